@@ -1,2 +1,43 @@
-//! Development commands.
-fn main() {}
+//! Development commands; `cargo xtask help` lists them.
+//!
+//! One file per command. To add one: write a file with `Args` (a clap struct) and
+//! `run(&Args) -> Result<ExitCode>`, name it below as a module, and give it a row in [`Command`] and
+//! in [`main`].
+
+mod ci;
+mod step;
+mod test;
+mod tidy;
+mod workspace;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+/// Tells a command's caller what went wrong, in one line.
+///
+/// A boxed error is enough here: nothing in this program decides by the kind of an error, and the
+/// libraries' own errors pass through with `?`. A command with exit codes of its own returns
+/// [`ExitCode`]. So neither anyhow nor an error enum would earn its place.
+type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
+
+/// Builds, checks and feeds the NofX store.
+#[derive(Debug, clap::Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+enum Command {
+    Ci(ci::Args),
+    Test(test::Args),
+    Tidy(tidy::Args),
+}
+
+fn main() -> ExitCode {
+    let outcome = match Command::parse() {
+        Command::Ci(args) => ci::run(&args),
+        Command::Test(args) => test::run(&args),
+        Command::Tidy(args) => tidy::run(&args),
+    };
+    outcome.unwrap_or_else(|error| {
+        eprintln!("error: {error}");
+        ExitCode::FAILURE
+    })
+}

@@ -1,0 +1,57 @@
+//! `cargo xtask ci`: everything that must hold before a change is merged.
+
+mod deny;
+mod features;
+
+use std::process::ExitCode;
+
+use crate::step::{Outcome, Steps, execute};
+use crate::workspace::cargo;
+use crate::{Result, test, tidy};
+
+/// Runs every check that a change must pass, and prints how each of them ended.
+///
+/// The order is: formatting, tidy, clippy, feature combinations, docs, deny, tests, doctests; what is quick
+/// to fail comes first, and the tests' own closing lines stand right above the summary.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {}
+
+pub(crate) fn run(_: &Args) -> Result<ExitCode> {
+    let mut steps = Steps::default();
+    steps.run("fmt", fmt);
+    steps.run("tidy", tidy::step);
+    steps.run("clippy", clippy);
+    steps.run("features", features::step);
+    steps.run("docs", docs);
+    steps.run("deny", deny::step);
+    test::add_steps(&mut steps, &[]);
+    Ok(steps.finish())
+}
+
+fn fmt() -> Result<Outcome> {
+    execute(cargo().args(["fmt", "--all", "--check"]))
+}
+
+fn clippy() -> Result<Outcome> {
+    let mut command = cargo();
+    command.args([
+        "clippy",
+        "--workspace",
+        "--all-targets",
+        "--all-features",
+        "--locked",
+    ]);
+    execute(command.args(["--", "-D", "warnings"]))
+}
+
+fn docs() -> Result<Outcome> {
+    let mut command = cargo();
+    command.args([
+        "doc",
+        "--workspace",
+        "--no-deps",
+        "--all-features",
+        "--locked",
+    ]);
+    execute(command.env("RUSTDOCFLAGS", "-D warnings"))
+}

@@ -1,0 +1,105 @@
+//! `cargo xtask tidy`: rules about the tree that no compiler checks.
+//!
+//! Each rule is a function over texts, so that its tests need no files; this file feeds them.
+
+mod dependencies;
+mod features;
+mod lints;
+mod manifest;
+mod pages;
+mod sources;
+mod tree;
+mod words;
+
+use std::fmt;
+use std::process::ExitCode;
+
+use crate::Result;
+use crate::step::Outcome;
+use crate::workspace::{Metadata, metadata};
+use tree::Tree;
+
+/// Checks the rules of the tree: who may depend on whom, documented features, inherited lints, format pages.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {}
+
+pub(crate) fn run(_: &Args) -> Result<ExitCode> {
+    Ok(match step()? {
+        Outcome::Failed(_) => ExitCode::FAILURE,
+        _ => ExitCode::SUCCESS,
+    })
+}
+
+/// Prints what is wrong, one finding in a line, and tells whether the tree is tidy.
+pub(crate) fn step() -> Result<Outcome> {
+    let findings = findings(&metadata()?, &Tree::read()?);
+    for finding in &findings {
+        eprintln!("{finding}");
+    }
+    if findings.is_empty() {
+        println!("the tree is tidy");
+        return Ok(Outcome::Passed);
+    }
+    Ok(Outcome::Failed(format!(
+        "{} findings, listed above",
+        findings.len()
+    )))
+}
+
+/// One broken rule: where, and what to do about it.
+#[derive(Debug, PartialEq, Eq)]
+struct Finding {
+    path: String,
+    line: Option<usize>,
+    message: String,
+}
+
+impl Finding {
+    fn of_file(path: &str, message: impl Into<String>) -> Finding {
+        Finding {
+            path: path.to_owned(),
+            line: None,
+            message: message.into(),
+        }
+    }
+
+    fn of_line(path: &str, line: usize, message: impl Into<String>) -> Finding {
+        Finding {
+            path: path.to_owned(),
+            line: Some(line),
+            message: message.into(),
+        }
+    }
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.line {
+            Some(line) => write!(f, "{}:{line}: {}", self.path, self.message),
+            None => write!(f, "{}: {}", self.path, self.message),
+        }
+    }
+}
+
+fn findings(metadata: &Metadata, tree: &Tree) -> Vec<Finding> {
+    let mut findings = dependencies::check(&metadata.packages);
+    for package in &metadata.packages {
+        let manifest = tree::relative(&package.manifest_path);
+        let text = tree.text(&manifest);
+        findings.extend(features::check(&manifest, text));
+        findings.extend(lints::check(&manifest, text));
+        if let Some(library) = package.library() {
+            let library = tree::relative(library);
+            findings.extend(sources::starts_with_docs(&library, tree.text(&library)));
+        }
+    }
+    for (path, text) in tree.files() {
+        findings.extend(sources::is_well_named(path));
+        findings.extend(words::check(path, text));
+        if path.starts_with("nofx-core/src/") {
+            findings.extend(sources::does_no_io(path, text));
+        }
+    }
+    findings.extend(pages::check(&metadata.packages, tree));
+    findings
+}
