@@ -1,1 +1,38 @@
-//! Under construction.
+//! The NofX store: what it holds, and the one trait behind which it is kept.
+//!
+//! A store holds three shapes and nothing else: **records** (small, replaced whole, versioned), **logs** (append-only
+//! entries at dense positions, sealable) and **commits** (numbered, atomic, the only way anything changes).
+//! Entities live above that waist, backends below it, and neither side knows the other.
+//!
+//! - [`PersistenceBackend`] is the waist; its documentation is the contract.
+//! - [`MemoryBackend`] keeps everything in memory and is the strictest implementation: the oracle of all tests.
+//! - [`Batch`] is what a caller wants to happen; [`Batch::check`] is the only place where expectations are judged.
+//! - [`Error`] says what the caller does next.
+//!
+//! What is not here: any I/O. Files, databases and networks are the business of the backend crates.
+
+mod backend;
+mod batch;
+mod body;
+mod error;
+mod ids;
+pub mod json;
+mod key;
+mod memory;
+mod query;
+mod record;
+mod time;
+
+pub use backend::PersistenceBackend;
+pub use batch::{Append, Batch, Committed, Conflict, Expect, Guard, Mismatch, NewEntry, Outcome, View, Write};
+pub use body::Body;
+pub use error::{Error, Failure, Holder, Result, Source};
+pub use ids::{BatchId, IdSource, RandomIds, SeededIds, Sources, StoreId};
+pub use key::{Key, Kind, LogKey, MAX_ID_BYTES, MAX_KIND_BYTES, RecordKey};
+pub use memory::MemoryBackend;
+pub use query::{ChangePage, Changes, Direction, KeyQuery, LogQuery, LogScan, PAGE_BYTES, Page, ScanQuery};
+pub use record::{
+    BackendInfo, Change, Cursor, Durability, Limits, LogEntry, LogHead, LogState, REMEMBERED_COMMITS, Record, Seq,
+    Sharing,
+};
+pub use time::{Clock, Deadline, ManualClock, SystemClock, Timestamp};

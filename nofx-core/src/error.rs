@@ -1,0 +1,172 @@
+//! What can go wrong, named by what the caller does next.
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::sync::Arc;
+
+use crate::batch::Conflict;
+
+/// A result whose error is [`Error`].
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// The error below an [`Error`], shared so that one failed flush can be told to a whole group.
+pub type Source = Arc<dyn StdError + Send + Sync>;
+
+/// Why a call failed.
+///
+/// A variant exists only where a caller would act differently; [`Error::next_step`] says how. A thing that is merely
+/// absent is `None`, never an error.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Error {
+    /// A precondition did not hold, so nothing was written. Read again and decide again.
+    ///
+    /// At the waist a conflict is an [`Outcome`](crate::Outcome); [`Store`](crate::Store)'s typed calls turn it into
+    /// this error.
+    Conflict(Box<Conflict>),
+    /// The store cannot be reached or used at the moment; nothing happened. Try again later.
+    Unavailable(Failure),
+    /// The commit may or may not have happened. Commit again with the same batch id.
+    Unknown(Failure),
+    /// Stored bytes are damaged. Everything else stays readable; repair or restore.
+    Corrupt(Failure),
+    /// The caller asked for something that can never work; nothing happened. Fix the call.
+    Invalid(Failure),
+    /// The data was written by a newer version and is left as it is. Upgrade this program.
+    TooNew(Failure),
+    /// There is no room for this write; nothing happened. Free space, then try again.
+    Full(Failure),
+    /// Another process holds the store's lock; nothing happened. Try again, or close that process.
+    Locked {
+        /// What is locked.
+        what: String,
+        /// Who holds it, where that is known.
+        holder: Option<Holder>,
+    },
+    /// This handle was closed. Open the store again.
+    Closed,
+}
+
+/// What failed, and the error below it.
+#[derive(Clone, Debug)]
+pub struct Failure {
+    /// The thing concerned and what was being done, for example `agent/7f3a` or ``flushing `store.redb` ``.
+    pub what: String,
+    /// The error below, if there is one.
+    pub source: Option<Source>,
+}
+
+/// The process that holds a lock.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Holder {
+    /// Its process id.
+    pub pid: u32,
+    /// The name of its machine.
+    pub host: String,
+}
+
+macro_rules! constructors {
+    ($($(#[$doc:meta])* $name:ident, $because:ident => $variant:ident;)*) => {
+        impl Error {
+            $(
+                $(#[$doc])*
+                pub fn $name(what: impl Into<String>) -> Self {
+                    Self::$variant(Failure { what: what.into(), source: None })
+                }
+
+                #[doc = concat!("Like [`Error::", stringify!($name), "`], keeping the error below.")]
+                pub fn $because(
+                    what: impl Into<String>,
+                    source: impl StdError + Send + Sync + 'static,
+                ) -> Self {
+                    Self::$variant(Failure { what: what.into(), source: Some(Arc::new(source)) })
+                }
+            )*
+        }
+    };
+}
+
+constructors! {
+    /// Makes an [`Error::Unavailable`].
+    unavailable, unavailable_because => Unavailable;
+    /// Makes an [`Error::Unknown`].
+    unknown, unknown_because => Unknown;
+    /// Makes an [`Error::Corrupt`].
+    corrupt, corrupt_because => Corrupt;
+    /// Makes an [`Error::Invalid`].
+    invalid, invalid_because => Invalid;
+    /// Makes an [`Error::TooNew`].
+    too_new, too_new_because => TooNew;
+    /// Makes an [`Error::Full`].
+    full, full_because => Full;
+}
+
+impl Error {
+    /// Returns the stable name of this kind of error, as scripts and TypeScript see it.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Conflict(_) => "conflict",
+            Self::Unavailable(_) => "unavailable",
+            Self::Unknown(_) => "unknown",
+            Self::Corrupt(_) => "corrupt",
+            Self::Invalid(_) => "invalid",
+            Self::TooNew(_) => "too-new",
+            Self::Full(_) => "full",
+            Self::Locked { .. } => "locked",
+            Self::Closed => "closed",
+        }
+    }
+
+    /// Returns what the caller can do about it, as a short imperative.
+    pub fn next_step(&self) -> &'static str {
+        match self {
+            Self::Conflict(_) => "read again and decide again",
+            Self::Unavailable(_) => "try again later; nothing was written",
+            Self::Unknown(_) => "commit again with the same batch id",
+            Self::Corrupt(_) => "restore a backup, or keep the file for repair; the rest stays readable",
+            Self::Invalid(_) => "correct what was asked for",
+            Self::TooNew(_) => "use a newer version of this program",
+            Self::Full(_) => "free some space, then try again; nothing was written",
+            Self::Locked { .. } => "try again, or close the process that holds it",
+            Self::Closed => "open the store again",
+        }
+    }
+
+    /// Returns whether the same call may succeed later without any change.
+    pub fn is_transient(&self) -> bool {
+        matches!(self, Self::Unavailable(_) | Self::Unknown(_) | Self::Full(_) | Self::Locked { .. })
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Conflict(conflict) => conflict.fmt(f),
+            Self::Unavailable(failure) => write!(f, "unavailable: {}", failure.what),
+            Self::Unknown(failure) => write!(f, "unknown outcome: {}", failure.what),
+            Self::Corrupt(failure) => write!(f, "corrupt data in {}", failure.what),
+            Self::Invalid(failure) => write!(f, "invalid: {}", failure.what),
+            Self::TooNew(failure) => write!(f, "too new: {}", failure.what),
+            Self::Full(failure) => write!(f, "no space left: {}", failure.what),
+            Self::Locked { what, holder: Some(Holder { pid, host }) } => {
+                write!(f, "{what} is locked by process {pid} on {host}")
+            }
+            Self::Locked { what, holder: None } => write!(f, "{what} is locked by another process"),
+            Self::Closed => f.write_str("the store is closed"),
+        }
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        match self {
+            Self::Unavailable(failure)
+            | Self::Unknown(failure)
+            | Self::Corrupt(failure)
+            | Self::Invalid(failure)
+            | Self::TooNew(failure)
+            | Self::Full(failure) => failure.source.as_deref().map(|source| source as _),
+            Self::Conflict(_) | Self::Locked { .. } | Self::Closed => None,
+        }
+    }
+}

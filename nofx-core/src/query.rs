@@ -1,0 +1,165 @@
+//! Questions that are answered in pages.
+
+use std::ops::Range;
+
+use crate::error::{Error, Result};
+use crate::key::{Key, Kind, LogKey, RecordKey};
+use crate::record::{Change, Cursor};
+
+/// The size of a page's bodies, in bytes, at which a backend may end it before `limit` items. A page has at least one item
+/// if there is one.
+pub const PAGE_BYTES: usize = 4 << 20;
+
+/// The direction of a page.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Direction {
+    /// Smallest key or oldest entry first.
+    #[default]
+    Forward,
+    /// Largest key or newest entry first.
+    Backward,
+}
+
+/// A part of an answer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Page<T> {
+    /// What was found, in the order asked for.
+    pub items: Vec<T>,
+    /// Whether there was more; ask again from behind the last item. A page with more is not empty.
+    pub more: bool,
+}
+
+/// Asks for records in the order of their keys.
+pub type ScanQuery = KeyQuery<RecordKey>;
+
+/// Asks for logs in the order of their keys; removed ones are not found.
+pub type LogScan = KeyQuery<LogKey>;
+
+/// Asks for things in the order of their keys: by kind, then by id, both compared as bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyQuery<K> {
+    /// Only this kind, or every one.
+    pub kind: Option<Kind>,
+    /// Only ids that begin with this; needs a kind.
+    pub prefix: String,
+    /// Only keys behind this one, in the direction asked for. It need not exist.
+    pub after: Option<K>,
+    /// Which way.
+    pub direction: Direction,
+    /// At most so many items, at least one.
+    pub limit: usize,
+}
+
+impl<K: Key> KeyQuery<K> {
+    /// Asks for everything.
+    pub fn all(limit: usize) -> Self {
+        Self { kind: None, prefix: String::new(), after: None, direction: Direction::Forward, limit }
+    }
+
+    /// Asks for one kind.
+    pub fn of(kind: Kind, limit: usize) -> Self {
+        Self { kind: Some(kind), ..Self::all(limit) }
+    }
+
+    /// Only ids that begin with `prefix`.
+    pub fn prefixed(mut self, prefix: impl Into<String>) -> Self {
+        self.prefix = prefix.into();
+        self
+    }
+
+    /// Only keys behind `key`.
+    pub fn after(mut self, key: K) -> Self {
+        self.after = Some(key);
+        self
+    }
+
+    /// Largest key first.
+    pub fn backward(mut self) -> Self {
+        self.direction = Direction::Backward;
+        self
+    }
+
+    /// Judges the question. `Invalid` says what is wrong.
+    pub fn validate(&self) -> Result<()> {
+        if self.limit == 0 {
+            return Err(Error::invalid("a page of no items"));
+        }
+        if self.kind.is_none() && !self.prefix.is_empty() {
+            return Err(Error::invalid("a prefix without a kind"));
+        }
+        Ok(())
+    }
+
+    /// Returns whether a key is one that is asked for.
+    pub fn matches(&self, key: &K) -> bool {
+        self.kind.as_ref().is_none_or(|kind| kind == key.kind())
+            && key.id().starts_with(&self.prefix)
+            && self.after.as_ref().is_none_or(|after| match self.direction {
+                Direction::Forward => key > after,
+                Direction::Backward => key < after,
+            })
+    }
+}
+
+/// Asks for entries of a log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogQuery {
+    /// Which log. One that does not exist or was removed has no entries.
+    pub log: LogKey,
+    /// Which positions; what lies beyond the end of the log is not found.
+    pub range: Range<u64>,
+    /// Which way.
+    pub direction: Direction,
+    /// At most so many items, at least one.
+    pub limit: usize,
+}
+
+impl LogQuery {
+    /// Asks for entries from the first.
+    pub fn oldest_first(log: LogKey, limit: usize) -> Self {
+        Self { log, range: 0..u64::MAX, direction: Direction::Forward, limit }
+    }
+
+    /// Asks for entries from the last.
+    pub fn newest_first(log: LogKey, limit: usize) -> Self {
+        Self { direction: Direction::Backward, ..Self::oldest_first(log, limit) }
+    }
+
+    /// Only entries at these positions.
+    pub fn within(mut self, range: Range<u64>) -> Self {
+        self.range = range;
+        self
+    }
+
+    /// Judges the question. `Invalid` says what is wrong.
+    pub fn validate(&self) -> Result<()> {
+        if self.limit == 0 {
+            return Err(Error::invalid("a page of no items"));
+        }
+        Ok(())
+    }
+}
+
+/// The answer to a question about changes.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Changes {
+    /// The next commits.
+    Page(ChangePage),
+    /// The store no longer remembers everything since the cursor, or the cursor is another store's. Rescan, then go on from
+    /// `newest`.
+    Gap {
+        /// The end of the feed at the moment of the answer, hence before the rescan.
+        newest: Cursor,
+    },
+}
+
+/// Commits in an order that fits every record and every log.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ChangePage {
+    /// The commits; empty at the end of the feed.
+    pub changes: Vec<Change>,
+    /// Behind the last of them; ask again from here.
+    pub next: Cursor,
+    /// The end of the feed at the moment of the answer.
+    pub newest: Cursor,
+}

@@ -1,0 +1,169 @@
+//! What a store holds: records, logs and numbered commits.
+
+use std::fmt;
+use std::num::NonZeroU64;
+
+use crate::body::Body;
+use crate::ids::{BatchId, StoreId};
+use crate::key::{LogKey, RecordKey};
+use crate::time::Timestamp;
+
+/// The number of a commit that wrote records, from one; also the version of each record it wrote.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Seq(NonZeroU64);
+
+impl Seq {
+    /// The first number.
+    pub const FIRST: Self = Self(NonZeroU64::MIN);
+
+    /// Makes a number; `None` for zero.
+    pub fn new(number: u64) -> Option<Self> {
+        NonZeroU64::new(number).map(Self)
+    }
+
+    /// Returns the number.
+    pub fn get(self) -> u64 {
+        self.0.get()
+    }
+
+    /// Returns the number of the next commit.
+    pub fn next(self) -> Self {
+        // 2^64 commits take half a million years at a million a second.
+        Self(self.0.saturating_add(1))
+    }
+}
+
+impl fmt::Display for Seq {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// A record as it is stored.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Record {
+    /// Its name.
+    pub key: RecordKey,
+    /// The commit that last wrote it.
+    pub version: Seq,
+    /// Its content.
+    pub body: Body,
+}
+
+/// An entry of a log.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LogEntry {
+    /// Its place in the log, dense from zero.
+    pub position: u64,
+    /// When it happened, by its writer's clock; not necessarily rising.
+    pub at: Timestamp,
+    /// Its content.
+    pub body: Body,
+}
+
+/// What is known of a log without reading it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LogHead {
+    /// Its name.
+    pub log: LogKey,
+    /// How many entries it has; the next one's position. Zero once it is removed.
+    pub length: u64,
+    /// The time of its last entry, if it has one.
+    pub last_at: Option<Timestamp>,
+    /// Whether it takes entries.
+    pub state: LogState,
+}
+
+impl LogHead {
+    /// Returns the head of a log that does not exist.
+    pub fn missing(log: LogKey) -> Self {
+        Self { log, length: 0, last_at: None, state: LogState::Open }
+    }
+}
+
+/// Whether a log takes entries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum LogState {
+    /// It does, or does not exist yet.
+    Open,
+    /// It does not, for good; a backend may have compressed it.
+    Sealed,
+    /// It is gone and its id is never used again.
+    Removed,
+}
+
+/// One commit as watchers, backups and copies see it: which things changed, not how.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Change {
+    /// The batch.
+    pub batch: BatchId,
+    /// Its number, if it wrote records.
+    pub seq: Option<Seq>,
+    /// The records it wrote or deleted, in the order of the batch.
+    pub records: Vec<RecordKey>,
+    /// The logs it appended to, sealed or removed, each once.
+    pub logs: Vec<LogKey>,
+}
+
+/// A place in the feed of changes of one store. Opaque and durable: it may be kept in a file for a year.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Cursor(pub String);
+
+/// What a backend is and can take; knowing it takes no I/O.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BackendInfo {
+    /// The backend, as in the scheme of a location.
+    pub backend: &'static str,
+    /// The store.
+    pub store: StoreId,
+    /// Who may have the store open at once, each reading and writing.
+    pub sharing: Sharing,
+    /// What survives what.
+    pub durability: Durability,
+    /// The largest things it takes.
+    pub limits: Limits,
+    /// Why this handle only reads, if so; each commit then fails with the error that fits the reason.
+    pub read_only: Option<String>,
+}
+
+/// Who may have a store open at once, each reading and writing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Sharing {
+    /// The handles of one process.
+    Process,
+    /// The processes of one machine.
+    Machine,
+    /// The machines of a network.
+    Network,
+}
+
+/// What a committed batch survives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Durability {
+    /// Nothing: it is gone with its process.
+    Process,
+    /// A killed process and a power cut, as far as the disk keeps what it says it has flushed.
+    Disk,
+    /// The loss of this machine.
+    Service,
+}
+
+/// The largest things that a backend takes. Every backend takes at least [`Limits::GUARANTEED`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes of one body.
+    pub body_bytes: usize,
+    /// Bytes of all bodies of one batch.
+    pub batch_bytes: usize,
+    /// Writes, entries, seals, removals and guards of one batch, together.
+    pub batch_items: usize,
+}
+
+impl Limits {
+    /// What every backend takes, so that nobody needs to ask: 16 MiB a body, 32 MiB and 10,000 items a batch.
+    pub const GUARANTEED: Self = Self { body_bytes: 16 << 20, batch_bytes: 32 << 20, batch_items: 10_000 };
+}
+
+/// How many commits a store remembers at least, to recognise repeated batch ids and to answer
+/// [`changes`](crate::PersistenceBackend::changes).
+pub const REMEMBERED_COMMITS: usize = 100_000;
