@@ -4,9 +4,11 @@
 //! entries at dense positions, sealable) and **commits** (numbered, atomic, the only way anything changes).
 //! Entities live above that waist, backends below it, and neither side knows the other.
 //!
+//! - [`Store`] is what callers use: typed access, lazy streams, shared flushes.
 //! - [`PersistenceBackend`] is the waist; its documentation is the contract.
 //! - [`MemoryBackend`] keeps everything in memory and is the strictest implementation: the oracle of all tests.
 //! - [`Batch`] is what a caller wants to happen; [`Batch::check`] is the only place where expectations are judged.
+//! - [`entity`] has what people keep: each entity is its JSON text and a typed view of it.
 //! - [`Error`] says what the caller does next.
 //!
 //! What is not here: any I/O. Files, databases and networks are the business of the backend crates.
@@ -14,13 +16,16 @@
 mod backend;
 mod batch;
 mod body;
+pub mod entity;
 mod error;
 mod ids;
 pub mod json;
 mod key;
+pub mod kind;
 mod memory;
 mod query;
 mod record;
+mod store;
 mod time;
 
 pub use backend::PersistenceBackend;
@@ -35,4 +40,5 @@ pub use record::{
     BackendInfo, Change, Cursor, Durability, Limits, LogEntry, LogHead, LogState, REMEMBERED_COMMITS, Record, Seq,
     Sharing,
 };
+pub use store::{CLOSE_WAIT, GROUP_BATCHES, Store, UPDATE_TRIES, Versioned};
 pub use time::{Clock, Deadline, ManualClock, SystemClock, Timestamp};

@@ -41,6 +41,17 @@ impl Text {
         self.bytes.is_empty()
     }
 
+    /// Returns the text with `prefix` before it.
+    pub(crate) fn prefixed(&self, prefix: &str) -> Self {
+        Self { bytes: [prefix.as_bytes(), &self.bytes].concat() }
+    }
+
+    /// Returns the text without its first character, which must be ASCII; `None` if it is not.
+    pub(crate) fn without_first_byte(&self) -> Option<Self> {
+        let (first, rest) = self.bytes.split_first()?;
+        first.is_ascii().then(|| Self { bytes: rest.to_vec() })
+    }
+
     /// Reads a JSON string literal, quotes included. `None` if it is not one.
     pub fn from_json(literal: &str) -> Option<Self> {
         let mut rest = literal.strip_prefix('"')?.strip_suffix('"')?;

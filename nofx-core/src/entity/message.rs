@@ -1,0 +1,53 @@
+use crate::entity::{EntryEntity, MessageId};
+use crate::json::{Object, Text};
+use crate::time::Timestamp;
+
+entity! {
+    /// A message of a conversation.
+    pub struct Message, schema 1 {
+        /// Names it; may repeat.
+        pub id: Option<MessageId> = "id",
+        /// When it was said.
+        pub timestamp: Option<Timestamp> = "timestamp",
+        /// Who said it.
+        pub role: Option<Role> = "type",
+        /// What was said, if that is a text.
+        pub content: Option<Text> = "content",
+        /// What else is known: the task, files, commands, errors.
+        pub metadata: Option<Object> = "metadata",
+    }
+}
+
+words! {
+    /// Who said a message.
+    pub enum Role {
+        /// The person.
+        User = "user",
+        /// The agent.
+        Assistant = "assistant",
+        /// The extension.
+        System = "system",
+        /// A tool.
+        Tool = "tool",
+    }
+}
+
+impl Message {
+    /// Makes a message.
+    pub fn new(id: impl Into<MessageId>, at: Timestamp, role: Role, content: impl Into<Text>) -> Self {
+        Self {
+            id: Some(id.into()),
+            timestamp: Some(at),
+            role: Some(role),
+            content: Some(content.into()),
+            metadata: None,
+            object: Object::default(),
+        }
+    }
+}
+
+impl EntryEntity for Message {
+    fn at(&self) -> Option<Timestamp> {
+        self.timestamp
+    }
+}

@@ -1,0 +1,90 @@
+use crate::entity::{AgentId, EntityId, RecordEntity, SessionId, TemplateDigest};
+use crate::json::{Object, Text};
+use crate::key::{Kind, LogKey};
+use crate::kind;
+use crate::time::Timestamp;
+
+entity! {
+    /// A conversation of one agent. Its messages are the log [`Session::history`], its tasks [`Session::tasks`].
+    pub struct Session, schema 1 {
+        /// Names it.
+        pub id: SessionId = "id",
+        /// What people call it.
+        pub name: Text = "name",
+        /// Whose it is.
+        pub agent_id: AgentId = "agentId",
+        /// The agent's name when the session began.
+        pub agent_name: Text = "agentName",
+        /// The agent's type when the session began.
+        pub agent_type: Text = "agentType",
+        /// What was last decided about it. Whether it has expired is derived from the clock instead.
+        pub status: Option<SessionStatus> = "status",
+        /// When it began.
+        pub created_at: Option<Timestamp> = "createdAt",
+        /// When something last happened to the record; messages may be later.
+        pub last_active_at: Option<Timestamp> = "lastActiveAt",
+        /// When it ends by itself.
+        pub expires_at: Option<Timestamp> = "expiresAt",
+        /// Where the agent works.
+        pub working_directory: Option<Text> = "workingDirectory",
+        /// On which branch.
+        pub git_branch: Option<Text> = "gitBranch",
+        /// What the agent may do.
+        pub capabilities: Vec<Text> = "capabilities",
+        /// The prompt, where it is not its template's.
+        pub system_prompt: Option<Text> = "systemPrompt",
+        /// How many tasks the agent had completed before.
+        pub tasks_completed: u64 = "tasksCompleted",
+        /// How many messages it had had before.
+        pub total_output_lines: u64 = "totalOutputLines",
+        /// The content of its template.
+        pub template: Option<TemplateDigest> = "$template",
+        /// Whether its prompt is its template's, which is then not kept again.
+        pub prompt_is_templates: bool = "$promptIsTemplates",
+    }
+}
+
+words! {
+    /// What was last decided about a session.
+    pub enum SessionStatus {
+        /// It goes on.
+        Active = "active",
+        /// It rests.
+        Paused = "paused",
+        /// It was seen to have expired.
+        Expired = "expired",
+        /// It is put away.
+        Archived = "archived",
+    }
+}
+
+impl Session {
+    /// Makes an active session.
+    pub fn new(id: impl Into<SessionId>, name: impl Into<Text>, agent: impl Into<AgentId>) -> Self {
+        let mut session = <Self as crate::entity::Entity>::from_object(Object::default());
+        session.id = id.into();
+        session.name = name.into();
+        session.agent_id = agent.into();
+        session.status = Some(SessionStatus::Active);
+        session
+    }
+
+    /// Returns the log of a session's messages.
+    pub fn history(id: &SessionId) -> LogKey {
+        id.log_key(kind::HISTORY)
+    }
+
+    /// Returns the log of a session's tasks.
+    pub fn tasks(id: &SessionId) -> LogKey {
+        id.log_key(kind::TASKS)
+    }
+}
+
+impl RecordEntity for Session {
+    const KIND: Kind = kind::SESSION;
+    type Id = SessionId;
+
+    fn id(&self) -> SessionId {
+        self.id.clone()
+    }
+}

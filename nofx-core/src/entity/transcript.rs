@@ -1,0 +1,33 @@
+use crate::entity::{AgentId, EntityId, EntryEntity};
+use crate::json::{Object, Text};
+use crate::key::LogKey;
+use crate::kind;
+use crate::time::Timestamp;
+
+entity! {
+    /// A part of what an agent wrote, as plain text.
+    pub struct TranscriptPart, schema 1 {
+        /// When it was written.
+        pub timestamp: Option<Timestamp> = "timestamp",
+        /// The text.
+        pub content: Text = "content",
+    }
+}
+
+impl TranscriptPart {
+    /// Makes a part.
+    pub fn new(at: Option<Timestamp>, content: impl Into<Text>) -> Self {
+        Self { timestamp: at, content: content.into(), object: Object::default() }
+    }
+
+    /// Returns the log of an agent's transcript.
+    pub fn log(agent: &AgentId) -> LogKey {
+        agent.log_key(kind::TRANSCRIPT)
+    }
+}
+
+impl EntryEntity for TranscriptPart {
+    fn at(&self) -> Option<Timestamp> {
+        self.timestamp
+    }
+}

@@ -1,0 +1,79 @@
+//! Every kind of record and log that this version writes.
+
+use crate::key::Kind;
+
+/// A record by agent id: one agent.
+pub const AGENT: Kind = Kind::of("agent");
+/// A record by session id: one session, without its messages and tasks.
+pub const SESSION: Kind = Kind::of("session");
+/// A log by session id: its messages.
+pub const HISTORY: Kind = Kind::of("history");
+/// A log by session id: its tasks, each change of one an entry.
+pub const TASKS: Kind = Kind::of("tasks");
+/// A record by digest: one content of a template.
+pub const TEMPLATE: Kind = Kind::of("template");
+/// A record by template id: the digest of its newest content.
+pub const TEMPLATE_NAME: Kind = Kind::of("template-name");
+/// A log by agent id: its checkpoints.
+pub const CHECKPOINTS: Kind = Kind::of("checkpoints");
+/// A log by agent id: its transcript.
+pub const TRANSCRIPT: Kind = Kind::of("transcript");
+/// A log by segment number: messages between agents.
+pub const ORCHESTRATION: Kind = Kind::of("orchestration");
+/// A record by path: bytes of the old folder that are kept as they are.
+pub const ATTACHMENT: Kind = Kind::of("attachment");
+/// A record by digest: a piece of large content.
+pub const PAYLOAD: Kind = Kind::of("payload");
+/// A record by path: what a file of the old folder became.
+pub const IMPORT: Kind = Kind::of("import");
+
+/// Whether things of a kind are records or logs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shape {
+    /// Records.
+    Record,
+    /// Logs.
+    Log,
+}
+
+/// Whether a kind is worth a file that people open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// It holds what cannot be had from anything else.
+    Document,
+    /// It is derived or looked up by programs only.
+    Index,
+}
+
+/// A row of [`KINDS`].
+#[derive(Clone, Debug)]
+pub struct KindInfo {
+    /// The kind.
+    pub kind: Kind,
+    /// Records or logs.
+    pub shape: Shape,
+    /// For people or for programs.
+    pub role: Role,
+    /// The folder in which a backend of files keeps it.
+    pub folder: &'static str,
+}
+
+/// Every kind that this version writes. A store may hold others, written by a later version, and keeps them.
+pub const KINDS: &[KindInfo] = &[
+    row(AGENT, Shape::Record, Role::Document, "agents"),
+    row(SESSION, Shape::Record, Role::Document, "sessions"),
+    row(HISTORY, Shape::Log, Role::Document, "sessions"),
+    row(TASKS, Shape::Log, Role::Document, "sessions"),
+    row(TEMPLATE, Shape::Record, Role::Document, "templates"),
+    row(TEMPLATE_NAME, Shape::Record, Role::Index, "templates"),
+    row(CHECKPOINTS, Shape::Log, Role::Document, "agents"),
+    row(TRANSCRIPT, Shape::Log, Role::Document, "agents"),
+    row(ORCHESTRATION, Shape::Log, Role::Document, "orchestration"),
+    row(ATTACHMENT, Shape::Record, Role::Document, "attachments"),
+    row(PAYLOAD, Shape::Record, Role::Document, "attachments"),
+    row(IMPORT, Shape::Record, Role::Index, "attachments"),
+];
+
+const fn row(kind: Kind, shape: Shape, role: Role, folder: &'static str) -> KindInfo {
+    KindInfo { kind, shape, role, folder }
+}

@@ -1,0 +1,232 @@
+//! The comfortable face of a backend.
+
+mod committer;
+mod pages;
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use futures_core::Stream;
+
+pub use committer::{CLOSE_WAIT, GROUP_BATCHES};
+
+use crate::backend::PersistenceBackend;
+use crate::batch::{Batch, Committed, Expect, NewEntry, Outcome};
+use crate::entity::{EntryEntity, RecordEntity, key_of};
+use crate::error::{Error, Result};
+use crate::ids::Sources;
+use crate::key::{LogKey, RecordKey};
+use crate::query::{Changes, LogQuery, LogScan, ScanQuery};
+use crate::record::{BackendInfo, Cursor, LogEntry, LogHead, Record, Seq};
+use committer::Committer;
+
+/// How often [`Store::update`] tries again when others change the record meanwhile.
+pub const UPDATE_TRIES: usize = 16;
+
+/// An open store: typed access, lazy streams and shared flushes over any backend.
+///
+/// Cloning is cheap; all clones are one store. Commits from any number of tasks are handed to one thread, which gives all
+/// that wait to the backend as one group: they share one flush, and nobody waits for a group to fill. A caller that
+/// stops waiting does not undo its commit.
+///
+/// ```
+/// use std::sync::Arc;
+/// use futures_util::TryStreamExt;
+/// use nofx_core::entity::{Agent, Message, Role, Session};
+/// use nofx_core::{Expect, LogQuery, MemoryBackend, Store, Timestamp};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> nofx_core::Result<()> {
+/// let store = Store::new(Arc::new(MemoryBackend::new()));
+///
+/// store.save(&Agent::new("ada", "Ada", "backend-specialist"), Expect::Absent).await?;
+/// store.update::<Agent>(&"ada".into(), |agent| Ok(agent.map(|mut agent| {
+///     agent.status = "working".into();
+///     agent
+/// }))).await?;
+///
+/// let history = Session::history(&"monday".into());
+/// let hello = Message::new("m1", Timestamp::from_millis(0), Role::User, "hello");
+/// assert_eq!(store.append(&history, None, &[hello]).await?, 0..1);
+///
+/// let entries: Vec<_> = store.read(LogQuery::newest_first(history, 50)).try_collect().await?;
+/// assert_eq!(entries.len(), 1);
+/// store.close().await?;
+/// # Ok(()) }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Store {
+    backend: Arc<dyn PersistenceBackend>,
+    committer: Arc<Committer>,
+    sources: Sources,
+}
+
+/// An entity and the version it was read at, to be named in [`Expect::At`].
+#[derive(Clone, Debug, PartialEq)]
+pub struct Versioned<E> {
+    /// The entity.
+    pub value: E,
+    /// The commit that last wrote it.
+    pub version: Seq,
+}
+
+impl Store {
+    /// Opens a store on a backend, with the machine's clock and random numbers.
+    ///
+    /// Inside a tokio runtime, the backend's commits run in that runtime.
+    pub fn new(backend: Arc<dyn PersistenceBackend>) -> Self {
+        Self::with_sources(backend, Sources::default())
+    }
+
+    /// Opens a store whose times and ids come from `sources`.
+    pub fn with_sources(backend: Arc<dyn PersistenceBackend>, sources: Sources) -> Self {
+        let committer = Arc::new(Committer::start(backend.clone()));
+        Self { backend, committer, sources }
+    }
+
+    /// Returns what the backend is and can take.
+    pub fn info(&self) -> BackendInfo {
+        self.backend.info()
+    }
+
+    /// Returns the backend below.
+    pub fn backend(&self) -> &Arc<dyn PersistenceBackend> {
+        &self.backend
+    }
+
+    /// Returns the clock and the source of ids.
+    pub fn sources(&self) -> &Sources {
+        &self.sources
+    }
+
+    /// Returns an empty batch with a new id.
+    pub fn batch(&self) -> Batch {
+        Batch::new(self.sources.batch_id())
+    }
+
+    /// Commits a batch and waits until it is durable. A conflict is an outcome.
+    ///
+    /// An unknown outcome is settled by committing again, a few times; only if that fails too is it
+    /// [`Unknown`](Error::Unknown) here.
+    pub async fn commit(&self, batch: Batch) -> Result<Outcome> {
+        batch.validate(&self.backend.info().limits)?;
+        self.committer.commit(batch).await
+    }
+
+    /// Reads an entity.
+    pub async fn load<E: RecordEntity>(&self, id: &E::Id) -> Result<Option<Versioned<E>>> {
+        let found = self.backend.get(&[key_of::<E>(id)]).await?;
+        found.into_iter().flatten().next().map(decode).transpose()
+    }
+
+    /// Writes an entity and returns its new version. [`Conflict`](Error::Conflict) if it is not what is expected.
+    pub async fn save<E: RecordEntity>(&self, entity: &E, expect: Expect) -> Result<Seq> {
+        let batch = self.batch().put(entity.key(), expect, entity.to_body()?);
+        written(self.commit(batch).await?.committed()?)
+    }
+
+    /// Deletes an entity. [`Conflict`](Error::Conflict) if it is not what is expected.
+    pub async fn delete<E: RecordEntity>(&self, id: &E::Id, expect: Expect) -> Result<Seq> {
+        let batch = self.batch().delete(key_of::<E>(id), expect);
+        written(self.commit(batch).await?.committed()?)
+    }
+
+    /// Changes an entity, reading and trying again while others change it: at most [`UPDATE_TRIES`] times.
+    ///
+    /// `change` gets the entity, or `None` if there is none, and returns what it shall be; `None` leaves everything as it
+    /// is. Returns the entity that was written, if one was.
+    pub async fn update<E: RecordEntity>(
+        &self,
+        id: &E::Id,
+        mut change: impl FnMut(Option<E>) -> Result<Option<E>>,
+    ) -> Result<Option<Versioned<E>>> {
+        let mut tries = 0;
+        loop {
+            let found = self.load::<E>(id).await?;
+            let expect = found.as_ref().map_or(Expect::Absent, |found| Expect::At(found.version));
+            let Some(value) = change(found.map(|found| found.value))? else { return Ok(None) };
+            tries += 1;
+            match self.save(&value, expect).await {
+                Ok(version) => return Ok(Some(Versioned { value, version })),
+                Err(Error::Conflict(_)) if tries < UPDATE_TRIES => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Returns all entities of a type in the order of their keys, read as they are asked for.
+    pub fn list<E: RecordEntity>(&self) -> impl Stream<Item = Result<Versioned<E>>> + Send + Unpin + use<E> {
+        pages::map(self.scan(ScanQuery::of(E::KIND, pages::DEFAULT_LIMIT)), decode)
+    }
+
+    /// Appends entities to a log and returns their positions. With `length`, [`Conflict`](Error::Conflict) if the log has
+    /// another length.
+    pub async fn append<E: EntryEntity>(&self, log: &LogKey, length: Option<u64>, entries: &[E]) -> Result<Range<u64>> {
+        let entries = entries.iter().map(|entry| self.entry(entry)).collect::<Result<Vec<_>>>()?;
+        let mut batch = self.batch().append(log.clone(), entries);
+        batch.appends.iter_mut().for_each(|append| append.expect = length);
+        let committed = self.commit(batch).await?.committed()?;
+        committed
+            .appended
+            .into_iter()
+            .next()
+            .ok_or_else(|| Error::corrupt(format!("the outcome of an append to {log}")))
+    }
+
+    /// Makes an entry of an entity; one without a time gets the current one.
+    pub fn entry<E: EntryEntity>(&self, entity: &E) -> Result<NewEntry> {
+        Ok(NewEntry { at: entity.at().unwrap_or_else(|| self.sources.now()), body: entity.to_body()? })
+    }
+
+    /// Returns each record that is asked for, in that order and as of one moment; `None` for one that does not exist.
+    pub async fn get(&self, keys: &[RecordKey]) -> Result<Vec<Option<Record>>> {
+        self.backend.get(keys).await
+    }
+
+    /// Returns the head of a log; one that does not exist is open and empty.
+    pub async fn head(&self, log: &LogKey) -> Result<LogHead> {
+        let heads = self.backend.heads(std::slice::from_ref(log)).await?;
+        heads.into_iter().next().ok_or_else(|| Error::corrupt(format!("the head of {log}")))
+    }
+
+    /// Returns all records that a query finds, a page of its limit at a time and only as they are asked for.
+    ///
+    /// Each page is one moment of the store; nothing is held between two.
+    pub fn scan(&self, query: ScanQuery) -> impl Stream<Item = Result<Record>> + Send + Unpin + use<> {
+        pages::records(self.backend.clone(), query)
+    }
+
+    /// Returns the heads of all logs that a query finds, a page of its limit at a time.
+    pub fn logs(&self, query: LogScan) -> impl Stream<Item = Result<LogHead>> + Send + Unpin + use<> {
+        pages::heads(self.backend.clone(), query)
+    }
+
+    /// Returns all entries that a query finds, a page of its limit at a time and only as they are asked for.
+    pub fn read(&self, query: LogQuery) -> impl Stream<Item = Result<LogEntry>> + Send + Unpin + use<> {
+        pages::entries(self.backend.clone(), query)
+    }
+
+    /// Returns at most `limit` commits after a cursor; see [`PersistenceBackend::changes`].
+    pub async fn changes(&self, after: Option<&Cursor>, limit: usize) -> Result<Changes> {
+        self.backend.changes(after, limit).await
+    }
+
+    /// Commits what waits, then lets go of the store. Closing again is no error.
+    ///
+    /// Waits at most [`CLOSE_WAIT`]; then `Unavailable`, and the commits in flight go on.
+    pub async fn close(&self) -> Result<()> {
+        self.committer.close().await
+    }
+}
+
+fn decode<E: RecordEntity>(record: Record) -> Result<Versioned<E>> {
+    let named = |error| match error {
+        Error::Corrupt(failure) => Error::Corrupt(crate::Failure { what: record.key.to_string(), ..failure }),
+        other => other,
+    };
+    Ok(Versioned { value: E::from_body(&record.body).map_err(named)?, version: record.version })
+}
+
+fn written(committed: Committed) -> Result<Seq> {
+    committed.seq.ok_or_else(|| Error::corrupt("the outcome of a write: it has no number"))
+}
