@@ -34,24 +34,12 @@ fn fmt() -> Result<Outcome> {
 
 fn clippy() -> Result<Outcome> {
     let mut command = cargo();
-    command.args([
-        "clippy",
-        "--workspace",
-        "--all-targets",
-        "--all-features",
-        "--locked",
-    ]);
+    command.args(["clippy", "--workspace", "--all-targets", "--all-features", "--locked"]);
     execute(command.args(["--", "-D", "warnings"]))
 }
 
 fn docs() -> Result<Outcome> {
     let mut command = cargo();
-    command.args([
-        "doc",
-        "--workspace",
-        "--no-deps",
-        "--all-features",
-        "--locked",
-    ]);
+    command.args(["doc", "--workspace", "--no-deps", "--all-features", "--locked"]);
     execute(command.env("RUSTDOCFLAGS", "-D warnings"))
 }

@@ -5,6 +5,7 @@
 //! in [`main`].
 
 mod ci;
+mod sample;
 mod step;
 mod test;
 mod tidy;
@@ -26,6 +27,7 @@ type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error + Send + 
 #[command(name = "cargo xtask", bin_name = "cargo xtask")]
 enum Command {
     Ci(ci::Args),
+    Sample(sample::Args),
     Test(test::Args),
     Tidy(tidy::Args),
 }
@@ -33,6 +35,7 @@ enum Command {
 fn main() -> ExitCode {
     let outcome = match Command::parse() {
         Command::Ci(args) => ci::run(&args),
+        Command::Sample(args) => sample::run(&args),
         Command::Test(args) => test::run(&args),
         Command::Tidy(args) => tidy::run(&args),
     };

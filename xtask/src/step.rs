@@ -38,25 +38,14 @@ impl Steps {
         if let Outcome::Failed(reason) = &outcome {
             eprintln!("{name} failed: {reason}");
         }
-        self.rows.push(Row {
-            name,
-            outcome,
-            took: started.elapsed(),
-        });
+        self.rows.push(Row { name, outcome, took: started.elapsed() });
     }
 
     /// Prints the summary and returns the exit code that it deserves.
     pub(crate) fn finish(self) -> ExitCode {
         println!("\n{}", self.summary());
-        let failed = self
-            .rows
-            .iter()
-            .any(|row| matches!(row.outcome, Outcome::Failed(_)));
-        if failed {
-            ExitCode::FAILURE
-        } else {
-            ExitCode::SUCCESS
-        }
+        let failed = self.rows.iter().any(|row| matches!(row.outcome, Outcome::Failed(_)));
+        if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
     }
 
     fn summary(&self) -> String {
@@ -67,17 +56,14 @@ impl Steps {
     }
 
     fn verdict(&self) -> String {
-        let count =
-            |is: fn(&Outcome) -> bool| self.rows.iter().filter(|row| is(&row.outcome)).count();
+        let count = |is: fn(&Outcome) -> bool| self.rows.iter().filter(|row| is(&row.outcome)).count();
         let failed = count(|outcome| matches!(outcome, Outcome::Failed(_)));
         let not_run = count(|outcome| matches!(outcome, Outcome::NotRun(_)));
         let took: Duration = self.rows.iter().map(|row| row.took).sum();
         let passed = self.rows.len() - failed - not_run;
         let mut verdict = format!("{passed} passed, {failed} failed, in {}", seconds(took));
         if not_run > 0 {
-            verdict.push_str(&format!(
-                "; WARNING: {not_run} DID NOT RUN, see the reason above"
-            ));
+            verdict.push_str(&format!("; WARNING: {not_run} DID NOT RUN, see the reason above"));
         }
         verdict
     }
@@ -91,11 +77,7 @@ impl Row {
             Outcome::Failed(reason) => ("FAILED", reason.as_str()),
             Outcome::NotRun(reason) => ("NOT RUN", reason.as_str()),
         };
-        let line = format!(
-            "  {mark:<8} {:>9}  {:<9} {note}",
-            seconds(self.took),
-            self.name
-        );
+        let line = format!("  {mark:<8} {:>9}  {:<9} {note}", seconds(self.took), self.name);
         line.trim_end().to_owned()
     }
 }
@@ -104,9 +86,7 @@ impl Row {
 pub(crate) fn execute(command: &mut Command) -> Result<Outcome> {
     let shown = shown(command);
     println!("$ {shown}");
-    let status = command
-        .status()
-        .map_err(|error| format!("cannot start `{shown}`: {error}"))?;
+    let status = command.status().map_err(|error| format!("cannot start `{shown}`: {error}"))?;
     if status.success() {
         return Ok(Outcome::Passed);
     }
@@ -115,22 +95,12 @@ pub(crate) fn execute(command: &mut Command) -> Result<Outcome> {
 
 /// Returns the command as one would type it, with the variables it sets.
 fn shown(command: &Command) -> String {
-    let variables = command.get_envs().filter_map(|(name, value)| {
-        Some(format!(
-            "{}='{}'",
-            name.to_string_lossy(),
-            value?.to_string_lossy()
-        ))
-    });
-    let program = std::path::Path::new(command.get_program())
-        .file_stem()
-        .unwrap_or_default();
-    let arguments = command
-        .get_args()
-        .map(|argument| argument.to_string_lossy().into_owned());
-    let words = variables
-        .chain([program.to_string_lossy().into_owned()])
-        .chain(arguments);
+    let variables = command
+        .get_envs()
+        .filter_map(|(name, value)| Some(format!("{}='{}'", name.to_string_lossy(), value?.to_string_lossy())));
+    let program = std::path::Path::new(command.get_program()).file_stem().unwrap_or_default();
+    let arguments = command.get_args().map(|argument| argument.to_string_lossy().into_owned());
+    let words = variables.chain([program.to_string_lossy().into_owned()]).chain(arguments);
     words.collect::<Vec<_>>().join(" ")
 }
 
@@ -138,10 +108,7 @@ fn seconds(duration: Duration) -> String {
     format!("{:.1} s", duration.as_secs_f64())
 }
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "how long a step took is for people, never stored"
-)]
+#[expect(clippy::disallowed_methods, reason = "how long a step took is for people, never stored")]
 fn now() -> Instant {
     Instant::now()
 }
@@ -151,27 +118,15 @@ mod tests {
     use super::*;
 
     fn steps(outcomes: Vec<Outcome>) -> Steps {
-        let row = |outcome| Row {
-            name: "step",
-            outcome,
-            took: Duration::from_millis(1500),
-        };
-        Steps {
-            rows: outcomes.into_iter().map(row).collect(),
-        }
+        let row = |outcome| Row { name: "step", outcome, took: Duration::from_millis(1500) };
+        Steps { rows: outcomes.into_iter().map(row).collect() }
     }
 
     #[test]
     fn a_step_that_did_not_run_is_named_with_its_reason_and_not_counted_as_passed() {
         let summary = steps(vec![Outcome::Passed, Outcome::NotRun("no network".into())]).summary();
-        assert!(
-            summary.contains("NOT RUN      1.5 s  step      no network"),
-            "{summary}"
-        );
-        assert!(
-            summary.contains("1 passed, 0 failed, in 3.0 s; WARNING: 1 DID NOT RUN"),
-            "{summary}"
-        );
+        assert!(summary.contains("NOT RUN      1.5 s  step      no network"), "{summary}");
+        assert!(summary.contains("1 passed, 0 failed, in 3.0 s; WARNING: 1 DID NOT RUN"), "{summary}");
     }
 
     #[test]
@@ -186,21 +141,14 @@ mod tests {
         let mut steps = Steps::default();
         steps.run("first", || Err("no such file".into()));
         steps.run("second", || Ok(Outcome::Passed));
-        assert!(
-            matches!(&steps.rows[0].outcome, Outcome::Failed(reason) if reason == "no such file")
-        );
+        assert!(matches!(&steps.rows[0].outcome, Outcome::Failed(reason) if reason == "no such file"));
         assert!(matches!(steps.rows[1].outcome, Outcome::Passed));
     }
 
     #[test]
     fn a_command_is_shown_as_one_would_type_it() {
         let mut command = Command::new("/opt/rust/bin/cargo");
-        command
-            .args(["doc", "--no-deps"])
-            .env("RUSTDOCFLAGS", "-D warnings");
-        assert_eq!(
-            shown(&command),
-            "RUSTDOCFLAGS='-D warnings' cargo doc --no-deps"
-        );
+        command.args(["doc", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings");
+        assert_eq!(shown(&command), "RUSTDOCFLAGS='-D warnings' cargo doc --no-deps");
     }
 }

@@ -30,13 +30,7 @@ fn tests(filters: &[String]) -> Result<Outcome> {
         return tests_without_nextest(filters);
     }
     let mut command = cargo();
-    command.args([
-        "nextest",
-        "run",
-        "--workspace",
-        "--all-features",
-        "--locked",
-    ]);
+    command.args(["nextest", "run", "--workspace", "--all-features", "--locked"]);
     if !filters.is_empty() {
         // A filter may well match doctests alone.
         command.arg("--no-tests=pass");
@@ -46,41 +40,22 @@ fn tests(filters: &[String]) -> Result<Outcome> {
 
 fn tests_without_nextest(filters: &[String]) -> Result<Outcome> {
     let mut command = cargo();
-    command.args([
-        "test",
-        "--workspace",
-        "--all-features",
-        "--all-targets",
-        "--locked",
-        "--",
-    ]);
+    command.args(["test", "--workspace", "--all-features", "--all-targets", "--locked", "--"]);
     let outcome = execute(command.args(filters))?;
     Ok(match outcome {
-        Outcome::Passed => {
-            Outcome::PassedWith("with cargo test: cargo-nextest is not installed".into())
-        }
+        Outcome::Passed => Outcome::PassedWith("with cargo test: cargo-nextest is not installed".into()),
         other => other,
     })
 }
 
 fn doctests(filters: &[String]) -> Result<Outcome> {
     let mut command = cargo();
-    command.args([
-        "test",
-        "--doc",
-        "--workspace",
-        "--all-features",
-        "--locked",
-        "--",
-    ]);
+    command.args(["test", "--doc", "--workspace", "--all-features", "--locked", "--"]);
     execute(command.args(filters))
 }
 
 fn nextest_is_installed() -> bool {
     let mut probe = cargo();
-    probe
-        .args(["nextest", "--version"])
-        .stdout(Stdio::null())
-        .stderr(Stdio::null());
+    probe.args(["nextest", "--version"]).stdout(Stdio::null()).stderr(Stdio::null());
     probe.status().is_ok_and(|status| status.success())
 }

@@ -61,26 +61,17 @@ impl Package {
     /// Returns the root file of its library, if it has one.
     pub(crate) fn library(&self) -> Option<&Path> {
         let is_library = |kind: &String| kind == "lib" || kind.ends_with("lib");
-        let library = self
-            .targets
-            .iter()
-            .find(|target| target.kind.iter().any(is_library));
+        let library = self.targets.iter().find(|target| target.kind.iter().any(is_library));
         library.map(|target| target.src_path.as_path())
     }
 }
 
 /// Asks cargo for the members of this workspace.
 pub(crate) fn metadata() -> Result<Metadata> {
-    let output = cargo()
-        .args(["metadata", "--no-deps", "--locked", "--format-version", "1"])
-        .output()?;
+    let output = cargo().args(["metadata", "--no-deps", "--locked", "--format-version", "1"]).output()?;
     if !output.status.success() {
         let reason = String::from_utf8_lossy(&output.stderr);
-        return Err(format!(
-            "cargo metadata failed; repair the manifests: {}",
-            reason.trim()
-        )
-        .into());
+        return Err(format!("cargo metadata failed; repair the manifests: {}", reason.trim()).into());
     }
     Ok(serde_json::from_slice(&output.stdout)?)
 }

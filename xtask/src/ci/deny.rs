@@ -21,18 +21,9 @@ pub(crate) fn step() -> Result<Outcome> {
         )));
     };
     let mut command = Command::new(program);
-    command.current_dir(root()).args([
-        "--all-features",
-        "--locked",
-        "check",
-        "licenses",
-        "bans",
-        "sources",
-    ]);
+    command.current_dir(root()).args(["--all-features", "--locked", "check", "licenses", "bans", "sources"]);
     Ok(match execute(&mut command)? {
-        Outcome::Passed => {
-            Outcome::PassedWith("without advisories: their database is not in a registry".into())
-        }
+        Outcome::Passed => Outcome::PassedWith("without advisories: their database is not in a registry".into()),
         other => other,
     })
 }
@@ -49,25 +40,13 @@ fn installed() -> Option<OsString> {
         return Some(built);
     }
     let mut install = cargo();
-    install
-        .args([
-            "install",
-            "cargo-deny",
-            "--version",
-            VERSION,
-            "--locked",
-            "--root",
-        ])
-        .arg(&tools);
+    install.args(["install", "cargo-deny", "--version", VERSION, "--locked", "--root"]).arg(&tools);
     execute(&mut install).ok()?;
     works(&built).then_some(built)
 }
 
 fn works(program: &OsString) -> bool {
     let mut probe = Command::new(program);
-    probe
-        .arg("--version")
-        .stdout(Stdio::null())
-        .stderr(Stdio::null());
+    probe.arg("--version").stdout(Stdio::null()).stderr(Stdio::null());
     probe.status().is_ok_and(|status| status.success())
 }

@@ -8,12 +8,8 @@ const FACADE: &str = "nofx";
 
 pub(crate) fn step() -> Result<Outcome> {
     let metadata = metadata()?;
-    let facade = metadata
-        .packages
-        .iter()
-        .find(|package| package.name == FACADE);
-    let facade =
-        facade.ok_or("the workspace has no crate `nofx`; name the facade in ci/features.rs")?;
+    let facade = metadata.packages.iter().find(|package| package.name == FACADE);
+    let facade = facade.ok_or("the workspace has no crate `nofx`; name the facade in ci/features.rs")?;
     let combinations = combinations(facade);
     for combination in &combinations {
         let outcome = check(combination)?;
@@ -21,25 +17,14 @@ pub(crate) fn step() -> Result<Outcome> {
             return Ok(outcome);
         }
     }
-    Ok(Outcome::PassedWith(format!(
-        "{} combinations",
-        combinations.len()
-    )))
+    Ok(Outcome::PassedWith(format!("{} combinations", combinations.len())))
 }
 
 /// Returns cargo's arguments for each combination worth a build.
 fn combinations(facade: &Package) -> Vec<Vec<&str>> {
     let mut combinations = vec![vec![], vec!["--no-default-features"]];
-    for feature in facade
-        .features
-        .keys()
-        .filter(|feature| *feature != "default")
-    {
-        combinations.push(vec![
-            "--no-default-features",
-            "--features",
-            feature.as_str(),
-        ]);
+    for feature in facade.features.keys().filter(|feature| *feature != "default") {
+        combinations.push(vec!["--no-default-features", "--features", feature.as_str()]);
     }
     combinations
 }
@@ -47,9 +32,7 @@ fn combinations(facade: &Package) -> Vec<Vec<&str>> {
 /// Checks by clippy rather than by `cargo check`: an import that one feature leaves unused fails too.
 fn check(combination: &[&str]) -> Result<Outcome> {
     let mut command = cargo();
-    command
-        .args(["clippy", "--package", FACADE, "--locked"])
-        .args(combination);
+    command.args(["clippy", "--package", FACADE, "--locked"]).args(combination);
     execute(command.args(["--", "-D", "warnings"]))
 }
 

@@ -109,11 +109,7 @@ mod tests {
             assert_eq!(findings(from, to, NORMAL), 0, "{from} -> {to}");
         }
         for from in ["nofx-core", "nofx-redb", "nofx-migrate", "nofx"] {
-            assert_eq!(
-                findings(from, "nofx-testkit", DEV),
-                0,
-                "{from} -> nofx-testkit"
-            );
+            assert_eq!(findings(from, "nofx-testkit", DEV), 0, "{from} -> nofx-testkit");
         }
     }
 
@@ -136,13 +132,7 @@ mod tests {
 
     #[test]
     fn the_testkit_serves_tests_only() {
-        for from in [
-            "nofx-core",
-            "nofx-redb",
-            "nofx-migrate",
-            "nofx",
-            "nofx-node",
-        ] {
+        for from in ["nofx-core", "nofx-redb", "nofx-migrate", "nofx", "nofx-node"] {
             assert_eq!(findings(from, "nofx-testkit", NORMAL), 1, "{from}");
         }
     }

@@ -12,9 +12,7 @@ pub(super) fn check(path: &str, manifest: &str) -> Vec<Finding> {
         if let Some(feature) = feature
             && !above_is_comment
         {
-            let message = format!(
-                "feature `{feature}` has no comment right above it; say what it adds and costs"
-            );
+            let message = format!("feature `{feature}` has no comment right above it; say what it adds and costs");
             findings.push(Finding::of_line(path, number, message));
         }
         above_is_comment = line.starts_with('#');
@@ -44,7 +42,8 @@ mod tests {
 
     #[test]
     fn a_feature_without_a_comment_is_named_with_its_line() {
-        let manifest = "[features]\n# What most hosts want.\ndefault = []\nfs = []\n\n# A comment too far away.\n\ncli = []\n";
+        let manifest =
+            "[features]\n# What most hosts want.\ndefault = []\nfs = []\n\n# A comment too far away.\n\ncli = []\n";
         let findings = check("nofx/Cargo.toml", manifest);
         let lines: Vec<_> = findings.iter().map(|finding| finding.line).collect();
         assert_eq!(lines, [Some(4), Some(8)]);
@@ -53,9 +52,6 @@ mod tests {
 
     #[test]
     fn other_sections_need_no_comments() {
-        assert_eq!(
-            check("nofx/Cargo.toml", "[dependencies]\nnofx-core = \"1\"\n"),
-            []
-        );
+        assert_eq!(check("nofx/Cargo.toml", "[dependencies]\nnofx-core = \"1\"\n"), []);
     }
 }

@@ -40,10 +40,7 @@ pub(crate) fn step() -> Result<Outcome> {
         println!("the tree is tidy");
         return Ok(Outcome::Passed);
     }
-    Ok(Outcome::Failed(format!(
-        "{} findings, listed above",
-        findings.len()
-    )))
+    Ok(Outcome::Failed(format!("{} findings, listed above", findings.len())))
 }
 
 /// One broken rule: where, and what to do about it.
@@ -56,19 +53,11 @@ struct Finding {
 
 impl Finding {
     fn of_file(path: &str, message: impl Into<String>) -> Finding {
-        Finding {
-            path: path.to_owned(),
-            line: None,
-            message: message.into(),
-        }
+        Finding { path: path.to_owned(), line: None, message: message.into() }
     }
 
     fn of_line(path: &str, line: usize, message: impl Into<String>) -> Finding {
-        Finding {
-            path: path.to_owned(),
-            line: Some(line),
-            message: message.into(),
-        }
+        Finding { path: path.to_owned(), line: Some(line), message: message.into() }
     }
 }
 

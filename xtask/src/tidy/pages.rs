@@ -6,25 +6,16 @@ use super::tree::{Tree, relative};
 use crate::workspace::Package;
 
 pub(super) fn check(packages: &[Package], tree: &Tree) -> Vec<Finding> {
-    let backends = packages
-        .iter()
-        .filter(|package| Role::of(&package.name) == Some(Role::Backend));
+    let backends = packages.iter().filter(|package| Role::of(&package.name) == Some(Role::Backend));
     let grown = backends.filter(|package| !is_placeholder(package, tree));
-    grown
-        .filter_map(|package| missing_page(package, tree))
-        .collect()
+    grown.filter_map(|package| missing_page(package, tree)).collect()
 }
 
 fn missing_page(backend: &Package, tree: &Tree) -> Option<Finding> {
     let name = backend.name.strip_prefix("nofx-").unwrap_or(&backend.name);
     let page = format!("docs/format/{name}.md");
     let missing = tree.text(&page).trim().is_empty();
-    missing.then(|| {
-        Finding::of_file(
-            &page,
-            format!("is missing; show the bytes that {} writes", backend.name),
-        )
-    })
+    missing.then(|| Finding::of_file(&page, format!("is missing; show the bytes that {} writes", backend.name)))
 }
 
 /// Tells whether the crate has no code yet: a library of comments alone.
@@ -52,29 +43,13 @@ mod tests {
     fn a_backend_with_code_needs_a_page_that_says_something() {
         let code = ("nofx-redb/src/lib.rs", "//! Stores.\nmod table;\n");
         assert_eq!(check(&packages("nofx-redb"), &Tree::of(&[code])).len(), 1);
-        assert_eq!(
-            check(
-                &packages("nofx-redb"),
-                &Tree::of(&[code, ("docs/format/redb.md", "\n")])
-            )
-            .len(),
-            1
-        );
-        assert_eq!(
-            check(
-                &packages("nofx-redb"),
-                &Tree::of(&[code, ("docs/format/redb.md", "# redb\n")])
-            ),
-            []
-        );
+        assert_eq!(check(&packages("nofx-redb"), &Tree::of(&[code, ("docs/format/redb.md", "\n")])).len(), 1);
+        assert_eq!(check(&packages("nofx-redb"), &Tree::of(&[code, ("docs/format/redb.md", "# redb\n")])), []);
     }
 
     #[test]
     fn a_placeholder_and_a_crate_that_is_no_backend_need_none() {
-        let placeholder = Tree::of(&[(
-            "nofx-fs/src/lib.rs",
-            "//! Empty until its own work begins.\n",
-        )]);
+        let placeholder = Tree::of(&[("nofx-fs/src/lib.rs", "//! Empty until its own work begins.\n")]);
         assert_eq!(check(&packages("nofx-fs"), &placeholder), []);
         let core = Tree::of(&[("nofx-core/src/lib.rs", "mod store;\n")]);
         assert_eq!(check(&packages("nofx-core"), &core), []);

@@ -3,34 +3,20 @@
 use super::Finding;
 
 /// What reaches outside the program, and has no place in nofx-core.
-const IO: [&str; 6] = [
-    "std::fs",
-    "std::net",
-    "std::process",
-    "tokio::fs",
-    "tokio::net",
-    "tokio::process",
-];
+const IO: [&str; 6] = ["std::fs", "std::net", "std::process", "tokio::fs", "tokio::net", "tokio::process"];
 
 /// Finds a library without a front page.
 pub(super) fn starts_with_docs(path: &str, text: &str) -> Option<Finding> {
-    (!text.starts_with("//!"))
-        .then(|| Finding::of_file(path, "does not start with `//!`; say what the crate is"))
+    (!text.starts_with("//!")).then(|| Finding::of_file(path, "does not start with `//!`; say what the crate is"))
 }
 
 /// Finds a file or folder with a name that says nothing.
 pub(super) fn is_well_named(path: &str) -> Option<Finding> {
     let nameless = path.split('/').any(|part| {
         let stem = part.split('.').next().unwrap_or(part);
-        part.starts_with("util")
-            && (part.ends_with(".rs") || matches!(stem, "util" | "utils" | "utilities"))
+        part.starts_with("util") && (part.ends_with(".rs") || matches!(stem, "util" | "utils" | "utilities"))
     });
-    nameless.then(|| {
-        Finding::of_file(
-            path,
-            "is named `util`; a helper that deserves to exist deserves a name",
-        )
-    })
+    nameless.then(|| Finding::of_file(path, "is named `util`; a helper that deserves to exist deserves a name"))
 }
 
 /// Finds files, sockets and processes in a source of nofx-core, in paths and in `use` trees.
@@ -39,13 +25,8 @@ pub(super) fn does_no_io(path: &str, text: &str) -> Vec<Finding> {
     let mut findings = Vec::new();
     for (root, module) in IO.iter().filter_map(|path| path.split_once("::")) {
         for place in mentions(&code, root, module) {
-            let line = code
-                .get(..place)
-                .map_or(0, |before| before.matches('\n').count())
-                + 1;
-            let message = format!(
-                "uses {root}::{module}; core does no I/O, so this belongs above or below it"
-            );
+            let line = code.get(..place).map_or(0, |before| before.matches('\n').count()) + 1;
+            let message = format!("uses {root}::{module}; core does no I/O, so this belongs above or below it");
             findings.push(Finding::of_line(path, line, message));
         }
     }
@@ -53,18 +34,14 @@ pub(super) fn does_no_io(path: &str, text: &str) -> Vec<Finding> {
 }
 
 fn without_comments(text: &str) -> String {
-    let code = text
-        .lines()
-        .map(|line| line.split("//").next().unwrap_or_default());
+    let code = text.lines().map(|line| line.split("//").next().unwrap_or_default());
     code.collect::<Vec<_>>().join("\n")
 }
 
 /// Returns where `root::module` stands, be it written so or as `root::{…, module, …}`.
 fn mentions(code: &str, root: &str, module: &str) -> Vec<usize> {
     let prefix = format!("{root}::");
-    let starts = code
-        .match_indices(&prefix)
-        .filter(|(place, _)| !ends_in_word(code.get(..*place)));
+    let starts = code.match_indices(&prefix).filter(|(place, _)| !ends_in_word(code.get(..*place)));
     let named = starts.filter(|(place, _)| {
         let rest = code.get(place + prefix.len()..).unwrap_or_default();
         match rest.strip_prefix('{') {
@@ -96,15 +73,12 @@ fn names_in_group(group: &str) -> Vec<String> {
 
 fn first_word(text: &str) -> &str {
     let text = text.trim_start();
-    let end = text
-        .find(|symbol: char| !is_word(symbol))
-        .unwrap_or(text.len());
+    let end = text.find(|symbol: char| !is_word(symbol)).unwrap_or(text.len());
     text.get(..end).unwrap_or_default()
 }
 
 fn ends_in_word(text: Option<&str>) -> bool {
-    text.and_then(|text| text.chars().next_back())
-        .is_some_and(is_word)
+    text.and_then(|text| text.chars().next_back()).is_some_and(is_word)
 }
 
 fn is_word(symbol: char) -> bool {
@@ -117,23 +91,14 @@ mod tests {
 
     #[test]
     fn a_library_starts_with_its_front_page() {
-        assert_eq!(
-            starts_with_docs("a/src/lib.rs", "//! Stores things.\n"),
-            None
-        );
+        assert_eq!(starts_with_docs("a/src/lib.rs", "//! Stores things.\n"), None);
         assert!(starts_with_docs("a/src/lib.rs", "mod a;\n//! Late.\n").is_some());
         assert!(starts_with_docs("a/src/lib.rs", "").is_some());
     }
 
     #[test]
     fn a_name_that_says_nothing_is_found_wherever_it_stands() {
-        for path in [
-            "a/src/util.rs",
-            "a/src/utils.rs",
-            "a/src/util/mod.rs",
-            "utils/lib.rs",
-            "a/src/utilities.rs",
-        ] {
+        for path in ["a/src/util.rs", "a/src/utils.rs", "a/src/util/mod.rs", "utils/lib.rs", "a/src/utilities.rs"] {
             assert!(is_well_named(path).is_some(), "{path}");
         }
         for path in ["a/src/futile.rs", "a/src/clock.rs", "docs/utility-bill.md"] {
@@ -143,10 +108,7 @@ mod tests {
 
     #[test]
     fn io_in_core_is_found_with_its_line() {
-        let findings = does_no_io(
-            "nofx-core/src/a.rs",
-            "use a::b;\n\nlet x = std::fs::read(path);\n",
-        );
+        let findings = does_no_io("nofx-core/src/a.rs", "use a::b;\n\nlet x = std::fs::read(path);\n");
         assert_eq!(findings.len(), 1);
         assert_eq!(findings[0].line, Some(3));
         assert!(findings[0].message.contains("std::fs"));

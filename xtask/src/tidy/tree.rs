@@ -22,8 +22,7 @@ impl Tree {
             if !place.is_file() {
                 continue; // removed, and not yet committed
             }
-            let bytes =
-                std::fs::read(&place).map_err(|error| format!("cannot read {path}: {error}"))?;
+            let bytes = std::fs::read(&place).map_err(|error| format!("cannot read {path}: {error}"))?;
             if let Ok(text) = String::from_utf8(bytes) {
                 files.insert(path, text);
             }
@@ -32,9 +31,7 @@ impl Tree {
     }
 
     pub(super) fn files(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.files
-            .iter()
-            .map(|(path, text)| (path.as_str(), text.as_str()))
+        self.files.iter().map(|(path, text)| (path.as_str(), text.as_str()))
     }
 
     /// Returns the text of a file, empty if git does not track it.
@@ -45,9 +42,7 @@ impl Tree {
     #[cfg(test)]
     pub(super) fn of(files: &[(&str, &str)]) -> Tree {
         let owned = |(path, text): &(&str, &str)| ((*path).to_owned(), (*text).to_owned());
-        Tree {
-            files: files.iter().map(owned).collect(),
-        }
+        Tree { files: files.iter().map(owned).collect() }
     }
 }
 
@@ -59,19 +54,11 @@ pub(super) fn relative(path: &Path) -> String {
 }
 
 fn tracked() -> Result<Vec<String>> {
-    let listing = Command::new("git")
-        .args(["ls-files", "-z"])
-        .current_dir(root())
-        .output();
-    let listing = listing
-        .map_err(|error| format!("cannot start git, which lists the tracked files: {error}"))?;
+    let listing = Command::new("git").args(["ls-files", "-z"]).current_dir(root()).output();
+    let listing = listing.map_err(|error| format!("cannot start git, which lists the tracked files: {error}"))?;
     if !listing.status.success() {
         let reason = String::from_utf8_lossy(&listing.stderr);
-        return Err(format!(
-            "`git ls-files` failed; run tidy in a clone: {}",
-            reason.trim()
-        )
-        .into());
+        return Err(format!("`git ls-files` failed; run tidy in a clone: {}", reason.trim()).into());
     }
     let names = String::from_utf8(listing.stdout)?;
     Ok(names.split_terminator('\0').map(str::to_owned).collect())

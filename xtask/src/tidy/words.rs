@@ -15,8 +15,7 @@ pub(super) fn check(path: &str, text: &str) -> Vec<Finding> {
     let mut findings = Vec::new();
     for (index, line) in text.lines().enumerate() {
         for place in PLACES.iter().filter(|place| begins_a_path(line, place)) {
-            let message =
-                format!("names `{place}`, a place on one machine; say what is meant instead");
+            let message = format!("names `{place}`, a place on one machine; say what is meant instead");
             findings.push(Finding::of_line(path, index + 1, message));
         }
     }
@@ -26,12 +25,8 @@ pub(super) fn check(path: &str, text: &str) -> Vec<Finding> {
 /// Tells whether a path in the line starts with `place`: inside `docs/work/` or an address it means nothing.
 fn begins_a_path(line: &str, place: &str) -> bool {
     line.match_indices(place).any(|(start, _)| {
-        let before = line
-            .get(..start)
-            .and_then(|before| before.chars().next_back());
-        !before.is_some_and(|symbol| {
-            symbol.is_alphanumeric() || matches!(symbol, '.' | '_' | '-' | '/' | '}')
-        })
+        let before = line.get(..start).and_then(|before| before.chars().next_back());
+        !before.is_some_and(|symbol| symbol.is_alphanumeric() || matches!(symbol, '.' | '_' | '-' | '/' | '}'))
     })
 }
 
@@ -41,13 +36,7 @@ mod tests {
 
     #[test]
     fn a_path_of_one_machine_is_found_with_its_line() {
-        for line in [
-            "see /work/main/notes",
-            "(`/work/x`)",
-            "cd \"/root/a\"",
-            "read ../shared/design.md",
-            "/work/",
-        ] {
+        for line in ["see /work/main/notes", "(`/work/x`)", "cd \"/root/a\"", "read ../shared/design.md", "/work/"] {
             let findings = check("README.md", &format!("# Title\n{line}\n"));
             assert_eq!(findings.len(), 1, "{line}");
             assert_eq!(findings[0].line, Some(2), "{line}");
@@ -56,13 +45,8 @@ mod tests {
 
     #[test]
     fn other_paths_may_end_in_the_same_words() {
-        for line in [
-            "docs/work/plan.md",
-            "https://example.org/work/",
-            "$HOME/work/a",
-            "the working set",
-            "a/../shared",
-        ] {
+        for line in ["docs/work/plan.md", "https://example.org/work/", "$HOME/work/a", "the working set", "a/../shared"]
+        {
             assert_eq!(check("README.md", line), [], "{line}");
         }
     }
