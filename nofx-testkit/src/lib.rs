@@ -1,1 +1,14 @@
-//! Under construction.
+//! One conformance suite for every NofX persistence backend.
+
+#![expect(clippy::single_range_in_vec_init, reason = "a range of positions in a list is what an append answers")]
+
+mod cases;
+mod place;
+mod subject;
+mod suite;
+mod unmet;
+
+pub use cases::CASES;
+pub use place::{Factory, Memory, Place};
+pub use suite::{Case, Need, Verdict, conformance, conformance_of};
+pub use unmet::Unmet;

@@ -1,0 +1,72 @@
+//! What the author of a backend writes: where stores come from.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use nofx_core::{Error, MemoryBackend, PersistenceBackend, Result};
+
+/// Makes places for stores of one backend.
+///
+/// The suite asks for a fresh place in each case, so cases never meet.
+#[async_trait]
+pub trait Factory: Send + Sync + 'static {
+    /// Returns the name of what is tested; the names of all cases begin with it.
+    fn name(&self) -> &str;
+
+    /// Makes a place that holds an empty store, or will when it is first opened.
+    async fn place(&self) -> Result<Arc<dyn Place>>;
+
+    /// Opens the place with this [`address`](Place::address) in another process than the one that made it.
+    ///
+    /// Only called for backends that say in [`info`](PersistenceBackend::info) that processes share a store.
+    async fn reopen(&self, address: &str) -> Result<Arc<dyn PersistenceBackend>> {
+        Err(Error::invalid(format!("{} has no addresses, so `{address}` is none", self.name())))
+    }
+
+    /// Returns what this machine lacks to run the backend at all, such as a server; every case is then ignored, giving
+    /// this reason.
+    fn lacks(&self) -> Option<String> {
+        None
+    }
+}
+
+/// A place that holds one store, and is cleaned up when it is dropped.
+#[async_trait]
+pub trait Place: Send + Sync + 'static {
+    /// Opens the store, and creates it the first time. Each call returns another handle.
+    ///
+    /// A place should not keep a handle of its own: the suite closes and drops all of them to see what a store finds when
+    /// it is opened again.
+    async fn open(&self) -> Result<Arc<dyn PersistenceBackend>>;
+
+    /// Returns a text by which [`Factory::reopen`] finds this place in another process, if there is one.
+    fn address(&self) -> Option<String> {
+        None
+    }
+}
+
+/// The factory of [`MemoryBackend`].
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Memory;
+
+#[async_trait]
+impl Factory for Memory {
+    fn name(&self) -> &str {
+        "memory"
+    }
+
+    async fn place(&self) -> Result<Arc<dyn Place>> {
+        Ok(Arc::new(MemoryPlace(MemoryBackend::new())))
+    }
+}
+
+/// A store in memory is gone with its last handle, so this place does keep one.
+#[derive(Debug)]
+struct MemoryPlace(MemoryBackend);
+
+#[async_trait]
+impl Place for MemoryPlace {
+    async fn open(&self) -> Result<Arc<dyn PersistenceBackend>> {
+        Ok(Arc::new(self.0.another_handle()))
+    }
+}

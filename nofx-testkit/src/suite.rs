@@ -1,0 +1,200 @@
+//! Running cases: each alone, within its time, visible as a test of its own.
+
+use std::any::Any;
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::sync::{Arc, mpsc};
+use std::thread;
+use std::time::Duration;
+
+use libtest_mimic::{Arguments, Trial};
+use nofx_core::{BackendInfo, Durability, Result, Sharing};
+
+use crate::cases::CASES;
+use crate::place::Factory;
+use crate::subject::Subject;
+use crate::unmet::CaseResult;
+
+/// Multiplies the time limits of all cases, for slow machines.
+const PATIENCE: &str = "NOFX_CONFORMANCE_PATIENCE";
+
+/// A claim of the contract and the function that tries it.
+pub struct Case {
+    /// The subject and the claim in a few words, such as `records::a_missing_record_is_none`.
+    pub name: &'static str,
+    /// The sentence of the contract.
+    pub claim: &'static str,
+    /// What a backend must be for the claim to apply.
+    pub needs: &'static [Need],
+    /// How long it may take.
+    pub limit: Duration,
+    pub(crate) run: CaseFn,
+}
+
+pub(crate) type CaseFn = fn(Subject) -> Pin<Box<dyn Future<Output = CaseResult> + Send>>;
+
+impl fmt::Debug for Case {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Case").field("name", &self.name).field("claim", &self.claim).finish_non_exhaustive()
+    }
+}
+
+/// What a backend must be for a claim to apply to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Need {
+    /// What it holds is still there after its last handle was closed.
+    Durable,
+    /// Several processes use a store at once.
+    Processes,
+}
+
+/// What became of a case.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// The claim holds, as far as the case can see.
+    Passed,
+    /// It does not, for this reason.
+    Failed(String),
+    /// The claim is about something that this backend does not offer.
+    Inapplicable(&'static str),
+}
+
+/// What decides which cases apply.
+#[derive(Clone, Debug)]
+struct Profile {
+    info: BackendInfo,
+    has_address: bool,
+}
+
+impl Profile {
+    async fn of(factory: Arc<dyn Factory>) -> Result<Self> {
+        let subject = Subject::new(factory).await?;
+        let handle = subject.open().await?;
+        let profile = Self { info: handle.info(), has_address: subject.address().is_some() };
+        handle.close().await?;
+        Ok(profile)
+    }
+
+    fn inapplicable(&self, case: &Case) -> Option<&'static str> {
+        case.needs.iter().find_map(|need| match need {
+            Need::Durable if self.info.durability == Durability::Process => Some("gone with its process"),
+            Need::Processes if self.info.sharing == Sharing::Process => Some("not shared by processes"),
+            Need::Processes if !self.has_address => Some("its places have no address"),
+            Need::Durable | Need::Processes => None,
+        })
+    }
+}
+
+impl Case {
+    /// Runs this case on a fresh place of a factory.
+    pub fn run(&self, factory: &Arc<dyn Factory>) -> Verdict {
+        match blocking(Profile::of(factory.clone())) {
+            Err(error) => Verdict::Failed(format!("no place to test on: {error}")),
+            Ok(profile) => match profile.inapplicable(self) {
+                Some(reason) => Verdict::Inapplicable(reason),
+                None => self.run_here(factory.clone()),
+            },
+        }
+    }
+
+    /// Runs on a thread of its own, so that a case that hangs is left behind and named.
+    fn run_here(&self, factory: Arc<dyn Factory>) -> Verdict {
+        let limit = self.limit * patience();
+        let (done, outcome) = mpsc::channel();
+        let run = self.run;
+        let spawned = thread::Builder::new().name(self.name.into()).spawn(move || {
+            let verdict = catch_unwind(AssertUnwindSafe(|| {
+                blocking(async {
+                    let subject = Subject::new(factory).await?;
+                    // A task, so that the case has the runtime's threads as its callers would.
+                    tokio::spawn(run(subject)).await?
+                })
+            }));
+            // Nobody listens any more if the time is over.
+            let _ = done.send(verdict);
+        });
+        if let Err(error) = spawned {
+            return Verdict::Failed(format!("no thread to run on: {error}"));
+        }
+        match outcome.recv_timeout(limit) {
+            Ok(Ok(Ok(()))) => Verdict::Passed,
+            Ok(Ok(Err(unmet))) => Verdict::Failed(format!("{unmet}\n    claim: {}", self.claim)),
+            Ok(Err(panic)) => Verdict::Failed(format!("panicked: {}\n    claim: {}", told(&*panic), self.claim)),
+            Err(_) => Verdict::Failed(format!(
+                "{} did not end within {} s\n    claim: {}",
+                self.name,
+                limit.as_secs(),
+                self.claim
+            )),
+        }
+    }
+}
+
+/// Tests one backend; the whole `main` of a test target with `harness = false`.
+///
+/// Each case is a test named `<factory>::<subject>::<claim>`, which `cargo test` and `cargo nextest` list, filter and run as
+/// they do other tests. A case that cannot apply is ignored, and its name says why.
+pub fn conformance(factory: impl Factory) -> ! {
+    conformance_of(vec![Arc::new(factory)])
+}
+
+/// Like [`conformance`], for a backend that is to be tested in several configurations, each with a name of its own.
+pub fn conformance_of(factories: Vec<Arc<dyn Factory>>) -> ! {
+    let arguments = Arguments::from_args();
+    let trials = factories.iter().flat_map(trials).collect();
+    libtest_mimic::run(&arguments, trials).exit()
+}
+
+fn trials(factory: &Arc<dyn Factory>) -> Vec<Trial> {
+    let profile = match factory.lacks() {
+        Some(lacking) => Err(lacking),
+        None => Ok(blocking(Profile::of(factory.clone()))),
+    };
+    let reason = |case| match &profile {
+        Err(lacking) => Some(lacking.clone()),
+        // Each case will say what is wrong.
+        Ok(Err(_)) => None,
+        Ok(Ok(profile)) => profile.inapplicable(case).map(str::to_owned),
+    };
+    CASES.iter().map(|case| trial(factory, case, reason(case))).collect()
+}
+
+fn trial(factory: &Arc<dyn Factory>, case: &'static Case, reason: Option<String>) -> Trial {
+    let name = format!("{}::{}", factory.name(), case.name);
+    match reason {
+        None => {
+            let factory = factory.clone();
+            Trial::test(name, move || match case.run_here(factory) {
+                Verdict::Passed => Ok(()),
+                Verdict::Failed(why) => Err(why.into()),
+                Verdict::Inapplicable(reason) => Err(reason.into()),
+            })
+        }
+        Some(reason) => {
+            // Asked for all the same, it must not look green.
+            let why = format!("does not apply: {reason}");
+            Trial::test(name, move || Err(why.into())).with_ignored_flag(true).with_kind(reason)
+        }
+    }
+}
+
+/// Runs a future on a runtime of its own.
+pub(crate) fn blocking<T>(future: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(4).enable_all().build();
+    #[expect(clippy::expect_used, reason = "without threads there is nothing to test with")]
+    let runtime = runtime.expect("a runtime starts");
+    let answer = runtime.block_on(future);
+    // What is left behind by a case must not hold up the next.
+    runtime.shutdown_background();
+    answer
+}
+
+fn patience() -> u32 {
+    std::env::var(PATIENCE).ok().and_then(|text| text.parse().ok()).unwrap_or(1)
+}
+
+fn told(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("without a message")
+}
