@@ -1,0 +1,162 @@
+//! What is stored is read for ever: each golden file is a body as this or an earlier version wrote it. Golden files are
+//! added, never edited.
+
+use nofx_core::entity::{
+    Agent, Attachment, Checkpoint, Entity, ImportedFile, Message, OrchestrationMessage, Session, SessionStatus, Slot,
+    Task, Template, TemplateName, TranscriptPart,
+};
+use nofx_core::json::Text;
+use nofx_core::{Body, Timestamp};
+
+/// Checks that a body survives load and save, and that an edit changes one member and nothing else.
+fn survives<E: Entity>(golden: &str, edit: impl FnOnce(&mut E), old: &str, new: &str) -> E {
+    let body = Body::parse(golden).unwrap();
+    assert_eq!(body.as_str(), golden.trim_end(), "golden files are compact");
+    let loaded = E::from_body(&body).unwrap();
+    assert_eq!(loaded.to_body().unwrap(), body, "an unchanged entity keeps its bytes");
+
+    let mut edited = loaded.clone();
+    edit(&mut edited);
+    assert_eq!(body.as_str().matches(old).count(), 1, "{old} marks one place");
+    assert_eq!(edited.to_body().unwrap().as_str(), body.as_str().replace(old, new));
+    loaded
+}
+
+const AT: Timestamp = Timestamp::from_millis(1_700_000_000_000);
+
+#[test]
+fn agents_survive() {
+    let agent: Agent = survives(
+        include_str!("golden/agent.v1.json"),
+        |agent: &mut Agent| agent.status = "idle".into(),
+        r#""status":"working""#,
+        r#""status":"idle""#,
+    );
+    assert_eq!((agent.kind, agent.tasks_completed, agent.created_at), ("backend-specialist".into(), 3, Some(AT)));
+}
+
+#[test]
+fn sessions_survive_and_show_what_fits() {
+    let session: Session = survives(
+        include_str!("golden/session.v1.json"),
+        |session: &mut Session| session.status = Some(SessionStatus::Archived),
+        r#""status":"hibernating""#,
+        r#""status":"archived""#,
+    );
+    assert_eq!(session.status, Some(SessionStatus::Other("hibernating".into())));
+    assert_eq!(session.tasks_completed, 9_007_199_254_740_993);
+    assert_eq!(session.name, "Grace - 11/14/2023, 10:13:20\u{202f}PM");
+    assert_eq!((session.git_branch, session.prompt_is_templates), (Some("".into()), true));
+}
+
+#[test]
+fn messages_survive() {
+    let message: Message = survives(
+        include_str!("golden/message.v1.json"),
+        |message: &mut Message| message.content = Some("short".into()),
+        r#""content":"cut in an emoji: \ud83d, a slash: \/""#,
+        r#""content":"short""#,
+    );
+    assert_eq!(message.content.unwrap().to_str_lossy(), "cut in an emoji: \u{fffd}, a slash: /");
+    assert_eq!(message.metadata.unwrap().get("cost"), Some("0.10"));
+}
+
+#[test]
+fn tasks_survive() {
+    let task: Task = survives(
+        include_str!("golden/task.v1.json"),
+        |task: &mut Task| task.slot = Some(Slot::Completed),
+        r#""$slot":"current""#,
+        r#""$slot":"completed""#,
+    );
+    assert_eq!((task.assigned_at, task.replaces), (Some(AT), Some(4)));
+}
+
+#[test]
+fn templates_and_their_names_survive() {
+    let template: Template = survives(
+        include_str!("golden/template.v1.json"),
+        |template: &mut Template| template.name = "Servers".into(),
+        r#""name":"Backend""#,
+        r#""name":"Servers""#,
+    );
+    assert_eq!(template.system_prompt, Some("You write servers.".into()));
+    let name: TemplateName = survives(
+        include_str!("golden/template-name.v1.json"),
+        |name: &mut TemplateName| name.id = "server".into(),
+        r#""id":"backend-specialist""#,
+        r#""id":"server""#,
+    );
+    assert_eq!(name.digest.to_string().len(), 64);
+}
+
+#[test]
+fn checkpoints_and_transcripts_survive() {
+    let checkpoint: Checkpoint = survives(
+        include_str!("golden/checkpoint.v1.json"),
+        |checkpoint: &mut Checkpoint| checkpoint.agent = "undone".into(),
+        r#""agent":"done""#,
+        r#""agent":"undone""#,
+    );
+    assert_eq!(checkpoint.timestamp, Some(AT));
+    let part: TranscriptPart = survives(
+        include_str!("golden/transcript-part.v1.json"),
+        |part: &mut TranscriptPart| part.timestamp = None,
+        r#""timestamp":"2023-11-14T22:13:20.000Z","#,
+        "",
+    );
+    assert_eq!(part.content.to_str_lossy(), "line\r\n\0 \u{fffd}");
+}
+
+#[test]
+fn orchestration_messages_survive() {
+    let message: OrchestrationMessage = survives(
+        include_str!("golden/orchestration-message.v1.json"),
+        |message: &mut OrchestrationMessage| message.requires_ack = Some(false),
+        r#""requiresAck":true"#,
+        r#""requiresAck":false"#,
+    );
+    assert_eq!((message.kind, message.from), ("assign_task".into(), Some("conductor".into())));
+}
+
+#[test]
+fn attachments_and_imported_files_survive() {
+    let attachment: Attachment = survives(
+        include_str!("golden/attachment.v1.json"),
+        |attachment: &mut Attachment| attachment.size = 13,
+        r#""size":12"#,
+        r#""size":13"#,
+    );
+    assert_eq!(attachment.reason, Some("transcript".into()));
+    let file: ImportedFile = survives(
+        include_str!("golden/imported-file.v1.json"),
+        |file: &mut ImportedFile| file.became = "nothing".into(),
+        r#""became":"agents""#,
+        r#""became":"nothing""#,
+    );
+    assert_eq!(file.size, 12);
+}
+
+#[test]
+fn members_of_another_type_show_the_default_and_stay() {
+    let odd =
+        r#"{"id":5,"name":["x"],"status":null,"createdAt":1700000000000,"capabilities":"all","tasksCompleted":"3"}"#;
+    let body = Body::parse(odd).unwrap();
+    let mut session = Session::from_body(&body).unwrap();
+    assert_eq!((&session.id, &session.name, &session.status), (&"".into(), &Text::default(), &None));
+    assert_eq!(session.to_body().unwrap(), body);
+    session.tasks_completed = 4;
+    assert_eq!(session.to_body().unwrap().as_str(), odd.replace("\"3\"", "4"));
+}
+
+#[test]
+fn a_new_entity_writes_what_it_was_given() {
+    let agent = Agent::new("a", "Ada", "tester");
+    assert_eq!(agent.to_body().unwrap().as_str(), r#"{"id":"a","name":"Ada","type":"tester","status":"idle"}"#);
+}
+
+#[test]
+fn a_body_that_is_no_object_is_corrupt() {
+    let error = Agent::from_body(&Body::parse("[]").unwrap()).unwrap_err();
+    assert_eq!(error.code(), "corrupt");
+}
