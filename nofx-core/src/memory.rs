@@ -1,6 +1,7 @@
 //! A store in memory: the simplest implementation of the contract, and the oracle of all others.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::ops::Bound;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -111,7 +112,7 @@ impl PersistenceBackend for MemoryBackend {
     async fn scan(&self, query: &ScanQuery) -> Result<Page<Record>> {
         query.validate()?;
         let state = self.state()?;
-        let found = directed(state.records.iter(), query).filter_map(|(key, _)| state.record(key));
+        let found = matching(&state.records, query).filter_map(|(key, _)| state.record(key));
         Ok(page(found, query.limit, |record| record.body.len()))
     }
 
@@ -123,7 +124,7 @@ impl PersistenceBackend for MemoryBackend {
     async fn logs(&self, query: &LogScan) -> Result<Page<LogHead>> {
         query.validate()?;
         let state = self.state()?;
-        let found = directed(state.logs.iter(), query)
+        let found = matching(&state.logs, query)
             .filter(|(_, log)| log.state != LogState::Removed)
             .map(|(key, _)| state.head(key));
         Ok(page(found, query.limit, |_| 0))
@@ -261,15 +262,28 @@ impl View for State {
     }
 }
 
-/// Returns what a query asks for, in its direction.
-fn directed<'a, K: Key, V>(
-    all: impl DoubleEndedIterator<Item = (&'a K, &'a V)> + 'a,
+/// Returns what a query asks for, in its direction. Matching keys are neighbours, so it ends at the first that is none.
+fn matching<'a, K: Key, V>(
+    all: &'a BTreeMap<K, V>,
     query: &'a KeyQuery<K>,
 ) -> Box<dyn Iterator<Item = (&'a K, &'a V)> + 'a> {
-    let matching = all.filter(|(key, _)| query.matches(key));
+    let after = query.after.as_ref();
     match query.direction {
-        Direction::Forward => Box::new(matching),
-        Direction::Backward => Box::new(matching.rev()),
+        Direction::Forward => {
+            // No id is smaller than one of a single NUL.
+            let prefix = if query.prefix.is_empty() { "\0" } else { &query.prefix };
+            let first = query.kind.as_ref().map(|kind| (kind, prefix));
+            let start = after.map(|key| (key.kind(), key.id())).max(first);
+            let from = start.and_then(|(kind, id)| K::new(kind.clone(), id).ok());
+            let from = from.map_or(Bound::Unbounded, Bound::Included);
+            let rest = all.range((from, Bound::Unbounded));
+            Box::new(rest.skip_while(move |(key, _)| Some(*key) == after).take_while(|(key, _)| query.matches(key)))
+        }
+        Direction::Backward => {
+            let until = after.map_or(Bound::Unbounded, Bound::Excluded);
+            let rest = all.range((Bound::Unbounded, until)).rev();
+            Box::new(rest.skip_while(|(key, _)| !query.matches(key)).take_while(|(key, _)| query.matches(key)))
+        }
     }
 }
 
