@@ -1,4 +1,4 @@
-//! The files that git tracks.
+//! The files that git tracks, or would track after `git add`.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -7,14 +7,14 @@ use std::process::Command;
 use crate::Result;
 use crate::workspace::root;
 
-/// Every tracked text file, by its path from the root with `/` between the parts.
+/// Every such text file, by its path from the root with `/` between the parts.
 #[derive(Debug, Default)]
 pub(super) struct Tree {
     files: BTreeMap<String, String>,
 }
 
 impl Tree {
-    /// Reads the files of the index as they lie in the working tree; those that are not text are left out.
+    /// Reads the files as they lie in the working tree; those that are not text are left out.
     pub(super) fn read() -> Result<Tree> {
         let mut files = BTreeMap::new();
         for path in tracked()? {
@@ -34,7 +34,7 @@ impl Tree {
         self.files.iter().map(|(path, text)| (path.as_str(), text.as_str()))
     }
 
-    /// Returns the text of a file, empty if git does not track it.
+    /// Returns the text of a file, empty if it is not there.
     pub(super) fn text(&self, path: &str) -> &str {
         self.files.get(path).map_or("", String::as_str)
     }
@@ -54,7 +54,10 @@ pub(super) fn relative(path: &Path) -> String {
 }
 
 fn tracked() -> Result<Vec<String>> {
-    let listing = Command::new("git").args(["ls-files", "-z"]).current_dir(root()).output();
+    let listing = Command::new("git")
+        .args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"])
+        .current_dir(root())
+        .output();
     let listing = listing.map_err(|error| format!("cannot start git, which lists the tracked files: {error}"))?;
     if !listing.status.success() {
         let reason = String::from_utf8_lossy(&listing.stderr);
