@@ -40,7 +40,7 @@ pub(crate) fn step() -> Result<Outcome> {
         println!("the tree is tidy");
         return Ok(Outcome::Passed);
     }
-    Ok(Outcome::Failed(format!("{} findings, listed above", findings.len())))
+    Ok(Outcome::Failed(format!("findings listed above: {}", findings.len())))
 }
 
 /// One broken rule: where, and what to do about it.
