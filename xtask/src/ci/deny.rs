@@ -1,5 +1,6 @@
 //! Licenses, banned crates and sources of every dependency, judged by cargo-deny as `deny.toml` says.
 
+use std::env::consts::EXE_SUFFIX;
 use std::ffi::OsString;
 use std::process::{Command, Stdio};
 
@@ -35,7 +36,7 @@ fn installed() -> Option<OsString> {
         return Some(on_path);
     }
     let tools = root().join("target/tools");
-    let built = tools.join("bin/cargo-deny").into_os_string();
+    let built = tools.join(format!("bin/cargo-deny{EXE_SUFFIX}")).into_os_string();
     if works(&built) {
         return Some(built);
     }
