@@ -1,0 +1,232 @@
+//! The canonical dump: what people keep, a line for each thing, in one order.
+
+use std::io::Write;
+
+use futures_util::TryStreamExt;
+use nofx_core::entity::{Agent, EntityId, Entity, Session, SessionId, Slot, Task, foreign};
+use nofx_core::json::{self, Object, SyntaxError, Text};
+use nofx_core::{Error, LogEntry, LogHead, LogKey, LogQuery, Record, Store, kind};
+
+use super::attachment;
+use super::columns::{self, Column};
+use super::in_order::{InOrder, TrueId, object};
+use super::line::Line;
+use super::templates::Templates;
+use super::{DumpError, Result};
+
+/// How many entries of a page are asked for.
+const PAGE: usize = 256;
+
+const OF_AGENT: TrueId = TrueId { kind: &kind::AGENT, member: "id" };
+const OF_SESSION: TrueId = TrueId { kind: &kind::SESSION, member: "id" };
+const OF_ATTACHMENT: TrueId = TrueId { kind: &kind::ATTACHMENT, member: "path" };
+const OF_TEMPLATE: TrueId = TrueId { kind: &kind::TEMPLATE, member: "" };
+const OF_SEGMENT: TrueId = TrueId { kind: &kind::ORCHESTRATION, member: "" };
+
+/// Writes the canonical dump of a store: what people keep in it, one JSON object a line.
+///
+/// The same content always gives the same bytes, whatever the backend and however it came to be there. Nothing is held but a
+/// page at a time. Each page is one moment of the store, the dump as a whole is not: to have one moment, let nobody write.
+/// `docs/format/dump.md` describes the lines.
+pub async fn dump(store: &Store, out: &mut impl Write) -> Result<()> {
+    let mut dumper = Dumper { store, out, templates: Templates::new(store) };
+    dumper.put("{\"kind\":\"store\",\"format\":\"nofx-dump\",\"version\":1}\n")?;
+    dumper.templates().await?;
+    dumper.agents().await?;
+    dumper.sessions().await?;
+    dumper.messages().await?;
+    dumper.tasks().await?;
+    dumper.orchestration().await?;
+    dumper.checkpoints().await?;
+    dumper.attachments().await?;
+    dumper.out.flush().map_err(DumpError::Write)
+}
+
+struct Dumper<'a, W> {
+    store: &'a Store,
+    out: &'a mut W,
+    templates: Templates<'a>,
+}
+
+impl<W: Write> Dumper<'_, W> {
+    fn put(&mut self, line: &str) -> Result<()> {
+        self.out.write_all(line.as_bytes()).map_err(DumpError::Write)
+    }
+
+    async fn templates(&mut self) -> Result<()> {
+        let mut templates = InOrder::<Record>::of(self.store, &kind::TEMPLATE, OF_TEMPLATE).await?;
+        while let Some((digest, record)) = templates.next().await? {
+            let body = foreign(&object(&record)?);
+            let mut line = Line::of("template");
+            line.text("digest", &digest);
+            if let Some(id) = body.read::<Text>("id") {
+                line.text("id", &id);
+            }
+            line.member("body", &minimal(&body).map_err(|error| damaged(&record.key.to_string(), error))?);
+            self.put(&line.end())?;
+        }
+        Ok(())
+    }
+
+    async fn agents(&mut self) -> Result<()> {
+        let mut agents = InOrder::<Record>::of(self.store, &kind::AGENT, OF_AGENT).await?;
+        while let Some((id, record)) = agents.next().await? {
+            let object = object(&record)?;
+            let agent = Agent::from_object(object.clone());
+            let mut line = Line::of("agent");
+            line.text("id", &id);
+            let mut told = told_id(&object);
+            let template = agent.template.as_ref().map(EntityId::as_text);
+            told.extend(self.templates.tell(&mut line, &object, template).await?);
+            finish(&mut line, &object, columns::AGENT, &told).map_err(|error| damaged(&record.key.to_string(), error))?;
+            self.put(&line.end())?;
+        }
+        Ok(())
+    }
+
+    async fn sessions(&mut self) -> Result<()> {
+        let mut sessions = InOrder::<Record>::of(self.store, &kind::SESSION, OF_SESSION).await?;
+        while let Some((id, record)) = sessions.next().await? {
+            let mut object = object(&record)?;
+            let session = Session::from_object(object.clone());
+            let template = session.template.as_ref().map(EntityId::as_text);
+            if session.prompt_is_templates {
+                let prompt = match template {
+                    Some(digest) => self.templates.prompt(digest).await?,
+                    None => None,
+                };
+                let missing = || Error::corrupt(format!("{}: its prompt is its template's, which has none", record.key));
+                object.set("systemPrompt", prompt.ok_or_else(missing)?.to_json());
+            }
+            let mut line = Line::of("session");
+            line.text("id", &id);
+            let mut told = told_id(&object);
+            told.extend(self.templates.tell(&mut line, &object, template).await?);
+            let history = Session::history(&SessionId::from(id));
+            line.number("message_count", self.store.head(&history).await?.length);
+            finish(&mut line, &object, columns::SESSION, &told)
+                .map_err(|error| damaged(&record.key.to_string(), error))?;
+            self.put(&line.end())?;
+        }
+        Ok(())
+    }
+
+    async fn messages(&mut self) -> Result<()> {
+        let mut histories = InOrder::<LogHead>::of(self.store, &kind::HISTORY, OF_SESSION).await?;
+        while let Some((session, head)) = histories.next().await? {
+            let mut entries = self.entries(&head.log);
+            while let Some(entry) = entries.try_next().await? {
+                let mut line = Line::of("message");
+                line.text("session", &session);
+                line.number("seq", entry.position);
+                self.put_entry(line, &head.log, &entry, columns::MESSAGE)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes tasks as they are now: an entry that another one replaces is history.
+    async fn tasks(&mut self) -> Result<()> {
+        let mut logs = InOrder::<LogHead>::of(self.store, &kind::TASKS, OF_SESSION).await?;
+        while let Some((session, head)) = logs.next().await? {
+            let log = &head.log;
+            let mut replaced = std::collections::HashSet::new();
+            let mut entries = self.entries(log);
+            while let Some(entry) = entries.try_next().await? {
+                replaced.extend(Task::from_object(entry_object(log, &entry)?).replaces);
+            }
+            let mut seq = 0;
+            for (slot, is_current) in [("completed", false), ("current", true)] {
+                let mut entries = self.entries(log);
+                while let Some(entry) = entries.try_next().await? {
+                    let task = Task::from_object(entry_object(log, &entry)?);
+                    if replaced.contains(&entry.position) || (task.slot == Some(Slot::Current)) != is_current {
+                        continue;
+                    }
+                    let mut line = Line::of("task");
+                    line.text("session", &session);
+                    line.number("seq", seq);
+                    line.text("slot", &slot.into());
+                    self.put_entry(line, log, &entry, columns::TASK)?;
+                    seq += 1;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn orchestration(&mut self) -> Result<()> {
+        let mut seq = 0;
+        let mut segments = InOrder::<LogHead>::of(self.store, &kind::ORCHESTRATION, OF_SEGMENT).await?;
+        while let Some((_, head)) = segments.next().await? {
+            let mut entries = self.entries(&head.log);
+            while let Some(entry) = entries.try_next().await? {
+                let mut line = Line::of("orchestration");
+                line.number("seq", seq);
+                self.put_entry(line, &head.log, &entry, columns::ORCHESTRATION)?;
+                seq += 1;
+            }
+        }
+        Ok(())
+    }
+
+    async fn checkpoints(&mut self) -> Result<()> {
+        let mut logs = InOrder::<LogHead>::of(self.store, &kind::CHECKPOINTS, OF_AGENT).await?;
+        while let Some((agent, head)) = logs.next().await? {
+            let mut entries = self.entries(&head.log);
+            while let Some(entry) = entries.try_next().await? {
+                let mut line = Line::of("checkpoint");
+                line.text("agent", &agent);
+                line.number("seq", entry.position);
+                self.put_entry(line, &head.log, &entry, columns::CHECKPOINT)?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn attachments(&mut self) -> Result<()> {
+        let mut attachments = InOrder::<Record>::of(self.store, &kind::ATTACHMENT, OF_ATTACHMENT).await?;
+        while let Some((path, record)) = attachments.next().await? {
+            attachment::write(self.store, self.out, &path, &record).await?;
+        }
+        Ok(())
+    }
+
+    fn entries(&self, log: &LogKey) -> impl futures_util::Stream<Item = nofx_core::Result<LogEntry>> + Unpin + use<W> {
+        self.store.read(LogQuery::oldest_first(log.clone(), PAGE))
+    }
+
+    fn put_entry(&mut self, mut line: Line, log: &LogKey, entry: &LogEntry, columns: &[Column]) -> Result<()> {
+        let object = entry_object(log, entry)?;
+        finish(&mut line, &object, columns, &[]).map_err(|error| damaged(&name_of(log, entry), error))?;
+        self.put(&line.end())
+    }
+}
+
+/// Adds all members that the old format knew, then `extra`.
+fn finish(line: &mut Line, own: &Object, columns: &[Column], told: &[&str]) -> std::result::Result<(), SyntaxError> {
+    let extra = columns::write(line, &foreign(own), columns, told)?;
+    line.extra(&extra);
+    Ok(())
+}
+
+/// The id is told by the caller, but for one that is no text: that is still to be told.
+fn told_id(object: &Object) -> Vec<&'static str> {
+    object.read::<Text>("id").map(|_| "id").into_iter().collect()
+}
+
+fn minimal(object: &Object) -> std::result::Result<String, SyntaxError> {
+    json::minimal_escapes(&object.to_json())
+}
+
+fn entry_object(log: &LogKey, entry: &LogEntry) -> Result<Object> {
+    Object::parse(entry.body.as_str()).map_err(|error| damaged(&name_of(log, entry), error))
+}
+
+fn name_of(log: &LogKey, entry: &LogEntry) -> String {
+    format!("log {log}, entry {}", entry.position)
+}
+
+fn damaged(what: &str, error: SyntaxError) -> DumpError {
+    Error::corrupt_because(what, error).into()
+}
