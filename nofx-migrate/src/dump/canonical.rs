@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use futures_util::TryStreamExt;
-use nofx_core::entity::{Agent, EntityId, Entity, Session, SessionId, Slot, Task, foreign};
+use nofx_core::entity::{Agent, Entity, EntityId, Session, SessionId, Slot, Task, foreign};
 use nofx_core::json::{self, Object, SyntaxError, Text};
 use nofx_core::{Error, LogEntry, LogHead, LogKey, LogQuery, Record, Store, kind};
 
@@ -78,7 +78,8 @@ impl<W: Write> Dumper<'_, W> {
             let mut told = told_id(&object);
             let template = agent.template.as_ref().map(EntityId::as_text);
             told.extend(self.templates.tell(&mut line, &object, template).await?);
-            finish(&mut line, &object, columns::AGENT, &told).map_err(|error| damaged(&record.key.to_string(), error))?;
+            finish(&mut line, &object, columns::AGENT, &told)
+                .map_err(|error| damaged(&record.key.to_string(), error))?;
             self.put(&line.end())?;
         }
         Ok(())
@@ -95,7 +96,8 @@ impl<W: Write> Dumper<'_, W> {
                     Some(digest) => self.templates.prompt(digest).await?,
                     None => None,
                 };
-                let missing = || Error::corrupt(format!("{}: its prompt is its template's, which has none", record.key));
+                let missing =
+                    || Error::corrupt(format!("{}: its prompt is its template's, which has none", record.key));
                 object.set("systemPrompt", prompt.ok_or_else(missing)?.to_json());
             }
             let mut line = Line::of("session");

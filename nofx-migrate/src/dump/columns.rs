@@ -109,7 +109,12 @@ pub(super) const CHECKPOINT: &[Column] = &[
 /// Writes each column, and gathers in an object what no column says: unknown members and values that do not fit.
 ///
 /// `told` are members that the caller has told already.
-pub(super) fn write(line: &mut Line, source: &Object, columns: &[Column], told: &[&str]) -> Result<Object, SyntaxError> {
+pub(super) fn write(
+    line: &mut Line,
+    source: &Object,
+    columns: &[Column],
+    told: &[&str],
+) -> Result<Object, SyntaxError> {
     let mut misfits = Vec::new();
     for column in columns {
         let value = source.get(column.legacy);
@@ -129,7 +134,9 @@ pub(super) fn write(line: &mut Line, source: &Object, columns: &[Column], told: 
         }
     }
     let mut extra = Object::default();
-    let known = |name: &Text| columns.iter().map(|column| column.legacy).chain(told.iter().copied()).find(|known| name == known);
+    let known = |name: &Text| {
+        columns.iter().map(|column| column.legacy).chain(told.iter().copied()).find(|known| name == known)
+    };
     for (name, value) in source.iter() {
         // Of a known member that is there several times only the last counts, and it stands in its column.
         let kept = match known(&name) {
@@ -195,7 +202,9 @@ mod tests {
     #[test]
     fn what_fits_stands_in_its_column_and_the_rest_is_extra() {
         assert_eq!(
-            message(r#"{"x":1.10,"id":"m","timestamp":"2025-07-01T10:00:00.000Z","type":"user","content":"\u00e9","":{}}"#),
+            message(
+                r#"{"x":1.10,"id":"m","timestamp":"2025-07-01T10:00:00.000Z","type":"user","content":"\u00e9","":{}}"#
+            ),
             "{\"kind\":\"message\",\"id\":\"m\",\"role\":\"user\",\"at\":\"2025-07-01T10:00:00.000Z\",\"content\":\"é\",\
              \"extra\":{\"x\":1.10,\"\":{}}}\n"
         );

@@ -1,0 +1,4 @@
+//! Dumps of a small store that has something of every kind, and every oddity that the old format can hold.
+
+mod canonical;
+mod odd;
