@@ -8,7 +8,7 @@ use crate::time::{Clock, Timestamp};
 
 /// Where random bytes come from.
 pub trait IdSource: fmt::Debug + Send + Sync + 'static {
-    /// Fills `bytes` so that no other call ever gets the same 10 bytes or more.
+    /// Fills `bytes`; ten bytes or more never repeat.
     fn fill(&self, bytes: &mut [u8]);
 }
 
@@ -121,6 +121,13 @@ impl Sources {
     /// Makes a new batch id: 6 bytes of time, then 10 random ones.
     pub fn batch_id(&self) -> BatchId {
         BatchId(self.timed_bytes())
+    }
+
+    /// Makes 8 random hexadecimal digits, to keep ids apart that carry the time already.
+    pub(crate) fn token(&self) -> String {
+        let mut bytes = [0; 4];
+        self.ids.fill(&mut bytes);
+        bytes.iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
     /// Makes a new store id.

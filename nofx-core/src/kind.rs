@@ -26,6 +26,14 @@ pub const ATTACHMENT: Kind = Kind::of("attachment");
 pub const PAYLOAD: Kind = Kind::of("payload");
 /// A record by path: what a file of the old folder became.
 pub const IMPORT: Kind = Kind::of("import");
+/// A record by place in an order: finds sessions by their last activity.
+pub const ACTIVITY: Kind = Kind::of("activity");
+/// A record by session id: where in the order of activity it stands.
+pub const ACTIVITY_PLACE: Kind = Kind::of("activity-place");
+/// A record by session id: how many other sessions read its messages.
+pub const HISTORY_SHARED: Kind = Kind::of("history-shared");
+/// A record by session id: it was purged and is not to come back by an import.
+pub const TOMBSTONE: Kind = Kind::of("tombstone");
 
 /// Whether things of a kind are records or logs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,6 +80,10 @@ pub const KINDS: &[KindInfo] = &[
     row(ATTACHMENT, Shape::Record, Role::Document, "attachments"),
     row(PAYLOAD, Shape::Record, Role::Document, "attachments"),
     row(IMPORT, Shape::Record, Role::Index, "attachments"),
+    row(ACTIVITY, Shape::Record, Role::Index, "sessions"),
+    row(ACTIVITY_PLACE, Shape::Record, Role::Index, "sessions"),
+    row(HISTORY_SHARED, Shape::Record, Role::Index, "sessions"),
+    row(TOMBSTONE, Shape::Record, Role::Index, "sessions"),
 ];
 
 const fn row(kind: Kind, shape: Shape, role: Role, folder: &'static str) -> KindInfo {

@@ -4,7 +4,8 @@
 //! entries at dense positions, sealable) and **commits** (numbered, atomic, the only way anything changes).
 //! Entities live above that waist, backends below it, and neither side knows the other.
 //!
-//! - [`Store`] is what callers use: typed access, lazy streams, shared flushes.
+//! - [`workspace::Workspace`] is what a host uses: sessions, messages, tasks, restoring.
+//! - [`Store`] is what it stands on: typed access, lazy streams, shared flushes.
 //! - [`PersistenceBackend`] is the waist; its documentation is the contract.
 //! - [`MemoryBackend`] keeps everything in memory and is the strictest implementation: the oracle of all tests.
 //! - [`Batch`] is what a caller wants to happen; [`Batch::check`] is the only place where expectations are judged.
@@ -27,6 +28,7 @@ mod query;
 mod record;
 mod store;
 mod time;
+pub mod workspace;
 
 pub use backend::PersistenceBackend;
 pub use batch::{Append, Batch, Committed, Conflict, Expect, Guard, Mismatch, NewEntry, Outcome, View, Write};

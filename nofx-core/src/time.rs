@@ -30,6 +30,11 @@ impl Timestamp {
         Self(self.0.saturating_add(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)))
     }
 
+    /// Returns the moment `duration` earlier, or the first one there is.
+    pub fn saturating_sub(self, duration: Duration) -> Self {
+        Self(self.0.saturating_sub(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)))
+    }
+
     /// Reads an ISO 8601 date and time with an offset or `Z`, as JavaScript and people write them.
     ///
     /// Years beyond 9999 are read in JavaScript's form with a sign and six digits. Digits beyond milliseconds are cut.

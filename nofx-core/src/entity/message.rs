@@ -15,6 +15,8 @@ entity! {
         pub content: Option<Text> = "content",
         /// What else is known: the task, files, commands, errors.
         pub metadata: Option<Object> = "metadata",
+        /// Which handle wrote it.
+        pub writer: Option<Text> = "$writer",
     }
 }
 
@@ -41,8 +43,16 @@ impl Message {
             role: Some(role),
             content: Some(content.into()),
             metadata: None,
+            writer: None,
             object: Object::default(),
         }
+    }
+}
+
+impl Message {
+    /// Returns the message as written by a handle.
+    pub(crate) fn written_by(&self, writer: &Text) -> Self {
+        Self { writer: Some(writer.clone()), ..self.clone() }
     }
 }
 

@@ -1,5 +1,5 @@
 use crate::entity::{AgentId, EntityId, RecordEntity, SessionId, TemplateDigest};
-use crate::json::{Object, Text};
+use crate::json::{Object, Text, Value};
 use crate::key::{Kind, LogKey};
 use crate::kind;
 use crate::time::Timestamp;
@@ -41,6 +41,14 @@ entity! {
         pub template: Option<TemplateDigest> = "$template",
         /// Whether its prompt is its template's, which is then not kept again.
         pub prompt_is_templates: bool = "$promptIsTemplates",
+        /// The beginning of what the person first asked for.
+        pub preview: Option<Text> = "$preview",
+        /// The parts of other sessions' messages that come before its own, oldest first.
+        pub pieces: Vec<Piece> = "$pieces",
+        /// The session it was restored from.
+        pub restored_from: Option<SessionId> = "$restoredFrom",
+        /// When it was put into the trash.
+        pub deleted_at: Option<Timestamp> = "$deletedAt",
     }
 }
 
@@ -55,6 +63,26 @@ words! {
         Expired = "expired",
         /// It is put away.
         Archived = "archived",
+    }
+}
+
+/// The first messages of a session, as the beginning of another one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Piece {
+    /// Whose messages.
+    pub session: SessionId,
+    /// How many of them, from its own first one.
+    pub length: u64,
+}
+
+impl Value for Piece {
+    fn read(raw: &str) -> Option<Self> {
+        let object = Object::parse(raw).ok()?;
+        Some(Self { session: object.read("session")?, length: object.read("length")? })
+    }
+
+    fn write(&self) -> String {
+        format!(r#"{{"session":{},"length":{}}}"#, self.session.write(), self.length)
     }
 }
 

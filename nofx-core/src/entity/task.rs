@@ -19,6 +19,8 @@ entity! {
         pub assigned_at: Option<Timestamp> = "assignedAt",
         /// When it ended.
         pub completed_at: Option<Timestamp> = "completedAt",
+        /// How long it took, in milliseconds.
+        pub duration: Option<i64> = "duration",
         /// Where it stands now.
         pub slot: Option<Slot> = "$slot",
         /// The entry of this log that this one replaces.
@@ -65,6 +67,7 @@ impl Task {
             status: Some(TaskStatus::InProgress),
             assigned_at: Some(assigned_at),
             completed_at: None,
+            duration: None,
             slot: Some(Slot::Current),
             replaces: None,
             object: Object::default(),
