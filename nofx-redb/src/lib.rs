@@ -1,1 +1,180 @@
 //! Under construction.
+
+mod chunk;
+mod codec;
+mod commit;
+mod door;
+mod fault;
+mod feed;
+mod options;
+mod place;
+mod read;
+mod role;
+mod storage;
+mod store;
+mod tables;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use async_trait::async_trait;
+use nofx_core::{
+    BackendInfo, Batch, Changes, Cursor, Durability, Error, Limits, LogEntry, LogHead, LogKey, LogQuery, LogScan,
+    Outcome, Page, PersistenceBackend, Record, RecordKey, Result, ScanQuery, Sharing,
+};
+
+pub use options::{Access, Options, Probe};
+use store::{ReadOnly, Shared};
+
+/// A store in one redb file.
+#[derive(Debug)]
+pub struct RedbBackend {
+    shared: Arc<Shared>,
+    read_only: Option<ReadOnly>,
+    closed: AtomicBool,
+}
+
+impl RedbBackend {
+    /// Opens the store in a file, making it if there is none, with the default [`Options`].
+    pub async fn open(path: &Path) -> Result<Self> {
+        Self::open_with(path, Options::default()).await
+    }
+
+    /// Opens the store in a file.
+    pub async fn open_with(path: &Path, options: Options) -> Result<Self> {
+        let path = path.to_owned();
+        blocking(move || {
+            let only_reads = options.read_only;
+            let shared = Shared::open(&path, options)?;
+            let asked = || ReadOnly {
+                reason: "it was opened for reading only".to_owned(),
+                error: Error::invalid(format!("`{}` was opened for reading only", shared.door.path.display())),
+            };
+            let read_only = shared.read_only.clone().or_else(|| only_reads.then(asked));
+            shared.handles.fetch_add(1, Ordering::SeqCst);
+            Ok(Self { shared, read_only, closed: AtomicBool::new(false) })
+        })
+        .await
+    }
+
+    fn open_shared(&self) -> Result<Arc<Shared>> {
+        if self.closed.load(Ordering::SeqCst) {
+            return Err(Error::Closed);
+        }
+        Ok(self.shared.clone())
+    }
+
+    /// Runs a read off the runtime's own threads.
+    async fn read<T: Send + 'static>(&self, read: impl FnOnce(&Shared) -> Result<T> + Send + 'static) -> Result<T> {
+        let shared = self.open_shared()?;
+        blocking(move || read(&shared)).await
+    }
+}
+
+/// Runs what may wait for the disk: on a thread for that in a tokio runtime, otherwise here.
+async fn blocking<T: Send + 'static>(act: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    match tokio::runtime::Handle::try_current() {
+        Ok(runtime) => {
+            let joined = runtime.spawn_blocking(act).await;
+            joined.unwrap_or_else(|error| Err(Error::unavailable_because("waiting for a thread", error)))
+        }
+        Err(_) => act(),
+    }
+}
+
+#[async_trait]
+impl PersistenceBackend for RedbBackend {
+    fn info(&self) -> BackendInfo {
+        BackendInfo {
+            backend: "redb",
+            store: self.shared.meta.store,
+            sharing: Sharing::Machine,
+            durability: Durability::Disk,
+            limits: Limits::GUARANTEED,
+            read_only: self.read_only.as_ref().map(|read_only| read_only.reason.clone()),
+        }
+    }
+
+    async fn get(&self, keys: &[RecordKey]) -> Result<Vec<Option<Record>>> {
+        let keys = keys.to_vec();
+        self.read(move |shared| {
+            shared.reading(|tables| keys.iter().map(|key| read::record(&tables.records, key)).collect())
+        })
+        .await
+    }
+
+    async fn scan(&self, query: &ScanQuery) -> Result<Page<Record>> {
+        query.validate()?;
+        let query = query.clone();
+        self.read(move |shared| shared.reading(|tables| read::scan(&tables.records, &query))).await
+    }
+
+    async fn heads(&self, logs: &[LogKey]) -> Result<Vec<LogHead>> {
+        let logs = logs.to_vec();
+        self.read(move |shared| {
+            shared.reading(|tables| {
+                logs.iter().map(|log| Ok(read::head(&tables.logs, log)?.public(log.clone()))).collect()
+            })
+        })
+        .await
+    }
+
+    async fn logs(&self, query: &LogScan) -> Result<Page<LogHead>> {
+        query.validate()?;
+        let query = query.clone();
+        self.read(move |shared| shared.reading(|tables| read::logs(&tables.logs, &query))).await
+    }
+
+    async fn read(&self, query: &LogQuery) -> Result<Page<LogEntry>> {
+        query.validate()?;
+        let query = query.clone();
+        self.read(move |shared| {
+            shared.reading(|tables| read::entries(&tables.logs, &tables.entries, &tables.chunks, &query))
+        })
+        .await
+    }
+
+    async fn changes(&self, after: Option<&Cursor>, limit: usize) -> Result<Changes> {
+        let shared = self.open_shared()?;
+        let store = shared.meta.store;
+        let from = after.map_or(Ok(Some(0)), |cursor| feed::parse_cursor(store, cursor))?;
+        self.read(move |shared| shared.reading(|tables| feed::changes(&tables.feed, store, from, limit))).await
+    }
+
+    async fn commit(&self, group: Vec<Batch>) -> Result<Vec<Outcome>> {
+        let shared = self.open_shared()?;
+        group.iter().try_for_each(|batch| batch.validate(&Limits::GUARANTEED))?;
+        if group.is_empty() {
+            return Ok(Vec::new());
+        }
+        if let Some(read_only) = &self.read_only {
+            return Err(read_only.error.clone());
+        }
+        shared.commit(group)
+    }
+
+    async fn close(&self) -> Result<()> {
+        if self.closed.swap(true, Ordering::SeqCst) {
+            return Ok(());
+        }
+        let shared = self.shared.clone();
+        let last = shared.handles.fetch_sub(1, Ordering::SeqCst) == 1;
+        blocking(move || {
+            match last {
+                true => shared.let_go(),
+                false => shared.wait_for_commits(),
+            }
+            Ok(())
+        })
+        .await
+    }
+}
+
+impl Drop for RedbBackend {
+    fn drop(&mut self) {
+        if !self.closed.load(Ordering::SeqCst) {
+            self.shared.handles.fetch_sub(1, Ordering::SeqCst);
+        }
+    }
+}

@@ -1,0 +1,271 @@
+//! Chunks: many entries of a log in one compressed piece of text, cut into rows that fill redb's pages.
+//!
+//! One row per entry for ever makes a file of twice to three times what was said. So entries are rows only while they are
+//! few; then they are *folded*: taken together, compressed and laid down in pieces. A value above redb's page of 4 KiB
+//! would get a power of two of pages, a quarter of them empty on average; pieces of one page each avoid that.
+
+use std::ops::Bound;
+
+use nofx_core::{Body, LogEntry, LogState, NewEntry, Timestamp};
+use redb::ReadableTable;
+
+use crate::codec::{Decoder, Encoder, Head, Table, compress, decode_entry, decompress, placed, seal, text, unseal};
+use crate::fault::{Attempt, Fault};
+use crate::tables::{Rows, Tables, WriteTable};
+
+/// A chunk is full when its bodies have so many bytes.
+pub(crate) const FULL_CHUNK: usize = 128 << 10;
+
+/// A last chunk with fewer bytes than this is taken up again when more is folded.
+const SMALL_CHUNK: usize = 64 << 10;
+
+/// A log is folded when the bodies of its rows would have so many bytes.
+pub(crate) const FOLD_BYTES: u64 = 16 << 10;
+
+/// A log is folded when it would have so many rows.
+pub(crate) const FOLD_ROWS: u64 = 256;
+
+/// What fits into one of redb's pages beside its own bookkeeping and a key.
+const PIECE: usize = 4096 - 64;
+
+/// A chunk as it was read.
+#[derive(Debug)]
+pub(crate) struct Chunk {
+    pub(crate) first: u64,
+    /// The bytes of its bodies.
+    pub(crate) bytes: usize,
+    pub(crate) entries: Vec<(Timestamp, Body)>,
+}
+
+/// Returns the key of a piece of a chunk.
+pub(crate) fn piece_key(log: u64, first: u64, piece: u32) -> [u8; 20] {
+    let mut key = [0; 20];
+    key[..16].copy_from_slice(&placed(log, first));
+    key[16..].copy_from_slice(&piece.to_be_bytes());
+    key
+}
+
+fn first_of(key: &[u8]) -> Option<u64> {
+    Some(u64::from_be_bytes(key.get(8..16)?.try_into().ok()?))
+}
+
+/// Encodes entries that follow each other.
+fn encode(log: u64, first: u64, entries: &[(Timestamp, Body)]) -> Attempt<Vec<u8>> {
+    let mut plain = Encoder::default();
+    let mut before = 0;
+    for (at, body) in entries {
+        // The time as a difference: the same few bytes again and again, which compress well.
+        plain.signed(at.as_millis().wrapping_sub(before)).counted(body.as_str().as_bytes());
+        before = at.as_millis();
+    }
+    let smaller = compress(plain.as_bytes()).ok_or_else(|| Fault::damaged("compressing a chunk"))?;
+    let mut payload = Encoder::default();
+    payload.number(entries.len() as u64).number(plain.as_bytes().len() as u64).raw(&smaller);
+    Ok(seal(Table::Chunks, &placed(log, first), &payload))
+}
+
+fn decode(log: u64, first: u64, value: &[u8]) -> Option<Chunk> {
+    let mut payload = unseal(Table::Chunks, &placed(log, first), value)?;
+    let (count, length) = (payload.number()?, payload.number()?);
+    let plain = decompress(payload.rest(), length)?;
+    let mut plain = Decoder::new(&plain);
+    let mut entries = Vec::new();
+    let (mut at, mut bytes) = (0_i64, 0);
+    for _ in 0..count {
+        at = at.wrapping_add(plain.signed()?);
+        let body = plain.counted()?;
+        bytes += body.len();
+        entries.push((Timestamp::from_millis(at), text(body.into())?));
+    }
+    plain.end()?;
+    Some(Chunk { first, bytes, entries })
+}
+
+/// Reads the chunk that a position is in; `None` if there is none at or before it.
+pub(crate) fn chunk_of(chunks: &impl Rows, log: u64, position: u64) -> Attempt<Option<Chunk>> {
+    let (lowest, highest) = (piece_key(log, 0, 0), piece_key(log, position, u32::MAX));
+    let Some(last) = chunks.range::<&[u8]>(&lowest[..]..=&highest[..])?.next_back() else { return Ok(None) };
+    let damaged = |first: u64| Fault::damaged(format!("the chunk from position {first}"));
+    let first = first_of(last?.0.value()).ok_or_else(|| damaged(position))?;
+    let (lowest, highest) = (piece_key(log, first, 0), piece_key(log, first, u32::MAX));
+    let mut value = Vec::new();
+    for piece in chunks.range::<&[u8]>(&lowest[..]..=&highest[..])? {
+        value.extend_from_slice(piece?.1.value());
+    }
+    Ok(Some(decode(log, first, &value).ok_or_else(|| damaged(first))?))
+}
+
+/// Reads an entry that has a row of its own.
+pub(crate) fn entry_of(entries: &impl Rows, log: u64, position: u64) -> Attempt<LogEntry> {
+    let key = placed(log, position);
+    let value = entries.get(&key[..])?;
+    let decoded = value.and_then(|value| decode_entry(&key, value.value()));
+    let (at, body) = decoded.ok_or_else(|| Fault::damaged(format!("the entry at position {position}")))?;
+    Ok(LogEntry { position, at, body })
+}
+
+impl Tables<WriteTable<'_>> {
+    /// Appends to a log, as rows while they are few, otherwise folding them with all other rows of the log.
+    pub(crate) fn append(&mut self, head: &mut Head, entries: Vec<NewEntry>) -> Attempt<()> {
+        if head.number == 0 {
+            head.number = self.next_log_number()?;
+        }
+        let bytes: u64 = entries.iter().map(|entry| entry.body.len() as u64).sum();
+        let rows = head.length - head.folded + entries.len() as u64;
+        if let Some(last) = entries.last() {
+            head.last_at = last.at;
+        }
+        if head.tail_bytes + bytes >= FOLD_BYTES || rows >= FOLD_ROWS {
+            match self.rows_of(head) {
+                Ok(rows) => return self.fold_with(head, rows, entries),
+                // The log goes on behind what is damaged, which stays where it is.
+                Err(Fault::Damaged(_)) => {}
+                Err(fault) => return Err(fault),
+            }
+        }
+        for entry in entries {
+            let key = placed(head.number, head.length);
+            self.entries.insert(&key[..], &*crate::codec::encode_entry(&key, entry.at, &entry.body))?;
+            head.length += 1;
+        }
+        head.tail_bytes += bytes;
+        Ok(())
+    }
+
+    /// Folds all rows of a log, unless one of them is damaged.
+    pub(crate) fn fold(&mut self, head: &mut Head) -> Attempt<()> {
+        if head.tail_bytes == 0 {
+            return Ok(());
+        }
+        match self.rows_of(head) {
+            Ok(rows) => self.fold_with(head, rows, Vec::new()),
+            Err(Fault::Damaged(_)) => Ok(()),
+            Err(fault) => Err(fault),
+        }
+    }
+
+    fn rows_of(&self, head: &Head) -> Attempt<Vec<LogEntry>> {
+        (head.folded..head.length).map(|position| entry_of(&self.entries, head.number, position)).collect()
+    }
+
+    /// Folds all rows of a log and new entries behind them.
+    fn fold_with(&mut self, head: &mut Head, rows: Vec<LogEntry>, new: Vec<NewEntry>) -> Attempt<()> {
+        let mut run = self.take_small_chunk(head)?;
+        let log = head.number;
+        let mut first = head.folded - run.entries.len() as u64;
+        self.remove_rows(head)?;
+        head.length += new.len() as u64;
+        let rows = rows.into_iter().map(|row| (row.at, row.body));
+        let new = new.into_iter().map(|entry| (entry.at, entry.body));
+        for (at, body) in rows.chain(new) {
+            self.fold_next(log, &mut first, &mut run, at, body)?;
+        }
+        self.lay_down(log, first, &run.entries)?;
+        head.folded = head.length;
+        Ok(())
+    }
+
+    fn fold_next(&mut self, log: u64, first: &mut u64, run: &mut Run, at: Timestamp, body: Body) -> Attempt<()> {
+        run.bytes += body.len();
+        run.entries.push((at, body));
+        if run.bytes >= FULL_CHUNK {
+            self.lay_down(log, *first, &run.entries)?;
+            *first += run.entries.len() as u64;
+            *run = Run::default();
+        }
+        Ok(())
+    }
+
+    /// Takes up the last chunk of a log again if it is small.
+    fn take_small_chunk(&mut self, head: &Head) -> Attempt<Run> {
+        if head.folded == 0 {
+            return Ok(Run::default());
+        }
+        let chunk = match chunk_of(&self.chunks, head.number, head.folded - 1) {
+            // What is damaged stays where it is.
+            Err(Fault::Damaged(_)) => None,
+            chunk => chunk?,
+        };
+        match chunk {
+            Some(chunk) if chunk.bytes < SMALL_CHUNK && chunk.first + chunk.entries.len() as u64 == head.folded => {
+                self.remove_chunks(head.number, chunk.first)?;
+                Ok(Run { bytes: chunk.bytes, entries: chunk.entries })
+            }
+            _ => Ok(Run::default()),
+        }
+    }
+
+    fn lay_down(&mut self, log: u64, first: u64, entries: &[(Timestamp, Body)]) -> Attempt<()> {
+        if entries.is_empty() {
+            return Ok(());
+        }
+        let value = encode(log, first, entries)?;
+        for (piece, bytes) in (0..).zip(value.chunks(PIECE)) {
+            self.chunks.insert(&piece_key(log, first, piece)[..], bytes)?;
+        }
+        Ok(())
+    }
+
+    fn remove_rows(&mut self, head: &mut Head) -> Attempt<()> {
+        if head.tail_bytes > 0 {
+            let (lowest, highest) = (placed(head.number, 0), placed(head.number, u64::MAX));
+            self.entries.retain_in::<&[u8], _>(&lowest[..]..=&highest[..], |_, _| false)?;
+            head.tail_bytes = 0;
+        }
+        Ok(())
+    }
+
+    /// Removes the chunks of a log from a position.
+    fn remove_chunks(&mut self, log: u64, from: u64) -> Attempt<()> {
+        let (lowest, highest) = (piece_key(log, from, 0), piece_key(log, u64::MAX, u32::MAX));
+        Ok(self.chunks.retain_in::<&[u8], _>(&lowest[..]..=&highest[..], |_, _| false)?)
+    }
+
+    /// Removes a log with everything in it. Its number and its name stay used.
+    pub(crate) fn remove_log(&mut self, head: &mut Head) -> Attempt<()> {
+        if head.number != 0 {
+            self.remove_rows(head)?;
+            self.remove_chunks(head.number, 0)?;
+        }
+        *head = Head { number: head.number, state: LogState::Removed, ..Head::MISSING };
+        Ok(())
+    }
+
+    /// Folds the rows of a log if their bodies have at least `least` bytes. Returns how many they had.
+    pub(crate) fn fold_named(&mut self, name: &[u8], least: u64) -> Attempt<u64> {
+        let head = self.logs.get(name)?.and_then(|value| Head::decode(name, value.value()));
+        let Some(mut head) = head.filter(|head| head.tail_bytes >= least.max(1)) else { return Ok(0) };
+        let bytes = head.tail_bytes;
+        self.fold(&mut head)?;
+        if head.tail_bytes > 0 {
+            return Ok(0);
+        }
+        self.logs.insert(name, &*head.encode(name))?;
+        Ok(bytes)
+    }
+
+    /// Folds logs in the order of their names, from behind `after`, until about `most` bytes are folded. Returns the name
+    /// of the last one, if there may be more.
+    pub(crate) fn fold_some(&mut self, after: Option<Vec<u8>>, most: u64) -> Attempt<Option<Vec<u8>>> {
+        let mut after = after;
+        let mut folded = 0;
+        while folded < most {
+            let next = {
+                let from = after.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
+                let next = self.logs.range::<&[u8]>((from, Bound::Unbounded))?.next().transpose()?;
+                next.map(|(name, _)| name.value().to_vec())
+            };
+            let Some(name) = next else { return Ok(None) };
+            folded += self.fold_named(&name, 1)?;
+            after = Some(name);
+        }
+        Ok(after)
+    }
+}
+
+/// Entries that will be a chunk.
+#[derive(Debug, Default)]
+struct Run {
+    bytes: usize,
+    entries: Vec<(Timestamp, Body)>,
+}

@@ -1,0 +1,358 @@
+//! The bytes of each stored value. redb sees keys and values that were encoded here and nothing else.
+//!
+//! redb checks its pages only when a file is opened after a crash, so every value carries a checksum of its own, which
+//! covers its table and its key too: a value that turns up under a wrong key is recognised like a damaged one.
+
+use std::borrow::Cow;
+
+use nofx_core::{BatchId, Body, Change, Committed, Key, Kind, LogHead, LogKey, LogState, RecordKey, Seq, Timestamp};
+
+/// Bodies above this many bytes are compressed if that makes them smaller.
+const COMPRESS_ABOVE: usize = 1024;
+
+/// zstd's own default: three times smaller for chat-like text, at some hundred megabytes a second.
+const LEVEL: i32 = 3;
+
+/// The largest thing that is ever decompressed: a chunk of short entries that ends with the largest body.
+const MAX_UNCOMPRESSED: u64 = 64 << 20;
+
+/// A table, as far as checksums tell tables apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Table {
+    Meta = 1,
+    Records = 2,
+    Logs = 3,
+    Entries = 4,
+    Chunks = 5,
+    Feed = 6,
+    Batches = 7,
+}
+
+fn checksum(table: Table, key: &[u8], payload: &[u8]) -> [u8; 4] {
+    let mut hasher = crc32fast::Hasher::new();
+    hasher.update(&[table as u8]);
+    hasher.update(&(key.len() as u64).to_le_bytes());
+    hasher.update(key);
+    hasher.update(payload);
+    hasher.finalize().to_le_bytes()
+}
+
+/// Puts a checksum before a payload.
+pub(crate) fn seal(table: Table, key: &[u8], payload: &Encoder) -> Vec<u8> {
+    let mut value = Vec::with_capacity(4 + payload.0.len());
+    value.extend_from_slice(&checksum(table, key, &payload.0));
+    value.extend_from_slice(&payload.0);
+    value
+}
+
+/// Returns the payload of a value, or `None` if it is damaged.
+pub(crate) fn unseal<'v>(table: Table, key: &[u8], value: &'v [u8]) -> Option<Decoder<'v>> {
+    let (sum, payload) = value.split_first_chunk::<4>()?;
+    (*sum == checksum(table, key, payload)).then_some(Decoder(payload))
+}
+
+/// Writes the parts of a payload.
+#[derive(Debug, Default)]
+pub(crate) struct Encoder(Vec<u8>);
+
+impl Encoder {
+    pub(crate) fn number(&mut self, mut number: u64) -> &mut Self {
+        while number >= 0x80 {
+            self.0.push(number as u8 | 0x80);
+            number >>= 7;
+        }
+        self.0.push(number as u8);
+        self
+    }
+
+    /// A signed number, small ones of either sign being short.
+    pub(crate) fn signed(&mut self, number: i64) -> &mut Self {
+        self.number(((number << 1) ^ (number >> 63)) as u64)
+    }
+
+    pub(crate) fn raw(&mut self, bytes: &[u8]) -> &mut Self {
+        self.0.extend_from_slice(bytes);
+        self
+    }
+
+    pub(crate) fn counted(&mut self, bytes: &[u8]) -> &mut Self {
+        self.number(bytes.len() as u64).raw(bytes)
+    }
+
+    /// A body to the end of the payload, compressed if that is worth while.
+    pub(crate) fn body(&mut self, body: &Body) -> &mut Self {
+        let bytes = body.as_str().as_bytes();
+        match compressed(bytes) {
+            Some(smaller) => self.number(bytes.len() as u64).raw(&smaller),
+            None => self.number(0).raw(bytes),
+        }
+    }
+
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+/// Reads the parts of a payload. `None` means that it is not what was written.
+#[derive(Debug)]
+pub(crate) struct Decoder<'v>(&'v [u8]);
+
+impl<'v> Decoder<'v> {
+    pub(crate) fn new(bytes: &'v [u8]) -> Self {
+        Self(bytes)
+    }
+
+    pub(crate) fn number(&mut self) -> Option<u64> {
+        let mut number = 0;
+        for shift in (0..64).step_by(7) {
+            let (byte, rest) = self.0.split_first()?;
+            self.0 = rest;
+            number |= u64::from(byte & 0x7f) << shift;
+            if byte & 0x80 == 0 {
+                return Some(number);
+            }
+        }
+        None
+    }
+
+    pub(crate) fn signed(&mut self) -> Option<i64> {
+        let number = self.number()?;
+        Some((number >> 1) as i64 ^ -((number & 1) as i64))
+    }
+
+    pub(crate) fn raw(&mut self, length: usize) -> Option<&'v [u8]> {
+        let (bytes, rest) = self.0.split_at_checked(length)?;
+        self.0 = rest;
+        Some(bytes)
+    }
+
+    pub(crate) fn counted(&mut self) -> Option<&'v [u8]> {
+        let length = self.number()?;
+        self.raw(usize::try_from(length).ok()?)
+    }
+
+    pub(crate) fn rest(&mut self) -> &'v [u8] {
+        std::mem::take(&mut self.0)
+    }
+
+    pub(crate) fn body(&mut self) -> Option<Body> {
+        let length = self.number()?;
+        let bytes = match length {
+            0 => Cow::Borrowed(self.rest()),
+            _ => Cow::Owned(decompress(self.rest(), length)?),
+        };
+        text(bytes)
+    }
+
+    pub(crate) fn end(&self) -> Option<()> {
+        self.0.is_empty().then_some(())
+    }
+}
+
+/// Takes stored bytes as a body; bodies are text.
+pub(crate) fn text(bytes: Cow<'_, [u8]>) -> Option<Body> {
+    let text = match bytes {
+        Cow::Borrowed(bytes) => std::str::from_utf8(bytes).ok()?.into(),
+        Cow::Owned(bytes) => String::from_utf8(bytes).ok()?,
+    };
+    Some(Body::trusted(text))
+}
+
+fn compressed(bytes: &[u8]) -> Option<Vec<u8>> {
+    if bytes.len() <= COMPRESS_ABOVE {
+        return None;
+    }
+    compress(bytes).filter(|smaller| smaller.len() < bytes.len())
+}
+
+pub(crate) fn compress(bytes: &[u8]) -> Option<Vec<u8>> {
+    zstd::bulk::compress(bytes, LEVEL).ok()
+}
+
+pub(crate) fn decompress(bytes: &[u8], length: u64) -> Option<Vec<u8>> {
+    if length > MAX_UNCOMPRESSED {
+        return None;
+    }
+    let length = usize::try_from(length).ok()?;
+    zstd::bulk::decompress(bytes, length).ok().filter(|plain| plain.len() == length)
+}
+
+/// Returns `kind NUL id`. A kind holds no NUL, so the order of these bytes is the order of the keys.
+pub(crate) fn name(key: &impl Key) -> Vec<u8> {
+    let mut name = Vec::with_capacity(key.kind().as_str().len() + 1 + key.id().len());
+    name.extend_from_slice(key.kind().as_str().as_bytes());
+    name.push(0);
+    name.extend_from_slice(key.id().as_bytes());
+    name
+}
+
+/// Reads what [`name`] wrote.
+pub(crate) fn parse_name<K: Key>(name: &[u8]) -> Option<K> {
+    let (kind, id) = std::str::from_utf8(name).ok()?.split_once('\0')?;
+    K::new(Kind::new(kind).ok()?, id).ok()
+}
+
+/// A name for people, also of bytes that are no name any more.
+pub(crate) fn shown(name: &[u8]) -> String {
+    String::from_utf8_lossy(name).replacen('\0', "/", 1).escape_debug().to_string()
+}
+
+/// Returns the key of something that is found by a number.
+pub(crate) fn numbered(number: u64) -> [u8; 8] {
+    number.to_be_bytes()
+}
+
+/// Reads what [`numbered`] wrote.
+pub(crate) fn parse_numbered(key: &[u8]) -> Option<u64> {
+    Some(u64::from_be_bytes(key.try_into().ok()?))
+}
+
+/// Returns the key of an entry: the number of its log, then its position.
+pub(crate) fn placed(log: u64, position: u64) -> [u8; 16] {
+    let mut key = [0; 16];
+    key[..8].copy_from_slice(&log.to_be_bytes());
+    key[8..].copy_from_slice(&position.to_be_bytes());
+    key
+}
+
+/// A log as it is stored.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Head {
+    /// What its entries are found by; zero as long as it never had one.
+    pub(crate) number: u64,
+    /// How many entries it has.
+    pub(crate) length: u64,
+    /// How many of them are in chunks; those behind are rows.
+    pub(crate) folded: u64,
+    /// The bytes of the bodies in rows.
+    pub(crate) tail_bytes: u64,
+    pub(crate) last_at: Timestamp,
+    pub(crate) state: LogState,
+}
+
+impl Head {
+    pub(crate) const MISSING: Self = Self {
+        number: 0,
+        length: 0,
+        folded: 0,
+        tail_bytes: 0,
+        last_at: Timestamp::from_millis(0),
+        state: LogState::Open,
+    };
+
+    pub(crate) fn encode(&self, name: &[u8]) -> Vec<u8> {
+        let mut payload = Encoder::default();
+        payload.number(self.number).number(self.length).number(self.folded).number(self.tail_bytes);
+        payload.signed(self.last_at.as_millis());
+        payload.number(match self.state {
+            LogState::Open => 0,
+            LogState::Sealed => 1,
+            LogState::Removed => 2,
+        });
+        seal(Table::Logs, name, &payload)
+    }
+
+    pub(crate) fn decode(name: &[u8], value: &[u8]) -> Option<Self> {
+        let mut payload = unseal(Table::Logs, name, value)?;
+        let head = Self {
+            number: payload.number()?,
+            length: payload.number()?,
+            folded: payload.number()?,
+            tail_bytes: payload.number()?,
+            last_at: Timestamp::from_millis(payload.signed()?),
+            state: match payload.number()? {
+                0 => LogState::Open,
+                1 => LogState::Sealed,
+                2 => LogState::Removed,
+                _ => return None,
+            },
+        };
+        payload.end()?;
+        Some(head)
+    }
+
+    /// Returns the head as callers see it.
+    pub(crate) fn public(&self, log: LogKey) -> LogHead {
+        let last_at = (self.length > 0).then_some(self.last_at);
+        LogHead { log, length: self.length, last_at, state: self.state }
+    }
+}
+
+/// Encodes a record.
+pub(crate) fn encode_record(name: &[u8], version: Seq, body: &Body) -> Vec<u8> {
+    let mut payload = Encoder::default();
+    payload.number(version.get()).body(body);
+    seal(Table::Records, name, &payload)
+}
+
+/// Decodes the version of a record, and leaves its body to be decoded by whoever needs it.
+pub(crate) fn decode_record<'v>(name: &[u8], value: &'v [u8]) -> Option<(Seq, Decoder<'v>)> {
+    let mut payload = unseal(Table::Records, name, value)?;
+    Some((Seq::new(payload.number()?)?, payload))
+}
+
+/// Encodes an entry that has a row of its own.
+pub(crate) fn encode_entry(key: &[u8], at: Timestamp, body: &Body) -> Vec<u8> {
+    let mut payload = Encoder::default();
+    payload.signed(at.as_millis()).body(body);
+    seal(Table::Entries, key, &payload)
+}
+
+/// Decodes what [`encode_entry`] wrote.
+pub(crate) fn decode_entry(key: &[u8], value: &[u8]) -> Option<(Timestamp, Body)> {
+    let mut payload = unseal(Table::Entries, key, value)?;
+    Some((Timestamp::from_millis(payload.signed()?), payload.body()?))
+}
+
+/// A commit as it is remembered.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Remembered {
+    pub(crate) change: Change,
+    pub(crate) committed: Committed,
+    /// The number of the store's last commit that wrote records, this one included.
+    pub(crate) last_seq: Option<Seq>,
+}
+
+impl Remembered {
+    pub(crate) fn encode(&self, key: &[u8]) -> Vec<u8> {
+        let number = |seq: Option<Seq>| seq.map_or(0, Seq::get);
+        let mut payload = Encoder::default();
+        payload.raw(self.change.batch.as_bytes()).number(number(self.change.seq)).number(number(self.last_seq));
+        payload.number(self.committed.appended.len() as u64);
+        for range in &self.committed.appended {
+            payload.number(range.start).number(range.end - range.start);
+        }
+        payload.number(self.change.records.len() as u64);
+        for record in &self.change.records {
+            payload.counted(&name(record));
+        }
+        payload.number(self.change.logs.len() as u64);
+        for log in &self.change.logs {
+            payload.counted(&name(log));
+        }
+        seal(Table::Feed, key, &payload)
+    }
+
+    pub(crate) fn decode(key: &[u8], value: &[u8]) -> Option<Self> {
+        let mut payload = unseal(Table::Feed, key, value)?;
+        let batch = BatchId::from_bytes(payload.raw(16)?.try_into().ok()?);
+        let seq = Seq::new(payload.number()?);
+        let last_seq = Seq::new(payload.number()?);
+        let mut appended = Vec::new();
+        for _ in 0..payload.number()? {
+            let start = payload.number()?;
+            appended.push(start..start.checked_add(payload.number()?)?);
+        }
+        let mut records: Vec<RecordKey> = Vec::new();
+        for _ in 0..payload.number()? {
+            records.push(parse_name(payload.counted()?)?);
+        }
+        let mut logs: Vec<LogKey> = Vec::new();
+        for _ in 0..payload.number()? {
+            logs.push(parse_name(payload.counted()?)?);
+        }
+        payload.end()?;
+        let change = Change { batch, seq, records, logs };
+        Some(Self { change, committed: Committed { seq, appended }, last_seq })
+    }
+}

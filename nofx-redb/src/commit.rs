@@ -1,0 +1,155 @@
+//! Committing: one redb transaction for a group of batches.
+
+use std::collections::HashMap;
+
+use nofx_core::{Batch, BatchId, Committed, LogHead, LogKey, LogState, Outcome, RecordKey, Result, Seq, View};
+use redb::{ReadTransaction, ReadableTable, WriteTransaction};
+
+use crate::codec::{Head, Remembered, decode_record, encode_record, name};
+use crate::fault::{Attempt, Fault};
+use crate::feed::{Ends, ends, remembered};
+use crate::read::head;
+use crate::tables::{Tables, WriteTable};
+
+/// What a group has done within its transaction.
+#[derive(Debug)]
+pub(crate) struct Applied {
+    pub(crate) outcomes: Vec<Outcome>,
+    /// Whether anything changed.
+    pub(crate) changed: bool,
+    /// The names of logs that have rows now.
+    pub(crate) unfolded: Vec<Vec<u8>>,
+}
+
+/// Applies batches in their order. Nothing has happened before the transaction is committed.
+pub(crate) fn apply(transaction: &WriteTransaction, group: Vec<Batch>) -> Attempt<Applied> {
+    let tables = Tables::write(transaction)?;
+    let ends = ends(&tables.feed)?;
+    let mut state = State { tables, ends, heads: HashMap::new(), fault: None };
+    let outcomes = group.into_iter().map(|batch| state.commit(batch)).collect::<Attempt<_>>()?;
+    let changed = state.ends != ends;
+    Ok(Applied { outcomes, changed, unfolded: state.finish()? })
+}
+
+/// Returns whether any of these batches is remembered.
+pub(crate) fn any_remembered(transaction: &ReadTransaction, ids: &[BatchId]) -> Attempt<bool> {
+    let tables = Tables::read(transaction)?;
+    for id in ids {
+        if remembered(&tables.feed, &tables.batches, id)?.is_some() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// The state of the store within a transaction.
+struct State<'t> {
+    tables: Tables<WriteTable<'t>>,
+    ends: Ends,
+    /// Heads that were read or changed; the changed ones are written once, at the end of the group.
+    heads: HashMap<LogKey, (Head, Changed)>,
+    /// What went wrong while a batch was checked.
+    fault: Option<Fault>,
+}
+
+type Changed = bool;
+
+impl State<'_> {
+    fn commit(&mut self, batch: Batch) -> Attempt<Outcome> {
+        if let Some(first) = remembered(&self.tables.feed, &self.tables.batches, &batch.id)? {
+            return Ok(Outcome::Committed(first.committed));
+        }
+        match batch.check(self) {
+            Ok(None) => {}
+            Ok(Some(conflict)) => return Ok(Outcome::Conflicted(conflict)),
+            Err(error) => return Err(self.fault.take().unwrap_or(Fault::Told(error))),
+        }
+        let seq = (!batch.writes.is_empty()).then(|| self.ends.last_seq.map_or(Seq::FIRST, Seq::next));
+        let change = batch.change(seq);
+        let committed = self.apply(batch, seq)?;
+        let last_seq = seq.or(self.ends.last_seq);
+        let row = Remembered { change, committed: committed.clone(), last_seq };
+        self.tables.remember(&mut self.ends, &row)?;
+        Ok(Outcome::Committed(committed))
+    }
+
+    fn apply(&mut self, batch: Batch, seq: Option<Seq>) -> Attempt<Committed> {
+        for write in batch.writes {
+            let name = name(&write.key);
+            match write.body.zip(seq) {
+                Some((body, seq)) => self.tables.records.insert(&*name, &*encode_record(&name, seq, &body))?,
+                None => self.tables.records.remove(&*name)?,
+            };
+        }
+        let mut appended = Vec::new();
+        for append in batch.appends {
+            let mut head = self.head_of(&append.log)?;
+            let start = head.length;
+            self.tables.append(&mut head, append.entries)?;
+            appended.push(start..head.length);
+            self.heads.insert(append.log, (head, true));
+        }
+        for log in batch.seals {
+            let mut head = self.head_of(&log)?;
+            self.tables.fold(&mut head)?;
+            head.state = LogState::Sealed;
+            self.heads.insert(log, (head, true));
+        }
+        for log in batch.removals {
+            let mut head = self.head_of(&log)?;
+            self.tables.remove_log(&mut head)?;
+            self.heads.insert(log, (head, true));
+        }
+        Ok(Committed { seq, appended })
+    }
+
+    fn head_of(&mut self, log: &LogKey) -> Attempt<Head> {
+        if let Some((head, _)) = self.heads.get(log) {
+            return Ok(head.clone());
+        }
+        let head = head(&self.tables.logs, log)?;
+        self.heads.insert(log.clone(), (head.clone(), false));
+        Ok(head)
+    }
+
+    fn finish(mut self) -> Attempt<Vec<Vec<u8>>> {
+        let mut unfolded = Vec::new();
+        for (log, (head, changed)) in self.heads {
+            if changed {
+                let name = name(&log);
+                self.tables.logs.insert(&*name, &*head.encode(&name))?;
+                if head.tail_bytes > 0 {
+                    unfolded.push(name);
+                }
+            }
+        }
+        Ok(unfolded)
+    }
+
+    /// Keeps a fault for whoever asked for the check, and gives the check something to pass on.
+    fn keep<T>(&mut self, attempt: Attempt<T>) -> Result<T> {
+        attempt.map_err(|fault| {
+            self.fault = Some(fault);
+            nofx_core::Error::unavailable("the check of a batch")
+        })
+    }
+
+    fn version_of(&self, key: &RecordKey) -> Attempt<Option<Seq>> {
+        let name = name(key);
+        let Some(value) = self.tables.records.get(&*name)? else { return Ok(None) };
+        let (version, _) = decode_record(&name, value.value()).ok_or_else(|| Fault::damaged(key.to_string()))?;
+        Ok(Some(version))
+    }
+}
+
+impl View for State<'_> {
+    fn version(&mut self, key: &RecordKey) -> Result<Option<Seq>> {
+        let version = self.version_of(key);
+        self.keep(version)
+    }
+
+    fn head(&mut self, log: &LogKey) -> Result<LogHead> {
+        let head = self.head_of(log);
+        Ok(self.keep(head)?.public(log.clone()))
+    }
+}

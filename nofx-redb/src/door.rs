@@ -1,0 +1,220 @@
+//! Opening the file as a redb database: to read, to write after waiting for the role, or to make it.
+
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use nofx_core::{Deadline, Error, Holder};
+use redb::{Builder, ConcurrencyMode, Database, ReadOnlyDatabase, ReadTransaction, ReadableDatabase};
+
+use crate::fault::{Attempt, Fault, contain};
+use crate::options::Options;
+use crate::place::{self, Identity, Turnstile};
+use crate::storage::{Flushes, Storage};
+use crate::tables::{FORMAT, Meta};
+
+/// The way into a store's file.
+#[derive(Debug)]
+pub(crate) struct Door {
+    pub(crate) path: PathBuf,
+    pub(crate) options: Options,
+}
+
+/// The file, open for writing. While it lives, no other process can write.
+#[derive(Clone)]
+pub(crate) struct Writer {
+    pub(crate) database: Arc<Database>,
+    pub(crate) flushes: Arc<Flushes>,
+    pub(crate) identity: Identity,
+    /// What the store says of itself; `None` if this is another program's file.
+    pub(crate) meta: Option<Meta>,
+}
+
+/// The file, open for reading. It follows what any process commits and keeps nobody from writing.
+#[derive(Clone)]
+pub(crate) struct Reader {
+    database: Arc<ReadOnlyDatabase>,
+    pub(crate) identity: Identity,
+    /// What the store says of itself; `None` if this is another program's file.
+    pub(crate) meta: Option<Meta>,
+}
+
+impl fmt::Debug for Writer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Writer").field("meta", &self.meta).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Reader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reader").field("meta", &self.meta).finish_non_exhaustive()
+    }
+}
+
+/// Whichever is open.
+#[derive(Clone, Debug)]
+pub(crate) enum Source {
+    Writer(Writer),
+    Reader(Reader),
+}
+
+impl Source {
+    pub(crate) fn begin_read(&self) -> Attempt<ReadTransaction> {
+        Ok(match self {
+            Self::Writer(writer) => writer.database.begin_read()?,
+            Self::Reader(reader) => reader.database.begin_read()?,
+        })
+    }
+
+    pub(crate) fn identity(&self) -> Identity {
+        match self {
+            Self::Writer(writer) => writer.identity,
+            Self::Reader(reader) => reader.identity,
+        }
+    }
+
+    pub(crate) fn meta(&self) -> Option<Meta> {
+        match self {
+            Self::Writer(writer) => writer.meta,
+            Self::Reader(reader) => reader.meta,
+        }
+    }
+}
+
+impl Door {
+    fn builder(&self) -> Builder {
+        let mut builder = Builder::new();
+        builder.set_cache_size(self.options.cache_bytes);
+        builder.set_concurrency_mode(ConcurrencyMode::SingleWriter);
+        builder
+    }
+
+    /// Opens the file for reading. Fails with `RepairAborted` if it was not closed cleanly and nobody writes to it.
+    pub(crate) fn reader(&self) -> Attempt<Reader> {
+        contain(|| {
+            let (file, identity) = place::open(&self.path, false).map_err(|error| self.gone_or(error))?;
+            let (storage, _) = Storage::new(file, false, self.options.lock_wait, self.options.probe.clone())?;
+            let database = self.builder().open_read_only_with_backend(storage)?;
+            let meta = Meta::read(&database.begin_read()?)?;
+            Ok(Reader { database: Arc::new(database), identity, meta })
+        })
+    }
+
+    /// Opens the file for writing, repairing it if it was not closed cleanly. Fails with `DatabaseAlreadyOpen` if another
+    /// process has it open for writing.
+    fn writer_at_once(&self) -> Attempt<Writer> {
+        contain(|| {
+            let (file, identity) = place::open(&self.path, true).map_err(|error| self.gone_or(error))?;
+            let (storage, flushes) = Storage::new(file, false, self.options.lock_wait, self.options.probe.clone())?;
+            let database = self.builder().create_with_backend(storage)?;
+            let meta = Meta::read(&database.begin_read()?)?;
+            Ok(Writer { database: Arc::new(database), flushes, identity, meta })
+        })
+    }
+
+    /// Opens the file for writing as soon as no other process has it open for that, which makes room when it sees the
+    /// turnstile taken.
+    pub(crate) fn writer(&self) -> Attempt<Writer> {
+        let deadline = Deadline::after(self.options.lock_wait);
+        let turnstile = Turnstile::enter(&self.path, &deadline)?;
+        let writer = self.waiting(&deadline, || self.writer_at_once());
+        match (&writer, turnstile) {
+            (Err(_), Some(turnstile)) => {
+                let before = turnstile.give_up();
+                writer.map_err(|fault| self.locked_by(fault, before))
+            }
+            _ => writer,
+        }
+    }
+
+    /// Opens the file for reading, or, where only a writer can repair it, for writing.
+    pub(crate) fn source(&self, may_write: bool) -> Attempt<Source> {
+        let deadline = Deadline::after(self.options.lock_wait);
+        self.waiting(&deadline, || match self.reader() {
+            Err(Fault::Redb(redb::Error::RepairAborted)) if may_write => Ok(Source::Writer(self.writer_at_once()?)),
+            Err(Fault::Redb(redb::Error::RepairAborted)) => Err(Fault::Told(Error::unavailable(format!(
+                "`{}` was not closed cleanly and cannot be repaired by a handle that only reads; open it for writing once",
+                self.path.display()
+            )))),
+            reader => Ok(Source::Reader(reader?)),
+        })
+    }
+
+    /// Tries again and again while another process has the file open for writing.
+    fn waiting<T>(&self, deadline: &Deadline, mut open: impl FnMut() -> Attempt<T>) -> Attempt<T> {
+        let mut pause = Duration::from_micros(200);
+        loop {
+            match open() {
+                Err(Fault::Redb(redb::Error::DatabaseAlreadyOpen)) if !deadline.has_passed() => thread::sleep(pause),
+                opened => return opened,
+            }
+            pause = (pause * 2).min(Duration::from_millis(4));
+        }
+    }
+
+    fn locked_by(&self, fault: Fault, holder: Option<Holder>) -> Fault {
+        match fault {
+            Fault::Redb(redb::Error::DatabaseAlreadyOpen) => {
+                Fault::Told(Error::Locked { what: format!("`{}`", self.path.display()), holder })
+            }
+            other => other,
+        }
+    }
+
+    fn gone_or(&self, error: io::Error) -> Fault {
+        if error.kind() != io::ErrorKind::NotFound {
+            return error.into();
+        }
+        Fault::Told(Error::unavailable_because(
+            format!("`{}` is gone: it was moved or removed while it was open", self.path.display()),
+            error,
+        ))
+    }
+
+    /// Makes the file of a new store, unless somebody else does so meanwhile.
+    ///
+    /// It is made under another name and gets its own when it is complete, so an interrupted attempt leaves no store.
+    pub(crate) fn create(&self) -> Attempt<()> {
+        let deadline = Deadline::after(self.options.lock_wait);
+        let Some(_turnstile) = Turnstile::enter(&self.path, &deadline)? else {
+            return Err(redb::Error::DatabaseAlreadyOpen.into());
+        };
+        if self.path.symlink_metadata().is_ok() {
+            return Ok(());
+        }
+        let made = place::beside(&self.path, ".new");
+        let file = place::fresh(&made)?;
+        let (storage, _) = Storage::new(file, true, self.options.lock_wait, self.options.probe.clone())?;
+        contain(|| {
+            let database = self.builder().create_with_backend(storage)?;
+            let transaction = database.begin_write()?;
+            let store = self.options.sources.store_id();
+            Meta { store, format: FORMAT, readable_from: FORMAT }.write(&transaction)?;
+            transaction.commit()?;
+            Ok(database.close()?)
+        })?;
+        match place::publish(&made, &self.path) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+            published => Ok(published?),
+        }
+    }
+}
+
+impl Door {
+    /// Returns which file the path leads to now.
+    pub(crate) fn identity(&self) -> Attempt<Identity> {
+        let metadata = std::fs::metadata(&self.path).map_err(|error| self.gone_or(error))?;
+        Ok(Identity::of(&metadata))
+    }
+
+    /// Says what went wrong, given that nothing has happened, and names who holds what was waited for.
+    pub(crate) fn told(&self, fault: Fault, during: &str) -> Error {
+        match fault.told(&self.path, during) {
+            Error::Locked { what, holder: None } => Error::Locked { what, holder: place::last_holder(&self.path) },
+            error => error,
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! What goes wrong inside, and how it is told to callers.
+
+use std::any::Any;
+use std::fmt;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+
+use nofx_core::Error;
+
+/// A result whose error is [`Fault`].
+pub(crate) type Attempt<T> = Result<T, Fault>;
+
+/// What went wrong, before it is told to a caller.
+#[derive(Debug)]
+pub(crate) enum Fault {
+    /// redb, or the file below it.
+    Redb(redb::Error),
+    /// A value whose checksum is wrong, or that is not what was written.
+    Damaged(String),
+    /// redb panicked, which it does on some damaged files.
+    Panicked(String),
+    /// An answer that is already what the caller gets.
+    Told(Error),
+}
+
+impl Fault {
+    pub(crate) fn damaged(what: impl Into<String>) -> Self {
+        Self::Damaged(what.into())
+    }
+
+    /// Returns the error of the file, if that is what went wrong.
+    fn io(&self) -> Option<&io::Error> {
+        match self {
+            Self::Redb(redb::Error::Io(error)) => Some(error),
+            _ => None,
+        }
+    }
+
+    /// Returns whether there is no room for what was to be written.
+    pub(crate) fn is_full(&self) -> bool {
+        let full = [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded, io::ErrorKind::FileTooLarge];
+        self.io().is_some_and(|error| full.contains(&error.kind()))
+    }
+
+    /// Returns whether the open file is of no use any more, and opening it again may help.
+    pub(crate) fn is_stale(&self) -> bool {
+        matches!(
+            self,
+            Self::Panicked(_)
+                | Self::Redb(
+                    redb::Error::Io(_)
+                        | redb::Error::PreviousIo
+                        | redb::Error::DatabaseClosed
+                        | redb::Error::LockPoisoned(_)
+                        | redb::Error::RepairAborted
+                        | redb::Error::Corrupted(_)
+                )
+        )
+    }
+
+    /// Says what went wrong, given that nothing has happened. Names the file and what was being done to it.
+    pub(crate) fn told(self, path: &Path, during: &str) -> Error {
+        let file = format!("`{}`", path.display());
+        if self.is_full() {
+            return Error::full_because(format!("{during} {file}"), Cause(self));
+        }
+        match self {
+            Self::Told(error) => error,
+            Self::Damaged(what) => Error::corrupt(format!("{what}, in {file}")),
+            Self::Redb(redb::Error::Corrupted(_)) | Self::Panicked(_) => Error::corrupt_because(file, Cause(self)),
+            Self::Redb(redb::Error::DatabaseAlreadyOpen) => Error::Locked { what: file, holder: None },
+            Self::Redb(redb::Error::Io(error)) if error.kind() == io::ErrorKind::TimedOut => {
+                Error::Locked { what: file, holder: None }
+            }
+            Self::Redb(redb::Error::UpgradeRequired(version)) => Error::invalid(format!(
+                "{file} has redb's file format {version}, which is too old to be read; redb 2.6 can upgrade it"
+            )),
+            Self::Redb(redb::Error::LockProtocolMismatch) => Error::unavailable_because(
+                format!("{file} is open in a program with another version of redb"),
+                Cause(self),
+            ),
+            Self::Redb(redb::Error::TableDoesNotExist(_) | redb::Error::TableTypeMismatch { .. }) => {
+                Error::corrupt_because(file, Cause(self))
+            }
+            Self::Redb(_) => Error::unavailable_because(format!("{during} {file}"), Cause(self)),
+        }
+    }
+}
+
+impl<E: Into<redb::Error>> From<E> for Fault {
+    fn from(error: E) -> Self {
+        Self::Redb(error.into())
+    }
+}
+
+/// A fault as the error below another; redb's own type stays inside.
+#[derive(Debug)]
+pub(crate) struct Cause(pub(crate) Fault);
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Fault::Redb(error) => error.fmt(f),
+            Fault::Damaged(what) | Fault::Panicked(what) => f.write_str(what),
+            Fault::Told(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for Cause {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match &self.0 {
+            Fault::Redb(redb::Error::Io(error)) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+/// Runs what may panic inside redb, and turns a panic into a fault.
+pub(crate) fn contain<T>(act: impl FnOnce() -> Attempt<T>) -> Attempt<T> {
+    // What a panic leaves half done is inside a transaction or a handle of redb, and both are dropped after a fault.
+    catch_unwind(AssertUnwindSafe(act)).unwrap_or_else(|panic| Err(Fault::Panicked(message(&*panic))))
+}
+
+fn message(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
+    text.unwrap_or("a panic without a message").to_owned()
+}

@@ -1,0 +1,200 @@
+//! The file of a store and its neighbours: recognised, made, told apart, and locked.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Read, Seek, Write};
+use std::path::{Path, PathBuf};
+use std::process;
+use std::thread;
+use std::time::Duration;
+
+use nofx_core::{Deadline, Error, Holder, Result};
+
+/// What every redb file begins with.
+const MAGIC: [u8; 9] = *b"redb\x1A\x0A\xA9\x0D\x0A";
+
+/// Returns the path of a neighbour of the store's file.
+pub(crate) fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.file_name().unwrap_or_default().to_os_string();
+    name.push(suffix);
+    path.with_file_name(name)
+}
+
+/// Returns the one path of a file that may be reached by several, and that need not exist.
+pub(crate) fn canonical(path: &Path) -> io::Result<PathBuf> {
+    match fs::canonicalize(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        found => return found,
+    }
+    let name = path.file_name().ok_or(io::ErrorKind::InvalidFilename)?;
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    Ok(fs::canonicalize(parent)?.join(name))
+}
+
+/// Makes the folders above a file, for their owner only.
+pub(crate) fn make_parents(path: &Path) -> io::Result<()> {
+    let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) else { return Ok(()) };
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(parent)
+}
+
+/// Looks whether a file can be a store at all, without touching it. `Invalid` says why not.
+pub(crate) fn recognise(path: &Path) -> Result<()> {
+    let shown = path.display();
+    let cannot = |error| Error::unavailable_because(format!("opening `{shown}`"), error);
+    let foreign = |why: &str| Err(Error::invalid(format!("`{shown}` is not a NofX store: {why}")));
+    if fs::metadata(path).map_err(cannot)?.is_dir() {
+        return foreign("it is a folder");
+    }
+    let mut begin = Vec::new();
+    File::open(path).map_err(cannot)?.take(MAGIC.len() as u64).read_to_end(&mut begin).map_err(cannot)?;
+    match &*begin {
+        [] => foreign("it is empty"),
+        begin if begin == MAGIC => Ok(()),
+        _ => foreign("it is not a redb file"),
+    }
+}
+
+/// Which file a path leads to, as far as the platform can tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Identity(u64, u64);
+
+impl Identity {
+    #[cfg(unix)]
+    pub(crate) fn of(metadata: &fs::Metadata) -> Self {
+        use std::os::unix::fs::MetadataExt;
+        Self(metadata.dev(), metadata.ino())
+    }
+
+    #[cfg(not(unix))]
+    pub(crate) fn of(_metadata: &fs::Metadata) -> Self {
+        Self(0, 0)
+    }
+}
+
+/// Opens a store's file, for writing too if asked.
+pub(crate) fn open(path: &Path, write: bool) -> io::Result<(File, Identity)> {
+    let file = OpenOptions::new().read(true).write(write).open(path)?;
+    let identity = Identity::of(&file.metadata()?);
+    Ok((file, identity))
+}
+
+fn private(options: &mut OpenOptions) -> &mut OpenOptions {
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(options, 0o600);
+    options
+}
+
+/// Makes an empty file that nobody else knows, in place of what an interrupted attempt left there.
+pub(crate) fn fresh(path: &Path) -> io::Result<File> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    private(OpenOptions::new().read(true).write(true).create_new(true)).open(path)
+}
+
+/// Gives a finished file its name, unless something has that name already.
+pub(crate) fn publish(made: &Path, path: &Path) -> io::Result<()> {
+    match fs::hard_link(made, path) {
+        Ok(()) => fs::remove_file(made)?,
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Err(error),
+        // A file system without links. The turnstile keeps other makers away.
+        Err(_) if !path.exists() => fs::rename(made, path)?,
+        Err(error) => return Err(error),
+    }
+    #[cfg(unix)]
+    if let Some(parent) = path.parent() {
+        File::open(parent)?.sync_all()?;
+    }
+    Ok(())
+}
+
+/// Returns why a file cannot be written, if it cannot.
+pub(crate) fn unwritable(path: &Path) -> Option<io::Error> {
+    let refused = [io::ErrorKind::PermissionDenied, io::ErrorKind::ReadOnlyFilesystem];
+    let store = OpenOptions::new().read(true).write(true).open(path).err();
+    let lock = || open_lock(&beside(path, LOCK)).err();
+    store.or_else(lock).filter(|error| refused.contains(&error.kind()))
+}
+
+/// What the name of a lock file ends with.
+pub(crate) const LOCK: &str = ".lock";
+
+fn open_lock(path: &Path) -> io::Result<File> {
+    private(OpenOptions::new().read(true).write(true).create(true).truncate(false)).open(path)
+}
+
+/// The place in front of the writer role, where at most one process waits.
+///
+/// It is a lock on a file beside the store. Whoever holds it waits for the writer, who notices and makes room. It orders
+/// those who wait and tells who holds the role; that there is only one writer is ensured by redb's own locks.
+#[derive(Debug)]
+pub(crate) struct Turnstile {
+    file: File,
+    before: Option<Holder>,
+}
+
+impl Turnstile {
+    /// Enters, waiting as long as another process waits there.
+    ///
+    /// `None` if that process did not get on within half of the time: it may have been stopped, and must not keep everybody
+    /// else from writing.
+    pub(crate) fn enter(store: &Path, deadline: &Deadline) -> io::Result<Option<Self>> {
+        let mut file = open_lock(&beside(store, LOCK))?;
+        let mut pause = Duration::from_micros(100);
+        loop {
+            match file.try_lock() {
+                Ok(()) => break,
+                Err(TryLockError::Error(error)) => return Err(error),
+                Err(TryLockError::WouldBlock) if deadline.remaining() <= deadline.elapsed() => return Ok(None),
+                Err(TryLockError::WouldBlock) => thread::sleep(pause),
+            }
+            pause = (pause * 2).min(Duration::from_millis(2));
+        }
+        let before = read_holder(&mut file);
+        write_holder(&mut file, &this_process())?;
+        Ok(Some(Self { file, before }))
+    }
+
+    /// Leaves without having become the writer, and returns who was here before: the writer, unless it is gone.
+    pub(crate) fn give_up(mut self) -> Option<Holder> {
+        if let Some(before) = &self.before {
+            // Only a name in a message depends on it.
+            let _ = write_holder(&mut self.file, before);
+        }
+        self.before
+    }
+
+    /// Returns whether another process waits.
+    pub(crate) fn is_taken(store: &Path) -> bool {
+        open_lock(&beside(store, LOCK)).is_ok_and(|file| matches!(file.try_lock(), Err(TryLockError::WouldBlock)))
+    }
+}
+
+/// Returns the process that last went through the turnstile, unless it is this one.
+pub(crate) fn last_holder(store: &Path) -> Option<Holder> {
+    let holder = read_holder(&mut File::open(beside(store, LOCK)).ok()?)?;
+    (holder != this_process()).then_some(holder)
+}
+
+fn this_process() -> Holder {
+    Holder { pid: process::id(), host: gethostname::gethostname().to_string_lossy().into_owned() }
+}
+
+fn write_holder(file: &mut File, holder: &Holder) -> io::Result<()> {
+    let text = format!("{} {}\n", holder.pid, holder.host);
+    file.rewind()?;
+    file.write_all(text.as_bytes())?;
+    file.set_len(text.len() as u64)
+}
+
+fn read_holder(file: &mut File) -> Option<Holder> {
+    let mut text = String::new();
+    file.rewind().ok()?;
+    file.take(1024).read_to_string(&mut text).ok()?;
+    let (pid, host) = text.trim_end().split_once(' ')?;
+    Some(Holder { pid: pid.parse().ok()?, host: host.to_owned() })
+}

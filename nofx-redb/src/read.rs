@@ -1,0 +1,230 @@
+//! Reading: records, heads and entries, as pages.
+
+use std::ops::Bound;
+
+use nofx_core::{
+    Direction, Key, KeyQuery, LogEntry, LogHead, LogKey, LogQuery, LogState, PAGE_BYTES, Page, Record, RecordKey,
+};
+
+use crate::chunk::{chunk_of, entry_of};
+use crate::codec::{Head, decode_record, name, parse_name, shown};
+use crate::fault::{Attempt, Fault};
+use crate::tables::Rows;
+
+/// Reads a record.
+pub(crate) fn record(records: &impl Rows, key: &RecordKey) -> Attempt<Option<Record>> {
+    let name = name(key);
+    records.get(&*name)?.map(|value| decoded_record(key.clone(), &name, value.value())).transpose()
+}
+
+fn decoded_record(key: RecordKey, name: &[u8], value: &[u8]) -> Attempt<Record> {
+    let decoded = decode_record(name, value).and_then(|(version, mut body)| Some((version, body.body()?)));
+    let (version, body) = decoded.ok_or_else(|| Fault::damaged(key.to_string()))?;
+    Ok(Record { key, version, body })
+}
+
+/// Reads the head of a log.
+pub(crate) fn head(logs: &impl Rows, log: &LogKey) -> Attempt<Head> {
+    let name = name(log);
+    match logs.get(&*name)? {
+        None => Ok(Head::MISSING),
+        Some(value) => {
+            Head::decode(&name, value.value()).ok_or_else(|| Fault::damaged(format!("the head of log {log}")))
+        }
+    }
+}
+
+/// Returns a page of records.
+pub(crate) fn scan(records: &impl Rows, query: &KeyQuery<RecordKey>) -> Attempt<Page<Record>> {
+    let mut page = Filling::new(query.limit);
+    for_each(records, query, |key: RecordKey, name, value| {
+        if !page.has_room() {
+            page.more = true;
+            return Ok(false);
+        }
+        let record = decoded_record(key, name, value)?;
+        let bytes = record.body.len();
+        page.add(record, bytes);
+        Ok(true)
+    })?;
+    Ok(page.finish())
+}
+
+/// Returns a page of heads of logs that are not removed.
+pub(crate) fn logs(logs: &impl Rows, query: &KeyQuery<LogKey>) -> Attempt<Page<LogHead>> {
+    let mut page = Filling::new(query.limit);
+    for_each(logs, query, |key: LogKey, name, value| {
+        let head = Head::decode(name, value).ok_or_else(|| Fault::damaged(format!("the head of log {key}")))?;
+        if head.state == LogState::Removed {
+            return Ok(true);
+        }
+        if !page.has_room() {
+            page.more = true;
+            return Ok(false);
+        }
+        page.add(head.public(key), 0);
+        Ok(true)
+    })?;
+    Ok(page.finish())
+}
+
+/// Shows what a query asks for, in its direction, until `see` returns false.
+fn for_each<K: Key>(
+    table: &impl Rows,
+    query: &KeyQuery<K>,
+    mut see: impl FnMut(K, &[u8], &[u8]) -> Attempt<bool>,
+) -> Attempt<()> {
+    let (lower, upper) = bounds(query);
+    if is_empty(&lower, &upper) {
+        return Ok(());
+    }
+    let range = table.range::<&[u8]>((lower.as_ref().map(Vec::as_slice), upper.as_ref().map(Vec::as_slice)))?;
+    let mut see_row =
+        |row: Result<(redb::AccessGuard<'_, &[u8]>, redb::AccessGuard<'_, &[u8]>), redb::StorageError>| {
+            let (name, value) = row?;
+            let key = parse_name(name.value()).ok_or_else(|| Fault::damaged(shown(name.value())))?;
+            see(key, name.value(), value.value())
+        };
+    match query.direction {
+        Direction::Forward => {
+            for row in range {
+                if !see_row(row)? {
+                    break;
+                }
+            }
+        }
+        Direction::Backward => {
+            for row in range.rev() {
+                if !see_row(row)? {
+                    break;
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+fn bounds<K: Key>(query: &KeyQuery<K>) -> (Bound<Vec<u8>>, Bound<Vec<u8>>) {
+    let (mut lower, mut upper) = (Bound::Unbounded, Bound::Unbounded);
+    if let Some(kind) = &query.kind {
+        let mut prefix = kind.as_str().as_bytes().to_vec();
+        prefix.push(0);
+        prefix.extend_from_slice(query.prefix.as_bytes());
+        upper = Bound::Excluded(after_prefix(prefix.clone()));
+        lower = Bound::Included(prefix);
+    }
+    if let Some(after) = query.after.as_ref().map(name) {
+        match query.direction {
+            Direction::Forward if !above(&lower, &after) => lower = Bound::Excluded(after),
+            Direction::Backward if !below(&upper, &after) => upper = Bound::Excluded(after),
+            _ => {}
+        }
+    }
+    (lower, upper)
+}
+
+/// Returns the first name behind all that begin with `prefix`, whose last byte is never the largest: it is text.
+fn after_prefix(mut prefix: Vec<u8>) -> Vec<u8> {
+    if let Some(last) = prefix.last_mut() {
+        *last += 1;
+    }
+    prefix
+}
+
+fn above(lower: &Bound<Vec<u8>>, name: &[u8]) -> bool {
+    matches!(lower, Bound::Included(least) if least.as_slice() > name)
+}
+
+fn below(upper: &Bound<Vec<u8>>, name: &[u8]) -> bool {
+    matches!(upper, Bound::Excluded(end) if end.as_slice() < name)
+}
+
+fn is_empty(lower: &Bound<Vec<u8>>, upper: &Bound<Vec<u8>>) -> bool {
+    match (lower, upper) {
+        (Bound::Included(lower) | Bound::Excluded(lower), Bound::Excluded(upper)) => lower >= upper,
+        _ => false,
+    }
+}
+
+/// Returns a page of entries.
+pub(crate) fn entries(
+    logs: &impl Rows,
+    rows: &impl Rows,
+    chunks: &impl Rows,
+    query: &LogQuery,
+) -> Attempt<Page<LogEntry>> {
+    let head = head(logs, &query.log)?;
+    let (start, end) = (query.range.start, query.range.end.min(head.length));
+    let mut page = Filling::new(query.limit);
+    let of_log = |fault| match fault {
+        Fault::Damaged(what) => Fault::Damaged(format!("{what} of log {}", query.log)),
+        other => other,
+    };
+    let mut left = start..end.max(start);
+    while !left.is_empty() && page.has_room() {
+        let position = match query.direction {
+            Direction::Forward => left.start,
+            Direction::Backward => left.end - 1,
+        };
+        if position >= head.folded {
+            let entry = entry_of(rows, head.number, position).map_err(of_log)?;
+            let bytes = entry.body.len();
+            page.add(entry, bytes);
+            match query.direction {
+                Direction::Forward => left.start += 1,
+                Direction::Backward => left.end -= 1,
+            }
+            continue;
+        }
+        let missing = || Fault::damaged(format!("the entry at position {position}"));
+        let chunk = chunk_of(chunks, head.number, position).map_err(of_log)?.ok_or_else(|| of_log(missing()))?;
+        let behind = chunk.first + chunk.entries.len() as u64;
+        if !(chunk.first..behind).contains(&position) || behind > head.folded {
+            return Err(of_log(missing()));
+        }
+        let mut placed: Vec<_> = (chunk.first..).zip(chunk.entries).filter(|(at, _)| left.contains(at)).collect();
+        if query.direction == Direction::Backward {
+            placed.reverse();
+        }
+        for (position, (at, body)) in placed {
+            if !page.has_room() {
+                break;
+            }
+            let bytes = body.len();
+            page.add(LogEntry { position, at, body }, bytes);
+            match query.direction {
+                Direction::Forward => left.start += 1,
+                Direction::Backward => left.end -= 1,
+            }
+        }
+    }
+    page.more = !left.is_empty();
+    Ok(page.finish())
+}
+
+/// A page that is being filled.
+struct Filling<T> {
+    items: Vec<T>,
+    bytes: usize,
+    limit: usize,
+    more: bool,
+}
+
+impl<T> Filling<T> {
+    fn new(limit: usize) -> Self {
+        Self { items: Vec::new(), bytes: 0, limit, more: false }
+    }
+
+    fn has_room(&self) -> bool {
+        self.items.len() < self.limit && self.bytes < PAGE_BYTES
+    }
+
+    fn add(&mut self, item: T, bytes: usize) {
+        self.bytes += bytes;
+        self.items.push(item);
+    }
+
+    fn finish(self) -> Page<T> {
+        Page { items: self.items, more: self.more }
+    }
+}

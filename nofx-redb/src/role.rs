@@ -1,0 +1,237 @@
+//! The writer role: taken when there is something to commit, given back when another process waits or nothing happens.
+
+use std::collections::BTreeSet;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, TryLockError, Weak};
+use std::thread;
+use std::time::Duration;
+
+use nofx_core::{Batch, BatchId, Deadline, Error, Outcome, Result};
+use redb::{Database, ReadableDatabase};
+
+use crate::commit::{any_remembered, apply};
+use crate::door::Writer;
+use crate::fault::{Attempt, Cause, Fault, contain};
+use crate::place::Turnstile;
+use crate::store::{Shared, Turn, lock};
+use crate::tables::{Tables, WriteTable};
+
+/// How often the keeper of a writer looks whether somebody else wants the role.
+const LOOK: Duration = Duration::from_millis(10);
+
+/// At idle a log is folded when the bodies of its rows have so many bytes; smaller ones wait for more.
+const FOLD_AT_IDLE: u64 = 4 << 10;
+
+/// About so many bytes are folded in one transaction.
+const SLICE: u64 = 1 << 20;
+
+impl Shared {
+    /// Commits a group of batches that are valid.
+    pub(crate) fn commit(self: &Arc<Self>, group: Vec<Batch>) -> Result<Vec<Outcome>> {
+        self.waiting.fetch_add(1, Ordering::SeqCst);
+        let mut turn = lock(&self.turn);
+        self.waiting.fetch_sub(1, Ordering::SeqCst);
+        let ids = group.iter().map(|batch| batch.id).collect();
+        let outcomes = self.commit_in_turn(&mut turn, group, ids);
+        turn.idle = Deadline::after(self.door.options.idle);
+        if Turnstile::is_taken(&self.door.path) {
+            self.release();
+        } else {
+            self.keep(&mut turn);
+        }
+        outcomes
+    }
+
+    fn commit_in_turn(&self, turn: &mut Turn, group: Vec<Batch>, ids: Vec<BatchId>) -> Result<Vec<Outcome>> {
+        let writer = self.writer().map_err(|fault| self.door.told(fault, "opening"))?;
+        let applied = contain(|| {
+            let transaction = writer.database.begin_write()?;
+            let applied = apply(&transaction, group)?;
+            Ok((transaction, applied))
+        });
+        let (transaction, applied) = match applied {
+            Ok(applied) => applied,
+            Err(fault) => {
+                drop(writer);
+                if fault.is_stale() {
+                    self.release();
+                }
+                return Err(self.door.told(fault, "writing to"));
+            }
+        };
+        if !applied.changed {
+            contain(|| Ok(transaction.abort()?)).map_err(|fault| self.door.told(fault, "reading"))?;
+            return Ok(applied.outcomes);
+        }
+        let flushed = writer.flushes.done();
+        match contain(|| Ok(transaction.commit()?)) {
+            Ok(()) => {
+                turn.unfolded.extend(applied.unfolded);
+                Ok(applied.outcomes)
+            }
+            Err(fault) => Err(self.judge(fault, writer, flushed, &ids)),
+        }
+    }
+
+    /// Finds out whether a commit that failed has happened.
+    fn judge(&self, fault: Fault, writer: Writer, flushed: u64, ids: &[BatchId]) -> Error {
+        let may_be_visible = writer.flushes.done() > flushed;
+        let flush_failed = writer.flushes.has_failed();
+        drop(writer);
+        self.release();
+        // redb makes a commit visible only behind a flush of everything that it consists of.
+        if !may_be_visible && (!flush_failed || fault.is_full()) {
+            return self.door.told(fault, "writing to");
+        }
+        // After a failed flush the system may show what the disk does not have, so looking proves nothing.
+        if !flush_failed && self.has_none(ids).unwrap_or(false) {
+            return self.door.told(fault, "writing to");
+        }
+        Error::unknown_because(format!("committing to `{}`", self.door.path.display()), Cause(fault))
+    }
+
+    fn has_none(&self, ids: &[BatchId]) -> Attempt<bool> {
+        let writer = self.writer()?;
+        contain(|| Ok(!any_remembered(&writer.database.begin_read()?, ids)?))
+    }
+
+    /// Returns the writer, taking the role if this process does not have it.
+    ///
+    /// Only whoever has the turn may call this.
+    pub(crate) fn writer(&self) -> Attempt<Writer> {
+        let now = self.door.identity()?;
+        let open = lock(&self.opened).writer.clone();
+        match open {
+            Some(writer) if writer.identity == now => return Ok(writer),
+            Some(_) => self.release(),
+            None => {}
+        }
+        let writer = self.door.writer()?;
+        self.require_same(writer.meta)?;
+        let mut opened = lock(&self.opened);
+        opened.reader = None;
+        opened.writer = Some(writer.clone());
+        Ok(writer)
+    }
+
+    /// Gives the role back: closes the file for writing, which leaves it in order.
+    ///
+    /// Only whoever has the turn may call this.
+    pub(crate) fn release(&self) {
+        if let Some(database) = self.take_database() {
+            // A file that could not be closed cleanly is repaired by whoever opens it next.
+            let _ = contain(|| Ok(database.close()?));
+        }
+    }
+
+    /// Takes the database for this caller alone. New reads open the file themselves; those in progress are short.
+    pub(crate) fn take_database(&self) -> Option<Database> {
+        let mut database = lock(&self.opened).writer.take()?.database;
+        loop {
+            match Arc::try_unwrap(database) {
+                Ok(alone) => return Some(alone),
+                Err(shared) => database = shared,
+            }
+            thread::sleep(Duration::from_micros(200));
+        }
+    }
+
+    /// Folds logs in transactions of a bounded size. `next` folds some and returns whether there is more.
+    pub(crate) fn fold_while(&self, mut next: impl FnMut(&mut Tables<WriteTable<'_>>) -> Attempt<bool>) -> Attempt<()> {
+        loop {
+            let writer = self.writer()?;
+            let more = contain(|| {
+                let transaction = writer.database.begin_write()?;
+                let more = next(&mut Tables::write(&transaction)?)?;
+                transaction.commit()?;
+                Ok(more)
+            });
+            drop(writer);
+            match more {
+                Ok(true) => {}
+                Ok(false) => return Ok(()),
+                Err(fault) => {
+                    self.release();
+                    return Err(fault);
+                }
+            }
+        }
+    }
+
+    /// Folds what this process left in rows, unless a log has fewer than `least` bytes there. Stops early when somebody
+    /// waits and `patient` is not set.
+    fn fold_own(&self, turn: &mut Turn, least: u64, patient: bool) -> Attempt<()> {
+        let mut names: BTreeSet<Vec<u8>> = turn.unfolded.clone();
+        if names.is_empty() {
+            return Ok(());
+        }
+        self.fold_while(|tables| {
+            let mut folded = 0;
+            while folded < SLICE {
+                let Some(name) = names.pop_first() else { break };
+                let bytes = tables.fold_named(&name, least)?;
+                folded += bytes;
+                if bytes > 0 {
+                    turn.unfolded.remove(&name);
+                }
+            }
+            Ok(!names.is_empty() && (patient || !self.is_wanted()))
+        })
+    }
+
+    fn is_wanted(&self) -> bool {
+        self.waiting.load(Ordering::SeqCst) > 0 || Turnstile::is_taken(&self.door.path)
+    }
+
+    /// Waits for commits in flight, folds what this process left and lets go of the file.
+    pub(crate) fn let_go(&self) {
+        let mut turn = lock(&self.turn);
+        // What stays in rows is read as well; the next process that appends to those logs folds them.
+        let _ = self.fold_own(&mut turn, 1, true);
+        turn.unfolded.clear();
+        self.release();
+        lock(&self.opened).reader = None;
+    }
+
+    /// Waits for commits in flight.
+    pub(crate) fn wait_for_commits(&self) {
+        drop(lock(&self.turn));
+    }
+
+    /// Sees to it that the role is given back.
+    fn keep(self: &Arc<Self>, turn: &mut Turn) {
+        if turn.kept || lock(&self.opened).writer.is_none() {
+            return;
+        }
+        let shared = Arc::downgrade(self);
+        // Without a keeper the role is given back when somebody waits at the end of a group, and at close.
+        turn.kept = thread::Builder::new().name("nofx-redb-idle".into()).spawn(move || keep(&shared)).is_ok();
+    }
+}
+
+fn keep(shared: &Weak<Shared>) {
+    loop {
+        thread::sleep(LOOK);
+        let Some(shared) = shared.upgrade() else { return };
+        let mut turn = match shared.turn.try_lock() {
+            Ok(turn) => turn,
+            Err(TryLockError::Poisoned(turn)) => turn.into_inner(),
+            Err(TryLockError::WouldBlock) => continue,
+        };
+        if lock(&shared.opened).writer.is_none() {
+            turn.kept = false;
+            return;
+        }
+        let wanted = Turnstile::is_taken(&shared.door.path);
+        if !wanted && !turn.idle.has_passed() {
+            continue;
+        }
+        if !wanted {
+            // What cannot be folded now can be read as it is and is folded another time.
+            let _ = shared.fold_own(&mut turn, FOLD_AT_IDLE, false);
+        }
+        shared.release();
+        turn.kept = false;
+        return;
+    }
+}

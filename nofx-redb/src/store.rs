@@ -1,0 +1,195 @@
+//! The one object behind all handles that a process has on a file: what is open, and whose turn it is.
+
+use std::collections::{BTreeSet, HashMap};
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+use nofx_core::{Deadline, Error, Result};
+
+use crate::door::{Door, Reader, Source, Writer};
+use crate::fault::{Attempt, Fault, contain};
+use crate::options::Options;
+use crate::place::{self, Identity};
+use crate::tables::{FORMAT, Meta, ReadTable, Tables};
+
+/// A store that is open in this process.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) door: Door,
+    pub(crate) meta: Meta,
+    /// Why nobody in this process can write, if so.
+    pub(crate) read_only: Option<ReadOnly>,
+    /// How many handles are not closed.
+    pub(crate) handles: AtomicUsize,
+    /// How many commits wait for their turn.
+    pub(crate) waiting: AtomicUsize,
+    pub(crate) turn: Mutex<Turn>,
+    pub(crate) opened: Mutex<Opened>,
+}
+
+/// Why a handle only reads: in words, and as what a commit answers.
+#[derive(Clone, Debug)]
+pub(crate) struct ReadOnly {
+    pub(crate) reason: String,
+    pub(crate) error: Error,
+}
+
+/// What belongs to whoever has the turn to write.
+#[derive(Debug)]
+pub(crate) struct Turn {
+    /// Runs from the last commit.
+    pub(crate) idle: Deadline,
+    /// Whether a keeper looks after the writer.
+    pub(crate) kept: bool,
+    /// Names of logs that this process left with rows.
+    pub(crate) unfolded: BTreeSet<Vec<u8>>,
+}
+
+/// The databases that are open. The writer can do all that the reader can.
+#[derive(Debug, Default)]
+pub(crate) struct Opened {
+    pub(crate) writer: Option<Writer>,
+    pub(crate) reader: Option<Reader>,
+}
+
+/// Locks a mutex. What ours guard is changed in single steps, so that a panic leaves it whole.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+type Slot = Arc<Mutex<Weak<Shared>>>;
+
+/// The stores that are open in this process, by the canonical path of their file.
+static OPEN: LazyLock<Mutex<HashMap<PathBuf, Slot>>> = LazyLock::new(Mutex::default);
+
+impl Shared {
+    /// Opens a store, or takes part in what this process has open already.
+    pub(crate) fn open(path: &Path, options: Options) -> Result<Arc<Self>> {
+        let cannot = |error: io::Error| match error.kind() {
+            io::ErrorKind::NotFound => Error::invalid_because(format!("there is no store `{}`", path.display()), error),
+            _ => Error::unavailable_because(format!("opening `{}`", path.display()), error),
+        };
+        if options.create && !options.read_only {
+            place::make_parents(path).map_err(cannot)?;
+        }
+        let path = place::canonical(path).map_err(cannot)?;
+        let slot = lock(&OPEN).entry(path.clone()).or_default().clone();
+        let mut slot = lock(&slot);
+        if let Some(shared) = slot.upgrade()
+            && shared.is_still_there()
+        {
+            return Ok(shared);
+        }
+        let shared = Arc::new(Self::open_file(Door { path, options })?);
+        *slot = Arc::downgrade(&shared);
+        Ok(shared)
+    }
+
+    fn open_file(door: Door) -> Result<Self> {
+        let Door { path, options } = &door;
+        let shown = format!("`{}`", path.display());
+        if fs::metadata(path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
+            if !options.create || options.read_only {
+                return Err(Error::invalid(format!("there is no store {shown}")));
+            }
+            door.create().map_err(|fault| door.told(fault, "creating"))?;
+        }
+        place::recognise(path)?;
+        let mut read_only = place::unwritable(path).map(|error| ReadOnly {
+            reason: format!("{shown} cannot be written: {error}"),
+            error: Error::unavailable_because(format!("{shown} cannot be written"), error),
+        });
+        let source = door.source(read_only.is_none() && !options.read_only);
+        let source = source.map_err(|fault| door.told(fault, "opening"))?;
+        let foreign = || Error::invalid(format!("{shown} is not a NofX store: it is another program's redb file"));
+        let meta = source.meta().ok_or_else(foreign)?;
+        let Meta { format, readable_from, .. } = meta;
+        if readable_from > FORMAT {
+            return Err(Error::too_new(format!("{shown} has format {format}; this version reads up to {FORMAT}")));
+        }
+        if format < FORMAT {
+            return Err(Error::invalid(format!("{shown} has format {format}, which this version does not read")));
+        }
+        if format > FORMAT {
+            let reason = format!("{shown} has format {format}; this version writes format {FORMAT}");
+            read_only = Some(ReadOnly { error: Error::too_new(reason.clone()), reason });
+        }
+        let turn = Turn { idle: Deadline::after(Duration::ZERO), kept: false, unfolded: BTreeSet::new() };
+        let opened = match source {
+            // Nothing is written yet, so a file that had to be repaired is closed cleanly at once.
+            Source::Writer(_) => Opened::default(),
+            Source::Reader(reader) => Opened { writer: None, reader: Some(reader) },
+        };
+        Ok(Self {
+            door,
+            meta,
+            read_only,
+            handles: AtomicUsize::new(0),
+            waiting: AtomicUsize::new(0),
+            turn: Mutex::new(turn),
+            opened: Mutex::new(opened),
+        })
+    }
+
+    /// Returns whether the path still leads to the file that is open.
+    fn is_still_there(&self) -> bool {
+        let now = fs::metadata(&self.door.path).map(|metadata| Identity::of(&metadata));
+        now.is_ok_and(|now| self.already_open(now).is_some() || lock(&self.opened).is_empty())
+    }
+
+    fn already_open(&self, now: Identity) -> Option<Source> {
+        let opened = lock(&self.opened);
+        let writer = opened.writer.clone().map(Source::Writer);
+        let reader = opened.reader.clone().map(Source::Reader);
+        writer.into_iter().chain(reader).find(|source| source.identity() == now)
+    }
+
+    /// Reads from the tables as of one moment.
+    pub(crate) fn reading<T>(&self, read: impl Fn(&Tables<ReadTable>) -> Attempt<T>) -> Result<T> {
+        let mut attempt = self.try_reading(&read);
+        if attempt.as_ref().is_err_and(Fault::is_stale) {
+            lock(&self.opened).reader = None;
+            attempt = self.try_reading(&read);
+        }
+        attempt.map_err(|fault| self.door.told(fault, "reading"))
+    }
+
+    fn try_reading<T>(&self, read: impl Fn(&Tables<ReadTable>) -> Attempt<T>) -> Attempt<T> {
+        contain(|| {
+            let source = self.source()?;
+            read(&Tables::read(&source.begin_read()?)?)
+        })
+    }
+
+    /// Returns a database to read this store from.
+    fn source(&self) -> Attempt<Source> {
+        if let Some(source) = self.already_open(self.door.identity()?) {
+            return Ok(source);
+        }
+        let source = self.door.source(self.read_only.is_none() && !self.door.options.read_only)?;
+        self.require_same(source.meta())?;
+        if let Source::Reader(reader) = &source {
+            lock(&self.opened).reader = Some(reader.clone());
+        }
+        Ok(source)
+    }
+
+    /// Makes sure that a file which was just opened is this store.
+    pub(crate) fn require_same(&self, meta: Option<Meta>) -> Attempt<()> {
+        if meta.is_some_and(|meta| meta.store == self.meta.store) {
+            return Ok(());
+        }
+        let what = format!("`{}` was replaced by another file while it was open", self.door.path.display());
+        Err(Fault::Told(Error::unavailable(what)))
+    }
+}
+
+impl Opened {
+    fn is_empty(&self) -> bool {
+        self.writer.is_none() && self.reader.is_none()
+    }
+}

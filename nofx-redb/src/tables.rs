@@ -1,0 +1,135 @@
+//! The tables of a store, opened together.
+
+use nofx_core::StoreId;
+use redb::{ReadTransaction, ReadableTable, TableDefinition, TableError, WriteTransaction};
+
+use crate::codec::{Encoder, Table, seal, unseal};
+use crate::fault::{Attempt, Fault};
+
+/// The format that this version writes.
+pub(crate) const FORMAT: u64 = 1;
+
+type Definition = TableDefinition<'static, &'static [u8], &'static [u8]>;
+
+const META: Definition = TableDefinition::new("nofx");
+const RECORDS: Definition = TableDefinition::new("records");
+const LOGS: Definition = TableDefinition::new("logs");
+const ENTRIES: Definition = TableDefinition::new("entries");
+const CHUNKS: Definition = TableDefinition::new("chunks");
+const FEED: Definition = TableDefinition::new("feed");
+const BATCHES: Definition = TableDefinition::new("batches");
+
+/// What the rest of this crate needs of a table that can be read.
+pub(crate) trait Rows: ReadableTable<&'static [u8], &'static [u8]> {}
+
+impl<T: ReadableTable<&'static [u8], &'static [u8]>> Rows for T {}
+
+/// A table in a read transaction.
+pub(crate) type ReadTable = redb::ReadOnlyTable<&'static [u8], &'static [u8]>;
+
+/// A table in a write transaction.
+pub(crate) type WriteTable<'t> = redb::Table<'t, &'static [u8], &'static [u8]>;
+
+/// All tables.
+#[derive(Debug)]
+pub(crate) struct Tables<T> {
+    pub(crate) meta: T,
+    pub(crate) records: T,
+    pub(crate) logs: T,
+    /// (log number, position) to an entry that is not folded yet.
+    pub(crate) entries: T,
+    /// (log number, first position, piece) to a piece of a chunk.
+    pub(crate) chunks: T,
+    /// Number of a commit to what is remembered of it.
+    pub(crate) feed: T,
+    /// Batch id to the number of its commit.
+    pub(crate) batches: T,
+}
+
+impl Tables<ReadTable> {
+    pub(crate) fn read(transaction: &ReadTransaction) -> Attempt<Self> {
+        Self::open(|table| transaction.open_table(table))
+    }
+}
+
+impl<'t> Tables<WriteTable<'t>> {
+    pub(crate) fn write(transaction: &'t WriteTransaction) -> Attempt<Self> {
+        Self::open(|table| transaction.open_table(table))
+    }
+}
+
+impl<T> Tables<T> {
+    fn open(open: impl Fn(Definition) -> Result<T, TableError>) -> Attempt<Self> {
+        Ok(Self {
+            meta: open(META)?,
+            records: open(RECORDS)?,
+            logs: open(LOGS)?,
+            entries: open(ENTRIES)?,
+            chunks: open(CHUNKS)?,
+            feed: open(FEED)?,
+            batches: open(BATCHES)?,
+        })
+    }
+}
+
+/// What a store says of itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Meta {
+    pub(crate) store: StoreId,
+    /// The format that it is written in.
+    pub(crate) format: u64,
+    /// The oldest format that a program must know to read it.
+    pub(crate) readable_from: u64,
+}
+
+const META_FORMAT: &[u8] = b"format";
+const META_STORE: &[u8] = b"store";
+const META_NUMBERS: &[u8] = b"numbers";
+
+impl Meta {
+    /// Reads what a store says of itself; `None` if this is another program's redb file.
+    pub(crate) fn read(transaction: &ReadTransaction) -> Attempt<Option<Self>> {
+        let meta = match transaction.open_table(META) {
+            Ok(meta) => meta,
+            Err(TableError::Storage(error)) => return Err(error.into()),
+            Err(_) => return Ok(None),
+        };
+        let damaged = || Fault::damaged("the description of the store");
+        let Some(format) = meta.get(META_FORMAT)? else { return Ok(None) };
+        let mut payload = unseal(Table::Meta, META_FORMAT, format.value()).ok_or_else(damaged)?;
+        let (format, readable_from) = payload.number().zip(payload.number()).ok_or_else(damaged)?;
+        let store = meta.get(META_STORE)?.ok_or_else(damaged)?;
+        let mut payload = unseal(Table::Meta, META_STORE, store.value()).ok_or_else(damaged)?;
+        let store = payload.raw(16).and_then(|bytes| bytes.try_into().ok()).ok_or_else(damaged)?;
+        Ok(Some(Self { store: StoreId::from_bytes(store), format, readable_from }))
+    }
+
+    /// Writes what a store says of itself, and makes its tables.
+    pub(crate) fn write(self, transaction: &WriteTransaction) -> Attempt<()> {
+        let mut tables = Tables::write(transaction)?;
+        let mut format = Encoder::default();
+        format.number(self.format).number(self.readable_from);
+        tables.meta.insert(META_FORMAT, &*seal(Table::Meta, META_FORMAT, &format))?;
+        let mut store = Encoder::default();
+        store.raw(self.store.as_bytes());
+        tables.meta.insert(META_STORE, &*seal(Table::Meta, META_STORE, &store))?;
+        Ok(())
+    }
+}
+
+impl Tables<WriteTable<'_>> {
+    /// Returns a number that no log has had before.
+    pub(crate) fn next_log_number(&mut self) -> Attempt<u64> {
+        let damaged = || Fault::damaged("the last log number");
+        let last = match self.meta.get(META_NUMBERS)? {
+            Some(value) => unseal(Table::Meta, META_NUMBERS, value.value())
+                .and_then(|mut payload| payload.number())
+                .ok_or_else(damaged)?,
+            None => 0,
+        };
+        let mut payload = Encoder::default();
+        payload.number(last + 1);
+        self.meta.insert(META_NUMBERS, &*seal(Table::Meta, META_NUMBERS, &payload))?;
+        Ok(last + 1)
+    }
+}
