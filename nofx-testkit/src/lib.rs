@@ -3,6 +3,7 @@
 #![expect(clippy::single_range_in_vec_init, reason = "a range of positions in a list is what an append answers")]
 
 mod cases;
+mod child;
 mod place;
 mod subject;
 mod suite;

@@ -3,12 +3,14 @@
 use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
+use std::time::Duration;
 
 use nofx_core::{
-    Batch, Body, Change, Changes, Committed, Conflict, Cursor, Direction, Key, KeyQuery, Kind, LogEntry, LogHead,
-    LogKey, LogQuery, LogScan, NewEntry, Outcome, PersistenceBackend, Record, RecordKey, Result, ScanQuery, Sources,
-    Timestamp,
+    Batch, Body, Change, Changes, Committed, Conflict, Cursor, Deadline, Direction, Key, KeyQuery, Kind, LogEntry,
+    LogHead, LogKey, LogQuery, LogScan, NewEntry, Outcome, PersistenceBackend, Record, RecordKey, Result, ScanQuery,
+    Sources, Timestamp,
 };
+use tokio::task::JoinHandle;
 
 use crate::place::{Factory, Place};
 use crate::unmet::{CaseResult, Unmet, ensure, ensure_eq};
@@ -78,6 +80,19 @@ impl Handle {
         let mut outcomes = self.commit(vec![batch]).await?;
         ensure_eq!(outcomes.len(), 1, "a group of one batch has one outcome");
         outcomes.pop().ok_or_else(|| Unmet::new("no outcome"))
+    }
+
+    /// Commits one batch, again while the backend says that this may help: others may be committing too.
+    pub(crate) async fn patiently(&self, batch: Batch) -> CaseResult<Outcome> {
+        let deadline = Deadline::after(Duration::from_secs(20));
+        loop {
+            match self.commit(vec![batch.clone()]).await {
+                Err(error) if error.is_transient() && !deadline.has_passed() => {
+                    tokio::time::sleep(Duration::from_millis(3)).await;
+                }
+                outcomes => return outcomes?.pop().ok_or_else(|| Unmet::new("no outcome")),
+            }
+        }
     }
 
     /// Commits one batch that must happen.
@@ -238,6 +253,14 @@ fn go_on_after<K: Key>(query: &mut KeyQuery<K>, last: Option<K>) -> CaseResult {
     ensure!(query.matches(&last), "{last} was found by {query:?}");
     query.after = Some(last);
     Ok(())
+}
+
+/// Runs something beside the case, on a thread that a commit may block.
+pub(crate) fn aside<T: Send + 'static>(
+    doing: impl Future<Output = CaseResult<T>> + Send + 'static,
+) -> JoinHandle<CaseResult<T>> {
+    let runtime = tokio::runtime::Handle::current();
+    tokio::task::spawn_blocking(move || runtime.block_on(doing))
 }
 
 /// Makes a batch that does nothing yet, with an id of its own.

@@ -12,6 +12,7 @@ use libtest_mimic::{Arguments, Trial};
 use nofx_core::{BackendInfo, Durability, Result, Sharing};
 
 use crate::cases::CASES;
+use crate::child;
 use crate::place::Factory;
 use crate::subject::Subject;
 use crate::unmet::CaseResult;
@@ -141,6 +142,9 @@ pub fn conformance(factory: impl Factory) -> ! {
 
 /// Like [`conformance`], for a backend that is to be tested in several configurations, each with a name of its own.
 pub fn conformance_of(factories: Vec<Arc<dyn Factory>>) -> ! {
+    if let Some(code) = child::play(&factories) {
+        std::process::exit(code);
+    }
     let arguments = Arguments::from_args();
     let trials = factories.iter().flat_map(trials).collect();
     libtest_mimic::run(&arguments, trials).exit()

@@ -61,14 +61,24 @@ macro_rules! ensure_eq {
 pub(crate) use {ensure, ensure_eq};
 
 #[track_caller]
-pub(crate) fn differing(what: &str, found: &impl fmt::Debug, expected: &impl fmt::Debug) -> Unmet {
-    Unmet::new(format!("{what}\n    expected {}\n    found    {}", shortened(expected), shortened(found)))
+pub(crate) fn differing<F: fmt::Debug + ?Sized, E: fmt::Debug + ?Sized>(what: &str, found: &F, expected: &E) -> Unmet {
+    let (found, expected) = (format!("{found:?}"), format!("{expected:?}"));
+    let same = found.chars().zip(expected.chars()).take_while(|(one, other)| one == other).count();
+    let (found, expected) = (around(&found, same), around(&expected, same));
+    Unmet::new(format!("{what}\n    expected {expected}\n    found    {found}"))
 }
 
-fn shortened(value: &impl fmt::Debug) -> String {
-    let text = format!("{value:?}");
-    match text.char_indices().nth(1500) {
-        Some((end, _)) => format!("{}… ({} bytes)", text.get(..end).unwrap_or_default(), text.len()),
-        None => text,
+/// Shortens a long text to what stands around a place, given in characters.
+fn around(text: &str, place: usize) -> String {
+    const BEFORE: usize = 300;
+    const AFTER: usize = 500;
+    let start = if place > BEFORE + AFTER { place - BEFORE } else { 0 };
+    let mut shown: String = text.chars().skip(start).take(BEFORE + AFTER).collect();
+    if start > 0 {
+        shown.insert_str(0, "… ");
     }
+    if text.chars().nth(start + BEFORE + AFTER).is_some() {
+        shown.push_str(&format!("… ({} bytes)", text.len()));
+    }
+    shown
 }

@@ -1,13 +1,24 @@
 //! The one table of cases, and the cases by subject.
 
 mod batches;
+mod bodies;
+mod changes;
+mod endings;
 mod groups;
+mod handles;
+mod ids;
+mod lifecycle;
+mod limits;
 mod logs;
+mod processes;
 mod records;
+mod scans;
 
 use std::time::Duration;
 
 use crate::suite::{Case, Need};
+
+pub(crate) use processes::ROLES;
 
 /// How long most cases may take.
 const USUAL: u64 = 30;
@@ -90,5 +101,101 @@ cases! {
         a_conflict_and_its_cure_may_be_in_one_group: "Conflicts are not remembered: such a batch is judged anew.";
         a_group_may_have_hundreds_of_batches: "The batches of a group happen in their order.";
         sizes_are_judged_for_each_batch_and_not_for_the_group: "Bytes of all bodies of one batch.";
+    }    scans {
+        records_come_in_the_order_of_their_bytes_both_ways: "By kind, then by id, both compared as bytes.";
+        a_kind_is_not_mistaken_for_one_that_begins_alike: "Only this kind, or every one.";
+        a_prefix_finds_the_ids_that_begin_with_it: "Only ids that begin with this.";
+        the_key_to_go_on_after_need_not_exist: "Only keys behind this one, in the direction asked for. It need not exist.";
+        a_page_tells_truly_whether_there_is_more: "Whether there was more; a page with more is not empty.";
+        a_page_of_records_ends_early_only_for_its_bytes: "The size of a page's bodies at which a backend may end it before `limit` items.";
+        questions_that_fail_validation_are_invalid: "`Invalid` for a question that fails `ScanQuery::validate`.";
+        what_exists_throughout_is_found_once_while_others_come_and_go within 60 s: "Asking again after the last item of a page continues it: what exists throughout is found exactly once.";
+        logs_lists_open_and_sealed_logs_with_fresh_heads: "Returns the heads of open and sealed logs in the order of their keys, paged as `scan` is.";
+        an_empty_store_has_nothing_to_find: "What does not exist is an empty page; never an error.";
+    }
+    endings {
+        a_sealed_log_takes_no_entries: "A log can be sealed, after which it takes no entries.";
+        a_sealed_log_reads_as_before: "A log can be sealed, after which it takes no entries.";
+        sealing_again_is_no_change: "Sealing a sealed log is no change.";
+        sealing_a_missing_log_makes_an_empty_one: "Sealing a missing one makes an empty one.";
+        a_batch_may_append_to_a_log_and_seal_it: "A log may be appended to and sealed by one batch.";
+        a_removed_log_holds_nothing: "A log can be removed, after which it holds nothing.";
+        the_id_of_a_removed_log_is_never_used_again: "A log can be removed, after which its id is never used again.";
+        removing_again_is_no_error: "Logs to remove, with all their entries, for good.";
+        a_long_log_is_removed_whole: "A log can be removed, after which it holds nothing.";
+    }
+    changes {
+        each_commit_is_found_once_in_order: "Each commit is found once by whoever follows `ChangePage::next`, in an order that fits every record and every log.";
+        a_change_names_what_its_batch_touched: "The records it wrote or deleted, in the order of the batch; the logs it appended to, sealed or removed, each once.";
+        the_feed_of_an_empty_store_is_empty: "The commits; empty at the end of the feed.";
+        a_limit_of_zero_answers_where_the_feed_ends: "With a limit of zero it answers where the feed ends.";
+        the_newest_cursor_is_where_following_ends: "The end of the feed at the moment of the answer.";
+        every_cursor_on_the_way_may_be_kept: "A cursor stays good for at least `REMEMBERED_COMMITS` commits. Opaque and durable: it may be kept in a file for a year.";
+        what_did_not_happen_is_not_in_the_feed: "A conflict leaves no trace; a repeated batch answers its first outcome and nothing happens.";
+        the_batches_of_a_group_are_commits_of_their_own: "Returns at most `limit` commits after a cursor.";
+        the_cursor_of_another_store_is_a_gap: "For the cursor of another store, the answer is `Gap`.";
+        text_that_never_was_a_cursor_is_invalid: "`Invalid` for text that never was a cursor.";
+        what_is_remembered_is_told_and_what_is_forgotten_is_a_gap within 180 s: "It remembers at least the last `REMEMBERED_COMMITS`. `None` asks from the oldest commit that is remembered, and answers `Gap` if there were older ones.";
+    }
+    limits {
+        at_least_the_guaranteed_sizes_are_taken: "Every backend takes at least `Limits::GUARANTEED`.";
+        a_body_of_the_largest_size_comes_back: "The largest things it takes: bytes of one body.";
+        a_body_above_the_largest_size_is_invalid: "Every batch is validated before any is applied.";
+        the_parts_of_a_batch_are_counted_together: "Writes, entries, seals, removals and guards of one batch, together.";
+        the_bytes_of_a_batch_are_counted_together: "Bytes of all bodies of one batch.";
+    }
+    bodies {
+        bodies_come_back_byte_for_byte: "Bodies come back byte for byte.";
+        bodies_of_a_sealed_log_come_back_byte_for_byte: "Bodies come back byte for byte.";
+        bodies_are_the_same_after_opening_again [Durable]: "Bodies come back byte for byte.";
+        deep_nesting_is_no_trouble: "A body that exists is compact JSON, so backends need not judge it.";
+        bodies_of_every_size_come_back: "Bodies come back byte for byte.";
+    }
+    ids {
+        hostile_ids_come_back_and_do_not_collide: "An id is any non-empty text: it may look like a path, differ from another only in case, or hold a NUL.";
+        hostile_ids_are_the_same_after_opening_again [Durable]: "An id is any non-empty text: it may look like a path, differ from another only in case, or hold a NUL.";
+        hostile_ids_come_back_from_the_feed: "The records it wrote or deleted; the logs it appended to, sealed or removed.";
+        ids_that_look_alike_are_deleted_and_removed_one_by_one: "An id may differ from another only in case.";
+        a_record_and_a_log_may_have_the_same_name: "Records and logs are two name spaces; a record and a log may have the same kind and id.";
+        kinds_that_nobody_has_heard_of_are_kept: "A backend knows no entity: it keeps kinds it has never heard of.";
+        kind_and_id_are_not_run_together: "By kind, then by id, both compared as bytes.";
+        many_ids_with_a_long_common_beginning_are_told_apart: "An id is any non-empty text of at most `MAX_ID_BYTES` bytes.";
+    }
+    handles {
+        a_handle_sees_what_another_was_told: "A read sees every commit that was acknowledged before it began, by whichever handle shares the store.";
+        a_handle_judges_by_what_another_was_told: "A read sees every commit that was acknowledged before it began, by whichever handle shares the store.";
+        all_handles_are_of_one_store: "The id of a store, made when it is created and never changed.";
+        a_repeated_batch_is_recognised_by_another_handle: "If the store remembers having committed that id, the first outcome is answered again.";
+        a_batch_committed_by_many_at_once_happens_once: "Any number of calls may be made at once from any thread.";
+        concurrent_writers_lose_no_update within 90 s: "A batch happens entirely or not at all, judged on the state before it.";
+        concurrent_appends_are_dense_and_each_there_once within 90 s: "Logs: entries that are only ever appended, at dense positions from zero.";
+        nobody_ever_sees_half_a_batch within 90 s: "A read never sees a part of a batch. All of one `get`, and each page of `scan` and `read`, is one moment of the store.";
+        a_feed_followed_during_writing_has_each_commit_once within 90 s: "Each commit is found once by whoever follows `ChangePage::next`, in an order that fits every record and every log.";
+        readers_that_are_left_alone_hold_up_nobody: "Nothing is held between calls. A handle that is left alone costs nobody anything.";
+        a_commit_ends_whoever_stops_waiting: "A commit that has begun ends, whoever stops waiting for it.";
+        any_number_of_calls_are_made_at_once: "Any number of calls may be made at once from any thread.";
+    }
+    lifecycle {
+        closing_again_is_no_error: "Closing again is no error.";
+        a_closed_handle_answers_closed_to_every_call: "Any other call then answers `Closed`; `info` works on a closed handle.";
+        other_handles_stay_open: "Other handles of the store stay open.";
+        closing_waits_for_commits_in_flight: "Waits for commits in flight and lets go of the store.";
+        opening_again_finds_everything [Durable]: "When `commit` returns outcomes, every committed batch is as durable as `BackendInfo::durability` says.";
+        every_single_commit_is_there_after_opening_again [Durable]: "When `commit` returns outcomes, every committed batch is as durable as `BackendInfo::durability` says.";
+        numbers_and_positions_go_on_after_opening_again [Durable]: "The next number of its store, rising by one and never used again.";
+        batches_are_remembered_after_opening_again [Durable]: "It remembers at least the last `REMEMBERED_COMMITS`, also after it was closed and opened.";
+        a_cursor_is_good_after_opening_again [Durable]: "Opaque and durable: it may be kept in a file for a year.";
+        an_empty_store_is_the_same_after_opening_again [Durable]: "The id of a store, made when it is created and never changed.";
+    }
+    processes {
+        a_process_sees_what_another_was_told [Processes]: "A read sees every commit that was acknowledged before it began, by whichever process shares the store.";
+        this_process_sees_each_commit_that_another_was_told [Processes]: "A read sees every commit that was acknowledged before it began, by whichever process shares the store.";
+        writers_in_several_processes_lose_no_update [Processes] within 90 s: "A batch happens entirely or not at all, judged on the state before it.";
+        appends_of_several_processes_are_dense_and_each_there_once [Processes] within 90 s: "Logs: entries that are only ever appended, at dense positions from zero.";
+        no_process_ever_sees_half_a_batch [Processes] within 90 s: "A read never sees a part of a batch.";
+        a_batch_repeated_by_another_process_answers_its_first_outcome [Processes]: "If the store remembers having committed that id, the first outcome is answered again.";
+        a_feed_has_the_commits_of_all_processes [Processes] within 90 s: "Each commit is found once, whether it was made by this process or by another.";
+        what_a_killed_process_was_told_is_there [Processes, Durable] within 90 s: "When `commit` returns outcomes, every committed batch is as durable as `BackendInfo::durability` says.";
+        waiting_for_another_process_is_bounded [Processes] within 180 s: "Waiting for another process is bounded, and ends in `Locked`.";
     }
 }

@@ -1,0 +1,386 @@
+//! Several handles on one store, used from several threads at once.
+
+use std::collections::BTreeSet;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use futures_util::future::join_all;
+use nofx_core::{Deadline, Expect, LogKey, LogQuery, LogScan, Outcome, RecordKey, ScanQuery};
+
+use crate::subject::{Handle, NOTE, Subject, TALK, aside, batch, entries, entry, note, number, talk, texts};
+use crate::unmet::{CaseResult, Unmet, ensure, ensure_eq};
+
+pub(super) async fn a_handle_sees_what_another_was_told(subject: Subject) -> CaseResult {
+    let (writer, reader) = (subject.open().await?, subject.open().await?);
+    let (key, log) = (note("a")?, talk("a")?);
+    let start = reader.end().await?;
+    for n in 0..20 {
+        let both = batch().put(key.clone(), Expect::Any, number(n)).append(log.clone(), vec![entry(n)]);
+        let id = both.id;
+        let committed = writer.commits(both).await?;
+        ensure_eq!(reader.record(&key).await?.map(|record| record.version), committed.seq, "by `get`");
+        let scanned = reader.paged_records(ScanQuery::of(NOTE, 10)).await?;
+        ensure_eq!(scanned.first().map(|record| Some(record.version)), Some(committed.seq), "by `scan`");
+        ensure_eq!(reader.head(&log).await?.length, n + 1, "by `heads`");
+        let listed = reader.paged_logs(LogScan::of(TALK, 10)).await?;
+        ensure_eq!(listed.first().map(|head| head.length), Some(n + 1), "by `logs`");
+        let newest = reader.read(&LogQuery::newest_first(log.clone(), 1)).await?;
+        ensure_eq!(texts(&newest.items), [n.to_string()], "by `read`");
+        let (changes, _) = reader.feed(Some(&start), 7).await?;
+        ensure_eq!(changes.last().map(|change| change.batch), Some(id), "by `changes`");
+    }
+    Ok(())
+}
+
+pub(super) async fn a_handle_judges_by_what_another_was_told(subject: Subject) -> CaseResult {
+    let (one, other) = (subject.open().await?, subject.open().await?);
+    let (key, log) = (note("a")?, talk("a")?);
+    let mut version = one.commits(batch().put(key.clone(), Expect::Absent, number(0))).await?.seq;
+    for n in 0..10 {
+        let (this, that) = if n % 2 == 0 { (&other, &one) } else { (&one, &other) };
+        let expect = Expect::At(version.ok_or_else(|| Unmet::new("no seq"))?);
+        let both = batch().put(key.clone(), expect, number(n)).append_at(log.clone(), n, vec![entry(n)]);
+        version = this.commits(both).await?.seq;
+        that.conflicts(batch().put(key.clone(), expect, number(99))).await?;
+        that.conflicts(batch().append_at(log.clone(), n, vec![entry(99)])).await?;
+    }
+    Ok(())
+}
+
+pub(super) async fn all_handles_are_of_one_store(subject: Subject) -> CaseResult {
+    let (one, other) = (subject.open().await?, subject.open().await?);
+    let elsewhere = subject.elsewhere().await?.open().await?;
+    ensure_eq!(one.info(), other.info(), "two handles on one place");
+    ensure!(one.info().store != elsewhere.info().store, "two places hold two stores");
+    one.commits(batch().put(note("a")?, Expect::Any, number(1))).await?;
+    ensure_eq!(elsewhere.content().await?, Default::default(), "another place");
+    Ok(())
+}
+
+pub(super) async fn a_repeated_batch_is_recognised_by_another_handle(subject: Subject) -> CaseResult {
+    let (one, other) = (subject.open().await?, subject.open().await?);
+    let log = talk("a")?;
+    let once = batch().put(note("a")?, Expect::Absent, number(1)).append(log.clone(), entries(0..2));
+    let first = one.commits(once.clone()).await?;
+    ensure_eq!(other.commits(once).await?, first, "the first outcome");
+    ensure_eq!(other.head(&log).await?.length, 2, "and no second append");
+    Ok(())
+}
+
+pub(super) async fn a_batch_committed_by_many_at_once_happens_once(subject: Subject) -> CaseResult {
+    for round in 0..5 {
+        let log = talk(format!("{round}"))?;
+        let once = batch().put(note(format!("{round}"))?, Expect::Absent, number(1)).append(log.clone(), entries(0..2));
+        let mut running = Vec::new();
+        for _ in 0..6 {
+            let (handle, once) = (subject.open().await?, once.clone());
+            running.push(aside(async move { handle.patiently(once).await }));
+        }
+        let mut outcomes = Vec::new();
+        for outcome in join_all(running).await {
+            outcomes.push(outcome??.committed()?);
+        }
+        ensure!(outcomes.windows(2).all(|two| two[0] == two[1]), "one outcome for all: {outcomes:?}");
+        ensure_eq!(subject.open().await?.head(&log).await?.length, 2, "the entries were appended once");
+    }
+    Ok(())
+}
+
+/// Adds one to a record by reading it and writing it with the version that was read, until that succeeds.
+pub(super) async fn increment(store: &Handle, key: &RecordKey) -> CaseResult {
+    let deadline = Deadline::after(Duration::from_secs(60));
+    while !deadline.has_passed() {
+        let (expect, value) = match store.record(key).await? {
+            None => (Expect::Absent, 0),
+            Some(record) => (Expect::At(record.version), record.body.as_str().parse::<u64>()?),
+        };
+        if let Outcome::Committed(_) = store.patiently(batch().put(key.clone(), expect, number(value + 1))).await? {
+            return Ok(());
+        }
+    }
+    Err(Unmet::new("one writer met nothing but conflicts for a minute"))
+}
+
+pub(super) async fn concurrent_writers_lose_no_update(subject: Subject) -> CaseResult {
+    let key = note("counter")?;
+    let mut running = Vec::new();
+    for _ in 0..4 {
+        let (handle, key) = (subject.open().await?, key.clone());
+        running.push(aside(async move {
+            for _ in 0..25 {
+                increment(&handle, &key).await?;
+            }
+            Ok(())
+        }));
+    }
+    for done in join_all(running).await {
+        done??;
+    }
+    let record = subject.open().await?.record(&key).await?.ok_or_else(|| Unmet::new("no counter"))?;
+    ensure_eq!(record.body, number(100), "every increment counts");
+    ensure_eq!(record.version.get(), 100, "and took one number");
+    Ok(())
+}
+
+pub(super) async fn concurrent_appends_are_dense_and_each_there_once(subject: Subject) -> CaseResult {
+    let log = talk("a")?;
+    let mut running = Vec::new();
+    for writer in 0..4 {
+        let (handle, log) = (subject.open().await?, log.clone());
+        running.push(aside(async move {
+            let mut told = Vec::new();
+            for n in 0..25 {
+                let first = writer * 1000 + n * 3;
+                let append = batch().append(log.clone(), entries(first..first + 1 + n % 3));
+                told.push((first, handle.patiently(append).await?.committed()?.appended));
+            }
+            Ok(told)
+        }));
+    }
+    let mut told = Vec::new();
+    for done in join_all(running).await {
+        told.extend(done??);
+    }
+    let found = subject.open().await?.entries(&log).await?;
+    dense_and_once(&log, &texts(&found), &found.iter().map(|entry| entry.position).collect::<Vec<_>>())?;
+    let mut covered = 0;
+    for (first, appended) in told {
+        let [range] = appended.as_slice() else { return Err(Unmet::new("one append has one range")) };
+        for (position, number) in range.clone().zip(first..) {
+            let text = found.get(position as usize).map(|entry| entry.body.as_str());
+            ensure_eq!(text, Some(number.to_string().as_str()), "the entry at {position}, as its writer was told");
+            covered += 1;
+        }
+    }
+    ensure_eq!(covered, found.len(), "every entry belongs to one append");
+    Ok(())
+}
+
+/// Checks that positions are dense from zero and that no entry is there twice.
+pub(super) fn dense_and_once(log: &LogKey, texts: &[&str], positions: &[u64]) -> CaseResult {
+    ensure!(positions.iter().copied().eq(0..positions.len() as u64), "positions of {log}: {positions:?}");
+    let distinct: BTreeSet<_> = texts.iter().collect();
+    ensure_eq!(distinct.len(), texts.len(), "each entry of {log} once");
+    Ok(())
+}
+
+/// What a writer keeps equal: two records, and two logs that grow by two entries at a time.
+#[derive(Clone)]
+pub(super) struct Twins {
+    records: [RecordKey; 2],
+    logs: [LogKey; 2],
+}
+
+impl Twins {
+    pub(super) fn new() -> CaseResult<Self> {
+        Ok(Self { records: [note("twin a")?, note("twin b")?], logs: [talk("twin a")?, talk("twin b")?] })
+    }
+
+    /// Makes the batch that takes both twins from step `n` to step `n + 1`.
+    pub(super) fn step(&self, n: u64) -> nofx_core::Batch {
+        let [a, b] = self.records.clone();
+        let [x, y] = self.logs.clone();
+        let next = 2 * n..2 * n + 2;
+        let records = batch().put(a, Expect::Any, number(n)).put(b, Expect::Any, number(n));
+        records.append_at(x, next.start, entries(next.clone())).append_at(y, next.start, entries(next))
+    }
+
+    /// Looks at both twins in every way that is one moment, and returns how many steps were seen at least.
+    pub(super) async fn look(&self, store: &Handle) -> CaseResult<u64> {
+        let records = store.get(&self.records).await?;
+        let bodies: Vec<_> = records.iter().map(|record| record.as_ref().map(|record| &record.body)).collect();
+        ensure!(bodies[0] == bodies[1], "half a batch by `get`: {bodies:?}");
+        let steps = match bodies[0] {
+            Some(body) => body.as_str().parse::<u64>()? + 1,
+            None => 0,
+        };
+        let page = store.scan(&ScanQuery::of(NOTE, 10).prefixed("twin")).await?;
+        let bodies: Vec<_> = page.items.iter().map(|record| &record.body).collect();
+        ensure!(
+            bodies.len() != 1 && bodies.windows(2).all(|two| two[0] == two[1]),
+            "half a batch by `scan`: {bodies:?}"
+        );
+        let heads = store.heads(&self.logs).await?;
+        ensure!(heads[0].length == heads[1].length && heads[0].length % 2 == 0, "half a batch by `heads`: {heads:?}");
+        ensure!(heads[0].length >= 2 * steps, "the logs of step {steps} have {} entries", heads[0].length);
+        for log in &self.logs {
+            let query = LogQuery::newest_first(log.clone(), 1_000_000);
+            let page = store.read(&query).await?;
+            ensure!(page.items.len() % 2 == 0, "half a batch by `read`: {} entries", page.items.len());
+            ensure!(page.items.len() as u64 >= 2 * steps, "{log} of step {steps} has {} entries", page.items.len());
+        }
+        Ok(steps)
+    }
+}
+
+pub(super) async fn nobody_ever_sees_half_a_batch(subject: Subject) -> CaseResult {
+    let twins = Twins::new()?;
+    let acknowledged = Arc::new(AtomicU64::new(0));
+    let done = Arc::new(AtomicBool::new(false));
+    let writer = {
+        let (handle, twins, acknowledged, done) =
+            (subject.open().await?, twins.clone(), acknowledged.clone(), done.clone());
+        aside(async move {
+            let result = write_steps(&handle, &twins, &acknowledged).await;
+            done.store(true, Ordering::SeqCst);
+            result
+        })
+    };
+    let mut readers = Vec::new();
+    for _ in 0..3 {
+        let (handle, twins, acknowledged, done) =
+            (subject.open().await?, twins.clone(), acknowledged.clone(), done.clone());
+        readers.push(aside(async move {
+            let mut looks = 0;
+            while !done.load(Ordering::SeqCst) || looks == 0 {
+                let before = acknowledged.load(Ordering::SeqCst);
+                let seen = twins.look(&handle).await?;
+                ensure!(seen >= before, "step {before} was acknowledged before a read that saw step {seen}");
+                looks += 1;
+            }
+            Ok(looks)
+        }));
+    }
+    writer.await??;
+    for looks in join_all(readers).await {
+        ensure!(looks?? > 0, "a reader looked");
+    }
+    ensure_eq!(twins.look(&subject.open().await?).await?, 120, "all steps are there in the end");
+    Ok(())
+}
+
+/// Writes 120 steps, in groups of one to four.
+async fn write_steps(handle: &Handle, twins: &Twins, acknowledged: &AtomicU64) -> CaseResult {
+    let mut n = 0;
+    while n < 120 {
+        let size = (1 + n % 4).min(120 - n);
+        for outcome in handle.commit((n..n + size).map(|n| twins.step(n)).collect()).await? {
+            outcome.committed()?;
+        }
+        n += size;
+        acknowledged.store(n, Ordering::SeqCst);
+    }
+    Ok(())
+}
+
+pub(super) async fn a_feed_followed_during_writing_has_each_commit_once(subject: Subject) -> CaseResult {
+    let (follower, log) = (subject.open().await?, talk("a")?);
+    let mut writers = Vec::new();
+    for writer in 0..3 {
+        let (handle, log) = (subject.open().await?, log.clone());
+        writers.push(aside(async move {
+            let mut made = Vec::new();
+            for n in 0..30 {
+                let commit = batch().append(log.clone(), vec![entry(n)]);
+                let commit = match n % 2 {
+                    0 => commit.put(note(format!("{writer}"))?, Expect::Any, number(n)),
+                    _ => commit,
+                };
+                let id = commit.id;
+                let committed = handle.patiently(commit).await?.committed()?;
+                made.push((id, committed));
+            }
+            Ok(made)
+        }));
+    }
+    let mut cursor = None;
+    let mut found = Vec::new();
+    while found.len() < 90 {
+        let (changes, next) = follower.feed(cursor.as_ref(), 4).await?;
+        found.extend(changes);
+        cursor = Some(next);
+        if writers.iter().all(|writer| writer.is_finished()) {
+            found.extend(follower.feed(cursor.as_ref(), 4).await?.0);
+            break;
+        }
+    }
+    let mut made = Vec::new();
+    for writer in join_all(writers).await {
+        made.extend(writer??);
+    }
+    // One log orders all of these commits, and so do their numbers.
+    made.sort_by_key(|(_, committed)| committed.appended[0].start);
+    let expected: Vec<_> = made.iter().map(|(id, committed)| (*id, committed.seq)).collect();
+    let found: Vec<_> = found.iter().map(|change| (change.batch, change.seq)).collect();
+    ensure_eq!(found, expected, "each commit once, in the order of the log and of the numbers");
+    Ok(())
+}
+
+pub(super) async fn readers_that_are_left_alone_hold_up_nobody(subject: Subject) -> CaseResult {
+    let (store, log) = (subject.open().await?, talk("a")?);
+    store.commits(batch().append(log.clone(), entries(0..1000)).put(note("a")?, Expect::Any, number(1))).await?;
+    let reader = subject.open().await?;
+    let (page, scan) = (LogQuery::oldest_first(log.clone(), 10), ScanQuery::all(1));
+    let mut left = Vec::new();
+    for n in 0..512 {
+        // Each is begun and then neither finished nor dropped.
+        let mut call = match n % 2 {
+            0 => reader.read(&page).map(|_| ()).boxed(),
+            _ => reader.scan(&scan).map(|_| ()).boxed(),
+        };
+        let _ = (&mut call).now_or_never();
+        left.push(call);
+    }
+    let writer = subject.open().await?;
+    let write = aside(async move {
+        for n in 0..10 {
+            writer.commits(batch().append(log.clone(), vec![entry(1000 + n)])).await?;
+        }
+        ensure_eq!(writer.head(&log).await?.length, 1010, "the writer's own reads work too");
+        Ok(())
+    });
+    let in_time = tokio::time::timeout(Duration::from_secs(20), write).await;
+    in_time.map_err(|_| Unmet::new("512 readers that were left alone hold up a writer"))??
+}
+
+pub(super) async fn a_commit_ends_whoever_stops_waiting(subject: Subject) -> CaseResult {
+    let store = subject.open().await?;
+    let mut begun = Vec::new();
+    for n in 0..20 {
+        let commit =
+            batch().put(note(format!("{n}"))?, Expect::Absent, number(n)).append(talk("a")?, entries(n..n + 1));
+        begun.push(commit.clone());
+        let handle = subject.open().await?;
+        // Asked once whether it is done, and dropped whatever the answer is.
+        aside(async move { Ok(pin!(handle.commit(vec![commit])).now_or_never().is_some()) }).await??;
+    }
+    let deadline = Deadline::after(Duration::from_secs(10));
+    while store.head(&talk("a")?).await?.length < 20 {
+        ensure!(!deadline.has_passed(), "{:?} of 20 commits happened", store.head(&talk("a")?).await?.length);
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let before = store.content().await?;
+    ensure_eq!(before.records.len(), 20, "records");
+    for outcome in store.commit(begun).await? {
+        outcome.committed()?;
+    }
+    ensure_eq!(store.content().await?, before, "and committing the same batches again changes nothing");
+    Ok(())
+}
+
+pub(super) async fn any_number_of_calls_are_made_at_once(subject: Subject) -> CaseResult {
+    let store = subject.open().await?;
+    let log = talk("a")?;
+    store.commits(batch().append(log.clone(), entries(0..100)).put(note("a")?, Expect::Any, number(1))).await?;
+    let mut running = Vec::new();
+    for n in 0..64 {
+        let (handle, log) = (store.clone(), log.clone());
+        running.push(tokio::spawn(async move {
+            let (key, query) = (note("a")?, LogQuery::oldest_first(log.clone(), 100));
+            match n % 4 {
+                0 => ensure_eq!(handle.text(&key).await?, Some("1".into()), "a record"),
+                1 => ensure_eq!(handle.read(&query).await?.items.len(), 100, "entries"),
+                2 => ensure_eq!(handle.head(&log).await?.length, 100, "a head"),
+                _ => ensure_eq!(handle.feed(None, 10).await?.0.len(), 1, "the feed"),
+            }
+            CaseResult::Ok(())
+        }));
+    }
+    for done in join_all(running).await {
+        done??;
+    }
+    Ok(())
+}

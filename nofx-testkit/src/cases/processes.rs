@@ -1,0 +1,301 @@
+//! Several processes on one store.
+
+use std::time::Duration;
+
+use nofx_core::{Batch, BatchId, Deadline, Expect};
+
+use super::handles::{Twins, dense_and_once, increment};
+use crate::child::{Child, Role, say};
+use crate::subject::{Handle, Subject, aside, batch, entries, entry, note, number, talk, texts};
+use crate::unmet::{CaseResult, Unmet, ensure, ensure_eq};
+
+/// What children do, by name.
+pub(crate) const ROLES: &[(&str, Role)] = &[
+    ("increments", |store, needs| Box::pin(increments(store, needs))),
+    ("appends", |store, needs| Box::pin(appends(store, needs))),
+    ("steps", |store, _| Box::pin(steps(store))),
+    ("looks", |store, needs| Box::pin(looks(store, needs))),
+    ("repeats", |store, needs| Box::pin(repeats(store, needs))),
+    ("shows", |store, _| Box::pin(shows(store))),
+    ("follows", |store, needs| Box::pin(follows(store, needs))),
+];
+
+fn numbers(needs: &[String]) -> CaseResult<Vec<u64>> {
+    needs.iter().map(|need| Ok(need.parse()?)).collect()
+}
+
+/// Adds one to the counter so many times.
+async fn increments(store: Handle, needs: Vec<String>) -> CaseResult {
+    for _ in 0..numbers(&needs)?[0] {
+        increment(&store, &note("counter")?).await?;
+    }
+    say("done")
+}
+
+/// Appends so many numbers from a first one, saying each position.
+async fn appends(store: Handle, needs: Vec<String>) -> CaseResult {
+    let needs = numbers(&needs)?;
+    for n in needs[0]..needs[0] + needs[1] {
+        let committed = store.patiently(batch().append(talk("shared")?, vec![entry(n)])).await?.committed()?;
+        say(format!("{n} {}", committed.appended[0].start))?;
+    }
+    Ok(())
+}
+
+/// Writes one step of the twins after the other until it is killed, saying each that is acknowledged.
+async fn steps(store: Handle) -> CaseResult {
+    let twins = Twins::new()?;
+    let mut n = twins.look(&store).await?;
+    loop {
+        store.patiently(twins.step(n)).await?.committed()?;
+        n += 1;
+        say(n)?;
+    }
+}
+
+/// Looks at the twins until so many steps are there, saying how often.
+async fn looks(store: Handle, needs: Vec<String>) -> CaseResult {
+    let (twins, until) = (Twins::new()?, numbers(&needs)?[0]);
+    let mut looks = 1;
+    while twins.look(&store).await? < until {
+        looks += 1;
+    }
+    say(looks)
+}
+
+/// Commits a batch that the parent has committed already.
+async fn repeats(store: Handle, needs: Vec<String>) -> CaseResult {
+    let id = u128::from_str_radix(&needs[0], 16)?;
+    let committed = store.patiently(repeated(BatchId::from_bytes(id.to_be_bytes()))?).await?.committed()?;
+    say(format!("{committed:?}"))
+}
+
+fn repeated(id: BatchId) -> CaseResult<Batch> {
+    Ok(Batch::new(id).put(note("once")?, Expect::Absent, number(1)).append(talk("once")?, entries(0..3)))
+}
+
+/// Says what the store holds.
+async fn shows(store: Handle) -> CaseResult {
+    say(store.info().store)?;
+    // The text of a content has no line breaks: those in ids are escaped.
+    say(format!("{:?}", store.content().await?))?;
+    say(format!("{:?}", store.feed(None, 3).await?))
+}
+
+/// Follows the feed for so many commits, saying the id of each.
+async fn follows(store: Handle, needs: Vec<String>) -> CaseResult {
+    let until = numbers(&needs)?[0];
+    let deadline = Deadline::after(Duration::from_secs(60));
+    let (mut cursor, mut found) = (None, 0);
+    while found < until && !deadline.has_passed() {
+        let (changes, next) = store.feed(cursor.as_ref(), 4).await?;
+        for change in changes {
+            say(change.batch)?;
+            found += 1;
+        }
+        cursor = Some(next);
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    Ok(())
+}
+
+pub(super) async fn a_process_sees_what_another_was_told(subject: Subject) -> CaseResult {
+    let store = subject.open().await?;
+    for n in 0..3 {
+        let both = batch()
+            .put(note("a\n")?, Expect::Any, number(n))
+            .delete(note(format!("{n}"))?, Expect::Any)
+            .append(talk("a")?, entries(n..n + 5))
+            .seal(talk(format!("sealed {n}"))?)
+            .remove(talk(format!("removed {n}"))?);
+        store.commits(both).await?;
+        let said = Child::start(&subject, "shows", &[])?.finish().await?;
+        let expected = [
+            store.info().store.to_string(),
+            format!("{:?}", store.content().await?),
+            format!("{:?}", store.feed(None, 3).await?),
+        ];
+        ensure_eq!(said, expected, "what another process reads: store, content and feed");
+    }
+    Ok(())
+}
+
+pub(super) async fn this_process_sees_each_commit_that_another_was_told(subject: Subject) -> CaseResult {
+    let store = subject.open().await?;
+    let mut child = Child::start(&subject, "appends", &["0", "30"])?;
+    let mut heard = 0;
+    while let Some(said) = child.next().await? {
+        ensure_eq!(said, format!("{heard} {heard}"), "the number and the position that another process was told");
+        heard += 1;
+        let length = store.head(&talk("shared")?).await?.length;
+        ensure!(length >= heard, "another process was told of {heard} entries and this one sees {length}");
+    }
+    ensure_eq!(heard, 30, "appends");
+    let found = store.entries(&talk("shared")?).await?;
+    ensure_eq!(texts(&found), (0..30).map(|n| n.to_string()).collect::<Vec<_>>(), "in order");
+    Ok(())
+}
+
+pub(super) async fn writers_in_several_processes_lose_no_update(subject: Subject) -> CaseResult {
+    let store = subject.open().await?;
+    let mut children = Vec::new();
+    for _ in 0..3 {
+        children.push(Child::start(&subject, "increments", &["20"])?);
+    }
+    let here = store.clone();
+    let own = aside(async move {
+        for _ in 0..20 {
+            increment(&here, &note("counter")?).await?;
+        }
+        Ok(())
+    });
+    for child in children {
+        child.finish().await?;
+    }
+    own.await??;
+    let record = store.record(&note("counter")?).await?.ok_or_else(|| Unmet::new("no counter"))?;
+    ensure_eq!((record.body, record.version.get()), (number(80), 80), "every increment counts and took one number");
+    Ok(())
+}
+
+pub(super) async fn appends_of_several_processes_are_dense_and_each_there_once(subject: Subject) -> CaseResult {
+    let store = subject.open().await?;
+    let mut children = Vec::new();
+    for writer in ["1000", "2000", "3000"] {
+        children.push(Child::start(&subject, "appends", &[writer, "25"])?);
+    }
+    let mut told = Vec::new();
+    for child in children {
+        told.extend(child.finish().await?);
+    }
+    let found = store.entries(&talk("shared")?).await?;
+    let positions: Vec<_> = found.iter().map(|entry| entry.position).collect();
+    dense_and_once(&talk("shared")?, &texts(&found), &positions)?;
+    let mut expected: Vec<_> = found.iter().map(|entry| format!("{} {}", entry.body, entry.position)).collect();
+    expected.sort();
+    told.sort();
+    ensure_eq!(told, expected, "every entry is where its writer was told");
+    Ok(())
+}
+
+pub(super) async fn no_process_ever_sees_half_a_batch(subject: Subject) -> CaseResult {
+    let (store, twins) = (subject.open().await?, Twins::new()?);
+    let readers = [Child::start(&subject, "looks", &["60"])?, Child::start(&subject, "looks", &["60"])?];
+    let mut writer = Child::start(&subject, "steps", &[])?;
+    let mut told = 0;
+    while told < 60 {
+        let said = writer.next().await?.ok_or_else(|| Unmet::new("the writer ended"))?;
+        told = said.parse()?;
+        let seen = twins.look(&store).await?;
+        ensure!(seen >= told, "the writer was told of step {told}, this process sees step {seen}");
+    }
+    drop(writer);
+    for reader in readers {
+        let said = reader.finish().await?;
+        ensure_eq!(said.len(), 1, "a reader in another process looked");
+    }
+    Ok(())
+}
+
+pub(super) async fn a_batch_repeated_by_another_process_answers_its_first_outcome(subject: Subject) -> CaseResult {
+    let store = subject.open().await?;
+    let id = batch().id;
+    let first = store.commits(repeated(id)?).await?;
+    let said = Child::start(&subject, "repeats", &[&id.to_string()])?.finish().await?;
+    ensure_eq!(said, [format!("{first:?}")], "the outcome that another process is told");
+    ensure_eq!(store.head(&talk("once")?).await?.length, 3, "the entries are there once");
+    Ok(())
+}
+
+pub(super) async fn a_feed_has_the_commits_of_all_processes(subject: Subject) -> CaseResult {
+    let store = subject.open().await?;
+    let follower = Child::start(&subject, "follows", &["60"])?;
+    let writers =
+        [Child::start(&subject, "appends", &["1000", "20"])?, Child::start(&subject, "appends", &["2000", "20"])?];
+    for n in 0..20 {
+        store.patiently(batch().append(talk("shared")?, vec![entry(n)])).await?.committed()?;
+    }
+    for writer in writers {
+        writer.finish().await?;
+    }
+    let followed = follower.finish().await?;
+    let (feed, _) = store.feed(None, 7).await?;
+    let expected: Vec<_> = feed.iter().map(|change| change.batch.to_string()).collect();
+    ensure_eq!(expected.len(), 60, "the feed as this process reads it");
+    ensure_eq!(followed, expected, "the feed as another process followed it");
+    Ok(())
+}
+
+pub(super) async fn what_a_killed_process_was_told_is_there(subject: Subject) -> CaseResult {
+    let (store, twins) = (subject.open().await?, Twins::new()?);
+    let mut seen = 0;
+    for round in 0..8_u64 {
+        let mut writer = Child::start(&subject, "steps", &[])?;
+        let mut told = seen;
+        while told < seen + 1 + round * 5 % 13 {
+            let said = writer.next().await?.ok_or_else(|| Unmet::new("the writer ended"))?;
+            told = said.parse()?;
+        }
+        if let Some(said) = writer.kill().await?.last() {
+            told = said.parse()?;
+        }
+        // A handle that was open all the time, one that is new, and a process that is.
+        for handle in [&store, &subject.open().await?] {
+            seen = twins.look(handle).await?;
+            ensure!(seen >= told, "a killed process was told of step {told}; step {seen} is there");
+            ensure!(seen <= told + 1, "a killed process was told of step {told}; step {seen} is there");
+        }
+        // Whoever was killed blocks nobody.
+        let next = twins.step(seen);
+        let here = store.clone();
+        aside(async move { Ok(here.patiently(next).await?.committed()?) }).await??;
+        seen += 1;
+        let said = Child::start(&subject, "looks", &["0"])?.finish().await?;
+        ensure_eq!(said, ["1"], "a new process finds whole batches");
+    }
+    Ok(())
+}
+
+#[cfg(unix)]
+pub(super) async fn waiting_for_another_process_is_bounded(subject: Subject) -> CaseResult {
+    let store = subject.open().await?;
+    for _ in 0..3 {
+        let mut writer = Child::start(&subject, "steps", &[])?;
+        for _ in 0..5 {
+            writer.next().await?;
+        }
+        writer.stop()?;
+        let here = store.clone();
+        let waits = aside(async move {
+            let outcome = here.commit(vec![batch().put(note("other")?, Expect::Any, number(1))]).await;
+            match outcome {
+                Err(error) if error.code() != "locked" => Err(Unmet::from(error)),
+                Ok(_) | Err(_) => Ok(()),
+            }
+        });
+        let bounded = tokio::time::timeout(Duration::from_secs(40), waits).await;
+        bounded.map_err(|_| Unmet::new("a commit waits for a process that was stopped"))???;
+        // Reading goes on meanwhile.
+        Twins::new()?.look(&store).await?;
+        writer.kill().await?;
+        let here = store.clone();
+        let after = batch().put(note("other")?, Expect::Any, number(2));
+        aside(async move { Ok(here.patiently(after).await?.committed()?) }).await??;
+    }
+    Ok(())
+}
+
+#[cfg(not(unix))]
+pub(super) async fn waiting_for_another_process_is_bounded(subject: Subject) -> CaseResult {
+    // Without a way to stop a process, one that is busy has to do.
+    let (store, mut writer) = (subject.open().await?, Child::start(&subject, "steps", &[])?);
+    for _ in 0..5 {
+        writer.next().await?;
+        aside({
+            let here = store.clone();
+            async move { Ok(here.patiently(batch()).await?.committed()?) }
+        })
+        .await??;
+    }
+    Ok(())
+}
