@@ -3,11 +3,16 @@
 mod attachment;
 mod canonical;
 mod columns;
+mod full;
 mod in_order;
 mod line;
+mod lines;
+mod load;
 mod templates;
 
 pub use canonical::dump;
+pub use full::{Counts, FullDump, dump_full, full_digest};
+pub use load::{LoadError, anything_in, check_dump, load};
 
 use std::io;
 

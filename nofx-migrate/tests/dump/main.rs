@@ -1,4 +1,6 @@
-//! Dumps of a small store that has something of every kind, and every oddity that the old format can hold.
+//! Dumps, loads and copies of a small store that has something of every kind, and every oddity that the old format can hold.
 
 mod canonical;
+mod copying;
+mod full;
 mod odd;
