@@ -4,6 +4,7 @@
 //! `run(&Args) -> Result<ExitCode>`, name it below as a module, and give it a row in [`Command`] and
 //! in [`main`].
 
+mod bench;
 mod ci;
 mod sample;
 mod step;
@@ -26,6 +27,7 @@ type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error + Send + 
 #[derive(Debug, clap::Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask")]
 enum Command {
+    Bench(bench::Args),
     Ci(ci::Args),
     Sample(sample::Args),
     Test(test::Args),
@@ -34,6 +36,7 @@ enum Command {
 
 fn main() -> ExitCode {
     let outcome = match Command::parse() {
+        Command::Bench(args) => bench::run(&args),
         Command::Ci(args) => ci::run(&args),
         Command::Sample(args) => sample::run(&args),
         Command::Test(args) => test::run(&args),

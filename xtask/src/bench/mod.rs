@@ -1,0 +1,47 @@
+//! `cargo xtask bench`: speed, always beside a peer in the same run.
+//!
+//! Machines are noisy and their disks differ, so nothing here is judged in seconds: each contestant takes its turn in
+//! each round, and what counts is the ratio to the first one within a round. Flushes and bytes are exact.
+
+mod append;
+mod round;
+
+use std::process::{Command, ExitCode};
+use std::time::Duration;
+
+/// Measures the store beside its peers and prints ratios.
+///
+/// Example: `cargo xtask bench append --rounds 5`
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// What to measure.
+    #[arg(value_enum, default_value = "append")]
+    what: What,
+    /// How often each contestant takes its turn; the median counts.
+    #[arg(long, default_value_t = 5)]
+    rounds: usize,
+    /// How long a turn takes, in milliseconds.
+    #[arg(long, default_value_t = 500)]
+    turn: u64,
+}
+
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum What {
+    /// Durable appends of 500-byte messages by 1, 16 and 256 sessions at once.
+    Append,
+}
+
+/// Runs the benchmark, optimised: a debug build hands over to a release build of itself.
+pub(crate) fn run(args: &Args) -> crate::Result<ExitCode> {
+    if cfg!(debug_assertions) {
+        let mut release = Command::new(env!("CARGO"));
+        release.args(["run", "--quiet", "--release", "--package", "xtask", "--"]).args(std::env::args_os().skip(1));
+        let status = release.status()?;
+        return Ok(status.code().and_then(|code| u8::try_from(code).ok()).map_or(ExitCode::FAILURE, ExitCode::from));
+    }
+    let turn = Duration::from_millis(args.turn);
+    match args.what {
+        What::Append => append::run(args.rounds, turn)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
