@@ -25,7 +25,7 @@ pub(crate) enum Table {
     Entries = 4,
     Chunks = 5,
     Feed = 6,
-    Batches = 7,
+    Past = 7,
 }
 
 fn checksum(table: Table, key: &[u8], payload: &[u8]) -> [u8; 4] {
@@ -129,6 +129,10 @@ impl<'v> Decoder<'v> {
     pub(crate) fn counted(&mut self) -> Option<&'v [u8]> {
         let length = self.number()?;
         self.raw(usize::try_from(length).ok()?)
+    }
+
+    pub(crate) fn id(&mut self) -> Option<BatchId> {
+        Some(BatchId::from_bytes(self.raw(16)?.try_into().ok()?))
     }
 
     pub(crate) fn rest(&mut self) -> &'v [u8] {
@@ -314,10 +318,24 @@ pub(crate) struct Remembered {
 }
 
 impl Remembered {
+    /// Encodes a commit that has a row of its own.
     pub(crate) fn encode(&self, key: &[u8]) -> Vec<u8> {
+        let mut payload = Encoder::default();
+        payload.raw(self.change.batch.as_bytes()).raw(self.without_id().as_bytes());
+        seal(Table::Feed, key, &payload)
+    }
+
+    /// Decodes what [`encode`](Self::encode) wrote.
+    pub(crate) fn decode(key: &[u8], value: &[u8]) -> Option<Self> {
+        let mut payload = unseal(Table::Feed, key, value)?;
+        let batch = payload.id()?;
+        Self::with_id(batch, payload)
+    }
+
+    fn without_id(&self) -> Encoder {
         let number = |seq: Option<Seq>| seq.map_or(0, Seq::get);
         let mut payload = Encoder::default();
-        payload.raw(self.change.batch.as_bytes()).number(number(self.change.seq)).number(number(self.last_seq));
+        payload.number(number(self.change.seq)).number(number(self.last_seq));
         payload.number(self.committed.appended.len() as u64);
         for range in &self.committed.appended {
             payload.number(range.start).number(range.end - range.start);
@@ -330,12 +348,10 @@ impl Remembered {
         for log in &self.change.logs {
             payload.counted(&name(log));
         }
-        seal(Table::Feed, key, &payload)
+        payload
     }
 
-    pub(crate) fn decode(key: &[u8], value: &[u8]) -> Option<Self> {
-        let mut payload = unseal(Table::Feed, key, value)?;
-        let batch = BatchId::from_bytes(payload.raw(16)?.try_into().ok()?);
+    fn with_id(batch: BatchId, mut payload: Decoder<'_>) -> Option<Self> {
         let seq = Seq::new(payload.number()?);
         let last_seq = Seq::new(payload.number()?);
         let mut appended = Vec::new();
@@ -355,4 +371,35 @@ impl Remembered {
         let change = Change { batch, seq, records, logs };
         Some(Self { change, committed: Committed { seq, appended }, last_seq })
     }
+}
+
+/// Encodes commits that follow each other: their batch ids, then the compressed rest.
+pub(crate) fn encode_past(key: &[u8], rows: &[Remembered]) -> Option<Vec<u8>> {
+    let mut payload = Encoder::default();
+    payload.number(rows.len() as u64);
+    let mut plain = Encoder::default();
+    for row in rows {
+        payload.raw(row.change.batch.as_bytes());
+        plain.counted(row.without_id().as_bytes());
+    }
+    payload.number(plain.as_bytes().len() as u64).raw(&compress(plain.as_bytes())?);
+    Some(seal(Table::Past, key, &payload))
+}
+
+/// Decodes the batch ids of what [`encode_past`] wrote, and leaves the rest.
+pub(crate) fn decode_past_ids<'v>(key: &[u8], value: &'v [u8]) -> Option<(Vec<BatchId>, Decoder<'v>)> {
+    let mut payload = unseal(Table::Past, key, value)?;
+    let ids = (0..payload.number()?).map(|_| payload.id()).collect::<Option<_>>()?;
+    Some((ids, payload))
+}
+
+/// Decodes what [`encode_past`] wrote.
+pub(crate) fn decode_past(key: &[u8], value: &[u8]) -> Option<Vec<Remembered>> {
+    let (ids, mut payload) = decode_past_ids(key, value)?;
+    let length = payload.number()?;
+    let plain = decompress(payload.rest(), length)?;
+    let mut plain = Decoder::new(&plain);
+    let rows = ids.into_iter().map(|id| Remembered::with_id(id, Decoder(plain.counted()?))).collect();
+    plain.end()?;
+    rows
 }

@@ -7,7 +7,7 @@ use redb::{ReadTransaction, ReadableTable, WriteTransaction};
 
 use crate::codec::{Head, Remembered, decode_record, encode_record, name};
 use crate::fault::{Attempt, Fault};
-use crate::feed::{Ends, ends, remembered};
+use crate::feed::{Ends, Ids};
 use crate::read::head;
 use crate::tables::{Tables, WriteTable};
 
@@ -19,33 +19,37 @@ pub(crate) struct Applied {
     pub(crate) changed: bool,
     /// The names of logs that have rows now.
     pub(crate) unfolded: Vec<Vec<u8>>,
+    /// The numbers of the batches that were committed, and the next one's.
+    pub(crate) ids: (HashMap<BatchId, u64>, u64),
 }
 
 /// Applies batches in their order. Nothing has happened before the transaction is committed.
-pub(crate) fn apply(transaction: &WriteTransaction, group: Vec<Batch>) -> Attempt<Applied> {
+pub(crate) fn apply(transaction: &WriteTransaction, ids: &mut Ids, group: Vec<Batch>) -> Attempt<Applied> {
     let tables = Tables::write(transaction)?;
-    let ends = ends(&tables.feed)?;
-    let mut state = State { tables, ends, heads: HashMap::new(), fault: None };
+    let ends = tables.ends()?;
+    ids.refresh(&tables, &ends)?;
+    let mut state = State { tables, ends, ids, new_ids: HashMap::new(), heads: HashMap::new(), fault: None };
     let outcomes = group.into_iter().map(|batch| state.commit(batch)).collect::<Attempt<_>>()?;
     let changed = state.ends != ends;
-    Ok(Applied { outcomes, changed, unfolded: state.finish()? })
+    let unfolded = state.write_heads()?;
+    Ok(Applied { outcomes, changed, unfolded, ids: (state.new_ids, state.ends.end) })
 }
 
 /// Returns whether any of these batches is remembered.
-pub(crate) fn any_remembered(transaction: &ReadTransaction, ids: &[BatchId]) -> Attempt<bool> {
+pub(crate) fn any_remembered(transaction: &ReadTransaction, batches: &[BatchId]) -> Attempt<bool> {
     let tables = Tables::read(transaction)?;
-    for id in ids {
-        if remembered(&tables.feed, &tables.batches, id)?.is_some() {
-            return Ok(true);
-        }
-    }
-    Ok(false)
+    let ends = tables.ends()?;
+    let mut ids = Ids::default();
+    ids.refresh(&tables, &ends)?;
+    Ok(batches.iter().any(|batch| ids.number(&ends, batch).is_some()))
 }
 
 /// The state of the store within a transaction.
 struct State<'t> {
     tables: Tables<WriteTable<'t>>,
     ends: Ends,
+    ids: &'t Ids,
+    new_ids: HashMap<BatchId, u64>,
     /// Heads that were read or changed; the changed ones are written once, at the end of the group.
     heads: HashMap<LogKey, (Head, Changed)>,
     /// What went wrong while a batch was checked.
@@ -56,8 +60,9 @@ type Changed = bool;
 
 impl State<'_> {
     fn commit(&mut self, batch: Batch) -> Attempt<Outcome> {
-        if let Some(first) = remembered(&self.tables.feed, &self.tables.batches, &batch.id)? {
-            return Ok(Outcome::Committed(first.committed));
+        let known = self.new_ids.get(&batch.id).copied().or_else(|| self.ids.number(&self.ends, &batch.id));
+        if let Some(number) = known {
+            return Ok(Outcome::Committed(self.tables.remembered(&self.ends, number, batch.id)?.committed));
         }
         match batch.check(self) {
             Ok(None) => {}
@@ -68,6 +73,7 @@ impl State<'_> {
         let change = batch.change(seq);
         let committed = self.apply(batch, seq)?;
         let last_seq = seq.or(self.ends.last_seq);
+        self.new_ids.insert(change.batch, self.ends.end);
         let row = Remembered { change, committed: committed.clone(), last_seq };
         self.tables.remember(&mut self.ends, &row)?;
         Ok(Outcome::Committed(committed))
@@ -112,11 +118,12 @@ impl State<'_> {
         Ok(head)
     }
 
-    fn finish(mut self) -> Attempt<Vec<Vec<u8>>> {
+    /// Writes the heads that changed, and returns the names of logs that have rows now.
+    fn write_heads(&mut self) -> Attempt<Vec<Vec<u8>>> {
         let mut unfolded = Vec::new();
-        for (log, (head, changed)) in self.heads {
-            if changed {
-                let name = name(&log);
+        for (log, (head, changed)) in &self.heads {
+            if *changed {
+                let name = name(log);
                 self.tables.logs.insert(&*name, &*head.encode(&name))?;
                 if head.tail_bytes > 0 {
                     unfolded.push(name);

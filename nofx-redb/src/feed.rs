@@ -1,19 +1,30 @@
-//! The feed: what is remembered of the last commits.
+//! The feed: what is remembered of the last commits, and by which batch ids.
+//!
+//! The newest commits are rows; older ones are taken together and compressed, so that a commit touches the same few pages
+//! however many came before it.
 
-use nofx_core::{BatchId, ChangePage, Changes, Cursor, Error, REMEMBERED_COMMITS, Result, Seq, StoreId};
+use std::collections::HashMap;
+use std::ops::Bound;
 
-use crate::codec::{Encoder, Remembered, Table, numbered, parse_numbered, seal, unseal};
+use nofx_core::{BatchId, Change, ChangePage, Changes, Cursor, Error, REMEMBERED_COMMITS, Result, Seq, StoreId};
+
+use crate::codec::{Remembered, decode_past, decode_past_ids, encode_past, numbered, parse_numbered};
 use crate::fault::{Attempt, Fault};
 use crate::tables::{Rows, Tables, WriteTable};
 
-/// How many commits are forgotten at once, so that most commits touch only the end of the feed.
-const FORGET: u64 = 256;
+/// So many commits are taken together.
+const TOGETHER: u64 = 128;
+
+/// The newest commits stay rows, so that the feed's end is always one.
+const ROWS: u64 = 32;
 
 /// Where the feed begins and ends, and the last number given to a commit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Ends {
     /// The number of the oldest commit that is remembered.
     pub(crate) start: u64,
+    /// The number of the oldest commit that is a row.
+    pub(crate) rows: u64,
     /// The number of the next commit.
     pub(crate) end: u64,
     pub(crate) last_seq: Option<Seq>,
@@ -23,45 +34,65 @@ fn damaged(number: u64) -> Fault {
     Fault::damaged(format!("commit {number} of the feed"))
 }
 
-/// Reads where the feed begins and ends.
-pub(crate) fn ends(feed: &impl Rows) -> Attempt<Ends> {
-    let (Some((first, _)), Some((last, value))) = (feed.first()?, feed.last()?) else {
-        return Ok(Ends { start: 0, end: 0, last_seq: None });
-    };
-    let start = parse_numbered(first.value()).ok_or_else(|| damaged(0))?;
-    let last_number = parse_numbered(last.value()).ok_or_else(|| damaged(start))?;
-    let remembered = Remembered::decode(last.value(), value.value()).ok_or_else(|| damaged(last_number))?;
-    Ok(Ends { start, end: last_number + 1, last_seq: remembered.last_seq })
-}
-
-/// Reads what is remembered of a batch.
-pub(crate) fn remembered(feed: &impl Rows, batches: &impl Rows, batch: &BatchId) -> Attempt<Option<Remembered>> {
-    let Some(value) = batches.get(&batch.as_bytes()[..])? else { return Ok(None) };
-    let number = unseal(Table::Batches, batch.as_bytes(), value.value())
-        .and_then(|mut payload| payload.number())
-        .ok_or_else(|| Fault::damaged(format!("batch {batch}")))?;
-    let key = numbered(number);
-    let row = feed.get(&key[..])?.and_then(|value| Remembered::decode(&key, value.value()));
-    Ok(Some(row.filter(|row| row.change.batch == *batch).ok_or_else(|| damaged(number))?))
-}
-
-/// Returns commits from a number.
-pub(crate) fn changes(feed: &impl Rows, store: StoreId, from: Option<u64>, limit: usize) -> Attempt<Changes> {
-    let ends = ends(feed)?;
-    let newest = cursor(store, ends.end);
-    let Some(from) = from.filter(|from| (ends.start..=ends.end).contains(from)) else {
-        return Ok(Changes::Gap { newest });
-    };
-    let mut changes = Vec::new();
-    let (lowest, mut next) = (numbered(from), from);
-    for row in feed.range::<&[u8]>(&lowest[..]..)?.take(limit) {
-        let (key, value) = row?;
-        let row = Remembered::decode(key.value(), value.value());
-        let expected = parse_numbered(key.value()) == Some(next);
-        changes.push(row.filter(|_| expected).ok_or_else(|| damaged(next))?.change);
-        next += 1;
+impl<T: Rows> Tables<T> {
+    /// Reads where the feed begins and ends.
+    pub(crate) fn ends(&self) -> Attempt<Ends> {
+        let (Some((first, _)), Some((last, value))) = (self.feed.first()?, self.feed.last()?) else {
+            return Ok(Ends { start: 0, rows: 0, end: 0, last_seq: None });
+        };
+        let number = |key: &[u8]| parse_numbered(key).ok_or_else(|| damaged(0));
+        let (rows, last_number) = (number(first.value())?, number(last.value())?);
+        let start = self.past.first()?.map_or(Ok(rows), |(key, _)| number(key.value()))?;
+        let newest = Remembered::decode(last.value(), value.value()).ok_or_else(|| damaged(last_number))?;
+        Ok(Ends { start, rows, end: last_number + 1, last_seq: newest.last_seq })
     }
-    Ok(Changes::Page(ChangePage { changes, next: cursor(store, next), newest }))
+
+    /// Reads what is remembered of commits from a number, at least one if there is one.
+    fn remembered_from(&self, ends: &Ends, from: u64) -> Attempt<Vec<Remembered>> {
+        if from >= ends.rows {
+            let (lowest, mut expected) = (numbered(from), from);
+            let mut rows = Vec::new();
+            for row in self.feed.range::<&[u8]>(&lowest[..]..)? {
+                let (key, value) = row?;
+                let row = Remembered::decode(key.value(), value.value());
+                let row = row.filter(|_| parse_numbered(key.value()) == Some(expected));
+                rows.push(row.ok_or_else(|| damaged(expected))?);
+                expected += 1;
+            }
+            return Ok(rows);
+        }
+        let highest = numbered(from);
+        let last = self.past.range::<&[u8]>(..=&highest[..])?.next_back().ok_or_else(|| damaged(from))?;
+        let (key, value) = last?;
+        let skipped = parse_numbered(key.value()).map(|first| (from - first) as usize);
+        let rows = decode_past(key.value(), value.value()).zip(skipped);
+        let (mut rows, skipped) = rows.filter(|(rows, skip)| *skip < rows.len()).ok_or_else(|| damaged(from))?;
+        Ok(rows.split_off(skipped))
+    }
+
+    /// Reads what is remembered of one commit.
+    pub(crate) fn remembered(&self, ends: &Ends, number: u64, batch: BatchId) -> Attempt<Remembered> {
+        let first = self.remembered_from(ends, number)?.into_iter().next();
+        first.filter(|row| row.change.batch == batch).ok_or_else(|| damaged(number))
+    }
+
+    /// Returns commits from a number.
+    pub(crate) fn changes(&self, store: StoreId, from: Option<u64>, limit: usize) -> Attempt<Changes> {
+        let ends = self.ends()?;
+        let newest = cursor(store, ends.end);
+        let Some(from) = from.filter(|from| (ends.start..=ends.end).contains(from)) else {
+            return Ok(Changes::Gap { newest });
+        };
+        let mut changes: Vec<Change> = Vec::new();
+        let mut next = from;
+        while next < ends.end && changes.len() < limit {
+            let rows = self.remembered_from(&ends, next)?;
+            let room = limit - changes.len();
+            changes.extend(rows.into_iter().take(room).map(|row| row.change));
+            next = from + changes.len() as u64;
+        }
+        Ok(Changes::Page(ChangePage { changes, next: cursor(store, next), newest }))
+    }
 }
 
 fn cursor(store: StoreId, number: u64) -> Cursor {
@@ -76,34 +107,89 @@ pub(crate) fn parse_cursor(store: StoreId, cursor: &Cursor) -> Result<Option<u64
     Ok((of == store.to_string()).then_some(number))
 }
 
+/// The numbers of remembered batches, in memory. Only the writer needs them.
+#[derive(Debug, Default)]
+pub(crate) struct Ids {
+    numbers: HashMap<BatchId, u64>,
+    /// Everything before this is known.
+    end: u64,
+}
+
+impl Ids {
+    /// Learns what was committed since the last time, by whichever process.
+    pub(crate) fn refresh<T: Rows>(&mut self, tables: &Tables<T>, ends: &Ends) -> Attempt<()> {
+        if self.end > ends.end {
+            // An older copy of the store was put in its place.
+            *self = Self::default();
+        }
+        if self.end < ends.rows {
+            let lowest = numbered((self.end + 1).saturating_sub(TOGETHER));
+            for row in tables.past.range::<&[u8]>((Bound::Included(&lowest[..]), Bound::Unbounded))? {
+                let (key, value) = row?;
+                // Ids that are damaged are forgotten: nobody could commit otherwise.
+                let ids = decode_past_ids(key.value(), value.value()).map(|(ids, _)| ids).unwrap_or_default();
+                self.numbers.extend(ids.into_iter().zip(parse_numbered(key.value()).unwrap_or(0)..));
+            }
+        }
+        let lowest = numbered(self.end.max(ends.rows));
+        for row in tables.feed.range::<&[u8]>(&lowest[..]..)? {
+            let (key, value) = row?;
+            if let Some((number, row)) = parse_numbered(key.value()).zip(Remembered::decode(key.value(), value.value()))
+            {
+                self.numbers.insert(row.change.batch, number);
+            }
+        }
+        self.end = ends.end;
+        if self.numbers.len() > REMEMBERED_COMMITS + REMEMBERED_COMMITS / 4 {
+            self.numbers.retain(|_, number| *number >= ends.start);
+        }
+        Ok(())
+    }
+
+    /// Returns the number of a batch that is remembered.
+    pub(crate) fn number(&self, ends: &Ends, batch: &BatchId) -> Option<u64> {
+        self.numbers.get(batch).copied().filter(|number| *number >= ends.start)
+    }
+
+    /// Adds what this process has just committed.
+    pub(crate) fn extend(&mut self, committed: HashMap<BatchId, u64>, end: u64) {
+        self.numbers.extend(committed);
+        self.end = end;
+    }
+}
+
 impl Tables<WriteTable<'_>> {
     /// Remembers a commit, and forgets the oldest when there are more than enough.
     pub(crate) fn remember(&mut self, ends: &mut Ends, row: &Remembered) -> Attempt<()> {
         let key = numbered(ends.end);
         self.feed.insert(&key[..], &*row.encode(&key))?;
-        let id = row.change.batch.as_bytes();
-        let mut number = Encoder::default();
-        number.number(ends.end);
-        self.batches.insert(&id[..], &*seal(Table::Batches, id, &number))?;
         ends.end += 1;
         ends.last_seq = row.last_seq;
-        if ends.end - ends.start >= REMEMBERED_COMMITS as u64 + FORGET {
-            self.forget(ends)?;
+        if ends.end - ends.rows >= ROWS + TOGETHER {
+            self.take_together(ends)?;
+        }
+        if ends.end - ends.start >= REMEMBERED_COMMITS as u64 + TOGETHER {
+            let after = numbered(ends.start + TOGETHER);
+            self.past.retain_in::<&[u8], _>(..&after[..], |_, _| false)?;
+            ends.start = self.ends()?.start;
         }
         Ok(())
     }
 
-    fn forget(&mut self, ends: &mut Ends) -> Attempt<()> {
-        for number in ends.start..ends.start + FORGET {
-            let key = numbered(number);
-            let row = self.feed.remove(&key[..])?;
-            let id = row.and_then(|value| Remembered::decode(&key, value.value())).map(|row| row.change.batch);
-            // The id of a damaged row stays in `batches`, where it answers that it is damaged.
-            if let Some(id) = id {
-                self.batches.remove(&id.as_bytes()[..])?;
-            }
-        }
-        ends.start += FORGET;
+    /// Takes the oldest rows together.
+    fn take_together(&mut self, ends: &mut Ends) -> Attempt<()> {
+        let (first, after) = (numbered(ends.rows), numbered(ends.rows + TOGETHER));
+        let mut rows = match self.remembered_from(ends, ends.rows) {
+            Ok(rows) => rows,
+            // What is damaged stays where it is, and what follows too.
+            Err(Fault::Damaged(_)) => return Ok(()),
+            Err(fault) => return Err(fault),
+        };
+        rows.truncate(TOGETHER as usize);
+        let value = encode_past(&first, &rows).ok_or_else(|| Fault::damaged("compressing the feed"))?;
+        self.past.insert(&first[..], &*value)?;
+        self.feed.retain_in::<&[u8], _>(&first[..]..&after[..], |_, _| false)?;
+        ends.rows += TOGETHER;
         Ok(())
     }
 }

@@ -58,6 +58,20 @@ impl RedbBackend {
         .await
     }
 
+    /// Folds every log and makes the file as small as it can be, for instance after a migration.
+    ///
+    /// Costs the reading and writing of what is not folded yet, and of each page that moves: at most the whole file.
+    /// Commits wait for it, and reads wait while pages move; those of other processes at most as long as
+    /// [`Options::lock_wait`], then they are `Locked`. Fails with `Locked` if another process writes, or reads without
+    /// end. After an interruption the store is as it was.
+    pub async fn compact(&self) -> Result<()> {
+        let shared = self.open_shared()?;
+        if let Some(read_only) = &self.read_only {
+            return Err(read_only.error.clone());
+        }
+        blocking(move || shared.compact()).await
+    }
+
     fn open_shared(&self) -> Result<Arc<Shared>> {
         if self.closed.load(Ordering::SeqCst) {
             return Err(Error::Closed);
@@ -139,7 +153,7 @@ impl PersistenceBackend for RedbBackend {
         let shared = self.open_shared()?;
         let store = shared.meta.store;
         let from = after.map_or(Ok(Some(0)), |cursor| feed::parse_cursor(store, cursor))?;
-        self.read(move |shared| shared.reading(|tables| feed::changes(&tables.feed, store, from, limit))).await
+        self.read(move |shared| shared.reading(|tables| tables.changes(store, from, limit))).await
     }
 
     async fn commit(&self, group: Vec<Batch>) -> Result<Vec<Outcome>> {

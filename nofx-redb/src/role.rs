@@ -12,6 +12,7 @@ use redb::{Database, ReadableDatabase};
 use crate::commit::{any_remembered, apply};
 use crate::door::Writer;
 use crate::fault::{Attempt, Cause, Fault, contain};
+use crate::feed::Ids;
 use crate::place::Turnstile;
 use crate::store::{Shared, Turn, lock};
 use crate::tables::{Tables, WriteTable};
@@ -46,7 +47,7 @@ impl Shared {
         let writer = self.writer().map_err(|fault| self.door.told(fault, "opening"))?;
         let applied = contain(|| {
             let transaction = writer.database.begin_write()?;
-            let applied = apply(&transaction, group)?;
+            let applied = apply(&transaction, &mut turn.ids, group)?;
             Ok((transaction, applied))
         });
         let (transaction, applied) = match applied {
@@ -67,9 +68,14 @@ impl Shared {
         match contain(|| Ok(transaction.commit()?)) {
             Ok(()) => {
                 turn.unfolded.extend(applied.unfolded);
+                let (ids, end) = applied.ids;
+                turn.ids.extend(ids, end);
                 Ok(applied.outcomes)
             }
-            Err(fault) => Err(self.judge(fault, writer, flushed, &ids)),
+            Err(fault) => {
+                turn.ids = Ids::default();
+                Err(self.judge(fault, writer, flushed, &ids))
+            }
         }
     }
 
@@ -189,8 +195,36 @@ impl Shared {
         // What stays in rows is read as well; the next process that appends to those logs folds them.
         let _ = self.fold_own(&mut turn, 1, true);
         turn.unfolded.clear();
+        turn.ids = Ids::default();
         self.release();
         lock(&self.opened).reader = None;
+    }
+
+    /// Folds everything and gives free pages back to the file system.
+    pub(crate) fn compact(&self) -> Result<()> {
+        let mut turn = lock(&self.turn);
+        let compacted = self.compact_in_turn(&mut turn);
+        self.release();
+        compacted.map_err(|fault| self.door.told(fault, "compacting"))
+    }
+
+    fn compact_in_turn(&self, turn: &mut Turn) -> Attempt<()> {
+        let mut after = None;
+        self.fold_while(|tables| {
+            after = tables.fold_some(after.take(), SLICE)?;
+            Ok(after.is_some())
+        })?;
+        turn.unfolded.clear();
+        let deadline = Deadline::after(self.door.options.lock_wait);
+        let Some(mut database) = self.take_database() else { return Ok(()) };
+        loop {
+            match contain(|| Ok(database.compact()?)) {
+                // Another process reads at the moment.
+                Err(Fault::Redb(redb::Error::TransactionInProgress)) if !deadline.has_passed() => thread::sleep(LOOK),
+                Err(fault) => return Err(fault),
+                Ok(_) => return contain(|| Ok(database.close()?)),
+            }
+        }
     }
 
     /// Waits for commits in flight.

@@ -12,6 +12,7 @@ use nofx_core::{Deadline, Error, Result};
 
 use crate::door::{Door, Reader, Source, Writer};
 use crate::fault::{Attempt, Fault, contain};
+use crate::feed::Ids;
 use crate::options::Options;
 use crate::place::{self, Identity};
 use crate::tables::{FORMAT, Meta, ReadTable, Tables};
@@ -45,6 +46,8 @@ pub(crate) struct Turn {
     pub(crate) idle: Deadline,
     /// Whether a keeper looks after the writer.
     pub(crate) kept: bool,
+    /// What this process knows of remembered batches.
+    pub(crate) ids: Ids,
     /// Names of logs that this process left with rows.
     pub(crate) unfolded: BTreeSet<Vec<u8>>,
 }
@@ -118,7 +121,8 @@ impl Shared {
             let reason = format!("{shown} has format {format}; this version writes format {FORMAT}");
             read_only = Some(ReadOnly { error: Error::too_new(reason.clone()), reason });
         }
-        let turn = Turn { idle: Deadline::after(Duration::ZERO), kept: false, unfolded: BTreeSet::new() };
+        let turn =
+            Turn { idle: Deadline::after(Duration::ZERO), kept: false, ids: Ids::default(), unfolded: BTreeSet::new() };
         let opened = match source {
             // Nothing is written yet, so a file that had to be repaired is closed cleanly at once.
             Source::Writer(_) => Opened::default(),

@@ -17,7 +17,7 @@ const LOGS: Definition = TableDefinition::new("logs");
 const ENTRIES: Definition = TableDefinition::new("entries");
 const CHUNKS: Definition = TableDefinition::new("chunks");
 const FEED: Definition = TableDefinition::new("feed");
-const BATCHES: Definition = TableDefinition::new("batches");
+const PAST: Definition = TableDefinition::new("past");
 
 /// What the rest of this crate needs of a table that can be read.
 pub(crate) trait Rows: ReadableTable<&'static [u8], &'static [u8]> {}
@@ -40,10 +40,10 @@ pub(crate) struct Tables<T> {
     pub(crate) entries: T,
     /// (log number, first position, piece) to a piece of a chunk.
     pub(crate) chunks: T,
-    /// Number of a commit to what is remembered of it.
+    /// Number of a recent commit to what is remembered of it.
     pub(crate) feed: T,
-    /// Batch id to the number of its commit.
-    pub(crate) batches: T,
+    /// Number of an older commit to what is remembered of it and of those that follow.
+    pub(crate) past: T,
 }
 
 impl Tables<ReadTable> {
@@ -67,7 +67,7 @@ impl<T> Tables<T> {
             entries: open(ENTRIES)?,
             chunks: open(CHUNKS)?,
             feed: open(FEED)?,
-            batches: open(BATCHES)?,
+            past: open(PAST)?,
         })
     }
 }
