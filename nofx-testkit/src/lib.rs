@@ -4,12 +4,17 @@
 
 mod cases;
 mod child;
+mod decorators;
+mod mock;
 mod place;
 mod subject;
 mod suite;
 mod unmet;
+pub mod workload;
 
 pub use cases::CASES;
+pub use decorators::{Counting, Counts, Fault, Faulty};
+pub use mock::MockBackend;
 pub use place::{Factory, Memory, Place};
 pub use suite::{Case, Need, Verdict, conformance, conformance_of};
 pub use unmet::Unmet;

@@ -332,7 +332,7 @@ pub(super) async fn readers_that_are_left_alone_hold_up_nobody(subject: Subject)
         ensure_eq!(writer.head(&log).await?.length, 1010, "the writer's own reads work too");
         Ok(())
     });
-    let in_time = tokio::time::timeout(Duration::from_secs(20), write).await;
+    let in_time = tokio::time::timeout(Duration::from_secs(10), write).await;
     in_time.map_err(|_| Unmet::new("512 readers that were left alone hold up a writer"))??
 }
 

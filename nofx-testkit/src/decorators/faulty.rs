@@ -1,0 +1,218 @@
+//! Failing as a test says.
+
+use std::collections::VecDeque;
+use std::future::pending;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use nofx_core::{
+    BackendInfo, Batch, Changes, Cursor, Error, LogEntry, LogHead, LogKey, LogQuery, LogScan, Outcome, Page,
+    PersistenceBackend, Record, RecordKey, Result, ScanQuery,
+};
+
+/// A backend that fails as it is told, and otherwise asks the one inside it.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use nofx_core::{Batch, Error, MemoryBackend, PersistenceBackend, Sources};
+/// # use nofx_testkit::{Fault, Faulty};
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// let faulty = Faulty::new(Arc::new(MemoryBackend::new()));
+/// faulty.on_commits([Fault::After(Error::unknown("the answer got lost"))]);
+/// let batch = Batch::new(Sources::default().batch_id());
+/// assert!(faulty.commit(vec![batch.clone()]).await.is_err());
+/// // It happened all the same, so that committing it again answers the first outcome.
+/// assert!(faulty.commit(vec![batch]).await.is_ok());
+/// # });
+/// ```
+#[derive(Debug)]
+pub struct Faulty {
+    inner: Arc<dyn PersistenceBackend>,
+    commits: Mutex<VecDeque<Fault>>,
+    reads: Mutex<VecDeque<Fault>>,
+}
+
+/// What goes wrong in one call.
+#[derive(Clone, Debug)]
+pub enum Fault {
+    /// Nothing.
+    None,
+    /// It fails and nothing happened.
+    Before(Error),
+    /// It happened, and is then answered by an error.
+    After(Error),
+    /// It happens and is answered, this much later.
+    Delay(Duration),
+    /// Nothing happens and no answer ever comes.
+    Drop,
+    /// It happens and no answer ever comes.
+    DropAnswer,
+}
+
+impl Fault {
+    /// There is no room for a write.
+    pub fn full() -> Self {
+        Self::Before(Error::full("a fault of the test"))
+    }
+
+    /// The store cannot be reached.
+    pub fn unavailable() -> Self {
+        Self::Before(Error::unavailable("a fault of the test"))
+    }
+
+    /// It happened, but the caller is told that nobody knows.
+    pub fn unknown_though_it_happened() -> Self {
+        Self::After(Error::unknown("a fault of the test"))
+    }
+
+    /// It did not happen, but the caller is told that nobody knows.
+    pub fn unknown_and_it_did_not_happen() -> Self {
+        Self::Before(Error::unknown("a fault of the test"))
+    }
+}
+
+impl Faulty {
+    /// Wraps a backend; without being told, nothing fails.
+    pub fn new(inner: Arc<dyn PersistenceBackend>) -> Self {
+        Self { inner, commits: Mutex::default(), reads: Mutex::default() }
+    }
+
+    /// Says what happens to the next commits, one after the other, after what was said before.
+    pub fn on_commits(&self, faults: impl IntoIterator<Item = Fault>) {
+        self.commits.lock().unwrap_or_else(PoisonError::into_inner).extend(faults);
+    }
+
+    /// Says what happens to the next reading calls of any kind, one after the other, after what was said before.
+    pub fn on_reads(&self, faults: impl IntoIterator<Item = Fault>) {
+        self.reads.lock().unwrap_or_else(PoisonError::into_inner).extend(faults);
+    }
+
+    /// Returns how many faults are still to come.
+    pub fn pending(&self) -> usize {
+        let left = |faults: &Mutex<VecDeque<Fault>>| faults.lock().unwrap_or_else(PoisonError::into_inner).len();
+        left(&self.commits) + left(&self.reads)
+    }
+
+    async fn call<T: Send>(
+        &self,
+        faults: &Mutex<VecDeque<Fault>>,
+        call: impl Future<Output = Result<T>> + Send,
+    ) -> Result<T> {
+        let fault = faults.lock().unwrap_or_else(PoisonError::into_inner).pop_front().unwrap_or(Fault::None);
+        match fault {
+            Fault::None => call.await,
+            Fault::Before(error) => Err(error),
+            Fault::After(error) => call.await.and(Err(error)),
+            Fault::Delay(delay) => {
+                let answer = call.await;
+                tokio::time::sleep(delay).await;
+                answer
+            }
+            Fault::Drop => pending().await,
+            Fault::DropAnswer => {
+                // The answer is lost, whatever it is.
+                let _ = call.await;
+                pending().await
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl PersistenceBackend for Faulty {
+    fn info(&self) -> BackendInfo {
+        self.inner.info()
+    }
+
+    async fn get(&self, keys: &[RecordKey]) -> Result<Vec<Option<Record>>> {
+        self.call(&self.reads, self.inner.get(keys)).await
+    }
+
+    async fn scan(&self, query: &ScanQuery) -> Result<Page<Record>> {
+        self.call(&self.reads, self.inner.scan(query)).await
+    }
+
+    async fn heads(&self, logs: &[LogKey]) -> Result<Vec<LogHead>> {
+        self.call(&self.reads, self.inner.heads(logs)).await
+    }
+
+    async fn logs(&self, query: &LogScan) -> Result<Page<LogHead>> {
+        self.call(&self.reads, self.inner.logs(query)).await
+    }
+
+    async fn read(&self, query: &LogQuery) -> Result<Page<LogEntry>> {
+        self.call(&self.reads, self.inner.read(query)).await
+    }
+
+    async fn changes(&self, after: Option<&Cursor>, limit: usize) -> Result<Changes> {
+        self.call(&self.reads, self.inner.changes(after, limit)).await
+    }
+
+    async fn commit(&self, group: Vec<Batch>) -> Result<Vec<Outcome>> {
+        self.call(&self.commits, self.inner.commit(group)).await
+    }
+
+    async fn close(&self) -> Result<()> {
+        self.inner.close().await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+    use nofx_core::{Deadline, Kind, LogState, MemoryBackend, Sources};
+
+    use super::*;
+
+    fn seal(id: &str) -> (LogKey, Vec<Batch>) {
+        let log = LogKey::new(Kind::of("a"), id).unwrap();
+        (log.clone(), vec![Batch::new(Sources::default().batch_id()).seal(log)])
+    }
+
+    #[tokio::test]
+    async fn each_fault_does_what_it_says_and_then_all_is_well() {
+        let memory = MemoryBackend::new();
+        let faulty = Faulty::new(Arc::new(memory.another_handle()));
+        let cases = [
+            (Fault::full(), Some("full"), false),
+            (Fault::unavailable(), Some("unavailable"), false),
+            (Fault::unknown_though_it_happened(), Some("unknown"), true),
+            (Fault::unknown_and_it_did_not_happen(), Some("unknown"), false),
+            (Fault::None, None, true),
+        ];
+        faulty.on_commits(cases.iter().map(|(fault, ..)| fault.clone()));
+        for (n, (_, code, happens)) in cases.iter().enumerate() {
+            let (log, group) = seal(&n.to_string());
+            assert_eq!(faulty.commit(group).await.err().map(|error| error.code()), *code, "{n}");
+            let sealed = memory.heads(&[log]).await.unwrap()[0].state == LogState::Sealed;
+            assert_eq!(sealed, *happens, "{n}");
+        }
+        assert_eq!(faulty.pending(), 0);
+        assert!(faulty.commit(seal("last").1).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_dropped_call_never_answers_and_a_delayed_one_is_late() {
+        let memory = MemoryBackend::new();
+        let faulty = Faulty::new(Arc::new(memory.another_handle()));
+        faulty.on_commits([Fault::Drop, Fault::DropAnswer, Fault::Delay(Duration::from_millis(30))]);
+        for (id, state) in [("a", LogState::Open), ("b", LogState::Sealed)] {
+            let (log, group) = seal(id);
+            assert!(faulty.commit(group).now_or_never().is_none());
+            assert_eq!(memory.heads(&[log]).await.unwrap()[0].state, state, "{id}");
+        }
+        let waiting = Deadline::after(Duration::from_millis(30));
+        faulty.commit(seal("c").1).await.unwrap();
+        assert!(waiting.has_passed());
+    }
+
+    #[tokio::test]
+    async fn reads_fail_as_they_are_told() {
+        let faulty = Faulty::new(Arc::new(MemoryBackend::new()));
+        faulty.on_reads([Fault::None, Fault::unavailable()]);
+        assert!(faulty.get(&[]).await.is_ok());
+        assert!(faulty.changes(None, 1).await.is_err());
+        assert!(faulty.scan(&ScanQuery::all(1)).await.is_ok());
+    }
+}

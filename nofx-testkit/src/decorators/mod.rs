@@ -1,0 +1,7 @@
+//! Backends around a backend, for tests of what stands above the waist.
+
+mod counting;
+mod faulty;
+
+pub use counting::{Counting, Counts};
+pub use faulty::{Fault, Faulty};
