@@ -32,6 +32,8 @@ pub const ACTIVITY: Kind = Kind::of("activity");
 pub const ACTIVITY_PLACE: Kind = Kind::of("activity-place");
 /// A record by session id: how many other sessions read its messages.
 pub const HISTORY_SHARED: Kind = Kind::of("history-shared");
+/// A record by name of an event: it never exists, and batches delete it to tell watchers what they do.
+pub const EVENT: Kind = Kind::of("event");
 /// A record by session id: it was purged and is not to come back by an import.
 pub const TOMBSTONE: Kind = Kind::of("tombstone");
 
@@ -83,6 +85,7 @@ pub const KINDS: &[KindInfo] = &[
     row(ACTIVITY, Shape::Record, Role::Index, "sessions"),
     row(ACTIVITY_PLACE, Shape::Record, Role::Index, "sessions"),
     row(HISTORY_SHARED, Shape::Record, Role::Index, "sessions"),
+    row(EVENT, Shape::Record, Role::Index, "sessions"),
     row(TOMBSTONE, Shape::Record, Role::Index, "sessions"),
 ];
 
