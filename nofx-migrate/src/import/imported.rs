@@ -1,0 +1,44 @@
+//! Telling a record that is as it was imported from one that somebody changed since.
+
+use nofx_core::json::{Object, quote};
+
+use crate::digest::{hex, of_json};
+
+/// The member of an imported record that has the digest of what was imported.
+const IMPORTED: &str = "$imported";
+
+/// The members of the store's own that come from the old extension.
+const FROM_SOURCE: &[&str] = &["$template", "$promptIsTemplates"];
+
+/// Returns the digest of what a record has from the old extension.
+pub(crate) fn content_digest(object: &Object) -> String {
+    let mut content = Object::default();
+    for (name, value) in object.iter() {
+        if !is_stores_own(name.as_bytes()) {
+            content.push(&name, value);
+        }
+    }
+    hex(&of_json(&content.to_json()))
+}
+
+fn is_stores_own(name: &[u8]) -> bool {
+    name.starts_with(b"$") && !name.starts_with(b"$$") && !FROM_SOURCE.iter().any(|own| own.as_bytes() == name)
+}
+
+/// Returns the digest of what was imported, if the record says so.
+pub(crate) fn imported_digest(object: &Object) -> Option<String> {
+    Some(object.read::<nofx_core::json::Text>(IMPORTED)?.to_string())
+}
+
+/// Returns the record to be written: what was planned, the members of the store's own that are there, and its digest.
+pub(crate) fn marked(planned: &Object, there: Option<&Object>) -> Object {
+    let mut record = planned.clone();
+    for (name, value) in there.into_iter().flat_map(Object::iter) {
+        if is_stores_own(name.as_bytes()) {
+            record.push(&name, value);
+        }
+    }
+    record.remove(IMPORTED);
+    record.set(IMPORTED, quote(&content_digest(planned)));
+    record
+}

@@ -1,0 +1,458 @@
+//! The import of a legacy folder.
+
+mod imported;
+mod index;
+mod keep;
+mod ledger;
+mod merge;
+mod orchestration;
+mod plan;
+mod reconcile;
+mod verify;
+mod writer;
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::path::Path;
+use std::sync::Arc;
+
+use futures_util::{StreamExt, stream};
+use nofx_core::json::Text;
+use nofx_core::{RecordKey, Store};
+
+use crate::digest::sha256;
+use crate::error::MigrateError;
+use crate::legacy::Reading;
+use crate::options::{Options, Progress};
+use crate::report::{FileReport, FileState, Level, Report};
+use crate::tree::{self, SourceFile};
+use index::{Index, Indexed};
+use keep::{Bytes, Done};
+use ledger::Ledger;
+use orchestration::Segments;
+use plan::{Plan, plan, plan_name, things};
+use reconcile::{Difference, Kept, compare};
+use writer::Writer;
+
+/// How many files are read at once.
+const READERS: usize = 2;
+
+/// Imports a legacy folder into a store.
+///
+/// `from` is the `.nofx` folder or the workspace folder that has it. It is only read; links are not followed, and
+/// nothing but plain files is opened. Whatever is in it becomes an entity or is kept as an attachment, and the report says
+/// which. Importing again adds only what is new; an import that was interrupted goes on where it was.
+///
+/// Must be called in a tokio runtime.
+pub async fn migrate(
+    from: &Path,
+    to: &Store,
+    options: &Options,
+    progress: &dyn Progress,
+) -> Result<Report, MigrateError> {
+    let (place, target) = (from.to_owned(), options.target_path.clone());
+    let root = blocking(move || tree::find_root(&place, target.as_deref())).await?;
+    let mut report = Report { source: root.display().to_string(), dry_run: options.dry_run, ..Report::default() };
+    let ledger = Ledger::read(to).await?;
+    let index = Arc::new(read_all(&root, &ledger, &mut report, progress).await?);
+
+    let mut import = Import::new(to, &index, &ledger, options, &mut report);
+    import.write_all(progress).await?;
+    if options.verify && !options.dry_run {
+        index.forget();
+        report.verification = Some(verify::verify(to, &index, &ledger, progress).await?);
+    }
+    report.add_up();
+    Ok(report)
+}
+
+/// Runs something that waits for a disk on a thread that may.
+pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => done,
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            // Only a runtime that shuts down cancels such work, and then nobody waits for it.
+            Err(_) => std::future::pending().await,
+        },
+    }
+}
+
+/// The first pass.
+async fn read_all(
+    root: &Path,
+    ledger: &Ledger,
+    report: &mut Report,
+    progress: &dyn Progress,
+) -> Result<Index, MigrateError> {
+    progress.phase("reading");
+    let place = root.to_owned();
+    let tree = blocking(move || tree::list(&place)).await;
+    progress.total(tree.files.len() as u64, tree.files.iter().map(|file| file.size).sum());
+    report.skipped = tree.skipped;
+    for skipped in report.skipped.clone() {
+        report.find("skipped", Level::Note, &skipped.path, skipped.what);
+    }
+    for (path, why) in tree.unreadable {
+        report.find("unreadable", Level::Missing, &path, format!("the folder cannot be read: {why}"));
+    }
+    let mut examined = stream::iter(tree.files)
+        .map(|file| async move {
+            let source = file.clone();
+            (file, blocking(move || index::examine(source)).await)
+        })
+        .buffered(READERS);
+    let mut files = Vec::new();
+    while let Some((source, found)) = examined.next().await {
+        match found {
+            Ok(file) => {
+                progress.advance(&file.place.path, file.size);
+                files.push(file);
+            }
+            Err(error) => report_unreadable(&source, &error.to_string(), report),
+        }
+    }
+    let index = Index::new(files);
+    for file in &index.files {
+        report_file(file, ledger.state(file), report);
+    }
+    Ok(index)
+}
+
+fn report_unreadable(source: &SourceFile, why: &str, report: &mut Report) {
+    let path = source.path.to_string();
+    report.find("unreadable", Level::Missing, &path, format!("the file cannot be read: {why}"));
+    report.files.push(FileReport {
+        path,
+        size: source.size,
+        sha256: String::new(),
+        became: "unreadable".to_owned(),
+        state: FileState::Unreadable,
+        counts: BTreeMap::new(),
+        attachment: None,
+        unused: Vec::new(),
+    });
+}
+
+fn report_file(file: &Indexed, state: FileState, report: &mut Report) {
+    for (code, level, message) in &file.judgement.findings {
+        report.find(code, *level, &file.place.path, message.clone());
+    }
+    if state != FileState::Unchanged {
+        for (kind, count) in &file.judgement.counts {
+            report.kind(kind).in_files += count;
+        }
+    }
+    let parts = file.has_parts.then(|| "the lines that are not exactly one message".to_owned());
+    report.files.push(FileReport {
+        path: file.place.path.clone(),
+        size: file.size,
+        sha256: crate::digest::hex(&file.sha256),
+        became: file.judgement.became.to_owned(),
+        state,
+        counts: file.judgement.counts.iter().map(|(kind, count)| ((*kind).to_owned(), *count)).collect(),
+        attachment: file.judgement.keep.clone().or(parts),
+        unused: file.judgement.unused.clone(),
+    });
+}
+
+/// The second pass: one thing at a time, then the bytes that are kept, then the names of templates.
+struct Import<'a> {
+    store: &'a Store,
+    index: &'a Arc<Index>,
+    ledger: &'a Ledger,
+    report: &'a mut Report,
+    writer: Writer<'a>,
+    dry_run: bool,
+    /// For each file, how many things of it are not written yet.
+    left: Vec<usize>,
+    /// Files that are to be kept whole, and why.
+    keep: BTreeMap<usize, String>,
+    /// Files that are read again by the next import.
+    unsettled: BTreeSet<usize>,
+    written: HashSet<RecordKey>,
+    states: Vec<FileState>,
+}
+
+impl<'a> Import<'a> {
+    fn new(
+        store: &'a Store,
+        index: &'a Arc<Index>,
+        ledger: &'a Ledger,
+        options: &Options,
+        report: &'a mut Report,
+    ) -> Self {
+        let states: Vec<_> = index.files.iter().map(|file| ledger.state(file)).collect();
+        Self {
+            store,
+            index,
+            ledger,
+            report,
+            writer: Writer::new(store, options.dry_run),
+            dry_run: options.dry_run,
+            left: vec![0; index.files.len()],
+            keep: BTreeMap::new(),
+            unsettled: BTreeSet::new(),
+            written: HashSet::new(),
+            states,
+        }
+    }
+
+    async fn write_all(&mut self, progress: &dyn Progress) -> Result<(), MigrateError> {
+        progress.phase("writing");
+        let new = || self.index.files.iter().zip(&self.states).filter(|(_, state)| **state != FileState::Unchanged);
+        progress.total(new().count() as u64, new().map(|(file, _)| file.size).sum());
+        let todo: Vec<_> =
+            things(self.index).into_iter().filter(|(_, files)| files.iter().any(|at| self.is_new(*at))).collect();
+        todo.iter().flat_map(|(_, files)| files).for_each(|at| self.left[*at] += 1);
+        for (at, file) in self.index.files.iter().enumerate() {
+            if let (Some(reason), true) = (&file.judgement.keep, self.is_new(at)) {
+                self.keep.insert(at, reason.clone());
+            }
+        }
+        let mut segments = None;
+        let index = self.index;
+        let mut plans = stream::iter(todo)
+            .map(|(thing, files)| async move {
+                let (index, of) = (index.clone(), files.clone());
+                (files, blocking(move || plan(&index, &thing, &of)).await)
+            })
+            .buffered(READERS);
+        while let Some((files, plan)) = plans.next().await {
+            self.write(&files, plan, &mut segments).await?;
+            for at in files {
+                self.left[at] -= 1;
+                self.settle(at, progress).await?;
+            }
+        }
+        drop(plans);
+        self.keep_all(progress).await?;
+        self.name_templates().await?;
+        self.writer.flush().await?;
+        self.report.totals.commits = self.writer.commits();
+        Ok(())
+    }
+
+    fn is_new(&self, at: usize) -> bool {
+        self.states.get(at).is_some_and(|state| *state != FileState::Unchanged)
+    }
+
+    fn path(&self, at: usize) -> String {
+        self.index.files.get(at).map(|file| file.place.path.clone()).unwrap_or_default()
+    }
+
+    /// Writes what is new of one thing.
+    async fn write(
+        &mut self,
+        files: &[usize],
+        mut plan: Plan,
+        segments: &mut Option<Segments>,
+    ) -> Result<(), MigrateError> {
+        for (at, why) in std::mem::take(&mut plan.unreadable) {
+            let path = self.path(at);
+            self.unsettled.insert(at);
+            self.report.find("unreadable", Level::Missing, &path, format!("the file cannot be read again: {why}"));
+        }
+        for at in std::mem::take(&mut plan.changed) {
+            let path = self.path(at);
+            if self.unsettled.insert(at) {
+                let what = "the file changed while it was imported; import again when nobody writes it";
+                self.report.find("changed-meanwhile", Level::Warning, &path, what);
+            }
+        }
+        for (at, count) in std::mem::take(&mut plan.variants) {
+            let what = format!("{count} items differ from the copies of them that count; the file is kept");
+            self.keep_late(at, "variant", &what);
+        }
+        for record in &plan.records {
+            self.report.kind(record.kind).merged += 1;
+        }
+        for log in &plan.logs {
+            self.report.kind(log.kind).merged += log.items.len() as u64;
+        }
+        let mut difference = Difference::default();
+        if let Some(messages) = plan.orchestration.take() {
+            if segments.is_none() {
+                *segments = Some(Segments::read(self.store).await?);
+            }
+            self.report.kind("orchestration messages").merged += messages.len() as u64;
+            if let Some(segments) = segments {
+                let added = segments.add(messages, &mut difference.changes);
+                difference.added.insert("orchestration messages", added);
+            }
+        } else {
+            let imported: HashSet<Text> = files.iter().flat_map(|at| self.imported_ids(*at)).collect();
+            difference = compare(self.store, plan, &imported, &mut self.written).await?;
+        }
+        for (kind, added) in difference.added {
+            self.report.kind(kind).added += added;
+        }
+        for kept in difference.kept {
+            self.respect(kept, files);
+        }
+        Ok(self.writer.write(difference.changes).await?)
+    }
+
+    fn imported_ids(&self, at: usize) -> HashSet<Text> {
+        self.index.files.get(at).map(|file| self.ledger.ids(&file.source.path)).unwrap_or_default()
+    }
+
+    /// Leaves alone what somebody did in the target.
+    fn respect(&mut self, kept: Kept, files: &[usize]) {
+        let (code, message) = match kept {
+            Kept::Deleted(what) => {
+                for at in files {
+                    let path = self.path(*at);
+                    let message = format!("`{what}` was deleted from the target and stays so");
+                    self.report.find("deleted", Level::Note, &path, message);
+                }
+                return;
+            }
+            Kept::Changed(what) => (
+                "changed-in-target",
+                format!("`{what}` was changed in the target, which counts; the file is kept as well"),
+            ),
+            Kept::Sealed(what) => {
+                ("sealed", format!("`{what}` is sealed in the target, so nothing was added to it; the file is kept"))
+            }
+            Kept::Variant(what) => {
+                ("variant", format!("some of `{what}` are in the target already but differ; the file is kept"))
+            }
+        };
+        files.iter().for_each(|at| self.keep_late(*at, code, &message));
+    }
+
+    /// Asks for a file to be kept, now that it is known to have something that becomes no entity.
+    fn keep_late(&mut self, at: usize, code: &'static str, message: &str) {
+        let path = self.path(at);
+        self.report.find(code, Level::Warning, &path, message);
+        if let Some(file) = self.report.files.iter_mut().find(|file| file.path == path) {
+            file.attachment.get_or_insert_with(|| message.to_owned());
+        }
+        self.keep.entry(at).or_insert_with(|| message.to_owned());
+    }
+
+    /// Writes into the ledger that a file is imported, once it is.
+    async fn settle(&mut self, at: usize, progress: &dyn Progress) -> Result<(), MigrateError> {
+        let Some(file) = self.index.files.get(at) else { return Ok(()) };
+        let is_done = self.left[at] == 0 && !self.keep.contains_key(&at) && !file.has_parts;
+        if is_done && self.is_new(at) && !self.unsettled.contains(&at) {
+            self.writer.write(self.ledger.entry(file, None)?).await?;
+            progress.advance(&file.place.path, file.size);
+        }
+        Ok(())
+    }
+
+    /// Keeps all bytes that are to be kept, and settles the files that nothing was left of.
+    async fn keep_all(&mut self, progress: &dyn Progress) -> Result<(), MigrateError> {
+        let mut chunks = HashSet::new();
+        let things = things(self.index);
+        let has_thing: HashSet<usize> = things.values().flatten().copied().collect();
+        for at in 0..self.index.files.len() {
+            let index = self.index.clone();
+            let Some(file) = index.files.get(at) else { continue };
+            let reason = self.keep.remove(&at);
+            if reason.is_none() && !file.has_parts {
+                // Those with things were settled when the last of them was written.
+                if !has_thing.contains(&at) {
+                    self.settle(at, progress).await?;
+                }
+                continue;
+            }
+            if !self.is_new(at) && reason.is_none() {
+                continue;
+            }
+            let mut is_kept = true;
+            for bytes in bytes_of(&index, at, reason.clone()).await {
+                match bytes {
+                    Ok(bytes) if self.dry_run => drop(bytes),
+                    Ok(bytes) => match keep::keep(self.store, &mut self.writer, bytes, &mut chunks).await {
+                        Ok(Done::Added) => self.report.kind("attachments").added += 1,
+                        Ok(Done::There) => {}
+                        Ok(Done::Changed) => is_kept = self.changed_meanwhile(at),
+                        Err(error) if is_of_source(&error) => is_kept = self.lost(at, &error.to_string()),
+                        Err(error) => return Err(error.into()),
+                    },
+                    Err(error) => is_kept = self.lost(at, &error.to_string()),
+                }
+            }
+            if is_kept && self.is_new(at) && !self.unsettled.contains(&at) {
+                let reason = reason.unwrap_or_else(|| "lines that are not exactly one message".to_owned());
+                self.writer.write(self.ledger.entry(file, Some(&reason))?).await?;
+                progress.advance(&file.place.path, file.size);
+            }
+        }
+        Ok(())
+    }
+
+    fn changed_meanwhile(&mut self, at: usize) -> bool {
+        let path = self.path(at);
+        if self.unsettled.insert(at) {
+            let what = "the file changed while it was imported; import again when nobody writes it";
+            self.report.find("changed-meanwhile", Level::Missing, &path, what);
+        }
+        false
+    }
+
+    fn lost(&mut self, at: usize, why: &str) -> bool {
+        let path = self.path(at);
+        self.unsettled.insert(at);
+        self.report.find("unreadable", Level::Missing, &path, format!("the file cannot be kept: {why}"));
+        false
+    }
+
+    /// Points each template's name to its newest content.
+    async fn name_templates(&mut self) -> Result<(), MigrateError> {
+        let mut plan = Plan::default();
+        for (id, (digest, at)) in self.index.newest_templates() {
+            if self.is_new(at) {
+                plan.records.push(plan_name(id, digest));
+            }
+        }
+        self.report.kind("template names").merged += plan.records.len() as u64;
+        // A name that somebody pointed elsewhere, or deleted, is what they wanted.
+        let difference = compare(self.store, plan, &HashSet::new(), &mut HashSet::new()).await?;
+        for (kind, added) in difference.added {
+            self.report.kind(kind).added += added;
+        }
+        Ok(self.writer.write(difference.changes).await?)
+    }
+}
+
+/// Returns whether an error is about the file that was read, not about the store.
+fn is_of_source(error: &nofx_core::Error) -> bool {
+    matches!(error, nofx_core::Error::Unavailable(failure) if failure.what.starts_with("reading `"))
+}
+
+/// Returns the bytes of a file that are kept: all of it, or the parts that became no entity.
+async fn bytes_of(index: &Arc<Index>, at: usize, reason: Option<String>) -> Vec<std::io::Result<Bytes>> {
+    let Some(file) = index.files.get(at) else { return Vec::new() };
+    let mut all = Vec::new();
+    if let Some(reason) = reason {
+        all.push(Ok(Bytes {
+            path: file.source.path.clone(),
+            size: file.size,
+            sha256: file.sha256,
+            reason,
+            from: keep::From::File(file.source.clone()),
+        }));
+    }
+    if file.has_parts {
+        let index = index.clone();
+        match blocking(move || index.read(at)).await {
+            Ok((reading, _)) => all.extend(parts_of(&file.source, &reading).into_iter().map(Ok)),
+            Err(error) => all.push(Err(error)),
+        }
+    }
+    all
+}
+
+fn parts_of(source: &SourceFile, reading: &Reading) -> Vec<Bytes> {
+    let part = |(name, bytes): &(String, Vec<u8>)| Bytes {
+        path: keep::suffixed(&source.path, name),
+        size: bytes.len() as u64,
+        sha256: sha256(bytes),
+        reason: "not exactly one message".to_owned(),
+        from: keep::From::Here(bytes.clone()),
+    };
+    reading.parts.iter().map(part).collect()
+}

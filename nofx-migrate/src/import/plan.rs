@@ -1,0 +1,304 @@
+//! The second pass: what the target shall have of one thing, merged from all files that have it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use nofx_core::entity::{
+    Agent, AgentId, Checkpoint, EntityId, Session, SessionId, TemplateDigest, TemplateId, TranscriptPart, key_of,
+};
+use nofx_core::json::{Object, Text};
+use nofx_core::{Body, LogKey, RecordKey};
+
+use super::index::{Holds, Index, body, name_record};
+use super::merge::merge;
+use crate::legacy::{AgentEntry, Content, Item, Reading, Same, SessionCopy, TemplateContent};
+
+/// A thing that is merged from one file or several.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Thing {
+    /// The template of one file.
+    Template(usize),
+    /// All agents.
+    Agents,
+    /// A session.
+    Session(SessionId),
+    /// The checkpoints of an agent.
+    Checkpoints(AgentId),
+    /// The transcript of an agent.
+    Transcript(AgentId),
+    /// The messages between agents in one file; files in the order in which they were written.
+    Orchestration(u64, String, usize),
+}
+
+/// What the target shall have of one thing.
+#[derive(Debug, Default)]
+pub(crate) struct Plan {
+    pub(crate) records: Vec<PlannedRecord>,
+    pub(crate) logs: Vec<PlannedLog>,
+    /// Messages between agents, which are spread over several logs.
+    pub(crate) orchestration: Option<Vec<Item>>,
+    /// Files that could not be read again, and why.
+    pub(crate) unreadable: Vec<(usize, String)>,
+    /// Files that are not as they were in the first pass.
+    pub(crate) changed: Vec<usize>,
+    /// Files of which a copy differs from the one that is taken, and in how many items.
+    pub(crate) variants: Vec<(usize, usize)>,
+}
+
+/// A record that the target shall have.
+#[derive(Debug)]
+pub(crate) struct PlannedRecord {
+    pub(crate) kind: &'static str,
+    pub(crate) key: RecordKey,
+    pub(crate) object: Object,
+    /// The id, for things that people delete.
+    pub(crate) id: Option<Text>,
+}
+
+/// Entries that a log shall have.
+#[derive(Debug)]
+pub(crate) struct PlannedLog {
+    pub(crate) kind: &'static str,
+    pub(crate) log: LogKey,
+    pub(crate) same: Same,
+    pub(crate) items: Vec<Item>,
+}
+
+/// Returns all things in the order in which they are written, each with the files that have it.
+pub(crate) fn things(index: &Index) -> BTreeMap<Thing, Vec<usize>> {
+    let mut things: BTreeMap<Thing, Vec<usize>> = BTreeMap::new();
+    for (at, file) in index.files.iter().enumerate() {
+        let mut add = |thing: Thing| things.entry(thing).or_default().push(at);
+        match &file.holds {
+            Holds::Nothing => {}
+            Holds::Template => add(Thing::Template(at)),
+            Holds::Agents(_) => add(Thing::Agents),
+            Holds::Sessions(ids) => ids.iter().for_each(|id| add(Thing::Session(id.clone()))),
+            Holds::Checkpoints(agent) => add(Thing::Checkpoints(agent.clone().unwrap_or_default().into())),
+            Holds::Transcript(agent) => add(Thing::Transcript(agent.clone().into())),
+            Holds::Orchestration => {
+                // The current file comes after those that were rolled, which their names put in order.
+                let is_current = u64::from(file.place.name() == "messages.jsonl");
+                add(Thing::Orchestration(is_current, file.place.path.clone(), at));
+            }
+        }
+    }
+    things
+}
+
+/// Reads all files that have a thing and merges what they say.
+pub(crate) fn plan(index: &Index, thing: &Thing, files: &[usize]) -> Plan {
+    let mut plan = Plan::default();
+    let mut readings = Vec::new();
+    for at in files {
+        match index.read(*at) {
+            Ok((reading, is_same)) => {
+                if !is_same {
+                    plan.changed.push(*at);
+                }
+                readings.push((*at, reading));
+            }
+            Err(error) => plan.unreadable.push((*at, error.to_string())),
+        }
+    }
+    match thing {
+        Thing::Template(_) => {
+            for (_, reading) in &readings {
+                if let Content::Template(content) = &reading.content {
+                    plan.add_template(content);
+                }
+            }
+        }
+        Thing::Agents => plan_agents(&mut plan, index, &readings),
+        Thing::Session(id) => plan_session(&mut plan, index, id, &readings),
+        Thing::Checkpoints(agent) => {
+            let lists = lists(index, &readings, |content| match content {
+                Content::Checkpoints(_, items) => Some(items.clone()),
+                _ => None,
+            });
+            plan.add_lists("checkpoints", Checkpoint::log(agent), lists);
+        }
+        Thing::Transcript(agent) => {
+            let lists = lists(index, &readings, |content| match content {
+                Content::Transcript(_, items) => Some(items.clone()),
+                _ => None,
+            });
+            plan.add_lists("transcript parts", TranscriptPart::log(agent), lists);
+        }
+        Thing::Orchestration(..) => {
+            let mut messages = Vec::new();
+            for (_, reading) in readings {
+                match Arc::try_unwrap(reading).map(|reading| reading.content) {
+                    Ok(Content::Orchestration(items)) => messages.extend(items),
+                    Err(shared) => {
+                        if let Content::Orchestration(items) = &shared.content {
+                            messages.extend(items.iter().cloned());
+                        }
+                    }
+                    _ => {}
+                }
+            }
+            plan.orchestration = Some(messages);
+        }
+    }
+    plan
+}
+
+/// Returns the lists of several files, the one that counts most first.
+fn lists(
+    index: &Index,
+    readings: &[(usize, Arc<Reading>)],
+    take: impl Fn(&Content) -> Option<Vec<Item>>,
+) -> Vec<(usize, Vec<Item>)> {
+    let mut lists: Vec<_> = readings.iter().filter_map(|(at, reading)| Some((*at, take(&reading.content)?))).collect();
+    // Snapshots are named with the time they were made at: the later one comes first.
+    lists.sort_by_key(|(at, _)| {
+        let place = index.files.get(*at).map(|file| &file.place);
+        (place.map(|place| place.rank()), std::cmp::Reverse(place.map(|place| place.path.clone())))
+    });
+    lists
+}
+
+impl Plan {
+    fn add_template(&mut self, content: &TemplateContent) {
+        let key = content.digest.record_key(nofx_core::kind::TEMPLATE);
+        if self.records.iter().any(|record| record.key == key) {
+            return;
+        }
+        let object = Object::parse(content.body.as_str()).unwrap_or_default();
+        self.records.push(PlannedRecord { kind: "templates", key, object, id: None });
+    }
+
+    fn add_lists(&mut self, kind: &'static str, log: LogKey, lists: Vec<(usize, Vec<Item>)>) {
+        let mut lists = lists.into_iter();
+        let Some((_, mut items)) = lists.next() else { return };
+        for (at, other) in lists {
+            match merge(&mut items, other) {
+                0 => {}
+                variants => self.variants.push((at, variants)),
+            }
+        }
+        self.logs.push(PlannedLog { kind, log, same: Same::Whole, items });
+    }
+}
+
+fn plan_agents(plan: &mut Plan, index: &Index, readings: &[(usize, Arc<Reading>)]) {
+    let mut lists: Vec<_> = readings
+        .iter()
+        .filter_map(|(at, reading)| match &reading.content {
+            Content::Agents(agents) => Some((index.files.get(*at)?.place.clone(), agents)),
+            _ => None,
+        })
+        .collect();
+    lists.sort_by_key(|(place, agents)| {
+        (place.rank() > 0, std::cmp::Reverse(agents.saved), std::cmp::Reverse(place.path.clone()))
+    });
+    let mut chosen: BTreeMap<AgentId, &AgentEntry> = BTreeMap::new();
+    for is_whole in [true, false] {
+        for entry in lists.iter().flat_map(|(_, agents)| &agents.entries).filter(|entry| entry.whole == is_whole) {
+            chosen.entry(entry.id.clone()).or_insert(entry);
+        }
+    }
+    for content in lists.iter().flat_map(|(_, agents)| &agents.entries).filter_map(|entry| entry.template.as_ref()) {
+        plan.add_template(content);
+    }
+    for (id, entry) in chosen {
+        plan.records.push(PlannedRecord {
+            kind: "agents",
+            key: key_of::<Agent>(&id),
+            object: entry.record.clone(),
+            id: Some(id.as_text().clone()),
+        });
+    }
+}
+
+fn plan_session(plan: &mut Plan, index: &Index, id: &SessionId, readings: &[(usize, Arc<Reading>)]) {
+    let mut copies: Vec<(usize, SessionCopy)> = Vec::new();
+    for (at, reading) in readings {
+        if let Content::Sessions(sessions, _) = &reading.content {
+            copies.extend(sessions.iter().filter(|copy| copy.id == *id).map(|copy| (*at, copy.clone())));
+        }
+    }
+    // The one that was active last counts; of several the archived one, which the old extension wrote last.
+    copies.sort_by_key(|(at, copy)| {
+        let place = index.files.get(*at).map(|file| (file.place.rank(), file.place.path.clone()));
+        (std::cmp::Reverse((copy.last_active, copy.archived, copy.whole)), place)
+    });
+    for (_, copy) in &copies {
+        copy.template.iter().for_each(|content| plan.add_template(content));
+    }
+    let mut copies = copies.into_iter();
+    let Some((_, mut first)) = copies.next() else { return };
+    for (at, copy) in copies {
+        if !first.whole {
+            complete(&mut first.header, &copy.header);
+        }
+        match merge(&mut first.messages, copy.messages) {
+            0 => {}
+            variants => plan.variants.push((at, variants)),
+        }
+        // A task changes while it is worked on; the newest state of each counts.
+        merge(&mut first.tasks, copy.tasks.into_iter().map(ended).collect());
+    }
+    first.tasks.sort_by_key(|task| is_current(task));
+    plan.records.push(PlannedRecord {
+        kind: "sessions",
+        key: key_of::<Session>(id),
+        object: first.header,
+        id: Some(id.as_text().clone()),
+    });
+    plan.logs.push(PlannedLog {
+        kind: "messages",
+        log: Session::history(id),
+        same: Same::Message,
+        items: first.messages,
+    });
+    plan.logs.push(PlannedLog { kind: "tasks", log: Session::tasks(id), same: Same::Task, items: first.tasks });
+}
+
+/// Adds members that a damaged header lost.
+fn complete(header: &mut Object, other: &Object) {
+    let has_prompt = header.get("systemPrompt").is_some() || header.get("$promptIsTemplates").is_some();
+    let has_template = header.get("template").is_some() || header.get("$template").is_some();
+    for (name, value) in other.iter() {
+        let Some(name) = name.as_str() else { continue };
+        let is_settled = match name {
+            "systemPrompt" | "$promptIsTemplates" => has_prompt,
+            "template" | "$template" => has_template,
+            _ => header.get(name).is_some(),
+        };
+        if !is_settled {
+            header.set(name, value);
+        }
+    }
+}
+
+/// The slot is the last member that was set.
+fn is_current(task: &Item) -> bool {
+    task.body.as_str().ends_with(r#""$slot":"current"}"#)
+}
+
+/// Makes a task of an older copy one that is over: the session went on without it.
+fn ended(mut task: Item) -> Item {
+    if is_current(&task)
+        && let Ok(mut object) = Object::parse(task.body.as_str())
+    {
+        object.set("$slot", r#""completed""#);
+        task.body = body(&object);
+        task.whole = crate::digest::of_json(task.body.as_str());
+    }
+    task
+}
+
+/// Plans the record that points a template's name to its newest content.
+pub(crate) fn plan_name(id: TemplateId, digest: TemplateDigest) -> PlannedRecord {
+    let text = id.as_text().clone();
+    let (key, object) = name_record(id, digest);
+    PlannedRecord { kind: "template names", key, object, id: Some(text) }
+}
+
+impl PlannedRecord {
+    pub(crate) fn body(&self) -> Body {
+        body(&self.object)
+    }
+}

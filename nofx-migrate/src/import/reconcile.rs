@@ -1,0 +1,197 @@
+//! What has to be written so that the target has what is planned.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+
+use futures_util::TryStreamExt;
+use nofx_core::json::{Object, Text};
+use nofx_core::{Expect, LogEntry, LogHead, LogQuery, LogState, NewEntry, RecordKey, Result, Store};
+
+use super::imported::{content_digest, imported_digest, marked};
+use super::index::body;
+use super::merge::Multiset;
+use super::plan::{Plan, PlannedLog, PlannedRecord};
+use super::writer::Changes;
+use crate::digest::Hash;
+use crate::legacy::{Item, Same};
+
+/// Entries of a page where a whole log is read.
+pub(crate) const PAGE: usize = 1000;
+
+/// The member of a task that says which entry it replaces.
+const REPLACES: &str = "$replaces";
+
+/// What has to be written of one thing.
+#[derive(Debug, Default)]
+pub(crate) struct Difference {
+    pub(crate) changes: Changes,
+    /// How many of each kind that adds.
+    pub(crate) added: HashMap<&'static str, u64>,
+    /// What somebody did in the target that stays as it is.
+    pub(crate) kept: Vec<Kept>,
+}
+
+/// What somebody did in the target that stays as it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Kept {
+    /// It was deleted.
+    Deleted(String),
+    /// The record was changed, and so it was in the source.
+    Changed(String),
+    /// The log is sealed, so that what is new in the source cannot be added.
+    Sealed(String),
+    /// An entry is there already but differs.
+    Variant(String),
+}
+
+/// Compares a plan with the target. `imported` has the ids that the files of the plan had when they were last imported.
+pub(crate) async fn compare(
+    store: &Store,
+    plan: Plan,
+    imported: &HashSet<Text>,
+    written: &mut HashSet<RecordKey>,
+) -> Result<Difference> {
+    let mut difference = Difference::default();
+    let heads = heads(store, &plan.logs).await?;
+    if let Some(gone) = heads.iter().find(|head| head.state == LogState::Removed) {
+        difference.kept.push(Kept::Deleted(gone.log.to_string()));
+        return Ok(difference);
+    }
+    let keys: Vec<_> = plan.records.iter().map(|record| record.key.clone()).collect();
+    let there = store.get(&keys).await?;
+    for (planned, there) in plan.records.into_iter().zip(there) {
+        let was_imported = planned.id.as_ref().is_some_and(|id| imported.contains(id));
+        match there {
+            None if !written.contains(&planned.key) => {
+                if was_imported {
+                    difference.kept.push(Kept::Deleted(planned.key.to_string()));
+                    if planned.kind == "sessions" {
+                        return Ok(Difference { kept: difference.kept, ..Difference::default() });
+                    }
+                    continue;
+                }
+                difference.put(&planned, None, Expect::Absent);
+                written.insert(planned.key);
+            }
+            None => {}
+            Some(there) => {
+                // A template is named by its content, so it cannot differ.
+                let object = Object::parse(there.body.as_str()).unwrap_or_default();
+                let digest = content_digest(&object);
+                if planned.kind == "templates" || digest == content_digest(&planned.object) {
+                    continue;
+                }
+                match imported_digest(&object) {
+                    Some(imported) if imported == digest => {
+                        difference.put(&planned, Some(&object), Expect::At(there.version));
+                    }
+                    _ => difference.kept.push(Kept::Changed(planned.key.to_string())),
+                }
+            }
+        }
+    }
+    for (planned, head) in plan.logs.into_iter().zip(heads) {
+        compare_log(store, planned, head, &mut difference).await?;
+    }
+    Ok(difference)
+}
+
+/// Returns the heads of the logs of a plan.
+pub(crate) async fn heads(store: &Store, logs: &[PlannedLog]) -> Result<Vec<LogHead>> {
+    let keys: Vec<_> = logs.iter().map(|planned| planned.log.clone()).collect();
+    store.backend().heads(&keys).await
+}
+
+impl Difference {
+    fn put(&mut self, planned: &PlannedRecord, there: Option<&Object>, expect: Expect) {
+        let body = match planned.kind {
+            "templates" => planned.body(),
+            _ => body(&marked(&planned.object, there)),
+        };
+        self.changes.puts.push((planned.key.clone(), expect, body));
+        *self.added.entry(planned.kind).or_default() += 1;
+    }
+}
+
+async fn compare_log(store: &Store, planned: PlannedLog, head: LogHead, difference: &mut Difference) -> Result<()> {
+    let (kind, log, length) = (planned.kind, planned.log.clone(), head.length);
+    let entries = match (length, planned.same) {
+        (0, _) => planned.items.into_iter().map(Item::into_entry).collect(),
+        (_, Same::Task) => new_tasks(store, planned).await?,
+        _ => new_entries(store, planned, difference).await?,
+    };
+    if entries.is_empty() {
+        return Ok(());
+    }
+    if head.state == LogState::Sealed {
+        difference.kept.push(Kept::Sealed(log.to_string()));
+        return Ok(());
+    }
+    *difference.added.entry(kind).or_default() += entries.len() as u64;
+    difference.changes.appends.push((log, length, entries));
+    Ok(())
+}
+
+/// Reads an entry of a log as an item, as it would be if it replaced none.
+pub(crate) fn stored_item(entry: &LogEntry, same: Same) -> Item {
+    let mut object = Object::parse(entry.body.as_str()).unwrap_or_default();
+    if same == Same::Task {
+        object.remove(REPLACES);
+    }
+    Item::owned(object, same, &[], entry.at)
+}
+
+/// Returns the entries that the log does not have, each as often as it is missing.
+async fn new_entries(store: &Store, planned: PlannedLog, difference: &mut Difference) -> Result<Vec<NewEntry>> {
+    let (mut there, mut exactly) = (Multiset::default(), HashSet::<Hash>::new());
+    let mut entries = store.read(LogQuery::oldest_first(planned.log.clone(), PAGE));
+    while let Some(entry) = entries.try_next().await? {
+        let item = stored_item(&entry, planned.same);
+        there.add(item.identity);
+        exactly.insert(item.whole);
+    }
+    let mut new = Vec::new();
+    let mut variants = false;
+    for item in planned.items {
+        if there.take(&item.identity) {
+            variants |= !exactly.contains(&item.whole);
+        } else {
+            new.push(item.into_entry());
+        }
+    }
+    if variants {
+        difference.kept.push(Kept::Variant(planned.log.to_string()));
+    }
+    Ok(new)
+}
+
+/// Returns the entries that bring the tasks of a log to their planned state.
+async fn new_tasks(store: &Store, planned: PlannedLog) -> Result<Vec<NewEntry>> {
+    // The positions of each task's newest entries, and their content.
+    let mut states: HashMap<Hash, VecDeque<(u64, Hash)>> = HashMap::new();
+    let mut replaced = HashSet::new();
+    let mut items = Vec::new();
+    let mut entries = store.read(LogQuery::oldest_first(planned.log.clone(), PAGE));
+    while let Some(entry) = entries.try_next().await? {
+        let object = Object::parse(entry.body.as_str()).unwrap_or_default();
+        replaced.extend(object.read::<u64>(REPLACES));
+        items.push((entry.position, stored_item(&entry, Same::Task)));
+    }
+    for (position, item) in items {
+        if !replaced.contains(&position) {
+            states.entry(item.identity).or_default().push_back((position, item.whole));
+        }
+    }
+    let mut new = Vec::new();
+    for item in planned.items {
+        match states.get_mut(&item.identity).and_then(VecDeque::pop_front) {
+            None => new.push(item.into_entry()),
+            Some((_, whole)) if whole == item.whole => {}
+            Some((position, _)) => {
+                let mut object = Object::parse(item.body.as_str()).unwrap_or_default();
+                object.set(REPLACES, position.to_string());
+                new.push(NewEntry { at: item.at, body: body(&object) });
+            }
+        }
+    }
+    Ok(new)
+}

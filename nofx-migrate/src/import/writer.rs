@@ -1,0 +1,138 @@
+//! Batches of a reasonable size.
+
+use nofx_core::{Body, Expect, LogKey, NewEntry, Outcome, RecordKey, Result, Store};
+
+/// The bytes at which a batch is committed.
+const BATCH_BYTES: usize = 4 << 20;
+
+/// The parts at which a batch is committed.
+const BATCH_ITEMS: usize = 1000;
+
+/// Gathers what is to be written and commits it in batches; what belongs together and is small stays together.
+#[derive(Debug)]
+pub(crate) struct Writer<'a> {
+    store: &'a Store,
+    dry_run: bool,
+    batch: nofx_core::Batch,
+    items: usize,
+    bytes: usize,
+    commits: u64,
+}
+
+/// What is to be written of one thing.
+#[derive(Debug, Default)]
+pub(crate) struct Changes {
+    pub(crate) puts: Vec<(RecordKey, Expect, Body)>,
+    pub(crate) deletes: Vec<RecordKey>,
+    /// Entries for a log, and its length before.
+    pub(crate) appends: Vec<(LogKey, u64, Vec<NewEntry>)>,
+    pub(crate) seals: Vec<LogKey>,
+}
+
+impl<'a> Writer<'a> {
+    pub(crate) fn new(store: &'a Store, dry_run: bool) -> Self {
+        Self { store, dry_run, batch: store.batch(), items: 0, bytes: 0, commits: 0 }
+    }
+
+    /// Returns how many commits were made.
+    pub(crate) fn commits(&self) -> u64 {
+        self.commits
+    }
+
+    /// Writes everything, in one batch with other things if it is small, else in several.
+    pub(crate) async fn write(&mut self, changes: Changes) -> Result<()> {
+        self.make_room(changes.items(), changes.bytes()).await?;
+        for (key, expect, body) in changes.puts {
+            self.make_room(1, body.len()).await?;
+            self.count(1, body.len());
+            self.batch = std::mem::replace(&mut self.batch, self.store.batch()).put(key, expect, body);
+        }
+        for key in changes.deletes {
+            self.make_room(1, 0).await?;
+            self.count(1, 0);
+            self.batch = std::mem::replace(&mut self.batch, self.store.batch()).delete(key, Expect::Any);
+        }
+        for (log, length, entries) in changes.appends {
+            self.append(log, length, entries).await?;
+        }
+        for log in changes.seals {
+            self.count(1, 0);
+            self.batch.seals.push(log);
+        }
+        Ok(())
+    }
+
+    async fn append(&mut self, log: LogKey, mut length: u64, entries: Vec<NewEntry>) -> Result<()> {
+        let mut run = Vec::new();
+        for entry in entries {
+            if self.is_full_with(1, entry.body.len()) {
+                length = self.append_run(&log, length, &mut run);
+                self.flush().await?;
+            }
+            self.count(1, entry.body.len());
+            run.push(entry);
+        }
+        self.append_run(&log, length, &mut run);
+        Ok(())
+    }
+
+    fn append_run(&mut self, log: &LogKey, length: u64, run: &mut Vec<NewEntry>) -> u64 {
+        let added = run.len() as u64;
+        if added == 0 {
+            return length;
+        }
+        let entries = std::mem::take(run);
+        // A batch names a log once.
+        if let Some(append) = self.batch.appends.iter_mut().find(|append| append.log == *log) {
+            append.entries.extend(entries);
+        } else {
+            let batch = std::mem::replace(&mut self.batch, self.store.batch());
+            self.batch = batch.append_at(log.clone(), length, entries);
+        }
+        length + added
+    }
+
+    fn count(&mut self, items: usize, bytes: usize) {
+        self.items += items;
+        self.bytes += bytes;
+    }
+
+    fn is_full_with(&self, items: usize, bytes: usize) -> bool {
+        self.items > 0 && (self.items + items > BATCH_ITEMS || self.bytes + bytes > BATCH_BYTES)
+    }
+
+    /// Commits what there is if so much more would be too much.
+    async fn make_room(&mut self, items: usize, bytes: usize) -> Result<()> {
+        match self.is_full_with(items, bytes) {
+            true => self.flush().await,
+            false => Ok(()),
+        }
+    }
+
+    /// Commits what there is.
+    pub(crate) async fn flush(&mut self) -> Result<()> {
+        let batch = std::mem::replace(&mut self.batch, self.store.batch());
+        (self.items, self.bytes) = (0, 0);
+        if batch.is_empty() || self.dry_run {
+            return Ok(());
+        }
+        match self.store.commit(batch).await? {
+            Outcome::Committed(_) => self.commits += 1,
+            Outcome::Conflicted(conflict) => return Err(nofx_core::Error::Conflict(Box::new(conflict))),
+        }
+        Ok(())
+    }
+}
+
+impl Changes {
+    fn items(&self) -> usize {
+        let entries: usize = self.appends.iter().map(|(_, _, entries)| entries.len()).sum();
+        self.puts.len() + self.deletes.len() + self.seals.len() + entries
+    }
+
+    fn bytes(&self) -> usize {
+        let records: usize = self.puts.iter().map(|(_, _, body)| body.len()).sum();
+        let entries = self.appends.iter().flat_map(|(_, _, entries)| entries).map(|entry| entry.body.len());
+        records + entries.sum::<usize>()
+    }
+}

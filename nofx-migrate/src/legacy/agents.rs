@@ -1,0 +1,88 @@
+//! `agents.json`.
+
+use nofx_core::Timestamp;
+use nofx_core::entity::{AgentId, own};
+use nofx_core::json::{Object, Text, compact};
+
+use super::item::{object, time};
+use super::judge::Judge;
+use super::salvage::{self, offset};
+use super::template::{self, Content};
+
+/// The agents of one file.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Agents {
+    pub(crate) entries: Vec<AgentEntry>,
+    /// When the file was written, as it says.
+    pub(crate) saved: Option<Timestamp>,
+    /// The members beside the list.
+    pub(crate) around: Object,
+}
+
+/// An agent as one file has it.
+#[derive(Clone, Debug)]
+pub(crate) struct AgentEntry {
+    pub(crate) id: AgentId,
+    pub(crate) record: Object,
+    pub(crate) template: Option<Content>,
+    /// Whether the object was read to its end.
+    pub(crate) whole: bool,
+}
+
+/// Reads the file that `text` is.
+pub(crate) fn read(text: &str, base: usize, judge: &mut Judge<'_>) -> Agents {
+    let found = salvage::members(text);
+    let (mut agents, mut list) = (Agents::default(), None);
+    for (name, value) in &found.whole {
+        let name = Text::from_json(name).unwrap_or_default();
+        match name.as_str() == Some("agents") && value.starts_with('[') {
+            true => list = Some(*value),
+            false => agents.around.push(&name, compact(value).unwrap_or_default()),
+        }
+    }
+    if let Some(error) = &found.error {
+        let mut tail = found.end;
+        if let Some((r#""agents""#, rest)) = found.damaged {
+            let partial = salvage::items(rest);
+            list = Some(rest);
+            tail = offset(text, rest) + partial.end;
+        }
+        judge.damaged("cut", (base + tail, base + text.len()), &format!("the list is damaged: {}", error.reason));
+    }
+    agents.saved = agents.around.get("timestamp").and_then(time);
+    let Some(list) = list else { return agents };
+    let items = salvage::items(list);
+    for raw in &items.whole {
+        let from = base + offset(text, raw);
+        let to = from + raw.len();
+        let Some(entry) = object(raw) else {
+            judge.damaged("not-an-object", (from, to), "an agent is no object");
+            continue;
+        };
+        let Some(entry) = entry_of(&entry, true) else {
+            judge.damaged("no-id", (from, to), "an agent has no id");
+            continue;
+        };
+        if agents.entries.iter().any(|other| other.id == entry.id) {
+            judge.damaged("repeated-agent", (from, to), &format!("agent `{}` is there before", entry.id));
+            continue;
+        }
+        agents.entries.push(entry);
+    }
+    if let Some(half) = items.damaged {
+        let mut partial = Object::default();
+        for (name, value) in salvage::members(half).whole {
+            partial.push(&Text::from_json(name).unwrap_or_default(), compact(value).unwrap_or_default());
+        }
+        agents.entries.extend(entry_of(&partial, false));
+    }
+    judge.judgement.count("agents", agents.entries.len());
+    agents
+}
+
+fn entry_of(foreign: &Object, whole: bool) -> Option<AgentEntry> {
+    let id = foreign.read::<AgentId>("id")?;
+    let mut record = own(foreign);
+    let template = template::take(&mut record);
+    Some(AgentEntry { id, record, template, whole })
+}

@@ -1,0 +1,93 @@
+//! What is noticed while a file is read.
+
+use std::collections::BTreeMap;
+
+use super::decode::Decoded;
+use crate::report::{Level, Unused};
+
+/// What is noticed while a file is read: what became of it, what did not, and why.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Judgement {
+    /// What the file was taken for.
+    pub(crate) became: &'static str,
+    /// How many entities of each kind are in it.
+    pub(crate) counts: BTreeMap<&'static str, u64>,
+    /// Why the whole file is to be kept as an attachment, if it is.
+    pub(crate) keep: Option<String>,
+    /// Bytes that became no entity, in order and without overlap.
+    pub(crate) unused: Vec<Unused>,
+    /// What is out of the ordinary: code, level, message.
+    pub(crate) findings: Vec<(&'static str, Level, String)>,
+}
+
+impl Judgement {
+    /// Judges a file that becomes no entity, as nobody would expect it to.
+    pub(crate) fn kept(became: &'static str, reason: &str) -> Self {
+        Self { became, keep: Some(reason.to_owned()), ..Self::default() }
+    }
+
+    /// Notes something and asks for the whole file to be kept, unless it is already.
+    pub(crate) fn damaged(&mut self, code: &'static str, message: impl Into<String>) {
+        let message = message.into();
+        self.keep.get_or_insert_with(|| message.clone());
+        self.findings.push((code, Level::Warning, message));
+    }
+
+    /// Notes something that harms nothing.
+    pub(crate) fn note(&mut self, code: &'static str, message: impl Into<String>) {
+        self.findings.push((code, Level::Note, message.into()));
+    }
+
+    pub(crate) fn count(&mut self, kind: &'static str, number: usize) {
+        if number > 0 {
+            *self.counts.entry(kind).or_default() += number as u64;
+        }
+    }
+}
+
+/// Notes places in a text, which become places in a file.
+#[derive(Debug)]
+pub(crate) struct Judge<'a> {
+    pub(crate) judgement: Judgement,
+    decoded: &'a Decoded,
+    ranges: Vec<(usize, usize, String)>,
+}
+
+impl<'a> Judge<'a> {
+    pub(crate) fn new(decoded: &'a Decoded) -> Self {
+        Self { judgement: Judgement::default(), decoded, ranges: Vec::new() }
+    }
+
+    /// Notes that the text from `from` to `to` became no entity.
+    pub(crate) fn unused(&mut self, from: usize, to: usize, reason: &str) {
+        self.ranges.push((self.decoded.place(from), self.decoded.place(to), reason.to_owned()));
+    }
+
+    /// Notes damage that makes the text from `from` to `to` unusable.
+    pub(crate) fn damaged(&mut self, code: &'static str, (from, to): (usize, usize), what: &str) {
+        let place = self.decoded.place(from);
+        self.unused(from, to, what);
+        self.judgement.damaged(code, format!("{what} at byte {place}"));
+    }
+
+    /// Ends reading a file of `size` bytes.
+    pub(crate) fn finish(mut self, size: u64) -> Judgement {
+        for (from, to) in &self.decoded.bad {
+            self.ranges.push((*from, *to, "not text".to_owned()));
+        }
+        if !self.decoded.bad.is_empty() {
+            let count = self.decoded.bad.len();
+            self.judgement.damaged("not-text", format!("{count} stretches of bytes are no text"));
+        }
+        self.ranges.sort();
+        let mut end = 0;
+        for (from, to, reason) in self.ranges {
+            let (from, to) = ((from as u64).max(end), (to as u64).min(size));
+            if from < to {
+                self.judgement.unused.push(Unused { from, to, reason });
+                end = to;
+            }
+        }
+        self.judgement
+    }
+}

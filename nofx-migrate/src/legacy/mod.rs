@@ -1,0 +1,351 @@
+//! Readers of everything that the old extension wrote.
+//!
+//! Nothing here touches a file or a store: bytes go in, entities in their stored form come out, together with what could
+//! not be understood.
+
+mod agents;
+mod decode;
+mod item;
+mod judge;
+mod orchestration;
+mod place;
+mod salvage;
+mod session;
+mod template;
+mod transcript;
+
+use nofx_core::json::{Object, Text, compact};
+use nofx_core::{Limits, Timestamp};
+
+pub(crate) use agents::{AgentEntry, Agents};
+pub(crate) use item::{Item, Same};
+pub(crate) use judge::Judgement;
+pub(crate) use place::{Place, Promise};
+pub(crate) use session::SessionCopy;
+pub(crate) use template::Content as TemplateContent;
+
+use decode::{Decoded, decode};
+use item::object;
+use judge::Judge;
+use salvage::offset;
+
+/// A file, read.
+#[derive(Debug)]
+pub(crate) struct Reading {
+    pub(crate) judgement: Judgement,
+    pub(crate) content: Content,
+    /// Parts of the file that are kept as they are: what to call each, and its bytes.
+    pub(crate) parts: Vec<(String, Vec<u8>)>,
+}
+
+/// What a file became.
+#[derive(Debug)]
+pub(crate) enum Content {
+    /// No entity.
+    Nothing,
+    /// Agents.
+    Agents(Agents),
+    /// Sessions: one, or those of an archive and the members beside their list.
+    Sessions(Vec<SessionCopy>, Object),
+    /// Checkpoints of an agent, or of one that the name does not tell.
+    Checkpoints(Option<String>, Vec<Item>),
+    /// The transcript of an agent.
+    Transcript(String, Vec<Item>),
+    /// Messages between agents.
+    Orchestration(Vec<Item>),
+    /// A template.
+    Template(TemplateContent),
+}
+
+/// Reads a file.
+pub(crate) fn read(place: &Place, bytes: Vec<u8>) -> Reading {
+    let size = bytes.len() as u64;
+    if let Promise::Kept(became, reason) = place.promise {
+        return whole(if bytes.is_empty() { empty() } else { Judgement::kept(became, reason) }, size);
+    }
+    if bytes.iter().all(|byte| *byte == 0) {
+        return blank(place, bytes);
+    }
+    if place.promise == Promise::Orchestration {
+        return read_orchestration(bytes);
+    }
+    let decoded = decode(bytes);
+    let mut judge = Judge::new(&decoded);
+    let content = match place.promise {
+        Promise::Transcript => {
+            judge.judgement.became = "transcript";
+            judge.judgement.keep = Some("a transcript, which cannot be split with certainty".to_owned());
+            let parts = transcript::read(&decoded.text);
+            judge.judgement.count("transcript parts", parts.len());
+            Content::Transcript(place.agent().unwrap_or_default().to_owned(), parts)
+        }
+        _ => read_json(place, &decoded, &mut judge),
+    };
+    let judgement = judge.finish(size);
+    match content {
+        Content::Nothing => whole(judgement, size),
+        content => Reading { judgement, content, parts: Vec::new() },
+    }
+}
+
+/// Completes the reading of a file of which no byte became an entity.
+fn whole(mut judgement: Judgement, size: u64) -> Reading {
+    let reason = judgement.keep.clone().unwrap_or_else(|| judgement.became.to_owned());
+    if size > 0 && judgement.keep.is_some() {
+        judgement.unused = vec![crate::report::Unused { from: 0, to: size, reason }];
+    }
+    Reading { judgement, content: Content::Nothing, parts: Vec::new() }
+}
+
+fn empty() -> Judgement {
+    Judgement { became: "empty", ..Judgement::default() }
+}
+
+/// Reads a file that should hold something, but has no bytes or only zeroes. The name of a session is one all the same.
+fn blank(place: &Place, bytes: Vec<u8>) -> Reading {
+    let what = if bytes.is_empty() { "empty" } else { "filled with zeroes" };
+    let mut reading = whole(
+        match bytes.is_empty() {
+            true => empty(),
+            false => Judgement::kept("zeroes", "filled with zeroes"),
+        },
+        bytes.len() as u64,
+    );
+    let judgement = &mut reading.judgement;
+    let named = session::from_name(place.stem()).filter(|_| place.promise == Promise::Sessions);
+    match named {
+        Some(copy) => {
+            judgement.became = "session";
+            judgement.count("sessions", 1);
+            judgement.findings.push((
+                "blank-session",
+                crate::report::Level::Warning,
+                format!(
+                    "the file is {what}; only the session's name, agent and beginning are left, from the file's name"
+                ),
+            ));
+            reading.content = Content::Sessions(vec![copy], Object::default());
+        }
+        None => judgement.findings.push(("blank", crate::report::Level::Warning, format!("the file is {what}"))),
+    }
+    reading
+}
+
+fn read_orchestration(bytes: Vec<u8>) -> Reading {
+    let size = bytes.len() as u64;
+    let decoded = decode(bytes.clone());
+    let mut judge = Judge::new(&decoded);
+    judge.judgement.became = "orchestration log";
+    let lines = orchestration::read(&decoded, &mut judge);
+    let mut judgement = judge.finish(size);
+    // The bad lines are kept instead.
+    judgement.keep = None;
+    let part = |(number, from, to): &(usize, usize, usize)| {
+        (format!("line-{number}"), bytes.get(*from..*to).unwrap_or_default().to_vec())
+    };
+    Reading { judgement, content: Content::Orchestration(lines.messages), parts: lines.bad.iter().map(part).collect() }
+}
+
+fn read_json(place: &Place, decoded: &Decoded, judge: &mut Judge<'_>) -> Content {
+    let text = decoded.text.trim_ascii_start();
+    let base = offset(&decoded.text, text);
+    let (content, end) = match text.as_bytes().first() {
+        Some(b'{') => read_object(place, text, base, judge),
+        Some(b'[') => read_array(place, text, base, judge),
+        _ => {
+            judge.judgement = Judgement::kept("stray", "not JSON, whatever its name says");
+            judge.judgement.findings.push((
+                "not-json",
+                crate::report::Level::Warning,
+                "not JSON, whatever its name says".to_owned(),
+            ));
+            (Content::Nothing, text.len())
+        }
+    };
+    if matches!(content, Content::Nothing) {
+        return content;
+    }
+    let rest = text.get(end..).unwrap_or_default();
+    let is_whole = judge.judgement.findings.iter().all(|(code, ..)| *code != "cut");
+    if is_whole && !rest.trim_ascii().is_empty() {
+        judge.damaged("trailing", (base + end, base + text.len()), "something follows the end of the data");
+    }
+    if salvage::has_repeated_names(text) {
+        judge.judgement.damaged("repeated-name", "a member occurs twice in one object; the last one counts");
+    }
+    content
+}
+
+fn read_object(place: &Place, text: &str, base: usize, judge: &mut Judge<'_>) -> (Content, usize) {
+    let found = salvage::members(text);
+    let is_known = |name: &str| {
+        let literal = |literal: &&str| Text::from_json(literal).is_some_and(|text| text == name);
+        found.whole.iter().map(|(name, _)| name).chain(found.damaged.as_ref().map(|(name, _)| name)).any(literal)
+    };
+    let is_list = |name: &str| {
+        let literal = |literal: &str| Text::from_json(literal).is_some_and(|text| text == name);
+        let whole = found.whole.iter().rev().find(|(found, _)| literal(found)).map(|(_, value)| *value);
+        let damaged = found.damaged.filter(|(found, _)| literal(found)).map(|(_, value)| value);
+        damaged.or(whole).is_some_and(|value| value.starts_with('['))
+    };
+    match place.promise {
+        Promise::Agents if is_list("agents") || found.error.is_some() => {
+            judge.judgement.became = "agents";
+            return (Content::Agents(agents::read(text, base, judge)), found.end);
+        }
+        Promise::Template => return read_template(place, text, &found, judge),
+        _ => {}
+    }
+    let promises_sessions = place.promise == Promise::Sessions;
+    let has_history = is_list("conversationHistory") || (promises_sessions && is_known("conversationHistory"));
+    let looks_like_one = promises_sessions && is_known("id") && is_known("agentId");
+    let is_named_so = promises_sessions && session::is_named_so(place.stem());
+    if is_list("sessions") && !has_history && !looks_like_one {
+        return (read_archive(place, text, base, &found, judge), found.end);
+    }
+    if has_history || looks_like_one || is_named_so {
+        judge.judgement.became = "session";
+        let copy = session::read(text, base, place.stem(), judge);
+        return (Content::Sessions(vec![copy], Object::default()), found.end);
+    }
+    let (became, reason) = match place.name().ends_with("_checkpoint.json") {
+        true => ("checkpoints", "checkpoints that are no list"),
+        false => ("stray", "of no shape that the old extension wrote"),
+    };
+    let keep = judge.judgement.keep.take();
+    judge.judgement = Judgement::kept(became, keep.as_deref().unwrap_or(reason));
+    judge.judgement.note("unknown-shape", reason);
+    (Content::Nothing, found.end)
+}
+
+fn read_template(place: &Place, text: &str, found: &salvage::Members<'_>, judge: &mut Judge<'_>) -> (Content, usize) {
+    let whole = text.get(..found.end).and_then(object);
+    match whole.filter(|_| found.error.is_none() && found.end <= Limits::GUARANTEED.body_bytes) {
+        Some(foreign) => {
+            judge.judgement.became = "template";
+            judge.judgement.count("templates", 1);
+            let mut content = TemplateContent::new(&foreign);
+            if content.id.is_none() {
+                content.id = Some(place.stem().into());
+            }
+            (Content::Template(content), found.end)
+        }
+        None => {
+            judge.judgement = Judgement::kept("template", "a template that is damaged");
+            judge.judgement.findings.push((
+                "cut",
+                crate::report::Level::Warning,
+                "a template that is damaged; the file is kept".to_owned(),
+            ));
+            (Content::Nothing, found.end)
+        }
+    }
+}
+
+/// Reads `{sessions: […], exportedAt, …}`.
+fn read_archive(
+    place: &Place,
+    text: &str,
+    base: usize,
+    found: &salvage::Members<'_>,
+    judge: &mut Judge<'_>,
+) -> Content {
+    judge.judgement.became = "archive";
+    let (mut around, mut list) = (Object::default(), None);
+    for (name, value) in &found.whole {
+        let name = Text::from_json(name).unwrap_or_default();
+        match name == "sessions" && value.starts_with('[') {
+            true => list = Some(*value),
+            false => around.push(&name, compact(value).unwrap_or_default()),
+        }
+    }
+    let mut copies = Vec::new();
+    if let Some(list) = list {
+        copies = read_sessions(place, list, base + offset(text, list), judge);
+    }
+    if let Some(error) = &found.error {
+        let mut tail = found.end;
+        if let Some((r#""sessions""#, rest)) = found.damaged {
+            copies = read_sessions(place, rest, base + offset(text, rest), judge);
+            tail = offset(text, rest) + salvage::items(rest).end;
+        }
+        judge.damaged("cut", (base + tail, base + text.len()), &format!("the archive is damaged: {}", error.reason));
+    }
+    Content::Sessions(copies, around)
+}
+
+/// Reads the sessions of a list, also one that is cut.
+fn read_sessions(place: &Place, list: &str, base: usize, judge: &mut Judge<'_>) -> Vec<SessionCopy> {
+    let items = salvage::items(list);
+    let mut copies = Vec::new();
+    for raw in items.whole.iter().copied().chain(items.damaged) {
+        let at = base + offset(list, raw);
+        if raw.starts_with('{') {
+            let stem = match copies.len() {
+                0 => place.stem().to_owned(),
+                before => format!("{}#{}", place.stem(), before + 1),
+            };
+            copies.push(session::read(raw, at, &stem, judge));
+        } else {
+            judge.damaged("not-an-object", (at, at + raw.len()), "a session is no object");
+        }
+    }
+    copies
+}
+
+/// Reads a list: checkpoints, or sessions without their wrapper.
+fn read_array(place: &Place, text: &str, base: usize, judge: &mut Judge<'_>) -> (Content, usize) {
+    let found = salvage::items(text);
+    let has = |names: &[&str]| {
+        let is_one = |raw: &&str| object(raw).is_some_and(|item| names.iter().any(|name| item.get(name).is_some()));
+        found.whole.iter().any(is_one)
+    };
+    let is_place = place.promise == Promise::Sessions;
+    if is_place && has(&["conversationHistory", "agentId"]) {
+        judge.judgement.became = "sessions";
+        let copies = read_sessions(place, text, base, judge);
+        if let Some(error) = &found.error {
+            judge.damaged(
+                "cut",
+                (base + found.end, base + text.len()),
+                &format!("the list is damaged: {}", error.reason),
+            );
+        }
+        return (Content::Sessions(copies, Object::default()), found.end);
+    }
+    if is_place && (place.agent().is_some() || has(&["user", "agent"])) {
+        return (read_checkpoints(place, text, base, &found, judge), found.end);
+    }
+    judge.judgement = Judgement::kept("stray", "a list of nothing that the old extension wrote");
+    judge.judgement.note("unknown-shape", "a list of nothing that the old extension wrote");
+    (Content::Nothing, found.end)
+}
+
+fn read_checkpoints(
+    place: &Place,
+    text: &str,
+    base: usize,
+    found: &salvage::Items<'_>,
+    judge: &mut Judge<'_>,
+) -> Content {
+    judge.judgement.became = "checkpoints";
+    let (mut items, mut before) = (Vec::new(), Timestamp::default());
+    for raw in &found.whole {
+        match object(raw).filter(|_| raw.len() <= Limits::GUARANTEED.body_bytes) {
+            Some(checkpoint) => {
+                let item = Item::new(&checkpoint, Same::Whole, &["timestamp"], before);
+                before = item.at;
+                items.push(item);
+            }
+            None => {
+                let from = base + offset(text, raw);
+                judge.damaged("not-an-object", (from, from + raw.len()), "a checkpoint is no object");
+            }
+        }
+    }
+    if let Some(error) = &found.error {
+        judge.damaged("cut", (base + found.end, base + text.len()), &format!("the list is damaged: {}", error.reason));
+    }
+    judge.judgement.count("checkpoints", items.len());
+    Content::Checkpoints(place.agent().map(str::to_owned), items)
+}

@@ -1,0 +1,60 @@
+//! `orchestration/messages*.jsonl`: one message a line.
+
+use nofx_core::json::Object;
+use nofx_core::{Limits, Timestamp};
+
+use super::decode::Decoded;
+use super::item::{Item, Same, is_text, object};
+use super::judge::Judge;
+use super::salvage;
+
+/// The messages of one file.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Lines {
+    pub(crate) messages: Vec<Item>,
+    /// The number of each line that is not exactly one message, from one, and its place in the file.
+    pub(crate) bad: Vec<(usize, usize, usize)>,
+}
+
+/// Reads the lines of a file.
+pub(crate) fn read(decoded: &Decoded, judge: &mut Judge<'_>) -> Lines {
+    let mut lines = Lines::default();
+    let (mut from, mut before) = (0, Timestamp::default());
+    for (number, with_end) in decoded.text.split_inclusive('\n').enumerate() {
+        let line = with_end.trim_ascii();
+        let start = from + salvage::offset(with_end, line);
+        from += with_end.len();
+        if line.is_empty() {
+            continue;
+        }
+        let place = (decoded.place(start), decoded.place(start + line.len()));
+        let is_text = !decoded.bad.iter().any(|(bad, _)| (place.0..place.1).contains(bad));
+        let whole = object(line).filter(|_| line.len() <= Limits::GUARANTEED.body_bytes);
+        let is_exact = is_text && whole.is_some() && !salvage::has_repeated_names(line);
+        let found = match whole {
+            Some(message) => vec![message],
+            None => salvage::objects(line, is_message).into_iter().filter_map(object).collect(),
+        };
+        if !is_exact {
+            lines.bad.push((number + 1, place.0, place.1));
+            let what = format!("line {} is not exactly one message; {} found in it", number + 1, found.len());
+            judge.judgement.findings.push(("bad-line", crate::report::Level::Warning, what));
+        }
+        if found.is_empty() {
+            judge.unused(start, start + line.len(), "not a message");
+        }
+        for message in found {
+            let item = Item::new(&message, Same::Whole, &["timestamp"], before);
+            before = item.at;
+            lines.messages.push(item);
+        }
+    }
+    judge.judgement.count("orchestration messages", lines.messages.len());
+    lines
+}
+
+fn is_message(json: &str) -> bool {
+    let is_one =
+        |object: &Object| is_text(object, "id") && is_text(object, "type") && object.get("timestamp").is_some();
+    json.len() <= Limits::GUARANTEED.body_bytes && object(json).as_ref().is_some_and(is_one)
+}

@@ -1,0 +1,184 @@
+//! Everything whole in a text that may be damaged.
+
+use std::collections::HashSet;
+
+use nofx_core::json::{self, SyntaxError, Text};
+
+/// Returns the offset in `text` of a piece of it.
+pub(crate) fn offset(text: &str, piece: &str) -> usize {
+    (piece.as_ptr() as usize).saturating_sub(text.as_ptr() as usize).min(text.len())
+}
+
+/// The beginning of an object: all members before the damage, if there is any.
+#[derive(Debug)]
+pub(crate) struct Members<'a> {
+    /// Name literal and value of each whole member.
+    pub(crate) whole: Vec<(&'a str, &'a str)>,
+    /// The name literal of the damaged member and the text from its value on.
+    pub(crate) damaged: Option<(&'a str, &'a str)>,
+    /// Why the object is not whole.
+    pub(crate) error: Option<SyntaxError>,
+    /// The offset behind the object, or of the end of what is whole.
+    pub(crate) end: usize,
+}
+
+/// Reads the members of the object that `text` begins with.
+pub(crate) fn members(text: &str) -> Members<'_> {
+    let mut steps = json::members(text);
+    let mut found = Members { whole: Vec::new(), damaged: None, error: None, end: 0 };
+    for step in &mut steps {
+        match step {
+            Ok((name, value)) => {
+                found.end = offset(text, value) + value.len();
+                found.whole.push((name, value));
+            }
+            Err(error) => {
+                found.damaged = damaged_member(text, found.end);
+                found.error = Some(error);
+            }
+        }
+    }
+    if let Some(end) = steps.end() {
+        found.end = end;
+    }
+    found
+}
+
+/// Reads the name of the member that begins after `end`, behind a comma or the opening brace.
+fn damaged_member(text: &str, end: usize) -> Option<(&str, &str)> {
+    let rest = text.get(end..)?.trim_ascii_start();
+    let rest = rest.strip_prefix(if end == 0 { '{' } else { ',' })?.trim_ascii_start();
+    let name_end = rest.starts_with('"').then(|| json::walk(rest, 0, |_| {}).ok())??;
+    let (name, rest) = rest.split_at_checked(name_end)?;
+    Some((name, rest.trim_ascii_start().strip_prefix(':')?.trim_ascii_start()))
+}
+
+/// The beginning of an array: all items before the damage, if there is any.
+#[derive(Debug)]
+pub(crate) struct Items<'a> {
+    /// The whole items.
+    pub(crate) whole: Vec<&'a str>,
+    /// The text from the damaged item on.
+    pub(crate) damaged: Option<&'a str>,
+    /// Why the array is not whole.
+    pub(crate) error: Option<SyntaxError>,
+    /// The offset behind the array, or of the end of what is whole.
+    pub(crate) end: usize,
+}
+
+/// Reads the items of the array that `text` begins with.
+pub(crate) fn items(text: &str) -> Items<'_> {
+    let mut steps = json::items(text);
+    let mut found = Items { whole: Vec::new(), damaged: None, error: None, end: 0 };
+    for step in &mut steps {
+        match step {
+            Ok(item) => {
+                found.end = offset(text, item) + item.len();
+                found.whole.push(item);
+            }
+            Err(error) => {
+                let rest = text.get(found.end..).unwrap_or_default().trim_ascii_start();
+                let before = if found.whole.is_empty() { '[' } else { ',' };
+                found.damaged = rest.strip_prefix(before).map(str::trim_ascii_start).filter(|rest| !rest.is_empty());
+                found.error = Some(error);
+            }
+        }
+    }
+    if let Some(end) = steps.end() {
+        found.end = end;
+    }
+    found
+}
+
+/// Returns whether an object somewhere in this JSON has two members of one name.
+pub(crate) fn has_repeated_names(text: &str) -> bool {
+    // One level for each open bracket; of an object the names so far.
+    let mut levels: Vec<Option<HashSet<Text>>> = Vec::new();
+    let (mut last, mut repeated) = ("", false);
+    let walked = json::walk(text, 0, |token| match token {
+        "{" => levels.push(Some(HashSet::new())),
+        "[" => levels.push(None),
+        "}" | "]" => _ = levels.pop(),
+        ":" => {
+            let name = Text::from_json(last).unwrap_or_default();
+            if let Some(Some(names)) = levels.last_mut() {
+                repeated |= !names.insert(name);
+            }
+        }
+        _ => last = token,
+    });
+    walked.is_ok() && repeated
+}
+
+/// The most places in a line at which an object is looked for.
+const TRIES: usize = 1000;
+
+/// Finds the whole objects in a line that is not one object: some glued together, or one behind the half of another.
+///
+/// Behind a half, only an object for which `is_one` holds is taken: it might be a part of that half.
+pub(crate) fn objects<'a>(line: &'a str, is_one: impl Fn(&str) -> bool) -> Vec<&'a str> {
+    let mut found = Vec::new();
+    // Looking costs time for every byte looked at; a line of brackets must not cost the square of its length.
+    let (mut at, mut tries, mut budget) = (0, 0, line.len().saturating_mul(8).saturating_add(1 << 16));
+    while let Some(start) = line.get(at..).and_then(|rest| rest.find('{')).map(|found| at + found) {
+        tries += 1;
+        if tries > TRIES {
+            break;
+        }
+        let (end, object) = match json::walk(line, start, |_| {}) {
+            Ok(end) => (end, line.get(start..end).filter(|object| is_one(object))),
+            Err(error) => (error.offset, None),
+        };
+        let Some(left) = budget.checked_sub(end.saturating_sub(start)) else { break };
+        budget = left;
+        found.extend(object);
+        at = if object.is_some() { end } else { start + 1 };
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn everything_before_the_damage_is_found() {
+        let text = r#"{"a":1, "b" : [1, {"x":2}, {"y":"#;
+        let found = members(text);
+        assert_eq!(found.whole, [("\"a\"", "1")]);
+        let (name, rest) = found.damaged.unwrap();
+        assert_eq!(name, "\"b\"");
+        let inner = items(rest);
+        assert_eq!(inner.whole, ["1", r#"{"x":2}"#]);
+        assert_eq!(inner.damaged, Some(r#"{"y":"#));
+        assert_eq!(offset(text, rest) + inner.end, 25);
+    }
+
+    #[test]
+    fn a_whole_object_with_something_behind_it_ends_where_it_ends() {
+        let found = members("{ \"a\" : 1 } , ] }");
+        assert!(found.error.is_none());
+        assert_eq!(found.end, 11);
+        for text in ["", "{", "{\"a", "{\"a\"", "{\"a\":", "[1", "x", "{\"a\":1,", "{\"a\":1,\"b\":tru"] {
+            members(text);
+            items(text);
+        }
+        assert_eq!(members("{\"a\":").damaged, Some(("\"a\"", "")));
+    }
+
+    #[test]
+    fn repeated_names_are_found_at_every_depth_and_in_every_spelling() {
+        assert!(has_repeated_names(r#"[{"a":{"b":1,"c":2,"\u0062":3}}]"#));
+        assert!(!has_repeated_names(r#"{"a":{"a":[{"a":"b"},{"a":"b"}]},"b":"a"}"#));
+    }
+
+    #[test]
+    fn glued_and_halved_lines_give_their_whole_objects() {
+        let is_message = |object: &str| object.contains("\"id\"");
+        let half = r#"{"id":"1","payload":{"x":{}},"te{"id":"2"}"#;
+        assert_eq!(objects(half, is_message), [r#"{"id":"2"}"#]);
+        assert_eq!(objects(r#"{"id":"1"}{"id":"2"} x"#, is_message).len(), 2);
+        assert!(objects(&"{".repeat(1 << 20), is_message).is_empty());
+        assert!(objects(&"{\"a\":".repeat(1 << 18), is_message).is_empty());
+    }
+}

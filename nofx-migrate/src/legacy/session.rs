@@ -1,0 +1,250 @@
+//! Sessions: `sessions/<id>.json`, the older copies of them, and the wrappers in `archives/`.
+
+use nofx_core::Timestamp;
+use nofx_core::entity::{SessionId, own};
+use nofx_core::json::{Object, Text, compact, quote};
+
+use super::item::{Item, Same, object, time};
+use super::judge::Judge;
+use super::salvage::{self, offset};
+use super::template::{self, Content};
+
+/// A session as one file has it.
+#[derive(Clone, Debug)]
+pub(crate) struct SessionCopy {
+    pub(crate) id: SessionId,
+    /// The record: everything but messages, tasks and a whole template.
+    pub(crate) header: Object,
+    pub(crate) template: Option<Content>,
+    pub(crate) messages: Vec<Item>,
+    /// The completed ones in their order, then the current one.
+    pub(crate) tasks: Vec<Item>,
+    pub(crate) last_active: Option<Timestamp>,
+    pub(crate) archived: bool,
+    /// Whether the object was read to its end.
+    pub(crate) whole: bool,
+}
+
+/// What an object that ends early can still say by its file's name.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct NamedSession {
+    pub(crate) agent: String,
+    pub(crate) created: Timestamp,
+}
+
+/// Reads `session-<agent>-<milliseconds>` and `restored-<id>-<milliseconds>`.
+pub(crate) fn read_name(stem: &str) -> Option<NamedSession> {
+    let (rest, millis) = stem.rsplit_once('-')?;
+    let created = time(millis)?;
+    if let Some(restored) = rest.strip_prefix("restored-") {
+        return Some(NamedSession { agent: read_name(restored)?.agent, created });
+    }
+    Some(NamedSession { agent: rest.strip_prefix("session-")?.to_owned(), created })
+}
+
+/// Returns whether a file of this name would hold a session.
+pub(crate) fn is_named_so(stem: &str) -> bool {
+    stem.starts_with("session-") || stem.starts_with("restored-")
+}
+
+/// Makes a session of which nothing but the name of its file is left.
+pub(crate) fn from_name(stem: &str) -> Option<SessionCopy> {
+    read_name(stem)?;
+    let mut copy = SessionCopy {
+        id: stem.into(),
+        header: Object::default(),
+        template: None,
+        messages: Vec::new(),
+        tasks: Vec::new(),
+        last_active: None,
+        archived: false,
+        whole: false,
+    };
+    copy.header.set("id", quote(stem));
+    complete_by_name(&mut copy.header, stem);
+    Some(copy)
+}
+
+fn complete_by_name(header: &mut Object, stem: &str) {
+    let Some(named) = read_name(stem) else { return };
+    if header.get("agentId").is_none() {
+        header.set("agentId", quote(&named.agent));
+    }
+    if header.get("createdAt").is_none() {
+        header.set("createdAt", quote(&named.created.to_string()));
+    }
+}
+
+/// Reads the session that `text` begins with; `base` is its place in the file's text, `stem` its name if it has no id.
+pub(crate) fn read(text: &str, base: usize, stem: &str, judge: &mut Judge<'_>) -> SessionCopy {
+    let found = salvage::members(text);
+    let mut header = Object::default();
+    let (mut history, mut completed, mut current) = (None, None, None);
+    for (name, value) in &found.whole {
+        let name = Text::from_json(name).unwrap_or_default();
+        // Of several members with one name the last counts, as in JavaScript.
+        match (name.as_str(), value.as_bytes().first()) {
+            (Some("conversationHistory"), Some(b'[')) => history = Some(*value),
+            (Some("completedTasks"), Some(b'[')) => completed = Some(*value),
+            (Some("currentTask"), Some(b'{')) => current = Some(*value),
+            _ => header.push(&name, compact(value).unwrap_or_default()),
+        }
+    }
+    let mut tail = found.end;
+    if let (Some(error), Some((name, rest))) = (&found.error, found.damaged) {
+        let partial = salvage::items(rest);
+        let partly = if partial.whole.is_empty() { found.end } else { offset(text, rest) + partial.end };
+        match Text::from_json(name).as_ref().and_then(Text::as_str) {
+            Some("conversationHistory") => (history, tail) = (Some(rest), partly),
+            Some("completedTasks") => (completed, tail) = (Some(rest), partly),
+            _ => {}
+        }
+        judge.damaged("cut", (base + tail, base + text.len()), &format!("a session is damaged: {}", error.reason));
+    } else if let Some(error) = &found.error {
+        judge.damaged("cut", (base + tail, base + text.len()), &format!("a session is damaged: {}", error.reason));
+    }
+
+    let mut header = own(&header);
+    let whole = found.error.is_none();
+    let id = header.read::<SessionId>("id").unwrap_or_else(|| {
+        if header.get("id").is_some() {
+            judge.judgement.damaged("odd-id", "the id of a session is no text; the name of the file is used");
+        }
+        header.set("id", quote(stem));
+        stem.into()
+    });
+    if !whole {
+        complete_by_name(&mut header, stem);
+    }
+    let template = template::take(&mut header);
+    forget_prompt(&mut header, template.as_ref());
+
+    let created = header.get("createdAt").and_then(time).unwrap_or_default();
+    let mut before = created;
+    let mut messages = Vec::new();
+    for raw in history.map(|raw| salvage::items(raw).whole).unwrap_or_default() {
+        match object(raw) {
+            Some(message) => {
+                let item = Item::new(&message, Same::Message, &["timestamp"], before);
+                before = item.at;
+                messages.push(item);
+            }
+            None => odd_item(text, base, raw, "a message", judge),
+        }
+    }
+    let mut tasks = Vec::new();
+    for (slot, raw) in completed
+        .map(|raw| salvage::items(raw).whole)
+        .unwrap_or_default()
+        .into_iter()
+        .map(|raw| ("completed", raw))
+        .chain(current.map(|raw| ("current", raw)))
+    {
+        match object(raw) {
+            Some(task) => {
+                let mut owned = own(&task);
+                owned.set("$slot", quote(slot));
+                tasks.push(Item::owned(owned, Same::Task, &["completedAt", "assignedAt"], created));
+            }
+            None => odd_item(text, base, raw, "a task", judge),
+        }
+    }
+    judge.judgement.count("sessions", 1);
+    judge.judgement.count("messages", messages.len());
+    judge.judgement.count("tasks", tasks.len());
+    SessionCopy {
+        last_active: header.get("lastActiveAt").and_then(time),
+        archived: header.read::<Text>("status").is_some_and(|status| status == "archived"),
+        id,
+        header,
+        template,
+        messages,
+        tasks,
+        whole,
+    }
+}
+
+fn odd_item(text: &str, base: usize, raw: &str, what: &str, judge: &mut Judge<'_>) {
+    let from = base + offset(text, raw);
+    judge.damaged("not-an-object", (from, from + raw.len()), &format!("{what} is no object"));
+}
+
+/// Leaves out a prompt that is its template's.
+fn forget_prompt(header: &mut Object, template: Option<&Content>) {
+    let Some(prompt) = template.and_then(|template| template.prompt.as_ref()) else { return };
+    let is_once = header.iter().filter(|(name, _)| *name == "systemPrompt").count() == 1;
+    if is_once && header.read::<Text>("systemPrompt").as_ref() == Some(prompt) {
+        header.remove("systemPrompt");
+        header.set("$promptIsTemplates", "true");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::legacy::decode::decode;
+
+    fn read_text(text: &str) -> (SessionCopy, crate::legacy::Judgement) {
+        let decoded = decode(text.into());
+        let mut judge = Judge::new(&decoded);
+        let copy = read(&decoded.text, 0, "session-a-1757341292345", &mut judge);
+        (copy, judge.finish(text.len() as u64))
+    }
+
+    const WHOLE: &str = r#"{"id":"s","agentId":"a","systemPrompt":"be\u0020kind","big":1e400,"$x":1,
+        "conversationHistory":[{"id":"m1","content":"one","timestamp":"2025-01-01T00:00:00.000Z"},{"id":"m2","content":"two"}],
+        "completedTasks":[{"id":"t1"}],"template":{"id":"t","systemPrompt":"be kind"},"lastActiveAt":"2025-01-02T00:00:00.000Z",
+        "currentTask":{"id":"t2"}}"#;
+
+    #[test]
+    fn a_session_becomes_its_parts_and_nothing_is_left_over() {
+        let (copy, judgement) = read_text(WHOLE);
+        let template = copy.template.unwrap();
+        assert_eq!(
+            copy.header.to_json(),
+            format!(
+                r#"{{"id":"s","agentId":"a","big":1e400,"$$x":1,"lastActiveAt":"2025-01-02T00:00:00.000Z","$template":"{}","$promptIsTemplates":true}}"#,
+                template.digest
+            )
+        );
+        assert_eq!(copy.messages.len(), 2);
+        assert_eq!(copy.messages[1].at, copy.messages[0].at);
+        let tasks: Vec<_> = copy.tasks.iter().map(|task| task.body.as_str()).collect();
+        assert_eq!(tasks, [r#"{"id":"t1","$slot":"completed"}"#, r#"{"id":"t2","$slot":"current"}"#]);
+        assert!(judgement.keep.is_none() && judgement.unused.is_empty());
+    }
+
+    #[test]
+    fn every_prefix_gives_what_is_whole_in_it() {
+        for cut in 1..WHOLE.len() {
+            let (copy, judgement) = read_text(&WHOLE[..cut]);
+            assert!(!copy.whole);
+            assert!(judgement.keep.is_some(), "{cut}");
+            let left = judgement.unused.last().map_or(cut as u64, |unused| unused.to);
+            assert_eq!(left, cut as u64, "{cut}");
+            let ends = [r#"000Z"}"#, r#""two"}"#].map(|end| WHOLE.find(end).unwrap() + end.len());
+            let whole_messages = ends.iter().filter(|end| cut >= **end);
+            assert_eq!(copy.messages.len(), whole_messages.count(), "{cut}");
+        }
+    }
+
+    #[test]
+    fn names_tell_agent_and_time() {
+        let named = read_name("restored-restored-session-agent-1-x-1757344201529-1757344819160-1757361017818").unwrap();
+        assert_eq!(named.agent, "agent-1-x");
+        assert_eq!(named.created.as_millis(), 1_757_361_017_818);
+        assert_eq!(read_name("undefined"), None);
+        assert_eq!(read_name("session-x-12"), None);
+    }
+
+    #[test]
+    fn odd_members_stay_where_they_are() {
+        let (copy, judgement) =
+            read_text(r#"{"id":7,"conversationHistory":null,"completedTasks":[1],"currentTask":null,"template":"t"}"#);
+        assert_eq!(
+            copy.header.to_json(),
+            r#"{"id":"session-a-1757341292345","conversationHistory":null,"currentTask":null,"template":"t"}"#
+        );
+        assert_eq!(judgement.findings.len(), 2);
+    }
+}

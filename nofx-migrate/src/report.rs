@@ -1,0 +1,295 @@
+//! What a migration did, for people and for programs.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::Serialize;
+
+/// What a migration did: every file of the source, every byte of it, and everything worth knowing.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct Report {
+    /// The legacy folder.
+    pub source: String,
+    /// Whether nothing was to be written.
+    pub dry_run: bool,
+    /// The sums.
+    pub totals: Totals,
+    /// What was found and added of each kind of entity, by its name in the plural.
+    pub kinds: BTreeMap<&'static str, KindTotals>,
+    /// Every file, by its path.
+    pub files: Vec<FileReport>,
+    /// What is no file and was left alone, by its path.
+    pub skipped: Vec<Skipped>,
+    /// Everything out of the ordinary.
+    pub findings: Vec<Finding>,
+    /// How the target compares with the source, if that was asked for.
+    pub verification: Option<Verification>,
+}
+
+/// The sums over all files. `bytes` is the sum of the three that follow it, and `files` of the four that follow it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Totals {
+    /// Bytes of all files.
+    pub bytes: u64,
+    /// Bytes that became entities.
+    pub bytes_understood: u64,
+    /// Bytes that became no entity and are kept in attachments.
+    pub bytes_kept: u64,
+    /// Bytes that are in files that could not be read.
+    pub bytes_missing: u64,
+    /// Files.
+    pub files: u64,
+    /// Files that were never imported before.
+    pub files_new: u64,
+    /// Files that changed since they were imported.
+    pub files_changed: u64,
+    /// Files that were imported before as they are.
+    pub files_unchanged: u64,
+    /// Files that could not be read.
+    pub files_unreadable: u64,
+    /// Files that are kept whole, or in part, as attachments.
+    pub attachments: u64,
+    /// Commits that were made.
+    pub commits: u64,
+}
+
+/// What was found and added of one kind of entity.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct KindTotals {
+    /// How many are in the files that were looked into, those in several copies counted each time.
+    pub in_files: u64,
+    /// How many there are after equal copies were merged.
+    pub merged: u64,
+    /// How many were added to the target, or replaced in it.
+    pub added: u64,
+}
+
+/// What became of one file.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct FileReport {
+    /// Its path below the source.
+    pub path: String,
+    /// How many bytes it has.
+    pub size: u64,
+    /// Their SHA-256; empty if it could not be read.
+    pub sha256: String,
+    /// What it was taken for, such as `session` or `transcript`.
+    pub became: String,
+    /// Whether it was imported before.
+    pub state: FileState,
+    /// How many of each kind of entity are in it, by its name in the plural.
+    pub counts: BTreeMap<String, u64>,
+    /// Why it, or a part of it, is kept as an attachment.
+    pub attachment: Option<String>,
+    /// Its bytes that became no entity, in order and without overlap.
+    pub unused: Vec<Unused>,
+}
+
+/// Whether a file was imported before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FileState {
+    /// It was not.
+    New,
+    /// It was, with other content.
+    Changed,
+    /// It was, as it is.
+    Unchanged,
+    /// It cannot be read.
+    Unreadable,
+}
+
+/// A stretch of bytes that became no entity.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Unused {
+    /// The first byte.
+    pub from: u64,
+    /// The byte behind the last.
+    pub to: u64,
+    /// Why.
+    pub reason: String,
+}
+
+/// Something in the source that is no file and was left alone.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Skipped {
+    /// Its path below the source.
+    pub path: String,
+    /// What it is and why it was left alone.
+    pub what: String,
+}
+
+/// Something out of the ordinary.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// Its stable name, as the manual lists it.
+    pub code: &'static str,
+    /// How grave it is.
+    pub level: Level,
+    /// The file concerned, below the source.
+    pub path: String,
+    /// What was found, and what was done about it.
+    pub message: String,
+}
+
+/// How grave a finding is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Level {
+    /// Nothing is missing.
+    Note,
+    /// The old extension had lost or damaged something; what is left of it is kept.
+    Warning,
+    /// Something that is in the source is not in the target.
+    Missing,
+}
+
+/// How the target compares with the source after both were read again.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Verification {
+    /// The comparison of each kind of entity, by its name in the plural.
+    pub kinds: BTreeMap<&'static str, Compared>,
+    /// What is not in the target as it is in the source; at most 1,000.
+    pub differences: Vec<String>,
+    /// How many differences there are.
+    pub difference_count: u64,
+    /// What was imported before and is gone from the target since: somebody deleted it.
+    pub deleted: Vec<String>,
+}
+
+/// Counts and digests of one kind.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Compared {
+    /// How many the source has.
+    pub source: u64,
+    /// How many of them the target has.
+    pub target: u64,
+    /// A digest of all that the source has.
+    pub source_digest: String,
+    /// A digest of those that the target has.
+    pub target_digest: String,
+}
+
+impl Report {
+    /// Returns whether everything that is in the source is in the target, as far as this run could see.
+    pub fn is_complete(&self) -> bool {
+        let verified = self.verification.as_ref().is_none_or(|verification| verification.difference_count == 0);
+        verified && self.findings.iter().all(|finding| finding.level != Level::Missing)
+    }
+
+    /// Returns whether some file was damaged, so that it is kept as it is beside what could be read of it.
+    pub fn has_damage(&self) -> bool {
+        self.findings.iter().any(|finding| finding.level != Level::Note)
+    }
+
+    pub(crate) fn find(&mut self, code: &'static str, level: Level, path: &str, message: impl Into<String>) {
+        self.findings.push(Finding { code, level, path: path.to_owned(), message: message.into() });
+    }
+
+    pub(crate) fn kind(&mut self, name: &'static str) -> &mut KindTotals {
+        self.kinds.entry(name).or_default()
+    }
+
+    /// Fills in the sums.
+    pub(crate) fn add_up(&mut self) {
+        let commits = self.totals.commits;
+        let mut totals = Totals { commits, ..Totals::default() };
+        for file in &self.files {
+            totals.bytes += file.size;
+            totals.files += 1;
+            totals.attachments += u64::from(file.attachment.is_some());
+            let unused: u64 = file.unused.iter().map(|unused| unused.to - unused.from).sum();
+            match file.state {
+                FileState::Unreadable => totals.bytes_missing += file.size,
+                _ => {
+                    totals.bytes_kept += unused;
+                    totals.bytes_understood += file.size - unused;
+                }
+            }
+            match file.state {
+                FileState::New => totals.files_new += 1,
+                FileState::Changed => totals.files_changed += 1,
+                FileState::Unchanged => totals.files_unchanged += 1,
+                FileState::Unreadable => totals.files_unreadable += 1,
+            }
+        }
+        self.totals = totals;
+        self.files.sort_by(|a, b| a.path.cmp(&b.path));
+        self.findings.sort_by(|a, b| (&a.path, a.code, &a.message).cmp(&(&b.path, b.code, &b.message)));
+    }
+}
+
+impl Finding {
+    fn mark(&self) -> &'static str {
+        match self.level {
+            Level::Note => "note",
+            Level::Warning => "warning",
+            Level::Missing => "MISSING",
+        }
+    }
+}
+
+/// Writes what a person wants to know, a screen or so.
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Totals { files, bytes, bytes_understood, bytes_kept, bytes_missing, .. } = self.totals;
+        let would = if self.dry_run { " (dry run: nothing was written)" } else { "" };
+        writeln!(f, "{}: {files} files, {bytes} bytes{would}", self.source)?;
+        writeln!(
+            f,
+            "  {} new, {} changed, {} unchanged, {} unreadable; {} commits",
+            self.totals.files_new,
+            self.totals.files_changed,
+            self.totals.files_unchanged,
+            self.totals.files_unreadable,
+            self.totals.commits
+        )?;
+        writeln!(
+            f,
+            "  {bytes_understood} bytes became entities, {bytes_kept} are kept as they are, {bytes_missing} are missing"
+        )?;
+        if !self.kinds.is_empty() {
+            writeln!(f, "\n  {:<24}{:>10}{:>10}{:>10}", "", "in files", "merged", "added")?;
+        }
+        for (name, kind) in &self.kinds {
+            writeln!(f, "  {name:<24}{:>10}{:>10}{:>10}", kind.in_files, kind.merged, kind.added)?;
+        }
+        if !self.findings.is_empty() || !self.skipped.is_empty() {
+            writeln!(f)?;
+        }
+        for skipped in &self.skipped {
+            writeln!(f, "  skipped {}: {}", skipped.path.escape_debug(), skipped.what)?;
+        }
+        for finding in &self.findings {
+            let path = finding.path.escape_debug();
+            writeln!(f, "  {} [{}] {path}: {}", finding.mark(), finding.code, finding.message)?;
+        }
+        match &self.verification {
+            None => Ok(()),
+            Some(verification) => writeln!(f, "\n{verification}"),
+        }
+    }
+}
+
+impl fmt::Display for Verification {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.difference_count {
+            0 => write!(f, "  verified: the target has everything")?,
+            count => write!(f, "  NOT VERIFIED: {count} differences")?,
+        }
+        for (name, Compared { source, target, target_digest, .. }) in &self.kinds {
+            let digest = target_digest.get(..12).unwrap_or_default();
+            write!(f, "\n  {name:<24}{source:>10}{target:>10}  {digest}")?;
+        }
+        if !self.deleted.is_empty() {
+            write!(f, "\n  deleted from the target since it was imported: {}", self.deleted.len())?;
+        }
+        for difference in &self.differences {
+            write!(f, "\n  difference: {difference}")?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,210 @@
+//! The legacy folder: which files it has, and reading them without touching anything.
+
+use std::fs;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use nofx_core::json::Text;
+
+use crate::error::MigrateError;
+use crate::report::Skipped;
+
+/// What the old extension made directly in its folder.
+const FAMILIAR: &[&str] =
+    &["agents.json", "sessions", "archives", "archive", "orchestration", "templates", "dlq", "conductor-sessions"];
+
+/// The folder in which a store may lie beside the legacy files.
+const OWN: &str = "store";
+
+/// A file of the source.
+#[derive(Clone, Debug)]
+pub(crate) struct SourceFile {
+    /// Its path below the source, `/` between its parts; a byte that is no UTF-8 is the surrogate U+DC00 + byte.
+    pub(crate) path: Text,
+    /// Its size when it was listed.
+    pub(crate) size: u64,
+    place: PathBuf,
+}
+
+/// All that lies in the source.
+#[derive(Debug, Default)]
+pub(crate) struct Tree {
+    /// The files, by path.
+    pub(crate) files: Vec<SourceFile>,
+    /// What is no file.
+    pub(crate) skipped: Vec<Skipped>,
+    /// Folders that cannot be listed, and why.
+    pub(crate) unreadable: Vec<(String, String)>,
+}
+
+/// Finds the legacy folder that `from` names: itself, or `.nofx` in it.
+pub fn find_root(from: &Path, target: Option<&Path>) -> Result<PathBuf, MigrateError> {
+    let unreadable = |path: &Path, cause: io::Error| MigrateError::SourceUnreadable {
+        path: path.to_owned(),
+        cause: Arc::new(cause),
+    };
+    match fs::metadata(from) {
+        Err(cause) if cause.kind() == io::ErrorKind::NotFound => {
+            return Err(MigrateError::SourceMissing(from.to_owned()));
+        }
+        Err(cause) => return Err(unreadable(from, cause)),
+        Ok(found) if !found.is_dir() => return Err(MigrateError::SourceNotAFolder(from.to_owned())),
+        Ok(_) => {}
+    }
+    let inner = from.join(".nofx");
+    let root = if inner.is_dir() { inner } else { from.to_owned() };
+    let root = fs::canonicalize(&root).map_err(|cause| unreadable(&root, cause))?;
+    fs::read_dir(&root).map_err(|cause| unreadable(&root, cause))?;
+    let is_named_so = root.file_name().is_some_and(|name| name == ".nofx");
+    if !is_named_so && !FAMILIAR.iter().any(|name| root.join(name).exists()) {
+        return Err(MigrateError::SourceNotLegacy(from.to_owned()));
+    }
+    if let Some(target) = target {
+        let target_path = resolve(target);
+        let own = root.join(OWN);
+        if target_path.starts_with(&root) && !target_path.starts_with(&own) {
+            return Err(MigrateError::SourceHoldsTarget { target_path, source_path: root });
+        }
+    }
+    Ok(root)
+}
+
+/// Returns the real path of something that may not exist yet.
+fn resolve(path: &Path) -> PathBuf {
+    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let mut missing = Vec::new();
+    let mut existing = absolute.as_path();
+    loop {
+        if let Ok(real) = fs::canonicalize(existing) {
+            return missing.iter().rev().fold(real, |path, name| path.join(name));
+        }
+        match (existing.parent(), existing.file_name()) {
+            (Some(parent), Some(name)) => {
+                missing.push(name.to_owned());
+                existing = parent;
+            }
+            _ => return absolute,
+        }
+    }
+}
+
+/// Lists everything below the source. Links are not followed.
+pub(crate) fn list(root: &Path) -> Tree {
+    let mut tree = Tree::default();
+    let mut folders = vec![(root.to_owned(), Text::default())];
+    while let Some((folder, path)) = folders.pop() {
+        let entries = match fs::read_dir(&folder) {
+            Ok(entries) => entries,
+            Err(error) => {
+                tree.unreadable.push((path.to_string(), error.to_string()));
+                continue;
+            }
+        };
+        for entry in entries {
+            let looked = entry.and_then(|entry| Ok((entry.file_name(), fs::symlink_metadata(entry.path())?)));
+            let (name, found) = match looked {
+                Ok(looked) => looked,
+                Err(error) => {
+                    tree.unreadable.push((path.to_string(), error.to_string()));
+                    continue;
+                }
+            };
+            let place = folder.join(&name);
+            let path = below(&path, &name);
+            let skipped = |what: String| Skipped { path: path.to_string(), what };
+            if found.is_dir() && path == OWN {
+                tree.skipped.push(skipped("the place of a store, not written by the old extension".to_owned()));
+            } else if found.is_dir() {
+                folders.push((place, path));
+            } else if found.is_file() {
+                tree.files.push(SourceFile { path, size: found.len(), place });
+            } else if found.is_symlink() {
+                let target = fs::read_link(&place).map(|target| target.display().to_string()).unwrap_or_default();
+                tree.skipped.push(skipped(format!("a link to `{}`, not followed", target.escape_debug())));
+            } else {
+                tree.skipped.push(skipped("a pipe, a socket or a device, not opened".to_owned()));
+            }
+        }
+    }
+    tree.files.sort_by(|a, b| a.path.cmp(&b.path));
+    tree.skipped.sort_by(|a, b| a.path.cmp(&b.path));
+    tree.unreadable.sort();
+    tree
+}
+
+fn below(folder: &Text, name: &std::ffi::OsStr) -> Text {
+    let name = name_text(name);
+    if folder.is_empty() {
+        return name;
+    }
+    let (folder, name) = (folder.to_json(), name.to_json());
+    let folder = folder.strip_suffix('"').unwrap_or_default();
+    let name = name.strip_prefix('"').unwrap_or_default();
+    Text::from_json(&format!("{folder}/{name}")).unwrap_or_default()
+}
+
+#[cfg(unix)]
+fn name_text(name: &std::ffi::OsStr) -> Text {
+    use std::os::unix::ffi::OsStrExt;
+    let mut literal = String::from("\"");
+    for chunk in name.as_bytes().utf8_chunks() {
+        let plain = nofx_core::json::quote(chunk.valid());
+        literal.push_str(plain.get(1..plain.len() - 1).unwrap_or_default());
+        chunk.invalid().iter().for_each(|byte| literal.push_str(&format!("\\udc{byte:02x}")));
+    }
+    literal.push('"');
+    Text::from_json(&literal).unwrap_or_default()
+}
+
+#[cfg(not(unix))]
+fn name_text(name: &std::ffi::OsStr) -> Text {
+    name.to_string_lossy().into_owned().into()
+}
+
+impl SourceFile {
+    /// Opens the file. Something else that has taken its place meanwhile is an error.
+    pub(crate) fn open(&self) -> io::Result<fs::File> {
+        let is_file = |found: &fs::Metadata| match found.is_file() {
+            true => Ok(()),
+            false => Err(io::Error::other("it is no file any more")),
+        };
+        // Looked at before it is opened: opening a pipe would wait for its other end.
+        is_file(&fs::symlink_metadata(&self.place)?)?;
+        let file = fs::File::open(&self.place)?;
+        is_file(&file.metadata()?)?;
+        Ok(file)
+    }
+
+    /// Reads the whole file.
+    pub(crate) fn read(&self) -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        self.open()?.read_to_end(&mut bytes)?;
+        Ok(bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn names_that_are_no_utf8_keep_their_bytes() {
+        use std::os::unix::ffi::OsStrExt;
+        let name = std::ffi::OsStr::from_bytes(b"a\xffb\"");
+        assert_eq!(below(&"x".into(), name).to_json(), r#""x/a\udcffb\"""#);
+    }
+
+    #[test]
+    fn a_target_that_does_not_exist_yet_is_still_found_inside() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().join(".nofx");
+        fs::create_dir_all(root.join("sessions")).unwrap();
+        let inside = root.join("sessions/../new/store.redb");
+        assert_eq!(find_root(folder.path(), Some(&inside)).unwrap_err().code(), "source-holds-target");
+        let own = root.join("store/nofx.redb");
+        assert!(find_root(folder.path(), Some(&own)).is_ok());
+        assert!(find_root(&root, Some(&folder.path().join(".nofx-store"))).is_ok());
+    }
+}
