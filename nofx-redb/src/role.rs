@@ -26,6 +26,12 @@ const FOLD_AT_IDLE: u64 = 4 << 10;
 /// About so many bytes are folded in one transaction.
 const SLICE: u64 = 1 << 20;
 
+/// A file that is smaller is not shrunk at close.
+const SMALL_FILE: u64 = 256 << 10;
+
+/// A file that is larger is not shrunk at close: looking for gaps reads all of it.
+const SHRUNK_AT_CLOSE: u64 = 128 << 20;
+
 impl Shared {
     /// Commits a group of batches that are valid.
     pub(crate) fn commit(self: &Arc<Self>, group: Vec<Batch>) -> Result<Vec<Outcome>> {
@@ -196,6 +202,9 @@ impl Shared {
         let _ = self.fold_own(&mut turn, 1, true);
         turn.unfolded.clear();
         turn.ids = Ids::default();
+        if self.has_gaps().unwrap_or(false) {
+            let _ = self.shrink(Duration::ZERO);
+        }
         self.release();
         lock(&self.opened).reader = None;
     }
@@ -215,16 +224,36 @@ impl Shared {
             Ok(after.is_some())
         })?;
         turn.unfolded.clear();
-        let deadline = Deadline::after(self.door.options.lock_wait);
+        self.shrink(self.door.options.lock_wait)
+    }
+
+    /// Moves pages into the gaps before them and cuts the file behind them, then gives the role back. Waits so long for
+    /// other processes to have read.
+    fn shrink(&self, wait: Duration) -> Attempt<()> {
+        let deadline = Deadline::after(wait);
         let Some(mut database) = self.take_database() else { return Ok(()) };
         loop {
             match contain(|| Ok(database.compact()?)) {
-                // Another process reads at the moment.
                 Err(Fault::Redb(redb::Error::TransactionInProgress)) if !deadline.has_passed() => thread::sleep(LOOK),
                 Err(fault) => return Err(fault),
                 Ok(_) => return contain(|| Ok(database.close()?)),
             }
         }
+    }
+
+    /// Returns whether the file is small enough to be shrunk in passing and has so many gaps that it is worth while.
+    fn has_gaps(&self) -> Attempt<bool> {
+        let length = std::fs::metadata(&self.door.path)?.len();
+        let Some(writer) = lock(&self.opened).writer.clone() else { return Ok(false) };
+        if !(SMALL_FILE..=SHRUNK_AT_CLOSE).contains(&length) {
+            return Ok(false);
+        }
+        contain(|| {
+            let transaction = writer.database.begin_write()?;
+            let stats = transaction.stats()?;
+            transaction.abort()?;
+            Ok((stats.stored_bytes() + stats.metadata_bytes()) * 3 / 2 < length)
+        })
     }
 
     /// Waits for commits in flight.

@@ -1,0 +1,227 @@
+//! Several processes on one file: this program starts itself again as a child.
+#![cfg(unix)]
+
+mod common;
+
+use std::io::{BufRead, BufReader, Lines, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::time::Duration;
+
+use common::{batch, body, entries, log, open, open_with, record};
+use nofx_core::{Deadline, Error, Expect, LogQuery, Outcome, PersistenceBackend, Seq};
+
+const ROLE: &str = "NOFX_REDB_TEST_ROLE";
+const STORE: &str = "NOFX_REDB_TEST_STORE";
+
+/// A child process that plays a role on a store.
+struct Player {
+    child: Child,
+    to: ChildStdin,
+    from: Lines<BufReader<ChildStdout>>,
+}
+
+impl Player {
+    fn start(role: &str, path: &Path) -> Self {
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "plays_a_role", "--ignored", "--nocapture"])
+            .env(ROLE, role)
+            .env(STORE, path)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let from = BufReader::new(child.stdout.take().unwrap()).lines();
+        let to = child.stdin.take().unwrap();
+        Self { child, to, from }
+    }
+
+    fn tell(&mut self, line: &str) {
+        writeln!(self.to, "{line}").unwrap();
+    }
+
+    /// Returns the next number that the child says; `None` when it has ended.
+    fn heard(&mut self) -> Option<u64> {
+        loop {
+            let line = self.from.next()?.ok()?;
+            if let Some((_, number)) = line.split_once("> ") {
+                return number.parse().ok();
+            }
+        }
+    }
+
+    fn signal(&self, signal: &str) {
+        let status = Command::new("kill").args([signal, &self.child.id().to_string()]).status().unwrap();
+        assert!(status.success());
+    }
+
+    fn wait(mut self) {
+        drop(self.to);
+        assert!(self.child.wait().unwrap().success());
+    }
+
+    /// Ends the child at once. Returns the last number that it said.
+    fn kill(mut self) -> Option<u64> {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+        let mut last = None;
+        while let Some(number) = self.heard() {
+            last = Some(number);
+        }
+        last
+    }
+}
+
+fn say(number: u64) {
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "> {number}").unwrap();
+    out.flush().unwrap();
+}
+
+#[tokio::test]
+#[ignore = "runs only as a child of the other tests"]
+async fn plays_a_role() {
+    let path = PathBuf::from(std::env::var_os(STORE).unwrap());
+    match std::env::var(ROLE).unwrap().as_str() {
+        "in turn" => in_turn(&path).await,
+        "counter" => counter(&path).await,
+        "writer" => writer(&path).await,
+        "creator" => say(u64::from(open(&path).await.info().store.as_bytes()[15])),
+        role => panic!("no role {role}"),
+    }
+}
+
+/// Appends one entry for each line it is told, and says how long the log was before.
+async fn in_turn(path: &Path) {
+    let store = open(path).await;
+    for _ in std::io::stdin().lines() {
+        let length = store.heads(&[log("l")]).await.unwrap()[0].length;
+        store.commit(vec![batch().append_at(log("l"), length, entries(length..length + 1))]).await.unwrap();
+        say(length);
+    }
+    store.close().await.unwrap();
+}
+
+/// Adds one to a counter a hundred times, in competition with others.
+async fn counter(path: &Path) {
+    let store = open_with(path, |options| options.lock_wait = Duration::from_secs(30)).await;
+    for _ in 0..50 {
+        loop {
+            let found = store.get(&[record("counter")]).await.unwrap().remove(0);
+            let (count, expect) = match found {
+                Some(record) => (record.body.as_str().parse::<u64>().unwrap(), Expect::At(record.version)),
+                None => (0, Expect::Absent),
+            };
+            let add = batch().put(record("counter"), expect, body(&(count + 1).to_string()));
+            if let Outcome::Committed(_) = store.commit(vec![add]).await.unwrap().remove(0) {
+                break;
+            }
+        }
+    }
+    store.close().await.unwrap();
+}
+
+/// Appends without end, and says each position once it is durable.
+async fn writer(path: &Path) {
+    let store = open(path).await;
+    let mut length = store.heads(&[log("l")]).await.unwrap()[0].length;
+    loop {
+        let append = batch().put(record("last"), Expect::Any, body(&length.to_string())).append_at(
+            log("l"),
+            length,
+            entries(length..length + 1),
+        );
+        assert!(matches!(store.commit(vec![append]).await.unwrap()[0], Outcome::Committed(_)));
+        say(length);
+        length += 1;
+    }
+}
+
+#[tokio::test]
+async fn processes_write_in_turn_and_each_sees_what_the_other_has_committed() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.redb");
+    let store = open(&path).await;
+    let mut other = Player::start("in turn", &path);
+    let timer = Deadline::after(Duration::MAX);
+    for round in 0..20 {
+        other.tell("go");
+        assert_eq!(other.heard(), Some(2 * round));
+        assert_eq!(store.heads(&[log("l")]).await.unwrap()[0].length, 2 * round + 1);
+        let append = batch().append_at(log("l"), 2 * round + 1, entries(2 * round + 1..2 * round + 2));
+        assert!(matches!(store.commit(vec![append]).await.unwrap()[0], Outcome::Committed(_)));
+    }
+    assert!(timer.elapsed() < Duration::from_secs(10), "{:?}", timer.elapsed());
+    other.wait();
+    assert_eq!(store.read(&LogQuery::oldest_first(log("l"), 100)).await.unwrap().items.len(), 40);
+}
+
+#[tokio::test]
+async fn many_processes_write_at_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.redb");
+    let players: Vec<_> = (0..4).map(|_| Player::start("counter", &path)).collect();
+    players.into_iter().for_each(Player::wait);
+    let store = open(&path).await;
+    let counter = store.get(&[record("counter")]).await.unwrap().remove(0).unwrap();
+    assert_eq!(counter.body, body("200"));
+    assert_eq!(counter.version, Seq::new(200).unwrap());
+}
+
+#[tokio::test]
+async fn processes_that_create_at_once_open_one_store() {
+    for _ in 0..5 {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.redb");
+        let mut players: Vec<_> = (0..4).map(|_| Player::start("creator", &path)).collect();
+        let seen: Vec<_> = players.iter_mut().map(Player::heard).collect();
+        assert!(seen.iter().all(|id| id.is_some() && *id == seen[0]), "{seen:?}");
+        players.into_iter().for_each(Player::wait);
+    }
+}
+
+#[tokio::test]
+async fn a_stopped_writer_is_named_and_does_not_keep_others_from_reading() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.redb");
+    let mut other = Player::start("writer", &path);
+    while other.heard() < Some(10) {}
+    let store = open_with(&path, |options| options.lock_wait = Duration::from_millis(500)).await;
+    other.signal("-STOP");
+    let timer = Deadline::after(Duration::MAX);
+    let refused = store.commit(vec![batch().append(log("other"), entries(0..1))]).await;
+    let waited = timer.elapsed();
+    // It may have been stopped between two of its turns, or with the turnstile in its hand.
+    if let Err(error) = refused {
+        let Error::Locked { holder, .. } = &error else { panic!("{error}") };
+        assert_eq!(holder.as_ref().map(|holder| holder.pid), Some(other.child.id()), "{error}");
+        assert!(waited >= Duration::from_millis(450), "{waited:?}");
+    }
+    assert!(waited < Duration::from_secs(2), "{waited:?}");
+    assert!(store.heads(&[log("l")]).await.unwrap()[0].length >= 10);
+    other.signal("-CONT");
+    store.commit(vec![batch().append(log("other"), entries(0..1))]).await.unwrap();
+    other.kill();
+}
+
+#[tokio::test]
+async fn what_was_acknowledged_before_a_kill_is_there() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.redb");
+    let (mut acknowledged, mut found) = (0, 0);
+    for round in 0..40_u64 {
+        let mut player = Player::start("writer", &path);
+        let first = player.heard().unwrap();
+        std::thread::sleep(Duration::from_millis(round * 7 % 41));
+        let last = player.kill().unwrap_or(first);
+        let store = open(&path).await;
+        let length = store.heads(&[log("l")]).await.unwrap()[0].length;
+        assert!(length > last, "{length} entries, but {last} was acknowledged");
+        let newest = store.read(&LogQuery::newest_first(log("l"), 1)).await.unwrap().items.remove(0);
+        let marked = store.get(&[record("last")]).await.unwrap().remove(0).unwrap();
+        assert_eq!(marked.body, newest.body, "a batch happens entirely");
+        store.close().await.unwrap();
+        (acknowledged, found) = (last + 1, length);
+    }
+    println!("{acknowledged} acknowledged, {found} found");
+}
