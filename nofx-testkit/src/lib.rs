@@ -5,6 +5,7 @@
 mod cases;
 mod child;
 mod decorators;
+mod history;
 mod mock;
 mod place;
 mod subject;

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::ops::Deref;
+use std::panic::Location;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -98,12 +99,12 @@ impl Handle {
     /// Commits one batch that must happen.
     #[track_caller]
     pub(crate) fn commits(&self, batch: Batch) -> impl Future<Output = CaseResult<Committed>> {
-        let at = std::panic::Location::caller();
+        let at = Location::caller();
         async move {
             match self.outcome(batch).await? {
                 Outcome::Committed(committed) => Ok(committed),
                 Outcome::Conflicted(conflict) => {
-                    Err(Unmet::new(format!("a batch that should have happened met a {conflict}, committed at {at}")))
+                    Err(Unmet::at(format!("a batch that should have happened met a {conflict}"), at))
                 }
             }
         }
@@ -112,13 +113,13 @@ impl Handle {
     /// Commits one batch that must meet a conflict.
     #[track_caller]
     pub(crate) fn conflicts(&self, batch: Batch) -> impl Future<Output = CaseResult<Conflict>> {
-        let at = std::panic::Location::caller();
+        let at = Location::caller();
         async move {
             match self.outcome(batch).await? {
                 Outcome::Conflicted(conflict) => Ok(conflict),
-                Outcome::Committed(committed) => Err(Unmet::new(format!(
-                    "a batch that should have met a conflict got {committed:?}, committed at {at}"
-                ))),
+                Outcome::Committed(committed) => {
+                    Err(Unmet::at(format!("a batch that should have met a conflict got {committed:?}"), at))
+                }
             }
         }
     }
@@ -126,11 +127,11 @@ impl Handle {
     /// Commits a group that must be refused as invalid, and returns the message.
     #[track_caller]
     pub(crate) fn refuses(&self, group: Vec<Batch>) -> impl Future<Output = CaseResult<String>> {
-        let at = std::panic::Location::caller();
+        let at = Location::caller();
         async move {
             match self.commit(group).await {
                 Err(error) if error.code() == "invalid" => Ok(error.to_string()),
-                other => Err(Unmet::new(format!("expected `invalid`, found {other:?}, committed at {at}"))),
+                other => Err(Unmet::at(format!("expected `invalid`, found {other:?}"), at)),
             }
         }
     }

@@ -13,8 +13,11 @@ pub(crate) type CaseResult<T = ()> = Result<T, Unmet>;
 impl Unmet {
     #[track_caller]
     pub(crate) fn new(what: impl fmt::Display) -> Self {
-        let at = Location::caller();
-        Self(format!("{what}\n    at {}:{}", at.file(), at.line()))
+        Self::at(what, Location::caller())
+    }
+
+    pub(crate) fn at(what: impl fmt::Display, place: &Location<'_>) -> Self {
+        Self(format!("{what}\n    at {}:{}", place.file(), place.line()))
     }
 }
 

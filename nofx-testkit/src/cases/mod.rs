@@ -6,6 +6,7 @@ mod changes;
 mod endings;
 mod groups;
 mod handles;
+mod histories;
 mod ids;
 mod lifecycle;
 mod limits;
@@ -197,5 +198,8 @@ cases! {
         a_feed_has_the_commits_of_all_processes [Processes] within 90 s: "Each commit is found once, whether it was made by this process or by another.";
         what_a_killed_process_was_told_is_there [Processes, Durable] within 90 s: "When `commit` returns outcomes, every committed batch is as durable as `BackendInfo::durability` says.";
         waiting_for_another_process_is_bounded [Processes] within 180 s: "Waiting for another process is bounded, and ends in `Locked`.";
+    }
+    histories {
+        random_histories_agree_with_the_oracle within 120 s: "`nofx-testkit` has a case for each sentence; what no case thought of is compared with the store in memory.";
     }
 }

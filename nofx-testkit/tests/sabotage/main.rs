@@ -89,6 +89,7 @@ fn sabotages() -> Vec<Sabotage> {
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
     let mut trials: Vec<_> = sabotages().into_iter().map(trial).collect();
+    trials.push(Trial::test("random histories alone reject most of them", rejected_by_histories));
     trials.push(Trial::test("a backend without sabotage passes", || {
         accepted(Arc::new(SpoiledFactory::new("honest", || Arc::new(Honest))))
     }));
@@ -116,6 +117,23 @@ fn trial(sabotage: Sabotage) -> Trial {
             None => format!("the suite accepts a backend of which {}", sabotage.name).into(),
         })
     })
+}
+
+/// Other histories each time, so not quite all that could be rejected are.
+fn rejected_by_histories() -> Result<(), Failed> {
+    let histories = case("histories::random_histories_agree_with_the_oracle")?;
+    let mut rejected = Vec::new();
+    for sabotage in sabotages() {
+        if let Verdict::Failed(why) = histories.run(&sabotage.factory) {
+            let found = why.lines().find(|line| line.contains("shortened in")).unwrap_or(&why);
+            println!("{}: {}", sabotage.name, found.trim());
+            rejected.push(sabotage.name);
+        }
+    }
+    match rejected.len() {
+        20.. => Ok(()),
+        few => Err(format!("only {few} were rejected: {rejected:?}").into()),
+    }
 }
 
 fn case(name: &str) -> Result<&'static Case, Failed> {
