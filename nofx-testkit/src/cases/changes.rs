@@ -167,7 +167,8 @@ pub(super) async fn the_batches_of_a_group_are_commits_of_their_own(subject: Sub
 pub(super) async fn the_cursor_of_another_store_is_a_gap(subject: Subject) -> CaseResult {
     let store = subject.open().await?;
     let expected = commit_various(&store).await?;
-    let elsewhere = subject.elsewhere().await?.open().await?;
+    let place = subject.elsewhere().await?;
+    let elsewhere = place.open().await?;
     let empty = elsewhere.end().await?;
     commit_various(&elsewhere).await?;
     let early = page(&elsewhere, None, 3).await?.next;

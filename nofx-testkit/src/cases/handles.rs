@@ -52,7 +52,8 @@ pub(super) async fn a_handle_judges_by_what_another_was_told(subject: Subject) -
 
 pub(super) async fn all_handles_are_of_one_store(subject: Subject) -> CaseResult {
     let (one, other) = (subject.open().await?, subject.open().await?);
-    let elsewhere = subject.elsewhere().await?.open().await?;
+    let place = subject.elsewhere().await?;
+    let elsewhere = place.open().await?;
     ensure_eq!(one.info(), other.info(), "two handles on one place");
     ensure!(one.info().store != elsewhere.info().store, "two places hold two stores");
     one.commits(batch().put(note("a")?, Expect::Any, number(1))).await?;
