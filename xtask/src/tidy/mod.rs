@@ -76,7 +76,7 @@ fn findings(metadata: &Metadata, tree: &Tree) -> Vec<Finding> {
         let manifest = tree::relative(&package.manifest_path);
         let text = tree.text(&manifest);
         findings.extend(features::check(&manifest, text));
-        findings.extend(lints::check(&manifest, text));
+        findings.extend(lints::check(&manifest, text, tree.text("Cargo.toml")));
         if let Some(library) = package.library() {
             let library = tree::relative(library);
             findings.extend(sources::starts_with_docs(&library, tree.text(&library)));

@@ -1,0 +1,115 @@
+//! The few functions that Node sees.
+
+use std::time::Duration;
+
+use napi_derive::napi;
+use nofx::json::quote;
+use nofx::workspace::{Appended, SessionWriter, Workspace};
+use nofx::{Error, Location, Options};
+use tokio::sync::Mutex;
+
+use crate::failure::guarded;
+use crate::request::Request;
+use crate::{messages, verbs};
+
+/// How long closing may take: an editor gives its extensions five seconds before it kills them.
+const CLOSE_WAIT: Duration = Duration::from_secs(3);
+
+/// An open store.
+#[napi]
+#[derive(Debug)]
+pub struct Handle {
+    workspace: Workspace,
+}
+
+/// Opens the store at a location.
+#[napi]
+pub async fn open(location: String, options: String) -> napi::Result<Handle> {
+    let opening = async {
+        let request = Request::parse(&options)?;
+        let mut options = Options::default();
+        options.read_only = request.optional("readOnly")?.unwrap_or(false);
+        options.create = request.optional("create")?.unwrap_or(!options.read_only);
+        let store = nofx::open_with(&location.parse::<Location>()?, options).await?;
+        Ok(Handle { workspace: Workspace::new(store) })
+    };
+    Ok(guarded(opening).await?)
+}
+
+#[napi]
+impl Handle {
+    /// Returns what the store is, as JSON.
+    #[napi]
+    pub fn info(&self) -> String {
+        let info = self.workspace.store().info();
+        let read_only = info.read_only.as_deref().map_or("null".to_owned(), quote);
+        format!(
+            r#"{{"backend":{},"store":"{}","readOnly":{read_only},"maxMessageBytes":{}}}"#,
+            quote(info.backend),
+            info.store,
+            info.limits.body_bytes
+        )
+    }
+
+    /// Answers a question; question and answer are JSON.
+    #[napi]
+    pub async fn ask(&self, verb: String, request: String) -> napi::Result<String> {
+        let asking = async { verbs::answer(&self.workspace, &verb, &Request::parse(&request)?).await };
+        Ok(guarded(asking).await?)
+    }
+
+    /// Makes a writer that has seen everything that a session has now.
+    #[napi]
+    pub async fn writer(&self, request: String) -> napi::Result<Writer> {
+        let making = async {
+            let session = Request::parse(&request)?.required("session")?;
+            let writer = self.workspace.session_writer(&session).await?;
+            Ok(Writer { workspace: self.workspace.clone(), writer: Mutex::new(writer) })
+        };
+        Ok(guarded(making).await?)
+    }
+
+    /// Commits what waits and lets go of the store, within three seconds.
+    #[napi]
+    pub async fn close(&self) -> napi::Result<()> {
+        let closing = async {
+            let closed = tokio::time::timeout(CLOSE_WAIT, self.workspace.store().close()).await;
+            closed.unwrap_or_else(|_| Err(Error::unavailable("closing: a commit is still in flight")))
+        };
+        Ok(guarded(closing).await?)
+    }
+}
+
+/// A writer of one session that knows how much of it it has seen.
+#[napi]
+#[derive(Debug)]
+pub struct Writer {
+    workspace: Workspace,
+    writer: Mutex<SessionWriter>,
+}
+
+#[napi]
+impl Writer {
+    /// Adds messages unless others have added any meanwhile; then returns theirs.
+    #[napi]
+    pub async fn append(&self, request: String) -> napi::Result<String> {
+        let appending = async {
+            let messages = messages::read(&self.workspace, &Request::parse(&request)?)?;
+            let appended = self.writer.lock().await.append(messages).await?;
+            Ok(match appended {
+                Appended::Done(position) => format!(r#"{{"position":{position}}}"#),
+                Appended::Unseen(entries) => {
+                    let mut json = r#"{"unseen":["#.to_owned();
+                    for (at, entry) in entries.iter().enumerate() {
+                        if at > 0 {
+                            json.push(',');
+                        }
+                        messages::write_entry(entry, &mut json);
+                    }
+                    json + "]}"
+                }
+            })
+        };
+        Ok(guarded(appending).await?)
+    }
+}

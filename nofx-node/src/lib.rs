@@ -1,0 +1,25 @@
+//! The NofX store for Node.
+//!
+//! This is the lower half of the npm package `nofx-node`: TypeScript in `ts/` is what people import, and it alone calls this.
+//! Everything crosses as JSON text, in requests and in answers:
+//!
+//! - a page of messages costs JavaScript one `JSON.parse`, and no call per member;
+//! - ids and contents may hold lone surrogates, which JSON can escape and a string that crosses cannot;
+//! - bodies go out as they are stored.
+//!
+//! [`handle`] has the few functions that Node sees; [`verbs`] is the table of what can be asked of an open store.
+//!
+//! What is not here: anything that waits on Node's own thread, and anything that calls back into JavaScript.
+//! Callers ask; nothing is held between two questions but the open store.
+//!
+//! # Features
+//!
+//! - `redb` (default): locations `redb:PATH`.
+
+mod failure;
+mod feed;
+pub mod handle;
+mod messages;
+mod request;
+mod sessions;
+mod verbs;

@@ -1,0 +1,62 @@
+//! Reads what JavaScript asks for.
+
+use nofx::json::{Object, Value};
+use nofx::{Error, Result};
+
+/// The members of a question.
+///
+/// TypeScript writes them, but callers need not use TypeScript: what is missing or of another type is `Invalid` and named.
+#[derive(Debug)]
+pub(crate) struct Request(Object);
+
+impl Request {
+    pub(crate) fn parse(text: &str) -> Result<Self> {
+        let object =
+            Object::parse(text).map_err(|error| Error::invalid_because("a request that is no object", error))?;
+        Ok(Self(object))
+    }
+
+    /// Reads a member that must be there.
+    pub(crate) fn required<T: Value>(&self, name: &str) -> Result<T> {
+        self.optional(name)?.ok_or_else(|| Error::invalid(format!("`{name}` is missing")))
+    }
+
+    /// Reads a member that may be missing, or `null`.
+    pub(crate) fn optional<T: Value>(&self, name: &str) -> Result<Option<T>> {
+        let Some(raw) = self.0.get(name).filter(|raw| *raw != "null") else { return Ok(None) };
+        match T::read(raw) {
+            Some(value) => Ok(Some(value)),
+            None => Err(Error::invalid(format!("`{name}` is {}, which it cannot be", excerpt(raw)))),
+        }
+    }
+
+    /// Reads an object that may be missing.
+    pub(crate) fn inner(&self, name: &str) -> Result<Option<Request>> {
+        Ok(self.optional::<Object>(name)?.map(Request))
+    }
+}
+
+/// Returns the beginning of a value, short enough for a message.
+fn excerpt(raw: &str) -> String {
+    match raw.char_indices().nth(60) {
+        Some((end, _)) => format!("{}…", raw.get(..end).unwrap_or_default()),
+        None => raw.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_missing_or_wrong_is_named() {
+        let request = Request::parse(r#"{"limit":-1,"name":null}"#).unwrap();
+        assert_eq!(request.optional::<u64>("name").unwrap(), None);
+        assert_eq!(request.required::<u64>("id").unwrap_err().to_string(), "invalid: `id` is missing");
+        assert_eq!(
+            request.required::<u64>("limit").unwrap_err().to_string(),
+            "invalid: `limit` is -1, which it cannot be"
+        );
+        assert_eq!(Request::parse("[]").unwrap_err().code(), "invalid");
+    }
+}

@@ -1,0 +1,134 @@
+//! Sessions: created, listed, put away, restored.
+
+use std::time::Duration;
+
+use nofx::entity::{Agent, AgentId, Entity, EntityId, Session, SessionId, foreign};
+use nofx::json::{Object, Text, Value, quote};
+use nofx::workspace::{NewSession, RestoreOptions, SessionFilter, SessionState, SessionSummary, Workspace};
+use nofx::{Error, RecordKey, Result, Timestamp, kind};
+
+use crate::request::Request;
+
+/// Sessions of a page where the caller did not say.
+const PAGE: u64 = 50;
+
+/// The longest page of sessions.
+const LONGEST_PAGE: u64 = 1000;
+
+pub(crate) async fn create(workspace: &Workspace, request: &Request) -> Result<String> {
+    let agent = Agent::from_object(request.required::<Object>("agent")?);
+    if agent.id.as_text().is_empty() {
+        return Err(Error::invalid("the agent has no `id`"));
+    }
+    let new = NewSession {
+        name: request.optional("name")?,
+        working_directory: request.optional("workingDirectory")?,
+        git_branch: request.optional("gitBranch")?,
+        lifetime: request.optional::<u64>("lifetimeMs")?.map(Duration::from_millis),
+    };
+    workspace.create_session(&agent, new).await.map(|session| shown(&session))
+}
+
+pub(crate) async fn one(workspace: &Workspace, request: &Request) -> Result<String> {
+    let id: SessionId = request.required("session")?;
+    let Some(session) = workspace.session(&id).await? else { return Ok("null".to_owned()) };
+    let now = workspace.store().sources().now();
+    let head = workspace.store().head(&Session::history(&id)).await?;
+    let summary = SessionSummary {
+        preview: session.preview.as_ref().map(ToString::to_string),
+        messages: workspace.history_length(&session).await?,
+        last_active_at: session.last_active_at.max(head.last_at).unwrap_or_default(),
+        state: session.state(now),
+        session,
+    };
+    Ok(summarised(&summary))
+}
+
+pub(crate) async fn summaries(workspace: &Workspace, request: &Request) -> Result<String> {
+    let filter = filter(request)?;
+    let limit = request.optional("limit")?.unwrap_or(PAGE).clamp(1, LONGEST_PAGE) as usize;
+    let after =
+        request.optional::<Text>("after")?.map(|id| RecordKey::new(kind::ACTIVITY, id.to_string())).transpose()?;
+    let page = workspace.summaries(&filter, after, limit).await?;
+    let items: Vec<_> = page.items.iter().map(summarised).collect();
+    let next = page.next.map_or("null".to_owned(), |key| quote(key.id()));
+    Ok(format!(r#"{{"items":[{}],"next":{next}}}"#, items.join(",")))
+}
+
+fn filter(request: &Request) -> Result<SessionFilter> {
+    Ok(SessionFilter {
+        agent: request.optional::<AgentId>("agent")?,
+        status: request.optional("status")?,
+        active_before: request.optional::<Timestamp>("activeBefore")?,
+        active_since: request.optional::<Timestamp>("activeSince")?,
+        text: request.optional::<Text>("text")?.map(|text| text.to_string()),
+        expired: request.optional("expired")?,
+        trash: request.optional("trash")?.unwrap_or(false),
+    })
+}
+
+pub(crate) async fn change(workspace: &Workspace, verb: &str, request: &Request) -> Result<String> {
+    let id: SessionId = request.required("session")?;
+    let session = match verb {
+        "pauseSession" => workspace.pause_session(&id).await?,
+        "resumeSession" => workspace.resume_session(&id).await?,
+        "renameSession" => workspace.rename_session(&id, request.required::<Text>("name")?).await?,
+        "archiveSession" => workspace.archive_session(&id).await?,
+        "restoreSession" => workspace.restore_session(&id, restore_options(request)?).await?,
+        "deleteSession" => workspace.delete_session(&id).await?,
+        "undeleteSession" => workspace.undelete_session(&id).await?,
+        _ => return workspace.purge_session(&id).await.map(|()| "null".to_owned()),
+    };
+    Ok(shown(&session))
+}
+
+fn restore_options(request: &Request) -> Result<RestoreOptions> {
+    let Some(given) = request.inner("options")? else { return Ok(RestoreOptions::default()) };
+    let standard = RestoreOptions::default();
+    Ok(RestoreOptions {
+        conversation_history: given.optional("conversationHistory")?.unwrap_or(standard.conversation_history),
+        current_task: given.optional("currentTask")?.unwrap_or(standard.current_task),
+        working_directory: given.optional("workingDirectory")?.unwrap_or(standard.working_directory),
+        continue_from_last_message: given
+            .optional("continueFromLastMessage")?
+            .unwrap_or(standard.continue_from_last_message),
+        summarize_history: given.optional("summarizeHistory")?.unwrap_or(standard.summarize_history),
+    })
+}
+
+/// Writes a session as it would stand in a file of the old extension, without the store's own members.
+fn shown(session: &Session) -> String {
+    foreign(&session.to_object()).to_json()
+}
+
+fn summarised(summary: &SessionSummary) -> String {
+    let session = &summary.session;
+    let mut json = format!(
+        r#"{{"session":{},"state":"{}","messages":{},"lastActiveAt":{}"#,
+        shown(session),
+        state(summary.state),
+        summary.messages,
+        summary.last_active_at.write(),
+    );
+    let mut member = |name: &str, value: Option<String>| {
+        if let Some(value) = value {
+            json.push_str(&format!(r#","{name}":{value}"#));
+        }
+    };
+    member("preview", session.preview.as_ref().map(Value::write));
+    member("restoredFrom", session.restored_from.as_ref().map(Value::write));
+    member("deletedAt", session.deleted_at.as_ref().map(Value::write));
+    json.push('}');
+    json
+}
+
+fn state(state: SessionState) -> &'static str {
+    match state {
+        SessionState::Active => "active",
+        SessionState::ExpiresSoon => "expires-soon",
+        SessionState::Paused => "paused",
+        SessionState::Expired => "expired",
+        SessionState::Archived => "archived",
+        SessionState::Deleted => "deleted",
+    }
+}
