@@ -68,6 +68,9 @@ pub(crate) fn logs(logs: &impl Rows, query: &KeyQuery<LogKey>) -> Attempt<Page<L
     Ok(page.finish())
 }
 
+type Guard<'t> = redb::AccessGuard<'t, &'static [u8]>;
+type Row<'t> = Result<(Guard<'t>, Guard<'t>), redb::StorageError>;
+
 /// Shows what a query asks for, in its direction, until `see` returns false.
 fn for_each<K: Key>(
     table: &impl Rows,
@@ -79,12 +82,11 @@ fn for_each<K: Key>(
         return Ok(());
     }
     let range = table.range::<&[u8]>((lower.as_ref().map(Vec::as_slice), upper.as_ref().map(Vec::as_slice)))?;
-    let mut see_row =
-        |row: Result<(redb::AccessGuard<'_, &[u8]>, redb::AccessGuard<'_, &[u8]>), redb::StorageError>| {
-            let (name, value) = row?;
-            let key = parse_name(name.value()).ok_or_else(|| Fault::damaged(shown(name.value())))?;
-            see(key, name.value(), value.value())
-        };
+    let mut see_row = |row: Row<'_>| {
+        let (name, value) = row?;
+        let key = parse_name(name.value()).ok_or_else(|| Fault::damaged(shown(name.value())))?;
+        see(key, name.value(), value.value())
+    };
     match query.direction {
         Direction::Forward => {
             for row in range {
