@@ -1,1 +1,39 @@
-//! Under construction.
+//! The NofX store: one place for agents, sessions, conversations, tasks and templates, kept by the backend that a location names.
+//!
+//! ```
+//! use nofx::entity::{Agent, Message, Role, Session};
+//! use nofx::{Expect, Location, Timestamp};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> nofx::Result<()> {
+//! // `redb:.nofx/store/nofx.redb` to keep it in a file.
+//! let store = nofx::open(&"memory:".parse::<Location>()?).await?;
+//! store.save(&Agent::new("ada", "Ada", "backend-specialist"), Expect::Absent).await?;
+//!
+//! let history = Session::history(&"monday".into());
+//! let hello = Message::new("m1", Timestamp::from_millis(0), Role::User, "hello");
+//! store.append(&history, None, &[hello]).await?;
+//! store.close().await?;
+//! # Ok(()) }
+//! ```
+//!
+//! - [`Location`] says where a store is, and [`open`] opens it; [`open_with`] can also refuse to create one, or only read.
+//! - [`Store`] is what callers use; everything of `nofx_core` is here under its own name.
+//!
+//! What is not here: logic of its own. This crate chooses a backend and is otherwise the sum of the others.
+//!
+//! # Features
+//!
+//! - `redb` (default): locations `redb:PATH`, a store in one file.
+//! - `cli`: the program `nofx`, and its commands as a library.
+//!
+//! `memory:` is always there. The backends `fs` and `remote` do not exist yet.
+
+#[cfg(feature = "cli")]
+pub mod cli;
+mod location;
+mod open;
+
+pub use location::Location;
+pub use nofx_core::*;
+pub use open::{Options, compact, open, open_with};

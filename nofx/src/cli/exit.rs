@@ -1,0 +1,94 @@
+//! What the program ends with.
+
+use std::process::ExitCode;
+
+/// What the program ends with. Scripts rely on the numbers, so they never change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Exit {
+    /// Everything was done.
+    Done = 0,
+    /// Something went wrong that has no code of its own.
+    Failed = 1,
+    /// The command line is wrong.
+    Usage = 2,
+    /// Something of the source is missing in the target.
+    Missing = 3,
+    /// With `--strict`: something in the source was damaged.
+    Strict = 4,
+    /// There is nothing where the source should be.
+    SourceAbsent = 10,
+    /// The source is a file, and no dump.
+    SourceIsFile = 11,
+    /// The source is a folder, and no legacy one.
+    SourceNotLegacy = 12,
+    /// The source cannot be read.
+    SourceUnreadable = 13,
+    /// The target lies inside the source.
+    SourceHoldsTarget = 14,
+    /// The dump is cut or damaged.
+    DumpDamaged = 15,
+    /// A location is malformed.
+    Malformed = 20,
+    /// No backend of this version has the scheme of a location.
+    UnknownScheme = 21,
+    /// This build leaves the backend of a location out.
+    LeftOut = 22,
+    /// What is at the location is not a store.
+    Foreign = 23,
+    /// The place may not be read or written.
+    Forbidden = 24,
+    /// There is no room.
+    Full = 25,
+    /// Another process holds the store.
+    Locked = 26,
+    /// The store is damaged.
+    Corrupt = 27,
+    /// The store was written by a newer version.
+    TooNew = 28,
+    /// There is no store at the location.
+    NoStore = 29,
+    /// The target holds something that the source does not.
+    Differs = 30,
+}
+
+/// Every code with its meaning, in the order of the numbers.
+pub(crate) const MEANINGS: &[(Exit, &str)] = &[
+    (Exit::Done, "everything was done"),
+    (Exit::Failed, "something went wrong that has no code of its own"),
+    (Exit::Usage, "the command line is wrong"),
+    (Exit::Missing, "not verified: something of the source is missing in the target"),
+    (Exit::Strict, "--strict, and something in the source was damaged"),
+    (Exit::SourceAbsent, "the source does not exist"),
+    (Exit::SourceIsFile, "the source is no folder, and no dump"),
+    (Exit::SourceNotLegacy, "the source is a folder, but not a legacy one"),
+    (Exit::SourceUnreadable, "the source cannot be read"),
+    (Exit::SourceHoldsTarget, "what is to be written lies inside the source"),
+    (Exit::DumpDamaged, "the dump is cut, damaged or of another kind"),
+    (Exit::Malformed, "a location is malformed"),
+    (Exit::UnknownScheme, "this version has no backend for the scheme of a location"),
+    (Exit::LeftOut, "this build leaves the backend of a location out"),
+    (Exit::Foreign, "what is at the location is not a store"),
+    (Exit::Forbidden, "the place cannot be read or written"),
+    (Exit::Full, "the disk is full"),
+    (Exit::Locked, "another process holds the store"),
+    (Exit::Corrupt, "the store is damaged"),
+    (Exit::TooNew, "the store was written by a newer version"),
+    (Exit::NoStore, "there is no store at the location"),
+    (Exit::Differs, "the target holds something that the source does not"),
+];
+
+/// Returns the table for the help of a command.
+pub(crate) fn table() -> String {
+    let mut table = "Exit codes:\n".to_owned();
+    for (exit, meaning) in MEANINGS {
+        table.push_str(&format!("  {:>2}  {meaning}\n", *exit as u8));
+    }
+    table
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}

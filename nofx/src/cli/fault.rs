@@ -1,0 +1,234 @@
+//! What went wrong, as the person at the terminal is told it.
+
+use std::error::Error as StdError;
+use std::io;
+
+use anstyle::{AnsiColor, Style};
+use nofx_core::Error;
+use nofx_migrate::{CopyError, DumpError, LoadError, MigrateError};
+
+use super::exit::Exit;
+use super::text::{one_line, shown};
+use crate::Location;
+
+/// What went wrong: one line that names the thing, and one that names the next step.
+#[derive(Debug)]
+pub struct Fault {
+    pub(crate) exit: Exit,
+    message: String,
+    hint: String,
+    /// Whoever read the output has seen enough: nothing is wrong and nothing is told.
+    quiet: bool,
+}
+
+pub(crate) type Result<T, E = Fault> = std::result::Result<T, E>;
+
+impl Fault {
+    pub(crate) fn new(exit: Exit, message: impl AsRef<str>, hint: impl AsRef<str>) -> Self {
+        Self { exit, message: one_line(message.as_ref()), hint: one_line(hint.as_ref()), quiet: false }
+    }
+
+    /// Returns what the program ends with.
+    pub fn exit(&self) -> Exit {
+        self.exit
+    }
+
+    /// Writes both lines to the standard error output.
+    pub fn tell(&self) {
+        use io::Write;
+        if self.quiet {
+            return;
+        }
+        let (red, cyan) = (colour(AnsiColor::Red), colour(AnsiColor::Cyan));
+        // Nobody is left to be told if this fails.
+        let mut out = anstream::stderr().lock();
+        _ = writeln!(out, "{red}error:{red:#} {}", self.message);
+        if !self.hint.is_empty() {
+            _ = writeln!(out, "{cyan}hint:{cyan:#} {}", self.hint);
+        }
+    }
+
+    /// Something that could not be written to, such as the standard output.
+    pub(crate) fn of_output(what: &str, error: &io::Error) -> Self {
+        let message = format!("cannot write {what}: {error}");
+        match error.kind() {
+            io::ErrorKind::BrokenPipe => Self { quiet: true, ..Self::new(Exit::Done, "", "") },
+            kind if is_full(kind) => Self::new(Exit::Full, message, "free some space, then try again"),
+            _ => Self::new(Exit::Forbidden, message, "name a place that you may write to"),
+        }
+    }
+
+    /// The opening of a store failed. What is asked for has been judged before, so `Invalid` is about what is there.
+    pub(crate) fn of_opening(error: &Error, location: &Location) -> Self {
+        match error {
+            Error::Invalid(_) => Self::new(
+                Exit::Foreign,
+                chain(error).trim_start_matches("invalid: "),
+                format!("choose another location than `{location}`, or move away what is there"),
+            ),
+            _ => Self::of_store(error, location),
+        }
+    }
+
+    /// Reading or writing a store failed.
+    pub(crate) fn of_store(error: &Error, location: &Location) -> Self {
+        let told = chain(error);
+        let at = if told.contains(&location.path().map(shown).unwrap_or_default()) {
+            told
+        } else {
+            format!("`{location}`: {told}")
+        };
+        let io = io_kind(error);
+        match error {
+            Error::Full(_) => Self::new(Exit::Full, at, "free some space, then run the command again"),
+            _ if io.is_some_and(is_full) => Self::new(Exit::Full, at, "free some space, then run the command again"),
+            Error::Locked { .. } => Self::new(Exit::Locked, at, "close that process, or try again when it is done"),
+            Error::Corrupt(_) => Self::new(Exit::Corrupt, at, error.next_step()),
+            _ if io == Some(io::ErrorKind::UnexpectedEof) => {
+                Self::new(Exit::Corrupt, at, "the file was cut: restore a backup, or keep it for repair")
+            }
+            Error::TooNew(_) => Self::new(Exit::TooNew, at, error.next_step()),
+            _ if io.is_some_and(is_forbidden) => {
+                Self::new(Exit::Forbidden, at, "give yourself permission, or choose another place")
+            }
+            _ => Self::new(Exit::Failed, at, error.next_step()),
+        }
+    }
+
+    pub(crate) fn of_dump(error: &DumpError, location: &Location, output: &str) -> Self {
+        match error {
+            DumpError::Store(error) => Self::of_store(error, location),
+            DumpError::Write(error) => Self::of_output(output, error),
+            other => Self::new(Exit::Failed, chain(other), ""),
+        }
+    }
+
+    pub(crate) fn of_load(error: &LoadError, input: &str, location: &Location) -> Self {
+        match error {
+            LoadError::Store(error) => Self::of_store(error, location),
+            LoadError::Read { line, source } => Self::new(
+                Exit::SourceUnreadable,
+                format!("cannot read line {line} of {input}: {source}"),
+                "name a file that you may read",
+            ),
+            LoadError::Damaged { line, what } => Self::new(
+                Exit::DumpDamaged,
+                format!("line {line} of {input} {what}"),
+                "make the dump again with `nofx dump --full`",
+            ),
+            LoadError::NotEmpty(found) => Self::new(
+                Exit::Differs,
+                format!("`{location}` is not empty: it holds {found}"),
+                "name a store that does not exist yet",
+            ),
+            other => Self::new(Exit::Failed, chain(other), ""),
+        }
+    }
+
+    pub(crate) fn of_copy(error: &CopyError, from: &Location, to: &Location) -> Self {
+        match error {
+            CopyError::Store(error) => Self::of_store(error, to),
+            CopyError::Differs(what) => Self::new(
+                Exit::Differs,
+                format!("`{to}` holds {what}, which `{from}` has not or has otherwise"),
+                "name a store that does not exist yet, or an earlier copy of the same source",
+            ),
+            CopyError::NotTheSame { .. } => {
+                Self::new(Exit::Missing, chain(error), "let nobody write to either store, then run the command again")
+            }
+            other => Self::new(Exit::Failed, chain(other), ""),
+        }
+    }
+
+    pub(crate) fn of_migration(error: &MigrateError, to: &Location) -> Self {
+        match error {
+            MigrateError::SourceMissing(path) => Self::absent(path),
+            MigrateError::SourceNotAFolder(path) => Self::not_a_folder(path),
+            MigrateError::SourceNotLegacy(path) => Self::new(
+                Exit::SourceNotLegacy,
+                format!("`{}` is not a legacy folder and has none", shown(path)),
+                "name the `.nofx` folder itself, or the workspace folder that has it",
+            ),
+            MigrateError::SourceUnreadable { path, cause } => Self::new(
+                Exit::SourceUnreadable,
+                format!("cannot read `{}`: {cause}", shown(path)),
+                "give yourself permission to read it",
+            ),
+            MigrateError::SourceHoldsTarget { target_path, source_path } => Self::holds(source_path, target_path),
+            MigrateError::Store(error) => Self::of_store(error, to),
+            other => Self::new(Exit::Failed, chain(other), ""),
+        }
+    }
+
+    pub(crate) fn absent(path: &std::path::Path) -> Self {
+        let message = format!("`{}` does not exist", shown(path));
+        Self::new(
+            Exit::SourceAbsent,
+            message,
+            "name a `.nofx` folder, the workspace folder that has one, a store or a full dump",
+        )
+    }
+
+    pub(crate) fn not_a_folder(path: &std::path::Path) -> Self {
+        let message = format!("`{}` is neither a folder nor a full dump", shown(path));
+        Self::new(
+            Exit::SourceIsFile,
+            message,
+            "name the `.nofx` folder itself; a store is named by its location, as `redb:PATH`",
+        )
+    }
+
+    pub(crate) fn holds(source: &std::path::Path, target: &std::path::Path) -> Self {
+        let message = format!("`{}` lies inside the source `{}`", shown(target), shown(source));
+        Self::new(
+            Exit::SourceHoldsTarget,
+            message,
+            "write it elsewhere; inside the source only its folder `store` is free for a store",
+        )
+    }
+}
+
+fn colour(colour: AnsiColor) -> Style {
+    Style::new().bold().fg_color(Some(colour.into()))
+}
+
+/// Returns an error and those below it, each told once.
+pub(crate) fn chain(error: &(dyn StdError + 'static)) -> String {
+    let mut told = error.to_string();
+    let mut below = error.source();
+    while let Some(error) = below {
+        let text = error.to_string();
+        if !told.contains(&text) {
+            told = format!("{told}: {text}");
+        }
+        below = error.source();
+    }
+    told
+}
+
+fn io_kind(error: &(dyn StdError + 'static)) -> Option<io::ErrorKind> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(io) = error.downcast_ref::<io::Error>() {
+            return Some(io.kind());
+        }
+        next = error.source();
+    }
+    None
+}
+
+fn is_full(kind: io::ErrorKind) -> bool {
+    matches!(kind, io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge)
+}
+
+fn is_forbidden(kind: io::ErrorKind) -> bool {
+    matches!(
+        kind,
+        io::ErrorKind::PermissionDenied
+            | io::ErrorKind::ReadOnlyFilesystem
+            | io::ErrorKind::NotADirectory
+            | io::ErrorKind::NotFound
+            | io::ErrorKind::InvalidFilename
+            | io::ErrorKind::AlreadyExists
+    )
+}

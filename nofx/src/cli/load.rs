@@ -1,0 +1,75 @@
+//! `nofx load`: fills an empty store with a full dump.
+
+use std::io::{self, BufReader};
+use std::path::PathBuf;
+
+use nofx_migrate::{FullDump, check_dump};
+
+use super::exit::Exit;
+use super::fault::{Fault, Result};
+use super::output::Output;
+use super::place::{StoreArg, Target};
+use super::source;
+use super::text::shown;
+use crate::Location;
+
+const EXAMPLES: &str = "\
+Examples:
+  $ nofx load backup.ndjson --store redb:restored.redb
+  $ nofx dump --full | nofx load --store redb:piped.redb";
+
+/// Fills an empty store with a full dump, so that its full dump is the same bytes.
+///
+/// A file is read twice, and nothing is written unless the first reading finds it whole. The standard input can be read only once: if
+/// it turns out damaged, a store that was made for it is removed again.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = EXAMPLES)]
+pub struct Args {
+    /// A file that `nofx dump --full` wrote; `-` or nothing for the standard input.
+    #[arg(value_name = "DUMP")]
+    input: Option<PathBuf>,
+
+    #[command(flatten)]
+    store: StoreArg,
+}
+
+pub(super) async fn run(args: &Args) -> Result<Exit> {
+    let location = args.store.location()?;
+    let target_and_dump = match args.input.as_ref().filter(|path| path.as_os_str() != "-") {
+        Some(path) => load_file(path, location).await?,
+        None => load_from(&mut BufReader::new(io::stdin()), "the standard input", location).await?,
+    };
+    let (target, FullDump { counts, sha256 }) = target_and_dump;
+    target.close().await?;
+    let mut output = Output::stdout();
+    output.put(&format!(
+        "`{}` holds {} records and {} logs with {} entries; digest {sha256}\n",
+        target.location, counts.records, counts.logs, counts.entries
+    ))?;
+    output.finish()?;
+    Ok(Exit::Done)
+}
+
+/// Loads a dump that can be read twice: nothing is written unless it is whole.
+pub(super) async fn load_file(path: &std::path::Path, location: Location) -> Result<(Target, FullDump)> {
+    let name = format!("`{}`", shown(path));
+    let checked = check_dump(&mut source::read(path)?).map_err(|error| Fault::of_load(&error, &name, &location))?;
+    let (target, loaded) = load_from(&mut source::read(path)?, &name, location).await?;
+    if loaded != checked {
+        let message = format!("{name} was changed while it was being read");
+        return Err(Fault::new(Exit::DumpDamaged, message, "let nobody write to it, and load it into a fresh store"));
+    }
+    Ok((target, loaded))
+}
+
+async fn load_from(input: &mut impl io::BufRead, name: &str, location: Location) -> Result<(Target, FullDump)> {
+    let target = Target::open(location).await?;
+    match nofx_migrate::load(input, &target.store).await {
+        Ok(loaded) => Ok((target, loaded)),
+        Err(error) => {
+            let fault = Fault::of_load(&error, name, &target.location);
+            target.abandon(false).await;
+            Err(fault)
+        }
+    }
+}

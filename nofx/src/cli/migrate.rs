@@ -1,0 +1,294 @@
+//! `nofx migrate`: brings what is elsewhere into a store. `cargo xtask migrate` is the same.
+
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use nofx_core::{MemoryBackend, Store};
+use nofx_migrate::{Counts, FullDump, Report, check_dump, full_digest, legacy_folder};
+use serde_json::{Value, json};
+
+use super::exit::{Exit, table};
+use super::fault::{Fault, Result};
+use super::load::load_file;
+use super::output::Output;
+use super::paths::real;
+use super::place::{Target, open_to_read, parse};
+use super::progress::Bar;
+use super::source::{self, Source};
+use super::text::{shown, size};
+use crate::{Location, compact};
+
+const EXAMPLES: &str = "\
+Examples:
+  $ nofx migrate --from .nofx --to redb:.nofx/store/nofx.redb --dry-run
+  $ nofx migrate --from .nofx --to redb:.nofx/store/nofx.redb --report report.json
+  $ nofx migrate --from redb:.nofx/store/nofx.redb --to redb:copy.redb";
+
+/// Brings a legacy folder, a store or a full dump into a store.
+///
+/// The source is only read. Whatever of a legacy folder cannot be understood is kept as an attachment and reported. Migrating again adds
+/// only what is new, and a migration that was interrupted goes on where it stopped. A store that a failed migration has made is
+/// removed again, unless it holds something already. A store that was made by a migration is made as small as it can be at
+/// the end.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = format!("{EXAMPLES}\n\n{}", table()))]
+pub struct Args {
+    /// What to migrate: a `.nofx` folder, a workspace folder that has one, a store as `redb:PATH`, or a file that
+    /// `nofx dump --full` wrote.
+    #[arg(long, value_name = "SOURCE")]
+    from: OsString,
+
+    /// The store to migrate into, made if there is none: `redb:PATH`.
+    #[arg(long, value_name = "LOCATION")]
+    to: OsString,
+
+    /// Reads and judges everything, and writes nothing.
+    #[arg(long)]
+    dry_run: bool,
+
+    /// Reads the target back and compares it with the source, which is read again. This is done anyway.
+    #[arg(long, overrides_with = "no_verify")]
+    verify: bool,
+
+    /// Trusts that what was written is there.
+    #[arg(long)]
+    no_verify: bool,
+
+    /// Also writes the report to a file, as JSON.
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
+
+    /// Prints the report as JSON.
+    #[arg(long)]
+    json: bool,
+
+    /// Fails if anything in the source was damaged, though it is kept.
+    #[arg(long)]
+    strict: bool,
+}
+
+/// What was done: as a text and as JSON, and what is wrong with it.
+struct Told {
+    text: String,
+    json: Value,
+    fault: Option<Fault>,
+}
+
+/// Migrates and returns what the program ends with, for programs that have this command too.
+pub fn main(args: &Args) -> ExitCode {
+    super::execute(run(args))
+}
+
+pub(super) async fn run(args: &Args) -> Result<Exit> {
+    let to = parse(&args.to)?;
+    let source = Source::named(&args.from)?;
+    let report = args.report.as_deref().map(|path| report_file(path, &source, &to)).transpose()?;
+    let told = match source {
+        Source::Legacy(folder) => from_folder(args, &folder, to).await?,
+        Source::Store(from) => from_store(args, &from, to).await?,
+        Source::Dump(file) => from_dump(args, &file, to).await?,
+    };
+    let json = format!("{:#}\n", told.json);
+    if let Some(mut report) = report {
+        report.put(&json)?;
+        report.finish()?;
+    }
+    let mut output = Output::stdout();
+    output.put(if args.json { &json } else { &told.text })?;
+    output.finish()?;
+    told.fault.map_or(Ok(Exit::Done), Err)
+}
+
+/// Prepares the report, so that a place that cannot be written is found before anything else is done.
+fn report_file(path: &Path, source: &Source, to: &Location) -> Result<Output> {
+    let report = real(path);
+    match source {
+        Source::Legacy(folder) if report.starts_with(real(folder)) && is_legacy_file(&report, folder) => {
+            return Err(Fault::holds(folder, path));
+        }
+        _ => {}
+    }
+    let mut taken = vec![to.path()];
+    match source {
+        Source::Store(from) => taken.push(from.path()),
+        Source::Dump(file) => taken.push(Some(file)),
+        Source::Legacy(_) => {}
+    }
+    if taken.into_iter().flatten().any(|taken| real(taken) == report) {
+        let message = format!("the report cannot be written over `{}`", shown(path));
+        return Err(Fault::new(Exit::Usage, message, "name another file with --report"));
+    }
+    Output::file(path)
+}
+
+/// Tells whether a file would lie where legacy files are. A workspace folder is a source too, but only its `.nofx` is read.
+fn is_legacy_file(report: &Path, folder: &Path) -> bool {
+    let inner = folder.join(".nofx");
+    report.starts_with(real(if inner.is_dir() { &inner } else { folder }))
+}
+
+async fn from_folder(args: &Args, folder: &Path, to: Location) -> Result<Told> {
+    legacy_folder(folder, to.path()).map_err(|error| Fault::of_migration(&error, &to))?;
+    let mut options = nofx_migrate::Options::default();
+    options.dry_run = args.dry_run;
+    options.verify = !args.no_verify;
+    options.target_path = to.path().map(Path::to_owned);
+    let bar = Bar::new();
+    if args.dry_run {
+        let store = target_to_read(&to).await?;
+        let report = nofx_migrate::migrate(folder, &store, &options, &bar).await;
+        let report = report.map_err(|error| Fault::of_migration(&error, &to))?;
+        bar.clear();
+        return Ok(tell_report(args, &report, None));
+    }
+    let target = Target::open(to).await?;
+    let report = match nofx_migrate::migrate(folder, &target.store, &options, &bar).await {
+        Ok(report) => report,
+        Err(error) => {
+            let fault = Fault::of_migration(&error, &target.location);
+            target.abandon(true).await;
+            return Err(fault);
+        }
+    };
+    bar.clear();
+    let kept = finish(&target).await?;
+    Ok(tell_report(args, &report, Some(&kept)))
+}
+
+async fn from_store(args: &Args, from: &Location, to: Location) -> Result<Told> {
+    let source = open_to_read(from).await?;
+    let name = from.to_string();
+    if args.dry_run {
+        let holds = full_digest(&source).await.map_err(|error| Fault::of_store(&error, from))?;
+        return Ok(tell_counts(&name, &holds, None, None));
+    }
+    let target = Target::open(to).await?;
+    let bar = Bar::new();
+    let copied = nofx_migrate::copy(&source, &target.store, &mut |progress| bar.copied(&progress)).await;
+    let (holds, added) = match copied {
+        Ok(copied) => copied,
+        Err(error) => {
+            let fault = Fault::of_copy(&error, from, &target.location);
+            target.abandon(true).await;
+            return Err(fault);
+        }
+    };
+    bar.clear();
+    source.close().await.map_err(|error| Fault::of_store(&error, from))?;
+    let kept = finish(&target).await?;
+    Ok(tell_counts(&name, &holds, Some(added), Some(&kept)))
+}
+
+async fn from_dump(args: &Args, file: &Path, to: Location) -> Result<Told> {
+    let name = shown(file);
+    if args.dry_run {
+        let checked = check_dump(&mut source::read(file)?);
+        let holds = checked.map_err(|error| Fault::of_load(&error, &format!("`{name}`"), &to))?;
+        return Ok(tell_counts(&name, &holds, None, None));
+    }
+    let (target, holds) = load_file(file, to).await?;
+    if !args.no_verify {
+        let found = full_digest(&target.store).await.map_err(|error| Fault::of_store(&error, &target.location))?;
+        if found != holds {
+            let message = format!("`{}` holds {} and the dump {}", target.location, found.sha256, holds.sha256);
+            return Err(Fault::new(Exit::Missing, message, "let nobody write to the store, and load into a fresh one"));
+        }
+    }
+    let kept = finish(&target).await?;
+    Ok(tell_counts(&name, &holds, Some(holds.counts), Some(&kept)))
+}
+
+/// Opens what a dry run compares with: the store that is there, or an empty one.
+async fn target_to_read(to: &Location) -> Result<Store> {
+    match to.path() {
+        Some(path) if fs::symlink_metadata(path).is_ok() => open_to_read(to).await,
+        _ => Ok(Store::new(std::sync::Arc::new(MemoryBackend::new()))),
+    }
+}
+
+/// What became of the store's place.
+struct Kept {
+    location: Location,
+    bytes: Option<u64>,
+    compacted: bool,
+}
+
+/// Closes the store, made small if it is new.
+async fn finish(target: &Target) -> Result<Kept> {
+    let location = target.location.clone();
+    let failed = |error| Fault::of_store(&error, &location);
+    // While it is open, so that a store in memory is not gone.
+    let compacted = target.is_new() && compact(&location).await.map_err(failed)?;
+    target.close().await?;
+    let bytes = location.path().and_then(|path| fs::metadata(path).ok()).map(|found| found.len());
+    Ok(Kept { location: location.clone(), bytes, compacted })
+}
+
+fn tell_report(args: &Args, report: &Report, kept: Option<&Kept>) -> Told {
+    let mut json = serde_json::to_value(report).unwrap_or_default();
+    json["target"] = target_json(kept);
+    let source_bytes = report.totals.bytes;
+    let text = format!("{report}{}", kept.map(|kept| kept.line(Some(source_bytes))).unwrap_or_default());
+    let fault = if !report.is_complete() {
+        Some(Fault::new(
+            Exit::Missing,
+            "something of the source is not in the target; the report says what",
+            "make it readable or keep the source, then run the command again",
+        ))
+    } else if args.strict && report.has_damage() {
+        Some(Fault::new(
+            Exit::Strict,
+            "something in the source was damaged; what is left of it is kept",
+            "read the report; without --strict this is no failure",
+        ))
+    } else {
+        None
+    };
+    Told { text, json, fault }
+}
+
+fn tell_counts(source: &str, holds: &FullDump, added: Option<Counts>, kept: Option<&Kept>) -> Told {
+    let counts = |counts: Counts| json!({"records": counts.records, "logs": counts.logs, "entries": counts.entries});
+    let json = json!({
+        "source": source,
+        "dry_run": added.is_none(),
+        "holds": counts(holds.counts),
+        "added": added.map(counts),
+        "sha256": holds.sha256,
+        "target": target_json(kept),
+    });
+    let Counts { records, logs, entries } = holds.counts;
+    let mut text =
+        format!("{source}: {records} records and {logs} logs with {entries} entries\n  digest {}\n", holds.sha256);
+    match added {
+        None => text.push_str("  dry run: nothing was written\n"),
+        Some(added) => text.push_str(&format!(
+            "  added {} records and {} logs with {} entries; the digests of both sides are equal\n",
+            added.records, added.logs, added.entries
+        )),
+    }
+    text.push_str(&kept.map(|kept| kept.line(None)).unwrap_or_default());
+    Told { text, json, fault: None }
+}
+
+fn target_json(kept: Option<&Kept>) -> Value {
+    kept.map_or(Value::Null, |Kept { location, bytes, compacted }| {
+        json!({"location": location.to_string(), "bytes": bytes, "compacted": compacted})
+    })
+}
+
+impl Kept {
+    /// Returns how large the store is, also in relation to the source.
+    fn line(&self, source_bytes: Option<u64>) -> String {
+        let location = &self.location;
+        let Some(bytes) = self.bytes else { return format!("\n{location} is gone when this program ends\n") };
+        let relation = match source_bytes.filter(|source| *source > 0) {
+            None => String::new(),
+            Some(source) => format!(", {:.1} % of the source's {}", bytes as f64 * 100.0 / source as f64, size(source)),
+        };
+        let compacted = if self.compacted { ", compacted" } else { "" };
+        format!("\n{location}: {}{relation}{compacted}\n", size(bytes))
+    }
+}

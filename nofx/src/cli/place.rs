@@ -1,0 +1,157 @@
+//! Which store a command works on, and leaving nothing behind where one could not be made.
+
+use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use nofx_core::Store;
+
+use super::exit::Exit;
+use super::fault::{Fault, Result, chain};
+use super::paths::{missing_folders, with_suffix};
+use super::text::shown;
+use crate::{Location, Options, open_with};
+
+/// The environment's way to name a store.
+const VARIABLE: &str = "NOFX_STORE";
+
+/// Where a workspace keeps its store.
+const USUAL: &str = ".nofx/store/nofx.redb";
+
+/// The store to work on.
+#[derive(Debug, clap::Args)]
+pub struct StoreArg {
+    /// Where the store is: `redb:PATH`.
+    ///
+    /// Without it: what the environment variable NOFX_STORE says; else the nearest `.nofx/store/nofx.redb` here or in a folder
+    /// above.
+    #[arg(long, value_name = "LOCATION")]
+    store: Option<OsString>,
+}
+
+impl StoreArg {
+    /// Returns where the store is.
+    pub(crate) fn location(&self) -> Result<Location> {
+        if let Some(named) = &self.store {
+            return parse(named);
+        }
+        if let Some(named) = std::env::var_os(VARIABLE).filter(|named| !named.is_empty()) {
+            return parse(&named);
+        }
+        let here = std::env::current_dir().unwrap_or_default();
+        let usual = here.ancestors().map(|folder| folder.join(USUAL)).find(|path| path.is_file());
+        let none = || {
+            let message = format!("no store is named, and there is no `{USUAL}` in `{}` or above", shown(&here));
+            Fault::new(Exit::NoStore, message, "name one with --store LOCATION, or make one with `nofx migrate`")
+        };
+        usual.map(Location::redb).ok_or_else(none)
+    }
+}
+
+/// Reads a location that this build can open.
+pub(crate) fn parse(text: &OsStr) -> Result<Location> {
+    let location = Location::from_os(text).map_err(|error| {
+        let told = chain(&error);
+        let why = told.trim_start_matches("invalid: ").split("; write").next().unwrap_or_default().to_owned();
+        Fault::new(Exit::Malformed, why, "a location is `redb:PATH` or `memory:`")
+    })?;
+    let Some(error) = location.unsupported() else { return Ok(location) };
+    let told = chain(&error);
+    let why = told.trim_start_matches("invalid: ");
+    Err(match location.scheme() {
+        "redb" => Fault::new(Exit::LeftOut, why, "build the program with `--features redb`"),
+        _ => Fault::new(Exit::UnknownScheme, why, "a location is `redb:PATH` or `memory:`"),
+    })
+}
+
+/// Opens a store that must be there, to read it.
+pub(crate) async fn open_to_read(location: &Location) -> Result<Store> {
+    if let Some(path) = location.path() {
+        if fs::symlink_metadata(path).is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound) {
+            let message = format!("there is no store at `{location}`");
+            return Err(Fault::new(Exit::NoStore, message, "name one that exists, or make one with `nofx migrate`"));
+        }
+        refuse_what_is_no_file(path)?;
+    }
+    open_with(location, Options::read_only()).await.map_err(|error| Fault::of_opening(&error, location))
+}
+
+/// A store that is filled.
+#[derive(Debug)]
+pub(crate) struct Target {
+    pub(crate) location: Location,
+    pub(crate) store: Store,
+    /// What did not exist before: the folders above the store, if it did not exist itself.
+    made: Option<Vec<PathBuf>>,
+}
+
+impl Target {
+    /// Opens a store to fill it, making it if there is none.
+    pub(crate) async fn open(location: Location) -> Result<Self> {
+        let made = location.path().filter(|path| fs::symlink_metadata(path).is_err()).map(missing_folders);
+        if let Some(path) = location.path() {
+            refuse_what_is_no_file(path)?;
+        }
+        match open_with(&location, Options::default()).await {
+            Ok(store) => {
+                if let Some(reason) = store.info().read_only {
+                    return Err(Fault::new(
+                        Exit::Forbidden,
+                        format!("`{location}` can only be read: {reason}"),
+                        "give yourself permission, or choose another place",
+                    ));
+                }
+                Ok(Self { location, store, made })
+            }
+            Err(error) => {
+                let fault = Fault::of_opening(&error, &location);
+                remove(&location, made);
+                Err(fault)
+            }
+        }
+    }
+
+    /// Returns whether the store was made by this command.
+    pub(crate) fn is_new(&self) -> bool {
+        self.made.is_some()
+    }
+
+    /// Closes the store after success.
+    pub(crate) async fn close(&self) -> Result<()> {
+        self.store.close().await.map_err(|error| Fault::of_store(&error, &self.location))
+    }
+
+    /// Closes the store after a failure. One that was made for this is removed, with the folders made for it, unless it holds
+    /// something that the next attempt can go on from.
+    pub(crate) async fn abandon(self, resumable: bool) {
+        let holds_something = nofx_migrate::anything_in(&self.store).await.is_ok_and(|found| found.is_some());
+        // The failure that led here is what is told.
+        _ = self.store.close().await;
+        if !(resumable && holds_something) {
+            remove(&self.location, self.made);
+        }
+    }
+}
+
+fn refuse_what_is_no_file(path: &Path) -> Result<()> {
+    let what = match fs::metadata(path) {
+        Ok(found) if found.is_dir() => "a folder",
+        // A pipe would be waited for, for ever.
+        Ok(found) if !found.is_file() => "a pipe, a socket or a device",
+        _ => return Ok(()),
+    };
+    let message = format!("`{}` is not a NofX store: it is {what}", shown(path));
+    Err(Fault::new(Exit::Foreign, message, "name the store's file; `.nofx/store/nofx.redb` is usual"))
+}
+
+/// Removes a store that was made in vain.
+fn remove(location: &Location, made: Option<Vec<PathBuf>>) {
+    let (Some(path), Some(folders)) = (location.path(), made) else { return };
+    for suffix in ["", ".lock", ".new"] {
+        _ = fs::remove_file(with_suffix(path, suffix));
+    }
+    for folder in folders {
+        // Only if it is empty: somebody else may have used it meanwhile.
+        _ = fs::remove_dir(folder);
+    }
+}

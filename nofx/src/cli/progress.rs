@@ -1,0 +1,57 @@
+//! Showing how far something is, on a terminal and nowhere else.
+
+use indicatif::{ProgressBar, ProgressStyle};
+use nofx_migrate::{CopyProgress, Progress};
+
+use super::text::one_line;
+
+/// A line on the standard error output; nothing if that is not a terminal.
+#[derive(Debug)]
+pub(crate) struct Bar(ProgressBar);
+
+impl Bar {
+    pub(crate) fn new() -> Self {
+        let bar = ProgressBar::no_length();
+        bar.set_style(style("{prefix:>10} {spinner} {msg}"));
+        Self(bar)
+    }
+
+    /// Shows how far a copy is.
+    pub(crate) fn copied(&self, progress: &CopyProgress) {
+        self.0.set_prefix("copying");
+        self.0.set_message(format!("{} records, {} entries", progress.seen.records, progress.seen.entries));
+        self.0.inc(1);
+    }
+
+    /// Removes the line.
+    pub(crate) fn clear(&self) {
+        self.0.finish_and_clear();
+    }
+}
+
+impl Drop for Bar {
+    fn drop(&mut self) {
+        self.clear();
+    }
+}
+
+impl Progress for Bar {
+    fn phase(&self, name: &'static str) {
+        self.0.set_prefix(name);
+        self.0.reset();
+    }
+
+    fn total(&self, _files: u64, bytes: u64) {
+        self.0.set_style(style("{prefix:>10} {bar:24} {bytes}/{total_bytes} {wide_msg}"));
+        self.0.set_length(bytes);
+    }
+
+    fn advance(&self, path: &str, bytes: u64) {
+        self.0.set_message(one_line(path));
+        self.0.inc(bytes);
+    }
+}
+
+fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
+}

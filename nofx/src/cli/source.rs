@@ -1,0 +1,82 @@
+//! What a migration is from.
+
+use std::ffi::OsStr;
+use std::fs::{self, File};
+use std::io::{BufReader, Read};
+use std::path::{Path, PathBuf};
+
+use super::exit::Exit;
+use super::fault::{Fault, Result};
+use super::place;
+use super::text::shown;
+use crate::Location;
+
+/// What a migration is from.
+#[derive(Debug)]
+pub(crate) enum Source {
+    /// A folder that the old extension wrote, or one that has such a folder.
+    Legacy(PathBuf),
+    /// A store.
+    Store(Location),
+    /// A full dump in a file.
+    Dump(PathBuf),
+}
+
+impl Source {
+    /// Judges what `--from` names: what exists under that name, else a location.
+    pub(crate) fn named(text: &OsStr) -> Result<Self> {
+        let path = Path::new(text);
+        match fs::metadata(path) {
+            Ok(found) if found.is_dir() => Ok(Self::Legacy(path.to_owned())),
+            // A pipe would be waited for, for ever, and could not be read twice.
+            Ok(found) if !found.is_file() => Err(Fault::not_a_folder(path)),
+            Ok(_) => Self::file(path),
+            Err(error) if is_location(text) => {
+                drop(error);
+                place::parse(text).map(Self::Store)
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Err(Fault::absent(path)),
+            Err(error) => Err(unreadable(path, &error)),
+        }
+    }
+
+    fn file(path: &Path) -> Result<Self> {
+        let mut start = Vec::new();
+        let file = File::open(path).map_err(|error| unreadable(path, &error))?;
+        file.take(64).read_to_end(&mut start).map_err(|error| unreadable(path, &error))?;
+        let name = shown(path);
+        if start.starts_with(b"{\"format\":\"nofx-full-dump\"") {
+            return Ok(Self::Dump(path.to_owned()));
+        }
+        if start.starts_with(b"redb") {
+            let message = format!("`{name}` is a redb file, not a folder");
+            return Err(Fault::new(Exit::SourceIsFile, message, format!("if it is a store, name it as `redb:{name}`")));
+        }
+        if start.starts_with(b"{\"kind\":\"store\"") {
+            let message = format!("`{name}` is a canonical dump, which cannot be loaded");
+            return Err(Fault::new(Exit::SourceIsFile, message, "make one that can with `nofx dump --full`"));
+        }
+        Err(Fault::not_a_folder(path))
+    }
+}
+
+/// Opens a dump to read it.
+pub(crate) fn read(path: &Path) -> Result<BufReader<File>> {
+    File::open(path).map(BufReader::new).map_err(|error| match error.kind() {
+        std::io::ErrorKind::NotFound => {
+            Fault::new(Exit::SourceAbsent, format!("`{}` does not exist", shown(path)), "name a full dump")
+        }
+        _ => unreadable(path, &error),
+    })
+}
+
+fn unreadable(path: &Path, error: &std::io::Error) -> Fault {
+    let message = format!("cannot read `{}`: {error}", shown(path));
+    Fault::new(Exit::SourceUnreadable, message, "give yourself permission to read it")
+}
+
+/// Tells whether a text that names nothing on the disk is meant as a location.
+fn is_location(text: &OsStr) -> bool {
+    Location::from_os(text).is_ok()
+        || ["redb:", "memory:"].iter().any(|scheme| text.to_string_lossy().starts_with(scheme))
+}

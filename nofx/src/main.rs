@@ -1,0 +1,7 @@
+//! The program `nofx`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    nofx::cli::main()
+}

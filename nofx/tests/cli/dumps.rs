@@ -1,0 +1,94 @@
+//! Dumps, and what is made of them.
+
+use std::fs;
+use std::io::Write;
+use std::process::Stdio;
+
+use crate::program::{DUMP, Place, run};
+
+#[test]
+fn what_was_dumped_and_loaded_is_the_same() {
+    let place = Place::new();
+    place.write("dump.ndjson", DUMP);
+    let loaded = place.run("load dump.ndjson --store redb:deep/er/x.redb").done();
+    assert!(loaded.out.starts_with("`redb:deep/er/x.redb` holds 1 records and 1 logs with 1 entries; digest "));
+    assert_eq!(place.run("dump --full --store redb:deep/er/x.redb").done().out, DUMP);
+    place.run("dump --full --store redb:deep/er/x.redb --output again.ndjson").done();
+    assert_eq!(fs::read_to_string(place.path("again.ndjson")).unwrap(), DUMP);
+    place.run("migrate --from redb:deep/er/x.redb --to redb:y.redb").done();
+    assert_eq!(place.run("dump --full --store redb:y.redb").done().out, DUMP);
+    let canonical = place.run("dump --store redb:y.redb").done().out;
+    assert_eq!(canonical, place.run("dump --store redb:deep/er/x.redb").done().out);
+    assert_eq!(canonical.lines().count(), 3, "the store, an agent and a message");
+}
+
+#[test]
+fn a_dump_is_loaded_from_the_standard_input() {
+    let place = Place::new();
+    for (name, args) in [("a", vec!["load", "--store", "redb:a"]), ("b", vec!["load", "-", "--store", "redb:b"])] {
+        let mut child = place.command(args).stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+        child.stdin.take().unwrap().write_all(DUMP.as_bytes()).unwrap();
+        assert!(child.wait().unwrap().success());
+        assert_eq!(place.run(&format!("dump --full --store redb:{name}")).done().out, DUMP);
+    }
+}
+
+#[test]
+fn a_damaged_stream_leaves_no_store() {
+    let place = Place::new();
+    let mut command = place.command(["load", "--store", "redb:new/folder/x.redb"]);
+    let mut child = command.stdin(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(DUMP.replace("hello", "hullo").as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(15));
+    assert_eq!(place.tree(""), []);
+}
+
+#[test]
+fn the_store_is_found_by_the_environment_and_upwards() {
+    let place = Place::new().with_legacy();
+    place.run("migrate --from work --to redb:work/.nofx/store/nofx.redb").done();
+    let expected = place.run("dump --store redb:work/.nofx/store/nofx.redb").done().out;
+    fs::create_dir_all(place.path("work/src/deep")).unwrap();
+    for below in ["work", "work/src/deep", "work/.nofx"] {
+        let found = run(place.command(["dump"]).current_dir(place.path(below))).done().out;
+        assert_eq!(found, expected, "{below}");
+    }
+    let named = run(place.command(["dump"]).env("NOFX_STORE", "redb:work/.nofx/store/nofx.redb")).done();
+    assert_eq!(named.out, expected);
+    let empty = run(place.command(["dump", "--store", "memory:"]).env("NOFX_STORE", "redb:nowhere")).done();
+    assert_eq!(empty.out.lines().count(), 1);
+}
+
+#[test]
+fn a_dump_to_a_file_that_fails_leaves_the_older_one() {
+    let place = Place::new();
+    place.write("x.ndjson", "older");
+    place.run("dump --store redb:nowhere.redb -o x.ndjson").failed(29, "there is no store at `redb:nowhere.redb`");
+    assert_eq!(fs::read(place.path("x.ndjson")).unwrap(), b"older");
+    place.run("dump --store memory: -o x.ndjson").done();
+    assert_ne!(fs::read(place.path("x.ndjson")).unwrap(), b"older");
+    let run = place.run("dump --store memory: -o no/where.ndjson");
+    assert_eq!(run.code, 24, "{run:?}");
+}
+
+#[test]
+fn a_copy_is_dry_told_as_json_and_brought_up_to_date() {
+    let place = Place::new();
+    place.write("dump.ndjson", DUMP);
+    for from in ["dump.ndjson", "redb:x.redb"] {
+        if from == "redb:x.redb" {
+            place.run("load dump.ndjson --store redb:x.redb").done();
+        }
+        let dry = place.run(&format!("migrate --from {from} --to redb:y.redb --dry-run")).done().out;
+        assert!(dry.contains("dry run: nothing was written"), "{dry}");
+        assert!(!place.path("y.redb").exists());
+    }
+    let first = place.run("migrate --from redb:x.redb --to redb:y.redb --json --report report.json").done().out;
+    assert!(first.contains("\"compacted\": true"), "{first}");
+    assert_eq!(fs::read_to_string(place.path("report.json")).unwrap(), first);
+    let second = place.run("migrate --from redb:x.redb --to redb:y.redb").done().out;
+    assert!(second.contains("added 0 records and 0 logs with 0 entries"), "{second}");
+    assert!(!second.contains("compacted"), "{second}");
+    assert_eq!(place.run("dump --full --store redb:y.redb").done().out, DUMP);
+}

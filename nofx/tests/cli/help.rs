@@ -1,0 +1,66 @@
+//! The help says what is true.
+
+use std::path::Path;
+use std::process::Command;
+
+use crate::program::{LEGACY, Place, run};
+
+fn help(place: &Place, command: &str) -> String {
+    place.run(&format!("{command} --help")).done().out
+}
+
+/// Returns the search path with the program's folder in front.
+fn path() -> std::ffi::OsString {
+    let folder = Path::new(env!("CARGO_BIN_EXE_nofx")).parent().unwrap().to_owned();
+    let others = std::env::var_os("PATH").unwrap_or_default();
+    std::env::join_paths(std::iter::once(folder).chain(std::env::split_paths(&others))).unwrap()
+}
+
+#[test]
+fn every_example_of_every_command_works() {
+    let place = Place::new();
+    place.write(".nofx/agents.json", LEGACY);
+    let mut count = 0;
+    for command in ["migrate", "dump", "load", "completions"] {
+        let help = help(&place, command);
+        let examples: Vec<&str> = help.lines().filter_map(|line| line.trim().strip_prefix("$ ")).collect();
+        assert!(!examples.is_empty(), "{command} has an example");
+        for example in examples {
+            assert!(example.contains(&format!("nofx {command}")), "{example}");
+            let mut shell = Command::new("sh");
+            shell.args(["-c", &format!("set -e; {example}")]).current_dir(place.path(""));
+            shell.env("PATH", path()).env_remove("NOFX_STORE");
+            let ran = run(&mut shell);
+            assert_eq!((ran.code, ran.err.as_str()), (0, ""), "{example}");
+            count += 1;
+        }
+    }
+    assert!(count >= 9, "{count}");
+}
+
+#[test]
+fn the_help_of_migrate_lists_every_exit_code_that_these_tests_know() {
+    let help = help(&Place::new(), "migrate");
+    for code in [0, 1, 2, 3, 4, 10, 11, 12, 13, 14, 15, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30] {
+        assert!(help.lines().any(|line| line.starts_with(&format!("  {code:>2}  "))), "{code}");
+    }
+    assert!(
+        help.starts_with("Brings a legacy folder, a store or a full dump into a store.\n\nThe source is only read.")
+    );
+}
+
+#[test]
+fn every_command_is_explained_and_wrong_ones_are_refused() {
+    let place = Place::new();
+    let overview = place.run("--help").done().out;
+    for command in ["migrate", "dump", "load", "completions"] {
+        let line = overview.lines().find(|line| line.trim().starts_with(command)).unwrap();
+        assert!(line.trim().len() > command.len() + 10, "{line}");
+    }
+    for wrong in ["nonsense", "migrate", "migrate --from x", "dump --full=yes", "completions tcsh"] {
+        assert_eq!(place.run(wrong).code, 2, "{wrong}");
+    }
+    for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
+        assert!(place.run(&format!("completions {shell}")).done().out.contains("migrate"), "{shell}");
+    }
+}

@@ -1,0 +1,137 @@
+//! Running the program, and a place to run it in.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use tempfile::TempDir;
+
+/// What a run of the program left.
+#[derive(Debug)]
+pub(crate) struct Run {
+    pub(crate) code: i32,
+    pub(crate) out: String,
+    pub(crate) err: String,
+}
+
+impl Run {
+    /// Demands success.
+    #[track_caller]
+    pub(crate) fn done(self) -> Self {
+        assert_eq!(self.code, 0, "{self:?}");
+        self
+    }
+
+    /// Demands a failure that is told in one line and a hint.
+    #[track_caller]
+    pub(crate) fn failed(self, code: i32, error: &str) -> Self {
+        let lines: Vec<&str> = self.err.lines().collect();
+        assert_eq!(self.code, code, "{self:?}");
+        assert_eq!(lines.len(), 2, "{self:?}");
+        assert_eq!(lines[0], format!("error: {error}"));
+        assert!(lines[1].starts_with("hint: ") && lines[1].len() > 10, "{self:?}");
+        assert_eq!(self.out, "");
+        self
+    }
+}
+
+/// A folder that is gone after the test, and the program in it.
+pub(crate) struct Place(TempDir);
+
+impl Place {
+    pub(crate) fn new() -> Self {
+        let folder = TempDir::new().expect("a folder");
+        // Its real path, so that messages can be compared.
+        let real = fs::canonicalize(folder.path()).expect("it exists");
+        assert_eq!(real, folder.path(), "the folder for temporary files is no link");
+        Self(folder)
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    /// Returns the beginning of messages that name something here.
+    pub(crate) fn shown(&self, name: &str) -> String {
+        self.path(name).display().to_string()
+    }
+
+    pub(crate) fn write(&self, name: &str, content: impl AsRef<[u8]>) {
+        let path = self.path(name);
+        fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
+        fs::write(path, content).expect("a file");
+    }
+
+    /// Puts the smallest legacy folder here.
+    pub(crate) fn with_legacy(self) -> Self {
+        self.write("work/.nofx/agents.json", LEGACY);
+        self
+    }
+
+    pub(crate) fn command<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_nofx"));
+        command.args(args).current_dir(self.0.path()).env_remove("NOFX_STORE").stdin(Stdio::null());
+        command
+    }
+
+    /// Runs the program with words that are separated by single spaces.
+    pub(crate) fn run(&self, words: &str) -> Run {
+        run(&mut self.command(words.split(' ')))
+    }
+
+    /// Returns every path below a folder with its content, to be compared.
+    pub(crate) fn tree(&self, name: &str) -> Vec<(PathBuf, Option<Vec<u8>>)> {
+        let mut found = Vec::new();
+        walk(&self.path(name), &mut found);
+        found.sort();
+        found
+    }
+}
+
+fn walk(folder: &Path, found: &mut Vec<(PathBuf, Option<Vec<u8>>)>) {
+    for entry in fs::read_dir(folder).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        let kind = fs::symlink_metadata(&path).expect("it exists");
+        if kind.is_dir() {
+            walk(&path, found);
+        }
+        found.push((path.clone(), kind.is_file().then(|| fs::read(&path).expect("a file"))));
+    }
+}
+
+pub(crate) fn run(command: &mut Command) -> Run {
+    let output = command.output().expect("the program starts");
+    Run {
+        code: output.status.code().unwrap_or(-1),
+        out: String::from_utf8(output.stdout).expect("text"),
+        err: String::from_utf8(output.stderr).expect("text"),
+    }
+}
+
+/// One agent.
+pub(crate) const LEGACY: &str = r#"{
+  "version": "1.0",
+  "timestamp": "2025-07-01T10:00:00.000Z",
+  "agents": [
+    {
+      "id": "ada",
+      "name": "Ada",
+      "type": "backend",
+      "status": "idle",
+      "tasksCompleted": 0,
+      "currentTask": null,
+      "sessionFile": "ada_session.md",
+      "createdAt": "2025-07-01T10:00:00.000Z"
+    }
+  ]
+}"#;
+
+/// A store with one record and one log.
+pub(crate) const DUMP: &str = concat!(
+    "{\"format\":\"nofx-full-dump\",\"version\":1}\n",
+    "{\"record\":\"agent\",\"id\":\"ada\",\"body\":{\"id\":\"ada\",\"name\":\"Ada\"}}\n",
+    "{\"log\":\"history\",\"id\":\"s1\",\"state\":\"sealed\",\"length\":1}\n",
+    "{\"entry\":0,\"at\":-1,\"body\":{\"id\":\"m1\",\"content\":\"hello\"}}\n",
+    "{\"end\":{\"records\":1,\"logs\":1,\"entries\":1},\"sha256\":\"ce923c741e211405bfa3bdc77b6f0ea1edccada996d0577781c625d64171e9ab\"}\n",
+);
