@@ -6,6 +6,7 @@
 
 mod bench;
 mod ci;
+mod migrate;
 mod sample;
 mod step;
 mod test;
@@ -29,6 +30,7 @@ type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error + Send + 
 enum Command {
     Bench(bench::Args),
     Ci(ci::Args),
+    Migrate(migrate::Args),
     Sample(sample::Args),
     Test(test::Args),
     Tidy(tidy::Args),
@@ -38,6 +40,7 @@ fn main() -> ExitCode {
     let outcome = match Command::parse() {
         Command::Bench(args) => bench::run(&args),
         Command::Ci(args) => ci::run(&args),
+        Command::Migrate(args) => migrate::run(&args),
         Command::Sample(args) => sample::run(&args),
         Command::Test(args) => test::run(&args),
         Command::Tidy(args) => tidy::run(&args),
