@@ -89,9 +89,6 @@ async fn read_all(
     let tree = blocking(move || tree::list(&place)).await;
     progress.total(tree.files.len() as u64, tree.files.iter().map(|file| file.size).sum());
     report.skipped = tree.skipped;
-    for skipped in report.skipped.clone() {
-        report.find("skipped", Level::Note, &skipped.path, skipped.what);
-    }
     for (path, why) in tree.unreadable {
         report.find("unreadable", Level::Missing, &path, format!("the folder cannot be read: {why}"));
     }

@@ -240,7 +240,7 @@ fn plan_session(plan: &mut Plan, index: &Index, id: &SessionId, readings: &[(usi
         // A task changes while it is worked on; the newest state of each counts.
         merge(&mut first.tasks, copy.tasks.into_iter().map(ended).collect());
     }
-    first.tasks.sort_by_key(|task| is_current(task));
+    first.tasks.sort_by_key(is_current);
     plan.records.push(PlannedRecord {
         kind: "sessions",
         key: key_of::<Session>(id),

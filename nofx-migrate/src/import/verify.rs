@@ -83,7 +83,7 @@ pub(crate) async fn verify(
 async fn are_kept(store: &Store, index: &Index, files: &[usize]) -> Result<bool> {
     for file in files.iter().filter_map(|at| index.files.get(*at)) {
         let kept = store.load::<Attachment>(&file.source.path.clone().into()).await?;
-        if !kept.is_some_and(|kept| kept.value.sha256 == hex(&file.sha256).as_str()) {
+        if kept.is_none_or(|kept| kept.value.sha256 != hex(&file.sha256).as_str()) {
             return Ok(false);
         }
     }

@@ -116,7 +116,7 @@ const TRIES: usize = 1000;
 /// Finds the whole objects in a line that is not one object: some glued together, or one behind the half of another.
 ///
 /// Behind a half, only an object for which `is_one` holds is taken: it might be a part of that half.
-pub(crate) fn objects<'a>(line: &'a str, is_one: impl Fn(&str) -> bool) -> Vec<&'a str> {
+pub(crate) fn objects(line: &str, is_one: impl Fn(&str) -> bool) -> Vec<&str> {
     let mut found = Vec::new();
     // Looking costs time for every byte looked at; a line of brackets must not cost the square of its length.
     let (mut at, mut tries, mut budget) = (0, 0, line.len().saturating_mul(8).saturating_add(1 << 16));

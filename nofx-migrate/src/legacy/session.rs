@@ -217,7 +217,7 @@ mod tests {
     #[test]
     fn every_prefix_gives_what_is_whole_in_it() {
         for cut in 1..WHOLE.len() {
-            let (copy, judgement) = read_text(&WHOLE[..cut]);
+            let (copy, judgement) = read_text(WHOLE.get(..cut).unwrap());
             assert!(!copy.whole);
             assert!(judgement.keep.is_some(), "{cut}");
             let left = judgement.unused.last().map_or(cut as u64, |unused| unused.to);
