@@ -202,3 +202,100 @@ fn told(panic: &(dyn Any + Send)) -> &str {
     let text = panic.downcast_ref::<String>().map(String::as_str);
     text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("without a message")
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use nofx_core::{Deadline, Error};
+
+    use super::*;
+    use crate::place::{Memory, Place};
+
+    fn case(needs: &'static [Need], run: CaseFn) -> Case {
+        Case { name: "tests::this", claim: "A claim.", needs, limit: Duration::from_millis(300), run }
+    }
+
+    fn verdict(case: &Case) -> Verdict {
+        case.run(&(Arc::new(Memory) as Arc<dyn Factory>))
+    }
+
+    #[test]
+    fn a_case_that_hangs_fails_in_time_and_is_named() {
+        let started = Deadline::after(Duration::from_secs(10));
+        let Verdict::Failed(why) = verdict(&case(&[], |_| Box::pin(std::future::pending()))) else {
+            panic!("it passed")
+        };
+        assert!(why.contains("tests::this did not end within"), "{why}");
+        // One that never comes back to its runtime is left behind as well.
+        let blocking = case(&[], |_| {
+            Box::pin(async {
+                thread::sleep(Duration::from_secs(20));
+                Ok(())
+            })
+        });
+        assert!(matches!(verdict(&blocking), Verdict::Failed(_)));
+        assert!(!started.has_passed());
+    }
+
+    #[test]
+    fn a_case_that_panics_fails() {
+        let Verdict::Failed(why) = verdict(&case(&[], |_| Box::pin(async { panic!("of the test") }))) else {
+            panic!("it passed")
+        };
+        assert!(why.contains("of the test") && why.contains("A claim."), "{why}");
+    }
+
+    #[test]
+    fn a_case_that_cannot_apply_is_not_run() {
+        for need in [&[Need::Durable], &[Need::Processes]] {
+            let case = case(need, |_| Box::pin(async { panic!("it ran") }));
+            assert!(matches!(verdict(&case), Verdict::Inapplicable(_)), "{need:?}");
+        }
+    }
+
+    #[test]
+    fn a_case_that_cannot_apply_is_ignored_with_its_reason_and_fails_when_it_is_asked_for() {
+        let needing = CASES.iter().filter(|case| !case.needs.is_empty()).count();
+        let ignored: Vec<_> =
+            trials(&(Arc::new(Memory) as Arc<dyn Factory>)).into_iter().filter(Trial::has_ignored_flag).collect();
+        assert_eq!(ignored.len(), needing);
+        assert!(
+            ignored.iter().all(|trial| ["gone with its process", "not shared by processes"].contains(&trial.kind()))
+        );
+        let arguments = Arguments { ignored: true, quiet: true, ..Arguments::default() };
+        assert!(libtest_mimic::run(&arguments, ignored).has_failed());
+    }
+
+    #[test]
+    fn without_a_place_every_case_fails_and_without_its_means_every_case_is_ignored() {
+        struct Nowhere(Option<String>);
+
+        #[async_trait::async_trait]
+        impl Factory for Nowhere {
+            fn name(&self) -> &str {
+                "nowhere"
+            }
+
+            async fn place(&self) -> Result<Arc<dyn Place>> {
+                Err(Error::unavailable("a server"))
+            }
+
+            fn lacks(&self) -> Option<String> {
+                self.0.clone()
+            }
+        }
+        let unreachable: Arc<dyn Factory> = Arc::new(Nowhere(None));
+        assert!(trials(&unreachable).iter().all(|trial| !trial.has_ignored_flag()));
+        assert!(matches!(CASES[0].run(&unreachable), Verdict::Failed(why) if why.contains("a server")));
+        let lacking: Arc<dyn Factory> = Arc::new(Nowhere(Some("no server here".into())));
+        assert!(trials(&lacking).iter().all(|trial| trial.has_ignored_flag() && trial.kind() == "no server here"));
+    }
+
+    #[test]
+    fn each_case_is_listed_once_with_a_claim() {
+        let names: HashSet<_> = CASES.iter().map(|case| case.name).collect();
+        assert_eq!(names.len(), CASES.len());
+        assert!(CASES.iter().all(|case| case.claim.ends_with('.')));
+    }
+}

@@ -5,7 +5,7 @@ use std::panic::Location;
 
 /// What a case found instead of what the contract says.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Unmet(String);
+pub(crate) struct Unmet(String);
 
 /// What a case answers.
 pub(crate) type CaseResult<T = ()> = Result<T, Unmet>;

@@ -1,6 +1,6 @@
 //! Batches: all or nothing, expectations, guards, and ids that come twice.
 
-use nofx_core::{Batch, Conflict, Expect, Guard, Mismatch, Outcome, Seq};
+use nofx_core::{Batch, BatchId, Conflict, Expect, Guard, Mismatch, Outcome, Seq};
 
 use crate::subject::{Subject, batch, entries, note, number, talk};
 use crate::unmet::{CaseResult, Unmet, ensure, ensure_eq};
@@ -279,5 +279,20 @@ pub(super) async fn the_parts_of_a_batch_may_contradict_only_where_it_is_said(su
     }
     let twice = batch().seal(log.clone()).seal(log.clone()).remove(talk("b")?).remove(talk("b")?);
     store.commits(twice).await?;
+    Ok(())
+}
+
+pub(super) async fn any_sixteen_bytes_are_an_id(subject: Subject) -> CaseResult {
+    let store = subject.open().await?;
+    let mut counting = [0; 16];
+    counting[15] = 1;
+    for (n, bytes) in (0..).zip([[0; 16], [255; 16], counting, *b"\0\0\0\0\0\0\0\0\n\r\"/\\.. "]) {
+        let once = Batch::new(BatchId::from_bytes(bytes)).put(note(format!("{n}"))?, Expect::Absent, number(n));
+        let first = store.commits(once.clone()).await?;
+        ensure_eq!(first.seq, Seq::new(n + 1), "an id of its own");
+        ensure_eq!(store.commits(once.clone()).await?, first, "and remembered");
+        let newest = store.feed(None, 10).await?.0.pop();
+        ensure_eq!(newest.map(|change| change.batch), Some(once.id), "and in the feed");
+    }
     Ok(())
 }

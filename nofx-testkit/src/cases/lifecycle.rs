@@ -95,6 +95,29 @@ pub(super) async fn closing_waits_for_commits_in_flight(subject: Subject) -> Cas
     Ok(())
 }
 
+pub(super) async fn a_new_store_can_be_written_and_says_what_it_is(subject: Subject) -> CaseResult {
+    let store = subject.open().await?;
+    let info = store.info();
+    ensure!(!info.backend.is_empty() && info.read_only.is_none(), "{info:?}");
+    store.commits(batch().put(note("a")?, Expect::Any, number(1))).await?;
+    ensure_eq!(store.info(), info, "writing changes nothing of it");
+    Ok(())
+}
+
+pub(super) async fn many_handles_may_be_open_at_once(subject: Subject) -> CaseResult {
+    let mut handles = Vec::new();
+    for n in 0..40 {
+        let handle = subject.open().await?;
+        handle.commits(batch().append_at(talk("a")?, n, entries(n..n + 1))).await?;
+        handles.push(handle);
+    }
+    for (n, handle) in handles.iter().enumerate() {
+        ensure_eq!(handle.head(&talk("a")?).await?.length, 40, "as handle {n} sees it, those before it being closed");
+        handle.close().await?;
+    }
+    Ok(())
+}
+
 /// What a store may hold: every state of logs, deleted records, large and small.
 async fn fill(store: &Handle) -> CaseResult<Vec<Batch>> {
     let batches = vec![

@@ -91,6 +91,7 @@ cases! {
         guards_are_judged_on_the_state_before_the_batch: "Everything that a batch expects is judged on the state before the batch.";
         a_batch_of_guards_alone_writes_nothing_and_takes_no_number: "A committed batch that writes or deletes records gets the next number. Other batches get none.";
         an_empty_batch_commits_without_a_number: "Other batches get none.";
+        any_sixteen_bytes_are_an_id: "Ids made by `Sources::batch_id` begin with the time; any other 16 bytes do as well.";
         the_parts_of_a_batch_may_contradict_only_where_it_is_said: "It names a record at most once among its writes, and a log at most once among its appends. A log is not removed by a batch that appends to or seals it.";
     }
     groups {
@@ -177,6 +178,8 @@ cases! {
         any_number_of_calls_are_made_at_once: "Any number of calls may be made at once from any thread.";
     }
     lifecycle {
+        a_new_store_can_be_written_and_says_what_it_is: "Returns what this backend is and can take.";
+        many_handles_may_be_open_at_once: "A handle that is left alone costs nobody anything.";
         closing_again_is_no_error: "Closing again is no error.";
         a_closed_handle_answers_closed_to_every_call: "Any other call then answers `Closed`; `info` works on a closed handle.";
         other_handles_stay_open: "Other handles of the store stay open.";

@@ -388,6 +388,24 @@ impl Spoiler for HalfVisible {
     }
 }
 
+/// The first record of a batch is there a moment before the rest; in the end it is as it should be.
+#[derive(Debug)]
+pub(crate) struct RecordByRecord;
+
+#[async_trait]
+impl Spoiler for RecordByRecord {
+    async fn commit(&self, inner: &MemoryBackend, group: Vec<Batch>) -> Result<Vec<Outcome>> {
+        for batch in &group {
+            let early = batch.writes.first().filter(|write| write.expect == Expect::Any && batch.writes.len() > 1);
+            if let Some(write) = early {
+                inner.commit(vec![Batch { writes: vec![write.clone()], ..Batch::new(fresh_id()) }]).await?;
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        }
+        inner.commit(group).await
+    }
+}
+
 /// Versions are compared first; what is written then is written whatever happened in between.
 #[derive(Debug)]
 pub(crate) struct CheckThenAct;

@@ -54,6 +54,7 @@ fn sabotages() -> Vec<Sabotage> {
         spoiled!("a removed id is used again", RemovedIdsReused::default(), caught by "endings::the_id_of_a_removed_log_is_never_used_again"),
         spoiled!("bodies are written anew", BodiesRewritten, caught by "bodies::bodies_come_back_byte_for_byte"),
         spoiled!("half a batch is visible", HalfVisible, caught by "handles::nobody_ever_sees_half_a_batch"),
+        spoiled!("a batch is written record by record", RecordByRecord, caught by "handles::nobody_ever_sees_half_a_batch"),
         spoiled!("judging and writing are two steps", CheckThenAct, caught by "handles::concurrent_writers_lose_no_update"),
         spoiled!("a dropped commit is aborted", Abortable, caught by "handles::a_commit_ends_whoever_stops_waiting"),
         spoiled!("readers hold a lock", ReadersLock::default(), caught by "handles::readers_that_are_left_alone_hold_up_nobody"),
