@@ -81,6 +81,8 @@ impl State<'_> {
 
     fn apply(&mut self, batch: Batch, seq: Option<Seq>) -> Attempt<Committed> {
         for write in batch.writes {
+            // Nothing damaged is overwritten.
+            self.version_of(&write.key)?;
             let name = name(&write.key);
             match write.body.zip(seq) {
                 Some((body, seq)) => self.tables.records.insert(&*name, &*encode_record(&name, seq, &body))?,

@@ -12,6 +12,7 @@ use redb::{Builder, ConcurrencyMode, Database, ReadOnlyDatabase, ReadTransaction
 
 use crate::fault::{Attempt, Fault, contain};
 use crate::options::Options;
+use crate::overlay::Overlay;
 use crate::place::{self, Identity, Turnstile};
 use crate::storage::{Flushes, Storage};
 use crate::tables::{FORMAT, Meta};
@@ -134,13 +135,40 @@ impl Door {
     pub(crate) fn source(&self, may_write: bool) -> Attempt<Source> {
         let deadline = Deadline::after(self.options.lock_wait);
         self.waiting(&deadline, || match self.reader() {
-            Err(Fault::Redb(redb::Error::RepairAborted)) if may_write => Ok(Source::Writer(self.writer_at_once()?)),
+            Err(Fault::Redb(redb::Error::RepairAborted)) if may_write => {
+                self.require_store()?;
+                Ok(Source::Writer(self.writer_at_once()?))
+            }
             Err(Fault::Redb(redb::Error::RepairAborted)) => Err(Fault::Told(Error::unavailable(format!(
                 "`{}` was not closed cleanly and cannot be repaired by a handle that only reads; open it for writing once",
                 self.path.display()
             )))),
             reader => Ok(Source::Reader(reader?)),
         })
+    }
+
+    /// Makes sure that a file which needs a repair is a store, without writing to it.
+    fn require_store(&self) -> Attempt<()> {
+        // Each process that ever wrote to a store left its name beside it, and looking costs as much as the repair.
+        if place::was_written(&self.path) {
+            return Ok(());
+        }
+        let meta = contain(|| {
+            let (file, _) = place::open(&self.path, false)?;
+            let mut builder = Builder::new();
+            builder.set_cache_size(self.options.cache_bytes);
+            Meta::read(&builder.create_with_backend(Overlay::new(file)?)?.begin_read()?)
+        });
+        match meta? {
+            Some(_) => Ok(()),
+            None => Err(Fault::Told(self.foreign())),
+        }
+    }
+
+    /// Says that the file is another program's.
+    pub(crate) fn foreign(&self) -> Error {
+        let file = self.path.display();
+        Error::invalid(format!("`{file}` is not a NofX store: it is another program's redb file"))
     }
 
     /// Tries again and again while another process has the file open for writing.

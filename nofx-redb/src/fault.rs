@@ -73,6 +73,9 @@ impl Fault {
             Self::Redb(redb::Error::Io(error)) if error.kind() == io::ErrorKind::TimedOut => {
                 Error::Locked { what: file, holder: None }
             }
+            Self::Redb(redb::Error::Io(ref error)) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                Error::corrupt_because(format!("{file}, which is shorter than it should be"), Cause(self))
+            }
             Self::Redb(redb::Error::UpgradeRequired(version)) => Error::invalid(format!(
                 "{file} has redb's file format {version}, which is too old to be read; redb 2.6 can upgrade it"
             )),

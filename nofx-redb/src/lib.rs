@@ -7,6 +7,7 @@ mod door;
 mod fault;
 mod feed;
 mod options;
+mod overlay;
 mod place;
 mod read;
 mod role;

@@ -114,10 +114,17 @@ pub(crate) fn publish(made: &Path, path: &Path) -> io::Result<()> {
 
 /// Returns why a file cannot be written, if it cannot.
 pub(crate) fn unwritable(path: &Path) -> Option<io::Error> {
+    refusal(OpenOptions::new().read(true).write(true).open(path))
+}
+
+/// Returns why the lock file beside a store cannot be had, if it cannot.
+pub(crate) fn unlockable(path: &Path) -> Option<io::Error> {
+    refusal(open_lock(&beside(path, LOCK)))
+}
+
+fn refusal(opened: io::Result<File>) -> Option<io::Error> {
     let refused = [io::ErrorKind::PermissionDenied, io::ErrorKind::ReadOnlyFilesystem];
-    let store = OpenOptions::new().read(true).write(true).open(path).err();
-    let lock = || open_lock(&beside(path, LOCK)).err();
-    store.or_else(lock).filter(|error| refused.contains(&error.kind()))
+    opened.err().filter(|error| refused.contains(&error.kind()))
 }
 
 /// What the name of a lock file ends with.
@@ -172,6 +179,11 @@ impl Turnstile {
     pub(crate) fn is_taken(store: &Path) -> bool {
         open_lock(&beside(store, LOCK)).is_ok_and(|file| matches!(file.try_lock(), Err(TryLockError::WouldBlock)))
     }
+}
+
+/// Returns whether a process has gone through the turnstile of a store.
+pub(crate) fn was_written(store: &Path) -> bool {
+    File::open(beside(store, LOCK)).is_ok_and(|mut file| read_holder(&mut file).is_some())
 }
 
 /// Returns the process that last went through the turnstile, unless it is this one.

@@ -102,14 +102,14 @@ impl Shared {
             door.create().map_err(|fault| door.told(fault, "creating"))?;
         }
         place::recognise(path)?;
-        let mut read_only = place::unwritable(path).map(|error| ReadOnly {
+        let refused = |error: io::Error| ReadOnly {
             reason: format!("{shown} cannot be written: {error}"),
             error: Error::unavailable_because(format!("{shown} cannot be written"), error),
-        });
+        };
+        let mut read_only = place::unwritable(path).map(refused);
         let source = door.source(read_only.is_none() && !options.read_only);
         let source = source.map_err(|fault| door.told(fault, "opening"))?;
-        let foreign = || Error::invalid(format!("{shown} is not a NofX store: it is another program's redb file"));
-        let meta = source.meta().ok_or_else(foreign)?;
+        let meta = source.meta().ok_or_else(|| door.foreign())?;
         let Meta { format, readable_from, .. } = meta;
         if readable_from > FORMAT {
             return Err(Error::too_new(format!("{shown} has format {format}; this version reads up to {FORMAT}")));

@@ -1,4 +1,5 @@
 //! What a store in one process does, compared with the store in memory.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common;
 

@@ -1,4 +1,5 @@
 //! What happens when the file does not do what it should.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common;
 

@@ -1,5 +1,6 @@
 //! Several processes on one file: this program starts itself again as a child.
 #![cfg(unix)]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common;
 
@@ -9,7 +10,7 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
 use common::{batch, body, entries, log, open, open_with, record};
-use nofx_core::{Deadline, Error, Expect, LogQuery, Outcome, PersistenceBackend, Seq};
+use nofx_core::{Deadline, Error, Expect, LogQuery, NewEntry, Outcome, PersistenceBackend, Seq, Timestamp};
 
 const ROLE: &str = "NOFX_REDB_TEST_ROLE";
 const STORE: &str = "NOFX_REDB_TEST_STORE";
@@ -86,6 +87,7 @@ async fn plays_a_role() {
         "in turn" => in_turn(&path).await,
         "counter" => counter(&path).await,
         "writer" => writer(&path).await,
+        "large" => large(&path).await,
         "creator" => say(u64::from(open(&path).await.info().store.as_bytes()[15])),
         role => panic!("no role {role}"),
     }
@@ -135,6 +137,62 @@ async fn writer(path: &Path) {
         say(length);
         length += 1;
     }
+}
+
+/// Writes and reads a body of 10 MB and a log of 100,000 entries, and says the most memory that this took, in KiB.
+async fn large(path: &Path) {
+    let store = open(path).await;
+    let mut digits = String::from("\"");
+    let mut state = 1_u64;
+    while digits.len() < 10_000_000 {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        digits.push_str(&format!("{:x}", state >> 20));
+    }
+    digits.push('"');
+    let large = body(&digits);
+    drop(digits);
+    store.commit(vec![batch().put(record("large"), Expect::Absent, large.clone())]).await.unwrap();
+    assert!(store.get(&[record("large")]).await.unwrap()[0].as_ref().unwrap().body == large);
+    let entry = NewEntry { at: Timestamp::from_millis(0), body: large.clone() };
+    store.commit(vec![batch().append(log("large"), vec![entry])]).await.unwrap();
+    assert!(store.read(&LogQuery::oldest_first(log("large"), 10)).await.unwrap().items[0].body == large);
+    drop(large);
+    for hundred in 0..1000 {
+        let entry = |n| NewEntry {
+            at: Timestamp::from_millis(n),
+            body: body(&format!("\"{}\"", format!("{:x} ", n * 7_919).repeat(60))),
+        };
+        let group = (0..10).map(|ten| {
+            let first = hundred * 100 + ten * 10;
+            batch().append(log("long"), (first..first + 10).map(entry).collect())
+        });
+        store.commit(group.collect()).await.unwrap();
+    }
+    let mut query = LogQuery::newest_first(log("long"), 1000);
+    let mut read = 0;
+    while let Some(last) = {
+        let page = store.read(&query).await.unwrap();
+        read += page.items.len();
+        page.items.last().map(|entry| entry.position)
+    } {
+        query.range.end = last;
+    }
+    assert_eq!(read, 100_000);
+    store.close().await.unwrap();
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    say(peak.trim().trim_end_matches(" kB").parse().unwrap());
+}
+
+#[tokio::test]
+#[cfg(target_os = "linux")]
+async fn large_things_take_a_bounded_amount_of_memory() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut player = Player::start("large", &dir.path().join("a.redb"));
+    let peak = player.heard().unwrap();
+    player.wait();
+    println!("{peak} KiB at most");
+    assert!(peak * 1024 <= (64 << 20) + 3 * 10_000_000, "{peak} KiB");
 }
 
 #[tokio::test]
