@@ -1,6 +1,6 @@
 //! The feed of changes.
 
-use nofx_core::{Batch, Change, ChangePage, Changes, Cursor, Expect, Guard, REMEMBERED_COMMITS, Seq};
+use nofx_core::{Batch, Change, ChangePage, Changes, Cursor, Durability, Expect, Guard, REMEMBERED_COMMITS, Seq};
 
 use crate::subject::{Handle, Subject, batch, entries, note, number, talk};
 use crate::unmet::{CaseResult, Unmet, ensure, ensure_eq};
@@ -204,6 +204,14 @@ pub(super) async fn what_is_remembered_is_told_and_what_is_forgotten_is_a_gap(su
     let outcome = store.commits(first.clone()).await?;
     let mut made = vec![first.id];
     commit_many(&store, REMEMBERED_COMMITS - made.len(), &mut made).await?;
+    let store = match store.info().durability {
+        Durability::Process => store,
+        Durability::Disk | Durability::Service => {
+            store.close().await?;
+            drop(store);
+            subject.open().await?
+        }
+    };
     ensure_eq!(store.commits(first).await?, outcome, "the oldest batch that must be remembered");
     for after in [None, Some(&start)] {
         let found = store.feed(after, 20_000).await?.0;

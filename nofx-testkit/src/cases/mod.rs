@@ -102,7 +102,7 @@ cases! {
         a_batch_refused_with_its_group_may_be_committed_later: "Every other error means that none has happened.";
         a_conflict_and_its_cure_may_be_in_one_group: "Conflicts are not remembered: such a batch is judged anew.";
         a_group_may_have_hundreds_of_batches: "The batches of a group happen in their order.";
-        sizes_are_judged_for_each_batch_and_not_for_the_group: "Bytes of all bodies of one batch.";
+        sizes_are_judged_for_each_batch_and_not_for_the_group within 90 s: "Bytes of all bodies of one batch.";
     }    scans {
         records_come_in_the_order_of_their_bytes_both_ways: "By kind, then by id, both compared as bytes.";
         a_kind_is_not_mistaken_for_one_that_begins_alike: "Only this kind, or every one.";
@@ -141,10 +141,10 @@ cases! {
     }
     limits {
         at_least_the_guaranteed_sizes_are_taken: "Every backend takes at least `Limits::GUARANTEED`.";
-        a_body_of_the_largest_size_comes_back: "The largest things it takes: bytes of one body.";
-        a_body_above_the_largest_size_is_invalid: "Every batch is validated before any is applied.";
+        a_body_of_the_largest_size_comes_back within 90 s: "The largest things it takes: bytes of one body.";
+        a_body_above_the_largest_size_is_invalid within 90 s: "Every batch is validated before any is applied.";
         the_parts_of_a_batch_are_counted_together: "Writes, entries, seals, removals and guards of one batch, together.";
-        the_bytes_of_a_batch_are_counted_together: "Bytes of all bodies of one batch.";
+        the_bytes_of_a_batch_are_counted_together within 90 s: "Bytes of all bodies of one batch.";
     }
     bodies {
         bodies_come_back_byte_for_byte: "Bodies come back byte for byte.";
