@@ -90,7 +90,7 @@ impl Text {
         // Each session reads on at a place of its own.
         let start = (session * 392_111 + number * (size - 110)) % (self.all.len() - size);
         let words: String = self.all[start..start + size - 110].iter().collect();
-        let role = if number % 2 == 0 { "user" } else { "assistant" };
+        let role = if number.is_multiple_of(2) { "user" } else { "assistant" };
         let text = format!(
             "{{\"id\":\"msg-{session:04}-{number:06}\",\"role\":\"{role}\",\"timestamp\":\"2025-09-08T14:{:02}:{:02}.000Z\",\"content\":{}}}",
             number / 60 % 60,

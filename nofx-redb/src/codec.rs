@@ -403,3 +403,112 @@ pub(crate) fn decode_past(key: &[u8], value: &[u8]) -> Option<Vec<Remembered>> {
     plain.end()?;
     rows
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn log(id: &str) -> LogKey {
+        LogKey::new(Kind::of("log"), id).unwrap()
+    }
+
+    fn body() -> impl Strategy<Value = Body> {
+        prop_oneof!["[a-z]{1,40}", "(words and ){90,200}"].prop_map(|text| Body::trusted(format!("\"{text}\"")))
+    }
+
+    fn remembered() -> impl Strategy<Value = Remembered> {
+        let ranges = prop::collection::vec((any::<u32>(), 1..9_u64), 0..4);
+        let ids = prop::collection::vec("[a-zA-Z\\PC]{1,20}", 0..4);
+        (any::<[u8; 16]>(), any::<u64>(), any::<u64>(), ranges, ids).prop_map(|(batch, seq, last, ranges, ids)| {
+            let seq = Seq::new(seq);
+            let logs: Vec<_> = ids.iter().map(|id| log(id)).collect();
+            let records = ids.iter().map(|id| RecordKey::new(Kind::of("record"), id.as_str()).unwrap()).collect();
+            let appended = ranges.iter().map(|(start, length)| u64::from(*start)..u64::from(*start) + length).collect();
+            Remembered {
+                change: Change { batch: BatchId::from_bytes(batch), seq, records, logs },
+                committed: Committed { seq, appended },
+                last_seq: Seq::new(last),
+            }
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn numbers_come_back(number in any::<u64>(), signed in any::<i64>()) {
+            let mut written = Encoder::default();
+            written.number(number).signed(signed);
+            let mut bytes = Decoder::new(written.as_bytes());
+            prop_assert_eq!(bytes.number(), Some(number));
+            prop_assert_eq!(bytes.signed(), Some(signed));
+            prop_assert_eq!(bytes.end(), Some(()));
+        }
+
+        #[test]
+        fn records_and_entries_come_back(body in body(), version in 1..u64::MAX, at in any::<i64>(), id in "\\PC{1,30}") {
+            let name = name(&log(&id));
+            let version = Seq::new(version).unwrap();
+            let record = encode_record(&name, version, &body);
+            let decoded = decode_record(&name, &record);
+            let (found, mut rest) = decoded.unwrap();
+            let found = (found, rest.body());
+            prop_assert_eq!(found, (version, Some(body.clone())));
+            let key = placed(7, 9);
+            let at = Timestamp::from_millis(at);
+            let value = encode_entry(&key, at, &body);
+            prop_assert_eq!(decode_entry(&key, &value), Some((at, body)));
+        }
+
+        #[test]
+        fn heads_come_back(number in any::<u64>(), length in any::<u64>(), at in any::<i64>(), state in 0..3) {
+            let state = [LogState::Open, LogState::Sealed, LogState::Removed][state as usize];
+            let last_at = Timestamp::from_millis(at);
+            let head = Head { number, length, folded: length / 2, tail_bytes: length / 3, last_at, state };
+            prop_assert_eq!(Head::decode(b"a\0b", &head.encode(b"a\0b")), Some(head));
+        }
+
+        #[test]
+        fn commits_come_back(rows in prop::collection::vec(remembered(), 1..20)) {
+            let key = numbered(3);
+            prop_assert_eq!(Remembered::decode(&key, &rows[0].encode(&key)), Some(rows[0].clone()));
+            prop_assert_eq!(decode_past(&key, &encode_past(&key, &rows).unwrap()), Some(rows));
+        }
+
+        #[test]
+        fn names_come_back_and_keep_their_order(one in "\\PC{1,20}", other in "[\0-z]{1,20}") {
+            let (one, other) = (log(&one), log(&other));
+            prop_assert_eq!(parse_name(&name(&one)), Some(one.clone()));
+            prop_assert_eq!(parse_name(&name(&other)), Some(other.clone()));
+            prop_assert_eq!(name(&one).cmp(&name(&other)), one.cmp(&other));
+        }
+
+        #[test]
+        fn any_changed_byte_is_noticed(body in body(), at in any::<prop::sample::Index>(), bit in 0..8) {
+            let mut value = encode_record(b"a\0b", Seq::FIRST, &body);
+            let at = at.index(value.len());
+            value[at] ^= 1_u8 << bit;
+            prop_assert!(decode_record(b"a\0b", &value).is_none());
+        }
+
+        #[test]
+        fn any_bytes_are_refused_without_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            let mut payload = Encoder::default();
+            payload.raw(&bytes);
+            let key = numbered(1);
+            let _ = Head::decode(&key, &seal(Table::Logs, &key, &payload));
+            let _ = Remembered::decode(&key, &seal(Table::Feed, &key, &payload));
+            let _ = decode_past(&key, &seal(Table::Past, &key, &payload));
+            let _ = decode_entry(&key, &seal(Table::Entries, &key, &payload));
+            let value = seal(Table::Records, &key, &payload);
+            let _ = decode_record(&key, &value).map(|(_, mut rest)| rest.body());
+        }
+    }
+
+    #[test]
+    fn a_value_under_another_key_or_in_another_table_is_damaged() {
+        let value = encode_record(b"a\0b", Seq::FIRST, &Body::trusted("1"));
+        assert!(decode_record(b"a\0c", &value).is_none());
+        assert!(unseal(Table::Entries, b"a\0b", &value).is_none());
+    }
+}

@@ -45,6 +45,10 @@ impl Fault {
 
     /// Returns whether the open file is of no use any more, and opening it again may help.
     pub(crate) fn is_stale(&self) -> bool {
+        // A wait that was long enough is not repeated.
+        if self.io().is_some_and(|error| error.kind() == io::ErrorKind::TimedOut) {
+            return false;
+        }
         matches!(
             self,
             Self::Panicked(_)

@@ -1,4 +1,47 @@
-//! Under construction.
+//! Keeps a NofX store in one [redb](https://docs.rs/redb) file: embedded, transactional, shared by the processes of a machine.
+//!
+//! ```
+//! use nofx_core::{Batch, Body, Expect, Kind, PersistenceBackend, RecordKey, Sources};
+//! use nofx_redb::RedbBackend;
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> nofx_core::Result<()> {
+//! # let folder = tempfile::tempdir().unwrap();
+//! let store = RedbBackend::open(&folder.path().join("nofx.redb")).await?;
+//!
+//! let key = RecordKey::new(Kind::of("agent"), "7f3a")?;
+//! let batch = Batch::new(Sources::default().batch_id());
+//! let batch = batch.put(key.clone(), Expect::Absent, Body::parse(r#"{ "name": "Ada" }"#)?);
+//! store.commit(vec![batch]).await?;
+//!
+//! let found = store.get(&[key]).await?;
+//! assert_eq!(found[0].as_ref().unwrap().body.as_str(), r#"{"name":"Ada"}"#);
+//! store.close().await?;
+//! # Ok(()) }
+//! ```
+//!
+//! - [`RedbBackend`] is a handle on a store; its trait [`PersistenceBackend`] says what it promises.
+//! - [`Options`] say how a store is opened, and its [`Probe`] lets tests count and break what happens to the file.
+//!
+//! # What to expect
+//!
+//! - A group of batches is one transaction, flushed twice. An append writes the same few pages whether the log has one entry
+//!   or a hundred thousand.
+//! - Entries are rows while they are few and are then *folded*: taken together and compressed, in a commit that brings many,
+//!   at idle, at seal and at close. Text of conversations ends at about a quarter of its size.
+//! - One process writes at a time. It takes that role when it has something to commit, and gives it back at once when
+//!   another process waits, or after [`Options::idle`]. Who waits longer than [`Options::lock_wait`] is told who has the role.
+//!   Any process reads at any time and sees everything that was acknowledged.
+//! - A process that is killed leaves a file that the next one repairs by reading all of it; a file that was idle before
+//!   needs no repair.
+//!
+//! Beside `nofx.redb` there may be `nofx.redb.lock`, by which processes queue, and after an interrupted creation
+//! `nofx.redb.new`. Both may be removed when no process has the store open.
+//!
+//! # What it does not do
+//!
+//! It does not encrypt, does not work on network file systems that have no byte-range locks, and does not join the files of
+//! several machines.
 
 mod chunk;
 mod codec;
@@ -28,7 +71,10 @@ use nofx_core::{
 pub use options::{Access, Options, Probe};
 use store::{ReadOnly, Shared};
 
-/// A store in one redb file.
+/// A handle on a store in one redb file.
+///
+/// Handles that a process has on one file share everything below them. [`close`](PersistenceBackend::close) on the last of
+/// them folds what is left in rows and shrinks a file of up to 128 MiB that is full of gaps; dropping it just lets go.
 #[derive(Debug)]
 pub struct RedbBackend {
     shared: Arc<Shared>,
@@ -38,11 +84,27 @@ pub struct RedbBackend {
 
 impl RedbBackend {
     /// Opens the store in a file, making it if there is none, with the default [`Options`].
+    ///
+    /// Fails as [`open_with`](Self::open_with) does.
     pub async fn open(path: &Path) -> Result<Self> {
         Self::open_with(path, Options::default()).await
     }
 
-    /// Opens the store in a file.
+    /// Opens the store in a file. The folders above a new one are made too; all of it is for its owner only.
+    ///
+    /// What goes wrong names the file:
+    ///
+    /// - `Invalid`: there is no store and none may be made; or what is there is a folder, empty, another program's, or of a
+    ///   format that this version does not read. It is left as it is.
+    /// - `TooNew`: a newer version wrote the file so that this one cannot even read it. Where it can, the handle only reads
+    ///   and [`commit`](PersistenceBackend::commit) answers `TooNew`.
+    /// - `Corrupt`: redb or the description of the store is damaged.
+    /// - `Locked`: another process repairs the file and takes longer than [`Options::lock_wait`].
+    /// - `Full`: there is no room for a new store.
+    /// - `Unavailable`: anything else, such as a missing permission; also a file that needs a repair where this handle only
+    ///   reads.
+    ///
+    /// A file that cannot be written is opened for reading, and [`info`](PersistenceBackend::info) says why.
     pub async fn open_with(path: &Path, options: Options) -> Result<Self> {
         let path = path.to_owned();
         blocking(move || {

@@ -45,8 +45,12 @@ pub(crate) fn recognise(path: &Path) -> Result<()> {
     let shown = path.display();
     let cannot = |error| Error::unavailable_because(format!("opening `{shown}`"), error);
     let foreign = |why: &str| Err(Error::invalid(format!("`{shown}` is not a NofX store: {why}")));
-    if fs::metadata(path).map_err(cannot)?.is_dir() {
+    let metadata = fs::metadata(path).map_err(cannot)?;
+    if metadata.is_dir() {
         return foreign("it is a folder");
+    }
+    if !metadata.is_file() {
+        return foreign("it is not a file");
     }
     let mut begin = Vec::new();
     File::open(path).map_err(cannot)?.take(MAGIC.len() as u64).read_to_end(&mut begin).map_err(cannot)?;

@@ -121,6 +121,9 @@ impl Shared {
             let reason = format!("{shown} has format {format}; this version writes format {FORMAT}");
             read_only = Some(ReadOnly { error: Error::too_new(reason.clone()), reason });
         }
+        if read_only.is_none() && !options.read_only {
+            read_only = place::unlockable(path).map(refused);
+        }
         let turn =
             Turn { idle: Deadline::after(Duration::ZERO), kept: false, ids: Ids::default(), unfolded: BTreeSet::new() };
         let opened = match source {

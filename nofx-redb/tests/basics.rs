@@ -5,7 +5,7 @@ mod common;
 
 use common::{batch, body, entries, log, open, record};
 use nofx_core::{
-    Batch, Direction, Expect, Guard, KeyQuery, LogQuery, MemoryBackend, Outcome, PersistenceBackend, Sources,
+    Batch, Changes, Direction, Expect, Guard, KeyQuery, LogQuery, MemoryBackend, Outcome, PersistenceBackend, Sources,
 };
 use proptest::prelude::*;
 
@@ -163,6 +163,91 @@ proptest! {
             assert_same(&real, &oracle, limit).await;
             assert_same(&real, &oracle, 100_000).await;
         });
+    }
+}
+
+#[tokio::test]
+async fn entries_are_found_on_both_sides_of_each_boundary() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(&dir.path().join("a.redb")).await;
+    let oracle = MemoryBackend::new();
+    let (fold, full) = (16 << 10, 128 << 10);
+    let mut salt = 0;
+    for (id, sizes) in [
+        vec![fold - 1, 3, 3],
+        vec![fold, 3, 3],
+        vec![fold + 1, 3, 3],
+        vec![full - 1, 3, 3, fold],
+        vec![full, 3, full, 3],
+        vec![full / 2 - 1, fold, fold, fold, fold, fold, 3],
+        vec![3; 600],
+        [vec![fold / 2; 40], vec![3; 20]].concat(),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let log = log(&format!("l{id}"));
+        for size in sizes {
+            salt += 1;
+            // A body of exactly this many bytes.
+            let text: String = (0..size - 2).map(|n| char::from(b'a' + ((n * salt) % 23) as u8)).collect();
+            let entry = nofx_core::NewEntry {
+                at: nofx_core::Timestamp::from_millis(salt as i64),
+                body: body(&format!("\"{text}\"")),
+            };
+            let append = batch().append(log.clone(), vec![entry]);
+            store.commit(vec![append.clone()]).await.unwrap();
+            oracle.commit(vec![append]).await.unwrap();
+        }
+        for direction in [Direction::Forward, Direction::Backward] {
+            for limit in [1, 2, 1000] {
+                for start in (0..40).chain(250..262).chain(500..520) {
+                    let query = LogQuery { log: log.clone(), range: start..start + 30, direction, limit };
+                    assert_eq!(store.read(&query).await.unwrap(), oracle.read(&query).await.unwrap(), "{query:?}");
+                }
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn commits_are_remembered_in_rows_and_together() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.redb");
+    let store = open(&path).await;
+    let oracle = MemoryBackend::new();
+    let mut all = Vec::new();
+    for number in 0..400 {
+        let batch = match number % 3 {
+            0 => batch().append(log("l"), entries(number..number + 1)),
+            1 => batch().put(record("a"), Expect::Any, body(&number.to_string())),
+            _ => batch(),
+        };
+        oracle.commit(vec![batch.clone()]).await.unwrap();
+        all.push(batch);
+    }
+    for group in all.chunks(7) {
+        store.commit(group.to_vec()).await.unwrap();
+    }
+    for store in [store, open(&path).await] {
+        for batch in &all {
+            let (ours, theirs) = (store.commit(vec![batch.clone()]).await, oracle.commit(vec![batch.clone()]).await);
+            assert_eq!(ours.unwrap(), theirs.unwrap());
+        }
+        for limit in [1, 50, 127, 128, 129, 1000] {
+            let (mut ours, mut theirs) = (None, None);
+            loop {
+                let one = store.changes(ours.as_ref(), limit).await.unwrap();
+                let other = oracle.changes(theirs.as_ref(), limit).await.unwrap();
+                let (Changes::Page(one), Changes::Page(other)) = (one, other) else { panic!("a gap") };
+                assert_eq!(one.changes, other.changes);
+                if one.changes.is_empty() {
+                    break;
+                }
+                (ours, theirs) = (Some(one.next), Some(other.next));
+            }
+        }
+        store.close().await.unwrap();
     }
 }
 
