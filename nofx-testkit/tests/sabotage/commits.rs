@@ -442,6 +442,20 @@ impl Spoiler for Abortable {
     }
 }
 
+/// A commit that has begun goes on behind the back of whoever closes its handle.
+#[derive(Debug)]
+pub(crate) struct ClosingDoesNotWait;
+
+#[async_trait]
+impl Spoiler for ClosingDoesNotWait {
+    async fn commit(&self, inner: &MemoryBackend, group: Vec<Batch>) -> Result<Vec<Outcome>> {
+        inner.heads(&[]).await?;
+        let behind = inner.another_handle();
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        behind.commit(group).await
+    }
+}
+
 /// A read holds a lock until it is polled to its end, and a commit waits for it.
 #[derive(Debug, Default)]
 pub(crate) struct ReadersLock(tokio::sync::RwLock<()>);

@@ -74,6 +74,7 @@ fn sabotages() -> Vec<Sabotage> {
         spoiled!("a gap is never told", GapNeverTold, caught by "changes::what_is_remembered_is_told_and_what_is_forgotten_is_a_gap"),
         spoiled!("the cursor of another store is taken", ForeignCursorsTaken, caught by "changes::the_cursor_of_another_store_is_a_gap"),
         spoiled!("a closed handle still reads", ClosedStillReads, caught by "lifecycle::a_closed_handle_answers_closed_to_every_call"),
+        spoiled!("closing does not wait", ClosingDoesNotWait, caught by "lifecycle::closing_waits_for_commits_in_flight"),
         Sabotage {
             name: "what was acknowledged is lost",
             caught_by: "lifecycle::every_single_commit_is_there_after_opening_again",
