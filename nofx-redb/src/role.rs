@@ -10,7 +10,7 @@ use nofx_core::{Batch, BatchId, Deadline, Error, Outcome, Result};
 use redb::{Database, ReadableDatabase};
 
 use crate::commit::{any_remembered, apply};
-use crate::door::Writer;
+use crate::door::{Source, Writer};
 use crate::fault::{Attempt, Cause, Fault, contain};
 use crate::feed::Ids;
 use crate::place::Turnstile;
@@ -112,16 +112,19 @@ impl Shared {
     /// Only whoever has the turn may call this.
     pub(crate) fn writer(&self) -> Attempt<Writer> {
         let now = self.door.identity()?;
-        let open = lock(&self.opened).writer.clone();
-        match open {
-            Some(writer) if writer.identity == now => return Ok(writer),
-            Some(_) => self.release(),
-            None => {}
+        if let Some(Source::Writer(writer)) = self.already_open(now) {
+            return Ok(writer);
+        }
+        self.release();
+        if lock(&self.opened).known != now {
+            // Another file is looked at before it is opened in a way that writes to it.
+            self.source()?;
         }
         let writer = self.door.writer()?;
         self.require_same(writer.meta)?;
         let mut opened = lock(&self.opened);
         opened.reader = None;
+        opened.known = writer.identity;
         opened.writer = Some(writer.clone());
         Ok(writer)
     }

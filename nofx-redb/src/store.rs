@@ -53,8 +53,10 @@ pub(crate) struct Turn {
 }
 
 /// The databases that are open. The writer can do all that the reader can.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Opened {
+    /// The file that was last found to be this store.
+    pub(crate) known: Identity,
     pub(crate) writer: Option<Writer>,
     pub(crate) reader: Option<Reader>,
 }
@@ -126,10 +128,11 @@ impl Shared {
         }
         let turn =
             Turn { idle: Deadline::after(Duration::ZERO), kept: false, ids: Ids::default(), unfolded: BTreeSet::new() };
+        let known = source.identity();
         let opened = match source {
             // Nothing is written yet, so a file that had to be repaired is closed cleanly at once.
-            Source::Writer(_) => Opened::default(),
-            Source::Reader(reader) => Opened { writer: None, reader: Some(reader) },
+            Source::Writer(_) => Opened { known, writer: None, reader: None },
+            Source::Reader(reader) => Opened { known, writer: None, reader: Some(reader) },
         };
         Ok(Self {
             door,
@@ -145,10 +148,11 @@ impl Shared {
     /// Returns whether the path still leads to the file that is open.
     fn is_still_there(&self) -> bool {
         let now = fs::metadata(&self.door.path).map(|metadata| Identity::of(&metadata));
-        now.is_ok_and(|now| self.already_open(now).is_some() || lock(&self.opened).is_empty())
+        now.is_ok_and(|now| lock(&self.opened).known == now)
     }
 
-    fn already_open(&self, now: Identity) -> Option<Source> {
+    /// Returns what is open already of the file that the path leads to now; the writer, if it is.
+    pub(crate) fn already_open(&self, now: Identity) -> Option<Source> {
         let opened = lock(&self.opened);
         let writer = opened.writer.clone().map(Source::Writer);
         let reader = opened.reader.clone().map(Source::Reader);
@@ -173,14 +177,16 @@ impl Shared {
     }
 
     /// Returns a database to read this store from.
-    fn source(&self) -> Attempt<Source> {
+    pub(crate) fn source(&self) -> Attempt<Source> {
         if let Some(source) = self.already_open(self.door.identity()?) {
             return Ok(source);
         }
         let source = self.door.source(self.read_only.is_none() && !self.door.options.read_only)?;
         self.require_same(source.meta())?;
         if let Source::Reader(reader) = &source {
-            lock(&self.opened).reader = Some(reader.clone());
+            let mut opened = lock(&self.opened);
+            opened.known = reader.identity;
+            opened.reader = Some(reader.clone());
         }
         Ok(source)
     }
@@ -192,11 +198,5 @@ impl Shared {
         }
         let what = format!("`{}` was replaced by another file while it was open", self.door.path.display());
         Err(Fault::Told(Error::unavailable(what)))
-    }
-}
-
-impl Opened {
-    fn is_empty(&self) -> bool {
-        self.writer.is_none() && self.reader.is_none()
     }
 }
