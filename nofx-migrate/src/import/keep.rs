@@ -7,7 +7,7 @@ use std::io::Read;
 use futures_util::TryStreamExt;
 use nofx_core::entity::{Attachment, AttachmentPath, EntityId, RecordEntity};
 use nofx_core::json::Text;
-use nofx_core::{Error, Expect, RecordKey, Result, ScanQuery, Store, kind};
+use nofx_core::{Expect, RecordKey, Result, ScanQuery, Store, kind};
 
 use super::blocking;
 use super::writer::{Changes, Writer};
@@ -35,7 +35,7 @@ pub(crate) enum From {
 }
 
 /// What became of bytes to be kept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Done {
     /// They are kept now.
     Added,
@@ -43,6 +43,8 @@ pub(crate) enum Done {
     There,
     /// They are not what they were when their digest was made; nothing is kept.
     Changed,
+    /// They cannot be read; nothing is kept.
+    Unreadable(String),
 }
 
 /// Keeps some bytes.
@@ -63,12 +65,21 @@ pub(crate) async fn keep(
     if there.as_ref().is_some_and(|there| there.value.sha256 == sha256.as_str() && there.value.size == bytes.size) {
         return Ok(Done::There);
     }
+    if writer.is_dry_run() {
+        return Ok(Done::Added);
+    }
     let mut prefix = there.as_ref().map(|there| Prefix::new(&there.value));
-    let mut source = Chunks::open(&bytes.from).map_err(|error| unreadable(&bytes.path, error))?;
+    let mut source = match Chunks::open(&bytes.from) {
+        Ok(source) => source,
+        Err(error) => return Ok(Done::Unreadable(error.to_string())),
+    };
     let (mut digest, mut written) = (Running::default(), Vec::new());
     for number in 0.. {
         let read = blocking(move || source.next().map(|chunk| (chunk, source))).await;
-        let (chunk, rest) = read.map_err(|error| unreadable(&bytes.path, error))?;
+        let (chunk, rest) = match read {
+            Ok(read) => read,
+            Err(error) => return Ok(Done::Unreadable(error.to_string())),
+        };
         if chunk.is_empty() {
             break;
         }
@@ -111,10 +122,6 @@ pub(crate) async fn keep(
     changes.puts.push((attachment.key(), expect, nofx_core::entity::Entity::to_body(&attachment)?));
     writer.write(changes).await?;
     Ok(Done::Added)
-}
-
-fn unreadable(path: &Text, error: std::io::Error) -> Error {
-    Error::unavailable_because(format!("reading `{path}`"), error)
 }
 
 /// Returns the name of a part of a file.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use futures_util::TryStreamExt;
-use nofx_core::entity::{Entity, EntityId, ImportedFile, RecordEntity, SourcePath};
+use nofx_core::entity::{Entity, EntityId, ImportedFile, RecordEntity, SourcePath, own};
 use nofx_core::json::{Object, Text, Value};
 use nofx_core::{Expect, Result, Store, Versioned};
 
@@ -14,6 +14,9 @@ use crate::report::FileState;
 
 /// The ids of agents and sessions in a file.
 const IDS: &str = "ids";
+
+/// The longest list that is kept with a file.
+const LONGEST: usize = 4 << 20;
 
 /// What earlier migrations into this store did, by file.
 #[derive(Debug, Default)]
@@ -55,11 +58,11 @@ impl Ledger {
         let mut counted = Object::default();
         counts.iter().for_each(|(kind, count)| counted.set(kind, count.to_string()));
         object.set("counts", counted.to_json());
-        if !file.ids.is_empty() {
-            object.set(IDS, file.ids.write());
-        }
-        if !file.around.is_empty() {
-            object.set("around", nofx_core::entity::own(&file.around).to_json());
+        for (name, json) in [(IDS, file.ids.write()), ("around", own(&file.around).to_json())] {
+            // Neither is more than a convenience, so one that is absurdly long is left out.
+            if json.len() > 2 && json.len() < LONGEST {
+                object.set(name, json);
+            }
         }
         if let Some(reason) = attachment {
             object.set("attachment", nofx_core::json::quote(reason));

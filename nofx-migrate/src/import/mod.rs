@@ -11,11 +11,12 @@ mod reconcile;
 mod verify;
 mod writer;
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
 
 use futures_util::{StreamExt, stream};
+use nofx_core::entity::{TemplateDigest, TemplateId};
 use nofx_core::json::Text;
 use nofx_core::{RecordKey, Store};
 
@@ -152,20 +153,21 @@ fn report_file(file: &Indexed, state: FileState, report: &mut Report) {
     });
 }
 
-/// The second pass: one thing at a time, then the bytes that are kept, then the names of templates.
+/// The second pass: one thing at a time, then the bytes that are kept.
 struct Import<'a> {
     store: &'a Store,
     index: &'a Arc<Index>,
     ledger: &'a Ledger,
     report: &'a mut Report,
     writer: Writer<'a>,
-    dry_run: bool,
     /// For each file, how many things of it are not written yet.
     left: Vec<usize>,
     /// Files that are to be kept whole, and why.
     keep: BTreeMap<usize, String>,
     /// Files that are read again by the next import.
     unsettled: BTreeSet<usize>,
+    /// The names of templates whose newest content is in a file.
+    names: HashMap<usize, Vec<(TemplateId, TemplateDigest)>>,
     written: HashSet<RecordKey>,
     states: Vec<FileState>,
 }
@@ -179,16 +181,20 @@ impl<'a> Import<'a> {
         report: &'a mut Report,
     ) -> Self {
         let states: Vec<_> = index.files.iter().map(|file| ledger.state(file)).collect();
+        let mut names: HashMap<usize, Vec<_>> = HashMap::new();
+        for (id, (digest, at)) in index.newest_templates() {
+            names.entry(at).or_default().push((id, digest));
+        }
         Self {
             store,
             index,
             ledger,
             report,
             writer: Writer::new(store, options.dry_run),
-            dry_run: options.dry_run,
             left: vec![0; index.files.len()],
             keep: BTreeMap::new(),
             unsettled: BTreeSet::new(),
+            names,
             written: HashSet::new(),
             states,
         }
@@ -223,7 +229,6 @@ impl<'a> Import<'a> {
         }
         drop(plans);
         self.keep_all(progress).await?;
-        self.name_templates().await?;
         self.writer.flush().await?;
         self.report.totals.commits = self.writer.commits();
         Ok(())
@@ -333,8 +338,7 @@ impl<'a> Import<'a> {
         let Some(file) = self.index.files.get(at) else { return Ok(()) };
         let is_done = self.left[at] == 0 && !self.keep.contains_key(&at) && !file.has_parts;
         if is_done && self.is_new(at) && !self.unsettled.contains(&at) {
-            self.writer.write(self.ledger.entry(file, None)?).await?;
-            progress.advance(&file.place.path, file.size);
+            self.enter(at, None, progress).await?;
         }
         Ok(())
     }
@@ -360,13 +364,14 @@ impl<'a> Import<'a> {
             }
             let mut is_kept = true;
             for bytes in bytes_of(&index, at, reason.clone()).await {
+                let kind = self.report.kind("attachments");
+                (kind.in_files, kind.merged) = (kind.in_files + 1, kind.merged + 1);
                 match bytes {
-                    Ok(bytes) if self.dry_run => drop(bytes),
                     Ok(bytes) => match keep::keep(self.store, &mut self.writer, bytes, &mut chunks).await {
                         Ok(Done::Added) => self.report.kind("attachments").added += 1,
                         Ok(Done::There) => {}
                         Ok(Done::Changed) => is_kept = self.changed_meanwhile(at),
-                        Err(error) if is_of_source(&error) => is_kept = self.lost(at, &error.to_string()),
+                        Ok(Done::Unreadable(why)) => is_kept = self.lost(at, &why),
                         Err(error) => return Err(error.into()),
                     },
                     Err(error) => is_kept = self.lost(at, &error.to_string()),
@@ -374,8 +379,7 @@ impl<'a> Import<'a> {
             }
             if is_kept && self.is_new(at) && !self.unsettled.contains(&at) {
                 let reason = reason.unwrap_or_else(|| "lines that are not exactly one message".to_owned());
-                self.writer.write(self.ledger.entry(file, Some(&reason))?).await?;
-                progress.advance(&file.place.path, file.size);
+                self.enter(at, Some(&reason), progress).await?;
             }
         }
         Ok(())
@@ -397,27 +401,34 @@ impl<'a> Import<'a> {
         false
     }
 
-    /// Points each template's name to its newest content.
-    async fn name_templates(&mut self) -> Result<(), MigrateError> {
+    /// Points the names of templates to those contents of a file that are their newest.
+    async fn name_templates(&mut self, at: usize) -> Result<(), MigrateError> {
+        let Some(names) = self.names.remove(&at) else { return Ok(()) };
         let mut plan = Plan::default();
-        for (id, (digest, at)) in self.index.newest_templates() {
-            if self.is_new(at) {
-                plan.records.push(plan_name(id, digest));
-            }
-        }
+        plan.records.extend(names.into_iter().map(|(id, digest)| plan_name(id, digest)));
         self.report.kind("template names").merged += plan.records.len() as u64;
-        // A name that somebody pointed elsewhere, or deleted, is what they wanted.
-        let difference = compare(self.store, plan, &HashSet::new(), &mut HashSet::new()).await?;
+        // A name that somebody pointed elsewhere stays as it is.
+        let difference = compare(self.store, plan, &HashSet::new(), &mut self.written).await?;
         for (kind, added) in difference.added {
             self.report.kind(kind).added += added;
         }
         Ok(self.writer.write(difference.changes).await?)
     }
-}
 
-/// Returns whether an error is about the file that was read, not about the store.
-fn is_of_source(error: &nofx_core::Error) -> bool {
-    matches!(error, nofx_core::Error::Unavailable(failure) if failure.what.starts_with("reading `"))
+    /// Writes into the ledger that a file is imported.
+    async fn enter(
+        &mut self,
+        at: usize,
+        attachment: Option<&str>,
+        progress: &dyn Progress,
+    ) -> Result<(), MigrateError> {
+        self.name_templates(at).await?;
+        if let Some(file) = self.index.files.get(at) {
+            self.writer.write(self.ledger.entry(file, attachment)?).await?;
+            progress.advance(&file.place.path, file.size);
+        }
+        Ok(())
+    }
 }
 
 /// Returns the bytes of a file that are kept: all of it, or the parts that became no entity.

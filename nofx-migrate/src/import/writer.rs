@@ -34,6 +34,11 @@ impl<'a> Writer<'a> {
         Self { store, dry_run, batch: store.batch(), items: 0, bytes: 0, commits: 0 }
     }
 
+    /// Returns whether nothing is to be written.
+    pub(crate) fn is_dry_run(&self) -> bool {
+        self.dry_run
+    }
+
     /// Returns how many commits were made.
     pub(crate) fn commits(&self) -> u64 {
         self.commits

@@ -4,7 +4,7 @@ use nofx_core::Timestamp;
 use nofx_core::entity::{AgentId, own};
 use nofx_core::json::{Object, Text, compact};
 
-use super::item::{object, time};
+use super::item::{fits, object, time};
 use super::judge::Judge;
 use super::salvage::{self, offset};
 use super::template::{self, Content};
@@ -63,6 +63,10 @@ pub(crate) fn read(text: &str, base: usize, judge: &mut Judge<'_>) -> Agents {
             judge.damaged("no-id", (from, to), "an agent has no id");
             continue;
         };
+        if !fits(raw.len()) {
+            judge.damaged("too-large", (from, to), "an agent is larger than a store takes");
+            continue;
+        }
         if agents.entries.iter().any(|other| other.id == entry.id) {
             judge.damaged("repeated-agent", (from, to), &format!("agent `{}` is there before", entry.id));
             continue;

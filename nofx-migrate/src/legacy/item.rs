@@ -2,7 +2,7 @@
 
 use nofx_core::entity::own;
 use nofx_core::json::{Object, Text, Value};
-use nofx_core::{Body, NewEntry, Timestamp};
+use nofx_core::{Body, Limits, NewEntry, Timestamp};
 
 use crate::digest::{Hash, of_json, sha256};
 
@@ -61,6 +61,11 @@ impl Item {
         }
     }
 
+    /// Returns whether every store takes it.
+    pub(crate) fn fits(&self) -> bool {
+        fits(self.body.len())
+    }
+
     pub(crate) fn into_entry(self) -> NewEntry {
         NewEntry { at: self.at, body: self.body }
     }
@@ -77,6 +82,11 @@ pub(crate) fn time(raw: &str) -> Option<Timestamp> {
         millis @ 100_000_000_000..100_000_000_000_000 => Some(Timestamp::from_millis(millis)),
         _ => None,
     }
+}
+
+/// Returns whether every store takes a body of so many bytes, with some room for what is added.
+pub(crate) fn fits(bytes: usize) -> bool {
+    bytes < Limits::GUARANTEED.body_bytes - (1 << 16)
 }
 
 /// Reads an object, or `None` if the JSON is something else.

@@ -14,8 +14,8 @@ mod session;
 mod template;
 mod transcript;
 
+use nofx_core::Timestamp;
 use nofx_core::json::{Object, Text, compact};
-use nofx_core::{Limits, Timestamp};
 
 pub(crate) use agents::{AgentEntry, Agents};
 pub(crate) use item::{Item, Same};
@@ -25,7 +25,7 @@ pub(crate) use session::SessionCopy;
 pub(crate) use template::Content as TemplateContent;
 
 use decode::{Decoded, decode};
-use item::object;
+use item::{fits, object};
 use judge::Judge;
 use salvage::offset;
 
@@ -220,7 +220,7 @@ fn read_object(place: &Place, text: &str, base: usize, judge: &mut Judge<'_>) ->
 
 fn read_template(place: &Place, text: &str, found: &salvage::Members<'_>, judge: &mut Judge<'_>) -> (Content, usize) {
     let whole = text.get(..found.end).and_then(object);
-    match whole.filter(|_| found.error.is_none() && found.end <= Limits::GUARANTEED.body_bytes) {
+    match whole.filter(|_| found.error.is_none() && fits(found.end)) {
         Some(foreign) => {
             judge.judgement.became = "template";
             judge.judgement.count("templates", 1);
@@ -331,7 +331,7 @@ fn read_checkpoints(
     judge.judgement.became = "checkpoints";
     let (mut items, mut before) = (Vec::new(), Timestamp::default());
     for raw in &found.whole {
-        match object(raw).filter(|_| raw.len() <= Limits::GUARANTEED.body_bytes) {
+        match object(raw).filter(|_| fits(raw.len())) {
             Some(checkpoint) => {
                 let item = Item::new(&checkpoint, Same::Whole, &["timestamp"], before);
                 before = item.at;
@@ -339,7 +339,7 @@ fn read_checkpoints(
             }
             None => {
                 let from = base + offset(text, raw);
-                judge.damaged("not-an-object", (from, from + raw.len()), "a checkpoint is no object");
+                judge.damaged("not-an-object", (from, from + raw.len()), "a checkpoint is no object, or too large");
             }
         }
     }

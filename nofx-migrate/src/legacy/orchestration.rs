@@ -1,10 +1,10 @@
 //! `orchestration/messages*.jsonl`: one message a line.
 
+use nofx_core::Timestamp;
 use nofx_core::json::Object;
-use nofx_core::{Limits, Timestamp};
 
 use super::decode::Decoded;
-use super::item::{Item, Same, is_text, object};
+use super::item::{Item, Same, fits, is_text, object};
 use super::judge::Judge;
 use super::salvage;
 
@@ -29,7 +29,7 @@ pub(crate) fn read(decoded: &Decoded, judge: &mut Judge<'_>) -> Lines {
         }
         let place = (decoded.place(start), decoded.place(start + line.len()));
         let is_text = !decoded.bad.iter().any(|(bad, _)| (place.0..place.1).contains(bad));
-        let whole = object(line).filter(|_| line.len() <= Limits::GUARANTEED.body_bytes);
+        let whole = object(line).filter(|_| fits(line.len()));
         let is_exact = is_text && whole.is_some() && !salvage::has_repeated_names(line);
         let found = match whole {
             Some(message) => vec![message],
@@ -56,5 +56,5 @@ pub(crate) fn read(decoded: &Decoded, judge: &mut Judge<'_>) -> Lines {
 fn is_message(json: &str) -> bool {
     let is_one =
         |object: &Object| is_text(object, "id") && is_text(object, "type") && object.get("timestamp").is_some();
-    json.len() <= Limits::GUARANTEED.body_bytes && object(json).as_ref().is_some_and(is_one)
+    fits(json.len()) && object(json).as_ref().is_some_and(is_one)
 }

@@ -4,7 +4,7 @@ use nofx_core::Timestamp;
 use nofx_core::entity::{SessionId, own};
 use nofx_core::json::{Object, Text, compact, quote};
 
-use super::item::{Item, Same, object, time};
+use super::item::{Item, Same, fits, object, time};
 use super::judge::Judge;
 use super::salvage::{self, offset};
 use super::template::{self, Content};
@@ -118,6 +118,7 @@ pub(crate) fn read(text: &str, base: usize, stem: &str, judge: &mut Judge<'_>) -
     }
     let template = template::take(&mut header);
     forget_prompt(&mut header, template.as_ref());
+    shorten(&mut header, judge);
 
     let created = header.get("createdAt").and_then(time).unwrap_or_default();
     let mut before = created;
@@ -127,9 +128,12 @@ pub(crate) fn read(text: &str, base: usize, stem: &str, judge: &mut Judge<'_>) -
             Some(message) => {
                 let item = Item::new(&message, Same::Message, &["timestamp"], before);
                 before = item.at;
-                messages.push(item);
+                match item.fits() {
+                    true => messages.push(item),
+                    false => unfit(text, base, raw, ("too-large", "a message is larger than a store takes"), judge),
+                }
             }
-            None => odd_item(text, base, raw, "a message", judge),
+            None => unfit(text, base, raw, ("not-an-object", "a message is no object"), judge),
         }
     }
     let mut tasks = Vec::new();
@@ -144,9 +148,13 @@ pub(crate) fn read(text: &str, base: usize, stem: &str, judge: &mut Judge<'_>) -
             Some(task) => {
                 let mut owned = own(&task);
                 owned.set("$slot", quote(slot));
-                tasks.push(Item::owned(owned, Same::Task, &["completedAt", "assignedAt"], created));
+                let item = Item::owned(owned, Same::Task, &["completedAt", "assignedAt"], created);
+                match item.fits() {
+                    true => tasks.push(item),
+                    false => unfit(text, base, raw, ("too-large", "a task is larger than a store takes"), judge),
+                }
             }
-            None => odd_item(text, base, raw, "a task", judge),
+            None => unfit(text, base, raw, ("not-an-object", "a task is no object"), judge),
         }
     }
     judge.judgement.count("sessions", 1);
@@ -164,9 +172,20 @@ pub(crate) fn read(text: &str, base: usize, stem: &str, judge: &mut Judge<'_>) -
     }
 }
 
-fn odd_item(text: &str, base: usize, raw: &str, what: &str, judge: &mut Judge<'_>) {
+fn unfit(text: &str, base: usize, raw: &str, (code, what): (&'static str, &str), judge: &mut Judge<'_>) {
     let from = base + offset(text, raw);
-    judge.damaged("not-an-object", (from, from + raw.len()), &format!("{what} is no object"));
+    judge.damaged(code, (from, from + raw.len()), what);
+}
+
+/// Leaves out the members that make a header larger than a store takes.
+fn shorten(header: &mut Object, judge: &mut Judge<'_>) {
+    while !fits(header.to_json().len()) {
+        let longest = header.iter().filter(|(name, _)| *name != "id").max_by_key(|(_, value)| value.len());
+        let Some(name) = longest.and_then(|(name, _)| name.as_str().map(str::to_owned)) else { return };
+        let what = format!("member `{}` of a session is larger than a store takes", name.escape_debug());
+        judge.judgement.damaged("too-large", what);
+        header.remove(&name);
+    }
 }
 
 /// Leaves out a prompt that is its template's.

@@ -4,7 +4,7 @@ use nofx_core::Body;
 use nofx_core::entity::{Entity, RecordEntity, Template, TemplateDigest, TemplateId, own};
 use nofx_core::json::{Object, Text};
 
-use super::item::object;
+use super::item::{fits, object};
 
 /// One content of a template.
 #[derive(Clone, Debug)]
@@ -29,7 +29,8 @@ impl Content {
 
 /// Takes the template out of an agent or a session, if it is a whole one, and leaves its digest there.
 pub(crate) fn take(holder: &mut Object) -> Option<Content> {
-    let content = Content::new(&object(holder.get("template")?)?);
+    let raw = holder.get("template").filter(|raw| fits(raw.len()))?;
+    let content = Content::new(&object(raw)?);
     holder.remove("template");
     holder.set("$template", nofx_core::json::quote(&content.digest.to_string()));
     Some(content)

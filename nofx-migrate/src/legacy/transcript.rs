@@ -25,13 +25,27 @@ pub(crate) fn read(text: &str) -> Vec<Item> {
             Some((end, begin, time)) => (rest.get(..end), Some((begin, time))),
             None => (Some(rest), None),
         };
-        parts.push(TranscriptPart::new(at, content.unwrap_or_default()));
+        parts.extend(pieces(content.unwrap_or_default()).map(|piece| TranscriptPart::new(at, piece)));
         match next {
             Some((begin, time)) => (rest, at) = (rest.get(begin..).unwrap_or_default(), Some(time)),
             None => break,
         }
     }
     parts.iter().map(|part| item(part, started.unwrap_or_default())).collect()
+}
+
+/// The longest text of one part, in bytes: with an escape for each of them it still fits into a body.
+const PIECE_BYTES: usize = 2 << 20;
+
+/// Cuts a text that is too long for one part.
+fn pieces(text: &str) -> impl Iterator<Item = &str> {
+    let mut rest = Some(text);
+    std::iter::from_fn(move || {
+        let text = rest?;
+        let (piece, after) = text.split_at(text.floor_char_boundary(PIECE_BYTES));
+        rest = Some(after).filter(|after| !after.is_empty());
+        Some(piece)
+    })
 }
 
 fn item(part: &TranscriptPart, before: Timestamp) -> Item {
@@ -93,6 +107,14 @@ mod tests {
                 (start + 1000, String::new()),
             ]
         );
+    }
+
+    #[test]
+    fn a_text_of_any_length_fits() {
+        let long = "\u{1}ü".repeat(PIECE_BYTES);
+        let parts = read(&long);
+        assert!(parts.iter().all(Item::fits));
+        assert_eq!(parts.len(), 4);
     }
 
     #[test]
