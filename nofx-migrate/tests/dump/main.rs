@@ -1,5 +1,7 @@
 //! Dumps, loads and copies of a small store that has something of every kind, and every oddity that the old format can hold.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod canonical;
 mod copying;
 mod full;

@@ -155,3 +155,19 @@ fn remove(location: &Location, made: Option<Vec<PathBuf>>) {
         _ = fs::remove_dir(folder);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_backend_that_this_build_leaves_out_has_a_code_of_its_own() {
+        match parse(OsStr::new("redb:x")) {
+            Ok(location) => assert!(cfg!(feature = "redb") && location.scheme() == "redb"),
+            Err(fault) => assert!(!cfg!(feature = "redb") && fault.exit() == Exit::LeftOut, "{fault:?}"),
+        }
+        assert_eq!(parse(OsStr::new("s3:x")).unwrap_err().exit(), Exit::UnknownScheme);
+        assert_eq!(parse(OsStr::new("x")).unwrap_err().exit(), Exit::Malformed);
+        assert_eq!(parse(OsStr::new("memory:")).unwrap().scheme(), "memory");
+    }
+}

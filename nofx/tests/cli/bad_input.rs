@@ -164,7 +164,7 @@ fn as_anybody(place: &Place, words: &str) -> Run {
     use std::os::unix::fs::MetadataExt;
     use std::os::unix::process::CommandExt;
     let mut command = place.command(words.split(' '));
-    if fs::metadata(place.path("")).unwrap().uid() == 0 {
+    if fs::metadata(place.path("")).expect("it exists").uid() == 0 {
         command.uid(65534).gid(65534);
     }
     run(&mut command)
@@ -173,7 +173,7 @@ fn as_anybody(place: &Place, words: &str) -> Run {
 #[cfg(unix)]
 fn allow(place: &Place, name: &str, mode: u32) {
     use std::os::unix::fs::PermissionsExt;
-    fs::set_permissions(place.path(name), fs::Permissions::from_mode(mode)).unwrap();
+    fs::set_permissions(place.path(name), fs::Permissions::from_mode(mode)).expect("it is ours");
 }
 
 #[cfg(unix)]
@@ -192,6 +192,23 @@ fn a_source_that_may_not_be_read() {
     as_anybody(&place, "load dump.ndjson --store redb:x.redb").failed(13, error);
     assert!(!place.path("x.redb").exists());
     allow(&place, "work/.nofx", 0o755);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_file_of_the_source_that_may_not_be_read_is_missing_and_the_rest_is_there() {
+    let place = Place::new().with_legacy();
+    place.write("work/.nofx/sessions/secret.json", "{}");
+    allow(&place, "", 0o777);
+    allow(&place, "work/.nofx/sessions/secret.json", 0o000);
+    let run = as_anybody(&place, "migrate --from work --to redb:x.redb");
+    assert_eq!(run.code, 3, "{run:?}");
+    assert!(
+        run.err.starts_with("error: something of the source is not in the target; the report says what\nhint: "),
+        "{run:?}"
+    );
+    assert!(run.out.contains("MISSING") && run.out.contains("sessions/secret.json"), "{run:?}");
+    assert!(place.run("dump --store redb:x.redb").done().out.contains("\"name\":\"Ada\""));
 }
 
 #[cfg(unix)]

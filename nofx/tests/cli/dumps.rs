@@ -22,6 +22,22 @@ fn what_was_dumped_and_loaded_is_the_same() {
     assert_eq!(canonical.lines().count(), 3, "the store, an agent and a message");
 }
 
+/// The dumps of a store that has every oddity, as nofx-migrate's own tests have them of a store in memory.
+const ODD: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../nofx-migrate/tests/dump/golden");
+
+#[test]
+fn the_odd_store_has_the_same_dumps_in_a_file_as_in_memory() {
+    let place = Place::new();
+    run(&mut place.command(["load", &format!("{ODD}/full.ndjson"), "--store", "redb:x.redb"])).done();
+    place.run("migrate --from redb:x.redb --to redb:y.redb").done();
+    for name in ["x", "y"] {
+        let full = place.run(&format!("dump --full --store redb:{name}.redb")).done().out;
+        assert_eq!(full, fs::read_to_string(format!("{ODD}/full.ndjson")).unwrap());
+        let canonical = place.run(&format!("dump --store redb:{name}.redb")).done().out;
+        assert_eq!(canonical, fs::read_to_string(format!("{ODD}/canonical.ndjson")).unwrap());
+    }
+}
+
 #[test]
 fn a_dump_is_loaded_from_the_standard_input() {
     let place = Place::new();

@@ -11,9 +11,9 @@ fn help(place: &Place, command: &str) -> String {
 
 /// Returns the search path with the program's folder in front.
 fn path() -> std::ffi::OsString {
-    let folder = Path::new(env!("CARGO_BIN_EXE_nofx")).parent().unwrap().to_owned();
+    let folder = Path::new(env!("CARGO_BIN_EXE_nofx")).parent().expect("a folder").to_owned();
     let others = std::env::var_os("PATH").unwrap_or_default();
-    std::env::join_paths(std::iter::once(folder).chain(std::env::split_paths(&others))).unwrap()
+    std::env::join_paths(std::iter::once(folder).chain(std::env::split_paths(&others))).expect("a path")
 }
 
 #[test]

@@ -33,8 +33,8 @@ fn the_sample_is_migrated_verified_and_made_small() {
 }
 
 fn tree_size(folder: &Path) -> u64 {
-    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-    entries.map(|path| if path.is_dir() { tree_size(&path) } else { fs::metadata(&path).unwrap().len() }).sum()
+    let entries = fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path());
+    entries.map(|path| if path.is_dir() { tree_size(&path) } else { fs::metadata(&path).expect("a file").len() }).sum()
 }
 
 #[test]
