@@ -1,4 +1,33 @@
 //! Loss-free migration into NofX stores, and the dump.
+//!
+//! [`migrate`] imports the folder `.nofx` of the old extension into any store: everything in it becomes an entity or is kept
+//! byte for byte, once, however often it is called.
+//!
+//! ```
+//! use std::sync::Arc;
+//! use nofx_core::{MemoryBackend, Store};
+//! use nofx_migrate::{NoProgress, Options, migrate};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let workspace = tempfile::tempdir()?;
+//! # std::fs::create_dir(workspace.path().join(".nofx"))?;
+//! # std::fs::write(workspace.path().join(".nofx/agents.json"), r#"{"agents": [{"id": "ada"}]}"#)?;
+//! let store = Store::new(Arc::new(MemoryBackend::new()));
+//! let mut options = Options::default();
+//! options.verify = true;
+//! let report = migrate(workspace.path(), &store, &options, &NoProgress).await?;
+//! assert!(report.is_complete());
+//! assert_eq!(report.kinds["agents"].added, 1);
+//! # Ok(()) }
+//! ```
+//!
+//! - [`Report`] accounts for every file and every byte; [`MigrateError`] is why nothing could be done. Damage is no error.
+//! - [`read_attachment`] gives back the bytes that became no entity.
+//! - [`dump`] writes a store as text for exchange, [`dump_full`] as text that [`load`] reads back, [`copy`] brings any
+//!   store into any other.
+//!
+//! What is not here: any backend. Nothing that is read is ever changed.
 
 mod attachment;
 mod copy;
@@ -21,4 +50,4 @@ pub use options::{NoProgress, Options, Progress};
 pub use report::{
     Compared, FileReport, FileState, Finding, KindTotals, Level, Report, Skipped, Totals, Unused, Verification,
 };
-pub use tree::find_root as legacy_folder;
+pub use tree::legacy_folder;

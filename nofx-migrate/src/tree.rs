@@ -38,8 +38,10 @@ pub(crate) struct Tree {
     pub(crate) unreadable: Vec<(String, String)>,
 }
 
-/// Finds the legacy folder that `from` names: itself, or `.nofx` in it.
-pub fn find_root(from: &Path, target: Option<&Path>) -> Result<PathBuf, MigrateError> {
+/// Finds the legacy folder that `from` names, itself or `.nofx` in it, and judges it without reading what is in it.
+///
+/// A `target` that lies in that folder, anywhere but in its folder `store`, is an error.
+pub fn legacy_folder(from: &Path, target: Option<&Path>) -> Result<PathBuf, MigrateError> {
     let unreadable = |path: &Path, cause: io::Error| MigrateError::SourceUnreadable {
         path: path.to_owned(),
         cause: Arc::new(cause),
@@ -202,9 +204,9 @@ mod tests {
         let root = folder.path().join(".nofx");
         fs::create_dir_all(root.join("sessions")).unwrap();
         let inside = root.join("sessions/../new/store.redb");
-        assert_eq!(find_root(folder.path(), Some(&inside)).unwrap_err().code(), "source-holds-target");
+        assert_eq!(legacy_folder(folder.path(), Some(&inside)).unwrap_err().code(), "source-holds-target");
         let own = root.join("store/nofx.redb");
-        assert!(find_root(folder.path(), Some(&own)).is_ok());
-        assert!(find_root(&root, Some(&folder.path().join(".nofx-store"))).is_ok());
+        assert!(legacy_folder(folder.path(), Some(&own)).is_ok());
+        assert!(legacy_folder(&root, Some(&folder.path().join(".nofx-store"))).is_ok());
     }
 }

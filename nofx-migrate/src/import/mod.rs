@@ -51,7 +51,7 @@ pub async fn migrate(
     progress: &dyn Progress,
 ) -> Result<Report, MigrateError> {
     let (place, target) = (from.to_owned(), options.target_path.clone());
-    let root = blocking(move || tree::find_root(&place, target.as_deref())).await?;
+    let root = blocking(move || tree::legacy_folder(&place, target.as_deref())).await?;
     let mut report = Report { source: root.display().to_string(), dry_run: options.dry_run, ..Report::default() };
     let ledger = Ledger::read(to).await?;
     let index = Arc::new(read_all(&root, &ledger, &mut report, progress).await?);

@@ -54,6 +54,10 @@ impl Workspace {
         let before = checksums(&self.root());
         let report = migrate(&self.root(), store, &verified(), &NoProgress).await.expect("the import succeeds");
         assert_eq!(checksums(&self.root()), before, "the source was changed");
+        for finding in &report.findings {
+            let manual = include_str!("../../../docs/migration.md");
+            assert!(manual.contains(&format!("`{}`", finding.code)), "`{}` is not in the manual", finding.code);
+        }
         let totals = report.totals;
         assert_eq!(totals.bytes, totals.bytes_understood + totals.bytes_kept + totals.bytes_missing);
         let states = totals.files_new + totals.files_changed + totals.files_unchanged + totals.files_unreadable;
