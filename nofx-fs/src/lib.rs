@@ -1,1 +1,170 @@
-//! Empty until its own work begins.
+//! Stores records and logs in a folder that people can read.
+//!
+//! Documents are JSON files, logs are JSON lines, sealed logs are JSON lines under zstd. A commit is one checksummed append
+//! to a journal and one flush; the files follow a moment later. Any number of processes of one machine may have the folder
+//! open and write. `docs/format/fs.md` shows every byte.
+//!
+//! ```
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> nofx_core::Result<()> {
+//! # let dir = tempfile::tempdir().unwrap();
+//! use nofx_core::entity::Agent;
+//! use nofx_core::{Expect, Store};
+//! use nofx_fs::FsBackend;
+//!
+//! let backend = FsBackend::open(&dir.path().join("store")).await?;
+//! let store = Store::new(std::sync::Arc::new(backend));
+//! store.save(&Agent::new("ada", "Ada", "backend-specialist"), Expect::Absent).await?;
+//! store.close().await?;
+//! assert!(dir.path().join("store/agents/ada.json").exists());
+//! # Ok(()) }
+//! ```
+//!
+//! - [`FsBackend`] is a handle on a store; those of one process on one folder share everything.
+//! - [`Options`] says how long to wait for others and how soon the files follow.
+//!
+//! What it does not do: work in folders that are shared over a network or synced between machines, where locks do not
+//! hold. It notices that two processes wrote at once and refuses to go on.
+
+mod apply;
+mod archive;
+mod aside;
+mod catalog;
+mod codec;
+mod commit;
+mod config;
+mod document;
+mod escape;
+mod fault;
+mod feed;
+mod files;
+mod index;
+mod journal;
+mod layout;
+mod lines;
+mod load;
+mod lock;
+mod options;
+mod read;
+mod rebuild;
+mod registry;
+mod state;
+mod store;
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use nofx_core::{
+    BackendInfo, Batch, Changes, Cursor, Durability, Error, Limits, LogEntry, LogHead, LogKey, LogQuery, LogScan,
+    Outcome, Page, PersistenceBackend, Record, RecordKey, Result, ScanQuery, Sharing,
+};
+
+pub use options::Options;
+use registry::Keeper;
+
+/// What the backend takes.
+const LIMITS: Limits = Limits::GUARANTEED;
+
+/// A store in a folder.
+#[derive(Debug)]
+pub struct FsBackend {
+    info: BackendInfo,
+    /// Empty once this handle is closed.
+    keeper: Mutex<Option<Arc<Keeper>>>,
+}
+
+impl FsBackend {
+    /// Opens the store in a folder, making both if there is none, with the default [`Options`].
+    ///
+    /// `Invalid` if the folder holds something else; it is left as it is.
+    pub async fn open(path: &Path) -> Result<Self> {
+        Self::open_with(path, Options::default()).await
+    }
+
+    /// Opens the store in a folder. Options count when this process has no other handle on it.
+    pub async fn open_with(path: &Path, options: Options) -> Result<Self> {
+        let path = path.to_owned();
+        let keeper = blocking(move || registry::open(&path, options)).await?;
+        let shared = keeper.shared();
+        let info = BackendInfo {
+            backend: "fs",
+            store: shared.store,
+            sharing: Sharing::Machine,
+            durability: Durability::Disk,
+            limits: LIMITS,
+            read_only: shared.read_only.as_ref().map(|read_only| read_only.reason.clone()),
+        };
+        Ok(Self { info, keeper: Mutex::new(Some(keeper)) })
+    }
+
+    fn keeper(&self) -> Result<Arc<Keeper>> {
+        self.keeper.lock().unwrap_or_else(PoisonError::into_inner).clone().ok_or(Error::Closed)
+    }
+}
+
+#[async_trait]
+impl PersistenceBackend for FsBackend {
+    fn info(&self) -> BackendInfo {
+        self.info.clone()
+    }
+
+    async fn get(&self, keys: &[RecordKey]) -> Result<Vec<Option<Record>>> {
+        let (keeper, keys) = (self.keeper()?, keys.to_vec());
+        blocking(move || keeper.shared().get(&keys)).await
+    }
+
+    async fn scan(&self, query: &ScanQuery) -> Result<Page<Record>> {
+        let (keeper, query) = (self.keeper()?, query.clone());
+        blocking(move || keeper.shared().scan(&query)).await
+    }
+
+    async fn heads(&self, logs: &[LogKey]) -> Result<Vec<LogHead>> {
+        let (keeper, logs) = (self.keeper()?, logs.to_vec());
+        blocking(move || keeper.shared().heads(&logs)).await
+    }
+
+    async fn logs(&self, query: &LogScan) -> Result<Page<LogHead>> {
+        let (keeper, query) = (self.keeper()?, query.clone());
+        blocking(move || keeper.shared().logs(&query)).await
+    }
+
+    async fn read(&self, query: &LogQuery) -> Result<Page<LogEntry>> {
+        let (keeper, query) = (self.keeper()?, query.clone());
+        blocking(move || keeper.shared().read(&query)).await
+    }
+
+    async fn changes(&self, after: Option<&Cursor>, limit: usize) -> Result<Changes> {
+        let (keeper, after) = (self.keeper()?, after.cloned());
+        blocking(move || keeper.shared().changes(after.as_ref(), limit)).await
+    }
+
+    /// Blocks the thread that polls it, as the contract allows.
+    async fn commit(&self, group: Vec<Batch>) -> Result<Vec<Outcome>> {
+        self.keeper()?.shared().commit(group)
+    }
+
+    async fn close(&self) -> Result<()> {
+        let keeper = self.keeper.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(keeper) = keeper else { return Ok(()) };
+        blocking(move || {
+            // Waits for a commit in flight. The last handle also waits for the files.
+            drop(keeper.shared().committing.lock().unwrap_or_else(PoisonError::into_inner));
+            drop(keeper);
+            Ok(())
+        })
+        .await
+    }
+}
+
+/// Runs what reads files where it holds up nobody: on a thread for that, if there is a runtime.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    match tokio::runtime::Handle::try_current() {
+        Ok(runtime) => match runtime.spawn_blocking(work).await {
+            Ok(done) => done,
+            Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+            Err(error) => Err(Error::unavailable_because("reading while the runtime ends", error)),
+        },
+        Err(_) => work(),
+    }
+}

@@ -1,0 +1,50 @@
+//! Keeping what cannot be read when something new needs its place.
+
+use std::path::{Path, PathBuf};
+
+use nofx_core::Result;
+
+use crate::escape::escape;
+use crate::fault::During;
+use crate::files::{Handle, Layer};
+use crate::layout;
+
+/// Moves a file to the folder of damaged things.
+pub(crate) fn put(layer: &dyn Layer, path: &Path) -> Result<PathBuf> {
+    let kept = free_name(layer, path)?;
+    layer.rename(path, &kept).during("moving aside", path)?;
+    flush_name(layer)?;
+    Ok(kept)
+}
+
+/// Copies what stands behind `from` in a file, unless each byte is what is to be written there, or zero.
+///
+/// That is what a crash leaves: anything else was put there by somebody, or is what somebody would want to look at.
+pub(crate) fn keep_rest(layer: &dyn Layer, path: &Path, file: &dyn Handle, from: u64, new: &[u8]) -> Result<()> {
+    if file.len().during("measuring", path)? <= from {
+        return Ok(());
+    }
+    let rest = file.read_range(from, u64::MAX).during("reading", path)?;
+    if rest.iter().enumerate().all(|(at, byte)| *byte == 0 || new.get(at) == Some(byte)) {
+        return Ok(());
+    }
+    let kept = free_name(layer, path)?;
+    layer.replace(&kept, &rest).during("writing", &kept)?;
+    flush_name(layer)
+}
+
+fn free_name(layer: &dyn Layer, path: &Path) -> Result<PathBuf> {
+    let folder = Path::new(layout::DAMAGED);
+    layer.make_dir(folder).during("making", folder)?;
+    let taken: Vec<_> = layer.list(folder).during("listing", folder)?.into_iter().map(|entry| entry.name).collect();
+    let shown = path.to_string_lossy().replace('\\', "/");
+    let base = escape(&shown);
+    let name = (1..).map(|number| format!("{base}.{number}")).find(|name| !taken.contains(name));
+    Ok(folder.join(name.unwrap_or(base)))
+}
+
+fn flush_name(layer: &dyn Layer) -> Result<()> {
+    let folder = Path::new(layout::DAMAGED);
+    layer.sync_dir(folder).during("flushing", folder)?;
+    layer.sync_dir(Path::new("")).during("flushing", Path::new("."))
+}

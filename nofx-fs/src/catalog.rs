@@ -1,0 +1,181 @@
+//! The catalog: every key with its version or head, in one file that is derived and can be had again from the others.
+//!
+//! A block for everything, then one for each time that the journal was applied, with what changed. Each has a checksum and
+//! says up to which frame of the journal it holds; what follows a damaged block is not read.
+
+use std::path::Path;
+
+use nofx_core::{LogKey, LogState, RecordKey, Result, Seq};
+
+use crate::codec::{Reader, Writer};
+use crate::fault::During;
+use crate::files::{Layer, Mode};
+use crate::layout;
+use crate::state::{LogSlot, RecordSlot, State};
+
+const HEAD_BYTES: usize = 8;
+/// The catalog is written anew when what changed since is more than this and more than everything was.
+const CHANGES_BYTES: u64 = 1 << 18;
+
+/// Up to where a block holds everything.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Mark {
+    pub(crate) frame: u64,
+    pub(crate) chain: u32,
+    pub(crate) commits: u64,
+    pub(crate) last_seq: Option<Seq>,
+    /// How much of the file that index kinds share holds lines.
+    pub(crate) index_bytes: u64,
+}
+
+/// Where the next block goes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Extent {
+    /// The length of the first block.
+    first: u64,
+    pub(crate) end: u64,
+}
+
+impl Extent {
+    /// Returns whether it is time to write everything anew.
+    pub(crate) fn is_worn(&self) -> bool {
+        self.end - self.first > CHANGES_BYTES.max(self.first)
+    }
+}
+
+/// What changed of a key.
+#[derive(Debug)]
+pub(crate) enum Item<'a> {
+    Record(&'a RecordKey, Option<&'a RecordSlot>),
+    Log(&'a LogKey, &'a LogSlot),
+}
+
+/// Makes a block.
+pub(crate) fn block<'a>(mark: &Mark, items: impl Iterator<Item = Item<'a>>) -> Vec<u8> {
+    let mut out = Writer(vec![0; HEAD_BYTES]);
+    for number in [mark.frame, u64::from(mark.chain), mark.commits, mark.last_seq.map_or(0, Seq::get), mark.index_bytes]
+    {
+        out.number(number);
+    }
+    for item in items {
+        match item {
+            Item::Record(key, slot) => {
+                out.number(0);
+                out.key(key);
+                // A damaged record has no version that could be relied on.
+                out.number(slot.map_or(0, |slot| if slot.damaged { u64::MAX } else { slot.version.get() }));
+            }
+            Item::Log(log, slot) => {
+                out.number(match slot.state {
+                    LogState::Open => 1,
+                    LogState::Sealed => 2,
+                    LogState::Removed => 3,
+                });
+                out.key(log);
+                out.number(slot.length);
+                out.number(slot.bytes);
+                out.number(u64::from(slot.last_at.is_some()));
+                out.time(slot.last_at.unwrap_or_default());
+            }
+        }
+    }
+    let length = (out.0.len() - HEAD_BYTES) as u32;
+    let checksum = crc32fast::hash(out.0.get(HEAD_BYTES..).unwrap_or_default());
+    out.0[..4].copy_from_slice(&length.to_le_bytes());
+    out.0[4..8].copy_from_slice(&checksum.to_le_bytes());
+    out.0
+}
+
+/// Lists everything that a state holds. Only for a state of which the files hold everything.
+pub(crate) fn everything(state: &State) -> impl Iterator<Item = Item<'_>> {
+    let records = state.records.iter().map(|(key, slot)| Item::Record(key, Some(slot)));
+    records.chain(state.logs.iter().map(|(log, slot)| Item::Log(log, slot)))
+}
+
+/// Replaces the catalog by one block. The name is not durable yet.
+pub(crate) fn replace(layer: &dyn Layer, block: &[u8]) -> Result<Extent> {
+    let path = Path::new(layout::CATALOG);
+    layer.replace(path, block).during("writing", path)?;
+    Ok(Extent { first: block.len() as u64, end: block.len() as u64 })
+}
+
+/// Writes a block behind the others, durably.
+pub(crate) fn append(layer: &dyn Layer, extent: Extent, block: &[u8]) -> Result<Extent> {
+    let path = Path::new(layout::CATALOG);
+    let file = layer.open(path, Mode::Write).during("opening", path)?;
+    file.write_at(block, extent.end).during("writing", path)?;
+    file.sync().during("flushing", path)?;
+    Ok(Extent { end: extent.end + block.len() as u64, ..extent })
+}
+
+/// Reads the catalog into a state that holds nothing yet; `None` if there is none that can be read.
+pub(crate) fn read(layer: &dyn Layer) -> Result<Option<(Mark, Extent, State)>> {
+    let path = Path::new(layout::CATALOG);
+    let Some(bytes) = layer.read(path).during("reading", path)? else { return Ok(None) };
+    let (mut rest, mut found) = (Reader(&bytes), None);
+    let (mut state, mut extent) = (State::default(), Extent::default());
+    while let Some(content) = next_block(&mut rest) {
+        let Some(mark) = take_block(content, &mut state) else { return Ok(None) };
+        extent.end = (bytes.len() - rest.0.len()) as u64;
+        if found.is_none() {
+            extent.first = extent.end;
+        }
+        found = Some(mark);
+    }
+    Ok(found.map(|mark| (mark, extent, state)))
+}
+
+fn next_block<'a>(rest: &mut Reader<'a>) -> Option<&'a [u8]> {
+    let mut from = *rest;
+    let (length, checksum) = (from.u32()?, from.u32()?);
+    let content = from.take(length as usize)?;
+    (crc32fast::hash(content) == checksum).then(|| {
+        *rest = from;
+        content
+    })
+}
+
+fn take_block(content: &[u8], state: &mut State) -> Option<Mark> {
+    let mut from = Reader(content);
+    let mark = Mark {
+        frame: from.number()?,
+        chain: u32::try_from(from.number()?).ok()?,
+        commits: from.number()?,
+        last_seq: from.seq()?,
+        index_bytes: from.number()?,
+    };
+    let (mut records, mut logs) = (Vec::new(), Vec::new());
+    while !from.0.is_empty() {
+        match from.number()? {
+            0 => records.push((from.key::<RecordKey>()?, from.seq()?)),
+            shape => {
+                let log: LogKey = from.key()?;
+                let (length, bytes, has_time, at) = (from.number()?, from.number()?, from.number()?, from.time()?);
+                let log_state = match shape {
+                    1 => LogState::Open,
+                    2 => LogState::Sealed,
+                    3 => LogState::Removed,
+                    _ => return None,
+                };
+                let last_at = (has_time == 1).then_some(at);
+                let slot = LogSlot { state: log_state, length, last_at, base: length, bytes, ..LogSlot::missing(&log) };
+                logs.push((log, slot));
+            }
+        }
+    }
+    let slot = |version: Seq| RecordSlot { version, body: None, damaged: version.get() == u64::MAX };
+    if state.records.is_empty() && state.logs.is_empty() {
+        // Sorted as they are, the maps are built at once.
+        state.records = records.into_iter().filter_map(|(key, version)| Some((key, slot(version?)))).collect();
+        state.logs = logs.into_iter().collect();
+        return Some(mark);
+    }
+    for (key, version) in records {
+        match version {
+            Some(version) => _ = state.records.insert(key, slot(version)),
+            None => _ = state.records.remove(&key),
+        }
+    }
+    state.logs.extend(logs);
+    Some(mark)
+}

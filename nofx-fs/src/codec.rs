@@ -1,0 +1,308 @@
+//! Numbers, texts and commits as bytes, for the files that only programs read.
+
+use std::collections::HashSet;
+use std::ops::Range;
+
+use nofx_core::{Batch, BatchId, Body, Change, Committed, Key, LogEntry, LogKey, RecordKey, Seq, Timestamp};
+
+use crate::layout;
+
+/// Bytes that grow.
+#[derive(Debug, Default)]
+pub(crate) struct Writer(pub(crate) Vec<u8>);
+
+impl Writer {
+    /// Writes seven bits a byte, the lowest first; the last byte has its highest bit clear.
+    pub(crate) fn number(&mut self, mut number: u64) {
+        while number >= 0x80 {
+            self.0.push(number as u8 | 0x80);
+            number >>= 7;
+        }
+        self.0.push(number as u8);
+    }
+
+    pub(crate) fn bytes(&mut self, bytes: &[u8]) {
+        self.number(bytes.len() as u64);
+        self.0.extend_from_slice(bytes);
+    }
+
+    pub(crate) fn key(&mut self, key: &impl Key) {
+        self.bytes(key.kind().as_str().as_bytes());
+        self.bytes(key.id().as_bytes());
+    }
+
+    pub(crate) fn seq(&mut self, seq: Option<Seq>) {
+        self.number(seq.map_or(0, Seq::get));
+    }
+
+    /// Times are small numbers near the present and may lie before 1970.
+    pub(crate) fn time(&mut self, at: Timestamp) {
+        let millis = at.as_millis();
+        self.number(((millis << 1) ^ (millis >> 63)) as u64);
+    }
+}
+
+/// Bytes that are read from the front. Each step is `None` if they are not what it expects.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Reader<'a>(pub(crate) &'a [u8]);
+
+impl<'a> Reader<'a> {
+    pub(crate) fn take(&mut self, count: usize) -> Option<&'a [u8]> {
+        let (taken, rest) = self.0.split_at_checked(count)?;
+        self.0 = rest;
+        Some(taken)
+    }
+
+    pub(crate) fn u32(&mut self) -> Option<u32> {
+        Some(u32::from_le_bytes(self.take(4)?.try_into().ok()?))
+    }
+
+    pub(crate) fn u64(&mut self) -> Option<u64> {
+        Some(u64::from_le_bytes(self.take(8)?.try_into().ok()?))
+    }
+
+    pub(crate) fn number(&mut self) -> Option<u64> {
+        let mut number = 0;
+        for shift in (0..64).step_by(7) {
+            let byte = self.take(1)?[0];
+            number |= u64::from(byte & 0x7f) << shift;
+            if byte < 0x80 {
+                return Some(number);
+            }
+        }
+        None
+    }
+
+    /// Reads how many items follow, each of at least one byte: so no damage asks for absurd room.
+    pub(crate) fn count(&mut self) -> Option<usize> {
+        let count = usize::try_from(self.number()?).ok()?;
+        (count <= self.0.len()).then_some(count)
+    }
+
+    pub(crate) fn text(&mut self) -> Option<&'a str> {
+        let count = self.count()?;
+        std::str::from_utf8(self.take(count)?).ok()
+    }
+
+    pub(crate) fn key<K: Key>(&mut self) -> Option<K> {
+        let kind = layout::kind(self.text()?)?;
+        K::new(kind, self.text()?).ok()
+    }
+
+    pub(crate) fn seq(&mut self) -> Option<Option<Seq>> {
+        Some(Seq::new(self.number()?))
+    }
+
+    pub(crate) fn time(&mut self) -> Option<Timestamp> {
+        let number = self.number()?;
+        Some(Timestamp::from_millis((number >> 1) as i64 ^ -((number & 1) as i64)))
+    }
+
+    fn list<T>(&mut self, mut read: impl FnMut(&mut Self) -> Option<T>) -> Option<Vec<T>> {
+        (0..self.count()?).map(|_| read(self)).collect()
+    }
+}
+
+/// A batch that happened, as the journal keeps it: what became of it, not what it expected.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Commit {
+    pub(crate) batch: BatchId,
+    pub(crate) seq: Option<Seq>,
+    /// `None` deletes the record.
+    pub(crate) writes: Vec<(RecordKey, Option<Body>)>,
+    /// Each entry with its position.
+    pub(crate) appends: Vec<(LogKey, Vec<LogEntry>)>,
+    pub(crate) seals: Vec<LogKey>,
+    pub(crate) removals: Vec<LogKey>,
+}
+
+impl Commit {
+    /// Says what a batch becomes, given the length of each log it appends to.
+    pub(crate) fn of(batch: Batch, seq: Option<Seq>, mut length: impl FnMut(&LogKey) -> u64) -> Self {
+        let appends = batch.appends.into_iter().map(|append| {
+            let positions = length(&append.log)..;
+            let entries = positions.zip(append.entries);
+            let entries = entries.map(|(position, new)| LogEntry { position, at: new.at, body: new.body });
+            (append.log, entries.collect())
+        });
+        Self {
+            batch: batch.id,
+            seq,
+            writes: batch.writes.into_iter().map(|write| (write.key, write.body)).collect(),
+            appends: appends.collect(),
+            seals: batch.seals,
+            removals: batch.removals,
+        }
+    }
+
+    pub(crate) fn write(&self, out: &mut Writer) {
+        out.0.extend_from_slice(self.batch.as_bytes());
+        out.seq(self.seq);
+        out.number(self.writes.len() as u64);
+        for (key, body) in &self.writes {
+            out.key(key);
+            out.bytes(body.as_ref().map_or(&[], |body| body.as_str().as_bytes()));
+        }
+        out.number(self.appends.len() as u64);
+        for (log, entries) in &self.appends {
+            out.key(log);
+            out.number(entries.first().map_or(0, |entry| entry.position));
+            out.number(entries.len() as u64);
+            for entry in entries {
+                out.time(entry.at);
+                out.bytes(entry.body.as_str().as_bytes());
+            }
+        }
+        for logs in [&self.seals, &self.removals] {
+            out.number(logs.len() as u64);
+            logs.iter().for_each(|log| out.key(log));
+        }
+    }
+
+    pub(crate) fn read(from: &mut Reader<'_>) -> Option<Self> {
+        Some(Self {
+            batch: BatchId::from_bytes(from.take(16)?.try_into().ok()?),
+            seq: from.seq()?,
+            writes: from.list(|from| {
+                let (key, body) = (from.key()?, from.text()?);
+                // No body is empty.
+                Some((key, (!body.is_empty()).then(|| Body::trusted(body))))
+            })?,
+            appends: from.list(|from| {
+                let (log, first) = (from.key()?, from.number()?);
+                let mut positions = first..;
+                let entries = from.list(|from| {
+                    let position = positions.next()?;
+                    Some(LogEntry { position, at: from.time()?, body: Body::trusted(from.text()?) })
+                });
+                Some((log, entries?))
+            })?,
+            seals: from.list(Reader::key)?,
+            removals: from.list(Reader::key)?,
+        })
+    }
+
+    /// Returns what is remembered of it for long.
+    pub(crate) fn remembered(&self) -> Remembered {
+        let ranges = self.appends.iter().map(|(log, entries)| {
+            let start = entries.first().map_or(0, |entry| entry.position);
+            (log.clone(), start..start + entries.len() as u64)
+        });
+        let mut logs: Vec<(LogKey, Range<u64>)> = ranges.collect();
+        let appended = logs.len();
+        let mut seen: HashSet<_> = self.appends.iter().map(|(log, _)| log).collect();
+        let others = self.seals.iter().chain(&self.removals).filter(|log| seen.insert(*log));
+        logs.extend(others.map(|log| (log.clone(), 0..0)));
+        let records = self.writes.iter().map(|(key, _)| key.clone()).collect();
+        Remembered { batch: self.batch, seq: self.seq, records, logs, appended }
+    }
+}
+
+/// A commit without its bodies: enough for the feed and for a batch that is committed again.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Remembered {
+    pub(crate) batch: BatchId,
+    pub(crate) seq: Option<Seq>,
+    pub(crate) records: Vec<RecordKey>,
+    /// First those that were appended to, with the positions they got; then the others it touched.
+    pub(crate) logs: Vec<(LogKey, Range<u64>)>,
+    pub(crate) appended: usize,
+}
+
+impl Remembered {
+    pub(crate) fn change(&self) -> Change {
+        let logs = self.logs.iter().map(|(log, _)| log.clone()).collect();
+        Change { batch: self.batch, seq: self.seq, records: self.records.clone(), logs }
+    }
+
+    pub(crate) fn committed(&self) -> Committed {
+        let appended = self.logs.iter().take(self.appended).map(|(_, range)| range.clone()).collect();
+        Committed { seq: self.seq, appended }
+    }
+
+    pub(crate) fn write(&self, out: &mut Writer) {
+        out.0.extend_from_slice(self.batch.as_bytes());
+        out.seq(self.seq);
+        out.number(self.records.len() as u64);
+        self.records.iter().for_each(|key| out.key(key));
+        out.number(self.appended as u64);
+        out.number(self.logs.len() as u64);
+        for (log, range) in &self.logs {
+            out.key(log);
+            out.number(range.start);
+            out.number(range.end - range.start);
+        }
+    }
+
+    pub(crate) fn read(from: &mut Reader<'_>) -> Option<Self> {
+        Some(Self {
+            batch: BatchId::from_bytes(from.take(16)?.try_into().ok()?),
+            seq: from.seq()?,
+            records: from.list(Reader::key)?,
+            appended: usize::try_from(from.number()?).ok()?,
+            logs: from.list(|from| {
+                let (log, start) = (from.key()?, from.number()?);
+                Some((log, start..start.checked_add(from.number()?)?))
+            })?,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use nofx_core::{Expect, Kind, NewEntry};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn commit() -> Commit {
+        let log = |id| LogKey::new(Kind::of("talk"), id).unwrap();
+        let record = |id| RecordKey::new(Kind::of("note"), id).unwrap();
+        let entry = |at| NewEntry { at: Timestamp::from_millis(at), body: Body::trusted("{\"a\":1}") };
+        let batch = Batch::new(BatchId::from_bytes([7; 16]))
+            .put(record("a"), Expect::Any, Body::trusted("1"))
+            .delete(record("b\0"), Expect::Any)
+            .append(log("x"), vec![entry(i64::MIN), entry(i64::MAX), entry(-1)])
+            .seal(log("x"))
+            .remove(log("z"));
+        Commit::of(batch, Seq::new(u64::MAX), |_| 300)
+    }
+
+    #[test]
+    fn commits_come_back() {
+        let mut out = Writer::default();
+        commit().write(&mut out);
+        assert_eq!(Commit::read(&mut Reader(&out.0)), Some(commit()));
+        for end in 0..out.0.len() {
+            assert_eq!(Commit::read(&mut Reader(&out.0[..end])), None, "cut at {end}");
+        }
+    }
+
+    #[test]
+    fn what_is_remembered_comes_back() {
+        let remembered = commit().remembered();
+        let mut out = Writer::default();
+        remembered.write(&mut out);
+        assert_eq!(Remembered::read(&mut Reader(&out.0)).as_ref(), Some(&remembered));
+        assert_eq!(remembered.committed().appended, vec![300..303]);
+        assert_eq!(remembered.change().logs.len(), 2);
+    }
+
+    proptest! {
+        #[test]
+        fn numbers_come_back(number: u64, millis: i64) {
+            let mut out = Writer::default();
+            out.number(number);
+            out.time(Timestamp::from_millis(millis));
+            let mut from = Reader(&out.0);
+            prop_assert_eq!(from.number(), Some(number));
+            prop_assert_eq!(from.time(), Some(Timestamp::from_millis(millis)));
+        }
+
+        #[test]
+        fn any_bytes_are_read_without_panic(bytes: Vec<u8>) {
+            let _ = Commit::read(&mut Reader(&bytes));
+            let _ = Remembered::read(&mut Reader(&bytes));
+        }
+    }
+}

@@ -1,0 +1,316 @@
+//! Committing: one checksummed append to the journal and one flush for a group.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::PoisonError;
+
+use nofx_core::{Batch, BatchId, Committed, Error, LogHead, LogKey, LogState, Outcome, RecordKey, Result, Seq, View};
+
+use crate::codec::Commit;
+use crate::fault::During;
+use crate::journal::{self, Found, HEADER_BYTES, Header, Position, Segment, Tip};
+use crate::lock::Held;
+use crate::state::State;
+use crate::store::{Call, Doors, Shared};
+use crate::{LIMITS, config, layout};
+
+/// A group with more than this in its bodies becomes several frames, each with a flush of its own.
+const FRAME_BYTES: usize = 256 << 20;
+/// How many segments are kept for later use.
+const SPARE_SEGMENTS: usize = 2;
+
+impl Shared {
+    /// Commits a group. Blocks until the disk has answered.
+    pub(crate) fn commit(&self, group: Vec<Batch>) -> Result<Vec<Outcome>> {
+        if let Some(read_only) = &self.read_only {
+            return Err(read_only.error.clone());
+        }
+        group.iter().try_for_each(|batch| batch.validate(&LIMITS))?;
+        let _turn = self.committing.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut outcomes = Vec::with_capacity(group.len());
+        for part in parts(group) {
+            match self.commit_part(part) {
+                Ok(more) => outcomes.extend(more),
+                Err(error) if outcomes.is_empty() => return Err(error),
+                // An earlier part happened, so this is not the truth about all.
+                Err(error) => return Err(Error::unknown_because("committing the rest of a large group", error)),
+            }
+        }
+        Ok(outcomes)
+    }
+
+    fn commit_part(&self, group: Vec<Batch>) -> Result<Vec<Outcome>> {
+        let doors = self.doors()?;
+        let held = doors.lock()?.acquire(self.options.lock_wait)?;
+        if !doors.lock()?.is_in_place()? {
+            return Err(Error::unavailable(format!("the store at `{}` was replaced", self.root.display())));
+        }
+        let tip = self.catch_up(&doors, &held)?;
+        let (outcomes, commits) = self.judge(group)?;
+        if !commits.is_empty() {
+            self.write(&doors, &tip, commits)?;
+        }
+        Ok(outcomes)
+    }
+
+    /// Makes the state reflect everything that is in the journal, also what a killed writer left there.
+    fn catch_up(&self, doors: &Doors, held: &Held<'_>) -> Result<Tip> {
+        match self.read_tip(doors)? {
+            Some(tip) => {
+                let mut state = self.state_mut();
+                if tip.durable.frame < state.position.frame {
+                    return Err(self.lies());
+                }
+                if state.damage.is_none() && !self.follow(&mut state, &tip)? {
+                    drop(state);
+                    self.load_holding(doors, held)?;
+                }
+            }
+            None => self.load_holding(doors, held)?,
+        }
+        let mut state = self.state_mut();
+        if let Some(damage) = &state.damage {
+            return Err(Error::corrupt(format!("{damage}; nothing is written until it is repaired")));
+        }
+        self.adopt(doors, &mut state)?;
+        Ok(Tip { durable: state.position, applied: state.base })
+    }
+
+    /// Takes in what a writer left behind the tip when it was killed, and goes on where the journal does.
+    fn adopt(&self, doors: &Doors, state: &mut State) -> Result<()> {
+        loop {
+            let segment = segment(state)?;
+            match segment.read(&state.position).during("reading", &segment.path)? {
+                Found::Nothing => return Ok(()),
+                Found::Group(commits, after) => {
+                    if let Err(error) = segment.file.sync() {
+                        return Err(self.give_up_segment(state, error));
+                    }
+                    Tip::tell_durable(doors.tip()?, &after).during("writing", Path::new(layout::TIP))?;
+                    state.install(commits, after);
+                }
+                Found::End => {
+                    let next = match self.next_segment(state)? {
+                        Some(next) => next,
+                        None => self.begin_segment(state)?,
+                    };
+                    state.position = next.header.start;
+                    state.segment = Some(next);
+                    Tip::tell_durable(doors.tip()?, &state.position).during("writing", Path::new(layout::TIP))?;
+                }
+            }
+        }
+    }
+
+    /// Judges each batch on what those before it left, and says what the group becomes.
+    fn judge(&self, group: Vec<Batch>) -> Result<(Vec<Outcome>, Vec<Commit>)> {
+        let state = self.state();
+        let mut judged = Judged { state: &state, records: HashMap::new(), logs: HashMap::new() };
+        let mut last_seq = state.last_seq;
+        let mut outcomes = Vec::with_capacity(group.len());
+        let mut commits: Vec<Commit> = Vec::new();
+        let mut in_group: HashMap<BatchId, usize> = HashMap::new();
+        for batch in group {
+            if let Some(first) = in_group.get(&batch.id).and_then(|at| commits.get(*at)) {
+                outcomes.push(Outcome::Committed(first.remembered().committed()));
+                continue;
+            }
+            if let Some(first) = self.first_outcome(&state, &batch.id)? {
+                outcomes.push(Outcome::Committed(first));
+                continue;
+            }
+            if let Some(conflict) = batch.check(&mut judged)? {
+                outcomes.push(Outcome::Conflicted(conflict));
+                continue;
+            }
+            let seq = (!batch.writes.is_empty()).then(|| last_seq.map_or(Seq::FIRST, Seq::next));
+            last_seq = seq.or(last_seq);
+            let mut lengths = HashMap::new();
+            for append in &batch.appends {
+                lengths.insert(append.log.clone(), judged.head(&append.log)?.length);
+            }
+            let commit = Commit::of(batch, seq, |log| lengths.get(log).copied().unwrap_or_default());
+            judged.take(&commit);
+            in_group.insert(commit.batch, commits.len());
+            outcomes.push(Outcome::Committed(commit.remembered().committed()));
+            commits.push(commit);
+        }
+        Ok((outcomes, commits))
+    }
+
+    /// Returns what a batch got when it was first committed, if that is remembered.
+    fn first_outcome(&self, state: &State, batch: &BatchId) -> Result<Option<Committed>> {
+        if let Some(recent) = state.recent_commit(batch) {
+            return Ok(Some(recent.committed()));
+        }
+        #[cfg(test)]
+        if self.options.breaks(crate::options::Sabotage::ForgetIds) {
+            return Ok(None);
+        }
+        let mut feed = self.feed();
+        feed.catch_up(&*self.layer, state.base_commits)?;
+        let Some(number) = feed.find(batch) else { return Ok(None) };
+        let found = feed.read(&*self.layer, number, 1)?.and_then(|found| found.into_iter().next());
+        Ok(found.map(|remembered| remembered.committed()))
+    }
+
+    /// Appends a group to the journal and flushes it.
+    fn write(&self, doors: &Doors, tip: &Tip, commits: Vec<Commit>) -> Result<()> {
+        let (segment, position) = {
+            let state = self.state();
+            (segment(&state)?.clone(), state.position)
+        };
+        let (mut segment, mut position) = (segment, position);
+        let (mut frame, mut after) = segment.frame(&position, &commits);
+        if after.offset > self.options.segment_bytes && position.offset > HEADER_BYTES {
+            (segment, position) = self.turn_over(doors, &segment, &position)?;
+            (frame, after) = segment.frame(&position, &commits);
+        }
+        if let Err(error) = segment.file.write_at(&frame, position.offset) {
+            // A frame of which a part is missing is none. If all is there but its head, it is none either.
+            return Err(match segment.file.write_at(&[0; 24], position.offset) {
+                Ok(()) => Err::<(), _>(error).during("writing", &segment.path).unwrap_err(),
+                Err(_) => Error::unknown_because(format!("writing `{}`", segment.path.display()), error),
+            });
+        }
+        if let Err(error) = segment.file.sync() {
+            return Err(self.give_up_segment(&mut self.state_mut(), error));
+        }
+        let told = self.read_tip(doors)?;
+        if told.is_none_or(|told| told.durable.frame != tip.durable.frame) {
+            return Err(Error::unknown_because("committing", self.lies()));
+        }
+        let mut state = self.state_mut();
+        state.install(commits, after);
+        let full = state.dirty_bytes >= self.options.segment_bytes;
+        self.ask(Call { dirty: true, full, stop: false });
+        Tip::tell_durable(doors.tip()?, &after)
+            .map_err(|error| Error::unknown_because(format!("writing `{}`", layout::TIP), error))
+    }
+
+    /// Goes on in the next segment because this one is full.
+    fn turn_over(&self, doors: &Doors, full: &Segment, at: &Position) -> Result<(Segment, Position)> {
+        // Written first, so that whoever follows the journal here learns that it goes on elsewhere.
+        full.file.write_at(&full.end(at), at.offset).during("writing", &full.path)?;
+        let mut state = self.state_mut();
+        let next = self.begin_segment(&state)?;
+        let position = next.header.start;
+        Tip::tell_durable(doors.tip()?, &position).during("writing", Path::new(layout::TIP))?;
+        state.position = position;
+        state.segment = Some(next.clone());
+        Ok((next, position))
+    }
+
+    /// Begins the next generation: in a segment that is not needed any more, or in a new one.
+    fn begin_segment(&self, state: &State) -> Result<Segment> {
+        let start = Position { generation: state.position.generation + 1, offset: HEADER_BYTES, ..state.position };
+        let header = Header { store: self.store, salt: config::salt(&self.options), start, last_seq: state.last_seq };
+        let all = Segment::all(&*self.layer, self.store)?;
+        let needed_from = |pair: &[Segment]| pair.get(1).map_or(u64::MAX, |next| next.header.start.frame);
+        #[cfg(not(test))]
+        let held = state.base;
+        #[cfg(test)]
+        let held = if self.options.breaks(crate::options::Sabotage::EarlyReuse) { u64::MAX } else { state.base };
+        let spare = all.windows(2).take_while(|pair| needed_from(pair) <= held).count();
+        let mut spares = all.iter().take(spare);
+        let path = match spares.next() {
+            Some(oldest) => oldest.path.clone(),
+            None => journal::unused_path(&*self.layer)?,
+        };
+        let next = Segment::begin(&*self.layer, path, header, self.options.segment_bytes)?;
+        // The oldest go first, so that the generations that remain have no gap.
+        for surplus in spares.take(spare.saturating_sub(1 + SPARE_SEGMENTS)) {
+            self.layer.remove(&surplus.path).during("removing", &surplus.path)?;
+        }
+        Ok(next)
+    }
+
+    /// Leaves a segment whose flush failed: nobody can tell any more what of it is on the disk.
+    ///
+    /// What was flushed before is durable. What was not is given up: the journal goes on elsewhere from before it.
+    fn give_up_segment(&self, state: &mut State, error: std::io::Error) -> Error {
+        #[cfg(test)]
+        if self.options.breaks(crate::options::Sabotage::TrustAfterFailure) {
+            return Error::unknown_because("flushing", error);
+        }
+        if let Some(segment) = &state.segment {
+            let ended = segment.file.write_at(&segment.end(&state.position), state.position.offset);
+            // If not even that works, the next commit finds the frame and flushes it again, or fails as well.
+            if ended.is_ok()
+                && let Ok(next) = self.begin_segment(state)
+            {
+                state.position = next.header.start;
+                state.segment = Some(next);
+            }
+        }
+        Error::unknown_because(format!("flushing the journal of `{}`", self.root.display()), error)
+    }
+}
+
+fn segment(state: &State) -> Result<&Segment> {
+    state.segment.as_ref().ok_or_else(|| Error::corrupt(format!("`{}`: there is no segment", layout::JOURNAL)))
+}
+
+/// Splits a group so that each part fits a frame.
+fn parts(group: Vec<Batch>) -> Vec<Vec<Batch>> {
+    let mut parts: Vec<Vec<Batch>> = Vec::new();
+    let mut room = 0;
+    for batch in group {
+        let bytes = batch.body_bytes();
+        match parts.last_mut() {
+            Some(part) if bytes <= room => part.push(batch),
+            _ => {
+                room = FRAME_BYTES;
+                parts.push(vec![batch]);
+            }
+        }
+        room = room.saturating_sub(bytes);
+    }
+    parts
+}
+
+/// The state, and what the batches of the group that were judged before changed.
+struct Judged<'a> {
+    state: &'a State,
+    records: HashMap<RecordKey, Option<Seq>>,
+    logs: HashMap<LogKey, LogHead>,
+}
+
+impl Judged<'_> {
+    fn take(&mut self, commit: &Commit) {
+        for (key, body) in &commit.writes {
+            self.records.insert(key.clone(), commit.seq.filter(|_| body.is_some()));
+        }
+        for (log, entries) in &commit.appends {
+            let head = self.head_mut(log);
+            head.length += entries.len() as u64;
+            head.last_at = entries.last().map(|entry| entry.at);
+        }
+        for log in &commit.seals {
+            self.head_mut(log).state = LogState::Sealed;
+        }
+        for log in &commit.removals {
+            *self.head_mut(log) = LogHead { state: LogState::Removed, ..LogHead::missing(log.clone()) };
+        }
+    }
+
+    fn head_mut(&mut self, log: &LogKey) -> &mut LogHead {
+        self.logs.entry(log.clone()).or_insert_with(|| self.state.head(log))
+    }
+}
+
+impl View for Judged<'_> {
+    fn version(&mut self, key: &RecordKey) -> Result<Option<Seq>> {
+        if let Some(version) = self.records.get(key) {
+            return Ok(*version);
+        }
+        match self.state.records.get(key) {
+            Some(slot) if slot.damaged => Err(Error::corrupt(key.to_string())),
+            slot => Ok(slot.map(|slot| slot.version)),
+        }
+    }
+
+    fn head(&mut self, log: &LogKey) -> Result<LogHead> {
+        Ok(self.logs.get(log).cloned().unwrap_or_else(|| self.state.head(log)))
+    }
+}

@@ -1,0 +1,123 @@
+//! `config.json`: what makes a folder a store.
+
+use std::path::Path;
+
+use nofx_core::{Error, Result, StoreId, json};
+
+use crate::fault::During;
+use crate::files::{Layer, UNFINISHED};
+use crate::journal::{Header, Position, Segment};
+use crate::lock::Lock;
+use crate::options::Options;
+use crate::{catalog, journal, layout};
+
+/// The name of the format.
+const FORMAT: &str = "nofx-fs";
+/// The version of the format that this program writes.
+const VERSION: u64 = 1;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Config {
+    pub(crate) store: StoreId,
+    /// The version of the format, if this program does not know it.
+    pub(crate) too_new: Option<u64>,
+}
+
+/// Reads what the folder is, and makes a store in an empty one.
+pub(crate) fn read_or_create(layer: &dyn Layer, root: &Path, options: &Options) -> Result<Config> {
+    if let Some(config) = read(layer, root)? {
+        return Ok(config);
+    }
+    refuse_foreign(layer, root)?;
+    make_dir(layer, layout::JOURNAL)?;
+    let lock = Lock::open(layer, layout::LOCK)?;
+    let _held = lock.acquire(options.lock_wait)?;
+    // Somebody else may have made it meanwhile.
+    match read(layer, root)? {
+        Some(config) => Ok(config),
+        None => create(layer, options),
+    }
+}
+
+/// Reads what the folder is; `None` if it is no store.
+pub(crate) fn read(layer: &dyn Layer, root: &Path) -> Result<Option<Config>> {
+    let path = Path::new(layout::CONFIG);
+    let Some(bytes) = layer.read(path).during("reading", path)? else { return Ok(None) };
+    let damaged = || Error::corrupt(format!("`{}`", root.join(path).display()));
+    let text = std::str::from_utf8(&bytes).map_err(|_| damaged())?;
+    let (mut format, mut version, mut store) = (None, None, None);
+    for member in json::members(text) {
+        let (name, value) = member.map_err(|_| damaged())?;
+        let text = || json::Text::from_json(value);
+        match name {
+            "\"format\"" => format = text(),
+            "\"version\"" => version = value.parse::<u64>().ok(),
+            "\"store\"" => store = text().and_then(|text| parse_id(text.as_str()?)),
+            _ => {}
+        }
+    }
+    if format.as_ref().and_then(json::Text::as_str) != Some(FORMAT) {
+        return Err(Error::invalid(format!(
+            "`{}` is not a store: its `{}` is another's",
+            root.display(),
+            path.display()
+        )));
+    }
+    let (version, store) = version.zip(store).ok_or_else(damaged)?;
+    Ok(Some(Config { store, too_new: (version > VERSION).then_some(version) }))
+}
+
+/// Refuses a folder that holds something else than the beginning of a store.
+fn refuse_foreign(layer: &dyn Layer, root: &Path) -> Result<()> {
+    let ours = [layout::IGNORE, layout::NOTE, layout::CATALOG, layout::JOURNAL, layout::CONFIG];
+    let found = layer.list(Path::new("")).during("listing", Path::new("."))?;
+    let is_ours = |name: &str| ours.contains(&name.strip_suffix(UNFINISHED).unwrap_or(name));
+    match found.iter().find(|entry| !is_ours(&entry.name)) {
+        Some(foreign) => Err(Error::invalid(format!(
+            "`{}` is not a store, and not empty: it holds `{}`",
+            root.display(),
+            foreign.name.escape_debug()
+        ))),
+        None => Ok(()),
+    }
+}
+
+/// Makes a store. `config.json` comes last, so that what is found without it is only a beginning.
+fn create(layer: &dyn Layer, options: &Options) -> Result<Config> {
+    let store = options.sources.store_id();
+    let write =
+        |name: &str, text: &str| layer.replace(Path::new(name), text.as_bytes()).during("writing", Path::new(name));
+    write(layout::IGNORE, "*\n")?;
+    write(layout::NOTE, layout::NOTE_TEXT)?;
+    make_dir(layer, layout::FEED)?;
+    let start = Position { generation: 1, offset: journal::HEADER_BYTES, ..Position::default() };
+    let header = Header { store, salt: salt(options), start, last_seq: None };
+    let path = Path::new(layout::JOURNAL).join("segment-0");
+    Segment::begin(layer, path, header, options.segment_bytes)?;
+    catalog::replace(layer, &catalog::block(&catalog::Mark::default(), std::iter::empty()))?;
+    for folder in [layout::JOURNAL, layout::FEED, ""] {
+        layer.sync_dir(Path::new(folder)).during("flushing", Path::new(folder))?;
+    }
+    write(
+        layout::CONFIG,
+        &format!("{{\n  \"format\": \"{FORMAT}\",\n  \"version\": {VERSION},\n  \"store\": \"{store}\"\n}}\n"),
+    )?;
+    layer.sync_dir(Path::new("")).during("flushing", Path::new("."))?;
+    Ok(Config { store, too_new: None })
+}
+
+fn make_dir(layer: &dyn Layer, name: &str) -> Result<()> {
+    layer.make_dir(Path::new(name)).during("making", Path::new(name))
+}
+
+/// Returns a number that no other use of a segment has.
+pub(crate) fn salt(options: &Options) -> u64 {
+    let mut bytes = [0; 16];
+    options.sources.ids.fill(&mut bytes);
+    bytes.iter().fold(0, |salt, byte| salt << 4 ^ salt >> 60 ^ u64::from(*byte))
+}
+
+fn parse_id(text: &str) -> Option<StoreId> {
+    let bytes: Option<Vec<u8>> = (0..16).map(|at| u8::from_str_radix(text.get(2 * at..2 * at + 2)?, 16).ok()).collect();
+    (text.len() == 32).then_some(StoreId::from_bytes(bytes?.try_into().ok()?))
+}

@@ -1,0 +1,35 @@
+//! How errors of the file system are told to callers.
+
+use std::io;
+use std::path::Path;
+
+use nofx_core::{Error, Result};
+
+/// Says what was being done when an error came.
+pub(crate) trait During<T> {
+    /// Turns an error, given that nothing has happened yet, into what the caller gets.
+    fn during(self, doing: &str, path: &Path) -> Result<T>;
+}
+
+impl<T> During<T> for io::Result<T> {
+    fn during(self, doing: &str, path: &Path) -> Result<T> {
+        self.map_err(|error| told(error, doing, path))
+    }
+}
+
+fn told(error: io::Error, doing: &str, path: &Path) -> Error {
+    let what = format!("{doing} `{}`", path.display());
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
+            Error::full_because(what, error)
+        }
+        // What the layer says of a symbolic link, or of a folder where a file should be.
+        io::ErrorKind::InvalidData => Error::corrupt_because(format!("`{}`", path.display()), error),
+        _ => Error::unavailable_because(what, error),
+    }
+}
+
+/// Returns whether an error says that this process may not write here at all.
+pub(crate) fn forbids_writing(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem)
+}

@@ -1,0 +1,247 @@
+//! What is remembered of old commits: the feed of changes, and the outcomes of batches that are committed again.
+//!
+//! Files of [`COMMITS`] commits each, without their bodies. The applier appends to them; the newest commits are in the
+//! journal only. Nothing is read before somebody asks.
+
+use std::collections::{HashMap, VecDeque};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use nofx_core::{BatchId, Error, REMEMBERED_COMMITS, Result};
+
+use crate::aside;
+use crate::codec::{Reader, Remembered, Writer};
+use crate::fault::During;
+use crate::files::{Layer, Mode};
+use crate::layout;
+
+/// How many commits a file holds. Whole files are forgotten.
+const COMMITS: u64 = 20_000;
+const HEAD_BYTES: usize = 8;
+/// How many bytes of commits are answered at once, unless one alone has more.
+const PAGE_BYTES: usize = 4 << 20;
+
+/// What is known of the files.
+#[derive(Debug, Default)]
+pub(crate) struct Feed {
+    files: VecDeque<FeedFile>,
+    ids: HashMap<BatchId, u64>,
+    /// The number behind the last commit that was read.
+    end: u64,
+    started: bool,
+}
+
+#[derive(Debug)]
+struct FeedFile {
+    number: u64,
+    /// Where each commit begins, in order; [`LOST`] for one that is damaged.
+    starts: Vec<u32>,
+    /// Where the next one goes.
+    end: u64,
+}
+
+const LOST: u32 = u32::MAX;
+
+impl Feed {
+    /// Returns the number of the oldest commit that is remembered.
+    pub(crate) fn start(&self) -> u64 {
+        self.files.front().map_or(self.end, |file| file.number * COMMITS)
+    }
+
+    /// Returns the number of a batch among the commits before `known`.
+    pub(crate) fn find(&self, batch: &BatchId) -> Option<u64> {
+        self.ids.get(batch).copied()
+    }
+
+    /// Reads what others added, up to the commit of this number, which the files are known to hold.
+    pub(crate) fn catch_up(&mut self, layer: &dyn Layer, known: u64) -> Result<()> {
+        if !self.started {
+            self.started = true;
+            let folder = Path::new(layout::FEED);
+            let found = layer.list(folder).during("listing", folder)?;
+            let mut numbers: Vec<u64> = found.iter().filter_map(|entry| number_of(&entry.name)).collect();
+            numbers.sort_unstable();
+            // Only an unbroken row of files up to the newest is of use.
+            let newest = known.saturating_sub(1) / COMMITS;
+            let row = numbers.iter().rev().skip_while(|number| **number > newest).zip((0..=newest).rev());
+            let first = row.take_while(|(found, expected)| *found == expected).last().map(|(found, _)| *found);
+            self.end = first.map_or(known, |first| first * COMMITS);
+        }
+        while self.end < known {
+            let number = self.end / COMMITS;
+            if self.files.back().is_none_or(|file| file.number != number) {
+                self.files.push_back(FeedFile { number, starts: Vec::new(), end: 0 });
+            }
+            self.read_on(layer, known.min((number + 1) * COMMITS))?;
+            self.forget();
+        }
+        Ok(())
+    }
+
+    /// Forgets the oldest files, as long as enough is remembered without them.
+    fn forget(&mut self) {
+        let before = self.start();
+        while self.files.len() > 1 && self.end - (self.start() + COMMITS) >= REMEMBERED_COMMITS as u64 {
+            self.files.pop_front();
+        }
+        let start = self.start();
+        if start > before {
+            self.ids.retain(|_, number| *number >= start);
+        }
+    }
+
+    /// Reads the newest file up to the commit of a number.
+    fn read_on(&mut self, layer: &dyn Layer, known: u64) -> Result<()> {
+        let Some(file) = self.files.back_mut() else { return Ok(()) };
+        let path = path_of(file.number);
+        let bytes = match layer.open(&path, Mode::Read) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+            opened => opened.and_then(|opened| opened.read_range(file.end, u64::MAX)).during("reading", &path)?,
+        };
+        let mut at = 0;
+        while self.end < known {
+            // Behind damage, the next whole commit is looked for.
+            let found = (at..bytes.len()).find_map(|at| {
+                let mut from = Reader(bytes.get(at..)?);
+                let (number, remembered) = read_one(&mut from)?;
+                (self.end..known).contains(&number).then(|| (at, number, remembered, bytes.len() - from.0.len()))
+            });
+            let Some((start, number, remembered, after)) = found else {
+                file.starts.extend((self.end..known).map(|_| LOST));
+                self.end = known;
+                at = bytes.len();
+                break;
+            };
+            file.starts.extend((self.end..number).map(|_| LOST));
+            file.starts.push((file.end + start as u64) as u32);
+            self.ids.insert(remembered.batch, number);
+            self.end = number + 1;
+            at = after;
+        }
+        file.end += at as u64;
+        Ok(())
+    }
+
+    /// Writes commits, the first of which has the number `first`, and removes files that are too old. Durable on return,
+    /// except for names.
+    ///
+    /// Returns whether names are new or gone. Trying again after an error goes on where it ended.
+    pub(crate) fn append(&mut self, layer: &dyn Layer, first: u64, commits: &[Remembered]) -> Result<bool> {
+        let done = usize::try_from(self.end.saturating_sub(first)).unwrap_or(usize::MAX);
+        let mut rest = commits.get(done..).unwrap_or_default();
+        let mut renamed = false;
+        while !rest.is_empty() {
+            let (number, room) = (self.end / COMMITS, (COMMITS - self.end % COMMITS) as usize);
+            if self.files.back().is_none_or(|file| file.number != number) {
+                self.files.push_back(FeedFile { number, starts: Vec::new(), end: 0 });
+            }
+            let (now, later) = rest.split_at(room.min(rest.len()));
+            renamed |= self.append_to_last(layer, now)?;
+            rest = later;
+        }
+        self.forget();
+        if renamed {
+            let (folder, oldest) = (Path::new(layout::FEED), self.start() / COMMITS);
+            for entry in layer.list(folder).during("listing", folder)? {
+                if number_of(&entry.name).is_some_and(|number| number < oldest) {
+                    let path = folder.join(&entry.name);
+                    layer.remove(&path).during("removing", &path)?;
+                }
+            }
+        }
+        Ok(renamed)
+    }
+
+    fn append_to_last(&mut self, layer: &dyn Layer, commits: &[Remembered]) -> Result<bool> {
+        let Some(file) = self.files.back_mut() else { return Ok(false) };
+        let path = path_of(file.number);
+        let mut bytes = Vec::new();
+        let mut starts = Vec::with_capacity(commits.len());
+        for (number, remembered) in (self.end..).zip(commits) {
+            starts.push((file.end + bytes.len() as u64) as u32);
+            write_one(number, remembered, &mut bytes);
+        }
+        let opened = layer.open(&path, Mode::Write).during("opening", &path)?;
+        aside::keep_rest(layer, &path, &*opened, file.end, &bytes)?;
+        opened.write_at(&bytes, file.end).during("writing", &path)?;
+        opened.sync().during("flushing", &path)?;
+        let is_new = file.end == 0;
+        file.end += bytes.len() as u64;
+        file.starts.append(&mut starts);
+        for (number, remembered) in (self.end..).zip(commits) {
+            self.ids.insert(remembered.batch, number);
+        }
+        self.end += commits.len() as u64;
+        Ok(is_new)
+    }
+
+    /// Reads commits from the one of a number on: at most `limit`, and perhaps fewer. `None` if
+    /// they are forgotten.
+    pub(crate) fn read(&self, layer: &dyn Layer, from: u64, limit: usize) -> Result<Option<Vec<Remembered>>> {
+        let mut found = Vec::new();
+        let Some(file) = self.files.iter().find(|file| file.number == from / COMMITS) else { return Ok(None) };
+        let path = path_of(file.number);
+        let first = (from % COMMITS) as usize;
+        let start = file.starts.get(first).copied().filter(|start| *start != LOST);
+        let Some(start) = start else {
+            return Err(Error::corrupt(format!("`{}`: commit {from} cannot be read", path.display())));
+        };
+        let opened = match layer.open(&path, Mode::Read) {
+            // Another process removed it: it was too old.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            opened => opened.during("opening", &path)?,
+        };
+        // A page ends where the next one would be damaged.
+        let wanted = file.starts.iter().skip(first).take(limit).take_while(|start| **start != LOST).count();
+        let to = file.starts.get(first + wanted).copied().filter(|start| *start != LOST).map_or(file.end, u64::from);
+        let bytes = opened
+            .read_range(u64::from(start), to.min(u64::from(start) + PAGE_BYTES as u64))
+            .during("reading", &path)?;
+        let mut rest = Reader(&bytes);
+        while found.len() < wanted
+            && let Some((number, remembered)) = read_one(&mut rest)
+        {
+            if number != from + found.len() as u64 {
+                break;
+            }
+            found.push(remembered);
+        }
+        if found.is_empty() && wanted > 0 {
+            // One commit alone may be larger than a page.
+            let bytes = opened.read_range(u64::from(start), file.end).during("reading", &path)?;
+            let alone = read_one(&mut Reader(&bytes)).filter(|(number, _)| *number == from);
+            let damaged = || Error::corrupt(format!("`{}`: commit {from} at byte {start}", path.display()));
+            found.push(alone.ok_or_else(damaged)?.1);
+        }
+        Ok(Some(found))
+    }
+}
+
+fn write_one(number: u64, remembered: &Remembered, bytes: &mut Vec<u8>) {
+    let mut out = Writer(vec![0; HEAD_BYTES]);
+    out.number(number);
+    remembered.write(&mut out);
+    let length = (out.0.len() - HEAD_BYTES) as u32;
+    let checksum = crc32fast::hash(out.0.get(HEAD_BYTES..).unwrap_or_default());
+    out.0[..4].copy_from_slice(&length.to_le_bytes());
+    out.0[4..8].copy_from_slice(&checksum.to_le_bytes());
+    bytes.append(&mut out.0);
+}
+
+fn read_one(from: &mut Reader<'_>) -> Option<(u64, Remembered)> {
+    let (length, checksum) = (from.u32()?, from.u32()?);
+    let content = from.take(length as usize)?;
+    if content.is_empty() || crc32fast::hash(content) != checksum {
+        return None;
+    }
+    let mut content = Reader(content);
+    Some((content.number()?, Remembered::read(&mut content)?))
+}
+
+fn path_of(number: u64) -> PathBuf {
+    Path::new(layout::FEED).join(format!("{number:08}"))
+}
+
+fn number_of(name: &str) -> Option<u64> {
+    name.parse().ok().filter(|number| format!("{number:08}") == name)
+}

@@ -1,0 +1,320 @@
+//! The few things that the backend asks of a file system, so that tests can put another one below it.
+
+use std::fmt::Debug;
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// A folder with everything below it. All paths are relative to it.
+pub(crate) trait Layer: Debug + Send + Sync {
+    /// Opens a file.
+    fn open(&self, path: &Path, mode: Mode) -> io::Result<Arc<dyn Handle>>;
+    /// Makes a folder; no error if there is one. Folders above it must exist.
+    fn make_dir(&self, path: &Path) -> io::Result<()>;
+    /// Gives a file another name, replacing what has it.
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+    /// Removes a file; no error if there is none.
+    fn remove(&self, path: &Path) -> io::Result<()>;
+    /// Removes a folder; no error if there is none or something in it.
+    fn remove_dir(&self, path: &Path) -> io::Result<()>;
+    /// Returns what a folder holds, in no order; nothing if there is no folder.
+    fn list(&self, path: &Path) -> io::Result<Vec<Entry>>;
+    /// Makes the names in a folder durable.
+    fn sync_dir(&self, path: &Path) -> io::Result<()>;
+    /// Returns why this process may only read here, if its owner decides that.
+    fn foreign(&self) -> io::Result<Option<String>>;
+}
+
+/// An open file.
+pub(crate) trait Handle: Debug + Send + Sync {
+    /// Returns the length in bytes.
+    fn len(&self) -> io::Result<u64>;
+    /// Reads some bytes; none at the end of the file.
+    fn read_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<usize>;
+    /// Writes all bytes.
+    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()>;
+    /// Cuts or extends the file.
+    fn set_len(&self, len: u64) -> io::Result<()>;
+    /// Makes the content durable, not the name.
+    fn sync(&self) -> io::Result<()>;
+    /// Takes the lock on the file for this handle, unless another handle has it. Ends with the process.
+    fn try_lock(&self) -> io::Result<bool>;
+    /// Gives the lock back.
+    fn unlock(&self) -> io::Result<()>;
+    /// Returns whether a path still names this file.
+    fn is_at(&self, path: &Path) -> io::Result<bool>;
+}
+
+/// What a file is opened for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mode {
+    /// Reading one that exists.
+    Read,
+    /// Reading and writing; made if there is none.
+    Write,
+    /// Writing one anew, whatever it held.
+    New,
+}
+
+/// What a folder holds.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Entry {
+    pub(crate) name: String,
+    pub(crate) is_dir: bool,
+}
+
+impl dyn Handle + '_ {
+    /// Reads from `offset` until `bytes` is full or the file ends; returns how many.
+    pub(crate) fn read_full(&self, bytes: &mut [u8], offset: u64) -> io::Result<usize> {
+        let mut done = 0;
+        while let Some(rest) = bytes.get_mut(done..).filter(|rest| !rest.is_empty()) {
+            match self.read_at(rest, offset + done as u64) {
+                Ok(0) => break,
+                Ok(count) => done += count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(done)
+    }
+
+    /// Reads what lies between two offsets, as far as the file goes.
+    pub(crate) fn read_range(&self, from: u64, to: u64) -> io::Result<Vec<u8>> {
+        let wanted = to.min(self.len()?).saturating_sub(from);
+        let mut bytes = vec![0; usize::try_from(wanted).map_err(io::Error::other)?];
+        let count = self.read_full(&mut bytes, from)?;
+        bytes.truncate(count);
+        Ok(bytes)
+    }
+}
+
+impl dyn Layer + '_ {
+    /// Reads a whole file; `None` if there is none.
+    pub(crate) fn read(&self, path: &Path) -> io::Result<Option<Vec<u8>>> {
+        match self.open(path, Mode::Read) {
+            Ok(file) => file.read_range(0, u64::MAX).map(Some),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Replaces a file in one step, its content durable before its name. The folder is not synced.
+    pub(crate) fn replace(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        let new = beside(path);
+        let file = self.open(&new, Mode::New)?;
+        file.write_at(bytes, 0)?;
+        file.sync()?;
+        self.rename(&new, path)
+    }
+
+    /// Makes a folder and those above it.
+    pub(crate) fn make_dirs(&self, path: &Path) -> io::Result<()> {
+        let above: Vec<_> = path.ancestors().filter(|dir| !dir.as_os_str().is_empty()).collect();
+        above.into_iter().rev().try_for_each(|dir| self.make_dir(dir))
+    }
+}
+
+/// What a file that is being written is called until it is whole. No id is escaped to a name with `~` before its end.
+pub(crate) const UNFINISHED: &str = "~new";
+
+fn beside(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(UNFINISHED);
+    name.into()
+}
+
+/// A folder of the machine.
+#[derive(Debug)]
+pub(crate) struct Disk {
+    root: Arc<Path>,
+}
+
+impl Disk {
+    pub(crate) fn new(root: &Path) -> Self {
+        Self { root: root.into() }
+    }
+
+    /// Returns where a path is, unless it leads through a symbolic link: those are not followed out of the store.
+    fn at(&self, path: &Path) -> io::Result<PathBuf> {
+        let mut full = self.root.to_path_buf();
+        for part in path.components() {
+            full.push(part);
+            match fs::symlink_metadata(&full) {
+                Ok(found) if found.is_symlink() => {
+                    return Err(io::Error::new(io::ErrorKind::InvalidData, "it is a symbolic link"));
+                }
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(self.root.join(path)),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(full)
+    }
+}
+
+impl Layer for Disk {
+    fn open(&self, path: &Path, mode: Mode) -> io::Result<Arc<dyn Handle>> {
+        let mut options = OpenOptions::new();
+        options.read(true);
+        if mode != Mode::Read {
+            options.write(true).create(true).truncate(mode == Mode::New);
+            #[cfg(unix)]
+            std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        }
+        let file = options.open(self.at(path)?)?;
+        if file.metadata()?.is_dir() {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "it is a folder"));
+        }
+        Ok(Arc::new(DiskFile { file, root: self.root.clone() }))
+    }
+
+    fn make_dir(&self, path: &Path) -> io::Result<()> {
+        let mut builder = fs::DirBuilder::new();
+        #[cfg(unix)]
+        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+        match builder.create(self.at(path)?) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+            made => made,
+        }
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        // The last part may be a link: renaming replaces the link itself.
+        let folder = self.at(to.parent().unwrap_or(Path::new("")))?;
+        fs::rename(self.at(from)?, folder.join(to.file_name().unwrap_or_default()))
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        missing_is_fine(fs::remove_file(self.at(path)?))
+    }
+
+    fn remove_dir(&self, path: &Path) -> io::Result<()> {
+        match missing_is_fine(fs::remove_dir(self.at(path)?)) {
+            Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => Ok(()),
+            removed => removed,
+        }
+    }
+
+    fn list(&self, path: &Path) -> io::Result<Vec<Entry>> {
+        let found = match fs::read_dir(self.at(path)?) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            found => found?,
+        };
+        found
+            .map(|entry| {
+                let entry = entry?;
+                // A name that is not Unicode is none of ours; shown lossily, it is none either.
+                let name = entry.file_name().to_string_lossy().into_owned();
+                Ok(Entry { name, is_dir: entry.file_type()?.is_dir() })
+            })
+            .collect()
+    }
+
+    #[cfg(unix)]
+    fn sync_dir(&self, path: &Path) -> io::Result<()> {
+        match File::open(self.at(path)?) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            folder => folder?.sync_all(),
+        }
+    }
+
+    /// Folders cannot be flushed here; NTFS journals its names.
+    #[cfg(not(unix))]
+    fn sync_dir(&self, _: &Path) -> io::Result<()> {
+        Ok(())
+    }
+
+    #[cfg(unix)]
+    fn foreign(&self) -> io::Result<Option<String>> {
+        let owner = std::os::unix::fs::MetadataExt::uid(&fs::metadata(&self.root)?);
+        let we = rustix::process::geteuid().as_raw();
+        Ok((owner != we).then(|| format!("it belongs to user {owner}, and this process runs as user {we}")))
+    }
+
+    #[cfg(not(unix))]
+    fn foreign(&self) -> io::Result<Option<String>> {
+        Ok(None)
+    }
+}
+
+fn missing_is_fine(done: io::Result<()>) -> io::Result<()> {
+    match done {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        done => done,
+    }
+}
+
+#[derive(Debug)]
+struct DiskFile {
+    file: File,
+    root: Arc<Path>,
+}
+
+impl Handle for DiskFile {
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.file.metadata()?.len())
+    }
+
+    #[cfg(unix)]
+    fn read_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<usize> {
+        std::os::unix::fs::FileExt::read_at(&self.file, bytes, offset)
+    }
+
+    #[cfg(windows)]
+    fn read_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<usize> {
+        std::os::windows::fs::FileExt::seek_read(&self.file, bytes, offset)
+    }
+
+    #[cfg(unix)]
+    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        std::os::unix::fs::FileExt::write_all_at(&self.file, bytes, offset)
+    }
+
+    #[cfg(windows)]
+    fn write_at(&self, mut bytes: &[u8], mut offset: u64) -> io::Result<()> {
+        while !bytes.is_empty() {
+            let count = std::os::windows::fs::FileExt::seek_write(&self.file, bytes, offset)?;
+            bytes = bytes.get(count..).unwrap_or_default();
+            offset += count as u64;
+        }
+        Ok(())
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.file.set_len(len)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.file.sync_data()
+    }
+
+    fn try_lock(&self) -> io::Result<bool> {
+        match self.file.try_lock() {
+            Ok(()) => Ok(true),
+            Err(TryLockError::WouldBlock) => Ok(false),
+            Err(TryLockError::Error(error)) => Err(error),
+        }
+    }
+
+    fn unlock(&self) -> io::Result<()> {
+        self.file.unlock()
+    }
+
+    #[cfg(unix)]
+    fn is_at(&self, path: &Path) -> io::Result<bool> {
+        use std::os::unix::fs::MetadataExt;
+        let ours = self.file.metadata()?;
+        match fs::symlink_metadata(self.root.join(path)) {
+            Ok(found) => Ok((found.dev(), found.ino()) == (ours.dev(), ours.ino())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// An open file cannot be removed or renamed here.
+    #[cfg(not(unix))]
+    fn is_at(&self, path: &Path) -> io::Result<bool> {
+        self.root.join(path).try_exists()
+    }
+}

@@ -1,0 +1,99 @@
+//! The file that index kinds share: a line for each change of one of their records, and for each log that was removed.
+//!
+//! The last line of a key counts. Unlike the catalog, this file is not derived from others.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use nofx_core::{LogKey, LogState, RecordKey, Result};
+
+use crate::document::{self, Said};
+use crate::fault::During;
+use crate::files::{Layer, Mode};
+use crate::layout;
+use crate::state::{LogSlot, RecordSlot, State};
+
+/// Lines that do not count any more are dropped when they are more than this and more than the others.
+const WORN_BYTES: u64 = 1 << 18;
+
+/// What the file says.
+#[derive(Debug, Default)]
+pub(crate) struct Index {
+    pub(crate) records: HashMap<RecordKey, RecordSlot>,
+    pub(crate) removed: Vec<LogKey>,
+    /// Behind the last good line.
+    pub(crate) end: u64,
+    /// The numbers of lines before that which are not what was written, from one.
+    pub(crate) damaged: Vec<usize>,
+}
+
+/// Reads the file.
+pub(crate) fn read(layer: &dyn Layer) -> Result<Index> {
+    let path = Path::new(layout::INDEX);
+    let bytes = layer.read(path).during("reading", path)?.unwrap_or_default();
+    let (mut index, mut at, mut unsure) = (Index::default(), 0, Vec::new());
+    for (number, line) in (1..).zip(bytes.split_inclusive(|byte| *byte == b'\n')) {
+        at += line.len() as u64;
+        let said = line.strip_suffix(b"\n").and_then(|line| std::str::from_utf8(line).ok()).map(document::read);
+        match said {
+            Some(Ok(Said::Record(key, version, Some(body)))) => {
+                index.records.insert(key, RecordSlot { version, body: Some(body), damaged: false });
+            }
+            Some(Ok(Said::Record(key, _, None))) => _ = index.records.remove(&key),
+            Some(Ok(Said::Removed(log))) => index.removed.push(log),
+            // Damaged if a good line follows; otherwise perhaps never durable.
+            Some(Err(_)) | None => {
+                unsure.push(number);
+                continue;
+            }
+        }
+        index.end = at;
+        index.damaged.append(&mut unsure);
+    }
+    Ok(index)
+}
+
+/// Gives the records of index kinds their content. What the catalog lists and no line says is damaged.
+pub(crate) fn complete(state: &mut State, index: Index) {
+    for (key, slot) in &mut state.records {
+        if layout::is_index(key.kind()) {
+            slot.damaged = index.records.get(key).is_none_or(|found| found.version < slot.version);
+        }
+    }
+    // A line may be newer than the catalog; the journal then has it too.
+    for (key, found) in index.records {
+        if state.records.get(&key).is_none_or(|slot| !slot.damaged) {
+            state.records.insert(key, found);
+        }
+    }
+    for log in index.removed {
+        let missing = LogSlot::missing(&log);
+        state.logs.insert(log, LogSlot { state: LogState::Removed, bytes: 0, ..missing });
+    }
+}
+
+/// Writes lines at `end`, durably, and returns where they end.
+pub(crate) fn append(layer: &dyn Layer, end: u64, lines: &str) -> Result<u64> {
+    let path = Path::new(layout::INDEX);
+    let file = layer.open(path, Mode::Write).during("opening", path)?;
+    let after = end + lines.len() as u64;
+    file.write_at(lines.as_bytes(), end).during("writing", path)?;
+    if file.len().during("measuring", path)? > after {
+        file.set_len(after).during("cutting", path)?;
+    }
+    file.sync().during("flushing", path)?;
+    Ok(after)
+}
+
+/// Returns whether so many bytes of lines are worth writing anew, given what still counts.
+pub(crate) fn is_worn(end: u64, live: u64) -> bool {
+    end.saturating_sub(live) > WORN_BYTES.max(live)
+}
+
+/// Spells everything that counts.
+pub(crate) fn live_lines(state: &State) -> String {
+    let records = state.records.iter().filter(|(key, slot)| layout::is_index(key.kind()) && !slot.damaged);
+    let records = records.map(|(key, slot)| document::to_line(key, slot.version, slot.body.as_ref()));
+    let removed = state.logs.iter().filter(|(_, slot)| slot.state == LogState::Removed);
+    records.chain(removed.map(|(log, _)| document::removed_line(log))).collect()
+}

@@ -1,0 +1,341 @@
+//! The journal: the commit point, in segments that are used again and again.
+//!
+//! `docs/format/fs.md` shows the bytes. A segment is a header and frames behind it; each frame carries the checksum of the
+//! frame before, and the salt of its segment enters its own, so that what an earlier use left behind is never taken for
+//! a frame of this one.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use nofx_core::{Error, Result, Seq, StoreId};
+
+use crate::codec::{Commit, Reader, Writer};
+use crate::fault::During;
+use crate::files::{Handle, Layer, Mode};
+use crate::layout;
+
+/// Where the frames of a segment begin.
+pub(crate) const HEADER_BYTES: u64 = 512;
+/// The bytes of a frame before its payload: kind, length, number, checksum of the frame before, checksum.
+const FRAME_BYTES: usize = 24;
+const MAGIC: &[u8; 8] = b"nofx-fs\x01";
+/// A frame that holds a group.
+const GROUP: u32 = 0x7067_6e01;
+/// A frame that says that the journal goes on in the next generation.
+const END: u32 = 0x7067_6e02;
+const PREFIX: &str = "segment-";
+
+/// A place in the journal: behind a frame.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Position {
+    /// Which use of a segment.
+    pub(crate) generation: u64,
+    /// Bytes before the place.
+    pub(crate) offset: u64,
+    /// The number of the frame before it, counted from one through all generations.
+    pub(crate) frame: u64,
+    /// The checksum of that frame.
+    pub(crate) chain: u32,
+    /// How many batches were committed before it.
+    pub(crate) commits: u64,
+}
+
+/// How a generation begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Header {
+    pub(crate) store: StoreId,
+    pub(crate) salt: u64,
+    /// Where its first frame will be.
+    pub(crate) start: Position,
+    pub(crate) last_seq: Option<Seq>,
+}
+
+impl Header {
+    fn to_bytes(self) -> Vec<u8> {
+        let mut bytes = MAGIC.to_vec();
+        bytes.extend_from_slice(self.store.as_bytes());
+        for number in [self.salt, self.start.generation, self.start.frame, self.start.commits] {
+            bytes.extend_from_slice(&number.to_le_bytes());
+        }
+        bytes.extend_from_slice(&self.last_seq.map_or(0, Seq::get).to_le_bytes());
+        bytes.extend_from_slice(&self.start.chain.to_le_bytes());
+        bytes.extend_from_slice(&crc32fast::hash(&bytes).to_le_bytes());
+        bytes.resize(HEADER_BYTES as usize, 0);
+        bytes
+    }
+
+    fn parse(bytes: &[u8]) -> Option<Self> {
+        let mut from = Reader(bytes);
+        if from.take(MAGIC.len())? != MAGIC {
+            return None;
+        }
+        let store = StoreId::from_bytes(from.take(16)?.try_into().ok()?);
+        let (salt, generation, frame, commits) = (from.u64()?, from.u64()?, from.u64()?, from.u64()?);
+        let (last_seq, chain) = (Seq::new(from.u64()?), from.u32()?);
+        let covered = bytes.len() - from.0.len();
+        let position = Position { generation, offset: HEADER_BYTES, frame, chain, commits };
+        (crc32fast::hash(bytes.get(..covered)?) == from.u32()?).then_some(Self {
+            store,
+            salt,
+            start: position,
+            last_seq,
+        })
+    }
+}
+
+/// A segment in one of its uses.
+#[derive(Clone, Debug)]
+pub(crate) struct Segment {
+    pub(crate) file: Arc<dyn Handle>,
+    pub(crate) path: PathBuf,
+    pub(crate) header: Header,
+}
+
+/// What stands at a place of a segment.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Found {
+    /// A group, and the place behind it.
+    Group(Vec<Commit>, Position),
+    /// The journal goes on in the next generation.
+    End,
+    /// Nothing that was ever written whole.
+    Nothing,
+}
+
+impl Segment {
+    /// Returns every segment that can be read, the oldest generation first.
+    pub(crate) fn all(layer: &dyn Layer, store: StoreId) -> Result<Vec<Self>> {
+        let mut all = Vec::new();
+        let folder = Path::new(layout::JOURNAL);
+        for entry in layer.list(folder).during("listing", folder)? {
+            if !entry.name.starts_with(PREFIX) {
+                continue;
+            }
+            let path = folder.join(&entry.name);
+            let file = match layer.open(&path, Mode::Read) {
+                // Another process removed a spare one meanwhile.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                file => file.during("opening", &path)?,
+            };
+            if let Some(header) = read_header(&*file).during("reading", &path)? {
+                if header.store != store {
+                    return Err(Error::corrupt(format!("`{}`: it belongs to store {}", path.display(), header.store)));
+                }
+                all.push(Self { file, path, header });
+            }
+        }
+        all.sort_by_key(|segment| segment.header.start.generation);
+        Ok(all)
+    }
+
+    /// Begins a generation in a segment that nobody needs any more, or in a new one. Durable on return.
+    pub(crate) fn begin(layer: &dyn Layer, path: PathBuf, header: Header, room: u64) -> Result<Self> {
+        let file = layer.open(&path, Mode::Write).during("opening", &path)?;
+        let is_new = file.len().during("measuring", &path)? < room;
+        if is_new {
+            // Overwriting zeros needs no change of the file's length when it is flushed, which appending does.
+            let zeros = vec![0; 1 << 16];
+            for offset in (0..room).step_by(zeros.len()) {
+                let rest = usize::try_from(room - offset).unwrap_or(zeros.len()).min(zeros.len());
+                file.write_at(zeros.get(..rest).unwrap_or_default(), offset).during("filling", &path)?;
+            }
+        } else {
+            file.set_len(room).during("cutting", &path)?;
+        }
+        file.write_at(&header.to_bytes(), 0).during("writing", &path)?;
+        file.sync().during("flushing", &path)?;
+        if is_new {
+            layer.sync_dir(Path::new(layout::JOURNAL)).during("flushing", Path::new(layout::JOURNAL))?;
+        }
+        Ok(Self { file, path, header })
+    }
+
+    /// Opens for writing what was opened for reading.
+    pub(crate) fn writable(self, layer: &dyn Layer) -> Result<Self> {
+        let file = layer.open(&self.path, Mode::Write).during("opening", &self.path)?;
+        Ok(Self { file, ..self })
+    }
+
+    /// Reads what stands behind `at`.
+    pub(crate) fn read(&self, at: &Position) -> io::Result<Found> {
+        let mut head = [0; FRAME_BYTES];
+        if self.file.read_full(&mut head, at.offset)? < FRAME_BYTES {
+            return Ok(Found::Nothing);
+        }
+        let Some(frame) = Frame::parse(&head) else { return Ok(Found::Nothing) };
+        if frame.number != at.frame + 1 || frame.previous != at.chain {
+            return Ok(Found::Nothing);
+        }
+        let start = at.offset + FRAME_BYTES as u64;
+        let payload = self.file.read_range(start, start + u64::from(frame.length))?;
+        if payload.len() as u64 != u64::from(frame.length) || frame.checksum != self.checksum(&head, &payload) {
+            return Ok(Found::Nothing);
+        }
+        if frame.kind == END {
+            return Ok(Found::End);
+        }
+        let mut from = Reader(&payload);
+        let commits: Option<Vec<_>> =
+            from.count().and_then(|count| (0..count).map(|_| Commit::read(&mut from)).collect());
+        let Some(commits) = commits else {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                format!("frame {} cannot be understood", frame.number),
+            ));
+        };
+        let after = Position {
+            generation: at.generation,
+            offset: start + u64::from(frame.length),
+            frame: frame.number,
+            chain: frame.checksum,
+            commits: at.commits + commits.len() as u64,
+        };
+        Ok(Found::Group(commits, after))
+    }
+
+    /// Makes the frame of a group that goes behind `at`, and says where it ends.
+    pub(crate) fn frame(&self, at: &Position, commits: &[Commit]) -> (Vec<u8>, Position) {
+        let mut payload = Writer(vec![0; FRAME_BYTES]);
+        payload.number(commits.len() as u64);
+        commits.iter().for_each(|commit| commit.write(&mut payload));
+        let (bytes, checksum) = self.seal(GROUP, at, payload.0);
+        let after = Position {
+            generation: at.generation,
+            offset: at.offset + bytes.len() as u64,
+            frame: at.frame + 1,
+            chain: checksum,
+            commits: at.commits + commits.len() as u64,
+        };
+        (bytes, after)
+    }
+
+    /// Makes the frame that says, behind `at`, that the journal goes on elsewhere.
+    pub(crate) fn end(&self, at: &Position) -> Vec<u8> {
+        self.seal(END, at, vec![0; FRAME_BYTES]).0
+    }
+
+    /// Looks for a whole frame somewhere behind a place where none begins.
+    ///
+    /// A frame is only written once the one before it is durable. So if there is one, what stands at the place was durable
+    /// too and was damaged since; if there is none, it never was.
+    pub(crate) fn has_frame_beyond(&self, at: &Position) -> io::Result<bool> {
+        let rest = self.file.read_range(at.offset, u64::MAX)?;
+        let frames = rest.windows(FRAME_BYTES).enumerate().filter(|(_, head)| head.starts_with(&GROUP.to_le_bytes()));
+        for (offset, head) in frames {
+            let Some(frame) = Frame::parse(head).filter(|frame| frame.number > at.frame + 1) else { continue };
+            let start = offset + FRAME_BYTES;
+            let payload = rest.get(start..start + frame.length as usize);
+            if payload.is_some_and(|payload| self.checksum(head, payload) == frame.checksum) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Fills in the head of a frame.
+    fn seal(&self, kind: u32, at: &Position, mut bytes: Vec<u8>) -> (Vec<u8>, u32) {
+        let length = (bytes.len() - FRAME_BYTES) as u32;
+        bytes[..4].copy_from_slice(&kind.to_le_bytes());
+        bytes[4..8].copy_from_slice(&length.to_le_bytes());
+        bytes[8..16].copy_from_slice(&(at.frame + 1).to_le_bytes());
+        bytes[16..20].copy_from_slice(&at.chain.to_le_bytes());
+        let checksum = self.checksum(&bytes, &bytes[FRAME_BYTES..]);
+        bytes[20..24].copy_from_slice(&checksum.to_le_bytes());
+        (bytes, checksum)
+    }
+
+    fn checksum(&self, head: &[u8], payload: &[u8]) -> u32 {
+        let mut hasher = crc32fast::Hasher::new();
+        hasher.update(&self.header.salt.to_le_bytes());
+        hasher.update(head.get(..FRAME_BYTES - 4).unwrap_or_default());
+        hasher.update(payload);
+        hasher.finalize()
+    }
+}
+
+fn read_header(file: &dyn Handle) -> io::Result<Option<Header>> {
+    let mut bytes = [0; HEADER_BYTES as usize];
+    let count = file.read_full(&mut bytes, 0)?;
+    Ok(bytes.get(..count).and_then(Header::parse))
+}
+
+/// Returns the path of the first segment that no name is given to yet.
+pub(crate) fn unused_path(layer: &dyn Layer) -> Result<PathBuf> {
+    let folder = Path::new(layout::JOURNAL);
+    let names: Vec<_> = layer.list(folder).during("listing", folder)?.into_iter().map(|entry| entry.name).collect();
+    let unused = (0..).map(|number| format!("{PREFIX}{number}")).find(|name| !names.contains(name));
+    Ok(folder.join(unused.unwrap_or_default()))
+}
+
+/// The head of a frame.
+struct Frame {
+    kind: u32,
+    length: u32,
+    number: u64,
+    previous: u32,
+    checksum: u32,
+}
+
+impl Frame {
+    fn parse(head: &[u8]) -> Option<Self> {
+        let mut from = Reader(head);
+        let kind = from.u32()?;
+        let frame =
+            Self { kind, length: from.u32()?, number: from.u64()?, previous: from.u32()?, checksum: from.u32()? };
+        matches!(kind, GROUP | END).then_some(frame)
+    }
+}
+
+/// What processes tell each other through `journal/tip`, which is never flushed and not needed by an opening that has the
+/// lock: how far the journal is durable, and how far the other files hold it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Tip {
+    pub(crate) durable: Position,
+    /// The last frame that the other files hold.
+    pub(crate) applied: u64,
+}
+
+/// Where the second half of the tip stands; each half has one writer at a time.
+const APPLIED_AT: u64 = 64;
+
+impl Tip {
+    /// Reads the tip; `None` if it is not whole.
+    pub(crate) fn read(file: &dyn Handle) -> io::Result<Option<Self>> {
+        let mut bytes = [0; 2 * APPLIED_AT as usize];
+        file.read_full(&mut bytes, 0)?;
+        let (durable, applied) = bytes.split_at(APPLIED_AT as usize);
+        let durable = checked(durable, 36).and_then(|mut from| {
+            let (generation, offset, frame, commits) = (from.u64()?, from.u64()?, from.u64()?, from.u64()?);
+            Some(Position { generation, offset, frame, chain: from.u32()?, commits })
+        });
+        let applied = checked(applied, 8).and_then(|mut from| from.u64());
+        Ok(durable.map(|durable| Self { durable, applied: applied.unwrap_or_default() }))
+    }
+
+    /// Tells that the journal is durable up to `durable`. Only for whoever holds the lock.
+    pub(crate) fn tell_durable(file: &dyn Handle, durable: &Position) -> io::Result<()> {
+        let mut bytes = Vec::with_capacity(40);
+        for number in [durable.generation, durable.offset, durable.frame, durable.commits] {
+            bytes.extend_from_slice(&number.to_le_bytes());
+        }
+        bytes.extend_from_slice(&durable.chain.to_le_bytes());
+        file.write_at(&with_checksum(bytes), 0)
+    }
+
+    /// Tells that the files hold every frame up to `applied`. Only for whoever holds the lock for applying.
+    pub(crate) fn tell_applied(file: &dyn Handle, applied: u64) -> io::Result<()> {
+        file.write_at(&with_checksum(applied.to_le_bytes().to_vec()), APPLIED_AT)
+    }
+}
+
+fn with_checksum(mut bytes: Vec<u8>) -> Vec<u8> {
+    bytes.extend_from_slice(&crc32fast::hash(&bytes).to_le_bytes());
+    bytes
+}
+
+fn checked(bytes: &[u8], length: usize) -> Option<Reader<'_>> {
+    let mut from = Reader(bytes);
+    let content = from.take(length)?;
+    (from.u32()? == crc32fast::hash(content)).then_some(Reader(content))
+}

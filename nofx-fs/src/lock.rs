@@ -1,0 +1,88 @@
+//! Locks between processes, always waited for with a bound.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use nofx_core::{Deadline, Error, Result};
+
+use nofx_core::Holder;
+
+use crate::fault::During;
+use crate::files::{Handle, Layer, Mode};
+
+/// The shortest and longest pauses between two tries.
+const PAUSES: (Duration, Duration) = (Duration::from_micros(20), Duration::from_millis(2));
+
+/// A lock file, and beside it a file that names who has or had it.
+#[derive(Debug)]
+pub(crate) struct Lock {
+    path: &'static str,
+    file: Arc<dyn Handle>,
+    holder: Arc<dyn Handle>,
+    we: String,
+}
+
+/// The lock, until this is dropped.
+#[derive(Debug)]
+pub(crate) struct Held<'a>(&'a Lock);
+
+impl Lock {
+    pub(crate) fn open(layer: &dyn Layer, path: &'static str) -> Result<Self> {
+        let open = |path: &Path| layer.open(path, Mode::Write).during("opening", path);
+        let holder = Path::new(path).with_extension("holder");
+        // As long for every process, so that a name never keeps the end of a longer one.
+        let we = format!("{:<10} {:<100}\n", std::process::id(), gethostname::gethostname().to_string_lossy());
+        Ok(Self { path, file: open(Path::new(path))?, holder: open(&holder)?, we })
+    }
+
+    /// Returns whether the lock file is the one that others would find.
+    pub(crate) fn is_in_place(&self) -> Result<bool> {
+        self.file.is_at(Path::new(self.path)).during("looking for", Path::new(self.path))
+    }
+
+    /// Takes the lock, or waits for it at most so long.
+    pub(crate) fn acquire(&self, wait: Duration) -> Result<Held<'_>> {
+        let (mut pause, longest) = PAUSES;
+        let deadline = Deadline::after(wait);
+        loop {
+            if let Some(held) = self.try_acquire()? {
+                return Ok(held);
+            }
+            if deadline.has_passed() {
+                return Err(Error::Locked { what: format!("`{}`", self.path), holder: self.holder() });
+            }
+            thread::sleep(pause.min(deadline.remaining()));
+            pause = longest.min(pause * 2);
+        }
+    }
+
+    /// Takes the lock if nobody has it.
+    pub(crate) fn try_acquire(&self) -> Result<Option<Held<'_>>> {
+        if !self.file.try_lock().during("locking", Path::new(self.path))? {
+            return Ok(None);
+        }
+        let held = Held(self);
+        let mut last = vec![0; self.we.len()];
+        let known = self.holder.read_full(&mut last, 0).is_ok() && last == self.we.as_bytes();
+        if !known {
+            // Only told to people: a lock that cannot say who has it is still one.
+            _ = self.holder.write_at(self.we.as_bytes(), 0);
+        }
+        Ok(Some(held))
+    }
+
+    fn holder(&self) -> Option<Holder> {
+        let text = self.holder.read_range(0, 4096).ok()?;
+        let (pid, host) = std::str::from_utf8(&text).ok()?.split_once(' ')?;
+        Some(Holder { pid: pid.parse().ok()?, host: host.trim().to_owned() })
+    }
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        // The system takes it back at the latest when the file is closed.
+        _ = self.0.file.unlock();
+    }
+}

@@ -1,0 +1,58 @@
+//! How a store is opened.
+
+use std::time::Duration;
+
+use nofx_core::Sources;
+
+/// How a store is opened.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Options {
+    /// Where times and random numbers come from.
+    pub sources: Sources,
+    /// How long to wait for another process before answering [`Locked`](nofx_core::Error::Locked).
+    pub lock_wait: Duration,
+    /// How long commits may stay in the journal only, where people do not look.
+    pub apply_after: Duration,
+    /// The size of a segment of the journal, in bytes. At this much the files are brought up to date at the latest.
+    pub segment_bytes: u64,
+    /// Whether a thread of this process brings the files up to date. Without it they are when the store is closed.
+    pub(crate) applies: bool,
+    /// What a test breaks on purpose.
+    #[cfg(test)]
+    pub(crate) sabotage: Option<Sabotage>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            sources: Sources::default(),
+            lock_wait: Duration::from_secs(5),
+            apply_after: Duration::from_secs(1),
+            segment_bytes: 2 << 20,
+            applies: true,
+            #[cfg(test)]
+            sabotage: None,
+        }
+    }
+}
+
+/// A fault in the commit path that the tests must notice.
+#[cfg(test)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sabotage {
+    /// A segment is used again before the files hold what it covers.
+    EarlyReuse,
+    /// The journal goes on in the same file after a flush failed.
+    TrustAfterFailure,
+    /// Batch ids are not remembered once the files hold their commits.
+    ForgetIds,
+}
+
+impl Options {
+    /// Returns whether a test breaks this.
+    #[cfg(test)]
+    pub(crate) fn breaks(&self, sabotage: Sabotage) -> bool {
+        self.sabotage == Some(sabotage)
+    }
+}

@@ -1,0 +1,454 @@
+//! Reading: the state, and the files for what it does not hold.
+//!
+//! A file may be changed by any process while it is read, but never in a way that matters: a document is replaced whole and
+//! says its version, and the entries that the files are known to hold stay where they are. What does not fit the state is
+//! looked at again with a newer one, and is damaged if that does not help.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::ops::Bound;
+use std::path::{Path, PathBuf};
+
+use nofx_core::{
+    ChangePage, Changes, Cursor, Direction, Error, Key, KeyQuery, Kind, LogEntry, LogHead, LogKey, LogQuery, LogScan,
+    LogState, PAGE_BYTES, Page, Record, RecordKey, Result, ScanQuery,
+};
+
+use crate::archive::Archive;
+use crate::document::{self, Said};
+use crate::fault::During;
+use crate::files::{Handle, Mode};
+use crate::layout;
+use crate::lines::{self, Lines};
+use crate::state::{LogSlot, RecordSlot};
+use crate::store::Shared;
+
+/// How often something is looked at again while others change it.
+const TRIES: usize = 100;
+
+/// What does not fit the state: it is damaged, or the state is old.
+#[derive(Debug)]
+enum Misfit {
+    Differs(String),
+    Failed(Error),
+}
+
+impl From<Error> for Misfit {
+    fn from(error: Error) -> Self {
+        match error {
+            // A file that is none, such as a symbolic link, may have been put in the place of ours.
+            Error::Corrupt(failure) => Self::Differs(failure.what),
+            error => Self::Failed(error),
+        }
+    }
+}
+
+impl Shared {
+    pub(crate) fn get(&self, keys: &[RecordKey]) -> Result<Vec<Option<Record>>> {
+        self.consistently(|| {
+            let state = self.state();
+            let slots: Vec<_> = keys.iter().map(|key| state.records.get(key).cloned()).collect();
+            drop(state);
+            let read =
+                |(key, slot): (&RecordKey, Option<RecordSlot>)| slot.map(|slot| self.record(key, slot)).transpose();
+            keys.iter().zip(slots).map(read).collect()
+        })
+    }
+
+    pub(crate) fn scan(&self, query: &ScanQuery) -> Result<Page<Record>> {
+        query.validate()?;
+        self.consistently(|| {
+            let state = self.state();
+            // One more than asked for tells whether there is more.
+            let found = matching(&state.records, query).take(query.limit.saturating_add(1));
+            let found: Vec<_> = found.map(|(key, slot)| (key.clone(), slot.clone())).collect();
+            drop(state);
+            let mut page = PageOf::new(query.limit);
+            for (key, slot) in found {
+                if page.is_full() {
+                    return Ok(page.end(true));
+                }
+                let record = self.record(&key, slot)?;
+                page.push(record.body.len(), record);
+            }
+            Ok(page.end(false))
+        })
+    }
+
+    pub(crate) fn heads(&self, logs: &[LogKey]) -> Result<Vec<LogHead>> {
+        self.refresh()?;
+        let state = self.state();
+        Ok(logs.iter().map(|log| state.head(log)).collect())
+    }
+
+    pub(crate) fn logs(&self, query: &LogScan) -> Result<Page<LogHead>> {
+        query.validate()?;
+        self.refresh()?;
+        let state = self.state();
+        let present = matching(&state.logs, query).filter(|(_, slot)| slot.state != LogState::Removed);
+        let mut page = PageOf::new(query.limit);
+        for (log, slot) in present {
+            if page.is_full() {
+                return Ok(page.end(true));
+            }
+            page.push(0, slot.head(log));
+        }
+        Ok(page.end(false))
+    }
+
+    pub(crate) fn read(&self, query: &LogQuery) -> Result<Page<LogEntry>> {
+        query.validate()?;
+        self.consistently(|| {
+            let state = self.state();
+            let Some(slot) = state.logs.get(&query.log) else { return Ok(Page { items: Vec::new(), more: false }) };
+            let range = query.range.start.min(slot.length)..query.range.end.min(slot.length);
+            let mut page = PageOf::new(query.limit);
+            let file = LogSlot { recent: Default::default(), ..slot.clone_head() };
+            let in_memory = range.start.max(slot.base)..range.end;
+            let recent = slot.recent.iter().map(|(_, entry)| entry).filter(|entry| in_memory.contains(&entry.position));
+            let in_file = range.start..range.end.min(slot.base);
+            match query.direction {
+                Direction::Forward => {
+                    let mut recent_page = PageOf::new(query.limit);
+                    for entry in recent {
+                        if recent_page.is_full() {
+                            break;
+                        }
+                        recent_page.push(entry.body.len(), entry.clone());
+                    }
+                    drop(state);
+                    self.entries(query, &file, in_file, &mut page)?;
+                    for entry in recent_page.items {
+                        if page.is_full() {
+                            break;
+                        }
+                        page.push(entry.body.len(), entry);
+                    }
+                    let more = page.items.last().is_some_and(|last| last.position + 1 < range.end);
+                    Ok(page.end(more))
+                }
+                Direction::Backward => {
+                    for entry in recent.rev() {
+                        if page.is_full() {
+                            break;
+                        }
+                        page.push(entry.body.len(), entry.clone());
+                    }
+                    drop(state);
+                    self.entries(query, &file, in_file, &mut page)?;
+                    let more = page.items.last().is_some_and(|last| last.position > range.start);
+                    Ok(page.end(more))
+                }
+            }
+        })
+    }
+
+    pub(crate) fn changes(&self, after: Option<&Cursor>, limit: usize) -> Result<Changes> {
+        let from = match after {
+            None => Some(0),
+            Some(cursor) => self.parse_cursor(cursor)?,
+        };
+        self.refresh()?;
+        let (base, end) = {
+            let state = self.state();
+            (state.base_commits, state.position.commits)
+        };
+        let newest = self.cursor(end);
+        let mut feed = self.feed();
+        feed.catch_up(&*self.layer, base)?;
+        let Some(from) = from.filter(|from| (feed.start()..=end).contains(from)) else {
+            return Ok(Changes::Gap { newest });
+        };
+        let mut found = Vec::new();
+        if from < base && limit > 0 {
+            match feed.read(&*self.layer, from, limit.min((base - from) as usize))? {
+                Some(remembered) => found = remembered,
+                None => return Ok(Changes::Gap { newest }),
+            }
+        }
+        let state = self.state();
+        let numbers = from + found.len() as u64..end;
+        let wanted = limit - found.len();
+        found.extend(numbers.map_while(|number| state.recent_commit_at(number).cloned()).take(wanted));
+        let next = self.cursor(from + found.len() as u64);
+        Ok(Changes::Page(ChangePage { changes: found.iter().map(|one| one.change()).collect(), next, newest }))
+    }
+
+    fn cursor(&self, number: u64) -> Cursor {
+        Cursor(format!("{}:{number}", self.store))
+    }
+
+    fn parse_cursor(&self, cursor: &Cursor) -> Result<Option<u64>> {
+        let invalid = || Error::invalid(format!("`{}` is not a cursor", cursor.0.escape_debug()));
+        let (store, number) = cursor.0.split_once(':').ok_or_else(invalid)?;
+        let number: u64 = number.parse().map_err(|_| invalid())?;
+        Ok((store == self.store.to_string()).then_some(number))
+    }
+
+    /// Looks until state and files fit, or until it is clear that they never will.
+    fn consistently<T>(&self, mut look: impl FnMut() -> Result<T, Misfit>) -> Result<T> {
+        let mut before = None;
+        for _ in 0..TRIES {
+            self.refresh()?;
+            let (frame, base) = {
+                let state = self.state();
+                (state.position.frame, state.base)
+            };
+            match look() {
+                Ok(found) => return Ok(found),
+                Err(Misfit::Failed(error)) => return Err(error),
+                // Nothing was committed or applied since it was looked at before.
+                Err(Misfit::Differs(what)) if before == Some((frame, base)) => return Err(Error::corrupt(what)),
+                Err(Misfit::Differs(_)) => before = Some((frame, base)),
+            }
+        }
+        Err(Error::unavailable(format!("reading `{}` while others write", self.root.display())))
+    }
+
+    fn record(&self, key: &RecordKey, slot: RecordSlot) -> Result<Record, Misfit> {
+        let path = match layout::is_index(key.kind()) {
+            true => PathBuf::from(layout::INDEX),
+            false => layout::record(key),
+        };
+        let differs = |what: &str| Misfit::Differs(format!("{key}, `{}`: {what}", self.root.join(&path).display()));
+        if let Some(body) = slot.body {
+            return Ok(Record { key: key.clone(), version: slot.version, body });
+        }
+        if layout::is_index(key.kind()) {
+            return Err(differs("its line is missing or damaged"));
+        }
+        let bytes = self.layer.read(&path).during("reading", &path)?.ok_or_else(|| differs("it is missing"))?;
+        let text = std::str::from_utf8(&bytes).map_err(|error| differs(&error.to_string()))?;
+        match document::read(text) {
+            Ok(Said::Record(found, version, Some(body))) if found == *key => match version == slot.version {
+                true => Ok(Record { key: found, version, body }),
+                false => Err(differs(&format!("it has version {version} where {} is expected", slot.version))),
+            },
+            Ok(_) => Err(differs("it is that of something else")),
+            Err(what) => Err(differs(&what)),
+        }
+    }
+
+    /// Adds entries that the file of a log holds to a page.
+    fn entries(
+        &self,
+        query: &LogQuery,
+        slot: &LogSlot,
+        range: std::ops::Range<u64>,
+        page: &mut PageOf<LogEntry>,
+    ) -> Result<(), Misfit> {
+        if range.is_empty() || page.is_full() {
+            return Ok(());
+        }
+        let (open, sealed) = (layout::open_log(&query.log), layout::sealed_log(&query.log));
+        // Sealing makes one of the other, sooner or later.
+        let order = if slot.state == LogState::Sealed { [&sealed, &open] } else { [&open, &sealed] };
+        let mut reader = Entries { direction: query.direction, range, page, broken: None };
+        for path in order {
+            let file = match self.layer.open(path, Mode::Read) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                file => file.during("opening", path)?,
+            };
+            match path == &open {
+                true => reader.lines(&*file, slot.bytes, &query.log).during("reading", path)?,
+                false => reader.archive(&*file).during("reading", path)?,
+            }
+            return reader.end(|position| self.misfit(&query.log, path, position));
+        }
+        let first = if query.direction == Direction::Forward { reader.range.start } else { reader.range.end - 1 };
+        reader.broken = Some(first);
+        reader.end(|position| self.misfit(&query.log, order[0], position))
+    }
+
+    fn misfit(&self, log: &LogKey, path: &Path, position: u64) -> Misfit {
+        Misfit::Differs(format!("{log}, `{}`: position {position}", self.root.join(path).display()))
+    }
+}
+
+impl LogSlot {
+    fn clone_head(&self) -> Self {
+        Self { recent: Default::default(), state: self.state, length: self.length, last_at: self.last_at, ..*self }
+    }
+}
+
+/// Takes entries from a file, in one direction.
+struct Entries<'a> {
+    direction: Direction,
+    /// What is still wanted.
+    range: std::ops::Range<u64>,
+    page: &'a mut PageOf<LogEntry>,
+    /// The position that cannot be read.
+    broken: Option<u64>,
+}
+
+impl Entries<'_> {
+    fn lines(&mut self, file: &dyn Handle, end: u64, log: &LogKey) -> io::Result<()> {
+        let start = lines::heading(log).len() as u64;
+        let lines = Lines { file, bytes: start..end.max(start) };
+        match self.direction {
+            Direction::Forward => {
+                let from = lines.find(self.range.start)?;
+                lines.forward(from, &mut |line| self.take(line))?;
+            }
+            Direction::Backward => {
+                let to = lines.find(self.range.end)?;
+                lines.backward(to, &mut |line| self.take(line))?;
+            }
+        }
+        self.stop_if_unfinished();
+        Ok(())
+    }
+
+    fn archive(&mut self, file: &dyn Handle) -> io::Result<()> {
+        let Some(archive) = Archive::open(file)? else {
+            self.stop_if_unfinished();
+            return Ok(());
+        };
+        let (first, last) = (archive.piece_of(self.range.start), archive.piece_of(self.range.end - 1));
+        let mut pieces: Vec<usize> = (first..=last).collect();
+        if self.direction == Direction::Backward {
+            pieces.reverse();
+        }
+        for piece in pieces {
+            let plain = archive.read(file, piece)?.unwrap_or_default();
+            let lines = plain.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+            let lines = lines.skip(usize::from(piece == 0 && plain.starts_with(b"{\"log\"")));
+            let skipped = |from: u64, to: u64| usize::try_from(to.saturating_sub(from)).unwrap_or(usize::MAX);
+            let went_on = match self.direction {
+                Direction::Forward => {
+                    lines.skip(skipped(archive.first(piece), self.range.start)).all(|line| self.take(line))
+                }
+                Direction::Backward => {
+                    let lines: Vec<_> = lines.take(skipped(archive.first(piece), self.range.end)).collect();
+                    lines.into_iter().rev().all(|line| self.take(line))
+                }
+            };
+            if !went_on {
+                return Ok(());
+            }
+        }
+        self.stop_if_unfinished();
+        Ok(())
+    }
+
+    /// Takes the next line; `false` if no more is wanted.
+    fn take(&mut self, line: &[u8]) -> bool {
+        if self.page.is_full() || self.range.is_empty() {
+            return false;
+        }
+        let wanted = self.wanted();
+        let Some(entry) = lines::read(line).filter(|entry| entry.position == wanted) else {
+            self.broken = Some(wanted);
+            return false;
+        };
+        match self.direction {
+            Direction::Forward => self.range.start += 1,
+            Direction::Backward => self.range.end -= 1,
+        }
+        self.page.push(entry.body.len(), entry);
+        !self.page.is_full() && !self.range.is_empty()
+    }
+
+    fn wanted(&self) -> u64 {
+        if self.direction == Direction::Forward { self.range.start } else { self.range.end - 1 }
+    }
+
+    /// Notes that the file ended before everything was found.
+    fn stop_if_unfinished(&mut self) {
+        if !self.range.is_empty() && !self.page.is_full() && self.broken.is_none() {
+            self.broken = Some(self.wanted());
+        }
+    }
+
+    /// Says what is broken, unless there is something to answer before it: then the next page will.
+    fn end(self, misfit: impl Fn(u64) -> Misfit) -> Result<(), Misfit> {
+        match self.broken {
+            Some(position) if self.page.items.is_empty() => Err(misfit(position)),
+            Some(_) => {
+                self.page.close();
+                Ok(())
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+/// A page that is being filled.
+#[derive(Debug)]
+struct PageOf<T> {
+    items: Vec<T>,
+    limit: usize,
+    bytes: usize,
+}
+
+impl<T> PageOf<T> {
+    fn new(limit: usize) -> Self {
+        Self { items: Vec::new(), limit, bytes: 0 }
+    }
+
+    fn is_full(&self) -> bool {
+        self.items.len() >= self.limit || self.bytes >= PAGE_BYTES
+    }
+
+    fn push(&mut self, bytes: usize, item: T) {
+        self.bytes += bytes;
+        self.items.push(item);
+    }
+
+    /// Takes nothing more.
+    fn close(&mut self) {
+        self.limit = self.items.len();
+    }
+
+    fn end(self, more: bool) -> Page<T> {
+        Page { items: self.items, more }
+    }
+}
+
+/// Returns what a query asks for, in its direction. Matching keys are neighbours, so it ends at the first that is none.
+fn matching<'a, K: Key, V>(
+    all: &'a BTreeMap<K, V>,
+    query: &'a KeyQuery<K>,
+) -> Box<dyn Iterator<Item = (&'a K, &'a V)> + 'a> {
+    let after = query.after.as_ref();
+    // No id is smaller than one of a single NUL.
+    let prefix = if query.prefix.is_empty() { "\0" } else { &query.prefix };
+    let first = query.kind.as_ref().and_then(|kind| K::new(kind.clone(), prefix).ok());
+    match query.direction {
+        Direction::Forward => {
+            let from = match (after, first) {
+                (Some(after), Some(first)) if *after < first => Bound::Included(first),
+                (Some(after), _) => Bound::Excluded(after.clone()),
+                (None, Some(first)) => Bound::Included(first),
+                (None, None) => Bound::Unbounded,
+            };
+            Box::new(all.range((from, Bound::Unbounded)).take_while(|(key, _)| query.matches(key)))
+        }
+        Direction::Backward => {
+            let until = match (after, behind(query)) {
+                (Some(after), Some(end)) if *after > end => Bound::Excluded(end),
+                (Some(after), _) => Bound::Excluded(after.clone()),
+                (None, end) => end.map_or(Bound::Unbounded, Bound::Excluded),
+            };
+            let rest = all.range((Bound::Unbounded, until)).rev();
+            // Where the end could not be spelled, it is looked for.
+            Box::new(rest.skip_while(|(key, _)| !query.matches(key)).take_while(|(key, _)| query.matches(key)))
+        }
+    }
+}
+
+/// Returns the first key behind everything that has the kind and the prefix of a query, if that can be spelled.
+fn behind<K: Key>(query: &KeyQuery<K>) -> Option<K> {
+    let kind = query.kind.as_ref()?;
+    let mut prefix: Vec<char> = query.prefix.chars().collect();
+    while let Some(last) = prefix.pop() {
+        // The next character, beyond the gap that surrogates leave.
+        let next = char::from_u32(u32::from(last) + 1).or((last == '\u{d7ff}').then_some('\u{e000}'));
+        if let Some(next) = next {
+            prefix.push(next);
+            return K::new(kind.clone(), prefix.into_iter().collect::<String>()).ok();
+        }
+    }
+    // No kind is between a kind and the same with a hyphen, and no id is smaller than this one.
+    K::new(Kind::new(format!("{kind}-")).ok()?, "\0").ok()
+}

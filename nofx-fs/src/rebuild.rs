@@ -1,0 +1,134 @@
+//! Finding out what a store holds from the files themselves, when the catalog is missing, stale or damaged.
+
+use std::path::{Path, PathBuf};
+
+use nofx_core::{Error, LogKey, LogState, RecordKey, Result, Seq, StoreId};
+
+use crate::archive::Archive;
+use crate::document::{self, Said};
+use crate::fault::During;
+use crate::files::{Handle, Layer, Mode};
+use crate::journal::Segment;
+use crate::layout::{self, Named};
+use crate::lines::{self, Lines};
+use crate::state::{LogSlot, RecordSlot, State};
+use crate::{index, load};
+
+/// Reads every file. Only while nobody changes them.
+pub(crate) fn rebuild(layer: &dyn Layer, store: StoreId) -> Result<State> {
+    let mut state = State::default();
+    walk(layer, &mut |path, _| {
+        if let Some(named) = layout::named(path) {
+            take(layer, &mut state, path, named)?;
+        }
+        Ok(())
+    })?;
+    index::complete(&mut state, index::read(layer)?);
+    state.last_seq = state.records.values().filter(|slot| !slot.damaged).map(|slot| slot.version).max();
+    let segments = Segment::all(layer, store)?;
+    if let Some(first) = segments.first() {
+        // Everything before was given up by the journal, because the files hold it.
+        state.base = first.header.start.frame;
+        state.base_commits = first.header.start.commits;
+        state.position = first.header.start;
+    }
+    load::replay(layer, &mut state, segments, None, None)?;
+    Ok(state)
+}
+
+/// Visits every file in the folders of records and logs.
+pub(crate) fn walk(layer: &dyn Layer, visit: &mut dyn FnMut(&Path, &str) -> Result<()>) -> Result<()> {
+    let mut folders: Vec<PathBuf> = layout::folders().map(PathBuf::from).collect();
+    while let Some(folder) = folders.pop() {
+        for entry in layer.list(&folder).during("listing", &folder)? {
+            let path = folder.join(&entry.name);
+            match entry.is_dir {
+                true => folders.push(path),
+                false => visit(&path, &entry.name)?,
+            }
+        }
+    }
+    Ok(())
+}
+
+fn take(layer: &dyn Layer, state: &mut State, path: &Path, named: Named) -> Result<()> {
+    match named {
+        Named::Record(kind, id) => {
+            let told = id.and_then(|id| RecordKey::new(kind, id).ok());
+            // One that cannot be read is damaged if its name tells which it is; otherwise nobody knows.
+            let slot = match layer.read(path).during("reading", path) {
+                Ok(bytes) => read_record(path, &bytes.unwrap_or_default(), told.as_ref()),
+                Err(Error::Corrupt(_)) => None,
+                Err(error) => return Err(error),
+            };
+            let damaged = || Some((told?, RecordSlot { version: Seq::FIRST, body: None, damaged: true }));
+            state.records.extend(slot.or_else(damaged));
+        }
+        Named::Open(kind, id) => {
+            let Some(file) = open(layer, path)? else { return Ok(()) };
+            let Some(log) = name_log(&*file, kind, id).during("reading", path)? else { return Ok(()) };
+            let slot = measure(&*file, &log).during("reading", path)?;
+            // A sealed file of the same log was finished before this one could go.
+            state.logs.entry(log).or_insert(slot);
+        }
+        Named::Sealed(kind, id) => {
+            let Some(file) = open(layer, path)? else { return Ok(()) };
+            let archive = Archive::open(&*file).during("reading", path)?;
+            let told = id.and_then(|id| LogKey::new(kind, id).ok());
+            let heading = || -> Result<Option<LogKey>> {
+                let Some(archive) = &archive else { return Ok(None) };
+                let piece = archive.read(&*file, 0).during("reading", path)?.unwrap_or_default();
+                Ok(piece.split(|byte| *byte == b'\n').next().and_then(lines::read_heading))
+            };
+            let Some(log) = told.map_or_else(heading, |log| Ok(Some(log)))? else { return Ok(()) };
+            let (length, last_at) = archive.as_ref().map_or((0, None), |archive| (archive.length, archive.last_at));
+            let missing = LogSlot::missing(&log);
+            let slot = LogSlot { state: LogState::Sealed, length, last_at, base: length, bytes: 0, ..missing };
+            state.logs.insert(log, slot);
+        }
+    }
+    Ok(())
+}
+
+/// Opens a file; `None` for what is no file that could be opened, such as a symbolic link.
+fn open(layer: &dyn Layer, path: &Path) -> Result<Option<std::sync::Arc<dyn Handle>>> {
+    match layer.open(path, Mode::Read).during("opening", path) {
+        Err(Error::Corrupt(_)) => Ok(None),
+        opened => opened.map(Some),
+    }
+}
+
+fn read_record(path: &Path, bytes: &[u8], told: Option<&RecordKey>) -> Option<(RecordKey, RecordSlot)> {
+    let Ok(Said::Record(key, version, Some(_))) = document::read(std::str::from_utf8(bytes).ok()?) else { return None };
+    let in_place = layout::record(&key) == path && told.is_none_or(|told| *told == key);
+    in_place.then_some((key, RecordSlot { version, body: None, damaged: false }))
+}
+
+fn name_log(file: &dyn Handle, kind: nofx_core::Kind, id: Option<String>) -> std::io::Result<Option<LogKey>> {
+    if let Some(id) = id {
+        return Ok(LogKey::new(kind, id).ok());
+    }
+    let mut named = None;
+    Lines { file, bytes: 0..file.len()? }.forward(0, &mut |line| {
+        named = lines::read_heading(line);
+        false
+    })?;
+    Ok(named)
+}
+
+/// Finds the last good line. What follows it was never durable, or is damaged.
+fn measure(file: &dyn Handle, log: &LogKey) -> std::io::Result<LogSlot> {
+    let start = lines::heading(log).len() as u64;
+    let end = file.len()?.max(start);
+    let lines = Lines { file, bytes: start..end };
+    let mut last = None;
+    lines.backward(end, &mut |line| {
+        last = lines::read(line);
+        last.is_none()
+    })?;
+    let missing = LogSlot::missing(log);
+    let Some(entry) = last else { return Ok(missing) };
+    let bytes = lines.find(entry.position)? + lines::length(&entry);
+    let length = entry.position + 1;
+    Ok(LogSlot { length, last_at: Some(entry.at), base: length, bytes, ..missing })
+}

@@ -1,0 +1,86 @@
+//! The stores that this process has open: handles on one folder share one.
+
+use std::collections::HashMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError, Weak};
+use std::thread::{self, JoinHandle};
+
+use nofx_core::Result;
+
+use crate::apply;
+use crate::fault::During;
+use crate::files::Disk;
+use crate::options::Options;
+use crate::store::{Call, Shared};
+
+static OPEN: LazyLock<Mutex<HashMap<PathBuf, Weak<Keeper>>>> = LazyLock::new(Mutex::default);
+
+/// A store and the thread that brings its files up to date; both end with the last handle.
+#[derive(Debug)]
+pub(crate) struct Keeper {
+    shared: Arc<Shared>,
+    applier: Option<JoinHandle<()>>,
+}
+
+/// Opens the store in a folder, or finds it open.
+pub(crate) fn open(path: &Path, options: Options) -> Result<Arc<Keeper>> {
+    make(path)?;
+    let root = fs::canonicalize(path).during("looking for", path)?;
+    // Held while a store is opened, so that two handles never open it twice.
+    let mut open = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
+    open.retain(|_, keeper| keeper.strong_count() > 0);
+    if let Some(keeper) = open.get(&root).and_then(Weak::upgrade) {
+        return Ok(keeper);
+    }
+    let shared = Shared::open(Arc::new(Disk::new(&root)), &root, options)?;
+    let keeper = Arc::new(Keeper::start(Arc::new(shared)));
+    open.insert(root, Arc::downgrade(&keeper));
+    Ok(keeper)
+}
+
+/// Makes the folder, and those above it, if there is none.
+fn make(path: &Path) -> Result<()> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(path).during("making", path)?;
+    #[cfg(unix)]
+    if let Some(above) = path.parent().filter(|above| !above.as_os_str().is_empty()) {
+        fs::File::open(above).and_then(|folder| folder.sync_all()).during("flushing", above)?;
+    }
+    Ok(())
+}
+
+impl Keeper {
+    fn start(shared: Arc<Shared>) -> Self {
+        if !shared.options.applies || shared.read_only.is_some() {
+            return Self { shared, applier: None };
+        }
+        if shared.state().is_dirty() {
+            shared.ask(Call { dirty: true, ..Call::default() });
+        }
+        let working = shared.clone();
+        // Without the thread the store works, and its files follow when it is opened again.
+        let applier = thread::Builder::new().name("nofx-fs-apply".to_owned()).spawn(move || apply::run(&working)).ok();
+        Self { shared, applier }
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+}
+
+impl Drop for Keeper {
+    fn drop(&mut self) {
+        self.shared.ask(Call { stop: true, ..Call::default() });
+        if let Some(applier) = self.applier.take() {
+            // What it could not bring up to date is in the journal.
+            _ = applier.join();
+        }
+    }
+}

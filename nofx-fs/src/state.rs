@@ -1,0 +1,205 @@
+//! What a process knows of the store: every key, and the content that only the journal holds yet.
+//!
+//! The state is what the files held when it was loaded, and every group of the journal since. Bodies of records that have a
+//! file are kept only while they are dirty, that is until the files are known to hold them.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+
+use nofx_core::{BatchId, Body, LogEntry, LogHead, LogKey, LogState, RecordKey, Seq, Timestamp};
+
+use crate::codec::{Commit, Remembered};
+use crate::journal::{Position, Segment};
+use crate::{layout, lines};
+
+#[derive(Debug, Default)]
+pub(crate) struct State {
+    /// How far the journal was followed.
+    pub(crate) position: Position,
+    /// The segment that it was followed in.
+    pub(crate) segment: Option<Segment>,
+    pub(crate) last_seq: Option<Seq>,
+    pub(crate) records: BTreeMap<RecordKey, RecordSlot>,
+    pub(crate) logs: BTreeMap<LogKey, LogSlot>,
+    /// The last frame that the files hold.
+    pub(crate) base: u64,
+    /// The commits that the feed's files hold.
+    pub(crate) base_commits: u64,
+    /// What was touched since, by which frame last.
+    dirty_records: HashMap<RecordKey, u64>,
+    dirty_logs: HashMap<LogKey, u64>,
+    /// The commits since, each with its frame.
+    recent: VecDeque<(u64, Remembered)>,
+    recent_ids: HashMap<BatchId, u64>,
+    /// Bytes of the journal since.
+    pub(crate) dirty_bytes: u64,
+    /// Why the journal cannot be trusted, if so.
+    pub(crate) damage: Option<String>,
+}
+
+/// A record.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct RecordSlot {
+    pub(crate) version: Seq,
+    /// Its content, while it is dirty or if it shares a file.
+    pub(crate) body: Option<Body>,
+    /// Set if the file that should say all this is damaged.
+    pub(crate) damaged: bool,
+}
+
+/// A log.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct LogSlot {
+    pub(crate) state: LogState,
+    pub(crate) length: u64,
+    pub(crate) last_at: Option<Timestamp>,
+    /// How many entries its file holds, and in how many bytes while it is open.
+    pub(crate) base: u64,
+    pub(crate) bytes: u64,
+    /// The entries since, each with its frame.
+    pub(crate) recent: VecDeque<(u64, LogEntry)>,
+}
+
+impl LogSlot {
+    pub(crate) fn missing(log: &LogKey) -> Self {
+        let bytes = lines::heading(log).len() as u64;
+        Self { state: LogState::Open, length: 0, last_at: None, base: 0, bytes, recent: VecDeque::new() }
+    }
+
+    fn removed() -> Self {
+        Self { state: LogState::Removed, length: 0, last_at: None, base: 0, bytes: 0, recent: VecDeque::new() }
+    }
+
+    pub(crate) fn head(&self, log: &LogKey) -> LogHead {
+        LogHead { log: log.clone(), length: self.length, last_at: self.last_at, state: self.state }
+    }
+}
+
+/// What the files do not hold yet.
+#[derive(Debug)]
+pub(crate) struct Unapplied {
+    pub(crate) until: Position,
+    pub(crate) last_seq: Option<Seq>,
+    /// `None` for a record that was deleted.
+    pub(crate) records: Vec<(RecordKey, Option<RecordSlot>)>,
+    pub(crate) logs: Vec<(LogKey, LogSlot)>,
+    /// The number of the first commit, and the commits.
+    pub(crate) first_commit: u64,
+    pub(crate) commits: Vec<Remembered>,
+}
+
+impl State {
+    pub(crate) fn head(&self, log: &LogKey) -> LogHead {
+        self.logs.get(log).map_or_else(|| LogHead::missing(log.clone()), |slot| slot.head(log))
+    }
+
+    /// Returns the outcome of a batch that was committed lately.
+    pub(crate) fn recent_commit(&self, batch: &BatchId) -> Option<&Remembered> {
+        self.recent_commit_at(*self.recent_ids.get(batch)?)
+    }
+
+    /// Returns a commit by its number, if it was lately.
+    pub(crate) fn recent_commit_at(&self, number: u64) -> Option<&Remembered> {
+        let at = usize::try_from(number.checked_sub(self.base_commits)?).ok()?;
+        self.recent.get(at).map(|(_, remembered)| remembered)
+    }
+
+    /// Returns whether the journal holds what the files do not.
+    pub(crate) fn is_dirty(&self) -> bool {
+        self.base < self.position.frame
+    }
+
+    /// Takes in a group that the journal holds.
+    pub(crate) fn install(&mut self, commits: Vec<Commit>, after: Position) {
+        let frame = after.frame;
+        for (number, commit) in (self.position.commits..).zip(commits) {
+            let remembered = commit.remembered();
+            self.recent_ids.insert(remembered.batch, number);
+            self.recent.push_back((frame, remembered));
+            self.last_seq = self.last_seq.max(commit.seq);
+            for (key, body) in commit.writes {
+                self.dirty_records.insert(key.clone(), frame);
+                match (body, commit.seq) {
+                    (Some(body), Some(version)) => {
+                        self.records.insert(key, RecordSlot { version, body: Some(body), damaged: false });
+                    }
+                    _ => _ = self.records.remove(&key),
+                }
+            }
+            for (log, entries) in commit.appends {
+                let slot = self.dirty_log(&log, frame);
+                slot.length += entries.len() as u64;
+                slot.last_at = entries.last().map(|entry| entry.at).or(slot.last_at);
+                slot.recent.extend(entries.into_iter().map(|entry| (frame, entry)));
+            }
+            for log in commit.seals {
+                self.dirty_log(&log, frame).state = LogState::Sealed;
+            }
+            for log in commit.removals {
+                *self.dirty_log(&log, frame) = LogSlot::removed();
+            }
+        }
+        self.dirty_bytes += after.offset.saturating_sub(self.position.offset);
+        self.position = after;
+    }
+
+    fn dirty_log(&mut self, log: &LogKey, frame: u64) -> &mut LogSlot {
+        self.dirty_logs.insert(log.clone(), frame);
+        self.logs.entry(log.clone()).or_insert_with(|| LogSlot::missing(log))
+    }
+
+    /// Returns the keys with their versions and heads, and nothing else.
+    pub(crate) fn keys(&self) -> Self {
+        Self { records: self.records.clone(), logs: self.logs.clone(), ..Self::default() }
+    }
+
+    /// Returns everything that the files do not hold.
+    pub(crate) fn unapplied(&self) -> Unapplied {
+        let records = self.dirty_records.keys().map(|key| (key.clone(), self.records.get(key).cloned()));
+        let logs = self.dirty_logs.keys().filter_map(|log| Some((log.clone(), self.logs.get(log)?.clone())));
+        Unapplied {
+            until: self.position,
+            last_seq: self.last_seq,
+            records: records.collect(),
+            logs: logs.collect(),
+            first_commit: self.base_commits,
+            commits: self.recent.iter().map(|(_, remembered)| remembered.clone()).collect(),
+        }
+    }
+
+    /// Forgets what only the journal held, up to a frame that the files are now known to hold.
+    pub(crate) fn advance(&mut self, applied: u64) {
+        if applied <= self.base {
+            return;
+        }
+        self.base = applied.min(self.position.frame);
+        let base = self.base;
+        let records = &mut self.records;
+        self.dirty_records.retain(|key, frame| {
+            let dirty = *frame > base;
+            if !dirty
+                && !layout::is_index(key.kind())
+                && let Some(slot) = records.get_mut(key)
+            {
+                slot.body = None;
+            }
+            dirty
+        });
+        let logs = &mut self.logs;
+        self.dirty_logs.retain(|log, frame| {
+            if let Some(slot) = logs.get_mut(log) {
+                while let Some((_, entry)) = slot.recent.pop_front_if(|(frame, _)| *frame <= base) {
+                    slot.base += 1;
+                    slot.bytes += lines::length(&entry);
+                }
+            }
+            *frame > base
+        });
+        while let Some((_, remembered)) = self.recent.pop_front_if(|(frame, _)| *frame <= base) {
+            self.recent_ids.remove(&remembered.batch);
+            self.base_commits += 1;
+        }
+        if !self.is_dirty() {
+            self.dirty_bytes = 0;
+        }
+    }
+}
