@@ -82,11 +82,15 @@ impl Shared {
         if self.read_only.is_some() {
             return Ok(true);
         }
+        self.refresh()?;
         let mut applied = self.applying.lock().unwrap_or_else(PoisonError::into_inner);
         let doors = self.doors()?;
         let Some(_held) = doors.apply_lock()?.try_acquire()? else { return Ok(false) };
-        // Another process may have done more, and then the files hold more than this process knows of.
-        self.refresh()?;
+        // Another process may have done more until just now, and then the files hold more than this one knows of.
+        let Some(tip) = self.read_tip(&doors)? else { return Ok(false) };
+        if !self.follow(&mut self.state_mut(), &tip)? {
+            return Ok(false);
+        }
         let state = self.state();
         if state.damage.is_some() || !state.is_dirty() {
             return Ok(true);

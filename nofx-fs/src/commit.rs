@@ -54,7 +54,7 @@ impl Shared {
     }
 
     /// Makes the state reflect everything that is in the journal, also what a killed writer left there.
-    fn catch_up(&self, doors: &Doors, held: &Held<'_>) -> Result<Tip> {
+    pub(crate) fn catch_up(&self, doors: &Doors, held: &Held<'_>) -> Result<Tip> {
         match self.read_tip(doors)? {
             Some(tip) => {
                 let mut state = self.state_mut();

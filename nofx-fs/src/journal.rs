@@ -194,6 +194,14 @@ impl Segment {
         Ok(Found::Group(commits, after))
     }
 
+    /// Returns whether a frame seems to begin at a place.
+    pub(crate) fn has_head(&self, at: &Position) -> io::Result<bool> {
+        let mut head = [0; FRAME_BYTES];
+        self.file.read_full(&mut head, at.offset)?;
+        let frame = Frame::parse(&head);
+        Ok(frame.is_some_and(|frame| (frame.kind, frame.number, frame.previous) == (GROUP, at.frame + 1, at.chain)))
+    }
+
     /// Makes the frame of a group that goes behind `at`, and says where it ends.
     pub(crate) fn frame(&self, at: &Position, commits: &[Commit]) -> (Vec<u8>, Position) {
         let mut payload = Writer(vec![0; FRAME_BYTES]);

@@ -176,7 +176,7 @@ impl Shared {
                 || (durable.frame >= tip.durable.frame && state.base >= tip.applied.min(durable.frame))
         };
         if is_current(&self.state()) {
-            return Ok(());
+            return self.adopt_orphan(&doors);
         }
         let mut state = self.state_mut();
         if is_current(&state) || self.follow(&mut state, &tip)? {
@@ -184,6 +184,26 @@ impl Shared {
         }
         drop(state);
         self.load_again()
+    }
+
+    /// Takes in what a writer left in the journal when it was killed before it could tell.
+    ///
+    /// It was never acknowledged, but the next commit would find it: so whoever looks now finds it as well.
+    fn adopt_orphan(&self, doors: &Doors) -> Result<()> {
+        let has_more = {
+            let state = self.state();
+            let segment = state.segment.as_ref().filter(|_| state.damage.is_none());
+            segment.is_some_and(|segment| segment.has_head(&state.position).unwrap_or(false))
+        };
+        // A writer that is alive holds the lock until it has told.
+        if has_more
+            && self.read_only.is_none()
+            && let Ok(_turn) = self.committing.try_lock()
+            && let Some(held) = doors.lock()?.try_acquire()?
+        {
+            self.catch_up(doors, &held)?;
+        }
+        Ok(())
     }
 
     /// Reads the tip, again if somebody is just writing it.
@@ -260,6 +280,8 @@ impl Shared {
 
     /// Takes the lock and reads everything, making durable what a killed writer left.
     fn load_locked(&self, doors: &Doors) -> Result<()> {
+        // A lock keeps other processes out, not other threads of this one.
+        let _turn = self.committing.lock().unwrap_or_else(PoisonError::into_inner);
         let held = doors.lock()?.acquire(self.options.lock_wait)?;
         self.load_holding(doors, &held)
     }
@@ -328,7 +350,8 @@ impl Shared {
 
     /// Reads everything from the files themselves, because the catalog is missing, stale or damaged.
     fn rebuild(&self, doors: &Doors) -> Result<State> {
-        // Nobody may change the files meanwhile.
+        // Nobody may change the files meanwhile, in this process or in another.
+        let _turn = self.applying.lock().unwrap_or_else(PoisonError::into_inner);
         let _held = match self.read_only {
             None => Some(doors.apply_lock()?.acquire(self.options.lock_wait)?),
             Some(_) => None,
