@@ -23,6 +23,7 @@ pub(crate) async fn changes(workspace: &Workspace, request: &Request) -> Result<
     let after = request.optional::<Text>("after")?.map(|cursor| Cursor(cursor.to_string()));
     let limit = if after.is_some() { LIMIT } else { 0 };
     let page = match workspace.store().changes(after.as_ref(), limit).await? {
+        Changes::Page(page) if after.is_none() => return Ok(event(&page.newest, false, 0, &[], &[])),
         Changes::Page(page) => page,
         Changes::Gap { newest } => return Ok(event(&newest, true, 0, &[], &[])),
     };

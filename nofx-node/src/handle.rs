@@ -1,5 +1,6 @@
 //! The few functions that Node sees.
 
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use napi_derive::napi;
@@ -9,17 +10,18 @@ use nofx::{Error, Location, Options};
 use tokio::sync::Mutex;
 
 use crate::failure::guarded;
+use crate::migration::Watched;
 use crate::request::Request;
 use crate::{messages, verbs};
-
-/// How long closing may take: an editor gives its extensions five seconds before it kills them.
-const CLOSE_WAIT: Duration = Duration::from_secs(3);
 
 /// An open store.
 #[napi]
 #[derive(Debug)]
 pub struct Handle {
     workspace: Workspace,
+    /// The file of the store, if it is one.
+    place: Option<PathBuf>,
+    migration: Watched,
 }
 
 /// Opens the store at a location.
@@ -30,8 +32,10 @@ pub async fn open(location: String, options: String) -> napi::Result<Handle> {
         let mut options = Options::default();
         options.read_only = request.optional("readOnly")?.unwrap_or(false);
         options.create = request.optional("create")?.unwrap_or(!options.read_only);
-        let store = nofx::open_with(&location.parse::<Location>()?, options).await?;
-        Ok(Handle { workspace: Workspace::new(store) })
+        let location: Location = location.parse()?;
+        let place = location.path().map(Path::to_owned);
+        let store = nofx::open_with(&location, options).await?;
+        Ok(Handle { workspace: Workspace::new(store), place, migration: Watched::default() })
     };
     Ok(guarded(opening).await?)
 }
@@ -58,6 +62,22 @@ impl Handle {
         Ok(guarded(asking).await?)
     }
 
+    /// Brings a legacy folder into the store, and returns a report.
+    #[napi]
+    pub async fn migrate(&self, request: String) -> napi::Result<String> {
+        let migrating = async {
+            let request = Request::parse(&request)?;
+            self.migration.migrate(&self.workspace, self.place.clone(), &request).await
+        };
+        Ok(guarded(migrating).await?)
+    }
+
+    /// Returns how far the migration under way is.
+    #[napi]
+    pub fn migration_progress(&self) -> String {
+        self.migration.progress()
+    }
+
     /// Makes a writer that has seen everything that a session has now.
     #[napi]
     pub async fn writer(&self, request: String) -> napi::Result<Writer> {
@@ -69,11 +89,12 @@ impl Handle {
         Ok(guarded(making).await?)
     }
 
-    /// Commits what waits and lets go of the store, within three seconds.
+    /// Commits what waits and lets go of the store, within so many milliseconds.
     #[napi]
-    pub async fn close(&self) -> napi::Result<()> {
+    pub async fn close(&self, wait: u32) -> napi::Result<()> {
         let closing = async {
-            let closed = tokio::time::timeout(CLOSE_WAIT, self.workspace.store().close()).await;
+            let wait = Duration::from_millis(wait.into());
+            let closed = tokio::time::timeout(wait, self.workspace.store().close()).await;
             closed.unwrap_or_else(|_| Err(Error::unavailable("closing: a commit is still in flight")))
         };
         Ok(guarded(closing).await?)
@@ -97,9 +118,9 @@ impl Writer {
             let messages = messages::read(&self.workspace, &Request::parse(&request)?)?;
             let appended = self.writer.lock().await.append(messages).await?;
             Ok(match appended {
-                Appended::Done(position) => format!(r#"{{"position":{position}}}"#),
+                Appended::Done(position) => format!(r#"{{"added":true,"position":{position}}}"#),
                 Appended::Unseen(entries) => {
-                    let mut json = r#"{"unseen":["#.to_owned();
+                    let mut json = r#"{"added":false,"unseen":["#.to_owned();
                     for (at, entry) in entries.iter().enumerate() {
                         if at > 0 {
                             json.push(',');

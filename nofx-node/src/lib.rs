@@ -19,7 +19,9 @@
 mod failure;
 mod feed;
 pub mod handle;
+mod listing;
 mod messages;
+mod migration;
 mod request;
 mod sessions;
 mod verbs;

@@ -42,7 +42,7 @@ impl Role {
             Role::Core => false,
             Role::Backend | Role::Migrate | Role::Testkit => other == Role::Core,
             Role::Facade => matches!(other, Role::Core | Role::Backend | Role::Migrate),
-            Role::Host => matches!(other, Role::Core | Role::Facade),
+            Role::Host => matches!(other, Role::Core | Role::Facade | Role::Migrate),
             Role::Tooling => true,
         }
     }
@@ -103,6 +103,7 @@ mod tests {
             ("nofx", "nofx-redb"),
             ("nofx", "nofx-migrate"),
             ("nofx-node", "nofx"),
+            ("nofx-node", "nofx-migrate"),
             ("xtask", "nofx-testkit"),
             ("nofx-core", "serde"),
         ] {
@@ -119,6 +120,11 @@ mod tests {
             assert_eq!(findings("nofx-redb", "nofx-fs", kind), 1);
             assert_eq!(findings("nofx-sqlite", "nofx-redb", kind), 1);
         }
+    }
+
+    #[test]
+    fn a_host_reaches_backends_through_the_facade() {
+        assert_eq!(findings("nofx-node", "nofx-redb", NORMAL), 1);
     }
 
     #[test]

@@ -1,0 +1,86 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { NewMessage } from '../dist/index';
+import { ADA, messages, store } from './place';
+
+test('a history is read in either direction, in parts and page by page', async (t) => {
+  const { workspace } = await store(t);
+  const { id } = await workspace.createSession({ agent: ADA });
+  await workspace.addMessages(id, messages(10));
+  const read = async (options: object) => {
+    const positions = [];
+    for await (const entry of workspace.history(id, options)) positions.push(entry.position);
+    return positions;
+  };
+  assert.deepEqual(await read({}), [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
+  assert.deepEqual(await read({ pageSize: 3 }), [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
+  assert.deepEqual(await read({ pageSize: 5 }), [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
+  assert.deepEqual(await read({ pageSize: 3, newestFirst: true }), [9, 8, 7, 6, 5, 4, 3, 2, 1, 0]);
+  assert.deepEqual(await read({ from: 4, to: 6 }), [4, 5]);
+  assert.deepEqual(await read({ from: 2, to: 7, pageSize: 2, newestFirst: true }), [6, 5, 4, 3, 2]);
+  assert.deepEqual(await read({ from: 10 }), []);
+
+  const sizes = [];
+  for await (const page of workspace.history(id, { pageSize: 4 }).pages()) sizes.push(page.length);
+  assert.deepEqual(sizes, [4, 4, 2]);
+});
+
+test('what is left early stays readable', async (t) => {
+  const { workspace } = await store(t);
+  const { id } = await workspace.createSession({ agent: ADA });
+  await workspace.addMessages(id, messages(10));
+  for await (const entry of workspace.history(id, { newestFirst: true, pageSize: 2 })) {
+    assert.equal(entry.position, 9);
+    break;
+  }
+  const iterator = workspace.history(id, { pageSize: 2 })[Symbol.asyncIterator]();
+  await iterator.next();
+  await workspace.addMessages(id, messages(1));
+  let last = -1;
+  for (let step = await iterator.next(); !step.done; step = await iterator.next()) last = step.value.position;
+  assert.equal(last, 10, 'who reads on sees what was added');
+});
+
+test('contents come back as JavaScript has them', async (t) => {
+  const { workspace } = await store(t);
+  const { id } = await workspace.createSession({ agent: ADA, name: 'cut \ud83d here' });
+  const odd: NewMessage = {
+    type: 'user',
+    content: 'half \ud83d of \u0000 a \u2028 line, 漢字, 😀',
+    metadata: { files: ['a.ts'], deep: [[{ '': null }]], '\udc00': 1 },
+    $writer: 'not the store\'s',
+    $$x: 1,
+    extra: 1e300,
+  };
+  await workspace.addMessage(id, odd);
+  const [entry] = await workspace.history(id).all();
+  assert.ok(entry);
+  const { id: messageId, timestamp, ...message } = entry.message;
+  assert.deepEqual(message, odd);
+  assert.match(messageId ?? '', /^msg-/);
+  assert.equal(timestamp, entry.at);
+  assert.ok(entry.writer && entry.writer !== odd.$writer);
+  assert.equal((await workspace.session(id))?.session.name, 'cut \ud83d here');
+
+  const summary = (await workspace.summaryPage({ agent: 'ada' })).items[0];
+  assert.equal(summary?.session.name, 'cut \ud83d here');
+});
+
+test('ids may hold what no string of UTF-8 can', async (t) => {
+  const { workspace } = await store(t);
+  const { id, agentId } = await workspace.createSession({ agent: { id: 'a\ud83d', name: 'A', type: 'x' } });
+  assert.equal(agentId, 'a\ud83d');
+  await workspace.addMessages(id, messages(2));
+  assert.equal((await workspace.history(id).all()).length, 2);
+  assert.equal((await workspace.summaryPage({ agent: 'a\ud83d' })).items.length, 1);
+});
+
+test('a message of megabytes makes pages short, not memory large', async (t) => {
+  const { workspace } = await store(t);
+  const { id } = await workspace.createSession({ agent: ADA });
+  const large = 'x'.repeat(3 << 20);
+  for (let at = 0; at < 3; at += 1) await workspace.addMessage(id, { type: 'tool', content: large });
+  const sizes = [];
+  for await (const page of workspace.history(id).pages()) sizes.push(page.length);
+  assert.deepEqual(sizes, [2, 1]);
+});

@@ -1,0 +1,30 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { TestContext } from 'node:test';
+import type * as nofx from '../dist/index';
+
+/** The package as it was built. */
+export const { open, ...api } = require('../dist/index.js') as typeof nofx;
+
+export const ADA = { id: 'ada', name: 'Ada', type: 'backend-specialist' };
+
+/** Makes a folder that goes with the test. */
+export function folder(test: TestContext): string {
+  const path = mkdtempSync(join(tmpdir(), 'nofx-node-'));
+  test.after(() => rmSync(path, { recursive: true, force: true }));
+  return path;
+}
+
+/** Opens a new store in a file, closed after the test. */
+export async function store(test: TestContext): Promise<{ workspace: nofx.Workspace; location: string }> {
+  const location = `redb:${join(folder(test), 'store', 'nofx.redb')}`;
+  const workspace = await open(location);
+  test.after(() => workspace.close());
+  return { workspace, location };
+}
+
+/** Makes so many messages of a person. */
+export function messages(count: number, content = 'hello'): nofx.NewMessage[] {
+  return Array.from({ length: count }, (_, at) => ({ type: 'user', content: `${content} ${at}` }));
+}

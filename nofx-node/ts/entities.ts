@@ -1,0 +1,160 @@
+/**
+ * Times are texts as `toISOString` writes them, wherever they come from. Positions and counts are numbers: they stay far below 2^53.
+ * Members that this version does not know are kept and come back as they are.
+ */
+export interface Agent {
+  /** Names it. */
+  id: string;
+  /** What people call it. */
+  name: string;
+  /** What it is for, such as `frontend-specialist`. */
+  type: string;
+  [member: string]: unknown;
+}
+
+/** Who said a message. */
+export type Role = 'user' | 'assistant' | 'system' | 'tool' | (string & {});
+
+/** A message to be added. */
+export interface NewMessage {
+  /** Who says it. */
+  type: Role;
+  /** What is said. */
+  content: string;
+  /** Names it; one is made if it is missing. */
+  id?: string;
+  /** When it was said; now, if it is missing. */
+  timestamp?: string;
+  /** What else is known: the task, files, commands, errors. */
+  metadata?: { [member: string]: unknown };
+  [member: string]: unknown;
+}
+
+/** A message of a conversation. What an old version wrote may lack members. */
+export interface Message {
+  /** Names it; may repeat. */
+  id?: string;
+  /** When it was said. */
+  timestamp?: string;
+  /** Who said it. */
+  type?: Role;
+  /** What was said, if that is a text. */
+  content?: string;
+  /** What else is known: the task, files, commands, errors. */
+  metadata?: { [member: string]: unknown };
+  [member: string]: unknown;
+}
+
+/** A message and its place in its session's history. */
+export interface HistoryEntry {
+  /** Its place, dense from zero, counted through the messages that the session was restored with. */
+  position: number;
+  /** When it was written, by the writer's clock; not necessarily rising. */
+  at: string;
+  /** Which open workspace wrote it: every `open` has a name of its own. */
+  writer?: string;
+  /** The message. */
+  message: Message;
+}
+
+/** What was last decided about a session. */
+export type SessionStatus = 'active' | 'paused' | 'expired' | 'archived' | (string & {});
+
+/** What holds of a session now: what was decided, and what the clock says. */
+export type SessionState = 'active' | 'expires-soon' | 'paused' | 'expired' | 'archived' | 'deleted';
+
+/** A conversation of one agent. */
+export interface Session {
+  /** Names it. */
+  id: string;
+  /** What people call it. */
+  name: string;
+  /** Whose it is. */
+  agentId: string;
+  /** The agent's name when the session began. */
+  agentName?: string;
+  /** The agent's type when the session began. */
+  agentType?: string;
+  /** What was last decided about it; {@link SessionSummary.state} also looks at the clock. */
+  status?: SessionStatus;
+  /** When it began. */
+  createdAt?: string;
+  /** When it ends by itself. */
+  expiresAt?: string;
+  /** Where the agent works. */
+  workingDirectory?: string;
+  /** On which branch. */
+  gitBranch?: string;
+  [member: string]: unknown;
+}
+
+/** A session and what is known of it without reading its messages. */
+export interface SessionSummary {
+  session: Session;
+  /** What holds now, by the clock. */
+  state: SessionState;
+  /** How many messages it has, with those it was restored with. */
+  messages: number;
+  /** When something last happened in it. */
+  lastActiveAt: string;
+  /** The beginning of what the person first asked for. */
+  preview?: string;
+  /** The id of the session it was restored from. */
+  restoredFrom?: string;
+  /** When it was put into the trash. */
+  deletedAt?: string;
+}
+
+/** What may be said of a session when it is created. */
+export interface NewSession {
+  /** Whose it is. Only id, name and type are taken over. */
+  agent: Agent;
+  /** What people call it; otherwise the agent's name and the time. */
+  name?: string;
+  /** Where the agent works. */
+  workingDirectory?: string;
+  /** On which branch. */
+  gitBranch?: string;
+  /** How long it lasts; otherwise five hours. */
+  lifetimeMs?: number;
+}
+
+/** Which sessions to list. */
+export interface SessionFilter {
+  /** Only sessions of this agent. */
+  agent?: string;
+  /** Only sessions of which this was last decided. */
+  status?: SessionStatus;
+  /** Only sessions last active before this time, to the minute. */
+  activeBefore?: string;
+  /** Only sessions last active at this time or later. */
+  activeSince?: string;
+  /** Only sessions whose name contains this, in any case. Looks at every session that the rest lets through. */
+  text?: string;
+  /** Only sessions that have expired by now, or only those that have not. Looks at every session that the rest lets through. */
+  expired?: boolean;
+  /** The sessions in the trash instead of the others. */
+  trash?: boolean;
+}
+
+/** A page of a list of sessions. */
+export interface SummaryPage {
+  /** The sessions, newest activity first, to the minute. */
+  items: SessionSummary[];
+  /** Where the next page begins; `null` if this is the last one. */
+  next: string | null;
+}
+
+/** What a restored session takes over. Everything, unless something is said here. */
+export interface RestoreOptions {
+  /** The messages. */
+  conversationHistory?: boolean;
+  /** The task that was being worked on. */
+  currentTask?: boolean;
+  /** Where the agent worked. */
+  workingDirectory?: boolean;
+  /** Whether the conversation simply goes on; otherwise a message of the system says that it begins anew here. */
+  continueFromLastMessage?: boolean;
+  /** A summary, the system's messages and the newest 50 instead of all messages. Off unless it is asked for. */
+  summarizeHistory?: boolean;
+}

@@ -1,0 +1,125 @@
+/** The stable name of a kind of error. */
+export type ErrorCode =
+  | 'conflict'
+  | 'unavailable'
+  | 'unknown'
+  | 'corrupt'
+  | 'invalid'
+  | 'too-new'
+  | 'full'
+  | 'locked'
+  | 'closed'
+  | 'internal';
+
+/** What is known of a failed call. */
+export interface ErrorDetails {
+  readonly code: ErrorCode;
+  readonly message: string;
+  readonly nextStep: string;
+  readonly transient?: boolean;
+  readonly cause?: string;
+  readonly holder?: LockHolder;
+}
+
+/** The process that holds a lock. */
+export interface LockHolder {
+  readonly pid: number;
+  readonly host: string;
+}
+
+/**
+ * Why a call failed. A subclass exists only where a caller would act differently.
+ *
+ * ```ts
+ * try {
+ *   await workspace.addMessage(session.id, { type: 'user', content });
+ * } catch (error) {
+ *   if (error instanceof FullError) keepForLater(content);
+ *   else throw error;
+ * }
+ * ```
+ */
+export class NofxError extends Error {
+  /** The stable name of this kind of error, for switches and logs. */
+  readonly code: ErrorCode;
+  /** What the caller can do about it, as a short imperative. */
+  readonly nextStep: string;
+  /** Whether the same call may succeed later without any change. */
+  readonly transient: boolean;
+
+  constructor(details: ErrorDetails) {
+    super(details.message, details.cause === undefined ? undefined : { cause: details.cause });
+    this.name = new.target.name;
+    this.code = details.code;
+    this.nextStep = details.nextStep;
+    this.transient = details.transient ?? false;
+  }
+}
+
+/** Others changed the same things again and again; nothing was written. Read again and decide again. */
+export class ConflictError extends NofxError {}
+
+/** The store cannot be used at the moment; nothing was written. Try again later. */
+export class UnavailableError extends NofxError {}
+
+/** The change may or may not have happened. Look, then decide. */
+export class UnknownOutcomeError extends NofxError {}
+
+/** Stored bytes are damaged. Everything else stays readable. */
+export class CorruptError extends NofxError {}
+
+/** What was asked for can never work: correct the call. */
+export class InvalidError extends NofxError {}
+
+/** A newer version wrote this; it is left as it is. */
+export class TooNewError extends NofxError {}
+
+/** There is no room; nothing was written. Keep the item, free some space, try again. */
+export class FullError extends NofxError {}
+
+/** Another process holds the store. */
+export class LockedError extends NofxError {
+  /** Who, where that is known. */
+  readonly holder: LockHolder | undefined;
+
+  constructor(details: ErrorDetails) {
+    super(details);
+    this.holder = details.holder;
+  }
+}
+
+/** This workspace was closed. Open it again. */
+export class ClosedError extends NofxError {
+  constructor(details?: ErrorDetails) {
+    super(details ?? { code: 'closed', message: 'the store is closed', nextStep: 'open the store again' });
+  }
+}
+
+/** A bug of the addon: a panic was caught, and the process goes on. */
+export class InternalError extends NofxError {}
+
+const CLASSES: Record<ErrorCode, new (details: ErrorDetails) => NofxError> = {
+  conflict: ConflictError,
+  unavailable: UnavailableError,
+  unknown: UnknownOutcomeError,
+  corrupt: CorruptError,
+  invalid: InvalidError,
+  'too-new': TooNewError,
+  full: FullError,
+  locked: LockedError,
+  closed: ClosedError,
+  internal: InternalError,
+};
+
+/** Returns the error that the addon means; its message carries one as JSON. @internal */
+export function errorOf(rejection: unknown): unknown {
+  const text = rejection instanceof Error ? rejection.message : '';
+  if (!text.startsWith('{')) {
+    return rejection;
+  }
+  const details = JSON.parse(text) as ErrorDetails;
+  const error = new (CLASSES[details.code] ?? NofxError)(details);
+  // What comes from another thread has no stack of its own; the caller's is the one that helps.
+  Error.captureStackTrace(error, errorOf);
+  return error;
+}

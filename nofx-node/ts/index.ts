@@ -1,0 +1,29 @@
+/**
+ * The NofX store for Node: sessions and their messages, kept by a Rust addon.
+ *
+ * ```ts
+ * import { open } from 'nofx-node';
+ *
+ * const workspace = await open('redb:.nofx/store/nofx.redb');
+ * const agent = { id: 'ada', name: 'Ada', type: 'backend-specialist' };
+ * const session = await workspace.createSession({ agent });
+ * await workspace.addMessage(session.id, { type: 'user', content: 'please sort the list' });
+ *
+ * for await (const { position, message } of workspace.history(session.id)) {
+ *   console.log(position, message.content);
+ * }
+ * await workspace.close();
+ * ```
+ *
+ * An acknowledged call is durable. Errors are subclasses of {@link NofxError} and say what to do next.
+ *
+ * @packageDocumentation
+ */
+
+export type * from './entities';
+export * from './errors';
+export { History, type HistoryOptions } from './history';
+export type * from './migration';
+export type { ChangeEvent, WatchOptions } from './watch';
+export { open, type OpenOptions, type StoreInfo, Workspace } from './workspace';
+export { type Appended, SessionWriter } from './writer';

@@ -1,0 +1,252 @@
+import type { Handle } from './addon';
+import * as addon from './addon';
+import type {
+  NewMessage,
+  NewSession,
+  RestoreOptions,
+  Session,
+  SessionFilter,
+  SessionSummary,
+  SummaryPage,
+} from './entities';
+import { ClosedError, errorOf } from './errors';
+import { Gate } from './gate';
+import { History, type HistoryOptions, type HistoryPage } from './history';
+import type { MigrateOptions, MigrationProgress, MigrationReport } from './migration';
+import { type ChangeEvent, type Changes, type WatchOptions, watch } from './watch';
+import { type Appended, SessionWriter } from './writer';
+
+/** How many calls may be inside the addon at once; the others wait here. */
+const CALLS_AT_ONCE = 256;
+
+/** How long {@link Workspace.close} takes at most: an editor kills an extension that takes five seconds. */
+const CLOSE_WAIT_MS = 3000;
+
+/** How often the progress of a migration is told. */
+const PROGRESS_MS = 100;
+
+/** How to open a store. */
+export interface OpenOptions {
+  /** Nothing is ever written, and the store must exist. */
+  readOnly?: boolean;
+  /** Whether a store that does not exist is made, with the folders above it. It is, unless it is only read. */
+  create?: boolean;
+}
+
+/** What a store is. */
+export interface StoreInfo {
+  /** The backend, as in the scheme of a location. */
+  backend: string;
+  /** The id of the store, made when it was created. */
+  store: string;
+  /** Why nothing can be written, if so. */
+  readOnly: string | null;
+  /** The longest message, in bytes of JSON. */
+  maxMessageBytes: number;
+}
+
+/**
+ * Opens the store at a location: `redb:PATH` for a file, `memory:` for one that is gone with the process.
+ *
+ * Several windows and programs may have one store open, and each sees what the others have written.
+ */
+export async function open(location: string, options: OpenOptions = {}): Promise<Workspace> {
+  try {
+    return new Workspace(await addon.open(location, JSON.stringify(options)));
+  } catch (rejection) {
+    throw errorOf(rejection);
+  }
+}
+
+/** An open store, and everything that people do with it. Calls may be made at any time and in any number. */
+export class Workspace {
+  readonly #handle: Handle;
+  readonly #gate = new Gate(CALLS_AT_ONCE);
+  #closing: Promise<void> | undefined;
+
+  /** @internal */
+  constructor(handle: Handle) {
+    this.#handle = handle;
+  }
+
+  /** Returns what the store is. Costs no I/O. */
+  info(): StoreInfo {
+    return JSON.parse(this.#handle.info()) as StoreInfo;
+  }
+
+  /** Creates a session of an agent. It begins active and expires after five hours unless it is told otherwise. */
+  createSession(session: NewSession): Promise<Session> {
+    return this.#ask('createSession', session);
+  }
+
+  /** Returns a session, also one in the trash; `null` if there is none. */
+  session(id: string): Promise<SessionSummary | null> {
+    return this.#ask('session', { session: id });
+  }
+
+  /** Returns a page of sessions, newest activity first; the next one begins at `next`. */
+  summaryPage(filter: SessionFilter & { after?: string | null; limit?: number } = {}): Promise<SummaryPage> {
+    return this.#ask('sessionSummaries', filter);
+  }
+
+  /** Returns all sessions that a filter lets through, newest activity first, read a page at a time as they are asked for. */
+  async *summaries(filter: SessionFilter = {}): AsyncGenerator<SessionSummary, void, void> {
+    let after: string | null = null;
+    do {
+      const page: SummaryPage = await this.summaryPage({ ...filter, after });
+      yield* page.items;
+      after = page.next;
+    } while (after !== null);
+  }
+
+  /** Lets a session rest. */
+  pauseSession(id: string): Promise<Session> {
+    return this.#ask('pauseSession', { session: id });
+  }
+
+  /** Lets a session go on that rests or has expired; it then lasts as long as a new one. */
+  resumeSession(id: string): Promise<Session> {
+    return this.#ask('resumeSession', { session: id });
+  }
+
+  /** Changes the name of a session. */
+  renameSession(id: string, name: string): Promise<Session> {
+    return this.#ask('renameSession', { session: id, name });
+  }
+
+  /** Puts a session away for good: it takes no messages any more. {@link restoreSession} continues it in a new one. */
+  archiveSession(id: string): Promise<Session> {
+    return this.#ask('archiveSession', { session: id });
+  }
+
+  /** Makes a new session that begins with the messages of another one, which stays as it is. Nothing is copied. */
+  restoreSession(id: string, options: RestoreOptions = {}): Promise<Session> {
+    return this.#ask('restoreSession', { session: id, options });
+  }
+
+  /** Puts a session into the trash, from which {@link undeleteSession} takes it out again. */
+  deleteSession(id: string): Promise<Session> {
+    return this.#ask('deleteSession', { session: id });
+  }
+
+  /** Takes a session out of the trash as it was. */
+  undeleteSession(id: string): Promise<Session> {
+    return this.#ask('undeleteSession', { session: id });
+  }
+
+  /** Removes a session in the trash for good. */
+  async purgeSession(id: string): Promise<void> {
+    await this.#ask('purgeSession', { session: id });
+  }
+
+  /** Adds a message to a session, whatever others added meanwhile, and returns its position once it is durable. */
+  addMessage(session: string, message: NewMessage): Promise<number> {
+    return this.addMessages(session, [message]);
+  }
+
+  /** Adds messages to a session, all or none, and returns the position of the first one once they are durable. */
+  addMessages(session: string, messages: NewMessage[]): Promise<number> {
+    return this.#ask('addMessages', { session, messages });
+  }
+
+  /** Returns a writer that has seen everything that a session has now. */
+  async sessionWriter(session: string): Promise<SessionWriter> {
+    const request = JSON.stringify({ session });
+    const writer = await this.#call(() => this.#handle.writer(request));
+    return new SessionWriter((call) => this.#call(async () => JSON.parse(await call()) as Appended), writer);
+  }
+
+  /** Returns the messages of a session, read as they are asked for. */
+  history(session: string, options: HistoryOptions = {}): History {
+    const read = ({ pageSize, ...rest }: HistoryOptions) =>
+      this.#ask<HistoryPage>('history', { session, limit: pageSize, ...rest });
+    return new History(read, options);
+  }
+
+  /** Returns where the feed of changes ends now, to be given to {@link watch} as `after`. */
+  async cursor(): Promise<string> {
+    return (await this.#ask<Changes>('changes', {})).cursor;
+  }
+
+  /**
+   * Tells what changes, by whichever window or program, until the loop is left, the signal is given or the workspace is closed.
+   *
+   * What has happened between two looks is told together.
+   */
+  watch(options: WatchOptions = {}): AsyncGenerator<ChangeEvent, void, void> {
+    const start = options.after === undefined ? this.cursor() : Promise.resolve(options.after);
+    // A failure is told to whoever iterates, which may be nobody.
+    start.catch(() => undefined);
+    const ask = async (after: string) => {
+      if (this.#closing !== undefined) {
+        return undefined;
+      }
+      return await this.#ask<Changes>('changes', { after });
+    };
+    return watch(ask, start, options);
+  }
+
+  /**
+   * Brings the legacy folder of a workspace into this store. The folder is only read.
+   *
+   * `from` is a `.nofx` folder or the folder that has one. Migrating again adds only what is new, and a migration that was interrupted
+   * goes on where it was.
+   */
+  async migrate(from: string, options: MigrateOptions = {}): Promise<MigrationReport> {
+    const { onProgress, ...rest } = options;
+    const request = JSON.stringify({ from, ...rest });
+    const tell = () => onProgress?.(JSON.parse(this.#handle.migrationProgress()) as MigrationProgress);
+    const timer = setInterval(tell, PROGRESS_MS);
+    try {
+      return await this.#call(async () => JSON.parse(await this.#handle.migrate(request)) as MigrationReport);
+    } finally {
+      clearInterval(timer);
+      tell();
+    }
+  }
+
+  /**
+   * Waits for the calls under way, at most three seconds, and lets go of the store. Closing again is no error.
+   *
+   * What was acknowledged is kept in any case, also if the process is killed instead.
+   */
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    const started = performance.now();
+    let timer: NodeJS.Timeout | undefined;
+    const patience = new Promise<void>((resolve) => (timer = setTimeout(resolve, CLOSE_WAIT_MS / 2)));
+    await Promise.race([this.#gate.idle(), patience]);
+    clearTimeout(timer);
+    const left = Math.max(0, CLOSE_WAIT_MS - (performance.now() - started));
+    try {
+      await this.#handle.close(Math.round(left));
+    } catch (rejection) {
+      throw errorOf(rejection);
+    }
+  }
+
+  #ask<T>(verb: string, request: object): Promise<T> {
+    // Written now: what the caller changes while it waits is not part of the question.
+    const text = JSON.stringify(request);
+    return this.#call(async () => JSON.parse(await this.#handle.ask(verb, text)) as T);
+  }
+
+  /** Runs a call when it is its turn. */
+  async #call<T>(call: () => Promise<T>): Promise<T> {
+    if (this.#closing !== undefined) {
+      throw new ClosedError();
+    }
+    await this.#gate.enter();
+    try {
+      return await call();
+    } catch (rejection) {
+      throw errorOf(rejection);
+    } finally {
+      this.#gate.leave();
+    }
+  }
+}
