@@ -57,6 +57,7 @@ pub(super) async fn load_file(path: &std::path::Path, location: Location) -> Res
     let (target, loaded) = load_from(&mut source::read(path)?, &name, location).await?;
     if loaded != checked {
         let message = format!("{name} was changed while it was being read");
+        target.abandon(false).await;
         return Err(Fault::new(Exit::DumpDamaged, message, "let nobody write to it, and load it into a fresh store"));
     }
     Ok((target, loaded))

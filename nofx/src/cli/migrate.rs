@@ -10,14 +10,14 @@ use nofx_migrate::{Counts, FullDump, Report, check_dump, full_digest, legacy_fol
 use serde_json::{Value, json};
 
 use super::exit::{Exit, table};
-use super::fault::{Fault, Result};
+use super::fault::{Fault, Result, chain};
 use super::load::load_file;
 use super::output::Output;
 use super::paths::real;
 use super::place::{Target, open_to_read, parse};
 use super::progress::Bar;
 use super::source::{self, Source};
-use super::text::{shown, size};
+use super::text::{one_line, shown, size};
 use crate::{Location, compact};
 
 const EXAMPLES: &str = "\
@@ -193,6 +193,7 @@ async fn from_dump(args: &Args, file: &Path, to: Location) -> Result<Told> {
         let found = full_digest(&target.store).await.map_err(|error| Fault::of_store(&error, &target.location))?;
         if found != holds {
             let message = format!("`{}` holds {} and the dump {}", target.location, found.sha256, holds.sha256);
+            target.abandon(false).await;
             return Err(Fault::new(Exit::Missing, message, "let nobody write to the store, and load into a fresh one"));
         }
     }
@@ -212,15 +213,18 @@ async fn target_to_read(to: &Location) -> Result<Store> {
 struct Kept {
     location: Location,
     bytes: Option<u64>,
-    compacted: bool,
+    /// Whether it was made small, or why that failed.
+    compacted: std::result::Result<bool, String>,
 }
 
 /// Closes the store, made small if it is new.
 async fn finish(target: &Target) -> Result<Kept> {
     let location = target.location.clone();
-    let failed = |error| Fault::of_store(&error, &location);
-    // While it is open, so that a store in memory is not gone.
-    let compacted = target.is_new() && compact(&location).await.map_err(failed)?;
+    // Everything is there already, so that a store which stays larger is no failure.
+    let compacted = match target.is_new() {
+        true => compact(&location).await.map_err(|error| one_line(&chain(&error))),
+        false => Ok(false),
+    };
     target.close().await?;
     let bytes = location.path().and_then(|path| fs::metadata(path).ok()).map(|found| found.len());
     Ok(Kept { location: location.clone(), bytes, compacted })
@@ -275,7 +279,7 @@ fn tell_counts(source: &str, holds: &FullDump, added: Option<Counts>, kept: Opti
 
 fn target_json(kept: Option<&Kept>) -> Value {
     kept.map_or(Value::Null, |Kept { location, bytes, compacted }| {
-        json!({"location": location.to_string(), "bytes": bytes, "compacted": compacted})
+        json!({"location": location.to_string(), "bytes": bytes, "compacted": *compacted == Ok(true)})
     })
 }
 
@@ -288,7 +292,11 @@ impl Kept {
             None => String::new(),
             Some(source) => format!(", {:.1} % of the source's {}", bytes as f64 * 100.0 / source as f64, size(source)),
         };
-        let compacted = if self.compacted { ", compacted" } else { "" };
+        let compacted = match &self.compacted {
+            Ok(true) => ", compacted".to_owned(),
+            Ok(false) => String::new(),
+            Err(reason) => format!(", not compacted: {reason}"),
+        };
         format!("\n{location}: {}{relation}{compacted}\n", size(bytes))
     }
 }

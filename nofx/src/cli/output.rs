@@ -10,6 +10,9 @@ use super::fault::{Fault, Result};
 use super::paths::real;
 use super::text::shown;
 
+/// So many bytes are written at once.
+const BUFFER: usize = 64 << 10;
+
 /// Where a command writes. Nothing that exists is lost unless all is written.
 pub(crate) struct Output {
     name: String,
@@ -26,7 +29,10 @@ enum Place {
 
 impl Output {
     pub(crate) fn stdout() -> Self {
-        Self { name: "to the standard output".to_owned(), place: Place::Stdout(BufWriter::new(io::stdout())) }
+        Self {
+            name: "to the standard output".to_owned(),
+            place: Place::Stdout(BufWriter::with_capacity(BUFFER, io::stdout())),
+        }
     }
 
     /// Prepares to write a file.
@@ -35,11 +41,12 @@ impl Output {
         let path = real(path);
         let place = match fs::metadata(&path) {
             Ok(found) if found.is_dir() => Err(io::ErrorKind::IsADirectory.into()),
-            Ok(found) if !found.is_file() => {
-                fs::OpenOptions::new().write(true).open(&path).map(|file| Place::Stream(BufWriter::new(file)))
-            }
+            Ok(found) if !found.is_file() => fs::OpenOptions::new()
+                .write(true)
+                .open(&path)
+                .map(|file| Place::Stream(BufWriter::with_capacity(BUFFER, file))),
             _ => NamedTempFile::new_in(path.parent().unwrap_or(Path::new(".")))
-                .map(|file| Place::File(BufWriter::new(file), path)),
+                .map(|file| Place::File(BufWriter::with_capacity(BUFFER, file), path)),
         };
         match place {
             Ok(place) => Ok(Self { name, place }),
