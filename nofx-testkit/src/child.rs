@@ -41,7 +41,8 @@ impl Child {
             [subject.factory.name(), role, &address].into_iter().chain(needs.iter().copied()).collect();
         let mut process = Command::new(std::env::current_exe()?)
             .env(ROLE, serde_json::to_string(&task)?)
-            .stdin(Stdio::null())
+            // Never written to: it ends when the parent does, however that ends.
+            .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()?;
         let stdout = process.stdout.take().ok_or_else(|| Unmet::new("a child without output"))?;
@@ -112,6 +113,11 @@ pub(crate) fn say(line: impl std::fmt::Display) -> CaseResult {
 /// Plays the role that this process was started for, if it is a child; returns its exit code.
 pub(crate) fn play(factories: &[Arc<dyn Factory>]) -> Option<i32> {
     let task = std::env::var(ROLE).ok()?;
+    thread::spawn(|| {
+        // A role may go on until it is killed, so nobody may be left to play it alone.
+        let _ = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
+        std::process::exit(1);
+    });
     Some(match blocking(perform(factories, &task)) {
         Ok(()) => 0,
         Err(unmet) => {
