@@ -1,1 +1,250 @@
-//! Empty until its own work begins.
+//! Keeps records and logs in object storage, written by several machines at once.
+//!
+//! Nothing runs but the object store: every commit is one object, created under the next number only if that number is
+//! free. Who loses the race reads what won, judges again and tries the number after it.
+//!
+//! ```
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> nofx_core::Result<()> {
+//! # let dir = tempfile::tempdir().unwrap();
+//! # let location = format!("file://{}", dir.path().display());
+//! use nofx_core::{Batch, Body, Expect, Kind, PersistenceBackend, RecordKey, Sources};
+//! use nofx_remote::{Options, RemoteBackend};
+//!
+//! // For example `s3://bucket/team/store?region=eu-central-1`, with the credentials in the environment.
+//! let backend = RemoteBackend::open(&location, Options::default()).await?;
+//! let key = RecordKey::new(Kind::of("note"), "first")?;
+//! let batch = Batch::new(Sources::default().batch_id()).put(key.clone(), Expect::Absent, Body::parse("[1]")?);
+//! backend.commit(vec![batch]).await?;
+//!
+//! // Another machine opens the same location and sees it.
+//! let elsewhere = RemoteBackend::open(&location, Options::default()).await?;
+//! assert_eq!(elsewhere.get(&[key]).await?[0].as_ref().unwrap().body.as_str(), "[1]");
+//! # Ok(()) }
+//! ```
+//!
+//! - [`RemoteBackend`] is one opening of a store. It needs a tokio runtime with timers, that in which it was opened.
+//! - [`Options`] has credentials and time limits; the rest is said by the location or by the environment.
+//!
+//! # Locations
+//!
+//! - `s3://bucket/prefix`: Amazon S3 and what speaks its protocol. `?region=`, `?endpoint=http://127.0.0.1:9000`,
+//!   `?path_style=false`; the environment: `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_REGION`, `AWS_ENDPOINT_URL` and the
+//!   other variables that `object_store` knows. Profiles in `~/.aws` are not read.
+//! - `gs://bucket/prefix`: Google Cloud Storage; `GOOGLE_SERVICE_ACCOUNT`, `GOOGLE_APPLICATION_CREDENTIALS`.
+//! - `az://container/prefix`: Azure Blob Storage; `AZURE_STORAGE_ACCOUNT_NAME`, `AZURE_STORAGE_ACCOUNT_KEY`.
+//! - `file:///folder`: a folder of this machine, or of a file server that creates files atomically.
+//!
+//! Every option of the client may stand in the query by the name that `object_store` gives it, as may `request_timeout` and
+//! `commit_timeout` in seconds. Secrets may not: a location is shown to people.
+//!
+//! # What it does not do
+//!
+//! Up to about four busy machines on one store are fast; more are correct and slow. A server that ignores conditional
+//! writes is refused when a store is created on it. Nothing is encrypted besides what the object store does.
+//!
+//! # Features
+//!
+//! `aws`, `azure` and `gcp`, all on by default: each adds its client. They share an HTTP client and TLS, which is nearly all of
+//! the cost; without any of the three only `file:` is left.
+
+mod checkpoint;
+mod collect;
+mod commit;
+mod fault;
+mod feed;
+mod frame;
+mod judge;
+mod line;
+mod location;
+mod moment;
+mod names;
+mod objects;
+mod options;
+mod packs;
+mod probe;
+mod read;
+mod roll;
+mod root;
+mod state;
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use async_trait::async_trait;
+use nofx_core::{
+    BackendInfo, Batch, Changes, Cursor, Durability, Error, Limits, LogEntry, LogHead, LogKey, LogQuery, LogScan,
+    Outcome, Page, PersistenceBackend, Record, RecordKey, Result, ScanQuery, Sharing,
+};
+use object_store::ObjectStore;
+use object_store::path::Path;
+use tokio::sync::RwLock;
+
+pub use collect::Collected;
+pub use options::Options;
+
+use location::Place;
+use names::Names;
+use objects::Objects;
+use options::Rules;
+use root::Root;
+
+/// A store in object storage.
+pub struct RemoteBackend {
+    root: Arc<Root>,
+    info: BackendInfo,
+    shown: String,
+    closed: AtomicBool,
+    /// Held by commits that have begun, so that closing can wait for them.
+    begun: Arc<RwLock<()>>,
+}
+
+impl RemoteBackend {
+    /// Opens the store at a location, and creates it if there is none.
+    ///
+    /// `Invalid` if the location or an option is wrong, and if a store is to be created on a server that does not keep
+    /// what it was told to create only once.
+    pub async fn open(location: &str, mut options: Options) -> Result<Self> {
+        let place = location::find(location, &mut options)?;
+        let rules = Rules::new(options.commit_timeout);
+        Self::start(place, options, rules).await
+    }
+
+    /// Opens the store below a prefix of an object store that was made elsewhere, and creates it if there is none.
+    ///
+    /// Its listings must be in the order of names. It should not try again by itself: this backend does.
+    pub async fn over(store: Arc<dyn ObjectStore>, prefix: &str, options: Options) -> Result<Self> {
+        let rules = Rules::new(options.commit_timeout);
+        Self::start(Self::given(store, prefix), options, rules).await
+    }
+
+    fn given(store: Arc<dyn ObjectStore>, prefix: &str) -> Place {
+        Place {
+            shown: store.to_string(),
+            store,
+            prefix: Path::from(prefix),
+            scheme: "remote",
+            lists_in_order: true,
+            sharing: Sharing::Network,
+            durability: Durability::Service,
+            secrets: Vec::new(),
+        }
+    }
+
+    async fn start(place: Place, options: Options, rules: Rules) -> Result<Self> {
+        let objects = Objects {
+            store: place.store,
+            names: Names::new(place.prefix),
+            lists_in_order: place.lists_in_order,
+            secrets: place.secrets,
+            request: options.request_timeout,
+            patience: options.commit_timeout,
+            sources: options.sources,
+        };
+        let root = Arc::new(Root::new(objects, rules));
+        let store = root.open().await?;
+        let info = BackendInfo {
+            backend: place.scheme,
+            store,
+            sharing: place.sharing,
+            durability: place.durability,
+            limits: Limits::GUARANTEED,
+            read_only: None,
+        };
+        Ok(Self { root, info, shown: place.shown, closed: AtomicBool::new(false), begun: Arc::default() })
+    }
+
+    /// Deletes what nobody has needed for a day. Whoever commits does so by itself about once an hour, so this is for
+    /// those who want to see the figures.
+    pub async fn collect(&self) -> Result<Collected> {
+        self.while_open()?;
+        self.root.refresh().await?;
+        collect::collect(&self.root).await
+    }
+
+    /// Returns how often another writer was first since this handle was opened. Several for each commit are a sign of too many
+    /// machines.
+    pub fn lost_races(&self) -> u64 {
+        self.root.lost_races()
+    }
+
+    fn while_open(&self) -> Result<()> {
+        if self.closed.load(Ordering::SeqCst) {
+            return Err(Error::Closed);
+        }
+        Ok(())
+    }
+}
+
+/// Names the location, without its options.
+impl fmt::Debug for RemoteBackend {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RemoteBackend")
+            .field("location", &self.shown)
+            .field("closed", &self.closed)
+            .finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl PersistenceBackend for RemoteBackend {
+    fn info(&self) -> BackendInfo {
+        self.info.clone()
+    }
+
+    async fn get(&self, keys: &[RecordKey]) -> Result<Vec<Option<Record>>> {
+        self.while_open()?;
+        self.root.get(keys).await
+    }
+
+    async fn scan(&self, query: &ScanQuery) -> Result<Page<Record>> {
+        self.while_open()?;
+        self.root.scan(query).await
+    }
+
+    async fn heads(&self, logs: &[LogKey]) -> Result<Vec<LogHead>> {
+        self.while_open()?;
+        self.root.heads(logs).await
+    }
+
+    async fn logs(&self, query: &LogScan) -> Result<Page<LogHead>> {
+        self.while_open()?;
+        self.root.logs(query).await
+    }
+
+    async fn read(&self, query: &LogQuery) -> Result<Page<LogEntry>> {
+        self.while_open()?;
+        self.root.read(query).await
+    }
+
+    async fn changes(&self, after: Option<&Cursor>, limit: usize) -> Result<Changes> {
+        self.while_open()?;
+        self.root.changes(after, limit).await
+    }
+
+    async fn commit(&self, group: Vec<Batch>) -> Result<Vec<Outcome>> {
+        self.while_open()?;
+        group.iter().try_for_each(|batch| batch.validate(&self.info.limits))?;
+        if group.is_empty() {
+            return Ok(Vec::new());
+        }
+        let begun = self.begun.clone().read_owned().await;
+        self.while_open()?;
+        let root = self.root.clone();
+        // Spawned, so that a caller who stops waiting does not stop the commit.
+        let commit = self.root.runtime().spawn(async move {
+            let outcomes = root.commit(&group).await;
+            drop(begun);
+            outcomes
+        });
+        commit.await.unwrap_or_else(|error| Err(Error::unknown_because("committing", error)))
+    }
+
+    async fn close(&self) -> Result<()> {
+        self.closed.store(true, Ordering::SeqCst);
+        let _none = self.begun.write().await;
+        self.root.close().await;
+        Ok(())
+    }
+}

@@ -1,0 +1,100 @@
+//! Deleting what nobody can need any more.
+//!
+//! Ages are told by the store's own clock: by how much older one object is than another. A commit that was the newest within
+//! the grace, and everything that its state needs, stays; so does whatever may be on its way into a commit.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use nofx_core::Result;
+use object_store::ObjectMeta;
+
+use crate::commit::Commit;
+use crate::names;
+use crate::objects::missing;
+use crate::options::Planted;
+use crate::roll::needed_packs;
+use crate::root::Root;
+use crate::state::State;
+
+/// How much older than a checkpoint an object must be so that it cannot have been on its way when the checkpoint was made: an
+/// hour for each of both, and some time for requests.
+const ON_ITS_WAY: Duration = Duration::from_secs(3 * 3600);
+
+/// What a collection did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Collected {
+    /// How many objects were deleted.
+    pub deleted: usize,
+    /// How many objects there are now.
+    pub kept: usize,
+    /// How many bytes they have.
+    pub bytes: u64,
+}
+
+/// Deletes what was already of no use a grace ago.
+pub(crate) async fn collect(root: &Root) -> Result<Collected> {
+    let objects = &root.objects;
+    let mut commits: Vec<_> = objects.list(names::ROOT).await?;
+    commits.sort_unstable_by(|a, b| b.location.cmp(&a.location));
+    let checkpoints = objects.list(names::CHECKPOINTS).await?;
+    let packs = objects.list(names::PACKS).await?;
+    let probes = objects.list(names::PROBES).await?;
+    let all = || commits.iter().chain(&checkpoints).chain(&packs).chain(&probes);
+    let mut dead: HashSet<&object_store::path::Path> = HashSet::new();
+
+    let numbered = || commits.iter().filter_map(|meta| Some((names::number(&meta.location)?, meta)));
+    if let Some((_, newest)) = numbered().last() {
+        let grace = if root.rules.plants(Planted::NoGrace) { Duration::ZERO } else { root.rules.grace };
+        let is_old = |meta: &&ObjectMeta| is_older(meta, newest, grace);
+        dead.extend(probes.iter().filter(is_old).map(|meta| &meta.location));
+        // The commit that was the newest when the grace began: the last of those that are old.
+        let old = numbered().skip_while(|(number, _)| *number == 1).take_while(|(_, meta)| is_old(meta));
+        if let Some((first_kept, _)) = old.last()
+            && let Some(commit) = root.fetch(first_kept).await?
+        {
+            // Commit 1 stays for ever: a number that is free can be created.
+            dead.extend(
+                numbered().filter(|(number, _)| (2..first_kept).contains(number)).map(|(_, meta)| &meta.location),
+            );
+            dead.extend(dead_below(root, commit, &checkpoints, &packs).await?);
+        }
+    }
+    let paths: Vec<_> = dead.iter().map(|path| (*path).clone()).collect();
+    let (kept, bytes) = all()
+        .filter(|meta| !dead.contains(&meta.location))
+        .fold((0, 0), |(count, bytes), meta| (count + 1, bytes + meta.size));
+    let expected = paths.len();
+    let deleted = objects.delete(paths).await;
+    Ok(Collected { deleted, kept: kept + expected - deleted, bytes })
+}
+
+/// Returns the checkpoints and packs that neither this commit nor any after it needs.
+async fn dead_below<'a>(
+    root: &Root,
+    commit: Commit,
+    checkpoints: &'a [ObjectMeta],
+    packs: &'a [ObjectMeta],
+) -> Result<Vec<&'a object_store::path::Path>> {
+    let Some(cited) = commit.checkpoint.clone() else { return Ok(Vec::new()) };
+    let path = root.objects.names.checkpoint(cited.number, &cited.nonce);
+    let base = root.base(&cited, commit.store).await?.ok_or_else(|| missing(&path))?;
+    let Some(own) = checkpoints.iter().find(|meta| meta.location == path) else { return Ok(Vec::new()) };
+    let mut needed = needed_packs(&State::new(base, &commit)?);
+    needed.extend(root.fresh(|state| Ok(needed_packs(state))).await?);
+    let needed: HashSet<_> = needed.iter().map(|pack| root.objects.names.pack(pack)).collect();
+    let slack = if root.rules.plants(Planted::NoGrace) { Duration::ZERO } else { ON_ITS_WAY };
+    let is_settled = |meta: &&ObjectMeta| is_older(meta, own, slack);
+    let dead_packs = packs.iter().filter(|meta| !needed.contains(&meta.location)).filter(is_settled);
+    // A checkpoint is only ever named by a commit that follows one that names its parent, so these never will be.
+    let passed = |meta: &&ObjectMeta| names::number(&meta.location).is_some_and(|number| number < cited.number);
+    let twins = |meta: &&ObjectMeta| meta.location != path && is_settled(meta);
+    let dead_checkpoints = checkpoints.iter().filter(|meta| passed(meta) || twins(meta));
+    Ok(dead_checkpoints.chain(dead_packs).map(|meta| &meta.location).collect())
+}
+
+/// Returns whether one object is older than another by at least so much, as the store dates them.
+fn is_older(meta: &ObjectMeta, than: &ObjectMeta, by: Duration) -> bool {
+    let distance = than.last_modified.signed_duration_since(meta.last_modified);
+    distance.to_std().is_ok_and(|distance| distance >= by)
+}

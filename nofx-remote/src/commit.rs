@@ -1,0 +1,337 @@
+//! The object of a commit: its batches, and those of the commits before it since the checkpoint that it names.
+
+use std::borrow::Cow;
+use std::fmt::Write as _;
+use std::ops::Range;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use nofx_core::{Batch, BatchId, Error, LogKey, RecordKey, Result, Seq, StoreId, Timestamp};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::frame;
+use crate::line::{
+    Claim, ClaimLine, Held, parse, push_claim, push_held, push_key, push_list, push_text, read_held, read_key,
+};
+
+/// The version of every object of the format.
+pub(crate) const FORMAT: u32 = 1;
+
+/// With these bytes begins the first line of each commit of a run, and no other line.
+const BEGINS: &str = "{\"commit\":";
+
+/// Names a checkpoint.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct CheckpointId {
+    /// The commit whose state it holds.
+    pub(crate) number: u64,
+    pub(crate) nonce: String,
+}
+
+/// A commit with its run.
+#[derive(Clone, Debug)]
+pub(crate) struct Commit {
+    pub(crate) store: StoreId,
+    pub(crate) checkpoint: Option<CheckpointId>,
+    /// The commits since the checkpoint; this one is the last.
+    pub(crate) run: Vec<Arc<RunCommit>>,
+}
+
+/// One commit of a run.
+#[derive(Debug)]
+pub(crate) struct RunCommit {
+    pub(crate) number: u64,
+    pub(crate) nonce: String,
+    /// The opening of the store that made it.
+    pub(crate) writer: String,
+    /// Its lines.
+    pub(crate) text: String,
+}
+
+/// A batch as it was committed.
+#[derive(Debug)]
+pub(crate) struct Applied {
+    pub(crate) id: BatchId,
+    pub(crate) seq: Option<Seq>,
+    pub(crate) writes: Vec<(RecordKey, Option<Held>)>,
+    pub(crate) appends: Vec<Appended>,
+    pub(crate) seals: Vec<(LogKey, Claim)>,
+    pub(crate) removals: Vec<(LogKey, Claim)>,
+}
+
+/// What a batch appended to one log.
+#[derive(Debug)]
+pub(crate) struct Appended {
+    pub(crate) log: LogKey,
+    pub(crate) claim: Claim,
+    pub(crate) first: u64,
+    pub(crate) entries: Vec<(Timestamp, Held)>,
+}
+
+#[derive(Deserialize)]
+struct Version {
+    format: u32,
+}
+
+#[derive(Deserialize)]
+struct Header {
+    store: String,
+    number: u64,
+    checkpoint: Option<(u64, String)>,
+}
+
+#[derive(Deserialize)]
+struct RunLine<'a> {
+    commit: u64,
+    #[serde(borrow)]
+    nonce: Cow<'a, str>,
+    #[serde(borrow)]
+    writer: Cow<'a, str>,
+}
+
+#[derive(Deserialize)]
+struct BatchLine<'a> {
+    #[serde(borrow)]
+    batch: Cow<'a, str>,
+    #[serde(default)]
+    seq: Option<Seq64>,
+    #[serde(borrow, default)]
+    writes: Vec<WriteLine<'a>>,
+    #[serde(borrow, default)]
+    appends: Vec<AppendLine<'a>>,
+    #[serde(borrow, default)]
+    seals: Vec<LogLine<'a>>,
+    #[serde(borrow, default)]
+    removals: Vec<LogLine<'a>>,
+}
+
+type Seq64 = u64;
+
+#[derive(Deserialize)]
+struct WriteLine<'a>(#[serde(borrow)] Cow<'a, str>, #[serde(borrow)] Cow<'a, str>, u8, #[serde(borrow)] &'a RawValue);
+
+#[derive(Deserialize)]
+struct AppendLine<'a>(
+    #[serde(borrow)] Cow<'a, str>,
+    #[serde(borrow)] Cow<'a, str>,
+    #[serde(borrow)] ClaimLine<'a>,
+    u64,
+    #[serde(borrow)] Vec<EntryLine<'a>>,
+);
+
+#[derive(Deserialize)]
+struct EntryLine<'a>(i64, u8, #[serde(borrow)] &'a RawValue);
+
+#[derive(Deserialize)]
+struct LogLine<'a>(#[serde(borrow)] Cow<'a, str>, #[serde(borrow)] Cow<'a, str>, #[serde(borrow)] ClaimLine<'a>);
+
+impl Commit {
+    pub(crate) fn last(&self) -> Option<&Arc<RunCommit>> {
+        self.run.last()
+    }
+
+    pub(crate) fn number(&self) -> u64 {
+        self.last().map_or(0, |last| last.number)
+    }
+
+    /// Returns the commit behind which the run begins.
+    pub(crate) fn base(&self) -> u64 {
+        self.checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.number)
+    }
+
+    pub(crate) fn encode(&self) -> Result<Bytes> {
+        let mut text = format!("{{\"nofx\":\"root\",\"format\":{FORMAT},\"store\":\"{}\"", self.store);
+        _ = write!(text, ",\"number\":{},\"checkpoint\":", self.number());
+        match &self.checkpoint {
+            None => text.push_str("null"),
+            Some(CheckpointId { number, nonce }) => _ = write!(text, "[{number},\"{nonce}\"]"),
+        }
+        text.push_str("}\n");
+        self.run.iter().for_each(|commit| text.push_str(&commit.text));
+        Ok(frame::pack(text.as_bytes())?.into())
+    }
+
+    /// Reads the object of commit `number`.
+    pub(crate) fn decode(object: &[u8], number: u64, what: &str) -> Result<Self> {
+        let text = text_of(object, what)?;
+        let (first, mut rest) = text.split_once('\n').ok_or_else(|| Error::corrupt(what))?;
+        let header: Header = read_header(first.as_bytes(), what)?;
+        let checkpoint = header.checkpoint.map(|(number, nonce)| CheckpointId { number, nonce });
+        let mut commit = Self { store: store_id(&header.store, what)?, checkpoint, run: Vec::new() };
+        while !rest.is_empty() {
+            let (own, others) = split_run(rest);
+            rest = others;
+            let line: RunLine<'_> = parse(own.split('\n').next().unwrap_or(own).as_bytes(), what)?;
+            if line.commit != commit.last().map_or(commit.base(), |last| last.number) + 1 {
+                return Err(Error::corrupt(format!("{what}: commit {} is out of place", line.commit)));
+            }
+            let (nonce, writer) = (line.nonce.into(), line.writer.into());
+            commit.run.push(Arc::new(RunCommit { number: line.commit, nonce, writer, text: own.to_owned() }));
+        }
+        if header.number != number || commit.number() != number {
+            return Err(Error::corrupt(format!("{what}: it is of commit {}", header.number)));
+        }
+        Ok(commit)
+    }
+}
+
+/// Splits the first commit from the rest of a run.
+fn split_run(text: &str) -> (&str, &str) {
+    let end = text.match_indices('\n').map(|(at, _)| at + 1).find(|at| {
+        let rest = text.get(*at..).unwrap_or_default();
+        rest.is_empty() || rest.starts_with(BEGINS)
+    });
+    text.split_at_checked(end.unwrap_or(text.len())).unwrap_or((text, ""))
+}
+
+/// Reads the first line of an object, once its version is known to be ours.
+pub(crate) fn read_header<'a, T: Deserialize<'a>>(line: &'a [u8], what: &str) -> Result<T> {
+    let Version { format } = parse(line, what)?;
+    if format > FORMAT {
+        return Err(Error::too_new(format!("{what} has format {format}; this version reads up to {FORMAT}")));
+    }
+    parse(line, what)
+}
+
+pub(crate) fn text_of(object: &[u8], what: &str) -> Result<String> {
+    let text = frame::unpack(object, &what)?;
+    String::from_utf8(text).map_err(|error| Error::corrupt_because(what, error))
+}
+
+pub(crate) fn store_id(text: &str, what: &str) -> Result<StoreId> {
+    Ok(StoreId::from_bytes(sixteen(text, what)?))
+}
+
+pub(crate) fn batch_id(text: &str, what: &str) -> Result<BatchId> {
+    Ok(BatchId::from_bytes(sixteen(text, what)?))
+}
+
+fn sixteen(text: &str, what: &str) -> Result<[u8; 16]> {
+    let number = (text.len() == 32).then(|| u128::from_str_radix(text, 16).ok()).flatten();
+    number.map(u128::to_be_bytes).ok_or_else(|| Error::corrupt(format!("{what}: `{}` is no id", text.escape_debug())))
+}
+
+/// What the store gave to a batch that may happen.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Granted {
+    pub(crate) seq: Option<Seq>,
+    /// For each append.
+    pub(crate) appended: Vec<Range<u64>>,
+    /// For each append, seal and removal, in this order.
+    pub(crate) claims: Vec<Claim>,
+}
+
+impl RunCommit {
+    /// Writes a commit down. `held` answers where each body is, in the order in which the batches name them.
+    pub(crate) fn new<'a>(
+        number: u64,
+        nonce: String,
+        writer: String,
+        batches: impl IntoIterator<Item = (&'a Batch, &'a Granted)>,
+        mut held: impl Iterator<Item = Held>,
+    ) -> Self {
+        let mut text = format!("{BEGINS}{number},\"nonce\":\"{nonce}\",\"writer\":");
+        push_text(&mut text, &writer);
+        text.push_str("}\n");
+        for (batch, granted) in batches {
+            push_batch(&mut text, batch, granted, &mut held);
+        }
+        Self { number, nonce, writer, text }
+    }
+
+    /// Reads the batches.
+    pub(crate) fn batches(&self) -> impl Iterator<Item = Result<Applied>> {
+        let what = format!("root commit {}", self.number);
+        self.text.lines().skip(1).map(move |line| read_batch(line, &what))
+    }
+}
+
+fn push_batch(out: &mut String, batch: &Batch, granted: &Granted, held: &mut impl Iterator<Item = Held>) {
+    _ = write!(out, "{{\"batch\":\"{}\"", batch.id);
+    if let Some(seq) = granted.seq {
+        _ = write!(out, ",\"seq\":{seq}");
+    }
+    let mut claims = granted.claims.iter().copied();
+    let mut claim = || claims.next().unwrap_or(Claim { epoch: 0, base: 0 });
+    if !batch.writes.is_empty() {
+        let writes: Vec<_> =
+            batch.writes.iter().map(|write| (&write.key, write.body.as_ref().and_then(|_| held.next()))).collect();
+        out.push_str(",\"writes\":");
+        push_list(out, writes, |out, (key, held)| {
+            out.push('[');
+            push_key(out, key);
+            out.push(',');
+            push_held(out, held.as_ref());
+            out.push(']');
+        });
+    }
+    if !batch.appends.is_empty() {
+        let appends = batch.appends.iter().zip(&granted.appended);
+        let appends: Vec<_> = appends
+            .map(|(append, range)| {
+                let entries: Vec<_> = append.entries.iter().map(|entry| (entry.at, held.next())).collect();
+                (&append.log, claim(), range.start, entries)
+            })
+            .collect();
+        out.push_str(",\"appends\":");
+        push_list(out, appends, |out, (log, claim, first, entries)| {
+            out.push('[');
+            push_key(out, log);
+            out.push(',');
+            push_claim(out, claim);
+            _ = write!(out, ",{first},");
+            push_list(out, entries, |out, (at, held)| {
+                _ = write!(out, "[{},", at.as_millis());
+                push_held(out, held.as_ref());
+                out.push(']');
+            });
+            out.push(']');
+        });
+    }
+    for (name, logs) in [("seals", &batch.seals), ("removals", &batch.removals)] {
+        if !logs.is_empty() {
+            let logs: Vec<_> = logs.iter().map(|log| (log, claim())).collect();
+            _ = write!(out, ",\"{name}\":");
+            push_list(out, logs, |out, (log, claim)| {
+                out.push('[');
+                push_key(out, log);
+                out.push(',');
+                push_claim(out, claim);
+                out.push(']');
+            });
+        }
+    }
+    out.push_str("}\n");
+}
+
+fn read_batch(line: &str, what: &str) -> Result<Applied> {
+    let line: BatchLine<'_> = parse(line.as_bytes(), what)?;
+    let writes = line
+        .writes
+        .into_iter()
+        .map(|WriteLine(kind, id, how, raw)| Ok((read_key(&kind, &id, what)?, read_held(how, raw, what)?)));
+    let appends = line.appends.into_iter().map(|AppendLine(kind, id, claim, first, entries)| {
+        let entries = entries.into_iter().map(|EntryLine(at, how, raw)| {
+            let held =
+                read_held(how, raw, what)?.ok_or_else(|| Error::corrupt(format!("{what}: an entry without a body")))?;
+            Ok((Timestamp::from_millis(at), held))
+        });
+        let log = read_key(&kind, &id, what)?;
+        Ok(Appended { log, claim: claim.read()?, first, entries: entries.collect::<Result<_>>()? })
+    });
+    let logs = |lines: Vec<LogLine<'_>>| -> Result<Vec<_>> {
+        lines.into_iter().map(|LogLine(kind, id, claim)| Ok((read_key(&kind, &id, what)?, claim.read()?))).collect()
+    };
+    Ok(Applied {
+        id: batch_id(&line.batch, what)?,
+        seq: line
+            .seq
+            .map(|seq| Seq::new(seq).ok_or_else(|| Error::corrupt(format!("{what}: number zero"))))
+            .transpose()?,
+        writes: writes.collect::<Result<_>>()?,
+        appends: appends.collect::<Result<_>>()?,
+        seals: logs(line.seals)?,
+        removals: logs(line.removals)?,
+    })
+}

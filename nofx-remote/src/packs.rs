@@ -1,0 +1,143 @@
+//! Packs: immutable objects of independent frames, each found by its place.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use futures_util::{StreamExt, TryStreamExt, stream};
+use nofx_core::{Body, Error, Result};
+
+use crate::line::{Far, Held, Place};
+use crate::names;
+use crate::objects::{Objects, missing};
+
+/// A pack is ended when it has grown to this.
+const PACK_BYTES: usize = 8 << 20;
+
+/// How many bytes of text are kept in memory.
+const CACHE_BYTES: usize = 16 << 20;
+
+/// How many frames are fetched at once.
+pub(crate) const AT_ONCE: usize = 16;
+
+/// Reads frames, and keeps the last ones in memory.
+#[derive(Debug)]
+pub(crate) struct Packs {
+    objects: Arc<Objects>,
+    cache: Mutex<Cache>,
+}
+
+#[derive(Debug, Default)]
+struct Cache {
+    texts: VecDeque<(Place, Arc<Vec<u8>>)>,
+    bytes: usize,
+}
+
+impl Packs {
+    pub(crate) fn new(objects: Arc<Objects>) -> Self {
+        Self { objects, cache: Mutex::default() }
+    }
+
+    /// Returns the text of a frame.
+    pub(crate) async fn text(&self, place: &Place) -> Result<Arc<Vec<u8>>> {
+        if let Some(text) = self.cached(place) {
+            return Ok(text);
+        }
+        let path = self.objects.names.pack(&place.pack);
+        let range = place.offset..place.offset + place.length;
+        let frame = self.objects.get_range(&path, range).await?.ok_or_else(|| missing(&path))?;
+        let text = Arc::new(crate::frame::unpack(&frame, &path)?);
+        self.keep(place, &text);
+        Ok(text)
+    }
+
+    /// Returns the texts of several frames, fetched together.
+    pub(crate) async fn texts(&self, places: impl IntoIterator<Item = Place>) -> Result<Vec<Arc<Vec<u8>>>> {
+        let texts: Vec<_> = places.into_iter().map(|place| async move { self.text(&place).await }).collect();
+        stream::iter(texts).buffered(AT_ONCE).try_collect().await
+    }
+
+    /// Returns a body, wherever it is.
+    pub(crate) async fn body(&self, held: Held) -> Result<Body> {
+        let far = match held {
+            Held::Here(body) => return Ok(body),
+            Held::There(far) => far,
+        };
+        let what = || format!("a body in pack {}", far.place.pack);
+        let text = self.text(&far.place).await?;
+        let text = String::from_utf8(text.to_vec()).map_err(|error| Error::corrupt_because(what(), error))?;
+        match text.len() as u64 == far.size {
+            true => Ok(Body::trusted(text)),
+            false => Err(Error::corrupt(what())),
+        }
+    }
+
+    fn cached(&self, place: &Place) -> Option<Arc<Vec<u8>>> {
+        let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
+        let at = cache.texts.iter().position(|(kept, _)| kept == place)?;
+        let found = cache.texts.remove(at)?;
+        let text = found.1.clone();
+        cache.texts.push_back(found);
+        Some(text)
+    }
+
+    fn keep(&self, place: &Place, text: &Arc<Vec<u8>>) {
+        let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
+        cache.bytes += text.len();
+        cache.texts.push_back((place.clone(), text.clone()));
+        while cache.bytes > CACHE_BYTES
+            && let Some((_, oldest)) = cache.texts.pop_front()
+        {
+            cache.bytes -= oldest.len();
+        }
+    }
+}
+
+/// Packs that are being filled.
+#[derive(Debug)]
+pub(crate) struct Packer<'a> {
+    objects: &'a Objects,
+    name: Arc<str>,
+    bytes: Vec<u8>,
+    full: Vec<(Arc<str>, Vec<u8>)>,
+}
+
+impl<'a> Packer<'a> {
+    pub(crate) fn new(objects: &'a Objects) -> Self {
+        Self { objects, name: names::nonce(&*objects.sources.ids).into(), bytes: Vec::new(), full: Vec::new() }
+    }
+
+    /// Adds text as a frame of its own.
+    pub(crate) fn add(&mut self, text: &[u8]) -> Result<Place> {
+        Ok(self.add_frame(&crate::frame::pack(text)?))
+    }
+
+    /// Adds a frame as it is.
+    pub(crate) fn add_frame(&mut self, frame: &[u8]) -> Place {
+        let place = Place { pack: self.name.clone(), offset: self.bytes.len() as u64, length: frame.len() as u64 };
+        self.bytes.extend_from_slice(frame);
+        if self.bytes.len() >= PACK_BYTES {
+            let name = std::mem::replace(&mut self.name, names::nonce(&*self.objects.sources.ids).into());
+            self.full.push((name, std::mem::take(&mut self.bytes)));
+        }
+        place
+    }
+
+    /// Adds a body as a frame of its own.
+    pub(crate) fn add_body(&mut self, body: &Body) -> Result<Held> {
+        Ok(Held::There(Far { place: self.add(body.as_str().as_bytes())?, size: body.len() as u64 }))
+    }
+
+    /// Creates the objects, and returns their names and sizes.
+    pub(crate) async fn finish(mut self) -> Result<Vec<(Arc<str>, u64)>> {
+        if !self.bytes.is_empty() {
+            self.full.push((self.name, self.bytes));
+        }
+        let mut made = Vec::new();
+        for (name, bytes) in self.full {
+            made.push((name.clone(), bytes.len() as u64));
+            self.objects.create_own(&self.objects.names.pack(&name), Bytes::from(bytes)).await?;
+        }
+        Ok(made)
+    }
+}

@@ -1,0 +1,245 @@
+//! Answering questions: what is in memory at one moment, then what lies in packs.
+
+use std::ops::Range;
+
+use futures_util::{StreamExt, TryStreamExt, stream};
+use nofx_core::{
+    ChangePage, Changes, Cursor, Direction, Error, LogEntry, LogHead, LogKey, LogQuery, LogScan, PAGE_BYTES, Page,
+    Record, RecordKey, Result, ScanQuery, Seq, StoreId, Timestamp,
+};
+use serde_json::value::RawValue;
+
+use crate::checkpoint::Chunk;
+use crate::feed::read_chunk;
+use crate::line::{Held, THERE, parse, read_held};
+use crate::packs::AT_ONCE;
+use crate::root::Root;
+
+/// The most commits that one page of the feed has.
+const CHANGES_AT_ONCE: usize = 10_000;
+
+type Found = (RecordKey, Seq, Held);
+
+impl Root {
+    pub(crate) async fn get(&self, keys: &[RecordKey]) -> Result<Vec<Option<Record>>> {
+        let look = |state: &crate::state::State| -> Result<Vec<Option<Found>>> {
+            keys.iter().map(|key| Ok(state.record(key)?.map(|(seq, held)| (key.clone(), seq, held)))).collect()
+        };
+        let found = self.fresh(look).await?;
+        let whole = found.into_iter().map(|found| async {
+            match found {
+                Some(found) => self.whole(found).await.map(Some),
+                None => Ok(None),
+            }
+        });
+        stream::iter(whole).buffered(AT_ONCE).try_collect().await
+    }
+
+    async fn whole(&self, (key, version, held): Found) -> Result<Record> {
+        Ok(Record { key, version, body: self.packs.body(held).await? })
+    }
+
+    pub(crate) async fn scan(&self, query: &ScanQuery) -> Result<Page<Record>> {
+        query.validate()?;
+        let found = self
+            .fresh(|state| page(state.scan(query, &state.base.what())?, query.limit, |(_, _, held)| held.len()))
+            .await?;
+        let whole = stream::iter(found.items.into_iter().map(|found| self.whole(found)));
+        Ok(Page { items: whole.buffered(AT_ONCE).try_collect().await?, more: found.more })
+    }
+
+    pub(crate) async fn heads(&self, logs: &[LogKey]) -> Result<Vec<LogHead>> {
+        self.fresh(|state| logs.iter().map(|log| state.head(log)).collect()).await
+    }
+
+    pub(crate) async fn logs(&self, query: &LogScan) -> Result<Page<LogHead>> {
+        query.validate()?;
+        self.fresh(|state| page(state.scan_logs(query, &state.base.what())?, query.limit, |_| 0)).await
+    }
+
+    pub(crate) async fn read(&self, query: &LogQuery) -> Result<Page<LogEntry>> {
+        query.validate()?;
+        let Some(wanted) = self.fresh(|state| Ok(state.log(&query.log)?.map(|log| Wanted::of(&log, query)))).await?
+        else {
+            return Ok(Page { items: Vec::new(), more: false });
+        };
+        let mut entries = Entries { found: Vec::new(), bytes: 0, limit: query.limit };
+        let (before, behind) = match query.direction {
+            Direction::Forward => (Vec::new(), wanted.tail),
+            Direction::Backward => (wanted.tail, Vec::new()),
+        };
+        entries.take(before);
+        let mut chunks = wanted.chunks.iter();
+        while let wave = entries.next_wave(&mut chunks, &wanted.range)
+            && !wave.is_empty()
+        {
+            let places: Vec<_> = wave.iter().map(|chunk| chunk.place.clone()).collect();
+            let texts = self.packs.texts(places).await?;
+            for (chunk, text) in wave.into_iter().zip(texts) {
+                let mut found = entries_of(chunk, &text, &wanted.range)?;
+                if query.direction == Direction::Backward {
+                    found.reverse();
+                }
+                entries.take(found);
+            }
+        }
+        entries.take(behind);
+        let more = match (entries.found.last(), query.direction) {
+            (None, _) => false,
+            (Some((last, ..)), Direction::Forward) => last + 1 < wanted.range.end,
+            (Some((last, ..)), Direction::Backward) => *last > wanted.range.start,
+        };
+        let whole = entries.found.into_iter().map(|(position, at, held)| async move {
+            Ok::<_, Error>(LogEntry { position, at, body: self.packs.body(held).await? })
+        });
+        Ok(Page { items: stream::iter(whole).buffered(AT_ONCE).try_collect().await?, more })
+    }
+
+    pub(crate) async fn changes(&self, after: Option<&Cursor>, limit: usize) -> Result<Changes> {
+        let limit = limit.min(CHANGES_AT_ONCE);
+        let parsed = after.map(parse_cursor).transpose()?;
+        let (store, from, end, chunks, recent) = self
+            .fresh(|state| {
+                let (start, end) = (state.base.feed_start(), state.feed_end());
+                let from = match &parsed {
+                    None => Some(0),
+                    Some((store, number)) => (*store == state.store.to_string()).then_some(*number),
+                };
+                let from = from.filter(|from| (start..=end).contains(from));
+                let first = from.unwrap_or(end);
+                let chunks: Vec<_> = state.base.feed.iter().filter(|chunk| chunk.end() > first).cloned().collect();
+                let skipped = first.saturating_sub(state.base.feed_end) as usize;
+                let recent = state.recent.iter().skip(skipped).take(limit).map(|item| item.change.clone());
+                Ok((state.store, from, end, chunks, recent.collect::<Vec<_>>()))
+            })
+            .await?;
+        let newest = cursor(store, end);
+        let Some(from) = from else { return Ok(Changes::Gap { newest }) };
+        let mut changes = Vec::new();
+        for chunk in chunks {
+            if changes.len() < limit {
+                let next = from + changes.len() as u64;
+                let items = read_chunk(&self.packs, &chunk, next, limit - changes.len()).await?;
+                changes.extend(items.into_iter().map(|item| item.change));
+            }
+        }
+        changes.extend(recent);
+        changes.truncate(limit);
+        let next = cursor(store, from + changes.len() as u64);
+        Ok(Changes::Page(ChangePage { changes, next, newest }))
+    }
+}
+
+fn cursor(store: StoreId, number: u64) -> Cursor {
+    Cursor(format!("{store}:{number}"))
+}
+
+/// Returns the store, as text, and the number of a cursor.
+fn parse_cursor(cursor: &Cursor) -> Result<(String, u64)> {
+    let parsed = cursor.0.split_once(':').and_then(|(store, number)| Some((store.to_owned(), number.parse().ok()?)));
+    parsed.ok_or_else(|| {
+        let shown: String = cursor.0.chars().take(80).collect();
+        Error::invalid(format!("`{}` is not a cursor", shown.escape_debug()))
+    })
+}
+
+/// Fills a page up to `limit` items or [`PAGE_BYTES`], and looks whether there is more.
+fn page<T>(found: impl Iterator<Item = Result<T>>, limit: usize, size: impl Fn(&T) -> usize) -> Result<Page<T>> {
+    let (mut items, mut bytes) = (Vec::new(), 0);
+    for item in found {
+        let item = item?;
+        if items.len() >= limit || bytes >= PAGE_BYTES {
+            return Ok(Page { items, more: true });
+        }
+        bytes += size(&item);
+        items.push(item);
+    }
+    Ok(Page { items, more: false })
+}
+
+/// An entry whose body may be far.
+type Entry = (u64, Timestamp, Held);
+
+/// What a query asks of one log, as it was at one moment.
+struct Wanted {
+    /// The positions that exist.
+    range: Range<u64>,
+    /// The chunks that cover them, in the direction asked for.
+    chunks: Vec<Chunk>,
+    /// The entries behind the chunks, in the direction asked for.
+    tail: Vec<Entry>,
+}
+
+impl Wanted {
+    fn of(log: &crate::checkpoint::Log, query: &LogQuery) -> Self {
+        let range = query.range.start.min(log.length)..query.range.end.min(log.length);
+        let overlaps = |chunk: &&Chunk| chunk.first < range.end && chunk.end() > range.start;
+        let mut chunks: Vec<_> = log.chunks.iter().filter(overlaps).cloned().collect();
+        let start = log.tail_start();
+        let tail = log.tail.iter().enumerate().map(|(at, entry)| (start + at as u64, entry));
+        let tail = tail.filter(|(position, _)| range.contains(position));
+        let tail = tail.map(|(position, (at, held))| (position, *at, held.clone()));
+        let tail = match query.direction {
+            Direction::Forward => tail.take(query.limit).collect(),
+            Direction::Backward => {
+                chunks.reverse();
+                tail.rev().take(query.limit).collect()
+            }
+        };
+        Self { range, chunks, tail }
+    }
+}
+
+/// The entries of a page that is being filled.
+struct Entries {
+    found: Vec<Entry>,
+    bytes: usize,
+    limit: usize,
+}
+
+impl Entries {
+    fn is_full(&self) -> bool {
+        self.found.len() >= self.limit || self.bytes >= PAGE_BYTES
+    }
+
+    /// Returns the next chunks that are needed, all at once, to fill the page if their lines are as long as they seem.
+    fn next_wave<'a>(&self, chunks: &mut impl Iterator<Item = &'a Chunk>, range: &Range<u64>) -> Vec<&'a Chunk> {
+        let (mut lines, mut bytes) = (self.found.len() as u64, self.bytes);
+        let mut wave = Vec::new();
+        while lines < self.limit as u64
+            && bytes < PAGE_BYTES
+            && let Some(chunk) = chunks.next()
+        {
+            lines += chunk.end().min(range.end) - chunk.first.max(range.start);
+            bytes += chunk.raw as usize;
+            wave.push(chunk);
+        }
+        wave
+    }
+
+    fn take(&mut self, entries: Vec<Entry>) {
+        for entry in entries {
+            if self.is_full() {
+                return;
+            }
+            self.bytes += entry.2.len();
+            self.found.push(entry);
+        }
+    }
+}
+
+/// Returns those entries of a chunk that lie in a range.
+fn entries_of(chunk: &Chunk, text: &[u8], range: &Range<u64>) -> Result<Vec<Entry>> {
+    let what = format!("the entries from {} in pack {}", chunk.first, chunk.place.pack);
+    let lines = text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+    let wanted = (chunk.first..).zip(lines).filter(|(position, _)| range.contains(position));
+    wanted
+        .map(|(expected, line)| {
+            let (position, at, how, raw): (u64, i64, u8, &RawValue) = parse(line, &what)?;
+            let far = || chunk.far.iter().find(|(at, _)| *at == position).map(|(_, far)| Held::There(far.clone()));
+            let held = if how == THERE { far() } else { read_held(how, raw, &what)? };
+            let held = held.filter(|_| position == expected).ok_or_else(|| Error::corrupt(what.as_str()))?;
+            Ok((position, Timestamp::from_millis(at), held))
+        })
+        .collect()
+}
