@@ -9,6 +9,7 @@ use nofx_core::{Error, LogEntry, LogHead, LogKey, LogQuery, Record, Store, kind}
 
 use super::attachment;
 use super::columns::{self, Column};
+use super::history;
 use super::in_order::{InOrder, TrueId, object};
 use super::line::Line;
 use super::templates::Templates;
@@ -104,8 +105,9 @@ impl<W: Write> Dumper<'_, W> {
             line.text("id", &id);
             let mut told = told_id(&object);
             told.extend(self.templates.tell(&mut line, &object, template).await?);
-            let history = Session::history(&SessionId::from(id));
-            line.number("message_count", self.store.head(&history).await?.length);
+            let inherited = history::inherited(&object).into_iter().map(|(_, length)| length);
+            let own = self.store.head(&Session::history(&SessionId::from(id))).await?.length;
+            line.number("message_count", inherited.chain([own]).fold(0, u64::saturating_add));
             finish(&mut line, &object, columns::SESSION, &told)
                 .map_err(|error| damaged(&record.key.to_string(), error))?;
             self.put(&line.end())?;
@@ -113,15 +115,53 @@ impl<W: Write> Dumper<'_, W> {
         Ok(())
     }
 
+    /// Writes the messages of each session, those that it was restored with before its own.
     async fn messages(&mut self) -> Result<()> {
+        let mut sessions = InOrder::<Record>::of(self.store, &kind::SESSION, OF_SESSION).await?;
         let mut histories = InOrder::<LogHead>::of(self.store, &kind::HISTORY, OF_SESSION).await?;
-        while let Some((session, head)) = histories.next().await? {
-            let mut entries = self.entries(&head.log);
+        let mut record = sessions.next().await?;
+        let mut own = histories.next().await?;
+        loop {
+            // A session may have no messages of its own, and messages may have no session.
+            let id = match (&record, &own) {
+                (None, None) => return Ok(()),
+                (Some((id, _)), None) | (None, Some((id, _))) => id.clone(),
+                (Some((session, _)), Some((history, _))) => session.min(history).clone(),
+            };
+            let has_record = record.take_if(|(session, _)| *session == id);
+            let has_own = own.take_if(|(history, _)| *history == id);
+            let mut parts = match &has_record {
+                Some((_, record)) => history::inherited(&object(record)?),
+                None if history::is_kept_for_others(self.store, &SessionId::from(id.clone())).await? => Vec::new(),
+                None => has_own.iter().map(|(_, head)| (head.log.clone(), head.length)).collect(),
+            };
+            if let (Some(_), Some((_, head))) = (&has_record, &has_own) {
+                parts.push((head.log.clone(), head.length));
+            }
+            self.history(&id, parts).await?;
+            if has_record.is_some() {
+                record = sessions.next().await?;
+            }
+            if has_own.is_some() {
+                own = histories.next().await?;
+            }
+        }
+    }
+
+    async fn history(&mut self, session: &Text, parts: Vec<(LogKey, u64)>) -> Result<()> {
+        let mut seq = 0;
+        for (log, length) in parts {
+            let mut entries = self.store.read(LogQuery::oldest_first(log.clone(), PAGE).within(0..length));
+            let mut found = 0;
             while let Some(entry) = entries.try_next().await? {
                 let mut line = Line::of("message");
-                line.text("session", &session);
-                line.number("seq", entry.position);
-                self.put_entry(line, &head.log, &entry, columns::MESSAGE)?;
+                line.text("session", session);
+                line.number("seq", seq);
+                self.put_entry(line, &log, &entry, columns::MESSAGE)?;
+                (seq, found) = (seq + 1, found + 1);
+            }
+            if found < length {
+                return Err(Error::corrupt(format!("log {log}: it has {found} entries of {length}")).into());
             }
         }
         Ok(())

@@ -4,6 +4,7 @@ mod attachment;
 mod canonical;
 mod columns;
 mod full;
+mod history;
 mod in_order;
 mod line;
 mod lines;

@@ -1,4 +1,5 @@
-use nofx_core::{Body, Expect, RecordKey, kind};
+use nofx_core::entity::Session;
+use nofx_core::{Body, Expect, Kind, NewEntry, RecordKey, Timestamp, kind};
 use nofx_migrate::dump;
 
 use crate::odd::{empty, fill, odd};
@@ -53,6 +54,56 @@ async fn a_prompt_that_is_nowhere_is_an_error_and_not_an_empty_prompt() {
     store.commit(batch).await.unwrap().committed().unwrap();
     let error = dump(&store, &mut Vec::new()).await.unwrap_err();
     assert_eq!(error.to_string(), "corrupt data in session/s: its prompt is its template's, which has none");
+}
+
+fn key(kind: Kind, id: &str) -> RecordKey {
+    RecordKey::new(kind, id).unwrap()
+}
+
+fn said(words: &[&str]) -> Vec<NewEntry> {
+    let entry = |word: &&str| NewEntry {
+        at: Timestamp::from_millis(0),
+        body: Body::parse(&format!(r#"{{"content":"{word}"}}"#)).unwrap(),
+    };
+    words.iter().map(entry).collect()
+}
+
+#[tokio::test]
+async fn a_restored_session_is_shown_with_the_messages_it_was_restored_with() {
+    let store = empty();
+    let record = |json: &str| Body::parse(json).unwrap();
+    let pieces = r#"[{"session":"gone","length":2},{"session":"a","length":1}]"#;
+    let batch = store
+        .batch()
+        .put(key(kind::SESSION, "a"), Expect::Absent, record(r#"{"id":"a"}"#))
+        .put(key(kind::SESSION, "fork"), Expect::Absent, record(&format!(r#"{{"id":"fork","$pieces":{pieces}}}"#)))
+        .put(key(kind::HISTORY_SHARED, "gone"), Expect::Absent, record(r#"{"owned":false,"readers":1}"#))
+        .put(key(kind::HISTORY_SHARED, "a"), Expect::Absent, record(r#"{"owned":true,"readers":1}"#))
+        .append(Session::history(&"a".into()), said(&["four", "later"]))
+        .append(Session::history(&"fork".into()), said(&["five"]))
+        .append(Session::history(&"gone".into()), said(&["one", "two", "unread"]))
+        .append(Session::history(&"orphan".into()), said(&["alone"]));
+    store.commit(batch).await.unwrap().committed().unwrap();
+    let dump = dumped(&store).await;
+    let counts: Vec<&str> = dump.lines().filter(|line| line.contains("\"session\",\"id\"")).collect();
+    assert!(
+        counts[0].contains(r#""id":"a","message_count":2"#) && counts[1].contains(r#""message_count":4"#),
+        "{dump}"
+    );
+    let messages = dump.lines().filter_map(|line| line.strip_prefix(r#"{"kind":"message","session":"#));
+    let messages: Vec<String> = messages.map(|line| line.replace(r#","id":null,"role":null,"at":null"#, "")).collect();
+    assert_eq!(
+        messages,
+        [
+            r#""a","seq":0,"content":"four"}"#,
+            r#""a","seq":1,"content":"later"}"#,
+            r#""fork","seq":0,"content":"one"}"#,
+            r#""fork","seq":1,"content":"two"}"#,
+            r#""fork","seq":2,"content":"four"}"#,
+            r#""fork","seq":3,"content":"five"}"#,
+            r#""orphan","seq":0,"content":"alone"}"#,
+        ]
+    );
 }
 
 /// A writer that fails after some bytes, as a full disk or a closed pipe does.
