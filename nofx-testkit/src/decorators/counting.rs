@@ -24,7 +24,7 @@ use nofx_core::{
 /// counting.get(&[key]).await?;
 /// let spent = counting.counts() - before;
 /// assert_eq!((spent.groups, spent.committed, spent.get_calls, spent.records), (1, 1, 1, 1));
-/// # nofx_core::Result::Ok(()) }).unwrap();
+/// # nofx_core::Result::<()>::Ok(()) }).unwrap();
 /// ```
 #[derive(Debug)]
 pub struct Counting {
