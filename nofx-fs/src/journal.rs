@@ -105,6 +105,8 @@ pub(crate) enum Found {
 
 impl Segment {
     /// Returns every segment that can be read, the oldest generation first.
+    ///
+    /// A generation whose beginning could not be flushed may be there twice; the one that was used comes later.
     pub(crate) fn all(layer: &dyn Layer, store: StoreId) -> Result<Vec<Self>> {
         let mut all = Vec::new();
         let folder = Path::new(layout::JOURNAL);
@@ -125,14 +127,16 @@ impl Segment {
                 all.push(Self { file, path, header });
             }
         }
-        all.sort_by_key(|segment| segment.header.start.generation);
+        let is_used = |segment: &Self| segment.has_head(&segment.header.start).unwrap_or(true);
+        all.sort_by_cached_key(|segment| (segment.header.start.generation, is_used(segment)));
         Ok(all)
     }
 
     /// Begins a generation in a segment that nobody needs any more, or in a new one. Durable on return.
     pub(crate) fn begin(layer: &dyn Layer, path: PathBuf, header: Header, room: u64) -> Result<Self> {
         let file = layer.open(&path, Mode::Write).during("opening", &path)?;
-        let is_new = file.len().during("measuring", &path)? < room;
+        let length = file.len().during("measuring", &path)?;
+        let is_new = length < room;
         if is_new {
             // Overwriting zeros needs no change of the file's length when it is flushed, which appending does.
             let zeros = vec![0; 1 << 16];
@@ -140,11 +144,17 @@ impl Segment {
                 let rest = usize::try_from(room - offset).unwrap_or(zeros.len()).min(zeros.len());
                 file.write_at(zeros.get(..rest).unwrap_or_default(), offset).during("filling", &path)?;
             }
-        } else {
-            file.set_len(room).during("cutting", &path)?;
         }
         file.write_at(&header.to_bytes(), 0).during("writing", &path)?;
-        file.sync().during("flushing", &path)?;
+        if let Err(error) = file.sync() {
+            // Nobody can tell what of it is on the disk, so nobody shall go on in it.
+            _ = file.write_at(&[0; HEADER_BYTES as usize], 0);
+            return Err(error).during("flushing", &path);
+        }
+        // Only now that nobody can need what it held before.
+        if length > room {
+            file.set_len(room).during("cutting", &path)?;
+        }
         if is_new {
             layer.sync_dir(Path::new(layout::JOURNAL)).during("flushing", Path::new(layout::JOURNAL))?;
         }

@@ -50,6 +50,8 @@ mod rebuild;
 mod registry;
 mod state;
 mod store;
+#[cfg(test)]
+mod tests;
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -47,7 +47,7 @@ pub(crate) fn replay(
     mark: Option<Mark>,
     until: Option<Position>,
 ) -> Result<bool> {
-    let mut segments = newest_run(segments).into_iter().peekable();
+    let mut segments = segments.into_iter().peekable();
     let Some(first) = segments.peek() else {
         state.damage = Some(format!("`{}`: there is no segment", layout::JOURNAL));
         return Ok(true);
@@ -60,6 +60,10 @@ pub(crate) fn replay(
         position = segment.header.start;
         state.last_seq = state.last_seq.max(segment.header.last_seq);
         let bound = segments.peek().map(|next| next.header.start);
+        // Nobody needs it any more, and it may just be made ready for its next use.
+        if bound.is_some_and(|bound| bound.frame <= base) {
+            continue;
+        }
         loop {
             if !fits(&position) {
                 return Ok(false);
@@ -98,13 +102,6 @@ pub(crate) fn replay(
     }
     state.position = position;
     Ok(true)
-}
-
-/// Returns the segments whose generations follow each other without a gap, up to the newest.
-fn newest_run(mut segments: Vec<Segment>) -> Vec<Segment> {
-    let generation = |segment: &Segment| segment.header.start.generation;
-    let breaks = segments.windows(2).rposition(|pair| generation(&pair[0]) + 1 != generation(&pair[1]));
-    segments.split_off(breaks.map_or(0, |at| at + 1))
 }
 
 /// Makes the logs that a group appends to end where its entries begin, if the files are ahead of the journal or behind it.

@@ -243,9 +243,9 @@ impl Shared {
 
     /// Finds the segment in which the journal goes on behind the end of a generation.
     pub(crate) fn next_segment(&self, state: &State) -> Result<Option<Segment>> {
-        let next = Segment::all(&*self.layer, self.store)?.into_iter().find(|segment| {
+        let next = Segment::all(&*self.layer, self.store)?.into_iter().rfind(|segment| {
             let start = &segment.header.start;
-            start.generation == state.position.generation + 1
+            start.generation > state.position.generation
                 && (start.frame, start.chain) == (state.position.frame, state.position.chain)
         });
         match (next, &self.read_only) {

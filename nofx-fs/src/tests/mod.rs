@@ -1,0 +1,4 @@
+//! Tests that look below the backend: power cuts, failing disks, damage.
+
+mod crash;
+mod sim;

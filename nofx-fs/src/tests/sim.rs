@@ -1,0 +1,446 @@
+//! A file system in memory that knows what a power cut may leave of it.
+//!
+//! Each file has a live content and a durable one, and the writes in between; each name likewise. A cut keeps any of the
+//! writes that were not flushed, in sectors of 512 bytes, and any of the names that were not.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use crate::files::{Entry, Handle, Layer, Mode};
+
+const SECTOR: usize = 512;
+
+/// Reproducible chance.
+#[derive(Clone, Debug)]
+pub(super) struct Dice(pub(super) u64);
+
+impl Dice {
+    pub(super) fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        mixed ^ (mixed >> 31)
+    }
+
+    pub(super) fn below(&mut self, bound: u64) -> u64 {
+        self.next() % bound
+    }
+
+    pub(super) fn one_in(&mut self, n: u64) -> bool {
+        self.below(n) == 0
+    }
+}
+
+#[derive(Clone, Debug, Default)]
+struct Inode {
+    live: Vec<u8>,
+    durable: Vec<u8>,
+    pending: Vec<Write>,
+    locked: bool,
+}
+
+#[derive(Clone, Debug)]
+enum Write {
+    Bytes(usize, Vec<u8>),
+    Length(usize),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Node {
+    File(usize),
+    Folder,
+}
+
+#[derive(Clone, Debug)]
+enum Naming {
+    Made(PathBuf, Node),
+    Gone(PathBuf),
+    Renamed(PathBuf, PathBuf, Node),
+}
+
+impl Naming {
+    fn is_in(&self, folder: &Path) -> bool {
+        match self {
+            Self::Made(path, _) | Self::Gone(path) => path.parent() == Some(folder),
+            Self::Renamed(_, to, _) => to.parent() == Some(folder),
+        }
+    }
+
+    fn apply(&self, names: &mut BTreeMap<PathBuf, Node>) {
+        match self {
+            Self::Made(path, node) => _ = names.insert(path.clone(), *node),
+            Self::Gone(path) => _ = names.remove(path),
+            Self::Renamed(from, to, node) => {
+                // The name may already be another's, in an image that kept a later change and not an earlier one.
+                if names.get(from) == Some(node) {
+                    names.remove(from);
+                }
+                names.insert(to.clone(), *node);
+            }
+        }
+    }
+}
+
+/// What a disk holds.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Platter {
+    inodes: Vec<Inode>,
+    live: BTreeMap<PathBuf, Node>,
+    durable: BTreeMap<PathBuf, Node>,
+    pending: Vec<Naming>,
+}
+
+/// What goes wrong.
+#[derive(Clone, Default)]
+pub(super) struct Faults {
+    /// Flushes that do nothing, by path; folders end with a slash.
+    pub(super) skipped: Option<fn(&str) -> bool>,
+    /// The n-th flush of a segment from now fails.
+    pub(super) fail_flush: Option<u64>,
+    /// How many bytes all files may have.
+    pub(super) room: Option<usize>,
+    /// Nothing can be written.
+    pub(super) read_only: bool,
+}
+
+type Watch = Arc<dyn Fn(&Platter) + Send + Sync>;
+
+#[derive(Clone, Default)]
+struct Inner {
+    platter: Platter,
+    faults: Faults,
+    watch: Option<Watch>,
+    flushes: u64,
+    written: u64,
+}
+
+/// The file system.
+#[derive(Clone, Default)]
+pub(super) struct Sim(Arc<Mutex<Inner>>);
+
+impl std::fmt::Debug for Sim {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Sim")
+    }
+}
+
+impl Sim {
+    pub(super) fn holding(platter: Platter) -> Self {
+        Self(Arc::new(Mutex::new(Inner { platter, ..Inner::default() })))
+    }
+
+    /// Calls this with what the disk holds after each change.
+    pub(super) fn watch(&self, watch: impl Fn(&Platter) + Send + Sync + 'static) {
+        self.inner().watch = Some(Arc::new(watch));
+    }
+
+    pub(super) fn stop_watching(&self) {
+        self.inner().watch = None;
+    }
+
+    pub(super) fn set_faults(&self, change: impl FnOnce(&mut Faults)) {
+        change(&mut self.inner().faults);
+    }
+
+    /// Returns how many flushes there were, and how many bytes were written.
+    pub(super) fn counts(&self) -> (u64, u64) {
+        let inner = self.inner();
+        (inner.flushes, inner.written)
+    }
+
+    /// Changes the bytes of a file behind everybody's back.
+    pub(super) fn tamper(&self, path: &str, change: impl FnOnce(&mut Vec<u8>)) {
+        let mut inner = self.inner();
+        let Some(Node::File(inode)) = inner.platter.live.get(Path::new(path)).copied() else { panic!("no {path}") };
+        let inode = &mut inner.platter.inodes[inode];
+        change(&mut inode.live);
+        inode.durable = inode.live.clone();
+    }
+
+    pub(super) fn delete(&self, path: &str) {
+        let mut inner = self.inner();
+        inner.platter.live.remove(Path::new(path));
+        inner.platter.durable.remove(Path::new(path));
+    }
+
+    /// Returns every file and its content.
+    pub(super) fn everything(&self) -> BTreeMap<String, Vec<u8>> {
+        let inner = self.inner();
+        let files = inner.platter.live.iter().filter_map(|(path, node)| match node {
+            Node::File(inode) => Some((path.to_string_lossy().into_owned(), inner.platter.inodes[*inode].live.clone())),
+            Node::Folder => None,
+        });
+        files.collect()
+    }
+
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    /// Changes something, and then tells whoever watches.
+    fn change<T>(&self, change: impl FnOnce(&mut Inner) -> io::Result<T>) -> io::Result<T> {
+        let (done, watch, platter) = {
+            let mut inner = self.inner();
+            if inner.faults.read_only {
+                return Err(io::ErrorKind::ReadOnlyFilesystem.into());
+            }
+            let done = change(&mut inner);
+            let watch = inner.watch.clone();
+            let platter = watch.as_ref().map(|_| inner.platter.clone());
+            (done, watch, platter)
+        };
+        if let (Some(watch), Some(platter)) = (watch, platter) {
+            watch(&platter);
+        }
+        done
+    }
+}
+
+impl Platter {
+    /// Returns what may be found after the power went at this moment.
+    pub(super) fn cut(&self, dice: &mut Dice) -> Platter {
+        // Some cuts keep nearly everything or nearly nothing that was not flushed.
+        let keep = [1, 20, 50, 80, 99][dice.below(5) as usize];
+        let mut names = self.durable.clone();
+        for naming in &self.pending {
+            if dice.below(100) < keep {
+                naming.apply(&mut names);
+            }
+        }
+        let folders: BTreeSet<PathBuf> =
+            names.iter().filter(|(_, node)| **node == Node::Folder).map(|(path, _)| path.clone()).collect();
+        names.retain(|path, _| {
+            path.ancestors().skip(1).all(|above| above.as_os_str().is_empty() || folders.contains(above))
+        });
+        let inodes = self.inodes.iter().map(|inode| inode.cut(dice, keep)).collect();
+        Platter { inodes, live: names.clone(), durable: names, pending: Vec::new() }
+    }
+}
+
+impl Inode {
+    fn cut(&self, dice: &mut Dice, keep: u64) -> Inode {
+        let mut content = self.durable.clone();
+        for write in &self.pending {
+            match write {
+                Write::Bytes(offset, bytes) => {
+                    let mut at = 0;
+                    while at < bytes.len() {
+                        let end = ((offset + at) / SECTOR + 1) * SECTOR - offset;
+                        let end = end.min(bytes.len());
+                        if dice.below(100) < keep {
+                            put(&mut content, offset + at, &bytes[at..end]);
+                        }
+                        at = end;
+                    }
+                }
+                Write::Length(length) if dice.below(100) < keep => content.resize(*length, 0),
+                Write::Length(_) => {}
+            }
+        }
+        Inode { live: content.clone(), durable: content, pending: Vec::new(), locked: false }
+    }
+}
+
+fn put(content: &mut Vec<u8>, offset: usize, bytes: &[u8]) {
+    if content.len() < offset + bytes.len() {
+        content.resize(offset + bytes.len(), 0);
+    }
+    content[offset..offset + bytes.len()].copy_from_slice(bytes);
+}
+
+impl Layer for Sim {
+    fn open(&self, path: &Path, mode: Mode) -> io::Result<Arc<dyn Handle>> {
+        let file = |inode| -> io::Result<Arc<dyn Handle>> {
+            Ok(Arc::new(SimFile { sim: self.clone(), inode, path: path.to_string_lossy().into_owned() }))
+        };
+        let found = self.inner().platter.live.get(path).copied();
+        match (found, mode) {
+            (Some(Node::Folder), _) => Err(io::ErrorKind::InvalidData.into()),
+            (Some(Node::File(inode)), Mode::Read | Mode::Write) => file(inode),
+            (Some(Node::File(inode)), Mode::New) => {
+                file(inode)?.set_len(0)?;
+                file(inode)
+            }
+            (None, Mode::Read) => Err(io::ErrorKind::NotFound.into()),
+            (None, _) => {
+                let inode = self.change(|inner| {
+                    let above = path.parent().unwrap_or(Path::new(""));
+                    if !above.as_os_str().is_empty() && inner.platter.live.get(above) != Some(&Node::Folder) {
+                        return Err(io::ErrorKind::NotFound.into());
+                    }
+                    let node = Node::File(inner.platter.inodes.len());
+                    inner.platter.inodes.push(Inode::default());
+                    inner.platter.name(Naming::Made(path.to_owned(), node));
+                    Ok(inner.platter.inodes.len() - 1)
+                })?;
+                file(inode)
+            }
+        }
+    }
+
+    fn make_dir(&self, path: &Path) -> io::Result<()> {
+        if self.inner().platter.live.contains_key(path) {
+            return Ok(());
+        }
+        self.change(|inner| {
+            inner.platter.name(Naming::Made(path.to_owned(), Node::Folder));
+            Ok(())
+        })
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.change(|inner| {
+            let node = inner.platter.live.get(from).copied().ok_or(io::ErrorKind::NotFound)?;
+            inner.platter.name(Naming::Renamed(from.to_owned(), to.to_owned(), node));
+            Ok(())
+        })
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        if !self.inner().platter.live.contains_key(path) {
+            return Ok(());
+        }
+        self.change(|inner| {
+            inner.platter.name(Naming::Gone(path.to_owned()));
+            Ok(())
+        })
+    }
+
+    fn remove_dir(&self, path: &Path) -> io::Result<()> {
+        let is_used = self.inner().platter.live.keys().any(|other| other.parent() == Some(path));
+        if is_used { Ok(()) } else { self.remove(path) }
+    }
+
+    fn list(&self, path: &Path) -> io::Result<Vec<Entry>> {
+        let inner = self.inner();
+        let inside = inner.platter.live.iter().filter(|(other, _)| other.parent() == Some(path));
+        Ok(inside
+            .map(|(other, node)| Entry {
+                name: other.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+                is_dir: *node == Node::Folder,
+            })
+            .collect())
+    }
+
+    fn sync_dir(&self, path: &Path) -> io::Result<()> {
+        self.change(|inner| {
+            inner.flushes += 1;
+            if inner.faults.skipped.is_some_and(|skipped| skipped(&format!("{}/", path.display()))) {
+                return Ok(());
+            }
+            let (here, elsewhere) = inner.platter.pending.drain(..).partition(|naming| naming.is_in(path));
+            inner.platter.pending = elsewhere;
+            let here: Vec<Naming> = here;
+            here.iter().for_each(|naming| naming.apply(&mut inner.platter.durable));
+            Ok(())
+        })
+    }
+
+    fn foreign(&self) -> io::Result<Option<String>> {
+        Ok(None)
+    }
+}
+
+impl Platter {
+    fn name(&mut self, naming: Naming) {
+        naming.apply(&mut self.live);
+        self.pending.push(naming);
+    }
+}
+
+#[derive(Debug)]
+struct SimFile {
+    sim: Sim,
+    inode: usize,
+    path: String,
+}
+
+impl SimFile {
+    fn write(&self, write: Write) -> io::Result<()> {
+        self.sim.change(|inner| {
+            let used: usize = inner.platter.inodes.iter().map(|inode| inode.live.len()).sum();
+            let length = inner.platter.inodes[self.inode].live.len();
+            match &write {
+                Write::Bytes(offset, bytes) => {
+                    let more = (offset + bytes.len()).saturating_sub(length);
+                    if more > 0 && inner.faults.room.is_some_and(|room| used + more > room) {
+                        return Err(io::ErrorKind::StorageFull.into());
+                    }
+                    inner.written += bytes.len() as u64;
+                    put(&mut inner.platter.inodes[self.inode].live, *offset, bytes);
+                }
+                Write::Length(length) => inner.platter.inodes[self.inode].live.resize(*length, 0),
+            }
+            inner.platter.inodes[self.inode].pending.push(write);
+            Ok(())
+        })
+    }
+}
+
+impl Handle for SimFile {
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.sim.inner().platter.inodes[self.inode].live.len() as u64)
+    }
+
+    fn read_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<usize> {
+        let inner = self.sim.inner();
+        let rest = inner.platter.inodes[self.inode].live.get(offset as usize..).unwrap_or_default();
+        let count = rest.len().min(bytes.len());
+        bytes[..count].copy_from_slice(&rest[..count]);
+        Ok(count)
+    }
+
+    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        self.write(Write::Bytes(offset as usize, bytes.to_vec()))
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.write(Write::Length(len as usize))
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.sim.change(|inner| {
+            inner.flushes += 1;
+            if inner.faults.skipped.is_some_and(|skipped| skipped(&self.path)) {
+                return Ok(());
+            }
+            let fails = match &mut inner.faults.fail_flush {
+                Some(left) if self.path.contains("segment") => {
+                    *left = left.saturating_sub(1);
+                    *left == 0
+                }
+                _ => false,
+            };
+            let inode = &mut inner.platter.inodes[self.inode];
+            if fails {
+                // The kernel forgets what it could not write: a later flush will not try again.
+                inner.faults.fail_flush = None;
+                inode.pending.clear();
+                return Err(io::Error::other("the disk did not answer"));
+            }
+            for write in inode.pending.drain(..) {
+                match write {
+                    Write::Bytes(offset, bytes) => put(&mut inode.durable, offset, &bytes),
+                    Write::Length(length) => inode.durable.resize(length, 0),
+                }
+            }
+            Ok(())
+        })
+    }
+
+    fn try_lock(&self) -> io::Result<bool> {
+        let mut inner = self.sim.inner();
+        Ok(!std::mem::replace(&mut inner.platter.inodes[self.inode].locked, true))
+    }
+
+    fn unlock(&self) -> io::Result<()> {
+        self.sim.inner().platter.inodes[self.inode].locked = false;
+        Ok(())
+    }
+
+    fn is_at(&self, path: &Path) -> io::Result<bool> {
+        Ok(self.sim.inner().platter.live.get(path) == Some(&Node::File(self.inode)))
+    }
+}
