@@ -22,20 +22,23 @@ test('closing waits for what was begun, and then everything is closed', async (t
   await again.close();
 });
 
-test('a hundred thousand calls at once are bounded in memory', async (t) => {
-  const { workspace } = await store(t);
-  const { id } = await workspace.createSession({ agent: ADA });
-  await Promise.all(Array.from({ length: 10_000 }, () => workspace.session(id)));
-  const before = process.memoryUsage().rss;
-  let most = 0;
-  const sampler = setInterval(() => (most = Math.max(most, process.memoryUsage().rss)), 5);
-  let answers = 0;
-  await Promise.all(Array.from({ length: 100_000 }, () => workspace.session(id).then(() => (answers += 1))));
-  clearInterval(sampler);
+test('a hundred thousand calls at once are bounded in memory', (t) => {
+  // In a process of its own: the test runner remembers every promise.
+  const source = `
+    const { open } = require(${JSON.stringify(join(__dirname, '../dist/index.js'))});
+    open('memory:').then(async (workspace) => {
+      const { id } = await workspace.createSession({ agent: { id: 'ada', name: 'Ada', type: 'x' } });
+      await Promise.all(Array.from({ length: 1000 }, () => workspace.session(id)));
+      const before = process.memoryUsage.rss();
+      let answers = 0;
+      await Promise.all(Array.from({ length: 100_000 }, () => workspace.session(id).then(() => (answers += 1))));
+      console.log(answers, Math.round((process.resourceUsage().maxRSS * 1024 - before) / 1e6));
+      await workspace.close();
+    });`;
+  const [answers, grown] = execFileSync(process.execPath, ['-e', source], { encoding: 'utf8' }).split(' ').map(Number);
   assert.equal(answers, 100_000);
-  const grown = Math.round((Math.max(most, process.memoryUsage().rss) - before) / 1e6);
   t.diagnostic(`grew by ${grown} MB`);
-  assert.ok(grown < 300, `grew by ${grown} MB`);
+  assert.ok(grown !== undefined && grown < 300, `grew by ${grown} MB`);
 });
 
 test('a thread that is stopped leaves the store to the others', async (t) => {

@@ -1,0 +1,31 @@
+import { stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import * as vscode from 'vscode';
+
+/** Where the store of a workspace is, and whether it may be written. */
+export interface Place {
+  /** The `.nofx` folder. */
+  folder: string;
+  /** The location of the store. */
+  location: string;
+  /** Why the store is only read, if so. */
+  readOnly: string | undefined;
+}
+
+/** Returns the place of the first folder of the workspace. */
+export async function placeOf(folder: vscode.WorkspaceFolder): Promise<Place> {
+  const legacy = join(folder.uri.fsPath, '.nofx');
+  // A workspace that is not trusted could name any file of this machine.
+  const setting = vscode.workspace.isTrusted ? vscode.workspace.getConfiguration('nofx').get<string>('store') : '';
+  const location = setting || `redb:${join(legacy, 'store', 'nofx.redb')}`;
+  return { folder: legacy, location, readOnly: await reasonToOnlyRead(folder.uri.fsPath) };
+}
+
+async function reasonToOnlyRead(folder: string): Promise<string | undefined> {
+  if (!vscode.workspace.isTrusted) {
+    return 'the workspace is not trusted';
+  }
+  const owner = (await stat(folder)).uid;
+  const user = process.getuid?.();
+  return user === undefined || owner === user ? undefined : 'the folder belongs to someone else';
+}
