@@ -38,12 +38,14 @@ use crate::record::{BackendInfo, Cursor, LogEntry, LogHead, Record};
 /// - When `commit` returns an error, no batch of the group is known to have happened. [`Unknown`](crate::Error::Unknown)
 ///   means that all, some or none may have: committing the same batches again settles it. Every other error means that
 ///   none has.
-/// - A commit that has begun ends, whoever stops waiting for it.
+/// - A batch that changes nothing, of guards alone for example, is judged, remembered and told like any other.
+/// - A commit that has begun, that is, whose future was polled, ends, whoever stops waiting for it.
 ///
 /// # Reads
 ///
 /// - A read sees every commit that was acknowledged before it began, by whichever handle or process shares the store.
-/// - A read never sees a part of a batch. All of one `get`, and each page of `scan` and `read`, is one moment of the store.
+/// - A read never sees a part of a batch. All of one `get` or `heads`, and each page of `scan` and `read`, is one moment of
+///   the store.
 ///   The heads of `logs` may be of different moments, each at least as new as the beginning of the call.
 /// - Bodies come back byte for byte.
 /// - What does not exist is `None`, an empty page, or a head of length zero; never an error.

@@ -66,11 +66,17 @@ impl MemoryBackend {
     }
 
     fn state(&self) -> Result<MutexGuard<'_, State>> {
+        let state = self.lock();
+        // Looked at under the lock, so that nothing happens once `close` has had it.
         if self.closed.load(Ordering::SeqCst) {
             return Err(Error::Closed);
         }
+        Ok(state)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
         // A panic cannot leave the state half changed: a batch is judged before it is applied, and applying it cannot fail.
-        Ok(self.shared.state.lock().unwrap_or_else(PoisonError::into_inner))
+        self.shared.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn cursor(&self, number: u64) -> Cursor {
@@ -167,6 +173,7 @@ impl PersistenceBackend for MemoryBackend {
     }
 
     async fn close(&self) -> Result<()> {
+        let _in_flight = self.lock();
         self.closed.store(true, Ordering::SeqCst);
         Ok(())
     }
