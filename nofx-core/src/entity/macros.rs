@@ -9,10 +9,18 @@ macro_rules! entity {
         }
     ) => {
         $(#[$doc])*
-        #[derive(Clone, Debug, PartialEq)]
+        #[derive(Clone, Debug)]
         pub struct $name {
             $($(#[$field_doc])* pub $field: $type,)*
             object: $crate::json::Object,
+        }
+
+        /// Equal are those that would be stored alike, also if one of them was changed or never was stored.
+        impl PartialEq for $name {
+            fn eq(&self, other: &Self) -> bool {
+                use $crate::entity::Entity as _;
+                self.to_object() == other.to_object()
+            }
         }
 
         impl $crate::entity::Entity for $name {
