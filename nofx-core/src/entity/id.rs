@@ -28,7 +28,7 @@ pub trait EntityId: Clone + fmt::Debug + PartialEq + Send + Sync + 'static {
 
 /// Makes a key of any text. Text that is empty, too long or holds a lone surrogate is named by its digest.
 fn key<K: Key>(kind: Kind, id: &Text) -> K {
-    let plain = id.as_str().filter(|id| !id.is_empty() && id.len() <= MAX_ID_BYTES && !id.starts_with(DIGESTED));
+    let plain = id.as_str().filter(|id| !id.is_empty() && id.len() <= MAX_ID_BYTES && !is_digested(id));
     let id = match plain {
         Some(id) => id.to_owned(),
         None => format!("{DIGESTED}{}", sha256_hex(id.as_bytes())),
@@ -37,6 +37,11 @@ fn key<K: Key>(kind: Kind, id: &Text) -> K {
         Ok(key) => key,
         Err(_) => unreachable!("the id is neither empty nor too long"),
     }
+}
+
+/// Returns whether the id of a key is the digest of an entity's id instead of that id itself.
+pub(crate) fn is_digested(key_id: &str) -> bool {
+    key_id.starts_with(DIGESTED)
 }
 
 /// Returns the SHA-256 of some bytes as 64 lower-case hexadecimal digits.

@@ -47,6 +47,8 @@ entity! {
         pub pieces: Vec<Piece> = "$pieces",
         /// The session it was restored from.
         pub restored_from: Option<SessionId> = "$restoredFrom",
+        /// How many of its own first messages are copies of those of the session it was restored from.
+        pub copied: u64 = "$copied",
         /// When it was put into the trash.
         pub deleted_at: Option<Timestamp> = "$deletedAt",
     }

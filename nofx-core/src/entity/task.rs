@@ -13,6 +13,8 @@ entity! {
         pub description: Text = "description",
         /// How urgent it is.
         pub priority: Option<Text> = "priority",
+        /// What it is about, in single words.
+        pub tags: Vec<Text> = "tags",
         /// How far it is.
         pub status: Option<TaskStatus> = "status",
         /// When it was given.
@@ -64,6 +66,7 @@ impl Task {
             title: title.into(),
             description: Text::default(),
             priority: None,
+            tags: Vec::new(),
             status: Some(TaskStatus::InProgress),
             assigned_at: Some(assigned_at),
             completed_at: None,

@@ -11,13 +11,15 @@ entity! {
         pub timestamp: Option<Timestamp> = "timestamp",
         /// The text.
         pub content: Text = "content",
+        /// Whether the transcript begins anew with it; what came before stays readable.
+        pub starts_anew: bool = "$startsAnew",
     }
 }
 
 impl TranscriptPart {
     /// Makes a part.
     pub fn new(at: Option<Timestamp>, content: impl Into<Text>) -> Self {
-        Self { timestamp: at, content: content.into(), object: Object::default() }
+        Self { timestamp: at, content: content.into(), starts_anew: false, object: Object::default() }
     }
 
     /// Returns the log of an agent's transcript.
