@@ -7,17 +7,17 @@
 
 use std::time::Duration;
 
-use crate::batch::{Batch, Expect};
+use crate::batch::{Batch, Expect, Guard};
 use crate::body::Body;
-use crate::entity::{AgentId, EntityId, Session, SessionId, SessionStatus, sha256_hex};
+use crate::entity::{AgentId, Entity, EntityId, RecordEntity, Session, SessionId, SessionStatus, sha256_hex};
 use crate::error::{Error, Result};
 use crate::json::{Object, Text, Value};
 use crate::key::RecordKey;
-use crate::kind::{ACTIVITY, ACTIVITY_PLACE};
+use crate::kind::{ACTIVITY, ACTIVITY_PLACE, TOMBSTONE};
 use crate::record::{Record, Seq};
 use crate::time::Timestamp;
 
-/// How far rows may lag behind: they move at most once in so long.
+/// How fine the orders are: within a step, sessions stand in no order, and their rows need not move.
 pub(super) const STEP: Duration = Duration::from_secs(60);
 
 /// Which sessions an order holds.
@@ -48,14 +48,20 @@ pub(super) struct Place {
 }
 
 impl Place {
-    /// Returns where a session belongs that was last active at `at`.
-    pub(super) fn of(session: &Session, at: Timestamp) -> Self {
+    /// Returns where a session belongs whose last message is of `last_message_at`.
+    pub(super) fn of(session: &Session, last_message_at: Option<Timestamp>) -> Self {
         Self {
-            step: step_of(at),
+            step: step_of(last_active(session, last_message_at)),
             agent: session.agent_id.clone(),
             status: session.status.clone().unwrap_or(SessionStatus::Active),
             trash: session.deleted_at.is_some(),
         }
+    }
+
+    /// Returns where the session belongs once its record was changed to this, and nothing else.
+    pub(super) fn changed(&self, session: &Session) -> Self {
+        let place = Self::of(session, None);
+        Self { step: place.step.max(self.step), ..place }
     }
 
     /// Reads a place from its record.
@@ -70,6 +76,16 @@ impl Place {
             })
         };
         read().ok_or_else(|| Error::corrupt(record.key.to_string()))
+    }
+
+    /// Returns what was last decided about the session.
+    pub(super) fn status(&self) -> &SessionStatus {
+        &self.status
+    }
+
+    /// Returns whether the session is in the trash.
+    pub(super) fn is_trash(&self) -> bool {
+        self.trash
     }
 
     fn body(&self) -> Body {
@@ -89,6 +105,11 @@ impl Place {
         };
         orders.iter().map(|order| row(order, self.step, session)).collect()
     }
+}
+
+/// Returns when something last happened in a session: the later of what its record says and its last message's time.
+pub(super) fn last_active(session: &Session, last_message_at: Option<Timestamp>) -> Timestamp {
+    session.last_active_at.max(last_message_at).unwrap_or_default()
 }
 
 /// Returns the place where the rows of everything last active before `at` begin.
@@ -155,9 +176,23 @@ pub(super) fn moved(
     })
 }
 
-/// Adds to a batch the rows of a session that is new to the store, last active at `at`.
+/// Adds to a batch the rows of a session that is new to the store and whose last message is of `last_message_at`.
 ///
-/// For those who write session records themselves, as an import does.
-pub fn index_new_session(batch: Batch, session: &Session, at: Timestamp) -> Result<Batch> {
-    moved(batch, &session.id, None, Some(&Place::of(session, at)))
+/// For those who write session records themselves; [`new_session`] writes the record too.
+pub fn index_new_session(batch: Batch, session: &Session, last_message_at: Timestamp) -> Result<Batch> {
+    moved(batch, &session.id, None, Some(&Place::of(session, Some(last_message_at))))
+}
+
+/// Adds to a batch a session that is new to the store, with everything by which the verbs find it.
+///
+/// This is how an import brings sessions in. Their messages go to [`Session::history`], their tasks to
+/// [`Session::tasks`]; [`preview`](super::preview) makes [`Session::preview`]. The batch meets a conflict if the
+/// session exists, or if it was purged: the tombstone's key is then among the mismatches.
+pub fn new_session(batch: Batch, session: &Session, last_message_at: Option<Timestamp>) -> Result<Batch> {
+    let batch = batch.guard(Guard::Record { key: session.id.record_key(TOMBSTONE), expect: Expect::Absent }).put(
+        session.key(),
+        Expect::Absent,
+        session.to_body()?,
+    );
+    moved(batch, &session.id, None, Some(&Place::of(session, last_message_at)))
 }

@@ -1,24 +1,24 @@
-//! The messages of a session: adding, and reading across the parts that it was restored with.
+//! Reading the messages of a session across the parts that it was restored with.
 
 use std::ops::Range;
 
 use futures_core::Stream;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 
-use super::activity::Place;
-use super::session::Found;
-use super::{PREVIEW_CHARS, TRIES, Workspace};
-use crate::batch::Batch;
-use crate::entity::{Entity, Message, Role, Session, SessionId};
+use super::Workspace;
+use super::content::whole_message;
+use crate::entity::{Entity, Message, Session};
 use crate::error::{Error, Result};
-use crate::json::Text;
 use crate::key::LogKey;
 use crate::query::{Direction, LogQuery};
 use crate::record::LogEntry;
 use crate::time::Timestamp;
 
 /// Entries of a page of messages.
-const PAGE: usize = 256;
+pub(super) const PAGE: usize = 256;
+
+/// Where all histories end.
+pub(super) const END: u64 = u64::MAX;
 
 /// A message and its place in its session's history.
 #[derive(Clone, Debug, PartialEq)]
@@ -43,119 +43,64 @@ pub(super) struct Part {
 
 /// Returns the parts of a session's history in their order; the last is its own.
 pub(super) fn parts(session: &Session) -> Vec<Part> {
-    let mut start = 0;
+    let mut start = 0_u64;
     let mut parts: Vec<Part> = Vec::new();
     for piece in &session.pieces {
-        let end = start + piece.length;
+        let end = start.saturating_add(piece.length);
         parts.push(Part { log: Session::history(&piece.session), start, end });
         start = end;
     }
-    parts.push(Part { log: Session::history(&session.id), start, end: u64::MAX });
+    parts.push(Part { log: Session::history(&session.id), start, end: END });
     parts
 }
 
 /// Returns how many messages come before a session's own first one.
 pub(super) fn inherited(session: &Session) -> u64 {
-    session.pieces.iter().map(|piece| piece.length).sum()
+    session.pieces.iter().fold(0, |sum, piece| sum.saturating_add(piece.length))
 }
 
 impl Workspace {
-    /// Makes a message with a new id and the current time.
-    pub fn message(&self, role: Role, content: impl Into<Text>) -> Message {
-        let now = self.now();
-        Message::new(format!("msg-{}-{}", now.as_millis(), self.sources().token()), now, role, content)
-    }
-
-    /// Adds a message to a session and returns its place in the history, whatever others added meanwhile.
-    ///
-    /// A [`SessionWriter`](super::SessionWriter) notices what others add. `Invalid` if the session is archived, in the
-    /// trash or unknown; a session that has expired still takes messages, so that none is lost.
-    pub async fn add_message(&self, session: &SessionId, message: Message) -> Result<u64> {
-        Ok(self.add_messages(session, vec![message]).await?.start)
-    }
-
-    /// Adds messages to a session, all or none, and returns their places.
-    pub async fn add_messages(&self, session: &SessionId, messages: Vec<Message>) -> Result<Range<u64>> {
-        let mut tries = 0;
-        loop {
-            tries += 1;
-            let found = self.find(session).await?;
-            Self::require_open(&found.session)?;
-            let batch = self.append_batch(&found, None, messages.clone())?;
-            match self.store.commit(batch).await?.committed() {
-                Ok(committed) => {
-                    let before = inherited(&found.session);
-                    let own = committed.appended.into_iter().next().unwrap_or_default();
-                    return Ok(before + own.start..before + own.end);
-                }
-                // The place in the order of activity, or the preview, was moved by another writer.
-                Err(Error::Conflict(_)) if tries < TRIES => {}
-                Err(error) => return Err(error),
-            }
-        }
-    }
-
-    /// Returns the batch that adds messages, at the given length of the session's own log if one is given.
-    pub(super) fn append_batch(&self, found: &Found, length: Option<u64>, messages: Vec<Message>) -> Result<Batch> {
-        let session = &found.session;
-        let now = self.now();
-        let mut entries = Vec::with_capacity(messages.len());
-        for message in &messages {
-            entries.push(self.store.entry(&message.written_by(&self.writer))?);
-        }
-        let log = Session::history(&session.id);
-        let batch = match length {
-            Some(length) => self.store.batch().append_at(log, length, entries),
-            None => self.store.batch().append(log, entries),
-        };
-        let at = session.last_active_at.max(Some(now)).unwrap_or(now);
-        match (&session.preview, preview(&messages)) {
-            (None, Some(preview)) => {
-                let mut session = session.clone();
-                session.preview = Some(preview);
-                found.save(batch, &session, at)
-            }
-            _ => found.moved(batch, Some(&Place::of(session, at))),
-        }
-    }
-
     /// Returns how many messages a session has, with those that it was restored with.
     pub async fn history_length(&self, session: &Session) -> Result<u64> {
         let head = self.store.head(&Session::history(&session.id)).await?;
         Ok(inherited(session) + head.length)
     }
 
-    /// Returns the messages of a session in either direction, read as they are asked for.
+    /// Returns the messages at some places of a session's history, read as they are asked for.
     ///
-    /// `range` are places in the history; use `..` bounds such as `0..u64::MAX` for all. Nothing but the pages asked for is
-    /// read: the newest 50 of a long history cost one page.
+    /// `0..u64::MAX` is all of it. Backwards, the newest comes first. Nothing but the pages asked for is read, and nothing
+    /// is held between two; messages that are added meanwhile are found if they come after those already given. A message
+    /// that cannot be read is an error at its place, and the stream goes on behind it. `page` is how many are read together,
+    /// where the usual number does not serve.
     pub fn history(
         &self,
         session: &Session,
-        range: Range<u64>,
+        places: Range<u64>,
         direction: Direction,
         page: Option<usize>,
     ) -> impl Stream<Item = Result<HistoryEntry>> + Send + Unpin + use<> {
-        let mut parts = parts(session);
-        if direction == Direction::Backward {
-            parts.reverse();
-        }
-        let (store, limit) = (self.store.clone(), page.unwrap_or(PAGE));
-        let wanted =
-            parts.into_iter().filter(move |part| part.start < range.end && range.start < part.end).map(move |part| {
-                let within = range.start.saturating_sub(part.start)..range.end.min(part.end) - part.start;
-                let query = LogQuery { log: part.log.clone(), range: within, direction, limit };
-                (part, query)
-            });
-        stream::iter(wanted)
-            .map(move |(part, query)| store.read(query).map(move |entry| entry_of(&part, entry?)))
-            .flatten()
+        let store = self.store.clone();
+        self.stored_history(session, places, direction, page.unwrap_or(PAGE))
+            .then(move |stored| {
+                let store = store.clone();
+                async move {
+                    let (log, position, entry) = stored?;
+                    let message = Message::from_body(&entry.body).map_err(|error| {
+                        Error::corrupt_because(format!("{log} at position {}", entry.position), error)
+                    })?;
+                    let message = whole_message(&store, message).await?;
+                    Ok(HistoryEntry { position, at: entry.at, message })
+                }
+            })
             .boxed()
     }
 
     /// Returns the newest messages of a session, oldest first.
+    ///
+    /// Costs at most two reads of at most `count` messages for up to fifty, however long the history is and however often it
+    /// was restored.
     pub async fn tail(&self, session: &Session, count: usize) -> Result<Vec<HistoryEntry>> {
-        let newest = self.history(session, 0..u64::MAX, Direction::Backward, Some(count.max(1)));
+        let newest = self.history(session, 0..END, Direction::Backward, Some(count.clamp(1, PAGE)));
         let mut tail: Vec<_> = newest.take(count).try_collect().await?;
         tail.reverse();
         Ok(tail)
@@ -169,32 +114,34 @@ impl Workspace {
         session: &Session,
         from: Timestamp,
     ) -> impl Stream<Item = Result<HistoryEntry>> + Send + Unpin + use<> {
-        let all = self.history(session, 0..u64::MAX, Direction::Forward, None);
+        let all = self.history(session, 0..END, Direction::Forward, None);
         all.try_filter(move |entry| std::future::ready(entry.at >= from)).boxed()
     }
-}
 
-fn entry_of(part: &Part, entry: LogEntry) -> Result<HistoryEntry> {
-    let message = Message::from_body(&entry.body)
-        .map_err(|error| Error::corrupt_because(format!("{} at position {}", part.log, entry.position), error))?;
-    Ok(HistoryEntry { position: part.start + entry.position, at: entry.at, message })
-}
-
-/// Returns the beginning of the first thing that the person said.
-pub(super) fn preview(messages: &[Message]) -> Option<Text> {
-    let said = messages.iter().find(|message| message.role == Some(Role::User))?.content.as_ref()?;
-    let lossy = said.to_str_lossy();
-    let mut words = String::new();
-    for word in lossy.split_whitespace() {
-        if !words.is_empty() {
-            words.push(' ');
+    /// Returns the entries of a history as they are stored, each with its log and its place in the history.
+    pub(super) fn stored_history(
+        &self,
+        session: &Session,
+        places: Range<u64>,
+        direction: Direction,
+        page: usize,
+    ) -> impl Stream<Item = Result<(LogKey, u64, LogEntry)>> + Send + Unpin + use<> {
+        let mut parts = parts(session);
+        if direction == Direction::Backward {
+            parts.reverse();
         }
-        words.push_str(word);
-        if let Some((end, _)) = words.char_indices().nth(PREVIEW_CHARS) {
-            words.truncate(end);
-            words.push('…');
-            break;
-        }
+        let store = self.store.clone();
+        let wanted = parts.into_iter().filter(move |part| part.start < places.end && places.start < part.end);
+        let wanted = wanted.map(move |part| {
+            let within = places.start.saturating_sub(part.start)..places.end.min(part.end) - part.start;
+            (LogQuery { log: part.log, range: within, direction, limit: page }, part.start)
+        });
+        stream::iter(wanted)
+            .map(move |(query, start)| {
+                let log = query.log.clone();
+                store.read(query).map_ok(move |entry| (log.clone(), start + entry.position, entry))
+            })
+            .flatten()
+            .boxed()
     }
-    (!words.is_empty()).then(|| words.into())
 }

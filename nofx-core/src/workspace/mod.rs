@@ -1,24 +1,60 @@
 //! What people do with a store: agents, sessions, messages, tasks.
 
 mod activity;
+mod agent;
+mod bulk;
+mod checkpoint;
+mod content;
+mod decide;
+mod event;
+mod expiry;
+mod export;
 mod history;
+mod import;
+mod markdown;
+mod message;
+mod orchestration;
+mod preview;
 mod restore;
+mod retention;
+mod search;
 mod session;
+mod shared;
+mod state;
+mod stats;
+mod summarise;
 mod summary;
 mod task;
+mod template;
+mod transcript;
+mod trash;
 mod writer;
 
 use std::time::Duration;
 
-pub use activity::index_new_session;
+pub use activity::{index_new_session, new_session};
+pub use agent::AgentTotals;
+pub use checkpoint::CHECKPOINTS;
+pub use content::{LARGE_CONTENT, Swept, whole_message};
+pub use event::{Event, EventKind, Events};
+pub use expiry::{ExpiryEvent, ExpiryWatch};
 pub use history::HistoryEntry;
+pub use import::ImportAs;
+pub use orchestration::{
+    ORCHESTRATION_HISTORY, OrchestrationFilter, OrchestrationStats, SEGMENT_BYTES, SEGMENT_MESSAGES,
+};
+pub use preview::{PREVIEW_CHARS, preview};
 pub use restore::RestoreOptions;
+pub use retention::{Cleanup, CleanupPlan, OrchestrationRetention, PlannedSession, RetentionPolicy};
+pub use search::{SearchHit, SearchQuery};
 pub use session::NewSession;
-pub use summary::{SessionFilter, SessionState, SessionSummary, Summaries};
-pub use task::{Started, Tasks};
+pub use state::SessionState;
+pub use stats::Stats;
+pub use summary::{SessionFilter, SessionSummary, Summaries, Unreadable};
+pub use task::{NewTask, Started, Tasks};
+pub use transcript::CONTEXT_LINES;
 pub use writer::{Appended, SessionWriter};
 
-use crate::error::Error;
 use crate::ids::Sources;
 use crate::json::Text;
 use crate::store::Store;
@@ -30,16 +66,12 @@ pub const SESSION_LIFETIME: Duration = Duration::from_secs(5 * 60 * 60);
 /// How long before its end a session is said to expire soon.
 pub const EXPIRY_WARNING: Duration = Duration::from_secs(30 * 60);
 
-/// The longest preview, in characters.
-pub const PREVIEW_CHARS: usize = 160;
-
-/// How often a verb tries again when others change the same session meanwhile.
-const TRIES: usize = 16;
-
 /// Everything that people do with a store.
 ///
 /// Cloning is cheap. Verbs read what they need, decide, and commit one batch that expects what they read; if others were
-/// faster they decide again, a bounded number of times.
+/// faster they decide again, a bounded number of times. Each verb happens entirely or not at all unless it says otherwise.
+///
+/// What is unknown or not possible is `Invalid`, with what to do instead; what is merely absent is `None`.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -63,13 +95,14 @@ pub struct Workspace {
     store: Store,
     /// Names this handle in the messages it writes.
     writer: Text,
+    growing: orchestration::Growing,
 }
 
 impl Workspace {
     /// Takes a store for a workspace.
     pub fn new(store: Store) -> Self {
         let writer = store.sources().token().into();
-        Self { store, writer }
+        Self { store, writer, growing: orchestration::Growing::default() }
     }
 
     /// Returns the store below.
@@ -84,8 +117,4 @@ impl Workspace {
     fn now(&self) -> Timestamp {
         self.sources().now()
     }
-}
-
-fn missing(session: &crate::entity::SessionId) -> Error {
-    Error::invalid(format!("there is no session `{}`", session.to_string().escape_debug()))
 }

@@ -2,17 +2,21 @@
 
 use futures_util::TryStreamExt;
 
-use super::activity::{Place, moved};
-use super::history::preview;
-use super::session::{Found, Shared, shared_key};
-use super::{SESSION_LIFETIME, TRIES, Workspace};
-use crate::batch::{Batch, Expect, Guard};
-use crate::entity::{Entity, Message, Piece, RecordEntity, Role, Session, SessionId, SessionStatus};
-use crate::error::{Error, Result};
-use crate::query::Direction;
+use super::activity::new_session;
+use super::event::{EventKind, tell};
+use super::history::{PAGE, inherited};
+use super::session::Found;
+use super::shared::share;
+use super::{SESSION_LIFETIME, Workspace};
+use crate::batch::{Batch, Expect, Guard, NewEntry};
+use crate::entity::{Message, Piece, RecordEntity, Role, Session, SessionId, SessionStatus};
+use crate::error::Result;
+use crate::query::LogQuery;
 
-/// Messages that a summarised restore takes over as they are.
-const SUMMARY_TAIL: u64 = 50;
+/// With fewer own messages, a session that was itself restored has them copied when it is restored once more.
+///
+/// Otherwise a history could become a chain of very short pieces, and reading its tail a read for each.
+const SHORTEST_PIECE: u64 = 50;
 
 /// What a restored session takes over. The five options of the old extension, all of them honoured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,59 +46,69 @@ impl Default for RestoreOptions {
     }
 }
 
+/// What a restored session begins with.
+#[derive(Debug, Default)]
+struct Beginning {
+    /// Messages that stay where they are.
+    pieces: Vec<Piece>,
+    /// Messages as they were stored, copied.
+    copied: Vec<NewEntry>,
+    /// What the system says before and after the copied ones.
+    before: Option<Message>,
+    after: Option<Message>,
+}
+
 impl Workspace {
     /// Makes a new session that begins with the messages of another one, which stays as it is.
     ///
     /// It is a fork: the messages are not copied, so a hundred thousand cost no more than ten, and neither session sees what
-    /// is added to the other. They stay readable when the old session is archived, deleted or purged.
+    /// is added to the other. They stay readable when the old session is archived, deleted or purged. Only when a restored
+    /// session with fewer than fifty own messages is restored once more, those few are copied.
+    ///
+    /// `Invalid` if there is no such session; one in the trash can be restored too.
     pub async fn restore_session(&self, id: &SessionId, options: RestoreOptions) -> Result<Session> {
-        let mut tries = 0;
-        loop {
-            tries += 1;
-            let (session, batch) = self.restore_batch(id, options).await?;
-            match self.store.commit(batch).await?.committed() {
-                Ok(_) => return Ok(session),
-                // The old session was changed or purged meanwhile.
-                Err(Error::Conflict(_)) if tries < TRIES => {}
-                Err(error) => return Err(error),
-            }
-        }
+        let decided = self.decide(move |_| async move {
+            let found = self.find(id).await?;
+            let (session, batch) = self.restore_batch(&found, options).await?;
+            Ok((session, Some(batch)))
+        });
+        Ok(decided.await?.0)
     }
 
-    async fn restore_batch(&self, id: &SessionId, options: RestoreOptions) -> Result<(Session, Batch)> {
-        let found = self.find(id).await?;
-        let mut session = self.restored(&found.session, options);
-        let mut batch =
-            self.store.batch().guard(Guard::Record { key: found.session.key(), expect: Expect::At(found.version) });
-        let mut messages = Vec::new();
-        if options.conversation_history && options.summarize_history {
-            messages = self.summarised(&found.session).await?;
-        } else if options.conversation_history {
-            session.pieces = self.pieces(&found).await?;
-            batch = self.share(batch, &session.pieces).await?;
+    async fn restore_batch(&self, found: &Found, options: RestoreOptions) -> Result<(Session, Batch)> {
+        let old = &found.session;
+        let beginning = self.beginning(old, options).await?;
+        let mut session = self.restored(old, options);
+        session.copied = beginning.copied.len() as u64;
+        session.pieces = beginning.pieces;
+
+        // Whoever changes or purges the old session meanwhile makes this decision void.
+        let unchanged = Guard::Record { key: old.key(), expect: Expect::At(found.version) };
+        let batch = tell(self.store.batch(), EventKind::SessionRestored).guard(unchanged);
+        let batch = share(&self.store, batch, &session.pieces).await?;
+        let mut batch = self.keep_copied(batch, &beginning.copied).await?;
+        let mut entries = beginning.copied;
+        if let Some(before) = &beginning.before {
+            entries.insert(0, self.store.entry(before)?);
         }
-        if !options.continue_from_last_message {
-            messages.push(self.message(Role::System, format!("[Restored from {}]", found.session.name)));
+        if let Some(after) = &beginning.after {
+            entries.push(self.store.entry(after)?);
         }
-        if !messages.is_empty() {
-            session.preview = session.preview.or_else(|| preview(&messages));
-            let entries = messages.iter().map(|message| self.store.entry(message)).collect::<Result<Vec<_>>>()?;
+        let last_message_at = entries.last().map(|entry| entry.at);
+        if !entries.is_empty() {
             batch = batch.append(Session::history(&session.id), entries);
         }
         if options.current_task
-            && let Some(task) = self.tasks(id).await?.current
+            && let Some(mut task) = self.tasks(&old.id).await?.current
         {
-            let mut task = task;
             task.replaces = None;
             batch = batch.append(Session::tasks(&session.id), vec![self.store.entry(&task)?]);
         }
-        batch = batch.put(session.key(), Expect::Absent, session.to_body()?);
-        let place = Place::of(&session, session.created_at.unwrap_or_default());
-        batch = moved(batch, &session.id, None, Some(&place))?;
+        let batch = new_session(batch, &session, last_message_at)?;
         Ok((session, batch))
     }
 
-    /// Returns the record of a session restored from `old`.
+    /// Returns the record of a session restored from `old`, without its messages.
     fn restored(&self, old: &Session, options: RestoreOptions) -> Session {
         let now = self.now();
         let mut session = old.clone();
@@ -109,10 +123,9 @@ impl Workspace {
         session.expires_at = Some(now.saturating_add(SESSION_LIFETIME));
         session.restored_from = Some(old.id.clone());
         session.deleted_at = None;
-        // What the old one had counted stays its own: an agent's totals are summed over its sessions.
+        // What the old one had counted stays its own.
         session.tasks_completed = 0;
         session.total_output_lines = 0;
-        session.pieces = Vec::new();
         if !options.working_directory {
             session.working_directory = None;
         }
@@ -122,52 +135,35 @@ impl Workspace {
         session
     }
 
-    /// Returns everything that a session's history consists of, as pieces of a new one.
-    async fn pieces(&self, found: &Found) -> Result<Vec<Piece>> {
-        let own = self.store.head(&Session::history(&found.session.id)).await?.length;
-        let mut pieces = found.session.pieces.clone();
-        if own > 0 {
-            pieces.push(Piece { session: found.session.id.clone(), length: own });
-        }
-        Ok(pieces)
-    }
-
-    /// Adds to a batch that one more session reads these pieces.
-    async fn share(&self, batch: Batch, pieces: &[Piece]) -> Result<Batch> {
-        let keys: Vec<_> = pieces.iter().map(|piece| shared_key(&piece.session)).collect();
-        let records = self.store.get(&keys).await?;
-        pieces.iter().zip(&records).try_fold(batch, |batch, (piece, record)| {
-            let mut shared = Shared::read(record.as_ref())?;
-            shared.readers += 1;
-            Ok(shared.save(batch, &piece.session))
-        })
-    }
-
-    /// Returns a summary, then the system's messages and the newest 50, in their order and each once.
-    async fn summarised(&self, session: &Session) -> Result<Vec<Message>> {
-        let length = self.history_length(session).await?;
-        let tail = length.saturating_sub(SUMMARY_TAIL);
-        let mut said = 0_u64;
-        let mut kept = Vec::new();
-        let mut history = self.history(session, 0..length, Direction::Forward, None);
-        while let Some(entry) = history.try_next().await? {
-            if entry.position >= tail || entry.message.role == Some(Role::System) {
-                kept.push(entry.message);
-            } else {
-                said += 1;
+    async fn beginning(&self, old: &Session, options: RestoreOptions) -> Result<Beginning> {
+        let mut beginning = match (options.conversation_history, options.summarize_history) {
+            (false, _) => Beginning::default(),
+            (true, false) => self.whole(old).await?,
+            (true, true) => {
+                let (summary, copied) = self.summarised(old).await?;
+                Beginning { before: Some(summary), copied, ..Beginning::default() }
             }
+        };
+        if !options.continue_from_last_message {
+            beginning.after = Some(self.message(Role::System, format!("[Restored from {}]", old.name)));
         }
-        let summary = format!("[Summary of {}: {length} messages, {said} of them left out here]", session.name);
-        kept.insert(0, self.message(Role::System, summary));
-        Ok(kept)
+        Ok(beginning)
     }
 
-    /// Restores several sessions; the result of each, in that order.
-    pub async fn restore_sessions(&self, ids: &[SessionId], options: RestoreOptions) -> Vec<Result<Session>> {
-        let mut results = Vec::with_capacity(ids.len());
-        for id in ids {
-            results.push(self.restore_session(id, options).await);
+    /// Returns all messages of a session as the beginning of another one.
+    async fn whole(&self, old: &Session) -> Result<Beginning> {
+        let log = Session::history(&old.id);
+        let own = self.store.head(&log).await?.length;
+        let mut pieces = old.pieces.clone();
+        if own == 0 {
+            return Ok(Beginning { pieces, ..Beginning::default() });
         }
-        results
+        if own >= SHORTEST_PIECE || inherited(old) == 0 {
+            pieces.push(Piece { session: old.id.clone(), length: own });
+            return Ok(Beginning { pieces, ..Beginning::default() });
+        }
+        let entries = self.store.read(LogQuery::oldest_first(log, PAGE).within(0..own));
+        let copied = entries.map_ok(|entry| NewEntry { at: entry.at, body: entry.body }).try_collect().await?;
+        Ok(Beginning { pieces, copied, ..Beginning::default() })
     }
 }

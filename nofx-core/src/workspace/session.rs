@@ -1,17 +1,15 @@
-//! The life of a session: created, paused, resumed, archived, put into the trash and taken out, purged.
+//! The life of a session: created, changed, paused, resumed, archived.
 
 use std::time::Duration;
 
-use super::activity::{Place, moved, place_key};
-use super::{SESSION_LIFETIME, TRIES, Workspace, missing};
+use super::activity::{Place, moved, new_session, place_key};
+use super::event::{EventKind, tell};
+use super::{SESSION_LIFETIME, Workspace};
 use crate::batch::{Batch, Expect};
-use crate::body::Body;
-use crate::entity::{Agent, Entity, EntityId, RecordEntity, Session, SessionId, SessionStatus};
+use crate::entity::{Agent, Entity, EntityId, RecordEntity, Session, SessionId, SessionStatus, Template};
 use crate::error::{Error, Result};
-use crate::json::{Object, Text, Value};
-use crate::key::RecordKey;
-use crate::kind::{HISTORY_SHARED, TOMBSTONE};
-use crate::record::{Record, Seq};
+use crate::json::Text;
+use crate::record::Seq;
 use crate::time::Timestamp;
 
 /// What may be said of a session when it is created.
@@ -23,6 +21,10 @@ pub struct NewSession {
     pub working_directory: Option<Text>,
     /// On which branch.
     pub git_branch: Option<Text>,
+    /// What the agent may do.
+    pub capabilities: Vec<Text>,
+    /// What the agent is told, where that is not what its template says.
+    pub system_prompt: Option<Text>,
     /// How long it lasts; otherwise [`SESSION_LIFETIME`].
     pub lifetime: Option<Duration>,
 }
@@ -32,16 +34,26 @@ pub struct NewSession {
 pub(super) struct Found {
     pub(super) session: Session,
     pub(super) version: Seq,
-    pub(super) place: Option<(Place, Seq)>,
+    place: Option<(Place, Seq)>,
 }
 
 impl Found {
-    /// Adds to a batch the session as it is now, moved to where it belongs if it was last active at `at`.
-    pub(super) fn save(&self, batch: Batch, session: &Session, at: Timestamp) -> Result<Batch> {
+    /// Adds to a batch the session as it shall be, and where it then belongs.
+    pub(super) fn save(&self, batch: Batch, session: &Session, to: &Place) -> Result<Batch> {
         let batch = batch.put(session.key(), Expect::At(self.version), session.to_body()?);
-        self.moved(batch, Some(&Place::of(session, at)))
+        self.moved(batch, Some(to))
     }
 
+    /// Adds to a batch the session as it shall be, without new messages.
+    pub(super) fn save_changed(&self, batch: Batch, session: &Session) -> Result<Batch> {
+        let to = match &self.place {
+            Some((place, _)) => place.changed(session),
+            None => Place::of(session, None),
+        };
+        self.save(batch, session, &to)
+    }
+
+    /// Adds to a batch that the session stands elsewhere, or nowhere.
     pub(super) fn moved(&self, batch: Batch, to: Option<&Place>) -> Result<Batch> {
         moved(batch, &self.session.id, self.place.as_ref().map(|(place, version)| (place, *version)), to)
     }
@@ -49,25 +61,37 @@ impl Found {
 
 impl Workspace {
     /// Creates a session of an agent. It begins active and expires after five hours unless it is told otherwise.
+    ///
+    /// The agent need not be saved.
     pub async fn create_session(&self, agent: &Agent, new: NewSession) -> Result<Session> {
+        let new = &new;
+        let decided = self.decide(move |_| async move {
+            let session = self.begun(agent, new);
+            let batch = tell(self.store.batch(), EventKind::SessionCreated);
+            // Two of one agent in one millisecond could get one id; then the second one is given another.
+            let batch = new_session(batch, &session, None)?;
+            Ok((session, Some(batch)))
+        });
+        Ok(decided.await?.0)
+    }
+
+    fn begun(&self, agent: &Agent, new: &NewSession) -> Session {
         let now = self.now();
         let id = format!("session-{}-{}-{}", agent.id, now.as_millis(), self.sources().token());
-        let name = new.name.unwrap_or_else(|| format!("{} - {now}", agent.name).into());
+        let name = new.name.clone().unwrap_or_else(|| format!("{} - {now}", agent.name).into());
         let mut session = Session::new(id, name, agent.id.clone());
         session.agent_name = agent.name.clone();
         session.agent_type = agent.kind.clone();
         session.created_at = Some(now);
         session.last_active_at = Some(now);
         session.expires_at = Some(now.saturating_add(new.lifetime.unwrap_or(SESSION_LIFETIME)));
-        session.working_directory = new.working_directory;
-        session.git_branch = new.git_branch;
-        session.tasks_completed = agent.tasks_completed;
+        session.working_directory = new.working_directory.clone();
+        session.git_branch = new.git_branch.clone();
+        session.capabilities = new.capabilities.clone();
+        session.system_prompt = new.system_prompt.clone();
         session.template = agent.template.clone();
-        session.prompt_is_templates = agent.template.is_some();
-        let batch = self.store.batch().put(session.key(), Expect::Absent, session.to_body()?);
-        let batch = moved(batch, &session.id, None, Some(&Place::of(&session, now)))?;
-        self.store.commit(batch).await?.committed()?;
-        Ok(session)
+        session.prompt_is_templates = agent.template.is_some() && new.system_prompt.is_none();
+        session
     }
 
     /// Reads a session, also one in the trash; `None` if there is none.
@@ -75,122 +99,80 @@ impl Workspace {
         Ok(self.store.load::<Session>(id).await?.map(|found| found.value))
     }
 
-    /// Lets a session rest.
-    pub async fn pause_session(&self, id: &SessionId) -> Result<Session> {
-        self.change_session(id, |session, _| {
-            require(session, &[SessionStatus::Active], "paused")?;
-            session.status = Some(SessionStatus::Paused);
-            Ok(())
-        })
-        .await
+    /// Returns what the agent of a session is told: the session's own prompt, or its template's.
+    pub async fn system_prompt(&self, session: &Session) -> Result<Option<Text>> {
+        match &session.template {
+            Some(digest) if session.prompt_is_templates => {
+                Ok(self.store.load::<Template>(digest).await?.and_then(|template| template.value.system_prompt))
+            }
+            _ => Ok(session.system_prompt.clone()),
+        }
     }
 
-    /// Lets a session go on that rests or has expired; it then lasts as long as a new one.
-    pub async fn resume_session(&self, id: &SessionId) -> Result<Session> {
-        self.change_session(id, |session, now| {
-            require(session, &[SessionStatus::Active, SessionStatus::Paused, SessionStatus::Expired], "resumed")?;
-            session.status = Some(SessionStatus::Active);
-            session.expires_at = Some(now.saturating_add(SESSION_LIFETIME));
-            Ok(())
-        })
-        .await
+    /// Changes what is known of a session, such as its name or its branch; returns it as it then is.
+    ///
+    /// `Invalid` if the change is one that has a verb of its own: status, trash, id and history. `Conflict` if others
+    /// keep changing it.
+    pub async fn update_session(&self, id: &SessionId, change: impl Fn(&mut Session)) -> Result<Session> {
+        let change = |session: &mut Session, _| {
+            let before = session.clone();
+            change(session);
+            let kept = (&session.id, &session.status, &session.deleted_at, &session.pieces, session.copied)
+                == (&before.id, &before.status, &before.deleted_at, &before.pieces, before.copied);
+            match kept {
+                true => Ok(None),
+                false => Err(Error::invalid(format!("this change of session `{id}` has a verb of its own"))),
+            }
+        };
+        self.change_session(id, change).await
     }
 
     /// Changes the name of a session.
     pub async fn rename_session(&self, id: &SessionId, name: impl Into<Text>) -> Result<Session> {
         let name = name.into();
-        self.change_session(id, |session, _| {
-            session.name = name.clone();
-            Ok(())
+        self.update_session(id, |session| session.name = name.clone()).await
+    }
+
+    /// Lets a session rest. `Invalid` if it is not active.
+    pub async fn pause_session(&self, id: &SessionId) -> Result<Session> {
+        self.change_session(id, |session, now| {
+            require(session, &[SessionStatus::Active], "paused")?;
+            session.status = Some(SessionStatus::Paused);
+            session.last_active_at = session.last_active_at.max(Some(now));
+            Ok(Some(EventKind::SessionPaused))
+        })
+        .await
+    }
+
+    /// Lets a session go on that rests or has expired; it then lasts as long as a new one. `Invalid` if it is archived.
+    pub async fn resume_session(&self, id: &SessionId) -> Result<Session> {
+        self.change_session(id, |session, now| {
+            require(session, &[SessionStatus::Active, SessionStatus::Paused, SessionStatus::Expired], "resumed")?;
+            session.status = Some(SessionStatus::Active);
+            session.expires_at = Some(now.saturating_add(SESSION_LIFETIME));
+            session.last_active_at = session.last_active_at.max(Some(now));
+            Ok(Some(EventKind::SessionResumed))
         })
         .await
     }
 
     /// Puts a session away for good: it takes no messages or tasks any more, and the backend may compress it.
     ///
-    /// Archiving an archived session is no change. Messages are added to a fork of it:
+    /// Archiving an archived session is no change, and archiving is no activity. To go on is a fork of it:
     /// [`restore_session`](Self::restore_session).
     pub async fn archive_session(&self, id: &SessionId) -> Result<Session> {
-        self.retry(id, |found, now| {
+        let decided = self.decide(move |_| async move {
+            let found = self.find(id).await?;
             let mut session = found.session.clone();
-            let batch = self.store.batch().seal(Session::history(id)).seal(Session::tasks(id));
             session.status = Some(SessionStatus::Archived);
             if session == found.session {
                 return Ok((session, None));
             }
-            let batch = found.save(batch, &session, now)?;
+            let batch = self.store.batch().seal(Session::history(id)).seal(Session::tasks(id));
+            let batch = found.save_changed(tell(batch, EventKind::SessionArchived), &session)?;
             Ok((session, Some(batch)))
-        })
-        .await
-    }
-
-    /// Puts a session into the trash, from which [`undelete_session`](Self::undelete_session) takes it out again.
-    pub async fn delete_session(&self, id: &SessionId) -> Result<Session> {
-        self.change_session(id, |session, now| {
-            session.deleted_at = session.deleted_at.or(Some(now));
-            Ok(())
-        })
-        .await
-    }
-
-    /// Takes a session out of the trash as it was.
-    pub async fn undelete_session(&self, id: &SessionId) -> Result<Session> {
-        self.change_session(id, |session, _| {
-            session.deleted_at = None;
-            Ok(())
-        })
-        .await
-    }
-
-    /// Removes a session in the trash for good. A tombstone stays, so that no import brings it back.
-    ///
-    /// Messages that other sessions were restored with stay for them. `Invalid` if the session is not in the trash.
-    pub async fn purge_session(&self, id: &SessionId) -> Result<()> {
-        let mut tries = 0;
-        loop {
-            tries += 1;
-            let batch = self.purge_batch(id).await?;
-            match self.store.commit(batch).await?.committed() {
-                Ok(_) => return Ok(()),
-                Err(Error::Conflict(_)) if tries < TRIES => {}
-                Err(error) => return Err(error),
-            }
-        }
-    }
-
-    async fn purge_batch(&self, id: &SessionId) -> Result<Batch> {
-        let found = self.find(id).await?;
-        if found.session.deleted_at.is_none() {
-            return Err(Error::invalid(format!("session `{id}` is not in the trash; delete it first")));
-        }
-        let tombstone = Body::trusted(format!(r#"{{"session":{},"at":{}}}"#, id.write(), self.now().write()));
-        let batch = self
-            .store
-            .batch()
-            .delete(found.session.key(), Expect::At(found.version))
-            .put(id.record_key(TOMBSTONE), Expect::Any, tombstone)
-            .remove(Session::tasks(id));
-        let batch = found.moved(batch, None)?;
-
-        // Its own messages go when nobody reads them any more; those it reads may go with it.
-        let mut owners: Vec<SessionId> = found.session.pieces.iter().map(|piece| piece.session.clone()).collect();
-        owners.push(id.clone());
-        let keys: Vec<_> = owners.iter().map(shared_key).collect();
-        let records = self.store.get(&keys).await?;
-        owners.iter().zip(&records).try_fold(batch, |batch, (owner, record)| {
-            let mut shared = Shared::read(record.as_ref())?;
-            if owner == id {
-                shared.owned = false;
-            } else {
-                shared.readers = shared.readers.saturating_sub(1);
-            }
-            Ok(shared.save(batch, owner))
-        })
-    }
-
-    /// Returns whether a session was purged.
-    pub async fn is_purged(&self, id: &SessionId) -> Result<bool> {
-        Ok(self.store.get(&[id.record_key(TOMBSTONE)]).await?.iter().any(Option::is_some))
+        });
+        Ok(decided.await?.0)
     }
 
     /// Reads a session and where it stands. `Invalid` if there is none.
@@ -203,54 +185,37 @@ impl Workspace {
         Ok(Found { session: Session::from_body(&record.body)?, version: record.version, place })
     }
 
-    /// Changes the record of a session and moves it to where it then belongs.
-    async fn change_session(
+    /// Changes the record of a session, and tells what `change` says has happened; no change is no commit.
+    pub(super) async fn change_session(
         &self,
         id: &SessionId,
-        change: impl Fn(&mut Session, Timestamp) -> Result<()>,
+        change: impl Fn(&mut Session, Timestamp) -> Result<Option<EventKind>>,
     ) -> Result<Session> {
-        self.retry(id, |found, now| {
+        let change = &change;
+        let decided = self.decide(move |_| async move {
+            let found = self.find(id).await?;
             let mut session = found.session.clone();
-            change(&mut session, now)?;
+            let event = change(&mut session, self.now())?;
             if session == found.session {
                 return Ok((session, None));
             }
-            session.last_active_at = session.last_active_at.max(Some(now));
-            let batch = found.save(self.store.batch(), &session, session.last_active_at.unwrap_or(now))?;
+            let batch = event.into_iter().fold(self.store.batch(), tell);
+            let batch = found.save_changed(batch, &session)?;
             Ok((session, Some(batch)))
-        })
-        .await
+        });
+        Ok(decided.await?.0)
     }
+}
 
-    /// Reads a session, decides and commits, again when others were faster. No batch is no change.
-    pub(super) async fn retry<T>(
-        &self,
-        id: &SessionId,
-        decide: impl Fn(&Found, Timestamp) -> Result<(T, Option<Batch>)>,
-    ) -> Result<T> {
-        let mut tries = 0;
-        loop {
-            tries += 1;
-            let (decided, batch) = decide(&self.find(id).await?, self.now())?;
-            let Some(batch) = batch else { return Ok(decided) };
-            match self.store.commit(batch).await?.committed() {
-                Ok(_) => return Ok(decided),
-                Err(Error::Conflict(_)) if tries < TRIES => {}
-                Err(error) => return Err(error),
-            }
-        }
+/// Returns whether a session takes messages and tasks; `Invalid` says why not.
+pub(super) fn require_open(session: &Session) -> Result<()> {
+    if session.deleted_at.is_some() {
+        return Err(Error::invalid(format!("session `{}` is in the trash; undelete it first", session.id)));
     }
-
-    /// Returns whether a session takes messages; `Invalid` says why not.
-    pub(super) fn require_open(session: &Session) -> Result<()> {
-        if session.deleted_at.is_some() {
-            return Err(Error::invalid(format!("session `{}` is in the trash; undelete it first", session.id)));
-        }
-        if session.status == Some(SessionStatus::Archived) {
-            return Err(Error::invalid(format!("session `{}` is archived; restore it first", session.id)));
-        }
-        Ok(())
+    if session.status == Some(SessionStatus::Archived) {
+        return Err(Error::invalid(format!("session `{}` is archived; restore it first", session.id)));
     }
+    Ok(())
 }
 
 fn require(session: &Session, statuses: &[SessionStatus], verb: &str) -> Result<()> {
@@ -262,44 +227,6 @@ fn require(session: &Session, statuses: &[SessionStatus], verb: &str) -> Result<
     }
 }
 
-/// Who still needs the messages of a session.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct Shared {
-    /// The session itself.
-    pub(super) owned: bool,
-    /// How many others read them.
-    pub(super) readers: u64,
-    version: Option<Seq>,
-}
-
-/// Returns the record that says who needs a session's messages; there is none while only the session itself does.
-pub(super) fn shared_key(session: &SessionId) -> RecordKey {
-    session.record_key(HISTORY_SHARED)
-}
-
-impl Shared {
-    pub(super) fn read(record: Option<&Record>) -> Result<Self> {
-        let Some(record) = record else { return Ok(Self { owned: true, readers: 0, version: None }) };
-        let object = Object::parse(record.body.as_str());
-        let object = object.map_err(|error| Error::corrupt_because(record.key.to_string(), error))?;
-        let (owned, readers) = (object.read("owned"), object.read("readers"));
-        match (owned, readers) {
-            (Some(owned), Some(readers)) => Ok(Self { owned, readers, version: Some(record.version) }),
-            _ => Err(Error::corrupt(record.key.to_string())),
-        }
-    }
-
-    /// Adds to a batch the new state, expecting the old one; the messages go with their last reader.
-    pub(super) fn save(&self, batch: Batch, session: &SessionId) -> Batch {
-        let key = shared_key(session);
-        let expect = self.version.map_or(Expect::Absent, Expect::At);
-        if self.readers == 0 && !self.owned {
-            return batch.delete(key, expect).remove(Session::history(session));
-        }
-        if self.readers == 0 {
-            return batch.delete(key, expect);
-        }
-        let body = format!(r#"{{"owned":{},"readers":{}}}"#, self.owned, self.readers);
-        batch.put(key, expect, Body::trusted(body))
-    }
+fn missing(session: &SessionId) -> Error {
+    Error::invalid(format!("there is no session `{}`", session.to_string().escape_debug()))
 }

@@ -1,14 +1,19 @@
 //! Lists of sessions, newest activity first.
 
-use super::activity::{Order, STEP, row_at, session_of};
+use std::collections::HashSet;
+use std::time::Duration;
+
+use futures_util::TryStreamExt;
+
+use super::activity::{Order, STEP, last_active, row_at, session_of};
 use super::history::inherited;
-use super::{EXPIRY_WARNING, Workspace};
-use crate::entity::{AgentId, Entity, EntityId, RecordEntity, Session, SessionStatus};
-use crate::error::Result;
+use super::{SessionState, Workspace};
+use crate::entity::{AgentId, Entity, EntityId, RecordEntity, Session, SessionId, SessionStatus};
+use crate::error::{Error, Result};
 use crate::key::RecordKey;
 use crate::kind::ACTIVITY;
 use crate::query::ScanQuery;
-use crate::record::Record;
+use crate::record::{LogHead, Record};
 use crate::time::Timestamp;
 
 /// Rows that are looked at together when a filter has to look into the sessions.
@@ -24,7 +29,7 @@ pub struct SessionFilter {
     pub agent: Option<AgentId>,
     /// Only sessions of which this was last decided.
     pub status: Option<SessionStatus>,
-    /// Only sessions last active before this time, to the minute.
+    /// Only sessions last active before this time.
     pub active_before: Option<Timestamp>,
     /// Only sessions last active at this time or later.
     pub active_since: Option<Timestamp>,
@@ -51,53 +56,39 @@ pub struct SessionSummary {
     pub state: SessionState,
 }
 
-/// What holds of a session at a moment: what was decided, and what the clock says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SessionState {
-    /// It goes on.
-    Active,
-    /// It goes on and ends soon: within [`EXPIRY_WARNING`].
-    ExpiresSoon,
-    /// It rests.
-    Paused,
-    /// Its time is over.
-    Expired,
-    /// It is put away.
-    Archived,
-    /// It is in the trash.
-    Deleted,
+/// A session that cannot be read, and why.
+#[derive(Clone, Debug)]
+pub struct Unreadable {
+    /// Which.
+    pub session: SessionId,
+    /// Why.
+    pub error: Error,
 }
 
 /// A page of a list of sessions.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default)]
 pub struct Summaries {
-    /// The sessions, newest activity first, to the minute.
+    /// The sessions, newest activity first; between two pages, to the minute.
     pub items: Vec<SessionSummary>,
+    /// Sessions of this page that are damaged or were written by a later version.
+    pub unreadable: Vec<Unreadable>,
     /// Where the next page begins; `None` if this is the last one.
     pub next: Option<RecordKey>,
-}
-
-impl Session {
-    /// Returns what holds of the session at a moment.
-    pub fn state(&self, now: Timestamp) -> SessionState {
-        let left = self.expires_at.map(|end| end.as_millis().saturating_sub(now.as_millis()));
-        match (&self.status, left) {
-            _ if self.deleted_at.is_some() => SessionState::Deleted,
-            (Some(SessionStatus::Archived), _) => SessionState::Archived,
-            (Some(SessionStatus::Expired), _) => SessionState::Expired,
-            (_, Some(left)) if left <= 0 => SessionState::Expired,
-            (Some(SessionStatus::Paused), _) => SessionState::Paused,
-            (_, Some(left)) if left <= EXPIRY_WARNING.as_millis() as i64 => SessionState::ExpiresSoon,
-            _ => SessionState::Active,
-        }
-    }
 }
 
 impl Workspace {
     /// Returns a page of sessions, newest activity first; the next one begins at [`Summaries::next`].
     ///
-    /// Without `text` and `expired`, a page of `n` sessions reads `n` rows, records and heads, however many there are.
+    /// Without `text` and `expired`, a page of `n` sessions reads `n` rows, records and heads, however many there are. A
+    /// session that cannot be read is left out of the page and told in [`Summaries::unreadable`]. `Invalid` for a page of
+    /// no sessions, or for the trash filtered by agent or status.
     pub async fn summaries(&self, filter: &SessionFilter, after: Option<RecordKey>, limit: usize) -> Result<Summaries> {
+        if limit == 0 {
+            return Err(Error::invalid("a page of no sessions"));
+        }
+        if filter.trash && (filter.agent.is_some() || filter.status.is_some()) {
+            return Err(Error::invalid("the trash is not kept by agent or status"));
+        }
         let order = Order { agent: filter.agent.clone(), status: filter.status.clone(), trash: filter.trash };
         let looks_inside = filter.text.is_some() || filter.expired.is_some();
         let page = if looks_inside { SCAN_PAGE.max(limit) } else { limit };
@@ -110,49 +101,108 @@ impl Workspace {
         let end = filter.active_since.map(|since| row_at(&order, since.saturating_sub(2 * STEP))).transpose()?;
 
         let now = self.now();
-        let mut items = Vec::new();
+        let mut page = Summaries::default();
         loop {
             let rows = self.store.backend().scan(&query).await?;
-            let keys: Vec<_> = rows.items.iter().map(|row| row.key.clone()).collect();
-            for (at, (key, summary)) in keys.iter().zip(self.summarise(&rows.items, now).await?).enumerate() {
-                if end.as_ref().is_some_and(|end| key > end) {
-                    return Ok(Summaries { items, next: None });
+            let looked_at = rows.items.iter().map(|row| row.key.clone());
+            for ((at, key), summary) in looked_at.enumerate().zip(self.summarise(&rows.items, now).await?) {
+                if end.as_ref().is_some_and(|end| key > *end) {
+                    return Ok(page.sorted());
                 }
-                if filter.lets_through(&summary) {
-                    items.push(summary);
+                match summary {
+                    Ok(Some(summary)) if filter.lets_through(&summary) => page.items.push(summary),
+                    Ok(_) => {}
+                    Err(unreadable) => page.unreadable.push(unreadable),
                 }
-                if items.len() == limit {
-                    let last = at + 1 == keys.len() && !rows.more;
-                    return Ok(Summaries { items, next: (!last).then(|| key.clone()) });
+                if page.items.len() == limit {
+                    let last = at + 1 == rows.items.len() && !rows.more;
+                    page.next = (!last).then_some(key);
+                    return Ok(page.sorted());
                 }
             }
-            match keys.into_iter().next_back() {
-                Some(key) if rows.more => query.after = Some(key),
-                _ => return Ok(Summaries { items, next: None }),
+            match rows.items.into_iter().next_back() {
+                Some(last) if rows.more => query.after = Some(last.key),
+                _ => return Ok(page.sorted()),
             }
         }
     }
 
-    async fn summarise(&self, rows: &[Record], now: Timestamp) -> Result<Vec<SessionSummary>> {
+    /// Returns what is to be said of each session that a row points to; nothing of one that was purged meanwhile.
+    async fn summarise(&self, rows: &[Record], now: Timestamp) -> Result<Vec<Summarised>> {
         let ids = rows.iter().map(session_of).collect::<Result<Vec<_>>>()?;
         let keys: Vec<_> = ids.iter().map(|id| id.record_key(Session::KIND)).collect();
         let logs: Vec<_> = ids.iter().map(Session::history).collect();
-        let (records, heads) = (self.store.get(&keys).await?, self.store.backend().heads(&logs).await?);
-        let found = records.into_iter().zip(heads);
-        // A session that was purged between the two reads is no longer there to be listed.
-        let found = found.filter_map(|(record, head)| Some((record?, head)));
-        found
-            .map(|(record, head)| {
-                let session = Session::from_body(&record.body)?;
-                Ok(SessionSummary {
-                    preview: session.preview.as_ref().map(|preview| preview.to_string()),
-                    messages: inherited(&session) + head.length,
-                    last_active_at: session.last_active_at.max(head.last_at).unwrap_or_default(),
-                    state: session.state(now),
-                    session,
-                })
-            })
-            .collect()
+        let records = match self.store.get(&keys).await {
+            Ok(records) => records.into_iter().map(Ok).collect(),
+            // One that is damaged does not hide the others.
+            Err(Error::Corrupt(_)) => self.get_one_by_one(&keys).await,
+            Err(error) => return Err(error),
+        };
+        let heads = self.store.backend().heads(&logs).await?;
+        let summarise = |((id, record), head): ((SessionId, Result<Option<Record>>), LogHead)| {
+            let read = record.and_then(|record| record.map(|record| Session::from_body(&record.body)).transpose());
+            match read {
+                Ok(Some(session)) => Ok(Some(SessionSummary::of(session, &head, now))),
+                Ok(None) => Ok(None),
+                Err(error) => Err(Unreadable { session: id, error }),
+            }
+        };
+        Ok(ids.into_iter().zip::<Vec<_>>(records).zip(heads).map(summarise).collect())
+    }
+
+    async fn get_one_by_one(&self, keys: &[RecordKey]) -> Vec<Result<Option<Record>>> {
+        let mut records = Vec::with_capacity(keys.len());
+        for key in keys {
+            let found = self.store.get(std::slice::from_ref(key)).await;
+            records.push(found.map(|found| found.into_iter().next().flatten()));
+        }
+        records
+    }
+
+    /// Returns the sessions of an order, each once, oldest activity first.
+    ///
+    /// What becomes active meanwhile moves towards the end, so that none is missed that was there from the beginning.
+    pub(super) async fn sessions_in(&self, order: &Order) -> Result<Vec<SessionId>> {
+        let query = ScanQuery::of(ACTIVITY, SCAN_PAGE).prefixed(order.prefix()).backward();
+        let mut rows = self.store.scan(query);
+        let (mut seen, mut sessions) = (HashSet::new(), Vec::new());
+        while let Some(row) = rows.try_next().await? {
+            let session = session_of(&row)?;
+            if seen.insert(session.clone()) {
+                sessions.push(session);
+            }
+        }
+        Ok(sessions)
+    }
+}
+
+/// What became of reading a session for a list.
+type Summarised = Result<Option<SessionSummary>, Unreadable>;
+
+impl SessionSummary {
+    fn of(session: Session, head: &LogHead, now: Timestamp) -> Self {
+        Self {
+            preview: session.preview.as_ref().map(|preview| preview.to_string()),
+            messages: inherited(&session) + head.length,
+            last_active_at: last_active(&session, head.last_at),
+            state: session.state(now),
+            session,
+        }
+    }
+
+    /// Returns how long something happened in it: from its creation to its last activity.
+    pub fn duration(&self) -> Duration {
+        let began = self.session.created_at.unwrap_or(self.last_active_at);
+        let lasted = self.last_active_at.as_millis().saturating_sub(began.as_millis());
+        Duration::from_millis(u64::try_from(lasted).unwrap_or(0))
+    }
+}
+
+impl Summaries {
+    /// Rows of one minute stand in no order, so the page puts its own in order.
+    fn sorted(mut self) -> Self {
+        self.items.sort_by_key(|summary| std::cmp::Reverse(summary.last_active_at));
+        self
     }
 }
 

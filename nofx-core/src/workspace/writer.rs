@@ -2,11 +2,13 @@
 
 use futures_util::TryStreamExt;
 
-use super::history::inherited;
-use super::{HistoryEntry, TRIES, Workspace};
+use super::history::{END, inherited};
+use super::message::Addition;
+use super::session::require_open;
+use super::{HistoryEntry, Workspace};
 use crate::batch::Mismatch;
-use crate::entity::{Message, Session, SessionId};
-use crate::error::{Error, Result};
+use crate::entity::{Message, SessionId};
+use crate::error::Result;
 use crate::query::Direction;
 
 /// What became of messages that were to follow what their writer had seen.
@@ -46,38 +48,35 @@ impl SessionWriter {
     }
 
     /// Adds messages if nobody else has added any since this writer looked; all or none.
+    ///
+    /// Errors are those of [`Workspace::add_messages`].
     pub async fn append(&mut self, messages: Vec<Message>) -> Result<Appended> {
-        let mut tries = 0;
-        loop {
-            tries += 1;
-            let found = self.workspace.find(&self.session).await?;
-            Workspace::require_open(&found.session)?;
-            let own = self.seen - inherited(&found.session);
-            let batch = self.workspace.append_batch(&found, Some(own), messages.clone())?;
-            match self.workspace.store.commit(batch).await?.committed() {
-                Ok(_) => {
-                    let first = self.seen;
-                    self.seen += messages.len() as u64;
-                    return Ok(Appended::Done(first));
-                }
-                Err(Error::Conflict(conflict)) => {
-                    let longer = conflict.mismatches.iter().any(|mismatch| matches!(mismatch, Mismatch::Length { .. }));
-                    if longer {
-                        return self.unseen(&found.session).await.map(Appended::Unseen);
-                    }
-                    if tries == TRIES {
-                        return Err(Error::Conflict(conflict));
-                    }
-                }
-                Err(error) => return Err(error),
+        let (workspace, session, seen) = (&self.workspace, &self.session, self.seen);
+        let addition = &Addition::of(workspace, messages)?;
+        let decided = workspace.decide(move |met| async move {
+            let found = workspace.find(session).await?;
+            require_open(&found.session)?;
+            let others_were_faster =
+                met.is_some_and(|met| met.mismatches.iter().any(|found| matches!(found, Mismatch::Length { .. })));
+            if others_were_faster {
+                let newer = workspace.history(&found.session, seen..END, Direction::Forward, None);
+                return Ok((Some(newer.try_collect::<Vec<_>>().await?), None));
+            }
+            if addition.prepared.entries.is_empty() {
+                return Ok((None, None));
+            }
+            let own = seen - inherited(&found.session);
+            Ok((None, Some(workspace.append_batch(&found, Some(own), addition).await?)))
+        });
+        match decided.await?.0 {
+            Some(unseen) => {
+                self.seen += unseen.len() as u64;
+                Ok(Appended::Unseen(unseen))
+            }
+            None => {
+                self.seen += addition.prepared.entries.len() as u64;
+                Ok(Appended::Done(seen))
             }
         }
-    }
-
-    async fn unseen(&mut self, session: &Session) -> Result<Vec<HistoryEntry>> {
-        let newer = self.workspace.history(session, self.seen..u64::MAX, Direction::Forward, None);
-        let unseen: Vec<_> = newer.try_collect().await?;
-        self.seen += unseen.len() as u64;
-        Ok(unseen)
     }
 }

@@ -1,0 +1,143 @@
+//! Agents, and what they add up to.
+
+use futures_core::Stream;
+use futures_util::TryStreamExt;
+
+use super::Workspace;
+use super::activity::{Order, last_active};
+use crate::batch::Expect;
+use crate::entity::{Agent, AgentId, Entity, EntityId, RecordEntity, Session, SessionId, TaskStatus, key_of};
+use crate::error::Result;
+use crate::time::Timestamp;
+
+/// Sessions that are added up together.
+const PAGE: usize = 256;
+
+/// What an agent's sessions add up to, without those in the trash.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct AgentTotals {
+    /// How many sessions it has.
+    pub sessions: u64,
+    /// How many messages they have, each counted once however many sessions were restored with it.
+    pub messages: u64,
+    /// How many tasks were completed: what the agent's record says that it had completed before its sessions were counted,
+    /// and each completed task of its sessions, once.
+    pub tasks_completed: u64,
+    /// How many tasks were given up with an error.
+    pub tasks_failed: u64,
+    /// How many tasks were put aside.
+    pub tasks_interrupted: u64,
+    /// When something last happened in one of them.
+    pub last_active_at: Option<Timestamp>,
+}
+
+impl Workspace {
+    /// Saves an agent, new or changed, as it is given.
+    pub async fn save_agent(&self, agent: &Agent) -> Result<()> {
+        self.store.save(agent, Expect::Any).await?;
+        Ok(())
+    }
+
+    /// Saves several agents, all or none. Agents that are not among them stay as they are.
+    pub async fn save_agents(&self, agents: &[Agent]) -> Result<()> {
+        if agents.is_empty() {
+            return Ok(());
+        }
+        let mut batch = self.store.batch();
+        for agent in agents {
+            batch = batch.put(agent.key(), Expect::Any, agent.to_body()?);
+        }
+        self.store.commit(batch).await?.committed()?;
+        Ok(())
+    }
+
+    /// Changes an agent, deciding again when others were faster; `None` if there is none.
+    pub async fn update_agent(&self, id: &AgentId, change: impl Fn(&mut Agent)) -> Result<Option<Agent>> {
+        let changed = self.store.update::<Agent>(id, |agent| {
+            Ok(agent.map(|mut agent| {
+                change(&mut agent);
+                agent
+            }))
+        });
+        Ok(changed.await?.map(|changed| changed.value))
+    }
+
+    /// Reads an agent; `None` if there is none.
+    pub async fn agent(&self, id: &AgentId) -> Result<Option<Agent>> {
+        Ok(self.store.load::<Agent>(id).await?.map(|found| found.value))
+    }
+
+    /// Returns all agents in the order of their ids, read as they are asked for.
+    pub fn agents(&self) -> impl Stream<Item = Result<Agent>> + Send + Unpin + use<> {
+        self.store.list::<Agent>().map_ok(|found| found.value)
+    }
+
+    /// Removes an agent; returns whether there was one.
+    ///
+    /// Its sessions stay, also one that is running, and so do its checkpoints and transcript.
+    pub async fn remove_agent(&self, id: &AgentId) -> Result<bool> {
+        let key = &key_of::<Agent>(id);
+        let decided = self.decide(move |_| async move {
+            let record = self.store.get(std::slice::from_ref(key)).await?.into_iter().next().flatten();
+            Ok(match record {
+                Some(record) => (true, Some(self.store.batch().delete(key.clone(), Expect::At(record.version)))),
+                None => (false, None),
+            })
+        });
+        Ok(decided.await?.0)
+    }
+
+    /// Returns what the sessions of an agent add up to, whether or not the agent itself is still there.
+    ///
+    /// Nothing of it is stored; it costs a read for each session that has had tasks.
+    pub async fn agent_totals(&self, id: &AgentId) -> Result<AgentTotals> {
+        let before = self.agent(id).await?.map_or(0, |agent| agent.tasks_completed);
+        let mut totals = AgentTotals { tasks_completed: before, ..AgentTotals::default() };
+        let order = Order { agent: Some(id.clone()), ..Order::default() };
+        let sessions = self.sessions_in(&order).await?;
+        let mut counted = std::collections::HashSet::new();
+        for some in sessions.chunks(PAGE) {
+            for (session, tasked) in self.add_up(some, &mut totals).await? {
+                if !tasked {
+                    continue;
+                }
+                for task in self.tasks(&session).await?.ended {
+                    // The old extension repeated the tasks of a session in those that were restored from it.
+                    if task.id.as_ref().is_none_or(|id| counted.insert(id.as_text().to_json())) {
+                        totals.add(task.status.as_ref());
+                    }
+                }
+            }
+        }
+        Ok(totals)
+    }
+
+    /// Adds up what records and heads say, and returns the sessions and whether they have had tasks.
+    async fn add_up(&self, ids: &[SessionId], totals: &mut AgentTotals) -> Result<Vec<(SessionId, bool)>> {
+        let keys: Vec<_> = ids.iter().map(key_of::<Session>).collect();
+        let logs: Vec<_> = ids.iter().flat_map(|id| [Session::history(id), Session::tasks(id)]).collect();
+        let records = self.store.get(&keys).await?;
+        let heads = self.store.backend().heads(&logs).await?;
+        let mut tasked = Vec::new();
+        for ((id, record), heads) in ids.iter().zip(records).zip(heads.chunks(2)) {
+            let (Some(record), [history, tasks]) = (record, heads) else { continue };
+            let session = Session::from_body(&record.body)?;
+            totals.sessions += 1;
+            totals.messages += history.length.saturating_sub(session.copied);
+            totals.last_active_at = totals.last_active_at.max(Some(last_active(&session, history.last_at)));
+            tasked.push((id.clone(), tasks.length > 0));
+        }
+        Ok(tasked)
+    }
+}
+
+impl AgentTotals {
+    fn add(&mut self, status: Option<&TaskStatus>) {
+        match status {
+            Some(TaskStatus::Completed) => self.tasks_completed += 1,
+            Some(TaskStatus::Failed) => self.tasks_failed += 1,
+            Some(TaskStatus::Interrupted) => self.tasks_interrupted += 1,
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,49 @@
+//! The same done to several sessions, each with a result of its own.
+
+use std::future::Future;
+
+use futures_util::StreamExt;
+use futures_util::stream;
+
+use super::{RestoreOptions, Workspace};
+use crate::entity::{Session, SessionId};
+use crate::error::Result;
+
+/// How many are under way at once, so that they share flushes.
+const AT_ONCE: usize = 16;
+
+impl Workspace {
+    /// Restores several sessions; the result of each, in their order.
+    pub async fn restore_sessions(&self, ids: &[SessionId], options: RestoreOptions) -> Vec<Result<Session>> {
+        self.each(ids, move |workspace, id| async move { workspace.restore_session(&id, options).await }).await
+    }
+
+    /// Archives several sessions; the result of each, in their order.
+    pub async fn archive_sessions(&self, ids: &[SessionId]) -> Vec<Result<Session>> {
+        self.each(ids, move |workspace, id| async move { workspace.archive_session(&id).await }).await
+    }
+
+    /// Puts several sessions into the trash; the result of each, in their order.
+    pub async fn delete_sessions(&self, ids: &[SessionId]) -> Vec<Result<Session>> {
+        self.each(ids, move |workspace, id| async move { workspace.delete_session(&id).await }).await
+    }
+
+    /// Takes several sessions out of the trash; the result of each, in their order.
+    pub async fn undelete_sessions(&self, ids: &[SessionId]) -> Vec<Result<Session>> {
+        self.each(ids, move |workspace, id| async move { workspace.undelete_session(&id).await }).await
+    }
+
+    /// Removes several sessions in the trash for good; the result of each, in their order.
+    pub async fn purge_sessions(&self, ids: &[SessionId]) -> Vec<Result<()>> {
+        self.each(ids, move |workspace, id| async move { workspace.purge_session(&id).await }).await
+    }
+
+    async fn each<T, F>(&self, ids: &[SessionId], act: impl Fn(Self, SessionId) -> F) -> Vec<Result<T>>
+    where
+        F: Future<Output = Result<T>>,
+    {
+        // Each with a workspace and an id of its own, so that the whole may be sent to another thread.
+        let all: Vec<_> = ids.iter().map(|id| act(self.clone(), id.clone())).collect();
+        stream::iter(all).buffered(AT_ONCE).collect().await
+    }
+}

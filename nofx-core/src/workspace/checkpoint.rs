@@ -1,0 +1,38 @@
+//! Checkpoints: exchanges with an agent, kept so that it can be restored.
+
+use futures_util::{StreamExt, TryStreamExt};
+
+use super::Workspace;
+use crate::entity::{AgentId, Checkpoint, Entity};
+use crate::error::Result;
+use crate::json::Text;
+use crate::query::LogQuery;
+
+/// How many checkpoints are usually read: the newest.
+pub const CHECKPOINTS: usize = 100;
+
+/// Entries of a page of checkpoints.
+const PAGE: usize = 100;
+
+impl Workspace {
+    /// Keeps an exchange with an agent. Nothing that was kept before is read or written.
+    pub async fn save_checkpoint(
+        &self,
+        agent: &AgentId,
+        user: impl Into<Text>,
+        answer: impl Into<Text>,
+    ) -> Result<Checkpoint> {
+        let checkpoint = Checkpoint::new(self.now(), user, answer);
+        self.store.append(&Checkpoint::log(agent), None, std::slice::from_ref(&checkpoint)).await?;
+        Ok(checkpoint)
+    }
+
+    /// Returns the newest checkpoints of an agent, oldest first; [`CHECKPOINTS`] is the usual number. All are kept.
+    pub async fn checkpoints(&self, agent: &AgentId, count: usize) -> Result<Vec<Checkpoint>> {
+        let newest = self.store.read(LogQuery::newest_first(Checkpoint::log(agent), count.clamp(1, PAGE)));
+        let newest = newest.take(count).map(|entry| Checkpoint::from_body(&entry?.body));
+        let mut checkpoints: Vec<_> = newest.try_collect().await?;
+        checkpoints.reverse();
+        Ok(checkpoints)
+    }
+}

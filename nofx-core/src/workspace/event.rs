@@ -1,0 +1,219 @@
+//! What has happened in a store, as a feed that survives its readers.
+//!
+//! A commit says which records and logs it touched. Verbs also name what they did: their batches delete a record of kind
+//! [`EVENT`] that never exists, so that its name stands in the feed and nothing is stored.
+
+use super::Workspace;
+use crate::batch::{Batch, Expect};
+use crate::entity::{Agent, AgentId, EntityId, RecordEntity, Session, SessionId, TaskId, is_digested};
+use crate::error::Result;
+use crate::json::{Object, Text};
+use crate::key::{MAX_ID_BYTES, RecordKey};
+use crate::kind::{EVENT, HISTORY, ORCHESTRATION};
+use crate::query::Changes;
+use crate::record::{Change, Cursor, Seq};
+
+macro_rules! events {
+    ($($(#[$doc:meta])* $name:ident = $text:literal,)*) => {
+        /// What happened.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[non_exhaustive]
+        pub enum EventKind {
+            $($(#[$doc])* $name,)*
+        }
+
+        impl EventKind {
+            /// Every kind.
+            pub const ALL: &'static [Self] = &[$(Self::$name),*];
+
+            /// Returns the name that watchers know, such as `session.created`.
+            pub fn name(self) -> &'static str {
+                match self {
+                    $(Self::$name => $text,)*
+                }
+            }
+        }
+    };
+}
+
+events! {
+    /// A session was created.
+    SessionCreated = "session.created",
+    /// A session was put away.
+    SessionArchived = "session.archived",
+    /// A session was made from another one.
+    SessionRestored = "session.restored",
+    /// A session rests.
+    SessionPaused = "session.paused",
+    /// A session goes on.
+    SessionResumed = "session.resumed",
+    /// A session ends soon. Told by an [`ExpiryWatch`](super::ExpiryWatch) only.
+    SessionExpiryWarning = "session.expiry.warning",
+    /// A session's time is over, and a host has noted it.
+    SessionExpired = "session.expired",
+    /// A session was put into the trash.
+    SessionDeleted = "session.deleted",
+    /// A session was taken out of the trash.
+    SessionUndeleted = "session.undeleted",
+    /// A session was removed for good.
+    SessionPurged = "session.purged",
+    /// A session was brought in from elsewhere, or something about it was changed.
+    SessionChanged = "session.changed",
+    /// Messages were added to a session.
+    MessageAdded = "session.message.added",
+    /// A task was begun.
+    TaskStarted = "session.task.started",
+    /// A task was done.
+    TaskCompleted = "session.task.completed",
+    /// A task was given up with an error.
+    TaskFailed = "session.task.failed",
+    /// A task was put aside.
+    TaskInterrupted = "session.task.interrupted",
+    /// An agent was saved or removed.
+    AgentChanged = "agent.changed",
+    /// Messages between agents were kept.
+    OrchestrationPersisted = "orchestration.message.persisted",
+    /// Old things were cleaned up.
+    StorageCleanup = "storage.cleanup",
+}
+
+/// Something that happened.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Event {
+    /// What.
+    pub kind: EventKind,
+    /// To which session.
+    pub session: Option<SessionId>,
+    /// To which agent, if it concerns no session.
+    pub agent: Option<AgentId>,
+    /// To which task, if its id is no longer than a key can be.
+    pub task: Option<TaskId>,
+    /// The number of the commit, if it wrote records.
+    pub seq: Option<Seq>,
+}
+
+/// The next events.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Events {
+    /// What has happened behind the cursor.
+    Page {
+        /// The events in their order.
+        events: Vec<Event>,
+        /// Where to ask next. It may be kept for as long as one likes.
+        next: Cursor,
+        /// Whether this was everything up to the moment of the answer.
+        at_end: bool,
+    },
+    /// The store no longer remembers everything since the cursor.
+    ///
+    /// To catch up, list the sessions with [`summaries`](Workspace::summaries) since the last time that was seen, then ask
+    /// from `newest`: what happens during the listing is told then.
+    Gap {
+        /// Where to ask next.
+        newest: Cursor,
+    },
+}
+
+/// Adds to a batch the name of what it does.
+pub(super) fn tell(batch: Batch, event: EventKind) -> Batch {
+    tell_of(batch, event.name().to_owned())
+}
+
+/// Adds to a batch the name of what it does to a task.
+pub(super) fn tell_task(batch: Batch, event: EventKind, task: Option<&TaskId>) -> Batch {
+    let named = task.and_then(|task| Some(format!("{}/{}", event.name(), task.as_text().as_str()?)));
+    let named = named.filter(|name| name.len() <= MAX_ID_BYTES);
+    tell_of(batch, named.unwrap_or_else(|| event.name().to_owned()))
+}
+
+fn tell_of(batch: Batch, name: String) -> Batch {
+    match RecordKey::new(EVENT, name) {
+        Ok(key) => batch.delete(key, Expect::Any),
+        Err(_) => unreachable!("the name of an event is neither empty nor too long"),
+    }
+}
+
+impl Workspace {
+    /// Returns the place in the feed from which nothing has happened yet.
+    pub async fn events_end(&self) -> Result<Cursor> {
+        Ok(match self.store.changes(None, 0).await? {
+            Changes::Page(page) => page.newest,
+            Changes::Gap { newest } => newest,
+        })
+    }
+
+    /// Returns what happened in the next commits behind a cursor, at most `limit` of them, by whichever process.
+    ///
+    /// `None` asks from the oldest that is remembered. Each commit is told once to whoever follows `next`; at least the
+    /// last [`REMEMBERED_COMMITS`](crate::REMEMBERED_COMMITS) are remembered. A page may hold no events and not be the last.
+    pub async fn events(&self, after: Option<&Cursor>, limit: usize) -> Result<Events> {
+        let page = match self.store.changes(after, limit).await? {
+            Changes::Gap { newest } => return Ok(Events::Gap { newest }),
+            Changes::Page(page) => page,
+        };
+        let mut events = Vec::new();
+        for change in &page.changes {
+            self.add_events(change, &mut events).await?;
+        }
+        Ok(Events::Page { events, at_end: page.next == page.newest, next: page.next })
+    }
+
+    async fn add_events(&self, change: &Change, events: &mut Vec<Event>) -> Result<()> {
+        let told: Vec<_> = change.records.iter().filter(|key| *key.kind() == EVENT).filter_map(named).collect();
+        if !told.is_empty() {
+            // A batch that names what it does concerns one session at most.
+            let session = match change.records.iter().find(|key| *key.kind() == Session::KIND) {
+                Some(key) => Some(SessionId::from(self.id_of(key).await?)),
+                None => None,
+            };
+            let event = |(kind, task)| Event { task, session: session.clone(), ..happened(kind, change) };
+            events.extend(told.into_iter().map(event));
+            return Ok(());
+        }
+        let mut sessions = Vec::new();
+        for log in change.logs.iter().filter(|log| *log.kind() == HISTORY) {
+            let session = SessionId::from(self.id_of(&RecordKey::new(Session::KIND, log.id())?).await?);
+            events.push(Event { session: Some(session.clone()), ..happened(EventKind::MessageAdded, change) });
+            sessions.push(session);
+        }
+        for key in &change.records {
+            if *key.kind() == Session::KIND {
+                let session = SessionId::from(self.id_of(key).await?);
+                if !sessions.contains(&session) {
+                    events.push(Event { session: Some(session), ..happened(EventKind::SessionChanged, change) });
+                }
+            } else if *key.kind() == Agent::KIND {
+                let agent = Some(AgentId::from(self.id_of(key).await?));
+                events.push(Event { agent, ..happened(EventKind::AgentChanged, change) });
+            }
+        }
+        if change.logs.iter().any(|log| *log.kind() == ORCHESTRATION) {
+            events.push(happened(EventKind::OrchestrationPersisted, change));
+        }
+        Ok(())
+    }
+
+    /// Returns the id that a record's key stands for. That of a record that is gone may be its digest.
+    async fn id_of(&self, key: &RecordKey) -> Result<Text> {
+        if !is_digested(key.id()) {
+            return Ok(key.id().into());
+        }
+        let record = self.store.get(std::slice::from_ref(key)).await?.into_iter().next().flatten();
+        let id = record.and_then(|record| Object::parse(record.body.as_str()).ok()?.read("id"));
+        Ok(id.unwrap_or_else(|| key.id().into()))
+    }
+}
+
+/// Reads what a batch says that it does; what a later version may say is left out.
+fn named(key: &RecordKey) -> Option<(EventKind, Option<TaskId>)> {
+    let (name, task) = match key.id().split_once('/') {
+        Some((name, task)) => (name, Some(task.into())),
+        None => (key.id(), None),
+    };
+    let kind = EventKind::ALL.iter().find(|kind| kind.name() == name)?;
+    Some((*kind, task))
+}
+
+fn happened(kind: EventKind, change: &Change) -> Event {
+    Event { kind, session: None, agent: None, task: None, seq: change.seq }
+}

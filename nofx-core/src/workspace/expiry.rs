@@ -1,0 +1,118 @@
+//! Telling a running host that sessions end soon, or have ended.
+
+use std::collections::HashMap;
+
+use super::activity::Order;
+use super::event::{EventKind, tell};
+use super::{EXPIRY_WARNING, SessionState, Workspace};
+use crate::entity::{Entity, Session, SessionId, SessionStatus, key_of};
+use crate::error::Result;
+use crate::time::Timestamp;
+
+/// Sessions that are looked at together.
+const PAGE: usize = 256;
+
+/// Something that the clock did to a session.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ExpiryEvent {
+    /// [`EventKind::SessionExpiryWarning`] or [`EventKind::SessionExpired`].
+    pub kind: EventKind,
+    /// The session as it then is.
+    pub session: Session,
+}
+
+/// Watches the clock for a host that is running.
+///
+/// Whether a session has expired is derived from the clock by whoever reads it, with or without a watch. A watch adds
+/// that somebody is told: the host asks it with [`poll`](Self::poll), at [`next_due`](Self::next_due) or whenever it
+/// likes. Of several hosts that watch one store, each warns, and the first to see that a session has expired notes it
+/// in the store and tells; the others hear of it by [`Workspace::events`].
+#[derive(Clone, Debug)]
+pub struct ExpiryWatch {
+    workspace: Workspace,
+    since: Timestamp,
+    /// The ends of which this watch has warned.
+    warned: HashMap<SessionId, Timestamp>,
+    next_due: Option<Timestamp>,
+}
+
+impl Workspace {
+    /// Returns a watch that tells what happens from now on. What expired before is noted, and told to nobody.
+    pub fn expiry_watch(&self) -> ExpiryWatch {
+        ExpiryWatch { workspace: self.clone(), since: self.now(), warned: HashMap::new(), next_due: None }
+    }
+}
+
+impl ExpiryWatch {
+    /// Returns what is due by now: a warning once for each end of a session that comes within half an hour, at once if
+    /// less is left, and the end itself.
+    ///
+    /// Looks at the sessions that are active or rest. A clock that goes back repeats nothing.
+    pub async fn poll(&mut self) -> Result<Vec<ExpiryEvent>> {
+        let now = self.workspace.now();
+        let mut events = Vec::new();
+        let mut warned = HashMap::new();
+        let mut next_due: Option<Timestamp> = None;
+        for session in self.going_on().await? {
+            let Some(end) = session.expires_at else { continue };
+            let warning = end.saturating_sub(EXPIRY_WARNING);
+            if session.state(now) == SessionState::Expired {
+                events.extend(self.expire(&session).await?);
+                continue;
+            }
+            let due = if warning <= now { end } else { warning };
+            next_due = Some(next_due.map_or(due, |next| next.min(due)));
+            let told = self.warned.get(&session.id) == Some(&end);
+            if told || warning <= now {
+                warned.insert(session.id.clone(), end);
+            }
+            if !told && warning <= now {
+                events.push(ExpiryEvent { kind: EventKind::SessionExpiryWarning, session });
+            }
+        }
+        self.warned = warned;
+        self.next_due = next_due;
+        Ok(events)
+    }
+
+    /// Returns when the next event is due, as far as the last [`poll`](Self::poll) could know; a session that is created
+    /// or resumed later is due half an hour before its end at the earliest. `None` if there is none to wait for.
+    pub fn next_due(&self) -> Option<Timestamp> {
+        self.next_due
+    }
+
+    /// Returns the sessions that have not ended, as far as is noted.
+    async fn going_on(&self) -> Result<Vec<Session>> {
+        let mut ids = Vec::new();
+        for status in [SessionStatus::Active, SessionStatus::Paused] {
+            ids.extend(self.workspace.sessions_in(&Order { status: Some(status), ..Order::default() }).await?);
+        }
+        let mut sessions = Vec::with_capacity(ids.len());
+        for some in ids.chunks(PAGE) {
+            let keys: Vec<_> = some.iter().map(key_of::<Session>).collect();
+            for record in self.workspace.store.get(&keys).await?.into_iter().flatten() {
+                sessions.push(Session::from_body(&record.body)?);
+            }
+        }
+        Ok(sessions)
+    }
+
+    /// Notes that a session has expired. No event if somebody else has, if it goes on after all, or if it is old news.
+    async fn expire(&self, session: &Session) -> Result<Option<ExpiryEvent>> {
+        let (workspace, id) = (&self.workspace, &session.id);
+        let decided = workspace.decide(move |_| async move {
+            let found = workspace.find(id).await?;
+            let noted = matches!(found.session.status, Some(SessionStatus::Expired | SessionStatus::Archived));
+            if noted || found.session.state(workspace.now()) != SessionState::Expired {
+                return Ok((None, None));
+            }
+            let mut session = found.session.clone();
+            session.status = Some(SessionStatus::Expired);
+            let batch = tell(workspace.store.batch(), EventKind::SessionExpired);
+            let batch = found.save_changed(batch, &session)?;
+            Ok((Some(session), Some(batch)))
+        });
+        let expired = decided.await?.0.filter(|session| session.expires_at >= Some(self.since));
+        Ok(expired.map(|session| ExpiryEvent { kind: EventKind::SessionExpired, session }))
+    }
+}

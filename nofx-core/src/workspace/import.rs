@@ -1,0 +1,208 @@
+//! Bringing an exported session back.
+
+use super::Workspace;
+use super::activity::{Place, new_session};
+use super::content::Prepared;
+use super::event::{EventKind, tell};
+use super::export::{FORMAT, VERSION};
+use super::preview::preview;
+use crate::batch::{Batch, NewEntry};
+use crate::entity::{Entity, Message, Session, SessionId, SessionStatus, Slot, Task, Template, own};
+use crate::error::{Error, Result};
+use crate::json::{Object, SyntaxError, Text, items, members};
+
+/// How many messages one batch adds at most.
+const MESSAGES: usize = 5000;
+
+/// At how many bytes of JSON a batch of messages ends.
+const BYTES: usize = 8 << 20;
+
+/// Under which id a session is imported.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ImportAs {
+    /// Its own; `Invalid` if there is such a session, or was until it was purged.
+    #[default]
+    Itself,
+    /// A new one.
+    New,
+}
+
+/// An export that was read.
+#[derive(Debug)]
+struct Exported<'a> {
+    session: Session,
+    template: Option<Template>,
+    tasks: Vec<Task>,
+    messages: Vec<&'a str>,
+}
+
+impl Workspace {
+    /// Makes a session of a text that [`export_json`](Self::export_json) wrote, with everything that it had.
+    ///
+    /// A large one takes several commits: until the last one it stands in the trash, where it stays if this is
+    /// interrupted. `Invalid`, naming the place, if the text is not an export; `TooNew` if a later version wrote it.
+    pub async fn import_session(&self, text: &str, id: ImportAs) -> Result<Session> {
+        let exported = Exported::read(text)?;
+        let mut session = exported.session;
+        session.id = self.imported_id(session.id, id).await?;
+        if let Some(template) = &exported.template {
+            session.template = Some(self.save_template(template).await?);
+            session.prompt_is_templates = session.system_prompt.is_none();
+        }
+        let batches = batches(&exported.messages)?;
+        session.preview = batches.iter().find_map(preview);
+        let archived = session.status == Some(SessionStatus::Archived);
+        if archived {
+            // Sealed when everything is there.
+            session.status = Some(SessionStatus::Paused);
+        }
+        let several = batches.len() > 1;
+        session.deleted_at = several.then(|| self.now());
+
+        let mut batches = batches.into_iter();
+        let tasks = exported.tasks.iter().map(|task| self.store.entry(task)).collect::<Result<Vec<_>>>()?;
+        self.create_imported(&session, tasks, batches.next().unwrap_or_default()).await?;
+        for messages in batches {
+            self.add_imported(&session.id, messages).await?;
+        }
+        if several {
+            session = self.undelete_session(&session.id).await?;
+        }
+        if archived {
+            session = self.archive_session(&session.id).await?;
+        }
+        Ok(session)
+    }
+
+    async fn imported_id(&self, own: SessionId, id: ImportAs) -> Result<SessionId> {
+        if id == ImportAs::New {
+            return Ok(format!("imported-{}-{}", self.now().as_millis(), self.sources().token()).into());
+        }
+        let advice = "import it as a new one";
+        if self.session(&own).await?.is_some() {
+            return Err(Error::invalid(format!("session `{own}` exists already; {advice}")));
+        }
+        if self.is_purged(&own).await? {
+            return Err(Error::invalid(format!("session `{own}` was purged; {advice}")));
+        }
+        Ok(own)
+    }
+
+    async fn create_imported(&self, session: &Session, tasks: Vec<NewEntry>, messages: Vec<Message>) -> Result<()> {
+        let (tasks, prepared) = (&tasks, &Prepared::of(&self.store, messages)?);
+        self.decide(move |_| async move {
+            let mut batch = tell(self.store.batch(), EventKind::SessionChanged);
+            if !tasks.is_empty() {
+                batch = batch.append(Session::tasks(&session.id), tasks.clone());
+            }
+            if !prepared.entries.is_empty() {
+                batch = batch.append(Session::history(&session.id), prepared.entries.clone());
+            }
+            let batch = self.keep_contents(batch, prepared).await?;
+            Ok(((), Some(new_session(batch, session, prepared.last_at())?)))
+        })
+        .await?;
+        Ok(())
+    }
+
+    /// Adds messages to a session that is still in the trash.
+    async fn add_imported(&self, id: &SessionId, messages: Vec<Message>) -> Result<()> {
+        let prepared = &Prepared::of(&self.store, messages)?;
+        self.decide(move |_| async move {
+            let found = self.find(id).await?;
+            let batch: Batch = self.store.batch().append(Session::history(id), prepared.entries.clone());
+            let batch = self.keep_contents(batch, prepared).await?;
+            let to = Place::of(&found.session, prepared.last_at());
+            Ok(((), Some(found.moved(batch, Some(&to))?)))
+        })
+        .await?;
+        Ok(())
+    }
+}
+
+/// Reads messages and puts those together that one batch adds.
+fn batches(messages: &[&str]) -> Result<Vec<Vec<Message>>> {
+    let mut batches: Vec<Vec<Message>> = Vec::new();
+    let mut bytes = 0;
+    for raw in messages {
+        let message = Message::from_object(object(raw, "a message")?);
+        match batches.last_mut() {
+            Some(batch) if batch.len() < MESSAGES && bytes < BYTES => batch.push(message),
+            _ => {
+                batches.push(vec![message]);
+                bytes = 0;
+            }
+        }
+        bytes += raw.len();
+    }
+    Ok(batches)
+}
+
+impl<'a> Exported<'a> {
+    fn read(text: &'a str) -> Result<Self> {
+        let (mut format, mut version, mut session, mut template) = (None, None, None, None);
+        let (mut tasks, mut messages) = (Vec::new(), Vec::new());
+        let mut all = members(text);
+        for member in &mut all {
+            let (name, value) = member.map_err(|error| no_export("the text", error))?;
+            match Text::from_json(name).as_ref().and_then(Text::as_str) {
+                Some("format") => format = Text::from_json(value),
+                Some("version") => version = value.parse::<u32>().ok(),
+                Some("session") => session = Some(Session::from_object(object(value, "the session")?)),
+                Some("template") => template = Some(Template::from_object(object(value, "the template")?)),
+                Some("tasks") => tasks = read_tasks(value)?,
+                Some("messages") => {
+                    let read = items(value).collect::<std::result::Result<_, _>>();
+                    messages = read.map_err(|error| no_export("the messages", error))?;
+                }
+                _ => {}
+            }
+        }
+        let rest = all.end().and_then(|end| text.get(end..)).unwrap_or_default();
+        if !rest.trim_ascii().is_empty() {
+            return Err(Error::invalid("something follows the text of an exported session"));
+        }
+        if format.is_none_or(|format| format != FORMAT) {
+            return Err(Error::invalid(format!("this is no exported session: its `format` is not `{FORMAT}`")));
+        }
+        if version.is_some_and(|version| version > VERSION) {
+            return Err(Error::too_new(format!("an exported session; this version knows version {VERSION} of them")));
+        }
+        let session = session.ok_or_else(|| Error::invalid("an exported session without its `session`"))?;
+        Ok(Self { session, template, tasks, messages })
+    }
+}
+
+fn read_tasks(value: &str) -> Result<Vec<Task>> {
+    let mut tasks = Vec::new();
+    let mut current = None;
+    for member in members(value) {
+        let (name, value) = member.map_err(|error| no_export("the tasks", error))?;
+        match Text::from_json(name).as_ref().and_then(Text::as_str) {
+            Some("current") => current = Some(task(value, Slot::Current)?),
+            Some("ended") => {
+                for item in items(value) {
+                    tasks.push(task(item.map_err(|error| no_export("the tasks", error))?, Slot::Completed)?);
+                }
+            }
+            _ => {}
+        }
+    }
+    tasks.extend(current);
+    Ok(tasks)
+}
+
+fn task(raw: &str, slot: Slot) -> Result<Task> {
+    let mut task = Task::from_object(object(raw, "a task")?);
+    task.slot = Some(slot);
+    Ok(task)
+}
+
+/// Reads an object from outside the store.
+fn object(raw: &str, what: &str) -> Result<Object> {
+    Object::parse(raw).map(|object| own(&object)).map_err(|error| no_export(what, error))
+}
+
+fn no_export(what: &str, error: SyntaxError) -> Error {
+    Error::invalid_because(format!("{what} of an exported session"), error)
+}

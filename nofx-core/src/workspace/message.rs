@@ -1,0 +1,91 @@
+//! Adding messages to a session.
+
+use std::ops::Range;
+
+use super::Workspace;
+use super::activity::Place;
+use super::content::Prepared;
+use super::history::inherited;
+use super::preview::preview;
+use super::session::{Found, require_open};
+use crate::batch::Batch;
+use crate::entity::{Message, Role, Session, SessionId};
+use crate::error::Result;
+use crate::json::Text;
+
+impl Workspace {
+    /// Makes a message with a new id and the current time.
+    pub fn message(&self, role: Role, content: impl Into<Text>) -> Message {
+        let now = self.now();
+        Message::new(format!("msg-{}-{}", now.as_millis(), self.sources().token()), now, role, content)
+    }
+
+    /// Adds a message to a session and returns its place in the history, whatever others added meanwhile.
+    ///
+    /// A [`SessionWriter`](super::SessionWriter) notices what others add. A message may be empty, of any time that JavaScript can write, and as long
+    /// as memory allows: one of more than [`LARGE_CONTENT`](super::LARGE_CONTENT) is kept apart from its history, which
+    /// no reader notices. `Invalid` if the session is archived, in the trash or unknown. A session that has expired still
+    /// takes messages, so that none is lost.
+    pub async fn add_message(&self, session: &SessionId, message: Message) -> Result<u64> {
+        Ok(self.add_messages(session, vec![message]).await?.start)
+    }
+
+    /// Adds messages to a session, all or none, and returns their places. No messages are no change.
+    ///
+    /// As [`add_message`](Self::add_message); also `Invalid` for more than a batch takes: 9,000 are always possible.
+    pub async fn add_messages(&self, session: &SessionId, messages: Vec<Message>) -> Result<Range<u64>> {
+        let addition = &Addition::of(self, messages)?;
+        let decided = self.decide(move |_| async move {
+            let found = self.find(session).await?;
+            require_open(&found.session)?;
+            let before = inherited(&found.session);
+            if addition.prepared.entries.is_empty() {
+                let end = self.history_length(&found.session).await?;
+                return Ok((end, None));
+            }
+            Ok((before, Some(self.append_batch(&found, None, addition).await?)))
+        });
+        Ok(match decided.await? {
+            (before, Some(committed)) => {
+                let own = committed.appended.into_iter().next().unwrap_or_default();
+                before + own.start..before + own.end
+            }
+            (end, None) => end..end,
+        })
+    }
+
+    /// Returns the batch that adds messages, at the given length of the session's own log if one is given.
+    pub(super) async fn append_batch(&self, found: &Found, length: Option<u64>, addition: &Addition) -> Result<Batch> {
+        let log = Session::history(&found.session.id);
+        let entries = addition.prepared.entries.clone();
+        let batch = match length {
+            Some(length) => self.store.batch().append_at(log, length, entries),
+            None => self.store.batch().append(log, entries),
+        };
+        let batch = self.keep_contents(batch, &addition.prepared).await?;
+        let to = Place::of(&found.session, addition.prepared.last_at());
+        match (&found.session.preview, &addition.preview) {
+            (None, Some(preview)) => {
+                let mut session = found.session.clone();
+                session.preview = Some(preview.clone());
+                found.save(batch, &session, &to)
+            }
+            _ => found.moved(batch, Some(&to)),
+        }
+    }
+}
+
+/// Messages that are to be added.
+#[derive(Clone, Debug)]
+pub(super) struct Addition {
+    pub(super) prepared: Prepared,
+    preview: Option<Text>,
+}
+
+impl Addition {
+    pub(super) fn of(workspace: &Workspace, messages: Vec<Message>) -> Result<Self> {
+        let preview = preview(&messages);
+        let written = messages.into_iter().map(|message| message.written_by(&workspace.writer));
+        Ok(Self { prepared: Prepared::of(&workspace.store, written)?, preview })
+    }
+}

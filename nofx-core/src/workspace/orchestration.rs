@@ -1,0 +1,288 @@
+//! The messages between agents: one log in segments, so that old ones can go without touching the others.
+
+use std::ops::Range;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use futures_core::Stream;
+use futures_util::{StreamExt, TryStreamExt, stream};
+
+use super::Workspace;
+use super::event::{EventKind, tell};
+use crate::batch::{Batch, NewEntry};
+use crate::entity::{Entity, OrchestrationMessage};
+use crate::error::{Error, Result};
+use crate::json::Text;
+use crate::kind::ORCHESTRATION;
+use crate::query::{Direction, LogQuery, LogScan};
+use crate::record::{LogHead, LogState};
+use crate::time::Timestamp;
+
+/// How many messages a segment has at most.
+pub const SEGMENT_MESSAGES: u64 = 10_000;
+
+/// At how many bytes of messages a segment ends.
+pub const SEGMENT_BYTES: u64 = 8 << 20;
+
+/// How many messages are usually read: the newest.
+pub const ORCHESTRATION_HISTORY: usize = 1000;
+
+/// Entries of a page.
+const PAGE: usize = 256;
+
+/// How many segments one batch removes at most.
+const REMOVED_TOGETHER: usize = 5000;
+
+/// Which messages between agents to read.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct OrchestrationFilter {
+    /// Only messages from or to this participant.
+    pub participant: Option<Text>,
+    /// Only messages of this type.
+    pub kind: Option<Text>,
+    /// Only messages of this time or later, by their sender's clock.
+    pub since: Option<Timestamp>,
+    /// Only messages before this time.
+    pub until: Option<Timestamp>,
+    /// Which way: the newest first unless it says otherwise.
+    pub oldest_first: bool,
+}
+
+/// What is known of the log of messages between agents.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct OrchestrationStats {
+    /// How many messages there are.
+    pub messages: u64,
+    /// The time of the oldest.
+    pub oldest: Option<Timestamp>,
+    /// The time of the newest.
+    pub newest: Option<Timestamp>,
+    /// In how many segments they are.
+    pub segments: u64,
+}
+
+/// What this handle knows of the segment that grows.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Growing(Arc<Mutex<Option<Segment>>>);
+
+/// A segment as far as it was seen.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Segment {
+    number: u32,
+    length: u64,
+    bytes: u64,
+    sealed: bool,
+}
+
+impl Segment {
+    fn is_full(&self) -> bool {
+        self.sealed || self.length >= SEGMENT_MESSAGES || self.bytes >= SEGMENT_BYTES
+    }
+}
+
+impl Growing {
+    fn get(&self) -> Option<Segment> {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn set(&self, segment: Option<Segment>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = segment;
+    }
+}
+
+impl Workspace {
+    /// Keeps a message between agents, in the order in which messages arrive.
+    pub async fn save_orchestration(&self, message: OrchestrationMessage) -> Result<()> {
+        self.save_orchestrations(vec![message]).await
+    }
+
+    /// Keeps messages between agents, all or none. `Invalid` for more than a batch takes: 9,000 are always possible.
+    pub async fn save_orchestrations(&self, messages: Vec<OrchestrationMessage>) -> Result<()> {
+        if messages.is_empty() {
+            return Ok(());
+        }
+        let entries = messages.iter().map(|message| self.store.entry(message)).collect::<Result<Vec<_>>>()?;
+        let entries = &entries;
+        let bytes: u64 = entries.iter().map(|entry| entry.body.len() as u64).sum();
+        let decided = self.decide(move |met| async move {
+            if met.is_some() {
+                // The segment was ended or removed by somebody else.
+                self.growing.set(None);
+            }
+            let segment = match self.growing.get() {
+                Some(segment) => Some(segment),
+                None => self.newest_segment().await?,
+            };
+            let (grown, batch) = self.grow(segment, entries)?;
+            Ok((grown, Some(batch)))
+        });
+        let (mut grown, committed) = decided.await?;
+        let appended = committed.and_then(|committed| committed.appended.into_iter().next()).unwrap_or_default();
+        grown.bytes += bytes + self.bytes_within(&grown, grown.length..appended.start).await?;
+        grown.length = appended.end;
+        self.growing.set(Some(grown));
+        Ok(())
+    }
+
+    /// Returns the batch that adds entries to a segment, or to the one after it if it is full.
+    fn grow(&self, segment: Option<Segment>, entries: &[NewEntry]) -> Result<(Segment, Batch)> {
+        let (batch, entries) = (self.store.batch(), entries.to_vec());
+        match segment {
+            Some(segment) if !segment.is_full() => {
+                Ok((segment, batch.append(OrchestrationMessage::segment(segment.number), entries)))
+            }
+            full => {
+                let number = match full {
+                    Some(full) => full.number.checked_add(1).ok_or_else(|| Error::full("segments of messages"))?,
+                    None => 0,
+                };
+                let batch = match full {
+                    Some(full) => batch.seal(OrchestrationMessage::segment(full.number)),
+                    None => batch,
+                };
+                let segment = Segment { number, length: 0, bytes: 0, sealed: false };
+                Ok((segment, batch.append_at(OrchestrationMessage::segment(number), 0, entries)))
+            }
+        }
+    }
+
+    /// Looks for the segment that grows, and reads it once to know how large it is.
+    async fn newest_segment(&self) -> Result<Option<Segment>> {
+        let newest = self.store.logs(LogScan::of(ORCHESTRATION, 1).backward()).try_next().await?;
+        let Some(head) = newest else { return Ok(None) };
+        let number = number_of(&head)?;
+        let mut segment = Segment { number, length: head.length, bytes: 0, sealed: head.state == LogState::Sealed };
+        if !segment.is_full() {
+            segment.bytes = self.bytes_within(&segment, 0..head.length).await?;
+        }
+        Ok(Some(segment))
+    }
+
+    /// Adds up the bytes of entries, such as those that others have added.
+    async fn bytes_within(&self, segment: &Segment, positions: Range<u64>) -> Result<u64> {
+        if positions.is_empty() {
+            return Ok(0);
+        }
+        let log = OrchestrationMessage::segment(segment.number);
+        let entries = self.store.read(LogQuery::oldest_first(log, PAGE).within(positions));
+        entries.try_fold(0, |sum, entry| async move { Ok(sum + entry.body.len() as u64) }).await
+    }
+
+    /// Returns the messages between agents that a filter lets through, read as they are asked for.
+    ///
+    /// All messages are looked at, however far back, until as many are found as the caller takes;
+    /// [`ORCHESTRATION_HISTORY`] is the usual number. The order is that in which the messages arrived; a message's own
+    /// time is only filtered by.
+    pub async fn orchestration_history(
+        &self,
+        filter: OrchestrationFilter,
+    ) -> Result<impl Stream<Item = Result<OrchestrationMessage>> + Send + Unpin + use<>> {
+        let direction = if filter.oldest_first { Direction::Forward } else { Direction::Backward };
+        let all = self.orchestration(direction, 0).await?;
+        Ok(all.try_filter(move |message| std::future::ready(filter.lets_through(message))).boxed())
+    }
+
+    /// Returns at most `limit` messages between agents, the newest first, without the newest `offset` of them.
+    pub async fn load_orchestration(&self, offset: u64, limit: usize) -> Result<Vec<OrchestrationMessage>> {
+        self.orchestration(Direction::Backward, offset).await?.take(limit).try_collect().await
+    }
+
+    /// Reads all messages in one direction, without the first `skipped`, which are not read.
+    async fn orchestration(
+        &self,
+        direction: Direction,
+        mut skipped: u64,
+    ) -> Result<impl Stream<Item = Result<OrchestrationMessage>> + Send + Unpin + use<>> {
+        let mut heads = self.orchestration_segments().await?;
+        if direction == Direction::Backward {
+            heads.reverse();
+        }
+        let mut queries = Vec::new();
+        for head in heads {
+            let here = skipped.min(head.length);
+            skipped -= here;
+            let range = match direction {
+                Direction::Forward => here..u64::MAX,
+                Direction::Backward => 0..if here == 0 { u64::MAX } else { head.length - here },
+            };
+            queries.push(LogQuery { log: head.log, range, direction, limit: PAGE });
+        }
+        let store = self.store.clone();
+        let entries = stream::iter(queries).map(move |query| store.read(query)).flatten();
+        Ok(entries.map(|entry| OrchestrationMessage::from_body(&entry?.body)).boxed())
+    }
+
+    /// Returns the heads of all segments, oldest first.
+    pub(super) async fn orchestration_segments(&self) -> Result<Vec<LogHead>> {
+        self.store.logs(LogScan::of(ORCHESTRATION, PAGE)).try_collect().await
+    }
+
+    /// Returns what is known of the log of messages between agents. Exact, and costs no reading of messages but one.
+    pub async fn orchestration_stats(&self) -> Result<OrchestrationStats> {
+        let heads = self.orchestration_segments().await?;
+        let mut stats = OrchestrationStats::default();
+        let mut oldest = None;
+        for head in heads {
+            stats.messages += head.length;
+            stats.segments += 1;
+            stats.newest = head.last_at.or(stats.newest);
+            if oldest.is_none() && head.length > 0 {
+                oldest = Some(head.log);
+            }
+        }
+        if let Some(log) = oldest {
+            let first = self.store.read(LogQuery::oldest_first(log, 1).within(0..1)).try_next().await?;
+            stats.oldest = first.map(|entry| entry.at);
+        }
+        Ok(stats)
+    }
+
+    /// Removes all messages between agents for good. One that is saved while this goes on may go with them or stay.
+    pub async fn clear_orchestration(&self) -> Result<()> {
+        let numbers = self.orchestration_segments().await?.iter().map(number_of).collect::<Result<Vec<_>>>()?;
+        self.remove_segments(&numbers).await
+    }
+
+    /// Removes segments for good. An empty one takes the place of the newest, because numbers are never used again.
+    pub(super) async fn remove_segments(&self, numbers: &[u32]) -> Result<()> {
+        for some in numbers.chunks(REMOVED_TOGETHER) {
+            let decided = self.decide(move |_| async move {
+                let newest = self.store.logs(LogScan::of(ORCHESTRATION, 1).backward()).try_next().await?;
+                let newest = newest.as_ref().map(number_of).transpose()?;
+                let mut batch = tell(self.store.batch(), EventKind::StorageCleanup);
+                for number in some {
+                    batch = batch.remove(OrchestrationMessage::segment(*number));
+                }
+                if let Some(newest) = newest.filter(|newest| some.contains(newest)) {
+                    let next = newest.checked_add(1).ok_or_else(|| Error::full("segments of messages"))?;
+                    batch = batch.seal(OrchestrationMessage::segment(next));
+                }
+                Ok(((), Some(batch)))
+            });
+            decided.await?;
+        }
+        self.growing.set(None);
+        Ok(())
+    }
+
+    /// Adds up the bytes of the messages of a segment.
+    pub(super) async fn segment_bytes(&self, head: &LogHead) -> Result<u64> {
+        let segment = Segment { number: number_of(head)?, length: head.length, bytes: 0, sealed: false };
+        self.bytes_within(&segment, 0..head.length).await
+    }
+}
+
+/// Returns the number of a segment.
+pub(super) fn number_of(head: &LogHead) -> Result<u32> {
+    head.log.id().parse().map_err(|error| Error::corrupt_because(head.log.to_string(), error))
+}
+
+impl OrchestrationFilter {
+    fn lets_through(&self, message: &OrchestrationMessage) -> bool {
+        let takes_part = |who: &Text| message.from.as_ref() == Some(who) || message.to.as_ref() == Some(who);
+        let at = message.timestamp.unwrap_or_default();
+        self.participant.as_ref().is_none_or(takes_part)
+            && self.kind.as_ref().is_none_or(|kind| message.kind == *kind)
+            && self.since.is_none_or(|since| at >= since)
+            && self.until.is_none_or(|until| at < until)
+    }
+}

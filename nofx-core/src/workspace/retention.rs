@@ -1,0 +1,257 @@
+//! Keeping a store from growing for ever: what a policy would remove, and removing it.
+
+use std::time::Duration;
+
+use futures_util::TryStreamExt;
+
+use super::Workspace;
+use super::activity::{Order, last_active};
+use super::content::Swept;
+use super::event::{EventKind, tell};
+use super::orchestration::number_of;
+use crate::entity::{Entity, Session, SessionId, SessionStatus, key_of};
+use crate::error::{Error, Result};
+use crate::query::LogQuery;
+use crate::record::LogHead;
+use crate::time::Timestamp;
+
+/// Sessions that are looked at together.
+const PAGE: usize = 256;
+
+/// What is to be kept. `None` keeps everything, as far as that rule goes.
+///
+/// A session that goes on, by the clock, is never touched.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RetentionPolicy {
+    /// Archive sessions in which nothing has happened for so long.
+    pub archive_after: Option<Duration>,
+    /// Put sessions into the trash in which nothing has happened for so long.
+    pub delete_after: Option<Duration>,
+    /// Put the sessions into the trash in which nothing has happened the longest, until so many are left.
+    pub max_sessions: Option<u64>,
+    /// The same until the messages of those that are left have so many bytes. To know it, every message is read.
+    pub max_bytes: Option<u64>,
+    /// Remove sessions for good that have been in the trash for so long.
+    pub purge_after: Option<Duration>,
+    /// What is kept of the messages between agents.
+    pub orchestration: OrchestrationRetention,
+}
+
+/// What is kept of the messages between agents, by whole segments: at least so much, never less.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OrchestrationRetention {
+    /// The newest so many messages.
+    pub messages: Option<u64>,
+    /// Messages that are not older than this.
+    pub age: Option<Duration>,
+    /// The newest so many bytes of messages.
+    pub bytes: Option<u64>,
+}
+
+/// Sessions stay until somebody deletes them, and then thirty days in the trash. Of the messages between agents 60 MiB are
+/// kept, as the old extension did with six files of ten.
+impl Default for RetentionPolicy {
+    fn default() -> Self {
+        Self {
+            archive_after: None,
+            delete_after: None,
+            max_sessions: None,
+            max_bytes: None,
+            purge_after: Some(Duration::from_secs(30 * 24 * 60 * 60)),
+            orchestration: OrchestrationRetention { bytes: Some(60 << 20), ..OrchestrationRetention::default() },
+        }
+    }
+}
+
+/// What a cleanup would do. Nothing of it has happened.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct CleanupPlan {
+    /// Sessions to archive.
+    pub archive: Vec<PlannedSession>,
+    /// Sessions to put into the trash.
+    pub delete: Vec<PlannedSession>,
+    /// Sessions in the trash to remove for good.
+    pub purge: Vec<PlannedSession>,
+    /// How many messages between agents to remove for good.
+    pub orchestration_messages: u64,
+    /// The segments that hold them.
+    segments: Vec<u32>,
+}
+
+/// A session that a cleanup would touch.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PlannedSession {
+    /// The session as it is.
+    pub session: Session,
+    /// When something last happened in it.
+    pub last_active_at: Timestamp,
+    /// The bytes of its own messages, if the policy asks for them.
+    pub bytes: Option<u64>,
+}
+
+/// What a cleanup has done.
+#[derive(Clone, Debug, Default)]
+pub struct Cleanup {
+    /// How many sessions were archived.
+    pub archived: u64,
+    /// How many sessions were put into the trash.
+    pub deleted: u64,
+    /// How many sessions were removed for good.
+    pub purged: u64,
+    /// Sessions for which it failed, or that have changed since the plan was made and so were left alone.
+    pub left: Vec<(SessionId, Error)>,
+    /// What became of long contents.
+    pub contents: Swept,
+}
+
+impl CleanupPlan {
+    /// Returns whether there is nothing to do.
+    pub fn is_empty(&self) -> bool {
+        self.archive.is_empty() && self.delete.is_empty() && self.purge.is_empty() && self.segments.is_empty()
+    }
+}
+
+impl Workspace {
+    /// Returns what [`cleanup`](Self::cleanup) would do by a policy. Changes nothing.
+    pub async fn cleanup_plan(&self, policy: &RetentionPolicy) -> Result<CleanupPlan> {
+        let now = self.now();
+        let mut plan = CleanupPlan::default();
+        let sessions = self.planned(&Order::default(), policy.max_bytes.is_some()).await?;
+        let (mut left, mut bytes) = (sessions.len() as u64, sessions.iter().filter_map(|one| one.bytes).sum::<u64>());
+        // The oldest activity comes first.
+        for session in sessions {
+            let too_many = policy.max_sessions.is_some_and(|most| left > most)
+                || policy.max_bytes.is_some_and(|most| bytes > most);
+            if goes_on(&session.session, now) {
+                continue;
+            }
+            if too_many || is_older(session.last_active_at, policy.delete_after, now) {
+                left -= 1;
+                bytes -= session.bytes.unwrap_or(0);
+                plan.delete.push(session);
+            } else if session.session.status != Some(SessionStatus::Archived)
+                && is_older(session.last_active_at, policy.archive_after, now)
+            {
+                plan.archive.push(session);
+            }
+        }
+        let trash = self.planned(&Order { trash: true, ..Order::default() }, false).await?;
+        let expired = |one: &PlannedSession| {
+            one.session.deleted_at.is_some_and(|deleted| is_older(deleted, policy.purge_after, now))
+        };
+        plan.purge = trash.into_iter().filter(expired).collect();
+        self.plan_orchestration(&policy.orchestration, now, &mut plan).await?;
+        Ok(plan)
+    }
+
+    /// Returns the sessions of an order, oldest activity first.
+    async fn planned(&self, order: &Order, with_bytes: bool) -> Result<Vec<PlannedSession>> {
+        let mut planned = Vec::new();
+        for ids in self.sessions_in(order).await?.chunks(PAGE) {
+            let keys: Vec<_> = ids.iter().map(key_of::<Session>).collect();
+            let logs: Vec<_> = ids.iter().map(Session::history).collect();
+            let (records, heads) = (self.store.get(&keys).await?, self.store.backend().heads(&logs).await?);
+            for (record, head) in records.into_iter().zip(heads) {
+                let Some(record) = record else { continue };
+                let session = Session::from_body(&record.body)?;
+                let bytes = if with_bytes { Some(self.log_bytes(&head).await?) } else { None };
+                planned.push(PlannedSession { last_active_at: last_active(&session, head.last_at), session, bytes });
+            }
+        }
+        Ok(planned)
+    }
+
+    async fn log_bytes(&self, head: &LogHead) -> Result<u64> {
+        let entries = self.store.read(LogQuery::oldest_first(head.log.clone(), PAGE).within(0..head.length));
+        entries.try_fold(0, |sum, entry| async move { Ok(sum + entry.body.len() as u64) }).await
+    }
+
+    /// Plans the removal of the oldest segments without which there is still enough.
+    async fn plan_orchestration(
+        &self,
+        policy: &OrchestrationRetention,
+        now: Timestamp,
+        plan: &mut CleanupPlan,
+    ) -> Result<()> {
+        let segments = self.orchestration_segments().await?;
+        let (mut messages, mut bytes, mut enough) = (0, 0, false);
+        // From the newest on; the newest itself always stays.
+        for (age, head) in segments.iter().rev().enumerate() {
+            let outlived = head.last_at.is_some_and(|last| is_older(last, policy.age, now));
+            if age > 0 && head.length > 0 && (enough || outlived) {
+                plan.segments.push(number_of(head)?);
+                plan.orchestration_messages += head.length;
+                enough = true;
+                continue;
+            }
+            messages += head.length;
+            if policy.bytes.is_some() {
+                bytes += self.segment_bytes(head).await?;
+            }
+            enough =
+                policy.messages.is_some_and(|most| messages >= most) || policy.bytes.is_some_and(|most| bytes >= most);
+        }
+        Ok(())
+    }
+
+    /// Does what a plan says: sessions go to the trash, and from there for good; then long contents are swept.
+    ///
+    /// A session that was changed since the plan was made is left alone and said to be. Not one commit but many: if it is
+    /// interrupted, a new plan has the rest.
+    pub async fn cleanup(&self, plan: &CleanupPlan) -> Result<Cleanup> {
+        let mut done = Cleanup::default();
+        for planned in &plan.archive {
+            let archived = self.act_on(planned, |id| async move { self.archive_session(&id).await.map(drop) }).await;
+            done.archived += done.counted(planned, archived);
+        }
+        for planned in &plan.delete {
+            let deleted = self.act_on(planned, |id| async move { self.delete_session(&id).await.map(drop) }).await;
+            done.deleted += done.counted(planned, deleted);
+        }
+        for planned in &plan.purge {
+            let purged = self.act_on(planned, |id| async move { self.purge_session(&id).await }).await;
+            done.purged += done.counted(planned, purged);
+        }
+        self.remove_segments(&plan.segments).await?;
+        if !plan.purge.is_empty() {
+            done.contents = self.sweep_contents().await?;
+        }
+        self.store.commit(tell(self.store.batch(), EventKind::StorageCleanup)).await?.committed()?;
+        Ok(done)
+    }
+
+    async fn act_on<F>(&self, planned: &PlannedSession, act: impl FnOnce(SessionId) -> F) -> Result<()>
+    where
+        F: Future<Output = Result<()>>,
+    {
+        let id = &planned.session.id;
+        let found = self.find(id).await?;
+        let head = self.store.head(&Session::history(id)).await?;
+        if found.session != planned.session || last_active(&found.session, head.last_at) != planned.last_active_at {
+            return Err(Error::invalid(format!("session `{id}` was changed since the plan was made")));
+        }
+        act(id.clone()).await
+    }
+}
+
+impl Cleanup {
+    /// Counts what was done, or notes why it was not.
+    fn counted(&mut self, planned: &PlannedSession, result: Result<()>) -> u64 {
+        match result {
+            Ok(()) => 1,
+            Err(error) => {
+                self.left.push((planned.session.id.clone(), error));
+                0
+            }
+        }
+    }
+}
+
+fn goes_on(session: &Session, now: Timestamp) -> bool {
+    use super::SessionState::{Active, ExpiresSoon, Paused};
+    matches!(session.state(now), Active | ExpiresSoon | Paused)
+}
+
+fn is_older(time: Timestamp, than: Option<Duration>, now: Timestamp) -> bool {
+    than.is_some_and(|than| time < now.saturating_sub(than))
+}

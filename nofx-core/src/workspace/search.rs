@@ -1,0 +1,272 @@
+//! Finding messages by what they say: every history is looked at, several at once.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::ops::Range;
+
+use futures_core::Stream;
+use futures_util::{StreamExt, TryStreamExt, stream};
+use tokio::runtime::Handle;
+
+use super::Workspace;
+use super::activity::Order;
+use super::content::whole_message;
+use super::history::parts;
+use crate::entity::{AgentId, Entity, Message, Role, Session, SessionId};
+use crate::error::{Error, Result};
+use crate::json::Text;
+use crate::key::LogKey;
+use crate::query::{Direction, LogQuery};
+use crate::record::LogEntry;
+use crate::time::Timestamp;
+
+/// How many sessions are searched at once.
+const AT_ONCE: usize = 8;
+
+/// Entries of a page.
+const PAGE: usize = 1024;
+
+/// How many characters of a message a snippet shows before what was found, and how many after.
+const AROUND: usize = 60;
+
+/// What to search for. All of it must hold; without words, every message that the rest lets through is found.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct SearchQuery {
+    /// Words, or parts of words, that a message must all contain, in any case.
+    pub words: Vec<String>,
+    /// Only in sessions of this agent.
+    pub agent: Option<AgentId>,
+    /// Only what was said by this.
+    pub role: Option<Role>,
+    /// Only what was written at this time or later.
+    pub since: Option<Timestamp>,
+    /// Only what was written before this time.
+    pub until: Option<Timestamp>,
+    /// In the trash instead.
+    pub trash: bool,
+}
+
+/// A message that was found.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SearchHit {
+    /// In which session.
+    pub session: SessionId,
+    /// What people call that session.
+    pub name: Text,
+    /// The message's place in the session's history.
+    pub position: u64,
+    /// When it was written.
+    pub at: Timestamp,
+    /// Who said it.
+    pub role: Option<Role>,
+    /// The words around the first one that was found, in one line.
+    pub snippet: String,
+}
+
+/// Messages of one log that nobody has looked at yet, as a part of a session's history.
+#[derive(Clone, Debug)]
+struct Unsearched {
+    log: LogKey,
+    positions: Range<u64>,
+    /// The place of the log's first entry in the history.
+    start: u64,
+}
+
+impl Workspace {
+    /// Searches messages, newest session first, and in each from the first message on.
+    ///
+    /// There is no index: every message is looked at, in parallel where there is a runtime with threads, and only as hits
+    /// are asked for. A message that several sessions were restored with is found once, in the newest of them. What
+    /// cannot be read is an error among the hits, and the search goes on.
+    pub async fn search(
+        &self,
+        query: SearchQuery,
+    ) -> Result<impl Stream<Item = Result<SearchHit>> + Send + Unpin + use<>> {
+        if query.trash && query.agent.is_some() {
+            return Err(Error::invalid("the trash is not kept by agent"));
+        }
+        let order = Order { agent: query.agent.clone(), status: None, trash: query.trash };
+        let mut sessions = self.sessions_in(&order).await?;
+        sessions.reverse();
+        let searching = std::sync::Arc::new(Searching::new(self.clone(), query));
+        let mut searched = HashMap::new();
+        let workspace = self.clone();
+        let found = stream::iter(sessions)
+            .then(move |id| {
+                let workspace = workspace.clone();
+                async move { workspace.session(&id).await }
+            })
+            .try_filter_map(|session| std::future::ready(Ok(session)))
+            .map(move |session| {
+                let todo = session.map(|session| (unsearched(&session, &mut searched), session));
+                let searching = searching.clone();
+                beside(async move {
+                    match todo {
+                        Ok((parts, session)) => searching.within(&session, parts).await,
+                        Err(error) => vec![Err(error)],
+                    }
+                })
+            });
+        Ok(found.buffered(AT_ONCE).map(stream::iter).flatten().boxed())
+    }
+}
+
+/// Runs a future on another thread if there is a runtime, which may have some.
+async fn beside(search: impl Future<Output = Vec<Result<SearchHit>>> + Send + 'static) -> Vec<Result<SearchHit>> {
+    match Handle::try_current() {
+        Ok(runtime) => match runtime.spawn(search).await {
+            Ok(hits) => hits,
+            Err(error) => vec![Err(Error::unavailable_because("searching", error))],
+        },
+        Err(_) => search.await,
+    }
+}
+
+/// Returns the parts of a session's history that were not searched with another session's.
+fn unsearched(session: &Session, searched: &mut HashMap<LogKey, u64>) -> Vec<Unsearched> {
+    let mut todo = Vec::new();
+    for part in parts(session) {
+        let length = part.end - part.start;
+        let before = searched.entry(part.log.clone()).or_default();
+        if *before < length {
+            todo.push(Unsearched { log: part.log, positions: *before..length, start: part.start });
+            *before = length;
+        }
+    }
+    todo
+}
+
+/// A search that is under way.
+#[derive(Debug)]
+struct Searching {
+    workspace: Workspace,
+    query: SearchQuery,
+    /// The words in lower case.
+    words: Vec<String>,
+}
+
+impl Searching {
+    fn new(workspace: Workspace, query: SearchQuery) -> Self {
+        let words = query.words.iter().map(|word| word.to_lowercase()).filter(|word| !word.is_empty()).collect();
+        Self { workspace, query, words }
+    }
+
+    async fn within(&self, session: &Session, parts: Vec<Unsearched>) -> Vec<Result<SearchHit>> {
+        let mut hits = Vec::new();
+        for part in parts {
+            let query = LogQuery { log: part.log, range: part.positions, direction: Direction::Forward, limit: PAGE };
+            let mut entries = self.workspace.store.read(query);
+            loop {
+                match entries.try_next().await {
+                    Ok(None) => break,
+                    Ok(Some(entry)) => {
+                        let position = part.start + entry.position;
+                        hits.extend(self.hit(session, position, entry).await.transpose());
+                    }
+                    Err(error) => {
+                        hits.push(Err(error));
+                        break;
+                    }
+                }
+            }
+        }
+        hits
+    }
+
+    async fn hit(&self, session: &Session, position: u64, entry: LogEntry) -> Result<Option<SearchHit>> {
+        let in_time = self.query.since.is_none_or(|since| entry.at >= since)
+            && self.query.until.is_none_or(|until| entry.at < until);
+        if !in_time || !self.may_match(entry.body.as_str()) {
+            return Ok(None);
+        }
+        let message = Message::from_body(&entry.body)?;
+        if self.query.role.is_some() && self.query.role != message.role {
+            return Ok(None);
+        }
+        let message = whole_message(&self.workspace.store, message).await?;
+        let content = message.content.unwrap_or_default();
+        let Some(snippet) = snippet(&content.to_str_lossy(), &self.words) else { return Ok(None) };
+        Ok(Some(SearchHit {
+            session: session.id.clone(),
+            name: session.name.clone(),
+            position,
+            at: entry.at,
+            role: message.role,
+            snippet,
+        }))
+    }
+
+    /// Returns whether a stored message may have all words; looks at its bytes only, so that most need not be parsed.
+    fn may_match(&self, body: &str) -> bool {
+        // Text that is escaped, kept elsewhere or not plain ASCII is judged closely.
+        let plain = |word: &String| {
+            word.bytes().all(|byte| byte.is_ascii() && byte >= b' ' && !matches!(byte, b'"' | b'\\' | b'/'))
+        };
+        let mut plain_words = self.words.iter().filter(|word| plain(word));
+        plain_words.all(|word| contains_ignoring_case(body.as_bytes(), word.as_bytes()))
+            || body.contains("\\u")
+            || !body.is_ascii()
+            || body.contains("\"$content\"")
+    }
+}
+
+/// Returns whether some bytes contain an ASCII word, which is in lower case, in any case.
+fn contains_ignoring_case(bytes: &[u8], word: &[u8]) -> bool {
+    let Some((first, rest)) = word.split_first() else { return true };
+    let mut from = 0;
+    while let Some(at) =
+        bytes.get(from..).and_then(|bytes| bytes.iter().position(|byte| byte.to_ascii_lowercase() == *first))
+    {
+        let after = from + at + 1;
+        if bytes.get(after..after + rest.len()).is_some_and(|next| next.eq_ignore_ascii_case(rest)) {
+            return true;
+        }
+        from = after;
+    }
+    false
+}
+
+/// Returns what stands around the first of the words in a text that has them all, in one line; `None` if it has not.
+fn snippet(text: &str, words: &[String]) -> Option<String> {
+    let lower = text.to_lowercase();
+    let found = words.iter().map(|word| lower.find(word.as_str())).collect::<Option<Vec<_>>>()?;
+    let first = found.into_iter().min().unwrap_or(0);
+    // Lower case may be longer or shorter, so the place is counted in characters, which is near enough to show.
+    let characters = lower.get(..first).map_or(0, |before| before.chars().count());
+    let from = characters.saturating_sub(AROUND);
+    let shown: String = text.chars().skip(from).take(characters - from + AROUND).collect();
+    let line = shown.split_whitespace().collect::<Vec<_>>().join(" ");
+    let more = text.chars().nth(characters + AROUND).is_some();
+    Some(format!("{}{line}{}", if from > 0 { "…" } else { "" }, if more { "…" } else { "" }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(text: &str, words: &[&str]) -> Option<String> {
+        snippet(text, &words.iter().map(|word| word.to_string()).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn a_snippet_shows_what_stands_around_the_first_word() {
+        let text = format!("{}\nthe Needle\tis here {}", "hay ".repeat(50), "straw ".repeat(50));
+        let snippet = found(&text, &["needle"]).unwrap();
+        assert!(snippet.starts_with("…") && snippet.ends_with('…') && snippet.contains("hay the Needle is here straw"));
+        assert_eq!(found("a Needle", &["needle", "a"]).as_deref(), Some("a Needle"));
+        assert_eq!(found("a needle", &["needle", "thread"]), None);
+    }
+
+    #[test]
+    fn letters_that_change_their_length_with_their_case_do_no_harm() {
+        assert_eq!(found("İİİİ needle ß", &["needle"]).as_deref(), Some("İİİİ needle ß"));
+        assert_eq!(found("STRASSE und Straße", &["straße"]).as_deref(), Some("STRASSE und Straße"));
+    }
+
+    #[test]
+    fn words_are_found_in_bytes_in_any_case() {
+        assert!(contains_ignoring_case(b"xxNeeNeedlex", b"needle"));
+        assert!(!contains_ignoring_case(b"needl", b"needle"));
+        assert!(contains_ignoring_case(b"", b""));
+    }
+}

@@ -1,0 +1,53 @@
+//! What holds of a session at a moment.
+
+use std::time::Duration;
+
+use super::EXPIRY_WARNING;
+use crate::entity::{Session, SessionStatus};
+use crate::time::Timestamp;
+
+/// What holds of a session at a moment: what was decided, and what the clock says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SessionState {
+    /// It goes on.
+    Active,
+    /// It goes on and ends soon: within [`EXPIRY_WARNING`].
+    ExpiresSoon,
+    /// It rests.
+    Paused,
+    /// Its time is over.
+    Expired,
+    /// It is put away.
+    Archived,
+    /// It is in the trash.
+    Deleted,
+}
+
+impl Session {
+    /// Returns what holds of the session at a moment.
+    pub fn state(&self, now: Timestamp) -> SessionState {
+        let left = self.expires_at.map(|end| end.as_millis().saturating_sub(now.as_millis()));
+        match (&self.status, left) {
+            _ if self.deleted_at.is_some() => SessionState::Deleted,
+            (Some(SessionStatus::Archived), _) => SessionState::Archived,
+            (Some(SessionStatus::Expired), _) => SessionState::Expired,
+            (_, Some(left)) if left <= 0 => SessionState::Expired,
+            (Some(SessionStatus::Paused), _) => SessionState::Paused,
+            (_, Some(left)) if left <= EXPIRY_WARNING.as_millis() as i64 => SessionState::ExpiresSoon,
+            _ => SessionState::Active,
+        }
+    }
+
+    /// Returns how long the session still has; `None` if it ends only when somebody ends it, zero if its time is over.
+    pub fn expires_in(&self, now: Timestamp) -> Option<Duration> {
+        let left = self.expires_at?.as_millis().saturating_sub(now.as_millis());
+        Some(Duration::from_millis(u64::try_from(left).unwrap_or(0)))
+    }
+}
+
+impl SessionState {
+    /// Returns whether restoring is what one would do to go on: the session has expired or is archived.
+    pub fn is_restorable(self) -> bool {
+        matches!(self, Self::Expired | Self::Archived)
+    }
+}

@@ -1,0 +1,78 @@
+//! Templates: each content kept once, and a name that points to the newest.
+
+use futures_core::Stream;
+use futures_util::{StreamExt, TryStreamExt};
+
+use super::Workspace;
+use crate::batch::Expect;
+use crate::entity::{Entity, RecordEntity, Template, TemplateDigest, TemplateId, TemplateName, key_of};
+use crate::error::Result;
+
+/// How many contents are read ahead when all templates are listed.
+const AHEAD: usize = 16;
+
+impl Workspace {
+    /// Saves a content of a template and points its name to it; returns the digest by which agents and sessions name it.
+    ///
+    /// A content that is there already, in whatever order and spelling, is kept as it is. Older contents of the name stay,
+    /// for the sessions that were made from them.
+    pub async fn save_template(&self, template: &Template) -> Result<TemplateDigest> {
+        let (digest, body) = (template.digest(), &template.to_body()?);
+        let (key, name) =
+            (&template.key(), &template.id.as_ref().map(|id| TemplateName::new(id.clone(), digest.clone())));
+        self.decide(move |_| async move {
+            let mut batch = self.store.batch();
+            if self.store.get(std::slice::from_ref(key)).await?.iter().all(Option::is_none) {
+                batch = batch.put(key.clone(), Expect::Absent, body.clone());
+            }
+            if let Some(name) = name {
+                let newest = self.store.load::<TemplateName>(&name.id).await?;
+                let expect = newest.as_ref().map_or(Expect::Absent, |newest| Expect::At(newest.version));
+                if newest.is_none_or(|newest| newest.value.digest != name.digest) {
+                    batch = batch.put(name.key(), expect, name.to_body()?);
+                }
+            }
+            Ok(((), (!batch.is_empty()).then_some(batch)))
+        })
+        .await?;
+        Ok(digest)
+    }
+
+    /// Reads the newest content of a template; `None` if there is none of that name.
+    pub async fn template(&self, id: &TemplateId) -> Result<Option<Template>> {
+        match self.store.load::<TemplateName>(id).await? {
+            Some(name) => self.template_content(&name.value.digest).await,
+            None => Ok(None),
+        }
+    }
+
+    /// Reads one content of a template, such as that of a session; `None` if there is none.
+    pub async fn template_content(&self, digest: &TemplateDigest) -> Result<Option<Template>> {
+        Ok(self.store.load::<Template>(digest).await?.map(|found| found.value))
+    }
+
+    /// Returns the newest content of every template in the order of their names, read as they are asked for.
+    pub fn templates(&self) -> impl Stream<Item = Result<Template>> + Send + Unpin + use<> {
+        let store = self.store.clone();
+        let names = self.store.list::<TemplateName>();
+        let contents = names.map(move |name| {
+            let store = store.clone();
+            async move { store.load::<Template>(&name?.value.digest).await }
+        });
+        contents.buffered(AHEAD).try_filter_map(|found| async move { Ok(found.map(|found| found.value)) }).boxed()
+    }
+
+    /// Removes the name of a template; returns whether there was one. Its contents stay for those who were made from them.
+    pub async fn remove_template(&self, id: &TemplateId) -> Result<bool> {
+        let decided = self.decide(move |_| async move {
+            Ok(match self.store.load::<TemplateName>(id).await? {
+                Some(name) => {
+                    let key = key_of::<TemplateName>(id);
+                    (true, Some(self.store.batch().delete(key, Expect::At(name.version))))
+                }
+                None => (false, None),
+            })
+        });
+        Ok(decided.await?.0)
+    }
+}

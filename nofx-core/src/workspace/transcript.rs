@@ -1,0 +1,128 @@
+//! Transcripts: what agents wrote, as plain text; and what a restored agent is told of it.
+
+use std::collections::VecDeque;
+
+use futures_core::Stream;
+use futures_util::{StreamExt, TryStreamExt};
+
+use super::history::END;
+use super::{SessionFilter, Workspace};
+use crate::entity::{AgentId, Entity, EntryEntity, TranscriptPart};
+use crate::error::Result;
+use crate::json::Text;
+use crate::query::{Direction, LogQuery};
+
+/// How many lines of its transcript a restored agent is told.
+pub const CONTEXT_LINES: usize = 50;
+
+/// What a restored agent is told before them.
+const LEAD_IN: &str = "This is where the conversation stood when the agent was last at work:\n\n";
+
+/// Entries of a page of parts.
+const PAGE: usize = 64;
+
+impl Workspace {
+    /// Adds to the transcript of an agent.
+    pub async fn append_transcript(&self, agent: &AgentId, content: impl Into<Text>) -> Result<()> {
+        self.add_part(agent, TranscriptPart::new(Some(self.now()), content)).await
+    }
+
+    /// Begins the transcript of an agent anew. What came before is kept, but is no longer part of the transcript.
+    pub async fn begin_transcript(&self, agent: &AgentId, content: impl Into<Text>) -> Result<()> {
+        let mut part = TranscriptPart::new(Some(self.now()), content);
+        part.starts_anew = true;
+        self.add_part(agent, part).await
+    }
+
+    async fn add_part(&self, agent: &AgentId, part: TranscriptPart) -> Result<()> {
+        self.store.append(&TranscriptPart::log(agent), None, &[part]).await?;
+        Ok(())
+    }
+
+    /// Returns the transcript of an agent since it last began anew, newest part first, read as it is asked for.
+    pub fn transcript_backwards(
+        &self,
+        agent: &AgentId,
+    ) -> impl Stream<Item = Result<TranscriptPart>> + Send + Unpin + use<> {
+        let parts = self.store.read(LogQuery::newest_first(TranscriptPart::log(agent), PAGE));
+        let parts = parts.map(|entry| TranscriptPart::from_body(&entry?.body));
+        let mut begun = false;
+        let until_begun = move |part: &Result<TranscriptPart>| {
+            let wanted = !begun;
+            begun = part.as_ref().is_ok_and(|part| part.starts_anew);
+            std::future::ready(wanted)
+        };
+        parts.take_while(until_begun).boxed()
+    }
+
+    /// Returns the whole transcript of an agent since it last began anew, in one text; `None` if there is none.
+    ///
+    /// As the old extension wrote it: the time of the beginning, then each part under the time of its writing.
+    pub async fn transcript(&self, agent: &AgentId) -> Result<Option<String>> {
+        let mut parts: Vec<_> = self.transcript_backwards(agent).try_collect().await?;
+        parts.reverse();
+        let Some((first, rest)) = parts.split_first() else { return Ok(None) };
+        let mut text = format!("# Agent Session: {agent}\n");
+        if let Some(at) = first.at() {
+            text.push_str(&format!("# Started: {at}\n"));
+        }
+        text.push('\n');
+        text.push_str(&first.content.to_str_lossy());
+        for part in rest {
+            match part.at() {
+                Some(at) => text.push_str(&format!("\n\n--- {at} ---\n")),
+                None => text.push_str("\n\n"),
+            }
+            text.push_str(&part.content.to_str_lossy());
+        }
+        Ok(Some(text))
+    }
+
+    /// Returns what an agent is to be told when it is restored: a sentence and the last fifty lines of its transcript, or
+    /// where it has none, of its newest session. `None` if there is neither.
+    pub async fn context_summary(&self, agent: &AgentId) -> Result<Option<String>> {
+        let mut lines = Lines::default();
+        let mut parts = self.transcript_backwards(agent);
+        while let Some(part) = parts.try_next().await? {
+            if lines.add_before(&part.content) {
+                break;
+            }
+        }
+        if lines.0.is_empty() {
+            self.add_newest_session(agent, &mut lines).await?;
+        }
+        let lines: Vec<_> = lines.0.into();
+        Ok((!lines.is_empty()).then(|| format!("{LEAD_IN}{}", lines.join("\n"))))
+    }
+
+    async fn add_newest_session(&self, agent: &AgentId, lines: &mut Lines) -> Result<()> {
+        let filter = SessionFilter { agent: Some(agent.clone()), ..SessionFilter::default() };
+        let Some(newest) = self.summaries(&filter, None, 1).await?.items.into_iter().next() else { return Ok(()) };
+        let mut messages = self.history(&newest.session, 0..END, Direction::Backward, None);
+        while let Some(entry) = messages.try_next().await? {
+            let role = entry.message.role.map(|role| role.to_string()).unwrap_or_default();
+            let content = entry.message.content.unwrap_or_default();
+            if lines.add_before(&format!("{role}: {content}").into()) {
+                break;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The last lines of something that is read backwards.
+#[derive(Debug, Default)]
+struct Lines(VecDeque<String>);
+
+impl Lines {
+    /// Adds the lines of an earlier text; returns whether there are enough.
+    fn add_before(&mut self, text: &Text) -> bool {
+        for line in text.to_str_lossy().lines().rev() {
+            if self.0.len() == CONTEXT_LINES {
+                return true;
+            }
+            self.0.push_front(line.to_owned());
+        }
+        self.0.len() == CONTEXT_LINES
+    }
+}

@@ -1,0 +1,59 @@
+//! The trash: sessions put into it, taken out, and purged.
+
+use super::Workspace;
+use super::event::{EventKind, tell};
+use super::shared::release;
+use crate::batch::{Batch, Expect};
+use crate::body::Body;
+use crate::entity::{EntityId, RecordEntity, Session, SessionId};
+use crate::error::{Error, Result};
+use crate::json::Value;
+use crate::kind::TOMBSTONE;
+
+impl Workspace {
+    /// Puts a session into the trash, from which [`undelete_session`](Self::undelete_session) takes it out again.
+    ///
+    /// Deleting a deleted session is no change.
+    pub async fn delete_session(&self, id: &SessionId) -> Result<Session> {
+        self.change_session(id, |session, now| {
+            session.deleted_at = session.deleted_at.or(Some(now));
+            Ok(Some(EventKind::SessionDeleted))
+        })
+        .await
+    }
+
+    /// Takes a session out of the trash as it was. One that is not in it stays as it is.
+    pub async fn undelete_session(&self, id: &SessionId) -> Result<Session> {
+        self.change_session(id, |session, _| {
+            session.deleted_at = None;
+            Ok(Some(EventKind::SessionUndeleted))
+        })
+        .await
+    }
+
+    /// Removes a session in the trash for good. A tombstone stays, so that no import brings it back.
+    ///
+    /// Messages that other sessions were restored with stay for them. `Invalid` if the session is not in the trash.
+    pub async fn purge_session(&self, id: &SessionId) -> Result<()> {
+        self.decide(move |_| async move { Ok(((), Some(self.purge_batch(id).await?))) }).await?;
+        Ok(())
+    }
+
+    async fn purge_batch(&self, id: &SessionId) -> Result<Batch> {
+        let found = self.find(id).await?;
+        if found.session.deleted_at.is_none() {
+            return Err(Error::invalid(format!("session `{id}` is not in the trash; delete it first")));
+        }
+        let tombstone = Body::trusted(format!(r#"{{"session":{},"at":{}}}"#, id.write(), self.now().write()));
+        let batch = tell(self.store.batch(), EventKind::SessionPurged)
+            .delete(found.session.key(), Expect::At(found.version))
+            .put(id.record_key(TOMBSTONE), Expect::Any, tombstone)
+            .remove(Session::tasks(id));
+        release(&self.store, found.moved(batch, None)?, &found.session).await
+    }
+
+    /// Returns whether a session was purged.
+    pub async fn is_purged(&self, id: &SessionId) -> Result<bool> {
+        Ok(self.store.get(&[id.record_key(TOMBSTONE)]).await?.iter().any(Option::is_some))
+    }
+}
