@@ -78,9 +78,11 @@ mod subject;
 mod suite;
 mod unmet;
 pub mod workload;
+mod workspace;
 
 pub use cases::CASES;
 pub use decorators::{Counting, Counts, Fault, Faulty};
 pub use mock::MockBackend;
 pub use place::{Factory, Memory, Place};
-pub use suite::{Case, Need, Verdict, conformance, conformance_of};
+pub use suite::{Case, Need, Verdict, conformance, conformance_of, workspace};
+pub use workspace::WORKSPACE_CASES;

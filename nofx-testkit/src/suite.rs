@@ -16,6 +16,7 @@ use crate::child;
 use crate::place::Factory;
 use crate::subject::Subject;
 use crate::unmet::CaseResult;
+use crate::workspace::WORKSPACE_CASES;
 
 /// Multiplies the time limits of all cases, for slow machines.
 const PATIENCE: &str = "NOFX_CONFORMANCE_PATIENCE";
@@ -142,15 +143,24 @@ pub fn conformance(factory: impl Factory) -> ! {
 
 /// Like [`conformance`], for a backend that is to be tested in several configurations, each with a name of its own.
 pub fn conformance_of(factories: Vec<Arc<dyn Factory>>) -> ! {
-    if let Some(code) = child::play(&factories) {
+    run(&factories, CASES)
+}
+
+/// Like [`conformance`], for what a [`Workspace`](nofx_core::workspace::Workspace) promises on the backend.
+pub fn workspace(factory: impl Factory) -> ! {
+    run(&[Arc::new(factory)], WORKSPACE_CASES)
+}
+
+fn run(factories: &[Arc<dyn Factory>], cases: &'static [Case]) -> ! {
+    if let Some(code) = child::play(factories) {
         std::process::exit(code);
     }
     let arguments = Arguments::from_args();
-    let trials = factories.iter().flat_map(trials).collect();
+    let trials = factories.iter().flat_map(|factory| trials(factory, cases)).collect();
     libtest_mimic::run(&arguments, trials).exit()
 }
 
-fn trials(factory: &Arc<dyn Factory>) -> Vec<Trial> {
+fn trials(factory: &Arc<dyn Factory>, cases: &'static [Case]) -> Vec<Trial> {
     let profile = match factory.lacks() {
         Some(lacking) => Err(lacking),
         None => Ok(blocking(Profile::of(factory.clone()))),
@@ -161,7 +171,7 @@ fn trials(factory: &Arc<dyn Factory>) -> Vec<Trial> {
         Ok(Err(_)) => None,
         Ok(Ok(profile)) => profile.inapplicable(case).map(str::to_owned),
     };
-    CASES.iter().map(|case| trial(factory, case, reason(case))).collect()
+    cases.iter().map(|case| trial(factory, case, reason(case))).collect()
 }
 
 fn trial(factory: &Arc<dyn Factory>, case: &'static Case, reason: Option<String>) -> Trial {
@@ -257,8 +267,10 @@ mod tests {
     #[test]
     fn a_case_that_cannot_apply_is_ignored_with_its_reason_and_fails_when_it_is_asked_for() {
         let needing = CASES.iter().filter(|case| !case.needs.is_empty()).count();
-        let ignored: Vec<_> =
-            trials(&(Arc::new(Memory) as Arc<dyn Factory>)).into_iter().filter(Trial::has_ignored_flag).collect();
+        let ignored: Vec<_> = trials(&(Arc::new(Memory) as Arc<dyn Factory>), CASES)
+            .into_iter()
+            .filter(Trial::has_ignored_flag)
+            .collect();
         assert_eq!(ignored.len(), needing);
         assert!(
             ignored.iter().all(|trial| ["gone with its process", "not shared by processes"].contains(&trial.kind()))
@@ -286,10 +298,12 @@ mod tests {
             }
         }
         let unreachable: Arc<dyn Factory> = Arc::new(Nowhere(None));
-        assert!(trials(&unreachable).iter().all(|trial| !trial.has_ignored_flag()));
+        assert!(trials(&unreachable, CASES).iter().all(|trial| !trial.has_ignored_flag()));
         assert!(matches!(CASES[0].run(&unreachable), Verdict::Failed(why) if why.contains("a server")));
         let lacking: Arc<dyn Factory> = Arc::new(Nowhere(Some("no server here".into())));
-        assert!(trials(&lacking).iter().all(|trial| trial.has_ignored_flag() && trial.kind() == "no server here"));
+        assert!(
+            trials(&lacking, CASES).iter().all(|trial| trial.has_ignored_flag() && trial.kind() == "no server here")
+        );
     }
 
     #[test]

@@ -1,0 +1,162 @@
+//! What a workspace promises, tried on any backend: the second table of cases.
+
+mod agents;
+mod contents;
+mod events;
+mod exchange;
+mod forks;
+mod histories;
+mod lifecycle;
+mod lists;
+mod odd;
+mod orchestration;
+mod retention;
+mod search;
+mod world;
+mod writers;
+
+use std::time::Duration;
+
+use crate::suite::Case;
+
+/// How long most cases may take.
+const USUAL: u64 = 60;
+
+macro_rules! cases {
+    ($($subject:ident { $($case:ident $(within $seconds:literal s)?: $claim:literal;)+ })+) => {
+        /// Every promise of [`Workspace`](nofx_core::workspace::Workspace), each once.
+        pub static WORKSPACE_CASES: &[Case] = &[$($(
+            Case {
+                name: concat!("workspace::", stringify!($subject), "::", stringify!($case)),
+                claim: $claim,
+                needs: &[],
+                limit: Duration::from_secs(seconds!($($seconds)?)),
+                run: |subject| Box::pin($subject::$case(subject)),
+            },
+        )+)+];
+    };
+}
+
+macro_rules! seconds {
+    () => {
+        USUAL
+    };
+    ($seconds:literal) => {
+        $seconds
+    };
+}
+
+cases! {
+    lifecycle {
+        a_session_begins_active_and_is_listed_with_what_was_asked: "Creates a session of an agent. It begins active and expires after five hours.";
+        sessions_of_one_millisecond_have_ids_of_their_own: "Two sessions of one agent in one millisecond are two sessions.";
+        messages_are_added_one_by_one_and_many_at_once: "Adds messages to a session, all or none, and returns their places.";
+        tasks_are_started_completed_failed_and_interrupted: "The tasks of a session: at most one is being worked on.";
+        starting_a_second_task_interrupts_the_first_and_says_so: "Begins a task. One that is being worked on is interrupted, and said to be.";
+        tasks_started_at_once_leave_one_and_lose_none: "The tasks of a session: at most one is being worked on.";
+        expiry_is_told_by_the_clock: "Whether a session has expired is derived from the clock by whoever reads it.";
+        a_watch_warns_before_the_end_and_tells_it_once: "A warning once for each end of a session that comes within half an hour, and the end itself.";
+        what_expired_before_a_watch_began_is_noted_and_told_to_nobody: "What expired before is noted, and told to nobody.";
+        a_session_rests_and_goes_on: "Lets a session rest; lets a session go on that rests or has expired.";
+        an_archived_session_is_sealed_and_takes_nothing: "Puts a session away for good: it takes no messages or tasks any more.";
+        putting_away_is_no_activity: "Sessions are sorted by their last activity, and archiving is none.";
+        a_deleted_session_comes_back_until_it_is_purged: "Puts a session into the trash, from which it is taken out again, or removed for good.";
+        an_import_respects_tombstones_and_shows_up: "Adds to a batch a session that is new to the store, with everything by which the verbs find it.";
+        many_at_once_have_a_result_each: "The same done to several sessions, each with a result of its own.";
+        a_change_with_a_verb_of_its_own_is_refused: "`Invalid` if the change is one that has a verb of its own.";
+    }
+    forks {
+        restoring_writes_the_same_bytes_however_long_the_history_is within 300 s: "It is a fork: the messages are not copied, so a hundred thousand cost no more than ten.";
+        the_tail_of_a_deep_fork_costs_two_reads within 180 s: "Costs at most two reads, however often the session was restored.";
+        neither_side_of_a_fork_sees_what_the_other_adds: "Neither session sees what is added to the other.";
+        a_fork_outlives_its_parents: "They stay readable when the old session is archived, deleted or purged.";
+        a_fork_that_races_a_purge_is_whole_or_refused: "One of two that race decides again.";
+        a_message_that_races_a_purge_is_kept_or_refused: "A message on its way to a session that is gone is not acknowledged and lost.";
+        each_option_of_restoring_is_honoured: "What a restored session takes over. The five options of the old extension, all of them honoured.";
+        a_summary_keeps_the_order_and_repeats_nothing: "A message that sums a session up, then the system's messages and the newest 50, in their order and each once.";
+        restoring_again_and_again_keeps_names_and_ids_short: "The new session's id and name do not grow with each restoring.";
+    }
+    lists {
+        a_page_costs_three_times_its_items_at_most within 300 s: "A page of `n` sessions reads `n` rows, records and heads, however many there are.";
+        every_filter_finds_what_it_says: "Which sessions to list: by status, agent, time, text, expiry and trash.";
+        pages_hold_each_session_once_in_the_order_of_activity: "Returns a page of sessions, newest activity first; the next one begins at `next`.";
+        activity_of_a_clock_that_went_back_is_what_the_last_message_says: "The later of what the record says and the last message's time.";
+        one_that_cannot_be_read_does_not_hide_the_others: "A session that cannot be read is left out of the page and told in `unreadable`.";
+        ten_thousand_sessions_of_one_agent_are_no_trouble within 180 s: "Sessions of one agent are found by an index; totals are summed over them.";
+    }
+    histories {
+        a_history_is_read_in_both_directions_from_any_place: "Returns the messages at some places of a session's history, read as they are asked for.";
+        only_what_is_asked_for_is_read: "Nothing but the pages asked for is read.";
+        a_time_is_found_although_clocks_went_back: "Correct also when clocks went back: every message is judged by its own time.";
+        the_tail_costs_one_page_of_a_long_history within 120 s: "The newest messages of a session, oldest first, without the rest.";
+    }
+    writers {
+        a_writer_gets_what_it_has_not_seen_instead_of_an_acknowledgement: "Others were faster: nothing was added. These are their messages.";
+        nothing_interleaves_silently_when_many_write within 120 s: "Two windows on one session never interleave silently.";
+        adding_regardless_is_explicit: "To add regardless is `add_messages`.";
+    }
+    contents {
+        a_long_content_is_kept_once_and_read_whole: "Long contents of messages, kept once however many messages have them.";
+        a_list_and_a_log_show_only_the_beginning: "A message whose content is long is stored with the beginning of it.";
+        every_spelling_comes_back_byte_for_byte: "Returns a message with its whole content.";
+        a_message_of_a_hundred_megabytes_is_a_message within 300 s: "A message may be as long as memory allows.";
+        a_sweep_removes_what_no_message_names: "Removes long contents that no message of any session names any more, also of those in the trash.";
+        a_copy_in_a_fork_needs_its_content: "Batches that copy stored messages say that their contents are needed once more.";
+        a_sweep_that_races_writers_loses_nothing within 180 s: "Safe at any time: a content that is needed while the sweep goes on stays.";
+    }
+    agents {
+        agents_are_saved_listed_changed_and_removed: "Saves agents, all or none; agents that are not among them stay.";
+        a_session_outlives_its_agent: "Its sessions stay, also one that is running.";
+        totals_are_summed_over_sessions: "What an agent's sessions add up to; nothing of it is stored.";
+        a_template_has_one_name_and_each_content_once: "Templates: each content kept once, and a name that points to the newest.";
+        a_prompt_is_its_templates_or_its_own: "Returns what the agent of a session is told.";
+        the_newest_checkpoints_are_read_and_all_are_kept: "Returns the newest checkpoints of an agent, oldest first. All are kept.";
+        a_transcript_grows_and_begins_anew: "Adds to the transcript of an agent; what came before it began anew is kept.";
+        a_restored_agent_is_told_its_last_fifty_lines: "A sentence and the last fifty lines of its transcript, or of its newest session.";
+    }
+    orchestration {
+        messages_between_agents_keep_their_order: "Keeps a message between agents, in the order in which messages arrive.";
+        a_rare_message_is_found_however_far_back within 120 s: "All messages are looked at, however far back, until as many are found as the caller takes.";
+        every_filter_of_messages_between_agents_works: "Which messages between agents to read.";
+        segments_end_by_count_and_by_bytes within 180 s: "How many messages a segment has at most, and at how many bytes it ends.";
+        handles_that_save_at_once_lose_nothing within 180 s: "A segment ended by somebody else is noticed.";
+        clearing_leaves_nothing_and_saving_goes_on: "Removes all messages between agents for good.";
+        statistics_are_exact: "What is known of the log of messages between agents. Exact.";
+    }
+    search {
+        words_are_found_in_any_case_with_what_stands_around_them: "Words, or parts of words, that a message must all contain, in any case.";
+        every_filter_of_a_search_works: "What to search for. All of it must hold.";
+        a_message_of_several_sessions_is_found_once: "A message that several sessions were restored with is found once, in the newest of them.";
+        long_and_strangely_spelled_contents_are_searched_too: "Every message is looked at.";
+    }
+    exchange {
+        an_export_is_imported_as_it_was: "Makes a session of a text that `export_json` wrote, with everything that it had.";
+        what_exists_or_was_purged_is_imported_as_new_only: "`Invalid` if there is such a session, or was until it was purged.";
+        what_is_no_export_is_refused: "`Invalid`, naming the place, if the text is not an export; `TooNew` if a later version wrote it.";
+        a_large_session_is_imported_in_several_commits within 120 s: "A large one takes several commits: until the last one it stands in the trash.";
+        fences_survive_fences: "What was said stands in fences longer than any inside it.";
+        agents_are_exported_with_their_transcripts: "Returns all agents with their totals and transcripts as Markdown.";
+    }
+    events {
+        every_verb_is_told_by_its_name: "What happened, by the names that watchers know.";
+        a_watcher_loses_nothing_and_hears_nothing_twice: "Each commit is told once to whoever follows `next`.";
+        a_gap_is_told_with_where_to_go_on within 180 s: "The store no longer remembers everything since the cursor.";
+        names_of_events_store_nothing: "Batches delete a record that never exists, so that nothing is stored.";
+    }
+    retention {
+        a_plan_changes_nothing_and_a_cleanup_does_what_it_says: "Returns what `cleanup` would do by a policy. Changes nothing.";
+        sessions_go_by_age_count_and_size: "What is to be kept.";
+        what_goes_on_is_never_touched: "A session that goes on, by the clock, is never touched.";
+        what_was_changed_since_the_plan_is_left_alone: "A session that was changed since the plan was made is left alone and said to be.";
+        messages_between_agents_go_by_whole_segments within 180 s: "What is kept of the messages between agents, by whole segments: at least so much, never less.";
+    }
+    odd {
+        an_expired_session_still_takes_messages: "A session that has expired still takes messages, so that none is lost.";
+        empty_messages_are_messages_and_no_messages_are_no_change: "A message may be empty. No messages are no change.";
+        times_before_1970_and_after_9999_are_times: "A message may be of any time.";
+        a_clock_that_goes_back_loses_nothing: "Nothing is ordered, versioned or deleted by a time.";
+        ids_of_any_text_are_ids: "An id of an entity: any text that the old extension could have written.";
+        what_is_unknown_is_invalid_and_says_so: "What is unknown or not possible is `Invalid`; what is merely absent is `None`.";
+        verbs_may_be_spawned: "Any number of verbs may be under way at once on any thread.";
+    }
+}
