@@ -22,6 +22,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     runtime.block_on(async {
         sizes(dir.path(), &text).await?;
         appends(dir.path(), &text).await?;
+        peer(dir.path(), &text).await?;
+        opening(dir.path(), &text).await?;
         Ok(())
     })
 }
@@ -132,8 +134,8 @@ async fn open(path: &Path, probe: Option<Arc<dyn Probe>>) -> nofx_core::Result<R
 async fn sizes(dir: &Path, text: &Text) -> Result<(), Box<dyn std::error::Error>> {
     println!("600-byte messages round-robin into 200 sessions, groups of 16");
     println!(
-        "{:>9} {:>12} {:>12} {:>7} {:>12} {:>7} {:>9}",
-        "messages", "payload", "closed", "ratio", "compacted", "ratio", "close ms"
+        "{:>9} {:>12} {:>12} {:>12} {:>7} {:>12} {:>7} {:>9} {:>9}",
+        "messages", "payload", "before close", "closed", "ratio", "compacted", "ratio", "close ms", "compact"
     );
     for rounds in [5, 20, 100, 500] {
         let path = dir.join(format!("size-{rounds}.redb"));
@@ -160,16 +162,17 @@ async fn sizes(dir: &Path, text: &Text) -> Result<(), Box<dyn std::error::Error>
         let store = open(&path, None).await?;
         let compacting = Deadline::after(Duration::MAX);
         store.compact().await?;
-        println!("compact {} ms", compacting.elapsed().as_millis());
+        let compacting = compacting.elapsed();
         store.close().await?;
         let compacted = fs::metadata(&path)?.len();
         let ratio = |bytes: u64| bytes as f64 / payload as f64;
         println!(
-            "{:>9} {payload:>12} {closed:>12} {:>7.2} {compacted:>12} {:>7.2} {:>9} (live {live})",
+            "{:>9} {payload:>12} {live:>12} {closed:>12} {:>7.2} {compacted:>12} {:>7.2} {:>9} {:>9}",
             rounds * 200,
             ratio(closed),
             ratio(compacted),
             took.as_millis(),
+            compacting.as_millis(),
         );
     }
     Ok(())
@@ -187,7 +190,7 @@ async fn appends(dir: &Path, text: &Text) -> Result<(), Box<dyn std::error::Erro
         |number: usize| Batch::new(sources.batch_id()).append(log(0), vec![entry(text.message(0, number, 500))]);
     for target in [0, 1_000, 10_000, 100_000] {
         while number < target {
-            let group = (number..(number + 1).min(target)).map(append).collect::<Vec<_>>();
+            let group = (number..(number + 100).min(target)).map(append).collect::<Vec<_>>();
             number += group.len();
             store.commit(group).await?;
         }
@@ -237,5 +240,73 @@ async fn appends(dir: &Path, text: &Text) -> Result<(), Box<dyn std::error::Erro
     }
     println!("{read} entries read in pages of 1000 in {} ms", timer.elapsed().as_millis());
     store.close().await?;
+    Ok(())
+}
+
+/// Compares with redb itself in the same mode, writing one row in each transaction.
+async fn peer(dir: &Path, text: &Text) -> Result<(), Box<dyn std::error::Error>> {
+    const ROWS: redb::TableDefinition<'_, u64, &str> = redb::TableDefinition::new("rows");
+    println!("500-byte messages a second, one in a transaction: bare redb in the same mode, this backend, ratio");
+    for round in 0..3 {
+        let mut builder = redb::Builder::new();
+        builder.set_concurrency_mode(redb::ConcurrencyMode::SingleWriter).set_cache_size(32 << 20);
+        let bare = builder.create(dir.join(format!("bare-{round}.redb")))?;
+        let timer = Deadline::after(Duration::MAX);
+        for number in 0..500 {
+            let transaction = bare.begin_write()?;
+            transaction.open_table(ROWS)?.insert(number as u64, text.message(0, number, 500).as_str())?;
+            transaction.commit()?;
+        }
+        let theirs = 500.0 / timer.elapsed().as_secs_f64();
+        let store = open(&dir.join(format!("ours-{round}.redb")), None).await?;
+        let sources = Sources::default();
+        let timer = Deadline::after(Duration::MAX);
+        for number in 0..500 {
+            let append = Batch::new(sources.batch_id()).append(log(0), vec![entry(text.message(0, number, 500))]);
+            store.commit(vec![append]).await?;
+        }
+        let ours = 500.0 / timer.elapsed().as_secs_f64();
+        store.close().await?;
+        println!("{theirs:>9.0} {ours:>9.0} {:>6.2}", ours / theirs);
+    }
+    Ok(())
+}
+
+/// Opens a store that was closed, one that was copied while it was open, and one whose role was given back.
+async fn opening(dir: &Path, text: &Text) -> Result<(), Box<dyn std::error::Error>> {
+    let path = dir.join("opening.redb");
+    let store = open(&path, None).await?;
+    let sources = Sources::default();
+    for round in 0..500 {
+        let group = (0..200).map(|session| {
+            let entries = (0..4).map(|n| entry(text.message(session, round * 4 + n, 600))).collect();
+            Batch::new(sources.batch_id()).append(log(session), entries)
+        });
+        store.commit(group.collect()).await?;
+    }
+    let (killed, idle) = (dir.join("killed.redb"), dir.join("idle.redb"));
+    fs::copy(&path, &killed)?;
+    std::thread::sleep(Duration::from_secs(2));
+    fs::copy(&path, &idle)?;
+    store.close().await?;
+    for path in [killed, idle, path] {
+        fs::write(path.with_extension("redb.lock"), "1 elsewhere\n")?;
+        let timer = Deadline::after(Duration::MAX);
+        let store = open(&path, None).await?;
+        let opened = timer.elapsed();
+        store.logs(&nofx_core::LogScan::all(50)).await?;
+        let listed = timer.elapsed();
+        store.commit(vec![Batch::new(sources.batch_id()).append(log(0), vec![entry(text.message(0, 0, 600))])]).await?;
+        let committed = timer.elapsed();
+        store.close().await?;
+        println!(
+            "{}: {} MB, opened after {} us, 50 logs listed after {} us, one commit durable after {} us",
+            path.file_stem().unwrap_or_default().display(),
+            fs::metadata(&path)?.len() / 1_000_000,
+            opened.as_micros(),
+            listed.as_micros(),
+            committed.as_micros(),
+        );
+    }
     Ok(())
 }

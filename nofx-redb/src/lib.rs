@@ -228,7 +228,7 @@ impl PersistenceBackend for RedbBackend {
         if let Some(read_only) = &self.read_only {
             return Err(read_only.error.clone());
         }
-        shared.commit(group)
+        shared.commit(group, &self.closed)
     }
 
     async fn close(&self) -> Result<()> {

@@ -1,7 +1,7 @@
 //! The writer role: taken when there is something to commit, given back when another process waits or nothing happens.
 
 use std::collections::BTreeSet;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, TryLockError, Weak};
 use std::thread;
 use std::time::Duration;
@@ -33,11 +33,15 @@ const SMALL_FILE: u64 = 256 << 10;
 const SHRUNK_AT_CLOSE: u64 = 128 << 20;
 
 impl Shared {
-    /// Commits a group of batches that are valid.
-    pub(crate) fn commit(self: &Arc<Self>, group: Vec<Batch>) -> Result<Vec<Outcome>> {
+    /// Commits a group of batches that are valid, for a handle that may be closed meanwhile.
+    pub(crate) fn commit(self: &Arc<Self>, group: Vec<Batch>, closed: &AtomicBool) -> Result<Vec<Outcome>> {
         self.waiting.fetch_add(1, Ordering::SeqCst);
         let mut turn = lock(&self.turn);
         self.waiting.fetch_sub(1, Ordering::SeqCst);
+        // Closing waits for the turn too, so whoever comes after it finds the handle closed.
+        if closed.load(Ordering::SeqCst) {
+            return Err(Error::Closed);
+        }
         let ids = group.iter().map(|batch| batch.id).collect();
         let outcomes = self.commit_in_turn(&mut turn, group, ids);
         turn.idle = Deadline::after(self.door.options.idle);
@@ -51,6 +55,9 @@ impl Shared {
 
     fn commit_in_turn(&self, turn: &mut Turn, group: Vec<Batch>, ids: Vec<BatchId>) -> Result<Vec<Outcome>> {
         let writer = self.writer().map_err(|fault| self.door.told(fault, "opening"))?;
+        if turn.ids_of.replace(writer.identity) != Some(writer.identity) {
+            turn.ids = Ids::default();
+        }
         let applied = contain(|| {
             let transaction = writer.database.begin_write()?;
             let applied = apply(&transaction, &mut turn.ids, group)?;

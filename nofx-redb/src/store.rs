@@ -46,8 +46,9 @@ pub(crate) struct Turn {
     pub(crate) idle: Deadline,
     /// Whether a keeper looks after the writer.
     pub(crate) kept: bool,
-    /// What this process knows of remembered batches.
+    /// What this process knows of the batches that are remembered in a file.
     pub(crate) ids: Ids,
+    pub(crate) ids_of: Option<Identity>,
     /// Names of logs that this process left with rows.
     pub(crate) unfolded: BTreeSet<Vec<u8>>,
 }
@@ -126,8 +127,13 @@ impl Shared {
         if read_only.is_none() && !options.read_only {
             read_only = place::unlockable(path).map(refused);
         }
-        let turn =
-            Turn { idle: Deadline::after(Duration::ZERO), kept: false, ids: Ids::default(), unfolded: BTreeSet::new() };
+        let turn = Turn {
+            idle: Deadline::after(Duration::ZERO),
+            kept: false,
+            ids: Ids::default(),
+            ids_of: None,
+            unfolded: BTreeSet::new(),
+        };
         let known = source.identity();
         let opened = match source {
             // Nothing is written yet, so a file that had to be repaired is closed cleanly at once.

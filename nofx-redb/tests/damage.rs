@@ -296,3 +296,17 @@ async fn any_flipped_byte_is_answered_and_no_wrong_text_is_returned() {
     }
     assert!(corrupt > 10, "{corrupt}");
 }
+
+/// By hand, with a store in a folder that is mounted for reading only.
+#[tokio::test]
+#[ignore = "needs a store on a read-only file system, named by NOFX_REDB_READ_ONLY"]
+async fn a_store_on_a_read_only_file_system_is_read() {
+    let path = std::path::PathBuf::from(std::env::var_os("NOFX_REDB_READ_ONLY").unwrap());
+    let store = open(&path).await;
+    let reason = store.info().read_only.unwrap();
+    assert!(reason.contains("cannot be written"), "{reason}");
+    store.scan(&KeyQuery::all(10)).await.unwrap();
+    let error = store.commit(vec![batch().put(record("a"), Expect::Any, body("3"))]).await.unwrap_err();
+    assert!(error.code() == "unavailable" && error.to_string().contains("cannot be written"), "{error}");
+    println!("{reason}; {error}");
+}

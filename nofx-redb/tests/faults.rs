@@ -173,3 +173,36 @@ async fn a_fault_at_any_access_loses_nothing_that_was_acknowledged() {
         assert_eq!(open(&path).await.heads(&[log("l")]).await.unwrap()[0].length, acknowledged);
     }
 }
+
+/// By hand: `mount -t tmpfs -o size=3M tmpfs /mnt && NOFX_REDB_SMALL=/mnt cargo test -p nofx-redb --test faults -- --ignored`.
+#[tokio::test]
+#[ignore = "needs a file system of a few megabytes, named by NOFX_REDB_SMALL"]
+async fn a_disk_that_is_really_full_is_told_and_loses_nothing() {
+    let folder = std::path::PathBuf::from(std::env::var_os("NOFX_REDB_SMALL").unwrap());
+    let path = folder.join("a.redb");
+    let ballast = folder.join("ballast");
+    std::fs::write(&ballast, vec![0; 1 << 20]).unwrap();
+    let store = open(&path).await;
+    let (mut acknowledged, mut refused) = (0, 0);
+    while refused < 5 {
+        let group = vec![batch().append(log("l"), entries(acknowledged..acknowledged + 1)).put(
+            record(&acknowledged.to_string()),
+            Expect::Absent,
+            body(&format!("\"{}\"", "x".repeat(800))),
+        )];
+        match store.commit(group).await {
+            Ok(_) => acknowledged += 1,
+            Err(error) => {
+                assert_eq!(error.code(), "full", "{error}");
+                refused += 1;
+                assert_eq!(store.heads(&[log("l")]).await.unwrap()[0].length, acknowledged);
+            }
+        }
+    }
+    println!("{acknowledged} fit");
+    std::fs::remove_file(ballast).unwrap();
+    store.commit(vec![batch().append(log("l"), entries(acknowledged..acknowledged + 1))]).await.unwrap();
+    store.close().await.unwrap();
+    assert_eq!(open(&path).await.heads(&[log("l")]).await.unwrap()[0].length, acknowledged + 1);
+    std::fs::remove_file(path).unwrap();
+}
