@@ -24,6 +24,8 @@ pub(crate) async fn create(workspace: &Workspace, request: &Request) -> Result<S
         name: request.optional("name")?,
         working_directory: request.optional("workingDirectory")?,
         git_branch: request.optional("gitBranch")?,
+        capabilities: request.optional("capabilities")?.unwrap_or_default(),
+        system_prompt: request.optional("systemPrompt")?,
         lifetime: request.optional::<u64>("lifetimeMs")?.map(Duration::from_millis),
     };
     workspace.create_session(&agent, new).await.map(|session| shown(&session))
@@ -52,7 +54,12 @@ pub(crate) async fn summaries(workspace: &Workspace, request: &Request) -> Resul
     let page = workspace.summaries(&filter, after, limit).await?;
     let items: Vec<_> = page.items.iter().map(summarised).collect();
     let next = page.next.map_or("null".to_owned(), |key| quote(key.id()));
-    Ok(format!(r#"{{"items":[{}],"next":{next}}}"#, items.join(",")))
+    let unreadable = page.unreadable.iter().map(|one| {
+        let (session, code, message) = (one.session.write(), one.error.code(), quote(&one.error.to_string()));
+        format!(r#"{{"session":{session},"code":"{code}","message":{message}}}"#)
+    });
+    let (items, unreadable) = (items.join(","), unreadable.collect::<Vec<_>>().join(","));
+    Ok(format!(r#"{{"items":[{items}],"unreadable":[{unreadable}],"next":{next}}}"#))
 }
 
 fn filter(request: &Request) -> Result<SessionFilter> {

@@ -16,7 +16,8 @@ pub(crate) async fn answer(workspace: &Workspace, verb: &str, request: &Request)
         | "undeleteSession" | "purgeSession" => sessions::change(workspace, verb, request).await,
         "addMessages" => messages::add(workspace, request).await,
         "history" => messages::history(workspace, request).await,
-        "changes" => feed::changes(workspace, request).await,
+        "eventsEnd" => feed::end(workspace).await,
+        "events" => feed::events(workspace, request).await,
         _ => Err(Error::invalid(format!("there is no verb `{}`", verb.escape_debug()))),
     }
 }

@@ -68,14 +68,15 @@ test('a watch tells what another window does', async (t) => {
   assert.equal(await other.line(), 'done');
   const { value } = await next;
   assert.ok(value);
-  assert.deepEqual(value.sessions, [id]);
+  assert.deepEqual(value.events, [{ type: 'session.message.added', session: id }]);
   assert.equal(value.gap, false);
 
   const session = await workspace.createSession({ agent: ADA });
   const again = await events.next();
-  assert.deepEqual(again.value?.sessions, [session.id]);
+  const created = [{ type: 'session.created', session: session.id }];
+  assert.deepEqual(again.value?.events, created);
   const resumed = await workspace.watch({ after: value.cursor, intervalMs: 10 }).next();
-  assert.deepEqual(resumed.value?.sessions, [session.id]);
+  assert.deepEqual(resumed.value?.events, created);
 });
 
 test('a watch ends with its signal and with its workspace', async (t) => {

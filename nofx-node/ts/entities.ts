@@ -1,3 +1,5 @@
+import type { ErrorCode } from './errors';
+
 /**
  * Times are texts as `toISOString` writes them, wherever they come from. Positions and counts are numbers: they stay far below 2^53.
  * Members that this version does not know are kept and come back as they are.
@@ -115,6 +117,10 @@ export interface NewSession {
   workingDirectory?: string;
   /** On which branch. */
   gitBranch?: string;
+  /** What the agent may do. */
+  capabilities?: string[];
+  /** What the agent is told, where that is not what its template says. */
+  systemPrompt?: string;
   /** How long it lasts; otherwise five hours. */
   lifetimeMs?: number;
 }
@@ -125,7 +131,7 @@ export interface SessionFilter {
   agent?: string;
   /** Only sessions of which this was last decided. */
   status?: SessionStatus;
-  /** Only sessions last active before this time, to the minute. */
+  /** Only sessions last active before this time. */
   activeBefore?: string;
   /** Only sessions last active at this time or later. */
   activeSince?: string;
@@ -139,10 +145,22 @@ export interface SessionFilter {
 
 /** A page of a list of sessions. */
 export interface SummaryPage {
-  /** The sessions, newest activity first, to the minute. */
+  /** The sessions, newest activity first; between two pages, to the minute. */
   items: SessionSummary[];
+  /** Sessions of this page that are damaged or were written by a later version. */
+  unreadable: UnreadableSession[];
   /** Where the next page begins; `null` if this is the last one. */
   next: string | null;
+}
+
+/** A session that cannot be read, and why. */
+export interface UnreadableSession {
+  /** Its id. */
+  session: string;
+  /** The code of the error. */
+  code: ErrorCode;
+  /** What is wrong. */
+  message: string;
 }
 
 /** What a restored session takes over. Everything, unless something is said here. */

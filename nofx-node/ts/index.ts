@@ -24,6 +24,6 @@ export type * from './entities';
 export * from './errors';
 export { History, type HistoryOptions } from './history';
 export type * from './migration';
-export type { ChangeEvent, WatchOptions } from './watch';
+export type { Changes, EventType, WatchOptions, WorkspaceEvent } from './watch';
 export { open, type OpenOptions, type StoreInfo, Workspace } from './workspace';
 export { type Appended, SessionWriter } from './writer';

@@ -8,41 +8,73 @@ export interface WatchOptions {
   intervalMs?: number;
 }
 
-/** What changed, by whichever window or program. */
-export interface ChangeEvent {
-  /** Where this event ends: to be kept, and given as `after` to go on from here, also next week. */
+/** What happened. Later versions may tell more. */
+export type EventType =
+  | 'session.created'
+  | 'session.changed'
+  | 'session.paused'
+  | 'session.resumed'
+  | 'session.expired'
+  | 'session.archived'
+  | 'session.restored'
+  | 'session.deleted'
+  | 'session.undeleted'
+  | 'session.purged'
+  | 'session.message.added'
+  | 'session.task.started'
+  | 'session.task.completed'
+  | 'session.task.failed'
+  | 'session.task.interrupted'
+  | 'agent.changed'
+  | 'orchestration.message.persisted'
+  | 'storage.cleanup'
+  | (string & {});
+
+/** Something that happened. */
+export interface WorkspaceEvent {
+  /** What. */
+  type: EventType;
+  /** The id of the session that it happened to. */
+  session?: string;
+  /** The id of the agent that it happened to, if it concerns no session. */
+  agent?: string;
+  /** The id of the task that it happened to. */
+  task?: string;
+}
+
+/** What happened between two looks, by whichever window or program. */
+export interface Changes {
+  /** What happened, in order. */
+  events: WorkspaceEvent[];
+  /** Where this ends: to be kept, and given as `after` to go on from here, also next week. */
   cursor: string;
-  /** Too much has happened to tell: look at everything again. */
+  /** More has happened than the store remembers: look at everything again. */
   gap: boolean;
-  /** The sessions of which a record, a message or a task changed, each once. */
-  sessions: string[];
-  /** The agents of which something changed, each once. */
-  agents: string[];
 }
 
 /** What the addon answers. @internal */
-export interface Changes extends ChangeEvent {
-  commits: number;
+export interface ChangesPage extends Changes {
+  atEnd: boolean;
 }
 
-/** Asks again and again. @internal */
+/** Asks again and again, until it is answered nothing. @internal */
 export async function* watch(
-  ask: (after: string) => Promise<Changes | undefined>,
+  ask: (after: string) => Promise<ChangesPage | undefined>,
   start: Promise<string>,
   { signal, intervalMs = 250 }: WatchOptions,
-): AsyncGenerator<ChangeEvent, void, void> {
+): AsyncGenerator<Changes, void, void> {
   let cursor = await start;
   while (!signal?.aborted) {
-    const changes = await ask(cursor);
-    if (changes === undefined) {
+    const page = await ask(cursor);
+    if (page === undefined) {
       return;
     }
-    const { commits, ...event } = changes;
-    cursor = event.cursor;
-    if (event.gap || event.sessions.length > 0 || event.agents.length > 0) {
-      yield event;
+    const { atEnd, ...changes } = page;
+    cursor = changes.cursor;
+    if (changes.gap || changes.events.length > 0) {
+      yield changes;
     }
-    if (event.gap || commits === 0) {
+    if (atEnd) {
       await pause(intervalMs, signal);
     }
   }

@@ -13,7 +13,7 @@ import { ClosedError, errorOf } from './errors';
 import { Gate } from './gate';
 import { History, type HistoryOptions, type HistoryPage } from './history';
 import type { MigrateOptions, MigrationProgress, MigrationReport } from './migration';
-import { type ChangeEvent, type Changes, type WatchOptions, watch } from './watch';
+import { type Changes, type ChangesPage, type WatchOptions, watch } from './watch';
 import { type Appended, SessionWriter } from './writer';
 
 /** How many calls may be inside the addon at once; the others wait here. */
@@ -164,16 +164,14 @@ export class Workspace {
   }
 
   /** Returns where the feed of changes ends now, to be given to {@link watch} as `after`. */
-  async cursor(): Promise<string> {
-    return (await this.#ask<Changes>('changes', {})).cursor;
+  cursor(): Promise<string> {
+    return this.#ask('eventsEnd', {});
   }
 
   /**
-   * Tells what changes, by whichever window or program, until the loop is left, the signal is given or the workspace is closed.
-   *
-   * What has happened between two looks is told together.
+   * Tells what happens, by whichever window or program, until the loop is left, the signal is given or the workspace is closed.
    */
-  watch(options: WatchOptions = {}): AsyncGenerator<ChangeEvent, void, void> {
+  watch(options: WatchOptions = {}): AsyncGenerator<Changes, void, void> {
     const start = options.after === undefined ? this.cursor() : Promise.resolve(options.after);
     // A failure is told to whoever iterates, which may be nobody.
     start.catch(() => undefined);
@@ -181,7 +179,7 @@ export class Workspace {
       if (this.#closing !== undefined) {
         return undefined;
       }
-      return await this.#ask<Changes>('changes', { after });
+      return await this.#ask<ChangesPage>('events', { after });
     };
     return watch(ask, start, options);
   }

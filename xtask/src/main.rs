@@ -6,6 +6,7 @@
 
 mod bench;
 mod ci;
+mod host_test;
 mod migrate;
 mod sample;
 mod step;
@@ -30,6 +31,7 @@ type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error + Send + 
 enum Command {
     Bench(bench::Args),
     Ci(ci::Args),
+    HostTest(host_test::Args),
     Migrate(migrate::Args),
     Sample(sample::Args),
     Test(test::Args),
@@ -40,6 +42,7 @@ fn main() -> ExitCode {
     let outcome = match Command::parse() {
         Command::Bench(args) => bench::run(&args),
         Command::Ci(args) => ci::run(&args),
+        Command::HostTest(args) => host_test::run(&args),
         Command::Migrate(args) => migrate::run(&args),
         Command::Sample(args) => sample::run(&args),
         Command::Test(args) => test::run(&args),

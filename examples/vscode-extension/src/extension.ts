@@ -112,9 +112,9 @@ async function show(context: vscode.ExtensionContext, workspace: Workspace, plac
 
 /** Shows what changes, by this window or another, until the store is closed. */
 async function follow(workspace: Workspace, tree: SessionTree, conversations: Conversations): Promise<void> {
-  for await (const { gap, sessions } of workspace.watch()) {
+  for await (const { gap, events } of workspace.watch()) {
     tree.refresh();
-    conversations.refresh((session) => gap || sessions.includes(session));
+    conversations.refresh((session) => gap || events.some((event) => event.session === session));
   }
 }
 
