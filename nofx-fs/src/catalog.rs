@@ -129,7 +129,8 @@ fn next_block<'a>(rest: &mut Reader<'a>) -> Option<&'a [u8]> {
     let mut from = *rest;
     let (length, checksum) = (from.u32()?, from.u32()?);
     let content = from.take(length as usize)?;
-    (crc32fast::hash(content) == checksum).then(|| {
+    // No block is empty, but zeros would be one.
+    (!content.is_empty() && crc32fast::hash(content) == checksum).then(|| {
         *rest = from;
         content
     })

@@ -132,6 +132,16 @@ impl Segment {
         Ok(all)
     }
 
+    /// Returns the segments whose generations follow each other without a gap, up to the newest.
+    ///
+    /// What is before a gap is not needed any more: the file of the generation in the gap was used again or removed since.
+    pub(crate) fn newest_run(layer: &dyn Layer, store: StoreId) -> Result<Vec<Self>> {
+        let mut all = Self::all(layer, store)?;
+        let generation = |segment: &Self| segment.header.start.generation;
+        let gap = all.windows(2).rposition(|pair| generation(&pair[0]) + 1 < generation(&pair[1]));
+        Ok(all.split_off(gap.map_or(0, |at| at + 1)))
+    }
+
     /// Begins a generation in a segment that nobody needs any more, or in a new one. Durable on return.
     pub(crate) fn begin(layer: &dyn Layer, path: PathBuf, header: Header, room: u64) -> Result<Self> {
         let file = layer.open(&path, Mode::Write).during("opening", &path)?;

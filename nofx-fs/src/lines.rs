@@ -138,6 +138,21 @@ impl Lines<'_> {
         Ok(at)
     }
 
+    /// Returns where the line of a position begins or should: behind the line before it, whatever follows that one.
+    pub(crate) fn start_of(&self, wanted: u64) -> io::Result<u64> {
+        let Some(before) = wanted.checked_sub(1) else { return Ok(self.bytes.start) };
+        let at = self.find(before)?;
+        let mut entry = None;
+        self.forward(at, &mut |line| {
+            entry = read(line);
+            false
+        })?;
+        match entry.filter(|entry| entry.position == before) {
+            Some(entry) => Ok(at + length(&entry)),
+            None => self.find(wanted),
+        }
+    }
+
     /// Returns the first line that begins behind `from` and before `to` and tells its position.
     fn readable_behind(&self, from: u64, to: u64) -> io::Result<Option<(u64, u64)>> {
         let mut at = from;

@@ -25,7 +25,7 @@ pub(crate) fn load(layer: &dyn Layer, store: StoreId, until: Option<Position>) -
     let Some((mark, _, mut state)) = catalog::read(layer)? else { return Ok(Loaded::Stale) };
     index::complete(&mut state, index::read(layer)?);
     // Read last: what was applied meanwhile is still in the journal then, or else the catalog turns out to be stale.
-    let segments = Segment::all(layer, store)?;
+    let segments = Segment::newest_run(layer, store)?;
     if segments.first().is_some_and(|first| mark.frame < first.header.start.frame) {
         return Ok(Loaded::Stale);
     }
@@ -117,7 +117,8 @@ fn fit_logs(layer: &dyn Layer, state: &mut State, commits: &[Commit]) -> Result<
         let start = lines::heading(log).len() as u64;
         if let Ok(file) = layer.open(&path, Mode::Read) {
             let end = file.len().during("measuring", &path)?;
-            slot.bytes = Lines { file: &*file, bytes: start..end.max(start) }.find(first).during("reading", &path)?;
+            slot.bytes =
+                Lines { file: &*file, bytes: start..end.max(start) }.start_of(first).during("reading", &path)?;
         }
         (slot.length, slot.base) = (first, first);
     }

@@ -25,7 +25,7 @@ pub(crate) fn rebuild(layer: &dyn Layer, store: StoreId) -> Result<State> {
     })?;
     index::complete(&mut state, index::read(layer)?);
     state.last_seq = state.records.values().filter(|slot| !slot.damaged).map(|slot| slot.version).max();
-    let segments = Segment::all(layer, store)?;
+    let segments = Segment::newest_run(layer, store)?;
     if let Some(first) = segments.first() {
         // Everything before was given up by the journal, because the files hold it.
         state.base = first.header.start.frame;

@@ -199,6 +199,13 @@ impl Sim {
 }
 
 impl Platter {
+    /// Returns the same without a file.
+    pub(super) fn without(mut self, path: &str) -> Self {
+        self.live.remove(Path::new(path));
+        self.durable.remove(Path::new(path));
+        self
+    }
+
     /// Returns what may be found after the power went at this moment.
     pub(super) fn cut(&self, dice: &mut Dice) -> Platter {
         // Some cuts keep nearly everything or nearly nothing that was not flushed.
