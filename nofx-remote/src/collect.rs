@@ -17,9 +17,9 @@ use crate::roll::needed_packs;
 use crate::root::Root;
 use crate::state::State;
 
-/// How much older than a checkpoint an object must be so that it cannot have been on its way when the checkpoint was made: an
-/// hour for each of both, and some time for requests.
-const ON_ITS_WAY: Duration = Duration::from_secs(3 * 3600);
+/// How long an object may be on its way into a commit, in units of the time after which a handle is stale: one for the
+/// handle that made it, one for a checkpoint that is being made, and one for requests.
+const ON_ITS_WAY: u32 = 3;
 
 /// What a collection did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -57,7 +57,9 @@ pub(crate) async fn collect(root: &Root) -> Result<Collected> {
             dead.extend(
                 numbered().filter(|(number, _)| (2..first_kept).contains(number)).map(|(_, meta)| &meta.location),
             );
-            dead.extend(dead_below(root, commit, &checkpoints, &packs).await?);
+            let on_its_way = if grace.is_zero() { grace } else { root.rules.stale * ON_ITS_WAY };
+            let is_settled = |meta: &ObjectMeta| is_older(meta, newest, grace + on_its_way);
+            dead.extend(dead_below(root, commit, &checkpoints, &packs, is_settled).await?);
         }
     }
     let paths: Vec<_> = dead.iter().map(|path| (*path).clone()).collect();
@@ -69,23 +71,22 @@ pub(crate) async fn collect(root: &Root) -> Result<Collected> {
     Ok(Collected { deleted, kept: kept + expected - deleted, bytes })
 }
 
-/// Returns the checkpoints and packs that neither this commit nor any after it needs.
+/// Returns the checkpoints and packs that neither this commit nor any after it needs, of those that were made so long before
+/// that they are in its state if they are in any.
 async fn dead_below<'a>(
     root: &Root,
     commit: Commit,
     checkpoints: &'a [ObjectMeta],
     packs: &'a [ObjectMeta],
+    is_settled: impl Fn(&ObjectMeta) -> bool,
 ) -> Result<Vec<&'a object_store::path::Path>> {
     let Some(cited) = commit.checkpoint.clone() else { return Ok(Vec::new()) };
     let path = root.objects.names.checkpoint(cited.number, &cited.nonce);
     let base = root.base(&cited, commit.store).await?.ok_or_else(|| missing(&path))?;
-    let Some(own) = checkpoints.iter().find(|meta| meta.location == path) else { return Ok(Vec::new()) };
     let mut needed = needed_packs(&State::new(base, &commit)?);
     needed.extend(root.fresh(|state| Ok(needed_packs(state))).await?);
     let needed: HashSet<_> = needed.iter().map(|pack| root.objects.names.pack(pack)).collect();
-    let slack = if root.rules.plants(Planted::NoGrace) { Duration::ZERO } else { ON_ITS_WAY };
-    let is_settled = |meta: &&ObjectMeta| is_older(meta, own, slack);
-    let dead_packs = packs.iter().filter(|meta| !needed.contains(&meta.location)).filter(is_settled);
+    let dead_packs = packs.iter().filter(|meta| !needed.contains(&meta.location)).filter(|meta| is_settled(meta));
     // A checkpoint is only ever named by a commit that follows one that names its parent, so these never will be.
     let passed = |meta: &&ObjectMeta| names::number(&meta.location).is_some_and(|number| number < cited.number);
     let twins = |meta: &&ObjectMeta| meta.location != path && is_settled(meta);

@@ -67,6 +67,8 @@ mod read;
 mod roll;
 mod root;
 mod state;
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 use std::sync::Arc;

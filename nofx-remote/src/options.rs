@@ -117,6 +117,8 @@ pub(crate) struct Rules {
     pub(crate) stale: Duration,
     /// What was of use within this time is kept.
     pub(crate) grace: Duration,
+    /// How long it is between two collections by one handle.
+    pub(crate) collect_every: Duration,
     /// Longer bodies go into packs.
     pub(crate) inline_bytes: usize,
     /// A commit that makes the run longer than this has a checkpoint made.
@@ -135,6 +137,7 @@ impl Rules {
             commit_timeout,
             stale: Duration::from_secs(3600),
             grace: Duration::from_secs(24 * 3600),
+            collect_every: Duration::from_secs(3600),
             inline_bytes: 16 << 10,
             roll_at: 128 << 10,
             roll_first: 1 << 20,

@@ -181,10 +181,10 @@ impl Folding {
     }
 }
 
-type Alive = HashMap<Arc<str>, HashSet<Place>>;
+pub(crate) type Alive = HashMap<Arc<str>, HashSet<Place>>;
 
 /// Returns every place that a state needs, by pack.
-fn places(state: &State, feed: &[Chunk]) -> Result<Alive> {
+pub(crate) fn places(state: &State, feed: &[Chunk]) -> Result<Alive> {
     let mut alive = Alive::new();
     let mut add = |place: &Place| _ = alive.entry(place.pack.clone()).or_default().insert(place.clone());
     let add_chunk = |chunk: &Chunk, add: &mut dyn FnMut(&Place)| {

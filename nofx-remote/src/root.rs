@@ -40,9 +40,6 @@ const BUSY: Duration = Duration::from_secs(4);
 /// The longest that a winner waits for the others.
 const POLITE: Duration = Duration::from_secs(2);
 
-/// How long it is between two collections by one handle.
-const COLLECT_EVERY: Duration = Duration::from_secs(3600);
-
 /// One opening of a store.
 #[derive(Debug)]
 pub(crate) struct Root {
@@ -243,10 +240,7 @@ impl Root {
             let before = Moment::now(&self.sources);
             let Some(last) = self.usable() else {
                 if !self.reopen().await? {
-                    return Err(Error::corrupt(format!(
-                        "`{}`: all commits are gone",
-                        self.objects.names.folder(names::ROOT)
-                    )));
+                    return Err(Error::unavailable("the listing does not show the commits that are there"));
                 }
                 continue;
             };
@@ -258,6 +252,11 @@ impl Root {
             // There may be many more. One more is as likely as not, and a listing finds any number of them.
             let before = Moment::now(&self.sources);
             let (next, newest) = join(self.fetch(last + 2), self.objects.newest_commit()).await;
+            if self.rules.plants(Planted::TrustsListings)
+                && newest.as_ref().is_ok_and(|newest| *newest <= Some(last + 1))
+            {
+                return Ok(());
+            }
             let Some(next) = next? else {
                 self.saw_newest(last + 1, before);
                 return Ok(());
@@ -267,9 +266,6 @@ impl Root {
                 && let Some(newest) = self.fetch(newest).await?
             {
                 self.advance(newest).await?;
-                if self.rules.plants(Planted::TrustsListings) {
-                    return Ok(());
-                }
             }
         }
     }
@@ -501,7 +497,7 @@ impl Root {
             self.roll_in_background();
         }
         let has_cut = attempt.commit.run.len() == 1;
-        let due = turn.collected.is_none_or(|collected| collected.age(&self.sources) >= COLLECT_EVERY);
+        let due = turn.collected.is_none_or(|collected| collected.age(&self.sources) >= self.rules.collect_every);
         if has_cut && due && attempt.commit.checkpoint.is_some() {
             turn.collected = Some(Moment::now(&self.sources));
             let root = self.clone();

@@ -1,0 +1,179 @@
+//! How many requests each thing costs, at several sizes, and what is left after a collection.
+//!
+//! `NOFX_REMOTE_SESSIONS=100000` adds a size; it is worth a release build.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use nofx_core::{
+    Batch, Body, Deadline, Expect, KeyQuery, Kind, LogKey, LogQuery, NewEntry, PersistenceBackend, Sources, Timestamp,
+};
+use tokio::time::{Instant, sleep};
+
+use super::truth::key;
+use super::world::{Line, Rates, World};
+use crate::commit::Commit;
+use crate::options::Rules;
+use crate::{RemoteBackend, Result};
+
+fn rules() -> Rules {
+    Rules::new(Duration::from_secs(20))
+}
+
+fn batch() -> Batch {
+    Batch::new(Sources::default().batch_id())
+}
+
+fn session(n: usize) -> Body {
+    Body::trusted(format!("{{\"id\":{n},\"name\":\"session {n}\",\"preview\":\"{}\"}}", "lorem ipsum ".repeat(22)))
+}
+
+fn entries(count: usize) -> Vec<NewEntry> {
+    let entry = |n| NewEntry {
+        at: Timestamp::from_millis(n as i64),
+        body: Body::trusted(format!("{{\"n\":{n},\"text\":\"{}\"}}", "said ".repeat(95))),
+    };
+    (0..count).map(entry).collect()
+}
+
+/// Fills a store: sessions, each with a short log, and one log of 3,000 entries that came little by little.
+async fn fill(store: &RemoteBackend, sessions: usize) -> Result<()> {
+    let numbers: Vec<_> = (0..sessions).collect();
+    for some in numbers.chunks(500) {
+        let batches = some.iter().map(|n| {
+            let id = format!("session {n:06}");
+            batch().put(key(&id), Expect::Absent, session(*n)).append(key(&id), entries(2))
+        });
+        store.commit(batches.collect()).await?;
+    }
+    for _ in 0..300 {
+        store.commit(vec![batch().append(key("busy"), entries(10))]).await?;
+        sleep(Duration::from_millis(50)).await;
+    }
+    Ok(())
+}
+
+/// Commits little until the run is short.
+async fn settle(store: &RemoteBackend, world: &World) -> Result<()> {
+    loop {
+        store.commit(vec![batch().append(key("busy"), entries(1))]).await?;
+        sleep(Duration::from_secs(1)).await;
+        let newest = world.newest();
+        let object = world.commits.lock().unwrap()[&newest].clone();
+        if Commit::decode(&object, newest, "the newest")?.run.len() < 10 {
+            return Ok(());
+        }
+    }
+}
+
+/// Runs something and returns its answer, the PUTs, GETs and LISTs that it made, and how many of them one after the other.
+async fn cost<T>(line: &Line, work: impl Future<Output = Result<T>>) -> (T, [usize; 3], u128) {
+    let (before, begun) = (line.counts.all(), Instant::now());
+    let answer = work.await.unwrap();
+    let after = line.counts.all();
+    ((answer), [0, 1, 2].map(|at| after[at] - before[at]), begun.elapsed().as_millis() / 10)
+}
+
+async fn measure(sessions: usize) {
+    let (world, rules) = (World::new(), rules());
+    let filler = Line::new(world.clone(), Rates::EXACT, 1, &rules);
+    let filling = filler.open(rules.clone()).await.unwrap();
+    fill(&filling, sessions).await.unwrap();
+    settle(&filling, &world).await.unwrap();
+
+    let line = Line::new(world.clone(), Rates::EXACT, 2, &rules);
+    let cpu = Deadline::after(Duration::MAX);
+    let (store, requests, trips) = cost(&line, line.open(rules.clone())).await;
+    println!("{sessions} sessions: open {requests:?} in {trips} trips and {:?}", cpu.elapsed());
+    assert!(requests.iter().sum::<usize>() <= 3 && trips <= 3, "{requests:?}");
+
+    let page = KeyQuery::of(Kind::of("test"), 50).backward();
+    let (found, requests, trips) = cost(&line, store.scan(&page)).await;
+    println!("{sessions} sessions: first page {requests:?} in {trips} trips");
+    assert_eq!(found.items.len(), 50.min(sessions));
+    assert!(requests.iter().sum::<usize>() <= 2 && trips <= 2, "{requests:?}");
+
+    for state in ["cold", "warm"] {
+        let last = LogQuery::newest_first(key("busy"), 1000);
+        let (found, requests, trips) = cost(&line, store.read(&last)).await;
+        println!("{sessions} sessions: last 1,000 {state} {requests:?} in {trips} trips");
+        assert_eq!(found.items.len(), 1000);
+        assert!(trips <= 3, "{trips} trips, {requests:?}");
+    }
+
+    // The first commit of an opening learns which batches are remembered.
+    let (_, requests, trips) = cost(&line, store.commit(vec![batch().append(key("own"), entries(1))])).await;
+    println!("{sessions} sessions: first append {requests:?} in {trips} trips");
+    assert!(requests[0] == 1 && requests[1] <= 16 && trips <= 2, "{requests:?} in {trips} trips");
+    for waiting in [1, 16, 64] {
+        let group = (0..waiting).map(|_| batch().append(key("own"), entries(1))).collect();
+        let (_, requests, trips) = cost(&line, store.commit(group)).await;
+        println!("{sessions} sessions: append of {waiting} {requests:?} in {trips} trips");
+        assert_eq!((requests, trips), ([1, 0, 0], 1), "{waiting} waiting");
+    }
+
+    // Somebody else wrote: one round trip finds it, one more that it is all.
+    filling.get(&[key("nothing")]).await.unwrap();
+    let (_, requests, trips) = cost(&filler, filling.scan(&page)).await;
+    assert_eq!((requests, trips), ([0, 1, 0], 1), "nothing new");
+
+    settle(&store, &world).await.unwrap();
+    // What was on its way is settled three hours before the grace begins.
+    sleep(Duration::from_secs(28 * 3600)).await;
+    store.commit(vec![batch().append(key("own"), entries(1))]).await.unwrap();
+    let collected = store.collect().await.unwrap();
+    let (objects, bytes) = world.size();
+    assert_eq!((collected.kept, collected.bytes), (objects, bytes));
+    let live = live_bytes(&store, &world).await.unwrap();
+    println!("{sessions} sessions: {objects} objects, {bytes} bytes, {live} alive");
+    assert!(objects as u64 <= 50 + live / (8 << 20), "{objects} objects for {live} live bytes");
+    assert!(bytes * 10 <= live * 13, "{bytes} bytes for {live} live ones");
+    let again = line.open(rules).await.unwrap();
+    let log: LogKey = key("busy");
+    let length = again.heads(std::slice::from_ref(&log)).await.unwrap()[0].length;
+    let all = again.read(&LogQuery::oldest_first(log, 10_000)).await.unwrap();
+    assert_eq!(all.items.len() as u64, length, "everything is there");
+}
+
+/// Returns the bytes that the newest state needs.
+async fn live_bytes(store: &RemoteBackend, world: &World) -> Result<u64> {
+    let (places, checkpoint) = store
+        .root
+        .fresh(|state| {
+            let places = crate::roll::places(state, &state.base.feed)?;
+            let id = state.cited.clone().map(|id| store.root.objects.names.checkpoint(id.number, &id.nonce));
+            Ok((places.values().flatten().map(|place| place.length).sum::<u64>(), id))
+        })
+        .await?;
+    let checkpoint = match checkpoint {
+        Some(path) => store.root.objects.get(&path).await?.map_or(0, |object| object.len() as u64),
+        None => 0,
+    };
+    let commit = world.commits.lock().unwrap().last_key_value().map_or(0, |(_, object)| object.len() as u64);
+    Ok(places + checkpoint + commit)
+}
+
+#[tokio::test(start_paused = true)]
+async fn requests_are_bounded_whatever_the_size() {
+    let most = std::env::var("NOFX_REMOTE_SESSIONS").ok().and_then(|text| text.parse().ok());
+    for sessions in [10, 1000].into_iter().chain(most) {
+        measure(sessions).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_batch_of_the_largest_size_does_not_follow_for_long() {
+    let (world, rules) = (World::new(), rules());
+    let line = Line::new(world.clone(), Rates::EXACT, 1, &rules);
+    let store: Arc<dyn PersistenceBackend> = Arc::new(line.open(rules).await.unwrap());
+    let many = (0..1000).map(|n| NewEntry {
+        at: Timestamp::from_millis(n),
+        body: Body::trusted(format!("\"{}\"", "y".repeat(15_000))),
+    });
+    store.commit(vec![batch().append(key("large"), many.collect())]).await.unwrap();
+    store.commit(vec![batch().append(key("large"), entries(1))]).await.unwrap();
+    let newest = world.newest();
+    let object = world.commits.lock().unwrap()[&newest].clone();
+    let commit = Commit::decode(&object, newest, "the newest").unwrap();
+    assert_eq!(commit.run.len(), 1, "a checkpoint was made first, so the large commit is not carried along");
+}

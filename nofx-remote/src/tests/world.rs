@@ -1,0 +1,398 @@
+//! An object store in virtual time, and the faults of the lines that lead to it.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::stream::{self, BoxStream};
+use futures_util::{FutureExt, StreamExt};
+use nofx_core::{Clock, SeededIds, Sources, Timestamp};
+use object_store::memory::InMemory;
+use object_store::path::Path;
+use object_store::{
+    CopyOptions, Error, GetOptions, GetResult, GetResultPayload, ListResult, MultipartUpload, ObjectMeta, ObjectStore,
+    ObjectStoreExt, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
+};
+use tokio::time::{Instant, sleep};
+
+use crate::location::Place;
+use crate::names;
+use crate::options::{Options, Rules};
+use crate::{RemoteBackend, Result as StoreResult};
+
+/// A reproducible sequence of numbers.
+#[derive(Debug)]
+pub(crate) struct Dice(AtomicU64);
+
+impl Dice {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self(AtomicU64::new(seed.wrapping_mul(0x2545_F491_4F6C_DD1D)))
+    }
+
+    pub(crate) fn next(&self) -> u64 {
+        // SplitMix64 (Steele, Lea and Flood, 2014).
+        let mut mixed = self.0.fetch_add(0x9E37_79B9_7F4A_7C15, Ordering::SeqCst);
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        mixed ^ (mixed >> 31)
+    }
+
+    pub(crate) fn below(&self, bound: u64) -> u64 {
+        self.next() % bound
+    }
+
+    pub(crate) fn hits(&self, per_mille: u64) -> bool {
+        self.below(1000) < per_mille
+    }
+
+    pub(crate) fn millis(&self, range: std::ops::Range<u64>) -> Duration {
+        Duration::from_millis(range.start + self.below(range.end - range.start))
+    }
+}
+
+/// A clock that goes with tokio's.
+#[derive(Debug)]
+pub(crate) struct VirtualClock(Instant);
+
+impl Clock for VirtualClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_millis(1_700_000_000_000).saturating_add(self.0.elapsed())
+    }
+}
+
+/// What all machines share.
+#[derive(Debug)]
+pub(crate) struct World {
+    objects: InMemory,
+    started: Instant,
+    /// The store's first object.
+    beginning: ObjectMeta,
+    made: Mutex<HashMap<Path, Duration>>,
+    /// Every commit that was ever created, also those that were deleted since.
+    pub(crate) commits: Mutex<BTreeMap<u64, Bytes>>,
+    /// What no correct program does.
+    pub(crate) violations: Mutex<Vec<String>>,
+}
+
+impl World {
+    pub(crate) fn new() -> Arc<Self> {
+        let (objects, first) = (InMemory::new(), Path::from("beginning"));
+        let beginning = async {
+            objects.put(&first, PutPayload::new()).await?;
+            let beginning = objects.head(&first).await;
+            objects.delete(&first).await?;
+            beginning
+        };
+        let beginning = beginning.now_or_never().expect("memory does not wait").expect("memory does not fail");
+        Arc::new(Self {
+            objects,
+            beginning,
+            started: Instant::now(),
+            made: Mutex::default(),
+            commits: Mutex::default(),
+            violations: Mutex::default(),
+        })
+    }
+
+    /// Returns the number of the newest commit.
+    pub(crate) fn newest(&self) -> u64 {
+        self.commits.lock().unwrap().last_key_value().map_or(0, |(number, _)| *number)
+    }
+
+    fn put(&self, path: &Path, payload: PutPayload, options: PutOptions) -> Result<PutResult> {
+        let bytes: Bytes = payload.clone().into();
+        let put = self.objects.put_opts(path, payload, options).now_or_never().expect("memory does not wait")?;
+        self.made.lock().unwrap().insert(path.clone(), self.started.elapsed());
+        if let Some(number) = names::number(path).filter(|_| path.as_ref().starts_with(names::ROOT)) {
+            let before = self.commits.lock().unwrap().insert(number, bytes.clone());
+            if before.is_some_and(|before| before != bytes) {
+                self.violations.lock().unwrap().push(format!("commit {number} was created again with other bytes"));
+            }
+        }
+        Ok(put)
+    }
+
+    fn age(&self, path: &Path) -> Duration {
+        let made = self.made.lock().unwrap().get(path).copied().unwrap_or_default();
+        self.started.elapsed().saturating_sub(made)
+    }
+
+    /// Dates an object by virtual time.
+    fn date(&self, meta: ObjectMeta) -> ObjectMeta {
+        let made = self.made.lock().unwrap().get(&meta.location).copied().unwrap_or_default();
+        // Only distances count, so any fixed beginning will do.
+        let beginning = self.beginning.last_modified;
+        ObjectMeta { last_modified: beginning + made, ..meta }
+    }
+
+    /// Returns how many objects there are, and their bytes.
+    pub(crate) fn size(&self) -> (usize, u64) {
+        let all: Vec<_> = self.objects.list(None).collect::<Vec<_>>().now_or_never().unwrap();
+        (all.len(), all.iter().map(|meta| meta.as_ref().unwrap().size).sum())
+    }
+}
+
+/// How often what goes wrong, per mille.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Rates {
+    /// Fails, and nothing happened.
+    pub(crate) before: u64,
+    /// Happens, and fails.
+    pub(crate) after: u64,
+    /// Fails, and happens up to three seconds later.
+    pub(crate) later: u64,
+    /// Takes longer than anybody waits.
+    pub(crate) slow: u64,
+    /// Is refused as if the object existed.
+    pub(crate) refused: u64,
+    /// Brings only a part of the body.
+    pub(crate) partial: u64,
+    /// A listing that lacks what is new.
+    pub(crate) cut: u64,
+    /// Whether for 0.6 s every 7 s nothing is answered but 503.
+    pub(crate) bursts: bool,
+    /// How long a request takes, in milliseconds: a PUT; a GET takes two thirds of it, a LIST twice as long.
+    pub(crate) latency: u64,
+    /// How long every request takes, to the millisecond, so that what was done one after the other can be counted.
+    pub(crate) exact: u64,
+}
+
+impl Rates {
+    pub(crate) const BAD: Self = Self {
+        before: 40,
+        after: 60,
+        later: 30,
+        slow: 5,
+        refused: 20,
+        partial: 20,
+        cut: 300,
+        bursts: true,
+        latency: 30,
+        exact: 0,
+    };
+
+    /// Nothing goes wrong, and each request takes ten milliseconds.
+    pub(crate) const EXACT: Self = Self {
+        before: 0,
+        after: 0,
+        later: 0,
+        slow: 0,
+        refused: 0,
+        partial: 0,
+        cut: 0,
+        bursts: false,
+        latency: 0,
+        exact: 10,
+    };
+}
+
+/// How many requests were made.
+#[derive(Debug, Default)]
+pub(crate) struct Counts {
+    pub(crate) puts: AtomicUsize,
+    pub(crate) gets: AtomicUsize,
+    pub(crate) lists: AtomicUsize,
+}
+
+impl Counts {
+    pub(crate) fn all(&self) -> [usize; 3] {
+        [&self.puts, &self.gets, &self.lists].map(|count| count.load(Ordering::SeqCst))
+    }
+}
+
+/// What one machine sees of the world.
+pub(crate) struct Line {
+    pub(crate) world: Arc<World>,
+    pub(crate) counts: Counts,
+    rates: Rates,
+    dice: Dice,
+    /// The machine is gone: nothing is answered any more.
+    dead: AtomicBool,
+    /// For each number what was offered last, and when.
+    offers: Mutex<HashMap<u64, (Bytes, Instant)>>,
+    stale: Duration,
+}
+
+impl fmt::Debug for Line {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Line")
+    }
+}
+
+impl fmt::Display for Line {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("line")
+    }
+}
+
+impl Line {
+    pub(crate) fn new(world: Arc<World>, rates: Rates, seed: u64, rules: &Rules) -> Arc<Self> {
+        Arc::new(Self {
+            world,
+            counts: Counts::default(),
+            rates,
+            dice: Dice::new(seed),
+            dead: AtomicBool::new(false),
+            offers: Mutex::default(),
+            stale: rules.stale,
+        })
+    }
+
+    /// Opens the store over this line.
+    pub(crate) async fn open(self: &Arc<Self>, rules: Rules) -> StoreResult<RemoteBackend> {
+        let clock = Arc::new(VirtualClock(self.world.started));
+        let ids = Arc::new(SeededIds::new(self.dice.next()));
+        let options = Options::default().sources(Sources { clock, ids });
+        let place: Place = RemoteBackend::given(self.clone(), "");
+        RemoteBackend::start(place, options, rules).await
+    }
+
+    /// Pulls the plug. What is on its way may still arrive.
+    pub(crate) fn cut(&self) {
+        self.dead.store(true, Ordering::SeqCst);
+    }
+
+    async fn travel(&self, share: f64) {
+        if self.dead.load(Ordering::SeqCst) {
+            std::future::pending::<()>().await;
+        }
+        sleep(Duration::from_millis(self.rates.exact / 2)).await;
+        if self.rates.latency > 0 {
+            let jitter = 0.5 + self.dice.below(1000) as f64 / 1000.0;
+            sleep(Duration::from_secs_f64(self.rates.latency as f64 / 1000.0 * share * jitter / 2.0)).await;
+        }
+    }
+
+    /// Goes wrong on the way to the store.
+    async fn fail_before(&self) -> Result<()> {
+        if self.rates.bursts && self.world.started.elapsed().as_millis() % 7000 > 6400 {
+            return Err(generic("503 slow down"));
+        }
+        if self.dice.hits(self.rates.slow) {
+            sleep(self.dice.millis(10_000..40_000)).await;
+        }
+        match self.dice.hits(self.rates.before) {
+            true => Err(generic("connection lost before")),
+            false => Ok(()),
+        }
+    }
+
+    fn note_offer(&self, path: &Path, payload: &PutPayload) {
+        let Some(number) = names::number(path).filter(|_| path.as_ref().starts_with(names::ROOT)) else { return };
+        let bytes: Bytes = payload.clone().into();
+        let before = self.offers.lock().unwrap().insert(number, (bytes.clone(), Instant::now()));
+        if let Some((before, at)) = before
+            && before != bytes
+            && at.elapsed() < self.stale
+        {
+            let violation = format!("commit {number} was offered with other bytes before the outcome was known");
+            self.world.violations.lock().unwrap().push(violation);
+        }
+    }
+}
+
+#[async_trait]
+impl ObjectStore for Line {
+    async fn put_opts(&self, path: &Path, payload: PutPayload, options: PutOptions) -> Result<PutResult> {
+        self.counts.puts.fetch_add(1, Ordering::SeqCst);
+        self.note_offer(path, &payload);
+        self.travel(1.0).await;
+        self.fail_before().await?;
+        if self.dice.hits(self.rates.refused) {
+            return Err(Error::AlreadyExists { path: path.to_string(), source: "409 conflict".into() });
+        }
+        if self.dice.hits(self.rates.later) {
+            let (world, path, wait) = (self.world.clone(), path.clone(), self.dice.millis(100..3000));
+            tokio::spawn(async move {
+                sleep(wait).await;
+                _ = world.put(&path, payload, options);
+            });
+            return Err(generic("connection lost under way"));
+        }
+        if self.dead.load(Ordering::SeqCst) && self.dice.hits(500) {
+            std::future::pending::<()>().await;
+        }
+        let put = self.world.put(path, payload, options);
+        self.travel(1.0).await;
+        match self.dice.hits(self.rates.after) {
+            true => Err(generic("connection lost after")),
+            false => put,
+        }
+    }
+
+    async fn put_multipart_opts(&self, _: &Path, _: PutMultipartOptions) -> Result<Box<dyn MultipartUpload>> {
+        Err(not_used())
+    }
+
+    async fn get_opts(&self, path: &Path, options: GetOptions) -> Result<GetResult> {
+        self.counts.gets.fetch_add(1, Ordering::SeqCst);
+        self.travel(0.67).await;
+        self.fail_before().await?;
+        let found = self.world.objects.get_opts(path, options).await;
+        self.travel(0.67).await;
+        let mut found = found?;
+        found.meta = self.world.date(found.meta);
+        if self.dice.hits(self.rates.partial) {
+            let range = found.range.clone();
+            let (meta, attributes, extensions) =
+                (found.meta.clone(), found.attributes.clone(), found.extensions.clone());
+            let bytes = found.bytes().await?;
+            let part = bytes.slice(..bytes.len() / 2);
+            let payload = GetResultPayload::Stream(stream::iter([Ok(part)]).boxed());
+            return Ok(GetResult { payload, meta, range, attributes, extensions });
+        }
+        Ok(found)
+    }
+
+    fn delete_stream(&self, paths: BoxStream<'static, Result<Path>>) -> BoxStream<'static, Result<Path>> {
+        match self.dead.load(Ordering::SeqCst) {
+            true => stream::pending().boxed(),
+            false => self.world.objects.delete_stream(paths),
+        }
+    }
+
+    fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
+        self.counts.lists.fetch_add(1, Ordering::SeqCst);
+        let listed: Vec<_> = self.world.objects.list(prefix).collect().now_or_never().expect("memory does not wait");
+        let hidden = match self.dice.hits(self.rates.cut) {
+            true => self.dice.millis(0..60_000),
+            false => Duration::ZERO,
+        };
+        let shown: Vec<_> = listed
+            .into_iter()
+            .map(|meta| meta.map(|meta| self.world.date(meta)))
+            .filter(|meta| meta.as_ref().is_ok_and(|meta| self.world.age(&meta.location) >= hidden))
+            .collect();
+        let fails = self.dice.hits(self.rates.before);
+        let (dead, latency) =
+            (self.dead.load(Ordering::SeqCst), Duration::from_millis(self.rates.latency * 2 + self.rates.exact));
+        let wait = async move {
+            if dead {
+                std::future::pending::<()>().await;
+            }
+            sleep(latency).await;
+            if fails { vec![Err(generic("connection lost"))] } else { shown }
+        };
+        wait.into_stream().flat_map(stream::iter).boxed()
+    }
+
+    async fn list_with_delimiter(&self, _: Option<&Path>) -> Result<ListResult> {
+        Err(not_used())
+    }
+
+    async fn copy_opts(&self, _: &Path, _: &Path, _: CopyOptions) -> Result<()> {
+        Err(not_used())
+    }
+}
+
+fn generic(what: &'static str) -> Error {
+    Error::Generic { store: "line", source: what.into() }
+}
+
+fn not_used() -> Error {
+    Error::NotImplemented { operation: "this".to_owned(), implementer: "line".to_owned() }
+}
