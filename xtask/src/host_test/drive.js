@@ -20,6 +20,9 @@ const { chromium: browserType } = createRequire(path.join(tools, 'package.json')
 const SESSION = 'Harbour "Launch" ⚓ - 9/9/2025';
 const MESSAGE = `Said in the browser at ${new Date().toISOString()}`;
 
+/** The lines of the editor. */
+const LINES = '.editor-instance .view-lines';
+
 let started = 0;
 function step(text) {
   const at = started ? `${((performance.now() - started) / 1000).toFixed(1)} s` : '';
@@ -45,13 +48,13 @@ async function until(what, seconds, attempt) {
   }
 }
 
-/** Starts code-server and waits until it answers. */
-async function serve(settings) {
-  const data = path.join(output, 'data');
+/** Starts code-server for a person with these settings and waits until it answers. */
+async function serve(name, settings) {
+  const data = path.join(output, name);
   fs.mkdirSync(path.join(data, 'User'), { recursive: true });
   fs.writeFileSync(path.join(data, 'User', 'settings.json'), JSON.stringify(settings));
   const port = await freePort();
-  const log = fs.openSync(path.join(output, 'code-server.log'), 'w');
+  const log = fs.openSync(path.join(output, `${name}.log`), 'w');
   const entry = path.join(tools, 'node_modules', 'code-server', 'out', 'node', 'entry.js');
   const flags = ['--auth', 'none', '--disable-telemetry', '--disable-update-check'];
   const server = spawn(
@@ -61,7 +64,7 @@ async function serve(settings) {
     { stdio: ['ignore', log, log], env: { ...process.env, HOME: output, VSCODE_PROXY_URI: '' } },
   );
   await until('code-server', 60, () => {
-    assert.equal(server.exitCode, null, 'code-server has ended; see code-server.log');
+    assert.equal(server.exitCode, null, 'code-server has ended; see its log');
     return new Promise((resolve) => {
       const request = http.get(`http://127.0.0.1:${port}/healthz`, (answer) => resolve(answer.resume().statusCode === 200));
       request.on('error', () => resolve(false));
@@ -88,86 +91,120 @@ function below(root) {
   return processes.filter((one) => found.has(one.pid) && one.pid !== root);
 }
 
-async function drive({ server, url }, browser) {
-  const page = await browser.newPage({ viewport: { width: 1280, height: 800 } });
-  const shoot = (name) => page.screenshot({ path: path.join(output, `${name}.png`) });
-  const item = (text) => page.getByRole('treeitem').filter({ hasText: text }).first();
-  const command = async (name) => {
-    await page.keyboard.press('F1');
-    await page.keyboard.type(name);
-    await page.getByRole('option').filter({ hasText: name }).first().waitFor();
-    await page.keyboard.press('Enter');
-  };
-  const conversation = async () => {
-    await item(SESSION).click();
-    await page.locator('.editor-instance .view-lines').first().waitFor();
-  };
-  // The editor draws only what is in view, so the end is gone to first; blanks are drawn as non-breaking ones.
-  const sees = async (text) => {
-    await page.locator('.editor-instance .view-lines').first().click();
-    await page.keyboard.press('Control+End');
-    const drawn = await page.locator('.editor-instance .view-lines').first().innerText();
+/** What is done and seen in a window. */
+class Window {
+  constructor(page) {
+    this.page = page;
+  }
+
+  shoot(name) {
+    return this.page.screenshot({ path: path.join(output, `${name}.png`) });
+  }
+
+  item(text) {
+    return this.page.getByRole('treeitem').filter({ hasText: text }).first();
+  }
+
+  /** Opens the window and waits for the tree. */
+  async open(url) {
+    await this.page.goto(url);
+    await this.page.getByRole('tab', { name: 'NofX' }).click({ timeout: 60_000 });
+  }
+
+  /** Looks for a command; it is then chosen by Enter. */
+  async command(name) {
+    await this.page.keyboard.press('F1');
+    await this.page.keyboard.type(name);
+    const found = this.page.getByRole('option').filter({ hasText: name }).first();
+    return found.waitFor({ timeout: 5000 }).then(() => true, () => false);
+  }
+
+  async conversation() {
+    await this.item(SESSION).click();
+    await this.page.locator(LINES).first().waitFor();
+  }
+
+  /** Returns whether the end of the conversation says something. The editor draws only what is in view, and blanks as non-breaking ones. */
+  async sees(text) {
+    await this.page.locator(LINES).first().click();
+    await this.page.keyboard.press('Control+End');
+    const drawn = await this.page.locator(LINES).first().innerText();
     return drawn.replaceAll('\u00a0', ' ').includes(text);
-  };
-
-  try {
-    await page.goto(url);
-    await page.getByRole('tab', { name: 'NofX' }).click({ timeout: 60_000 });
-    await item(SESSION).waitFor({ timeout: 90_000 });
-    step('the tree shows the migrated sessions');
-    for (const group of ['Active', 'Expired', 'Archived']) {
-      await item(group).waitFor();
-    }
-    assert.ok(fs.existsSync(path.join(workspace, '.nofx', 'store', 'nofx.redb')));
-    await shoot('1-tree');
-
-    await conversation();
-    await until('the conversation', 20, () => sees('assistant'));
-    await shoot('2-conversation');
-    step('a conversation is open');
-
-    await command('NofX: Add message');
-    const input = page.locator('.quick-input-widget input').first();
-    await until('the input box', 10, async () => (await page.locator('.quick-input-widget').innerText()).includes('The message'));
-    await input.fill(MESSAGE);
-    await page.keyboard.press('Enter');
-    await until('the message', 20, () => sees(MESSAGE));
-    await shoot('3-message');
-    step('a message was added and is shown');
-
-    const hosts = below(server.pid).filter((one) => one.line.includes('--type=extensionHost'));
-    assert.equal(hosts.length, 1, `one extension host, not ${hosts.length}`);
-    process.kill(hosts[0].pid, 'SIGKILL');
-    await until('the end of the extension host', 10, () => !fs.existsSync(`/proc/${hosts[0].pid}`));
-    await shoot('4-killed');
-    step(`the extension host, process ${hosts[0].pid}, was killed`);
-
-    await page.reload();
-    await item(SESSION).waitFor({ timeout: 60_000 });
-    await conversation();
-    await until('the message after the kill', 30, () => sees(MESSAGE));
-    await shoot('5-reloaded');
-    step('after reloading, the message is there');
-  } catch (error) {
-    await shoot('failed').catch(() => undefined);
-    throw error;
   }
 }
 
-async function main() {
-  const served = await serve({
-    'security.workspace.trust.enabled': false,
-    'telemetry.telemetryLevel': 'off',
-    'workbench.startupEditor': 'none',
-    'workbench.tips.enabled': false,
-    'files.watcherExclude': { '**/.nofx/store/**': true },
-  });
-  step('code-server answers');
+/** Migrates, reads, adds, kills the extension host and reads again. */
+async function trusted({ server, url }, window) {
+  await window.open(url);
+  await window.item(SESSION).waitFor({ timeout: 90_000 });
+  step('the tree shows the migrated sessions');
+  for (const group of ['Active', 'Expired', 'Archived']) {
+    await window.item(group).waitFor();
+  }
+  await window.shoot('1-tree');
+
+  await window.conversation();
+  await until('the conversation', 20, () => window.sees('assistant'));
+  await window.shoot('2-conversation');
+  step('a conversation is open');
+
+  assert.ok(await window.command('NofX: Add message'));
+  await window.page.keyboard.press('Enter');
+  const box = window.page.locator('.quick-input-widget');
+  await until('the input box', 10, async () => (await box.innerText()).includes('The message'));
+  await box.locator('input').first().fill(MESSAGE);
+  await window.page.keyboard.press('Enter');
+  await until('the message', 20, () => window.sees(MESSAGE));
+  await window.shoot('3-message');
+  step('a message was added and is shown');
+
+  const hosts = below(server.pid).filter((one) => one.line.includes('--type=extensionHost'));
+  assert.equal(hosts.length, 1, `one extension host, not ${hosts.length}`);
+  process.kill(hosts[0].pid, 'SIGKILL');
+  await until('the end of the extension host', 10, () => !fs.existsSync(`/proc/${hosts[0].pid}`));
+  await window.shoot('4-killed');
+  step(`the extension host, process ${hosts[0].pid}, was killed`);
+
+  await window.page.reload();
+  await window.item(SESSION).waitFor({ timeout: 60_000 });
+  await window.conversation();
+  await until('the message after the kill', 30, () => window.sees(MESSAGE));
+  await window.shoot('5-reloaded');
+  step('after reloading, the message is there');
+}
+
+/** Reads without trusting the workspace. */
+async function untrusted({ url }, window) {
+  await window.page.goto(url);
+  await window.page.getByRole('button', { name: "No, I don't trust the authors" }).click({ timeout: 60_000 });
+  await window.page.getByRole('tab', { name: 'NofX' }).click();
+  await window.item(SESSION).waitFor({ timeout: 60_000 });
+  await window.conversation();
+  await until('the message in a workspace that is not trusted', 20, () => window.sees(MESSAGE));
+  assert.equal(await window.command('NofX: Add message'), false, 'nothing can be added without trust');
+  await window.shoot('6-untrusted');
+  step('without trust everything can be read and nothing be written');
+}
+
+const SETTINGS = {
+  'telemetry.telemetryLevel': 'off',
+  'workbench.startupEditor': 'none',
+  'workbench.tips.enabled': false,
+  'files.watcherExclude': { '**/.nofx/store/**': true },
+};
+
+/** Starts a server and a browser, and ends both whatever happens. */
+async function tried(name, settings, act) {
+  const served = await serve(name, { ...SETTINGS, ...settings });
   try {
     started = performance.now();
     const browser = await browserType.launch({ executablePath: chromium, args: ['--no-sandbox', '--disable-gpu'] });
     try {
-      await drive(served, browser);
+      const window = new Window(await browser.newPage({ viewport: { width: 1280, height: 800 } }));
+      await act(served, window).catch(async (error) => {
+        await window.shoot(`failed-${name}`).catch(() => undefined);
+        throw error;
+      });
     } finally {
       await browser.close();
     }
@@ -183,6 +220,11 @@ async function main() {
       }
     }
   }
+}
+
+async function main() {
+  await tried('trusted', { 'security.workspace.trust.enabled': false }, trusted);
+  await tried('untrusted', { 'security.workspace.trust.startupPrompt': 'always' }, untrusted);
 }
 
 main().catch((error) => {

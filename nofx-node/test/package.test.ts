@@ -1,0 +1,40 @@
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { folder } from './place';
+
+const PACKAGE = join(__dirname, '..');
+
+const PROGRAM = `
+import { type HistoryEntry, InvalidError, open } from 'nofx-node';
+
+async function main(): Promise<void> {
+  const workspace = await open('redb:store/nofx.redb');
+  const session = await workspace.createSession({ agent: { id: 'ada', name: 'Ada', type: 'x' } });
+  await workspace.addMessage(session.id, { type: 'user', content: 'installed' });
+  const entries: HistoryEntry[] = await workspace.history(session.id).all();
+  const refused: unknown = await workspace.archiveSession('nobody').catch((error: unknown) => error);
+  console.log(entries[0]?.message.content, refused instanceof InvalidError);
+  await workspace.close();
+}
+
+void main();
+`;
+
+test('the tarball installs in an empty folder, offers its types and works', (t) => {
+  const place = folder(t);
+  const run = (program: string, ...args: string[]) => execFileSync(program, args, { cwd: place, encoding: 'utf8' });
+  execFileSync('npm', ['pack', '--ignore-scripts', '--pack-destination', place], { cwd: PACKAGE, stdio: 'pipe' });
+  writeFileSync(join(place, 'package.json'), '{"private":true}');
+  run('npm', 'install', '--offline', '--no-audit', '--no-fund', './nofx-node-0.1.0.tgz');
+
+  writeFileSync(join(place, 'program.ts'), PROGRAM);
+  const types = join(PACKAGE, 'node_modules', '@types');
+  const compiler = require.resolve('typescript/bin/tsc', { paths: [PACKAGE] });
+  const options = ['--strict', '--module', 'node16', '--target', 'es2022', '--types', 'node', '--typeRoots', types];
+  run(process.execPath, compiler, ...options, 'program.ts');
+  mkdirSync(join(place, 'store'));
+  assert.equal(run(process.execPath, 'program.js'), 'installed true\n');
+});
