@@ -69,7 +69,7 @@ pub(crate) fn read(layer: &dyn Layer, root: &Path) -> Result<Option<Config>> {
 
 /// Refuses a folder that holds something else than the beginning of a store.
 fn refuse_foreign(layer: &dyn Layer, root: &Path) -> Result<()> {
-    let ours = [layout::IGNORE, layout::NOTE, layout::CATALOG, layout::JOURNAL, layout::CONFIG];
+    let ours = [layout::IGNORE, layout::NOTE, layout::CATALOG, layout::JOURNAL, layout::FEED, layout::CONFIG];
     let found = layer.list(Path::new("")).during("listing", Path::new("."))?;
     let is_ours = |name: &str| ours.contains(&name.strip_suffix(UNFINISHED).unwrap_or(name));
     match found.iter().find(|entry| !is_ours(&entry.name)) {

@@ -142,7 +142,7 @@ struct Found {
 
 impl Run {
     fn new(seed: u64) -> Self {
-        Self { seed, steps: 60, cuts: 1, sabotage: None, skipped: None, failures: false }
+        Self { seed, steps: 40, cuts: 1, sabotage: None, skipped: None, failures: false }
     }
 
     fn options(&self) -> Options {
@@ -154,7 +154,6 @@ impl Run {
         let sim = Sim::default();
         sim.set_faults(|faults| faults.skipped = self.skipped);
         let store = |sim: &Sim| Shared::open(Arc::new(sim.clone()), Path::new("store"), self.options());
-        let mut open = store(&sim).unwrap();
         let ledger = Arc::new(Mutex::new(Ledger::default()));
         let found = Arc::new(Mutex::new(Found::default()));
         let watcher = Watcher {
@@ -166,6 +165,7 @@ impl Run {
             dice: Mutex::new(Dice(!self.seed)),
         };
         sim.watch(move |platter| watcher.look(platter));
+        let mut open = store(&sim).unwrap();
         let mut ids = 0_u64;
         for step in 0..self.steps {
             let group: Vec<_> = (0..1 + dice.below(3)).map(|_| random_batch(&mut dice, &mut ids)).collect();
@@ -375,7 +375,7 @@ fn seeds(default: u64) -> u64 {
 #[test]
 fn nothing_acknowledged_is_lost_by_a_power_cut() {
     let mut cuts = 0;
-    for seed in 0..seeds(6) {
+    for seed in 0..seeds(3) {
         let found = Run::new(seed).go();
         assert_eq!(found.losses, Vec::<String>::new());
         cuts += found.cuts;
@@ -387,7 +387,7 @@ fn nothing_acknowledged_is_lost_by_a_power_cut() {
 #[test]
 fn a_failed_flush_loses_nothing_that_was_acknowledged() {
     let mut cuts = 0;
-    for seed in 100..100 + seeds(4) {
+    for seed in 100..100 + seeds(3) {
         let found = Run { failures: true, ..Run::new(seed) }.go();
         assert_eq!(found.losses, Vec::<String>::new());
         cuts += found.cuts;
