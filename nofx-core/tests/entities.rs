@@ -138,6 +138,47 @@ fn attachments_and_imported_files_survive() {
 }
 
 #[test]
+fn what_workspaces_add_survives() {
+    let message: Message = survives(
+        include_str!("golden/message-abridged.v1.json"),
+        |message: &mut Message| message.writer = None,
+        r#""$writer":"0a1b2c3d","#,
+        "",
+    );
+    assert_eq!(message.content, Some("total 4,096 files…".into()));
+    let session: Session = survives(
+        include_str!("golden/session-fork.v1.json"),
+        |session: &mut Session| session.copied = 4,
+        r#""$copied":3"#,
+        r#""$copied":4"#,
+    );
+    assert_eq!((session.pieces.len(), session.pieces[0].length), (1, 100));
+    let part: TranscriptPart = survives(
+        include_str!("golden/transcript-part-anew.v1.json"),
+        |part: &mut TranscriptPart| part.content = "anew".into(),
+        r#""content":"again""#,
+        r#""content":"anew""#,
+    );
+    assert!(part.starts_anew);
+    let task: Task = survives(
+        include_str!("golden/task-tagged.v1.json"),
+        |task: &mut Task| task.tags = Vec::new(),
+        r#""tags":["api","list"]"#,
+        r#""tags":[]"#,
+    );
+    assert_eq!(task.tags, ["api", "list"]);
+}
+
+#[test]
+fn entities_are_equal_that_are_stored_alike() {
+    let made = Agent::new("a", "Ada", "tester");
+    let read = Agent::from_body(&made.to_body().unwrap()).unwrap();
+    assert_eq!(made, read);
+    let more = Body::parse(r#"{"id":"a","name":"Ada","type":"tester","status":"idle","more":1}"#).unwrap();
+    assert_ne!(Agent::from_body(&more).unwrap(), read);
+}
+
+#[test]
 fn members_of_another_type_show_the_default_and_stay() {
     let odd =
         r#"{"id":5,"name":["x"],"status":null,"createdAt":1700000000000,"capabilities":"all","tasksCompleted":"3"}"#;
