@@ -38,7 +38,8 @@ pub(super) async fn an_export_is_imported_as_it_was(subject: Subject) -> CaseRes
 
     let text = json(&workspace, &session).await?;
     ensure_eq!(Body::parse(&text)?.as_str().len(), text.len(), "the export is compact JSON");
-    let other = world.elsewhere().await?.open().await?;
+    let elsewhere = world.elsewhere().await?;
+    let other = elsewhere.open().await?;
     let imported = other.import_session(&text, ImportAs::Itself).await?;
     ensure_eq!((&imported.id, imported.status.clone()), (&session, Some(SessionStatus::Archived)), "itself, archived");
     ensure_eq!(json(&other, &session).await?, text, "exported again");
@@ -97,7 +98,8 @@ pub(super) async fn a_large_session_is_imported_in_several_commits(subject: Subj
     let session = begin(&workspace).await?;
     say(&workspace, &session.id, 0..12_000).await?;
     let text = json(&workspace, &session.id).await?;
-    let (other, counting) = world.elsewhere().await?.counted().await?;
+    let elsewhere = world.elsewhere().await?;
+    let (other, counting) = elsewhere.counted().await?;
     let imported = other.import_session(&text, ImportAs::Itself).await?;
     ensure!(counting.counts().committed > 2, "several commits");
     ensure_eq!(said(&other, &imported).await?, texts(0..12_000), "everything");

@@ -127,8 +127,10 @@ pub(super) async fn expiry_is_told_by_the_clock(subject: Subject) -> CaseResult 
     ensure_eq!(state(&session), SessionState::Active, "31 minutes before the end");
     world.clock.advance(MINUTE);
     ensure_eq!(state(&session), SessionState::ExpiresSoon, "half an hour before the end");
+    ensure_eq!(session.expires_in(world.now()), Some(EXPIRY_WARNING), "how long is left");
     world.clock.advance(EXPIRY_WARNING);
     ensure_eq!(state(&session), SessionState::Expired, "at the end");
+    ensure_eq!(session.expires_in(world.now()), Some(std::time::Duration::ZERO), "nothing is left");
     world.clock.advance(24 * HOUR);
     let workspace = world.open().await?;
     let tomorrow = workspace.summaries(&SessionFilter::default(), None, 1).await?;
