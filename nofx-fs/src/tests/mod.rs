@@ -1,4 +1,5 @@
 //! Tests that look below the backend: power cuts, failing disks, damage.
 
 mod crash;
+mod damage;
 mod sim;
