@@ -1,6 +1,8 @@
 //! What is stored is read for ever: each golden file is a body as this or an earlier version wrote it. Golden files are
 //! added, never edited.
 
+#![expect(clippy::unwrap_used, reason = "a test panics when something is not as it should be")]
+
 use nofx_core::entity::{
     Agent, Attachment, Checkpoint, Entity, ImportedFile, Message, OrchestrationMessage, Session, SessionStatus, Slot,
     Task, Template, TemplateName, TranscriptPart,

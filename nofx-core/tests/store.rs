@@ -1,5 +1,8 @@
 //! What `Store` adds to a backend: shared flushes, settled outcomes, lazy streams, an end.
 
+#![expect(clippy::unwrap_used, reason = "a test panics when something is not as it should be")]
+#![expect(clippy::single_range_in_vec_init, reason = "a range of positions in a list is what an append answers")]
+
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 
