@@ -200,6 +200,9 @@ impl Workspace {
     /// interrupted, a new plan has the rest.
     pub async fn cleanup(&self, plan: &CleanupPlan) -> Result<Cleanup> {
         let mut done = Cleanup::default();
+        if plan.is_empty() {
+            return Ok(done);
+        }
         for planned in &plan.archive {
             let archived = self.act_on(planned, |id| async move { self.archive_session(&id).await.map(drop) }).await;
             done.archived += done.counted(planned, archived);

@@ -97,8 +97,8 @@ impl Workspace {
             (None, Some(before)) => Some(row_at(&order, before)?),
             (after, _) => after,
         };
-        // Rows may lag behind by one step, so the last one to look at is a step further.
-        let end = filter.active_since.map(|since| row_at(&order, since.saturating_sub(2 * STEP))).transpose()?;
+        // Sessions of one step stand in no order, so all of the last step are looked at.
+        let end = filter.active_since.map(|since| row_at(&order, since.saturating_sub(STEP))).transpose()?;
 
         let now = self.now();
         let mut page = Summaries::default();
