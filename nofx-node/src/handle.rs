@@ -9,6 +9,7 @@ use nofx::workspace::{Appended, SessionWriter, Workspace};
 use nofx::{Error, Location, Options};
 use tokio::sync::Mutex;
 
+use crate::crossing::write_message;
 use crate::failure::guarded;
 use crate::migration::Watched;
 use crate::request::Request;
@@ -125,7 +126,7 @@ impl Writer {
                         if at > 0 {
                             json.push(',');
                         }
-                        messages::write_entry(entry, &mut json);
+                        write_message((entry.position, entry.at), &entry.message, &mut json);
                     }
                     json + "]}"
                 }

@@ -16,6 +16,7 @@
 //!
 //! - `redb` (default): locations `redb:PATH`.
 
+mod crossing;
 mod failure;
 mod feed;
 pub mod handle;

@@ -1,11 +1,14 @@
 //! Messages: added, and read in pages.
 
-use futures_util::TryStreamExt;
-use nofx::entity::{Entity, Message, SessionId, foreign, own};
-use nofx::json::{Object, Value};
-use nofx::workspace::{HistoryEntry, Workspace};
-use nofx::{Direction, Error, PAGE_BYTES, Result};
+use std::ops::Range;
 
+use futures_util::TryStreamExt;
+use nofx::entity::{Entity, Message, Session, SessionId, own};
+use nofx::json::Object;
+use nofx::workspace::Workspace;
+use nofx::{Direction, Error, LogKey, LogQuery, PAGE_BYTES, Result};
+
+use crate::crossing::write_stored;
 use crate::request::Request;
 
 /// Messages of a page where the caller did not say.
@@ -46,48 +49,66 @@ pub(crate) async fn history(workspace: &Workspace, request: &Request) -> Result<
     let session = workspace.session(&id).await?;
     let session =
         session.ok_or_else(|| Error::invalid(format!("there is no session `{}`", id.to_string().escape_debug())))?;
-    let range = request.optional("from")?.unwrap_or(0)..request.optional("to")?.unwrap_or(u64::MAX);
+    let places = request.optional("from")?.unwrap_or(0)..request.optional("to")?.unwrap_or(u64::MAX);
     let limit = request.optional("limit")?.unwrap_or(PAGE).clamp(1, LONGEST_PAGE);
     let direction = match request.optional("newestFirst")? {
         Some(true) => Direction::Backward,
         _ => Direction::Forward,
     };
-
-    let mut entries = workspace.history(&session, range.clone(), direction, Some(limit as usize));
-    let mut json = r#"{"items":["#.to_owned();
-    let (mut count, mut last) = (0, None);
-    while count < limit && json.len() < PAGE_BYTES {
-        let Some(entry) = entries.try_next().await? else {
-            last = None;
-            break;
-        };
-        if count > 0 {
-            json.push(',');
-        }
-        write_entry(&entry, &mut json);
-        count += 1;
-        last = Some(entry.position);
-    }
-    // Where the next page begins: behind the last message, or below it.
-    let next = last.map(|last| match direction {
-        Direction::Forward => last + 1..range.end,
-        Direction::Backward => range.start..last,
+    let (items, last) = page(workspace, &session, places.clone(), direction, limit).await?;
+    // What is left of the places behind the last message, or before it.
+    let next = last.and_then(|last| match direction {
+        Direction::Forward => Some(last + 1).filter(|next| *next < places.end),
+        Direction::Backward => Some(last).filter(|next| *next > places.start),
     });
-    let next = next.filter(|next| !next.is_empty()).map_or("null".to_owned(), |next| match direction {
-        Direction::Forward => next.start.to_string(),
-        Direction::Backward => next.end.to_string(),
-    });
-    json.push_str(&format!(r#"],"next":{next}}}"#));
-    Ok(json)
+    Ok(format!(r#"{{"items":[{items}],"next":{}}}"#, next.map_or("null".to_owned(), |next| next.to_string())))
 }
 
-/// Writes an entry: its place, its time, who wrote it, and the message without the store's own members.
-pub(crate) fn write_entry(entry: &HistoryEntry, json: &mut String) {
-    json.push_str(&format!(r#"{{"position":{},"at":{},"#, entry.position, entry.at.write()));
-    if let Some(writer) = &entry.message.writer {
-        json.push_str(&format!(r#""writer":{},"#, writer.to_json()));
+/// Returns entries, and the place of the last one unless all were read.
+async fn page(
+    workspace: &Workspace,
+    session: &Session,
+    places: Range<u64>,
+    direction: Direction,
+    limit: u64,
+) -> Result<(String, Option<u64>)> {
+    let store = workspace.store();
+    let (mut json, mut count) = (String::new(), 0);
+    let mut parts = parts(session);
+    if direction == Direction::Backward {
+        parts.reverse();
     }
-    json.push_str(r#""message":"#);
-    json.push_str(&foreign(entry.message.object()).to_json());
-    json.push('}');
+    for (log, part) in parts {
+        let wanted = places.start.max(part.start)..places.end.min(part.end);
+        if wanted.is_empty() {
+            continue;
+        }
+        let range = wanted.start - part.start..wanted.end - part.start;
+        let mut entries = store.read(LogQuery { log, range, direction, limit: (limit - count) as usize });
+        while let Some(entry) = entries.try_next().await? {
+            if count > 0 {
+                json.push(',');
+            }
+            let position = part.start + entry.position;
+            write_stored(store, (position, entry.at), &entry.body, &mut json).await;
+            count += 1;
+            if count == limit || json.len() >= PAGE_BYTES {
+                return Ok((json, Some(position)));
+            }
+        }
+    }
+    Ok((json, None))
+}
+
+/// Returns the logs that a session's history consists of, in order, and which of its places each has. The last is its own.
+fn parts(session: &Session) -> Vec<(LogKey, Range<u64>)> {
+    let mut start = 0_u64;
+    let mut parts = Vec::with_capacity(session.pieces.len() + 1);
+    for piece in &session.pieces {
+        let end = start.saturating_add(piece.length);
+        parts.push((Session::history(&piece.session), start..end));
+        start = end;
+    }
+    parts.push((Session::history(&session.id), start..u64::MAX));
+    parts
 }

@@ -57,6 +57,8 @@ export interface HistoryEntry {
   writer?: string;
   /** The message. */
   message: Message;
+  /** Why the message cannot be read, if so; it is then empty, and the others are not concerned. */
+  unreadable?: string;
 }
 
 /** What was last decided about a session. */

@@ -63,8 +63,8 @@ function written({ session, state, messages, restoredFrom }: SessionSummary, ent
   const head = `# ${session.name || session.id}\n\n${facts.join(' · ')}\n`;
   const older = messages - entries.length;
   const skipped = older > 0 ? `\n*${older} older messages are not shown.*\n` : '';
-  const talk = entries.map(({ at, message }) => {
-    const content = message.content ?? JSON.stringify(message, undefined, 2);
+  const talk = entries.map(({ at, message, unreadable }) => {
+    const content = unreadable ?? message.content ?? JSON.stringify(message, undefined, 2);
     return `\n## ${message.type ?? 'unknown'} · ${message.timestamp ?? at}\n\n${content}\n`;
   });
   return head + skipped + talk.join('');

@@ -190,6 +190,7 @@ const SETTINGS = {
   'telemetry.telemetryLevel': 'off',
   'workbench.startupEditor': 'none',
   'workbench.tips.enabled': false,
+  'git.openRepositoryInParentFolders': 'never',
   'files.watcherExclude': { '**/.nofx/store/**': true },
 };
 
