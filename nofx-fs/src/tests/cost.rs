@@ -1,0 +1,52 @@
+//! What an append costs, counted.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use nofx_core::{Batch, Body, LogKey, NewEntry, Sources, Timestamp, kind};
+
+use super::sim::Sim;
+use crate::options::Options;
+use crate::store::Shared;
+
+/// Appends messages of 500 bytes to some sessions in groups, and returns flushes and bytes for each.
+fn cost(sessions: u64, group: u64) -> (f64, f64) {
+    let sim = Sim::default();
+    let options = Options { segment_bytes: 1 << 18, applies: false, ..Options::default() };
+    let store = Shared::open(Arc::new(sim.clone()), Path::new("store"), options).unwrap();
+    let text = "x".repeat(490);
+    let mut count = 0;
+    let mut append = |groups: u64| {
+        for _ in 0..groups {
+            let batches = (0..group).map(|_| {
+                count += 1;
+                let log = LogKey::new(kind::HISTORY, format!("0198c0de-session-{}", count % sessions)).unwrap();
+                let at = Timestamp::from_millis(1_757_341_277_345 + count as i64);
+                let body = Body::trusted(format!("{{\"t\":\"{text}\"}}"));
+                Batch::new(Sources::default().batch_id()).append(log, vec![NewEntry { at, body }])
+            });
+            store.commit(batches.collect()).unwrap();
+            if store.state().dirty_bytes >= store.options.segment_bytes {
+                store.apply().unwrap();
+            }
+        }
+    };
+    // Until segments are used again.
+    append(2000 / group);
+    let before = sim.counts();
+    append(4000 / group);
+    let after = sim.counts();
+    let messages = (4000 / group * group) as f64;
+    ((after.0 - before.0) as f64 / messages, (after.1 - before.1) as f64 / messages)
+}
+
+#[test]
+fn an_append_is_one_flush_and_little_more_than_its_bytes_twice() {
+    for (sessions, group) in [(1, 1), (16, 16), (200, 1)] {
+        let (flushes, bytes) = cost(sessions, group);
+        println!("{sessions} sessions in groups of {group}: {flushes:.3} flushes and {bytes:.0} bytes for 500");
+        let most = 1.0 / group as f64 + if sessions > 100 { 1.2 } else { 0.15 };
+        assert!(flushes < most, "{flushes}");
+        assert!(bytes <= 2.0 * 500.0 + 400.0, "{bytes}");
+    }
+}
