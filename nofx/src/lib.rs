@@ -25,14 +25,18 @@
 //! # Features
 //!
 //! - `redb` (default): locations `redb:PATH`, a store in one file.
+//! - `fs`: locations `fs:PATH`, a store in a folder of JSON files that people can read.
+//! - `remote`: locations `s3://`, `gs://`, `az://` and `file:///`, a store in object storage that several machines write.
 //! - `cli`: the program `nofx`, and its commands as a library.
 //!
-//! `memory:` is always there. The backends `fs` and `remote` do not exist yet.
+//! `memory:` is always there.
 
 #[cfg(feature = "cli")]
 pub mod cli;
 mod location;
 mod open;
+#[cfg(any(feature = "fs", feature = "remote"))]
+mod read_only;
 
 pub use location::Location;
 pub use nofx_core::*;

@@ -2,18 +2,25 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use nofx_core::{Error, Result};
 
+/// The forms of a location, as errors tell them.
+pub(crate) const FORMS: &str = "`redb:PATH`, `fs:PATH`, `s3://BUCKET/PREFIX` or `memory:`";
+
 /// Where a store is: a scheme, which names its backend, and what that backend needs to find it.
 ///
 /// - `redb:PATH`: the file of an embedded store;
+/// - `fs:PATH`: the folder of a store whose files people can read;
+/// - `s3://BUCKET/PREFIX`, `gs://BUCKET/PREFIX`, `az://CONTAINER/PREFIX`: a store in object storage, perhaps with options behind a `?`;
+/// - `file:///PATH`: a store kept in a folder as it would be in object storage;
 /// - `memory:`: a store that is gone with its last handle.
 ///
 /// A path alone is no location: what it leads to could be many things, and a program should not have to guess. A single letter
-/// before a colon is a drive of Windows and no scheme.
+/// before a colon is a drive of Windows and no scheme. Locations are shown to people, so one with a name or a password in it is
+/// refused, and options are never shown.
 ///
 /// ```
 /// use nofx::Location;
@@ -24,10 +31,11 @@ use nofx_core::{Error, Result};
 /// assert_eq!("nofx.redb".parse::<Location>().unwrap_err().code(), "invalid");
 /// # Ok::<(), nofx::Error>(())
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Location {
     scheme: String,
     rest: OsString,
+    path: Option<PathBuf>,
 }
 
 impl Location {
@@ -37,8 +45,8 @@ impl Location {
     /// what became of it.
     pub fn from_os(text: &OsStr) -> Result<Self> {
         let malformed = |why: &str| {
-            let shown = shown(text);
-            Error::invalid(format!("`{shown}` is not a location: {why}; write `redb:PATH` or `memory:`"))
+            let shown = without_secrets(&shown(text));
+            Error::invalid(format!("`{shown}` is not a location: {why}; write {FORMS}"))
         };
         let Some((scheme, rest)) = split_at_colon(text) else {
             return Err(malformed("it names no scheme"));
@@ -46,20 +54,35 @@ impl Location {
         let Some(scheme) = scheme.to_str().filter(|scheme| is_scheme(scheme)) else {
             return Err(malformed("it does not begin with a scheme"));
         };
-        match (scheme, rest.is_empty()) {
-            ("redb", true) => return Err(malformed("the path is missing")),
-            ("memory", false) => return Err(malformed("nothing may follow `memory:`")),
-            _ => {}
-        }
         if rest.as_encoded_bytes().contains(&0) {
             return Err(malformed("a path cannot hold a NUL"));
         }
-        Ok(Self { scheme: scheme.to_owned(), rest: rest.to_owned() })
+        let path = match scheme {
+            "redb" | "fs" if rest.is_empty() => return Err(malformed("the path is missing")),
+            "redb" | "fs" => Some(rest.into()),
+            "memory" if !rest.is_empty() => return Err(malformed("nothing may follow `memory:`")),
+            "file" => Some(folder(rest).ok_or_else(|| malformed("a folder is written `file:///PATH`"))?),
+            "s3" | "gs" | "az" => {
+                judge_bucket(rest).map_err(malformed)?;
+                None
+            }
+            _ => None,
+        };
+        Ok(Self { scheme: scheme.to_owned(), rest: rest.to_owned(), path })
     }
 
     /// Names the store in a file.
     pub fn redb(path: impl Into<OsString>) -> Self {
-        Self { scheme: "redb".to_owned(), rest: path.into() }
+        Self::at("redb", path.into())
+    }
+
+    /// Names the store in a folder that people can read.
+    pub fn fs(path: impl Into<OsString>) -> Self {
+        Self::at("fs", path.into())
+    }
+
+    fn at(scheme: &str, path: OsString) -> Self {
+        Self { scheme: scheme.to_owned(), path: Some(path.clone().into()), rest: path }
     }
 
     /// Returns what stands before the colon.
@@ -67,9 +90,20 @@ impl Location {
         &self.scheme
     }
 
-    /// Returns the path of the store, if it is one in a file.
+    /// Returns the path of the store, if it is one in a file or a folder of this machine.
     pub fn path(&self) -> Option<&Path> {
-        (self.scheme == "redb").then(|| Path::new(&self.rest))
+        self.path.as_deref()
+    }
+
+    /// Returns the folder of the store, if it is one in a folder.
+    pub fn folder(&self) -> Option<&Path> {
+        self.path().filter(|_| self.scheme != "redb")
+    }
+
+    /// Returns all of it, with options, as the client of an object store reads it.
+    #[cfg(feature = "remote")]
+    pub(crate) fn url(&self) -> String {
+        format!("{}:{}", self.scheme, self.rest.to_string_lossy())
     }
 }
 
@@ -81,11 +115,61 @@ impl FromStr for Location {
     }
 }
 
-/// Writes the location with control characters escaped; of a path that is Unicode and has none, exactly what is parsed.
+/// Writes the location with control characters escaped and without options; of one that has neither, exactly what is parsed.
 impl fmt::Display for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.scheme, shown(&self.rest))
+        f.write_str(&without_secrets(&format!("{}:{}", self.scheme, shown(&self.rest))))
     }
+}
+
+/// As it is displayed.
+impl fmt::Debug for Location {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Location").field(&self.to_string()).finish()
+    }
+}
+
+/// Judges what follows the scheme of an object store.
+fn judge_bucket(rest: &OsStr) -> Result<(), &'static str> {
+    let rest = rest.to_str().ok_or("an address is Unicode")?;
+    let address = rest.strip_prefix("//").ok_or("a bucket is written `//BUCKET`")?;
+    let bucket = address.split(['/', '?', '#']).next().unwrap_or_default();
+    match bucket {
+        "" => Err("the bucket is missing"),
+        bucket if bucket.contains('@') => Err("it holds a name or a password; put credentials into the environment"),
+        _ => Ok(()),
+    }
+}
+
+/// Returns the folder that the address of one leads to.
+fn folder(rest: &OsStr) -> Option<PathBuf> {
+    let address = rest.to_str()?.strip_prefix("//")?.split(['?', '#']).next()?;
+    let path = address.strip_prefix('/').filter(|path| !path.is_empty())?;
+    // On Windows the drive comes first: `file:///C:/x`.
+    let path = decoded(if cfg!(windows) { path } else { address })?;
+    Some(path.into())
+}
+
+/// Replaces `%20` and the like by what they stand for.
+fn decoded(address: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(address.len());
+    let mut pieces = address.split('%');
+    bytes.extend_from_slice(pieces.next()?.as_bytes());
+    for piece in pieces {
+        let (digits, rest) = piece.split_at_checked(2)?;
+        bytes.push(u8::from_str_radix(digits, 16).ok()?);
+        bytes.extend_from_slice(rest.as_bytes());
+    }
+    String::from_utf8(bytes).ok()
+}
+
+/// Leaves out of an address what may be a secret: its options, and a name and a password before its host.
+fn without_secrets(text: &str) -> String {
+    let Some((scheme, address)) = text.split_once("://") else { return text.to_owned() };
+    let address = address.split(['?', '#']).next().unwrap_or_default();
+    let (host, path) = address.find('/').map_or((address, ""), |at| address.split_at(at));
+    let host = host.rsplit_once('@').map_or(host, |(_, host)| host);
+    format!("{scheme}://{host}{path}")
 }
 
 /// A lower-case word of at least two characters, as in an address.
@@ -127,9 +211,19 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read_back() {
-        for text in
-            ["redb:a", "redb:C:\\x\\y.redb", "redb:/a b/ü", "redb::", "memory:", "s3://bucket/x", "fs:.nofx/store"]
-        {
+        for text in [
+            "redb:a",
+            "redb:C:\\x\\y.redb",
+            "redb:/a b/ü",
+            "redb::",
+            "fs:.nofx/store",
+            "memory:",
+            "s3://bucket/x",
+            "gs://bucket",
+            "az://container/a/b",
+            "file:///a%20b",
+            "postgres:x",
+        ] {
             let location: Location = text.parse().unwrap();
             assert_eq!(location.to_string(), text);
             assert_eq!(text.parse::<Location>().unwrap(), location);
@@ -146,14 +240,47 @@ mod tests {
             ("Redb:x", "it does not begin with a scheme"),
             ("./redb:x", "it does not begin with a scheme"),
             ("redb:", "the path is missing"),
+            ("fs:", "the path is missing"),
             ("redb:a\0", "a path cannot hold a NUL"),
             ("memory:x", "nothing may follow `memory:`"),
+            ("s3:bucket", "a bucket is written `//BUCKET`"),
+            ("s3:///x", "the bucket is missing"),
+            ("file:x", "a folder is written `file:///PATH`"),
+            ("file:///", "a folder is written `file:///PATH`"),
+            ("file://host/x", "a folder is written `file:///PATH`"),
+            ("file:///a%zz", "a folder is written `file:///PATH`"),
         ] {
             let error = text.parse::<Location>().unwrap_err();
             let shown = text.replace('\0', "\\u{0}");
-            let expected = format!("invalid: `{shown}` is not a location: {why}; write `redb:PATH` or `memory:`");
+            let expected = format!("invalid: `{shown}` is not a location: {why}; write {FORMS}");
             assert_eq!(error.to_string(), expected);
         }
+    }
+
+    #[test]
+    fn what_may_be_a_secret_is_never_shown() {
+        let location: Location = "s3://bucket/x?secret_access_key=canary#canary".parse().unwrap();
+        assert_eq!(location.to_string(), "s3://bucket/x");
+        assert_eq!(format!("{location:?}"), "Location(\"s3://bucket/x\")");
+        let error = "s3://ada:canary@bucket/x?y=canary".parse::<Location>().unwrap_err();
+        assert!(
+            error.to_string().starts_with("invalid: `s3://bucket/x` is not a location: it holds a name or a password")
+        );
+        assert!(!format!("{error} {error:?}").contains("canary"));
+    }
+
+    #[test]
+    fn files_and_folders_have_a_path() {
+        let path = |text: &str| text.parse::<Location>().unwrap().path().map(Path::to_owned);
+        assert_eq!(path("redb:a%20b"), Some("a%20b".into()));
+        assert_eq!(path("fs:/x"), Some("/x".into()));
+        if cfg!(unix) {
+            assert_eq!(path("file:///a%20b/ü?request_timeout=5"), Some("/a b/ü".into()));
+        }
+        assert_eq!(path("s3://bucket/x"), None);
+        assert_eq!(path("memory:"), None);
+        assert_eq!("redb:x".parse::<Location>().unwrap().folder(), None);
+        assert_eq!(Location::fs("x").folder(), Some(Path::new("x")));
     }
 
     #[cfg(unix)]

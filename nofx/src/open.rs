@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
-use nofx_core::{Error, MemoryBackend, Result, Sources, Store};
+use nofx_core::{Error, MemoryBackend, PersistenceBackend, Result, Sources, Store};
 
 use crate::Location;
+#[cfg(any(feature = "fs", feature = "remote"))]
+use crate::read_only::ReadOnly;
 
 /// How a store is opened.
 #[derive(Clone, Debug)]
@@ -12,7 +14,10 @@ use crate::Location;
 pub struct Options {
     /// Whether a store that does not exist is made, with the folders above it. It is.
     pub create: bool,
-    /// Whether the store is only read; nothing is then ever written to its place. It is not.
+    /// Whether the store is only read; no commit then ever reaches it. It is not.
+    ///
+    /// The file of an embedded store is not touched either. A store in a folder is one that several programs keep in order, so
+    /// its files may be brought up to date with its journal.
     pub read_only: bool,
     /// Where times and ids come from.
     pub sources: Sources,
@@ -47,15 +52,17 @@ pub async fn open(location: &Location) -> Result<Store> {
 ///
 /// A store in memory is made empty each time, also if it is only to be read.
 pub async fn open_with(location: &Location, options: Options) -> Result<Store> {
-    match location.scheme() {
-        "memory" => Ok(Store::with_sources(Arc::new(MemoryBackend::new()), options.sources)),
+    let backend: Arc<dyn PersistenceBackend> = match location.scheme() {
+        "memory" => Arc::new(MemoryBackend::new()),
         #[cfg(feature = "redb")]
-        "redb" => {
-            let backend = open_redb(location, &options).await?;
-            Ok(Store::with_sources(Arc::new(backend), options.sources))
-        }
-        scheme => Err(no_backend(scheme)),
-    }
+        "redb" => Arc::new(open_redb(location, &options).await?),
+        #[cfg(feature = "fs")]
+        "fs" => ReadOnly::if_asked(open_fs(location, &options).await?, &options),
+        #[cfg(feature = "remote")]
+        "s3" | "gs" | "az" | "file" => ReadOnly::if_asked(open_remote(location, &options).await?, &options),
+        scheme => return Err(no_backend(scheme)),
+    };
+    Ok(Store::with_sources(backend, options.sources))
 }
 
 /// Makes the store at a location as small as it can be, which pays after it was filled. Returns whether there was something to do.
@@ -63,15 +70,18 @@ pub async fn open_with(location: &Location, options: Options) -> Result<Store> {
 /// Takes up to the time of writing the store anew. The store must exist; it may be open in this process.
 pub async fn compact(location: &Location) -> Result<bool> {
     match location.scheme() {
-        "memory" => Ok(false),
         #[cfg(feature = "redb")]
         "redb" => {
             let backend = open_redb(location, &Options::existing()).await?;
             let compacted = backend.compact().await;
-            nofx_core::PersistenceBackend::close(&backend).await?;
+            backend.close().await?;
             compacted.map(|()| true)
         }
-        scheme => Err(no_backend(scheme)),
+        // The others keep themselves small.
+        scheme => match location.unsupported() {
+            None => Ok(false),
+            Some(_) => Err(no_backend(scheme)),
+        },
     }
 }
 
@@ -85,19 +95,72 @@ async fn open_redb(location: &Location, options: &Options) -> Result<nofx_redb::
     nofx_redb::RedbBackend::open_with(path, redb).await
 }
 
+#[cfg(feature = "fs")]
+async fn open_fs(location: &Location, options: &Options) -> Result<nofx_fs::FsBackend> {
+    let path = location.path().unwrap_or(std::path::Path::new(""));
+    // Written last when a store is made.
+    if !options.create && !path.join("config.json").exists() {
+        return Err(no_store(location));
+    }
+    let mut fs = nofx_fs::Options::default();
+    fs.sources = options.sources.clone();
+    nofx_fs::FsBackend::open_with(path, fs).await
+}
+
+#[cfg(feature = "remote")]
+async fn open_remote(location: &Location, options: &Options) -> Result<nofx_remote::RemoteBackend> {
+    let is_there = |folder: &std::path::Path| folder.read_dir().is_ok_and(|mut inside| inside.next().is_some());
+    if !options.create && location.folder().is_some_and(|folder| !is_there(folder)) {
+        return Err(no_store(location));
+    }
+    let remote = nofx_remote::Options::default().sources(options.sources.clone());
+    nofx_remote::RemoteBackend::open(&location.url(), remote).await
+}
+
+#[cfg(any(feature = "fs", feature = "remote"))]
+fn no_store(location: &Location) -> Error {
+    Error::invalid(format!("`{location}` is not a NofX store: there is none"))
+}
+
+/// Returns the cargo feature that brings the backend of a scheme; `None` if no version has one.
+fn feature_of(scheme: &str) -> Option<&'static str> {
+    match scheme {
+        "redb" => Some("redb"),
+        "fs" => Some("fs"),
+        "s3" | "gs" | "az" | "file" => Some("remote"),
+        _ => None,
+    }
+}
+
 /// Says why a scheme cannot be opened: this build could have its backend, or no build of this version has one.
 fn no_backend(scheme: &str) -> Error {
-    match scheme {
-        "redb" => Error::invalid("`redb:` needs the cargo feature `redb`, which this build leaves out"),
-        _ => Error::invalid(format!("this version has no backend for `{scheme}:`; it has `redb:` and `memory:`")),
+    match feature_of(scheme) {
+        Some(feature) => {
+            Error::invalid(format!("`{scheme}:` needs the cargo feature `{feature}`, which this build leaves out"))
+        }
+        None => Error::invalid(format!(
+            "this version has no backend for `{scheme}:`; it has `redb:`, `fs:`, `s3:`, `gs:`, `az:`, `file:` and `memory:`"
+        )),
     }
 }
 
 impl Location {
     /// Returns why no store at this location can be opened by this build, if so.
     pub fn unsupported(&self) -> Option<Error> {
-        let scheme = self.scheme();
-        let is_supported = scheme == "memory" || (scheme == "redb" && cfg!(feature = "redb"));
-        (!is_supported).then(|| no_backend(scheme))
+        let has = match self.missing_feature() {
+            Some(_) => false,
+            None => self.scheme() == "memory" || feature_of(self.scheme()).is_some(),
+        };
+        (!has).then(|| no_backend(self.scheme()))
+    }
+
+    /// Returns the cargo feature without which this build cannot open a store here.
+    pub fn missing_feature(&self) -> Option<&'static str> {
+        let built = |feature: &&str| match *feature {
+            "redb" => cfg!(feature = "redb"),
+            "fs" => cfg!(feature = "fs"),
+            _ => cfg!(feature = "remote"),
+        };
+        feature_of(self.scheme()).filter(|feature| !built(feature))
     }
 }

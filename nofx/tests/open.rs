@@ -19,21 +19,77 @@ async fn a_store_in_memory_is_always_there_and_empty() {
 
 #[tokio::test]
 async fn a_scheme_without_a_backend_is_named() {
-    for (text, scheme) in [("fs:x", "fs"), ("s3://bucket/x", "s3"), ("postgres:x", "postgres")] {
-        let error = open(&location(text)).await.unwrap_err();
-        let expected = format!("invalid: this version has no backend for `{scheme}:`; it has `redb:` and `memory:`");
-        assert_eq!(error.to_string(), expected);
-        assert_eq!(location(text).unsupported().unwrap().to_string(), expected);
-        assert_eq!(nofx::compact(&location(text)).await.unwrap_err().to_string(), expected);
+    let error = open(&location("postgres:x")).await.unwrap_err();
+    let expected = "invalid: this version has no backend for `postgres:`; \
+        it has `redb:`, `fs:`, `s3:`, `gs:`, `az:`, `file:` and `memory:`";
+    assert_eq!(error.to_string(), expected);
+    assert_eq!(location("postgres:x").unsupported().unwrap().to_string(), expected);
+    assert_eq!(nofx::compact(&location("postgres:x")).await.unwrap_err().to_string(), expected);
+}
+
+#[tokio::test]
+async fn a_backend_that_was_left_out_is_named_with_its_feature() {
+    let schemes = [
+        ("redb:x", "redb", cfg!(feature = "redb")),
+        ("fs:x", "fs", cfg!(feature = "fs")),
+        ("s3://x", "remote", cfg!(feature = "remote")),
+        ("gs://x", "remote", cfg!(feature = "remote")),
+        ("az://x", "remote", cfg!(feature = "remote")),
+        ("file:///x", "remote", cfg!(feature = "remote")),
+    ];
+    for (text, feature, built) in schemes {
+        let place = location(text);
+        assert_eq!((place.missing_feature(), place.unsupported().is_some()), ((!built).then_some(feature), !built));
+        if !built {
+            let scheme = place.scheme();
+            let expected =
+                format!("invalid: `{scheme}:` needs the cargo feature `{feature}`, which this build leaves out");
+            assert_eq!(open(&place).await.unwrap_err().to_string(), expected);
+        }
     }
 }
 
-#[cfg(not(feature = "redb"))]
+/// Makes a store, finds it again, and only reads it.
+#[cfg(any(feature = "fs", feature = "remote"))]
+async fn lives(place: &Location) {
+    for options in [Options::existing(), Options::read_only()] {
+        assert_eq!(open_with(place, options).await.unwrap_err().code(), "invalid");
+        assert!(!place.path().unwrap().exists(), "looking must not leave anything behind");
+    }
+    let store = open(place).await.unwrap();
+    store.save(&Agent::new("ada", "Ada", "t"), Expect::Absent).await.unwrap();
+    store.close().await.unwrap();
+    assert!(!nofx::compact(place).await.unwrap());
+    let store = open_with(place, Options::read_only()).await.unwrap();
+    assert_eq!(store.load::<Agent>(&"ada".into()).await.unwrap().unwrap().value.name, "Ada");
+    let refused = store.save(&Agent::new("bob", "Bob", "t"), Expect::Absent).await.unwrap_err();
+    assert_eq!(refused.to_string(), "invalid: the store was opened for reading only");
+    assert_eq!(store.info().read_only.as_deref(), Some("it was opened for reading only"));
+    store.close().await.unwrap();
+}
+
+#[cfg(feature = "fs")]
 #[tokio::test]
-async fn a_backend_that_was_left_out_is_named_with_its_feature() {
-    let error = open(&location("redb:x")).await.unwrap_err();
-    assert_eq!(error.to_string(), "invalid: `redb:` needs the cargo feature `redb`, which this build leaves out");
-    assert!(location("redb:x").unsupported().is_some());
+async fn a_store_in_a_folder_is_made_found_again_and_only_read() {
+    let folder = tempfile::tempdir().unwrap();
+    lives(&Location::fs(folder.path().join("deep/er"))).await;
+}
+
+#[cfg(feature = "remote")]
+#[tokio::test]
+async fn a_store_of_objects_is_made_found_again_and_only_read() {
+    let folder = tempfile::tempdir().unwrap();
+    lives(&location(&format!("file://{}/deep/er", folder.path().display()))).await;
+}
+
+#[cfg(feature = "remote")]
+#[tokio::test]
+async fn no_error_repeats_a_secret() {
+    for text in ["s3://bucket/x?secret_access_key=canary", "s3://bucket/x?unheard_of=canary", "file:///x?region=canary"]
+    {
+        let error = open(&location(text)).await.unwrap_err();
+        assert!(!format!("{error} {error:?}").contains("canary"), "{error:?}");
+    }
 }
 
 #[cfg(feature = "redb")]

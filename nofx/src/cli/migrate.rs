@@ -13,7 +13,7 @@ use super::exit::{Exit, table};
 use super::fault::{Fault, Result, chain};
 use super::load::load_file;
 use super::output::Output;
-use super::paths::real;
+use super::paths::{bytes_below, real};
 use super::place::{Target, open_to_read, parse};
 use super::progress::Bar;
 use super::source::{self, Source};
@@ -24,7 +24,8 @@ const EXAMPLES: &str = "\
 Examples:
   $ nofx migrate --from .nofx --to redb:.nofx/store/nofx.redb --dry-run
   $ nofx migrate --from .nofx --to redb:.nofx/store/nofx.redb --report report.json
-  $ nofx migrate --from redb:.nofx/store/nofx.redb --to redb:copy.redb";
+  $ nofx migrate --from redb:.nofx/store/nofx.redb --to redb:copy.redb
+  $ nofx migrate --from redb:copy.redb --to fs:readable";
 
 /// Brings a legacy folder, a store or a full dump into a store.
 ///
@@ -35,12 +36,12 @@ Examples:
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = format!("{EXAMPLES}\n\n{}", table()))]
 pub struct Args {
-    /// What to migrate: a `.nofx` folder, a workspace folder that has one, a store as `redb:PATH`, or a file that
+    /// What to migrate: a `.nofx` folder, a workspace folder that has one, a store as `redb:PATH` or `fs:PATH`, or a file that
     /// `nofx dump --full` wrote.
     #[arg(long, value_name = "SOURCE")]
     from: OsString,
 
-    /// The store to migrate into, made if there is none: `redb:PATH`.
+    /// The store to migrate into, made if there is none: `redb:PATH`, `fs:PATH`, `s3://BUCKET/PREFIX`.
     #[arg(long, value_name = "LOCATION")]
     to: OsString,
 
@@ -226,7 +227,7 @@ async fn finish(target: &Target) -> Result<Kept> {
         false => Ok(false),
     };
     target.close().await?;
-    let bytes = location.path().and_then(|path| fs::metadata(path).ok()).map(|found| found.len());
+    let bytes = location.path().map(bytes_below);
     Ok(Kept { location: location.clone(), bytes, compacted })
 }
 
@@ -287,7 +288,12 @@ impl Kept {
     /// Returns how large the store is, also in relation to the source.
     fn line(&self, source_bytes: Option<u64>) -> String {
         let location = &self.location;
-        let Some(bytes) = self.bytes else { return format!("\n{location} is gone when this program ends\n") };
+        let Some(bytes) = self.bytes else {
+            return match location.scheme() {
+                "memory" => format!("\n{location} is gone when this program ends\n"),
+                _ => format!("\n{location}\n"),
+            };
+        };
         let relation = match source_bytes.filter(|source| *source > 0) {
             None => String::new(),
             Some(source) => format!(", {:.1} % of the source's {}", bytes as f64 * 100.0 / source as f64, size(source)),

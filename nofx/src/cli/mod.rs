@@ -9,6 +9,7 @@ mod exit;
 mod fault;
 pub mod load;
 pub mod migrate;
+mod nearest;
 mod output;
 mod paths;
 mod place;

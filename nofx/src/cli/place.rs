@@ -8,23 +8,22 @@ use nofx_core::Store;
 
 use super::exit::Exit;
 use super::fault::{Fault, Result, chain};
+use super::nearest::{USUAL, nearest};
 use super::paths::{missing_folders, with_suffix};
 use super::text::shown;
+use crate::location::FORMS;
 use crate::{Location, Options, open_with};
 
 /// The environment's way to name a store.
 const VARIABLE: &str = "NOFX_STORE";
 
-/// Where a workspace keeps its store.
-const USUAL: &str = ".nofx/store/nofx.redb";
-
 /// The store to work on.
 #[derive(Debug, clap::Args)]
 pub struct StoreArg {
-    /// Where the store is: `redb:PATH`.
+    /// Where the store is: `redb:PATH`, `fs:PATH`, `s3://BUCKET/PREFIX`.
     ///
-    /// Without it: what the environment variable NOFX_STORE says; else the nearest `.nofx/store/nofx.redb` here or in a folder
-    /// above.
+    /// Without it: what the environment variable NOFX_STORE says; else the store in the nearest `.nofx/store` here or in a folder
+    /// above; else, in a git worktree, the one of the checkout that it belongs to.
     #[arg(long, value_name = "LOCATION")]
     store: Option<OsString>,
 }
@@ -39,12 +38,11 @@ impl StoreArg {
             return parse(&named);
         }
         let here = std::env::current_dir().unwrap_or_default();
-        let usual = here.ancestors().map(|folder| folder.join(USUAL)).find(|path| path.is_file());
         let none = || {
-            let message = format!("no store is named, and there is no `{USUAL}` in `{}` or above", shown(&here));
+            let message = format!("no store is named, and there is none in a `{USUAL}` in `{}` or above", shown(&here));
             Fault::new(Exit::NoStore, message, "name one with --store LOCATION, or make one with `nofx migrate`")
         };
-        usual.map(Location::redb).ok_or_else(none)
+        supported(nearest(&here).ok_or_else(none)?)
     }
 }
 
@@ -53,14 +51,18 @@ pub(crate) fn parse(text: &OsStr) -> Result<Location> {
     let location = Location::from_os(text).map_err(|error| {
         let told = chain(&error);
         let why = told.trim_start_matches("invalid: ").split("; write").next().unwrap_or_default().to_owned();
-        Fault::new(Exit::Malformed, why, "a location is `redb:PATH` or `memory:`")
+        Fault::new(Exit::Malformed, why, format!("a location is {FORMS}"))
     })?;
+    supported(location)
+}
+
+fn supported(location: Location) -> Result<Location> {
     let Some(error) = location.unsupported() else { return Ok(location) };
     let told = chain(&error);
     let why = told.trim_start_matches("invalid: ");
-    Err(match location.scheme() {
-        "redb" => Fault::new(Exit::LeftOut, why, "build the program with `--features redb`"),
-        _ => Fault::new(Exit::UnknownScheme, why, "a location is `redb:PATH` or `memory:`"),
+    Err(match location.missing_feature() {
+        Some(feature) => Fault::new(Exit::LeftOut, why, format!("build the program with `--features {feature}`")),
+        None => Fault::new(Exit::UnknownScheme, why, format!("a location is {FORMS}")),
     })
 }
 
@@ -71,7 +73,7 @@ pub(crate) async fn open_to_read(location: &Location) -> Result<Store> {
             let message = format!("there is no store at `{location}`");
             return Err(Fault::new(Exit::NoStore, message, "name one that exists, or make one with `nofx migrate`"));
         }
-        refuse_what_is_no_file(path)?;
+        refuse_another_shape(location, path)?;
     }
     open_with(location, Options::read_only()).await.map_err(|error| Fault::of_opening(&error, location))
 }
@@ -90,7 +92,7 @@ impl Target {
     pub(crate) async fn open(location: Location) -> Result<Self> {
         let made = location.path().filter(|path| fs::symlink_metadata(path).is_err()).map(missing_folders);
         if let Some(path) = location.path() {
-            refuse_what_is_no_file(path)?;
+            refuse_another_shape(&location, path)?;
         }
         match open_with(&location, Options::default()).await {
             Ok(store) => {
@@ -133,22 +135,33 @@ impl Target {
     }
 }
 
-fn refuse_what_is_no_file(path: &Path) -> Result<()> {
+/// Refuses a folder where a file should be, and the reverse.
+fn refuse_another_shape(location: &Location, path: &Path) -> Result<()> {
+    let in_folder = location.folder().is_some();
     let what = match fs::metadata(path) {
-        Ok(found) if found.is_dir() => "a folder",
+        Ok(found) if found.is_dir() && !in_folder => "a folder",
+        Ok(found) if found.is_file() && in_folder => "a file",
         // A pipe would be waited for, for ever.
-        Ok(found) if !found.is_file() => "a pipe, a socket or a device",
+        Ok(found) if !found.is_file() && !found.is_dir() => "a pipe, a socket or a device",
         _ => return Ok(()),
     };
     let message = format!("`{}` is not a NofX store: it is {what}", shown(path));
-    Err(Fault::new(Exit::Foreign, message, "name the store's file; `.nofx/store/nofx.redb` is usual"))
+    let hint = match in_folder {
+        true => "name the store's folder; `.nofx/store` is usual",
+        false => "name the store's file, as `.nofx/store/nofx.redb`; a store in a folder is `fs:PATH`",
+    };
+    Err(Fault::new(Exit::Foreign, message, hint))
 }
 
 /// Removes a store that was made in vain.
 fn remove(location: &Location, made: Option<Vec<PathBuf>>) {
     let (Some(path), Some(folders)) = (location.path(), made) else { return };
-    for suffix in ["", ".lock", ".new"] {
-        _ = fs::remove_file(with_suffix(path, suffix));
+    if location.folder().is_some() {
+        _ = fs::remove_dir_all(path);
+    } else {
+        for suffix in ["", ".lock", ".new"] {
+            _ = fs::remove_file(with_suffix(path, suffix));
+        }
     }
     for folder in folders {
         // Only if it is empty: somebody else may have used it meanwhile.
@@ -162,11 +175,18 @@ mod tests {
 
     #[test]
     fn a_backend_that_this_build_leaves_out_has_a_code_of_its_own() {
-        match parse(OsStr::new("redb:x")) {
-            Ok(location) => assert!(cfg!(feature = "redb") && location.scheme() == "redb"),
-            Err(fault) => assert!(!cfg!(feature = "redb") && fault.exit() == Exit::LeftOut, "{fault:?}"),
+        for (text, built) in [
+            ("redb:x", cfg!(feature = "redb")),
+            ("fs:x", cfg!(feature = "fs")),
+            ("s3://x", cfg!(feature = "remote")),
+            ("file:///x", cfg!(feature = "remote")),
+        ] {
+            match parse(OsStr::new(text)) {
+                Ok(_) => assert!(built, "{text}"),
+                Err(fault) => assert!(!built && fault.exit() == Exit::LeftOut, "{fault:?}"),
+            }
         }
-        assert_eq!(parse(OsStr::new("s3:x")).unwrap_err().exit(), Exit::UnknownScheme);
+        assert_eq!(parse(OsStr::new("postgres:x")).unwrap_err().exit(), Exit::UnknownScheme);
         assert_eq!(parse(OsStr::new("x")).unwrap_err().exit(), Exit::Malformed);
         assert_eq!(parse(OsStr::new("memory:")).unwrap().scheme(), "memory");
     }

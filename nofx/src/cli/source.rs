@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::exit::Exit;
 use super::fault::{Fault, Result};
+use super::nearest::is_store;
 use super::place;
 use super::text::shown;
 use crate::Location;
@@ -27,6 +28,11 @@ impl Source {
     pub(crate) fn named(text: &OsStr) -> Result<Self> {
         let path = Path::new(text);
         match fs::metadata(path) {
+            Ok(found) if found.is_dir() && is_store(path) => {
+                let message = format!("`{}` is the folder of a store, not a legacy one", shown(path));
+                let hint = format!("name it as `fs:{}`", shown(path));
+                Err(Fault::new(Exit::SourceNotLegacy, message, hint))
+            }
             Ok(found) if found.is_dir() => Ok(Self::Legacy(path.to_owned())),
             // A pipe would be waited for, for ever, and could not be read twice.
             Ok(found) if !found.is_file() => Err(Fault::not_a_folder(path)),
@@ -78,5 +84,7 @@ fn unreadable(path: &Path, error: &std::io::Error) -> Fault {
 /// Tells whether a text that names nothing on the disk is meant as a location.
 fn is_location(text: &OsStr) -> bool {
     Location::from_os(text).is_ok()
-        || ["redb:", "memory:"].iter().any(|scheme| text.to_string_lossy().starts_with(scheme))
+        || ["redb:", "fs:", "s3:", "gs:", "az:", "file:", "memory:"]
+            .iter()
+            .any(|scheme| text.to_string_lossy().starts_with(scheme))
 }

@@ -96,6 +96,8 @@ fn a_location_that_is_none() {
         ("/abs/x.redb", "`/abs/x.redb` is not a location: it names no scheme"),
         ("C:\\x.redb", "`C:\\x.redb` is not a location: it does not begin with a scheme"),
         ("redb:", "`redb:` is not a location: the path is missing"),
+        ("fs:", "`fs:` is not a location: the path is missing"),
+        ("s3:bucket", "`s3:bucket` is not a location: a bucket is written `//BUCKET`"),
         ("memory:x", "`memory:x` is not a location: nothing may follow `memory:`"),
     ] {
         refused(&place, &format!("--from work --to {to}"), 20, why);
@@ -108,8 +110,10 @@ fn a_location_that_is_none() {
 #[test]
 fn a_scheme_without_a_backend() {
     let place = Place::new().with_legacy();
-    for scheme in ["s3", "postgres"] {
-        let error = format!("this version has no backend for `{scheme}:`; it has `redb:` and `memory:`");
+    for scheme in ["ftp", "postgres"] {
+        let error = format!(
+            "this version has no backend for `{scheme}:`; it has `redb:`, `fs:`, `s3:`, `gs:`, `az:`, `file:` and `memory:`"
+        );
         refused(&place, &format!("--from work --to {scheme}://x/y"), 21, &error);
         refused(&place, &format!("--from {scheme}:x --to redb:x.redb"), 21, &error);
     }
@@ -140,7 +144,7 @@ fn a_store_that_does_not_exist() {
     place.run("dump --store redb:no/x.redb").failed(29, error);
     refused(&place, "--from redb:no/x.redb --to redb:y.redb", 29, error);
     let none = format!(
-        "no store is named, and there is no `.nofx/store/nofx.redb` in `{}` or above",
+        "no store is named, and there is none in a `.nofx/store` in `{}` or above",
         place.shown("").trim_end_matches('/')
     );
     place.run("dump").failed(29, &none);

@@ -1,5 +1,7 @@
 //! The program `nofx`, run as people run it.
 
+#[cfg(all(feature = "fs", feature = "remote"))]
+mod backends;
 mod bad_input;
 mod dumps;
 mod help;

@@ -1,0 +1,91 @@
+//! Finding the store of the workspace that one stands in.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::Location;
+
+/// Where a workspace keeps its store: in a file, or as the folder itself.
+pub(crate) const USUAL: &str = ".nofx/store";
+
+/// The file of an embedded store in that folder.
+const FILE: &str = "nofx.redb";
+
+/// Returns the store of the nearest workspace here or above, or in a git worktree that of the checkout it belongs to.
+pub(crate) fn nearest(here: &Path) -> Option<Location> {
+    let above = || here.ancestors();
+    let own = above().find_map(|folder| kept_in(&folder.join(USUAL)));
+    own.or_else(|| above().find_map(main_checkout).and_then(|checkout| kept_in(&checkout.join(USUAL))))
+}
+
+fn kept_in(folder: &Path) -> Option<Location> {
+    let file = folder.join(FILE);
+    if file.is_file() {
+        return Some(Location::redb(file));
+    }
+    is_store(folder).then(|| Location::fs(folder))
+}
+
+/// Tells whether a folder is a store of files.
+pub(crate) fn is_store(folder: &Path) -> bool {
+    fs::read_to_string(folder.join("config.json")).is_ok_and(|config| config.contains("\"nofx-fs\""))
+}
+
+/// Returns the checkout that a git worktree belongs to.
+///
+/// A worktree has a file `.git` that names its folder in the repository, and that folder a file `commondir` that leads to
+/// the `.git` which all worktrees share.
+fn main_checkout(worktree: &Path) -> Option<PathBuf> {
+    let link = fs::read_to_string(worktree.join(".git")).ok()?;
+    let own = worktree.join(link.lines().next()?.strip_prefix("gitdir:")?.trim());
+    let common = own.join(fs::read_to_string(own.join("commondir")).ok()?.trim());
+    let common = fs::canonicalize(common).ok()?;
+    common.parent().map(Path::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn put(root: &Path, name: &str, text: &str) {
+        let path = root.join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+
+    #[test]
+    fn a_file_is_found_before_a_folder_and_the_nearest_first() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path();
+        fs::create_dir_all(root.join("a/b")).unwrap();
+        assert_eq!(nearest(&root.join("a/b")), None);
+        put(root, ".nofx/store/config.json", "{\n  \"format\": \"nofx-fs\"}");
+        assert_eq!(nearest(&root.join("a/b")), Some(Location::fs(root.join(USUAL))));
+        put(root, ".nofx/store/nofx.redb", "");
+        assert_eq!(nearest(&root.join("a/b")), Some(Location::redb(root.join(".nofx/store/nofx.redb"))));
+        put(root, "a/.nofx/store/nofx.redb", "");
+        assert_eq!(nearest(&root.join("a/b")), Some(Location::redb(root.join("a/.nofx/store/nofx.redb"))));
+    }
+
+    #[test]
+    fn a_worktree_has_the_store_of_its_checkout() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = fs::canonicalize(folder.path()).unwrap();
+        put(&root, "main/.nofx/store/nofx.redb", "");
+        put(&root, "main/.git/worktrees/tree/commondir", "../..\n");
+        put(&root, "tree/src/lib.rs", "");
+        // As an absolute path, and as newer versions of git may write it.
+        for link in [
+            format!("gitdir: {}\n", root.join("main/.git/worktrees/tree").display()),
+            "gitdir: ../main/.git/worktrees/tree\n".to_owned(),
+        ] {
+            put(&root, "tree/.git", &link);
+            let expected = Some(Location::redb(root.join("main/.nofx/store/nofx.redb")));
+            assert_eq!(nearest(&root.join("tree/src")), expected);
+        }
+        // A submodule has such a file too, and shares nothing.
+        put(&root, "module/.git", "gitdir: ../main/.git/modules/module\n");
+        fs::create_dir_all(root.join("main/.git/modules/module")).unwrap();
+        assert_eq!(nearest(&root.join("module")), None);
+    }
+}

@@ -1,0 +1,107 @@
+//! The same through every backend, and from each to each.
+
+use std::fs;
+
+use crate::program::{Place, run};
+
+/// The sample that is part of this repository, and the dump of a store that has every oddity.
+const SAMPLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../samples/legacy/.nofx");
+const ODD: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../nofx-migrate/tests/dump/golden/full.ndjson");
+
+/// Returns both dumps of a store.
+fn dumps(place: &Place, store: &str) -> [String; 2] {
+    let dump = |full: &[&str]| run(&mut place.command(["dump", "--store", store].iter().chain(full))).done().out;
+    [dump(&[]), dump(&["--full"])]
+}
+
+/// Names a store of each backend.
+fn stores(place: &Place, name: &str) -> [String; 3] {
+    [format!("redb:{name}.redb"), format!("fs:{name}"), format!("file://{}", place.shown(&format!("{name}.objects")))]
+}
+
+#[test]
+fn whatever_the_backends_on_the_way_the_dumps_are_the_same_bytes() {
+    for source in [SAMPLE, ODD] {
+        let place = Place::new();
+        let firsts = stores(&place, "first");
+        for first in &firsts {
+            run(&mut place.command(["migrate", "--from", source, "--to", first])).done();
+        }
+        let expected = dumps(&place, &firsts[0]);
+        for (number, first) in firsts.iter().enumerate() {
+            assert!(dumps(&place, first) == expected, "{source} to {first}");
+            for second in stores(&place, &format!("second-{number}")) {
+                let copied = run(&mut place.command(["migrate", "--from", first, "--to", &second])).done();
+                assert!(copied.out.contains("the digests of both sides are equal"), "{copied:?}");
+                assert!(dumps(&place, &second) == expected, "{first} to {second}");
+                let again = run(&mut place.command(["migrate", "--from", first, "--to", &second])).done();
+                assert!(again.out.contains("added 0 records and 0 logs with 0 entries"), "{again:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn what_becomes_a_store_in_memory_is_what_becomes_one_on_the_disk() {
+    let place = Place::new();
+    for (source, to) in [(SAMPLE, "memory:"), (SAMPLE, "fs:kept"), ("fs:kept", "memory:")] {
+        let run = run(&mut place.command(["migrate", "--from", source, "--to", to])).done();
+        assert_eq!(run.out.contains("memory: is gone when this program ends"), to == "memory:", "{run:?}");
+    }
+}
+
+#[test]
+fn a_store_in_a_folder_may_stand_among_the_legacy_files() {
+    let place = Place::new().with_legacy();
+    let before = fs::read(place.path("work/.nofx/agents.json")).unwrap();
+    for _ in 0..2 {
+        place.run("migrate --from work --to fs:work/.nofx/store").done();
+    }
+    assert_eq!(fs::read(place.path("work/.nofx/agents.json")).unwrap(), before);
+    fs::create_dir_all(place.path("work/src")).unwrap();
+    let found = run(place.command(["dump"]).current_dir(place.path("work/src"))).done().out;
+    assert_eq!(found, place.run("dump --store fs:work/.nofx/store").done().out);
+    assert!(fs::read_to_string(place.path("work/.nofx/store/agents/ada.json")).unwrap().contains("Ada"));
+    let inside = format!("`{}` lies inside the source `{}`", place.shown("work/.nofx/x"), place.shown("work/.nofx"));
+    place.run("migrate --from work --to fs:work/.nofx/x").failed(14, &inside);
+    place
+        .run("migrate --from work/.nofx/store --to fs:y")
+        .failed(12, "`work/.nofx/store` is the folder of a store, not a legacy one");
+}
+
+#[test]
+fn what_is_no_store_in_a_folder_is_left_as_it_is() {
+    let place = Place::new().with_legacy();
+    place.write("letter.txt", "dear store");
+    place.write("letters/one.txt", "dear store");
+    fs::create_dir(place.path("empty")).unwrap();
+    let before = place.tree("");
+    let objects = format!("file://{}", place.shown("empty"));
+    for (store, code) in
+        [("fs:letter.txt", 23), ("fs:letters", 23), ("fs:empty", 23), ("fs:nowhere", 29), (&objects, 23)]
+    {
+        let run = place.run(&format!("dump --store {store}"));
+        assert_eq!((run.code, run.err.lines().count()), (code, 2), "{run:?}");
+    }
+    for store in ["fs:letter.txt", "fs:letters"] {
+        let run = place.run(&format!("migrate --from work --to {store}"));
+        assert_eq!((run.code, run.err.lines().count()), (23, 2), "{run:?}");
+    }
+    let run = place.run("migrate --from work/.nofx/agents.json --to fs:new/folder");
+    assert_eq!(run.code, 11, "{run:?}");
+    assert_eq!(place.tree(""), before);
+}
+
+#[test]
+fn nothing_that_may_be_a_secret_is_printed() {
+    let place = Place::new().with_legacy();
+    for to in ["s3://ada:canary@bucket/x", "s3://bucket/x?secret_access_key=canary", "az://bucket/x?sas_token=canary"] {
+        for mut command in
+            [place.command(["migrate", "--from", "work", "--to", to]), place.command(["dump", "--store", to])]
+        {
+            let run = run(command.env("AWS_REGION", "x").env("AZURE_STORAGE_ACCOUNT_NAME", "x"));
+            assert!(run.code >= 20 && !format!("{run:?}").contains("canary"), "{run:?}");
+            assert_eq!(run.err.lines().count(), 2, "{run:?}");
+        }
+    }
+}
