@@ -30,6 +30,7 @@ mod apply;
 mod archive;
 mod aside;
 mod catalog;
+mod check;
 mod codec;
 mod commit;
 mod config;
@@ -62,6 +63,7 @@ use nofx_core::{
     Outcome, Page, PersistenceBackend, Record, RecordKey, Result, ScanQuery, Sharing,
 };
 
+pub use check::{Finding, Severity};
 pub use options::Options;
 use registry::Keeper;
 
@@ -98,6 +100,14 @@ impl FsBackend {
             read_only: shared.read_only.as_ref().map(|read_only| read_only.reason.clone()),
         };
         Ok(Self { info, keeper: Mutex::new(Some(keeper)) })
+    }
+
+    /// Reads everything, and lists what is damaged, missing or strange. Changes nothing.
+    ///
+    /// Files are not brought up to date meanwhile.
+    pub async fn check(&self) -> Result<Vec<Finding>> {
+        let keeper = self.keeper()?;
+        blocking(move || keeper.shared().check()).await
     }
 
     fn keeper(&self) -> Result<Arc<Keeper>> {

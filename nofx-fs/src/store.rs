@@ -1,10 +1,12 @@
 //! An open store: what the handles of one process on one folder share.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{
+    Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, TryLockError,
+};
 use std::time::Duration;
 
-use nofx_core::{Error, Result, StoreId};
+use nofx_core::{Deadline, Error, Result, StoreId};
 
 use crate::apply::Applied;
 use crate::config::{self, Config};
@@ -351,7 +353,20 @@ impl Shared {
     /// Reads everything from the files themselves, because the catalog is missing, stale or damaged.
     fn rebuild(&self, doors: &Doors) -> Result<State> {
         // Nobody may change the files meanwhile, in this process or in another.
-        let _turn = self.applying.lock().unwrap_or_else(PoisonError::into_inner);
+        let deadline = Deadline::after(self.options.lock_wait);
+        let _turn = loop {
+            match self.applying.try_lock() {
+                Ok(turn) => break turn,
+                Err(TryLockError::Poisoned(poisoned)) => break poisoned.into_inner(),
+                Err(TryLockError::WouldBlock) if deadline.has_passed() => {
+                    return Err(Error::unavailable(format!(
+                        "reading `{}` while its files change",
+                        self.root.display()
+                    )));
+                }
+                Err(TryLockError::WouldBlock) => std::thread::sleep(TRY_PAUSE),
+            }
+        };
         let _held = match self.read_only {
             None => Some(doors.apply_lock()?.acquire(self.options.lock_wait)?),
             Some(_) => None,

@@ -9,6 +9,7 @@ use nofx_core::{
 };
 
 use super::sim::Sim;
+use crate::check::Severity;
 use crate::files::Disk;
 use crate::layout;
 use crate::options::{Options, Sabotage};
@@ -357,4 +358,27 @@ fn kinds_of_a_later_version_are_kept() {
     assert!(store.apply().unwrap());
     assert!(sim.everything().contains_key("other/later/x.json"));
     assert!(open(&sim).get(&[key]).unwrap()[0].is_some());
+}
+
+#[test]
+fn a_check_finds_each_damage_and_nothing_else() {
+    let sim = Sim::default();
+    let store = filled(&sim);
+    assert_eq!(store.check().unwrap(), []);
+    sim.tamper("agents/ada.json", |bytes| bytes[70] ^= 1);
+    sim.tamper("sessions/active/s1/history.jsonl", |bytes| bytes[200] ^= 1);
+    sim.tamper(layout::CATALOG, |bytes| bytes[9] ^= 1);
+    let stray = crate::files::Layer::open(&sim, Path::new("agents/notes.txt"), crate::files::Mode::Write).unwrap();
+    stray.write_at(b"mine", 0).unwrap();
+    let before = sim.everything();
+    let found = store.check().unwrap();
+    let summary: Vec<_> = found.iter().map(|one| (one.path.to_str().unwrap(), one.severity)).collect();
+    let expected = [
+        (layout::CATALOG, Severity::Derived),
+        ("agents/ada.json", Severity::Damage),
+        ("sessions/active/s1/history.jsonl", Severity::Damage),
+        ("agents/notes.txt", Severity::Note),
+    ];
+    assert_eq!(summary, expected, "{found:?}");
+    assert_eq!(sim.everything(), before);
 }
