@@ -1,8 +1,9 @@
-use nofx_core::entity::{Entity, EntityId, Message, Role, Session};
+use futures_util::{StreamExt, TryStreamExt};
+use nofx_core::entity::{Entity, Message, Role, Session};
 use nofx_core::json::{Object, Text};
 use nofx_core::kind::PAYLOAD;
-use nofx_core::workspace::{LARGE_CONTENT, RestoreOptions, SessionFilter, Workspace, whole_message};
-use nofx_core::{LogQuery, ScanQuery};
+use nofx_core::workspace::{LARGE_CONTENT, RestoreOptions, SearchQuery, SessionFilter, Workspace, whole_message};
+use nofx_core::{Direction, Expect, LogQuery, ScanQuery};
 
 use super::world::{World, begin, content, refused};
 use crate::subject::Subject;
@@ -124,6 +125,31 @@ pub(super) async fn a_sweep_removes_what_no_message_names(subject: Subject) -> C
     Ok(())
 }
 
+pub(super) async fn a_content_that_is_lost_is_an_error_at_its_place(subject: Subject) -> CaseResult {
+    let world = World::new(subject);
+    let workspace = world.open().await?;
+    let session = begin(&workspace).await?;
+    for text in ["needle before".to_owned(), long("needle", 100_000), "needle after".to_owned()] {
+        workspace.add_message(&session.id, workspace.message(Role::User, text)).await?;
+    }
+    let kept = workspace.store().backend().scan(&ScanQuery::of(PAYLOAD, 10)).await?.items;
+    let lost = kept.into_iter().fold(workspace.store().batch(), |batch, one| batch.delete(one.key, Expect::Any));
+    workspace.store().commit(lost).await?.committed()?;
+
+    let codes = |codes: Vec<Result<String, nofx_core::Error>>| -> Vec<String> {
+        codes.into_iter().map(|one| one.unwrap_or_else(|error| error.code().to_owned())).collect()
+    };
+    let history = workspace.history(&session, 0..u64::MAX, Direction::Forward, None);
+    let read: Vec<_> = history.map(|entry| entry.map(|entry| content(&entry.message))).collect().await;
+    ensure_eq!(codes(read), ["needle before", "corrupt", "needle after"], "the history");
+    let query = SearchQuery { words: vec!["needle".into()], ..SearchQuery::default() };
+    let hits: Vec<_> = workspace.search(query).await?.map(|hit| hit.map(|hit| hit.snippet)).collect().await;
+    ensure_eq!(codes(hits), ["needle before", "corrupt", "needle after"], "the hits");
+    let exported: nofx_core::Result<Vec<String>> = workspace.export_json(&session.id).await?.try_collect().await;
+    ensure_eq!(exported.map_err(|error| error.code()), Err("corrupt"), "an export is whole or none");
+    Ok(())
+}
+
 pub(super) async fn a_copy_in_a_fork_needs_its_content(subject: Subject) -> CaseResult {
     let world = World::new(subject);
     let workspace = world.open().await?;
@@ -139,7 +165,6 @@ pub(super) async fn a_copy_in_a_fork_needs_its_content(subject: Subject) -> Case
     workspace.purge_session(&child).await?;
     workspace.sweep_contents().await?;
     ensure!(content(&workspace.tail(&grandchild, 1).await?[0].message) == text, "the content of a copy");
-    ensure!(!child.as_text().is_empty(), "the child had an id");
     Ok(())
 }
 

@@ -101,6 +101,7 @@ cases! {
         every_spelling_comes_back_byte_for_byte: "Returns a message with its whole content.";
         a_message_of_a_hundred_megabytes_is_a_message within 300 s: "A message may be as long as memory allows.";
         a_sweep_removes_what_no_message_names: "Removes long contents that no message of any session names any more, also of those in the trash.";
+        a_content_that_is_lost_is_an_error_at_its_place: "A message that cannot be read is an error at its place, and the stream goes on behind it.";
         a_copy_in_a_fork_needs_its_content: "Batches that copy stored messages say that their contents are needed once more.";
         a_sweep_that_races_writers_loses_nothing within 180 s: "Safe at any time: a content that is needed while the sweep goes on stays.";
     }
