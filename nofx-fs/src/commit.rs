@@ -12,7 +12,7 @@ use crate::journal::{self, Found, HEADER_BYTES, Header, Position, Segment, Tip};
 use crate::lock::Held;
 use crate::state::State;
 use crate::store::{Call, Doors, Shared};
-use crate::{LIMITS, config, layout};
+use crate::{LIMITS, config, fault, layout};
 
 /// A group with more than this in its bodies becomes several frames, each with a flush of its own.
 const FRAME_BYTES: usize = 256 << 20;
@@ -169,7 +169,7 @@ impl Shared {
         if let Err(error) = segment.file.write_at(&frame, position.offset) {
             // A frame of which a part is missing is none. If all is there but its head, it is none either.
             return Err(match segment.file.write_at(&[0; 24], position.offset) {
-                Ok(()) => Err::<(), _>(error).during("writing", &segment.path).unwrap_err(),
+                Ok(()) => fault::told(error, "writing", &segment.path),
                 Err(_) => Error::unknown_because(format!("writing `{}`", segment.path.display()), error),
             });
         }

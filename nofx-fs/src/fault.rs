@@ -17,7 +17,8 @@ impl<T> During<T> for io::Result<T> {
     }
 }
 
-fn told(error: io::Error, doing: &str, path: &Path) -> Error {
+/// Tells an error of the file system, given that nothing has happened yet.
+pub(crate) fn told(error: io::Error, doing: &str, path: &Path) -> Error {
     let what = format!("{doing} `{}`", path.display());
     match error.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {

@@ -12,31 +12,23 @@ use crate::layout;
 use crate::lines::{self, Lines};
 use crate::state::State;
 
-/// What was found.
-#[derive(Debug)]
-pub(crate) enum Loaded {
-    Ready(State),
-    /// The catalog does not fit the journal, so everything else has to be looked at.
-    Stale,
-}
-
 /// Reads a store, following the journal up to `until` or to its end.
-pub(crate) fn load(layer: &dyn Layer, store: StoreId, until: Option<Position>) -> Result<Loaded> {
-    let Some((mark, _, mut state)) = catalog::read(layer)? else { return Ok(Loaded::Stale) };
+///
+/// `None` if the catalog does not fit the journal, so that everything else has to be looked at.
+pub(crate) fn load(layer: &dyn Layer, store: StoreId, until: Option<Position>) -> Result<Option<State>> {
+    let Some((mark, _, mut state)) = catalog::read(layer)? else { return Ok(None) };
     index::complete(&mut state, index::read(layer)?);
     // Read last: what was applied meanwhile is still in the journal then, or else the catalog turns out to be stale.
     let segments = Segment::newest_run(layer, store)?;
     if segments.first().is_some_and(|first| mark.frame < first.header.start.frame) {
-        return Ok(Loaded::Stale);
+        return Ok(None);
     }
     state.base = mark.frame;
     state.base_commits = mark.commits;
     state.last_seq = mark.last_seq;
     state.position = Position { frame: mark.frame, chain: mark.chain, commits: mark.commits, ..Position::default() };
-    Ok(match replay(layer, &mut state, segments, Some(mark), until)? {
-        true => Loaded::Ready(state),
-        false => Loaded::Stale,
-    })
+    let fits = replay(layer, &mut state, segments, Some(mark), until)?;
+    Ok(fits.then_some(state))
 }
 
 /// Takes in what the journal holds beyond the base of a state. `false` if the two do not fit.

@@ -14,7 +14,7 @@ use crate::fault::{During, forbids_writing};
 use crate::feed::Feed;
 use crate::files::{Handle, Layer, Mode};
 use crate::journal::{Found, Segment, Tip};
-use crate::load::{self, Loaded};
+use crate::load;
 use crate::lock::{Held, Lock};
 use crate::options::Options;
 use crate::state::State;
@@ -292,8 +292,8 @@ impl Shared {
     pub(crate) fn load_holding(&self, doors: &Doors, _: &Held<'_>) -> Result<()> {
         let tip = Tip::read(doors.tip()?).during("reading", Path::new(layout::TIP))?;
         let mut loaded = match load::load(&*self.layer, self.store, None)? {
-            Loaded::Ready(state) => state,
-            Loaded::Stale => self.rebuild(doors)?,
+            Some(state) => state,
+            None => self.rebuild(doors)?,
         };
         if let Some(tip) = &tip
             && loaded.damage.is_none()
@@ -329,8 +329,8 @@ impl Shared {
             let until = self.read_tip(&doors)?.map(|tip| tip.durable);
             match load::load(&*self.layer, self.store, until)? {
                 // Others may have been at work while this was read.
-                Loaded::Ready(state) if state.damage.is_some() && last > 0 => {}
-                Loaded::Ready(mut state) => {
+                Some(state) if state.damage.is_some() && last > 0 => {}
+                Some(mut state) => {
                     state.segment = match (state.segment.take(), &self.read_only) {
                         (Some(segment), None) => Some(segment.writable(&*self.layer)?),
                         (segment, _) => segment,
@@ -338,8 +338,8 @@ impl Shared {
                     *self.state_mut() = state;
                     return Ok(());
                 }
-                Loaded::Stale if last > 0 => {}
-                Loaded::Stale => {
+                None if last > 0 => {}
+                None => {
                     let state = self.rebuild(&doors)?;
                     *self.state_mut() = state;
                     return Ok(());

@@ -2,6 +2,8 @@
 //!
 //! `NOFX_FS_SECONDS` says how long the long test takes; `NOFX_FS_KILLS` how often a writer is killed.
 
+#![expect(clippy::unwrap_used, reason = "a test ends where something is not as it should be")]
+
 use std::fs::{self, File, OpenOptions};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
