@@ -358,16 +358,21 @@ impl Outcome {
     }
 }
 
+/// Names the first few mismatches and how many more there are.
 impl fmt::Display for Conflict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const NAMED: usize = 3;
         f.write_str("conflict: ")?;
-        for (at, mismatch) in self.mismatches.iter().enumerate() {
+        for (at, mismatch) in self.mismatches.iter().take(NAMED).enumerate() {
             if at > 0 {
                 f.write_str("; ")?;
             }
             mismatch.fmt(f)?;
         }
-        Ok(())
+        match self.mismatches.len().saturating_sub(NAMED) {
+            0 => Ok(()),
+            more => write!(f, "; and {more} more"),
+        }
     }
 }
 

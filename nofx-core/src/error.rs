@@ -26,7 +26,8 @@ pub enum Error {
     Conflict(Box<Conflict>),
     /// The store cannot be reached or used at the moment; nothing happened. Try again later.
     Unavailable(Failure),
-    /// The commit may or may not have happened. Commit again with the same batch id.
+    /// The commit may or may not have happened. Commit the same batch again: its id makes that safe. Where a typed call
+    /// made the batch, look whether it happened.
     Unknown(Failure),
     /// Stored bytes are damaged. Everything else stays readable; repair or restore.
     Corrupt(Failure),
@@ -122,7 +123,7 @@ impl Error {
         match self {
             Self::Conflict(_) => "read again and decide again",
             Self::Unavailable(_) => "try again later; nothing was written",
-            Self::Unknown(_) => "commit again with the same batch id",
+            Self::Unknown(_) => "look whether it happened, or commit the same batch again",
             Self::Corrupt(_) => "restore a backup, or keep the file for repair; the rest stays readable",
             Self::Invalid(_) => "correct what was asked for",
             Self::TooNew(_) => "use a newer version of this program",

@@ -183,6 +183,43 @@ async fn an_outcome_that_stays_unknown_is_told_and_can_be_settled_later() {
 }
 
 #[tokio::test]
+async fn what_may_have_happened_is_never_told_as_if_it_had_not() {
+    let backend = Gated::open();
+    backend.next(Scripted::FailAfter(Error::unknown("flushing")));
+    backend.next(Scripted::FailBefore(Error::Locked { what: "store".to_owned(), holder: None }));
+    let store = Store::new(backend);
+    let batch = store.batch().append(log(), vec![store.entry(&message(0)).unwrap()]);
+    assert_eq!(store.commit(batch.clone()).await.unwrap_err().code(), "unknown");
+    assert_eq!(store.commit(batch).await.unwrap().committed().unwrap().appended, [0..1]);
+}
+
+#[tokio::test]
+async fn nobody_fails_for_a_neighbour_who_meets_damage() {
+    let backend = Gated::closed();
+    let store = Store::new(backend.clone());
+    let append = |number| {
+        let store = store.clone();
+        tokio::spawn(async move { store.append(&log(), None, &[message(number)]).await })
+    };
+    let first = append(0);
+    backend.somebody_waits().await;
+    let others: Vec<_> = (1..=2).map(append).collect();
+    for _ in 0..200 {
+        tokio::task::yield_now().await;
+    }
+    backend.let_in(1);
+    first.await.unwrap().unwrap();
+    backend.next(Scripted::FailBefore(Error::corrupt("agent/a")));
+    backend.next(Scripted::FailBefore(Error::corrupt("agent/a")));
+    backend.let_in(100);
+    let mut codes = Vec::new();
+    for other in others {
+        codes.push(other.await.unwrap().map_err(|error| error.code()).err());
+    }
+    assert_eq!(codes, [Some("corrupt"), None]);
+}
+
+#[tokio::test]
 async fn nobody_fails_for_a_neighbour_when_the_disk_is_full() {
     let backend = Gated::closed();
     let store = Store::new(backend.clone());

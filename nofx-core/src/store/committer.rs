@@ -73,7 +73,9 @@ impl Committer {
         drop(self.queue.lock().unwrap_or_else(PoisonError::into_inner).take());
         let (end, (answer, outcome)) = (self.end.clone(), oneshot::channel());
         // A thread and not a timer: there may be no runtime, or one without timers.
-        thread::spawn(move || answer.send(end.wait(CLOSE_WAIT)));
+        let waiter = thread::Builder::new().name("nofx-close".to_owned());
+        let waiting = waiter.spawn(move || answer.send(end.wait(CLOSE_WAIT)));
+        waiting.map_err(|error| Error::unavailable_because("waiting for the last commit", error))?;
         outcome.await.unwrap_or_else(|_| Err(Error::unavailable("waiting for the last commit")))
     }
 }
@@ -137,28 +139,49 @@ async fn run(backend: &dyn PersistenceBackend, mut waiting: mpsc::Receiver<Waiti
 
 async fn commit_group(backend: &dyn PersistenceBackend, group: Vec<Waiting>) {
     let (batches, answers): (Vec<_>, Vec<_>) = group.into_iter().map(|one| (one.batch, one.answer)).unzip();
-    match settle(backend, &batches).await {
+    let Settled { result, unknown } = settle(backend, &batches, None).await;
+    match result {
         Ok(outcomes) => answers.into_iter().zip(outcomes).for_each(|(answer, outcome)| _ = answer.send(Ok(outcome))),
-        // Nobody fails for a neighbour who asks for too much: each is tried alone.
-        Err(Error::Full(_) | Error::Invalid(_)) if batches.len() > 1 => {
+        // Nobody fails for a neighbour who asks for too much or for what is damaged: each is tried alone.
+        Err(Error::Full(_) | Error::Invalid(_) | Error::Corrupt(_)) if batches.len() > 1 => {
             for (batch, answer) in batches.into_iter().zip(answers) {
-                let outcomes = settle(backend, &[batch]).await;
-                _ = answer.send(outcomes.and_then(only));
+                let alone = settle(backend, &[batch], unknown.clone()).await;
+                _ = answer.send(alone.told().and_then(only));
             }
         }
-        Err(error) => answers.into_iter().for_each(|answer| _ = answer.send(Err(error.clone()))),
+        result => {
+            let told = Settled { result, unknown }.told().err();
+            answers.into_iter().zip(told.into_iter().cycle()).for_each(|(answer, error)| _ = answer.send(Err(error)));
+        }
+    }
+}
+
+/// How committing a group ended, and whether an earlier try of it may have happened.
+struct Settled {
+    result: Result<Vec<Outcome>>,
+    unknown: Option<Error>,
+}
+
+impl Settled {
+    /// Returns the result as callers may be told it: once a try may have happened, no later failure says that none did.
+    fn told(self) -> Result<Vec<Outcome>> {
+        self.result.map_err(|error| self.unknown.unwrap_or(error))
     }
 }
 
 /// Commits a group, again if its outcome is unknown: the ids of its batches make that safe.
-async fn settle(backend: &dyn PersistenceBackend, batches: &[Batch]) -> Result<Vec<Outcome>> {
+async fn settle(backend: &dyn PersistenceBackend, batches: &[Batch], mut unknown: Option<Error>) -> Settled {
     let mut tries = 0;
     loop {
         tries += 1;
-        match backend.commit(batches.to_vec()).await {
-            Err(Error::Unknown(_)) if tries < SETTLE_TRIES => {}
-            result => return result,
+        let result = backend.commit(batches.to_vec()).await;
+        if let Err(Error::Unknown(_)) = &result {
+            unknown = result.as_ref().err().cloned();
+            if tries < SETTLE_TRIES {
+                continue;
+            }
         }
+        return Settled { result, unknown };
     }
 }
 
