@@ -176,6 +176,25 @@ pub(super) fn moved(
     })
 }
 
+/// Returns the record that says where in the lists a session stands, to be given to [`index_session`].
+pub fn place_record(session: &SessionId) -> RecordKey {
+    place_key(session)
+}
+
+/// Adds to a batch what makes the lists right for a session whose record, or whose last message's time, changes in it.
+///
+/// `place` is the record named by [`place_record`] as it is now. For those who write sessions themselves, as an import does.
+pub fn index_session(
+    batch: Batch,
+    session: &Session,
+    place: Option<&Record>,
+    last_message_at: Option<Timestamp>,
+) -> Result<Batch> {
+    let from = place.map(|record| Ok::<_, Error>((Place::read(record)?, record.version))).transpose()?;
+    let to = Place::of(session, last_message_at);
+    moved(batch, &session.id, from.as_ref().map(|(place, version)| (place, *version)), Some(&to))
+}
+
 /// Adds to a batch the rows of a session that is new to the store and whose last message is of `last_message_at`.
 ///
 /// For those who write session records themselves; [`new_session`] writes the record too.

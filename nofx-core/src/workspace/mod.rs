@@ -32,7 +32,7 @@ mod writer;
 
 use std::time::Duration;
 
-pub use activity::{index_new_session, new_session};
+pub use activity::{index_new_session, index_session, new_session, place_record};
 pub use agent::AgentTotals;
 pub use checkpoint::CHECKPOINTS;
 pub use content::{LARGE_CONTENT, Swept, whole_message};

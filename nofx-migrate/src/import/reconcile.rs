@@ -3,8 +3,10 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 
 use futures_util::TryStreamExt;
+use nofx_core::entity::{Entity, Message, Session, SessionId};
 use nofx_core::json::{Object, Text};
-use nofx_core::{Expect, LogEntry, LogHead, LogQuery, LogState, NewEntry, RecordKey, Result, Store};
+use nofx_core::workspace::{index_session, place_record, preview};
+use nofx_core::{Expect, LogEntry, LogHead, LogKey, LogQuery, LogState, NewEntry, RecordKey, Result, Store};
 
 use super::imported::{content_digest, imported_digest, marked};
 use super::index::body;
@@ -51,6 +53,7 @@ pub(crate) async fn compare(
     written: &mut HashSet<RecordKey>,
 ) -> Result<Difference> {
     let mut difference = Difference::default();
+    let listing = Listing::of(&plan);
     let heads = heads(store, &plan.logs).await?;
     if let Some(gone) = heads.iter().find(|head| head.state == LogState::Removed) {
         difference.kept.push(Kept::Deleted(gone.log.to_string()));
@@ -89,10 +92,63 @@ pub(crate) async fn compare(
             }
         }
     }
-    for (planned, head) in plan.logs.into_iter().zip(heads) {
+    for (planned, head) in plan.logs.into_iter().zip(heads.clone()) {
         compare_log(store, planned, head, &mut difference).await?;
     }
+    if let Some(listing) = listing {
+        listing.bring_up_to_date(store, &heads, &mut difference.changes).await?;
+    }
     Ok(difference)
+}
+
+/// What the lists of sessions have to know of one that is planned.
+struct Listing {
+    id: SessionId,
+    record: RecordKey,
+    history: LogKey,
+    preview: Option<Text>,
+}
+
+impl Listing {
+    fn of(plan: &Plan) -> Option<Self> {
+        let planned = plan.records.iter().find(|record| record.kind == "sessions")?;
+        let id = SessionId::from(planned.id.clone()?);
+        let history = Session::history(&id);
+        let messages = plan.logs.iter().filter(|planned| planned.log == history).flat_map(|planned| &planned.items);
+        let messages: Vec<_> = messages.filter_map(|item| Message::from_body(&item.body).ok()).collect();
+        Some(Self { id, record: planned.key.clone(), history, preview: preview(&messages) })
+    }
+
+    /// Adds what the lists need, if the session is written or gets messages.
+    async fn bring_up_to_date(&self, store: &Store, heads: &[LogHead], changes: &mut Changes) -> Result<()> {
+        let put = changes.puts.iter_mut().find(|(key, ..)| *key == self.record);
+        let added = changes.appends.iter().filter(|(log, ..)| *log == self.history);
+        let last_added = added.flat_map(|(_, _, entries)| entries.last()).map(|entry| entry.at).next();
+        let mut session = match put {
+            Some((_, _, written)) => {
+                let mut session = Session::from_body(written)?;
+                session.preview = session.preview.or_else(|| self.preview.clone());
+                *written = session.to_body()?;
+                session
+            }
+            None if last_added.is_none() => return Ok(()),
+            None => match store.get(std::slice::from_ref(&self.record)).await?.into_iter().flatten().next() {
+                Some(record) => Session::from_body(&record.body)?,
+                None => return Ok(()),
+            },
+        };
+        session.id = self.id.clone();
+        let last = heads.iter().find(|head| head.log == self.history).and_then(|head| head.last_at);
+        let place = store.get(&[place_record(&self.id)]).await?.into_iter().flatten().next();
+        let indexed = index_session(store.batch(), &session, place.as_ref(), last_added.max(last))?;
+        for write in indexed.writes {
+            match write.body {
+                Some(body) => changes.puts.push((write.key, write.expect, body)),
+                None => changes.deletes.push(write.key),
+            }
+        }
+        Ok(())
+    }
 }
 
 /// Returns the heads of the logs of a plan.
