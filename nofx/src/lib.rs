@@ -33,6 +33,11 @@
 
 #[cfg(feature = "cli")]
 pub mod cli;
+/// Lets the example of the README be tried like any other.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;
+
 mod location;
 mod open;
 #[cfg(any(feature = "fs", feature = "remote"))]
