@@ -37,11 +37,15 @@ pub(super) async fn nothing_interleaves_silently_when_many_write(subject: Subjec
     let world = World::new(subject);
     let workspace = world.open().await?;
     let session = begin(&workspace).await?;
+    // All begin before the first one writes, so that each has seen nothing.
+    let mut writers = Vec::new();
+    for _ in 0..4 {
+        let workspace = world.open().await?;
+        writers.push((workspace.session_writer(&session.id).await?, workspace));
+    }
     let mut writing = Vec::new();
-    for writer in 0..4 {
-        let (workspace, id) = (world.open().await?, session.id.clone());
+    for (writer, (mut handle, workspace)) in writers.into_iter().enumerate() {
         writing.push(tokio::spawn(async move {
-            let mut handle = workspace.session_writer(&id).await?;
             let mut seen = Vec::new();
             for n in 0..20 {
                 let pair = vec![
