@@ -44,7 +44,7 @@ pub(crate) async fn collect(root: &Root) -> Result<Collected> {
     let mut dead: HashSet<&object_store::path::Path> = HashSet::new();
 
     let numbered = || commits.iter().filter_map(|meta| Some((names::number(&meta.location)?, meta)));
-    if let Some((_, newest)) = numbered().last() {
+    if let Some((_, newest)) = numbered().next_back() {
         let grace = if root.rules.plants(Planted::NoGrace) { Duration::ZERO } else { root.rules.grace };
         let is_old = |meta: &&ObjectMeta| is_older(meta, newest, grace);
         dead.extend(probes.iter().filter(is_old).map(|meta| &meta.location));

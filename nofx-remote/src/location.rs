@@ -52,7 +52,7 @@ pub(crate) fn find(location: &str, options: &mut Options) -> Result<Place> {
         store,
         prefix,
         scheme,
-        lists_in_order: !options.settings.get("s3_express").is_some_and(|express| express == "true"),
+        lists_in_order: options.settings.get("s3_express").is_none_or(|express| express != "true"),
         sharing: Sharing::Network,
         durability: Durability::Service,
         shown: url.into(),

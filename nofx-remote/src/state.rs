@@ -236,6 +236,8 @@ fn head(key: LogKey, log: &Log) -> LogHead {
     LogHead { log: key, length: log.length, last_at: log.last_at, state: log.state }
 }
 
+type Boxed<'s, T> = Box<dyn Iterator<Item = T> + 's>;
+
 /// What was found above the checkpoint, or in it.
 pub(crate) enum Found<'s, K, V, L> {
     Above(&'s K, &'s V),
@@ -244,8 +246,8 @@ pub(crate) enum Found<'s, K, V, L> {
 
 /// What a query asks for, of a checkpoint and what lies above it; of two with the same key, the one above.
 pub(crate) struct Merged<'s, K: Key, V, L> {
-    above: Peekable<Box<dyn Iterator<Item = (&'s K, &'s V)> + 's>>,
-    below: Peekable<Box<dyn Iterator<Item = Result<(K, L)>> + 's>>,
+    above: Peekable<Boxed<'s, (&'s K, &'s V)>>,
+    below: Peekable<Boxed<'s, Result<(K, L)>>>,
     direction: Direction,
 }
 
@@ -256,7 +258,7 @@ impl<'s, K: Key, V, L: Keyed<'s> + 's> Merged<'s, K, V, L> {
         query: &'s KeyQuery<K>,
         what: &'s str,
     ) -> Result<Self> {
-        let below: Box<dyn Iterator<Item = _> + 's> = Box::new(lines.matching(query, what)?);
+        let below: Boxed<'s, _> = Box::new(lines.matching(query, what)?);
         Ok(Self { above: matching(changed, query).peekable(), below: below.peekable(), direction: query.direction })
     }
 }
@@ -284,10 +286,7 @@ impl<'s, K: Key, V, L> Iterator for Merged<'s, K, V, L> {
     }
 }
 
-fn matching<'s, K: Key, V>(
-    all: &'s BTreeMap<K, V>,
-    query: &'s KeyQuery<K>,
-) -> Box<dyn Iterator<Item = (&'s K, &'s V)> + 's> {
+fn matching<'s, K: Key, V>(all: &'s BTreeMap<K, V>, query: &'s KeyQuery<K>) -> Boxed<'s, (&'s K, &'s V)> {
     let after = query.after.as_ref();
     let behind = after.map_or(Bound::Unbounded, Bound::Excluded);
     let (from, until) = match query.direction {

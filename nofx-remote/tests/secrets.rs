@@ -29,7 +29,7 @@ async fn neither_errors_nor_debug_output_show_a_secret() {
         .request_timeout(std::time::Duration::from_secs(2))
         .commit_timeout(std::time::Duration::from_secs(2));
     assert!(!format!("{wrong:?} {wrong:#?}").contains(CANARY));
-    let refused = RemoteBackend::open(&server.location(), wrong.clone()).await.unwrap_err();
+    let refused = RemoteBackend::open(&server.bucket(), wrong.clone()).await.unwrap_err();
     assert_eq!(refused.code(), "unavailable", "{refused}");
     assert!(!everything_about(&refused).contains(CANARY));
 
@@ -41,7 +41,7 @@ async fn neither_errors_nor_debug_output_show_a_secret() {
     assert!(!everything_about(&inside).contains(CANARY));
 
     let right = Options::default().set("access_key_id", ACCESS_KEY).set("secret_access_key", SECRET_KEY);
-    let store = RemoteBackend::open(&server.location(), right).await.unwrap();
+    let store = RemoteBackend::open(&server.bucket(), right).await.unwrap();
     let shown = format!("{store:?} {store:#?} {:?}", store.info());
-    assert!(shown.contains("s3://bucket") && !shown.contains(SECRET_KEY) && !shown.contains("region"), "{shown}");
+    assert!(shown.contains("s3://bucket-1") && !shown.contains(SECRET_KEY) && !shown.contains("region"), "{shown}");
 }

@@ -1,8 +1,11 @@
 //! An S3 server in this process, over a folder that goes with it.
 
+#![expect(clippy::unwrap_used, reason = "without a server there is nothing to test")]
+
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -17,15 +20,14 @@ pub(crate) const SECRET_KEY: &str = "test-canary-secret";
 /// A server, until the process ends.
 pub(crate) struct Server {
     address: SocketAddr,
-    // Kept, so that the folder is.
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
+    buckets: AtomicU64,
 }
 
 impl Server {
-    /// Starts a server on a thread of its own, with one empty bucket.
+    /// Starts a server on a thread of its own.
     pub(crate) fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        std::fs::create_dir(folder.path().join("bucket")).unwrap();
         let files = s3s_fs::FileSystem::new(folder.path()).unwrap();
         let mut service = S3ServiceBuilder::new(files);
         service.set_auth(SimpleAuth::from_single(ACCESS_KEY, SECRET_KEY));
@@ -40,6 +42,8 @@ impl Server {
                 let lock = Arc::new(RwLock::new(()));
                 loop {
                     let (socket, _) = listener.accept().await.unwrap();
+                    // Or each answer waits for the client's delayed acknowledgement, 40 ms.
+                    socket.set_nodelay(true).unwrap();
                     let (service, lock) = (service.clone(), lock.clone());
                     tokio::spawn(async move {
                         let answer = service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
@@ -59,11 +63,13 @@ impl Server {
                 }
             });
         });
-        Self { address: told.recv().unwrap(), _folder: folder }
+        Self { address: told.recv().unwrap(), folder, buckets: AtomicU64::new(0) }
     }
 
-    /// Returns the location of the bucket.
-    pub(crate) fn location(&self) -> String {
-        format!("s3://bucket?endpoint=http://{}&region=us-east-1", self.address)
+    /// Makes an empty bucket and returns its location. A bucket each, because this server walks all of one to list a part.
+    pub(crate) fn bucket(&self) -> String {
+        let name = format!("bucket-{}", self.buckets.fetch_add(1, Ordering::SeqCst));
+        std::fs::create_dir(self.folder.path().join(&name)).unwrap();
+        format!("s3://{name}?endpoint=http://{}&region=us-east-1", self.address)
     }
 }
