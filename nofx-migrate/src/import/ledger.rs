@@ -5,15 +5,19 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use futures_util::TryStreamExt;
 use nofx_core::entity::{Entity, EntityId, ImportedFile, RecordEntity, SourcePath, own};
 use nofx_core::json::{Object, Text, Value};
-use nofx_core::{Expect, Result, Store, Versioned};
+use nofx_core::{Expect, Result, Store, Timestamp, Versioned};
 
 use super::index::Indexed;
 use super::writer::Changes;
 use crate::digest::hex;
+use crate::legacy::time;
 use crate::report::FileState;
 
 /// The ids of agents and sessions in a file.
 const IDS: &str = "ids";
+
+/// What is beside the agents or sessions in a file.
+const AROUND: &str = "around";
 
 /// The longest list that is kept with a file.
 const LONGEST: usize = 4 << 20;
@@ -50,6 +54,13 @@ impl Ledger {
         ids.unwrap_or_default().into_iter().collect()
     }
 
+    /// Returns when the newest list of agents was written that was imported, as the lists say.
+    pub(crate) fn agents_saved(&self) -> Option<Timestamp> {
+        let lists = self.0.values().filter(|known| known.value.became == "agents");
+        let around = lists.filter_map(|known| Object::parse(known.value.object().get(AROUND)?).ok());
+        around.filter_map(|around| time(around.get("timestamp")?)).max()
+    }
+
     /// Describes a file that was imported.
     pub(crate) fn entry(&self, file: &Indexed, attachment: Option<&str>) -> Result<Changes> {
         let path = SourcePath::from(file.source.path.clone());
@@ -58,7 +69,7 @@ impl Ledger {
         let mut counted = Object::default();
         counts.iter().for_each(|(kind, count)| counted.set(kind, count.to_string()));
         object.set("counts", counted.to_json());
-        for (name, json) in [(IDS, file.ids.write()), ("around", own(&file.around).to_json())] {
+        for (name, json) in [(IDS, file.ids.write()), (AROUND, own(&file.around).to_json())] {
             // Neither is more than a convenience, so one that is absurdly long is left out.
             if json.len() > 2 && json.len() < LONGEST {
                 object.set(name, json);

@@ -18,7 +18,7 @@ use std::sync::Arc;
 use futures_util::{StreamExt, stream};
 use nofx_core::entity::{TemplateDigest, TemplateId};
 use nofx_core::json::Text;
-use nofx_core::{RecordKey, Store};
+use nofx_core::{RecordKey, Store, Timestamp};
 
 use crate::digest::sha256;
 use crate::error::MigrateError;
@@ -31,7 +31,7 @@ use keep::{Bytes, Done};
 use ledger::Ledger;
 use orchestration::Segments;
 use plan::{Plan, plan, plan_name, things};
-use reconcile::{Difference, Kept, compare};
+use reconcile::{Difference, Earlier, Kept, compare};
 use writer::Writer;
 
 /// How many files are read at once.
@@ -169,6 +169,8 @@ struct Import<'a> {
     /// The names of templates whose newest content is in a file.
     names: HashMap<usize, Vec<(TemplateId, TemplateDigest)>>,
     written: HashSet<RecordKey>,
+    /// When the newest list of agents was written that was imported before.
+    agents_saved: Option<Timestamp>,
     states: Vec<FileState>,
 }
 
@@ -196,6 +198,7 @@ impl<'a> Import<'a> {
             unsettled: BTreeSet::new(),
             names,
             written: HashSet::new(),
+            agents_saved: ledger.agents_saved(),
             states,
         }
     }
@@ -282,8 +285,9 @@ impl<'a> Import<'a> {
                 difference.added.insert("orchestration messages", added);
             }
         } else {
-            let imported: HashSet<Text> = files.iter().flat_map(|at| self.imported_ids(*at)).collect();
-            difference = compare(self.store, plan, &imported, &mut self.written).await?;
+            let ids = files.iter().flat_map(|at| self.imported_ids(*at)).collect();
+            let earlier = Earlier { ids, agents_saved: self.agents_saved };
+            difference = compare(self.store, plan, &earlier, &mut self.written).await?;
         }
         for (kind, added) in difference.added {
             self.report.kind(kind).added += added;
@@ -313,6 +317,9 @@ impl<'a> Import<'a> {
                 "changed-in-target",
                 format!("`{what}` was changed in the target, which counts; the file is kept as well"),
             ),
+            Kept::Later(what) => {
+                ("older", format!("the target has a later state of `{what}`, which counts; the file is kept as well"))
+            }
             Kept::Sealed(what) => {
                 ("sealed", format!("`{what}` is sealed in the target, so nothing was added to it; the file is kept"))
             }
@@ -408,7 +415,7 @@ impl<'a> Import<'a> {
         plan.records.extend(names.into_iter().map(|(id, digest)| plan_name(id, digest)));
         self.report.kind("template names").merged += plan.records.len() as u64;
         // A name that somebody pointed elsewhere stays as it is.
-        let difference = compare(self.store, plan, &HashSet::new(), &mut self.written).await?;
+        let difference = compare(self.store, plan, &Earlier::default(), &mut self.written).await?;
         for (kind, added) in difference.added {
             self.report.kind(kind).added += added;
         }

@@ -7,7 +7,7 @@ use nofx_core::entity::{
     Agent, AgentId, Checkpoint, EntityId, Session, SessionId, TemplateDigest, TemplateId, TranscriptPart, key_of,
 };
 use nofx_core::json::{Object, Text};
-use nofx_core::{Body, LogKey, RecordKey};
+use nofx_core::{Body, LogKey, RecordKey, Timestamp};
 
 use super::index::{Holds, Index, body, name_record};
 use super::merge::merge;
@@ -53,6 +53,8 @@ pub(crate) struct PlannedRecord {
     pub(crate) object: Object,
     /// The id, for things that people delete.
     pub(crate) id: Option<Text>,
+    /// When it was like that, for things that the old extension changes and tells when.
+    pub(crate) at: Option<Timestamp>,
 }
 
 /// Entries that a log shall have.
@@ -166,7 +168,7 @@ impl Plan {
             return;
         }
         let object = Object::parse(content.body.as_str()).unwrap_or_default();
-        self.records.push(PlannedRecord { kind: "templates", key, object, id: None });
+        self.records.push(PlannedRecord { kind: "templates", key, object, id: None, at: None });
     }
 
     fn add_lists(&mut self, kind: &'static str, log: LogKey, lists: Vec<(usize, Vec<Item>)>) {
@@ -193,21 +195,23 @@ fn plan_agents(plan: &mut Plan, index: &Index, readings: &[(usize, Arc<Reading>)
     lists.sort_by_key(|(place, agents)| {
         (place.rank() > 0, std::cmp::Reverse(agents.saved), std::cmp::Reverse(place.path.clone()))
     });
-    let mut chosen: BTreeMap<AgentId, &AgentEntry> = BTreeMap::new();
+    let entries = || lists.iter().flat_map(|(_, agents)| agents.entries.iter().map(|entry| (entry, agents.saved)));
+    let mut chosen: BTreeMap<AgentId, (&AgentEntry, Option<Timestamp>)> = BTreeMap::new();
     for is_whole in [true, false] {
-        for entry in lists.iter().flat_map(|(_, agents)| &agents.entries).filter(|entry| entry.whole == is_whole) {
-            chosen.entry(entry.id.clone()).or_insert(entry);
+        for (entry, saved) in entries().filter(|(entry, _)| entry.whole == is_whole) {
+            chosen.entry(entry.id.clone()).or_insert((entry, saved));
         }
     }
-    for content in lists.iter().flat_map(|(_, agents)| &agents.entries).filter_map(|entry| entry.template.as_ref()) {
+    for content in entries().filter_map(|(entry, _)| entry.template.as_ref()) {
         plan.add_template(content);
     }
-    for (id, entry) in chosen {
+    for (id, (entry, at)) in chosen {
         plan.records.push(PlannedRecord {
             kind: "agents",
             key: key_of::<Agent>(&id),
             object: entry.record.clone(),
             id: Some(id.as_text().clone()),
+            at,
         });
     }
 }
@@ -246,6 +250,7 @@ fn plan_session(plan: &mut Plan, index: &Index, id: &SessionId, readings: &[(usi
         key: key_of::<Session>(id),
         object: first.header,
         id: Some(id.as_text().clone()),
+        at: first.last_active,
     });
     plan.logs.push(PlannedLog {
         kind: "messages",
@@ -279,7 +284,7 @@ fn is_current(task: &Item) -> bool {
 }
 
 /// Makes a task of an older copy one that is over: the session went on without it.
-fn ended(mut task: Item) -> Item {
+pub(crate) fn ended(mut task: Item) -> Item {
     if is_current(&task)
         && let Ok(mut object) = Object::parse(task.body.as_str())
     {
@@ -294,7 +299,7 @@ fn ended(mut task: Item) -> Item {
 pub(crate) fn plan_name(id: TemplateId, digest: TemplateDigest) -> PlannedRecord {
     let text = id.as_text().clone();
     let (key, object) = name_record(id, digest);
-    PlannedRecord { kind: "template names", key, object, id: Some(text) }
+    PlannedRecord { kind: "template names", key, object, id: Some(text), at: None }
 }
 
 impl PlannedRecord {

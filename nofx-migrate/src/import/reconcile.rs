@@ -6,15 +6,15 @@ use futures_util::TryStreamExt;
 use nofx_core::entity::{Entity, Message, Session, SessionId};
 use nofx_core::json::{Object, Text};
 use nofx_core::workspace::{index_session, place_record, preview};
-use nofx_core::{Expect, LogEntry, LogHead, LogKey, LogQuery, LogState, NewEntry, RecordKey, Result, Store};
+use nofx_core::{Expect, LogEntry, LogHead, LogKey, LogQuery, LogState, NewEntry, RecordKey, Result, Store, Timestamp};
 
 use super::imported::{content_digest, imported_digest, marked};
 use super::index::body;
 use super::merge::Multiset;
-use super::plan::{Plan, PlannedLog, PlannedRecord};
+use super::plan::{Plan, PlannedLog, PlannedRecord, ended};
 use super::writer::Changes;
 use crate::digest::Hash;
-use crate::legacy::{Item, Same};
+use crate::legacy::{Item, Same, time};
 
 /// Entries of a page where a whole log is read.
 pub(crate) const PAGE: usize = 1000;
@@ -39,17 +39,40 @@ pub(crate) enum Kept {
     Deleted(String),
     /// The record was changed, and so it was in the source.
     Changed(String),
+    /// The record was imported as it was later than in the source.
+    Later(String),
     /// The log is sealed, so that what is new in the source cannot be added.
     Sealed(String),
     /// An entry is there already but differs.
     Variant(String),
 }
 
-/// Compares a plan with the target. `imported` has the ids that the files of the plan had when they were last imported.
+/// What earlier imports say about the records of a plan.
+#[derive(Debug, Default)]
+pub(crate) struct Earlier {
+    /// The ids that the files of the plan had when they were last imported.
+    pub(crate) ids: HashSet<Text>,
+    /// When the newest list of agents was written that was imported.
+    pub(crate) agents_saved: Option<Timestamp>,
+}
+
+impl Earlier {
+    /// Returns whether a record was imported as it was later than it is planned.
+    fn had_later(&self, planned: &PlannedRecord, there: &Object) -> bool {
+        match planned.kind {
+            // A session that does not say when it was active is damaged.
+            "sessions" => planned.at < there.get("lastActiveAt").and_then(time),
+            "agents" => planned.at.is_some_and(|at| Some(at) < self.agents_saved),
+            _ => false,
+        }
+    }
+}
+
+/// Compares a plan with the target.
 pub(crate) async fn compare(
     store: &Store,
     plan: Plan,
-    imported: &HashSet<Text>,
+    earlier: &Earlier,
     written: &mut HashSet<RecordKey>,
 ) -> Result<Difference> {
     let mut difference = Difference::default();
@@ -62,7 +85,7 @@ pub(crate) async fn compare(
     let keys: Vec<_> = plan.records.iter().map(|record| record.key.clone()).collect();
     let there = store.get(&keys).await?;
     for (planned, there) in plan.records.into_iter().zip(there) {
-        let was_imported = planned.id.as_ref().is_some_and(|id| imported.contains(id));
+        let was_imported = planned.id.as_ref().is_some_and(|id| earlier.ids.contains(id));
         match there {
             None if !written.contains(&planned.key) => {
                 if was_imported {
@@ -84,6 +107,9 @@ pub(crate) async fn compare(
                     continue;
                 }
                 match imported_digest(&object) {
+                    Some(imported) if imported == digest && earlier.had_later(&planned, &object) => {
+                        difference.kept.push(Kept::Later(planned.key.to_string()));
+                    }
                     Some(imported) if imported == digest => {
                         difference.put(&planned, Some(&object), Expect::At(there.version));
                     }
@@ -92,8 +118,9 @@ pub(crate) async fn compare(
             }
         }
     }
+    let is_older = difference.kept.iter().any(|kept| matches!(kept, Kept::Later(_)));
     for (planned, head) in plan.logs.into_iter().zip(heads.clone()) {
-        compare_log(store, planned, head, &mut difference).await?;
+        compare_log(store, planned, head, is_older, &mut difference).await?;
     }
     if let Some(listing) = listing {
         listing.bring_up_to_date(store, &heads, &mut difference.changes).await?;
@@ -168,11 +195,21 @@ impl Difference {
     }
 }
 
-async fn compare_log(store: &Store, planned: PlannedLog, head: LogHead, difference: &mut Difference) -> Result<()> {
+/// Compares a log with the target; `is_older` if the target has a later state of what the log belongs to.
+async fn compare_log(
+    store: &Store,
+    mut planned: PlannedLog,
+    head: LogHead,
+    is_older: bool,
+    difference: &mut Difference,
+) -> Result<()> {
+    if is_older && planned.same == Same::Task {
+        planned.items = planned.items.into_iter().map(ended).collect();
+    }
     let (kind, log, length) = (planned.kind, planned.log.clone(), head.length);
     let entries = match (length, planned.same) {
         (0, _) => planned.items.into_iter().map(Item::into_entry).collect(),
-        (_, Same::Task) => new_tasks(store, planned).await?,
+        (_, Same::Task) => new_tasks(store, planned, is_older).await?,
         _ => new_entries(store, planned, difference).await?,
     };
     if entries.is_empty() {
@@ -220,8 +257,9 @@ async fn new_entries(store: &Store, planned: PlannedLog, difference: &mut Differ
     Ok(new)
 }
 
-/// Returns the entries that bring the tasks of a log to their planned state.
-async fn new_tasks(store: &Store, planned: PlannedLog) -> Result<Vec<NewEntry>> {
+/// Returns the entries that bring the tasks of a log to their planned state; if that is an older one, only those that are
+/// not there in any.
+async fn new_tasks(store: &Store, planned: PlannedLog, is_older: bool) -> Result<Vec<NewEntry>> {
     // The positions of each task's newest entries, and their content.
     let mut states: HashMap<Hash, VecDeque<(u64, Hash)>> = HashMap::new();
     let mut replaced = HashSet::new();
@@ -241,7 +279,7 @@ async fn new_tasks(store: &Store, planned: PlannedLog) -> Result<Vec<NewEntry>> 
     for item in planned.items {
         match states.get_mut(&item.identity).and_then(VecDeque::pop_front) {
             None => new.push(item.into_entry()),
-            Some((_, whole)) if whole == item.whole => {}
+            Some((_, whole)) if is_older || whole == item.whole => {}
             Some((position, _)) => {
                 let mut object = Object::parse(item.body.as_str()).unwrap_or_default();
                 object.set(REPLACES, position.to_string());

@@ -18,7 +18,7 @@ use nofx_core::Timestamp;
 use nofx_core::json::{Object, Text, compact};
 
 pub(crate) use agents::{AgentEntry, Agents};
-pub(crate) use item::{Item, Same};
+pub(crate) use item::{Item, Same, time};
 pub(crate) use judge::Judgement;
 pub(crate) use place::{Place, Promise};
 pub(crate) use session::SessionCopy;

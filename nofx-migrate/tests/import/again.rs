@@ -78,6 +78,13 @@ async fn a_task_that_was_finished_replaces_its_earlier_state() {
     assert!(report.is_complete(), "{report}");
     assert_eq!(workspace.all("task", "status").await, ["\"completed\""]);
     assert_eq!(workspace.log(Session::tasks(&"s".into())).await.len(), 2);
+
+    let tasks = r#""currentTask":{"id":"t","status":"in_progress"},"completedTasks":[{"id":"r","status":"completed"}]"#;
+    workspace.write("sessions/s.json", with(1, tasks));
+    let report = workspace.import().await;
+    assert!(report.is_complete(), "{report}");
+    assert_eq!(workspace.all("task", "id").await, ["\"t\"", "\"r\""]);
+    assert_eq!(workspace.all("task", "status").await, ["\"completed\"", "\"completed\""]);
 }
 
 #[tokio::test]
@@ -102,6 +109,50 @@ async fn what_somebody_changed_in_the_target_stays_and_the_newer_file_is_kept() 
     assert_eq!(workspace.messages("s").await, "a b");
     assert_eq!(workspace.attached("sessions/s.json").await.unwrap(), newer.as_bytes());
     assert!(workspace.import().await.is_complete());
+}
+
+#[tokio::test]
+async fn an_older_copy_of_a_session_does_not_undo_a_later_one() {
+    let (older, later) = (session("s", 1, "active", "a b"), session("s", 2, "archived", "b c"));
+    let workspace = Workspace::with(&[("sessions/s.json", &older)]);
+    workspace.import().await;
+    workspace.write("sessions/s.json", &later);
+    workspace.import().await;
+    for damage in ["", "x"] {
+        let older = format!("{older}{damage}");
+        workspace.write("sessions/s.json", &older);
+        let report = workspace.import().await;
+        assert!(report.findings.iter().any(|finding| finding.code == "older"), "{report}");
+        assert!(report.is_complete(), "{report}");
+        assert_eq!(workspace.all("session", "status").await, ["\"archived\""]);
+        assert_eq!(workspace.messages("s").await, "a b c");
+        assert_eq!(workspace.attached("sessions/s.json").await.unwrap(), older.as_bytes());
+        assert_eq!(workspace.import().await.totals.commits, 0);
+    }
+    workspace.write("sessions/s.json", session("s", 3, "paused", "c"));
+    workspace.import().await;
+    assert_eq!(workspace.all("session", "status").await, ["\"paused\""]);
+}
+
+#[tokio::test]
+async fn an_older_list_of_agents_does_not_undo_a_later_one() {
+    let agents = |time: u32, name: &str, more: &str| {
+        format!(
+            r#"{{"version":"1","timestamp":"2025-01-0{time}T00:00:00.000Z","agents":[{{"id":"a","name":"{name}"}}{more}]}}"#
+        )
+    };
+    let workspace = Workspace::with(&[("agents.json", &agents(1, "one", ""))]);
+    workspace.import().await;
+    workspace.write("agents.json", agents(2, "two", ""));
+    workspace.import().await;
+    assert_eq!(workspace.all("agent", "name").await, ["\"two\""]);
+    let older = agents(1, "one", r#",{"id":"b","name":"new"}"#);
+    workspace.write("agents.json", &older);
+    let report = workspace.import().await;
+    assert!(report.findings.iter().any(|finding| finding.code == "older"), "{report}");
+    assert!(report.is_complete(), "{report}");
+    assert_eq!(workspace.all("agent", "name").await, ["\"two\"", "\"new\""]);
+    assert_eq!(workspace.attached("agents.json").await.unwrap(), older.as_bytes());
 }
 
 #[tokio::test]
