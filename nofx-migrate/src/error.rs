@@ -41,6 +41,12 @@ pub enum MigrateError {
         /// The legacy folder.
         source_path: PathBuf,
     },
+    /// Whenever something was to be written, somebody else had just written it.
+    #[error(
+        "another migration writes into the same store at the same time; run this one again when that one is done, which \
+         adds only what is left"
+    )]
+    TargetBusy,
     /// The store could not be read or written.
     #[error("{0}; {next}", next = .0.next_step())]
     Store(#[source] nofx_core::Error),
@@ -55,6 +61,7 @@ impl MigrateError {
             Self::SourceNotLegacy(_) => "source-not-legacy",
             Self::SourceUnreadable { .. } => "source-unreadable",
             Self::SourceHoldsTarget { .. } => "source-holds-target",
+            Self::TargetBusy => "target-busy",
             Self::Store(error) => error.code(),
         }
     }

@@ -193,6 +193,18 @@ impl Report {
         self.kinds.entry(name).or_default()
     }
 
+    /// Adds what is to be told of an earlier attempt at the same, which ended when somebody else wrote the same things:
+    /// its commits, and what it found that is not seen any more.
+    pub(crate) fn add_attempt(&mut self, earlier: Self) {
+        self.totals.commits += earlier.totals.commits;
+        for finding in earlier.findings {
+            // What could not be read then was read since, or is found again.
+            if finding.level != Level::Missing && !self.findings.contains(&finding) {
+                self.findings.push(finding);
+            }
+        }
+    }
+
     /// Fills in the sums.
     pub(crate) fn add_up(&mut self) {
         let commits = self.totals.commits;

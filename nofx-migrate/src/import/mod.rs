@@ -18,7 +18,7 @@ use std::sync::Arc;
 use futures_util::{StreamExt, stream};
 use nofx_core::entity::{TemplateDigest, TemplateId};
 use nofx_core::json::Text;
-use nofx_core::{RecordKey, Store, Timestamp};
+use nofx_core::{Error, RecordKey, Store, Timestamp};
 
 use crate::digest::sha256;
 use crate::error::MigrateError;
@@ -37,11 +37,16 @@ use writer::Writer;
 /// How many files are read at once.
 const READERS: usize = 2;
 
+/// How often an import is begun again because somebody else wrote what it was about to write.
+const ATTEMPTS: usize = 5;
+
 /// Imports a legacy folder into a store.
 ///
 /// `from` is the `.nofx` folder or the workspace folder that has it. It is only read; links are not followed, and
 /// nothing but plain files is opened. Whatever is in it becomes an entity or is kept as an attachment, and the report says
-/// which. Importing again adds only what is new; an import that was interrupted goes on where it was.
+/// which. Importing again adds only what is new; an import that was interrupted goes on where it was. So does one that
+/// another one overtakes, which is why it may tell its progress several times; if that happens again and again, it is
+/// [`MigrateError::TargetBusy`].
 ///
 /// Must be called in a tokio runtime.
 pub async fn migrate(
@@ -52,18 +57,43 @@ pub async fn migrate(
 ) -> Result<Report, MigrateError> {
     let (place, target) = (from.to_owned(), options.target_path.clone());
     let root = blocking(move || tree::legacy_folder(&place, target.as_deref())).await?;
-    let mut report = Report { source: root.display().to_string(), dry_run: options.dry_run, ..Report::default() };
-    let ledger = Ledger::read(to).await?;
-    let index = Arc::new(read_all(&root, &ledger, &mut report, progress).await?);
+    let mut overtaken = Report::default();
+    for _ in 0..ATTEMPTS {
+        let mut report = Report { source: root.display().to_string(), dry_run: options.dry_run, ..Report::default() };
+        match attempt(&root, to, options, progress, &mut report).await {
+            Ok(()) => {
+                report.add_attempt(overtaken);
+                report.add_up();
+                return Ok(report);
+            }
+            // Reading again finds what is there now.
+            Err(MigrateError::Store(Error::Conflict(_))) => overtaken.add_attempt(report),
+            Err(error) => return Err(error),
+        }
+    }
+    Err(MigrateError::TargetBusy)
+}
 
-    let mut import = Import::new(to, &index, &ledger, options, &mut report);
-    import.write_all(progress).await?;
+/// Imports what the target does not have yet.
+async fn attempt(
+    root: &Path,
+    to: &Store,
+    options: &Options,
+    progress: &dyn Progress,
+    report: &mut Report,
+) -> Result<(), MigrateError> {
+    let ledger = Ledger::read(to).await?;
+    let index = Arc::new(read_all(root, &ledger, report, progress).await?);
+    let mut import = Import::new(to, &index, &ledger, options, report);
+    let written = import.write_all(progress).await;
+    let commits = import.writer.commits();
+    report.totals.commits = commits;
+    written?;
     if options.verify && !options.dry_run {
         index.forget();
         report.verification = Some(verify::verify(to, &index, &ledger, progress).await?);
     }
-    report.add_up();
-    Ok(report)
+    Ok(())
 }
 
 /// Runs something that waits for a disk on a thread that may.
@@ -232,9 +262,7 @@ impl<'a> Import<'a> {
         }
         drop(plans);
         self.keep_all(progress).await?;
-        self.writer.flush().await?;
-        self.report.totals.commits = self.writer.commits();
-        Ok(())
+        Ok(self.writer.flush().await?)
     }
 
     fn is_new(&self, at: usize) -> bool {

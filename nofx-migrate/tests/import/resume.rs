@@ -1,9 +1,11 @@
 //! An import that was stopped goes on where it was.
 
+use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use nofx_core::{MemoryBackend, Store};
-use nofx_migrate::{MigrateError, NoProgress, full_digest, migrate};
+use nofx_migrate::{MigrateError, NoProgress, Options, Progress, full_digest, migrate};
 use nofx_testkit::{Fault, Faulty};
 
 use crate::workspace::{Workspace, dumped, session, verified};
@@ -76,10 +78,76 @@ async fn two_imports_at_once_do_not_double_anything() {
     );
     let (one, other) = both.await;
     for ended in [one, other] {
-        if let Err(error) = ended {
-            assert_eq!(error.code(), "conflict");
+        match ended {
+            Ok(report) => assert!(report.is_complete(), "{report}"),
+            Err(error) => assert_eq!(error.code(), "target-busy"),
         }
     }
     workspace.import_into(&store).await;
     assert_eq!(dumped(&store).await, dumped(&workspace.store).await);
+}
+
+/// Whenever the import that it watches has read the ledger, another one writes `notes.txt` into the same store, up to so many
+/// times.
+#[derive(Debug)]
+struct Rival {
+    root: PathBuf,
+    memory: Arc<MemoryBackend>,
+    times: usize,
+    done: AtomicUsize,
+}
+
+impl Rival {
+    fn of(workspace: &Workspace, memory: &Arc<MemoryBackend>, times: usize) -> Self {
+        Self { root: workspace.root(), memory: memory.clone(), times, done: AtomicUsize::new(0) }
+    }
+}
+
+impl Progress for Rival {
+    fn phase(&self, name: &'static str) {
+        if name != "reading" || self.done.load(Ordering::SeqCst) == self.times {
+            return;
+        }
+        let turn = self.done.fetch_add(1, Ordering::SeqCst);
+        std::fs::write(self.root.join("notes.txt"), "x".repeat(turn + 1)).unwrap();
+        let (root, store) = (self.root.clone(), Store::new(Arc::new(self.memory.another_handle())));
+        let rival = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(migrate(&root, &store, &Options::default(), &NoProgress)).unwrap();
+        });
+        rival.join().unwrap();
+    }
+
+    fn total(&self, _files: u64, _bytes: u64) {}
+
+    fn advance(&self, _path: &str, _bytes: u64) {}
+}
+
+#[tokio::test]
+async fn an_import_that_another_one_overtakes_goes_on_with_what_is_left() {
+    let workspace = large();
+    let memory = Arc::new(MemoryBackend::new());
+    let store = Store::new(Arc::new(memory.another_handle()));
+    let rival = Rival::of(&workspace, &memory, 2);
+    let report = migrate(&workspace.root(), &store, &verified(), &rival).await.unwrap();
+    assert!(report.is_complete(), "{report}");
+    assert_eq!(rival.done.load(Ordering::SeqCst), 2);
+    workspace.import().await;
+    assert_eq!(dumped(&store).await, dumped(&workspace.store).await);
+}
+
+#[tokio::test]
+async fn an_import_that_is_always_overtaken_says_so_in_one_short_line() {
+    let workspace = Workspace::with(&[("notes.txt", "")]);
+    let files: Vec<_> = (0..200).map(|number| format!("sessions/s{number}.json")).collect();
+    files.iter().for_each(|file| workspace.write(file, session(file, 1, "active", "a")));
+    let memory = Arc::new(MemoryBackend::new());
+    let store = Store::new(Arc::new(memory.another_handle()));
+    let rival = Rival::of(&workspace, &memory, usize::MAX);
+    let error = migrate(&workspace.root(), &store, &verified(), &rival).await.unwrap_err();
+    assert_eq!(error.code(), "target-busy");
+    let told = error.to_string();
+    assert!(told.len() < 300 && !told.contains('\n') && told.contains("; "), "{told}");
+    assert!(std::error::Error::source(&error).is_none());
+    assert!((2..10).contains(&rival.done.load(Ordering::SeqCst)));
 }
