@@ -281,15 +281,26 @@ impl fmt::Display for Report {
         }
         match &self.verification {
             None => Ok(()),
-            Some(verification) => writeln!(f, "\n{verification}"),
+            Some(verification) => {
+                let was_all_read = self.findings.iter().all(|finding| finding.level != Level::Missing);
+                f.write_str("\n")?;
+                verification.tell(f, if was_all_read { "everything" } else { "everything that could be read" })?;
+                f.write_str("\n")
+            }
         }
     }
 }
 
 impl fmt::Display for Verification {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.tell(f, "everything that could be read")
+    }
+}
+
+impl Verification {
+    fn tell(&self, f: &mut fmt::Formatter<'_>, what_was_read: &str) -> fmt::Result {
         match self.difference_count {
-            0 => write!(f, "  verified: the target has everything")?,
+            0 => write!(f, "  verified: the target has {what_was_read}")?,
             count => write!(f, "  NOT VERIFIED: {count} differences")?,
         }
         for (name, Compared { source, target, target_digest, .. }) in &self.kinds {
@@ -303,5 +314,19 @@ impl fmt::Display for Verification {
             write!(f, "\n  difference: {difference}")?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_target_has_everything_only_if_everything_could_be_read() {
+        let mut report = Report { verification: Some(Verification::default()), ..Report::default() };
+        report.find("cut", Level::Warning, "a", "is cut");
+        assert!(report.to_string().ends_with("  verified: the target has everything\n"), "{report}");
+        report.find("unreadable", Level::Missing, "b", "cannot be read");
+        assert!(report.to_string().ends_with("  verified: the target has everything that could be read\n"), "{report}");
     }
 }

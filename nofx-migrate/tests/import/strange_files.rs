@@ -47,10 +47,13 @@ async fn a_file_that_may_not_be_read_is_missing_until_it_may() {
         .unwrap();
         assert!(!report.is_complete());
         assert_eq!(report.totals.bytes_missing, 4);
+        let told = report.to_string();
+        assert!(told.contains("verified: the target has everything that could be read\n"), "{told}");
     }
     fs::set_permissions(&note, fs::Permissions::from_mode(0o600)).unwrap();
     let report = workspace.import().await;
     assert!(report.is_complete(), "{report}");
+    assert!(report.to_string().contains("verified: the target has everything\n"), "{report}");
     assert_eq!(workspace.attached("notes.txt").await.unwrap(), b"note");
 }
 
