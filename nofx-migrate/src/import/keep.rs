@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::Read;
 
 use futures_util::TryStreamExt;
-use nofx_core::entity::{Attachment, AttachmentPath, EntityId, RecordEntity};
+use nofx_core::entity::{Attachment, AttachmentPath, EntityId, ImportedFile, RecordEntity, SourcePath};
 use nofx_core::json::Text;
 use nofx_core::{Expect, RecordKey, Result, ScanQuery, Store, kind};
 
@@ -50,7 +50,8 @@ pub(crate) enum Done {
 /// Keeps some bytes.
 ///
 /// Other bytes that were kept under the same path stay, under that path with the beginning of their digest; if they
-/// are the beginning of the new ones they go.
+/// are the beginning of the new ones they go. When bytes come back that are kept like that, their path is the plain one
+/// again.
 ///
 /// `chunks` has the chunks that this run has written so far.
 pub(crate) async fn keep(
@@ -110,12 +111,12 @@ pub(crate) async fn keep(
             }
             false => {
                 let mut older = there.value.clone();
-                let digest = older.sha256.to_string();
-                older.path = suffixed(&bytes.path, digest.get(..12).unwrap_or_default()).into();
+                older.path = aside(&bytes.path, &older.sha256.to_string()).into();
                 changes.puts.push((older.key(), Expect::Any, nofx_core::entity::Entity::to_body(&older)?));
             }
         }
     }
+    changes.deletes.extend(set_aside(store, &bytes.path, &sha256).await?);
     let mut attachment = Attachment::new(path, bytes.size, sha256);
     attachment.reason = Some(bytes.reason.into());
     let expect = there.map_or(Expect::Absent, |there| Expect::At(there.version));
@@ -131,6 +132,22 @@ pub(crate) fn suffixed(path: &Text, part: &str) -> Text {
     let joined =
         format!("{}#{}", literal.strip_suffix('"').unwrap_or_default(), part.strip_prefix('"').unwrap_or_default());
     Text::from_json(&joined).unwrap_or_default()
+}
+
+/// Returns the path under which bytes are kept when others have their path.
+fn aside(path: &Text, sha256: &str) -> Text {
+    suffixed(path, sha256.get(..12).unwrap_or_default())
+}
+
+/// Returns the record of bytes that were kept under their second path when others had their first one.
+async fn set_aside(store: &Store, path: &Text, sha256: &str) -> Result<Option<RecordKey>> {
+    let aside = aside(path, sha256);
+    // A file may have that name itself.
+    if store.load::<ImportedFile>(&SourcePath::from(aside.clone())).await?.is_some() {
+        return Ok(None);
+    }
+    let kept = store.load::<Attachment>(&aside.into()).await?;
+    Ok(kept.filter(|kept| kept.value.sha256 == sha256).map(|kept| kept.value.key()))
 }
 
 /// Returns the chunks of an attachment if no other one has the same bytes.

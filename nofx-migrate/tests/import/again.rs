@@ -203,6 +203,20 @@ async fn bytes_that_grew_replace_their_beginning_and_others_stay_beside_the_new_
 }
 
 #[tokio::test]
+async fn bytes_that_come_back_are_kept_once() {
+    let workspace = Workspace::with(&[("notes.txt", "first")]);
+    for content in ["first", "second", "first", "second"] {
+        workspace.write("notes.txt", content);
+        assert!(workspace.import().await.is_complete());
+    }
+    let attachments = workspace.attachments().await;
+    assert_eq!(attachments.len(), 2, "{attachments:?}");
+    assert_eq!(workspace.attached("notes.txt").await.unwrap(), b"second");
+    let older = attachments.iter().find(|path| path.starts_with("notes.txt#")).unwrap();
+    assert_eq!(workspace.attached(older).await.unwrap(), b"first");
+}
+
+#[tokio::test]
 async fn messages_that_were_added_in_the_target_stay_between_the_imported_ones() {
     let workspace = Workspace::with(&[("sessions/s.json", &session("s", 1, "active", "a"))]);
     workspace.import().await;
