@@ -9,7 +9,7 @@ use std::ops::Bound;
 use nofx_core::{Body, LogEntry, LogState, NewEntry, Timestamp};
 use redb::ReadableTable;
 
-use crate::codec::{Decoder, Encoder, Head, Table, compress, decode_entry, decompress, placed, seal, text, unseal};
+use crate::codec::{Codec, Decoder, Encoder, Head, Reading, Table, Unread, compress, decode_entry, decompress_by, placed, seal, text, unseal};
 use crate::fault::{Attempt, Fault};
 use crate::tables::{Rows, Tables, WriteTable};
 
@@ -64,10 +64,19 @@ fn encode(log: u64, first: u64, entries: &[(Timestamp, Body)]) -> Attempt<Vec<u8
     Ok(seal(Table::Chunks, &placed(log, first), &payload))
 }
 
-fn decode(log: u64, first: u64, value: &[u8]) -> Option<Chunk> {
-    let mut payload = unseal(Table::Chunks, &placed(log, first), value)?;
-    let (count, length) = (payload.number()?, payload.number()?);
-    let plain = decompress(payload.rest(), length)?;
+fn decode(log: u64, first: u64, value: &[u8]) -> Reading<Chunk> {
+    let mut payload = unseal(Table::Chunks, &placed(log, first), value).ok_or(Unread::Damaged)?;
+    let codec = match payload.number().ok_or(Unread::Damaged)? {
+        0 => Codec::of(payload.number().ok_or(Unread::Damaged)?)?,
+        count => return decode_entries(first, count, Codec::Zstd, payload).ok_or(Unread::Damaged),
+    };
+    let count = payload.number().ok_or(Unread::Damaged)?;
+    decode_entries(first, count, codec, payload).ok_or(Unread::Damaged)
+}
+
+fn decode_entries(first: u64, count: u64, codec: Codec, mut payload: Decoder<'_>) -> Option<Chunk> {
+    let length = payload.number()?;
+    let plain = decompress_by(codec, payload.rest(), length)?;
     let mut plain = Decoder::new(&plain);
     let mut entries = Vec::new();
     let (mut at, mut bytes) = (0_i64, 0);
@@ -85,22 +94,22 @@ fn decode(log: u64, first: u64, value: &[u8]) -> Option<Chunk> {
 pub(crate) fn chunk_of(chunks: &impl Rows, log: u64, position: u64) -> Attempt<Option<Chunk>> {
     let (lowest, highest) = (piece_key(log, 0, 0), piece_key(log, position, u32::MAX));
     let Some(last) = chunks.range::<&[u8]>(&lowest[..]..=&highest[..])?.next_back() else { return Ok(None) };
-    let damaged = |first: u64| Fault::damaged(format!("the chunk from position {first}"));
-    let first = first_of(last?.0.value()).ok_or_else(|| damaged(position))?;
+    let unread = |why, first: u64| Fault::unread(why, format!("the chunk from position {first}"));
+    let first = first_of(last?.0.value()).ok_or_else(|| unread(Unread::Damaged, position))?;
     let (lowest, highest) = (piece_key(log, first, 0), piece_key(log, first, u32::MAX));
     let mut value = Vec::new();
     for piece in chunks.range::<&[u8]>(&lowest[..]..=&highest[..])? {
         value.extend_from_slice(piece?.1.value());
     }
-    Ok(Some(decode(log, first, &value).ok_or_else(|| damaged(first))?))
+    Ok(Some(decode(log, first, &value).map_err(|why| unread(why, first))?))
 }
 
 /// Reads an entry that has a row of its own.
 pub(crate) fn entry_of(entries: &impl Rows, log: u64, position: u64) -> Attempt<LogEntry> {
     let key = placed(log, position);
     let value = entries.get(&key[..])?;
-    let decoded = value.and_then(|value| decode_entry(&key, value.value()));
-    let (at, body) = decoded.ok_or_else(|| Fault::damaged(format!("the entry at position {position}")))?;
+    let decoded = value.ok_or(Unread::Damaged).and_then(|value| decode_entry(&key, value.value()));
+    let (at, body) = decoded.map_err(|why| Fault::unread(why, format!("the entry at position {position}")))?;
     Ok(LogEntry { position, at, body })
 }
 
@@ -119,7 +128,7 @@ impl Tables<WriteTable<'_>> {
             match self.rows_of(head) {
                 Ok(rows) => return self.fold_with(head, rows, entries),
                 // The log goes on behind what is damaged, which stays where it is.
-                Err(Fault::Damaged(_)) => {}
+                Err(fault) if fault.is_of_value() => {}
                 Err(fault) => return Err(fault),
             }
         }
@@ -139,7 +148,7 @@ impl Tables<WriteTable<'_>> {
         }
         match self.rows_of(head) {
             Ok(rows) => self.fold_with(head, rows, Vec::new()),
-            Err(Fault::Damaged(_)) => Ok(()),
+            Err(fault) if fault.is_of_value() => Ok(()),
             Err(fault) => Err(fault),
         }
     }
@@ -183,7 +192,7 @@ impl Tables<WriteTable<'_>> {
         }
         let chunk = match chunk_of(&self.chunks, head.number, head.folded - 1) {
             // What is damaged stays where it is.
-            Err(Fault::Damaged(_)) => None,
+            Err(fault) if fault.is_of_value() => None,
             chunk => chunk?,
         };
         match chunk {

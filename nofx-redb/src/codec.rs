@@ -7,8 +7,40 @@ use std::borrow::Cow;
 
 use nofx_core::{BatchId, Body, Change, Committed, Key, Kind, LogHead, LogKey, LogState, RecordKey, Seq, Timestamp};
 
-/// Bodies above this many bytes are compressed if that makes them smaller.
-const COMPRESS_ABOVE: usize = 1024;
+/// Bodies of this many bytes or more are compressed if that makes them smaller.
+const COMPRESS_FROM: usize = 200;
+
+/// Codec numbers are at most this. The first stores had the length of the text in their place, which was always above.
+const LAST_CODEC: u64 = 1024;
+
+/// How a text is stored. The numbers are part of the format: none is ever used for another way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Codec {
+    Plain = 0,
+    Zstd = 1,
+}
+
+impl Codec {
+    pub(crate) fn of(number: u64) -> Reading<Self> {
+        match number {
+            0 => Ok(Self::Plain),
+            1 => Ok(Self::Zstd),
+            _ => Err(Unread::Newer(number)),
+        }
+    }
+}
+
+/// Why a stored value cannot be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unread {
+    /// Its checksum is wrong, or it is not what was written.
+    Damaged,
+    /// It is whole, and has a codec that a newer version knows.
+    Newer(u64),
+}
+
+/// What came of reading a value.
+pub(crate) type Reading<T> = Result<T, Unread>;
 
 /// zstd's own default: three times smaller for chat-like text, at some hundred megabytes a second.
 const LEVEL: i32 = 3;
@@ -83,8 +115,8 @@ impl Encoder {
     pub(crate) fn body(&mut self, body: &Body) -> &mut Self {
         let bytes = body.as_str().as_bytes();
         match compressed(bytes) {
-            Some(smaller) => self.number(bytes.len() as u64).raw(&smaller),
-            None => self.number(0).raw(bytes),
+            Some((codec, smaller)) => self.number(codec as u64).number(bytes.len() as u64).raw(&smaller),
+            None => self.number(Codec::Plain as u64).raw(bytes),
         }
     }
 
@@ -139,13 +171,18 @@ impl<'v> Decoder<'v> {
         std::mem::take(&mut self.0)
     }
 
-    pub(crate) fn body(&mut self) -> Option<Body> {
-        let length = self.number()?;
-        let bytes = match length {
-            0 => Cow::Borrowed(self.rest()),
-            _ => Cow::Owned(decompress(self.rest(), length)?),
+    pub(crate) fn body(&mut self) -> Reading<Body> {
+        let number = self.number().ok_or(Unread::Damaged)?;
+        let plain = match number {
+            0 => return text(Cow::Borrowed(self.rest())).ok_or(Unread::Damaged),
+            1..=LAST_CODEC => {
+                let codec = Codec::of(number)?;
+                let length = self.number().ok_or(Unread::Damaged)?;
+                decompress_by(codec, self.rest(), length)
+            }
+            length => decompress(self.rest(), length),
         };
-        text(bytes)
+        plain.and_then(|plain| text(Cow::Owned(plain))).ok_or(Unread::Damaged)
     }
 
     pub(crate) fn end(&self) -> Option<()> {
@@ -162,11 +199,20 @@ pub(crate) fn text(bytes: Cow<'_, [u8]>) -> Option<Body> {
     Some(Body::trusted(text))
 }
 
-fn compressed(bytes: &[u8]) -> Option<Vec<u8>> {
-    if bytes.len() <= COMPRESS_ABOVE {
+fn compressed(bytes: &[u8]) -> Option<(Codec, Vec<u8>)> {
+    if bytes.len() < COMPRESS_FROM {
         return None;
     }
-    compress(bytes).filter(|smaller| smaller.len() < bytes.len())
+    let smaller = compress(bytes).filter(|smaller| smaller.len() < bytes.len())?;
+    Some((Codec::Zstd, smaller))
+}
+
+/// Brings back a text of a known length from what a codec made of it.
+pub(crate) fn decompress_by(codec: Codec, bytes: &[u8], length: u64) -> Option<Vec<u8>> {
+    match codec {
+        Codec::Plain => Some(bytes.to_vec()).filter(|plain| plain.len() as u64 == length),
+        Codec::Zstd => decompress(bytes, length),
+    }
 }
 
 pub(crate) fn compress(bytes: &[u8]) -> Option<Vec<u8>> {
@@ -303,9 +349,10 @@ pub(crate) fn encode_entry(key: &[u8], at: Timestamp, body: &Body) -> Vec<u8> {
 }
 
 /// Decodes what [`encode_entry`] wrote.
-pub(crate) fn decode_entry(key: &[u8], value: &[u8]) -> Option<(Timestamp, Body)> {
-    let mut payload = unseal(Table::Entries, key, value)?;
-    Some((Timestamp::from_millis(payload.signed()?), payload.body()?))
+pub(crate) fn decode_entry(key: &[u8], value: &[u8]) -> Reading<(Timestamp, Body)> {
+    let mut payload = unseal(Table::Entries, key, value).ok_or(Unread::Damaged)?;
+    let at = Timestamp::from_millis(payload.signed().ok_or(Unread::Damaged)?);
+    Ok((at, payload.body()?))
 }
 
 /// A commit as it is remembered.
@@ -453,11 +500,11 @@ mod tests {
             let decoded = decode_record(&name, &record);
             let (found, mut rest) = decoded.unwrap();
             let found = (found, rest.body());
-            prop_assert_eq!(found, (version, Some(body.clone())));
+            prop_assert_eq!(found, (version, Ok(body.clone())));
             let key = placed(7, 9);
             let at = Timestamp::from_millis(at);
             let value = encode_entry(&key, at, &body);
-            prop_assert_eq!(decode_entry(&key, &value), Some((at, body)));
+            prop_assert_eq!(decode_entry(&key, &value), Ok((at, body)));
         }
 
         #[test]
@@ -510,5 +557,34 @@ mod tests {
         let value = encode_record(b"a\0b", Seq::FIRST, &Body::trusted("1"));
         assert!(decode_record(b"a\0c", &value).is_none());
         assert!(unseal(Table::Entries, b"a\0b", &value).is_none());
+    }
+
+    #[test]
+    fn each_codec_is_read_and_a_number_that_is_none_is_of_a_newer_version() {
+        let plain = "{\"name\":\"Ada\"} ".repeat(90);
+        let body = Body::trusted(plain.as_str());
+        let zstd = compress(plain.as_bytes()).unwrap();
+        let length = plain.len() as u64;
+        let read = |write: &dyn Fn(&mut Encoder)| {
+            let mut payload = Encoder::default();
+            write(&mut payload);
+            Decoder::new(payload.as_bytes()).body()
+        };
+        assert_eq!(read(&|payload| _ = payload.number(0).raw(plain.as_bytes())), Ok(body.clone()));
+        assert_eq!(read(&|payload| _ = payload.number(1).number(length).raw(&zstd)), Ok(body.clone()));
+        assert_eq!(read(&|payload| _ = payload.number(length).raw(&zstd)), Ok(body.clone()), "as the first stores had it");
+        assert_eq!(read(&|payload| _ = payload.number(1).number(length + 1).raw(&zstd)), Err(Unread::Damaged));
+        for number in [900, LAST_CODEC] {
+            assert_eq!(read(&|payload| _ = payload.number(number).raw(&zstd)), Err(Unread::Newer(number)));
+        }
+        assert_eq!(read(&|payload| _ = payload.body(&body)), Ok(body.clone()));
+    }
+
+    #[test]
+    fn bodies_of_a_few_hundred_bytes_are_compressed() {
+        let body = Body::trusted("{\"name\":\"Ada\",\"status\":\"active\"} ".repeat(8).as_str());
+        let mut payload = Encoder::default();
+        payload.body(&body);
+        assert!(payload.as_bytes().len() < body.len() / 2);
     }
 }

@@ -8,6 +8,8 @@ use std::path::Path;
 
 use nofx_core::Error;
 
+use crate::codec::Unread;
+
 /// A result whose error is [`Fault`].
 pub(crate) type Attempt<T> = Result<T, Fault>;
 
@@ -18,6 +20,8 @@ pub(crate) enum Fault {
     Redb(redb::Error),
     /// A value whose checksum is wrong, or that is not what was written.
     Damaged(String),
+    /// A value that is whole, of which a newer version knows how to read it.
+    Newer(String),
     /// redb panicked, which it does on some damaged files.
     Panicked(String),
     /// An answer that is already what the caller gets.
@@ -27,6 +31,19 @@ pub(crate) enum Fault {
 impl Fault {
     pub(crate) fn damaged(what: impl Into<String>) -> Self {
         Self::Damaged(what.into())
+    }
+
+    /// Says that a value cannot be read.
+    pub(crate) fn unread(why: Unread, what: impl fmt::Display) -> Self {
+        match why {
+            Unread::Damaged => Self::Damaged(what.to_string()),
+            Unread::Newer(codec) => Self::Newer(format!("{what} has codec {codec}")),
+        }
+    }
+
+    /// Returns whether one value cannot be read, while others can.
+    pub(crate) fn is_of_value(&self) -> bool {
+        matches!(self, Self::Damaged(_) | Self::Newer(_))
     }
 
     /// Returns the error of the file, if that is what went wrong.
@@ -72,6 +89,7 @@ impl Fault {
         match self {
             Self::Told(error) => error,
             Self::Damaged(what) => Error::corrupt(format!("{what}, in {file}")),
+            Self::Newer(what) => Error::too_new(format!("{what}, which this version does not know, in {file}")),
             Self::Redb(redb::Error::Corrupted(_)) | Self::Panicked(_) => Error::corrupt_because(file, Cause(self)),
             Self::Redb(redb::Error::DatabaseAlreadyOpen) => Error::Locked { what: file, holder: None },
             Self::Redb(redb::Error::Io(error)) if error.kind() == io::ErrorKind::TimedOut => {
@@ -109,7 +127,7 @@ impl fmt::Display for Cause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
             Fault::Redb(error) => error.fmt(f),
-            Fault::Damaged(what) | Fault::Panicked(what) => f.write_str(what),
+            Fault::Damaged(what) | Fault::Newer(what) | Fault::Panicked(what) => f.write_str(what),
             Fault::Told(error) => error.fmt(f),
         }
     }

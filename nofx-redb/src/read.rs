@@ -18,8 +18,8 @@ pub(crate) fn record(records: &impl Rows, key: &RecordKey) -> Attempt<Option<Rec
 }
 
 fn decoded_record(key: RecordKey, name: &[u8], value: &[u8]) -> Attempt<Record> {
-    let decoded = decode_record(name, value).and_then(|(version, mut body)| Some((version, body.body()?)));
-    let (version, body) = decoded.ok_or_else(|| Fault::damaged(key.to_string()))?;
+    let (version, mut body) = decode_record(name, value).ok_or_else(|| Fault::damaged(key.to_string()))?;
+    let body = body.body().map_err(|why| Fault::unread(why, &key))?;
     Ok(Record { key, version, body })
 }
 
@@ -160,6 +160,7 @@ pub(crate) fn entries(
     let mut page = Filling::new(query.limit);
     let of_log = |fault| match fault {
         Fault::Damaged(what) => Fault::Damaged(format!("{what} of log {}", query.log)),
+        Fault::Newer(what) => Fault::Newer(format!("in log {}, {what}", query.log)),
         other => other,
     };
     let mut left = start..end.max(start);
