@@ -9,7 +9,10 @@ use std::ops::Bound;
 use nofx_core::{Body, LogEntry, LogState, NewEntry, Timestamp};
 use redb::ReadableTable;
 
-use crate::codec::{Codec, Decoder, Encoder, Head, Reading, Table, Unread, compress, decode_entry, decompress_by, placed, seal, text, unseal};
+use crate::codec::{
+    Codec, Decoder, Encoder, Head, Reading, Table, Unread, compress, decode_entry, decompress_by, placed, seal, text,
+    unseal,
+};
 use crate::fault::{Attempt, Fault};
 use crate::tables::{Rows, Tables, WriteTable};
 

@@ -572,7 +572,11 @@ mod tests {
         };
         assert_eq!(read(&|payload| _ = payload.number(0).raw(plain.as_bytes())), Ok(body.clone()));
         assert_eq!(read(&|payload| _ = payload.number(1).number(length).raw(&zstd)), Ok(body.clone()));
-        assert_eq!(read(&|payload| _ = payload.number(length).raw(&zstd)), Ok(body.clone()), "as the first stores had it");
+        assert_eq!(
+            read(&|payload| _ = payload.number(length).raw(&zstd)),
+            Ok(body.clone()),
+            "as the first stores had it"
+        );
         assert_eq!(read(&|payload| _ = payload.number(1).number(length + 1).raw(&zstd)), Err(Unread::Damaged));
         for number in [900, LAST_CODEC] {
             assert_eq!(read(&|payload| _ = payload.number(number).raw(&zstd)), Err(Unread::Newer(number)));

@@ -9,6 +9,7 @@ use std::path::Path;
 use nofx_core::Error;
 
 use crate::codec::Unread;
+use crate::place;
 
 /// A result whose error is [`Fault`].
 pub(crate) type Attempt<T> = Result<T, Fault>;
@@ -86,11 +87,21 @@ impl Fault {
         if self.is_full() {
             return Error::full_because(format!("{during} {file}"), Cause(self));
         }
+        if let Self::Redb(redb::Error::Corrupted(_)) = &self
+            && let Some(version) = place::newer_redb(path)
+        {
+            let what = format!("{file} has redb's file format {version}, which this version does not read");
+            return Error::too_new_because(what, Cause(self));
+        }
+        let whole = || match during {
+            "opening" => format!("{file}, of which nothing can be read: restore a backup"),
+            _ => file.clone(),
+        };
         match self {
             Self::Told(error) => error,
             Self::Damaged(what) => Error::corrupt(format!("{what}, in {file}")),
             Self::Newer(what) => Error::too_new(format!("{what}, which this version does not know, in {file}")),
-            Self::Redb(redb::Error::Corrupted(_)) | Self::Panicked(_) => Error::corrupt_because(file, Cause(self)),
+            Self::Redb(redb::Error::Corrupted(_)) | Self::Panicked(_) => Error::corrupt_because(whole(), Cause(self)),
             Self::Redb(redb::Error::DatabaseAlreadyOpen) => Error::Locked { what: file, holder: None },
             Self::Redb(redb::Error::Io(error)) if error.kind() == io::ErrorKind::TimedOut => {
                 Error::Locked { what: file, holder: None }
@@ -106,7 +117,7 @@ impl Fault {
                 Cause(self),
             ),
             Self::Redb(redb::Error::TableDoesNotExist(_) | redb::Error::TableTypeMismatch { .. }) => {
-                Error::corrupt_because(file, Cause(self))
+                Error::corrupt_because(whole(), Cause(self))
             }
             Self::Redb(_) => Error::unavailable_because(format!("{during} {file}"), Cause(self)),
         }

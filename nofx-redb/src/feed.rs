@@ -47,12 +47,12 @@ impl<T: Rows> Tables<T> {
         Ok(Ends { start, rows, end: last_number + 1, last_seq: newest.last_seq })
     }
 
-    /// Reads what is remembered of commits from a number, at least one if there is one.
-    fn remembered_from(&self, ends: &Ends, from: u64) -> Attempt<Vec<Remembered>> {
+    /// Reads what is remembered of at most so many commits from a number, at least one if there is one.
+    fn remembered_from(&self, ends: &Ends, from: u64, most: usize) -> Attempt<Vec<Remembered>> {
         if from >= ends.rows {
             let (lowest, mut expected) = (numbered(from), from);
             let mut rows = Vec::new();
-            for row in self.feed.range::<&[u8]>(&lowest[..]..)? {
+            for row in self.feed.range::<&[u8]>(&lowest[..]..)?.take(most) {
                 let (key, value) = row?;
                 let row = Remembered::decode(key.value(), value.value());
                 let row = row.filter(|_| parse_numbered(key.value()) == Some(expected));
@@ -67,12 +67,14 @@ impl<T: Rows> Tables<T> {
         let skipped = parse_numbered(key.value()).map(|first| (from - first) as usize);
         let rows = decode_past(key.value(), value.value()).zip(skipped);
         let (mut rows, skipped) = rows.filter(|(rows, skip)| *skip < rows.len()).ok_or_else(|| damaged(from))?;
-        Ok(rows.split_off(skipped))
+        let mut rows = rows.split_off(skipped);
+        rows.truncate(most);
+        Ok(rows)
     }
 
     /// Reads what is remembered of one commit.
     pub(crate) fn remembered(&self, ends: &Ends, number: u64, batch: BatchId) -> Attempt<Remembered> {
-        let first = self.remembered_from(ends, number)?.into_iter().next();
+        let first = self.remembered_from(ends, number, 1)?.into_iter().next();
         first.filter(|row| row.change.batch == batch).ok_or_else(|| damaged(number))
     }
 
@@ -86,9 +88,8 @@ impl<T: Rows> Tables<T> {
         let mut changes: Vec<Change> = Vec::new();
         let mut next = from;
         while next < ends.end && changes.len() < limit {
-            let rows = self.remembered_from(&ends, next)?;
-            let room = limit - changes.len();
-            changes.extend(rows.into_iter().take(room).map(|row| row.change));
+            let rows = self.remembered_from(&ends, next, limit - changes.len())?;
+            changes.extend(rows.into_iter().map(|row| row.change));
             next = from + changes.len() as u64;
         }
         Ok(Changes::Page(ChangePage { changes, next: cursor(store, next), newest }))
@@ -179,13 +180,12 @@ impl Tables<WriteTable<'_>> {
     /// Takes the oldest rows together.
     fn take_together(&mut self, ends: &mut Ends) -> Attempt<()> {
         let (first, after) = (numbered(ends.rows), numbered(ends.rows + TOGETHER));
-        let mut rows = match self.remembered_from(ends, ends.rows) {
+        let rows = match self.remembered_from(ends, ends.rows, TOGETHER as usize) {
             Ok(rows) => rows,
             // What is damaged stays where it is, and what follows too.
             Err(Fault::Damaged(_)) => return Ok(()),
             Err(fault) => return Err(fault),
         };
-        rows.truncate(TOGETHER as usize);
         let value = encode_past(&first, &rows).ok_or_else(|| Fault::damaged("compressing the feed"))?;
         self.past.insert(&first[..], &*value)?;
         self.feed.retain_in::<&[u8], _>(&first[..]..&after[..], |_, _| false)?;

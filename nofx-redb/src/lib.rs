@@ -68,8 +68,10 @@ use nofx_core::{
     Outcome, Page, PersistenceBackend, Record, RecordKey, Result, ScanQuery, Sharing,
 };
 
+use fault::Attempt;
 pub use options::{Access, Options, Probe};
 use store::{ReadOnly, Shared};
+use tables::{ReadTable, Tables};
 
 /// A handle on a store in one redb file.
 ///
@@ -114,7 +116,11 @@ impl RedbBackend {
                 reason: "it was opened for reading only".to_owned(),
                 error: Error::invalid(format!("`{}` was opened for reading only", shared.door.path.display())),
             };
-            let read_only = shared.read_only.clone().or_else(|| only_reads.then(asked));
+            let read_only = match &shared.read_only {
+                Some(read_only) => Some(read_only.clone()),
+                None if only_reads => Some(asked()),
+                None => shared.unlockable(),
+            };
             shared.handles.fetch_add(1, Ordering::SeqCst);
             Ok(Self { shared, read_only, closed: AtomicBool::new(false) })
         })
@@ -143,9 +149,13 @@ impl RedbBackend {
     }
 
     /// Runs a read off the runtime's own threads.
-    async fn read<T: Send + 'static>(&self, read: impl FnOnce(&Shared) -> Result<T> + Send + 'static) -> Result<T> {
+    async fn read<T: Send + 'static>(
+        &self,
+        read: impl Fn(&Tables<ReadTable>) -> Attempt<T> + Send + 'static,
+    ) -> Result<T> {
         let shared = self.open_shared()?;
-        blocking(move || read(&shared)).await
+        let may_write = self.read_only.is_none();
+        blocking(move || shared.reading(may_write, read)).await
     }
 }
 
@@ -175,48 +185,38 @@ impl PersistenceBackend for RedbBackend {
 
     async fn get(&self, keys: &[RecordKey]) -> Result<Vec<Option<Record>>> {
         let keys = keys.to_vec();
-        self.read(move |shared| {
-            shared.reading(|tables| keys.iter().map(|key| read::record(&tables.records, key)).collect())
-        })
-        .await
+        self.read(move |tables| keys.iter().map(|key| read::record(&tables.records, key)).collect()).await
     }
 
     async fn scan(&self, query: &ScanQuery) -> Result<Page<Record>> {
         query.validate()?;
         let query = query.clone();
-        self.read(move |shared| shared.reading(|tables| read::scan(&tables.records, &query))).await
+        self.read(move |tables| read::scan(&tables.records, &query)).await
     }
 
     async fn heads(&self, logs: &[LogKey]) -> Result<Vec<LogHead>> {
         let logs = logs.to_vec();
-        self.read(move |shared| {
-            shared.reading(|tables| {
-                logs.iter().map(|log| Ok(read::head(&tables.logs, log)?.public(log.clone()))).collect()
-            })
-        })
-        .await
+        self.read(move |tables| logs.iter().map(|log| Ok(read::head(&tables.logs, log)?.public(log.clone()))).collect())
+            .await
     }
 
     async fn logs(&self, query: &LogScan) -> Result<Page<LogHead>> {
         query.validate()?;
         let query = query.clone();
-        self.read(move |shared| shared.reading(|tables| read::logs(&tables.logs, &query))).await
+        self.read(move |tables| read::logs(&tables.logs, &query)).await
     }
 
     async fn read(&self, query: &LogQuery) -> Result<Page<LogEntry>> {
         query.validate()?;
         let query = query.clone();
-        self.read(move |shared| {
-            shared.reading(|tables| read::entries(&tables.logs, &tables.entries, &tables.chunks, &query))
-        })
-        .await
+        self.read(move |tables| read::entries(&tables.logs, &tables.entries, &tables.chunks, &query)).await
     }
 
     async fn changes(&self, after: Option<&Cursor>, limit: usize) -> Result<Changes> {
         let shared = self.open_shared()?;
         let store = shared.meta.store;
         let from = after.map_or(Ok(Some(0)), |cursor| feed::parse_cursor(store, cursor))?;
-        self.read(move |shared| shared.reading(|tables| tables.changes(store, from, limit))).await
+        self.read(move |tables| tables.changes(store, from, limit)).await
     }
 
     async fn commit(&self, group: Vec<Batch>) -> Result<Vec<Outcome>> {

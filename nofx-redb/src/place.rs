@@ -61,6 +61,16 @@ pub(crate) fn recognise(path: &Path) -> Result<()> {
     }
 }
 
+/// Returns the version of redb's file format, if it is one that may come after those which this version reads.
+///
+/// redb says of such a file only that it is damaged. Both of its commit slots begin with the version; one that differs from
+/// the other, or is text, is damage.
+pub(crate) fn newer_redb(path: &Path) -> Option<u8> {
+    let mut begin = [0; 193];
+    File::open(path).ok()?.read_exact(&mut begin).ok()?;
+    (begin[64] == begin[192] && (4..32).contains(&begin[64])).then_some(begin[64])
+}
+
 /// Which file a path leads to, as far as the platform can tell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Identity(u64, u64);

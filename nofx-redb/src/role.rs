@@ -65,17 +65,13 @@ impl Shared {
         });
         let (transaction, applied) = match applied {
             Ok(applied) => applied,
-            Err(fault) => {
-                drop(writer);
-                if fault.is_stale() {
-                    self.release();
-                }
-                return Err(self.door.told(fault, "writing to"));
-            }
+            Err(fault) => return Err(self.nothing_happened(fault, writer, "writing to")),
         };
         if !applied.changed {
-            contain(|| Ok(transaction.abort()?)).map_err(|fault| self.door.told(fault, "reading"))?;
-            return Ok(applied.outcomes);
+            return match contain(|| Ok(transaction.abort()?)) {
+                Ok(()) => Ok(applied.outcomes),
+                Err(fault) => Err(self.nothing_happened(fault, writer, "reading")),
+            };
         }
         let flushed = writer.flushes.done();
         match contain(|| Ok(transaction.commit()?)) {
@@ -90,6 +86,15 @@ impl Shared {
                 Err(self.judge(fault, writer, flushed, &ids))
             }
         }
+    }
+
+    /// Tells a fault before anything was committed, and lets go of a file that is of no use any more.
+    fn nothing_happened(&self, fault: Fault, writer: Writer, during: &str) -> Error {
+        drop(writer);
+        if fault.is_stale() {
+            self.release();
+        }
+        self.door.told(fault, during)
     }
 
     /// Finds out whether a commit that failed has happened.
@@ -125,7 +130,7 @@ impl Shared {
         self.release();
         if lock(&self.opened).known != now {
             // Another file is looked at before it is opened in a way that writes to it.
-            self.source()?;
+            self.source(true)?;
         }
         let writer = self.door.writer()?;
         self.require_same(writer.meta)?;

@@ -39,6 +39,13 @@ pub(crate) struct ReadOnly {
     pub(crate) error: Error,
 }
 
+impl ReadOnly {
+    fn refused(path: &Path, error: io::Error) -> Self {
+        let what = format!("`{}` cannot be written", path.display());
+        Self { reason: format!("{what}: {error}"), error: Error::unavailable_because(what, error) }
+    }
+}
+
 /// What belongs to whoever has the turn to write.
 #[derive(Debug)]
 pub(crate) struct Turn {
@@ -105,11 +112,7 @@ impl Shared {
             door.create().map_err(|fault| door.told(fault, "creating"))?;
         }
         place::recognise(path)?;
-        let refused = |error: io::Error| ReadOnly {
-            reason: format!("{shown} cannot be written: {error}"),
-            error: Error::unavailable_because(format!("{shown} cannot be written"), error),
-        };
-        let mut read_only = place::unwritable(path).map(refused);
+        let mut read_only = place::unwritable(path).map(|error| ReadOnly::refused(path, error));
         let source = door.source(read_only.is_none() && !options.read_only);
         let source = source.map_err(|fault| door.told(fault, "opening"))?;
         let meta = source.meta().ok_or_else(|| door.foreign())?;
@@ -123,9 +126,6 @@ impl Shared {
         if format > FORMAT {
             let reason = format!("{shown} has format {format}; this version writes format {FORMAT}");
             read_only = Some(ReadOnly { error: Error::too_new(reason.clone()), reason });
-        }
-        if read_only.is_none() && !options.read_only {
-            read_only = place::unlockable(path).map(refused);
         }
         let turn = Turn {
             idle: Deadline::after(Duration::ZERO),
@@ -165,29 +165,34 @@ impl Shared {
         writer.into_iter().chain(reader).find(|source| source.identity() == now)
     }
 
-    /// Reads from the tables as of one moment.
-    pub(crate) fn reading<T>(&self, read: impl Fn(&Tables<ReadTable>) -> Attempt<T>) -> Result<T> {
-        let mut attempt = self.try_reading(&read);
+    /// Returns why a handle that would write cannot, if the lock file beside the store cannot be had.
+    pub(crate) fn unlockable(&self) -> Option<ReadOnly> {
+        place::unlockable(&self.door.path).map(|error| ReadOnly::refused(&self.door.path, error))
+    }
+
+    /// Reads from the tables as of one moment, for a handle that may repair the file or not.
+    pub(crate) fn reading<T>(&self, may_write: bool, read: impl Fn(&Tables<ReadTable>) -> Attempt<T>) -> Result<T> {
+        let mut attempt = self.try_reading(may_write, &read);
         if attempt.as_ref().is_err_and(Fault::is_stale) {
             lock(&self.opened).reader = None;
-            attempt = self.try_reading(&read);
+            attempt = self.try_reading(may_write, &read);
         }
         attempt.map_err(|fault| self.door.told(fault, "reading"))
     }
 
-    fn try_reading<T>(&self, read: impl Fn(&Tables<ReadTable>) -> Attempt<T>) -> Attempt<T> {
+    fn try_reading<T>(&self, may_write: bool, read: impl Fn(&Tables<ReadTable>) -> Attempt<T>) -> Attempt<T> {
         contain(|| {
-            let source = self.source()?;
+            let source = self.source(may_write)?;
             read(&Tables::read(&source.begin_read()?)?)
         })
     }
 
-    /// Returns a database to read this store from.
-    pub(crate) fn source(&self) -> Attempt<Source> {
+    /// Returns a database to read this store from, which is repaired first if it has to be and `may_write` is set.
+    pub(crate) fn source(&self, may_write: bool) -> Attempt<Source> {
         if let Some(source) = self.already_open(self.door.identity()?) {
             return Ok(source);
         }
-        let source = self.door.source(self.read_only.is_none() && !self.door.options.read_only)?;
+        let source = self.door.source(may_write)?;
         self.require_same(source.meta())?;
         if let Source::Reader(reader) = &source {
             let mut opened = lock(&self.opened);

@@ -5,10 +5,12 @@ mod common;
 
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
 
-use common::{batch, body, entries, log, open, record};
-use nofx_core::{Direction, Expect, KeyQuery, LogQuery, NewEntry, PersistenceBackend, Timestamp};
-use nofx_redb::{Options, RedbBackend};
+use common::{batch, body, entries, log, open, open_with, record};
+use nofx_core::{Changes, Direction, Expect, KeyQuery, LogQuery, NewEntry, PersistenceBackend, Store, Timestamp};
+use nofx_redb::{Access, Options, Probe, RedbBackend};
 use redb::{ConcurrencyMode, Database, ReadableTable, TableDefinition};
 
 fn table(name: &str) -> TableDefinition<'_, &'static [u8], &'static [u8]> {
@@ -132,7 +134,7 @@ async fn a_damaged_head_or_feed_concerns_nothing_else() {
     let error = store.heads(&[log("chunks")]).await.unwrap_err();
     assert!(error.code() == "corrupt" && error.to_string().contains("thing/chunks"), "{error}");
     assert_eq!(store.heads(&[log("rows")]).await.unwrap()[0].length, 5);
-    assert_eq!(store.changes(None, 1).await.unwrap_err().code(), "corrupt");
+    assert_eq!(store.changes(None, 2).await.unwrap_err().code(), "corrupt");
     store.commit(vec![batch().append(log("rows"), entries(5..6))]).await.unwrap();
 }
 
@@ -309,4 +311,136 @@ async fn a_store_on_a_read_only_file_system_is_read() {
     let error = store.commit(vec![batch().put(record("a"), Expect::Any, body("3"))]).await.unwrap_err();
     assert!(error.code() == "unavailable" && error.to_string().contains("cannot be written"), "{error}");
     println!("{reason}; {error}");
+}
+
+#[tokio::test]
+async fn a_file_that_cannot_be_opened_asks_for_a_backup() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.redb");
+    fs::write(&path, b"redb\x1A\x0A\xA9\x0D\x0A and nothing that belongs there".repeat(200)).unwrap();
+    let error = RedbBackend::open(&path).await.unwrap_err();
+    assert!(error.code() == "corrupt" && error.to_string().contains("restore a backup"), "{error}");
+}
+
+#[tokio::test]
+async fn a_later_format_of_redb_is_too_new() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.redb");
+    example(&path).await;
+    drop(database(&path));
+    let mut bytes = fs::read(&path).unwrap();
+    // Both of redb's commit slots begin with the version of the file format.
+    assert_eq!((bytes[64], bytes[192]), (3, 3));
+    (bytes[64], bytes[192]) = (9, 9);
+    fs::write(&path, &bytes).unwrap();
+    let error = RedbBackend::open(&path).await.unwrap_err();
+    assert!(error.code() == "too-new" && error.to_string().contains("a.redb"), "{error}");
+    assert_eq!(fs::read(&path).unwrap(), bytes);
+}
+
+#[tokio::test]
+async fn a_handle_that_only_reads_repairs_nothing_and_keeps_no_other_from_it() {
+    for first_reads in [true, false] {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.redb");
+        // As a writer that was killed leaves it.
+        let store = open(&path).await;
+        store.commit(vec![batch().put(record("a"), Expect::Any, body("1"))]).await.unwrap();
+        let crashed = fs::read(&path).unwrap();
+        store.close().await.unwrap();
+        drop(store);
+
+        let mut options = Options::default();
+        options.read_only = true;
+        let (reader, writer);
+        if first_reads {
+            reader = RedbBackend::open_with(&path, options).await.unwrap();
+            writer = open(&path).await;
+        } else {
+            writer = open(&path).await;
+            reader = RedbBackend::open_with(&path, options).await.unwrap();
+        }
+        // Another file, so that nobody goes on with what is open.
+        fs::write(dir.path().join("copy"), &crashed).unwrap();
+        fs::rename(dir.path().join("copy"), &path).unwrap();
+        let error = reader.get(&[record("a")]).await.unwrap_err();
+        assert!(error.code() == "unavailable" && error.to_string().contains("only reads"), "{error}");
+        assert_eq!(fs::read(&path).unwrap(), crashed, "a handle that only reads wrote");
+        assert!(writer.get(&[record("a")]).await.unwrap()[0].is_some(), "the reader was first: {first_reads}");
+        assert!(reader.get(&[record("a")]).await.unwrap()[0].is_some());
+        writer.commit(vec![batch().put(record("a"), Expect::Any, body("2"))]).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_damaged_commit_behind_a_page_of_the_feed_does_not_concern_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.redb");
+    example(&path).await;
+    flip(&path, "feed", 2);
+    let store = open(&path).await;
+    let Changes::Page(page) = store.changes(None, 2).await.unwrap() else { panic!("a gap") };
+    assert_eq!(page.changes.len(), 2);
+    assert_eq!(store.changes(Some(&page.next), 1).await.unwrap_err().code(), "corrupt");
+}
+
+#[tokio::test]
+async fn a_codec_of_a_newer_version_is_too_new_and_concerns_only_its_value() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.redb");
+    example(&path).await;
+    // Version 1, codec 77.
+    let (name, payload) = (b"thing\0a", [1, 77, 1, 2, 3]);
+    let mut hasher = crc32fast::Hasher::new();
+    hasher.update(&[2]);
+    hasher.update(&(name.len() as u64).to_le_bytes());
+    hasher.update(name);
+    hasher.update(&payload);
+    let value = [&hasher.finalize().to_le_bytes()[..], &payload[..]].concat();
+    let database = database(&path);
+    let transaction = database.begin_write().unwrap();
+    transaction.open_table(table("records")).unwrap().insert(&name[..], &*value).unwrap();
+    transaction.commit().unwrap();
+    drop(database);
+    let store = open(&path).await;
+    let error = store.get(&[record("a")]).await.unwrap_err();
+    assert!(error.code() == "too-new" && error.to_string().contains("thing/a has codec 77"), "{error}");
+    assert_eq!(store.get(&[record("b")]).await.unwrap()[0].as_ref().unwrap().body, body("2"));
+    store.compact().await.unwrap();
+    assert_eq!(store.get(&[record("a")]).await.unwrap_err().code(), "too-new");
+}
+
+/// Makes each flush take a while, so that commits gather.
+#[derive(Debug)]
+struct Slow;
+
+impl Probe for Slow {
+    fn access(&self, access: &Access<'_>) -> std::io::Result<()> {
+        if *access == Access::Flush {
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn nobody_fails_for_a_neighbour_who_names_a_damaged_record() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.redb");
+    example(&path).await;
+    flip(&path, "records", 0);
+    let backend = Arc::new(open_with(&path, |options| options.probe = Some(Arc::new(Slow))).await);
+    let together =
+        vec![batch().put(record("a"), Expect::Any, body("3")), batch().put(record("d"), Expect::Any, body("3"))];
+    assert_eq!(backend.commit(together).await.unwrap_err().code(), "corrupt");
+    assert_eq!(backend.get(&[record("d")]).await.unwrap(), [None], "nothing happened");
+
+    let store = Store::new(backend);
+    let put = |id: &str| store.commit(batch().put(record(id), Expect::Any, body("3")));
+    let (first, bad, good) = tokio::join!(put("first"), put("a"), put("good"));
+    assert_eq!(bad.unwrap_err().code(), "corrupt");
+    for outcome in [first, good] {
+        outcome.unwrap().committed().unwrap();
+    }
+    assert_eq!(store.backend().get(&[record("good")]).await.unwrap()[0].as_ref().unwrap().body, body("3"));
 }
