@@ -10,7 +10,7 @@ use nofx_core::{Body, LogEntry, LogState, NewEntry, Timestamp};
 use redb::ReadableTable;
 
 use crate::codec::{
-    Codec, Decoder, Encoder, Head, Reading, Table, Unread, compress, decode_entry, decompress_by, placed, seal, text,
+    Codec, Decoder, Effort, Encoder, Head, Reading, Table, Unread, decode_entry, pack, placed, seal, text, unpack,
     unseal,
 };
 use crate::fault::{Attempt, Fault};
@@ -52,8 +52,22 @@ fn first_of(key: &[u8]) -> Option<u64> {
     Some(u64::from_be_bytes(key.get(8..16)?.try_into().ok()?))
 }
 
+/// Returns which chunk a piece belongs to: its log and its first position.
+pub(crate) fn owner(key: &[u8]) -> Option<&[u8; 16]> {
+    key.first_chunk()
+}
+
+/// Compresses a whole chunk as small as it gets. Returns the keys of its pieces and its value; `None` if it is damaged.
+pub(crate) fn denser(key: &[u8], value: &[u8]) -> Option<(impl Fn(u32) -> [u8; 20], Vec<u8>)> {
+    let log = u64::from_be_bytes(*key.first_chunk()?);
+    let first = first_of(key)?;
+    let chunk = decode(log, first, value).ok()?;
+    let dense = encode(log, first, &chunk.entries, Effort::Dense).ok()?;
+    Some((move |piece| piece_key(log, first, piece), dense))
+}
+
 /// Encodes entries that follow each other.
-fn encode(log: u64, first: u64, entries: &[(Timestamp, Body)]) -> Attempt<Vec<u8>> {
+fn encode(log: u64, first: u64, entries: &[(Timestamp, Body)], effort: Effort) -> Attempt<Vec<u8>> {
     let mut plain = Encoder::default();
     let mut before = 0;
     for (at, body) in entries {
@@ -61,8 +75,10 @@ fn encode(log: u64, first: u64, entries: &[(Timestamp, Body)]) -> Attempt<Vec<u8
         plain.signed(at.as_millis().wrapping_sub(before)).counted(body.as_str().as_bytes());
         before = at.as_millis();
     }
-    let smaller = compress(plain.as_bytes()).ok_or_else(|| Fault::damaged("compressing a chunk"))?;
+    let packed = pack(plain.as_bytes(), effort);
+    let (codec, smaller) = packed.ok_or_else(|| Fault::damaged("compressing a chunk"))?;
     let mut payload = Encoder::default();
+    payload.number(0).number(codec as u64);
     payload.number(entries.len() as u64).number(plain.as_bytes().len() as u64).raw(&smaller);
     Ok(seal(Table::Chunks, &placed(log, first), &payload))
 }
@@ -79,7 +95,7 @@ fn decode(log: u64, first: u64, value: &[u8]) -> Reading<Chunk> {
 
 fn decode_entries(first: u64, count: u64, codec: Codec, mut payload: Decoder<'_>) -> Option<Chunk> {
     let length = payload.number()?;
-    let plain = decompress_by(codec, payload.rest(), length)?;
+    let plain = unpack(codec, payload.rest(), length)?;
     let mut plain = Decoder::new(&plain);
     let mut entries = Vec::new();
     let (mut at, mut bytes) = (0_i64, 0);
@@ -211,7 +227,7 @@ impl Tables<WriteTable<'_>> {
         if entries.is_empty() {
             return Ok(());
         }
-        let value = encode(log, first, entries)?;
+        let value = encode(log, first, entries, Effort::Quick)?;
         for (piece, bytes) in (0..).zip(value.chunks(PIECE)) {
             self.chunks.insert(&piece_key(log, first, piece)[..], bytes)?;
         }

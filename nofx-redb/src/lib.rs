@@ -46,6 +46,7 @@
 mod chunk;
 mod codec;
 mod commit;
+mod dictionary;
 mod door;
 mod fault;
 mod feed;
@@ -53,6 +54,7 @@ mod options;
 mod overlay;
 mod place;
 mod read;
+mod rebuild;
 mod role;
 mod storage;
 mod store;

@@ -7,15 +7,16 @@ use std::thread;
 use std::time::Duration;
 
 use nofx_core::{Batch, BatchId, Deadline, Error, Outcome, Result};
-use redb::{Database, ReadableDatabase};
+use redb::{Database, ReadableDatabase, WriteTransaction};
 
 use crate::commit::{any_remembered, apply};
 use crate::door::{Source, Writer};
 use crate::fault::{Attempt, Cause, Fault, contain};
 use crate::feed::Ids;
 use crate::place::Turnstile;
+use crate::rebuild::rebuild;
 use crate::store::{Shared, Turn, lock};
-use crate::tables::{Tables, WriteTable};
+use crate::tables::{ALL, Tables, WriteTable};
 
 /// How often the keeper of a writer looks whether somebody else wants the role.
 const LOOK: Duration = Duration::from_millis(10);
@@ -25,6 +26,9 @@ const FOLD_AT_IDLE: u64 = 4 << 10;
 
 /// About so many bytes are folded in one transaction.
 const SLICE: u64 = 1 << 20;
+
+/// A file that is larger is not laid down anew when it is compacted.
+const REBUILT: u64 = 256 << 20;
 
 /// A file that is smaller is not shrunk at close.
 const SMALL_FILE: u64 = 256 << 10;
@@ -163,26 +167,23 @@ impl Shared {
         }
     }
 
+    /// Runs a transaction of this store's own, which changes how things are laid down and not what they are.
+    fn in_transaction<T>(&self, act: impl FnOnce(&WriteTransaction) -> Attempt<T>) -> Attempt<T> {
+        let writer = self.writer()?;
+        let done = contain(|| {
+            let transaction = writer.database.begin_write()?;
+            let done = act(&transaction)?;
+            transaction.commit()?;
+            Ok(done)
+        });
+        drop(writer);
+        done.inspect_err(|_| self.release())
+    }
+
     /// Folds logs in transactions of a bounded size. `next` folds some and returns whether there is more.
     pub(crate) fn fold_while(&self, mut next: impl FnMut(&mut Tables<WriteTable<'_>>) -> Attempt<bool>) -> Attempt<()> {
-        loop {
-            let writer = self.writer()?;
-            let more = contain(|| {
-                let transaction = writer.database.begin_write()?;
-                let more = next(&mut Tables::write(&transaction)?)?;
-                transaction.commit()?;
-                Ok(more)
-            });
-            drop(writer);
-            match more {
-                Ok(true) => {}
-                Ok(false) => return Ok(()),
-                Err(fault) => {
-                    self.release();
-                    return Err(fault);
-                }
-            }
-        }
+        while self.in_transaction(|transaction| next(&mut Tables::write(transaction)?))? {}
+        Ok(())
     }
 
     /// Folds what this process left in rows, unless a log has fewer than `least` bytes there. Stops early when somebody
@@ -239,6 +240,11 @@ impl Shared {
             Ok(after.is_some())
         })?;
         turn.unfolded.clear();
+        if std::fs::metadata(&self.door.path)?.len() <= REBUILT {
+            for table in ALL {
+                self.in_transaction(|transaction| rebuild(transaction, table))?;
+            }
+        }
         self.shrink(self.door.options.lock_wait)
     }
 

@@ -9,15 +9,18 @@ use crate::fault::{Attempt, Fault};
 /// The format that this version writes.
 pub(crate) const FORMAT: u64 = 1;
 
-type Definition = TableDefinition<'static, &'static [u8], &'static [u8]>;
+pub(crate) type Definition = TableDefinition<'static, &'static [u8], &'static [u8]>;
 
 const META: Definition = TableDefinition::new("nofx");
-const RECORDS: Definition = TableDefinition::new("records");
+pub(crate) const RECORDS: Definition = TableDefinition::new("records");
 const LOGS: Definition = TableDefinition::new("logs");
 const ENTRIES: Definition = TableDefinition::new("entries");
-const CHUNKS: Definition = TableDefinition::new("chunks");
+pub(crate) const CHUNKS: Definition = TableDefinition::new("chunks");
 const FEED: Definition = TableDefinition::new("feed");
 const PAST: Definition = TableDefinition::new("past");
+
+/// Every table of a store.
+pub(crate) const ALL: [Definition; 7] = [META, RECORDS, LOGS, ENTRIES, CHUNKS, FEED, PAST];
 
 /// What the rest of this crate needs of a table that can be read.
 pub(crate) trait Rows: ReadableTable<&'static [u8], &'static [u8]> {}
