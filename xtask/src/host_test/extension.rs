@@ -19,7 +19,7 @@ pub(super) fn install(output: &Path) -> Result<Outcome> {
     let installed = output.join("extensions").join(FOLDER);
     fs::create_dir_all(&installed)?;
     for command in [
-        npm(&package).arg("ci"),
+        npm(&package).arg("install"),
         npm(&package).args(["run", "build"]),
         npm(&package).args(["pack", "--pack-destination"]).arg(output),
         npm(&sample).arg("ci"),
