@@ -1,6 +1,6 @@
 //! Measures durable appends and listing beside a bare loop of write and flush, in the same run.
 //!
-//! `cargo run --release -p nofx-fs --example append -- [FOLDER] [ROUNDS]`
+//! `cargo run --release -p nofx-fs --example append -- [FOLDER] [ROUNDS] [MESSAGES]`
 
 use std::fs::File;
 use std::io::Write as _;
@@ -16,34 +16,33 @@ use nofx_fs::FsBackend;
 
 type Outcome<T = ()> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
-const MESSAGES: u64 = 4000;
-
 #[tokio::main]
 async fn main() -> Outcome {
     let mut arguments = std::env::args().skip(1);
     let folder = arguments.next().map_or_else(std::env::temp_dir, PathBuf::from).join("nofx-fs-append");
     let rounds = arguments.next().map_or(Ok(5), |text| text.parse())?;
+    let messages = arguments.next().map_or(Ok(4000), |text| text.parse())?;
     let (mut alone, mut stored, mut sixteen) = (Vec::new(), Vec::new(), Vec::new());
     for round in 0..rounds {
         _ = std::fs::remove_dir_all(&folder);
         std::fs::create_dir_all(&folder)?;
         let store = Store::new(Arc::new(FsBackend::open(&folder.join("store")).await?));
         // Until segments are used again.
-        appends(&store, 0, 3 * MESSAGES).await?;
-        let bare = bare(&folder.join("bare"))?;
-        let one = backend_alone(&store).await?;
-        let through = per_second(MESSAGES, appends(&store, 1, MESSAGES).await?);
+        appends(&store, 0, 12_000.min(3 * messages)).await?;
+        let bare = bare(&folder.join("bare"), messages)?;
+        let one = backend_alone(&store, messages).await?;
+        let through = per_second(messages, appends(&store, 1, messages).await?);
         let deadline = endless();
         let tasks: Vec<_> = (0..16)
             .map(|session| {
                 let store = store.clone();
-                tokio::spawn(async move { appends(&store, 100 + session, MESSAGES / 4).await })
+                tokio::spawn(async move { appends(&store, 100 + session, messages / 4).await })
             })
             .collect();
         for task in tasks {
             task.await??;
         }
-        let many = per_second(MESSAGES * 4, deadline.elapsed());
+        let many = per_second(messages * 4, deadline.elapsed());
         println!(
             "round {round}: bare {bare:.0}/s; alone {one:.0}/s, through Store {through:.0}/s, 16 sessions {many:.0}/s"
         );
@@ -75,23 +74,23 @@ async fn appends(store: &Store, session: u64, count: u64) -> Outcome<Duration> {
     Ok(deadline.elapsed())
 }
 
-async fn backend_alone(store: &Store) -> Outcome<f64> {
+async fn backend_alone(store: &Store, messages: u64) -> Outcome<f64> {
     let (log, backend, sources) = (LogKey::new(Kind::of("talk"), "alone")?, store.backend(), Sources::default());
     let deadline = endless();
-    for n in 0..MESSAGES {
+    for n in 0..messages {
         backend.commit(vec![Batch::new(sources.batch_id()).append(log.clone(), vec![message(n)])]).await?;
     }
-    Ok(per_second(MESSAGES, deadline.elapsed()))
+    Ok(per_second(messages, deadline.elapsed()))
 }
 
-fn bare(path: &Path) -> Outcome<f64> {
+fn bare(path: &Path, messages: u64) -> Outcome<f64> {
     let mut file = File::create(path)?;
     let deadline = endless();
-    for n in 0..MESSAGES {
+    for n in 0..messages {
         file.write_all(message(n).body.as_str().as_bytes())?;
         file.sync_data()?;
     }
-    Ok(per_second(MESSAGES, deadline.elapsed()))
+    Ok(per_second(messages, deadline.elapsed()))
 }
 
 async fn listing(folder: &Path) -> Outcome {
