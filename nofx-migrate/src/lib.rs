@@ -25,11 +25,12 @@
 //! - [`Report`] accounts for every file and every byte; [`MigrateError`] is why nothing could be done. Damage is no error.
 //! - [`read_attachment`] gives back the bytes that became no entity.
 //! - [`dump`] writes a store as text for exchange, [`dump_full`] as text that [`load`] reads back, [`copy`] brings any
-//!   store into any other.
+//!   store into any other, [`backup`] one that others are writing to.
 //!
 //! What is not here: any backend. Nothing that is read is ever changed.
 
 mod attachment;
+mod backup;
 mod copy;
 mod digest;
 mod dump;
@@ -42,6 +43,7 @@ mod report;
 mod tree;
 
 pub use attachment::{CHUNK_BYTES, attachment_chunks, chunk_key, decode_chunk, encode_chunk, read_attachment};
+pub use backup::{BackupError, backup};
 pub use copy::{CopyError, CopyProgress, copy};
 pub use dump::{Counts, DumpError, FullDump, LoadError, anything_in, check_dump, dump, dump_full, full_digest, load};
 pub use error::MigrateError;

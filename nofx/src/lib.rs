@@ -31,6 +31,7 @@
 //!
 //! `memory:` is always there.
 
+mod check;
 #[cfg(feature = "cli")]
 pub mod cli;
 /// Lets the example of the README be tried like any other.
@@ -43,6 +44,7 @@ mod open;
 #[cfg(any(feature = "fs", feature = "remote"))]
 mod read_only;
 
+pub use check::{Finding, check};
 pub use location::Location;
 pub use nofx_core::*;
 pub use open::{Options, compact, open, open_with};

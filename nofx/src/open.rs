@@ -96,7 +96,7 @@ async fn open_redb(location: &Location, options: &Options) -> Result<nofx_redb::
 }
 
 #[cfg(feature = "fs")]
-async fn open_fs(location: &Location, options: &Options) -> Result<nofx_fs::FsBackend> {
+pub(crate) async fn open_fs(location: &Location, options: &Options) -> Result<nofx_fs::FsBackend> {
     let path = location.path().unwrap_or(std::path::Path::new(""));
     // Written last when a store is made.
     if !options.create && !path.join("config.json").exists() {

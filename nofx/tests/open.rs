@@ -51,35 +51,36 @@ async fn a_backend_that_was_left_out_is_named_with_its_feature() {
 
 /// Makes a store, finds it again, and only reads it.
 #[cfg(any(feature = "fs", feature = "remote"))]
-async fn lives(place: &Location) {
+async fn lives(place: &Location) -> nofx::Result<()> {
     for options in [Options::existing(), Options::read_only()] {
-        assert_eq!(open_with(place, options).await.unwrap_err().code(), "invalid");
-        assert!(!place.path().unwrap().exists(), "looking must not leave anything behind");
+        assert_eq!(open_with(place, options).await.expect_err("no store").code(), "invalid");
+        assert!(!place.path().expect("a path").exists(), "looking must not leave anything behind");
     }
-    let store = open(place).await.unwrap();
-    store.save(&Agent::new("ada", "Ada", "t"), Expect::Absent).await.unwrap();
-    store.close().await.unwrap();
-    assert!(!nofx::compact(place).await.unwrap());
-    let store = open_with(place, Options::read_only()).await.unwrap();
-    assert_eq!(store.load::<Agent>(&"ada".into()).await.unwrap().unwrap().value.name, "Ada");
-    let refused = store.save(&Agent::new("bob", "Bob", "t"), Expect::Absent).await.unwrap_err();
+    let store = open(place).await?;
+    store.save(&Agent::new("ada", "Ada", "t"), Expect::Absent).await?;
+    store.close().await?;
+    assert!(!nofx::compact(place).await?);
+    let store = open_with(place, Options::read_only()).await?;
+    assert_eq!(store.load::<Agent>(&"ada".into()).await?.expect("it is there").value.name, "Ada");
+    let refused = store.save(&Agent::new("bob", "Bob", "t"), Expect::Absent).await.expect_err("it is only read");
     assert_eq!(refused.to_string(), "invalid: the store was opened for reading only");
     assert_eq!(store.info().read_only.as_deref(), Some("it was opened for reading only"));
-    store.close().await.unwrap();
+    store.close().await?;
+    Ok(())
 }
 
 #[cfg(feature = "fs")]
 #[tokio::test]
 async fn a_store_in_a_folder_is_made_found_again_and_only_read() {
     let folder = tempfile::tempdir().unwrap();
-    lives(&Location::fs(folder.path().join("deep/er"))).await;
+    lives(&Location::fs(folder.path().join("deep/er"))).await.unwrap();
 }
 
 #[cfg(feature = "remote")]
 #[tokio::test]
 async fn a_store_of_objects_is_made_found_again_and_only_read() {
     let folder = tempfile::tempdir().unwrap();
-    lives(&location(&format!("file://{}/deep/er", folder.path().display()))).await;
+    lives(&location(&format!("file://{}/deep/er", folder.path().display()))).await.unwrap();
 }
 
 #[cfg(feature = "remote")]

@@ -16,6 +16,8 @@ pub enum Exit {
     Missing = 3,
     /// With `--strict`: something in the source was damaged.
     Strict = 4,
+    /// Some of what was asked for was done, and some was not.
+    Partly = 5,
     /// There is nothing where the source should be.
     SourceAbsent = 10,
     /// The source is a file, and no dump.
@@ -50,6 +52,12 @@ pub enum Exit {
     NoStore = 29,
     /// The target holds something that the source does not.
     Differs = 30,
+    /// There is no such session.
+    NoSession = 40,
+    /// The beginning of an id fits several sessions.
+    Ambiguous = 41,
+    /// What is asked for is not possible as things are.
+    Refused = 42,
 }
 
 /// Every code with its meaning, in the order of the numbers.
@@ -59,6 +67,7 @@ pub(crate) const MEANINGS: &[(Exit, &str)] = &[
     (Exit::Usage, "the command line is wrong"),
     (Exit::Missing, "not verified: something of the source is missing in the target"),
     (Exit::Strict, "--strict, and something in the source was damaged"),
+    (Exit::Partly, "some sessions stayed as they were"),
     (Exit::SourceAbsent, "the source does not exist"),
     (Exit::SourceIsFile, "the source is no folder, and no dump"),
     (Exit::SourceNotLegacy, "the source is a folder, but not a legacy one"),
@@ -76,6 +85,9 @@ pub(crate) const MEANINGS: &[(Exit, &str)] = &[
     (Exit::TooNew, "the store was written by a newer version"),
     (Exit::NoStore, "there is no store at the location"),
     (Exit::Differs, "the target holds something that the source does not"),
+    (Exit::NoSession, "there is no such session"),
+    (Exit::Ambiguous, "the beginning of an id fits several sessions"),
+    (Exit::Refused, "what is asked for is not possible, as the session is"),
 ];
 
 /// Returns the table for the help of a command.

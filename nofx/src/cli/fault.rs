@@ -78,6 +78,11 @@ impl Fault {
         } else {
             format!("`{location}`: {told}")
         };
+        Self::of_error(error, at)
+    }
+
+    /// Something went wrong at a store; `at` tells what and where.
+    pub(crate) fn of_error(error: &Error, at: String) -> Self {
         let io = io_kind(error);
         match error {
             Error::Full(_) => Self::new(Exit::Full, at, "free some space, then run the command again"),

@@ -3,19 +3,39 @@
 //! A command is `Args`, whose documentation is its help, and `run`. To add one: write that file, name it below, and give it a
 //! row in `Command` and in [`main`].
 
+pub mod archive;
+pub mod backup;
+pub mod cleanup;
 pub mod completions;
+mod conversation;
+pub mod delete;
+pub mod doctor;
 pub mod dump;
 mod exit;
+pub mod export;
 mod fault;
+pub mod import;
+mod json_line;
 pub mod load;
+pub mod ls;
 pub mod migrate;
 mod nearest;
 mod output;
 mod paths;
 mod place;
 mod progress;
+pub mod restore;
+mod screen;
+pub mod search;
+mod sessions;
+pub mod show;
 mod source;
+pub mod stats;
+pub mod tail;
 mod text;
+pub mod undelete;
+pub mod upgrade;
+mod when;
 
 use std::process::ExitCode;
 
@@ -37,6 +57,21 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Migrate(migrate::Args),
+    Ls(ls::Args),
+    Show(show::Args),
+    Tail(tail::Args),
+    Search(search::Args),
+    Export(export::Args),
+    Import(import::Args),
+    Archive(archive::Args),
+    Restore(restore::Args),
+    Delete(delete::Args),
+    Undelete(undelete::Args),
+    Cleanup(cleanup::Args),
+    Stats(stats::Args),
+    Doctor(doctor::Args),
+    Backup(backup::Args),
+    Upgrade(upgrade::Args),
     Dump(dump::Args),
     Load(load::Args),
     Completions(completions::Args),
@@ -49,6 +84,21 @@ pub fn main() -> ExitCode {
     execute(async {
         match &command {
             Command::Migrate(args) => migrate::run(args).await,
+            Command::Ls(args) => ls::run(args).await,
+            Command::Show(args) => show::run(args).await,
+            Command::Tail(args) => tail::run(args).await,
+            Command::Search(args) => search::run(args).await,
+            Command::Export(args) => export::run(args).await,
+            Command::Import(args) => import::run(args).await,
+            Command::Archive(args) => archive::run(args).await,
+            Command::Restore(args) => restore::run(args).await,
+            Command::Delete(args) => delete::run(args).await,
+            Command::Undelete(args) => undelete::run(args).await,
+            Command::Cleanup(args) => cleanup::run(args).await,
+            Command::Stats(args) => stats::run(args).await,
+            Command::Doctor(args) => doctor::run(args).await,
+            Command::Backup(args) => backup::run(args).await,
+            Command::Upgrade(args) => upgrade::run(args).await,
             Command::Dump(args) => dump::run(args).await,
             Command::Load(args) => load::run(args).await,
             Command::Completions(args) => completions::run(args),

@@ -4,7 +4,8 @@ use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use nofx_core::Store;
+use nofx_core::workspace::Workspace;
+use nofx_core::{Error, Store, Timestamp};
 
 use super::exit::Exit;
 use super::fault::{Fault, Result, chain};
@@ -68,6 +69,10 @@ fn supported(location: Location) -> Result<Location> {
 
 /// Opens a store that must be there, to read it.
 pub(crate) async fn open_to_read(location: &Location) -> Result<Store> {
+    open_existing(location, Options::read_only()).await
+}
+
+async fn open_existing(location: &Location, options: Options) -> Result<Store> {
     if let Some(path) = location.path() {
         if fs::symlink_metadata(path).is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound) {
             let message = format!("there is no store at `{location}`");
@@ -75,7 +80,53 @@ pub(crate) async fn open_to_read(location: &Location) -> Result<Store> {
         }
         refuse_another_shape(location, path)?;
     }
-    open_with(location, Options::read_only()).await.map_err(|error| Fault::of_opening(&error, location))
+    open_with(location, options).await.map_err(|error| Fault::of_opening(&error, location))
+}
+
+/// A store that is there, as a workspace.
+#[derive(Debug)]
+pub(crate) struct Opened {
+    pub(crate) location: Location,
+    pub(crate) workspace: Workspace,
+}
+
+impl Opened {
+    /// Opens a store to read it.
+    pub(crate) async fn to_read(named: &StoreArg) -> Result<Self> {
+        let location = named.location()?;
+        let workspace = Workspace::new(open_to_read(&location).await?);
+        Ok(Self { location, workspace })
+    }
+
+    /// Opens a store to change something in it.
+    pub(crate) async fn to_write(named: &StoreArg) -> Result<Self> {
+        let location = named.location()?;
+        let store = open_existing(&location, Options::existing()).await?;
+        refuse_read_only(&store, &location)?;
+        Ok(Self { location, workspace: Workspace::new(store) })
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.workspace.store().sources().now()
+    }
+
+    /// Reading or writing it failed.
+    pub(crate) fn fault(&self, error: &Error) -> Fault {
+        Fault::of_store(error, &self.location)
+    }
+
+    pub(crate) async fn close(&self) -> Result<()> {
+        self.workspace.store().close().await.map_err(|error| self.fault(&error))
+    }
+}
+
+fn refuse_read_only(store: &Store, location: &Location) -> Result<()> {
+    let Some(reason) = store.info().read_only else { return Ok(()) };
+    let message = format!("`{location}` can only be read: {reason}");
+    Err(match reason.contains("newer version") {
+        true => Fault::new(Exit::TooNew, message, "use a newer version of this program"),
+        false => Fault::new(Exit::Forbidden, message, "give yourself permission, or choose another place"),
+    })
 }
 
 /// A store that is filled.
@@ -96,13 +147,7 @@ impl Target {
         }
         match open_with(&location, Options::default()).await {
             Ok(store) => {
-                if let Some(reason) = store.info().read_only {
-                    return Err(Fault::new(
-                        Exit::Forbidden,
-                        format!("`{location}` can only be read: {reason}"),
-                        "give yourself permission, or choose another place",
-                    ));
-                }
+                refuse_read_only(&store, &location)?;
                 Ok(Self { location, store, made })
             }
             Err(error) => {

@@ -1,7 +1,7 @@
 //! Showing how far something is, on a terminal and nowhere else.
 
 use indicatif::{ProgressBar, ProgressStyle};
-use nofx_migrate::{CopyProgress, Progress};
+use nofx_migrate::{CopyProgress, Counts, Progress};
 
 use super::text::one_line;
 
@@ -18,7 +18,11 @@ impl Bar {
 
     /// Shows how far a copy is.
     pub(crate) fn copied(&self, progress: &CopyProgress) {
-        let (records, entries) = (progress.seen.records, progress.seen.entries);
+        self.counted(progress.seen);
+    }
+
+    /// Shows how much was copied.
+    pub(crate) fn counted(&self, Counts { records, entries, .. }: Counts) {
         // Nobody reads faster, and a hidden line should cost nothing.
         if (records + entries) % 256 == 0 {
             self.0.set_prefix("copying");

@@ -3,7 +3,29 @@
 use std::path::Path;
 use std::process::Command;
 
-use crate::program::{LEGACY, Place, run};
+use crate::program::{LEGACY, Place, run, session};
+
+const COMMANDS: [&str; 19] = [
+    "migrate",
+    "ls",
+    "show",
+    "tail",
+    "search",
+    "export",
+    "import",
+    "archive",
+    "restore",
+    "delete",
+    "undelete",
+    "cleanup",
+    "stats",
+    "doctor",
+    "backup",
+    "upgrade",
+    "dump",
+    "load",
+    "completions",
+];
 
 fn help(place: &Place, command: &str) -> String {
     place.run(&format!("{command} --help")).done().out
@@ -20,8 +42,9 @@ fn path() -> std::ffi::OsString {
 fn every_example_of_every_command_works() {
     let place = Place::new();
     place.write(".nofx/agents.json", LEGACY);
+    place.write(".nofx/sessions/session-harbour-1.json", session("session-harbour-1", "Harbour login"));
     let mut count = 0;
-    for command in ["migrate", "dump", "load", "completions"] {
+    for command in COMMANDS {
         let help = help(&place, command);
         let examples: Vec<&str> = help.lines().filter_map(|line| line.trim().strip_prefix("$ ")).collect();
         assert!(!examples.is_empty(), "{command} has an example");
@@ -35,13 +58,13 @@ fn every_example_of_every_command_works() {
             count += 1;
         }
     }
-    assert!(count >= 9, "{count}");
+    assert!(count >= 40, "{count}");
 }
 
 #[test]
 fn the_help_of_migrate_lists_every_exit_code_that_these_tests_know() {
     let help = help(&Place::new(), "migrate");
-    for code in [0, 1, 2, 3, 4, 10, 11, 12, 13, 14, 15, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30] {
+    for code in [0, 1, 2, 3, 4, 5, 10, 11, 12, 13, 14, 15, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 40, 41, 42] {
         assert!(help.lines().any(|line| line.starts_with(&format!("  {code:>2}  "))), "{code}");
     }
     assert!(
@@ -53,7 +76,7 @@ fn the_help_of_migrate_lists_every_exit_code_that_these_tests_know() {
 fn every_command_is_explained_and_wrong_ones_are_refused() {
     let place = Place::new();
     let overview = place.run("--help").done().out;
-    for command in ["migrate", "dump", "load", "completions"] {
+    for command in COMMANDS {
         let line = overview.lines().find(|line| line.trim().starts_with(command)).unwrap();
         assert!(line.trim().len() > command.len() + 10, "{line}");
     }

@@ -6,5 +6,9 @@ mod bad_input;
 mod dumps;
 mod help;
 mod legacy;
+mod life;
 mod program;
+mod reading;
+#[cfg(feature = "fs")]
+mod safety;
 mod terminal;

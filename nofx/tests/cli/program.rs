@@ -127,6 +127,23 @@ pub(crate) const LEGACY: &str = r#"{
   ]
 }"#;
 
+/// A session of that agent with two messages.
+pub(crate) fn session(id: &str, name: &str) -> String {
+    let at = "2025-07-01T10:00:00.000Z";
+    format!(
+        r#"{{"id":"{id}","name":"{name}","agentId":"ada","agentName":"Ada","agentType":"backend","status":"active",
+        "createdAt":"{at}","lastActiveAt":"2025-07-01T10:01:00.000Z","expiresAt":"2025-07-01T15:00:00.000Z",
+        "workingDirectory":"/work","gitBranch":"main","completedTasks":[],"tasksCompleted":0,"totalOutputLines":2,
+        "conversationHistory":[
+        {{"id":"m1","timestamp":"{at}","type":"user","content":"Please write the login form."}},
+        {{"id":"m2","timestamp":"2025-07-01T10:01:00.000Z","type":"assistant","content":"{ANSWER}"}}]}}"#
+    )
+}
+
+/// A long line, a block of code, and something that would drive the terminal.
+const ANSWER: &str = "Here it is, with everything that you asked for and a little more, so that this line is too long for one line \
+    of the screen:\\n```html\\n<form action=\\\"/a/very/long/path/that/nobody/breaks/because/it/is/code/and/should/be/copied\\\"/>\\n```\\nDone\\u001b[2J.";
+
 /// A store with one record and one log.
 pub(crate) const DUMP: &str = concat!(
     "{\"format\":\"nofx-full-dump\",\"version\":1}\n",

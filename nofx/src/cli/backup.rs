@@ -1,0 +1,88 @@
+//! `nofx backup`: a consistent copy of a store in use.
+
+use std::ffi::OsString;
+
+use nofx_migrate::{BackupError, Counts};
+
+use super::exit::Exit;
+use super::fault::{Fault, Result};
+use super::json_line::JsonLine;
+use super::output::Output;
+use super::paths::{bytes_below, real};
+use super::place::{Opened, StoreArg, Target, parse};
+use super::progress::Bar;
+use super::text::size;
+use crate::compact;
+
+const EXAMPLES: &str = "\
+Examples:
+  $ nofx backup --to redb:backup.redb
+  $ nofx backup --to fs:backup --json";
+
+/// Copies a store into a new one, while others go on writing to it.
+///
+/// The copy is what the store held at one moment: each change is in it entirely or not at all. It may be of another kind. To
+/// keep an older copy up to date, `nofx migrate` from one store to the other.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = EXAMPLES)]
+pub struct Args {
+    #[command(flatten)]
+    store: StoreArg,
+
+    /// The store to make: `redb:PATH`, `fs:PATH`, `s3://BUCKET/PREFIX`.
+    #[arg(long, value_name = "LOCATION")]
+    to: OsString,
+
+    /// Prints one object.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) async fn run(args: &Args) -> Result<Exit> {
+    let to = parse(&args.to)?;
+    let opened = Opened::to_read(&args.store).await?;
+    if opened.location.path().zip(to.path()).is_some_and(|(from, to)| real(from) == real(to)) || opened.location == to {
+        return Err(Fault::new(Exit::Usage, format!("`{to}` is the store itself"), "name another place with --to"));
+    }
+    let target = Target::open(to).await?;
+    let bar = Bar::new();
+    let copied = nofx_migrate::backup(opened.workspace.store(), &target.store, &mut |done| bar.counted(done)).await;
+    bar.clear();
+    let counts = match copied {
+        Ok(counts) => counts,
+        Err(error) => {
+            let fault = match &error {
+                BackupError::NotEmpty(found) => Fault::new(
+                    Exit::Differs,
+                    format!("`{}` is not empty: it holds {found}", target.location),
+                    "name a store that does not exist yet",
+                ),
+                BackupError::Store(error) => Fault::of_store(error, &target.location),
+                other => Fault::new(Exit::Failed, other.to_string(), ""),
+            };
+            target.abandon(false).await;
+            return Err(fault);
+        }
+    };
+    if target.is_new() {
+        // Everything is there already, so that a copy which stays larger is no failure.
+        _ = compact(&target.location).await;
+    }
+    target.close().await?;
+    opened.close().await?;
+    let mut output = Output::stdout();
+    output.put(&told(args.json, &target, counts))?;
+    output.finish()?;
+    Ok(Exit::Done)
+}
+
+fn told(json: bool, target: &Target, counts: Counts) -> String {
+    let Counts { records, logs, entries } = counts;
+    let bytes = target.location.path().map(bytes_below);
+    if json {
+        let json = JsonLine::new().text("location", &target.location.to_string()).put("records", &records);
+        return json.put("logs", &logs).put("entries", &entries).maybe("bytes", bytes.as_ref()).line();
+    }
+    let size = bytes.map(|bytes| format!(" in {}", size(bytes))).unwrap_or_default();
+    format!("`{}` holds {records} records and {logs} logs with {entries} entries{size}\n", target.location)
+}

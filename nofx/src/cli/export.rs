@@ -1,0 +1,85 @@
+//! `nofx export`: a session as a file for others.
+
+use std::path::PathBuf;
+
+use futures_util::{Stream, TryStreamExt};
+
+use super::exit::Exit;
+use super::fault::Result;
+use super::output::Output;
+use super::place::{Opened, StoreArg};
+use super::sessions::{find, refused};
+
+const EXAMPLES: &str = "\
+Examples:
+  $ nofx export session-harbour > conversation.md
+  $ nofx export session-harbour --format json --output conversation.json
+  $ nofx export --agents";
+
+/// Writes a session as Markdown for people, or as JSON, which `nofx import` reads.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = EXAMPLES)]
+pub struct Args {
+    /// The session, by its id or the beginning of it.
+    #[arg(required_unless_present = "agents")]
+    session: Option<String>,
+
+    /// All agents with their totals and transcripts instead, as Markdown.
+    #[arg(long, conflicts_with_all = ["session", "format"])]
+    agents: bool,
+
+    #[command(flatten)]
+    store: StoreArg,
+
+    /// What to write.
+    #[arg(long, default_value = "markdown")]
+    format: Format,
+
+    /// Writes to a file, which appears once it is complete, instead of the standard output.
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+}
+
+/// What an exported session is written as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Format {
+    /// For people.
+    Markdown,
+    /// For `nofx import` and other programs: everything, exactly.
+    Json,
+}
+
+pub(super) async fn run(args: &Args) -> Result<Exit> {
+    let opened = Opened::to_read(&args.store).await?;
+    let session = match &args.session {
+        Some(named) => Some(find(&opened, named).await?),
+        None => None,
+    };
+    let mut output = args.output.as_deref().map_or(Ok(Output::stdout()), Output::file)?;
+    match &session {
+        None => write(&opened, opened.workspace.export_agents_markdown(), &mut output).await?,
+        Some(session) if args.format == Format::Markdown => {
+            let pieces = opened.workspace.export_markdown(&session.id).await;
+            write(&opened, pieces.map_err(|error| refused(session, &error))?, &mut output).await?;
+        }
+        Some(session) => {
+            let pieces = opened.workspace.export_json(&session.id).await;
+            write(&opened, pieces.map_err(|error| refused(session, &error))?, &mut output).await?;
+            output.put("\n")?;
+        }
+    }
+    output.finish()?;
+    opened.close().await?;
+    Ok(Exit::Done)
+}
+
+async fn write(
+    opened: &Opened,
+    mut pieces: impl Stream<Item = nofx_core::Result<String>> + Unpin,
+    output: &mut Output,
+) -> Result<()> {
+    while let Some(piece) = pieces.try_next().await.map_err(|error| opened.fault(&error))? {
+        output.put(&piece)?;
+    }
+    Ok(())
+}

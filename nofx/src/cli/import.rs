@@ -1,0 +1,101 @@
+//! `nofx import`: brings back what was exported.
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use nofx_core::Error;
+use nofx_core::workspace::{ImportAs, Workspace};
+
+use super::exit::Exit;
+use super::fault::{Fault, Result, chain};
+use super::json_line::JsonLine;
+use super::output::Output;
+use super::place::{StoreArg, Target};
+use super::sessions::title;
+use super::source;
+use super::text::shown;
+
+const EXAMPLES: &str = "\
+Examples:
+  $ nofx import conversation.json --new
+  $ nofx export session-harbour --format json | nofx import - --store redb:elsewhere.redb";
+
+/// Makes a session of one that `nofx export --format json` wrote.
+///
+/// It keeps its id, unless --new gives it another one. The store is made if there is none.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = EXAMPLES)]
+pub struct Args {
+    /// The exported session; `-` for the standard input.
+    #[arg(value_name = "FILE")]
+    input: PathBuf,
+
+    #[command(flatten)]
+    store: StoreArg,
+
+    /// Gives the session a new id, so that it may stand beside the one that it was exported from.
+    #[arg(long)]
+    new: bool,
+
+    /// Prints an object for the session.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) async fn run(args: &Args) -> Result<Exit> {
+    let location = args.store.location()?;
+    let text = read(&args.input)?;
+    let target = Target::open(location).await?;
+    let id = if args.new { ImportAs::New } else { ImportAs::Itself };
+    let session = match Workspace::new(target.store.clone()).import_session(&text, id).await {
+        Ok(session) => session,
+        Err(error) => {
+            let fault = told(&error, &args.input, &target);
+            target.abandon(true).await;
+            return Err(fault);
+        }
+    };
+    let mut output = Output::stdout();
+    output.put(&match args.json {
+        true => JsonLine::new().put("session", &session.id).put("name", &session.name).line(),
+        false => format!("imported {}\n", title(&session)),
+    })?;
+    output.finish()?;
+    target.close().await?;
+    Ok(Exit::Done)
+}
+
+fn read(path: &Path) -> Result<String> {
+    let mut bytes = Vec::new();
+    let name = name(path);
+    let done = match path.as_os_str() == "-" {
+        true => std::io::stdin().read_to_end(&mut bytes),
+        false => source::read(path)?.read_to_end(&mut bytes),
+    };
+    done.map_err(|error| {
+        Fault::new(Exit::SourceUnreadable, format!("cannot read {name}: {error}"), "name a file that you may read")
+    })?;
+    String::from_utf8(bytes).map_err(|_| no_export(&name, "it is not UTF-8"))
+}
+
+fn name(path: &Path) -> String {
+    if path.as_os_str() == "-" { "the standard input".to_owned() } else { format!("`{}`", shown(path)) }
+}
+
+fn told(error: &Error, input: &Path, target: &Target) -> Fault {
+    let why = chain(error);
+    let why = why.trim_start_matches("invalid: ");
+    match error {
+        Error::Invalid(_) => match why.split_once("; import it as a new one") {
+            Some((why, _)) => Fault::new(Exit::Refused, why, "import it beside that one with --new"),
+            None => no_export(&name(input), why),
+        },
+        Error::TooNew(_) => Fault::new(Exit::TooNew, format!("{}: {why}", name(input)), error.next_step()),
+        _ => Fault::of_store(error, &target.location),
+    }
+}
+
+fn no_export(name: &str, why: &str) -> Fault {
+    let message = format!("{name} cannot be imported: {why}");
+    Fault::new(Exit::DumpDamaged, message, "name what `nofx export --format json` wrote; a dump is for `nofx load`")
+}

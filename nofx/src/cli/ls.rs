@@ -1,0 +1,200 @@
+//! `nofx ls`: lists sessions.
+
+use nofx_core::entity::SessionStatus;
+use nofx_core::workspace::{SessionFilter, SessionSummary, Summaries};
+use nofx_core::{RecordKey, Timestamp};
+
+use super::exit::Exit;
+use super::fault::{Fault, Result, chain};
+use super::json_line::JsonLine;
+use super::output::Output;
+use super::place::{Opened, StoreArg};
+use super::screen::Screen;
+use super::sessions::state_word;
+use super::text::one_line;
+use super::when::{Moment, relative};
+
+const EXAMPLES: &str = "\
+Examples:
+  $ nofx ls
+  $ nofx ls --status archived --since 2020-01-01 --limit 0
+  $ nofx ls --text harbour --json";
+
+/// Sessions of a page.
+const PAGE: usize = 256;
+
+/// Lists sessions, newest activity first.
+///
+/// Status and agent are found by an index; with --text or --status every session is looked at that the other filters let
+/// through. Times of --since and --before are a length, as `2h` or `7d`, or a date.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = EXAMPLES)]
+pub struct Args {
+    #[command(flatten)]
+    store: StoreArg,
+
+    /// Only sessions of an agent, by its id.
+    #[arg(long, value_name = "AGENT")]
+    agent: Option<String>,
+
+    /// Only sessions of which this holds now.
+    #[arg(long)]
+    status: Option<Status>,
+
+    /// Only sessions whose name contains this, in any case.
+    #[arg(long)]
+    text: Option<String>,
+
+    /// Only sessions in which something happened since.
+    #[arg(long, value_name = "WHEN", value_parser = Moment::parse)]
+    since: Option<Moment>,
+
+    /// Only sessions in which nothing has happened since.
+    #[arg(long, value_name = "WHEN", value_parser = Moment::parse)]
+    before: Option<Moment>,
+
+    /// The sessions in the trash instead.
+    #[arg(long, conflicts_with_all = ["agent", "status"])]
+    trash: bool,
+
+    /// The most sessions to list; 0 for all.
+    #[arg(long, value_name = "COUNT", default_value_t = 50)]
+    limit: usize,
+
+    /// Prints an object for each session on a line of its own.
+    #[arg(long)]
+    json: bool,
+}
+
+/// What may hold of a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Status {
+    /// It goes on.
+    Active,
+    /// It rests.
+    Paused,
+    /// Its time is over.
+    Expired,
+    /// It is put away.
+    Archived,
+}
+
+pub(super) async fn run(args: &Args) -> Result<Exit> {
+    let opened = Opened::to_read(&args.store).await?;
+    let now = opened.now();
+    let filter = args.filter(now);
+    let mut output = Output::stdout();
+    let (mut rows, mut unreadable, mut listed, mut next) = (Vec::new(), Vec::new(), 0, None);
+    let mut is_first = true;
+    while is_first || next.is_some() {
+        is_first = false;
+        let room = if args.limit == 0 { PAGE } else { (args.limit - listed).min(PAGE) };
+        if room == 0 {
+            break;
+        }
+        let page = page(&opened, &filter, next.take(), room).await?;
+        listed += page.items.len();
+        unreadable.extend(page.unreadable);
+        next = page.next;
+        for summary in &page.items {
+            match args.json {
+                true => output.put(&json(summary))?,
+                false => rows.push(row(summary, now)),
+            }
+        }
+    }
+    if !args.json && !rows.is_empty() {
+        let head = ["SESSION", "AGENT", "STATE", "MESSAGES", "ACTIVE", "NAME"];
+        output.put(&Screen::of_stdout().table(&head, &rows))?;
+    }
+    output.finish()?;
+    opened.close().await?;
+    if !args.json {
+        tell_the_rest(listed, next.is_some(), args.trash);
+    }
+    match unreadable.first() {
+        None => Ok(Exit::Done),
+        Some(first) => Err(Fault::new(
+            Exit::Corrupt,
+            format!(
+                "{} sessions cannot be read, such as `{}`: {}",
+                unreadable.len(),
+                first.session,
+                chain(&first.error)
+            ),
+            "`nofx doctor` lists what is damaged",
+        )),
+    }
+}
+
+async fn page(opened: &Opened, filter: &SessionFilter, after: Option<RecordKey>, limit: usize) -> Result<Summaries> {
+    opened.workspace.summaries(filter, after, limit).await.map_err(|error| opened.fault(&error))
+}
+
+/// Tells on a terminal what the list itself does not show.
+fn tell_the_rest(listed: usize, more: bool, trash: bool) {
+    use std::io::IsTerminal;
+    if !std::io::stderr().is_terminal() {
+        return;
+    }
+    match (listed, more) {
+        (0, _) if trash => eprintln!("nothing like that is in the trash"),
+        (0, _) => eprintln!("there are no such sessions"),
+        (_, true) => eprintln!("there are more; `--limit 0` lists all"),
+        _ => {}
+    }
+}
+
+impl Args {
+    fn filter(&self, now: Timestamp) -> SessionFilter {
+        let (status, expired) = match self.status {
+            None => (None, None),
+            Some(Status::Active) => (Some(SessionStatus::Active), Some(false)),
+            Some(Status::Paused) => (Some(SessionStatus::Paused), Some(false)),
+            Some(Status::Expired) => (None, Some(true)),
+            Some(Status::Archived) => (Some(SessionStatus::Archived), None),
+        };
+        SessionFilter {
+            agent: self.agent.as_deref().map(Into::into),
+            status,
+            expired,
+            active_since: self.since.map(|since| since.before(now)),
+            active_before: self.before.map(|before| before.before(now)),
+            text: self.text.clone(),
+            trash: self.trash,
+        }
+    }
+}
+
+fn row(summary: &SessionSummary, now: Timestamp) -> Vec<String> {
+    let session = &summary.session;
+    vec![
+        one_line(&session.id.to_string()),
+        one_line(&session.agent_name.to_string()),
+        state_word(summary.state).to_owned(),
+        format!("{:>8}", summary.messages),
+        relative(summary.last_active_at, now),
+        one_line(&session.name.to_string()),
+    ]
+}
+
+fn json(summary: &SessionSummary) -> String {
+    let session = &summary.session;
+    JsonLine::new()
+        .put("session", &session.id)
+        .put("name", &session.name)
+        .put("agent", &session.agent_id)
+        .put("agent_name", &session.agent_name)
+        .put("agent_type", &session.agent_type)
+        .text("state", state_word(summary.state))
+        .put("messages", &summary.messages)
+        .put("last_active_at", &summary.last_active_at)
+        .maybe("created_at", session.created_at.as_ref())
+        .maybe("expires_at", session.expires_at.as_ref())
+        .maybe("deleted_at", session.deleted_at.as_ref())
+        .maybe("preview", session.preview.as_ref())
+        .maybe("working_directory", session.working_directory.as_ref())
+        .maybe("git_branch", session.git_branch.as_ref())
+        .maybe("restored_from", session.restored_from.as_ref())
+        .line()
+}

@@ -1,0 +1,67 @@
+//! `nofx restore`: goes on from sessions.
+
+use nofx_core::entity::{Session, SessionId};
+use nofx_core::workspace::RestoreOptions;
+
+use super::exit::Exit;
+use super::fault::Result;
+use super::json_line::JsonLine;
+use super::place::{Opened, StoreArg};
+use super::sessions::{SessionArgs, title};
+
+const EXAMPLES: &str = "\
+Examples:
+  $ nofx restore session-harbour
+  $ nofx restore session-harbour --summarize --without-task --json";
+
+/// Makes new sessions that begin with the messages of others, which stay as they are.
+///
+/// Nothing is copied: a restored session costs the same however long the old one is, and stays whole when that is deleted.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = EXAMPLES)]
+pub struct Args {
+    #[command(flatten)]
+    sessions: SessionArgs,
+
+    #[command(flatten)]
+    store: StoreArg,
+
+    /// Begins with a summary and the newest messages instead of all.
+    #[arg(long)]
+    summarize: bool,
+
+    /// Begins without messages.
+    #[arg(long, conflicts_with = "summarize")]
+    without_history: bool,
+
+    /// Leaves the task behind that was being worked on.
+    #[arg(long)]
+    without_task: bool,
+
+    /// Leaves behind where the agent worked.
+    #[arg(long)]
+    without_directory: bool,
+
+    /// Begins anew behind the messages, and says so in one of the system.
+    #[arg(long)]
+    anew: bool,
+}
+
+pub(super) async fn run(args: &Args) -> Result<Exit> {
+    let opened = Opened::to_write(&args.store).await?;
+    let sessions = args.sessions.find(&opened).await?;
+    let ids: Vec<SessionId> = sessions.iter().map(|session| session.id.clone()).collect();
+    let options = RestoreOptions {
+        conversation_history: !args.without_history,
+        current_task: !args.without_task,
+        working_directory: !args.without_directory,
+        continue_from_last_message: !args.anew,
+        summarize_history: args.summarize,
+    };
+    let results = opened.workspace.restore_sessions(&ids, options).await;
+    opened.close().await?;
+    args.sessions.tell(&sessions, results, |old, new: &Session| {
+        let text = format!("restored {} as `{}`", title(old), new.id);
+        (text, JsonLine::new().put("session", &old.id).put("restored", &new.id))
+    })
+}

@@ -1,0 +1,129 @@
+//! `nofx search`: finds messages.
+
+use anstyle::AnsiColor;
+use futures_util::StreamExt;
+use nofx_core::Error;
+use nofx_core::entity::{Role, SessionId};
+use nofx_core::json::Text;
+use nofx_core::workspace::{SearchHit, SearchQuery};
+
+use super::exit::Exit;
+use super::fault::{Fault, Result, chain};
+use super::json_line::JsonLine;
+use super::output::Output;
+use super::place::{Opened, StoreArg};
+use super::screen::Screen;
+use super::text::one_line;
+use super::when::{Moment, clock, date};
+
+const EXAMPLES: &str = "\
+Examples:
+  $ nofx search login form
+  $ nofx search login --role user --since 2020-01-01 --json";
+
+/// Finds messages that have all words, newest session first.
+///
+/// Every message is looked at: there is no index. Words are found in any case and inside longer ones. Times of --since and --until
+/// are a length, as `2h` or `7d`, or a date.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = EXAMPLES)]
+pub struct Args {
+    /// What a message must contain, all of it.
+    #[arg(value_name = "WORD", required = true)]
+    words: Vec<String>,
+
+    #[command(flatten)]
+    store: StoreArg,
+
+    /// Only in sessions of an agent, by its id.
+    #[arg(long, value_name = "AGENT")]
+    agent: Option<String>,
+
+    /// Only what was said by this: `user`, `assistant`, `system` or `tool`.
+    #[arg(long)]
+    role: Option<String>,
+
+    /// Only what was said since.
+    #[arg(long, value_name = "WHEN", value_parser = Moment::parse)]
+    since: Option<Moment>,
+
+    /// Only what was said before.
+    #[arg(long, value_name = "WHEN", value_parser = Moment::parse)]
+    until: Option<Moment>,
+
+    /// In the trash instead.
+    #[arg(long, conflicts_with = "agent")]
+    trash: bool,
+
+    /// The most messages to find; 0 for all.
+    #[arg(long, value_name = "COUNT", default_value_t = 50)]
+    limit: usize,
+
+    /// Prints an object for each message on a line of its own.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) async fn run(args: &Args) -> Result<Exit> {
+    let opened = Opened::to_read(&args.store).await?;
+    let now = opened.now();
+    let query = SearchQuery {
+        words: args.words.clone(),
+        agent: args.agent.as_deref().map(Into::into),
+        role: args.role.as_deref().map(|role| Role::from(Text::from(role))),
+        since: args.since.map(|since| since.before(now)),
+        until: args.until.map(|until| until.before(now)),
+        trash: args.trash,
+    };
+    let mut hits = opened.workspace.search(query).await.map_err(|error| opened.fault(&error))?;
+    let mut output = Output::stdout();
+    let (screen, mut found, mut within, mut unreadable) = (Screen::of_stdout(), 0, None, None);
+    while args.limit == 0 || found < args.limit {
+        match hits.next().await {
+            None => break,
+            Some(Ok(hit)) => {
+                found += 1;
+                output.put(&if args.json { json(&hit) } else { line(&hit, &screen, &mut within) })?;
+            }
+            Some(Err(error)) => _ = unreadable.get_or_insert(error),
+        }
+    }
+    output.finish()?;
+    opened.close().await?;
+    match unreadable {
+        None => Ok(Exit::Done),
+        Some(error @ Error::Corrupt(_)) => Err(Fault::new(
+            Exit::Corrupt,
+            format!("not every message could be searched: {}", chain(&error)),
+            "`nofx doctor` lists what is damaged",
+        )),
+        Some(error) => Err(opened.fault(&error)),
+    }
+}
+
+/// Returns a hit, under the name of its session where that is another one than before.
+fn line(hit: &SearchHit, screen: &Screen, within: &mut Option<SessionId>) -> String {
+    let mut shown = String::new();
+    if within.as_ref() != Some(&hit.session) {
+        let gap = if within.is_some() { "\n" } else { "" };
+        let name = screen.bold(&one_line(&hit.name.to_string()));
+        shown.push_str(&format!("{gap}{name}  {}\n", screen.dim(&one_line(&hit.session.to_string()))));
+        *within = Some(hit.session.clone());
+    }
+    let role = hit.role.as_ref().map(Role::to_string).unwrap_or_default();
+    let role = screen.coloured(AnsiColor::Cyan, &format!("{:<9}", one_line(&role)));
+    let at = screen.dim(&format!("{} {}", date(hit.at), clock(hit.at)));
+    shown.push_str(&format!("  {at}  {role}  {}\n", one_line(&hit.snippet)));
+    shown
+}
+
+fn json(hit: &SearchHit) -> String {
+    JsonLine::new()
+        .put("session", &hit.session)
+        .put("name", &hit.name)
+        .put("position", &hit.position)
+        .put("at", &hit.at)
+        .maybe("role", hit.role.as_ref().map(Role::as_text).as_ref())
+        .text("snippet", &hit.snippet)
+        .line()
+}

@@ -1,0 +1,205 @@
+//! The sessions that a command is about, and doing the same to several of them.
+
+use futures_util::TryStreamExt;
+use nofx_core::entity::{Entity, RecordEntity, Session};
+use nofx_core::workspace::{SessionState, Workspace};
+use nofx_core::{Error, ScanQuery};
+
+use super::exit::Exit;
+use super::fault::{Fault, Result, chain};
+use super::json_line::JsonLine;
+use super::output::Output;
+use super::place::Opened;
+use super::text::one_line;
+
+/// Records of a page.
+const PAGE: usize = 1024;
+
+/// The sessions to act on.
+#[derive(Debug, clap::Args)]
+pub(crate) struct SessionArgs {
+    /// The sessions, by their ids or the beginnings of them.
+    #[arg(value_name = "SESSION", required = true)]
+    sessions: Vec<String>,
+
+    /// Prints an object for each session on a line of its own.
+    #[arg(long)]
+    json: bool,
+}
+
+impl SessionArgs {
+    /// Finds all sessions, so that nothing is done if one of them is not there. Each is found once.
+    pub(crate) async fn find(&self, opened: &Opened) -> Result<Vec<Session>> {
+        let mut found: Vec<Session> = Vec::new();
+        for named in &self.sessions {
+            let session = find(opened, named).await?;
+            if found.iter().all(|other| other.id != session.id) {
+                found.push(session);
+            }
+        }
+        Ok(found)
+    }
+
+    /// Tells what became of each session, and fails if something went wrong with one.
+    pub(crate) fn tell<T>(
+        &self,
+        sessions: &[Session],
+        results: Vec<nofx_core::Result<T>>,
+        done: impl Fn(&Session, &T) -> (String, JsonLine),
+    ) -> Result<Exit> {
+        let mut output = Output::stdout();
+        let mut failures = Vec::new();
+        for (session, result) in sessions.iter().zip(results) {
+            match result {
+                Ok(result) => {
+                    let (text, json) = done(session, &result);
+                    output.put(&if self.json { json.line() } else { format!("{text}\n") })?;
+                }
+                Err(error) => {
+                    if self.json {
+                        let json = JsonLine::new().put("session", &session.id).text("error", error.code());
+                        output.put(&json.text("message", &chain(&error)).line())?;
+                    }
+                    failures.push((session, error));
+                }
+            }
+        }
+        output.finish()?;
+        match failures.as_slice() {
+            [] => Ok(Exit::Done),
+            [(session, error)] if sessions.len() == 1 => Err(refused(session, error)),
+            [(session, error), ..] => {
+                let (why, hint) = advice(error);
+                let message = format!(
+                    "{} of {} sessions stayed as they were, `{}` because {why}",
+                    failures.len(),
+                    sessions.len(),
+                    session.id
+                );
+                Err(Fault::new(Exit::Partly, message, hint))
+            }
+        }
+    }
+}
+
+/// Finds a session by its id or the beginning of it.
+pub(crate) async fn find(opened: &Opened, named: &str) -> Result<Session> {
+    let Opened { workspace, .. } = opened;
+    if let Some(session) = workspace.session(&named.into()).await.map_err(|error| opened.fault(&error))? {
+        return Ok(session);
+    }
+    let beginning = match named {
+        "" => Vec::new(),
+        _ => beginning_with(workspace, named).await.map_err(|error| opened.fault(&error))?,
+    };
+    match beginning.as_slice() {
+        [session] => Ok(session.clone()),
+        [] => Err(unknown(named, nearest(workspace, named).await.map_err(|error| opened.fault(&error))?)),
+        [one, other, ..] => Err(Fault::new(
+            Exit::Ambiguous,
+            format!("`{named}` begins the ids of several sessions, such as `{}` and `{}`", one.id, other.id),
+            "write more of the id; `nofx ls` lists them",
+        )),
+    }
+}
+
+async fn beginning_with(workspace: &Workspace, prefix: &str) -> nofx_core::Result<Vec<Session>> {
+    let query = ScanQuery::of(Session::KIND, 2).prefixed(prefix);
+    let page = workspace.store().backend().scan(&query).await?;
+    page.items.iter().map(|record| Session::from_body(&record.body)).collect()
+}
+
+fn unknown(named: &str, nearest: Option<Session>) -> Fault {
+    let hint = match nearest {
+        Some(session) => format!("did you mean `{}`, {}? `nofx ls` lists all", session.id, session.name),
+        None => "the store has no sessions; `nofx migrate` and `nofx import` bring some".to_owned(),
+    };
+    Fault::new(Exit::NoSession, format!("there is no session `{named}`"), hint)
+}
+
+/// Returns the session whose id or name is the most like a text.
+async fn nearest(workspace: &Workspace, named: &str) -> nofx_core::Result<Option<Session>> {
+    let named = named.to_lowercase();
+    let mut sessions = workspace.store().scan(ScanQuery::of(Session::KIND, PAGE));
+    let mut nearest: Option<(usize, Session)> = None;
+    while let Some(record) = sessions.try_next().await? {
+        let Ok(session) = Session::from_body(&record.body) else { continue };
+        let name = session.name.to_string().to_lowercase();
+        let by_name = if name.contains(&named) { 0 } else { distance(&named, &name) };
+        let distance = by_name.min(distance(&named, &session.id.to_string().to_lowercase()));
+        if nearest.as_ref().is_none_or(|(least, _)| distance < *least) {
+            nearest = Some((distance, session));
+        }
+    }
+    Ok(nearest.map(|(_, session)| session))
+}
+
+/// Returns how many characters to add, remove or replace to make one text of another; of long texts, of their beginnings.
+fn distance(one: &str, other: &str) -> usize {
+    const MOST: usize = 64;
+    let other: Vec<char> = other.chars().take(MOST).collect();
+    let mut row: Vec<usize> = (0..=other.len()).collect();
+    for (at, mine) in one.chars().take(MOST).enumerate() {
+        let mut above_left = at;
+        let mut left = at + 1;
+        for (theirs, cell) in other.iter().zip(row.iter_mut().skip(1)) {
+            let above = *cell;
+            left = (above_left + usize::from(mine != *theirs)).min(above + 1).min(left + 1);
+            (*cell, above_left) = (left, above);
+        }
+        if let Some(first) = row.first_mut() {
+            *first = at + 1;
+        }
+    }
+    row.last().copied().unwrap_or(0)
+}
+
+/// Says why a session stayed as it was.
+pub(crate) fn refused(session: &Session, error: &Error) -> Fault {
+    let (why, hint) = advice(error);
+    match error {
+        Error::Invalid(_) => Fault::new(Exit::Refused, why, hint),
+        _ => Fault::of_error(error, format!("session `{}`: {why}", session.id)),
+    }
+}
+
+/// Splits an error into what is wrong and what to do.
+fn advice(error: &Error) -> (String, String) {
+    let told = chain(error);
+    let told = told.trim_start_matches("invalid: ");
+    match told.split_once("; ") {
+        Some((why, hint)) => (why.to_owned(), hint.to_owned()),
+        None => (told.to_owned(), error.next_step().to_owned()),
+    }
+}
+
+/// Returns how people call a session.
+pub(crate) fn title(session: &Session) -> String {
+    format!("`{}` {}", one_line(&session.id.to_string()), one_line(&session.name.to_string()))
+}
+
+/// Returns the word for what holds of a session.
+pub(crate) fn state_word(state: SessionState) -> &'static str {
+    match state {
+        SessionState::Active => "active",
+        SessionState::ExpiresSoon => "expires-soon",
+        SessionState::Paused => "paused",
+        SessionState::Expired => "expired",
+        SessionState::Archived => "archived",
+        SessionState::Deleted => "deleted",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_are_as_far_apart_as_what_it_takes_to_make_one_of_the_other() {
+        for (one, other, expected) in
+            [("", "", 0), ("abc", "", 3), ("", "abc", 3), ("kitten", "sitting", 3), ("ab", "ba", 2), ("äö", "äö", 0)]
+        {
+            assert_eq!(distance(one, other), expected, "{one} {other}");
+        }
+    }
+}

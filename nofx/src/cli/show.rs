@@ -1,0 +1,119 @@
+//! `nofx show`: a conversation.
+
+use futures_util::StreamExt;
+use nofx_core::entity::{Session, Task};
+use nofx_core::workspace::Tasks;
+use nofx_core::{Direction, Error, Timestamp};
+
+use super::conversation::Conversation;
+use super::exit::Exit;
+use super::fault::{Fault, Result, chain};
+use super::output::Output;
+use super::place::{Opened, StoreArg};
+use super::screen::Screen;
+use super::sessions::{find, state_word};
+use super::text::one_line;
+use super::when::{clock, date, relative};
+
+const EXAMPLES: &str = "\
+Examples:
+  $ nofx show session-harbour
+  $ nofx show session-harbour --json | head -n 1";
+
+/// Shows a session: what it is, its tasks, and every message.
+///
+/// Times are UTC. Prose is set to the width of the terminal; code between fences stays as it is.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = EXAMPLES)]
+pub struct Args {
+    /// The session, by its id or the beginning of it.
+    session: String,
+
+    #[command(flatten)]
+    store: StoreArg,
+
+    /// Prints an object for each message on a line of its own.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) async fn run(args: &Args) -> Result<Exit> {
+    let opened = Opened::to_read(&args.store).await?;
+    let session = find(&opened, &args.session).await?;
+    let mut output = Output::stdout();
+    if !args.json {
+        let failed = |error: Error| opened.fault(&error);
+        let messages = opened.workspace.history_length(&session).await.map_err(failed)?;
+        let tasks = opened.workspace.tasks(&session.id).await.map_err(failed)?;
+        output.put(&head(&session, &tasks, messages, opened.now()))?;
+    }
+    let mut conversation = Conversation::new(args.json);
+    let mut messages = opened.workspace.history(&session, 0..u64::MAX, Direction::Forward, None);
+    let mut unreadable = None;
+    while let Some(entry) = messages.next().await {
+        match entry {
+            Ok(entry) => output.put(&conversation.show(&entry))?,
+            Err(error) => {
+                if !args.json {
+                    output.put(&format!("\n  (unreadable: {})\n", one_line(&chain(&error))))?;
+                }
+                unreadable.get_or_insert(error);
+            }
+        }
+    }
+    output.finish()?;
+    opened.close().await?;
+    match unreadable {
+        None => Ok(Exit::Done),
+        Some(Error::Corrupt(_)) => Err(Fault::new(
+            Exit::Corrupt,
+            format!("not every message of session `{}` can be read", session.id),
+            "`nofx doctor` lists what is damaged",
+        )),
+        Some(error) => Err(opened.fault(&error)),
+    }
+}
+
+/// Returns what stands above the messages.
+fn head(session: &Session, tasks: &Tasks, messages: u64, now: Timestamp) -> String {
+    let screen = Screen::of_stdout();
+    let line = |text: String| format!("{}\n", screen.dim(&one_line(&text)));
+    let moment = |name: &str, time: Option<Timestamp>| {
+        let far = |time| relative(time, now) == date(time);
+        time.map(|time| match far(time) {
+            true => format!("{name} {} {}", date(time), clock(time)),
+            false => format!("{name} {} {} ({})", date(time), clock(time), relative(time, now)),
+        })
+    };
+    let mut head = format!("{}\n", screen.bold(&one_line(&session.name.to_string())));
+    head.push_str(&line(session.id.to_string()));
+    let agent = match session.agent_type.is_empty() {
+        true => session.agent_name.to_string(),
+        false => format!("{} ({})", session.agent_name, session.agent_type),
+    };
+    head.push_str(&line(format!("{agent} · {} · {messages} messages", state_word(session.state(now)))));
+    let times = [("created", session.created_at), ("expires", session.expires_at), ("deleted", session.deleted_at)];
+    let times: Vec<_> = times.into_iter().filter_map(|(name, time)| moment(name, time)).collect();
+    if !times.is_empty() {
+        head.push_str(&line(times.join(" · ")));
+    }
+    let place = [
+        session.working_directory.as_ref().map(|directory| format!("in {directory}")),
+        session.git_branch.as_ref().map(|branch| format!("on branch {branch}")),
+        session.restored_from.as_ref().map(|from| format!("restored from {from}")),
+    ];
+    let place: Vec<_> = place.into_iter().flatten().collect();
+    if !place.is_empty() {
+        head.push_str(&line(place.join(" · ")));
+    }
+    let all: Vec<&Task> = tasks.ended.iter().chain(&tasks.current).collect();
+    if !all.is_empty() {
+        head.push_str(&format!("\n{}\n", screen.bold("Tasks")));
+    }
+    for task in all {
+        let status = task.status.as_ref().map(ToString::to_string).unwrap_or_default();
+        let title = if task.title.is_empty() { &task.description } else { &task.title };
+        head.push_str(&format!("  {:<11} {}\n", one_line(&status), one_line(&title.to_string())));
+    }
+    head
+}

@@ -1,0 +1,75 @@
+//! `nofx stats`: how much a store holds.
+
+use nofx_core::workspace::Stats;
+
+use super::exit::Exit;
+use super::fault::Result;
+use super::json_line::JsonLine;
+use super::output::Output;
+use super::paths::bytes_below;
+use super::place::{Opened, StoreArg};
+use super::text::{one_line, size};
+
+const EXAMPLES: &str = "\
+Examples:
+  $ nofx stats
+  $ nofx stats --json";
+
+/// Tells how much a store holds, where it is and who may share it.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = EXAMPLES)]
+pub struct Args {
+    #[command(flatten)]
+    store: StoreArg,
+
+    /// Prints one object.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) async fn run(args: &Args) -> Result<Exit> {
+    let opened = Opened::to_read(&args.store).await?;
+    let stats = opened.workspace.stats().await.map_err(|error| opened.fault(&error))?;
+    let mut output = Output::stdout();
+    output.put(&if args.json { json(&opened, &stats) } else { text(&opened, &stats) })?;
+    output.finish()?;
+    opened.close().await?;
+    Ok(Exit::Done)
+}
+
+fn text(opened: &Opened, stats: &Stats) -> String {
+    let info = opened.workspace.store().info();
+    let bytes = opened.location.path().map(|path| format!(", {}", size(bytes_below(path)))).unwrap_or_default();
+    let sharing = format!("{:?}", info.sharing).to_lowercase();
+    let Stats { agents, sessions, archived, trash, templates, orchestration, .. } = stats;
+    let mut text = format!("{}{bytes}\n", one_line(&opened.location.to_string()));
+    for (name, value) in [
+        ("store", info.store.to_string()),
+        ("shared by", format!("programs of one {sharing}")),
+        ("agents", agents.to_string()),
+        ("sessions", format!("{sessions}, {archived} of them archived")),
+        ("in the trash", trash.to_string()),
+        ("templates", templates.to_string()),
+        ("between agents", format!("{} messages", orchestration.messages)),
+    ] {
+        text.push_str(&format!("  {name:<15} {value}\n"));
+    }
+    text
+}
+
+fn json(opened: &Opened, stats: &Stats) -> String {
+    let info = opened.workspace.store().info();
+    JsonLine::new()
+        .text("location", &opened.location.to_string())
+        .text("backend", info.backend)
+        .text("store", &info.store.to_string())
+        .maybe("bytes", opened.location.path().map(bytes_below).as_ref())
+        .put("agents", &stats.agents)
+        .put("sessions", &stats.sessions)
+        .put("active", &stats.active)
+        .put("archived", &stats.archived)
+        .put("trash", &stats.trash)
+        .put("templates", &stats.templates)
+        .put("orchestration_messages", &stats.orchestration.messages)
+        .line()
+}

@@ -1,0 +1,97 @@
+//! `nofx tail`: the newest messages.
+
+use std::io::Write;
+use std::time::Duration;
+
+use futures_util::TryStreamExt;
+use nofx_core::Direction;
+use nofx_core::entity::Session;
+
+use super::conversation::Conversation;
+use super::exit::Exit;
+use super::fault::{Fault, Result};
+use super::output::Output;
+use super::place::{Opened, StoreArg};
+use super::sessions::find;
+
+const EXAMPLES: &str = "\
+Examples:
+  $ nofx tail session-harbour
+  $ nofx tail session-harbour -n 1 --json";
+
+/// How often a session is looked at for new messages.
+const PAUSE: Duration = Duration::from_millis(250);
+
+/// Shows the newest messages of a session, and with --follow those that come.
+///
+/// Reads only what it shows, however long the history is. Following ends with Ctrl-C, or when the session is purged.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = EXAMPLES)]
+pub struct Args {
+    /// The session, by its id or the beginning of it.
+    session: String,
+
+    #[command(flatten)]
+    store: StoreArg,
+
+    /// How many messages.
+    #[arg(short = 'n', long = "lines", value_name = "COUNT", default_value_t = 10)]
+    count: usize,
+
+    /// Waits for messages and shows them as they come.
+    #[arg(short, long)]
+    follow: bool,
+
+    /// Prints an object for each message on a line of its own.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) async fn run(args: &Args) -> Result<Exit> {
+    let opened = Opened::to_read(&args.store).await?;
+    let session = find(&opened, &args.session).await?;
+    let mut output = Output::stdout();
+    let mut conversation = Conversation::new(args.json);
+    let tail = opened.workspace.tail(&session, args.count).await.map_err(|error| opened.fault(&error))?;
+    let seen = match tail.last() {
+        Some(last) => last.position + 1,
+        None => length(&opened, &session).await?,
+    };
+    for entry in &tail {
+        output.put(&conversation.show(entry))?;
+    }
+    if args.follow {
+        follow(&opened, &session, seen, &mut conversation, &mut output).await?;
+    }
+    output.finish()?;
+    opened.close().await?;
+    Ok(Exit::Done)
+}
+
+/// Shows what comes behind the first `seen` messages, until the session is gone.
+async fn follow(
+    opened: &Opened,
+    session: &Session,
+    mut seen: u64,
+    conversation: &mut Conversation,
+    output: &mut Output,
+) -> Result<()> {
+    loop {
+        let name = output.name();
+        output.flush().map_err(|error| Fault::of_output(&name, &error))?;
+        tokio::time::sleep(PAUSE).await;
+        let length = length(opened, session).await?;
+        if length < seen {
+            return Ok(());
+        }
+        let mut new = opened.workspace.history(session, seen..length, Direction::Forward, None);
+        while let Some(entry) = new.try_next().await.map_err(|error| opened.fault(&error))? {
+            output.put(&conversation.show(&entry))?;
+        }
+        seen = length;
+    }
+}
+
+async fn length(opened: &Opened, session: &Session) -> Result<u64> {
+    opened.workspace.history_length(session).await.map_err(|error| opened.fault(&error))
+}

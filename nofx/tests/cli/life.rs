@@ -1,0 +1,94 @@
+//! What becomes of sessions: archived, restored, deleted, exported, imported, cleaned up.
+
+use crate::program::Place;
+use crate::reading::with_sessions;
+
+fn states(place: &Place, words: &str) -> Vec<String> {
+    let out = place.run(&format!("ls --json --store redb:x.redb{words}")).done().out;
+    let state =
+        |line: &str| line.split("\"state\":\"").nth(1).and_then(|rest| rest.split('"').next()).map(str::to_owned);
+    out.lines().filter_map(state).collect()
+}
+
+#[test]
+fn sessions_are_archived_restored_deleted_and_undeleted() {
+    let place = with_sessions();
+    let archived = place.run("archive one-h one-l one-harbour --store redb:x.redb").done().out;
+    assert_eq!(archived, "archived `one-harbour` Harbour login\narchived `one-lights` Lights\\u{1b}[31m\n");
+    assert_eq!(states(&place, ""), ["archived", "archived"]);
+    let restored = place.run("restore one-h --store redb:x.redb --json").done().out;
+    assert!(restored.starts_with("{\"session\":\"one-harbour\",\"restored\":\"restored-ada-"), "{restored}");
+    assert_eq!(states(&place, " --status active"), ["active"]);
+    let shown = place.run("show restored-ada --store redb:x.redb").done().out;
+    assert!(shown.contains("restored from one-harbour") && shown.contains("Please write the login form."), "{shown}");
+    place.run("delete one-h --store redb:x.redb").done();
+    assert_eq!(states(&place, " --trash"), ["deleted"]);
+    place.run("undelete one-h --store redb:x.redb").done();
+    assert_eq!(states(&place, " --trash"), [""; 0]);
+    let refused = "session `one-harbour` is not in the trash";
+    place.run("delete one-h --for-good --store redb:x.redb").failed(42, refused);
+    place.run("delete one-h --store redb:x.redb").done();
+    let partly = place.run("delete one-h one-l --for-good --store redb:x.redb");
+    assert_eq!((partly.code, partly.out.as_str()), (5, "removed `one-harbour` Harbour login\n"), "{partly:?}");
+    assert!(partly.err.starts_with("error: 1 of 2 sessions stayed as they were, `one-lights` because "), "{partly:?}");
+    assert!(place.run("show restored-ada --store redb:x.redb").done().out.contains("Please write the login form."));
+    assert_eq!(place.run("archive one-l nobody --store redb:x.redb").code, 40);
+}
+
+#[test]
+fn what_is_exported_is_imported() {
+    let place = with_sessions();
+    let markdown = place.run("export one-h --store redb:x.redb").done().out;
+    assert!(
+        markdown.starts_with("# Harbour login\n") && markdown.contains("Please write the login form."),
+        "{markdown}"
+    );
+    place.run("export one-h --format json -o one.json --store redb:x.redb").done();
+    let imported = place.run("import one.json --store redb:y.redb").done().out;
+    assert_eq!(imported, "imported `one-harbour` Harbour login\n");
+    let show = |store: &str| place.run(&format!("show one-h --json --store redb:{store}")).done().out;
+    assert_eq!(show("x.redb"), show("y.redb"));
+    place.run("import one.json --store redb:y.redb").failed(42, "session `one-harbour` exists already");
+    let new = place.run("import one.json --new --json --store redb:y.redb").done().out;
+    assert!(new.starts_with("{\"session\":\"imported-"), "{new}");
+    place.write("letter.txt", "dear store");
+    let run = place.run("import letter.txt --store redb:z.redb");
+    assert_eq!((run.code, run.err.lines().count()), (15, 2), "{run:?}");
+    assert!(!place.path("z.redb").exists());
+    place.run("import nowhere.json --store redb:z.redb").failed(10, "`nowhere.json` does not exist");
+    assert!(place.run("export --agents --store redb:x.redb").done().out.contains("## Ada (backend)"));
+}
+
+#[test]
+fn a_cleanup_is_shown_before_it_is_done() {
+    let place = with_sessions();
+    let plan = place.run("cleanup --keep 1 --archive-after 30d --store redb:x.redb").done().out;
+    let lines: Vec<&str> = plan.lines().collect();
+    assert_eq!(lines.len(), 3, "{plan}");
+    assert!(lines[0].starts_with("archive  `one-lights`") && lines[1].starts_with("delete   `one-harbour`"), "{plan}");
+    assert_eq!(lines[2], "nothing was changed; --yes does it");
+    assert_eq!(states(&place, ""), ["expired", "expired"]);
+    let done = place.run("cleanup --keep 1 --archive-after 30d --yes --json --store redb:x.redb").done().out;
+    assert!(done.ends_with(
+        "{\"archived\":1,\"deleted\":1,\"removed\":0,\"removed_orchestration_messages\":0,\"removed_contents\":0}\n"
+    ));
+    assert_eq!(states(&place, ""), ["archived"]);
+    let nothing = place.run("cleanup --keep 1 --archive-after 30d --yes --store redb:x.redb").done().out;
+    assert_eq!(nothing, "there is nothing to clean up\n");
+}
+
+#[test]
+fn a_store_that_is_not_there_is_made_by_nobody_who_looks() {
+    let place = Place::new();
+    for words in ["ls", "show x", "tail x", "search x", "export x", "archive x", "restore x", "delete x", "undelete x"]
+    {
+        for store in ["redb:no.redb", "fs:no"] {
+            let error = format!("there is no store at `{store}`");
+            place.run(&format!("{words} --store {store}")).failed(29, &error);
+        }
+    }
+    for words in ["cleanup", "cleanup --yes", "stats", "doctor", "upgrade", "backup --to redb:y.redb"] {
+        place.run(&format!("{words} --store redb:no.redb")).failed(29, "there is no store at `redb:no.redb`");
+    }
+    assert_eq!(place.tree(""), []);
+}
