@@ -1,5 +1,7 @@
 //! Opening stores by their location.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 use nofx::entity::Agent;
 use nofx::{Expect, Location, Options, open, open_with};
 

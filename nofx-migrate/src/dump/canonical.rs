@@ -3,8 +3,9 @@
 use std::io::Write;
 
 use futures_util::TryStreamExt;
-use nofx_core::entity::{Agent, Entity, EntityId, Session, SessionId, Slot, Task, foreign};
+use nofx_core::entity::{Agent, Entity, EntityId, Message, Session, SessionId, Slot, Task, foreign};
 use nofx_core::json::{self, Object, SyntaxError, Text};
+use nofx_core::workspace::whole_message;
 use nofx_core::{Error, LogEntry, LogHead, LogKey, LogQuery, Record, Store, kind};
 
 use super::attachment;
@@ -157,7 +158,10 @@ impl<W: Write> Dumper<'_, W> {
                 let mut line = Line::of("message");
                 line.text("session", session);
                 line.number("seq", seq);
-                self.put_entry(line, &log, &entry, columns::MESSAGE)?;
+                // A long content is kept apart from its message.
+                let message = Message::from_object(entry_object(&log, &entry)?);
+                let message = whole_message(self.store, message).await?;
+                self.put_object(line, message.object(), &name_of(&log, &entry), columns::MESSAGE)?;
                 (seq, found) = (seq + 1, found + 1);
             }
             if found < length {
@@ -238,9 +242,12 @@ impl<W: Write> Dumper<'_, W> {
         self.store.read(LogQuery::oldest_first(log.clone(), PAGE))
     }
 
-    fn put_entry(&mut self, mut line: Line, log: &LogKey, entry: &LogEntry, columns: &[Column]) -> Result<()> {
-        let object = entry_object(log, entry)?;
-        finish(&mut line, &object, columns, &[]).map_err(|error| damaged(&name_of(log, entry), error))?;
+    fn put_entry(&mut self, line: Line, log: &LogKey, entry: &LogEntry, columns: &[Column]) -> Result<()> {
+        self.put_object(line, &entry_object(log, entry)?, &name_of(log, entry), columns)
+    }
+
+    fn put_object(&mut self, mut line: Line, object: &Object, name: &str, columns: &[Column]) -> Result<()> {
+        finish(&mut line, object, columns, &[]).map_err(|error| damaged(name, error))?;
         self.put(&line.end())
     }
 }

@@ -126,6 +126,20 @@ impl std::io::Write for Narrow {
 }
 
 #[tokio::test]
+async fn a_content_that_is_kept_apart_is_shown_whole() {
+    let store = nofx_core::Store::new(std::sync::Arc::new(nofx_core::MemoryBackend::new()));
+    let workspace = nofx_core::workspace::Workspace::new(store.clone());
+    let agent = nofx_core::entity::Agent::new("ada", "Ada", "tester");
+    let session = workspace.create_session(&agent, Default::default()).await.unwrap();
+    let long = "all of it. ".repeat(20_000);
+    let message = workspace.message(nofx_core::entity::Role::User, long.as_str());
+    workspace.add_message(&session.id, message).await.unwrap();
+    let dump = dumped(&store).await;
+    assert!(dump.contains(&format!(r#""content":"{long}""#)));
+    assert!(!dump.contains("$content"));
+}
+
+#[tokio::test]
 async fn a_full_disk_is_told() {
     let error = dump(&odd().await, &mut Narrow(3000)).await.unwrap_err();
     let nofx_migrate::DumpError::Write(error) = error else { panic!("{error}") };

@@ -1,5 +1,7 @@
 //! The import of workspaces that these tests write.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 mod again;
 mod damage;
 mod errors;

@@ -90,7 +90,7 @@ impl Host {
                     }
                     self.note(from, What::Commit { group, outcomes });
                 }
-                _ => self.look(&*store).await,
+                _ => self.look(&store).await,
             }
             if crash.is_some() {
                 self.line.cut();
