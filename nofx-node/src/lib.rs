@@ -20,7 +20,6 @@ mod crossing;
 mod failure;
 mod feed;
 pub mod handle;
-mod listing;
 mod messages;
 mod migration;
 mod request;

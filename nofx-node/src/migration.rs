@@ -10,7 +10,6 @@ use nofx::workspace::Workspace;
 use nofx::{Error, Result};
 use nofx_migrate::{Level, MigrateError, Options, Progress, Report, migrate};
 
-use crate::listing::list_unlisted;
 use crate::request::Request;
 
 /// How far the migration into a store is.
@@ -44,9 +43,6 @@ impl Watched {
         options.verify = request.optional("verify")?.unwrap_or(true);
         options.target_path = place;
         let report = migrate(from.as_ref(), to.store(), &options, self).await.map_err(folded)?;
-        if !options.dry_run {
-            list_unlisted(to).await?;
-        }
         Ok(told(&report))
     }
 
