@@ -156,10 +156,10 @@ impl Location {
 
     /// Returns the cargo feature without which this build cannot open a store here.
     pub fn missing_feature(&self) -> Option<&'static str> {
-        let built = |feature: &&str| match *feature {
-            "redb" => cfg!(feature = "redb"),
-            "fs" => cfg!(feature = "fs"),
-            _ => cfg!(feature = "remote"),
+        let built = |feature: &&str| {
+            (*feature == "redb" && cfg!(feature = "redb"))
+                || (*feature == "fs" && cfg!(feature = "fs"))
+                || (*feature == "remote" && cfg!(feature = "remote"))
         };
         feature_of(self.scheme()).filter(|feature| !built(feature))
     }
