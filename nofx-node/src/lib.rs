@@ -7,7 +7,7 @@
 //! - ids and contents may hold lone surrogates, which JSON can escape and a string that crosses cannot;
 //! - bodies go out as they are stored.
 //!
-//! [`handle`] has the few functions that Node sees; [`verbs`] is the table of what can be asked of an open store.
+//! [`handle`] has the few functions that Node sees; `verbs` is the table of what can be asked of an open store.
 //!
 //! What is not here: anything that waits on Node's own thread, and anything that calls back into JavaScript.
 //! Callers ask; nothing is held between two questions but the open store.
