@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::future::join;
+use futures_util::future::{join, join_all};
 use nofx_core::{Batch, BatchId, Committed, Error, Outcome, Result, Sources, StoreId};
 use tokio::runtime::Handle;
 use tokio::task::JoinSet;
@@ -33,6 +33,12 @@ const HOPS: usize = 4;
 
 /// How often a listing is made again whose objects are gone when they are fetched.
 const LOOKS: usize = 5;
+
+/// How many numbers are looked at together while others write.
+const READ_AHEAD: u64 = 4;
+
+/// How far ahead a number is tried that is probably free.
+const AHEAD: u64 = 16;
 
 /// A writer that was seen within this time is busy.
 const BUSY: Duration = Duration::from_secs(4);
@@ -235,7 +241,11 @@ impl Root {
     }
 
     /// Brings the state to at least every commit that was acknowledged before the call.
+    ///
+    /// On a busy store there may never be a moment without a newer commit. But a number that is found free once, after the call
+    /// began, bounds how far the state has to come.
     pub(crate) async fn refresh(&self) -> Result<()> {
+        let mut far_enough = None;
         loop {
             let before = Moment::now(&self.sources);
             let Some(last) = self.usable() else {
@@ -244,28 +254,36 @@ impl Root {
                 }
                 continue;
             };
-            let Some(next) = self.fetch(last + 1).await? else {
-                self.saw_newest(last, before);
-                return Ok(());
-            };
-            self.advance(next).await?;
-            // There may be many more. One more is as likely as not, and a listing finds any number of them.
-            let before = Moment::now(&self.sources);
-            let (next, newest) = join(self.fetch(last + 2), self.objects.newest_commit()).await;
-            if self.rules.plants(Planted::TrustsListings)
-                && newest.as_ref().is_ok_and(|newest| *newest <= Some(last + 1))
-            {
+            if far_enough.is_some_and(|enough| last >= enough) {
                 return Ok(());
             }
-            let Some(next) = next? else {
-                self.saw_newest(last + 1, before);
-                return Ok(());
-            };
-            self.advance(next).await?;
-            if let Some(newest) = newest?.filter(|newest| *newest > last + 2)
+            // While others write, a look at several numbers costs no more time than at one.
+            let width = if self.others() == 0 { 1 } else { READ_AHEAD };
+            let found = join_all((1..=width).map(|step| self.fetch(last + step))).await;
+            let mut reached = last;
+            for next in found {
+                match next? {
+                    _ if self.rules.plants(Planted::TrustsListings) && reached > last => break,
+                    None => {
+                        self.saw_newest(reached, before);
+                        return Ok(());
+                    }
+                    Some(next) => self.advance(next).await?,
+                }
+                reached += 1;
+            }
+            // There may be many more; a listing finds any number of them.
+            let (far, newest) = join(self.fetch(reached + AHEAD), self.objects.newest_commit()).await;
+            if far?.is_none() {
+                far_enough.get_or_insert(reached + AHEAD - 1);
+            }
+            if let Some(newest) = newest?.filter(|newest| *newest > reached)
                 && let Some(newest) = self.fetch(newest).await?
             {
                 self.advance(newest).await?;
+            }
+            if self.rules.plants(Planted::TrustsListings) {
+                return Ok(());
             }
         }
     }
@@ -356,15 +374,17 @@ impl Root {
         let mut turn = turn.map_err(|_| Error::unavailable("waiting for the commits before"))?;
         self.settle_pending(&mut turn, group, end).await?;
         let mut bodies = HashMap::new();
+        let mut has_looked = false;
         self.be_polite(&turn).await;
         loop {
             let verdicts = self.judge(&mut turn, group).await?;
             if verdicts.good.is_empty() {
-                // Being turned down is true only of a state that is the newest.
-                let settled = !verdicts.has_conflict() || self.rules.plants(Planted::RejectsUnseen);
-                if settled || self.is_newest(verdicts.number - 1).await? {
+                // Being turned down is true only of a state that was the newest at some moment of this call.
+                if has_looked || !verdicts.has_conflict() || self.rules.plants(Planted::RejectsUnseen) {
                     return Ok(verdicts.outcomes);
                 }
+                self.refresh().await?;
+                has_looked = true;
             } else {
                 self.place_bodies(group, &verdicts, &mut bodies).await?;
                 let Some(attempt) = self.attempt(group, &verdicts, &bodies, end).await? else { continue };
@@ -374,6 +394,7 @@ impl Root {
                 }
                 // Losers aim from a fresh look, or whoever won, and knows its number first, wins for ever.
                 self.refresh().await?;
+                has_looked = true;
                 sleep(turn.put_time.mul_f64(between(&self.sources, 0.0, 0.5))).await;
             }
             if Instant::now() >= end {
@@ -420,15 +441,15 @@ impl Root {
             return Ok(());
         }
         let again = group.iter().any(|batch| attempt.batches.contains(&batch.id));
-        match self.try_once(turn, attempt, end).await {
-            Ok(_) => Ok(()),
-            Err(error) if again && error.code() == "unavailable" => {
-                Err(Error::unknown_because("committing again", error))
-            }
+        let Err(error) = self.try_once(turn, attempt.clone(), end).await else { return Ok(()) };
+        // That nothing came of trying again does not say what came of the first try.
+        turn.pending = Some(attempt);
+        Err(match error {
+            Error::Unavailable(failure) if again => Error::Unknown(failure),
             // The commit before is still unknown; of this group nothing has happened.
-            Err(Error::Unknown(failure)) if !again => Err(Error::Unavailable(failure)),
-            Err(error) => Err(error),
-        }
+            Error::Unknown(failure) if !again => Error::Unavailable(failure),
+            error => error,
+        })
     }
 
     /// Creates one commit, the same bytes under the same number, until it is certain what became of it.
@@ -603,22 +624,6 @@ impl Root {
         }
     }
 
-    /// Returns whether there is no commit behind `last`; otherwise the state has moved on.
-    async fn is_newest(&self, last: u64) -> Result<bool> {
-        let before = Moment::now(&self.sources);
-        match self.fetch(last + 1).await? {
-            None => {
-                self.saw_newest(last, before);
-                Ok(true)
-            }
-            Some(next) => {
-                self.advance(next).await?;
-                self.refresh().await?;
-                Ok(false)
-            }
-        }
-    }
-
     /// Puts the large bodies of those batches that may happen into packs, once.
     async fn place_bodies(
         &self,
@@ -676,17 +681,19 @@ impl Root {
 
     /// After a win, lets the others have their turn: they need a moment longer to learn the next number.
     async fn be_polite(&self, turn: &Turn) {
-        let others = match &mut *self.lock_tip() {
-            Some(tip) => {
-                tip.others.retain(|_, seen| seen.elapsed() < BUSY);
-                tip.others.len()
-            }
-            None => 0,
-        };
+        let others = self.others();
         if let (Some(win), 1..) = (turn.last_win, others) {
             let wait = turn.put_time.mul_f64(others as f64 * between(&self.sources, 0.7, 1.3));
             sleep_until(win + wait.min(POLITE)).await;
         }
+    }
+
+    /// Returns how many other writers were seen lately.
+    fn others(&self) -> usize {
+        self.lock_tip().as_mut().map_or(0, |tip| {
+            tip.others.retain(|_, seen| seen.elapsed() < BUSY);
+            tip.others.len()
+        })
     }
 
     /// Returns how often another writer was first.

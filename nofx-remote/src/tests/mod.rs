@@ -6,3 +6,4 @@ mod sleep;
 mod trust;
 mod truth;
 mod world;
+mod writers;

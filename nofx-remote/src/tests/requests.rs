@@ -112,8 +112,13 @@ async fn measure(sessions: usize) {
         assert_eq!((requests, trips), ([1, 0, 0], 1), "{waiting} waiting");
     }
 
-    // Somebody else wrote: one round trip finds it, one more that it is all.
-    filling.get(&[key("nothing")]).await.unwrap();
+    // Somebody else wrote, four commits: what is behind the first is found by a listing.
+    let (_, requests, trips) = cost(&filler, filling.scan(&page)).await;
+    println!("{sessions} sessions: first page after four commits of another {requests:?} in {trips} trips");
+    assert!(trips <= 4, "{requests:?} in {trips} trips");
+    let (_, requests, trips) = cost(&filler, filling.scan(&page)).await;
+    assert_eq!((requests, trips), ([0, 4, 0], 1), "nothing new, while others write");
+    sleep(Duration::from_secs(5)).await;
     let (_, requests, trips) = cost(&filler, filling.scan(&page)).await;
     assert_eq!((requests, trips), ([0, 1, 0], 1), "nothing new");
 

@@ -212,8 +212,8 @@ pub(crate) struct Line {
     dice: Dice,
     /// The machine is gone: nothing is answered any more.
     dead: AtomicBool,
-    /// For each number what was offered last, and when.
-    offers: Mutex<HashMap<u64, (Bytes, Instant)>>,
+    /// For each number what was offered, and when.
+    offers: Mutex<HashMap<u64, Vec<(Bytes, Instant)>>>,
     stale: Duration,
 }
 
@@ -284,13 +284,23 @@ impl Line {
     fn note_offer(&self, path: &Path, payload: &PutPayload) {
         let Some(number) = names::number(path).filter(|_| path.as_ref().starts_with(names::ROOT)) else { return };
         let bytes: Bytes = payload.clone().into();
-        let before = self.offers.lock().unwrap().insert(number, (bytes.clone(), Instant::now()));
-        if let Some((before, at)) = before
-            && before != bytes
-            && at.elapsed() < self.stale
-        {
+        let mut offers = self.offers.lock().unwrap();
+        let offers = offers.entry(number).or_default();
+        offers.push((bytes.clone(), Instant::now()));
+        if offers.iter().any(|(before, at)| *before != bytes && at.elapsed() < self.stale) {
             let violation = format!("commit {number} was offered with other bytes before the outcome was known");
             self.world.violations.lock().unwrap().push(violation);
+        }
+    }
+}
+
+impl Line {
+    /// What was offered once and refused did not happen, and will not.
+    fn forget_first_offer(&self, path: &Path) {
+        let Some(number) = names::number(path) else { return };
+        let mut offers = self.offers.lock().unwrap();
+        if offers.get(&number).is_some_and(|offers| offers.len() == 1) {
+            offers.remove(&number);
         }
     }
 }
@@ -303,6 +313,7 @@ impl ObjectStore for Line {
         self.travel(1.0).await;
         self.fail_before().await?;
         if self.dice.hits(self.rates.refused) {
+            self.forget_first_offer(path);
             return Err(Error::AlreadyExists { path: path.to_string(), source: "409 conflict".into() });
         }
         if self.dice.hits(self.rates.later) {
