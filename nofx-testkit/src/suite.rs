@@ -223,7 +223,12 @@ mod tests {
     use crate::place::{Memory, Place};
 
     fn case(needs: &'static [Need], run: CaseFn) -> Case {
-        Case { name: "tests::this", claim: "A claim.", needs, limit: Duration::from_millis(300), run }
+        Case { name: "tests::this", claim: "A claim.", needs, limit: Duration::from_secs(60), run }
+    }
+
+    /// A case that has a moment only.
+    fn brief(run: CaseFn) -> Case {
+        Case { limit: Duration::from_millis(300), ..case(&[], run) }
     }
 
     fn verdict(case: &Case) -> Verdict {
@@ -233,12 +238,10 @@ mod tests {
     #[test]
     fn a_case_that_hangs_fails_in_time_and_is_named() {
         let started = Deadline::after(Duration::from_secs(10));
-        let Verdict::Failed(why) = verdict(&case(&[], |_| Box::pin(std::future::pending()))) else {
-            panic!("it passed")
-        };
+        let Verdict::Failed(why) = verdict(&brief(|_| Box::pin(std::future::pending()))) else { panic!("it passed") };
         assert!(why.contains("tests::this did not end within"), "{why}");
         // One that never comes back to its runtime is left behind as well.
-        let blocking = case(&[], |_| {
+        let blocking = brief(|_| {
             Box::pin(async {
                 thread::sleep(Duration::from_secs(20));
                 Ok(())

@@ -30,7 +30,8 @@ fn tests(filters: &[String]) -> Result<Outcome> {
         return tests_without_nextest(filters);
     }
     let mut command = cargo();
-    command.args(["nextest", "run", "--workspace", "--all-features", "--locked"]);
+    // All that fails is told at once: a run is too long to find them one by one.
+    command.args(["nextest", "run", "--workspace", "--all-features", "--locked", "--no-fail-fast"]);
     if !filters.is_empty() {
         // A filter may well match doctests alone.
         command.arg("--no-tests=pass");
@@ -40,7 +41,7 @@ fn tests(filters: &[String]) -> Result<Outcome> {
 
 fn tests_without_nextest(filters: &[String]) -> Result<Outcome> {
     let mut command = cargo();
-    command.args(["test", "--workspace", "--all-features", "--all-targets", "--locked", "--"]);
+    command.args(["test", "--workspace", "--all-features", "--all-targets", "--locked", "--no-fail-fast", "--"]);
     let outcome = execute(command.args(filters))?;
     Ok(match outcome {
         Outcome::Passed => Outcome::PassedWith("with cargo test: cargo-nextest is not installed".into()),
@@ -50,7 +51,7 @@ fn tests_without_nextest(filters: &[String]) -> Result<Outcome> {
 
 fn doctests(filters: &[String]) -> Result<Outcome> {
     let mut command = cargo();
-    command.args(["test", "--doc", "--workspace", "--all-features", "--locked", "--"]);
+    command.args(["test", "--doc", "--workspace", "--all-features", "--locked", "--no-fail-fast", "--"]);
     execute(command.args(filters))
 }
 
