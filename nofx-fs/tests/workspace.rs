@@ -1,0 +1,7 @@
+//! What a workspace promises, on folders of this machine.
+
+mod common;
+
+fn main() {
+    nofx_testkit::workspace(common::Folders)
+}
