@@ -31,6 +31,9 @@ pub(crate) const FOLD_ROWS: u64 = 256;
 /// What fits into one of redb's pages beside its own bookkeeping and a key.
 const PIECE: usize = 4096 - 64;
 
+/// The least number of a log.
+pub(crate) const FIRST_LOG: u64 = 1;
+
 /// A chunk as it was read.
 #[derive(Debug)]
 pub(crate) struct Chunk {
@@ -78,17 +81,14 @@ fn encode(log: u64, first: u64, entries: &[(Timestamp, Body)], effort: Effort) -
     let packed = pack(plain.as_bytes(), effort);
     let (codec, smaller) = packed.ok_or_else(|| Fault::damaged("compressing a chunk"))?;
     let mut payload = Encoder::default();
-    payload.number(0).number(codec as u64);
+    payload.number(codec as u64);
     payload.number(entries.len() as u64).number(plain.as_bytes().len() as u64).raw(&smaller);
     Ok(seal(Table::Chunks, &placed(log, first), &payload))
 }
 
 fn decode(log: u64, first: u64, value: &[u8]) -> Reading<Chunk> {
     let mut payload = unseal(Table::Chunks, &placed(log, first), value).ok_or(Unread::Damaged)?;
-    let codec = match payload.number().ok_or(Unread::Damaged)? {
-        0 => Codec::of(payload.number().ok_or(Unread::Damaged)?)?,
-        count => return decode_entries(first, count, Codec::Zstd, payload).ok_or(Unread::Damaged),
-    };
+    let codec = Codec::of(payload.number().ok_or(Unread::Damaged)?)?;
     let count = payload.number().ok_or(Unread::Damaged)?;
     decode_entries(first, count, codec, payload).ok_or(Unread::Damaged)
 }

@@ -15,9 +15,6 @@ use crate::dictionary::FIRST;
 /// Bodies of this many bytes or more are compressed if that makes them smaller.
 const COMPRESS_FROM: usize = 32;
 
-/// Codec numbers are at most this. The first stores had the length of the text in their place, which was always above.
-const LAST_CODEC: u64 = 1024;
-
 /// How a text is stored. The numbers are part of the format: none is ever used for another way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Codec {
@@ -79,6 +76,8 @@ pub(crate) enum Table {
     Chunks = 5,
     Feed = 6,
     Past = 7,
+    /// Not a table of its own: bundles are kept beside chunks.
+    Bundles = 8,
 }
 
 fn checksum(table: Table, key: &[u8], payload: &[u8]) -> [u8; 4] {
@@ -134,12 +133,12 @@ impl Encoder {
 
     /// A body to the end of the payload, compressed if that is worth while.
     pub(crate) fn body(&mut self, body: &Body) -> &mut Self {
-        self.body_with(body, Effort::Quick)
+        self.shorter(body.as_str().as_bytes())
     }
 
-    fn body_with(&mut self, body: &Body, effort: Effort) -> &mut Self {
-        let bytes = body.as_str().as_bytes();
-        match compressed(bytes, effort) {
+    /// Bytes to the end of the payload, compressed if that is worth while.
+    fn shorter(&mut self, bytes: &[u8]) -> &mut Self {
+        match compressed(bytes) {
             Some((codec, smaller)) => self.number(codec as u64).number(bytes.len() as u64).raw(&smaller),
             None => self.number(Codec::Plain as u64).raw(bytes),
         }
@@ -197,17 +196,17 @@ impl<'v> Decoder<'v> {
     }
 
     pub(crate) fn body(&mut self) -> Reading<Body> {
-        let number = self.number().ok_or(Unread::Damaged)?;
-        let plain = match number {
-            0 => return text(Cow::Borrowed(self.rest())).ok_or(Unread::Damaged),
-            1..=LAST_CODEC => {
-                let codec = Codec::of(number)?;
-                let length = self.number().ok_or(Unread::Damaged)?;
-                unpack(codec, self.rest(), length)
-            }
-            length => decompress(self.rest(), length),
-        };
-        plain.and_then(|plain| text(Cow::Owned(plain))).ok_or(Unread::Damaged)
+        text(self.longer()?).ok_or(Unread::Damaged)
+    }
+
+    /// Reads what [`shorter`](Encoder::shorter) wrote.
+    fn longer(&mut self) -> Reading<Cow<'v, [u8]>> {
+        let codec = Codec::of(self.number().ok_or(Unread::Damaged)?)?;
+        if codec == Codec::Plain {
+            return Ok(Cow::Borrowed(self.rest()));
+        }
+        let length = self.number().ok_or(Unread::Damaged)?;
+        unpack(codec, self.rest(), length).map(Cow::Owned).ok_or(Unread::Damaged)
     }
 
     pub(crate) fn end(&self) -> Option<()> {
@@ -224,11 +223,11 @@ pub(crate) fn text(bytes: Cow<'_, [u8]>) -> Option<Body> {
     Some(Body::trusted(text))
 }
 
-fn compressed(bytes: &[u8], effort: Effort) -> Option<(Codec, Vec<u8>)> {
+fn compressed(bytes: &[u8]) -> Option<(Codec, Vec<u8>)> {
     if bytes.len() < COMPRESS_FROM {
         return None;
     }
-    let (codec, smaller) = pack(bytes, effort)?;
+    let (codec, smaller) = pack(bytes, Effort::Quick)?;
     // The number of the codec and the length.
     (smaller.len() + 3 < bytes.len()).then_some((codec, smaller))
 }
@@ -266,11 +265,7 @@ pub(crate) fn unpack(codec: Codec, bytes: &[u8], length: u64) -> Option<Vec<u8>>
     }
 }
 
-pub(crate) fn compress(bytes: &[u8]) -> Option<Vec<u8>> {
-    zstd::bulk::compress(bytes, LEVEL).ok()
-}
-
-pub(crate) fn decompress(bytes: &[u8], length: u64) -> Option<Vec<u8>> {
+fn decompress(bytes: &[u8], length: u64) -> Option<Vec<u8>> {
     if length > MAX_UNCOMPRESSED {
         return None;
     }
@@ -386,18 +381,20 @@ pub(crate) fn encode_record(name: &[u8], version: Seq, body: &Body) -> Vec<u8> {
     seal(Table::Records, name, &payload)
 }
 
-/// Decodes the version of a record, and leaves its body to be decoded by whoever needs it.
-pub(crate) fn decode_record<'v>(name: &[u8], value: &'v [u8]) -> Option<(Seq, Decoder<'v>)> {
-    let mut payload = unseal(Table::Records, name, value)?;
-    Some((Seq::new(payload.number()?)?, payload))
+/// Encodes that a record was removed, which hides the one that a bundle has.
+pub(crate) fn encode_removed(name: &[u8]) -> Vec<u8> {
+    let mut payload = Encoder::default();
+    payload.number(0);
+    seal(Table::Records, name, &payload)
 }
 
-/// Encodes a stored record anew, as small as it gets; `None` if it cannot be read.
-pub(crate) fn denser_record(name: &[u8], value: &[u8]) -> Option<Vec<u8>> {
-    let (version, mut body) = decode_record(name, value)?;
-    let mut payload = Encoder::default();
-    payload.number(version.get()).body_with(&body.body().ok()?, Effort::Dense);
-    Some(seal(Table::Records, name, &payload))
+/// Decodes the version of a record, and leaves its body to be decoded by whoever needs it; `Some(None)` if it was removed.
+pub(crate) fn decode_record<'v>(name: &[u8], value: &'v [u8]) -> Option<Option<(Seq, Decoder<'v>)>> {
+    let mut payload = unseal(Table::Records, name, value)?;
+    match Seq::new(payload.number()?) {
+        Some(version) => Some(Some((version, payload))),
+        None => payload.end().map(|()| None),
+    }
 }
 
 /// Encodes an entry that has a row of its own.
@@ -427,7 +424,7 @@ impl Remembered {
     /// Encodes a commit that has a row of its own.
     pub(crate) fn encode(&self, key: &[u8]) -> Vec<u8> {
         let mut payload = Encoder::default();
-        payload.raw(self.change.batch.as_bytes()).raw(self.without_id().as_bytes());
+        payload.raw(self.change.batch.as_bytes()).shorter(self.without_id().as_bytes());
         seal(Table::Feed, key, &payload)
     }
 
@@ -435,7 +432,7 @@ impl Remembered {
     pub(crate) fn decode(key: &[u8], value: &[u8]) -> Option<Self> {
         let mut payload = unseal(Table::Feed, key, value)?;
         let batch = payload.id()?;
-        Self::with_id(batch, payload)
+        Self::with_id(batch, Decoder(&payload.longer().ok()?))
     }
 
     fn without_id(&self) -> Encoder {
@@ -479,8 +476,8 @@ impl Remembered {
     }
 }
 
-/// Encodes commits that follow each other: their batch ids, then the compressed rest.
-pub(crate) fn encode_past(key: &[u8], rows: &[Remembered]) -> Option<Vec<u8>> {
+/// Encodes commits that follow each other: their batch ids, then the rest.
+pub(crate) fn encode_past(key: &[u8], rows: &[Remembered]) -> Vec<u8> {
     let mut payload = Encoder::default();
     payload.number(rows.len() as u64);
     let mut plain = Encoder::default();
@@ -488,8 +485,8 @@ pub(crate) fn encode_past(key: &[u8], rows: &[Remembered]) -> Option<Vec<u8>> {
         payload.raw(row.change.batch.as_bytes());
         plain.counted(row.without_id().as_bytes());
     }
-    payload.number(plain.as_bytes().len() as u64).raw(&compress(plain.as_bytes())?);
-    Some(seal(Table::Past, key, &payload))
+    payload.shorter(plain.as_bytes());
+    seal(Table::Past, key, &payload)
 }
 
 /// Decodes the batch ids of what [`encode_past`] wrote, and leaves the rest.
@@ -502,8 +499,7 @@ pub(crate) fn decode_past_ids<'v>(key: &[u8], value: &'v [u8]) -> Option<(Vec<Ba
 /// Decodes what [`encode_past`] wrote.
 pub(crate) fn decode_past(key: &[u8], value: &[u8]) -> Option<Vec<Remembered>> {
     let (ids, mut payload) = decode_past_ids(key, value)?;
-    let length = payload.number()?;
-    let plain = decompress(payload.rest(), length)?;
+    let plain = payload.longer().ok()?;
     let mut plain = Decoder::new(&plain);
     let rows = ids.into_iter().map(|id| Remembered::with_id(id, Decoder(plain.counted()?))).collect();
     plain.end()?;
@@ -557,7 +553,7 @@ mod tests {
             let version = Seq::new(version).unwrap();
             let record = encode_record(&name, version, &body);
             let decoded = decode_record(&name, &record);
-            let (found, mut rest) = decoded.unwrap();
+            let (found, mut rest) = decoded.unwrap().unwrap();
             let found = (found, rest.body());
             prop_assert_eq!(found, (version, Ok(body.clone())));
             let key = placed(7, 9);
@@ -578,7 +574,7 @@ mod tests {
         fn commits_come_back(rows in prop::collection::vec(remembered(), 1..20)) {
             let key = numbered(3);
             prop_assert_eq!(Remembered::decode(&key, &rows[0].encode(&key)), Some(rows[0].clone()));
-            prop_assert_eq!(decode_past(&key, &encode_past(&key, &rows).unwrap()), Some(rows));
+            prop_assert_eq!(decode_past(&key, &encode_past(&key, &rows)), Some(rows));
         }
 
         #[test]
@@ -607,7 +603,7 @@ mod tests {
             let _ = decode_past(&key, &seal(Table::Past, &key, &payload));
             let _ = decode_entry(&key, &seal(Table::Entries, &key, &payload));
             let value = seal(Table::Records, &key, &payload);
-            let _ = decode_record(&key, &value).map(|(_, mut rest)| rest.body());
+            let _ = decode_record(&key, &value).flatten().map(|(_, mut rest)| rest.body());
         }
     }
 
@@ -622,7 +618,7 @@ mod tests {
     fn each_codec_is_read_and_a_number_that_is_none_is_of_a_newer_version() {
         let plain = "{\"name\":\"Ada\"} ".repeat(90);
         let body = Body::trusted(plain.as_str());
-        let zstd = compress(plain.as_bytes()).unwrap();
+        let zstd = zstd::bulk::compress(plain.as_bytes(), LEVEL).unwrap();
         let length = plain.len() as u64;
         let read = |write: &dyn Fn(&mut Encoder)| {
             let mut payload = Encoder::default();
@@ -631,16 +627,11 @@ mod tests {
         };
         assert_eq!(read(&|payload| _ = payload.number(0).raw(plain.as_bytes())), Ok(body.clone()));
         assert_eq!(read(&|payload| _ = payload.number(1).number(length).raw(&zstd)), Ok(body.clone()));
-        assert_eq!(
-            read(&|payload| _ = payload.number(length).raw(&zstd)),
-            Ok(body.clone()),
-            "as the first stores had it"
-        );
         assert_eq!(read(&|payload| _ = payload.number(1).number(length + 1).raw(&zstd)), Err(Unread::Damaged));
         let (codec, primed) = pack(plain.as_bytes(), Effort::Dense).unwrap();
         assert_eq!(codec, Codec::Primed);
         assert_eq!(read(&|payload| _ = payload.number(2).number(length).raw(&primed)), Ok(body.clone()));
-        for number in [900, LAST_CODEC] {
+        for number in [3, 900] {
             assert_eq!(read(&|payload| _ = payload.number(number).raw(&zstd)), Err(Unread::Newer(number)));
         }
         assert_eq!(read(&|payload| _ = payload.body(&body)), Ok(body.clone()));

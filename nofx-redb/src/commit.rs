@@ -5,7 +5,8 @@ use std::collections::HashMap;
 use nofx_core::{Batch, BatchId, Committed, LogHead, LogKey, LogState, Outcome, RecordKey, Result, Seq, View};
 use redb::{ReadTransaction, ReadableTable, WriteTransaction};
 
-use crate::codec::{Head, Remembered, decode_record, encode_record, name};
+use crate::bundle;
+use crate::codec::{Head, Remembered, decode_record, encode_record, encode_removed, name};
 use crate::fault::{Attempt, Fault};
 use crate::feed::{Ends, Ids};
 use crate::read::head;
@@ -86,6 +87,9 @@ impl State<'_> {
             let name = name(&write.key);
             match write.body.zip(seq) {
                 Some((body, seq)) => self.tables.records.insert(&*name, &*encode_record(&name, seq, &body))?,
+                None if bundle::version(&self.tables.chunks, &name)?.is_some() => {
+                    self.tables.records.insert(&*name, &*encode_removed(&name))?
+                }
                 None => self.tables.records.remove(&*name)?,
             };
         }
@@ -145,9 +149,9 @@ impl State<'_> {
 
     fn version_of(&self, key: &RecordKey) -> Attempt<Option<Seq>> {
         let name = name(key);
-        let Some(value) = self.tables.records.get(&*name)? else { return Ok(None) };
-        let (version, _) = decode_record(&name, value.value()).ok_or_else(|| Fault::damaged(key.to_string()))?;
-        Ok(Some(version))
+        let Some(value) = self.tables.records.get(&*name)? else { return bundle::version(&self.tables.chunks, &name) };
+        let row = decode_record(&name, value.value()).ok_or_else(|| Fault::damaged(key.to_string()))?;
+        Ok(row.map(|(version, _)| version))
     }
 }
 

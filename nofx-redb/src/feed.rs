@@ -186,8 +186,7 @@ impl Tables<WriteTable<'_>> {
             Err(Fault::Damaged(_)) => return Ok(()),
             Err(fault) => return Err(fault),
         };
-        let value = encode_past(&first, &rows).ok_or_else(|| Fault::damaged("compressing the feed"))?;
-        self.past.insert(&first[..], &*value)?;
+        self.past.insert(&first[..], &*encode_past(&first, &rows))?;
         self.feed.retain_in::<&[u8], _>(&first[..]..&after[..], |_, _| false)?;
         ends.rows += TOGETHER;
         Ok(())

@@ -43,6 +43,7 @@
 //! It does not encrypt, does not work on network file systems that have no byte-range locks, and does not join the files of
 //! several machines.
 
+mod bundle;
 mod chunk;
 mod codec;
 mod commit;
@@ -187,13 +188,13 @@ impl PersistenceBackend for RedbBackend {
 
     async fn get(&self, keys: &[RecordKey]) -> Result<Vec<Option<Record>>> {
         let keys = keys.to_vec();
-        self.read(move |tables| keys.iter().map(|key| read::record(&tables.records, key)).collect()).await
+        self.read(move |tables| keys.iter().map(|key| read::record(tables, key)).collect()).await
     }
 
     async fn scan(&self, query: &ScanQuery) -> Result<Page<Record>> {
         query.validate()?;
         let query = query.clone();
-        self.read(move |tables| read::scan(&tables.records, &query)).await
+        self.read(move |tables| read::scan(tables, &query)).await
     }
 
     async fn heads(&self, logs: &[LogKey]) -> Result<Vec<LogHead>> {

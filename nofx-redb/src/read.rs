@@ -1,26 +1,33 @@
 //! Reading: records, heads and entries, as pages.
 
-use std::ops::Bound;
+use std::ops::{Bound, RangeBounds};
 
 use nofx_core::{
     Direction, Key, KeyQuery, LogEntry, LogHead, LogKey, LogQuery, LogState, PAGE_BYTES, Page, Record, RecordKey,
 };
 
+use crate::bundle::{self, Bundled, Walk};
 use crate::chunk::{chunk_of, entry_of};
 use crate::codec::{Head, decode_record, name, parse_name, shown};
 use crate::fault::{Attempt, Fault};
-use crate::tables::Rows;
+use crate::tables::{Rows, Tables};
 
 /// Reads a record.
-pub(crate) fn record(records: &impl Rows, key: &RecordKey) -> Attempt<Option<Record>> {
+pub(crate) fn record<T: Rows>(tables: &Tables<T>, key: &RecordKey) -> Attempt<Option<Record>> {
     let name = name(key);
-    records.get(&*name)?.map(|value| decoded_record(key.clone(), &name, value.value())).transpose()
+    if let Some(value) = tables.records.get(&*name)? {
+        return decoded_record(key.clone(), &name, value.value());
+    }
+    let bundled = bundle::record(&tables.chunks, &name)?;
+    Ok(bundled.map(|(version, body)| Record { key: key.clone(), version, body }))
 }
 
-fn decoded_record(key: RecordKey, name: &[u8], value: &[u8]) -> Attempt<Record> {
-    let (version, mut body) = decode_record(name, value).ok_or_else(|| Fault::damaged(key.to_string()))?;
+/// Decodes a row; `None` if it says that the record was removed.
+fn decoded_record(key: RecordKey, name: &[u8], value: &[u8]) -> Attempt<Option<Record>> {
+    let row = decode_record(name, value).ok_or_else(|| Fault::damaged(key.to_string()))?;
+    let Some((version, mut body)) = row else { return Ok(None) };
     let body = body.body().map_err(|why| Fault::unread(why, &key))?;
-    Ok(Record { key, version, body })
+    Ok(Some(Record { key, version, body }))
 }
 
 /// Reads the head of a log.
@@ -34,20 +41,79 @@ pub(crate) fn head(logs: &impl Rows, log: &LogKey) -> Attempt<Head> {
     }
 }
 
-/// Returns a page of records.
-pub(crate) fn scan(records: &impl Rows, query: &KeyQuery<RecordKey>) -> Attempt<Page<Record>> {
+/// Returns a page of records: those in rows and those in bundles that no row hides.
+pub(crate) fn scan<T: Rows>(tables: &Tables<T>, query: &KeyQuery<RecordKey>) -> Attempt<Page<Record>> {
+    let (lower, upper) = bounds(query);
+    let start = match query.direction {
+        Direction::Forward => named(&lower),
+        Direction::Backward => named(&upper),
+    };
+    let mut walk = Walk::new(&tables.chunks, query.direction, start)?;
+    let mut bundled = || -> Attempt<Option<Bundled>> {
+        while let Some(record) = walk.next()? {
+            let in_lower = (lower.as_ref(), Bound::Unbounded).contains(&record.name);
+            let in_upper = (Bound::Unbounded, upper.as_ref()).contains(&record.name);
+            match query.direction {
+                _ if in_lower && in_upper => return Ok(Some(record)),
+                Direction::Forward if !in_upper => return Ok(None),
+                Direction::Backward if !in_lower => return Ok(None),
+                _ => {}
+            }
+        }
+        Ok(None)
+    };
     let mut page = Filling::new(query.limit);
-    for_each(records, query, |key: RecordKey, name, value| {
+    let mut next = if is_empty(&lower, &upper) { None } else { bundled()? };
+    // Takes a record and says whether to go on.
+    let mut take = |record: Record| {
         if !page.has_room() {
             page.more = true;
-            return Ok(false);
+            return false;
         }
-        let record = decoded_record(key, name, value)?;
         let bytes = record.body.len();
         page.add(record, bytes);
-        Ok(true)
+        true
+    };
+    let mut goes_on = true;
+    for_each(&tables.records, query, |key: RecordKey, name, value| {
+        while let Some(record) = next.take_if(|record| comes_first(query.direction, &record.name, name)) {
+            goes_on = take(public(record)?);
+            if !goes_on {
+                return Ok(false);
+            }
+            next = bundled()?;
+        }
+        if next.as_ref().is_some_and(|record| record.name == name) {
+            next = bundled()?;
+        }
+        goes_on = decoded_record(key, name, value)?.is_none_or(&mut take);
+        Ok(goes_on)
     })?;
+    while let Some(record) = next.take_if(|_| goes_on) {
+        goes_on = take(public(record)?);
+        next = bundled()?;
+    }
     Ok(page.finish())
+}
+
+fn public(record: Bundled) -> Attempt<Record> {
+    let Bundled { name, version, body } = record;
+    let key = parse_name(&name).ok_or_else(|| Fault::damaged(shown(&name)))?;
+    Ok(Record { key, version, body })
+}
+
+fn comes_first(direction: Direction, one: &[u8], other: &[u8]) -> bool {
+    match direction {
+        Direction::Forward => one < other,
+        Direction::Backward => one > other,
+    }
+}
+
+fn named(bound: &Bound<Vec<u8>>) -> Option<&[u8]> {
+    match bound {
+        Bound::Included(name) | Bound::Excluded(name) => Some(name),
+        Bound::Unbounded => None,
+    }
 }
 
 /// Returns a page of heads of logs that are not removed.

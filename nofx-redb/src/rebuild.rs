@@ -5,12 +5,13 @@
 
 use std::ops::Bound;
 
-use redb::{CursorMut, ReadableTable, TableHandle, WriteTransaction};
+use redb::{CursorMut, ReadableTable, WriteTransaction};
 
-use crate::chunk::{denser, owner};
-use crate::codec::denser_record;
+use crate::bundle::{self, Bundled, FULL_BUNDLE};
+use crate::chunk::{FIRST_LOG, denser, owner};
+use crate::codec::{decode_record, numbered};
 use crate::fault::Attempt;
-use crate::tables::{CHUNKS, Definition, RECORDS};
+use crate::tables::{CHUNKS, Definition, ENTRIES, FEED, LOGS, META, PAST, RECORDS, Rows};
 
 /// What a table is called while it is made. It gets its name in the same transaction, so no file ever has this one.
 const MADE: Definition = Definition::new("made");
@@ -21,27 +22,47 @@ const PAGE: usize = 4096 - 4;
 /// What redb adds to each row.
 const ROW: usize = 8;
 
-/// A piece of a chunk is not smaller than this, unless it is the last one.
+/// A piece is not smaller than this, unless it is the last one.
 const LEAST_PIECE: usize = 512;
 
-/// Lays a table down anew, compressing more densely what is in it.
+/// The tables whose rows stay as they are; records and chunks are laid down together.
+pub(crate) const COPIED: [Definition; 5] = [META, LOGS, ENTRIES, FEED, PAST];
+
+/// Lays a table down anew as it is.
+///
+/// Nothing has happened before the transaction is committed.
+pub(crate) fn copy(transaction: &WriteTransaction, table: Definition) -> Attempt<()> {
+    make(transaction, table, |run| {
+        for row in transaction.open_table(table)?.iter()? {
+            let (key, value) = row?;
+            run.lay(key.value(), value.value())?;
+        }
+        Ok(())
+    })
+}
+
+/// Lays records and chunks down anew: all records in bundles, and everything compressed more densely.
 ///
 /// Nothing has happened before the transaction is committed. What cannot be read is copied as it is.
-pub(crate) fn rebuild(transaction: &WriteTransaction, table: Definition) -> Attempt<()> {
+pub(crate) fn condense(transaction: &WriteTransaction) -> Attempt<()> {
+    let mut left = Vec::new();
+    make(transaction, CHUNKS, |run| {
+        let chunks = transaction.open_table(CHUNKS)?;
+        left = run.lay_records(&transaction.open_table(RECORDS)?, &chunks)?;
+        run.lay_chunks(&chunks)
+    })?;
+    make(transaction, RECORDS, |run| left.iter().try_for_each(|(name, value)| run.lay(name, value)))
+}
+
+fn make(
+    transaction: &WriteTransaction,
+    table: Definition,
+    lay: impl FnOnce(&mut Run<'_>) -> Attempt<()>,
+) -> Attempt<()> {
     {
-        let old = transaction.open_table(table)?;
         let mut made = transaction.open_table(MADE)?;
         let mut run = Run { rows: made.upper_bound_mut(Bound::<&[u8]>::Unbounded)?, room: PAGE };
-        if table.name() == CHUNKS.name() {
-            run.lay_chunks(&old)?;
-        } else {
-            for row in old.iter()? {
-                let (key, value) = row?;
-                let (key, value) = (key.value(), value.value());
-                let denser = (table.name() == RECORDS.name()).then(|| denser_record(key, value)).flatten();
-                run.lay(key, denser.as_deref().unwrap_or(value))?;
-            }
-        }
+        lay(&mut run)?;
         run.rows.close()?;
     }
     transaction.delete_table(table)?;
@@ -63,9 +84,26 @@ impl Run<'_> {
         Ok(self.rows.insert_before(key, value)?)
     }
 
-    fn lay_chunks(&mut self, old: &impl ReadableTable<&'static [u8], &'static [u8]>) -> Attempt<()> {
+    /// Lays down something that is cut into pieces, so that they fill the pages.
+    fn lay_pieces(&mut self, key: impl Fn(u32) -> Vec<u8>, value: &[u8]) -> Attempt<()> {
+        let mut rest = value;
+        for piece in 0.. {
+            let key = key(piece);
+            let room = self.room.saturating_sub(key.len() + ROW);
+            let room = if room < LEAST_PIECE.min(rest.len()) { PAGE - key.len() - ROW } else { room };
+            let (first, behind) = rest.split_at(room.min(rest.len()));
+            self.lay(&key, first)?;
+            rest = behind;
+            if rest.is_empty() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn lay_chunks(&mut self, old: &impl Rows) -> Attempt<()> {
         let mut pieces: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
-        for row in old.iter()? {
+        for row in old.range::<&[u8]>(&numbered(FIRST_LOG)[..]..)? {
             let (key, value) = row?;
             if pieces.last().is_some_and(|(last, _)| owner(last) != owner(key.value())) {
                 self.lay_chunk(&pieces)?;
@@ -78,21 +116,98 @@ impl Run<'_> {
 
     fn lay_chunk(&mut self, pieces: &[(Vec<u8>, Vec<u8>)]) -> Attempt<()> {
         let whole: Vec<u8> = pieces.iter().flat_map(|(_, value)| value).copied().collect();
-        let Some((key, value)) = pieces.first().and_then(|(key, _)| denser(key, &whole)) else {
-            return pieces.iter().try_for_each(|(key, value)| self.lay(key, value));
-        };
-        let mut rest = &*value;
-        for piece in 0.. {
-            let key = key(piece);
-            let room = self.room.saturating_sub(key.len() + ROW);
-            let room = if room < LEAST_PIECE.min(rest.len()) { PAGE - key.len() - ROW } else { room };
-            let (first, behind) = rest.split_at(room.min(rest.len()));
-            self.lay(&key, first)?;
-            rest = behind;
-            if rest.is_empty() {
-                break;
+        match pieces.first().and_then(|(key, _)| denser(key, &whole)) {
+            Some((key, value)) => self.lay_pieces(|piece| key(piece).to_vec(), &value),
+            None => pieces.iter().try_for_each(|(key, value)| self.lay(key, value)),
+        }
+    }
+
+    /// Lays all records down in bundles. Returns the rows that have to stay: what cannot be read, and what hides records
+    /// of a bundle that cannot be read.
+    fn lay_records(&mut self, rows: &impl Rows, chunks: &impl Rows) -> Attempt<Vec<(Vec<u8>, Vec<u8>)>> {
+        let mut bundling = Bundling { run: self, taken: Vec::new(), bytes: 0, left: Vec::new() };
+        let mut rows = rows.iter()?.map(|row| row.map(|(name, value)| (name.value().to_vec(), value.value().to_vec())));
+        let mut row = rows.next().transpose()?;
+        for place in bundle::places(chunks)? {
+            match bundle::records(chunks, &place) {
+                Ok(records) => {
+                    for record in records {
+                        let mut hidden = false;
+                        while let Some((name, value)) = row.take_if(|(name, _)| *name <= record.name) {
+                            hidden = name == record.name;
+                            bundling.row(name, value)?;
+                            row = rows.next().transpose()?;
+                        }
+                        if !hidden {
+                            bundling.take(record)?;
+                        }
+                    }
+                }
+                Err(fault) if fault.is_of_value() => {
+                    while let Some((name, value)) = row.take_if(|(name, _)| *name < place.first) {
+                        bundling.row(name, value)?;
+                        row = rows.next().transpose()?;
+                    }
+                    bundling.end()?;
+                    bundle::each_piece(chunks, &place, |key, value| bundling.run.lay(key, value))?;
+                    while let Some(hiding) = row.take_if(|(name, _)| *name <= place.last) {
+                        bundling.left.push(hiding);
+                        row = rows.next().transpose()?;
+                    }
+                }
+                Err(fault) => return Err(fault),
             }
         }
+        while let Some((name, value)) = row {
+            bundling.row(name, value)?;
+            row = rows.next().transpose()?;
+        }
+        bundling.end()?;
+        Ok(bundling.left)
+    }
+}
+
+/// Records on their way into bundles.
+struct Bundling<'r, 't> {
+    run: &'r mut Run<'t>,
+    taken: Vec<Bundled>,
+    bytes: usize,
+    /// Rows that stay rows.
+    left: Vec<(Vec<u8>, Vec<u8>)>,
+}
+
+impl Bundling<'_, '_> {
+    fn row(&mut self, name: Vec<u8>, value: Vec<u8>) -> Attempt<()> {
+        let record = match decode_record(&name, &value) {
+            // What it hid is gone as well.
+            Some(None) => return Ok(()),
+            Some(Some((version, mut body))) => body.body().ok().map(|body| (version, body)),
+            None => None,
+        };
+        match record {
+            Some((version, body)) => self.take(Bundled { name, version, body }),
+            None => {
+                self.left.push((name, value));
+                Ok(())
+            }
+        }
+    }
+
+    fn take(&mut self, record: Bundled) -> Attempt<()> {
+        if self.bytes + record.size() > FULL_BUNDLE {
+            self.end()?;
+        }
+        self.bytes += record.size();
+        self.taken.push(record);
+        Ok(())
+    }
+
+    fn end(&mut self) -> Attempt<()> {
+        if let Some((place, value)) = bundle::encode(&self.taken)? {
+            self.run.lay_pieces(|piece| place.piece_key(piece), &value)?;
+        }
+        self.taken.clear();
+        self.bytes = 0;
         Ok(())
     }
 }

@@ -14,9 +14,9 @@ use crate::door::{Source, Writer};
 use crate::fault::{Attempt, Cause, Fault, contain};
 use crate::feed::Ids;
 use crate::place::Turnstile;
-use crate::rebuild::rebuild;
+use crate::rebuild;
 use crate::store::{Shared, Turn, lock};
-use crate::tables::{ALL, Tables, WriteTable};
+use crate::tables::{Tables, WriteTable};
 
 /// How often the keeper of a writer looks whether somebody else wants the role.
 const LOOK: Duration = Duration::from_millis(10);
@@ -241,9 +241,10 @@ impl Shared {
         })?;
         turn.unfolded.clear();
         if std::fs::metadata(&self.door.path)?.len() <= REBUILT {
-            for table in ALL {
-                self.in_transaction(|transaction| rebuild(transaction, table))?;
+            for table in rebuild::COPIED {
+                self.in_transaction(|transaction| rebuild::copy(transaction, table))?;
             }
+            self.in_transaction(rebuild::condense)?;
         }
         self.shrink(self.door.options.lock_wait)
     }

@@ -11,16 +11,13 @@ pub(crate) const FORMAT: u64 = 1;
 
 pub(crate) type Definition = TableDefinition<'static, &'static [u8], &'static [u8]>;
 
-const META: Definition = TableDefinition::new("nofx");
+pub(crate) const META: Definition = TableDefinition::new("nofx");
 pub(crate) const RECORDS: Definition = TableDefinition::new("records");
-const LOGS: Definition = TableDefinition::new("logs");
-const ENTRIES: Definition = TableDefinition::new("entries");
+pub(crate) const LOGS: Definition = TableDefinition::new("logs");
+pub(crate) const ENTRIES: Definition = TableDefinition::new("entries");
 pub(crate) const CHUNKS: Definition = TableDefinition::new("chunks");
-const FEED: Definition = TableDefinition::new("feed");
-const PAST: Definition = TableDefinition::new("past");
-
-/// Every table of a store.
-pub(crate) const ALL: [Definition; 7] = [META, RECORDS, LOGS, ENTRIES, CHUNKS, FEED, PAST];
+pub(crate) const FEED: Definition = TableDefinition::new("feed");
+pub(crate) const PAST: Definition = TableDefinition::new("past");
 
 /// What the rest of this crate needs of a table that can be read.
 pub(crate) trait Rows: ReadableTable<&'static [u8], &'static [u8]> {}
@@ -37,11 +34,12 @@ pub(crate) type WriteTable<'t> = redb::Table<'t, &'static [u8], &'static [u8]>;
 #[derive(Debug)]
 pub(crate) struct Tables<T> {
     pub(crate) meta: T,
+    /// Name to a record that was written since the last compaction.
     pub(crate) records: T,
     pub(crate) logs: T,
     /// (log number, position) to an entry that is not folded yet.
     pub(crate) entries: T,
-    /// (log number, first position, piece) to a piece of a chunk.
+    /// (log number, first position, piece) to a piece of a chunk; before them, the pieces of bundles.
     pub(crate) chunks: T,
     /// Number of a recent commit to what is remembered of it.
     pub(crate) feed: T,

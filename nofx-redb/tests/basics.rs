@@ -55,6 +55,7 @@ enum Step {
     Guarded { log: u8, length: u64 },
     Repeat,
     Reopen,
+    Compact,
 }
 
 fn size() -> impl Strategy<Value = usize> {
@@ -72,6 +73,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (0..4_u8, 0..40_u64).prop_map(|(log, length)| Step::Guarded { log, length }),
         1 => Just(Step::Repeat),
         2 => Just(Step::Reopen),
+        1 => Just(Step::Compact),
     ]
 }
 
@@ -112,14 +114,19 @@ fn batch_of(step: &Step, salt: usize, last: Option<&Batch>) -> Option<Batch> {
             .put(record("guarded"), Expect::Any, sized(10, salt))
             .guard(Guard::Length { log: log(&format!("l{id}")), length: *length }),
         Step::Repeat => last?.clone(),
-        Step::Reopen => return None,
+        Step::Reopen | Step::Compact => return None,
     })
 }
 
 async fn assert_same(real: &dyn PersistenceBackend, oracle: &dyn PersistenceBackend, limit: usize) {
+    let records: Vec<_> = (0..7).map(|id| record(&format!("r{id}"))).chain([record("guarded")]).collect();
+    assert_eq!(real.get(&records).await.unwrap(), oracle.get(&records).await.unwrap());
     for direction in [Direction::Forward, Direction::Backward] {
-        let query = KeyQuery { direction, ..KeyQuery::all(limit) };
-        assert_eq!(real.scan(&query).await.unwrap(), oracle.scan(&query).await.unwrap());
+        let all = KeyQuery { direction, ..KeyQuery::all(limit) };
+        let some = KeyQuery { direction, ..KeyQuery::of(common::KIND, limit).prefixed("r") };
+        for query in records.iter().map(|after| some.clone().after(after.clone())).chain([all, some.clone()]) {
+            assert_eq!(real.scan(&query).await.unwrap(), oracle.scan(&query).await.unwrap(), "{query:?}");
+        }
         let query = KeyQuery { direction, ..KeyQuery::all(limit) };
         assert_eq!(real.logs(&query).await.unwrap(), oracle.logs(&query).await.unwrap());
         for id in 0..4 {
@@ -145,6 +152,7 @@ proptest! {
             let mut last: Option<Batch> = None;
             for (salt, step) in steps.iter().enumerate() {
                 match batch_of(step, salt, last.as_ref()) {
+                    None if matches!(step, Step::Compact) => real.compact().await.unwrap(),
                     None => {
                         real.close().await.unwrap();
                         real = open(&path).await;
@@ -162,6 +170,8 @@ proptest! {
             let real = open(&path).await;
             assert_same(&real, &oracle, limit).await;
             assert_same(&real, &oracle, 100_000).await;
+            real.compact().await.unwrap();
+            assert_same(&real, &oracle, limit).await;
         });
     }
 }

@@ -84,6 +84,39 @@ async fn a_damaged_record_is_named_and_neither_read_nor_overwritten() {
 }
 
 #[tokio::test]
+async fn a_damaged_bundle_is_named_and_concerns_only_its_records() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.redb");
+    let store = open(&path).await;
+    let puts = (0..200).map(|n| batch().put(record(&format!("{n:03}")), Expect::Any, long(n).body));
+    store.commit(puts.collect()).await.unwrap();
+    store.compact().await.unwrap();
+    // Rows that hide what the first bundle has.
+    let hiding = batch().put(record("001"), Expect::Any, body("1")).delete(record("002"), Expect::Any);
+    store.commit(vec![hiding]).await.unwrap();
+    store.close().await.unwrap();
+    flip(&path, "chunks", 0);
+    let store = open(&path).await;
+    for round in ["as it was", "compacted"] {
+        let error = store.get(&[record("000")]).await.unwrap_err();
+        assert!(
+            error.code() == "corrupt" && error.to_string().contains("records from thing/000 to"),
+            "{round}: {error}"
+        );
+        assert_eq!(store.get(&[record("001")]).await.unwrap()[0].as_ref().unwrap().body, body("1"), "{round}");
+        assert_eq!(store.get(&[record("002")]).await.unwrap(), [None], "{round}");
+        assert_eq!(store.get(&[record("199")]).await.unwrap()[0].as_ref().unwrap().body, long(199).body, "{round}");
+        let newest = KeyQuery { direction: Direction::Backward, ..KeyQuery::all(20) };
+        assert_eq!(store.scan(&newest).await.unwrap().items.len(), 20, "{round}");
+        assert_eq!(store.scan(&KeyQuery::all(20)).await.unwrap_err().code(), "corrupt", "{round}");
+        let over = store.commit(vec![batch().put(record("000"), Expect::Any, body("3"))]).await;
+        assert_eq!(over.unwrap_err().code(), "corrupt", "{round}");
+        store.commit(vec![batch().put(record("aaa"), Expect::Any, body("3"))]).await.unwrap();
+        store.compact().await.unwrap();
+    }
+}
+
+#[tokio::test]
 async fn a_damaged_row_of_a_log_is_named_and_the_log_goes_on() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("a.redb");

@@ -1,0 +1,307 @@
+//! Bundles: records that follow each other, compressed together.
+//!
+//! A row per record has a key that repeats most of its neighbour's, and a text too short to be compressed well. Compacting
+//! takes the records together. What is written later are rows again: a row hides what a bundle has under the same name, so
+//! a bundle is never changed, only made anew by the next compaction.
+
+use std::cmp::Ordering;
+
+use nofx_core::{Body, Direction, Seq};
+
+use crate::chunk::FIRST_LOG;
+use crate::codec::{
+    Codec, Decoder, Effort, Encoder, Reading, Table, Unread, numbered, pack, seal, shown, text, unpack, unseal,
+};
+use crate::fault::{Attempt, Fault};
+use crate::tables::Rows;
+
+/// A bundle ends when its plain text would have more bytes. Reading one record reads the whole bundle.
+pub(crate) const FULL_BUNDLE: usize = 16 << 10;
+
+/// Bundles are kept in the table of chunks, before those of the first log.
+const LOG: u64 = FIRST_LOG - 1;
+
+/// Where a bundle is: the names of its first and its last record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub(crate) first: Vec<u8>,
+    pub(crate) last: Vec<u8>,
+}
+
+impl Place {
+    pub(crate) fn holds(&self, name: &[u8]) -> bool {
+        self.first.as_slice() <= name && name <= self.last.as_slice()
+    }
+
+    fn key(&self) -> Vec<u8> {
+        let mut key = before(&self.first);
+        escape(&self.last, &mut key);
+        key
+    }
+
+    /// Returns the key of a piece.
+    pub(crate) fn piece_key(&self, piece: u32) -> Vec<u8> {
+        [&self.key()[..], &piece.to_be_bytes()].concat()
+    }
+
+    /// Reads what [`piece_key`](Self::piece_key) wrote; `None` if it belongs to a chunk or is damaged.
+    pub(crate) fn of(key: &[u8]) -> Option<Self> {
+        let mut rest = key.strip_prefix(&numbered(LOG))?.strip_suffix(key.last_chunk::<4>()?)?;
+        let place = Self { first: unescape(&mut rest)?, last: unescape(&mut rest)? };
+        rest.is_empty().then_some(place)
+    }
+
+    fn shown(&self) -> String {
+        format!("the records from {} to {}", shown(&self.first), shown(&self.last))
+    }
+}
+
+/// Returns the least key of a bundle that begins with a name.
+fn before(first: &[u8]) -> Vec<u8> {
+    let mut key = numbered(LOG).to_vec();
+    escape(first, &mut key);
+    key
+}
+
+/// Returns what is above each key of a bundle that begins with a name: no name has this byte.
+fn behind(first: &[u8]) -> Vec<u8> {
+    let mut key = before(first);
+    key.push(0xff);
+    key
+}
+
+/// Writes a name so that it ends somewhere and the order of names stays.
+fn escape(name: &[u8], key: &mut Vec<u8>) {
+    for byte in name {
+        key.push(*byte);
+        if *byte == 0 {
+            key.push(0xff);
+        }
+    }
+    key.extend([0, 0]);
+}
+
+fn unescape(rest: &mut &[u8]) -> Option<Vec<u8>> {
+    let mut name = Vec::new();
+    loop {
+        let (byte, behind) = rest.split_first()?;
+        *rest = behind;
+        if *byte == 0 {
+            let (mark, behind) = rest.split_first()?;
+            *rest = behind;
+            match mark {
+                0 => return Some(name),
+                0xff => {}
+                _ => return None,
+            }
+        }
+        name.push(*byte);
+    }
+}
+
+/// A record in a bundle.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Bundled {
+    pub(crate) name: Vec<u8>,
+    pub(crate) version: Seq,
+    pub(crate) body: Body,
+}
+
+impl Bundled {
+    /// About how many bytes of plain text this is.
+    pub(crate) fn size(&self) -> usize {
+        self.name.len() + self.body.len() + 8
+    }
+}
+
+/// Encodes records that follow each other. Returns where they belong; `None` for no records.
+pub(crate) fn encode(records: &[Bundled]) -> Attempt<Option<(Place, Vec<u8>)>> {
+    let (Some(first), Some(last)) = (records.first(), records.last()) else { return Ok(None) };
+    let mut plain = Encoder::default();
+    for record in records {
+        plain.counted(&record.name).number(record.version.get()).counted(record.body.as_str().as_bytes());
+    }
+    let packed = pack(plain.as_bytes(), Effort::Dense);
+    let (codec, smaller) = packed.ok_or_else(|| Fault::damaged("compressing records"))?;
+    let place = Place { first: first.name.clone(), last: last.name.clone() };
+    let mut payload = Encoder::default();
+    payload.number(codec as u64).number(records.len() as u64);
+    payload.number(plain.as_bytes().len() as u64).raw(&smaller);
+    let value = seal(Table::Bundles, &place.key(), &payload);
+    Ok(Some((place, value)))
+}
+
+/// A bundle as it was read.
+#[derive(Debug)]
+struct Bundle {
+    count: u64,
+    plain: Vec<u8>,
+}
+
+impl Bundle {
+    fn decode(place: &Place, value: &[u8]) -> Reading<Self> {
+        let mut payload = unseal(Table::Bundles, &place.key(), value).ok_or(Unread::Damaged)?;
+        let codec = Codec::of(payload.number().ok_or(Unread::Damaged)?)?;
+        let (count, length) = payload.number().zip(payload.number()).ok_or(Unread::Damaged)?;
+        let plain = unpack(codec, payload.rest(), length).ok_or(Unread::Damaged)?;
+        Ok(Self { count, plain })
+    }
+
+    /// Shows names, versions and bodies in their order, until `see` answers.
+    fn find<T>(&self, mut see: impl FnMut(&[u8], Seq, &[u8]) -> Option<T>) -> Reading<Option<T>> {
+        let mut rest = Decoder::new(&self.plain);
+        for _ in 0..self.count {
+            let mut next = || Some((rest.counted()?, Seq::new(rest.number()?)?, rest.counted()?));
+            let (name, version, body) = next().ok_or(Unread::Damaged)?;
+            if let Some(answer) = see(name, version, body) {
+                return Ok(Some(answer));
+            }
+        }
+        Ok(None)
+    }
+}
+
+fn owned(body: &[u8]) -> Reading<Body> {
+    text(body.into()).ok_or(Unread::Damaged)
+}
+
+/// Shows the pieces of a bundle as they are, with their keys.
+pub(crate) fn each_piece(
+    chunks: &impl Rows,
+    place: &Place,
+    mut see: impl FnMut(&[u8], &[u8]) -> Attempt<()>,
+) -> Attempt<()> {
+    let (lowest, highest) = (place.piece_key(0), place.piece_key(u32::MAX));
+    for piece in chunks.range::<&[u8]>(&lowest[..]..=&highest[..])? {
+        let (key, piece) = piece?;
+        see(key.value(), piece.value())?;
+    }
+    Ok(())
+}
+
+fn read(chunks: &impl Rows, place: &Place) -> Attempt<Bundle> {
+    let mut value = Vec::new();
+    each_piece(chunks, place, |_, piece| {
+        value.extend_from_slice(piece);
+        Ok(())
+    })?;
+    Bundle::decode(place, &value).map_err(|why| Fault::unread(why, place.shown()))
+}
+
+/// Reads all records of a bundle.
+pub(crate) fn records(chunks: &impl Rows, place: &Place) -> Attempt<Vec<Bundled>> {
+    let mut records = Vec::new();
+    let read = read(chunks, place)?.find(|name, version, body| match owned(body) {
+        Ok(body) => {
+            records.push(Bundled { name: name.to_vec(), version, body });
+            None
+        }
+        Err(why) => Some(why),
+    });
+    match read {
+        Ok(None) => Ok(records),
+        Ok(Some(why)) | Err(why) => Err(Fault::unread(why, place.shown())),
+    }
+}
+
+/// Returns the place of the bundle that may have a name.
+fn place_of(chunks: &impl Rows, name: &[u8]) -> Attempt<Option<Place>> {
+    let place = last_place(chunks, &behind(name))?;
+    Ok(place.filter(|place| place.holds(name)))
+}
+
+/// Returns the place of the last bundle whose key is below another.
+fn last_place(chunks: &impl Rows, end: &[u8]) -> Attempt<Option<Place>> {
+    let least = numbered(LOG);
+    chunks.range::<&[u8]>(&least[..]..end)?.next_back().map(|row| place_at(row?.0.value())).transpose()
+}
+
+/// Returns the place of the first bundle whose key is not below another.
+fn first_place(chunks: &impl Rows, start: &[u8]) -> Attempt<Option<Place>> {
+    let end = numbered(FIRST_LOG);
+    chunks.range::<&[u8]>(start..&end[..])?.next().map(|row| place_at(row?.0.value())).transpose()
+}
+
+fn place_at(key: &[u8]) -> Attempt<Place> {
+    Place::of(key).ok_or_else(|| Fault::damaged("the place of some records"))
+}
+
+/// Returns the places of all bundles, in their order.
+pub(crate) fn places(chunks: &impl Rows) -> Attempt<Vec<Place>> {
+    let mut places = Vec::new();
+    let mut start = numbered(LOG).to_vec();
+    while let Some(place) = first_place(chunks, &start)? {
+        start = behind(&place.first);
+        places.push(place);
+    }
+    Ok(places)
+}
+
+/// Returns the version of a record in a bundle.
+pub(crate) fn version(chunks: &impl Rows, name: &[u8]) -> Attempt<Option<Seq>> {
+    find(chunks, name, |version, _| Ok(version))
+}
+
+/// Reads a record in a bundle.
+pub(crate) fn record(chunks: &impl Rows, name: &[u8]) -> Attempt<Option<(Seq, Body)>> {
+    find(chunks, name, |version, body| Ok((version, owned(body)?)))
+}
+
+fn find<T>(chunks: &impl Rows, name: &[u8], take: impl Fn(Seq, &[u8]) -> Reading<T>) -> Attempt<Option<T>> {
+    let Some(place) = place_of(chunks, name)? else { return Ok(None) };
+    let found = read(chunks, &place)?.find(|other, version, body| match other.cmp(name) {
+        Ordering::Less => None,
+        Ordering::Equal => Some(Some(take(version, body))),
+        Ordering::Greater => Some(None),
+    });
+    let found = found.and_then(|found| found.flatten().transpose());
+    found.map_err(|why| Fault::unread(why, place.shown()))
+}
+
+/// The records in bundles, one after another in a direction, from a name that may be one of theirs.
+#[derive(Debug)]
+pub(crate) struct Walk<'t, T> {
+    chunks: &'t T,
+    direction: Direction,
+    /// Records of the bundle that the walk is in, the next one last.
+    ahead: Vec<Bundled>,
+    /// A key between the bundle that the walk is in and the one that follows; `None` at the end.
+    at: Option<Vec<u8>>,
+}
+
+impl<'t, T: Rows> Walk<'t, T> {
+    /// Begins at the first record from `start` on, forward, or the last one up to `start`, backward. Without `start`, at
+    /// the end where the direction begins.
+    pub(crate) fn new(chunks: &'t T, direction: Direction, start: Option<&[u8]>) -> Attempt<Self> {
+        let at = match (direction, start) {
+            (Direction::Forward, None) => numbered(LOG).to_vec(),
+            (Direction::Backward, None) => numbered(FIRST_LOG).to_vec(),
+            (Direction::Backward, Some(start)) => behind(start),
+            (Direction::Forward, Some(start)) => match place_of(chunks, start)? {
+                Some(place) => place.key(),
+                None => behind(start),
+            },
+        };
+        Ok(Self { chunks, direction, ahead: Vec::new(), at: Some(at) })
+    }
+
+    pub(crate) fn next(&mut self) -> Attempt<Option<Bundled>> {
+        while self.ahead.is_empty() {
+            let Some(at) = self.at.take() else { return Ok(None) };
+            let place = match self.direction {
+                Direction::Forward => first_place(self.chunks, &at)?,
+                Direction::Backward => last_place(self.chunks, &at)?,
+            };
+            let Some(place) = place else { return Ok(None) };
+            self.ahead = records(self.chunks, &place)?;
+            self.at = Some(match self.direction {
+                Direction::Forward => {
+                    self.ahead.reverse();
+                    behind(&place.first)
+                }
+                Direction::Backward => before(&place.first),
+            });
+        }
+        Ok(self.ahead.pop())
+    }
+}
