@@ -16,7 +16,7 @@ use crate::fault::{Attempt, Fault};
 use crate::tables::Rows;
 
 /// A bundle ends when its plain text would have more bytes. Reading one record reads the whole bundle.
-pub(crate) const FULL_BUNDLE: usize = 16 << 10;
+pub(crate) const FULL_BUNDLE: usize = 24 << 10;
 
 /// Bundles are kept in the table of chunks, before those of the first log.
 const LOG: u64 = FIRST_LOG - 1;
@@ -303,5 +303,48 @@ impl<'t, T: Rows> Walk<'t, T> {
             });
         }
         Ok(self.ahead.pop())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn bundled(name: &str, body: &str) -> Bundled {
+        Bundled { name: name.into(), version: Seq::FIRST, body: Body::trusted(body) }
+    }
+
+    proptest! {
+        #[test]
+        fn keys_come_back_and_have_the_order_of_names(
+            mut names in prop::collection::btree_set("[\0-\u{1}a-b]{0,6}", 4),
+            piece in any::<u32>(),
+        ) {
+            let mut next = || names.pop_first().unwrap().into_bytes();
+            let one = Place { first: next(), last: next() };
+            let other = Place { first: next(), last: next() };
+            prop_assert_eq!(Place::of(&one.piece_key(piece)), Some(one.clone()));
+            prop_assert!(one.piece_key(piece) < other.piece_key(0));
+            prop_assert!(before(&one.first) < one.piece_key(0) && one.piece_key(u32::MAX) < behind(&one.first));
+            prop_assert!(behind(&one.first) < before(&other.first));
+        }
+
+        #[test]
+        fn any_changed_byte_is_noticed(at in any::<prop::sample::Index>(), bit in 0..8) {
+            let (place, mut value) = encode(&[bundled("a", "\"words\""), bundled("b", "1")]).unwrap().unwrap();
+            prop_assert!(Bundle::decode(&place, &value).is_ok());
+            let at = at.index(value.len());
+            value[at] ^= 1_u8 << bit;
+            prop_assert_eq!(Bundle::decode(&place, &value).err(), Some(Unread::Damaged));
+        }
+    }
+
+    #[test]
+    fn a_bundle_under_another_key_is_damaged() {
+        let (place, value) = encode(&[bundled("a", "1"), bundled("c", "2")]).unwrap().unwrap();
+        let other = Place { last: b"b".to_vec(), ..place };
+        assert_eq!(Bundle::decode(&other, &value).err(), Some(Unread::Damaged));
     }
 }

@@ -1,11 +1,15 @@
 //! Telling a record that is as it was imported from one that somebody changed since.
 
-use nofx_core::json::{Object, quote};
+use nofx_core::json::{Object, Text, quote};
 
 use crate::digest::{hex, of_json};
 
-/// The member of an imported record that has the digest of what was imported.
+/// The member of an imported record that has the first half of the digest of what was imported: enough to notice a change.
 const IMPORTED: &str = "$imported";
+
+fn mark(digest: &str) -> &str {
+    digest.get(..digest.len() / 2).unwrap_or(digest)
+}
 
 /// The members of the store's own that come from the old extension.
 const FROM_SOURCE: &[&str] = &["$template", "$promptIsTemplates"];
@@ -25,9 +29,9 @@ fn is_stores_own(name: &[u8]) -> bool {
     name.starts_with(b"$") && !name.starts_with(b"$$") && !FROM_SOURCE.iter().any(|own| own.as_bytes() == name)
 }
 
-/// Returns the digest of what was imported, if the record says so.
-pub(crate) fn imported_digest(object: &Object) -> Option<String> {
-    Some(object.read::<nofx_core::json::Text>(IMPORTED)?.to_string())
+/// Returns whether a record says that content of this digest was imported as it.
+pub(crate) fn was_imported_as(object: &Object, digest: &str) -> bool {
+    object.read::<Text>(IMPORTED).is_some_and(|imported| imported == mark(digest))
 }
 
 /// Returns the record to be written: what was planned, the members of the store's own that are there, and its digest.
@@ -39,6 +43,6 @@ pub(crate) fn marked(planned: &Object, there: Option<&Object>) -> Object {
         }
     }
     record.remove(IMPORTED);
-    record.set(IMPORTED, quote(&content_digest(planned)));
+    record.set(IMPORTED, quote(mark(&content_digest(planned))));
     record
 }

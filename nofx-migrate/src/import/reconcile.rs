@@ -8,7 +8,7 @@ use nofx_core::json::{Object, Text};
 use nofx_core::workspace::{index_session, place_record, preview};
 use nofx_core::{Expect, LogEntry, LogHead, LogKey, LogQuery, LogState, NewEntry, RecordKey, Result, Store, Timestamp};
 
-use super::imported::{content_digest, imported_digest, marked};
+use super::imported::{content_digest, marked, was_imported_as};
 use super::index::body;
 use super::merge::Multiset;
 use super::plan::{Plan, PlannedLog, PlannedRecord, ended};
@@ -106,14 +106,12 @@ pub(crate) async fn compare(
                 if planned.kind == "templates" || digest == content_digest(&planned.object) {
                     continue;
                 }
-                match imported_digest(&object) {
-                    Some(imported) if imported == digest && earlier.had_later(&planned, &object) => {
-                        difference.kept.push(Kept::Later(planned.key.to_string()));
-                    }
-                    Some(imported) if imported == digest => {
-                        difference.put(&planned, Some(&object), Expect::At(there.version));
-                    }
-                    _ => difference.kept.push(Kept::Changed(planned.key.to_string())),
+                if !was_imported_as(&object, &digest) {
+                    difference.kept.push(Kept::Changed(planned.key.to_string()));
+                } else if earlier.had_later(&planned, &object) {
+                    difference.kept.push(Kept::Later(planned.key.to_string()));
+                } else {
+                    difference.put(&planned, Some(&object), Expect::At(there.version));
                 }
             }
         }

@@ -8,7 +8,7 @@ use nofx_core::entity::{Attachment, AttachmentPath};
 use nofx_core::json::{Object, Text};
 use nofx_core::{LogKey, LogQuery, Result, Store};
 
-use super::imported::{content_digest, imported_digest};
+use super::imported::{content_digest, was_imported_as};
 use super::index::Index;
 use super::ledger::Ledger;
 use super::orchestration::Segments;
@@ -173,8 +173,7 @@ impl Check {
         let found = there.map(|object| {
             let digest = content_digest(object);
             // What was imported and then changed by somebody was imported.
-            let was_imported = imported_digest(object).is_some_and(|imported| imported == wanted);
-            if was_imported { wanted.clone() } else { digest }
+            if was_imported_as(object, &wanted) { wanted.clone() } else { digest }
         });
         let hash = |digest: &String| sha256(digest.as_bytes());
         let target: Vec<_> = found.iter().map(hash).collect();
