@@ -51,8 +51,8 @@ pub(crate) fn scan<T: Rows>(tables: &Tables<T>, query: &KeyQuery<RecordKey>) -> 
     let mut walk = Walk::new(&tables.chunks, query.direction, start)?;
     let mut bundled = || -> Attempt<Option<Bundled>> {
         while let Some(record) = walk.next()? {
-            let in_lower = (lower.as_ref(), Bound::Unbounded).contains(&record.name);
-            let in_upper = (Bound::Unbounded, upper.as_ref()).contains(&record.name);
+            let in_lower = is_in(lower.as_ref(), Bound::Unbounded, &record.name);
+            let in_upper = is_in(Bound::Unbounded, upper.as_ref(), &record.name);
             match query.direction {
                 _ if in_lower && in_upper => return Ok(Some(record)),
                 Direction::Forward if !in_upper => return Ok(None),
@@ -114,6 +114,10 @@ fn named(bound: &Bound<Vec<u8>>) -> Option<&[u8]> {
         Bound::Included(name) | Bound::Excluded(name) => Some(name),
         Bound::Unbounded => None,
     }
+}
+
+fn is_in(lower: Bound<&Vec<u8>>, upper: Bound<&Vec<u8>>, name: &Vec<u8>) -> bool {
+    RangeBounds::<Vec<u8>>::contains(&(lower, upper), name)
 }
 
 /// Returns a page of heads of logs that are not removed.
