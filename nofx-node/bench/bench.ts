@@ -1,6 +1,6 @@
 // What the addon costs, beside what the same work costs without it. All in one run and in rounds; medians.
 //
-// better-sqlite3 is compared with if it can be found: `npm install --no-save better-sqlite3`.
+// better-sqlite3 is compared with if it can be found: `npm run bench:peers` installs it.
 
 import { mkdtempSync, rmSync, statSync } from 'node:fs';
 import { stat } from 'node:fs/promises';

@@ -1,4 +1,4 @@
-//! How a stored message crosses: as it is stored, without the store's own members.
+//! How what is stored crosses: as it is stored, without the store's own members.
 //!
 //! Of the store's own members nearly every message has one, `$writer`, and it stands at the end. Cutting it off a text costs a
 //! hundredth of taking the object apart, so that is what is done where nothing else begins with `$`.
@@ -10,6 +10,11 @@ use nofx::{Body, Result, Store, Timestamp};
 
 /// What stands before the name of the writer when it is the last member.
 const WRITER: &str = r#","$writer":""#;
+
+/// Writes an entity as it would stand in a file of the old extension, without the store's own members.
+pub(crate) fn shown<E: Entity>(entity: &E) -> String {
+    foreign(&entity.to_object()).to_json()
+}
 
 /// Writes an entry whose message is stored as `body`. One that cannot be read is told in its place, so that it hides no other.
 pub(crate) async fn write_stored(store: &Store, place: (u64, Timestamp), body: &Body, json: &mut String) {

@@ -5,15 +5,13 @@ use std::time::Duration;
 
 use napi_derive::napi;
 use nofx::json::quote;
-use nofx::workspace::{Appended, SessionWriter, Workspace};
+use nofx::workspace::Workspace;
 use nofx::{Error, Location, Options};
-use tokio::sync::Mutex;
 
-use crate::crossing::write_message;
 use crate::failure::guarded;
 use crate::migration::Watched;
 use crate::request::Request;
-use crate::{messages, verbs};
+use crate::verbs;
 
 /// An open store.
 #[napi]
@@ -79,17 +77,6 @@ impl Handle {
         self.migration.progress()
     }
 
-    /// Makes a writer that has seen everything that a session has now.
-    #[napi]
-    pub async fn writer(&self, request: String) -> napi::Result<Writer> {
-        let making = async {
-            let session = Request::parse(&request)?.required("session")?;
-            let writer = self.workspace.session_writer(&session).await?;
-            Ok(Writer { workspace: self.workspace.clone(), writer: Mutex::new(writer) })
-        };
-        Ok(guarded(making).await?)
-    }
-
     /// Commits what waits and lets go of the store, within so many milliseconds.
     #[napi]
     pub async fn close(&self, wait: u32) -> napi::Result<()> {
@@ -99,39 +86,5 @@ impl Handle {
             closed.unwrap_or_else(|_| Err(Error::unavailable("closing: a commit is still in flight")))
         };
         Ok(guarded(closing).await?)
-    }
-}
-
-/// A writer of one session that knows how much of it it has seen.
-#[napi]
-#[derive(Debug)]
-pub struct Writer {
-    workspace: Workspace,
-    writer: Mutex<SessionWriter>,
-}
-
-#[napi]
-impl Writer {
-    /// Adds messages unless others have added any meanwhile; then returns theirs.
-    #[napi]
-    pub async fn append(&self, request: String) -> napi::Result<String> {
-        let appending = async {
-            let messages = messages::read(&self.workspace, &Request::parse(&request)?)?;
-            let appended = self.writer.lock().await.append(messages).await?;
-            Ok(match appended {
-                Appended::Done(position) => format!(r#"{{"added":true,"position":{position}}}"#),
-                Appended::Unseen(entries) => {
-                    let mut json = r#"{"added":false,"unseen":["#.to_owned();
-                    for (at, entry) in entries.iter().enumerate() {
-                        if at > 0 {
-                            json.push(',');
-                        }
-                        write_message((entry.position, entry.at), &entry.message, &mut json);
-                    }
-                    json + "]}"
-                }
-            })
-        };
-        Ok(guarded(appending).await?)
     }
 }

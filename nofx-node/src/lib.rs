@@ -15,13 +15,22 @@
 //! # Features
 //!
 //! - `redb` (default): locations `redb:PATH`.
+//! - `fs`: locations `fs:PATH`.
+//! - `remote`: locations `s3://`, `gs://`, `az://` and `file:///`.
+//!
+//! A location whose feature was left out is refused, and the error names the feature. `memory:` is always there.
 
+mod agents;
+mod cleanup;
 mod crossing;
+mod export;
 mod failure;
 mod feed;
 pub mod handle;
 mod messages;
 mod migration;
 mod request;
+mod search;
 mod sessions;
+mod tasks;
 mod verbs;

@@ -5,10 +5,10 @@ use std::ops::Range;
 use futures_util::TryStreamExt;
 use nofx::entity::{Entity, Message, Session, SessionId, own};
 use nofx::json::Object;
-use nofx::workspace::Workspace;
+use nofx::workspace::{Appended, Workspace};
 use nofx::{Direction, Error, LogKey, LogQuery, PAGE_BYTES, Result};
 
-use crate::crossing::write_stored;
+use crate::crossing::{write_message, write_stored};
 use crate::request::Request;
 
 /// Messages of a page where the caller did not say.
@@ -23,8 +23,27 @@ pub(crate) async fn add(workspace: &Workspace, request: &Request) -> Result<Stri
     Ok(places.start.to_string())
 }
 
+/// Adds messages unless others have added any behind what the caller has seen; then answers theirs.
+pub(crate) async fn append_at(workspace: &Workspace, request: &Request) -> Result<String> {
+    let messages = read(workspace, request)?;
+    let (session, seen) = (request.required("session")?, request.required("seen")?);
+    Ok(match workspace.append_at(&session, seen, messages).await? {
+        Appended::Done(position) => format!(r#"{{"added":true,"position":{position}}}"#),
+        Appended::Unseen(entries) => {
+            let mut json = r#"{"added":false,"unseen":["#.to_owned();
+            for (at, entry) in entries.iter().enumerate() {
+                if at > 0 {
+                    json.push(',');
+                }
+                write_message((entry.position, entry.at), &entry.message, &mut json);
+            }
+            json + "]}"
+        }
+    })
+}
+
 /// Reads the messages of a request. Id and time are added where they are missing.
-pub(crate) fn read(workspace: &Workspace, request: &Request) -> Result<Vec<Message>> {
+fn read(workspace: &Workspace, request: &Request) -> Result<Vec<Message>> {
     let given: Vec<Object> = request.required("messages")?;
     if given.is_empty() {
         return Err(Error::invalid("`messages` is empty"));

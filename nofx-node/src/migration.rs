@@ -79,7 +79,7 @@ impl Progress for Watched {
 fn folded(error: MigrateError) -> Error {
     match error {
         MigrateError::Store(error) => error,
-        MigrateError::SourceUnreadable { .. } => Error::unavailable(error.to_string()),
+        MigrateError::SourceUnreadable { .. } | MigrateError::TargetBusy => Error::unavailable(error.to_string()),
         _ => Error::invalid(error.to_string()),
     }
 }

@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
-use nofx::entity::{Agent, AgentId, Entity, EntityId, Session, SessionId, foreign};
-use nofx::json::{Object, Text, Value, quote};
-use nofx::workspace::{NewSession, RestoreOptions, SessionFilter, SessionState, SessionSummary, Workspace};
-use nofx::{Error, RecordKey, Result, Timestamp, kind};
+use nofx::entity::{AgentId, SessionId};
+use nofx::json::{Text, Value, quote};
+use nofx::workspace::{NewSession, RestoreOptions, SessionFilter, SessionSummary, Workspace};
+use nofx::{RecordKey, Result, Timestamp, kind};
 
+use crate::agents;
+use crate::crossing::shown;
 use crate::request::Request;
 
 /// Sessions of a page where the caller did not say.
@@ -16,10 +18,7 @@ const PAGE: u64 = 50;
 const LONGEST_PAGE: u64 = 1000;
 
 pub(crate) async fn create(workspace: &Workspace, request: &Request) -> Result<String> {
-    let agent = Agent::from_object(request.required::<Object>("agent")?);
-    if agent.id.as_text().is_empty() {
-        return Err(Error::invalid("the agent has no `id`"));
-    }
+    let agent = agents::read(request)?;
     let new = NewSession {
         name: request.optional("name")?,
         working_directory: request.optional("workingDirectory")?,
@@ -33,17 +32,8 @@ pub(crate) async fn create(workspace: &Workspace, request: &Request) -> Result<S
 
 pub(crate) async fn one(workspace: &Workspace, request: &Request) -> Result<String> {
     let id: SessionId = request.required("session")?;
-    let Some(session) = workspace.session(&id).await? else { return Ok("null".to_owned()) };
-    let now = workspace.store().sources().now();
-    let head = workspace.store().head(&Session::history(&id)).await?;
-    let summary = SessionSummary {
-        preview: session.preview.as_ref().map(ToString::to_string),
-        messages: workspace.history_length(&session).await?,
-        last_active_at: session.last_active_at.max(head.last_at).unwrap_or_default(),
-        state: session.state(now),
-        session,
-    };
-    Ok(summarised(&summary))
+    let summary = workspace.summary(&id).await?;
+    Ok(summary.as_ref().map_or("null".to_owned(), summarised))
 }
 
 pub(crate) async fn summaries(workspace: &Workspace, request: &Request) -> Result<String> {
@@ -103,17 +93,12 @@ fn restore_options(request: &Request) -> Result<RestoreOptions> {
     })
 }
 
-/// Writes a session as it would stand in a file of the old extension, without the store's own members.
-fn shown(session: &Session) -> String {
-    foreign(&session.to_object()).to_json()
-}
-
 fn summarised(summary: &SessionSummary) -> String {
     let session = &summary.session;
     let mut json = format!(
         r#"{{"session":{},"state":"{}","messages":{},"lastActiveAt":{}"#,
         shown(session),
-        state(summary.state),
+        summary.state.name(),
         summary.messages,
         summary.last_active_at.write(),
     );
@@ -127,15 +112,4 @@ fn summarised(summary: &SessionSummary) -> String {
     member("deletedAt", session.deleted_at.as_ref().map(Value::write));
     json.push('}');
     json
-}
-
-fn state(state: SessionState) -> &'static str {
-    match state {
-        SessionState::Active => "active",
-        SessionState::ExpiresSoon => "expires-soon",
-        SessionState::Paused => "paused",
-        SessionState::Expired => "expired",
-        SessionState::Archived => "archived",
-        SessionState::Deleted => "deleted",
-    }
 }

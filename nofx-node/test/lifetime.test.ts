@@ -6,6 +6,11 @@ import { test } from 'node:test';
 import { Worker } from 'node:worker_threads';
 import { ADA, api, folder, messages, open, store } from './place';
 
+/** The addon itself, below the TypeScript. */
+interface Native {
+  ask(verb: string, request: string): Promise<string>;
+}
+
 test('closing waits for what was begun, and then everything is closed', async (t) => {
   const { workspace, location } = await store(t);
   const { id } = await workspace.createSession({ agent: ADA });
@@ -22,23 +27,59 @@ test('closing waits for what was begun, and then everything is closed', async (t
   await again.close();
 });
 
-test('a hundred thousand calls at once are bounded in memory', (t) => {
+test('of a hundred thousand calls at once only a few are inside the addon', (t) => {
   // In a process of its own: the test runner remembers every promise.
   const source = `
     const { open } = require(${JSON.stringify(join(__dirname, '../dist/index.js'))});
+    const { Handle } = require(${JSON.stringify(join(__dirname, '../dist/addon.js'))});
+    const ask = Handle.prototype.ask;
+    let [inside, most, answers] = [0, 0, 0];
+    Handle.prototype.ask = function (verb, request) {
+      inside += 1;
+      most = Math.max(most, inside);
+      return ask.call(this, verb, request).finally(() => (inside -= 1));
+    };
     open('memory:').then(async (workspace) => {
-      const { id } = await workspace.createSession({ agent: { id: 'ada', name: 'Ada', type: 'x' } });
-      await Promise.all(Array.from({ length: 1000 }, () => workspace.session(id)));
+      await Promise.all(Array.from({ length: 1000 }, () => workspace.cursor()));
       const before = process.memoryUsage.rss();
-      let answers = 0;
-      await Promise.all(Array.from({ length: 100_000 }, () => workspace.session(id).then(() => (answers += 1))));
-      console.log(answers, Math.round((process.resourceUsage().maxRSS * 1024 - before) / 1e6));
+      await Promise.all(Array.from({ length: 100_000 }, () => workspace.cursor().then(() => (answers += 1))));
+      console.log(answers, most, Math.round((process.resourceUsage().maxRSS * 1024 - before) / 1e6));
       await workspace.close();
     });`;
-  const [answers, grown] = execFileSync(process.execPath, ['-e', source], { encoding: 'utf8' }).split(' ').map(Number);
-  assert.equal(answers, 100_000);
+  const told = execFileSync(process.execPath, ['-e', source], { encoding: 'utf8' });
+  const [answers, most, grown] = told.split(' ').map(Number);
+  assert.deepEqual([answers, most], [100_000, 256]);
   t.diagnostic(`grew by ${grown} MB`);
   assert.ok(grown !== undefined && grown < 300, `grew by ${grown} MB`);
+});
+
+test('a call that never ends does not keep a window from closing', async (t) => {
+  const { workspace } = await store(t);
+  const { Handle } = require('../dist/addon.js') as { Handle: { prototype: Native } };
+  const ask = Handle.prototype.ask;
+  Handle.prototype.ask = () => new Promise(() => undefined);
+  void workspace.agents();
+  Handle.prototype.ask = ask;
+  const started = performance.now();
+  await workspace.close();
+  assert.ok(performance.now() - started < 3000);
+});
+
+test('a panic becomes an error and the store goes on', async (t) => {
+  const addon = require('../dist/addon.js') as { open(location: string, options: string): Promise<Native> };
+  const handle = await addon.open('memory:', '{}');
+  const rejection: unknown = await handle.ask('panic', '{}').catch((error: unknown) => error);
+  const error = (require('../dist/errors.js') as { errorOf(rejection: unknown): unknown }).errorOf(rejection);
+  if (error instanceof api.InvalidError) {
+    t.skip('a build for people has no verb that panics');
+    return;
+  }
+  assert.ok(error instanceof api.InternalError, String(error));
+  assert.equal(error.code, 'internal');
+  assert.equal(error.message, 'a bug of this program: asked to');
+  assert.equal(error.nextStep, 'report it; reload the window');
+  assert.equal(error.transient, false);
+  assert.equal(await handle.ask('agents', '{}'), '[]');
 });
 
 test('a thread that is stopped leaves the store to the others', async (t) => {

@@ -51,7 +51,11 @@ test('a writer that has not seen the other window gets its messages instead of a
   const refused = await writer.append(messages(1, 'second'));
   assert.ok(!refused.added);
   assert.deepEqual(refused.unseen.map((entry) => entry.message.content), ['theirs 0', 'theirs 1']);
+  assert.equal(writer.seen, 3);
   assert.deepEqual(await writer.append(messages(1, 'second')), { added: true, position: 3 });
+  const both = await Promise.all([writer.append(messages(2, 'third')), writer.append(messages(1, 'fourth'))]);
+  assert.deepEqual(both, [{ added: true, position: 4 }, { added: true, position: 6 }]);
+  await assert.rejects(workspace.sessionWriter('nobody'), /there is no session `nobody`/);
   await other.close();
 });
 

@@ -20,10 +20,13 @@
  * @packageDocumentation
  */
 
+export type * from './cleanup';
 export type * from './entities';
 export * from './errors';
 export { History, type HistoryOptions } from './history';
 export type * from './migration';
+export type * from './search';
+export type * from './tasks';
 export type { Changes, EventType, WatchOptions, WorkspaceEvent } from './watch';
 export { open, type OpenOptions, type StoreInfo, Workspace } from './workspace';
 export { type Appended, SessionWriter } from './writer';

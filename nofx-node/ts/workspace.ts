@@ -1,6 +1,8 @@
 import type { Handle } from './addon';
 import * as addon from './addon';
+import type { CleanupPreview, RetentionPolicy } from './cleanup';
 import type {
+  Agent,
   NewMessage,
   NewSession,
   RestoreOptions,
@@ -9,12 +11,14 @@ import type {
   SessionSummary,
   SummaryPage,
 } from './entities';
-import { ClosedError, errorOf } from './errors';
+import { ClosedError, errorOf, InvalidError } from './errors';
 import { Gate } from './gate';
 import { History, type HistoryOptions, type HistoryPage } from './history';
 import type { MigrateOptions, MigrationProgress, MigrationReport } from './migration';
+import type { SearchQuery, SearchResult } from './search';
+import type { NewTask, StartedTask, Task, Tasks } from './tasks';
 import { type Changes, type ChangesPage, type WatchOptions, watch } from './watch';
-import { type Appended, SessionWriter } from './writer';
+import { SessionWriter } from './writer';
 
 /** How many calls may be inside the addon at once; the others wait here. */
 const CALLS_AT_ONCE = 256;
@@ -46,8 +50,14 @@ export interface StoreInfo {
 }
 
 /**
- * Opens the store at a location: `redb:PATH` for a file, `memory:` for one that is gone with the process.
+ * Opens the store at a location:
  *
+ * - `redb:PATH`, a file;
+ * - `fs:PATH`, a folder of files that people can read;
+ * - `s3://BUCKET/PREFIX`, `gs://…`, `az://…` or `file:///PATH`, object storage;
+ * - `memory:`, gone with the process.
+ *
+ * Which of them an addon has was chosen when it was built: the error of one that was left out names the cargo feature.
  * Several windows and programs may have one store open, and each sees what the others have written.
  */
 export async function open(location: string, options: OpenOptions = {}): Promise<Workspace> {
@@ -151,9 +161,12 @@ export class Workspace {
 
   /** Returns a writer that has seen everything that a session has now. */
   async sessionWriter(session: string): Promise<SessionWriter> {
-    const request = JSON.stringify({ session });
-    const writer = await this.#call(() => this.#handle.writer(request));
-    return new SessionWriter((call) => this.#call(async () => JSON.parse(await call()) as Appended), writer);
+    const summary = await this.session(session);
+    if (summary === null) {
+      const message = `invalid: there is no session \`${session}\``;
+      throw new InvalidError({ code: 'invalid', message, nextStep: 'correct what was asked for' });
+    }
+    return new SessionWriter((seen, messages) => this.#ask('appendAt', { session, seen, messages }), summary.messages);
   }
 
   /** Returns the messages of a session, read as they are asked for. */
@@ -161,6 +174,56 @@ export class Workspace {
     const read = ({ pageSize, ...rest }: HistoryOptions) =>
       this.#ask<HistoryPage>('history', { session, limit: pageSize, ...rest });
     return new History(read, options);
+  }
+
+  /** Returns the tasks of a session. */
+  tasks(session: string): Promise<Tasks> {
+    return this.#ask('tasks', { session });
+  }
+
+  /** Begins a task. One that is being worked on is interrupted, and said to be. */
+  startTask(session: string, task: NewTask | string): Promise<StartedTask> {
+    return this.#ask('startTask', { session, task: typeof task === 'string' ? { title: task } : task });
+  }
+
+  /** Ends the task that is being worked on, as done. It must be this one. */
+  completeTask(session: string, task: string): Promise<Task> {
+    return this.#ask('completeTask', { session, task });
+  }
+
+  /** Ends the task that is being worked on, as given up with an error. It must be this one. */
+  failTask(session: string, task: string): Promise<Task> {
+    return this.#ask('failTask', { session, task });
+  }
+
+  /** Puts aside the task that is being worked on. It must be this one. */
+  interruptTask(session: string, task: string): Promise<Task> {
+    return this.#ask('interruptTask', { session, task });
+  }
+
+  /** Saves an agent, new or changed, as it is given. */
+  async saveAgent(agent: Agent): Promise<void> {
+    await this.#ask('saveAgent', { agent });
+  }
+
+  /** Returns all saved agents in the order of their ids. */
+  agents(): Promise<Agent[]> {
+    return this.#ask('agents', {});
+  }
+
+  /** Finds messages by what they say. There is no index: every message is looked at until as many are found as are asked for. */
+  search(query: SearchQuery): Promise<SearchResult> {
+    return this.#ask('search', query);
+  }
+
+  /** Returns a session as Markdown: what is known of it, its tasks, and its messages in fences. */
+  exportMarkdown(session: string): Promise<string> {
+    return this.#ask('exportMarkdown', { session });
+  }
+
+  /** Returns what a cleanup by a policy would do. Changes nothing; the program's `nofx cleanup` acts. */
+  cleanupPreview(policy: RetentionPolicy = {}): Promise<CleanupPreview> {
+    return this.#ask('cleanupPreview', policy);
   }
 
   /** Returns where the feed of changes ends now, to be given to {@link watch} as `after`. */

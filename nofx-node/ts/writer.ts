@@ -1,4 +1,3 @@
-import type { Writer } from './addon';
 import type { HistoryEntry, NewMessage } from './entities';
 
 /** What became of messages that were to follow what their writer had seen. */
@@ -13,20 +12,41 @@ export type Appended =
  *
  * Two windows on one session never interleave silently: who has not seen the other's messages gets them instead of an
  * acknowledgement. `workspace.addMessages` adds regardless.
+ *
+ * ```ts
+ * let appended = await writer.append([message]);
+ * while (!appended.added) {
+ *   show(appended.unseen); // perhaps the message is no longer worth saying
+ *   appended = await writer.append([message]);
+ * }
+ * ```
  */
 export class SessionWriter {
-  readonly #call: (call: () => Promise<string>) => Promise<Appended>;
-  readonly #writer: Writer;
+  readonly #append: (seen: number, messages: NewMessage[]) => Promise<Appended>;
+  #seen: number;
+  #last: Promise<unknown> = Promise.resolve();
 
   /** @internal */
-  constructor(call: (call: () => Promise<string>) => Promise<Appended>, writer: Writer) {
-    this.#call = call;
-    this.#writer = writer;
+  constructor(append: (seen: number, messages: NewMessage[]) => Promise<Appended>, seen: number) {
+    this.#append = append;
+    this.#seen = seen;
   }
 
-  /** Adds messages, all or none, if nobody else has added any since this writer looked. */
+  /** How many messages of the session this writer has seen. */
+  get seen(): number {
+    return this.#seen;
+  }
+
+  /** Adds messages, all or none, if nobody else has added any since this writer looked. Calls take their turns. */
   append(messages: NewMessage[]): Promise<Appended> {
-    const request = JSON.stringify({ messages });
-    return this.#call(() => this.#writer.append(request));
+    const appended = this.#last.then(() => this.#appendNow(messages));
+    this.#last = appended.catch(() => undefined);
+    return appended;
+  }
+
+  async #appendNow(messages: NewMessage[]): Promise<Appended> {
+    const appended = await this.#append(this.#seen, messages);
+    this.#seen += appended.added ? messages.length : appended.unseen.length;
+    return appended;
   }
 }

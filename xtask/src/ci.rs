@@ -5,13 +5,14 @@ mod features;
 
 use std::process::ExitCode;
 
+use crate::node::Build;
 use crate::step::{Outcome, Steps, execute};
 use crate::workspace::cargo;
-use crate::{Result, test, tidy};
+use crate::{Result, host_test, node, test, tidy};
 
 /// Runs every check that a change must pass, and prints how each of them ended.
 ///
-/// The order is: formatting, tidy, clippy, feature combinations, docs, deny, tests, doctests; what is quick
+/// The order is: formatting, tidy, clippy, feature combinations, docs, deny, node, host-test, tests, doctests; what is quick
 /// to fail comes first, and the tests' own closing lines stand right above the summary.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {}
@@ -24,6 +25,8 @@ pub(crate) fn run(_: &Args) -> Result<ExitCode> {
     steps.run("features", features::step);
     steps.run("docs", docs);
     steps.run("deny", deny::step);
+    steps.run("node", node::step);
+    steps.run("host-test", || host_test::step(Build::Development));
     test::add_steps(&mut steps, &[]);
     Ok(steps.finish())
 }

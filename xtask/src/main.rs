@@ -8,6 +8,7 @@ mod bench;
 mod ci;
 mod host_test;
 mod migrate;
+mod node;
 mod sample;
 mod step;
 mod test;
@@ -33,6 +34,7 @@ enum Command {
     Ci(ci::Args),
     HostTest(host_test::Args),
     Migrate(migrate::Args),
+    Node(node::Args),
     Sample(sample::Args),
     Test(test::Args),
     Tidy(tidy::Args),
@@ -44,6 +46,7 @@ fn main() -> ExitCode {
         Command::Ci(args) => ci::run(&args),
         Command::HostTest(args) => host_test::run(&args),
         Command::Migrate(args) => migrate::run(&args),
+        Command::Node(args) => node::run(&args),
         Command::Sample(args) => sample::run(&args),
         Command::Test(args) => test::run(&args),
         Command::Tidy(args) => tidy::run(&args),

@@ -82,6 +82,17 @@ impl Row {
     }
 }
 
+/// Does one thing after the other, until one of them does not pass.
+pub(crate) fn in_turn<const N: usize>(all: [&dyn Fn() -> Result<Outcome>; N]) -> Result<Outcome> {
+    for one in all {
+        let outcome = one()?;
+        if !matches!(outcome, Outcome::Passed | Outcome::PassedWith(_)) {
+            return Ok(outcome);
+        }
+    }
+    Ok(Outcome::Passed)
+}
+
 /// Runs a program to its end, its output going where ours goes.
 pub(crate) fn execute(command: &mut Command) -> Result<Outcome> {
     let shown = shown(command);
@@ -143,6 +154,14 @@ mod tests {
         steps.run("second", || Ok(Outcome::Passed));
         assert!(matches!(&steps.rows[0].outcome, Outcome::Failed(reason) if reason == "no such file"));
         assert!(matches!(steps.rows[1].outcome, Outcome::Passed));
+    }
+
+    #[test]
+    fn what_does_not_pass_ends_the_turn() {
+        let unreached = || panic!("it must not run");
+        let outcome = in_turn([&|| Ok(Outcome::Passed), &|| Ok(Outcome::NotRun("no network".into())), &unreached]);
+        assert!(matches!(outcome, Ok(Outcome::NotRun(reason)) if reason == "no network"));
+        assert!(matches!(in_turn([&|| Ok(Outcome::Passed)]), Ok(Outcome::Passed)));
     }
 
     #[test]

@@ -15,7 +15,17 @@ const RETRY_MS = 10_000;
 /** The newest messages, among which one is looked for whose outcome is not known. */
 const RECENT = 200;
 
-let opened: { workspace: Workspace; outbox: Outbox } | undefined;
+/** How long the end waits for messages that are not saved yet. */
+const LAST_SAVE_MS = 1000;
+
+let opened: Opened | undefined;
+
+/** A store, and what the editor shows of it. */
+interface Opened {
+  workspace: Workspace;
+  outbox: Outbox;
+  shown: vscode.Disposable;
+}
 
 export async function activate(context: vscode.ExtensionContext): Promise<void> {
   const log = vscode.window.createOutputChannel('NofX', { log: true });
@@ -30,24 +40,33 @@ export async function activate(context: vscode.ExtensionContext): Promise<void> 
   await start(context, folder, log);
 }
 
+/** Lets go of the store. The editor waits five seconds for it, and what was acknowledged is kept in any case. */
 export async function deactivate(): Promise<void> {
   const last = opened;
   opened = undefined;
-  await last?.outbox.save().catch(() => undefined);
-  await last?.workspace.close();
+  if (last === undefined) {
+    return;
+  }
+  last.shown.dispose();
+  const patience = new Promise((resolve) => setTimeout(resolve, LAST_SAVE_MS));
+  await Promise.race([last.outbox.save().catch(() => undefined), patience]);
+  await last.workspace.close();
 }
 
 async function start(context: vscode.ExtensionContext, folder: vscode.WorkspaceFolder, log: vscode.LogOutputChannel) {
-  const place = await placeOf(folder);
+  const wanted = await placeOf(folder);
   try {
+    // Before anything is registered again.
     await deactivate();
-    await vscode.commands.executeCommand('setContext', 'nofx.writable', place.readOnly === undefined);
-    const workspace = await open(place.location, { readOnly: place.readOnly !== undefined });
+    const workspace = await open(wanted.location, { readOnly: wanted.readOnly !== undefined });
     const { backend, readOnly } = workspace.info();
-    log.info(`opened ${place.location} (${backend})${readOnly ? `, only to read: ${place.readOnly ?? readOnly}` : ''}`);
+    // The store may have a reason of its own, such as a later version that wrote it.
+    const place = { ...wanted, readOnly: wanted.readOnly ?? readOnly ?? undefined };
+    await vscode.commands.executeCommand('setContext', 'nofx.writable', place.readOnly === undefined);
+    log.info(`opened ${place.location} (${backend})${place.readOnly ? `, only to read: ${place.readOnly}` : ''}`);
     await show(context, workspace, place, log);
   } catch (error) {
-    report(error, log, place.readOnly === undefined ? undefined : `Nothing can be shown: ${place.readOnly}.`);
+    report(error, log, wanted.readOnly === undefined ? undefined : `Nothing can be shown: ${wanted.readOnly}.`);
   }
 }
 
@@ -57,17 +76,21 @@ async function show(context: vscode.ExtensionContext, workspace: Workspace, plac
   const warning = new UnsavedWarning();
   const outbox = new Outbox(outgoing(workspace), (unsaved, reason) => {
     warning.show(unsaved, reason);
-    log.warn(reason === undefined ? 'everything is saved' : `${unsaved.length} messages are not saved: ${reason.message}`);
+    if (reason !== undefined) {
+      log.warn(`${unsaved.length} messages are not saved: ${reason.message}`);
+    }
   });
-  opened = { workspace, outbox };
+  const view = vscode.window.createTreeView('nofx.sessions', { treeDataProvider: tree });
+  // Set in any case: the editor keeps the message of an earlier view of this name.
+  view.message = place.readOnly === undefined ? '' : `Only to read: ${place.readOnly}.`;
   const retry = setInterval(() => outbox.unsaved.length > 0 && void outbox.save(), RETRY_MS);
   const command = (name: string, run: (item?: SessionItem) => Promise<unknown>) =>
     vscode.commands.registerCommand(name, (item?: SessionItem) => run(item).catch((error) => report(error, log)));
 
-  const shown = [
+  const shown = vscode.Disposable.from(
     warning,
+    view,
     new vscode.Disposable(() => clearInterval(retry)),
-    vscode.window.registerTreeDataProvider('nofx.sessions', tree),
     vscode.workspace.registerTextDocumentContentProvider(SCHEME, conversations),
     command('nofx.open', async (item) => {
       const chosen = item ?? (await choose(workspace));
@@ -94,11 +117,10 @@ async function show(context: vscode.ExtensionContext, workspace: Workspace, plac
     command('nofx.migrate', () => migrate(workspace, place.folder, log)),
     command('nofx.saveUnsaved', () => outbox.save()),
     command('nofx.more', async () => tree.showMore()),
-  ];
-  context.subscriptions.push(...shown);
-  void follow(workspace, tree, conversations)
-    .catch((error) => report(error, log))
-    .finally(() => shown.forEach((one) => one.dispose()));
+  );
+  opened = { workspace, outbox, shown };
+  context.subscriptions.push(shown);
+  void follow(workspace, tree, conversations).catch((error) => opened?.workspace === workspace && report(error, log));
 
   if (place.readOnly === undefined) {
     const done = `nofx.migrated ${workspace.info().store}`;

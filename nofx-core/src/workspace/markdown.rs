@@ -62,7 +62,7 @@ fn session_head(session: &Session, now: Timestamp) -> String {
     for (name, value) in [
         ("Session", Some(session.id.to_string())),
         ("Agent", Some(agent)),
-        ("State", Some(format!("{:?}", session.state(now)).to_lowercase())),
+        ("State", Some(session.state(now).name().to_owned())),
         ("Created", time(session.created_at)),
         ("Expires", time(session.expires_at)),
         ("Directory", text(&session.working_directory)),

@@ -46,6 +46,18 @@ impl Session {
 }
 
 impl SessionState {
+    /// Returns the stable name of this state, as programs show it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::ExpiresSoon => "expires-soon",
+            Self::Paused => "paused",
+            Self::Expired => "expired",
+            Self::Archived => "archived",
+            Self::Deleted => "deleted",
+        }
+    }
+
     /// Returns whether restoring is what one would do to go on: the session has expired or is archived.
     pub fn is_restorable(self) -> bool {
         matches!(self, Self::Expired | Self::Archived)

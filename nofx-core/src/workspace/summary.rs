@@ -127,6 +127,13 @@ impl Workspace {
         }
     }
 
+    /// Returns what a list says of one session, also of one in the trash; `None` if there is none.
+    pub async fn summary(&self, id: &SessionId) -> Result<Option<SessionSummary>> {
+        let Some(session) = self.session(id).await? else { return Ok(None) };
+        let head = self.store.head(&Session::history(id)).await?;
+        Ok(Some(SessionSummary::of(session, &head, self.now())))
+    }
+
     /// Returns what is to be said of each session that a row points to; nothing of one that was purged meanwhile.
     async fn summarise(&self, rows: &[Record], now: Timestamp) -> Result<Vec<Summarised>> {
         let ids = rows.iter().map(session_of).collect::<Result<Vec<_>>>()?;

@@ -8,7 +8,7 @@ use super::session::require_open;
 use super::{HistoryEntry, Workspace};
 use crate::batch::Mismatch;
 use crate::entity::{Message, SessionId};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::query::Direction;
 
 /// What became of messages that were to follow what their writer had seen.
@@ -39,6 +39,37 @@ impl Workspace {
         let seen = self.history_length(&found.session).await?;
         Ok(SessionWriter { workspace: self.clone(), session: session.clone(), seen })
     }
+
+    /// Adds messages behind the `seen` that a session has as far as the caller knows; all or none.
+    ///
+    /// For callers that keep count themselves; a [`SessionWriter`] does it for the others. `Invalid` also if the session has
+    /// fewer messages than that; otherwise errors are those of [`add_messages`](Self::add_messages).
+    pub async fn append_at(&self, session: &SessionId, seen: u64, messages: Vec<Message>) -> Result<Appended> {
+        let addition = &Addition::of(self, messages)?;
+        let decided = self.decide(move |met| async move {
+            let found = self.find(session).await?;
+            require_open(&found.session)?;
+            let others_were_faster =
+                met.is_some_and(|met| met.mismatches.iter().any(|found| matches!(found, Mismatch::Length { .. })));
+            let own = seen.checked_sub(inherited(&found.session));
+            let Some(own) = own.filter(|_| !others_were_faster) else {
+                let newer = self.history(&found.session, seen..END, Direction::Forward, None);
+                let unseen: Vec<_> = newer.try_collect().await?;
+                if unseen.is_empty() {
+                    return Err(Error::invalid(format!("session `{session}` has fewer messages than {seen}")));
+                }
+                return Ok((Some(unseen), None));
+            };
+            if addition.prepared.entries.is_empty() {
+                return Ok((None, None));
+            }
+            Ok((None, Some(self.append_batch(&found, Some(own), addition).await?)))
+        });
+        Ok(match decided.await?.0 {
+            Some(unseen) => Appended::Unseen(unseen),
+            None => Appended::Done(seen),
+        })
+    }
 }
 
 impl SessionWriter {
@@ -51,32 +82,12 @@ impl SessionWriter {
     ///
     /// Errors are those of [`Workspace::add_messages`].
     pub async fn append(&mut self, messages: Vec<Message>) -> Result<Appended> {
-        let (workspace, session, seen) = (&self.workspace, &self.session, self.seen);
-        let addition = &Addition::of(workspace, messages)?;
-        let decided = workspace.decide(move |met| async move {
-            let found = workspace.find(session).await?;
-            require_open(&found.session)?;
-            let others_were_faster =
-                met.is_some_and(|met| met.mismatches.iter().any(|found| matches!(found, Mismatch::Length { .. })));
-            if others_were_faster {
-                let newer = workspace.history(&found.session, seen..END, Direction::Forward, None);
-                return Ok((Some(newer.try_collect::<Vec<_>>().await?), None));
-            }
-            if addition.prepared.entries.is_empty() {
-                return Ok((None, None));
-            }
-            let own = seen - inherited(&found.session);
-            Ok((None, Some(workspace.append_batch(&found, Some(own), addition).await?)))
-        });
-        match decided.await?.0 {
-            Some(unseen) => {
-                self.seen += unseen.len() as u64;
-                Ok(Appended::Unseen(unseen))
-            }
-            None => {
-                self.seen += addition.prepared.entries.len() as u64;
-                Ok(Appended::Done(seen))
-            }
-        }
+        let count = messages.len();
+        let appended = self.workspace.append_at(&self.session, self.seen, messages).await?;
+        self.seen += match &appended {
+            Appended::Done(_) => count,
+            Appended::Unseen(unseen) => unseen.len(),
+        } as u64;
+        Ok(appended)
     }
 }

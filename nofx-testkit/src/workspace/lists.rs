@@ -182,6 +182,29 @@ pub(super) async fn activity_of_a_clock_that_went_back_is_what_the_last_message_
     Ok(())
 }
 
+pub(super) async fn one_session_is_told_as_the_list_tells_it(subject: Subject) -> CaseResult {
+    let world = World::new(subject);
+    let workspace = world.open().await?;
+    let parent = begin(&workspace).await?;
+    say(&workspace, &parent.id, 0..3).await?;
+    world.clock.advance(HOUR);
+    let session = workspace.restore_session(&parent.id, Default::default()).await?;
+    say(&workspace, &session.id, 3..4).await?;
+    for listed in workspace.summaries(&SessionFilter::default(), None, 10).await?.items {
+        ensure_eq!(workspace.summary(&listed.session.id).await?, Some(listed), "what is said of it");
+    }
+    ensure_eq!(
+        workspace.summary(&session.id).await?.map(|one| one.messages),
+        Some(4),
+        "with those it was restored with"
+    );
+    workspace.delete_session(&session.id).await?;
+    let told = workspace.summary(&session.id).await?.map(|one| one.state.name());
+    ensure_eq!(told, Some("deleted"), "one in the trash");
+    ensure_eq!(workspace.summary(&"nobody".into()).await?, None, "one that is not there");
+    Ok(())
+}
+
 pub(super) async fn one_that_cannot_be_read_does_not_hide_the_others(subject: Subject) -> CaseResult {
     let world = World::new(subject);
     let workspace = world.open().await?;

@@ -81,6 +81,7 @@ cases! {
         every_filter_finds_what_it_says: "Which sessions to list: by status, agent, time, text, expiry and trash.";
         pages_hold_each_session_once_in_the_order_of_activity: "Returns a page of sessions, newest activity first; the next one begins at `next`.";
         activity_of_a_clock_that_went_back_is_what_the_last_message_says: "The later of what the record says and the last message's time.";
+        one_session_is_told_as_the_list_tells_it: "Returns what a list says of one session, also of one in the trash.";
         one_that_cannot_be_read_does_not_hide_the_others: "A session that cannot be read is left out of the page and told in `unreadable`.";
         ten_thousand_sessions_of_one_agent_are_no_trouble within 180 s: "Sessions of one agent are found by an index; totals are summed over them.";
     }
@@ -93,6 +94,7 @@ cases! {
     writers {
         a_writer_gets_what_it_has_not_seen_instead_of_an_acknowledgement: "Others were faster: nothing was added. These are their messages.";
         nothing_interleaves_silently_when_many_write within 120 s: "Two windows on one session never interleave silently.";
+        who_keeps_count_adds_behind_what_was_seen: "Adds messages behind the `seen` that a session has as far as the caller knows; all or none.";
         adding_regardless_is_explicit: "To add regardless is `add_messages`.";
     }
     contents {

@@ -1,5 +1,5 @@
 use nofx_core::entity::Role;
-use nofx_core::workspace::Appended;
+use nofx_core::workspace::{Appended, RestoreOptions};
 
 use super::world::{World, begin, content, numbered, said, say, texts};
 use crate::subject::Subject;
@@ -95,5 +95,26 @@ pub(super) async fn adding_regardless_is_explicit(subject: Subject) -> CaseResul
     }
     places.sort_unstable();
     ensure_eq!(places, (0..50).collect::<Vec<_>>(), "each has a place of its own");
+    Ok(())
+}
+
+pub(super) async fn who_keeps_count_adds_behind_what_was_seen(subject: Subject) -> CaseResult {
+    let world = World::new(subject);
+    let workspace = world.open().await?;
+    let parent = begin(&workspace).await?;
+    say(&workspace, &parent.id, 0..3).await?;
+    let session = workspace.restore_session(&parent.id, RestoreOptions::default()).await?;
+    let add = |seen| workspace.append_at(&session.id, seen, numbered(&workspace, 10..11));
+
+    let Appended::Unseen(unseen) = add(1).await? else {
+        return Err(Unmet::new("who has not seen what a session was restored with was not told"));
+    };
+    let told: Vec<_> = unseen.iter().map(|entry| (entry.position, content(&entry.message))).collect();
+    ensure_eq!(told, [(1, "1".to_owned()), (2, "2".to_owned())], "what was not seen");
+    ensure_eq!(add(3).await?, Appended::Done(3), "everything was seen");
+    ensure!(matches!(add(3).await?, Appended::Unseen(newer) if newer.len() == 1), "its own message is news by then");
+    ensure_eq!(add(9).await.map_err(|error| error.code()), Err("invalid"), "nobody can have seen so many");
+    ensure_eq!(workspace.append_at(&session.id, 4, vec![]).await?, Appended::Done(4), "nothing to add");
+    ensure_eq!(workspace.history_length(&session).await?, 4, "added once");
     Ok(())
 }

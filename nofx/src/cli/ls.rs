@@ -10,7 +10,6 @@ use super::json_line::JsonLine;
 use super::output::Output;
 use super::place::{Opened, StoreArg};
 use super::screen::Screen;
-use super::sessions::state_word;
 use super::text::one_line;
 use super::when::{Moment, relative};
 
@@ -171,7 +170,7 @@ fn row(summary: &SessionSummary, now: Timestamp) -> Vec<String> {
     vec![
         one_line(&session.id.to_string()),
         one_line(&session.agent_name.to_string()),
-        state_word(summary.state).to_owned(),
+        summary.state.name().to_owned(),
         format!("{:>8}", summary.messages),
         relative(summary.last_active_at, now),
         one_line(&session.name.to_string()),
@@ -186,7 +185,7 @@ fn json(summary: &SessionSummary) -> String {
         .put("agent", &session.agent_id)
         .put("agent_name", &session.agent_name)
         .put("agent_type", &session.agent_type)
-        .text("state", state_word(summary.state))
+        .text("state", summary.state.name())
         .put("messages", &summary.messages)
         .put("last_active_at", &summary.last_active_at)
         .maybe("created_at", session.created_at.as_ref())

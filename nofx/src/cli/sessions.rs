@@ -2,7 +2,7 @@
 
 use futures_util::TryStreamExt;
 use nofx_core::entity::{Entity, RecordEntity, Session};
-use nofx_core::workspace::{SessionState, Workspace};
+use nofx_core::workspace::Workspace;
 use nofx_core::{Error, ScanQuery};
 
 use super::exit::Exit;
@@ -176,18 +176,6 @@ fn advice(error: &Error) -> (String, String) {
 /// Returns how people call a session.
 pub(crate) fn title(session: &Session) -> String {
     format!("`{}` {}", one_line(&session.id.to_string()), one_line(&session.name.to_string()))
-}
-
-/// Returns the word for what holds of a session.
-pub(crate) fn state_word(state: SessionState) -> &'static str {
-    match state {
-        SessionState::Active => "active",
-        SessionState::ExpiresSoon => "expires-soon",
-        SessionState::Paused => "paused",
-        SessionState::Expired => "expired",
-        SessionState::Archived => "archived",
-        SessionState::Deleted => "deleted",
-    }
 }
 
 #[cfg(test)]

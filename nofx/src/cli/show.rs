@@ -11,7 +11,7 @@ use super::fault::{Fault, Result, chain};
 use super::output::Output;
 use super::place::{Opened, StoreArg};
 use super::screen::Screen;
-use super::sessions::{find, state_word};
+use super::sessions::find;
 use super::text::one_line;
 use super::when::{clock, date, relative};
 
@@ -91,7 +91,7 @@ fn head(session: &Session, tasks: &Tasks, messages: u64, now: Timestamp) -> Stri
         true => session.agent_name.to_string(),
         false => format!("{} ({})", session.agent_name, session.agent_type),
     };
-    head.push_str(&line(format!("{agent} · {} · {messages} messages", state_word(session.state(now)))));
+    head.push_str(&line(format!("{agent} · {} · {messages} messages", session.state(now).name())));
     let times = [("created", session.created_at), ("expires", session.expires_at), ("deleted", session.deleted_at)];
     let times: Vec<_> = times.into_iter().filter_map(|(name, time)| moment(name, time)).collect();
     if !times.is_empty() {

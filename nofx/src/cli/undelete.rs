@@ -6,7 +6,7 @@ use super::exit::Exit;
 use super::fault::Result;
 use super::json_line::JsonLine;
 use super::place::{Opened, StoreArg};
-use super::sessions::{SessionArgs, state_word, title};
+use super::sessions::{SessionArgs, title};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -32,7 +32,7 @@ pub(super) async fn run(args: &Args) -> Result<Exit> {
     let now = opened.now();
     opened.close().await?;
     args.sessions.tell(&sessions, results, |_, session: &Session| {
-        let json = JsonLine::new().put("session", &session.id).text("state", state_word(session.state(now)));
+        let json = JsonLine::new().put("session", &session.id).text("state", session.state(now).name());
         (format!("undeleted {}", title(session)), json)
     })
 }

@@ -1,0 +1,42 @@
+//! The tasks of a session: begun, ended, listed.
+
+use nofx::entity::{SessionId, Task, TaskId};
+use nofx::json::Text;
+use nofx::workspace::{NewTask, Workspace};
+use nofx::{Error, Result};
+
+use crate::crossing::shown;
+use crate::request::Request;
+
+pub(crate) async fn all(workspace: &Workspace, request: &Request) -> Result<String> {
+    let tasks = workspace.tasks(&request.required("session")?).await?;
+    let ended: Vec<_> = tasks.ended.iter().map(shown).collect();
+    Ok(format!(r#"{{"current":{},"ended":[{}]}}"#, or_null(tasks.current.as_ref()), ended.join(",")))
+}
+
+pub(crate) async fn start(workspace: &Workspace, request: &Request) -> Result<String> {
+    let given = request.inner("task")?.ok_or_else(|| Error::invalid("`task` is missing"))?;
+    let new = NewTask {
+        title: given.required("title")?,
+        description: given.optional("description")?.unwrap_or_default(),
+        priority: given.optional("priority")?,
+        tags: given.optional::<Vec<Text>>("tags")?.unwrap_or_default(),
+    };
+    let started = workspace.start_task(&request.required("session")?, new).await?;
+    let interrupted = or_null(started.interrupted.as_ref());
+    Ok(format!(r#"{{"task":{},"interrupted":{interrupted}}}"#, shown(&started.task)))
+}
+
+pub(crate) async fn end(workspace: &Workspace, verb: &str, request: &Request) -> Result<String> {
+    let (session, task): (SessionId, TaskId) = (request.required("session")?, request.required("task")?);
+    let ended = match verb {
+        "completeTask" => workspace.complete_task(&session, &task).await?,
+        "failTask" => workspace.fail_task(&session, &task).await?,
+        _ => workspace.interrupt_task(&session, &task).await?,
+    };
+    Ok(shown(&ended))
+}
+
+fn or_null(task: Option<&Task>) -> String {
+    task.map_or("null".to_owned(), shown)
+}

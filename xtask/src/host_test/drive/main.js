@@ -1,0 +1,96 @@
+// Drives the sample extension in a real editor: code-server, and chromium without a screen.
+//
+//   node main.js TOOLS CHROMIUM LEGACY OUTPUT
+//
+// TOOLS has code-server and playwright-core, LEGACY is a workspace with a legacy folder, and OUTPUT/extensions has the extension as it
+// would be installed. Each step is printed with the time since its window was opened, and leaves a screenshot in OUTPUT. What this machine
+// cannot do is printed too and listed in OUTPUT/skipped.txt.
+
+const fs = require('node:fs');
+const path = require('node:path');
+const { createRequire } = require('node:module');
+const { Editor } = require('./editor.js');
+const stories = require('./stories.js');
+const { Window } = require('./window.js');
+
+const [tools, executablePath, legacy, output] = process.argv.slice(2);
+const { chromium } = createRequire(path.join(tools, 'package.json'))('playwright-core');
+const nofx = createRequire(path.join(output, 'extensions', 'nofx.nofx-sample-0.1.0', 'package.json'))('nofx-node');
+
+const SETTINGS = {
+  'telemetry.telemetryLevel': 'off',
+  'workbench.startupEditor': 'none',
+  'workbench.tips.enabled': false,
+  'git.openRepositoryInParentFolders': 'never',
+  'files.watcherExclude': { '**/.nofx/store/**': true },
+};
+
+/** Makes a workspace with a legacy folder. */
+function fresh(name) {
+  const folder = path.join(output, 'workspaces', name);
+  fs.cpSync(legacy, folder, { recursive: true });
+  return folder;
+}
+
+/** Returns the messages of the newest session of a name, read beside the windows. */
+async function history(folder, name) {
+  const workspace = await nofx.open(`redb:${path.join(folder, '.nofx/store/nofx.redb')}`);
+  try {
+    const { items } = await workspace.summaryPage({ text: name });
+    return await workspace.history(items[0].session.id).all();
+  } finally {
+    await workspace.close();
+  }
+}
+
+function skip(what) {
+  console.log(` skipped  ${what}`);
+  fs.appendFileSync(path.join(output, 'skipped.txt'), `${what}\n`);
+}
+
+/** Tells stories in the windows of one editor. */
+async function tell(name, settings, all, folder) {
+  const editor = await Editor.start({ tools, output, name, settings: { ...SETTINGS, ...settings } });
+  try {
+    for (const story of all) {
+      console.log(`\n${story.name}`);
+      await inBrowser(story, editor, folder);
+    }
+  } finally {
+    await editor.end();
+  }
+}
+
+/** Tells one story in a browser of its own, so that it knows nothing of the others. */
+async function inBrowser(story, editor, folder) {
+  const started = performance.now();
+  const browser = await chromium.launch({ executablePath, args: ['--no-sandbox', '--disable-gpu'] });
+  const windows = [];
+  const window = async () => {
+    const opened = new Window(await browser.newPage({ viewport: { width: 1280, height: 1200 } }), output);
+    windows.push(opened);
+    return opened;
+  };
+  const step = (text) => console.log(`${((performance.now() - started) / 1000).toFixed(1).padStart(6)} s  ${text}`);
+  try {
+    await story({ editor, folder, fresh, step, window, skip, history });
+  } catch (error) {
+    for (const [at, opened] of windows.entries()) {
+      await opened.shoot(`failed-${story.name}-${at}`).catch(() => undefined);
+    }
+    throw error;
+  } finally {
+    await browser.close();
+  }
+}
+
+async function main() {
+  const folder = fresh('workspace');
+  await tell('trusted', { 'security.workspace.trust.enabled': false }, stories.trusted, folder);
+  await tell('asked', { 'security.workspace.trust.startupPrompt': 'always' }, stories.asked, folder);
+}
+
+main().catch((error) => {
+  console.error(error);
+  process.exitCode = 1;
+});

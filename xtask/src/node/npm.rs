@@ -1,0 +1,44 @@
+//! npm, and what it fetches.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use crate::Result;
+use crate::step::{Outcome, execute};
+
+/// The oldest version of Node that anything was tried with.
+const NODE: u32 = 20;
+
+/// Says what is missing, if Node and npm are not both there.
+pub(crate) fn installed() -> std::result::Result<(), String> {
+    let version = Command::new("node").arg("--version").output().ok().filter(|node| node.status.success());
+    let version = version.ok_or("node is not installed")?;
+    let version = String::from_utf8_lossy(&version.stdout).trim().to_owned();
+    let major = version.trim_start_matches('v').split('.').next().and_then(|major| major.parse::<u32>().ok());
+    if major.is_none_or(|major| major < NODE) {
+        return Err(format!("node is {version}, and {NODE} is the oldest that is tried"));
+    }
+    let mut npm = Command::new("npm");
+    npm.arg("--version").stdout(Stdio::null()).stderr(Stdio::null());
+    match npm.status().is_ok_and(|status| status.success()) {
+        true => Ok(()),
+        false => Err("npm is not installed".into()),
+    }
+}
+
+/// Returns npm at work in a folder.
+pub(crate) fn npm(folder: &Path) -> Command {
+    let mut npm = Command::new("npm");
+    npm.current_dir(folder).env("npm_config_audit", "false").env("npm_config_fund", "false");
+    npm
+}
+
+/// Runs what fetches packages. A registry out of reach says nothing about the tree, so that is no failure of it.
+pub(crate) fn fetched(command: &mut Command) -> Result<Outcome> {
+    // Without a network the answer is the same after half an hour.
+    command.env("npm_config_fetch_retries", "1").env("npm_config_fetch_timeout", "60000");
+    Ok(match execute(command)? {
+        Outcome::Failed(reason) => Outcome::NotRun(format!("packages could not be installed: {reason}")),
+        other => other,
+    })
+}
