@@ -42,10 +42,7 @@ pub enum MigrateError {
         source_path: PathBuf,
     },
     /// Whenever something was to be written, somebody else had just written it.
-    #[error(
-        "another migration writes into the same store at the same time; run this one again when that one is done, which \
-         adds only what is left"
-    )]
+    #[error("another migration writes into the same store at the same time; run this one again when that one is done")]
     TargetBusy,
     /// The store could not be read or written.
     #[error("{0}; {next}", next = .0.next_step())]

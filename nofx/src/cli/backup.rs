@@ -9,10 +9,11 @@ use super::fault::{Fault, Result};
 use super::json_line::JsonLine;
 use super::output::Output;
 use super::paths::{bytes_below, real};
-use super::place::{Opened, StoreArg, Target, parse};
+use super::place::{Opened, StoreArg, parse};
 use super::progress::Bar;
+use super::target::Target;
 use super::text::size;
-use crate::compact;
+use crate::Location;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -44,7 +45,7 @@ pub(super) async fn run(args: &Args) -> Result<Exit> {
     if opened.location.path().zip(to.path()).is_some_and(|(from, to)| real(from) == real(to)) || opened.location == to {
         return Err(Fault::new(Exit::Usage, format!("`{to}` is the store itself"), "name another place with --to"));
     }
-    let target = Target::open(to).await?;
+    let target = Target::open_whole(to).await?;
     let bar = Bar::new();
     let copied = nofx_migrate::backup(opened.workspace.store(), &target.store, &mut |done| bar.counted(done)).await;
     bar.clear();
@@ -60,29 +61,30 @@ pub(super) async fn run(args: &Args) -> Result<Exit> {
                 BackupError::Store(error) => Fault::of_store(error, &target.location),
                 other => Fault::new(Exit::Failed, other.to_string(), ""),
             };
-            target.abandon(false).await;
+            target.abandon().await;
             return Err(fault);
         }
     };
     if target.is_new() {
         // Everything is there already, so that a copy which stays larger is no failure.
-        _ = compact(&target.location).await;
+        _ = target.compact().await;
     }
+    let location = target.location.clone();
     target.close().await?;
     opened.close().await?;
     let mut output = Output::stdout();
-    output.put(&told(args.json, &target, counts))?;
+    output.put(&told(args.json, &location, counts))?;
     output.finish()?;
     Ok(Exit::Done)
 }
 
-fn told(json: bool, target: &Target, counts: Counts) -> String {
+fn told(json: bool, location: &Location, counts: Counts) -> String {
     let Counts { records, logs, entries } = counts;
-    let bytes = target.location.path().map(bytes_below);
+    let bytes = location.path().map(bytes_below);
     if json {
-        let json = JsonLine::new().text("location", &target.location.to_string()).put("records", &records);
+        let json = JsonLine::new().text("location", &location.to_string()).put("records", &records);
         return json.put("logs", &logs).put("entries", &entries).maybe("bytes", bytes.as_ref()).line();
     }
     let size = bytes.map(|bytes| format!(" in {}", size(bytes))).unwrap_or_default();
-    format!("`{}` holds {records} records and {logs} logs with {entries} entries{size}\n", target.location)
+    format!("`{location}` holds {records} records and {logs} logs with {entries} entries{size}\n")
 }

@@ -161,6 +161,11 @@ impl Fault {
             ),
             MigrateError::SourceHoldsTarget { target_path, source_path } => Self::holds(source_path, target_path),
             MigrateError::Store(error) => Self::of_store(error, to),
+            MigrateError::TargetBusy => Self::new(
+                Exit::Locked,
+                format!("another migration writes into `{to}` at the same time"),
+                "run this one again when that one is done: it goes on where it stopped",
+            ),
             other => Self::new(Exit::Failed, chain(other), ""),
         }
     }

@@ -10,9 +10,10 @@ use super::exit::Exit;
 use super::fault::{Fault, Result, chain};
 use super::json_line::JsonLine;
 use super::output::Output;
-use super::place::{StoreArg, Target};
+use super::place::StoreArg;
 use super::sessions::title;
 use super::source;
+use super::target::Target;
 use super::text::shown;
 
 const EXAMPLES: &str = "\
@@ -51,7 +52,7 @@ pub(super) async fn run(args: &Args) -> Result<Exit> {
         Ok(session) => session,
         Err(error) => {
             let fault = told(&error, &args.input, &target);
-            target.abandon(true).await;
+            target.abandon().await;
             return Err(fault);
         }
     };

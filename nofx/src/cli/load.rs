@@ -8,8 +8,9 @@ use nofx_migrate::{FullDump, check_dump};
 use super::exit::Exit;
 use super::fault::{Fault, Result};
 use super::output::Output;
-use super::place::{StoreArg, Target};
+use super::place::StoreArg;
 use super::source;
+use super::target::Target;
 use super::text::shown;
 use crate::Location;
 
@@ -20,8 +21,8 @@ Examples:
 
 /// Fills an empty store with a full dump, so that its full dump is the same bytes.
 ///
-/// A file is read twice, and nothing is written unless the first reading finds it whole. The standard input can be read only once: if
-/// it turns out damaged, a store that was made for it is removed again.
+/// A file is read twice, and nothing is written unless the first reading finds it whole. A store that does not exist is made under
+/// another name and gets its own when all is in it.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
 pub struct Args {
@@ -40,11 +41,12 @@ pub(super) async fn run(args: &Args) -> Result<Exit> {
         None => load_from(&mut BufReader::new(io::stdin()), "the standard input", location).await?,
     };
     let (target, FullDump { counts, sha256 }) = target_and_dump;
+    let location = target.location.clone();
     target.close().await?;
     let mut output = Output::stdout();
     output.put(&format!(
-        "`{}` holds {} records and {} logs with {} entries; digest {sha256}\n",
-        target.location, counts.records, counts.logs, counts.entries
+        "`{location}` holds {} records and {} logs with {} entries; digest {sha256}\n",
+        counts.records, counts.logs, counts.entries
     ))?;
     output.finish()?;
     Ok(Exit::Done)
@@ -57,19 +59,19 @@ pub(super) async fn load_file(path: &std::path::Path, location: Location) -> Res
     let (target, loaded) = load_from(&mut source::read(path)?, &name, location).await?;
     if loaded != checked {
         let message = format!("{name} was changed while it was being read");
-        target.abandon(false).await;
+        target.abandon().await;
         return Err(Fault::new(Exit::DumpDamaged, message, "let nobody write to it, and load it into a fresh store"));
     }
     Ok((target, loaded))
 }
 
 async fn load_from(input: &mut impl io::BufRead, name: &str, location: Location) -> Result<(Target, FullDump)> {
-    let target = Target::open(location).await?;
+    let target = Target::open_whole(location).await?;
     match nofx_migrate::load(input, &target.store).await {
         Ok(loaded) => Ok((target, loaded)),
         Err(error) => {
             let fault = Fault::of_load(&error, name, &target.location);
-            target.abandon(false).await;
+            target.abandon().await;
             Err(fault)
         }
     }

@@ -14,11 +14,12 @@ use super::fault::{Fault, Result, chain};
 use super::load::load_file;
 use super::output::Output;
 use super::paths::{bytes_below, real};
-use super::place::{Target, open_to_read, parse};
+use super::place::{open_to_read, parse};
 use super::progress::Bar;
 use super::source::{self, Source};
+use super::target::Target;
 use super::text::{one_line, shown, size};
-use crate::{Location, compact};
+use crate::Location;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -85,14 +86,17 @@ pub fn main(args: &Args) -> ExitCode {
 pub(super) async fn run(args: &Args) -> Result<Exit> {
     let to = parse(&args.to)?;
     let source = Source::named(&args.from)?;
-    let report = args.report.as_deref().map(|path| report_file(path, &source, &to)).transpose()?;
+    if let Some(path) = &args.report {
+        check_report(path, &source, &to)?;
+    }
     let told = match source {
         Source::Legacy(folder) => from_folder(args, &folder, to).await?,
         Source::Store(from) => from_store(args, &from, to).await?,
         Source::Dump(file) => from_dump(args, &file, to).await?,
     };
     let json = format!("{:#}\n", told.json);
-    if let Some(mut report) = report {
+    if let Some(path) = &args.report {
+        let mut report = Output::file(path)?;
         report.put(&json)?;
         report.finish()?;
     }
@@ -102,8 +106,8 @@ pub(super) async fn run(args: &Args) -> Result<Exit> {
     told.fault.map_or(Ok(Exit::Done), Err)
 }
 
-/// Prepares the report, so that a place that cannot be written is found before anything else is done.
-fn report_file(path: &Path, source: &Source, to: &Location) -> Result<Output> {
+/// Finds out whether the report can be written, before anything else is done.
+fn check_report(path: &Path, source: &Source, to: &Location) -> Result<()> {
     let report = real(path);
     match source {
         Source::Legacy(folder) if report.starts_with(real(folder)) && is_legacy_file(&report, folder) => {
@@ -121,7 +125,7 @@ fn report_file(path: &Path, source: &Source, to: &Location) -> Result<Output> {
         let message = format!("the report cannot be written over `{}`", shown(path));
         return Err(Fault::new(Exit::Usage, message, "name another file with --report"));
     }
-    Output::file(path)
+    Output::file(path).map(drop)
 }
 
 /// Tells whether a file would lie where legacy files are. A workspace folder is a source too, but only its `.nofx` is read.
@@ -149,12 +153,12 @@ async fn from_folder(args: &Args, folder: &Path, to: Location) -> Result<Told> {
         Ok(report) => report,
         Err(error) => {
             let fault = Fault::of_migration(&error, &target.location);
-            target.abandon(true).await;
+            target.abandon().await;
             return Err(fault);
         }
     };
     bar.clear();
-    let kept = finish(&target).await?;
+    let kept = finish(target).await?;
     Ok(tell_report(args, &report, Some(&kept)))
 }
 
@@ -172,13 +176,13 @@ async fn from_store(args: &Args, from: &Location, to: Location) -> Result<Told> 
         Ok(copied) => copied,
         Err(error) => {
             let fault = Fault::of_copy(&error, from, &target.location);
-            target.abandon(true).await;
+            target.abandon().await;
             return Err(fault);
         }
     };
     bar.clear();
     source.close().await.map_err(|error| Fault::of_store(&error, from))?;
-    let kept = finish(&target).await?;
+    let kept = finish(target).await?;
     Ok(tell_counts(&name, &holds, Some(added), Some(&kept)))
 }
 
@@ -194,11 +198,11 @@ async fn from_dump(args: &Args, file: &Path, to: Location) -> Result<Told> {
         let found = full_digest(&target.store).await.map_err(|error| Fault::of_store(&error, &target.location))?;
         if found != holds {
             let message = format!("`{}` holds {} and the dump {}", target.location, found.sha256, holds.sha256);
-            target.abandon(false).await;
+            target.abandon().await;
             return Err(Fault::new(Exit::Missing, message, "let nobody write to the store, and load into a fresh one"));
         }
     }
-    let kept = finish(&target).await?;
+    let kept = finish(target).await?;
     Ok(tell_counts(&name, &holds, Some(holds.counts), Some(&kept)))
 }
 
@@ -219,16 +223,16 @@ struct Kept {
 }
 
 /// Closes the store, made small if it is new.
-async fn finish(target: &Target) -> Result<Kept> {
+async fn finish(target: Target) -> Result<Kept> {
     let location = target.location.clone();
     // Everything is there already, so that a store which stays larger is no failure.
     let compacted = match target.is_new() {
-        true => compact(&location).await.map_err(|error| one_line(&chain(&error))),
+        true => target.compact().await.map_err(|error| one_line(&chain(&error))),
         false => Ok(false),
     };
     target.close().await?;
     let bytes = location.path().map(bytes_below);
-    Ok(Kept { location: location.clone(), bytes, compacted })
+    Ok(Kept { location, bytes, compacted })
 }
 
 fn tell_report(args: &Args, report: &Report, kept: Option<&Kept>) -> Told {

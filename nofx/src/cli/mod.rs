@@ -32,6 +32,7 @@ pub mod show;
 mod source;
 pub mod stats;
 pub mod tail;
+mod target;
 mod text;
 pub mod undelete;
 pub mod upgrade;

@@ -1,8 +1,8 @@
-//! Which store a command works on, and leaving nothing behind where one could not be made.
+//! Which store a command works on.
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use nofx_core::workspace::Workspace;
 use nofx_core::{Error, Store, Timestamp};
@@ -10,7 +10,6 @@ use nofx_core::{Error, Store, Timestamp};
 use super::exit::Exit;
 use super::fault::{Fault, Result, chain};
 use super::nearest::{USUAL, nearest};
-use super::paths::{missing_folders, with_suffix};
 use super::text::shown;
 use crate::location::FORMS;
 use crate::{Location, Options, open_with};
@@ -120,7 +119,7 @@ impl Opened {
     }
 }
 
-fn refuse_read_only(store: &Store, location: &Location) -> Result<()> {
+pub(super) fn refuse_read_only(store: &Store, location: &Location) -> Result<()> {
     let Some(reason) = store.info().read_only else { return Ok(()) };
     let message = format!("`{location}` can only be read: {reason}");
     Err(match reason.contains("newer version") {
@@ -129,60 +128,14 @@ fn refuse_read_only(store: &Store, location: &Location) -> Result<()> {
     })
 }
 
-/// A store that is filled.
-#[derive(Debug)]
-pub(crate) struct Target {
-    pub(crate) location: Location,
-    pub(crate) store: Store,
-    /// What did not exist before: the folders above the store, if it did not exist itself.
-    made: Option<Vec<PathBuf>>,
-}
-
-impl Target {
-    /// Opens a store to fill it, making it if there is none.
-    pub(crate) async fn open(location: Location) -> Result<Self> {
-        let made = location.path().filter(|path| fs::symlink_metadata(path).is_err()).map(missing_folders);
-        if let Some(path) = location.path() {
-            refuse_another_shape(&location, path)?;
-        }
-        match open_with(&location, Options::default()).await {
-            Ok(store) => {
-                refuse_read_only(&store, &location)?;
-                Ok(Self { location, store, made })
-            }
-            Err(error) => {
-                let fault = Fault::of_opening(&error, &location);
-                remove(&location, made);
-                Err(fault)
-            }
-        }
-    }
-
-    /// Returns whether the store was made by this command.
-    pub(crate) fn is_new(&self) -> bool {
-        self.made.is_some()
-    }
-
-    /// Closes the store after success.
-    pub(crate) async fn close(&self) -> Result<()> {
-        self.store.close().await.map_err(|error| Fault::of_store(&error, &self.location))
-    }
-
-    /// Closes the store after a failure. One that was made for this is removed, with the folders made for it, unless it holds
-    /// something that the next attempt can go on from.
-    pub(crate) async fn abandon(self, resumable: bool) {
-        let holds_something = nofx_migrate::anything_in(&self.store).await.is_ok_and(|found| found.is_some());
-        // The failure that led here is what is told.
-        _ = self.store.close().await;
-        if !(resumable && holds_something) {
-            remove(&self.location, self.made);
-        }
-    }
-}
-
 /// Refuses a folder where a file should be, and the reverse.
-fn refuse_another_shape(location: &Location, path: &Path) -> Result<()> {
+pub(super) fn refuse_another_shape(location: &Location, path: &Path) -> Result<()> {
     let in_folder = location.folder().is_some();
+    let leads = |found: fs::Metadata| found.is_symlink();
+    if fs::symlink_metadata(path).is_ok_and(leads) && fs::metadata(path).is_err() {
+        let message = format!("`{}` is a link that leads nowhere", shown(path));
+        return Err(Fault::new(Exit::Foreign, message, "remove the link, or make what it leads to"));
+    }
     let what = match fs::metadata(path) {
         Ok(found) if found.is_dir() && !in_folder => "a folder",
         Ok(found) if found.is_file() && in_folder => "a file",
@@ -196,22 +149,6 @@ fn refuse_another_shape(location: &Location, path: &Path) -> Result<()> {
         false => "name the store's file, as `.nofx/store/nofx.redb`; a store in a folder is `fs:PATH`",
     };
     Err(Fault::new(Exit::Foreign, message, hint))
-}
-
-/// Removes a store that was made in vain.
-fn remove(location: &Location, made: Option<Vec<PathBuf>>) {
-    let (Some(path), Some(folders)) = (location.path(), made) else { return };
-    if location.folder().is_some() {
-        _ = fs::remove_dir_all(path);
-    } else {
-        for suffix in ["", ".lock", ".new"] {
-            _ = fs::remove_file(with_suffix(path, suffix));
-        }
-    }
-    for folder in folders {
-        // Only if it is empty: somebody else may have used it meanwhile.
-        _ = fs::remove_dir(folder);
-    }
 }
 
 #[cfg(test)]

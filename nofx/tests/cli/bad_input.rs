@@ -88,6 +88,16 @@ fn a_target_inside_its_source_by_way_of_links() {
     refused(&place, "--from work --to redb:store.redb", 14, &inside("work/.nofx/agents.json"));
 }
 
+#[cfg(unix)]
+#[test]
+fn a_target_that_is_a_link_to_nothing() {
+    let place = Place::new().with_legacy();
+    std::os::unix::fs::symlink("nothing", place.path("link")).unwrap();
+    for to in ["redb:link", "fs:link"] {
+        refused(&place, &format!("--from work --to {to}"), 23, "`link` is a link that leads nowhere");
+    }
+}
+
 #[test]
 fn a_location_that_is_none() {
     let place = Place::new().with_legacy();

@@ -2,7 +2,11 @@
 
 use std::fs;
 use std::io::Write;
+use std::path::PathBuf;
 use std::process::Stdio;
+use std::time::Duration;
+
+use nofx_core::Deadline;
 
 use crate::program::{DUMP, Place, run};
 
@@ -58,6 +62,40 @@ fn a_damaged_stream_leaves_no_store() {
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(15));
     assert_eq!(place.tree(""), []);
+}
+
+#[test]
+fn a_store_that_somebody_else_makes_during_a_load_is_as_they_made_it() {
+    let place = Place::new();
+    place.write("theirs.ndjson", DUMP);
+    for (name, location) in [("x.redb", "redb:in/x.redb"), ("y", "fs:in/y")] {
+        let mut command = place.command(["load", "--store", location]);
+        let command = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let mut input = child.stdin.take().unwrap();
+        let (first, rest) = DUMP.split_at(DUMP.find('\n').unwrap() + 1);
+        input.write_all(first.as_bytes()).unwrap();
+        let begun = Deadline::after(Duration::from_secs(60));
+        while beside(&place).is_empty() {
+            assert!(!begun.has_passed());
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        assert!(!place.path("in").join(name).exists(), "a part of a store is never found");
+        place.run(&format!("load theirs.ndjson --store {location}")).done();
+        input.write_all(rest.as_bytes()).unwrap();
+        drop(input);
+        let output = child.wait_with_output().unwrap();
+        let told = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.code() == Some(30) && told.contains("somebody else made"), "{told}");
+        assert_eq!(place.run(&format!("dump --full --store {location}")).done().out, DUMP);
+        assert!(beside(&place).is_empty(), "nothing of the other is left");
+    }
+}
+
+/// Returns the stores that are being made beside the places in the folder `in`.
+fn beside(place: &Place) -> Vec<PathBuf> {
+    let inside = fs::read_dir(place.path("in")).into_iter().flatten().flatten().map(|entry| entry.path());
+    inside.filter(|path| path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b".nofx-"))).collect()
 }
 
 #[test]

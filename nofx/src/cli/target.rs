@@ -1,0 +1,171 @@
+//! The store that a command fills, and leaving nothing half done where it fails.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use nofx_core::{Error, Store};
+use tempfile::{TempDir, TempPath};
+
+use super::exit::Exit;
+use super::fault::{Fault, Result};
+use super::paths::{missing_folders, with_suffix};
+use super::place::{refuse_another_shape, refuse_read_only};
+use crate::{Location, Options, compact, open_with};
+
+/// A store that is filled.
+#[derive(Debug)]
+pub(crate) struct Target {
+    /// Where the store is once it is closed.
+    pub(crate) location: Location,
+    pub(crate) store: Store,
+    /// What did not exist before: the folders above the store, if it did not exist itself.
+    made: Option<Vec<PathBuf>>,
+    /// Where the store is until it is complete, if that is elsewhere.
+    beside: Option<Beside>,
+}
+
+/// A store under a passing name, in a folder that is removed again whatever happens, unless the program is killed.
+#[derive(Debug)]
+struct Beside {
+    location: Location,
+    folder: TempDir,
+}
+
+impl Target {
+    /// Opens a store to fill it step by step, making it if there is none: what is there already stays when the rest fails.
+    pub(crate) async fn open(location: Location) -> Result<Self> {
+        let made = made(&location)?;
+        match open_with(&location, Options::default()).await {
+            Ok(store) => {
+                refuse_read_only(&store, &location)?;
+                Ok(Self { location, store, made, beside: None })
+            }
+            Err(error) => {
+                let fault = Fault::of_opening(&error, &location);
+                remove(&location, made);
+                Err(fault)
+            }
+        }
+    }
+
+    /// Opens a store to fill it as a whole. Where there is none, it is made beside that place and moved there when it is closed,
+    /// so that nobody ever finds a part of it, and nothing that somebody else makes there meanwhile is touched.
+    pub(crate) async fn open_whole(location: Location) -> Result<Self> {
+        let Some(made) = made(&location)? else { return Self::open(location).await };
+        let Some(path) = location.path().filter(|_| ["redb", "fs"].contains(&location.scheme())) else {
+            return Self::open(location).await;
+        };
+        let opened = async {
+            let beside = Beside::of(&location, path)?;
+            Ok((open_with(&beside.location, Options::default()).await?, beside))
+        };
+        match opened.await {
+            Ok((store, beside)) => Ok(Self { location, store, made: Some(made), beside: Some(beside) }),
+            Err(error) => {
+                let fault = Fault::of_opening(&error, &location);
+                remove_folders(made);
+                Err(fault)
+            }
+        }
+    }
+
+    /// Returns whether the store was made by this command.
+    pub(crate) fn is_new(&self) -> bool {
+        self.made.is_some()
+    }
+
+    /// Makes the store as small as it can be. Returns whether there was something to do.
+    pub(crate) async fn compact(&self) -> nofx_core::Result<bool> {
+        compact(self.beside.as_ref().map_or(&self.location, |beside| &beside.location)).await
+    }
+
+    /// Closes the store after success, and brings it to its place.
+    pub(crate) async fn close(self) -> Result<()> {
+        self.store.close().await.map_err(|error| Fault::of_store(&error, &self.location))?;
+        let (Some(beside), Some(path)) = (self.beside, self.location.path()) else { return Ok(()) };
+        beside.publish(path).map_err(|error| match error.kind() {
+            io::ErrorKind::AlreadyExists | io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::NotADirectory => {
+                Fault::new(
+                    Exit::Differs,
+                    format!("somebody else made `{}` meanwhile; it is as they made it", self.location),
+                    "name a store that does not exist yet",
+                )
+            }
+            _ => Fault::of_output(&format!("`{}`", self.location), &error),
+        })
+    }
+
+    /// Closes the store after a failure. One that was made for this is removed, with the folders made for it, unless it holds
+    /// something that the next attempt can go on from.
+    pub(crate) async fn abandon(self) {
+        let holds_nothing = nofx_migrate::anything_in(&self.store).await.is_ok_and(|found| found.is_none());
+        // The failure that led here is what is told.
+        _ = self.store.close().await;
+        match self.beside {
+            Some(beside) => {
+                drop(beside);
+                remove_folders(self.made.unwrap_or_default());
+            }
+            None if holds_nothing => remove(&self.location, self.made),
+            None => {}
+        }
+    }
+}
+
+impl Beside {
+    fn of(location: &Location, path: &Path) -> nofx_core::Result<Self> {
+        let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        let parent = path.parent().unwrap_or(&path);
+        let folder =
+            fs::create_dir_all(parent).and_then(|()| tempfile::Builder::new().prefix(".nofx-").tempdir_in(parent));
+        let folder =
+            folder.map_err(|error| Error::unavailable_because(format!("making `{}`", path.display()), error))?;
+        let inside = folder.path().join(path.file_name().unwrap_or_default());
+        let location = if location.folder().is_some() { Location::fs(inside) } else { Location::redb(inside) };
+        Ok(Self { location, folder })
+    }
+
+    /// Gives a store its name, unless something has it already.
+    fn publish(self, path: &Path) -> io::Result<()> {
+        let inside = self.location.path().unwrap_or(self.folder.path());
+        match self.location.folder() {
+            Some(folder) => fs::rename(folder, path)?,
+            None => TempPath::try_from_path(inside)?.persist_noclobber(path)?,
+        }
+        // The name is durable when the folder is that it is in.
+        if let Some(parent) = std::path::absolute(path)?.parent()
+            && cfg!(unix)
+        {
+            File::open(parent)?.sync_all()?;
+        }
+        Ok(())
+    }
+}
+
+/// Returns which folders above a store will be made; `None` if the store is there already, or not in a place of this machine.
+fn made(location: &Location) -> Result<Option<Vec<PathBuf>>> {
+    let Some(path) = location.path() else { return Ok(None) };
+    refuse_another_shape(location, path)?;
+    Ok(fs::symlink_metadata(path).is_err().then(|| missing_folders(path)))
+}
+
+/// Removes a store that was made in vain.
+fn remove(location: &Location, made: Option<Vec<PathBuf>>) {
+    let (Some(path), Some(folders)) = (location.path(), made) else { return };
+    if location.folder().is_some() {
+        _ = fs::remove_dir_all(path);
+    } else {
+        for suffix in ["", ".lock", ".new"] {
+            _ = fs::remove_file(with_suffix(path, suffix));
+        }
+    }
+    remove_folders(folders);
+}
+
+fn remove_folders(folders: Vec<PathBuf>) {
+    for folder in folders {
+        // Only if it is empty: somebody else may have used it meanwhile.
+        _ = fs::remove_dir(folder);
+    }
+}
