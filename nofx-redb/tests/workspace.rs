@@ -1,0 +1,8 @@
+//! What a workspace promises, on a redb file.
+
+#[path = "common/place.rs"]
+mod place;
+
+fn main() {
+    nofx_testkit::workspace(place::Redb)
+}
