@@ -4,6 +4,7 @@
 //! was flushed to the files. So each step may be interrupted and done again, by this process or by another.
 
 use std::collections::BTreeSet;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
@@ -33,8 +34,8 @@ pub(crate) struct Applied {
     /// Missing if the catalog has to be written anew.
     catalog: Option<Extent>,
     index_end: u64,
-    /// Set if the file of index kinds holds lines that cannot be read, and must not be dropped.
-    index_damaged: bool,
+    /// Set if the file of index kinds has to be written anew.
+    renews_index: bool,
 }
 
 /// The thread that brings the files up to date until it is told to stop.
@@ -97,7 +98,8 @@ impl Shared {
         }
         applied.find(&*self.layer, state.base)?;
         let work = state.unapplied();
-        let everything = applied.catalog.is_none_or(|extent| extent.is_worn()).then(|| Snapshot::of(&state));
+        let renews = applied.renews_index || applied.catalog.is_none_or(|extent| extent.is_worn());
+        let everything = renews.then(|| Snapshot::of(&state));
         drop(state);
         self.write_files(&work, everything, &mut applied)?;
         Tip::tell_applied(doors.tip()?, work.until.frame).during("writing", Path::new(layout::TIP))?;
@@ -180,18 +182,30 @@ impl Snapshot {
 }
 
 impl Applied {
-    /// Finds where the derived files end, if another process wrote them since.
+    /// Makes the next application write the derived files anew.
+    pub(crate) fn renew(&mut self) {
+        (self.catalog, self.renews_index) = (None, true);
+    }
+
+    /// Finds where the derived files end, if another process wrote them since, or somebody took them away.
     fn find(&mut self, layer: &dyn Layer, base: u64) -> Result<()> {
-        if self.frame == base && self.catalog.is_some() {
+        if self.frame == base
+            && let Some(extent) = self.catalog
+            && length(layer, layout::CATALOG)? >= extent.end
+        {
             return Ok(());
         }
-        let index = index::read(layer)?;
         let catalog = catalog::read(layer)?.filter(|(mark, ..)| mark.frame == base);
+        let index_end = catalog.as_ref().map(|(mark, ..)| mark.index_bytes);
+        let is_whole = match index_end {
+            Some(end) => length(layer, layout::INDEX)? >= end,
+            None => false,
+        };
         *self = Self {
             frame: base,
-            catalog: catalog.as_ref().map(|(_, extent, _)| *extent),
-            index_end: catalog.map_or(index.end, |(mark, ..)| mark.index_bytes),
-            index_damaged: !index.damaged.is_empty(),
+            catalog: catalog.filter(|_| !self.renews_index).map(|(_, extent, _)| extent),
+            index_end: index_end.unwrap_or_default(),
+            renews_index: self.renews_index || !is_whole,
         };
         Ok(())
     }
@@ -205,27 +219,33 @@ impl Applied {
     ) -> Result<()> {
         // Whatever happens now, where the file ends has to be looked at again if this is not brought to its end.
         let extent = self.catalog.take();
-        let path = Path::new(layout::INDEX);
-        if let Some(Snapshot(state)) = everything
-            && !self.index_damaged
-        {
+        if let Some(Snapshot(state)) = everything {
             let live = index::live_lines(state);
-            if index::is_worn(self.index_end, live.len() as u64) {
-                layer.replace(path, live.as_bytes()).during("writing", path)?;
-                names.changed(path);
-                self.index_end = live.len() as u64;
-                self.catalog = extent;
+            if self.renews_index || index::is_worn(self.index_end, live.len() as u64) {
+                index::renew(layer, &live)?;
+                names.changed(Path::new(layout::INDEX));
+                (self.index_end, self.renews_index) = (live.len() as u64, false);
                 return Ok(());
             }
         }
         if !lines.is_empty() {
             if self.index_end == 0 {
-                names.changed(path);
+                names.changed(Path::new(layout::INDEX));
             }
             self.index_end = index::append(layer, self.index_end, lines)?;
         }
         self.catalog = extent;
         Ok(())
+    }
+}
+
+/// Returns how long a file is; one that is missing, or that cannot be opened, is empty.
+fn length(layer: &dyn Layer, path: &str) -> Result<u64> {
+    let path = Path::new(path);
+    match layer.open(path, Mode::Read) {
+        Ok(file) => file.len().during("measuring", path),
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::InvalidData) => Ok(0),
+        Err(error) => Err(error).during("opening", path),
     }
 }
 
@@ -267,7 +287,12 @@ impl Names {
 fn write_record(layer: &dyn Layer, key: &RecordKey, slot: Option<&RecordSlot>, names: &mut Names) -> Result<()> {
     let path = layout::record(key);
     let wanted = slot.and_then(|slot| Some((slot.version, slot.body.as_ref()?)));
-    if let Some(old) = layer.read(&path).during("reading", &path)? {
+    let old = match layer.read(&path) {
+        // A symbolic link, or a folder.
+        Err(error) if error.kind() == ErrorKind::InvalidData => Some(Vec::new()),
+        old => old.during("reading", &path)?,
+    };
+    if let Some(old) = old {
         match std::str::from_utf8(&old).map_err(|error| error.to_string()).and_then(document::read) {
             Ok(Said::Record(found, version, _)) if found == *key => {
                 if wanted.is_some_and(|(wanted, _)| wanted == version) {
@@ -326,6 +351,7 @@ fn write_sealed(layer: &dyn Layer, log: &LogKey, slot: &LogSlot, names: &mut Nam
     };
     if !is_whole {
         let Some(archive) = compress(layer, log, slot)? else { return write_open(layer, log, slot, names) };
+        aside::put_if_there(layer, &path)?;
         let folder = path.parent().unwrap_or(Path::new(""));
         layer.make_dirs(folder).during("making", folder)?;
         layer.replace(&path, &archive).during("writing", &path)?;
@@ -351,7 +377,7 @@ fn compress(layer: &dyn Layer, log: &LogKey, slot: &LogSlot) -> Result<Option<Ve
     if slot.base > 0 {
         let file = match layer.open(&path, Mode::Read) {
             Ok(file) => file,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error).during("opening", &path),
         };
         let lines = Lines { file: &*file, bytes: start..slot.bytes };
@@ -374,7 +400,11 @@ fn remove_log(layer: &dyn Layer, log: &LogKey, _: &LogSlot, names: &mut Names) -
     for path in [layout::open_log(log), layout::sealed_log(log)] {
         let file = match layer.open(&path, Mode::Read) {
             Ok(file) => file,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+            Err(error) if error.kind() == ErrorKind::NotFound => continue,
+            Err(error) if error.kind() == ErrorKind::InvalidData => {
+                aside::put(layer, &path)?;
+                continue;
+            }
             Err(error) => return Err(error).during("opening", &path),
         };
         let is_open = path.extension().is_some_and(|extension| extension == "jsonl");

@@ -162,6 +162,17 @@ impl Archive {
     }
 }
 
+/// Returns the lines of a sealed log without its table, which may be damaged; `None` if a piece is.
+pub(crate) fn all_lines(mut bytes: &[u8]) -> Option<Vec<u8>> {
+    let mut plain = Vec::new();
+    while bytes.starts_with(&zstd::zstd_safe::MAGICNUMBER.to_le_bytes()) {
+        let (piece, rest) = bytes.split_at_checked(zstd::zstd_safe::find_frame_compressed_size(bytes).ok()?)?;
+        plain.extend(zstd::stream::decode_all(piece).ok()?);
+        bytes = rest;
+    }
+    Some(plain)
+}
+
 #[cfg(test)]
 mod tests {
     use std::path::Path;
@@ -181,6 +192,8 @@ mod tests {
         let archive = Archive::open(&*file).unwrap().unwrap();
         assert_eq!((archive.length, archive.last_at), (2000, Some(Timestamp::from_millis(1999))));
         assert!(archive.pieces() > 2);
+        let whole: String = (0..2000).map(line).collect();
+        assert_eq!(all_lines(&bytes[..bytes.len() - 1]), Some(whole.into_bytes()));
         let piece = archive.piece_of(1500);
         let text = String::from_utf8(archive.read(&*file, piece).unwrap().unwrap()).unwrap();
         let at = (1500 - archive.first(piece)) as usize;

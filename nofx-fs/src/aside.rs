@@ -17,6 +17,14 @@ pub(crate) fn put(layer: &dyn Layer, path: &Path) -> Result<PathBuf> {
     Ok(kept)
 }
 
+/// Moves whatever has this name, if anything has, to the folder of damaged things.
+pub(crate) fn put_if_there(layer: &dyn Layer, path: &Path) -> Result<Option<PathBuf>> {
+    let (folder, name) = (path.parent().unwrap_or(Path::new("")), path.file_name().unwrap_or_default());
+    let found = layer.list(folder).during("listing", folder)?;
+    let is_there = found.iter().any(|entry| *entry.name == *name.to_string_lossy());
+    is_there.then(|| put(layer, path)).transpose()
+}
+
 /// Copies what stands behind `from` in a file, unless each byte is what is to be written there, or zero.
 ///
 /// That is what a crash leaves: anything else was put there by somebody, or is what somebody would want to look at.

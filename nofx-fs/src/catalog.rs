@@ -1,11 +1,12 @@
 //! The catalog: every key with its version or head, in one file that is derived and can be had again from the others.
 //!
 //! A block for everything, then one for each time that the journal was applied, with what changed. Each has a checksum and
-//! says up to which frame of the journal it holds; what follows a damaged block is not read.
+//! says up to which frame of the journal it holds; what follows a damaged block is not read. Records of index kinds are here
+//! whole: opening then reads no other file for them, and either of the two can be had again from the other.
 
 use std::path::Path;
 
-use nofx_core::{LogKey, LogState, RecordKey, Result, Seq};
+use nofx_core::{Body, LogKey, LogState, RecordKey, Result, Seq};
 
 use crate::codec::{Reader, Writer};
 use crate::fault::During;
@@ -16,6 +17,13 @@ use crate::state::{LogSlot, RecordSlot, State};
 const HEAD_BYTES: usize = 8;
 /// The catalog is written anew when what changed since is more than this and more than everything was.
 const CHANGES_BYTES: u64 = 1 << 18;
+
+/// What an item is: a record, one with its body, or a log in one of its states.
+const RECORD: u64 = 0;
+const OPEN: u64 = 1;
+const SEALED: u64 = 2;
+const REMOVED: u64 = 3;
+const WHOLE: u64 = 4;
 
 /// Up to where a block holds everything.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -60,16 +68,20 @@ pub(crate) fn block<'a>(mark: &Mark, items: impl Iterator<Item = Item<'a>>) -> V
     for item in items {
         match item {
             Item::Record(key, slot) => {
-                out.number(0);
+                let body = slot.and_then(|slot| slot.body.as_ref()).filter(|_| layout::is_index(key.kind()));
+                out.number(if body.is_some() { WHOLE } else { RECORD });
                 out.key(key);
                 // A damaged record has no version that could be relied on.
                 out.number(slot.map_or(0, |slot| if slot.damaged { u64::MAX } else { slot.version.get() }));
+                if let Some(body) = body {
+                    out.bytes(body.as_str().as_bytes());
+                }
             }
             Item::Log(log, slot) => {
                 out.number(match slot.state {
-                    LogState::Open => 1,
-                    LogState::Sealed => 2,
-                    LogState::Removed => 3,
+                    LogState::Open => OPEN,
+                    LogState::Sealed => SEALED,
+                    LogState::Removed => REMOVED,
                 });
                 out.key(log);
                 out.number(slot.length);
@@ -80,7 +92,7 @@ pub(crate) fn block<'a>(mark: &Mark, items: impl Iterator<Item = Item<'a>>) -> V
         }
     }
     let length = (out.0.len() - HEAD_BYTES) as u32;
-    let checksum = crc32fast::hash(out.0.get(HEAD_BYTES..).unwrap_or_default());
+    let checksum = checksum(out.0.get(HEAD_BYTES..).unwrap_or_default());
     out.0[..4].copy_from_slice(&length.to_le_bytes());
     out.0[4..8].copy_from_slice(&checksum.to_le_bytes());
     out.0
@@ -130,10 +142,18 @@ fn next_block<'a>(rest: &mut Reader<'a>) -> Option<&'a [u8]> {
     let (length, checksum) = (from.u32()?, from.u32()?);
     let content = from.take(length as usize)?;
     // No block is empty, but zeros would be one.
-    (!content.is_empty() && crc32fast::hash(content) == checksum).then(|| {
+    (!content.is_empty() && self::checksum(content) == checksum).then(|| {
         *rest = from;
         content
     })
+}
+
+/// Begins with what no catalog of another layout begins with, so that one of those is written anew instead of misread.
+fn checksum(content: &[u8]) -> u32 {
+    let mut hasher = crc32fast::Hasher::new();
+    hasher.update(b"nofx catalog 2");
+    hasher.update(content);
+    hasher.finalize()
 }
 
 fn take_block(content: &[u8], state: &mut State) -> Option<Mark> {
@@ -148,14 +168,19 @@ fn take_block(content: &[u8], state: &mut State) -> Option<Mark> {
     let (mut records, mut logs) = (Vec::new(), Vec::new());
     while !from.0.is_empty() {
         match from.number()? {
-            0 => records.push((from.key::<RecordKey>()?, from.seq()?)),
+            shape @ (RECORD | WHOLE) => {
+                let (key, version): (RecordKey, _) = (from.key()?, from.seq()?);
+                let body = if shape == WHOLE { Some(Body::trusted(from.text()?)) } else { None };
+                let slot = version.map(|version| RecordSlot { version, body, damaged: version.get() == u64::MAX });
+                records.push((key, slot));
+            }
             shape => {
                 let log: LogKey = from.key()?;
                 let (length, bytes, has_time, at) = (from.number()?, from.number()?, from.number()?, from.time()?);
                 let log_state = match shape {
-                    1 => LogState::Open,
-                    2 => LogState::Sealed,
-                    3 => LogState::Removed,
+                    OPEN => LogState::Open,
+                    SEALED => LogState::Sealed,
+                    REMOVED => LogState::Removed,
                     _ => return None,
                 };
                 let last_at = (has_time == 1).then_some(at);
@@ -164,16 +189,15 @@ fn take_block(content: &[u8], state: &mut State) -> Option<Mark> {
             }
         }
     }
-    let slot = |version: Seq| RecordSlot { version, body: None, damaged: version.get() == u64::MAX };
     if state.records.is_empty() && state.logs.is_empty() {
         // Sorted as they are, the maps are built at once.
-        state.records = records.into_iter().filter_map(|(key, version)| Some((key, slot(version?)))).collect();
+        state.records = records.into_iter().filter_map(|(key, slot)| Some((key, slot?))).collect();
         state.logs = logs.into_iter().collect();
         return Some(mark);
     }
-    for (key, version) in records {
-        match version {
-            Some(version) => _ = state.records.insert(key, slot(version)),
+    for (key, slot) in records {
+        match slot {
+            Some(slot) => _ = state.records.insert(key, slot),
             None => _ = state.records.remove(&key),
         }
     }

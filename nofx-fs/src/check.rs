@@ -4,12 +4,12 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::PoisonError;
 
-use nofx_core::{Direction, Error, LogQuery, LogState, RecordKey, Result};
+use nofx_core::{Direction, Error, LogKey, LogQuery, LogState, RecordKey, Result};
 
 use crate::fault::During;
 use crate::files::UNFINISHED;
 use crate::store::Shared;
-use crate::{catalog, index, layout, rebuild};
+use crate::{feed, layout, rebuild};
 
 /// Something that is not as it should be.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,18 +50,29 @@ impl Shared {
         if let Some(damage) = &self.state().damage {
             find(Path::new(layout::JOURNAL), damage.clone(), Severity::Damage);
         }
-        if catalog::read(&*self.layer)?.is_none() {
-            find(Path::new(layout::CATALOG), "it cannot be read".to_owned(), Severity::Derived);
+        if let Some(what) = self.catalog_problem()? {
+            find(Path::new(layout::CATALOG), what.to_owned(), Severity::Derived);
         }
-        for line in index::read(&*self.layer)?.damaged {
-            find(Path::new(layout::INDEX), format!("line {line} cannot be read"), Severity::Damage);
+        for what in self.index_problems()? {
+            find(Path::new(layout::INDEX), what, Severity::Derived);
+        }
+        let known = self.state().base_commits;
+        for damage in feed::damages(&*self.layer, known)? {
+            let what = format!("what stands from byte {} on is no commit", damage.at);
+            find(&damage.path, what, Severity::Damage);
         }
         let damaged = Path::new(layout::DAMAGED);
         for entry in self.layer.list(damaged).during("listing", damaged)? {
             find(&damaged.join(entry.name), "it was put aside because it could not be read".to_owned(), Severity::Note);
         }
         let mut expected = HashSet::new();
-        for (path, what) in self.unreadable(&mut expected)? {
+        let unreadable = self.unreadable(&mut expected)?;
+        for (key, what) in unreadable.records {
+            find(&layout::record_or_index(&key), what, Severity::Damage);
+        }
+        for (log, what) in unreadable.logs {
+            let is_sealed = self.state().logs.get(&log).is_some_and(|slot| slot.state == LogState::Sealed);
+            let path = if is_sealed { layout::sealed_log(&log) } else { layout::open_log(&log) };
             find(&path, what, Severity::Damage);
         }
         rebuild::walk(&*self.layer, &mut |path, name| {
@@ -78,43 +89,62 @@ impl Shared {
     }
 
     /// Reads every record and every log, and notes the files that may be there.
-    fn unreadable(&self, expected: &mut HashSet<PathBuf>) -> Result<Vec<(PathBuf, String)>> {
+    pub(crate) fn unreadable(&self, expected: &mut HashSet<PathBuf>) -> Result<Unreadable> {
         let (records, logs) = {
             let state = self.state();
             let logs = state.logs.iter().filter(|(_, slot)| slot.state != LogState::Removed);
             let logs: Vec<_> = logs.map(|(log, slot)| (log.clone(), slot.length)).collect();
             (state.records.keys().cloned().collect::<Vec<RecordKey>>(), logs)
         };
-        let mut found = Vec::new();
+        let mut found = Unreadable::default();
         for key in records {
-            let path = layout::record(&key);
+            expected.insert(layout::record(&key));
             match self.get(std::slice::from_ref(&key)) {
-                Err(Error::Corrupt(failure)) => found.push((path.clone(), failure.what)),
+                Err(Error::Corrupt(failure)) => found.records.push((key, failure.what)),
                 other => _ = other?,
             }
-            expected.insert(path);
         }
         for (log, length) in logs {
-            let mut position = 0;
-            while position < length {
-                let query = LogQuery {
-                    log: log.clone(),
-                    range: position..length,
-                    direction: Direction::Forward,
-                    limit: usize::MAX,
-                };
-                match self.read(&query) {
-                    Ok(page) => position = page.items.last().map_or(length, |last| last.position + 1),
-                    Err(Error::Corrupt(failure)) => {
-                        found.push((layout::open_log(&log), failure.what));
-                        // What lies behind it may be readable.
-                        position += 1;
-                    }
-                    Err(error) => return Err(error),
-                }
-            }
             expected.extend([layout::open_log(&log), layout::sealed_log(&log)]);
+            for what in self.unreadable_entries(&log, length)? {
+                found.logs.push((log.clone(), what));
+            }
         }
         Ok(found)
     }
+
+    /// Reads a log; says of each run of entries that cannot be read where it begins and ends.
+    fn unreadable_entries(&self, log: &LogKey, length: u64) -> Result<Vec<String>> {
+        let (mut found, mut position) = (Vec::new(), 0);
+        let mut run: Option<(u64, String)> = None;
+        while position < length {
+            let range = position..length;
+            let query = LogQuery { log: log.clone(), range, direction: Direction::Forward, limit: usize::MAX };
+            match self.read(&query) {
+                Ok(page) => {
+                    found.extend(run.take().map(|run| told(run, position)));
+                    position = page.items.last().map_or(length, |last| last.position + 1);
+                }
+                Err(Error::Corrupt(failure)) => {
+                    run.get_or_insert((position, failure.what));
+                    // What lies behind it may be readable.
+                    position += 1;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        found.extend(run.map(|run| told(run, length)));
+        Ok(found)
+    }
+}
+
+fn told((first, what): (u64, String), end: u64) -> String {
+    if first + 1 == end { what } else { format!("{what} to {}", end - 1) }
+}
+
+/// What a store lists and cannot read.
+#[derive(Debug, Default)]
+pub(crate) struct Unreadable {
+    pub(crate) records: Vec<(RecordKey, String)>,
+    pub(crate) logs: Vec<(LogKey, String)>,
 }

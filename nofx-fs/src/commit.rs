@@ -72,8 +72,21 @@ impl Shared {
         if let Some(damage) = &state.damage {
             return Err(Error::corrupt(format!("{damage}; nothing is written until it is repaired")));
         }
+        self.refuse_overwritten(&state)?;
         self.adopt(doors, &mut state)?;
         Ok(Tip { durable: state.position, applied: state.base })
+    }
+
+    /// Refuses to go on if somebody wrote over the last frame, who cannot have had the lock.
+    fn refuse_overwritten(&self, state: &State) -> Result<()> {
+        let Some((offset, after)) = state.last_frame.filter(|(_, after)| *after == state.position) else {
+            return Ok(());
+        };
+        let segment = segment(state)?;
+        match segment.still_has(offset, &after).during("reading", &segment.path)? {
+            true => Ok(()),
+            false => Err(self.lies()),
+        }
     }
 
     /// Takes in what a writer left behind the tip when it was killed, and goes on where the journal does.

@@ -9,7 +9,8 @@ use crate::files::{Layer, UNFINISHED};
 use crate::journal::{Header, Position, Segment};
 use crate::lock::Lock;
 use crate::options::Options;
-use crate::{catalog, journal, layout};
+use crate::repair::Repair;
+use crate::{aside, catalog, journal, layout};
 
 /// The name of the format.
 const FORMAT: &str = "nofx-fs";
@@ -35,6 +36,9 @@ pub(crate) fn read_or_create(layer: &dyn Layer, root: &Path, options: &Options) 
     // Somebody else may have made it meanwhile.
     match read(layer, root)? {
         Some(config) => Ok(config),
+        None if Segment::of_any_store(layer)?.iter().any(Segment::is_used) => {
+            Err(Error::corrupt(format!("`{}`, which is missing", root.join(layout::CONFIG).display())))
+        }
         None => create(layer, options),
     }
 }
@@ -65,6 +69,29 @@ pub(crate) fn read(layer: &dyn Layer, root: &Path) -> Result<Option<Config>> {
     }
     let (version, store) = version.zip(store).ok_or_else(damaged)?;
     Ok(Some(Config { store, too_new: (version > VERSION).then_some(version) }))
+}
+
+/// Writes `config.json` anew if it is missing or damaged and the journal says which store this is.
+pub(crate) fn repair(layer: &dyn Layer, root: &Path) -> Result<Option<Repair>> {
+    let damage = match read(layer, root) {
+        Ok(Some(_)) => return Ok(None),
+        Ok(None) => None,
+        Err(error @ Error::Corrupt(_)) => Some(error),
+        Err(error) => return Err(error),
+    };
+    let newest = Segment::of_any_store(layer)?.into_iter().max_by_key(|segment| segment.header.start.generation);
+    let Some(store) = newest.map(|segment| segment.header.store) else {
+        // Opening says what is wrong.
+        return damage.map_or(Ok(None), Err);
+    };
+    let path = Path::new(layout::CONFIG);
+    let aside = aside::put_if_there(layer, path)?;
+    write(layer, store)?;
+    let what = match aside {
+        Some(_) => "it was damaged, and is written again from what the journal says",
+        None => "it was missing, and is written again from what the journal says",
+    };
+    Ok(Some(Repair { path: path.to_owned(), what: what.to_owned(), aside }))
 }
 
 /// Refuses a folder that holds something else than the beginning of a store.
@@ -98,12 +125,15 @@ fn create(layer: &dyn Layer, options: &Options) -> Result<Config> {
     for folder in [layout::JOURNAL, layout::FEED, ""] {
         layer.sync_dir(Path::new(folder)).during("flushing", Path::new(folder))?;
     }
-    write(
-        layout::CONFIG,
-        &format!("{{\n  \"format\": \"{FORMAT}\",\n  \"version\": {VERSION},\n  \"store\": \"{store}\"\n}}\n"),
-    )?;
-    layer.sync_dir(Path::new("")).during("flushing", Path::new("."))?;
+    self::write(layer, store)?;
     Ok(Config { store, too_new: None })
+}
+
+fn write(layer: &dyn Layer, store: StoreId) -> Result<()> {
+    let path = Path::new(layout::CONFIG);
+    let text = format!("{{\n  \"format\": \"{FORMAT}\",\n  \"version\": {VERSION},\n  \"store\": \"{store}\"\n}}\n");
+    layer.replace(path, text.as_bytes()).during("writing", path)?;
+    layer.sync_dir(Path::new("")).during("flushing", Path::new("."))
 }
 
 fn make_dir(layer: &dyn Layer, name: &str) -> Result<()> {

@@ -28,6 +28,8 @@ pub(crate) struct Feed {
     ids: HashMap<BatchId, u64>,
     /// The number behind the last commit that was read.
     end: u64,
+    /// The number behind the last commit that cannot be read. Whoever follows changes from before it is told of a gap.
+    lost_end: u64,
     started: bool,
 }
 
@@ -43,8 +45,13 @@ struct FeedFile {
 const LOST: u32 = u32::MAX;
 
 impl Feed {
-    /// Returns the number of the oldest commit that is remembered.
+    /// Returns the number of the oldest commit from which on all are remembered.
     pub(crate) fn start(&self) -> u64 {
+        self.first().max(self.lost_end)
+    }
+
+    /// Returns the number of the first commit that the files have room for.
+    fn first(&self) -> u64 {
         self.files.front().map_or(self.end, |file| file.number * COMMITS)
     }
 
@@ -69,24 +76,34 @@ impl Feed {
         }
         while self.end < known {
             let number = self.end / COMMITS;
-            if self.files.back().is_none_or(|file| file.number != number) {
-                self.files.push_back(FeedFile { number, starts: Vec::new(), end: 0 });
-            }
+            self.begin_file(number);
             self.read_on(layer, known.min((number + 1) * COMMITS))?;
             self.forget();
         }
         Ok(())
     }
 
+    /// Makes the file of a number the newest one.
+    fn begin_file(&mut self, number: u64) {
+        if self.files.back().is_none_or(|file| file.number != number) {
+            // What it should have held before is lost, if it does not begin with its first commit.
+            let lost = self.end.saturating_sub(number * COMMITS);
+            if lost > 0 {
+                self.lost_end = self.end;
+            }
+            self.files.push_back(FeedFile { number, starts: vec![LOST; lost as usize], end: 0 });
+        }
+    }
+
     /// Forgets the oldest files, as long as enough is remembered without them.
     fn forget(&mut self) {
-        let before = self.start();
-        while self.files.len() > 1 && self.end - (self.start() + COMMITS) >= REMEMBERED_COMMITS as u64 {
+        let before = self.first();
+        while self.files.len() > 1 && self.end - (self.first() + COMMITS) >= REMEMBERED_COMMITS as u64 {
             self.files.pop_front();
         }
-        let start = self.start();
-        if start > before {
-            self.ids.retain(|_, number| *number >= start);
+        let first = self.first();
+        if first > before {
+            self.ids.retain(|_, number| *number >= first);
         }
     }
 
@@ -108,11 +125,14 @@ impl Feed {
             });
             let Some((start, number, remembered, after)) = found else {
                 file.starts.extend((self.end..known).map(|_| LOST));
-                self.end = known;
+                (self.end, self.lost_end) = (known, known);
                 at = bytes.len();
                 break;
             };
-            file.starts.extend((self.end..number).map(|_| LOST));
+            if number > self.end {
+                file.starts.extend((self.end..number).map(|_| LOST));
+                self.lost_end = number;
+            }
             file.starts.push((file.end + start as u64) as u32);
             self.ids.insert(remembered.batch, number);
             self.end = number + 1;
@@ -127,21 +147,20 @@ impl Feed {
     ///
     /// Returns whether names are new or gone. Trying again after an error goes on where it ended.
     pub(crate) fn append(&mut self, layer: &dyn Layer, first: u64, commits: &[Remembered]) -> Result<bool> {
+        self.look_again_if_shortened(layer, first)?;
         let done = usize::try_from(self.end.saturating_sub(first)).unwrap_or(usize::MAX);
         let mut rest = commits.get(done..).unwrap_or_default();
         let mut renamed = false;
         while !rest.is_empty() {
             let (number, room) = (self.end / COMMITS, (COMMITS - self.end % COMMITS) as usize);
-            if self.files.back().is_none_or(|file| file.number != number) {
-                self.files.push_back(FeedFile { number, starts: Vec::new(), end: 0 });
-            }
+            self.begin_file(number);
             let (now, later) = rest.split_at(room.min(rest.len()));
             renamed |= self.append_to_last(layer, now)?;
             rest = later;
         }
         self.forget();
         if renamed {
-            let (folder, oldest) = (Path::new(layout::FEED), self.start() / COMMITS);
+            let (folder, oldest) = (Path::new(layout::FEED), self.first() / COMMITS);
             for entry in layer.list(folder).during("listing", folder)? {
                 if number_of(&entry.name).is_some_and(|number| number < oldest) {
                     let path = folder.join(&entry.name);
@@ -152,9 +171,29 @@ impl Feed {
         Ok(renamed)
     }
 
+    /// Begins anew if the newest file is not as long as it was: it was repaired, or somebody took it away.
+    fn look_again_if_shortened(&mut self, layer: &dyn Layer, known: u64) -> Result<()> {
+        let Some(file) = self.files.back().filter(|file| file.end > 0) else { return Ok(()) };
+        let path = path_of(file.number);
+        let length = match layer.open(&path, Mode::Read) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => 0,
+            opened => opened.and_then(|opened| opened.len()).during("measuring", &path)?,
+        };
+        if length < file.end {
+            // What was appended in an attempt that failed is appended again.
+            *self = Self::default();
+            self.catch_up(layer, known)?;
+        }
+        Ok(())
+    }
+
     fn append_to_last(&mut self, layer: &dyn Layer, commits: &[Remembered]) -> Result<bool> {
         let Some(file) = self.files.back_mut() else { return Ok(false) };
         let path = path_of(file.number);
+        if file.end == 0 {
+            let folder = Path::new(layout::FEED);
+            layer.make_dir(folder).during("making", folder)?;
+        }
         let mut bytes = Vec::new();
         let mut starts = Vec::with_capacity(commits.len());
         for (number, remembered) in (self.end..).zip(commits) {
@@ -214,6 +253,67 @@ impl Feed {
             found.push(alone.ok_or_else(damaged)?.1);
         }
         Ok(Some(found))
+    }
+}
+
+/// What is wrong with a file of the feed.
+#[derive(Debug)]
+pub(crate) struct FeedDamage {
+    pub(crate) path: PathBuf,
+    /// The first byte that is of no commit.
+    pub(crate) at: usize,
+    /// The commits that can be read, as they stand in the file.
+    readable: Vec<u8>,
+}
+
+/// Looks for bytes that are of no commit. What a crash leaves behind the newest commit, number `known - 1`, is none of them.
+pub(crate) fn damages(layer: &dyn Layer, known: u64) -> Result<Vec<FeedDamage>> {
+    let folder = Path::new(layout::FEED);
+    let found = layer.list(folder).during("listing", folder)?;
+    let mut numbers: Vec<u64> = found.iter().filter_map(|entry| number_of(&entry.name)).collect();
+    numbers.sort_unstable();
+    let mut damages = Vec::new();
+    for path in numbers.into_iter().map(path_of) {
+        let bytes = match layer.read(&path) {
+            // A symbolic link, or a folder.
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => Some(vec![0]),
+            read => read.during("reading", &path)?,
+        };
+        damages.extend(bytes.and_then(|bytes| damage_in(&path, &bytes, known)));
+    }
+    Ok(damages)
+}
+
+fn damage_in(path: &Path, bytes: &[u8], known: u64) -> Option<FeedDamage> {
+    let (mut at, mut damaged, mut readable, mut last) = (0, None, Vec::new(), None);
+    while at < bytes.len() {
+        let mut from = Reader(bytes.get(at..)?);
+        match read_one(&mut from) {
+            Some((number, _)) => {
+                let after = bytes.len() - from.0.len();
+                readable.extend_from_slice(bytes.get(at..after)?);
+                (at, last) = (after, Some(number));
+            }
+            None => {
+                let is_newest = last.is_some_and(|last| last + 1 >= known);
+                if is_newest {
+                    break;
+                }
+                damaged = damaged.or(Some(at));
+                at += 1;
+            }
+        }
+    }
+    damaged.map(|at| FeedDamage { path: path.to_owned(), at, readable })
+}
+
+impl FeedDamage {
+    /// Moves the file aside and leaves what can be read of it in its place. Durable on return.
+    pub(crate) fn repair(&self, layer: &dyn Layer) -> Result<PathBuf> {
+        let kept = aside::put(layer, &self.path)?;
+        layer.replace(&self.path, &self.readable).during("writing", &self.path)?;
+        layer.sync_dir(Path::new(layout::FEED)).during("flushing", Path::new(layout::FEED))?;
+        Ok(kept)
     }
 }
 

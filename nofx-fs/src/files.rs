@@ -151,6 +151,12 @@ impl Disk {
         }
         Ok(full)
     }
+
+    /// Returns where a name is, whatever has it. It may be a link: what is done then concerns the link itself.
+    fn named(&self, path: &Path) -> io::Result<PathBuf> {
+        let folder = self.at(path.parent().unwrap_or(Path::new("")))?;
+        Ok(folder.join(path.file_name().unwrap_or_default()))
+    }
 }
 
 impl Layer for Disk {
@@ -180,9 +186,7 @@ impl Layer for Disk {
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        // The last part may be a link: renaming replaces the link itself.
-        let folder = self.at(to.parent().unwrap_or(Path::new("")))?;
-        fs::rename(self.at(from)?, folder.join(to.file_name().unwrap_or_default()))
+        fs::rename(self.named(from)?, self.named(to)?)
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {

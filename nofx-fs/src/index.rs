@@ -1,12 +1,13 @@
 //! The file that index kinds share: a line for each change of one of their records, and for each log that was removed.
 //!
-//! The last line of a key counts. Unlike the catalog, this file is not derived from others.
+//! The last line of a key counts. The catalog holds the same records; this file is what people and a lost catalog have.
 
 use std::collections::HashMap;
 use std::path::Path;
 
-use nofx_core::{LogKey, LogState, RecordKey, Result};
+use nofx_core::{Error, LogKey, LogState, RecordKey, Result};
 
+use crate::aside;
 use crate::document::{self, Said};
 use crate::fault::During;
 use crate::files::{Layer, Mode};
@@ -25,6 +26,8 @@ pub(crate) struct Index {
     pub(crate) end: u64,
     /// The numbers of lines before that which are not what was written, from one.
     pub(crate) damaged: Vec<usize>,
+    /// Whether something follows the last good line.
+    pub(crate) has_rest: bool,
 }
 
 /// Reads the file.
@@ -50,22 +53,13 @@ pub(crate) fn read(layer: &dyn Layer) -> Result<Index> {
         index.end = at;
         index.damaged.append(&mut unsure);
     }
+    index.has_rest = !unsure.is_empty();
     Ok(index)
 }
 
-/// Gives the records of index kinds their content. What the catalog lists and no line says is damaged.
+/// Gives a state that was found out from files the records of index kinds, and the removed logs.
 pub(crate) fn complete(state: &mut State, index: Index) {
-    for (key, slot) in &mut state.records {
-        if layout::is_index(key.kind()) {
-            slot.damaged = index.records.get(key).is_none_or(|found| found.version < slot.version);
-        }
-    }
-    // A line may be newer than the catalog; the journal then has it too.
-    for (key, found) in index.records {
-        if state.records.get(&key).is_none_or(|slot| !slot.damaged) {
-            state.records.insert(key, found);
-        }
-    }
+    state.records.extend(index.records);
     for log in index.removed {
         let missing = LogSlot::missing(&log);
         state.logs.insert(log, LogSlot { state: LogState::Removed, bytes: 0, ..missing });
@@ -83,6 +77,25 @@ pub(crate) fn append(layer: &dyn Layer, end: u64, lines: &str) -> Result<u64> {
     }
     file.sync().during("flushing", path)?;
     Ok(after)
+}
+
+/// Writes the whole file anew. What cannot be read of it is kept aside. Its name is not durable yet.
+pub(crate) fn renew(layer: &dyn Layer, lines: &str) -> Result<()> {
+    let path = Path::new(layout::INDEX);
+    let is_readable = match read(layer) {
+        Ok(found) => found.damaged.is_empty() && !found.has_rest,
+        // A symbolic link, or a folder.
+        Err(Error::Corrupt(_)) => false,
+        Err(error) => return Err(error),
+    };
+    if !is_readable {
+        aside::put(layer, path)?;
+    }
+    // It says how long this file is, and would be wrong if the power went before it is written anew.
+    let catalog = Path::new(layout::CATALOG);
+    layer.remove(catalog).during("removing", catalog)?;
+    layer.sync_dir(Path::new("")).during("flushing", Path::new("."))?;
+    layer.replace(path, lines.as_bytes()).during("writing", path)
 }
 
 /// Returns whether so many bytes of lines are worth writing anew, given what still counts.

@@ -41,6 +41,13 @@ pub(crate) struct Position {
     pub(crate) commits: u64,
 }
 
+impl Position {
+    /// Returns whether the same frame is before both places.
+    pub(crate) fn is_same_frame(&self, other: &Self) -> bool {
+        (self.frame, self.chain) == (other.frame, other.chain)
+    }
+}
+
 /// How a generation begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Header {
@@ -108,28 +115,34 @@ impl Segment {
     ///
     /// A generation whose beginning could not be flushed may be there twice; the one that was used comes later.
     pub(crate) fn all(layer: &dyn Layer, store: StoreId) -> Result<Vec<Self>> {
-        let mut all = Vec::new();
-        let folder = Path::new(layout::JOURNAL);
-        for entry in layer.list(folder).during("listing", folder)? {
-            if !entry.name.starts_with(PREFIX) {
-                continue;
-            }
-            let path = folder.join(&entry.name);
+        let mut all = Self::of_any_store(layer)?;
+        if let Some(other) = all.iter().find(|segment| segment.header.store != store) {
+            let (path, store) = (other.path.display(), other.header.store);
+            return Err(Error::corrupt(format!("`{path}`: it belongs to store {store}")));
+        }
+        all.sort_by_cached_key(|segment| (segment.header.start.generation, segment.is_used()));
+        Ok(all)
+    }
+
+    /// Returns every segment that has a header, in no order.
+    pub(crate) fn of_any_store(layer: &dyn Layer) -> Result<Vec<Self>> {
+        let mut found = Vec::new();
+        for path in segment_files(layer)? {
             let file = match layer.open(&path, Mode::Read) {
-                // Another process removed a spare one meanwhile.
-                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                // Another process removed a spare one meanwhile; or it is no file, and damage.
+                Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::InvalidData) => continue,
                 file => file.during("opening", &path)?,
             };
             if let Some(header) = read_header(&*file).during("reading", &path)? {
-                if header.store != store {
-                    return Err(Error::corrupt(format!("`{}`: it belongs to store {}", path.display(), header.store)));
-                }
-                all.push(Self { file, path, header });
+                found.push(Self { file, path, header });
             }
         }
-        let is_used = |segment: &Self| segment.has_head(&segment.header.start).unwrap_or(true);
-        all.sort_by_cached_key(|segment| (segment.header.start.generation, is_used(segment)));
-        Ok(all)
+        Ok(found)
+    }
+
+    /// Returns whether it seems to hold a group.
+    pub(crate) fn is_used(&self) -> bool {
+        self.has_head(&self.header.start).unwrap_or(true)
     }
 
     /// Returns the segments whose generations follow each other without a gap, up to the newest.
@@ -222,6 +235,14 @@ impl Segment {
         Ok(frame.is_some_and(|frame| (frame.kind, frame.number, frame.previous) == (GROUP, at.frame + 1, at.chain)))
     }
 
+    /// Returns whether the frame that begins at an offset is still the one that `after` is the place behind.
+    pub(crate) fn still_has(&self, offset: u64, after: &Position) -> io::Result<bool> {
+        let mut head = [0; FRAME_BYTES];
+        self.file.read_full(&mut head, offset)?;
+        let frame = Frame::parse(&head);
+        Ok(frame.is_some_and(|frame| (frame.number, frame.checksum) == (after.frame, after.chain)))
+    }
+
     /// Makes the frame of a group that goes behind `at`, and says where it ends.
     pub(crate) fn frame(&self, at: &Position, commits: &[Commit]) -> (Vec<u8>, Position) {
         let mut payload = Writer(vec![0; FRAME_BYTES]);
@@ -248,17 +269,24 @@ impl Segment {
     /// A frame is only written once the one before it is durable. So if there is one, what stands at the place was durable
     /// too and was damaged since; if there is none, it never was.
     pub(crate) fn has_frame_beyond(&self, at: &Position) -> io::Result<bool> {
-        let rest = self.file.read_range(at.offset, u64::MAX)?;
-        let frames = rest.windows(FRAME_BYTES).enumerate().filter(|(_, head)| head.starts_with(&GROUP.to_le_bytes()));
-        for (offset, head) in frames {
-            let Some(frame) = Frame::parse(head).filter(|frame| frame.number > at.frame + 1) else { continue };
-            let start = offset + FRAME_BYTES;
-            let payload = rest.get(start..start + frame.length as usize);
+        Ok(self.whole_groups(at.offset)?.iter().any(|frame| frame.number > at.frame + 1))
+    }
+
+    /// Returns every whole frame of a group behind an offset, wherever it begins.
+    pub(crate) fn whole_groups(&self, offset: u64) -> io::Result<Vec<WholeFrame>> {
+        let rest = self.file.read_range(offset, u64::MAX)?;
+        let mut found = Vec::new();
+        let heads = rest.windows(FRAME_BYTES).enumerate().filter(|(_, head)| head.starts_with(&GROUP.to_le_bytes()));
+        for (start, head) in heads {
+            let Some(frame) = Frame::parse(head) else { continue };
+            let payload = start + FRAME_BYTES;
+            let payload = rest.get(payload..payload + frame.length as usize);
             if payload.is_some_and(|payload| self.checksum(head, payload) == frame.checksum) {
-                return Ok(true);
+                let Frame { number, previous, checksum, .. } = frame;
+                found.push(WholeFrame { number, previous, checksum, offset: offset + start as u64 });
             }
         }
-        Ok(false)
+        Ok(found)
     }
 
     /// Fills in the head of a frame.
@@ -288,12 +316,28 @@ fn read_header(file: &dyn Handle) -> io::Result<Option<Header>> {
     Ok(bytes.get(..count).and_then(Header::parse))
 }
 
+/// Returns every file that is called a segment, whatever it holds.
+pub(crate) fn segment_files(layer: &dyn Layer) -> Result<Vec<PathBuf>> {
+    let folder = Path::new(layout::JOURNAL);
+    let names = layer.list(folder).during("listing", folder)?.into_iter().map(|entry| entry.name);
+    Ok(names.filter(|name| name.starts_with(PREFIX)).map(|name| folder.join(name)).collect())
+}
+
 /// Returns the path of the first segment that no name is given to yet.
 pub(crate) fn unused_path(layer: &dyn Layer) -> Result<PathBuf> {
-    let folder = Path::new(layout::JOURNAL);
-    let names: Vec<_> = layer.list(folder).during("listing", folder)?.into_iter().map(|entry| entry.name).collect();
-    let unused = (0..).map(|number| format!("{PREFIX}{number}")).find(|name| !names.contains(name));
-    Ok(folder.join(unused.unwrap_or_default()))
+    let taken = segment_files(layer)?;
+    let path = |number: u64| Path::new(layout::JOURNAL).join(format!("{PREFIX}{number}"));
+    Ok((0..).map(path).find(|path| !taken.contains(path)).unwrap_or_default())
+}
+
+/// A frame that was found by looking for one.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct WholeFrame {
+    pub(crate) number: u64,
+    /// The checksum of the frame before it.
+    pub(crate) previous: u32,
+    pub(crate) checksum: u32,
+    pub(crate) offset: u64,
 }
 
 /// The head of a frame.

@@ -67,6 +67,11 @@ pub(crate) fn record(key: &RecordKey) -> PathBuf {
     folder.join(format!("{}{suffix}.json", escape(key.id())))
 }
 
+/// Returns the file that a record is in.
+pub(crate) fn record_or_index(key: &RecordKey) -> PathBuf {
+    if is_index(key.kind()) { INDEX.into() } else { record(key) }
+}
+
 /// Returns the file of a log while it is open.
 pub(crate) fn open_log(key: &LogKey) -> PathBuf {
     log(key, ACTIVE, "jsonl")

@@ -49,6 +49,7 @@ mod options;
 mod read;
 mod rebuild;
 mod registry;
+mod repair;
 mod state;
 mod store;
 #[cfg(test)]
@@ -66,6 +67,7 @@ use nofx_core::{
 pub use check::{Finding, Severity};
 pub use options::Options;
 use registry::Keeper;
+pub use repair::Repair;
 
 /// What the backend takes.
 const LIMITS: Limits = Limits::GUARANTEED;
@@ -89,7 +91,10 @@ impl FsBackend {
     /// Opens the store in a folder. Options count when this process has no other handle on it.
     pub async fn open_with(path: &Path, options: Options) -> Result<Self> {
         let path = path.to_owned();
-        let keeper = blocking(move || registry::open(&path, options)).await?;
+        Ok(Self::of(blocking(move || registry::open(&path, options)).await?))
+    }
+
+    fn of(keeper: Arc<Keeper>) -> Self {
         let shared = keeper.shared();
         let info = BackendInfo {
             backend: "fs",
@@ -99,7 +104,7 @@ impl FsBackend {
             limits: LIMITS,
             read_only: shared.read_only.as_ref().map(|read_only| read_only.reason.clone()),
         };
-        Ok(Self { info, keeper: Mutex::new(Some(keeper)) })
+        Self { info, keeper: Mutex::new(Some(keeper)) }
     }
 
     /// Reads everything, and lists what is damaged, missing or strange. Changes nothing.
@@ -108,6 +113,16 @@ impl FsBackend {
     pub async fn check(&self) -> Result<Vec<Finding>> {
         let keeper = self.keeper()?;
         blocking(move || keeper.shared().check()).await
+    }
+
+    /// Repairs the store in a folder, and says what was done. To be called while no other program has it open.
+    ///
+    /// What is derived is made again. What cannot be read is moved to the folder `damaged` inside the store, never away and
+    /// never overwritten; a record of which that is true is then not listed any more. A log keeps its positions: what is
+    /// damaged of it stays where it is, and [`check`](Self::check) goes on naming it.
+    pub async fn repair(path: &Path, options: Options) -> Result<Vec<Repair>> {
+        let path = path.to_owned();
+        blocking(move || registry::repair(&path, options)).await
     }
 
     fn keeper(&self) -> Result<Arc<Keeper>> {

@@ -1,4 +1,4 @@
-//! Reading a store: the catalog, the file of index kinds, and what the journal holds beyond them.
+//! Reading a store: the catalog, and what the journal holds beyond it.
 
 use nofx_core::{Result, StoreId};
 
@@ -6,7 +6,6 @@ use crate::catalog::{self, Mark};
 use crate::codec::Commit;
 use crate::fault::During;
 use crate::files::{Layer, Mode};
-use crate::index;
 use crate::journal::{Found, Position, Segment};
 use crate::layout;
 use crate::lines::{self, Lines};
@@ -17,7 +16,6 @@ use crate::state::State;
 /// `None` if the catalog does not fit the journal, so that everything else has to be looked at.
 pub(crate) fn load(layer: &dyn Layer, store: StoreId, until: Option<Position>) -> Result<Option<State>> {
     let Some((mark, _, mut state)) = catalog::read(layer)? else { return Ok(None) };
-    index::complete(&mut state, index::read(layer)?);
     // Read last: what was applied meanwhile is still in the journal then, or else the catalog turns out to be stale.
     let segments = Segment::newest_run(layer, store)?;
     if segments.first().is_some_and(|first| mark.frame < first.header.start.frame) {

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::ops::Bound;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use nofx_core::{
     ChangePage, Changes, Cursor, Direction, Error, Key, KeyQuery, Kind, LogEntry, LogHead, LogKey, LogQuery, LogScan,
@@ -206,10 +206,7 @@ impl Shared {
     }
 
     fn record(&self, key: &RecordKey, slot: RecordSlot) -> Result<Record, Misfit> {
-        let path = match layout::is_index(key.kind()) {
-            true => PathBuf::from(layout::INDEX),
-            false => layout::record(key),
-        };
+        let path = layout::record_or_index(key);
         let differs = |what: &str| Misfit::Differs(format!("{key}, `{}`: {what}", self.root.join(&path).display()));
         if let Some(body) = slot.body {
             return Ok(Record { key: key.clone(), version: slot.version, body });

@@ -8,11 +8,12 @@ use std::thread::{self, JoinHandle};
 
 use nofx_core::Result;
 
-use crate::apply;
 use crate::fault::During;
 use crate::files::Disk;
 use crate::options::Options;
+use crate::repair::Repair;
 use crate::store::{Call, Shared};
+use crate::{apply, config};
 
 static OPEN: LazyLock<Mutex<HashMap<PathBuf, Weak<Keeper>>>> = LazyLock::new(Mutex::default);
 
@@ -39,6 +40,16 @@ pub(crate) fn open(path: &Path, options: Options) -> Result<Arc<Keeper>> {
     Ok(keeper)
 }
 
+/// Repairs the store in a folder that exists.
+pub(crate) fn repair(path: &Path, options: Options) -> Result<Vec<Repair>> {
+    let root = fs::canonicalize(path).during("looking for", path)?;
+    let repaired = config::repair(&Disk::new(&root), &root)?;
+    let keeper = open(&root, options)?;
+    let mut repairs: Vec<Repair> = repaired.into_iter().collect();
+    repairs.extend(keeper.shared().repair()?);
+    Ok(repairs)
+}
+
 /// Makes the folder, and those above it, if there is none.
 fn make(path: &Path) -> Result<()> {
     if path.is_dir() {
@@ -57,7 +68,7 @@ fn make(path: &Path) -> Result<()> {
 }
 
 impl Keeper {
-    fn start(shared: Arc<Shared>) -> Self {
+    pub(crate) fn start(shared: Arc<Shared>) -> Self {
         if !shared.options.applies || shared.read_only.is_some() {
             return Self { shared, applier: None };
         }

@@ -17,6 +17,8 @@ pub(crate) struct State {
     pub(crate) position: Position,
     /// The segment that it was followed in.
     pub(crate) segment: Option<Segment>,
+    /// Where the last frame begins that was taken in, and the place behind it.
+    pub(crate) last_frame: Option<(u64, Position)>,
     pub(crate) last_seq: Option<Seq>,
     pub(crate) records: BTreeMap<RecordKey, RecordSlot>,
     pub(crate) logs: BTreeMap<LogKey, LogSlot>,
@@ -108,6 +110,11 @@ impl State {
         self.base < self.position.frame
     }
 
+    /// Returns whether only the journal holds what a record is now.
+    pub(crate) fn is_unapplied(&self, key: &RecordKey) -> bool {
+        self.dirty_records.contains_key(key)
+    }
+
     /// Takes in a group that the journal holds.
     pub(crate) fn install(&mut self, commits: Vec<Commit>, after: Position) {
         let frame = after.frame;
@@ -139,6 +146,7 @@ impl State {
             }
         }
         self.dirty_bytes += after.offset.saturating_sub(self.position.offset);
+        self.last_frame = Some((self.position.offset, after));
         self.position = after;
     }
 

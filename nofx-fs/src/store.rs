@@ -73,6 +73,9 @@ impl Doors {
         if !writes {
             return Ok(Self { locks: None, tip: layer.open(tip, Mode::Read).ok() });
         }
+        // Somebody may have removed it; then the store can still be read.
+        let folder = Path::new(layout::JOURNAL);
+        layer.make_dir(folder).during("making", folder)?;
         let locks = (Lock::open(layer, layout::LOCK)?, Lock::open(layer, layout::APPLY_LOCK)?);
         Ok(Self { locks: Some(locks), tip: Some(layer.open(tip, Mode::Write).during("opening", tip)?) })
     }
@@ -174,8 +177,8 @@ impl Shared {
         };
         let is_current = |state: &State| {
             let durable = &state.position;
-            state.damage.is_some()
-                || (durable.frame >= tip.durable.frame && state.base >= tip.applied.min(durable.frame))
+            let is_there = durable.frame > tip.durable.frame || durable.is_same_frame(&tip.durable);
+            state.damage.is_some() || (is_there && state.base >= tip.applied.min(durable.frame))
         };
         if is_current(&self.state()) {
             return self.adopt_orphan(&doors);
@@ -225,6 +228,10 @@ impl Shared {
         while state.position.frame < tip.durable.frame {
             let Some(segment) = state.segment.clone() else { return Ok(false) };
             match segment.read(&state.position).during("reading", &segment.path)? {
+                // Not the one that was told: somebody wrote it over that one.
+                Found::Group(_, after) if after.frame == tip.durable.frame && !after.is_same_frame(&tip.durable) => {
+                    return Err(self.lies());
+                }
                 Found::Group(commits, after) => state.install(commits, after),
                 Found::End => match self.next_segment(state)? {
                     Some(next) => {
@@ -236,7 +243,7 @@ impl Shared {
                 Found::Nothing => return Ok(false),
             }
         }
-        if state.position.frame == tip.durable.frame && state.position.chain != tip.durable.chain {
+        if state.position.frame == tip.durable.frame && !state.position.is_same_frame(&tip.durable) {
             return Err(self.lies());
         }
         state.advance(tip.applied);
@@ -301,6 +308,14 @@ impl Shared {
         {
             let (told, found) = (tip.durable.frame, loaded.position.frame);
             loaded.damage = Some(format!("`{}`: frames {} to {told} are missing", layout::JOURNAL, found + 1));
+        }
+        if let Some(tip) = &tip
+            && loaded.damage.is_none()
+            && tip.durable.frame == loaded.position.frame
+            && !tip.durable.is_same_frame(&loaded.position)
+        {
+            let (path, frame) = (layout::JOURNAL, loaded.position.frame);
+            loaded.damage = Some(format!("`{path}`: frame {frame} was written by two processes at once"));
         }
         if loaded.damage.is_none() {
             if let Some(segment) = loaded.segment.take() {

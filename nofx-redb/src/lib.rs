@@ -56,6 +56,7 @@ mod overlay;
 mod place;
 mod read;
 mod rebuild;
+mod repair;
 mod role;
 mod storage;
 mod store;
@@ -142,6 +143,19 @@ impl RedbBackend {
             return Err(read_only.error.clone());
         }
         blocking(move || shared.compact()).await
+    }
+
+    /// Brings the file into order after a crash, and has redb check and repair every page of its own structures. Returns
+    /// whether they had to be repaired.
+    ///
+    /// Reads the whole file. Values that are damaged stay as they are: reading names them, and nothing is made up for them.
+    /// `Corrupt` if the pages are beyond repair; they are then left as they are.
+    pub async fn repair(&self) -> Result<bool> {
+        let shared = self.open_shared()?;
+        if let Some(read_only) = &self.read_only {
+            return Err(read_only.error.clone());
+        }
+        blocking(move || shared.repair()).await
     }
 
     fn open_shared(&self) -> Result<Arc<Shared>> {

@@ -44,7 +44,7 @@ mod open;
 #[cfg(any(feature = "fs", feature = "remote"))]
 mod read_only;
 
-pub use check::{Finding, check};
+pub use check::{Finding, Repair, check, repair};
 pub use location::Location;
 pub use nofx_core::*;
 pub use open::{Options, compact, open, open_with};

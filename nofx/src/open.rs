@@ -86,7 +86,7 @@ pub async fn compact(location: &Location) -> Result<bool> {
 }
 
 #[cfg(feature = "redb")]
-async fn open_redb(location: &Location, options: &Options) -> Result<nofx_redb::RedbBackend> {
+pub(crate) async fn open_redb(location: &Location, options: &Options) -> Result<nofx_redb::RedbBackend> {
     let path = location.path().unwrap_or(std::path::Path::new(""));
     let mut redb = nofx_redb::Options::default();
     redb.create = options.create;

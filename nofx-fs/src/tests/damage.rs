@@ -15,40 +15,40 @@ use crate::layout;
 use crate::options::{Options, Sabotage};
 use crate::store::Shared;
 
-fn options() -> Options {
+pub(super) fn options() -> Options {
     Options { segment_bytes: 1 << 16, applies: false, ..Options::default() }
 }
 
-fn open(sim: &Sim) -> Shared {
+pub(super) fn open(sim: &Sim) -> Shared {
     Shared::open(Arc::new(sim.clone()), Path::new("store"), options()).unwrap()
 }
 
-fn batch() -> Batch {
+pub(super) fn batch() -> Batch {
     Batch::new(Sources::default().batch_id())
 }
 
-fn agent(id: &str) -> RecordKey {
+pub(super) fn agent(id: &str) -> RecordKey {
     RecordKey::new(kind::AGENT, id).unwrap()
 }
 
-fn history(id: &str) -> LogKey {
+pub(super) fn history(id: &str) -> LogKey {
     LogKey::new(kind::HISTORY, id).unwrap()
 }
 
-fn body(n: u64) -> Body {
+pub(super) fn body(n: u64) -> Body {
     Body::trusted(format!("{{\"n\":{n},\"text\":\"some words\"}}"))
 }
 
-fn entries(count: u64) -> Vec<NewEntry> {
+pub(super) fn entries(count: u64) -> Vec<NewEntry> {
     (0..count).map(|n| NewEntry { at: Timestamp::from_millis(n as i64), body: body(n) }).collect()
 }
 
-fn commit(store: &Shared, batch: Batch) {
+pub(super) fn commit(store: &Shared, batch: Batch) {
     assert!(matches!(store.commit(vec![batch]).unwrap()[0], Outcome::Committed(_)));
 }
 
 /// A store with two agents, an open log and a sealed one, its files up to date.
-fn filled(sim: &Sim) -> Shared {
+pub(super) fn filled(sim: &Sim) -> Shared {
     let store = open(sim);
     commit(&store, batch().put(agent("ada"), Expect::Any, body(1)).put(agent("bob"), Expect::Any, body(2)));
     commit(&store, batch().append(history("s1"), entries(20)).append(history("s2"), entries(20)));
@@ -368,6 +368,8 @@ fn a_check_finds_each_damage_and_nothing_else() {
     sim.tamper("agents/ada.json", |bytes| bytes[70] ^= 1);
     sim.tamper("sessions/active/s1/history.jsonl", |bytes| bytes[200] ^= 1);
     sim.tamper(layout::CATALOG, |bytes| bytes[9] ^= 1);
+    sim.tamper(layout::INDEX, |bytes| bytes[9] ^= 1);
+    sim.tamper("feed/00000000", |bytes| bytes[30] ^= 1);
     let stray = crate::files::Layer::open(&sim, Path::new("agents/notes.txt"), crate::files::Mode::Write).unwrap();
     stray.write_at(b"mine", 0).unwrap();
     let before = sim.everything();
@@ -375,6 +377,8 @@ fn a_check_finds_each_damage_and_nothing_else() {
     let summary: Vec<_> = found.iter().map(|one| (one.path.to_str().unwrap(), one.severity)).collect();
     let expected = [
         (layout::CATALOG, Severity::Derived),
+        (layout::INDEX, Severity::Derived),
+        ("feed/00000000", Severity::Damage),
         ("agents/ada.json", Severity::Damage),
         ("sessions/active/s1/history.jsonl", Severity::Damage),
         ("agents/notes.txt", Severity::Note),

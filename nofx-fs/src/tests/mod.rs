@@ -3,4 +3,7 @@
 mod cost;
 mod crash;
 mod damage;
+mod listing;
+mod lying;
+mod repair;
 mod sim;

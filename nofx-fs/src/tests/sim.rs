@@ -103,6 +103,10 @@ pub(super) struct Faults {
     pub(super) room: Option<usize>,
     /// Nothing can be written.
     pub(super) read_only: bool,
+    /// Locks are given to everybody who asks.
+    pub(super) lying_locks: bool,
+    /// What happens just before the next write to a segment.
+    pub(super) before_segment: Option<Arc<dyn Fn() + Send + Sync>>,
 }
 
 type Watch = Arc<dyn Fn(&Platter) + Send + Sync>;
@@ -114,6 +118,7 @@ struct Inner {
     watch: Option<Watch>,
     flushes: u64,
     written: u64,
+    opened: Vec<String>,
 }
 
 /// The file system.
@@ -148,6 +153,11 @@ impl Sim {
     pub(super) fn counts(&self) -> (u64, u64) {
         let inner = self.inner();
         (inner.flushes, inner.written)
+    }
+
+    /// Returns the files that were opened since this was asked before.
+    pub(super) fn opened(&self) -> Vec<String> {
+        std::mem::take(&mut self.inner().opened)
     }
 
     /// Changes the bytes of a file behind everybody's back.
@@ -263,6 +273,7 @@ impl Layer for Sim {
             Ok(Arc::new(SimFile { sim: self.clone(), inode, path: path.to_string_lossy().into_owned() }))
         };
         let found = self.inner().platter.live.get(path).copied();
+        self.inner().opened.push(path.to_string_lossy().into_owned());
         match (found, mode) {
             (Some(Node::Folder), _) => Err(io::ErrorKind::InvalidData.into()),
             (Some(Node::File(inode)), Mode::Read | Mode::Write) => file(inode),
@@ -367,12 +378,12 @@ struct SimFile {
 impl SimFile {
     fn write(&self, write: Write) -> io::Result<()> {
         self.sim.change(|inner| {
-            let used: usize = inner.platter.inodes.iter().map(|inode| inode.live.len()).sum();
+            let used = || inner.platter.inodes.iter().map(|inode| inode.live.len()).sum::<usize>();
             let length = inner.platter.inodes[self.inode].live.len();
             match &write {
                 Write::Bytes(offset, bytes) => {
                     let more = (offset + bytes.len()).saturating_sub(length);
-                    if more > 0 && inner.faults.room.is_some_and(|room| used + more > room) {
+                    if more > 0 && inner.faults.room.is_some_and(|room| used() + more > room) {
                         return Err(io::ErrorKind::StorageFull.into());
                     }
                     inner.written += bytes.len() as u64;
@@ -400,6 +411,10 @@ impl Handle for SimFile {
     }
 
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        if self.path.contains("segment") {
+            let before = self.sim.inner().faults.before_segment.take();
+            before.into_iter().for_each(|before| before());
+        }
         self.write(Write::Bytes(offset as usize, bytes.to_vec()))
     }
 
@@ -439,6 +454,9 @@ impl Handle for SimFile {
 
     fn try_lock(&self) -> io::Result<bool> {
         let mut inner = self.sim.inner();
+        if inner.faults.lying_locks {
+            return Ok(true);
+        }
         Ok(!std::mem::replace(&mut inner.platter.inodes[self.inode].locked, true))
     }
 

@@ -1,4 +1,4 @@
-//! `nofx doctor`: reads everything and lists what is damaged.
+//! `nofx doctor`: reads everything, lists what is damaged and repairs what can be repaired.
 
 use futures_util::{StreamExt, TryStreamExt};
 use nofx_core::entity::{Entity, Message, RecordEntity, Session, Template, key_of};
@@ -10,33 +10,47 @@ use super::exit::Exit;
 use super::fault::{Fault, Result, chain};
 use super::json_line::JsonLine;
 use super::output::Output;
-use super::place::{Opened, StoreArg};
+use super::place::{Opened, StoreArg, refuse_nothing};
 use super::text::one_line;
-use crate::{Finding, check};
+use crate::{Finding, Location, Repair, check, repair};
 
 const EXAMPLES: &str = "\
 Examples:
   $ nofx doctor
-  $ nofx doctor --json";
+  $ nofx doctor --json
+  $ nofx doctor --repair";
 
 /// Items of a page.
 const PAGE: usize = 256;
 
-/// Reads everything that a store holds and lists what is damaged. Changes nothing.
+/// Reads everything that a store holds and lists what is damaged. Changes nothing without `--repair`.
 ///
 /// Of what cannot be read the neighbours are tried from both sides, so that one damaged thing is not told as many.
+///
+/// `--repair` makes again what is derived, and moves what it cannot read to the folder `damaged` inside a store of files: never
+/// away, and never overwriting it. Nothing is made up: messages that are damaged stay where they are, and those around them are
+/// read. The file of an embedded store is brought into order after a crash; damaged values in it are only listed.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
 pub struct Args {
     #[command(flatten)]
     store: StoreArg,
 
-    /// Prints an object for each finding, and one for the whole at the end, each on a line of its own.
+    /// Repairs what can be repaired, then lists what is still damaged. No other program should have the store open.
+    #[arg(long)]
+    repair: bool,
+
+    /// Prints an object for each repair and each finding, and one for the whole at the end, each on a line of its own.
     #[arg(long)]
     json: bool,
 }
 
 pub(super) async fn run(args: &Args) -> Result<Exit> {
+    let repairs = if args.repair { repaired(&args.store.location()?).await? } else { Vec::new() };
+    let mut output = Output::stdout();
+    for repair in &repairs {
+        output.put(&if args.json { json_of_repair(repair) } else { line_of_repair(repair) })?;
+    }
     let opened = Opened::to_read(&args.store).await?;
     let mut findings = check(&opened.location).await.map_err(|error| opened.fault(&error))?;
     let mut reading =
@@ -45,14 +59,13 @@ pub(super) async fn run(args: &Args) -> Result<Exit> {
     let Reading { findings: read, records, logs, entries, .. } = reading;
     findings.extend(read);
     let damaged = findings.iter().filter(|finding| finding.is_damage).count();
-    let mut output = Output::stdout();
     for finding in &findings {
         output.put(&if args.json { json(finding) } else { line(finding) })?;
     }
     output.put(&match args.json {
         true => {
             let whole = JsonLine::new().put("records", &records).put("logs", &logs).put("entries", &entries);
-            whole.put("damaged", &(damaged as u64)).line()
+            whole.put("repaired", &(repairs.len() as u64)).put("damaged", &(damaged as u64)).line()
         }
         false => {
             let found = if findings.is_empty() { "nothing is wrong".to_owned() } else { format!("{damaged} damaged") };
@@ -63,9 +76,34 @@ pub(super) async fn run(args: &Args) -> Result<Exit> {
     opened.close().await?;
     if damaged > 0 {
         let message = format!("something in `{}` is damaged", opened.location);
-        return Err(Fault::new(Exit::Corrupt, message, Error::corrupt("").next_step()));
+        let hint = match opened.location.scheme() {
+            "fs" if !args.repair => "run it with `--repair`, or restore a backup",
+            _ => Error::corrupt("").next_step(),
+        };
+        return Err(Fault::new(Exit::Corrupt, message, hint));
     }
     Ok(Exit::Done)
+}
+
+async fn repaired(location: &Location) -> Result<Vec<Repair>> {
+    refuse_nothing(location)?;
+    repair(location).await.map_err(|error| match (&error, location.scheme()) {
+        (Error::Invalid(_), scheme) if !matches!(scheme, "fs" | "redb") => {
+            let hint = "run it without `--repair`, which lists what is damaged";
+            Fault::new(Exit::Refused, chain(&error).trim_start_matches("invalid: "), hint)
+        }
+        _ => Fault::of_opening(&error, location),
+    })
+}
+
+fn line_of_repair(repair: &Repair) -> String {
+    let kept = repair.aside.as_ref().map_or_else(String::new, |aside| format!(" (kept as {})", one_line(aside)));
+    format!("repaired {}: {}{kept}\n", one_line(&repair.thing), one_line(&repair.what))
+}
+
+fn json_of_repair(repair: &Repair) -> String {
+    let json = JsonLine::new().text("thing", &repair.thing).text("repaired", &repair.what);
+    json.raw("aside", &repair.aside.as_ref().map_or("null".to_owned(), |aside| nofx_core::json::quote(aside))).line()
 }
 
 fn line(finding: &Finding) -> String {

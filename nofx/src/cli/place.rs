@@ -71,14 +71,18 @@ pub(crate) async fn open_to_read(location: &Location) -> Result<Store> {
     open_existing(location, Options::read_only()).await
 }
 
-async fn open_existing(location: &Location, options: Options) -> Result<Store> {
-    if let Some(path) = location.path() {
-        if fs::symlink_metadata(path).is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound) {
-            let message = format!("there is no store at `{location}`");
-            return Err(Fault::new(Exit::NoStore, message, "name one that exists, or make one with `nofx migrate`"));
-        }
-        refuse_another_shape(location, path)?;
+/// Refuses a place where nothing is, or a folder where a file should be, and the reverse.
+pub(crate) fn refuse_nothing(location: &Location) -> Result<()> {
+    let Some(path) = location.path() else { return Ok(()) };
+    if fs::symlink_metadata(path).is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound) {
+        let message = format!("there is no store at `{location}`");
+        return Err(Fault::new(Exit::NoStore, message, "name one that exists, or make one with `nofx migrate`"));
     }
+    refuse_another_shape(location, path)
+}
+
+async fn open_existing(location: &Location, options: Options) -> Result<Store> {
+    refuse_nothing(location)?;
     open_with(location, options).await.map_err(|error| Fault::of_opening(&error, location))
 }
 

@@ -9,6 +9,7 @@ mod legacy;
 mod life;
 mod program;
 mod reading;
+mod repair;
 #[cfg(feature = "fs")]
 mod safety;
 mod terminal;

@@ -1,0 +1,323 @@
+//! Repairing: what is derived is made again, and what cannot be read is moved aside, never away.
+//!
+//! Nothing is invented. A record that cannot be read is not listed any more, so that lists are whole again. A log keeps
+//! its positions, so what is damaged of it stays where it is, and what stands around it is read.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::PoisonError;
+use std::thread;
+use std::time::Duration;
+
+use nofx_core::{Batch, Deadline, Error, Expect, LogKey, LogState, RecordKey, Result};
+
+use crate::archive::{ArchiveWriter, all_lines};
+use crate::escape::escape;
+use crate::fault::During;
+use crate::feed;
+use crate::journal::{self, Found, HEADER_BYTES, Header, Position, Segment, Tip};
+use crate::store::{Doors, Shared};
+use crate::{aside, catalog, config, index, layout, lines};
+
+/// How many records one batch takes out of the lists.
+const AT_ONCE: usize = 1000;
+/// How long other processes get to bring to the files what the journal cannot say any more.
+const GRACE: Duration = Duration::from_secs(3);
+/// The pause between two looks at what others do.
+const PAUSE: Duration = Duration::from_millis(10);
+
+/// Something that a repair did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Repair {
+    /// The file, within the store.
+    pub path: PathBuf,
+    /// What was wrong, and what was done about it.
+    pub what: String,
+    /// Where the file, or what could not be read of it, is now.
+    pub aside: Option<PathBuf>,
+}
+
+impl Shared {
+    /// Repairs what can be repaired, and says what that was.
+    pub(crate) fn repair(&self) -> Result<Vec<Repair>> {
+        if let Some(read_only) = &self.read_only {
+            return Err(read_only.error.clone());
+        }
+        let mut repairs = self.repair_journal()?;
+        let from_files = !repairs.is_empty();
+        self.refresh()?;
+        let (mut expected, mut again) = (Default::default(), Vec::new());
+        let unreadable = self.unreadable(&mut expected)?;
+        repairs.extend(self.repair_derived(&mut again, from_files)?);
+        repairs.extend(self.repair_logs(&unreadable.logs)?);
+        let before = self.aside_now()?;
+        self.unlist(&unreadable.records)?;
+        self.apply_now()?;
+        let new: Vec<String> = self.aside_now()?.into_iter().filter(|name| !before.contains(name)).collect();
+        let moved = |path: &Path| {
+            let prefix = format!("{}.", escape(&path.to_string_lossy().replace('\\', "/")));
+            let name = new.iter().find(|name| name.starts_with(&prefix))?;
+            Some(Path::new(layout::DAMAGED).join(name))
+        };
+        for (key, why) in unreadable.records {
+            let path = layout::record_or_index(&key);
+            let aside = moved(&path);
+            repairs.push(Repair { path, what: format!("{why}; the store does not list {key} any more"), aside });
+        }
+        for (path, what) in again {
+            let aside = moved(&path);
+            repairs.push(Repair { path, what, aside });
+        }
+        Ok(repairs)
+    }
+
+    /// Makes the derived files be written anew by the next application, where they are not what they should be.
+    ///
+    /// After the journal was repaired the catalog is too, which needs no telling.
+    fn repair_derived(&self, again: &mut Vec<(PathBuf, String)>, is_known: bool) -> Result<Vec<Repair>> {
+        let mut repairs = Vec::new();
+        let mut applied = self.applying.lock().unwrap_or_else(PoisonError::into_inner);
+        let doors = self.doors()?;
+        let _held = doors.apply_lock()?.acquire(self.options.lock_wait)?;
+        if let Some(what) = self.catalog_problem()? {
+            applied.renew();
+            if !is_known {
+                again.push((layout::CATALOG.into(), format!("{what}; it is made again")));
+            }
+        }
+        let problems = self.index_problems()?;
+        if !problems.is_empty() {
+            let what = format!("{}; it is written again from the catalog", problems.join(", "));
+            again.push((layout::INDEX.into(), what));
+            applied.renew();
+        }
+        let known = self.state().base_commits;
+        for damage in feed::damages(&*self.layer, known)? {
+            let what = format!("commits from byte {} on cannot be read and are not remembered any more", damage.at);
+            let aside = Some(damage.repair(&*self.layer)?);
+            repairs.push(Repair { path: damage.path, what, aside });
+        }
+        if !repairs.is_empty() {
+            *self.feed() = Default::default();
+        }
+        Ok(repairs)
+    }
+
+    /// Says what is wrong with the catalog. Only while nobody changes the files.
+    pub(crate) fn catalog_problem(&self) -> Result<Option<&'static str>> {
+        Ok(match catalog::read(&*self.layer) {
+            Err(Error::Corrupt(_)) | Ok(None) => Some("it is missing or damaged"),
+            Ok(Some((mark, ..))) if mark.frame < self.state().base => Some("it is older than the files"),
+            found => found.map(|_| None)?,
+        })
+    }
+
+    /// Says what is wrong with the file of index kinds. Only while nobody changes the files.
+    pub(crate) fn index_problems(&self) -> Result<Vec<String>> {
+        let found = match index::read(&*self.layer) {
+            Err(Error::Corrupt(failure)) => return Ok(vec![format!("{} cannot be read", failure.what)]),
+            found => found?,
+        };
+        let mut problems = match *found.damaged {
+            [] => Vec::new(),
+            [line] => vec![format!("line {line} cannot be read")],
+            [first, ..] => vec![format!("{} lines cannot be read, the first is line {first}", found.damaged.len())],
+        };
+        let state = self.state();
+        let missing = state.records.iter().filter(|(key, slot)| {
+            let is_there = || found.records.get(*key).is_some_and(|line| line.version >= slot.version);
+            layout::is_index(key.kind()) && !slot.damaged && !state.is_unapplied(key) && !is_there()
+        });
+        match missing.count() {
+            0 => {}
+            count => problems.push(format!("{count} records are missing in it")),
+        }
+        Ok(problems)
+    }
+
+    /// Takes records out of the lists by commits, which every process follows. Applying moves their files aside.
+    fn unlist(&self, records: &[(RecordKey, String)]) -> Result<()> {
+        let batch = || Batch::new(self.options.sources.batch_id());
+        let mut batches: Vec<Batch> = Vec::new();
+        for keys in records.chunks(AT_ONCE) {
+            batches.push(keys.iter().fold(batch(), |batch, (key, _)| batch.delete(key.clone(), Expect::Any)));
+        }
+        // Derived files are only ever replaced together with a commit, by which other processes notice.
+        batches.push(batch());
+        self.commit(batches).map(drop)
+    }
+
+    /// Brings the files up to date, waiting for another process that is at it.
+    fn apply_now(&self) -> Result<()> {
+        let deadline = Deadline::after(self.options.lock_wait);
+        while !self.apply()? || self.state().is_dirty() {
+            if deadline.has_passed() {
+                return Err(Error::unavailable(format!("`{}` is busy", self.root.display())));
+            }
+            thread::sleep(PAUSE);
+        }
+        Ok(())
+    }
+
+    fn aside_now(&self) -> Result<BTreeSet<String>> {
+        let folder = Path::new(layout::DAMAGED);
+        Ok(self.layer.list(folder).during("listing", folder)?.into_iter().map(|entry| entry.name).collect())
+    }
+
+    /// Makes the tables of sealed logs again, and moves aside what has the name of a log and is no file.
+    fn repair_logs(&self, logs: &[(LogKey, String)]) -> Result<Vec<Repair>> {
+        let _turn = self.applying.lock().unwrap_or_else(PoisonError::into_inner);
+        let doors = self.doors()?;
+        let _held = doors.apply_lock()?.acquire(self.options.lock_wait)?;
+        let layer = &*self.layer;
+        let mut repairs = Vec::new();
+        for (log, _) in logs {
+            let (is_sealed, length) = {
+                let state = self.state();
+                let Some(slot) = state.logs.get(log) else { continue };
+                (slot.state == LogState::Sealed, slot.length)
+            };
+            let path = if is_sealed { layout::sealed_log(log) } else { layout::open_log(log) };
+            let bytes = match layer.read(&path) {
+                Err(error) if error.kind() == std::io::ErrorKind::InvalidData => {
+                    let what = format!("it is no file, and the entries of {log} are not there");
+                    repairs.push(Repair { what, aside: Some(aside::put(layer, &path)?), path });
+                    continue;
+                }
+                Err(error) => return Err(error).during("reading", &path),
+                Ok(bytes) => bytes,
+            };
+            if is_sealed
+                && let Some(bytes) = bytes
+                && let Some(whole) = sealed_again(log, length, &bytes)
+            {
+                let kept = aside::put(layer, &path)?;
+                layer.replace(&path, &whole).during("writing", &path)?;
+                let folder = path.parent().unwrap_or(Path::new(""));
+                layer.sync_dir(folder).during("flushing", folder)?;
+                let what = format!("its table was damaged and is made again; all {length} entries of {log} are there");
+                repairs.push(Repair { path, what, aside: Some(kept) });
+            }
+        }
+        Ok(repairs)
+    }
+
+    /// Lets the journal go on behind damage, in a new generation.
+    ///
+    /// What cannot be read and what follows it is lost to the store, unless the files hold it already; the files of the
+    /// journal are kept aside.
+    fn repair_journal(&self) -> Result<Vec<Repair>> {
+        if self.state().damage.is_none() {
+            return Ok(Vec::new());
+        }
+        let doors = self.doors()?;
+        self.wait_for_files(&doors)?;
+        let _turn = self.committing.lock().unwrap_or_else(PoisonError::into_inner);
+        let held = doors.lock()?.acquire(self.options.lock_wait)?;
+        self.load_holding(&doors, &held)?;
+        let Some(damage) = self.state().damage.clone() else { return Ok(Vec::new()) };
+        let repairs = self.begin_behind_damage(&doors, &damage)?;
+        self.load_holding(&doors, &held)?;
+        Ok(repairs)
+    }
+
+    /// Waits until the files hold what is known to be durable, if somebody is there who brings it to them.
+    fn wait_for_files(&self, doors: &Doors) -> Result<()> {
+        let deadline = Deadline::after(GRACE);
+        while let Some(tip) = self.read_tip(doors)?.filter(|tip| tip.applied < tip.durable.frame) {
+            // What cannot be followed can only come from a process that has it in memory.
+            if deadline.has_passed() || self.state().position.frame >= tip.durable.frame {
+                break;
+            }
+            thread::sleep(PAUSE);
+        }
+        Ok(())
+    }
+
+    fn begin_behind_damage(&self, doors: &Doors, damage: &str) -> Result<Vec<Repair>> {
+        let layer = &*self.layer;
+        let tip = Tip::read(doors.tip()?).during("reading", Path::new(layout::TIP))?;
+        let segments = Segment::all(layer, self.store)?;
+        let is_headless = |path: &PathBuf| segments.iter().all(|segment| segment.path != *path);
+        let headless: Vec<_> = journal::segment_files(layer)?.into_iter().filter(is_headless).collect();
+        let mut frames = Vec::new();
+        for (at, segment) in segments.iter().enumerate() {
+            let groups = segment.whole_groups(HEADER_BYTES).during("reading", &segment.path)?;
+            frames.extend(groups.into_iter().map(|frame| (frame, at)));
+        }
+        let (base, base_commits, last_seq, broken_from) = {
+            let state = self.state();
+            (state.base, state.base_commits, state.last_seq, state.position.generation)
+        };
+        // What follows the files without a gap is taken along, wherever it stands.
+        let mut chain = catalog::read(layer)?.filter(|(mark, ..)| mark.frame == base).map(|(mark, ..)| mark.chain);
+        let mut commits = Vec::new();
+        let mut last = base;
+        while let Some((frame, at)) = frames
+            .iter()
+            .find(|(frame, _)| frame.number == last + 1 && chain.is_none_or(|chain| frame.previous == chain))
+        {
+            let place = Position { frame: last, chain: frame.previous, offset: frame.offset, ..Position::default() };
+            match segments[*at].read(&place).during("reading", &segments[*at].path)? {
+                Found::Group(group, _) => commits.push(group),
+                Found::End | Found::Nothing => break,
+            }
+            (last, chain) = (frame.number, Some(frame.checksum));
+        }
+        let newest = frames.iter().map(|(frame, _)| frame.number).max().unwrap_or_default();
+        let behind = frames.iter().filter(|(frame, _)| frame.number > last).count();
+        let told = tip.map_or(0, |tip| tip.durable.frame);
+        let start = Position {
+            // A gap says that nobody needs what is before.
+            generation: segments.last().map_or(0, |segment| segment.header.start.generation) + 2,
+            offset: HEADER_BYTES,
+            // No number is used again.
+            frame: newest.max(told).max(base),
+            chain: 0,
+            commits: base_commits,
+        };
+        let header = Header { store: self.store, salt: config::salt(&self.options), start, last_seq };
+        let next = Segment::begin(layer, journal::unused_path(layer)?, header, self.options.segment_bytes)?;
+        let mut end = start;
+        for group in &commits {
+            let (bytes, after) = next.frame(&end, group);
+            next.file.write_at(&bytes, end.offset).during("writing", &next.path)?;
+            end = after;
+        }
+        next.file.sync().during("flushing", &next.path)?;
+        let broken = segments.iter().filter(|segment| segment.header.start.generation >= broken_from);
+        let broken = broken.map(|segment| segment.path.clone());
+        let mut repairs = Vec::new();
+        for path in broken.chain(headless) {
+            let kept = aside::put(layer, &path)?;
+            let what = match behind {
+                0 => format!("{damage}; the journal goes on in `{}`", next.path.display()),
+                _ => format!("{damage}; the journal goes on in `{}`, without {behind} groups", next.path.display()),
+            };
+            repairs.push(Repair { path, what, aside: Some(kept) });
+        }
+        if repairs.is_empty() {
+            let what = format!("{damage}; the journal is begun again");
+            repairs.push(Repair { path: next.path.clone(), what, aside: None });
+        }
+        let folder = Path::new(layout::JOURNAL);
+        layer.sync_dir(folder).during("flushing", folder)?;
+        Tip::tell_durable(doors.tip()?, &end).during("writing", Path::new(layout::TIP))?;
+        Tip::tell_applied(doors.tip()?, start.frame).during("writing", Path::new(layout::TIP))?;
+        Ok(repairs)
+    }
+}
+
+/// Makes the file of a sealed log again from its lines; `None` if one of them cannot be read.
+fn sealed_again(log: &LogKey, length: u64, bytes: &[u8]) -> Option<Vec<u8>> {
+    let plain = all_lines(bytes)?;
+    let heading = lines::heading(log);
+    let mut archive = ArchiveWriter::new(heading.clone());
+    let mut next = 0;
+    for line in plain.strip_prefix(heading.as_slice())?.split_inclusive(|byte| *byte == b'\n') {
+        let entry = lines::read(line.strip_suffix(b"\n")?).filter(|entry| entry.position == next)?;
+        archive.push(line, entry.at).ok()?;
+        next += 1;
+    }
+    (next == length).then(|| archive.finish().ok()).flatten()
+}

@@ -1,0 +1,58 @@
+//! Locks that are given to two processes at once, as in many network and synced folders: noticed, and refused loudly.
+
+use std::sync::Arc;
+
+use nofx_core::{Expect, LogQuery};
+
+use super::damage::{agent, batch, body, commit, entries, history, open};
+use super::sim::Sim;
+
+/// Two processes of which one commits in the middle of the other's commit.
+fn torn() -> (Sim, crate::store::Shared, Arc<crate::store::Shared>) {
+    let sim = Sim::default();
+    sim.set_faults(|faults| faults.lying_locks = true);
+    let (late, early) = (open(&sim), Arc::new(open(&sim)));
+    commit(&late, batch().append(history("s"), entries(3)));
+    commit(&early, batch().append(history("s"), entries(3)));
+    let other = early.clone();
+    let meanwhile = move || commit(&other, batch().put(agent("ada"), Expect::Any, body(1)));
+    sim.set_faults(|faults| faults.before_segment = Some(Arc::new(meanwhile)));
+    (sim, late, early)
+}
+
+#[test]
+fn a_writer_that_was_overtaken_is_told_and_writes_no_more() {
+    let (_, late, _early) = torn();
+    let error = late.commit(vec![batch().append(history("s"), entries(1))]).unwrap_err();
+    assert_eq!(error.code(), "unknown", "{error:?}");
+    assert!(format!("{error:?}").contains("locks do not work there"), "{error:?}");
+    for _ in 0..2 {
+        let error = late.commit(vec![batch().append(history("s"), entries(1))]).unwrap_err();
+        assert!(error.to_string().contains("locks do not work there"), "{error}");
+        let error = late.read(&LogQuery::oldest_first(history("s"), 9)).unwrap_err();
+        assert!(error.to_string().contains("locks do not work there"), "{error}");
+    }
+}
+
+#[test]
+fn a_writer_whose_group_was_written_over_is_told_and_writes_no_more() {
+    let (_, late, early) = torn();
+    late.commit(vec![batch().append(history("s"), entries(1))]).unwrap_err();
+    // What it had acknowledged it still has, and brings to the files; but the journal is not what it wrote.
+    assert!(early.get(&[agent("ada")]).unwrap()[0].is_some());
+    let error = early.commit(vec![batch().append(history("s"), entries(1))]).unwrap_err();
+    assert!(error.to_string().contains("locks do not work there"), "{error}");
+    assert!(early.apply().unwrap());
+}
+
+#[test]
+fn whoever_opens_such_a_store_reads_it_and_does_not_write() {
+    let (sim, late, early) = torn();
+    late.commit(vec![batch().append(history("s"), entries(1))]).unwrap_err();
+    drop((late, early));
+    let third = open(&sim);
+    assert!(third.read(&LogQuery::oldest_first(history("s"), 9)).is_ok());
+    let error = third.commit(vec![batch()]).unwrap_err();
+    assert_eq!(error.code(), "corrupt", "{error}");
+    assert!(error.to_string().contains("two processes"), "{error}");
+}

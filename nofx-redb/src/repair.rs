@@ -1,0 +1,25 @@
+//! Repairing what redb can repair: the order of its pages. Values that are damaged stay as they are.
+
+use nofx_core::Result;
+
+use crate::fault::{Attempt, contain};
+use crate::store::{Shared, lock};
+
+impl Shared {
+    /// Opens the file for writing, which brings it into order after a crash, and has redb check every page of its own
+    /// structures. Returns whether they had to be repaired.
+    pub(crate) fn repair(&self) -> Result<bool> {
+        let _turn = lock(&self.turn);
+        let repaired = self.repair_in_turn();
+        self.release();
+        repaired.map_err(|fault| self.door.told(fault, "repairing"))
+    }
+
+    fn repair_in_turn(&self) -> Attempt<bool> {
+        drop(self.writer()?);
+        let Some(mut database) = self.take_database() else { return Ok(false) };
+        let was_whole = contain(|| Ok(database.check_integrity()?))?;
+        contain(|| Ok(database.close()?))?;
+        Ok(!was_whole)
+    }
+}

@@ -1,0 +1,162 @@
+//! Damaging stores and repairing them.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::program::{Place, run};
+use crate::reading::with_sessions;
+
+/// The sessions in a store in a folder, and an agent's file in it.
+fn kept() -> (Place, PathBuf) {
+    let place = with_sessions();
+    place.run("migrate --from redb:x.redb --to fs:kept").done();
+    let agents =
+        fs::read_dir(place.path("kept/agents")).expect("it works").map(|entry| entry.expect("an entry").path());
+    let agent = agents.filter(|path| path.extension().is_some_and(|it| it == "json")).min().expect("an agent");
+    (place, agent)
+}
+
+/// Puts a copy of the store in the place of the one that was damaged.
+fn renew(place: &Place, whole: &[(PathBuf, Option<Vec<u8>>)]) {
+    fs::remove_dir_all(place.path("kept")).expect("it works");
+    fs::create_dir(place.path("kept")).expect("it works");
+    for (path, bytes) in whole {
+        match bytes {
+            Some(bytes) => fs::write(path, bytes).expect("it works"),
+            None => fs::create_dir_all(path).expect("it works"),
+        }
+    }
+}
+
+fn flip(path: &Path) {
+    let mut bytes = fs::read(path).expect("it works");
+    let at = bytes.len() / 2;
+    bytes[at] ^= 1;
+    fs::write(path, bytes).expect("it works");
+}
+
+fn cut(path: &Path) {
+    let bytes = fs::read(path).expect("it works");
+    fs::write(path, &bytes[..bytes.len().min(600) / 2]).expect("it works");
+}
+
+fn edit(path: &Path) {
+    let text = fs::read_to_string(path).expect("it works");
+    fs::write(path, text.replacen("\"version\": ", "\"version\": 1", 1)).expect("it works");
+}
+
+fn remove(path: &Path) {
+    fs::remove_file(path).expect("it works");
+}
+
+#[test]
+fn each_damage_is_repaired_and_what_was_damaged_is_kept() {
+    let (place, agent) = kept();
+    let whole = place.tree("kept");
+    let sessions = place.run("ls --store fs:kept --json").done().out;
+    let file = |name: &str| place.path("kept").join(name);
+    let (index, catalog) = (file("index.jsonl"), file("catalog"));
+    let (config, segment) = (file("config.json"), file("journal/segment-0"));
+    let damages = [
+        (&agent, flip as fn(&Path), true),
+        (&agent, cut, true),
+        (&agent, edit, true),
+        (&agent, remove, false),
+        (&index, flip, true),
+        (&index, cut, true),
+        (&index, remove, false),
+        (&catalog, flip, false),
+        (&catalog, remove, false),
+        (&segment, cut, true),
+        (&segment, remove, false),
+        (&config, cut, true),
+        (&config, remove, false),
+    ];
+    for (at, (path, damage, is_kept)) in damages.into_iter().enumerate() {
+        renew(&place, &whole);
+        damage(path);
+        let damaged = fs::read(path).ok();
+        let found = place.run("doctor --store fs:kept");
+        assert!(found.code != 0 || found.out.contains(path.file_name().unwrap().to_str().unwrap()), "{at}: {found:?}");
+        let repaired = place.run("doctor --repair --store fs:kept --json").done();
+        let repairs: Vec<_> = repaired.out.lines().filter(|line| line.contains("\"repaired\":\"")).collect();
+        let name = path.strip_prefix(place.path("kept")).unwrap().display().to_string();
+        assert!(repairs.len() == 1, "{at}: {repaired:?}");
+        assert!(repairs[0].contains(&name), "{at}: {repaired:?}");
+        if is_kept {
+            let aside = place.tree("kept/damaged");
+            assert!(aside.iter().any(|(_, bytes)| *bytes == damaged), "{at}: {repaired:?}");
+            assert!(repaired.out.contains("\"aside\":\"damaged/"), "{at}: {repaired:?}");
+        }
+        let healthy = place.run("doctor --store fs:kept").done().out;
+        assert!(!healthy.lines().any(|line| line.starts_with("damaged ")), "{at}: {healthy}");
+        assert_eq!(place.run("ls --store fs:kept --json").done().out, sessions, "{at}");
+        place.run("show one-l --store fs:kept").done();
+    }
+}
+
+#[test]
+fn a_damaged_message_stays_where_it_is_and_is_named_again() {
+    let (place, _) = kept();
+    let histories = place.tree("kept/sessions/active").into_iter();
+    let (history, _) = histories.filter(|(path, _)| path.ends_with("history.jsonl")).max().unwrap();
+    flip(&history);
+    let damaged = fs::read(&history).unwrap();
+    let repaired = place.run("doctor --repair --store fs:kept");
+    assert_eq!(repaired.code, 27, "{repaired:?}");
+    assert!(repaired.out.contains("history.jsonl") && !repaired.out.contains("repaired"), "{repaired:?}");
+    assert_eq!(fs::read(&history).unwrap(), damaged);
+    place.run("ls --store fs:kept").done();
+}
+
+#[test]
+fn a_stray_file_is_noted_and_left_alone() {
+    let (place, _) = kept();
+    place.write("kept/agents/notes.txt", "mine");
+    for command in ["doctor", "doctor --repair"] {
+        let run = place.run(&format!("{command} --store fs:kept")).done();
+        assert!(run.out.starts_with("note     agents/notes.txt: "), "{run:?}");
+    }
+    assert_eq!(fs::read(place.path("kept/agents/notes.txt")).unwrap(), b"mine");
+}
+
+#[test]
+fn an_embedded_store_is_checked_and_its_damaged_values_are_listed() {
+    let place = with_sessions();
+    let healthy = place.run("doctor --repair --store redb:x.redb").done();
+    assert!(healthy.out.ends_with(" entries: nothing is wrong\n"), "{healthy:?}");
+    // A value that is damaged, in a file whose pages are whole.
+    {
+        let mut builder = redb::Database::builder();
+        builder.set_concurrency_mode(redb::ConcurrencyMode::SingleWriter);
+        let database = builder.open(place.path("x.redb")).unwrap();
+        let transaction = database.begin_write().unwrap();
+        {
+            let chunks = redb::TableDefinition::<&[u8], &[u8]>::new("chunks");
+            let mut table = transaction.open_table(chunks).unwrap();
+            let (key, mut value) = {
+                let (key, value) = redb::ReadableTable::last(&table).unwrap().expect("messages");
+                (key.value().to_vec(), value.value().to_vec())
+            };
+            *value.last_mut().unwrap() ^= 1;
+            table.insert(&*key, &*value).unwrap();
+        }
+        transaction.commit().unwrap();
+    }
+    let run = place.run("doctor --repair --store redb:x.redb");
+    assert!(run.code == 27 && run.out.starts_with("damaged  "), "{run:?}");
+    place.run("ls --store redb:x.redb").done();
+}
+
+#[test]
+fn what_has_nothing_to_repair_says_so() {
+    let place = with_sessions();
+    place
+        .run("doctor --repair --store memory:")
+        .failed(42, "there is nothing to repair in place in a store of `memory:`");
+    place.run("doctor --repair --store fs:nowhere").failed(29, "there is no store at `fs:nowhere`");
+    place.write("letters/one.txt", "dear store");
+    let foreign = run(&mut place.command(["doctor", "--repair", "--store", "fs:letters"]));
+    assert_eq!((foreign.code, foreign.err.lines().count()), (23, 2), "{foreign:?}");
+    assert_eq!(fs::read_dir(place.path("letters")).unwrap().count(), 1);
+}
