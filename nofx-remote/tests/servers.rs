@@ -6,6 +6,9 @@
 //! - `NOFX_TEST_S3`, for example `s3://nofx?endpoint=http://127.0.0.1:5000&region=us-east-1` for moto;
 //! - `NOFX_TEST_AZURE`, for example `az://nofx?use_emulator=true` for azurite, where the container must exist;
 //! - `NOFX_TEST_GCS`.
+//!
+//! `cargo xtask ci` starts moto and azurite and sets the first two; where it could not, `NOFX_TEST_S3_LACKS` and `NOFX_TEST_AZURE_LACKS`
+//! say why.
 
 mod server;
 
@@ -79,7 +82,8 @@ impl Factory for Bucket {
 
     fn lacks(&self) -> Option<String> {
         let variable = self.variable?;
-        std::env::var(variable).is_err().then(|| format!("{variable} is not set"))
+        let why = || std::env::var(format!("{variable}_LACKS")).unwrap_or_else(|_| format!("{variable} is not set"));
+        std::env::var(variable).is_err().then(why)
     }
 }
 

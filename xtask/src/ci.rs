@@ -6,14 +6,18 @@ mod features;
 use std::process::ExitCode;
 
 use crate::node::Build;
+use crate::servers::Servers;
 use crate::step::{Outcome, Steps, execute};
 use crate::workspace::cargo;
 use crate::{Result, host_test, node, test, tidy};
 
 /// Runs every check that a change must pass, and prints how each of them ended.
 ///
-/// The order is: formatting, tidy, clippy, feature combinations, docs, deny, node, host-test, tests, doctests; what is quick
-/// to fail comes first, and the tests' own closing lines stand right above the summary.
+/// The order is: formatting, tidy, clippy, feature combinations, docs, deny, node, host-test, the servers for the tests, tests,
+/// doctests; what is quick to fail comes first, and the tests' own closing lines stand right above the summary.
+///
+/// moto and azurite are installed into `target/servers` and run on 127.0.0.1 until the tests are over. Where Python or npm is missing,
+/// the cases for them are ignored, and the summary says why.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {}
 
@@ -27,7 +31,9 @@ pub(crate) fn run(_: &Args) -> Result<ExitCode> {
     steps.run("deny", deny::step);
     steps.run("node", node::step);
     steps.run("host-test", || host_test::step(Build::Development));
-    test::add_steps(&mut steps, &[]);
+    let servers = Servers::start(&mut steps);
+    test::add_steps(&mut steps, &[], servers.variables());
+    drop(servers);
     Ok(steps.finish())
 }
 

@@ -10,6 +10,7 @@ mod host_test;
 mod migrate;
 mod node;
 mod sample;
+mod servers;
 mod step;
 mod test;
 mod tidy;

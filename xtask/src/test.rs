@@ -1,8 +1,9 @@
 //! `cargo xtask test`: all tests, without the other checks of `ci`.
 
-use std::process::{ExitCode, Stdio};
+use std::process::{Command, ExitCode, Stdio};
 
 use crate::Result;
+use crate::servers::Servers;
 use crate::step::{Outcome, Steps, execute};
 use crate::workspace::cargo;
 
@@ -11,25 +12,30 @@ use crate::workspace::cargo;
 pub(crate) struct Args {
     /// Runs only the tests whose name contains one of these texts.
     filters: Vec<String>,
+    /// Also starts moto and azurite, as `ci` does, for the cases that need them.
+    #[arg(long)]
+    servers: bool,
 }
 
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let mut steps = Steps::default();
-    add_steps(&mut steps, &args.filters);
+    let servers = if args.servers { Servers::start(&mut steps) } else { Servers::default() };
+    add_steps(&mut steps, &args.filters, servers.variables());
     Ok(steps.finish())
 }
 
-/// Runs the two steps that `ci` and `test` share.
-pub(crate) fn add_steps(steps: &mut Steps, filters: &[String]) {
-    steps.run("tests", || tests(filters));
+/// Runs the two steps that `ci` and `test` share, the tests with these variables.
+pub(crate) fn add_steps(steps: &mut Steps, filters: &[String], variables: &[(String, String)]) {
+    steps.run("tests", || tests(filters, variables));
     steps.run("doctests", || doctests(filters));
 }
 
-fn tests(filters: &[String]) -> Result<Outcome> {
-    if !nextest_is_installed() {
-        return tests_without_nextest(filters);
-    }
+fn tests(filters: &[String], variables: &[(String, String)]) -> Result<Outcome> {
     let mut command = cargo();
+    command.envs(variables.iter().cloned());
+    if !nextest_is_installed() {
+        return tests_without_nextest(command, filters);
+    }
     // All that fails is told at once: a run is too long to find them one by one.
     command.args(["nextest", "run", "--workspace", "--all-features", "--locked", "--no-fail-fast"]);
     if !filters.is_empty() {
@@ -39,8 +45,7 @@ fn tests(filters: &[String]) -> Result<Outcome> {
     execute(command.args(filters))
 }
 
-fn tests_without_nextest(filters: &[String]) -> Result<Outcome> {
-    let mut command = cargo();
+fn tests_without_nextest(mut command: Command, filters: &[String]) -> Result<Outcome> {
     command.args(["test", "--workspace", "--all-features", "--all-targets", "--locked", "--no-fail-fast", "--"]);
     let outcome = execute(command.args(filters))?;
     Ok(match outcome {
