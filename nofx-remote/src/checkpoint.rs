@@ -278,6 +278,11 @@ impl Base {
         self.feed.first().map_or(self.feed_end, |chunk| chunk.first)
     }
 
+    /// Returns how many bytes it has in memory.
+    pub(crate) fn bytes(&self) -> usize {
+        self.text.len()
+    }
+
     pub(crate) fn records(&self) -> Lines<'_> {
         Lines { bytes: &self.text[self.records.clone()] }
     }

@@ -6,6 +6,9 @@ use zstd::zstd_safe::CParameter;
 /// What zstd itself takes for its default. Higher levels cost several times the time for a few per cent.
 const LEVEL: i32 = 3;
 
+/// Text up to this length is unpacked in one piece of memory.
+const LARGEST: u64 = 1 << 30;
+
 /// Compresses text.
 pub(crate) fn pack(text: &[u8]) -> Result<Vec<u8>> {
     let compress = || {
@@ -18,7 +21,12 @@ pub(crate) fn pack(text: &[u8]) -> Result<Vec<u8>> {
 
 /// Returns the text of a frame; `Corrupt`, naming the object, unless every byte is as it was written.
 pub(crate) fn unpack(frame: &[u8], what: &dyn std::fmt::Display) -> Result<Vec<u8>> {
-    zstd::stream::decode_all(frame).map_err(|error| Error::corrupt_because(what.to_string(), error))
+    let unpack = || match zstd::zstd_safe::get_frame_content_size(frame) {
+        // A damaged length may be any number, and memory for it may not be there.
+        Ok(Some(length)) if length <= LARGEST => zstd::bulk::decompress(frame, length as usize),
+        _ => zstd::stream::decode_all(frame),
+    };
+    unpack().map_err(|error| Error::corrupt_because(what.to_string(), error))
 }
 
 #[cfg(test)]

@@ -25,6 +25,7 @@
 //!
 //! - [`RemoteBackend`] is one opening of a store. It needs a tokio runtime with timers, that in which it was opened.
 //! - [`Options`] has credentials and time limits; the rest is said by the location or by the environment.
+//! - [`Requests`] counts what goes over the line, for those who pay for it.
 //!
 //! # Locations
 //!
@@ -64,6 +65,7 @@ mod options;
 mod packs;
 mod probe;
 mod read;
+mod requests;
 mod roll;
 mod root;
 mod state;
@@ -85,6 +87,7 @@ use tokio::sync::RwLock;
 
 pub use collect::Collected;
 pub use options::Options;
+pub use requests::Requests;
 
 use location::Place;
 use names::Names;
@@ -103,17 +106,17 @@ pub struct RemoteBackend {
 }
 
 impl RemoteBackend {
-    /// Opens the store at a location, and creates it if there is none.
+    /// Opens the store at a location, and creates it if there is none and the options do not say otherwise.
     ///
-    /// `Invalid` if the location or an option is wrong, and if a store is to be created on a server that does not keep
-    /// what it was told to create only once.
+    /// `Invalid` if the location or an option is wrong, if there is no store and none may be created, and if one is to be created on a
+    /// server that does not keep what it was told to create only once.
     pub async fn open(location: &str, mut options: Options) -> Result<Self> {
         let place = location::find(location, &mut options)?;
         let rules = Rules::new(options.commit_timeout);
         Self::start(place, options, rules).await
     }
 
-    /// Opens the store below a prefix of an object store that was made elsewhere, and creates it if there is none.
+    /// Opens the store below a prefix of an object store that was made elsewhere, as [`open`](Self::open) does.
     ///
     /// Its listings must be in the order of names. It should not try again by itself: this backend does.
     pub async fn over(store: Arc<dyn ObjectStore>, prefix: &str, options: Options) -> Result<Self> {
@@ -140,12 +143,14 @@ impl RemoteBackend {
             names: Names::new(place.prefix),
             lists_in_order: place.lists_in_order,
             secrets: place.secrets,
+            requests: options.requests,
             request: options.request_timeout,
             patience: options.commit_timeout,
             sources: options.sources,
         };
         let root = Arc::new(Root::new(objects, rules));
-        let store = root.open().await?;
+        let store = root.open(options.create).await?;
+        let store = store.ok_or_else(|| location::no_store(&place.shown))?;
         let info = BackendInfo {
             backend: place.scheme,
             store,

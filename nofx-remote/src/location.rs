@@ -65,6 +65,9 @@ fn folder(url: &Url, options: &Options) -> Result<Place> {
         return Err(Error::invalid(format!("a folder has no option `{name}`")));
     }
     let path = url.to_file_path().map_err(|()| Error::invalid(format!("`{url}` names no folder of this machine")))?;
+    if !options.create && !path.is_dir() {
+        return Err(no_store(url.as_str()));
+    }
     let during = || format!("opening the folder `{}`", path.display());
     make_private(&path).map_err(|error| Error::unavailable_because(during(), error))?;
     let store = LocalFileSystem::new_with_prefix(&path);
@@ -79,6 +82,11 @@ fn folder(url: &Url, options: &Options) -> Result<Place> {
         shown: url.to_string(),
         secrets: Vec::new(),
     })
+}
+
+/// Says that there is no store at a location, as it may be shown.
+pub(crate) fn no_store(shown: &str) -> Error {
+    Error::invalid(format!("`{shown}` is not a NofX store: there is none"))
 }
 
 /// Makes a folder that others cannot look into, unless it is there.

@@ -14,6 +14,7 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use crate::fault::{Fault, has_done_nothing, is_hopeless};
 use crate::names::{self, Names};
+use crate::requests::Requests;
 
 /// The slowest line that a request is given time for, in bytes per second.
 const SLOW_LINE: u64 = 128 << 10;
@@ -30,6 +31,7 @@ pub(crate) struct Objects {
     pub(crate) lists_in_order: bool,
     /// What must not be shown.
     pub(crate) secrets: Vec<String>,
+    pub(crate) requests: Requests,
     /// How long one small request may take.
     pub(crate) request: Duration,
     /// How long requests are made again.
@@ -84,6 +86,7 @@ impl Objects {
 
     async fn fetch_once(&self, path: &Path, range: Option<Range<u64>>) -> object_store::Result<Bytes> {
         let options = GetOptions { range: range.map(GetRange::Bounded), ..GetOptions::default() };
+        self.requests.count_get();
         let begun = Instant::now();
         let late = |_| generic("no answer in time");
         let answer = timeout(self.request, self.store.get_opts(path, options)).await.map_err(late)??;
@@ -97,6 +100,7 @@ impl Objects {
 
     /// Creates an object once, if there is none of that name.
     pub(crate) async fn create(&self, path: &Path, bytes: Bytes) -> Created {
+        self.requests.count_put();
         let time = self.time_for(bytes.len() as u64);
         let put = self.store.put_opts(path, bytes.into(), PutOptions::from(PutMode::Create));
         match timeout(time, put).await {
@@ -144,6 +148,7 @@ impl Objects {
         let look = || async {
             let listed = self.store.list(Some(&folder));
             let mut numbers = listed.try_filter_map(|meta| ready(Ok(names::number(&meta.location))));
+            self.requests.count_list(1);
             match only_first {
                 true => numbers.try_next().await,
                 false => numbers.try_fold(None, |newest, number| async move { Ok(newest.max(Some(number))) }).await,
@@ -155,7 +160,12 @@ impl Objects {
     /// Returns everything in a folder.
     pub(crate) async fn list(&self, folder: &str) -> Result<Vec<ObjectMeta>> {
         let folder = self.names.folder(folder);
-        self.listing(&folder, || self.store.list(Some(&folder)).try_collect()).await
+        let look = || async {
+            let all: Vec<_> = self.store.list(Some(&folder)).try_collect().await?;
+            self.requests.count_list(all.len());
+            Ok(all)
+        };
+        self.listing(&folder, look).await
     }
 
     async fn listing<T, F>(&self, folder: &Path, look: impl Fn() -> F) -> Result<T>
@@ -178,6 +188,7 @@ impl Objects {
 
     /// Deletes objects, and returns how many are gone. What cannot be deleted now can be later.
     pub(crate) async fn delete(&self, paths: Vec<Path>) -> usize {
+        self.requests.count_deletes(paths.len());
         let deleted = self.store.delete_stream(stream::iter(paths.into_iter().map(Ok)).boxed());
         deleted.filter(|gone| ready(matches!(gone, Ok(_) | Err(object_store::Error::NotFound { .. })))).count().await
     }

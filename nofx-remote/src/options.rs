@@ -6,12 +6,16 @@ use std::time::Duration;
 
 use nofx_core::{Error, Result, Sources};
 
+use crate::Requests;
+
 /// What may be chosen when a store is opened. The defaults suit nearly everybody.
 #[derive(Clone)]
 pub struct Options {
     pub(crate) settings: BTreeMap<String, String>,
     pub(crate) request_timeout: Duration,
     pub(crate) commit_timeout: Duration,
+    pub(crate) create: bool,
+    pub(crate) requests: Requests,
     pub(crate) sources: Sources,
 }
 
@@ -21,6 +25,8 @@ impl Default for Options {
             settings: BTreeMap::new(),
             request_timeout: Duration::from_secs(15),
             commit_timeout: Duration::from_secs(20),
+            create: true,
+            requests: Requests::default(),
             sources: Sources::default(),
         }
     }
@@ -43,6 +49,18 @@ impl Options {
     /// Bounds a commit, and how long reads are tried again. 20 seconds unless set.
     pub fn commit_timeout(mut self, timeout: Duration) -> Self {
         self.commit_timeout = timeout;
+        self
+    }
+
+    /// Says whether a store that does not exist is created. It is, unless told otherwise; then opening writes nothing.
+    pub fn create(mut self, create: bool) -> Self {
+        self.create = create;
+        self
+    }
+
+    /// Counts the requests that the store makes, in a counter that others may count in too.
+    pub fn requests(mut self, requests: Requests) -> Self {
+        self.requests = requests;
         self
     }
 

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::future::{join, join_all};
+use futures_util::future::{join_all, join3};
 use nofx_core::{Batch, BatchId, Committed, Error, Outcome, Result, Sources, StoreId};
 use tokio::runtime::Handle;
 use tokio::task::JoinSet;
@@ -136,10 +136,13 @@ impl Root {
         }
     }
 
-    /// Opens the store, and creates it if there is none; returns its id.
-    pub(crate) async fn open(&self) -> Result<StoreId> {
+    /// Opens the store and returns its id; if there is none, creates it or returns `None`.
+    pub(crate) async fn open(&self, create: bool) -> Result<Option<StoreId>> {
         if self.reopen().await? {
-            return self.with_tip(|tip| Ok(tip.state.store));
+            return self.with_tip(|tip| Ok(Some(tip.state.store)));
+        }
+        if !create {
+            return Ok(None);
         }
         crate::probe::probe(&self.objects).await?;
         self.create().await?;
@@ -150,7 +153,7 @@ impl Root {
                 return Err(Error::unavailable("opening: the listing does not show the commits that are there"));
             }
         }
-        self.with_tip(|tip| Ok(tip.state.store))
+        self.with_tip(|tip| Ok(Some(tip.state.store)))
     }
 
     /// Creates commit 1, which is never deleted, so that no store is ever created twice.
@@ -240,11 +243,13 @@ impl Root {
         moment.age(&self.sources) >= self.rules.stale && !self.rules.plants(Planted::NeverStale)
     }
 
-    /// Brings the state to at least every commit that was acknowledged before the call.
+    /// Brings the state to at least every commit that was acknowledged before the call; returns the number of the last.
     ///
     /// On a busy store there may never be a moment without a newer commit. But a number that is found free once, after the call
     /// began, bounds how far the state has to come.
-    pub(crate) async fn refresh(&self) -> Result<()> {
+    ///
+    /// Whoever goes on looks whether the state is still that far: another call may have found it anew, in an older listing.
+    pub(crate) async fn refresh(&self) -> Result<u64> {
         let mut far_enough = None;
         loop {
             let before = Moment::now(&self.sources);
@@ -255,7 +260,7 @@ impl Root {
                 continue;
             };
             if far_enough.is_some_and(|enough| last >= enough) {
-                return Ok(());
+                return Ok(last);
             }
             // While others write, a look at several numbers costs no more time than at one.
             let width = if self.others() == 0 { 1 } else { READ_AHEAD };
@@ -266,16 +271,27 @@ impl Root {
                     _ if self.rules.plants(Planted::TrustsListings) && reached > last => break,
                     None => {
                         self.saw_newest(reached, before);
-                        return Ok(());
+                        return Ok(reached);
                     }
                     Some(next) => self.advance(next).await?,
                 }
                 reached += 1;
             }
-            // There may be many more; a listing finds any number of them.
-            let (far, newest) = join(self.fetch(reached + AHEAD), self.objects.newest_commit()).await;
+            // Most often that is all. If there are many more, a listing finds any number of them.
+            let before = Moment::now(&self.sources);
+            let (next, far) = (self.fetch(reached + 1), self.fetch(reached + AHEAD));
+            let (next, far, newest) = join3(next, far, self.objects.newest_commit()).await;
+            match next? {
+                _ if self.rules.plants(Planted::TrustsListings) => {}
+                None => {
+                    self.saw_newest(reached, before);
+                    return Ok(reached);
+                }
+                Some(next) => self.advance(next).await?,
+            }
+            reached += 1;
             if far?.is_none() {
-                far_enough.get_or_insert(reached + AHEAD - 1);
+                far_enough.get_or_insert(reached + AHEAD - 2);
             }
             if let Some(newest) = newest?.filter(|newest| *newest > reached)
                 && let Some(newest) = self.fetch(newest).await?
@@ -283,7 +299,7 @@ impl Root {
                 self.advance(newest).await?;
             }
             if self.rules.plants(Planted::TrustsListings) {
-                return Ok(());
+                return Ok(0);
             }
         }
     }
@@ -363,8 +379,14 @@ impl Root {
 
     /// Looks at a state that has every commit acknowledged before the call.
     pub(crate) async fn fresh<T>(&self, look: impl Fn(&State) -> Result<T>) -> Result<T> {
-        self.refresh().await?;
-        self.with_tip(|tip| look(&tip.state))
+        loop {
+            let reached = self.refresh().await?;
+            if let Some(tip) = &*self.lock_tip()
+                && tip.state.last >= reached
+            {
+                return look(&tip.state);
+            }
+        }
     }
 
     /// Commits a group.
@@ -374,27 +396,30 @@ impl Root {
         let mut turn = turn.map_err(|_| Error::unavailable("waiting for the commits before"))?;
         self.settle_pending(&mut turn, group, end).await?;
         let mut bodies = HashMap::new();
-        let mut has_looked = false;
+        let mut looked = None;
         self.be_polite(&turn).await;
+        if self.is_behind(&turn) {
+            looked = Some(self.refresh().await?);
+        }
         loop {
             let verdicts = self.judge(&mut turn, group).await?;
             if verdicts.good.is_empty() {
                 // Being turned down is true only of a state that was the newest at some moment of this call.
-                if has_looked || !verdicts.has_conflict() || self.rules.plants(Planted::RejectsUnseen) {
+                let is_fresh = looked.is_some_and(|looked| verdicts.number > looked);
+                if is_fresh || !verdicts.has_conflict() || self.rules.plants(Planted::RejectsUnseen) {
                     return Ok(verdicts.outcomes);
                 }
-                self.refresh().await?;
-                has_looked = true;
+                looked = Some(self.refresh().await?);
             } else {
                 self.place_bodies(group, &verdicts, &mut bodies).await?;
-                let Some(attempt) = self.attempt(group, &verdicts, &bodies, end).await? else { continue };
-                match self.try_once(&mut turn, attempt, end).await? {
-                    true => return Ok(verdicts.outcomes),
-                    false => _ = self.lost_races.fetch_add(1, Ordering::Relaxed),
+                if let Some(attempt) = self.attempt(group, &verdicts, &bodies, end).await? {
+                    if self.try_once(&mut turn, attempt, end).await? {
+                        return Ok(verdicts.outcomes);
+                    }
+                    self.lost_races.fetch_add(1, Ordering::Relaxed);
                 }
                 // Losers aim from a fresh look, or whoever won, and knows its number first, wins for ever.
-                self.refresh().await?;
-                has_looked = true;
+                looked = Some(self.refresh().await?);
                 sleep(turn.put_time.mul_f64(between(&self.sources, 0.0, 0.5))).await;
             }
             if Instant::now() >= end {
@@ -435,13 +460,9 @@ impl Root {
 
     /// Brings a commit whose outcome is unknown to an end.
     async fn settle_pending(self: &Arc<Self>, turn: &mut Turn, group: &[Batch], end: Instant) -> Result<()> {
-        let Some(attempt) = turn.pending.take() else { return Ok(()) };
-        if self.is_stale(attempt.seen) {
-            // Its number may be free again by now. What became of it is told by the batches that the store remembers.
-            return Ok(());
-        }
+        let Some(mut attempt) = turn.pending.take() else { return Ok(()) };
         let again = group.iter().any(|batch| attempt.batches.contains(&batch.id));
-        let Err(error) = self.try_once(turn, attempt.clone(), end).await else { return Ok(()) };
+        let Err(error) = self.try_again(turn, &mut attempt, end).await else { return Ok(()) };
         // That nothing came of trying again does not say what came of the first try.
         turn.pending = Some(attempt);
         Err(match error {
@@ -450,6 +471,20 @@ impl Root {
             Error::Unknown(failure) if !again => Error::Unavailable(failure),
             error => error,
         })
+    }
+
+    /// Makes an attempt again whose outcome is unknown.
+    async fn try_again(self: &Arc<Self>, turn: &mut Turn, attempt: &mut Attempt, end: Instant) -> Result<()> {
+        if self.is_stale(attempt.seen) {
+            // Its number may have been taken and be free again by now; then the batches that the store remembers tell what became of
+            // it. If the number is the next one still, it was never taken.
+            let now = Moment::now(&self.sources);
+            if self.refresh().await? >= attempt.commit.number() {
+                return Ok(());
+            }
+            attempt.seen = now;
+        }
+        self.try_once(turn, attempt.clone(), end).await.map(|_| ())
     }
 
     /// Creates one commit, the same bytes under the same number, until it is certain what became of it.
@@ -653,7 +688,9 @@ impl Root {
         bodies: &HashMap<usize, Vec<Held>>,
         end: Instant,
     ) -> Result<Option<Attempt>> {
-        let long = self.with_tip(|tip| Ok(tip.state.run_bytes() > self.rules.roll_first))?;
+        // Beside a large checkpoint a longer run is no burden, and writing the checkpoint is one.
+        let longest = |state: &State| self.rules.roll_first.max(state.base.bytes() / 8);
+        let long = self.with_tip(|tip| Ok(tip.state.run_bytes() > longest(&tip.state)))?;
         if long && self.rolled_for_next().is_none() {
             // Whoever is making one has it soon. Without one, the commit is longer than it should be, and nothing else.
             if let Ok(_alone) = timeout_at(end, self.rolling.lock()).await {
@@ -686,6 +723,12 @@ impl Root {
             let wait = turn.put_time.mul_f64(others as f64 * between(&self.sources, 0.7, 1.3));
             sleep_until(win + wait.min(POLITE)).await;
         }
+    }
+
+    /// Returns whether others have probably written since the last look: then another look costs less than a lost race.
+    fn is_behind(&self, turn: &Turn) -> bool {
+        let age = self.lock_tip().as_ref().map(|tip| tip.seen.age(&self.sources));
+        self.others() > 0 && age.is_some_and(|age| age > turn.put_time)
     }
 
     /// Returns how many other writers were seen lately.

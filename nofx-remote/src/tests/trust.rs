@@ -16,7 +16,7 @@ use object_store::{
 use super::truth::key;
 use super::world::{Line, Rates, World};
 use crate::options::{Planted, Rules};
-use crate::{Options, RemoteBackend};
+use crate::{Options, RemoteBackend, Requests};
 
 /// Takes conditions and ignores them, as some servers do.
 #[derive(Debug, Default)]
@@ -67,6 +67,30 @@ async fn a_server_that_ignores_conditions_is_refused_and_nothing_is_left_on_it()
     assert_eq!(refused.code(), "invalid");
     assert!(refused.to_string().contains("If-None-Match"), "{refused}");
     assert_eq!(store.list(None).count().await, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn looking_for_a_store_writes_nothing_whether_there_is_one_or_not() {
+    let (world, rules) = (World::new(), Rules::new(Duration::from_secs(20)));
+    let look = async || {
+        let (line, requests) = (Line::new(world.clone(), Rates::EXACT, 1, &rules), Requests::default());
+        let options = Options::default().create(false).requests(requests.clone());
+        let opened = RemoteBackend::start(RemoteBackend::given(line.clone(), ""), options, rules.clone()).await;
+        let found = match opened {
+            Ok(store) => Ok(store.get(&[key("a")]).await.unwrap()),
+            Err(error) => Err(error.to_string()),
+        };
+        let [puts, gets, lists] = line.counts.all().map(|count| count as u64);
+        assert_eq!((requests.puts(), requests.gets(), requests.lists()), (puts, gets, lists), "they are counted");
+        assert_eq!((puts, requests.deletes()), (0, 0), "nothing is written");
+        found
+    };
+    assert_eq!(look().await.unwrap_err(), "invalid: `line` is not a NofX store: there is none");
+    assert_eq!(world.size().0, 0);
+    let store = Line::new(world.clone(), Rates::EXACT, 2, &rules).open(rules.clone()).await.unwrap();
+    let batch = Batch::new(Sources::default().batch_id());
+    store.commit(vec![batch.put(key("a"), Expect::Absent, Body::trusted("1"))]).await.unwrap();
+    assert!(look().await.unwrap()[0].is_some());
 }
 
 /// One writer over a line that loses a third of its answers; returns how often it thinks that somebody else was first.

@@ -29,9 +29,10 @@ async fn fill(workspace: &Workspace, numbers: std::ops::Range<u64>) -> CaseResul
 }
 
 pub(super) async fn a_page_costs_three_times_its_items_at_most(subject: Subject) -> CaseResult {
+    let usual = subject.factory.most_sessions();
     let world = World::new(subject);
     let (workspace, counting) = world.counted().await?;
-    let most = std::env::var(MOST_SESSIONS).ok().and_then(|text| text.parse().ok()).unwrap_or(100_000);
+    let most = std::env::var(MOST_SESSIONS).ok().and_then(|text| text.parse().ok()).unwrap_or(usual);
     let mut filled = 0;
     for sessions in [10, 1000, most] {
         fill(&workspace, filled..sessions).await?;
