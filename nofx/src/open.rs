@@ -21,11 +21,20 @@ pub struct Options {
     pub read_only: bool,
     /// Where times and ids come from.
     pub sources: Sources,
+    /// Counts the requests to object storage; clones count together. Other stores make none.
+    #[cfg(feature = "remote")]
+    pub requests: nofx_remote::Requests,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { create: true, read_only: false, sources: Sources::default() }
+        Self {
+            create: true,
+            read_only: false,
+            sources: Sources::default(),
+            #[cfg(feature = "remote")]
+            requests: nofx_remote::Requests::default(),
+        }
     }
 }
 
@@ -100,7 +109,7 @@ pub(crate) async fn open_fs(location: &Location, options: &Options) -> Result<no
     let path = location.path().unwrap_or(std::path::Path::new(""));
     // Written last when a store is made.
     if !options.create && !path.join("config.json").exists() {
-        return Err(no_store(location));
+        return Err(Error::invalid(format!("`{location}` is not a NofX store: there is none")));
     }
     let mut fs = nofx_fs::Options::default();
     fs.sources = options.sources.clone();
@@ -109,17 +118,11 @@ pub(crate) async fn open_fs(location: &Location, options: &Options) -> Result<no
 
 #[cfg(feature = "remote")]
 async fn open_remote(location: &Location, options: &Options) -> Result<nofx_remote::RemoteBackend> {
-    let is_there = |folder: &std::path::Path| folder.read_dir().is_ok_and(|mut inside| inside.next().is_some());
-    if !options.create && location.folder().is_some_and(|folder| !is_there(folder)) {
-        return Err(no_store(location));
-    }
-    let remote = nofx_remote::Options::default().sources(options.sources.clone());
+    let remote = nofx_remote::Options::default()
+        .create(options.create)
+        .requests(options.requests.clone())
+        .sources(options.sources.clone());
     nofx_remote::RemoteBackend::open(&location.url(), remote).await
-}
-
-#[cfg(any(feature = "fs", feature = "remote"))]
-fn no_store(location: &Location) -> Error {
-    Error::invalid(format!("`{location}` is not a NofX store: there is none"))
 }
 
 /// Returns the cargo feature that brings the backend of a scheme; `None` if no version has one.

@@ -45,7 +45,7 @@ pub(super) async fn run(args: &Args) -> Result<Exit> {
     if opened.location.path().zip(to.path()).is_some_and(|(from, to)| real(from) == real(to)) || opened.location == to {
         return Err(Fault::new(Exit::Usage, format!("`{to}` is the store itself"), "name another place with --to"));
     }
-    let target = Target::open_whole(to).await?;
+    let target = Target::open_whole(to, crate::Options::default()).await?;
     let bar = Bar::new();
     let copied = nofx_migrate::backup(opened.workspace.store(), &target.store, &mut |done| bar.counted(done)).await;
     bar.clear();

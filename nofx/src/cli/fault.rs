@@ -61,6 +61,11 @@ impl Fault {
     /// The opening of a store failed. What is asked for has been judged before, so `Invalid` is about what is there.
     pub(crate) fn of_opening(error: &Error, location: &Location) -> Self {
         match error {
+            Error::Invalid(_) if location.path().is_none() && chain(error).ends_with("there is none") => Self::new(
+                Exit::NoStore,
+                format!("there is no store at `{location}`"),
+                "name one that exists, or make one with `nofx migrate`",
+            ),
             Error::Invalid(_) => Self::new(
                 Exit::Foreign,
                 chain(error).trim_start_matches("invalid: "),

@@ -46,7 +46,7 @@ pub struct Args {
 pub(super) async fn run(args: &Args) -> Result<Exit> {
     let location = args.store.location()?;
     let text = read(&args.input)?;
-    let target = Target::open(location).await?;
+    let target = Target::open(location, crate::Options::default()).await?;
     let id = if args.new { ImportAs::New } else { ImportAs::Itself };
     let session = match Workspace::new(target.store.clone()).import_session(&text, id).await {
         Ok(session) => session,

@@ -12,7 +12,7 @@ use super::place::StoreArg;
 use super::source;
 use super::target::Target;
 use super::text::shown;
-use crate::Location;
+use crate::{Location, Options};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -37,8 +37,8 @@ pub struct Args {
 pub(super) async fn run(args: &Args) -> Result<Exit> {
     let location = args.store.location()?;
     let target_and_dump = match args.input.as_ref().filter(|path| path.as_os_str() != "-") {
-        Some(path) => load_file(path, location).await?,
-        None => load_from(&mut BufReader::new(io::stdin()), "the standard input", location).await?,
+        Some(path) => load_file(path, location, Options::default()).await?,
+        None => load_from(&mut BufReader::new(io::stdin()), "the standard input", location, Options::default()).await?,
     };
     let (target, FullDump { counts, sha256 }) = target_and_dump;
     let location = target.location.clone();
@@ -53,10 +53,14 @@ pub(super) async fn run(args: &Args) -> Result<Exit> {
 }
 
 /// Loads a dump that can be read twice: nothing is written unless it is whole.
-pub(super) async fn load_file(path: &std::path::Path, location: Location) -> Result<(Target, FullDump)> {
+pub(super) async fn load_file(
+    path: &std::path::Path,
+    location: Location,
+    options: Options,
+) -> Result<(Target, FullDump)> {
     let name = format!("`{}`", shown(path));
     let checked = check_dump(&mut source::read(path)?).map_err(|error| Fault::of_load(&error, &name, &location))?;
-    let (target, loaded) = load_from(&mut source::read(path)?, &name, location).await?;
+    let (target, loaded) = load_from(&mut source::read(path)?, &name, location, options).await?;
     if loaded != checked {
         let message = format!("{name} was changed while it was being read");
         target.abandon().await;
@@ -65,8 +69,13 @@ pub(super) async fn load_file(path: &std::path::Path, location: Location) -> Res
     Ok((target, loaded))
 }
 
-async fn load_from(input: &mut impl io::BufRead, name: &str, location: Location) -> Result<(Target, FullDump)> {
-    let target = Target::open_whole(location).await?;
+async fn load_from(
+    input: &mut impl io::BufRead,
+    name: &str,
+    location: Location,
+    options: Options,
+) -> Result<(Target, FullDump)> {
+    let target = Target::open_whole(location, options).await?;
     match nofx_migrate::load(input, &target.store).await {
         Ok(loaded) => Ok((target, loaded)),
         Err(error) => {

@@ -14,12 +14,13 @@ use super::fault::{Fault, Result, chain};
 use super::load::load_file;
 use super::output::Output;
 use super::paths::{bytes_below, real};
-use super::place::{open_to_read, parse};
+use super::place::{open_counted, parse};
 use super::progress::Bar;
+use super::requests::Requests;
 use super::source::{self, Source};
 use super::target::Target;
 use super::text::{one_line, shown, size};
-use crate::Location;
+use crate::{Location, Options};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -89,10 +90,11 @@ pub(super) async fn run(args: &Args) -> Result<Exit> {
     if let Some(path) = &args.report {
         check_report(path, &source, &to)?;
     }
+    let requests = Requests::default();
     let told = match source {
-        Source::Legacy(folder) => from_folder(args, &folder, to).await?,
-        Source::Store(from) => from_store(args, &from, to).await?,
-        Source::Dump(file) => from_dump(args, &file, to).await?,
+        Source::Legacy(folder) => from_folder(args, &folder, to, &requests).await?,
+        Source::Store(from) => from_store(args, &from, to, &requests).await?,
+        Source::Dump(file) => from_dump(args, &file, to, &requests).await?,
     };
     let json = format!("{:#}\n", told.json);
     if let Some(path) = &args.report {
@@ -134,7 +136,7 @@ fn is_legacy_file(report: &Path, folder: &Path) -> bool {
     report.starts_with(real(if inner.is_dir() { &inner } else { folder }))
 }
 
-async fn from_folder(args: &Args, folder: &Path, to: Location) -> Result<Told> {
+async fn from_folder(args: &Args, folder: &Path, to: Location, requests: &Requests) -> Result<Told> {
     legacy_folder(folder, to.path()).map_err(|error| Fault::of_migration(&error, &to))?;
     let mut options = nofx_migrate::Options::default();
     options.dry_run = args.dry_run;
@@ -142,13 +144,13 @@ async fn from_folder(args: &Args, folder: &Path, to: Location) -> Result<Told> {
     options.target_path = to.path().map(Path::to_owned);
     let bar = Bar::new();
     if args.dry_run {
-        let store = target_to_read(&to).await?;
+        let store = target_to_read(&to, requests).await?;
         let report = nofx_migrate::migrate(folder, &store, &options, &bar).await;
         let report = report.map_err(|error| Fault::of_migration(&error, &to))?;
         bar.clear();
         return Ok(tell_report(args, &report, None));
     }
-    let target = Target::open(to).await?;
+    let target = Target::open(to, requests.counting(Options::default())).await?;
     let report = match nofx_migrate::migrate(folder, &target.store, &options, &bar).await {
         Ok(report) => report,
         Err(error) => {
@@ -158,18 +160,18 @@ async fn from_folder(args: &Args, folder: &Path, to: Location) -> Result<Told> {
         }
     };
     bar.clear();
-    let kept = finish(target).await?;
+    let kept = finish(target, requests).await?;
     Ok(tell_report(args, &report, Some(&kept)))
 }
 
-async fn from_store(args: &Args, from: &Location, to: Location) -> Result<Told> {
-    let source = open_to_read(from).await?;
+async fn from_store(args: &Args, from: &Location, to: Location, requests: &Requests) -> Result<Told> {
+    let source = open_counted(from, requests).await?;
     let name = from.to_string();
     if args.dry_run {
         let holds = full_digest(&source).await.map_err(|error| Fault::of_store(&error, from))?;
         return Ok(tell_counts(&name, &holds, None, None));
     }
-    let target = Target::open(to).await?;
+    let target = Target::open(to, requests.counting(Options::default())).await?;
     let bar = Bar::new();
     let copied = nofx_migrate::copy(&source, &target.store, &mut |progress| bar.copied(&progress)).await;
     let (holds, added) = match copied {
@@ -182,18 +184,18 @@ async fn from_store(args: &Args, from: &Location, to: Location) -> Result<Told> 
     };
     bar.clear();
     source.close().await.map_err(|error| Fault::of_store(&error, from))?;
-    let kept = finish(target).await?;
+    let kept = finish(target, requests).await?;
     Ok(tell_counts(&name, &holds, Some(added), Some(&kept)))
 }
 
-async fn from_dump(args: &Args, file: &Path, to: Location) -> Result<Told> {
+async fn from_dump(args: &Args, file: &Path, to: Location, requests: &Requests) -> Result<Told> {
     let name = shown(file);
     if args.dry_run {
         let checked = check_dump(&mut source::read(file)?);
         let holds = checked.map_err(|error| Fault::of_load(&error, &format!("`{name}`"), &to))?;
         return Ok(tell_counts(&name, &holds, None, None));
     }
-    let (target, holds) = load_file(file, to).await?;
+    let (target, holds) = load_file(file, to, requests.counting(Options::default())).await?;
     if !args.no_verify {
         let found = full_digest(&target.store).await.map_err(|error| Fault::of_store(&error, &target.location))?;
         if found != holds {
@@ -202,15 +204,20 @@ async fn from_dump(args: &Args, file: &Path, to: Location) -> Result<Told> {
             return Err(Fault::new(Exit::Missing, message, "let nobody write to the store, and load into a fresh one"));
         }
     }
-    let kept = finish(target).await?;
+    let kept = finish(target, requests).await?;
     Ok(tell_counts(&name, &holds, Some(holds.counts), Some(&kept)))
 }
 
 /// Opens what a dry run compares with: the store that is there, or an empty one.
-async fn target_to_read(to: &Location) -> Result<Store> {
-    match to.path() {
-        Some(path) if fs::symlink_metadata(path).is_ok() => open_to_read(to).await,
-        _ => Ok(Store::new(std::sync::Arc::new(MemoryBackend::new()))),
+async fn target_to_read(to: &Location, requests: &Requests) -> Result<Store> {
+    let nothing = || Ok(Store::new(std::sync::Arc::new(MemoryBackend::new())));
+    if to.path().is_some_and(|path| fs::symlink_metadata(path).is_err()) {
+        return nothing();
+    }
+    match open_counted(to, requests).await {
+        // Only a bucket's server can tell.
+        Err(fault) if fault.exit() == Exit::NoStore => nothing(),
+        opened => opened,
     }
 }
 
@@ -220,10 +227,11 @@ struct Kept {
     bytes: Option<u64>,
     /// Whether it was made small, or why that failed.
     compacted: std::result::Result<bool, String>,
+    requests: Requests,
 }
 
 /// Closes the store, made small if it is new.
-async fn finish(target: Target) -> Result<Kept> {
+async fn finish(target: Target, requests: &Requests) -> Result<Kept> {
     let location = target.location.clone();
     // Everything is there already, so that a store which stays larger is no failure.
     let compacted = match target.is_new() {
@@ -232,7 +240,7 @@ async fn finish(target: Target) -> Result<Kept> {
     };
     target.close().await?;
     let bytes = location.path().map(bytes_below);
-    Ok(Kept { location, bytes, compacted })
+    Ok(Kept { location, bytes, compacted, requests: requests.clone() })
 }
 
 fn tell_report(args: &Args, report: &Report, kept: Option<&Kept>) -> Told {
@@ -283,14 +291,19 @@ fn tell_counts(source: &str, holds: &FullDump, added: Option<Counts>, kept: Opti
 }
 
 fn target_json(kept: Option<&Kept>) -> Value {
-    kept.map_or(Value::Null, |Kept { location, bytes, compacted }| {
-        json!({"location": location.to_string(), "bytes": bytes, "compacted": *compacted == Ok(true)})
+    kept.map_or(Value::Null, |Kept { location, bytes, compacted, requests }| {
+        let compacted = *compacted == Ok(true);
+        json!({"location": location.to_string(), "bytes": bytes, "compacted": compacted, "requests": requests.json()})
     })
 }
 
 impl Kept {
-    /// Returns how large the store is, also in relation to the source.
+    /// Returns how large the store is, also in relation to the source, and what was asked of object storage.
     fn line(&self, source_bytes: Option<u64>) -> String {
+        format!("{}{}", self.size_line(source_bytes), self.requests.line())
+    }
+
+    fn size_line(&self, source_bytes: Option<u64>) -> String {
         let location = &self.location;
         let Some(bytes) = self.bytes else {
             return match location.scheme() {

@@ -24,6 +24,7 @@ mod output;
 mod paths;
 mod place;
 mod progress;
+mod requests;
 pub mod restore;
 mod screen;
 pub mod search;

@@ -10,6 +10,7 @@ use nofx_core::{Error, Store, Timestamp};
 use super::exit::Exit;
 use super::fault::{Fault, Result, chain};
 use super::nearest::{USUAL, nearest};
+use super::requests::Requests;
 use super::text::shown;
 use crate::location::FORMS;
 use crate::{Location, Options, open_with};
@@ -69,6 +70,11 @@ fn supported(location: Location) -> Result<Location> {
 /// Opens a store that must be there, to read it.
 pub(crate) async fn open_to_read(location: &Location) -> Result<Store> {
     open_existing(location, Options::read_only()).await
+}
+
+/// Opens a store that must be there, to read it, and counts what it asks of object storage.
+pub(crate) async fn open_counted(location: &Location, requests: &Requests) -> Result<Store> {
+    open_existing(location, requests.counting(Options::read_only())).await
 }
 
 /// Refuses a place where nothing is, or a folder where a file should be, and the reverse.

@@ -34,9 +34,9 @@ struct Beside {
 
 impl Target {
     /// Opens a store to fill it step by step, making it if there is none: what is there already stays when the rest fails.
-    pub(crate) async fn open(location: Location) -> Result<Self> {
+    pub(crate) async fn open(location: Location, options: Options) -> Result<Self> {
         let made = made(&location)?;
-        match open_with(&location, Options::default()).await {
+        match open_with(&location, options).await {
             Ok(store) => {
                 refuse_read_only(&store, &location)?;
                 Ok(Self { location, store, made, beside: None })
@@ -51,14 +51,14 @@ impl Target {
 
     /// Opens a store to fill it as a whole. Where there is none, it is made beside that place and moved there when it is closed,
     /// so that nobody ever finds a part of it, and nothing that somebody else makes there meanwhile is touched.
-    pub(crate) async fn open_whole(location: Location) -> Result<Self> {
-        let Some(made) = made(&location)? else { return Self::open(location).await };
+    pub(crate) async fn open_whole(location: Location, options: Options) -> Result<Self> {
+        let Some(made) = made(&location)? else { return Self::open(location, options).await };
         let Some(path) = location.path().filter(|_| ["redb", "fs"].contains(&location.scheme())) else {
-            return Self::open(location).await;
+            return Self::open(location, options).await;
         };
         let opened = async {
             let beside = Beside::of(&location, path)?;
-            Ok((open_with(&beside.location, Options::default()).await?, beside))
+            Ok((open_with(&beside.location, options).await?, beside))
         };
         match opened.await {
             Ok((store, beside)) => Ok(Self { location, store, made: Some(made), beside: Some(beside) }),

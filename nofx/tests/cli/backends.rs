@@ -41,6 +41,43 @@ fn whatever_the_backends_on_the_way_the_dumps_are_the_same_bytes() {
     }
 }
 
+/// Leaves of a store of objects what a kill in the middle would have: the older half of its commits.
+fn cut_in_the_middle(place: &Place, folder: &str) {
+    // Their names count down.
+    let mut commits: Vec<_> = fs::read_dir(place.path(folder).join("root"))
+        .expect("commits")
+        .map(|entry| entry.expect("one").path())
+        .collect();
+    commits.sort();
+    assert!(commits.len() > 3, "{commits:?}");
+    commits[..commits.len() / 2].iter().for_each(|newest| fs::remove_file(newest).expect("gone"));
+}
+
+#[test]
+fn a_migration_into_object_storage_goes_on_where_it_was_cut_off_and_tells_its_requests() {
+    let place = Place::new();
+    // More than goes into a few commits.
+    let agent = |n| format!(r#"{{"id": "agent-{n}", "name": "Agent {n}", "type": "backend"}}"#);
+    let agents: Vec<_> = (0..5000).map(agent).collect();
+    let legacy = format!(r#"{{"version": "1.0", "agents": [{}]}}"#, agents.join(","));
+    place.write("work/.nofx/agents.json", legacy);
+    let (first, second) = (format!("file://{}", place.shown("a")), format!("file://{}", place.shown("b")));
+    for (source, target, folder) in [("work", &first, "a"), (&first, &second, "b")] {
+        let migrate = || run(&mut place.command(["migrate", "--from", source, "--to", target])).done().out;
+        let whole = migrate();
+        assert!(whole.contains("\n  requests to object storage: "), "{whole}");
+        let expected = dumps(&place, target);
+        cut_in_the_middle(&place, folder);
+        assert!(dumps(&place, target) != expected, "something is missing");
+        migrate();
+        assert!(dumps(&place, target) == expected, "{source} to {target}");
+    }
+    let json = run(&mut place.command(["migrate", "--from", &first, "--to", "redb:c.redb", "--json"])).done().out;
+    assert!(json.contains("\"requests\": {") && !json.contains("\"get\": 0"), "{json}");
+    let local = run(&mut place.command(["migrate", "--from", "redb:c.redb", "--to", "redb:d.redb"])).done().out;
+    assert!(!local.contains("requests"), "{local}");
+}
+
 #[test]
 fn what_becomes_a_store_in_memory_is_what_becomes_one_on_the_disk() {
     let place = Place::new();

@@ -1,0 +1,61 @@
+//! What a command asks of object storage, which is what the bill is made of.
+
+use serde_json::Value;
+
+use crate::Options;
+
+/// Counts the requests of all stores that a command opens.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Requests {
+    #[cfg(feature = "remote")]
+    counted: nofx_remote::Requests,
+}
+
+#[cfg(feature = "remote")]
+impl Requests {
+    /// Opens a store so that its requests are counted here.
+    pub(crate) fn counting(&self, options: Options) -> Options {
+        Options { requests: self.counted.clone(), ..options }
+    }
+
+    /// Returns a line that tells them; nothing if there were none.
+    pub(crate) fn line(&self) -> String {
+        match self.is_none() {
+            true => String::new(),
+            false => format!("  requests to object storage: {}\n", self.counted),
+        }
+    }
+
+    /// Returns them by their verbs; null if there were none.
+    pub(crate) fn json(&self) -> Value {
+        let counted = &self.counted;
+        match self.is_none() {
+            true => Value::Null,
+            false => serde_json::json!({
+                "put": counted.puts(),
+                "get": counted.gets(),
+                "list": counted.lists(),
+                "delete": counted.deletes(),
+            }),
+        }
+    }
+
+    fn is_none(&self) -> bool {
+        self.counted.lists() == 0
+    }
+}
+
+#[cfg(not(feature = "remote"))]
+impl Requests {
+    pub(crate) fn counting(&self, options: Options) -> Options {
+        options
+    }
+
+    pub(crate) fn line(&self) -> String {
+        String::new()
+    }
+
+    pub(crate) fn json(&self) -> Value {
+        Value::Null
+    }
+}
