@@ -18,7 +18,7 @@ async function freePort() {
 }
 
 /** Tries until something is found. The limit only ends a test that has failed. */
-async function until(what, attempt, seconds = 60) {
+async function until(what, attempt, seconds = 120) {
   const end = performance.now() + seconds * 1000;
   for (;;) {
     const found = await attempt();

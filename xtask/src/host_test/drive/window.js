@@ -1,6 +1,5 @@
 // What is done and seen in a window of the editor.
 
-const assert = require('node:assert/strict');
 const path = require('node:path');
 const { until } = require('./editor.js');
 
@@ -12,6 +11,8 @@ class Window {
 
   constructor(page, output) {
     this.page = page;
+    // Long, because a busy machine is slow and not wrong.
+    page.setDefaultTimeout(120_000);
     this.#output = output;
   }
 
@@ -26,7 +27,7 @@ class Window {
   }
 
   async view() {
-    await this.page.getByRole('tab', { name: 'NofX' }).click({ timeout: 90_000 });
+    await this.page.getByRole('tab', { name: 'NofX' }).click();
   }
 
   item(text) {
@@ -64,12 +65,25 @@ class Window {
     });
   }
 
-  /** Looks for a command; it is then chosen by Enter. */
+  /** Runs a command. */
   async command(name) {
+    const found = await this.#lookFor(name);
+    await found.waitFor();
+    await this.page.keyboard.press('Enter');
+  }
+
+  /** Returns whether a command is offered. */
+  async offers(name) {
+    const found = await this.#lookFor(name);
+    const offered = await found.waitFor({ timeout: 5000 }).then(() => true, () => false);
+    await this.page.keyboard.press('Escape');
+    return offered;
+  }
+
+  async #lookFor(name) {
     await this.page.keyboard.press('F1');
     await this.page.keyboard.type(name);
-    const found = this.page.getByRole('option').filter({ hasText: name }).first();
-    return found.waitFor({ timeout: 5000 }).then(() => true, () => false);
+    return this.page.getByRole('option').filter({ hasText: name }).first();
   }
 
   /** Opens the conversation of a session. */
@@ -80,8 +94,7 @@ class Window {
 
   /** Adds a message to the conversation that is open. */
   async add(message) {
-    assert.ok(await this.command('NofX: Add message'), 'the command is offered');
-    await this.page.keyboard.press('Enter');
+    await this.command('NofX: Add message');
     const box = this.page.locator('.quick-input-widget');
     await until('the input box', async () => (await box.innerText()).includes('The message'));
     await box.locator('input').first().fill(message);
