@@ -46,12 +46,7 @@ impl Handle {
     pub fn info(&self) -> String {
         let info = self.workspace.store().info();
         let read_only = info.read_only.as_deref().map_or("null".to_owned(), quote);
-        format!(
-            r#"{{"backend":{},"store":"{}","readOnly":{read_only},"maxMessageBytes":{}}}"#,
-            quote(info.backend),
-            info.store,
-            info.limits.body_bytes
-        )
+        format!(r#"{{"backend":{},"store":"{}","readOnly":{read_only}}}"#, quote(info.backend), info.store)
     }
 
     /// Answers a question; question and answer are JSON.

@@ -6,9 +6,9 @@ use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use nofx::json::{Text, quote};
+use nofx::migrate::{Level, MigrateError, Options, Progress, Report, migrate};
 use nofx::workspace::Workspace;
 use nofx::{Error, Result};
-use nofx_migrate::{Level, MigrateError, Options, Progress, Report, migrate};
 
 use crate::request::Request;
 

@@ -45,8 +45,6 @@ export interface StoreInfo {
   store: string;
   /** Why nothing can be written, if so. */
   readOnly: string | null;
-  /** The longest message, in bytes of JSON. */
-  maxMessageBytes: number;
 }
 
 /**
@@ -124,7 +122,7 @@ export class Workspace {
     return this.#ask('renameSession', { session: id, name });
   }
 
-  /** Puts a session away for good: it takes no messages any more. {@link restoreSession} continues it in a new one. */
+  /** Puts a session away for good: it takes no messages any more. {@link Workspace.restoreSession} continues it in a new one. */
   archiveSession(id: string): Promise<Session> {
     return this.#ask('archiveSession', { session: id });
   }
@@ -134,7 +132,7 @@ export class Workspace {
     return this.#ask('restoreSession', { session: id, options });
   }
 
-  /** Puts a session into the trash, from which {@link undeleteSession} takes it out again. */
+  /** Puts a session into the trash, from which {@link Workspace.undeleteSession} takes it out again. */
   deleteSession(id: string): Promise<Session> {
     return this.#ask('deleteSession', { session: id });
   }
@@ -226,7 +224,7 @@ export class Workspace {
     return this.#ask('cleanupPreview', policy);
   }
 
-  /** Returns where the feed of changes ends now, to be given to {@link watch} as `after`. */
+  /** Returns where the feed of changes ends now, to be given to {@link Workspace.watch} as `after`. */
   cursor(): Promise<string> {
     return this.#ask('eventsEnd', {});
   }

@@ -27,6 +27,7 @@
 //! - `redb` (default): locations `redb:PATH`, a store in one file.
 //! - `fs`: locations `fs:PATH`, a store in a folder of JSON files that people can read.
 //! - `remote`: locations `s3://`, `gs://`, `az://` and `file:///`, a store in object storage that several machines write.
+//! - `migrate`: `migrate`, which is the crate `nofx_migrate`: legacy folders, dumps, copies of stores.
 //! - `cli`: the program `nofx`, and its commands as a library.
 //!
 //! `memory:` is always there.
@@ -47,4 +48,6 @@ mod read_only;
 pub use check::{Finding, Repair, check, repair};
 pub use location::Location;
 pub use nofx_core::*;
+#[cfg(feature = "migrate")]
+pub use nofx_migrate as migrate;
 pub use open::{Options, compact, open, open_with};

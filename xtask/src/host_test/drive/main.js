@@ -22,7 +22,6 @@ const SETTINGS = {
   'workbench.startupEditor': 'none',
   'workbench.tips.enabled': false,
   'git.openRepositoryInParentFolders': 'never',
-  'files.watcherExclude': { '**/.nofx/store/**': true },
 };
 
 /** Makes a workspace with a legacy folder. */
@@ -86,7 +85,8 @@ async function inBrowser(story, editor, folder) {
 
 async function main() {
   const folder = fresh('workspace');
-  await tell('trusted', { 'security.workspace.trust.enabled': false }, stories.trusted, folder);
+  const trusted = { 'security.workspace.trust.enabled': false, 'files.watcherExclude': { '**/.nofx/store/**': true } };
+  await tell('trusted', trusted, stories.trusted, folder);
   await tell('asked', { 'security.workspace.trust.startupPrompt': 'always' }, stories.asked, folder);
 }
 

@@ -18,6 +18,7 @@ async function migratesAndSurvives({ editor, folder, step, window }) {
   await one.open(editor.url(folder));
   await one.item(SESSION).waitFor();
   step('the tree shows the migrated sessions');
+  await one.page.getByText(/NofX has migrated \d+ files: 19 sessions, 206 messages/).first().waitFor();
   for (const group of ['Active', 'Expired', 'Archived']) {
     await one.item(group).waitFor();
   }
@@ -190,7 +191,7 @@ async function nothingCanBeWritten(one) {
   await one.page.keyboard.press('Escape');
 }
 
-/** Without trust everything can be read and nothing be written; with trust it can. */
+/** Without trust everything can be read and nothing be written; with trust it can, and the editor need not watch the store. */
 async function onlyReadsWithoutTrust({ editor, folder, step, window }) {
   const one = await window();
   await one.page.goto(editor.url(folder));
@@ -207,11 +208,14 @@ async function onlyReadsWithoutTrust({ editor, folder, step, window }) {
   await one.command('Workspaces: Manage Workspace Trust');
   await one.page.getByRole('button', { name: 'Trust', exact: true }).first().click();
   await one.page.getByText('Only to read:').waitFor({ state: 'hidden' });
+  await one.page.getByRole('button', { name: 'Exclude' }).click();
+  const settings = path.join(folder, '.vscode', 'settings.json');
+  await until('the setting', () => fs.existsSync(settings) && fs.readFileSync(settings, 'utf8').includes('.nofx/store'));
   await one.conversation(`Restored: ${SESSION}`);
   await one.add('With trust');
   await one.sees('With trust');
   await one.shoot('13-trusted');
-  step('with trust messages can be added');
+  step('with trust messages can be added, and the store is excluded from watching');
 }
 
 module.exports = {
