@@ -41,6 +41,9 @@ pub enum MigrateError {
         /// The legacy folder.
         source_path: PathBuf,
     },
+    /// What is to be imported with the folder is nothing of the old extension.
+    #[error("`{}` is neither the state of VS Code with something of the extension in it nor a folder with `messages.jsonl`", .0.display())]
+    SourceNotState(PathBuf),
     /// Whenever something was to be written, somebody else had just written it.
     #[error("another migration writes into the same store at the same time; run this one again when that one is done")]
     TargetBusy,
@@ -58,6 +61,7 @@ impl MigrateError {
             Self::SourceNotLegacy(_) => "source-not-legacy",
             Self::SourceUnreadable { .. } => "source-unreadable",
             Self::SourceHoldsTarget { .. } => "source-holds-target",
+            Self::SourceNotState(_) => "source-not-state",
             Self::TargetBusy => "target-busy",
             Self::Store(error) => error.code(),
         }

@@ -34,22 +34,26 @@ mod backup;
 mod copy;
 mod digest;
 mod dump;
+mod elsewhere;
 mod error;
 mod filling;
 mod import;
 mod legacy;
 mod options;
 mod report;
+mod source;
 mod tree;
 
 pub use attachment::{CHUNK_BYTES, attachment_chunks, chunk_key, decode_chunk, encode_chunk, read_attachment};
 pub use backup::{BackupError, backup};
 pub use copy::{CopyError, CopyProgress, copy};
 pub use dump::{Counts, DumpError, FullDump, LoadError, anything_in, check_dump, dump, dump_full, full_digest, load};
+pub use elsewhere::Elsewhere;
 pub use error::MigrateError;
 pub use import::migrate;
 pub use options::{NoProgress, Options, Progress};
 pub use report::{
     Compared, FileReport, FileState, Finding, KindTotals, Level, Report, Skipped, Totals, Unused, Verification,
 };
+pub use source::check_source;
 pub use tree::legacy_folder;

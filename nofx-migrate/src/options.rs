@@ -15,6 +15,9 @@ pub struct Options {
     ///
     /// The folder `store` directly in the source is the usual place of a store; nothing in it is read.
     pub target_path: Option<PathBuf>,
+    /// What else is imported with the legacy folder, if it is [`Elsewhere`](crate::Elsewhere): the state that VS Code keeps for the
+    /// extension, and folders of orchestration messages.
+    pub also: Vec<PathBuf>,
 }
 
 /// Watches a migration.

@@ -1,7 +1,7 @@
 //! The legacy folder: which files it has, and reading them without touching anything.
 
 use std::fs;
-use std::io::{self, Read};
+use std::io::{self, Cursor, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -24,7 +24,15 @@ pub(crate) struct SourceFile {
     pub(crate) path: Text,
     /// Its size when it was listed.
     pub(crate) size: u64,
-    place: PathBuf,
+    origin: Origin,
+}
+
+/// Where the bytes of a source file are.
+#[derive(Clone, Debug)]
+enum Origin {
+    File(PathBuf),
+    /// A value that something else holds.
+    Value(Arc<[u8]>),
 }
 
 /// All that lies in the source.
@@ -120,7 +128,7 @@ pub(crate) fn list(root: &Path) -> Tree {
             } else if found.is_dir() {
                 folders.push((place, path));
             } else if found.is_file() {
-                tree.files.push(SourceFile { path, size: found.len(), place });
+                tree.files.push(SourceFile { path, size: found.len(), origin: Origin::File(place) });
             } else if found.is_symlink() {
                 let target = fs::read_link(&place).map(|target| target.display().to_string()).unwrap_or_default();
                 tree.skipped.push(skipped(format!("a link to `{}`, not followed", target.escape_debug())));
@@ -135,6 +143,19 @@ pub(crate) fn list(root: &Path) -> Tree {
     tree
 }
 
+impl Tree {
+    /// Adds a file that is not below the source.
+    pub(crate) fn add_file(&mut self, path: &str, size: u64, place: PathBuf) {
+        self.files.push(SourceFile { path: path.into(), size, origin: Origin::File(place) });
+    }
+
+    /// Adds a value that something else holds, as a file.
+    pub(crate) fn add_value(&mut self, path: &str, bytes: Vec<u8>) {
+        let size = bytes.len() as u64;
+        self.files.push(SourceFile { path: path.into(), size, origin: Origin::Value(bytes.into()) });
+    }
+}
+
 fn below(folder: &Text, name: &std::ffi::OsStr) -> Text {
     let name = name_text(name);
     if folder.is_empty() {
@@ -147,7 +168,7 @@ fn below(folder: &Text, name: &std::ffi::OsStr) -> Text {
 }
 
 #[cfg(unix)]
-fn name_text(name: &std::ffi::OsStr) -> Text {
+pub(crate) fn name_text(name: &std::ffi::OsStr) -> Text {
     use std::os::unix::ffi::OsStrExt;
     let mut literal = String::from("\"");
     for chunk in name.as_bytes().utf8_chunks() {
@@ -160,22 +181,26 @@ fn name_text(name: &std::ffi::OsStr) -> Text {
 }
 
 #[cfg(not(unix))]
-fn name_text(name: &std::ffi::OsStr) -> Text {
+pub(crate) fn name_text(name: &std::ffi::OsStr) -> Text {
     name.to_string_lossy().into_owned().into()
 }
 
 impl SourceFile {
     /// Opens the file. Something else that has taken its place meanwhile is an error.
-    pub(crate) fn open(&self) -> io::Result<fs::File> {
+    pub(crate) fn open(&self) -> io::Result<Box<dyn Read + Send>> {
+        let place = match &self.origin {
+            Origin::File(place) => place,
+            Origin::Value(bytes) => return Ok(Box::new(Cursor::new(bytes.clone()))),
+        };
         let is_file = |found: &fs::Metadata| match found.is_file() {
             true => Ok(()),
             false => Err(io::Error::other("it is no file any more")),
         };
         // Looked at before it is opened: opening a pipe would wait for its other end.
-        is_file(&fs::symlink_metadata(&self.place)?)?;
-        let file = fs::File::open(&self.place)?;
+        is_file(&fs::symlink_metadata(place)?)?;
+        let file = fs::File::open(place)?;
         is_file(&file.metadata()?)?;
-        Ok(file)
+        Ok(Box::new(file))
     }
 
     /// Reads the whole file.

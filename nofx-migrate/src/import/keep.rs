@@ -1,7 +1,6 @@
 //! Keeping bytes as they are.
 
 use std::collections::HashSet;
-use std::fs::File;
 use std::io::Read;
 
 use futures_util::TryStreamExt;
@@ -187,9 +186,8 @@ impl Prefix {
 }
 
 /// Bytes, a chunk at a time.
-#[derive(Debug)]
 struct Chunks {
-    file: Option<File>,
+    file: Option<Box<dyn Read + Send>>,
     buffer: Vec<u8>,
 }
 

@@ -25,7 +25,8 @@ use crate::error::MigrateError;
 use crate::legacy::Reading;
 use crate::options::{Options, Progress};
 use crate::report::{FileReport, FileState, Level, Report};
-use crate::tree::{self, SourceFile};
+use crate::source::Source;
+use crate::tree::SourceFile;
 use index::{Index, Indexed};
 use keep::{Bytes, Done};
 use ledger::Ledger;
@@ -42,7 +43,8 @@ const ATTEMPTS: usize = 5;
 
 /// Imports a legacy folder into a store.
 ///
-/// `from` is the `.nofx` folder or the workspace folder that has it. It is only read; links are not followed, and
+/// `from` is the `.nofx` folder or the workspace folder that has it, or anything that may be imported with it
+/// ([`Elsewhere`](crate::Elsewhere)). It is only read; links are not followed, and
 /// nothing but plain files is opened. Whatever is in it becomes an entity or is kept as an attachment, and the report says
 /// which. Importing again adds only what is new; an import that was interrupted goes on where it was. So does one that
 /// another one overtakes, which is why it may tell its progress several times; if that happens again and again, it is
@@ -55,12 +57,12 @@ pub async fn migrate(
     options: &Options,
     progress: &dyn Progress,
 ) -> Result<Report, MigrateError> {
-    let (place, target) = (from.to_owned(), options.target_path.clone());
-    let root = blocking(move || tree::legacy_folder(&place, target.as_deref())).await?;
+    let (place, given) = (from.to_owned(), options.clone());
+    let source = blocking(move || Source::find(&place, &given)).await?;
     let mut overtaken = Report::default();
     for _ in 0..ATTEMPTS {
-        let mut report = Report { source: root.display().to_string(), dry_run: options.dry_run, ..Report::default() };
-        match attempt(&root, to, options, progress, &mut report).await {
+        let mut report = Report { source: source.to_string(), dry_run: options.dry_run, ..Report::default() };
+        match attempt(&source, to, options, progress, &mut report).await {
             Ok(()) => {
                 report.add_attempt(overtaken);
                 report.add_up();
@@ -76,14 +78,14 @@ pub async fn migrate(
 
 /// Imports what the target does not have yet.
 async fn attempt(
-    root: &Path,
+    source: &Source,
     to: &Store,
     options: &Options,
     progress: &dyn Progress,
     report: &mut Report,
 ) -> Result<(), MigrateError> {
     let ledger = Ledger::read(to).await?;
-    let index = Arc::new(read_all(root, &ledger, report, progress).await?);
+    let index = Arc::new(read_all(source, &ledger, report, progress).await?);
     let mut import = Import::new(to, &index, &ledger, options, report);
     let written = import.write_all(progress).await;
     let commits = import.writer.commits();
@@ -110,18 +112,18 @@ pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send 
 
 /// The first pass.
 async fn read_all(
-    root: &Path,
+    source: &Source,
     ledger: &Ledger,
     report: &mut Report,
     progress: &dyn Progress,
 ) -> Result<Index, MigrateError> {
     progress.phase("reading");
-    let place = root.to_owned();
-    let tree = blocking(move || tree::list(&place)).await;
+    let listed = source.clone();
+    let tree = blocking(move || listed.list()).await?;
     progress.total(tree.files.len() as u64, tree.files.iter().map(|file| file.size).sum());
     report.skipped = tree.skipped;
     for (path, why) in tree.unreadable {
-        report.find("unreadable", Level::Missing, &path, format!("the folder cannot be read: {why}"));
+        report.find("unreadable", Level::Missing, &path, format!("cannot be read: {why}"));
     }
     let mut examined = stream::iter(tree.files)
         .map(|file| async move {

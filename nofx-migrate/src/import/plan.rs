@@ -188,14 +188,18 @@ fn plan_agents(plan: &mut Plan, index: &Index, readings: &[(usize, Arc<Reading>)
     let mut lists: Vec<_> = readings
         .iter()
         .filter_map(|(at, reading)| match &reading.content {
-            Content::Agents(agents) => Some((index.files.get(*at)?.place.clone(), agents)),
+            Content::Agents(agents) => Some((*at, index.files.get(*at)?.place.clone(), agents)),
             _ => None,
         })
         .collect();
-    lists.sort_by_key(|(place, agents)| {
-        (place.rank() > 0, std::cmp::Reverse(agents.saved), std::cmp::Reverse(place.path.clone()))
+    lists.sort_by_key(|(_, place, agents)| {
+        (
+            place.rank() > 0 && !place.is_elsewhere(),
+            std::cmp::Reverse(agents.saved),
+            std::cmp::Reverse(place.path.clone()),
+        )
     });
-    let entries = || lists.iter().flat_map(|(_, agents)| agents.entries.iter().map(|entry| (entry, agents.saved)));
+    let entries = || lists.iter().flat_map(|(_, _, agents)| agents.entries.iter().map(|entry| (entry, agents.saved)));
     let mut chosen: BTreeMap<AgentId, (&AgentEntry, Option<Timestamp>)> = BTreeMap::new();
     for is_whole in [true, false] {
         for (entry, saved) in entries().filter(|(entry, _)| entry.whole == is_whole) {
@@ -204,6 +208,14 @@ fn plan_agents(plan: &mut Plan, index: &Index, readings: &[(usize, Arc<Reading>)
     }
     for content in entries().filter_map(|(entry, _)| entry.template.as_ref()) {
         plan.add_template(content);
+    }
+    // Snapshots are older copies by their nature; lists from elsewhere are not.
+    for (at, _, agents) in lists.iter().filter(|(_, place, _)| place.rank() == 0 || place.is_elsewhere()) {
+        let differs = |entry: &&AgentEntry| chosen.get(&entry.id).is_some_and(|(one, _)| one.record != entry.record);
+        match agents.entries.iter().filter(differs).count() {
+            0 => {}
+            variants => plan.variants.push((*at, variants)),
+        }
     }
     for (id, (entry, at)) in chosen {
         plan.records.push(PlannedRecord {

@@ -2,7 +2,7 @@
 
 use nofx_core::Timestamp;
 use nofx_core::entity::{AgentId, own};
-use nofx_core::json::{Object, Text, compact};
+use nofx_core::json::{Object, Text, Value, compact};
 
 use super::item::{fits, object, time};
 use super::judge::Judge;
@@ -50,10 +50,31 @@ pub(crate) fn read(text: &str, base: usize, judge: &mut Judge<'_>) -> Agents {
         judge.damaged("cut", (base + tail, base + text.len()), &format!("the list is damaged: {}", error.reason));
     }
     agents.saved = agents.around.get("timestamp").and_then(time);
-    let Some(list) = list else { return agents };
+    if let Some(list) = list {
+        agents.entries = entries(list, base + offset(text, list), judge);
+    }
+    agents
+}
+
+/// Reads a list without anything around it, which was written when the last of its agents was active.
+pub(crate) fn read_list(list: &str, base: usize, judge: &mut Judge<'_>) -> Agents {
+    let entries = entries(list, base, judge);
+    let items = salvage::items(list);
+    if let Some(error) = &items.error {
+        judge.damaged("cut", (base + items.end, base + list.len()), &format!("the list is damaged: {}", error.reason));
+    }
+    let saved = entries.iter().filter_map(|entry| time(entry.record.get("lastActiveAt")?)).max();
+    let mut around = Object::default();
+    // So that an older list does not count later.
+    saved.iter().for_each(|saved| around.set("timestamp", saved.write()));
+    Agents { entries, saved, around }
+}
+
+fn entries(list: &str, base: usize, judge: &mut Judge<'_>) -> Vec<AgentEntry> {
+    let mut entries: Vec<AgentEntry> = Vec::new();
     let items = salvage::items(list);
     for raw in &items.whole {
-        let from = base + offset(text, raw);
+        let from = base + offset(list, raw);
         let to = from + raw.len();
         let Some(entry) = object(raw) else {
             judge.damaged("not-an-object", (from, to), "an agent is no object");
@@ -67,21 +88,21 @@ pub(crate) fn read(text: &str, base: usize, judge: &mut Judge<'_>) -> Agents {
             judge.damaged("too-large", (from, to), "an agent is larger than a store takes");
             continue;
         }
-        if agents.entries.iter().any(|other| other.id == entry.id) {
+        if entries.iter().any(|other| other.id == entry.id) {
             judge.damaged("repeated-agent", (from, to), &format!("agent `{}` is there before", entry.id));
             continue;
         }
-        agents.entries.push(entry);
+        entries.push(entry);
     }
     if let Some(half) = items.damaged {
         let mut partial = Object::default();
         for (name, value) in salvage::members(half).whole {
             partial.push(&Text::from_json(name).unwrap_or_default(), compact(value).unwrap_or_default());
         }
-        agents.entries.extend(entry_of(&partial, false));
+        entries.extend(entry_of(&partial, false));
     }
-    judge.judgement.count("agents", agents.entries.len());
-    agents
+    judge.judgement.count("agents", entries.len());
+    entries
 }
 
 fn entry_of(foreign: &Object, whole: bool) -> Option<AgentEntry> {

@@ -285,6 +285,10 @@ fn read_sessions(place: &Place, list: &str, base: usize, judge: &mut Judge<'_>) 
                 0 => place.stem().to_owned(),
                 before => format!("{}#{}", place.stem(), before + 1),
             };
+            if place.is_elsewhere() && session::is_invented(raw) {
+                judge.unused(at, at + raw.len(), "made by the extension of a list of checkpoints; it says nothing");
+                continue;
+            }
             copies.push(session::read(raw, at, &stem, judge));
         } else {
             judge.damaged("not-an-object", (at, at + raw.len()), "a session is no object");
@@ -295,6 +299,11 @@ fn read_sessions(place: &Place, list: &str, base: usize, judge: &mut Judge<'_>) 
 
 /// Reads a list: checkpoints, or sessions without their wrapper.
 fn read_array(place: &Place, text: &str, base: usize, judge: &mut Judge<'_>) -> (Content, usize) {
+    if place.promise == Promise::Agents {
+        judge.judgement.became = "agents";
+        let agents = agents::read_list(text, base, judge);
+        return (Content::Agents(agents), salvage::items(text).end);
+    }
     let found = salvage::items(text);
     let has = |names: &[&str]| {
         let is_one = |raw: &&str| object(raw).is_some_and(|item| names.iter().any(|name| item.get(name).is_some()));

@@ -38,6 +38,11 @@ impl Place {
         Self { path, promise }
     }
 
+    /// Returns whether it is from outside the folder.
+    pub(crate) fn is_elsewhere(&self) -> bool {
+        self.path.starts_with('@')
+    }
+
     pub(crate) fn name(&self) -> &str {
         self.path.rsplit('/').next().unwrap_or_default()
     }
@@ -60,6 +65,7 @@ impl Place {
             Some("sessions") => 1,
             Some("archives") if parts == 2 => 2,
             Some("archive") => 3,
+            Some(first) if first.starts_with('@') => 3,
             _ => 4,
         }
     }
@@ -71,6 +77,13 @@ fn promise(path: &str) -> Promise {
     let is_json = name.ends_with(".json") && !name.starts_with("._");
     let has_sessions = matches!(first, "sessions" | "archives" | "archive") && parts.len() > 1;
     match (first, parts.len()) {
+        // From outside the folder.
+        _ if first.starts_with('@') => match name {
+            "nofx.agents.json" => Promise::Agents,
+            "nofx.sessions.json" => Promise::Sessions,
+            _ if is_log(name) => Promise::Orchestration,
+            _ => Promise::Kept("state", "state that VS Code kept for the old extension"),
+        },
         ("templates", 2..) if name.ends_with(".config.json") => {
             Promise::Kept("configuration", "a configuration of an improvised template")
         }
@@ -110,6 +123,10 @@ mod tests {
         assert_eq!(promised("archive/a_session.md"), Promise::Transcript);
         assert_eq!(promised("orchestration/messages-1.jsonl"), Promise::Orchestration);
         assert_eq!(promised("templates/custom/x.json"), Promise::Template);
+        assert_eq!(promised("@1a2b/state.vscdb/nofx.agents.json"), Promise::Agents);
+        assert_eq!(promised("@1a2b/state.vscdb/nofx.sessions.json"), Promise::Sessions);
+        assert_eq!(promised("@logs/nofx/messages.jsonl"), Promise::Orchestration);
+        assert!(matches!(promised("@1a2b/state.vscdb/nofxTheme.json"), Promise::Kept(..)));
         assert_eq!(promised("sessions/odd.json/inner.txt"), Promise::Kept("stray", "not written by the old extension"));
         for kept in
             ["messages.jsonl", "orchestration/messages.lock", "templates/x.config.json", "dlq/a/b.json", "x_session.md"]

@@ -25,6 +25,16 @@ pub(crate) struct SessionCopy {
     pub(crate) whole: bool,
 }
 
+/// Returns whether an object is a session that nobody had: the extension made them of lists of checkpoints, without an id and
+/// with nothing in them.
+pub(super) fn is_invented(raw: &str) -> bool {
+    let Some(session) = object(raw) else { return false };
+    let is_empty = |name: &str| session.get(name).is_none_or(|list| list == "[]" || list == "null");
+    session.get("id").is_none()
+        && session.get("agentId").is_none()
+        && ["conversationHistory", "completedTasks", "currentTask"].into_iter().all(is_empty)
+}
+
 /// What an object that ends early can still say by its file's name.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct NamedSession {

@@ -4,6 +4,7 @@
 
 mod again;
 mod damage;
+mod elsewhere;
 mod errors;
 mod exact;
 mod kinds;

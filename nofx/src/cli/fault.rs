@@ -166,6 +166,11 @@ impl Fault {
             ),
             MigrateError::SourceHoldsTarget { target_path, source_path } => Self::holds(source_path, target_path),
             MigrateError::Store(error) => Self::of_store(error, to),
+            MigrateError::SourceNotState(path) => Self::new(
+                Exit::SourceNotLegacy,
+                format!("`{}` holds nothing of the old extension", shown(path)),
+                "name `state.vscdb`, the extension's state as JSON, or a folder with `messages.jsonl`",
+            ),
             MigrateError::TargetBusy => Self::new(
                 Exit::Locked,
                 format!("another migration writes into `{to}` at the same time"),

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use nofx_core::{MemoryBackend, Store};
-use nofx_migrate::{Counts, FullDump, Report, check_dump, full_digest, legacy_folder};
+use nofx_migrate::{Counts, FullDump, Report, check_dump, check_source, full_digest};
 use serde_json::{Value, json};
 
 use super::exit::{Exit, table};
@@ -26,6 +26,7 @@ const EXAMPLES: &str = "\
 Examples:
   $ nofx migrate --from .nofx --to redb:.nofx/store/nofx.redb --dry-run
   $ nofx migrate --from .nofx --to redb:.nofx/store/nofx.redb --report report.json
+  $ nofx migrate --from .nofx --also state.vscdb --also /var/log/nofx --to redb:.nofx/store/nofx.redb
   $ nofx migrate --from redb:.nofx/store/nofx.redb --to redb:copy.redb
   $ nofx migrate --from redb:copy.redb --to fs:readable";
 
@@ -38,10 +39,15 @@ Examples:
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = format!("{EXAMPLES}\n\n{}", table()))]
 pub struct Args {
-    /// What to migrate: a `.nofx` folder, a workspace folder that has one, a store as `redb:PATH` or `fs:PATH`, or a file that
-    /// `nofx dump --full` wrote.
+    /// What to migrate: a `.nofx` folder, a workspace folder that has one, what `--also` takes, a store as `redb:PATH` or `fs:PATH`, or
+    /// a file that `nofx dump --full` wrote.
     #[arg(long, value_name = "SOURCE")]
     from: OsString,
+
+    /// What else to migrate with a `.nofx` folder: the state that VS Code keeps for the extension, as `state.vscdb` or exported as
+    /// JSON, or a folder of orchestration messages. May be given several times.
+    #[arg(long, value_name = "PATH")]
+    also: Vec<PathBuf>,
 
     /// The store to migrate into, made if there is none: `redb:PATH`, `fs:PATH`, `s3://BUCKET/PREFIX`.
     #[arg(long, value_name = "LOCATION")]
@@ -92,7 +98,7 @@ pub(super) async fn run(args: &Args) -> Result<Exit> {
     }
     let requests = Requests::default();
     let told = match source {
-        Source::Legacy(folder) => from_folder(args, &folder, to, &requests).await?,
+        Source::Legacy(from) | Source::Elsewhere(from) => from_legacy(args, &from, to, &requests).await?,
         Source::Store(from) => from_store(args, &from, to, &requests).await?,
         Source::Dump(file) => from_dump(args, &file, to, &requests).await?,
     };
@@ -120,7 +126,7 @@ fn check_report(path: &Path, source: &Source, to: &Location) -> Result<()> {
     let mut taken = vec![to.path()];
     match source {
         Source::Store(from) => taken.push(from.path()),
-        Source::Dump(file) => taken.push(Some(file)),
+        Source::Dump(file) | Source::Elsewhere(file) => taken.push(Some(file)),
         Source::Legacy(_) => {}
     }
     if taken.into_iter().flatten().any(|taken| real(taken) == report) {
@@ -136,22 +142,24 @@ fn is_legacy_file(report: &Path, folder: &Path) -> bool {
     report.starts_with(real(if inner.is_dir() { &inner } else { folder }))
 }
 
-async fn from_folder(args: &Args, folder: &Path, to: Location, requests: &Requests) -> Result<Told> {
-    legacy_folder(folder, to.path()).map_err(|error| Fault::of_migration(&error, &to))?;
+async fn from_legacy(args: &Args, from: &Path, to: Location, requests: &Requests) -> Result<Told> {
     let mut options = nofx_migrate::Options::default();
     options.dry_run = args.dry_run;
     options.verify = !args.no_verify;
     options.target_path = to.path().map(Path::to_owned);
+    options.also = args.also.clone();
+    // Nothing is made where there is nothing to import.
+    check_source(from, &options).map_err(|error| Fault::of_migration(&error, &to))?;
     let bar = Bar::new();
     if args.dry_run {
         let store = target_to_read(&to, requests).await?;
-        let report = nofx_migrate::migrate(folder, &store, &options, &bar).await;
+        let report = nofx_migrate::migrate(from, &store, &options, &bar).await;
         let report = report.map_err(|error| Fault::of_migration(&error, &to))?;
         bar.clear();
         return Ok(tell_report(args, &report, None));
     }
     let target = Target::open(to, requests.counting(Options::default())).await?;
-    let report = match nofx_migrate::migrate(folder, &target.store, &options, &bar).await {
+    let report = match nofx_migrate::migrate(from, &target.store, &options, &bar).await {
         Ok(report) => report,
         Err(error) => {
             let fault = Fault::of_migration(&error, &target.location);

@@ -5,6 +5,8 @@ use std::fs::{self, File};
 use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
 
+use nofx_migrate::Elsewhere;
+
 use super::exit::Exit;
 use super::fault::{Fault, Result};
 use super::nearest::is_store;
@@ -21,6 +23,8 @@ pub(crate) enum Source {
     Store(Location),
     /// A full dump in a file.
     Dump(PathBuf),
+    /// Something that the old extension kept outside its folder.
+    Elsewhere(PathBuf),
 }
 
 impl Source {
@@ -62,7 +66,10 @@ impl Source {
             let message = format!("`{name}` is a canonical dump, which cannot be loaded");
             return Err(Fault::new(Exit::SourceIsFile, message, "make one that can with `nofx dump --full`"));
         }
-        Err(Fault::not_a_folder(path))
+        match Elsewhere::of(path) {
+            Ok(Some(_)) => Ok(Self::Elsewhere(path.to_owned())),
+            _ => Err(Fault::not_a_folder(path)),
+        }
     }
 }
 

@@ -1,0 +1,178 @@
+//! Sources outside the legacy folder: the state that VS Code keeps for the extension, and an orchestration log elsewhere.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use nofx_core::json::Object;
+use rusqlite::types::ValueRef;
+use rusqlite::{Connection, MAIN_DB};
+
+use crate::error::MigrateError;
+use crate::report::Skipped;
+use crate::tree::{Tree, name_text};
+
+/// What every SQLite database begins with.
+const SQLITE: &[u8] = b"SQLite format 3\0";
+
+/// Keys under which the extension kept something, in the state of a workspace or of VS Code as a whole.
+const KEYS: &[&str] = &[
+    "nofx.agents",
+    "nofx.sessions",
+    "nofx.sessions.active",
+    "nofx.templates.cache",
+    "nofx.storage.version",
+    "nofx.migration.status",
+    "performanceHistory",
+    "performanceDashboard",
+    "lastPersistenceTime",
+    "conductorChatHistory",
+    "conversationalConductorHistory",
+    "nofxTheme",
+];
+
+/// What a path outside the legacy folder is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Elsewhere {
+    /// `state.vscdb`, the database in which VS Code keeps the state of its extensions.
+    StateDatabase,
+    /// The extension's state as JSON: an object with its keys.
+    StateJson,
+    /// A folder with `messages*.jsonl`, where the old setting `orchestration.persistencePath` had it.
+    Orchestration,
+}
+
+impl Elsewhere {
+    /// Judges a path; `None` if it is none of these.
+    pub fn of(path: &Path) -> io::Result<Option<Self>> {
+        if fs::metadata(path)?.is_dir() {
+            let has_log = fs::read_dir(path)?.flatten().any(|entry| is_log(&entry.file_name().to_string_lossy()));
+            return Ok(has_log.then_some(Self::Orchestration));
+        }
+        let bytes = fs::read(path)?;
+        if bytes.starts_with(SQLITE) {
+            return Ok(Some(Self::StateDatabase));
+        }
+        Ok(state(&bytes).map(|_| Self::StateJson))
+    }
+}
+
+fn is_log(name: &str) -> bool {
+    name.starts_with("messages") && name.ends_with(".jsonl")
+}
+
+/// Reads the extension's state; `None` if it is something else.
+fn state(bytes: &[u8]) -> Option<Object> {
+    let text = std::str::from_utf8(bytes).ok()?;
+    let state = Object::parse(text.trim_start_matches('\u{feff}').trim_ascii()).ok()?;
+    KEYS.iter().any(|key| state.get(key).is_some()).then_some(state)
+}
+
+/// Judges a path that has to be one of these.
+pub(crate) fn judge(path: &Path) -> Result<Elsewhere, MigrateError> {
+    let found = Elsewhere::of(path).map_err(|cause| unreadable(path, cause))?;
+    found.ok_or_else(|| MigrateError::SourceNotState(path.to_owned()))
+}
+
+fn unreadable(path: &Path, cause: io::Error) -> MigrateError {
+    match cause.kind() {
+        io::ErrorKind::NotFound => MigrateError::SourceMissing(path.to_owned()),
+        _ => MigrateError::SourceUnreadable { path: path.to_owned(), cause: Arc::new(cause) },
+    }
+}
+
+/// Adds what is at a path to the files of a source. Their paths begin with `@` and the names of the folder and the file.
+pub(crate) fn add(tree: &mut Tree, path: &Path) -> Result<(), MigrateError> {
+    let unreadable = |cause| unreadable(path, cause);
+    let path = &fs::canonicalize(path).map_err(unreadable)?;
+    match judge(path)? {
+        Elsewhere::Orchestration => add_logs(tree, path).map_err(unreadable),
+        Elsewhere::StateJson => {
+            let bytes = fs::read(path).map_err(unreadable)?;
+            state(&bytes).iter().for_each(|state| add_state(tree, &root(path), state));
+            Ok(())
+        }
+        Elsewhere::StateDatabase => {
+            let bytes = fs::read(path).map_err(unreadable)?;
+            let rows = extension_rows(bytes).map_err(|error| unreadable(io::Error::other(error)))?;
+            note_changes_beside(tree, path);
+            for (key, value) in &rows {
+                match state(value) {
+                    Some(state) => add_state(tree, &root(path), &state),
+                    None => tree.add_value(&format!("{}/{key}", root(path)), value.clone()),
+                }
+            }
+            let what = format!("the state of VS Code, of which {} rows are the extension's", rows.len());
+            tree.skipped.push(Skipped { path: root(path), what });
+            Ok(())
+        }
+    }
+}
+
+/// Returns how paths begin that are not below the legacy folder.
+fn root(path: &Path) -> String {
+    let name = |path: Option<&Path>| {
+        path.and_then(Path::file_name).map(|name| name_text(name).to_string()).unwrap_or_default()
+    };
+    format!("@{}/{}", name(path.parent()), name(Some(path)))
+}
+
+fn add_logs(tree: &mut Tree, folder: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let found = fs::symlink_metadata(entry.path())?;
+        if is_log(&name) && found.is_file() {
+            tree.add_file(&format!("{}/{name}", root(folder)), found.len(), entry.path());
+        }
+    }
+    Ok(())
+}
+
+fn add_state(tree: &mut Tree, root: &str, state: &Object) {
+    for (key, value) in state.iter() {
+        tree.add_value(&format!("{root}/{key}.json"), value.as_bytes().to_vec());
+    }
+}
+
+/// Returns the rows of the extension in a database, which is read from memory, so that nothing can touch the file.
+fn extension_rows(mut database: Vec<u8>) -> rusqlite::Result<Vec<(String, Vec<u8>)>> {
+    // A database in write-ahead mode can only be read from memory as one that is not.
+    for at in [18, 19] {
+        if let Some(mode) = database.get_mut(at) {
+            *mode = 1;
+        }
+    }
+    let mut connection = Connection::open_in_memory()?;
+    let size = database.len();
+    connection.deserialize_read_exact(MAIN_DB, database.as_slice(), size, true)?;
+    let mut select = connection.prepare("SELECT key, value FROM ItemTable ORDER BY key")?;
+    let mut rows = select.query([])?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        let key = String::from_utf8_lossy(row.get_ref(0)?.as_bytes().unwrap_or_default()).into_owned();
+        let value = match row.get_ref(1)? {
+            ValueRef::Text(bytes) | ValueRef::Blob(bytes) => bytes.to_vec(),
+            _ => continue,
+        };
+        // VS Code names a row `publisher.extension`.
+        if key.ends_with(".nofx") {
+            found.push((key, value));
+        }
+    }
+    Ok(found)
+}
+
+/// Notes changes to a database that are not in its file yet.
+fn note_changes_beside(tree: &mut Tree, path: &Path) {
+    for suffix in ["-wal", "-journal"] {
+        let mut beside = path.as_os_str().to_owned();
+        beside.push(suffix);
+        let beside = PathBuf::from(beside);
+        if fs::metadata(&beside).is_ok_and(|found| found.len() > 0) {
+            let why = "it has changes that are not in the database yet; close VS Code and migrate again";
+            tree.unreadable.push((root(&beside), why.to_owned()));
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! What a migration is from: a legacy folder, and what belongs to it elsewhere.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use crate::elsewhere::{self, Elsewhere};
+use crate::error::MigrateError;
+use crate::options::Options;
+use crate::tree::{self, Tree};
+
+/// Judges whether there is something to import, as [`migrate`](crate::migrate) does before it reads everything.
+pub fn check_source(from: &Path, options: &Options) -> Result<(), MigrateError> {
+    Source::find(from, options).map(drop)
+}
+
+/// What a migration is from.
+#[derive(Clone, Debug)]
+pub(crate) struct Source {
+    /// The legacy folder.
+    folder: Option<PathBuf>,
+    also: Vec<PathBuf>,
+}
+
+impl Source {
+    /// Judges what is to be imported without reading all of it.
+    pub(crate) fn find(from: &Path, options: &Options) -> Result<Self, MigrateError> {
+        let also = options.also.clone();
+        also.iter().try_for_each(|path| elsewhere::judge(path).map(drop))?;
+        match tree::legacy_folder(from, options.target_path.as_deref()) {
+            Ok(folder) => Ok(Self { folder: Some(folder), also }),
+            Err(MigrateError::SourceNotAFolder(_) | MigrateError::SourceNotLegacy(_))
+                if matches!(Elsewhere::of(from), Ok(Some(_))) =>
+            {
+                Ok(Self { folder: None, also: [vec![from.to_owned()], also].concat() })
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Lists everything.
+    pub(crate) fn list(&self) -> Result<Tree, MigrateError> {
+        let mut tree = self.folder.as_deref().map(tree::list).unwrap_or_default();
+        for path in &self.also {
+            elsewhere::add(&mut tree, path)?;
+        }
+        tree.files.sort_by(|a, b| a.path.cmp(&b.path));
+        // A thing that is named twice is one.
+        tree.files.dedup_by(|a, b| a.path == b.path);
+        Ok(tree)
+    }
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let all: Vec<_> = self.folder.iter().chain(&self.also).map(|path| path.display().to_string()).collect();
+        f.write_str(&all.join(", "))
+    }
+}
