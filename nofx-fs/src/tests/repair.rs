@@ -84,8 +84,7 @@ fn what_is_derived_is_made_again() {
     drop(filled(&sim));
     let index = sim.everything()[layout::INDEX].clone();
     for path in [layout::CATALOG, layout::INDEX] {
-        for damage in
-            [&|bytes: &mut Vec<u8>| bytes[9] ^= 1, &|bytes| bytes.truncate(20)] as [&dyn Fn(&mut Vec<u8>); 2]
+        for damage in [&|bytes: &mut Vec<u8>| bytes[9] ^= 1, &|bytes| bytes.truncate(20)] as [&dyn Fn(&mut Vec<u8>); 2]
         {
             sim.tamper(path, damage);
             repaired(&sim, &[path]);

@@ -26,7 +26,7 @@ const EXAMPLES: &str = "\
 Examples:
   $ nofx migrate --from .nofx --to redb:.nofx/store/nofx.redb --dry-run
   $ nofx migrate --from .nofx --to redb:.nofx/store/nofx.redb --report report.json
-  $ nofx migrate --from .nofx --also state.vscdb --also /var/log/nofx --to redb:.nofx/store/nofx.redb
+  $ nofx migrate --from .nofx --also state.json --also logs --to redb:with-state.redb
   $ nofx migrate --from redb:.nofx/store/nofx.redb --to redb:copy.redb
   $ nofx migrate --from redb:copy.redb --to fs:readable";
 

@@ -43,6 +43,8 @@ fn every_example_of_every_command_works() {
     let place = Place::new();
     place.write(".nofx/agents.json", LEGACY);
     place.write(".nofx/sessions/session-harbour-1.json", session("session-harbour-1", "Harbour login"));
+    place.write("state.json", r#"{"nofx.agents": [{"id": "grace", "name": "Grace"}]}"#);
+    place.write("logs/messages.jsonl", "{\"id\":\"m-1\",\"type\":\"status_update\"}\n");
     let mut count = 0;
     for command in COMMANDS {
         let help = help(&place, command);
