@@ -19,6 +19,9 @@ use crate::workspace::root;
 /// How long a server may take until it listens.
 const START: Duration = Duration::from_secs(60);
 
+/// Multiplies the time limits of the conformance suite.
+const PATIENCE: &str = "NOFX_CONFORMANCE_PATIENCE";
+
 /// A server as it is installed and started.
 struct Recipe {
     name: &'static str,
@@ -73,6 +76,10 @@ impl Servers {
                     }
                 })
             });
+        }
+        if !servers.running.is_empty() && std::env::var_os(PATIENCE).is_none() {
+            // They share the machine's cores with the tests, and are slow where those are few.
+            servers.variables.push((PATIENCE.to_owned(), "5".to_owned()));
         }
         servers
     }
