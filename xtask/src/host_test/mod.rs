@@ -19,6 +19,9 @@ use crate::workspace::root;
 /// What drives the browser.
 const DRIVE: &str = "xtask/src/host_test/drive/main.js";
 
+/// How it ends if editor or browser do not even start, which says nothing about the extension.
+const NOT_STARTED: i32 = 77;
+
 /// Tries the sample extension in code-server: migrates a legacy folder, shows the sessions, adds a message, kills the extension host.
 ///
 /// Needs Node 20, npm and chromium (or what CHROMIUM names; root installs Debian's) and says so where they are missing. Screenshots and
@@ -68,14 +71,13 @@ fn place(name: &str) -> PathBuf {
 
 fn drive(chromium: &OsString, output: &Path) -> Result<Outcome> {
     let mut node = Command::new("node");
-    execute(
-        node.current_dir(root())
-            .arg(DRIVE)
-            .arg(place("tools"))
-            .arg(chromium)
-            .arg(root().join("samples/legacy"))
-            .arg(output),
-    )
+    node.current_dir(root()).arg(DRIVE).arg(place("tools")).arg(chromium);
+    let status = node.arg(root().join("samples/legacy")).arg(output).status()?;
+    Ok(match status.code() {
+        Some(0) => Outcome::Passed,
+        Some(NOT_STARTED) => Outcome::NotRun("chromium or code-server is installed and does not start here".into()),
+        _ => Outcome::Failed("the editor did not show what it should; see above and target/host-test/out".into()),
+    })
 }
 
 /// Returns what the reader of the summary should know: where to look, and what this machine could not do.

@@ -4,7 +4,6 @@ const assert = require('node:assert/strict');
 const { spawn } = require('node:child_process');
 const { once } = require('node:events');
 const fs = require('node:fs');
-const http = require('node:http');
 const net = require('node:net');
 const path = require('node:path');
 
@@ -77,14 +76,19 @@ class Editor {
         '--extensions-dir', path.join(output, 'extensions'), '--config', path.join(output, 'config.yaml')],
       { stdio: ['ignore', log, log], env: { ...process.env, HOME: output, VSCODE_PROXY_URI: '' } },
     );
-    await until('code-server', () => {
-      assert.equal(editor.#server.exitCode, null, 'code-server has ended; see its log');
-      return new Promise((resolve) => {
-        const request = http.get(`http://127.0.0.1:${editor.#port}/healthz`, (answer) => resolve(answer.resume().statusCode === 200));
-        request.on('error', () => resolve(false));
-      });
-    });
+    try {
+      await until('code-server', () => editor.#answers());
+    } catch (error) {
+      await editor.end();
+      throw error;
+    }
     return editor;
+  }
+
+  async #answers() {
+    assert.equal(this.#server.exitCode, null, 'code-server has ended; see its log');
+    const answer = await fetch(`http://127.0.0.1:${this.#port}/healthz`).catch(() => undefined);
+    return answer?.ok;
   }
 
   /** Returns the address of a window on a folder. */

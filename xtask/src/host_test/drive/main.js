@@ -4,7 +4,7 @@
 //
 // TOOLS has code-server and playwright-core, LEGACY is a workspace with a legacy folder, and OUTPUT/extensions has the extension as it
 // would be installed. Each step is printed with the time since its window was opened, and leaves a screenshot in OUTPUT. What this machine
-// cannot do is printed too and listed in OUTPUT/skipped.txt.
+// cannot do is printed too and listed in OUTPUT/skipped.txt. Ends with 77 if editor or browser do not even start.
 
 const fs = require('node:fs');
 const path = require('node:path');
@@ -23,6 +23,8 @@ const SETTINGS = {
   'workbench.tips.enabled': false,
   'git.openRepositoryInParentFolders': 'never',
 };
+
+const BROWSER = { executablePath, args: ['--no-sandbox', '--disable-gpu'] };
 
 /** Makes a workspace with a legacy folder. */
 function fresh(name) {
@@ -63,7 +65,7 @@ async function tell(name, settings, all, folder) {
 /** Tells one story in a browser of its own, so that it knows nothing of the others. */
 async function inBrowser(story, editor, folder) {
   const started = performance.now();
-  const browser = await chromium.launch({ executablePath, args: ['--no-sandbox', '--disable-gpu'] });
+  const browser = await chromium.launch(BROWSER);
   const windows = [];
   const window = async () => {
     const opened = new Window(await browser.newPage({ viewport: { width: 1280, height: 1200 } }), output);
@@ -83,7 +85,23 @@ async function inBrowser(story, editor, folder) {
   }
 }
 
+/** Starts an editor without a window and a browser without a page: neither has seen the extension yet. */
+async function starts() {
+  try {
+    await (await chromium.launch(BROWSER)).close();
+    await (await Editor.start({ tools, output, name: 'empty', settings: SETTINGS })).end();
+    return true;
+  } catch (error) {
+    console.error(error);
+    return false;
+  }
+}
+
 async function main() {
+  if (!(await starts())) {
+    process.exitCode = 77;
+    return;
+  }
   const folder = fresh('workspace');
   const trusted = { 'security.workspace.trust.enabled': false, 'files.watcherExclude': { '**/.nofx/store/**': true } };
   await tell('trusted', trusted, stories.trusted, folder);
