@@ -18,7 +18,7 @@ async function migratesAndSurvives({ editor, folder, step, window }) {
   await one.open(editor.url(folder));
   await one.item(SESSION).waitFor();
   step('the tree shows the migrated sessions');
-  await one.page.getByText(/NofX has migrated \d+ files: 19 sessions, 206 messages/).first().waitFor();
+  await one.page.getByText(/NofX has migrated \d+ files: \d+ sessions, \d+ messages/).first().waitFor();
   for (const group of ['Active', 'Expired', 'Archived']) {
     await one.item(group).waitFor();
   }
