@@ -175,7 +175,7 @@ impl Shared {
         };
         let (mut segment, mut position) = (segment, position);
         let (mut frame, mut after) = segment.frame(&position, &commits);
-        if after.offset > self.options.segment_bytes && position.offset > HEADER_BYTES {
+        if after.offset > segment.room.min(self.options.segment_bytes) && position.offset > HEADER_BYTES {
             (segment, position) = self.turn_over(doors, &segment, &position)?;
             (frame, after) = segment.frame(&position, &commits);
         }

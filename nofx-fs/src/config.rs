@@ -14,6 +14,8 @@ use crate::{aside, catalog, journal, layout};
 
 /// The name of the format.
 const FORMAT: &str = "nofx-fs";
+/// The size of the first segment of the journal, so that a small store is a small folder.
+const FIRST_SEGMENT_BYTES: u64 = 128 << 10;
 /// The version of the format that this program writes.
 const VERSION: u64 = 1;
 
@@ -120,7 +122,7 @@ fn create(layer: &dyn Layer, options: &Options) -> Result<Config> {
     let start = Position { generation: 1, offset: journal::HEADER_BYTES, ..Position::default() };
     let header = Header { store, salt: salt(options), start, last_seq: None };
     let path = Path::new(layout::JOURNAL).join("segment-0");
-    Segment::begin(layer, path, header, options.segment_bytes)?;
+    Segment::begin(layer, path, header, options.segment_bytes.min(FIRST_SEGMENT_BYTES))?;
     catalog::replace(layer, &catalog::block(&catalog::Mark::default(), std::iter::empty()))?;
     for folder in [layout::JOURNAL, layout::FEED, ""] {
         layer.sync_dir(Path::new(folder)).during("flushing", Path::new(folder))?;

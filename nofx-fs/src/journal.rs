@@ -97,6 +97,8 @@ pub(crate) struct Segment {
     pub(crate) file: Arc<dyn Handle>,
     pub(crate) path: PathBuf,
     pub(crate) header: Header,
+    /// How long the file is.
+    pub(crate) room: u64,
 }
 
 /// What stands at a place of a segment.
@@ -134,7 +136,8 @@ impl Segment {
                 file => file.during("opening", &path)?,
             };
             if let Some(header) = read_header(&*file).during("reading", &path)? {
-                found.push(Self { file, path, header });
+                let room = file.len().during("measuring", &path)?;
+                found.push(Self { file, path, header, room });
             }
         }
         Ok(found)
@@ -181,7 +184,7 @@ impl Segment {
         if is_new {
             layer.sync_dir(Path::new(layout::JOURNAL)).during("flushing", Path::new(layout::JOURNAL))?;
         }
-        Ok(Self { file, path, header })
+        Ok(Self { file, path, header, room })
     }
 
     /// Opens for writing what was opened for reading.

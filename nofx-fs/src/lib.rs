@@ -177,7 +177,7 @@ impl PersistenceBackend for FsBackend {
         blocking(move || {
             // Waits for a commit in flight. The last handle also waits for the files.
             drop(keeper.shared().committing.lock().unwrap_or_else(PoisonError::into_inner));
-            drop(keeper);
+            registry::let_go(keeper);
             Ok(())
         })
         .await

@@ -3,8 +3,9 @@
 use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, LazyLock, Mutex, PoisonError, Weak};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError, Weak, mpsc};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use nofx_core::Result;
 
@@ -16,6 +17,9 @@ use crate::store::{Call, Shared};
 use crate::{apply, config};
 
 static OPEN: LazyLock<Mutex<HashMap<PathBuf, Weak<Keeper>>>> = LazyLock::new(Mutex::default);
+
+/// How long closing waits for the files at most.
+const FILES_WAIT: Duration = Duration::from_secs(5);
 
 /// A store and the thread that brings its files up to date; both end with the last handle.
 #[derive(Debug)]
@@ -65,6 +69,20 @@ fn make(path: &Path) -> Result<()> {
         fs::File::open(above).and_then(|folder| folder.sync_all()).during("flushing", above)?;
     }
     Ok(())
+}
+
+/// Lets go of a store. The last one to do so waits for the files, but not for long: after an import they may be thousands, and
+/// whatever they lack is in the journal.
+pub(crate) fn let_go(keeper: Arc<Keeper>) {
+    let (done, is_done) = mpsc::channel::<()>();
+    let dropping = thread::Builder::new().name("nofx-fs-close".to_owned()).spawn(move || {
+        drop(keeper);
+        // Nobody waits any more if it took long.
+        _ = done.send(());
+    });
+    if dropping.is_ok() {
+        _ = is_done.recv_timeout(FILES_WAIT);
+    }
 }
 
 impl Keeper {

@@ -224,3 +224,45 @@ async fn a_killed_writer_loses_nothing_it_was_told() {
     // Whoever was killed blocks nobody.
     assert!(fives.step("after").await.unwrap().is_some());
 }
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_stopped_writer_is_named_within_the_time_that_one_waits() {
+    use rustix::process::{Pid, Signal, kill_process};
+
+    let dir = tempfile::tempdir().unwrap();
+    let mut options = nofx_fs::Options::default();
+    options.lock_wait = Duration::from_millis(300);
+    let store = FsBackend::open_with(&dir.path().join("store"), options).await.unwrap();
+    let fives = Fives { store };
+    let mut writer = start(dir.path(), "writes");
+    let pid = Pid::from_child(&writer);
+    let mut named = None;
+    for _ in 0..200 {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        kill_process(pid, Signal::STOP).unwrap();
+        let waited = Deadline::after(Duration::from_secs(20));
+        let answer = fives.step("here").await;
+        // Reading goes on meanwhile.
+        fives.look().await.unwrap();
+        assert!(!waited.has_passed());
+        kill_process(pid, Signal::CONT).unwrap();
+        match answer {
+            // Stopped while it did not hold the lock.
+            Ok(_) => {}
+            Err(Error::Locked { holder, .. }) => {
+                named = holder;
+                break;
+            }
+            Err(error) => panic!("{error:?}"),
+        }
+    }
+    let holder = named.expect("a writer that was stopped while it held the lock");
+    assert_eq!(holder.pid, writer.id());
+    assert!(!holder.host.is_empty());
+    writer.kill().unwrap();
+    writer.wait().unwrap();
+    assert_eq!(complaints(dir.path()), Vec::<String>::new());
+    // What it left in the journal may come first.
+    while fives.step("after").await.unwrap().is_none() {}
+}
