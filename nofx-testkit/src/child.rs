@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 use crate::cases::ROLES;
 use crate::place::Factory;
 use crate::subject::{Handle, Subject};
-use crate::suite::blocking;
+use crate::suite::{blocking, patience};
 use crate::unmet::{CaseResult, Unmet, ensure};
 
 /// Tells a process that it is a child: the names of the factory and the role, the address, and what else the role needs.
@@ -60,8 +60,9 @@ impl Child {
 
     /// Waits for the child's next line; `None` when it has ended.
     pub(crate) async fn next(&mut self) -> CaseResult<Option<String>> {
-        let waited = tokio::time::timeout(LINE, self.lines.recv()).await;
-        waited.map_err(|_| Unmet::new(format!("a child said nothing for {} s", LINE.as_secs())))
+        let limit = LINE * patience();
+        let waited = tokio::time::timeout(limit, self.lines.recv()).await;
+        waited.map_err(|_| Unmet::new(format!("a child said nothing for {} s", limit.as_secs())))
     }
 
     /// Waits for the child to end well, and returns what it said.

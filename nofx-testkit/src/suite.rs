@@ -204,7 +204,7 @@ pub(crate) fn blocking<T>(future: impl Future<Output = T>) -> T {
     answer
 }
 
-fn patience() -> u32 {
+pub(crate) fn patience() -> u32 {
     std::env::var(PATIENCE).ok().and_then(|text| text.parse().ok()).unwrap_or(1)
 }
 
