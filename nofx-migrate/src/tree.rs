@@ -66,7 +66,8 @@ pub fn legacy_folder(from: &Path, target: Option<&Path>) -> Result<PathBuf, Migr
     let root = if inner.is_dir() { inner } else { from.to_owned() };
     let root = fs::canonicalize(&root).map_err(|cause| unreadable(&root, cause))?;
     fs::read_dir(&root).map_err(|cause| unreadable(&root, cause))?;
-    let is_named_so = root.file_name().is_some_and(|name| name == ".nofx");
+    // What was moved aside is called `.nofx.retired`.
+    let is_named_so = root.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b".nofx"));
     if !is_named_so && !FAMILIAR.iter().any(|name| root.join(name).exists()) {
         return Err(MigrateError::SourceNotLegacy(from.to_owned()));
     }

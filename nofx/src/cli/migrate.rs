@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use nofx_core::{MemoryBackend, Store};
-use nofx_migrate::{Counts, FullDump, Report, check_dump, check_source, full_digest};
+use nofx_migrate::{Counts, FullDump, NoProgress, Report, check_dump, check_source, full_digest, legacy_folder};
 use serde_json::{Value, json};
 
 use super::exit::{Exit, table};
@@ -76,6 +76,11 @@ pub struct Args {
     /// Fails if anything in the source was damaged, though it is kept.
     #[arg(long)]
     strict: bool,
+
+    /// Moves what is in the legacy folder aside, into `.nofx.retired` beside it, once all of it is in the target and verified. What
+    /// was written to it meanwhile is migrated then. Nothing is deleted, and a store in the folder stays where it is.
+    #[arg(long, conflicts_with_all = ["dry_run", "no_verify"])]
+    retire: bool,
 }
 
 /// What was done: as a text and as JSON, and what is wrong with it.
@@ -95,6 +100,10 @@ pub(super) async fn run(args: &Args) -> Result<Exit> {
     let source = Source::named(&args.from)?;
     if let Some(path) = &args.report {
         check_report(path, &source, &to)?;
+    }
+    if args.retire && !matches!(source, Source::Legacy(_)) {
+        let message = "--retire moves a legacy folder aside, and the source is none";
+        return Err(Fault::new(Exit::Usage, message, "name the `.nofx` folder with --from, or leave --retire out"));
     }
     let requests = Requests::default();
     let told = match source {
@@ -168,8 +177,38 @@ async fn from_legacy(args: &Args, from: &Path, to: Location, requests: &Requests
         }
     };
     bar.clear();
+    let retired = match args.retire && is_good(args, &report) {
+        true => retire(from, &target, &options).await?,
+        false => None,
+    };
     let kept = finish(target, requests).await?;
-    Ok(tell_report(args, &report, Some(&kept)))
+    let mut told = tell_report(args, &report, Some(&kept));
+    if let Some(aside) = retired {
+        told.json["retired"] = shown(&aside).into();
+        told.text.push_str(&format!("\nthe old files are in `{}` now\n", shown(&aside)));
+    }
+    Ok(told)
+}
+
+/// Returns whether everything is in the target, as far as was asked.
+fn is_good(args: &Args, report: &Report) -> bool {
+    report.is_complete() && !(args.strict && report.has_damage())
+}
+
+/// Moves the legacy folder aside and migrates what was written to it since it was read.
+async fn retire(from: &Path, target: &Target, options: &nofx_migrate::Options) -> Result<Option<PathBuf>> {
+    let fault = |error| Fault::of_migration(&error, &target.location);
+    let folder = legacy_folder(from, None).map_err(fault)?;
+    let Some(aside) = super::retire::retire(&folder)? else { return Ok(None) };
+    let mut options = options.clone();
+    options.target_path = None;
+    let report = nofx_migrate::migrate(&aside, &target.store, &options, &NoProgress).await.map_err(fault)?;
+    if !report.is_complete() {
+        let message = format!("something was written to `{}` meanwhile and is not in the target", shown(&folder));
+        let hint = format!("the old files are in `{}`: make them readable, then migrate from there", shown(&aside));
+        return Err(Fault::new(Exit::Missing, message, hint));
+    }
+    Ok(Some(aside))
 }
 
 async fn from_store(args: &Args, from: &Location, to: Location, requests: &Requests) -> Result<Told> {

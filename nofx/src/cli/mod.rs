@@ -26,6 +26,7 @@ mod place;
 mod progress;
 mod requests;
 pub mod restore;
+mod retire;
 mod screen;
 pub mod search;
 mod sessions;

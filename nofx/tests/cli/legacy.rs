@@ -103,3 +103,33 @@ fn a_store_in_memory_is_a_rehearsal() {
     let run = place.run("migrate --from work --to memory:").done();
     assert!(run.out.contains("memory: is gone when this program ends"), "{run:?}");
 }
+
+#[test]
+fn a_verified_folder_is_moved_aside_and_nothing_of_it_is_deleted() {
+    let place = Place::new().with_legacy();
+    place.write("work/.nofx/sessions/bad.json", CUT);
+    let before = place.tree("work/.nofx");
+    let migrate = "migrate --from work --to redb:work/.nofx/store/nofx.redb --retire";
+    let strict = place.run(&format!("{migrate} --strict"));
+    assert_eq!(strict.code, 4, "{strict:?}");
+    assert!(!place.path("work/.nofx.retired").exists(), "what is damaged is not moved with --strict");
+    let done = place.run(migrate).done();
+    assert!(done.out.ends_with(".nofx.retired` now\n"), "{}", done.out);
+    let moved = |name: &str| -> Vec<_> {
+        let tree = place.tree(name).into_iter();
+        tree.filter_map(|(path, bytes)| Some((path.strip_prefix(place.path(name)).ok()?.to_owned(), bytes))).collect()
+    };
+    let old = before
+        .into_iter()
+        .map(|(path, bytes)| (path.strip_prefix(place.path("work/.nofx")).map(Path::to_owned).unwrap_or(path), bytes));
+    assert_eq!(moved("work/.nofx.retired"), old.collect::<Vec<_>>());
+    assert!(place.path("work/.nofx/store/nofx.redb").exists());
+    // The old extension goes on writing, and its files are moved beside those.
+    place.write("work/.nofx/agents.json", LEGACY);
+    place.run(migrate).done();
+    assert!(place.path("work/.nofx.retired-2/agents.json").exists());
+    for words in ["--from redb:work/.nofx/store/nofx.redb --to redb:x", "--from work --to redb:x --dry-run"] {
+        let refused = place.run(&format!("migrate {words} --retire"));
+        assert_eq!(refused.code, 2, "{refused:?}");
+    }
+}

@@ -1,0 +1,60 @@
+//! Moving a legacy folder aside, once everything in it is in a store. Nothing is deleted.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::exit::Exit;
+use super::fault::{Fault, Result};
+use super::paths::with_suffix;
+use super::text::shown;
+
+/// The folder that stays where it is: a store lies in it.
+const STORE: &str = "store";
+
+/// Moves what is in a legacy folder into a new folder beside it, and returns that one; `None` if there is nothing to move.
+pub(super) fn retire(folder: &Path) -> Result<Option<PathBuf>> {
+    let cannot = |what: &Path, error: &io::Error, aside: Option<&Path>| {
+        let hint = match aside {
+            Some(aside) => format!("what was moved is in `{}`; run the command again to move the rest", shown(aside)),
+            None => "give yourself permission; nothing was moved".to_owned(),
+        };
+        Fault::new(Exit::Forbidden, format!("cannot move `{}`: {error}", shown(what)), hint)
+    };
+    let entries = entries(folder).map_err(|error| cannot(folder, &error, None))?;
+    if entries.is_empty() {
+        return Ok(None);
+    }
+    let aside = make_aside(folder).map_err(|error| cannot(folder, &error, None))?;
+    for name in entries {
+        let from = folder.join(&name);
+        fs::rename(&from, aside.join(&name)).map_err(|error| cannot(&from, &error, Some(&aside)))?;
+    }
+    for changed in [&aside, folder] {
+        // The names are durable when the folders are.
+        File::open(changed)
+            .and_then(|folder| folder.sync_all())
+            .map_err(|error| cannot(changed, &error, Some(&aside)))?;
+    }
+    Ok(Some(aside))
+}
+
+fn entries(folder: &Path) -> io::Result<Vec<std::ffi::OsString>> {
+    let mut names = fs::read_dir(folder)?.map(|entry| Ok(entry?.file_name())).collect::<io::Result<Vec<_>>>()?;
+    names.retain(|name| name != STORE);
+    names.sort();
+    Ok(names)
+}
+
+/// Makes a folder that did not exist.
+fn make_aside(folder: &Path) -> io::Result<PathBuf> {
+    for number in 1_u32.. {
+        let suffix = if number == 1 { ".retired".to_owned() } else { format!(".retired-{number}") };
+        let aside = with_suffix(folder, &suffix);
+        match fs::create_dir(&aside) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            made => return made.map(|()| aside),
+        }
+    }
+    Err(io::ErrorKind::AlreadyExists.into())
+}
