@@ -17,7 +17,7 @@ use super::round::{Contestant, Turn, compare};
 use crate::Result;
 
 /// The bytes of a message's text.
-const MESSAGE: usize = 500;
+pub(super) const MESSAGE: usize = 500;
 
 const ROWS: TableDefinition<'_, (u64, u64), &[u8]> = TableDefinition::new("rows");
 
@@ -46,7 +46,7 @@ pub(super) fn run(rounds: usize, turn: Duration) -> Result {
             },
             Contestant {
                 name: "Store on redb",
-                turn: Box::new(|turn| append(&runtime, &store, sessions, turn, &counter)),
+                turn: Box::new(|turn| counted(&counter, || append(&runtime, &store, sessions, turn))),
             },
         ];
         compare(&format!("{sessions} sessions, {MESSAGE}-byte messages"), rounds, turn, &mut contestants)?;
@@ -57,7 +57,7 @@ pub(super) fn run(rounds: usize, turn: Duration) -> Result {
 }
 
 /// Repeats an act, which says how many operations it was, until the turn is over.
-fn timed(turn: Duration, mut act: impl FnMut() -> Result<u64>) -> Result<Turn> {
+pub(super) fn timed(turn: Duration, mut act: impl FnMut() -> Result<u64>) -> Result<Turn> {
     let clock = Deadline::after(turn);
     let mut operations = 0;
     while !clock.has_passed() {
@@ -66,7 +66,7 @@ fn timed(turn: Duration, mut act: impl FnMut() -> Result<u64>) -> Result<Turn> {
     Ok(Turn { operations, took: clock.elapsed(), ..Turn::default() })
 }
 
-fn write_and_flush(log: &mut File) -> Result<u64> {
+pub(super) fn write_and_flush(log: &mut File) -> Result<u64> {
     log.write_all(&[b'x'; MESSAGE])?;
     log.sync_data()?;
     Ok(1)
@@ -117,9 +117,17 @@ async fn open(path: &Path, counter: Arc<Counter>) -> nofx_core::Result<Store> {
     Ok(Store::new(Arc::new(RedbBackend::open_with(path, options).await?)))
 }
 
+/// Counts what reaches the file during a turn.
+fn counted(counter: &Counter, turn: impl FnOnce() -> Result<Turn>) -> Result<Turn> {
+    let now = || (counter.flushes.load(Ordering::Relaxed), counter.bytes.load(Ordering::Relaxed));
+    let before = now();
+    let turn = turn()?;
+    let after = now();
+    Ok(Turn { flushes: Some(after.0 - before.0), bytes: Some(after.1 - before.1), ..turn })
+}
+
 /// Lets each session append its messages, the next one when the last is durable.
-fn append(runtime: &Runtime, store: &Store, sessions: u64, turn: Duration, counter: &Counter) -> Result<Turn> {
-    let before = (counter.flushes.load(Ordering::Relaxed), counter.bytes.load(Ordering::Relaxed));
+pub(super) fn append(runtime: &Runtime, store: &Store, sessions: u64, turn: Duration) -> Result<Turn> {
     let clock = Deadline::after(turn);
     let operations = runtime.block_on(async {
         let tasks = (0..sessions).map(|session| {
@@ -141,10 +149,5 @@ fn append(runtime: &Runtime, store: &Store, sessions: u64, turn: Duration, count
         }
         Ok::<u64, Box<dyn std::error::Error + Send + Sync>>(operations)
     })?;
-    Ok(Turn {
-        operations,
-        took: clock.elapsed(),
-        flushes: Some(counter.flushes.load(Ordering::Relaxed) - before.0),
-        bytes: Some(counter.bytes.load(Ordering::Relaxed) - before.1),
-    })
+    Ok(Turn { operations, took: clock.elapsed(), ..Turn::default() })
 }

@@ -4,7 +4,10 @@
 //! each round, and what counts is the ratio to the first one within a round. Flushes and bytes are exact.
 
 mod append;
+mod files;
+mod listing;
 mod round;
+mod sqlite;
 
 use std::process::{Command, ExitCode};
 use std::time::Duration;
@@ -29,6 +32,10 @@ pub(crate) struct Args {
 enum What {
     /// Durable appends of 500-byte messages by 1, 16 and 256 sessions at once.
     Append,
+    /// The same on a store of files, by 1 and 16 sessions at once, beside SQLite.
+    Files,
+    /// Opening a store of 10,000 sessions and showing 50 of them.
+    Listing,
 }
 
 /// Runs the benchmark, optimised: a debug build hands over to a release build of itself.
@@ -42,6 +49,8 @@ pub(crate) fn run(args: &Args) -> crate::Result<ExitCode> {
     let turn = Duration::from_millis(args.turn);
     match args.what {
         What::Append => append::run(args.rounds, turn)?,
+        What::Files => files::run(args.rounds, turn)?,
+        What::Listing => listing::run(args.rounds, turn)?,
     }
     Ok(ExitCode::SUCCESS)
 }
