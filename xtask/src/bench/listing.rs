@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use nofx::{Location, open};
+use nofx::{Location, compact, open};
 use nofx_core::entity::{Message, Role, Session};
 use nofx_core::workspace::{SessionFilter, Workspace, new_session};
 use nofx_core::{Deadline, Store, Timestamp};
@@ -21,20 +21,24 @@ pub(super) fn run(rounds: usize, turn: Duration) -> Result {
     let target = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target");
     let folder = tempfile::tempdir_in(&target)?;
     let at = |scheme: &str, name: &str| format!("{scheme}:{}", folder.path().join(name).display()).parse::<Location>();
-    let (redb, fs) = (at("redb", "store.redb")?, at("fs", "store")?);
-    for location in [&redb, &fs] {
+    let (redb, dense, fs) = (at("redb", "store.redb")?, at("redb", "dense.redb")?, at("fs", "store")?);
+    for location in [&redb, &dense, &fs] {
         runtime.block_on(fill(location))?;
     }
+    runtime.block_on(compact(&dense))?;
     let open_redb = Workspace::new(runtime.block_on(open(&redb))?);
+    let open_dense = Workspace::new(runtime.block_on(open(&dense))?);
     let open_fs = Workspace::new(runtime.block_on(open(&fs))?);
     let mut contestants = [
         Contestant { name: "redb, once open", turn: Box::new(|turn| timed(turn, || show(&runtime, &open_redb))) },
+        Contestant { name: "redb compacted", turn: Box::new(|turn| timed(turn, || show(&runtime, &open_dense))) },
         Contestant { name: "files, once open", turn: Box::new(|turn| timed(turn, || show(&runtime, &open_fs))) },
     ];
     compare(&format!("a page of {SHOWN} of {SESSIONS} sessions"), rounds, turn, &mut contestants)?;
     drop(contestants);
     runtime.block_on(async {
         open_redb.store().close().await?;
+        open_dense.store().close().await?;
         open_fs.store().close().await
     })?;
     // What was brought to the store in one go may still be on its way to ten thousand files.
@@ -47,6 +51,7 @@ pub(super) fn run(rounds: usize, turn: Duration) -> Result {
     }
     let mut contestants = [
         Contestant { name: "redb", turn: Box::new(|turn| timed(turn, || open_and_show(&runtime, &redb))) },
+        Contestant { name: "redb compacted", turn: Box::new(|turn| timed(turn, || open_and_show(&runtime, &dense))) },
         Contestant { name: "files", turn: Box::new(|turn| timed(turn, || open_and_show(&runtime, &fs))) },
     ];
     compare(&format!("opening {SESSIONS} sessions and showing {SHOWN}"), rounds, turn, &mut contestants)
