@@ -79,7 +79,7 @@ impl Servers {
         }
         if !servers.running.is_empty() && std::env::var_os(PATIENCE).is_none() {
             // They share the machine's cores with the tests, and are slow where those are few.
-            servers.variables.push((PATIENCE.to_owned(), "5".to_owned()));
+            servers.variables.push((PATIENCE.to_owned(), "10".to_owned()));
         }
         servers
     }
