@@ -8,7 +8,7 @@ import { ADA, api, folder, messages, open } from './place';
 for (const { feature, at, backend, file } of [
   { feature: 'redb', at: (path: string) => `redb:${path}`, backend: 'redb', file: '' },
   { feature: 'fs', at: (path: string) => `fs:${path}`, backend: 'fs', file: 'config.json' },
-  { feature: 'remote', at: (path: string) => pathToFileURL(path).href, backend: 'remote', file: '' },
+  { feature: 'remote', at: (path: string) => pathToFileURL(path).href, backend: 'file', file: '' },
 ]) {
   test(`a location of the cargo feature ${feature} opens, or is refused by its name`, async (t) => {
     const path = join(folder(t), 'store');
