@@ -46,9 +46,14 @@ pub enum Elsewhere {
 impl Elsewhere {
     /// Judges a path; `None` if it is none of these.
     pub fn of(path: &Path) -> io::Result<Option<Self>> {
-        if fs::metadata(path)?.is_dir() {
+        let found = fs::metadata(path)?;
+        if found.is_dir() {
             let has_log = fs::read_dir(path)?.flatten().any(|entry| is_log(&entry.file_name().to_string_lossy()));
             return Ok(has_log.then_some(Self::Orchestration));
+        }
+        // A pipe would be waited for, for ever.
+        if !found.is_file() {
+            return Ok(None);
         }
         let bytes = fs::read(path)?;
         if bytes.starts_with(SQLITE) {

@@ -40,12 +40,16 @@ impl Source {
     /// Lists everything.
     pub(crate) fn list(&self) -> Result<Tree, MigrateError> {
         let mut tree = self.folder.as_deref().map(tree::list).unwrap_or_default();
+        let mut seen = Vec::new();
         for path in &self.also {
-            elsewhere::add(&mut tree, path)?;
+            // A thing that is named twice is one.
+            let real = std::fs::canonicalize(path).unwrap_or_else(|_| path.clone());
+            if !seen.contains(&real) {
+                elsewhere::add(&mut tree, path)?;
+                seen.push(real);
+            }
         }
         tree.files.sort_by(|a, b| a.path.cmp(&b.path));
-        // A thing that is named twice is one.
-        tree.files.dedup_by(|a, b| a.path == b.path);
         Ok(tree)
     }
 }

@@ -147,13 +147,23 @@ pub(crate) fn list(root: &Path) -> Tree {
 impl Tree {
     /// Adds a file that is not below the source.
     pub(crate) fn add_file(&mut self, path: &str, size: u64, place: PathBuf) {
-        self.files.push(SourceFile { path: path.into(), size, origin: Origin::File(place) });
+        self.add(path, size, Origin::File(place));
     }
 
     /// Adds a value that something else holds, as a file.
     pub(crate) fn add_value(&mut self, path: &str, bytes: Vec<u8>) {
-        let size = bytes.len() as u64;
-        self.files.push(SourceFile { path: path.into(), size, origin: Origin::Value(bytes.into()) });
+        self.add(path, bytes.len() as u64, Origin::Value(bytes.into()));
+    }
+
+    /// Adds a file under its path or, where another one has that, with a number behind its first part.
+    fn add(&mut self, path: &str, size: u64, origin: Origin) {
+        let (first, rest) = path.split_once('/').unwrap_or((path, ""));
+        let paths = std::iter::once(Text::from(path))
+            .chain((2_u64..).map(|number| Text::from(format!("{first}#{number}/{rest}").as_str())));
+        let is_free = |path: &Text| self.files.iter().all(|file| file.path != *path);
+        if let Some(path) = paths.into_iter().find(is_free) {
+            self.files.push(SourceFile { path, size, origin });
+        }
     }
 }
 

@@ -286,7 +286,9 @@ fn read_sessions(place: &Place, list: &str, base: usize, judge: &mut Judge<'_>) 
                 before => format!("{}#{}", place.stem(), before + 1),
             };
             if place.is_elsewhere() && session::is_invented(raw) {
-                judge.unused(at, at + raw.len(), "made by the extension of a list of checkpoints; it says nothing");
+                let why = "a session without an id, which the extension made of a list of checkpoints";
+                judge.unused(at, at + raw.len(), why);
+                judge.judgement.keep.get_or_insert_with(|| why.to_owned());
                 continue;
             }
             copies.push(session::read(raw, at, &stem, judge));

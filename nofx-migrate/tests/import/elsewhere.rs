@@ -93,6 +93,10 @@ async fn the_state_of_vs_code_is_merged_with_the_folder() {
         assert_eq!(fs::read(&path).unwrap(), before, "the source is only read");
         let kept = workspace.attachments().await;
         assert!(kept.iter().any(|path| path.ends_with("nofxTheme.json")), "{kept:?}");
+        let list =
+            kept.iter().find(|path| path.ends_with("nofx.sessions.json")).expect("it has a session without an id");
+        let bytes = workspace.attached(list).await.unwrap();
+        assert!(String::from_utf8(bytes).unwrap().contains("null"), "what became no entity is kept");
         let again = import(&workspace, vec![path]).await;
         assert_eq!((again.totals.commits, again.totals.files_unchanged), (0, again.totals.files));
     }
@@ -118,6 +122,33 @@ async fn a_list_of_agents_that_is_cut_gives_those_before_the_cut_and_is_kept() {
     let kept = workspace.attachments().await;
     assert_eq!(kept, ["@5e1f/state.vscdb/nofx.nofx"]);
     assert_eq!(workspace.attached(&kept[0]).await.unwrap(), cut.as_bytes());
+}
+
+#[tokio::test]
+async fn sources_that_are_called_the_same_are_all_imported() {
+    let workspace = Workspace::with(&[("agents.json", r#"{"agents": []}"#)]);
+    let state = |id: &str| format!(r#"{{"nofx.agents": [{{"id": "{id}"}}]}}"#);
+    // Two publishers in one database, and another state whose folder and file have the same names.
+    let first = database(&workspace, "nofx.nofx", &state("ada"));
+    let insert = "INSERT INTO ItemTable VALUES ('other.nofx', ?)";
+    Connection::open(&first).unwrap().execute(insert, (state("bob"),)).unwrap();
+    let second = workspace.folder().join("insiders/5e1f/state.vscdb");
+    fs::create_dir_all(second.parent().unwrap()).unwrap();
+    fs::write(&second, state("grace")).unwrap();
+    let all = vec![first.clone(), second, first];
+    let report = import(&workspace, all.clone()).await;
+    assert_eq!(workspace.all("agent", "id").await, [r#""ada""#, r#""bob""#, r#""grace""#]);
+    assert_eq!(report.totals.files, 4, "a source that is named twice is one");
+    assert_eq!(import(&workspace, all).await.totals.commits, 0);
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_pipe_is_not_waited_for() {
+    let workspace = workspace();
+    let pipe = workspace.folder().join("pipe");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    assert_eq!(Elsewhere::of(&pipe).unwrap(), None);
 }
 
 #[tokio::test]

@@ -99,7 +99,7 @@ pub(super) async fn run(args: &Args) -> Result<Exit> {
     let to = parse(&args.to)?;
     let source = Source::named(&args.from)?;
     if let Some(path) = &args.report {
-        check_report(path, &source, &to)?;
+        check_report(path, &source, &args.also, &to)?;
     }
     if args.retire && !matches!(source, Source::Legacy(_)) {
         let message = "--retire moves a legacy folder aside, and the source is none";
@@ -124,7 +124,7 @@ pub(super) async fn run(args: &Args) -> Result<Exit> {
 }
 
 /// Finds out whether the report can be written, before anything else is done.
-fn check_report(path: &Path, source: &Source, to: &Location) -> Result<()> {
+fn check_report(path: &Path, source: &Source, also: &[PathBuf], to: &Location) -> Result<()> {
     let report = real(path);
     match source {
         Source::Legacy(folder) if report.starts_with(real(folder)) && is_legacy_file(&report, folder) => {
@@ -132,7 +132,7 @@ fn check_report(path: &Path, source: &Source, to: &Location) -> Result<()> {
         }
         _ => {}
     }
-    let mut taken = vec![to.path()];
+    let mut taken: Vec<_> = also.iter().map(|path| Some(path.as_path())).chain([to.path()]).collect();
     match source {
         Source::Store(from) => taken.push(from.path()),
         Source::Dump(file) | Source::Elsewhere(file) => taken.push(Some(file)),

@@ -117,8 +117,7 @@ impl Beside {
     fn of(location: &Location, path: &Path) -> nofx_core::Result<Self> {
         let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
         let parent = path.parent().unwrap_or(&path);
-        let folder =
-            fs::create_dir_all(parent).and_then(|()| tempfile::Builder::new().prefix(".nofx-").tempdir_in(parent));
+        let folder = make_folders(parent).and_then(|()| tempfile::Builder::new().prefix(".nofx-").tempdir_in(parent));
         let folder =
             folder.map_err(|error| Error::unavailable_because(format!("making `{}`", path.display()), error))?;
         let inside = folder.path().join(path.file_name().unwrap_or_default());
@@ -161,6 +160,14 @@ fn remove(location: &Location, made: Option<Vec<PathBuf>>) {
         }
     }
     remove_folders(folders);
+}
+
+/// Makes a folder and those above it, for nobody else to look into, as backends do.
+fn make_folders(folder: &Path) -> io::Result<()> {
+    let mut making = fs::DirBuilder::new();
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut making, 0o700);
+    making.recursive(true).create(folder)
 }
 
 fn remove_folders(folders: Vec<PathBuf>) {

@@ -16,6 +16,12 @@ fn what_was_dumped_and_loaded_is_the_same() {
     place.write("dump.ndjson", DUMP);
     let loaded = place.run("load dump.ndjson --store redb:deep/er/x.redb").done();
     assert!(loaded.out.starts_with("`redb:deep/er/x.redb` holds 1 records and 1 logs with 1 entries; digest "));
+    #[cfg(unix)]
+    for folder in ["deep", "deep/er"] {
+        use std::os::unix::fs::PermissionsExt;
+        let mode = fs::metadata(place.path(folder)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o700, "{folder}");
+    }
     assert_eq!(place.run("dump --full --store redb:deep/er/x.redb").done().out, DUMP);
     place.run("dump --full --store redb:deep/er/x.redb --output again.ndjson").done();
     assert_eq!(fs::read_to_string(place.path("again.ndjson")).unwrap(), DUMP);

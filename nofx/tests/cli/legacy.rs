@@ -133,3 +133,12 @@ fn a_verified_folder_is_moved_aside_and_nothing_of_it_is_deleted() {
         assert_eq!(refused.code, 2, "{refused:?}");
     }
 }
+
+#[test]
+fn a_report_is_not_written_over_what_is_migrated_too() {
+    let place = Place::new().with_legacy();
+    place.write("state.json", r#"{"nofx.agents": []}"#);
+    let refused = place.run("migrate --from work --also state.json --to redb:x.redb --report state.json");
+    assert_eq!(refused.code, 2, "{refused:?}");
+    assert_eq!(fs::read_to_string(place.path("state.json")).unwrap(), r#"{"nofx.agents": []}"#);
+}
