@@ -234,29 +234,28 @@ impl Tables<WriteTable<'_>> {
         Ok(())
     }
 
-    fn remove_rows(&mut self, head: &mut Head) -> Attempt<()> {
-        if head.tail_bytes > 0 {
-            let (lowest, highest) = (placed(head.number, 0), placed(head.number, u64::MAX));
-            self.entries.retain_in::<&[u8], _>(&lowest[..]..=&highest[..], |_, _| false)?;
-            head.tail_bytes = 0;
+    /// Removes the rows of a log. Returns how many bytes they had.
+    fn remove_rows(&mut self, head: &mut Head) -> Attempt<u64> {
+        if head.tail_bytes == 0 {
+            return Ok(0);
         }
-        Ok(())
+        head.tail_bytes = 0;
+        remove(&mut self.entries, &placed(head.number, 0), &placed(head.number, u64::MAX))
     }
 
-    /// Removes the chunks of a log from a position.
-    fn remove_chunks(&mut self, log: u64, from: u64) -> Attempt<()> {
-        let (lowest, highest) = (piece_key(log, from, 0), piece_key(log, u64::MAX, u32::MAX));
-        Ok(self.chunks.retain_in::<&[u8], _>(&lowest[..]..=&highest[..], |_, _| false)?)
+    /// Removes the chunks of a log from a position. Returns how many bytes they had.
+    fn remove_chunks(&mut self, log: u64, from: u64) -> Attempt<u64> {
+        remove(&mut self.chunks, &piece_key(log, from, 0), &piece_key(log, u64::MAX, u32::MAX))
     }
 
-    /// Removes a log with everything in it. Its number and its name stay used.
-    pub(crate) fn remove_log(&mut self, head: &mut Head) -> Attempt<()> {
+    /// Removes a log with everything in it. Its number and its name stay used. Returns how many bytes it had.
+    pub(crate) fn remove_log(&mut self, head: &mut Head) -> Attempt<u64> {
+        let mut bytes = 0;
         if head.number != 0 {
-            self.remove_rows(head)?;
-            self.remove_chunks(head.number, 0)?;
+            bytes = self.remove_rows(head)? + self.remove_chunks(head.number, 0)?;
         }
         *head = Head { number: head.number, state: LogState::Removed, ..Head::MISSING };
-        Ok(())
+        Ok(bytes)
     }
 
     /// Folds the rows of a log if their bodies have at least `least` bytes. Returns how many they had.
@@ -289,6 +288,16 @@ impl Tables<WriteTable<'_>> {
         }
         Ok(after)
     }
+}
+
+/// Removes the rows from one key to another. Returns how many bytes their values had.
+fn remove(table: &mut WriteTable<'_>, lowest: &[u8], highest: &[u8]) -> Attempt<u64> {
+    let mut bytes = 0;
+    table.retain_in::<&[u8], _>(lowest..=highest, |_, value| {
+        bytes += value.len() as u64;
+        false
+    })?;
+    Ok(bytes)
 }
 
 /// Entries that will be a chunk.

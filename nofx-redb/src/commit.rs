@@ -20,6 +20,8 @@ pub(crate) struct Applied {
     pub(crate) changed: bool,
     /// The names of logs that have rows now.
     pub(crate) unfolded: Vec<Vec<u8>>,
+    /// How many bytes of the file were set free, about.
+    pub(crate) freed: u64,
     /// The numbers of the batches that were committed, and the next one's.
     pub(crate) ids: (HashMap<BatchId, u64>, u64),
 }
@@ -29,11 +31,11 @@ pub(crate) fn apply(transaction: &WriteTransaction, ids: &mut Ids, group: Vec<Ba
     let tables = Tables::write(transaction)?;
     let ends = tables.ends()?;
     ids.refresh(&tables, &ends)?;
-    let mut state = State { tables, ends, ids, new_ids: HashMap::new(), heads: HashMap::new(), fault: None };
+    let mut state = State { tables, ends, ids, new_ids: HashMap::new(), heads: HashMap::new(), freed: 0, fault: None };
     let outcomes = group.into_iter().map(|batch| state.commit(batch)).collect::<Attempt<_>>()?;
     let changed = state.ends != ends;
     let unfolded = state.write_heads()?;
-    Ok(Applied { outcomes, changed, unfolded, ids: (state.new_ids, state.ends.end) })
+    Ok(Applied { outcomes, changed, unfolded, freed: state.freed, ids: (state.new_ids, state.ends.end) })
 }
 
 /// Returns whether any of these batches is remembered.
@@ -53,6 +55,8 @@ struct State<'t> {
     new_ids: HashMap<BatchId, u64>,
     /// Heads that were read or changed; the changed ones are written once, at the end of the group.
     heads: HashMap<LogKey, (Head, Changed)>,
+    /// Bytes of what was removed.
+    freed: u64,
     /// What went wrong while a batch was checked.
     fault: Option<Fault>,
 }
@@ -85,13 +89,16 @@ impl State<'_> {
             // Nothing damaged is overwritten.
             self.version_of(&write.key)?;
             let name = name(&write.key);
-            match write.body.zip(seq) {
-                Some((body, seq)) => self.tables.records.insert(&*name, &*encode_record(&name, seq, &body))?,
+            let (removed, before) = match write.body.zip(seq) {
+                Some((body, seq)) => (false, self.tables.records.insert(&*name, &*encode_record(&name, seq, &body))?),
                 None if bundle::version(&self.tables.chunks, &name)?.is_some() => {
-                    self.tables.records.insert(&*name, &*encode_removed(&name))?
+                    (true, self.tables.records.insert(&*name, &*encode_removed(&name))?)
                 }
-                None => self.tables.records.remove(&*name)?,
+                None => (true, self.tables.records.remove(&*name)?),
             };
+            if removed {
+                self.freed += before.map_or(0, |value| value.value().len() as u64);
+            }
         }
         let mut appended = Vec::new();
         for append in batch.appends {
@@ -109,7 +116,7 @@ impl State<'_> {
         }
         for log in batch.removals {
             let mut head = self.head_of(&log)?;
-            self.tables.remove_log(&mut head)?;
+            self.freed += self.tables.remove_log(&mut head)?;
             self.heads.insert(log, (head, true));
         }
         Ok(Committed { seq, appended })

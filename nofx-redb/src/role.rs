@@ -30,11 +30,17 @@ const SLICE: u64 = 1 << 20;
 /// A file that is larger is not laid down anew when it is compacted.
 const REBUILT: u64 = 256 << 20;
 
-/// A file that is smaller is not shrunk at close.
+/// A file that is smaller is not shrunk in passing.
 const SMALL_FILE: u64 = 256 << 10;
 
-/// A file that is larger is not shrunk at close: looking for gaps reads all of it.
+/// A file that is larger is not shrunk at close, unless this process has removed much of it: looking for gaps reads all of it.
 const SHRUNK_AT_CLOSE: u64 = 128 << 20;
+
+/// A file is shrunk at idle when one part in so many of it was removed.
+const MUCH: u64 = 4;
+
+/// How long shrinking at idle waits for other processes to have read. Otherwise the next idle time does it.
+const PATIENCE: Duration = Duration::from_millis(500);
 
 impl Shared {
     /// Commits a group of batches that are valid, for a handle that may be closed meanwhile.
@@ -81,6 +87,7 @@ impl Shared {
         match contain(|| Ok(transaction.commit()?)) {
             Ok(()) => {
                 turn.unfolded.extend(applied.unfolded);
+                turn.freed += applied.freed;
                 let (ids, end) = applied.ids;
                 turn.ids.extend(ids, end);
                 Ok(applied.outcomes)
@@ -218,11 +225,32 @@ impl Shared {
         let _ = self.fold_own(&mut turn, 1, true);
         turn.unfolded.clear();
         turn.ids = Ids::default();
-        if self.has_gaps().unwrap_or(false) {
-            let _ = self.shrink(Duration::ZERO);
+        let length = self.length().unwrap_or(0);
+        if length <= SHRUNK_AT_CLOSE || removed_much(&turn, length) {
+            turn.freed = 0;
+            let _ = self.shrink_if_gappy(length, Duration::ZERO);
         }
         self.release();
         lock(&self.opened).reader = None;
+    }
+
+    /// Gives back to the file system what this process has set free, if that is much.
+    fn shrink_at_idle(&self, turn: &mut Turn) {
+        let length = self.length().unwrap_or(0);
+        if removed_much(turn, length) && self.shrink_if_gappy(length, PATIENCE).is_ok() {
+            turn.freed = 0;
+        }
+    }
+
+    fn length(&self) -> Attempt<u64> {
+        Ok(std::fs::metadata(&self.door.path)?.len())
+    }
+
+    fn shrink_if_gappy(&self, length: u64, wait: Duration) -> Attempt<()> {
+        if length >= SMALL_FILE && self.has_gaps(length)? {
+            self.shrink(wait)?;
+        }
+        Ok(())
     }
 
     /// Folds everything and gives free pages back to the file system.
@@ -240,7 +268,8 @@ impl Shared {
             Ok(after.is_some())
         })?;
         turn.unfolded.clear();
-        if std::fs::metadata(&self.door.path)?.len() <= REBUILT {
+        turn.freed = 0;
+        if self.length()? <= REBUILT {
             for table in rebuild::COPIED {
                 self.in_transaction(|transaction| rebuild::copy(transaction, table))?;
             }
@@ -263,13 +292,9 @@ impl Shared {
         }
     }
 
-    /// Returns whether the file is small enough to be shrunk in passing and has so many gaps that it is worth while.
-    fn has_gaps(&self) -> Attempt<bool> {
-        let length = std::fs::metadata(&self.door.path)?.len();
+    /// Returns whether the file has so many gaps that shrinking it is worth while. Reads all of it.
+    fn has_gaps(&self, length: u64) -> Attempt<bool> {
         let Some(writer) = lock(&self.opened).writer.clone() else { return Ok(false) };
-        if !(SMALL_FILE..=SHRUNK_AT_CLOSE).contains(&length) {
-            return Ok(false);
-        }
         contain(|| {
             let transaction = writer.database.begin_write()?;
             let stats = transaction.stats()?;
@@ -294,6 +319,10 @@ impl Shared {
     }
 }
 
+fn removed_much(turn: &Turn, length: u64) -> bool {
+    turn.freed >= SMALL_FILE / MUCH && turn.freed.saturating_mul(MUCH) >= length
+}
+
 fn keep(shared: &Weak<Shared>) {
     loop {
         thread::sleep(LOOK);
@@ -314,6 +343,7 @@ fn keep(shared: &Weak<Shared>) {
         if !wanted {
             // What cannot be folded now can be read as it is and is folded another time.
             let _ = shared.fold_own(&mut turn, FOLD_AT_IDLE, false);
+            shared.shrink_at_idle(&mut turn);
         }
         shared.release();
         turn.kept = false;

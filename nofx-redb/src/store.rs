@@ -58,6 +58,8 @@ pub(crate) struct Turn {
     pub(crate) ids_of: Option<Identity>,
     /// Names of logs that this process left with rows.
     pub(crate) unfolded: BTreeSet<Vec<u8>>,
+    /// How many bytes of the file this process has set free since it looked for gaps, about.
+    pub(crate) freed: u64,
 }
 
 /// The databases that are open. The writer can do all that the reader can.
@@ -133,6 +135,7 @@ impl Shared {
             ids: Ids::default(),
             ids_of: None,
             unfolded: BTreeSet::new(),
+            freed: 0,
         };
         let known = source.identity();
         let opened = match source {

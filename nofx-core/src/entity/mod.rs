@@ -42,7 +42,7 @@ use crate::key::{Kind, RecordKey};
 use crate::time::Timestamp;
 
 /// The member that says by which schema an object was written; without it, by the first.
-const SCHEMA: &str = "$schema";
+pub(crate) const SCHEMA: &str = "$schema";
 
 /// A JSON object with a typed view.
 pub trait Entity: Clone + std::fmt::Debug + PartialEq + Send + Sync + 'static {
@@ -70,12 +70,17 @@ pub trait Entity: Clone + std::fmt::Debug + PartialEq + Send + Sync + 'static {
 
     /// Writes the entity. `TooNew` if a later version wrote it: this one cannot know what its changes would break.
     fn to_body(&self) -> Result<Body> {
-        let schema = self.schema();
-        if schema > Self::SCHEMA {
-            let known = Self::SCHEMA;
-            return Err(Error::too_new(format!("an object of schema {schema}; this version knows schema {known}")));
-        }
+        self.require_known_schema()?;
         Ok(Body::trusted(self.to_object().to_json()))
+    }
+
+    /// Returns `TooNew` if a later version wrote the entity: this one cannot know what belongs to it.
+    fn require_known_schema(&self) -> Result<()> {
+        let (schema, known) = (self.schema(), Self::SCHEMA);
+        match schema > known {
+            true => Err(Error::too_new(format!("an object of schema {schema}; this version knows schema {known}"))),
+            false => Ok(()),
+        }
     }
 
     /// Returns the schema by which the object was written.

@@ -14,7 +14,7 @@ use super::Workspace;
 use super::preview::beginning;
 use crate::batch::{Batch, Expect, Guard, NewEntry};
 use crate::body::Body;
-use crate::entity::{Entity, Message, sha256_hex};
+use crate::entity::{Entity, Message, SCHEMA, sha256_hex};
 use crate::error::{Error, Result};
 use crate::json::{Object, Text, Value, quote};
 use crate::key::{LogKey, RecordKey};
@@ -129,16 +129,19 @@ fn abridge(mut object: Object) -> Option<(Object, Reference, Box<str>)> {
     Some((object, reference, content))
 }
 
-/// Returns what a message says about its content, if that is kept apart.
-fn reference(message: &Message) -> Option<Reference> {
-    message.object().get(REFERENCE).and_then(Reference::read)
+/// Returns what a message says about its content, if that is kept apart. `TooNew` if it says so in a way that is not known.
+fn reference(message: &Message) -> Result<Option<Reference>> {
+    let Some(said) = message.object().get(REFERENCE) else { return Ok(None) };
+    let read =
+        Reference::read(said).ok_or_else(|| Error::too_new("a message that names its content in another way"))?;
+    Ok(Some(read))
 }
 
 /// Returns a message with its whole content, which is read if it is kept apart.
 ///
 /// What the verbs of a [`Workspace`] answer is whole already; this is for those who read histories as logs.
 pub async fn whole_message(store: &Store, message: Message) -> Result<Message> {
-    let Some(reference) = reference(&message) else { return Ok(message) };
+    let Some(reference) = reference(&message)? else { return Ok(message) };
     let content = read_content(store, &reference).await?;
     let mut object = message.to_object();
     object.set("content", content);
@@ -207,9 +210,11 @@ impl Workspace {
 
     /// Adds to a batch that copies stored messages that their contents are needed once more.
     pub(super) async fn keep_copied(&self, mut batch: Batch, entries: &[NewEntry]) -> Result<Batch> {
-        let named: BTreeMap<_, _> =
-            entries.iter().filter_map(|entry| named(&entry.body)).map(|named| (named.sha256.clone(), named)).collect();
-        for reference in named.values() {
+        let mut all = BTreeMap::new();
+        for entry in entries {
+            all.extend(named(&entry.body)?.map(|named| (named.sha256.clone(), named)));
+        }
+        for reference in all.values() {
             let key = reference.key()?;
             let head = self.store.get(std::slice::from_ref(&key)).await?.into_iter().next().flatten();
             let head = head.ok_or_else(|| Error::corrupt(key.to_string()))?;
@@ -220,7 +225,8 @@ impl Workspace {
 
     /// Removes long contents that no message of any session names any more, also of those in the trash.
     ///
-    /// Reads every history. Safe at any time: a content that is needed while the sweep goes on stays.
+    /// Reads every history. Safe at any time: a content that is needed while the sweep goes on stays. `TooNew`, and nothing is
+    /// removed, if a later version wrote a message: this one cannot know what that needs.
     pub async fn sweep_contents(&self) -> Result<Swept> {
         // Everything that is needed from here on has a higher version.
         let begun = self.store.batch().delete(RecordKey::new(PAYLOAD, "content/sweep")?, Expect::Any);
@@ -276,16 +282,19 @@ impl Workspace {
     async fn add_named(&self, log: LogKey, digests: &mut HashSet<String>) -> Result<()> {
         let mut entries = self.store.read(LogQuery::oldest_first(log, PAGE));
         while let Some(entry) = entries.try_next().await? {
-            digests.extend(named(&entry.body).map(|reference| reference.sha256));
+            digests.extend(named(&entry.body)?.map(|reference| reference.sha256));
         }
         Ok(())
     }
 }
 
 /// Returns the reference in a stored message, looking closely only where there may be one.
-fn named(body: &Body) -> Option<Reference> {
-    if !body.as_str().contains(REFERENCE) {
-        return None;
+fn named(body: &Body) -> Result<Option<Reference>> {
+    let may_say = |member: &str| body.as_str().contains(member);
+    if !may_say(REFERENCE) && !may_say(SCHEMA) {
+        return Ok(None);
     }
-    reference(&Message::from_body(body).ok()?)
+    let message = Message::from_body(body)?;
+    message.require_known_schema()?;
+    reference(&message)
 }

@@ -9,7 +9,7 @@
 //! - `messages`: all of them in their order, those too that the session was restored with, with their whole contents.
 
 use futures_core::Stream;
-use futures_util::{StreamExt, TryStreamExt, stream};
+use futures_util::{StreamExt, stream};
 
 use super::Workspace;
 use super::history::END;
@@ -26,29 +26,30 @@ pub(super) const VERSION: u32 = 1;
 impl Workspace {
     /// Returns a session as JSON, in pieces that joined are one text; messages are read as pieces are asked for.
     ///
-    /// `Invalid` if there is no such session. What cannot be read ends the stream with its error: a text that is not
+    /// `Invalid` if there is no such session, `TooNew` if a later version wrote something of it. What cannot be read ends the stream with its error: a text that is not
     /// complete is no JSON.
     pub async fn export_json(
         &self,
         id: &SessionId,
     ) -> Result<impl Stream<Item = Result<String>> + Send + Unpin + use<>> {
         let session = self.find(id).await?.session;
-        let mut head = format!(r#"{{"format":"{FORMAT}","version":{VERSION},"session":{}"#, outside(&session));
+        let mut head = format!(r#"{{"format":"{FORMAT}","version":{VERSION},"session":{}"#, outside(&session)?);
         if let Some(digest) = &session.template {
             let template = self.template_content(digest).await?;
             let template = template.ok_or_else(|| Error::corrupt(format!("template/{digest}")))?;
-            head.push_str(&format!(r#","template":{}"#, outside(&template)));
+            head.push_str(&format!(r#","template":{}"#, outside(&template)?));
         }
         let tasks = self.tasks(id).await?;
-        let current = tasks.current.map(|task| format!(r#""current":{},"#, outside(&task))).unwrap_or_default();
-        let ended: Vec<_> = tasks.ended.iter().map(outside::<Task>).collect();
+        let current = tasks.current.as_ref().map(outside::<Task>).transpose()?;
+        let current = current.map(|task| format!(r#""current":{task},"#)).unwrap_or_default();
+        let ended = tasks.ended.iter().map(outside::<Task>).collect::<Result<Vec<_>>>()?;
         head.push_str(&format!(r#","tasks":{{{current}"ended":[{}]}},"messages":["#, ended.join(",")));
 
         let mut comma = "";
-        let messages = self.history(&session, 0..END, Direction::Forward, None).map_ok(move |entry| {
-            let piece = format!("{comma}{}", outside(&entry.message));
+        let messages = self.history(&session, 0..END, Direction::Forward, None).map(move |entry| {
+            let piece = format!("{comma}{}", outside(&entry?.message)?);
             comma = ",";
-            piece
+            Ok(piece)
         });
         let mut failed = false;
         let until_failed = move |piece: &Result<String>| {
@@ -61,7 +62,8 @@ impl Workspace {
     }
 }
 
-/// Returns an entity as it is outside the store.
-fn outside<E: Entity>(entity: &E) -> String {
-    foreign(&entity.to_object()).to_json()
+/// Returns an entity as it is outside the store. `TooNew` if a later version wrote it: what the text leaves out may matter.
+fn outside<E: Entity>(entity: &E) -> Result<String> {
+    entity.require_known_schema()?;
+    Ok(foreign(&entity.to_object()).to_json())
 }

@@ -207,8 +207,9 @@ impl Workspace {
     }
 }
 
-/// Returns whether a session takes messages and tasks; `Invalid` says why not.
+/// Returns whether a session takes messages and tasks; `Invalid` says why not, `TooNew` that a later version wrote it.
 pub(super) fn require_open(session: &Session) -> Result<()> {
+    session.require_known_schema()?;
     if session.deleted_at.is_some() {
         return Err(Error::invalid(format!("session `{}` is in the trash; undelete it first", session.id)));
     }

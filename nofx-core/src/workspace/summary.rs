@@ -141,8 +141,8 @@ impl Workspace {
         let logs: Vec<_> = ids.iter().map(Session::history).collect();
         let records = match self.store.get(&keys).await {
             Ok(records) => records.into_iter().map(Ok).collect(),
-            // One that is damaged does not hide the others.
-            Err(Error::Corrupt(_)) => self.get_one_by_one(&keys).await,
+            // One that is damaged, or stored in a way that is not known yet, does not hide the others.
+            Err(Error::Corrupt(_) | Error::TooNew(_)) => self.get_one_by_one(&keys).await,
             Err(error) => return Err(error),
         };
         let heads = self.store.backend().heads(&logs).await?;

@@ -5,7 +5,7 @@ use super::event::{EventKind, tell};
 use super::shared::release;
 use crate::batch::{Batch, Expect};
 use crate::body::Body;
-use crate::entity::{EntityId, RecordEntity, Session, SessionId};
+use crate::entity::{Entity, EntityId, RecordEntity, Session, SessionId};
 use crate::error::{Error, Result};
 use crate::json::Value;
 use crate::kind::TOMBSTONE;
@@ -34,6 +34,7 @@ impl Workspace {
     /// Removes a session in the trash for good. A tombstone stays, so that no import brings it back.
     ///
     /// Messages that other sessions were restored with stay for them. `Invalid` if the session is not in the trash.
+    /// `TooNew` if a later version wrote it, since this one cannot know what belongs to it.
     pub async fn purge_session(&self, id: &SessionId) -> Result<()> {
         self.decide(move |_| async move { Ok(((), Some(self.purge_batch(id).await?))) }).await?;
         Ok(())
@@ -41,6 +42,7 @@ impl Workspace {
 
     async fn purge_batch(&self, id: &SessionId) -> Result<Batch> {
         let found = self.find(id).await?;
+        found.session.require_known_schema()?;
         if found.session.deleted_at.is_none() {
             return Err(Error::invalid(format!("session `{id}` is not in the trash; delete it first")));
         }

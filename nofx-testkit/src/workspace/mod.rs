@@ -12,6 +12,7 @@ mod odd;
 mod orchestration;
 mod retention;
 mod search;
+mod upgrade;
 mod world;
 mod writers;
 
@@ -152,6 +153,13 @@ cases! {
         what_goes_on_is_never_touched: "A session that goes on, by the clock, is never touched.";
         what_was_changed_since_the_plan_is_left_alone: "A session that was changed since the plan was made is left alone and said to be.";
         messages_between_agents_go_by_whole_segments within 180 s: "What is kept of the messages between agents, by whole segments: at least so much, never less.";
+    }
+    upgrade {
+        a_kind_of_a_later_version_is_kept_by_every_verb: "A store may hold kinds that this version does not know, and keeps them.";
+        members_of_a_later_version_survive_every_change: "Members and words that this version does not know are kept as they are.";
+        what_a_later_schema_says_is_read_and_not_changed: "`TooNew` if a later version wrote it: this one cannot know what its changes would break.";
+        contents_that_a_later_version_may_need_are_not_swept: "Nothing is removed if a later version wrote a message: this one cannot know what that needs.";
+        an_event_that_a_later_version_tells_is_left_out: "What a later version may say is left out.";
     }
     odd {
         an_expired_session_still_takes_messages: "A session that has expired still takes messages, so that none is lost.";

@@ -7,6 +7,7 @@ mod append;
 mod files;
 mod listing;
 mod round;
+mod search;
 mod sqlite;
 
 use std::process::{Command, ExitCode};
@@ -36,6 +37,8 @@ enum What {
     Files,
     /// Opening a store of 10,000 sessions and showing 50 of them.
     Listing,
+    /// Searching 200 MB of conversations, beside grep and others over the same bytes.
+    Search,
 }
 
 /// Runs the benchmark, optimised: a debug build hands over to a release build of itself.
@@ -51,6 +54,7 @@ pub(crate) fn run(args: &Args) -> crate::Result<ExitCode> {
         What::Append => append::run(args.rounds, turn)?,
         What::Files => files::run(args.rounds, turn)?,
         What::Listing => listing::run(args.rounds, turn)?,
+        What::Search => search::run(args.rounds, turn)?,
     }
     Ok(ExitCode::SUCCESS)
 }

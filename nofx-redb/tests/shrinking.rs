@@ -1,0 +1,104 @@
+//! A file whose owner keeps it open gives back what was removed from it.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod common;
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use common::open;
+use nofx_core::entity::{Agent, Role, SessionId};
+use nofx_core::workspace::{NewSession, RestoreOptions, Workspace};
+use nofx_core::{Deadline, Store};
+
+/// Text that compresses about as well as talk does.
+fn talk(salt: u64) -> String {
+    let mut state = salt * 2 + 1;
+    let mut text = String::new();
+    while text.len() < 2000 {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        text.push_str(["the ", "row of ", "is sorted, ", "and then "][(state >> 60) as usize % 4]);
+        text.push_str(&format!("{:x} ", (state >> 33) % 5000));
+    }
+    text
+}
+
+async fn session(workspace: &Workspace, number: u64) -> SessionId {
+    let ada = Agent::new("ada", "Ada", "backend");
+    let session = workspace.create_session(&ada, NewSession::default()).await.unwrap().id;
+    let messages = (0..20).map(|n| workspace.message(Role::User, talk(number * 100 + n)));
+    workspace.add_messages(&session, messages.collect()).await.unwrap();
+    session
+}
+
+/// Waits until the file is at most so large, or for long enough. Returns its size.
+async fn shrunk(path: &Path, most: u64) -> u64 {
+    let patience = Deadline::after(Duration::from_secs(60));
+    loop {
+        let length = fs::metadata(path).unwrap().len();
+        if length <= most || patience.has_passed() {
+            return length;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test]
+async fn after_half_of_the_sessions_is_purged_the_file_shrinks_while_its_owner_keeps_it_open() {
+    for compacted in [false, true] {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.redb");
+        let backend = Arc::new(open(&path).await);
+        let workspace = Workspace::new(Store::new(backend.clone()));
+        let mut sessions = Vec::new();
+        for number in 0..120 {
+            sessions.push(session(&workspace, number).await);
+        }
+        if compacted {
+            backend.compact().await.unwrap();
+        }
+        // A fork needs the messages of one that goes.
+        let fork = workspace.restore_session(&sessions[0], RestoreOptions::default()).await.unwrap();
+        let before = fs::metadata(&path).unwrap().len();
+        for id in sessions.iter().step_by(2) {
+            workspace.delete_session(id).await.unwrap();
+            workspace.purge_session(id).await.unwrap();
+        }
+        let after = shrunk(&path, before * 65 / 100).await;
+        println!("{before} bytes before, {after} after: {:.3}", after as f64 / before as f64);
+        assert!(after <= before * 65 / 100, "{before} bytes before, {after} after, compacted: {compacted}");
+        for (id, number) in sessions.iter().zip(0_u64..).skip(1).step_by(2) {
+            let kept = workspace.session(id).await.unwrap().unwrap();
+            let tail = workspace.tail(&kept, 50).await.unwrap();
+            assert_eq!(tail.len(), 20);
+            assert_eq!(tail[19].message.content, Some(talk(number * 100 + 19).into()));
+        }
+        assert_eq!(workspace.tail(&fork, 50).await.unwrap()[7].message.content, Some(talk(7).into()));
+        // The owner goes on in the same file.
+        session(&workspace, 1000).await;
+        workspace.store().close().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn what_was_removed_is_given_back_although_the_owner_was_busy_at_first() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.redb");
+    let workspace = Workspace::new(Store::new(Arc::new(open(&path).await)));
+    let (gone, kept) = (session(&workspace, 0).await, session(&workspace, 1).await);
+    for number in 2..80 {
+        let messages = (0..20).map(|n| workspace.message(Role::User, talk(number * 100 + n)));
+        workspace.add_messages(&gone, messages.collect()).await.unwrap();
+    }
+    let before = fs::metadata(&path).unwrap().len();
+    workspace.delete_session(&gone).await.unwrap();
+    workspace.purge_session(&gone).await.unwrap();
+    for _ in 0..20 {
+        workspace.add_message(&kept, workspace.message(Role::User, "busy")).await.unwrap();
+    }
+    let after = shrunk(&path, before * 65 / 100).await;
+    assert!(after <= before * 65 / 100, "{before} bytes before, {after} after");
+    workspace.store().close().await.unwrap();
+}
