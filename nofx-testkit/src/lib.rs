@@ -49,6 +49,7 @@
 //!   needs sees it ignored, with the reason in its name.
 //! - [`Counting`], [`Faulty`] and [`MockBackend`] stand in for a backend in tests of what is above the waist;
 //!   [`workload`] makes text to fill stores with.
+//! - [`legacy`] makes damaged workspaces of the old extension, and knows what is in them.
 //!
 //! # Random histories
 //!
@@ -69,9 +70,11 @@
 #![expect(clippy::single_range_in_vec_init, reason = "a range of positions in a list is what an append answers")]
 
 mod cases;
+mod chance;
 mod child;
 mod decorators;
 mod history;
+pub mod legacy;
 mod mock;
 mod place;
 mod subject;

@@ -1,6 +1,8 @@
 //! Text like that which stores really hold: conversations with coding agents, in prose and code, the same for each seed.
 
-use nofx_core::{Body, IdSource, NewEntry, SeededIds, Timestamp, json};
+use nofx_core::{Body, NewEntry, Timestamp, json};
+
+use crate::chance::Chance;
 
 /// How long the messages of a conversation are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,7 +38,7 @@ impl Size {
 /// ```
 #[derive(Debug)]
 pub struct Chat {
-    chance: SeededIds,
+    chance: Chance,
     size: Size,
     said: u64,
 }
@@ -66,34 +68,28 @@ const CODE: &[&str] = &[
 impl Chat {
     /// Begins the conversation of a seed.
     pub fn new(seed: u64, size: Size) -> Self {
-        Self { chance: SeededIds::new(seed), size, said: 0 }
-    }
-
-    fn below(&self, end: usize) -> usize {
-        let mut bytes = [0; 8];
-        self.chance.fill(&mut bytes);
-        (u64::from_le_bytes(bytes) % end.max(1) as u64) as usize
+        Self { chance: Chance::new(seed), size, said: 0 }
     }
 
     fn text(&self) -> String {
         let words: Vec<&str> = WORDS.split_whitespace().collect();
         // From half of the size to one and a half of it.
-        let length = self.size.bytes() / 2 + self.below(self.size.bytes());
+        let length = self.size.bytes() / 2 + self.chance.below(self.size.bytes());
         let mut text = String::new();
         while text.len() < length {
-            if self.below(3) == 0 {
+            if self.chance.below(3) == 0 {
                 text.push_str("\n```\n");
-                for _ in 0..2 + self.below(6) {
-                    text.push_str(CODE[self.below(CODE.len())]);
+                for _ in 0..2 + self.chance.below(6) {
+                    text.push_str(CODE[self.chance.below(CODE.len())]);
                     text.push('\n');
                 }
                 text.push_str("```\n");
             } else {
-                for _ in 0..5 + self.below(15) {
-                    text.push_str(words[self.below(words.len())]);
+                for _ in 0..5 + self.chance.below(15) {
+                    text.push_str(words[self.chance.below(words.len())]);
                     text.push(' ');
                 }
-                text.push_str(["42.\n", "ok.\n", "✓ done.\n", "naïve?\n"][self.below(4)]);
+                text.push_str(["42.\n", "ok.\n", "✓ done.\n", "naïve?\n"][self.chance.below(4)]);
             }
         }
         text

@@ -7,24 +7,30 @@ use std::fmt::Write as _;
 pub(crate) struct Decoded {
     /// The text, without a byte order mark.
     pub(crate) text: String,
-    /// Stretches of bytes that are no text; in `text` each is a replacement character.
+    /// Stretches of bytes that are no text; in UTF-8 each is a replacement character in `text`.
     pub(crate) bad: Vec<(usize, usize)>,
-    encoding: Encoding,
+    places: Places,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Encoding {
-    /// UTF-8 after so many bytes of a byte order mark.
-    Utf8(usize),
-    /// UTF-16 after a byte order mark of two bytes, or without one.
-    Utf16(usize),
+/// Where in the file a place in the text is.
+#[derive(Debug)]
+enum Places {
+    /// In UTF-8: the byte order mark, then for each stretch that is no text the end of its replacement character in the text.
+    Utf8(usize, Vec<usize>),
+    /// In UTF-16: places in the text and in the file that belong together, in order, not more than [`BLOCK`] apart; also where the
+    /// escape of a lone surrogate ends.
+    Utf16(Vec<(usize, usize)>),
 }
+
+/// Bytes of text between two places that are remembered.
+const BLOCK: usize = 4096;
 
 /// Reads bytes as UTF-8 or, where a byte order mark or the zero bytes say so, as UTF-16.
 pub(crate) fn decode(bytes: Vec<u8>) -> Decoded {
     match bytes.as_slice() {
-        [0xFF, 0xFE, rest @ ..] => utf16(rest, u16::from_le_bytes, 2),
-        [0xFE, 0xFF, rest @ ..] => utf16(rest, u16::from_be_bytes, 2),
+        // Garbage can look like a mark; what the old extension wrote begins with a character of one byte.
+        [0xFF, 0xFE, rest @ ..] if matches!(rest, [] | [1..0x80, 0, ..]) => utf16(rest, u16::from_le_bytes, 2),
+        [0xFE, 0xFF, rest @ ..] if matches!(rest, [] | [0, 1..0x80, ..]) => utf16(rest, u16::from_be_bytes, 2),
         [b'{' | b'[', 0, rest @ ..] if rest.get(1) == Some(&0) => utf16(&bytes, u16::from_le_bytes, 0),
         [0, b'{' | b'[', 0, ..] => utf16(&bytes, u16::from_be_bytes, 0),
         [0xEF, 0xBB, 0xBF, rest @ ..] => utf8(rest.to_vec(), 3),
@@ -33,58 +39,74 @@ pub(crate) fn decode(bytes: Vec<u8>) -> Decoded {
 }
 
 fn utf8(bytes: Vec<u8>, mark: usize) -> Decoded {
-    let encoding = Encoding::Utf8(mark);
     let bytes = match String::from_utf8(bytes) {
-        Ok(text) => return Decoded { text, bad: Vec::new(), encoding },
+        Ok(text) => return Decoded { text, bad: Vec::new(), places: Places::Utf8(mark, Vec::new()) },
         Err(error) => error.into_bytes(),
     };
-    let (mut text, mut bad, mut at) = (String::with_capacity(bytes.len()), Vec::new(), mark);
+    let (mut text, mut bad, mut ends, mut at) = (String::with_capacity(bytes.len()), Vec::new(), Vec::new(), mark);
     for chunk in bytes.utf8_chunks() {
         text.push_str(chunk.valid());
         at += chunk.valid().len();
         if !chunk.invalid().is_empty() {
             text.push('\u{fffd}');
             bad.push((at, at + chunk.invalid().len()));
+            ends.push(text.len());
             at += chunk.invalid().len();
         }
     }
-    Decoded { text, bad, encoding }
+    Decoded { text, bad, places: Places::Utf8(mark, ends) }
 }
 
 fn utf16(bytes: &[u8], unit: fn([u8; 2]) -> u16, mark: usize) -> Decoded {
     let units = bytes.chunks_exact(2).filter_map(|pair| Some(unit(pair.try_into().ok()?)));
     let mut text = String::with_capacity(bytes.len() / 2);
+    let (mut places, mut at) = (vec![(0, mark)], mark);
     for character in char::decode_utf16(units) {
+        if places.last().is_some_and(|(last, _)| text.len() - last >= BLOCK) {
+            places.push((text.len(), at));
+        }
         match character {
-            Ok(character) => text.push(character),
+            Ok(character) => {
+                text.push(character);
+                at += 2 * character.len_utf16();
+            }
             // Inside a string of JSON this is the same; outside of one it is as wrong as before.
-            Err(lone) => _ = write!(text, "\\u{:04x}", lone.unpaired_surrogate()),
+            Err(lone) => {
+                _ = write!(text, "\\u{:04x}", lone.unpaired_surrogate());
+                at += 2;
+                places.push((text.len(), at));
+            }
         }
     }
     let whole = mark + bytes.len();
     let bad = if bytes.len() % 2 == 1 { vec![(whole - 1, whole)] } else { Vec::new() };
-    Decoded { text, bad, encoding: Encoding::Utf16(mark) }
+    Decoded { text, bad, places: Places::Utf16(places) }
 }
 
 impl Decoded {
     /// Returns the place in the file of a place in the text.
     pub(crate) fn place(&self, offset: usize) -> usize {
-        let before = self.text.get(..offset).unwrap_or(&self.text);
-        match self.encoding {
-            Encoding::Utf16(mark) => mark + 2 * before.encode_utf16().count(),
-            Encoding::Utf8(mark) if self.bad.is_empty() => mark + before.len(),
-            Encoding::Utf8(mark) => {
-                let mut place = mark + before.len();
-                for (from, to) in &self.bad {
-                    if place <= *from {
-                        break;
-                    }
-                    // A replacement character has three bytes.
-                    place = place + (to - from) - '\u{fffd}'.len_utf8();
+        let offset = offset.min(self.text.len());
+        match &self.places {
+            Places::Utf8(mark, ends) => match ends.partition_point(|end| *end <= offset).checked_sub(1) {
+                None => mark + offset,
+                Some(last) => {
+                    let end = ends.get(last).copied().unwrap_or_default();
+                    self.bad.get(last).map_or(mark + offset, |(_, to)| to + offset - end)
                 }
-                place
+            },
+            Places::Utf16(places) => {
+                let before = places.partition_point(|(place, _)| *place <= offset).saturating_sub(1);
+                let (from, place) = places.get(before).copied().unwrap_or_default();
+                place + 2 * self.text.get(from..offset).unwrap_or_default().encode_utf16().count()
             }
         }
+    }
+
+    /// Returns whether all bytes from one place in the file to another are text.
+    pub(crate) fn is_text(&self, from: usize, to: usize) -> bool {
+        let next = self.bad.partition_point(|(_, end)| *end <= from);
+        self.bad.get(next).is_none_or(|(bad, _)| *bad >= to)
     }
 }
 
@@ -119,6 +141,24 @@ mod tests {
         let decoded = decode(bytes);
         assert_eq!(decoded.text, "[\"\\ud83d\"]");
         assert_eq!(decoded.bad, [(12, 13)]);
+        assert_eq!((decoded.place(2), decoded.place(8), decoded.place(10)), (6, 8, 12));
+    }
+
+    #[test]
+    fn garbage_that_looks_like_a_mark_is_none() {
+        let decoded = decode(b"\xff\xfe\x01\n{\"id\":1}\n".to_vec());
+        assert_eq!(decoded.text, "\u{fffd}\u{fffd}\u{1}\n{\"id\":1}\n");
+        assert!(decoded.is_text(2, 13) && !decoded.is_text(1, 13) && !decoded.is_text(0, 1));
+    }
+
+    #[test]
+    fn places_far_from_the_beginning_are_right() {
+        let text: String = (0..5000).map(|number| format!("ä{number}😀")).collect();
+        let decoded = decode([&[0xFF, 0xFE], utf16le(&format!("[{text}")).as_slice()].concat());
+        for (offset, _) in decoded.text.char_indices().step_by(997) {
+            let wanted = 2 + 2 * decoded.text.get(..offset).unwrap().encode_utf16().count();
+            assert_eq!(decoded.place(offset), wanted);
+        }
     }
 
     #[test]

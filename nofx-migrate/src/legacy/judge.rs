@@ -1,9 +1,13 @@
 //! What is noticed while a file is read.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use super::decode::Decoded;
 use crate::report::{Level, Unused};
+
+/// The most stretches of a file that are told apart; the last one reaches to the end of all others.
+const MOST_STRETCHES: usize = 1000;
 
 /// What is noticed while a file is read: what became of it, what did not, and why.
 #[derive(Clone, Debug, Default)]
@@ -50,7 +54,7 @@ impl Judgement {
 pub(crate) struct Judge<'a> {
     pub(crate) judgement: Judgement,
     decoded: &'a Decoded,
-    ranges: Vec<(usize, usize, String)>,
+    ranges: Vec<(usize, usize, Cow<'static, str>)>,
 }
 
 impl<'a> Judge<'a> {
@@ -60,7 +64,7 @@ impl<'a> Judge<'a> {
 
     /// Notes that the text from `from` to `to` became no entity.
     pub(crate) fn unused(&mut self, from: usize, to: usize, reason: &str) {
-        self.ranges.push((self.decoded.place(from), self.decoded.place(to), reason.to_owned()));
+        self.ranges.push((self.decoded.place(from), self.decoded.place(to), reason.to_owned().into()));
     }
 
     /// Notes damage that makes the text from `from` to `to` unusable.
@@ -73,7 +77,7 @@ impl<'a> Judge<'a> {
     /// Ends reading a file of `size` bytes.
     pub(crate) fn finish(mut self, size: u64) -> Judgement {
         for (from, to) in &self.decoded.bad {
-            self.ranges.push((*from, *to, "not text".to_owned()));
+            self.ranges.push((*from, *to, "not text".into()));
         }
         if !self.decoded.bad.is_empty() {
             let count = self.decoded.bad.len();
@@ -83,10 +87,15 @@ impl<'a> Judge<'a> {
         let mut end = 0;
         for (from, to, reason) in self.ranges {
             let (from, to) = ((from as u64).max(end), (to as u64).min(size));
-            if from < to {
-                self.judgement.unused.push(Unused { from, to, reason });
-                end = to;
+            if from >= to {
+                continue;
             }
+            let is_full = self.judgement.unused.len() == MOST_STRETCHES;
+            match self.judgement.unused.last_mut() {
+                Some(last) if is_full || (last.to == from && last.reason == *reason) => last.to = to,
+                _ => self.judgement.unused.push(Unused { from, to, reason: reason.into_owned() }),
+            }
+            end = to;
         }
         self.judgement
     }

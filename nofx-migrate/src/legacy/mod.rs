@@ -138,8 +138,10 @@ fn read_orchestration(bytes: Vec<u8>) -> Reading {
     judge.judgement.became = "orchestration log";
     let lines = orchestration::read(&decoded, &mut judge);
     let mut judgement = judge.finish(size);
-    // The bad lines are kept instead.
-    judgement.keep = None;
+    if !lines.bad.is_empty() {
+        // They are kept instead.
+        judgement.keep = None;
+    }
     let part = |(number, from, to): &(usize, usize, usize)| {
         (format!("line-{number}"), bytes.get(*from..*to).unwrap_or_default().to_vec())
     };

@@ -8,6 +8,9 @@ use super::item::{Item, Same, fits, is_text, object};
 use super::judge::Judge;
 use super::salvage;
 
+/// The most lines of a file that are kept one by one; of a file with more, the whole is.
+const MOST_BAD: usize = 100;
+
 /// The messages of one file.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Lines {
@@ -28,7 +31,7 @@ pub(crate) fn read(decoded: &Decoded, judge: &mut Judge<'_>) -> Lines {
             continue;
         }
         let place = (decoded.place(start), decoded.place(start + line.len()));
-        let is_text = !decoded.bad.iter().any(|(bad, _)| (place.0..place.1).contains(bad));
+        let is_text = decoded.is_text(place.0, place.1);
         let whole = object(line).filter(|_| fits(line.len()));
         let is_exact = is_text && whole.is_some() && !salvage::has_repeated_names(line);
         let found = match whole {
@@ -37,8 +40,10 @@ pub(crate) fn read(decoded: &Decoded, judge: &mut Judge<'_>) -> Lines {
         };
         if !is_exact {
             lines.bad.push((number + 1, place.0, place.1));
-            let what = format!("line {} is not exactly one message; {} found in it", number + 1, found.len());
-            judge.judgement.findings.push(("bad-line", crate::report::Level::Warning, what));
+            if lines.bad.len() <= MOST_BAD {
+                let what = format!("line {} is not exactly one message; {} found in it", number + 1, found.len());
+                judge.judgement.findings.push(("bad-line", crate::report::Level::Warning, what));
+            }
         }
         if found.is_empty() {
             judge.unused(start, start + line.len(), "not a message");
@@ -48,6 +53,11 @@ pub(crate) fn read(decoded: &Decoded, judge: &mut Judge<'_>) -> Lines {
             before = item.at;
             lines.messages.push(item);
         }
+    }
+    if lines.bad.len() > MOST_BAD {
+        let what = format!("{} lines are not exactly one message; the whole file is kept", lines.bad.len());
+        judge.judgement.damaged("bad-line", what);
+        lines.bad.clear();
     }
     judge.judgement.count("orchestration messages", lines.messages.len());
     lines

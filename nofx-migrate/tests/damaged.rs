@@ -1,0 +1,103 @@
+//! Random damaged workspaces, held against what whoever made them knows.
+//!
+//! `NOFX_SEEDS` says how many are tried and `NOFX_SEED` with which one to begin: `NOFX_SEED=17 NOFX_SEEDS=1` tries that one.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod damaged {
+    pub(crate) mod found;
+    pub(crate) mod judge;
+}
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use damaged::found::Found;
+use damaged::judge::differences;
+use nofx_core::{MemoryBackend, Store};
+use nofx_migrate::{NoProgress, Options, Report, full_digest, migrate};
+use nofx_testkit::legacy::Workspace;
+
+fn number(name: &str, usual: u64) -> u64 {
+    std::env::var(name).ok().and_then(|value| value.parse().ok()).unwrap_or(usual)
+}
+
+#[test]
+fn everything_whole_in_a_damaged_workspace_is_found_and_every_byte_accounted_for() {
+    let (first, count) = (number("NOFX_SEED", 0), number("NOFX_SEEDS", 150));
+    let next = AtomicU64::new(first);
+    let work = || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let (mut failed, mut size) = (Vec::new(), (0, 0));
+        loop {
+            let seed = next.fetch_add(1, Ordering::Relaxed);
+            if seed >= first + count || failed.len() > 20 {
+                return (failed, size);
+            }
+            let workspace = Workspace::new(seed);
+            size = (size.0 + workspace.size().0, size.1 + workspace.size().1);
+            let wrong = runtime.block_on(try_one(&workspace));
+            failed.extend(wrong.iter().take(5).map(|what| format!("seed {seed}: {what}")));
+        }
+    };
+    let done = std::thread::scope(|scope| [scope.spawn(work), scope.spawn(work)].map(|worker| worker.join().unwrap()));
+    let files: usize = done.iter().map(|(_, (files, _))| files).sum();
+    let bytes: usize = done.iter().map(|(_, (_, bytes))| bytes).sum();
+    println!("{count} workspaces from seed {first}: {files} files, {bytes} bytes");
+    let failed: Vec<_> = done.into_iter().flat_map(|(failed, _)| failed).collect();
+    assert!(failed.is_empty(), "{}", failed.join("\n"));
+}
+
+/// Imports a workspace twice and returns all that is wrong.
+async fn try_one(workspace: &Workspace) -> Vec<String> {
+    let folder = tempfile::tempdir().unwrap();
+    workspace.write(folder.path()).unwrap();
+    let store = Store::new(Arc::new(MemoryBackend::new()));
+    let mut options = Options::default();
+    options.verify = true;
+    let import = || migrate(folder.path(), &store, &options, &NoProgress);
+    let report = match import().await {
+        Ok(report) => report,
+        Err(error) => return vec![format!("the import fails: {error}")],
+    };
+    let mut wrong = differences(workspace.truth(), &Found::read(&store).await, &report);
+    wrong.extend(unaccounted(&report, &folder.path().join(".nofx")));
+    let full = full_digest(&store).await.unwrap();
+    match import().await {
+        Ok(again) if again.totals.commits > 0 => wrong.push("a second import writes something".to_owned()),
+        Ok(again) if !again.is_complete() => wrong.push(format!("a second import is not complete: {again}")),
+        Ok(_) => {}
+        Err(error) => wrong.push(format!("a second import fails: {error}")),
+    }
+    if full_digest(&store).await.unwrap() != full {
+        wrong.push("a second import changes something".to_owned());
+    }
+    wrong
+}
+
+/// Returns what the report does not account for.
+fn unaccounted(report: &Report, root: &std::path::Path) -> Vec<String> {
+    let mut wrong = Vec::new();
+    let totals = report.totals;
+    if totals.bytes != totals.bytes_understood + totals.bytes_kept + totals.bytes_missing {
+        wrong.push(format!("the sums do not match: {totals:?}"));
+    }
+    if totals.bytes != report.files.iter().map(|file| file.size).sum::<u64>() {
+        wrong.push("the files have other sizes than their sum".to_owned());
+    }
+    for file in &report.files {
+        let mut end = 0;
+        for unused in &file.unused {
+            if unused.from < end || unused.to <= unused.from || unused.to > file.size || unused.reason.is_empty() {
+                wrong.push(format!("{}: a stretch is wrong: {unused:?}", file.path));
+            }
+            end = unused.to;
+        }
+        if end > 0 && file.attachment.is_none() {
+            wrong.push(format!("{}: bytes became nothing and are not kept", file.path));
+        }
+        if std::fs::metadata(root.join(&file.path)).map(|found| found.len()).ok() != Some(file.size) {
+            wrong.push(format!("{}: has another size than the report says", file.path));
+        }
+    }
+    wrong
+}

@@ -1,0 +1,62 @@
+//! Files that become no entity, or one that cannot be trusted, and are kept.
+
+use super::Workspace;
+use super::values;
+use crate::chance::Chance;
+
+pub(super) fn add(workspace: &mut Workspace, chance: &Chance) {
+    for path in [
+        "dlq/agent-manager/1757341292345-abc.json",
+        "conductor-sessions/0c2f6e91ab3d-1.json",
+        "export_1757341292345.md",
+        "templates/custom/smart.config.json",
+        "notes.txt",
+        ".DS_Store",
+        "sessions/.session-ada-1757341292345.json.swp",
+        "vp-conductor-prompt.txt",
+    ] {
+        if chance.once_in(3) {
+            put(workspace, path, bytes(chance));
+        }
+    }
+    for agent in ["ada", "..\\up"] {
+        if chance.once_in(2) {
+            continue;
+        }
+        let transcript = transcript(agent, chance);
+        // What was moved to the archive is the beginning of it, as far as it goes.
+        if chance.once_in(3) {
+            let end = transcript.floor_char_boundary(chance.below(transcript.len()));
+            let path = format!("archive/{agent}_session.md");
+            workspace.truth.may_be_kept.insert(path.clone());
+            workspace.files.put(&path, transcript.as_bytes()[..end].to_vec());
+        }
+        put(workspace, &format!("sessions/{agent}_session.md"), transcript.into_bytes());
+    }
+}
+
+fn put(workspace: &mut Workspace, path: &str, bytes: Vec<u8>) {
+    if !bytes.is_empty() {
+        workspace.truth.kept.insert(path.to_owned(), bytes.clone());
+    }
+    workspace.files.put(path, bytes);
+}
+
+fn bytes(chance: &Chance) -> Vec<u8> {
+    match chance.below(4) {
+        0 => Vec::new(),
+        1 => (0..chance.below(300)).map(|_| chance.below(256) as u8).collect(),
+        2 => vec![0; chance.below(300)],
+        _ => values::any(chance).into_bytes(),
+    }
+}
+
+fn transcript(agent: &str, chance: &Chance) -> String {
+    let mut text = format!("# Agent Session: {agent}\n# Started: 2025-09-08T10:00:00.000Z\n\n");
+    for second in 0..chance.below(4) {
+        text.push_str("said something\r\n```\n");
+        let time = values::time(second);
+        text.push_str(&format!("\n\n--- {} ---\n", time.trim_matches('"')));
+    }
+    text
+}

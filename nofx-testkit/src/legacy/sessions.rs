@@ -1,0 +1,122 @@
+//! Sessions in all places where they are found.
+
+use std::collections::BTreeSet;
+
+use super::Workspace;
+use super::damage::{Found, damage};
+use super::draft::{Draft, Thing};
+use super::session::{Part, Session, message};
+use super::truth::SessionCopy;
+use super::values;
+use crate::chance::Chance;
+
+/// Agents, as they are found in names of files.
+const AGENTS: &[&str] = &["agent-1757341200000-x1", "ada", "agent-1757341200000", "..\\up", "ünï x", "a-b-c"];
+
+pub(super) fn add(workspace: &mut Workspace, chance: &Chance) {
+    for number in 0..1 + chance.below(6) {
+        let agent = chance.pick(AGENTS);
+        match chance.below(3) {
+            0 => add_copies(workspace, number, agent, chance),
+            _ => add_one(workspace, number, agent, chance),
+        }
+    }
+}
+
+/// A session in one file.
+fn add_one(workspace: &mut Workspace, number: usize, agent: &str, chance: &Chance) {
+    let session = Session::new(number, agent, true, chance);
+    let draft = session.draft(&session.all(1000, chance.pick(&["active", "paused", "expired", "gone"])), chance);
+    let folder = chance.pick(&["sessions", "sessions", "archive", "archives/before_2025-09-08T10-00-00-000Z"]);
+    let path = format!("{folder}/{}.json", session.stem);
+    let found = damage(&draft, chance);
+    workspace.found(&path, &found);
+    take(workspace, &found, &[&session.stem]);
+}
+
+/// A session that is in several places, in each of which it went on alone.
+fn add_copies(workspace: &mut Workspace, number: usize, agent: &str, chance: &Chance) {
+    let session = Session::new(number, agent, false, chance);
+    let mut files = Vec::new();
+    let mut is_damaged = false;
+    for (at, folder) in
+        ["archives/old_2025-09-01T10-00-00-000Z", "archive", "archives", "sessions"].into_iter().enumerate()
+    {
+        if chance.once_in(3) {
+            continue;
+        }
+        let part = part(&session, number, at, chance);
+        let (path, draft, stems) = match folder {
+            "archives" => {
+                let other = chance.once_in(3).then(|| Session::new(100 + number, agent, true, chance));
+                let draft = archive(&session, &part, other.as_ref(), chance);
+                let path = format!("archives/{}.json", session.stem);
+                (path, draft, [session.stem.clone(), format!("{}#2", session.stem)])
+            }
+            _ => {
+                let path = format!("{folder}/{}.json", session.stem);
+                (path, session.draft(&part, chance), [session.stem.clone(), String::new()])
+            }
+        };
+        let found = damage(&draft, chance);
+        is_damaged |= found.is_damaged;
+        workspace.found(&path, &found);
+        take(workspace, &found, &[&stems[0], &stems[1]]);
+        files.push(path);
+    }
+    // A byte that is lost outside of id and content makes a variant of a message, of which one file has to be kept.
+    if is_damaged {
+        workspace.truth.may_be_kept.extend(files);
+    }
+}
+
+/// Some of what was said, and what was said only there.
+fn part(session: &Session, number: usize, at: usize, chance: &Chance) -> Part {
+    let all = session.messages.len();
+    let from = if chance.once_in(3) { chance.below(all) } else { 0 };
+    let to = from + chance.below(all - from + 1);
+    let mut messages = session.messages.get(from..to).unwrap_or_default().to_vec();
+    for more in 0..chance.below(3) {
+        messages.push(message(&format!("{number}-{at}-{more}"), to * 60 + at + more * 45, false, chance).0);
+    }
+    let status = if at == 2 { "archived" } else { "active" };
+    Part { messages, tasks: chance.below(5), second: 1000 + at * 10 + chance.below(50), status }
+}
+
+/// The wrapper of an archived session, and rarely of two.
+fn archive(session: &Session, part: &Part, other: Option<&Session>, chance: &Chance) -> Draft {
+    let mut draft = Draft::default();
+    draft.put("{");
+    draft.member("sessions", "[\n");
+    draft.insert(session.draft(part, chance));
+    if let Some(other) = other {
+        draft.put(",\n");
+        draft.insert(other.draft(&other.all(2000, "archived"), chance));
+    }
+    draft.put("\n]");
+    draft.member("exportedAt", &values::time(3000));
+    draft.member("totalSessions", "1");
+    draft.member("formatVersion", "\"1.0\"");
+    draft.put("\n}");
+    draft
+}
+
+/// Notes what a file has of sessions; `stems` are the ids that a reader gives to what has lost its own.
+fn take(workspace: &mut Workspace, found: &Found, stems: &[&str]) {
+    let mut copies: Vec<(String, SessionCopy)> = Vec::new();
+    for thing in &found.things {
+        match (thing, copies.last_mut()) {
+            (Thing::SessionId(id), _) => copies.push((id.clone(), SessionCopy::default())),
+            (Thing::Message(json), Some((_, copy))) => copy.messages.push(json.clone()),
+            (Thing::Task(id), Some((_, copy))) => copy.tasks.push(id.clone()),
+            (Thing::Template(json), _) => workspace.truth.templates.push(json.clone()),
+            _ => {}
+        }
+    }
+    for (id, copy) in copies {
+        workspace.truth.sessions.entry(id).or_default().push(copy);
+    }
+    if found.is_damaged || found.bytes.is_empty() {
+        workspace.truth.perhaps.extend(stems.iter().map(|stem| (*stem).to_owned()).collect::<BTreeSet<_>>());
+    }
+}
