@@ -67,3 +67,53 @@ async fn a_writer_sleeps_through_a_collection_wakes_and_commits() {
 async fn without_the_rule_for_stale_handles_something_is_lost() {
     assert_ne!(sleep_through(false, Some(Planted::NeverStale)).await, Vec::<String>::new());
 }
+
+/// A commit of which nobody knows whether it happened, after and before long sleep. Returns what is wrong.
+///
+/// Its number may be anybody's by then. Offering it with other bytes too early would make two commits of one number.
+async fn sleep_on_an_unclear_commit(
+    fault: Rates,
+    before: Duration,
+    after: Duration,
+    others_write: bool,
+) -> Vec<String> {
+    let (world, log, rules) = (World::new(), key::<LogKey>("log"), Rules::new(Duration::from_secs(20)));
+    let line = Line::new(world.clone(), Rates::EXACT, 1, &rules);
+    let sleeper = line.open(rules.clone()).await.unwrap();
+    sleeper.commit(vec![batch(0)]).await.unwrap();
+    sleep(before).await;
+    line.becomes(fault);
+    let unclear = batch(1);
+    assert_eq!(sleeper.commit(vec![unclear.clone()]).await.unwrap_err().code(), "unknown");
+    line.becomes(Rates::EXACT);
+    let busy = Line::new(world.clone(), Rates::EXACT, 2, &rules).open(rules.clone()).await.unwrap();
+    let written = if others_write { 200 } else { 0 };
+    for n in 0..written {
+        busy.commit(vec![batch(100 + n)]).await.unwrap();
+        sleep(HOUR / 4).await;
+    }
+    busy.collect().await.unwrap();
+    sleep(after).await;
+    sleeper.commit(vec![batch(2)]).await.unwrap();
+    let again = sleeper.commit(vec![unclear.clone()]).await.unwrap().pop().unwrap().committed().unwrap();
+    let entries = all_entries(&sleeper, &log).await.unwrap();
+    let own = entries.iter().filter(|entry| entry.body == unclear.appends[0].entries[0].body);
+    let mut problems = world.violations.lock().unwrap().clone();
+    if !own.map(|entry| entry.position).eq([again.appended[0].start]) || entries.len() as i64 != 3 + written {
+        problems.push(format!("told {again:?}, found {} entries", entries.len()));
+    }
+    problems
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_commit_left_unclear_by_a_sleeper_happens_once_and_under_one_number() {
+    let nothing_arrives = Rates { before: 1000, ..Rates::EXACT };
+    let nothing_is_answered = Rates { after: 1000, ..Rates::EXACT };
+    let (none, almost) = (Duration::ZERO, HOUR - Duration::from_secs(10));
+    for fault in [nothing_arrives, nothing_is_answered] {
+        for (before, after, others_write) in [(almost, none, false), (none, 2 * HOUR, false), (none, none, true)] {
+            let problems = sleep_on_an_unclear_commit(fault, before, after, others_write).await;
+            assert_eq!(problems, Vec::<String>::new(), "{fault:?}, {before:?} before, {after:?} after");
+        }
+    }
+}

@@ -208,7 +208,7 @@ impl Counts {
 pub(crate) struct Line {
     pub(crate) world: Arc<World>,
     pub(crate) counts: Counts,
-    rates: Rates,
+    rates: Mutex<Rates>,
     dice: Dice,
     /// The machine is gone: nothing is answered any more.
     dead: AtomicBool,
@@ -234,7 +234,7 @@ impl Line {
         Arc::new(Self {
             world,
             counts: Counts::default(),
-            rates,
+            rates: Mutex::new(rates),
             dice: Dice::new(seed),
             dead: AtomicBool::new(false),
             offers: Mutex::default(),
@@ -251,6 +251,15 @@ impl Line {
         RemoteBackend::start(place, options, rules).await
     }
 
+    fn rates(&self) -> Rates {
+        *self.rates.lock().unwrap()
+    }
+
+    /// From now on, this goes wrong.
+    pub(crate) fn becomes(&self, rates: Rates) {
+        *self.rates.lock().unwrap() = rates;
+    }
+
     /// Pulls the plug. What is on its way may still arrive.
     pub(crate) fn cut(&self) {
         self.dead.store(true, Ordering::SeqCst);
@@ -260,22 +269,22 @@ impl Line {
         if self.dead.load(Ordering::SeqCst) {
             std::future::pending::<()>().await;
         }
-        sleep(Duration::from_millis(self.rates.exact / 2)).await;
-        if self.rates.latency > 0 {
+        sleep(Duration::from_millis(self.rates().exact / 2)).await;
+        if self.rates().latency > 0 {
             let jitter = 0.5 + self.dice.below(1000) as f64 / 1000.0;
-            sleep(Duration::from_secs_f64(self.rates.latency as f64 / 1000.0 * share * jitter / 2.0)).await;
+            sleep(Duration::from_secs_f64(self.rates().latency as f64 / 1000.0 * share * jitter / 2.0)).await;
         }
     }
 
     /// Goes wrong on the way to the store.
     async fn fail_before(&self) -> Result<()> {
-        if self.rates.bursts && self.world.started.elapsed().as_millis() % 7000 > 6400 {
+        if self.rates().bursts && self.world.started.elapsed().as_millis() % 7000 > 6400 {
             return Err(generic("503 slow down"));
         }
-        if self.dice.hits(self.rates.slow) {
+        if self.dice.hits(self.rates().slow) {
             sleep(self.dice.millis(10_000..40_000)).await;
         }
-        match self.dice.hits(self.rates.before) {
+        match self.dice.hits(self.rates().before) {
             true => Err(generic("connection lost before")),
             false => Ok(()),
         }
@@ -312,11 +321,11 @@ impl ObjectStore for Line {
         self.note_offer(path, &payload);
         self.travel(1.0).await;
         self.fail_before().await?;
-        if self.dice.hits(self.rates.refused) {
+        if self.dice.hits(self.rates().refused) {
             self.forget_first_offer(path);
             return Err(Error::AlreadyExists { path: path.to_string(), source: "409 conflict".into() });
         }
-        if self.dice.hits(self.rates.later) {
+        if self.dice.hits(self.rates().later) {
             let (world, path, wait) = (self.world.clone(), path.clone(), self.dice.millis(100..3000));
             tokio::spawn(async move {
                 sleep(wait).await;
@@ -329,7 +338,7 @@ impl ObjectStore for Line {
         }
         let put = self.world.put(path, payload, options);
         self.travel(1.0).await;
-        match self.dice.hits(self.rates.after) {
+        match self.dice.hits(self.rates().after) {
             true => Err(generic("connection lost after")),
             false => put,
         }
@@ -347,7 +356,7 @@ impl ObjectStore for Line {
         self.travel(0.67).await;
         let mut found = found?;
         found.meta = self.world.date(found.meta);
-        if self.dice.hits(self.rates.partial) {
+        if self.dice.hits(self.rates().partial) {
             let range = found.range.clone();
             let (meta, attributes, extensions) =
                 (found.meta.clone(), found.attributes.clone(), found.extensions.clone());
@@ -369,7 +378,7 @@ impl ObjectStore for Line {
     fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
         self.counts.lists.fetch_add(1, Ordering::SeqCst);
         let listed: Vec<_> = self.world.objects.list(prefix).collect().now_or_never().expect("memory does not wait");
-        let hidden = match self.dice.hits(self.rates.cut) {
+        let hidden = match self.dice.hits(self.rates().cut) {
             true => self.dice.millis(0..60_000),
             false => Duration::ZERO,
         };
@@ -378,9 +387,9 @@ impl ObjectStore for Line {
             .map(|meta| meta.map(|meta| self.world.date(meta)))
             .filter(|meta| meta.as_ref().is_ok_and(|meta| self.world.age(&meta.location) >= hidden))
             .collect();
-        let fails = self.dice.hits(self.rates.before);
+        let fails = self.dice.hits(self.rates().before);
         let (dead, latency) =
-            (self.dead.load(Ordering::SeqCst), Duration::from_millis(self.rates.latency * 2 + self.rates.exact));
+            (self.dead.load(Ordering::SeqCst), Duration::from_millis(self.rates().latency * 2 + self.rates().exact));
         let wait = async move {
             if dead {
                 std::future::pending::<()>().await;

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use super::{Recipe, install_once, works};
+use super::{Recipe, TIMEOUTS, install_once, works};
 use crate::Result;
 
 const PACKAGE: &str = "azurite@3.35.0";
@@ -44,7 +44,7 @@ fn make_bucket(folder: &Path, port: u16) -> Command {
 
 fn variables(port: u16) -> Vec<(&'static str, String)> {
     vec![
-        (RECIPE.variable, "az://nofx?use_emulator=true".to_owned()),
+        (RECIPE.variable, format!("az://nofx?use_emulator=true&{TIMEOUTS}")),
         ("AZURITE_BLOB_STORAGE_URL", format!("http://127.0.0.1:{port}")),
     ]
 }

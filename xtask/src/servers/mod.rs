@@ -22,6 +22,10 @@ const START: Duration = Duration::from_secs(60);
 /// Multiplies the time limits of the conformance suite.
 const PATIENCE: &str = "NOFX_CONFORMANCE_PATIENCE";
 
+/// Stands in the query of each bucket: what takes long here is the machine, which runs compilers, tests and servers on few cores, and
+/// no case is about a server that gives no answer.
+const TIMEOUTS: &str = "request_timeout=120&commit_timeout=300";
+
 /// A server as it is installed and started.
 struct Recipe {
     name: &'static str,

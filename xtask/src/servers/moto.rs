@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use super::{Recipe, in_environment, install_once, works};
+use super::{Recipe, TIMEOUTS, in_environment, install_once, works};
 use crate::Result;
 
 const PACKAGE: &str = "moto[server]==5.2.5";
@@ -37,7 +37,7 @@ fn make_bucket(folder: &Path, port: u16) -> Command {
 }
 
 fn variables(port: u16) -> Vec<(&'static str, String)> {
-    let bucket = format!("s3://nofx?endpoint=http://127.0.0.1:{port}&region=us-east-1");
+    let bucket = format!("s3://nofx?endpoint=http://127.0.0.1:{port}&region=us-east-1&{TIMEOUTS}");
     // It takes any credentials, but not none.
     vec![
         (RECIPE.variable, bucket),

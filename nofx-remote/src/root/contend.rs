@@ -1,0 +1,374 @@
+//! Contending: a group becomes the commit of the next free number, or learns what took that.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use bytes::Bytes;
+use nofx_core::{Batch, BatchId, Committed, Error, Outcome, Result};
+use tokio::time::{Instant, sleep, sleep_until, timeout_at};
+
+use super::{Root, Tip};
+use crate::commit::{Commit, RunCommit};
+use crate::fault::Fault;
+use crate::feed::{Remembered, first_outcome};
+use crate::judge::{Verdicts, judge};
+use crate::line::Held;
+use crate::moment::Moment;
+use crate::names;
+use crate::objects::{Again, Created, between};
+use crate::options::Planted;
+use crate::packs::Packer;
+use crate::state::State;
+
+/// The longest that a winner waits for the others.
+const POLITE: Duration = Duration::from_secs(2);
+
+/// What belongs to those who commit.
+#[derive(Debug, Default)]
+pub(super) struct Turn {
+    remembered: Remembered,
+    /// A commit whose outcome is unknown. Nothing else is written before it is.
+    pending: Option<Attempt>,
+    last_win: Option<Instant>,
+    put_time: Duration,
+    collected: Option<Moment>,
+}
+
+/// A commit on its way.
+#[derive(Clone, Debug)]
+struct Attempt {
+    commit: Commit,
+    bytes: Bytes,
+    batches: Vec<BatchId>,
+    /// When the state below it was known to be the newest.
+    seen: Moment,
+}
+
+/// What became of an attempt.
+#[derive(Debug)]
+enum Settled {
+    Won,
+    /// Another commit has the number.
+    Lost(Commit),
+    /// It did not happen and will not.
+    Failed(Fault),
+    /// It may have happened, or may still happen.
+    Unclear(Fault),
+    /// A planted error was met.
+    Skipped,
+}
+
+impl Root {
+    /// Creates commit 1, which is never deleted, so that no store is ever created twice.
+    pub(super) async fn create(&self) -> Result<()> {
+        let nonce = names::nonce(&*self.sources.ids);
+        let first = RunCommit::new(1, nonce, self.writer.clone(), [], std::iter::empty());
+        let commit = Commit { store: self.sources.store_id(), checkpoint: None, run: vec![Arc::new(first)] };
+        let attempt =
+            Attempt { bytes: commit.encode()?, commit, batches: Vec::new(), seen: Moment::now(&self.sources) };
+        match self.settle(&attempt, Instant::now() + self.rules.commit_timeout).await? {
+            Settled::Won | Settled::Lost(_) | Settled::Skipped => Ok(()),
+            Settled::Failed(fault) | Settled::Unclear(fault) => Err(fault.unavailable("creating the store")),
+        }
+    }
+
+    /// Commits a group.
+    pub(crate) async fn commit(self: &Arc<Self>, group: &[Batch]) -> Result<Vec<Outcome>> {
+        let end = Instant::now() + self.rules.commit_timeout;
+        let turn = timeout_at(end, self.turn.lock()).await;
+        let mut turn = turn.map_err(|_| Error::unavailable("waiting for the commits before"))?;
+        self.settle_pending(&mut turn, group, end).await?;
+        let mut bodies = HashMap::new();
+        let mut looked = None;
+        self.be_polite(&turn).await;
+        if self.is_behind(&turn) {
+            looked = Some(self.refresh().await?);
+        }
+        loop {
+            let verdicts = self.judge(&mut turn, group).await?;
+            if verdicts.good.is_empty() {
+                // Being turned down is true only of a state that was the newest at some moment of this call.
+                let is_fresh = looked.is_some_and(|looked| verdicts.number > looked);
+                if is_fresh || !verdicts.has_conflict() || self.rules.plants(Planted::RejectsUnseen) {
+                    return Ok(verdicts.outcomes);
+                }
+                looked = Some(self.refresh().await?);
+            } else {
+                self.place_bodies(group, &verdicts, &mut bodies).await?;
+                if let Some(attempt) = self.attempt(group, &verdicts, &bodies, end).await? {
+                    if self.try_once(&mut turn, attempt, end).await? {
+                        return Ok(verdicts.outcomes);
+                    }
+                    self.lost_races.fetch_add(1, Ordering::Relaxed);
+                }
+                // Losers aim from a fresh look, or whoever won, and knows its number first, wins for ever.
+                looked = Some(self.refresh().await?);
+                sleep(turn.put_time.mul_f64(between(&self.sources, 0.0, 0.5))).await;
+            }
+            if Instant::now() >= end {
+                return Err(Error::unavailable("committing: others were always faster"));
+            }
+        }
+    }
+
+    /// Makes one attempt; `false` if another commit got the number.
+    async fn try_once(self: &Arc<Self>, turn: &mut Turn, attempt: Attempt, end: Instant) -> Result<bool> {
+        let (before, begun) = (Moment::now(&self.sources), Instant::now());
+        let settled = self.settle(&attempt, end).await?;
+        match settled {
+            Settled::Won => {
+                turn.put_time = match turn.put_time.is_zero() {
+                    true => begun.elapsed(),
+                    false => (turn.put_time * 7 + begun.elapsed()) / 8,
+                };
+                turn.last_win = Some(Instant::now());
+                self.won(turn, &attempt, before);
+                Ok(true)
+            }
+            Settled::Lost(found) => {
+                self.advance(found).await?;
+                Ok(false)
+            }
+            Settled::Skipped => Ok(false),
+            Settled::Failed(fault) => Err(fault.unavailable("committing")),
+            Settled::Unclear(fault) if self.rules.plants(Planted::UnclearIsNothing) => {
+                Err(fault.unavailable("committing"))
+            }
+            Settled::Unclear(fault) => {
+                turn.pending = Some(attempt);
+                Err(fault.unknown("committing"))
+            }
+        }
+    }
+
+    /// Brings a commit whose outcome is unknown to an end.
+    async fn settle_pending(self: &Arc<Self>, turn: &mut Turn, group: &[Batch], end: Instant) -> Result<()> {
+        let Some(mut attempt) = turn.pending.take() else { return Ok(()) };
+        let again = group.iter().any(|batch| attempt.batches.contains(&batch.id));
+        let Err(error) = self.try_again(turn, &mut attempt, end).await else { return Ok(()) };
+        // That nothing came of trying again does not say what came of the first try.
+        turn.pending = Some(attempt);
+        Err(match error {
+            Error::Unavailable(failure) if again => Error::Unknown(failure),
+            // The commit before is still unknown; of this group nothing has happened.
+            Error::Unknown(failure) if !again => Error::Unavailable(failure),
+            error => error,
+        })
+    }
+
+    /// Makes an attempt again whose outcome is unknown.
+    async fn try_again(self: &Arc<Self>, turn: &mut Turn, attempt: &mut Attempt, end: Instant) -> Result<()> {
+        if self.is_stale(attempt.seen) {
+            // Its number may have been taken and be free again by now; then the batches that the store remembers tell what became of
+            // it. If the number is the next one still, it was never taken.
+            let now = Moment::now(&self.sources);
+            if self.refresh().await? >= attempt.commit.number() {
+                return Ok(());
+            }
+            attempt.seen = now;
+        }
+        self.try_once(turn, attempt.clone(), end).await.map(|_| ())
+    }
+
+    /// Creates one commit, the same bytes under the same number, until it is certain what became of it.
+    async fn settle(&self, attempt: &Attempt, end: Instant) -> Result<Settled> {
+        let number = attempt.commit.number();
+        let path = self.objects.names.commit(number);
+        let nonce = attempt.commit.last().map(|last| &last.nonce);
+        let mut tries = self.objects.tries().until(end);
+        let mut unclear = false;
+        loop {
+            if self.is_stale(attempt.seen) {
+                let fault = Fault::new(&"this took so long that the number may be free again", &[]);
+                return Ok(if unclear { Settled::Unclear(fault) } else { Settled::Failed(fault) });
+            }
+            let fault = match self.objects.create(&path, attempt.bytes.clone()).await {
+                Created::Yes => return Ok(Settled::Won),
+                Created::Refused => match timeout_at(end, self.fetch(number)).await {
+                    Ok(Ok(Some(found))) => {
+                        let own = found.last().map(|last| &last.nonce) == nonce;
+                        return Ok(match own && !self.rules.plants(Planted::ForgetsItsNonce) {
+                            true => Settled::Won,
+                            false => Settled::Lost(found),
+                        });
+                    }
+                    // Some stores refuse while another create is under way that may come to nothing.
+                    Ok(Ok(None)) => {
+                        if self.rules.plants(Planted::RefusedIsThere) {
+                            if let Some(tip) = &mut *self.lock_tip() {
+                                tip.state.last += 1;
+                            }
+                            return Ok(Settled::Skipped);
+                        }
+                        Fault::new(&"refused, without an object", &[])
+                    }
+                    Ok(Err(error)) if !error.is_transient() => return Err(error),
+                    Ok(Err(_)) | Err(_) => {
+                        unclear = true;
+                        Fault::new(&"refused, and no answer to what is there", &[])
+                    }
+                },
+                Created::No(fault, Again::Never) if !unclear => return Ok(Settled::Failed(fault)),
+                Created::No(fault, _) => fault,
+                Created::Unclear(fault) => {
+                    unclear = true;
+                    fault
+                }
+            };
+            if unclear && self.rules.plants(Planted::NewBytes) {
+                return Ok(Settled::Skipped);
+            }
+            if !tries.again().await {
+                return Ok(if unclear { Settled::Unclear(fault) } else { Settled::Failed(fault) });
+            }
+        }
+    }
+
+    /// Takes note of an own commit that happened.
+    fn won(self: &Arc<Self>, turn: &mut Turn, attempt: &Attempt, before: Moment) {
+        // It is what was judged and written here; if it cannot be read, the next call opens again and says so.
+        _ = self.take(&attempt.commit);
+        self.saw_newest(attempt.commit.number(), before);
+        let run: usize = attempt.commit.run.iter().map(|commit| commit.text.len()).sum();
+        let own = attempt.commit.last().map_or(0, |last| last.text.len());
+        let crossed = run > self.rules.roll_at && run - own <= self.rules.roll_at;
+        if crossed || run > 2 * self.rules.roll_at {
+            self.roll_in_background();
+        }
+        let has_cut = attempt.commit.run.len() == 1;
+        let due = turn.collected.is_none_or(|collected| collected.age(&self.sources) >= self.rules.collect_every);
+        if has_cut && due && attempt.commit.checkpoint.is_some() {
+            turn.collected = Some(Moment::now(&self.sources));
+            let root = self.clone();
+            // What cannot be deleted now is deleted an hour later.
+            self.in_background(async move { _ = crate::collect::collect(&root).await });
+        }
+    }
+
+    /// Judges a group on the last known state.
+    async fn judge(&self, turn: &mut Turn, group: &[Batch]) -> Result<Verdicts> {
+        let mut first_outcomes: HashMap<BatchId, Committed> = HashMap::new();
+        loop {
+            if self.usable().is_none() {
+                self.refresh().await?;
+            }
+            let (base, number) = {
+                let slot = self.lock_tip();
+                let Some(Tip { state, .. }) = &*slot else { continue };
+                if turn.remembered.reaches(state) {
+                    turn.remembered.learn(state);
+                    let mut far = None;
+                    for batch in group {
+                        let Some(number) = turn.remembered.number(&batch.id) else { continue };
+                        match number.checked_sub(state.base.feed_end) {
+                            Some(at) => {
+                                let item = state.recent.get(at as usize).map(|item| item.committed.clone());
+                                first_outcomes.extend(item.map(|committed| (batch.id, committed)));
+                            }
+                            None if first_outcomes.contains_key(&batch.id) => {}
+                            None => far = Some((batch.id, number)),
+                        }
+                    }
+                    match far {
+                        None => return judge(state, group, &first_outcomes),
+                        far => (state.base.clone(), far),
+                    }
+                } else {
+                    (state.base.clone(), None)
+                }
+            };
+            match number {
+                None => turn.remembered.learn_chunks(&self.packs, &base).await?,
+                Some((id, number)) => {
+                    let outcome = first_outcome(&self.packs, &base, number).await?;
+                    first_outcomes.insert(id, outcome);
+                }
+            }
+        }
+    }
+
+    /// Puts the large bodies of those batches that may happen into packs, once.
+    async fn place_bodies(
+        &self,
+        group: &[Batch],
+        verdicts: &Verdicts,
+        bodies: &mut HashMap<usize, Vec<Held>>,
+    ) -> Result<()> {
+        let mut packer = Packer::new(&self.objects);
+        let mut placed = Vec::new();
+        for (at, _) in verdicts.good.iter().filter(|(at, _)| !bodies.contains_key(at)) {
+            let held = all_bodies(&group[*at]).map(|body| match body.len() > self.rules.inline_bytes {
+                true => packer.add_body(body),
+                false => Ok(Held::Here(body.clone())),
+            });
+            placed.push((*at, held.collect::<Result<_>>()?));
+        }
+        packer.finish().await?;
+        bodies.extend(placed);
+        Ok(())
+    }
+
+    /// Writes down the commit of those batches that may happen; `None` if the state has moved on since they were judged.
+    async fn attempt(
+        &self,
+        group: &[Batch],
+        verdicts: &Verdicts,
+        bodies: &HashMap<usize, Vec<Held>>,
+        end: Instant,
+    ) -> Result<Option<Attempt>> {
+        // Beside a large checkpoint a longer run is no burden, and writing the checkpoint is one.
+        let longest = |state: &State| self.rules.roll_first.max(state.base.bytes() / 8);
+        let long = self.with_tip(|tip| Ok(tip.state.run_bytes() > longest(&tip.state)))?;
+        if long && self.rolled_for_next().is_none() {
+            // Whoever is making one has it soon. Without one, the commit is longer than it should be, and nothing else.
+            if let Ok(_alone) = timeout_at(end, self.rolling.lock()).await {
+                _ = timeout_at(end, self.roll()).await;
+            }
+        }
+        let rolled = self.rolled_for_next();
+        let good = verdicts.good.iter().map(|(at, granted)| (&group[*at], granted));
+        let held = verdicts.good.iter().filter_map(|(at, _)| bodies.get(at)).flatten().cloned();
+        let nonce = names::nonce(&*self.sources.ids);
+        let own = RunCommit::new(verdicts.number, nonce, self.writer.clone(), good, held);
+        let slot = self.lock_tip();
+        let Some(Tip { state, seen, .. }) = slot.as_ref().filter(|tip| tip.state.last + 1 == verdicts.number) else {
+            return Ok(None);
+        };
+        let checkpoint = rolled.or_else(|| state.cited.clone());
+        let cut = checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.number);
+        let carried = state.run.iter().filter(|commit| commit.number > cut).cloned();
+        let run = carried.chain([Arc::new(own)]).collect();
+        let (commit, seen) = (Commit { store: state.store, checkpoint, run }, *seen);
+        drop(slot);
+        let batches = verdicts.good.iter().map(|(at, _)| group[*at].id).collect();
+        Ok(Some(Attempt { bytes: commit.encode()?, commit, batches, seen }))
+    }
+
+    /// After a win, lets the others have their turn: they need a moment longer to learn the next number.
+    async fn be_polite(&self, turn: &Turn) {
+        let others = self.others();
+        if let (Some(win), 1..) = (turn.last_win, others) {
+            let wait = turn.put_time.mul_f64(others as f64 * between(&self.sources, 0.7, 1.3));
+            sleep_until(win + wait.min(POLITE)).await;
+        }
+    }
+
+    /// Returns whether others have probably written since the last look: then another look costs less than a lost race.
+    fn is_behind(&self, turn: &Turn) -> bool {
+        let age = self.lock_tip().as_ref().map(|tip| tip.seen.age(&self.sources));
+        self.others() > 0 && age.is_some_and(|age| age > turn.put_time)
+    }
+
+    /// Returns how often another writer was first.
+    pub(crate) fn lost_races(&self) -> u64 {
+        self.lost_races.load(Ordering::Relaxed)
+    }
+}
+
+/// Returns all bodies of a batch, in the order in which a commit names them.
+fn all_bodies(batch: &Batch) -> impl Iterator<Item = &nofx_core::Body> {
+    let records = batch.writes.iter().filter_map(|write| write.body.as_ref());
+    records.chain(batch.appends.iter().flat_map(|append| &append.entries).map(|entry| &entry.body))
+}
