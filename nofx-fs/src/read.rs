@@ -151,7 +151,8 @@ impl Shared {
         self.refresh()?;
         let (base, end) = {
             let state = self.state();
-            (state.base_commits, state.position.commits)
+            // Where the journal lost commits that the files have, it ends before them.
+            (state.base_commits, state.position.commits.max(state.base_commits))
         };
         let newest = self.cursor(end);
         let mut feed = self.feed();

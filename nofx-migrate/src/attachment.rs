@@ -13,7 +13,7 @@ use nofx_core::{Body, Error, RecordKey, Result, ScanQuery, Store, kind};
 use crate::digest::{Running, hex};
 
 /// The largest number of bytes in a chunk.
-pub const CHUNK_BYTES: usize = 1 << 20;
+pub(crate) const CHUNK_BYTES: usize = 1 << 20;
 
 /// Reads the bytes of an attachment, chunk by chunk.
 ///
@@ -58,12 +58,12 @@ pub async fn read_attachment(store: &Store, attachment: &Attachment) -> Result<V
 }
 
 /// Returns the name of a chunk.
-pub fn chunk_key(sha256: &str, number: u32) -> Result<RecordKey> {
+pub(crate) fn chunk_key(sha256: &str, number: u32) -> Result<RecordKey> {
     RecordKey::new(kind::PAYLOAD, format!("{sha256}/{number:08}"))
 }
 
 /// Writes a chunk: as text where that is readable and not longer, otherwise in base 64.
-pub fn encode_chunk(bytes: &[u8]) -> Body {
+pub(crate) fn encode_chunk(bytes: &[u8]) -> Body {
     if let Ok(text) = std::str::from_utf8(bytes) {
         let literal = quote(text);
         if literal.len() <= base64_len(bytes.len()) {
@@ -74,7 +74,7 @@ pub fn encode_chunk(bytes: &[u8]) -> Body {
 }
 
 /// Reads a chunk; `None` if the body is not one.
-pub fn decode_chunk(body: &Body) -> Option<Vec<u8>> {
+fn decode_chunk(body: &Body) -> Option<Vec<u8>> {
     let object = Object::parse(body.as_str()).ok()?;
     if let Some(text) = object.read::<Text>("utf8") {
         return Some(text.as_bytes().to_vec());

@@ -49,6 +49,7 @@
 //!   needs sees it ignored, with the reason in its name.
 //! - [`Counting`], [`Faulty`] and [`MockBackend`] stand in for a backend in tests of what is above the waist;
 //!   [`workload`] makes text to fill stores with.
+//! - [`fuzz`] damages bytes at random, and knows what a store of them may answer.
 //! - [`legacy`] makes damaged workspaces of the old extension, and knows what is in them.
 //!
 //! # Random histories
@@ -73,6 +74,7 @@ mod cases;
 mod chance;
 mod child;
 mod decorators;
+pub mod fuzz;
 mod history;
 pub mod legacy;
 mod mock;

@@ -36,6 +36,12 @@ impl Same {
         match (self, part("id")) {
             (Self::Message, Some(id)) => sha256(&[id, part("content").unwrap_or_default()].concat()),
             (Self::Task, Some(id)) => id,
+            (Self::Task, None) => {
+                // It is the same before and after it is over.
+                let mut task = body.clone();
+                task.remove("$slot");
+                of_json(&task.to_json())
+            }
             _ => whole,
         }
     }

@@ -40,7 +40,7 @@ async fn an_attachment_that_lost_a_piece_is_an_error_that_names_it() {
     let lost = store.get(&[RecordKey::new(kind::ATTACHMENT, "split.txt").unwrap()]).await.unwrap();
     let body = lost[0].as_ref().unwrap().body.as_str();
     let sha256 = body.split_once("sha256\":\"").unwrap().1.split_once('"').unwrap().0;
-    let batch = store.batch().delete(nofx_migrate::chunk_key(sha256, 1).unwrap(), Expect::Any);
+    let batch = store.batch().delete(crate::odd::chunk_key(sha256, 1), Expect::Any);
     store.commit(batch).await.unwrap().committed().unwrap();
     let error = dump(&store, &mut Vec::new()).await.unwrap_err();
     assert_eq!(error.to_string(), "corrupt data in attachment/split.txt");

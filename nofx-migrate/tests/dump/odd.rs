@@ -2,15 +2,16 @@
 
 use std::sync::Arc;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use nofx_core::entity::{
     Agent, AgentId, Attachment, Checkpoint, Entity, EntityId, ImportedFile, OrchestrationMessage, RecordEntity,
     Session, SessionId, Template, TemplateName, TranscriptPart, own,
 };
-use nofx_core::json::{Object, Text};
+use nofx_core::json::{Object, Text, quote};
 use nofx_core::{
     Batch, BatchId, Body, Expect, Kind, LogKey, MemoryBackend, NewEntry, RecordKey, Store, Timestamp, kind,
 };
-use nofx_migrate::{chunk_key, encode_chunk};
 use sha2::{Digest, Sha256};
 
 /// The digest of the first template, which the sessions name.
@@ -231,9 +232,18 @@ fn attachment(path: Text, chunks: &[&[u8]], reason: Option<&str>) -> Batch {
     attachment.reason = reason.map(Text::from);
     let mut batch = put(batch(), &attachment);
     for (number, chunk) in (0..).zip(chunks) {
-        batch = batch.put(chunk_key(&sha256, number).unwrap(), Expect::Any, encode_chunk(chunk));
+        let body = match std::str::from_utf8(chunk) {
+            Ok(text) => format!(r#"{{"utf8":{}}}"#, quote(text)),
+            Err(_) => format!(r#"{{"base64":"{}"}}"#, STANDARD.encode(chunk)),
+        };
+        batch = batch.put(chunk_key(&sha256, number), Expect::Any, Body::trusted(body));
     }
     batch
+}
+
+/// Returns the name of a piece of some bytes.
+pub(crate) fn chunk_key(sha256: &str, number: usize) -> RecordKey {
+    RecordKey::new(kind::PAYLOAD, format!("{sha256}/{number:08}")).unwrap()
 }
 
 /// Says that ids which no key can hold are kept by their digest, as these tests expect.

@@ -83,3 +83,20 @@ async fn a_copy_whose_message_says_more_is_kept_as_a_file() {
     assert_eq!(workspace.messages("s").await, "a b");
     assert_eq!(workspace.attached("archive/s.json").await.unwrap(), older.as_bytes());
 }
+
+#[tokio::test]
+async fn a_task_without_an_id_is_found_again_when_it_is_over() {
+    let copy = |active: u32, task: &str| {
+        let session = session("s", active, "active", "a");
+        format!("{}{task}}}", session.trim_end().trim_end_matches('}'))
+    };
+    let workspace = Workspace::with(&[
+        ("archive/s.json", &copy(1, r#", "currentTask": {"title": "nameless"}"#)),
+        ("archives/older_1/s.json", &copy(0, r#", "currentTask": {"title": "nameless"}"#)),
+        ("sessions/s.json", &copy(2, "")),
+    ]);
+    let report = workspace.import().await;
+    assert!(report.is_complete(), "{report}");
+    assert_eq!(workspace.all("task", "slot").await, ["\"completed\""]);
+    assert_eq!(workspace.import().await.totals.commits, 0);
+}
