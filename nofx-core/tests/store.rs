@@ -4,6 +4,7 @@
 #![expect(clippy::single_range_in_vec_init, reason = "a range of positions in a list is what an append answers")]
 
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
@@ -15,6 +16,7 @@ use nofx_core::{
     UPDATE_TRIES,
 };
 use tokio::sync::Semaphore;
+use tokio::task::JoinHandle;
 
 /// What a commit does instead of simply happening.
 enum Scripted {
@@ -134,20 +136,28 @@ fn message(number: usize) -> Message {
     Message::new(format!("m{number}"), Timestamp::from_millis(number as i64), Role::User, "hello")
 }
 
-#[tokio::test]
-async fn whoever_arrives_during_a_flush_shares_the_next_one() {
-    let backend = Gated::closed();
-    let store = Store::new(backend.clone());
+type Appending = JoinHandle<Result<Range<u64>>>;
+
+/// Begins an append that waits in the backend, and others that gather behind it.
+async fn gather(backend: &Gated, store: &Store, others: usize) -> (Appending, Vec<Appending>) {
     let append = |number| {
         let store = store.clone();
         tokio::spawn(async move { store.append(&log(), None, &[message(number)]).await })
     };
     let first = append(0);
     backend.somebody_waits().await;
-    let others: Vec<_> = (1..=20).map(append).collect();
+    let others = (1..=others).map(append).collect();
     for _ in 0..200 {
         tokio::task::yield_now().await;
     }
+    (first, others)
+}
+
+#[tokio::test]
+async fn whoever_arrives_during_a_flush_shares_the_next_one() {
+    let backend = Gated::closed();
+    let store = Store::new(backend.clone());
+    let (first, others) = gather(&backend, &store, 20).await;
     backend.let_in(2);
     first.await.unwrap().unwrap();
     for other in others {
@@ -197,16 +207,7 @@ async fn what_may_have_happened_is_never_told_as_if_it_had_not() {
 async fn nobody_fails_for_a_neighbour_who_meets_damage() {
     let backend = Gated::closed();
     let store = Store::new(backend.clone());
-    let append = |number| {
-        let store = store.clone();
-        tokio::spawn(async move { store.append(&log(), None, &[message(number)]).await })
-    };
-    let first = append(0);
-    backend.somebody_waits().await;
-    let others: Vec<_> = (1..=2).map(append).collect();
-    for _ in 0..200 {
-        tokio::task::yield_now().await;
-    }
+    let (first, others) = gather(&backend, &store, 2).await;
     backend.let_in(1);
     first.await.unwrap().unwrap();
     backend.next(Scripted::FailBefore(Error::corrupt("agent/a")));
@@ -223,16 +224,7 @@ async fn nobody_fails_for_a_neighbour_who_meets_damage() {
 async fn nobody_fails_for_a_neighbour_when_the_disk_is_full() {
     let backend = Gated::closed();
     let store = Store::new(backend.clone());
-    let append = |number| {
-        let store = store.clone();
-        tokio::spawn(async move { store.append(&log(), None, &[message(number)]).await })
-    };
-    let first = append(0);
-    backend.somebody_waits().await;
-    let others: Vec<_> = (1..=3).map(append).collect();
-    for _ in 0..200 {
-        tokio::task::yield_now().await;
-    }
+    let (first, others) = gather(&backend, &store, 3).await;
     // The first passes; then the group of three is refused, and of the three, each alone, the first.
     backend.let_in(1);
     first.await.unwrap().unwrap();

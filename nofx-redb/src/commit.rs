@@ -87,18 +87,21 @@ impl State<'_> {
     fn apply(&mut self, batch: Batch, seq: Option<Seq>) -> Attempt<Committed> {
         for write in batch.writes {
             // Nothing damaged is overwritten.
-            self.version_of(&write.key)?;
+            let row = self.row_of(&write.key)?;
             let name = name(&write.key);
-            let (removed, before) = match write.body.zip(seq) {
-                Some((body, seq)) => (false, self.tables.records.insert(&*name, &*encode_record(&name, seq, &body))?),
-                None if bundle::version(&self.tables.chunks, &name)?.is_some() => {
-                    (true, self.tables.records.insert(&*name, &*encode_removed(&name))?)
-                }
-                None => (true, self.tables.records.remove(&*name)?),
+            let is_bundled = match (&row, &write.body) {
+                (Some(_), Some(_)) => false,
+                _ => bundle::version(&self.tables.chunks, &name)?.is_some(),
             };
-            if removed {
-                self.freed += before.map_or(0, |value| value.value().len() as u64);
-            }
+            let removed = match write.body.zip(seq) {
+                Some((body, seq)) => {
+                    self.tables.records.insert(&*name, &*encode_record(&name, seq, &body))?;
+                    None
+                }
+                None if is_bundled => self.tables.records.insert(&*name, &*encode_removed(&name))?,
+                None => self.tables.records.remove(&*name)?,
+            };
+            self.freed += removed.map_or(0, |value| value.value().len() as u64);
         }
         let mut appended = Vec::new();
         for append in batch.appends {
@@ -155,10 +158,18 @@ impl State<'_> {
     }
 
     fn version_of(&self, key: &RecordKey) -> Attempt<Option<Seq>> {
+        match self.row_of(key)? {
+            Some(version) => Ok(version),
+            None => bundle::version(&self.tables.chunks, &name(key)),
+        }
+    }
+
+    /// Returns what the row of a record says of its version, if it has a row.
+    fn row_of(&self, key: &RecordKey) -> Attempt<Option<Option<Seq>>> {
         let name = name(key);
-        let Some(value) = self.tables.records.get(&*name)? else { return bundle::version(&self.tables.chunks, &name) };
+        let Some(value) = self.tables.records.get(&*name)? else { return Ok(None) };
         let row = decode_record(&name, value.value()).ok_or_else(|| Fault::damaged(key.to_string()))?;
-        Ok(row.map(|(version, _)| version))
+        Ok(Some(row.map(|(version, _)| version)))
     }
 }
 

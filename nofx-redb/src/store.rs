@@ -126,7 +126,7 @@ impl Shared {
             return Err(Error::invalid(format!("{shown} has format {format}, which this version does not read")));
         }
         if format > FORMAT {
-            let reason = format!("{shown} has format {format}; this version writes format {FORMAT}");
+            let reason = format!("{shown} has format {format} of a newer version; this one writes format {FORMAT}");
             read_only = Some(ReadOnly { error: Error::too_new(reason.clone()), reason });
         }
         let turn = Turn {

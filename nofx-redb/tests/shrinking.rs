@@ -102,3 +102,37 @@ async fn what_was_removed_is_given_back_although_the_owner_was_busy_at_first() {
     assert!(after <= before * 65 / 100, "{before} bytes before, {after} after");
     workspace.store().close().await.unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_fork_is_whole_while_its_parent_is_purged_and_the_file_is_compacted() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.redb");
+    let backend = Arc::new(open(&path).await);
+    let workspace = Workspace::new(Store::new(backend.clone()));
+    let mut forks = Vec::new();
+    let (done, mut stop) = tokio::sync::oneshot::channel();
+    let compacting = tokio::spawn(async move {
+        let mut rounds = 0;
+        while stop.try_recv().is_err() || rounds == 0 {
+            backend.compact().await.unwrap();
+            rounds += 1;
+        }
+        rounds
+    });
+    for number in 0..15 {
+        let parent = session(&workspace, number).await;
+        let fork = workspace.restore_session(&parent, RestoreOptions::default()).await.unwrap();
+        workspace.delete_session(&parent).await.unwrap();
+        workspace.purge_session(&parent).await.unwrap();
+        forks.push((fork, number));
+        for (fork, number) in &forks {
+            let tail = workspace.tail(fork, 50).await.unwrap();
+            let said: Vec<_> = tail.into_iter().map(|entry| entry.message.content).collect();
+            let expected: Vec<_> = (0..20).map(|n| Some(talk(number * 100 + n).into())).collect();
+            assert!(said == expected, "fork {number} of {}", forks.len());
+        }
+    }
+    done.send(()).unwrap();
+    println!("compacted {} times", compacting.await.unwrap());
+    workspace.store().close().await.unwrap();
+}

@@ -85,7 +85,7 @@ async fn a_later_format_that_can_be_read_is_read_and_not_written() {
 
     let workspace = workspace(&path).await;
     let reason = workspace.store().info().read_only.unwrap();
-    assert!(reason.contains("format 2") && reason.contains("writes format 1"), "{reason}");
+    assert!(reason.contains("format 2 of a newer version") && reason.contains("writes format 1"), "{reason}");
     assert_eq!(workspace.summaries(&SessionFilter::default(), None, 10).await.unwrap().items.len(), 2);
     assert_eq!(contents(&workspace, &first).await.unwrap(), 200);
     let query = SearchQuery { words: vec!["message 7".into()], ..SearchQuery::default() };

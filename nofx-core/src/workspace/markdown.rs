@@ -79,7 +79,7 @@ fn tasks_section(tasks: &Tasks) -> String {
         return String::new();
     }
     let line = |task: &&Task| {
-        let status = task.status.as_ref().map(ToString::to_string).unwrap_or_default();
+        let status = task.status.as_ref().map(ToString::to_string).unwrap_or_default().replace('_', " ");
         bullet(&status, &task.title.to_string())
     };
     format!("\n## Tasks\n\n{}", all.iter().map(line).collect::<String>())

@@ -6,6 +6,8 @@ use std::ops::Range;
 
 use futures_core::Stream;
 use futures_util::{StreamExt, TryStreamExt, stream};
+use memchr::memchr2_iter;
+use memchr::memmem::Finder;
 use tokio::runtime::Handle;
 
 use super::Workspace;
@@ -23,11 +25,17 @@ use crate::time::Timestamp;
 /// How many sessions are searched at once.
 const AT_ONCE: usize = 8;
 
+/// How many sessions' records are read together.
+const TOGETHER: usize = 64;
+
 /// Entries of a page.
 const PAGE: usize = 1024;
 
 /// How many characters of a message a snippet shows before what was found, and how many after.
 const AROUND: usize = 60;
+
+/// What stands in text the most often, the most frequent first.
+const COMMON: &[u8] = b" etaoinsrhldcumfpgwybvkxjqz";
 
 /// What to search for. All of it must hold; without words, every message that the rest lets through is found.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -91,22 +99,22 @@ impl Workspace {
         let searching = std::sync::Arc::new(Searching::new(self.clone(), query));
         let mut searched = HashMap::new();
         let workspace = self.clone();
-        let found = stream::iter(sessions)
-            .then(move |id| {
-                let workspace = workspace.clone();
-                async move { workspace.session(&id).await }
+        let together: Vec<_> = sessions.chunks(TOGETHER).map(<[SessionId]>::to_vec).collect();
+        let read = stream::iter(together).then(move |ids| {
+            let workspace = workspace.clone();
+            async move { workspace.sessions_by_id(&ids).await.unwrap_or_else(|error| vec![Err(error)]) }
+        });
+        let found = read.map(stream::iter).flatten().filter_map(|read| std::future::ready(read.transpose()));
+        let found = found.map(move |session| {
+            let todo = session.map(|session| (unsearched(&session, &mut searched), session));
+            let searching = searching.clone();
+            beside(async move {
+                match todo {
+                    Ok((parts, session)) => searching.within(&session, parts).await,
+                    Err(error) => vec![Err(error)],
+                }
             })
-            .try_filter_map(|session| std::future::ready(Ok(session)))
-            .map(move |session| {
-                let todo = session.map(|session| (unsearched(&session, &mut searched), session));
-                let searching = searching.clone();
-                beside(async move {
-                    match todo {
-                        Ok((parts, session)) => searching.within(&session, parts).await,
-                        Err(error) => vec![Err(error)],
-                    }
-                })
-            });
+        });
         Ok(found.buffered(AT_ONCE).map(stream::iter).flatten().boxed())
     }
 }
@@ -143,12 +151,18 @@ struct Searching {
     query: SearchQuery,
     /// The words in lower case.
     words: Vec<String>,
+    /// Those that stand in a stored message as they are, if it has them.
+    plain: Vec<PlainWord>,
+    /// What a message has whose text is escaped or kept elsewhere.
+    otherwise: [Finder<'static>; 2],
 }
 
 impl Searching {
     fn new(workspace: Workspace, query: SearchQuery) -> Self {
-        let words = query.words.iter().map(|word| word.to_lowercase()).filter(|word| !word.is_empty()).collect();
-        Self { workspace, query, words }
+        let words = query.words.iter().map(|word| word.to_lowercase()).filter(|word| !word.is_empty());
+        let words: Vec<String> = words.collect();
+        let plain = words.iter().filter_map(|word| PlainWord::of(word)).collect();
+        Self { workspace, query, words, plain, otherwise: ["\\u", "\"$content\""].map(Finder::new) }
     }
 
     async fn within(&self, session: &Session, parts: Vec<Unsearched>) -> Vec<Result<SearchHit>> {
@@ -199,31 +213,40 @@ impl Searching {
     /// Returns whether a stored message may have all words; looks at its bytes only, so that most need not be parsed.
     fn may_match(&self, body: &str) -> bool {
         // Text that is escaped, kept elsewhere or not plain ASCII is judged closely.
-        let plain = |word: &String| {
-            word.bytes().all(|byte| byte.is_ascii() && byte >= b' ' && !matches!(byte, b'"' | b'\\' | b'/'))
-        };
-        let mut plain_words = self.words.iter().filter(|word| plain(word));
-        plain_words.all(|word| contains_ignoring_case(body.as_bytes(), word.as_bytes()))
-            || body.contains("\\u")
-            || !body.is_ascii()
-            || body.contains("\"$content\"")
+        let bytes = body.as_bytes();
+        self.plain.iter().all(|word| word.is_in(bytes))
+            || !bytes.is_ascii()
+            || self.otherwise.iter().any(|finder| finder.find(bytes).is_some())
     }
 }
 
-/// Returns whether some bytes contain an ASCII word, which is in lower case, in any case.
-fn contains_ignoring_case(bytes: &[u8], word: &[u8]) -> bool {
-    let Some((first, rest)) = word.split_first() else { return true };
-    let mut from = 0;
-    while let Some(at) =
-        bytes.get(from..).and_then(|bytes| bytes.iter().position(|byte| byte.to_ascii_lowercase() == *first))
-    {
-        let after = from + at + 1;
-        if bytes.get(after..after + rest.len()).is_some_and(|next| next.eq_ignore_ascii_case(rest)) {
-            return true;
+/// A word in lower case, of letters that JSON does not escape.
+#[derive(Clone, Debug)]
+struct PlainWord {
+    word: Vec<u8>,
+    /// Where its rarest letter is, by which it is looked for.
+    rarest: usize,
+}
+
+impl PlainWord {
+    fn of(word: &str) -> Option<Self> {
+        let plain = |byte: u8| byte.is_ascii() && byte >= b' ' && !matches!(byte, b'"' | b'\\' | b'/');
+        if !word.bytes().all(plain) {
+            return None;
         }
-        from = after;
+        let common = |byte: &u8| COMMON.iter().position(|one| one == byte).unwrap_or(COMMON.len());
+        let rarest = word.bytes().enumerate().max_by_key(|(_, byte)| common(byte)).map_or(0, |(at, _)| at);
+        Some(Self { word: word.into(), rarest })
     }
-    false
+
+    /// Returns whether some bytes contain the word in any case.
+    fn is_in(&self, bytes: &[u8]) -> bool {
+        let Some(rarest) = self.word.get(self.rarest) else { return true };
+        memchr2_iter(*rarest, rarest.to_ascii_uppercase(), bytes).any(|at| {
+            let found = at.checked_sub(self.rarest).and_then(|from| bytes.get(from..from + self.word.len()));
+            found.is_some_and(|found| found.eq_ignore_ascii_case(&self.word))
+        })
+    }
 }
 
 /// Returns what stands around the first of the words in a text that has them all, in one line; `None` if it has not.
@@ -265,8 +288,14 @@ mod tests {
 
     #[test]
     fn words_are_found_in_bytes_in_any_case() {
-        assert!(contains_ignoring_case(b"xxNeeNeedlex", b"needle"));
-        assert!(!contains_ignoring_case(b"needl", b"needle"));
-        assert!(contains_ignoring_case(b"", b""));
+        let is_in = |bytes: &[u8], word: &str| PlainWord::of(word).unwrap().is_in(bytes);
+        for word in ["needle", "edlex", "n", "x", ""] {
+            assert!(is_in(b"xxNeeNeedlex", word), "{word}");
+        }
+        for word in ["needles", "xneedle", "nne"] {
+            assert!(!is_in(b"NeedleNeedle", word), "{word}");
+        }
+        assert!(is_in(b"", "") && !is_in(b"", "a"));
+        assert!(PlainWord::of("straße").is_none() && PlainWord::of("a/b").is_none());
     }
 }

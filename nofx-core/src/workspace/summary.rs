@@ -137,24 +137,29 @@ impl Workspace {
     /// Returns what is to be said of each session that a row points to; nothing of one that was purged meanwhile.
     async fn summarise(&self, rows: &[Record], now: Timestamp) -> Result<Vec<Summarised>> {
         let ids = rows.iter().map(session_of).collect::<Result<Vec<_>>>()?;
-        let keys: Vec<_> = ids.iter().map(|id| id.record_key(Session::KIND)).collect();
         let logs: Vec<_> = ids.iter().map(Session::history).collect();
+        let sessions = self.sessions_by_id(&ids).await?;
+        let heads = self.store.backend().heads(&logs).await?;
+        let summarise = |((id, read), head): ((SessionId, Result<Option<Session>>), LogHead)| match read {
+            Ok(Some(session)) => Ok(Some(SessionSummary::of(session, &head, now))),
+            Ok(None) => Ok(None),
+            Err(error) => Err(Unreadable { session: id, error }),
+        };
+        Ok(ids.into_iter().zip(sessions).zip(heads).map(summarise).collect())
+    }
+
+    /// Reads several sessions together. One that is damaged, or stored in a way that is not known yet, does not hide the others.
+    pub(super) async fn sessions_by_id(&self, ids: &[SessionId]) -> Result<Vec<Result<Option<Session>>>> {
+        let keys: Vec<_> = ids.iter().map(|id| id.record_key(Session::KIND)).collect();
         let records = match self.store.get(&keys).await {
             Ok(records) => records.into_iter().map(Ok).collect(),
-            // One that is damaged, or stored in a way that is not known yet, does not hide the others.
             Err(Error::Corrupt(_) | Error::TooNew(_)) => self.get_one_by_one(&keys).await,
             Err(error) => return Err(error),
         };
-        let heads = self.store.backend().heads(&logs).await?;
-        let summarise = |((id, record), head): ((SessionId, Result<Option<Record>>), LogHead)| {
-            let read = record.and_then(|record| record.map(|record| Session::from_body(&record.body)).transpose());
-            match read {
-                Ok(Some(session)) => Ok(Some(SessionSummary::of(session, &head, now))),
-                Ok(None) => Ok(None),
-                Err(error) => Err(Unreadable { session: id, error }),
-            }
+        let read = |record: Result<Option<Record>>| {
+            record.and_then(|record| record.map(|record| Session::from_body(&record.body)).transpose())
         };
-        Ok(ids.into_iter().zip::<Vec<_>>(records).zip(heads).map(summarise).collect())
+        Ok(records.into_iter().map(read).collect())
     }
 
     async fn get_one_by_one(&self, keys: &[RecordKey]) -> Vec<Result<Option<Record>>> {

@@ -136,7 +136,7 @@ pub(super) async fn fences_survive_fences(subject: Subject) -> CaseResult {
     ensure_eq!(found, contents.map(|content| content.trim_end_matches('\n').to_owned()), "what was said");
     ensure_eq!(headings[0], "# A \\*name\\* \\# with marks", "the name");
     ensure_eq!(headings.len(), 3 + contents.len(), "headings of ours only: {headings:?}");
-    ensure!(text.contains("- in\\_progress: sort\n"), "the task");
+    ensure!(text.contains("- in progress: sort\n"), "the task");
     Ok(())
 }
 

@@ -5,7 +5,7 @@ use nofx_core::entity::{MessageId, Role, Session, SessionId};
 use nofx_core::kind::HISTORY;
 use nofx_core::workspace::{RestoreOptions, SessionState, Workspace};
 
-use super::world::{HOUR, World, begin, content, numbered, reload, said, say, texts};
+use super::world::{HOUR, World, begin, content, numbered, refused, reload, said, say, texts};
 use crate::subject::Subject;
 use crate::unmet::{CaseResult, Unmet, ensure, ensure_eq};
 
@@ -132,6 +132,44 @@ pub(super) async fn a_fork_that_races_a_purge_is_whole_or_refused(subject: Subje
             Ok(fork) => ensure_eq!(said(&one, &fork).await?, texts(0..20), "the fork of round {round}"),
             Err(error) => ensure_eq!(error.code(), "invalid", "the fork of round {round}"),
         }
+    }
+    Ok(())
+}
+
+pub(super) async fn a_fork_stays_whole_whatever_becomes_of_its_parent_meanwhile(subject: Subject) -> CaseResult {
+    let world = World::new(subject);
+    let (one, two) = (world.open().await?, world.open().await?);
+    let mut forks = Vec::new();
+    for round in 0..10 {
+        let parent = begin(&one).await?.id;
+        say(&one, &parent, 0..60).await?;
+        // One by one: sealed, put into the trash and taken out again, removed.
+        let (other, id) = (two.clone(), parent.clone());
+        let ending = tokio::spawn(async move {
+            other.archive_session(&id).await?;
+            other.delete_session(&id).await?;
+            other.undelete_session(&id).await?;
+            other.delete_session(&id).await?;
+            other.purge_session(&id).await
+        });
+        for _ in 0..4 {
+            match one.restore_session(&parent, ALL).await {
+                Ok(fork) => {
+                    ensure_eq!(said(&one, &fork).await?, texts(0..60), "a fork of round {round}, at once");
+                    forks.push(fork);
+                }
+                Err(error) => {
+                    let code = error.code();
+                    ensure!(code == "invalid" || code == "conflict", "why a fork of round {round} was refused: {code}");
+                }
+            }
+        }
+        ending.await??;
+        refused(one.restore_session(&parent, ALL).await)?;
+    }
+    ensure!(!forks.is_empty(), "no fork was made in time");
+    for fork in &forks {
+        ensure_eq!(said(&two, fork).await?, texts(0..60), "a fork, in the end");
     }
     Ok(())
 }

@@ -2,6 +2,7 @@
 
 mod agents;
 mod contents;
+mod costs;
 mod events;
 mod exchange;
 mod forks;
@@ -72,6 +73,7 @@ cases! {
         neither_side_of_a_fork_sees_what_the_other_adds: "Neither session sees what is added to the other.";
         a_fork_outlives_its_parents: "They stay readable when the old session is archived, deleted or purged.";
         a_fork_that_races_a_purge_is_whole_or_refused: "One of two that race decides again.";
+        a_fork_stays_whole_whatever_becomes_of_its_parent_meanwhile within 180 s: "They stay readable when the old session is archived, deleted or purged.";
         a_message_that_races_a_purge_is_kept_or_refused: "A message on its way to a session that is gone is not acknowledged and lost.";
         each_option_of_restoring_is_honoured: "What a restored session takes over. The five options of the old extension, all of them honoured.";
         a_summary_keeps_the_order_and_repeats_nothing: "A message that sums a session up, then the system's messages and the newest 50, in their order and each once.";
@@ -85,6 +87,9 @@ cases! {
         one_session_is_told_as_the_list_tells_it: "Returns what a list says of one session, also of one in the trash.";
         one_that_cannot_be_read_does_not_hide_the_others: "A session that cannot be read is left out of the page and told in `unreadable`.";
         ten_thousand_sessions_of_one_agent_are_no_trouble within 180 s: "Sessions of one agent are found by an index; totals are summed over them.";
+    }
+    costs {
+        nothing_but_a_search_costs_more_in_a_larger_store within 300 s: "What a verb reads and writes depends on what it is about and not on what else is there.";
     }
     histories {
         a_history_is_read_in_both_directions_from_any_place: "Returns the messages at some places of a session's history, read as they are asked for.";

@@ -1,11 +1,11 @@
 //! `nofx archive`: puts sessions away.
 
 use nofx_core::entity::{Session, SessionId};
+use nofx_core::workspace::Workspace;
 
 use super::exit::Exit;
 use super::fault::Result;
 use super::json_line::JsonLine;
-use super::place::{Opened, StoreArg};
 use super::sessions::{SessionArgs, title};
 
 const EXAMPLES: &str = "\
@@ -21,21 +21,13 @@ Examples:
 pub struct Args {
     #[command(flatten)]
     sessions: SessionArgs,
-
-    #[command(flatten)]
-    store: StoreArg,
 }
 
 pub(super) async fn run(args: &Args) -> Result<Exit> {
-    let opened = Opened::to_write(&args.store).await?;
-    let sessions = args.sessions.find(&opened).await?;
-    let ids: Vec<SessionId> = sessions.iter().map(|session| session.id.clone()).collect();
-    let results = opened.workspace.archive_sessions(&ids).await;
-    opened.close().await?;
-    args.sessions.tell(&sessions, results, |_, archived: &Session| {
-        (
-            format!("archived {}", title(archived)),
-            JsonLine::new().put("session", &archived.id).text("state", "archived"),
-        )
-    })
+    let archive = async |workspace: &Workspace, ids: &[SessionId]| workspace.archive_sessions(ids).await;
+    let told = |_: &Session, archived: &Session| {
+        let json = JsonLine::new().put("session", &archived.id).text("state", "archived");
+        (format!("archived {}", title(archived)), json)
+    };
+    args.sessions.act(archive, told).await
 }

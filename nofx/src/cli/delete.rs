@@ -1,11 +1,11 @@
 //! `nofx delete`: puts sessions into the trash.
 
-use nofx_core::entity::SessionId;
+use nofx_core::entity::{Session, SessionId};
+use nofx_core::workspace::Workspace;
 
 use super::exit::Exit;
 use super::fault::Result;
 use super::json_line::JsonLine;
-use super::place::{Opened, StoreArg};
 use super::sessions::{SessionArgs, title};
 
 const EXAMPLES: &str = "\
@@ -23,27 +23,20 @@ pub struct Args {
     #[command(flatten)]
     sessions: SessionArgs,
 
-    #[command(flatten)]
-    store: StoreArg,
-
     /// Removes sessions that are in the trash. They cannot be brought back.
     #[arg(long)]
     for_good: bool,
 }
 
 pub(super) async fn run(args: &Args) -> Result<Exit> {
-    let opened = Opened::to_write(&args.store).await?;
-    let sessions = args.sessions.find(&opened).await?;
-    let ids: Vec<SessionId> = sessions.iter().map(|session| session.id.clone()).collect();
-    let (results, did, state) = match args.for_good {
-        true => (opened.workspace.purge_sessions(&ids).await, "removed", "purged"),
-        false => {
-            let deleted = opened.workspace.delete_sessions(&ids).await;
-            (deleted.into_iter().map(|deleted| deleted.map(drop)).collect(), "deleted", "deleted")
-        }
+    let (did, state) = if args.for_good { ("removed", "purged") } else { ("deleted", "deleted") };
+    let delete = async |workspace: &Workspace, ids: &[SessionId]| match args.for_good {
+        true => workspace.purge_sessions(ids).await,
+        false => workspace.delete_sessions(ids).await.into_iter().map(|deleted| deleted.map(drop)).collect(),
     };
-    opened.close().await?;
-    args.sessions.tell(&sessions, results, |session, ()| {
-        (format!("{did} {}", title(session)), JsonLine::new().put("session", &session.id).text("state", state))
-    })
+    let told = |session: &Session, (): &()| {
+        let json = JsonLine::new().put("session", &session.id).text("state", state);
+        (format!("{did} {}", title(session)), json)
+    };
+    args.sessions.act(delete, told).await
 }

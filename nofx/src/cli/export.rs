@@ -20,7 +20,7 @@ Examples:
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
 pub struct Args {
-    /// The session, by its id or the beginning of it.
+    /// The session, by its id or the beginning or end of it.
     #[arg(required_unless_present = "agents")]
     session: Option<String>,
 

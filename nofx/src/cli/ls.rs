@@ -1,5 +1,7 @@
 //! `nofx ls`: lists sessions.
 
+use std::collections::BTreeSet;
+
 use nofx_core::entity::SessionStatus;
 use nofx_core::workspace::{SessionFilter, SessionSummary, Summaries};
 use nofx_core::{RecordKey, Timestamp};
@@ -22,7 +24,15 @@ Examples:
 /// Sessions of a page.
 const PAGE: usize = 256;
 
+/// Of a name at least so much is shown, if need be at the cost of ids.
+const LEGIBLE: usize = 30;
+
+/// Of an id at least so much is shown.
+const END: usize = 8;
+
 /// Lists sessions, newest activity first.
+///
+/// On a narrow terminal only the ends of ids are shown, by which other commands find a session as well.
 ///
 /// Status and agent are found by an index; with --text or --status every session is looked at that the other filters let
 /// through. Times of --since and --before are a length, as `2h` or `7d`, or a date.
@@ -104,7 +114,11 @@ pub(super) async fn run(args: &Args) -> Result<Exit> {
     }
     if !args.json && !rows.is_empty() {
         let head = ["SESSION", "AGENT", "STATE", "MESSAGES", "ACTIVE", "NAME"];
-        output.put(&Screen::of_stdout().table(&head, &rows))?;
+        let screen = Screen::of_stdout();
+        if screen.room(&head, &rows).is_some_and(|room| room < LEGIBLE) {
+            show_ends(&mut rows);
+        }
+        output.put(&screen.table(&head, &rows))?;
     }
     output.finish()?;
     opened.close().await?;
@@ -165,6 +179,25 @@ impl Args {
     }
 }
 
+/// Leaves of the ids in the first column their ends, so long that no two of them are equal.
+fn show_ends(rows: &mut [Vec<String>]) {
+    let ids: Vec<Vec<char>> = rows.iter().filter_map(|row| row.first()).map(|id| id.chars().collect()).collect();
+    let longest = ids.iter().map(Vec::len).max().unwrap_or(0);
+    let end = |id: &[char], length: usize| id[id.len().saturating_sub(length)..].iter().collect::<String>();
+    let distinct = |length: &usize| {
+        let ends: BTreeSet<String> = ids.iter().map(|id| end(id, *length)).collect();
+        ends.len() == ids.len()
+    };
+    let length = (END..longest).find(distinct).unwrap_or(longest);
+    for (row, id) in rows.iter_mut().zip(&ids) {
+        if id.len() > length + 1
+            && let Some(cell) = row.first_mut()
+        {
+            *cell = format!("…{}", end(id, length));
+        }
+    }
+}
+
 fn row(summary: &SessionSummary, now: Timestamp) -> Vec<String> {
     let session = &summary.session;
     vec![
@@ -196,4 +229,22 @@ fn json(summary: &SessionSummary) -> String {
         .maybe("git_branch", session.git_branch.as_ref())
         .maybe("restored_from", session.restored_from.as_ref())
         .line()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ends_of_ids_are_as_long_as_it_takes_to_tell_them_apart() {
+        let ends = |ids: &[&str]| {
+            let mut rows: Vec<Vec<String>> = ids.iter().map(|id| vec![(*id).to_owned()]).collect();
+            show_ends(&mut rows);
+            rows.concat()
+        };
+        assert_eq!(ends(&["session-ada-17-f76074c5", "session-ada-18-1234abcd"]), ["…f76074c5", "…1234abcd"]);
+        assert_eq!(ends(&["session-a-12345678", "session-b-12345678"]), ["…a-12345678", "…b-12345678"]);
+        assert_eq!(ends(&["short", "session-a-12345678"]), ["short", "…12345678"]);
+        assert_eq!(ends(&[]), [""; 0]);
+    }
 }

@@ -68,8 +68,21 @@ fn supported(location: Location) -> Result<Location> {
 }
 
 /// Opens a store that must be there, to read it.
+///
+/// A file that a killed program left is put in order first: people who look into it after a crash want to see it.
 pub(crate) async fn open_to_read(location: &Location) -> Result<Store> {
-    open_existing(location, Options::read_only()).await
+    refuse_nothing(location)?;
+    let refused = match open_with(location, Options::read_only()).await {
+        Ok(store) => return Ok(store),
+        Err(error) => error,
+    };
+    if location.scheme() == "redb"
+        && matches!(refused, Error::Unavailable(_))
+        && let Ok(store) = open_with(location, Options::existing()).await
+    {
+        return Ok(store);
+    }
+    Err(Fault::of_opening(&refused, location))
 }
 
 /// Opens a store that must be there, to read it, and counts what it asks of object storage.

@@ -1,12 +1,11 @@
 //! `nofx restore`: goes on from sessions.
 
 use nofx_core::entity::{Session, SessionId};
-use nofx_core::workspace::RestoreOptions;
+use nofx_core::workspace::{RestoreOptions, Workspace};
 
 use super::exit::Exit;
 use super::fault::Result;
 use super::json_line::JsonLine;
-use super::place::{Opened, StoreArg};
 use super::sessions::{SessionArgs, title};
 
 const EXAMPLES: &str = "\
@@ -22,9 +21,6 @@ Examples:
 pub struct Args {
     #[command(flatten)]
     sessions: SessionArgs,
-
-    #[command(flatten)]
-    store: StoreArg,
 
     /// Begins with a summary and the newest messages instead of all.
     #[arg(long)]
@@ -48,9 +44,6 @@ pub struct Args {
 }
 
 pub(super) async fn run(args: &Args) -> Result<Exit> {
-    let opened = Opened::to_write(&args.store).await?;
-    let sessions = args.sessions.find(&opened).await?;
-    let ids: Vec<SessionId> = sessions.iter().map(|session| session.id.clone()).collect();
     let options = RestoreOptions {
         conversation_history: !args.without_history,
         current_task: !args.without_task,
@@ -58,10 +51,10 @@ pub(super) async fn run(args: &Args) -> Result<Exit> {
         continue_from_last_message: !args.anew,
         summarize_history: args.summarize,
     };
-    let results = opened.workspace.restore_sessions(&ids, options).await;
-    opened.close().await?;
-    args.sessions.tell(&sessions, results, |old, new: &Session| {
+    let restore = async |workspace: &Workspace, ids: &[SessionId]| workspace.restore_sessions(ids, options).await;
+    let told = |old: &Session, new: &Session| {
         let text = format!("restored {} as `{}`", title(old), new.id);
         (text, JsonLine::new().put("session", &old.id).put("restored", &new.id))
-    })
+    };
+    args.sessions.act(restore, told).await
 }

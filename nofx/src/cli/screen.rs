@@ -54,11 +54,7 @@ impl Screen {
     /// Returns rows under a head, in columns. On a terminal the last column is cut where the line ends.
     pub(crate) fn table(&self, head: &[&str], rows: &[Vec<String>]) -> String {
         let columns = head.len();
-        let widths: Vec<usize> = (0..columns)
-            .map(|at| rows.iter().filter_map(|row| row.get(at)).map(|cell| cell.width()).max().unwrap_or(0))
-            .zip(head)
-            .map(|(width, name)| width.max(name.width()))
-            .collect();
+        let widths = widths(head, rows);
         let line = |cells: &[String]| {
             let mut line = String::new();
             for (at, (cell, width)) in cells.iter().zip(&widths).enumerate() {
@@ -80,6 +76,13 @@ impl Screen {
         table
     }
 
+    /// Returns how much of a table's last column fits on a terminal; `None` where all of it is shown.
+    pub(crate) fn room(&self, head: &[&str], rows: &[Vec<String>]) -> Option<usize> {
+        let widths = widths(head, rows);
+        let others: usize = widths.iter().take(head.len().saturating_sub(1)).map(|width| width + 2).sum();
+        Some(self.width?.saturating_sub(others))
+    }
+
     fn cut(&self, cell: &str, from: usize) -> String {
         let Some(room) = self.width.map(|width| width.saturating_sub(from)) else { return cell.to_owned() };
         if cell.width() <= room {
@@ -95,6 +98,12 @@ impl Screen {
         cut.push('…');
         cut
     }
+}
+
+/// Returns how wide each column of a table is.
+fn widths(head: &[&str], rows: &[Vec<String>]) -> Vec<usize> {
+    let widest = |at: usize| rows.iter().filter_map(|row| row.get(at)).map(|cell| cell.width()).max().unwrap_or(0);
+    head.iter().enumerate().map(|(at, name)| widest(at).max(name.width())).collect()
 }
 
 /// Returns the lines of a text for people: broken between words where they are too long, but not in code between fences.

@@ -1,7 +1,7 @@
 //! The sessions that a command is about, and doing the same to several of them.
 
 use futures_util::TryStreamExt;
-use nofx_core::entity::{Entity, RecordEntity, Session};
+use nofx_core::entity::{Entity, RecordEntity, Session, SessionId};
 use nofx_core::workspace::Workspace;
 use nofx_core::{Error, ScanQuery};
 
@@ -9,18 +9,24 @@ use super::exit::Exit;
 use super::fault::{Fault, Result, chain};
 use super::json_line::JsonLine;
 use super::output::Output;
-use super::place::Opened;
+use super::place::{Opened, StoreArg};
 use super::text::one_line;
+
+/// A shorter end of an id names nothing: that would be chance.
+const SHORTEST_END: usize = 4;
 
 /// Records of a page.
 const PAGE: usize = 1024;
 
-/// The sessions to act on.
+/// The sessions to act on, and where they are.
 #[derive(Debug, clap::Args)]
 pub(crate) struct SessionArgs {
-    /// The sessions, by their ids or the beginnings of them.
+    /// The sessions, by their ids or the beginnings or ends of them.
     #[arg(value_name = "SESSION", required = true)]
     sessions: Vec<String>,
+
+    #[command(flatten)]
+    store: StoreArg,
 
     /// Prints an object for each session on a line of its own.
     #[arg(long)]
@@ -28,20 +34,30 @@ pub(crate) struct SessionArgs {
 }
 
 impl SessionArgs {
-    /// Finds all sessions, so that nothing is done if one of them is not there. Each is found once.
-    pub(crate) async fn find(&self, opened: &Opened) -> Result<Vec<Session>> {
-        let mut found: Vec<Session> = Vec::new();
+    /// Does something to all the sessions, and tells what became of each.
+    ///
+    /// Nothing is done if one of them is not there. Each is found once.
+    pub(crate) async fn act<T>(
+        &self,
+        act: impl AsyncFnOnce(&Workspace, &[SessionId]) -> Vec<nofx_core::Result<T>>,
+        done: impl Fn(&Session, &T) -> (String, JsonLine),
+    ) -> Result<Exit> {
+        let opened = Opened::to_write(&self.store).await?;
+        let mut sessions: Vec<Session> = Vec::new();
         for named in &self.sessions {
-            let session = find(opened, named).await?;
-            if found.iter().all(|other| other.id != session.id) {
-                found.push(session);
+            let session = find(&opened, named).await?;
+            if sessions.iter().all(|other| other.id != session.id) {
+                sessions.push(session);
             }
         }
-        Ok(found)
+        let ids: Vec<SessionId> = sessions.iter().map(|session| session.id.clone()).collect();
+        let results = act(&opened.workspace, &ids).await;
+        opened.close().await?;
+        self.tell(&sessions, results, done)
     }
 
     /// Tells what became of each session, and fails if something went wrong with one.
-    pub(crate) fn tell<T>(
+    fn tell<T>(
         &self,
         sessions: &[Session],
         results: Vec<nofx_core::Result<T>>,
@@ -82,22 +98,27 @@ impl SessionArgs {
     }
 }
 
-/// Finds a session by its id or the beginning of it.
+/// Finds a session by its id, or by the beginning or else the end of it.
 pub(crate) async fn find(opened: &Opened, named: &str) -> Result<Session> {
     let Opened { workspace, .. } = opened;
     if let Some(session) = workspace.session(&named.into()).await.map_err(|error| opened.fault(&error))? {
         return Ok(session);
     }
-    let beginning = match named {
+    let mut part = "begins";
+    let mut found = match named {
         "" => Vec::new(),
         _ => beginning_with(workspace, named).await.map_err(|error| opened.fault(&error))?,
     };
-    match beginning.as_slice() {
+    if found.is_empty() {
+        part = "ends";
+        found = ending_with(workspace, named).await.map_err(|error| opened.fault(&error))?;
+    }
+    match found.as_slice() {
         [session] => Ok(session.clone()),
         [] => Err(unknown(named, nearest(workspace, named).await.map_err(|error| opened.fault(&error))?)),
         [one, other, ..] => Err(Fault::new(
             Exit::Ambiguous,
-            format!("`{named}` begins the ids of several sessions, such as `{}` and `{}`", one.id, other.id),
+            format!("`{named}` {part} the ids of several sessions, such as `{}` and `{}`", one.id, other.id),
             "write more of the id; `nofx ls` lists them",
         )),
     }
@@ -107,6 +128,26 @@ async fn beginning_with(workspace: &Workspace, prefix: &str) -> nofx_core::Resul
     let query = ScanQuery::of(Session::KIND, 2).prefixed(prefix);
     let page = workspace.store().backend().scan(&query).await?;
     page.items.iter().map(|record| Session::from_body(&record.body)).collect()
+}
+
+/// Finds up to two sessions by the end of their ids, which `nofx ls` shows behind an ellipsis.
+async fn ending_with(workspace: &Workspace, end: &str) -> nofx_core::Result<Vec<Session>> {
+    let end = end.trim_start_matches('…');
+    let mut found = Vec::new();
+    if end.chars().count() < SHORTEST_END {
+        return Ok(found);
+    }
+    let mut sessions = workspace.store().scan(ScanQuery::of(Session::KIND, PAGE));
+    while let Some(record) = sessions.try_next().await? {
+        let Ok(session) = Session::from_body(&record.body) else { continue };
+        if session.id.to_string().ends_with(end) {
+            found.push(session);
+            if found.len() == 2 {
+                break;
+            }
+        }
+    }
+    Ok(found)
 }
 
 fn unknown(named: &str, nearest: Option<Session>) -> Fault {

@@ -26,7 +26,7 @@ Examples:
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
 pub struct Args {
-    /// The session, by its id or the beginning of it.
+    /// The session, by its id or the beginning or end of it.
     session: String,
 
     #[command(flatten)]
@@ -111,7 +111,7 @@ fn head(session: &Session, tasks: &Tasks, messages: u64, now: Timestamp) -> Stri
         head.push_str(&format!("\n{}\n", screen.bold("Tasks")));
     }
     for task in all {
-        let status = task.status.as_ref().map(ToString::to_string).unwrap_or_default();
+        let status = task.status.as_ref().map(ToString::to_string).unwrap_or_default().replace('_', " ");
         let title = if task.title.is_empty() { &task.description } else { &task.title };
         head.push_str(&format!("  {:<11} {}\n", one_line(&status), one_line(&title.to_string())));
     }

@@ -28,7 +28,7 @@ const PAUSE: Duration = Duration::from_millis(250);
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
 pub struct Args {
-    /// The session, by its id or the beginning of it.
+    /// The session, by its id or the beginning or end of it.
     session: String,
 
     #[command(flatten)]

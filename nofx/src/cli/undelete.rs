@@ -1,11 +1,11 @@
 //! `nofx undelete`: takes sessions out of the trash.
 
 use nofx_core::entity::{Session, SessionId};
+use nofx_core::workspace::{SessionState, Workspace};
 
 use super::exit::Exit;
 use super::fault::Result;
 use super::json_line::JsonLine;
-use super::place::{Opened, StoreArg};
 use super::sessions::{SessionArgs, title};
 
 const EXAMPLES: &str = "\
@@ -19,20 +19,16 @@ Examples:
 pub struct Args {
     #[command(flatten)]
     sessions: SessionArgs,
-
-    #[command(flatten)]
-    store: StoreArg,
 }
 
 pub(super) async fn run(args: &Args) -> Result<Exit> {
-    let opened = Opened::to_write(&args.store).await?;
-    let sessions = args.sessions.find(&opened).await?;
-    let ids: Vec<SessionId> = sessions.iter().map(|session| session.id.clone()).collect();
-    let results = opened.workspace.undelete_sessions(&ids).await;
-    let now = opened.now();
-    opened.close().await?;
-    args.sessions.tell(&sessions, results, |_, session: &Session| {
-        let json = JsonLine::new().put("session", &session.id).text("state", session.state(now).name());
+    let undelete = async |workspace: &Workspace, ids: &[SessionId]| {
+        let (now, undeleted) = (workspace.store().sources().now(), workspace.undelete_sessions(ids).await);
+        undeleted.into_iter().map(|one| one.map(|session| (session.state(now), session))).collect()
+    };
+    let told = |_: &Session, (state, session): &(SessionState, Session)| {
+        let json = JsonLine::new().put("session", &session.id).text("state", state.name());
         (format!("undeleted {}", title(session)), json)
-    })
+    };
+    args.sessions.act(undelete, told).await
 }

@@ -58,11 +58,13 @@ pub(crate) fn span(text: &str) -> Result<Duration, String> {
 /// Returns how long ago a moment was, or how soon it will be.
 pub(crate) fn relative(time: Timestamp, now: Timestamp) -> String {
     let seconds = now.as_millis().saturating_sub(time.as_millis()) / 1000;
+    // What is to come is rounded: five hours are not four because a moment has passed.
+    let count = |distance: i64, unit: i64| if seconds < 0 { (distance + unit / 2 - 1) / unit } else { distance / unit };
     let told = match seconds.abs() {
         distance if distance < MINUTE => return "now".to_owned(),
-        distance if distance < HOUR => format!("{} min", distance / MINUTE),
-        distance if distance < DAY => format!("{} h", distance / HOUR),
-        distance if distance < 365 * DAY => format!("{} d", distance / DAY),
+        distance if distance < HOUR => format!("{} min", count(distance, MINUTE)),
+        distance if distance < DAY => format!("{} h", count(distance, HOUR)),
+        distance if distance < 365 * DAY => format!("{} d", count(distance, DAY)),
         _ => return date(time),
     };
     if seconds < 0 { format!("in {told}") } else { format!("{told} ago") }
@@ -92,6 +94,7 @@ mod tests {
             ("2025-07-01T10:00:30Z", "now"),
             ("2025-07-01T09:15:00Z", "45 min ago"),
             ("2025-07-01T12:30:00Z", "in 2 h"),
+            ("2025-07-01T14:59:58Z", "in 5 h"),
             ("2025-06-30T09:00:00Z", "1 d ago"),
             ("2024-01-30T09:00:00Z", "2024-01-30"),
             ("2031-01-30T09:00:00Z", "2031-01-30"),

@@ -13,3 +13,5 @@ mod repair;
 #[cfg(feature = "fs")]
 mod safety;
 mod terminal;
+#[cfg(feature = "fs")]
+mod upgrade;

@@ -6,7 +6,7 @@ use std::process::Stdio;
 use nofx::entity::Role;
 use nofx::workspace::Workspace;
 
-use crate::program::{LEGACY, Place, session};
+use crate::program::{LEGACY, Place, run, session};
 
 /// A place with a store of two sessions in `x.redb`.
 pub(crate) fn with_sessions() -> Place {
@@ -101,6 +101,21 @@ fn a_session_that_is_not_there_is_told_with_the_nearest_one() {
     place.run("show one- --store redb:x.redb").failed(41, several);
     let empty = place.run("show x --store memory:");
     assert!(empty.failed(40, "there is no session `x`").err.contains("no sessions"));
+}
+
+#[test]
+fn a_session_is_found_by_the_beginning_or_the_end_of_its_id() {
+    let place = with_sessions();
+    let name = |named: &str| {
+        let run = run(&mut place.command(["show", named, "--store", "redb:x.redb"])).done();
+        run.out.lines().next().unwrap_or_default().to_owned()
+    };
+    for named in ["one-harbour", "one-h", "harbour", "bour", "…bour"] {
+        assert_eq!(name(named), "Harbour login", "{named}");
+    }
+    place.run("show our --store redb:x.redb").failed(40, "there is no session `our`");
+    place.run("restore one-h one-l --store redb:x.redb").done();
+    assert_eq!(place.run("show restored-ada --store redb:x.redb").code, 41);
 }
 
 #[test]

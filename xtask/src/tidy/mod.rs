@@ -6,6 +6,7 @@ mod dependencies;
 mod features;
 mod lints;
 mod manifest;
+mod named;
 mod pages;
 mod sources;
 mod tree;
@@ -19,7 +20,8 @@ use crate::step::Outcome;
 use crate::workspace::{Metadata, metadata};
 use tree::Tree;
 
-/// Checks the rules of the tree: who may depend on whom, documented features, inherited lints, format pages.
+/// Checks the rules of the tree: who may depend on whom, documented features, inherited lints, format pages,
+/// tests that pages name.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {}
 
@@ -90,5 +92,6 @@ fn findings(metadata: &Metadata, tree: &Tree) -> Vec<Finding> {
         }
     }
     findings.extend(pages::check(&metadata.packages, tree));
+    findings.extend(named::check(tree));
     findings
 }
