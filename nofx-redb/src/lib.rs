@@ -32,8 +32,8 @@
 //! - One process writes at a time. It takes that role when it has something to commit, and gives it back at once when
 //!   another process waits, or after [`Options::idle`]. Who waits longer than [`Options::lock_wait`] is told who has the role.
 //!   Any process reads at any time and sees everything that was acknowledged.
-//! - What was removed is given back to the file system at idle, once the process has removed a quarter of the file; commits
-//!   wait while pages move.
+//! - What was removed is given back to the file system at idle, once a sixth of the file is free; commits wait while pages
+//!   move.
 //! - A process that is killed leaves a file that the next one repairs by reading all of it; a file that was idle before
 //!   needs no repair.
 //!

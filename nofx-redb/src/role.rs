@@ -36,8 +36,8 @@ const SMALL_FILE: u64 = 256 << 10;
 /// A file that is larger is not shrunk at close, unless this process has removed much of it: looking for gaps reads all of it.
 const SHRUNK_AT_CLOSE: u64 = 128 << 20;
 
-/// A file is shrunk at idle when one part in so many of it was removed.
-const MUCH: u64 = 4;
+/// When one part in so many of a file was removed, it is looked at at idle whether it has gaps.
+const MUCH: u64 = 32;
 
 /// How long shrinking at idle waits for other processes to have read. Otherwise the next idle time does it.
 const PATIENCE: Duration = Duration::from_millis(500);
@@ -226,9 +226,12 @@ impl Shared {
         turn.unfolded.clear();
         turn.ids = Ids::default();
         let length = self.length().unwrap_or(0);
-        if length <= SHRUNK_AT_CLOSE || removed_much(&turn, length) {
-            turn.freed = 0;
-            let _ = self.shrink_if_gappy(length, Duration::ZERO);
+        if removed_much(&turn, length) {
+            self.shrink_at_idle(&mut turn);
+        } else if (SMALL_FILE..=SHRUNK_AT_CLOSE).contains(&length)
+            && self.used().is_ok_and(|used| used.bytes * 3 / 2 < length)
+        {
+            let _ = self.shrink(Duration::ZERO);
         }
         self.release();
         lock(&self.opened).reader = None;
@@ -237,20 +240,21 @@ impl Shared {
     /// Gives back to the file system what this process has set free, if that is much.
     fn shrink_at_idle(&self, turn: &mut Turn) {
         let length = self.length().unwrap_or(0);
-        if removed_much(turn, length) && self.shrink_if_gappy(length, PATIENCE).is_ok() {
+        if !removed_much(turn, length) {
+            return;
+        }
+        // What the last commit set free is free from the next one on.
+        let Ok(used) = self.in_transaction(|_| Ok(())).and_then(|()| self.used()) else { return };
+        if used.pages * 6 / 5 >= length {
+            // What was removed is in use again, or will be free with the next removals: look again after half as much.
+            turn.freed /= 2;
+        } else if self.shrink(PATIENCE).is_ok() {
             turn.freed = 0;
         }
     }
 
     fn length(&self) -> Attempt<u64> {
         Ok(std::fs::metadata(&self.door.path)?.len())
-    }
-
-    fn shrink_if_gappy(&self, length: u64, wait: Duration) -> Attempt<()> {
-        if length >= SMALL_FILE && self.has_gaps(length)? {
-            self.shrink(wait)?;
-        }
-        Ok(())
     }
 
     /// Folds everything and gives free pages back to the file system.
@@ -292,14 +296,15 @@ impl Shared {
         }
     }
 
-    /// Returns whether the file has so many gaps that shrinking it is worth while. Reads all of it.
-    fn has_gaps(&self, length: u64) -> Attempt<bool> {
-        let Some(writer) = lock(&self.opened).writer.clone() else { return Ok(false) };
+    /// Returns how much of the file is in use. Reads all of it.
+    fn used(&self) -> Attempt<Used> {
+        let writer = self.writer()?;
         contain(|| {
             let transaction = writer.database.begin_write()?;
             let stats = transaction.stats()?;
             transaction.abort()?;
-            Ok((stats.stored_bytes() + stats.metadata_bytes()) * 3 / 2 < length)
+            let pages = stats.allocated_pages() * stats.page_size() as u64;
+            Ok(Used { bytes: stats.stored_bytes() + stats.metadata_bytes(), pages })
         })
     }
 
@@ -319,8 +324,17 @@ impl Shared {
     }
 }
 
+/// How much of a file is in use.
+#[derive(Clone, Copy, Debug)]
+struct Used {
+    /// In rows.
+    bytes: u64,
+    /// In pages, which are not always full.
+    pages: u64,
+}
+
 fn removed_much(turn: &Turn, length: u64) -> bool {
-    turn.freed >= SMALL_FILE / MUCH && turn.freed.saturating_mul(MUCH) >= length
+    length >= SMALL_FILE && turn.freed.saturating_mul(MUCH) >= length
 }
 
 fn keep(shared: &Weak<Shared>) {

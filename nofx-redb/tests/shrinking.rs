@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use common::open;
+use common::{open, open_with};
 use nofx_core::entity::{Agent, Role, SessionId};
 use nofx_core::workspace::{NewSession, RestoreOptions, Workspace};
 use nofx_core::{Deadline, Store};
@@ -47,10 +47,12 @@ async fn shrunk(path: &Path, most: u64) -> u64 {
 
 #[tokio::test]
 async fn after_half_of_the_sessions_is_purged_the_file_shrinks_while_its_owner_keeps_it_open() {
-    for compacted in [false, true] {
+    // At once, after compacting, and so slowly that there are idle times in between.
+    for (compacted, slow) in [(false, false), (true, false), (false, true)] {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("a.redb");
-        let backend = Arc::new(open(&path).await);
+        let idle = Duration::from_millis(if slow { 10 } else { 250 });
+        let backend = Arc::new(open_with(&path, |options| options.idle = idle).await);
         let workspace = Workspace::new(Store::new(backend.clone()));
         let mut sessions = Vec::new();
         for number in 0..120 {
@@ -65,6 +67,9 @@ async fn after_half_of_the_sessions_is_purged_the_file_shrinks_while_its_owner_k
         for id in sessions.iter().step_by(2) {
             workspace.delete_session(id).await.unwrap();
             workspace.purge_session(id).await.unwrap();
+            if slow {
+                tokio::time::sleep(Duration::from_millis(30)).await;
+            }
         }
         let after = shrunk(&path, before * 65 / 100).await;
         println!("{before} bytes before, {after} after: {:.3}", after as f64 / before as f64);
@@ -116,10 +121,11 @@ async fn a_fork_is_whole_while_its_parent_is_purged_and_the_file_is_compacted() 
         while stop.try_recv().is_err() || rounds == 0 {
             backend.compact().await.unwrap();
             rounds += 1;
+            tokio::time::sleep(Duration::from_millis(50)).await;
         }
         rounds
     });
-    for number in 0..15 {
+    for number in 0..8 {
         let parent = session(&workspace, number).await;
         let fork = workspace.restore_session(&parent, RestoreOptions::default()).await.unwrap();
         workspace.delete_session(&parent).await.unwrap();
