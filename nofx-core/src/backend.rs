@@ -60,8 +60,9 @@ use crate::record::{BackendInfo, Cursor, LogEntry, LogHead, Record};
 /// # Threads
 ///
 /// Any number of calls may be made at once from any thread. `commit` may block the thread that polls it until the disk has
-/// answered, because [`Store`](crate::Store) gives it a thread of its own; the other calls do not block for I/O when they
-/// are made in a tokio runtime. There are no default bodies: when this trait grows, every decorator must decide.
+/// answered, because [`Store`](crate::Store) gives it a thread of its own or, while commits are quick, one of several. The other
+/// calls do not block for I/O when they are made in a tokio runtime. There are no default bodies: when this trait grows, every
+/// decorator must decide.
 #[async_trait]
 pub trait PersistenceBackend: Debug + Send + Sync + 'static {
     /// Returns what this backend is and can take. Costs no I/O and works on a closed handle.

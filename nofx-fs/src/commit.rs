@@ -2,14 +2,14 @@
 
 use std::collections::HashMap;
 use std::path::Path;
-use std::sync::PoisonError;
+use std::sync::{PoisonError, TryLockError};
 
 use nofx_core::{Batch, BatchId, Committed, Error, LogHead, LogKey, LogState, Outcome, RecordKey, Result, Seq, View};
 
 use crate::codec::Commit;
 use crate::fault::During;
 use crate::journal::{self, Found, HEADER_BYTES, Header, Position, Segment, Tip};
-use crate::lock::Held;
+use crate::lock::{Held, Lock};
 use crate::state::State;
 use crate::store::{Call, Doors, Shared};
 use crate::{LIMITS, config, fault, layout};
@@ -20,16 +20,15 @@ const FRAME_BYTES: usize = 256 << 20;
 const SPARE_SEGMENTS: usize = 2;
 
 impl Shared {
-    /// Commits a group. Blocks until the disk has answered.
+    /// Commits a group. Blocks until the disk has answered, and until nobody else commits.
     pub(crate) fn commit(&self, group: Vec<Batch>) -> Result<Vec<Outcome>> {
-        if let Some(read_only) = &self.read_only {
-            return Err(read_only.error.clone());
-        }
-        group.iter().try_for_each(|batch| batch.validate(&LIMITS))?;
+        self.refuse(&group)?;
         let _turn = self.committing.lock().unwrap_or_else(PoisonError::into_inner);
         let mut outcomes = Vec::with_capacity(group.len());
         for part in parts(group) {
-            match self.commit_part(part) {
+            let doors = self.doors()?;
+            let held = doors.lock()?.acquire(self.options.lock_wait);
+            match held.and_then(|held| self.commit_holding(&doors, &held, part)) {
                 Ok(more) => outcomes.extend(more),
                 Err(error) if outcomes.is_empty() => return Err(error),
                 // An earlier part happened, so this is not the truth about all.
@@ -39,16 +38,46 @@ impl Shared {
         Ok(outcomes)
     }
 
-    fn commit_part(&self, group: Vec<Batch>) -> Result<Vec<Outcome>> {
-        let doors = self.doors()?;
-        let held = doors.lock()?.acquire(self.options.lock_wait)?;
+    /// Commits a group if nobody else commits just now; otherwise gives it back. Blocks until the disk has answered.
+    pub(crate) fn try_commit(&self, group: Vec<Batch>) -> std::result::Result<Result<Vec<Outcome>>, Vec<Batch>> {
+        if let Err(error) = self.refuse(&group) {
+            return Ok(Err(error));
+        }
+        let _turn = match self.committing.try_lock() {
+            Ok(turn) => turn,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => return Err(group),
+        };
+        if group.iter().map(Batch::body_bytes).sum::<usize>() > FRAME_BYTES {
+            return Err(group);
+        }
+        let doors = match self.doors() {
+            Ok(doors) => doors,
+            Err(error) => return Ok(Err(error)),
+        };
+        match doors.lock().and_then(Lock::try_acquire) {
+            Ok(Some(held)) => Ok(self.commit_holding(&doors, &held, group)),
+            Ok(None) => Err(group),
+            Err(error) => Ok(Err(error)),
+        }
+    }
+
+    /// Refuses what no state of the store would take.
+    fn refuse(&self, group: &[Batch]) -> Result<()> {
+        match &self.read_only {
+            Some(read_only) => Err(read_only.error.clone()),
+            None => group.iter().try_for_each(|batch| batch.validate(&LIMITS)),
+        }
+    }
+
+    fn commit_holding(&self, doors: &Doors, held: &Held<'_>, group: Vec<Batch>) -> Result<Vec<Outcome>> {
         if !doors.lock()?.is_in_place()? {
             return Err(Error::unavailable(format!("the store at `{}` was replaced", self.root.display())));
         }
-        let tip = self.catch_up(&doors, &held)?;
+        let tip = self.catch_up(doors, held)?;
         let (outcomes, commits) = self.judge(group)?;
         if !commits.is_empty() {
-            self.write(&doors, &tip, commits)?;
+            self.write(doors, &tip, commits)?;
         }
         Ok(outcomes)
     }

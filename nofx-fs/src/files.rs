@@ -169,10 +169,16 @@ impl Layer for Disk {
             std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
         }
         let file = options.open(self.at(path)?)?;
-        if file.metadata()?.is_dir() {
+        let found = file.metadata()?;
+        if found.is_dir() {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "it is a folder"));
         }
-        Ok(Arc::new(DiskFile { file, root: self.root.clone() }))
+        Ok(Arc::new(DiskFile {
+            #[cfg(unix)]
+            identity: identity(&found),
+            file,
+            root: self.root.clone(),
+        }))
     }
 
     fn make_dir(&self, path: &Path) -> io::Result<()> {
@@ -249,9 +255,18 @@ fn missing_is_fine(done: io::Result<()>) -> io::Result<()> {
     }
 }
 
+/// Returns what no other file has as long as this one is open.
+#[cfg(unix)]
+fn identity(found: &fs::Metadata) -> (u64, u64) {
+    use std::os::unix::fs::MetadataExt;
+    (found.dev(), found.ino())
+}
+
 #[derive(Debug)]
 struct DiskFile {
     file: File,
+    #[cfg(unix)]
+    identity: (u64, u64),
     root: Arc<Path>,
 }
 
@@ -307,10 +322,8 @@ impl Handle for DiskFile {
 
     #[cfg(unix)]
     fn is_at(&self, path: &Path) -> io::Result<bool> {
-        use std::os::unix::fs::MetadataExt;
-        let ours = self.file.metadata()?;
         match fs::symlink_metadata(self.root.join(path)) {
-            Ok(found) => Ok((found.dev(), found.ino()) == (ours.dev(), ours.ino())),
+            Ok(found) => Ok(identity(&found) == self.identity),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
             Err(error) => Err(error),
         }

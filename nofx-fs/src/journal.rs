@@ -378,7 +378,8 @@ impl Tip {
     /// Reads the tip; `None` if it is not whole.
     pub(crate) fn read(file: &dyn Handle) -> io::Result<Option<Self>> {
         let mut bytes = [0; 2 * APPLIED_AT as usize];
-        file.read_full(&mut bytes, 0)?;
+        // In one go: what a read lacks, the checksums notice, and a second one would be there only to find the end.
+        file.read_at(&mut bytes, 0)?;
         let (durable, applied) = bytes.split_at(APPLIED_AT as usize);
         let durable = checked(durable, 36).and_then(|mut from| {
             let (generation, offset, frame, commits) = (from.u64()?, from.u64()?, from.u64()?, from.u64()?);

@@ -68,9 +68,13 @@ pub use check::{Finding, Severity};
 pub use options::Options;
 use registry::Keeper;
 pub use repair::Repair;
+use tokio::sync::Semaphore;
 
 /// What the backend takes.
 const LIMITS: Limits = Limits::GUARANTEED;
+
+/// How many commits of one handle may wait for others at once; more wait for those.
+const MOST_WAITING: u32 = 1024;
 
 /// A store in a folder.
 #[derive(Debug)]
@@ -78,6 +82,8 @@ pub struct FsBackend {
     info: BackendInfo,
     /// Empty once this handle is closed.
     keeper: Mutex<Option<Arc<Keeper>>>,
+    /// What commits that wait for others take one of, and closing takes all of.
+    waiting: Arc<Semaphore>,
 }
 
 impl FsBackend {
@@ -104,7 +110,7 @@ impl FsBackend {
             limits: LIMITS,
             read_only: shared.read_only.as_ref().map(|read_only| read_only.reason.clone()),
         };
-        Self { info, keeper: Mutex::new(Some(keeper)) }
+        Self { info, keeper: Mutex::new(Some(keeper)), waiting: Arc::new(Semaphore::new(MOST_WAITING as usize)) }
     }
 
     /// Reads everything, and lists what is damaged, missing or strange. Changes nothing.
@@ -166,16 +172,32 @@ impl PersistenceBackend for FsBackend {
         blocking(move || keeper.shared().changes(after.as_ref(), limit)).await
     }
 
-    /// Blocks the thread that polls it, as the contract allows.
+    /// Blocks the thread that polls it for the disk, as the contract allows, but not for others who commit.
     async fn commit(&self, group: Vec<Batch>) -> Result<Vec<Outcome>> {
-        self.keeper()?.shared().commit(group)
+        let keeper = self.keeper()?;
+        match keeper.shared().try_commit(group) {
+            Ok(done) => done,
+            Err(group) => {
+                let waits = self.waiting.clone().acquire_owned().await.map_err(|_| Error::Closed)?;
+                blocking(move || {
+                    let done = keeper.shared().commit(group);
+                    drop(waits);
+                    done
+                })
+                .await
+            }
+        }
     }
 
     async fn close(&self) -> Result<()> {
         let keeper = self.keeper.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(keeper) = keeper else { return Ok(()) };
+        if let Ok(all) = self.waiting.acquire_many(MOST_WAITING).await {
+            all.forget();
+        }
+        self.waiting.close();
         blocking(move || {
-            // Waits for a commit in flight. The last handle also waits for the files.
+            // Waits for a commit that is at the disk. The last handle also waits for the files.
             drop(keeper.shared().committing.lock().unwrap_or_else(PoisonError::into_inner));
             registry::let_go(keeper);
             Ok(())

@@ -1,14 +1,17 @@
 //! The comfortable face of a backend.
 
 mod committer;
+mod group;
 mod pages;
+mod turn;
 
 use std::ops::Range;
 use std::sync::Arc;
 
 use futures_core::Stream;
 
-pub use committer::{CLOSE_WAIT, GROUP_BATCHES};
+pub use committer::CLOSE_WAIT;
+pub use turn::GROUP_BATCHES;
 
 use crate::backend::PersistenceBackend;
 use crate::batch::{Batch, Committed, Expect, NewEntry, Outcome};
@@ -27,7 +30,8 @@ pub const UPDATE_TRIES: usize = 16;
 ///
 /// Cloning is cheap; all clones are one store. Commits from any number of tasks are handed to one thread, which gives all
 /// that wait to the backend as one group: they share one flush, and nobody waits for a group to fill. A caller that
-/// stops waiting does not undo its commit.
+/// stops waiting does not undo its commit. In a tokio runtime of several threads, a caller that is alone commits on its own
+/// thread while commits take less than a millisecond.
 ///
 /// ```
 /// use std::sync::Arc;

@@ -2,6 +2,9 @@
 
 use std::fs;
 
+use nofx::entity::{Agent, Role};
+use nofx::workspace::{LARGE_CONTENT, NewSession, RestoreOptions, Workspace};
+
 use crate::program::{Place, run};
 
 /// The sample that is part of this repository, and the dump of a store that has every oddity.
@@ -17,6 +20,51 @@ fn dumps(place: &Place, store: &str) -> [String; 2] {
 /// Names a store of each backend.
 fn stores(place: &Place, name: &str) -> [String; 3] {
     [format!("redb:{name}.redb"), format!("fs:{name}"), format!("file://{}", place.shown(&format!("{name}.objects")))]
+}
+
+/// Makes a store in which people worked: with a fork, an archived session, one in the trash, a purged one, and large contents.
+fn lived_in(place: &Place, store: &str) {
+    let location = store.replace(':', &format!(":{}/", place.shown(""))).parse().expect("a location");
+    tokio::runtime::Runtime::new().expect("a runtime").block_on(async {
+        let workspace = Workspace::new(nofx::open(&location).await.expect("a store"));
+        let agent = Agent::new("ada", "Ada", "backend");
+        workspace.save_agent(&agent).await.expect("an agent");
+        let mut ids = Vec::new();
+        for _ in 0..4 {
+            let session = workspace.create_session(&agent, NewSession::default()).await.expect("a session");
+            let large = "large ".repeat(LARGE_CONTENT / 5);
+            let texts = (0..60).map(|n| if n == 30 { large.clone() } else { format!("message {n}") });
+            let messages = texts.map(|text| workspace.message(Role::User, text)).collect();
+            workspace.add_messages(&session.id, messages).await.expect("appended");
+            ids.push(session.id);
+        }
+        workspace.archive_session(&ids[0]).await.expect("archived");
+        workspace.restore_session(&ids[0], RestoreOptions::default()).await.expect("a fork");
+        workspace.delete_session(&ids[1]).await.expect("in the trash");
+        workspace.delete_session(&ids[2]).await.expect("in the trash");
+        workspace.purge_session(&ids[2]).await.expect("gone");
+        workspace.store().close().await.expect("closed");
+    });
+}
+
+#[test]
+fn a_store_that_was_lived_in_is_the_same_bytes_in_every_backend_and_back() {
+    let place = Place::new();
+    let lived = stores(&place, "lived");
+    for source in &lived[..2] {
+        lived_in(&place, source);
+        let expected = dumps(&place, source);
+        assert!(expected[1].contains(r#""state":"sealed""#) && expected[1].contains(r#""record":"payload""#));
+        let name = source.replace(':', "-");
+        for (number, target) in stores(&place, &name).iter().enumerate() {
+            run(&mut place.command(["migrate", "--from", source, "--to", target])).done();
+            assert!(dumps(&place, target) == expected, "{source} to {target}");
+            for back in &stores(&place, &format!("{name}-back-{number}"))[..2] {
+                run(&mut place.command(["migrate", "--from", target, "--to", back])).done();
+                assert!(dumps(&place, back) == expected, "{target} to {back}");
+            }
+        }
+    }
 }
 
 #[test]

@@ -10,7 +10,7 @@ use nofx_core::{Deadline, Store, Timestamp};
 use tokio::runtime::Runtime;
 
 use super::append::timed;
-use super::round::{Contestant, compare};
+use super::round::{Contestant, Turn, compare};
 use crate::Result;
 
 const SESSIONS: i64 = 10_000;
@@ -41,20 +41,57 @@ pub(super) fn run(rounds: usize, turn: Duration) -> Result {
         open_dense.store().close().await?;
         open_fs.store().close().await
     })?;
-    // What was brought to the store in one go may still be on its way to ten thousand files.
-    for _ in 0..100 {
-        let clock = Deadline::after(Duration::from_secs(1));
-        open_and_show(&runtime, &fs)?;
-        if !clock.has_passed() {
-            break;
-        }
-    }
+    settle(&runtime, &fs, &folder.path().join("store/sessions"))?;
     let mut contestants = [
         Contestant { name: "redb", turn: Box::new(|turn| timed(turn, || open_and_show(&runtime, &redb))) },
         Contestant { name: "redb compacted", turn: Box::new(|turn| timed(turn, || open_and_show(&runtime, &dense))) },
         Contestant { name: "files", turn: Box::new(|turn| timed(turn, || open_and_show(&runtime, &fs))) },
     ];
-    compare(&format!("opening {SESSIONS} sessions and showing {SHOWN}"), rounds, turn, &mut contestants)
+    compare(&format!("opening {SESSIONS} sessions and showing {SHOWN}"), rounds, turn, &mut contestants)?;
+    drop(contestants);
+    let (runtime, runs) = (&runtime, [("redb", &redb), ("redb compacted", &dense), ("files", &fs)]);
+    let mut contestants = runs.map(|(name, location)| Contestant {
+        name,
+        turn: Box::new(move |turn| timed_without_cache(turn, || open_and_show(runtime, location))),
+    });
+    match drop_cache() {
+        Ok(()) => compare("the same, nothing of it in memory", rounds, turn, &mut contestants)?,
+        Err(error) => println!("Not measured without the page cache: `{DROP_CACHES}`: {error}"),
+    }
+    println!("How many files are opened is counted by `cargo test -p nofx-fs listing -- --nocapture`.");
+    Ok(())
+}
+
+/// Waits until what was brought to the store in one go has become its ten thousand files.
+fn settle(runtime: &Runtime, location: &Location, documents: &Path) -> Result {
+    loop {
+        let clock = Deadline::after(Duration::from_secs(2));
+        open_and_show(runtime, location)?;
+        // Closing waits for the files, unless another handle is still at it.
+        if !clock.has_passed() && std::fs::read_dir(documents)?.count() as i64 > SESSIONS {
+            return Ok(());
+        }
+        std::thread::sleep(clock.remaining());
+    }
+}
+
+/// What makes Linux forget what it has read, if one may write there.
+const DROP_CACHES: &str = "/proc/sys/vm/drop_caches";
+
+fn drop_cache() -> std::io::Result<()> {
+    std::fs::write(DROP_CACHES, "3")
+}
+
+/// Repeats an act until the turn is over, each time with nothing in the page cache; forgetting does not count.
+fn timed_without_cache(turn: Duration, mut act: impl FnMut() -> Result<u64>) -> Result<Turn> {
+    let mut sum = Turn::default();
+    while sum.took < turn {
+        drop_cache()?;
+        let clock = Deadline::after(turn);
+        sum.operations += act()?;
+        sum.took += clock.elapsed();
+    }
+    Ok(sum)
 }
 
 async fn fill(location: &Location) -> Result {

@@ -1,0 +1,65 @@
+//! Committing a group: each caller gets its own answer, and what is unknown is settled.
+
+use std::sync::Arc;
+
+use super::turn::Waiting;
+use crate::backend::PersistenceBackend;
+use crate::batch::{Batch, Outcome};
+use crate::error::{Error, Result};
+
+/// How often a group whose outcome is unknown is committed again.
+const SETTLE_TRIES: usize = 3;
+
+/// Commits a group and answers its callers.
+pub(super) async fn commit(backend: Arc<dyn PersistenceBackend>, group: Vec<Waiting>) {
+    let backend = &*backend;
+    let (batches, answers): (Vec<_>, Vec<_>) = group.into_iter().map(|one| (one.batch, one.answer)).unzip();
+    let Settled { result, unknown } = settle(backend, &batches, None).await;
+    match result {
+        Ok(outcomes) => answers.into_iter().zip(outcomes).for_each(|(answer, outcome)| _ = answer.send(Ok(outcome))),
+        // Nobody fails for a neighbour who asks for too much or for what is damaged: each is tried alone.
+        Err(Error::Full(_) | Error::Invalid(_) | Error::Corrupt(_)) if batches.len() > 1 => {
+            for (batch, answer) in batches.into_iter().zip(answers) {
+                let alone = settle(backend, &[batch], unknown.clone()).await;
+                _ = answer.send(alone.told().and_then(only));
+            }
+        }
+        result => {
+            let told = Settled { result, unknown }.told().err();
+            answers.into_iter().zip(told.into_iter().cycle()).for_each(|(answer, error)| _ = answer.send(Err(error)));
+        }
+    }
+}
+
+/// How committing a group ended, and whether an earlier try of it may have happened.
+struct Settled {
+    result: Result<Vec<Outcome>>,
+    unknown: Option<Error>,
+}
+
+impl Settled {
+    /// Returns the result as callers may be told it: once a try may have happened, no later failure says that none did.
+    fn told(self) -> Result<Vec<Outcome>> {
+        self.result.map_err(|error| self.unknown.unwrap_or(error))
+    }
+}
+
+/// Commits a group, again if its outcome is unknown: the ids of its batches make that safe.
+async fn settle(backend: &dyn PersistenceBackend, batches: &[Batch], mut unknown: Option<Error>) -> Settled {
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        let result = backend.commit(batches.to_vec()).await;
+        if let Err(Error::Unknown(_)) = &result {
+            unknown = result.as_ref().err().cloned();
+            if tries < SETTLE_TRIES {
+                continue;
+            }
+        }
+        return Settled { result, unknown };
+    }
+}
+
+fn only(outcomes: Vec<Outcome>) -> Result<Outcome> {
+    outcomes.into_iter().next().ok_or_else(|| Error::corrupt("the outcome of a commit: there is none"))
+}
