@@ -1,5 +1,7 @@
 //! Two other spellings of the same JSON.
 
+use std::borrow::Cow;
+
 use super::{SyntaxError, Text, walk};
 
 /// Rewrites each string with the fewest escapes and removes white space; numbers and order stay as they are.
@@ -18,96 +20,130 @@ pub fn minimal_escapes(text: &str) -> Result<String, SyntaxError> {
 /// Two texts that differ only in spacing, escapes or the order of members have the same canonical bytes. Members of one
 /// name keep their order; numbers keep their spelling.
 pub fn canonical(text: &str) -> Result<Vec<u8>, SyntaxError> {
-    let mut open = vec![Frame::default()];
-    walk(text, 0, |token| take(&mut open, token))?;
-    Ok(open.pop().map(|frame| frame.value).unwrap_or_default())
+    let mut writer = Writer { out: Vec::with_capacity(text.len()), open: Vec::new() };
+    walk(text, 0, |token| writer.take(token))?;
+    Ok(writer.out)
 }
 
-/// A container that is being read.
-#[derive(Default)]
-struct Frame {
-    // Canonical name and value of each finished member; items of an array have no name.
-    parts: Vec<(Vec<u8>, Vec<u8>)>,
-    name: Option<Vec<u8>>,
-    value: Vec<u8>,
+/// Writes tokens as they come, and puts the members of an object in order when it ends.
+struct Writer {
+    out: Vec<u8>,
+    /// For each container that is open, its members so far; an array has none.
+    open: Vec<Option<Members>>,
 }
 
-fn take(open: &mut Vec<Frame>, token: &str) {
-    match token {
-        "{" | "[" => open.push(Frame::default()),
-        "}" | "]" => {
-            let Some(mut frame) = open.pop() else { return };
-            frame.finish_part();
-            let value = if token == "}" { frame.into_object() } else { frame.into_array() };
-            if let Some(outer) = open.last_mut() {
-                outer.value = value;
+/// The members of an object that is being written.
+struct Members {
+    /// Where each begins, where its name ends, and where it ends.
+    places: Vec<(usize, usize, usize)>,
+    is_name_next: bool,
+    is_in_order: bool,
+}
+
+impl Writer {
+    fn take(&mut self, token: &str) {
+        let at = self.out.len();
+        match token {
+            "{" => {
+                self.open.push(Some(Members { places: Vec::new(), is_name_next: true, is_in_order: true }));
+                self.out.push(b'{');
+            }
+            "[" => {
+                self.open.push(None);
+                self.out.push(b'[');
+            }
+            "}" | "]" => {
+                if let Some(Some(mut members)) = self.open.pop() {
+                    members.end(at);
+                    self.put_in_order(members);
+                }
+                self.out.extend_from_slice(token.as_bytes());
+            }
+            "," => {
+                if let Some(Some(members)) = self.open.last_mut() {
+                    members.end(at);
+                    members.is_name_next = true;
+                }
+                self.out.push(b',');
+            }
+            ":" => {
+                if let Some(Some(members)) = self.open.last_mut() {
+                    members.name_end(at, &self.out);
+                }
+                self.out.push(b':');
+            }
+            _ => {
+                if let Some(Some(members)) = self.open.last_mut()
+                    && std::mem::take(&mut members.is_name_next)
+                {
+                    members.places.push((at, at, at));
+                }
+                push_scalar(token, &mut self.out);
             }
         }
-        _ => {
-            let Some(frame) = open.last_mut() else { return };
-            match token {
-                "," => frame.finish_part(),
-                ":" => frame.name = Some(std::mem::take(&mut frame.value)),
-                _ => frame.value = scalar(token),
+    }
+
+    fn put_in_order(&mut self, mut members: Members) {
+        let Some((start, ..)) = members.places.first().copied().filter(|_| !members.is_in_order) else { return };
+        let out = &self.out;
+        members.places.sort_by_cached_key(|(from, name_end, _)| unquoted(out, *from, *name_end).into_owned());
+        let mut ordered = Vec::with_capacity(out.len() - start);
+        for (number, (from, _, to)) in members.places.iter().enumerate() {
+            if number > 0 {
+                ordered.push(b',');
             }
+            ordered.extend_from_slice(out.get(*from..*to).unwrap_or_default());
+        }
+        self.out.truncate(start);
+        self.out.append(&mut ordered);
+    }
+}
+
+impl Members {
+    fn end(&mut self, at: usize) {
+        if let Some((.., to)) = self.places.last_mut() {
+            *to = at;
+        }
+    }
+
+    fn name_end(&mut self, at: usize, out: &[u8]) {
+        let before = self.places.iter().rev().nth(1).copied();
+        let Some((from, name_end, _)) = self.places.last_mut() else { return };
+        *name_end = at;
+        if let Some((other, other_end, _)) = before {
+            self.is_in_order &= unquoted(out, other, other_end) <= unquoted(out, *from, at);
         }
     }
 }
 
-impl Frame {
-    fn finish_part(&mut self) {
-        // Every value has at least one byte, so an empty one means that the container is empty.
-        if !self.value.is_empty() {
-            self.parts.push((self.name.take().unwrap_or_default(), std::mem::take(&mut self.value)));
-        }
+/// Returns the bytes of a name without quotes and escapes: names are compared by their characters, not by their escapes.
+fn unquoted(out: &[u8], from: usize, to: usize) -> Cow<'_, [u8]> {
+    let literal = out.get(from..to).unwrap_or_default();
+    let inside = literal.get(1..literal.len().saturating_sub(1)).unwrap_or_default();
+    if !inside.contains(&b'\\') {
+        return Cow::Borrowed(inside);
     }
-
-    fn into_object(mut self) -> Vec<u8> {
-        // The closing quote would sort before `!`, so names are compared without it.
-        self.parts.sort_by_cached_key(|(name, _)| unquoted(name));
-        let members = self.parts.into_iter().map(|(name, value)| [name, value].join(&b':'));
-        enclose(b'{', members, b'}')
-    }
-
-    fn into_array(self) -> Vec<u8> {
-        enclose(b'[', self.parts.into_iter().map(|(_, value)| value), b']')
-    }
-}
-
-/// Names are compared by their characters, not by their escapes.
-fn unquoted(literal: &[u8]) -> Vec<u8> {
     match std::str::from_utf8(literal).ok().and_then(Text::from_json) {
-        Some(name) => name.as_bytes().to_vec(),
-        None => literal.get(1..literal.len().saturating_sub(1)).unwrap_or_default().to_vec(),
+        Some(name) => Cow::Owned(name.as_bytes().to_vec()),
+        None => Cow::Borrowed(inside),
     }
 }
 
-fn enclose(opening: u8, parts: impl Iterator<Item = Vec<u8>>, closing: u8) -> Vec<u8> {
-    let mut bytes = vec![opening];
-    for (at, part) in parts.enumerate() {
-        if at > 0 {
-            bytes.push(b',');
-        }
-        bytes.extend_from_slice(&part);
-    }
-    bytes.push(closing);
-    bytes
-}
-
-fn scalar(token: &str) -> Vec<u8> {
-    let Some(text) = Text::from_json(token) else { return token.as_bytes().to_vec() };
+fn push_scalar(token: &str, out: &mut Vec<u8>) {
+    // Without escapes a string is canonical already, and so is everything that is no string.
+    let text = token.contains('\\').then(|| Text::from_json(token)).flatten();
+    let Some(text) = text else { return out.extend_from_slice(token.as_bytes()) };
     if text.as_str().is_some() {
-        return text.to_json().into_bytes();
+        return out.extend_from_slice(text.to_json().as_bytes());
     }
     // Escapes never contain a surrogate's bytes, so each piece between them can be quoted on its own.
-    let mut bytes = vec![b'"'];
+    out.push(b'"');
     for chunk in text.as_bytes().utf8_chunks() {
         let quoted = super::quote(chunk.valid());
-        bytes.extend_from_slice(quoted.as_bytes().get(1..quoted.len() - 1).unwrap_or_default());
-        bytes.extend_from_slice(chunk.invalid());
+        out.extend_from_slice(quoted.as_bytes().get(1..quoted.len() - 1).unwrap_or_default());
+        out.extend_from_slice(chunk.invalid());
     }
-    bytes.push(b'"');
-    bytes
+    out.push(b'"');
 }
 
 #[cfg(test)]
@@ -134,6 +170,14 @@ mod tests {
     fn scalars_and_lone_surrogates_have_canonical_bytes() {
         assert_eq!(canonical_text(" 1.10 "), "1.10");
         assert_eq!(canonical("\"a\\n\\ud83d\"").unwrap(), b"\"a\\n\xed\xa0\xbd\"");
+    }
+
+    #[test]
+    fn members_are_put_in_order_at_every_depth_and_stay_what_they_are() {
+        let text = r#"{"b":{"d":[{"z":1,"y":{}},2],"c":"x"},"":0,"a\n":[],"a":null,"b":7}"#;
+        let ordered = r#"{"":0,"a":null,"a\n":[],"b":{"c":"x","d":[{"y":{},"z":1},2]},"b":7}"#;
+        assert_eq!(canonical_text(text), ordered);
+        assert_eq!(canonical_text(ordered), ordered);
     }
 
     #[test]

@@ -139,6 +139,7 @@ fn word(bytes: &[u8], at: usize, word: &str, emit: &mut impl FnMut(usize, usize)
 fn string_end(bytes: &[u8], at: usize) -> Result<usize, SyntaxError> {
     let mut at = at + 1;
     loop {
+        at += plain_bytes(bytes.get(at..).unwrap_or_default());
         match bytes.get(at) {
             Some(b'"') => return Ok(at + 1),
             Some(b'\\') => at = escape_end(bytes, at)?,
@@ -147,6 +148,24 @@ fn string_end(bytes: &[u8], at: usize) -> Result<usize, SyntaxError> {
             None => return wrong(at, "unexpected end"),
         }
     }
+}
+
+/// Returns how many of the first bytes surely mean nothing but themselves in a string: eight at a time, for speed.
+fn plain_bytes(bytes: &[u8]) -> usize {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const HIGHS: u64 = ONES << 7;
+    // Has a high bit in each byte that is zero, and perhaps in bytes above one.
+    let zeroes = |word: u64| word.wrapping_sub(ONES) & !word & HIGHS;
+    let mut plain = 0;
+    for chunk in bytes.chunks_exact(8) {
+        let Ok(word) = chunk.try_into().map(u64::from_le_bytes) else { break };
+        let control = word.wrapping_sub(ONES * 0x20) & !word & HIGHS;
+        if control | zeroes(word ^ (ONES * u64::from(b'"'))) | zeroes(word ^ (ONES * u64::from(b'\\'))) != 0 {
+            break;
+        }
+        plain += 8;
+    }
+    plain
 }
 
 fn escape_end(bytes: &[u8], at: usize) -> Result<usize, SyntaxError> {
@@ -330,6 +349,21 @@ mod tests {
     fn compact_removes_white_space_and_nothing_else() {
         let spaced = " {\n \"a b\" : [ 1 , 1.10 , -0 , 1e400 ] , \"a b\" : { } , \"\\ud83d\" : [ ] , \"t\" : true } ";
         assert_eq!(compact(spaced).unwrap(), r#"{"a b":[1,1.10,-0,1e400],"a b":{},"\ud83d":[],"t":true}"#);
+    }
+
+    #[test]
+    fn the_end_of_a_string_is_found_wherever_it_is() {
+        for before in 0..20 {
+            for filler in ["a", "é", "\u{7f}", "\u{ffff}", " !#["] {
+                let text = filler.repeat(before);
+                let whole = format!("\"{text}\"{}", "x".repeat(9));
+                assert_eq!(string_end(whole.as_bytes(), 0), Ok(text.len() + 2), "{whole}");
+                let escaped = format!("\"{text}\\\"{text}\\u00e9\"");
+                assert_eq!(string_end(escaped.as_bytes(), 0), Ok(escaped.len()), "{escaped}");
+                let control = format!("\"{text}\u{1f}{}\"", "x".repeat(9));
+                assert_eq!(string_end(control.as_bytes(), 0), wrong(text.len() + 1, "control character in a string"));
+            }
+        }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 
 use futures_util::TryStreamExt;
-use nofx_core::entity::{Entity, Message, Session, SessionId};
+use nofx_core::entity::{Entity, Message, Role, Session, SessionId};
 use nofx_core::json::{Object, Text};
 use nofx_core::workspace::{index_session, place_record, preview};
 use nofx_core::{Expect, LogEntry, LogHead, LogKey, LogQuery, LogState, NewEntry, RecordKey, Result, Store, Timestamp};
@@ -140,8 +140,10 @@ impl Listing {
         let id = SessionId::from(planned.id.clone()?);
         let history = Session::history(&id);
         let messages = plan.logs.iter().filter(|planned| planned.log == history).flat_map(|planned| &planned.items);
-        let messages: Vec<_> = messages.filter_map(|item| Message::from_body(&item.body).ok()).collect();
-        Some(Self { id, record: planned.key.clone(), history, preview: preview(&messages) })
+        // One at a time: the history of a session may be large.
+        let mut messages = messages.filter_map(|item| Message::from_body(&item.body).ok());
+        let said = messages.find(|message| message.role == Some(Role::User));
+        Some(Self { id, record: planned.key.clone(), history, preview: preview(&said) })
     }
 
     /// Adds what the lists need, if the session is written or gets messages.
