@@ -50,6 +50,15 @@ pub(crate) fn is_hopeless(error: &object_store::Error) -> bool {
     )
 }
 
+/// Returns whether a listing failed because there is no such bucket: what is empty is listed as empty.
+///
+/// The clients tell no more than the answer's text, in which the services name their error: S3 and Google Cloud Storage in one way,
+/// Azure in another.
+pub(crate) fn is_without_bucket(error: &object_store::Error) -> bool {
+    let says = |code| error.to_string().contains(code);
+    matches!(error, object_store::Error::NotFound { .. }) || says("NoSuchBucket") || says("ContainerNotFound")
+}
+
 #[cfg(any(feature = "aws", feature = "azure", feature = "gcp"))]
 fn never_connected(error: &object_store::Error) -> bool {
     use object_store::client::{HttpError, HttpErrorKind};

@@ -12,7 +12,7 @@ use object_store::path::Path;
 use object_store::{GetOptions, GetRange, ObjectMeta, ObjectStore, PutMode, PutOptions};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
-use crate::fault::{Fault, has_done_nothing, is_hopeless};
+use crate::fault::{Fault, has_done_nothing, is_hopeless, is_without_bucket};
 use crate::names::{self, Names};
 use crate::requests::Requests;
 
@@ -179,8 +179,11 @@ impl Objects {
                 Ok(found) => return Ok(found),
                 Err(error) => error,
             };
-            let no_bucket = matches!(failed, object_store::Error::NotFound { .. });
-            if no_bucket || is_hopeless(&failed) || !tries.again().await {
+            if is_without_bucket(&failed) {
+                let what = format!("there is no bucket to hold `{folder}`; create it, or correct its name");
+                return Err(Error::invalid_because(what, self.fault(&failed)));
+            }
+            if is_hopeless(&failed) || !tries.again().await {
                 return Err(self.fault(&failed).unavailable(format!("listing `{folder}`")));
             }
         }
