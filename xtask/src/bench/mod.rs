@@ -6,6 +6,7 @@
 mod append;
 mod files;
 mod listing;
+mod migrate;
 mod round;
 mod search;
 mod sqlite;
@@ -37,6 +38,8 @@ enum What {
     Files,
     /// Opening a store of 10,000 sessions and showing 50 of them.
     Listing,
+    /// Migrating and verifying a legacy workspace of 170 MiB, beside a parser that reads the same files; with its memory.
+    Migrate,
     /// Searching 200 MB of conversations, beside grep and others over the same bytes.
     Search,
 }
@@ -54,6 +57,7 @@ pub(crate) fn run(args: &Args) -> crate::Result<ExitCode> {
         What::Append => append::run(args.rounds, turn)?,
         What::Files => files::run(args.rounds, turn)?,
         What::Listing => listing::run(args.rounds, turn)?,
+        What::Migrate => migrate::run(args.rounds)?,
         What::Search => search::run(args.rounds, turn)?,
     }
     Ok(ExitCode::SUCCESS)
