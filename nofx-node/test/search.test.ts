@@ -28,7 +28,7 @@ test('a session is exported as Markdown', async (t) => {
   await workspace.addMessage(id, { type: 'user', content: 'see\n```\ncode\n```' });
   const text = await workspace.exportMarkdown(id);
   assert.match(text, /^# Monday\n/);
-  assert.match(text, /in\\_progress: sort the list/);
+  assert.match(text, /in progress: sort the list/);
   assert.ok(text.includes('````text\nsee\n```\ncode\n```\n````\n'), text);
   await assert.rejects(workspace.exportMarkdown('nobody'), /session `nobody`/);
 });
