@@ -1,8 +1,11 @@
 //! The few functions that Node sees.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
+use napi::Env;
+use napi::bindgen_prelude::PromiseRaw;
 use napi_derive::napi;
 use nofx::json::quote;
 use nofx::workspace::Workspace;
@@ -14,9 +17,15 @@ use crate::request::Request;
 use crate::verbs;
 
 /// An open store.
+///
+/// A call shares what it needs and never borrows the handle: when a thread is stopped, Node frees the objects of that thread under the
+/// calls that are still running.
 #[napi]
 #[derive(Debug)]
-pub struct Handle {
+pub struct Handle(Arc<Opened>);
+
+#[derive(Debug)]
+struct Opened {
     workspace: Workspace,
     /// The file of the store, if it is one.
     place: Option<PathBuf>,
@@ -34,7 +43,7 @@ pub async fn open(location: String, options: String) -> napi::Result<Handle> {
         let location: Location = location.parse()?;
         let place = location.path().map(Path::to_owned);
         let store = nofx::open_with(&location, options).await?;
-        Ok(Handle { workspace: Workspace::new(store), place, migration: Watched::default() })
+        Ok(Handle(Arc::new(Opened { workspace: Workspace::new(store), place, migration: Watched::default() })))
     };
     Ok(guarded(opening).await?)
 }
@@ -44,42 +53,45 @@ impl Handle {
     /// Returns what the store is, as JSON.
     #[napi]
     pub fn info(&self) -> String {
-        let info = self.workspace.store().info();
+        let info = self.0.workspace.store().info();
         let read_only = info.read_only.as_deref().map_or("null".to_owned(), quote);
         format!(r#"{{"backend":{},"store":"{}","readOnly":{read_only}}}"#, quote(info.backend), info.store)
     }
 
     /// Answers a question; question and answer are JSON.
-    #[napi]
-    pub async fn ask(&self, verb: String, request: String) -> napi::Result<String> {
-        let asking = async { verbs::answer(&self.workspace, &verb, &Request::parse(&request)?).await };
-        Ok(guarded(asking).await?)
+    #[napi(ts_return_type = "Promise<string>")]
+    pub fn ask<'env>(&self, env: &'env Env, verb: String, request: String) -> napi::Result<PromiseRaw<'env, String>> {
+        let opened = self.0.clone();
+        let asking = async move { verbs::answer(&opened.workspace, &verb, &Request::parse(&request)?).await };
+        env.spawn_future(async move { Ok(guarded(asking).await?) })
     }
 
     /// Brings a legacy folder into the store, and returns a report.
-    #[napi]
-    pub async fn migrate(&self, request: String) -> napi::Result<String> {
-        let migrating = async {
+    #[napi(ts_return_type = "Promise<string>")]
+    pub fn migrate<'env>(&self, env: &'env Env, request: String) -> napi::Result<PromiseRaw<'env, String>> {
+        let opened = self.0.clone();
+        let migrating = async move {
             let request = Request::parse(&request)?;
-            self.migration.migrate(&self.workspace, self.place.clone(), &request).await
+            opened.migration.migrate(&opened.workspace, opened.place.clone(), &request).await
         };
-        Ok(guarded(migrating).await?)
+        env.spawn_future(async move { Ok(guarded(migrating).await?) })
     }
 
     /// Returns how far the migration under way is.
     #[napi]
     pub fn migration_progress(&self) -> String {
-        self.migration.progress()
+        self.0.migration.progress()
     }
 
     /// Commits what waits and lets go of the store, within so many milliseconds.
-    #[napi]
-    pub async fn close(&self, wait: u32) -> napi::Result<()> {
-        let closing = async {
+    #[napi(ts_return_type = "Promise<void>")]
+    pub fn close<'env>(&self, env: &'env Env, wait: u32) -> napi::Result<PromiseRaw<'env, ()>> {
+        let opened = self.0.clone();
+        let closing = async move {
             let wait = Duration::from_millis(wait.into());
-            let closed = tokio::time::timeout(wait, self.workspace.store().close()).await;
+            let closed = tokio::time::timeout(wait, opened.workspace.store().close()).await;
             closed.unwrap_or_else(|_| Err(Error::unavailable("closing: a commit is still in flight")))
         };
-        Ok(guarded(closing).await?)
+        env.spawn_future(async move { Ok(guarded(closing).await?) })
     }
 }
