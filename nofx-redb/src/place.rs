@@ -86,6 +86,22 @@ impl Identity {
     pub(crate) fn of(_metadata: &fs::Metadata) -> Self {
         Self(0, 0)
     }
+
+    /// Returns which file a path leads to now.
+    ///
+    /// The times are not asked for. Since Linux 6.13, whoever asks for them makes the next write note a new one, which a flush on a
+    /// file system without a journal then writes as well.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn at(path: &Path) -> io::Result<Self> {
+        use rustix::fs::{AtFlags, CWD, StatxFlags, makedev, statx};
+        let found = statx(CWD, path, AtFlags::empty(), StatxFlags::INO)?;
+        Ok(Self(makedev(found.stx_dev_major, found.stx_dev_minor), found.stx_ino))
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    pub(crate) fn at(path: &Path) -> io::Result<Self> {
+        Ok(Self::of(&fs::metadata(path)?))
+    }
 }
 
 /// Opens a store's file, for writing too if asked.

@@ -156,8 +156,7 @@ impl Shared {
 
     /// Returns whether the path still leads to the file that is open.
     fn is_still_there(&self) -> bool {
-        let now = fs::metadata(&self.door.path).map(|metadata| Identity::of(&metadata));
-        now.is_ok_and(|now| lock(&self.opened).known == now)
+        Identity::at(&self.door.path).is_ok_and(|now| lock(&self.opened).known == now)
     }
 
     /// Returns what is open already of the file that the path leads to now; the writer, if it is.
