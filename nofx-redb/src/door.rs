@@ -234,7 +234,7 @@ impl Door {
 impl Door {
     /// Returns which file the path leads to now.
     pub(crate) fn identity(&self) -> Attempt<Identity> {
-        Ok(Identity::at(&self.path).map_err(|error| self.gone_or(error))?)
+        Identity::at(&self.path).map_err(|error| self.gone_or(error))
     }
 
     /// Says what went wrong, given that nothing has happened, and names who holds what was waited for.
