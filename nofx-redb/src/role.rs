@@ -251,6 +251,7 @@ impl Shared {
         } else if self.shrink(PATIENCE).is_ok() {
             turn.freed = 0;
         }
+        turn.looked_at = self.length().unwrap_or(0);
     }
 
     fn length(&self) -> Attempt<u64> {
@@ -333,8 +334,12 @@ struct Used {
     pages: u64,
 }
 
+/// Returns whether so much was removed that there may be gaps worth closing.
+///
+/// A file that was shrunk grows by leaps, also by the commits of a few more removals; then little is enough.
 fn removed_much(turn: &Turn, length: u64) -> bool {
-    length >= SMALL_FILE && turn.freed.saturating_mul(MUCH) >= length
+    let has_leapt = turn.freed > 0 && turn.looked_at > 0 && length > turn.looked_at * 3 / 2;
+    length >= SMALL_FILE && (has_leapt || turn.freed.saturating_mul(MUCH) >= length)
 }
 
 fn keep(shared: &Weak<Shared>) {

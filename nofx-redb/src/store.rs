@@ -60,6 +60,8 @@ pub(crate) struct Turn {
     pub(crate) unfolded: BTreeSet<Vec<u8>>,
     /// How many bytes of the file this process has set free since it looked for gaps, about.
     pub(crate) freed: u64,
+    /// How long the file was when this process last looked for gaps or closed them; 0 if it never did.
+    pub(crate) looked_at: u64,
 }
 
 /// The databases that are open. The writer can do all that the reader can.
@@ -136,6 +138,7 @@ impl Shared {
             ids_of: None,
             unfolded: BTreeSet::new(),
             freed: 0,
+            looked_at: 0,
         };
         let known = source.identity();
         let opened = match source {
