@@ -114,7 +114,8 @@ async fn child() {
             for count in 0.. {
                 let name = format!("{}-{count}", std::process::id());
                 match fives.step(&name).await {
-                    Ok(Some(number)) => writeln!(told, "{number} {name}").unwrap(),
+                    // At once, so that a kill leaves no half of a line.
+                    Ok(Some(number)) => told.write_all(format!("{number} {name}\n").as_bytes()).unwrap(),
                     Ok(None) | Err(Error::Locked { .. }) => {}
                     Err(error) => panic!("{error:?}"),
                 }
