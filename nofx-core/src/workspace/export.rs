@@ -26,8 +26,8 @@ pub(super) const VERSION: u32 = 1;
 impl Workspace {
     /// Returns a session as JSON, in pieces that joined are one text; messages are read as pieces are asked for.
     ///
-    /// `Invalid` if there is no such session, `TooNew` if a later version wrote something of it. What cannot be read ends the stream with its error: a text that is not
-    /// complete is no JSON.
+    /// `Invalid` if there is no such session, `TooNew` if a later version wrote something of it. What cannot be read ends the
+    /// stream with its error: a text that is not complete is no JSON.
     pub async fn export_json(
         &self,
         id: &SessionId,

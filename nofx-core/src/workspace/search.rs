@@ -81,7 +81,8 @@ struct Unsearched {
 }
 
 impl Workspace {
-    /// Searches messages, newest session first, and in each from the first message on.
+    /// Searches messages, newest session first, and in each from the first message on. Sessions that were last active in the same
+    /// minute come in no order.
     ///
     /// There is no index: every message is looked at, in parallel where there is a runtime with threads, and only as hits
     /// are asked for. A message that several sessions were restored with is found once, in the newest of them. What

@@ -171,7 +171,7 @@ impl Workspace {
         records
     }
 
-    /// Returns the sessions of an order, each once, oldest activity first.
+    /// Returns the sessions of an order, each once, oldest activity first; those of one minute in no order.
     ///
     /// What becomes active meanwhile moves towards the end, so that none is missed that was there from the beginning.
     pub(super) async fn sessions_in(&self, order: &Order) -> Result<Vec<SessionId>> {
