@@ -11,7 +11,7 @@ use nofx_core::{Body, LogKey, RecordKey, Timestamp};
 
 use super::index::{Holds, Index, body, name_record};
 use super::merge::merge;
-use crate::legacy::{AgentEntry, Content, Item, Reading, Same, SessionCopy, TemplateContent};
+use crate::legacy::{AgentEntry, Content, Item, Reading, Same, SessionCopy, TemplateContent, complete_by_name};
 
 /// A thing that is merged from one file or several.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -255,6 +255,10 @@ fn plan_session(plan: &mut Plan, index: &Index, id: &SessionId, readings: &[(usi
         }
         // A task changes while it is worked on; the newest state of each counts.
         merge(&mut first.tasks, copy.tasks.into_iter().map(ended).collect());
+        first.named = first.named.or(copy.named);
+    }
+    if let Some(named) = first.named.filter(|_| !first.whole) {
+        complete_by_name(&mut first.header, &named);
     }
     first.tasks.sort_by_key(is_current);
     plan.records.push(PlannedRecord {

@@ -42,6 +42,11 @@ impl Judgement {
         self.findings.push((code, Level::Note, message.into()));
     }
 
+    /// Returns whether some data ends before its end.
+    pub(crate) fn is_cut(&self) -> bool {
+        self.findings.iter().any(|(code, ..)| *code == "cut")
+    }
+
     pub(crate) fn count(&mut self, kind: &'static str, number: usize) {
         if number > 0 {
             *self.counts.entry(kind).or_default() += number as u64;

@@ -21,7 +21,7 @@ pub(crate) use agents::{AgentEntry, Agents};
 pub(crate) use item::{Item, Same, time};
 pub(crate) use judge::Judgement;
 pub(crate) use place::{Place, Promise};
-pub(crate) use session::SessionCopy;
+pub(crate) use session::{SessionCopy, complete_by_name};
 pub(crate) use template::Content as TemplateContent;
 
 use decode::{Decoded, decode};
@@ -168,8 +168,7 @@ fn read_json(place: &Place, decoded: &Decoded, judge: &mut Judge<'_>) -> Content
         return content;
     }
     let rest = text.get(end..).unwrap_or_default();
-    let is_whole = judge.judgement.findings.iter().all(|(code, ..)| *code != "cut");
-    if is_whole && !rest.trim_ascii().is_empty() {
+    if !judge.judgement.is_cut() && !rest.trim_ascii().is_empty() {
         judge.damaged("trailing", (base + end, base + text.len()), "something follows the end of the data");
     }
     if salvage::has_repeated_names(text) {
@@ -271,7 +270,14 @@ fn read_archive(
             copies = read_sessions(place, rest, base + offset(text, rest), judge);
             tail = offset(text, rest) + salvage::items(rest).end;
         }
-        judge.damaged("cut", (base + tail, base + text.len()), &format!("the archive is damaged: {}", error.reason));
+        // Of a session that is cut, the session's reader tells what became nothing.
+        if !judge.judgement.is_cut() {
+            judge.damaged(
+                "cut",
+                (base + tail, base + text.len()),
+                &format!("the archive is damaged: {}", error.reason),
+            );
+        }
     }
     Content::Sessions(copies, around)
 }
@@ -314,10 +320,11 @@ fn read_array(place: &Place, text: &str, base: usize, judge: &mut Judge<'_>) -> 
         found.whole.iter().any(is_one)
     };
     let is_place = place.promise == Promise::Sessions;
-    if is_place && has(&["conversationHistory", "agentId"]) {
+    let is_empty_state = place.is_elsewhere() && found.error.is_none() && found.whole.is_empty();
+    if is_place && (is_empty_state || has(&["conversationHistory", "agentId"])) {
         judge.judgement.became = "sessions";
         let copies = read_sessions(place, text, base, judge);
-        if let Some(error) = &found.error {
+        if let Some(error) = found.error.as_ref().filter(|_| !judge.judgement.is_cut()) {
             judge.damaged(
                 "cut",
                 (base + found.end, base + text.len()),

@@ -23,6 +23,8 @@ pub(crate) struct SessionCopy {
     pub(crate) archived: bool,
     /// Whether the object was read to its end.
     pub(crate) whole: bool,
+    /// What the name of the file says of a session that is not whole.
+    pub(crate) named: Option<NamedSession>,
 }
 
 /// Returns whether an object is a session that nobody had: the extension made them of lists of checkpoints, without an id and
@@ -59,7 +61,7 @@ pub(crate) fn is_named_so(stem: &str) -> bool {
 
 /// Makes a session of which nothing but the name of its file is left.
 pub(crate) fn from_name(stem: &str) -> Option<SessionCopy> {
-    read_name(stem)?;
+    let named = read_name(stem)?;
     let mut copy = SessionCopy {
         id: stem.into(),
         header: Object::default(),
@@ -69,14 +71,14 @@ pub(crate) fn from_name(stem: &str) -> Option<SessionCopy> {
         last_active: None,
         archived: false,
         whole: false,
+        named: Some(named),
     };
     copy.header.set("id", quote(stem));
-    complete_by_name(&mut copy.header, stem);
     Some(copy)
 }
 
-fn complete_by_name(header: &mut Object, stem: &str) {
-    let Some(named) = read_name(stem) else { return };
+/// Adds what no copy of a session says any more.
+pub(crate) fn complete_by_name(header: &mut Object, named: &NamedSession) {
     if header.get("agentId").is_none() {
         header.set("agentId", quote(&named.agent));
     }
@@ -123,14 +125,13 @@ pub(crate) fn read(text: &str, base: usize, stem: &str, judge: &mut Judge<'_>) -
         header.set("id", quote(stem));
         stem.into()
     });
-    if !whole {
-        complete_by_name(&mut header, stem);
-    }
+    let named = if whole { None } else { read_name(stem) };
     let template = template::take(&mut header);
     forget_prompt(&mut header, template.as_ref());
     shorten(&mut header, judge);
 
-    let created = header.get("createdAt").and_then(time).unwrap_or_default();
+    let created = header.get("createdAt").and_then(time).or(named.as_ref().map(|named| named.created));
+    let created = created.unwrap_or_default();
     let mut before = created;
     let mut messages = Vec::new();
     for raw in history.map(|raw| salvage::items(raw).whole).unwrap_or_default() {
@@ -179,6 +180,7 @@ pub(crate) fn read(text: &str, base: usize, stem: &str, judge: &mut Judge<'_>) -
         messages,
         tasks,
         whole,
+        named,
     }
 }
 

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use futures_util::TryStreamExt;
-use nofx_core::entity::{Agent, Attachment, Checkpoint, Entity, OrchestrationMessage, Session, Template, foreign};
+use nofx_core::entity::{
+    Agent, Attachment, Checkpoint, Entity, OrchestrationMessage, Session, Template, TranscriptPart, foreign,
+};
 use nofx_core::json::{Object, canonical};
 use nofx_core::{LogKey, LogQuery, LogScan, Store, kind};
 use nofx_migrate::{dump, read_attachment};
@@ -15,9 +17,10 @@ pub(crate) type Json = Vec<u8>;
 #[derive(Debug, Default)]
 pub(crate) struct Found {
     pub(crate) sessions: BTreeMap<String, FoundSession>,
-    pub(crate) agents: BTreeMap<String, String>,
+    pub(crate) agents: BTreeMap<String, Object>,
     pub(crate) templates: Vec<Json>,
     pub(crate) checkpoints: BTreeMap<String, Vec<Json>>,
+    pub(crate) transcripts: BTreeMap<String, Vec<String>>,
     pub(crate) orchestration: Vec<Json>,
     pub(crate) attachments: BTreeMap<String, Vec<u8>>,
 }
@@ -28,6 +31,7 @@ pub(crate) struct FoundSession {
     pub(crate) messages: Vec<String>,
     /// The ids.
     pub(crate) tasks: Vec<String>,
+    pub(crate) header: Object,
 }
 
 pub(crate) fn json(text: &str) -> Json {
@@ -47,11 +51,12 @@ impl Found {
                     .iter()
                     .map(|task| task.get("id").unwrap_or_default().trim_matches('"').to_owned())
                     .collect(),
+                header: foreign(&session.value.to_object()),
             };
             found.sessions.insert(id.to_string(), one);
         }
         for agent in store.list::<Agent>().try_collect::<Vec<_>>().await.unwrap() {
-            found.agents.insert(agent.value.id.to_string(), agent.value.name.to_string());
+            found.agents.insert(agent.value.id.to_string(), foreign(&agent.value.to_object()));
         }
         for template in store.list::<Template>().try_collect::<Vec<_>>().await.unwrap() {
             found.templates.push(json(&foreign(&template.value.to_object()).to_json()));
@@ -60,6 +65,12 @@ impl Found {
             let agent = head.log.id().to_string();
             let list = entries(store, Checkpoint::log(&agent.as_str().into())).await;
             found.checkpoints.insert(agent, list.iter().map(|object| json(&object.to_json())).collect());
+        }
+        for head in store.logs(LogScan::of(kind::TRANSCRIPT, 100)).try_collect::<Vec<_>>().await.unwrap() {
+            let agent = head.log.id().to_string();
+            let parts = entries(store, TranscriptPart::log(&agent.as_str().into())).await;
+            let text = |part: &Object| part.read::<nofx_core::json::Text>("content").unwrap_or_default().to_string();
+            found.transcripts.insert(agent, parts.iter().map(text).collect());
         }
         for number in 0..10 {
             let segment = entries(store, OrchestrationMessage::segment(number)).await;

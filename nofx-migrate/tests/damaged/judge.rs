@@ -5,9 +5,9 @@ use std::fmt::Debug;
 
 use nofx_core::json::Object;
 use nofx_migrate::Report;
-use nofx_testkit::legacy::Truth;
+use nofx_testkit::legacy::{SessionCopy, Truth};
 
-use super::found::{Found, Json, json};
+use super::found::{Found, FoundSession, Json, json};
 
 /// Returns everything that is not as it must be.
 pub(crate) fn differences(truth: &Truth, found: &Found, report: &Report) -> Vec<String> {
@@ -100,10 +100,25 @@ impl Judge {
             }
             let tasks = union(copies.iter().map(|copy| copy.tasks.clone()));
             self.same(&format!("tasks of {id:?}"), &tasks, &counted(session.tasks.clone()));
+            self.header(id, copies, session);
         }
         for template in &truth.templates {
             let is_there = found.templates.contains(&json(template));
             self.check(is_there, || format!("a template is missing: {template}"));
+        }
+    }
+
+    /// The copy that was active last counts; the others complete it.
+    fn header(&mut self, id: &str, copies: &[SessionCopy], session: &FoundSession) {
+        let members = |copy: &SessionCopy| copy.members.iter().cloned().collect::<BTreeMap<String, String>>();
+        let active = |copy: &SessionCopy| members(copy).remove("lastActiveAt");
+        let last = copies.iter().map(active).max().flatten();
+        let newest: Vec<_> = copies.iter().filter(|copy| active(copy) == last).map(members).collect();
+        let Some(one) = newest.first() else { return };
+        for name in one.keys() {
+            let there = session.header.get(name).map(json);
+            let may_be = newest.iter().any(|members| members.get(name).map(|value| json(value)) == there);
+            self.check(may_be, || format!("`{name}` of session {id:?} is {:?}", session.header.get(name)));
         }
     }
 
@@ -112,11 +127,19 @@ impl Judge {
             let is_known = truth.agents.contains_key(id) || truth.cut_agents.contains(id);
             self.check(is_known, || format!("agent {id:?} is made up"));
         }
-        for (id, name) in &truth.agents {
-            match (found.agents.get(id), name) {
-                (None, _) => self.wrong.push(format!("agent {id:?} is missing")),
-                (Some(found), Some(name)) => self.same(&format!("name of agent {id:?}"), name, found),
-                (Some(_), None) => {}
+        // Its template is held against the others.
+        let alone = |agent: &Object| {
+            let mut agent = agent.clone();
+            agent.remove("template");
+            agent.to_json()
+        };
+        for (id, agent) in &truth.agents {
+            match found.agents.get(id) {
+                None => self.wrong.push(format!("agent {id:?} is missing")),
+                Some(found) => {
+                    let (wanted, there) = (alone(&Object::parse(agent).unwrap()), alone(found));
+                    self.check(json(&wanted) == json(&there), || format!("agent {id:?}: {there} instead of {wanted}"));
+                }
             }
         }
     }
@@ -130,8 +153,20 @@ impl Judge {
                 self.check(has_in_order(&there, list), || format!("checkpoints of {agent:?} are in another order"));
             }
         }
-        let wanted: Vec<_> = truth.orchestration.iter().map(|message| text(&json(message))).collect();
-        self.same("messages between agents", &wanted, &found.orchestration.iter().map(text).collect());
+        for (agent, texts) in &truth.transcripts {
+            let there = found.transcripts.get(agent).cloned().unwrap_or_default();
+            let is_right = has_in_order(&there, texts);
+            self.check(is_right, || format!("the transcript of {agent:?} is {there:?} instead of {texts:?}"));
+        }
+        let there: Vec<_> = found.orchestration.iter().map(text).collect();
+        let folders = truth.orchestration.iter();
+        let folders = folders.map(|(name, all)| (name, all.iter().map(|one| text(&json(one))).collect::<Vec<_>>()));
+        let folders: Vec<_> = folders.collect();
+        let all = folders.iter().flat_map(|(_, all)| all);
+        self.same("messages between agents", &counted(all), &counted(&there));
+        for (folder, all) in &folders {
+            self.check(has_in_order(&there, all), || format!("the messages of {folder} are in another order"));
+        }
     }
 
     fn attachments(&mut self, truth: &Truth, found: &Found) {
@@ -150,7 +185,7 @@ impl Judge {
         for path in found.attachments.keys() {
             let file = path.rsplit_once('#').map_or(path.as_str(), |(file, _)| file);
             let may_be = truth.kept.contains_key(path)
-                || truth.may_be_kept.contains(path)
+                || truth.may_be_kept.contains(file)
                 || truth.kept_lines.contains_key(file);
             self.check(may_be, || format!("{path} is intact but kept"));
         }
@@ -164,5 +199,19 @@ impl Judge {
         }
         let skipped: BTreeSet<String> = report.skipped.iter().map(|skipped| skipped.path.clone()).collect();
         self.same("what is no file", &truth.skipped, &skipped);
+        for file in &report.files {
+            if let Some(unused) = truth.unused.get(&file.path) {
+                let from = file.unused.first().map_or(file.size, |first| first.from) as usize;
+                let to = file.unused.last().map_or(file.size, |last| last.to) as usize;
+                let is_right = unused.from.contains(&from) && to == unused.to;
+                self.check(is_right, || {
+                    format!("{}: {:?} become nothing instead of {unused:?}", file.path, file.unused)
+                });
+            }
+            for (kind, count) in truth.counts.get(&file.path).into_iter().flatten() {
+                let told = file.counts.get(*kind).copied().unwrap_or_default();
+                self.same(&format!("{kind} in {}", file.path), count, &told);
+            }
+        }
     }
 }

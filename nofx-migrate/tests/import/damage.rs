@@ -33,6 +33,18 @@ async fn a_damaged_copy_is_completed_by_a_whole_one() {
 }
 
 #[tokio::test]
+async fn the_name_of_a_file_says_only_what_no_copy_says() {
+    let name = "session-a-1757341292345";
+    let cut = format!(r#"{{"id": "{name}", "agentId": "#);
+    let other = format!(r#"{{"id": "{name}", "agentId": "b", "createdAt": "2025-01-01T00:00:00.000Z", "agentName"#);
+    let workspace =
+        Workspace::with(&[(&format!("sessions/{name}.json"), &cut), (&format!("archive/{name}.json"), &other)]);
+    workspace.import().await;
+    assert_eq!(workspace.all("session", "agent_id").await, ["\"b\""]);
+    assert_eq!(workspace.all("session", "created_at").await, ["\"2025-01-01T00:00:00.000Z\""]);
+}
+
+#[tokio::test]
 async fn what_follows_the_end_is_named_and_kept() {
     let whole = session("s", 9, "active", "a b c");
     let text = format!("{whole}timestamp\": 1}}]}}");
@@ -42,6 +54,25 @@ async fn what_follows_the_end_is_named_and_kept() {
     let unused = &report.files[0].unused;
     assert_eq!((unused[0].from, unused[0].to), (whole.len() as u64, text.len() as u64));
     assert_eq!(workspace.attached("sessions/s.json").await.unwrap(), text.as_bytes());
+}
+
+#[tokio::test]
+async fn of_a_session_cut_in_an_archive_only_what_is_not_whole_becomes_nothing() {
+    let second = session("s2", 9, "archived", "b c d");
+    let wrapper = format!(r#"{{"sessions": [{},{second}], "exportedAt": "x"}}"#, session("s1", 9, "archived", "a"));
+    let cut = wrapper.get(..wrapper.find("says d").unwrap()).unwrap();
+    let list = wrapper.get(wrapper.find('[').unwrap()..wrapper.find("says d").unwrap()).unwrap();
+    for (path, text) in [("archives/s2.json", cut), ("sessions/list.json", list)] {
+        let workspace = Workspace::with(&[(path, text)]);
+        let report = workspace.import().await;
+        assert_eq!(
+            (workspace.messages("s1").await, workspace.messages("s2").await),
+            ("a".to_owned(), "b c".to_owned())
+        );
+        let [unused] = report.files[0].unused.as_slice() else { panic!("{report}") };
+        let whole = text.find("says c\"}").unwrap() + "says c\"}".len();
+        assert_eq!((unused.from, unused.to), (whole as u64, text.len() as u64), "{}", unused.reason);
+    }
 }
 
 #[tokio::test]

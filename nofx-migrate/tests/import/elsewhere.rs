@@ -103,6 +103,15 @@ async fn the_state_of_vs_code_is_merged_with_the_folder() {
 }
 
 #[tokio::test]
+async fn empty_lists_of_the_state_are_intact() {
+    let workspace = workspace();
+    let path = database(&workspace, "nofx.nofx", r#"{"nofx.agents": [], "nofx.sessions": []}"#);
+    let report = import(&workspace, vec![path]).await;
+    assert_eq!(report.totals.bytes_kept, 0, "{report}");
+    assert!(workspace.attachments().await.is_empty() && !report.has_damage(), "{report}");
+}
+
+#[tokio::test]
 async fn the_state_may_come_alone_and_what_comes_later_is_added_behind() {
     let workspace = workspace();
     let path = database(&workspace, "publisher.nofx", STATE);

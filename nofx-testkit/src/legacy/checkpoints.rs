@@ -19,7 +19,7 @@ pub(super) fn add(workspace: &mut Workspace, chance: &Chance) {
             draft.list(all[from..to].iter().map(|json| (json.clone(), Thing::Entry(json.clone()))));
             let path = format!("{folder}/{agent}_checkpoint.json");
             let found = damage(&draft, chance);
-            workspace.found(&path, &found);
+            workspace.found(&path, &found, "checkpoints");
             let entries = found.things.into_iter().filter_map(|thing| match thing {
                 Thing::Entry(json) => Some(json),
                 _ => None,

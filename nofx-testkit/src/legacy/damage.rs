@@ -1,6 +1,10 @@
 //! What becomes of files: crashes, editors, disks.
 
+use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
+
 use super::draft::{Draft, Placed, Thing};
+use super::truth::Unused;
 use crate::chance::Chance;
 
 /// A file as it is found.
@@ -11,6 +15,25 @@ pub(super) struct Found {
     pub(super) things: Vec<Thing>,
     /// Whether it cannot be read completely and exactly.
     pub(super) is_damaged: bool,
+    /// Where the bytes are that become nothing.
+    pub(super) unused: Unused,
+}
+
+impl Found {
+    /// Returns how many of each kind are whole in it, as a report calls them; `entries` are those that are neither messages nor tasks.
+    pub(super) fn counts(&self, entries: &'static str) -> BTreeMap<&'static str, u64> {
+        let mut counts = BTreeMap::new();
+        for thing in &self.things {
+            let kind = match thing {
+                Thing::Message(_) => "messages",
+                Thing::Task(_) => "tasks",
+                Thing::Entry(_) => entries,
+                _ => continue,
+            };
+            *counts.entry(kind).or_default() += 1;
+        }
+        counts
+    }
 }
 
 /// Damages a file, or does not.
@@ -21,8 +44,13 @@ pub(super) fn damage(draft: &Draft, chance: &Chance) -> Found {
         0..=3 => cut(draft, bytes, somewhere),
         4 => zeroed(draft, bytes, somewhere),
         5 => followed(draft, bytes, chance),
-        6 => Found { bytes: Vec::new(), things: Vec::new(), is_damaged: false },
-        7 => Found { bytes: vec![0; bytes.len()], things: Vec::new(), is_damaged: true },
+        6 => Found { bytes: Vec::new(), things: Vec::new(), is_damaged: false, unused: Unused::none(0) },
+        7 => Found {
+            bytes: vec![0; bytes.len()],
+            things: Vec::new(),
+            is_damaged: true,
+            unused: Unused { from: 0..=0, to: bytes.len() },
+        },
         8 | 9 => not_text(draft, bytes, chance),
         10 => whole(draft, [b"\xef\xbb\xbf".as_slice(), &bytes].concat()),
         11 => utf16(draft, chance, None),
@@ -31,26 +59,42 @@ pub(super) fn damage(draft: &Draft, chance: &Chance) -> Found {
     }
 }
 
-fn whole(draft: &Draft, bytes: Vec<u8>) -> Found {
+/// Nothing happened to it.
+pub(super) fn whole(draft: &Draft, bytes: Vec<u8>) -> Found {
     let things = draft.things.iter().map(|placed| placed.thing.clone()).collect();
-    Found { bytes, things, is_damaged: draft.repeats_names }
+    let unused = Unused::none(bytes.len());
+    Found { bytes, things, is_damaged: draft.repeats_names, unused }
 }
 
-/// Returns what is whole before a byte.
-fn before(draft: &Draft, end: usize) -> Vec<Thing> {
-    draft.things.iter().filter(|placed| placed.to <= end).map(|placed| placed.thing.clone()).collect()
+/// Returns what is whole before a byte of the file, where `place` tells for each byte of the text which one that is, and where what becomes
+/// nothing begins: behind everything whole, and not behind the beginning of what is not.
+fn before(draft: &Draft, end: usize, place: impl Fn(usize) -> usize) -> (Vec<Thing>, RangeInclusive<usize>) {
+    let is_whole = |placed: &Placed| place(placed.to) <= end;
+    let halves =
+        || draft.things.iter().filter(|placed| !is_whole(placed) && !matches!(placed.thing, Thing::Member(..)));
+    let first = halves().map(|placed| place(placed.from)).filter(|from| *from < end).min().unwrap_or(end);
+    // Of an agent that is not whole, what is whole in it is taken, but the bytes are accounted for as those of the agent.
+    let agent =
+        halves().find(|placed| matches!(placed.thing, Thing::Agent(..))).map_or(usize::MAX, |placed| placed.from);
+    let whole = || draft.things.iter().filter(|placed| is_whole(placed));
+    let last = whole().filter(|placed| placed.from < agent && !matches!(placed.thing, Thing::Member(..)));
+    let last = last.map(|placed| place(placed.to)).max().unwrap_or_default();
+    (whole().map(|placed| placed.thing.clone()).collect(), last..=first)
 }
 
 /// The process was killed while it wrote.
-fn cut(draft: &Draft, mut bytes: Vec<u8>, end: usize) -> Found {
+pub(super) fn cut(draft: &Draft, mut bytes: Vec<u8>, end: usize) -> Found {
     bytes.truncate(end);
-    Found { bytes, things: before(draft, end), is_damaged: true }
+    let (things, from) = before(draft, end, |at| at);
+    Found { bytes, things, is_damaged: true, unused: Unused { from, to: end } }
 }
 
 /// The power went before the data reached the disk.
 fn zeroed(draft: &Draft, mut bytes: Vec<u8>, from: usize) -> Found {
     bytes.iter_mut().skip(from).for_each(|byte| *byte = 0);
-    Found { bytes, things: before(draft, from), is_damaged: true }
+    let to = bytes.len();
+    let (things, from) = before(draft, from, |at| at);
+    Found { bytes, things, is_damaged: true, unused: Unused { from, to } }
 }
 
 /// A longer version was there before, and another process wrote into the file at the same time.
@@ -62,7 +106,10 @@ fn followed(draft: &Draft, bytes: Vec<u8>, chance: &Chance) -> Found {
         2 => "\0\0\0".to_owned(),
         _ => std::iter::once('"').chain(rest).collect(),
     };
-    Found { is_damaged: true, ..whole(draft, [bytes.as_slice(), rest.as_bytes()].concat()) }
+    let (end, spaces) = (bytes.len(), rest.len() - rest.trim_ascii_start().len());
+    let found = whole(draft, [bytes.as_slice(), rest.as_bytes()].concat());
+    let unused = Unused { from: end..=end + spaces, to: found.bytes.len() };
+    Found { is_damaged: true, unused, ..found }
 }
 
 /// A byte in a string is none of any character; what stands there is read as the replacement character.
@@ -74,17 +121,19 @@ fn not_text(draft: &Draft, mut bytes: Vec<u8>, chance: &Chance) -> Found {
     let place = chance.pick(&places);
     bytes[place] = chance.pick(&[0xff, 0xc3, 0x80, 0xed]);
     let seen = |placed: &Placed| {
-        let raw = || String::from_utf8_lossy(&bytes[placed.from..placed.to]).into_owned();
+        let raw = |to: usize| String::from_utf8_lossy(&bytes[placed.from..to]).into_owned();
         match &placed.thing {
             _ if !(placed.from..placed.to).contains(&place) => placed.thing.clone(),
-            Thing::Message(_) => Thing::Message(raw()),
-            Thing::Template(_) => Thing::Template(raw()),
-            Thing::Entry(_) => Thing::Entry(raw()),
+            Thing::Message(_) => Thing::Message(raw(placed.to)),
+            Thing::Template(_) => Thing::Template(raw(placed.to)),
+            Thing::Entry(_) => Thing::Entry(raw(placed.to)),
+            Thing::Member(name, json) => Thing::Member(name.clone(), raw(placed.from + json.len())),
+            Thing::Agent(id, _) => Thing::Agent(id.clone(), raw(placed.to)),
             other => other.clone(),
         }
     };
     let things = draft.things.iter().map(seen).collect();
-    Found { things, bytes, is_damaged: true }
+    Found { things, bytes, is_damaged: true, unused: Unused { from: place..=place, to: place + 1 } }
 }
 
 /// An editor wrote it as UTF-16, and perhaps not to the end.
@@ -99,6 +148,6 @@ fn utf16(draft: &Draft, chance: &Chance, end: Option<usize>) -> Found {
     let end = (2 * end).clamp(8, bytes.len() - 1) - chance.below(2);
     bytes.truncate(end);
     let place = |at: usize| mark.len() + 2 * draft.text.get(..at).unwrap_or_default().encode_utf16().count();
-    let things = draft.things.iter().filter(|placed| place(placed.to) <= end);
-    Found { things: things.map(|placed| placed.thing.clone()).collect(), bytes, is_damaged: true }
+    let (things, from) = before(draft, end, place);
+    Found { things, bytes, is_damaged: true, unused: Unused { from, to: end } }
 }

@@ -27,7 +27,9 @@ pub(super) enum Thing {
     /// A task, by its id.
     Task(String),
     Template(String),
-    /// An agent and its name.
+    /// A member of a session that is none of its lists, by its name.
+    Member(String, String),
+    /// An agent: its id, and all of it.
     Agent(String, String),
     /// The id of an agent, which comes first in it.
     AgentId(String),
@@ -58,6 +60,15 @@ impl Draft {
     pub(super) fn member(&mut self, name: &str, json: &str) {
         self.name(name);
         self.put(json);
+    }
+
+    /// Writes a member that is a thing. A number is whole where something follows it: half of one looks like one.
+    pub(super) fn header(&mut self, name: &str, json: &str) {
+        self.name(name);
+        let from = self.text.len();
+        self.put(json);
+        let to = self.text.len() + usize::from(!json.ends_with(['"', '}', ']']));
+        self.things.push(Placed { from, to, thing: Thing::Member(name.to_owned(), json.to_owned()) });
     }
 
     /// Writes a list of things.

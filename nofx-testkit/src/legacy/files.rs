@@ -3,20 +3,55 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-/// What lies in the folder, by its path there.
+/// What lies in the folder and beside it, by its path there.
 #[derive(Debug, Default)]
 pub(super) struct Files {
     files: BTreeMap<String, Vec<u8>>,
     others: BTreeMap<String, Other>,
+    /// What is beside the folder, by the paths that a report has for it.
+    elsewhere: BTreeMap<String, Vec<u8>>,
 }
 
 /// Something that is no file.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Other {
+    Folder,
     Link(&'static str),
     Pipe,
+    Socket,
+}
+
+/// A byte of a name that is no text, while the name is one.
+const RAW: u32 = 0x10_ff00;
+
+/// Returns what stands for a byte in a name that is no text.
+pub(super) fn raw_byte(byte: u8) -> String {
+    char::from_u32(RAW + u32::from(byte)).into_iter().collect()
+}
+
+/// Returns how a report tells a path.
+pub(super) fn told(path: &str) -> String {
+    path.chars().map(|one| if u32::from(one) >= RAW { '\u{fffd}' } else { one }).collect()
+}
+
+#[cfg(unix)]
+fn path_of(path: &str) -> PathBuf {
+    use std::os::unix::ffi::OsStringExt;
+    let mut bytes = Vec::new();
+    for one in path.chars() {
+        match u32::from(one).checked_sub(RAW) {
+            Some(byte) => bytes.push(byte as u8),
+            None => bytes.extend_from_slice(one.encode_utf8(&mut [0; 4]).as_bytes()),
+        }
+    }
+    std::ffi::OsString::from_vec(bytes).into()
+}
+
+#[cfg(not(unix))]
+fn path_of(path: &str) -> PathBuf {
+    path.into()
 }
 
 impl Files {
@@ -24,12 +59,29 @@ impl Files {
         self.files.insert(path.to_owned(), bytes);
     }
 
+    pub(super) fn put_elsewhere(&mut self, path: &str, bytes: Vec<u8>) {
+        self.elsewhere.insert(path.to_owned(), bytes);
+    }
+
     pub(super) fn put_other(&mut self, path: &str, other: Other) {
         self.others.insert(path.to_owned(), other);
     }
 
+    /// Returns whether something has that path, or would have it as a folder.
+    pub(super) fn has(&self, path: &str) -> bool {
+        let folder = format!("{path}/");
+        self.files.keys().chain(self.others.keys()).any(|there| there == path || there.starts_with(&folder))
+    }
+
     pub(super) fn size(&self) -> (usize, usize) {
-        (self.files.len(), self.files.values().map(Vec::len).sum())
+        let all = || self.files.values().chain(self.elsewhere.values());
+        (all().count(), all().map(Vec::len).sum())
+    }
+
+    /// Returns the size of each file, by the path that a report has for it.
+    pub(super) fn sizes(&self) -> BTreeMap<String, u64> {
+        let all = self.files.iter().chain(&self.elsewhere);
+        all.map(|(path, bytes)| (told(path), bytes.len() as u64)).collect()
     }
 
     pub(super) fn write(&self, folder: &Path) -> io::Result<()> {
@@ -41,26 +93,42 @@ impl Files {
         }
         self.others.iter().try_for_each(|(path, other)| make(&made(&root, path)?, *other))
     }
+
+    /// Writes the files below a folder that is not the legacy one.
+    pub(super) fn write_below(&self, folder: &Path, place: &str) -> io::Result<bool> {
+        let start = format!("@{place}/");
+        let mut is_any = false;
+        for (path, bytes) in self.elsewhere.iter().filter(|(path, _)| path.starts_with(&start)) {
+            fs::write(made(folder, path.trim_start_matches('@'))?, bytes)?;
+            is_any = true;
+        }
+        Ok(is_any)
+    }
 }
 
-fn made(root: &Path, path: &str) -> io::Result<std::path::PathBuf> {
-    let path = root.join(path);
+fn made(root: &Path, path: &str) -> io::Result<PathBuf> {
+    let path = root.join(path_of(path));
     path.parent().map_or(Ok(()), fs::create_dir_all)?;
     Ok(path)
 }
 
 #[cfg(unix)]
-fn make(path: &Path, other: Other) -> io::Result<()> {
+pub(super) fn make(path: &Path, other: Other) -> io::Result<()> {
     match other {
+        Other::Folder => fs::create_dir_all(path),
         Other::Link(target) => std::os::unix::fs::symlink(target, path),
         Other::Pipe => match std::process::Command::new("mkfifo").arg(path).status()?.success() {
             true => Ok(()),
             false => Err(io::Error::other("mkfifo failed")),
         },
+        Other::Socket => std::os::unix::net::UnixListener::bind(path).map(drop),
     }
 }
 
 #[cfg(not(unix))]
-fn make(_path: &Path, _other: Other) -> io::Result<()> {
-    Ok(())
+pub(super) fn make(path: &Path, other: Other) -> io::Result<()> {
+    match other {
+        Other::Folder => fs::create_dir_all(path),
+        _ => Ok(()),
+    }
 }

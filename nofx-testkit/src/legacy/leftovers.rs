@@ -1,6 +1,7 @@
 //! Files that become no entity, or one that cannot be trusted, and are kept.
 
 use super::Workspace;
+use super::files::{raw_byte, told};
 use super::values;
 use crate::chance::Chance;
 
@@ -19,11 +20,15 @@ pub(super) fn add(workspace: &mut Workspace, chance: &Chance) {
             put(workspace, path, bytes(chance));
         }
     }
+    if cfg!(target_os = "linux") && chance.once_in(8) {
+        put(workspace, &format!("dlq/{}odd{}.json", raw_byte(0x80), raw_byte(0xfe)), bytes(chance));
+    }
     for agent in ["ada", "..\\up"] {
         if chance.once_in(2) {
             continue;
         }
-        let transcript = transcript(agent, chance);
+        let (transcript, texts) = transcript(agent, chance);
+        workspace.truth.transcripts.insert(agent.to_owned(), texts);
         // What was moved to the archive is the beginning of it, as far as it goes.
         if chance.once_in(3) {
             let end = transcript.floor_char_boundary(chance.below(transcript.len()));
@@ -37,7 +42,7 @@ pub(super) fn add(workspace: &mut Workspace, chance: &Chance) {
 
 fn put(workspace: &mut Workspace, path: &str, bytes: Vec<u8>) {
     if !bytes.is_empty() {
-        workspace.truth.kept.insert(path.to_owned(), bytes.clone());
+        workspace.truth.kept.insert(told(path), bytes.clone());
     }
     workspace.files.put(path, bytes);
 }
@@ -51,12 +56,17 @@ fn bytes(chance: &Chance) -> Vec<u8> {
     }
 }
 
-fn transcript(agent: &str, chance: &Chance) -> String {
+/// Makes a transcript, and tells its texts.
+fn transcript(agent: &str, chance: &Chance) -> (String, Vec<String>) {
     let mut text = format!("# Agent Session: {agent}\n# Started: 2025-09-08T10:00:00.000Z\n\n");
-    for second in 0..chance.below(4) {
-        text.push_str("said something\r\n```\n");
-        let time = values::time(second);
+    let mut texts = Vec::new();
+    for second in 0..=chance.below(4) {
+        let said = format!("said something the {second}th time\r\n```\n--- 2025-09-08T10:00:00.000Z ---\n");
+        text.push_str(&said);
+        texts.push(said);
+        let time = values::time(36_000 + second);
         text.push_str(&format!("\n\n--- {} ---\n", time.trim_matches('"')));
     }
-    text
+    texts.push(String::new());
+    (text, texts)
 }

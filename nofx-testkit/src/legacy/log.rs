@@ -5,6 +5,7 @@ use super::values;
 use crate::chance::Chance;
 
 /// A line of a file, without its end.
+#[derive(Clone)]
 struct Line {
     bytes: Vec<u8>,
     /// The messages that are whole in it.
@@ -13,20 +14,27 @@ struct Line {
     is_good: bool,
 }
 
-pub(super) fn add(workspace: &mut Workspace, chance: &Chance) {
+/// Adds the files of a log, below the legacy folder if that is `orchestration`, else beside it.
+pub(super) fn add(workspace: &mut Workspace, folder: &'static str, chance: &Chance) {
     for name in ["messages-2025-09-08T10-00-00-000Z.jsonl", "messages-2025-09-09T10-00-00-000Z.jsonl", "messages.jsonl"]
     {
         if !chance.once_in(3) {
-            add_file(workspace, &format!("orchestration/{name}"), chance);
+            add_file(workspace, folder, name, chance);
         }
     }
-    if chance.once_in(4) {
+    if folder == "orchestration" && chance.once_in(4) {
         workspace.files.put("orchestration/messages.lock", Vec::new());
     }
 }
 
-fn add_file(workspace: &mut Workspace, path: &str, chance: &Chance) {
-    let lines: Vec<Line> = (0..chance.below(8)).map(|number| line(number, chance)).collect();
+fn add_file(workspace: &mut Workspace, folder: &'static str, name: &str, chance: &Chance) {
+    let path = &if folder == "orchestration" { format!("{folder}/{name}") } else { format!("@{folder}/{name}") };
+    let mut lines: Vec<Line> = Vec::new();
+    for number in 0..chance.below(8) {
+        // What was sent twice was sent twice.
+        let repeated = lines.last().filter(|_| chance.once_in(8)).cloned();
+        lines.push(repeated.unwrap_or_else(|| line(number, chance)));
+    }
     let mut bytes = Vec::new();
     for line in &lines {
         bytes.extend_from_slice(&line.bytes);
@@ -36,7 +44,10 @@ fn add_file(workspace: &mut Workspace, path: &str, chance: &Chance) {
         bytes.pop();
     }
     let is_blank = bytes.iter().all(|byte| *byte == 0);
-    workspace.truth.orchestration.extend(lines.iter().flat_map(|line| line.messages.clone()));
+    let messages = lines.iter().flat_map(|line| line.messages.clone());
+    workspace.truth.orchestration.entry(folder).or_default().extend(messages);
+    let count = lines.iter().map(|line| line.messages.len() as u64).sum();
+    workspace.truth.counts.insert(path.clone(), [("orchestration messages", count)].into());
     let bad: Vec<_> = lines.iter().filter(|line| !line.is_good).map(|line| line.bytes.clone()).collect();
     if is_blank && !bytes.is_empty() {
         workspace.truth.kept.insert(path.to_owned(), bytes.clone());
@@ -49,7 +60,10 @@ fn add_file(workspace: &mut Workspace, path: &str, chance: &Chance) {
             false => [0xfeff_u16].into_iter().chain(text.encode_utf16()).flat_map(u16::to_le_bytes).collect(),
         };
     }
-    workspace.files.put(path, bytes);
+    match folder {
+        "orchestration" => workspace.files.put(path, bytes),
+        _ => workspace.files.put_elsewhere(path, bytes),
+    }
 }
 
 fn line(number: usize, chance: &Chance) -> Line {

@@ -19,6 +19,7 @@ mod agents;
 mod checkpoints;
 mod damage;
 mod draft;
+mod elsewhere;
 mod files;
 mod leftovers;
 mod log;
@@ -30,32 +31,35 @@ mod truth;
 mod values;
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-pub use truth::{SessionCopy, Truth};
+pub use truth::{SessionCopy, Truth, Unused};
 
 use crate::chance::Chance;
-use files::Files;
+use elsewhere::State;
+use files::{Files, told};
 
 /// A damaged workspace and what is in it.
 #[derive(Debug)]
 pub struct Workspace {
     files: Files,
     truth: Truth,
+    state: Option<State>,
 }
 
 impl Workspace {
     /// Makes the workspace of a seed.
     pub fn new(seed: u64) -> Self {
         let chance = Chance::new(seed);
-        let mut workspace = Self { files: Files::default(), truth: Truth::default() };
+        let mut workspace = Self { files: Files::default(), truth: Truth::default(), state: State::new(&chance) };
         sessions::add(&mut workspace, &chance);
         agents::add(&mut workspace, &chance);
         checkpoints::add(&mut workspace, &chance);
-        log::add(&mut workspace, &chance);
+        log::add(&mut workspace, "orchestration", &chance);
         template::add(&mut workspace, &chance);
         leftovers::add(&mut workspace, &chance);
         places::add(&mut workspace, &chance);
+        elsewhere::add(&mut workspace, &chance);
         workspace
     }
 
@@ -69,17 +73,57 @@ impl Workspace {
         self.files.write(folder)
     }
 
+    /// Writes what it has elsewhere into a folder, beside `.nofx`, and returns the paths. `write_database` makes a `state.vscdb` at a path, of
+    /// which one row is the extension's and has this value.
+    pub fn write_elsewhere(
+        &self,
+        folder: &Path,
+        write_database: impl FnOnce(&Path, &str) -> io::Result<()>,
+    ) -> io::Result<Vec<PathBuf>> {
+        let mut paths = Vec::new();
+        if self.files.write_below(folder, elsewhere::LOGS)? {
+            paths.push(folder.join(elsewhere::LOGS));
+        }
+        if let Some(state) = &self.state {
+            let path = folder.join(state.place());
+            path.parent().map_or(Ok(()), std::fs::create_dir_all)?;
+            match state.is_database {
+                true => write_database(&path, &state.json())?,
+                false => std::fs::write(&path, state.json())?,
+            }
+            paths.push(path);
+        }
+        Ok(paths)
+    }
+
     /// Returns the number of its files and of their bytes.
     pub fn size(&self) -> (usize, usize) {
         self.files.size()
     }
 
-    /// Adds a file as it is found, and notes what follows from its damage.
-    fn found(&mut self, path: &str, found: &damage::Found) {
+    /// Returns the size of each file, by the path that a report has for it.
+    pub fn sizes(&self) -> std::collections::BTreeMap<String, u64> {
+        self.files.sizes()
+    }
+
+    /// Adds a file as it is found, and notes what follows from its damage; `entries` is what a report calls its entries.
+    fn found(&mut self, path: &str, found: &damage::Found, entries: &'static str) {
+        self.files.put(path, found.bytes.clone());
+        self.note(&told(path), found, entries);
+    }
+
+    /// Adds a value of VS Code's state.
+    fn found_elsewhere(&mut self, path: &str, found: &damage::Found) {
+        self.files.put_elsewhere(path, found.bytes.clone());
+        self.note(path, found, "");
+    }
+
+    fn note(&mut self, path: &str, found: &damage::Found, entries: &'static str) {
         if found.is_damaged {
             self.truth.damaged.insert(path.to_owned());
             self.truth.kept.insert(path.to_owned(), found.bytes.clone());
         }
-        self.files.put(path, found.bytes.clone());
+        self.truth.unused.insert(path.to_owned(), found.unused.clone());
+        self.truth.counts.insert(path.to_owned(), found.counts(entries));
     }
 }

@@ -17,6 +17,16 @@ pub(super) struct Session {
     tasks: Vec<(String, String)>,
     template: Option<String>,
     repeats_names: bool,
+    is_single: bool,
+}
+
+/// Who wrote a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Shape {
+    /// The extension that wrote files.
+    File,
+    /// The later one, which kept all in VS Code's state.
+    State,
 }
 
 /// Which part of a session a copy has.
@@ -58,7 +68,7 @@ impl Session {
             0 => Some(super::template::json(chance)),
             _ => None,
         };
-        Self { id, agent: agent.to_owned(), stem, messages, tasks, template, repeats_names }
+        Self { id, agent: agent.to_owned(), stem, messages, tasks, template, repeats_names, is_single }
     }
 
     /// Returns the part that is all of it.
@@ -67,35 +77,40 @@ impl Session {
     }
 
     /// Writes a copy of it.
-    pub(super) fn draft(&self, part: &Part, chance: &Chance) -> Draft {
+    pub(super) fn draft(&self, part: &Part, shape: Shape, chance: &Chance) -> Draft {
         let mut draft = Draft { repeats_names: self.repeats_names, ..Draft::default() };
         draft.put("{");
         draft.name("id");
         draft.place(&quote(&self.id), Thing::SessionId(self.id.clone()));
-        draft.member("name", &quote("Ada - 9/8/2025, 10:00:00\u{202f}AM"));
-        draft.member("agentId", &quote(&self.agent));
-        draft.member("agentName", "\"Ada\"");
-        draft.member("agentType", "\"backend\"");
-        draft.member("createdAt", &values::time(0));
-        draft.member("lastActiveAt", &values::time(part.second));
-        draft.member("sessionDuration", "0");
-        draft.member("status", &quote(part.status));
+        draft.header("name", &quote("Ada - 9/8/2025, 10:00:00\u{202f}AM"));
+        draft.header("agentId", &quote(&self.agent));
+        draft.header("agentName", "\"Ada\"");
+        draft.header("agentType", "\"backend\"");
+        let is_odd = |times| self.is_single && chance.once_in(times);
+        draft.header("createdAt", &if is_odd(6) { values::odd_time(chance) } else { values::time(0) });
+        draft.header("lastActiveAt", &if is_odd(6) { values::odd_time(chance) } else { values::time(part.second) });
+        draft.header("sessionDuration", if is_odd(6) { "9007199254740993" } else { "0" });
+        draft.header("status", &quote(part.status));
         draft.member("conversationHistory", "");
         draft.list(part.messages.iter().map(|message| (message.clone(), Thing::Message(message.clone()))));
         draft.name("completedTasks");
         let done = part.tasks.saturating_sub(1);
         draft.list(self.tasks.iter().take(done).map(|(id, json)| (json.clone(), Thing::Task(id.clone()))));
-        if let Some(template) = &self.template {
-            draft.name("template");
-            draft.place(template, Thing::Template(template.clone()));
+        match (&self.template, shape) {
+            (Some(template), Shape::File) => {
+                draft.name("template");
+                draft.place(template, Thing::Template(template.clone()));
+            }
+            (Some(_), Shape::State) => draft.header("templateId", "\"template-1\""),
+            (None, _) => {}
         }
-        draft.member("capabilities", "[]");
-        draft.member("tasksCompleted", "2");
+        draft.header("capabilities", "[]");
+        draft.header("tasksCompleted", "2");
         if chance.once_in(3) {
-            draft.member("unheardOf", &values::any(chance));
+            draft.header("unheardOf", &values::any(chance));
         }
         if chance.once_in(12) {
-            draft.member("name", "\"the later name counts\"");
+            draft.header("name", "\"the later name counts\"");
             draft.repeats_names = true;
         }
         if let Some((id, json)) = self.tasks.get(done).filter(|_| part.tasks > 0) {

@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use super::Workspace;
 use super::damage::{Found, damage};
 use super::draft::{Draft, Thing};
-use super::session::{Part, Session, message};
+use super::files::{raw_byte, told};
+use super::session::{Part, Session, Shape, message};
 use super::truth::SessionCopy;
 use super::values;
 use crate::chance::Chance;
@@ -26,12 +27,19 @@ pub(super) fn add(workspace: &mut Workspace, chance: &Chance) {
 /// A session in one file.
 fn add_one(workspace: &mut Workspace, number: usize, agent: &str, chance: &Chance) {
     let session = Session::new(number, agent, true, chance);
-    let draft = session.draft(&session.all(1000, chance.pick(&["active", "paused", "expired", "gone"])), chance);
+    let part = session.all(1000, chance.pick(&["active", "paused", "expired", "gone"]));
+    if let Some(state) = workspace.state.as_mut().filter(|_| chance.once_in(3)) {
+        state.sessions.push(session.draft(&part, chance.pick(&[Shape::File, Shape::State]), chance));
+        return;
+    }
+    let draft = session.draft(&part, Shape::File, chance);
     let folder = chance.pick(&["sessions", "sessions", "archive", "archives/before_2025-09-08T10-00-00-000Z"]);
-    let path = format!("{folder}/{}.json", session.stem);
+    // Linux takes any bytes for a name.
+    let odd = if cfg!(target_os = "linux") && chance.once_in(12) { raw_byte(0xff) } else { String::new() };
+    let path = format!("{folder}/{}{odd}.json", session.stem);
     let found = damage(&draft, chance);
-    workspace.found(&path, &found);
-    take(workspace, &found, &[&session.stem]);
+    workspace.found(&path, &found, "");
+    take(workspace, &found, &[&format!("{}{}", session.stem, told(&odd))]);
 }
 
 /// A session that is in several places, in each of which it went on alone.
@@ -40,12 +48,21 @@ fn add_copies(workspace: &mut Workspace, number: usize, agent: &str, chance: &Ch
     let mut files = Vec::new();
     let mut is_damaged = false;
     for (at, folder) in
-        ["archives/old_2025-09-01T10-00-00-000Z", "archive", "archives", "sessions"].into_iter().enumerate()
+        ["archives/old_2025-09-01T10-00-00-000Z", "archive", "archives", "sessions", "@"].into_iter().enumerate()
     {
         if chance.once_in(3) {
             continue;
         }
         let part = part(&session, number, at, chance);
+        if folder == "@" {
+            if let Some(state) = &mut workspace.state {
+                let draft = session.draft(&part, chance.pick(&[Shape::File, Shape::State]), chance);
+                is_damaged |= draft.repeats_names;
+                state.sessions.push(draft);
+                files.push(state.path("nofx.sessions"));
+            }
+            continue;
+        }
         let (path, draft, stems) = match folder {
             "archives" => {
                 let other = chance.once_in(3).then(|| Session::new(100 + number, agent, true, chance));
@@ -55,12 +72,12 @@ fn add_copies(workspace: &mut Workspace, number: usize, agent: &str, chance: &Ch
             }
             _ => {
                 let path = format!("{folder}/{}.json", session.stem);
-                (path, session.draft(&part, chance), [session.stem.clone(), String::new()])
+                (path, session.draft(&part, Shape::File, chance), [session.stem.clone(), String::new()])
             }
         };
         let found = damage(&draft, chance);
         is_damaged |= found.is_damaged;
-        workspace.found(&path, &found);
+        workspace.found(&path, &found, "");
         take(workspace, &found, &[&stems[0], &stems[1]]);
         files.push(path);
     }
@@ -88,10 +105,10 @@ fn archive(session: &Session, part: &Part, other: Option<&Session>, chance: &Cha
     let mut draft = Draft::default();
     draft.put("{");
     draft.member("sessions", "[\n");
-    draft.insert(session.draft(part, chance));
+    draft.insert(session.draft(part, Shape::File, chance));
     if let Some(other) = other {
         draft.put(",\n");
-        draft.insert(other.draft(&other.all(2000, "archived"), chance));
+        draft.insert(other.draft(&other.all(2000, "archived"), Shape::File, chance));
     }
     draft.put("\n]");
     draft.member("exportedAt", &values::time(3000));
@@ -102,13 +119,14 @@ fn archive(session: &Session, part: &Part, other: Option<&Session>, chance: &Cha
 }
 
 /// Notes what a file has of sessions; `stems` are the ids that a reader gives to what has lost its own.
-fn take(workspace: &mut Workspace, found: &Found, stems: &[&str]) {
+pub(super) fn take(workspace: &mut Workspace, found: &Found, stems: &[&str]) {
     let mut copies: Vec<(String, SessionCopy)> = Vec::new();
     for thing in &found.things {
         match (thing, copies.last_mut()) {
             (Thing::SessionId(id), _) => copies.push((id.clone(), SessionCopy::default())),
             (Thing::Message(json), Some((_, copy))) => copy.messages.push(json.clone()),
             (Thing::Task(id), Some((_, copy))) => copy.tasks.push(id.clone()),
+            (Thing::Member(name, json), Some((_, copy))) => copy.members.push((name.clone(), json.clone())),
             (Thing::Template(json), _) => workspace.truth.templates.push(json.clone()),
             _ => {}
         }

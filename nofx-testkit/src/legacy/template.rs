@@ -26,7 +26,7 @@ pub(super) fn add(workspace: &mut Workspace, chance: &Chance) {
         let json = json(chance);
         draft.place(&json, Thing::Template(json.clone()));
         let found = damage(&draft, chance);
-        workspace.found(&format!("{folder}/file-{number}.json"), &found);
+        workspace.found(&format!("{folder}/file-{number}.json"), &found, "");
         for thing in found.things {
             if let Thing::Template(json) = thing {
                 workspace.truth.templates.push(json);
