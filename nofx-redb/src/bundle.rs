@@ -226,6 +226,12 @@ fn place_at(key: &[u8]) -> Attempt<Place> {
     Place::of(key).ok_or_else(|| Fault::damaged("the place of some records"))
 }
 
+/// Returns whether there is a bundle.
+pub(crate) fn is_any(chunks: &impl Rows) -> Attempt<bool> {
+    let (lowest, end) = (numbered(LOG), numbered(FIRST_LOG));
+    Ok(chunks.range::<&[u8]>(&lowest[..]..&end[..])?.next().transpose()?.is_some())
+}
+
 /// Returns the places of all bundles, in their order.
 pub(crate) fn places(chunks: &impl Rows) -> Attempt<Vec<Place>> {
     let mut places = Vec::new();

@@ -147,6 +147,13 @@ impl RedbBackend {
         blocking(move || shared.compact()).await
     }
 
+    /// Returns whether [`compact`](Self::compact) was done before, however much was written since. A migration that goes on where it was
+    /// interrupted asks this; also `true` if the file is so large that it would not be laid down anew.
+    pub async fn was_compacted(&self) -> Result<bool> {
+        let is_large = self.open_shared()?.is_too_large_to_rebuild();
+        self.read(move |tables| Ok(is_large || bundle::is_any(&tables.chunks)?)).await
+    }
+
     /// Brings the file into order after a crash, and has redb check and repair every page of its own structures. Returns
     /// whether they had to be repaired.
     ///

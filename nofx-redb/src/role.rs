@@ -266,6 +266,10 @@ impl Shared {
         compacted.map_err(|fault| self.door.told(fault, "compacting"))
     }
 
+    pub(crate) fn is_too_large_to_rebuild(&self) -> bool {
+        self.length().is_ok_and(|length| length > REBUILT)
+    }
+
     fn compact_in_turn(&self, turn: &mut Turn) -> Attempt<()> {
         let mut after = None;
         self.fold_while(|tables| {

@@ -94,6 +94,21 @@ pub async fn compact(location: &Location) -> Result<bool> {
     }
 }
 
+/// Returns whether [`compact`] was done to a store before, or has nothing to do there.
+#[cfg(feature = "cli")]
+pub(crate) async fn was_compacted(location: &Location) -> Result<bool> {
+    match location.scheme() {
+        #[cfg(feature = "redb")]
+        "redb" => {
+            let backend = open_redb(location, &Options::existing()).await?;
+            let was_compacted = backend.was_compacted().await;
+            backend.close().await?;
+            was_compacted
+        }
+        _ => Ok(true),
+    }
+}
+
 #[cfg(feature = "redb")]
 pub(crate) async fn open_redb(location: &Location, options: &Options) -> Result<nofx_redb::RedbBackend> {
     let path = location.path().unwrap_or(std::path::Path::new(""));

@@ -88,12 +88,12 @@ async fn attempt(
     let index = Arc::new(read_all(source, &ledger, report, progress).await?);
     let mut import = Import::new(to, &index, &ledger, options, report);
     let written = import.write_all(progress).await;
-    let commits = import.writer.commits();
+    let (commits, done) = (import.writer.commits(), import.done());
     report.totals.commits = commits;
     written?;
     if options.verify && !options.dry_run {
         index.forget();
-        report.verification = Some(verify::verify(to, &index, &ledger, progress).await?);
+        report.verification = Some(verify::verify(to, &index, &ledger, &done, progress).await?);
     }
     Ok(())
 }
@@ -201,6 +201,10 @@ struct Import<'a> {
     /// The names of templates whose newest content is in a file.
     names: HashMap<usize, Vec<(TemplateId, TemplateDigest)>>,
     written: HashSet<RecordKey>,
+    /// The records and logs in which what is in the target counts.
+    respected: HashSet<String>,
+    /// Files that were imported.
+    entered: HashSet<usize>,
     /// When the newest list of agents was written that was imported before.
     agents_saved: Option<Timestamp>,
     states: Vec<FileState>,
@@ -230,6 +234,8 @@ impl<'a> Import<'a> {
             unsettled: BTreeSet::new(),
             names,
             written: HashSet::new(),
+            respected: HashSet::new(),
+            entered: HashSet::new(),
             agents_saved: ledger.agents_saved(),
             states,
         }
@@ -265,6 +271,12 @@ impl<'a> Import<'a> {
         drop(plans);
         self.keep_all(progress).await?;
         Ok(self.writer.flush().await?)
+    }
+
+    /// Returns what there is to know for the comparison that follows.
+    fn done(self) -> verify::Done {
+        let is_new = (0..self.states.len()).map(|at| self.is_new(at)).collect();
+        verify::Done { is_new, seqs: self.writer.seqs().clone(), respected: self.respected, entered: self.entered }
     }
 
     fn is_new(&self, at: usize) -> bool {
@@ -334,6 +346,7 @@ impl<'a> Import<'a> {
 
     /// Leaves alone what somebody did in the target.
     fn respect(&mut self, kept: Kept, files: &[usize]) {
+        self.respected.insert(kept.what().to_owned());
         let (code, message) = match kept {
             Kept::Deleted(what) => {
                 for at in files {
@@ -462,6 +475,7 @@ impl<'a> Import<'a> {
         self.name_templates(at).await?;
         if let Some(file) = self.index.files.get(at) {
             self.writer.write(self.ledger.entry(file, attachment)?).await?;
+            self.entered.insert(at);
             progress.advance(&file.place.path, file.size);
         }
         Ok(())

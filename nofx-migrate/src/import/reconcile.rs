@@ -47,6 +47,19 @@ pub(crate) enum Kept {
     Variant(String),
 }
 
+impl Kept {
+    /// Returns the key of the record or log.
+    pub(crate) fn what(&self) -> &str {
+        match self {
+            Self::Deleted(what)
+            | Self::Changed(what)
+            | Self::Later(what)
+            | Self::Sealed(what)
+            | Self::Variant(what) => what,
+        }
+    }
+}
+
 /// What earlier imports say about the records of a plan.
 #[derive(Debug, Default)]
 pub(crate) struct Earlier {

@@ -6,13 +6,13 @@ use std::sync::Arc;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use nofx_core::entity::{Attachment, AttachmentPath};
 use nofx_core::json::{Object, Text};
-use nofx_core::{LogKey, LogQuery, Result, Store};
+use nofx_core::{LogKey, LogQuery, Record, Result, Seq, Store};
 
 use super::imported::{content_digest, was_imported_as};
 use super::index::Index;
 use super::ledger::Ledger;
 use super::orchestration::Segments;
-use super::plan::{Plan, PlannedLog, PlannedRecord, plan, things};
+use super::plan::{Plan, PlannedLog, PlannedRecord, plan, plan_name, things};
 use super::reconcile::{PAGE, heads, stored_item};
 use super::{READERS, blocking};
 use crate::attachment::attachment_chunks;
@@ -24,11 +24,39 @@ use crate::report::{Compared, Verification};
 /// Differences that are listed.
 const LISTED: usize = 1000;
 
-/// Reads source and target again and compares them. `ledger` is what earlier imports did.
+/// What was done before, as far as it tells a difference that is somebody's wish from one that is a loss.
+#[derive(Debug, Default)]
+pub(crate) struct Done {
+    /// For each file, whether it was new or changed.
+    pub(crate) is_new: Vec<bool>,
+    /// The commits that wrote records.
+    pub(crate) seqs: HashSet<Seq>,
+    /// The records and logs in which what is in the target counts.
+    pub(crate) respected: HashSet<String>,
+    /// Files that were imported.
+    pub(crate) entered: HashSet<usize>,
+}
+
+impl Done {
+    fn is_unchanged(&self, at: usize) -> bool {
+        self.is_new.get(at).is_some_and(|is_new| !is_new)
+    }
+
+    /// Returns whether a thing of these files may differ where the files are kept.
+    fn may_differ(&self, files: &[usize], plan: &Plan) -> bool {
+        let is_respected = |key: String| self.respected.contains(&key);
+        files.iter().all(|at| self.is_unchanged(*at))
+            || plan.records.iter().any(|record| is_respected(record.key.to_string()))
+            || plan.logs.iter().any(|planned| is_respected(planned.log.to_string()))
+    }
+}
+
+/// Reads source and target again and compares them. `ledger` is what earlier imports did, and `done` this one.
 pub(crate) async fn verify(
     store: &Store,
     index: &Arc<Index>,
     ledger: &Ledger,
+    done: &Done,
     progress: &dyn Progress,
 ) -> Result<Verification> {
     progress.phase("verifying");
@@ -51,9 +79,11 @@ pub(crate) async fn verify(
         }
         let imported: HashSet<Text> =
             files.iter().filter_map(|at| index.files.get(*at)).flat_map(|file| ledger.ids(&file.source.path)).collect();
-        let differences = check.plan(store, plan, &imported, &mut segments).await?;
+        let may_differ = done.may_differ(&files, &plan);
+        let differences = check.plan(store, plan, &imported, done, &mut segments).await?;
         // Where somebody's changes in the target count, the files are kept as they are.
-        if !differences.is_empty() && !are_kept(store, index, &files).await? {
+        let is_excused = may_differ && !differences.is_empty() && are_kept(store, index, &files).await?;
+        if !is_excused {
             differences.into_iter().for_each(|difference| check.differs(difference));
         }
         for at in files {
@@ -63,6 +93,7 @@ pub(crate) async fn verify(
             }
         }
     }
+    check.template_names(store, index, done).await?;
     for file in index.files.iter().filter(|file| file.judgement.keep.is_some()) {
         check.attachment(store, &file.source.path.clone().into(), &file.sha256).await?;
     }
@@ -128,6 +159,7 @@ impl Check {
         store: &Store,
         plan: Plan,
         imported: &HashSet<Text>,
+        done: &Done,
         segments: &mut Option<Segments>,
     ) -> Result<Vec<String>> {
         let mut differences = Vec::new();
@@ -157,10 +189,12 @@ impl Check {
         for (planned, there) in plan.records.iter().zip(there) {
             if there.is_none() && planned.id.as_ref().is_some_and(|id| imported.contains(id)) {
                 self.verification.deleted.push(planned.key.to_string());
+                if planned.kind == "sessions" {
+                    return Ok(differences);
+                }
                 continue;
             }
-            let there = there.map(|record| Object::parse(record.body.as_str()).unwrap_or_default());
-            differences.extend(self.record(planned, there.as_ref()));
+            differences.extend(self.record(planned, there.as_ref(), done));
         }
         for planned in plan.logs {
             differences.extend(self.log(store, planned).await?);
@@ -168,12 +202,41 @@ impl Check {
         Ok(differences)
     }
 
-    fn record(&mut self, planned: &PlannedRecord, there: Option<&Object>) -> Option<String> {
+    /// Compares the names of the templates in files that are imported.
+    async fn template_names(&mut self, store: &Store, index: &Index, done: &Done) -> Result<()> {
+        let (files, names): (Vec<_>, Vec<_>) = index
+            .newest_templates()
+            .into_iter()
+            .filter(|(_, (_, at))| done.entered.contains(at) || done.is_unchanged(*at))
+            .map(|(id, (digest, at))| (at, plan_name(id, digest)))
+            .unzip();
+        let keys: Vec<_> = names.iter().map(|planned| planned.key.clone()).collect();
+        for ((mut planned, at), there) in names.into_iter().zip(files).zip(store.get(&keys).await?) {
+            match &there {
+                None if done.is_unchanged(at) => {
+                    self.verification.deleted.push(planned.key.to_string());
+                    continue;
+                }
+                // It was there before, and may point elsewhere.
+                Some(there) if !done.seqs.contains(&there.version) => {
+                    planned.object = Object::parse(there.body.as_str()).unwrap_or_default();
+                }
+                _ => {}
+            }
+            if let Some(difference) = self.record(&planned, there.as_ref(), done) {
+                self.differs(difference);
+            }
+        }
+        Ok(())
+    }
+
+    fn record(&mut self, planned: &PlannedRecord, there: Option<&Record>, done: &Done) -> Option<String> {
         let wanted = content_digest(&planned.object);
-        let found = there.map(|object| {
-            let digest = content_digest(object);
+        let found = there.map(|record| {
+            let object = Object::parse(record.body.as_str()).unwrap_or_default();
+            let was_changed = !done.seqs.contains(&record.version);
             // What was imported and then changed by somebody was imported.
-            if was_imported_as(object, &wanted) { wanted.clone() } else { digest }
+            if was_changed && was_imported_as(&object, &wanted) { wanted.clone() } else { content_digest(&object) }
         });
         let hash = |digest: &String| sha256(digest.as_bytes());
         let target: Vec<_> = found.iter().map(hash).collect();

@@ -1,6 +1,8 @@
 //! Batches of a reasonable size.
 
-use nofx_core::{Body, Expect, LogKey, NewEntry, Outcome, RecordKey, Result, Store};
+use std::collections::HashSet;
+
+use nofx_core::{Body, Expect, LogKey, NewEntry, Outcome, RecordKey, Result, Seq, Store};
 
 /// The bytes at which a batch is committed.
 const BATCH_BYTES: usize = 4 << 20;
@@ -17,6 +19,8 @@ pub(crate) struct Writer<'a> {
     items: usize,
     bytes: usize,
     commits: u64,
+    /// The numbers of the commits that wrote records.
+    seqs: HashSet<Seq>,
 }
 
 /// What is to be written of one thing.
@@ -31,7 +35,7 @@ pub(crate) struct Changes {
 
 impl<'a> Writer<'a> {
     pub(crate) fn new(store: &'a Store, dry_run: bool) -> Self {
-        Self { store, dry_run, batch: store.batch(), items: 0, bytes: 0, commits: 0 }
+        Self { store, dry_run, batch: store.batch(), items: 0, bytes: 0, commits: 0, seqs: HashSet::new() }
     }
 
     /// Returns whether nothing is to be written.
@@ -42,6 +46,11 @@ impl<'a> Writer<'a> {
     /// Returns how many commits were made.
     pub(crate) fn commits(&self) -> u64 {
         self.commits
+    }
+
+    /// Returns the numbers of the commits that wrote records.
+    pub(crate) fn seqs(&self) -> &HashSet<Seq> {
+        &self.seqs
     }
 
     /// Writes everything, in one batch with other things if it is small, else in several.
@@ -122,7 +131,10 @@ impl<'a> Writer<'a> {
             return Ok(());
         }
         match self.store.commit(batch).await? {
-            Outcome::Committed(_) => self.commits += 1,
+            Outcome::Committed(committed) => {
+                self.commits += 1;
+                self.seqs.extend(committed.seq);
+            }
             Outcome::Conflicted(conflict) => return Err(nofx_core::Error::Conflict(Box::new(conflict))),
         }
         Ok(())

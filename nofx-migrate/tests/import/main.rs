@@ -11,4 +11,5 @@ mod kinds;
 mod merging;
 mod resume;
 mod strange_files;
+mod verifying;
 mod workspace;

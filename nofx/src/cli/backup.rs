@@ -65,10 +65,8 @@ pub(super) async fn run(args: &Args) -> Result<Exit> {
             return Err(fault);
         }
     };
-    if target.is_new() {
-        // Everything is there already, so that a copy which stays larger is no failure.
-        _ = target.compact().await;
-    }
+    // Everything is there already, so that a copy which stays larger is no failure.
+    _ = target.compact().await;
     let location = target.location.clone();
     target.close().await?;
     opened.close().await?;

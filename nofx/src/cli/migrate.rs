@@ -34,8 +34,7 @@ Examples:
 ///
 /// The source is only read. Whatever of a legacy folder cannot be understood is kept as an attachment and reported. Migrating again adds
 /// only what is new, and a migration that was interrupted goes on where it stopped. A store that a failed migration has made is
-/// removed again, unless it holds something already. A store that was made by a migration is made as small as it can be at
-/// the end.
+/// removed again, unless it holds something already. At the end a store that never was made as small as it can be is.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = format!("{EXAMPLES}\n\n{}", table()))]
 pub struct Args {
@@ -277,14 +276,11 @@ struct Kept {
     requests: Requests,
 }
 
-/// Closes the store, made small if it is new.
+/// Closes the store, made small if that was never done.
 async fn finish(target: Target, requests: &Requests) -> Result<Kept> {
     let location = target.location.clone();
     // Everything is there already, so that a store which stays larger is no failure.
-    let compacted = match target.is_new() {
-        true => target.compact().await.map_err(|error| one_line(&chain(&error))),
-        false => Ok(false),
-    };
+    let compacted = target.compact().await.map_err(|error| one_line(&chain(&error)));
     target.close().await?;
     let bytes = location.path().map(bytes_below);
     Ok(Kept { location, bytes, compacted, requests: requests.clone() })

@@ -11,6 +11,7 @@ use super::exit::Exit;
 use super::fault::{Fault, Result};
 use super::paths::{missing_folders, with_suffix};
 use super::place::{refuse_another_shape, refuse_read_only};
+use crate::open::was_compacted;
 use crate::{Location, Options, compact, open_with};
 
 /// A store that is filled.
@@ -70,14 +71,14 @@ impl Target {
         }
     }
 
-    /// Returns whether the store was made by this command.
-    pub(crate) fn is_new(&self) -> bool {
-        self.made.is_some()
-    }
-
-    /// Makes the store as small as it can be. Returns whether there was something to do.
+    /// Makes the store as small as it can be, if it is new or that was never done: then this goes on where a command that was
+    /// interrupted had begun. Returns whether there was something to do.
     pub(crate) async fn compact(&self) -> nofx_core::Result<bool> {
-        compact(self.beside.as_ref().map_or(&self.location, |beside| &beside.location)).await
+        let location = self.beside.as_ref().map_or(&self.location, |beside| &beside.location);
+        if self.made.is_none() && was_compacted(location).await? {
+            return Ok(false);
+        }
+        compact(location).await
     }
 
     /// Closes the store after success, and brings it to its place.

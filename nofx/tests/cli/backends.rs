@@ -12,13 +12,13 @@ const SAMPLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../samples/legacy/.no
 const ODD: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../nofx-migrate/tests/dump/golden/full.ndjson");
 
 /// Returns both dumps of a store.
-fn dumps(place: &Place, store: &str) -> [String; 2] {
+pub(crate) fn dumps(place: &Place, store: &str) -> [String; 2] {
     let dump = |full: &[&str]| run(&mut place.command(["dump", "--store", store].iter().chain(full))).done().out;
     [dump(&[]), dump(&["--full"])]
 }
 
 /// Names a store of each backend.
-fn stores(place: &Place, name: &str) -> [String; 3] {
+pub(crate) fn stores(place: &Place, name: &str) -> [String; 3] {
     [format!("redb:{name}.redb"), format!("fs:{name}"), format!("file://{}", place.shown(&format!("{name}.objects")))]
 }
 

@@ -5,6 +5,8 @@ mod backends;
 mod bad_input;
 mod dumps;
 mod help;
+#[cfg(all(feature = "fs", feature = "remote"))]
+mod kills;
 mod legacy;
 mod life;
 mod program;

@@ -2,6 +2,7 @@
 //!
 //! Each rule is a function over texts, so that its tests need no files; this file feeds them.
 
+mod codes;
 mod dependencies;
 mod features;
 mod lints;
@@ -21,7 +22,7 @@ use crate::workspace::{Metadata, metadata};
 use tree::Tree;
 
 /// Checks the rules of the tree: who may depend on whom, documented features, inherited lints, format pages,
-/// tests that pages name.
+/// tests that pages name, codes of reports.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {}
 
@@ -93,5 +94,6 @@ fn findings(metadata: &Metadata, tree: &Tree) -> Vec<Finding> {
     }
     findings.extend(pages::check(&metadata.packages, tree));
     findings.extend(named::check(tree));
+    findings.extend(codes::check(tree));
     findings
 }
