@@ -20,13 +20,32 @@ use nofx_migrate::{NoProgress, Options, Report, full_digest, migrate};
 use nofx_testkit::legacy::Workspace;
 use rusqlite::Connection;
 
+#[path = "damaged/restless.rs"]
+mod restless;
+
 fn number(name: &str, usual: u64) -> u64 {
     std::env::var(name).ok().and_then(|value| value.parse().ok()).unwrap_or(usual)
 }
 
 #[test]
 fn everything_whole_in_a_damaged_workspace_is_found_and_every_byte_accounted_for() {
-    let (first, count) = (number("NOFX_SEED", 0), number("NOFX_SEEDS", 150));
+    try_seeds(150, async |seed| {
+        let workspace = Workspace::new(seed);
+        (workspace.size(), try_one(&workspace).await)
+    });
+}
+
+#[tokio::test]
+async fn every_whole_message_of_a_session_of_thirty_megabytes_is_found() {
+    let workspace = Workspace::large(30 << 20);
+    assert!(workspace.size().1 > 30 << 20);
+    let wrong = try_one(&workspace).await;
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// Tries as many seeds as the environment says, or as usual, with two threads, and fails with all that is wrong.
+fn try_seeds(usual: u64, try_seed: impl AsyncFn(u64) -> ((usize, usize), Vec<String>) + Sync) {
+    let (first, count) = (number("NOFX_SEED", 0), number("NOFX_SEEDS", usual));
     let next = AtomicU64::new(first);
     let work = || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -36,9 +55,8 @@ fn everything_whole_in_a_damaged_workspace_is_found_and_every_byte_accounted_for
             if seed >= first + count || failed.len() > 20 {
                 return (failed, size);
             }
-            let workspace = Workspace::new(seed);
-            size = (size.0 + workspace.size().0, size.1 + workspace.size().1);
-            let wrong = runtime.block_on(try_one(&workspace));
+            let (tried, wrong) = runtime.block_on(try_seed(seed));
+            size = (size.0 + tried.0, size.1 + tried.1);
             failed.extend(wrong.iter().take(5).map(|what| format!("seed {seed}: {what}")));
         }
     };

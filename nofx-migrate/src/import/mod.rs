@@ -303,7 +303,7 @@ impl<'a> Import<'a> {
             let path = self.path(at);
             if self.unsettled.insert(at) {
                 let what = "the file changed while it was imported; import again when nobody writes it";
-                self.report.find("changed-meanwhile", Level::Warning, &path, what);
+                self.report.find("changed-meanwhile", Level::Missing, &path, what);
             }
         }
         for (at, count) in std::mem::take(&mut plan.variants) {

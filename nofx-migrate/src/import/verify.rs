@@ -79,8 +79,13 @@ pub(crate) async fn verify(
         }
         let imported: HashSet<Text> =
             files.iter().filter_map(|at| index.files.get(*at)).flat_map(|file| ledger.ids(&file.source.path)).collect();
-        let may_differ = done.may_differ(&files, &plan);
-        let differences = check.plan(store, plan, &imported, done, &mut segments).await?;
+        let (may_differ, changed) = (done.may_differ(&files, &plan), plan.changed.clone());
+        let mut differences = check.plan(store, plan, &imported, done, &mut segments).await?;
+        if !differences.is_empty() {
+            let changed = changed.iter().filter_map(|at| index.files.get(*at));
+            let what = "changed while it was imported; import again when nobody writes it";
+            differences.extend(changed.map(|file| format!("`{}` {what}", file.place.path)));
+        }
         // Where somebody's changes in the target count, the files are kept as they are.
         let is_excused = may_differ && !differences.is_empty() && are_kept(store, index, &files).await?;
         if !is_excused {

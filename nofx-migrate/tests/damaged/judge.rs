@@ -11,12 +11,18 @@ use super::found::{Found, FoundSession, Json, json};
 
 /// Returns everything that is not as it must be.
 pub(crate) fn differences(truth: &Truth, found: &Found, report: &Report) -> Vec<String> {
+    let mut judge = Judge { wrong: differences_in_store(truth, found) };
+    judge.report(truth, report);
+    judge.wrong
+}
+
+/// Returns everything in the store that is not as it must be.
+pub(crate) fn differences_in_store(truth: &Truth, found: &Found) -> Vec<String> {
     let mut judge = Judge { wrong: Vec::new() };
     judge.sessions(truth, found);
     judge.agents(truth, found);
     judge.logs(truth, found);
     judge.attachments(truth, found);
-    judge.report(truth, report);
     judge.wrong
 }
 

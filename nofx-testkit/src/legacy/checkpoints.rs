@@ -32,7 +32,7 @@ pub(super) fn add(workspace: &mut Workspace, chance: &Chance) {
     }
 }
 
-fn checkpoint(second: usize, chance: &Chance) -> String {
+pub(super) fn checkpoint(second: usize, chance: &Chance) -> String {
     format!(
         "{{\"timestamp\": {}, \"user\": {}, \"agent\": {}}}",
         values::time(second),

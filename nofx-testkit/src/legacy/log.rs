@@ -114,7 +114,7 @@ fn half<'a>(message: &'a str, chance: &Chance) -> &'a str {
     message.get(..end).unwrap_or_default().trim_ascii_end()
 }
 
-fn message(id: &str, second: usize, chance: &Chance) -> String {
+pub(super) fn message(id: &str, second: usize, chance: &Chance) -> String {
     let payload = match chance.below(4) {
         0 => String::new(),
         _ => format!(", \"payload\": {}", values::any(chance)),

@@ -24,6 +24,7 @@ mod files;
 mod leftovers;
 mod log;
 mod places;
+mod restless;
 mod session;
 mod sessions;
 mod template;
@@ -33,6 +34,7 @@ mod values;
 use std::io;
 use std::path::{Path, PathBuf};
 
+pub use restless::{Change, Restless, Truths};
 pub use truth::{SessionCopy, Truth, Unused};
 
 use crate::chance::Chance;
@@ -60,6 +62,20 @@ impl Workspace {
         leftovers::add(&mut workspace, &chance);
         places::add(&mut workspace, &chance);
         elsewhere::add(&mut workspace, &chance);
+        workspace
+    }
+
+    /// Makes the workspace of a seed with one file more, which changes while it is read. [`Workspace::truth`] has it as it is before.
+    pub fn restless(seed: u64) -> (Self, Restless, Truths) {
+        let mut workspace = Self::new(seed);
+        let (restless, truths) = restless::add(&mut workspace, &Chance::new(seed));
+        (workspace, restless, truths)
+    }
+
+    /// Makes a workspace with one session of about so many bytes, of which the last message is cut.
+    pub fn large(bytes: usize) -> Self {
+        let mut workspace = Self { files: Files::default(), truth: Truth::default(), state: None };
+        sessions::add_large(&mut workspace, bytes);
         workspace
     }
 

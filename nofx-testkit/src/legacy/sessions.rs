@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::Workspace;
-use super::damage::{Found, damage};
+use super::damage::{Found, cut, damage};
 use super::draft::{Draft, Thing};
 use super::files::{raw_byte, told};
 use super::session::{Part, Session, Shape, message};
@@ -85,6 +85,31 @@ fn add_copies(workspace: &mut Workspace, number: usize, agent: &str, chance: &Ch
     if is_damaged {
         workspace.truth.may_be_kept.extend(files);
     }
+}
+
+/// A session of about so many bytes, which was being written when the process was killed.
+pub(super) fn add_large(workspace: &mut Workspace, bytes: usize) {
+    let chance = Chance::new(0);
+    let mut session = Session::new(0, "ada", false, &chance);
+    session.id.clone_from(&session.stem);
+    session.messages.clear();
+    let text: String = (0..1000).map(|_| values::text(&chance).trim_matches('"').to_owned()).collect();
+    let mut size = 0;
+    while size < bytes {
+        let number = session.messages.len();
+        let content = format!("\"number {number}: {text}\"");
+        let json = format!(
+            "{{\"id\": \"msg-{number}\", \"timestamp\": {}, \"type\": \"user\", \"content\": {content}}}",
+            values::time(number)
+        );
+        size += json.len();
+        session.messages.push(json);
+    }
+    let draft = session.draft(&session.all(1000, "active"), Shape::File, &chance);
+    let last = draft.things.iter().rfind(|placed| matches!(placed.thing, Thing::Message(_)));
+    let found = cut(&draft, draft.text.clone().into_bytes(), last.map_or(0, |last| last.to - 1));
+    workspace.found(&format!("sessions/{}.json", session.stem), &found, "");
+    take(workspace, &found, &[]);
 }
 
 /// Some of what was said, and what was said only there.
