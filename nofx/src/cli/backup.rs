@@ -6,10 +6,11 @@ use nofx_migrate::{BackupError, Counts};
 
 use super::exit::Exit;
 use super::fault::{Fault, Result};
+use super::interrupt::unless_interrupted;
 use super::json_line::JsonLine;
 use super::output::Output;
-use super::paths::{bytes_below, real};
-use super::place::{Opened, StoreArg, parse};
+use super::paths::bytes_below;
+use super::place::{Opened, StoreArg, is_same_place, parse};
 use super::progress::Bar;
 use super::target::Target;
 use super::text::size;
@@ -42,16 +43,18 @@ pub struct Args {
 pub(super) async fn run(args: &Args) -> Result<Exit> {
     let to = parse(&args.to)?;
     let opened = Opened::to_read(&args.store).await?;
-    if opened.location.path().zip(to.path()).is_some_and(|(from, to)| real(from) == real(to)) || opened.location == to {
+    if is_same_place(&opened.location, &to) {
         return Err(Fault::new(Exit::Usage, format!("`{to}` is the store itself"), "name another place with --to"));
     }
     let target = Target::open_whole(to, crate::Options::default()).await?;
     let bar = Bar::new();
-    let copied = nofx_migrate::backup(opened.workspace.store(), &target.store, &mut |done| bar.counted(done)).await;
+    let mut tell = |done| bar.counted(done);
+    let copied = unless_interrupted(nofx_migrate::backup(opened.workspace.store(), &target.store, &mut tell)).await;
     bar.clear();
     let counts = match copied {
-        Ok(counts) => counts,
-        Err(error) => {
+        None => return Err(target.interrupted().await),
+        Some(Ok(counts)) => counts,
+        Some(Err(error)) => {
             let fault = match &error {
                 BackupError::NotEmpty(found) => Fault::new(
                     Exit::Differs,

@@ -58,6 +58,8 @@ pub enum Exit {
     Ambiguous = 41,
     /// What is asked for is not possible as things are.
     Refused = 42,
+    /// Somebody pressed Ctrl-C.
+    Interrupted = 130,
 }
 
 /// Every code with its meaning, in the order of the numbers.
@@ -88,13 +90,14 @@ pub(crate) const MEANINGS: &[(Exit, &str)] = &[
     (Exit::NoSession, "there is no such session"),
     (Exit::Ambiguous, "the beginning of an id fits several sessions"),
     (Exit::Refused, "what is asked for is not possible, as the session is"),
+    (Exit::Interrupted, "interrupted with Ctrl-C"),
 ];
 
 /// Returns the table for the help of a command.
 pub(crate) fn table() -> String {
     let mut table = "Exit codes:\n".to_owned();
     for (exit, meaning) in MEANINGS {
-        table.push_str(&format!("  {:>2}  {meaning}\n", *exit as u8));
+        table.push_str(&format!("  {:>3}  {meaning}\n", *exit as u8));
     }
     table
 }

@@ -54,6 +54,9 @@ impl Fault {
         match error.kind() {
             io::ErrorKind::BrokenPipe => Self { quiet: true, ..Self::new(Exit::Done, "", "") },
             kind if is_full(kind) => Self::new(Exit::Full, message, "free some space, then try again"),
+            io::ErrorKind::NotFound => {
+                Self::new(Exit::Forbidden, message, "make the folder first, or name another place")
+            }
             _ => Self::new(Exit::Forbidden, message, "name a place that you may write to"),
         }
     }

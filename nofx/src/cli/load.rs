@@ -3,10 +3,11 @@
 use std::io::{self, BufReader};
 use std::path::PathBuf;
 
-use nofx_migrate::{FullDump, check_dump};
+use nofx_migrate::{FullDump, LoadError, check_dump};
 
 use super::exit::Exit;
 use super::fault::{Fault, Result};
+use super::interrupt::unless_interrupted;
 use super::output::Output;
 use super::place::StoreArg;
 use super::source;
@@ -60,7 +61,12 @@ pub(super) async fn load_file(
 ) -> Result<(Target, FullDump)> {
     let name = format!("`{}`", shown(path));
     let checked = check_dump(&mut source::read(path)?).map_err(|error| Fault::of_load(&error, &name, &location))?;
-    let (target, loaded) = load_from(&mut source::read(path)?, &name, location, options).await?;
+    let mut input = source::read(path)?;
+    let target = Target::open_whole(location, options).await?;
+    let Some(loaded) = unless_interrupted(nofx_migrate::load(&mut input, &target.store)).await else {
+        return Err(target.interrupted().await);
+    };
+    let (target, loaded) = end(target, loaded, &name).await?;
     if loaded != checked {
         let message = format!("{name} was changed while it was being read");
         target.abandon().await;
@@ -76,7 +82,16 @@ async fn load_from(
     options: Options,
 ) -> Result<(Target, FullDump)> {
     let target = Target::open_whole(location, options).await?;
-    match nofx_migrate::load(input, &target.store).await {
+    let loaded = nofx_migrate::load(input, &target.store).await;
+    end(target, loaded, name).await
+}
+
+async fn end(
+    target: Target,
+    loaded: std::result::Result<FullDump, LoadError>,
+    name: &str,
+) -> Result<(Target, FullDump)> {
+    match loaded {
         Ok(loaded) => Ok((target, loaded)),
         Err(error) => {
             let fault = Fault::of_load(&error, name, &target.location);

@@ -11,10 +11,11 @@ use serde_json::{Value, json};
 
 use super::exit::{Exit, table};
 use super::fault::{Fault, Result, chain};
+use super::interrupt::unless_interrupted;
 use super::load::load_file;
 use super::output::Output;
 use super::paths::{bytes_below, real};
-use super::place::{open_counted, parse};
+use super::place::{is_same_place, open_counted, parse};
 use super::progress::Bar;
 use super::requests::Requests;
 use super::source::{self, Source};
@@ -167,9 +168,10 @@ async fn from_legacy(args: &Args, from: &Path, to: Location, requests: &Requests
         return Ok(tell_report(args, &report, None));
     }
     let target = Target::open(to, requests.counting(Options::default())).await?;
-    let report = match nofx_migrate::migrate(from, &target.store, &options, &bar).await {
-        Ok(report) => report,
-        Err(error) => {
+    let report = match unless_interrupted(nofx_migrate::migrate(from, &target.store, &options, &bar)).await {
+        None => return Err(target.interrupted().await),
+        Some(Ok(report)) => report,
+        Some(Err(error)) => {
             let fault = Fault::of_migration(&error, &target.location);
             target.abandon().await;
             return Err(fault);
@@ -211,6 +213,9 @@ async fn retire(from: &Path, target: &Target, options: &nofx_migrate::Options) -
 }
 
 async fn from_store(args: &Args, from: &Location, to: Location, requests: &Requests) -> Result<Told> {
+    if is_same_place(from, &to) {
+        return Err(Fault::new(Exit::Usage, format!("`{to}` is the source itself"), "name another place with --to"));
+    }
     let source = open_counted(from, requests).await?;
     let name = from.to_string();
     if args.dry_run {
@@ -219,10 +224,11 @@ async fn from_store(args: &Args, from: &Location, to: Location, requests: &Reque
     }
     let target = Target::open(to, requests.counting(Options::default())).await?;
     let bar = Bar::new();
-    let copied = nofx_migrate::copy(&source, &target.store, &mut |progress| bar.copied(&progress)).await;
-    let (holds, added) = match copied {
-        Ok(copied) => copied,
-        Err(error) => {
+    let mut tell = |progress| bar.copied(&progress);
+    let (holds, added) = match unless_interrupted(nofx_migrate::copy(&source, &target.store, &mut tell)).await {
+        None => return Err(target.interrupted().await),
+        Some(Ok(copied)) => copied,
+        Some(Err(error)) => {
             let fault = Fault::of_copy(&error, from, &target.location);
             target.abandon().await;
             return Err(fault);

@@ -15,6 +15,7 @@ mod exit;
 pub mod export;
 mod fault;
 pub mod import;
+mod interrupt;
 mod json_line;
 pub mod load;
 pub mod ls;

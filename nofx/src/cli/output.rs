@@ -45,8 +45,7 @@ impl Output {
                 .write(true)
                 .open(&path)
                 .map(|file| Place::Stream(BufWriter::with_capacity(BUFFER, file))),
-            _ => NamedTempFile::new_in(path.parent().unwrap_or(Path::new(".")))
-                .map(|file| Place::File(BufWriter::with_capacity(BUFFER, file), path)),
+            _ => make_beside(&path).map(|file| Place::File(BufWriter::with_capacity(BUFFER, file), path)),
         };
         match place {
             Ok(place) => Ok(Self { name, place }),
@@ -74,6 +73,13 @@ impl Output {
         };
         finished.map_err(|error| Fault::of_output(&name, &error))
     }
+}
+
+fn make_beside(path: &Path) -> io::Result<NamedTempFile> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    // Without this an error would name a file that nobody has asked for.
+    fs::metadata(folder)?;
+    NamedTempFile::new_in(folder)
 }
 
 fn finish_file(out: BufWriter<NamedTempFile>, path: &Path) -> io::Result<()> {

@@ -10,6 +10,7 @@ use nofx_core::{Error, Store, Timestamp};
 use super::exit::Exit;
 use super::fault::{Fault, Result, chain};
 use super::nearest::{USUAL, nearest};
+use super::paths::real;
 use super::requests::Requests;
 use super::text::shown;
 use crate::location::FORMS;
@@ -103,6 +104,12 @@ pub(crate) fn refuse_nothing(location: &Location) -> Result<()> {
 async fn open_existing(location: &Location, options: Options) -> Result<Store> {
     refuse_nothing(location)?;
     open_with(location, options).await.map_err(|error| Fault::of_opening(&error, location))
+}
+
+/// Returns whether two locations lead to the same store, as far as one can see. Each store in memory is its own.
+pub(crate) fn is_same_place(one: &Location, other: &Location) -> bool {
+    let paths = one.path().zip(other.path());
+    one.scheme() != "memory" && (one == other || paths.is_some_and(|(one, other)| real(one) == real(other)))
 }
 
 /// A store that is there, as a workspace.

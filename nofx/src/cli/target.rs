@@ -98,8 +98,8 @@ impl Target {
     }
 
     /// Closes the store after a failure. One that was made for this is removed, with the folders made for it, unless it holds
-    /// something that the next attempt can go on from.
-    pub(crate) async fn abandon(self) {
+    /// something that the next attempt can go on from. Returns whether there is a store.
+    pub(crate) async fn abandon(self) -> bool {
         let holds_nothing = nofx_migrate::anything_in(&self.store).await.is_ok_and(|found| found.is_none());
         // The failure that led here is what is told.
         _ = self.store.close().await;
@@ -107,9 +107,30 @@ impl Target {
             Some(beside) => {
                 drop(beside);
                 remove_folders(self.made.unwrap_or_default());
+                false
             }
-            None if holds_nothing => remove(&self.location, self.made),
-            None => {}
+            None => {
+                let is_removed = holds_nothing && self.made.is_some();
+                if is_removed {
+                    remove(&self.location, self.made);
+                }
+                !is_removed
+            }
+        }
+    }
+
+    /// Closes the store after Ctrl-C, as after a failure, and says what is left.
+    pub(crate) async fn interrupted(self) -> Fault {
+        let location = self.location.clone();
+        match self.abandon().await {
+            true => {
+                let message = format!("interrupted; `{location}` has a part of it, or all");
+                Fault::new(Exit::Interrupted, message, "run the command again: it goes on from there")
+            }
+            false => {
+                let message = format!("interrupted; there is nothing at `{location}` yet");
+                Fault::new(Exit::Interrupted, message, "run the command again")
+            }
         }
     }
 }

@@ -318,6 +318,29 @@ fn a_target_that_holds_something_else() {
 }
 
 #[test]
+fn a_target_that_is_its_source() {
+    let place = Place::new().with_legacy();
+    for store in ["redb:x.redb", "fs:y"] {
+        place.run(&format!("migrate --from work --to {store}")).done();
+        let before = place.run(&format!("dump --full --store {store}")).done().out;
+        let (scheme, path) = store.split_once(':').unwrap();
+        for to in [store.to_owned(), format!("{scheme}:./work/../{path}")] {
+            let error = format!("`{to}` is the source itself");
+            place.run(&format!("migrate --from {store} --to {to}")).failed(2, &error);
+        }
+        assert_eq!(place.run(&format!("dump --full --store {store}")).done().out, before);
+    }
+}
+
+#[test]
+fn a_report_in_a_folder_that_does_not_exist() {
+    let place = Place::new().with_legacy();
+    let error = "cannot write `no/report.json`: No such file or directory (os error 2)";
+    place.run("migrate --from work --to redb:x.redb --report no/report.json").failed(24, error);
+    assert!(!place.path("x.redb").exists() && !place.path("no").exists());
+}
+
+#[test]
 fn files_that_would_be_written_over() {
     let place = Place::new().with_legacy();
     place.run("migrate --from work --to redb:x.redb").done();

@@ -66,8 +66,15 @@ fn every_example_of_every_command_works() {
 #[test]
 fn the_help_of_migrate_lists_every_exit_code_that_these_tests_know() {
     let help = help(&Place::new(), "migrate");
-    for code in [0, 1, 2, 3, 4, 5, 10, 11, 12, 13, 14, 15, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 40, 41, 42] {
-        assert!(help.lines().any(|line| line.starts_with(&format!("  {code:>2}  "))), "{code}");
+    for code in [0, 1, 2, 3, 4, 5, 10, 11, 12, 13, 14, 15, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 40, 41, 42, 130]
+    {
+        assert!(help.lines().any(|line| line.starts_with(&format!("  {code:>3}  "))), "{code}");
+    }
+    let manual = include_str!("../../../docs/migration.md");
+    let (_, table) = help.split_once("Exit codes:\n").unwrap();
+    for line in table.lines().filter(|line| !line.is_empty()) {
+        let (code, meaning) = line.trim().split_once("  ").unwrap();
+        assert!(manual.contains(&format!("| {code} | {} | ", meaning.trim())), "the manual lacks: {line}");
     }
     assert!(
         help.starts_with("Brings a legacy folder, a store or a full dump into a store.\n\nThe source is only read.")

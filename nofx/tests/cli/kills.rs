@@ -8,7 +8,7 @@ use std::time::Duration;
 use nofx_core::Deadline;
 
 use crate::backends::{dumps, stores};
-use crate::program::{LEGACY, Place, run, session};
+use crate::program::{LEGACY, Place, Run, run, session};
 
 /// Puts a legacy folder here that takes several commits of every kind: sessions, messages between agents, attachments.
 fn busy(place: &Place) {
@@ -86,5 +86,57 @@ fn killed_at_any_moment_it_ends_in_the_same_store() {
         place.run(&format!("doctor --store {last}")).done();
         println!("{whole}: {took:?} uninterrupted, {kills} of {tried} killed");
         assert!(kills > 0, "none was killed in time");
+    }
+}
+
+/// Starts a command, presses Ctrl-C soon after something is at a place, and returns how it ended.
+#[cfg(unix)]
+fn interrupted(place: &Place, command: &mut std::process::Command, begun: &str, later: Duration) -> Run {
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program starts");
+    let patience = Deadline::after(Duration::from_secs(60));
+    while !place.path(begun).exists() {
+        assert!(!patience.has_passed());
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    std::thread::sleep(later);
+    // It may have ended by now.
+    _ = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).stderr(Stdio::null()).status();
+    let output = child.wait_with_output().expect("it ends");
+    let text = |bytes| String::from_utf8(bytes).expect("text");
+    Run { code: output.status.code().unwrap_or(-1), out: text(output.stdout), err: text(output.stderr) }
+}
+
+#[cfg(unix)]
+#[test]
+fn ctrl_c_leaves_nothing_half_made_without_saying_so() {
+    let place = Place::new();
+    busy(&place);
+    place.run("migrate --from work --to redb:whole.redb").done();
+    let expected = dumps(&place, "redb:whole.redb");
+    place.write("full.ndjson", &expected[1]);
+    for (words, what) in [("migrate --from work --to redb:", "part"), ("load full.ndjson --store redb:", "whole")] {
+        let mut seen = false;
+        for number in 0..30_u32 {
+            let (folder, words) = (format!("{what}-{number}"), format!("{words}{what}-{number}/x.redb"));
+            let later = Duration::from_millis(20 * u64::from(number % 5));
+            let run = interrupted(&place, &mut place.command(words.split(' ')), &folder, later);
+            match run.code {
+                // It had not yet begun to listen, or was done already.
+                -1 | 0 => continue,
+                _ => seen = true,
+            }
+            let has_store = place.path(&folder).join("x.redb").exists();
+            let says = if has_store { "has a part of it" } else { "there is nothing at" };
+            assert!(
+                run.code == 130 && run.err.starts_with("error: interrupted; ") && run.err.contains(says),
+                "{run:?}"
+            );
+            assert_eq!((run.err.lines().count(), run.out.as_str()), (2, ""), "{run:?}");
+            assert_eq!(has_store, place.path(&folder).exists(), "{run:?}");
+            place.run(&words).done();
+            assert!(dumps(&place, &format!("redb:{folder}/x.redb")) == expected, "{words}");
+            break;
+        }
+        assert!(seen, "{words}: never interrupted in time");
     }
 }
