@@ -268,15 +268,18 @@ impl Batch {
 
     fn validate_size(&self, limits: &Limits) -> Result<()> {
         let invalid = |what: String| Err(Error::invalid(format!("batch {}: {what}", self.id)));
-        let records = self.writes.iter().filter_map(|write| Some((write.key.to_string(), write.body.as_ref()?)));
-        let entries = self
-            .appends
-            .iter()
-            .flat_map(|append| append.entries.iter().map(|entry| (format!("an entry of {}", append.log), &entry.body)));
-        for (what, body) in records.chain(entries) {
-            if body.len() > limits.body_bytes {
-                let (size, limit) = (body.len(), limits.body_bytes);
-                return invalid(format!("{what} has {size} bytes; at most {limit} are possible"));
+        let too_large = |what: String, body: &Body| {
+            let (size, limit) = (body.len(), limits.body_bytes);
+            invalid(format!("{what} has {size} bytes; at most {limit} are possible"))
+        };
+        for write in &self.writes {
+            if let Some(body) = write.body.as_ref().filter(|body| body.len() > limits.body_bytes) {
+                return too_large(write.key.to_string(), body);
+            }
+        }
+        for append in &self.appends {
+            if let Some(entry) = append.entries.iter().find(|entry| entry.body.len() > limits.body_bytes) {
+                return too_large(format!("an entry of {}", append.log), &entry.body);
             }
         }
         let items = self.writes.len()

@@ -51,7 +51,7 @@ pub use dump::{Counts, DumpError, FullDump, LoadError, anything_in, check_dump, 
 pub use elsewhere::Elsewhere;
 pub use error::MigrateError;
 pub use import::migrate;
-pub use options::{NoProgress, Options, Progress};
+pub use options::{MEMORY, NoProgress, Options, Progress};
 pub use report::{
     Compared, FileReport, FileState, Finding, KindTotals, Level, Report, Skipped, Totals, Unused, Verification,
 };

@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 /// How a migration is done.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Options {
     /// Whether to read and judge everything but write nothing.
@@ -18,6 +18,20 @@ pub struct Options {
     /// What else is imported with the legacy folder, if it is [`Elsewhere`](crate::Elsewhere): the state that VS Code keeps for the
     /// extension, and folders of orchestration messages.
     pub also: Vec<PathBuf>,
+    /// About how many bytes of the source are in memory at once; [`MEMORY`] unless told otherwise.
+    ///
+    /// A larger file is read alone. All in all a migration needs about three times as much, beside some hundred bytes for each file
+    /// and each session. With little memory batches are small.
+    pub memory: u64,
+}
+
+/// How many bytes of the source are in memory at once, if nobody says otherwise: 32 MiB.
+pub const MEMORY: u64 = 32 << 20;
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { dry_run: false, verify: false, target_path: None, also: Vec::new(), memory: MEMORY }
+    }
 }
 
 /// Watches a migration.

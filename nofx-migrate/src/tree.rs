@@ -17,6 +17,9 @@ const FAMILIAR: &[&str] =
 /// The folder in which a store may lie beside the legacy files.
 const OWN: &str = "store";
 
+/// The most memory that is asked for because a file says that it is so large: it may be full of holes.
+const MOST_AT_ONCE: usize = 64 << 20;
+
 /// A file of the source.
 #[derive(Clone, Debug)]
 pub(crate) struct SourceFile {
@@ -216,7 +219,8 @@ impl SourceFile {
 
     /// Reads the whole file.
     pub(crate) fn read(&self) -> io::Result<Vec<u8>> {
-        let mut bytes = Vec::new();
+        // It may have grown or shrunk since it was listed; this only saves moving what was read.
+        let mut bytes = Vec::with_capacity(usize::try_from(self.size).unwrap_or_default().min(MOST_AT_ONCE));
         self.open()?.read_to_end(&mut bytes)?;
         Ok(bytes)
     }

@@ -130,8 +130,7 @@ fn unquoted(out: &[u8], from: usize, to: usize) -> Cow<'_, [u8]> {
 }
 
 fn push_scalar(token: &str, out: &mut Vec<u8>) {
-    // Without escapes a string is canonical already, and so is everything that is no string.
-    let text = token.contains('\\').then(|| Text::from_json(token)).flatten();
+    let text = (!has_fewest_escapes(token)).then(|| Text::from_json(token)).flatten();
     let Some(text) = text else { return out.extend_from_slice(token.as_bytes()) };
     if text.as_str().is_some() {
         return out.extend_from_slice(text.to_json().as_bytes());
@@ -144,6 +143,18 @@ fn push_scalar(token: &str, out: &mut Vec<u8>) {
         out.extend_from_slice(chunk.invalid());
     }
     out.push(b'"');
+}
+
+/// Returns whether a scalar is surely spelled with the fewest escapes: it has none but those that nothing shorter stands for.
+fn has_fewest_escapes(token: &str) -> bool {
+    let mut rest = token;
+    while let Some(at) = rest.find('\\') {
+        match rest.as_bytes().get(at + 1) {
+            Some(b'"' | b'\\' | b'b' | b'f' | b'n' | b'r' | b't') => rest = rest.get(at + 2..).unwrap_or_default(),
+            _ => return false,
+        }
+    }
+    true
 }
 
 #[cfg(test)]

@@ -150,18 +150,20 @@ fn string_end(bytes: &[u8], at: usize) -> Result<usize, SyntaxError> {
     }
 }
 
-/// Returns how many of the first bytes surely mean nothing but themselves in a string: eight at a time, for speed.
+/// Returns how many bytes stand before the first one that may mean something else than itself in a string; eight are looked
+/// at at a time, for speed, and those behind the last eight are not.
 fn plain_bytes(bytes: &[u8]) -> usize {
     const ONES: u64 = 0x0101_0101_0101_0101;
     const HIGHS: u64 = ONES << 7;
-    // Has a high bit in each byte that is zero, and perhaps in bytes above one.
+    // Has a high bit in each byte that is zero, and perhaps in bytes above one: the lowest is surely right.
     let zeroes = |word: u64| word.wrapping_sub(ONES) & !word & HIGHS;
     let mut plain = 0;
     for chunk in bytes.chunks_exact(8) {
         let Ok(word) = chunk.try_into().map(u64::from_le_bytes) else { break };
         let control = word.wrapping_sub(ONES * 0x20) & !word & HIGHS;
-        if control | zeroes(word ^ (ONES * u64::from(b'"'))) | zeroes(word ^ (ONES * u64::from(b'\\'))) != 0 {
-            break;
+        let special = control | zeroes(word ^ (ONES * u64::from(b'"'))) | zeroes(word ^ (ONES * u64::from(b'\\')));
+        if special != 0 {
+            return plain + (special.trailing_zeros() / 8) as usize;
         }
         plain += 8;
     }
@@ -240,20 +242,35 @@ impl Members<'_> {
     }
 }
 
-impl<'a> Iterator for Members<'a> {
-    type Item = Result<(&'a str, &'a str), SyntaxError>;
+impl<'a> Members<'a> {
+    /// Steps like the iterator, and adds the member's compact form, `"name":value`, to a text.
+    ///
+    /// The text ends anywhere if the member is damaged.
+    pub fn next_into(&mut self, compact: &mut String) -> Option<Result<(&'a str, &'a str), SyntaxError>> {
+        self.next_shown(|token| compact.push_str(token))
+    }
 
-    fn next(&mut self) -> Option<Self::Item> {
+    /// Steps like the iterator, and shows each token as [`walk`] does.
+    fn next_shown(&mut self, mut token: impl FnMut(&'a str)) -> Option<Result<(&'a str, &'a str), SyntaxError>> {
         self.0.step(|text, at| {
             let mut named = None;
             let value_at = name(text.as_bytes(), at, &mut |from, to| {
                 named.get_or_insert((from, to));
+                token(text.get(from..to).unwrap_or_default());
             })?;
-            let end = walk(text, value_at, |_| {})?;
+            let end = walk(text, value_at, token)?;
             let (from, to) = named.unwrap_or_default();
             let literal = text.get(from..to).unwrap_or_default();
             Ok(((literal, text.get(value_at..end).unwrap_or_default()), end))
         })
+    }
+}
+
+impl<'a> Iterator for Members<'a> {
+    type Item = Result<(&'a str, &'a str), SyntaxError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.next_shown(|_| {})
     }
 }
 

@@ -1,7 +1,7 @@
 //! An object as its members, each kept as it was written.
 
 use super::text::is_named;
-use super::{SyntaxError, Text, compact, members, quote, wrong};
+use super::{SyntaxError, Text, members, quote, wrong};
 
 /// A JSON object whose members are replaced one by one; all others keep their bytes, order and repetitions.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -15,9 +15,13 @@ impl Object {
     pub fn parse(text: &str) -> Result<Self, SyntaxError> {
         let mut found = members(text);
         let mut parsed = Vec::new();
-        for member in &mut found {
-            let (name, value) = member?;
-            parsed.push((name.into(), compact(value)?.into()));
+        let mut compact = String::new();
+        while let Some(member) = found.next_into(&mut compact) {
+            let (name, _) = member?;
+            // Behind the name and the colon.
+            let value = compact.get(name.len() + 1..).unwrap_or_default();
+            parsed.push((name.into(), value.into()));
+            compact.clear();
         }
         let end = found.end().unwrap_or_default();
         match text.get(end..).map(str::trim_ascii) {

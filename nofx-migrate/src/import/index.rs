@@ -9,7 +9,7 @@ use nofx_core::json::{Object, Text};
 use nofx_core::{Body, Timestamp};
 
 use crate::digest::{Hash, Running, sha256};
-use crate::legacy::{self, Content, Judgement, Place, Promise, Reading, TemplateContent};
+use crate::legacy::{self, Content, Item, Judgement, Pass, Place, Promise, Reading, TemplateContent};
 use crate::report::{Level, Unused};
 use crate::tree::SourceFile;
 
@@ -70,13 +70,13 @@ pub(crate) fn examine(source: SourceFile) -> io::Result<Indexed> {
     if let Promise::Kept(..) = place.promise {
         let (size, sha256) = digest(&source)?;
         // The reader of such files looks at nothing but whether there are bytes.
-        let mut reading = legacy::read(&place, vec![b'x'; usize::from(size > 0)]);
+        let mut reading = legacy::read(&place, vec![b'x'; usize::from(size > 0)], Pass::First);
         reading.judgement.unused.iter_mut().for_each(|unused: &mut Unused| unused.to = size);
         return Ok(indexed(source, place, size, sha256, reading));
     }
     let bytes = source.read()?;
     let (size, sha256) = (bytes.len() as u64, sha256(&bytes));
-    let reading = legacy::read(&place, bytes);
+    let reading = legacy::read(&place, bytes, Pass::First);
     Ok(indexed(source, place, size, sha256, reading))
 }
 
@@ -121,7 +121,7 @@ fn indexed(source: SourceFile, place: Place, size: u64, sha256: Hash, reading: R
             Holds::Sessions(sessions.into_iter().collect())
         }
         Content::Checkpoints(agent, items) => {
-            checkpoints = items.iter().map(|item| item.whole).collect();
+            checkpoints = items.iter().map(Item::whole).collect();
             Holds::Checkpoints(agent)
         }
         Content::Transcript(agent, _) => Holds::Transcript(agent),
@@ -151,13 +151,23 @@ impl Index {
         }
         let bytes = file.source.read()?;
         let is_same = sha256(&bytes) == file.sha256;
-        let reading = Arc::new(legacy::read(&file.place, bytes));
+        let reading = Arc::new(legacy::read(&file.place, bytes, Pass::Second));
         if is_same && file.ids.len() > 1 && matches!(file.holds, Holds::Sessions(_)) {
             let mut kept = kept();
             kept.truncate(KEPT_FILES - 1);
             kept.insert(0, (at, reading.clone()));
         }
         Ok((reading, is_same))
+    }
+
+    /// Returns how many bytes some files have.
+    pub(crate) fn size(&self, files: &[usize]) -> u64 {
+        files.iter().filter_map(|at| self.files.get(*at)).map(|file| file.size).sum()
+    }
+
+    /// Reads a file again and returns whether it has the bytes that it had in the first pass.
+    pub(crate) fn is_same(&self, at: usize) -> bool {
+        self.files.get(at).is_some_and(|file| digest(&file.source).is_ok_and(|found| found == (file.size, file.sha256)))
     }
 
     /// Lets go of everything that is kept in memory, so that files are read again.

@@ -34,7 +34,7 @@ impl Multiset {
 pub(crate) fn merge(base: &mut Vec<Item>, other: Vec<Item>) -> usize {
     let mut places: HashMap<Hash, VecDeque<usize>> = HashMap::new();
     for (at, item) in base.iter().enumerate() {
-        places.entry(item.identity).or_default().push_back(at);
+        places.entry(item.identity()).or_default().push_back(at);
     }
     let mut variants = 0;
     let mut matched = vec![false; base.len()];
@@ -42,9 +42,9 @@ pub(crate) fn merge(base: &mut Vec<Item>, other: Vec<Item>) -> usize {
     let mut besides: HashMap<usize, Vec<Item>> = HashMap::new();
     let mut after = 0;
     for item in other {
-        match places.get_mut(&item.identity).and_then(VecDeque::pop_front) {
+        match places.get_mut(&item.identity()).and_then(VecDeque::pop_front) {
             Some(at) => {
-                variants += usize::from(base.get(at).is_some_and(|same| same.whole != item.whole));
+                variants += usize::from(base.get(at).is_some_and(|same| same.whole() != item.whole()));
                 matched[at] = true;
                 after = at + 1;
             }

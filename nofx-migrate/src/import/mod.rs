@@ -1,5 +1,6 @@
 //! The import of a legacy folder.
 
+mod expected;
 mod imported;
 mod index;
 mod keep;
@@ -8,6 +9,7 @@ mod merge;
 mod orchestration;
 mod plan;
 mod reconcile;
+mod room;
 mod verify;
 mod writer;
 
@@ -27,12 +29,14 @@ use crate::options::{Options, Progress};
 use crate::report::{FileReport, FileState, Level, Report};
 use crate::source::Source;
 use crate::tree::SourceFile;
+use expected::{Expected, Planned};
 use index::{Index, Indexed};
 use keep::{Bytes, Done};
 use ledger::Ledger;
 use orchestration::Segments;
 use plan::{Plan, plan, plan_name, things};
 use reconcile::{Difference, Earlier, Kept, compare};
+use room::Room;
 use writer::Writer;
 
 /// How many files are read at once.
@@ -85,15 +89,18 @@ async fn attempt(
     report: &mut Report,
 ) -> Result<(), MigrateError> {
     let ledger = Ledger::read(to).await?;
-    let index = Arc::new(read_all(source, &ledger, report, progress).await?);
+    let room = Room::new(options.memory);
+    let index = Arc::new(read_all(source, &ledger, &room, report, progress).await?);
     let mut import = Import::new(to, &index, &ledger, options, report);
-    let written = import.write_all(progress).await;
+    let written = import.write_all(&room, progress).await;
+    let settled = import.writer.settle().await;
     let (commits, done) = (import.writer.commits(), import.done());
     report.totals.commits = commits;
     written?;
+    settled?;
     if options.verify && !options.dry_run {
         index.forget();
-        report.verification = Some(verify::verify(to, &index, &ledger, &done, progress).await?);
+        report.verification = Some(verify::verify(to, &index, &ledger, done, &room, progress).await?);
     }
     Ok(())
 }
@@ -114,6 +121,7 @@ pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send 
 async fn read_all(
     source: &Source,
     ledger: &Ledger,
+    room: &Room,
     report: &mut Report,
     progress: &dyn Progress,
 ) -> Result<Index, MigrateError> {
@@ -126,11 +134,15 @@ async fn read_all(
         report.find("unreadable", Level::Missing, &path, format!("cannot be read: {why}"));
     }
     let mut examined = stream::iter(tree.files)
-        .map(|file| async move {
+        .then(|file| async move { (room.take(file.size).await, file) })
+        .map(|(taken, file)| async move {
             let source = file.clone();
-            (file, blocking(move || index::examine(source)).await)
+            let examined = blocking(move || index::examine(source)).await;
+            drop(taken);
+            (file, examined)
         })
-        .buffered(READERS);
+        .buffered(READERS)
+        .boxed();
     let mut files = Vec::new();
     while let Some((source, found)) = examined.next().await {
         match found {
@@ -208,6 +220,8 @@ struct Import<'a> {
     /// When the newest list of agents was written that was imported before.
     agents_saved: Option<Timestamp>,
     states: Vec<FileState>,
+    /// What the target shall have of what was planned.
+    planned: Planned,
 }
 
 impl<'a> Import<'a> {
@@ -228,7 +242,7 @@ impl<'a> Import<'a> {
             index,
             ledger,
             report,
-            writer: Writer::new(store, options.dry_run),
+            writer: Writer::new(store, options),
             left: vec![0; index.files.len()],
             keep: BTreeMap::new(),
             unsettled: BTreeSet::new(),
@@ -238,10 +252,11 @@ impl<'a> Import<'a> {
             entered: HashSet::new(),
             agents_saved: ledger.agents_saved(),
             states,
+            planned: Planned::new(),
         }
     }
 
-    async fn write_all(&mut self, progress: &dyn Progress) -> Result<(), MigrateError> {
+    async fn write_all(&mut self, room: &Room, progress: &dyn Progress) -> Result<(), MigrateError> {
         progress.phase("writing");
         let new = || self.index.files.iter().zip(&self.states).filter(|(_, state)| **state != FileState::Unchanged);
         progress.total(new().count() as u64, new().map(|(file, _)| file.size).sum());
@@ -256,13 +271,23 @@ impl<'a> Import<'a> {
         let mut segments = None;
         let index = self.index;
         let mut plans = stream::iter(todo)
-            .map(|(thing, files)| async move {
-                let (index, of) = (index.clone(), files.clone());
-                (files, blocking(move || plan(&index, &thing, &of)).await)
+            .then(|(thing, files)| async move { (room.take(index.size(&files)).await, thing, files) })
+            .map(|(taken, thing, files)| async move {
+                let (index, of, what) = (index.clone(), files.clone(), thing.clone());
+                let planned = blocking(move || {
+                    let plan = plan(&index, &what, &of);
+                    (Expected::of(&plan), plan)
+                });
+                (taken, thing, files, planned.await)
             })
-            .buffered(READERS);
-        while let Some((files, plan)) = plans.next().await {
+            .buffered(READERS)
+            .boxed();
+        while let Some((taken, thing, files, (expected, plan))) = plans.next().await {
+            if plan.is_of_what_was_examined() && plan.orchestration.is_none() {
+                self.planned.insert(thing, expected);
+            }
             self.write(&files, plan, &mut segments).await?;
+            drop(taken);
             for at in files {
                 self.left[at] -= 1;
                 self.settle(at, progress).await?;
@@ -275,8 +300,13 @@ impl<'a> Import<'a> {
 
     /// Returns what there is to know for the comparison that follows.
     fn done(self) -> verify::Done {
-        let is_new = (0..self.states.len()).map(|at| self.is_new(at)).collect();
-        verify::Done { is_new, seqs: self.writer.seqs().clone(), respected: self.respected, entered: self.entered }
+        verify::Done {
+            is_new: (0..self.states.len()).map(|at| self.is_new(at)).collect(),
+            seqs: self.writer.seqs().clone(),
+            respected: self.respected,
+            entered: self.entered,
+            planned: self.planned,
+        }
     }
 
     fn is_new(&self, at: usize) -> bool {

@@ -36,7 +36,7 @@ impl Segments {
             while let Some(entry) = entries.try_next().await? {
                 segments.entries += 1;
                 segments.bytes += entry.body.len() as u64;
-                segments.there.add(stored_item(&entry, Same::Whole).whole);
+                segments.there.add(stored_item(&entry, Same::Whole).whole());
             }
             match head.state {
                 LogState::Open if segments.is_full() => segments.number += 1,
@@ -52,7 +52,7 @@ impl Segments {
 
     /// Returns whether the log had this message before, and takes it out of what it had.
     pub(crate) fn had(&mut self, message: &Item) -> bool {
-        self.there.take(&message.whole)
+        self.there.take(&message.whole())
     }
 
     /// Appends the messages that the log did not have, and returns how many they are.

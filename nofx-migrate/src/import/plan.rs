@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use nofx_core::entity::{
-    Agent, AgentId, Checkpoint, EntityId, Session, SessionId, TemplateDigest, TemplateId, TranscriptPart, key_of,
+    Agent, AgentId, Checkpoint, Entity, EntityId, Message, Role, Session, SessionId, TemplateDigest, TemplateId,
+    TranscriptPart, key_of,
 };
 use nofx_core::json::{Object, Text};
+use nofx_core::workspace::preview;
 use nofx_core::{Body, LogKey, RecordKey, Timestamp};
 
 use super::index::{Holds, Index, body, name_record};
@@ -14,7 +16,7 @@ use super::merge::merge;
 use crate::legacy::{AgentEntry, Content, Item, Reading, Same, SessionCopy, TemplateContent, complete_by_name};
 
 /// A thing that is merged from one file or several.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Thing {
     /// The template of one file.
     Template(usize),
@@ -35,6 +37,8 @@ pub(crate) enum Thing {
 pub(crate) struct Plan {
     pub(crate) records: Vec<PlannedRecord>,
     pub(crate) logs: Vec<PlannedLog>,
+    /// What a list of sessions shows of a session's history.
+    pub(crate) preview: Option<Text>,
     /// Messages between agents, which are spread over several logs.
     pub(crate) orchestration: Option<Vec<Item>>,
     /// Files that could not be read again, and why.
@@ -162,6 +166,11 @@ fn lists(
 }
 
 impl Plan {
+    /// Returns whether every file was read and is as it was in the first pass.
+    pub(crate) fn is_of_what_was_examined(&self) -> bool {
+        self.unreadable.is_empty() && self.changed.is_empty()
+    }
+
     fn add_template(&mut self, content: &TemplateContent) {
         let key = content.digest.record_key(nofx_core::kind::TEMPLATE);
         if self.records.iter().any(|record| record.key == key) {
@@ -261,6 +270,9 @@ fn plan_session(plan: &mut Plan, index: &Index, id: &SessionId, readings: &[(usi
         complete_by_name(&mut first.header, &named);
     }
     first.tasks.sort_by_key(is_current);
+    // One at a time: the history of a session may be large.
+    let mut messages = first.messages.iter().filter_map(|item| Message::from_body(&item.body).ok());
+    plan.preview = preview(&messages.find(|message| message.role == Some(Role::User)));
     plan.records.push(PlannedRecord {
         kind: "sessions",
         key: key_of::<Session>(id),
@@ -300,13 +312,12 @@ fn is_current(task: &Item) -> bool {
 }
 
 /// Makes a task of an older copy one that is over: the session went on without it.
-pub(crate) fn ended(mut task: Item) -> Item {
+pub(crate) fn ended(task: Item) -> Item {
     if is_current(&task)
         && let Ok(mut object) = Object::parse(task.body.as_str())
     {
         object.set("$slot", r#""completed""#);
-        task.body = body(&object);
-        task.whole = crate::digest::of_json(task.body.as_str());
+        return task.with_body(body(&object));
     }
     task
 }

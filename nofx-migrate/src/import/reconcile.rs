@@ -3,9 +3,9 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 
 use futures_util::TryStreamExt;
-use nofx_core::entity::{Entity, Message, Role, Session, SessionId};
+use nofx_core::entity::{Entity, Session, SessionId};
 use nofx_core::json::{Object, Text};
-use nofx_core::workspace::{index_session, place_record, preview};
+use nofx_core::workspace::{index_session, place_record};
 use nofx_core::{Expect, LogEntry, LogHead, LogKey, LogQuery, LogState, NewEntry, RecordKey, Result, Store, Timestamp};
 
 use super::imported::{content_digest, marked, was_imported_as};
@@ -151,12 +151,7 @@ impl Listing {
     fn of(plan: &Plan) -> Option<Self> {
         let planned = plan.records.iter().find(|record| record.kind == "sessions")?;
         let id = SessionId::from(planned.id.clone()?);
-        let history = Session::history(&id);
-        let messages = plan.logs.iter().filter(|planned| planned.log == history).flat_map(|planned| &planned.items);
-        // One at a time: the history of a session may be large.
-        let mut messages = messages.filter_map(|item| Message::from_body(&item.body).ok());
-        let said = messages.find(|message| message.role == Some(Role::User));
-        Some(Self { id, record: planned.key.clone(), history, preview: preview(&said) })
+        Some(Self { history: Session::history(&id), id, record: planned.key.clone(), preview: plan.preview.clone() })
     }
 
     /// Adds what the lists need, if the session is written or gets messages.
@@ -239,11 +234,14 @@ async fn compare_log(
 
 /// Reads an entry of a log as an item, as it would be if it replaced none.
 pub(crate) fn stored_item(entry: &LogEntry, same: Same) -> Item {
-    let mut object = Object::parse(entry.body.as_str()).unwrap_or_default();
+    let mut body = entry.body.clone();
     if same == Same::Task {
-        object.remove(REPLACES);
+        let mut object = Object::parse(body.as_str()).unwrap_or_default();
+        if object.remove(REPLACES).is_some() {
+            body = super::index::body(&object);
+        }
     }
-    Item::owned(object, same, &[], entry.at)
+    Item::stored(body, same, entry.at)
 }
 
 /// Returns the entries that the log does not have, each as often as it is missing.
@@ -252,14 +250,14 @@ async fn new_entries(store: &Store, planned: PlannedLog, difference: &mut Differ
     let mut entries = store.read(LogQuery::oldest_first(planned.log.clone(), PAGE));
     while let Some(entry) = entries.try_next().await? {
         let item = stored_item(&entry, planned.same);
-        there.add(item.identity);
-        exactly.insert(item.whole);
+        there.add(item.identity());
+        exactly.insert(item.whole());
     }
     let mut new = Vec::new();
     let mut variants = false;
     for item in planned.items {
-        if there.take(&item.identity) {
-            variants |= !exactly.contains(&item.whole);
+        if there.take(&item.identity()) {
+            variants |= !exactly.contains(&item.whole());
         } else {
             new.push(item.into_entry());
         }
@@ -285,14 +283,14 @@ async fn new_tasks(store: &Store, planned: PlannedLog, is_older: bool) -> Result
     }
     for (position, item) in items {
         if !replaced.contains(&position) {
-            states.entry(item.identity).or_default().push_back((position, item.whole));
+            states.entry(item.identity()).or_default().push_back((position, item.whole()));
         }
     }
     let mut new = Vec::new();
     for item in planned.items {
-        match states.get_mut(&item.identity).and_then(VecDeque::pop_front) {
+        match states.get_mut(&item.identity()).and_then(VecDeque::pop_front) {
             None => new.push(item.into_entry()),
-            Some((_, whole)) if is_older || whole == item.whole => {}
+            Some((_, whole)) if is_older || whole == item.whole() => {}
             Some((position, _)) => {
                 let mut object = Object::parse(item.body.as_str()).unwrap_or_default();
                 object.set(REPLACES, position.to_string());

@@ -1,30 +1,36 @@
 //! Comparing the target with the source after both were read again.
+//!
+//! What this run planned of a thing is known by its digests, so as long as the thing's files have the bytes that it was planned of,
+//! and the target gives back what has those digests, nothing is parsed again. Everything else is planned anew and compared
+//! one by one, which also tells what differs.
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use nofx_core::entity::{Attachment, AttachmentPath};
 use nofx_core::json::{Object, Text};
-use nofx_core::{LogKey, LogQuery, Record, Result, Seq, Store};
+use nofx_core::{LogKey, LogQuery, LogState, Record, Result, Seq, Store};
 
+use super::expected::{Bodies, Counting, Expected, ExpectedLog, ExpectedRecord, Planned};
 use super::imported::{content_digest, was_imported_as};
 use super::index::Index;
 use super::ledger::Ledger;
 use super::orchestration::Segments;
-use super::plan::{Plan, PlannedLog, PlannedRecord, plan, plan_name, things};
-use super::reconcile::{PAGE, heads, stored_item};
+use super::plan::{Plan, PlannedLog, Thing, plan, plan_name, things};
+use super::reconcile::{PAGE, stored_item};
+use super::room::Room;
 use super::{READERS, blocking};
 use crate::attachment::attachment_chunks;
 use crate::digest::{Hash, Running, hex, sha256};
-use crate::legacy::Same;
+use crate::legacy::{Item, Same};
 use crate::options::Progress;
 use crate::report::{Compared, Verification};
 
 /// Differences that are listed.
 const LISTED: usize = 1000;
 
-/// What was done before, as far as it tells a difference that is somebody's wish from one that is a loss.
+/// What was done before: what there shall be, and what tells a difference that is somebody's wish from one that is a loss.
 #[derive(Debug, Default)]
 pub(crate) struct Done {
     /// For each file, whether it was new or changed.
@@ -35,6 +41,8 @@ pub(crate) struct Done {
     pub(crate) respected: HashSet<String>,
     /// Files that were imported.
     pub(crate) entered: HashSet<usize>,
+    /// What was planned.
+    pub(crate) planned: Planned,
 }
 
 impl Done {
@@ -43,11 +51,11 @@ impl Done {
     }
 
     /// Returns whether a thing of these files may differ where the files are kept.
-    fn may_differ(&self, files: &[usize], plan: &Plan) -> bool {
+    fn may_differ(&self, files: &[usize], expected: &Expected) -> bool {
         let is_respected = |key: String| self.respected.contains(&key);
         files.iter().all(|at| self.is_unchanged(*at))
-            || plan.records.iter().any(|record| is_respected(record.key.to_string()))
-            || plan.logs.iter().any(|planned| is_respected(planned.log.to_string()))
+            || expected.records.iter().any(|record| is_respected(record.key.to_string()))
+            || expected.logs.iter().any(|expected| is_respected(expected.log.to_string()))
     }
 }
 
@@ -56,31 +64,42 @@ pub(crate) async fn verify(
     store: &Store,
     index: &Arc<Index>,
     ledger: &Ledger,
-    done: &Done,
+    done: Done,
+    room: &Room,
     progress: &dyn Progress,
 ) -> Result<Verification> {
     progress.phase("verifying");
     progress.total(index.files.len() as u64, index.files.iter().map(|file| file.size).sum());
-    let mut check = Check::default();
+    let done = Arc::new(done);
+    let mut check = Check::new(store, index, done.clone());
     let mut left: Vec<usize> = vec![0; index.files.len()];
     let todo: Vec<_> = things(index).into_iter().collect();
     todo.iter().flat_map(|(_, files)| files).for_each(|at| left[*at] += 1);
-    let mut plans = stream::iter(todo)
-        .map(|(thing, files)| async move {
-            let (index, of) = (index.clone(), files.clone());
-            (files, blocking(move || plan(&index, &thing, &of)).await)
+    let again =
+        Arc::new(Again { index: index.clone(), done: done.clone(), same: vec![OnceLock::new(); index.files.len()] });
+    let mut wanted = stream::iter(todo)
+        .then(|(thing, files)| async move { (room.take(index.size(&files)).await, thing, files) })
+        .map(|(taken, thing, files)| {
+            let again = again.clone();
+            async move {
+                let wanted = blocking(move || again.wanted(thing, files)).await;
+                let found = look(store, &wanted.expected).await?;
+                Ok::<_, nofx_core::Error>((taken, wanted, found))
+            }
         })
-        .buffered(READERS);
-    let mut segments = None;
-    while let Some((files, plan)) = plans.next().await {
-        for (at, why) in &plan.unreadable {
+        .buffered(READERS)
+        .boxed();
+    while let Some((_taken, wanted, found)) = wanted.try_next().await? {
+        for (at, why) in wanted.plan.iter().flat_map(|plan| &plan.unreadable) {
             let path = index.files.get(*at).map(|file| file.place.path.as_str()).unwrap_or_default();
             check.differs(format!("`{path}` cannot be read again: {why}"));
         }
+        let files = wanted.files.clone();
         let imported: HashSet<Text> =
             files.iter().filter_map(|at| index.files.get(*at)).flat_map(|file| ledger.ids(&file.source.path)).collect();
-        let (may_differ, changed) = (done.may_differ(&files, &plan), plan.changed.clone());
-        let mut differences = check.plan(store, plan, &imported, done, &mut segments).await?;
+        let may_differ = done.may_differ(&files, &wanted.expected);
+        let changed = wanted.plan.as_ref().map(|plan| plan.changed.clone()).unwrap_or_default();
+        let mut differences = check.thing(wanted, found, &imported).await?;
         if !differences.is_empty() {
             let changed = changed.iter().filter_map(|at| index.files.get(*at));
             let what = "changed while it was imported; import again when nobody writes it";
@@ -98,13 +117,14 @@ pub(crate) async fn verify(
             }
         }
     }
-    check.template_names(store, index, done).await?;
+    drop(wanted);
+    check.template_names().await?;
     for file in index.files.iter().filter(|file| file.judgement.keep.is_some()) {
-        check.attachment(store, &file.source.path.clone().into(), &file.sha256).await?;
+        check.attachment(&file.source.path.clone().into(), &file.sha256).await?;
     }
     for at in (0..index.files.len()).filter(|at| index.files.get(*at).is_some_and(|file| file.has_parts)) {
         for bytes in super::bytes_of(index, at, None).await.into_iter().flatten() {
-            check.attachment(store, &bytes.path.into(), &bytes.sha256).await?;
+            check.attachment(&bytes.path.into(), &bytes.sha256).await?;
         }
     }
     for file in index.files.iter().zip(&left).filter(|(_, left)| **left == 0).map(|(file, _)| file) {
@@ -126,9 +146,74 @@ async fn are_kept(store: &Store, index: &Index, files: &[usize]) -> Result<bool>
     Ok(true)
 }
 
-#[derive(Debug, Default)]
-struct Check {
+/// What a thing shall be in the target.
+struct Wanted {
+    thing: Thing,
+    files: Vec<usize>,
+    expected: Expected,
+    /// Whole, if it had to be planned again.
+    plan: Option<Plan>,
+}
+
+/// The source as it is now.
+struct Again {
+    index: Arc<Index>,
+    done: Arc<Done>,
+    /// Whether a file has the bytes that it had in the first pass.
+    same: Vec<OnceLock<bool>>,
+}
+
+impl Again {
+    fn is_same(&self, at: usize) -> bool {
+        self.same.get(at).is_some_and(|same| *same.get_or_init(|| self.index.is_same(at)))
+    }
+
+    fn wanted(&self, thing: Thing, files: Vec<usize>) -> Wanted {
+        // Every file is read, also when the first has changed.
+        let same = files.iter().filter(|at| self.is_same(**at)).count();
+        if let Some(expected) = self.done.planned.get(&thing).filter(|_| same == files.len()) {
+            return Wanted { expected: expected.clone(), thing, files, plan: None };
+        }
+        let plan = plan(&self.index, &thing, &files);
+        Wanted { expected: Expected::of(&plan), thing, files, plan: Some(plan) }
+    }
+}
+
+/// What the target has of a thing.
+enum Found {
+    /// A log of it was removed.
+    Removed(LogKey),
+    /// Its records and logs, in the order of what is expected.
+    There(Vec<Option<Record>>, Vec<Bodies>),
+}
+
+async fn look(store: &Store, expected: &Expected) -> Result<Found> {
+    let keys: Vec<_> = expected.logs.iter().map(|expected| expected.log.clone()).collect();
+    let heads = store.backend().heads(&keys).await?;
+    if let Some(gone) = heads.into_iter().find(|head| head.state == LogState::Removed) {
+        return Ok(Found::Removed(gone.log));
+    }
+    let keys: Vec<_> = expected.records.iter().map(|expected| expected.key.clone()).collect();
+    let records = store.get(&keys).await?;
+    let mut logs = Vec::new();
+    for expected in &expected.logs {
+        let mut bodies = Counting::default();
+        let mut entries = store.read(LogQuery::oldest_first(expected.log.clone(), PAGE));
+        while let Some(entry) = entries.try_next().await? {
+            bodies.add(&entry.body);
+        }
+        logs.push(bodies.finish());
+    }
+    Ok(Found::There(records, logs))
+}
+
+struct Check<'a> {
+    store: &'a Store,
+    index: &'a Arc<Index>,
+    done: Arc<Done>,
     kinds: BTreeMap<&'static str, Digests>,
+    /// The messages between agents that the target has, once somebody asks.
+    segments: Option<Segments>,
     verification: Verification,
 }
 
@@ -138,7 +223,11 @@ struct Digests {
     target: (u64, Running),
 }
 
-impl Check {
+impl<'a> Check<'a> {
+    fn new(store: &'a Store, index: &'a Arc<Index>, done: Arc<Done>) -> Self {
+        Self { store, index, done, kinds: BTreeMap::new(), segments: None, verification: Verification::default() }
+    }
+
     fn differs(&mut self, difference: String) {
         self.verification.difference_count += 1;
         if self.verification.differences.len() < LISTED {
@@ -146,144 +235,165 @@ impl Check {
         }
     }
 
-    /// Counts what the source has, and what the target has of it.
-    fn count(&mut self, kind: &'static str, source: &[Hash], target: &[Hash]) {
+    /// Counts what the source has of a thing, and what the target has of that.
+    fn count(&mut self, kind: &'static str, source: Bodies, target: Bodies) {
         let digests = self.kinds.entry(kind).or_default();
-        for (hashes, side) in [(source, &mut digests.source), (target, &mut digests.target)] {
-            // A log may have grown between two imports, so order is not part of the digest.
-            let mut sorted = hashes.to_vec();
-            sorted.sort();
-            side.0 += hashes.len() as u64;
-            side.1.add(&sha256(&sorted.concat()));
+        for (bodies, side) in [(source, &mut digests.source), (target, &mut digests.target)] {
+            side.0 += bodies.count;
+            side.1.add(&bodies.digest);
         }
     }
 
     /// Compares one thing, and returns what is not as it should be.
-    async fn plan(
-        &mut self,
-        store: &Store,
-        plan: Plan,
-        imported: &HashSet<Text>,
-        done: &Done,
-        segments: &mut Option<Segments>,
-    ) -> Result<Vec<String>> {
+    async fn thing(&mut self, wanted: Wanted, found: Found, imported: &HashSet<Text>) -> Result<Vec<String>> {
+        let Wanted { thing, files, expected, mut plan } = wanted;
+        if let Some(messages) = plan.as_mut().and_then(|plan| plan.orchestration.take()) {
+            return Ok(self.orchestration(&messages).await?.into_iter().collect());
+        }
+        let (records, logs) = match found {
+            Found::There(records, logs) => (records, logs),
+            Found::Removed(log) => {
+                self.verification.deleted.push(log.to_string());
+                return Ok(Vec::new());
+            }
+        };
         let mut differences = Vec::new();
-        if let Some(messages) = plan.orchestration {
-            if segments.is_none() {
-                *segments = Some(Segments::read(store).await?);
-            }
-            if let Some(segments) = segments {
-                let source: Vec<_> = messages.iter().map(|message| message.whole).collect();
-                let target: Vec<_> =
-                    messages.iter().filter(|message| segments.had(message)).map(|message| message.whole).collect();
-                let missing = source.len() - target.len();
-                if missing > 0 {
-                    differences.push(format!("{missing} messages between agents are missing"));
-                }
-                self.count("orchestration messages", &source, &target);
-            }
-            return Ok(differences);
-        }
-        let heads = heads(store, &plan.logs).await?;
-        if let Some(gone) = heads.iter().find(|head| head.state == nofx_core::LogState::Removed) {
-            self.verification.deleted.push(gone.log.to_string());
-            return Ok(differences);
-        }
-        let keys: Vec<_> = plan.records.iter().map(|record| record.key.clone()).collect();
-        let there = store.get(&keys).await?;
-        for (planned, there) in plan.records.iter().zip(there) {
-            if there.is_none() && planned.id.as_ref().is_some_and(|id| imported.contains(id)) {
-                self.verification.deleted.push(planned.key.to_string());
-                if planned.kind == "sessions" {
+        for (expected, there) in expected.records.iter().zip(records) {
+            if there.is_none() && expected.id.as_ref().is_some_and(|id| imported.contains(id)) {
+                self.verification.deleted.push(expected.key.to_string());
+                if expected.kind == "sessions" {
                     return Ok(differences);
                 }
                 continue;
             }
-            differences.extend(self.record(planned, there.as_ref(), done));
+            differences.extend(self.record(expected, there.as_ref()));
         }
-        for planned in plan.logs {
-            differences.extend(self.log(store, planned).await?);
+        for (at, (expected, there)) in expected.logs.iter().zip(logs).enumerate() {
+            if expected.bodies == there {
+                self.count(expected.kind, there, there);
+                continue;
+            }
+            if plan.is_none() {
+                let (index, thing, files) = (self.index.clone(), thing.clone(), files.clone());
+                plan = Some(blocking(move || super::plan::plan(&index, &thing, &files)).await);
+            }
+            if let Some(planned) = plan.as_ref().and_then(|plan| plan.logs.get(at)) {
+                differences.extend(self.log(expected, planned).await?);
+            }
         }
         Ok(differences)
     }
 
+    /// Compares messages between agents, which may be in any segment.
+    async fn orchestration(&mut self, messages: &[Item]) -> Result<Option<String>> {
+        let segments = match &mut self.segments {
+            Some(segments) => segments,
+            none => none.insert(Segments::read(self.store).await?),
+        };
+        let (mut source, mut target) = (Counting::default(), Counting::default());
+        for message in messages {
+            source.add(&message.body);
+            if segments.had(message) {
+                target.add(&message.body);
+            }
+        }
+        let (source, target) = (source.finish(), target.finish());
+        self.count("orchestration messages", source, target);
+        let missing = source.count - target.count;
+        Ok((missing > 0).then(|| format!("{missing} messages between agents are missing")))
+    }
+
     /// Compares the names of the templates in files that are imported.
-    async fn template_names(&mut self, store: &Store, index: &Index, done: &Done) -> Result<()> {
-        let (files, names): (Vec<_>, Vec<_>) = index
+    async fn template_names(&mut self) -> Result<()> {
+        let done = self.done.clone();
+        let (files, names): (Vec<_>, Vec<_>) = self
+            .index
             .newest_templates()
             .into_iter()
             .filter(|(_, (_, at))| done.entered.contains(at) || done.is_unchanged(*at))
-            .map(|(id, (digest, at))| (at, plan_name(id, digest)))
+            .map(|(id, (digest, at))| (at, ExpectedRecord::of(&plan_name(id, digest))))
             .unzip();
-        let keys: Vec<_> = names.iter().map(|planned| planned.key.clone()).collect();
-        for ((mut planned, at), there) in names.into_iter().zip(files).zip(store.get(&keys).await?) {
+        let keys: Vec<_> = names.iter().map(|expected| expected.key.clone()).collect();
+        for ((mut expected, at), there) in names.into_iter().zip(files).zip(self.store.get(&keys).await?) {
             match &there {
                 None if done.is_unchanged(at) => {
-                    self.verification.deleted.push(planned.key.to_string());
+                    self.verification.deleted.push(expected.key.to_string());
                     continue;
                 }
                 // It was there before, and may point elsewhere.
                 Some(there) if !done.seqs.contains(&there.version) => {
-                    planned.object = Object::parse(there.body.as_str()).unwrap_or_default();
+                    expected.digest = content_digest(&Object::parse(there.body.as_str()).unwrap_or_default());
                 }
                 _ => {}
             }
-            if let Some(difference) = self.record(&planned, there.as_ref(), done) {
+            if let Some(difference) = self.record(&expected, there.as_ref()) {
                 self.differs(difference);
             }
         }
         Ok(())
     }
 
-    fn record(&mut self, planned: &PlannedRecord, there: Option<&Record>, done: &Done) -> Option<String> {
-        let wanted = content_digest(&planned.object);
+    fn record(&mut self, expected: &ExpectedRecord, there: Option<&Record>) -> Option<String> {
+        let wanted = &expected.digest;
         let found = there.map(|record| {
             let object = Object::parse(record.body.as_str()).unwrap_or_default();
-            let was_changed = !done.seqs.contains(&record.version);
+            let was_changed = !self.done.seqs.contains(&record.version);
             // What was imported and then changed by somebody was imported.
-            if was_changed && was_imported_as(&object, &wanted) { wanted.clone() } else { content_digest(&object) }
+            if was_changed && was_imported_as(&object, wanted) { wanted.clone() } else { content_digest(&object) }
         });
-        let hash = |digest: &String| sha256(digest.as_bytes());
-        let target: Vec<_> = found.iter().map(hash).collect();
-        self.count(planned.kind, &[hash(&wanted)], &target);
+        let one = |digest: &String| Bodies { count: 1, digest: sha256(digest.as_bytes()) };
+        let none = Bodies { count: 0, digest: Hash::default() };
+        self.count(expected.kind, one(wanted), found.as_ref().map_or(none, one));
         match found {
-            None => Some(format!("`{}` is missing", planned.key)),
-            Some(found) => (found != wanted).then(|| format!("`{}` is another", planned.key)),
+            None => Some(format!("`{}` is missing", expected.key)),
+            Some(found) => (found != *wanted).then(|| format!("`{}` is another", expected.key)),
         }
     }
 
-    async fn log(&mut self, store: &Store, planned: PlannedLog) -> Result<Option<String>> {
-        let (mut length, mut there) = (0, HashMap::<Hash, VecDeque<(u64, Hash)>>::new());
-        let mut entries = store.read(LogQuery::oldest_first(planned.log.clone(), PAGE));
+    /// Compares a log entry by entry: it may have others besides.
+    async fn log(&mut self, expected: &ExpectedLog, planned: &PlannedLog) -> Result<Option<String>> {
+        let (mut length, mut there) = (0, HashMap::<Hash, VecDeque<(u64, Item)>>::new());
+        let mut entries = self.store.read(LogQuery::oldest_first(planned.log.clone(), PAGE));
         while let Some(entry) = entries.try_next().await? {
             length = entry.position + 1;
             let item = stored_item(&entry, planned.same);
-            there.entry(item.identity).or_default().push_back((entry.position, item.whole));
+            there.entry(item.identity()).or_default().push_back((entry.position, item));
         }
-        let source: Vec<_> = planned.items.iter().map(|item| item.whole).collect();
-        let (mut target, mut last, mut is_in_order) = (Vec::new(), None, true);
+        let (mut target, mut differing) = (Counting::default(), 0_u64);
+        let (mut last, mut is_in_order) = (None, true);
         for item in &planned.items {
-            let Some(states) = there.get_mut(&item.identity) else { continue };
+            let Some(states) = there.get_mut(&item.identity()) else { continue };
             // A task has an entry for each change of it.
-            let exact = states.iter().position(|(_, whole)| *whole == item.whole).unwrap_or_default();
-            if let Some((position, whole)) = states.remove(exact) {
+            let exact = states.iter().position(|(_, state)| state.whole() == item.whole());
+            differing += u64::from(exact.is_none() && !states.is_empty());
+            if let Some((position, state)) = states.remove(exact.unwrap_or_default()) {
                 is_in_order &= last < Some(position);
                 last = Some(position);
-                target.push(whole);
+                // The same in another spelling is the same.
+                target.add(if exact.is_some() { &item.body } else { &state.body });
             }
         }
-        self.count(planned.kind, &source, &target);
-        let is_alone = length == source.len() as u64 && planned.same != Same::Task;
-        Ok(log_difference(&planned.log, &source, &target, !is_alone || is_in_order))
+        let (source, target) = (expected.bodies, target.finish());
+        self.count(planned.kind, source, target);
+        let (log, missing) = (&expected.log, source.count - target.count);
+        let is_alone = length == source.count && planned.same != Same::Task;
+        Ok(if missing > 0 {
+            Some(format!("log `{log}` lacks {missing} of {} entries", source.count))
+        } else if differing > 0 {
+            Some(format!("log `{log}` has {differing} entries that differ"))
+        } else {
+            (is_alone && !is_in_order).then(|| format!("log `{log}` is in another order"))
+        })
     }
 
-    async fn attachment(&mut self, store: &Store, path: &AttachmentPath, wanted: &Hash) -> Result<()> {
-        let mut target = Vec::new();
-        match store.load::<Attachment>(path).await? {
+    async fn attachment(&mut self, path: &AttachmentPath, wanted: &Hash) -> Result<()> {
+        let one = |digest: Hash| Bodies { count: 1, digest };
+        let mut target = None;
+        match self.store.load::<Attachment>(path).await? {
             None => self.differs(format!("attachment `{path}` is missing")),
             Some(there) => {
                 let mut digest = Running::default();
-                let mut chunks = attachment_chunks(store, &there.value);
+                let mut chunks = attachment_chunks(self.store, &there.value);
                 let read = async {
                     while let Some(chunk) = chunks.try_next().await? {
                         digest.add(&chunk);
@@ -291,15 +401,16 @@ impl Check {
                     Ok::<_, nofx_core::Error>(())
                 };
                 match read.await {
-                    Ok(()) => target.push(digest.finish()),
+                    Ok(()) => target = Some(digest.finish()),
                     Err(error) => self.differs(format!("attachment `{path}` cannot be read back: {error}")),
                 }
-                if target.first().is_some_and(|found| found != wanted) {
+                if target.is_some_and(|found| found != *wanted) {
                     self.differs(format!("attachment `{path}` is another"));
                 }
             }
         }
-        self.count("attachments", &[*wanted], &target);
+        let none = Bodies { count: 0, digest: Hash::default() };
+        self.count("attachments", one(*wanted), target.map_or(none, one));
         Ok(())
     }
 
@@ -316,18 +427,4 @@ impl Check {
         }
         self.verification
     }
-}
-
-fn log_difference(log: &LogKey, source: &[Hash], target: &[Hash], is_in_order: bool) -> Option<String> {
-    let missing = source.len() - target.len();
-    if missing > 0 {
-        return Some(format!("log `{log}` lacks {missing} of {} entries", source.len()));
-    }
-    let (mut wanted, mut found) = (source.to_vec(), target.to_vec());
-    wanted.sort();
-    found.sort();
-    if wanted != found {
-        return Some(format!("log `{log}` has entries that differ"));
-    }
-    (!is_in_order).then(|| format!("log `{log}` is in another order"))
 }

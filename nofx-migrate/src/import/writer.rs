@@ -1,23 +1,31 @@
-//! Batches of a reasonable size.
+//! Batches of a reasonable size, each committed while the next is gathered.
 
 use std::collections::HashSet;
 
-use nofx_core::{Body, Expect, LogKey, NewEntry, Outcome, RecordKey, Result, Seq, Store};
+use nofx_core::{Body, Error, Expect, LogKey, NewEntry, Outcome, RecordKey, Result, Seq, Store};
+use tokio::task::JoinHandle;
 
-/// The bytes at which a batch is committed.
-const BATCH_BYTES: usize = 4 << 20;
+use crate::options::Options;
 
-/// The parts at which a batch is committed.
-const BATCH_ITEMS: usize = 1000;
+/// The most bytes at which a batch is committed.
+const BATCH_BYTES: u64 = 4 << 20;
+
+/// The part of the memory that a batch may have.
+const BATCH_PART: u64 = 8;
+
+/// The parts at which a batch is committed; every store takes more.
+const BATCH_ITEMS: usize = 8000;
 
 /// Gathers what is to be written and commits it in batches; what belongs together and is small stays together.
 #[derive(Debug)]
 pub(crate) struct Writer<'a> {
     store: &'a Store,
     dry_run: bool,
+    most_bytes: usize,
     batch: nofx_core::Batch,
     items: usize,
     bytes: usize,
+    in_flight: Option<JoinHandle<Result<Outcome>>>,
     commits: u64,
     /// The numbers of the commits that wrote records.
     seqs: HashSet<Seq>,
@@ -34,8 +42,19 @@ pub(crate) struct Changes {
 }
 
 impl<'a> Writer<'a> {
-    pub(crate) fn new(store: &'a Store, dry_run: bool) -> Self {
-        Self { store, dry_run, batch: store.batch(), items: 0, bytes: 0, commits: 0, seqs: HashSet::new() }
+    pub(crate) fn new(store: &'a Store, options: &Options) -> Self {
+        let most_bytes = (options.memory / BATCH_PART).min(BATCH_BYTES) as usize;
+        Self {
+            store,
+            dry_run: options.dry_run,
+            most_bytes,
+            batch: store.batch(),
+            items: 0,
+            bytes: 0,
+            in_flight: None,
+            commits: 0,
+            seqs: HashSet::new(),
+        }
     }
 
     /// Returns whether nothing is to be written.
@@ -81,7 +100,7 @@ impl<'a> Writer<'a> {
         for entry in entries {
             if self.is_full_with(1, entry.body.len()) {
                 length = self.append_run(&log, length, &mut run);
-                self.flush().await?;
+                self.submit().await?;
             }
             self.count(1, entry.body.len());
             run.push(entry);
@@ -112,32 +131,49 @@ impl<'a> Writer<'a> {
     }
 
     fn is_full_with(&self, items: usize, bytes: usize) -> bool {
-        self.items > 0 && (self.items + items > BATCH_ITEMS || self.bytes + bytes > BATCH_BYTES)
+        self.items > 0 && (self.items + items > BATCH_ITEMS || self.bytes + bytes > self.most_bytes)
     }
 
     /// Commits what there is if so much more would be too much.
     async fn make_room(&mut self, items: usize, bytes: usize) -> Result<()> {
         match self.is_full_with(items, bytes) {
-            true => self.flush().await,
+            true => self.submit().await,
             false => Ok(()),
         }
     }
 
-    /// Commits what there is.
-    pub(crate) async fn flush(&mut self) -> Result<()> {
+    /// Begins to commit what there is, after what was submitted before.
+    async fn submit(&mut self) -> Result<()> {
         let batch = std::mem::replace(&mut self.batch, self.store.batch());
         (self.items, self.bytes) = (0, 0);
         if batch.is_empty() || self.dry_run {
             return Ok(());
         }
-        match self.store.commit(batch).await? {
-            Outcome::Committed(committed) => {
+        self.settle().await?;
+        let store = self.store.clone();
+        self.in_flight = Some(tokio::spawn(async move { store.commit(batch).await }));
+        Ok(())
+    }
+
+    /// Waits until what was submitted is committed.
+    pub(crate) async fn settle(&mut self) -> Result<()> {
+        let Some(in_flight) = self.in_flight.take() else { return Ok(()) };
+        match in_flight.await {
+            Ok(Ok(Outcome::Committed(committed))) => {
                 self.commits += 1;
                 self.seqs.extend(committed.seq);
             }
-            Outcome::Conflicted(conflict) => return Err(nofx_core::Error::Conflict(Box::new(conflict))),
+            Ok(Ok(Outcome::Conflicted(conflict))) => return Err(Error::Conflict(Box::new(conflict))),
+            Ok(Err(error)) => return Err(error),
+            Err(error) => return Err(Error::unavailable_because("waiting for a commit", error)),
         }
         Ok(())
+    }
+
+    /// Commits what there is.
+    pub(crate) async fn flush(&mut self) -> Result<()> {
+        self.submit().await?;
+        self.settle().await
     }
 }
 

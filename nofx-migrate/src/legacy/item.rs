@@ -1,7 +1,9 @@
 //! An entry of a log before it has a place in it.
 
+use std::sync::OnceLock;
+
 use nofx_core::entity::own;
-use nofx_core::json::{Object, Text, Value};
+use nofx_core::json::{self, Object, Text, Value};
 use nofx_core::{Body, Limits, NewEntry, Timestamp};
 
 use crate::digest::{Hash, of_json, sha256};
@@ -11,12 +13,12 @@ use crate::digest::{Hash, of_json, sha256};
 pub(crate) struct Item {
     pub(crate) at: Timestamp,
     pub(crate) body: Body,
-    /// Equal for copies of one thing, whatever else changed in it.
-    pub(crate) identity: Hash,
-    /// Equal only for equal things.
-    pub(crate) whole: Hash,
     /// Whether `at` is its own time.
     pub(crate) has_time: bool,
+    same: Same,
+    // Made when somebody asks: of most items nobody does.
+    identity: OnceLock<Hash>,
+    whole: OnceLock<Hash>,
 }
 
 /// What makes two entries copies of one.
@@ -30,24 +32,37 @@ pub(crate) enum Same {
     Whole,
 }
 
-impl Same {
-    pub(crate) fn identity(self, body: &Object, whole: Hash) -> Hash {
-        let part = |name: &str| body.get(name).map(of_json);
-        match (self, part("id")) {
-            (Self::Message, Some(id)) => sha256(&[id, part("content").unwrap_or_default()].concat()),
-            (Self::Task, Some(id)) => id,
-            (Self::Task, None) => {
-                // It is the same before and after it is over.
-                let mut task = body.clone();
-                task.remove("$slot");
-                of_json(&task.to_json())
-            }
-            _ => whole,
-        }
-    }
-}
-
 impl Item {
+    fn of(body: Body, same: Same, at: Timestamp, has_time: bool) -> Self {
+        Self { at, body, has_time, same, identity: OnceLock::new(), whole: OnceLock::new() }
+    }
+
+    /// Makes an entry of the object of the old extension that `raw` is; `None` if it is something else. Its time is the first of
+    /// `times` that it has, else `before`.
+    pub(crate) fn read(raw: &str, same: Same, times: &[&str], before: Timestamp) -> Option<Self> {
+        // Nearly all objects need no more than to be made compact, and there are very many.
+        let mut compact = String::with_capacity(raw.len());
+        let mut found: Vec<Option<&str>> = vec![None; times.len()];
+        let mut members = json::members(raw);
+        while let Some(member) = {
+            compact.push(if compact.is_empty() { '{' } else { ',' });
+            members.next_into(&mut compact)
+        } {
+            let (name, value) = member.ok()?;
+            // Names with escapes and those that would look like the store's own need more.
+            if name.starts_with("\"$") || name.contains('\\') {
+                return Some(Self::new(&object(raw)?, same, times, before));
+            }
+            let name = name.trim_matches('"');
+            times.iter().zip(&mut found).filter(|(time, _)| **time == name).for_each(|(_, found)| *found = Some(value));
+        }
+        members.end().filter(|end| *end == raw.len())?;
+        compact.pop();
+        compact.push_str(if compact.is_empty() { "{}" } else { "}" });
+        let at = found.into_iter().flatten().find_map(time);
+        Some(Self::of(Body::trusted(compact), same, at.unwrap_or(before), at.is_some()))
+    }
+
     /// Makes an entry of an object of the old extension.
     pub(crate) fn new(foreign: &Object, same: Same, times: &[&str], before: Timestamp) -> Self {
         Self::owned(own(foreign), same, times, before)
@@ -55,16 +70,41 @@ impl Item {
 
     /// Makes an entry of an object in its stored form. Its time is the first of `times` that it has, else `before`.
     pub(crate) fn owned(object: Object, same: Same, times: &[&str], before: Timestamp) -> Self {
-        let body = Body::trusted(object.to_json());
-        let whole = of_json(body.as_str());
-        let time = times.iter().find_map(|name| time(object.get(name)?));
-        Self {
-            at: time.unwrap_or(before),
-            identity: same.identity(&object, whole),
-            whole,
-            body,
-            has_time: time.is_some(),
-        }
+        let at = times.iter().find_map(|name| time(object.get(name)?));
+        Self::of(Body::trusted(object.to_json()), same, at.unwrap_or(before), at.is_some())
+    }
+
+    /// Takes an entry as it is stored.
+    pub(crate) fn stored(body: Body, same: Same, at: Timestamp) -> Self {
+        Self::of(body, same, at, false)
+    }
+
+    /// Returns the same entry with another body.
+    pub(crate) fn with_body(&self, body: Body) -> Self {
+        Self::of(body, self.same, self.at, self.has_time)
+    }
+
+    /// Returns what is equal for copies of one thing, whatever else changed in it.
+    pub(crate) fn identity(&self) -> Hash {
+        *self.identity.get_or_init(|| {
+            let part = |name: &str| last_member(self.body.as_str(), name).map(of_json);
+            match (self.same, part("id")) {
+                (Same::Message, Some(id)) => sha256(&[id, part("content").unwrap_or_default()].concat()),
+                (Same::Task, Some(id)) => id,
+                (Same::Task, None) => {
+                    // It is the same before and after it is over.
+                    let mut task = Object::parse(self.body.as_str()).unwrap_or_default();
+                    task.remove("$slot");
+                    of_json(&task.to_json())
+                }
+                _ => self.whole(),
+            }
+        })
+    }
+
+    /// Returns what is equal only for equal things.
+    pub(crate) fn whole(&self) -> Hash {
+        *self.whole.get_or_init(|| of_json(self.body.as_str()))
     }
 
     /// Returns whether every store takes it.
@@ -75,6 +115,15 @@ impl Item {
     pub(crate) fn into_entry(self) -> NewEntry {
         NewEntry { at: self.at, body: self.body }
     }
+}
+
+/// Returns the value of a member; of several with one name the last, as JavaScript does.
+fn last_member<'a>(object: &'a str, name: &str) -> Option<&'a str> {
+    let is_named = |literal: &str| match literal.contains('\\') {
+        true => Text::from_json(literal).is_some_and(|text| text == name),
+        false => literal.trim_matches('"') == name,
+    };
+    json::members(object).map_while(Result::ok).filter(|(literal, _)| is_named(literal)).last().map(|(_, value)| value)
 }
 
 /// Reads a time: the text that JavaScript writes, or milliseconds or seconds since 1970.
@@ -103,4 +152,27 @@ pub(crate) fn object(raw: &str) -> Option<Object> {
 /// Returns whether a member is a text.
 pub(crate) fn is_text(object: &Object, name: &str) -> bool {
     object.read::<Text>(name).is_some()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_object_is_read_as_it_would_be_member_by_member() {
+        for raw in [
+            "{}",
+            "{ }",
+            r#"{ "id" : "m" , "timestamp" : 1757341200000, "a" : [ 1 , { } ] }"#,
+            r#"{"timestamp":"2025-01-01T00:00:00.000Z","timestamp":"no time"}"#,
+            r#"{"$slot":1,"b\u0061d":[ ],"\u0024x":2}"#,
+        ] {
+            let read = Item::read(raw, Same::Message, &["timestamp"], Timestamp::from_millis(7)).unwrap();
+            let made = Item::new(&object(raw).unwrap(), Same::Message, &["timestamp"], Timestamp::from_millis(7));
+            assert_eq!((&read.body, read.at, read.has_time), (&made.body, made.at, made.has_time), "{raw}");
+        }
+        for other in ["", "[]", "7", "{", "{} x", r#"{"a":1"#] {
+            assert!(Item::read(other, Same::Message, &[], Timestamp::default()).is_none(), "{other}");
+        }
+    }
 }

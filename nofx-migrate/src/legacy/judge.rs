@@ -10,7 +10,7 @@ use crate::report::{Level, Unused};
 const MOST_STRETCHES: usize = 1000;
 
 /// What is noticed while a file is read: what became of it, what did not, and why.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Judgement {
     /// What the file was taken for.
     pub(crate) became: &'static str,
@@ -54,17 +54,27 @@ impl Judgement {
     }
 }
 
+/// What a file is read for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Pass {
+    /// To be judged: what it is, which ids are in it, and what of it is damaged. Whole messages of sessions are only counted.
+    First,
+    /// To be taken, as it was judged before.
+    Second,
+}
+
 /// Notes places in a text, which become places in a file.
 #[derive(Debug)]
 pub(crate) struct Judge<'a> {
+    pub(crate) pass: Pass,
     pub(crate) judgement: Judgement,
     decoded: &'a Decoded,
     ranges: Vec<(usize, usize, Cow<'static, str>)>,
 }
 
 impl<'a> Judge<'a> {
-    pub(crate) fn new(decoded: &'a Decoded) -> Self {
-        Self { judgement: Judgement::default(), decoded, ranges: Vec::new() }
+    pub(crate) fn new(decoded: &'a Decoded, pass: Pass) -> Self {
+        Self { pass, judgement: Judgement::default(), decoded, ranges: Vec::new() }
     }
 
     /// Notes that the text from `from` to `to` became no entity.

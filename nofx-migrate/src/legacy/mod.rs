@@ -19,7 +19,7 @@ use nofx_core::json::{Object, Text, compact};
 
 pub(crate) use agents::{AgentEntry, Agents};
 pub(crate) use item::{Item, Same, time};
-pub(crate) use judge::Judgement;
+pub(crate) use judge::{Judgement, Pass};
 pub(crate) use place::{Place, Promise};
 pub(crate) use session::{SessionCopy, complete_by_name};
 pub(crate) use template::Content as TemplateContent;
@@ -58,7 +58,7 @@ pub(crate) enum Content {
 }
 
 /// Reads a file.
-pub(crate) fn read(place: &Place, bytes: Vec<u8>) -> Reading {
+pub(crate) fn read(place: &Place, bytes: Vec<u8>, pass: Pass) -> Reading {
     let size = bytes.len() as u64;
     if let Promise::Kept(became, reason) = place.promise {
         return whole(if bytes.is_empty() { empty() } else { Judgement::kept(became, reason) }, size);
@@ -67,10 +67,10 @@ pub(crate) fn read(place: &Place, bytes: Vec<u8>) -> Reading {
         return blank(place, bytes);
     }
     if place.promise == Promise::Orchestration {
-        return read_orchestration(bytes);
+        return read_orchestration(bytes, pass);
     }
     let decoded = decode(bytes);
-    let mut judge = Judge::new(&decoded);
+    let mut judge = Judge::new(&decoded, pass);
     let content = match place.promise {
         Promise::Transcript => {
             judge.judgement.became = "transcript";
@@ -131,10 +131,10 @@ fn blank(place: &Place, bytes: Vec<u8>) -> Reading {
     reading
 }
 
-fn read_orchestration(bytes: Vec<u8>) -> Reading {
+fn read_orchestration(bytes: Vec<u8>, pass: Pass) -> Reading {
     let size = bytes.len() as u64;
     let decoded = decode(bytes.clone());
-    let mut judge = Judge::new(&decoded);
+    let mut judge = Judge::new(&decoded, pass);
     judge.judgement.became = "orchestration log";
     let lines = orchestration::read(&decoded, &mut judge);
     let mut judgement = judge.finish(size);
@@ -171,7 +171,7 @@ fn read_json(place: &Place, decoded: &Decoded, judge: &mut Judge<'_>) -> Content
     if !judge.judgement.is_cut() && !rest.trim_ascii().is_empty() {
         judge.damaged("trailing", (base + end, base + text.len()), "something follows the end of the data");
     }
-    if salvage::has_repeated_names(text) {
+    if judge.pass == Pass::First && salvage::has_repeated_names(text) {
         judge.judgement.damaged("repeated-name", "a member occurs twice in one object; the last one counts");
     }
     content
@@ -206,7 +206,7 @@ fn read_object(place: &Place, text: &str, base: usize, judge: &mut Judge<'_>) ->
     }
     if has_history || looks_like_one || is_named_so {
         judge.judgement.became = "session";
-        let copy = session::read(text, base, place.stem(), judge);
+        let copy = session::read(text, &found, base, place.stem(), judge);
         return (Content::Sessions(vec![copy], Object::default()), found.end);
     }
     let (became, reason) = match place.name().ends_with("_checkpoint.json") {
@@ -299,7 +299,7 @@ fn read_sessions(place: &Place, list: &str, base: usize, judge: &mut Judge<'_>) 
                 judge.judgement.keep.get_or_insert_with(|| why.to_owned());
                 continue;
             }
-            copies.push(session::read(raw, at, &stem, judge));
+            copies.push(session::read(raw, &salvage::members(raw), at, &stem, judge));
         } else {
             judge.damaged("not-an-object", (at, at + raw.len()), "a session is no object");
         }
@@ -351,9 +351,8 @@ fn read_checkpoints(
     judge.judgement.became = "checkpoints";
     let (mut items, mut before) = (Vec::new(), Timestamp::default());
     for raw in &found.whole {
-        match object(raw).filter(|_| fits(raw.len())) {
-            Some(checkpoint) => {
-                let item = Item::new(&checkpoint, Same::Whole, &["timestamp"], before);
+        match Item::read(raw, Same::Whole, &["timestamp"], before).filter(|_| fits(raw.len())) {
+            Some(item) => {
                 before = item.at;
                 items.push(item);
             }

@@ -32,11 +32,16 @@ pub(crate) fn read(decoded: &Decoded, judge: &mut Judge<'_>) -> Lines {
         }
         let place = (decoded.place(start), decoded.place(start + line.len()));
         let is_text = decoded.is_text(place.0, place.1);
-        let whole = object(line).filter(|_| fits(line.len()));
+        let mut take = |raw: &str| {
+            let item = Item::read(raw, Same::Whole, &["timestamp"], before)?;
+            before = item.at;
+            Some(item)
+        };
+        let whole = Some(line).filter(|line| fits(line.len())).and_then(&mut take);
         let is_exact = is_text && whole.is_some() && !salvage::has_repeated_names(line);
         let found = match whole {
             Some(message) => vec![message],
-            None => salvage::objects(line, is_message).into_iter().filter_map(object).collect(),
+            None => salvage::objects(line, is_message).into_iter().filter_map(take).collect(),
         };
         if !is_exact {
             lines.bad.push((number + 1, place.0, place.1));
@@ -48,11 +53,7 @@ pub(crate) fn read(decoded: &Decoded, judge: &mut Judge<'_>) -> Lines {
         if found.is_empty() {
             judge.unused(start, start + line.len(), "not a message");
         }
-        for message in found {
-            let item = Item::new(&message, Same::Whole, &["timestamp"], before);
-            before = item.at;
-            lines.messages.push(item);
-        }
+        lines.messages.extend(found);
     }
     if lines.bad.len() > MOST_BAD {
         let what = format!("{} lines are not exactly one message; the whole file is kept", lines.bad.len());

@@ -1,6 +1,6 @@
 //! Everything whole in a text that may be damaged.
 
-use std::collections::HashSet;
+use std::borrow::Cow;
 
 use nofx_core::json::{self, SyntaxError, Text};
 
@@ -92,22 +92,30 @@ pub(crate) fn items(text: &str) -> Items<'_> {
 
 /// Returns whether an object somewhere in this JSON has two members of one name.
 pub(crate) fn has_repeated_names(text: &str) -> bool {
-    // One level for each open bracket; of an object the names so far.
-    let mut levels: Vec<Option<HashSet<Text>>> = Vec::new();
+    // The names so far of all objects that are open; for each open bracket where its names begin.
+    let (mut names, mut levels): (Vec<Cow<'_, str>>, Vec<usize>) = (Vec::new(), Vec::new());
     let (mut last, mut repeated) = ("", false);
     let walked = json::walk(text, 0, |token| match token {
-        "{" => levels.push(Some(HashSet::new())),
-        "[" => levels.push(None),
-        "}" | "]" => _ = levels.pop(),
-        ":" => {
-            let name = Text::from_json(last).unwrap_or_default();
-            if let Some(Some(names)) = levels.last_mut() {
-                repeated |= !names.insert(name);
-            }
+        "{" | "[" => levels.push(names.len()),
+        "}" | "]" => {
+            let from = levels.pop().unwrap_or_default();
+            let own = names.get_mut(from..).unwrap_or_default();
+            own.sort_unstable();
+            repeated |= own.windows(2).any(|pair| pair.first() == pair.last());
+            names.truncate(from);
         }
+        ":" => names.push(spelled(last)),
         _ => last = token,
     });
     walked.is_ok() && repeated
+}
+
+/// Returns a name's literal with the fewest escapes.
+fn spelled(literal: &str) -> Cow<'_, str> {
+    match literal.contains('\\') {
+        true => Text::from_json(literal).unwrap_or_default().to_json().into(),
+        false => literal.into(),
+    }
 }
 
 /// The most places in a line at which an object is looked for.

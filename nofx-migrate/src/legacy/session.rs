@@ -5,8 +5,8 @@ use nofx_core::entity::{SessionId, own};
 use nofx_core::json::{Object, Text, compact, quote};
 
 use super::item::{Item, Same, fits, object, time};
-use super::judge::Judge;
-use super::salvage::{self, offset};
+use super::judge::{Judge, Pass};
+use super::salvage::{self, Members, offset};
 use super::template::{self, Content};
 
 /// A session as one file has it.
@@ -87,9 +87,8 @@ pub(crate) fn complete_by_name(header: &mut Object, named: &NamedSession) {
     }
 }
 
-/// Reads the session that `text` begins with; `base` is its place in the file's text, `stem` its name if it has no id.
-pub(crate) fn read(text: &str, base: usize, stem: &str, judge: &mut Judge<'_>) -> SessionCopy {
-    let found = salvage::members(text);
+/// Reads the session that `text` begins with, `found` being its members; `base` is its place in the file's text, `stem` its name if it has no id.
+pub(crate) fn read(text: &str, found: &Members<'_>, base: usize, stem: &str, judge: &mut Judge<'_>) -> SessionCopy {
     let mut header = Object::default();
     let (mut history, mut completed, mut current) = (None, None, None);
     for (name, value) in &found.whole {
@@ -133,11 +132,14 @@ pub(crate) fn read(text: &str, base: usize, stem: &str, judge: &mut Judge<'_>) -
     let created = header.get("createdAt").and_then(time).or(named.as_ref().map(|named| named.created));
     let created = created.unwrap_or_default();
     let mut before = created;
-    let mut messages = Vec::new();
+    let (mut messages, mut counted) = (Vec::new(), 0);
     for raw in history.map(|raw| salvage::items(raw).whole).unwrap_or_default() {
-        match object(raw) {
-            Some(message) => {
-                let item = Item::new(&message, Same::Message, &["timestamp"], before);
+        if judge.pass == Pass::First && raw.starts_with('{') && fits(raw.len()) {
+            counted += 1;
+            continue;
+        }
+        match Item::read(raw, Same::Message, &["timestamp"], before) {
+            Some(item) => {
                 before = item.at;
                 match item.fits() {
                     true => messages.push(item),
@@ -169,7 +171,7 @@ pub(crate) fn read(text: &str, base: usize, stem: &str, judge: &mut Judge<'_>) -
         }
     }
     judge.judgement.count("sessions", 1);
-    judge.judgement.count("messages", messages.len());
+    judge.judgement.count("messages", counted + messages.len());
     judge.judgement.count("tasks", tasks.len());
     SessionCopy {
         last_active: header.get("lastActiveAt").and_then(time),
@@ -217,9 +219,15 @@ mod tests {
 
     fn read_text(text: &str) -> (SessionCopy, crate::legacy::Judgement) {
         let decoded = decode(text.into());
-        let mut judge = Judge::new(&decoded);
-        let copy = read(&decoded.text, 0, "session-a-1757341292345", &mut judge);
-        (copy, judge.finish(text.len() as u64))
+        let found = salvage::members(&decoded.text);
+        let read = |pass| {
+            let mut judge = Judge::new(&decoded, pass);
+            let copy = read(&decoded.text, &found, 0, "session-a-1757341292345", &mut judge);
+            (copy, judge.finish(text.len() as u64))
+        };
+        let (first, second) = (read(Pass::First), read(Pass::Second));
+        assert_eq!((&first.0.id, &first.0.header, &first.1), (&second.0.id, &second.0.header, &second.1));
+        second
     }
 
     const WHOLE: &str = r#"{"id":"s","agentId":"a","systemPrompt":"be\u0020kind","big":1e400,"$x":1,

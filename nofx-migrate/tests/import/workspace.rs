@@ -123,6 +123,8 @@ impl Workspace {
 pub(crate) fn verified() -> Options {
     let mut options = Options::default();
     options.verify = true;
+    // So that batches are small, and some files larger than the room there is.
+    options.memory = 128 << 10;
     options
 }
 

@@ -1,0 +1,56 @@
+//! How much of the source is in memory at once.
+
+use std::sync::Arc;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// Bytes are counted in units of this many.
+const UNIT: u64 = 1024;
+
+/// Room for so many bytes of the source.
+#[derive(Clone, Debug)]
+pub(crate) struct Room {
+    left: Arc<Semaphore>,
+    all: u32,
+}
+
+/// Room that is taken until this is dropped.
+#[derive(Debug)]
+pub(crate) struct Taken(
+    #[expect(dead_code, reason = "it is given back when it is dropped")] Option<OwnedSemaphorePermit>,
+);
+
+impl Room {
+    pub(crate) fn new(bytes: u64) -> Self {
+        let all = u32::try_from(bytes / UNIT).unwrap_or(u32::MAX).max(1);
+        Self { left: Arc::new(Semaphore::new(all as usize)), all }
+    }
+
+    /// Waits until there is room for so many bytes; for more than there ever is, until nobody has any.
+    ///
+    /// Whoever takes room for things that end in an order takes it in that order, or one waits for the other for ever.
+    pub(crate) async fn take(&self, bytes: u64) -> Taken {
+        let units = u32::try_from(bytes.div_ceil(UNIT)).unwrap_or(u32::MAX).min(self.all);
+        // Nobody closes it.
+        Taken(self.left.clone().acquire_many_owned(units).await.ok())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+
+    use super::*;
+
+    #[test]
+    fn what_is_larger_than_all_room_is_alone() {
+        let room = Room::new(10 << 10);
+        let first = room.take(1 << 40).now_or_never().unwrap();
+        assert!(room.take(1).now_or_never().is_none());
+        drop(first);
+        let _half = room.take(5 << 10).now_or_never().unwrap();
+        let _other = room.take(5 << 10).now_or_never().unwrap();
+        assert!(room.take(1).now_or_never().is_none());
+        assert!(room.take(0).now_or_never().is_some());
+    }
+}
