@@ -179,14 +179,20 @@ async fn from_legacy(args: &Args, from: &Path, to: Location, requests: &Requests
     };
     bar.clear();
     let retired = match args.retire && is_good(args, &report) {
-        true => retire(from, &target, &options).await?,
-        false => None,
+        true => retire(from, &target, &options).await,
+        false => Ok(None),
     };
     let kept = finish(target, requests).await?;
     let mut told = tell_report(args, &report, Some(&kept));
-    if let Some(aside) = retired {
-        told.json["retired"] = shown(&aside).into();
-        told.text.push_str(&format!("\nthe old files are in `{}` now\n", shown(&aside)));
+    match retired {
+        Ok(Some(aside)) => {
+            told.json["retired"] = shown(&aside).into();
+            told.text.push_str(&format!("\nthe old files are in `{}` now\n", shown(&aside)));
+        }
+        Ok(None) if args.retire => told.text.push_str("\nnothing was moved aside\n"),
+        Ok(None) => {}
+        // The migration itself is done, and told.
+        Err(fault) => told.fault = Some(fault),
     }
     Ok(told)
 }
@@ -198,18 +204,17 @@ fn is_good(args: &Args, report: &Report) -> bool {
 
 /// Moves the legacy folder aside and migrates what was written to it since it was read.
 async fn retire(from: &Path, target: &Target, options: &nofx_migrate::Options) -> Result<Option<PathBuf>> {
-    let fault = |error| Fault::of_migration(&error, &target.location);
-    let folder = legacy_folder(from, None).map_err(fault)?;
+    let folder = legacy_folder(from, None).map_err(|error| Fault::of_migration(&error, &target.location))?;
     let Some(aside) = super::retire::retire(&folder)? else { return Ok(None) };
     let mut options = options.clone();
     options.target_path = None;
-    let report = nofx_migrate::migrate(&aside, &target.store, &options, &NoProgress).await.map_err(fault)?;
-    if !report.is_complete() {
-        let message = format!("something was written to `{}` meanwhile and is not in the target", shown(&folder));
-        let hint = format!("the old files are in `{}`: make them readable, then migrate from there", shown(&aside));
-        return Err(Fault::new(Exit::Missing, message, hint));
-    }
-    Ok(Some(aside))
+    let missing = match nofx_migrate::migrate(&aside, &target.store, &options, &NoProgress).await {
+        Ok(report) if report.is_complete() => return Ok(Some(aside)),
+        Ok(_) => format!("something was written to `{}` meanwhile and is not in the target", shown(&folder)),
+        Err(error) => format!("what was written to `{}` meanwhile may be missing: {}", shown(&folder), chain(&error)),
+    };
+    let hint = format!("the old files are in `{}`; migrate from there", shown(&aside));
+    Err(Fault::new(Exit::Missing, missing, hint))
 }
 
 async fn from_store(args: &Args, from: &Location, to: Location, requests: &Requests) -> Result<Told> {

@@ -14,27 +14,33 @@ const STORE: &str = "store";
 
 /// Moves what is in a legacy folder into a new folder beside it, and returns that one; `None` if there is nothing to move.
 pub(super) fn retire(folder: &Path) -> Result<Option<PathBuf>> {
-    let cannot = |what: &Path, error: &io::Error, aside: Option<&Path>| {
-        let hint = match aside {
-            Some(aside) => format!("what was moved is in `{}`; run the command again to move the rest", shown(aside)),
-            None => "give yourself permission; nothing was moved".to_owned(),
-        };
-        Fault::new(Exit::Forbidden, format!("cannot move `{}`: {error}", shown(what)), hint)
+    let nothing_moved = |what: &Path, error: &io::Error| {
+        let message = format!("everything is migrated, but `{}` cannot be moved: {error}", shown(what));
+        Fault::new(Exit::Forbidden, message, "give yourself permission and run the command again; nothing was moved")
     };
-    let entries = entries(folder).map_err(|error| cannot(folder, &error, None))?;
+    let entries = entries(folder).map_err(|error| nothing_moved(folder, &error))?;
     if entries.is_empty() {
         return Ok(None);
     }
-    let aside = make_aside(folder).map_err(|error| cannot(folder, &error, None))?;
-    for name in entries {
-        let from = folder.join(&name);
-        fs::rename(&from, aside.join(&name)).map_err(|error| cannot(&from, &error, Some(&aside)))?;
+    let aside = make_aside(folder).map_err(|error| nothing_moved(folder, &error))?;
+    let partly = |what: &Path, error: &io::Error| {
+        let message = format!("everything is migrated, but `{}` cannot be moved: {error}", shown(what));
+        let hint = format!("what was moved is in `{}`; run the command again to move the rest", shown(&aside));
+        Fault::new(Exit::Forbidden, message, hint)
+    };
+    for (moved, name) in entries.iter().enumerate() {
+        let from = folder.join(name);
+        if let Err(error) = fs::rename(&from, aside.join(name)) {
+            if moved > 0 {
+                return Err(partly(&from, &error));
+            }
+            _ = fs::remove_dir(&aside);
+            return Err(nothing_moved(&from, &error));
+        }
     }
     for changed in [&aside, folder] {
         // The names are durable when the folders are.
-        File::open(changed)
-            .and_then(|folder| folder.sync_all())
-            .map_err(|error| cannot(changed, &error, Some(&aside)))?;
+        File::open(changed).and_then(|folder| folder.sync_all()).map_err(|error| partly(changed, &error))?;
     }
     Ok(Some(aside))
 }

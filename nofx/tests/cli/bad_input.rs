@@ -174,7 +174,7 @@ fn pipes_are_not_waited_for() {
 
 /// The superuser may do anything, so whoever is it lets somebody else try.
 #[cfg(unix)]
-fn as_anybody(place: &Place, words: &str) -> Run {
+pub(crate) fn as_anybody(place: &Place, words: &str) -> Run {
     use std::os::unix::fs::MetadataExt;
     use std::os::unix::process::CommandExt;
     let mut command = place.command(words.split(' '));
@@ -185,7 +185,7 @@ fn as_anybody(place: &Place, words: &str) -> Run {
 }
 
 #[cfg(unix)]
-fn allow(place: &Place, name: &str, mode: u32) {
+pub(crate) fn allow(place: &Place, name: &str, mode: u32) {
     use std::os::unix::fs::PermissionsExt;
     fs::set_permissions(place.path(name), fs::Permissions::from_mode(mode)).expect("it is ours");
 }

@@ -9,7 +9,7 @@ use crate::program::{LEGACY, Place, run};
 const SAMPLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../samples/legacy/.nofx");
 
 /// A session that was cut while it was being written.
-const CUT: &str = r#"{"id":"s","name":"n","agentId":"ada","agentName":"Ada","agentType":"backend","status":"active",
+pub(crate) const CUT: &str = r#"{"id":"s","name":"n","agentId":"ada","agentName":"Ada","agentType":"backend","status":"active",
     "createdAt":"2025-07-01T10:00:00.000Z","lastActiveAt":"2025-07-01T10:00:00.000Z","conversationHistory":[
     {"id":"m1","timestamp":"2025-07-01T10:00:00.000Z","type":"user","content":"whole"},{"id":"m2","timest"#;
 
@@ -102,36 +102,6 @@ fn a_store_in_memory_is_a_rehearsal() {
     let place = Place::new().with_legacy();
     let run = place.run("migrate --from work --to memory:").done();
     assert!(run.out.contains("memory: is gone when this program ends"), "{run:?}");
-}
-
-#[test]
-fn a_verified_folder_is_moved_aside_and_nothing_of_it_is_deleted() {
-    let place = Place::new().with_legacy();
-    place.write("work/.nofx/sessions/bad.json", CUT);
-    let before = place.tree("work/.nofx");
-    let migrate = "migrate --from work --to redb:work/.nofx/store/nofx.redb --retire";
-    let strict = place.run(&format!("{migrate} --strict"));
-    assert_eq!(strict.code, 4, "{strict:?}");
-    assert!(!place.path("work/.nofx.retired").exists(), "what is damaged is not moved with --strict");
-    let done = place.run(migrate).done();
-    assert!(done.out.ends_with(".nofx.retired` now\n"), "{}", done.out);
-    let moved = |name: &str| -> Vec<_> {
-        let tree = place.tree(name).into_iter();
-        tree.filter_map(|(path, bytes)| Some((path.strip_prefix(place.path(name)).ok()?.to_owned(), bytes))).collect()
-    };
-    let old = before
-        .into_iter()
-        .map(|(path, bytes)| (path.strip_prefix(place.path("work/.nofx")).map(Path::to_owned).unwrap_or(path), bytes));
-    assert_eq!(moved("work/.nofx.retired"), old.collect::<Vec<_>>());
-    assert!(place.path("work/.nofx/store/nofx.redb").exists());
-    // The old extension goes on writing, and its files are moved beside those.
-    place.write("work/.nofx/agents.json", LEGACY);
-    place.run(migrate).done();
-    assert!(place.path("work/.nofx.retired-2/agents.json").exists());
-    for words in ["--from redb:work/.nofx/store/nofx.redb --to redb:x", "--from work --to redb:x --dry-run"] {
-        let refused = place.run(&format!("migrate {words} --retire"));
-        assert_eq!(refused.code, 2, "{refused:?}");
-    }
 }
 
 #[test]

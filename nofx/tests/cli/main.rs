@@ -12,6 +12,7 @@ mod life;
 mod program;
 mod reading;
 mod repair;
+mod retire;
 #[cfg(feature = "fs")]
 mod safety;
 mod terminal;
