@@ -115,13 +115,13 @@ impl Bundled {
 }
 
 /// Encodes records that follow each other. Returns where they belong; `None` for no records.
-pub(crate) fn encode(records: &[Bundled]) -> Attempt<Option<(Place, Vec<u8>)>> {
+pub(crate) fn encode(records: &[Bundled], effort: Effort) -> Attempt<Option<(Place, Vec<u8>)>> {
     let (Some(first), Some(last)) = (records.first(), records.last()) else { return Ok(None) };
     let mut plain = Encoder::default();
     for record in records {
         plain.counted(&record.name).number(record.version.get()).counted(record.body.as_str().as_bytes());
     }
-    let packed = pack(plain.as_bytes(), Effort::Dense);
+    let packed = pack(plain.as_bytes(), effort);
     let (codec, smaller) = packed.ok_or_else(|| Fault::damaged("compressing records"))?;
     let place = Place { first: first.name.clone(), last: last.name.clone() };
     let mut payload = Encoder::default();
@@ -339,7 +339,7 @@ mod tests {
 
         #[test]
         fn any_changed_byte_is_noticed(at in any::<prop::sample::Index>(), bit in 0..8) {
-            let (place, mut value) = encode(&[bundled("a", "\"words\""), bundled("b", "1")]).unwrap().unwrap();
+            let (place, mut value) = encode(&[bundled("a", "\"words\""), bundled("b", "1")], Effort::Dense).unwrap().unwrap();
             prop_assert!(Bundle::decode(&place, &value).is_ok());
             let at = at.index(value.len());
             value[at] ^= 1_u8 << bit;
@@ -349,7 +349,7 @@ mod tests {
 
     #[test]
     fn a_bundle_under_another_key_is_damaged() {
-        let (place, value) = encode(&[bundled("a", "1"), bundled("c", "2")]).unwrap().unwrap();
+        let (place, value) = encode(&[bundled("a", "1"), bundled("c", "2")], Effort::Quick).unwrap().unwrap();
         let other = Place { last: b"b".to_vec(), ..place };
         assert_eq!(Bundle::decode(&other, &value).err(), Some(Unread::Damaged));
     }

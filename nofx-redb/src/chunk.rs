@@ -60,13 +60,16 @@ pub(crate) fn owner(key: &[u8]) -> Option<&[u8; 16]> {
     key.first_chunk()
 }
 
-/// Compresses a whole chunk as small as it gets. Returns the keys of its pieces and its value; `None` if it is damaged.
-pub(crate) fn denser(key: &[u8], value: &[u8]) -> Option<(impl Fn(u32) -> [u8; 20], Vec<u8>)> {
+/// Takes a whole chunk to be cut into other pieces, compressed as small as it gets if that is asked for. Returns the keys of its
+/// pieces and its value; `None` if it is damaged.
+pub(crate) fn again(key: &[u8], value: Vec<u8>, effort: Effort) -> Option<(impl Fn(u32) -> [u8; 20], Vec<u8>)> {
     let log = u64::from_be_bytes(*key.first_chunk()?);
     let first = first_of(key)?;
-    let chunk = decode(log, first, value).ok()?;
-    let dense = encode(log, first, &chunk.entries, Effort::Dense).ok()?;
-    Some((move |piece| piece_key(log, first, piece), dense))
+    let value = match effort {
+        Effort::Quick => value,
+        Effort::Dense => encode(log, first, &decode(log, first, &value).ok()?.entries, effort).ok()?,
+    };
+    Some((move |piece| piece_key(log, first, piece), value))
 }
 
 /// Encodes entries that follow each other.

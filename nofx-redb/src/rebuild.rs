@@ -8,8 +8,8 @@ use std::ops::Bound;
 use redb::{CursorMut, ReadableTable, WriteTransaction};
 
 use crate::bundle::{self, Bundled, FULL_BUNDLE};
-use crate::chunk::{FIRST_LOG, denser, owner};
-use crate::codec::{decode_record, numbered};
+use crate::chunk::{FIRST_LOG, again, owner};
+use crate::codec::{Effort, decode_record, numbered};
 use crate::fault::Attempt;
 use crate::tables::{CHUNKS, Definition, ENTRIES, FEED, LOGS, META, PAST, RECORDS, Rows};
 
@@ -41,15 +41,15 @@ pub(crate) fn copy(transaction: &WriteTransaction, table: Definition) -> Attempt
     })
 }
 
-/// Lays records and chunks down anew: all records in bundles, and everything compressed more densely.
+/// Lays records and chunks down anew: all records in bundles, and everything compressed more densely if that is asked for.
 ///
 /// Nothing has happened before the transaction is committed. What cannot be read is copied as it is.
-pub(crate) fn condense(transaction: &WriteTransaction) -> Attempt<()> {
+pub(crate) fn condense(transaction: &WriteTransaction, effort: Effort) -> Attempt<()> {
     let mut left = Vec::new();
     make(transaction, CHUNKS, |run| {
         let chunks = transaction.open_table(CHUNKS)?;
-        left = run.lay_records(&transaction.open_table(RECORDS)?, &chunks)?;
-        run.lay_chunks(&chunks)
+        left = run.lay_records(&transaction.open_table(RECORDS)?, &chunks, effort)?;
+        run.lay_chunks(&chunks, effort)
     })?;
     make(transaction, RECORDS, |run| left.iter().try_for_each(|(name, value)| run.lay(name, value)))
 }
@@ -101,22 +101,22 @@ impl Run<'_> {
         Ok(())
     }
 
-    fn lay_chunks(&mut self, old: &impl Rows) -> Attempt<()> {
+    fn lay_chunks(&mut self, old: &impl Rows, effort: Effort) -> Attempt<()> {
         let mut pieces: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
         for row in old.range::<&[u8]>(&numbered(FIRST_LOG)[..]..)? {
             let (key, value) = row?;
             if pieces.last().is_some_and(|(last, _)| owner(last) != owner(key.value())) {
-                self.lay_chunk(&pieces)?;
+                self.lay_chunk(&pieces, effort)?;
                 pieces.clear();
             }
             pieces.push((key.value().to_vec(), value.value().to_vec()));
         }
-        self.lay_chunk(&pieces)
+        self.lay_chunk(&pieces, effort)
     }
 
-    fn lay_chunk(&mut self, pieces: &[(Vec<u8>, Vec<u8>)]) -> Attempt<()> {
+    fn lay_chunk(&mut self, pieces: &[(Vec<u8>, Vec<u8>)], effort: Effort) -> Attempt<()> {
         let whole: Vec<u8> = pieces.iter().flat_map(|(_, value)| value).copied().collect();
-        match pieces.first().and_then(|(key, _)| denser(key, &whole)) {
+        match pieces.first().and_then(|(key, _)| again(key, whole, effort)) {
             Some((key, value)) => self.lay_pieces(|piece| key(piece).to_vec(), &value),
             None => pieces.iter().try_for_each(|(key, value)| self.lay(key, value)),
         }
@@ -124,8 +124,13 @@ impl Run<'_> {
 
     /// Lays all records down in bundles. Returns the rows that have to stay: what cannot be read, and what hides records
     /// of a bundle that cannot be read.
-    fn lay_records(&mut self, rows: &impl Rows, chunks: &impl Rows) -> Attempt<Vec<(Vec<u8>, Vec<u8>)>> {
-        let mut bundling = Bundling { run: self, taken: Vec::new(), bytes: 0, left: Vec::new() };
+    fn lay_records(
+        &mut self,
+        rows: &impl Rows,
+        chunks: &impl Rows,
+        effort: Effort,
+    ) -> Attempt<Vec<(Vec<u8>, Vec<u8>)>> {
+        let mut bundling = Bundling { run: self, effort, taken: Vec::new(), bytes: 0, left: Vec::new() };
         let mut rows = rows.iter()?.map(|row| row.map(|(name, value)| (name.value().to_vec(), value.value().to_vec())));
         let mut row = rows.next().transpose()?;
         for place in bundle::places(chunks)? {
@@ -170,6 +175,7 @@ impl Run<'_> {
 /// Records on their way into bundles.
 struct Bundling<'r, 't> {
     run: &'r mut Run<'t>,
+    effort: Effort,
     taken: Vec<Bundled>,
     bytes: usize,
     /// Rows that stay rows.
@@ -203,7 +209,7 @@ impl Bundling<'_, '_> {
     }
 
     fn end(&mut self) -> Attempt<()> {
-        if let Some((place, value)) = bundle::encode(&self.taken)? {
+        if let Some((place, value)) = bundle::encode(&self.taken, self.effort)? {
             self.run.lay_pieces(|piece| place.piece_key(piece), &value)?;
         }
         self.taken.clear();

@@ -9,6 +9,7 @@ use std::time::Duration;
 use nofx_core::{Batch, BatchId, Deadline, Error, Outcome, Result};
 use redb::{Database, ReadableDatabase, WriteTransaction};
 
+use crate::codec::Effort;
 use crate::commit::{any_remembered, apply};
 use crate::door::{Source, Writer};
 use crate::fault::{Attempt, Cause, Fault, contain};
@@ -29,6 +30,10 @@ const SLICE: u64 = 1 << 20;
 
 /// A file that is larger is not laid down anew when it is compacted.
 const REBUILT: u64 = 256 << 20;
+
+/// A file that is larger is laid down with its chunks as they are: compressing them densely takes about a second for each megabyte
+/// of a file, ten times as long as all else.
+const DENSE: u64 = 8 << 20;
 
 /// A file that is smaller is not shrunk in passing.
 const SMALL_FILE: u64 = 256 << 10;
@@ -278,11 +283,13 @@ impl Shared {
         })?;
         turn.unfolded.clear();
         turn.freed = 0;
-        if self.length()? <= REBUILT {
+        let length = self.length()?;
+        if length <= REBUILT {
+            let effort = if length <= DENSE { Effort::Dense } else { Effort::Quick };
             for table in rebuild::COPIED {
                 self.in_transaction(|transaction| rebuild::copy(transaction, table))?;
             }
-            self.in_transaction(rebuild::condense)?;
+            self.in_transaction(|transaction| rebuild::condense(transaction, effort))?;
         }
         self.shrink(self.door.options.lock_wait)
     }

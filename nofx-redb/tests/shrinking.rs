@@ -9,9 +9,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use common::{open, open_with};
+use futures_util::TryStreamExt;
 use nofx_core::entity::{Agent, Role, SessionId};
 use nofx_core::workspace::{NewSession, RestoreOptions, Workspace};
-use nofx_core::{Deadline, Store};
+use nofx_core::{Body, Deadline, Expect, Kind, LogKey, LogQuery, NewEntry, Store, Timestamp};
 
 /// Text that compresses about as well as talk does.
 fn talk(salt: u64) -> String {
@@ -113,6 +114,41 @@ async fn what_was_removed_is_given_back_although_the_owner_was_busy_at_first() {
     let after = shrunk(&path, before * 65 / 100).await;
     assert!(after <= before * 65 / 100, "{before} bytes before, {after} after");
     workspace.store().close().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_large_file_is_compacted_with_its_chunks_as_they_are_and_everything_is_there() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.redb");
+    let backend = Arc::new(open(&path).await);
+    let store = Store::new(backend.clone());
+    // Digits of numbers that look like chance take up half their length.
+    let numbers = |session: u64, entry: u64| {
+        let number = |at: u64| {
+            (session * 1_000_003 + entry * 4001 + at + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(at as u32)
+        };
+        Body::trusted(format!("\"{}\"", (0..4000).map(|at| format!("{:016x}", number(at))).collect::<String>()))
+    };
+    let log = |session: u64| LogKey::new(Kind::of("history"), format!("s{session}")).unwrap();
+    for session in 0..10 {
+        let entries = (0..40).map(|entry| NewEntry { at: Timestamp::default(), body: numbers(session, entry) });
+        store.commit(store.batch().append(log(session), entries.collect())).await.unwrap().committed().unwrap();
+    }
+    store.save(&Agent::new("ada", "Ada", "backend"), Expect::Absent).await.unwrap();
+    let before = fs::metadata(&path).unwrap().len();
+    assert!(before > 8 << 20, "{before}");
+    assert!(!backend.was_compacted().await.unwrap());
+
+    backend.compact().await.unwrap();
+    assert!(backend.was_compacted().await.unwrap());
+    let after = fs::metadata(&path).unwrap().len();
+    assert!(after <= before, "{before} bytes before, {after} after");
+    for session in 0..10 {
+        let there: Vec<_> = store.read(LogQuery::oldest_first(log(session), 7)).try_collect().await.unwrap();
+        assert_eq!(there.len(), 40);
+        assert!(there.iter().all(|entry| entry.body == numbers(session, entry.position)));
+    }
+    assert!(store.load::<Agent>(&"ada".into()).await.unwrap().is_some());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
