@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use nofx::Store;
 use nofx::entity::{Agent, Role};
 use nofx::workspace::{LARGE_CONTENT, NewSession, RestoreOptions, Workspace};
 
@@ -9,7 +10,7 @@ use crate::program::{Place, run};
 
 /// The sample that is part of this repository, and the dump of a store that has every oddity.
 const SAMPLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../samples/legacy/.nofx");
-const ODD: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../nofx-migrate/tests/dump/golden/full.ndjson");
+pub(crate) const ODD: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../nofx-migrate/tests/dump/golden/full.ndjson");
 
 /// Returns both dumps of a store.
 pub(crate) fn dumps(place: &Place, store: &str) -> [String; 2] {
@@ -22,29 +23,34 @@ pub(crate) fn stores(place: &Place, name: &str) -> [String; 3] {
     [format!("redb:{name}.redb"), format!("fs:{name}"), format!("file://{}", place.shown(&format!("{name}.objects")))]
 }
 
-/// Makes a store in which people worked: with a fork, an archived session, one in the trash, a purged one, and large contents.
 fn lived_in(place: &Place, store: &str) {
     let location = store.replace(':', &format!(":{}/", place.shown(""))).parse().expect("a location");
     tokio::runtime::Runtime::new().expect("a runtime").block_on(async {
-        let workspace = Workspace::new(nofx::open(&location).await.expect("a store"));
-        let agent = Agent::new("ada", "Ada", "backend");
-        workspace.save_agent(&agent).await.expect("an agent");
-        let mut ids = Vec::new();
-        for _ in 0..4 {
-            let session = workspace.create_session(&agent, NewSession::default()).await.expect("a session");
-            let large = "large ".repeat(LARGE_CONTENT / 5);
-            let texts = (0..60).map(|n| if n == 30 { large.clone() } else { format!("message {n}") });
-            let messages = texts.map(|text| workspace.message(Role::User, text)).collect();
-            workspace.add_messages(&session.id, messages).await.expect("appended");
-            ids.push(session.id);
-        }
-        workspace.archive_session(&ids[0]).await.expect("archived");
-        workspace.restore_session(&ids[0], RestoreOptions::default()).await.expect("a fork");
-        workspace.delete_session(&ids[1]).await.expect("in the trash");
-        workspace.delete_session(&ids[2]).await.expect("in the trash");
-        workspace.purge_session(&ids[2]).await.expect("gone");
-        workspace.store().close().await.expect("closed");
+        let store = nofx::open(&location).await.expect("a store");
+        live_in(&store).await;
+        store.close().await.expect("closed");
     });
+}
+
+/// Works in a store as people do: with a fork, an archived session, one in the trash, a purged one, and large contents.
+pub(crate) async fn live_in(store: &Store) {
+    let workspace = Workspace::new(store.clone());
+    let agent = Agent::new("ada", "Ada", "backend");
+    workspace.save_agent(&agent).await.expect("an agent");
+    let mut ids = Vec::new();
+    for _ in 0..4 {
+        let session = workspace.create_session(&agent, NewSession::default()).await.expect("a session");
+        let large = "large ".repeat(LARGE_CONTENT / 5);
+        let texts = (0..60).map(|n| if n == 30 { large.clone() } else { format!("message {n}") });
+        let messages = texts.map(|text| workspace.message(Role::User, text)).collect();
+        workspace.add_messages(&session.id, messages).await.expect("appended");
+        ids.push(session.id);
+    }
+    workspace.archive_session(&ids[0]).await.expect("archived");
+    workspace.restore_session(&ids[0], RestoreOptions::default()).await.expect("a fork");
+    workspace.delete_session(&ids[1]).await.expect("in the trash");
+    workspace.delete_session(&ids[2]).await.expect("in the trash");
+    workspace.purge_session(&ids[2]).await.expect("gone");
 }
 
 #[test]

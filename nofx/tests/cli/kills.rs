@@ -11,7 +11,7 @@ use crate::backends::{dumps, stores};
 use crate::program::{LEGACY, Place, Run, run, session};
 
 /// Puts a legacy folder here that takes several commits of every kind: sessions, messages between agents, attachments.
-fn busy(place: &Place) {
+pub(crate) fn busy(place: &Place) {
     place.write("work/.nofx/agents.json", LEGACY);
     for number in 0..20 {
         let messages = (0..40).map(|message| {
@@ -38,7 +38,7 @@ fn busy(place: &Place) {
     place.write("work/.nofx/small.bin", (0..1000).map(|_| noise()).collect::<Vec<u8>>());
 }
 
-fn migrate(place: &Place, to: &str) -> std::process::Command {
+pub(crate) fn migrate(place: &Place, to: &str) -> std::process::Command {
     place.command(["migrate", "--from", "work", "--to", to])
 }
 

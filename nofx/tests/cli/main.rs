@@ -9,6 +9,8 @@ mod help;
 mod kills;
 mod legacy;
 mod life;
+#[cfg(all(feature = "fs", feature = "remote"))]
+mod pairs;
 mod program;
 mod reading;
 mod repair;
@@ -16,5 +18,7 @@ mod retire;
 #[cfg(feature = "fs")]
 mod safety;
 mod terminal;
+#[cfg(all(feature = "fs", feature = "remote"))]
+mod together;
 #[cfg(feature = "fs")]
 mod upgrade;
