@@ -16,7 +16,13 @@ const STORE: &str = "store";
 pub(super) fn retire(folder: &Path) -> Result<Option<PathBuf>> {
     let nothing_moved = |what: &Path, error: &io::Error| {
         let message = format!("everything is migrated, but `{}` cannot be moved: {error}", shown(what));
-        Fault::new(Exit::Forbidden, message, "give yourself permission and run the command again; nothing was moved")
+        let hint = match error.kind() {
+            io::ErrorKind::CrossesDevices => {
+                "nothing was moved: the folder is a disk of its own; move what is in it yourself"
+            }
+            _ => "nothing was moved: give yourself permission and run the command again",
+        };
+        Fault::new(Exit::Forbidden, message, hint)
     };
     let entries = entries(folder).map_err(|error| nothing_moved(folder, &error))?;
     if entries.is_empty() {
