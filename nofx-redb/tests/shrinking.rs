@@ -185,3 +185,21 @@ async fn a_fork_is_whole_while_its_parent_is_purged_and_the_file_is_compacted() 
     println!("compacted {} times", compacting.await.unwrap());
     workspace.store().close().await.unwrap();
 }
+
+#[tokio::test]
+async fn a_store_knows_whether_it_was_ever_compacted() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("nofx.redb");
+    for (round, was_compacted) in [false, false, true, true].into_iter().enumerate() {
+        let backend = Arc::new(open(&path).await);
+        assert_eq!(backend.was_compacted().await.unwrap(), was_compacted);
+        let workspace = Workspace::new(Store::new(backend.clone()));
+        session(&workspace, 1).await;
+        assert_eq!(backend.was_compacted().await.unwrap(), was_compacted);
+        if round == 1 {
+            backend.compact().await.unwrap();
+            assert!(backend.was_compacted().await.unwrap());
+        }
+        workspace.store().close().await.unwrap();
+    }
+}

@@ -35,7 +35,7 @@ Examples:
 ///
 /// The source is only read. Whatever of a legacy folder cannot be understood is kept as an attachment and reported. Migrating again adds
 /// only what is new, and a migration that was interrupted goes on where it stopped. A store that a failed migration has made is
-/// removed again, unless it holds something already. At the end a store that never was made as small as it can be is.
+/// removed again, unless it holds something already. At the end a store that was never compacted is made as small as it can be.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = format!("{EXAMPLES}\n\n{}", table()))]
 pub struct Args {

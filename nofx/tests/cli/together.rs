@@ -76,6 +76,7 @@ fn a_store_in_use_loses_nothing_while_something_is_migrated_into_it() {
             let run = run(&mut migrate(&place, &store));
             done.store(true, Ordering::SeqCst);
             let written = writer.join().expect("the writer ends");
+            println!("{store}: {written} entries meanwhile; {}", run.out.lines().last().unwrap_or_default());
             assert!(run.done().out.contains("verified: the target has everything"));
             written
         });
