@@ -4,28 +4,41 @@
 mod common;
 
 use std::fs;
+use std::path::Path;
 
-use nofx_core::PersistenceBackend;
+use nofx_core::{MemoryBackend, PersistenceBackend};
 use nofx_redb::{Options, RedbBackend};
-use nofx_testkit::fuzz::{Mutator, Stored, fuzz};
+use nofx_testkit::fuzz::{Mutator, Stored, fuzz, seeds};
+
+const SEEDS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/seeds");
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
+}
 
 #[test]
 fn a_file_damaged_anywhere_is_read_right_or_not_at_all() {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let runtime = runtime();
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("store.redb");
-    // One that was closed in order, and one that was not.
-    let (closed, killed, stored) = runtime.block_on(async {
+    // One that was closed in order, one that was not, and those of the version that wrote the seeds.
+    let (closed, killed, stored, little) = runtime.block_on(async {
         let backend = RedbBackend::open(&path).await.unwrap();
         let stored = Stored::fill(&backend).await.unwrap();
         let killed = fs::read(&path).unwrap();
         backend.close().await.unwrap();
-        (fs::read(&path).unwrap(), killed, stored)
+        let little = Stored::fill_little(&MemoryBackend::new()).await.unwrap();
+        (fs::read(&path).unwrap(), killed, stored, little)
     });
+    let seeds: Vec<_> = seeds(Path::new(SEEDS)).unwrap().into_values().collect();
     let mut refused = 0;
     fuzz("redb", 40, |seed| {
         let mutator = Mutator::new(seed);
-        let mut bytes = if mutator.once_in(3) { killed.clone() } else { closed.clone() };
+        let (mut bytes, stored) = match mutator.below(3) {
+            0 => (killed.clone(), &stored),
+            1 => (closed.clone(), &stored),
+            _ => (seeds[mutator.below(seeds.len())].clone(), &little),
+        };
         mutator.mutate(&mut bytes);
         // Another file each time: the process remembers those that it has open.
         let path = dir.path().join(format!("{seed}.redb"));
@@ -41,4 +54,32 @@ fn a_file_damaged_anywhere_is_read_right_or_not_at_all() {
         fs::remove_file(&path).unwrap();
     });
     println!("{refused} were refused");
+}
+
+#[test]
+fn the_seeds_are_read_without_an_error() {
+    runtime().block_on(async {
+        let little = Stored::fill_little(&MemoryBackend::new()).await.unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        for (name, bytes) in seeds(Path::new(SEEDS)).unwrap() {
+            let path = dir.path().join(&name);
+            fs::write(&path, bytes).unwrap();
+            let backend = RedbBackend::open(&path).await.unwrap();
+            assert_eq!(little.exercise(&backend).await, 0, "{}", name.display());
+        }
+    });
+}
+
+#[test]
+#[ignore = "writes the seeds anew"]
+fn seeds_are_written() {
+    runtime().block_on(async {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("store.redb");
+        let backend = RedbBackend::open(&path).await.unwrap();
+        Stored::fill_little(&backend).await.unwrap();
+        backend.close().await.unwrap();
+        fs::create_dir_all(SEEDS).unwrap();
+        fs::copy(&path, Path::new(SEEDS).join("closed.redb")).unwrap();
+    });
 }

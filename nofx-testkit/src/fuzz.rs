@@ -4,12 +4,16 @@
 //! knowledge of the code that ran helps little; this runs in an ordinary test, on any machine, and a seed is all there is to keep of a
 //! finding.
 //!
+//! What is mutated are files in a folder `seeds` beside the test ([`seeds`]): small, of every kind, written by this project, and among them those
+//! that once were findings. Stores are made anew for each run as well, by the version that is tested.
+//!
 //! | variable | meaning |
 //! | --- | --- |
 //! | `NOFX_FUZZ_SECONDS` | for how long; a number of inputs that takes seconds if it is not set |
 //! | `NOFX_FUZZ_SEED` | the seed to begin with, such as one that was printed; 0 |
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
 
@@ -58,6 +62,34 @@ pub fn fuzz(name: &str, usually: u64, mut try_one: impl FnMut(u64)) {
     assert!(watch.join().is_ok());
     println!("{name}: {tried} inputs from seed {first}; the process had {} MiB at most", most_memory() >> 20);
     assert!(most_memory() < 2 << 30, "some input takes more than two GiB of memory");
+}
+
+/// Returns all plain files below a folder, by their paths there.
+pub fn seeds(root: &Path) -> std::io::Result<BTreeMap<PathBuf, Vec<u8>>> {
+    let (mut files, mut folders) = (BTreeMap::new(), vec![root.to_owned()]);
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder)? {
+            let entry = entry?;
+            match entry.file_type()? {
+                kind if kind.is_dir() => folders.push(entry.path()),
+                kind if kind.is_file() => {
+                    let path = entry.path().strip_prefix(root).unwrap_or(&entry.path()).to_owned();
+                    files.insert(path, std::fs::read(entry.path())?);
+                }
+                _ => {}
+            }
+        }
+    }
+    Ok(files)
+}
+
+/// Writes files below a folder.
+pub fn plant(root: &Path, files: &BTreeMap<PathBuf, Vec<u8>>) -> std::io::Result<()> {
+    files.iter().try_for_each(|(path, bytes)| {
+        let path = root.join(path);
+        path.parent().map_or(Ok(()), std::fs::create_dir_all)?;
+        std::fs::write(path, bytes)
+    })
 }
 
 /// Says which input it was, if that panics.
@@ -188,6 +220,15 @@ impl Stored {
     /// Fills an empty store with some of everything: records that were written again and deleted, logs that are open, sealed and
     /// removed, long and short.
     pub async fn fill(backend: &dyn PersistenceBackend) -> nofx_core::Result<Self> {
+        Self::fill_with(backend, [3, 300, 200, 5]).await
+    }
+
+    /// Fills an empty store with so little that it can be kept as a seed.
+    pub async fn fill_little(backend: &dyn PersistenceBackend) -> nofx_core::Result<Self> {
+        Self::fill_with(backend, [3, 20, 10, 5]).await
+    }
+
+    async fn fill_with(backend: &dyn PersistenceBackend, lengths: [usize; 4]) -> nofx_core::Result<Self> {
         let mut stored = Self::default();
         let sources = Sources::default();
         let mut chat = Chat::new(1, Size::Usual);
@@ -209,7 +250,7 @@ impl Stored {
         }
         commit(batch().delete(RecordKey::new(KIND, "record 3")?, Expect::Any)).await?;
         let mut entries = BTreeMap::new();
-        for (name, length) in [("short", 3), ("long", 300), ("sealed", 200), ("removed", 5)] {
+        for (name, length) in ["short", "long", "sealed", "removed"].into_iter().zip(lengths) {
             let log = LogKey::new(KIND, name)?;
             let all: Vec<NewEntry> = chat.by_ref().take(length).collect();
             for (position, entry) in (0..).zip(&all) {
