@@ -243,15 +243,10 @@ impl Members<'_> {
 }
 
 impl<'a> Members<'a> {
-    /// Steps like the iterator, and adds the member's compact form, `"name":value`, to a text.
+    /// Steps like the iterator, and shows each token of the member as [`walk`] does: its name, the colon, those of the value.
     ///
-    /// The text ends anywhere if the member is damaged.
-    pub fn next_into(&mut self, compact: &mut String) -> Option<Result<(&'a str, &'a str), SyntaxError>> {
-        self.next_shown(|token| compact.push_str(token))
-    }
-
-    /// Steps like the iterator, and shows each token as [`walk`] does.
-    fn next_shown(&mut self, mut token: impl FnMut(&'a str)) -> Option<Result<(&'a str, &'a str), SyntaxError>> {
+    /// Of a damaged member some tokens may have been shown.
+    pub fn next_shown(&mut self, mut token: impl FnMut(&'a str)) -> Option<Result<(&'a str, &'a str), SyntaxError>> {
         self.0.step(|text, at| {
             let mut named = None;
             let value_at = name(text.as_bytes(), at, &mut |from, to| {

@@ -16,7 +16,7 @@ impl Object {
         let mut found = members(text);
         let mut parsed = Vec::new();
         let mut compact = String::new();
-        while let Some(member) = found.next_into(&mut compact) {
+        while let Some(member) = found.next_shown(|token| compact.push_str(token)) {
             let (name, _) = member?;
             // Behind the name and the colon.
             let value = compact.get(name.len() + 1..).unwrap_or_default();

@@ -46,7 +46,7 @@ impl Item {
         let mut members = json::members(raw);
         while let Some(member) = {
             compact.push(if compact.is_empty() { '{' } else { ',' });
-            members.next_into(&mut compact)
+            members.next_shown(|token| compact.push_str(token))
         } {
             let (name, value) = member.ok()?;
             // Names with escapes and those that would look like the store's own need more.

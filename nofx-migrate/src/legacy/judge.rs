@@ -59,7 +59,7 @@ impl Judgement {
 pub(crate) enum Pass {
     /// To be judged: what it is, which ids are in it, and what of it is damaged. Whole messages of sessions are only counted.
     First,
-    /// To be taken, as it was judged before.
+    /// To be taken. Names that occur twice in a list were found before.
     Second,
 }
 

@@ -151,9 +151,17 @@ fn read_orchestration(bytes: Vec<u8>, pass: Pass) -> Reading {
 fn read_json(place: &Place, decoded: &Decoded, judge: &mut Judge<'_>) -> Content {
     let text = decoded.text.trim_ascii_start();
     let base = offset(&decoded.text, text);
+    let mut has_repeated_names = false;
     let (content, end) = match text.as_bytes().first() {
-        Some(b'{') => read_object(place, text, base, judge),
-        Some(b'[') => read_array(place, text, base, judge),
+        Some(b'{') => {
+            let found = salvage::members(text);
+            has_repeated_names = found.has_repeated_names;
+            read_object(place, text, base, &found, judge)
+        }
+        Some(b'[') => {
+            has_repeated_names = judge.pass == Pass::First && salvage::has_repeated_names(text);
+            read_array(place, text, base, judge)
+        }
         _ => {
             judge.judgement = Judgement::kept("stray", "not JSON, whatever its name says");
             judge.judgement.findings.push((
@@ -171,14 +179,19 @@ fn read_json(place: &Place, decoded: &Decoded, judge: &mut Judge<'_>) -> Content
     if !judge.judgement.is_cut() && !rest.trim_ascii().is_empty() {
         judge.damaged("trailing", (base + end, base + text.len()), "something follows the end of the data");
     }
-    if judge.pass == Pass::First && salvage::has_repeated_names(text) {
+    if has_repeated_names {
         judge.judgement.damaged("repeated-name", "a member occurs twice in one object; the last one counts");
     }
     content
 }
 
-fn read_object(place: &Place, text: &str, base: usize, judge: &mut Judge<'_>) -> (Content, usize) {
-    let found = salvage::members(text);
+fn read_object(
+    place: &Place,
+    text: &str,
+    base: usize,
+    found: &salvage::Members<'_>,
+    judge: &mut Judge<'_>,
+) -> (Content, usize) {
     let is_known = |name: &str| {
         let literal = |literal: &&str| Text::from_json(literal).is_some_and(|text| text == name);
         found.whole.iter().map(|(name, _)| name).chain(found.damaged.as_ref().map(|(name, _)| name)).any(literal)
@@ -194,7 +207,7 @@ fn read_object(place: &Place, text: &str, base: usize, judge: &mut Judge<'_>) ->
             judge.judgement.became = "agents";
             return (Content::Agents(agents::read(text, base, judge)), found.end);
         }
-        Promise::Template => return read_template(place, text, &found, judge),
+        Promise::Template => return read_template(place, text, found, judge),
         _ => {}
     }
     let promises_sessions = place.promise == Promise::Sessions;
@@ -202,11 +215,11 @@ fn read_object(place: &Place, text: &str, base: usize, judge: &mut Judge<'_>) ->
     let looks_like_one = promises_sessions && is_known("id") && is_known("agentId");
     let is_named_so = promises_sessions && session::is_named_so(place.stem());
     if is_list("sessions") && !has_history && !looks_like_one {
-        return (read_archive(place, text, base, &found, judge), found.end);
+        return (read_archive(place, text, base, found, judge), found.end);
     }
     if has_history || looks_like_one || is_named_so {
         judge.judgement.became = "session";
-        let copy = session::read(text, &found, base, place.stem(), judge);
+        let copy = session::read(text, found, base, place.stem(), judge);
         return (Content::Sessions(vec![copy], Object::default()), found.end);
     }
     let (became, reason) = match place.name().ends_with("_checkpoint.json") {

@@ -14,6 +14,10 @@ pub(crate) fn offset(text: &str, piece: &str) -> usize {
 pub(crate) struct Members<'a> {
     /// Name literal and value of each whole member.
     pub(crate) whole: Vec<(&'a str, &'a str)>,
+    /// For each of them the items of its value, if that is a list of not too many.
+    lists: Vec<Option<Vec<&'a str>>>,
+    /// Whether an object somewhere in this one has two members of one name; never of a damaged one.
+    pub(crate) has_repeated_names: bool,
     /// The name literal of the damaged member and the text from its value on.
     pub(crate) damaged: Option<(&'a str, &'a str)>,
     /// Why the object is not whole.
@@ -22,26 +26,94 @@ pub(crate) struct Members<'a> {
     pub(crate) end: usize,
 }
 
+impl<'a> Members<'a> {
+    /// Returns the items of the list that is the value of a member.
+    pub(crate) fn items(&self, member: usize) -> Vec<&'a str> {
+        let value = || self.whole.get(member).map(|(_, value)| items(value).whole);
+        self.lists.get(member).cloned().flatten().or_else(value).unwrap_or_default()
+    }
+}
+
 /// Reads the members of the object that `text` begins with.
 pub(crate) fn members(text: &str) -> Members<'_> {
     let mut steps = json::members(text);
-    let mut found = Members { whole: Vec::new(), damaged: None, error: None, end: 0 };
-    for step in &mut steps {
+    let (mut whole, mut lists, mut names) = (Vec::new(), Vec::new(), Names::default());
+    let (mut end, mut damaged, mut error) = (0, None, None);
+    names.open();
+    loop {
+        let mut list = List::new(text);
+        let step = steps.next_shown(|token| {
+            names.see(token);
+            list.see(token);
+        });
         match step {
-            Ok((name, value)) => {
-                found.end = offset(text, value) + value.len();
-                found.whole.push((name, value));
+            Some(Ok((name, value))) => {
+                end = offset(text, value) + value.len();
+                whole.push((name, value));
+                lists.push(list.items);
             }
-            Err(error) => {
-                found.damaged = damaged_member(text, found.end);
-                found.error = Some(error);
+            Some(Err(why)) => {
+                damaged = damaged_member(text, end);
+                error = Some(why);
             }
+            None => break,
         }
     }
-    if let Some(end) = steps.end() {
-        found.end = end;
+    names.close();
+    let has_repeated_names = error.is_none() && names.repeated;
+    Members { whole, lists, has_repeated_names, damaged, error, end: steps.end().unwrap_or(end) }
+}
+
+/// The most items of a list that are found in passing.
+const MOST_ITEMS: usize = 1 << 20;
+
+/// Finds the items of a list while the member whose value it is is walked.
+#[derive(Debug)]
+struct List<'a> {
+    text: &'a str,
+    /// `None` before the value and if it is no list, or one of too many items.
+    items: Option<Vec<&'a str>>,
+    /// Tokens outside of the list.
+    seen: usize,
+    depth: usize,
+    /// Where the item begins that is walked, and where its last token ends.
+    start: Option<usize>,
+    end: usize,
+}
+
+impl<'a> List<'a> {
+    fn new(text: &'a str) -> Self {
+        Self { text, items: None, seen: 0, depth: 0, start: None, end: 0 }
     }
-    found
+
+    fn see(&mut self, token: &'a str) {
+        if self.depth == 0 {
+            // The name, the colon, and where the value begins.
+            self.seen += 1;
+            if (self.seen, token) == (3, "[") {
+                (self.items, self.depth) = (Some(Vec::new()), 1);
+            }
+            return;
+        }
+        let at = offset(self.text, token);
+        match token.as_bytes() {
+            b"," | b"]" if self.depth == 1 => {
+                let item = self.start.take().and_then(|start| self.text.get(start..self.end));
+                self.items.iter_mut().for_each(|items| items.extend(item));
+                if self.items.as_ref().is_some_and(|items| items.len() > MOST_ITEMS) {
+                    (self.items, self.depth) = (None, 0);
+                    return;
+                }
+            }
+            _ => _ = self.start.get_or_insert(at),
+        }
+        match token.as_bytes() {
+            b"[" | b"{" => self.depth += 1,
+            b"]" | b"}" => self.depth -= 1,
+            _ => {}
+        }
+        self.end = at + token.len();
+    }
 }
 
 /// Reads the name of the member that begins after `end`, behind a comma or the opening brace.
@@ -92,22 +164,42 @@ pub(crate) fn items(text: &str) -> Items<'_> {
 
 /// Returns whether an object somewhere in this JSON has two members of one name.
 pub(crate) fn has_repeated_names(text: &str) -> bool {
-    // The names so far of all objects that are open; for each open bracket where its names begin.
-    let (mut names, mut levels): (Vec<Cow<'_, str>>, Vec<usize>) = (Vec::new(), Vec::new());
-    let (mut last, mut repeated) = ("", false);
-    let walked = json::walk(text, 0, |token| match token {
-        "{" | "[" => levels.push(names.len()),
-        "}" | "]" => {
-            let from = levels.pop().unwrap_or_default();
-            let own = names.get_mut(from..).unwrap_or_default();
-            own.sort_unstable();
-            repeated |= own.windows(2).any(|pair| pair.first() == pair.last());
-            names.truncate(from);
+    let mut names = Names::default();
+    json::walk(text, 0, |token| names.see(token)).is_ok() && names.repeated
+}
+
+/// Looks for names that occur twice in one object, while its tokens are walked.
+#[derive(Debug, Default)]
+struct Names<'a> {
+    /// Those so far of all objects that are open.
+    names: Vec<Cow<'a, str>>,
+    /// For each open bracket where its names begin.
+    levels: Vec<usize>,
+    last: &'a str,
+    repeated: bool,
+}
+
+impl<'a> Names<'a> {
+    fn see(&mut self, token: &'a str) {
+        match token.as_bytes() {
+            b"{" | b"[" => self.open(),
+            b"}" | b"]" => self.close(),
+            b":" => self.names.push(spelled(self.last)),
+            _ => self.last = token,
         }
-        ":" => names.push(spelled(last)),
-        _ => last = token,
-    });
-    walked.is_ok() && repeated
+    }
+
+    fn open(&mut self) {
+        self.levels.push(self.names.len());
+    }
+
+    fn close(&mut self) {
+        let from = self.levels.pop().unwrap_or_default();
+        let own = self.names.get_mut(from..).unwrap_or_default();
+        own.sort_unstable();
+        self.repeated |= own.windows(2).any(|pair| pair.first() == pair.last());
+        self.names.truncate(from);
+    }
 }
 
 /// Returns a name's literal with the fewest escapes.
@@ -172,6 +264,19 @@ mod tests {
             items(text);
         }
         assert_eq!(members("{\"a\":").damaged, Some(("\"a\"", "")));
+    }
+
+    #[test]
+    fn the_items_of_a_list_are_found_in_passing_as_when_it_is_read_alone() {
+        let text = r#"{"a":[ 1 , {"x":[2,[]]}, "s" ,[ ], null],"b":{"c":[1]},"d":[],"e":"[1]","f":[[1 ,2],3 ]}"#;
+        let found = members(text);
+        for (at, (_, value)) in found.whole.iter().enumerate() {
+            assert_eq!(found.lists[at].is_some(), value.starts_with('['), "{value}");
+            assert_eq!(found.items(at), items(value).whole, "{value}");
+        }
+        assert_eq!(found.items(0), ["1", r#"{"x":[2,[]]}"#, r#""s""#, "[ ]", "null"]);
+        assert!(!found.has_repeated_names && members(r#"{"a":[{"b":1,"b":2}]}"#).has_repeated_names);
+        assert!(members(r#"{"a":1,"\u0061":2}"#).has_repeated_names && !members(r#"{"a":1,"a":2"#).has_repeated_names);
     }
 
     #[test]

@@ -91,12 +91,12 @@ pub(crate) fn complete_by_name(header: &mut Object, named: &NamedSession) {
 pub(crate) fn read(text: &str, found: &Members<'_>, base: usize, stem: &str, judge: &mut Judge<'_>) -> SessionCopy {
     let mut header = Object::default();
     let (mut history, mut completed, mut current) = (None, None, None);
-    for (name, value) in &found.whole {
+    for (member, (name, value)) in found.whole.iter().enumerate() {
         let name = Text::from_json(name).unwrap_or_default();
         // Of several members with one name the last counts, as in JavaScript.
         match (name.as_str(), value.as_bytes().first()) {
-            (Some("conversationHistory"), Some(b'[')) => history = Some(*value),
-            (Some("completedTasks"), Some(b'[')) => completed = Some(*value),
+            (Some("conversationHistory"), Some(b'[')) => history = Some(found.items(member)),
+            (Some("completedTasks"), Some(b'[')) => completed = Some(found.items(member)),
             (Some("currentTask"), Some(b'{')) => current = Some(*value),
             _ => header.push(&name, compact(value).unwrap_or_default()),
         }
@@ -106,8 +106,8 @@ pub(crate) fn read(text: &str, found: &Members<'_>, base: usize, stem: &str, jud
         let partial = salvage::items(rest);
         let partly = if partial.whole.is_empty() { found.end } else { offset(text, rest) + partial.end };
         match Text::from_json(name).as_ref().and_then(Text::as_str) {
-            Some("conversationHistory") => (history, tail) = (Some(rest), partly),
-            Some("completedTasks") => (completed, tail) = (Some(rest), partly),
+            Some("conversationHistory") => (history, tail) = (Some(partial.whole), partly),
+            Some("completedTasks") => (completed, tail) = (Some(partial.whole), partly),
             _ => {}
         }
         judge.damaged("cut", (base + tail, base + text.len()), &format!("a session is damaged: {}", error.reason));
@@ -133,7 +133,7 @@ pub(crate) fn read(text: &str, found: &Members<'_>, base: usize, stem: &str, jud
     let created = created.unwrap_or_default();
     let mut before = created;
     let (mut messages, mut counted) = (Vec::new(), 0);
-    for raw in history.map(|raw| salvage::items(raw).whole).unwrap_or_default() {
+    for raw in history.unwrap_or_default() {
         if judge.pass == Pass::First && raw.starts_with('{') && fits(raw.len()) {
             counted += 1;
             continue;
@@ -151,7 +151,6 @@ pub(crate) fn read(text: &str, found: &Members<'_>, base: usize, stem: &str, jud
     }
     let mut tasks = Vec::new();
     for (slot, raw) in completed
-        .map(|raw| salvage::items(raw).whole)
         .unwrap_or_default()
         .into_iter()
         .map(|raw| ("completed", raw))
