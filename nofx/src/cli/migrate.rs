@@ -77,6 +77,11 @@ pub struct Args {
     #[arg(long)]
     strict: bool,
 
+    /// How much of a legacy folder is in memory at once, in MiB; a larger file is read alone. The program needs about three times as
+    /// much.
+    #[arg(long, value_name = "MIB", default_value_t = nofx_migrate::MEMORY >> 20, value_parser = clap::value_parser!(u64).range(1..=1 << 20))]
+    memory: u64,
+
     /// Moves what is in the legacy folder aside, into `.nofx.retired` beside it, once all of it is in the target and verified. What
     /// was written to it meanwhile is migrated then. Nothing is deleted, and a store in the folder stays where it is.
     #[arg(long, conflicts_with_all = ["dry_run", "no_verify"])]
@@ -157,6 +162,7 @@ async fn from_legacy(args: &Args, from: &Path, to: Location, requests: &Requests
     options.verify = !args.no_verify;
     options.target_path = to.path().map(Path::to_owned);
     options.also = args.also.clone();
+    options.memory = args.memory << 20;
     // Nothing is made where there is nothing to import.
     check_source(from, &options).map_err(|error| Fault::of_migration(&error, &to))?;
     let bar = Bar::new();

@@ -120,9 +120,10 @@ fn write_session(path: &Path, number: u64, size: u64) -> Result<u64> {
         let text = words(number * 1_000_003 + message, 200 + message * 7 % 900);
         let json = format!(
             "{separator}\n    {{\n      \"id\": \"msg-{number}-{message}\",\n      \"timestamp\": \"2025-09-08T10:{:02}:{:02}.000Z\",\n      \
-             \"type\": \"assistant\",\n      \"content\": \"{text}\",\n      \"metadata\": {{\n        \"taskId\": \"task-{}\"\n      }}\n    }}",
+             \"type\": \"{}\",\n      \"content\": \"{text}\",\n      \"metadata\": {{\n        \"taskId\": \"task-{}\"\n      }}\n    }}",
             message / 60 % 60,
             message % 60,
+            if message % 2 == 0 { "user" } else { "assistant" },
             message / 20
         );
         written += json.len() as u64;
