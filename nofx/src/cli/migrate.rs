@@ -308,11 +308,17 @@ fn tell_report(args: &Args, report: &Report, kept: Option<&Kept>) -> Told {
     json["target"] = target_json(kept);
     let source_bytes = report.totals.bytes;
     let text = format!("{report}{}", kept.map(|kept| kept.line(Some(source_bytes))).unwrap_or_default());
+    let differs = report.verification.as_ref().is_some_and(|compared| compared.difference_count > 0);
     let fault = if !report.is_complete() {
         Some(Fault::new(
             Exit::Missing,
             "something of the source is not in the target; the report says what",
-            "make it readable or keep the source, then run the command again",
+            match differs {
+                true => {
+                    "keep the source; look at the store with `nofx doctor`, or migrate into one that does not exist yet"
+                }
+                false => "make it readable or keep the source, then run the command again",
+            },
         ))
     } else if args.strict && report.has_damage() {
         Some(Fault::new(

@@ -76,6 +76,20 @@ fn damage_is_a_failure_only_for_the_strict() {
     );
 }
 
+#[cfg(feature = "fs")]
+#[test]
+fn what_the_target_has_lost_is_no_success() {
+    let place = Place::new().with_legacy();
+    place.write("work/.nofx/notes.txt", "notes");
+    place.run("migrate --from work --to fs:y").done();
+    let mut files = place.tree("y").into_iter().map(|(path, _)| path);
+    fs::remove_file(files.find(|path| path.to_string_lossy().ends_with(".payload.json")).expect("a payload")).unwrap();
+    let run = place.run("migrate --from work --to fs:y");
+    assert!(run.code == 3 && run.out.contains("NOT VERIFIED") && run.out.contains("`notes.txt`"), "{run:?}");
+    assert!(run.err.contains("hint: keep the source; look at the store with `nofx doctor`"), "{run:?}");
+    place.run("migrate --from work --to fs:y --no-verify").done();
+}
+
 #[test]
 fn a_workspace_folder_stands_for_the_legacy_folder_in_it() {
     let place = Place::new().with_legacy();
