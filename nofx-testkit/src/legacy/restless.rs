@@ -178,6 +178,19 @@ fn take(workspace: &mut Workspace, without: &Truth, versions: &Versions, found: 
     }
 }
 
+/// Damages a file, but no character in it: where only one version has a character, a log has both, each where it was imported.
+fn cut(draft: &Draft, chance: &Chance) -> Found {
+    let found = damage(draft, chance);
+    let is_other = |thing: &Thing| match thing {
+        Thing::Message(json) | Thing::Entry(json) | Thing::Member(_, json) => json.contains('\u{fffd}'),
+        _ => false,
+    };
+    match found.things.iter().any(is_other) {
+        true => whole(draft, draft.text.clone().into_bytes()),
+        false => found,
+    }
+}
+
 fn note(chance: &Chance) -> Versions {
     let found = |text: String| {
         let mut draft = Draft::default();
@@ -214,7 +227,7 @@ fn session(chance: &Chance) -> Versions {
         _ => session.draft(&part(all, 1001), Shape::File, chance),
     };
     let path = "sessions/session-restless-1757341200000.json";
-    Versions { path, before: damage(&before, chance), after: damage(&after, chance), entries: "" }
+    Versions { path, before: cut(&before, chance), after: cut(&after, chance), entries: "" }
 }
 
 fn list(chance: &Chance) -> Versions {
@@ -227,7 +240,7 @@ fn list(chance: &Chance) -> Versions {
     };
     let (before, after) = (draft(&all[..some]), draft(&all));
     let path = "sessions/restless_checkpoint.json";
-    Versions { path, before: damage(&before, chance), after: damage(&after, chance), entries: "checkpoints" }
+    Versions { path, before: cut(&before, chance), after: cut(&after, chance), entries: "checkpoints" }
 }
 
 /// A log that is appended to, and of which the half of a line may be there first.

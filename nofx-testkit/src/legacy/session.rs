@@ -56,7 +56,7 @@ impl Session {
         let mut repeats_names = false;
         let mut messages: Vec<String> = Vec::new();
         for at in 0..chance.below(9) {
-            let repeated = messages.last().filter(|_| is_single && chance.once_in(10)).cloned();
+            let repeated = messages.last().filter(|_| chance.once_in(10)).cloned();
             messages.push(repeated.unwrap_or_else(|| {
                 let (message, repeats) = message(&format!("{number}-{at}"), at * 60, is_single, chance);
                 repeats_names |= repeats;
