@@ -20,6 +20,12 @@ const OWN: &str = "store";
 /// The most memory that is asked for because a file says that it is so large: it may be full of holes.
 const MOST_AT_ONCE: usize = 64 << 20;
 
+/// Files of so many bytes are read into memory that the system gets back at once.
+const LARGE: usize = 1 << 20;
+
+/// What is larger glibc never keeps for later, in a heap of each thread; pages of it that nobody touches take no memory.
+const GIVEN_BACK: usize = 33 << 20;
+
 /// A file of the source.
 #[derive(Clone, Debug)]
 pub(crate) struct SourceFile {
@@ -220,7 +226,8 @@ impl SourceFile {
     /// Reads the whole file.
     pub(crate) fn read(&self) -> io::Result<Vec<u8>> {
         // It may have grown or shrunk since it was listed; this only saves moving what was read.
-        let mut bytes = Vec::with_capacity(usize::try_from(self.size).unwrap_or_default().min(MOST_AT_ONCE));
+        let expected = usize::try_from(self.size).unwrap_or_default().min(MOST_AT_ONCE);
+        let mut bytes = Vec::with_capacity(if expected < LARGE { expected } else { expected.max(GIVEN_BACK) });
         self.open()?.read_to_end(&mut bytes)?;
         Ok(bytes)
     }

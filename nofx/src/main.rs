@@ -2,10 +2,6 @@
 
 use std::process::ExitCode;
 
-// glibc's keeps what one thread freed from the others, which doubled the memory of a migration.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
     nofx::cli::main()
 }

@@ -20,10 +20,6 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-// As the program `nofx` has it, whose memory `bench migrate` measures here.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 /// Tells a command's caller what went wrong, in one line.
 ///
 /// A boxed error is enough here: nothing in this program decides by the kind of an error, and the

@@ -133,7 +133,11 @@ pub(crate) fn read(text: &str, found: &Members<'_>, base: usize, stem: &str, jud
     let created = created.unwrap_or_default();
     let mut before = created;
     let (mut messages, mut counted) = (Vec::new(), 0);
-    for raw in history.unwrap_or_default() {
+    let history = history.unwrap_or_default();
+    if judge.pass == Pass::Second {
+        messages.reserve_exact(history.len());
+    }
+    for raw in history {
         if judge.pass == Pass::First && raw.starts_with('{') && fits(raw.len()) {
             counted += 1;
             continue;
