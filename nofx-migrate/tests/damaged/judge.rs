@@ -96,8 +96,11 @@ impl Judge {
             };
             let (wanted, there) = (named(union(of_copies.clone())), named(counted(identities.clone())));
             self.same(&format!("messages of {id:?}"), &wanted, &there);
+            // Of a message that is there several times nobody can tell which one a copy has.
+            let is_once = |one: &&(Json, Json)| identities.iter().filter(|other| other == one).count() == 1;
             for copy in &of_copies {
-                self.check(has_in_order(&identities, copy), || format!("messages of {id:?} are in another order"));
+                let copy: Vec<_> = copy.iter().filter(is_once).cloned().collect();
+                self.check(has_in_order(&identities, &copy), || format!("messages of {id:?} are in another order"));
             }
             let exactly: BTreeSet<Json> =
                 copies.iter().flat_map(|copy| &copy.messages).map(|message| json(message)).collect();
