@@ -5,11 +5,12 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use nofx_core::json::Object;
+use nofx_core::json::{Text, compact};
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, MAIN_DB};
 
 use crate::error::MigrateError;
+use crate::legacy::{decode, members};
 use crate::report::Skipped;
 use crate::tree::{Tree, name_text};
 
@@ -37,7 +38,7 @@ const KEYS: &[&str] = &[
 pub enum Elsewhere {
     /// `state.vscdb`, the database in which VS Code keeps the state of its extensions.
     StateDatabase,
-    /// The extension's state as JSON: an object with its keys.
+    /// The extension's state as JSON: an object with its keys, also one that is cut or damaged behind the first of them.
     StateJson,
     /// A folder with `messages*.jsonl`, where the old setting `orchestration.persistencePath` had it.
     Orchestration,
@@ -67,11 +68,26 @@ fn is_log(name: &str) -> bool {
     name.starts_with("messages") && name.ends_with(".jsonl")
 }
 
+/// The extension's state, as far as it can be read.
+struct State {
+    /// Keys and values; of a state that is damaged, the last value is what is left of one.
+    members: Vec<(Text, Vec<u8>)>,
+    is_damaged: bool,
+}
+
 /// Reads the extension's state; `None` if it is something else.
-fn state(bytes: &[u8]) -> Option<Object> {
-    let text = std::str::from_utf8(bytes).ok()?;
-    let state = Object::parse(text.trim_start_matches('\u{feff}').trim_ascii()).ok()?;
-    KEYS.iter().any(|key| state.get(key).is_some()).then_some(state)
+fn state(bytes: &[u8]) -> Option<State> {
+    let decoded = decode(bytes.to_vec());
+    let text = decoded.text.trim_ascii();
+    let found = members(text);
+    let is_damaged = found.error.is_some() || !decoded.bad.is_empty() || found.end != text.len();
+    let name = |literal: &str| Text::from_json(literal).unwrap_or_default();
+    let whole =
+        found.whole.iter().map(|(literal, value)| (name(literal), compact(value).unwrap_or_default().into_bytes()));
+    let rest = found.damaged.map(|(literal, rest)| (name(literal), rest.as_bytes().to_vec()));
+    let members: Vec<_> = whole.chain(rest).collect();
+    let is_state = members.iter().any(|(name, _)| KEYS.iter().any(|key| name == key));
+    is_state.then_some(State { members, is_damaged })
 }
 
 /// Judges a path that has to be one of these.
@@ -95,20 +111,17 @@ pub(crate) fn add(tree: &mut Tree, path: &Path) -> Result<(), MigrateError> {
         Elsewhere::Orchestration => add_logs(tree, path).map_err(unreadable),
         Elsewhere::StateJson => {
             let bytes = fs::read(path).map_err(unreadable)?;
-            state(&bytes).iter().for_each(|state| add_state(tree, &root(path), state));
+            add_state(tree, &root(path), &root(path), bytes);
             Ok(())
         }
         Elsewhere::StateDatabase => {
             let bytes = fs::read(path).map_err(unreadable)?;
             let rows = extension_rows(bytes).map_err(|error| unreadable(io::Error::other(error)))?;
             note_changes_beside(tree, path);
-            for (key, value) in &rows {
-                match state(value) {
-                    Some(state) => add_state(tree, &root(path), &state),
-                    None => tree.add_value(&format!("{}/{key}", root(path)), value.clone()),
-                }
-            }
             let what = format!("the state of VS Code, of which {} rows are the extension's", rows.len());
+            for (key, value) in rows {
+                add_state(tree, &root(path), &format!("{}/{key}", root(path)), value);
+            }
             tree.skipped.push(Skipped { path: root(path), what });
             Ok(())
         }
@@ -135,9 +148,14 @@ fn add_logs(tree: &mut Tree, folder: &Path) -> io::Result<()> {
     Ok(())
 }
 
-fn add_state(tree: &mut Tree, root: &str, state: &Object) {
-    for (key, value) in state.iter() {
-        tree.add_value(&format!("{root}/{key}.json"), value.as_bytes().to_vec());
+/// Adds the values of the extension's state below `root`; what cannot be read whole also as it is, under `path`.
+fn add_state(tree: &mut Tree, root: &str, path: &str, bytes: Vec<u8>) {
+    let state = state(&bytes);
+    if state.as_ref().is_none_or(|state| state.is_damaged) {
+        tree.add_value(path, bytes);
+    }
+    for (key, value) in state.into_iter().flat_map(|state| state.members) {
+        tree.add_value(&format!("{root}/{key}.json"), value);
     }
 }
 

@@ -18,13 +18,15 @@ use nofx_core::Timestamp;
 use nofx_core::json::{Object, Text, compact};
 
 pub(crate) use agents::{AgentEntry, Agents};
+pub(crate) use decode::decode;
 pub(crate) use item::{Item, Same, time};
 pub(crate) use judge::{Judgement, Pass};
 pub(crate) use place::{Place, Promise};
+pub(crate) use salvage::members;
 pub(crate) use session::{SessionCopy, complete_by_name};
 pub(crate) use template::Content as TemplateContent;
 
-use decode::{Decoded, decode};
+use decode::Decoded;
 use item::{fits, object};
 use judge::Judge;
 use salvage::offset;

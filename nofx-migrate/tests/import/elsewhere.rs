@@ -127,10 +127,39 @@ async fn a_list_of_agents_that_is_cut_gives_those_before_the_cut_and_is_kept() {
     let cut = r#"{"nofx.agents": [{"id": "ada", "lastActiveAt": "2025-09-12T08:00:00.000Z"}, {"id": "bob", "na"#;
     let path = database(&workspace, "nofx.nofx", cut);
     import(&workspace, vec![path]).await;
-    // The row is no object any more, so nobody can tell what its members are.
+    // Of the last one, the members before the cut.
+    assert_eq!(workspace.all("agent", "id").await, [r#""ada""#, r#""bob""#]);
     let kept = workspace.attachments().await;
-    assert_eq!(kept, ["@5e1f/state.vscdb/nofx.nofx"]);
-    assert_eq!(workspace.attached(&kept[0]).await.unwrap(), cut.as_bytes());
+    assert_eq!(kept, ["@5e1f/state.vscdb/nofx.agents.json", "@5e1f/state.vscdb/nofx.nofx"]);
+    assert_eq!(workspace.attached(&kept[1]).await.unwrap(), cut.as_bytes());
+}
+
+#[tokio::test]
+async fn a_state_that_is_cut_gives_every_whole_message_before_the_cut_and_is_kept() {
+    let ends = [("m2", r#""two"}"#), ("m3", r#""three"}"#), ("m4", r#""four"}"#)];
+    let ends = ends.map(|(id, end)| (id, STATE.find(end).unwrap() + end.len()));
+    let first = STATE.find("nofx.sessions").unwrap();
+    for cut in (first + 20..STATE.len() - 1).step_by(37) {
+        for is_database in [true, false] {
+            let workspace = Workspace::with(&[("agents.json", "{}")]);
+            let state = STATE.get(..cut).unwrap();
+            let path = match is_database {
+                true => database(&workspace, "nofx.nofx", state),
+                false => {
+                    fs::write(workspace.folder().join("state.json"), state).unwrap();
+                    workspace.folder().join("state.json")
+                }
+            };
+            import(&workspace, vec![path]).await;
+            assert_eq!(workspace.all("agent", "id").await, [r#""ada""#, r#""bob""#], "{cut}");
+            let there = [workspace.messages("s-1").await, workspace.messages("s-2").await].join(" ");
+            let wanted: Vec<_> = ends.iter().filter(|(_, end)| *end <= cut).map(|(id, _)| *id).collect();
+            assert_eq!(there.trim(), wanted.join(" "), "{cut}");
+            let kept = workspace.attachments().await;
+            let whole = kept.iter().find(|path| path.ends_with("state.json") || path.ends_with("nofx.nofx"));
+            assert_eq!(workspace.attached(whole.unwrap()).await.unwrap(), state.as_bytes(), "{cut}");
+        }
+    }
 }
 
 #[tokio::test]
