@@ -19,6 +19,8 @@ pub(crate) const CHUNKS: Definition = TableDefinition::new("chunks");
 pub(crate) const FEED: Definition = TableDefinition::new("feed");
 pub(crate) const PAST: Definition = TableDefinition::new("past");
 
+const ALL: [Definition; 7] = [META, RECORDS, LOGS, ENTRIES, CHUNKS, FEED, PAST];
+
 /// What the rest of this crate needs of a table that can be read.
 pub(crate) trait Rows: ReadableTable<&'static [u8], &'static [u8]> {}
 
@@ -55,6 +57,11 @@ impl Tables<ReadTable> {
 
 impl<'t> Tables<WriteTable<'t>> {
     pub(crate) fn write(transaction: &'t WriteTransaction) -> Attempt<Self> {
+        // A damaged page makes redb panic while it opens a table. Another table that is open then panics too when it is
+        // dropped, and two panics at once end the process. So each is opened alone before.
+        for table in ALL {
+            drop(transaction.open_table(table)?);
+        }
         Self::open(|table| transaction.open_table(table))
     }
 }

@@ -70,6 +70,32 @@ fn the_seeds_are_read_without_an_error() {
     });
 }
 
+/// Found by the fuzzer: redb panics while it opens a table whose description is damaged, and panicked again where it dropped
+/// another one that was open, which ended the process.
+#[test]
+fn a_damaged_description_of_a_table_ends_no_process() {
+    let runtime = runtime();
+    let dir = tempfile::tempdir().unwrap();
+    let whole = fs::read(Path::new(SEEDS).join("closed.redb")).unwrap();
+    // Before the name of a type, which each table has for its keys and its values, stands what kind of type it is.
+    let type_name = b"&[u8]".as_slice();
+    let mut tried = 0;
+    for at in (1..whole.len()).filter(|at| whole.get(*at..).is_some_and(|rest| rest.starts_with(type_name))) {
+        let mut bytes = whole.clone();
+        *bytes.get_mut(at - 1).unwrap() = 0xFF;
+        let path = dir.path().join(format!("{at}.redb"));
+        fs::write(&path, bytes).unwrap();
+        runtime.block_on(async {
+            let little = Stored::fill_little(&MemoryBackend::new()).await.unwrap();
+            if let Ok(backend) = RedbBackend::open_with(&path, Options::default()).await {
+                little.exercise(&backend).await;
+            }
+        });
+        tried += 1;
+    }
+    assert!(tried >= 14, "{tried}");
+}
+
 #[test]
 #[ignore = "writes the seeds anew"]
 fn seeds_are_written() {
