@@ -20,8 +20,8 @@ pub struct Options {
     pub also: Vec<PathBuf>,
     /// About how many bytes of the source are in memory at once; [`MEMORY`] unless told otherwise.
     ///
-    /// A larger file is read alone. All in all a migration needs about three times as much, beside some hundred bytes for each file
-    /// and each session. With little memory batches are small.
+    /// A larger file is read alone, and as a whole. What the bytes become, the caches of the store, and some hundred bytes for each
+    /// file and each session come to that. With little memory batches are small.
     pub memory: u64,
 }
 

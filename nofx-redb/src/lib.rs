@@ -133,7 +133,8 @@ impl RedbBackend {
         .await
     }
 
-    /// Folds every log and makes the file as small as it can be, for instance after a migration.
+    /// Folds every log and makes the file small, for instance after a migration. A file of up to 8 MiB is also compressed as densely
+    /// as it can be.
     ///
     /// Costs the reading and writing of what is not folded yet, and of each page that moves: at most the whole file.
     /// Commits wait for it, and reads wait while pages move; those of other processes at most as long as

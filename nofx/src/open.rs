@@ -74,7 +74,8 @@ pub async fn open_with(location: &Location, options: Options) -> Result<Store> {
     Ok(Store::with_sources(backend, options.sources))
 }
 
-/// Makes the store at a location as small as it can be, which pays after it was filled. Returns whether there was something to do.
+/// Makes the store at a location small, which pays after it was filled. Returns whether there was something to do. Conversations are
+/// compressed again only in files of up to 8 MiB.
 ///
 /// Takes up to the time of writing the store anew. The store must exist; it may be open in this process.
 pub async fn compact(location: &Location) -> Result<bool> {

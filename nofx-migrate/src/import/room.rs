@@ -14,25 +14,20 @@ pub(crate) struct Room {
     all: u32,
 }
 
-/// Room that is taken until this is dropped.
-#[derive(Debug)]
-pub(crate) struct Taken(
-    #[expect(dead_code, reason = "it is given back when it is dropped")] Option<OwnedSemaphorePermit>,
-);
-
 impl Room {
     pub(crate) fn new(bytes: u64) -> Self {
         let all = u32::try_from(bytes / UNIT).unwrap_or(u32::MAX).max(1);
         Self { left: Arc::new(Semaphore::new(all as usize)), all }
     }
 
-    /// Waits until there is room for so many bytes; for more than there ever is, until nobody has any.
+    /// Waits until there is room for so many bytes; for more than there ever is, until nobody has any. It is taken until what is
+    /// returned is dropped.
     ///
     /// Whoever takes room for things that end in an order takes it in that order, or one waits for the other for ever.
-    pub(crate) async fn take(&self, bytes: u64) -> Taken {
+    pub(crate) async fn take(&self, bytes: u64) -> Option<OwnedSemaphorePermit> {
         let units = u32::try_from(bytes.div_ceil(UNIT)).unwrap_or(u32::MAX).min(self.all);
         // Nobody closes it.
-        Taken(self.left.clone().acquire_many_owned(units).await.ok())
+        self.left.clone().acquire_many_owned(units).await.ok()
     }
 }
 

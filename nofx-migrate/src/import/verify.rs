@@ -169,9 +169,8 @@ impl Again {
     }
 
     fn wanted(&self, thing: Thing, files: Vec<usize>) -> Wanted {
-        // Every file is read, also when the first has changed.
-        let same = files.iter().filter(|at| self.is_same(**at)).count();
-        if let Some(expected) = self.done.planned.get(&thing).filter(|_| same == files.len()) {
+        let planned = self.done.planned.get(&thing);
+        if let Some(expected) = planned.filter(|_| files.iter().all(|at| self.is_same(*at))) {
             return Wanted { expected: expected.clone(), thing, files, plan: None };
         }
         let plan = plan(&self.index, &thing, &files);

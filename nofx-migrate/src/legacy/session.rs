@@ -87,7 +87,8 @@ pub(crate) fn complete_by_name(header: &mut Object, named: &NamedSession) {
     }
 }
 
-/// Reads the session that `text` begins with, `found` being its members; `base` is its place in the file's text, `stem` its name if it has no id.
+/// Reads the session that `text` begins with, `found` being its members; `base` is its place in the file's text, `stem` its name
+/// if it has no id.
 pub(crate) fn read(text: &str, found: &Members<'_>, base: usize, stem: &str, judge: &mut Judge<'_>) -> SessionCopy {
     let mut header = Object::default();
     let (mut history, mut completed, mut current) = (None, None, None);

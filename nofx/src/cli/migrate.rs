@@ -77,8 +77,8 @@ pub struct Args {
     #[arg(long)]
     strict: bool,
 
-    /// How much of a legacy folder is in memory at once, in MiB; a larger file is read alone. The program needs about three times as
-    /// much.
+    /// How much of a legacy folder is in memory at once, in MiB; a larger file is read alone. The program needs more: what that
+    /// becomes, and the caches of the store.
     #[arg(long, value_name = "MIB", default_value_t = nofx_migrate::MEMORY >> 20, value_parser = clap::value_parser!(u64).range(1..=1 << 20))]
     memory: u64,
 

@@ -2,6 +2,7 @@
 
 use std::process::Stdio;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc;
 use std::time::Duration;
 
 use nofx::{Body, Kind, LogKey, NewEntry, Timestamp};
@@ -43,12 +44,14 @@ fn a_store_in_use_loses_nothing_while_something_is_migrated_into_it() {
             if store.contains('/') { store.clone() } else { store.replace(':', &format!(":{}/", place.shown(""))) };
         let location = here.parse().expect("a location");
         let log = LogKey::new(Kind::of("tasks"), "own").expect("a key");
-        let (begun, done) = (AtomicBool::new(false), AtomicBool::new(false));
+        let done = &AtomicBool::new(false);
+        let (begun, has_begun) = mpsc::channel();
+        let (location, log) = (&location, &log);
         let written = std::thread::scope(|scope| {
-            let writer = scope.spawn(|| {
+            let writer = scope.spawn(move || {
                 let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
                 runtime.block_on(async {
-                    let store = nofx::open(&location).await.expect("a store");
+                    let store = nofx::open(location).await.expect("a store");
                     let mut number = 0;
                     while !done.load(Ordering::SeqCst) {
                         let body = Body::parse(&format!("{{\"number\":{number}}}")).expect("JSON");
@@ -58,21 +61,18 @@ fn a_store_in_use_loses_nothing_while_something_is_migrated_into_it() {
                             // The other program did not make room in time; this one may try again.
                             Err(error) => assert_eq!(error.code(), "locked", "{error}"),
                         }
-                        match store.head(&log).await {
+                        match store.head(log).await {
                             Ok(head) => assert_eq!(head.length, number as u64, "what was acknowledged is seen"),
                             Err(error) => assert_eq!(error.code(), "locked", "{error}"),
                         }
-                        begun.store(true, Ordering::SeqCst);
+                        _ = begun.send(());
                         tokio::time::sleep(Duration::from_millis(10)).await;
                     }
                     store.close().await.expect("closed");
                     number
                 })
             });
-            while !begun.load(Ordering::SeqCst) {
-                assert!(!writer.is_finished(), "the writer gave up");
-                std::thread::sleep(Duration::from_millis(5));
-            }
+            has_begun.recv().expect("the writer did not give up");
             let run = run(&mut migrate(&place, &store));
             done.store(true, Ordering::SeqCst);
             let written = writer.join().expect("the writer ends");
