@@ -76,8 +76,15 @@ fn drive(chromium: &OsString, output: &Path) -> Result<Outcome> {
     Ok(match status.code() {
         Some(0) => Outcome::Passed,
         Some(NOT_STARTED) => Outcome::NotRun("chromium or code-server is installed and does not start here".into()),
-        _ => Outcome::Failed("the editor did not show what it should; see above and target/host-test/out".into()),
+        _ => Outcome::Failed(failure(output)),
     })
+}
+
+/// Returns what went wrong, and where to look.
+fn failure(output: &Path) -> String {
+    let told = fs::read_to_string(output.join("failed.txt")).unwrap_or_default();
+    let first = told.lines().next().unwrap_or("the editor did not show what it should");
+    format!("{first}; see above and target/host-test/out")
 }
 
 /// Returns what the reader of the summary should know: where to look, and what this machine could not do.

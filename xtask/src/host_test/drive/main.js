@@ -4,7 +4,7 @@
 //
 // TOOLS has code-server and playwright-core, LEGACY is a workspace with a legacy folder, and OUTPUT/extensions has the extension as it
 // would be installed. Each step is printed with the time since its window was opened, and leaves a screenshot in OUTPUT. What this machine
-// cannot do is printed too and listed in OUTPUT/skipped.txt. Ends with 77 if editor or browser do not even start.
+// cannot do is printed too and listed in OUTPUT/skipped.txt; what went wrong is in OUTPUT/failed.txt. Ends with 77 if editor or browser do not even start.
 
 const fs = require('node:fs');
 const path = require('node:path');
@@ -76,6 +76,7 @@ async function inBrowser(story, editor, folder) {
   try {
     await story({ editor, folder, fresh, step, window, skip, history });
   } catch (error) {
+    error.message = `${story.name}: ${error.message}`;
     for (const [at, opened] of windows.entries()) {
       await opened.shoot(`failed-${story.name}-${at}`).catch(() => undefined);
     }
@@ -110,5 +111,6 @@ async function main() {
 
 main().catch((error) => {
   console.error(error);
+  fs.writeFileSync(path.join(output, 'failed.txt'), String(error));
   process.exitCode = 1;
 });

@@ -16,9 +16,10 @@ const ROOT = process.getuid() === 0;
 async function migratesAndSurvives({ editor, folder, step, window }) {
   const one = await window();
   await one.open(editor.url(folder));
-  await one.item(SESSION).waitFor();
+  // What is told goes away after a while.
+  const told = one.page.getByText(/NofX has migrated \d+ files: \d+ sessions, \d+ messages/).first();
+  await Promise.all([told.waitFor(), one.item(SESSION).waitFor()]);
   step('the tree shows the migrated sessions');
-  await one.page.getByText(/NofX has migrated \d+ files: \d+ sessions, \d+ messages/).first().waitFor();
   for (const group of ['Active', 'Expired', 'Archived']) {
     await one.item(group).waitFor();
   }
@@ -33,16 +34,12 @@ async function migratesAndSurvives({ editor, folder, step, window }) {
   await one.shoot('3-message');
   step('a message was added and is shown');
 
-  const [first, ...others] = editor.hosts();
-  assert.deepEqual(others, [], 'one window has one extension host');
-  await one.page.reload();
-  await one.item(SESSION).waitFor();
-  await until('the end of the reloaded extension host', () => !isAlive(first));
-  const took = await until('the end of the extension host in its log', () => editor.endingOf(first));
+  assert.equal(editor.hosts().length, 1, 'one window has one extension host');
+  const took = await reloadsInOrder(one, editor);
   assert.ok(took <= 3000, `closing took ${took} ms`);
   step(`reloading closed the store within ${took} ms`);
 
-  const [second] = editor.hosts();
+  const second = Math.max(...editor.hosts());
   process.kill(second, 'SIGKILL');
   await until('the end of the extension host', () => !isAlive(second));
   await one.shoot('4-killed');
@@ -55,6 +52,22 @@ async function migratesAndSurvives({ editor, folder, step, window }) {
   step('after reloading, the message is there');
 }
 
+/** Reloads a window and returns how many milliseconds its extension host took to end. */
+async function reloadsInOrder(one, editor) {
+  // A page that goes away may lose its last message to the editor, which then keeps the extension host for hours.
+  for (let attempt = 1; ; attempt++) {
+    const host = Math.max(...editor.hosts());
+    await one.page.reload();
+    await one.item(SESSION).waitFor();
+    try {
+      return await until('the end of the extension host in its log', () => editor.endingOf(host), 30);
+    } catch (error) {
+      if (attempt === 3) throw error;
+      console.log(`     again  ${error.message}`);
+    }
+  }
+}
+
 /** The context menu archives and restores. */
 async function archivesAndRestores({ editor, folder, step, window }) {
   const one = await window();
@@ -63,8 +76,7 @@ async function archivesAndRestores({ editor, folder, step, window }) {
   assert.notEqual(await one.groupOf(SESSION), 'Archived');
   await one.choose(SESSION, 'Archive session');
   await until('the session among the archived ones', async () => (await one.groupOf(SESSION)) === 'Archived');
-  await one.item(SESSION).click({ button: 'right' });
-  await one.page.getByRole('menuitem', { name: 'Restore session' }).waitFor();
+  await one.menu(SESSION, 'Restore session');
   assert.equal(await one.page.getByRole('menuitem', { name: 'Archive session' }).count(), 0, 'it is archived already');
   await one.shoot('6-archived');
   step('the context menu has archived a session');

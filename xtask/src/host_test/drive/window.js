@@ -6,6 +6,19 @@ const { until } = require('./editor.js');
 /** The lines of the editor. */
 const LINES = '.editor-instance .view-lines';
 
+/** Milliseconds after which something is done again: while the editor draws anew, a click or a key may hit nothing. */
+const PATIENCE = 10_000;
+
+/** Does something until its effect is seen. */
+function insist(what, act, effect) {
+  const seen = () => effect().waitFor({ timeout: PATIENCE }).then(() => true, () => false);
+  return until(what, async () => {
+    // What it is done to may be gone for a moment as well.
+    await act().catch(() => undefined);
+    return seen();
+  });
+}
+
 class Window {
   #output;
 
@@ -48,9 +61,18 @@ class Window {
     return undefined;
   }
 
+  /** Opens the context menu of a session, which then offers a command. */
+  async menu(session, command) {
+    const open = async () => {
+      await this.page.keyboard.press('Escape');
+      await this.item(session).click({ button: 'right', timeout: PATIENCE });
+    };
+    await insist(`“${command}” in the menu of ${session}`, open, () => this.page.getByRole('menuitem', { name: command }));
+  }
+
   /** Chooses from the context menu of a session. */
   async choose(session, command) {
-    await this.item(session).click({ button: 'right' });
+    await this.menu(session, command);
     await this.pick(command);
   }
 
@@ -67,39 +89,48 @@ class Window {
 
   /** Runs a command. */
   async command(name) {
-    const found = await this.#lookFor(name);
-    await found.waitFor();
-    await this.page.keyboard.press('Enter');
+    const option = () => this.page.getByRole('option').filter({ hasText: name }).first();
+    await insist(`the command ${name}`, () => this.#lookFor(name), option);
+    await option().click();
   }
 
   /** Returns whether a command is offered. */
   async offers(name) {
-    const found = await this.#lookFor(name);
-    const offered = await found.waitFor({ timeout: 5000 }).then(() => true, () => false);
+    const none = () => this.#box().getByText(/similar commands|No matching commands/);
+    const found = () => this.page.getByRole('option').filter({ hasText: name });
+    await insist(`an answer to ${name}`, () => this.#lookFor(name), () => none().or(found()).first());
+    const offered = (await found().count()) > 0;
     await this.page.keyboard.press('Escape');
     return offered;
   }
 
   async #lookFor(name) {
+    await this.page.keyboard.press('Escape');
     await this.page.keyboard.press('F1');
-    await this.page.keyboard.type(name);
-    return this.page.getByRole('option').filter({ hasText: name }).first();
+    await this.#box().locator('input').first().fill(`>${name}`, { timeout: PATIENCE });
+  }
+
+  /** What asks for a command or a text. */
+  #box() {
+    return this.page.locator('.quick-input-widget');
   }
 
   /** Opens the conversation of a session. */
   async conversation(session) {
-    await this.item(session).click();
+    // A title is a file's name.
+    const title = session.replaceAll('/', ' ');
+    const tab = () => this.page.getByRole('tab', { name: title, selected: true }).first();
+    await insist(`the conversation of ${session}`, () => this.item(session).click({ timeout: PATIENCE }), tab);
     await this.page.locator(LINES).first().waitFor();
   }
 
   /** Adds a message to the conversation that is open. */
   async add(message) {
-    await this.command('NofX: Add message');
-    const box = this.page.locator('.quick-input-widget');
-    await until('the input box', async () => (await box.innerText()).includes('The message'));
-    await box.locator('input').first().fill(message);
+    const asked = () => this.#box().filter({ hasText: 'The message' });
+    await insist('the input box', () => this.command('NofX: Add message'), asked);
+    await this.#box().locator('input').first().fill(message);
     await this.page.keyboard.press('Enter');
-    await box.waitFor({ state: 'hidden' });
+    await this.#box().waitFor({ state: 'hidden' });
   }
 
   /** Waits until the end of the conversation says something. */
