@@ -162,7 +162,7 @@ impl Bundle {
 }
 
 fn owned(body: &[u8]) -> Reading<Body> {
-    text(body.into()).ok_or(Unread::Damaged)
+    text(body).ok_or(Unread::Damaged)
 }
 
 /// Shows the pieces of a bundle as they are, with their keys.

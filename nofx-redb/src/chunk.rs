@@ -106,7 +106,7 @@ fn decode_entries(first: u64, count: u64, codec: Codec, mut payload: Decoder<'_>
         at = at.wrapping_add(plain.signed()?);
         let body = plain.counted()?;
         bytes += body.len();
-        entries.push((Timestamp::from_millis(at), text(body.into())?));
+        entries.push((Timestamp::from_millis(at), text(body)?));
     }
     plain.end()?;
     Some(Chunk { first, bytes, entries })

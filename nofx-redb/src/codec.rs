@@ -11,6 +11,7 @@ use zstd::bulk::{Compressor, Decompressor};
 use zstd::dict::{DecoderDictionary, EncoderDictionary};
 
 use crate::dictionary::FIRST;
+use crate::pool::Pool;
 
 /// Bodies of this many bytes or more are compressed if that makes them smaller.
 const COMPRESS_FROM: usize = 32;
@@ -62,6 +63,9 @@ static FIRST_QUICK: LazyLock<EncoderDictionary<'static>> =
 static FIRST_DENSE: LazyLock<EncoderDictionary<'static>> =
     LazyLock::new(|| EncoderDictionary::copy(FIRST.as_bytes(), DENSE_LEVEL));
 static FIRST_READ: LazyLock<DecoderDictionary<'static>> = LazyLock::new(|| DecoderDictionary::copy(FIRST.as_bytes()));
+
+static COMPRESSORS: Pool<Compressor<'static>> = Pool::new();
+static DECOMPRESSORS: Pool<Decompressor<'static>> = Pool::new();
 
 /// The largest thing that is ever decompressed: a chunk of short entries that ends with the largest body.
 const MAX_UNCOMPRESSED: u64 = 64 << 20;
@@ -196,7 +200,7 @@ impl<'v> Decoder<'v> {
     }
 
     pub(crate) fn body(&mut self) -> Reading<Body> {
-        text(self.longer()?).ok_or(Unread::Damaged)
+        text(&self.longer()?).ok_or(Unread::Damaged)
     }
 
     /// Reads what [`shorter`](Encoder::shorter) wrote.
@@ -215,12 +219,8 @@ impl<'v> Decoder<'v> {
 }
 
 /// Takes stored bytes as a body; bodies are text.
-pub(crate) fn text(bytes: Cow<'_, [u8]>) -> Option<Body> {
-    let text = match bytes {
-        Cow::Borrowed(bytes) => std::str::from_utf8(bytes).ok()?.into(),
-        Cow::Owned(bytes) => String::from_utf8(bytes).ok()?,
-    };
-    Some(Body::trusted(text))
+pub(crate) fn text(bytes: &[u8]) -> Option<Body> {
+    Some(Body::trusted(str::from_utf8(bytes).ok()?))
 }
 
 fn compressed(bytes: &[u8]) -> Option<(Codec, Vec<u8>)> {
@@ -248,8 +248,12 @@ pub(crate) fn pack(bytes: &[u8], effort: Effort) -> Option<(Codec, Vec<u8>)> {
     if bytes.len() > PRIMED_UP_TO {
         return Some((Codec::Zstd, zstd::bulk::compress(bytes, level).ok()?));
     }
-    let mut compressor = Compressor::with_prepared_dictionary(dictionary).ok()?;
-    Some((Codec::Primed, compressor.compress(bytes).ok()?))
+    let make = || Compressor::with_prepared_dictionary(dictionary).ok();
+    let packed = match effort {
+        Effort::Quick => COMPRESSORS.lend(make, |compressor| compressor.compress(bytes).ok()),
+        Effort::Dense => make()?.compress(bytes).ok(),
+    };
+    Some((Codec::Primed, packed?))
 }
 
 /// Brings back a text of a known length from what a codec made of it.
@@ -259,8 +263,9 @@ pub(crate) fn unpack(codec: Codec, bytes: &[u8], length: u64) -> Option<Vec<u8>>
         Codec::Zstd => decompress(bytes, length),
         Codec::Primed => {
             let length = usize::try_from(length).ok().filter(|length| *length as u64 <= MAX_UNCOMPRESSED)?;
-            let mut decompressor = Decompressor::with_prepared_dictionary(&FIRST_READ).ok()?;
-            decompressor.decompress(bytes, length).ok().filter(|plain| plain.len() == length)
+            let make = || Decompressor::with_prepared_dictionary(&FIRST_READ).ok();
+            let plain = DECOMPRESSORS.lend(make, |decompressor| decompressor.decompress(bytes, length).ok());
+            plain.filter(|plain| plain.len() == length)
         }
     }
 }

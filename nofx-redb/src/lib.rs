@@ -56,6 +56,7 @@ mod feed;
 mod options;
 mod overlay;
 mod place;
+mod pool;
 mod read;
 mod rebuild;
 mod repair;
