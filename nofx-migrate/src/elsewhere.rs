@@ -77,7 +77,7 @@ struct State {
 
 /// Reads the extension's state; `None` if it is something else.
 fn state(bytes: &[u8]) -> Option<State> {
-    let decoded = decode(bytes.to_vec());
+    let decoded = decode(bytes);
     let text = decoded.text.trim_ascii();
     let found = members(text);
     let is_damaged = found.error.is_some() || !decoded.bad.is_empty() || found.end != text.len();

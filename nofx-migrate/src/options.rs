@@ -25,8 +25,8 @@ pub struct Options {
     pub memory: u64,
 }
 
-/// How many bytes of the source are in memory at once, if nobody says otherwise: 32 MiB.
-pub const MEMORY: u64 = 32 << 20;
+/// How many bytes of the source are in memory at once, if nobody says otherwise: 64 MiB.
+pub const MEMORY: u64 = 64 << 20;
 
 impl Default for Options {
     fn default() -> Self {

@@ -7,7 +7,7 @@ use nofx_core::{Body, LogKey, RecordKey};
 
 use super::imported::content_digest;
 use super::plan::{Plan, PlannedLog, PlannedRecord, Thing};
-use crate::digest::{Hash, Running};
+use crate::digest::{Hash, Print};
 
 /// What was planned in this run, by thing.
 pub(crate) type Planned = HashMap<Thing, Expected>;
@@ -65,28 +65,28 @@ fn log(planned: &PlannedLog) -> ExpectedLog {
     ExpectedLog { kind: planned.kind, log: planned.log.clone(), bodies: bodies.finish() }
 }
 
-/// Some bodies in their order: how many they are, and the digest of all.
+/// Some bodies in their order: how many they are, and what all of them make.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Bodies {
     pub(crate) count: u64,
-    pub(crate) digest: Hash,
+    pub(crate) print: Hash,
 }
 
 /// Counts bodies that come one by one.
 #[derive(Debug, Default)]
 pub(crate) struct Counting {
     count: u64,
-    digest: Running,
+    print: Print,
 }
 
 impl Counting {
     pub(crate) fn add(&mut self, body: &Body) {
         self.count += 1;
-        self.digest.add(&(body.len() as u64).to_le_bytes());
-        self.digest.add(body.as_str().as_bytes());
+        self.print.add(&(body.len() as u64).to_le_bytes());
+        self.print.add(body.as_str().as_bytes());
     }
 
     pub(crate) fn finish(self) -> Bodies {
-        Bodies { count: self.count, digest: self.digest.finish() }
+        Bodies { count: self.count, print: self.print.finish() }
     }
 }

@@ -7,9 +7,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use nofx_core::entity::{EntityId, SessionId, TemplateDigest, TemplateId};
 use nofx_core::json::{Object, Text};
 use nofx_core::{Body, Timestamp};
+use tokio::sync::OwnedSemaphorePermit;
 
-use crate::digest::{Hash, Running, sha256};
-use crate::legacy::{self, Content, Item, Judgement, Pass, Place, Promise, Reading, TemplateContent};
+use super::room::Room;
+use crate::digest::{Hash, Print, Running, sha256};
+use crate::legacy::{self, Content, Item, Judgement, Outline, Pass, Place, Promise, Reading, TemplateContent};
 use crate::report::{Level, Unused};
 use crate::tree::SourceFile;
 
@@ -20,6 +22,7 @@ pub(crate) struct Indexed {
     pub(crate) place: Place,
     pub(crate) size: u64,
     pub(crate) sha256: Hash,
+    print: Hash,
     pub(crate) judgement: Judgement,
     pub(crate) holds: Holds,
     /// The ids of its agents or sessions.
@@ -30,6 +33,8 @@ pub(crate) struct Indexed {
     pub(crate) has_parts: bool,
     names: Vec<NamedTemplate>,
     checkpoints: HashSet<Hash>,
+    /// With the room that it takes.
+    outline: Option<(Outline, OwnedSemaphorePermit)>,
 }
 
 /// What kind of entities a file has.
@@ -65,36 +70,48 @@ pub(crate) struct Index {
 const KEPT_FILES: usize = 2;
 
 /// Reads a file for the first time.
-pub(crate) fn examine(source: SourceFile) -> io::Result<Indexed> {
+pub(crate) fn examine(source: SourceFile, outlines: &Room) -> io::Result<Indexed> {
     let place = Place::of(&source.path);
     if let Promise::Kept(..) = place.promise {
-        let (size, sha256) = digest(&source)?;
+        let mut digests = (Running::default(), Print::default());
+        let size = pieces(&source, |piece| {
+            digests.0.add(piece);
+            digests.1.add(piece);
+        })?;
         // The reader of such files looks at nothing but whether there are bytes.
-        let mut reading = legacy::read(&place, vec![b'x'; usize::from(size > 0)], Pass::First);
+        let mut reading = legacy::read(&place, if size > 0 { b"x" } else { b"" }, Pass::First);
         reading.judgement.unused.iter_mut().for_each(|unused: &mut Unused| unused.to = size);
-        return Ok(indexed(source, place, size, sha256, reading));
+        return Ok(indexed(source, place, size, (digests.0.finish(), digests.1.finish()), reading, outlines));
     }
     let bytes = source.read()?;
-    let (size, sha256) = (bytes.len() as u64, sha256(&bytes));
-    let reading = legacy::read(&place, bytes, Pass::First);
-    Ok(indexed(source, place, size, sha256, reading))
+    let (size, digests) = (bytes.len() as u64, (sha256(&bytes), Print::of(&bytes)));
+    let reading = legacy::read(&place, &bytes, Pass::First);
+    Ok(indexed(source, place, size, digests, reading, outlines))
 }
 
-fn digest(source: &SourceFile) -> io::Result<(u64, Hash)> {
-    let (mut file, mut digest, mut size) = (source.open()?, Running::default(), 0);
+/// Shows a file piece by piece, and returns how many bytes it has.
+fn pieces(source: &SourceFile, mut see: impl FnMut(&[u8])) -> io::Result<u64> {
+    let (mut file, mut size) = (source.open()?, 0);
     let mut buffer = vec![0; 1 << 16];
     loop {
         match file.read(&mut buffer)? {
-            0 => return Ok((size, digest.finish())),
+            0 => return Ok(size),
             read => {
-                digest.add(buffer.get(..read).unwrap_or_default());
+                see(buffer.get(..read).unwrap_or_default());
                 size += read as u64;
             }
         }
     }
 }
 
-fn indexed(source: SourceFile, place: Place, size: u64, sha256: Hash, reading: Reading) -> Indexed {
+fn indexed(
+    source: SourceFile,
+    place: Place,
+    size: u64,
+    (sha256, print): (Hash, Hash),
+    reading: Reading,
+    outlines: &Room,
+) -> Indexed {
     let rank = place.rank();
     let mut names = Vec::new();
     let mut name = |content: Option<&TemplateContent>, rank: u8, at: Option<Timestamp>| {
@@ -133,7 +150,22 @@ fn indexed(source: SourceFile, place: Place, size: u64, sha256: Hash, reading: R
     };
     let has_parts = !reading.parts.is_empty();
     let judgement = reading.judgement;
-    Indexed { source, place, size, sha256, judgement, holds, ids, around, has_parts, names, checkpoints }
+    let outline = reading.outline.and_then(|outline| outlines.take_now(outline.memory()).map(|taken| (outline, taken)));
+    Indexed {
+        source,
+        place,
+        size,
+        sha256,
+        print,
+        judgement,
+        holds,
+        ids,
+        around,
+        has_parts,
+        names,
+        checkpoints,
+        outline,
+    }
 }
 
 impl Index {
@@ -150,8 +182,9 @@ impl Index {
             return Ok((reading.clone(), true));
         }
         let bytes = file.source.read()?;
-        let is_same = sha256(&bytes) == file.sha256;
-        let reading = Arc::new(legacy::read(&file.place, bytes, Pass::Second));
+        let is_same = Print::of(&bytes) == file.print;
+        let outline = file.outline.as_ref().map(|(outline, _)| outline).filter(|_| is_same);
+        let reading = Arc::new(legacy::read(&file.place, &bytes, Pass::Second(outline)));
         if is_same && file.ids.len() > 1 && matches!(file.holds, Holds::Sessions(_)) {
             let mut kept = kept();
             kept.truncate(KEPT_FILES - 1);
@@ -167,7 +200,9 @@ impl Index {
 
     /// Reads a file again and returns whether it has the bytes that it had in the first pass.
     pub(crate) fn is_same(&self, at: usize) -> bool {
-        self.files.get(at).is_some_and(|file| digest(&file.source).is_ok_and(|found| found == (file.size, file.sha256)))
+        let Some(file) = self.files.get(at) else { return false };
+        let mut print = Print::default();
+        pieces(&file.source, |piece| print.add(piece)).is_ok() && print.finish() == file.print
     }
 
     /// Lets go of everything that is kept in memory, so that files are read again.

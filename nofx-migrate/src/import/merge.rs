@@ -14,6 +14,11 @@ impl Multiset {
         *self.0.entry(hash).or_default() += 1;
     }
 
+    /// Returns whether nothing was ever in it.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Takes one out; returns whether there was one.
     pub(crate) fn take(&mut self, hash: &Hash) -> bool {
         match self.0.get_mut(hash) {

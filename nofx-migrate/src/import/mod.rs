@@ -21,6 +21,8 @@ use futures_util::{StreamExt, stream};
 use nofx_core::entity::{TemplateDigest, TemplateId};
 use nofx_core::json::Text;
 use nofx_core::{Error, RecordKey, Store, Timestamp};
+use tokio::sync::Semaphore;
+use tokio::task::JoinError;
 
 use crate::digest::sha256;
 use crate::error::MigrateError;
@@ -34,13 +36,19 @@ use index::{Index, Indexed};
 use keep::{Bytes, Done};
 use ledger::Ledger;
 use orchestration::Segments;
-use plan::{Plan, plan, plan_name, things};
+use plan::{Plan, Thing, plan, plan_name, things};
 use reconcile::{Difference, Earlier, Kept, compare};
 use room::Room;
 use writer::Writer;
 
 /// How many files are read at once.
 const READERS: usize = 2;
+
+/// The part of the memory that may be taken by what is remembered of where things are in the files.
+const OUTLINES_PART: u64 = 8;
+
+/// How many things are planned before they are written, while one before them takes long.
+const AHEAD: usize = 64;
 
 /// How often an import is begun again because somebody else wrote what it was about to write.
 const ATTEMPTS: usize = 5;
@@ -117,6 +125,11 @@ pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send 
     }
 }
 
+/// A task ends early only if the runtime does.
+fn was_stopped(error: JoinError) -> Error {
+    Error::unavailable_because("reading the source", error)
+}
+
 /// The first pass.
 async fn read_all(
     source: &Source,
@@ -133,23 +146,28 @@ async fn read_all(
     for (path, why) in tree.unreadable {
         report.find("unreadable", Level::Missing, &path, format!("cannot be read: {why}"));
     }
-    let mut examined = stream::iter(tree.files)
-        .then(|file| async move { (room.take(file.size).await, file) })
-        .map(|(taken, file)| async move {
-            let source = file.clone();
-            let examined = blocking(move || index::examine(source)).await;
+    let outlines = &Room::new(room.bytes() / OUTLINES_PART);
+    let mut examined = stream::iter(tree.files.into_iter().enumerate())
+        .then(|(at, file)| async move { (room.take(file.size).await, at, file) })
+        .map(|(taken, at, file)| async move {
+            let (source, outlines) = (file.clone(), outlines.clone());
+            let examined = blocking(move || index::examine(source, &outlines)).await;
             drop(taken);
-            (file, examined)
+            (at, file, examined)
         })
-        .buffered(READERS)
+        .buffer_unordered(READERS)
         .boxed();
-    let mut files = Vec::new();
-    while let Some((source, found)) = examined.next().await {
+    let mut all = BTreeMap::new();
+    while let Some((at, source, found)) = examined.next().await {
+        if let Ok(file) = &found {
+            progress.advance(&file.place.path, file.size);
+        }
+        all.insert(at, (source, found));
+    }
+    let mut files = Vec::with_capacity(all.len());
+    for (source, found) in all.into_values() {
         match found {
-            Ok(file) => {
-                progress.advance(&file.place.path, file.size);
-                files.push(file);
-            }
+            Ok(file) => files.push(file),
             Err(error) => report_unreadable(&source, &error.to_string(), report),
         }
     }
@@ -270,19 +288,31 @@ impl<'a> Import<'a> {
         }
         let mut segments = None;
         let index = self.index;
-        let mut plans = stream::iter(todo)
-            .then(|(thing, files)| async move { (room.take(index.size(&files)).await, thing, files) })
-            .map(|(taken, thing, files)| async move {
-                let (index, of, what) = (index.clone(), files.clone(), thing.clone());
-                let planned = blocking(move || {
-                    let plan = plan(&index, &what, &of);
-                    (Expected::of(&plan), plan)
-                });
-                (taken, thing, files, planned.await)
+        let readers = Arc::new(Semaphore::new(READERS));
+        let planning = |todo: Vec<(Thing, Vec<usize>)>| {
+            let readers = readers.clone();
+            let in_memory = |(thing, files): (Thing, Vec<usize>)| async move {
+                (room.take(index.size(&files)).await, thing, files)
+            };
+            stream::iter(todo).then(in_memory).map(move |(taken, thing, files)| {
+                let (index, readers) = (index.clone(), readers.clone());
+                // A task of its own, which goes on while something is written.
+                tokio::spawn(async move {
+                    let _turn = readers.acquire().await;
+                    blocking(move || {
+                        let plan = plan(&index, &thing, &files);
+                        (taken, thing, files, Expected::of(&plan), plan)
+                    })
+                    .await
+                })
             })
-            .buffered(READERS)
-            .boxed();
-        while let Some((taken, thing, files, (expected, plan))) = plans.next().await {
+        };
+        // Messages between agents are one log, in the order of its files; everything else is written as it is ready.
+        let (in_order, others) = todo.into_iter().partition(|(thing, _)| matches!(thing, Thing::Orchestration(..)));
+        let in_order = planning(in_order).buffered(READERS).boxed();
+        let mut plans = stream::select(in_order, planning(others).buffer_unordered(AHEAD).boxed());
+        while let Some(planned) = plans.next().await {
+            let (taken, thing, files, expected, plan) = planned.map_err(was_stopped)?;
             if plan.is_of_what_was_examined() && plan.orchestration.is_none() {
                 self.planned.insert(thing, expected);
             }

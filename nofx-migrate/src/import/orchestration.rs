@@ -52,7 +52,7 @@ impl Segments {
 
     /// Returns whether the log had this message before, and takes it out of what it had.
     pub(crate) fn had(&mut self, message: &Item) -> bool {
-        self.there.take(&message.whole())
+        !self.there.is_empty() && self.there.take(&message.whole())
     }
 
     /// Appends the messages that the log did not have, and returns how many they are.

@@ -22,14 +22,14 @@ pub(crate) enum Thing {
     Template(usize),
     /// All agents.
     Agents,
+    /// The messages between agents in one file; files in the order in which they were written.
+    Orchestration(u64, String, usize),
     /// A session.
     Session(SessionId),
     /// The checkpoints of an agent.
     Checkpoints(AgentId),
     /// The transcript of an agent.
     Transcript(AgentId),
-    /// The messages between agents in one file; files in the order in which they were written.
-    Orchestration(u64, String, usize),
 }
 
 /// What the target shall have of one thing.
@@ -116,7 +116,7 @@ pub(crate) fn plan(index: &Index, thing: &Thing, files: &[usize]) -> Plan {
             }
         }
         Thing::Agents => plan_agents(&mut plan, index, &readings),
-        Thing::Session(id) => plan_session(&mut plan, index, id, &readings),
+        Thing::Session(id) => plan_session(&mut plan, index, id, readings),
         Thing::Checkpoints(agent) => {
             let lists = lists(index, &readings, |content| match content {
                 Content::Checkpoints(_, items) => Some(items.clone()),
@@ -237,11 +237,21 @@ fn plan_agents(plan: &mut Plan, index: &Index, readings: &[(usize, Arc<Reading>)
     }
 }
 
-fn plan_session(plan: &mut Plan, index: &Index, id: &SessionId, readings: &[(usize, Arc<Reading>)]) {
+fn plan_session(plan: &mut Plan, index: &Index, id: &SessionId, readings: Vec<(usize, Arc<Reading>)>) {
     let mut copies: Vec<(usize, SessionCopy)> = Vec::new();
     for (at, reading) in readings {
-        if let Content::Sessions(sessions, _) = &reading.content {
-            copies.extend(sessions.iter().filter(|copy| copy.id == *id).map(|copy| (*at, copy.clone())));
+        let of_id = |copy: &&SessionCopy| copy.id == *id;
+        // Only of a file of many sessions somebody else may need the rest.
+        match Arc::try_unwrap(reading).map(|reading| reading.content) {
+            Ok(Content::Sessions(sessions, _)) => {
+                copies.extend(sessions.into_iter().filter(|copy| of_id(&copy)).map(|copy| (at, copy)));
+            }
+            Err(shared) => {
+                if let Content::Sessions(sessions, _) = &shared.content {
+                    copies.extend(sessions.iter().filter(of_id).map(|copy| (at, copy.clone())));
+                }
+            }
+            Ok(_) => {}
         }
     }
     // The one that was active last counts; of several the archived one, which the old extension wrote last.
@@ -271,8 +281,8 @@ fn plan_session(plan: &mut Plan, index: &Index, id: &SessionId, readings: &[(usi
     }
     first.tasks.sort_by_key(is_current);
     // One at a time: the history of a session may be large.
-    let mut messages = first.messages.iter().filter_map(|item| Message::from_body(&item.body).ok());
-    plan.preview = preview(&messages.find(|message| message.role == Some(Role::User)));
+    let said = first.messages.iter().find(|item| item.is_said_by(Role::User));
+    plan.preview = preview(&said.and_then(|item| Message::from_body(&item.body).ok()));
     plan.records.push(PlannedRecord {
         kind: "sessions",
         key: key_of::<Session>(id),

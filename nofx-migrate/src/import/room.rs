@@ -20,6 +20,11 @@ impl Room {
         Self { left: Arc::new(Semaphore::new(all as usize)), all }
     }
 
+    /// Returns about how many bytes there are in all.
+    pub(crate) fn bytes(&self) -> u64 {
+        u64::from(self.all) * UNIT
+    }
+
     /// Waits until there is room for so many bytes; for more than there ever is, until nobody has any. It is taken until what is
     /// returned is dropped.
     ///
@@ -29,6 +34,12 @@ impl Room {
         // Nobody closes it.
         self.left.clone().acquire_many_owned(units).await.ok()
     }
+
+    /// Takes room for so many bytes if there is some now.
+    pub(crate) fn take_now(&self, bytes: u64) -> Option<OwnedSemaphorePermit> {
+        let units = u32::try_from(bytes.div_ceil(UNIT)).ok()?;
+        self.left.clone().try_acquire_many_owned(units).ok()
+    }
 }
 
 #[cfg(test)]
@@ -36,6 +47,16 @@ mod tests {
     use futures_util::FutureExt;
 
     use super::*;
+
+    #[test]
+    fn who_cannot_wait_gets_room_only_if_there_is_some() {
+        let room = Room::new(10 << 10);
+        assert!(room.take_now(1 << 40).is_none());
+        let some = room.take_now(6 << 10).unwrap();
+        assert!(room.take_now(6 << 10).is_none());
+        drop(some);
+        assert!(room.take_now(6 << 10).is_some());
+    }
 
     #[test]
     fn what_is_larger_than_all_room_is_alone() {

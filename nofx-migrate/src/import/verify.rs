@@ -10,7 +10,8 @@ use std::sync::{Arc, OnceLock};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use nofx_core::entity::{Attachment, AttachmentPath};
 use nofx_core::json::{Object, Text};
-use nofx_core::{LogKey, LogQuery, LogState, Record, Result, Seq, Store};
+use nofx_core::{Error, LogKey, LogQuery, LogState, Record, Result, Seq, Store};
+use tokio::task::JoinHandle;
 
 use super::expected::{Bodies, Counting, Expected, ExpectedLog, ExpectedRecord, Planned};
 use super::imported::{content_digest, was_imported_as};
@@ -20,12 +21,15 @@ use super::orchestration::Segments;
 use super::plan::{Plan, PlannedLog, Thing, plan, plan_name, things};
 use super::reconcile::{PAGE, stored_item};
 use super::room::Room;
-use super::{READERS, blocking};
+use super::{blocking, was_stopped};
 use crate::attachment::attachment_chunks;
 use crate::digest::{Hash, Running, hex, sha256};
 use crate::legacy::{Item, Same};
 use crate::options::Progress;
 use crate::report::{Compared, Verification};
+
+/// How many things are compared at once: most of the time is spent waiting for each other's threads.
+const LOOKS: usize = 8;
 
 /// Differences that are listed.
 const LISTED: usize = 1000;
@@ -77,19 +81,30 @@ pub(crate) async fn verify(
     todo.iter().flat_map(|(_, files)| files).for_each(|at| left[*at] += 1);
     let again =
         Arc::new(Again { index: index.clone(), done: done.clone(), same: vec![OnceLock::new(); index.files.len()] });
+    if todo.iter().any(|(thing, _)| matches!(thing, Thing::Orchestration(..))) {
+        let store = store.clone();
+        check.reading = Some(tokio::spawn(async move { Segments::read(&store).await }));
+    }
+    let is_planned = |thing: &Thing| done.planned.contains_key(thing);
     let mut wanted = stream::iter(todo)
-        .then(|(thing, files)| async move { (room.take(index.size(&files)).await, thing, files) })
-        .map(|(taken, thing, files)| {
-            let again = again.clone();
-            async move {
-                let wanted = blocking(move || again.wanted(thing, files)).await;
-                let found = look(store, &wanted.expected).await?;
-                Ok::<_, nofx_core::Error>((taken, wanted, found))
-            }
+        .then(|(thing, files)| async move {
+            // Files that are only digested are not in memory.
+            let size = if is_planned(&thing) { 0 } else { index.size(&files) };
+            (room.take(size).await, thing, files)
         })
-        .buffered(READERS)
+        .map(|(taken, thing, files)| {
+            let (again, store) = (again.clone(), store.clone());
+            // A task of its own, so that all cores make digests.
+            tokio::spawn(async move {
+                let wanted = blocking(move || again.wanted(thing, files)).await;
+                let found = look(&store, &wanted.expected).await?;
+                Ok::<_, Error>((taken, wanted, found))
+            })
+        })
+        .buffered(LOOKS)
         .boxed();
-    while let Some((_taken, wanted, found)) = wanted.try_next().await? {
+    while let Some(looked) = wanted.next().await {
+        let (_taken, wanted, found) = looked.map_err(was_stopped)??;
         for (at, why) in wanted.plan.iter().flat_map(|plan| &plan.unreadable) {
             let path = index.files.get(*at).map(|file| file.place.path.as_str()).unwrap_or_default();
             check.differs(format!("`{path}` cannot be read again: {why}"));
@@ -174,6 +189,8 @@ impl Again {
             return Wanted { expected: expected.clone(), thing, files, plan: None };
         }
         let plan = plan(&self.index, &thing, &files);
+        // Here, where other threads go on meanwhile.
+        plan.orchestration.iter().flatten().for_each(|message| _ = message.whole());
         Wanted { expected: Expected::of(&plan), thing, files, plan: Some(plan) }
     }
 }
@@ -211,8 +228,9 @@ struct Check<'a> {
     index: &'a Arc<Index>,
     done: Arc<Done>,
     kinds: BTreeMap<&'static str, Digests>,
-    /// The messages between agents that the target has, once somebody asks.
-    segments: Option<Segments>,
+    /// The messages between agents that the target has, once they are read.
+    segments: Segments,
+    reading: Option<JoinHandle<Result<Segments>>>,
     verification: Verification,
 }
 
@@ -224,7 +242,8 @@ struct Digests {
 
 impl<'a> Check<'a> {
     fn new(store: &'a Store, index: &'a Arc<Index>, done: Arc<Done>) -> Self {
-        Self { store, index, done, kinds: BTreeMap::new(), segments: None, verification: Verification::default() }
+        let (kinds, segments, verification) = (BTreeMap::new(), Segments::default(), Verification::default());
+        Self { store, index, done, kinds, segments, reading: None, verification }
     }
 
     fn differs(&mut self, difference: String) {
@@ -239,7 +258,7 @@ impl<'a> Check<'a> {
         let digests = self.kinds.entry(kind).or_default();
         for (bodies, side) in [(source, &mut digests.source), (target, &mut digests.target)] {
             side.0 += bodies.count;
-            side.1.add(&bodies.digest);
+            side.1.add(&bodies.print);
         }
     }
 
@@ -285,14 +304,13 @@ impl<'a> Check<'a> {
 
     /// Compares messages between agents, which may be in any segment.
     async fn orchestration(&mut self, messages: &[Item]) -> Result<Option<String>> {
-        let segments = match &mut self.segments {
-            Some(segments) => segments,
-            none => none.insert(Segments::read(self.store).await?),
-        };
+        if let Some(reading) = self.reading.take() {
+            self.segments = reading.await.map_err(was_stopped)??;
+        }
         let (mut source, mut target) = (Counting::default(), Counting::default());
         for message in messages {
             source.add(&message.body);
-            if segments.had(message) {
+            if self.segments.had(message) {
                 target.add(&message.body);
             }
         }
@@ -340,8 +358,8 @@ impl<'a> Check<'a> {
             // What was imported and then changed by somebody was imported.
             if was_changed && was_imported_as(&object, wanted) { wanted.clone() } else { content_digest(&object) }
         });
-        let one = |digest: &String| Bodies { count: 1, digest: sha256(digest.as_bytes()) };
-        let none = Bodies { count: 0, digest: Hash::default() };
+        let one = |digest: &String| Bodies { count: 1, print: sha256(digest.as_bytes()) };
+        let none = Bodies { count: 0, print: Hash::default() };
         self.count(expected.kind, one(wanted), found.as_ref().map_or(none, one));
         match found {
             None => Some(format!("`{}` is missing", expected.key)),
@@ -386,7 +404,7 @@ impl<'a> Check<'a> {
     }
 
     async fn attachment(&mut self, path: &AttachmentPath, wanted: &Hash) -> Result<()> {
-        let one = |digest: Hash| Bodies { count: 1, digest };
+        let one = |digest: Hash| Bodies { count: 1, print: digest };
         let mut target = None;
         match self.store.load::<Attachment>(path).await? {
             None => self.differs(format!("attachment `{path}` is missing")),
@@ -397,7 +415,7 @@ impl<'a> Check<'a> {
                     while let Some(chunk) = chunks.try_next().await? {
                         digest.add(&chunk);
                     }
-                    Ok::<_, nofx_core::Error>(())
+                    Ok::<_, Error>(())
                 };
                 match read.await {
                     Ok(()) => target = Some(digest.finish()),
@@ -408,7 +426,7 @@ impl<'a> Check<'a> {
                 }
             }
         }
-        let none = Bodies { count: 0, digest: Hash::default() };
+        let none = Bodies { count: 0, print: Hash::default() };
         self.count("attachments", one(*wanted), target.map_or(none, one));
         Ok(())
     }

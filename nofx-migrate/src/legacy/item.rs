@@ -2,7 +2,7 @@
 
 use std::sync::OnceLock;
 
-use nofx_core::entity::own;
+use nofx_core::entity::{Role, own};
 use nofx_core::json::{self, Object, Text, Value};
 use nofx_core::{Body, Limits, NewEntry, Timestamp};
 
@@ -32,17 +32,20 @@ pub(crate) enum Same {
     Whole,
 }
 
+/// The member by which the old extension says when.
+const TIME: &str = "timestamp";
+
 impl Item {
     fn of(body: Body, same: Same, at: Timestamp, has_time: bool) -> Self {
         Self { at, body, has_time, same, identity: OnceLock::new(), whole: OnceLock::new() }
     }
 
-    /// Makes an entry of the object of the old extension that `raw` is; `None` if it is something else. Its time is the first of
-    /// `times` that it has, else `before`.
-    pub(crate) fn read(raw: &str, same: Same, times: &[&str], before: Timestamp) -> Option<Self> {
+    /// Makes an entry of the object of the old extension that `raw` is; `None` if it is something else. Its time is that of its
+    /// member `timestamp`, else `before`. What `compact` held is lost: it is there to be used again and again.
+    pub(crate) fn read(raw: &str, same: Same, before: Timestamp, compact: &mut String) -> Option<Self> {
         // Nearly all objects need no more than to be made compact, and there are very many.
-        let mut compact = String::with_capacity(raw.len());
-        let mut found: Vec<Option<&str>> = vec![None; times.len()];
+        compact.clear();
+        let mut found = None;
         let mut members = json::members(raw);
         while let Some(member) = {
             compact.push(if compact.is_empty() { '{' } else { ',' });
@@ -51,16 +54,17 @@ impl Item {
             let (name, value) = member.ok()?;
             // Names with escapes and those that would look like the store's own need more.
             if name.starts_with("\"$") || name.contains('\\') {
-                return Some(Self::new(&object(raw)?, same, times, before));
+                return Some(Self::new(&object(raw)?, same, &[TIME], before));
             }
-            let name = name.trim_matches('"');
-            times.iter().zip(&mut found).filter(|(time, _)| **time == name).for_each(|(_, found)| *found = Some(value));
+            if name.trim_matches('"') == TIME {
+                found = Some(value);
+            }
         }
         members.end().filter(|end| *end == raw.len())?;
         compact.pop();
         compact.push_str(if compact.is_empty() { "{}" } else { "}" });
-        let at = found.into_iter().flatten().find_map(time);
-        Some(Self::of(Body::trusted(compact), same, at.unwrap_or(before), at.is_some()))
+        let at = found.and_then(time);
+        Some(Self::of(Body::trusted(compact.as_str()), same, at.unwrap_or(before), at.is_some()))
     }
 
     /// Makes an entry of an object of the old extension.
@@ -105,6 +109,11 @@ impl Item {
     /// Returns what is equal only for equal things.
     pub(crate) fn whole(&self) -> Hash {
         *self.whole.get_or_init(|| of_json(self.body.as_str()))
+    }
+
+    /// Returns whether a message is of somebody, without reading the rest of it.
+    pub(crate) fn is_said_by(&self, role: Role) -> bool {
+        last_member(self.body.as_str(), "type").and_then(Role::read).is_some_and(|said| said == role)
     }
 
     /// Returns whether every store takes it.
@@ -160,6 +169,7 @@ mod tests {
 
     #[test]
     fn an_object_is_read_as_it_would_be_member_by_member() {
+        let mut compact = "what was there before".to_owned();
         for raw in [
             "{}",
             "{ }",
@@ -167,12 +177,12 @@ mod tests {
             r#"{"timestamp":"2025-01-01T00:00:00.000Z","timestamp":"no time"}"#,
             r#"{"$slot":1,"b\u0061d":[ ],"\u0024x":2}"#,
         ] {
-            let read = Item::read(raw, Same::Message, &["timestamp"], Timestamp::from_millis(7)).unwrap();
-            let made = Item::new(&object(raw).unwrap(), Same::Message, &["timestamp"], Timestamp::from_millis(7));
+            let read = Item::read(raw, Same::Message, Timestamp::from_millis(7), &mut compact).unwrap();
+            let made = Item::new(&object(raw).unwrap(), Same::Message, &[TIME], Timestamp::from_millis(7));
             assert_eq!((&read.body, read.at, read.has_time), (&made.body, made.at, made.has_time), "{raw}");
         }
         for other in ["", "[]", "7", "{", "{} x", r#"{"a":1"#] {
-            assert!(Item::read(other, Same::Message, &[], Timestamp::default()).is_none(), "{other}");
+            assert!(Item::read(other, Same::Message, Timestamp::default(), &mut compact).is_none(), "{other}");
         }
     }
 }

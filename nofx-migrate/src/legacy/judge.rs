@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use super::decode::Decoded;
+use super::outline::Outline;
 use crate::report::{Level, Unused};
 
 /// The most stretches of a file that are told apart; the last one reaches to the end of all others.
@@ -55,26 +56,34 @@ impl Judgement {
 }
 
 /// What a file is read for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Pass {
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Pass<'a> {
     /// To be judged: what it is, which ids are in it, and what of it is damaged. Whole messages of sessions are only counted.
     First,
-    /// To be taken. Names that occur twice in a list were found before.
-    Second,
+    /// To be taken. Names that occur twice in a list were found before, and so were perhaps all members.
+    Second(Option<&'a Outline>),
+}
+
+impl Pass<'_> {
+    pub(crate) fn is_first(self) -> bool {
+        matches!(self, Self::First)
+    }
 }
 
 /// Notes places in a text, which become places in a file.
 #[derive(Debug)]
 pub(crate) struct Judge<'a> {
-    pub(crate) pass: Pass,
+    pub(crate) pass: Pass<'a>,
     pub(crate) judgement: Judgement,
-    decoded: &'a Decoded,
+    /// For the second pass.
+    pub(crate) outline: Option<Outline>,
+    decoded: &'a Decoded<'a>,
     ranges: Vec<(usize, usize, Cow<'static, str>)>,
 }
 
 impl<'a> Judge<'a> {
-    pub(crate) fn new(decoded: &'a Decoded, pass: Pass) -> Self {
-        Self { pass, judgement: Judgement::default(), decoded, ranges: Vec::new() }
+    pub(crate) fn new(decoded: &'a Decoded<'a>, pass: Pass<'a>) -> Self {
+        Self { pass, judgement: Judgement::default(), outline: None, decoded, ranges: Vec::new() }
     }
 
     /// Notes that the text from `from` to `to` became no entity.

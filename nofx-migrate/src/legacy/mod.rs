@@ -8,6 +8,7 @@ mod decode;
 mod item;
 mod judge;
 mod orchestration;
+mod outline;
 mod place;
 mod salvage;
 mod session;
@@ -21,6 +22,7 @@ pub(crate) use agents::{AgentEntry, Agents};
 pub(crate) use decode::decode;
 pub(crate) use item::{Item, Same, time};
 pub(crate) use judge::{Judgement, Pass};
+pub(crate) use outline::Outline;
 pub(crate) use place::{Place, Promise};
 pub(crate) use salvage::members;
 pub(crate) use session::{SessionCopy, complete_by_name};
@@ -38,6 +40,8 @@ pub(crate) struct Reading {
     pub(crate) content: Content,
     /// Parts of the file that are kept as they are: what to call each, and its bytes.
     pub(crate) parts: Vec<(String, Vec<u8>)>,
+    /// By which the second pass finds what the first has found.
+    pub(crate) outline: Option<Outline>,
 }
 
 /// What a file became.
@@ -60,7 +64,7 @@ pub(crate) enum Content {
 }
 
 /// Reads a file.
-pub(crate) fn read(place: &Place, bytes: Vec<u8>, pass: Pass) -> Reading {
+pub(crate) fn read(place: &Place, bytes: &[u8], pass: Pass<'_>) -> Reading {
     let size = bytes.len() as u64;
     if let Promise::Kept(became, reason) = place.promise {
         return whole(if bytes.is_empty() { empty() } else { Judgement::kept(became, reason) }, size);
@@ -83,10 +87,11 @@ pub(crate) fn read(place: &Place, bytes: Vec<u8>, pass: Pass) -> Reading {
         }
         _ => read_json(place, &decoded, &mut judge),
     };
+    let outline = judge.outline.take();
     let judgement = judge.finish(size);
     match content {
         Content::Nothing => whole(judgement, size),
-        content => Reading { judgement, content, parts: Vec::new() },
+        content => Reading { judgement, content, parts: Vec::new(), outline },
     }
 }
 
@@ -96,7 +101,7 @@ fn whole(mut judgement: Judgement, size: u64) -> Reading {
     if size > 0 && judgement.keep.is_some() {
         judgement.unused = vec![crate::report::Unused { from: 0, to: size, reason }];
     }
-    Reading { judgement, content: Content::Nothing, parts: Vec::new() }
+    Reading { judgement, content: Content::Nothing, parts: Vec::new(), outline: None }
 }
 
 fn empty() -> Judgement {
@@ -104,7 +109,7 @@ fn empty() -> Judgement {
 }
 
 /// Reads a file that should hold something, but has no bytes or only zeroes. The name of a session is one all the same.
-fn blank(place: &Place, bytes: Vec<u8>) -> Reading {
+fn blank(place: &Place, bytes: &[u8]) -> Reading {
     let what = if bytes.is_empty() { "empty" } else { "filled with zeroes" };
     let mut reading = whole(
         match bytes.is_empty() {
@@ -133,9 +138,9 @@ fn blank(place: &Place, bytes: Vec<u8>) -> Reading {
     reading
 }
 
-fn read_orchestration(bytes: Vec<u8>, pass: Pass) -> Reading {
+fn read_orchestration(bytes: &[u8], pass: Pass<'_>) -> Reading {
     let size = bytes.len() as u64;
-    let decoded = decode(bytes.clone());
+    let decoded = decode(bytes);
     let mut judge = Judge::new(&decoded, pass);
     judge.judgement.became = "orchestration log";
     let lines = orchestration::read(&decoded, &mut judge);
@@ -147,21 +152,33 @@ fn read_orchestration(bytes: Vec<u8>, pass: Pass) -> Reading {
     let part = |(number, from, to): &(usize, usize, usize)| {
         (format!("line-{number}"), bytes.get(*from..*to).unwrap_or_default().to_vec())
     };
-    Reading { judgement, content: Content::Orchestration(lines.messages), parts: lines.bad.iter().map(part).collect() }
+    Reading {
+        judgement,
+        content: Content::Orchestration(lines.messages),
+        parts: lines.bad.iter().map(part).collect(),
+        outline: None,
+    }
 }
 
-fn read_json(place: &Place, decoded: &Decoded, judge: &mut Judge<'_>) -> Content {
+fn read_json(place: &Place, decoded: &Decoded<'_>, judge: &mut Judge<'_>) -> Content {
     let text = decoded.text.trim_ascii_start();
     let base = offset(&decoded.text, text);
     let mut has_repeated_names = false;
     let (content, end) = match text.as_bytes().first() {
         Some(b'{') => {
-            let found = salvage::members(text);
+            let outlined = match judge.pass {
+                Pass::Second(outline) => outline.and_then(|outline| outline.members(text)),
+                Pass::First => None,
+            };
+            let found = outlined.unwrap_or_else(|| salvage::members(text));
+            if judge.pass.is_first() {
+                judge.outline = Outline::of(text, &found);
+            }
             has_repeated_names = found.has_repeated_names;
             read_object(place, text, base, &found, judge)
         }
         Some(b'[') => {
-            has_repeated_names = judge.pass == Pass::First && salvage::has_repeated_names(text);
+            has_repeated_names = judge.pass.is_first() && salvage::has_repeated_names(text);
             read_array(place, text, base, judge)
         }
         _ => {
@@ -364,9 +381,9 @@ fn read_checkpoints(
     judge: &mut Judge<'_>,
 ) -> Content {
     judge.judgement.became = "checkpoints";
-    let (mut items, mut before) = (Vec::new(), Timestamp::default());
+    let (mut items, mut before, mut compact) = (Vec::new(), Timestamp::default(), String::new());
     for raw in &found.whole {
-        match Item::read(raw, Same::Whole, &["timestamp"], before).filter(|_| fits(raw.len())) {
+        match Item::read(raw, Same::Whole, before, &mut compact).filter(|_| fits(raw.len())) {
             Some(item) => {
                 before = item.at;
                 items.push(item);

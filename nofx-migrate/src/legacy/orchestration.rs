@@ -20,9 +20,9 @@ pub(crate) struct Lines {
 }
 
 /// Reads the lines of a file.
-pub(crate) fn read(decoded: &Decoded, judge: &mut Judge<'_>) -> Lines {
+pub(crate) fn read(decoded: &Decoded<'_>, judge: &mut Judge<'_>) -> Lines {
     let mut lines = Lines::default();
-    let (mut from, mut before) = (0, Timestamp::default());
+    let (mut from, mut before, mut compact) = (0, Timestamp::default(), String::new());
     for (number, with_end) in decoded.text.split_inclusive('\n').enumerate() {
         let line = with_end.trim_ascii();
         let start = from + salvage::offset(with_end, line);
@@ -33,7 +33,7 @@ pub(crate) fn read(decoded: &Decoded, judge: &mut Judge<'_>) -> Lines {
         let place = (decoded.place(start), decoded.place(start + line.len()));
         let is_text = decoded.is_text(place.0, place.1);
         let mut take = |raw: &str| {
-            let item = Item::read(raw, Same::Whole, &["timestamp"], before)?;
+            let item = Item::read(raw, Same::Whole, before, &mut compact)?;
             before = item.at;
             Some(item)
         };

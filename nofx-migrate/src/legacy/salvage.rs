@@ -15,7 +15,7 @@ pub(crate) struct Members<'a> {
     /// Name literal and value of each whole member.
     pub(crate) whole: Vec<(&'a str, &'a str)>,
     /// For each of them the items of its value, if that is a list of not too many.
-    lists: Vec<Option<Vec<&'a str>>>,
+    pub(super) lists: Vec<Option<Vec<&'a str>>>,
     /// Whether an object somewhere in this one has two members of one name; never of a damaged one.
     pub(crate) has_repeated_names: bool,
     /// The name literal of the damaged member and the text from its value on.

@@ -5,7 +5,7 @@ use nofx_core::entity::{SessionId, own};
 use nofx_core::json::{Object, Text, compact, quote};
 
 use super::item::{Item, Same, fits, object, time};
-use super::judge::{Judge, Pass};
+use super::judge::Judge;
 use super::salvage::{self, Members, offset};
 use super::template::{self, Content};
 
@@ -133,17 +133,17 @@ pub(crate) fn read(text: &str, found: &Members<'_>, base: usize, stem: &str, jud
     let created = header.get("createdAt").and_then(time).or(named.as_ref().map(|named| named.created));
     let created = created.unwrap_or_default();
     let mut before = created;
-    let (mut messages, mut counted) = (Vec::new(), 0);
+    let (mut messages, mut counted, mut compact) = (Vec::new(), 0, String::new());
     let history = history.unwrap_or_default();
-    if judge.pass == Pass::Second {
+    if !judge.pass.is_first() {
         messages.reserve_exact(history.len());
     }
     for raw in history {
-        if judge.pass == Pass::First && raw.starts_with('{') && fits(raw.len()) {
+        if judge.pass.is_first() && raw.starts_with('{') && fits(raw.len()) {
             counted += 1;
             continue;
         }
-        match Item::read(raw, Same::Message, &["timestamp"], before) {
+        match Item::read(raw, Same::Message, before, &mut compact) {
             Some(item) => {
                 before = item.at;
                 match item.fits() {
@@ -219,17 +219,18 @@ fn forget_prompt(header: &mut Object, template: Option<&Content>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::legacy::Pass;
     use crate::legacy::decode::decode;
 
     fn read_text(text: &str) -> (SessionCopy, crate::legacy::Judgement) {
-        let decoded = decode(text.into());
+        let decoded = decode(text.as_bytes());
         let found = salvage::members(&decoded.text);
         let read = |pass| {
             let mut judge = Judge::new(&decoded, pass);
             let copy = read(&decoded.text, &found, 0, "session-a-1757341292345", &mut judge);
             (copy, judge.finish(text.len() as u64))
         };
-        let (first, second) = (read(Pass::First), read(Pass::Second));
+        let (first, second) = (read(Pass::First), read(Pass::Second(None)));
         assert_eq!((&first.0.id, &first.0.header, &first.1), (&second.0.id, &second.0.header, &second.1));
         second
     }

@@ -29,18 +29,25 @@ pub(super) fn run(rounds: usize) -> Result {
             parse(file)?;
         }
         let parsed = clock.elapsed();
+        let by_node = parse_by_node(&files)?;
         let store = folder.path().join(format!("{round}.redb"));
         let clock = Deadline::after(Duration::MAX);
         let memory = migrate(folder.path(), &store)?;
         let took = clock.elapsed();
         println!(
-            "  parsed by one thread in {:.2} s, migrated and verified in {:.2} s: {:.2} times; {} MiB of memory, a store of {} MiB",
-            parsed.as_secs_f64(),
+            "  migrated and verified in {:.2} s; {} MiB of memory, a store of {} MiB",
             took.as_secs_f64(),
-            took.as_secs_f64() / parsed.as_secs_f64(),
             memory >> 20,
             fs::metadata(&store)?.len() >> 20
         );
+        for (who, parsed) in [("serde_json", Some(parsed)), ("Node's JSON.parse", by_node)] {
+            let Some(parsed) = parsed else { continue };
+            let times = took.as_secs_f64() / parsed.as_secs_f64();
+            println!(
+                "    {times:.2} times what one thread takes to parse them by {who}, {:.2} s",
+                parsed.as_secs_f64()
+            );
+        }
         fs::remove_file(&store)?;
     }
     Ok(())
@@ -52,6 +59,28 @@ fn parse(file: &Path) -> Result {
         std::hint::black_box(value?);
     }
     Ok(())
+}
+
+/// Reads the files as the old extension did, in Node; `None` where there is no Node.
+fn parse_by_node(files: &[PathBuf]) -> Result<Option<Duration>> {
+    const PROGRAM: &str = "
+        const fs = require('node:fs');
+        const files = fs.readFileSync(0, 'utf8').split('\\n').filter(Boolean);
+        const started = performance.now();
+        for (const file of files) {
+            const text = fs.readFileSync(file, 'utf8');
+            file.endsWith('.jsonl') ? text.split('\\n').filter(Boolean).map((line) => JSON.parse(line)) : JSON.parse(text);
+        }
+        console.log(performance.now() - started);
+    ";
+    let node = Command::new("node").args(["-e", PROGRAM]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
+    let Ok(mut node) = node else { return Ok(None) };
+    if let Some(mut input) = node.stdin.take() {
+        files.iter().try_for_each(|file| writeln!(input, "{}", file.display()))?;
+    }
+    let told = node.wait_with_output()?;
+    let millis: f64 = String::from_utf8_lossy(&told.stdout).trim().parse()?;
+    Ok(Some(Duration::from_secs_f64(millis / 1000.0)))
 }
 
 /// Migrates in a process of its own and returns the most memory that it had at once, where the system tells.
