@@ -47,7 +47,7 @@ const READERS: usize = 2;
 /// The part of the memory that may be taken by what is remembered of where things are in the files.
 const OUTLINES_PART: u64 = 8;
 
-/// How many things are planned before they are written, while one before them takes long.
+/// How many things may be planned, or wait to be written, while one is written; as far as there is room for them.
 const AHEAD: usize = 64;
 
 /// How often an import is begun again because somebody else wrote what it was about to write.

@@ -28,7 +28,7 @@ use crate::legacy::{Item, Same};
 use crate::options::Progress;
 use crate::report::{Compared, Verification};
 
-/// How many things are compared at once: most of the time is spent waiting for each other's threads.
+/// How many things are looked at once: each waits several times for another thread.
 const LOOKS: usize = 8;
 
 /// Differences that are listed.
@@ -88,7 +88,7 @@ pub(crate) async fn verify(
     let is_planned = |thing: &Thing| done.planned.contains_key(thing);
     let mut wanted = stream::iter(todo)
         .then(|(thing, files)| async move {
-            // Files that are only digested are not in memory.
+            // Files that are only digested are not in memory; should one have changed meanwhile, it is more than there is room for.
             let size = if is_planned(&thing) { 0 } else { index.size(&files) };
             (room.take(size).await, thing, files)
         })

@@ -40,7 +40,7 @@ pub(super) async fn run(args: &Args) -> Result<Exit> {
     let location = args.store.location()?;
     let target_and_dump = match args.input.as_ref().filter(|path| path.as_os_str() != "-") {
         Some(path) => load_file(path, location, Options::default()).await?,
-        None => load_from(&mut BufReader::new(io::stdin()), "the standard input", location, Options::default()).await?,
+        None => load_piped(location, Options::default()).await?,
     };
     let (target, FullDump { counts, sha256 }) = target_and_dump;
     let location = target.location.clone();
@@ -76,15 +76,14 @@ pub(super) async fn load_file(
     Ok((target, loaded))
 }
 
-async fn load_from(
-    input: &mut impl io::BufRead,
-    name: &str,
-    location: Location,
-    options: Options,
-) -> Result<(Target, FullDump)> {
+async fn load_piped(location: Location, options: Options) -> Result<(Target, FullDump)> {
     let target = Target::open_whole(location, options).await?;
-    let loaded = nofx_migrate::load(input, &target.store).await;
-    end(target, loaded, name).await
+    let store = target.store.clone();
+    // A task of its own: reading waits for whoever writes at the other end, and Ctrl-C must not.
+    let loading = tokio::spawn(async move { nofx_migrate::load(&mut BufReader::new(io::stdin()), &store).await });
+    let Some(loaded) = unless_interrupted(loading).await else { return Err(target.interrupted().await) };
+    let loaded = loaded.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()));
+    end(target, loaded, "the standard input").await
 }
 
 async fn end(

@@ -42,6 +42,7 @@ pub mod upgrade;
 mod when;
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 
@@ -110,10 +111,17 @@ pub fn main() -> ExitCode {
     })
 }
 
+/// How long threads are waited for that are still busy when everything is done: one may read an input that never ends.
+const AT_LAST: Duration = Duration::from_millis(200);
+
 /// Runs a command, tells what went wrong, and returns what the program ends with.
 fn execute(command: impl Future<Output = fault::Result<Exit>>) -> ExitCode {
     let done = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
-        Ok(runtime) => runtime.block_on(command),
+        Ok(runtime) => {
+            let done = runtime.block_on(command);
+            runtime.shutdown_timeout(AT_LAST);
+            done
+        }
         Err(error) => Err(Fault::new(Exit::Failed, format!("cannot start threads: {error}"), "close other programs")),
     };
     let exit = done.unwrap_or_else(|fault| {

@@ -92,6 +92,31 @@ fn killed_at_any_moment_it_ends_in_the_same_store() {
     }
 }
 
+#[cfg(unix)]
+#[test]
+fn ctrl_c_does_not_wait_for_the_end_of_a_pipe() {
+    let place = Place::new();
+    for later in (0..).map(|times| Duration::from_millis(50 << times)) {
+        let mut command = place.command("load --store redb:piped/x.redb".split(' '));
+        let mut child = command.stdin(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program starts");
+        // Held open until it has ended.
+        let input = child.stdin.take();
+        std::thread::sleep(later);
+        press_ctrl_c(&child);
+        let output = child.wait_with_output().expect("it ends");
+        drop(input);
+        if output.status.code().is_none() {
+            // It had not yet begun to listen.
+            std::fs::remove_dir_all(place.path("piped")).ok();
+            continue;
+        }
+        let said = String::from_utf8(output.stderr).expect("text");
+        assert!(said.starts_with("error: interrupted; there is nothing at"), "{said}");
+        assert_eq!((output.status.code(), place.path("piped").exists()), (Some(130), false));
+        return;
+    }
+}
+
 /// Starts a command, presses Ctrl-C soon after something is at a place, and returns how it ended.
 #[cfg(unix)]
 fn interrupted(place: &Place, command: &mut std::process::Command, begun: &str, later: Duration) -> Run {
@@ -103,10 +128,15 @@ fn interrupted(place: &Place, command: &mut std::process::Command, begun: &str, 
     }
     std::thread::sleep(later);
     // It may have ended by now.
-    _ = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).stderr(Stdio::null()).status();
+    press_ctrl_c(&child);
     let output = child.wait_with_output().expect("it ends");
     let text = |bytes| String::from_utf8(bytes).expect("text");
     Run { code: output.status.code().unwrap_or(-1), out: text(output.stdout), err: text(output.stderr) }
+}
+
+#[cfg(unix)]
+fn press_ctrl_c(child: &std::process::Child) {
+    _ = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).stderr(Stdio::null()).status();
 }
 
 #[cfg(unix)]
