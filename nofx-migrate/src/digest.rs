@@ -1,7 +1,7 @@
 //! Digests, in the forms that this crate needs.
 //!
 //! SHA-256 for everything that is stored or told, as other tools make it too. What is only compared within one run has a
-//! [`Print`]: BLAKE3 takes a third of the time, and a migration makes digests of all that it reads three times over.
+//! [`Print`]: BLAKE3 takes less than half of the time, and a migration makes digests of all that it reads three times over.
 
 use std::fmt::Write as _;
 

@@ -22,7 +22,7 @@ use nofx_core::entity::{TemplateDigest, TemplateId};
 use nofx_core::json::Text;
 use nofx_core::{Error, RecordKey, Store, Timestamp};
 use tokio::sync::Semaphore;
-use tokio::task::JoinError;
+use tokio::task::JoinHandle;
 
 use crate::digest::sha256;
 use crate::error::MigrateError;
@@ -115,19 +115,19 @@ async fn attempt(
 
 /// Runs something that waits for a disk on a thread that may.
 pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
-    match tokio::task::spawn_blocking(work).await {
+    joined(tokio::task::spawn_blocking(work)).await
+}
+
+/// Waits for what a task comes to. If it panics, so does this.
+async fn joined<T>(task: JoinHandle<T>) -> T {
+    match task.await {
         Ok(done) => done,
         Err(error) => match error.try_into_panic() {
             Ok(panic) => std::panic::resume_unwind(panic),
-            // Only a runtime that shuts down cancels such work, and then nobody waits for it.
+            // Only a runtime that shuts down cancels it, and then nobody waits for it.
             Err(_) => std::future::pending().await,
         },
     }
-}
-
-/// A task ends early only if the runtime does.
-fn was_stopped(error: JoinError) -> Error {
-    Error::unavailable_because("reading the source", error)
 }
 
 /// The first pass.
@@ -297,22 +297,21 @@ impl<'a> Import<'a> {
             stream::iter(todo).then(in_memory).map(move |(taken, thing, files)| {
                 let (index, readers) = (index.clone(), readers.clone());
                 // A task of its own, which goes on while something is written.
-                tokio::spawn(async move {
+                joined(tokio::spawn(async move {
                     let _turn = readers.acquire().await;
                     blocking(move || {
                         let plan = plan(&index, &thing, &files);
                         (taken, thing, files, Expected::of(&plan), plan)
                     })
                     .await
-                })
+                }))
             })
         };
         // Messages between agents are one log, in the order of its files; everything else is written as it is ready.
         let (in_order, others) = todo.into_iter().partition(|(thing, _)| matches!(thing, Thing::Orchestration(..)));
         let in_order = planning(in_order).buffered(READERS).boxed();
         let mut plans = stream::select(in_order, planning(others).buffer_unordered(AHEAD).boxed());
-        while let Some(planned) = plans.next().await {
-            let (taken, thing, files, expected, plan) = planned.map_err(was_stopped)?;
+        while let Some((taken, thing, files, expected, plan)) = plans.next().await {
             if plan.is_of_what_was_examined() && plan.orchestration.is_none() {
                 self.planned.insert(thing, expected);
             }

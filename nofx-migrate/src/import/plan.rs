@@ -280,7 +280,6 @@ fn plan_session(plan: &mut Plan, index: &Index, id: &SessionId, readings: Vec<(u
         complete_by_name(&mut first.header, &named);
     }
     first.tasks.sort_by_key(is_current);
-    // One at a time: the history of a session may be large.
     let said = first.messages.iter().find(|item| item.is_said_by(Role::User));
     plan.preview = preview(&said.and_then(|item| Message::from_body(&item.body).ok()));
     plan.records.push(PlannedRecord {

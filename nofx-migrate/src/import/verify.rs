@@ -21,7 +21,7 @@ use super::orchestration::Segments;
 use super::plan::{Plan, PlannedLog, Thing, plan, plan_name, things};
 use super::reconcile::{PAGE, stored_item};
 use super::room::Room;
-use super::{blocking, was_stopped};
+use super::{blocking, joined};
 use crate::attachment::attachment_chunks;
 use crate::digest::{Hash, Running, hex, sha256};
 use crate::legacy::{Item, Same};
@@ -95,16 +95,15 @@ pub(crate) async fn verify(
         .map(|(taken, thing, files)| {
             let (again, store) = (again.clone(), store.clone());
             // A task of its own, so that all cores make digests.
-            tokio::spawn(async move {
+            joined(tokio::spawn(async move {
                 let wanted = blocking(move || again.wanted(thing, files)).await;
                 let found = look(&store, &wanted.expected).await?;
                 Ok::<_, Error>((taken, wanted, found))
-            })
+            }))
         })
         .buffered(LOOKS)
         .boxed();
-    while let Some(looked) = wanted.next().await {
-        let (_taken, wanted, found) = looked.map_err(was_stopped)??;
+    while let Some((_taken, wanted, found)) = wanted.try_next().await? {
         for (at, why) in wanted.plan.iter().flat_map(|plan| &plan.unreadable) {
             let path = index.files.get(*at).map(|file| file.place.path.as_str()).unwrap_or_default();
             check.differs(format!("`{path}` cannot be read again: {why}"));
@@ -305,7 +304,7 @@ impl<'a> Check<'a> {
     /// Compares messages between agents, which may be in any segment.
     async fn orchestration(&mut self, messages: &[Item]) -> Result<Option<String>> {
         if let Some(reading) = self.reading.take() {
-            self.segments = reading.await.map_err(was_stopped)??;
+            self.segments = joined(reading).await?;
         }
         let (mut source, mut target) = (Counting::default(), Counting::default());
         for message in messages {

@@ -82,6 +82,7 @@ async fn load_piped(location: Location, options: Options) -> Result<(Target, Ful
     // A task of its own: reading waits for whoever writes at the other end, and Ctrl-C must not.
     let loading = tokio::spawn(async move { nofx_migrate::load(&mut BufReader::new(io::stdin()), &store).await });
     let Some(loaded) = unless_interrupted(loading).await else { return Err(target.interrupted().await) };
+    // Nobody cancels it.
     let loaded = loaded.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()));
     end(target, loaded, "the standard input").await
 }

@@ -14,8 +14,8 @@ use super::place::{refuse_another_shape, refuse_read_only};
 use crate::open::was_compacted;
 use crate::{Location, Options, compact, open_with};
 
-/// The most bytes of a store that is made small. What is saved in a larger one, a fifth of it, is needed again by what is written
-/// next, and would take a fifth of the time of a migration.
+/// The most bytes of a store that is made small. What would be saved in a larger one is needed again by what is written next
+/// (docs/decisions/migration-by-things.md).
 const COMPACTED: u64 = 16 << 20;
 
 /// A store that is filled.

@@ -96,31 +96,27 @@ fn killed_at_any_moment_it_ends_in_the_same_store() {
 #[test]
 fn ctrl_c_does_not_wait_for_the_end_of_a_pipe() {
     let place = Place::new();
-    for later in (0..).map(|times| Duration::from_millis(50 << times)) {
-        let mut command = place.command("load --store redb:piped/x.redb".split(' '));
-        let mut child = command.stdin(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program starts");
-        // Held open until it has ended.
-        let input = child.stdin.take();
-        std::thread::sleep(later);
-        press_ctrl_c(&child);
-        let output = child.wait_with_output().expect("it ends");
-        drop(input);
-        if output.status.code().is_none() {
-            // It had not yet begun to listen.
-            std::fs::remove_dir_all(place.path("piped")).ok();
+    for number in 0..30_u32 {
+        let folder = format!("piped-{number}");
+        let mut command = place.command(format!("load --store redb:{folder}/x.redb").split(' '));
+        let run = interrupted(&place, command.stdin(Stdio::piped()), &folder, Duration::from_millis(20) * number);
+        // It had not yet begun to listen.
+        if run.code == -1 {
             continue;
         }
-        let said = String::from_utf8(output.stderr).expect("text");
-        assert!(said.starts_with("error: interrupted; there is nothing at"), "{said}");
-        assert_eq!((output.status.code(), place.path("piped").exists()), (Some(130), false));
+        assert!(run.err.starts_with("error: interrupted; there is nothing at"), "{run:?}");
+        assert_eq!((run.code, place.path(&folder).exists()), (130, false));
         return;
     }
+    panic!("never interrupted in time");
 }
 
 /// Starts a command, presses Ctrl-C soon after something is at a place, and returns how it ended.
 #[cfg(unix)]
 fn interrupted(place: &Place, command: &mut std::process::Command, begun: &str, later: Duration) -> Run {
-    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program starts");
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program starts");
+    // The other end of what it may be reading, held open until it has ended.
+    let _input = child.stdin.take();
     let patience = Deadline::after(Duration::from_secs(60));
     while !place.path(begun).exists() {
         assert!(!patience.has_passed());
@@ -128,15 +124,10 @@ fn interrupted(place: &Place, command: &mut std::process::Command, begun: &str, 
     }
     std::thread::sleep(later);
     // It may have ended by now.
-    press_ctrl_c(&child);
+    _ = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).stderr(Stdio::null()).status();
     let output = child.wait_with_output().expect("it ends");
     let text = |bytes| String::from_utf8(bytes).expect("text");
     Run { code: output.status.code().unwrap_or(-1), out: text(output.stdout), err: text(output.stderr) }
-}
-
-#[cfg(unix)]
-fn press_ctrl_c(child: &std::process::Child) {
-    _ = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).stderr(Stdio::null()).status();
 }
 
 #[cfg(unix)]
