@@ -220,7 +220,7 @@ impl<'v> Decoder<'v> {
 
 /// Takes stored bytes as a body; bodies are text.
 pub(crate) fn text(bytes: &[u8]) -> Option<Body> {
-    Some(Body::trusted(str::from_utf8(bytes).ok()?))
+    Some(Body::trusted(simdutf8::basic::from_utf8(bytes).ok()?))
 }
 
 fn compressed(bytes: &[u8]) -> Option<(Codec, Vec<u8>)> {

@@ -7,6 +7,7 @@
 
 mod canonical;
 mod object;
+mod string;
 mod text;
 
 pub use canonical::{canonical, minimal_escapes};
@@ -14,6 +15,8 @@ pub use object::{Object, Value};
 pub use text::{Text, quote};
 
 use std::fmt;
+
+use string::string_end;
 
 /// The deepest nesting that a body may have.
 pub const MAX_DEPTH: usize = 10_000;
@@ -132,54 +135,6 @@ fn word(bytes: &[u8], at: usize, word: &str, emit: &mut impl FnMut(usize, usize)
         }
         Some(_) => wrong(at, "expected a value"),
         None => wrong(bytes.len(), "unexpected end"),
-    }
-}
-
-/// Returns the offset behind the string literal that begins at `at`.
-fn string_end(bytes: &[u8], at: usize) -> Result<usize, SyntaxError> {
-    let mut at = at + 1;
-    loop {
-        at += plain_bytes(bytes.get(at..).unwrap_or_default());
-        match bytes.get(at) {
-            Some(b'"') => return Ok(at + 1),
-            Some(b'\\') => at = escape_end(bytes, at)?,
-            Some(0..=0x1f) => return wrong(at, "control character in a string"),
-            Some(_) => at += 1,
-            None => return wrong(at, "unexpected end"),
-        }
-    }
-}
-
-/// Returns how many bytes stand before the first one that may mean something else than itself in a string; eight are looked
-/// at at a time, for speed, and those behind the last eight are not.
-fn plain_bytes(bytes: &[u8]) -> usize {
-    const ONES: u64 = 0x0101_0101_0101_0101;
-    const HIGHS: u64 = ONES << 7;
-    // Has a high bit in each byte that is zero, and perhaps in bytes above one: the lowest is surely right.
-    let zeroes = |word: u64| word.wrapping_sub(ONES) & !word & HIGHS;
-    let mut plain = 0;
-    for chunk in bytes.chunks_exact(8) {
-        let Ok(word) = chunk.try_into().map(u64::from_le_bytes) else { break };
-        let control = word.wrapping_sub(ONES * 0x20) & !word & HIGHS;
-        let special = control | zeroes(word ^ (ONES * u64::from(b'"'))) | zeroes(word ^ (ONES * u64::from(b'\\')));
-        if special != 0 {
-            return plain + (special.trailing_zeros() / 8) as usize;
-        }
-        plain += 8;
-    }
-    plain
-}
-
-fn escape_end(bytes: &[u8], at: usize) -> Result<usize, SyntaxError> {
-    match bytes.get(at + 1) {
-        Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => Ok(at + 2),
-        Some(b'u') => match bytes.get(at + 2..at + 6) {
-            Some(digits) if digits.iter().all(u8::is_ascii_hexdigit) => Ok(at + 6),
-            Some(_) => wrong(at, "bad escape in a string"),
-            None => wrong(bytes.len(), "unexpected end"),
-        },
-        Some(_) => wrong(at, "bad escape in a string"),
-        None => wrong(at + 1, "unexpected end"),
     }
 }
 
@@ -361,21 +316,6 @@ mod tests {
     fn compact_removes_white_space_and_nothing_else() {
         let spaced = " {\n \"a b\" : [ 1 , 1.10 , -0 , 1e400 ] , \"a b\" : { } , \"\\ud83d\" : [ ] , \"t\" : true } ";
         assert_eq!(compact(spaced).unwrap(), r#"{"a b":[1,1.10,-0,1e400],"a b":{},"\ud83d":[],"t":true}"#);
-    }
-
-    #[test]
-    fn the_end_of_a_string_is_found_wherever_it_is() {
-        for before in 0..20 {
-            for filler in ["a", "é", "\u{7f}", "\u{ffff}", " !#["] {
-                let text = filler.repeat(before);
-                let whole = format!("\"{text}\"{}", "x".repeat(9));
-                assert_eq!(string_end(whole.as_bytes(), 0), Ok(text.len() + 2), "{whole}");
-                let escaped = format!("\"{text}\\\"{text}\\u00e9\"");
-                assert_eq!(string_end(escaped.as_bytes(), 0), Ok(escaped.len()), "{escaped}");
-                let control = format!("\"{text}\u{1f}{}\"", "x".repeat(9));
-                assert_eq!(string_end(control.as_bytes(), 0), wrong(text.len() + 1, "control character in a string"));
-            }
-        }
     }
 
     #[test]

@@ -7,7 +7,7 @@ use nofx_core::{Body, LogKey, RecordKey};
 
 use super::imported::content_digest;
 use super::plan::{Plan, PlannedLog, PlannedRecord, Thing};
-use crate::digest::{Hash, Print};
+use crate::digest::{Print, Printing};
 
 /// What was planned in this run, by thing.
 pub(crate) type Planned = HashMap<Thing, Expected>;
@@ -69,24 +69,24 @@ fn log(planned: &PlannedLog) -> ExpectedLog {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Bodies {
     pub(crate) count: u64,
-    pub(crate) print: Hash,
+    pub(crate) print: Print,
 }
 
 /// Counts bodies that come one by one.
 #[derive(Debug, Default)]
 pub(crate) struct Counting {
     count: u64,
-    print: Print,
+    printing: Printing,
 }
 
 impl Counting {
     pub(crate) fn add(&mut self, body: &Body) {
         self.count += 1;
-        self.print.add(&(body.len() as u64).to_le_bytes());
-        self.print.add(body.as_str().as_bytes());
+        self.printing.add(&(body.len() as u64).to_le_bytes());
+        self.printing.add(body.as_str().as_bytes());
     }
 
     pub(crate) fn finish(self) -> Bodies {
-        Bodies { count: self.count, print: self.print.finish() }
+        Bodies { count: self.count, print: self.printing.finish() }
     }
 }

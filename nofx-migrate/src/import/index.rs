@@ -10,7 +10,7 @@ use nofx_core::{Body, Timestamp};
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::room::Room;
-use crate::digest::{Hash, Print, Running, sha256};
+use crate::digest::{Hash, Print, Printing, Running, print, sha256};
 use crate::legacy::{self, Content, Item, Judgement, Outline, Pass, Place, Promise, Reading, TemplateContent};
 use crate::report::{Level, Unused};
 use crate::tree::SourceFile;
@@ -22,7 +22,7 @@ pub(crate) struct Indexed {
     pub(crate) place: Place,
     pub(crate) size: u64,
     pub(crate) sha256: Hash,
-    print: Hash,
+    print: Print,
     pub(crate) judgement: Judgement,
     pub(crate) holds: Holds,
     /// The ids of its agents or sessions.
@@ -73,7 +73,7 @@ const KEPT_FILES: usize = 2;
 pub(crate) fn examine(source: SourceFile, outlines: &Room) -> io::Result<Indexed> {
     let place = Place::of(&source.path);
     if let Promise::Kept(..) = place.promise {
-        let mut digests = (Running::default(), Print::default());
+        let mut digests = (Running::default(), Printing::default());
         let size = pieces(&source, |piece| {
             digests.0.add(piece);
             digests.1.add(piece);
@@ -84,7 +84,7 @@ pub(crate) fn examine(source: SourceFile, outlines: &Room) -> io::Result<Indexed
         return Ok(indexed(source, place, size, (digests.0.finish(), digests.1.finish()), reading, outlines));
     }
     let bytes = source.read()?;
-    let (size, digests) = (bytes.len() as u64, (sha256(&bytes), Print::of(&bytes)));
+    let (size, digests) = (bytes.len() as u64, (sha256(&bytes), print(&bytes)));
     let reading = legacy::read(&place, &bytes, Pass::First);
     Ok(indexed(source, place, size, digests, reading, outlines))
 }
@@ -108,7 +108,7 @@ fn indexed(
     source: SourceFile,
     place: Place,
     size: u64,
-    (sha256, print): (Hash, Hash),
+    (sha256, print): (Hash, Print),
     reading: Reading,
     outlines: &Room,
 ) -> Indexed {
@@ -182,7 +182,7 @@ impl Index {
             return Ok((reading.clone(), true));
         }
         let bytes = file.source.read()?;
-        let is_same = Print::of(&bytes) == file.print;
+        let is_same = print(&bytes) == file.print;
         let outline = file.outline.as_ref().map(|(outline, _)| outline).filter(|_| is_same);
         let reading = Arc::new(legacy::read(&file.place, &bytes, Pass::Second(outline)));
         if is_same && file.ids.len() > 1 && matches!(file.holds, Holds::Sessions(_)) {
@@ -201,8 +201,8 @@ impl Index {
     /// Reads a file again and returns whether it has the bytes that it had in the first pass.
     pub(crate) fn is_same(&self, at: usize) -> bool {
         let Some(file) = self.files.get(at) else { return false };
-        let mut print = Print::default();
-        pieces(&file.source, |piece| print.add(piece)).is_ok() && print.finish() == file.print
+        let mut printing = Printing::default();
+        pieces(&file.source, |piece| printing.add(piece)).is_ok() && printing.finish() == file.print
     }
 
     /// Lets go of everything that is kept in memory, so that files are read again.

@@ -23,7 +23,7 @@ use super::reconcile::{PAGE, stored_item};
 use super::room::Room;
 use super::{blocking, joined};
 use crate::attachment::attachment_chunks;
-use crate::digest::{Hash, Running, hex, sha256};
+use crate::digest::{Hash, Print, Running, hex, print};
 use crate::legacy::{Item, Same};
 use crate::options::Progress;
 use crate::report::{Compared, Verification};
@@ -257,7 +257,7 @@ impl<'a> Check<'a> {
         let digests = self.kinds.entry(kind).or_default();
         for (bodies, side) in [(source, &mut digests.source), (target, &mut digests.target)] {
             side.0 += bodies.count;
-            side.1.add(&bodies.print);
+            side.1.add(&bodies.print.to_le_bytes());
         }
     }
 
@@ -357,8 +357,8 @@ impl<'a> Check<'a> {
             // What was imported and then changed by somebody was imported.
             if was_changed && was_imported_as(&object, wanted) { wanted.clone() } else { content_digest(&object) }
         });
-        let one = |digest: &String| Bodies { count: 1, print: sha256(digest.as_bytes()) };
-        let none = Bodies { count: 0, print: Hash::default() };
+        let one = |digest: &String| Bodies { count: 1, print: print(digest.as_bytes()) };
+        let none = Bodies { count: 0, print: Print::default() };
         self.count(expected.kind, one(wanted), found.as_ref().map_or(none, one));
         match found {
             None => Some(format!("`{}` is missing", expected.key)),
@@ -403,7 +403,7 @@ impl<'a> Check<'a> {
     }
 
     async fn attachment(&mut self, path: &AttachmentPath, wanted: &Hash) -> Result<()> {
-        let one = |digest: Hash| Bodies { count: 1, print: digest };
+        let one = |digest: Hash| Bodies { count: 1, print: print(&digest) };
         let mut target = None;
         match self.store.load::<Attachment>(path).await? {
             None => self.differs(format!("attachment `{path}` is missing")),
@@ -425,7 +425,7 @@ impl<'a> Check<'a> {
                 }
             }
         }
-        let none = Bodies { count: 0, print: Hash::default() };
+        let none = Bodies { count: 0, print: Print::default() };
         self.count("attachments", one(*wanted), target.map_or(none, one));
         Ok(())
     }

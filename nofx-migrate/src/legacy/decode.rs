@@ -40,7 +40,7 @@ pub(crate) fn decode(bytes: &[u8]) -> Decoded<'_> {
 }
 
 fn utf8(bytes: &[u8], mark: usize) -> Decoded<'_> {
-    if let Ok(text) = str::from_utf8(bytes) {
+    if let Ok(text) = simdutf8::basic::from_utf8(bytes) {
         return Decoded { text: text.into(), bad: Vec::new(), places: Places::Utf8(mark, Vec::new()) };
     }
     let (mut text, mut bad, mut ends, mut at) = (String::with_capacity(bytes.len()), Vec::new(), Vec::new(), mark);
