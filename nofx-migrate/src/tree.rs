@@ -1,5 +1,6 @@
 //! The legacy folder: which files it has, and reading them without touching anything.
 
+use std::cell::Cell;
 use std::fs;
 use std::io::{self, Cursor, Read};
 use std::path::{Path, PathBuf};
@@ -25,6 +26,11 @@ const LARGE: usize = 1 << 20;
 
 /// What is larger glibc never keeps for later, in a heap of each thread; pages of it that nobody touches take no memory.
 const GIVEN_BACK: usize = 33 << 20;
+
+thread_local! {
+    /// For the next file that is read in this thread: memory that is new costs about as much as reading into it.
+    static BUFFER: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
 
 /// A file of the source.
 #[derive(Clone, Debug)]
@@ -223,13 +229,19 @@ impl SourceFile {
         Ok(Box::new(file))
     }
 
-    /// Reads the whole file.
-    pub(crate) fn read(&self) -> io::Result<Vec<u8>> {
+    /// Reads the whole file and shows its bytes.
+    pub(crate) fn read<T>(&self, see: impl FnOnce(&[u8]) -> T) -> io::Result<T> {
+        let mut bytes = BUFFER.take();
+        bytes.clear();
         // It may have grown or shrunk since it was listed; this only saves moving what was read.
         let expected = usize::try_from(self.size).unwrap_or_default().min(MOST_AT_ONCE);
-        let mut bytes = Vec::with_capacity(if expected < LARGE { expected } else { expected.max(GIVEN_BACK) });
+        bytes.reserve(if expected < LARGE { expected } else { expected.max(GIVEN_BACK) });
         self.open()?.read_to_end(&mut bytes)?;
-        Ok(bytes)
+        let seen = see(&bytes);
+        if bytes.capacity() <= LARGE {
+            BUFFER.set(bytes);
+        }
+        Ok(seen)
     }
 }
 

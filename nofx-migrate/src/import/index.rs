@@ -83,9 +83,10 @@ pub(crate) fn examine(source: SourceFile, outlines: &Room) -> io::Result<Indexed
         reading.judgement.unused.iter_mut().for_each(|unused: &mut Unused| unused.to = size);
         return Ok(indexed(source, place, size, (digests.0.finish(), digests.1.finish()), reading, outlines));
     }
-    let bytes = source.read()?;
-    let (size, digests) = (bytes.len() as u64, (sha256(&bytes), print(&bytes)));
-    let reading = legacy::read(&place, &bytes, Pass::First);
+    let (size, digests, reading) = source.read(|bytes| {
+        let reading = legacy::read(&place, bytes, Pass::First);
+        (bytes.len() as u64, (sha256(bytes), print(bytes)), reading)
+    })?;
     Ok(indexed(source, place, size, digests, reading, outlines))
 }
 
@@ -181,10 +182,11 @@ impl Index {
         if let Some((_, reading)) = kept().iter().find(|(kept, _)| *kept == at) {
             return Ok((reading.clone(), true));
         }
-        let bytes = file.source.read()?;
-        let is_same = print(&bytes) == file.print;
-        let outline = file.outline.as_ref().map(|(outline, _)| outline).filter(|_| is_same);
-        let reading = Arc::new(legacy::read(&file.place, &bytes, Pass::Second(outline)));
+        let (reading, is_same) = file.source.read(|bytes| {
+            let is_same = print(bytes) == file.print;
+            let outline = file.outline.as_ref().map(|(outline, _)| outline).filter(|_| is_same);
+            (Arc::new(legacy::read(&file.place, bytes, Pass::Second(outline))), is_same)
+        })?;
         if is_same && file.ids.len() > 1 && matches!(file.holds, Holds::Sessions(_)) {
             let mut kept = kept();
             kept.truncate(KEPT_FILES - 1);
