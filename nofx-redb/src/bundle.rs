@@ -9,10 +9,9 @@ use std::cmp::Ordering;
 use nofx_core::{Body, Direction, Seq};
 
 use crate::chunk::FIRST_LOG;
-use crate::codec::{
-    Codec, Decoder, Effort, Encoder, Reading, Table, Unread, numbered, pack, seal, shown, text, unpack, unseal,
-};
+use crate::codec::{Decoder, Encoder, Reading, Table, Unread, numbered, seal, shown, text, unseal};
 use crate::fault::{Attempt, Fault};
+use crate::packing::{Codec, Effort, pack, unpack};
 use crate::tables::Rows;
 
 /// A bundle ends when its plain text would have more bytes. Reading one record reads the whole bundle.
@@ -143,7 +142,8 @@ impl Bundle {
         let mut payload = unseal(Table::Bundles, &place.key(), value).ok_or(Unread::Damaged)?;
         let codec = Codec::of(payload.number().ok_or(Unread::Damaged)?)?;
         let (count, length) = payload.number().zip(payload.number()).ok_or(Unread::Damaged)?;
-        let plain = unpack(codec, payload.rest(), length).ok_or(Unread::Damaged)?;
+        let plain = unpack(codec, payload.rest(), length, |plain| Some(plain.to_vec()));
+        let plain = plain.ok_or(Unread::Damaged)?;
         Ok(Self { count, plain })
     }
 

@@ -4,16 +4,18 @@
 //! few; then they are *folded*: taken together, compressed and laid down in pieces. A value above redb's page of 4 KiB
 //! would get a power of two of pages, a quarter of them empty on average; pieces of one page each avoid that.
 
+use std::num::NonZero;
 use std::ops::Bound;
+use std::panic::resume_unwind;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 
 use nofx_core::{Body, LogEntry, LogState, NewEntry, Timestamp};
 use redb::ReadableTable;
 
-use crate::codec::{
-    Codec, Decoder, Effort, Encoder, Head, Reading, Table, Unread, decode_entry, pack, placed, seal, text, unpack,
-    unseal,
-};
+use crate::codec::{Decoder, Encoder, Head, Reading, Table, Unread, decode_entry, placed, seal, text, unseal};
 use crate::fault::{Attempt, Fault};
+use crate::packing::{Codec, Effort, pack, unpack, with_room};
 use crate::tables::{Rows, Tables, WriteTable};
 
 /// A chunk is full when its bodies have so many bytes.
@@ -74,19 +76,21 @@ pub(crate) fn again(key: &[u8], value: Vec<u8>, effort: Effort) -> Option<(impl 
 
 /// Encodes entries that follow each other.
 fn encode(log: u64, first: u64, entries: &[(Timestamp, Body)], effort: Effort) -> Attempt<Vec<u8>> {
-    let mut plain = Encoder::default();
-    let mut before = 0;
-    for (at, body) in entries {
-        // The time as a difference: the same few bytes again and again, which compress well.
-        plain.signed(at.as_millis().wrapping_sub(before)).counted(body.as_str().as_bytes());
-        before = at.as_millis();
-    }
-    let packed = pack(plain.as_bytes(), effort);
-    let (codec, smaller) = packed.ok_or_else(|| Fault::damaged("compressing a chunk"))?;
-    let mut payload = Encoder::default();
-    payload.number(codec as u64);
-    payload.number(entries.len() as u64).number(plain.as_bytes().len() as u64).raw(&smaller);
-    Ok(seal(Table::Chunks, &placed(log, first), &payload))
+    let encoded = with_room(|room| {
+        let mut plain = Encoder::in_room(room);
+        let mut before = 0;
+        for (at, body) in entries {
+            // The time as a difference: the same few bytes again and again, which compress well.
+            plain.signed(at.as_millis().wrapping_sub(before)).counted(body.as_str().as_bytes());
+            before = at.as_millis();
+        }
+        *room = plain.into_room();
+        let (codec, smaller) = pack(room, effort)?;
+        let mut payload = Encoder::default();
+        payload.number(codec as u64).number(entries.len() as u64).number(room.len() as u64).raw(&smaller);
+        Some(seal(Table::Chunks, &placed(log, first), &payload))
+    });
+    encoded.ok_or_else(|| Fault::damaged("compressing a chunk"))
 }
 
 fn decode(log: u64, first: u64, value: &[u8]) -> Reading<Chunk> {
@@ -98,18 +102,19 @@ fn decode(log: u64, first: u64, value: &[u8]) -> Reading<Chunk> {
 
 fn decode_entries(first: u64, count: u64, codec: Codec, mut payload: Decoder<'_>) -> Option<Chunk> {
     let length = payload.number()?;
-    let plain = unpack(codec, payload.rest(), length)?;
-    let mut plain = Decoder::new(&plain);
-    let mut entries = Vec::new();
-    let (mut at, mut bytes) = (0_i64, 0);
-    for _ in 0..count {
-        at = at.wrapping_add(plain.signed()?);
-        let body = plain.counted()?;
-        bytes += body.len();
-        entries.push((Timestamp::from_millis(at), text(body)?));
-    }
-    plain.end()?;
-    Some(Chunk { first, bytes, entries })
+    unpack(codec, payload.rest(), length, |plain| {
+        let mut plain = Decoder::new(plain);
+        let mut entries = Vec::new();
+        let (mut at, mut bytes) = (0_i64, 0);
+        for _ in 0..count {
+            at = at.wrapping_add(plain.signed()?);
+            let body = plain.counted()?;
+            bytes += body.len();
+            entries.push((Timestamp::from_millis(at), text(body)?));
+        }
+        plain.end()?;
+        Some(Chunk { first, bytes, entries })
+    })
 }
 
 /// Reads the chunk that a position is in; `None` if there is none at or before it.
@@ -136,8 +141,8 @@ pub(crate) fn entry_of(entries: &impl Rows, log: u64, position: u64) -> Attempt<
 }
 
 impl Tables<WriteTable<'_>> {
-    /// Appends to a log, as rows while they are few, otherwise folding them with all other rows of the log.
-    pub(crate) fn append(&mut self, head: &mut Head, entries: Vec<NewEntry>) -> Attempt<()> {
+    /// Appends to a log, as rows while they are few, otherwise folding them with all other rows of the log into `folded`.
+    pub(crate) fn append(&mut self, head: &mut Head, entries: Vec<NewEntry>, folded: &mut Folded) -> Attempt<()> {
         if head.number == 0 {
             head.number = self.next_log_number()?;
         }
@@ -148,7 +153,7 @@ impl Tables<WriteTable<'_>> {
         }
         if head.tail_bytes + bytes >= FOLD_BYTES || rows >= FOLD_ROWS {
             match self.rows_of(head) {
-                Ok(rows) => return self.fold_with(head, rows, entries),
+                Ok(rows) => return self.fold_with(head, rows, entries, folded),
                 // The log goes on behind what is damaged, which stays where it is.
                 Err(fault) if fault.is_of_value() => {}
                 Err(fault) => return Err(fault),
@@ -164,12 +169,12 @@ impl Tables<WriteTable<'_>> {
     }
 
     /// Folds all rows of a log, unless one of them is damaged.
-    pub(crate) fn fold(&mut self, head: &mut Head) -> Attempt<()> {
+    pub(crate) fn fold(&mut self, head: &mut Head, folded: &mut Folded) -> Attempt<()> {
         if head.tail_bytes == 0 {
             return Ok(());
         }
         match self.rows_of(head) {
-            Ok(rows) => self.fold_with(head, rows, Vec::new()),
+            Ok(rows) => self.fold_with(head, rows, Vec::new(), folded),
             Err(fault) if fault.is_of_value() => Ok(()),
             Err(fault) => Err(fault),
         }
@@ -180,37 +185,37 @@ impl Tables<WriteTable<'_>> {
     }
 
     /// Folds all rows of a log and new entries behind them.
-    fn fold_with(&mut self, head: &mut Head, rows: Vec<LogEntry>, new: Vec<NewEntry>) -> Attempt<()> {
+    fn fold_with(
+        &mut self,
+        head: &mut Head,
+        rows: Vec<LogEntry>,
+        new: Vec<NewEntry>,
+        folded: &mut Folded,
+    ) -> Attempt<()> {
         let mut run = self.take_small_chunk(head)?;
-        let log = head.number;
-        let mut first = head.folded - run.entries.len() as u64;
         self.remove_rows(head)?;
         head.length += new.len() as u64;
+        head.folded = head.length;
         let rows = rows.into_iter().map(|row| (row.at, row.body));
         let new = new.into_iter().map(|entry| (entry.at, entry.body));
         for (at, body) in rows.chain(new) {
-            self.fold_next(log, &mut first, &mut run, at, body)?;
+            run.bytes += body.len();
+            run.entries.push((at, body));
+            if run.bytes >= FULL_CHUNK {
+                let behind =
+                    Run { log: run.log, first: run.first + run.entries.len() as u64, bytes: 0, entries: Vec::new() };
+                folded.add(std::mem::replace(&mut run, behind));
+            }
         }
-        self.lay_down(log, first, &run.entries)?;
-        head.folded = head.length;
-        Ok(())
-    }
-
-    fn fold_next(&mut self, log: u64, first: &mut u64, run: &mut Run, at: Timestamp, body: Body) -> Attempt<()> {
-        run.bytes += body.len();
-        run.entries.push((at, body));
-        if run.bytes >= FULL_CHUNK {
-            self.lay_down(log, *first, &run.entries)?;
-            *first += run.entries.len() as u64;
-            *run = Run::default();
-        }
+        folded.add(run);
         Ok(())
     }
 
     /// Takes up the last chunk of a log again if it is small.
     fn take_small_chunk(&mut self, head: &Head) -> Attempt<Run> {
+        let run = |first| Run { log: head.number, first, bytes: 0, entries: Vec::new() };
         if head.folded == 0 {
-            return Ok(Run::default());
+            return Ok(run(0));
         }
         let chunk = match chunk_of(&self.chunks, head.number, head.folded - 1) {
             // What is damaged stays where it is.
@@ -220,19 +225,18 @@ impl Tables<WriteTable<'_>> {
         match chunk {
             Some(chunk) if chunk.bytes < SMALL_CHUNK && chunk.first + chunk.entries.len() as u64 == head.folded => {
                 self.remove_chunks(head.number, chunk.first)?;
-                Ok(Run { bytes: chunk.bytes, entries: chunk.entries })
+                Ok(Run { bytes: chunk.bytes, entries: chunk.entries, ..run(chunk.first) })
             }
-            _ => Ok(Run::default()),
+            _ => Ok(run(head.folded)),
         }
     }
 
-    fn lay_down(&mut self, log: u64, first: u64, entries: &[(Timestamp, Body)]) -> Attempt<()> {
-        if entries.is_empty() {
-            return Ok(());
-        }
-        let value = encode(log, first, entries, Effort::Quick)?;
-        for (piece, bytes) in (0..).zip(value.chunks(PIECE)) {
-            self.chunks.insert(&piece_key(log, first, piece)[..], bytes)?;
+    /// Lays down what was folded.
+    pub(crate) fn lay_down(&mut self, folded: &Folded) -> Attempt<()> {
+        for (run, value) in folded.runs.iter().zip(folded.encode()?) {
+            for (piece, bytes) in (0..).zip(value.chunks(PIECE)) {
+                self.chunks.insert(&piece_key(run.log, run.first, piece)[..], bytes)?;
+            }
         }
         Ok(())
     }
@@ -266,7 +270,9 @@ impl Tables<WriteTable<'_>> {
         let head = self.logs.get(name)?.and_then(|value| Head::decode(name, value.value()));
         let Some(mut head) = head.filter(|head| head.tail_bytes >= least.max(1)) else { return Ok(0) };
         let bytes = head.tail_bytes;
-        self.fold(&mut head)?;
+        let mut folded = Folded::default();
+        self.fold(&mut head, &mut folded)?;
+        self.lay_down(&folded)?;
         if head.tail_bytes > 0 {
             return Ok(0);
         }
@@ -304,8 +310,83 @@ fn remove(table: &mut WriteTable<'_>, lowest: &[u8], highest: &[u8]) -> Attempt<
 }
 
 /// Entries that will be a chunk.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Run {
+    log: u64,
+    first: u64,
     bytes: usize,
     entries: Vec<(Timestamp, Body)>,
+}
+
+/// Entries that were folded and are still to be laid down, of several logs.
+#[derive(Debug, Default)]
+pub(crate) struct Folded {
+    runs: Vec<Run>,
+    bytes: usize,
+}
+
+/// From so many bytes on it is worth while to start threads: compressing them takes a millisecond, starting a thread a twentieth of that.
+const MANY_BYTES: usize = 512 << 10;
+
+/// The most threads that compress what is folded: what comes before and after that is done by one.
+const MOST_THREADS: usize = 4;
+
+impl Folded {
+    fn add(&mut self, run: Run) {
+        self.bytes += run.bytes;
+        if !run.entries.is_empty() {
+            self.runs.push(run);
+        }
+    }
+
+    /// Encodes all chunks, much on several threads. Returns them in their order.
+    fn encode(&self) -> Attempt<Vec<Vec<u8>>> {
+        let encode = |run: &Run| encode(run.log, run.first, &run.entries, Effort::Quick);
+        let cores = || thread::available_parallelism().map_or(1, NonZero::get);
+        let threads = if self.bytes < MANY_BYTES { 1 } else { cores().min(MOST_THREADS).min(self.runs.len()) };
+        if threads < 2 {
+            return self.runs.iter().map(encode).collect();
+        }
+        let next = AtomicUsize::new(0);
+        let work = || {
+            let mine = std::iter::from_fn(|| {
+                let at = next.fetch_add(1, Ordering::Relaxed);
+                Some((at, encode(self.runs.get(at)?)))
+            });
+            mine.collect::<Vec<_>>()
+        };
+        let mut all = thread::scope(|scope| {
+            let others: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
+            let mut all = work();
+            for other in others {
+                all.extend(other.join().unwrap_or_else(|panic| resume_unwind(panic)));
+            }
+            all
+        });
+        all.sort_by_key(|(at, _)| *at);
+        all.into_iter().map(|(_, value)| value).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn much_is_encoded_by_several_threads_as_by_one() {
+        let mut folded = Folded::default();
+        for log in 1..=40 {
+            let body = |number: u64| Body::trusted(format!("\"{}\"", format!("{log} said {number}. ").repeat(90)));
+            let entries: Vec<_> =
+                (0..log).map(|number| (Timestamp::from_millis(number as i64), body(number))).collect();
+            let bytes = entries.iter().map(|(_, body)| body.len()).sum();
+            folded.add(Run { log, first: log * 3, bytes, entries });
+        }
+        assert!(folded.bytes > MANY_BYTES);
+        let values = folded.encode().unwrap();
+        for (run, value) in folded.runs.iter().zip(&values) {
+            assert_eq!(decode(run.log, run.first, value).unwrap().entries, run.entries);
+        }
+        assert_eq!(values.len(), 40);
+    }
 }

@@ -3,38 +3,12 @@
 //! redb checks its pages only when a file is opened after a crash, so every value carries a checksum of its own, which
 //! covers its table and its key too: a value that turns up under a wrong key is recognised like a damaged one.
 
-use std::borrow::Cow;
-use std::sync::LazyLock;
-
 use nofx_core::{BatchId, Body, Change, Committed, Key, Kind, LogHead, LogKey, LogState, RecordKey, Seq, Timestamp};
-use zstd::bulk::{Compressor, Decompressor};
-use zstd::dict::{DecoderDictionary, EncoderDictionary};
 
-use crate::dictionary::FIRST;
-use crate::pool::Pool;
+use crate::packing::{Codec, Effort, pack, unpack};
 
 /// Bodies of this many bytes or more are compressed if that makes them smaller.
 const COMPRESS_FROM: usize = 32;
-
-/// How a text is stored. The numbers are part of the format: none is ever used for another way.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Codec {
-    Plain = 0,
-    Zstd = 1,
-    /// Against the dictionary [`FIRST`].
-    Primed = 2,
-}
-
-impl Codec {
-    pub(crate) fn of(number: u64) -> Reading<Self> {
-        match number {
-            0 => Ok(Self::Plain),
-            1 => Ok(Self::Zstd),
-            2 => Ok(Self::Primed),
-            _ => Err(Unread::Newer(number)),
-        }
-    }
-}
 
 /// Why a stored value cannot be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,28 +21,6 @@ pub(crate) enum Unread {
 
 /// What came of reading a value.
 pub(crate) type Reading<T> = Result<T, Unread>;
-
-/// zstd's own default: three times smaller for chat-like text, at some hundred megabytes a second.
-const LEVEL: i32 = 3;
-
-/// The level at which a text is compressed that is not expected to change soon.
-const DENSE_LEVEL: i32 = 17;
-
-/// Above this many bytes a text holds its own repetitions, and the dictionary is not worth being loaded.
-const PRIMED_UP_TO: usize = 256 << 10;
-
-/// The dictionary, prepared once for each use.
-static FIRST_QUICK: LazyLock<EncoderDictionary<'static>> =
-    LazyLock::new(|| EncoderDictionary::copy(FIRST.as_bytes(), LEVEL));
-static FIRST_DENSE: LazyLock<EncoderDictionary<'static>> =
-    LazyLock::new(|| EncoderDictionary::copy(FIRST.as_bytes(), DENSE_LEVEL));
-static FIRST_READ: LazyLock<DecoderDictionary<'static>> = LazyLock::new(|| DecoderDictionary::copy(FIRST.as_bytes()));
-
-static COMPRESSORS: Pool<Compressor<'static>> = Pool::new();
-static DECOMPRESSORS: Pool<Decompressor<'static>> = Pool::new();
-
-/// The largest thing that is ever decompressed: a chunk of short entries that ends with the largest body.
-const MAX_UNCOMPRESSED: u64 = 64 << 20;
 
 /// A table, as far as checksums tell tables apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -151,6 +103,15 @@ impl Encoder {
     pub(crate) fn as_bytes(&self) -> &[u8] {
         &self.0
     }
+
+    /// Takes memory to write into, which [`into_room`](Self::into_room) gives back.
+    pub(crate) fn in_room(room: &mut Vec<u8>) -> Self {
+        Self(std::mem::take(room))
+    }
+
+    pub(crate) fn into_room(self) -> Vec<u8> {
+        self.0
+    }
 }
 
 /// Reads the parts of a payload. `None` means that it is not what was written.
@@ -200,17 +161,17 @@ impl<'v> Decoder<'v> {
     }
 
     pub(crate) fn body(&mut self) -> Reading<Body> {
-        text(&self.longer()?).ok_or(Unread::Damaged)
+        self.longer(text)
     }
 
-    /// Reads what [`shorter`](Encoder::shorter) wrote.
-    fn longer(&mut self) -> Reading<Cow<'v, [u8]>> {
+    /// Reads what [`shorter`](Encoder::shorter) wrote, and shows it.
+    fn longer<T>(&mut self, see: impl FnOnce(&[u8]) -> Option<T>) -> Reading<T> {
         let codec = Codec::of(self.number().ok_or(Unread::Damaged)?)?;
-        if codec == Codec::Plain {
-            return Ok(Cow::Borrowed(self.rest()));
-        }
-        let length = self.number().ok_or(Unread::Damaged)?;
-        unpack(codec, self.rest(), length).map(Cow::Owned).ok_or(Unread::Damaged)
+        let seen = match codec {
+            Codec::Plain => see(self.rest()),
+            _ => self.number().and_then(|length| unpack(codec, self.rest(), length, see)),
+        };
+        seen.ok_or(Unread::Damaged)
     }
 
     pub(crate) fn end(&self) -> Option<()> {
@@ -230,52 +191,6 @@ fn compressed(bytes: &[u8]) -> Option<(Codec, Vec<u8>)> {
     let (codec, smaller) = pack(bytes, Effort::Quick)?;
     // The number of the codec and the length.
     (smaller.len() + 3 < bytes.len()).then_some((codec, smaller))
-}
-
-/// How much time compressing may take.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Effort {
-    Quick,
-    Dense,
-}
-
-/// Compresses a text by the codec that suits it.
-pub(crate) fn pack(bytes: &[u8], effort: Effort) -> Option<(Codec, Vec<u8>)> {
-    let (level, dictionary) = match effort {
-        Effort::Quick => (LEVEL, &FIRST_QUICK),
-        Effort::Dense => (DENSE_LEVEL, &FIRST_DENSE),
-    };
-    if bytes.len() > PRIMED_UP_TO {
-        return Some((Codec::Zstd, zstd::bulk::compress(bytes, level).ok()?));
-    }
-    let make = || Compressor::with_prepared_dictionary(dictionary).ok();
-    let packed = match effort {
-        Effort::Quick => COMPRESSORS.lend(make, |compressor| compressor.compress(bytes).ok()),
-        Effort::Dense => make()?.compress(bytes).ok(),
-    };
-    Some((Codec::Primed, packed?))
-}
-
-/// Brings back a text of a known length from what a codec made of it.
-pub(crate) fn unpack(codec: Codec, bytes: &[u8], length: u64) -> Option<Vec<u8>> {
-    match codec {
-        Codec::Plain => Some(bytes.to_vec()).filter(|plain| plain.len() as u64 == length),
-        Codec::Zstd => decompress(bytes, length),
-        Codec::Primed => {
-            let length = usize::try_from(length).ok().filter(|length| *length as u64 <= MAX_UNCOMPRESSED)?;
-            let make = || Decompressor::with_prepared_dictionary(&FIRST_READ).ok();
-            let plain = DECOMPRESSORS.lend(make, |decompressor| decompressor.decompress(bytes, length).ok());
-            plain.filter(|plain| plain.len() == length)
-        }
-    }
-}
-
-fn decompress(bytes: &[u8], length: u64) -> Option<Vec<u8>> {
-    if length > MAX_UNCOMPRESSED {
-        return None;
-    }
-    let length = usize::try_from(length).ok()?;
-    zstd::bulk::decompress(bytes, length).ok().filter(|plain| plain.len() == length)
 }
 
 /// Returns `kind NUL id`. A kind holds no NUL, so the order of these bytes is the order of the keys.
@@ -437,7 +352,7 @@ impl Remembered {
     pub(crate) fn decode(key: &[u8], value: &[u8]) -> Option<Self> {
         let mut payload = unseal(Table::Feed, key, value)?;
         let batch = payload.id()?;
-        Self::with_id(batch, Decoder(&payload.longer().ok()?))
+        payload.longer(|plain| Self::with_id(batch, Decoder(plain))).ok()
     }
 
     fn without_id(&self) -> Encoder {
@@ -504,11 +419,13 @@ pub(crate) fn decode_past_ids<'v>(key: &[u8], value: &'v [u8]) -> Option<(Vec<Ba
 /// Decodes what [`encode_past`] wrote.
 pub(crate) fn decode_past(key: &[u8], value: &[u8]) -> Option<Vec<Remembered>> {
     let (ids, mut payload) = decode_past_ids(key, value)?;
-    let plain = payload.longer().ok()?;
-    let mut plain = Decoder::new(&plain);
-    let rows = ids.into_iter().map(|id| Remembered::with_id(id, Decoder(plain.counted()?))).collect();
-    plain.end()?;
-    rows
+    let rows = payload.longer(|plain| {
+        let mut plain = Decoder::new(plain);
+        let rows = ids.into_iter().map(|id| Remembered::with_id(id, Decoder(plain.counted()?))).collect();
+        plain.end()?;
+        rows
+    });
+    rows.ok()
 }
 
 #[cfg(test)]
@@ -623,7 +540,7 @@ mod tests {
     fn each_codec_is_read_and_a_number_that_is_none_is_of_a_newer_version() {
         let plain = "{\"name\":\"Ada\"} ".repeat(90);
         let body = Body::trusted(plain.as_str());
-        let zstd = zstd::bulk::compress(plain.as_bytes(), LEVEL).unwrap();
+        let zstd = zstd::bulk::compress(plain.as_bytes(), 3).unwrap();
         let length = plain.len() as u64;
         let read = |write: &dyn Fn(&mut Encoder)| {
             let mut payload = Encoder::default();
@@ -648,22 +565,5 @@ mod tests {
         let mut payload = Encoder::default();
         payload.body(&body);
         assert!(payload.as_bytes().len() < body.len() / 2);
-    }
-
-    #[test]
-    fn a_text_of_any_length_comes_back_at_each_effort() {
-        for length in [0, 1, 31, 200, 5000, PRIMED_UP_TO, PRIMED_UP_TO + 1] {
-            let plain: Vec<u8> = (0..length).map(|n| b'a' + (n * n % 13) as u8).collect();
-            for effort in [Effort::Quick, Effort::Dense] {
-                let (codec, packed) = pack(&plain, effort).unwrap();
-                assert_eq!(unpack(codec, &packed, length as u64), Some(plain.clone()));
-                assert_eq!(unpack(codec, &packed, length as u64 + 1), None);
-            }
-        }
-    }
-
-    #[test]
-    fn the_first_dictionary_is_what_it_was() {
-        assert_eq!((FIRST.len(), crc32fast::hash(FIRST.as_bytes())), (5_513, 0x4d23_0de0));
     }
 }

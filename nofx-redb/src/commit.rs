@@ -6,6 +6,7 @@ use nofx_core::{Batch, BatchId, Committed, LogHead, LogKey, LogState, Outcome, R
 use redb::{ReadTransaction, ReadableTable, WriteTransaction};
 
 use crate::bundle;
+use crate::chunk::Folded;
 use crate::codec::{Head, Remembered, decode_record, encode_record, encode_removed, name};
 use crate::fault::{Attempt, Fault};
 use crate::feed::{Ends, Ids};
@@ -103,20 +104,22 @@ impl State<'_> {
             };
             self.freed += removed.map_or(0, |value| value.value().len() as u64);
         }
-        let mut appended = Vec::new();
+        let (mut appended, mut folded) = (Vec::new(), Folded::default());
         for append in batch.appends {
             let mut head = self.head_of(&append.log)?;
             let start = head.length;
-            self.tables.append(&mut head, append.entries)?;
+            self.tables.append(&mut head, append.entries, &mut folded)?;
             appended.push(start..head.length);
             self.heads.insert(append.log, (head, true));
         }
         for log in batch.seals {
             let mut head = self.head_of(&log)?;
-            self.tables.fold(&mut head)?;
+            self.tables.fold(&mut head, &mut folded)?;
             head.state = LogState::Sealed;
             self.heads.insert(log, (head, true));
         }
+        // Of each log at most once: what is folded already has no rows, and is not folded again by a seal.
+        self.tables.lay_down(&folded)?;
         for log in batch.removals {
             let mut head = self.head_of(&log)?;
             self.freed += self.tables.remove_log(&mut head)?;

@@ -55,6 +55,7 @@ mod fault;
 mod feed;
 mod options;
 mod overlay;
+mod packing;
 mod place;
 mod pool;
 mod read;

@@ -9,8 +9,9 @@ use redb::{CursorMut, ReadableTable, WriteTransaction};
 
 use crate::bundle::{self, Bundled, FULL_BUNDLE};
 use crate::chunk::{FIRST_LOG, again, owner};
-use crate::codec::{Effort, decode_record, numbered};
+use crate::codec::{decode_record, numbered};
 use crate::fault::Attempt;
+use crate::packing::Effort;
 use crate::tables::{CHUNKS, Definition, ENTRIES, FEED, LOGS, META, PAST, RECORDS, Rows};
 
 /// What a table is called while it is made. It gets its name in the same transaction, so no file ever has this one.

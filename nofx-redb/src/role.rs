@@ -9,11 +9,11 @@ use std::time::Duration;
 use nofx_core::{Batch, BatchId, Deadline, Error, Outcome, Result};
 use redb::{Database, ReadableDatabase, WriteTransaction};
 
-use crate::codec::Effort;
 use crate::commit::{any_remembered, apply};
 use crate::door::{Source, Writer};
 use crate::fault::{Attempt, Cause, Fault, contain};
 use crate::feed::Ids;
+use crate::packing::Effort;
 use crate::place::Turnstile;
 use crate::rebuild;
 use crate::store::{Shared, Turn, lock};

@@ -11,6 +11,7 @@ mod plan;
 mod reconcile;
 mod room;
 mod verify;
+mod workers;
 mod writer;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -21,7 +22,6 @@ use futures_util::{StreamExt, stream};
 use nofx_core::entity::{TemplateDigest, TemplateId};
 use nofx_core::json::Text;
 use nofx_core::{Error, RecordKey, Store, Timestamp};
-use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
 use crate::digest::sha256;
@@ -39,15 +39,16 @@ use orchestration::Segments;
 use plan::{Plan, Thing, plan, plan_name, things};
 use reconcile::{Difference, Earlier, Kept, compare};
 use room::Room;
+use workers::{Work, work};
 use writer::Writer;
 
-/// How many files are read at once.
+/// How many threads read files.
 const READERS: usize = 2;
 
 /// The part of the memory that may be taken by what is remembered of where things are in the files.
 const OUTLINES_PART: u64 = 8;
 
-/// How many things may be planned, or wait to be written, while one is written; as far as there is room for them.
+/// How many things that are planned may wait to be written, as far as there is room for them.
 const AHEAD: usize = 64;
 
 /// How often an import is begun again because somebody else wrote what it was about to write.
@@ -146,19 +147,18 @@ async fn read_all(
     for (path, why) in tree.unreadable {
         report.find("unreadable", Level::Missing, &path, format!("cannot be read: {why}"));
     }
-    let outlines = &Room::new(room.bytes() / OUTLINES_PART);
-    let mut examined = stream::iter(tree.files.into_iter().enumerate())
-        .then(|(at, file)| async move { (room.take(file.size).await, at, file) })
-        .map(|(taken, at, file)| async move {
-            let (source, outlines) = (file.clone(), outlines.clone());
-            let examined = blocking(move || index::examine(source, &outlines)).await;
-            drop(taken);
-            (at, file, examined)
-        })
-        .buffer_unordered(READERS)
-        .boxed();
+    let outlines = Room::new(room.bytes() / OUTLINES_PART);
+    let mut queue: Vec<_> = tree.files.into_iter().enumerate().collect();
+    // The largest first: so the threads end at about the same time.
+    queue.sort_by_key(|(_, file)| std::cmp::Reverse(file.size));
+    let queue = queue.into_iter().map(|(at, file)| Work { bytes: file.size, thing: (at, file) }).collect();
+    let examine = move |(at, file): (usize, SourceFile)| {
+        let examined = index::examine(file.clone(), &outlines);
+        (at, file, examined)
+    };
+    let mut examined = std::pin::pin!(work(queue, READERS, AHEAD, room, examine));
     let mut all = BTreeMap::new();
-    while let Some((at, source, found)) = examined.next().await {
+    while let Some((_, (at, source, found))) = examined.next().await {
         if let Ok(file) = &found {
             progress.advance(&file.place.path, file.size);
         }
@@ -288,30 +288,22 @@ impl<'a> Import<'a> {
         }
         let mut segments = None;
         let index = self.index;
-        let readers = Arc::new(Semaphore::new(READERS));
-        let planning = |todo: Vec<(Thing, Vec<usize>)>| {
-            let readers = readers.clone();
-            let in_memory = |(thing, files): (Thing, Vec<usize>)| async move {
-                (room.take(index.size(&files)).await, thing, files)
+        let planning = |todo: Vec<(Thing, Vec<usize>)>, threads| {
+            let queue = todo
+                .into_iter()
+                .map(|(thing, files)| Work { bytes: index.size(&files), thing: (thing, files) })
+                .collect();
+            let index = index.clone();
+            let plan = move |(thing, files): (Thing, Vec<usize>)| {
+                let plan = plan(&index, &thing, &files);
+                (thing, files, Expected::of(&plan), plan)
             };
-            stream::iter(todo).then(in_memory).map(move |(taken, thing, files)| {
-                let (index, readers) = (index.clone(), readers.clone());
-                // A task of its own, which goes on while something is written.
-                joined(tokio::spawn(async move {
-                    let _turn = readers.acquire().await;
-                    blocking(move || {
-                        let plan = plan(&index, &thing, &files);
-                        (taken, thing, files, Expected::of(&plan), plan)
-                    })
-                    .await
-                }))
-            })
+            work(queue, threads, AHEAD, room, plan).boxed()
         };
         // Messages between agents are one log, in the order of its files; everything else is written as it is ready.
         let (in_order, others) = todo.into_iter().partition(|(thing, _)| matches!(thing, Thing::Orchestration(..)));
-        let in_order = planning(in_order).buffered(READERS).boxed();
-        let mut plans = stream::select(in_order, planning(others).buffer_unordered(AHEAD).boxed());
-        while let Some((taken, thing, files, expected, plan)) = plans.next().await {
+        let mut plans = stream::select(planning(in_order, 1), planning(others, READERS));
+        while let Some((taken, (thing, files, expected, plan))) = plans.next().await {
             if plan.is_of_what_was_examined() && plan.orchestration.is_none() {
                 self.planned.insert(thing, expected);
             }

@@ -205,14 +205,18 @@ enum Found {
 async fn look(store: &Store, expected: &Expected) -> Result<Found> {
     let keys: Vec<_> = expected.logs.iter().map(|expected| expected.log.clone()).collect();
     let heads = store.backend().heads(&keys).await?;
-    if let Some(gone) = heads.into_iter().find(|head| head.state == LogState::Removed) {
-        return Ok(Found::Removed(gone.log));
+    if let Some(gone) = heads.iter().find(|head| head.state == LogState::Removed) {
+        return Ok(Found::Removed(gone.log.clone()));
     }
     let keys: Vec<_> = expected.records.iter().map(|expected| expected.key.clone()).collect();
     let records = store.get(&keys).await?;
     let mut logs = Vec::new();
-    for expected in &expected.logs {
+    for (expected, head) in expected.logs.iter().zip(heads) {
         let mut bodies = Counting::default();
+        if head.length == 0 {
+            logs.push(bodies.finish());
+            continue;
+        }
         let mut entries = store.read(LogQuery::oldest_first(expected.log.clone(), PAGE));
         while let Some(entry) = entries.try_next().await? {
             bodies.add(&entry.body);

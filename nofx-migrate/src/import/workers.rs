@@ -1,0 +1,114 @@
+//! Threads that work through a queue: each takes the next thing itself, so that none waits to be given one.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use futures_util::{Stream, stream};
+use tokio::runtime::Handle;
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
+
+use super::joined;
+use super::room::Room;
+
+/// Something to be done, and how many bytes of files it takes into memory.
+pub(crate) struct Work<T> {
+    pub(crate) bytes: u64,
+    pub(crate) thing: T,
+}
+
+/// Does something with each thing of a queue, in their order, on so many threads; tells what came of it as soon as it is there,
+/// together with the room that it takes until that is dropped. Not more than `ahead` of them wait to be taken.
+///
+/// The threads stop when the stream is dropped. If one panics, so does the stream.
+///
+/// Must be called in a tokio runtime.
+pub(crate) fn work<T: Send + 'static, R: Send + 'static, A: Fn(T) -> R + Clone + Send + 'static>(
+    queue: Vec<Work<T>>,
+    threads: usize,
+    ahead: usize,
+    room: &Room,
+    act: A,
+) -> impl Stream<Item = (Option<OwnedSemaphorePermit>, R)> + Send + use<T, R, A> {
+    let (results, done) = mpsc::channel(ahead);
+    let queue = Arc::new(Mutex::new(queue.into_iter()));
+    let worker = || {
+        let (queue, room, results, act) = (queue.clone(), room.clone(), results.clone(), act.clone());
+        move || {
+            // Room is waited for with the queue in hand, so that it is taken in the order of the queue.
+            let next = || {
+                let mut queue = queue.lock().unwrap_or_else(PoisonError::into_inner);
+                let Work { bytes, thing } = queue.next()?;
+                Some((Handle::current().block_on(room.take(bytes)), thing))
+            };
+            while let Some((taken, thing)) = next()
+                && !results.is_closed()
+                && results.blocking_send((taken, act(thing))).is_ok()
+            {}
+        }
+    };
+    let threads: Vec<_> = (0..threads).map(|_| tokio::task::spawn_blocking(worker())).collect();
+    stream::unfold((done, threads), |(mut done, mut threads)| async move {
+        if let Some(result) = done.recv().await {
+            return Some((result, (done, threads)));
+        }
+        while let Some(thread) = threads.pop() {
+            joined(thread).await;
+        }
+        None
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::StreamExt;
+
+    use super::*;
+
+    fn queue(sizes: &[u64]) -> Vec<Work<u64>> {
+        sizes.iter().map(|bytes| Work { bytes: *bytes, thing: *bytes }).collect()
+    }
+
+    #[tokio::test]
+    async fn everything_is_done_and_room_is_given_back_before_more_is_taken() {
+        let room = Room::new(4 << 10);
+        let sizes: Vec<u64> = (0..200).map(|number| number * 97 % 9000).collect();
+        let mut done = std::pin::pin!(work(queue(&sizes), 3, 1, &room, |bytes| bytes + 1));
+        let mut all = Vec::new();
+        while let Some((taken, more)) = done.next().await {
+            all.push(more - 1);
+            drop(taken);
+        }
+        all.sort_unstable();
+        let mut wanted = sizes;
+        wanted.sort_unstable();
+        assert_eq!(all, wanted);
+    }
+
+    #[tokio::test]
+    async fn one_thread_keeps_the_order() {
+        let sizes: Vec<u64> = (0..100).rev().collect();
+        let done: Vec<u64> =
+            work(queue(&sizes), 1, 8, &Room::new(1 << 20), |bytes| bytes).map(|(_, bytes)| bytes).collect().await;
+        assert_eq!(done, sizes);
+    }
+
+    #[tokio::test]
+    async fn threads_stop_when_nobody_waits_for_them() {
+        let room = Room::new(1 << 10);
+        let began = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+        let count = began.clone();
+        let act = move |_| count.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+        let mut done = Box::pin(work(queue(&[1 << 10; 100]), 2, 1, &room, act));
+        let first = done.next().await;
+        drop((first, done));
+        // When all room is free again nobody works any more.
+        let _all = room.take(1 << 10).await;
+        assert!(began.load(std::sync::atomic::Ordering::SeqCst) < 100);
+    }
+
+    #[tokio::test]
+    #[should_panic(expected = "of seven")]
+    async fn a_panic_goes_on_where_somebody_waits() {
+        let done = work(queue(&[1, 7, 3]), 2, 8, &Room::new(1 << 20), |bytes| assert_ne!(bytes, 7, "of seven"));
+        done.for_each(|_| async {}).await;
+    }
+}
