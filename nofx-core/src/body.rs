@@ -1,6 +1,8 @@
 //! The content of a record or an entry.
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::ops::Range;
 use std::sync::Arc;
 
 use crate::error::{Error, Result};
@@ -8,9 +10,13 @@ use crate::json;
 
 /// One compact JSON value, kept as text and returned byte for byte.
 ///
-/// Cloning is cheap. A body that exists is compact JSON, so backends need not judge it.
-#[derive(Clone, PartialEq, Eq, Hash)]
-pub struct Body(Arc<str>);
+/// Cloning is cheap. A body that exists is compact JSON, so backends need not judge it. Bodies that were read together may share
+/// their memory: it is free when none of them is left.
+#[derive(Clone)]
+pub struct Body {
+    text: Arc<String>,
+    place: Range<usize>,
+}
 
 impl Body {
     /// Reads a JSON value and removes the white space between its tokens; everything else stays as it is written.
@@ -18,38 +24,92 @@ impl Body {
     /// `Invalid` if the text is not one JSON value or is nested deeper than [`json::MAX_DEPTH`].
     pub fn parse(text: &str) -> Result<Self> {
         let compact = json::compact(text).map_err(|error| Error::invalid_because("a body that is not JSON", error))?;
-        Ok(Self(compact.into()))
+        Ok(Self::trusted(compact))
     }
 
     /// Takes text that was a body before, such as a backend's own stored bytes, without looking at it.
-    pub fn trusted(text: impl Into<Arc<str>>) -> Self {
-        Self(text.into())
+    pub fn trusted(text: impl Into<String>) -> Self {
+        let text = text.into();
+        Self { place: 0..text.len(), text: Arc::new(text) }
+    }
+
+    /// Takes texts that were bodies before and stand one behind the other in `text`, each up to one of `ends`, without looking at
+    /// them. They share the memory of `text`, which costs less than memory for each.
+    ///
+    /// # Panics
+    ///
+    /// If the ends are not in order, or one of them is in the middle of a character or behind the text.
+    pub fn trusted_parts(text: String, ends: impl IntoIterator<Item = usize>) -> impl Iterator<Item = Self> {
+        let (text, mut from) = (Arc::new(text), 0);
+        ends.into_iter().map(move |to| {
+            assert!(text.get(from..to).is_some(), "a body ends where none can end: {from}..{to} of {}", text.len());
+            let place = from..to;
+            from = to;
+            Self { text: text.clone(), place }
+        })
     }
 
     /// Returns the text.
     pub fn as_str(&self) -> &str {
-        &self.0
+        // There is one: this was seen to when the body was made.
+        self.text.get(self.place.clone()).unwrap_or_default()
     }
 
     /// Returns the number of bytes; never zero.
     #[expect(clippy::len_without_is_empty, reason = "a JSON value is never empty")]
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.place.len()
+    }
+}
+
+impl PartialEq for Body {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_str() == other.as_str()
+    }
+}
+
+impl Eq for Body {}
+
+impl Hash for Body {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.as_str().hash(state);
     }
 }
 
 impl fmt::Display for Body {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(self.as_str())
     }
 }
 
 /// Writes the beginning of the text: bodies can be megabytes long, and what people said is not for logs.
 impl fmt::Debug for Body {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0.char_indices().nth(80) {
-            Some((end, _)) => write!(f, "{}… ({} bytes)", self.0.get(..end).unwrap_or_default(), self.0.len()),
-            None => f.write_str(&self.0),
+        let text = self.as_str();
+        match text.char_indices().nth(80) {
+            Some((end, _)) => write!(f, "{}… ({} bytes)", text.get(..end).unwrap_or_default(), text.len()),
+            None => f.write_str(text),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bodies_that_share_their_memory_are_as_those_that_do_not() {
+        let parts: Vec<_> = Body::trusted_parts(r#""ä"{}17"#.to_owned(), [4, 6, 8]).collect();
+        let alone = [r#""ä""#, "{}", "17"].map(Body::trusted);
+        assert_eq!(parts, alone);
+        assert_eq!(parts.iter().map(Body::len).collect::<Vec<_>>(), [4, 2, 2]);
+        assert_eq!(format!("{parts:?}"), r#"["ä", {}, 17]"#);
+        assert_ne!(parts.first(), parts.last());
+    }
+
+    #[test]
+    #[should_panic(expected = "ends where none can end")]
+    fn a_body_never_ends_within_a_character() {
+        Body::trusted_parts("\"ä\"".to_owned(), [2]).for_each(drop);
     }
 }

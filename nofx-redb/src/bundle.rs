@@ -9,7 +9,7 @@ use std::cmp::Ordering;
 use nofx_core::{Body, Direction, Seq};
 
 use crate::chunk::FIRST_LOG;
-use crate::codec::{Decoder, Encoder, Reading, Table, Unread, numbered, seal, shown, text, unseal};
+use crate::codec::{Decoder, Encoder, Reading, Table, Unread, body, numbered, seal, shown, unseal};
 use crate::fault::{Attempt, Fault};
 use crate::packing::{Codec, Effort, pack, unpack};
 use crate::tables::Rows;
@@ -161,8 +161,8 @@ impl Bundle {
     }
 }
 
-fn owned(body: &[u8]) -> Reading<Body> {
-    text(body).ok_or(Unread::Damaged)
+fn owned(bytes: &[u8]) -> Reading<Body> {
+    body(bytes).ok_or(Unread::Damaged)
 }
 
 /// Shows the pieces of a bundle as they are, with their keys.

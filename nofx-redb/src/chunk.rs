@@ -103,17 +103,18 @@ fn decode(log: u64, first: u64, value: &[u8]) -> Reading<Chunk> {
 fn decode_entries(first: u64, count: u64, codec: Codec, mut payload: Decoder<'_>) -> Option<Chunk> {
     let length = payload.number()?;
     unpack(codec, payload.rest(), length, |plain| {
+        let mut bodies = String::with_capacity(plain.len());
         let mut plain = Decoder::new(plain);
-        let mut entries = Vec::new();
-        let (mut at, mut bytes) = (0_i64, 0);
+        let (mut at, mut times, mut ends) = (0_i64, Vec::new(), Vec::new());
         for _ in 0..count {
             at = at.wrapping_add(plain.signed()?);
-            let body = plain.counted()?;
-            bytes += body.len();
-            entries.push((Timestamp::from_millis(at), text(body)?));
+            times.push(Timestamp::from_millis(at));
+            bodies.push_str(text(plain.counted()?)?);
+            ends.push(bodies.len());
         }
         plain.end()?;
-        Some(Chunk { first, bytes, entries })
+        let bytes = bodies.len();
+        Some(Chunk { first, bytes, entries: times.into_iter().zip(Body::trusted_parts(bodies, ends)).collect() })
     })
 }
 

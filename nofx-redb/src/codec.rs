@@ -161,7 +161,7 @@ impl<'v> Decoder<'v> {
     }
 
     pub(crate) fn body(&mut self) -> Reading<Body> {
-        self.longer(text)
+        self.longer(body)
     }
 
     /// Reads what [`shorter`](Encoder::shorter) wrote, and shows it.
@@ -179,9 +179,14 @@ impl<'v> Decoder<'v> {
     }
 }
 
+/// Takes stored bytes as text.
+pub(crate) fn text(bytes: &[u8]) -> Option<&str> {
+    simdutf8::basic::from_utf8(bytes).ok()
+}
+
 /// Takes stored bytes as a body; bodies are text.
-pub(crate) fn text(bytes: &[u8]) -> Option<Body> {
-    Some(Body::trusted(simdutf8::basic::from_utf8(bytes).ok()?))
+pub(crate) fn body(bytes: &[u8]) -> Option<Body> {
+    Some(Body::trusted(text(bytes)?))
 }
 
 fn compressed(bytes: &[u8]) -> Option<(Codec, Vec<u8>)> {

@@ -37,9 +37,9 @@ use keep::{Bytes, Done};
 use ledger::Ledger;
 use orchestration::Segments;
 use plan::{Plan, Thing, plan, plan_name, things};
-use reconcile::{Difference, Earlier, Kept, compare};
+use reconcile::{Difference, Earlier, Kept, There, compare};
 use room::Room;
-use workers::{Work, work};
+use workers::{Work, together, work};
 use writer::Writer;
 
 /// How many threads read files.
@@ -50,6 +50,9 @@ const OUTLINES_PART: u64 = 8;
 
 /// How many things that are planned may wait to be written, as far as there is room for them.
 const AHEAD: usize = 64;
+
+/// The part of the memory that things have which are read, compared and written together, unless one alone has more.
+const GROUP_PART: u64 = 64;
 
 /// How often an import is begun again because somebody else wrote what it was about to write.
 const ATTEMPTS: usize = 5;
@@ -289,30 +292,35 @@ impl<'a> Import<'a> {
         let mut segments = None;
         let index = self.index;
         let planning = |todo: Vec<(Thing, Vec<usize>)>, threads| {
-            let queue = todo
-                .into_iter()
-                .map(|(thing, files)| Work { bytes: index.size(&files), thing: (thing, files) })
-                .collect();
+            let size = |(_, files): &(Thing, Vec<usize>)| index.size(files);
+            let groups = together(todo, room.bytes() / GROUP_PART, size);
+            let queue = groups.into_iter().map(|group| Work { bytes: group.iter().map(size).sum(), thing: group });
             let index = index.clone();
-            let plan = move |(thing, files): (Thing, Vec<usize>)| {
-                let plan = plan(&index, &thing, &files);
-                (thing, files, Expected::of(&plan), plan)
+            let plan = move |group: Vec<(Thing, Vec<usize>)>| {
+                let plan = |(thing, files): (Thing, Vec<usize>)| {
+                    let plan = plan(&index, &thing, &files);
+                    (thing, files, Expected::of(&plan), plan)
+                };
+                group.into_iter().map(plan).collect::<Vec<_>>()
             };
-            work(queue, threads, AHEAD, room, plan).boxed()
+            work(queue.collect(), threads, AHEAD, room, plan).boxed()
         };
         // Messages between agents are one log, in the order of its files; everything else is written as it is ready.
         let (in_order, others) = todo.into_iter().partition(|(thing, _)| matches!(thing, Thing::Orchestration(..)));
         let mut plans = stream::select(planning(in_order, 1), planning(others, READERS));
-        while let Some((taken, (thing, files, expected, plan))) = plans.next().await {
-            if plan.is_of_what_was_examined() && plan.orchestration.is_none() {
-                self.planned.insert(thing, expected);
+        while let Some((taken, group)) = plans.next().await {
+            let there = There::of(self.store, group.iter().map(|(.., plan)| plan)).await?;
+            for ((thing, files, expected, plan), there) in group.into_iter().zip(there) {
+                if plan.is_of_what_was_examined() && plan.orchestration.is_none() {
+                    self.planned.insert(thing, expected);
+                }
+                self.write(&files, plan, there, &mut segments).await?;
+                for at in files {
+                    self.left[at] -= 1;
+                    self.settle(at, progress).await?;
+                }
             }
-            self.write(&files, plan, &mut segments).await?;
             drop(taken);
-            for at in files {
-                self.left[at] -= 1;
-                self.settle(at, progress).await?;
-            }
         }
         drop(plans);
         self.keep_all(progress).await?;
@@ -343,6 +351,7 @@ impl<'a> Import<'a> {
         &mut self,
         files: &[usize],
         mut plan: Plan,
+        there: There,
         segments: &mut Option<Segments>,
     ) -> Result<(), MigrateError> {
         for (at, why) in std::mem::take(&mut plan.unreadable) {
@@ -380,7 +389,7 @@ impl<'a> Import<'a> {
         } else {
             let ids = files.iter().flat_map(|at| self.imported_ids(*at)).collect();
             let earlier = Earlier { ids, agents_saved: self.agents_saved };
-            difference = compare(self.store, plan, &earlier, &mut self.written).await?;
+            difference = compare(self.store, plan, there, &earlier, &mut self.written).await?;
         }
         for (kind, added) in difference.added {
             self.report.kind(kind).added += added;
@@ -508,8 +517,9 @@ impl<'a> Import<'a> {
         let mut plan = Plan::default();
         plan.records.extend(names.into_iter().map(|(id, digest)| plan_name(id, digest)));
         self.report.kind("template names").merged += plan.records.len() as u64;
+        let Some(there) = There::of(self.store, [&plan]).await?.pop() else { return Ok(()) };
         // A name that somebody pointed elsewhere stays as it is.
-        let difference = compare(self.store, plan, &Earlier::default(), &mut self.written).await?;
+        let difference = compare(self.store, plan, there, &Earlier::default(), &mut self.written).await?;
         for (kind, added) in difference.added {
             self.report.kind(kind).added += added;
         }

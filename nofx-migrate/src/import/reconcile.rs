@@ -6,7 +6,9 @@ use futures_util::TryStreamExt;
 use nofx_core::entity::{Entity, Session, SessionId};
 use nofx_core::json::{Object, Text};
 use nofx_core::workspace::{index_session, place_record};
-use nofx_core::{Expect, LogEntry, LogHead, LogKey, LogQuery, LogState, NewEntry, RecordKey, Result, Store, Timestamp};
+use nofx_core::{
+    Expect, LogEntry, LogHead, LogKey, LogQuery, LogState, NewEntry, Record, RecordKey, Result, Store, Timestamp,
+};
 
 use super::imported::{content_digest, marked, was_imported_as};
 use super::index::body;
@@ -81,23 +83,53 @@ impl Earlier {
     }
 }
 
+/// What the target has of a plan.
+#[derive(Debug)]
+pub(crate) struct There {
+    records: Vec<Option<Record>>,
+    heads: Vec<LogHead>,
+    /// What the lists of sessions have of it.
+    place: Option<Record>,
+}
+
+impl There {
+    /// Reads what the target has of some plans, at once.
+    pub(crate) async fn of(store: &Store, plans: impl IntoIterator<Item = &Plan>) -> Result<Vec<Self>> {
+        let plans: Vec<_> = plans.into_iter().collect();
+        let logs: Vec<_> = plans.iter().flat_map(|plan| &plan.logs).map(|planned| planned.log.clone()).collect();
+        let place = |plan: &Plan| Listing::of(plan).map(|listing| place_record(&listing.id));
+        let mut keys = Vec::new();
+        for plan in &plans {
+            keys.extend(plan.records.iter().map(|record| record.key.clone()));
+            keys.extend(place(plan));
+        }
+        let mut heads = if logs.is_empty() { Vec::new() } else { store.backend().heads(&logs).await? }.into_iter();
+        let mut records = if keys.is_empty() { Vec::new() } else { store.get(&keys).await? }.into_iter();
+        let there = plans.into_iter().map(|plan| Self {
+            records: records.by_ref().take(plan.records.len()).collect(),
+            heads: heads.by_ref().take(plan.logs.len()).collect(),
+            place: place(plan).and_then(|_| records.next()).flatten(),
+        });
+        Ok(there.collect())
+    }
+}
+
 /// Compares a plan with the target.
 pub(crate) async fn compare(
     store: &Store,
     plan: Plan,
+    there: There,
     earlier: &Earlier,
     written: &mut HashSet<RecordKey>,
 ) -> Result<Difference> {
     let mut difference = Difference::default();
     let listing = Listing::of(&plan);
-    let heads = heads(store, &plan.logs).await?;
+    let There { records, heads, place } = there;
     if let Some(gone) = heads.iter().find(|head| head.state == LogState::Removed) {
         difference.kept.push(Kept::Deleted(gone.log.to_string()));
         return Ok(difference);
     }
-    let keys: Vec<_> = plan.records.iter().map(|record| record.key.clone()).collect();
-    let there = store.get(&keys).await?;
-    for (planned, there) in plan.records.into_iter().zip(there) {
+    for (planned, there) in plan.records.into_iter().zip(records) {
         let was_imported = planned.id.as_ref().is_some_and(|id| earlier.ids.contains(id));
         match there {
             None if !written.contains(&planned.key) => {
@@ -134,7 +166,7 @@ pub(crate) async fn compare(
         compare_log(store, planned, head, is_older, &mut difference).await?;
     }
     if let Some(listing) = listing {
-        listing.bring_up_to_date(store, &heads, &mut difference.changes).await?;
+        listing.bring_up_to_date(store, &heads, place, &mut difference.changes).await?;
     }
     Ok(difference)
 }
@@ -155,7 +187,13 @@ impl Listing {
     }
 
     /// Adds what the lists need, if the session is written or gets messages.
-    async fn bring_up_to_date(&self, store: &Store, heads: &[LogHead], changes: &mut Changes) -> Result<()> {
+    async fn bring_up_to_date(
+        &self,
+        store: &Store,
+        heads: &[LogHead],
+        place: Option<Record>,
+        changes: &mut Changes,
+    ) -> Result<()> {
         let put = changes.puts.iter_mut().find(|(key, ..)| *key == self.record);
         let added = changes.appends.iter().filter(|(log, ..)| *log == self.history);
         let last_added = added.flat_map(|(_, _, entries)| entries.last()).map(|entry| entry.at).next();
@@ -174,7 +212,6 @@ impl Listing {
         };
         session.id = self.id.clone();
         let last = heads.iter().find(|head| head.log == self.history).and_then(|head| head.last_at);
-        let place = store.get(&[place_record(&self.id)]).await?.into_iter().flatten().next();
         let indexed = index_session(store.batch(), &session, place.as_ref(), last_added.max(last))?;
         for write in indexed.writes {
             match write.body {
@@ -184,12 +221,6 @@ impl Listing {
         }
         Ok(())
     }
-}
-
-/// Returns the heads of the logs of a plan.
-pub(crate) async fn heads(store: &Store, logs: &[PlannedLog]) -> Result<Vec<LogHead>> {
-    let keys: Vec<_> = logs.iter().map(|planned| planned.log.clone()).collect();
-    store.backend().heads(&keys).await
 }
 
 impl Difference {

@@ -5,12 +5,14 @@
 //! one by one, which also tells what differs.
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::pin::pin;
 use std::sync::{Arc, OnceLock};
 
-use futures_util::{StreamExt, TryStreamExt, stream};
+use futures_util::{StreamExt, TryStreamExt};
 use nofx_core::entity::{Attachment, AttachmentPath};
 use nofx_core::json::{Object, Text};
 use nofx_core::{Error, LogKey, LogQuery, LogState, Record, Result, Seq, Store};
+use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
 use super::expected::{Bodies, Counting, Expected, ExpectedLog, ExpectedRecord, Planned};
@@ -21,15 +23,16 @@ use super::orchestration::Segments;
 use super::plan::{Plan, PlannedLog, Thing, plan, plan_name, things};
 use super::reconcile::{PAGE, stored_item};
 use super::room::Room;
-use super::{blocking, joined};
+use super::workers::{Work, together, work_in_order};
+use super::{AHEAD, GROUP_PART, blocking, joined};
 use crate::attachment::attachment_chunks;
 use crate::digest::{Hash, Print, Running, hex, print};
 use crate::legacy::{Item, Same};
 use crate::options::Progress;
 use crate::report::{Compared, Verification};
 
-/// How many things are looked at once: each waits several times for another thread.
-const LOOKS: usize = 8;
+/// How many threads look at things: each waits now and then for one that reads the target.
+const LOOKS: usize = 3;
 
 /// Differences that are listed.
 const LISTED: usize = 1000;
@@ -85,53 +88,57 @@ pub(crate) async fn verify(
         let store = store.clone();
         check.reading = Some(tokio::spawn(async move { Segments::read(&store).await }));
     }
-    let is_planned = |thing: &Thing| done.planned.contains_key(thing);
-    let mut wanted = stream::iter(todo)
-        .then(|(thing, files)| async move {
-            // Files that are only digested are not in memory; should one have changed meanwhile, it is more than there is room for.
-            let size = if is_planned(&thing) { 0 } else { index.size(&files) };
-            (room.take(size).await, thing, files)
-        })
-        .map(|(taken, thing, files)| {
-            let (again, store) = (again.clone(), store.clone());
-            // A task of its own, so that all cores make digests.
-            joined(tokio::spawn(async move {
-                let wanted = blocking(move || again.wanted(thing, files)).await;
-                let found = look(&store, &wanted.expected).await?;
-                Ok::<_, Error>((taken, wanted, found))
-            }))
-        })
-        .buffered(LOOKS)
-        .boxed();
-    while let Some((_taken, wanted, found)) = wanted.try_next().await? {
-        for (at, why) in wanted.plan.iter().flat_map(|plan| &plan.unreadable) {
-            let path = index.files.get(*at).map(|file| file.place.path.as_str()).unwrap_or_default();
-            check.differs(format!("`{path}` cannot be read again: {why}"));
+    // Files that are only digested are not in memory; should one have changed meanwhile, it is more than there is room for.
+    let unplanned = |(thing, files): &(Thing, Vec<usize>)| match done.planned.contains_key(thing) {
+        true => 0,
+        false => index.size(files),
+    };
+    let groups = together(todo, room.bytes() / GROUP_PART, |(_, files)| index.size(files));
+    let queue = groups.into_iter().map(|things| Work { bytes: things.iter().map(unplanned).sum(), thing: things });
+    let look_at = {
+        let store = store.clone();
+        move |things: Vec<(Thing, Vec<usize>)>| {
+            let wanted: Vec<_> = things.into_iter().map(|(thing, files)| again.wanted(thing, files)).collect();
+            let found = Handle::current().block_on(look(&store, &wanted));
+            found.map(|found| wanted.into_iter().zip(found))
         }
-        let files = wanted.files.clone();
-        let imported: HashSet<Text> =
-            files.iter().filter_map(|at| index.files.get(*at)).flat_map(|file| ledger.ids(&file.source.path)).collect();
-        let may_differ = done.may_differ(&files, &wanted.expected);
-        let changed = wanted.plan.as_ref().map(|plan| plan.changed.clone()).unwrap_or_default();
-        let mut differences = check.thing(wanted, found, &imported).await?;
-        if !differences.is_empty() {
-            let changed = changed.iter().filter_map(|at| index.files.get(*at));
-            let what = "changed while it was imported; import again when nobody writes it";
-            differences.extend(changed.map(|file| format!("`{}` {what}", file.place.path)));
-        }
-        // Where somebody's changes in the target count, the files are kept as they are.
-        let is_excused = may_differ && !differences.is_empty() && are_kept(store, index, &files).await?;
-        if !is_excused {
-            differences.into_iter().for_each(|difference| check.differs(difference));
-        }
-        for at in files {
-            left[at] -= 1;
-            if let (0, Some(file)) = (left[at], index.files.get(at)) {
-                progress.advance(&file.place.path, file.size);
+    };
+    let looked = work_in_order(queue.collect(), LOOKS, AHEAD, room, look_at);
+    // Each group has its room until all of it is compared.
+    let mut looked = pin!(looked.map(|(taken, looked)| looked.map(|looked| (taken, looked))));
+    while let Some((_taken, looked)) = looked.try_next().await? {
+        for (wanted, found) in looked {
+            for (at, why) in wanted.plan.iter().flat_map(|plan| &plan.unreadable) {
+                let path = index.files.get(*at).map(|file| file.place.path.as_str()).unwrap_or_default();
+                check.differs(format!("`{path}` cannot be read again: {why}"));
+            }
+            let files = wanted.files.clone();
+            let imported: HashSet<Text> = files
+                .iter()
+                .filter_map(|at| index.files.get(*at))
+                .flat_map(|file| ledger.ids(&file.source.path))
+                .collect();
+            let may_differ = done.may_differ(&files, &wanted.expected);
+            let changed = wanted.plan.as_ref().map(|plan| plan.changed.clone()).unwrap_or_default();
+            let mut differences = check.thing(wanted, found, &imported).await?;
+            if !differences.is_empty() {
+                let changed = changed.iter().filter_map(|at| index.files.get(*at));
+                let what = "changed while it was imported; import again when nobody writes it";
+                differences.extend(changed.map(|file| format!("`{}` {what}", file.place.path)));
+            }
+            // Where somebody's changes in the target count, the files are kept as they are.
+            let is_excused = may_differ && !differences.is_empty() && are_kept(store, index, &files).await?;
+            if !is_excused {
+                differences.into_iter().for_each(|difference| check.differs(difference));
+            }
+            for at in files {
+                left[at] -= 1;
+                if let (0, Some(file)) = (left[at], index.files.get(at)) {
+                    progress.advance(&file.place.path, file.size);
+                }
             }
         }
     }
-    drop(wanted);
     check.template_names().await?;
     for file in index.files.iter().filter(|file| file.judgement.keep.is_some()) {
         check.attachment(&file.source.path.clone().into(), &file.sha256).await?;
@@ -202,28 +209,35 @@ enum Found {
     There(Vec<Option<Record>>, Vec<Bodies>),
 }
 
-async fn look(store: &Store, expected: &Expected) -> Result<Found> {
-    let keys: Vec<_> = expected.logs.iter().map(|expected| expected.log.clone()).collect();
-    let heads = store.backend().heads(&keys).await?;
-    if let Some(gone) = heads.iter().find(|head| head.state == LogState::Removed) {
-        return Ok(Found::Removed(gone.log.clone()));
-    }
-    let keys: Vec<_> = expected.records.iter().map(|expected| expected.key.clone()).collect();
-    let records = store.get(&keys).await?;
-    let mut logs = Vec::new();
-    for (expected, head) in expected.logs.iter().zip(heads) {
-        let mut bodies = Counting::default();
-        if head.length == 0 {
-            logs.push(bodies.finish());
+/// Reads what the target has of some things.
+async fn look(store: &Store, wanted: &[Wanted]) -> Result<Vec<Found>> {
+    let logs = wanted.iter().flat_map(|wanted| &wanted.expected.logs);
+    let heads = store.backend().heads(&logs.map(|expected| expected.log.clone()).collect::<Vec<_>>()).await?;
+    let records = wanted.iter().flat_map(|wanted| &wanted.expected.records);
+    let records = store.get(&records.map(|expected| expected.key.clone()).collect::<Vec<_>>()).await?;
+    let (mut heads, mut records) = (heads.into_iter(), records.into_iter());
+    let mut found = Vec::with_capacity(wanted.len());
+    for Wanted { expected, .. } in wanted {
+        let heads: Vec<_> = heads.by_ref().take(expected.logs.len()).collect();
+        let records = records.by_ref().take(expected.records.len()).collect();
+        if let Some(gone) = heads.iter().find(|head| head.state == LogState::Removed) {
+            found.push(Found::Removed(gone.log.clone()));
             continue;
         }
-        let mut entries = store.read(LogQuery::oldest_first(expected.log.clone(), PAGE));
-        while let Some(entry) = entries.try_next().await? {
-            bodies.add(&entry.body);
+        let mut logs = Vec::new();
+        for head in heads {
+            let mut bodies = Counting::default();
+            if head.length > 0 {
+                let mut entries = store.read(LogQuery::oldest_first(head.log, PAGE));
+                while let Some(entry) = entries.try_next().await? {
+                    bodies.add(&entry.body);
+                }
+            }
+            logs.push(bodies.finish());
         }
-        logs.push(bodies.finish());
+        found.push(Found::There(records, logs));
     }
-    Ok(Found::There(records, logs))
+    Ok(found)
 }
 
 struct Check<'a> {

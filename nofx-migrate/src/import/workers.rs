@@ -1,8 +1,9 @@
 //! Threads that work through a queue: each takes the next thing itself, so that none waits to be given one.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use futures_util::{Stream, stream};
+use futures_util::{Stream, StreamExt, stream};
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
@@ -57,10 +58,49 @@ pub(crate) fn work<T: Send + 'static, R: Send + 'static, A: Fn(T) -> R + Clone +
     })
 }
 
+/// Does the same as [`work`], and tells what came of the things in their order.
+pub(crate) fn work_in_order<T: Send + 'static, R: Send + 'static, A: Fn(T) -> R + Clone + Send + 'static>(
+    queue: Vec<Work<T>>,
+    threads: usize,
+    ahead: usize,
+    room: &Room,
+    act: A,
+) -> impl Stream<Item = (Option<OwnedSemaphorePermit>, R)> + Send + use<T, R, A> {
+    let numbered = queue.into_iter().enumerate().map(|(at, work)| Work { bytes: work.bytes, thing: (at, work.thing) });
+    let done = work(numbered.collect(), threads, ahead, room, move |(at, thing)| (at, act(thing)));
+    stream::unfold((Box::pin(done), BTreeMap::new(), 0), |(mut done, mut early, next)| async move {
+        loop {
+            if let Some(result) = early.remove(&next) {
+                return Some((result, (done, early, next + 1)));
+            }
+            let (taken, (at, result)) = done.next().await?;
+            early.insert(at, (taken, result));
+        }
+    })
+}
+
+/// Puts things that are small together until they have `most` bytes, in their order.
+pub(crate) fn together<T>(things: Vec<T>, most: u64, bytes: impl Fn(&T) -> u64) -> Vec<Vec<T>> {
+    let (mut groups, mut sum) = (Vec::<Vec<T>>::new(), u64::MAX);
+    for thing in things {
+        let bytes = bytes(&thing);
+        sum = sum.saturating_add(bytes);
+        match groups.last_mut() {
+            Some(group) if sum <= most && group.len() < MOST_TOGETHER => group.push(thing),
+            _ => {
+                groups.push(vec![thing]);
+                sum = bytes;
+            }
+        }
+    }
+    groups
+}
+
+/// The most things that are put together, however small they are.
+const MOST_TOGETHER: usize = 64;
+
 #[cfg(test)]
 mod tests {
-    use futures_util::StreamExt;
-
     use super::*;
 
     fn queue(sizes: &[u64]) -> Vec<Work<u64>> {
@@ -84,11 +124,25 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn one_thread_keeps_the_order() {
-        let sizes: Vec<u64> = (0..100).rev().collect();
-        let done: Vec<u64> =
-            work(queue(&sizes), 1, 8, &Room::new(1 << 20), |bytes| bytes).map(|(_, bytes)| bytes).collect().await;
-        assert_eq!(done, sizes);
+    async fn the_order_is_kept_where_somebody_asks_for_it() {
+        let sizes: Vec<u64> = (0..300).map(|number| number * 97 % 3000).collect();
+        let room = &Room::new(4 << 10);
+        let one: Vec<u64> = work(queue(&sizes), 1, 8, room, |bytes| bytes).map(|(_, bytes)| bytes).collect().await;
+        assert_eq!(one, sizes);
+        let slow = |bytes: u64| {
+            (0..bytes * 100).for_each(|number| _ = std::hint::black_box(number));
+            bytes
+        };
+        let many: Vec<u64> = work_in_order(queue(&sizes), 3, 2, room, slow).map(|(_, bytes)| bytes).collect().await;
+        assert_eq!(many, sizes);
+    }
+
+    #[test]
+    fn small_things_are_put_together_and_none_is_lost() {
+        let together = |things: &[u64]| together(things.to_vec(), 10, |bytes| *bytes);
+        assert_eq!(together(&[]), Vec::<Vec<u64>>::new());
+        assert_eq!(together(&[4, 6, 1, 20, 0, 3, 9]), [vec![4, 6], vec![1], vec![20], vec![0, 3], vec![9]]);
+        assert_eq!(together(&[0; 100]).iter().map(Vec::len).collect::<Vec<_>>(), [64, 36]);
     }
 
     #[tokio::test]

@@ -40,33 +40,6 @@ impl Item {
         Self { at, body, has_time, same, identity: OnceLock::new(), whole: OnceLock::new() }
     }
 
-    /// Makes an entry of the object of the old extension that `raw` is; `None` if it is something else. Its time is that of its
-    /// member `timestamp`, else `before`. What `compact` held is lost: it is there to be used again and again.
-    pub(crate) fn read(raw: &str, same: Same, before: Timestamp, compact: &mut String) -> Option<Self> {
-        // Nearly all objects need no more than to be made compact, and there are very many.
-        compact.clear();
-        let mut found = None;
-        let mut members = json::members(raw);
-        while let Some(member) = {
-            compact.push(if compact.is_empty() { '{' } else { ',' });
-            members.next_shown(|token| compact.push_str(token))
-        } {
-            let (name, value) = member.ok()?;
-            // Names with escapes and those that would look like the store's own need more.
-            if name.starts_with("\"$") || name.contains('\\') {
-                return Some(Self::new(&object(raw)?, same, &[TIME], before));
-            }
-            if name.trim_matches('"') == TIME {
-                found = Some(value);
-            }
-        }
-        members.end().filter(|end| *end == raw.len())?;
-        compact.pop();
-        compact.push_str(if compact.is_empty() { "{}" } else { "}" });
-        let at = found.and_then(time);
-        Some(Self::of(Body::trusted(compact.as_str()), same, at.unwrap_or(before), at.is_some()))
-    }
-
     /// Makes an entry of an object of the old extension.
     pub(crate) fn new(foreign: &Object, same: Same, times: &[&str], before: Timestamp) -> Self {
         Self::owned(own(foreign), same, times, before)
@@ -126,6 +99,112 @@ impl Item {
     }
 }
 
+/// Why something does not become an entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unfit {
+    /// It is no object.
+    NotAnObject,
+    /// It is larger than a store takes.
+    TooLarge,
+}
+
+/// Entries that are read one after another. Their bodies share memory, as they are needed at the same time.
+#[derive(Debug)]
+pub(crate) struct Items {
+    same: Same,
+    /// The time of the entry before, which is that of one without its own.
+    before: Timestamp,
+    /// About how many bytes all bodies will have.
+    expected: usize,
+    /// Bodies that have no memory of their own yet, where they end, and their times.
+    text: String,
+    ends: Vec<usize>,
+    times: Vec<(Timestamp, bool)>,
+    items: Vec<Item>,
+}
+
+/// About how many bytes of bodies share their memory: a large session is not needed as a whole.
+const SHARED: usize = 256 << 10;
+
+impl Items {
+    /// Begins to read entries that have about so many bytes.
+    pub(crate) fn new(same: Same, before: Timestamp, expected: usize) -> Self {
+        Self { same, before, expected, text: String::new(), ends: Vec::new(), times: Vec::new(), items: Vec::new() }
+    }
+
+    /// Reads the object of the old extension that `raw` is.
+    pub(crate) fn read(&mut self, raw: &str) -> Result<(), Unfit> {
+        if self.text.is_empty() {
+            self.text.reserve(self.expected.min(SHARED + SHARED / 8));
+        }
+        let from = self.text.len();
+        let time = match read_compact(raw, &mut self.text) {
+            Ok(time) => time,
+            Err(Odd) => {
+                self.text.truncate(from);
+                let item = Item::new(&object(raw).ok_or(Unfit::NotAnObject)?, self.same, &[TIME], self.before);
+                self.text.push_str(item.body.as_str());
+                item.has_time.then_some(item.at)
+            }
+        };
+        self.before = time.unwrap_or(self.before);
+        if !fits(self.text.len() - from) {
+            self.text.truncate(from);
+            return Err(Unfit::TooLarge);
+        }
+        self.ends.push(self.text.len());
+        self.times.push((self.before, time.is_some()));
+        if self.text.len() >= SHARED {
+            self.share();
+        }
+        Ok(())
+    }
+
+    /// Gives the bodies that have none their memory.
+    fn share(&mut self) {
+        let text = std::mem::take(&mut self.text);
+        let bodies = Body::trusted_parts(text, std::mem::take(&mut self.ends));
+        let items = bodies.zip(self.times.drain(..));
+        self.items.extend(items.map(|(body, (at, has_time))| Item::of(body, self.same, at, has_time)));
+    }
+
+    pub(crate) fn finish(mut self) -> Vec<Item> {
+        self.share();
+        self.items
+    }
+}
+
+/// It needs more than to be made compact, or it is no object.
+#[derive(Debug)]
+struct Odd;
+
+/// Writes an object without white space behind `compact`, and returns its time. Nearly all objects need no more than that, and
+/// there are very many. If one does, what was written is to be forgotten.
+fn read_compact(raw: &str, compact: &mut String) -> Result<Option<Timestamp>, Odd> {
+    let mut found = None;
+    let mut members = json::members(raw);
+    let mut separator = '{';
+    loop {
+        compact.push(separator);
+        let Some(member) = members.next_shown(|token| compact.push_str(token)) else { break };
+        let (name, value) = member.map_err(|_| Odd)?;
+        // Names with escapes and those that would look like the store's own.
+        if name.starts_with("\"$") || name.contains('\\') {
+            return Err(Odd);
+        }
+        if name.trim_matches('"') == TIME {
+            found = Some(value);
+        }
+        separator = ',';
+    }
+    members.end().filter(|end| *end == raw.len()).ok_or(Odd)?;
+    if separator == ',' {
+        compact.pop();
+    }
+    compact.push('}');
+    Ok(found.and_then(time))
+}
+
 /// Returns the value of a member; of several with one name the last, as JavaScript does.
 fn last_member<'a>(object: &'a str, name: &str) -> Option<&'a str> {
     let is_named = |literal: &str| match literal.contains('\\') {
@@ -168,21 +247,47 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_object_is_read_as_it_would_be_member_by_member() {
-        let mut compact = "what was there before".to_owned();
-        for raw in [
+    fn objects_are_read_as_they_would_be_member_by_member() {
+        let before = Timestamp::from_millis(7);
+        let all = [
             "{}",
             "{ }",
-            r#"{ "id" : "m" , "timestamp" : 1757341200000, "a" : [ 1 , { } ] }"#,
-            r#"{"timestamp":"2025-01-01T00:00:00.000Z","timestamp":"no time"}"#,
             r#"{"$slot":1,"b\u0061d":[ ],"\u0024x":2}"#,
-        ] {
-            let read = Item::read(raw, Same::Message, Timestamp::from_millis(7), &mut compact).unwrap();
-            let made = Item::new(&object(raw).unwrap(), Same::Message, &[TIME], Timestamp::from_millis(7));
+            r#"{ "id" : "m" , "timestamp" : 1757341200000, "a" : [ 1 , { } ] }"#,
+            r#"{"\u0074imestamp":"2025-01-01T00:00:00.000Z","timestamp":"no time"}"#,
+            r#"{"timestamp":"2025-01-01T00:00:00.000Z","timestamp":"no time"}"#,
+        ];
+        for raw in all {
+            let mut items = Items::new(Same::Message, before, 0);
+            items.read(raw).unwrap();
+            let [read] = items.finish().try_into().unwrap();
+            let made = Item::new(&object(raw).unwrap(), Same::Message, &[TIME], before);
             assert_eq!((&read.body, read.at, read.has_time), (&made.body, made.at, made.has_time), "{raw}");
         }
+        let mut items = Items::new(Same::Message, before, 0);
         for other in ["", "[]", "7", "{", "{} x", r#"{"a":1"#] {
-            assert!(Item::read(other, Same::Message, Timestamp::default(), &mut compact).is_none(), "{other}");
+            assert_eq!(items.read(other), Err(Unfit::NotAnObject), "{other}");
+        }
+        assert!(items.finish().is_empty());
+    }
+
+    #[test]
+    fn what_does_not_fit_leaves_its_neighbours_as_they_are() {
+        let large = format!(r#"{{"a":"{}"}}"#, "x".repeat(Limits::GUARANTEED.body_bytes));
+        let message = |number: usize| format!(r#"{{ "id": {number}, "content": "{}" }}"#, "ä".repeat(number));
+        let mut items = Items::new(Same::Message, Timestamp::default(), 1000);
+        for number in 0..1000 {
+            items.read(&message(number)).unwrap();
+            let other = if number % 2 == 0 { &large } else { r#"{"id":[1,2"# };
+            let why = if number % 2 == 0 { Unfit::TooLarge } else { Unfit::NotAnObject };
+            if number % 100 < 2 {
+                assert_eq!(items.read(other), Err(why));
+            }
+        }
+        let items = items.finish();
+        assert_eq!(items.len(), 1000);
+        for (number, item) in items.iter().enumerate() {
+            assert_eq!(item.body, Body::parse(&message(number)).unwrap());
         }
     }
 }

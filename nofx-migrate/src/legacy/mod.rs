@@ -29,7 +29,7 @@ pub(crate) use session::{SessionCopy, complete_by_name};
 pub(crate) use template::Content as TemplateContent;
 
 use decode::Decoded;
-use item::{fits, object};
+use item::{Items, fits, object};
 use judge::Judge;
 use salvage::offset;
 
@@ -381,22 +381,17 @@ fn read_checkpoints(
     judge: &mut Judge<'_>,
 ) -> Content {
     judge.judgement.became = "checkpoints";
-    let (mut items, mut before, mut compact) = (Vec::new(), Timestamp::default(), String::new());
+    let mut items = Items::new(Same::Whole, Timestamp::default(), text.len());
     for raw in &found.whole {
-        match Item::read(raw, Same::Whole, before, &mut compact).filter(|_| fits(raw.len())) {
-            Some(item) => {
-                before = item.at;
-                items.push(item);
-            }
-            None => {
-                let from = base + offset(text, raw);
-                judge.damaged("not-an-object", (from, from + raw.len()), "a checkpoint is no object, or too large");
-            }
+        if items.read(raw).is_err() {
+            let from = base + offset(text, raw);
+            judge.damaged("not-an-object", (from, from + raw.len()), "a checkpoint is no object, or too large");
         }
     }
     if let Some(error) = &found.error {
         judge.damaged("cut", (base + found.end, base + text.len()), &format!("the list is damaged: {}", error.reason));
     }
+    let items = items.finish();
     judge.judgement.count("checkpoints", items.len());
     Content::Checkpoints(place.agent().map(str::to_owned), items)
 }

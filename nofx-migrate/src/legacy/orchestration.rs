@@ -4,7 +4,7 @@ use nofx_core::Timestamp;
 use nofx_core::json::Object;
 
 use super::decode::Decoded;
-use super::item::{Item, Same, fits, is_text, object};
+use super::item::{Item, Items, Same, fits, is_text, object};
 use super::judge::Judge;
 use super::salvage;
 
@@ -22,7 +22,7 @@ pub(crate) struct Lines {
 /// Reads the lines of a file.
 pub(crate) fn read(decoded: &Decoded<'_>, judge: &mut Judge<'_>) -> Lines {
     let mut lines = Lines::default();
-    let (mut from, mut before, mut compact) = (0, Timestamp::default(), String::new());
+    let (mut from, mut messages) = (0, Items::new(Same::Whole, Timestamp::default(), decoded.text.len()));
     for (number, with_end) in decoded.text.split_inclusive('\n').enumerate() {
         let line = with_end.trim_ascii();
         let start = from + salvage::offset(with_end, line);
@@ -32,34 +32,30 @@ pub(crate) fn read(decoded: &Decoded<'_>, judge: &mut Judge<'_>) -> Lines {
         }
         let place = (decoded.place(start), decoded.place(start + line.len()));
         let is_text = decoded.is_text(place.0, place.1);
-        let mut take = |raw: &str| {
-            let item = Item::read(raw, Same::Whole, before, &mut compact)?;
-            before = item.at;
-            Some(item)
-        };
-        let whole = Some(line).filter(|line| fits(line.len())).and_then(&mut take);
-        let is_exact = is_text && whole.is_some() && !salvage::has_repeated_names(line);
-        let found = match whole {
-            Some(message) => vec![message],
-            None => salvage::objects(line, is_message).into_iter().filter_map(take).collect(),
+        let mut take = |raw: &str| messages.read(raw).is_ok();
+        let is_whole = fits(line.len()) && take(line);
+        let is_exact = is_text && is_whole && !salvage::has_repeated_names(line);
+        let found = match is_whole {
+            true => 1,
+            false => salvage::objects(line, is_message).into_iter().filter(|raw| take(raw)).count(),
         };
         if !is_exact {
             lines.bad.push((number + 1, place.0, place.1));
             if lines.bad.len() <= MOST_BAD {
-                let what = format!("line {} is not exactly one message; {} found in it", number + 1, found.len());
+                let what = format!("line {} is not exactly one message; {found} found in it", number + 1);
                 judge.judgement.findings.push(("bad-line", crate::report::Level::Warning, what));
             }
         }
-        if found.is_empty() {
+        if found == 0 {
             judge.unused(start, start + line.len(), "not a message");
         }
-        lines.messages.extend(found);
     }
     if lines.bad.len() > MOST_BAD {
         let what = format!("{} lines are not exactly one message; the whole file is kept", lines.bad.len());
         judge.judgement.damaged("bad-line", what);
         lines.bad.clear();
     }
+    lines.messages = messages.finish();
     judge.judgement.count("orchestration messages", lines.messages.len());
     lines
 }

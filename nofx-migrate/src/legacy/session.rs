@@ -4,7 +4,7 @@ use nofx_core::Timestamp;
 use nofx_core::entity::{SessionId, own};
 use nofx_core::json::{Object, Text, compact, quote};
 
-use super::item::{Item, Same, fits, object, time};
+use super::item::{Item, Items, Same, Unfit, fits, object, time};
 use super::judge::Judge;
 use super::salvage::{self, Members, offset};
 use super::template::{self, Content};
@@ -132,28 +132,21 @@ pub(crate) fn read(text: &str, found: &Members<'_>, base: usize, stem: &str, jud
 
     let created = header.get("createdAt").and_then(time).or(named.as_ref().map(|named| named.created));
     let created = created.unwrap_or_default();
-    let mut before = created;
-    let (mut messages, mut counted, mut compact) = (Vec::new(), 0, String::new());
-    let history = history.unwrap_or_default();
-    if !judge.pass.is_first() {
-        messages.reserve_exact(history.len());
-    }
-    for raw in history {
+    let (mut messages, mut counted) = (Items::new(Same::Message, created, text.len()), 0);
+    for raw in history.unwrap_or_default() {
         if judge.pass.is_first() && raw.starts_with('{') && fits(raw.len()) {
             counted += 1;
             continue;
         }
-        match Item::read(raw, Same::Message, before, &mut compact) {
-            Some(item) => {
-                before = item.at;
-                match item.fits() {
-                    true => messages.push(item),
-                    false => unfit(text, base, raw, ("too-large", "a message is larger than a store takes"), judge),
-                }
+        match messages.read(raw) {
+            Ok(()) => {}
+            Err(Unfit::TooLarge) => {
+                unfit(text, base, raw, ("too-large", "a message is larger than a store takes"), judge);
             }
-            None => unfit(text, base, raw, ("not-an-object", "a message is no object"), judge),
+            Err(Unfit::NotAnObject) => unfit(text, base, raw, ("not-an-object", "a message is no object"), judge),
         }
     }
+    let messages = messages.finish();
     let mut tasks = Vec::new();
     for (slot, raw) in completed
         .unwrap_or_default()
