@@ -49,7 +49,7 @@ const READERS: usize = 2;
 const OUTLINES_PART: u64 = 8;
 
 /// How many things that are planned may wait to be written, as far as there is room for them.
-const AHEAD: usize = 64;
+const AHEAD: usize = 8;
 
 /// The part of the memory that things have which are read, compared and written together, unless one alone has more.
 const GROUP_PART: u64 = 64;
