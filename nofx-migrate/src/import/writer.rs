@@ -1,14 +1,16 @@
 //! Batches of a reasonable size, each committed while the next is gathered.
 
 use std::collections::HashSet;
+use std::fmt;
 
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, ready};
 use nofx_core::{Body, Error, Expect, LogKey, NewEntry, Outcome, RecordKey, Result, Seq, Store};
-use tokio::task::JoinHandle;
 
 use crate::options::Options;
 
 /// The most bytes at which a batch is committed.
-const BATCH_BYTES: u64 = 4 << 20;
+const BATCH_BYTES: u64 = 8 << 20;
 
 /// The part of the memory that a batch may have.
 const BATCH_PART: u64 = 8;
@@ -17,7 +19,6 @@ const BATCH_PART: u64 = 8;
 const BATCH_ITEMS: usize = 8000;
 
 /// Gathers what is to be written and commits it in batches; what belongs together and is small stays together.
-#[derive(Debug)]
 pub(crate) struct Writer<'a> {
     store: &'a Store,
     dry_run: bool,
@@ -25,7 +26,7 @@ pub(crate) struct Writer<'a> {
     batch: nofx_core::Batch,
     items: usize,
     bytes: usize,
-    in_flight: Option<JoinHandle<Result<Outcome>>>,
+    in_flight: Option<BoxFuture<'a, Result<Outcome>>>,
     commits: u64,
     /// The numbers of the commits that wrote records.
     seqs: HashSet<Seq>,
@@ -39,6 +40,12 @@ pub(crate) struct Changes {
     /// Entries for a log, and its length before.
     pub(crate) appends: Vec<(LogKey, u64, Vec<NewEntry>)>,
     pub(crate) seals: Vec<LogKey>,
+}
+
+impl fmt::Debug for Writer<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Writer").field("commits", &self.commits).field("items", &self.items).finish_non_exhaustive()
+    }
 }
 
 impl<'a> Writer<'a> {
@@ -150,24 +157,26 @@ impl<'a> Writer<'a> {
             return Ok(());
         }
         self.settle().await?;
-        let store = self.store.clone();
-        self.in_flight = Some(tokio::spawn(async move { store.commit(batch).await }));
+        let mut commit = Box::pin(self.store.commit(batch));
+        // Looked at once, it is under way, and goes on while nobody looks.
+        self.in_flight = Some(match (&mut commit).now_or_never() {
+            Some(outcome) => ready(outcome).boxed(),
+            None => commit,
+        });
         Ok(())
     }
 
     /// Waits until what was submitted is committed.
     pub(crate) async fn settle(&mut self) -> Result<()> {
         let Some(in_flight) = self.in_flight.take() else { return Ok(()) };
-        match in_flight.await {
-            Ok(Ok(Outcome::Committed(committed))) => {
+        match in_flight.await? {
+            Outcome::Committed(committed) => {
                 self.commits += 1;
                 self.seqs.extend(committed.seq);
+                Ok(())
             }
-            Ok(Ok(Outcome::Conflicted(conflict))) => return Err(Error::Conflict(Box::new(conflict))),
-            Ok(Err(error)) => return Err(error),
-            Err(error) => return Err(Error::unavailable_because("waiting for a commit", error)),
+            Outcome::Conflicted(conflict) => Err(Error::Conflict(Box::new(conflict))),
         }
-        Ok(())
     }
 
     /// Commits what there is.
