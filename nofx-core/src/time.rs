@@ -40,6 +40,9 @@ impl Timestamp {
     /// Years beyond 9999 are read in JavaScript's form with a sign and six digits. Digits beyond milliseconds are cut.
     /// Anything else is `None`.
     pub fn parse(text: &str) -> Option<Self> {
+        if let Some(usual) = parse_usual(text) {
+            return Some(usual);
+        }
         let parsed: jiff::Timestamp = match text.parse() {
             Ok(parsed) => parsed,
             Err(_) => return parse_far(text),
@@ -62,6 +65,27 @@ impl fmt::Display for Timestamp {
         let (second, milli) = (millis / 1000 % 60, millis % 1000);
         write!(f, "-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{milli:03}Z")
     }
+}
+
+/// Reads what [`Timestamp`] writes of years up to 9999: nearly all times are in that form, and each message has one.
+fn parse_usual(text: &str) -> Option<Timestamp> {
+    let bytes: &[u8; 24] = text.as_bytes().try_into().ok()?;
+    let number = |from: usize, to: usize| {
+        let mut number = 0;
+        for byte in bytes.get(from..to)? {
+            number = number * 10 + i64::from(byte.checked_sub(b'0').filter(|digit| *digit < 10)?);
+        }
+        Some(number)
+    };
+    let separators = [(4, b'-'), (7, b'-'), (10, b'T'), (13, b':'), (16, b':'), (19, b'.'), (23, b'Z')];
+    if separators.iter().any(|(at, separator)| bytes[*at] != *separator) {
+        return None;
+    }
+    let date = (number(0, 4)?, number(5, 7)?, number(8, 10)?);
+    let (hour, minute, second, milli) = (number(11, 13)?, number(14, 16)?, number(17, 19)?, number(20, 23)?);
+    let days = days_from_civil(date.0, date.1, date.2);
+    let exists = civil_from_days(days) == date && hour < 24 && minute < 60 && second < 60;
+    exists.then_some(Timestamp(days * DAY + ((hour * 60 + minute) * 60 + second) * 1000 + milli))
 }
 
 /// Reads what lies outside the years that the ordinary reader knows: `YYYY-…` or JavaScript's `±YYYYYY-…`.
@@ -215,6 +239,29 @@ mod tests {
             -62_167_219_200_001,
         ] {
             assert_eq!(Timestamp::parse(&shown(millis)), Some(Timestamp(millis)), "{}", shown(millis));
+        }
+    }
+
+    #[test]
+    fn the_usual_form_is_read_as_any_other() {
+        for month in 0..14 {
+            for day in 0..33 {
+                for rest in ["00:00:00.000Z", "23:59:59.999Z", "24:00:00.000Z", "12:60:00.000Z", "12:00:61.000Z"] {
+                    for year in ["0000", "0004", "1900", "1970", "2000", "2024", "2025", "9999"] {
+                        let usual = format!("{year}-{month:02}-{day:02}T{rest}");
+                        let other = usual.parse::<jiff::Timestamp>().map(|time| Timestamp(time.as_millisecond()));
+                        assert_eq!(parse_usual(&usual), other.ok().or_else(|| parse_far(&usual)), "{usual}");
+                    }
+                }
+            }
+        }
+        for unusual in [
+            "2025-09-08T10:00:00.00xZ",
+            "2025-09-08t10:00:00.000Z",
+            "2025-09-08T10:00:00,000Z",
+            "+025-09-08T10:00:00.000Z",
+        ] {
+            assert_eq!(parse_usual(unusual), None, "{unusual}");
         }
     }
 

@@ -6,7 +6,7 @@
 
 use std::num::NonZero;
 use std::ops::Bound;
-use std::panic::resume_unwind;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
@@ -69,14 +69,14 @@ pub(crate) fn again(key: &[u8], value: Vec<u8>, effort: Effort) -> Option<(impl 
     let first = first_of(key)?;
     let value = match effort {
         Effort::Quick => value,
-        Effort::Dense => encode(log, first, &decode(log, first, &value).ok()?.entries, effort).ok()?,
+        Effort::Dense => encode(log, first, &decode(log, first, &value).ok()?.entries, effort)?,
     };
     Some((move |piece| piece_key(log, first, piece), value))
 }
 
-/// Encodes entries that follow each other.
-fn encode(log: u64, first: u64, entries: &[(Timestamp, Body)], effort: Effort) -> Attempt<Vec<u8>> {
-    let encoded = with_room(|room| {
+/// Encodes entries that follow each other; `None` if they cannot be compressed.
+fn encode(log: u64, first: u64, entries: &[(Timestamp, Body)], effort: Effort) -> Option<Vec<u8>> {
+    with_room(|room| {
         let mut plain = Encoder::in_room(room);
         let mut before = 0;
         for (at, body) in entries {
@@ -89,8 +89,7 @@ fn encode(log: u64, first: u64, entries: &[(Timestamp, Body)], effort: Effort) -
         let mut payload = Encoder::default();
         payload.number(codec as u64).number(entries.len() as u64).number(room.len() as u64).raw(&smaller);
         Some(seal(Table::Chunks, &placed(log, first), &payload))
-    });
-    encoded.ok_or_else(|| Fault::damaged("compressing a chunk"))
+    })
 }
 
 fn decode(log: u64, first: u64, value: &[u8]) -> Reading<Chunk> {
@@ -234,12 +233,12 @@ impl Tables<WriteTable<'_>> {
 
     /// Lays down what was folded.
     pub(crate) fn lay_down(&mut self, folded: &Folded) -> Attempt<()> {
-        for (run, value) in folded.runs.iter().zip(folded.encode()?) {
+        folded.encoded(|run, value| {
             for (piece, bytes) in (0..).zip(value.chunks(PIECE)) {
                 self.chunks.insert(&piece_key(run.log, run.first, piece)[..], bytes)?;
             }
-        }
-        Ok(())
+            Ok(())
+        })
     }
 
     /// Removes the rows of a log. Returns how many bytes they had.
@@ -340,32 +339,38 @@ impl Folded {
         }
     }
 
-    /// Encodes all chunks, much on several threads. Returns them in their order.
-    fn encode(&self) -> Attempt<Vec<Vec<u8>>> {
+    /// Shows all chunks as they are stored, in their order. Much is encoded by several threads, while this one shows what is there.
+    fn encoded(&self, mut see: impl FnMut(&Run, &[u8]) -> Attempt<()>) -> Attempt<()> {
         let encode = |run: &Run| encode(run.log, run.first, &run.entries, Effort::Quick);
         let cores = || thread::available_parallelism().map_or(1, NonZero::get);
-        let threads = if self.bytes < MANY_BYTES { 1 } else { cores().min(MOST_THREADS).min(self.runs.len()) };
-        if threads < 2 {
-            return self.runs.iter().map(encode).collect();
-        }
+        // One more than there are cores: whoever gathers the next commit has time while this one is written and flushed.
+        let threads = if self.bytes < MANY_BYTES { 1 } else { (cores() + 1).min(MOST_THREADS).min(self.runs.len()) };
+        let values: Vec<_> = self.runs.iter().map(|_| OnceLock::new()).collect();
         let next = AtomicUsize::new(0);
-        let work = || {
-            let mine = std::iter::from_fn(|| {
-                let at = next.fetch_add(1, Ordering::Relaxed);
-                Some((at, encode(self.runs.get(at)?)))
-            });
-            mine.collect::<Vec<_>>()
+        // Encodes the next chunk that nobody has begun; `None` if there is none.
+        let encode_next = || {
+            let at = next.fetch_add(1, Ordering::Relaxed);
+            let (run, value) = self.runs.get(at).zip(values.get(at))?;
+            value.set(encode(run)).ok()
         };
-        let mut all = thread::scope(|scope| {
-            let others: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
-            let mut all = work();
-            for other in others {
-                all.extend(other.join().unwrap_or_else(|panic| resume_unwind(panic)));
+        let mut left = self.runs.iter().zip(&values).peekable();
+        let mut see_ready = || {
+            while let Some((run, value)) = left.next_if(|(_, value)| value.get().is_some()) {
+                let value = value.get().and_then(Option::as_ref);
+                see(run, value.ok_or_else(|| Fault::damaged("compressing a chunk"))?)?;
             }
-            all
-        });
-        all.sort_by_key(|(at, _)| *at);
-        all.into_iter().map(|(_, value)| value).collect()
+            Ok(())
+        };
+        thread::scope(|scope| {
+            for _ in 1..threads {
+                scope.spawn(|| while encode_next().is_some() {});
+            }
+            while encode_next().is_some() {
+                see_ready()?;
+            }
+            Ok::<_, Fault>(())
+        })?;
+        see_ready()
     }
 }
 
@@ -384,10 +389,13 @@ mod tests {
             folded.add(Run { log, first: log * 3, bytes, entries });
         }
         assert!(folded.bytes > MANY_BYTES);
-        let values = folded.encode().unwrap();
-        for (run, value) in folded.runs.iter().zip(&values) {
+        let mut seen = folded.runs.iter();
+        let see = |run: &Run, value: &[u8]| {
+            assert_eq!(seen.next().unwrap().log, run.log);
             assert_eq!(decode(run.log, run.first, value).unwrap().entries, run.entries);
-        }
-        assert_eq!(values.len(), 40);
+            Ok(())
+        };
+        folded.encoded(see).unwrap();
+        assert!(seen.next().is_none());
     }
 }

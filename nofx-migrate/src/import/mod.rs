@@ -49,7 +49,10 @@ const READERS: usize = 2;
 const OUTLINES_PART: u64 = 8;
 
 /// How many things that are planned may wait to be written, as far as there is room for them.
-const AHEAD: usize = 8;
+const AHEAD: usize = 16;
+
+/// A thing whose files have more bytes is planned beside all others.
+const LARGE_THING: u64 = 4 << 20;
 
 /// The part of the memory that things have which are read, compared and written together, unless one alone has more.
 const GROUP_PART: u64 = 64;
@@ -291,7 +294,7 @@ impl<'a> Import<'a> {
         }
         let mut segments = None;
         let index = self.index;
-        let planning = |todo: Vec<(Thing, Vec<usize>)>, threads| {
+        let planning = |todo: Vec<(Thing, Vec<usize>)>| {
             let size = |(_, files): &(Thing, Vec<usize>)| index.size(files);
             let groups = together(todo, room.bytes() / GROUP_PART, size);
             let queue = groups.into_iter().map(|group| Work { bytes: group.iter().map(size).sum(), thing: group });
@@ -303,11 +306,14 @@ impl<'a> Import<'a> {
                 };
                 group.into_iter().map(plan).collect::<Vec<_>>()
             };
-            work(queue.collect(), threads, AHEAD, room, plan).boxed()
+            work(queue.collect(), 1, AHEAD, room, plan).boxed()
         };
-        // Messages between agents are one log, in the order of its files; everything else is written as it is ready.
-        let (in_order, others) = todo.into_iter().partition(|(thing, _)| matches!(thing, Thing::Orchestration(..)));
-        let mut plans = stream::select(planning(in_order, 1), planning(others, READERS));
+        // Messages between agents are one log, in the order of its files; everything else is written as it is ready, so that
+        // what is large holds nobody up. A thread that plans is faster than one that commits, which needs the other core.
+        let (in_order, others): (Vec<_>, Vec<_>) =
+            todo.into_iter().partition(|(thing, _)| matches!(thing, Thing::Orchestration(..)));
+        let (large, others) = others.into_iter().partition(|(_, files)| index.size(files) > LARGE_THING);
+        let mut plans = stream::select_all([in_order, large, others].map(|todo| planning(todo)));
         while let Some((taken, group)) = plans.next().await {
             let there = There::of(self.store, group.iter().map(|(.., plan)| plan)).await?;
             for ((thing, files, expected, plan), there) in group.into_iter().zip(there) {

@@ -5,7 +5,7 @@ use std::fmt;
 
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, ready};
-use nofx_core::{Body, Error, Expect, LogKey, NewEntry, Outcome, RecordKey, Result, Seq, Store};
+use nofx_core::{Append, Body, Error, Expect, LogKey, NewEntry, Outcome, RecordKey, Result, Seq, Store, Write};
 
 use crate::options::Options;
 
@@ -85,12 +85,12 @@ impl<'a> Writer<'a> {
         for (key, expect, body) in changes.puts {
             self.make_room(1, body.len()).await?;
             self.count(1, body.len());
-            self.batch = std::mem::replace(&mut self.batch, self.store.batch()).put(key, expect, body);
+            self.batch.writes.push(Write { key, expect, body: Some(body) });
         }
         for key in changes.deletes {
             self.make_room(1, 0).await?;
             self.count(1, 0);
-            self.batch = std::mem::replace(&mut self.batch, self.store.batch()).delete(key, Expect::Any);
+            self.batch.writes.push(Write { key, expect: Expect::Any, body: None });
         }
         for (log, length, entries) in changes.appends {
             self.append(log, length, entries).await?;
@@ -126,8 +126,7 @@ impl<'a> Writer<'a> {
         if let Some(append) = self.batch.appends.iter_mut().find(|append| append.log == *log) {
             append.entries.extend(entries);
         } else {
-            let batch = std::mem::replace(&mut self.batch, self.store.batch());
-            self.batch = batch.append_at(log.clone(), length, entries);
+            self.batch.appends.push(Append { log: log.clone(), expect: Some(length), entries });
         }
         length + added
     }
