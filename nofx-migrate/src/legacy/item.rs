@@ -189,7 +189,7 @@ fn read_compact(raw: &str, compact: &mut String) -> Result<Option<Timestamp>, Od
         let Some(member) = members.next_shown(|token| compact.push_str(token)) else { break };
         let (name, value) = member.map_err(|_| Odd)?;
         // Names with escapes and those that would look like the store's own.
-        if name.starts_with("\"$") || name.contains('\\') {
+        if name.starts_with("\"$") || name.as_bytes().contains(&b'\\') {
             return Err(Odd);
         }
         if name.trim_matches('"') == TIME {
