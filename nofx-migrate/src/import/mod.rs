@@ -15,6 +15,7 @@ mod workers;
 mod writer;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::num::NonZero;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -42,14 +43,14 @@ use room::Room;
 use workers::{Work, together, work};
 use writer::Writer;
 
-/// How many threads read files.
-const READERS: usize = 2;
-
 /// The part of the memory that may be taken by what is remembered of where things are in the files.
 const OUTLINES_PART: u64 = 8;
 
 /// How many things that are planned may wait to be written, as far as there is room for them.
 const AHEAD: usize = 16;
+
+/// The most threads that read files or compare things.
+const MOST_THREADS: usize = 8;
 
 /// A thing whose files have more bytes is planned beside all others.
 const LARGE_THING: u64 = 4 << 20;
@@ -137,6 +138,11 @@ async fn joined<T>(task: JoinHandle<T>) -> T {
     }
 }
 
+/// Returns how many threads can work at once; not more than the disk and the memory of others bear.
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, NonZero::get).min(MOST_THREADS)
+}
+
 /// The first pass.
 async fn read_all(
     source: &Source,
@@ -162,7 +168,7 @@ async fn read_all(
         let examined = index::examine(file.clone(), &outlines);
         (at, file, examined)
     };
-    let mut examined = std::pin::pin!(work(queue, READERS, AHEAD, room, examine));
+    let mut examined = std::pin::pin!(work(queue, cores(), AHEAD, room, examine));
     let mut all = BTreeMap::new();
     while let Some((_, (at, source, found))) = examined.next().await {
         if let Ok(file) = &found {

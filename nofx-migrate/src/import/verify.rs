@@ -24,15 +24,12 @@ use super::plan::{Plan, PlannedLog, Thing, plan, plan_name, things};
 use super::reconcile::{PAGE, stored_item};
 use super::room::Room;
 use super::workers::{Work, together, work_in_order};
-use super::{AHEAD, GROUP_PART, blocking, joined};
+use super::{AHEAD, GROUP_PART, blocking, cores, joined};
 use crate::attachment::attachment_chunks;
 use crate::digest::{Hash, Print, Running, hex, print};
 use crate::legacy::{Item, Same};
 use crate::options::Progress;
 use crate::report::{Compared, Verification};
-
-/// How many threads look at things: each waits now and then for one that reads the target.
-const LOOKS: usize = 3;
 
 /// Differences that are listed.
 const LISTED: usize = 1000;
@@ -103,7 +100,8 @@ pub(crate) async fn verify(
             found.map(|found| wanted.into_iter().zip(found))
         }
     };
-    let looked = work_in_order(queue.collect(), LOOKS, AHEAD, room, look_at);
+    // One more than there are cores, as each waits now and then for another that reads the target.
+    let looked = work_in_order(queue.collect(), cores() + 1, AHEAD, room, look_at);
     // Each group has its room until all of it is compared.
     let mut looked = pin!(looked.map(|(taken, looked)| looked.map(|looked| (taken, looked))));
     while let Some((_taken, looked)) = looked.try_next().await? {
