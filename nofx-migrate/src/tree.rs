@@ -28,7 +28,7 @@ const LARGE: usize = 1 << 20;
 const GIVEN_BACK: usize = 33 << 20;
 
 thread_local! {
-    /// For the next file that is read in this thread: memory that is new costs about as much as reading into it.
+    /// For the next file that is read in this thread, as the system gives each new page with some ado.
     static BUFFER: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 

@@ -62,7 +62,7 @@ pub(crate) enum Effort {
     Dense,
 }
 
-/// Lends memory for a text that is on its way: new memory for each costs about as much as what is done in it.
+/// Lends memory for a text that is on its way, as the system gives each new page with some ado.
 pub(crate) fn with_room<T>(using: impl FnOnce(&mut Vec<u8>) -> Option<T>) -> Option<T> {
     let using = |room: &mut Vec<u8>| {
         room.clear();
