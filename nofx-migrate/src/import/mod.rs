@@ -319,7 +319,7 @@ impl<'a> Import<'a> {
         let (in_order, others): (Vec<_>, Vec<_>) =
             todo.into_iter().partition(|(thing, _)| matches!(thing, Thing::Orchestration(..)));
         let (large, others) = others.into_iter().partition(|(_, files)| index.size(files) > LARGE_THING);
-        let mut plans = stream::select_all([in_order, large, others].map(|todo| planning(todo)));
+        let mut plans = stream::select_all([in_order, large, others].map(planning));
         while let Some((taken, group)) = plans.next().await {
             let there = There::of(self.store, group.iter().map(|(.., plan)| plan)).await?;
             for ((thing, files, expected, plan), there) in group.into_iter().zip(there) {
