@@ -17,7 +17,7 @@ use tokio::task::JoinHandle;
 
 use super::expected::{Bodies, Counting, Expected, ExpectedLog, ExpectedRecord, Planned};
 use super::imported::{content_digest, was_imported_as};
-use super::index::Index;
+use super::index::{Holds, Index, Indexed};
 use super::ledger::Ledger;
 use super::orchestration::Segments;
 use super::plan::{Plan, PlannedLog, Thing, plan, plan_name, things};
@@ -93,7 +93,7 @@ pub(crate) async fn verify(
     let groups = together(todo, room.bytes() / GROUP_PART, |(_, files)| index.size(files));
     let queue = groups.into_iter().map(|things| Work { bytes: things.iter().map(unplanned).sum(), thing: things });
     let look_at = {
-        let store = store.clone();
+        let (store, again) = (store.clone(), again.clone());
         move |things: Vec<(Thing, Vec<usize>)>| {
             let wanted: Vec<_> = things.into_iter().map(|(thing, files)| again.wanted(thing, files)).collect();
             let found = Handle::current().block_on(look(&store, &wanted));
@@ -120,9 +120,7 @@ pub(crate) async fn verify(
             let changed = wanted.plan.as_ref().map(|plan| plan.changed.clone()).unwrap_or_default();
             let mut differences = check.thing(wanted, found, &imported).await?;
             if !differences.is_empty() {
-                let changed = changed.iter().filter_map(|at| index.files.get(*at));
-                let what = "changed while it was imported; import again when nobody writes it";
-                differences.extend(changed.map(|file| format!("`{}` {what}", file.place.path)));
+                differences.extend(changed.iter().filter_map(|at| index.files.get(*at)).map(changed_meanwhile));
             }
             // Where somebody's changes in the target count, the files are kept as they are.
             let is_excused = may_differ && !differences.is_empty() && are_kept(store, index, &files).await?;
@@ -146,12 +144,19 @@ pub(crate) async fn verify(
             check.attachment(&bytes.path.into(), &bytes.sha256).await?;
         }
     }
-    for file in index.files.iter().zip(&left).filter(|(_, left)| **left == 0).map(|(file, _)| file) {
-        if matches!(file.holds, super::index::Holds::Nothing) {
-            progress.advance(&file.place.path, file.size);
+    for (at, file) in index.files.iter().enumerate().filter(|(_, file)| file.holds == Holds::Nothing) {
+        // Somebody may have been about to write it anew when nothing was in it.
+        let again = again.clone();
+        if !blocking(move || again.is_same(at)).await {
+            check.differs(changed_meanwhile(file));
         }
+        progress.advance(&file.place.path, file.size);
     }
     Ok(check.finish())
+}
+
+fn changed_meanwhile(file: &Indexed) -> String {
+    format!("`{}` changed while it was imported; import again when nobody writes it", file.place.path)
 }
 
 /// Returns whether all these files are kept as they are.

@@ -1,5 +1,6 @@
 //! Whatever is lost or changed between writing and reading back is noticed.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -10,7 +11,7 @@ use nofx_core::{
 };
 use nofx_migrate::{Progress, Report, migrate};
 
-use crate::workspace::{Workspace, session, verified};
+use crate::workspace::{Workspace, dumped, session, verified};
 
 /// What is wrong with a backend once everything was written to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -192,4 +193,34 @@ async fn what_is_lost_or_changed_in_any_kind_is_a_difference_of_that_kind() {
     }
     let tried: std::collections::BTreeSet<_> = cases.iter().map(|(kind, ..)| *kind).collect();
     assert!(kinds.keys().all(|kind| tried.contains(kind)), "{:?}", kinds.keys());
+}
+
+/// Writes into a file when everything was read for the first time.
+#[derive(Debug)]
+struct AtWriting(PathBuf);
+
+impl Progress for AtWriting {
+    fn phase(&self, name: &'static str) {
+        if name == "writing" {
+            std::fs::write(&self.0, r#"[{"timestamp":"2025-01-01T00:00:00.000Z","note":"late"}]"#).unwrap();
+        }
+    }
+
+    fn total(&self, _files: u64, _bytes: u64) {}
+
+    fn advance(&self, _path: &str, _bytes: u64) {}
+}
+
+#[tokio::test]
+async fn a_file_that_was_empty_only_for_the_moment_is_told_and_imported_the_next_time() {
+    for path in ["sessions/ada_checkpoint.json", "notes.txt"] {
+        let workspace = Workspace::with(&[(path, ""), ("sessions/s.json", &session("s", 1, "active", "a"))]);
+        let late = AtWriting(workspace.root().join(path));
+        let report = migrate(&workspace.root(), &workspace.store, &verified(), &late).await.unwrap();
+        assert!(!report.is_complete(), "{report}");
+        let told = report.verification.unwrap().differences;
+        assert_eq!(told, [format!("`{path}` changed while it was imported; import again when nobody writes it")]);
+        assert!(workspace.import().await.is_complete());
+        assert!(dumped(&workspace.store).await.contains("late"));
+    }
 }
