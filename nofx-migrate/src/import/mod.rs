@@ -433,7 +433,8 @@ impl<'a> Import<'a> {
                 format!("`{what}` was changed in the target, which counts; the file is kept as well"),
             ),
             Kept::Later(what) => {
-                ("older", format!("the target has a later state of `{what}`, which counts; the file is kept as well"))
+                let kept = "which counts; the file is kept as well, unless it is empty";
+                ("older", format!("the target has a later or less damaged state of `{what}`, {kept}"))
             }
             Kept::Sealed(what) => {
                 ("sealed", format!("`{what}` is sealed in the target, so nothing was added to it; the file is kept"))
@@ -449,6 +450,10 @@ impl<'a> Import<'a> {
     fn keep_late(&mut self, at: usize, code: &'static str, message: &str) {
         let path = self.path(at);
         self.report.find(code, Level::Warning, &path, message);
+        // Of nothing there is nothing to be kept.
+        if self.index.size(&[at]) == 0 {
+            return;
+        }
         if let Some(file) = self.report.files.iter_mut().find(|file| file.path == path) {
             file.attachment.get_or_insert_with(|| message.to_owned());
         }

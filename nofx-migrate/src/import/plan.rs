@@ -59,6 +59,8 @@ pub(crate) struct PlannedRecord {
     pub(crate) id: Option<Text>,
     /// When it was like that, for things that the old extension changes and tells when.
     pub(crate) at: Option<Timestamp>,
+    /// Whether no file has the whole of it.
+    pub(crate) is_damaged: bool,
 }
 
 /// Entries that a log shall have.
@@ -177,7 +179,7 @@ impl Plan {
             return;
         }
         let object = Object::parse(content.body.as_str()).unwrap_or_default();
-        self.records.push(PlannedRecord { kind: "templates", key, object, id: None, at: None });
+        self.records.push(PlannedRecord { kind: "templates", key, object, id: None, at: None, is_damaged: false });
     }
 
     fn add_lists(&mut self, kind: &'static str, log: LogKey, lists: Vec<(usize, Vec<Item>)>) {
@@ -233,6 +235,7 @@ fn plan_agents(plan: &mut Plan, index: &Index, readings: &[(usize, Arc<Reading>)
             object: entry.record.clone(),
             id: Some(id.as_text().clone()),
             at,
+            is_damaged: !entry.whole,
         });
     }
 }
@@ -288,6 +291,7 @@ fn plan_session(plan: &mut Plan, index: &Index, id: &SessionId, readings: Vec<(u
         object: first.header,
         id: Some(id.as_text().clone()),
         at: first.last_active,
+        is_damaged: !first.whole,
     });
     plan.logs.push(PlannedLog {
         kind: "messages",
@@ -335,7 +339,7 @@ pub(crate) fn ended(task: Item) -> Item {
 pub(crate) fn plan_name(id: TemplateId, digest: TemplateDigest) -> PlannedRecord {
     let text = id.as_text().clone();
     let (key, object) = name_record(id, digest);
-    PlannedRecord { kind: "template names", key, object, id: Some(text), at: None }
+    PlannedRecord { kind: "template names", key, object, id: Some(text), at: None, is_damaged: false }
 }
 
 impl PlannedRecord {

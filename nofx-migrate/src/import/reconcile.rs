@@ -72,8 +72,12 @@ pub(crate) struct Earlier {
 }
 
 impl Earlier {
-    /// Returns whether a record was imported as it was later than it is planned.
+    /// Returns whether a record was imported as it was later than it is planned, or before it was damaged.
     fn had_later(&self, planned: &PlannedRecord, there: &Object) -> bool {
+        let is_there = |name: &Text| name.as_str().is_some_and(|name| there.get(name).is_some());
+        if planned.is_damaged && planned.object.iter().all(|(name, _)| is_there(&name)) {
+            return true;
+        }
         match planned.kind {
             // A session that does not say when it was active is damaged.
             "sessions" => planned.at < there.get("lastActiveAt").and_then(time),

@@ -161,7 +161,7 @@ fn changed_meanwhile(file: &Indexed) -> String {
 
 /// Returns whether all these files are kept as they are.
 async fn are_kept(store: &Store, index: &Index, files: &[usize]) -> Result<bool> {
-    for file in files.iter().filter_map(|at| index.files.get(*at)) {
+    for file in files.iter().filter_map(|at| index.files.get(*at)).filter(|file| file.size > 0) {
         let kept = store.load::<Attachment>(&file.source.path.clone().into()).await?;
         if kept.is_none_or(|kept| kept.value.sha256 != hex(&file.sha256).as_str()) {
             return Ok(false);

@@ -41,6 +41,29 @@ async fn a_history_that_slid_adds_only_its_new_end() {
 }
 
 #[tokio::test]
+async fn what_was_imported_of_a_session_stays_when_its_file_is_cut_or_emptied() {
+    let whole = session("session-ada-1757341200000", 1, "active", "a b");
+    let until = |end: &str| whole.split_inclusive(end).next().unwrap().to_owned();
+    let (name, history) = (until("\"name\""), until("conversationHistory"));
+    for states in [[&*whole, ""], [&*history, ""], [&*history, &*name], [&*whole, &*history]] {
+        let path = "sessions/session-ada-1757341200000.json";
+        let workspace = Workspace::with(&[(path, states[0])]);
+        workspace.import().await;
+        let dump = dumped(&workspace.store).await;
+        let header = |dump: &str| dump.lines().find(|line| line.contains("agent_name")).map(str::to_owned);
+        assert!(header(&dump).is_some(), "{dump}");
+        workspace.write(path, states[1]);
+        let report = workspace.import().await;
+        let again = dumped(&workspace.store).await;
+        assert_eq!(header(&again), header(&dump), "{states:?}");
+        assert!(report.is_complete(), "{report}");
+        for path in workspace.attachments().await {
+            assert!(workspace.attached(&path).await.is_some_and(|bytes| !bytes.is_empty()), "{path} {states:?}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_file_that_was_moved_to_the_archive_is_known() {
     let workspace = Workspace::with(&[("sessions/s.json", &session("s", 1, "active", "a b"))]);
     workspace.import().await;
