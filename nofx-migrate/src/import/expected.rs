@@ -2,10 +2,10 @@
 
 use std::collections::HashMap;
 
-use nofx_core::json::Text;
+use nofx_core::json::{Object, Text};
 use nofx_core::{Body, LogKey, RecordKey};
 
-use super::imported::content_digest;
+use super::imported::{content, content_digest};
 use super::plan::{Plan, PlannedLog, PlannedRecord, Thing};
 use crate::digest::{Print, Printing};
 
@@ -28,6 +28,8 @@ pub(crate) struct ExpectedRecord {
     pub(crate) id: Option<Text>,
     /// The digest of its content.
     pub(crate) digest: String,
+    /// Its content, if that is damaged: the target may have more of it.
+    pub(crate) damaged: Option<Object>,
 }
 
 /// Entries that a log shall have.
@@ -55,7 +57,14 @@ impl ExpectedRecord {
             key: planned.key.clone(),
             id: planned.id.clone(),
             digest: content_digest(&planned.object),
+            damaged: planned.is_damaged.then(|| content(&planned.object)),
         }
+    }
+
+    /// Returns whether a record has all that is left of a damaged one.
+    pub(crate) fn is_part_of(&self, object: &Object) -> bool {
+        let has = |(name, value): (Text, &str)| name.as_str().and_then(|name| object.get(name)) == Some(value);
+        self.damaged.as_ref().is_some_and(|damaged| damaged.iter().all(has))
     }
 }
 

@@ -16,13 +16,18 @@ const FROM_SOURCE: &[&str] = &["$template", "$promptIsTemplates"];
 
 /// Returns the digest of what a record has from the old extension.
 pub(crate) fn content_digest(object: &Object) -> String {
+    hex(&of_json(&content(object).to_json()))
+}
+
+/// Returns what a record has from the old extension.
+pub(crate) fn content(object: &Object) -> Object {
     let mut content = Object::default();
     for (name, value) in object.iter() {
         if !is_stores_own(name.as_bytes()) {
             content.push(&name, value);
         }
     }
-    hex(&of_json(&content.to_json()))
+    content
 }
 
 fn is_stores_own(name: &[u8]) -> bool {

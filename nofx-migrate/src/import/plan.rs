@@ -303,7 +303,7 @@ fn plan_session(plan: &mut Plan, index: &Index, id: &SessionId, readings: Vec<(u
 }
 
 /// Adds members that a damaged header lost.
-fn complete(header: &mut Object, other: &Object) {
+pub(crate) fn complete(header: &mut Object, other: &Object) {
     let has_prompt = header.get("systemPrompt").is_some() || header.get("$promptIsTemplates").is_some();
     let has_template = header.get("template").is_some() || header.get("$template").is_some();
     for (name, value) in other.iter() {

@@ -10,10 +10,10 @@ use nofx_core::{
     Expect, LogEntry, LogHead, LogKey, LogQuery, LogState, NewEntry, Record, RecordKey, Result, Store, Timestamp,
 };
 
-use super::imported::{content_digest, marked, was_imported_as};
+use super::imported::{content, content_digest, marked, was_imported_as};
 use super::index::body;
 use super::merge::Multiset;
-use super::plan::{Plan, PlannedLog, PlannedRecord, ended};
+use super::plan::{Plan, PlannedLog, PlannedRecord, complete, ended};
 use super::writer::Changes;
 use crate::digest::Hash;
 use crate::legacy::{Item, Same, time};
@@ -75,10 +75,11 @@ impl Earlier {
     /// Returns whether a record was imported as it was later than it is planned, or before it was damaged.
     fn had_later(&self, planned: &PlannedRecord, there: &Object) -> bool {
         let is_there = |name: &Text| name.as_str().is_some_and(|name| there.get(name).is_some());
-        if planned.is_damaged && planned.object.iter().all(|(name, _)| is_there(&name)) {
-            return true;
-        }
         match planned.kind {
+            // Nothing is left that is not there.
+            "sessions" if planned.is_damaged && planned.at.is_none() => {
+                planned.object.iter().all(|(name, _)| is_there(&name))
+            }
             // A session that does not say when it was active is damaged.
             "sessions" => planned.at < there.get("lastActiveAt").and_then(time),
             "agents" => planned.at.is_some_and(|at| Some(at) < self.agents_saved),
@@ -160,7 +161,13 @@ pub(crate) async fn compare(
                 } else if earlier.had_later(&planned, &object) {
                     difference.kept.push(Kept::Later(planned.key.to_string()));
                 } else {
-                    difference.put(&planned, Some(&object), Expect::At(there.version));
+                    let mut planned = planned;
+                    if planned.is_damaged {
+                        complete(&mut planned.object, &content(&object));
+                    }
+                    if digest != content_digest(&planned.object) {
+                        difference.put(&planned, Some(&object), Expect::At(there.version));
+                    }
                 }
             }
         }

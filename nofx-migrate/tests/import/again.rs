@@ -42,24 +42,32 @@ async fn a_history_that_slid_adds_only_its_new_end() {
 
 #[tokio::test]
 async fn what_was_imported_of_a_session_stays_when_its_file_is_cut_or_emptied() {
-    let whole = session("session-ada-1757341200000", 1, "active", "a b");
+    let prompted = |session: String| session.replace("\n}", ",\n  \"systemPrompt\": \"be kind\"\n}");
+    let whole = prompted(session("session-ada-1757341200000", 1, "active", "a b"));
     let until = |end: &str| whole.split_inclusive(end).next().unwrap().to_owned();
     let (name, history) = (until("\"name\""), until("conversationHistory"));
-    for states in [[&*whole, ""], [&*history, ""], [&*history, &*name], [&*whole, &*history]] {
+    // It went on, and was cut when it was saved.
+    let cut_later =
+        session("session-ada-1757341200000", 9, "paused", "a b c").split("\"says c").next().unwrap().to_owned();
+    for states in [[&*whole, ""], [&history, ""], [&history, &name], [&whole, &history], [&whole, &cut_later]] {
         let path = "sessions/session-ada-1757341200000.json";
         let workspace = Workspace::with(&[(path, states[0])]);
         workspace.import().await;
-        let dump = dumped(&workspace.store).await;
-        let header = |dump: &str| dump.lines().find(|line| line.contains("agent_name")).map(str::to_owned);
-        assert!(header(&dump).is_some(), "{dump}");
+        let before = workspace.lines("session").await;
         workspace.write(path, states[1]);
         let report = workspace.import().await;
-        let again = dumped(&workspace.store).await;
-        assert_eq!(header(&again), header(&dump), "{states:?}");
         assert!(report.is_complete(), "{report}");
+        let after = workspace.lines("session").await;
+        let changes = if states[1] == cut_later { ["last_active_at", "status"].as_slice() } else { &[] };
+        for (name, value) in before[0].iter() {
+            let name = name.as_str().unwrap();
+            assert_eq!(after[0].get(name) != Some(value), changes.contains(&name), "{name} {states:?}");
+        }
         for path in workspace.attachments().await {
             assert!(workspace.attached(&path).await.is_some_and(|bytes| !bytes.is_empty()), "{path} {states:?}");
         }
+        let again = workspace.import().await;
+        assert_eq!((again.totals.commits, again.is_complete()), (0, true), "{again}");
     }
 }
 
