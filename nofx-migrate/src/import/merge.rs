@@ -1,6 +1,6 @@
 //! Merging copies of one list, each with gaps of its own.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap};
 
 use crate::digest::Hash;
 use crate::legacy::Item;
@@ -34,12 +34,13 @@ impl Multiset {
 /// Adds to `base` what `other` has besides, each where it stands in `other`, and returns how many copies differ in
 /// anything but what makes them copies.
 ///
-/// Every list keeps its order. An item that occurs several times in a list occurs as often in the result. Where both
+/// Every list keeps its order. An item that occurs several times in a list occurs as often in the result; of several in `base` it is taken
+/// for the next one behind the item before it, or else for the first that is left. Where both
 /// lists go on separately, their items are put in the order of their times as far as they have some.
 pub(crate) fn merge(base: &mut Vec<Item>, other: Vec<Item>) -> usize {
-    let mut places: HashMap<Hash, VecDeque<usize>> = HashMap::new();
+    let mut places: HashMap<Hash, BTreeSet<usize>> = HashMap::new();
     for (at, item) in base.iter().enumerate() {
-        places.entry(item.identity()).or_default().push_back(at);
+        places.entry(item.identity()).or_default().insert(at);
     }
     let mut variants = 0;
     let mut matched = vec![false; base.len()];
@@ -47,7 +48,11 @@ pub(crate) fn merge(base: &mut Vec<Item>, other: Vec<Item>) -> usize {
     let mut besides: HashMap<usize, Vec<Item>> = HashMap::new();
     let mut after = 0;
     for item in other {
-        match places.get_mut(&item.identity()).and_then(VecDeque::pop_front) {
+        let place = places.get_mut(&item.identity()).and_then(|left| {
+            let at = left.range(after..).next().or_else(|| left.first()).copied()?;
+            left.take(&at)
+        });
+        match place {
             Some(at) => {
                 variants += usize::from(base.get(at).is_some_and(|same| same.whole() != item.whole()));
                 matched[at] = true;
@@ -149,6 +154,12 @@ mod tests {
         assert_eq!(merged("a a b", "a b"), "a a b");
         assert_eq!(merged("a b", "a b a"), "a b a");
         assert_eq!(merged("s a s", "s a s"), "s a s");
+    }
+
+    #[test]
+    fn of_several_it_is_the_one_behind_what_stands_before_it() {
+        assert_eq!(merged("r u r", "u r v"), "r u r v");
+        assert_eq!(merged("r u r", "r u v r x"), "r u v r x");
     }
 
     #[test]
