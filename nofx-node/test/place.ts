@@ -18,10 +18,12 @@ export function folder(test: TestContext): string {
 
 /** Opens a new store in a file, closed after the test. */
 export async function store(test: TestContext): Promise<{ workspace: nofx.Workspace; location: string }> {
+  let opened: nofx.Workspace | undefined;
+  // What is to be done after the test is done in this order: a store that is still open may write into its folder.
+  test.after(() => opened?.close());
   const location = `redb:${join(folder(test), 'store', 'nofx.redb')}`;
-  const workspace = await open(location);
-  test.after(() => workspace.close());
-  return { workspace, location };
+  opened = await open(location);
+  return { workspace: opened, location };
 }
 
 /** Makes so many messages of a person. */
