@@ -113,7 +113,7 @@ fn a_migration_into_object_storage_goes_on_where_it_was_cut_off_and_tells_its_re
     // More than goes into a few commits.
     let note = "noted ".repeat(7500);
     let agent = |n| format!(r#"{{"id": "agent-{n}", "name": "Agent {n}", "type": "backend", "note": "{note}"}}"#);
-    let agents: Vec<_> = (0..300).map(agent).collect();
+    let agents: Vec<_> = (0..600).map(agent).collect();
     let legacy = format!(r#"{{"version": "1.0", "agents": [{}]}}"#, agents.join(","));
     place.write("work/.nofx/agents.json", legacy);
     let (first, second) = (format!("file://{}", place.shown("a")), format!("file://{}", place.shown("b")));
