@@ -29,7 +29,11 @@ fn unpack(installed: &Path, tarball: &Path) -> Result<Outcome> {
     fs::copy(extension().join("package.json"), installed.join("package.json"))?;
     // As people get it: from the tarball, not from the folder it was built in.
     let alone = ["install", "--no-save", "--omit=dev", "--ignore-scripts", "--offline", "--no-package-lock"];
-    execute(npm(installed).args(alone).arg(tarball))
+    in_turn([
+        // What it is built with is not installed, but npm would ask for it where it does not remember it.
+        &|| execute(npm(installed).args(["pkg", "delete", "devDependencies"])),
+        &|| execute(npm(installed).args(alone).arg(tarball)),
+    ])
 }
 
 fn tarball(folder: &Path) -> Result<PathBuf> {
