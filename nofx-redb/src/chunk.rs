@@ -344,8 +344,7 @@ impl Folded {
     fn encoded(&self, mut see: impl FnMut(&Run, &[u8]) -> Attempt<()>) -> Attempt<()> {
         let encode = |run: &Run| encode(run.log, run.first, &run.entries, Effort::Quick);
         let cores = || thread::available_parallelism().map_or(1, NonZero::get);
-        // One more than there are cores: whoever gathers the next commit has time while this one is written and flushed.
-        let threads = if self.bytes < MANY_BYTES { 1 } else { (cores() + 1).min(MOST_THREADS).min(self.runs.len()) };
+        let threads = if self.bytes < MANY_BYTES { 1 } else { cores().min(MOST_THREADS).min(self.runs.len()) };
         let values: Vec<_> = self.runs.iter().map(|_| OnceLock::new()).collect();
         let next = AtomicUsize::new(0);
         // Encodes the next chunk that nobody has begun; `None` if there is none.

@@ -138,7 +138,7 @@ async fn joined<T>(task: JoinHandle<T>) -> T {
     }
 }
 
-/// Returns how many threads can work at once; not more than the disk and the memory of others bear.
+/// Returns how many threads can work at once, up to a bound: each takes memory of its own.
 fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, NonZero::get).min(MOST_THREADS)
 }
