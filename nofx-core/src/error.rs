@@ -44,6 +44,12 @@ pub enum Error {
         /// Who holds it, where that is known.
         holder: Option<Holder>,
     },
+    /// The store is no longer where this handle opened it: it was moved, removed or unmounted. Nothing was written. Put it
+    /// back, then open it again; a handle never follows a store to another place.
+    Gone(Failure),
+    /// Another store, or another copy of this one, stands where this handle opened its own. Nothing was written. Open it
+    /// again to go on with what is there now; a handle never switches by itself.
+    Replaced(Failure),
     /// This handle was closed. Open the store again.
     Closed,
 }
@@ -100,6 +106,10 @@ constructors! {
     too_new, too_new_because => TooNew;
     /// Makes an [`Error::Full`].
     full, full_because => Full;
+    /// Makes an [`Error::Gone`].
+    gone, gone_because => Gone;
+    /// Makes an [`Error::Replaced`].
+    replaced, replaced_because => Replaced;
 }
 
 impl Error {
@@ -114,6 +124,8 @@ impl Error {
             Self::TooNew(_) => "too-new",
             Self::Full(_) => "full",
             Self::Locked { .. } => "locked",
+            Self::Gone(_) => "gone",
+            Self::Replaced(_) => "replaced",
             Self::Closed => "closed",
         }
     }
@@ -129,6 +141,8 @@ impl Error {
             Self::TooNew(_) => "use a newer version of this program",
             Self::Full(_) => "free some space, then try again; nothing was written",
             Self::Locked { .. } => "try again, or close the process that holds it",
+            Self::Gone(_) => "put the store back where it was, then open it again; nothing was written",
+            Self::Replaced(_) => "open the store again to go on with what is there now; nothing was written",
             Self::Closed => "open the store again",
         }
     }
@@ -153,6 +167,8 @@ impl fmt::Display for Error {
                 write!(f, "{what} is locked by process {pid} on {host}")
             }
             Self::Locked { what, holder: None } => write!(f, "{what} is locked by another process"),
+            Self::Gone(failure) => write!(f, "the store is gone: {}", failure.what),
+            Self::Replaced(failure) => write!(f, "the store was replaced: {}", failure.what),
             Self::Closed => f.write_str("the store is closed"),
         }
     }
@@ -166,7 +182,9 @@ impl StdError for Error {
             | Self::Corrupt(failure)
             | Self::Invalid(failure)
             | Self::TooNew(failure)
-            | Self::Full(failure) => failure.source.as_deref().map(|source| source as _),
+            | Self::Full(failure)
+            | Self::Gone(failure)
+            | Self::Replaced(failure) => failure.source.as_deref().map(|source| source as _),
             Self::Conflict(_) | Self::Locked { .. } | Self::Closed => None,
         }
     }

@@ -8,6 +8,8 @@ export type ErrorCode =
   | 'too-new'
   | 'full'
   | 'locked'
+  | 'gone'
+  | 'replaced'
   | 'closed'
   | 'internal';
 
@@ -88,6 +90,12 @@ export class LockedError extends NofxError {
   }
 }
 
+/** The store was moved or removed while it was open; nothing was written. Put it back, then open it again. */
+export class GoneError extends NofxError {}
+
+/** Another store or copy was put in the store's place; nothing was written. Open it again to use what is there now. */
+export class ReplacedError extends NofxError {}
+
 /** This workspace was closed. Open it again. */
 export class ClosedError extends NofxError {
   constructor(details?: ErrorDetails) {
@@ -107,6 +115,8 @@ const CLASSES: Record<ErrorCode, new (details: ErrorDetails) => NofxError> = {
   'too-new': TooNewError,
   full: FullError,
   locked: LockedError,
+  gone: GoneError,
+  replaced: ReplacedError,
   closed: ClosedError,
   internal: InternalError,
 };

@@ -52,6 +52,10 @@ pub enum Exit {
     NoStore = 29,
     /// The target holds something that the source does not.
     Differs = 30,
+    /// The store was moved or removed while it was open.
+    Gone = 31,
+    /// Another store, or another copy of the store, was put in its place while it was open.
+    Replaced = 32,
     /// There is no such session.
     NoSession = 40,
     /// The beginning of an id fits several sessions.
@@ -87,6 +91,8 @@ pub(crate) const MEANINGS: &[(Exit, &str)] = &[
     (Exit::TooNew, "the store was written by a newer version"),
     (Exit::NoStore, "there is no store at the location"),
     (Exit::Differs, "the target holds something that the source does not"),
+    (Exit::Gone, "the store was moved or removed while it was open"),
+    (Exit::Replaced, "another store or copy was put in the store's place while it was open"),
     (Exit::NoSession, "there is no such session"),
     (Exit::Ambiguous, "the beginning of an id fits several sessions"),
     (Exit::Refused, "what is asked for is not possible, as the session is"),

@@ -101,6 +101,8 @@ impl Fault {
                 Self::new(Exit::Corrupt, at, "the file was cut: restore a backup, or keep it for repair")
             }
             Error::TooNew(_) => Self::new(Exit::TooNew, at, error.next_step()),
+            Error::Gone(_) => Self::new(Exit::Gone, at, "put the store back where it was, then run the command again"),
+            Error::Replaced(_) => Self::new(Exit::Replaced, at, "run the command again to use what is there now"),
             _ if io.is_some_and(is_forbidden) => {
                 Self::new(Exit::Forbidden, at, "give yourself permission, or choose another place")
             }
