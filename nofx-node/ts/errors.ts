@@ -51,10 +51,25 @@ export class NofxError extends Error {
 
   constructor(details: ErrorDetails) {
     super(details.message, details.cause === undefined ? undefined : { cause: details.cause });
-    this.name = new.target.name;
+    // Said here, because bundlers shorten the names of classes.
+    this.name = NAMES[details.code] ?? 'NofxError';
     this.code = details.code;
     this.nextStep = details.nextStep;
     this.transient = details.transient ?? false;
+  }
+
+  /** Returns the same error for another caller, with a stack of its own. @internal */
+  again(): NofxError {
+    const { code, message, nextStep, transient, cause } = this;
+    const holder = this instanceof LockedError ? this.holder : undefined;
+    return new CLASSES[code]({
+      code,
+      message,
+      nextStep,
+      transient,
+      ...(typeof cause === 'string' && { cause }),
+      ...(holder && { holder }),
+    });
   }
 }
 
@@ -106,6 +121,21 @@ export class ClosedError extends NofxError {
 /** A bug of the addon: a panic was caught, and the process goes on. */
 export class InternalError extends NofxError {}
 
+const NAMES: Record<ErrorCode, string> = {
+  conflict: 'ConflictError',
+  unavailable: 'UnavailableError',
+  unknown: 'UnknownOutcomeError',
+  corrupt: 'CorruptError',
+  invalid: 'InvalidError',
+  'too-new': 'TooNewError',
+  full: 'FullError',
+  locked: 'LockedError',
+  gone: 'GoneError',
+  replaced: 'ReplacedError',
+  closed: 'ClosedError',
+  internal: 'InternalError',
+};
+
 const CLASSES: Record<ErrorCode, new (details: ErrorDetails) => NofxError> = {
   conflict: ConflictError,
   unavailable: UnavailableError,
@@ -123,8 +153,9 @@ const CLASSES: Record<ErrorCode, new (details: ErrorDetails) => NofxError> = {
 
 /** Returns the error that the addon means; its message carries one as JSON. @internal */
 export function errorOf(rejection: unknown): unknown {
-  const text = rejection instanceof Error ? rejection.message : '';
-  if (!text.startsWith('{')) {
+  // By its shape: under Jest, in a `vm` context or in a frame, what the addon rejects with is an `Error` of another realm.
+  const text: unknown = (rejection as { message?: unknown } | null | undefined)?.message;
+  if (typeof text !== 'string' || !text.startsWith('{')) {
     return rejection;
   }
   const details = JSON.parse(text) as ErrorDetails;

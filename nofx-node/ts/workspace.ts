@@ -11,14 +11,17 @@ import type {
   SessionSummary,
   SummaryPage,
 } from './entities';
-import { ClosedError, errorOf, InvalidError } from './errors';
+import { ClosedError, errorOf } from './errors';
 import { Gate } from './gate';
 import { History, type HistoryOptions, type HistoryPage } from './history';
+import { Joining } from './joining';
 import type { MigrateOptions, MigrationProgress, MigrationReport } from './migration';
+import { Order } from './order';
 import type { SearchQuery, SearchResult } from './search';
 import type { NewTask, StartedTask, Task, Tasks } from './tasks';
 import { type Changes, type ChangesPage, type WatchOptions, watch } from './watch';
 import { SessionWriter } from './writer';
+import { invalid, written } from './written';
 
 /** How many calls may be inside the addon at once; the others wait here. */
 const CALLS_AT_ONCE = 256;
@@ -66,10 +69,19 @@ export async function open(location: string, options: OpenOptions = {}): Promise
   }
 }
 
-/** An open store, and everything that people do with it. Calls may be made at any time and in any number. */
+/**
+ * An open store, and everything that people do with it. Calls may be made at any time and in any number.
+ *
+ * Calls that change one session or one agent happen in the order in which they are made, awaited or not, and calls that read it see
+ * those made before. Calls that add messages to one session share commits while they wait. One call's error is its own: later ones go on.
+ */
 export class Workspace {
   readonly #handle: Handle;
   readonly #gate = new Gate(CALLS_AT_ONCE);
+  readonly #order = new Order();
+  readonly #joining = new Joining(this.#order, (session, messages) =>
+    this.#enter(async () => JSON.parse(await this.#handle.ask('addMessages', `{"session":${JSON.stringify(session)},"messages":${messages}}`)) as number),
+  );
   #closing: Promise<void> | undefined;
 
   /** @internal */
@@ -89,7 +101,7 @@ export class Workspace {
 
   /** Returns a session, also one in the trash; `null` if there is none. */
   session(id: string): Promise<SessionSummary | null> {
-    return this.#ask('session', { session: id });
+    return this.#read('session', { session: id });
   }
 
   /** Returns a page of sessions, newest activity first; the next one begins at `next`. */
@@ -109,42 +121,42 @@ export class Workspace {
 
   /** Lets a session rest. */
   pauseSession(id: string): Promise<Session> {
-    return this.#ask('pauseSession', { session: id });
+    return this.#change('pauseSession', { session: id });
   }
 
   /** Lets a session go on that rests or has expired; it then lasts as long as a new one. */
   resumeSession(id: string): Promise<Session> {
-    return this.#ask('resumeSession', { session: id });
+    return this.#change('resumeSession', { session: id });
   }
 
   /** Changes the name of a session. */
   renameSession(id: string, name: string): Promise<Session> {
-    return this.#ask('renameSession', { session: id, name });
+    return this.#change('renameSession', { session: id, name });
   }
 
   /** Puts a session away for good: it takes no messages any more. {@link Workspace.restoreSession} continues it in a new one. */
   archiveSession(id: string): Promise<Session> {
-    return this.#ask('archiveSession', { session: id });
+    return this.#change('archiveSession', { session: id });
   }
 
   /** Makes a new session that begins with the messages of another one, which stays as it is. Nothing is copied. */
   restoreSession(id: string, options: RestoreOptions = {}): Promise<Session> {
-    return this.#ask('restoreSession', { session: id, options });
+    return this.#change('restoreSession', { session: id, options });
   }
 
   /** Puts a session into the trash, from which {@link Workspace.undeleteSession} takes it out again. */
   deleteSession(id: string): Promise<Session> {
-    return this.#ask('deleteSession', { session: id });
+    return this.#change('deleteSession', { session: id });
   }
 
   /** Takes a session out of the trash as it was. */
   undeleteSession(id: string): Promise<Session> {
-    return this.#ask('undeleteSession', { session: id });
+    return this.#change('undeleteSession', { session: id });
   }
 
   /** Removes a session in the trash for good. */
   async purgeSession(id: string): Promise<void> {
-    await this.#ask('purgeSession', { session: id });
+    await this.#change('purgeSession', { session: id });
   }
 
   /** Adds a message to a session, whatever others added meanwhile, and returns its position once it is durable. */
@@ -154,59 +166,59 @@ export class Workspace {
 
   /** Adds messages to a session, all or none, and returns the position of the first one once they are durable. */
   addMessages(session: string, messages: NewMessage[]): Promise<number> {
-    return this.#ask('addMessages', { session, messages });
+    return this.#open(() => this.#joining.add(session, ofSession(session), messages));
   }
 
   /** Returns a writer that has seen everything that a session has now. */
   async sessionWriter(session: string): Promise<SessionWriter> {
     const summary = await this.session(session);
     if (summary === null) {
-      const message = `invalid: there is no session \`${session}\``;
-      throw new InvalidError({ code: 'invalid', message, nextStep: 'correct what was asked for' });
+      throw invalid(`there is no session \`${session}\``);
     }
-    return new SessionWriter((seen, messages) => this.#ask('appendAt', { session, seen, messages }), summary.messages);
+    return new SessionWriter((seen, messages) => this.#change('appendAt', { session, seen, messages }), summary.messages);
   }
 
   /** Returns the messages of a session, read as they are asked for. */
   history(session: string, options: HistoryOptions = {}): History {
     const read = ({ pageSize, ...rest }: HistoryOptions) =>
-      this.#ask<HistoryPage>('history', { session, limit: pageSize, ...rest });
+      this.#read<HistoryPage>('history', { session, limit: pageSize, ...rest });
     return new History(read, options);
   }
 
   /** Returns the tasks of a session. */
   tasks(session: string): Promise<Tasks> {
-    return this.#ask('tasks', { session });
+    return this.#read('tasks', { session });
   }
 
   /** Begins a task. One that is being worked on is interrupted, and said to be. */
   startTask(session: string, task: NewTask | string): Promise<StartedTask> {
-    return this.#ask('startTask', { session, task: typeof task === 'string' ? { title: task } : task });
+    return this.#change('startTask', { session, task: typeof task === 'string' ? { title: task } : task });
   }
 
   /** Ends the task that is being worked on, as done. It must be this one. */
   completeTask(session: string, task: string): Promise<Task> {
-    return this.#ask('completeTask', { session, task });
+    return this.#change('completeTask', { session, task });
   }
 
   /** Ends the task that is being worked on, as given up with an error. It must be this one. */
   failTask(session: string, task: string): Promise<Task> {
-    return this.#ask('failTask', { session, task });
+    return this.#change('failTask', { session, task });
   }
 
   /** Puts aside the task that is being worked on. It must be this one. */
   interruptTask(session: string, task: string): Promise<Task> {
-    return this.#ask('interruptTask', { session, task });
+    return this.#change('interruptTask', { session, task });
   }
 
   /** Saves an agent, new or changed, as it is given. */
   async saveAgent(agent: Agent): Promise<void> {
-    await this.#ask('saveAgent', { agent });
+    const text = written({ agent });
+    await this.#open(() => this.#order.run(ofAgent(String(agent?.id)), () => this.#asked('saveAgent', text)));
   }
 
   /** Returns all saved agents in the order of their ids. */
   agents(): Promise<Agent[]> {
-    return this.#ask('agents', {});
+    return this.#open(() => this.#order.readAll(ofAgent(''), () => this.#asked('agents', '{}')));
   }
 
   /** Finds messages by what they say. There is no index: every message is looked at until as many are found as are asked for. */
@@ -216,7 +228,7 @@ export class Workspace {
 
   /** Returns a session as Markdown: what is known of it, its tasks, and its messages in fences. */
   exportMarkdown(session: string): Promise<string> {
-    return this.#ask('exportMarkdown', { session });
+    return this.#read('exportMarkdown', { session });
   }
 
   /** Returns what a cleanup by a policy would do. Changes nothing; the program's `nofx cleanup` acts. */
@@ -253,11 +265,13 @@ export class Workspace {
    */
   async migrate(from: string, options: MigrateOptions = {}): Promise<MigrationReport> {
     const { onProgress, ...rest } = options;
-    const request = JSON.stringify({ from, ...rest });
+    const request = written({ from, ...rest });
     const tell = () => onProgress?.(JSON.parse(this.#handle.migrationProgress()) as MigrationProgress);
     const timer = setInterval(tell, PROGRESS_MS);
     try {
-      return await this.#call(async () => JSON.parse(await this.#handle.migrate(request)) as MigrationReport);
+      return await this.#open(() =>
+        this.#enter(async () => JSON.parse(await this.#handle.migrate(request)) as MigrationReport),
+      );
     } finally {
       clearInterval(timer);
       tell();
@@ -278,7 +292,7 @@ export class Workspace {
     const started = performance.now();
     let timer: NodeJS.Timeout | undefined;
     const patience = new Promise<void>((resolve) => (timer = setTimeout(resolve, CLOSE_WAIT_MS / 2)));
-    await Promise.race([this.#gate.idle(), patience]);
+    await Promise.race([this.#order.idle().then(() => this.#gate.idle()), patience]);
     clearTimeout(timer);
     const left = Math.max(0, CLOSE_WAIT_MS - (performance.now() - started));
     try {
@@ -288,17 +302,41 @@ export class Workspace {
     }
   }
 
-  #ask<T>(verb: string, request: object): Promise<T> {
-    // Written now: what the caller changes while it waits is not part of the question.
-    const text = JSON.stringify(request);
-    return this.#call(async () => JSON.parse(await this.#handle.ask(verb, text)) as T);
+  /** Asks something that no other call has to wait for. */
+  async #ask<T>(verb: string, request: object): Promise<T> {
+    const text = written(request);
+    return this.#open(() => this.#asked(verb, text));
   }
 
-  /** Runs a call when it is its turn. */
-  async #call<T>(call: () => Promise<T>): Promise<T> {
+  /** Asks for a change of a session, in the order in which such calls are made. */
+  async #change<T>(verb: string, request: OfSession): Promise<T> {
+    const text = written(request);
+    return this.#open(() => {
+      this.#joining.close(request.session);
+      return this.#order.run(ofSession(request.session), () => this.#asked(verb, text));
+    });
+  }
+
+  /** Asks about a session, behind the changes of it that were asked for before. */
+  async #read<T>(verb: string, request: OfSession): Promise<T> {
+    const text = written(request);
+    return this.#open(() => this.#order.read(ofSession(request.session), () => this.#asked(verb, text)));
+  }
+
+  async #asked<T>(verb: string, text: string): Promise<T> {
+    return this.#enter(async () => JSON.parse(await this.#handle.ask(verb, text)) as T);
+  }
+
+  /** Makes a call unless the workspace was closed before; one that still waits for its turn then is carried out. */
+  async #open<T>(call: () => Promise<T>): Promise<T> {
     if (this.#closing !== undefined) {
       throw new ClosedError();
     }
+    return call();
+  }
+
+  /** Goes into the addon when there is room. */
+  async #enter<T>(call: () => Promise<T>): Promise<T> {
     await this.#gate.enter();
     try {
       return await call();
@@ -308,4 +346,20 @@ export class Workspace {
       this.#gate.leave();
     }
   }
+}
+
+/** A question about a session. */
+interface OfSession {
+  session: string;
+  [member: string]: unknown;
+}
+
+/** The line in which calls about a session wait. */
+function ofSession(id: string): string {
+  return `session ${id}`;
+}
+
+/** The line in which calls about an agent wait. */
+function ofAgent(id: string): string {
+  return `agent ${id}`;
 }

@@ -1,0 +1,118 @@
+import type { NewMessage } from './entities';
+import { NofxError } from './errors';
+import type { Order } from './order';
+import { invalid, written } from './written';
+
+/** Messages of one call to the addon, at most. */
+const MOST_MESSAGES = 1000;
+
+/** Characters of one call to the addon, at most, unless a single call has more. */
+const MOST_TEXT = 1 << 20;
+
+/** What stands around messages that are written as a question. */
+const PREFIX = '{"messages":[';
+const SUFFIX = ']}';
+
+/** Adds messages, given as JSON; answers the position of the first one. */
+type Add = (session: string, messages: string) => Promise<number>;
+
+/** Calls that wait together. */
+interface Joined {
+  calls: Call[];
+  messages: number;
+  text: number;
+}
+
+interface Call {
+  /** The messages as JSON, without the brackets around them. */
+  json: string;
+  count: number;
+  resolve(position: number): void;
+  reject(error: unknown): void;
+}
+
+/**
+ * Adds messages to sessions in the order of the calls, and lets calls that wait for the same session share a commit.
+ *
+ * A call never fails for a neighbour: where the joined commit is refused for what it holds, each call is made by itself.
+ *
+ * @internal
+ */
+export class Joining {
+  readonly #order: Order;
+  readonly #add: Add;
+  /** What waits last in the line of a session, and may take more. */
+  readonly #open = new Map<string, Joined>();
+
+  constructor(order: Order, add: Add) {
+    this.#order = order;
+    this.#add = add;
+  }
+
+  /** Says that something else is next in the line of a session, so that nothing later may join what waits before it. */
+  close(session: string): void {
+    this.#open.delete(session);
+  }
+
+  /** Adds messages in the line of `thing`. */
+  async add(session: string, thing: string, messages: NewMessage[]): Promise<number> {
+    if (!Array.isArray(messages)) {
+      throw invalid('`messages` is not an array');
+    }
+    const json = written({ messages }).slice(PREFIX.length, -SUFFIX.length);
+    const joined = this.#open.get(session);
+    const added = new Promise<number>((resolve, reject) => {
+      const call: Call = { json, count: messages.length, resolve, reject };
+      const fits =
+        joined !== undefined &&
+        // An empty call is refused, which is its own concern.
+        joined.messages > 0 &&
+        messages.length > 0 &&
+        joined.messages + call.count <= MOST_MESSAGES &&
+        joined.text + json.length <= MOST_TEXT;
+      if (fits) {
+        joined.calls.push(call);
+        joined.messages += call.count;
+        joined.text += json.length;
+        return;
+      }
+      const next: Joined = { calls: [call], messages: call.count, text: json.length };
+      this.#open.set(session, next);
+      void this.#order.run(thing, () => this.#begin(session, next));
+    });
+    try {
+      return await added;
+    } catch (error) {
+      // Each caller gets an error of its own, with its own stack.
+      throw error instanceof NofxError ? error.again() : error;
+    }
+  }
+
+  /** Makes the calls that wait together. Never rejects: each call is told by itself. */
+  async #begin(session: string, joined: Joined): Promise<void> {
+    if (this.#open.get(session) === joined) {
+      this.#open.delete(session);
+    }
+    const { calls } = joined;
+    try {
+      let position = await this.#add(session, `[${calls.map((call) => call.json).join(',')}]`);
+      for (const call of calls) {
+        call.resolve(position);
+        position += call.count;
+      }
+    } catch (error) {
+      if (calls.length === 1 || !isAboutContent(error)) {
+        calls.forEach((call) => call.reject(error));
+        return;
+      }
+      for (const call of calls) {
+        await this.#add(session, `[${call.json}]`).then(call.resolve, call.reject);
+      }
+    }
+  }
+}
+
+/** Whether nothing was written because of what one of the messages is, so that others may be added without it. */
+function isAboutContent(error: unknown): boolean {
+  return error instanceof NofxError && (error.code === 'invalid' || error.code === 'full');
+}
