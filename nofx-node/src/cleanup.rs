@@ -1,16 +1,47 @@
-//! What a cleanup would do.
+//! How much there is, and what a cleanup would do and does.
 
 use std::time::Duration;
 
 use nofx::Result;
+use nofx::json::{Value, quote};
 use nofx::workspace::{OrchestrationRetention, PlannedSession, RetentionPolicy, Workspace};
 
 use crate::crossing::shown;
+use crate::orchestration;
 use crate::request::Request;
 
 pub(crate) async fn preview(workspace: &Workspace, request: &Request) -> Result<String> {
+    let plan = workspace.cleanup_plan(&policy(request)?).await?;
+    Ok(format!(
+        r#"{{"archive":[{}],"delete":[{}],"purge":[{}],"orchestrationMessages":{}}}"#,
+        planned(&plan.archive),
+        planned(&plan.delete),
+        planned(&plan.purge),
+        plan.orchestration_messages
+    ))
+}
+
+/// Makes a plan and carries it out.
+pub(crate) async fn done(workspace: &Workspace, request: &Request) -> Result<String> {
+    let plan = workspace.cleanup_plan(&policy(request)?).await?;
+    let done = workspace.cleanup(&plan).await?;
+    let left = done.left.iter().map(|(session, error)| {
+        let message = quote(&error.to_string());
+        format!(r#"{{"session":{},"code":"{}","message":{message}}}"#, session.write(), error.code())
+    });
+    Ok(format!(
+        r#"{{"archived":{},"deleted":{},"purged":{},"orchestrationMessages":{},"left":[{}]}}"#,
+        done.archived,
+        done.deleted,
+        done.purged,
+        plan.orchestration_messages,
+        left.collect::<Vec<_>>().join(",")
+    ))
+}
+
+fn policy(request: &Request) -> Result<RetentionPolicy> {
     let standard = RetentionPolicy::default();
-    let policy = RetentionPolicy {
+    Ok(RetentionPolicy {
         archive_after: duration(request, "archiveAfterMs")?,
         delete_after: duration(request, "deleteAfterMs")?,
         max_sessions: request.optional("maxSessions")?,
@@ -20,14 +51,21 @@ pub(crate) async fn preview(workspace: &Workspace, request: &Request) -> Result<
             messages: request.optional("orchestrationMessages")?,
             ..standard.orchestration
         },
-    };
-    let plan = workspace.cleanup_plan(&policy).await?;
+    })
+}
+
+/// Returns how much the store holds.
+pub(crate) async fn stats(workspace: &Workspace) -> Result<String> {
+    let stats = workspace.stats().await?;
     Ok(format!(
-        r#"{{"archive":[{}],"delete":[{}],"purge":[{}],"orchestrationMessages":{}}}"#,
-        planned(&plan.archive),
-        planned(&plan.delete),
-        planned(&plan.purge),
-        plan.orchestration_messages
+        r#"{{"agents":{},"sessions":{},"active":{},"archived":{},"trash":{},"templates":{},"orchestration":{}}}"#,
+        stats.agents,
+        stats.sessions,
+        stats.active,
+        stats.archived,
+        stats.trash,
+        stats.templates,
+        orchestration::told(&stats.orchestration)
     ))
 }
 

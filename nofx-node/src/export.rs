@@ -1,11 +1,36 @@
-//! Sessions for people to read elsewhere.
+//! Sessions and agents for people and programs elsewhere.
 
 use futures_util::TryStreamExt;
 use nofx::Result;
-use nofx::json::quote;
-use nofx::workspace::Workspace;
+use nofx::json::{Text, quote};
+use nofx::workspace::{ImportAs, Workspace};
 
+use crate::crossing::shown;
 use crate::request::Request;
+
+/// Returns a session as one JSON text, which `import` reads.
+pub(crate) async fn json(workspace: &Workspace, request: &Request) -> Result<String> {
+    let pieces = workspace.export_json(&request.required("session")?).await?;
+    let text: String = pieces.try_collect().await?;
+    Ok(quote(&text))
+}
+
+/// Makes a session of what [`json`] wrote.
+pub(crate) async fn import(workspace: &Workspace, request: &Request) -> Result<String> {
+    let text: Text = request.required("text")?;
+    let id = match request.optional("newId")? {
+        Some(true) => ImportAs::New,
+        _ => ImportAs::Itself,
+    };
+    let session = workspace.import_session(&text.to_str_lossy(), id).await?;
+    Ok(shown(&session))
+}
+
+/// Returns all agents with their totals and transcripts as Markdown.
+pub(crate) async fn agents(workspace: &Workspace) -> Result<String> {
+    let text: String = workspace.export_agents_markdown().try_collect().await?;
+    Ok(quote(&text))
+}
 
 pub(crate) async fn markdown(workspace: &Workspace, request: &Request) -> Result<String> {
     let pieces = workspace.export_markdown(&request.required("session")?).await?;

@@ -32,7 +32,7 @@ impl From<Failure> for napi::Error {
 
 impl Failure {
     /// Writes what `ts/errors.ts` reads.
-    fn to_json(&self) -> String {
+    pub(crate) fn to_json(&self) -> String {
         let (code, message, next_step) = match self {
             Self::Store(error) => (error.code(), error.to_string(), error.next_step()),
             Self::Panicked(what) => {

@@ -21,6 +21,7 @@
 //! A location whose feature was left out is refused, and the error names the feature. `memory:` is always there.
 
 mod agents;
+mod bulk;
 mod cleanup;
 mod crossing;
 mod export;
@@ -29,8 +30,11 @@ mod feed;
 pub mod handle;
 mod messages;
 mod migration;
+mod orchestration;
 mod request;
 mod search;
 mod sessions;
 mod tasks;
+mod templates;
+mod transcripts;
 mod verbs;

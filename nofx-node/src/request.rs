@@ -30,6 +30,11 @@ impl Request {
         }
     }
 
+    /// Returns the names of all members.
+    pub(crate) fn names(&self) -> impl Iterator<Item = String> {
+        self.0.iter().map(|(name, _)| name.to_string())
+    }
+
     /// Reads an object that may be missing.
     pub(crate) fn inner(&self, name: &str) -> Result<Option<Request>> {
         Ok(self.optional::<Object>(name)?.map(Request))

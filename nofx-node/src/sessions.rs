@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use nofx::entity::{AgentId, SessionId};
+use nofx::entity::{AgentId, Session, SessionId};
 use nofx::json::{Text, Value, quote};
 use nofx::workspace::{NewSession, RestoreOptions, SessionFilter, SessionSummary, Workspace};
-use nofx::{RecordKey, Result, Timestamp, kind};
+use nofx::{Error, RecordKey, Result, Timestamp, kind};
 
 use crate::agents;
 use crate::crossing::shown;
@@ -16,6 +16,9 @@ const PAGE: u64 = 50;
 
 /// The longest page of sessions.
 const LONGEST_PAGE: u64 = 1000;
+
+/// What a caller may change of a session.
+const CHANGEABLE: [&str; 5] = ["name", "systemPrompt", "workingDirectory", "gitBranch", "capabilities"];
 
 pub(crate) async fn create(workspace: &Workspace, request: &Request) -> Result<String> {
     let agent = agents::read(request)?;
@@ -79,7 +82,7 @@ pub(crate) async fn change(workspace: &Workspace, verb: &str, request: &Request)
     Ok(shown(&session))
 }
 
-fn restore_options(request: &Request) -> Result<RestoreOptions> {
+pub(crate) fn restore_options(request: &Request) -> Result<RestoreOptions> {
     let Some(given) = request.inner("options")? else { return Ok(RestoreOptions::default()) };
     let standard = RestoreOptions::default();
     Ok(RestoreOptions {
@@ -91,6 +94,48 @@ fn restore_options(request: &Request) -> Result<RestoreOptions> {
             .unwrap_or(standard.continue_from_last_message),
         summarize_history: given.optional("summarizeHistory")?.unwrap_or(standard.summarize_history),
     })
+}
+
+/// Changes what is known of a session. What has a verb of its own is not among it.
+pub(crate) async fn update(workspace: &Workspace, request: &Request) -> Result<String> {
+    let changes = request.inner("changes")?.ok_or_else(|| Error::invalid("`changes` is missing"))?;
+    if let Some(other) = changes.names().find(|name| !CHANGEABLE.contains(&name.as_str())) {
+        let name = other.escape_debug();
+        return Err(Error::invalid(format!("`changes` has `{name}`; it may have {}", CHANGEABLE.join(", "))));
+    }
+    let (name, system_prompt): (Option<Text>, Option<Text>) =
+        (changes.optional("name")?, changes.optional("systemPrompt")?);
+    let (folder, branch): (Option<Text>, Option<Text>) =
+        (changes.optional("workingDirectory")?, changes.optional("gitBranch")?);
+    let capabilities: Option<Vec<Text>> = changes.optional("capabilities")?;
+    let change = |session: &mut Session| {
+        if let Some(name) = &name {
+            session.name = name.clone();
+        }
+        if let Some(prompt) = &system_prompt {
+            session.system_prompt = Some(prompt.clone());
+            session.prompt_is_templates = false;
+        }
+        if let Some(folder) = &folder {
+            session.working_directory = Some(folder.clone());
+        }
+        if let Some(branch) = &branch {
+            session.git_branch = Some(branch.clone());
+        }
+        if let Some(capabilities) = &capabilities {
+            session.capabilities = capabilities.clone();
+        }
+    };
+    let session = workspace.update_session(&request.required("session")?, change).await?;
+    Ok(shown(&session))
+}
+
+/// Returns what the agent of a session is told.
+pub(crate) async fn system_prompt(workspace: &Workspace, request: &Request) -> Result<String> {
+    let id: SessionId = request.required("session")?;
+    let session = workspace.session(&id).await?;
+    let session = session.ok_or_else(|| Error::invalid(format!("there is no session `{id}`")))?;
+    Ok(workspace.system_prompt(&session).await?.map_or("null".to_owned(), |prompt| prompt.write()))
 }
 
 fn summarised(summary: &SessionSummary) -> String {

@@ -4,7 +4,9 @@ use nofx::workspace::Workspace;
 use nofx::{Error, Result};
 
 use crate::request::Request;
-use crate::{agents, cleanup, export, feed, messages, search, sessions, tasks};
+use crate::{
+    agents, bulk, cleanup, export, feed, messages, orchestration, search, sessions, tasks, templates, transcripts,
+};
 
 /// Answers one question; question and answer are JSON.
 pub(crate) async fn answer(workspace: &Workspace, verb: &str, request: &Request) -> Result<String> {
@@ -14,17 +16,46 @@ pub(crate) async fn answer(workspace: &Workspace, verb: &str, request: &Request)
         "sessionSummaries" => sessions::summaries(workspace, request).await,
         "pauseSession" | "resumeSession" | "renameSession" | "archiveSession" | "restoreSession" | "deleteSession"
         | "undeleteSession" | "purgeSession" => sessions::change(workspace, verb, request).await,
+        "updateSession" => sessions::update(workspace, request).await,
+        "systemPrompt" => sessions::system_prompt(workspace, request).await,
+        "archiveSessions" | "restoreSessions" | "deleteSessions" | "undeleteSessions" | "purgeSessions" => {
+            bulk::change(workspace, verb, request).await
+        }
         "tasks" => tasks::all(workspace, request).await,
         "startTask" => tasks::start(workspace, request).await,
         "completeTask" | "failTask" | "interruptTask" => tasks::end(workspace, verb, request).await,
         "saveAgent" => agents::save(workspace, request).await,
+        "saveAgents" => agents::save_all(workspace, request).await,
+        "agent" => agents::one(workspace, request).await,
         "agents" => agents::all(workspace).await,
+        "removeAgent" => agents::remove(workspace, request).await,
+        "agentTotals" => agents::totals(workspace, request).await,
+        "appendTranscript" => transcripts::append(workspace, request).await,
+        "beginTranscript" => transcripts::begin(workspace, request).await,
+        "transcript" => transcripts::whole(workspace, request).await,
+        "contextSummary" => transcripts::context(workspace, request).await,
+        "saveCheckpoint" => transcripts::save_checkpoint(workspace, request).await,
+        "checkpoints" => transcripts::checkpoints(workspace, request).await,
+        "saveTemplate" => templates::save(workspace, request).await,
+        "template" => templates::newest(workspace, request).await,
+        "templateContent" => templates::content(workspace, request).await,
+        "templates" => templates::all(workspace).await,
+        "removeTemplate" => templates::remove(workspace, request).await,
+        "saveOrchestrations" => orchestration::save(workspace, request).await,
+        "orchestrationHistory" => orchestration::history(workspace, request).await,
+        "orchestrationStats" => orchestration::stats(workspace).await,
+        "clearOrchestration" => orchestration::clear(workspace).await,
         "addMessages" => messages::add(workspace, request).await,
         "appendAt" => messages::append_at(workspace, request).await,
         "history" => messages::history(workspace, request).await,
         "search" => search::found(workspace, request).await,
         "exportMarkdown" => export::markdown(workspace, request).await,
+        "exportAgentsMarkdown" => export::agents(workspace).await,
+        "exportJson" => export::json(workspace, request).await,
+        "importSession" => export::import(workspace, request).await,
         "cleanupPreview" => cleanup::preview(workspace, request).await,
+        "cleanup" => cleanup::done(workspace, request).await,
+        "stats" => cleanup::stats(workspace).await,
         "eventsEnd" => feed::end(workspace).await,
         "events" => feed::events(workspace, request).await,
         // How the tests see that a panic is told; a build for people has no such verb.

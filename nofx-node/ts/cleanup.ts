@@ -1,4 +1,5 @@
-import type { Session } from './entities';
+import type { Session, UnreadableSession } from './entities';
+import type { OrchestrationStats } from './orchestration';
 
 /** What a store is to keep. What is not said keeps everything, as far as that rule goes; a session that goes on is never touched. */
 export interface RetentionPolicy {
@@ -35,4 +36,36 @@ export interface PlannedSession {
   lastActiveAt: string;
   /** The bytes of its own messages, if the policy asks for them. */
   bytes?: number;
+}
+
+/** What a cleanup has done. */
+export interface Cleanup {
+  /** How many sessions were archived. */
+  archived: number;
+  /** How many sessions were put into the trash. */
+  deleted: number;
+  /** How many sessions in the trash were removed for good. */
+  purged: number;
+  /** How many messages between agents were removed for good. */
+  orchestrationMessages: number;
+  /** Sessions for which it failed, or that changed after the plan was made, and so were left as they were. */
+  left: UnreadableSession[];
+}
+
+/** How much a store holds. */
+export interface Stats {
+  /** How many agents. */
+  agents: number;
+  /** How many sessions, without those in the trash. */
+  sessions: number;
+  /** How many of them were last decided to be active; some may have expired since. */
+  active: number;
+  /** How many of them are archived. */
+  archived: number;
+  /** How many sessions in the trash. */
+  trash: number;
+  /** How many templates. */
+  templates: number;
+  /** The messages between agents. */
+  orchestration: OrchestrationStats;
 }

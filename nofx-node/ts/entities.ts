@@ -1,4 +1,4 @@
-import type { ErrorCode } from './errors';
+import type { ErrorCode, NofxError } from './errors';
 
 /**
  * Times are texts as `toISOString` writes them, wherever they come from. Positions and counts are numbers: they stay far below 2^53.
@@ -164,6 +164,23 @@ export interface UnreadableSession {
   /** What is wrong. */
   message: string;
 }
+
+/** What may be changed of a session; what is left out stays. */
+export interface SessionChanges {
+  /** What people call it. */
+  name?: string;
+  /** What the agent is told, instead of what its template says. */
+  systemPrompt?: string;
+  /** Where the agent works. */
+  workingDirectory?: string;
+  /** On which branch. */
+  gitBranch?: string;
+  /** What the agent may do. */
+  capabilities?: string[];
+}
+
+/** What became of one of several sessions. */
+export type SessionResult<T = Session> = { ok: T; error?: undefined } | { ok?: undefined; error: NofxError };
 
 /** What a restored session takes over. Everything, unless something is said here. */
 export interface RestoreOptions {

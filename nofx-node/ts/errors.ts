@@ -158,9 +158,13 @@ export function errorOf(rejection: unknown): unknown {
   if (typeof text !== 'string' || !text.startsWith('{')) {
     return rejection;
   }
-  const details = JSON.parse(text) as ErrorDetails;
-  const error = new (CLASSES[details.code] ?? NofxError)(details);
+  const error = errorFrom(JSON.parse(text) as ErrorDetails);
   // What comes from another thread has no stack of its own; the caller's is the one that helps.
   Error.captureStackTrace(error, errorOf);
   return error;
+}
+
+/** Makes the error that the addon has told. @internal */
+export function errorFrom(details: ErrorDetails): NofxError {
+  return new (CLASSES[details.code] ?? NofxError)(details);
 }

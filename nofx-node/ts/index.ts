@@ -20,11 +20,13 @@
  * @packageDocumentation
  */
 
+export type * from './agents';
 export type * from './cleanup';
 export type * from './entities';
 export * from './errors';
 export { History, type HistoryOptions } from './history';
 export type * from './migration';
+export type * from './orchestration';
 export type * from './search';
 export type * from './tasks';
 export type { Changes, EventType, WatchOptions, WorkspaceEvent } from './watch';

@@ -1,6 +1,5 @@
-import type { NewMessage } from './entities';
 import { NofxError } from './errors';
-import type { Order } from './order';
+import type { Kind, Order } from './order';
 import { invalid, written } from './written';
 
 /** Messages of one call to the addon, at most. */
@@ -12,9 +11,6 @@ const MOST_TEXT = 1 << 20;
 /** What stands around messages that are written as a question. */
 const PREFIX = '{"messages":[';
 const SUFFIX = ']}';
-
-/** Adds messages, given as JSON; answers the position of the first one. */
-type Add = (session: string, messages: string) => Promise<number>;
 
 /** Calls that wait together. */
 interface Joined {
@@ -32,7 +28,7 @@ interface Call {
 }
 
 /**
- * Adds messages to sessions in the order of the calls, and lets calls that wait for the same session share a commit.
+ * Adds messages to logs in the order of the calls, and lets calls that wait for the same log share a commit.
  *
  * A call never fails for a neighbour: where the joined commit is refused for what it holds, each call is made by itself.
  *
@@ -40,34 +36,36 @@ interface Call {
  */
 export class Joining {
   readonly #order: Order;
-  readonly #add: Add;
-  /** What waits last in the line of a session, and may take more. */
+  readonly #kind: Kind;
+  readonly #add: (id: string, messages: string) => Promise<number>;
+  /** What waits last in the line of a thing, and may take more. */
   readonly #open = new Map<string, Joined>();
 
-  constructor(order: Order, add: Add) {
+  /** `add` adds messages, given as JSON, and answers the position of the first one. */
+  constructor(order: Order, kind: Kind, add: (id: string, messages: string) => Promise<number>) {
     this.#order = order;
+    this.#kind = kind;
     this.#add = add;
   }
 
-  /** Says that something else is next in the line of a session, so that nothing later may join what waits before it. */
-  close(session: string): void {
-    this.#open.delete(session);
+  /** Says that something else is next in the line of a thing, so that nothing later may join what waits before it. */
+  close(id: string): void {
+    this.#open.delete(id);
   }
 
-  /** Adds messages in the line of `thing`. */
-  async add(session: string, thing: string, messages: NewMessage[]): Promise<number> {
+  async add(id: string, messages: object[]): Promise<number> {
     if (!Array.isArray(messages)) {
       throw invalid('`messages` is not an array');
     }
     const json = written({ messages }).slice(PREFIX.length, -SUFFIX.length);
-    const joined = this.#open.get(session);
+    const joined = this.#open.get(id);
     const added = new Promise<number>((resolve, reject) => {
       const call: Call = { json, count: messages.length, resolve, reject };
       const fits =
         joined !== undefined &&
         // An empty call is refused, which is its own concern.
         joined.messages > 0 &&
-        messages.length > 0 &&
+        call.count > 0 &&
         joined.messages + call.count <= MOST_MESSAGES &&
         joined.text + json.length <= MOST_TEXT;
       if (fits) {
@@ -77,8 +75,8 @@ export class Joining {
         return;
       }
       const next: Joined = { calls: [call], messages: call.count, text: json.length };
-      this.#open.set(session, next);
-      void this.#order.run(thing, () => this.#begin(session, next));
+      this.#open.set(id, next);
+      void this.#order.run(this.#kind, id, () => this.#begin(id, next));
     });
     try {
       return await added;
@@ -89,13 +87,13 @@ export class Joining {
   }
 
   /** Makes the calls that wait together. Never rejects: each call is told by itself. */
-  async #begin(session: string, joined: Joined): Promise<void> {
-    if (this.#open.get(session) === joined) {
-      this.#open.delete(session);
+  async #begin(id: string, joined: Joined): Promise<void> {
+    if (this.#open.get(id) === joined) {
+      this.#open.delete(id);
     }
     const { calls } = joined;
     try {
-      let position = await this.#add(session, `[${calls.map((call) => call.json).join(',')}]`);
+      let position = await this.#add(id, `[${calls.map((call) => call.json).join(',')}]`);
       for (const call of calls) {
         call.resolve(position);
         position += call.count;
@@ -106,7 +104,7 @@ export class Joining {
         return;
       }
       for (const call of calls) {
-        await this.#add(session, `[${call.json}]`).then(call.resolve, call.reject);
+        await this.#add(id, `[${call.json}]`).then(call.resolve, call.reject);
       }
     }
   }

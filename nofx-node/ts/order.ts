@@ -1,3 +1,6 @@
+/** What calls are about. @internal */
+export type Kind = 'session' | 'agent' | 'orchestration';
+
 /**
  * Runs calls about one thing in the order in which they were made, whether or not their callers await them.
  *
@@ -6,33 +9,27 @@
  * @internal
  */
 export class Order {
-  /** The end of the last call about each thing, while there is one. Never rejects. */
+  /** The end of the last change of each thing, while there is one. Never rejects. */
   readonly #last = new Map<string, Promise<void>>();
   #waiting = 0;
 
-  /** Runs a call once every earlier call about the same thing has ended. */
-  run<T>(thing: string, call: () => Promise<T>): Promise<T> {
-    const before = this.#last.get(thing);
-    const running = before === undefined ? call() : this.#behind(before, call);
+  /** Runs a call that changes a thing, or without an id all things of a kind, once every earlier change of it has ended. */
+  run<T>(kind: Kind, id: string | undefined, call: () => Promise<T>): Promise<T> {
+    const running = this.read(kind, id, call);
+    const name = nameOf(kind, id);
     const ended: Promise<void> = running.then(noted, noted).then(() => {
-      if (this.#last.get(thing) === ended) {
-        this.#last.delete(thing);
+      if (this.#last.get(name) === ended) {
+        this.#last.delete(name);
       }
     });
-    this.#last.set(thing, ended);
+    this.#last.set(name, ended);
     return running;
   }
 
-  /** Runs a call that only reads once every earlier change of that thing has ended. Later calls do not wait for it. */
-  read<T>(thing: string, call: () => Promise<T>): Promise<T> {
-    const before = this.#last.get(thing);
-    return before === undefined ? call() : this.#behind(before, call);
-  }
-
-  /** Runs a call that only reads once every earlier change of all things of a kind has ended. */
-  readAll<T>(kind: string, call: () => Promise<T>): Promise<T> {
-    const before = [...this.#last].filter(([thing]) => thing.startsWith(kind)).map(([, ended]) => ended);
-    return before.length === 0 ? call() : this.#behind(Promise.all(before), call);
+  /** Runs a call that only reads, once every earlier change of what it reads has ended. Later calls do not wait for it. */
+  read<T>(kind: Kind, id: string | undefined, call: () => Promise<T>): Promise<T> {
+    const before = this.#before(kind, id);
+    return before.length === 0 ? call() : this.#behind(before, call);
   }
 
   /** Waits until no call waits for another and none that changes something is under way. */
@@ -44,12 +41,28 @@ export class Order {
     }
   }
 
-  async #behind<T>(before: Promise<unknown>, call: () => Promise<T>): Promise<T> {
+  #before(kind: Kind, id: string | undefined): Promise<void>[] {
+    if (this.#last.size === 0) {
+      return [];
+    }
+    if (id === undefined) {
+      return [...this.#last].filter(([name]) => name.startsWith(nameOf(kind, undefined))).map(([, ended]) => ended);
+    }
+    const before = [this.#last.get(nameOf(kind, id)), this.#last.get(nameOf(kind, undefined))];
+    return before.filter((ended) => ended !== undefined);
+  }
+
+  async #behind<T>(before: Promise<void>[], call: () => Promise<T>): Promise<T> {
     this.#waiting += 1;
-    await before;
+    await Promise.all(before);
     this.#waiting -= 1;
     return call();
   }
+}
+
+/** Names a thing so that the name of all things of its kind is a prefix. */
+function nameOf(kind: Kind, id: string | undefined): string {
+  return id === undefined ? `${kind}:` : `${kind}: ${id}`;
 }
 
 function noted(): void {

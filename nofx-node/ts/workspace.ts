@@ -1,22 +1,26 @@
 import type { Handle } from './addon';
 import * as addon from './addon';
-import type { CleanupPreview, RetentionPolicy } from './cleanup';
+import type { AgentTotals, Checkpoint, Template } from './agents';
+import type { Cleanup, CleanupPreview, RetentionPolicy, Stats } from './cleanup';
 import type {
   Agent,
   NewMessage,
   NewSession,
   RestoreOptions,
   Session,
+  SessionChanges,
   SessionFilter,
+  SessionResult,
   SessionSummary,
   SummaryPage,
 } from './entities';
-import { ClosedError, errorOf } from './errors';
+import { ClosedError, type ErrorDetails, errorFrom, errorOf } from './errors';
 import { Gate } from './gate';
 import { History, type HistoryOptions, type HistoryPage } from './history';
 import { Joining } from './joining';
 import type { MigrateOptions, MigrationProgress, MigrationReport } from './migration';
-import { Order } from './order';
+import type { OrchestrationFilter, OrchestrationMessage, OrchestrationStats } from './orchestration';
+import { type Kind, Order } from './order';
 import type { SearchQuery, SearchResult } from './search';
 import type { NewTask, StartedTask, Task, Tasks } from './tasks';
 import { type Changes, type ChangesPage, type WatchOptions, watch } from './watch';
@@ -79,9 +83,13 @@ export class Workspace {
   readonly #handle: Handle;
   readonly #gate = new Gate(CALLS_AT_ONCE);
   readonly #order = new Order();
-  readonly #joining = new Joining(this.#order, (session, messages) =>
-    this.#enter(async () => JSON.parse(await this.#handle.ask('addMessages', `{"session":${JSON.stringify(session)},"messages":${messages}}`)) as number),
+  readonly #messages = new Joining(this.#order, 'session', (session, messages) =>
+    this.#asked('addMessages', `{"session":${JSON.stringify(session)},"messages":${messages}}`),
   );
+  readonly #orchestration = new Joining(this.#order, 'orchestration', async (_, messages) => {
+    await this.#asked('saveOrchestrations', `{"messages":${messages}}`);
+    return 0;
+  });
   #closing: Promise<void> | undefined;
 
   /** @internal */
@@ -101,7 +109,7 @@ export class Workspace {
 
   /** Returns a session, also one in the trash; `null` if there is none. */
   session(id: string): Promise<SessionSummary | null> {
-    return this.#read('session', { session: id });
+    return this.#read('session', id, 'session', { session: id });
   }
 
   /** Returns a page of sessions, newest activity first; the next one begins at `next`. */
@@ -121,42 +129,77 @@ export class Workspace {
 
   /** Lets a session rest. */
   pauseSession(id: string): Promise<Session> {
-    return this.#change('pauseSession', { session: id });
+    return this.#ofSession('pauseSession', { session: id });
   }
 
   /** Lets a session go on that rests or has expired; it then lasts as long as a new one. */
   resumeSession(id: string): Promise<Session> {
-    return this.#change('resumeSession', { session: id });
+    return this.#ofSession('resumeSession', { session: id });
+  }
+
+  /** Changes what is known of a session; what is left out stays. */
+  updateSession(id: string, changes: SessionChanges): Promise<Session> {
+    return this.#ofSession('updateSession', { session: id, changes });
+  }
+
+  /** Returns what the agent of a session is told: the session's own prompt, or its template's. */
+  systemPrompt(id: string): Promise<string | null> {
+    return this.#read('session', id, 'systemPrompt', { session: id });
   }
 
   /** Changes the name of a session. */
   renameSession(id: string, name: string): Promise<Session> {
-    return this.#change('renameSession', { session: id, name });
+    return this.#ofSession('renameSession', { session: id, name });
   }
 
   /** Puts a session away for good: it takes no messages any more. {@link Workspace.restoreSession} continues it in a new one. */
   archiveSession(id: string): Promise<Session> {
-    return this.#change('archiveSession', { session: id });
+    return this.#ofSession('archiveSession', { session: id });
   }
 
   /** Makes a new session that begins with the messages of another one, which stays as it is. Nothing is copied. */
   restoreSession(id: string, options: RestoreOptions = {}): Promise<Session> {
-    return this.#change('restoreSession', { session: id, options });
+    return this.#ofSession('restoreSession', { session: id, options });
   }
 
   /** Puts a session into the trash, from which {@link Workspace.undeleteSession} takes it out again. */
   deleteSession(id: string): Promise<Session> {
-    return this.#change('deleteSession', { session: id });
+    return this.#ofSession('deleteSession', { session: id });
   }
 
   /** Takes a session out of the trash as it was. */
   undeleteSession(id: string): Promise<Session> {
-    return this.#change('undeleteSession', { session: id });
+    return this.#ofSession('undeleteSession', { session: id });
   }
 
   /** Removes a session in the trash for good. */
   async purgeSession(id: string): Promise<void> {
-    await this.#change('purgeSession', { session: id });
+    await this.#ofSession('purgeSession', { session: id });
+  }
+
+  /** Archives several sessions; the result of each, in their order. */
+  archiveSessions(ids: string[]): Promise<SessionResult[]> {
+    return this.#each('archiveSessions', { sessions: ids });
+  }
+
+  /** Restores several sessions; the result of each, in their order. */
+  restoreSessions(ids: string[], options: RestoreOptions = {}): Promise<SessionResult[]> {
+    return this.#each('restoreSessions', { sessions: ids, options });
+  }
+
+  /** Puts several sessions into the trash; the result of each, in their order. */
+  deleteSessions(ids: string[]): Promise<SessionResult[]> {
+    return this.#each('deleteSessions', { sessions: ids });
+  }
+
+  /** Takes several sessions out of the trash; the result of each, in their order. */
+  undeleteSessions(ids: string[]): Promise<SessionResult[]> {
+    return this.#each('undeleteSessions', { sessions: ids });
+  }
+
+  /** Removes several sessions in the trash for good; the result of each, in their order. */
+  purgeSessions(ids: string[]): Promise<SessionResult<null>[]> {
+    return this.#each('purgeSessions', { sessions: ids });
   }
 
   /** Adds a message to a session, whatever others added meanwhile, and returns its position once it is durable. */
@@ -166,7 +209,7 @@ export class Workspace {
 
   /** Adds messages to a session, all or none, and returns the position of the first one once they are durable. */
   addMessages(session: string, messages: NewMessage[]): Promise<number> {
-    return this.#open(() => this.#joining.add(session, ofSession(session), messages));
+    return this.#open(() => this.#messages.add(session, messages));
   }
 
   /** Returns a writer that has seen everything that a session has now. */
@@ -175,50 +218,153 @@ export class Workspace {
     if (summary === null) {
       throw invalid(`there is no session \`${session}\``);
     }
-    return new SessionWriter((seen, messages) => this.#change('appendAt', { session, seen, messages }), summary.messages);
+    return new SessionWriter((seen, messages) => this.#ofSession('appendAt', { session, seen, messages }), summary.messages);
   }
 
   /** Returns the messages of a session, read as they are asked for. */
   history(session: string, options: HistoryOptions = {}): History {
     const read = ({ pageSize, ...rest }: HistoryOptions) =>
-      this.#read<HistoryPage>('history', { session, limit: pageSize, ...rest });
+      this.#read<HistoryPage>('session', session, 'history', { session, limit: pageSize, ...rest });
     return new History(read, options);
   }
 
   /** Returns the tasks of a session. */
   tasks(session: string): Promise<Tasks> {
-    return this.#read('tasks', { session });
+    return this.#read('session', session, 'tasks', { session });
   }
 
   /** Begins a task. One that is being worked on is interrupted, and said to be. */
   startTask(session: string, task: NewTask | string): Promise<StartedTask> {
-    return this.#change('startTask', { session, task: typeof task === 'string' ? { title: task } : task });
+    return this.#ofSession('startTask', { session, task: typeof task === 'string' ? { title: task } : task });
   }
 
   /** Ends the task that is being worked on, as done. It must be this one. */
   completeTask(session: string, task: string): Promise<Task> {
-    return this.#change('completeTask', { session, task });
+    return this.#ofSession('completeTask', { session, task });
   }
 
   /** Ends the task that is being worked on, as given up with an error. It must be this one. */
   failTask(session: string, task: string): Promise<Task> {
-    return this.#change('failTask', { session, task });
+    return this.#ofSession('failTask', { session, task });
   }
 
   /** Puts aside the task that is being worked on. It must be this one. */
   interruptTask(session: string, task: string): Promise<Task> {
-    return this.#change('interruptTask', { session, task });
+    return this.#ofSession('interruptTask', { session, task });
   }
 
   /** Saves an agent, new or changed, as it is given. */
   async saveAgent(agent: Agent): Promise<void> {
-    const text = written({ agent });
-    await this.#open(() => this.#order.run(ofAgent(String(agent?.id)), () => this.#asked('saveAgent', text)));
+    await this.#change('agent', agent?.id, 'saveAgent', { agent });
+  }
+
+  /** Saves several agents, all or none. Others stay as they are. */
+  async saveAgents(agents: Agent[]): Promise<void> {
+    await this.#change('agent', undefined, 'saveAgents', { agents });
+  }
+
+  /** Returns an agent; `null` if there is none. */
+  agent(id: string): Promise<Agent | null> {
+    return this.#read('agent', id, 'agent', { agent: id });
   }
 
   /** Returns all saved agents in the order of their ids. */
   agents(): Promise<Agent[]> {
-    return this.#open(() => this.#order.readAll(ofAgent(''), () => this.#asked('agents', '{}')));
+    return this.#read('agent', undefined, 'agents', {});
+  }
+
+  /** Takes an agent out of the list; returns whether there was one. Its sessions, transcript and checkpoints stay. */
+  removeAgent(id: string): Promise<boolean> {
+    return this.#change('agent', id, 'removeAgent', { agent: id });
+  }
+
+  /** Returns what the sessions of an agent add up to. */
+  agentTotals(id: string): Promise<AgentTotals> {
+    return this.#ask('agentTotals', { agent: id });
+  }
+
+  /** Adds to the transcript of an agent. */
+  async appendTranscript(agent: string, content: string): Promise<void> {
+    await this.#change('agent', agent, 'appendTranscript', { agent, content });
+  }
+
+  /** Begins the transcript of an agent again. What came before is kept, but is no longer part of the transcript. */
+  async beginTranscript(agent: string, content: string): Promise<void> {
+    await this.#change('agent', agent, 'beginTranscript', { agent, content });
+  }
+
+  /** Returns the transcript of an agent since it last began, in one text; `null` if there is none. */
+  transcript(agent: string): Promise<string | null> {
+    return this.#read('agent', agent, 'transcript', { agent });
+  }
+
+  /**
+   * Returns what an agent is to be told when it is restored: the last fifty lines of its transcript, or where it has none, of its newest
+   * session. `null` if there is neither.
+   */
+  contextSummary(agent: string): Promise<string | null> {
+    return this.#read('agent', agent, 'contextSummary', { agent });
+  }
+
+  /** Keeps an exchange with an agent. */
+  saveCheckpoint(agent: string, user: string, answer: string): Promise<Checkpoint> {
+    return this.#change('agent', agent, 'saveCheckpoint', { agent, user, answer });
+  }
+
+  /** Returns the newest checkpoints of an agent, oldest first: 100 unless it says otherwise. */
+  checkpoints(agent: string, count?: number): Promise<Checkpoint[]> {
+    return this.#read('agent', agent, 'checkpoints', { agent, count });
+  }
+
+  /** Saves a content of a template and points its name to it; returns the digest by which that content is found. */
+  saveTemplate(template: Template): Promise<string> {
+    return this.#ask('saveTemplate', { template });
+  }
+
+  /** Returns the newest content of a template; `null` if there is none of that name. */
+  template(id: string): Promise<Template | null> {
+    return this.#ask('template', { template: id });
+  }
+
+  /** Returns one content of a template, such as that of a session; `null` if there is none. */
+  templateContent(digest: string): Promise<Template | null> {
+    return this.#ask('templateContent', { digest });
+  }
+
+  /** Returns the newest content of every template in the order of their names. */
+  templates(): Promise<Template[]> {
+    return this.#ask('templates', {});
+  }
+
+  /** Removes the name of a template; returns whether there was one. Its contents stay for the sessions that were made from them. */
+  removeTemplate(id: string): Promise<boolean> {
+    return this.#ask('removeTemplate', { template: id });
+  }
+
+  /** Keeps a message between agents. Calls keep their order. */
+  async saveOrchestration(message: OrchestrationMessage): Promise<void> {
+    await this.saveOrchestrations([message]);
+  }
+
+  /** Keeps messages between agents, all or none. */
+  async saveOrchestrations(messages: OrchestrationMessage[]): Promise<void> {
+    await this.#open(() => this.#orchestration.add('', messages));
+  }
+
+  /** Returns the messages between agents that a filter lets through, the newest first unless it says otherwise. */
+  orchestrationHistory(filter: OrchestrationFilter = {}): Promise<OrchestrationMessage[]> {
+    return this.#read('orchestration', undefined, 'orchestrationHistory', filter);
+  }
+
+  /** Returns what is known of the log of messages between agents. */
+  orchestrationStats(): Promise<OrchestrationStats> {
+    return this.#read('orchestration', undefined, 'orchestrationStats', {});
+  }
+
+  /** Removes all messages between agents for good. */
+  async clearOrchestration(): Promise<void> {
+    this.#orchestration.close('');
+    await this.#change('orchestration', undefined, 'clearOrchestration', {});
   }
 
   /** Finds messages by what they say. There is no index: every message is looked at until as many are found as are asked for. */
@@ -228,10 +374,35 @@ export class Workspace {
 
   /** Returns a session as Markdown: what is known of it, its tasks, and its messages in fences. */
   exportMarkdown(session: string): Promise<string> {
-    return this.#read('exportMarkdown', { session });
+    return this.#read('session', session, 'exportMarkdown', { session });
   }
 
-  /** Returns what a cleanup by a policy would do. Changes nothing; the program's `nofx cleanup` acts. */
+  /** Returns all agents with their totals and transcripts as Markdown. */
+  exportAgentsMarkdown(): Promise<string> {
+    return this.#read('agent', undefined, 'exportAgentsMarkdown', {});
+  }
+
+  /** Returns a session as one JSON text with its template, tasks and messages, for {@link Workspace.importSession}. */
+  exportJson(session: string): Promise<string> {
+    return this.#read('session', session, 'exportJson', { session });
+  }
+
+  /** Makes a session of a text that {@link Workspace.exportJson} wrote; with `newId`, one with an id of its own. */
+  importSession(text: string, options: { newId?: boolean } = {}): Promise<Session> {
+    return this.#ask('importSession', { text, ...options });
+  }
+
+  /** Returns how much the store holds. Reads a small record for each session and agent. */
+  stats(): Promise<Stats> {
+    return this.#ask('stats', {});
+  }
+
+  /** Does what {@link Workspace.cleanupPreview} shows, by a plan made now; returns what was done. */
+  cleanup(policy: RetentionPolicy = {}): Promise<Cleanup> {
+    return this.#ask('cleanup', policy);
+  }
+
+  /** Returns what a cleanup by a policy would do. Changes nothing. */
   cleanupPreview(policy: RetentionPolicy = {}): Promise<CleanupPreview> {
     return this.#ask('cleanupPreview', policy);
   }
@@ -308,19 +479,31 @@ export class Workspace {
     return this.#open(() => this.#asked(verb, text));
   }
 
-  /** Asks for a change of a session, in the order in which such calls are made. */
-  async #change<T>(verb: string, request: OfSession): Promise<T> {
+  /** Asks for a change of a thing, or without an id of all things of a kind, in the order in which such calls are made. */
+  async #change<T>(kind: Kind, id: string | undefined, verb: string, request: object): Promise<T> {
     const text = written(request);
-    return this.#open(() => {
-      this.#joining.close(request.session);
-      return this.#order.run(ofSession(request.session), () => this.#asked(verb, text));
-    });
+    return this.#open(() => this.#order.run(kind, id, () => this.#asked(verb, text)));
   }
 
-  /** Asks about a session, behind the changes of it that were asked for before. */
-  async #read<T>(verb: string, request: OfSession): Promise<T> {
+  /** Asks for a change of a session. Messages that are added later do not join those that were added before. */
+  #ofSession<T>(verb: string, request: { session: string; [member: string]: unknown }): Promise<T> {
+    this.#messages.close(request.session);
+    return this.#change('session', request.session, verb, request);
+  }
+
+  /** Asks for a change of several sessions, behind all that were asked for before. */
+  async #each<T>(verb: string, request: { sessions: string[]; options?: RestoreOptions }): Promise<SessionResult<T>[]> {
+    if (Array.isArray(request.sessions)) {
+      request.sessions.forEach((id) => this.#messages.close(id));
+    }
+    const told: { ok: T; error?: ErrorDetails }[] = await this.#change('session', undefined, verb, request);
+    return told.map(({ ok, error }) => (error === undefined ? { ok } : { error: errorFrom(error) }));
+  }
+
+  /** Asks about a thing, or without an id about all things of a kind, behind the changes of it that were asked for before. */
+  async #read<T>(kind: Kind, id: string | undefined, verb: string, request: object): Promise<T> {
     const text = written(request);
-    return this.#open(() => this.#order.read(ofSession(request.session), () => this.#asked(verb, text)));
+    return this.#open(() => this.#order.read(kind, id, () => this.#asked(verb, text)));
   }
 
   async #asked<T>(verb: string, text: string): Promise<T> {
@@ -346,20 +529,4 @@ export class Workspace {
       this.#gate.leave();
     }
   }
-}
-
-/** A question about a session. */
-interface OfSession {
-  session: string;
-  [member: string]: unknown;
-}
-
-/** The line in which calls about a session wait. */
-function ofSession(id: string): string {
-  return `session ${id}`;
-}
-
-/** The line in which calls about an agent wait. */
-function ofAgent(id: string): string {
-  return `agent ${id}`;
 }

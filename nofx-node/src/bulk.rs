@@ -1,0 +1,34 @@
+//! The same done to several sessions, each with a result of its own.
+
+use nofx::Result;
+use nofx::entity::SessionId;
+use nofx::workspace::Workspace;
+
+use crate::crossing::shown;
+use crate::failure::Failure;
+use crate::request::Request;
+use crate::sessions::restore_options;
+
+pub(crate) async fn change(workspace: &Workspace, verb: &str, request: &Request) -> Result<String> {
+    let ids: Vec<SessionId> = request.required("sessions")?;
+    let results = match verb {
+        "archiveSessions" => workspace.archive_sessions(&ids).await,
+        "restoreSessions" => workspace.restore_sessions(&ids, restore_options(request)?).await,
+        "deleteSessions" => workspace.delete_sessions(&ids).await,
+        "undeleteSessions" => workspace.undelete_sessions(&ids).await,
+        _ => {
+            let purged = workspace.purge_sessions(&ids).await;
+            return Ok(told(purged.into_iter().map(|result| result.map(|()| "null".to_owned()))));
+        }
+    };
+    Ok(told(results.into_iter().map(|result| result.map(|session| shown(&session)))))
+}
+
+/// Writes what became of each: `{"ok":…}` or `{"error":…}`.
+fn told(results: impl Iterator<Item = Result<String>>) -> String {
+    let one = |result| match result {
+        Ok(json) => format!(r#"{{"ok":{json}}}"#),
+        Err(error) => format!(r#"{{"error":{}}}"#, Failure::Store(error).to_json()),
+    };
+    format!("[{}]", results.map(one).collect::<Vec<_>>().join(","))
+}
