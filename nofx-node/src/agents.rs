@@ -1,13 +1,13 @@
 //! Agents: kept, listed.
 
 use futures_util::TryStreamExt;
-use nofx::entity::{Agent, Entity, EntityId};
+use nofx::entity::{Agent, Entity, EntityId, foreign};
 use nofx::json::Object;
 use nofx::workspace::Workspace;
 use nofx::{Error, Result};
 
-use crate::crossing::shown;
 use crate::request::Request;
+use crate::templates::Contents;
 
 /// Reads the agent of a request.
 pub(crate) fn read(request: &Request) -> Result<Agent> {
@@ -36,8 +36,8 @@ pub(crate) async fn save_all(workspace: &Workspace, request: &Request) -> Result
 }
 
 pub(crate) async fn one(workspace: &Workspace, request: &Request) -> Result<String> {
-    let agent = workspace.agent(&request.required("agent")?).await?;
-    Ok(agent.as_ref().map_or("null".to_owned(), shown))
+    let Some(agent) = workspace.agent(&request.required("agent")?).await? else { return Ok("null".to_owned()) };
+    whole(workspace, &agent, &mut Contents::default()).await
 }
 
 pub(crate) async fn remove(workspace: &Workspace, request: &Request) -> Result<String> {
@@ -59,6 +59,16 @@ pub(crate) async fn totals(workspace: &Workspace, request: &Request) -> Result<S
 }
 
 pub(crate) async fn all(workspace: &Workspace) -> Result<String> {
-    let agents: Vec<_> = workspace.agents().map_ok(|agent| shown(&agent)).try_collect().await?;
-    Ok(format!("[{}]", agents.join(",")))
+    let (mut agents, mut all, mut contents) = (workspace.agents(), Vec::new(), Contents::default());
+    while let Some(agent) = agents.try_next().await? {
+        all.push(whole(workspace, &agent, &mut contents).await?);
+    }
+    Ok(format!("[{}]", all.join(",")))
+}
+
+/// Writes an agent with its template.
+async fn whole(workspace: &Workspace, agent: &Agent, contents: &mut Contents) -> Result<String> {
+    let mut object = foreign(&agent.to_object());
+    contents.give(workspace, agent.template.as_ref(), &mut object).await?;
+    Ok(object.to_json())
 }

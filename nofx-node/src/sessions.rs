@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use nofx::entity::{AgentId, Session, SessionId};
+use nofx::entity::{AgentId, Entity, Session, SessionId, foreign};
 use nofx::json::{Text, Value, quote};
 use nofx::workspace::{NewSession, RestoreOptions, SessionFilter, SessionSummary, Workspace};
 use nofx::{Error, RecordKey, Result, Timestamp, kind};
@@ -10,6 +10,7 @@ use nofx::{Error, RecordKey, Result, Timestamp, kind};
 use crate::agents;
 use crate::crossing::shown;
 use crate::request::Request;
+use crate::templates::Contents;
 
 /// Sessions of a page where the caller did not say.
 const PAGE: u64 = 50;
@@ -35,8 +36,13 @@ pub(crate) async fn create(workspace: &Workspace, request: &Request) -> Result<S
 
 pub(crate) async fn one(workspace: &Workspace, request: &Request) -> Result<String> {
     let id: SessionId = request.required("session")?;
-    let summary = workspace.summary(&id).await?;
-    Ok(summary.as_ref().map_or("null".to_owned(), summarised))
+    let Some(summary) = workspace.summary(&id).await? else { return Ok("null".to_owned()) };
+    let mut object = foreign(&summary.session.to_object());
+    if let Some(prompt) = workspace.system_prompt(&summary.session).await? {
+        object.set("systemPrompt", prompt.write());
+    }
+    Contents::default().give(workspace, summary.session.template.as_ref(), &mut object).await?;
+    Ok(described(&summary, &object.to_json()))
 }
 
 pub(crate) async fn summaries(workspace: &Workspace, request: &Request) -> Result<String> {
@@ -139,10 +145,14 @@ pub(crate) async fn system_prompt(workspace: &Workspace, request: &Request) -> R
 }
 
 fn summarised(summary: &SessionSummary) -> String {
+    described(summary, &shown(&summary.session))
+}
+
+/// Writes a summary around the session as `object`.
+fn described(summary: &SessionSummary, object: &str) -> String {
     let session = &summary.session;
     let mut json = format!(
-        r#"{{"session":{},"state":"{}","messages":{},"lastActiveAt":{}"#,
-        shown(session),
+        r#"{{"session":{object},"state":"{}","messages":{},"lastActiveAt":{}"#,
         summary.state.name(),
         summary.messages,
         summary.last_active_at.write(),

@@ -1,10 +1,12 @@
 //! Templates of agents.
 
+use std::collections::HashMap;
+
 use futures_util::TryStreamExt;
-use nofx::Result;
 use nofx::entity::{Entity, Template, TemplateDigest, TemplateId, own};
 use nofx::json::{Object, Value};
 use nofx::workspace::Workspace;
+use nofx::{Error, Result};
 
 use crate::crossing::shown;
 use crate::request::Request;
@@ -32,6 +34,36 @@ pub(crate) async fn all(workspace: &Workspace) -> Result<String> {
 pub(crate) async fn remove(workspace: &Workspace, request: &Request) -> Result<String> {
     let id: TemplateId = request.required("template")?;
     Ok(workspace.remove_template(&id).await?.to_string())
+}
+
+/// Contents that were read for one answer: agents share few.
+#[derive(Debug, Default)]
+pub(crate) struct Contents(HashMap<TemplateDigest, Option<String>>);
+
+impl Contents {
+    /// Gives an object its template as a member, as it had it outside the store, unless it has one of its own.
+    ///
+    /// One that is missing or cannot be read leaves the object without: what it says otherwise is still true.
+    pub(crate) async fn give(
+        &mut self,
+        workspace: &Workspace,
+        digest: Option<&TemplateDigest>,
+        object: &mut Object,
+    ) -> Result<()> {
+        let Some(digest) = digest.filter(|_| object.get("template").is_none()) else { return Ok(()) };
+        if !self.0.contains_key(digest) {
+            let content = match workspace.template_content(digest).await {
+                Ok(content) => content.as_ref().map(shown),
+                Err(Error::Corrupt(_)) => None,
+                Err(error) => return Err(error),
+            };
+            self.0.insert(digest.clone(), content);
+        }
+        if let Some(Some(content)) = self.0.get(digest) {
+            object.set("template", content.as_str());
+        }
+        Ok(())
+    }
 }
 
 fn or_null(template: Option<Template>) -> String {

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { existsSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import type { MigrationProgress } from '../dist/index';
@@ -50,4 +50,34 @@ test('a dry run writes nothing, and what is no legacy folder is refused', async 
   assert.equal(refused.length, 1);
   assert.ok(refused[0]?.reason instanceof api.UnavailableError);
   await inside.close();
+});
+
+test('agents and sessions come back with their templates and prompts', async (t) => {
+  const { workspace } = await store(t);
+  await workspace.migrate(LEGACY);
+  interface Legacy {
+    id: string;
+    template?: unknown;
+    systemPrompt?: string;
+  }
+  const read = (path: string) => JSON.parse(readFileSync(join(LEGACY, path), 'utf8')) as unknown;
+  const { agents } = read('agents.json') as { agents: Legacy[] };
+  const withContent = agents.filter((agent) => typeof agent.template === 'object' && agent.template !== null);
+  assert.ok(withContent.length > 1);
+  const listed = await workspace.agents();
+  for (const agent of agents) {
+    const template = agent.template ?? undefined;
+    assert.deepEqual(listed.find(({ id }) => id === agent.id)?.['template'] ?? undefined, template, agent.id);
+    assert.deepEqual((await workspace.agent(agent.id))?.['template'] ?? undefined, template, agent.id);
+  }
+  let compared = 0;
+  for (const name of readdirSync(join(LEGACY, 'sessions')).filter((name) => /^(restored-)*session-.*\.json$/.test(name))) {
+    const session = read(join('sessions', name)) as Legacy;
+    const summary = await workspace.session(session.id);
+    if (!summary || typeof session.template !== 'object' || session.template === null) continue;
+    assert.deepEqual(summary.session['template'], session.template, name);
+    assert.equal(summary.session['systemPrompt'], session.systemPrompt, name);
+    compared += 1;
+  }
+  assert.ok(compared > 5, `${compared}`);
 });

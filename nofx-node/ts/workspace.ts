@@ -107,7 +107,10 @@ export class Workspace {
     return this.#ask('createSession', session);
   }
 
-  /** Returns a session, also one in the trash; `null` if there is none. */
+  /**
+   * Returns a session, also one in the trash; `null` if there is none. It has its system prompt and the content of its template, which
+   * sessions in lists have not.
+   */
   session(id: string): Promise<SessionSummary | null> {
     return this.#read('session', id, 'session', { session: id });
   }
@@ -263,12 +266,12 @@ export class Workspace {
     await this.#change('agent', undefined, 'saveAgents', { agents });
   }
 
-  /** Returns an agent; `null` if there is none. */
+  /** Returns an agent with the content of its template; `null` if there is none. */
   agent(id: string): Promise<Agent | null> {
     return this.#read('agent', id, 'agent', { agent: id });
   }
 
-  /** Returns all saved agents in the order of their ids. */
+  /** Returns all saved agents with the contents of their templates, in the order of their ids. */
   agents(): Promise<Agent[]> {
     return this.#read('agent', undefined, 'agents', {});
   }
