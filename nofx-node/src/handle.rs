@@ -8,9 +8,11 @@ use napi::Env;
 use napi::bindgen_prelude::PromiseRaw;
 use napi_derive::napi;
 use nofx::json::quote;
-use nofx::workspace::Workspace;
+use nofx::workspace::{ExpiryWatch, Workspace};
 use nofx::{Error, Location, Options};
+use tokio::sync::Mutex;
 
+use crate::expiry;
 use crate::failure::guarded;
 use crate::migration::Watched;
 use crate::request::Request;
@@ -48,6 +50,21 @@ pub async fn open(location: String, options: String) -> napi::Result<Handle> {
     Ok(guarded(opening).await?)
 }
 
+/// A watch for sessions that end; it shares the store and never borrows it, as calls do.
+#[napi]
+#[derive(Debug)]
+pub struct Expiry(Arc<Mutex<ExpiryWatch>>);
+
+#[napi]
+impl Expiry {
+    /// Returns what is due by now and when more is, as JSON.
+    #[napi(ts_return_type = "Promise<string>")]
+    pub fn poll<'env>(&self, env: &'env Env) -> napi::Result<PromiseRaw<'env, String>> {
+        let watch = self.0.clone();
+        env.spawn_future(async move { Ok(guarded(async move { expiry::due(&mut *watch.lock().await).await }).await?) })
+    }
+}
+
 #[napi]
 impl Handle {
     /// Returns what the store is, as JSON.
@@ -81,6 +98,12 @@ impl Handle {
     #[napi]
     pub fn migration_progress(&self) -> String {
         self.0.migration.progress()
+    }
+
+    /// Begins to watch for sessions that end.
+    #[napi]
+    pub fn expiry_watch(&self) -> Expiry {
+        Expiry(Arc::new(Mutex::new(self.0.workspace.expiry_watch())))
     }
 
     /// Commits what waits and lets go of the store, within so many milliseconds.

@@ -24,6 +24,7 @@ mod agents;
 mod bulk;
 mod cleanup;
 mod crossing;
+mod expiry;
 mod export;
 mod failure;
 mod feed;

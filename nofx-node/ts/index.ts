@@ -24,6 +24,7 @@ export type * from './agents';
 export type * from './cleanup';
 export type * from './entities';
 export * from './errors';
+export type { ExpiryEvent, ExpiryOptions } from './expiry';
 export { History, type HistoryOptions } from './history';
 export type * from './migration';
 export type * from './orchestration';

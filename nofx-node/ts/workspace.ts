@@ -15,6 +15,7 @@ import type {
   SummaryPage,
 } from './entities';
 import { ClosedError, type ErrorDetails, errorFrom, errorOf } from './errors';
+import { type ExpiryEvent, type ExpiryOptions, type ExpiryPage, expiries } from './expiry';
 import { Gate } from './gate';
 import { History, type HistoryOptions, type HistoryPage } from './history';
 import { Joining } from './joining';
@@ -429,6 +430,21 @@ export class Workspace {
       return await this.#ask<ChangesPage>('events', { after });
     };
     return watch(ask, start, options);
+  }
+
+  /**
+   * Warns half an hour before a session ends and tells when it has ended, also of those that ended while no program was running, until
+   * the loop is left, the signal is given or the workspace is closed. Without a watch a session ends all the same.
+   */
+  expiryWatch(options: ExpiryOptions = {}): AsyncGenerator<ExpiryEvent, void, void> {
+    const watch = this.#handle.expiryWatch();
+    const ask = async () => {
+      if (this.#closing !== undefined) {
+        return undefined;
+      }
+      return await this.#enter(async () => JSON.parse(await watch.poll()) as ExpiryPage);
+    };
+    return expiries(ask, options);
   }
 
   /**

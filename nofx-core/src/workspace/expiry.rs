@@ -1,6 +1,7 @@
 //! Telling a running host that sessions end soon, or have ended.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use super::activity::Order;
 use super::event::{EventKind, tell};
@@ -30,22 +31,21 @@ pub struct ExpiryEvent {
 #[derive(Clone, Debug)]
 pub struct ExpiryWatch {
     workspace: Workspace,
-    since: Timestamp,
     /// The ends of which this watch has warned.
     warned: HashMap<SessionId, Timestamp>,
     next_due: Option<Timestamp>,
 }
 
 impl Workspace {
-    /// Returns a watch that tells what happens from now on. What expired before is noted, and told to nobody.
+    /// Returns a watch. Its first [`poll`](ExpiryWatch::poll) also tells what expired while no host was watching.
     pub fn expiry_watch(&self) -> ExpiryWatch {
-        ExpiryWatch { workspace: self.clone(), since: self.now(), warned: HashMap::new(), next_due: None }
+        ExpiryWatch { workspace: self.clone(), warned: HashMap::new(), next_due: None }
     }
 }
 
 impl ExpiryWatch {
     /// Returns what is due by now: a warning once for each end of a session that comes within half an hour, at once if
-    /// less is left, and the end itself.
+    /// less is left, and the end itself, once for the store.
     ///
     /// Looks at the sessions that are active or rest. A clock that goes back repeats nothing.
     pub async fn poll(&mut self) -> Result<Vec<ExpiryEvent>> {
@@ -81,6 +81,13 @@ impl ExpiryWatch {
         self.next_due
     }
 
+    /// Returns how long it is until then, by the store's clock: nothing if it is due.
+    pub fn next_due_in(&self) -> Option<Duration> {
+        let now = self.workspace.now().as_millis();
+        let wait = |due: Timestamp| u64::try_from(due.as_millis().saturating_sub(now)).unwrap_or_default();
+        self.next_due.map(|due| Duration::from_millis(wait(due)))
+    }
+
     /// Returns the sessions that have not ended, as far as is noted.
     async fn going_on(&self) -> Result<Vec<Session>> {
         let mut ids = Vec::new();
@@ -97,7 +104,7 @@ impl ExpiryWatch {
         Ok(sessions)
     }
 
-    /// Notes that a session has expired. No event if somebody else has, if it goes on after all, or if it is old news.
+    /// Notes that a session has expired. No event if another host has noted it, or if the session goes on after all.
     async fn expire(&self, session: &Session) -> Result<Option<ExpiryEvent>> {
         let (workspace, id) = (&self.workspace, &session.id);
         let decided = workspace.decide(move |_| async move {
@@ -112,7 +119,6 @@ impl ExpiryWatch {
             let batch = found.save_changed(batch, &session)?;
             Ok((Some(session), Some(batch)))
         });
-        let expired = decided.await?.0.filter(|session| session.expires_at >= Some(self.since));
-        Ok(expired.map(|session| ExpiryEvent { kind: EventKind::SessionExpired, session }))
+        Ok(decided.await?.0.map(|session| ExpiryEvent { kind: EventKind::SessionExpired, session }))
     }
 }

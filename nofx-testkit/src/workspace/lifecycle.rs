@@ -179,12 +179,13 @@ pub(super) async fn a_watch_warns_before_the_end_and_tells_it_once(subject: Subj
     Ok(())
 }
 
-pub(super) async fn what_expired_before_a_watch_began_is_noted_and_told_to_nobody(subject: Subject) -> CaseResult {
+pub(super) async fn what_expired_while_no_host_watched_is_told_once(subject: Subject) -> CaseResult {
     let world = World::new(subject);
     let workspace = world.open().await?;
     let session = begin(&workspace).await?;
     world.clock.advance(6 * HOUR);
-    ensure_eq!(workspace.expiry_watch().poll().await?, [], "old news");
+    ensure_eq!(kinds(&workspace.expiry_watch().poll().await?), [EventKind::SessionExpired], "what ended before");
+    ensure_eq!(workspace.expiry_watch().poll().await?, [], "once for the store");
     ensure_eq!(reload(&workspace, &session.id).await?.status, Some(SessionStatus::Expired), "noted");
     let expired = SessionFilter { status: Some(SessionStatus::Expired), ..SessionFilter::default() };
     ensure_eq!(workspace.summaries(&expired, None, 10).await?.items.len(), 1, "found by its status");

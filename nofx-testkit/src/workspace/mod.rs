@@ -58,7 +58,7 @@ cases! {
         tasks_started_at_once_leave_one_and_lose_none: "The tasks of a session: at most one is being worked on.";
         expiry_is_told_by_the_clock: "Whether a session has expired is derived from the clock by whoever reads it.";
         a_watch_warns_before_the_end_and_tells_it_once: "A warning once for each end of a session that comes within half an hour, and the end itself.";
-        what_expired_before_a_watch_began_is_noted_and_told_to_nobody: "What expired before is noted, and told to nobody.";
+        what_expired_while_no_host_watched_is_told_once: "Its first `poll` also tells what expired while no host was watching.";
         a_session_rests_and_goes_on: "Lets a session rest; lets a session go on that rests or has expired.";
         an_archived_session_is_sealed_and_takes_nothing: "Puts a session away for good: it takes no messages or tasks any more.";
         putting_away_is_no_activity: "Sessions are sorted by their last activity, and archiving is none.";
