@@ -16,6 +16,7 @@ use crate::expiry;
 use crate::failure::guarded;
 use crate::migration::Watched;
 use crate::request::Request;
+use crate::stopping::Calls;
 use crate::verbs;
 
 /// An open store.
@@ -32,6 +33,7 @@ struct Opened {
     /// The file of the store, if it is one.
     place: Option<PathBuf>,
     migration: Watched,
+    calls: Calls,
 }
 
 /// Opens the store at a location.
@@ -45,7 +47,12 @@ pub async fn open(location: String, options: String) -> napi::Result<Handle> {
         let location: Location = location.parse()?;
         let place = location.path().map(Path::to_owned);
         let store = nofx::open_with(&location, options).await?;
-        Ok(Handle(Arc::new(Opened { workspace: Workspace::new(store), place, migration: Watched::default() })))
+        Ok(Handle(Arc::new(Opened {
+            workspace: Workspace::new(store),
+            place,
+            migration: Watched::default(),
+            calls: Calls::default(),
+        })))
     };
     Ok(guarded(opening).await?)
 }
@@ -83,15 +90,40 @@ impl Handle {
         env.spawn_future(async move { Ok(guarded(asking).await?) })
     }
 
+    /// Answers a question that may be stopped by its number, which no other call has.
+    #[napi(ts_return_type = "Promise<string>")]
+    pub fn ask_long<'env>(
+        &self,
+        env: &'env Env,
+        verb: String,
+        request: String,
+        number: u32,
+    ) -> napi::Result<PromiseRaw<'env, String>> {
+        let (opened, call) = (self.0.clone(), self.0.calls.begin(number));
+        let asking = async move { verbs::answer(&opened.workspace, &verb, &Request::parse(&request)?).await };
+        env.spawn_future(async move { Ok(guarded(call.run(asking)).await?) })
+    }
+
+    /// Stops a call by its number. What is committed stays.
+    #[napi]
+    pub fn stop(&self, number: u32) {
+        self.0.calls.stop(number);
+    }
+
     /// Brings a legacy folder into the store, and returns a report.
     #[napi(ts_return_type = "Promise<string>")]
-    pub fn migrate<'env>(&self, env: &'env Env, request: String) -> napi::Result<PromiseRaw<'env, String>> {
-        let opened = self.0.clone();
+    pub fn migrate<'env>(
+        &self,
+        env: &'env Env,
+        request: String,
+        number: u32,
+    ) -> napi::Result<PromiseRaw<'env, String>> {
+        let (opened, call) = (self.0.clone(), self.0.calls.begin(number));
         let migrating = async move {
             let request = Request::parse(&request)?;
             opened.migration.migrate(&opened.workspace, opened.place.clone(), &request).await
         };
-        env.spawn_future(async move { Ok(guarded(migrating).await?) })
+        env.spawn_future(async move { Ok(guarded(call.run(migrating)).await?) })
     }
 
     /// Returns how far the migration under way is.

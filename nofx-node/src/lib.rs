@@ -35,6 +35,7 @@ mod orchestration;
 mod request;
 mod search;
 mod sessions;
+mod stopping;
 mod tasks;
 mod templates;
 mod transcripts;

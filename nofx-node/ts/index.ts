@@ -31,5 +31,5 @@ export type * from './orchestration';
 export type * from './search';
 export type * from './tasks';
 export type { Changes, EventType, WatchOptions, WorkspaceEvent } from './watch';
-export { open, type OpenOptions, type StoreInfo, Workspace } from './workspace';
+export { type LongOptions, open, type OpenOptions, type StoreInfo, Workspace } from './workspace';
 export { type Appended, SessionWriter } from './writer';

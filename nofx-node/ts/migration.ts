@@ -4,6 +4,8 @@ export interface MigrateOptions {
   dryRun?: boolean;
   /** Whether the store is read back and compared with the folder afterwards. It is. */
   verify?: boolean;
+  /** Stops the migration and rejects with its reason. What was committed stays, and migrating again goes on from there. */
+  signal?: AbortSignal;
   /** Is told how far the migration is, ten times a second and at the end. */
   onProgress?: (progress: MigrationProgress) => void;
 }

@@ -45,6 +45,12 @@ export interface OpenOptions {
   create?: boolean;
 }
 
+/** How to do what may take long. */
+export interface LongOptions {
+  /** Stops it: the call rejects with the signal's reason, and what was committed stays. */
+  signal?: AbortSignal;
+}
+
 /** What a store is. */
 export interface StoreInfo {
   /** The backend, as in the scheme of a location. */
@@ -67,8 +73,9 @@ export interface StoreInfo {
  * Several windows and programs may have one store open, and each sees what the others have written.
  */
 export async function open(location: string, options: OpenOptions = {}): Promise<Workspace> {
+  const text = written(options);
   try {
-    return new Workspace(await addon.open(location, JSON.stringify(options)));
+    return new Workspace(() => addon.open(location, text), await addon.open(location, text));
   } catch (rejection) {
     throw errorOf(rejection);
   }
@@ -81,7 +88,8 @@ export async function open(location: string, options: OpenOptions = {}): Promise
  * those made before. Calls that add messages to one session share commits while they wait. One call's error is its own: later ones go on.
  */
 export class Workspace {
-  readonly #handle: Handle;
+  readonly #openAgain: () => Promise<Handle>;
+  #handle: Handle;
   readonly #gate = new Gate(CALLS_AT_ONCE);
   readonly #order = new Order();
   readonly #messages = new Joining(this.#order, 'session', (session, messages) =>
@@ -93,8 +101,11 @@ export class Workspace {
   });
   #closing: Promise<void> | undefined;
 
+  #calls = 0;
+
   /** @internal */
-  constructor(handle: Handle) {
+  constructor(openAgain: () => Promise<Handle>, handle: Handle) {
+    this.#openAgain = openAgain;
     this.#handle = handle;
   }
 
@@ -372,8 +383,8 @@ export class Workspace {
   }
 
   /** Finds messages by what they say. There is no index: every message is looked at until as many are found as are asked for. */
-  search(query: SearchQuery): Promise<SearchResult> {
-    return this.#ask('search', query);
+  search(query: SearchQuery, options: LongOptions = {}): Promise<SearchResult> {
+    return this.#long('search', query, options);
   }
 
   /** Returns a session as Markdown: what is known of it, its tasks, and its messages in fences. */
@@ -402,13 +413,13 @@ export class Workspace {
   }
 
   /** Does what {@link Workspace.cleanupPreview} shows, by a plan made now; returns what was done. */
-  cleanup(policy: RetentionPolicy = {}): Promise<Cleanup> {
-    return this.#ask('cleanup', policy);
+  cleanup(policy: RetentionPolicy = {}, options: LongOptions = {}): Promise<Cleanup> {
+    return this.#long('cleanup', policy, options);
   }
 
   /** Returns what a cleanup by a policy would do. Changes nothing. */
-  cleanupPreview(policy: RetentionPolicy = {}): Promise<CleanupPreview> {
-    return this.#ask('cleanupPreview', policy);
+  cleanupPreview(policy: RetentionPolicy = {}, options: LongOptions = {}): Promise<CleanupPreview> {
+    return this.#long('cleanupPreview', policy, options);
   }
 
   /** Returns where the feed of changes ends now, to be given to {@link Workspace.watch} as `after`. */
@@ -437,10 +448,15 @@ export class Workspace {
    * the loop is left, the signal is given or the workspace is closed. Without a watch a session ends all the same.
    */
   expiryWatch(options: ExpiryOptions = {}): AsyncGenerator<ExpiryEvent, void, void> {
-    const watch = this.#handle.expiryWatch();
+    let of = this.#handle;
+    let watch = of.expiryWatch();
     const ask = async () => {
       if (this.#closing !== undefined) {
         return undefined;
+      }
+      if (of !== this.#handle) {
+        of = this.#handle;
+        watch = of.expiryWatch();
       }
       return await this.#enter(async () => JSON.parse(await watch.poll()) as ExpiryPage);
     };
@@ -454,18 +470,35 @@ export class Workspace {
    * goes on where it was.
    */
   async migrate(from: string, options: MigrateOptions = {}): Promise<MigrationReport> {
-    const { onProgress, ...rest } = options;
+    const { onProgress, signal, ...rest } = options;
     const request = written({ from, ...rest });
     const tell = () => onProgress?.(JSON.parse(this.#handle.migrationProgress()) as MigrationProgress);
     const timer = setInterval(tell, PROGRESS_MS);
     try {
       return await this.#open(() =>
-        this.#enter(async () => JSON.parse(await this.#handle.migrate(request)) as MigrationReport),
+        this.#stoppable(signal, async (number) => JSON.parse(await this.#handle.migrate(request, number)) as MigrationReport),
       );
     } finally {
       clearInterval(timer);
       tell();
     }
+  }
+
+  /**
+   * Opens the store at the same place again and goes on with what is there now: after {@link GoneError} when the store is back, after
+   * {@link ReplacedError} with what replaced it, and after {@link Workspace.close}. Watches go on, and {@link Workspace.watch} tells a gap.
+   *
+   * If it cannot be opened, this handle stays as it was.
+   */
+  async reopen(): Promise<void> {
+    const before = this.#handle;
+    const next = await this.#openAgain().catch((rejection: unknown) => {
+      throw errorOf(rejection);
+    });
+    this.#handle = next;
+    this.#closing = undefined;
+    // Whatever it says: what it held is gone or belongs to another store.
+    await before.close(CLOSE_WAIT_MS).catch(() => undefined);
   }
 
   /**
@@ -523,6 +556,35 @@ export class Workspace {
   async #read<T>(kind: Kind, id: string | undefined, verb: string, request: object): Promise<T> {
     const text = written(request);
     return this.#open(() => this.#order.read(kind, id, () => this.#asked(verb, text)));
+  }
+
+  /** Asks something that may take long and may be stopped. */
+  async #long<T>(verb: string, request: object, { signal }: LongOptions): Promise<T> {
+    const text = written(request);
+    return this.#open(() =>
+      this.#stoppable(signal, async (number) => JSON.parse(await this.#handle.askLong(verb, text, number)) as T),
+    );
+  }
+
+  /** Makes a call that a signal stops. */
+  async #stoppable<T>(signal: AbortSignal | undefined, call: (number: number) => Promise<T>): Promise<T> {
+    signal?.throwIfAborted();
+    this.#calls += 1;
+    const number = this.#calls;
+    const handle = this.#handle;
+    const stop = () => handle.stop(number);
+    signal?.addEventListener('abort', stop);
+    try {
+      return await this.#enter(() => {
+        signal?.throwIfAborted();
+        return call(number);
+      });
+    } catch (error) {
+      signal?.throwIfAborted();
+      throw error;
+    } finally {
+      signal?.removeEventListener('abort', stop);
+    }
   }
 
   async #asked<T>(verb: string, text: string): Promise<T> {
