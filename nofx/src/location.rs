@@ -18,6 +18,10 @@ pub(crate) const FORMS: &str = "`redb:PATH`, `fs:PATH`, `s3://BUCKET/PREFIX` or 
 /// - `file:///PATH`: a store kept in a folder as it would be in object storage;
 /// - `memory:`: a store that is gone with its last handle.
 ///
+/// A path that begins with `~/` lies in the home folder of the user; a name that begins with a tilde is written `./~`. Otherwise a path is taken
+/// as it is written: what a shell, an editor or a file of settings should have taken out or replaced (control characters, blanks at
+/// an end, quotes around the whole, `${NAME}`, `%NAME%`) is refused, as the store would be made in a place that is not meant.
+///
 /// A path alone is no location: what it leads to could be many things, and a program should not have to guess. A single letter
 /// before a colon is a drive of Windows and no scheme. Locations are shown to people, so one with a name or a password in it is
 /// refused, and options are never shown.
@@ -48,20 +52,22 @@ impl Location {
             let shown = without_secrets(&shown(text));
             Error::invalid(format!("`{shown}` is not a location: {why}; write {FORMS}"))
         };
+        judge_spelling(&text.to_string_lossy()).map_err(malformed)?;
         let Some((scheme, rest)) = split_at_colon(text) else {
             return Err(malformed("it names no scheme"));
         };
         let Some(scheme) = scheme.to_str().filter(|scheme| is_scheme(scheme)) else {
             return Err(malformed("it does not begin with a scheme"));
         };
-        if rest.as_encoded_bytes().contains(&0) {
-            return Err(malformed("a path cannot hold a NUL"));
-        }
+        judge_spelling(&rest.to_string_lossy()).map_err(malformed)?;
         let path = match scheme {
-            "redb" | "fs" if rest.is_empty() => return Err(malformed("the path is missing")),
-            "redb" | "fs" => Some(rest.into()),
+            "redb" | "fs" => return Ok(Self::at(scheme, path(scheme, rest).map_err(|why| malformed(&why))?)),
             "memory" if !rest.is_empty() => return Err(malformed("nothing may follow `memory:`")),
-            "file" => Some(folder(rest).ok_or_else(|| malformed("a folder is written `file:///PATH`"))?),
+            "file" => {
+                let folder = folder(rest).ok_or_else(|| malformed("a folder is written `file:///PATH`"))?;
+                judge_spelling(&folder.to_string_lossy()).map_err(malformed)?;
+                Some(folder)
+            }
             "s3" | "gs" | "az" => {
                 judge_bucket(rest).map_err(malformed)?;
                 None
@@ -71,12 +77,12 @@ impl Location {
         Ok(Self { scheme: scheme.to_owned(), rest: rest.to_owned(), path })
     }
 
-    /// Names the store in a file.
+    /// Names the store in a file, by its path exactly.
     pub fn redb(path: impl Into<OsString>) -> Self {
         Self::at("redb", path.into())
     }
 
-    /// Names the store in a folder that people can read.
+    /// Names the store in a folder that people can read, by its path exactly.
     pub fn fs(path: impl Into<OsString>) -> Self {
         Self::at("fs", path.into())
     }
@@ -127,6 +133,57 @@ impl fmt::Debug for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Location").field(&self.to_string()).finish()
     }
+}
+
+/// Refuses what a location never has on purpose, though a name could.
+fn judge_spelling(text: &str) -> Result<(), &'static str> {
+    if text.contains(char::is_control) {
+        return Err("it holds a control character");
+    }
+    if text.trim() != text {
+        return Err("a blank stands at its beginning or end");
+    }
+    let quoted = |quote: char| text.len() > 1 && text.starts_with(quote) && text.ends_with(quote);
+    match quoted('"') || quoted('\'') {
+        true => Err("it stands in quotes"),
+        false => Ok(()),
+    }
+}
+
+/// Returns the path that follows `redb:` or `fs:`.
+fn path(scheme: &str, rest: &OsStr) -> Result<OsString, String> {
+    if rest.is_empty() {
+        return Err("the path is missing".to_owned());
+    }
+    let text = rest.to_string_lossy();
+    if let Some(variable) = variable_in(&text) {
+        return Err(format!("`{variable}` was not replaced by what it stands for"));
+    }
+    if text.starts_with("//") {
+        return Err(format!("a path follows `{scheme}:` without `//`"));
+    }
+    if !text.starts_with('~') {
+        return Ok(rest.to_owned());
+    }
+    let below = Path::new(rest).strip_prefix("~");
+    let below = below.map_err(|_| "only `~/` is replaced; what is named with a `~` is written `./~`")?;
+    let home = std::env::home_dir().filter(|home| home.is_absolute());
+    Ok(home.ok_or("`~/` is not replaced, as the home folder is not known")?.join(below).into())
+}
+
+/// Returns a `${NAME}` or a `%NAME%` of a text.
+fn variable_in(text: &str) -> Option<String> {
+    let mut braced = text.split("${").skip(1).filter_map(|rest| rest.split_once('}').map(|(name, _)| name));
+    if let Some(name) = braced.find(|name| !name.is_empty()) {
+        return Some(format!("${{{name}}}"));
+    }
+    let is_name = |name: &&str| {
+        let of_names = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'(' | b')');
+        name.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_') && name.bytes().all(of_names)
+    };
+    let (_, behind_the_first) = text.split_once('%')?;
+    let (before_the_last, _) = behind_the_first.rsplit_once('%')?;
+    before_the_last.split('%').find(is_name).map(|name| format!("%{name}%"))
 }
 
 /// Judges what follows the scheme of an object store.
@@ -241,7 +298,7 @@ mod tests {
             ("./redb:x", "it does not begin with a scheme"),
             ("redb:", "the path is missing"),
             ("fs:", "the path is missing"),
-            ("redb:a\0", "a path cannot hold a NUL"),
+            ("redb:a\0", "it holds a control character"),
             ("memory:x", "nothing may follow `memory:`"),
             ("s3:bucket", "a bucket is written `//BUCKET`"),
             ("s3:///x", "the bucket is missing"),
@@ -254,6 +311,57 @@ mod tests {
             let shown = text.replace('\0', "\\u{0}");
             let expected = format!("invalid: `{shown}` is not a location: {why}; write {FORMS}");
             assert_eq!(error.to_string(), expected);
+        }
+    }
+
+    #[test]
+    fn what_another_program_should_have_taken_out_is_refused() {
+        for (text, why) in [
+            ("redb:a\r", "it holds a control character"),
+            ("fs:a\u{85}b", "it holds a control character"),
+            ("s3://bucket/x\n", "it holds a control character"),
+            ("file:///a%0d", "it holds a control character"),
+            (" redb:a", "a blank stands at its beginning or end"),
+            ("redb: a", "a blank stands at its beginning or end"),
+            ("fs:a ", "a blank stands at its beginning or end"),
+            ("s3://bucket/x\u{a0}", "a blank stands at its beginning or end"),
+            ("\"redb:a\"", "it stands in quotes"),
+            ("'redb:a'", "it stands in quotes"),
+            ("redb:\"a b\"", "it stands in quotes"),
+            ("fs:'a'", "it stands in quotes"),
+            ("redb:${HOME}/a", "`${HOME}` was not replaced by what it stands for"),
+            ("fs:a/${workspaceFolder:x}", "`${workspaceFolder:x}` was not replaced by what it stands for"),
+            ("redb:%APPDATA%\\a", "`%APPDATA%` was not replaced by what it stands for"),
+            ("fs:10%/%ProgramFiles(x86)%", "`%ProgramFiles(x86)%` was not replaced by what it stands for"),
+            ("redb://a", "a path follows `redb:` without `//`"),
+            ("fs:///a", "a path follows `fs:` without `//`"),
+            ("redb:~ada/a", "only `~/` is replaced; what is named with a `~` is written `./~`"),
+        ] {
+            let error = text.parse::<Location>().unwrap_err().to_string();
+            assert!(error.contains(&format!("is not a location: {why}; write {FORMS}")), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn what_looks_like_it_and_is_a_name_is_taken_as_it_is() {
+        for name in
+            ["./~", "./~/x", "a~", "a b", "it's", "\"a", "a%20b%20c", "100%", "50% or 60%", "$HOME", "${", "${}", "%%"]
+        {
+            for scheme in ["redb", "fs"] {
+                let location: Location = format!("{scheme}:{name}").parse().unwrap();
+                assert_eq!(location.path(), Some(Path::new(name)));
+            }
+        }
+    }
+
+    #[test]
+    fn the_folder_of_the_user_has_a_short_name() {
+        let home = std::env::home_dir().unwrap();
+        for (text, expected) in [("redb:~/a b/x", home.join("a b/x")), ("fs:~", home.clone()), ("fs:~/", home.join(""))]
+        {
+            let location: Location = text.parse().unwrap();
+            assert_eq!(location.path(), Some(expected.as_path()));
+            assert_eq!(location.to_string().parse::<Location>().unwrap(), location);
         }
     }
 

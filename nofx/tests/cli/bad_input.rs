@@ -109,12 +109,50 @@ fn a_location_that_is_none() {
         ("fs:", "`fs:` is not a location: the path is missing"),
         ("s3:bucket", "`s3:bucket` is not a location: a bucket is written `//BUCKET`"),
         ("memory:x", "`memory:x` is not a location: nothing may follow `memory:`"),
+        (
+            "redb:${workspaceFolder}/x",
+            "`redb:${workspaceFolder}/x` is not a location: `${workspaceFolder}` was not replaced by what it stands for",
+        ),
+        ("fs://x", "`fs://x` is not a location: a path follows `fs:` without `//`"),
     ] {
         refused(&place, &format!("--from work --to {to}"), 20, why);
     }
     place.run("dump --store nofx.redb").failed(20, "`nofx.redb` is not a location: it names no scheme");
     let mut command = place.command(["migrate", "--from", "work", "--to", "a\u{1b}[31m\n"]);
-    run(&mut command).failed(20, "`a\\u{1b}[31m\\n` is not a location: it names no scheme");
+    run(&mut command).failed(20, "`a\\u{1b}[31m\\n` is not a location: it holds a control character");
+}
+
+#[test]
+fn a_location_as_another_program_hands_it_on() {
+    let place = Place::new().with_legacy();
+    let before = place.tree("");
+    for named in ["redb:x.redb\r", "redb:x.redb ", "\"redb:x.redb\"", "redb:'x.redb'", "redb:%APPDATA%/x.redb"] {
+        for from_environment in [false, true] {
+            let mut command = place.command(["ls"]);
+            match from_environment {
+                true => command.env("NOFX_STORE", named),
+                false => command.args(["--store", named]),
+            };
+            let run = run(&mut command);
+            assert_eq!(run.code, 20, "{named:?}: {run:?}");
+            let to = place.command(["migrate", "--from", "work", "--to", named]).output().expect("the program starts");
+            assert_eq!(to.status.code(), Some(20), "{named:?}: {to:?}");
+        }
+    }
+    assert_eq!(place.tree(""), before);
+}
+
+#[test]
+fn a_store_in_the_home_folder() {
+    let place = Place::new().with_legacy();
+    fs::create_dir(place.path("home")).unwrap();
+    let at_home =
+        |args: &[&str]| run(place.command(args).env("HOME", place.path("home")).env("USERPROFILE", place.path("home")));
+    at_home(&["migrate", "--from", "work", "--to", "redb:~/a/x.redb"]).done();
+    assert!(place.path("home/a/x.redb").is_file() && !place.path("~").exists());
+    at_home(&["ls", "--store", "redb:~/a/x.redb"]).done();
+    at_home(&["migrate", "--from", "work", "--to", "redb:./~/x.redb"]).done();
+    assert!(place.path("~/x.redb").is_file());
 }
 
 #[test]
