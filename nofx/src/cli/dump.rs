@@ -17,7 +17,8 @@ Examples:
 /// Writes a store as text: one JSON object a line, always the same bytes for the same content.
 ///
 /// Without --full, what people keep: agents, sessions, messages, tasks, templates, attachments. With --full, all records and logs and
-/// a digest at the end, for `nofx load` and for comparing two stores exactly. docs/format/dump.md describes both.
+/// a digest at the end, for `nofx load` and for comparing two stores exactly. docs/format/dump.md describes both. On a terminal control
+/// characters are shown as `\u{1b}`; a file or a pipe gets the text as it is.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
 pub struct Args {

@@ -17,6 +17,8 @@ Examples:
   $ nofx export --agents";
 
 /// Writes a session as Markdown for people, or as JSON, which `nofx import` reads.
+///
+/// On a terminal control characters are shown as `\u{1b}`; a file or a pipe gets the text as it is.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
 pub struct Args {

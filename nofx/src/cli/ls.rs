@@ -92,7 +92,7 @@ pub(super) async fn run(args: &Args) -> Result<Exit> {
     let opened = Opened::to_read(&args.store).await?;
     let now = opened.now();
     let filter = args.filter(now);
-    let mut output = Output::stdout();
+    let mut output = if args.json { Output::stdout() } else { Output::painted() };
     let (mut rows, mut unreadable, mut listed, mut next) = (Vec::new(), Vec::new(), 0, None);
     let mut is_first = true;
     while is_first || next.is_some() {

@@ -39,6 +39,7 @@ mod target;
 mod text;
 pub mod undelete;
 pub mod upgrade;
+mod visible;
 mod when;
 
 use std::process::ExitCode;

@@ -1,7 +1,7 @@
 //! Where a command writes: the standard output, or a file that appears when it is complete.
 
-use std::fs::{self, File};
-use std::io::{self, BufWriter, Write};
+use std::fs;
+use std::io::{self, BufWriter, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
@@ -9,6 +9,7 @@ use tempfile::NamedTempFile;
 use super::fault::{Fault, Result};
 use super::paths::real;
 use super::text::shown;
+use super::visible::Visible;
 
 /// So many bytes are written at once.
 const BUFFER: usize = 64 << 10;
@@ -20,19 +21,26 @@ pub(crate) struct Output {
 }
 
 enum Place {
-    Stdout(BufWriter<io::Stdout>),
-    /// A pipe or a device.
-    Stream(BufWriter<File>),
+    /// The standard output, a pipe or a device.
+    Stream(BufWriter<Box<dyn Write + Send>>),
     /// A file under a passing name, and the name that it gets.
     File(BufWriter<NamedTempFile>, PathBuf),
 }
 
 impl Output {
+    /// Returns the standard output. On a terminal control characters are escaped, as what is stored must not drive it.
     pub(crate) fn stdout() -> Self {
-        Self {
-            name: "to the standard output".to_owned(),
-            place: Place::Stdout(BufWriter::with_capacity(BUFFER, io::stdout())),
-        }
+        Self::to_stdout(stream(io::stdout()))
+    }
+
+    /// Returns the standard output for text whose foreign parts are escaped already: its colours would be too.
+    pub(crate) fn painted() -> Self {
+        Self::to_stdout(Box::new(io::stdout()))
+    }
+
+    fn to_stdout(out: Box<dyn Write + Send>) -> Self {
+        let place = Place::Stream(BufWriter::with_capacity(BUFFER, out));
+        Self { name: "to the standard output".to_owned(), place }
     }
 
     /// Prepares to write a file.
@@ -44,7 +52,7 @@ impl Output {
             Ok(found) if !found.is_file() => fs::OpenOptions::new()
                 .write(true)
                 .open(&path)
-                .map(|file| Place::Stream(BufWriter::with_capacity(BUFFER, file))),
+                .map(|file| Place::Stream(BufWriter::with_capacity(BUFFER, stream(file)))),
             _ => make_beside(&path).map(|file| Place::File(BufWriter::with_capacity(BUFFER, file), path)),
         };
         match place {
@@ -67,11 +75,18 @@ impl Output {
     pub(crate) fn finish(self) -> Result<()> {
         let Self { name, place } = self;
         let finished = match place {
-            Place::Stdout(mut out) => out.flush(),
             Place::Stream(mut out) => out.flush(),
             Place::File(out, path) => finish_file(out, &path),
         };
         finished.map_err(|error| Fault::of_output(&name, &error))
+    }
+}
+
+/// Makes what is stored visible where it comes to a terminal.
+fn stream(out: impl Write + IsTerminal + Send + 'static) -> Box<dyn Write + Send> {
+    match out.is_terminal() {
+        true => Box::new(Visible::new(out)),
+        false => Box::new(out),
     }
 }
 
@@ -92,7 +107,6 @@ fn finish_file(out: BufWriter<NamedTempFile>, path: &Path) -> io::Result<()> {
 impl Write for Output {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match &mut self.place {
-            Place::Stdout(out) => out.write(bytes),
             Place::Stream(out) => out.write(bytes),
             Place::File(out, _) => out.write(bytes),
         }
@@ -100,7 +114,6 @@ impl Write for Output {
 
     fn flush(&mut self) -> io::Result<()> {
         match &mut self.place {
-            Place::Stdout(out) => out.flush(),
             Place::Stream(out) => out.flush(),
             Place::File(out, _) => out.flush(),
         }

@@ -76,7 +76,7 @@ pub(super) async fn run(args: &Args) -> Result<Exit> {
         trash: args.trash,
     };
     let mut hits = opened.workspace.search(query).await.map_err(|error| opened.fault(&error))?;
-    let mut output = Output::stdout();
+    let mut output = if args.json { Output::stdout() } else { Output::painted() };
     let (screen, mut found, mut within, mut unreadable) = (Screen::of_stdout(), 0, None, None);
     while args.limit == 0 || found < args.limit {
         match hits.next().await {

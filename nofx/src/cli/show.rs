@@ -40,7 +40,7 @@ pub struct Args {
 pub(super) async fn run(args: &Args) -> Result<Exit> {
     let opened = Opened::to_read(&args.store).await?;
     let session = find(&opened, &args.session).await?;
-    let mut output = Output::stdout();
+    let mut output = if args.json { Output::stdout() } else { Output::painted() };
     if !args.json {
         let failed = |error: Error| opened.fault(&error);
         let messages = opened.workspace.history_length(&session).await.map_err(failed)?;

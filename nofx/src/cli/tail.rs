@@ -50,7 +50,7 @@ pub struct Args {
 pub(super) async fn run(args: &Args) -> Result<Exit> {
     let opened = Opened::to_read(&args.store).await?;
     let session = find(&opened, &args.session).await?;
-    let mut output = Output::stdout();
+    let mut output = if args.json { Output::stdout() } else { Output::painted() };
     let mut conversation = Conversation::new(args.json);
     let tail = opened.workspace.tail(&session, args.count).await.map_err(|error| opened.fault(&error))?;
     let seen = match tail.last() {

@@ -4,9 +4,14 @@ use std::path::Path;
 
 /// Returns text with its control characters escaped.
 pub(crate) fn one_line(text: &str) -> String {
+    escaped(text, &[])
+}
+
+/// Returns text with its control characters escaped, apart from some.
+pub(crate) fn escaped(text: &str, kept: &[char]) -> String {
     let mut line = String::with_capacity(text.len());
     for symbol in text.chars() {
-        match symbol.is_control() || is_reordering(symbol) {
+        match (symbol.is_control() || is_reordering(symbol)) && !kept.contains(&symbol) {
             true => line.extend(symbol.escape_default()),
             false => line.push(symbol),
         }

@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader};
 use std::process::Stdio;
 
-use crate::program::Place;
+use crate::program::{LEGACY, Place, session};
 
 #[test]
 fn nothing_but_text_reaches_a_pipe() {
@@ -49,4 +49,90 @@ fn names_from_elsewhere_do_not_drive_the_terminal() {
     let name = "evil\u{1b}[2J\u{202e}txt\n";
     let run = crate::program::run(&mut place.command(["migrate", "--from", name, "--to", "redb:x.redb"]));
     run.failed(10, "`evil\\u{1b}[2J\\u{202e}txt\\n` does not exist");
+}
+
+/// Drives a terminal wherever it is printed: erases, writes to the clipboard, rings, as one character, as another order of letters.
+const EVIL: &str = "\u{1b}[2J\u{1b}]52;c;ZXZpbA==\u{7}\u{9b}31m\u{7f}\u{202e}";
+
+/// A store where everything that people and programs write is like that.
+fn with_evil() -> Place {
+    let place = Place::new();
+    let escaped: String = EVIL.encode_utf16().map(|unit| format!("\\u{unit:04x}")).collect();
+    let evil = |json: String| {
+        json.replace("/work", &escaped).replace("Ada", &escaped).replace("login", &format!("login {escaped}"))
+    };
+    place.write("work/.nofx/agents.json", evil(LEGACY.to_owned()));
+    place.write("work/.nofx/sessions/one.json", evil(session("one", &escaped)));
+    place.write(&format!("work/.nofx/notes{EVIL}.txt"), EVIL);
+    place.run("migrate --from work --to redb:x.redb").done();
+    place
+}
+
+/// Runs the program with its standard output on a terminal, and returns what that gets, and the standard error output.
+#[cfg(unix)]
+fn on_a_terminal(place: &Place, words: &str) -> (String, String) {
+    use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+    use std::ffi::OsStr;
+    use std::fs::File;
+    use std::io::Read;
+    use std::os::unix::ffi::OsStrExt;
+    let screen = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("a terminal");
+    grantpt(&screen).and_then(|()| unlockpt(&screen)).expect("a terminal");
+    let name = ptsname(&screen, Vec::new()).expect("its name");
+    let name = OsStr::from_bytes(name.as_bytes());
+    let terminal = File::options().read(true).write(true).open(name).expect("a terminal");
+    let mut command = place.command(words.split(' '));
+    command.env("NO_COLOR", "1").stdout(terminal).stderr(Stdio::piped());
+    let child = command.spawn().expect("the program starts");
+    // Only the child has the terminal now, so that reading ends when it does.
+    drop(command);
+    let mut shown = Vec::new();
+    _ = File::from(screen).read_to_end(&mut shown);
+    let told = child.wait_with_output().expect("it ends").stderr;
+    let text = |bytes| String::from_utf8(bytes).expect("text").replace("\r\n", "\n");
+    (text(shown), text(told))
+}
+
+#[cfg(unix)]
+#[test]
+fn what_is_stored_does_not_drive_the_terminal_and_reaches_a_pipe_as_it_is() {
+    let place = with_evil();
+    for words in [
+        "ls",
+        "ls --json",
+        "show one",
+        "show one --json",
+        "tail one",
+        "tail one --json",
+        "search login",
+        "search login --json",
+        "export one",
+        "export one --format json",
+        "export --agents",
+        "dump",
+        "dump --full",
+        "stats",
+        "doctor",
+        "doctor --json",
+        "cleanup --archive-after 1s",
+        "restore one",
+        "migrate --dry-run --from work --to redb:y.redb",
+        "migrate --dry-run --json --from work --to redb:y.redb",
+        "migrate --dry-run --from redb:x.redb --to redb:y.redb",
+    ] {
+        let words =
+            if words.starts_with("migrate") { words.to_owned() } else { format!("{words} --store redb:x.redb") };
+        let (shown, told) = on_a_terminal(&place, &words);
+        assert!(!shown.is_empty(), "{words}: {told}");
+        for text in [&shown, &told] {
+            let drives = |symbol: &char| (symbol.is_control() && *symbol != '\n') || *symbol == '\u{202e}';
+            assert_eq!(text.chars().find(drives), None, "{words}: {text:?}");
+        }
+    }
+    let (shown, _) = on_a_terminal(&place, "export one --store redb:x.redb");
+    let piped = place.run("export one --store redb:x.redb").done().out;
+    assert!(piped.contains(EVIL), "{piped:?}");
+    assert!(shown.contains(&EVIL.escape_default().to_string()), "{shown:?}");
+    place.run("export one --output file.md --store redb:x.redb").done();
+    assert_eq!(std::fs::read_to_string(place.path("file.md")).unwrap(), piped);
 }
