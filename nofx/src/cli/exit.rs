@@ -62,7 +62,7 @@ pub enum Exit {
     Ambiguous = 41,
     /// What is asked for is not possible as things are.
     Refused = 42,
-    /// Somebody pressed Ctrl-C.
+    /// Ctrl-C, SIGTERM or SIGHUP.
     Interrupted = 130,
 }
 
@@ -96,7 +96,7 @@ pub(crate) const MEANINGS: &[(Exit, &str)] = &[
     (Exit::NoSession, "there is no such session"),
     (Exit::Ambiguous, "the beginning of an id fits several sessions"),
     (Exit::Refused, "what is asked for is not possible, as the session is"),
-    (Exit::Interrupted, "interrupted with Ctrl-C"),
+    (Exit::Interrupted, "interrupted, with Ctrl-C, SIGTERM or SIGHUP"),
 ];
 
 /// Returns the table for the help of a command.

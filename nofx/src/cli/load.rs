@@ -23,8 +23,8 @@ Examples:
 /// Fills an empty store with a full dump, so that its full dump is the same bytes.
 ///
 /// A file is read twice, and nothing is written unless the first reading finds it whole. A store that does not exist is made under
-/// another name and gets its own when all is in it. If the program is killed, a folder `.nofx-…` stays beside that place, which may be
-/// removed.
+/// another name and gets its own when all is in it. If the program is killed, a folder `.nofx-making-…` stays beside that place until the
+/// next command makes one there.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
 pub struct Args {

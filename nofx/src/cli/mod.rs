@@ -22,6 +22,7 @@ pub mod ls;
 pub mod migrate;
 mod nearest;
 mod output;
+mod passing;
 mod paths;
 mod place;
 mod progress;

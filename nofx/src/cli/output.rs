@@ -1,12 +1,12 @@
 //! Where a command writes: the standard output, or a file that appears when it is complete.
 
-use std::fs;
+use std::ffi::OsStr;
+use std::fs::{self, File};
 use std::io::{self, BufWriter, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
-use tempfile::NamedTempFile;
-
 use super::fault::{Fault, Result};
+use super::passing::Passing;
 use super::paths::real;
 use super::text::shown;
 use super::visible::Visible;
@@ -23,8 +23,8 @@ pub(crate) struct Output {
 enum Place {
     /// The standard output, a pipe or a device.
     Stream(BufWriter<Box<dyn Write + Send>>),
-    /// A file under a passing name, and the name that it gets.
-    File(BufWriter<NamedTempFile>, PathBuf),
+    /// A file in a passing folder, and the path that it gets.
+    File(BufWriter<File>, Passing, PathBuf),
 }
 
 impl Output {
@@ -53,7 +53,8 @@ impl Output {
                 .write(true)
                 .open(&path)
                 .map(|file| Place::Stream(BufWriter::with_capacity(BUFFER, stream(file)))),
-            _ => make_beside(&path).map(|file| Place::File(BufWriter::with_capacity(BUFFER, file), path)),
+            _ => make_beside(&path)
+                .map(|(file, passing)| Place::File(BufWriter::with_capacity(BUFFER, file), passing, path)),
         };
         match place {
             Ok(place) => Ok(Self { name, place }),
@@ -76,7 +77,7 @@ impl Output {
         let Self { name, place } = self;
         let finished = match place {
             Place::Stream(mut out) => out.flush(),
-            Place::File(out, path) => finish_file(out, &path),
+            Place::File(out, passing, path) => finish_file(out, &passing, &path),
         };
         finished.map_err(|error| Fault::of_output(&name, &error))
     }
@@ -90,32 +91,39 @@ fn stream(out: impl Write + IsTerminal + Send + 'static) -> Box<dyn Write + Send
     }
 }
 
-fn make_beside(path: &Path) -> io::Result<NamedTempFile> {
+fn make_beside(path: &Path) -> io::Result<(File, Passing)> {
     let folder = path.parent().unwrap_or(Path::new("."));
-    // Without this an error would name a file that nobody has asked for.
+    // Folders that do not exist are not made for a file.
     fs::metadata(folder)?;
-    NamedTempFile::new_in(folder)
+    let passing = Passing::within(folder)?;
+    let mut making = File::options();
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut making, 0o600);
+    let file = making.write(true).create_new(true).open(passing.path(name_of(path)))?;
+    Ok((file, passing))
 }
 
-fn finish_file(out: BufWriter<NamedTempFile>, path: &Path) -> io::Result<()> {
-    let file = out.into_inner().map_err(io::IntoInnerError::into_error)?;
-    file.as_file().sync_all()?;
-    file.persist(path)?;
-    Ok(())
+fn finish_file(out: BufWriter<File>, passing: &Passing, path: &Path) -> io::Result<()> {
+    out.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?;
+    fs::rename(passing.path(name_of(path)), path)
+}
+
+fn name_of(path: &Path) -> &OsStr {
+    path.file_name().unwrap_or_default()
 }
 
 impl Write for Output {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match &mut self.place {
             Place::Stream(out) => out.write(bytes),
-            Place::File(out, _) => out.write(bytes),
+            Place::File(out, ..) => out.write(bytes),
         }
     }
 
     fn flush(&mut self) -> io::Result<()> {
         match &mut self.place {
             Place::Stream(out) => out.flush(),
-            Place::File(out, _) => out.flush(),
+            Place::File(out, ..) => out.flush(),
         }
     }
 }

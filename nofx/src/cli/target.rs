@@ -5,10 +5,11 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use nofx_core::{Error, Store};
-use tempfile::{TempDir, TempPath};
+use tempfile::TempPath;
 
 use super::exit::Exit;
 use super::fault::{Fault, Result};
+use super::passing::{Passing, remove_empty};
 use super::paths::{bytes_below, missing_folders, with_suffix};
 use super::place::{refuse_another_shape, refuse_read_only};
 use crate::open::was_compacted;
@@ -30,11 +31,11 @@ pub(crate) struct Target {
     beside: Option<Beside>,
 }
 
-/// A store under a passing name, in a folder that is removed again whatever happens, unless the program is killed.
+/// A store in a passing folder.
 #[derive(Debug)]
 struct Beside {
     location: Location,
-    folder: TempDir,
+    _passing: Passing,
 }
 
 impl Target {
@@ -67,11 +68,7 @@ impl Target {
         };
         match opened.await {
             Ok((store, beside)) => Ok(Self { location, store, made: Some(made), beside: Some(beside) }),
-            Err(error) => {
-                let fault = Fault::of_opening(&error, &location);
-                remove_folders(made);
-                Err(fault)
-            }
+            Err(error) => Err(Fault::of_opening(&error, &location)),
         }
     }
 
@@ -111,11 +108,7 @@ impl Target {
         // The failure that led here is what is told.
         _ = self.store.close().await;
         match self.beside {
-            Some(beside) => {
-                drop(beside);
-                remove_folders(self.made.unwrap_or_default());
-                false
-            }
+            Some(_) => false,
             None => {
                 let is_removed = holds_nothing && self.made.is_some();
                 if is_removed {
@@ -126,7 +119,7 @@ impl Target {
         }
     }
 
-    /// Closes the store after Ctrl-C, as after a failure, and says what is left.
+    /// Closes the store after a signal, as after a failure, and says what is left.
     pub(crate) async fn interrupted(self) -> Fault {
         let location = self.location.clone();
         match self.abandon().await {
@@ -146,20 +139,19 @@ impl Beside {
     fn of(location: &Location, path: &Path) -> nofx_core::Result<Self> {
         let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
         let parent = path.parent().unwrap_or(&path);
-        let folder = make_folders(parent).and_then(|()| tempfile::Builder::new().prefix(".nofx-").tempdir_in(parent));
-        let folder =
-            folder.map_err(|error| Error::unavailable_because(format!("making `{}`", path.display()), error))?;
-        let inside = folder.path().join(path.file_name().unwrap_or_default());
+        let passing = Passing::within(parent);
+        let passing =
+            passing.map_err(|error| Error::unavailable_because(format!("making `{}`", path.display()), error))?;
+        let inside = passing.path(path.file_name().unwrap_or_default());
         let location = if location.folder().is_some() { Location::fs(inside) } else { Location::redb(inside) };
-        Ok(Self { location, folder })
+        Ok(Self { location, _passing: passing })
     }
 
     /// Gives a store its name, unless something has it already.
     fn publish(self, path: &Path) -> io::Result<()> {
-        let inside = self.location.path().unwrap_or(self.folder.path());
-        match self.location.folder() {
-            Some(folder) => fs::rename(folder, path)?,
-            None => TempPath::try_from_path(inside)?.persist_noclobber(path)?,
+        match (self.location.folder(), self.location.path()) {
+            (Some(folder), _) => fs::rename(folder, path)?,
+            (None, inside) => TempPath::try_from_path(inside.unwrap_or(path))?.persist_noclobber(path)?,
         }
         // The name is durable when the folder is that it is in.
         if let Some(parent) = std::path::absolute(path)?.parent()
@@ -188,20 +180,5 @@ fn remove(location: &Location, made: Option<Vec<PathBuf>>) {
             _ = fs::remove_file(with_suffix(path, suffix));
         }
     }
-    remove_folders(folders);
-}
-
-/// Makes a folder and those above it, for nobody else to look into, as backends do.
-fn make_folders(folder: &Path) -> io::Result<()> {
-    let mut making = fs::DirBuilder::new();
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut making, 0o700);
-    making.recursive(true).create(folder)
-}
-
-fn remove_folders(folders: Vec<PathBuf>) {
-    for folder in folders {
-        // Only if it is empty: somebody else may have used it meanwhile.
-        _ = fs::remove_dir(folder);
-    }
+    remove_empty(&folders);
 }

@@ -17,6 +17,8 @@ mod repair;
 mod retire;
 #[cfg(feature = "fs")]
 mod safety;
+#[cfg(all(unix, feature = "fs"))]
+mod signals;
 mod terminal;
 #[cfg(all(feature = "fs", feature = "remote"))]
 mod together;

@@ -1,0 +1,186 @@
+//! What a command makes under a passing name, beside the place that it gets when it is complete.
+
+use std::ffi::OsStr;
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use super::interrupt;
+use super::paths::missing_folders;
+
+/// How the names of passing folders begin.
+const PREFIX: &str = ".nofx-making-";
+
+/// A file in a passing folder that its process keeps locked as long as it lives.
+const ALIVE: &str = ".alive";
+
+/// The passing folders of this process, each with the folders that were made for it.
+static MADE: Mutex<Vec<Made>> = Mutex::new(Vec::new());
+
+/// A passing folder, removed with what is in it when it is dropped, when a signal ends the program, or else by the next command
+/// that makes one in the same place.
+#[derive(Debug)]
+pub(crate) struct Passing {
+    folder: PathBuf,
+    _alive: File,
+}
+
+#[derive(Debug)]
+struct Made {
+    folder: PathBuf,
+    above: Vec<PathBuf>,
+}
+
+impl Passing {
+    /// Makes a passing folder in another one, which is made too. Removes those of processes that were killed.
+    pub(crate) fn within(parent: &Path) -> io::Result<Self> {
+        interrupt::listen();
+        // Locked while the folder is made, so that a signal finds it here.
+        let mut made = made();
+        let above = missing_folders(&parent.join(PREFIX));
+        let folder = make_folders(parent).and_then(|()| make(parent));
+        let (folder, alive) = folder.inspect_err(|_| remove_empty(&above))?;
+        made.push(Made { folder: folder.clone(), above });
+        drop(made);
+        remove_stale(parent, &folder);
+        Ok(Self { folder, _alive: alive })
+    }
+
+    /// Returns where something of a name is until it is complete.
+    pub(crate) fn path(&self, name: &OsStr) -> PathBuf {
+        self.folder.join(name)
+    }
+}
+
+impl Drop for Passing {
+    fn drop(&mut self) {
+        let mut made = made();
+        if let Some(at) = made.iter().position(|made| made.folder == self.folder) {
+            remove(&made.swap_remove(at));
+        }
+    }
+}
+
+/// Removes everything of this process that is not complete, and lets nothing more be made: the program is about to end.
+pub(super) fn remove_all() -> impl Sized {
+    let made = made();
+    // What another thread is writing there just now may come back once.
+    for _ in 0..10 {
+        made.iter().for_each(remove);
+    }
+    made
+}
+
+fn made() -> MutexGuard<'static, Vec<Made>> {
+    MADE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn remove(made: &Made) {
+    _ = fs::remove_dir_all(&made.folder);
+    remove_empty(&made.above);
+}
+
+/// Removes folders, the lowest first, as far as they are empty: another process may have used them by now.
+pub(super) fn remove_empty(folders: &[PathBuf]) {
+    for folder in folders {
+        _ = fs::remove_dir(folder);
+    }
+}
+
+fn make(parent: &Path) -> io::Result<(PathBuf, File)> {
+    loop {
+        let folder = tempfile::Builder::new().prefix(PREFIX).tempdir_in(parent)?.keep();
+        let alive = alive(&folder).inspect(|alive| {
+            // Where locks do not work, no other process gets this one either.
+            _ = alive.lock();
+        });
+        match alive {
+            // Another process may have taken the folder for a stale one until it was locked.
+            Ok(alive) if folder.join(ALIVE).exists() => return Ok((folder, alive)),
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => {
+                _ = fs::remove_dir(&folder);
+                return Err(error);
+            }
+        }
+    }
+}
+
+fn alive(folder: &Path) -> io::Result<File> {
+    File::options().create(true).truncate(false).write(true).open(folder.join(ALIVE))
+}
+
+/// Removes the passing folders of this user whose processes are dead.
+fn remove_stale(parent: &Path, own: &Path) {
+    for entry in fs::read_dir(parent).into_iter().flatten().flatten() {
+        let (path, name) = (entry.path(), entry.file_name());
+        let is_passing = name.as_encoded_bytes().starts_with(PREFIX.as_bytes()) && path != own;
+        let is_folder = || entry.file_type().is_ok_and(|kind| kind.is_dir());
+        if is_passing
+            && is_folder()
+            && owner(&path) == owner(own)
+            && let Ok(alive) = alive(&path)
+            && alive.try_lock().is_ok()
+        {
+            _ = fs::remove_dir_all(&path);
+        }
+    }
+}
+
+#[cfg(unix)]
+fn owner(path: &Path) -> Option<u32> {
+    fs::symlink_metadata(path).ok().map(|found| std::os::unix::fs::MetadataExt::uid(&found))
+}
+
+#[cfg(not(unix))]
+fn owner(_: &Path) -> Option<u32> {
+    None
+}
+
+/// Makes a folder and those above it, for nobody else to look into, as backends do.
+fn make_folders(folder: &Path) -> io::Result<()> {
+    let mut making = fs::DirBuilder::new();
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut making, 0o700);
+    making.recursive(true).create(folder)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn folders_of_dead_processes_are_removed_and_those_of_live_ones_are_not() {
+        let place = tempfile::tempdir().unwrap();
+        let parent = place.path().join("a/b");
+        let live = Passing::within(&parent).unwrap();
+        for dead in [".nofx-making-dead", ".nofx-making-before-it-was-locked"] {
+            fs::create_dir(parent.join(dead)).unwrap();
+        }
+        fs::write(parent.join(".nofx-making-dead/.alive"), "").unwrap();
+        fs::write(parent.join(".nofx-making-dead/x.redb"), "half").unwrap();
+        fs::write(parent.join(".nofx-making-a-file"), "of another program").unwrap();
+        let other = Passing::within(&parent).unwrap();
+        let mut left: Vec<_> = fs::read_dir(&parent).unwrap().map(|entry| entry.unwrap().path()).collect();
+        left.sort();
+        let mut expected = [live.folder.clone(), other.folder.clone(), parent.join(".nofx-making-a-file")];
+        expected.sort();
+        assert_eq!(left, expected);
+        drop((live, other));
+        assert_eq!(fs::read_dir(&parent).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn folders_that_were_made_for_nothing_go_too() {
+        let place = tempfile::tempdir().unwrap();
+        drop(Passing::within(&place.path().join("a/b")).unwrap());
+        assert!(!place.path().join("a").exists());
+        let passing = Passing::within(&place.path().join("a/b")).unwrap();
+        fs::write(passing.path(OsStr::new("x")), "whole").unwrap();
+        fs::rename(passing.path(OsStr::new("x")), place.path().join("a/b/x")).unwrap();
+        drop(passing);
+        assert_eq!(fs::read_dir(place.path().join("a/b")).unwrap().count(), 1);
+    }
+}
