@@ -35,6 +35,7 @@
 mod check;
 #[cfg(feature = "cli")]
 pub mod cli;
+mod git;
 /// Lets the example of the README be tried like any other.
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use nofx_core::{Error, MemoryBackend, PersistenceBackend, Result, Sources, Store};
 
 use crate::Location;
+use crate::git;
 #[cfg(any(feature = "fs", feature = "remote"))]
 use crate::read_only::ReadOnly;
 
@@ -59,8 +60,19 @@ pub async fn open(location: &Location) -> Result<Store> {
 
 /// Opens the store at a location.
 ///
-/// A store in memory is made empty each time, also if it is only to be read.
+/// A store in memory is made empty each time, also if it is only to be read. One that is made in a checkout of git is kept out of commits: by a
+/// `.gitignore` in a folder that was made for it, else by the checkout's `info/exclude`.
 pub async fn open_with(location: &Location, options: Options) -> Result<Store> {
+    let new = git::New::at(location).filter(|_| options.create && !options.read_only);
+    let store = open_unlisted(location, options).await?;
+    if let Some(new) = new {
+        new.keep_out();
+    }
+    Ok(store)
+}
+
+/// Opens the store at a location, without a word to git.
+pub(crate) async fn open_unlisted(location: &Location, options: Options) -> Result<Store> {
     let backend: Arc<dyn PersistenceBackend> = match location.scheme() {
         "memory" => Arc::new(MemoryBackend::new()),
         #[cfg(feature = "redb")]

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::Location;
+use crate::git::shared_folder;
 
 /// Where a workspace keeps its store: in a file, or as the folder itself.
 pub(crate) const USUAL: &str = ".nofx/store";
@@ -32,15 +33,9 @@ pub(crate) fn is_store(folder: &Path) -> bool {
 }
 
 /// Returns the checkout that a git worktree belongs to.
-///
-/// A worktree has a file `.git` that names its folder in the repository, and that folder a file `commondir` that leads to
-/// the `.git` which all worktrees share.
 fn main_checkout(worktree: &Path) -> Option<PathBuf> {
-    let link = fs::read_to_string(worktree.join(".git")).ok()?;
-    let own = worktree.join(link.lines().next()?.strip_prefix("gitdir:")?.trim());
-    let common = own.join(fs::read_to_string(own.join("commondir")).ok()?.trim());
-    let common = fs::canonicalize(common).ok()?;
-    common.parent().map(Path::to_owned)
+    let shared = shared_folder(worktree).filter(|shared| shared.ends_with(".git"))?;
+    shared.parent().map(Path::to_owned)
 }
 
 #[cfg(test)]

@@ -12,7 +12,8 @@ use super::fault::{Fault, Result};
 use super::passing::{Passing, remove_empty};
 use super::paths::{bytes_below, missing_folders, with_suffix};
 use super::place::{refuse_another_shape, refuse_read_only};
-use crate::open::was_compacted;
+use crate::git;
+use crate::open::{open_unlisted, was_compacted};
 use crate::{Location, Options, compact, open_with};
 
 /// The most bytes of a store that is made small. What would be saved in a larger one is needed again by what is written next
@@ -36,6 +37,8 @@ pub(crate) struct Target {
 struct Beside {
     location: Location,
     _passing: Passing,
+    /// The place that it gets, as git sees it.
+    new: Option<git::New>,
 }
 
 impl Target {
@@ -64,7 +67,7 @@ impl Target {
         };
         let opened = async {
             let beside = Beside::of(&location, path)?;
-            Ok((open_with(&beside.location, options).await?, beside))
+            Ok((open_unlisted(&beside.location, options).await?, beside))
         };
         match opened.await {
             Ok((store, beside)) => Ok(Self { location, store, made: Some(made), beside: Some(beside) }),
@@ -137,6 +140,7 @@ impl Target {
 
 impl Beside {
     fn of(location: &Location, path: &Path) -> nofx_core::Result<Self> {
+        let new = git::New::at(location);
         let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
         let parent = path.parent().unwrap_or(&path);
         let passing = Passing::within(parent);
@@ -144,7 +148,7 @@ impl Beside {
             passing.map_err(|error| Error::unavailable_because(format!("making `{}`", path.display()), error))?;
         let inside = passing.path(path.file_name().unwrap_or_default());
         let location = if location.folder().is_some() { Location::fs(inside) } else { Location::redb(inside) };
-        Ok(Self { location, _passing: passing })
+        Ok(Self { location, _passing: passing, new })
     }
 
     /// Gives a store its name, unless something has it already.
@@ -152,6 +156,9 @@ impl Beside {
         match (self.location.folder(), self.location.path()) {
             (Some(folder), _) => fs::rename(folder, path)?,
             (None, inside) => TempPath::try_from_path(inside.unwrap_or(path))?.persist_noclobber(path)?,
+        }
+        if let Some(new) = self.new {
+            new.keep_out();
         }
         // The name is durable when the folder is that it is in.
         if let Some(parent) = std::path::absolute(path)?.parent()
@@ -173,6 +180,9 @@ fn made(location: &Location) -> Result<Option<Vec<PathBuf>>> {
 /// Removes a store that was made in vain.
 fn remove(location: &Location, made: Option<Vec<PathBuf>>) {
     let (Some(path), Some(folders)) = (location.path(), made) else { return };
+    if !folders.is_empty() {
+        git::take_back(path);
+    }
     if location.folder().is_some() {
         _ = fs::remove_dir_all(path);
     } else {

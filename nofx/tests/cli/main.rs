@@ -3,6 +3,8 @@
 #[cfg(all(feature = "fs", feature = "remote"))]
 mod backends;
 mod bad_input;
+#[cfg(all(feature = "fs", feature = "remote"))]
+mod checkout;
 mod dumps;
 mod help;
 #[cfg(all(feature = "fs", feature = "remote"))]

@@ -1,0 +1,122 @@
+//! Keeping a store out of the commits of a git checkout, and out of reach of `git clean`.
+//!
+//! A store in a folder of files has a `.gitignore` of its own. The others get one only where their folder was made for them; a folder
+//! that is there already has files of its user, which are never edited, so that the checkout's `info/exclude` names the store.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use crate::Location;
+
+/// Says why the lines below it are there.
+const REASON: &str = "# A NofX store: what agents said is not for commits, and `git clean` must not delete it.\n";
+
+/// A store that is about to be made.
+#[derive(Debug)]
+pub(crate) struct New {
+    path: PathBuf,
+    is_file: bool,
+    is_folder_made: bool,
+}
+
+impl New {
+    /// Looks at the place of a store before it is made; `None` if something is there, or if git cannot see the place.
+    pub(crate) fn at(location: &Location) -> Option<Self> {
+        let path = location.path().filter(|_| location.scheme() != "fs")?;
+        if fs::symlink_metadata(path).is_ok() {
+            return None;
+        }
+        let path = std::path::absolute(path).ok()?;
+        let is_folder_made = path.parent().is_some_and(|parent| fs::symlink_metadata(parent).is_err());
+        Some(Self { path, is_file: location.folder().is_none(), is_folder_made })
+    }
+
+    /// Keeps the store out of commits. That this fails is no reason to do without a store, so nothing is said of it.
+    pub(crate) fn keep_out(&self) {
+        _ = self.name_to_git();
+    }
+
+    fn name_to_git(&self) -> io::Result<()> {
+        let (Some(folder), Some(name)) = (self.path.parent(), self.path.file_name()) else { return Ok(()) };
+        if self.is_file && self.is_folder_made {
+            let mut file = File::options().write(true).create_new(true).open(folder.join(".gitignore"))?;
+            let lines = self.lines(Path::new(name)).unwrap_or_default();
+            return file.write_all(format!("{REASON}/.gitignore\n{lines}").as_bytes());
+        }
+        let folder = fs::canonicalize(folder)?;
+        let found = folder.ancestors().find_map(|root| Some((root, shared_folder(root)?)));
+        let Some((root, shared)) = found else { return Ok(()) };
+        let below = folder.strip_prefix(root).unwrap_or(Path::new("")).join(name);
+        let Some(lines) = self.lines(&below) else { return Ok(()) };
+        exclude(&shared, &lines)
+    }
+
+    /// Returns the lines that name the store; `None` if git has no way to write its path.
+    fn lines(&self, below: &Path) -> Option<String> {
+        let mut line = String::new();
+        for part in below.components() {
+            line.push('/');
+            let part = part.as_os_str().to_str().filter(|part| !part.contains(['\n', '\r']))?;
+            for symbol in part.chars() {
+                if matches!(symbol, '\\' | '*' | '?' | '[' | ' ') {
+                    line.push('\\');
+                }
+                line.push(symbol);
+            }
+        }
+        Some(match self.is_file {
+            true => format!("{line}\n{line}.lock\n{line}.new\n"),
+            false => format!("{line}/\n"),
+        })
+    }
+}
+
+/// Removes what was written beside a store that was made in vain, so that its folder can go too.
+#[cfg(feature = "cli")]
+pub(crate) fn take_back(store: &Path) {
+    let ignore = store.with_file_name(".gitignore");
+    if fs::read_to_string(&ignore).is_ok_and(|lines| lines.starts_with(REASON)) {
+        _ = fs::remove_file(ignore);
+    }
+}
+
+/// Adds lines to what git ignores in all worktrees of a checkout, unless it has them.
+fn exclude(shared: &Path, lines: &str) -> io::Result<()> {
+    let path = shared.join("info/exclude");
+    // What a link leads to is a file of somebody's, and not for git alone.
+    if fs::symlink_metadata(&path).is_ok_and(|found| !found.is_file()) {
+        return Ok(());
+    }
+    fs::create_dir_all(shared.join("info"))?;
+    let had = fs::read(&path).or_else(|error| match error.kind() {
+        io::ErrorKind::NotFound => Ok(Vec::new()),
+        _ => Err(error),
+    })?;
+    let had = String::from_utf8_lossy(&had);
+    if lines.lines().all(|line| had.lines().any(|had| had == line)) {
+        return Ok(());
+    }
+    let end = if had.is_empty() || had.ends_with('\n') { "" } else { "\n" };
+    // In one piece behind what is there, as another process may be writing too.
+    let mut file = File::options().append(true).create(true).open(&path)?;
+    file.write_all(format!("{end}{REASON}{lines}").as_bytes())
+}
+
+/// Returns the `.git` which all worktrees of a checkout share; `None` if a folder is no root of one.
+///
+/// A worktree has a file `.git` that names its folder in the repository, and that folder a file `commondir` that leads to
+/// the shared one. A submodule has such a file too, and shares nothing.
+pub(crate) fn shared_folder(root: &Path) -> Option<PathBuf> {
+    let git = root.join(".git");
+    if git.is_dir() {
+        return git.join("HEAD").exists().then_some(git);
+    }
+    let link = fs::read_to_string(&git).ok()?;
+    let own = root.join(link.lines().next()?.strip_prefix("gitdir:")?.trim());
+    let shared = match fs::read_to_string(own.join("commondir")) {
+        Ok(common) => own.join(common.trim()),
+        Err(_) => own,
+    };
+    fs::canonicalize(shared).ok()
+}
