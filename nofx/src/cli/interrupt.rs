@@ -21,15 +21,24 @@ static ASKED: Notify = Notify::const_new();
 ///
 /// What the work has handed to other threads by then still happens. The work must not block: it would not be interrupted.
 pub(super) async fn unless_interrupted<T>(work: impl Future<Output = T>) -> Option<T> {
-    listen();
-    ORDERLY.store(true, Ordering::SeqCst);
+    prepare();
     tokio::select! {
+        biased;
+        () = ASKED.notified() => {
+            ORDERLY.store(false, Ordering::SeqCst);
+            None
+        }
         done = work => {
             ORDERLY.store(false, Ordering::SeqCst);
             Some(done)
         }
-        () = ASKED.notified() => None,
     }
+}
+
+/// Leaves a signal that comes before [`unless_interrupted`] to that.
+pub(super) fn prepare() {
+    listen();
+    ORDERLY.store(true, Ordering::SeqCst);
 }
 
 /// From now on a signal does not end the program before what it has made under a passing name is removed.

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::interrupt;
-use super::paths::missing_folders;
+use super::paths::{missing_folders, with_suffix};
 
 /// How the names of passing folders begin.
 const PREFIX: &str = ".nofx-making-";
@@ -65,10 +65,7 @@ impl Drop for Passing {
 /// Removes everything of this process that is not complete, and lets nothing more be made: the program is about to end.
 pub(super) fn remove_all() -> impl Sized {
     let made = made();
-    // What another thread is writing there just now may come back once.
-    for _ in 0..10 {
-        made.iter().for_each(remove);
-    }
+    made.iter().for_each(remove);
     made
 }
 
@@ -77,7 +74,12 @@ fn made() -> MutexGuard<'static, Vec<Made>> {
 }
 
 fn remove(made: &Made) {
-    _ = fs::remove_dir_all(&made.folder);
+    // Another thread that is still busy makes nothing more in it under this name.
+    let ended = with_suffix(&made.folder, "-ended");
+    _ = match fs::rename(&made.folder, &ended) {
+        Ok(()) => fs::remove_dir_all(&ended),
+        Err(_) => fs::remove_dir_all(&made.folder),
+    };
     remove_empty(&made.above);
 }
 

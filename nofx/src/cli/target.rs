@@ -9,6 +9,7 @@ use tempfile::TempPath;
 
 use super::exit::Exit;
 use super::fault::{Fault, Result};
+use super::interrupt;
 use super::passing::{Passing, remove_empty};
 use super::paths::{bytes_below, missing_folders, with_suffix};
 use super::place::{refuse_another_shape, refuse_read_only};
@@ -65,6 +66,7 @@ impl Target {
         let Some(path) = location.path().filter(|_| ["redb", "fs"].contains(&location.scheme())) else {
             return Self::open(location, options).await;
         };
+        interrupt::prepare();
         let opened = async {
             let beside = Beside::of(&location, path)?;
             Ok((open_unlisted(&beside.location, options).await?, beside))
