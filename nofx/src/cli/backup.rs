@@ -61,7 +61,7 @@ pub(super) async fn run(args: &Args) -> Result<Exit> {
                     format!("`{}` is not empty: it holds {found}", target.location),
                     "name a store that does not exist yet",
                 ),
-                BackupError::Store(error) => Fault::of_store(error, &target.location),
+                BackupError::Store(error) => Fault::of_stores(error, &opened.location, &target.location),
                 other => Fault::new(Exit::Failed, other.to_string(), ""),
             };
             target.abandon().await;

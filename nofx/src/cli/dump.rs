@@ -7,6 +7,7 @@ use super::fault::{Fault, Result};
 use super::output::Output;
 use super::paths::real;
 use super::place::{StoreArg, open_to_read};
+use super::requests::Requests;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -36,7 +37,7 @@ pub struct Args {
 
 pub(super) async fn run(args: &Args) -> Result<Exit> {
     let location = args.store.location()?;
-    let store = open_to_read(&location).await?;
+    let store = open_to_read(&location, &Requests::default()).await?;
     let mut output = match &args.output {
         None => Output::stdout(),
         Some(file) => {

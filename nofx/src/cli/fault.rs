@@ -140,9 +140,17 @@ impl Fault {
         }
     }
 
+    /// Reading one store or writing the other failed.
+    pub(crate) fn of_stores(error: &Error, from: &Location, to: &Location) -> Self {
+        let told = chain(error);
+        let names = |location: &Location| location.path().is_some_and(|path| told.contains(&shown(path)));
+        let at = if names(from) || names(to) { told } else { format!("from `{from}` to `{to}`: {told}") };
+        Self::of_error(error, at)
+    }
+
     pub(crate) fn of_copy(error: &CopyError, from: &Location, to: &Location) -> Self {
         match error {
-            CopyError::Store(error) => Self::of_store(error, to),
+            CopyError::Store(error) => Self::of_stores(error, from, to),
             CopyError::Differs(what) => Self::new(
                 Exit::Differs,
                 format!("`{to}` holds {what}, which `{from}` has not or has otherwise"),

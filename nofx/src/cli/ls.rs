@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use nofx_core::entity::SessionStatus;
 use nofx_core::workspace::{SessionFilter, SessionSummary, Summaries};
-use nofx_core::{RecordKey, Timestamp};
+use nofx_core::{Error, RecordKey, Timestamp};
 
 use super::exit::Exit;
 use super::fault::{Fault, Result, chain};
@@ -127,16 +127,14 @@ pub(super) async fn run(args: &Args) -> Result<Exit> {
     }
     match unreadable.first() {
         None => Ok(Exit::Done),
-        Some(first) => Err(Fault::new(
-            Exit::Corrupt,
-            format!(
-                "{} sessions cannot be read, such as `{}`: {}",
-                unreadable.len(),
-                first.session,
-                chain(&first.error)
-            ),
-            "`nofx doctor` lists what is damaged",
-        )),
+        Some(first) => {
+            let (count, session, why) = (unreadable.len(), &first.session, chain(&first.error));
+            let message = format!("{count} sessions cannot be read, such as `{session}`: {why}");
+            Err(match &first.error {
+                Error::Corrupt(_) => Fault::new(Exit::Corrupt, message, "`nofx doctor` lists what is damaged"),
+                error => Fault::of_error(error, message),
+            })
+        }
     }
 }
 

@@ -15,7 +15,7 @@ use super::interrupt::unless_interrupted;
 use super::load::load_file;
 use super::output::Output;
 use super::paths::{bytes_below, real};
-use super::place::{is_same_place, open_counted, parse};
+use super::place::{is_same_place, open_to_read, parse};
 use super::progress::Bar;
 use super::requests::Requests;
 use super::source::{self, Source};
@@ -227,7 +227,7 @@ async fn from_store(args: &Args, from: &Location, to: Location, requests: &Reque
     if is_same_place(from, &to) {
         return Err(Fault::new(Exit::Usage, format!("`{to}` is the source itself"), "name another place with --to"));
     }
-    let source = open_counted(from, requests).await?;
+    let source = open_to_read(from, requests).await?;
     let name = from.to_string();
     if args.dry_run {
         let holds = full_digest(&source).await.map_err(|error| Fault::of_store(&error, from))?;
@@ -277,7 +277,7 @@ async fn target_to_read(to: &Location, requests: &Requests) -> Result<Store> {
     if to.path().is_some_and(|path| fs::symlink_metadata(path).is_err()) {
         return nothing();
     }
-    match open_counted(to, requests).await {
+    match open_to_read(to, requests).await {
         // Only a bucket's server can tell.
         Err(fault) if fault.exit() == Exit::NoStore => nothing(),
         opened => opened,

@@ -68,27 +68,22 @@ fn supported(location: Location) -> Result<Location> {
     })
 }
 
-/// Opens a store that must be there, to read it.
+/// Opens a store that must be there, to read it, and counts what it asks of object storage. Every command that reads comes by here.
 ///
 /// A file that a killed program left is put in order first: people who look into it after a crash want to see it.
-pub(crate) async fn open_to_read(location: &Location) -> Result<Store> {
+pub(crate) async fn open_to_read(location: &Location, requests: &Requests) -> Result<Store> {
     refuse_nothing(location)?;
-    let refused = match open_with(location, Options::read_only()).await {
+    let refused = match open_with(location, requests.counting(Options::read_only())).await {
         Ok(store) => return Ok(store),
         Err(error) => error,
     };
-    if location.scheme() == "redb"
-        && matches!(refused, Error::Unavailable(_))
-        && let Ok(store) = open_with(location, Options::existing()).await
-    {
-        return Ok(store);
+    if location.scheme() != "redb" || !matches!(refused, Error::Unavailable(_)) {
+        return Err(Fault::of_opening(&refused, location));
     }
-    Err(Fault::of_opening(&refused, location))
-}
-
-/// Opens a store that must be there, to read it, and counts what it asks of object storage.
-pub(crate) async fn open_counted(location: &Location, requests: &Requests) -> Result<Store> {
-    open_existing(location, requests.counting(Options::read_only())).await
+    open_with(location, Options::existing()).await.map_err(|error| {
+        let why = if matches!(error, Error::Corrupt(_)) { &error } else { &refused };
+        Fault::of_opening(why, location)
+    })
 }
 
 /// Refuses a place where nothing is, or a folder where a file should be, and the reverse.
@@ -99,11 +94,6 @@ pub(crate) fn refuse_nothing(location: &Location) -> Result<()> {
         return Err(Fault::new(Exit::NoStore, message, "name one that exists, or make one with `nofx migrate`"));
     }
     refuse_another_shape(location, path)
-}
-
-async fn open_existing(location: &Location, options: Options) -> Result<Store> {
-    refuse_nothing(location)?;
-    open_with(location, options).await.map_err(|error| Fault::of_opening(&error, location))
 }
 
 /// Returns whether two locations lead to the same store, as far as one can see. Each store in memory is its own.
@@ -123,14 +113,16 @@ impl Opened {
     /// Opens a store to read it.
     pub(crate) async fn to_read(named: &StoreArg) -> Result<Self> {
         let location = named.location()?;
-        let workspace = Workspace::new(open_to_read(&location).await?);
+        let workspace = Workspace::new(open_to_read(&location, &Requests::default()).await?);
         Ok(Self { location, workspace })
     }
 
     /// Opens a store to change something in it.
     pub(crate) async fn to_write(named: &StoreArg) -> Result<Self> {
         let location = named.location()?;
-        let store = open_existing(&location, Options::existing()).await?;
+        refuse_nothing(&location)?;
+        let store = open_with(&location, Options::existing()).await;
+        let store = store.map_err(|error| Fault::of_opening(&error, &location))?;
         refuse_read_only(&store, &location)?;
         Ok(Self { location, workspace: Workspace::new(store) })
     }

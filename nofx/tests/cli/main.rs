@@ -11,6 +11,7 @@ mod help;
 mod kills;
 mod legacy;
 mod life;
+mod looking;
 #[cfg(all(feature = "fs", feature = "remote"))]
 mod pairs;
 mod program;

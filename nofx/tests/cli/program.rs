@@ -152,3 +152,28 @@ pub(crate) const DUMP: &str = concat!(
     "{\"entry\":0,\"at\":-1,\"body\":{\"id\":\"m1\",\"content\":\"hello\"}}\n",
     "{\"end\":{\"records\":1,\"logs\":1,\"entries\":1},\"sha256\":\"ce923c741e211405bfa3bdc77b6f0ea1edccada996d0577781c625d64171e9ab\"}\n",
 );
+
+/// Returns the full dump of a store with one session.
+pub(crate) fn dump_of(session: &str, messages: impl Iterator<Item = String>) -> String {
+    let mut dump = String::from("{\"format\":\"nofx-full-dump\",\"version\":1}\n");
+    let record = format!(
+        "{{\"record\":\"session\",\"id\":\"{session}\",\"body\":{{\"id\":\"{session}\",\"name\":\"long\"}}}}\n"
+    );
+    let entries: Vec<String> = messages
+        .enumerate()
+        .map(|(at, text)| format!("{{\"entry\":{at},\"at\":1,\"body\":{{\"id\":\"m{at}\",\"content\":\"{text}\"}}}}\n"))
+        .collect();
+    let (length, entries) = (entries.len(), entries.concat());
+    dump.push_str(&record);
+    dump.push_str(&format!(
+        "{{\"log\":\"history\",\"id\":\"{session}\",\"state\":\"open\",\"length\":{length}}}\n{entries}"
+    ));
+    let digest = sha256(dump.as_bytes());
+    dump.push_str(&format!("{{\"end\":{{\"records\":1,\"logs\":1,\"entries\":{length}}},\"sha256\":\"{digest}\"}}\n"));
+    dump
+}
+
+pub(crate) fn sha256(bytes: &[u8]) -> String {
+    use sha2::{Digest, Sha256};
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}

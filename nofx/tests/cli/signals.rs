@@ -8,22 +8,12 @@ use std::time::Duration;
 
 use nofx_core::Deadline;
 
-use crate::program::{DUMP, Place, run};
-use crate::terminal::sha256;
+use crate::program::{DUMP, Place, dump_of, run};
 
 /// A store that takes some time to be read, in `x.redb`, and its full dump in `x.ndjson`. What is written goes to the folder `out`.
 fn with_much() -> Place {
     let place = Place::new();
-    let mut dump = String::from("{\"format\":\"nofx-full-dump\",\"version\":1}\n");
-    dump.push_str("{\"record\":\"session\",\"id\":\"s1\",\"body\":{\"id\":\"s1\",\"name\":\"long\"}}\n");
-    dump.push_str("{\"log\":\"history\",\"id\":\"s1\",\"state\":\"open\",\"length\":40000}\n");
-    for entry in 0..40_000 {
-        dump.push_str(&format!(
-            "{{\"entry\":{entry},\"at\":1,\"body\":{{\"id\":\"m{entry}\",\"content\":\"message {entry}\"}}}}\n"
-        ));
-    }
-    let digest = sha256(dump.as_bytes());
-    dump.push_str(&format!("{{\"end\":{{\"records\":1,\"logs\":1,\"entries\":40000}},\"sha256\":\"{digest}\"}}\n"));
+    let dump = dump_of("s1", (0..40_000).map(|number| format!("message {number}")));
     place.write("x.ndjson", dump);
     place.run("load x.ndjson --store redb:x.redb").done();
     place.write("out/older.txt", "older");

@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader};
 use std::process::Stdio;
 
-use crate::program::{LEGACY, Place, session};
+use crate::program::{LEGACY, Place, session, sha256};
 
 #[test]
 fn nothing_but_text_reaches_a_pipe() {
@@ -36,11 +36,6 @@ fn a_reader_who_has_seen_enough_is_no_error() {
         assert_eq!(output.status.code(), Some(0), "{words}");
         assert_eq!(String::from_utf8(output.stderr).unwrap(), "", "{words}");
     }
-}
-
-pub(crate) fn sha256(bytes: &[u8]) -> String {
-    use sha2::{Digest, Sha256};
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[test]

@@ -2,9 +2,9 @@
 
 use std::fs;
 
+use crate::program::sha256;
 use crate::program::{Place, session};
 use crate::reading::with_sessions;
-use crate::terminal::sha256;
 
 /// Makes what a redb store says of itself that of format 2, which a program of format 1 can read.
 fn redb_of_a_later_version(place: &Place, name: &str) {

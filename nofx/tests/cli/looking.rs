@@ -1,0 +1,73 @@
+//! Every command that only reads, on stores that are not at rest.
+
+use std::fs;
+
+use crate::program::{Place, Run, dump_of, sha256};
+
+/// Every command that only reads, with `STORE` for the store. What it makes elsewhere is named `made`.
+const LOOKING: [&str; 20] = [
+    "ls --store STORE",
+    "ls --json --store STORE",
+    "ls --trash --store STORE",
+    "show s --store STORE",
+    "show s --json --store STORE",
+    "tail s --store STORE",
+    "search words --store STORE",
+    "export s --store STORE",
+    "export s --format json --store STORE",
+    "export --agents --store STORE",
+    "stats --store STORE",
+    "stats --json --store STORE",
+    "doctor --store STORE",
+    "dump --store STORE",
+    "dump --full --store STORE",
+    "cleanup --archive-after 1s --store STORE",
+    "backup --store STORE --to redb:made/copy.redb",
+    "migrate --from STORE --to redb:made/copy.redb --dry-run",
+    "migrate --from STORE --to redb:made/copy.redb",
+    "migrate --from work --to STORE --dry-run",
+];
+
+fn look(place: &Place, words: &str, store: &str) -> Run {
+    _ = fs::remove_dir_all(place.path("made"));
+    place.run(&words.replace("STORE", store))
+}
+
+/// A store of one session with messages that do not compress.
+fn filled(store: &str) -> Place {
+    let place = Place::new().with_legacy();
+    let messages = (0..4000_u32).map(|number| sha256(&number.to_le_bytes()).repeat(4) + " words");
+    place.write("x.ndjson", dump_of("s", messages));
+    place.run(&format!("load x.ndjson --store {store}")).done();
+    place
+}
+
+/// Marks the file of a store as open, as a host leaves it that is killed.
+fn leave_open(place: &Place, file: &str) -> Vec<u8> {
+    let mut bytes = fs::read(place.path(file)).expect("a file");
+    // redb's flag of that, behind its magic number.
+    bytes[9] |= 2;
+    fs::write(place.path(file), &bytes).expect("a file");
+    bytes
+}
+
+#[test]
+fn what_a_killed_host_left_is_read_by_every_command() {
+    let place = filled("redb:x.redb");
+    for words in LOOKING {
+        leave_open(&place, "x.redb");
+        look(&place, words, "redb:x.redb").done();
+    }
+}
+
+#[test]
+fn what_is_cut_is_damaged_for_every_command() {
+    let place = filled("redb:x.redb");
+    let whole = leave_open(&place, "x.redb");
+    for words in LOOKING {
+        fs::write(place.path("x.redb"), &whole[..whole.len() / 4]).expect("a file");
+        let run = look(&place, words, "redb:x.redb");
+        assert_eq!((run.code, run.err.lines().count()), (27, 2), "{words}: {run:?}");
+        assert!(run.err.contains("x.redb"), "{words}: {run:?}");
+    }
+}
