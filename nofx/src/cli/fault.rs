@@ -21,6 +21,13 @@ pub struct Fault {
     quiet: bool,
 }
 
+/// How every backend says that other processes cannot be kept away.
+const NO_LOCKS: &str = "locks do not work";
+
+const ON_A_DISK: &str = "move the store to a disk of this machine; where it is, it can be read";
+
+const PERMIT: &str = "give yourself permission, or choose another place";
+
 pub(crate) type Result<T, E = Fault> = std::result::Result<T, E>;
 
 impl Fault {
@@ -81,12 +88,24 @@ impl Fault {
     /// Reading or writing a store failed.
     pub(crate) fn of_store(error: &Error, location: &Location) -> Self {
         let told = chain(error);
-        let at = if told.contains(&location.path().map(shown).unwrap_or_default()) {
-            told
-        } else {
-            format!("`{location}`: {told}")
-        };
-        Self::of_error(error, at)
+        let at = if names(&told, location) { told } else { format!("`{location}`: {told}") };
+        let fault = Self::of_error(error, at);
+        match fault.exit {
+            Exit::Forbidden if location.path().is_none() => {
+                Self { hint: "renew the credentials in the environment, or have them allow this".to_owned(), ..fault }
+            }
+            _ => fault,
+        }
+    }
+
+    /// A store can only be read, and `reason` says why.
+    pub(crate) fn of_read_only(reason: &str, location: &Location) -> Self {
+        let message = format!("`{location}` can only be read: {reason}");
+        if reason.contains("newer version") {
+            return Self::new(Exit::TooNew, message, "use a newer version of this program");
+        }
+        let hint = if reason.contains(NO_LOCKS) { ON_A_DISK } else { PERMIT };
+        Self::new(Exit::Forbidden, message, hint)
     }
 
     /// Something went wrong at a store; `at` tells what and where.
@@ -103,9 +122,8 @@ impl Fault {
             Error::TooNew(_) => Self::new(Exit::TooNew, at, error.next_step()),
             Error::Gone(_) => Self::new(Exit::Gone, at, "put the store back where it was, then run the command again"),
             Error::Replaced(_) => Self::new(Exit::Replaced, at, "run the command again to use what is there now"),
-            _ if io.is_some_and(is_forbidden) => {
-                Self::new(Exit::Forbidden, at, "give yourself permission, or choose another place")
-            }
+            _ if at.contains(NO_LOCKS) => Self::new(Exit::Forbidden, at, ON_A_DISK),
+            _ if io.is_some_and(is_forbidden) => Self::new(Exit::Forbidden, at, PERMIT),
             _ => Self::new(Exit::Failed, at, error.next_step()),
         }
     }
@@ -143,8 +161,7 @@ impl Fault {
     /// Reading one store or writing the other failed.
     pub(crate) fn of_stores(error: &Error, from: &Location, to: &Location) -> Self {
         let told = chain(error);
-        let names = |location: &Location| location.path().is_some_and(|path| told.contains(&shown(path)));
-        let at = if names(from) || names(to) { told } else { format!("from `{from}` to `{to}`: {told}") };
+        let at = if names(&told, from) || names(&told, to) { told } else { format!("from `{from}` to `{to}`: {told}") };
         Self::of_error(error, at)
     }
 
@@ -221,6 +238,12 @@ impl Fault {
     }
 }
 
+/// Tells whether a text says which store it is about.
+fn names(told: &str, location: &Location) -> bool {
+    let path = location.path().map(shown);
+    path.is_some_and(|path| told.contains(&path)) || told.contains(&location.to_string())
+}
+
 fn colour(colour: AnsiColor) -> Style {
     Style::new().bold().fg_color(Some(colour.into()))
 }
@@ -264,4 +287,33 @@ fn is_forbidden(kind: io::ErrorKind) -> bool {
             | io::ErrorKind::InvalidFilename
             | io::ErrorKind::AlreadyExists
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_will_not_change_by_itself_is_not_to_be_tried_again() {
+        let (disk, bucket) = (Location::redb("some/x.redb"), "s3://bucket/x".parse::<Location>().unwrap());
+        let denied = |what: &str| Error::unavailable_because(what, io::Error::from(io::ErrorKind::PermissionDenied));
+        let full = || io::Error::from(io::ErrorKind::StorageFull);
+        for (error, location, exit, hint) in [
+            (denied("opening"), &disk, Exit::Forbidden, PERMIT),
+            (denied("listing"), &bucket, Exit::Forbidden, "renew the credentials"),
+            (Error::unavailable("opening `x`: file locks do not work there"), &disk, Exit::Forbidden, ON_A_DISK),
+            (Error::unavailable_because("writing", full()), &disk, Exit::Full, "free some space"),
+            (Error::unknown_because("writing", full()), &disk, Exit::Full, "free some space"),
+            (Error::corrupt("agent/ada"), &bucket, Exit::Corrupt, "restore a backup"),
+            (Error::gone("it was moved"), &disk, Exit::Gone, "put the store back"),
+            (Error::unavailable("asking a server"), &bucket, Exit::Failed, "try again later"),
+        ] {
+            let fault = Fault::of_store(&error, location);
+            assert_eq!(fault.exit, exit, "{error}");
+            assert!(fault.hint.starts_with(hint), "{fault:?}");
+            assert!(names(&fault.message, location), "{fault:?}");
+        }
+        assert_eq!(Fault::of_read_only("file locks do not work there", &disk).hint, ON_A_DISK);
+        assert_eq!(Fault::of_read_only("a newer version wrote it", &disk).exit, Exit::TooNew);
+    }
 }

@@ -143,11 +143,7 @@ impl Opened {
 
 pub(super) fn refuse_read_only(store: &Store, location: &Location) -> Result<()> {
     let Some(reason) = store.info().read_only else { return Ok(()) };
-    let message = format!("`{location}` can only be read: {reason}");
-    Err(match reason.contains("newer version") {
-        true => Fault::new(Exit::TooNew, message, "use a newer version of this program"),
-        false => Fault::new(Exit::Forbidden, message, "give yourself permission, or choose another place"),
-    })
+    Err(Fault::of_read_only(&reason, location))
 }
 
 /// Refuses a folder where a file should be, and the reverse.
