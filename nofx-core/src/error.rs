@@ -2,6 +2,7 @@
 
 use std::error::Error as StdError;
 use std::fmt;
+use std::ops::Range;
 use std::sync::Arc;
 
 use crate::batch::Conflict;
@@ -61,6 +62,8 @@ pub struct Failure {
     pub what: String,
     /// The error below, if there is one.
     pub source: Option<Source>,
+    /// Which places of what was being read it concerns, where that is known: positions of a log, or places of a history.
+    pub positions: Option<Range<u64>>,
 }
 
 /// The process that holds a lock.
@@ -78,7 +81,7 @@ macro_rules! constructors {
             $(
                 $(#[$doc])*
                 pub fn $name(what: impl Into<String>) -> Self {
-                    Self::$variant(Failure { what: what.into(), source: None })
+                    Self::$variant(Failure { what: what.into(), source: None, positions: None })
                 }
 
                 #[doc = concat!("Like [`Error::", stringify!($name), "`], keeping the error below.")]
@@ -86,7 +89,7 @@ macro_rules! constructors {
                     what: impl Into<String>,
                     source: impl StdError + Send + Sync + 'static,
                 ) -> Self {
-                    Self::$variant(Failure { what: what.into(), source: Some(Arc::new(source)) })
+                    Self::$variant(Failure { what: what.into(), source: Some(Arc::new(source)), positions: None })
                 }
             )*
         }
@@ -147,6 +150,53 @@ impl Error {
         }
     }
 
+    /// Returns whether it is about one thing that is stored, so that others can still be read: it is damaged, or was written by
+    /// a later version.
+    pub fn is_of_one_thing(&self) -> bool {
+        matches!(self, Self::Corrupt(_) | Self::TooNew(_))
+    }
+
+    /// Returns which places of what was being read it concerns, where that is known.
+    pub fn positions(&self) -> Option<Range<u64>> {
+        self.failure()?.positions.clone()
+    }
+
+    /// Says at which places of `what` this was met, and keeps it below.
+    pub(crate) fn at(self, what: impl fmt::Display, positions: Range<u64>) -> Self {
+        let last = positions.end.saturating_sub(1);
+        let what = match positions.start == last {
+            true => format!("{what} at position {last}"),
+            false => format!("{what} at positions {} to {last}", positions.start),
+        };
+        let is_newer = matches!(self, Self::TooNew(_));
+        let failure = Failure { what, source: Some(Arc::new(self)), positions: Some(positions) };
+        if is_newer { Self::TooNew(failure) } else { Self::Corrupt(failure) }
+    }
+
+    /// Moves the places that it concerns, as those of a log are moved in a history that begins elsewhere.
+    pub(crate) fn moved(mut self, by: u64) -> Self {
+        if let Self::Corrupt(failure) | Self::TooNew(failure) = &mut self
+            && let Some(positions) = &mut failure.positions
+        {
+            *positions = positions.start.saturating_add(by)..positions.end.saturating_add(by);
+        }
+        self
+    }
+
+    fn failure(&self) -> Option<&Failure> {
+        match self {
+            Self::Unavailable(failure)
+            | Self::Unknown(failure)
+            | Self::Corrupt(failure)
+            | Self::Invalid(failure)
+            | Self::TooNew(failure)
+            | Self::Full(failure)
+            | Self::Gone(failure)
+            | Self::Replaced(failure) => Some(failure),
+            Self::Conflict(_) | Self::Locked { .. } | Self::Closed => None,
+        }
+    }
+
     /// Returns whether the same call may succeed later without any change.
     pub fn is_transient(&self) -> bool {
         matches!(self, Self::Unavailable(_) | Self::Unknown(_) | Self::Full(_) | Self::Locked { .. })
@@ -176,16 +226,6 @@ impl fmt::Display for Error {
 
 impl StdError for Error {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        match self {
-            Self::Unavailable(failure)
-            | Self::Unknown(failure)
-            | Self::Corrupt(failure)
-            | Self::Invalid(failure)
-            | Self::TooNew(failure)
-            | Self::Full(failure)
-            | Self::Gone(failure)
-            | Self::Replaced(failure) => failure.source.as_deref().map(|source| source as _),
-            Self::Conflict(_) | Self::Locked { .. } | Self::Closed => None,
-        }
+        self.failure()?.source.as_deref().map(|source| source as _)
     }
 }

@@ -47,7 +47,7 @@
 //!   factory of the store in memory.
 //! - [`CASES`] is the suite: each [`Case`] with its claim, what it [`Need`]s and its time limit. A backend that is not what a case
 //!   needs sees it ignored, with the reason in its name.
-//! - [`Counting`], [`Faulty`] and [`MockBackend`] stand in for a backend in tests of what is above the waist;
+//! - [`Counting`], [`Damaging`], [`Faulty`] and [`MockBackend`] stand in for a backend in tests of what is above the waist;
 //!   [`workload`] makes text to fill stores with.
 //! - [`fuzz`] damages bytes at random, and knows what a store of them may answer.
 //! - [`legacy`] makes damaged workspaces of the old extension, and knows what is in them.
@@ -86,7 +86,7 @@ pub mod workload;
 mod workspace;
 
 pub use cases::CASES;
-pub use decorators::{Counting, Counts, Fault, Faulty};
+pub use decorators::{Counting, Counts, Damaging, Fault, Faulty};
 pub use mock::MockBackend;
 pub use place::{Factory, Memory, Place};
 pub use suite::{Case, Need, Verdict, conformance, conformance_of, workspace};

@@ -1,6 +1,8 @@
 //! The comfortable face of a backend.
 
 mod committer;
+mod entries;
+mod gap;
 mod group;
 mod pages;
 mod turn;
@@ -187,6 +189,17 @@ impl Store {
         self.backend.get(keys).await
     }
 
+    /// Returns what became of reading each record that is asked for, in that order: one that is damaged, or was written by a later
+    /// version, is an error in its place and hides no other.
+    pub async fn get_each(&self, keys: &[RecordKey]) -> Result<Vec<Result<Option<Record>>>> {
+        pages::each(keys, |keys| self.backend.get(keys)).await
+    }
+
+    /// Returns what became of reading the head of each log that is asked for, as [`get_each`](Self::get_each) does.
+    pub async fn heads_each(&self, logs: &[LogKey]) -> Result<Vec<Result<LogHead>>> {
+        pages::each(logs, |logs| self.backend.heads(logs)).await
+    }
+
     /// Returns the head of a log; one that does not exist is open and empty.
     pub async fn head(&self, log: &LogKey) -> Result<LogHead> {
         let heads = self.backend.heads(std::slice::from_ref(log)).await?;
@@ -195,19 +208,37 @@ impl Store {
 
     /// Returns all records that a query finds, a page of its limit at a time and only as they are asked for.
     ///
-    /// Each page is one moment of the store; nothing is held between two.
+    /// Each page is one moment of the store; nothing is held between two. A record that is damaged, or was written by a later
+    /// version, is an error in its place, and the stream goes on behind it; any other error ends it. Several records that are
+    /// damaged as one thing are one error.
     pub fn scan(&self, query: ScanQuery) -> impl Stream<Item = Result<Record>> + Send + Unpin + use<> {
-        pages::records(self.backend.clone(), query)
+        pages::keyed(self.backend.clone(), query)
     }
 
-    /// Returns the heads of all logs that a query finds, a page of its limit at a time.
+    /// Returns the heads of all logs that a query finds, a page of its limit at a time; what cannot be read is told as by
+    /// [`scan`](Self::scan).
     pub fn logs(&self, query: LogScan) -> impl Stream<Item = Result<LogHead>> + Send + Unpin + use<> {
-        pages::heads(self.backend.clone(), query)
+        pages::keyed(self.backend.clone(), query)
     }
 
     /// Returns all entries that a query finds, a page of its limit at a time and only as they are asked for.
+    ///
+    /// Entries that are damaged, or were written by a later version, are an error in their place, which names them and their
+    /// [`positions`](Error::positions), and the stream goes on behind them; any other error ends it. So with a range that is no
+    /// longer than the log, each position is answered once, by an entry or by an error.
     pub fn read(&self, query: LogQuery) -> impl Stream<Item = Result<LogEntry>> + Send + Unpin + use<> {
-        pages::entries(self.backend.clone(), query)
+        entries::entries(self.backend.clone(), query)
+    }
+
+    /// Returns all entries that a log had when its head was read, oldest first, `limit` a page: for those who say that they have
+    /// seen all. As [`read`](Self::read), and entries that are missing at the end are an error too, unless the log was removed
+    /// since.
+    pub fn read_whole(
+        &self,
+        head: &LogHead,
+        limit: usize,
+    ) -> impl Stream<Item = Result<LogEntry>> + Send + Unpin + use<> {
+        entries::whole(self.backend.clone(), head, limit)
     }
 
     /// Returns at most `limit` commits after a cursor; see [`PersistenceBackend::changes`].

@@ -1,59 +1,67 @@
 //! Lazy streams, built from pages so that nothing is held between two.
+//!
+//! A thing that cannot be read is an item of its own, an error, and the stream goes on behind it: entries in
+//! [`entries`](super::entries), records and heads here. Any other error ends the stream.
 
 use std::future::Future;
 use std::sync::Arc;
 
 use futures_core::Stream;
+use futures_core::future::BoxFuture;
+use futures_util::StreamExt;
 use futures_util::stream::{self, BoxStream};
-use futures_util::{StreamExt, TryStreamExt};
 
+use super::gap;
 use crate::backend::PersistenceBackend;
-use crate::error::Result;
-use crate::query::{Direction, LogQuery, LogScan, Page, ScanQuery};
-use crate::record::{LogEntry, LogHead, Record};
+use crate::error::{Error, Result};
+use crate::key::{Key, LogKey, RecordKey};
+use crate::query::{KeyQuery, LogScan, Page, ScanQuery};
+use crate::record::{LogHead, Record};
 
 /// Items of a page where the caller did not say.
 pub(super) const DEFAULT_LIMIT: usize = 256;
 
-type Items<T> = BoxStream<'static, Result<T>>;
+pub(super) type Items<T> = BoxStream<'static, Result<T>>;
 
-pub(super) fn records(backend: Arc<dyn PersistenceBackend>, query: ScanQuery) -> Items<Record> {
-    follow(query, move |query| {
-        let backend = backend.clone();
-        async move {
-            let page = backend.scan(&query).await?;
-            let next = page.items.last().map(|last| query.after(last.key.clone()));
-            Ok((page, next))
-        }
-    })
+/// What is found by its key.
+pub(super) trait Keyed: Sized + Send + 'static {
+    type Key: Key;
+
+    fn key(&self) -> &Self::Key;
+
+    fn page(
+        backend: &dyn PersistenceBackend,
+        query: &KeyQuery<Self::Key>,
+    ) -> impl Future<Output = Result<Page<Self>>> + Send;
 }
 
-pub(super) fn heads(backend: Arc<dyn PersistenceBackend>, query: LogScan) -> Items<LogHead> {
-    follow(query, move |query| {
-        let backend = backend.clone();
-        async move {
-            let page = backend.logs(&query).await?;
-            let next = page.items.last().map(|last| query.after(last.log.clone()));
-            Ok((page, next))
-        }
-    })
+impl Keyed for Record {
+    type Key = RecordKey;
+
+    fn key(&self) -> &RecordKey {
+        &self.key
+    }
+
+    async fn page(backend: &dyn PersistenceBackend, query: &ScanQuery) -> Result<Page<Self>> {
+        backend.scan(query).await
+    }
 }
 
-pub(super) fn entries(backend: Arc<dyn PersistenceBackend>, query: LogQuery) -> Items<LogEntry> {
-    follow(query, move |query| {
-        let backend = backend.clone();
-        async move {
-            let page = backend.read(&query).await?;
-            let next = page.items.last().map(|last| {
-                let range = match query.direction {
-                    Direction::Forward => last.position + 1..query.range.end,
-                    Direction::Backward => query.range.start..last.position,
-                };
-                query.within(range)
-            });
-            Ok((page, next))
-        }
-    })
+impl Keyed for LogHead {
+    type Key = LogKey;
+
+    fn key(&self) -> &LogKey {
+        &self.log
+    }
+
+    async fn page(backend: &dyn PersistenceBackend, query: &LogScan) -> Result<Page<Self>> {
+        backend.logs(query).await
+    }
+}
+
+/// Asks page after page for what is found by its key.
+pub(super) fn keyed<T: Keyed>(backend: Arc<dyn PersistenceBackend>, query: KeyQuery<T::Key>) -> Items<T> {
+    unfold(Scan::<T> { narrow: Narrow::new(query.limit), backend, query, told: None }, Scan::next)
 }
 
 /// Converts each item.
@@ -64,21 +72,131 @@ pub(super) fn map<T: 'static, U: 'static>(
     items.map(move |item| item.and_then(convert)).boxed()
 }
 
-/// Asks page after page; `ask` also returns the question that continues its page.
-fn follow<Q, T, A>(query: Q, ask: impl Fn(Q) -> A + Send + 'static) -> Items<T>
-where
-    Q: Send + 'static,
-    T: Send + 'static,
-    A: Future<Output = Result<(Page<T>, Option<Q>)>> + Send + 'static,
-{
-    let pages = stream::try_unfold(Some(query), move |query| {
-        let asked = query.map(&ask);
-        async move {
-            let Some(asked) = asked else { return Ok(None) };
-            let (page, next) = asked.await?;
-            let items = stream::iter(page.items.into_iter().map(Ok));
-            Ok(Some((items, next.filter(|_| page.more))))
+/// Asks for several things at once, and for fewer where some cannot be read, until each of those is alone.
+pub(super) async fn each<'k, K, T>(
+    keys: &'k [K],
+    ask: impl Fn(&'k [K]) -> BoxFuture<'k, Result<Vec<T>>>,
+) -> Result<Vec<Result<T>>> {
+    let mut found = Vec::with_capacity(keys.len());
+    let mut todo = vec![keys];
+    while let Some(keys) = todo.pop() {
+        match ask(keys).await {
+            Ok(things) => found.extend(things.into_iter().map(Ok)),
+            Err(error) if !error.is_of_one_thing() => return Err(error),
+            Err(error) if keys.len() <= 1 => found.push(Err(error)),
+            Err(_) => {
+                let (first, rest) = keys.split_at(keys.len() / 2);
+                todo.extend([rest, first]);
+            }
         }
+    }
+    Ok(found)
+}
+
+/// Takes the next items and what continues behind them, until nothing does.
+pub(super) fn unfold<S, T, A>(first: S, next: impl Fn(S) -> A + Send + 'static) -> Items<T>
+where
+    S: Send + 'static,
+    T: Send + 'static,
+    A: Future<Output = (Vec<Result<T>>, Option<S>)> + Send + 'static,
+{
+    let steps = stream::unfold(Some(first), move |state| {
+        let step = state.map(&next);
+        async move { Some(step?.await) }
     });
-    pages.try_flatten().boxed()
+    steps.fuse().map(stream::iter).flatten().boxed()
+}
+
+/// Finds the first thing of a page that cannot be read, by asking for less.
+#[derive(Debug)]
+pub(super) struct Narrow {
+    limit: usize,
+    /// How many of the next items have one among them that cannot be read; zero if that is not known.
+    doubtful: usize,
+    /// How many are asked for next.
+    pub(super) ask: usize,
+}
+
+impl Narrow {
+    pub(super) fn new(limit: usize) -> Self {
+        Self { limit, doubtful: 0, ask: limit }
+    }
+
+    /// Notes that the page could not be read; returns whether it was of one item, which is then the one.
+    pub(super) fn failed(&mut self) -> bool {
+        if self.ask <= 1 {
+            *self = Self::new(self.limit);
+            return true;
+        }
+        // The very next one is tried first: pages often end just before what cannot be read.
+        let next = if self.doubtful == 0 { 1 } else { self.ask / 2 };
+        self.doubtful = self.ask;
+        self.ask = next;
+        false
+    }
+
+    /// Notes that so many items were read.
+    pub(super) fn read(&mut self, items: usize) {
+        self.doubtful = self.doubtful.saturating_sub(items);
+        self.ask = if self.doubtful == 0 { self.limit } else { (self.doubtful / 2).max(1) };
+    }
+
+    /// Says that the next item is known to be one that cannot be read.
+    pub(super) fn doubt_the_next(&mut self) {
+        (self.doubtful, self.ask) = (1, 1);
+    }
+}
+
+/// Records or heads that are being read.
+struct Scan<T: Keyed> {
+    backend: Arc<dyn PersistenceBackend>,
+    query: KeyQuery<T::Key>,
+    narrow: Narrow,
+    /// What was said of the last thing that could not be read, as it may cover the next ones too.
+    told: Option<String>,
+}
+
+impl<T: Keyed> Scan<T> {
+    async fn next(mut self) -> (Vec<Result<T>>, Option<Self>) {
+        loop {
+            self.query.limit = self.narrow.ask;
+            let page = match T::page(&*self.backend, &self.query).await {
+                Err(error) if error.is_of_one_thing() && !self.narrow.failed() => continue,
+                Err(error) if error.is_of_one_thing() => return self.pass(error).await,
+                Err(error) => return (vec![Err(error)], None),
+                Ok(page) => page,
+            };
+            self.narrow.read(page.items.len());
+            self.told = None;
+            let mut items = Vec::with_capacity(page.items.len());
+            for item in page.items {
+                // Otherwise a damaged index could send a reader in a circle.
+                if !self.query.matches(item.key()) {
+                    items.push(Err(Error::corrupt(format!("{}: it stands in the wrong place", item.key()))));
+                    return (items, None);
+                }
+                self.query.after = Some(item.key().clone());
+                items.push(Ok(item));
+            }
+            let goes_on = page.more && !items.is_empty();
+            return (items, goes_on.then_some(self));
+        }
+    }
+
+    /// Goes on behind what cannot be read, if anything lies behind it.
+    async fn pass(mut self, error: Error) -> (Vec<Result<T>>, Option<Self>) {
+        let told = error.to_string();
+        let behind = match gap::behind::<T>(&*self.backend, &self.query, &told, self.told.as_deref()).await {
+            Ok(behind) => behind,
+            Err(other) => return (vec![Err(error), Err(other)], None),
+        };
+        // Several things that are damaged as one are told as one.
+        let item = (self.told.as_ref() != Some(&told)).then_some(Err(error));
+        self.told = Some(told);
+        let goes_on = behind.map(|after| {
+            self.query.after = Some(after);
+            self
+        });
+        (item.into_iter().collect(), goes_on)
+    }
 }

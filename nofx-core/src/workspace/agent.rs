@@ -89,12 +89,16 @@ impl Workspace {
 
     /// Returns what the sessions of an agent add up to, whether or not the agent itself is still there.
     ///
-    /// Nothing of it is stored; it costs a read for each session that has had tasks.
+    /// Nothing of it is stored; it costs a read for each session that has had tasks. What cannot be read is an error: a sum of
+    /// less than all is none.
     pub async fn agent_totals(&self, id: &AgentId) -> Result<AgentTotals> {
         let before = self.agent(id).await?.map_or(0, |agent| agent.tasks_completed);
         let mut totals = AgentTotals { tasks_completed: before, ..AgentTotals::default() };
         let order = Order { agent: Some(id.clone()), ..Order::default() };
-        let sessions = self.sessions_in(&order).await?;
+        let (sessions, unlisted) = self.sessions_in(&order).await?;
+        if let Some(error) = unlisted.into_iter().next() {
+            return Err(error);
+        }
         let mut counted = std::collections::HashSet::new();
         for some in sessions.chunks(PAGE) {
             for (session, tasked) in self.add_up(some, &mut totals).await? {

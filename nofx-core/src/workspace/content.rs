@@ -17,10 +17,10 @@ use crate::body::Body;
 use crate::entity::{Entity, Message, SCHEMA, sha256_hex};
 use crate::error::{Error, Result};
 use crate::json::{Object, Text, Value, quote};
-use crate::key::{LogKey, RecordKey};
+use crate::key::RecordKey;
 use crate::kind::{HISTORY, PAYLOAD};
-use crate::query::{LogQuery, LogScan, ScanQuery};
-use crate::record::Seq;
+use crate::query::{LogScan, ScanQuery};
+use crate::record::{LogHead, Seq};
 use crate::store::Store;
 
 /// The longest content that stands in its message itself, in bytes of JSON.
@@ -225,8 +225,8 @@ impl Workspace {
 
     /// Removes long contents that no message of any session names any more, also of those in the trash.
     ///
-    /// Reads every history. Safe at any time: a content that is needed while the sweep goes on stays. `TooNew`, and nothing is
-    /// removed, if a later version wrote a message: this one cannot know what that needs.
+    /// Reads every history. Safe at any time: a content that is needed while the sweep goes on stays. Nothing is removed, and it is
+    /// `Corrupt`, if a message cannot be read, and `TooNew` if a later version wrote one: nobody knows what that needs.
     pub async fn sweep_contents(&self) -> Result<Swept> {
         // Everything that is needed from here on has a higher version.
         let begun = self.store.batch().delete(RecordKey::new(PAYLOAD, "content/sweep")?, Expect::Any);
@@ -274,13 +274,14 @@ impl Workspace {
         let mut digests = HashSet::new();
         let mut logs = self.store.logs(LogScan::of(HISTORY, PAGE));
         while let Some(head) = logs.try_next().await? {
-            self.add_named(head.log, &mut digests).await?;
+            self.add_named(&head, &mut digests).await?;
         }
         Ok(digests)
     }
 
-    async fn add_named(&self, log: LogKey, digests: &mut HashSet<String>) -> Result<()> {
-        let mut entries = self.store.read(LogQuery::oldest_first(log, PAGE));
+    async fn add_named(&self, head: &LogHead, digests: &mut HashSet<String>) -> Result<()> {
+        // What comes behind it keeps its contents by their versions.
+        let mut entries = self.store.read_whole(head, PAGE);
         while let Some(entry) = entries.try_next().await? {
             digests.extend(named(&entry.body)?.map(|reference| reference.sha256));
         }

@@ -8,10 +8,11 @@ use futures_util::stream::{self, StreamExt, TryStreamExt};
 use super::Workspace;
 use super::content::whole_message;
 use crate::entity::{Entity, Message, Session};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::key::LogKey;
 use crate::query::{Direction, LogQuery};
 use crate::record::LogEntry;
+use crate::store::Store;
 use crate::time::Timestamp;
 
 /// Entries of a page of messages.
@@ -70,7 +71,8 @@ impl Workspace {
     ///
     /// `0..u64::MAX` is all of it. Backwards, the newest comes first. Nothing but the pages asked for is read, and nothing
     /// is held between two; messages that are added meanwhile are found if they come after those already given. A message
-    /// that cannot be read is an error at its place, and the stream goes on behind it. `page` is how many are read together,
+    /// that cannot be read is an error that knows its place ([`Error::positions`]; several that are damaged as one are one error),
+    /// and the stream goes on behind it. `page` is how many are read together,
     /// where the usual number does not serve.
     pub fn history(
         &self,
@@ -85,10 +87,8 @@ impl Workspace {
                 let store = store.clone();
                 async move {
                     let (log, position, entry) = stored?;
-                    let message = Message::from_body(&entry.body).map_err(|error| {
-                        Error::corrupt_because(format!("{log} at position {}", entry.position), error)
-                    })?;
-                    let message = whole_message(&store, message).await?;
+                    let message = stored_message(&store, &log, &entry).await;
+                    let message = message.map_err(|error| error.moved(position - entry.position))?;
                     Ok(HistoryEntry { position, at: entry.at, message })
                 }
             })
@@ -97,7 +97,7 @@ impl Workspace {
 
     /// Returns the newest messages of a session, oldest first.
     ///
-    /// Costs at most two reads of at most `count` messages for up to fifty, however long the history is and however often it
+    /// One that cannot be read is an error instead; [`history`](Self::history) reads around it. Costs at most two reads of at most `count` messages for up to fifty, however long the history is and however often it
     /// was restored.
     pub async fn tail(&self, session: &Session, count: usize) -> Result<Vec<HistoryEntry>> {
         let newest = self.history(session, 0..END, Direction::Backward, Some(count.clamp(1, PAGE)));
@@ -139,9 +139,22 @@ impl Workspace {
         stream::iter(wanted)
             .map(move |(query, start)| {
                 let log = query.log.clone();
-                store.read(query).map_ok(move |entry| (log.clone(), start + entry.position, entry))
+                store.read(query).map(move |entry| match entry {
+                    Ok(entry) => Ok((log.clone(), start + entry.position, entry)),
+                    Err(error) => Err(error.moved(start)),
+                })
             })
             .flatten()
             .boxed()
     }
+}
+
+/// Reads the whole message that an entry of a history holds. What is damaged, or was written by a later version, is an error that
+/// names the log and the position.
+pub(super) async fn stored_message(store: &Store, log: &LogKey, entry: &LogEntry) -> Result<Message> {
+    let read = async { whole_message(store, Message::from_body(&entry.body)?).await };
+    read.await.map_err(|error| match error.is_of_one_thing() {
+        true => error.at(log, entry.position..entry.position.saturating_add(1)),
+        false => error,
+    })
 }

@@ -6,7 +6,7 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use super::history::END;
 use super::{HistoryEntry, Tasks, Workspace};
 use crate::entity::{Agent, Session, SessionId, Task};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::json::Text;
 use crate::query::Direction;
 use crate::time::Timestamp;
@@ -15,7 +15,8 @@ impl Workspace {
     /// Returns a session as Markdown, in pieces that joined are one text; messages are read as pieces are asked for.
     ///
     /// What was said stands in fences longer than any inside it, so that it shows as it is and ends where it ends.
-    /// `Invalid` if there is no such session.
+    /// `Invalid` if there is no such session. Messages that cannot be read are an error in their place, and the stream goes on behind
+    /// them; [`unreadable_section`] is what the text may have there.
     pub async fn export_markdown(
         &self,
         id: &SessionId,
@@ -52,6 +53,16 @@ impl Workspace {
         }
         Ok(section)
     }
+}
+
+/// Returns what a text may have in the place of messages that cannot be read.
+pub fn unreadable_section(error: &Error) -> String {
+    let which = match error.positions() {
+        Some(places) if places.end - places.start == 1 => format!("Message {}", places.start),
+        Some(places) => format!("Messages {} to {}", places.start, places.end - 1),
+        None => "This".to_owned(),
+    };
+    format!("\n### {which} cannot be read\n\n{}", fenced(&error.to_string()))
 }
 
 fn session_head(session: &Session, now: Timestamp) -> String {

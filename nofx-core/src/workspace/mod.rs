@@ -40,6 +40,7 @@ pub use event::{Event, EventKind, Events};
 pub use expiry::{ExpiryEvent, ExpiryWatch};
 pub use history::HistoryEntry;
 pub use import::ImportAs;
+pub use markdown::unreadable_section;
 pub use orchestration::{
     ORCHESTRATION_HISTORY, OrchestrationFilter, OrchestrationStats, SEGMENT_BYTES, SEGMENT_MESSAGES,
 };

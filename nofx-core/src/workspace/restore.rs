@@ -11,7 +11,6 @@ use super::{SESSION_LIFETIME, Workspace};
 use crate::batch::{Batch, Expect, Guard, NewEntry};
 use crate::entity::{Message, Piece, RecordEntity, Role, Session, SessionId, SessionStatus};
 use crate::error::Result;
-use crate::query::LogQuery;
 
 /// With fewer own messages, a session that was itself restored has them copied when it is restored once more.
 ///
@@ -153,7 +152,8 @@ impl Workspace {
     /// Returns all messages of a session as the beginning of another one.
     async fn whole(&self, old: &Session) -> Result<Beginning> {
         let log = Session::history(&old.id);
-        let own = self.store.head(&log).await?.length;
+        let head = self.store.head(&log).await?;
+        let own = head.length;
         let mut pieces = old.pieces.clone();
         if own == 0 {
             return Ok(Beginning { pieces, ..Beginning::default() });
@@ -162,7 +162,7 @@ impl Workspace {
             pieces.push(Piece { session: old.id.clone(), length: own });
             return Ok(Beginning { pieces, ..Beginning::default() });
         }
-        let entries = self.store.read(LogQuery::oldest_first(log, PAGE).within(0..own));
+        let entries = self.store.read_whole(&head, PAGE);
         let copied = entries.map_ok(|entry| NewEntry { at: entry.at, body: entry.body }).try_collect().await?;
         Ok(Beginning { pieces, copied, ..Beginning::default() })
     }

@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use futures_util::TryStreamExt;
+use futures_util::StreamExt;
 
 use super::Workspace;
 use super::activity::{Order, last_active};
 use super::content::Swept;
 use super::event::{EventKind, tell};
 use super::orchestration::number_of;
-use crate::entity::{Entity, Session, SessionId, SessionStatus, key_of};
+use crate::entity::{Session, SessionId, SessionStatus};
 use crate::error::{Error, Result};
 use crate::query::LogQuery;
 use crate::record::LogHead;
@@ -144,16 +144,15 @@ impl Workspace {
         Ok(plan)
     }
 
-    /// Returns the sessions of an order, oldest activity first.
+    /// Returns the sessions of an order that can be read, oldest activity first.
     async fn planned(&self, order: &Order, with_bytes: bool) -> Result<Vec<PlannedSession>> {
         let mut planned = Vec::new();
-        for ids in self.sessions_in(order).await?.chunks(PAGE) {
-            let keys: Vec<_> = ids.iter().map(key_of::<Session>).collect();
+        for ids in self.sessions_in(order).await?.0.chunks(PAGE) {
             let logs: Vec<_> = ids.iter().map(Session::history).collect();
-            let (records, heads) = (self.store.get(&keys).await?, self.store.backend().heads(&logs).await?);
-            for (record, head) in records.into_iter().zip(heads) {
-                let Some(record) = record else { continue };
-                let session = Session::from_body(&record.body)?;
+            let (sessions, heads) = (self.sessions_by_id(ids).await?, self.store.heads_each(&logs).await?);
+            for read in sessions.into_iter().zip(heads) {
+                // What cannot be read is left alone.
+                let (Ok(Some(session)), Ok(head)) = read else { continue };
                 let bytes = if with_bytes { Some(self.log_bytes(&head).await?) } else { None };
                 planned.push(PlannedSession { last_active_at: last_active(&session, head.last_at), session, bytes });
             }
@@ -162,8 +161,16 @@ impl Workspace {
     }
 
     async fn log_bytes(&self, head: &LogHead) -> Result<u64> {
-        let entries = self.store.read(LogQuery::oldest_first(head.log.clone(), PAGE).within(0..head.length));
-        entries.try_fold(0, |sum, entry| async move { Ok(sum + entry.body.len() as u64) }).await
+        let mut entries = self.store.read(LogQuery::oldest_first(head.log.clone(), PAGE).within(0..head.length));
+        let mut sum = 0;
+        while let Some(entry) = entries.next().await {
+            match entry {
+                Ok(entry) => sum += entry.body.len() as u64,
+                Err(error) if error.is_of_one_thing() => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(sum)
     }
 
     /// Plans the removal of the oldest segments without which there is still enough.

@@ -5,15 +5,14 @@ use std::future::Future;
 use std::ops::Range;
 
 use futures_core::Stream;
-use futures_util::{StreamExt, TryStreamExt, stream};
+use futures_util::{StreamExt, stream};
 use memchr::memchr2_iter;
 use memchr::memmem::Finder;
 use tokio::runtime::Handle;
 
 use super::Workspace;
 use super::activity::Order;
-use super::content::whole_message;
-use super::history::parts;
+use super::history::{parts, stored_message};
 use crate::entity::{AgentId, Entity, Message, Role, Session, SessionId};
 use crate::error::{Error, Result};
 use crate::json::Text;
@@ -86,7 +85,8 @@ impl Workspace {
     ///
     /// There is no index: every message is looked at, in parallel where there is a runtime with threads, and only as hits
     /// are asked for. A message that several sessions were restored with is found once, in the newest of them. What
-    /// cannot be read is an error among the hits, and the search goes on.
+    /// cannot be read is an error among the hits, one for each session or stretch of messages that is damaged as one, and the
+    /// search goes on.
     pub async fn search(
         &self,
         query: SearchQuery,
@@ -95,7 +95,7 @@ impl Workspace {
             return Err(Error::invalid("the trash is not kept by agent"));
         }
         let order = Order { agent: query.agent.clone(), status: None, trash: query.trash };
-        let mut sessions = self.sessions_in(&order).await?;
+        let (mut sessions, unlisted) = self.sessions_in(&order).await?;
         sessions.reverse();
         let searching = std::sync::Arc::new(Searching::new(self.clone(), query));
         let mut searched = HashMap::new();
@@ -116,7 +116,8 @@ impl Workspace {
                 }
             })
         });
-        Ok(found.buffered(AT_ONCE).map(stream::iter).flatten().boxed())
+        let unlisted = stream::iter(unlisted.into_iter().map(Err));
+        Ok(found.buffered(AT_ONCE).map(stream::iter).flatten().chain(unlisted).boxed())
     }
 }
 
@@ -170,41 +171,37 @@ impl Searching {
         let mut hits = Vec::new();
         for part in parts {
             let query = LogQuery { log: part.log, range: part.positions, direction: Direction::Forward, limit: PAGE };
+            let log = query.log.clone();
             let mut entries = self.workspace.store.read(query);
-            loop {
-                match entries.try_next().await {
-                    Ok(None) => break,
-                    Ok(Some(entry)) => {
-                        let position = part.start + entry.position;
-                        hits.extend(self.hit(session, position, entry).await.transpose());
-                    }
-                    Err(error) => {
-                        hits.push(Err(error));
-                        break;
-                    }
-                }
+            while let Some(entry) = entries.next().await {
+                let hit = match entry {
+                    Ok(entry) => self.hit(session, &log, part.start, entry).await,
+                    Err(error) => Err(error),
+                };
+                hits.extend(hit.map_err(|error| error.moved(part.start)).transpose());
             }
         }
         hits
     }
 
-    async fn hit(&self, session: &Session, position: u64, entry: LogEntry) -> Result<Option<SearchHit>> {
+    async fn hit(&self, session: &Session, log: &LogKey, start: u64, entry: LogEntry) -> Result<Option<SearchHit>> {
         let in_time = self.query.since.is_none_or(|since| entry.at >= since)
             && self.query.until.is_none_or(|until| entry.at < until);
         if !in_time || !self.may_match(entry.body.as_str()) {
             return Ok(None);
         }
-        let message = Message::from_body(&entry.body)?;
-        if self.query.role.is_some() && self.query.role != message.role {
+        // A long content is not read for a role that is not asked for.
+        let is_wanted = |message: Message| self.query.role.is_none() || self.query.role == message.role;
+        if Message::from_body(&entry.body).is_ok_and(|message| !is_wanted(message)) {
             return Ok(None);
         }
-        let message = whole_message(&self.workspace.store, message).await?;
+        let message = stored_message(&self.workspace.store, log, &entry).await?;
         let content = message.content.unwrap_or_default();
         let Some(snippet) = snippet(&content.to_str_lossy(), &self.words) else { return Ok(None) };
         Ok(Some(SearchHit {
             session: session.id.clone(),
             name: session.name.clone(),
-            position,
+            position: start + entry.position,
             at: entry.at,
             role: message.role,
             snippet,

@@ -1,6 +1,6 @@
 //! How much a store holds.
 
-use futures_util::TryStreamExt;
+use futures_util::StreamExt;
 
 use super::activity::Place;
 use super::{OrchestrationStats, Workspace};
@@ -28,6 +28,8 @@ pub struct Stats {
     pub trash: u64,
     /// How many templates.
     pub templates: u64,
+    /// How many records of those that were counted cannot be read; sessions among them are in no other number.
+    pub unreadable: u64,
     /// The messages between agents.
     pub orchestration: OrchestrationStats,
 }
@@ -35,15 +37,24 @@ pub struct Stats {
 impl Workspace {
     /// Returns how much the store holds. Reads a small record for each session and agent.
     pub async fn stats(&self) -> Result<Stats> {
+        let (agents, templates) = (self.count(AGENT).await?, self.count(TEMPLATE_NAME).await?);
         let mut stats = Stats {
-            agents: self.count(AGENT).await?,
-            templates: self.count(TEMPLATE_NAME).await?,
+            agents: agents.0,
+            templates: templates.0,
+            unreadable: agents.1 + templates.1,
             orchestration: self.orchestration_stats().await?,
             ..Stats::default()
         };
         let mut places = self.store.scan(ScanQuery::of(ACTIVITY_PLACE, PAGE));
-        while let Some(record) = places.try_next().await? {
-            let place = Place::read(&record)?;
+        while let Some(record) = places.next().await {
+            let place = match record.and_then(|record| Place::read(&record)) {
+                Ok(place) => place,
+                Err(error) if error.is_of_one_thing() => {
+                    stats.unreadable += 1;
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
             if place.is_trash() {
                 stats.trash += 1;
                 continue;
@@ -58,8 +69,18 @@ impl Workspace {
         Ok(stats)
     }
 
-    async fn count(&self, kind: Kind) -> Result<u64> {
-        let records = self.store.scan(ScanQuery::of(kind, PAGE));
-        records.try_fold(0, |count, _| async move { Ok(count + 1) }).await
+    /// Counts the records of a kind, and those of them that cannot be read.
+    async fn count(&self, kind: Kind) -> Result<(u64, u64)> {
+        let mut records = self.store.scan(ScanQuery::of(kind, PAGE));
+        let (mut all, mut unreadable) = (0, 0);
+        while let Some(record) = records.next().await {
+            all += 1;
+            match record {
+                Ok(_) => {}
+                Err(error) if error.is_of_one_thing() => unreadable += 1,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok((all, unreadable))
     }
 }

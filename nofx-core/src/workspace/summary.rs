@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use futures_util::TryStreamExt;
+use futures_util::StreamExt;
 
 use super::activity::{Order, STEP, last_active, row_at, session_of};
 use super::history::inherited;
@@ -59,8 +59,8 @@ pub struct SessionSummary {
 /// A session that cannot be read, and why.
 #[derive(Clone, Debug)]
 pub struct Unreadable {
-    /// Which.
-    pub session: SessionId,
+    /// Which, unless it is its place in the list that cannot be read.
+    pub session: Option<SessionId>,
     /// Why.
     pub error: Error,
 }
@@ -103,9 +103,16 @@ impl Workspace {
         let now = self.now();
         let mut page = Summaries::default();
         loop {
-            let rows = self.store.backend().scan(&query).await?;
-            let looked_at = rows.items.iter().map(|row| row.key.clone());
-            for ((at, key), summary) in looked_at.enumerate().zip(self.summarise(&rows.items, now).await?) {
+            let (found, more) = self.rows(&query).await?;
+            let mut rows = Vec::with_capacity(found.len());
+            for row in found {
+                match row {
+                    Ok(row) => rows.push(row),
+                    Err(error) => page.unreadable.push(Unreadable { session: None, error }),
+                }
+            }
+            let looked_at = rows.iter().map(|row| row.key.clone());
+            for ((at, key), summary) in looked_at.enumerate().zip(self.summarise(&rows, now).await?) {
                 if end.as_ref().is_some_and(|end| key > *end) {
                     return Ok(page.sorted());
                 }
@@ -115,13 +122,13 @@ impl Workspace {
                     Err(unreadable) => page.unreadable.push(unreadable),
                 }
                 if page.items.len() == limit {
-                    let last = at + 1 == rows.items.len() && !rows.more;
+                    let last = at + 1 == rows.len() && !more;
                     page.next = (!last).then_some(key);
                     return Ok(page.sorted());
                 }
             }
-            match rows.items.into_iter().next_back() {
-                Some(last) if rows.more => query.after = Some(last.key),
+            match rows.into_iter().next_back() {
+                Some(last) if more => query.after = Some(last.key),
                 _ => return Ok(page.sorted()),
             }
         }
@@ -136,55 +143,72 @@ impl Workspace {
 
     /// Returns what is to be said of each session that a row points to; nothing of one that was purged meanwhile.
     async fn summarise(&self, rows: &[Record], now: Timestamp) -> Result<Vec<Summarised>> {
-        let ids = rows.iter().map(session_of).collect::<Result<Vec<_>>>()?;
+        let named: Vec<_> = rows.iter().map(session_of).collect();
+        let ids: Vec<_> = named.iter().filter_map(|named| named.as_ref().ok().cloned()).collect();
         let logs: Vec<_> = ids.iter().map(Session::history).collect();
         let sessions = self.sessions_by_id(&ids).await?;
-        let heads = self.store.backend().heads(&logs).await?;
-        let summarise = |((id, read), head): ((SessionId, Result<Option<Session>>), LogHead)| match read {
-            Ok(Some(session)) => Ok(Some(SessionSummary::of(session, &head, now))),
-            Ok(None) => Ok(None),
-            Err(error) => Err(Unreadable { session: id, error }),
+        let heads = self.store.heads_each(&logs).await?;
+        let mut read = ids.into_iter().zip(sessions.into_iter().zip(heads)).map(|(id, read)| match read {
+            (Ok(Some(session)), Ok(head)) => Ok(Some(SessionSummary::of(session, &head, now))),
+            (Ok(None), _) => Ok(None),
+            (Err(error), _) | (_, Err(error)) => Err(Unreadable { session: Some(id), error }),
+        });
+        let summarise = |named: Result<SessionId>| match named {
+            Ok(_) => read.next().unwrap_or(Ok(None)),
+            Err(error) => Err(Unreadable { session: None, error }),
         };
-        Ok(ids.into_iter().zip(sessions).zip(heads).map(summarise).collect())
+        Ok(named.into_iter().map(summarise).collect())
     }
 
     /// Reads several sessions together. One that is damaged, or stored in a way that is not known yet, does not hide the others.
     pub(super) async fn sessions_by_id(&self, ids: &[SessionId]) -> Result<Vec<Result<Option<Session>>>> {
         let keys: Vec<_> = ids.iter().map(|id| id.record_key(Session::KIND)).collect();
-        let records = match self.store.get(&keys).await {
-            Ok(records) => records.into_iter().map(Ok).collect(),
-            Err(Error::Corrupt(_) | Error::TooNew(_)) => self.get_one_by_one(&keys).await,
-            Err(error) => return Err(error),
-        };
+        let records = self.store.get_each(&keys).await?;
         let read = |record: Result<Option<Record>>| {
             record.and_then(|record| record.map(|record| Session::from_body(&record.body)).transpose())
         };
         Ok(records.into_iter().map(read).collect())
     }
 
-    async fn get_one_by_one(&self, keys: &[RecordKey]) -> Vec<Result<Option<Record>>> {
-        let mut records = Vec::with_capacity(keys.len());
-        for key in keys {
-            let found = self.store.get(std::slice::from_ref(key)).await;
-            records.push(found.map(|found| found.into_iter().next().flatten()));
-        }
-        records
-    }
-
-    /// Returns the sessions of an order, each once, oldest activity first; those of one minute in no order.
+    /// Returns the sessions of an order, each once, oldest activity first; those of one minute in no order. Beside them, why some of
+    /// the order's rows could not be read.
     ///
     /// What becomes active meanwhile moves towards the end, so that none is missed that was there from the beginning.
-    pub(super) async fn sessions_in(&self, order: &Order) -> Result<Vec<SessionId>> {
+    pub(super) async fn sessions_in(&self, order: &Order) -> Result<(Vec<SessionId>, Vec<Error>)> {
         let query = ScanQuery::of(ACTIVITY, SCAN_PAGE).prefixed(order.prefix()).backward();
         let mut rows = self.store.scan(query);
-        let (mut seen, mut sessions) = (HashSet::new(), Vec::new());
-        while let Some(row) = rows.try_next().await? {
-            let session = session_of(&row)?;
-            if seen.insert(session.clone()) {
-                sessions.push(session);
+        let (mut seen, mut sessions, mut unlisted) = (HashSet::new(), Vec::new(), Vec::new());
+        while let Some(row) = rows.next().await {
+            match row.and_then(|row| session_of(&row)) {
+                Ok(session) if seen.insert(session.clone()) => sessions.push(session),
+                Ok(_) => {}
+                Err(error) if error.is_of_one_thing() => unlisted.push(error),
+                Err(error) => return Err(error),
             }
         }
-        Ok(sessions)
+        Ok((sessions, unlisted))
+    }
+
+    /// Reads a page of rows; where some cannot be read, around them. Says whether there are more.
+    async fn rows(&self, query: &ScanQuery) -> Result<(Vec<Result<Record>>, bool)> {
+        match self.store.backend().scan(query).await {
+            Ok(page) => return Ok((page.items.into_iter().map(Ok).collect(), page.more)),
+            Err(error) if !error.is_of_one_thing() => return Err(error),
+            Err(_) => {}
+        }
+        let mut stream = self.store.scan(query.clone());
+        let mut rows = Vec::new();
+        while let Some(row) = stream.next().await {
+            match row {
+                Err(error) if !error.is_of_one_thing() => return Err(error),
+                row => rows.push(row),
+            }
+            // The next page begins behind a row that can be read.
+            if rows.len() >= query.limit && rows.last().is_some_and(Result::is_ok) {
+                return Ok((rows, true));
+            }
+        }
+        Ok((rows, false))
     }
 }
 

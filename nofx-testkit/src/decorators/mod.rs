@@ -1,7 +1,9 @@
 //! Backends around a backend, for tests of what stands above the waist.
 
 mod counting;
+mod damaging;
 mod faulty;
 
 pub use counting::{Counting, Counts};
+pub use damaging::Damaging;
 pub use faulty::{Fault, Faulty};

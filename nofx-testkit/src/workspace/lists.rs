@@ -217,7 +217,11 @@ pub(super) async fn one_that_cannot_be_read_does_not_hide_the_others(subject: Su
     let page = workspace.summaries(&SessionFilter::default(), None, 10).await?;
     ensure_eq!(page.items.len(), good.len(), "the others");
     ensure_eq!(page.unreadable.len(), 1, "what cannot be read");
-    ensure_eq!((&page.unreadable[0].session, page.unreadable[0].error.code()), (&bad.id, "corrupt"), "which and why");
+    ensure_eq!(
+        (&page.unreadable[0].session, page.unreadable[0].error.code()),
+        (&Some(bad.id), "corrupt"),
+        "which and why"
+    );
     Ok(())
 }
 

@@ -3,6 +3,7 @@
 mod agents;
 mod contents;
 mod costs;
+mod damage;
 mod events;
 mod exchange;
 mod forks;
@@ -112,6 +113,11 @@ cases! {
         a_content_that_is_lost_is_an_error_at_its_place: "A message that cannot be read is an error at its place, and the stream goes on behind it.";
         a_copy_in_a_fork_needs_its_content: "Batches that copy stored messages say that their contents are needed once more.";
         a_sweep_that_races_writers_loses_nothing within 180 s: "Safe at any time: a content that is needed while the sweep goes on stays.";
+    }
+    damage {
+        a_message_that_is_damaged_hides_no_other: "A message that cannot be read is an error that knows its place, and the stream goes on behind it.";
+        messages_that_are_damaged_as_one_hide_no_other: "Several that are damaged as one are one error.";
+        a_session_that_is_damaged_hides_no_other: "A session that cannot be read is left out of the page and told in `unreadable`.";
     }
     agents {
         agents_are_saved_listed_changed_and_removed: "Saves agents, all or none; agents that are not among them stay.";

@@ -9,7 +9,7 @@ use nofx_core::entity::{Agent, Message, Role, Session, SessionId};
 use nofx_core::workspace::{NewSession, Workspace};
 use nofx_core::{Clock, Direction, ManualClock, SeededIds, Sources, Store, Timestamp};
 
-use crate::decorators::Counting;
+use crate::decorators::{Counting, Damaging};
 use crate::subject::Subject;
 use crate::unmet::{CaseResult, Unmet};
 
@@ -41,6 +41,12 @@ impl World {
     pub(super) async fn counted(&self) -> CaseResult<(Workspace, Arc<Counting>)> {
         let counting = Arc::new(Counting::new(self.subject.open().await?.0));
         Ok((Workspace::new(Store::with_sources(counting.clone(), self.sources())), counting))
+    }
+
+    /// Opens a workspace of whose backend some things cannot be read.
+    pub(super) async fn damaged(&self) -> CaseResult<(Workspace, Arc<Damaging>)> {
+        let damaging = Arc::new(Damaging::new(self.subject.open().await?.0));
+        Ok((Workspace::new(Store::with_sources(damaging.clone(), self.sources())), damaging))
     }
 
     /// Makes a world with another, empty store and the same clock.
