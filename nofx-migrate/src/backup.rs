@@ -86,7 +86,7 @@ async fn copy_logs(
     let mut logs = from.logs(LogScan::all(PAGE));
     while let Some(head) = logs.try_next().await? {
         let mut copied = 0;
-        let mut entries = from.read(LogQuery::oldest_first(head.log.clone(), PAGE).within(0..head.length));
+        let mut entries = from.read_whole(&head, PAGE);
         while let Some(entry) = entries.try_next().await? {
             filling.append(&head.log, entry.position, NewEntry { at: entry.at, body: entry.body }).await?;
             copied += 1;

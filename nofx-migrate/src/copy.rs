@@ -1,7 +1,7 @@
 //! Copying any store to any store.
 
 use futures_util::TryStreamExt;
-use nofx_core::{Error, LogHead, LogQuery, LogScan, LogState, NewEntry, Record, Result, ScanQuery, Store};
+use nofx_core::{Error, LogHead, LogScan, LogState, NewEntry, Record, Result, ScanQuery, Store};
 
 use crate::dump::{Counts, FullDump, full_digest};
 use crate::filling::Filling;
@@ -138,10 +138,8 @@ impl Copying<'_> {
         if there.length > head.length || (there.state == LogState::Sealed && !is_complete) {
             return Err(differs(&head.log));
         }
-        let within =
-            |store: &Store, length| store.read(LogQuery::oldest_first(head.log.clone(), PAGE).within(0..length));
-        let mut theirs = within(self.from, head.length);
-        let mut ours = within(self.to, there.length);
+        let mut theirs = self.from.read_whole(head, PAGE);
+        let mut ours = self.to.read_whole(there, PAGE);
         while let Some(entry) = theirs.try_next().await? {
             if entry.position < there.length {
                 if ours.try_next().await?.as_ref() != Some(&entry) {

@@ -6,7 +6,7 @@ use futures_util::TryStreamExt;
 use nofx_core::entity::{Agent, Entity, EntityId, Message, Session, SessionId, Slot, Task, foreign};
 use nofx_core::json::{self, Object, SyntaxError, Text};
 use nofx_core::workspace::whole_message;
-use nofx_core::{Error, LogEntry, LogHead, LogKey, LogQuery, Record, Store, kind};
+use nofx_core::{Error, LogEntry, LogHead, LogKey, Record, Store, kind};
 
 use super::attachment;
 use super::columns::{self, Column};
@@ -152,7 +152,8 @@ impl<W: Write> Dumper<'_, W> {
     async fn history(&mut self, session: &Text, parts: Vec<(LogKey, u64)>) -> Result<()> {
         let mut seq = 0;
         for (log, length) in parts {
-            let mut entries = self.store.read(LogQuery::oldest_first(log.clone(), PAGE).within(0..length));
+            let head = LogHead { length, ..LogHead::missing(log.clone()) };
+            let mut entries = self.entries(&head);
             let mut found = 0;
             while let Some(entry) = entries.try_next().await? {
                 let mut line = Line::of("message");
@@ -177,13 +178,13 @@ impl<W: Write> Dumper<'_, W> {
         while let Some((session, head)) = logs.next().await? {
             let log = &head.log;
             let mut replaced = std::collections::HashSet::new();
-            let mut entries = self.entries(log);
+            let mut entries = self.entries(&head);
             while let Some(entry) = entries.try_next().await? {
                 replaced.extend(Task::from_object(entry_object(log, &entry)?).replaces);
             }
             let mut seq = 0;
             for (slot, is_current) in [("completed", false), ("current", true)] {
-                let mut entries = self.entries(log);
+                let mut entries = self.entries(&head);
                 while let Some(entry) = entries.try_next().await? {
                     let task = Task::from_object(entry_object(log, &entry)?);
                     if replaced.contains(&entry.position) || (task.slot == Some(Slot::Current)) != is_current {
@@ -205,7 +206,7 @@ impl<W: Write> Dumper<'_, W> {
         let mut seq = 0;
         let mut segments = InOrder::<LogHead>::of(self.store, &kind::ORCHESTRATION, OF_SEGMENT).await?;
         while let Some((_, head)) = segments.next().await? {
-            let mut entries = self.entries(&head.log);
+            let mut entries = self.entries(&head);
             while let Some(entry) = entries.try_next().await? {
                 let mut line = Line::of("orchestration");
                 line.number("seq", seq);
@@ -219,7 +220,7 @@ impl<W: Write> Dumper<'_, W> {
     async fn checkpoints(&mut self) -> Result<()> {
         let mut logs = InOrder::<LogHead>::of(self.store, &kind::CHECKPOINTS, OF_AGENT).await?;
         while let Some((agent, head)) = logs.next().await? {
-            let mut entries = self.entries(&head.log);
+            let mut entries = self.entries(&head);
             while let Some(entry) = entries.try_next().await? {
                 let mut line = Line::of("checkpoint");
                 line.text("agent", &agent);
@@ -238,8 +239,11 @@ impl<W: Write> Dumper<'_, W> {
         Ok(())
     }
 
-    fn entries(&self, log: &LogKey) -> impl futures_util::Stream<Item = nofx_core::Result<LogEntry>> + Unpin + use<W> {
-        self.store.read(LogQuery::oldest_first(log.clone(), PAGE))
+    fn entries(
+        &self,
+        head: &LogHead,
+    ) -> impl futures_util::Stream<Item = nofx_core::Result<LogEntry>> + Unpin + use<W> {
+        self.store.read_whole(head, PAGE)
     }
 
     fn put_entry(&mut self, line: Line, log: &LogKey, entry: &LogEntry, columns: &[Column]) -> Result<()> {

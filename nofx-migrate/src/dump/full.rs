@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use futures_util::TryStreamExt;
 use nofx_core::json::quote;
-use nofx_core::{Body, Error, LogHead, LogKey, LogQuery, LogScan, LogState, RecordKey, ScanQuery, Store, Timestamp};
+use nofx_core::{Body, Error, LogHead, LogKey, LogScan, LogState, RecordKey, ScanQuery, Store, Timestamp};
 
 use super::{DumpError, Result};
 use crate::digest::{Running, hex};
@@ -73,7 +73,7 @@ pub async fn full_digest(store: &Store) -> nofx_core::Result<FullDump> {
 async fn write_log<W: Write>(store: &Store, head: &LogHead, out: &mut Digesting<'_, W>) -> Result<()> {
     out.put(&log_line(&head.log, head.state, head.length))?;
     // Entries that came after the head was read are not the dump's.
-    let mut entries = store.read(LogQuery::oldest_first(head.log.clone(), PAGE).within(0..head.length));
+    let mut entries = store.read_whole(head, PAGE);
     let mut found = 0;
     while let Some(entry) = entries.try_next().await? {
         out.put(&entry_line(entry.position, entry.at, &entry.body))?;

@@ -4,5 +4,6 @@
 
 mod canonical;
 mod copying;
+mod damage;
 mod full;
 mod odd;
