@@ -1,11 +1,14 @@
 //! Messages as one likes to read them.
 
 use anstyle::AnsiColor;
-use nofx_core::Timestamp;
-use nofx_core::entity::{Entity, Role};
+use nofx_core::entity::{Entity, Role, Session};
 use nofx_core::workspace::HistoryEntry;
+use nofx_core::{Error, Timestamp};
 
+use super::exit::Exit;
+use super::fault::{Fault, Result, chain};
 use super::json_line::JsonLine;
+use super::place::Opened;
 use super::screen::{Screen, prose};
 use super::text::one_line;
 use super::when::{clock, date};
@@ -17,11 +20,13 @@ pub(crate) struct Conversation {
     json: bool,
     /// The day of the last message.
     day: Option<String>,
+    /// How many messages could not be read, and why the first of them.
+    unreadable: Option<(u64, Error)>,
 }
 
 impl Conversation {
     pub(crate) fn new(json: bool) -> Self {
-        Self { screen: Screen::of_stdout(), json, day: None }
+        Self { screen: Screen::of_stdout(), json, day: None, unreadable: None }
     }
 
     /// Returns the next message as text.
@@ -40,6 +45,40 @@ impl Conversation {
             shown.push('\n');
         }
         shown
+    }
+
+    /// Returns what stands in the place of messages that cannot be read. What ends the conversation is a fault.
+    pub(crate) fn unreadable(&mut self, error: Error, opened: &Opened) -> Result<String> {
+        if !error.is_of_one_thing() {
+            return Err(opened.fault(&error));
+        }
+        let places = error.positions();
+        let count = places.as_ref().map_or(1, |places| places.end - places.start);
+        let told = one_line(&chain(&error));
+        let shown = match (&places, self.json) {
+            (Some(places), true) => {
+                JsonLine::new().put("position", &places.start).put("count", &count).text("unreadable", &told).line()
+            }
+            (None, true) => JsonLine::new().text("unreadable", &told).line(),
+            (Some(places), false) if count == 1 => format!("\n  (message {} is unreadable: {told})\n", places.start),
+            (Some(places), false) => {
+                format!("\n  (messages {} to {} are unreadable: {told})\n", places.start, places.end - 1)
+            }
+            (None, false) => format!("\n  (unreadable: {told})\n"),
+        };
+        self.unreadable.get_or_insert((0, error)).0 += count;
+        Ok(shown)
+    }
+
+    /// Returns what the program ends with, once everything that can be shown was.
+    pub(crate) fn end(self, session: &Session) -> Result<Exit> {
+        match self.unreadable {
+            None => Ok(Exit::Done),
+            Some((count, first)) => {
+                let messages = if count == 1 { "1 message".to_owned() } else { format!("{count} messages") };
+                Err(Fault::unreadable(&first, format!("{messages} of session `{}` cannot be read", session.id)))
+            }
+        }
     }
 
     /// Returns a line for a day that begins.

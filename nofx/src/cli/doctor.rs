@@ -1,10 +1,10 @@
 //! `nofx doctor`: reads everything, lists what is damaged and repairs what can be repaired.
 
-use futures_util::{StreamExt, TryStreamExt};
+use futures_util::StreamExt;
 use nofx_core::entity::{Entity, Message, RecordEntity, Session, Template, key_of};
-use nofx_core::kind::{HISTORY, KINDS, Shape};
+use nofx_core::kind::HISTORY;
 use nofx_core::workspace::whole_message;
-use nofx_core::{Direction, Error, Kind, LogHead, LogQuery, LogScan, Record, RecordKey, ScanQuery, Store};
+use nofx_core::{Error, LogEntry, LogHead, LogKey, LogScan, Record, ScanQuery, Store};
 
 use super::exit::Exit;
 use super::fault::{Fault, Result, chain};
@@ -25,7 +25,7 @@ const PAGE: usize = 256;
 
 /// Reads everything that a store holds and lists what is damaged. Changes nothing without `--repair`.
 ///
-/// Of what cannot be read the neighbours are tried from both sides, so that one damaged thing is not told as many.
+/// What cannot be read is named, and everything around it is read.
 ///
 /// `--repair` makes again what is derived, and moves what it cannot read to the folder `damaged` inside a store of files: never
 /// away, and never overwriting it. Nothing is made up: messages that are damaged stay where they are, and those around them are
@@ -128,63 +128,21 @@ struct Reading<'a> {
 
 impl Reading<'_> {
     async fn everything(&mut self) -> nofx_core::Result<()> {
-        for row in KINDS {
-            match row.shape {
-                Shape::Record => self.all_records(&row.kind).await?,
-                Shape::Log => self.all_logs(&row.kind).await?,
+        let mut records = self.store.scan(ScanQuery::all(PAGE));
+        while let Some(record) = records.next().await {
+            match record {
+                Ok(record) => self.record(&record).await?,
+                Err(error) => self.note(error)?,
+            }
+        }
+        let mut logs = self.store.logs(LogScan::all(PAGE));
+        while let Some(head) = logs.next().await {
+            match head {
+                Ok(head) => self.log(&head).await?,
+                Err(error) => self.note(error)?,
             }
         }
         Ok(())
-    }
-
-    async fn all_records(&mut self, kind: &Kind) -> nofx_core::Result<()> {
-        let mut last: Option<RecordKey> = None;
-        let mut limit = PAGE;
-        loop {
-            let mut query = ScanQuery::of(kind.clone(), limit);
-            query.after = last.clone();
-            match self.store.backend().scan(&query).await {
-                Ok(page) => {
-                    for record in &page.items {
-                        self.record(record).await?;
-                    }
-                    last = page.items.into_iter().next_back().map(|record| record.key).or(last);
-                    if !page.more {
-                        return Ok(());
-                    }
-                }
-                // One by one up to what is damaged.
-                Err(Error::Corrupt(_)) if limit > 1 => limit = 1,
-                Err(error @ Error::Corrupt(_)) => {
-                    self.note(&error);
-                    return self.records_from_the_end(kind, last).await;
-                }
-                Err(error) => return Err(error),
-            }
-        }
-    }
-
-    /// Reads what lies behind a damaged record, from the other side.
-    async fn records_from_the_end(&mut self, kind: &Kind, until: Option<RecordKey>) -> nofx_core::Result<()> {
-        let mut before: Option<RecordKey> = None;
-        loop {
-            let mut query = ScanQuery::of(kind.clone(), 1).backward();
-            query.after = before.clone();
-            match self.store.backend().scan(&query).await {
-                Ok(page) => {
-                    let Some(record) = page.items.first().filter(|record| Some(&record.key) > until.as_ref()) else {
-                        return Ok(());
-                    };
-                    self.record(record).await?;
-                    before = Some(record.key.clone());
-                }
-                Err(error @ Error::Corrupt(_)) => {
-                    self.note(&error);
-                    return Ok(());
-                }
-                Err(error) => return Err(error),
-            }
-        }
     }
 
     async fn record(&mut self, record: &Record) -> nofx_core::Result<()> {
@@ -206,12 +164,16 @@ impl Reading<'_> {
                     self.findings.push(Finding::damage(record.key.to_string(), format!("its {key} is missing")));
                 }
                 // One that cannot be read is found by itself.
-                Ok(_) | Err(Error::Corrupt(_)) => {}
-                Err(error) => return Err(error),
+                Err(error) if !error.is_of_one_thing() => return Err(error),
+                _ => {}
             }
         }
         for piece in &session.pieces {
-            let head = self.store.head(&Session::history(&piece.session)).await?;
+            let head = match self.store.head(&Session::history(&piece.session)).await {
+                Ok(head) => head,
+                Err(error) if error.is_of_one_thing() => continue,
+                Err(error) => return Err(error),
+            };
             if head.length < piece.length {
                 let what =
                     format!("it begins with {} messages of {}, which has {}", piece.length, head.log, head.length);
@@ -221,92 +183,44 @@ impl Reading<'_> {
         Ok(())
     }
 
-    async fn all_logs(&mut self, kind: &Kind) -> nofx_core::Result<()> {
-        let mut logs = self.store.logs(LogScan::of(kind.clone(), PAGE));
-        while let Some(head) = logs.next().await {
-            match head {
-                Ok(head) => self.log(&head).await?,
-                Err(error @ Error::Corrupt(_)) => self.note(&error),
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(())
-    }
-
     async fn log(&mut self, head: &LogHead) -> nofx_core::Result<()> {
         self.logs += 1;
-        let read = self.entries(head, 0..head.length, Direction::Forward).await?;
-        if read < head.length {
-            // What lies behind something damaged, from the other side.
-            self.entries(head, read..head.length, Direction::Backward).await?;
+        let mut entries = self.store.read_whole(head, PAGE);
+        while let Some(entry) = entries.next().await {
+            match entry {
+                Ok(entry) => {
+                    self.entries += 1;
+                    if *head.log.kind() == HISTORY {
+                        self.message(&head.log, &entry).await?;
+                    }
+                }
+                Err(error) => self.note(error)?,
+            }
         }
         Ok(())
     }
 
-    /// Reads entries as far as they can be read; returns how many.
-    async fn entries(
-        &mut self,
-        head: &LogHead,
-        positions: std::ops::Range<u64>,
-        direction: Direction,
-    ) -> nofx_core::Result<u64> {
-        let expected = positions.clone();
-        let query = LogQuery { log: head.log.clone(), range: positions, direction, limit: PAGE };
-        let mut entries = self.store.read(query);
-        let mut read = 0;
-        loop {
-            let entry = match entries.try_next().await {
-                Ok(Some(entry)) => entry,
-                Ok(None) => {
-                    // Unless somebody has removed it meanwhile.
-                    let is_short = read < expected.end - expected.start && direction == Direction::Forward;
-                    if is_short && self.store.head(&head.log).await?.length >= head.length {
-                        let what = format!("it has {} entries and {read} can be read", head.length);
-                        self.findings.push(Finding::damage(head.log.to_string(), what));
-                    }
-                    return Ok(read);
-                }
-                Err(error @ Error::Corrupt(_)) => {
-                    self.note(&error);
-                    return Ok(read);
-                }
-                Err(error) => return Err(error),
-            };
-            let next = if direction == Direction::Forward { expected.start + read } else { expected.end - 1 - read };
-            if entry.position != next {
-                let what = format!("position {} comes where {next} should", entry.position);
-                self.findings.push(Finding::damage(head.log.to_string(), what));
-                return Ok(read);
+    /// Reads a message with its whole content.
+    async fn message(&mut self, log: &LogKey, entry: &LogEntry) -> nofx_core::Result<()> {
+        let read = async { whole_message(self.store, Message::from_body(&entry.body)?).await };
+        match read.await {
+            Ok(_) => Ok(()),
+            Err(error) if error.is_of_one_thing() => {
+                let thing = format!("{log} at position {}", entry.position);
+                self.findings.push(Finding::damage(thing, chain(&error)));
+                Ok(())
             }
-            (read, self.entries) = (read + 1, self.entries + 1);
-            if *head.log.kind() == HISTORY
-                && let Err(error) = self.message(&entry.body).await
-            {
-                match error {
-                    Error::Corrupt(_) => {
-                        let thing = format!("{} at position {}", head.log, entry.position);
-                        self.findings.push(Finding::damage(thing, chain(&error)));
-                    }
-                    error => return Err(error),
-                }
-            }
+            Err(error) => Err(error),
         }
     }
 
-    async fn message(&self, body: &nofx_core::Body) -> nofx_core::Result<()> {
-        whole_message(self.store, Message::from_body(body)?).await.map(drop)
-    }
-
-    /// Notes an error that names what is damaged.
-    fn note(&mut self, error: &Error) {
-        let thing = match error {
-            Error::Corrupt(failure) => failure.what.clone(),
-            other => other.code().to_owned(),
-        };
-        let told = chain(error);
-        let finding = Finding::damage(thing, told);
+    /// Notes what cannot be read; any other error ends the reading.
+    fn note(&mut self, error: Error) -> nofx_core::Result<()> {
+        let (Error::Corrupt(failure) | Error::TooNew(failure)) = &error else { return Err(error) };
+        let finding = Finding::damage(failure.what.clone(), chain(&error));
         if !self.findings.contains(&finding) {
             self.findings.push(finding);
         }
+        Ok(())
     }
 }

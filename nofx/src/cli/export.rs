@@ -2,10 +2,12 @@
 
 use std::path::PathBuf;
 
-use futures_util::{Stream, TryStreamExt};
+use futures_util::{Stream, StreamExt};
+use nofx_core::Error;
+use nofx_core::workspace::unreadable_section;
 
 use super::exit::Exit;
-use super::fault::Result;
+use super::fault::{Fault, Result};
 use super::output::Output;
 use super::place::{Opened, StoreArg};
 use super::sessions::{find, refused};
@@ -58,30 +60,48 @@ pub(super) async fn run(args: &Args) -> Result<Exit> {
         None => None,
     };
     let mut output = args.output.as_deref().map_or(Ok(Output::stdout()), Output::file)?;
-    match &session {
-        None => write(&opened, opened.workspace.export_agents_markdown(), &mut output).await?,
+    let unreadable = match &session {
+        None => {
+            write(&opened, opened.workspace.export_agents_markdown(), &mut output, Some(unreadable_section)).await?
+        }
         Some(session) if args.format == Format::Markdown => {
             let pieces = opened.workspace.export_markdown(&session.id).await;
-            write(&opened, pieces.map_err(|error| refused(session, &error))?, &mut output).await?;
+            let pieces = pieces.map_err(|error| refused(session, &error))?;
+            write(&opened, pieces, &mut output, Some(unreadable_section)).await?
         }
         Some(session) => {
             let pieces = opened.workspace.export_json(&session.id).await;
-            write(&opened, pieces.map_err(|error| refused(session, &error))?, &mut output).await?;
+            // What is read again is whole or nothing.
+            write(&opened, pieces.map_err(|error| refused(session, &error))?, &mut output, None).await?;
             output.put("\n")?;
+            None
         }
-    }
+    };
     output.finish()?;
     opened.close().await?;
-    Ok(Exit::Done)
+    match unreadable {
+        None => Ok(Exit::Done),
+        Some(first) => Err(Fault::unreadable(&first, "not everything could be exported, and the text says where")),
+    }
 }
 
+/// Writes pieces. Where some cannot be read, `mark` stands for them, if it can; returns why the first of them.
 async fn write(
     opened: &Opened,
     mut pieces: impl Stream<Item = nofx_core::Result<String>> + Unpin,
     output: &mut Output,
-) -> Result<()> {
-    while let Some(piece) = pieces.try_next().await.map_err(|error| opened.fault(&error))? {
-        output.put(&piece)?;
+    mark: Option<fn(&Error) -> String>,
+) -> Result<Option<Error>> {
+    let mut unreadable = None;
+    while let Some(piece) = pieces.next().await {
+        match (piece, mark) {
+            (Ok(piece), _) => output.put(&piece)?,
+            (Err(error), Some(mark)) if error.is_of_one_thing() => {
+                output.put(&mark(&error))?;
+                unreadable.get_or_insert(error);
+            }
+            (Err(error), _) => return Err(opened.fault(&error)),
+        }
     }
-    Ok(())
+    Ok(unreadable)
 }

@@ -68,6 +68,13 @@ impl Fault {
         }
     }
 
+    /// Something was left out because it cannot be read; everything else was done.
+    pub(crate) fn unreadable(first: &Error, message: impl AsRef<str>) -> Self {
+        let exit = if matches!(first, Error::TooNew(_)) { Exit::TooNew } else { Exit::Corrupt };
+        let message = format!("{}: {}", message.as_ref(), chain(first));
+        Self::new(exit, message, "`nofx doctor` lists what is damaged")
+    }
+
     /// The opening of a store failed. What is asked for has been judged before, so `Invalid` is about what is there.
     pub(crate) fn of_opening(error: &Error, location: &Location) -> Self {
         match error {

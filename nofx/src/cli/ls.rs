@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 
 use nofx_core::entity::SessionStatus;
 use nofx_core::workspace::{SessionFilter, SessionSummary, Summaries};
-use nofx_core::{Error, RecordKey, Timestamp};
+use nofx_core::{RecordKey, Timestamp};
 
 use super::exit::Exit;
-use super::fault::{Fault, Result, chain};
+use super::fault::{Fault, Result};
 use super::json_line::JsonLine;
 use super::output::Output;
 use super::place::{Opened, StoreArg};
@@ -128,12 +128,9 @@ pub(super) async fn run(args: &Args) -> Result<Exit> {
     match unreadable.first() {
         None => Ok(Exit::Done),
         Some(first) => {
-            let (count, session, why) = (unreadable.len(), &first.session, chain(&first.error));
-            let message = format!("{count} sessions cannot be read, such as `{session}`: {why}");
-            Err(match &first.error {
-                Error::Corrupt(_) => Fault::new(Exit::Corrupt, message, "`nofx doctor` lists what is damaged"),
-                error => Fault::of_error(error, message),
-            })
+            let which = first.session.as_ref().map(|session| format!(", such as `{session}`")).unwrap_or_default();
+            let message = format!("{} sessions cannot be read{which}", unreadable.len());
+            Err(Fault::unreadable(&first.error, message))
         }
     }
 }

@@ -2,13 +2,12 @@
 
 use anstyle::AnsiColor;
 use futures_util::StreamExt;
-use nofx_core::Error;
 use nofx_core::entity::{Role, SessionId};
 use nofx_core::json::Text;
 use nofx_core::workspace::{SearchHit, SearchQuery};
 
 use super::exit::Exit;
-use super::fault::{Fault, Result, chain};
+use super::fault::{Fault, Result};
 use super::json_line::JsonLine;
 use super::output::Output;
 use super::place::{Opened, StoreArg};
@@ -77,7 +76,8 @@ pub(super) async fn run(args: &Args) -> Result<Exit> {
     };
     let mut hits = opened.workspace.search(query).await.map_err(|error| opened.fault(&error))?;
     let mut output = if args.json { Output::stdout() } else { Output::painted() };
-    let (screen, mut found, mut within, mut unreadable) = (Screen::of_stdout(), 0, None, None);
+    let (screen, mut found, mut within) = (Screen::of_stdout(), 0, None);
+    let (mut left_out, mut unreadable) = (0, None);
     while args.limit == 0 || found < args.limit {
         match hits.next().await {
             None => break,
@@ -85,19 +85,18 @@ pub(super) async fn run(args: &Args) -> Result<Exit> {
                 found += 1;
                 output.put(&if args.json { json(&hit) } else { line(&hit, &screen, &mut within) })?;
             }
-            Some(Err(error)) => _ = unreadable.get_or_insert(error),
+            Some(Err(error)) if !error.is_of_one_thing() => return Err(opened.fault(&error)),
+            Some(Err(error)) => {
+                left_out += error.positions().map_or(1, |places| places.end - places.start);
+                unreadable.get_or_insert(error);
+            }
         }
     }
     output.finish()?;
     opened.close().await?;
     match unreadable {
         None => Ok(Exit::Done),
-        Some(error @ Error::Corrupt(_)) => Err(Fault::new(
-            Exit::Corrupt,
-            format!("not every message could be searched: {}", chain(&error)),
-            "`nofx doctor` lists what is damaged",
-        )),
-        Some(error) => Err(opened.fault(&error)),
+        Some(first) => Err(Fault::unreadable(&first, format!("{left_out} messages or sessions could not be searched"))),
     }
 }
 

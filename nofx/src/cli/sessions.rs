@@ -1,9 +1,9 @@
 //! The sessions that a command is about, and doing the same to several of them.
 
-use futures_util::TryStreamExt;
+use futures_util::{Stream, StreamExt};
 use nofx_core::entity::{Entity, RecordEntity, Session, SessionId};
 use nofx_core::workspace::Workspace;
-use nofx_core::{Error, ScanQuery};
+use nofx_core::{Error, Record, ScanQuery};
 
 use super::exit::Exit;
 use super::fault::{Fault, Result, chain};
@@ -126,8 +126,28 @@ pub(crate) async fn find(opened: &Opened, named: &str) -> Result<Session> {
 
 async fn beginning_with(workspace: &Workspace, prefix: &str) -> nofx_core::Result<Vec<Session>> {
     let query = ScanQuery::of(Session::KIND, 2).prefixed(prefix);
-    let page = workspace.store().backend().scan(&query).await?;
-    page.items.iter().map(|record| Session::from_body(&record.body)).collect()
+    let mut records = workspace.store().scan(query);
+    let mut found = Vec::new();
+    while found.len() < 2
+        && let Some(session) = next_readable(&mut records).await?
+    {
+        found.push(session);
+    }
+    Ok(found)
+}
+
+/// Returns the next session; one that cannot be read is not what is looked for.
+async fn next_readable(
+    records: &mut (impl Stream<Item = nofx_core::Result<Record>> + Unpin),
+) -> nofx_core::Result<Option<Session>> {
+    while let Some(record) = records.next().await {
+        match record.and_then(|record| Session::from_body(&record.body)) {
+            Ok(session) => return Ok(Some(session)),
+            Err(error) if error.is_of_one_thing() => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(None)
 }
 
 /// Finds up to two sessions by the end of their ids, which `nofx ls` shows behind an ellipsis.
@@ -138,8 +158,7 @@ async fn ending_with(workspace: &Workspace, end: &str) -> nofx_core::Result<Vec<
         return Ok(found);
     }
     let mut sessions = workspace.store().scan(ScanQuery::of(Session::KIND, PAGE));
-    while let Some(record) = sessions.try_next().await? {
-        let Ok(session) = Session::from_body(&record.body) else { continue };
+    while let Some(session) = next_readable(&mut sessions).await? {
         if session.id.to_string().ends_with(end) {
             found.push(session);
             if found.len() == 2 {
@@ -163,8 +182,7 @@ async fn nearest(workspace: &Workspace, named: &str) -> nofx_core::Result<Option
     let named = named.to_lowercase();
     let mut sessions = workspace.store().scan(ScanQuery::of(Session::KIND, PAGE));
     let mut nearest: Option<(usize, Session)> = None;
-    while let Some(record) = sessions.try_next().await? {
-        let Ok(session) = Session::from_body(&record.body) else { continue };
+    while let Some(session) = next_readable(&mut sessions).await? {
         let name = session.name.to_string().to_lowercase();
         let by_name = if name.contains(&named) { 0 } else { distance(&named, &name) };
         let distance = by_name.min(distance(&named, &session.id.to_string().to_lowercase()));

@@ -7,7 +7,7 @@ use nofx_core::{Direction, Error, Timestamp};
 
 use super::conversation::Conversation;
 use super::exit::Exit;
-use super::fault::{Fault, Result, chain};
+use super::fault::Result;
 use super::output::Output;
 use super::place::{Opened, StoreArg};
 use super::screen::Screen;
@@ -41,37 +41,28 @@ pub(super) async fn run(args: &Args) -> Result<Exit> {
     let opened = Opened::to_read(&args.store).await?;
     let session = find(&opened, &args.session).await?;
     let mut output = if args.json { Output::stdout() } else { Output::painted() };
+    let mut conversation = Conversation::new(args.json);
     if !args.json {
         let failed = |error: Error| opened.fault(&error);
         let messages = opened.workspace.history_length(&session).await.map_err(failed)?;
-        let tasks = opened.workspace.tasks(&session.id).await.map_err(failed)?;
-        output.put(&head(&session, &tasks, messages, opened.now()))?;
-    }
-    let mut conversation = Conversation::new(args.json);
-    let mut messages = opened.workspace.history(&session, 0..u64::MAX, Direction::Forward, None);
-    let mut unreadable = None;
-    while let Some(entry) = messages.next().await {
-        match entry {
-            Ok(entry) => output.put(&conversation.show(&entry))?,
+        match opened.workspace.tasks(&session.id).await {
+            Ok(tasks) => output.put(&head(&session, &tasks, messages, opened.now()))?,
             Err(error) => {
-                if !args.json {
-                    output.put(&format!("\n  (unreadable: {})\n", one_line(&chain(&error))))?;
-                }
-                unreadable.get_or_insert(error);
+                output.put(&head(&session, &Tasks::default(), messages, opened.now()))?;
+                output.put(&conversation.unreadable(error, &opened)?)?;
             }
         }
     }
+    let mut messages = opened.workspace.history(&session, 0..u64::MAX, Direction::Forward, None);
+    while let Some(entry) = messages.next().await {
+        output.put(&match entry {
+            Ok(entry) => conversation.show(&entry),
+            Err(error) => conversation.unreadable(error, &opened)?,
+        })?;
+    }
     output.finish()?;
     opened.close().await?;
-    match unreadable {
-        None => Ok(Exit::Done),
-        Some(Error::Corrupt(_)) => Err(Fault::new(
-            Exit::Corrupt,
-            format!("not every message of session `{}` can be read", session.id),
-            "`nofx doctor` lists what is damaged",
-        )),
-        Some(error) => Err(opened.fault(&error)),
-    }
+    conversation.end(&session)
 }
 
 /// Returns what stands above the messages.

@@ -41,7 +41,7 @@ fn text(opened: &Opened, stats: &Stats) -> String {
     let info = opened.workspace.store().info();
     let bytes = opened.location.path().map(|path| format!(", {}", size(bytes_below(path)))).unwrap_or_default();
     let sharing = format!("{:?}", info.sharing).to_lowercase();
-    let Stats { agents, sessions, archived, trash, templates, orchestration, .. } = stats;
+    let Stats { agents, sessions, archived, trash, templates, orchestration, unreadable, .. } = stats;
     let mut text = format!("{}{bytes}\n", one_line(&opened.location.to_string()));
     for (name, value) in [
         ("store", info.store.to_string()),
@@ -53,6 +53,9 @@ fn text(opened: &Opened, stats: &Stats) -> String {
         ("between agents", format!("{} messages", orchestration.messages)),
     ] {
         text.push_str(&format!("  {name:<15} {value}\n"));
+    }
+    if *unreadable > 0 {
+        text.push_str(&format!("  {:<15} {unreadable} records; `nofx doctor` lists them\n", "unreadable"));
     }
     text
 }
@@ -70,6 +73,7 @@ fn json(opened: &Opened, stats: &Stats) -> String {
         .put("archived", &stats.archived)
         .put("trash", &stats.trash)
         .put("templates", &stats.templates)
+        .put("unreadable", &stats.unreadable)
         .put("orchestration_messages", &stats.orchestration.messages)
         .line()
 }

@@ -1,11 +1,13 @@
 //! `nofx tail`: the newest messages.
 
+use std::collections::VecDeque;
 use std::io::Write;
 use std::time::Duration;
 
-use futures_util::TryStreamExt;
+use futures_util::StreamExt;
 use nofx_core::Direction;
 use nofx_core::entity::Session;
+use nofx_core::workspace::HistoryEntry;
 
 use super::conversation::Conversation;
 use super::exit::Exit;
@@ -18,6 +20,9 @@ const EXAMPLES: &str = "\
 Examples:
   $ nofx tail session-harbour
   $ nofx tail session-harbour -n 1 --json";
+
+/// Messages of a page.
+const PAGE: usize = 256;
 
 /// How often a session is looked at for new messages.
 const PAUSE: Duration = Duration::from_millis(250);
@@ -52,20 +57,57 @@ pub(super) async fn run(args: &Args) -> Result<Exit> {
     let session = find(&opened, &args.session).await?;
     let mut output = if args.json { Output::stdout() } else { Output::painted() };
     let mut conversation = Conversation::new(args.json);
-    let tail = opened.workspace.tail(&session, args.count).await.map_err(|error| opened.fault(&error))?;
-    let seen = match tail.last() {
-        Some(last) => last.position + 1,
+    let tail = newest(&opened, &session, args.count).await?;
+    let last = tail.last().map(|entry| match entry {
+        Ok(entry) => Some(entry.position + 1),
+        Err(error) => error.positions().map(|places| places.end),
+    });
+    let seen = match last.flatten() {
+        Some(last) => last,
         None => length(&opened, &session).await?,
     };
-    for entry in &tail {
-        output.put(&conversation.show(entry))?;
-    }
+    show(tail, &opened, &mut conversation, &mut output)?;
     if args.follow {
         follow(&opened, &session, seen, &mut conversation, &mut output).await?;
     }
     output.finish()?;
     opened.close().await?;
-    Ok(Exit::Done)
+    conversation.end(&session)
+}
+
+type Entries = Vec<nofx_core::Result<HistoryEntry>>;
+
+/// Returns the newest messages, oldest first, those among them that cannot be read too.
+async fn newest(opened: &Opened, session: &Session, count: usize) -> Result<Entries> {
+    let mut tail = VecDeque::new();
+    if count == 0 {
+        return Ok(tail.into());
+    }
+    let page = count.min(PAGE);
+    let mut left = count as u64;
+    let mut backwards = opened.workspace.history(session, 0..u64::MAX, Direction::Backward, Some(page));
+    while left > 0
+        && let Some(entry) = backwards.next().await
+    {
+        let error = entry.as_ref().err();
+        if let Some(error) = error.filter(|error| !error.is_of_one_thing()) {
+            return Err(opened.fault(error));
+        }
+        let places = error.and_then(nofx_core::Error::positions).map_or(1, |places| places.end - places.start);
+        left = left.saturating_sub(places);
+        tail.push_front(entry);
+    }
+    Ok(tail.into())
+}
+
+fn show(entries: Entries, opened: &Opened, conversation: &mut Conversation, output: &mut Output) -> Result<()> {
+    for entry in entries {
+        output.put(&match entry {
+            Ok(entry) => conversation.show(&entry),
+            Err(error) => conversation.unreadable(error, opened)?,
+        })?;
+    }
+    Ok(())
 }
 
 /// Shows what comes behind the first `seen` messages, until the session is gone.
@@ -85,8 +127,8 @@ async fn follow(
             return Ok(());
         }
         let mut new = opened.workspace.history(session, seen..length, Direction::Forward, None);
-        while let Some(entry) = new.try_next().await.map_err(|error| opened.fault(&error))? {
-            output.put(&conversation.show(&entry))?;
+        while let Some(entry) = new.next().await {
+            show(vec![entry], opened, conversation, output)?;
         }
         seen = length;
     }

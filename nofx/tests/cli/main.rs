@@ -5,6 +5,8 @@ mod backends;
 mod bad_input;
 #[cfg(all(feature = "fs", feature = "remote"))]
 mod checkout;
+#[cfg(feature = "fs")]
+mod damage;
 mod dumps;
 mod help;
 #[cfg(all(feature = "fs", feature = "remote"))]
