@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use futures_util::TryStreamExt;
 use nofx_core::{
-    Batch, Changes, Cursor, Deadline, Error, Expect, LogHead, LogKey, LogQuery, LogScan, LogState, NewEntry, RecordKey,
-    Result, ScanQuery, Store,
+    Changes, Cursor, Deadline, Error, LogHead, LogKey, LogQuery, LogScan, LogState, NewEntry, RecordKey, Result,
+    ScanQuery, Store,
 };
 
 use crate::dump::{Counts, anything_in};
@@ -17,9 +17,6 @@ const PAGE: usize = 256;
 
 /// How many commits are caught up with together.
 const CHANGES: usize = 1000;
-
-/// So many bytes of bodies go into a batch before it is committed.
-const BATCH_BYTES: usize = 4 << 20;
 
 /// For so long a backup tries to catch up with those who write.
 const PATIENCE: Duration = Duration::from_secs(300);
@@ -130,22 +127,17 @@ async fn catch_up(from: &Store, to: &Store, begin: Cursor) -> Result<()> {
 }
 
 async fn replay_records(from: &Store, to: &Store, keys: Vec<RecordKey>) -> Result<()> {
-    let mut batch = to.batch();
+    let mut filling = Filling::new(to);
     for keys in keys.chunks(PAGE) {
         let (theirs, ours) = (from.get(keys).await?, to.get(keys).await?);
         for (key, (theirs, ours)) in keys.iter().zip(theirs.into_iter().zip(ours)) {
-            batch = match (theirs, ours) {
-                (Some(theirs), Some(ours)) if theirs.body == ours.body => batch,
-                (Some(theirs), _) => batch.put(key.clone(), Expect::Any, theirs.body),
-                (None, Some(_)) => batch.delete(key.clone(), Expect::Any),
-                (None, None) => batch,
-            };
-            if batch.body_bytes() > BATCH_BYTES {
-                commit(to, std::mem::replace(&mut batch, to.batch())).await?;
+            let (theirs, ours) = (theirs.map(|record| record.body), ours.map(|record| record.body));
+            if theirs != ours {
+                filling.replace(key.clone(), theirs).await?;
             }
         }
     }
-    commit(to, batch).await
+    filling.finish().await
 }
 
 async fn replay_log(from: &Store, to: &Store, log: LogKey) -> Result<()> {
@@ -153,7 +145,7 @@ async fn replay_log(from: &Store, to: &Store, log: LogKey) -> Result<()> {
     if theirs.state == LogState::Removed {
         return match ours.state == LogState::Removed || (ours.length == 0 && ours.state == LogState::Open) {
             true => Ok(()),
-            false => commit(to, to.batch().remove(log)).await,
+            false => to.commit(to.batch().remove(log)).await?.committed().map(drop),
         };
     }
     let mut filling = Filling::new(to);
@@ -165,11 +157,4 @@ async fn replay_log(from: &Store, to: &Store, log: LogKey) -> Result<()> {
         filling.seal(log).await?;
     }
     filling.finish().await
-}
-
-async fn commit(to: &Store, batch: Batch) -> Result<()> {
-    if !batch.is_empty() {
-        to.commit(batch).await?.committed()?;
-    }
-    Ok(())
 }

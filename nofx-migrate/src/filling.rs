@@ -8,7 +8,8 @@ const BATCH_BYTES: usize = 4 << 20;
 /// So many records and entries go into a batch before it is committed.
 const BATCH_ITEMS: usize = 2_000;
 
-/// Gathers records and entries and commits them, a batch at a time.
+/// Gathers records and entries and commits them, a batch at a time: the one way in which batches are filled whose size nobody knows
+/// before.
 pub(crate) struct Filling<'a> {
     store: &'a Store,
     batch: Batch,
@@ -23,8 +24,17 @@ impl<'a> Filling<'a> {
 
     /// Adds a record that must not be there yet.
     pub(crate) async fn put(&mut self, key: RecordKey, body: Body) -> Result<()> {
-        self.make_room(body.len()).await?;
-        self.batch.writes.push(Write { key, expect: Expect::Absent, body: Some(body) });
+        self.write(Write { key, expect: Expect::Absent, body: Some(body) }).await
+    }
+
+    /// Makes a record what it shall be, whatever it is; none with `None`. No record may be named twice.
+    pub(crate) async fn replace(&mut self, key: RecordKey, body: Option<Body>) -> Result<()> {
+        self.write(Write { key, expect: Expect::Any, body }).await
+    }
+
+    async fn write(&mut self, write: Write) -> Result<()> {
+        self.make_room(write.body.as_ref().map_or(0, Body::len)).await?;
+        self.batch.writes.push(write);
         Ok(())
     }
 

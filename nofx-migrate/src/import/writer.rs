@@ -96,6 +96,7 @@ impl<'a> Writer<'a> {
             self.append(log, length, entries).await?;
         }
         for log in changes.seals {
+            self.make_room(1, 0).await?;
             self.count(1, 0);
             self.batch.seals.push(log);
         }
