@@ -6,7 +6,7 @@
 use nofx::entity::{Entity, Message, foreign};
 use nofx::json::{Text, quote};
 use nofx::workspace::whole_message;
-use nofx::{Body, Result, Store, Timestamp};
+use nofx::{Body, Error, Result, Store, Timestamp};
 
 /// What stands before the name of the writer when it is the last member.
 const WRITER: &str = r#","$writer":""#;
@@ -26,11 +26,17 @@ pub(crate) async fn write_stored(store: &Store, place: (u64, Timestamp), body: &
     }
     match whole(store, body).await {
         Ok(message) => write_message(place, &message, json),
-        Err(error) => {
-            begin(place, None, json);
-            json.push_str(&format!(r#"{{}},"unreadable":{}}}"#, quote(&error.to_string())));
-        }
+        Err(error) => write_unreadable(place.0, Some(place.1), &error, json),
     }
+}
+
+/// Writes an entry in the place of a message that cannot be read; its time may not be known then.
+pub(crate) fn write_unreadable(position: u64, at: Option<Timestamp>, error: &Error, json: &mut String) {
+    let at = at.map(|at| at.to_string()).unwrap_or_default();
+    let (code, why) = (error.code(), quote(&error.to_string()));
+    json.push_str(&format!(
+        r#"{{"position":{position},"at":"{at}","message":{{}},"unreadable":{why},"code":"{code}"}}"#
+    ));
 }
 
 /// Writes an entry of a message that was taken apart.

@@ -1,9 +1,9 @@
 //! Sessions and agents for people and programs elsewhere.
 
-use futures_util::TryStreamExt;
+use futures_util::{StreamExt, TryStreamExt};
 use nofx::Result;
 use nofx::json::{Text, quote};
-use nofx::workspace::{ImportAs, Workspace};
+use nofx::workspace::{ImportAs, Workspace, unreadable_section};
 
 use crate::crossing::shown;
 use crate::request::Request;
@@ -33,7 +33,15 @@ pub(crate) async fn agents(workspace: &Workspace) -> Result<String> {
 }
 
 pub(crate) async fn markdown(workspace: &Workspace, request: &Request) -> Result<String> {
-    let pieces = workspace.export_markdown(&request.required("session")?).await?;
-    let text: String = pieces.try_collect().await?;
+    let mut pieces = workspace.export_markdown(&request.required("session")?).await?;
+    let mut text = String::new();
+    while let Some(piece) = pieces.next().await {
+        match piece {
+            Ok(piece) => text.push_str(&piece),
+            // The text says so in its place.
+            Err(error) if error.is_of_one_thing() => text.push_str(&unreadable_section(&error)),
+            Err(error) => return Err(error),
+        }
+    }
     Ok(quote(&text))
 }

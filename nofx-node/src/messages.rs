@@ -2,13 +2,13 @@
 
 use std::ops::Range;
 
-use futures_util::TryStreamExt;
+use futures_util::StreamExt;
 use nofx::entity::{Entity, Message, Session, SessionId, own};
 use nofx::json::Object;
 use nofx::workspace::{Appended, Workspace};
 use nofx::{Direction, Error, LogKey, LogQuery, PAGE_BYTES, Result};
 
-use crate::crossing::{write_message, write_stored};
+use crate::crossing::{write_message, write_stored, write_unreadable};
 use crate::request::Request;
 
 /// Messages of a page where the caller did not say.
@@ -104,15 +104,32 @@ async fn page(
         }
         let range = wanted.start - part.start..wanted.end - part.start;
         let mut entries = store.read(LogQuery { log, range, direction, limit: (limit - count) as usize });
-        while let Some(entry) = entries.try_next().await? {
-            if count > 0 {
-                json.push(',');
-            }
-            let position = part.start + entry.position;
-            write_stored(store, (position, entry.at), &entry.body, &mut json).await;
-            count += 1;
-            if count == limit || json.len() >= PAGE_BYTES {
-                return Ok((json, Some(position)));
+        while let Some(entry) = entries.next().await {
+            let found = match &entry {
+                Ok(entry) => entry.position..entry.position + 1,
+                Err(error) => match error.positions().filter(|_| error.is_of_one_thing()) {
+                    Some(positions) => positions,
+                    None => return Err(error.clone()),
+                },
+            };
+            // Each place has an item, also where several are damaged as one.
+            for at in 0..found.end - found.start {
+                if count > 0 {
+                    json.push(',');
+                }
+                let position = part.start
+                    + match direction {
+                        Direction::Forward => found.start + at,
+                        Direction::Backward => found.end - 1 - at,
+                    };
+                match &entry {
+                    Ok(entry) => write_stored(store, (position, entry.at), &entry.body, &mut json).await,
+                    Err(error) => write_unreadable(position, None, error, &mut json),
+                }
+                count += 1;
+                if count == limit || json.len() >= PAGE_BYTES {
+                    return Ok((json, Some(position)));
+                }
             }
         }
     }

@@ -54,7 +54,8 @@ pub(crate) async fn summaries(workspace: &Workspace, request: &Request) -> Resul
     let items: Vec<_> = page.items.iter().map(summarised).collect();
     let next = page.next.map_or("null".to_owned(), |key| quote(key.id()));
     let unreadable = page.unreadable.iter().map(|one| {
-        let (session, code, message) = (one.session.write(), one.error.code(), quote(&one.error.to_string()));
+        let session = one.session.as_ref().map_or("null".to_owned(), Value::write);
+        let (code, message) = (one.error.code(), quote(&one.error.to_string()));
         format!(r#"{{"session":{session},"code":"{code}","message":{message}}}"#)
     });
     let (items, unreadable) = (items.join(","), unreadable.collect::<Vec<_>>().join(","));

@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
+import { readFileSync, readdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import type { NewMessage } from '../dist/index';
-import { ADA, messages, store } from './place';
+import { ADA, folder, messages, open, store } from './place';
 
 test('a history is read in either direction, in parts and page by page', async (t) => {
   const { workspace } = await store(t);
@@ -83,4 +85,28 @@ test('a message of megabytes makes pages short, not memory large', async (t) => 
   const sizes = [];
   for await (const page of workspace.history(id).pages()) sizes.push(page.length);
   assert.deepEqual(sizes, [2, 1]);
+});
+
+test('a damaged message is an item that says so, and everything around it is read', async (t) => {
+  const place = join(folder(t), 'kept');
+  const written = await open(`fs:${place}`);
+  const { id } = await written.createSession({ agent: ADA });
+  await written.addMessages(id, messages(300, 'text'));
+  await written.close();
+  const history = readdirSync(place, { recursive: true, encoding: 'utf8' }).find((name) => name.endsWith('history.jsonl'));
+  assert.ok(history);
+  const file = join(place, history);
+  writeFileSync(file, readFileSync(file, 'utf8').replace('text 101"', 'text 1o1"'));
+
+  const workspace = await open(`fs:${place}`, { create: false });
+  t.after(() => workspace.close());
+  for (const options of [{}, { pageSize: 50 }, { newestFirst: true, pageSize: 7 }]) {
+    const read = [];
+    for await (const entry of workspace.history(id, options)) read.push(entry);
+    assert.equal(read.length, 300);
+    assert.deepEqual(read.filter((entry) => entry.unreadable !== undefined).map(({ position, code }) => [position, code]), [
+      [101, 'corrupt'],
+    ]);
+  }
+  assert.ok((await workspace.exportMarkdown(id)).includes('### Message 101 cannot be read'));
 });

@@ -51,7 +51,7 @@ export interface Message {
 export interface HistoryEntry {
   /** Its place, dense from zero, counted through the messages that the session was restored with. */
   position: number;
-  /** When it was written, by the writer's clock; not necessarily rising. */
+  /** When it was written, by the writer's clock; not necessarily rising. Empty if it is unreadable and its time too. */
   at: string;
   /** Which open workspace wrote it: every `open` has a name of its own. */
   writer?: string;
@@ -59,6 +59,8 @@ export interface HistoryEntry {
   message: Message;
   /** Why the message cannot be read, if so; it is then empty, and the others are not concerned. */
   unreadable?: string;
+  /** The code of the error, if the message cannot be read. */
+  code?: ErrorCode;
 }
 
 /** What was last decided about a session. */
@@ -157,8 +159,8 @@ export interface SummaryPage {
 
 /** A session that cannot be read, and why. */
 export interface UnreadableSession {
-  /** Its id. */
-  session: string;
+  /** Its id; `null` if it is its place in the list that cannot be read. */
+  session: string | null;
   /** The code of the error. */
   code: ErrorCode;
   /** What is wrong. */
