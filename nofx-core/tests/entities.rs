@@ -5,7 +5,7 @@
 
 use nofx_core::entity::{
     Agent, Attachment, Checkpoint, Entity, ImportedFile, Message, OrchestrationMessage, Session, SessionStatus, Slot,
-    Task, Template, TemplateName, TranscriptPart,
+    Task, TaskAtHand, Template, TemplateName, TranscriptPart,
 };
 use nofx_core::json::Text;
 use nofx_core::{Body, Timestamp};
@@ -155,6 +155,13 @@ fn what_workspaces_add_survives() {
         r#""$copied":4"#,
     );
     assert_eq!((session.pieces.len(), session.pieces[0].length), (1, 100));
+    let session: Session = survives(
+        include_str!("golden/session-tasked.v1.json"),
+        |session: &mut Session| session.task_at_hand = Some(TaskAtHand { length: 8, position: None }),
+        r#""$taskAtHand":{"length":7,"position":6}"#,
+        r#""$taskAtHand":{"length":8}"#,
+    );
+    assert_eq!(session.task_at_hand, Some(TaskAtHand { length: 7, position: Some(6) }));
     let part: TranscriptPart = survives(
         include_str!("golden/transcript-part-anew.v1.json"),
         |part: &mut TranscriptPart| part.content = "anew".into(),

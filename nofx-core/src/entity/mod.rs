@@ -30,7 +30,7 @@ pub(crate) use id::{is_digested, sha256_hex};
 pub use import::{ImportedFile, SourcePath};
 pub use message::{Message, Role};
 pub use orchestration::OrchestrationMessage;
-pub use session::{Piece, Session, SessionStatus};
+pub use session::{Piece, Session, SessionStatus, TaskAtHand};
 pub use task::{Slot, Task, TaskStatus};
 pub use template::{Template, TemplateName};
 pub use transcript::TranscriptPart;

@@ -51,6 +51,8 @@ entity! {
         pub copied: u64 = "$copied",
         /// When it was put into the trash.
         pub deleted_at: Option<Timestamp> = "$deletedAt",
+        /// Which of its tasks is being worked on, if its log of tasks is as long as it says.
+        pub task_at_hand: Option<TaskAtHand> = "$taskAtHand",
     }
 }
 
@@ -85,6 +87,29 @@ impl Value for Piece {
 
     fn write(&self) -> String {
         format!(r#"{{"session":{},"length":{}}}"#, self.session.write(), self.length)
+    }
+}
+
+/// Which task of a session is being worked on, so that nobody has to read all of them to know.
+///
+/// It holds while the log of tasks has the length it says: who adds tasks without it, as an older version does, makes it void.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TaskAtHand {
+    /// How long the log of tasks was.
+    pub length: u64,
+    /// The position of the task being worked on; `None` if none was.
+    pub position: Option<u64>,
+}
+
+impl Value for TaskAtHand {
+    fn read(raw: &str) -> Option<Self> {
+        let object = Object::parse(raw).ok()?;
+        Some(Self { length: object.read("length")?, position: object.read("position") })
+    }
+
+    fn write(&self) -> String {
+        let position = self.position.map(|position| format!(r#","position":{position}"#)).unwrap_or_default();
+        format!(r#"{{"length":{}{position}}}"#, self.length)
     }
 }
 

@@ -7,14 +7,14 @@ use super::event::{EventKind, tell};
 use super::export::{FORMAT, VERSION};
 use super::preview::preview;
 use crate::batch::{Batch, NewEntry};
-use crate::entity::{Entity, Message, Session, SessionId, SessionStatus, Slot, Task, Template, own};
+use crate::entity::{Entity, Message, Session, SessionId, SessionStatus, Slot, Task, TaskAtHand, Template, own};
 use crate::error::{Error, Result};
 use crate::json::{Object, SyntaxError, Text, items, members};
 
-/// How many messages one batch adds at most.
-const MESSAGES: usize = 5000;
+/// How many messages, and how many tasks, one batch adds at most; both together are less than any store takes.
+const TOGETHER: usize = 4000;
 
-/// At how many bytes of JSON a batch of messages ends.
+/// At how many bytes of JSON a batch of messages or tasks ends.
 const BYTES: usize = 8 << 20;
 
 /// Under which id a session is imported.
@@ -56,14 +56,23 @@ impl Workspace {
             // Sealed when everything is there.
             session.status = Some(SessionStatus::Paused);
         }
-        let several = batches.len() > 1;
+        let tasks = exported.tasks.iter().map(|task| self.store.entry(task)).collect::<Result<Vec<_>>>()?;
+        let current = exported.tasks.iter().position(|task| task.slot == Some(Slot::Current));
+        let (length, position) = (tasks.len() as u64, current.map(|position| position as u64));
+        session.task_at_hand = Some(TaskAtHand { length, position });
+        let tasks = together(tasks, |entry| entry.body.len());
+        let several = batches.len() > 1 || tasks.len() > 1;
         session.deleted_at = several.then(|| self.now());
 
-        let mut batches = batches.into_iter();
-        let tasks = exported.tasks.iter().map(|task| self.store.entry(task)).collect::<Result<Vec<_>>>()?;
-        self.create_imported(&session, tasks, batches.next().unwrap_or_default()).await?;
+        let (mut batches, mut tasks) = (batches.into_iter(), tasks.into_iter());
+        let (first_tasks, first) = (tasks.next().unwrap_or_default(), batches.next().unwrap_or_default());
+        self.create_imported(&session, first_tasks, first).await?;
         for messages in batches {
             self.add_imported(&session.id, messages).await?;
+        }
+        for entries in tasks {
+            let batch = self.store.batch().append(Session::tasks(&session.id), entries);
+            self.store.commit(batch).await?.committed()?;
         }
         if several {
             session = self.undelete_session(&session.id).await?;
@@ -122,20 +131,27 @@ impl Workspace {
 
 /// Reads messages and puts those together that one batch adds.
 fn batches(messages: &[&str]) -> Result<Vec<Vec<Message>>> {
-    let mut batches: Vec<Vec<Message>> = Vec::new();
+    let read = |raw: &&str| Ok((raw.len(), Message::from_object(object(raw, "a message")?)));
+    let batches = together(messages.iter().map(read).collect::<Result<Vec<_>>>()?, |(bytes, _)| *bytes);
+    Ok(batches.into_iter().map(|batch| batch.into_iter().map(|(_, message)| message).collect()).collect())
+}
+
+/// Puts those together that one batch adds.
+fn together<T>(all: Vec<T>, size: impl Fn(&T) -> usize) -> Vec<Vec<T>> {
+    let mut batches: Vec<Vec<T>> = Vec::new();
     let mut bytes = 0;
-    for raw in messages {
-        let message = Message::from_object(object(raw, "a message")?);
+    for one in all {
+        let added = size(&one);
         match batches.last_mut() {
-            Some(batch) if batch.len() < MESSAGES && bytes < BYTES => batch.push(message),
+            Some(batch) if batch.len() < TOGETHER && bytes < BYTES => batch.push(one),
             _ => {
-                batches.push(vec![message]);
+                batches.push(vec![one]);
                 bytes = 0;
             }
         }
-        bytes += raw.len();
+        bytes += added;
     }
-    Ok(batches)
+    batches
 }
 
 impl<'a> Exported<'a> {

@@ -9,7 +9,7 @@ use super::session::Found;
 use super::shared::share;
 use super::{SESSION_LIFETIME, Workspace};
 use crate::batch::{Batch, Expect, Guard, NewEntry};
-use crate::entity::{Message, Piece, RecordEntity, Role, Session, SessionId, SessionStatus};
+use crate::entity::{Message, Piece, RecordEntity, Role, Session, SessionId, SessionStatus, TaskAtHand};
 use crate::error::Result;
 
 /// With fewer own messages, a session that was itself restored has them copied when it is restored once more.
@@ -98,9 +98,10 @@ impl Workspace {
             batch = batch.append(Session::history(&session.id), entries);
         }
         if options.current_task
-            && let Some(mut task) = self.tasks(&old.id).await?.current
+            && let Some((_, mut task)) = self.task_at_hand(old).await?.current
         {
             task.replaces = None;
+            session.task_at_hand = Some(TaskAtHand { length: 1, position: Some(0) });
             batch = batch.append(Session::tasks(&session.id), vec![self.store.entry(&task)?]);
         }
         let batch = new_session(batch, &session, last_message_at)?;
@@ -122,6 +123,7 @@ impl Workspace {
         session.expires_at = Some(now.saturating_add(SESSION_LIFETIME));
         session.restored_from = Some(old.id.clone());
         session.deleted_at = None;
+        session.task_at_hand = None;
         // What the old one had counted stays its own.
         session.tasks_completed = 0;
         session.total_output_lines = 0;

@@ -119,7 +119,7 @@ impl Workspace {
             change(session);
             let kept = (&session.id, &session.status, &session.deleted_at, &session.pieces, session.copied)
                 == (&before.id, &before.status, &before.deleted_at, &before.pieces, before.copied);
-            match kept {
+            match kept && session.task_at_hand == before.task_at_hand {
                 true => Ok(None),
                 false => Err(Error::invalid(format!("this change of session `{id}` has a verb of its own"))),
             }

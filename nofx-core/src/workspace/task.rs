@@ -5,7 +5,7 @@ use futures_util::TryStreamExt;
 use super::Workspace;
 use super::event::{EventKind, tell_task};
 use super::session::require_open;
-use crate::entity::{Entity, Session, SessionId, Slot, Task, TaskId, TaskStatus};
+use crate::entity::{Entity, Session, SessionId, Slot, Task, TaskAtHand, TaskId, TaskStatus};
 use crate::error::{Error, Result};
 use crate::json::Text;
 use crate::query::LogQuery;
@@ -21,10 +21,29 @@ pub struct Tasks {
     pub current: Option<Task>,
     /// Those that ended, in the order in which they ended.
     pub ended: Vec<Task>,
+}
+
+/// The task of a session that is being worked on, and how long its log is.
+#[derive(Debug, Default)]
+pub(super) struct AtHand {
+    /// The position of the entry that says so, and the task.
+    pub(super) current: Option<(u64, Task)>,
     /// How many changes there have been: what a writer expects.
     length: u64,
-    /// The position of the entry that says what is being worked on.
-    current_at: Option<u64>,
+}
+
+impl AtHand {
+    /// Returns what is to be remembered of it once these tasks are written.
+    fn after<'a>(&self, written: impl Iterator<Item = &'a Task>) -> TaskAtHand {
+        let mut after = TaskAtHand { length: self.length, position: None };
+        for task in written {
+            if task.slot == Some(Slot::Current) {
+                after.position = Some(after.length);
+            }
+            after.length += 1;
+        }
+        after
+    }
 }
 
 /// What may be said of a task when it is begun. A title alone will do.
@@ -64,6 +83,12 @@ struct Change<T> {
 impl Workspace {
     /// Returns the tasks of a session.
     pub async fn tasks(&self, session: &SessionId) -> Result<Tasks> {
+        let (ended, at_hand) = self.all_tasks(session).await?;
+        Ok(Tasks { current: at_hand.current.map(|(_, task)| task), ended })
+    }
+
+    /// Reads the whole log of tasks: those that ended, and the one being worked on.
+    async fn all_tasks(&self, session: &SessionId) -> Result<(Vec<Task>, AtHand)> {
         let mut entries = self.store.read(LogQuery::oldest_first(Session::tasks(session), PAGE));
         let mut tasks: Vec<Option<Task>> = Vec::new();
         while let Some(entry) = entries.try_next().await? {
@@ -73,18 +98,32 @@ impl Workspace {
             }
             tasks.push(Some(task));
         }
-        let mut now = Tasks { length: tasks.len() as u64, ..Tasks::default() };
+        let (mut ended, mut at_hand) = (Vec::new(), AtHand { current: None, length: tasks.len() as u64 });
         for (at, task) in (0..).zip(tasks) {
             match task {
-                Some(task) if task.slot == Some(Slot::Current) => {
-                    now.current = Some(task);
-                    now.current_at = Some(at);
-                }
-                Some(task) => now.ended.push(task),
+                Some(task) if task.slot == Some(Slot::Current) => at_hand.current = Some((at, task)),
+                Some(task) => ended.push(task),
                 None => {}
             }
         }
-        Ok(now)
+        Ok((ended, at_hand))
+    }
+
+    /// Reads the task that is being worked on, and no other if the session's record says which that is.
+    pub(super) async fn task_at_hand(&self, session: &Session) -> Result<AtHand> {
+        let log = Session::tasks(&session.id);
+        let length = self.store.head(&log).await?.length;
+        let known = session.task_at_hand.clone().filter(|known| known.length == length);
+        let position = match known {
+            Some(TaskAtHand { position, .. }) => position,
+            None if length == 0 => None,
+            // An import, or a version that did not keep it.
+            None => return Ok(self.all_tasks(&session.id).await?.1),
+        };
+        let Some(position) = position else { return Ok(AtHand { current: None, length }) };
+        let mut entries = self.store.read(LogQuery::oldest_first(log.clone(), 1).within(position..position + 1));
+        let entry = entries.try_next().await?.ok_or_else(|| Error::corrupt(format!("{log} at position {position}")))?;
+        Ok(AtHand { current: Some((position, Task::from_body(&entry.body)?)), length })
     }
 
     /// Begins a task. One that is being worked on is interrupted, and said to be.
@@ -92,13 +131,13 @@ impl Workspace {
     /// `Invalid` if the session is archived, in the trash or unknown; one that has expired still takes tasks.
     pub async fn start_task(&self, session: &SessionId, task: impl Into<NewTask>) -> Result<Started> {
         let new = task.into();
-        self.change_tasks(session, |tasks, now| {
+        self.change_tasks(session, |at_hand, now| {
             let id = format!("task-{}-{}", now.as_millis(), self.sources().token());
             let mut task = Task::new(id, new.title.clone(), now);
             task.description = new.description.clone();
             task.priority = new.priority.clone();
             task.tags = new.tags.clone();
-            let interrupted = tasks.current.as_ref().map(|task| ended(task, TaskStatus::Interrupted, now, tasks));
+            let interrupted = at_hand.current.as_ref().map(|current| ended(current, TaskStatus::Interrupted, now));
             let aside = interrupted.iter().map(|task| (EventKind::TaskInterrupted, task.clone()));
             let changed = aside.chain([(EventKind::TaskStarted, task.clone())]).collect();
             Ok(Change { answer: Started { task, interrupted }, tasks: changed })
@@ -122,12 +161,12 @@ impl Workspace {
     }
 
     async fn end_task(&self, session: &SessionId, id: &TaskId, status: TaskStatus, event: EventKind) -> Result<Task> {
-        self.change_tasks(session, |tasks, now| {
-            let current = tasks.current.as_ref().filter(|task| task.id.as_ref() == Some(id));
+        self.change_tasks(session, |at_hand, now| {
+            let current = at_hand.current.as_ref().filter(|(_, task)| task.id.as_ref() == Some(id));
             let current = current.ok_or_else(|| {
                 Error::invalid(format!("task `{id}` is not the one that session `{session}` works on"))
             })?;
-            let task = ended(current, status.clone(), now, tasks);
+            let task = ended(current, status.clone(), now);
             Ok(Change { answer: task.clone(), tasks: vec![(event, task)] })
         })
         .await
@@ -136,20 +175,21 @@ impl Workspace {
     async fn change_tasks<T>(
         &self,
         id: &SessionId,
-        change: impl Fn(&Tasks, Timestamp) -> Result<Change<T>>,
+        change: impl Fn(&AtHand, Timestamp) -> Result<Change<T>>,
     ) -> Result<T> {
         let change = &change;
         let decided = self.decide(move |_| async move {
             let found = self.find(id).await?;
             require_open(&found.session)?;
-            let (tasks, now) = (self.tasks(id).await?, self.now());
-            let change = change(&tasks, now)?;
+            let (at_hand, now) = (self.task_at_hand(&found.session).await?, self.now());
+            let change = change(&at_hand, now)?;
             let entries = change.tasks.iter().map(|(_, task)| self.store.entry(task)).collect::<Result<Vec<_>>>()?;
-            let batch = self.store.batch().append_at(Session::tasks(id), tasks.length, entries);
+            let batch = self.store.batch().append_at(Session::tasks(id), at_hand.length, entries);
             let batch =
                 change.tasks.iter().fold(batch, |batch, (event, task)| tell_task(batch, *event, task.id.as_ref()));
             let mut session = found.session.clone();
             session.last_active_at = session.last_active_at.max(Some(now));
+            session.task_at_hand = Some(at_hand.after(change.tasks.iter().map(|(_, task)| task)));
             let batch = found.save_changed(batch, &session)?;
             Ok((change.answer, Some(batch)))
         });
@@ -157,13 +197,13 @@ impl Workspace {
     }
 }
 
-fn ended(task: &Task, status: TaskStatus, now: Timestamp, tasks: &Tasks) -> Task {
+fn ended((at, task): &(u64, Task), status: TaskStatus, now: Timestamp) -> Task {
     let mut task = task.clone();
     // A clock that went back took no time.
     task.duration = task.assigned_at.map(|began| now.as_millis().saturating_sub(began.as_millis()).max(0));
     task.status = Some(status);
     task.completed_at = Some(now);
     task.slot = Some(Slot::Completed);
-    task.replaces = tasks.current_at;
+    task.replaces = Some(*at);
     task
 }

@@ -107,6 +107,26 @@ pub(super) async fn a_large_session_is_imported_in_several_commits(subject: Subj
     Ok(())
 }
 
+pub(super) async fn a_session_of_more_tasks_than_a_batch_takes_is_imported(subject: Subject) -> CaseResult {
+    let world = World::new(subject);
+    let workspace = world.open().await?;
+    let session = begin(&workspace).await?;
+    workspace.start_task(&session.id, "the last one").await?;
+    let tasks: Vec<_> = (0..10_050).map(|n| format!(r#"{{"id":"t{n}","title":"{n}","status":"completed"}}"#)).collect();
+    let text = json(&workspace, &session.id).await?;
+    let text = text.replace(r#""ended":[]"#, &format!(r#""ended":[{}]"#, tasks.join(",")));
+    let imported = workspace.import_session(&text, ImportAs::New).await?;
+    let tasks = workspace.tasks(&imported.id).await?;
+    ensure_eq!(tasks.ended.len(), 10_050, "tasks that ended");
+    ensure_eq!(tasks.current.map(|task| task.title), Some("the last one".into()), "the task at hand");
+    ensure_eq!(
+        workspace.start_task(&imported.id, "more").await?.interrupted.map(|task| task.title),
+        Some("the last one".into()),
+        "what is interrupted"
+    );
+    Ok(())
+}
+
 pub(super) async fn fences_survive_fences(subject: Subject) -> CaseResult {
     let world = World::new(subject);
     let workspace = world.open().await?;

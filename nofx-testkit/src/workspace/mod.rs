@@ -14,6 +14,7 @@ mod odd;
 mod orchestration;
 mod retention;
 mod search;
+mod tasks;
 mod upgrade;
 mod world;
 mod writers;
@@ -92,6 +93,10 @@ cases! {
     costs {
         nothing_but_a_search_costs_more_in_a_larger_store within 300 s: "What a verb reads and writes depends on what it is about and not on what else is there.";
     }
+    tasks {
+        starting_and_ending_a_task_costs_the_same_in_a_longer_log within 300 s: "Which task is worked on is known without reading the others.";
+        what_is_worked_on_is_known_whoever_wrote_it: "It holds while the log of tasks has the length it says.";
+    }
     histories {
         a_history_is_read_in_both_directions_from_any_place: "Returns the messages at some places of a session's history, read as they are asked for.";
         only_what_is_asked_for_is_read: "Nothing but the pages asked for is read.";
@@ -149,6 +154,7 @@ cases! {
         what_exists_or_was_purged_is_imported_as_new_only: "`Invalid` if there is such a session, or was until it was purged.";
         what_is_no_export_is_refused: "`Invalid`, naming the place, if the text is not an export; `TooNew` if a later version wrote it.";
         a_large_session_is_imported_in_several_commits within 120 s: "A large one takes several commits: until the last one it stands in the trash.";
+        a_session_of_more_tasks_than_a_batch_takes_is_imported within 120 s: "A large one takes several commits.";
         fences_survive_fences: "What was said stands in fences longer than any inside it.";
         agents_are_exported_with_their_transcripts: "Returns all agents with their totals and transcripts as Markdown.";
     }

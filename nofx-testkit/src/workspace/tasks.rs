@@ -1,0 +1,84 @@
+//! Tasks in long logs, and in those that others have written.
+
+use nofx_core::entity::{Session, SessionId, Slot, Task, TaskStatus};
+use nofx_core::workspace::{RestoreOptions, Workspace};
+
+use super::world::{World, begin, reload};
+use crate::subject::Subject;
+use crate::unmet::{CaseResult, Unmet, ensure, ensure_eq};
+
+/// Adds tasks that ended, as an import does.
+async fn fill(workspace: &Workspace, session: &SessionId, numbers: std::ops::Range<u64>) -> CaseResult {
+    for some in numbers.collect::<Vec<_>>().chunks(5000) {
+        let ended = some.iter().map(|n| {
+            let mut task = Task::new(format!("task-{n}"), "done", Default::default());
+            task.status = Some(TaskStatus::Completed);
+            task.slot = Some(Slot::Completed);
+            task
+        });
+        workspace.store().append(&Session::tasks(session), None, &ended.collect::<Vec<_>>()).await?;
+    }
+    Ok(())
+}
+
+fn id(task: &Task) -> CaseResult<&nofx_core::entity::TaskId> {
+    task.id.as_ref().ok_or_else(|| Unmet::new("a task without an id"))
+}
+
+pub(super) async fn starting_and_ending_a_task_costs_the_same_in_a_longer_log(subject: Subject) -> CaseResult {
+    let world = World::new(subject);
+    let (workspace, counting) = world.counted().await?;
+    let session = begin(&workspace).await?.id;
+    let mut length = 0;
+    for size in [10, 1_000, 100_000] {
+        fill(&workspace, &session, length..size).await?;
+        length = size;
+        // The first one after an import reads them all.
+        workspace.start_task(&session, "begin").await?;
+        let before = counting.counts();
+        let started = workspace.start_task(&session, "go on").await?;
+        let start = (counting.counts() - before).reading_calls();
+        let before = counting.counts();
+        workspace.complete_task(&session, id(&started.task)?).await?;
+        let end = (counting.counts() - before).reading_calls();
+        println!("{size:>8}  start {start}  end {end}");
+        ensure!(start <= 4 && end <= 4, "{start} reads to start a task and {end} to end it among {size}");
+        ensure!(started.interrupted.is_some(), "what was interrupted");
+    }
+    ensure_eq!(workspace.tasks(&session).await?.current, None, "nothing is worked on");
+    Ok(())
+}
+
+pub(super) async fn what_is_worked_on_is_known_whoever_wrote_it(subject: Subject) -> CaseResult {
+    let world = World::new(subject);
+    let workspace = world.open().await?;
+    let session = begin(&workspace).await?.id;
+    let first = workspace.start_task(&session, "one").await?.task;
+    // A version that did not keep which it is.
+    let mut other = Task::new("two", "two", world.now());
+    other.status = Some(TaskStatus::Interrupted);
+    other.slot = Some(Slot::Completed);
+    let mut aside = first.clone();
+    (aside.replaces, aside.slot) = (Some(0), Some(Slot::Completed));
+    let mut third = Task::new("three", "three", world.now());
+    third.slot = Some(Slot::Current);
+    workspace.store().append(&Session::tasks(&session), Some(1), &[aside, other, third]).await?;
+    ensure!(workspace.complete_task(&session, id(&first)?).await.is_err(), "one that was put aside");
+    let started = workspace.start_task(&session, "four").await?;
+    ensure_eq!(started.interrupted.and_then(|task| task.id), Some("three".into()), "what was worked on");
+
+    let fork = workspace.restore_session(&session, RestoreOptions::default()).await?;
+    let current = workspace.tasks(&fork.id).await?.current;
+    ensure_eq!(current.as_ref().map(|task| &task.title), Some(&"four".into()), "what a fork works on");
+    workspace.complete_task(&fork.id, id(&started.task)?).await?;
+    workspace.complete_task(&session, id(&started.task)?).await?;
+    for id in [&session, &fork.id] {
+        ensure_eq!(workspace.tasks(id).await?.current, None, "what is worked on in the end");
+        let session = reload(&workspace, id).await?;
+        ensure_eq!(session.task_at_hand.and_then(|at_hand| at_hand.position), None, "what its record says");
+    }
+    let without = RestoreOptions { current_task: false, ..RestoreOptions::default() };
+    let fork = workspace.restore_session(&session, without).await?;
+    ensure!(workspace.start_task(&fork.id, "five").await?.interrupted.is_none(), "a fork without a task");
+    Ok(())
+}
