@@ -161,6 +161,12 @@ impl Error {
         self.failure()?.positions.clone()
     }
 
+    /// Returns what it says, then what those below it say.
+    pub fn chain(&self) -> String {
+        let below = std::iter::successors(self.source(), |below| (*below).source());
+        below.fold(self.to_string(), |told, below| format!("{told}: {below}"))
+    }
+
     /// Says at which places of `what` this was met, and keeps it below.
     pub(crate) fn at(self, what: impl fmt::Display, positions: Range<u64>) -> Self {
         let last = positions.end.saturating_sub(1);

@@ -33,7 +33,7 @@ pub(crate) async fn write_stored(store: &Store, place: (u64, Timestamp), body: &
 /// Writes an entry in the place of a message that cannot be read; its time may not be known then.
 pub(crate) fn write_unreadable(position: u64, at: Option<Timestamp>, error: &Error, json: &mut String) {
     let at = at.map(|at| at.to_string()).unwrap_or_default();
-    let (code, why) = (error.code(), quote(&error.to_string()));
+    let (code, why) = (error.code(), quote(&error.chain()));
     json.push_str(&format!(
         r#"{{"position":{position},"at":"{at}","message":{{}},"unreadable":{why},"code":"{code}"}}"#
     ));

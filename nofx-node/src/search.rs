@@ -32,7 +32,7 @@ pub(crate) async fn found(workspace: &Workspace, request: &Request) -> Result<St
             Ok(hit) => shown.push(json(&hit)),
             Err(error) if error.is_transient() => return Err(error),
             Err(error) => {
-                unreadable.push(format!(r#"{{"code":"{}","message":{}}}"#, error.code(), quote(&error.to_string())))
+                unreadable.push(format!(r#"{{"code":"{}","message":{}}}"#, error.code(), quote(&error.chain())))
             }
         }
     }

@@ -55,7 +55,7 @@ pub(crate) async fn summaries(workspace: &Workspace, request: &Request) -> Resul
     let next = page.next.map_or("null".to_owned(), |key| quote(key.id()));
     let unreadable = page.unreadable.iter().map(|one| {
         let session = one.session.as_ref().map_or("null".to_owned(), Value::write);
-        let (code, message) = (one.error.code(), quote(&one.error.to_string()));
+        let (code, message) = (one.error.code(), quote(&one.error.chain()));
         format!(r#"{{"session":{session},"code":"{code}","message":{message}}}"#)
     });
     let (items, unreadable) = (items.join(","), unreadable.collect::<Vec<_>>().join(","));

@@ -144,7 +144,7 @@ async fn a_chunk_of_a_codec_of_a_later_version_concerns_only_its_messages() {
 
     let workspace = workspace(&path).await;
     let error = contents(&workspace, &first).await.unwrap_err();
-    assert!(error.code() == "too-new" && error.to_string().contains("codec 77"), "{error}");
+    assert!(error.code() == "too-new" && error.chain().contains("codec 77"), "{error}");
     assert_eq!(contents(&workspace, &second).await.unwrap(), 200);
     assert_eq!(workspace.summaries(&SessionFilter::default(), None, 10).await.unwrap().items.len(), 2);
     // The log goes on behind it, and neither folding nor compacting touches it.

@@ -62,7 +62,7 @@ pub fn unreadable_section(error: &Error) -> String {
         Some(places) => format!("Messages {} to {}", places.start, places.end - 1),
         None => "This".to_owned(),
     };
-    format!("\n### {which} cannot be read\n\n{}", fenced(&error.to_string()))
+    format!("\n### {which} cannot be read\n\n{}", fenced(&error.chain()))
 }
 
 fn session_head(session: &Session, now: Timestamp) -> String {
