@@ -9,6 +9,7 @@ mod decide;
 mod event;
 mod expiry;
 mod export;
+mod fold;
 mod history;
 mod import;
 mod markdown;

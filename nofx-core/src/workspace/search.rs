@@ -12,6 +12,7 @@ use tokio::runtime::Handle;
 
 use super::Workspace;
 use super::activity::Order;
+use super::fold::{composed, lower};
 use super::history::{parts, stored_message};
 use crate::entity::{AgentId, Entity, Message, Role, Session, SessionId};
 use crate::error::{Error, Result};
@@ -39,7 +40,7 @@ const COMMON: &[u8] = b" etaoinsrhldcumfpgwybvkxjqz";
 /// What to search for. All of it must hold; without words, every message that the rest lets through is found.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct SearchQuery {
-    /// Words, or parts of words, that a message must all contain, in any case.
+    /// Words, or parts of words, that a message must all contain, in any case, and however their accents were written.
     pub words: Vec<String>,
     /// Only in sessions of this agent.
     pub agent: Option<AgentId>,
@@ -161,7 +162,7 @@ struct Searching {
 
 impl Searching {
     fn new(workspace: Workspace, query: SearchQuery) -> Self {
-        let words = query.words.iter().map(|word| word.to_lowercase()).filter(|word| !word.is_empty());
+        let words = query.words.iter().map(|word| lower(&composed(word))).filter(|word| !word.is_empty());
         let words: Vec<String> = words.collect();
         let plain = words.iter().filter_map(|word| PlainWord::of(word)).collect();
         Self { workspace, query, words, plain, otherwise: ["\\u", "\"$content\""].map(Finder::new) }
@@ -249,7 +250,8 @@ impl PlainWord {
 
 /// Returns what stands around the first of the words in a text that has them all, in one line; `None` if it has not.
 fn snippet(text: &str, words: &[String]) -> Option<String> {
-    let lower = text.to_lowercase();
+    let text = composed(text);
+    let lower = lower(&text);
     let found = words.iter().map(|word| lower.find(word.as_str())).collect::<Option<Vec<_>>>()?;
     let first = found.into_iter().min().unwrap_or(0);
     // Lower case may be longer or shorter, so the place is counted in characters, which is near enough to show.

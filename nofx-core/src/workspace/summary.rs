@@ -7,7 +7,7 @@ use futures_util::StreamExt;
 
 use super::activity::{Order, STEP, last_active, row_at, session_of};
 use super::history::inherited;
-use super::{SessionState, Workspace};
+use super::{SessionState, Workspace, fold};
 use crate::entity::{AgentId, Entity, EntityId, RecordEntity, Session, SessionId, SessionStatus};
 use crate::error::{Error, Result};
 use crate::key::RecordKey;
@@ -245,7 +245,7 @@ impl Summaries {
 impl SessionFilter {
     /// Returns whether a session is wanted, as far as its order does not say so already.
     fn lets_through(&self, summary: &SessionSummary) -> bool {
-        let contains = |text: &String| summary.session.name.to_string().to_lowercase().contains(&text.to_lowercase());
+        let contains = |text: &String| fold::contains(&summary.session.name.to_str_lossy(), text);
         self.text.as_ref().is_none_or(contains)
             && self.expired.is_none_or(|expired| expired == (summary.state == SessionState::Expired))
             && self.active_before.is_none_or(|before| summary.last_active_at < before)

@@ -94,6 +94,7 @@ pub(super) async fn every_filter_finds_what_it_says(subject: Subject) -> CaseRes
         ("since", SessionFilter { active_since: at(2), ..all() }, vec![&fourth, &third]),
         ("between", SessionFilter { active_since: at(1), active_before: at(2), ..all() }, vec![&second]),
         ("by text", SessionFilter { text: Some("größe".into()), ..all() }, vec![&second]),
+        ("by text, its accents apart", SessionFilter { text: Some("gro\u{308}ße".into()), ..all() }, vec![&second]),
         ("by text that is in none", SessionFilter { text: Some("grosse".into()), ..all() }, vec![]),
         ("in the trash", SessionFilter { trash: true, ..all() }, vec![&fifth]),
     ] {

@@ -32,6 +32,18 @@ pub(super) async fn words_are_found_in_any_case_with_what_stands_around_them(sub
     ensure_eq!(found(&workspace, words(&["grösse"])).await?, [], "another spelling");
     ensure_eq!(found(&workspace, words(&["größe"])).await?.len(), 1, "letters beyond ASCII in another case");
     ensure_eq!(found(&workspace, words(&["needle"])).await?.len(), 2, "one word");
+    for (said, wanted) in
+        [("cafe\u{301}", "CAF\u{c9}"), ("na\u{ef}f", "nai\u{308}f"), ("ΟΔΟΣ", "οδοσ"), ("οδος", "ΟΔΟΣ")]
+    {
+        let place =
+            workspace.add_message(&session.id, workspace.message(Role::User, format!("{said}, {said}"))).await?;
+        let hits = found(&workspace, words(&[wanted])).await?;
+        ensure!(hits.iter().any(|hit| hit.position == place), "{wanted} in {said}");
+    }
+    let accents = format!("{} needlework {}", "e\u{301}".repeat(500), "o".repeat(500));
+    workspace.add_message(&session.id, workspace.message(Role::User, accents)).await?;
+    let hits = found(&workspace, words(&["NEEDLEWORK"])).await?;
+    ensure!(hits.len() == 1 && hits[0].snippet.contains("needlework"), "what stands around it: {hits:?}");
     ensure_eq!(found(&workspace, words(&["needles"])).await?, [], "a word that is not there");
     let first = workspace.search(words(&["needle"])).await?.next().await.transpose()?;
     ensure_eq!(first.map(|hit| hit.position), Some(50), "the first hit alone");

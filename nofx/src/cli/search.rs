@@ -22,7 +22,8 @@ Examples:
 
 /// Finds messages that have all words, newest session first.
 ///
-/// Every message is looked at: there is no index. Words are found in any case and inside longer ones. Times of --since and --until
+/// Every message is looked at: there is no index. Words are found in any case, inside longer ones, and however their accents were
+/// written. Times of --since and --until
 /// are a length, as `2h` or `7d`, or a date.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
