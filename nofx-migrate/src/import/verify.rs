@@ -8,10 +8,10 @@ use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::pin::pin;
 use std::sync::{Arc, OnceLock};
 
-use futures_util::{StreamExt, TryStreamExt};
+use futures_util::{Stream, StreamExt, TryStreamExt};
 use nofx_core::entity::{Attachment, AttachmentPath};
 use nofx_core::json::{Object, Text};
-use nofx_core::{Error, LogKey, LogQuery, LogState, Record, Result, Seq, Store};
+use nofx_core::{Error, LogEntry, LogKey, LogQuery, LogState, Record, Result, Seq, Store};
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
@@ -232,7 +232,7 @@ async fn look(store: &Store, wanted: &[Wanted]) -> Result<Vec<Found>> {
             let mut bodies = Counting::default();
             if head.length > 0 {
                 let mut entries = store.read(LogQuery::oldest_first(head.log, PAGE));
-                while let Some(entry) = entries.try_next().await? {
+                while let Some(entry) = next_readable(&mut entries).await? {
                     bodies.add(&entry.body);
                 }
             }
@@ -241,6 +241,17 @@ async fn look(store: &Store, wanted: &[Wanted]) -> Result<Vec<Found>> {
         found.push(Found::There(records, logs));
     }
     Ok(found)
+}
+
+/// Returns the next entry; one that cannot be read is missing, and so a difference.
+async fn next_readable(entries: &mut (impl Stream<Item = Result<LogEntry>> + Unpin)) -> Result<Option<LogEntry>> {
+    while let Some(entry) = entries.next().await {
+        match entry {
+            Err(error) if error.is_of_one_thing() => {}
+            entry => return entry.map(Some),
+        }
+    }
+    Ok(None)
 }
 
 struct Check<'a> {
@@ -392,7 +403,7 @@ impl<'a> Check<'a> {
     async fn log(&mut self, expected: &ExpectedLog, planned: &PlannedLog) -> Result<Option<String>> {
         let (mut length, mut there) = (0, HashMap::<Hash, VecDeque<(u64, Item)>>::new());
         let mut entries = self.store.read(LogQuery::oldest_first(planned.log.clone(), PAGE));
-        while let Some(entry) = entries.try_next().await? {
+        while let Some(entry) = next_readable(&mut entries).await? {
             length = entry.position + 1;
             let item = stored_item(&entry, planned.same);
             there.entry(item.identity()).or_default().push_back((entry.position, item));
