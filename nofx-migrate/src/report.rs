@@ -77,11 +77,11 @@ pub struct FileReport {
     /// Their SHA-256; empty if it could not be read.
     pub sha256: String,
     /// What it was taken for, such as `session` or `transcript`.
-    pub became: String,
+    pub became: &'static str,
     /// Whether it was imported before.
     pub state: FileState,
     /// How many of each kind of entity are in it, by its name in the plural.
-    pub counts: BTreeMap<String, u64>,
+    pub counts: BTreeMap<&'static str, u64>,
     /// Why it, or a part of it, is kept as an attachment.
     pub attachment: Option<String>,
     /// Its bytes that became no entity, in order and without overlap.

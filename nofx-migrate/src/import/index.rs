@@ -69,25 +69,33 @@ pub(crate) struct Index {
 /// Files of many sessions that are kept in memory.
 const KEPT_FILES: usize = 2;
 
-/// Reads a file for the first time.
-pub(crate) fn examine(source: SourceFile, outlines: &Room) -> io::Result<Indexed> {
+/// Reads a file for the first time. One that cannot be read comes back.
+pub(crate) fn examine(source: SourceFile, outlines: &Room) -> Result<Indexed, (SourceFile, io::Error)> {
     let place = Place::of(&source.path);
-    if let Promise::Kept(..) = place.promise {
-        let mut digests = (Running::default(), Printing::default());
-        let size = pieces(&source, |piece| {
-            digests.0.add(piece);
-            digests.1.add(piece);
-        })?;
-        // The reader of such files looks at nothing but whether there are bytes.
-        let mut reading = legacy::read(&place, if size > 0 { b"x" } else { b"" }, Pass::First);
-        reading.judgement.unused.iter_mut().for_each(|unused: &mut Unused| unused.to = size);
-        return Ok(indexed(source, place, size, (digests.0.finish(), digests.1.finish()), reading, outlines));
+    let read = match place.promise {
+        Promise::Kept(..) => digested(&source, &place),
+        _ => source.read(|bytes| {
+            let reading = legacy::read(&place, bytes, Pass::First);
+            (bytes.len() as u64, (sha256(bytes), print(bytes)), reading)
+        }),
+    };
+    match read {
+        Ok((size, digests, reading)) => Ok(indexed(source, place, size, digests, reading, outlines)),
+        Err(error) => Err((source, error)),
     }
-    let (size, digests, reading) = source.read(|bytes| {
-        let reading = legacy::read(&place, bytes, Pass::First);
-        (bytes.len() as u64, (sha256(bytes), print(bytes)), reading)
+}
+
+/// Reads a file that becomes no entity, a piece at a time.
+fn digested(source: &SourceFile, place: &Place) -> io::Result<(u64, (Hash, Print), Reading)> {
+    let mut digests = (Running::default(), Printing::default());
+    let size = pieces(source, |piece| {
+        digests.0.add(piece);
+        digests.1.add(piece);
     })?;
-    Ok(indexed(source, place, size, digests, reading, outlines))
+    // The reader of such files looks at nothing but whether there are bytes.
+    let mut reading = legacy::read(place, if size > 0 { b"x" } else { b"" }, Pass::First);
+    reading.judgement.unused.iter_mut().for_each(|unused: &mut Unused| unused.to = size);
+    Ok((size, (digests.0.finish(), digests.1.finish()), reading))
 }
 
 /// Shows a file piece by piece, and returns how many bytes it has.

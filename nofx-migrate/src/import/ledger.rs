@@ -65,7 +65,7 @@ impl Ledger {
     pub(crate) fn entry(&self, file: &Indexed, attachment: Option<&str>) -> Result<Changes> {
         let path = SourcePath::from(file.source.path.clone());
         let mut object = ImportedFile::new(path, file.size, hex(&file.sha256), file.judgement.became).to_object();
-        let counts: BTreeMap<_, _> = file.judgement.counts.clone();
+        let counts: BTreeMap<_, _> = file.judgement.counts.iter().copied().collect();
         let mut counted = Object::default();
         counts.iter().for_each(|(kind, count)| counted.set(kind, count.to_string()));
         object.set("counts", counted.to_json());

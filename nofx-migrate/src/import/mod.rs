@@ -110,14 +110,19 @@ async fn attempt(
     let mut import = Import::new(to, &index, &ledger, options, report);
     let written = import.write_all(&room, progress).await;
     let settled = import.writer.settle().await;
-    let (commits, done) = (import.writer.commits(), import.done());
+    let (commits, late) = (import.writer.commits(), std::mem::take(&mut import.kept_late));
+    let done = import.done();
     report.totals.commits = commits;
     written?;
     settled?;
     if options.verify && !options.dry_run {
         index.forget();
         report.verification = Some(verify::verify(to, &index, &ledger, done, &room, progress).await?);
+    } else {
+        drop(done);
     }
+    // Not before: of many files it takes as much memory as what was planned of them.
+    report_files(&index, &ledger, late, report);
     Ok(())
 }
 
@@ -163,29 +168,24 @@ async fn read_all(
     let mut queue: Vec<_> = tree.files.into_iter().enumerate().collect();
     // The largest first: so the threads end at about the same time.
     queue.sort_by_key(|(_, file)| std::cmp::Reverse(file.size));
-    let queue = queue.into_iter().map(|(at, file)| Work { bytes: file.size, thing: (at, file) }).collect();
-    let examine = move |(at, file): (usize, SourceFile)| {
-        let examined = index::examine(file.clone(), &outlines);
-        (at, file, examined)
-    };
+    let queue: Vec<_> = queue.into_iter().map(|(at, file)| Work { bytes: file.size, thing: (at, file) }).collect();
+    let mut all: Vec<_> = queue.iter().map(|_| None).collect();
+    let examine = move |(at, file): (usize, SourceFile)| (at, index::examine(file, &outlines));
     let mut examined = std::pin::pin!(work(queue, cores(), AHEAD, room, examine));
-    let mut all = BTreeMap::new();
-    while let Some((_, (at, source, found))) = examined.next().await {
-        if let Ok(file) = &found {
-            progress.advance(&file.place.path, file.size);
-        }
-        all.insert(at, (source, found));
-    }
-    let mut files = Vec::with_capacity(all.len());
-    for (source, found) in all.into_values() {
+    while let Some((_, (at, found))) = examined.next().await {
         match found {
-            Ok(file) => files.push(file),
-            Err(error) => report_unreadable(&source, &error.to_string(), report),
+            Ok(file) => {
+                progress.advance(&file.place.path, file.size);
+                if let Some(place) = all.get_mut(at) {
+                    *place = Some(file);
+                }
+            }
+            Err((source, error)) => report_unreadable(&source, &error.to_string(), report),
         }
     }
-    let index = Index::new(files);
+    let index = Index::new(all.into_iter().flatten().collect());
     for file in &index.files {
-        report_file(file, ledger.state(file), report);
+        report_findings(file, ledger.state(file), report);
     }
     Ok(index)
 }
@@ -197,7 +197,7 @@ fn report_unreadable(source: &SourceFile, why: &str, report: &mut Report) {
         path,
         size: source.size,
         sha256: String::new(),
-        became: "unreadable".to_owned(),
+        became: "unreadable",
         state: FileState::Unreadable,
         counts: BTreeMap::new(),
         attachment: None,
@@ -205,7 +205,7 @@ fn report_unreadable(source: &SourceFile, why: &str, report: &mut Report) {
     });
 }
 
-fn report_file(file: &Indexed, state: FileState, report: &mut Report) {
+fn report_findings(file: &Indexed, state: FileState, report: &mut Report) {
     for (code, level, message) in &file.judgement.findings {
         report.find(code, *level, &file.place.path, message.clone());
     }
@@ -214,17 +214,24 @@ fn report_file(file: &Indexed, state: FileState, report: &mut Report) {
             report.kind(kind).in_files += count;
         }
     }
-    let parts = file.has_parts.then(|| "the lines that are not exactly one message".to_owned());
-    report.files.push(FileReport {
-        path: file.place.path.clone(),
-        size: file.size,
-        sha256: crate::digest::hex(&file.sha256),
-        became: file.judgement.became.to_owned(),
-        state,
-        counts: file.judgement.counts.iter().map(|(kind, count)| ((*kind).to_owned(), *count)).collect(),
-        attachment: file.judgement.keep.clone().or(parts),
-        unused: file.judgement.unused.clone(),
-    });
+}
+
+/// Tells what became of each file; `late` has why some are kept that seemed to need no keeping.
+fn report_files(index: &Index, ledger: &Ledger, mut late: BTreeMap<usize, String>, report: &mut Report) {
+    for (at, file) in index.files.iter().enumerate() {
+        let parts = file.has_parts.then(|| "the lines that are not exactly one message".to_owned());
+        let attachment = file.judgement.keep.clone().or(parts).or_else(|| late.remove(&at));
+        report.files.push(FileReport {
+            path: file.place.path.clone(),
+            size: file.size,
+            sha256: crate::digest::hex(&file.sha256),
+            became: file.judgement.became,
+            state: ledger.state(file),
+            counts: file.judgement.counts.iter().copied().collect(),
+            attachment,
+            unused: file.judgement.unused.clone(),
+        });
+    }
 }
 
 /// The second pass: one thing at a time, then the bytes that are kept.
@@ -238,6 +245,8 @@ struct Import<'a> {
     left: Vec<usize>,
     /// Files that are to be kept whole, and why.
     keep: BTreeMap<usize, String>,
+    /// Those of them that were not known to be before they were compared with the target.
+    kept_late: BTreeMap<usize, String>,
     /// Files that are read again by the next import.
     unsettled: BTreeSet<usize>,
     /// The names of templates whose newest content is in a file.
@@ -275,6 +284,7 @@ impl<'a> Import<'a> {
             writer: Writer::new(store, options),
             left: vec![0; index.files.len()],
             keep: BTreeMap::new(),
+            kept_late: BTreeMap::new(),
             unsettled: BTreeSet::new(),
             names,
             written: HashSet::new(),
@@ -454,9 +464,7 @@ impl<'a> Import<'a> {
         if self.index.size(&[at]) == 0 {
             return;
         }
-        if let Some(file) = self.report.files.iter_mut().find(|file| file.path == path) {
-            file.attachment.get_or_insert_with(|| message.to_owned());
-        }
+        self.kept_late.entry(at).or_insert_with(|| message.to_owned());
         self.keep.entry(at).or_insert_with(|| message.to_owned());
     }
 

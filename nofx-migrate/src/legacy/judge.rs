@@ -1,7 +1,6 @@
 //! What is noticed while a file is read.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 
 use super::decode::Decoded;
 use super::outline::Outline;
@@ -16,7 +15,7 @@ pub(crate) struct Judgement {
     /// What the file was taken for.
     pub(crate) became: &'static str,
     /// How many entities of each kind are in it.
-    pub(crate) counts: BTreeMap<&'static str, u64>,
+    pub(crate) counts: Vec<(&'static str, u64)>,
     /// Why the whole file is to be kept as an attachment, if it is.
     pub(crate) keep: Option<String>,
     /// Bytes that became no entity, in order and without overlap.
@@ -49,8 +48,11 @@ impl Judgement {
     }
 
     pub(crate) fn count(&mut self, kind: &'static str, number: usize) {
-        if number > 0 {
-            *self.counts.entry(kind).or_default() += number as u64;
+        let number = number as u64;
+        match self.counts.iter_mut().find(|(counted, _)| *counted == kind) {
+            _ if number == 0 => {}
+            Some((_, count)) => *count += number,
+            None => self.counts.push((kind, number)),
         }
     }
 }

@@ -91,8 +91,25 @@ pub struct Args {
 /// What was done: as a text and as JSON, and what is wrong with it.
 struct Told {
     text: String,
-    json: Value,
+    json: Json,
     fault: Option<Fault>,
+}
+
+/// What is told as JSON; a text of it is made only where somebody asks for it, as that of many files is large.
+#[derive(serde::Serialize)]
+struct Json {
+    #[serde(flatten)]
+    report: Option<Report>,
+    #[serde(flatten)]
+    rest: serde_json::Map<String, Value>,
+}
+
+impl Json {
+    fn write(&self, out: &mut Output) -> Result<()> {
+        let name = out.name();
+        serde_json::to_writer_pretty(&mut *out, self).map_err(|error| Fault::of_output(&name, &error.into()))?;
+        out.put("\n")
+    }
 }
 
 /// Migrates and returns what the program ends with, for programs that have this command too.
@@ -116,14 +133,16 @@ pub(super) async fn run(args: &Args) -> Result<Exit> {
         Source::Store(from) => from_store(args, &from, to, &requests).await?,
         Source::Dump(file) => from_dump(args, &file, to, &requests).await?,
     };
-    let json = format!("{:#}\n", told.json);
     if let Some(path) = &args.report {
         let mut report = Output::file(path)?;
-        report.put(&json)?;
+        told.json.write(&mut report)?;
         report.finish()?;
     }
     let mut output = Output::stdout();
-    output.put(if args.json { &json } else { &told.text })?;
+    match args.json {
+        true => told.json.write(&mut output)?,
+        false => output.put(&told.text)?,
+    }
     output.finish()?;
     told.fault.map_or(Ok(Exit::Done), Err)
 }
@@ -171,7 +190,7 @@ async fn from_legacy(args: &Args, from: &Path, to: Location, requests: &Requests
         let report = nofx_migrate::migrate(from, &store, &options, &bar).await;
         let report = report.map_err(|error| Fault::of_migration(&error, &to))?;
         bar.clear();
-        return Ok(tell_report(args, &report, None));
+        return Ok(tell_report(args, report, None));
     }
     let target = Target::open(to, requests.counting(Options::default())).await?;
     let report = match unless_interrupted(nofx_migrate::migrate(from, &target.store, &options, &bar)).await {
@@ -189,10 +208,10 @@ async fn from_legacy(args: &Args, from: &Path, to: Location, requests: &Requests
         false => Ok(None),
     };
     let kept = finish(target, requests).await?;
-    let mut told = tell_report(args, &report, Some(&kept));
+    let mut told = tell_report(args, report, Some(&kept));
     match retired {
         Ok(Some(aside)) => {
-            told.json["retired"] = shown(&aside).into();
+            told.json.rest.insert("retired".to_owned(), shown(&aside).into());
             told.text.push_str(&format!("\nthe old files are in `{}` now\n", shown(&aside)));
         }
         Ok(None) if args.retire => told.text.push_str("\nnothing was moved aside\n"),
@@ -303,9 +322,7 @@ async fn finish(target: Target, requests: &Requests) -> Result<Kept> {
     Ok(Kept { location, bytes, compacted, requests: requests.clone() })
 }
 
-fn tell_report(args: &Args, report: &Report, kept: Option<&Kept>) -> Told {
-    let mut json = serde_json::to_value(report).unwrap_or_default();
-    json["target"] = target_json(kept);
+fn tell_report(args: &Args, report: Report, kept: Option<&Kept>) -> Told {
     let source_bytes = report.totals.bytes;
     let text = format!("{report}{}", kept.map(|kept| kept.line(Some(source_bytes))).unwrap_or_default());
     let differs = report.verification.as_ref().is_some_and(|compared| compared.difference_count > 0);
@@ -329,7 +346,8 @@ fn tell_report(args: &Args, report: &Report, kept: Option<&Kept>) -> Told {
     } else {
         None
     };
-    Told { text, json, fault }
+    let rest = serde_json::Map::from_iter([("target".to_owned(), target_json(kept))]);
+    Told { text, json: Json { report: Some(report), rest }, fault }
 }
 
 fn tell_counts(source: &str, holds: &FullDump, added: Option<Counts>, kept: Option<&Kept>) -> Told {
@@ -353,7 +371,8 @@ fn tell_counts(source: &str, holds: &FullDump, added: Option<Counts>, kept: Opti
         )),
     }
     text.push_str(&kept.map(|kept| kept.line(None)).unwrap_or_default());
-    Told { text, json, fault: None }
+    let rest = json.as_object().cloned().unwrap_or_default();
+    Told { text, json: Json { report: None, rest }, fault: None }
 }
 
 fn target_json(kept: Option<&Kept>) -> Value {
