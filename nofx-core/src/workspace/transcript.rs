@@ -6,9 +6,9 @@ use futures_core::Stream;
 use futures_util::{StreamExt, TryStreamExt};
 
 use super::history::END;
-use super::{SessionFilter, Workspace};
+use super::{HistoryEntry, SessionFilter, Workspace};
 use crate::entity::{AgentId, Entity, EntryEntity, TranscriptPart};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::json::Text;
 use crate::query::{Direction, LogQuery};
 
@@ -57,9 +57,10 @@ impl Workspace {
 
     /// Returns the whole transcript of an agent since it last began anew, in one text; `None` if there is none.
     ///
-    /// As the old extension wrote it: the time of the beginning, then each part under the time of its writing.
+    /// As the old extension wrote it: the time of the beginning, then each part under the time of its writing. In the place of parts
+    /// that cannot be read it says so.
     pub async fn transcript(&self, agent: &AgentId) -> Result<Option<String>> {
-        let mut parts: Vec<_> = self.transcript_backwards(agent).try_collect().await?;
+        let mut parts: Vec<_> = marked(self.transcript_backwards(agent)).try_collect().await?;
         parts.reverse();
         let Some((first, rest)) = parts.split_first() else { return Ok(None) };
         let mut text = format!("# Agent Session: {agent}\n");
@@ -82,7 +83,7 @@ impl Workspace {
     /// where it has none, of its newest session. `None` if there is neither.
     pub async fn context_summary(&self, agent: &AgentId) -> Result<Option<String>> {
         let mut lines = Lines::default();
-        let mut parts = self.transcript_backwards(agent);
+        let mut parts = marked(self.transcript_backwards(agent));
         while let Some(part) = parts.try_next().await? {
             if lines.add_before(&part.content) {
                 break;
@@ -99,15 +100,41 @@ impl Workspace {
         let filter = SessionFilter { agent: Some(agent.clone()), ..SessionFilter::default() };
         let Some(newest) = self.summaries(&filter, None, 1).await?.items.into_iter().next() else { return Ok(()) };
         let mut messages = self.history(&newest.session, 0..END, Direction::Backward, None);
-        while let Some(entry) = messages.try_next().await? {
-            let role = entry.message.role.map(|role| role.to_string()).unwrap_or_default();
-            let content = entry.message.content.unwrap_or_default();
-            if lines.add_before(&format!("{role}: {content}").into()) {
+        while let Some(entry) = messages.next().await {
+            let text = match entry {
+                Ok(HistoryEntry { message, .. }) => {
+                    let role = message.role.map(|role| role.to_string()).unwrap_or_default();
+                    format!("{role}: {}", message.content.unwrap_or_default())
+                }
+                Err(error) if error.is_of_one_thing() => unreadable(&error),
+                Err(error) => return Err(error),
+            };
+            if lines.add_before(&text.into()) {
                 break;
             }
         }
         Ok(())
     }
+}
+
+/// Puts a part that says so in the place of those that cannot be read.
+fn marked(
+    parts: impl Stream<Item = Result<TranscriptPart>> + Send + Unpin,
+) -> impl Stream<Item = Result<TranscriptPart>> + Send + Unpin {
+    parts.map(|part| match part {
+        Err(error) if error.is_of_one_thing() => Ok(TranscriptPart::new(None, unreadable(&error))),
+        part => part,
+    })
+}
+
+fn unreadable(error: &Error) -> String {
+    format!(
+        "[{} of what was said here cannot be read: {error}]",
+        match error.positions() {
+            Some(places) if places.end - places.start > 1 => format!("{} parts", places.end - places.start),
+            _ => "a part".to_owned(),
+        }
+    )
 }
 
 /// The last lines of something that is read backwards.

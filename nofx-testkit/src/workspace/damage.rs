@@ -3,12 +3,12 @@
 use std::ops::Range;
 
 use futures_util::StreamExt;
-use nofx_core::entity::{EntityId, RecordEntity, Session, SessionId};
+use nofx_core::entity::{Agent, AgentId, EntityId, RecordEntity, Session, SessionId, TranscriptPart};
 use nofx_core::kind::ACTIVITY;
 use nofx_core::workspace::{RestoreOptions, SearchQuery, SessionFilter, Workspace};
 use nofx_core::{Direction, ScanQuery};
 
-use super::world::{HOUR, World, begin, content, say, texts};
+use super::world::{HOUR, World, ada, begin, content, say, texts};
 use crate::subject::Subject;
 use crate::unmet::{CaseResult, ensure, ensure_eq};
 
@@ -120,5 +120,28 @@ pub(super) async fn a_session_that_is_damaged_hides_no_other(subject: Subject) -
     ensure!(watched.is_ok(), "the others are watched: {watched:?}");
     let stats = workspace.stats().await?;
     ensure_eq!((stats.sessions, stats.unreadable), (6, 0), "records of kinds that are counted");
+    Ok(())
+}
+
+pub(super) async fn a_transcript_says_what_of_it_is_damaged(subject: Subject) -> CaseResult {
+    let world = World::new(subject);
+    let (workspace, damaging) = world.damaged().await?;
+    let ada = ada().id;
+    for part in ["one", "two", "three"] {
+        workspace.append_transcript(&ada, part).await?;
+    }
+    damaging.damage_entries(TranscriptPart::log(&ada), 1..2);
+    let transcript = workspace.transcript(&ada).await?.unwrap_or_default();
+    ensure!(transcript.contains("one") && transcript.contains("three"), "what can be read: {transcript}");
+    ensure!(transcript.contains("[a part of what was said here cannot be read: "), "what cannot: {transcript}");
+    let told = workspace.context_summary(&ada).await?.unwrap_or_default();
+    ensure!(told.contains("one\n[a part of what") && told.ends_with("\nthree"), "what an agent is told: {told}");
+
+    let grace: AgentId = "agent-grace".into();
+    let session = workspace.create_session(&Agent::new(grace.clone(), "Grace", "tester"), Default::default()).await?;
+    say(&workspace, &session.id, 0..3).await?;
+    damaging.damage_entries(Session::history(&session.id), 1..2);
+    let told = workspace.context_summary(&grace).await?.unwrap_or_default();
+    ensure!(told.contains("user: 0\n[a part of what") && told.ends_with("\nuser: 2"), "of a session: {told}");
     Ok(())
 }

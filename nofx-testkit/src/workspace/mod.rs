@@ -122,6 +122,7 @@ cases! {
     damage {
         a_message_that_is_damaged_hides_no_other: "A message that cannot be read is an error that knows its place, and the stream goes on behind it.";
         messages_that_are_damaged_as_one_hide_no_other: "Several that are damaged as one are one error.";
+        a_transcript_says_what_of_it_is_damaged: "In the place of parts that cannot be read it says so.";
         a_session_that_is_damaged_hides_no_other: "A session that cannot be read is left out of the page and told in `unreadable`.";
     }
     agents {
