@@ -8,7 +8,7 @@ const BATCH_BYTES: usize = 4 << 20;
 /// So many records and entries go into a batch before it is committed.
 const BATCH_ITEMS: usize = 2_000;
 
-/// Gathers records and entries and commits them, a batch at a time: the one way in which batches are filled whose size nobody knows
+/// Gathers records and entries and commits them, a batch at a time: the one way to fill batches whose size is not known
 /// before.
 pub(crate) struct Filling<'a> {
     store: &'a Store,

@@ -90,7 +90,7 @@ impl Value for Piece {
     }
 }
 
-/// Which task of a session is being worked on, so that nobody has to read all of them to know.
+/// Which task of a session is being worked on, known without reading all of them.
 ///
 /// It holds while the log of tasks has the length it says: who adds tasks without it, as an older version does, makes it void.
 #[derive(Clone, Debug, PartialEq, Eq)]

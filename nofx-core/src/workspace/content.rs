@@ -226,7 +226,7 @@ impl Workspace {
     /// Removes long contents that no message of any session names any more, also of those in the trash.
     ///
     /// Reads every history. Safe at any time: a content that is needed while the sweep goes on stays. Nothing is removed, and it is
-    /// `Corrupt`, if a message cannot be read, and `TooNew` if a later version wrote one: nobody knows what that needs.
+    /// `Corrupt`, if a message cannot be read, and `TooNew` if a later version wrote one: what that needs is not known.
     pub async fn sweep_contents(&self) -> Result<Swept> {
         // Everything that is needed from here on has a higher version.
         let begun = self.store.batch().delete(RecordKey::new(PAYLOAD, "content/sweep")?, Expect::Any);

@@ -96,7 +96,7 @@ impl ExpiryWatch {
         }
         let mut sessions = Vec::with_capacity(ids.len());
         for some in ids.chunks(PAGE) {
-            // One that cannot be read keeps nobody from being told of the others.
+            // One that cannot be read does not hide the others.
             sessions.extend(self.workspace.sessions_by_id(some).await?.into_iter().flatten().flatten());
         }
         Ok(sessions)

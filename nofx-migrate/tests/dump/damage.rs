@@ -1,4 +1,4 @@
-//! Whoever says that all was written has counted.
+//! What is said to be all has been counted.
 
 use std::sync::Arc;
 

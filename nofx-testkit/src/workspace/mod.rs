@@ -95,7 +95,7 @@ cases! {
     }
     tasks {
         starting_and_ending_a_task_costs_the_same_in_a_longer_log within 300 s: "Which task is worked on is known without reading the others.";
-        what_is_worked_on_is_known_whoever_wrote_it: "It holds while the log of tasks has the length it says.";
+        what_is_worked_on_is_known_whichever_version_wrote_it: "It holds while the log of tasks has the length it says.";
     }
     histories {
         a_history_is_read_in_both_directions_from_any_place: "Returns the messages at some places of a session's history, read as they are asked for.";

@@ -49,7 +49,7 @@ pub(super) async fn starting_and_ending_a_task_costs_the_same_in_a_longer_log(su
     Ok(())
 }
 
-pub(super) async fn what_is_worked_on_is_known_whoever_wrote_it(subject: Subject) -> CaseResult {
+pub(super) async fn what_is_worked_on_is_known_whichever_version_wrote_it(subject: Subject) -> CaseResult {
     let world = World::new(subject);
     let workspace = world.open().await?;
     let session = begin(&workspace).await?.id;

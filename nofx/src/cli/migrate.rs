@@ -95,7 +95,7 @@ struct Told {
     fault: Option<Fault>,
 }
 
-/// What is told as JSON; a text of it is made only where somebody asks for it, as that of many files is large.
+/// What is told as JSON; written only where it is asked for, as that of many files is large.
 #[derive(serde::Serialize)]
 struct Json {
     #[serde(flatten)]
