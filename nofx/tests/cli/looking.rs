@@ -36,7 +36,8 @@ fn look(place: &Place, words: &str, store: &str) -> Run {
 /// A store of one session with messages that do not compress.
 fn filled(store: &str) -> Place {
     let place = Place::new().with_legacy();
-    let messages = (0..4000_u32).map(|number| sha256(&number.to_le_bytes()).repeat(4) + " words");
+    let noise = |number: u32| (0..4).map(|part| sha256(&(4 * number + part).to_le_bytes())).collect::<String>();
+    let messages = (0..4000).map(|number| noise(number) + " words");
     place.write("x.ndjson", dump_of("s", messages));
     place.run(&format!("load x.ndjson --store {store}")).done();
     place
