@@ -136,8 +136,17 @@ pub(crate) async fn open_redb(location: &Location, options: &Options) -> Result<
 pub(crate) async fn open_fs(location: &Location, options: &Options) -> Result<nofx_fs::FsBackend> {
     let path = location.path().unwrap_or(std::path::Path::new(""));
     // Written last when a store is made.
-    if !options.create && !path.join("config.json").exists() {
-        return Err(Error::invalid(format!("`{location}` is not a NofX store: there is none")));
+    let config = path.join("config.json");
+    match std::fs::metadata(&config) {
+        Err(error) if !options.create => {
+            return Err(match error.kind() {
+                std::io::ErrorKind::NotFound => {
+                    Error::invalid(format!("`{location}` is not a NofX store: it is a folder without a `config.json`"))
+                }
+                _ => Error::unavailable_because(format!("opening `{}`", config.display()), error),
+            });
+        }
+        _ => {}
     }
     let mut fs = nofx_fs::Options::default();
     fs.sources = options.sources.clone();

@@ -64,8 +64,7 @@ pub(super) async fn run(args: &Args) -> Result<Exit> {
                 BackupError::Store(error) => Fault::of_stores(error, &opened.location, &target.location),
                 other => Fault::new(Exit::Failed, other.to_string(), ""),
             };
-            target.abandon().await;
-            return Err(fault);
+            return Err(target.abandon(fault).await);
         }
     };
     // Everything is there already, so that a copy which stays larger is no failure.

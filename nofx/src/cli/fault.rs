@@ -2,6 +2,7 @@
 
 use std::error::Error as StdError;
 use std::io;
+use std::path::Path;
 
 use anstyle::{AnsiColor, Style};
 use nofx_core::Error;
@@ -33,6 +34,11 @@ pub(crate) type Result<T, E = Fault> = std::result::Result<T, E>;
 impl Fault {
     pub(crate) fn new(exit: Exit, message: impl AsRef<str>, hint: impl AsRef<str>) -> Self {
         Self { exit, message: one_line(message.as_ref()), hint: one_line(hint.as_ref()), quiet: false }
+    }
+
+    /// Puts the path that a thing is to get for the one that it has.
+    pub(crate) fn renaming(self, from: &Path, to: &Path) -> Self {
+        Self { message: self.message.replace(&shown(from), &shown(to)), ..self }
     }
 
     /// Returns what the program ends with.
@@ -217,7 +223,7 @@ impl Fault {
         }
     }
 
-    pub(crate) fn absent(path: &std::path::Path) -> Self {
+    pub(crate) fn absent(path: &Path) -> Self {
         let message = format!("`{}` does not exist", shown(path));
         Self::new(
             Exit::SourceAbsent,
@@ -226,7 +232,7 @@ impl Fault {
         )
     }
 
-    pub(crate) fn not_a_folder(path: &std::path::Path) -> Self {
+    pub(crate) fn not_a_folder(path: &Path) -> Self {
         let message = format!("`{}` is neither a folder nor a full dump", shown(path));
         Self::new(
             Exit::SourceIsFile,
@@ -235,7 +241,7 @@ impl Fault {
         )
     }
 
-    pub(crate) fn holds(source: &std::path::Path, target: &std::path::Path) -> Self {
+    pub(crate) fn holds(source: &Path, target: &Path) -> Self {
         let message = format!("`{}` lies inside the source `{}`", shown(target), shown(source));
         Self::new(
             Exit::SourceHoldsTarget,

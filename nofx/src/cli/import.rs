@@ -52,8 +52,7 @@ pub(super) async fn run(args: &Args) -> Result<Exit> {
         Ok(session) => session,
         Err(error) => {
             let fault = told(&error, &args.input, &target);
-            target.abandon().await;
-            return Err(fault);
+            return Err(target.abandon(fault).await);
         }
     };
     let mut output = Output::stdout();

@@ -70,8 +70,8 @@ pub(super) async fn load_file(
     let (target, loaded) = end(target, loaded, &name).await?;
     if loaded != checked {
         let message = format!("{name} was changed while it was being read");
-        target.abandon().await;
-        return Err(Fault::new(Exit::DumpDamaged, message, "let nobody write to it, and load it into a fresh store"));
+        let hint = "load it again into a store that does not exist yet, while no other program writes to it";
+        return Err(target.abandon(Fault::new(Exit::DumpDamaged, message, hint)).await);
     }
     Ok((target, loaded))
 }
@@ -96,8 +96,7 @@ async fn end(
         Ok(loaded) => Ok((target, loaded)),
         Err(error) => {
             let fault = Fault::of_load(&error, name, &target.location);
-            target.abandon().await;
-            Err(fault)
+            Err(target.abandon(fault).await)
         }
     }
 }

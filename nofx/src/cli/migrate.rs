@@ -198,8 +198,7 @@ async fn from_legacy(args: &Args, from: &Path, to: Location, requests: &Requests
         Some(Ok(report)) => report,
         Some(Err(error)) => {
             let fault = Fault::of_migration(&error, &target.location);
-            target.abandon().await;
-            return Err(fault);
+            return Err(target.abandon(fault).await);
         }
     };
     bar.clear();
@@ -260,8 +259,7 @@ async fn from_store(args: &Args, from: &Location, to: Location, requests: &Reque
         Some(Ok(copied)) => copied,
         Some(Err(error)) => {
             let fault = Fault::of_copy(&error, from, &target.location);
-            target.abandon().await;
-            return Err(fault);
+            return Err(target.abandon(fault).await);
         }
     };
     bar.clear();
@@ -282,8 +280,8 @@ async fn from_dump(args: &Args, file: &Path, to: Location, requests: &Requests) 
         let found = full_digest(&target.store).await.map_err(|error| Fault::of_store(&error, &target.location))?;
         if found != holds {
             let message = format!("`{}` holds {} and the dump {}", target.location, found.sha256, holds.sha256);
-            target.abandon().await;
-            return Err(Fault::new(Exit::Missing, message, "let nobody write to the store, and load into a fresh one"));
+            let hint = "load it again into a store that does not exist yet, while no other program writes to that";
+            return Err(target.abandon(Fault::new(Exit::Missing, message, hint)).await);
         }
     }
     let kept = finish(target, requests).await?;

@@ -6,6 +6,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use nofx_core::Sources;
+
 use super::interrupt;
 use super::paths::{missing_folders, with_suffix};
 
@@ -39,7 +41,7 @@ impl Passing {
         // Locked while the folder is made, so that a signal finds it here.
         let mut made = made();
         let above = missing_folders(&parent.join(PREFIX));
-        let folder = make_folders(parent).and_then(|()| make(parent));
+        let folder = private().recursive(true).create(parent).and_then(|()| make(parent));
         let (folder, alive) = folder.inspect_err(|_| remove_empty(&above))?;
         made.push(Made { folder: folder.clone(), above });
         drop(made);
@@ -92,7 +94,8 @@ pub(super) fn remove_empty(folders: &[PathBuf]) {
 
 fn make(parent: &Path) -> io::Result<(PathBuf, File)> {
     loop {
-        let folder = tempfile::Builder::new().prefix(PREFIX).tempdir_in(parent)?.keep();
+        let folder = parent.join(format!("{PREFIX}{}", Sources::default().batch_id()));
+        private().create(&folder)?;
         let alive = alive(&folder).inspect(|alive| {
             // Where locks do not work, no other process gets this one either.
             _ = alive.lock();
@@ -141,12 +144,13 @@ fn owner(_: &Path) -> Option<u32> {
     None
 }
 
-/// Makes a folder and those above it, for nobody else to look into, as backends do.
-fn make_folders(folder: &Path) -> io::Result<()> {
+/// Makes folders for nobody else to look into, as backends do.
+fn private() -> fs::DirBuilder {
+    #[cfg_attr(not(unix), expect(unused_mut, reason = "other systems have no modes"))]
     let mut making = fs::DirBuilder::new();
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut making, 0o700);
-    making.recursive(true).create(folder)
+    making
 }
 
 #[cfg(test)]

@@ -77,7 +77,7 @@ impl Source {
 pub(crate) fn read(path: &Path) -> Result<BufReader<File>> {
     File::open(path).map(BufReader::new).map_err(|error| match error.kind() {
         std::io::ErrorKind::NotFound => {
-            Fault::new(Exit::SourceAbsent, format!("`{}` does not exist", shown(path)), "name a full dump")
+            Fault::new(Exit::SourceAbsent, format!("`{}` does not exist", shown(path)), "name a file that exists")
         }
         _ => unreadable(path, &error),
     })

@@ -67,13 +67,10 @@ impl Target {
             return Self::open(location, options).await;
         };
         interrupt::prepare();
-        let opened = async {
-            let beside = Beside::of(&location, path)?;
-            Ok((open_unlisted(&beside.location, options).await?, beside))
-        };
-        match opened.await {
-            Ok((store, beside)) => Ok(Self { location, store, made: Some(made), beside: Some(beside) }),
-            Err(error) => Err(Fault::of_opening(&error, &location)),
+        let beside = Beside::of(&location, path).map_err(|error| Fault::of_opening(&error, &location))?;
+        match open_unlisted(&beside.location, options).await {
+            Ok(store) => Ok(Self { location, store, made: Some(made), beside: Some(beside) }),
+            Err(error) => Err(beside.told(Fault::of_opening(&error, &location), path)),
         }
     }
 
@@ -106,9 +103,19 @@ impl Target {
         })
     }
 
-    /// Closes the store after a failure. One that was made for this is removed, with the folders made for it, unless it holds
-    /// something that the next attempt can go on from. Returns whether there is a store.
-    pub(crate) async fn abandon(self) -> bool {
+    /// Closes the store after a failure, and returns what is told of it. A store that was made for this is removed, with the folders made for
+    /// it, unless it holds something that the next attempt can go on from.
+    pub(crate) async fn abandon(self, fault: Fault) -> Fault {
+        let fault = match (&self.beside, self.location.path()) {
+            (Some(beside), Some(path)) => beside.told(fault, path),
+            _ => fault,
+        };
+        self.let_go().await;
+        fault
+    }
+
+    /// Closes the store and removes it as after a failure. Returns whether there is one.
+    async fn let_go(self) -> bool {
         let holds_nothing = nofx_migrate::anything_in(&self.store).await.is_ok_and(|found| found.is_none());
         // The failure that led here is what is told.
         _ = self.store.close().await;
@@ -127,7 +134,7 @@ impl Target {
     /// Closes the store after a signal, as after a failure, and says what is left.
     pub(crate) async fn interrupted(self) -> Fault {
         let location = self.location.clone();
-        match self.abandon().await {
+        match self.let_go().await {
             true => {
                 let message = format!("interrupted; `{location}` has a part of it, or all");
                 Fault::new(Exit::Interrupted, message, "run the command again: it goes on from there")
@@ -151,6 +158,14 @@ impl Beside {
         let inside = passing.path(path.file_name().unwrap_or_default());
         let location = if location.folder().is_some() { Location::fs(inside) } else { Location::redb(inside) };
         Ok(Self { location, _passing: passing, new })
+    }
+
+    /// Says where the store would be rather than where it is.
+    fn told(&self, fault: Fault, place: &Path) -> Fault {
+        match self.location.path() {
+            Some(passing) => fault.renaming(passing, place),
+            None => fault,
+        }
     }
 
     /// Gives a store its name, unless something has it already.

@@ -199,6 +199,50 @@ fn a_store_that_does_not_exist() {
     assert_eq!(place.tree(""), []);
 }
 
+#[cfg(feature = "fs")]
+#[test]
+fn an_empty_folder_is_no_store_and_a_repair_makes_none() {
+    let place = Place::new();
+    fs::create_dir(place.path("empty")).unwrap();
+    for words in ["ls", "doctor", "doctor --repair", "archive x"] {
+        place.run(&format!("{words} --store fs:empty")).failed(29, "there is no store at `fs:empty`");
+    }
+    assert_eq!(place.tree("empty"), []);
+    place.write("letters/one.txt", "dear store");
+    let error = "`fs:letters` is not a NofX store: it is a folder without a `config.json`";
+    place.run("ls --store fs:letters").failed(23, error);
+}
+
+#[test]
+fn an_export_that_does_not_exist() {
+    let place = Place::new();
+    let run = place.run("import nowhere.json --store redb:x.redb").failed(10, "`nowhere.json` does not exist");
+    assert!(run.err.contains("hint: name a file that exists"), "{run:?}");
+}
+
+#[cfg(all(unix, feature = "fs"))]
+#[test]
+fn a_place_that_is_not_permitted_is_told_without_names_that_are_only_passing() {
+    let place = Place::new().with_legacy();
+    allow(&place, "", 0o755);
+    place.run("migrate --from work --to fs:private").done();
+    as_anybody(&place, "ls --store fs:private")
+        .failed(24, "unavailable: opening `private/config.json`: Permission denied (os error 13)");
+    place.run("migrate --from work --to redb:x.redb").done();
+    allow(&place, "x.redb", 0o644);
+    fs::create_dir(place.path("theirs")).unwrap();
+    allow(&place, "theirs", 0o755);
+    for words in [
+        "backup --store redb:x.redb --to redb:theirs/y.redb",
+        "backup --store redb:x.redb --to fs:theirs/y",
+        "dump --store redb:x.redb -o theirs/y",
+    ] {
+        let run = as_anybody(&place, words);
+        assert_eq!(run.code, 24, "{words}: {run:?}");
+        assert!(run.err.contains("theirs/y") && !run.err.contains(".nofx-making"), "{words}: {run:?}");
+    }
+}
+
 #[cfg(unix)]
 #[test]
 fn pipes_are_not_waited_for() {

@@ -68,7 +68,6 @@ fn what_is_cut_is_damaged_for_every_command() {
     for words in LOOKING {
         fs::write(place.path("x.redb"), &whole[..whole.len() / 4]).expect("a file");
         let run = look(&place, words, "redb:x.redb");
-        assert_eq!((run.code, run.err.lines().count()), (27, 2), "{words}: {run:?}");
-        assert!(run.err.contains("x.redb"), "{words}: {run:?}");
+        assert!(run.code == 27 && run.err.contains("x.redb"), "{words}: {run:?}");
     }
 }
