@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use super::exit::Exit;
 use super::fault::{Fault, Result};
 use super::output::Output;
-use super::paths::real;
 use super::place::{StoreArg, open_to_read};
 use super::requests::Requests;
 
@@ -40,13 +39,7 @@ pub(super) async fn run(args: &Args) -> Result<Exit> {
     let store = open_to_read(&location, &Requests::default()).await?;
     let mut output = match &args.output {
         None => Output::stdout(),
-        Some(file) => {
-            if location.path().is_some_and(|path| real(path) == real(file)) {
-                let message = format!("`{location}` cannot be written over by its own dump");
-                return Err(Fault::new(Exit::Usage, message, "name another file with --output"));
-            }
-            Output::file(file)?
-        }
+        Some(file) => Output::file(file)?,
     };
     let name = output.name();
     let dumped = match args.full {

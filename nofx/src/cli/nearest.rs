@@ -1,6 +1,7 @@
 //! Finding the store of the workspace that one stands in.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use crate::Location;
@@ -25,6 +26,30 @@ fn kept_in(folder: &Path) -> Option<Location> {
         return Some(Location::redb(file));
     }
     is_store(folder).then(|| Location::fs(folder))
+}
+
+/// Returns the store that a file is, belongs to or lies in, of whatever kind.
+pub(crate) fn store_at(file: &Path) -> Option<PathBuf> {
+    let is_redb = |path: &Path| {
+        let mut begin = [0; 4];
+        fs::metadata(path).is_ok_and(|found| found.is_file())
+            && File::open(path).and_then(|mut file| file.read_exact(&mut begin)).is_ok()
+            && begin == *b"redb"
+    };
+    let without = |suffix| file.to_str()?.strip_suffix(suffix).map(PathBuf::from);
+    let stores = [Some(file.to_owned()), without(".lock"), without(".new")];
+    let kept_in_a_file = stores.into_iter().flatten().find(|path| is_redb(path));
+    kept_in_a_file.or_else(|| {
+        let mut folders = file.ancestors().skip(1);
+        folders.find(|folder| is_store(folder) || is_remote(folder)).map(Path::to_owned)
+    })
+}
+
+/// Tells whether a folder is a store as it would be in object storage, by its commits.
+fn is_remote(folder: &Path) -> bool {
+    let is_commit = |name: &[u8]| name.len() == 20 && name.iter().all(u8::is_ascii_digit);
+    let mut commits = fs::read_dir(folder.join("root")).into_iter().flatten().flatten();
+    commits.any(|entry| is_commit(entry.file_name().as_encoded_bytes()))
 }
 
 /// Tells whether a folder is a store of files.

@@ -5,7 +5,9 @@ use std::fs::{self, File};
 use std::io::{self, BufWriter, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
+use super::exit::Exit;
 use super::fault::{Fault, Result};
+use super::nearest::store_at;
 use super::passing::Passing;
 use super::paths::real;
 use super::text::shown;
@@ -47,6 +49,10 @@ impl Output {
     pub(crate) fn file(path: &Path) -> Result<Self> {
         let name = format!("`{}`", shown(path));
         let path = real(path);
+        if let Some(store) = store_at(&path) {
+            let message = format!("{name} belongs to the store `{}`, which is not written over", shown(store));
+            return Err(Fault::new(Exit::Usage, message, "name another file"));
+        }
         let place = match fs::metadata(&path) {
             Ok(found) if found.is_dir() => Err(io::ErrorKind::IsADirectory.into()),
             Ok(found) if !found.is_file() => fs::OpenOptions::new()

@@ -426,7 +426,8 @@ fn a_report_in_a_folder_that_does_not_exist() {
 fn files_that_would_be_written_over() {
     let place = Place::new().with_legacy();
     place.run("migrate --from work --to redb:x.redb").done();
-    place.run("dump --store redb:x.redb -o ./x.redb").failed(2, "`redb:x.redb` cannot be written over by its own dump");
+    let belongs = format!("`./x.redb` belongs to the store `{}`, which is not written over", place.shown("x.redb"));
+    place.run("dump --store redb:x.redb -o ./x.redb").failed(2, &belongs);
     let error = "the report cannot be written over `x.redb`";
     refused(&place, "--from work --to redb:x.redb --report x.redb", 2, error);
     refused(&place, "--from redb:x.redb --to redb:y.redb --report x.redb", 2, error);

@@ -152,3 +152,40 @@ fn a_copy_is_dry_told_as_json_and_brought_up_to_date() {
     assert!(!second.contains("compacted"), "{second}");
     assert_eq!(place.run("dump --full --store redb:y.redb").done().out, DUMP);
 }
+
+#[cfg(all(unix, feature = "fs", feature = "remote"))]
+#[test]
+fn no_command_writes_over_a_store_or_into_one() {
+    let place = Place::new().with_legacy();
+    place.write("x.ndjson", DUMP);
+    let remote = format!("file://{}", place.shown("remote"));
+    for store in ["redb:x.redb", "redb:other.redb", "fs:files", &remote] {
+        place.run(&format!("load x.ndjson --store {store}")).done();
+    }
+    place.write("other.redb.lock", "1 here\n");
+    std::os::unix::fs::symlink("other.redb", place.path("link")).unwrap();
+    let before = place.tree("");
+    for output in [
+        "x.redb",
+        "other.redb",
+        "other.redb.lock",
+        "link",
+        "files/config.json",
+        "files/agents/ada.json",
+        "files/new.txt",
+        "remote/root/new",
+        "remote/new.txt",
+    ] {
+        for words in [
+            "dump --store redb:x.redb -o",
+            "dump --full --store redb:x.redb -o",
+            "export --agents --store redb:x.redb -o",
+            "migrate --from work --to redb:new.redb --report",
+        ] {
+            let run = place.run(&format!("{words} {output}"));
+            assert_eq!((run.code, run.err.lines().count()), (2, 2), "{words} {output}: {run:?}");
+            assert!(run.err.contains(output), "{words} {output}: {run:?}");
+            assert!(place.tree("") == before, "{words} {output}");
+        }
+    }
+}
