@@ -1,7 +1,7 @@
 //! Finding the store of the workspace that one stands in.
 
 use std::fs::{self, File};
-use std::io::Read;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use crate::Location;
@@ -22,10 +22,12 @@ pub(crate) fn nearest(here: &Path) -> Option<Location> {
 
 fn kept_in(folder: &Path) -> Option<Location> {
     let file = folder.join(FILE);
-    if file.is_file() {
-        return Some(Location::redb(file));
+    match fs::metadata(&file) {
+        Ok(found) if found.is_file() => Some(Location::redb(file)),
+        // There may be one. Opening it says what is wrong, where another one further up would be taken for it.
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Some(Location::redb(file)),
+        _ => is_store(folder).then(|| Location::fs(folder)),
     }
-    is_store(folder).then(|| Location::fs(folder))
 }
 
 /// Returns the store that a file is, belongs to or lies in, of whatever kind.

@@ -228,6 +228,10 @@ fn a_place_that_is_not_permitted_is_told_without_names_that_are_only_passing() {
     place.run("migrate --from work --to fs:private").done();
     as_anybody(&place, "ls --store fs:private")
         .failed(24, "unavailable: opening `private/config.json`: Permission denied (os error 13)");
+    place.run("migrate --from work --to redb:.nofx/store/nofx.redb").done();
+    allow(&place, ".nofx", 0o700);
+    let run = as_anybody(&place, "ls");
+    assert!(run.code == 24 && run.err.contains(".nofx/store/nofx.redb"), "{run:?}");
     place.run("migrate --from work --to redb:x.redb").done();
     allow(&place, "x.redb", 0o644);
     fs::create_dir(place.path("theirs")).unwrap();
