@@ -84,7 +84,7 @@ pub(crate) fn take_back(store: &Path) {
 /// Adds lines to what git ignores in all worktrees of a checkout, unless it has them.
 fn exclude(shared: &Path, lines: &str) -> io::Result<()> {
     let path = shared.join("info/exclude");
-    // What a link leads to is a file of somebody's, and not for git alone.
+    // What a link leads to may be for another program.
     if fs::symlink_metadata(&path).is_ok_and(|found| !found.is_file()) {
         return Ok(());
     }

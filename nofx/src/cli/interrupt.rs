@@ -8,7 +8,7 @@ use tokio::sync::Notify;
 
 use super::exit::Exit;
 use super::fault::Fault;
-use super::passing;
+use super::temporary;
 
 /// Whether the command ends by itself when it is asked to, once.
 static ORDERLY: AtomicBool = AtomicBool::new(false);
@@ -41,7 +41,7 @@ pub(super) fn prepare() {
     ORDERLY.store(true, Ordering::SeqCst);
 }
 
-/// From now on a signal does not end the program before what it has made under a passing name is removed.
+/// From now on a signal does not end the program before what it has made in a temporary folder is removed.
 pub(super) fn listen() {
     static LISTENING: Once = Once::new();
     // A task of its own, as the command may be blocked by a pipe that is not read.
@@ -90,7 +90,7 @@ fn end() {
     if ORDERLY.swap(false, Ordering::SeqCst) {
         return ASKED.notify_one();
     }
-    let _nothing_more = passing::remove_all();
+    let _nothing_more = temporary::remove_all();
     Fault::new(Exit::Interrupted, "interrupted before it was done", "run the command again").tell();
     std::process::exit(Exit::Interrupted as i32);
 }

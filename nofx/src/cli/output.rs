@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use super::exit::Exit;
 use super::fault::{Fault, Result};
 use super::nearest::store_at;
-use super::passing::Passing;
 use super::paths::real;
+use super::temporary::Temporary;
 use super::text::shown;
 use super::visible::Visible;
 
@@ -25,8 +25,8 @@ pub(crate) struct Output {
 enum Place {
     /// The standard output, a pipe or a device.
     Stream(BufWriter<Box<dyn Write + Send>>),
-    /// A file in a passing folder, and the path that it gets.
-    File(BufWriter<File>, Passing, PathBuf),
+    /// A file in a temporary folder, and the path that it gets.
+    File(BufWriter<File>, Temporary, PathBuf),
 }
 
 impl Output {
@@ -60,7 +60,7 @@ impl Output {
                 .open(&path)
                 .map(|file| Place::Stream(BufWriter::with_capacity(BUFFER, stream(file)))),
             _ => make_beside(&path)
-                .map(|(file, passing)| Place::File(BufWriter::with_capacity(BUFFER, file), passing, path)),
+                .map(|(file, temporary)| Place::File(BufWriter::with_capacity(BUFFER, file), temporary, path)),
         };
         match place {
             Ok(place) => Ok(Self { name, place }),
@@ -83,7 +83,7 @@ impl Output {
         let Self { name, place } = self;
         let finished = match place {
             Place::Stream(mut out) => out.flush(),
-            Place::File(out, passing, path) => finish_file(out, &passing, &path),
+            Place::File(out, temporary, path) => finish_file(out, &temporary, &path),
         };
         finished.map_err(|error| Fault::of_output(&name, &error))
     }
@@ -97,21 +97,21 @@ fn stream(out: impl Write + IsTerminal + Send + 'static) -> Box<dyn Write + Send
     }
 }
 
-fn make_beside(path: &Path) -> io::Result<(File, Passing)> {
+fn make_beside(path: &Path) -> io::Result<(File, Temporary)> {
     let folder = path.parent().unwrap_or(Path::new("."));
     // Folders that do not exist are not made for a file.
     fs::metadata(folder)?;
-    let passing = Passing::within(folder)?;
+    let temporary = Temporary::within(folder)?;
     let mut making = File::options();
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut making, 0o600);
-    let file = making.write(true).create_new(true).open(passing.path(name_of(path)))?;
-    Ok((file, passing))
+    let file = making.write(true).create_new(true).open(temporary.path(name_of(path)))?;
+    Ok((file, temporary))
 }
 
-fn finish_file(out: BufWriter<File>, passing: &Passing, path: &Path) -> io::Result<()> {
+fn finish_file(out: BufWriter<File>, temporary: &Temporary, path: &Path) -> io::Result<()> {
     out.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?;
-    fs::rename(passing.path(name_of(path)), path)
+    fs::rename(temporary.path(name_of(path)), path)
 }
 
 fn name_of(path: &Path) -> &OsStr {

@@ -10,9 +10,9 @@ use tempfile::TempPath;
 use super::exit::Exit;
 use super::fault::{Fault, Result};
 use super::interrupt;
-use super::passing::{Passing, remove_empty};
 use super::paths::{bytes_below, missing_folders, with_suffix};
 use super::place::{refuse_another_shape, refuse_read_only};
+use super::temporary::{Temporary, remove_empty};
 use crate::git;
 use crate::open::{open_unlisted, was_compacted};
 use crate::{Location, Options, compact, open_with};
@@ -33,11 +33,11 @@ pub(crate) struct Target {
     beside: Option<Beside>,
 }
 
-/// A store in a passing folder.
+/// A store in a temporary folder.
 #[derive(Debug)]
 struct Beside {
     location: Location,
-    _passing: Passing,
+    _temporary: Temporary,
     /// The place that it gets, as git sees it.
     new: Option<git::New>,
 }
@@ -152,18 +152,18 @@ impl Beside {
         let new = git::New::at(location);
         let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
         let parent = path.parent().unwrap_or(&path);
-        let passing = Passing::within(parent);
-        let passing =
-            passing.map_err(|error| Error::unavailable_because(format!("making `{}`", path.display()), error))?;
-        let inside = passing.path(path.file_name().unwrap_or_default());
+        let temporary = Temporary::within(parent);
+        let temporary =
+            temporary.map_err(|error| Error::unavailable_because(format!("making `{}`", path.display()), error))?;
+        let inside = temporary.path(path.file_name().unwrap_or_default());
         let location = if location.folder().is_some() { Location::fs(inside) } else { Location::redb(inside) };
-        Ok(Self { location, _passing: passing, new })
+        Ok(Self { location, _temporary: temporary, new })
     }
 
     /// Says where the store would be rather than where it is.
     fn told(&self, fault: Fault, place: &Path) -> Fault {
         match self.location.path() {
-            Some(passing) => fault.renaming(passing, place),
+            Some(temporary) => fault.renaming(temporary, place),
             None => fault,
         }
     }

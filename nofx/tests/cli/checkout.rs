@@ -64,14 +64,14 @@ fn a_store_in_a_checkout_comes_into_no_commit_and_survives_a_clean() {
             assert!(run(place.command(["dump", "--full", "--store", store]).current_dir(&folder)).done().out == DUMP);
         }
     }
-    // All of it, and no name that was only passing.
+    // All of it, and no temporary names.
     let exclude = fs::read_to_string(place.path("main/.git/info/exclude")).unwrap();
     assert!(!exclude.contains("making"), "{exclude}");
     assert_eq!(exclude.matches("/#x.redb\n").count(), 1, "{exclude}");
 }
 
 #[tokio::test]
-async fn whoever_opens_a_store_for_the_first_time_keeps_it_out_of_commits() {
+async fn every_program_that_makes_a_store_keeps_it_out_of_commits() {
     let place = checkout();
     for name in ["tree/new/x.redb", "tree/mine/y.redb"] {
         let store = nofx::open(&Location::redb(place.path(name))).await.unwrap();

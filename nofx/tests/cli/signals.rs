@@ -20,7 +20,7 @@ fn with_much() -> Place {
     place
 }
 
-/// Everything that writes something under a passing name.
+/// Everything that writes something in a temporary folder.
 const MAKING: [&str; 7] = [
     "dump --full --store redb:x.redb -o out/older.txt",
     "dump --store redb:x.redb -o out/new.txt",
@@ -59,7 +59,7 @@ fn send(signal: &str, child: &Child) {
 }
 
 #[test]
-fn a_signal_leaves_nothing_under_a_passing_name() {
+fn a_signal_leaves_nothing_temporary() {
     let place = with_much();
     for (at, words) in MAKING.into_iter().enumerate() {
         let signal = ["-INT", "-TERM", "-HUP"][at % 3];

@@ -1,4 +1,4 @@
-//! What a command makes under a passing name, beside the place that it gets when it is complete.
+//! What a command makes in a temporary folder, beside the place that it gets when it is complete.
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
@@ -11,19 +11,19 @@ use nofx_core::Sources;
 use super::interrupt;
 use super::paths::{missing_folders, with_suffix};
 
-/// How the names of passing folders begin.
+/// How the names of temporary folders begin.
 const PREFIX: &str = ".nofx-making-";
 
-/// A file in a passing folder that its process keeps locked as long as it lives.
+/// A file in a temporary folder that its process keeps locked as long as it lives.
 const ALIVE: &str = ".alive";
 
-/// The passing folders of this process, each with the folders that were made for it.
+/// The temporary folders of this process, each with the folders that were made for it.
 static MADE: Mutex<Vec<Made>> = Mutex::new(Vec::new());
 
-/// A passing folder, removed with what is in it when it is dropped, when a signal ends the program, or else by the next command
+/// A temporary folder, removed with what is in it when it is dropped, when a signal ends the program, or else by the next command
 /// that makes one in the same place.
 #[derive(Debug)]
-pub(crate) struct Passing {
+pub(crate) struct Temporary {
     folder: PathBuf,
     _alive: File,
 }
@@ -34,8 +34,8 @@ struct Made {
     above: Vec<PathBuf>,
 }
 
-impl Passing {
-    /// Makes a passing folder in another one, which is made too. Removes those of processes that were killed.
+impl Temporary {
+    /// Makes a temporary folder in another one, which is made too. Removes those of processes that were killed.
     pub(crate) fn within(parent: &Path) -> io::Result<Self> {
         interrupt::listen();
         // Locked while the folder is made, so that a signal finds it here.
@@ -55,7 +55,7 @@ impl Passing {
     }
 }
 
-impl Drop for Passing {
+impl Drop for Temporary {
     fn drop(&mut self) {
         let mut made = made();
         if let Some(at) = made.iter().position(|made| made.folder == self.folder) {
@@ -117,13 +117,13 @@ fn alive(folder: &Path) -> io::Result<File> {
     File::options().create(true).truncate(false).write(true).open(folder.join(ALIVE))
 }
 
-/// Removes the passing folders of this user whose processes are dead.
+/// Removes the temporary folders of this user whose processes are dead.
 fn remove_stale(parent: &Path, own: &Path) {
     for entry in fs::read_dir(parent).into_iter().flatten().flatten() {
         let (path, name) = (entry.path(), entry.file_name());
-        let is_passing = name.as_encoded_bytes().starts_with(PREFIX.as_bytes()) && path != own;
+        let is_temporary = name.as_encoded_bytes().starts_with(PREFIX.as_bytes()) && path != own;
         let is_folder = || entry.file_type().is_ok_and(|kind| kind.is_dir());
-        if is_passing
+        if is_temporary
             && is_folder()
             && owner(&path) == owner(own)
             && let Ok(alive) = alive(&path)
@@ -144,7 +144,7 @@ fn owner(_: &Path) -> Option<u32> {
     None
 }
 
-/// Makes folders for nobody else to look into, as backends do.
+/// Makes folders that only their owner may look into, as backends do.
 fn private() -> fs::DirBuilder {
     #[cfg_attr(not(unix), expect(unused_mut, reason = "other systems have no modes"))]
     let mut making = fs::DirBuilder::new();
@@ -161,14 +161,14 @@ mod tests {
     fn folders_of_dead_processes_are_removed_and_those_of_live_ones_are_not() {
         let place = tempfile::tempdir().unwrap();
         let parent = place.path().join("a/b");
-        let live = Passing::within(&parent).unwrap();
+        let live = Temporary::within(&parent).unwrap();
         for dead in [".nofx-making-dead", ".nofx-making-before-it-was-locked"] {
             fs::create_dir(parent.join(dead)).unwrap();
         }
         fs::write(parent.join(".nofx-making-dead/.alive"), "").unwrap();
         fs::write(parent.join(".nofx-making-dead/x.redb"), "half").unwrap();
         fs::write(parent.join(".nofx-making-a-file"), "of another program").unwrap();
-        let other = Passing::within(&parent).unwrap();
+        let other = Temporary::within(&parent).unwrap();
         let mut left: Vec<_> = fs::read_dir(&parent).unwrap().map(|entry| entry.unwrap().path()).collect();
         left.sort();
         let mut expected = [live.folder.clone(), other.folder.clone(), parent.join(".nofx-making-a-file")];
@@ -181,12 +181,12 @@ mod tests {
     #[test]
     fn folders_that_were_made_for_nothing_go_too() {
         let place = tempfile::tempdir().unwrap();
-        drop(Passing::within(&place.path().join("a/b")).unwrap());
+        drop(Temporary::within(&place.path().join("a/b")).unwrap());
         assert!(!place.path().join("a").exists());
-        let passing = Passing::within(&place.path().join("a/b")).unwrap();
-        fs::write(passing.path(OsStr::new("x")), "whole").unwrap();
-        fs::rename(passing.path(OsStr::new("x")), place.path().join("a/b/x")).unwrap();
-        drop(passing);
+        let temporary = Temporary::within(&place.path().join("a/b")).unwrap();
+        fs::write(temporary.path(OsStr::new("x")), "whole").unwrap();
+        fs::rename(temporary.path(OsStr::new("x")), place.path().join("a/b/x")).unwrap();
+        drop(temporary);
         assert_eq!(fs::read_dir(place.path().join("a/b")).unwrap().count(), 1);
     }
 }
