@@ -24,7 +24,7 @@ const VARIABLE: &str = "NOFX_STORE";
 pub struct StoreArg {
     /// Where the store is: `redb:PATH`, `fs:PATH`, `s3://BUCKET/PREFIX`.
     ///
-    /// Without it: what the environment variable NOFX_STORE says; else the store in the nearest `.nofx/store` here or in a folder
+    /// A path that begins with `~/` lies in the home folder. Without a location: what the environment variable NOFX_STORE says; else the store in the nearest `.nofx/store` here or in a folder
     /// above; else, in a git worktree, the one of the checkout that it belongs to.
     #[arg(long, value_name = "LOCATION")]
     store: Option<OsString>,
