@@ -32,6 +32,7 @@
 //! - One process writes at a time. It takes that role when it has something to commit, and gives it back at once when
 //!   another process waits, or after [`Options::idle`]. Who waits longer than [`Options::lock_wait`] is told who has the role.
 //!   Any process reads at any time and sees everything that was acknowledged.
+//! - Two threads of a process read, for all its stores, so that its memory stays near that of its cache.
 //! - What was removed is given back to the file system at idle, once a sixth of the file is free; commits wait while pages
 //!   move.
 //! - A process that is killed leaves a file that the next one repairs by reading all of it; a file that was idle before
@@ -59,6 +60,7 @@ mod packing;
 mod place;
 mod pool;
 mod read;
+mod readers;
 mod rebuild;
 mod repair;
 mod role;
@@ -184,7 +186,7 @@ impl RedbBackend {
     ) -> Result<T> {
         let shared = self.open_shared()?;
         let may_write = self.read_only.is_none();
-        blocking(move || shared.reading(may_write, read)).await
+        readers::read(move || shared.reading(may_write, read)).await
     }
 }
 
