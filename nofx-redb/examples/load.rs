@@ -1,7 +1,7 @@
 //! Shows what memory a mixed load takes: `cargo run --release -p nofx-redb --example load -- FOLDER SECONDS`.
 //!
-//! Several callers commit and read at once, as agents and their editor do, and all rest for a second every fifteen. Every ten seconds a line says what the process holds in memory, and
-//! how large the file is.
+//! Several callers commit and read at once, as agents and their editor do, and all rest for a second every fifteen. Every ten seconds a
+//! line says what the process holds in memory, and how large the file is.
 
 use std::fs;
 use std::path::Path;

@@ -32,12 +32,8 @@ impl New {
         Some(Self { path, is_file: location.folder().is_none(), is_folder_made })
     }
 
-    /// Keeps the store out of commits. That this fails is no reason to do without a store, so nothing is said of it.
-    pub(crate) fn keep_out(&self) {
-        _ = self.name_to_git();
-    }
-
-    fn name_to_git(&self) -> io::Result<()> {
+    /// Keeps the store out of commits.
+    pub(crate) fn keep_out(&self) -> io::Result<()> {
         let (Some(folder), Some(name)) = (self.path.parent(), self.path.file_name()) else { return Ok(()) };
         if self.is_file && self.is_folder_made {
             let mut file = File::options().write(true).create_new(true).open(folder.join(".gitignore"))?;

@@ -66,7 +66,8 @@ pub async fn open_with(location: &Location, options: Options) -> Result<Store> {
     let new = git::New::at(location).filter(|_| options.create && !options.read_only);
     let store = open_unlisted(location, options).await?;
     if let Some(new) = new {
-        new.keep_out();
+        // That this fails is no reason to do without a store.
+        _ = new.keep_out();
     }
     Ok(store)
 }

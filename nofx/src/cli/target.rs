@@ -13,9 +13,10 @@ use super::interrupt;
 use super::paths::{bytes_below, missing_folders, with_suffix};
 use super::place::{refuse_another_shape, refuse_read_only};
 use super::temporary::{Temporary, remove_empty};
+use super::text::one_line;
 use crate::git;
 use crate::open::{open_unlisted, was_compacted};
-use crate::{Location, Options, compact, open_with};
+use crate::{Location, Options, compact};
 
 /// The most bytes of a store that is made small. What would be saved in a larger one is needed again by what is written next
 /// (docs/decisions/migration-by-things.md).
@@ -46,9 +47,11 @@ impl Target {
     /// Opens a store to fill it step by step, making it if there is none: what is there already stays when the rest fails.
     pub(crate) async fn open(location: Location, options: Options) -> Result<Self> {
         let made = made(&location)?;
-        match open_with(&location, options).await {
+        let new = git::New::at(&location).filter(|_| options.create);
+        match open_unlisted(&location, options).await {
             Ok(store) => {
                 refuse_read_only(&store, &location)?;
+                keep_out(new.as_ref(), &location);
                 Ok(Self { location, store, made, beside: None })
             }
             Err(error) => {
@@ -91,7 +94,7 @@ impl Target {
     pub(crate) async fn close(self) -> Result<()> {
         self.store.close().await.map_err(|error| Fault::of_store(&error, &self.location))?;
         let (Some(beside), Some(path)) = (self.beside, self.location.path()) else { return Ok(()) };
-        beside.publish(path).map_err(|error| match error.kind() {
+        beside.publish(path, &self.location).map_err(|error| match error.kind() {
             io::ErrorKind::AlreadyExists | io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::NotADirectory => {
                 Fault::new(
                     Exit::Differs,
@@ -169,14 +172,12 @@ impl Beside {
     }
 
     /// Gives a store its name, unless something has it already.
-    fn publish(self, path: &Path) -> io::Result<()> {
+    fn publish(self, path: &Path, location: &Location) -> io::Result<()> {
         match (self.location.folder(), self.location.path()) {
             (Some(folder), _) => fs::rename(folder, path)?,
             (None, inside) => TempPath::try_from_path(inside.unwrap_or(path))?.persist_noclobber(path)?,
         }
-        if let Some(new) = self.new {
-            new.keep_out();
-        }
+        keep_out(self.new.as_ref(), location);
         // The name is durable when the folder is that it is in.
         if let Some(parent) = std::path::absolute(path)?.parent()
             && cfg!(unix)
@@ -192,6 +193,14 @@ fn made(location: &Location) -> Result<Option<Vec<PathBuf>>> {
     let Some(path) = location.path() else { return Ok(None) };
     refuse_another_shape(location, path)?;
     Ok(fs::symlink_metadata(path).is_err().then(|| missing_folders(path)))
+}
+
+/// Keeps a new store out of the commits of a checkout, or says that it is not.
+fn keep_out(new: Option<&git::New>, location: &Location) {
+    if let Some(Err(error)) = new.map(git::New::keep_out) {
+        let told = format!("git does not know that `{location}` is not for commits: {error}");
+        eprintln!("note: {}", one_line(&told));
+    }
 }
 
 /// Removes a store that was made in vain.

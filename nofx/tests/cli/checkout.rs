@@ -83,6 +83,24 @@ async fn every_program_that_makes_a_store_keeps_it_out_of_commits() {
     is_kept_out(&place, "tree", "file://mine/shared");
 }
 
+#[cfg(unix)]
+#[test]
+fn a_store_that_cannot_be_kept_out_is_made_and_the_person_is_told() {
+    use crate::bad_input::{allow, as_anybody};
+    let place = checkout();
+    for (name, mode) in
+        [("", 0o755), ("main/mine", 0o777), ("main/.git/info", 0o555), ("main/.git/info/exclude", 0o444)]
+    {
+        allow(&place, name, mode);
+    }
+    for words in ["load x.ndjson --store redb:main/mine/x.redb", "migrate --from x.ndjson --to redb:main/mine/y.redb"] {
+        let run = as_anybody(&place, words).done();
+        assert!(run.err.starts_with("note: git does not know that `redb:main/mine/"), "{run:?}");
+        assert_eq!(run.err.lines().count(), 1, "{run:?}");
+    }
+    assert!(place.path("main/mine/x.redb").is_file());
+}
+
 #[test]
 fn outside_a_checkout_nothing_is_written_beside_what_people_keep() {
     let place = Place::new();
