@@ -1,5 +1,7 @@
 //! Agents, and what they add up to.
 
+use std::collections::HashSet;
+
 use futures_core::Stream;
 use futures_util::TryStreamExt;
 
@@ -8,6 +10,7 @@ use super::activity::{Order, last_active};
 use crate::batch::Expect;
 use crate::entity::{Agent, AgentId, Entity, EntityId, RecordEntity, Session, SessionId, TaskStatus, key_of};
 use crate::error::Result;
+use crate::query::ScanQuery;
 use crate::time::Timestamp;
 
 /// Sessions that are added up together.
@@ -38,7 +41,8 @@ impl Workspace {
         Ok(())
     }
 
-    /// Saves several agents, all or none. Agents that are not among them stay as they are.
+    /// Saves several agents, all or none. Agents that are not among them stay as they are;
+    /// [`replace_agents`](Self::replace_agents) removes them.
     pub async fn save_agents(&self, agents: &[Agent]) -> Result<()> {
         if agents.is_empty() {
             return Ok(());
@@ -48,6 +52,27 @@ impl Workspace {
             batch = batch.put(agent.key(), Expect::Any, agent.to_body()?);
         }
         self.store.commit(batch).await?.committed()?;
+        Ok(())
+    }
+
+    /// Saves several agents and removes all others, all or nothing. One that is saved concurrently may stay.
+    ///
+    /// The sessions, checkpoints and transcripts of those that are removed stay.
+    pub async fn replace_agents(&self, agents: &[Agent]) -> Result<()> {
+        let kept: HashSet<_> = agents.iter().map(Agent::key).collect();
+        let mut batch = self.store.batch();
+        for agent in agents {
+            batch = batch.put(agent.key(), Expect::Any, agent.to_body()?);
+        }
+        let mut saved = self.store.scan(ScanQuery::of(Agent::KIND, PAGE));
+        while let Some(record) = saved.try_next().await? {
+            if !kept.contains(&record.key) {
+                batch = batch.delete(record.key, Expect::Any);
+            }
+        }
+        if !batch.is_empty() {
+            self.store.commit(batch).await?.committed()?;
+        }
         Ok(())
     }
 
@@ -99,7 +124,7 @@ impl Workspace {
         if let Some(error) = unlisted.into_iter().next() {
             return Err(error);
         }
-        let mut counted = std::collections::HashSet::new();
+        let mut counted = HashSet::new();
         for some in sessions.chunks(PAGE) {
             for (session, tasked) in self.add_up(some, &mut totals).await? {
                 if !tasked {

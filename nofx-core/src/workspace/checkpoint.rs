@@ -6,7 +6,7 @@ use super::Workspace;
 use crate::entity::{AgentId, Checkpoint, Entity};
 use crate::error::Result;
 use crate::json::Text;
-use crate::query::LogQuery;
+use crate::kind::CHECKPOINTS as KIND;
 
 /// How many checkpoints are usually read: the newest.
 pub const CHECKPOINTS: usize = 100;
@@ -23,16 +23,25 @@ impl Workspace {
         answer: impl Into<Text>,
     ) -> Result<Checkpoint> {
         let checkpoint = Checkpoint::new(self.now(), user, answer);
-        self.store.append(&Checkpoint::log(agent), None, std::slice::from_ref(&checkpoint)).await?;
+        self.append_on(&Checkpoint::log(agent), &checkpoint).await?;
         Ok(checkpoint)
     }
 
     /// Returns the newest checkpoints of an agent, oldest first; [`CHECKPOINTS`] is the usual number. All are kept.
     pub async fn checkpoints(&self, agent: &AgentId, count: usize) -> Result<Vec<Checkpoint>> {
-        let newest = self.store.read(LogQuery::newest_first(Checkpoint::log(agent), count.clamp(1, PAGE)));
+        let newest = self.read_on(&Checkpoint::log(agent), count.clamp(1, PAGE));
         let newest = newest.take(count).map(|entry| Checkpoint::from_body(&entry?.body));
         let mut checkpoints: Vec<_> = newest.try_collect().await?;
         checkpoints.reverse();
         Ok(checkpoints)
+    }
+    /// Removes the checkpoints of an agent for good; returns whether there were any. One that is saved concurrently may stay.
+    pub async fn remove_checkpoints(&self, agent: &AgentId) -> Result<bool> {
+        self.remove_on(&Checkpoint::log(agent)).await
+    }
+
+    /// Removes the checkpoints of all agents for good, also of those that are no longer saved.
+    pub async fn clear_checkpoints(&self) -> Result<()> {
+        self.clear_on(&KIND).await
     }
 }

@@ -23,6 +23,7 @@ mod session;
 mod shared;
 mod state;
 mod stats;
+mod successor;
 mod summarise;
 mod summary;
 mod task;

@@ -10,7 +10,8 @@ use super::{HistoryEntry, SessionFilter, Workspace};
 use crate::entity::{AgentId, Entity, EntryEntity, TranscriptPart};
 use crate::error::{Error, Result};
 use crate::json::Text;
-use crate::query::{Direction, LogQuery};
+use crate::kind::TRANSCRIPT;
+use crate::query::Direction;
 
 /// How many lines of its transcript a restored agent is told.
 pub const CONTEXT_LINES: usize = 50;
@@ -35,8 +36,19 @@ impl Workspace {
     }
 
     async fn add_part(&self, agent: &AgentId, part: TranscriptPart) -> Result<()> {
-        self.store.append(&TranscriptPart::log(agent), None, &[part]).await?;
-        Ok(())
+        self.append_on(&TranscriptPart::log(agent), &part).await
+    }
+
+    /// Removes the transcript of an agent for good, with what came before it last began; returns whether there was one.
+    ///
+    /// A part that is added concurrently may stay. The agent may go on with a new transcript.
+    pub async fn remove_transcript(&self, agent: &AgentId) -> Result<bool> {
+        self.remove_on(&TranscriptPart::log(agent)).await
+    }
+
+    /// Removes the transcripts of all agents for good, also of those that are no longer saved.
+    pub async fn clear_transcripts(&self) -> Result<()> {
+        self.clear_on(&TRANSCRIPT).await
     }
 
     /// Returns the transcript of an agent since it last began anew, newest part first, read as it is asked for.
@@ -44,7 +56,7 @@ impl Workspace {
         &self,
         agent: &AgentId,
     ) -> impl Stream<Item = Result<TranscriptPart>> + Send + Unpin + use<> {
-        let parts = self.store.read(LogQuery::newest_first(TranscriptPart::log(agent), PAGE));
+        let parts = self.read_on(&TranscriptPart::log(agent), PAGE);
         let parts = parts.map(|entry| TranscriptPart::from_body(&entry?.body));
         let mut begun = false;
         let until_begun = move |part: &Result<TranscriptPart>| {

@@ -178,3 +178,87 @@ pub(super) async fn a_restored_agent_is_told_its_last_fifty_lines(subject: Subje
     ensure_eq!((lines.len(), lines[0], lines[49]), (50, "line 15", "and more of 39"), "of its transcript");
     Ok(())
 }
+
+pub(super) async fn a_list_of_agents_is_replaced_all_or_nothing(subject: Subject) -> CaseResult {
+    let world = World::new(subject);
+    let (workspace, counting) = world.counted().await?;
+    let grace = Agent::new("agent-grace", "Grace", "tester");
+    let alan = Agent::new("agent-alan", "Alan", "tester");
+    workspace.save_agents(&[ada(), grace.clone()]).await?;
+    let before = counting.counts();
+    workspace.replace_agents(&[alan.clone(), grace.clone()]).await?;
+    ensure_eq!((counting.counts() - before).groups, 1, "one commit");
+    let all: Vec<_> = workspace.agents().try_collect().await?;
+    ensure_eq!(all, [alan, grace.clone()], "those of the list and no others");
+    let twice = workspace.replace_agents(&[ada(), ada()]).await;
+    ensure!(matches!(twice, Err(nofx_core::Error::Invalid(_))), "an agent twice: {twice:?}");
+    ensure_eq!(workspace.agent(&grace.id).await?, Some(grace), "nothing half done");
+    workspace.replace_agents(&[]).await?;
+    ensure_eq!(workspace.agents().try_collect::<Vec<_>>().await?, [], "none left");
+    workspace.replace_agents(&[]).await?;
+    Ok(())
+}
+
+/// An id that leaves no room behind it in a key.
+fn long_id() -> AgentId {
+    AgentId::from("a".repeat(nofx_core::MAX_ID_BYTES))
+}
+
+pub(super) async fn what_was_removed_of_an_agent_is_gone_and_the_agent_goes_on(subject: Subject) -> CaseResult {
+    let world = World::new(subject);
+    let (workspace, other) = (world.open().await?, world.open().await?);
+    let neighbour = AgentId::from("agent-ada-2");
+    workspace.append_transcript(&neighbour, "mine").await?;
+    for agent in [AgentId::from("agent-ada"), long_id()] {
+        ensure!(!workspace.remove_transcript(&agent).await?, "there is none yet");
+        ensure!(!workspace.remove_checkpoints(&agent).await?, "there are none yet");
+        for round in 0..3 {
+            workspace.append_transcript(&agent, format!("first {round}")).await?;
+            other.append_transcript(&agent, format!("second {round}")).await?;
+            workspace.save_checkpoint(&agent, format!("q{round}"), "a").await?;
+            other.save_checkpoint(&agent, format!("r{round}"), "a").await?;
+            let told = other.transcript(&agent).await?.unwrap_or_default();
+            let parts: Vec<_> = told.lines().filter(|line| line.contains(&round.to_string())).collect();
+            ensure!(told.ends_with(&format!("second {round}")), "round {round} ends with its last part: {told}");
+            ensure!(parts.contains(&format!("first {round}").as_str()), "round {round} has its first part: {told}");
+            let before = round > 0 && told.contains(&format!("first {}", round - 1));
+            ensure!(!before, "nothing of the round before {round}: {told}");
+            let asked: Vec<_> =
+                other.checkpoints(&agent, CHECKPOINTS).await?.into_iter().map(|one| one.user.to_string()).collect();
+            ensure_eq!(asked, [format!("q{round}"), format!("r{round}")], "the checkpoints of a round");
+            ensure!(workspace.remove_transcript(&agent).await?, "there was one");
+            ensure!(!other.remove_transcript(&agent).await?, "there is none any more");
+            ensure!(other.remove_checkpoints(&agent).await?, "there were some");
+            ensure_eq!(workspace.transcript(&agent).await?, None, "no transcript");
+            ensure_eq!(workspace.context_summary(&agent).await?, None, "nothing to tell");
+            ensure_eq!(workspace.checkpoints(&agent, CHECKPOINTS).await?, [], "no checkpoints");
+        }
+    }
+    ensure!(
+        workspace.transcript(&neighbour).await?.is_some_and(|told| told.ends_with("mine")),
+        "the neighbour's stays"
+    );
+    Ok(())
+}
+
+pub(super) async fn transcripts_and_checkpoints_of_all_agents_are_removed(subject: Subject) -> CaseResult {
+    let world = World::new(subject);
+    let workspace = world.open().await?;
+    let agents = [ada().id, AgentId::from("agent-alan"), AgentId::from(""), long_id()];
+    for round in 0..2 {
+        for agent in &agents {
+            workspace.append_transcript(agent, "told").await?;
+            workspace.save_checkpoint(agent, "q", "a").await?;
+        }
+        workspace.clear_transcripts().await?;
+        for agent in &agents {
+            ensure_eq!(workspace.transcript(agent).await?, None, "round {round}: no transcript");
+            ensure_eq!(workspace.checkpoints(agent, CHECKPOINTS).await?.len(), 1, "round {round}: checkpoints stay");
+        }
+        workspace.clear_checkpoints().await?;
+        for agent in &agents {
+            ensure_eq!(workspace.checkpoints(agent, CHECKPOINTS).await?, [], "round {round}: no checkpoints");
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,112 @@
+//! Logs that can be removed and still go on: what is added after a removal goes into a successor.
+//!
+//! The id of a removed log is never used again, but an agent whose transcript was removed may write another one. The successor of a log
+//! has its id, a mark and a number. A removal leaves an empty sealed successor, so that the next number is known.
+
+use futures_core::Stream;
+use futures_util::{StreamExt, TryStreamExt, stream};
+
+use super::Workspace;
+use crate::entity::{EntryEntity, sha256_hex};
+use crate::error::{Error, Result};
+use crate::key::{Kind, LogKey, MAX_ID_BYTES};
+use crate::query::{Direction, LogQuery, LogScan};
+use crate::record::{LogEntry, LogHead, LogState};
+
+/// Stands before the number of a successor: a character that ids of agents do not have.
+const MARK: char = '\u{1}';
+
+/// How many digits the number has, so that successors are found in their order.
+const DIGITS: usize = 8;
+
+/// Heads of a page.
+const PAGE: usize = 256;
+
+impl Workspace {
+    /// Adds an entry to a log, or where that was removed, to its successor.
+    pub(super) async fn append_on<E: EntryEntity>(&self, log: &LogKey, entry: &E) -> Result<()> {
+        match self.store.append(log, None, std::slice::from_ref(entry)).await {
+            Err(Error::Conflict(_)) => {}
+            other => return other.map(drop),
+        }
+        let entry = &self.store.entry(entry)?;
+        let decided = self.decide(move |_| async move {
+            let number = match self.successors(log, Direction::Backward).try_next().await? {
+                Some((number, head)) if head.state == LogState::Open => number,
+                Some((number, _)) => number + 1,
+                None => 1,
+            };
+            Ok(((), Some(self.store.batch().append(successor(log, number)?, vec![entry.clone()]))))
+        });
+        decided.await?;
+        Ok(())
+    }
+
+    /// Returns the entries of a log and its successors, the newest first, read as they are asked for.
+    pub(super) fn read_on(
+        &self,
+        log: &LogKey,
+        limit: usize,
+    ) -> impl Stream<Item = Result<LogEntry>> + Send + Unpin + use<> {
+        let store = self.store.clone();
+        let successors = self.successors(log, Direction::Backward).map_ok(|(_, head)| head.log);
+        let all = successors.chain(stream::iter([Ok(log.clone())]));
+        all.map_ok(move |log| store.read(LogQuery::newest_first(log, limit))).try_flatten().boxed()
+    }
+
+    /// Removes the entries of a log for good; returns whether there were any. One that is added concurrently may stay.
+    pub(super) async fn remove_on(&self, log: &LogKey) -> Result<bool> {
+        let decided = self.decide(move |_| async move {
+            let mut heads = vec![(0, self.store.head(log).await?)];
+            heads.extend(self.successors(log, Direction::Forward).try_collect::<Vec<_>>().await?);
+            if heads.iter().all(|(_, head)| head.length == 0) {
+                return Ok((false, None));
+            }
+            let next = heads.iter().map(|(number, _)| number + 1).max().unwrap_or_default();
+            let batch = heads.into_iter().fold(self.store.batch(), |batch, (_, head)| batch.remove(head.log));
+            Ok((true, Some(batch.seal(successor(log, next)?))))
+        });
+        Ok(decided.await?.0)
+    }
+
+    /// Removes the entries of all logs of a kind for good, one log after the other.
+    pub(super) async fn clear_on(&self, kind: &Kind) -> Result<()> {
+        let mut heads = self.store.logs(LogScan::of(kind.clone(), PAGE));
+        while let Some(head) = heads.try_next().await? {
+            let id = head.log.id();
+            let first = number_of(id).map_or(id, |(first, _)| first);
+            self.remove_on(&LogKey::new(kind.clone(), first)?).await?;
+        }
+        Ok(())
+    }
+
+    /// Returns the numbers and heads of the successors of a log.
+    fn successors(
+        &self,
+        log: &LogKey,
+        direction: Direction,
+    ) -> impl Stream<Item = Result<(u32, LogHead)>> + Send + Unpin + use<> {
+        let query = LogScan::of(log.kind().clone(), PAGE).prefixed(format!("{}{MARK}", base(log)));
+        let heads = self.store.logs(LogScan { direction, ..query });
+        let numbered = |head: LogHead| Some((number_of(head.log.id())?.1, head));
+        heads.try_filter_map(move |head| std::future::ready(Ok(numbered(head)))).boxed()
+    }
+}
+
+fn successor(log: &LogKey, number: u32) -> Result<LogKey> {
+    LogKey::new(log.kind().clone(), format!("{}{MARK}{number:0DIGITS$}", base(log)))
+}
+
+/// Returns what the ids of the successors of a log begin with. An id that leaves no room for a number is named by its digest.
+fn base(log: &LogKey) -> String {
+    match log.id() {
+        id if id.len() + MARK.len_utf8() + DIGITS <= MAX_ID_BYTES => id.to_owned(),
+        id => format!("sha256:{}", sha256_hex(id.as_bytes())),
+    }
+}
+
+/// Splits the id of a successor into what it begins with and its number.
+fn number_of(id: &str) -> Option<(&str, u32)> {
+    let (first, number) = id.rsplit_once(MARK)?;
+    (number.len() == DIGITS).then(|| Some((first, number.parse().ok()?))).flatten()
+}
