@@ -13,7 +13,8 @@ pub struct Options {
     pub verify: bool,
     /// Where the target is kept, if that is a path: it may not lie among the files that are read.
     ///
-    /// The folder `store` directly in the source is the usual place of a store; nothing in it is read.
+    /// The folder `store` directly in the source is the usual place of a store, and `archives/NAME/store` that of a copy; nothing in them is
+    /// read.
     pub target_path: Option<PathBuf>,
     /// What else is imported with the legacy folder, if it is [`Elsewhere`](crate::Elsewhere): the state that VS Code keeps for the
     /// extension, and folders of orchestration messages.

@@ -139,7 +139,7 @@ pub(crate) fn list(root: &Path) -> Tree {
             let place = folder.join(&name);
             let path = below(&path, &name);
             let skipped = |what: String| Skipped { path: path.to_string(), what };
-            if found.is_dir() && path == OWN {
+            if found.is_dir() && is_own(&path) {
                 tree.skipped.push(skipped("the place of a store, not written by the old extension".to_owned()));
             } else if found.is_dir() {
                 folders.push((place, path));
@@ -157,6 +157,12 @@ pub(crate) fn list(root: &Path) -> Tree {
     tree.skipped.sort_by(|a, b| a.path.cmp(&b.path));
     tree.unreadable.sort();
     tree
+}
+
+/// Whether a folder is the place of a store: beside the legacy files, or in a named copy below `archives`.
+fn is_own(path: &Text) -> bool {
+    let parts: Vec<_> = path.as_str().unwrap_or_default().split('/').collect();
+    matches!(parts[..], [OWN] | ["archives", _, OWN])
 }
 
 impl Tree {
@@ -255,6 +261,21 @@ mod tests {
         use std::os::unix::ffi::OsStrExt;
         let name = std::ffi::OsStr::from_bytes(b"a\xffb\"");
         assert_eq!(below(&"x".into(), name).to_json(), r#""x/a\udcffb\"""#);
+    }
+
+    #[test]
+    fn stores_beside_the_legacy_files_and_copies_of_them_are_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        for (place, name) in
+            [("store", "a"), ("archives/x/store", "b"), ("archives/x/y/store", "c"), ("sessions/store", "d")]
+        {
+            fs::create_dir_all(folder.path().join(place)).unwrap();
+            fs::write(folder.path().join(place).join(name), "bytes").unwrap();
+        }
+        let tree = list(folder.path());
+        let found: Vec<_> = tree.files.iter().map(|file| file.path.to_string()).collect();
+        assert_eq!(found, ["archives/x/y/store/c", "sessions/store/d"]);
+        assert_eq!(tree.skipped.len(), 2);
     }
 
     #[test]
