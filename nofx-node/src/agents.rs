@@ -7,32 +7,52 @@ use nofx::workspace::Workspace;
 use nofx::{Error, Result};
 
 use crate::request::Request;
-use crate::templates::Contents;
+use crate::templates::{self, Contents};
 
-/// Reads the agent of a request.
-pub(crate) fn read(request: &Request) -> Result<Agent> {
-    of_object(request.required("agent")?)
+/// Takes the agent of a request.
+pub(crate) async fn taken(workspace: &Workspace, request: &Request) -> Result<Agent> {
+    of_object(workspace, request.required("agent")?).await
 }
 
-fn of_object(given: Object) -> Result<Agent> {
-    let agent = Agent::from_object(given);
-    match agent.id.as_text().is_empty() {
-        true => Err(Error::invalid("the agent has no `id`")),
-        false => Ok(agent),
+/// Takes an agent. The content of its template is kept once, however many agents and sessions have it.
+async fn of_object(workspace: &Workspace, mut given: Object) -> Result<Agent> {
+    let template = given.read::<Object>("template");
+    if template.is_some() {
+        given.remove("template");
     }
+    let mut agent = Agent::from_object(given);
+    if agent.id.as_text().is_empty() {
+        return Err(Error::invalid("the agent has no `id`"));
+    }
+    if let Some(content) = template {
+        agent.template = Some(templates::keep(workspace, &content).await?);
+    }
+    Ok(agent)
 }
 
 pub(crate) async fn save(workspace: &Workspace, request: &Request) -> Result<String> {
-    workspace.save_agent(&read(request)?).await?;
+    workspace.save_agent(&taken(workspace, request).await?).await?;
     Ok("null".to_owned())
 }
 
 /// Saves several agents, all or none.
 pub(crate) async fn save_all(workspace: &Workspace, request: &Request) -> Result<String> {
-    let agents: Vec<Object> = request.required("agents")?;
-    let agents: Vec<_> = agents.into_iter().map(of_object).collect::<Result<_>>()?;
-    workspace.save_agents(&agents).await?;
+    workspace.save_agents(&all_taken(workspace, request).await?).await?;
     Ok("null".to_owned())
+}
+
+/// Saves several agents and removes all others.
+pub(crate) async fn replace(workspace: &Workspace, request: &Request) -> Result<String> {
+    workspace.replace_agents(&all_taken(workspace, request).await?).await?;
+    Ok("null".to_owned())
+}
+
+async fn all_taken(workspace: &Workspace, request: &Request) -> Result<Vec<Agent>> {
+    let mut agents = Vec::new();
+    for given in request.required::<Vec<Object>>("agents")? {
+        agents.push(of_object(workspace, given).await?);
+    }
+    Ok(agents)
 }
 
 pub(crate) async fn one(workspace: &Workspace, request: &Request) -> Result<String> {

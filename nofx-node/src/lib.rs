@@ -21,6 +21,7 @@
 //! A location whose feature was left out is refused, and the error names the feature. `memory:` is always there.
 
 mod agents;
+mod backup;
 mod bulk;
 mod cleanup;
 mod crossing;

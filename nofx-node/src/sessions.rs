@@ -22,7 +22,7 @@ const LONGEST_PAGE: u64 = 1000;
 const CHANGEABLE: [&str; 5] = ["name", "systemPrompt", "workingDirectory", "gitBranch", "capabilities"];
 
 pub(crate) async fn create(workspace: &Workspace, request: &Request) -> Result<String> {
-    let agent = agents::read(request)?;
+    let agent = agents::taken(workspace, request).await?;
     let new = NewSession {
         name: request.optional("name")?,
         working_directory: request.optional("workingDirectory")?,

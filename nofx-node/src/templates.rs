@@ -6,7 +6,7 @@ use futures_util::TryStreamExt;
 use nofx::entity::{Entity, Template, TemplateDigest, TemplateId, own};
 use nofx::json::{Object, Value};
 use nofx::workspace::Workspace;
-use nofx::{Error, Result};
+use nofx::{Error, Expect, Result};
 
 use crate::crossing::shown;
 use crate::request::Request;
@@ -14,6 +14,20 @@ use crate::request::Request;
 pub(crate) async fn save(workspace: &Workspace, request: &Request) -> Result<String> {
     let template = Template::from_object(own(&request.required::<Object>("template")?));
     Ok(workspace.save_template(&template).await?.write())
+}
+
+/// Keeps a content without pointing a name to it: an older content that an agent has is not the newest again.
+pub(crate) async fn keep(workspace: &Workspace, content: &Object) -> Result<TemplateDigest> {
+    let template = Template::from_object(own(content));
+    let digest = template.digest();
+    if workspace.template_content(&digest).await?.is_none() {
+        match workspace.store().save(&template, Expect::Absent).await {
+            // Another caller has kept it concurrently.
+            Ok(_) | Err(Error::Conflict(_)) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(digest)
 }
 
 pub(crate) async fn newest(workspace: &Workspace, request: &Request) -> Result<String> {

@@ -41,6 +41,24 @@ pub(crate) async fn checkpoints(workspace: &Workspace, request: &Request) -> Res
     Ok(format!("[{}]", newest.join(",")))
 }
 
+pub(crate) async fn remove(workspace: &Workspace, request: &Request) -> Result<String> {
+    Ok(workspace.remove_transcript(&request.required("agent")?).await?.to_string())
+}
+
+pub(crate) async fn clear(workspace: &Workspace) -> Result<String> {
+    workspace.clear_transcripts().await?;
+    Ok("null".to_owned())
+}
+
+pub(crate) async fn remove_checkpoints(workspace: &Workspace, request: &Request) -> Result<String> {
+    Ok(workspace.remove_checkpoints(&request.required("agent")?).await?.to_string())
+}
+
+pub(crate) async fn clear_checkpoints(workspace: &Workspace) -> Result<String> {
+    workspace.clear_checkpoints().await?;
+    Ok("null".to_owned())
+}
+
 fn or_null(text: Option<String>) -> String {
     text.map_or("null".to_owned(), |text| quote(&text))
 }

@@ -5,7 +5,8 @@ use nofx::{Error, Result};
 
 use crate::request::Request;
 use crate::{
-    agents, bulk, cleanup, export, feed, messages, orchestration, search, sessions, tasks, templates, transcripts,
+    agents, backup, bulk, cleanup, export, feed, messages, orchestration, search, sessions, tasks, templates,
+    transcripts,
 };
 
 /// Answers one question; question and answer are JSON.
@@ -26,6 +27,7 @@ pub(crate) async fn answer(workspace: &Workspace, verb: &str, request: &Request)
         "completeTask" | "failTask" | "interruptTask" => tasks::end(workspace, verb, request).await,
         "saveAgent" => agents::save(workspace, request).await,
         "saveAgents" => agents::save_all(workspace, request).await,
+        "replaceAgents" => agents::replace(workspace, request).await,
         "agent" => agents::one(workspace, request).await,
         "agents" => agents::all(workspace).await,
         "removeAgent" => agents::remove(workspace, request).await,
@@ -34,8 +36,12 @@ pub(crate) async fn answer(workspace: &Workspace, verb: &str, request: &Request)
         "beginTranscript" => transcripts::begin(workspace, request).await,
         "transcript" => transcripts::whole(workspace, request).await,
         "contextSummary" => transcripts::context(workspace, request).await,
+        "removeTranscript" => transcripts::remove(workspace, request).await,
+        "clearTranscripts" => transcripts::clear(workspace).await,
         "saveCheckpoint" => transcripts::save_checkpoint(workspace, request).await,
         "checkpoints" => transcripts::checkpoints(workspace, request).await,
+        "removeCheckpoints" => transcripts::remove_checkpoints(workspace, request).await,
+        "clearCheckpoints" => transcripts::clear_checkpoints(workspace).await,
         "saveTemplate" => templates::save(workspace, request).await,
         "template" => templates::newest(workspace, request).await,
         "templateContent" => templates::content(workspace, request).await,
@@ -53,6 +59,7 @@ pub(crate) async fn answer(workspace: &Workspace, verb: &str, request: &Request)
         "exportAgentsMarkdown" => export::agents(workspace).await,
         "exportJson" => export::json(workspace, request).await,
         "importSession" => export::import(workspace, request).await,
+        "backup" => backup::made(workspace, request).await,
         "cleanupPreview" => cleanup::preview(workspace, request).await,
         "cleanup" => cleanup::done(workspace, request).await,
         "stats" => cleanup::stats(workspace).await,

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
+import { join } from 'node:path';
 import { test } from 'node:test';
-import { ADA, api, messages, open, store } from './place';
+import { ADA, api, folder, messages, open, store } from './place';
 
 const BOB = { ...ADA, id: 'bob', name: 'Bob' };
 
@@ -156,4 +157,50 @@ test('a cleanup does what its preview says, and the store tells how much it hold
   assert.deepEqual(done, { archived: 0, deleted: preview.delete.length, purged: 0, orchestrationMessages: 0, left: [] });
   assert.ok(done.deleted > 0);
   assert.equal((await workspace.stats()).trash, done.deleted);
+});
+
+test('a list of agents is replaced, and its templates are kept once', async (t) => {
+  const { workspace } = await store(t);
+  const template = { id: 'backend', name: 'Backend', systemPrompt: 'You write servers.' };
+  const grace = { id: 'grace', name: 'Grace', type: 'tester', template };
+  await workspace.saveAgents([ADA, grace]);
+  await workspace.replaceAgents([{ ...ADA, template }, { id: 'alan', name: 'Alan', type: 'tester', template: 'backend' }]);
+  const listed = await workspace.agents();
+  assert.deepEqual(listed.map(({ id, template }) => [id, template]), [['ada', template], ['alan', 'backend']]);
+  assert.equal((await workspace.stats()).templates, 0, 'an agent does not say which content is the newest');
+  const session = await workspace.createSession({ agent: grace });
+  const read = (await workspace.session(session.id))?.session;
+  assert.deepEqual([read?.['template'], read?.['systemPrompt']], [template, 'You write servers.']);
+  await assert.rejects(workspace.replaceAgents([ADA, ADA]), api.InvalidError);
+  assert.equal((await workspace.agents()).length, 2);
+});
+
+test('transcripts and checkpoints are removed for good, and their agents go on', async (t) => {
+  const { workspace } = await store(t);
+  for (const agent of ['ada', 'grace']) {
+    await workspace.appendTranscript(agent, 'before');
+    await workspace.saveCheckpoint(agent, 'q', 'a');
+  }
+  assert.equal(await workspace.removeTranscript('ada'), true);
+  assert.equal(await workspace.removeTranscript('ada'), false);
+  assert.equal(await workspace.removeCheckpoints('ada'), true);
+  assert.deepEqual([await workspace.transcript('ada'), await workspace.checkpoints('ada')], [null, []]);
+  await workspace.appendTranscript('ada', 'after');
+  assert.match((await workspace.transcript('ada')) ?? '', /after$/);
+  await workspace.clearTranscripts();
+  await workspace.clearCheckpoints();
+  assert.deepEqual([await workspace.transcript('ada'), await workspace.transcript('grace')], [null, null]);
+  assert.deepEqual(await workspace.checkpoints('grace'), []);
+});
+
+test('a copy is made of a store in use, and only where none is', async (t) => {
+  const { workspace } = await store(t);
+  const { id } = await workspace.createSession({ agent: ADA });
+  await workspace.addMessages(id, messages(3));
+  const to = `redb:${join(folder(t), 'copy.redb')}`;
+  await workspace.backup(to);
+  const copy = await open(to, { readOnly: true });
+  assert.equal((await copy.history(id).all()).length, 3);
+  await copy.close();
+  await assert.rejects(workspace.backup(to), api.InvalidError);
 });

@@ -113,7 +113,7 @@ export interface SessionSummary {
 
 /** What may be said of a session when it is created. */
 export interface NewSession {
-  /** Whose it is. Only id, name and type are taken over. */
+  /** Whose it is. Its id, name, type and `template` are taken over. */
   agent: Agent;
   /** What people call it; otherwise the agent's name and the time. */
   name?: string;

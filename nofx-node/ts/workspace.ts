@@ -268,7 +268,7 @@ export class Workspace {
     return this.#ofSession('interruptTask', { session, task });
   }
 
-  /** Saves an agent, new or changed, as it is given. */
+  /** Saves an agent, new or changed, as it is given. The content of its `template`, if that is an object, is kept once for all. */
   async saveAgent(agent: Agent): Promise<void> {
     await this.#change('agent', agent?.id, 'saveAgent', { agent });
   }
@@ -276,6 +276,11 @@ export class Workspace {
   /** Saves several agents, all or none. Others stay as they are. */
   async saveAgents(agents: Agent[]): Promise<void> {
     await this.#change('agent', undefined, 'saveAgents', { agents });
+  }
+
+  /** Saves several agents and removes all others from the list, all or nothing. */
+  async replaceAgents(agents: Agent[]): Promise<void> {
+    await this.#change('agent', undefined, 'replaceAgents', { agents });
   }
 
   /** Returns an agent with the content of its template; `null` if there is none. */
@@ -313,6 +318,16 @@ export class Workspace {
     return this.#read('agent', agent, 'transcript', { agent });
   }
 
+  /** Removes the transcript of an agent for good; returns whether there was one. The agent may go on with a new one. */
+  removeTranscript(agent: string): Promise<boolean> {
+    return this.#change('agent', agent, 'removeTranscript', { agent });
+  }
+
+  /** Removes the transcripts of all agents for good, also of those that are not in the list. */
+  async clearTranscripts(): Promise<void> {
+    await this.#change('agent', undefined, 'clearTranscripts', {});
+  }
+
   /**
    * Returns what an agent is to be told when it is restored: the last fifty lines of its transcript, or where it has none, of its newest
    * session. `null` if there is neither.
@@ -329,6 +344,16 @@ export class Workspace {
   /** Returns the newest checkpoints of an agent, oldest first: 100 unless it says otherwise. */
   checkpoints(agent: string, count?: number): Promise<Checkpoint[]> {
     return this.#read('agent', agent, 'checkpoints', { agent, count });
+  }
+
+  /** Removes the checkpoints of an agent for good; returns whether there were any. */
+  removeCheckpoints(agent: string): Promise<boolean> {
+    return this.#change('agent', agent, 'removeCheckpoints', { agent });
+  }
+
+  /** Removes the checkpoints of all agents for good, also of those that are not in the list. */
+  async clearCheckpoints(): Promise<void> {
+    await this.#change('agent', undefined, 'clearCheckpoints', {});
   }
 
   /** Saves a content of a template and points its name to it; returns the digest by which that content is found. */
@@ -405,6 +430,14 @@ export class Workspace {
   /** Makes a session of a text that {@link Workspace.exportJson} wrote; with `newId`, one with an id of its own. */
   importSession(text: string, options: { newId?: boolean } = {}): Promise<Session> {
     return this.#ask('importSession', { text, ...options });
+  }
+
+  /**
+   * Makes a store at a location, where none may be, that holds what this one held at one moment; others may write to this one
+   * concurrently. One that was stopped leaves a part of a copy behind.
+   */
+  async backup(to: string, options: LongOptions = {}): Promise<void> {
+    await this.#long('backup', { to }, options);
   }
 
   /** Returns how much the store holds. Reads a small record for each session and agent. */

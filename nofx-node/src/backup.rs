@@ -1,0 +1,25 @@
+//! A copy of a store that is in use.
+
+use nofx::json::Text;
+use nofx::migrate::BackupError;
+use nofx::workspace::Workspace;
+use nofx::{Error, Location, Options, Result};
+
+use crate::request::Request;
+
+/// Makes a new store that holds what this one held at one moment.
+pub(crate) async fn made(workspace: &Workspace, request: &Request) -> Result<String> {
+    let to: Text = request.required("to")?;
+    let to: Location = to.as_str().ok_or_else(|| Error::invalid("`to` is no location"))?.parse()?;
+    let mut options = Options::default();
+    options.create = true;
+    let target = nofx::open_with(&to, options).await?;
+    let copied = nofx::migrate::backup(workspace.store(), &target, &mut |_| ()).await;
+    let closed = target.close().await;
+    copied.map_err(|error| match error {
+        BackupError::Store(error) => error,
+        other => Error::invalid(format!("`{to}` cannot be the copy: {other}")),
+    })?;
+    closed?;
+    Ok("null".to_owned())
+}
