@@ -23,6 +23,28 @@ async function main(): Promise<void> {
 void main();
 `;
 
+const SERVICES = `
+import { type LegacySession, SessionPersistenceService, UnifiedPersistenceService } from 'nofx-node/legacy';
+
+async function main(): Promise<void> {
+  const persistence = new UnifiedPersistenceService(undefined);
+  const session: LegacySession = await persistence.createAgentSession({ id: 'ada', name: 'Ada', type: 'x' });
+  console.log(session.agentName, typeof SessionPersistenceService);
+  await persistence.dispose();
+}
+
+void main();
+`;
+
+const MODULE = `
+import { NofxError, open } from 'nofx-node';
+import { UnifiedPersistenceService } from 'nofx-node/legacy';
+const persistence = new UnifiedPersistenceService('/dev/null');
+const error = await persistence.workspace.catch((error) => error);
+console.log(typeof open, error instanceof NofxError);
+await persistence.dispose();
+`;
+
 test('the tarball installs in an empty folder, offers its types and works', (t) => {
   const place = folder(t);
   const run = (program: string, ...args: string[]) => execFileSync(program, args, { cwd: place, encoding: 'utf8' });
@@ -37,4 +59,12 @@ test('the tarball installs in an empty folder, offers its types and works', (t) 
   run(process.execPath, compiler, ...options, 'program.ts');
   mkdirSync(join(place, 'store'));
   assert.equal(run(process.execPath, 'program.js'), 'installed true\n');
+
+  writeFileSync(join(place, 'services.ts'), SERVICES);
+  run(process.execPath, compiler, ...options, 'services.ts');
+  assert.equal(run(process.execPath, 'services.js'), 'Ada function\n');
+  // As an extension that was set up some years ago looks for types.
+  run(process.execPath, compiler, ...options, '--noEmit', '--module', 'commonjs', '--moduleResolution', 'node10', '--ignoreDeprecations', '6.0', 'services.ts');
+  writeFileSync(join(place, 'module.mjs'), MODULE);
+  assert.equal(run(process.execPath, 'module.mjs'), 'function true\n');
 });
