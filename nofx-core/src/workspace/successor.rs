@@ -7,6 +7,7 @@ use futures_core::Stream;
 use futures_util::{StreamExt, TryStreamExt, stream};
 
 use super::Workspace;
+use crate::batch::Guard;
 use crate::entity::{EntryEntity, sha256_hex};
 use crate::error::{Error, Result};
 use crate::key::{Kind, LogKey, MAX_ID_BYTES};
@@ -25,18 +26,26 @@ const PAGE: usize = 256;
 impl Workspace {
     /// Adds an entry to a log, or where that was removed, to its successor.
     pub(super) async fn append_on<E: EntryEntity>(&self, log: &LogKey, entry: &E) -> Result<()> {
-        match self.store.append(log, None, std::slice::from_ref(entry)).await {
-            Err(Error::Conflict(_)) => {}
-            other => return other.map(drop),
-        }
+        let added = match self.store.append(log, None, std::slice::from_ref(entry)).await {
+            Ok(added) if added.start > 0 => return Ok(()),
+            Ok(_) => true,
+            Err(Error::Conflict(_)) => false,
+            Err(error) => return Err(error),
+        };
         let entry = &self.store.entry(entry)?;
         let decided = self.decide(move |_| async move {
-            let number = match self.successors(log, Direction::Backward).try_next().await? {
+            let newest = self.successors(log, Direction::Backward).try_next().await?;
+            // In a copy of a store a removed log looks as if it had never been, but it has successors: the entry goes behind theirs.
+            if added && (newest.is_none() || self.store.head(log).await?.length != 1) {
+                return Ok(((), None));
+            }
+            let number = match newest {
                 Some((number, head)) if head.state == LogState::Open => number,
                 Some((number, _)) => number + 1,
                 None => 1,
             };
-            Ok(((), Some(self.store.batch().append(successor(log, number)?, vec![entry.clone()]))))
+            let batch = self.store.batch().append(successor(log, number)?, vec![entry.clone()]);
+            Ok(((), Some(if added { batch.guard(alone(log)).remove(log.clone()) } else { batch })))
         });
         decided.await?;
         Ok(())
@@ -91,6 +100,11 @@ impl Workspace {
         let numbered = |head: LogHead| Some((number_of(head.log.id())?.1, head));
         heads.try_filter_map(move |head| std::future::ready(Ok(numbered(head)))).boxed()
     }
+}
+
+/// Expects that nothing was added to a log but the one entry.
+fn alone(log: &LogKey) -> Guard {
+    Guard::Length { log: log.clone(), length: 1 }
 }
 
 fn successor(log: &LogKey, number: u32) -> Result<LogKey> {

@@ -1,8 +1,8 @@
 use futures_util::TryStreamExt;
-use nofx_core::ScanQuery;
-use nofx_core::entity::{Agent, AgentId, Role, Template};
-use nofx_core::kind::TEMPLATE;
+use nofx_core::entity::{Agent, AgentId, Role, Template, TranscriptPart};
+use nofx_core::kind::{TEMPLATE, TRANSCRIPT};
 use nofx_core::workspace::{CHECKPOINTS, NewSession, RestoreOptions};
+use nofx_core::{LogKey, ScanQuery};
 
 use super::world::{MINUTE, World, ada, begin, said, say, texts};
 use crate::subject::Subject;
@@ -154,7 +154,7 @@ pub(super) async fn a_transcript_grows_and_begins_anew(subject: Subject) -> Case
     let expected = "# Agent Session: agent-ada\n# Started: 2025-09-08T14:10:00.000Z\n\nfirst\r\n--- not a line of ours ---\n\n\
         --- 2025-09-08T14:11:00.000Z ---\nsecond";
     ensure_eq!(text, expected, "the transcript since it began anew");
-    let log = nofx_core::entity::TranscriptPart::log(&agent);
+    let log = TranscriptPart::log(&agent);
     ensure_eq!(workspace.store().head(&log).await?.length, 3, "what came before is kept");
     Ok(())
 }
@@ -260,5 +260,25 @@ pub(super) async fn transcripts_and_checkpoints_of_all_agents_are_removed(subjec
             ensure_eq!(workspace.checkpoints(agent, CHECKPOINTS).await?, [], "round {round}: no checkpoints");
         }
     }
+    Ok(())
+}
+
+pub(super) async fn a_copy_goes_on_where_the_removed_log_is_not_known(subject: Subject) -> CaseResult {
+    let world = World::new(subject);
+    let workspace = world.open().await?;
+    let (store, agent) = (workspace.store(), ada().id);
+    // What a copy has of a transcript that was removed and went on.
+    let log = |number: u32| LogKey::new(TRANSCRIPT, format!("{agent}\u{1}{number:08}"));
+    let part = store.entry(&TranscriptPart::new(Some(world.now()), "first"))?;
+    let batch = store.batch().seal(log(1)?).append(log(2)?, vec![part]);
+    store.commit(batch).await?.committed()?;
+    for content in ["second", "third"] {
+        workspace.append_transcript(&agent, content).await?;
+    }
+    let told = workspace.transcript(&agent).await?.unwrap_or_default();
+    let parts: Vec<_> = told.lines().filter(|line| ["first", "second", "third"].contains(line)).collect();
+    ensure_eq!(parts, ["first", "second", "third"], "the parts in their order");
+    ensure!(workspace.remove_transcript(&agent).await?, "there was one");
+    ensure_eq!(workspace.transcript(&agent).await?, None, "no transcript");
     Ok(())
 }

@@ -134,6 +134,7 @@ cases! {
         the_newest_checkpoints_are_read_and_all_are_kept: "Returns the newest checkpoints of an agent, oldest first. All are kept.";
         a_list_of_agents_is_replaced_all_or_nothing: "Saves several agents and removes all others, all or nothing.";
         what_was_removed_of_an_agent_is_gone_and_the_agent_goes_on: "Removes the transcript or the checkpoints of an agent for good; the agent may go on.";
+        a_copy_goes_on_where_the_removed_log_is_not_known: "What is added after a removal stands behind what was added before, also in a copy.";
         transcripts_and_checkpoints_of_all_agents_are_removed: "Removes the transcripts or checkpoints of all agents, also of those that are no longer saved.";
         a_transcript_grows_and_begins_anew: "Adds to the transcript of an agent; what came before it began anew is kept.";
         a_restored_agent_is_told_its_last_fifty_lines: "A sentence and the last fifty lines of its transcript, or of its newest session.";
