@@ -53,6 +53,7 @@ pub use search::{SearchHit, SearchQuery};
 pub use session::NewSession;
 pub use state::SessionState;
 pub use stats::Stats;
+pub use successor::first_id;
 pub use summary::{SessionFilter, SessionSummary, Summaries, Unreadable};
 pub use task::{NewTask, Started, Tasks};
 pub use transcript::CONTEXT_LINES;

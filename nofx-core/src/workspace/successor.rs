@@ -82,9 +82,7 @@ impl Workspace {
     pub(super) async fn clear_on(&self, kind: &Kind) -> Result<()> {
         let mut heads = self.store.logs(LogScan::of(kind.clone(), PAGE));
         while let Some(head) = heads.try_next().await? {
-            let id = head.log.id();
-            let first = number_of(id).map_or(id, |(first, _)| first);
-            self.remove_on(&LogKey::new(kind.clone(), first)?).await?;
+            self.remove_on(&LogKey::new(kind.clone(), first_id(head.log.id()))?).await?;
         }
         Ok(())
     }
@@ -100,6 +98,11 @@ impl Workspace {
         let numbered = |head: LogHead| Some((number_of(head.log.id())?.1, head));
         heads.try_filter_map(move |head| std::future::ready(Ok(numbered(head)))).boxed()
     }
+}
+
+/// Returns the id of the log that a log goes on for; its own if it goes on for none.
+pub fn first_id(id: &str) -> &str {
+    number_of(id).map_or(id, |(first, _)| first)
 }
 
 /// Expects that nothing was added to a log but the one entry.

@@ -5,7 +5,7 @@ use std::io::Write;
 use futures_util::TryStreamExt;
 use nofx_core::entity::{Agent, Entity, EntityId, Message, Session, SessionId, Slot, Task, foreign};
 use nofx_core::json::{self, Object, SyntaxError, Text};
-use nofx_core::workspace::whole_message;
+use nofx_core::workspace::{first_id, whole_message};
 use nofx_core::{Error, LogEntry, LogHead, LogKey, Record, Store, kind};
 
 use super::attachment;
@@ -219,7 +219,8 @@ impl<W: Write> Dumper<'_, W> {
 
     async fn checkpoints(&mut self) -> Result<()> {
         let mut logs = InOrder::<LogHead>::of(self.store, &kind::CHECKPOINTS, OF_AGENT).await?;
-        while let Some((agent, head)) = logs.next().await? {
+        while let Some((id, head)) = logs.next().await? {
+            let agent = id.as_str().map_or_else(|| id.clone(), |id| first_id(id).into());
             let mut entries = self.entries(&head);
             while let Some(entry) = entries.try_next().await? {
                 let mut line = Line::of("checkpoint");

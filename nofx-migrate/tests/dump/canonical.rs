@@ -1,4 +1,5 @@
 use nofx_core::entity::Session;
+use nofx_core::workspace::Workspace;
 use nofx_core::{Body, Expect, Kind, NewEntry, RecordKey, Timestamp, kind};
 use nofx_migrate::dump;
 
@@ -144,4 +145,16 @@ async fn a_full_disk_is_told() {
     let error = dump(&odd().await, &mut Narrow(3000)).await.unwrap_err();
     let nofx_migrate::DumpError::Write(error) = error else { panic!("{error}") };
     assert_eq!(error.kind(), std::io::ErrorKind::StorageFull);
+}
+
+#[tokio::test]
+async fn checkpoints_that_were_kept_after_a_removal_are_their_agents() {
+    let workspace = Workspace::new(empty());
+    let agent = "ada".into();
+    workspace.save_checkpoint(&agent, "before", "a").await.unwrap();
+    workspace.remove_checkpoints(&agent).await.unwrap();
+    workspace.save_checkpoint(&agent, "after", "a").await.unwrap();
+    let dump = dumped(workspace.store()).await;
+    assert!(dump.contains(r#""agent":"ada","seq":0"#), "{dump}");
+    assert!(dump.contains("after") && !dump.contains("before"), "{dump}");
 }
