@@ -43,6 +43,10 @@ test('saving the list replaces it, all or nothing', async (t) => {
   assert.match((await one.loadAgentSession(ADA.id)) ?? '', /stays$/, 'what an agent wrote outlives it');
   await one.saveAgentState([]);
   assert.deepEqual(await one.loadAgentState(), []);
+  const circle: { task?: object } = {};
+  circle.task = circle;
+  await assert.rejects(one.saveAgentState([{ ...ADA, currentTask: circle }]), api.InvalidError);
+  await assert.rejects(one.saveAgent({ ...ADA, template: { n: 1n } }), api.InvalidError);
 });
 
 test('what agents wrote and what they are to be told', async (t) => {

@@ -140,7 +140,7 @@ test('disposing waits for what was begun, in any order, twice; later calls are h
   await assert.rejects(one.createAgentSession(ADA), api.ClosedError);
   await assert.rejects(one.workspace, api.ClosedError);
   const late = logged.filter(({ what }) => what.startsWith('warn') && what.endsWith('after disposal'));
-  assert.equal(late.length, 9);
+  assert.equal(late.length, 10);
 
   const after = await open(`redb:${join(root, '.nofx', 'store', 'nofx.redb')}`);
   const messages = await after.history(session.id).all();

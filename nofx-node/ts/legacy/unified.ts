@@ -4,17 +4,15 @@ import {
   type CleanupPreview,
   ClosedError,
   type ExpiryEvent,
-  type HistoryEntry,
-  InvalidError,
   NofxError,
   type PlannedSession,
   type RetentionPolicy,
-  type SessionFilter,
-  type SessionSummary,
   type Workspace,
 } from '../index';
+import { Calls, withinTime } from './calls';
 import { clearAll } from './clearing';
 import { type Host, Told } from './host';
+import { found, invalid, isRefused, listed, none, present, some, takesChanges, whole } from './reading';
 import {
   agentOf,
   agentToKeep,
@@ -32,7 +30,6 @@ import {
   messageOf,
   type OrchestrationMessage,
   restoreOf,
-  sessionOf,
   summaryOf,
 } from './shapes';
 import { SharedStore, type User } from './shared';
@@ -42,9 +39,6 @@ const NEWEST_MESSAGES = 1000;
 
 /** How many messages between agents are read where the caller did not say. */
 const HISTORY_LIMIT = 1000;
-
-/** How long {@link UnifiedPersistenceService.dispose} takes at most. */
-const DISPOSE_WAIT_MS = 2900;
 
 /** How long the host is waited for to name a branch. */
 const BRANCH_WAIT_MS = 1000;
@@ -68,9 +62,7 @@ const EVERYTHING: LegacyRestore = {
 export class UnifiedPersistenceService {
   readonly #store: SharedStore;
   readonly #told: Told;
-  readonly #user: User;
-  readonly #pending = new Set<Promise<unknown>>();
-  #disposing: Promise<void> | undefined;
+  readonly #calls: Calls;
 
   /** `folder` is the editor's; without one everything is in memory. Does not wait, and does not throw. */
   constructor(folder: string | undefined, host?: Host);
@@ -79,37 +71,38 @@ export class UnifiedPersistenceService {
   constructor(folder: string | undefined, host: Host = {}, lasting = false) {
     this.#told = new Told(host);
     this.#store = SharedStore.of(folder);
-    this.#user = {
+    const user: User = {
       unavailable: (error) => this.#told.unavailable(error),
       warn: (message, data) => this.#told.warn(message, data),
       expiring: (event) => void this.#expiring(event),
     };
+    this.#calls = new Calls(this.#store, this.#told, user);
     if (!lasting) {
-      this.#store.enter(this.#user);
+      this.#store.enter(user);
     }
   }
 
   /** The store below, for everything else. Rejects with why it cannot be opened. */
   get workspace(): Promise<Workspace> {
-    return this.#disposing === undefined ? this.#store.workspace() : Promise.reject(new ClosedError());
+    return this.#calls.isLate('workspace') ? Promise.reject(new ClosedError()) : this.#store.workspace();
   }
 
   /** Waits until `.nofx` has been brought in; `undefined` where there is none. */
   async migrated(): Promise<{ complete: boolean; text: string } | undefined> {
-    return this.#late('migrated') ? undefined : this.#store.report();
+    return this.#calls.isLate('migrated') ? undefined : this.#store.report();
   }
 
   /** Creates a session of an agent. It begins without messages. */
   createAgentSession(agent: LegacyAgent, workingDirectory?: string): Promise<LegacySession> {
-    return this.#change('createAgentSession', async (workspace) => {
-      const folder = workingDirectory ?? agent.workingDirectory;
+    const { id, name, type, template, capabilities } = agent;
+    const folder = workingDirectory ?? agent.workingDirectory;
+    return this.#calls.answer('createAgentSession', async (workspace) => {
       const gitBranch = await withinTime(this.#told.gitBranch(folder ?? this.#store.folder), BRANCH_WAIT_MS);
-      const { id, name, type, template } = agent;
       const session = await workspace.createSession({
         agent: { id, name, type, ...(typeof template === 'object' && { template }) },
         ...(folder !== undefined && { workingDirectory: folder }),
         ...(gitBranch !== undefined && { gitBranch }),
-        ...(agent.capabilities && { capabilities: agent.capabilities }),
+        ...(capabilities && { capabilities }),
       });
       const created = await whole(workspace, session.id, 0);
       this.#told.publish('session.created', { sessionId: session.id, agentId: id, agentName: name });
@@ -127,7 +120,7 @@ export class UnifiedPersistenceService {
 
   /** Returns the sessions that go on, newest activity first, each with its newest thousand messages. */
   getActiveSessions(): Promise<LegacySession[]> {
-    return this.#read('getActiveSessions', [], async (workspace) => {
+    return this.#calls.read('getActiveSessions', [], async (workspace) => {
       const active = (await listed(workspace)).filter(({ state }) => goesOn(state));
       const sessions = active.map(({ session }) => whole(workspace, session.id, NEWEST_MESSAGES));
       return present(await Promise.allSettled(sessions), (error) => this.#told.warn('A session cannot be read', error));
@@ -136,7 +129,7 @@ export class UnifiedPersistenceService {
 
   /** Returns the messages of a session, oldest first unless it says otherwise; of an unknown session none. */
   getSessionHistory(sessionId: string, options: { newestFirst?: boolean; limit?: number } = {}): Promise<LegacyMessage[]> {
-    return this.#read('getSessionHistory', [], async (workspace) => {
+    return this.#calls.read('getSessionHistory', [], async (workspace) => {
       if ((await workspace.session(sessionId)) === null) {
         return [];
       }
@@ -148,21 +141,21 @@ export class UnifiedPersistenceService {
   /** Does what a policy says, or without one what the store does by itself, and returns what it did. */
   cleanup(policy: RetentionPolicy = {}): Promise<CleanupPreview> {
     const nothing: CleanupPreview = { archive: [], delete: [], purge: [], orchestrationMessages: 0 };
-    return this.#change('cleanup', nothing, (workspace) => this.#cleanup(workspace, policy));
+    return this.#calls.change('cleanup', nothing, (workspace) => this.#cleanup(workspace, policy));
   }
 
   /** Adds a message to a session. An unknown or archived session is told to the log, and nothing is added. */
   addMessage(sessionId: string, message: Omit<LegacyMessage, 'id' | 'timestamp'>): Promise<void> {
-    const timestamp = new Date().toISOString();
+    const added = { timestamp: new Date().toISOString(), ...message };
     return this.#quietly('addMessage', sessionId, async (workspace) => {
-      await workspace.addMessage(sessionId, { timestamp, ...message });
-      this.#told.publish('session.message.added', { sessionId, messageType: message.type });
+      await workspace.addMessage(sessionId, added);
+      this.#told.publish('session.message.added', { sessionId, messageType: added.type });
     });
   }
 
   /** Begins a task and returns its id. Rejects for an unknown session. */
   startTask(sessionId: string, task: Omit<LegacyTask, 'id' | 'assignedAt' | 'status'>): Promise<string> {
-    return this.#change('startTask', (workspace) =>
+    return this.#calls.answer('startTask', (workspace) =>
       found(workspace, sessionId, async () => {
         const { title, description, priority, tags } = task;
         const started = await workspace.startTask(sessionId, { title, description, priority, tags });
@@ -175,7 +168,7 @@ export class UnifiedPersistenceService {
 
   /** Ends a task. One that is not being worked on is no error. */
   completeTask(sessionId: string, taskId: string, success = true): Promise<void> {
-    return this.#change('completeTask', undefined, async (workspace) => {
+    return this.#calls.change('completeTask', undefined, async (workspace) => {
       const end = success ? workspace.completeTask(sessionId, taskId) : workspace.failTask(sessionId, taskId);
       const ended = await end.catch(none);
       if (ended === undefined) {
@@ -188,14 +181,14 @@ export class UnifiedPersistenceService {
 
   /** Makes a new session that begins as another one ended. Rejects for an unknown session. */
   restoreSession(sessionId: string, options: LegacyRestore = EVERYTHING): Promise<LegacySession> {
-    return this.#change('restoreSession', (workspace) =>
+    return this.#calls.answer('restoreSession', (workspace) =>
       found(workspace, sessionId, () => this.#restore(workspace, sessionId, options)),
     );
   }
 
   /** Restores several sessions; what became of each, in their order. */
   restoreSessions(sessionIds: string[], options: LegacyRestore = EVERYTHING): Promise<(LegacySession | NofxError)[]> {
-    return this.#change('restoreSessions', [], async (workspace) => {
+    return this.#calls.change('restoreSessions', [], async (workspace) => {
       const restored: (LegacySession | NofxError)[] = [];
       for (const { ok, error } of await workspace.restoreSessions(sessionIds, restoreOf(options))) {
         restored.push(ok === undefined ? error : await whole(workspace, ok.id));
@@ -216,7 +209,7 @@ export class UnifiedPersistenceService {
 
   /** Returns a session as a text. Rejects for an unknown session. */
   exportSession(sessionId: string, as: 'json' | 'markdown'): Promise<string> {
-    return this.#asked('exportSession', (workspace) =>
+    return this.#calls.ask('exportSession', (workspace) =>
       found(workspace, sessionId, () =>
         as === 'json' ? workspace.exportJson(sessionId) : workspace.exportMarkdown(sessionId),
       ),
@@ -240,7 +233,7 @@ export class UnifiedPersistenceService {
 
   /** Returns all sessions that are not in the trash, newest activity first. */
   getSessionSummaries(): Promise<LegacySummary[]> {
-    return this.#read('getSessionSummaries', [], async (workspace) => {
+    return this.#calls.read('getSessionSummaries', [], async (workspace) => {
       const summaries = (await listed(workspace)).map(async (summary) =>
         summaryOf(summary, await workspace.tasks(summary.session.id)),
       );
@@ -250,18 +243,18 @@ export class UnifiedPersistenceService {
 
   /** Returns the session of an agent that goes on, with all its messages; of several the one with the newest activity. */
   getActiveSession(agentId: string): Promise<LegacySession | null> {
-    return this.#read('getActiveSession', null, async (workspace) => {
+    return this.#calls.read('getActiveSession', null, async (workspace) => {
       const newest = (await listed(workspace, { agent: agentId })).find(({ state }) => goesOn(state));
       return newest === undefined ? null : whole(workspace, newest.session.id);
     });
   }
 
   /** Makes these agents the list of agents, all or nothing. */
-  saveAgentState(agents: LegacyAgent[]): Promise<void> {
+  async saveAgentState(agents: LegacyAgent[]): Promise<void> {
     // As they are now: the extension goes on with its objects. Of one that is there twice the later counts.
     const kept = new Map(agents.map((agent, at) => [agent.id, agentToKeep(agent, at)]));
     const list = asItIs([...kept.values()]);
-    return this.#inLine('saveAgentState', (workspace) => workspace.replaceAgents(list));
+    await this.#calls.changeAgents('saveAgentState', (workspace) => workspace.replaceAgents(list));
   }
 
   /**
@@ -269,53 +262,49 @@ export class UnifiedPersistenceService {
    * extension, and then be true.
    */
   loadAgentState(): Promise<LegacyAgent[]> {
-    if (this.#late('loadAgentState')) {
-      return Promise.resolve([]);
-    }
-    const agents = (workspace: Workspace) => workspace.agents();
-    return this.#begun('loadAgentState', this.#store.turns.behind(() => this.#store.with(agents))).then((kept) => inOrder(kept).map(agentOf));
+    return this.#calls.readSurely('loadAgentState', [], async (workspace) => inOrder(await workspace.agents()).map(agentOf));
   }
 
   /** Saves an agent: in its place in the list, or at its end. */
-  saveAgent(agent: LegacyAgent): Promise<void> {
+  async saveAgent(agent: LegacyAgent): Promise<void> {
     const kept = asItIs(agentToKeep(agent, endOfList()));
-    return this.#inLine('saveAgent', async (workspace) => {
+    await this.#calls.changeAgents('saveAgent', async (workspace) => {
       await workspace.saveAgent(inPlaceOf(await workspace.agent(kept.id), kept));
     });
   }
 
   /** Takes an agent out of the list; its sessions stay. */
   removeAgent(agentId: string): Promise<void> {
-    return this.#inLine('removeAgent', async (workspace) => void (await workspace.removeAgent(agentId)));
+    return this.#calls.changeAgents('removeAgent', async (workspace) => void (await workspace.removeAgent(agentId)));
   }
 
   /** Adds to what an agent wrote, or without `append` begins it again. */
   saveAgentSession(agentId: string, content: string, append = true): Promise<void> {
-    return this.#change('saveAgentSession', undefined, (workspace) =>
+    return this.#calls.change('saveAgentSession', undefined, (workspace) =>
       append ? workspace.appendTranscript(agentId, content) : workspace.beginTranscript(agentId, content),
     );
   }
 
   /** Returns what an agent wrote; `null` if it wrote nothing. */
   loadAgentSession(agentId: string): Promise<string | null> {
-    return this.#read('loadAgentSession', null, (workspace) => workspace.transcript(agentId));
+    return this.#calls.read('loadAgentSession', null, (workspace) => workspace.transcript(agentId));
   }
 
   /** Keeps an exchange with an agent. */
   saveConversationCheckpoint(agentId: string, userMessage: string, agentResponse: string): Promise<void> {
-    return this.#change('saveConversationCheckpoint', undefined, async (workspace) => {
+    return this.#calls.change('saveConversationCheckpoint', undefined, async (workspace) => {
       await workspace.saveCheckpoint(agentId, userMessage, agentResponse);
     });
   }
 
   /** Returns what a restored agent is to be told; `''` if there is nothing. */
   getAgentContextSummary(agentId: string): Promise<string> {
-    return this.#read('getAgentContextSummary', '', async (workspace) => (await workspace.contextSummary(agentId)) ?? '');
+    return this.#calls.read('getAgentContextSummary', '', async (workspace) => (await workspace.contextSummary(agentId)) ?? '');
   }
 
   /** Writes all agents with what they wrote to `.nofx/export_<ms>.md`, and returns its path. */
   exportSessionsAsMarkdown(): Promise<string> {
-    return this.#asked('exportSessionsAsMarkdown', async (workspace) => {
+    return this.#calls.ask('exportSessionsAsMarkdown', async (workspace) => {
       const folder = this.#nofxFolder('exported to');
       const path = join(folder, `export_${Date.now()}.md`);
       const text = await workspace.exportAgentsMarkdown();
@@ -327,7 +316,7 @@ export class UnifiedPersistenceService {
 
   /** Copies the store to `.nofx/archives/<name>/store/`, and returns the path of the copy. With a number where there is one of that name. */
   archiveSessions(name: string): Promise<string> {
-    return this.#asked('archiveSessions', async (workspace) => {
+    return this.#calls.ask('archiveSessions', async (workspace) => {
       if (!/^[\p{L}\p{N}_-][\p{L}\p{N}_ .-]*$/u.test(name)) {
         throw invalid(`\`${name}\` is no name of an archive`, 'use letters, digits and hyphens');
       }
@@ -340,9 +329,10 @@ export class UnifiedPersistenceService {
 
   /** Keeps a message between agents. */
   save(message: OrchestrationMessage): Promise<void> {
-    return this.#change('save', undefined, async (workspace) => {
-      await workspace.saveOrchestration(message);
-      const { id: messageId, type: messageType, timestamp } = message;
+    const kept = { ...message };
+    return this.#calls.change('save', undefined, async (workspace) => {
+      await workspace.saveOrchestration(kept);
+      const { id: messageId, type: messageType, timestamp } = kept;
       this.#told.publish('orchestration.message.persisted', { messageId, messageType, timestamp });
     });
   }
@@ -358,7 +348,7 @@ export class UnifiedPersistenceService {
   getHistory(of: string | LegacyFilter = {}, messageType?: string): Promise<OrchestrationMessage[]> {
     const filter: LegacyFilter = typeof of === 'string' ? { clientId: of, ...(messageType && { type: messageType }) } : of;
     const { clientId, type, timeRange, offset = 0, limit = HISTORY_LIMIT } = filter;
-    return this.#read('getHistory', [], async (workspace) => {
+    return this.#calls.read('getHistory', [], async (workspace) => {
       const messages = await workspace.orchestrationHistory({
         ...(clientId && { participant: clientId }),
         ...(type && { type }),
@@ -374,7 +364,7 @@ export class UnifiedPersistenceService {
 
   /** Removes all messages between agents for good. */
   clear(): Promise<void> {
-    return this.#alone('clear', async (workspace) => {
+    return this.#calls.changeAll('clear', async (workspace) => {
       const { messages, segments } = await workspace.orchestrationStats();
       await workspace.clearOrchestration();
       this.#cleaned(messages, segments);
@@ -383,7 +373,7 @@ export class UnifiedPersistenceService {
 
   /** Returns how many messages between agents there are, and the time of the oldest; now, if there is none. */
   getStats(): Promise<{ totalMessages: number; oldestMessage: Date }> {
-    return this.#read('getStats', { totalMessages: 0, oldestMessage: new Date() }, async (workspace) => {
+    return this.#calls.read('getStats', { totalMessages: 0, oldestMessage: new Date() }, async (workspace) => {
       const { messages, oldest } = await workspace.orchestrationStats();
       return { totalMessages: messages, oldestMessage: oldest === null ? new Date() : new Date(oldest) };
     });
@@ -392,7 +382,7 @@ export class UnifiedPersistenceService {
   /** Returns how much is kept. */
   getStorageStats(): Promise<{ agents: number; sessions: number; storageVersion: string }> {
     const unknown = { agents: 0, sessions: 0, storageVersion: 'error' };
-    return this.#read('getStorageStats', unknown, async (workspace) => {
+    return this.#calls.read('getStorageStats', unknown, async (workspace) => {
       const { agents, sessions } = await workspace.stats();
       return { agents, sessions, storageVersion: STORAGE_VERSION };
     });
@@ -400,7 +390,7 @@ export class UnifiedPersistenceService {
 
   /** Removes everything for good, what agents wrote and checkpoints too. The services can be used as before. */
   clearAll(): Promise<void> {
-    return this.#alone('clearAll', async (workspace) => {
+    return this.#calls.changeAll('clearAll', async (workspace) => {
       const { messages, segments } = await workspace.orchestrationStats();
       await clearAll(workspace);
       this.#told.info('Everything that was kept was removed');
@@ -413,15 +403,7 @@ export class UnifiedPersistenceService {
    * calls are told to the log and do nothing; those that cannot answer without the store reject.
    */
   dispose(): Promise<void> {
-    this.#disposing ??= this.#dispose();
-    return this.#disposing;
-  }
-
-  async #dispose(): Promise<void> {
-    const leaving = this.#store
-      .leave(this.#user, [...this.#pending])
-      .catch((error: unknown) => this.#told.warn('The store was not closed as it should be', error));
-    await withinTime(leaving, DISPOSE_WAIT_MS);
+    return this.#calls.dispose();
   }
 
   async #cleanup(workspace: Workspace, policy: RetentionPolicy): Promise<CleanupPreview> {
@@ -482,20 +464,9 @@ export class UnifiedPersistenceService {
     return join(this.#store.folder, '.nofx');
   }
 
-  /** Changes something. Once disposed of, answers `late`, or rejects where nothing can be answered. */
-  #change<T>(verb: string, call: (workspace: Workspace) => Promise<T>): Promise<T>;
-  #change<T>(verb: string, late: T, call: (workspace: Workspace) => Promise<T>): Promise<T>;
-  #change<T>(verb: string, ...rest: [(workspace: Workspace) => Promise<T>] | [T, (workspace: Workspace) => Promise<T>]): Promise<T> {
-    const call = rest[rest.length - 1] as (workspace: Workspace) => Promise<T>;
-    if (this.#late(verb)) {
-      return rest.length === 2 ? Promise.resolve(rest[0] as T) : Promise.reject(new ClosedError());
-    }
-    return this.#begun(verb, this.#store.turns.beside(() => this.#store.with(call)));
-  }
-
   /** Changes a session that may be unknown or put away, which is told to the log only. */
   #quietly(verb: string, sessionId: string, call: (workspace: Workspace) => Promise<void>): Promise<void> {
-    return this.#change(verb, undefined, async (workspace) => {
+    return this.#calls.change(verb, undefined, async (workspace) => {
       try {
         await call(workspace);
       } catch (error) {
@@ -506,143 +477,16 @@ export class UnifiedPersistenceService {
       }
     });
   }
-
-  /** Changes the list of agents. */
-  #inLine(verb: string, call: (workspace: Workspace) => Promise<void>): Promise<void> {
-    if (this.#late(verb)) {
-      return Promise.resolve();
-    }
-    return this.#begun(verb, this.#store.turns.inLine('agents', () => this.#store.with(call)));
-  }
-
-  /** Changes what many things are about. */
-  #alone(verb: string, call: (workspace: Workspace) => Promise<void>): Promise<void> {
-    if (this.#late(verb)) {
-      return Promise.resolve();
-    }
-    return this.#begun(verb, this.#store.turns.alone(() => this.#store.with(call)));
-  }
-
-  /** Reads something that can be said to be empty. */
-  #read<T>(verb: string, empty: T, call: (workspace: Workspace) => Promise<T>): Promise<T> {
-    if (this.#late(verb)) {
-      return Promise.resolve(empty);
-    }
-    return this.#begun(verb, this.#store.turns.behind(() => this.#store.with(call))).catch(() => empty);
-  }
-
-  /** Reads something that must be answered. */
-  #asked<T>(verb: string, call: (workspace: Workspace) => Promise<T>): Promise<T> {
-    if (this.#late(verb)) {
-      return Promise.reject(new ClosedError());
-    }
-    return this.#begun(verb, this.#store.turns.behind(() => this.#store.with(call)));
-  }
-
-  /** Says of a call that came after {@link dispose}. */
-  #late(verb: string): boolean {
-    if (this.#disposing !== undefined) {
-      this.#told.warn(`${verb} was called after disposal`);
-    }
-    return this.#disposing !== undefined;
-  }
-
-  /** Notes a call, for those who dispose of the service while it is under way. */
-  #begun<T>(verb: string, call: Promise<T>): Promise<T> {
-    const told = call.catch((error: unknown) => {
-      this.#told.error(`${verb} failed`, error);
-      throw error;
-    });
-    this.#pending.add(told);
-    const ended = () => this.#pending.delete(told);
-    told.then(ended, ended);
-    return told;
-  }
 }
 
-/** Reads a session with its tasks and so many of its newest messages; all, unless it says otherwise. */
-async function whole(workspace: Workspace, id: string, newest = Number.POSITIVE_INFINITY): Promise<LegacySession> {
-  const [summary, tasks, history] = await Promise.all([
-    workspace.session(id),
-    workspace.tasks(id),
-    newest === Number.POSITIVE_INFINITY ? workspace.history(id).all() : some(workspace, id, true, newest),
-  ]);
-  if (summary === null) {
-    throw missing(id);
-  }
-  return sessionOf(summary, newest === Number.POSITIVE_INFINITY ? history : history.reverse(), tasks);
-}
-
-/** Reads so many messages from one end of a session. */
-async function some(workspace: Workspace, id: string, newestFirst: boolean, limit: number): Promise<HistoryEntry[]> {
-  const entries: HistoryEntry[] = [];
-  if (limit > 0) {
-    for await (const page of workspace.history(id, { newestFirst, pageSize: Math.min(limit, NEWEST_MESSAGES) }).pages()) {
-      entries.push(...page.slice(0, limit - entries.length));
-      if (entries.length >= limit) {
-        break;
-      }
-    }
-  }
-  return entries;
-}
-
-async function listed(workspace: Workspace, filter: SessionFilter = {}): Promise<SessionSummary[]> {
-  const all: SessionSummary[] = [];
-  for await (const summary of workspace.summaries(filter)) {
-    all.push(summary);
-  }
-  return all;
-}
-
-/** Does something with a session; says as the old services did that there is none. */
-async function found<T>(workspace: Workspace, id: string, call: () => Promise<T>): Promise<T> {
+/** Copies an agent or several, as they are now. */
+function asItIs<T>(agents: T): T {
   try {
-    return await call();
+    return JSON.parse(JSON.stringify(agents)) as T;
   } catch (error) {
-    throw isRefused(error) && (await workspace.session(id)) === null ? missing(id) : error;
+    const reason = String(error instanceof Error ? error.message : error).split('\n')[0];
+    throw invalid(`an agent cannot be written as JSON: ${reason}`, 'save only what JSON can hold');
   }
-}
-
-function missing(id: string): Error {
-  return invalid(`Session ${id} not found`, 'look for it in the list');
-}
-
-function invalid(message: string, nextStep: string): InvalidError {
-  return new InvalidError({ code: 'invalid', message, nextStep });
-}
-
-/** Whether a session is there and neither put away nor in the trash. */
-async function takesChanges(workspace: Workspace, id: string): Promise<boolean> {
-  const summary = await workspace.session(id);
-  return summary !== null && summary.state !== 'archived' && summary.state !== 'deleted';
-}
-
-/** Whether a call was refused for what it asked for, such as for an unknown session. */
-function isRefused(error: unknown): boolean {
-  return error instanceof NofxError && ['invalid', 'not-found'].includes(error.code);
-}
-
-function none(error: unknown): undefined {
-  if (!isRefused(error)) {
-    throw error;
-  }
-}
-
-/** Returns what there is, and tells the rest. */
-function present<T>(results: PromiseSettledResult<T>[], tell: (error: unknown) => void): T[] {
-  return results.flatMap((result) => {
-    if (result.status === 'fulfilled') {
-      return [result.value];
-    }
-    tell(result.reason);
-    return [];
-  });
-}
-
-/** Copies what is to be kept, as it is now. */
-function asItIs<T>(value: T): T {
-  return JSON.parse(JSON.stringify(value)) as T;
 }
 
 async function freeName(folder: string, name: string): Promise<string> {
@@ -658,13 +502,3 @@ async function freeName(folder: string, name: string): Promise<string> {
   }
 }
 
-/** Waits for something, but not longer than so many milliseconds. */
-async function withinTime<T>(waited: Promise<T>, milliseconds: number): Promise<T | undefined> {
-  let timer: NodeJS.Timeout | undefined;
-  const patience = new Promise<undefined>((resolve) => (timer = setTimeout(() => resolve(undefined), milliseconds)));
-  try {
-    return await Promise.race([waited, patience]);
-  } finally {
-    clearTimeout(timer);
-  }
-}

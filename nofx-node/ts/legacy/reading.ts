@@ -1,0 +1,88 @@
+import { type HistoryEntry, InvalidError, NofxError, type SessionFilter, type SessionSummary, type Workspace } from '../index';
+import { type LegacySession, sessionOf } from './shapes';
+
+/** How many messages of a page, at most. */
+const PAGE = 1000;
+
+/** Reads a session with its tasks and so many of its newest messages; all, unless it says otherwise. @internal */
+export async function whole(workspace: Workspace, id: string, newest = Number.POSITIVE_INFINITY): Promise<LegacySession> {
+  const [summary, tasks, history] = await Promise.all([
+    workspace.session(id),
+    workspace.tasks(id),
+    newest === Number.POSITIVE_INFINITY ? workspace.history(id).all() : some(workspace, id, true, newest),
+  ]);
+  if (summary === null) {
+    throw missing(id);
+  }
+  return sessionOf(summary, newest === Number.POSITIVE_INFINITY ? history : history.reverse(), tasks);
+}
+
+/** Reads so many messages from one end of a session. @internal */
+export async function some(workspace: Workspace, id: string, newestFirst: boolean, limit: number): Promise<HistoryEntry[]> {
+  const entries: HistoryEntry[] = [];
+  if (limit > 0) {
+    for await (const page of workspace.history(id, { newestFirst, pageSize: Math.min(limit, PAGE) }).pages()) {
+      entries.push(...page.slice(0, limit - entries.length));
+      if (entries.length >= limit) {
+        break;
+      }
+    }
+  }
+  return entries;
+}
+
+/** Returns all sessions that a filter lets through, newest activity first. @internal */
+export async function listed(workspace: Workspace, filter: SessionFilter = {}): Promise<SessionSummary[]> {
+  const all: SessionSummary[] = [];
+  for await (const summary of workspace.summaries(filter)) {
+    all.push(summary);
+  }
+  return all;
+}
+
+/** Does something with a session; says as the old services did that there is none. @internal */
+export async function found<T>(workspace: Workspace, id: string, call: () => Promise<T>): Promise<T> {
+  try {
+    return await call();
+  } catch (error) {
+    throw isRefused(error) && (await workspace.session(id)) === null ? missing(id) : error;
+  }
+}
+
+function missing(id: string): Error {
+  return invalid(`Session ${id} not found`, 'look for it in the list');
+}
+
+/** Makes the error for what can never work. @internal */
+export function invalid(message: string, nextStep: string): InvalidError {
+  return new InvalidError({ code: 'invalid', message, nextStep });
+}
+
+/** Whether a session is there and neither put away nor in the trash. @internal */
+export async function takesChanges(workspace: Workspace, id: string): Promise<boolean> {
+  const summary = await workspace.session(id);
+  return summary !== null && summary.state !== 'archived' && summary.state !== 'deleted';
+}
+
+/** Whether a call was refused for what it asked for, such as for an unknown session. @internal */
+export function isRefused(error: unknown): boolean {
+  return error instanceof NofxError && ['invalid', 'not-found'].includes(error.code);
+}
+
+/** Answers nothing for a call that was refused for what it asked for. @internal */
+export function none(error: unknown): undefined {
+  if (!isRefused(error)) {
+    throw error;
+  }
+}
+
+/** Returns what there is, and tells the rest. @internal */
+export function present<T>(results: PromiseSettledResult<T>[], tell: (error: unknown) => void): T[] {
+  return results.flatMap((result) => {
+    if (result.status === 'fulfilled') {
+      return [result.value];
+    }
+    tell(result.reason);
+    return [];
+  });
+}
