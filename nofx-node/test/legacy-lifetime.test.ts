@@ -43,6 +43,53 @@ test('a store is opened once for a folder, shared by every instance, and closed 
   await third.dispose();
 });
 
+test('a read that is under way when a service is disposed of is answered, and opens nothing again', async (t) => {
+  const addon = require('../dist/addon.js') as { open: (location: string, options: string) => Promise<unknown> };
+  const { open: opening } = addon;
+  let opened = 0;
+  addon.open = (...of) => {
+    opened += 1;
+    return opening(...of);
+  };
+  t.after(() => (addon.open = opening));
+  const { service: one } = service(t);
+  const { id } = await one.createAgentSession(ADA);
+  for (let at = 0; at < 20; at += 1) {
+    void one.addMessage(id, { type: 'user', content: `${at}` });
+  }
+  const reading = one.getSessionHistory(id);
+  await one.dispose();
+  assert.equal((await reading).length, 20);
+  assert.equal(opened, 1);
+});
+
+test('what a class that is never disposed of has begun is finished before the store is closed', async (t) => {
+  const { service: other, root } = service(t);
+  const agents = new legacy.AgentPersistence(root);
+  for (let at = 0; at < 5; at += 1) {
+    await other.createAgentSession(ADA);
+  }
+  await agents.saveAgentState([ADA, GRACE]);
+  const clearing = agents.clearAll();
+  await new Promise((resolve) => setImmediate(resolve));
+  await other.dispose();
+  await clearing;
+  const last = new legacy.UnifiedPersistenceService(root);
+  assert.deepEqual(await last.loadAgentState(), []);
+  await last.dispose();
+});
+
+test('a service that comes to an open store is told of sessions that end', async (t) => {
+  const root = folder(t);
+  const before = await open(`redb:${join(root, '.nofx', 'store', 'nofx.redb')}`);
+  const { id } = await before.createSession({ agent: { ...ADA }, lifetimeMs: 1 });
+  await before.close();
+  await new legacy.AgentPersistence(root).loadAgentState();
+  const { events } = service(t, {}, root);
+  await until(() => events.length > 0);
+  assert.deepEqual([...events], [{ what: 'session.expired', data: { sessionId: id, agentName: 'Ada' } }]);
+});
+
 test('agents can be kept by a class that is never disposed of, also after the store was closed', async (t) => {
   const root = folder(t);
   const other = new legacy.UnifiedPersistenceService(root);
@@ -149,7 +196,20 @@ test('disposing waits for what was begun, in any order, twice; later calls are h
   await after.close();
 });
 
-test('a service that hangs is disposed of within three seconds', async (t) => {
+test('a store that never answers does not keep a service from being disposed of', async (t) => {
+  const { service: one } = service(t);
+  const { id } = await one.createAgentSession(ADA);
+  const { Handle } = require('../dist/addon.js') as { Handle: { prototype: { ask: () => Promise<string> } } };
+  const ask = Handle.prototype.ask;
+  t.after(() => (Handle.prototype.ask = ask));
+  Handle.prototype.ask = () => new Promise(() => undefined);
+  void one.addMessage(id, { type: 'user', content: 'x' });
+  const started = performance.now();
+  await one.dispose();
+  assert.ok(performance.now() - started < 3000);
+});
+
+test('a host that never answers does not keep a service from being disposed of', async (t) => {
   const { service: one } = service(t, { gitBranch: () => new Promise(() => undefined) });
   const begun = one.createAgentSession(ADA, 'somewhere');
   const started = performance.now();
@@ -188,10 +248,15 @@ test('calls take effect in their order though nobody awaits them', async (t) => 
 test('what is saved is what it was when it was saved', async (t) => {
   const { service: one } = service(t);
   const agent = { ...ADA, name: 'Before' };
-  const saving = one.saveAgentState([agent]);
+  const message = { type: 'user' as const, content: 'before' };
+  const { id } = await one.createAgentSession(agent);
+  const saving = [one.saveAgentState([agent]), one.saveAgent({ ...GRACE, currentTask: agent }), one.addMessage(id, message)];
   agent.name = 'After';
-  await saving;
-  assert.equal((await one.loadAgentState())[0]?.name, 'Before');
+  message.content = 'after';
+  await Promise.all(saving);
+  const [first, second] = await one.loadAgentState();
+  assert.deepEqual([first?.name, (second?.currentTask as { name?: string }).name], ['Before', 'Before']);
+  assert.equal((await one.getSessionHistory(id))[0]?.content, 'before');
 });
 
 test('a folder that was removed while the store was open does not stop the services', async (t) => {
