@@ -111,6 +111,8 @@ test('clearing removes everything for good, and the same agents go on', async (t
   await one.dispose();
   const second = service(t, {}, root);
   await empty(second.service, 'and the old files are not brought in again');
+  assert.equal((await second.service.migrated())?.complete, true, 'nor missed');
+  assert.deepEqual(second.logged.filter(({ what }) => /^(warn|error)/.test(what)), []);
 });
 
 test('clearing stands between the calls before it and those after it', async (t) => {

@@ -128,7 +128,9 @@ test('with a folder the store is in it, and the old files are brought in at each
   write([{ id: 'old', name: 'Old', type: 'tester', status: 'idle', tasksCompleted: 1, createdAt: '2025-01-01T00:00:00.000Z' }]);
   const first = service(t, {}, root);
   assert.deepEqual((await first.service.loadAgentState()).map(({ id }) => id), ['old']);
-  assert.equal((await first.service.migrated())?.complete, true);
+  const report = await first.service.migrated();
+  assert.equal(report?.complete, true);
+  assert.match(report.text, /verified: the target has everything/);
   assert.ok(existsSync(first.store));
   await first.service.dispose();
 

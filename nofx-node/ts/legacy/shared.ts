@@ -140,7 +140,7 @@ export class SharedStore {
   /** Brings in what old windows have written since the last time. What fails is told, and the store is used all the same. */
   async #migrate(workspace: Workspace, old: string, signal: AbortSignal): Promise<MigrationReport | undefined> {
     try {
-      const report = await workspace.migrate(old, { signal });
+      const report = await bringIn(workspace, old, signal);
       if (!report.complete) {
         this.#users.forEach((user) => user.warn('Not everything of the old folder could be brought in', report.text));
       }
@@ -185,6 +185,19 @@ export class SharedStore {
     this.#closing = closing.catch(() => undefined);
     await closing;
   }
+}
+
+/**
+ * Brings in what is new. Only then is all of it compared with the store: that reads everything, and what was removed since would be
+ * missed at each opening.
+ */
+async function bringIn(workspace: Workspace, old: string, signal: AbortSignal): Promise<MigrationReport> {
+  const report = await workspace.migrate(old, { signal, verify: false });
+  if (Object.values(report.added).every((count) => count === 0)) {
+    return report;
+  }
+  const { complete, text } = await workspace.migrate(old, { signal });
+  return { ...report, complete: report.complete && complete, text: `${report.text}\n${text}` };
 }
 
 /** Returns the one name of a folder, so that two ways to it are one store. */
