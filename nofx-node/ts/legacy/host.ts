@@ -79,7 +79,7 @@ export class Told {
     try {
       return await this.#host.onExpired?.(session);
     } catch (error) {
-      this.error(`Nobody could be asked about session ${session.id}`, error);
+      this.error(`The person could not be asked about session ${session.id}`, error);
       return undefined;
     }
   }

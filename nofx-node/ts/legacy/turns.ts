@@ -1,5 +1,5 @@
 /**
- * Gives calls the order that the old services had: what was begun earlier is seen by what was begun later, though nobody waits for it.
+ * Gives calls the order that the old services had: what is begun later sees what was begun earlier, awaited or not.
  *
  * The workspace orders the calls on one session or agent. This orders what is about many of them, or takes several steps.
  *
