@@ -72,7 +72,7 @@ impl Shared {
 
     fn commit_holding(&self, doors: &Doors, held: &Held<'_>, group: Vec<Batch>) -> Result<Vec<Outcome>> {
         if !doors.lock()?.is_in_place()? {
-            return Err(Error::unavailable(format!("the store at `{}` was replaced", self.root.display())));
+            return Err(Error::replaced(format!("another folder is at `{}` now", self.root.display())));
         }
         let tip = self.catch_up(doors, held)?;
         let (outcomes, commits) = self.judge(group)?;

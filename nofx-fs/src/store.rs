@@ -153,8 +153,8 @@ impl Shared {
         }
         match config::read(&*self.layer, &self.root)? {
             Some(config) if config.store == self.store => {}
-            Some(_) => return Err(Error::unavailable(format!("another store is at `{}` now", self.root.display()))),
-            None => return Err(Error::unavailable(format!("the store at `{}` is gone", self.root.display()))),
+            Some(_) => return Err(Error::replaced(format!("another store is at `{}` now", self.root.display()))),
+            None => return Err(Error::gone(format!("there is no store at `{}` any more", self.root.display()))),
         }
         let doors = Arc::new(Doors::open(&*self.layer, self.read_only.is_none())?);
         *self.doors.write().unwrap_or_else(PoisonError::into_inner) = doors.clone();

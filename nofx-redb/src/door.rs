@@ -193,13 +193,12 @@ impl Door {
     }
 
     fn gone_or(&self, error: io::Error) -> Fault {
-        if error.kind() != io::ErrorKind::NotFound {
+        // Its folder may have become something else.
+        if !matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) {
             return error.into();
         }
-        Fault::Told(Error::unavailable_because(
-            format!("`{}` is gone: it was moved or removed while it was open", self.path.display()),
-            error,
-        ))
+        let what = format!("`{}` was moved or removed while it was open", self.path.display());
+        Fault::Told(Error::gone_because(what, error))
     }
 
     /// Makes the file of a new store, unless somebody else does so meanwhile.

@@ -212,7 +212,7 @@ impl Shared {
         if meta.is_some_and(|meta| meta.store == self.meta.store) {
             return Ok(());
         }
-        let what = format!("`{}` was replaced by another file while it was open", self.door.path.display());
-        Err(Fault::Told(Error::unavailable(what)))
+        let what = format!("another file was put at `{}` while it was open", self.door.path.display());
+        Err(Fault::Told(Error::replaced(what)))
     }
 }

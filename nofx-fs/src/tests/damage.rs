@@ -247,9 +247,9 @@ fn a_folder_that_vanishes_is_an_error_until_it_is_back() {
     let store = Shared::open(Arc::new(Disk::new(&root)), &root, options()).unwrap();
     commit(&store, batch().put(agent("ada"), Expect::Any, body(1)));
     fs::rename(&root, &away).unwrap();
-    assert_eq!(store.get(&[agent("ada")]).unwrap_err().code(), "unavailable");
+    assert_eq!(store.get(&[agent("ada")]).unwrap_err().code(), "gone");
     let lost = batch().put(agent("eve"), Expect::Any, body(1));
-    assert_eq!(store.commit(vec![lost.clone()]).unwrap_err().code(), "unavailable");
+    assert_eq!(store.commit(vec![lost.clone()]).unwrap_err().code(), "gone");
     fs::rename(&away, &root).unwrap();
     assert!(store.get(&[agent("ada")]).unwrap()[0].is_some());
     commit(&store, lost);
