@@ -21,7 +21,7 @@ use crate::journal::Tip;
 use crate::lines::{self, Lines};
 use crate::state::{LogSlot, RecordSlot, State, Unapplied};
 use crate::store::{Call, Shared};
-use crate::{aside, layout};
+use crate::{aside, feed, layout};
 
 /// The pause after the files could not be brought up to date.
 const RETRY: Duration = Duration::from_secs(1);
@@ -92,15 +92,19 @@ impl Shared {
         if !self.follow(&mut self.state_mut(), &tip)? {
             return Ok(false);
         }
-        let state = self.state();
-        if state.damage.is_some() || !state.is_dirty() {
-            return Ok(true);
-        }
-        applied.find(&*self.layer, state.base)?;
-        let work = state.unapplied();
+        let base = {
+            let state = self.state();
+            if state.damage.is_some() || !state.is_dirty() {
+                return Ok(true);
+            }
+            state.base
+        };
+        applied.find(&*self.layer, base)?;
         let renews = applied.renews_index || applied.catalog.is_none_or(|extent| extent.is_worn());
-        let everything = renews.then(|| Snapshot::of(&state));
-        drop(state);
+        let (work, everything) = {
+            let state = self.state();
+            (state.unapplied(), renews.then(|| Snapshot::of(&state)))
+        };
         self.write_files(&work, everything, &mut applied)?;
         Tip::tell_applied(doors.tip()?, work.until.frame).during("writing", Path::new(layout::TIP))?;
         self.state_mut().advance(work.until.frame);
@@ -133,13 +137,8 @@ impl Shared {
             };
             logs.push((log, LogSlot { base: slot.length, bytes, recent: Default::default(), ..slot.clone() }));
         }
-        let first = work.first_commit;
-        {
-            let mut feed = self.feed();
-            feed.catch_up(layer, first)?;
-            if feed.append(layer, first, &work.commits)? {
-                names.changed(&Path::new(layout::FEED).join("new"));
-            }
+        if self.write_feed(work)? {
+            names.changed(&Path::new(layout::FEED).join("new"));
         }
         applied.write_index(layer, &lines, everything.as_ref(), &mut names)?;
         names.flush(layer)?;
@@ -168,6 +167,28 @@ impl Shared {
             }
         });
         Ok(())
+    }
+}
+
+impl Shared {
+    /// Appends what happened to the feed, and removes files of it that are too old. Durable on return, except for names.
+    ///
+    /// Returns whether names are new or gone. Those who ask for changes and who commit do not wait for its flushes.
+    fn write_feed(&self, work: &Unapplied) -> Result<bool> {
+        let layer = &*self.layer;
+        self.feed().find_end(layer, work.first_commit)?;
+        let mut renamed = false;
+        loop {
+            let part = self.feed().next_part(work.first_commit, &work.commits);
+            let Some(part) = part else { break };
+            renamed |= part.write(layer)?;
+            self.feed().take(part);
+        }
+        if renamed {
+            let oldest = self.feed().oldest_file();
+            feed::remove_older(layer, oldest)?;
+        }
+        Ok(renamed)
     }
 }
 

@@ -97,21 +97,23 @@ impl Shared {
             }
             None => self.load_holding(doors, held)?,
         }
-        let mut state = self.state_mut();
-        if let Some(damage) = &state.damage {
+        if let Some(damage) = &self.state().damage {
             return Err(Error::corrupt(format!("{damage}; nothing is written until it is repaired")));
         }
-        self.refuse_overwritten(&state)?;
-        self.adopt(doors, &mut state)?;
+        self.refuse_overwritten()?;
+        self.adopt(doors)?;
+        let state = self.state();
         Ok(Tip { durable: state.position, applied: state.base })
     }
 
     /// Refuses to go on if somebody wrote over the last frame, who cannot have had the lock.
-    fn refuse_overwritten(&self, state: &State) -> Result<()> {
-        let Some((offset, after)) = state.last_frame.filter(|(_, after)| *after == state.position) else {
-            return Ok(());
+    fn refuse_overwritten(&self) -> Result<()> {
+        let (segment, last_frame) = {
+            let state = self.state();
+            let last_frame = state.last_frame.filter(|(_, after)| *after == state.position);
+            (segment(&state)?.clone(), last_frame)
         };
-        let segment = segment(state)?;
+        let Some((offset, after)) = last_frame else { return Ok(()) };
         match segment.still_has(offset, &after).during("reading", &segment.path)? {
             true => Ok(()),
             false => Err(self.lies()),
@@ -119,33 +121,36 @@ impl Shared {
     }
 
     /// Takes in what a writer left behind the tip when it was killed, and goes on where the journal does.
-    fn adopt(&self, doors: &Doors, state: &mut State) -> Result<()> {
+    fn adopt(&self, doors: &Doors) -> Result<()> {
         loop {
-            let segment = segment(state)?;
-            match segment.read(&state.position).during("reading", &segment.path)? {
+            let (segment, position) = self.end()?;
+            match segment.read(&position).during("reading", &segment.path)? {
                 Found::Nothing => return Ok(()),
                 Found::Group(commits, after) => {
                     if let Err(error) = segment.file.sync() {
-                        return Err(self.give_up_segment(state, error));
+                        return Err(self.give_up_segment(&segment, &position, error));
                     }
                     Tip::tell_durable(doors.tip()?, &after).during("writing", Path::new(layout::TIP))?;
-                    state.install(commits, after);
+                    self.state_mut().take_in(&segment, &position, commits, after);
                 }
                 Found::End => {
-                    let next = match self.next_segment(state)? {
-                        Some(next) => next,
-                        None => self.begin_segment(state)?,
-                    };
-                    state.position = next.header.start;
-                    state.segment = Some(next);
-                    Tip::tell_durable(doors.tip()?, &state.position).during("writing", Path::new(layout::TIP))?;
+                    let next = self.next_segment(&position)?;
+                    let next = next.map_or_else(|| self.begin_segment(&position), Ok)?;
+                    self.state_mut().go_on_in(next);
                 }
             }
         }
     }
 
+    /// Returns where the journal ends, as far as it was followed.
+    fn end(&self) -> Result<(Segment, Position)> {
+        let state = self.state();
+        Ok((segment(&state)?.clone(), state.position))
+    }
+
     /// Judges each batch on what those before it left, and says what the group becomes.
     fn judge(&self, group: Vec<Batch>) -> Result<(Vec<Outcome>, Vec<Commit>)> {
+        let remembered = self.first_outcomes(&group)?;
         let state = self.state();
         let mut judged = Judged { state: &state, records: HashMap::new(), logs: HashMap::new() };
         let mut last_seq = state.last_seq;
@@ -157,7 +162,7 @@ impl Shared {
                 outcomes.push(Outcome::Committed(first.remembered().committed()));
                 continue;
             }
-            if let Some(first) = self.first_outcome(&state, &batch.id)? {
+            if let Some(first) = remembered.get(&batch.id).cloned() {
                 outcomes.push(Outcome::Committed(first));
                 continue;
             }
@@ -180,32 +185,37 @@ impl Shared {
         Ok((outcomes, commits))
     }
 
-    /// Returns what a batch got when it was first committed, if that is remembered.
-    fn first_outcome(&self, state: &State, batch: &BatchId) -> Result<Option<Committed>> {
-        if let Some(recent) = state.recent_commit(batch) {
-            return Ok(Some(recent.committed()));
-        }
+    /// Returns what each batch got that was committed before, as far as that is remembered.
+    fn first_outcomes(&self, group: &[Batch]) -> Result<HashMap<BatchId, Committed>> {
+        let mut found = HashMap::new();
+        let base_commits = {
+            let state = self.state();
+            let recent = group.iter().filter_map(|batch| state.recent_commit(&batch.id));
+            found.extend(recent.map(|recent| (recent.batch, recent.committed())));
+            state.base_commits
+        };
         #[cfg(test)]
         if self.options.breaks(crate::options::Sabotage::ForgetIds) {
-            return Ok(None);
+            return Ok(found);
         }
+        // What was not among the recent ones when the feed ended here is in the feed, or is not remembered.
         let mut feed = self.feed();
-        feed.catch_up(&*self.layer, state.base_commits)?;
-        let Some(number) = feed.find(batch) else { return Ok(None) };
-        let found = feed.read(&*self.layer, number, 1)?.and_then(|found| found.into_iter().next());
-        Ok(found.map(|remembered| remembered.committed()))
+        feed.catch_up(&*self.layer, base_commits)?;
+        for batch in group {
+            let Some(number) = feed.find(&batch.id) else { continue };
+            let first = feed.read(&*self.layer, number, 1)?.and_then(|first| first.into_iter().next());
+            found.extend(first.map(|first| (batch.id, first.committed())));
+        }
+        Ok(found)
     }
 
     /// Appends a group to the journal and flushes it.
     fn write(&self, doors: &Doors, tip: &Tip, commits: Vec<Commit>) -> Result<()> {
-        let (segment, position) = {
-            let state = self.state();
-            (segment(&state)?.clone(), state.position)
-        };
-        let (mut segment, mut position) = (segment, position);
+        let (mut segment, mut position) = self.end()?;
         let (mut frame, mut after) = segment.frame(&position, &commits);
         if after.offset > segment.room.min(self.options.segment_bytes) && position.offset > HEADER_BYTES {
-            (segment, position) = self.turn_over(doors, &segment, &position)?;
+            segment = self.turn_over(&segment, &position)?;
+            position = segment.header.start;
             (frame, after) = segment.frame(&position, &commits);
         }
         if let Err(error) = segment.file.write_at(&frame, position.offset) {
@@ -216,43 +226,43 @@ impl Shared {
             });
         }
         if let Err(error) = segment.file.sync() {
-            return Err(self.give_up_segment(&mut self.state_mut(), error));
+            return Err(self.give_up_segment(&segment, &position, error));
         }
         let told = self.read_tip(doors)?;
         if told.is_none_or(|told| told.durable.frame != tip.durable.frame) {
             return Err(Error::unknown_because("committing", self.lies()));
         }
-        let mut state = self.state_mut();
-        state.install(commits, after);
-        let full = state.dirty_bytes >= self.options.segment_bytes;
+        let full = {
+            let mut state = self.state_mut();
+            state.take_in(&segment, &position, commits, after);
+            state.dirty_bytes >= self.options.segment_bytes
+        };
         self.ask(Call { dirty: true, full, stop: false });
         Tip::tell_durable(doors.tip()?, &after)
             .map_err(|error| Error::unknown_because(format!("writing `{}`", layout::TIP), error))
     }
 
     /// Goes on in the next segment because this one is full.
-    fn turn_over(&self, doors: &Doors, full: &Segment, at: &Position) -> Result<(Segment, Position)> {
+    fn turn_over(&self, full: &Segment, at: &Position) -> Result<Segment> {
         // Written first, so that whoever follows the journal here learns that it goes on elsewhere.
         full.file.write_at(&full.end(at), at.offset).during("writing", &full.path)?;
-        let mut state = self.state_mut();
-        let next = self.begin_segment(&state)?;
-        let position = next.header.start;
-        Tip::tell_durable(doors.tip()?, &position).during("writing", Path::new(layout::TIP))?;
-        state.position = position;
-        state.segment = Some(next.clone());
-        Ok((next, position))
+        let next = self.begin_segment(at)?;
+        self.state_mut().go_on_in(next.clone());
+        Ok(next)
     }
 
-    /// Begins the next generation: in a segment that is not needed any more, or in a new one.
-    fn begin_segment(&self, state: &State) -> Result<Segment> {
-        let start = Position { generation: state.position.generation + 1, offset: HEADER_BYTES, ..state.position };
-        let header = Header { store: self.store, salt: config::salt(&self.options), start, last_seq: state.last_seq };
+    /// Begins the next generation behind a place: in a segment that is not needed any more, or in a new one.
+    fn begin_segment(&self, at: &Position) -> Result<Segment> {
+        let (last_seq, held) = {
+            let state = self.state();
+            (state.last_seq, state.base)
+        };
+        let start = Position { generation: at.generation + 1, offset: HEADER_BYTES, ..*at };
+        let header = Header { store: self.store, salt: config::salt(&self.options), start, last_seq };
         let all = Segment::all(&*self.layer, self.store)?;
         let needed_from = |pair: &[Segment]| pair.get(1).map_or(u64::MAX, |next| next.header.start.frame);
-        #[cfg(not(test))]
-        let held = state.base;
         #[cfg(test)]
-        let held = if self.options.breaks(crate::options::Sabotage::EarlyReuse) { u64::MAX } else { state.base };
+        let held = if self.options.breaks(crate::options::Sabotage::EarlyReuse) { u64::MAX } else { held };
         let spare = all.windows(2).take_while(|pair| needed_from(pair) <= held).count();
         let mut spares = all.iter().take(spare);
         let path = match spares.next() {
@@ -270,20 +280,17 @@ impl Shared {
     /// Leaves a segment whose flush failed: nobody can tell any more what of it is on the disk.
     ///
     /// What was flushed before is durable. What was not is given up: the journal goes on elsewhere from before it.
-    fn give_up_segment(&self, state: &mut State, error: std::io::Error) -> Error {
+    fn give_up_segment(&self, segment: &Segment, at: &Position, error: std::io::Error) -> Error {
         #[cfg(test)]
         if self.options.breaks(crate::options::Sabotage::TrustAfterFailure) {
             return Error::unknown_because("flushing", error);
         }
-        if let Some(segment) = &state.segment {
-            let ended = segment.file.write_at(&segment.end(&state.position), state.position.offset);
-            // If not even that works, the next commit finds the frame and flushes it again, or fails as well.
-            if ended.is_ok()
-                && let Ok(next) = self.begin_segment(state)
-            {
-                state.position = next.header.start;
-                state.segment = Some(next);
-            }
+        let ended = segment.file.write_at(&segment.end(at), at.offset);
+        // If not even that works, the next commit finds the frame and flushes it again, or fails as well.
+        if ended.is_ok()
+            && let Ok(next) = self.begin_segment(at)
+        {
+            self.state_mut().go_on_in(next);
         }
         Error::unknown_because(format!("flushing the journal of `{}`", self.root.display()), error)
     }

@@ -142,33 +142,44 @@ impl Feed {
         Ok(())
     }
 
-    /// Writes commits, the first of which has the number `first`, and removes files that are too old. Durable on return,
-    /// except for names.
+    /// Finds where the commit of this number goes, which is the next one.
+    pub(crate) fn find_end(&mut self, layer: &dyn Layer, first: u64) -> Result<()> {
+        self.catch_up(layer, first)?;
+        self.look_again_if_shortened(layer, first)
+    }
+
+    /// Returns what has to be written next of commits, the first of which has the number `first`; `None` if it is all there.
     ///
-    /// Returns whether names are new or gone. Trying again after an error goes on where it ended.
-    pub(crate) fn append(&mut self, layer: &dyn Layer, first: u64, commits: &[Remembered]) -> Result<bool> {
-        self.look_again_if_shortened(layer, first)?;
+    /// Trying again after an error goes on where it ended.
+    pub(crate) fn next_part(&mut self, first: u64, commits: &[Remembered]) -> Option<Part> {
         let done = usize::try_from(self.end.saturating_sub(first)).unwrap_or(usize::MAX);
-        let mut rest = commits.get(done..).unwrap_or_default();
-        let mut renamed = false;
-        while !rest.is_empty() {
-            let (number, room) = (self.end / COMMITS, (COMMITS - self.end % COMMITS) as usize);
-            self.begin_file(number);
-            let (now, later) = rest.split_at(room.min(rest.len()));
-            renamed |= self.append_to_last(layer, now)?;
-            rest = later;
+        let rest = commits.get(done..).filter(|rest| !rest.is_empty())?;
+        let (file, room) = (self.end / COMMITS, (COMMITS - self.end % COMMITS) as usize);
+        self.begin_file(file);
+        let offset = self.files.back()?.end;
+        let mut part = Part { file, offset, bytes: Vec::new(), commits: Vec::new() };
+        for (number, remembered) in (self.end..).zip(rest.iter().take(room)) {
+            part.commits.push((number, remembered.batch, (offset + part.bytes.len() as u64) as u32));
+            write_one(number, remembered, &mut part.bytes);
+        }
+        Some(part)
+    }
+
+    /// Notes that a part was written.
+    pub(crate) fn take(&mut self, part: Part) {
+        let Some(file) = self.files.back_mut() else { return };
+        file.end = part.offset + part.bytes.len() as u64;
+        for (number, batch, start) in part.commits {
+            file.starts.push(start);
+            self.ids.insert(batch, number);
+            self.end = number + 1;
         }
         self.forget();
-        if renamed {
-            let (folder, oldest) = (Path::new(layout::FEED), self.first() / COMMITS);
-            for entry in layer.list(folder).during("listing", folder)? {
-                if number_of(&entry.name).is_some_and(|number| number < oldest) {
-                    let path = folder.join(&entry.name);
-                    layer.remove(&path).during("removing", &path)?;
-                }
-            }
-        }
-        Ok(renamed)
+    }
+
+    /// Returns the number of the oldest file that is needed.
+    pub(crate) fn oldest_file(&self) -> u64 {
+        self.first() / COMMITS
     }
 
     /// Begins anew if the newest file is not as long as it was: it was repaired, or somebody took it away.
@@ -185,33 +196,6 @@ impl Feed {
             self.catch_up(layer, known)?;
         }
         Ok(())
-    }
-
-    fn append_to_last(&mut self, layer: &dyn Layer, commits: &[Remembered]) -> Result<bool> {
-        let Some(file) = self.files.back_mut() else { return Ok(false) };
-        let path = path_of(file.number);
-        if file.end == 0 {
-            let folder = Path::new(layout::FEED);
-            layer.make_dir(folder).during("making", folder)?;
-        }
-        let mut bytes = Vec::new();
-        let mut starts = Vec::with_capacity(commits.len());
-        for (number, remembered) in (self.end..).zip(commits) {
-            starts.push((file.end + bytes.len() as u64) as u32);
-            write_one(number, remembered, &mut bytes);
-        }
-        let opened = layer.open(&path, Mode::Write).during("opening", &path)?;
-        aside::keep_rest(layer, &path, &*opened, file.end, &bytes)?;
-        opened.write_at(&bytes, file.end).during("writing", &path)?;
-        opened.sync().during("flushing", &path)?;
-        let is_new = file.end == 0;
-        file.end += bytes.len() as u64;
-        file.starts.append(&mut starts);
-        for (number, remembered) in (self.end..).zip(commits) {
-            self.ids.insert(remembered.batch, number);
-        }
-        self.end += commits.len() as u64;
-        Ok(is_new)
     }
 
     /// Reads commits from the one of a number on: at most `limit`, and perhaps fewer. `None` if
@@ -254,6 +238,45 @@ impl Feed {
         }
         Ok(Some(found))
     }
+}
+
+/// Commits that belong behind the others of a file.
+#[derive(Debug)]
+pub(crate) struct Part {
+    file: u64,
+    offset: u64,
+    bytes: Vec<u8>,
+    /// The number and the id of each, and where it begins.
+    commits: Vec<(u64, BatchId, u32)>,
+}
+
+impl Part {
+    /// Writes it, durably except for the name; returns whether that is new.
+    pub(crate) fn write(&self, layer: &dyn Layer) -> Result<bool> {
+        let path = path_of(self.file);
+        let is_new = self.offset == 0;
+        if is_new {
+            let folder = Path::new(layout::FEED);
+            layer.make_dir(folder).during("making", folder)?;
+        }
+        let opened = layer.open(&path, Mode::Write).during("opening", &path)?;
+        aside::keep_rest(layer, &path, &*opened, self.offset, &self.bytes)?;
+        opened.write_at(&self.bytes, self.offset).during("writing", &path)?;
+        opened.sync().during("flushing", &path)?;
+        Ok(is_new)
+    }
+}
+
+/// Removes the files with a smaller number.
+pub(crate) fn remove_older(layer: &dyn Layer, oldest: u64) -> Result<()> {
+    let folder = Path::new(layout::FEED);
+    for entry in layer.list(folder).during("listing", folder)? {
+        if number_of(&entry.name).is_some_and(|number| number < oldest) {
+            let path = folder.join(&entry.name);
+            layer.remove(&path).during("removing", &path)?;
+        }
+    }
+    Ok(())
 }
 
 /// What is wrong with a file of the feed.

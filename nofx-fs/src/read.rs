@@ -149,10 +149,14 @@ impl Shared {
             Some(cursor) => self.parse_cursor(cursor)?,
         };
         self.refresh()?;
-        let (base, end) = {
+        let (base, end, recent) = {
             let state = self.state();
+            let base = state.base_commits;
             // Where the journal lost commits that the files have, it ends before them.
-            (state.base_commits, state.position.commits.max(state.base_commits))
+            let end = state.position.commits.max(base);
+            let numbers = from.unwrap_or(end).max(base)..end;
+            let recent = numbers.map_while(|number| state.recent_commit_at(number).cloned());
+            (base, end, recent.take(limit).collect::<Vec<_>>())
         };
         let newest = self.cursor(end);
         let mut feed = self.feed();
@@ -167,10 +171,10 @@ impl Shared {
                 None => return Ok(Changes::Gap { newest }),
             }
         }
-        let state = self.state();
-        let numbers = from + found.len() as u64..end;
-        let wanted = limit - found.len();
-        found.extend(numbers.map_while(|number| state.recent_commit_at(number).cloned()).take(wanted));
+        if from + found.len() as u64 >= base {
+            let rest = limit - found.len();
+            found.extend(recent.into_iter().take(rest));
+        }
         let next = self.cursor(from + found.len() as u64);
         Ok(Changes::Page(ChangePage { changes: found.iter().map(|one| one.change()).collect(), next, newest }))
     }

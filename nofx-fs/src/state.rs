@@ -115,6 +115,24 @@ impl State {
         self.dirty_records.contains_key(key)
     }
 
+    /// Takes in a group that was written to the journal behind `at`.
+    ///
+    /// Only if this state ends there: others who read the journal may have brought it elsewhere, and they follow the tip.
+    pub(crate) fn take_in(&mut self, segment: &Segment, at: &Position, commits: Vec<Commit>, after: Position) {
+        if self.position.is_same_frame(at) {
+            (self.segment, self.position) = (Some(segment.clone()), *at);
+            self.install(commits, after);
+        }
+    }
+
+    /// Goes on in the next generation, if this state ends where that begins.
+    pub(crate) fn go_on_in(&mut self, next: Segment) {
+        if self.position.is_same_frame(&next.header.start) {
+            self.position = next.header.start;
+            self.segment = Some(next);
+        }
+    }
+
     /// Takes in a group that the journal holds.
     pub(crate) fn install(&mut self, commits: Vec<Commit>, after: Position) {
         let frame = after.frame;

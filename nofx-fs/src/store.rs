@@ -13,7 +13,7 @@ use crate::config::{self, Config};
 use crate::fault::{During, forbids_writing};
 use crate::feed::Feed;
 use crate::files::{Handle, Layer, Mode};
-use crate::journal::{Found, Segment, Tip};
+use crate::journal::{Found, Position, Segment, Tip};
 use crate::load;
 use crate::lock::{Held, Lock};
 use crate::options::Options;
@@ -26,6 +26,9 @@ const TRIES: usize = 20;
 const TRY_PAUSE: Duration = Duration::from_millis(1);
 
 /// What the handles of one process on one folder share.
+///
+/// `committing` is taken before `applying`. Each of the other locks is held alone: nothing that takes a lock and nothing that
+/// flushes is called as long as one of them is held.
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) layer: Arc<dyn Layer>,
@@ -233,11 +236,8 @@ impl Shared {
                     return Err(self.lies());
                 }
                 Found::Group(commits, after) => state.install(commits, after),
-                Found::End => match self.next_segment(state)? {
-                    Some(next) => {
-                        state.position = next.header.start;
-                        state.segment = Some(next);
-                    }
+                Found::End => match self.next_segment(&state.position)? {
+                    Some(next) => state.go_on_in(next),
                     None => return Ok(false),
                 },
                 Found::Nothing => return Ok(false),
@@ -251,11 +251,10 @@ impl Shared {
     }
 
     /// Finds the segment in which the journal goes on behind the end of a generation.
-    pub(crate) fn next_segment(&self, state: &State) -> Result<Option<Segment>> {
+    pub(crate) fn next_segment(&self, end: &Position) -> Result<Option<Segment>> {
         let next = Segment::all(&*self.layer, self.store)?.into_iter().rfind(|segment| {
             let start = &segment.header.start;
-            start.generation > state.position.generation
-                && (start.frame, start.chain) == (state.position.frame, state.position.chain)
+            start.generation > end.generation && start.is_same_frame(end)
         });
         match (next, &self.read_only) {
             (Some(next), None) => next.writable(&*self.layer).map(Some),
@@ -317,13 +316,12 @@ impl Shared {
             let (path, frame) = (layout::JOURNAL, loaded.position.frame);
             loaded.damage = Some(format!("`{path}`: frame {frame} was written by two processes at once"));
         }
+        self.make_writable(&mut loaded)?;
         if loaded.damage.is_none() {
-            if let Some(segment) = loaded.segment.take() {
-                let segment = segment.writable(&*self.layer)?;
-                if tip.is_none_or(|tip| tip.durable != loaded.position) {
-                    segment.file.sync().during("flushing", &segment.path)?;
-                }
-                loaded.segment = Some(segment);
+            if let Some(segment) = &loaded.segment
+                && tip.is_none_or(|tip| tip.durable != loaded.position)
+            {
+                segment.file.sync().during("flushing", &segment.path)?;
             }
             let told = tip.map_or(0, |tip| tip.applied);
             if tip.is_none_or(|tip| tip.durable != loaded.position) {
@@ -333,8 +331,25 @@ impl Shared {
                 Tip::tell_applied(doors.tip()?, loaded.base).during("writing", Path::new(layout::TIP))?;
             }
         }
-        *self.state_mut() = loaded;
+        self.replace_state(loaded);
         Ok(())
+    }
+
+    /// Opens for writing the segment that a state was read in.
+    fn make_writable(&self, state: &mut State) -> Result<()> {
+        if self.read_only.is_none() {
+            state.segment = state.segment.take().map(|segment| segment.writable(&*self.layer)).transpose()?;
+        }
+        Ok(())
+    }
+
+    /// Goes on with what was read, unless others of this process know more by now.
+    fn replace_state(&self, loaded: State) {
+        let mut state = self.state_mut();
+        let is_older = loaded.position.frame < state.position.frame;
+        if loaded.damage.is_some() || state.damage.is_some() || !is_older {
+            *state = loaded;
+        }
     }
 
     /// Reads everything without the lock, up to where the journal is known to be durable.
@@ -346,11 +361,8 @@ impl Shared {
                 // Others may have been at work while this was read.
                 Some(state) if state.damage.is_some() && last > 0 => {}
                 Some(mut state) => {
-                    state.segment = match (state.segment.take(), &self.read_only) {
-                        (Some(segment), None) => Some(segment.writable(&*self.layer)?),
-                        (segment, _) => segment,
-                    };
-                    *self.state_mut() = state;
+                    self.make_writable(&mut state)?;
+                    self.replace_state(state);
                     return Ok(());
                 }
                 None if last > 0 => {}

@@ -143,6 +143,20 @@ pub(super) async fn a_repeated_id_answers_the_first_outcome_whatever_the_batch_s
     Ok(())
 }
 
+pub(super) async fn an_id_of_an_earlier_group_may_be_repeated_several_times_in_one(subject: Subject) -> CaseResult {
+    let store = subject.open().await?;
+    let log = talk("a")?;
+    let once = batch().append(log.clone(), entries(0..2));
+    let first = store.commit(vec![once.clone()]).await?;
+    let outcomes =
+        store.commit(vec![once.clone(), once.clone(), batch().append(log.clone(), entries(2..3)), once]).await?;
+    for again in [0, 1, 3] {
+        ensure_eq!(outcomes.get(again), first.first(), "the first outcome, each time");
+    }
+    ensure_eq!(store.head(&log).await?.length, 3, "and it happened once");
+    Ok(())
+}
+
 pub(super) async fn an_id_repeated_within_a_group_happens_once(subject: Subject) -> CaseResult {
     let store = subject.open().await?;
     let log = talk("a")?;

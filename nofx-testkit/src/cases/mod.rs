@@ -85,6 +85,7 @@ cases! {
         a_batch_that_met_a_conflict_is_judged_anew: "Conflicts are not remembered: such a batch is judged anew.";
         a_batch_committed_again_answers_its_first_outcome: "If the store remembers having committed that id, the first outcome is answered again and nothing happens.";
         a_repeated_id_answers_the_first_outcome_whatever_the_batch_says: "If the store remembers having committed that id, the first outcome is answered again and nothing happens.";
+        an_id_of_an_earlier_group_may_be_repeated_several_times_in_one: "Whether in an earlier group or in this one, the first outcome is answered again.";
         an_id_repeated_within_a_group_happens_once: "Whether in an earlier group or in this one, the first outcome is answered again.";
         a_batch_without_writes_is_remembered_as_well: "If the store remembers having committed that id, the first outcome is answered again.";
         guards_are_judged: "What must hold besides.";
