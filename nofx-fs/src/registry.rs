@@ -7,7 +7,7 @@ use std::sync::{Arc, LazyLock, Mutex, PoisonError, Weak, mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use nofx_core::Result;
+use nofx_core::{Error, Result};
 
 use crate::fault::During;
 use crate::files::Disk;
@@ -35,7 +35,10 @@ pub(crate) fn open(path: &Path, options: Options) -> Result<Arc<Keeper>> {
     // Held while a store is opened, so that two handles never open it twice.
     let mut open = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
     open.retain(|_, keeper| keeper.strong_count() > 0);
-    if let Some(keeper) = open.get(&root).and_then(Weak::upgrade) {
+    // Handles on a store that is gone or was replaced stay with it; whoever opens now gets what is there.
+    if let Some(keeper) = open.get(&root).and_then(Weak::upgrade)
+        && !matches!(keeper.shared().doors(), Err(Error::Gone(_) | Error::Replaced(_)))
+    {
         return Ok(keeper);
     }
     let shared = Shared::open(Arc::new(Disk::new(&root)), &root, options)?;

@@ -32,7 +32,8 @@ async function eachPage(workspace: Workspace, trash: boolean, take: (ids: string
   let after: string | null = null;
   do {
     const page = await workspace.summaryPage({ trash, after, limit: 256 });
-    const ids = [...page.items.map(({ session }) => session.id), ...page.unreadable.map(({ session }) => session)];
+    const unreadable = page.unreadable.flatMap(({ session }) => session ?? []);
+    const ids = [...page.items.map(({ session }) => session.id), ...unreadable];
     if (ids.length > 0) {
       await take(ids);
     }

@@ -184,7 +184,7 @@ export function agentOf(kept: Agent): LegacyAgent {
 export function messageOf({ position, at, message, unreadable }: HistoryEntry): LegacyMessage {
   if (unreadable !== undefined) {
     const content = `[This message cannot be read: ${unreadable}]`;
-    return { id: `unreadable-${position}`, timestamp: new Date(at), type: 'system', content };
+    return { id: `unreadable-${position}`, timestamp: new Date(at || 0), type: 'system', content };
   }
   return {
     ...message,
