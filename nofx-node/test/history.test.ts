@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { readFileSync, readdirSync, writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import type { NewMessage } from '../dist/index';
@@ -93,9 +93,7 @@ test('a damaged message is an item that says so, and everything around it is rea
   const { id } = await written.createSession({ agent: ADA });
   await written.addMessages(id, messages(300, 'text'));
   await written.close();
-  const history = readdirSync(place, { recursive: true, encoding: 'utf8' }).find((name) => name.endsWith('history.jsonl'));
-  assert.ok(history);
-  const file = join(place, history);
+  const file = join(place, 'sessions/active', id, 'history.jsonl');
   writeFileSync(file, readFileSync(file, 'utf8').replace('text 101"', 'text 1o1"'));
 
   const workspace = await open(`fs:${place}`, { create: false });

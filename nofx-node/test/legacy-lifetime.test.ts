@@ -243,7 +243,7 @@ test('calls take effect in their order though nobody awaits them', async (t) => 
   assert.deepEqual(active, []);
   assert.deepEqual(history.map(({ content }) => content), numbers);
   assert.deepEqual(list.map(({ id, tasksCompleted }) => [id, tasksCompleted]), [[ADA.id, 49], [GRACE.id, 49]]);
-  assert.deepEqual(messages.map(({ id }) => id), numbers.toReversed());
+  assert.deepEqual(messages.map(({ id }) => id), [...numbers].reverse());
   assert.deepEqual(text?.split('\n').filter((line) => /^\d+$/.test(line)), numbers);
 });
 
