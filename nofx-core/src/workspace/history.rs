@@ -71,7 +71,7 @@ impl Workspace {
     ///
     /// `0..u64::MAX` is all of it. Backwards, the newest comes first. Nothing but the pages asked for is read, and nothing
     /// is held between two; messages that are added meanwhile are found if they come after those already given. A message
-    /// that cannot be read is an error that knows its place ([`Error::positions`]; several that are damaged as one are one error),
+    /// that cannot be read is an error that knows its place ([`Error::positions`](crate::Error::positions); several that are damaged as one are one error),
     /// and the stream goes on behind it. `page` is how many are read together,
     /// where the usual number does not serve.
     pub fn history(
