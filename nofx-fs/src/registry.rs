@@ -35,7 +35,7 @@ pub(crate) fn open(path: &Path, options: Options) -> Result<Arc<Keeper>> {
     // Held while a store is opened, so that two handles never open it twice.
     let mut open = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
     open.retain(|_, keeper| keeper.strong_count() > 0);
-    // Handles on a store that is gone or was replaced stay with it; whoever opens now gets what is there.
+    // Handles on a store that is gone or was replaced stay with it; a handle that is opened now gets what is there.
     if let Some(keeper) = open.get(&root).and_then(Weak::upgrade)
         && !matches!(keeper.shared().doors(), Err(Error::Gone(_) | Error::Replaced(_)))
     {
