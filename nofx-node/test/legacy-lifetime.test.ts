@@ -220,7 +220,7 @@ test('a host that never answers does not keep a service from being disposed of',
   assert.equal((await begun).gitBranch, undefined);
 });
 
-test('calls take effect in their order though nobody awaits them', async (t) => {
+test('calls take effect in their order, awaited or not', async (t) => {
   const { service: one, root } = service(t);
   const session = await one.createAgentSession(ADA);
   const agents = new legacy.AgentPersistence(root);

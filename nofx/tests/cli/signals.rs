@@ -43,15 +43,20 @@ fn begun(place: &Place, words: &str) -> Option<Child> {
     let before = names(place);
     let mut command = place.command(words.split(' '));
     let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("the program starts");
+    is_making(place, &before, &mut child).then_some(child)
+}
+
+/// Waits until a command has made something beside what was there before it was started; `false` if it ended before that was seen.
+fn is_making(place: &Place, before: &[PathBuf], child: &mut Child) -> bool {
     let patience = Deadline::after(Duration::from_secs(60));
     while names(place) == before {
-        assert!(!patience.has_passed(), "{words}");
+        assert!(!patience.has_passed(), "nothing is made in a minute");
         if child.try_wait().expect("it runs").is_some() {
-            return None;
+            return false;
         }
         std::thread::sleep(Duration::from_millis(1));
     }
-    Some(child)
+    true
 }
 
 fn send(signal: &str, child: &Child) {
@@ -92,11 +97,9 @@ fn a_signal_that_is_ignored_from_the_start_stays_so() {
     let script = "trap '' HUP; exec \"$0\" load --store redb:out/loaded.redb";
     let mut command = Command::new("sh");
     command.args(["-c", script, env!("CARGO_BIN_EXE_nofx")]).current_dir(place.path(""));
-    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::null()).spawn().expect("the program starts");
     let before = names(&place);
-    while names(&place) == before {
-        std::thread::sleep(Duration::from_millis(1));
-    }
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::null()).spawn().expect("the program starts");
+    assert!(is_making(&place, &before, &mut child));
     send("-HUP", &child);
     child.stdin.take().expect("a pipe").write_all(DUMP.as_bytes()).expect("it reads");
     assert!(child.wait().expect("it ends").success());
@@ -107,11 +110,9 @@ fn a_signal_that_is_ignored_from_the_start_stays_so() {
 fn the_next_command_removes_what_a_killed_one_left_and_nothing_of_a_live_one() {
     let place = with_much();
     let mut live = place.command(["load", "--store", "redb:out/live.redb"]);
-    let mut live = live.stdin(Stdio::piped()).stdout(Stdio::null()).spawn().expect("the program starts");
     let before = names(&place);
-    while names(&place) == before {
-        std::thread::sleep(Duration::from_millis(1));
-    }
+    let mut live = live.stdin(Stdio::piped()).stdout(Stdio::null()).spawn().expect("the program starts");
+    assert!(is_making(&place, &before, &mut live));
     let with_live = names(&place);
     for words in MAKING {
         let words = words.replace("out/made/", "out/");
