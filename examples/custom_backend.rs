@@ -19,6 +19,7 @@ use nofx_core::{
     Append, BackendInfo, Batch, BatchId, Body, Change, ChangePage, Changes, Cursor, Deadline, Durability, Error,
     Expect, Guard, Key, Kind, Limits, LogEntry, LogHead, LogQuery, LogScan, MemoryBackend, NewEntry, Outcome, Page,
     PersistenceBackend, Record, RecordKey, Result, ScanQuery, Seq, Sharing, Sources, StoreId, Timestamp, Write as Put,
+    blocking,
 };
 use nofx_testkit::{Factory, Place};
 use serde_json::{Value, json};
@@ -113,8 +114,7 @@ impl Journal {
     /// Replays what others have added; every reading call begins with this.
     async fn catch_up(&self) -> Result<()> {
         let replay = self.replay.clone();
-        let caught_up = tokio::task::spawn_blocking(move || open_one(&replay)?.catch_up());
-        caught_up.await.map_err(|error| Error::unavailable_because("replaying the journal", error))?
+        blocking(move || open_one(&replay)?.catch_up()).await
     }
 
     fn cursor(&self, number: usize) -> Cursor {

@@ -50,18 +50,23 @@ use crate::record::{BackendInfo, Cursor, LogEntry, LogHead, Record};
 /// - Bodies come back byte for byte.
 /// - What does not exist is `None`, an empty page, or a head of length zero; never an error.
 /// - Damage is [`Corrupt`](crate::Error::Corrupt), naming the thing; everything else stays readable, and nothing damaged
-///   is ever overwritten.
+///   is ever overwritten. A backend that keeps bytes notices each flipped byte and each cut of what a read depends on; only the
+///   newest commit may be missing without a word, if it was torn and nothing else speaks of it.
 ///
 /// # Between calls
 ///
-/// Nothing is held: no transaction, no cursor, no open stream. A handle that is left alone costs nobody anything. Waiting for
-/// another process is bounded, and ends in [`Locked`](crate::Error::Locked), which names it where that can be known.
+/// Nothing is held: no transaction, no cursor, no open stream. A handle that is left alone costs nothing. Waiting for
+/// another process ends within 30 seconds, in [`Locked`](crate::Error::Locked), which names it where that can be known.
+///
+/// # Files
+///
+/// What a backend creates on a disk is private: only its owner reads and writes it, whatever the process allows by default.
 ///
 /// # Threads
 ///
-/// Any number of calls may be made at once from any thread. `commit` may block the thread that polls it until the disk has
+/// Any number of calls may be made at once from any thread, with or without a tokio runtime. `commit` may block the thread that polls it until the disk has
 /// answered, because [`Store`](crate::Store) gives it a thread of its own or, while commits are quick, one of several. The other
-/// calls do not block for I/O when they are made in a tokio runtime. There are no default bodies: when this trait grows, every
+/// calls do not block for I/O when they are made in a tokio runtime: [`blocking`](crate::blocking) sees to that. There are no default bodies: when this trait grows, every
 /// decorator must decide.
 #[async_trait]
 pub trait PersistenceBackend: Debug + Send + Sync + 'static {
@@ -95,7 +100,8 @@ pub trait PersistenceBackend: Debug + Send + Sync + 'static {
     /// Each commit is found once by whoever follows [`ChangePage::next`](crate::ChangePage::next), whether it was made by
     /// this process or by another. `None` asks from the oldest commit that is remembered, and answers `Gap` if there were
     /// older ones. A cursor stays good for at least [`REMEMBERED_COMMITS`](crate::REMEMBERED_COMMITS) commits;
-    /// later, or for the cursor of another store, the answer is `Gap`. `Invalid` for text that never was a cursor. With a
+    /// later, or for the cursor of another store, the answer is `Gap`. For the cursor of another backend it is `Gap` or `Invalid`;
+    /// `Invalid` for text that never was a cursor. Commits without a number are found too. With a
     /// limit of zero it answers where the feed ends.
     async fn changes(&self, after: Option<&Cursor>, limit: usize) -> Result<Changes>;
 
@@ -105,6 +111,6 @@ pub trait PersistenceBackend: Debug + Send + Sync + 'static {
     async fn commit(&self, group: Vec<Batch>) -> Result<Vec<Outcome>>;
 
     /// Waits for commits in flight and lets go of the store. Closing again is no error; any other call then answers
-    /// [`Closed`](crate::Error::Closed). Other handles of the store stay open.
+    /// [`Closed`](crate::Error::Closed), a bad question too. Other handles of the store stay open.
     async fn close(&self) -> Result<()>;
 }

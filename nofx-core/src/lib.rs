@@ -16,6 +16,7 @@
 
 mod backend;
 mod batch;
+mod blocking;
 mod body;
 pub mod entity;
 mod error;
@@ -32,6 +33,7 @@ pub mod workspace;
 
 pub use backend::PersistenceBackend;
 pub use batch::{Append, Batch, Committed, Conflict, Expect, Guard, Mismatch, NewEntry, Outcome, View, Write};
+pub use blocking::blocking;
 pub use body::Body;
 pub use error::{Error, Failure, Holder, Result, Source};
 pub use ids::{BatchId, IdSource, RandomIds, SeededIds, Sources, StoreId};

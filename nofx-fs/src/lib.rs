@@ -61,7 +61,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use nofx_core::{
     BackendInfo, Batch, Changes, Cursor, Durability, Error, Limits, LogEntry, LogHead, LogKey, LogQuery, LogScan,
-    Outcome, Page, PersistenceBackend, Record, RecordKey, Result, ScanQuery, Sharing,
+    Outcome, Page, PersistenceBackend, Record, RecordKey, Result, ScanQuery, Sharing, blocking,
 };
 
 pub use check::{Finding, Severity};
@@ -203,17 +203,5 @@ impl PersistenceBackend for FsBackend {
             Ok(())
         })
         .await
-    }
-}
-
-/// Runs what reads files where it holds up nobody: on a thread for that, if there is a runtime.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-    match tokio::runtime::Handle::try_current() {
-        Ok(runtime) => match runtime.spawn_blocking(work).await {
-            Ok(done) => done,
-            Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
-            Err(error) => Err(Error::unavailable_because("reading while the runtime ends", error)),
-        },
-        Err(_) => work(),
     }
 }

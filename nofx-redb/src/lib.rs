@@ -75,7 +75,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use async_trait::async_trait;
 use nofx_core::{
     BackendInfo, Batch, Changes, Cursor, Durability, Error, Limits, LogEntry, LogHead, LogKey, LogQuery, LogScan,
-    Outcome, Page, PersistenceBackend, Record, RecordKey, Result, ScanQuery, Sharing,
+    Outcome, Page, PersistenceBackend, Record, RecordKey, Result, ScanQuery, Sharing, blocking,
 };
 
 use fault::Attempt;
@@ -190,17 +190,6 @@ impl RedbBackend {
     }
 }
 
-/// Runs what may wait for the disk: on a thread for that in a tokio runtime, otherwise here.
-async fn blocking<T: Send + 'static>(act: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-    match tokio::runtime::Handle::try_current() {
-        Ok(runtime) => {
-            let joined = runtime.spawn_blocking(act).await;
-            joined.unwrap_or_else(|error| Err(Error::unavailable_because("waiting for a thread", error)))
-        }
-        Err(_) => act(),
-    }
-}
-
 #[async_trait]
 impl PersistenceBackend for RedbBackend {
     fn info(&self) -> BackendInfo {
@@ -220,6 +209,7 @@ impl PersistenceBackend for RedbBackend {
     }
 
     async fn scan(&self, query: &ScanQuery) -> Result<Page<Record>> {
+        self.open_shared()?;
         query.validate()?;
         let query = query.clone();
         self.read(move |tables| read::scan(tables, &query)).await
@@ -232,12 +222,14 @@ impl PersistenceBackend for RedbBackend {
     }
 
     async fn logs(&self, query: &LogScan) -> Result<Page<LogHead>> {
+        self.open_shared()?;
         query.validate()?;
         let query = query.clone();
         self.read(move |tables| read::logs(&tables.logs, &query)).await
     }
 
     async fn read(&self, query: &LogQuery) -> Result<Page<LogEntry>> {
+        self.open_shared()?;
         query.validate()?;
         let query = query.clone();
         self.read(move |tables| read::entries(&tables.logs, &tables.entries, &tables.chunks, &query)).await

@@ -1,6 +1,10 @@
 //! The feed of changes.
 
-use nofx_core::{Batch, Change, ChangePage, Changes, Cursor, Durability, Expect, Guard, REMEMBERED_COMMITS, Seq};
+use std::sync::Arc;
+
+use nofx_core::{
+    Batch, Change, ChangePage, Changes, Cursor, Durability, Expect, Guard, MemoryBackend, REMEMBERED_COMMITS, Seq,
+};
 
 use crate::subject::{Handle, Subject, batch, entries, note, number, talk};
 use crate::unmet::{CaseResult, Unmet, ensure, ensure_eq};
@@ -184,6 +188,23 @@ pub(super) async fn the_cursor_of_another_store_is_a_gap(subject: Subject) -> Ca
         }
     }
     ensure_eq!(store.feed(None, 10).await?.0, expected, "its own feed is unharmed");
+    Ok(())
+}
+
+pub(super) async fn the_cursor_of_another_backend_is_a_gap_or_invalid(subject: Subject) -> CaseResult {
+    let store = subject.open().await?;
+    commit_various(&store).await?;
+    let memory = Handle(Arc::new(MemoryBackend::new()));
+    commit_various(&memory).await?;
+    let (other, own) = (memory.info().store, store.end().await?);
+    let forms = [format!("{other}@1"), format!("{other}/1"), format!("{other}:1:1"), format!("{other}.1.1")];
+    for foreign in [memory.end().await?].into_iter().chain(forms.map(Cursor)) {
+        match store.changes(Some(&foreign), 10).await {
+            Ok(Changes::Gap { newest }) => ensure_eq!(newest, own, "a gap says from where to go on"),
+            Ok(Changes::Page(page)) => return Err(Unmet::new(format!("{foreign:?} gave {page:?}"))),
+            Err(error) => ensure_eq!(error.code(), "invalid", "{foreign:?}: {error}"),
+        }
+    }
     Ok(())
 }
 

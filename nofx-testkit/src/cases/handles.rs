@@ -6,11 +6,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use futures_executor::block_on;
 use futures_util::FutureExt;
 use futures_util::future::join_all;
-use nofx_core::{Deadline, Expect, LogKey, LogQuery, LogScan, Outcome, RecordKey, ScanQuery};
+use nofx_core::{Deadline, Expect, LogKey, LogQuery, LogScan, NewEntry, Outcome, RecordKey, ScanQuery, Timestamp};
 
-use crate::subject::{Handle, NOTE, Subject, TALK, aside, batch, entries, entry, note, number, talk, texts};
+use crate::subject::{Handle, NOTE, Subject, TALK, aside, batch, entries, entry, note, number, sized, talk, texts};
 use crate::unmet::{CaseResult, Unmet, ensure, ensure_eq};
 
 pub(super) async fn a_handle_sees_what_another_was_told(subject: Subject) -> CaseResult {
@@ -267,6 +268,53 @@ async fn write_steps(handle: &Handle, twins: &Twins, acknowledged: &AtomicU64) -
     Ok(())
 }
 
+pub(super) async fn a_get_of_thousands_of_keys_is_one_moment(subject: Subject) -> CaseResult {
+    const KEYS: usize = 2000;
+    let keys = (0..KEYS).map(|n| note(format!("{n:04}"))).collect::<CaseResult<Vec<_>>>()?;
+    let logs = (0..KEYS).map(|n| talk(format!("{n:04}"))).collect::<CaseResult<Vec<_>>>()?;
+    let writer = subject.open().await?;
+    let whole = (0..KEYS).fold(batch(), |all, n| {
+        all.put(keys[n].clone(), Expect::Any, number(0)).append(logs[n].clone(), vec![entry(0)])
+    });
+    writer.commits(whole).await?;
+    // The ends are far apart, so a get that is answered in pieces finds them of different commits.
+    let [first, last] = [0, KEYS - 1];
+    let done = Arc::new(AtomicBool::new(false));
+    let writing = {
+        let (keys, logs, done) = (keys.clone(), logs.clone(), done.clone());
+        aside(async move {
+            let mut n = 0;
+            while !done.load(Ordering::SeqCst) {
+                n += 1;
+                let ends = [first, last].into_iter().fold(batch(), |ends, end| {
+                    ends.put(keys[end].clone(), Expect::Any, number(n)).append(logs[end].clone(), vec![entry(n)])
+                });
+                writer.patiently(ends).await?.committed()?;
+            }
+            Ok(n)
+        })
+    };
+    let reader = subject.open().await?;
+    let mut seen = BTreeSet::new();
+    let looked = async {
+        // Until the reads have met enough commits.
+        while seen.len() < 3 {
+            let found = reader.get(&keys).await?;
+            let bodies = [first, last].map(|end| found[end].as_ref().map(|record| record.body.as_str().to_owned()));
+            ensure!(bodies[0] == bodies[1], "the ends of one `get` are of two moments: {bodies:?}");
+            let heads = reader.heads(&logs).await?;
+            let lengths = [first, last].map(|end| heads[end].length);
+            ensure!(lengths[0] == lengths[1], "the ends of one `heads` are of two moments: {lengths:?}");
+            seen.insert(lengths[0]);
+        }
+        CaseResult::Ok(())
+    }
+    .await;
+    done.store(true, Ordering::SeqCst);
+    ensure!(writing.await?? > 0, "commits were made");
+    looked
+}
+
 pub(super) async fn a_feed_followed_during_writing_has_each_commit_once(subject: Subject) -> CaseResult {
     let (follower, log) = (subject.open().await?, talk("a")?);
     let mut writers = Vec::new();
@@ -384,4 +432,69 @@ pub(super) async fn any_number_of_calls_are_made_at_once(subject: Subject) -> Ca
         done??;
     }
     Ok(())
+}
+
+/// How long the reads of a case go on, so that a timer of a millisecond is due many times.
+const READING: Duration = Duration::from_millis(300);
+
+pub(super) async fn reading_leaves_the_only_thread_of_a_runtime_to_others(subject: Subject) -> CaseResult {
+    let (store, log) = (subject.open().await?, talk("a")?);
+    for n in 0..20 {
+        let long = (0..50).map(|_| NewEntry { at: Timestamp::from_millis(n), body: sized(4000) }).collect();
+        store.commits(batch().append(log.clone(), long).put(note(format!("{n}"))?, Expect::Any, sized(4000))).await?;
+    }
+    on_a_plain_thread(move || {
+        let ticks = AtomicU64::new(0);
+        let timer = async {
+            loop {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+                ticks.fetch_add(1, Ordering::SeqCst);
+            }
+        };
+        let reads = async {
+            let deadline = Deadline::after(READING);
+            while !deadline.has_passed() {
+                store.read(&LogQuery::oldest_first(log.clone(), 1000)).await?;
+                store.scan(&ScanQuery::of(NOTE, 100)).await?;
+            }
+            CaseResult::Ok(())
+        };
+        tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+            tokio::select! {
+                // The timer runs only while a read waits without the thread.
+                biased;
+                read = reads => read,
+                () = timer => Ok(()),
+            }
+        })?;
+        let ticks = ticks.into_inner();
+        ensure!(ticks > 0, "a timer of 1 ms was not heard once in {} ms of reading", READING.as_millis());
+        Ok(())
+    })
+    .await
+}
+
+pub(super) async fn calls_need_no_runtime(subject: Subject) -> CaseResult {
+    let (store, log, key) = (subject.open().await?, talk("a")?, note("a")?);
+    on_a_plain_thread(move || {
+        ensure!(tokio::runtime::Handle::try_current().is_err(), "this thread has no runtime");
+        block_on(async {
+            store.commits(batch().append(log.clone(), entries(0..3)).put(key.clone(), Expect::Any, number(1))).await?;
+            ensure_eq!(store.text(&key).await?, Some("1".into()), "`get`");
+            ensure_eq!(store.paged_records(ScanQuery::all(10)).await?.len(), 1, "`scan`");
+            ensure_eq!(store.head(&log).await?.length, 3, "`heads`");
+            ensure_eq!(store.paged_logs(LogScan::all(10)).await?.len(), 1, "`logs`");
+            ensure_eq!(store.entries(&log).await?.len(), 3, "`read`");
+            ensure_eq!(store.feed(None, 10).await?.0.len(), 1, "`changes`");
+            store.close().await?;
+            CaseResult::Ok(())
+        })
+    })
+    .await
+}
+
+/// Runs something on a thread that no runtime knows.
+async fn on_a_plain_thread(doing: impl FnOnce() -> CaseResult + Send + 'static) -> CaseResult {
+    let thread = std::thread::spawn(doing);
+    aside(async move { thread.join().map_err(|_| Unmet::new("a call panicked on a thread of its own"))? }).await?
 }

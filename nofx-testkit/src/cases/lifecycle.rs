@@ -9,6 +9,29 @@ use nofx_core::{Batch, Cursor, Expect, Guard, LogQuery, LogScan, LogState, ScanQ
 use crate::subject::{Handle, Subject, aside, batch, entries, note, number, talk};
 use crate::unmet::{CaseResult, Unmet, ensure, ensure_eq};
 
+pub(super) async fn a_new_place_that_many_open_at_once_holds_one_store(subject: Subject) -> CaseResult {
+    for round in 0..4 {
+        let place = subject.elsewhere().await?;
+        let opening = (0..8).map(|n| {
+            let place = place.clone();
+            aside(async move {
+                let store = place.open().await?;
+                store.patiently(batch().append(talk("a")?, entries(n..n + 1))).await?.committed()?;
+                Ok(store)
+            })
+        });
+        let mut stores = Vec::new();
+        for store in join_all(opening).await {
+            stores.push(store??);
+        }
+        for store in &stores {
+            ensure_eq!(store.info(), stores[0].info(), "round {round}: all handles are of one store");
+            ensure_eq!(store.head(&talk("a")?).await?.length, 8, "round {round}: and each sees what all of them wrote");
+        }
+    }
+    Ok(())
+}
+
 pub(super) async fn closing_again_is_no_error(subject: Subject) -> CaseResult {
     let store = subject.open().await?;
     for _ in 0..3 {
@@ -28,6 +51,8 @@ pub(super) async fn a_closed_handle_answers_closed_to_every_call(subject: Subjec
     let end = store.end().await?;
     let info = store.info();
     store.close().await?;
+    let twice = batch().put(note("a")?, Expect::Any, number(1)).put(note("a")?, Expect::Any, number(2));
+    // A question that would be invalid is one to a closed handle first of all.
     let answers = [
         ("get", store.get(&[note("a")?]).await.err()),
         ("get of nothing", store.get(&[]).await.err()),
@@ -35,6 +60,11 @@ pub(super) async fn a_closed_handle_answers_closed_to_every_call(subject: Subjec
         ("heads", store.heads(&[talk("a")?]).await.err()),
         ("heads of nothing", store.heads(&[]).await.err()),
         ("logs", store.logs(&LogScan::all(1)).await.err()),
+        ("a scan of nothing", store.scan(&ScanQuery::all(0)).await.err()),
+        ("heads of no logs", store.logs(&LogScan::all(0)).await.err()),
+        ("no entries", store.read(&LogQuery::oldest_first(talk("a")?, 0)).await.err()),
+        ("changes after no cursor", store.changes(Some(&Cursor("never a cursor".into())), 1).await.err()),
+        ("a commit that contradicts itself", store.commit(vec![twice]).await.err()),
         ("read", store.read(&LogQuery::oldest_first(talk("a")?, 1)).await.err()),
         ("changes", store.changes(None, 1).await.err()),
         ("changes after a cursor", store.changes(Some(&end), 0).await.err()),

@@ -198,3 +198,22 @@ pub(super) async fn an_expected_length_is_judged(subject: Subject) -> CaseResult
     ensure_eq!(store.head(&log).await?.state, LogState::Open, "the log stays open");
     Ok(())
 }
+
+pub(super) async fn the_times_of_one_append_may_fall(subject: Subject) -> CaseResult {
+    let store = subject.open().await?;
+    let log = talk("a")?;
+    let times = [1_700_000_000_500, 1_700_000_000_100, 0, 1_700_000_000_300, 1_700_000_000_100, -5];
+    let one = |n: usize| NewEntry { at: Timestamp::from_millis(times[n]), body: number(n as u64) };
+    store.commits(batch().append(log.clone(), (0..4).map(one).collect())).await?;
+    store.commits(batch().append(log.clone(), (4..6).map(one).collect())).await?;
+    for sealed in [false, true] {
+        if sealed {
+            store.commits(batch().seal(log.clone())).await?;
+        }
+        let found: Vec<_> = store.entries(&log).await?.iter().map(|entry| entry.at.as_millis()).collect();
+        ensure_eq!(found, times, "each entry has its own time, sealed: {sealed}");
+        let head = store.head(&log).await?;
+        ensure_eq!(head.last_at.map(Timestamp::as_millis), Some(-5), "the head has that of the last, sealed: {sealed}");
+    }
+    Ok(())
+}

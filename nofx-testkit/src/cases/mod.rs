@@ -76,6 +76,7 @@ cases! {
         a_page_of_entries_tells_truly_whether_there_is_more: "Whether there was more; a page with more is not empty.";
         a_page_of_entries_ends_early_only_for_its_bytes: "The size of a page's bodies at which a backend may end it before `limit` items.";
         a_page_of_no_entries_is_invalid: "`Invalid` for a question that fails `LogQuery::validate`.";
+        the_times_of_one_append_may_fall: "The time of its last entry, by its writer's clock; not necessarily rising.";
         an_expected_length_is_judged: "How many entries it must have before, if that matters.";
     }
     batches {
@@ -137,6 +138,7 @@ cases! {
         what_did_not_happen_is_not_in_the_feed: "A conflict leaves no trace; a repeated batch answers its first outcome and nothing happens.";
         the_batches_of_a_group_are_commits_of_their_own: "Returns at most `limit` commits after a cursor.";
         the_cursor_of_another_store_is_a_gap: "For the cursor of another store, the answer is `Gap`.";
+        the_cursor_of_another_backend_is_a_gap_or_invalid: "For the cursor of another backend, `Gap` or `Invalid`.";
         text_that_never_was_a_cursor_is_invalid: "`Invalid` for text that never was a cursor.";
         what_is_remembered_is_told_and_what_is_forgotten_is_a_gap within 180 s: "It remembers at least the last `REMEMBERED_COMMITS`. `None` asks from the oldest commit that is remembered, and answers `Gap` if there were older ones.";
     }
@@ -173,16 +175,20 @@ cases! {
         concurrent_writers_lose_no_update within 90 s: "A batch happens entirely or not at all, judged on the state before it.";
         concurrent_appends_are_dense_and_each_there_once within 90 s: "Logs: entries that are only ever appended, at dense positions from zero.";
         nobody_ever_sees_half_a_batch within 90 s: "A read never sees a part of a batch. All of one `get`, and each page of `scan` and `read`, is one moment of the store.";
+        a_get_of_thousands_of_keys_is_one_moment within 90 s: "All of one `get` or `heads` is one moment of the store.";
         a_feed_followed_during_writing_has_each_commit_once within 90 s: "Each commit is found once by whoever follows `ChangePage::next`, in an order that fits every record and every log.";
         readers_that_are_left_alone_hold_up_nobody: "Nothing is held between calls. A handle that is left alone costs nobody anything.";
         a_commit_ends_whoever_stops_waiting: "A commit that has begun ends, whoever stops waiting for it.";
         any_number_of_calls_are_made_at_once: "Any number of calls may be made at once from any thread.";
+        reading_leaves_the_only_thread_of_a_runtime_to_others [Durable]: "The other calls do not block for I/O when they are made in a tokio runtime.";
+        calls_need_no_runtime: "Any number of calls may be made at once from any thread, with or without a tokio runtime.";
     }
     lifecycle {
         a_new_store_can_be_written_and_says_what_it_is: "Returns what this backend is and can take.";
         many_handles_may_be_open_at_once: "A handle that is left alone costs nobody anything.";
+        a_new_place_that_many_open_at_once_holds_one_store: "The id of a store, made when it is created and never changed.";
         closing_again_is_no_error: "Closing again is no error.";
-        a_closed_handle_answers_closed_to_every_call: "Any other call then answers `Closed`; `info` works on a closed handle.";
+        a_closed_handle_answers_closed_to_every_call: "Any other call then answers `Closed`, a bad question too; `info` works on a closed handle.";
         other_handles_stay_open: "Other handles of the store stay open.";
         closing_waits_for_commits_in_flight: "Waits for commits in flight and lets go of the store.";
         opening_again_finds_everything [Durable]: "When `commit` returns outcomes, every committed batch is as durable as `BackendInfo::durability` says.";
@@ -193,6 +199,7 @@ cases! {
         an_empty_store_is_the_same_after_opening_again [Durable]: "The id of a store, made when it is created and never changed.";
     }
     processes {
+        a_new_place_that_several_processes_open_at_once_holds_one_store [Processes] within 90 s: "The id of a store, made when it is created and never changed.";
         a_process_sees_what_another_was_told [Processes]: "A read sees every commit that was acknowledged before it began, by whichever process shares the store.";
         this_process_sees_each_commit_that_another_was_told [Processes]: "A read sees every commit that was acknowledged before it began, by whichever process shares the store.";
         writers_in_several_processes_lose_no_update [Processes] within 90 s: "A batch happens entirely or not at all, judged on the state before it.";
@@ -201,7 +208,7 @@ cases! {
         a_batch_repeated_by_another_process_answers_its_first_outcome [Processes]: "If the store remembers having committed that id, the first outcome is answered again.";
         a_feed_has_the_commits_of_all_processes [Processes] within 90 s: "Each commit is found once, whether it was made by this process or by another.";
         what_a_killed_process_was_told_is_there [Processes, Durable] within 90 s: "When `commit` returns outcomes, every committed batch is as durable as `BackendInfo::durability` says.";
-        waiting_for_another_process_is_bounded [Processes] within 180 s: "Waiting for another process is bounded, and ends in `Locked`.";
+        waiting_for_another_process_is_bounded [Processes] within 180 s: "Waiting for another process ends within 30 seconds, in `Locked`.";
     }
     histories {
         random_histories_agree_with_the_oracle within 120 s: "`nofx-testkit` has a case for each sentence; what no case thought of is compared with the store in memory.";

@@ -17,6 +17,7 @@ pub(crate) const ROLES: &[(&str, Role)] = &[
     ("looks", |store, needs| Box::pin(looks(store, needs))),
     ("repeats", |store, needs| Box::pin(repeats(store, needs))),
     ("shows", |store, _| Box::pin(shows(store))),
+    ("begins", |store, needs| Box::pin(begins(store, needs))),
     ("follows", |store, needs| Box::pin(follows(store, needs))),
 ];
 
@@ -82,6 +83,13 @@ async fn shows(store: Handle) -> CaseResult {
     say(format!("{:?}", store.feed(None, 3).await?))
 }
 
+/// Appends one number to the store that it opened, and says which store that is.
+async fn begins(store: Handle, needs: Vec<String>) -> CaseResult {
+    let n = numbers(&needs)?[0];
+    store.patiently(batch().append(talk("shared")?, vec![entry(n)])).await?.committed()?;
+    say(store.info().store)
+}
+
 /// Follows the feed for so many commits, saying the id of each.
 async fn follows(store: Handle, needs: Vec<String>) -> CaseResult {
     let until = numbers(&needs)?[0];
@@ -95,6 +103,22 @@ async fn follows(store: Handle, needs: Vec<String>) -> CaseResult {
         }
         cursor = Some(next);
         tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    Ok(())
+}
+
+pub(super) async fn a_new_place_that_several_processes_open_at_once_holds_one_store(subject: Subject) -> CaseResult {
+    for round in 0..3 {
+        let place = subject.elsewhere().await?;
+        let children: Vec<_> =
+            (0..4).map(|n| Child::start(&place, "begins", &[&format!("{n}")])).collect::<CaseResult<_>>()?;
+        let mut told = Vec::new();
+        for child in children {
+            told.extend(child.finish().await?);
+        }
+        let store = place.open().await?;
+        ensure_eq!(told, vec![store.info().store.to_string(); 4], "round {round}: every process opened this store");
+        ensure_eq!(store.head(&talk("shared")?).await?.length, 4, "round {round}: which has what all of them wrote");
     }
     Ok(())
 }
