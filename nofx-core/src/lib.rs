@@ -27,6 +27,7 @@ pub mod kind;
 mod memory;
 mod query;
 mod record;
+mod repair;
 mod store;
 mod time;
 pub mod workspace;
@@ -44,5 +45,6 @@ pub use record::{
     BackendInfo, Change, Cursor, Durability, Limits, LogEntry, LogHead, LogState, REMEMBERED_COMMITS, Record, Seq,
     Sharing,
 };
+pub use repair::{Loss, Repair, Repaired};
 pub use store::{CLOSE_WAIT, GROUP_BATCHES, Store, UPDATE_TRIES, Versioned};
 pub use time::{Clock, Deadline, ManualClock, SystemClock, Timestamp};

@@ -2,15 +2,14 @@
 
 use std::path::Path;
 
-use nofx_core::{Error, Result, StoreId, json};
+use nofx_core::{Error, Repair, Result, StoreId, json};
 
 use crate::fault::During;
 use crate::files::{Layer, UNFINISHED};
 use crate::journal::{Header, Position, Segment};
 use crate::lock::Lock;
 use crate::options::Options;
-use crate::repair::Repair;
-use crate::{aside, catalog, journal, layout};
+use crate::{aside, catalog, journal, layout, repair};
 
 /// The name of the format.
 const FORMAT: &str = "nofx-fs";
@@ -93,7 +92,7 @@ pub(crate) fn repair(layer: &dyn Layer, root: &Path) -> Result<Option<Repair>> {
         Some(_) => "it was damaged, and is written again from what the journal says",
         None => "it was missing, and is written again from what the journal says",
     };
-    Ok(Some(Repair { path: path.to_owned(), what: what.to_owned(), aside }))
+    Ok(Some(repair::done(path, what, aside)))
 }
 
 /// Refuses a folder that holds something else than the beginning of a store.

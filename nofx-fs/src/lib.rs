@@ -61,13 +61,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use nofx_core::{
     BackendInfo, Batch, Changes, Cursor, Durability, Error, Limits, LogEntry, LogHead, LogKey, LogQuery, LogScan,
-    Outcome, Page, PersistenceBackend, Record, RecordKey, Result, ScanQuery, Sharing, blocking,
+    Outcome, Page, PersistenceBackend, Record, RecordKey, Repaired, Result, ScanQuery, Sharing, blocking,
 };
 
 pub use check::{Finding, Severity};
 pub use options::Options;
 use registry::Keeper;
-pub use repair::Repair;
 use tokio::sync::Semaphore;
 
 /// What the backend takes.
@@ -126,9 +125,9 @@ impl FsBackend {
     /// What is derived is made again. What cannot be read is moved to the folder `damaged` inside the store, never away and
     /// never overwritten; a record of which that is true is then not listed any more. A log keeps its positions: what is
     /// damaged of it stays where it is, and [`check`](Self::check) goes on naming it.
-    pub async fn repair(path: &Path, options: Options) -> Result<Vec<Repair>> {
+    pub async fn repair(path: &Path, options: Options, gives_up: bool) -> Result<Repaired> {
         let path = path.to_owned();
-        blocking(move || registry::repair(&path, options)).await
+        blocking(move || registry::repair(&path, options, gives_up)).await
     }
 
     fn keeper(&self) -> Result<Arc<Keeper>> {

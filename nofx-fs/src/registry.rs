@@ -7,12 +7,11 @@ use std::sync::{Arc, LazyLock, Mutex, PoisonError, Weak, mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use nofx_core::{Error, Result};
+use nofx_core::{Error, Repaired, Result};
 
 use crate::fault::During;
 use crate::files::Disk;
 use crate::options::Options;
-use crate::repair::Repair;
 use crate::store::{Call, Shared};
 use crate::{apply, config};
 
@@ -48,13 +47,13 @@ pub(crate) fn open(path: &Path, options: Options) -> Result<Arc<Keeper>> {
 }
 
 /// Repairs the store in a folder that exists.
-pub(crate) fn repair(path: &Path, options: Options) -> Result<Vec<Repair>> {
+pub(crate) fn repair(path: &Path, options: Options, gives_up: bool) -> Result<Repaired> {
     let root = fs::canonicalize(path).during("looking for", path)?;
     let repaired = config::repair(&Disk::new(&root), &root)?;
     let keeper = open(&root, options)?;
-    let mut repairs: Vec<Repair> = repaired.into_iter().collect();
-    repairs.extend(keeper.shared().repair()?);
-    Ok(repairs)
+    let mut done = keeper.shared().repair(gives_up)?;
+    done.repairs.splice(0..0, repaired);
+    Ok(done)
 }
 
 /// Makes the folder, and those above it, if there is none.

@@ -9,7 +9,7 @@ use std::sync::PoisonError;
 use std::thread;
 use std::time::Duration;
 
-use nofx_core::{Batch, Deadline, Error, Expect, LogKey, LogState, RecordKey, Result};
+use nofx_core::{Batch, Deadline, Error, Expect, LogKey, LogState, RecordKey, Repair, Repaired, Result};
 
 use crate::archive::{ArchiveWriter, all_lines};
 use crate::escape::escape;
@@ -26,20 +26,18 @@ const GRACE: Duration = Duration::from_secs(3);
 /// The pause between two looks at what others do.
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// Something that a repair did.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Repair {
-    /// The file, within the store.
-    pub path: PathBuf,
-    /// What was wrong, and what was done about it.
-    pub what: String,
-    /// Where the file, or what could not be read of it, is now.
-    pub aside: Option<PathBuf>,
+/// Says what was done about a file.
+pub(crate) fn done(path: &Path, what: impl Into<String>, aside: Option<PathBuf>) -> Repair {
+    Repair {
+        thing: path.display().to_string(),
+        what: what.into(),
+        aside: aside.map(|aside| aside.display().to_string()),
+    }
 }
 
 impl Shared {
     /// Repairs what can be repaired, and says what that was.
-    pub(crate) fn repair(&self) -> Result<Vec<Repair>> {
+    pub(crate) fn repair(&self, _gives_up: bool) -> Result<Repaired> {
         if let Some(read_only) = &self.read_only {
             return Err(read_only.error.clone());
         }
@@ -62,13 +60,13 @@ impl Shared {
         for (key, why) in unreadable.records {
             let path = layout::record_or_index(&key);
             let aside = moved(&path);
-            repairs.push(Repair { path, what: format!("{why}; the store does not list {key} any more"), aside });
+            repairs.push(done(&path, format!("{why}; the store does not list {key} any more"), aside));
         }
         for (path, what) in again {
             let aside = moved(&path);
-            repairs.push(Repair { path, what, aside });
+            repairs.push(done(&path, what, aside));
         }
-        Ok(repairs)
+        Ok(Repaired { repairs, losses: Vec::new() })
     }
 
     /// Makes the derived files be written anew by the next application, where they are not what they should be.
@@ -95,7 +93,7 @@ impl Shared {
         for damage in feed::damages(&*self.layer, known)? {
             let what = format!("commits from byte {} on cannot be read and are not remembered any more", damage.at);
             let aside = Some(damage.repair(&*self.layer)?);
-            repairs.push(Repair { path: damage.path, what, aside });
+            repairs.push(done(&damage.path, what, aside));
         }
         if !repairs.is_empty() {
             *self.feed() = Default::default();
@@ -181,7 +179,7 @@ impl Shared {
             let bytes = match layer.read(&path) {
                 Err(error) if error.kind() == std::io::ErrorKind::InvalidData => {
                     let what = format!("it is no file, and the entries of {log} are not there");
-                    repairs.push(Repair { what, aside: Some(aside::put(layer, &path)?), path });
+                    repairs.push(done(&path, what, Some(aside::put(layer, &path)?)));
                     continue;
                 }
                 Err(error) => return Err(error).during("reading", &path),
@@ -196,7 +194,7 @@ impl Shared {
                 let folder = path.parent().unwrap_or(Path::new(""));
                 layer.sync_dir(folder).during("flushing", folder)?;
                 let what = format!("its table was damaged and is made again; all {length} entries of {log} are there");
-                repairs.push(Repair { path, what, aside: Some(kept) });
+                repairs.push(done(&path, what, Some(kept)));
             }
         }
         Ok(repairs)
@@ -294,11 +292,11 @@ impl Shared {
                 0 => format!("{damage}; the journal goes on in `{}`", next.path.display()),
                 _ => format!("{damage}; the journal goes on in `{}`, without {behind} groups", next.path.display()),
             };
-            repairs.push(Repair { path, what, aside: Some(kept) });
+            repairs.push(done(&path, what, Some(kept)));
         }
         if repairs.is_empty() {
             let what = format!("{damage}; the journal is begun again");
-            repairs.push(Repair { path: next.path.clone(), what, aside: None });
+            repairs.push(done(&next.path, what, None));
         }
         let folder = Path::new(layout::JOURNAL);
         layer.sync_dir(folder).during("flushing", folder)?;

@@ -59,7 +59,7 @@ fn files_damaged_anywhere_are_read_right_or_not_at_all() {
                 Err(_) => refused += 1,
             }
             if mutator.once_in(2)
-                && FsBackend::repair(&root, Options::default()).await.is_ok()
+                && FsBackend::repair(&root, Options::default(), mutator.once_in(2)).await.is_ok()
                 && let Ok(backend) = FsBackend::open(&root).await
             {
                 stored.exercise(&backend).await;

@@ -1,8 +1,8 @@
 //! What a backend knows to check about the store at a location.
 
-use nofx_core::{Error, Result};
+use nofx_core::{Batch, Error, Expect, PersistenceBackend, RecordKey, Repair, Repaired, Result, Store};
 
-use crate::Location;
+use crate::{Location, Options, open_with};
 
 /// Something about a store that is not as it should be.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,52 +23,70 @@ impl Finding {
     }
 }
 
-/// Something that a repair did.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Repair {
-    /// The thing: a file of the store.
-    pub thing: String,
-    /// What was wrong with it, and what was done about it.
-    pub what: String,
-    /// Where it, or what could not be read of it, is kept now.
-    pub aside: Option<String>,
-}
-
 /// Repairs the store at a location as far as that is possible without inventing anything, and says what was done. Nothing that
 /// cannot be read is overwritten or removed. To be called while no other program has the store open.
 ///
-/// - A store in a folder: what is derived is made again, and what cannot be read is moved to a folder inside the store.
+/// What would lose something is left, and said in [`Repaired::losses`]; with `gives_up`, which a person has to decide, it is given up.
+///
+/// - A store in a folder: what is derived is made again, and what cannot be read and stands in the way is moved to a folder inside
+///   the store.
 /// - A store in one file: the file is brought into order after a crash, and redb's own structures are checked. Values that
 ///   cannot be read stay where they are; reading names them.
 ///
 /// `Invalid` for other stores, which have nothing of the kind.
-pub async fn repair(location: &Location) -> Result<Vec<Repair>> {
+pub async fn repair(location: &Location, gives_up: bool) -> Result<Repaired> {
     match location.scheme() {
         #[cfg(feature = "fs")]
         "fs" => {
             let path = location.path().unwrap_or(std::path::Path::new(""));
-            let told = |done: nofx_fs::Repair| Repair {
-                thing: done.path.display().to_string(),
-                what: done.what,
-                aside: done.aside.map(|aside| aside.display().to_string()),
-            };
-            let repairs = nofx_fs::FsBackend::repair(path, nofx_fs::Options::default()).await?;
-            Ok(repairs.into_iter().map(told).collect())
+            nofx_fs::FsBackend::repair(path, nofx_fs::Options::default(), gives_up).await
         }
         #[cfg(feature = "redb")]
         "redb" => {
-            let backend = crate::open::open_redb(location, &crate::Options::existing()).await?;
+            let backend = crate::open::open_redb(location, &Options::existing()).await?;
             let repaired = backend.repair().await;
-            nofx_core::PersistenceBackend::close(&backend).await?;
-            let what = "its pages did not fit together, and redb has repaired them";
+            PersistenceBackend::close(&backend).await?;
+            let what = "its pages did not fit together, and redb has repaired them".to_owned();
             let thing = location.path().unwrap_or(std::path::Path::new("")).display().to_string();
-            Ok(repaired?.then(|| Repair { thing, what: what.to_owned(), aside: None }).into_iter().collect())
+            let repairs = repaired?.then_some(Repair { thing, what, aside: None }).into_iter().collect();
+            Ok(Repaired { repairs, losses: Vec::new() })
         }
         scheme => Err(location.unsupported().unwrap_or_else(|| {
             Error::invalid(format!("there is nothing to repair in place in a store of `{scheme}:`"))
         })),
     }
+}
+
+/// Gives up records that cannot be read, on any store: it lists them no more. All of them, or none, and nothing else: not the logs of
+/// the same id.
+///
+/// `Invalid` for a record that can be read, or that the store does not list.
+pub async fn forget(location: &Location, keys: &[RecordKey]) -> Result<Vec<Repair>> {
+    let store = open_with(location, Options::existing()).await?;
+    let forgotten = forget_in(&store, keys).await;
+    store.close().await?;
+    forgotten
+}
+
+async fn forget_in(store: &Store, keys: &[RecordKey]) -> Result<Vec<Repair>> {
+    let mut batch = Batch::new(store.sources().batch_id());
+    let mut forgotten = Vec::new();
+    for key in keys {
+        match store.get(std::slice::from_ref(key)).await {
+            Err(error @ Error::Corrupt(_)) => {
+                let what = format!("{}; the store does not list it any more", error.chain());
+                forgotten.push(Repair { thing: key.to_string(), what, aside: None });
+            }
+            Ok(found) if found.iter().all(Option::is_none) => {
+                return Err(Error::invalid(format!("the store lists no {key}, so there is nothing to forget")));
+            }
+            Ok(_) => return Err(Error::invalid(format!("{key} can be read; only what cannot be is forgotten"))),
+            Err(error) => return Err(error),
+        }
+        batch = batch.delete(key.clone(), Expect::Any);
+    }
+    store.commit(batch).await?;
+    Ok(forgotten)
 }
 
 /// Lists what the backend of a location finds wrong below what a [`Store`](crate::Store) can see, such as files that are damaged
@@ -79,9 +97,9 @@ pub async fn check(location: &Location) -> Result<Vec<Finding>> {
     match location.scheme() {
         #[cfg(feature = "fs")]
         "fs" => {
-            let backend = crate::open::open_fs(location, &crate::Options::existing()).await?;
+            let backend = crate::open::open_fs(location, &Options::existing()).await?;
             let found = backend.check().await;
-            nofx_core::PersistenceBackend::close(&backend).await?;
+            PersistenceBackend::close(&backend).await?;
             let told = |found: nofx_fs::Finding| Finding {
                 thing: found.path.display().to_string(),
                 what: found.what,

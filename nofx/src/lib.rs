@@ -46,7 +46,7 @@ mod open;
 #[cfg(any(feature = "fs", feature = "remote"))]
 mod read_only;
 
-pub use check::{Finding, Repair, check, repair};
+pub use check::{Finding, check, forget, repair};
 pub use location::Location;
 pub use nofx_core::*;
 #[cfg(feature = "migrate")]

@@ -1,23 +1,22 @@
 //! Repairing: what is derived is made again, what cannot be read is kept aside, and everything else reads.
 
-use nofx_core::{Changes, Expect, LogQuery, RecordKey, ScanQuery, kind};
+use nofx_core::{Changes, Expect, LogQuery, RecordKey, Repair, ScanQuery, kind};
 
 use super::damage::{agent, batch, body, commit, entries, filled, history, open};
 use super::sim::Sim;
 use crate::check::Severity;
 use crate::layout;
-use crate::repair::Repair;
 use crate::store::Shared;
 
 /// Repairs, and demands that nothing was overwritten: what changed is somewhere aside as it was.
 fn repaired(sim: &Sim, paths: &[&str]) -> (Shared, Vec<Repair>) {
     let before = sim.everything();
     let store = open(sim);
-    let repairs = store.repair().unwrap();
+    let repairs = store.repair(true).unwrap().repairs;
     let after = sim.everything();
     let aside: Vec<_> = after.iter().filter(|(path, _)| path.starts_with(layout::DAMAGED)).map(|(_, it)| it).collect();
     for path in paths {
-        assert!(repairs.iter().any(|one| one.path.to_str() == Some(*path)), "{path}: {repairs:?}");
+        assert!(repairs.iter().any(|one| one.thing == *path), "{path}: {repairs:?}");
         // The catalog holds nothing that is nowhere else.
         let was = before.get(*path).filter(|_| *path != layout::CATALOG);
         assert!(was.is_none_or(|was| after.get(*path) == Some(was) || aside.contains(&was)), "{path} is lost");
@@ -61,7 +60,7 @@ fn a_record_that_cannot_be_read_is_moved_aside_and_not_listed_any_more() {
         sim.tamper("agents/ada.json", damage);
         let damaged = sim.everything()["agents/ada.json"].clone();
         let (store, repairs) = repaired(&sim, &["agents/ada.json"]);
-        let aside = repairs[0].aside.as_ref().unwrap().to_str().unwrap();
+        let aside = repairs[0].aside.as_deref().unwrap();
         assert_eq!(sim.everything()[aside], damaged);
         assert_eq!(store.get(&[agent("ada")]).unwrap(), [None]);
         everything_but(&store, 1);
@@ -107,7 +106,7 @@ fn a_damaged_entry_stays_in_its_place_and_its_neighbours_are_read() {
     sim.tamper(path, |bytes| bytes[200] ^= 1);
     let damaged = sim.everything()[path].clone();
     let store = open(&sim);
-    assert_eq!(store.repair().unwrap(), []);
+    assert_eq!(store.repair(true).unwrap().repairs, []);
     assert_eq!(sim.everything()[path], damaged);
     let found = store.check().unwrap();
     assert!(found[0].what.contains("position 1") && found.len() == 1, "{found:?}");
@@ -203,6 +202,6 @@ fn a_journal_that_is_gone_is_begun_again() {
     let store = open(&sim);
     assert_eq!(store.scan(&ScanQuery::all(100)).unwrap().items.len(), 3);
     assert_eq!(store.commit(vec![batch()]).unwrap_err().code(), "corrupt");
-    store.repair().unwrap();
+    store.repair(true).unwrap();
     everything_but(&open(&sim), 0);
 }

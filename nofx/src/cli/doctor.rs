@@ -4,7 +4,9 @@ use futures_util::StreamExt;
 use nofx_core::entity::{Entity, Message, RecordEntity, Session, Template, key_of};
 use nofx_core::kind::HISTORY;
 use nofx_core::workspace::whole_message;
-use nofx_core::{Error, LogEntry, LogHead, LogKey, LogScan, Record, ScanQuery, Store};
+use nofx_core::{
+    Error, Kind, LogEntry, LogHead, LogKey, LogScan, Loss, Record, RecordKey, Repair, Repaired, ScanQuery, Store,
+};
 
 use super::exit::Exit;
 use super::fault::{Fault, Result, chain};
@@ -12,7 +14,7 @@ use super::json_line::JsonLine;
 use super::output::Output;
 use super::place::{Opened, StoreArg, refuse_nothing};
 use super::text::one_line;
-use crate::{Finding, Location, Repair, check, repair};
+use crate::{Finding, Location, check, forget, repair};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -27,9 +29,13 @@ const PAGE: usize = 256;
 ///
 /// What cannot be read is named, and everything around it is read.
 ///
-/// `--repair` makes again what is derived, and moves what it cannot read to the folder `damaged` inside a store of files: never
+/// `--repair` makes again what is derived, and moves what stands in its way to the folder `damaged` inside a store of files: never
 /// away, and never overwriting it. Nothing is made up: messages that are damaged stay where they are, and those around them are
-/// read. The file of an embedded store is brought into order after a crash; damaged values in it are only listed.
+/// read; a session whose file is missing or damaged stays listed until `--forget` names it, since its file may still arrive. The file
+/// of an embedded store is brought into order after a crash; damaged values in it are only listed.
+///
+/// Where more can only be repaired by giving something up, it says what that is, and asks if it runs on a terminal; otherwise it
+/// leaves it, unless there is `--yes`.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
 pub struct Args {
@@ -40,16 +46,27 @@ pub struct Args {
     #[arg(long)]
     repair: bool,
 
+    /// Gives up a record that cannot be read: a session's id, or KIND/ID as it is listed. Nothing else goes with it.
+    #[arg(long, value_name = "ID", requires = "repair", value_parser = parse_key)]
+    forget: Vec<RecordKey>,
+
+    /// Gives up what stands in the way of a repair, without asking.
+    #[arg(long, requires = "repair")]
+    yes: bool,
+
     /// Prints an object for each repair and each finding, and one for the whole at the end, each on a line of its own.
     #[arg(long)]
     json: bool,
 }
 
 pub(super) async fn run(args: &Args) -> Result<Exit> {
-    let repairs = if args.repair { repaired(&args.store.location()?).await? } else { Vec::new() };
+    let Repaired { repairs, losses } = if args.repair { repaired(args).await? } else { Repaired::default() };
     let mut output = Output::stdout();
     for repair in &repairs {
         output.put(&if args.json { json_of_repair(repair) } else { line_of_repair(repair) })?;
+    }
+    for loss in &losses {
+        output.put(&if args.json { json_of_loss(loss) } else { line_of_loss(loss) })?;
     }
     let opened = Opened::to_read(&args.store).await?;
     let mut findings = check(&opened.location).await.map_err(|error| opened.fault(&error))?;
@@ -58,7 +75,7 @@ pub(super) async fn run(args: &Args) -> Result<Exit> {
     reading.everything().await.map_err(|error| opened.fault(&error))?;
     let Reading { findings: read, records, logs, entries, .. } = reading;
     findings.extend(read);
-    let damaged = findings.iter().filter(|finding| finding.is_damage).count();
+    let damaged = findings.iter().filter(|finding| finding.is_damage).count() + losses.len();
     for finding in &findings {
         output.put(&if args.json { json(finding) } else { line(finding) })?;
     }
@@ -77,7 +94,11 @@ pub(super) async fn run(args: &Args) -> Result<Exit> {
     if damaged > 0 {
         let message = format!("something in `{}` is damaged", opened.location);
         let hint = match opened.location.scheme() {
+            _ if !losses.is_empty() => "`--yes` gives up what is listed as left; restore a backup to keep it",
             "fs" if !args.repair => "run it with `--repair`, or restore a backup",
+            _ if args.repair => {
+                "restore a backup, or the files that are missing; `--forget ID` gives up a record that cannot be read"
+            }
             _ => Error::corrupt("").next_step(),
         };
         return Err(Fault::new(Exit::Corrupt, message, hint));
@@ -85,20 +106,81 @@ pub(super) async fn run(args: &Args) -> Result<Exit> {
     Ok(Exit::Done)
 }
 
-async fn repaired(location: &Location) -> Result<Vec<Repair>> {
-    refuse_nothing(location)?;
-    repair(location).await.map_err(|error| match (&error, location.scheme()) {
-        (Error::Invalid(_), scheme) if !matches!(scheme, "fs" | "redb") => {
+/// Repairs, asks a person before anything is given up, and forgets what is named.
+async fn repaired(args: &Args) -> Result<Repaired> {
+    let location = args.store.location()?;
+    refuse_nothing(&location)?;
+    let mut repaired = match repair(&location, args.yes).await {
+        // What has nothing to repair in place can forget all the same.
+        Err(Error::Invalid(_)) if !args.forget.is_empty() && is_kept_whole(&location) => Repaired::default(),
+        done => done.map_err(|error| refused(&error, &location))?,
+    };
+    if !repaired.losses.is_empty() && !args.json && agrees(&repaired.losses) {
+        let more = repair(&location, true).await.map_err(|error| refused(&error, &location))?;
+        repaired.repairs.extend(more.repairs);
+        repaired.losses = more.losses;
+    }
+    if !args.forget.is_empty() {
+        let forgotten = forget(&location, &args.forget).await.map_err(|error| match error {
+            Error::Invalid(failure) => {
+                Fault::new(Exit::Refused, failure.what, "`nofx doctor` lists what cannot be read")
+            }
+            error => Fault::of_opening(&error, &location),
+        })?;
+        repaired.repairs.extend(forgotten);
+    }
+    Ok(repaired)
+}
+
+/// Returns whether a store has nothing that could be repaired in place.
+fn is_kept_whole(location: &Location) -> bool {
+    !matches!(location.scheme(), "fs" | "redb")
+}
+
+fn refused(error: &Error, location: &Location) -> Fault {
+    match error {
+        Error::Invalid(_) if is_kept_whole(location) => {
             let hint = "run it without `--repair`, which lists what is damaged";
-            Fault::new(Exit::Refused, chain(&error).trim_start_matches("invalid: "), hint)
+            Fault::new(Exit::Refused, chain(error).trim_start_matches("invalid: "), hint)
         }
-        _ => Fault::of_opening(&error, location),
-    })
+        _ => Fault::of_opening(error, location),
+    }
+}
+
+/// Asks whoever sits at the terminal; without one the answer is no.
+fn agrees(losses: &[Loss]) -> bool {
+    use std::io::{IsTerminal, Write, stderr, stdin};
+    if !(stdin().is_terminal() && stderr().is_terminal()) {
+        return false;
+    }
+    let mut asked = String::new();
+    for loss in losses {
+        asked.push_str(&line_of_loss(loss));
+    }
+    let mut answer = String::new();
+    let is_asked = write!(anstream::stderr(), "{asked}give this up? [y/N] ").and_then(|()| stderr().flush());
+    is_asked.and_then(|()| stdin().read_line(&mut answer)).is_ok()
+        && matches!(answer.trim().to_lowercase().as_str(), "y" | "yes")
+}
+
+/// Reads what `--forget` names.
+fn parse_key(text: &str) -> std::result::Result<RecordKey, String> {
+    let named = text.split_once('/').and_then(|(kind, id)| Some((Kind::new(kind).ok()?, id)));
+    let (kind, id) = named.unwrap_or((Session::KIND, text));
+    RecordKey::new(kind, id).map_err(|error| chain(&error))
 }
 
 fn line_of_repair(repair: &Repair) -> String {
     let kept = repair.aside.as_ref().map_or_else(String::new, |aside| format!(" (kept as {})", one_line(aside)));
     format!("repaired {}: {}{kept}\n", one_line(&repair.thing), one_line(&repair.what))
+}
+
+fn line_of_loss(loss: &Loss) -> String {
+    format!("left     {}: {}\n", one_line(&loss.thing), one_line(&loss.what))
+}
+
+fn json_of_loss(loss: &Loss) -> String {
+    JsonLine::new().text("thing", &loss.thing).text("left", &loss.what).line()
 }
 
 fn json_of_repair(repair: &Repair) -> String {

@@ -160,3 +160,13 @@ fn what_has_nothing_to_repair_says_so() {
     assert_eq!((foreign.code, foreign.err.lines().count()), (23, 2), "{foreign:?}");
     assert_eq!(fs::read_dir(place.path("letters")).unwrap().count(), 1);
 }
+
+#[test]
+fn only_what_is_named_is_forgotten_and_only_if_it_cannot_be_read() {
+    let (place, agent) = kept();
+    let id = agent.file_stem().unwrap().to_str().unwrap().to_owned();
+    let doctor = |words: &str| place.run(&format!("doctor --repair --store fs:kept {words}"));
+    doctor(&format!("--forget agent/{id}")).failed(42, "can be read");
+    doctor("--forget nowhere").failed(42, "lists no session/nowhere");
+    place.run("doctor --store fs:kept --forget one").failed(2, "--repair");
+}
