@@ -33,10 +33,21 @@ pub(crate) async fn write_stored(store: &Store, place: (u64, Timestamp), body: &
 /// Writes an entry in the place of a message that cannot be read; its time may not be known then.
 pub(crate) fn write_unreadable(position: u64, at: Option<Timestamp>, error: &Error, json: &mut String) {
     let at = at.map(|at| at.to_string()).unwrap_or_default();
-    let (code, why) = (error.code(), quote(&error.chain()));
-    json.push_str(&format!(
-        r#"{{"position":{position},"at":"{at}","message":{{}},"unreadable":{why},"code":"{code}"}}"#
-    ));
+    json.push_str(&format!(r#"{{"position":{position},"at":"{at}","message":{{}},{}}}"#, why(error)));
+}
+
+/// Writes entities as [`shown`] does; one that cannot be read is told in its place, so that it hides no other.
+pub(crate) fn shown_each<E: Entity>(entities: &[Result<E>]) -> String {
+    let shown = entities.iter().map(|entity| match entity {
+        Ok(entity) => shown(entity),
+        Err(error) => format!("{{{}}}", why(error)),
+    });
+    format!("[{}]", shown.collect::<Vec<_>>().join(","))
+}
+
+/// Returns the members that say why something cannot be read.
+fn why(error: &Error) -> String {
+    format!(r#""unreadable":{},"code":"{}""#, quote(&error.chain()), error.code())
 }
 
 /// Writes an entry of a message that was taken apart.

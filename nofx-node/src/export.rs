@@ -1,18 +1,16 @@
 //! Sessions and agents for people and programs elsewhere.
 
-use futures_util::{StreamExt, TryStreamExt};
-use nofx::Result;
+use futures_util::{Stream, StreamExt};
 use nofx::json::{Text, quote};
 use nofx::workspace::{ImportAs, Workspace, unreadable_section};
+use nofx::{Error, Result};
 
 use crate::crossing::shown;
 use crate::request::Request;
 
-/// Returns a session as one JSON text, which `import` reads.
+/// Returns a session as one JSON text, which `import` reads. It says itself what of it cannot be read.
 pub(crate) async fn json(workspace: &Workspace, request: &Request) -> Result<String> {
-    let pieces = workspace.export_json(&request.required("session")?).await?;
-    let text: String = pieces.try_collect().await?;
-    Ok(quote(&text))
+    joined(workspace.export_json(&request.required("session")?).await?, |_| String::new()).await
 }
 
 /// Makes a session of what [`json`] wrote.
@@ -28,18 +26,20 @@ pub(crate) async fn import(workspace: &Workspace, request: &Request) -> Result<S
 
 /// Returns all agents with their totals and transcripts as Markdown.
 pub(crate) async fn agents(workspace: &Workspace) -> Result<String> {
-    let text: String = workspace.export_agents_markdown().try_collect().await?;
-    Ok(quote(&text))
+    joined(workspace.export_agents_markdown(), unreadable_section).await
 }
 
 pub(crate) async fn markdown(workspace: &Workspace, request: &Request) -> Result<String> {
-    let mut pieces = workspace.export_markdown(&request.required("session")?).await?;
+    joined(workspace.export_markdown(&request.required("session")?).await?, unreadable_section).await
+}
+
+/// Joins the pieces of a text, with a mark in the place of what cannot be read.
+async fn joined(mut pieces: impl Stream<Item = Result<String>> + Unpin, mark: fn(&Error) -> String) -> Result<String> {
     let mut text = String::new();
     while let Some(piece) = pieces.next().await {
         match piece {
             Ok(piece) => text.push_str(&piece),
-            // The text says so in its place.
-            Err(error) if error.is_of_one_thing() => text.push_str(&unreadable_section(&error)),
+            Err(error) if error.is_of_one_thing() => text.push_str(&mark(&error)),
             Err(error) => return Err(error),
         }
     }

@@ -30,14 +30,23 @@ pub(crate) async fn append_at(workspace: &Workspace, request: &Request) -> Resul
     Ok(match workspace.append_at(&session, seen, messages).await? {
         Appended::Done(position) => format!(r#"{{"added":true,"position":{position}}}"#),
         Appended::Unseen(entries) => {
-            let mut json = r#"{"added":false,"unseen":["#.to_owned();
-            for (at, entry) in entries.iter().enumerate() {
-                if at > 0 {
-                    json.push(',');
+            let mut unseen = Vec::new();
+            for entry in &entries {
+                match entry {
+                    Ok(entry) => {
+                        let mut json = String::new();
+                        write_message((entry.position, entry.at), &entry.message, &mut json);
+                        unseen.push(json);
+                    }
+                    // Each place has an item, also where several are damaged as one.
+                    Err(error) => unseen.extend(error.positions().unwrap_or_default().map(|position| {
+                        let mut json = String::new();
+                        write_unreadable(position, None, error, &mut json);
+                        json
+                    })),
                 }
-                write_message((entry.position, entry.at), &entry.message, &mut json);
             }
-            json + "]}"
+            format!(r#"{{"added":false,"unseen":[{}]}}"#, unseen.join(","))
         }
     })
 }

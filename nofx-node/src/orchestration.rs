@@ -1,12 +1,12 @@
 //! Messages between agents, the conductor and the dashboard.
 
-use futures_util::{StreamExt, TryStreamExt};
+use futures_util::StreamExt;
 use nofx::entity::{Entity, OrchestrationMessage, own};
 use nofx::json::{Object, Text};
 use nofx::workspace::{ORCHESTRATION_HISTORY, OrchestrationFilter, OrchestrationStats, Workspace};
 use nofx::{Error, Result, Timestamp};
 
-use crate::crossing::shown;
+use crate::crossing::shown_each;
 use crate::request::Request;
 
 pub(crate) async fn save(workspace: &Workspace, request: &Request) -> Result<String> {
@@ -29,9 +29,15 @@ pub(crate) async fn history(workspace: &Workspace, request: &Request) -> Result<
     };
     let skipped = request.optional::<u64>("offset")?.unwrap_or(0) as usize;
     let limit = request.optional::<u64>("limit")?.map_or(ORCHESTRATION_HISTORY, |limit| limit as usize);
-    let found = workspace.orchestration_history(filter).await?.skip(skipped).take(limit);
-    let found: Vec<_> = found.map_ok(|message| shown(&message)).try_collect().await?;
-    Ok(format!("[{}]", found.join(",")))
+    let mut found = workspace.orchestration_history(filter).await?.skip(skipped).take(limit);
+    let mut messages = Vec::new();
+    while let Some(message) = found.next().await {
+        match message {
+            Err(error) if !error.is_of_one_thing() => return Err(error),
+            message => messages.push(message),
+        }
+    }
+    Ok(shown_each(&messages))
 }
 
 pub(crate) async fn stats(workspace: &Workspace) -> Result<String> {

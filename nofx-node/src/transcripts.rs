@@ -5,7 +5,7 @@ use nofx::entity::AgentId;
 use nofx::json::{Text, quote};
 use nofx::workspace::{CHECKPOINTS, Workspace};
 
-use crate::crossing::shown;
+use crate::crossing::{shown, shown_each};
 use crate::request::Request;
 
 pub(crate) async fn append(workspace: &Workspace, request: &Request) -> Result<String> {
@@ -37,8 +37,7 @@ pub(crate) async fn save_checkpoint(workspace: &Workspace, request: &Request) ->
 pub(crate) async fn checkpoints(workspace: &Workspace, request: &Request) -> Result<String> {
     let count = request.optional::<u64>("count")?.map_or(CHECKPOINTS, |count| count as usize);
     let newest = workspace.checkpoints(&request.required("agent")?, count).await?;
-    let newest: Vec<_> = newest.iter().map(shown).collect();
-    Ok(format!("[{}]", newest.join(",")))
+    Ok(shown_each(&newest))
 }
 
 pub(crate) async fn remove(workspace: &Workspace, request: &Request) -> Result<String> {

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import type { NewMessage } from '../dist/index';
@@ -107,4 +107,38 @@ test('a damaged message is an item that says so, and everything around it is rea
     ]);
   }
   assert.ok((await workspace.exportMarkdown(id)).includes('### Message 101 cannot be read'));
+  const text = await workspace.exportJson(id);
+  assert.equal(JSON.parse(text).messages[101].code, 'corrupt');
+  const imported = await workspace.importSession(text, { newId: true });
+  const marks = (await workspace.history(imported.id).all()).flatMap(({ position, message }) => (message.unreadable ? [position] : []));
+  assert.deepEqual(marks, [101]);
+});
+
+/** Replaces a text in the file of a folder that has it. */
+function replace(folder: string, text: string, by: string): void {
+  for (const entry of readdirSync(folder, { withFileTypes: true })) {
+    const path = join(folder, entry.name);
+    if (entry.isDirectory()) {
+      replace(path, text, by);
+    } else if (!path.includes('journal') && readFileSync(path).includes(text)) {
+      writeFileSync(path, readFileSync(path, 'utf8').replace(text, by));
+    }
+  }
+}
+
+test('a damaged checkpoint and a damaged message between agents are items that say so', async (t) => {
+  const place = join(folder(t), 'kept');
+  const written = await open(`fs:${place}`);
+  for (const number of [0, 1, 2]) await written.saveCheckpoint('ada', `question ${number}`, 'answer');
+  await written.saveOrchestrations([0, 1, 2].map((number) => ({ type: 'status', payload: `word ${number}` })));
+  await written.close();
+  replace(place, 'question 1"', 'question l"');
+  replace(place, 'word 1"', 'word l"');
+
+  const workspace = await open(`fs:${place}`, { create: false });
+  t.after(() => workspace.close());
+  const told = ({ unreadable, code }: { unreadable?: string; code?: unknown }) => (unreadable === undefined ? 'read' : code);
+  assert.deepEqual((await workspace.checkpoints('ada')).map(told), ['read', 'corrupt', 'read']);
+  assert.deepEqual((await workspace.orchestrationHistory()).map(told), ['read', 'corrupt', 'read']);
+  await workspace.saveOrchestration({ type: 'status' });
 });

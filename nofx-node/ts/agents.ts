@@ -22,6 +22,8 @@ export interface Checkpoint {
   user?: string;
   /** What the agent answered. */
   agent?: string;
+  /** Why it cannot be read, if so; `code` is then the code of the error, and it has no other members. */
+  unreadable?: string;
   [member: string]: unknown;
 }
 

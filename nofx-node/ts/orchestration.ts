@@ -16,6 +16,8 @@ export interface OrchestrationMessage {
   correlationId?: string;
   /** Whether it asks for an answer. */
   requiresAck?: boolean;
+  /** Why it cannot be read, if so; `code` is then the code of the error, and it has no other members. */
+  unreadable?: string;
   [member: string]: unknown;
 }
 

@@ -341,7 +341,7 @@ export class Workspace {
     return this.#change('agent', agent, 'saveCheckpoint', { agent, user, answer });
   }
 
-  /** Returns the newest checkpoints of an agent, oldest first: 100 unless it says otherwise. */
+  /** Returns the newest checkpoints of an agent, oldest first: 100 unless it says otherwise. One that cannot be read says so in its place. */
   checkpoints(agent: string, count?: number): Promise<Checkpoint[]> {
     return this.#read('agent', agent, 'checkpoints', { agent, count });
   }
@@ -391,7 +391,10 @@ export class Workspace {
     await this.#open(() => this.#orchestration.add('', messages));
   }
 
-  /** Returns the messages between agents that a filter lets through, the newest first unless it says otherwise. */
+  /**
+   * Returns the messages between agents that a filter lets through, the newest first unless it says otherwise. One that cannot be read
+   * says so in its place.
+   */
   orchestrationHistory(filter: OrchestrationFilter = {}): Promise<OrchestrationMessage[]> {
     return this.#read('orchestration', undefined, 'orchestrationHistory', filter);
   }
@@ -422,7 +425,10 @@ export class Workspace {
     return this.#read('agent', undefined, 'exportAgentsMarkdown', {});
   }
 
-  /** Returns a session as one JSON text with its template, tasks and messages, for {@link Workspace.importSession}. */
+  /**
+   * Returns a session as one JSON text with its template, tasks and messages, for {@link Workspace.importSession}. In the place of messages
+   * that cannot be read stands one of the system that says so, with the member `unreadable`.
+   */
   exportJson(session: string): Promise<string> {
     return this.#read('session', session, 'exportJson', { session });
   }

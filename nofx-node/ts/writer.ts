@@ -4,7 +4,10 @@ import type { HistoryEntry, NewMessage } from './entities';
 export type Appended =
   /** They were added; `position` is the place of the first one. */
   | { added: true; position: number }
-  /** Others were faster and nothing was added. These are their messages; the writer counts as having seen them now. */
+  /**
+   * Others were faster and nothing was added. These are their messages; the writer counts as having seen them now, also those that are
+   * unreadable.
+   */
   | { added: false; unseen: HistoryEntry[] };
 
 /**
@@ -46,7 +49,8 @@ export class SessionWriter {
 
   async #appendNow(messages: NewMessage[]): Promise<Appended> {
     const appended = await this.#append(this.#seen, messages);
-    this.#seen += appended.added ? messages.length : appended.unseen.length;
+    const last = appended.added ? undefined : appended.unseen.at(-1);
+    this.#seen = last === undefined ? this.#seen + messages.length : last.position + 1;
     return appended;
   }
 }

@@ -1,8 +1,9 @@
 //! Checkpoints: exchanges with an agent, kept so that it can be restored.
 
-use futures_util::{StreamExt, TryStreamExt};
+use futures_util::StreamExt;
 
 use super::Workspace;
+use super::places::places;
 use crate::entity::{AgentId, Checkpoint, Entity};
 use crate::error::Result;
 use crate::json::Text;
@@ -27,14 +28,16 @@ impl Workspace {
         Ok(checkpoint)
     }
 
-    /// Returns the newest checkpoints of an agent, oldest first; [`CHECKPOINTS`] is the usual number. All are kept.
-    pub async fn checkpoints(&self, agent: &AgentId, count: usize) -> Result<Vec<Checkpoint>> {
+    /// Returns what became of reading the newest checkpoints of an agent, oldest first; [`CHECKPOINTS`] is the usual number. One
+    /// that cannot be read is an error in its place and hides no other. All are kept.
+    pub async fn checkpoints(&self, agent: &AgentId, count: usize) -> Result<Vec<Result<Checkpoint>>> {
         let newest = self.read_on(&Checkpoint::log(agent), count.clamp(1, PAGE));
-        let newest = newest.take(count).map(|entry| Checkpoint::from_body(&entry?.body));
-        let mut checkpoints: Vec<_> = newest.try_collect().await?;
+        let newest = newest.map(|entry| Checkpoint::from_body(&entry?.body));
+        let mut checkpoints = places(newest, count as u64).await?;
         checkpoints.reverse();
         Ok(checkpoints)
     }
+
     /// Removes the checkpoints of an agent for good; returns whether there were any. One that is saved concurrently may stay.
     pub async fn remove_checkpoints(&self, agent: &AgentId) -> Result<bool> {
         self.remove_on(&Checkpoint::log(agent)).await

@@ -6,15 +6,18 @@
 //! - `session`: the session as an object, without what only the store needs;
 //! - `template`: the content of its template, if it has one;
 //! - `tasks`: `{"current": …, "ended": […]}`, the first only if there is one;
-//! - `messages`: all of them in their order, those too that the session was restored with, with their whole contents.
+//! - `messages`: all of them in their order, those too that the session was restored with, with their whole contents. In the place
+//!   of those that cannot be read stands a message of the system that says so; its members `unreadable` and `code` are for programs.
 
 use futures_core::Stream;
 use futures_util::{StreamExt, stream};
 
-use super::Workspace;
 use super::history::END;
+use super::markdown::which;
+use super::{HistoryEntry, Workspace};
 use crate::entity::{Entity, SessionId, Task, foreign};
 use crate::error::{Error, Result};
+use crate::json::quote;
 use crate::query::Direction;
 
 /// The name of the format.
@@ -26,8 +29,9 @@ pub(super) const VERSION: u32 = 1;
 impl Workspace {
     /// Returns a session as JSON, in pieces that joined are one text; messages are read as pieces are asked for.
     ///
-    /// `Invalid` if there is no such session, `TooNew` if a later version wrote something of it. What cannot be read ends the
-    /// stream with its error: a text that is not complete is no JSON.
+    /// `Invalid` if there is no such session, `TooNew` if a later version wrote it. Messages that are damaged, or were written by a
+    /// later version, are an error behind the piece that stands for them in the text: joined without the errors, the pieces are
+    /// one text with all others. Any other error ends the stream.
     pub async fn export_json(
         &self,
         id: &SessionId,
@@ -46,20 +50,42 @@ impl Workspace {
         head.push_str(&format!(r#","tasks":{{{current}"ended":[{}]}},"messages":["#, ended.join(",")));
 
         let mut comma = "";
-        let messages = self.history(&session, 0..END, Direction::Forward, None).map(move |entry| {
-            let piece = format!("{comma}{}", outside(&entry?.message)?);
+        let messages = self.history(&session, 0..END, Direction::Forward, None).flat_map(move |entry| {
+            let (message, error) = written(entry);
+            let piece = message.map(|message| Ok(format!("{comma}{message}")));
             comma = ",";
-            Ok(piece)
+            stream::iter(piece.into_iter().chain(error.map(Err)))
         });
         let mut failed = false;
         let until_failed = move |piece: &Result<String>| {
             let wanted = !failed;
-            failed |= piece.is_err();
+            failed |= piece.as_ref().is_err_and(|error| !error.is_of_one_thing());
             std::future::ready(wanted)
         };
         let all = stream::iter([Ok(head)]).chain(messages).chain(stream::iter([Ok("]}".to_owned())]));
         Ok(all.take_while(until_failed).boxed())
     }
+}
+
+/// Returns a message as it is outside the store, or what stands for those that cannot be read; and why they cannot.
+fn written(entry: Result<HistoryEntry>) -> (Option<String>, Option<Error>) {
+    let written = entry.and_then(|entry| {
+        let place = entry.position..entry.position.saturating_add(1);
+        outside(&entry.message).map_err(|error| error.at("a message", place))
+    });
+    match written {
+        Ok(message) => (Some(message), None),
+        Err(error) if error.is_of_one_thing() => (Some(mark(&error)), Some(error)),
+        Err(error) => (None, Some(error)),
+    }
+}
+
+/// Returns what stands in the place of messages that cannot be read.
+fn mark(error: &Error) -> String {
+    let (why, code) = (error.chain(), error.code());
+    let id = error.positions().map_or("unreadable".to_owned(), |places| format!("unreadable-{}", places.start));
+    let content = quote(&format!("[{} cannot be read: {why}]", which(error)));
+    format!(r#"{{"id":"{id}","type":"system","content":{content},"unreadable":{},"code":"{code}"}}"#, quote(&why))
 }
 
 /// Returns an entity as it is outside the store. `TooNew` if a later version wrote it: what the text leaves out may matter.

@@ -7,6 +7,7 @@ use futures_util::stream::{self, StreamExt, TryStreamExt};
 
 use super::Workspace;
 use super::content::whole_message;
+use super::places::places;
 use crate::entity::{Entity, Message, Session};
 use crate::error::Result;
 use crate::key::LogKey;
@@ -95,13 +96,14 @@ impl Workspace {
             .boxed()
     }
 
-    /// Returns the newest messages of a session, oldest first.
+    /// Returns what became of reading the newest `count` messages of a session, oldest first: one that cannot be read is an error
+    /// in its place, as in [`history`](Self::history), and hides no other.
     ///
-    /// One that cannot be read is an error instead; [`history`](Self::history) reads around it. Costs at most two reads of at most `count` messages for up to fifty, however long the history is and however often it
-    /// was restored.
-    pub async fn tail(&self, session: &Session, count: usize) -> Result<Vec<HistoryEntry>> {
+    /// Costs at most two reads of at most `count` messages for up to fifty, however long the history is and however often it was
+    /// restored.
+    pub async fn tail(&self, session: &Session, count: usize) -> Result<Vec<Result<HistoryEntry>>> {
         let newest = self.history(session, 0..END, Direction::Backward, Some(count.clamp(1, PAGE)));
-        let mut tail: Vec<_> = newest.take(count).try_collect().await?;
+        let mut tail = places(newest, count as u64).await?;
         tail.reverse();
         Ok(tail)
     }

@@ -57,12 +57,16 @@ impl Workspace {
 
 /// Returns what a text may have in the place of messages that cannot be read.
 pub fn unreadable_section(error: &Error) -> String {
-    let which = match error.positions() {
+    format!("\n### {} cannot be read\n\n{}", which(error), fenced(&error.chain()))
+}
+
+/// Names the messages that cannot be read.
+pub(super) fn which(error: &Error) -> String {
+    match error.positions() {
         Some(places) if places.end - places.start == 1 => format!("Message {}", places.start),
         Some(places) => format!("Messages {} to {}", places.start, places.end - 1),
         None => "This".to_owned(),
-    };
-    format!("\n### {which} cannot be read\n\n{}", fenced(&error.chain()))
+    }
 }
 
 fn session_head(session: &Session, now: Timestamp) -> String {

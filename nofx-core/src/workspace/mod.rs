@@ -15,6 +15,7 @@ mod import;
 mod markdown;
 mod message;
 mod orchestration;
+mod places;
 mod preview;
 mod restore;
 mod retention;

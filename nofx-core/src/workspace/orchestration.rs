@@ -8,6 +8,7 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 
 use super::Workspace;
 use super::event::{EventKind, tell};
+use super::places::places;
 use crate::batch::{Batch, NewEntry};
 use crate::entity::{Entity, OrchestrationMessage};
 use crate::error::{Error, Result};
@@ -52,7 +53,7 @@ pub struct OrchestrationFilter {
 pub struct OrchestrationStats {
     /// How many messages there are.
     pub messages: u64,
-    /// The time of the oldest.
+    /// The time of the oldest, if it can be read.
     pub oldest: Option<Timestamp>,
     /// The time of the newest.
     pub newest: Option<Timestamp>,
@@ -157,21 +158,30 @@ impl Workspace {
         Ok(Some(segment))
     }
 
-    /// Adds up the bytes of entries, such as those that others have added.
+    /// Adds up the bytes of entries, such as those that others have added. Those that cannot be read count nothing, so that a
+    /// segment with one of them takes more until it is full by its count.
     async fn bytes_within(&self, segment: &Segment, positions: Range<u64>) -> Result<u64> {
         if positions.is_empty() {
             return Ok(0);
         }
         let log = OrchestrationMessage::segment(segment.number);
-        let entries = self.store.read(LogQuery::oldest_first(log, PAGE).within(positions));
-        entries.try_fold(0, |sum, entry| async move { Ok(sum + entry.body.len() as u64) }).await
+        let mut entries = self.store.read(LogQuery::oldest_first(log, PAGE).within(positions));
+        let mut sum = 0;
+        while let Some(entry) = entries.next().await {
+            match entry {
+                Ok(entry) => sum += entry.body.len() as u64,
+                Err(error) if error.is_of_one_thing() => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(sum)
     }
 
     /// Returns the messages between agents that a filter lets through, read as they are asked for.
     ///
     /// All messages are looked at, however far back, until as many are found as the caller takes;
     /// [`ORCHESTRATION_HISTORY`] is the usual number. The order is that in which the messages arrived; a message's own
-    /// time is only filtered by.
+    /// time is only filtered by. One that cannot be read is an error in its place, and the stream goes on behind it.
     pub async fn orchestration_history(
         &self,
         filter: OrchestrationFilter,
@@ -181,9 +191,10 @@ impl Workspace {
         Ok(all.try_filter(move |message| std::future::ready(filter.lets_through(message))).boxed())
     }
 
-    /// Returns at most `limit` messages between agents, the newest first, without the newest `offset` of them.
-    pub async fn load_orchestration(&self, offset: u64, limit: usize) -> Result<Vec<OrchestrationMessage>> {
-        self.orchestration(Direction::Backward, offset).await?.take(limit).try_collect().await
+    /// Returns what became of reading at most `limit` messages between agents, the newest first, without the newest `offset` of
+    /// them. One that cannot be read is an error in its place and hides no other.
+    pub async fn load_orchestration(&self, offset: u64, limit: usize) -> Result<Vec<Result<OrchestrationMessage>>> {
+        places(self.orchestration(Direction::Backward, offset).await?, limit as u64).await
     }
 
     /// Reads all messages in one direction, without the first `skipped`, which are not read.
@@ -230,8 +241,8 @@ impl Workspace {
             }
         }
         if let Some(log) = oldest {
-            let first = self.store.read(LogQuery::oldest_first(log, 1).within(0..1)).try_next().await?;
-            stats.oldest = first.map(|entry| entry.at);
+            let oldest = places(self.store.read(LogQuery::oldest_first(log, 1)), 1).await?;
+            stats.oldest = oldest.into_iter().flatten().next().map(|entry| entry.at);
         }
         Ok(stats)
     }

@@ -1,9 +1,8 @@
 //! Adding to a session without missing what others add.
 
-use futures_util::TryStreamExt;
-
-use super::history::{END, inherited};
+use super::history::inherited;
 use super::message::Addition;
+use super::places::places;
 use super::session::require_open;
 use super::{HistoryEntry, Workspace};
 use crate::batch::Mismatch;
@@ -12,12 +11,13 @@ use crate::error::{Error, Result};
 use crate::query::Direction;
 
 /// What became of messages that were to follow what their writer had seen.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub enum Appended {
     /// They were added; the place of the first one.
     Done(u64),
-    /// Others were faster: nothing was added. These are their messages; the writer counts as having seen them now.
-    Unseen(Vec<HistoryEntry>),
+    /// Others were faster: nothing was added. These are their messages; the writer counts as having seen them now, also those that
+    /// cannot be read, which are errors in their places.
+    Unseen(Vec<Result<HistoryEntry>>),
 }
 
 /// A writer of one session that knows how much of it it has seen.
@@ -53,11 +53,12 @@ impl Workspace {
                 met.is_some_and(|met| met.mismatches.iter().any(|found| matches!(found, Mismatch::Length { .. })));
             let own = seen.checked_sub(inherited(&found.session));
             let Some(own) = own.filter(|_| !others_were_faster) else {
-                let newer = self.history(&found.session, seen..END, Direction::Forward, None);
-                let unseen: Vec<_> = newer.try_collect().await?;
-                if unseen.is_empty() {
+                let length = self.history_length(&found.session).await?;
+                if length <= seen {
                     return Err(Error::invalid(format!("session `{session}` has fewer messages than {seen}")));
                 }
+                let unseen = self.history(&found.session, seen..length, Direction::Forward, None);
+                let unseen = places(unseen, length - seen).await?;
                 return Ok((Some(unseen), None));
             };
             if addition.prepared.entries.is_empty() {
@@ -84,10 +85,18 @@ impl SessionWriter {
     pub async fn append(&mut self, messages: Vec<Message>) -> Result<Appended> {
         let count = messages.len();
         let appended = self.workspace.append_at(&self.session, self.seen, messages).await?;
-        self.seen += match &appended {
-            Appended::Done(_) => count,
-            Appended::Unseen(unseen) => unseen.len(),
-        } as u64;
+        self.seen = match &appended {
+            Appended::Done(_) => self.seen + count as u64,
+            Appended::Unseen(unseen) => unseen.last().and_then(end).unwrap_or(self.seen),
+        };
         Ok(appended)
+    }
+}
+
+/// Returns the place behind a message, or behind those that cannot be read.
+fn end(entry: &Result<HistoryEntry>) -> Option<u64> {
+    match entry {
+        Ok(entry) => Some(entry.position + 1),
+        Err(error) => Some(error.positions()?.end),
     }
 }

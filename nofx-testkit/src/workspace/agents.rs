@@ -1,7 +1,7 @@
 use futures_util::TryStreamExt;
-use nofx_core::entity::{Agent, AgentId, Role, Template, TranscriptPart};
+use nofx_core::entity::{Agent, AgentId, Checkpoint, Role, Template, TranscriptPart};
 use nofx_core::kind::{TEMPLATE, TRANSCRIPT};
-use nofx_core::workspace::{CHECKPOINTS, NewSession, RestoreOptions};
+use nofx_core::workspace::{CHECKPOINTS, NewSession, RestoreOptions, Workspace};
 use nofx_core::{LogKey, ScanQuery};
 
 use super::world::{MINUTE, World, ada, begin, said, say, texts};
@@ -42,7 +42,7 @@ pub(super) async fn a_session_outlives_its_agent(subject: Subject) -> CaseResult
     ensure_eq!((totals.sessions, totals.tasks_completed), (2, 1), "its sessions are still its own");
     workspace.save_agent(&ada()).await?;
     workspace.save_checkpoint(&ada().id, "back", "hi").await?;
-    ensure_eq!(workspace.checkpoints(&ada().id, CHECKPOINTS).await?.len(), 2, "checkpoints of one who came back");
+    ensure_eq!(checkpoints(&workspace, &ada().id, CHECKPOINTS).await?.len(), 2, "checkpoints of one who came back");
     Ok(())
 }
 
@@ -126,18 +126,24 @@ pub(super) async fn a_prompt_is_its_templates_or_its_own(subject: Subject) -> Ca
     Ok(())
 }
 
+/// Returns the newest checkpoints of an agent, oldest first, each of which can be read.
+async fn checkpoints(workspace: &Workspace, agent: &AgentId, count: usize) -> CaseResult<Vec<Checkpoint>> {
+    let newest = workspace.checkpoints(agent, count).await?;
+    Ok(newest.into_iter().collect::<nofx_core::Result<_>>()?)
+}
+
 pub(super) async fn the_newest_checkpoints_are_read_and_all_are_kept(subject: Subject) -> CaseResult {
     let world = World::new(subject);
     let workspace = world.open().await?;
     let agent = AgentId::from("agent-ada");
-    ensure_eq!(workspace.checkpoints(&agent, CHECKPOINTS).await?, [], "none yet");
+    ensure_eq!(checkpoints(&workspace, &agent, CHECKPOINTS).await?, [], "none yet");
     for n in 0..250 {
         workspace.save_checkpoint(&agent, format!("q{n}"), format!("a{n}")).await?;
     }
-    let newest = workspace.checkpoints(&agent, CHECKPOINTS).await?;
+    let newest = checkpoints(&workspace, &agent, CHECKPOINTS).await?;
     let (first, last) = (&newest[0], &newest[newest.len() - 1]);
     ensure_eq!((newest.len(), &first.user, &last.agent), (100, &"q150".into(), &"a249".into()), "the newest hundred");
-    ensure_eq!(workspace.checkpoints(&agent, usize::MAX).await?.len(), 250, "all of them");
+    ensure_eq!(checkpoints(&workspace, &agent, usize::MAX).await?.len(), 250, "all of them");
     Ok(())
 }
 
@@ -224,14 +230,14 @@ pub(super) async fn what_was_removed_of_an_agent_is_gone_and_the_agent_goes_on(s
             let before = round > 0 && told.contains(&format!("first {}", round - 1));
             ensure!(!before, "nothing of the round before {round}: {told}");
             let asked: Vec<_> =
-                other.checkpoints(&agent, CHECKPOINTS).await?.into_iter().map(|one| one.user.to_string()).collect();
+                checkpoints(&other, &agent, CHECKPOINTS).await?.into_iter().map(|one| one.user.to_string()).collect();
             ensure_eq!(asked, [format!("q{round}"), format!("r{round}")], "the checkpoints of a round");
             ensure!(workspace.remove_transcript(&agent).await?, "there was one");
             ensure!(!other.remove_transcript(&agent).await?, "there is none any more");
             ensure!(other.remove_checkpoints(&agent).await?, "there were some");
             ensure_eq!(workspace.transcript(&agent).await?, None, "no transcript");
             ensure_eq!(workspace.context_summary(&agent).await?, None, "nothing to tell");
-            ensure_eq!(workspace.checkpoints(&agent, CHECKPOINTS).await?, [], "no checkpoints");
+            ensure_eq!(checkpoints(&workspace, &agent, CHECKPOINTS).await?, [], "no checkpoints");
         }
     }
     ensure!(
@@ -253,11 +259,11 @@ pub(super) async fn transcripts_and_checkpoints_of_all_agents_are_removed(subjec
         workspace.clear_transcripts().await?;
         for agent in &agents {
             ensure_eq!(workspace.transcript(agent).await?, None, "round {round}: no transcript");
-            ensure_eq!(workspace.checkpoints(agent, CHECKPOINTS).await?.len(), 1, "round {round}: checkpoints stay");
+            ensure_eq!(checkpoints(&workspace, agent, CHECKPOINTS).await?.len(), 1, "round {round}: checkpoints stay");
         }
         workspace.clear_checkpoints().await?;
         for agent in &agents {
-            ensure_eq!(workspace.checkpoints(agent, CHECKPOINTS).await?, [], "round {round}: no checkpoints");
+            ensure_eq!(checkpoints(&workspace, agent, CHECKPOINTS).await?, [], "round {round}: no checkpoints");
         }
     }
     Ok(())

@@ -4,7 +4,7 @@ use futures_util::TryStreamExt;
 use nofx_core::entity::{Role, Session};
 use nofx_core::workspace::{RestoreOptions, SearchQuery, SessionFilter, Workspace, new_session};
 
-use super::world::{BEGIN, World, begin, say};
+use super::world::{BEGIN, World, begin, say, tail};
 use crate::decorators::{Counting, Counts};
 use crate::subject::Subject;
 use crate::unmet::{CaseResult, ensure, ensure_eq};
@@ -89,7 +89,7 @@ pub(super) async fn nothing_but_a_search_costs_more_in_a_larger_store(subject: S
         let (fork, restored) = cost(&counting, restoring).await?;
         let listing = async { Ok(workspace.summaries(&SessionFilter::default(), None, 10).await?) };
         let (page, listed) = cost(&counting, listing).await?;
-        let (tail, newest) = cost(&counting, async { Ok(workspace.tail(&restored, 10).await?) }).await?;
+        let (tail, newest) = cost(&counting, tail(&workspace, &restored, 10)).await?;
         let query = SearchQuery { words: vec![WORD.into()], ..SearchQuery::default() };
         let searching = async { Ok(workspace.search(query).await?.try_collect::<Vec<_>>().await?) };
         let (search, hits) = cost(&counting, searching).await?;

@@ -3,14 +3,21 @@
 use std::ops::Range;
 
 use futures_util::StreamExt;
-use nofx_core::entity::{Agent, AgentId, EntityId, RecordEntity, Session, SessionId, TranscriptPart};
+use nofx_core::entity::{
+    Agent, AgentId, Checkpoint, Entity, EntityId, OrchestrationMessage, RecordEntity, Role, Session, SessionId,
+    TranscriptPart,
+};
+use nofx_core::json::Text;
 use nofx_core::kind::ACTIVITY;
-use nofx_core::workspace::{RestoreOptions, SearchQuery, SessionFilter, Workspace};
-use nofx_core::{Direction, ScanQuery};
+use nofx_core::workspace::{
+    Appended, CHECKPOINTS, HistoryEntry, ImportAs, OrchestrationFilter, RestoreOptions, SearchQuery, SessionFilter,
+    Workspace,
+};
+use nofx_core::{Direction, Error, ScanQuery};
 
-use super::world::{HOUR, World, ada, begin, content, say, texts};
+use super::world::{HOUR, World, ada, begin, content, numbered, said, say, texts};
 use crate::subject::Subject;
-use crate::unmet::{CaseResult, ensure, ensure_eq};
+use crate::unmet::{CaseResult, Unmet, ensure, ensure_eq};
 
 /// Reads a session: what was said, and which places cannot be read.
 async fn read(workspace: &Workspace, session: &Session, way: Direction) -> CaseResult<(Vec<String>, Vec<Range<u64>>)> {
@@ -78,6 +85,128 @@ pub(super) async fn messages_that_are_damaged_as_one_hide_no_other(subject: Subj
     let expected: Vec<_> = texts(0..1000).into_iter().chain(texts(2500..3000)).collect();
     ensure_eq!(read(&workspace, &session, Direction::Forward).await?, (expected, vec![1000..2500]), "around them");
     ensure_eq!(search(&workspace, "2999").await?, (vec![2999], vec![1000..2500]), "behind them");
+    Ok(())
+}
+
+/// Returns what each place of a history says, or which places cannot be read.
+fn each(entries: &[nofx_core::Result<HistoryEntry>]) -> Vec<String> {
+    let told = |entry: &nofx_core::Result<HistoryEntry>| match entry {
+        Ok(entry) => content(&entry.message),
+        Err(error) => format!("{} {:?}", error.code(), error.positions()),
+    };
+    entries.iter().map(told).collect()
+}
+
+pub(super) async fn a_tail_says_what_of_it_is_damaged(subject: Subject) -> CaseResult {
+    let world = World::new(subject);
+    let (workspace, damaging) = world.damaged().await?;
+    let session = begin(&workspace).await?;
+    say(&workspace, &session.id, 0..20).await?;
+    damaging.damage_entries(Session::history(&session.id), 17..18);
+    damaging.damage_entries(Session::history(&session.id), 3..13);
+    let damaged = "corrupt Some(17..18)".to_owned();
+    ensure_eq!(each(&workspace.tail(&session, 1).await?), ["19"], "what is in front of it");
+    let tail = each(&workspace.tail(&session, 5).await?);
+    ensure_eq!(tail, [&texts(15..17)[..], &[damaged], &texts(18..20)[..]].concat(), "around it");
+    let tail = each(&workspace.tail(&session, 10).await?);
+    ensure_eq!((tail.len(), &*tail[0]), (8, "corrupt Some(3..13)"), "several that are damaged as one: {tail:?}");
+    let tail = each(&workspace.tail(&session, 20).await?);
+    ensure_eq!((tail.len(), &*tail[0], &*tail[3]), (11, "0", "corrupt Some(3..13)"), "all of it: {tail:?}");
+    Ok(())
+}
+
+pub(super) async fn a_writer_gets_what_can_be_read_of_what_it_has_not_seen(subject: Subject) -> CaseResult {
+    let world = World::new(subject);
+    let (workspace, damaging) = world.damaged().await?;
+    let session = begin(&workspace).await?;
+    let mut late = workspace.session_writer(&session.id).await?;
+    say(&workspace, &session.id, 0..6).await?;
+    damaging.damage_entries(Session::history(&session.id), 1..3);
+    damaging.damage_entries(Session::history(&session.id), 5..6);
+    let Appended::Unseen(unseen) = late.append(numbered(&workspace, 6..7)).await? else {
+        return Err(Unmet::new("others were faster, and the writer was not told"));
+    };
+    let expected = ["0", "corrupt Some(1..3)", "3", "4", "corrupt Some(5..6)"];
+    ensure_eq!(each(&unseen), expected, "what it had not seen");
+    ensure!(matches!(late.append(numbered(&workspace, 6..7)).await?, Appended::Done(6)), "it has seen all now");
+    ensure!(
+        matches!(workspace.append_at(&session.id, 9, numbered(&workspace, 9..10)).await, Err(Error::Invalid(_))),
+        "there were never so many"
+    );
+    Ok(())
+}
+
+pub(super) async fn an_export_says_what_of_it_is_damaged_and_is_imported(subject: Subject) -> CaseResult {
+    let world = World::new(subject);
+    let (workspace, damaging) = world.damaged().await?;
+    let session = begin(&workspace).await?;
+    say(&workspace, &session.id, 0..8).await?;
+    damaging.damage_entries(Session::history(&session.id), 0..1);
+    damaging.damage_entries(Session::history(&session.id), 3..6);
+    let pieces: Vec<_> = workspace.export_json(&session.id).await?.collect().await;
+    let errors: Vec<_> = pieces.iter().filter_map(|piece| piece.as_ref().err()?.positions()).collect();
+    ensure_eq!(errors, [0..1, 3..6], "what is told beside the text");
+    let text: String = pieces.into_iter().flatten().collect();
+    let imported = workspace.import_session(&text, ImportAs::New).await?;
+    let all = said(&workspace, &imported).await?;
+    ensure_eq!(all.len(), 6, "each that can be read, and a mark for each damage: {all:?}");
+    ensure!(all[0].starts_with("[Message 0 cannot be read: corrupt data in history/"), "the first: {}", all[0]);
+    ensure!(all[3].starts_with("[Messages 3 to 5 cannot be read: corrupt data in history/"), "several: {}", all[3]);
+    ensure_eq!([&all[1..3], &all[4..]].concat(), ["1", "2", "6", "7"], "the others");
+    let mark = workspace.history(&imported, 0..1, Direction::Forward, None).next().await;
+    let mark = mark.ok_or_else(|| Unmet::new("no mark"))??.message;
+    ensure_eq!(mark.role, Some(Role::System), "who says so");
+    ensure_eq!(mark.object().read("code"), Some(Text::from("corrupt")), "what programs see");
+    Ok(())
+}
+
+pub(super) async fn a_checkpoint_that_is_damaged_hides_no_other(subject: Subject) -> CaseResult {
+    let world = World::new(subject);
+    let (workspace, damaging) = world.damaged().await?;
+    let ada = ada().id;
+    for n in 0..5 {
+        workspace.save_checkpoint(&ada, format!("q{n}"), "a").await?;
+    }
+    damaging.damage_entries(Checkpoint::log(&ada), 3..4);
+    let told = |checkpoints: Vec<nofx_core::Result<Checkpoint>>| -> Vec<String> {
+        let told = |one: nofx_core::Result<Checkpoint>| match one {
+            Ok(checkpoint) => checkpoint.user.to_string(),
+            Err(error) => error.code().to_owned(),
+        };
+        checkpoints.into_iter().map(told).collect()
+    };
+    let all = told(workspace.checkpoints(&ada, CHECKPOINTS).await?);
+    ensure_eq!(all, ["q0", "q1", "q2", "corrupt", "q4"], "all of them");
+    ensure_eq!(told(workspace.checkpoints(&ada, 2).await?), ["corrupt", "q4"], "the newest two");
+    Ok(())
+}
+
+pub(super) async fn a_message_between_agents_that_is_damaged_hides_no_other(subject: Subject) -> CaseResult {
+    let world = World::new(subject);
+    let (workspace, damaging) = world.damaged().await?;
+    let message = |n: u64| OrchestrationMessage::new(n.to_string(), world.now(), "status");
+    for n in 0..6 {
+        workspace.save_orchestration(message(n)).await?;
+    }
+    damaging.damage_entries(OrchestrationMessage::segment(0), 0..1);
+    damaging.damage_entries(OrchestrationMessage::segment(0), 4..5);
+    let told = |message: nofx_core::Result<OrchestrationMessage>| match message {
+        Ok(message) => message.id.map(|id| id.to_string()).unwrap_or_default(),
+        Err(error) => error.code().to_owned(),
+    };
+    let newest: Vec<_> = workspace.load_orchestration(0, 3).await?.into_iter().map(told).collect();
+    ensure_eq!(newest, ["5", "corrupt", "3"], "the newest three");
+    let rest: Vec<_> = workspace.load_orchestration(3, 100).await?.into_iter().map(told).collect();
+    ensure_eq!(rest, ["2", "1", "corrupt"], "those behind them");
+    let filter = OrchestrationFilter { oldest_first: true, ..OrchestrationFilter::default() };
+    let all: Vec<_> = workspace.orchestration_history(filter).await?.map(told).collect().await;
+    ensure_eq!(all, ["corrupt", "1", "2", "3", "corrupt", "5"], "all of them");
+    let stats = workspace.orchestration_stats().await?;
+    ensure_eq!((stats.messages, stats.oldest), (6, None), "how many there are");
+    // A handle that has not saved any yet reads the segment to know how large it is.
+    let other = Workspace::new(workspace.store().clone());
+    other.save_orchestration(message(6)).await?;
+    ensure_eq!(other.orchestration_stats().await?.messages, 7, "saving goes on");
     Ok(())
 }
 

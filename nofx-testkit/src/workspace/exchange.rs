@@ -4,7 +4,7 @@ use nofx_core::json::Object;
 use nofx_core::workspace::{ImportAs, RestoreOptions, SessionFilter, SessionState, Workspace};
 use nofx_core::{Body, LogState};
 
-use super::world::{HOUR, World, ada, begin, content, numbered, refused, said, say, texts};
+use super::world::{HOUR, World, ada, begin, content, numbered, refused, said, say, tail, texts};
 use crate::subject::Subject;
 use crate::unmet::{CaseResult, Unmet, ensure, ensure_eq};
 
@@ -173,6 +173,6 @@ pub(super) async fn agents_are_exported_with_their_transcripts(subject: Subject)
     for part in ["# Agents\n", "## Ada (backend-specialist)\n", "- Sessions: 1\n", "````text\n", "said ```this```\n"] {
         ensure!(text.contains(part), "{part:?} in {text}");
     }
-    ensure_eq!(content(&workspace.tail(&session, 1).await?[0].message), "1", "nothing was changed");
+    ensure_eq!(content(&tail(&workspace, &session, 1).await?[0].message), "1", "nothing was changed");
     Ok(())
 }

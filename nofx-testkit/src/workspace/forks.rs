@@ -5,7 +5,7 @@ use nofx_core::entity::{MessageId, Role, Session, SessionId};
 use nofx_core::kind::HISTORY;
 use nofx_core::workspace::{RestoreOptions, SessionState, Workspace};
 
-use super::world::{HOUR, World, begin, content, numbered, refused, reload, said, say, texts};
+use super::world::{HOUR, World, begin, content, numbered, refused, reload, said, say, tail, texts};
 use crate::subject::Subject;
 use crate::unmet::{CaseResult, Unmet, ensure, ensure_eq};
 
@@ -48,12 +48,12 @@ pub(super) async fn the_tail_of_a_deep_fork_costs_two_reads(subject: Subject) ->
             length += each;
         }
         let before = counting.counts();
-        let tail = workspace.tail(&session, 50).await?;
+        let newest = tail(&workspace, &session, 50).await?;
         let spent = counting.counts() - before;
         ensure!(spent.reading_calls() <= 2, "{} calls for the tail with {each} messages a fork", spent.reading_calls());
         ensure!(spent.entries <= 100, "{} messages read for a tail of 50", spent.entries);
-        let tail: Vec<_> = tail.iter().map(|entry| content(&entry.message)).collect();
-        ensure_eq!(tail, texts(length - 50..length), "the tail with {each} messages a fork");
+        let newest: Vec<_> = newest.iter().map(|entry| content(&entry.message)).collect();
+        ensure_eq!(newest, texts(length - 50..length), "the tail with {each} messages a fork");
         ensure_eq!(said(&workspace, &session).await?, texts(0..length), "all of it with {each} messages a fork");
     }
     Ok(())
@@ -76,8 +76,8 @@ pub(super) async fn neither_side_of_a_fork_sees_what_the_other_adds(subject: Sub
     ensure_eq!(said(&workspace, &child).await?, [texts(0..5), texts(100..104)].concat(), "the child");
     let expected = [texts(0..5), texts(100..102), texts(200..201)].concat();
     ensure_eq!(said(&workspace, &grandchild).await?, expected, "the grandchild");
-    let tail = workspace.tail(&grandchild, 2).await?;
-    ensure_eq!(tail.iter().map(|entry| entry.position).collect::<Vec<_>>(), [6, 7], "places go on through the parts");
+    let newest = tail(&workspace, &grandchild, 2).await?;
+    ensure_eq!(newest.iter().map(|entry| entry.position).collect::<Vec<_>>(), [6, 7], "places go on through the parts");
     ensure_eq!(reload(&workspace, &parent.id).await?.state(world.now()), SessionState::Active, "the parent stays");
     Ok(())
 }
@@ -232,7 +232,7 @@ pub(super) async fn each_option_of_restoring_is_honoured(subject: Subject) -> Ca
     let without = restore(RestoreOptions { working_directory: false, ..ALL }).await?;
     ensure_eq!(without.working_directory, None, "without the directory");
     let anew = restore(RestoreOptions { continue_from_last_message: false, ..ALL }).await?;
-    let last = workspace.tail(&anew, 1).await?.pop().ok_or_else(|| Unmet::new("no messages"))?.message;
+    let last = tail(&workspace, &anew, 1).await?.pop().ok_or_else(|| Unmet::new("no messages"))?.message;
     ensure_eq!(last.role, Some(Role::System), "who says that it begins anew");
     ensure!(content(&last).starts_with("[Restored from "), "what it says: {}", content(&last));
     Ok(())
@@ -253,10 +253,10 @@ pub(super) async fn a_summary_keeps_the_order_and_repeats_nothing(subject: Subje
     ensure!(said[0].starts_with("[Summary of ") && said[0].contains("200 messages"), "the summary: {}", said[0]);
     let expected = [vec!["3".to_owned(), "100".to_owned()], texts(150..200)].concat();
     ensure_eq!(said[1..], expected, "the system's messages and the newest, each once");
-    let tail = workspace.tail(&short, 100).await?;
+    let newest = tail(&workspace, &short, 100).await?;
     let ids: HashSet<Option<MessageId>> =
-        tail.iter().map(|entry| entry.message.id.clone()).collect::<Vec<_>>().into_iter().collect();
-    ensure_eq!(ids.len(), tail.len(), "no id twice");
+        newest.iter().map(|entry| entry.message.id.clone()).collect::<Vec<_>>().into_iter().collect();
+    ensure_eq!(ids.len(), newest.len(), "no id twice");
     ensure_eq!(workspace.agent_totals(&short.agent_id).await?.messages, 201, "copies are not counted");
     Ok(())
 }

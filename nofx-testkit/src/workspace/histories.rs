@@ -3,7 +3,7 @@ use nofx_core::Direction;
 use nofx_core::entity::Role;
 use nofx_core::workspace::RestoreOptions;
 
-use super::world::{HOUR, MINUTE, World, begin, content, numbered, said, say, texts};
+use super::world::{HOUR, MINUTE, World, begin, content, numbered, said, say, tail, texts};
 use crate::subject::Subject;
 use crate::unmet::{CaseResult, ensure, ensure_eq};
 
@@ -74,21 +74,21 @@ pub(super) async fn the_tail_costs_one_page_of_a_long_history(subject: Subject) 
     let world = World::new(subject);
     let (workspace, counting) = world.counted().await?;
     let session = begin(&workspace).await?;
-    ensure_eq!(workspace.tail(&session, 50).await?, [], "the tail of nothing");
+    ensure_eq!(tail(&workspace, &session, 50).await?, [], "the tail of nothing");
     for length in [10_u64, 1000, 20_000] {
         let there = workspace.history_length(&session).await?;
         for some in numbered(&workspace, there..length).chunks(5000) {
             workspace.add_messages(&session.id, some.to_vec()).await?;
         }
         let before = counting.counts();
-        let tail = workspace.tail(&session, 50).await?;
+        let newest = tail(&workspace, &session, 50).await?;
         let spent = counting.counts() - before;
         ensure_eq!((spent.reading_calls(), spent.entries), (1, length.min(50)), "calls and messages of {length}");
-        let tail: Vec<_> = tail.iter().map(|entry| content(&entry.message)).collect();
-        ensure_eq!(tail, texts(length.saturating_sub(50)..length), "the tail of {length}");
+        let newest: Vec<_> = newest.iter().map(|entry| content(&entry.message)).collect();
+        ensure_eq!(newest, texts(length.saturating_sub(50)..length), "the tail of {length}");
     }
-    ensure_eq!(workspace.tail(&session, 0).await?, [], "a tail of nothing");
-    ensure_eq!(workspace.tail(&session, usize::MAX).await?.len(), 20_000, "a tail of everything");
+    ensure_eq!(tail(&workspace, &session, 0).await?, [], "a tail of nothing");
+    ensure_eq!(tail(&workspace, &session, usize::MAX).await?.len(), 20_000, "a tail of everything");
     ensure_eq!(said(&workspace, &session).await?.len(), 20_000, "everything");
     ensure!(workspace.message(Role::User, "x").timestamp == Some(world.now()), "messages have the clock's time");
     Ok(())

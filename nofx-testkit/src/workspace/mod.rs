@@ -122,6 +122,11 @@ cases! {
     damage {
         a_message_that_is_damaged_hides_no_other: "A message that cannot be read is an error that knows its place, and the stream goes on behind it.";
         messages_that_are_damaged_as_one_hide_no_other: "Several that are damaged as one are one error.";
+        a_tail_says_what_of_it_is_damaged: "A message that cannot be read is an error in its place and hides no other.";
+        a_writer_gets_what_can_be_read_of_what_it_has_not_seen: "Those that cannot be read are errors in their places, and count as seen.";
+        an_export_says_what_of_it_is_damaged_and_is_imported: "In the place of messages that cannot be read stands one of the system that says so.";
+        a_checkpoint_that_is_damaged_hides_no_other: "One that cannot be read is an error in its place and hides no other.";
+        a_message_between_agents_that_is_damaged_hides_no_other: "One that cannot be read is an error in its place, and the stream goes on behind it.";
         a_transcript_says_what_of_it_is_damaged: "In the place of parts that cannot be read it says so.";
         a_session_that_is_damaged_hides_no_other: "A session that cannot be read is left out of the page and told in `unreadable`.";
     }

@@ -3,7 +3,7 @@ use nofx_core::json::Text;
 use nofx_core::workspace::{NewSession, RestoreOptions, SessionFilter, SessionState};
 use nofx_core::{Direction, Timestamp};
 
-use super::world::{BEGIN, DAY, HOUR, World, ada, begin, content, refused, reload, said, say, texts};
+use super::world::{BEGIN, DAY, HOUR, World, ada, begin, content, refused, reload, said, say, tail, texts};
 use crate::subject::Subject;
 use crate::unmet::{CaseResult, Unmet, ensure, ensure_eq};
 
@@ -49,7 +49,7 @@ pub(super) async fn times_before_1970_and_after_9999_are_times(subject: Subject)
         say(&workspace, &session.id, n..n + 1).await?;
         let task = workspace.start_task(&session.id, "then").await?.task.id.unwrap_or_default();
         workspace.complete_task(&session.id, &task).await?;
-        let read = workspace.tail(&session, 1).await?.pop().ok_or_else(|| Unmet::new("no message"))?;
+        let read = tail(&workspace, &session, 1).await?.pop().ok_or_else(|| Unmet::new("no message"))?;
         ensure_eq!((content(&read.message), read.at), (n.to_string(), at), "a message of {at}");
         let restored = workspace.restore_session(&session.id, RestoreOptions::default()).await?;
         ensure_eq!(said(&workspace, &restored).await?, texts(n..n + 1), "restored at {at}");

@@ -10,7 +10,7 @@ use nofx_core::workspace::{
 };
 use nofx_core::{Body, Expect, Kind, LogKey, LogQuery, NewEntry, RecordKey};
 
-use super::world::{DAY, HOUR, World, ada, begin, content, said, say, texts};
+use super::world::{DAY, HOUR, World, ada, begin, content, said, say, tail, texts};
 use crate::subject::Subject;
 use crate::unmet::{CaseResult, Unmet, ensure, ensure_eq};
 
@@ -106,7 +106,7 @@ pub(super) async fn members_of_a_later_version_survive_every_change(subject: Sub
     for id in [&id, &restored.id] {
         let session = workspace.session(id).await?.ok_or_else(|| Unmet::new("no session"))?;
         survives(session.object(), "a session")?;
-        let read = workspace.tail(&session, 1).await?.remove(0).message;
+        let read = tail(&workspace, &session, 1).await?.remove(0).message;
         survives(read.object(), "a message")?;
     }
     let export: String = workspace.export_json(&id).await?.try_collect::<Vec<_>>().await?.concat();
@@ -114,7 +114,7 @@ pub(super) async fn members_of_a_later_version_survive_every_change(subject: Sub
     let other = elsewhere.open().await?;
     let imported = other.import_session(&export, ImportAs::Itself).await?;
     survives(imported.object(), "an imported session")?;
-    survives(other.tail(&imported, 1).await?[0].message.object(), "an imported message")?;
+    survives(tail(&other, &imported, 1).await?[0].message.object(), "an imported message")?;
 
     let mut between = OrchestrationMessage::from_object(object(r#""id":"o","type":"omen""#)?);
     between.timestamp = Some(world.now());
@@ -196,7 +196,7 @@ pub(super) async fn contents_that_a_later_version_may_need_are_not_swept(subject
         ensure_eq!(swept.map_err(|error| error.code()), Err("too-new"), "a sweep beside {later}");
         let known = begin(&workspace).await?;
         workspace.add_message(&known.id, workspace.message(Role::Tool, text.clone())).await?;
-        ensure_eq!(content(&workspace.tail(&known, 1).await?[0].message), text, "what can be read");
+        ensure_eq!(content(&tail(&workspace, &known, 1).await?[0].message), text, "what can be read");
         // Without the message of the later version, nothing keeps the content.
         workspace.delete_sessions(&[other.id.clone(), known.id.clone()]).await;
         workspace.purge_sessions(&[other.id, known.id]).await;

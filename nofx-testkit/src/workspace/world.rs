@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures_util::TryStreamExt;
 use nofx_core::entity::{Agent, Message, Role, Session, SessionId};
-use nofx_core::workspace::{NewSession, Workspace};
+use nofx_core::workspace::{HistoryEntry, NewSession, Workspace};
 use nofx_core::{Clock, Direction, ManualClock, SeededIds, Sources, Store, Timestamp};
 
 use crate::decorators::{Counting, Damaging};
@@ -100,6 +100,12 @@ pub(super) async fn said(workspace: &Workspace, session: &Session) -> CaseResult
     let history = workspace.history(session, 0..u64::MAX, Direction::Forward, None);
     let entries: Vec<_> = history.try_collect().await?;
     Ok(entries.iter().map(|entry| content(&entry.message)).collect())
+}
+
+/// Returns the newest messages of a session, oldest first, each of which can be read.
+pub(super) async fn tail(workspace: &Workspace, session: &Session, count: usize) -> CaseResult<Vec<HistoryEntry>> {
+    let tail = workspace.tail(session, count).await?;
+    Ok(tail.into_iter().collect::<nofx_core::Result<_>>()?)
 }
 
 /// Returns what a message says.

@@ -61,20 +61,19 @@ pub(super) async fn run(args: &Args) -> Result<Exit> {
     };
     let mut output = args.output.as_deref().map_or(Ok(Output::stdout()), Output::file)?;
     let unreadable = match &session {
-        None => {
-            write(&opened, opened.workspace.export_agents_markdown(), &mut output, Some(unreadable_section)).await?
-        }
+        None => write(&opened, opened.workspace.export_agents_markdown(), &mut output, unreadable_section).await?,
         Some(session) if args.format == Format::Markdown => {
             let pieces = opened.workspace.export_markdown(&session.id).await;
             let pieces = pieces.map_err(|error| refused(session, &error))?;
-            write(&opened, pieces, &mut output, Some(unreadable_section)).await?
+            write(&opened, pieces, &mut output, unreadable_section).await?
         }
         Some(session) => {
             let pieces = opened.workspace.export_json(&session.id).await;
-            // What is read again is whole or nothing.
-            write(&opened, pieces.map_err(|error| refused(session, &error))?, &mut output, None).await?;
+            let pieces = pieces.map_err(|error| refused(session, &error))?;
+            // The text says itself what it lacks.
+            let unreadable = write(&opened, pieces, &mut output, |_| String::new()).await?;
             output.put("\n")?;
-            None
+            unreadable
         }
     };
     output.finish()?;
@@ -85,22 +84,22 @@ pub(super) async fn run(args: &Args) -> Result<Exit> {
     }
 }
 
-/// Writes pieces. Where some cannot be read, `mark` stands for them, if it can; returns why the first of them.
+/// Writes pieces. Where some cannot be read, `mark` stands for them; returns why the first of them.
 async fn write(
     opened: &Opened,
     mut pieces: impl Stream<Item = nofx_core::Result<String>> + Unpin,
     output: &mut Output,
-    mark: Option<fn(&Error) -> String>,
+    mark: fn(&Error) -> String,
 ) -> Result<Option<Error>> {
     let mut unreadable = None;
     while let Some(piece) = pieces.next().await {
-        match (piece, mark) {
-            (Ok(piece), _) => output.put(&piece)?,
-            (Err(error), Some(mark)) if error.is_of_one_thing() => {
+        match piece {
+            Ok(piece) => output.put(&piece)?,
+            Err(error) if error.is_of_one_thing() => {
                 output.put(&mark(&error))?;
                 unreadable.get_or_insert(error);
             }
-            (Err(error), _) => return Err(opened.fault(&error)),
+            Err(error) => return Err(opened.fault(&error)),
         }
     }
     Ok(unreadable)

@@ -1,6 +1,5 @@
 //! `nofx tail`: the newest messages.
 
-use std::collections::VecDeque;
 use std::io::Write;
 use std::time::Duration;
 
@@ -20,9 +19,6 @@ const EXAMPLES: &str = "\
 Examples:
   $ nofx tail session-harbour
   $ nofx tail session-harbour -n 1 --json";
-
-/// Messages of a page.
-const PAGE: usize = 256;
 
 /// How often a session is looked at for new messages.
 const PAUSE: Duration = Duration::from_millis(250);
@@ -57,7 +53,7 @@ pub(super) async fn run(args: &Args) -> Result<Exit> {
     let session = find(&opened, &args.session).await?;
     let mut output = if args.json { Output::stdout() } else { Output::painted() };
     let mut conversation = Conversation::new(args.json);
-    let tail = newest(&opened, &session, args.count).await?;
+    let tail = opened.workspace.tail(&session, args.count).await.map_err(|error| opened.fault(&error))?;
     let last = tail.last().map(|entry| match entry {
         Ok(entry) => Some(entry.position + 1),
         Err(error) => error.positions().map(|places| places.end),
@@ -75,32 +71,12 @@ pub(super) async fn run(args: &Args) -> Result<Exit> {
     conversation.end(&session)
 }
 
-type Entries = Vec<nofx_core::Result<HistoryEntry>>;
-
-/// Returns the newest messages, oldest first, those among them that cannot be read too.
-async fn newest(opened: &Opened, session: &Session, count: usize) -> Result<Entries> {
-    let mut tail = VecDeque::new();
-    if count == 0 {
-        return Ok(tail.into());
-    }
-    let page = count.min(PAGE);
-    let mut left = count as u64;
-    let mut backwards = opened.workspace.history(session, 0..u64::MAX, Direction::Backward, Some(page));
-    while left > 0
-        && let Some(entry) = backwards.next().await
-    {
-        let error = entry.as_ref().err();
-        if let Some(error) = error.filter(|error| !error.is_of_one_thing()) {
-            return Err(opened.fault(error));
-        }
-        let places = error.and_then(nofx_core::Error::positions).map_or(1, |places| places.end - places.start);
-        left = left.saturating_sub(places);
-        tail.push_front(entry);
-    }
-    Ok(tail.into())
-}
-
-fn show(entries: Entries, opened: &Opened, conversation: &mut Conversation, output: &mut Output) -> Result<()> {
+fn show(
+    entries: Vec<nofx_core::Result<HistoryEntry>>,
+    opened: &Opened,
+    conversation: &mut Conversation,
+    output: &mut Output,
+) -> Result<()> {
     for entry in entries {
         output.put(&match entry {
             Ok(entry) => conversation.show(&entry),

@@ -68,8 +68,17 @@ fn everything_around_a_damaged_message_is_shown_found_and_exported() {
         "{exported:?}"
     );
     assert!(exported.out.contains("### Message 101 cannot be read"), "{exported:?}");
-    // What is read again is whole or nothing.
-    assert_eq!(run(&format!("export {id} --format json")).code, 27);
+    let exported = run(&format!("export {id} --format json"));
+    assert_eq!(
+        (exported.code, exported.out.matches("\"content\":\"text ").count()),
+        (27, MESSAGES - 1),
+        "{exported:?}"
+    );
+    assert!(exported.out.contains(r#""content":"[Message 101 cannot be read: "#), "{exported:?}");
+    place.write("session.json", &exported.out);
+    place.run("import session.json --store redb:imported.redb").done();
+    let imported = place.run(&format!("show {id} --json --store redb:imported.redb")).done().out;
+    assert_eq!((lines(&imported), imported.matches(r#""code":"corrupt""#).count()), (MESSAGES, 1), "{imported}");
 
     let doctor = run("doctor");
     let damaged: Vec<_> = doctor.out.lines().filter(|line| line.starts_with("damaged  history/")).collect();
