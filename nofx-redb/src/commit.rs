@@ -1,17 +1,19 @@
 //! Committing: one redb transaction for a group of batches.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use nofx_core::{Batch, BatchId, Committed, LogHead, LogKey, LogState, Outcome, RecordKey, Result, Seq, View};
-use redb::{ReadTransaction, ReadableTable, WriteTransaction};
+use redb::{ReadableTable, WriteTransaction};
 
 use crate::bundle;
 use crate::chunk::Folded;
 use crate::codec::{Head, Remembered, decode_record, encode_record, encode_removed, name};
 use crate::fault::{Attempt, Fault};
 use crate::feed::{Ends, Ids};
+use crate::pages::Pages;
 use crate::read::head;
-use crate::tables::{Tables, WriteTable};
+use crate::tables::{Rows, Tables, WriteTable};
 
 /// What a group has done within its transaction.
 #[derive(Debug)]
@@ -28,10 +30,20 @@ pub(crate) struct Applied {
 }
 
 /// Applies batches in their order. Nothing has happened before the transaction is committed.
-pub(crate) fn apply(transaction: &WriteTransaction, ids: &mut Ids, group: Vec<Batch>) -> Attempt<Applied> {
-    let tables = Tables::write(transaction)?;
-    let ends = tables.ends()?;
+pub(crate) fn apply(
+    transaction: &WriteTransaction,
+    pages: &Arc<Pages>,
+    ids: &mut Ids,
+    group: Vec<Batch>,
+) -> Attempt<Applied> {
+    let tables = Tables::write(transaction, pages)?;
+    let mut ends = tables.ends()?;
+    tables.trust.require(|| "the newest commit".to_owned())?;
+    if !ids.leaves_past {
+        ends.start = Some(tables.start(&ends)?);
+    }
     ids.refresh(&tables, &ends)?;
+    tables.trust.require(|| "what is remembered of commits".to_owned())?;
     let mut state = State { tables, ends, ids, new_ids: HashMap::new(), heads: HashMap::new(), freed: 0, fault: None };
     let outcomes = group.into_iter().map(|batch| state.commit(batch)).collect::<Attempt<_>>()?;
     let changed = state.ends != ends;
@@ -40,11 +52,11 @@ pub(crate) fn apply(transaction: &WriteTransaction, ids: &mut Ids, group: Vec<Ba
 }
 
 /// Returns whether any of these batches is remembered.
-pub(crate) fn any_remembered(transaction: &ReadTransaction, batches: &[BatchId]) -> Attempt<bool> {
-    let tables = Tables::read(transaction)?;
+pub(crate) fn any_remembered<T: Rows>(tables: &Tables<T>, batches: &[BatchId]) -> Attempt<bool> {
     let ends = tables.ends()?;
     let mut ids = Ids::default();
-    ids.refresh(&tables, &ends)?;
+    ids.refresh(tables, &ends)?;
+    tables.trust.require(|| "what is remembered of commits".to_owned())?;
     Ok(batches.iter().any(|batch| ids.number(&ends, batch).is_some()))
 }
 
@@ -94,6 +106,7 @@ impl State<'_> {
                 (Some(_), Some(_)) => false,
                 _ => bundle::version(&self.tables.chunks, &name)?.is_some(),
             };
+            self.tables.trust.require(|| write.key.to_string())?;
             let removed = match write.body.zip(seq) {
                 Some((body, seq)) => {
                     self.tables.records.insert(&*name, &*encode_record(&name, seq, &body))?;
@@ -133,6 +146,7 @@ impl State<'_> {
             return Ok(head.clone());
         }
         let head = head(&self.tables.logs, log)?;
+        self.tables.trust.require(|| format!("log {log}"))?;
         self.heads.insert(log.clone(), (head.clone(), false));
         Ok(head)
     }
@@ -178,7 +192,10 @@ impl State<'_> {
 
 impl View for State<'_> {
     fn version(&mut self, key: &RecordKey) -> Result<Option<Seq>> {
-        let version = self.version_of(key);
+        let version = self.version_of(key).and_then(|version| {
+            self.tables.trust.require(|| key.to_string())?;
+            Ok(version)
+        });
         self.keep(version)
     }
 

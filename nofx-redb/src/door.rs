@@ -13,6 +13,7 @@ use redb::{Builder, ConcurrencyMode, Database, ReadOnlyDatabase, ReadTransaction
 use crate::fault::{Attempt, Fault, contain};
 use crate::options::Options;
 use crate::overlay::Overlay;
+use crate::pages::Pages;
 use crate::place::{self, Identity, Turnstile};
 use crate::storage::{Flushes, Storage};
 use crate::tables::{FORMAT, Meta};
@@ -29,6 +30,7 @@ pub(crate) struct Door {
 pub(crate) struct Writer {
     pub(crate) database: Arc<Database>,
     pub(crate) flushes: Arc<Flushes>,
+    pub(crate) pages: Arc<Pages>,
     pub(crate) identity: Identity,
     /// What the store says of itself; `None` if this is another program's file.
     pub(crate) meta: Option<Meta>,
@@ -38,6 +40,7 @@ pub(crate) struct Writer {
 #[derive(Clone)]
 pub(crate) struct Reader {
     database: Arc<ReadOnlyDatabase>,
+    pages: Arc<Pages>,
     pub(crate) identity: Identity,
     /// What the store says of itself; `None` if this is another program's file.
     pub(crate) meta: Option<Meta>,
@@ -83,6 +86,13 @@ impl Source {
             Self::Reader(reader) => reader.meta,
         }
     }
+
+    pub(crate) fn pages(&self) -> &Arc<Pages> {
+        match self {
+            Self::Writer(writer) => &writer.pages,
+            Self::Reader(reader) => &reader.pages,
+        }
+    }
 }
 
 impl Door {
@@ -95,25 +105,31 @@ impl Door {
 
     /// Opens the file for reading. Fails with `RepairAborted` if it was not closed cleanly and nobody writes to it.
     pub(crate) fn reader(&self) -> Attempt<Reader> {
-        contain(|| {
-            let (file, identity) = place::open(&self.path, false).map_err(|error| self.gone_or(error))?;
-            let (storage, _) = Storage::new(file, false, self.options.lock_wait, self.options.probe.clone())?;
+        let (file, identity) = place::open(&self.path, false).map_err(|error| self.gone_or(error))?;
+        let storage = Storage::new(file, false, self.options.lock_wait, self.options.probe.clone())?;
+        let pages = storage.pages();
+        let opened = contain(|| {
             let database = self.builder().open_read_only_with_backend(storage)?;
             let meta = Meta::read(&database.begin_read()?)?;
-            Ok(Reader { database: Arc::new(database), identity, meta })
-        })
+            Ok((Arc::new(database), meta))
+        });
+        let (database, meta) = pages.judge(opened)?;
+        Ok(Reader { database, pages, identity, meta })
     }
 
     /// Opens the file for writing, repairing it if it was not closed cleanly. Fails with `DatabaseAlreadyOpen` if another
     /// process has it open for writing.
     fn writer_at_once(&self) -> Attempt<Writer> {
-        contain(|| {
-            let (file, identity) = place::open(&self.path, true).map_err(|error| self.gone_or(error))?;
-            let (storage, flushes) = Storage::new(file, false, self.options.lock_wait, self.options.probe.clone())?;
+        let (file, identity) = place::open(&self.path, true).map_err(|error| self.gone_or(error))?;
+        let storage = Storage::new(file, false, self.options.lock_wait, self.options.probe.clone())?;
+        let (flushes, pages) = (storage.flushes(), storage.pages());
+        let opened = contain(|| {
             let database = self.builder().create_with_backend(storage)?;
             let meta = Meta::read(&database.begin_read()?)?;
-            Ok(Writer { database: Arc::new(database), flushes, identity, meta })
-        })
+            Ok((Arc::new(database), meta))
+        });
+        let (database, meta) = pages.judge(opened)?;
+        Ok(Writer { database, flushes, pages, identity, meta })
     }
 
     /// Opens the file for writing as soon as no other process has it open for that, which makes room when it sees the
@@ -214,12 +230,13 @@ impl Door {
         }
         let made = place::beside(&self.path, ".new");
         let file = place::fresh(&made)?;
-        let (storage, _) = Storage::new(file, true, self.options.lock_wait, self.options.probe.clone())?;
+        let storage = Storage::new(file, true, self.options.lock_wait, self.options.probe.clone())?;
+        let pages = storage.pages();
         contain(|| {
             let database = self.builder().create_with_backend(storage)?;
             let transaction = database.begin_write()?;
             let store = self.options.sources.store_id();
-            Meta { store, format: FORMAT, readable_from: FORMAT }.write(&transaction)?;
+            Meta { store, format: FORMAT, readable_from: FORMAT }.write(&transaction, &pages)?;
             transaction.commit()?;
             Ok(database.close()?)
         })?;

@@ -1,10 +1,12 @@
 //! What goes wrong inside, and how it is told to callers.
 
 use std::any::Any;
+use std::cell::Cell;
 use std::fmt;
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{self, AssertUnwindSafe};
 use std::path::Path;
+use std::sync::Once;
 
 use nofx_core::Error;
 
@@ -21,6 +23,12 @@ pub(crate) enum Fault {
     Redb(redb::Error),
     /// A value whose checksum is wrong, or that is not what was written.
     Damaged(String),
+    /// A page of the file whose checksum is wrong, on the way to something.
+    Page {
+        /// Where it begins in the file.
+        offset: u64,
+        what: Option<String>,
+    },
     /// A value that is whole, of which a newer version knows how to read it.
     Newer(String),
     /// redb panicked, which it does on some damaged files.
@@ -45,6 +53,11 @@ impl Fault {
     /// Returns whether one value cannot be read, while others can.
     pub(crate) fn is_of_value(&self) -> bool {
         matches!(self, Self::Damaged(_) | Self::Newer(_))
+    }
+
+    /// Returns whether a damaged page was in the way.
+    pub(crate) fn is_of_page(&self) -> bool {
+        matches!(self, Self::Page { .. })
     }
 
     /// Returns the error of the file, if that is what went wrong.
@@ -100,6 +113,10 @@ impl Fault {
         match self {
             Self::Told(error) => error,
             Self::Damaged(what) => Error::corrupt(format!("{what}, in {file}")),
+            Self::Page { offset, what: None } => Error::corrupt(format!("the page at byte {offset} of {file}")),
+            Self::Page { offset, what: Some(what) } => {
+                Error::corrupt(format!("{what}: the page at byte {offset} of {file}"))
+            }
             Self::Newer(what) => Error::too_new(format!("{what}, which this version does not know, in {file}")),
             Self::Redb(redb::Error::Corrupted(_)) | Self::Panicked(_) => Error::corrupt_because(whole(), Cause(self)),
             Self::Redb(redb::Error::DatabaseAlreadyOpen) => Error::Locked { what: file, holder: None },
@@ -139,6 +156,7 @@ impl fmt::Display for Cause {
         match &self.0 {
             Fault::Redb(error) => error.fmt(f),
             Fault::Damaged(what) | Fault::Newer(what) | Fault::Panicked(what) => f.write_str(what),
+            Fault::Page { offset, .. } => write!(f, "the page at byte {offset}"),
             Fault::Told(error) => error.fmt(f),
         }
     }
@@ -153,10 +171,27 @@ impl std::error::Error for Cause {
     }
 }
 
-/// Runs what may panic inside redb, and turns a panic into a fault.
+thread_local! {
+    /// Whether this thread is inside of [`contain`].
+    static IS_CONTAINED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Runs what may panic inside redb, and turns a panic into a fault. Nothing is printed of it.
 pub(crate) fn contain<T>(act: impl FnOnce() -> Attempt<T>) -> Attempt<T> {
+    static QUIET: Once = Once::new();
+    QUIET.call_once(|| {
+        let before = panic::take_hook();
+        panic::set_hook(Box::new(move |told| {
+            if !IS_CONTAINED.get() {
+                before(told);
+            }
+        }));
+    });
+    let outer = IS_CONTAINED.replace(true);
     // What a panic leaves half done is inside a transaction or a handle of redb, and both are dropped after a fault.
-    catch_unwind(AssertUnwindSafe(act)).unwrap_or_else(|panic| Err(Fault::Panicked(message(&*panic))))
+    let done = panic::catch_unwind(AssertUnwindSafe(act));
+    IS_CONTAINED.set(outer);
+    done.unwrap_or_else(|panic| Err(Fault::Panicked(message(&*panic))))
 }
 
 fn message(panic: &(dyn Any + Send)) -> String {

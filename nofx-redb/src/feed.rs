@@ -10,7 +10,7 @@ use nofx_core::{BatchId, Change, ChangePage, Changes, Cursor, Error, REMEMBERED_
 
 use crate::codec::{Remembered, decode_past, decode_past_ids, encode_past, numbered, parse_numbered};
 use crate::fault::{Attempt, Fault};
-use crate::tables::{Rows, Tables, WriteTable};
+use crate::tables::{FEED, PAST, Rows, Tables, WriteTable};
 
 /// So many commits are taken together.
 const TOGETHER: u64 = 128;
@@ -21,8 +21,8 @@ const ROWS: u64 = 32;
 /// Where the feed begins and ends, and the last number given to a commit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Ends {
-    /// The number of the oldest commit that is remembered.
-    pub(crate) start: u64,
+    /// The number of the oldest commit that is remembered; `None` if that is not asked for.
+    pub(crate) start: Option<u64>,
     /// The number of the oldest commit that is a row.
     pub(crate) rows: u64,
     /// The number of the next commit.
@@ -37,14 +37,21 @@ fn damaged(number: u64) -> Fault {
 impl<T: Rows> Tables<T> {
     /// Reads where the feed begins and ends.
     pub(crate) fn ends(&self) -> Attempt<Ends> {
-        let (Some((first, _)), Some((last, value))) = (self.feed.first()?, self.feed.last()?) else {
-            return Ok(Ends { start: 0, rows: 0, end: 0, last_seq: None });
+        self.need(&[FEED], || None)?;
+        let (Some((first, _)), Some((last, value))) = (self.feed.first_row()?, self.feed.last_row()?) else {
+            return Ok(Ends { start: None, rows: 0, end: 0, last_seq: None });
         };
         let number = |key: &[u8]| parse_numbered(key).ok_or_else(|| damaged(0));
         let (rows, last_number) = (number(first.value())?, number(last.value())?);
-        let start = self.past.first()?.map_or(Ok(rows), |(key, _)| number(key.value()))?;
         let newest = Remembered::decode(last.value(), value.value()).ok_or_else(|| damaged(last_number))?;
-        Ok(Ends { start, rows, end: last_number + 1, last_seq: newest.last_seq })
+        Ok(Ends { start: None, rows, end: last_number + 1, last_seq: newest.last_seq })
+    }
+
+    /// Reads the number of the oldest commit that is remembered.
+    pub(crate) fn start(&self, ends: &Ends) -> Attempt<u64> {
+        self.need(&[PAST], || None)?;
+        let Some((first, _)) = self.past.first_row()? else { return Ok(ends.rows) };
+        parse_numbered(first.value()).ok_or_else(|| damaged(0))
     }
 
     /// Reads what is remembered of at most so many commits from a number, at least one if there is one.
@@ -61,6 +68,7 @@ impl<T: Rows> Tables<T> {
             }
             return Ok(rows);
         }
+        self.need(&[PAST], || None)?;
         let highest = numbered(from);
         let last = self.past.range::<&[u8]>(..=&highest[..])?.next_back().ok_or_else(|| damaged(from))?;
         let (key, value) = last?;
@@ -82,9 +90,12 @@ impl<T: Rows> Tables<T> {
     pub(crate) fn changes(&self, store: StoreId, from: Option<u64>, limit: usize) -> Attempt<Changes> {
         let ends = self.ends()?;
         let newest = cursor(store, ends.end);
-        let Some(from) = from.filter(|from| (ends.start..=ends.end).contains(from)) else {
-            return Ok(Changes::Gap { newest });
+        let is_remembered = match from {
+            Some(from) if from < ends.rows => from >= self.start(&ends)?,
+            Some(from) => from <= ends.end,
+            None => false,
         };
+        let Some(from) = from.filter(|_| is_remembered) else { return Ok(Changes::Gap { newest }) };
         let mut changes: Vec<Change> = Vec::new();
         let mut next = from;
         while next < ends.end && changes.len() < limit {
@@ -114,6 +125,8 @@ pub(crate) struct Ids {
     numbers: HashMap<BatchId, u64>,
     /// Everything before this is known.
     end: u64,
+    /// Whether what was taken together is damaged somewhere, so that it is left as it is and nothing is added to it.
+    pub(crate) leaves_past: bool,
 }
 
 impl Ids {
@@ -123,7 +136,7 @@ impl Ids {
             // An older copy of the store was put in its place.
             *self = Self::default();
         }
-        if self.end < ends.rows {
+        if self.end < ends.rows && !self.leaves_past {
             let lowest = numbered((self.end + 1).saturating_sub(TOGETHER));
             for row in tables.past.range::<&[u8]>((Bound::Included(&lowest[..]), Bound::Unbounded))? {
                 let (key, value) = row?;
@@ -142,14 +155,14 @@ impl Ids {
         }
         self.end = ends.end;
         if self.numbers.len() > REMEMBERED_COMMITS + REMEMBERED_COMMITS / 4 {
-            self.numbers.retain(|_, number| *number >= ends.start);
+            self.numbers.retain(|_, number| ends.start.is_none_or(|start| *number >= start));
         }
         Ok(())
     }
 
     /// Returns the number of a batch that is remembered.
     pub(crate) fn number(&self, ends: &Ends, batch: &BatchId) -> Option<u64> {
-        self.numbers.get(batch).copied().filter(|number| *number >= ends.start)
+        self.numbers.get(batch).copied().filter(|number| ends.start.is_none_or(|start| *number >= start))
     }
 
     /// Adds what this process has just committed.
@@ -166,13 +179,14 @@ impl Tables<WriteTable<'_>> {
         self.feed.insert(&key[..], &*row.encode(&key))?;
         ends.end += 1;
         ends.last_seq = row.last_seq;
+        let Some(start) = ends.start else { return Ok(()) };
         if ends.end - ends.rows >= ROWS + TOGETHER {
             self.take_together(ends)?;
         }
-        if ends.end - ends.start >= REMEMBERED_COMMITS as u64 + TOGETHER {
-            let after = numbered(ends.start + TOGETHER);
+        if ends.end - start >= REMEMBERED_COMMITS as u64 + TOGETHER {
+            let after = numbered(start + TOGETHER);
             self.past.retain_in::<&[u8], _>(..&after[..], |_, _| false)?;
-            ends.start = self.ends()?.start;
+            ends.start = Some(self.start(ends)?);
         }
         Ok(())
     }

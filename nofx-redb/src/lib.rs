@@ -47,6 +47,7 @@
 //! several machines.
 
 mod bundle;
+mod check;
 mod chunk;
 mod codec;
 mod commit;
@@ -57,6 +58,7 @@ mod feed;
 mod options;
 mod overlay;
 mod packing;
+mod pages;
 mod place;
 mod pool;
 mod read;
@@ -81,7 +83,7 @@ use nofx_core::{
 use fault::Attempt;
 pub use options::{Access, Options, Probe};
 use store::{ReadOnly, Shared};
-use tables::{ReadTable, Tables};
+use tables::{CHUNKS, LOGS, RECORDS, ReadTable, Tables};
 
 /// A handle on a store in one redb file.
 ///
@@ -156,7 +158,23 @@ impl RedbBackend {
     /// interrupted asks this; also `true` if the file is so large that it would not be laid down anew.
     pub async fn was_compacted(&self) -> Result<bool> {
         let is_large = self.open_shared()?.is_too_large_to_rebuild();
-        self.read(move |tables| Ok(is_large || bundle::is_any(&tables.chunks)?)).await
+        self.read(move |tables| {
+            tables.need(&[CHUNKS], || None)?;
+            Ok(is_large || bundle::is_any(&tables.chunks)?)
+        })
+        .await
+    }
+
+    /// Reads every page of the store's tables and returns where in the file the damaged ones begin. Changes nothing.
+    ///
+    /// What only a damaged page leads to is not reached. Values have checksums of their own; reading them names those that are damaged.
+    pub async fn check(&self) -> Result<Vec<u64>> {
+        let shared = self.open_shared()?;
+        blocking(move || {
+            let damaged = shared.damaged_pages().map_err(|fault| shared.door.told(fault, "reading"))?;
+            Ok(damaged.into_iter().collect())
+        })
+        .await
     }
 
     /// Brings the file into order after a crash, and has redb check and repair every page of its own structures. Returns
@@ -205,7 +223,15 @@ impl PersistenceBackend for RedbBackend {
 
     async fn get(&self, keys: &[RecordKey]) -> Result<Vec<Option<Record>>> {
         let keys = keys.to_vec();
-        self.read(move |tables| keys.iter().map(|key| read::record(tables, key)).collect()).await
+        self.read(move |tables| {
+            let record = |key: &RecordKey| {
+                tables.need(&[RECORDS, CHUNKS], || Some(key.to_string()))?;
+                let record = read::record(tables, key);
+                tables.trust.require(|| key.to_string()).and(record)
+            };
+            keys.iter().map(record).collect()
+        })
+        .await
     }
 
     async fn scan(&self, query: &ScanQuery) -> Result<Page<Record>> {
@@ -217,22 +243,29 @@ impl PersistenceBackend for RedbBackend {
 
     async fn heads(&self, logs: &[LogKey]) -> Result<Vec<LogHead>> {
         let logs = logs.to_vec();
-        self.read(move |tables| logs.iter().map(|log| Ok(read::head(&tables.logs, log)?.public(log.clone()))).collect())
-            .await
+        self.read(move |tables| {
+            let head = |log: &LogKey| {
+                tables.need(&[LOGS], || Some(format!("log {log}")))?;
+                let head = read::head(&tables.logs, log);
+                Ok(tables.trust.require(|| format!("log {log}")).and(head)?.public(log.clone()))
+            };
+            logs.iter().map(head).collect()
+        })
+        .await
     }
 
     async fn logs(&self, query: &LogScan) -> Result<Page<LogHead>> {
         self.open_shared()?;
         query.validate()?;
         let query = query.clone();
-        self.read(move |tables| read::logs(&tables.logs, &query)).await
+        self.read(move |tables| read::logs(tables, &query)).await
     }
 
     async fn read(&self, query: &LogQuery) -> Result<Page<LogEntry>> {
         self.open_shared()?;
         query.validate()?;
         let query = query.clone();
-        self.read(move |tables| read::entries(&tables.logs, &tables.entries, &tables.chunks, &query)).await
+        self.read(move |tables| read::entries(tables, &query)).await
     }
 
     async fn changes(&self, after: Option<&Cursor>, limit: usize) -> Result<Changes> {

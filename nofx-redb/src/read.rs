@@ -10,7 +10,8 @@ use crate::bundle::{self, Bundled, Walk};
 use crate::chunk::{chunk_of, entry_of};
 use crate::codec::{Head, decode_record, name, parse_name, shown};
 use crate::fault::{Attempt, Fault};
-use crate::tables::{Rows, Tables};
+use crate::pages::Trust;
+use crate::tables::{Bytes, CHUNKS, ENTRIES, LOGS, RECORDS, Rows, Tables};
 
 /// Reads a record.
 pub(crate) fn record<T: Rows>(tables: &Tables<T>, key: &RecordKey) -> Attempt<Option<Record>> {
@@ -43,7 +44,11 @@ pub(crate) fn head(logs: &impl Rows, log: &LogKey) -> Attempt<Head> {
 
 /// Returns a page of records: those in rows and those in bundles that no row hides.
 pub(crate) fn scan<T: Rows>(tables: &Tables<T>, query: &KeyQuery<RecordKey>) -> Attempt<Page<Record>> {
+    tables.need(&[RECORDS, CHUNKS], || None)?;
     let (lower, upper) = bounds(query);
+    if is_empty(&lower, &upper) {
+        return Ok(Page { items: Vec::new(), more: false });
+    }
     let start = match query.direction {
         Direction::Forward => named(&lower),
         Direction::Backward => named(&upper),
@@ -62,38 +67,45 @@ pub(crate) fn scan<T: Rows>(tables: &Tables<T>, query: &KeyQuery<RecordKey>) -> 
         }
         Ok(None)
     };
-    let mut page = Filling::new(query.limit);
-    let mut next = if is_empty(&lower, &upper) { None } else { bundled()? };
-    // Takes a record and says whether to go on.
-    let mut take = |record: Record| {
-        if !page.has_room() {
-            page.more = true;
-            return false;
-        }
-        let bytes = record.body.len();
-        page.add(record, bytes);
-        true
-    };
-    let mut goes_on = true;
-    for_each(&tables.records, query, |key: RecordKey, name, value| {
-        while let Some(record) = next.take_if(|record| comes_first(query.direction, &record.name, name)) {
-            goes_on = take(public(record)?);
-            if !goes_on {
-                return Ok(false);
+    let mut rows = ByName::new(&tables.records, query, &lower, &upper)?;
+    // The next one of each; `None` if it is not known yet.
+    let (mut next_bundled, mut next_row) = (None, None);
+    fill(query.limit, &tables.trust, || {
+        loop {
+            let mut record = match next_bundled.take() {
+                Some(record) => record,
+                None => bundled()?,
+            };
+            let row = match next_row.take() {
+                Some(row) => row,
+                None => rows.next()?,
+            };
+            let Some((name, value)) = row else {
+                next_row = Some(None);
+                return record.map(sized).transpose();
+            };
+            if let Some(record) = record.take_if(|record| comes_first(query.direction, &record.name, &name)) {
+                next_row = Some(Some((name, value)));
+                return sized(record).map(Some);
             }
-            next = bundled()?;
+            // A row hides the record that has its name.
+            if record.as_ref().is_none_or(|record| record.name != name) {
+                next_bundled = Some(record);
+            }
+            let key: RecordKey = parse_name(&name).ok_or_else(|| Fault::damaged(shown(&name)))?;
+            if let Some(record) = decoded_record(key, &name, value.value())? {
+                let bytes = record.body.len();
+                return Ok(Some((record, bytes)));
+            }
         }
-        if next.as_ref().is_some_and(|record| record.name == name) {
-            next = bundled()?;
-        }
-        goes_on = decoded_record(key, name, value)?.is_none_or(&mut take);
-        Ok(goes_on)
-    })?;
-    while let Some(record) = next.take_if(|_| goes_on) {
-        goes_on = take(public(record)?);
-        next = bundled()?;
-    }
-    Ok(page.finish())
+    })
+}
+
+/// Returns a record of a bundle with the length of its body.
+fn sized(record: Bundled) -> Attempt<(Record, usize)> {
+    let record = public(record)?;
+    let bytes = record.body.len();
+    Ok((record, bytes))
 }
 
 fn public(record: Bundled) -> Attempt<Record> {
@@ -121,59 +133,74 @@ fn is_in(lower: Bound<&Vec<u8>>, upper: Bound<&Vec<u8>>, name: &Vec<u8>) -> bool
 }
 
 /// Returns a page of heads of logs that are not removed.
-pub(crate) fn logs(logs: &impl Rows, query: &KeyQuery<LogKey>) -> Attempt<Page<LogHead>> {
-    let mut page = Filling::new(query.limit);
-    for_each(logs, query, |key: LogKey, name, value| {
-        let head = Head::decode(name, value).ok_or_else(|| Fault::damaged(format!("the head of log {key}")))?;
-        if head.state == LogState::Removed {
-            return Ok(true);
+pub(crate) fn logs<T: Rows>(tables: &Tables<T>, query: &KeyQuery<LogKey>) -> Attempt<Page<LogHead>> {
+    tables.need(&[LOGS], || None)?;
+    let (lower, upper) = bounds(query);
+    if is_empty(&lower, &upper) {
+        return Ok(Page { items: Vec::new(), more: false });
+    }
+    let mut rows = ByName::new(&tables.logs, query, &lower, &upper)?;
+    fill(query.limit, &tables.trust, || {
+        while let Some((name, value)) = rows.next()? {
+            let key: LogKey = parse_name(&name).ok_or_else(|| Fault::damaged(shown(&name)))?;
+            let head = Head::decode(&name, value.value());
+            let head = head.ok_or_else(|| Fault::damaged(format!("the head of log {key}")))?;
+            if head.state != LogState::Removed {
+                return Ok(Some((head.public(key), 0)));
+            }
         }
-        if !page.has_room() {
-            page.more = true;
-            return Ok(false);
-        }
-        page.add(head.public(key), 0);
-        Ok(true)
-    })?;
+        Ok(None)
+    })
+}
+
+/// Fills a page with what comes next, and looks whether there is more. That something damaged follows is more.
+fn fill<T>(limit: usize, trust: &Trust, mut next: impl FnMut() -> Attempt<Option<(T, usize)>>) -> Attempt<Page<T>> {
+    let mut page = Filling::new(limit);
+    while page.has_room() {
+        let Some((item, bytes)) = next()? else { return Ok(page.finish()) };
+        page.add(item, bytes);
+    }
+    trust.complete();
+    page.more = match next() {
+        Ok(next) => next.is_some() || trust.met_more(),
+        Err(fault) if fault.is_of_value() => true,
+        Err(fault) => return Err(fault),
+    };
     Ok(page.finish())
 }
 
-type Guard<'t> = redb::AccessGuard<'t, &'static [u8]>;
-type Row<'t> = Result<(Guard<'t>, Guard<'t>), redb::StorageError>;
+/// The rows of a table by their names, in the direction of a query.
+struct ByName<'t> {
+    rows: redb::Range<'t, &'static [u8], &'static [u8]>,
+    direction: Direction,
+    last: Option<Vec<u8>>,
+}
 
-/// Shows what a query asks for, in its direction, until `see` returns false.
-fn for_each<K: Key>(
-    table: &impl Rows,
-    query: &KeyQuery<K>,
-    mut see: impl FnMut(K, &[u8], &[u8]) -> Attempt<bool>,
-) -> Attempt<()> {
-    let (lower, upper) = bounds(query);
-    if is_empty(&lower, &upper) {
-        return Ok(());
+impl<'t> ByName<'t> {
+    fn new<K>(
+        table: &'t impl Rows,
+        query: &KeyQuery<K>,
+        lower: &Bound<Vec<u8>>,
+        upper: &Bound<Vec<u8>>,
+    ) -> Attempt<Self> {
+        let rows = table.range::<&[u8]>((lower.as_ref().map(Vec::as_slice), upper.as_ref().map(Vec::as_slice)))?;
+        Ok(Self { rows, direction: query.direction, last: None })
     }
-    let range = table.range::<&[u8]>((lower.as_ref().map(Vec::as_slice), upper.as_ref().map(Vec::as_slice)))?;
-    let mut see_row = |row: Row<'_>| {
-        let (name, value) = row?;
-        let key = parse_name(name.value()).ok_or_else(|| Fault::damaged(shown(name.value())))?;
-        see(key, name.value(), value.value())
-    };
-    match query.direction {
-        Direction::Forward => {
-            for row in range {
-                if !see_row(row)? {
-                    break;
-                }
-            }
+
+    fn next(&mut self) -> Attempt<Option<(Vec<u8>, Bytes<'t>)>> {
+        let row = match self.direction {
+            Direction::Forward => self.rows.next(),
+            Direction::Backward => self.rows.next_back(),
+        };
+        let Some((name, value)) = row.transpose()? else { return Ok(None) };
+        let name = name.value().to_vec();
+        // Otherwise whoever asks for what follows could go in a circle.
+        if self.last.as_ref().is_some_and(|last| !comes_first(self.direction, last, &name)) {
+            return Err(Fault::damaged(format!("the order of names at {}", shown(&name))));
         }
-        Direction::Backward => {
-            for row in range.rev() {
-                if !see_row(row)? {
-                    break;
-                }
-            }
-        }
+        self.last = Some(name.clone());
+        Ok(Some((name, value)))
     }
-    Ok(())
 }
 
 fn bounds<K: Key>(query: &KeyQuery<K>) -> (Bound<Vec<u8>>, Bound<Vec<u8>>) {
@@ -219,13 +246,10 @@ fn is_empty(lower: &Bound<Vec<u8>>, upper: &Bound<Vec<u8>>) -> bool {
 }
 
 /// Returns a page of entries.
-pub(crate) fn entries(
-    logs: &impl Rows,
-    rows: &impl Rows,
-    chunks: &impl Rows,
-    query: &LogQuery,
-) -> Attempt<Page<LogEntry>> {
-    let head = head(logs, &query.log)?;
+pub(crate) fn entries<T: Rows>(tables: &Tables<T>, query: &LogQuery) -> Attempt<Page<LogEntry>> {
+    let (rows, chunks) = (&tables.entries, &tables.chunks);
+    tables.need(&[LOGS], || Some(format!("log {}", query.log)))?;
+    let head = of_pages(tables, query, head(&tables.logs, &query.log))?;
     let (start, end) = (query.range.start, query.range.end.min(head.length));
     let mut page = Filling::new(query.limit);
     let of_log = |fault| match fault {
@@ -239,8 +263,10 @@ pub(crate) fn entries(
             Direction::Forward => left.start,
             Direction::Backward => left.end - 1,
         };
+        let table = if position >= head.folded { ENTRIES } else { CHUNKS };
+        tables.need(&[table], || Some(format!("log {}", query.log)))?;
         if position >= head.folded {
-            let entry = entry_of(rows, head.number, position).map_err(of_log)?;
+            let entry = of_pages(tables, query, entry_of(rows, head.number, position)).map_err(of_log)?;
             let bytes = entry.body.len();
             page.add(entry, bytes);
             match query.direction {
@@ -250,7 +276,8 @@ pub(crate) fn entries(
             continue;
         }
         let missing = || Fault::damaged(format!("the entry at position {position}"));
-        let chunk = chunk_of(chunks, head.number, position).map_err(of_log)?.ok_or_else(|| of_log(missing()))?;
+        let chunk = of_pages(tables, query, chunk_of(chunks, head.number, position)).map_err(of_log)?;
+        let chunk = chunk.ok_or_else(|| of_log(missing()))?;
         let behind = chunk.first + chunk.entries.len() as u64;
         if !(chunk.first..behind).contains(&position) || behind > head.folded {
             return Err(of_log(missing()));
@@ -273,6 +300,11 @@ pub(crate) fn entries(
     }
     page.more = !left.is_empty();
     Ok(page.finish())
+}
+
+/// Says of which log it is that a damaged page was in the way of.
+fn of_pages<T: Rows, R>(tables: &Tables<T>, query: &LogQuery, read: Attempt<R>) -> Attempt<R> {
+    tables.trust.require(|| format!("log {}", query.log)).and(read)
 }
 
 /// A page that is being filled.

@@ -9,11 +9,12 @@ use std::time::Duration;
 use nofx_core::{Batch, BatchId, Deadline, Error, Outcome, Result};
 use redb::{Database, ReadableDatabase, WriteTransaction};
 
-use crate::commit::{any_remembered, apply};
-use crate::door::{Source, Writer};
+use crate::commit::{Applied, any_remembered, apply};
+use crate::door::Writer;
 use crate::fault::{Attempt, Cause, Fault, contain};
 use crate::feed::Ids;
 use crate::packing::Effort;
+use crate::pages::Pages;
 use crate::place::Turnstile;
 use crate::rebuild;
 use crate::store::{Shared, Turn, lock};
@@ -69,23 +70,21 @@ impl Shared {
     }
 
     fn commit_in_turn(&self, turn: &mut Turn, group: Vec<Batch>, ids: Vec<BatchId>) -> Result<Vec<Outcome>> {
-        let writer = self.writer().map_err(|fault| self.door.told(fault, "opening"))?;
-        if turn.ids_of.replace(writer.identity) != Some(writer.identity) {
-            turn.ids = Ids::default();
+        let mut prepared = self.prepare(turn, group.clone());
+        if prepared.as_ref().is_err_and(|(fault, _)| fault.is_of_page()) {
+            // A read that went through the same handle may have met the damage, or it is in what is only remembered.
+            _ = self.learn_alone(turn);
+            prepared = self.prepare(turn, group);
         }
-        let applied = contain(|| {
-            let transaction = writer.database.begin_write()?;
-            let applied = apply(&transaction, &mut turn.ids, group)?;
-            Ok((transaction, applied))
-        });
-        let (transaction, applied) = match applied {
-            Ok(applied) => applied,
-            Err(fault) => return Err(self.nothing_happened(fault, writer, "writing to")),
-        };
+        let Prepared { writer, transaction, applied } =
+            prepared.map_err(|(fault, during)| self.door.told(fault, during))?;
         if !applied.changed {
             return match contain(|| Ok(transaction.abort()?)) {
                 Ok(()) => Ok(applied.outcomes),
-                Err(fault) => Err(self.nothing_happened(fault, writer, "reading")),
+                Err(fault) => {
+                    self.let_go_if_useless(&fault, writer);
+                    Err(self.door.told(fault, "reading"))
+                }
             };
         }
         let flushed = writer.flushes.done();
@@ -104,13 +103,52 @@ impl Shared {
         }
     }
 
-    /// Tells a fault before anything was committed, and lets go of a file that is of no use any more.
-    fn nothing_happened(&self, fault: Fault, writer: Writer, during: &str) -> Error {
+    /// Applies a group in a transaction that is not committed yet. Otherwise says also what could not be done.
+    fn prepare(&self, turn: &mut Turn, group: Vec<Batch>) -> Result<Prepared, (Fault, &'static str)> {
+        let writer = self.writer().map_err(|fault| (fault, "opening"))?;
+        if turn.ids_of.replace(writer.identity) != Some(writer.identity) {
+            turn.ids = Ids::default();
+        }
+        let applied = contain(|| {
+            let transaction = writer.database.begin_write()?;
+            let applied = apply(&transaction, &writer.pages, &mut turn.ids, group)?;
+            Ok((transaction, applied))
+        });
+        // Whatever was made of a page that is damaged must not be committed.
+        let applied = writer.pages.judge(applied).inspect_err(|_| turn.ids = Ids::default());
+        match applied {
+            Ok((transaction, applied)) => Ok(Prepared { writer, transaction, applied }),
+            Err(fault) => {
+                self.let_go_if_useless(&fault, writer);
+                Err((fault, "writing to"))
+            }
+        }
+    }
+
+    /// Learns which batches are remembered, through a handle of its own and leaving out what is damaged: otherwise nothing could be
+    /// committed any more.
+    fn learn_alone(&self, turn: &mut Turn) -> Attempt<()> {
+        let source = self.alone()?;
+        turn.ids = contain(|| {
+            let tables = Tables::read(&source.begin_read()?, source.pages())?;
+            let ends = tables.ends()?;
+            tables.trust.require(|| "the newest commit".to_owned())?;
+            let mut ids = Ids::default();
+            ids.refresh(&tables, &ends)?;
+            ids.leaves_past = source.pages().are_spoiled();
+            Ok(ids)
+        })?;
+        turn.ids_of = Some(source.identity());
+        Ok(())
+    }
+
+    /// Lets go of a file that is of no use any more, after nothing was committed.
+    fn let_go_if_useless(&self, fault: &Fault, writer: Writer) {
+        let is_usable = writer.pages.are_usable();
         drop(writer);
-        if fault.is_stale() {
+        if fault.is_stale() || !is_usable {
             self.release();
         }
-        self.door.told(fault, during)
     }
 
     /// Finds out whether a commit that failed has happened.
@@ -132,7 +170,7 @@ impl Shared {
 
     fn has_none(&self, ids: &[BatchId]) -> Attempt<bool> {
         let writer = self.writer()?;
-        contain(|| Ok(!any_remembered(&writer.database.begin_read()?, ids)?))
+        contain(|| Ok(!any_remembered(&Tables::read(&writer.database.begin_read()?, &writer.pages)?, ids)?))
     }
 
     /// Returns the writer, taking the role if this process does not have it.
@@ -140,7 +178,7 @@ impl Shared {
     /// Only whoever has the turn may call this.
     pub(crate) fn writer(&self) -> Attempt<Writer> {
         let now = self.door.identity()?;
-        if let Some(Source::Writer(writer)) = self.already_open(now) {
+        if let Some(writer) = self.open_writer(now).filter(|writer| writer.pages.are_usable()) {
             return Ok(writer);
         }
         self.release();
@@ -180,21 +218,23 @@ impl Shared {
     }
 
     /// Runs a transaction of this store's own, which changes how things are laid down and not what they are.
-    fn in_transaction<T>(&self, act: impl FnOnce(&WriteTransaction) -> Attempt<T>) -> Attempt<T> {
+    fn in_transaction<T>(&self, act: impl FnOnce(&WriteTransaction, &Arc<Pages>) -> Attempt<T>) -> Attempt<T> {
         let writer = self.writer()?;
         let done = contain(|| {
             let transaction = writer.database.begin_write()?;
-            let done = act(&transaction)?;
+            let done = act(&transaction, &writer.pages)?;
+            writer.pages.judge(Ok(()))?;
             transaction.commit()?;
             Ok(done)
         });
+        let done = writer.pages.judge(done);
         drop(writer);
         done.inspect_err(|_| self.release())
     }
 
     /// Folds logs in transactions of a bounded size. `next` folds some and returns whether there is more.
     pub(crate) fn fold_while(&self, mut next: impl FnMut(&mut Tables<WriteTable<'_>>) -> Attempt<bool>) -> Attempt<()> {
-        while self.in_transaction(|transaction| next(&mut Tables::write(transaction)?))? {}
+        while self.in_transaction(|transaction, pages| next(&mut Tables::write(transaction, pages)?))? {}
         Ok(())
     }
 
@@ -205,7 +245,7 @@ impl Shared {
         if names.is_empty() {
             return Ok(());
         }
-        self.fold_while(|tables| {
+        let folded = self.fold_while(|tables| {
             let mut folded = 0;
             while folded < SLICE {
                 let Some(name) = names.pop_first() else { break };
@@ -216,7 +256,9 @@ impl Shared {
                 }
             }
             Ok(!names.is_empty() && (patient || !self.is_wanted()))
-        })
+        });
+        // One that cannot be folded must not be in the way of the others each time.
+        folded.inspect_err(|_| turn.unfolded.clear())
     }
 
     fn is_wanted(&self) -> bool {
@@ -249,7 +291,7 @@ impl Shared {
             return;
         }
         // What the last commit set free is free from the next one on.
-        let Ok(used) = self.in_transaction(|_| Ok(())).and_then(|()| self.used()) else { return };
+        let Ok(used) = self.in_transaction(|_, _| Ok(())).and_then(|()| self.used()) else { return };
         if used.pages * 6 / 5 >= length {
             // What was removed is in use again, or will be free with the next removals: look again after half as much.
             turn.freed /= 2;
@@ -287,9 +329,9 @@ impl Shared {
         if length <= REBUILT {
             let effort = if length <= DENSE { Effort::Dense } else { Effort::Quick };
             for table in rebuild::COPIED {
-                self.in_transaction(|transaction| rebuild::copy(transaction, table))?;
+                self.in_transaction(|transaction, _| rebuild::copy(transaction, table))?;
             }
-            self.in_transaction(|transaction| rebuild::condense(transaction, effort))?;
+            self.in_transaction(|transaction, _| rebuild::condense(transaction, effort))?;
         }
         self.shrink(self.door.options.lock_wait)
     }
@@ -297,6 +339,10 @@ impl Shared {
     /// Moves pages into the gaps before them and cuts the file behind them, then gives the role back. Waits so long for
     /// other processes to have read.
     fn shrink(&self, wait: Duration) -> Attempt<()> {
+        // Pages are moved by what redb finds on them, whatever that is.
+        if let Some(offset) = self.damaged_pages()?.first().copied() {
+            return Err(Fault::Page { offset, what: None });
+        }
         let deadline = Deadline::after(wait);
         let Some(mut database) = self.take_database() else { return Ok(()) };
         loop {
@@ -334,6 +380,13 @@ impl Shared {
         // Without a keeper the role is given back when somebody waits at the end of a group, and at close.
         turn.kept = thread::Builder::new().name("nofx-redb-idle".into()).spawn(move || keep(&shared)).is_ok();
     }
+}
+
+/// A group that was applied in a transaction, which is not committed yet.
+struct Prepared {
+    writer: Writer,
+    transaction: WriteTransaction,
+    applied: Applied,
 }
 
 /// How much of a file is in use.

@@ -14,6 +14,7 @@ use redb::{BackendError, StorageBackend};
 
 use crate::fault::Attempt;
 use crate::options::{Access, Probe};
+use crate::pages::Pages;
 
 /// What is known of an open file that redb does not tell.
 #[derive(Debug, Default)]
@@ -43,18 +44,23 @@ pub(crate) struct Storage {
     new: bool,
     probe: Option<Arc<dyn Probe>>,
     flushes: Arc<Flushes>,
+    pages: Arc<Pages>,
 }
 
 impl Storage {
-    pub(crate) fn new(
-        file: File,
-        new: bool,
-        lock_wait: Duration,
-        probe: Option<Arc<dyn Probe>>,
-    ) -> Attempt<(Self, Arc<Flushes>)> {
-        let flushes = Arc::new(Flushes::default());
-        let storage = Self { file: FileBackend::new(file)?, lock_wait, new, probe, flushes: flushes.clone() };
-        Ok((storage, flushes))
+    pub(crate) fn new(file: File, new: bool, lock_wait: Duration, probe: Option<Arc<dyn Probe>>) -> Attempt<Self> {
+        let (flushes, pages) = Default::default();
+        Ok(Self { file: FileBackend::new(file)?, lock_wait, new, probe, flushes, pages })
+    }
+
+    /// Returns what is known of flushes, also while redb has the file.
+    pub(crate) fn flushes(&self) -> Arc<Flushes> {
+        self.flushes.clone()
+    }
+
+    /// Returns what is known of pages, also while redb has the file.
+    pub(crate) fn pages(&self) -> Arc<Pages> {
+        self.pages.clone()
     }
 
     fn probed(&self, access: Access<'_>) -> io::Result<()> {
@@ -88,7 +94,15 @@ impl StorageBackend for Storage {
 
     fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
         self.probed(Access::Read { offset, length: out.len() })?;
-        self.file.read(offset, out)
+        match self.file.read(offset, out) {
+            // A file that was cut off lacks pages, as if each were damaged.
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof && self.pages.are_aware_of(offset) => {
+                out.fill(0)
+            }
+            read => read?,
+        }
+        self.pages.read(offset, out);
+        Ok(())
     }
 
     fn set_len(&self, length: u64) -> io::Result<()> {
@@ -106,6 +120,9 @@ impl StorageBackend for Storage {
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        if !self.pages.write(offset) {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "what is free in the file is damaged"));
+        }
         self.probed(Access::Write { offset, bytes: data })?;
         self.file.write(offset, data)
     }

@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
@@ -28,6 +28,8 @@ pub(crate) struct Shared {
     pub(crate) handles: AtomicUsize,
     /// How many commits wait for their turn.
     pub(crate) waiting: AtomicUsize,
+    /// Whether a damaged page was met, so that reads no longer go through what commits use.
+    pub(crate) is_damaged: AtomicBool,
     pub(crate) turn: Mutex<Turn>,
     pub(crate) opened: Mutex<Opened>,
 }
@@ -152,6 +154,7 @@ impl Shared {
             read_only,
             handles: AtomicUsize::new(0),
             waiting: AtomicUsize::new(0),
+            is_damaged: AtomicBool::new(false),
             turn: Mutex::new(turn),
             opened: Mutex::new(opened),
         })
@@ -162,12 +165,17 @@ impl Shared {
         Identity::at(&self.door.path).is_ok_and(|now| lock(&self.opened).known == now)
     }
 
-    /// Returns what is open already of the file that the path leads to now; the writer, if it is.
-    pub(crate) fn already_open(&self, now: Identity) -> Option<Source> {
-        let opened = lock(&self.opened);
-        let writer = opened.writer.clone().map(Source::Writer);
-        let reader = opened.reader.clone().map(Source::Reader);
-        writer.into_iter().chain(reader).find(|source| source.identity() == now)
+    /// Returns what is open already for writing to the file that the path leads to now.
+    pub(crate) fn open_writer(&self, now: Identity) -> Option<Writer> {
+        lock(&self.opened).writer.clone().filter(|writer| writer.identity == now)
+    }
+
+    /// Returns what is open already for reading the file that the path leads to now; the writer, if it is.
+    fn open_source(&self, now: Identity) -> Option<Source> {
+        let writer = || self.open_writer(now).filter(|_| !self.is_damaged.load(Ordering::SeqCst));
+        let reader = || lock(&self.opened).reader.clone().filter(|reader| reader.identity == now);
+        let source = writer().map(Source::Writer).or_else(|| reader().map(Source::Reader));
+        source.filter(|source| matches!(source, Source::Writer(_)) || source.pages().are_usable())
     }
 
     /// Returns why a handle that would write cannot, if the lock file beside the store cannot be had.
@@ -186,15 +194,31 @@ impl Shared {
     }
 
     fn try_reading<T>(&self, may_write: bool, read: impl Fn(&Tables<ReadTable>) -> Attempt<T>) -> Attempt<T> {
+        let source = self.source(may_write)?;
+        let done = contain(|| read(&Tables::read(&source.begin_read()?, source.pages())?));
+        if !source.pages().are_spoiled() {
+            return done;
+        }
+        // Others may have met the damage, or this one may go over what they left of it in memory.
+        self.is_damaged.store(true, Ordering::SeqCst);
+        drop(source);
+        let alone = self.alone()?;
         contain(|| {
-            let source = self.source(may_write)?;
-            read(&Tables::read(&source.begin_read()?)?)
+            let tables = Tables::read(&alone.begin_read()?, alone.pages())?;
+            tables.trust.judge(read(&tables))
         })
+    }
+
+    /// Opens the file for a read that shares nothing with others.
+    pub(crate) fn alone(&self) -> Attempt<Source> {
+        let alone = self.door.source(true)?;
+        self.require_same(alone.meta())?;
+        Ok(alone)
     }
 
     /// Returns a database to read this store from, which is repaired first if it has to be and `may_write` is set.
     pub(crate) fn source(&self, may_write: bool) -> Attempt<Source> {
-        if let Some(source) = self.already_open(self.door.identity()?) {
+        if let Some(source) = self.open_source(self.door.identity()?) {
             return Ok(source);
         }
         let source = self.door.source(may_write)?;

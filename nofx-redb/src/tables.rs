@@ -1,10 +1,13 @@
 //! The tables of a store, opened together.
 
+use std::sync::Arc;
+
 use nofx_core::StoreId;
-use redb::{ReadTransaction, ReadableTable, TableDefinition, TableError, WriteTransaction};
+use redb::{ReadTransaction, ReadableTable, TableDefinition, TableError, TableHandle, WriteTransaction};
 
 use crate::codec::{Encoder, Table, seal, unseal};
 use crate::fault::{Attempt, Fault};
+use crate::pages::{Pages, Trust};
 
 /// The format that this version writes.
 pub(crate) const FORMAT: u64 = 1;
@@ -19,10 +22,26 @@ pub(crate) const CHUNKS: Definition = TableDefinition::new("chunks");
 pub(crate) const FEED: Definition = TableDefinition::new("feed");
 pub(crate) const PAST: Definition = TableDefinition::new("past");
 
-const ALL: [Definition; 7] = [META, RECORDS, LOGS, ENTRIES, CHUNKS, FEED, PAST];
+/// The tables of a store.
+pub(crate) const ALL: [Definition; 7] = [META, RECORDS, LOGS, ENTRIES, CHUNKS, FEED, PAST];
 
 /// What the rest of this crate needs of a table that can be read.
-pub(crate) trait Rows: ReadableTable<&'static [u8], &'static [u8]> {}
+///
+/// The first and the last row are looked for by walking: redb's own way to them expects rows on every page, and a damaged one has none.
+pub(crate) trait Rows: ReadableTable<&'static [u8], &'static [u8]> {
+    fn first_row(&self) -> Attempt<Option<Row<'_>>> {
+        Ok(self.iter()?.next().transpose()?)
+    }
+
+    fn last_row(&self) -> Attempt<Option<Row<'_>>> {
+        Ok(self.iter()?.next_back().transpose()?)
+    }
+}
+
+/// The key and the value of a row.
+pub(crate) type Row<'t> = (Bytes<'t>, Bytes<'t>);
+
+pub(crate) type Bytes<'t> = redb::AccessGuard<'t, &'static [u8]>;
 
 impl<T: ReadableTable<&'static [u8], &'static [u8]>> Rows for T {}
 
@@ -47,27 +66,39 @@ pub(crate) struct Tables<T> {
     pub(crate) feed: T,
     /// Number of an older commit to what is remembered of it and of those that follow.
     pub(crate) past: T,
+    pub(crate) trust: Trust,
+    /// Tables whose first page is damaged, and what that is. redb reads it when a table is opened, for whatever purpose.
+    damaged: Vec<(String, u64)>,
 }
 
 impl Tables<ReadTable> {
-    pub(crate) fn read(transaction: &ReadTransaction) -> Attempt<Self> {
-        Self::open(|table| transaction.open_table(table))
+    pub(crate) fn read(transaction: &ReadTransaction, pages: &Arc<Pages>) -> Attempt<Self> {
+        Self::open(pages, |table| transaction.open_table(table))
     }
 }
 
 impl<'t> Tables<WriteTable<'t>> {
-    pub(crate) fn write(transaction: &'t WriteTransaction) -> Attempt<Self> {
+    pub(crate) fn write(transaction: &'t WriteTransaction, pages: &Arc<Pages>) -> Attempt<Self> {
         // A damaged page makes redb panic while it opens a table. Another table that is open then panics too when it is
         // dropped, and two panics at once end the process. So each is opened alone before.
         for table in ALL {
             drop(transaction.open_table(table)?);
         }
-        Self::open(|table| transaction.open_table(table))
+        Self::open(pages, |table| transaction.open_table(table))
     }
 }
 
 impl<T> Tables<T> {
-    fn open(open: impl Fn(Definition) -> Result<T, TableError>) -> Attempt<Self> {
+    fn open(pages: &Arc<Pages>, open: impl Fn(Definition) -> Result<T, TableError>) -> Attempt<Self> {
+        let mut damaged = Vec::new();
+        let mut open = |table: Definition| {
+            let trust = Trust::new(pages);
+            let opened = open(table);
+            if let Err(Fault::Page { offset, .. }) = trust.require(String::new) {
+                damaged.push((table.name().to_owned(), offset));
+            }
+            opened
+        };
         Ok(Self {
             meta: open(META)?,
             records: open(RECORDS)?,
@@ -76,7 +107,18 @@ impl<T> Tables<T> {
             chunks: open(CHUNKS)?,
             feed: open(FEED)?,
             past: open(PAST)?,
+            trust: Trust::new(pages),
+            damaged,
         })
+    }
+
+    /// Says that the first page of one of these tables is damaged, if it is so.
+    pub(crate) fn need(&self, tables: &[Definition], what: impl FnOnce() -> Option<String>) -> Attempt<()> {
+        let is_needed = |name: &str| tables.iter().any(|table| table.name() == name);
+        match self.damaged.iter().find(|(name, _)| is_needed(name)) {
+            Some((_, offset)) => Err(Fault::Page { offset: *offset, what: what() }),
+            None => Ok(()),
+        }
     }
 }
 
@@ -113,8 +155,8 @@ impl Meta {
     }
 
     /// Writes what a store says of itself, and makes its tables.
-    pub(crate) fn write(self, transaction: &WriteTransaction) -> Attempt<()> {
-        let mut tables = Tables::write(transaction)?;
+    pub(crate) fn write(self, transaction: &WriteTransaction, pages: &Arc<Pages>) -> Attempt<()> {
+        let mut tables = Tables::write(transaction, pages)?;
         let mut format = Encoder::default();
         format.number(self.format).number(self.readable_from);
         tables.meta.insert(META_FORMAT, &*seal(Table::Meta, META_FORMAT, &format))?;

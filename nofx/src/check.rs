@@ -107,6 +107,18 @@ pub async fn check(location: &Location) -> Result<Vec<Finding>> {
             };
             Ok(found?.into_iter().map(told).collect())
         }
+        #[cfg(feature = "redb")]
+        "redb" => {
+            let backend = crate::open::open_redb(location, &Options::read_only()).await?;
+            let damaged = backend.check().await;
+            PersistenceBackend::close(&backend).await?;
+            let thing = location.path().unwrap_or(std::path::Path::new("")).display().to_string();
+            let told = |at| {
+                let what = format!("its page at byte {at} is damaged, and what was on it or below it cannot be read");
+                Finding::damage(thing.clone(), what)
+            };
+            Ok(damaged?.into_iter().map(told).collect())
+        }
         _ => location.unsupported().map_or(Ok(Vec::new()), Err),
     }
 }

@@ -1,0 +1,48 @@
+//! Reading every page of a store's tables, to see which are damaged.
+
+use std::collections::BTreeSet;
+use std::ops::Bound;
+
+use crate::fault::{Attempt, contain};
+use crate::store::Shared;
+use crate::tables::{ALL, Definition};
+
+impl Shared {
+    /// Reads every page of the store's tables, and returns where the damaged ones begin. What is below one of them is not found.
+    pub(crate) fn damaged_pages(&self) -> Attempt<BTreeSet<u64>> {
+        let mut damaged = BTreeSet::new();
+        for table in ALL {
+            let mut after = None;
+            while let Some(last) = self.read_some(table, after.take(), &mut damaged)? {
+                after = Some(last);
+            }
+        }
+        Ok(damaged)
+    }
+
+    /// Reads the rows of a table behind a key, until so much is known of pages that the file is better opened again. Returns the key of
+    /// the last one then.
+    fn read_some(
+        &self,
+        table: Definition,
+        after: Option<Vec<u8>>,
+        damaged: &mut BTreeSet<u64>,
+    ) -> Attempt<Option<Vec<u8>>> {
+        let source = self.alone()?;
+        let read = contain(|| {
+            let after = after.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
+            for row in source.begin_read()?.open_table(table)?.range::<&[u8]>((after, Bound::Unbounded))? {
+                let (key, _) = row?;
+                if source.pages().are_many() {
+                    return Ok(Some(key.value().to_vec()));
+                }
+            }
+            Ok(None)
+        });
+        let met = source.pages().damaged();
+        // What cannot be found because of a damaged page is that page's matter.
+        let read = if met.is_empty() { read? } else { read.unwrap_or_default() };
+        damaged.extend(met);
+        Ok(read)
+    }
+}

@@ -1,0 +1,409 @@
+//! The pages of the file, each compared with its checksum when it comes from there.
+//!
+//! redb keeps for each page a checksum in its parent, over the part of the page that is used, and those of the roots in the header.
+//! It writes them with each commit, but compares them only when it repairs a file. So a flipped bit in a key or in the number of
+//! a page could hide rows, or lead in a circle. Here each page that says what its children must be is remembered as it passes by.
+//!
+//! A damaged page is handed on as a leaf without rows, which redb can walk over. What is then missing is not taken for absent: whoever
+//! reads asks [`Trust`] before it answers. The facts about redb's layout that this module knows are those of its file format 3.
+
+use std::cell::Cell;
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use twox_hash::XxHash3_128;
+
+use crate::fault::{Attempt, Fault};
+
+/// What is read of the file's header.
+const HEADER: usize = 320;
+
+/// Where the commit slots begin, and how long each is.
+const SLOTS: [usize; 2] = [64, 192];
+const SLOT: usize = 128;
+
+/// Where a slot has the roots of the trees of tables: of those of the store, and of redb's own.
+const ROOTS: [usize; 2] = [8, 40];
+
+/// A leaf, and a branch, as the first byte of a page says it.
+const LEAF: u8 = 1;
+const BRANCH: u8 = 2;
+
+/// A page of the highest order has so many small ones as a power of two.
+const HIGHEST_ORDER: u32 = 20;
+
+/// With so many pages known, whoever begins to read opens the file again.
+const MANY: usize = 1 << 18;
+
+/// With so many pages known, all are forgotten, and those below a page that redb still has in memory are not compared any more. Only
+/// what walks over gigabytes in one transaction comes here.
+const MOST: usize = 1 << 20;
+
+/// So many damaged pages are told apart.
+const TOLD: usize = 1000;
+
+/// What is known of the pages of a file that is open.
+#[derive(Debug, Default)]
+pub(crate) struct Pages {
+    state: Mutex<State>,
+    /// How often a damaged page was met.
+    met: AtomicUsize,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    geometry: Option<Geometry>,
+    /// By where it begins, what a page must be.
+    known: HashMap<u64, Known>,
+    contents: Vec<Content>,
+    /// Where damaged pages begin, in the order in which they were met.
+    damaged: Vec<u64>,
+    /// Whether one of redb's own trees is damaged, by which it knows what is free.
+    is_owner_damaged: bool,
+    has_forgotten: bool,
+}
+
+/// Half of a page's checksum, and which of the contents it has.
+#[derive(Clone, Copy, Debug)]
+struct Known {
+    checksum: u64,
+    content: u16,
+}
+
+/// What is in the leaves of a tree.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Content {
+    /// Whether the tree is redb's own.
+    is_own: bool,
+    /// Whether the values say where tables are.
+    is_of_tables: bool,
+    /// How long keys and values are, where all have one length.
+    key: Option<usize>,
+    value: Option<usize>,
+}
+
+/// Where the pages of a file are.
+#[derive(Clone, Copy, Debug)]
+struct Geometry {
+    page: u64,
+    region_header: u64,
+    region: u64,
+}
+
+impl Geometry {
+    fn of(header: &[u8]) -> Option<Self> {
+        let page = u64::from(u32_at(header, 12)?);
+        let region_header = u64::from(u32_at(header, 16)?) * page;
+        let region = region_header + u64::from(u32_at(header, 20)?) * page;
+        Some(Self { page, region_header, region })
+    }
+
+    /// Returns where a page begins, from its number.
+    fn offset(self, number: u64) -> Option<u64> {
+        let order = (number >> 59) as u32;
+        let index = number & (0x000F_FFFF_u64 >> order.min(HIGHEST_ORDER));
+        let region = (number >> 20) & 0x000F_FFFF;
+        let within = index.checked_mul(self.page.checked_shl(order)?)?;
+        let before = self.page.checked_add(region.checked_mul(self.region)?)?.checked_add(self.region_header)?;
+        before.checked_add(within).filter(|_| order <= HIGHEST_ORDER)
+    }
+}
+
+impl Pages {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Sees what was read from the file. A page that is damaged becomes a leaf without rows.
+    pub(crate) fn read(&self, offset: u64, bytes: &mut [u8]) {
+        if offset == 0 {
+            if bytes.len() >= HEADER {
+                self.state().learn_roots(bytes);
+            }
+            return;
+        }
+        let (known, content) = {
+            let state = self.state();
+            let Some(known) = state.known.get(&offset).copied() else { return };
+            let Some(content) = state.contents.get(usize::from(known.content)).copied() else { return };
+            (known, content)
+        };
+        let used = used(bytes, content).and_then(|used| bytes.get(..used));
+        if used.is_some_and(|used| XxHash3_128::oneshot(used) as u64 == known.checksum) {
+            let children = children(bytes, content);
+            if !children.is_empty() {
+                self.state().learn(&children);
+            }
+            return;
+        }
+        bytes.fill(0);
+        if let Some(first) = bytes.first_mut() {
+            *first = LEAF;
+        }
+        let mut state = self.state();
+        state.is_owner_damaged |= content.is_own;
+        if state.damaged.len() < TOLD && !state.damaged.contains(&offset) {
+            state.damaged.push(offset);
+        }
+        self.met.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// Returns whether it is known what a page must be.
+    pub(crate) fn are_aware_of(&self, offset: u64) -> bool {
+        self.state().known.contains_key(&offset)
+    }
+
+    /// Sees what is about to be written. `false` if it must not be, as redb does not know any more what is free.
+    pub(crate) fn write(&self, offset: u64) -> bool {
+        let mut state = self.state();
+        state.known.remove(&offset);
+        !state.is_owner_damaged
+    }
+
+    /// Returns whether redb may have in memory what is not in the file.
+    pub(crate) fn are_spoiled(&self) -> bool {
+        self.met() > 0
+    }
+
+    /// Returns whether the file can go on being read in this way; otherwise it is opened again, so that redb has nothing in memory that
+    /// is not in the file, and so that what is remembered here stays little.
+    pub(crate) fn are_usable(&self) -> bool {
+        !self.are_spoiled() && !self.are_many()
+    }
+
+    /// Returns whether so much is remembered that the file had better be opened again.
+    pub(crate) fn are_many(&self) -> bool {
+        let state = self.state();
+        state.has_forgotten || state.known.len() > MANY
+    }
+
+    fn met(&self) -> usize {
+        self.met.load(Ordering::SeqCst)
+    }
+
+    /// Returns where the damaged pages begin that were met.
+    pub(crate) fn damaged(&self) -> Vec<u64> {
+        self.state().damaged.clone()
+    }
+
+    /// Returns what was done with the file, if no damaged page was met.
+    pub(crate) fn judge<T>(&self, done: Attempt<T>) -> Attempt<T> {
+        match done {
+            Err(Fault::Page { .. }) => done,
+            done => self.require(0, || None).and(done),
+        }
+    }
+
+    /// Says that a damaged page was met on the way to `what`, if one was after the first `before`.
+    fn require(&self, before: usize, what: impl FnOnce() -> Option<String>) -> Attempt<()> {
+        if self.met() <= before {
+            return Ok(());
+        }
+        let damaged = self.damaged();
+        let offset = damaged.get(before).or(damaged.last()).copied().unwrap_or_default();
+        Err(Fault::Page { offset, what: what() })
+    }
+}
+
+impl State {
+    fn learn_roots(&mut self, header: &[u8]) {
+        self.geometry = Geometry::of(header);
+        let primary = usize::from(header.get(9).is_some_and(|flags| flags & 1 != 0));
+        for slot in [1 - primary, primary].map(|slot| SLOTS[slot]) {
+            let Some(slot) = header.get(slot..slot + SLOT) else { continue };
+            // One that is damaged, redb refuses itself.
+            let Some((used, checksum)) = slot.split_last_chunk::<16>() else { continue };
+            if XxHash3_128::oneshot(used) != u128::from_le_bytes(*checksum) {
+                continue;
+            }
+            for (tree, root) in ROOTS.into_iter().enumerate() {
+                let content = Content { is_own: tree == 1, is_of_tables: true, key: None, value: None };
+                if slot.get(1 + tree).is_some_and(|is_there| *is_there != 0)
+                    && let Some(root) = child(slot, root, root + 8, content)
+                {
+                    self.learn(&[root]);
+                }
+            }
+        }
+    }
+
+    fn learn(&mut self, children: &[Child]) {
+        let Some(geometry) = self.geometry else { return };
+        for child in children {
+            let Some(offset) = geometry.offset(child.number) else { continue };
+            let content = match self.contents.iter().position(|content| *content == child.content) {
+                Some(content) => content,
+                None => {
+                    self.contents.push(child.content);
+                    self.contents.len() - 1
+                }
+            };
+            let Ok(content) = u16::try_from(content) else { continue };
+            self.known.insert(offset, Known { checksum: child.checksum, content });
+        }
+        if self.known.len() > MOST {
+            self.known = HashMap::new();
+            self.has_forgotten = true;
+        }
+    }
+}
+
+/// What a page says of one below it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Child {
+    number: u64,
+    checksum: u64,
+    content: Content,
+}
+
+fn child(bytes: &[u8], number: usize, checksum: usize, content: Content) -> Option<Child> {
+    Some(Child { number: u64_at(bytes, number)?, checksum: u64_at(bytes, checksum)?, content })
+}
+
+/// Returns how much of a page its checksum is over.
+fn used(bytes: &[u8], content: Content) -> Option<usize> {
+    let count = usize::from(u16_at(bytes, 2)?);
+    let (keys, last) = match *bytes.first()? {
+        LEAF => {
+            let ends = |width: Option<usize>| if width.is_none() { 4 * count } else { 0 };
+            let (keys, values) = (ends(content.key), ends(content.value));
+            let last = count.checked_sub(1)?;
+            let keys_end = match content.key {
+                Some(width) => 4 + values + width.checked_mul(count)?,
+                None => u32_at(bytes, 4 + 4 * last)? as usize,
+            };
+            return match content.value {
+                Some(width) => keys_end.checked_add(width.checked_mul(count)?),
+                None => Some(u32_at(bytes, 4 + keys + 4 * last)? as usize),
+            };
+        }
+        BRANCH => (8 + 24 * (count + 1), count.checked_sub(1)?),
+        _ => return None,
+    };
+    match content.key {
+        Some(width) => keys.checked_add(width.checked_mul(count)?),
+        None => Some(u32_at(bytes, keys + 4 * last)? as usize),
+    }
+}
+
+/// Returns what a page that is not damaged says of those below it.
+fn children(bytes: &[u8], content: Content) -> Vec<Child> {
+    let Some(count) = u16_at(bytes, 2).map(usize::from) else { return Vec::new() };
+    match bytes.first() {
+        Some(&BRANCH) => {
+            let numbers = 8 + 16 * (count + 1);
+            (0..=count).filter_map(|at| child(bytes, numbers + 8 * at, 8 + 16 * at, content)).collect()
+        }
+        Some(&LEAF) if content.is_of_tables => {
+            let starts = (0..count).map(|at| match at {
+                0 => u32_at(bytes, 4 + 4 * count.checked_sub(1)?),
+                _ => u32_at(bytes, 4 + 4 * count + 4 * (at - 1)),
+            });
+            starts.filter_map(|start| root_of_table(bytes.get(start? as usize..)?, content)).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// Reads where a table begins from what its tree says of it: kind, number of rows, whether it has a root, that with its checksum and a
+/// count, and the widths of keys and of values behind whether there are any.
+fn root_of_table(definition: &[u8], tree: Content) -> Option<Child> {
+    let width = |at: usize| match *definition.get(at)? {
+        0 => Some(None),
+        _ => Some(Some(u32_at(definition, at + 1)? as usize)),
+    };
+    // A table that may have several values for a key is laid down in another way. No store has one.
+    if *definition.first()? != 3 || *definition.get(9)? == 0 {
+        return None;
+    }
+    let content = Content { is_own: tree.is_own, is_of_tables: false, key: width(42)?, value: width(47)? };
+    child(definition, 10, 18, content)
+}
+
+fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
+    Some(u16::from_le_bytes(*bytes.get(at..)?.first_chunk()?))
+}
+
+fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
+    Some(u32::from_le_bytes(*bytes.get(at..)?.first_chunk()?))
+}
+
+fn u64_at(bytes: &[u8], at: usize) -> Option<u64> {
+    Some(u64::from_le_bytes(*bytes.get(at..)?.first_chunk()?))
+}
+
+/// Whether what is read from a handle can be believed.
+#[derive(Debug)]
+pub(crate) struct Trust {
+    pages: Arc<Pages>,
+    /// How many damaged pages had been met when reading began. What they concern is said otherwise.
+    before: usize,
+    /// How many damaged pages had been met when the answer was complete.
+    met: Cell<Option<usize>>,
+}
+
+impl Trust {
+    pub(crate) fn new(pages: &Arc<Pages>) -> Self {
+        Self { pages: pages.clone(), before: pages.met(), met: Cell::new(None) }
+    }
+
+    /// Says that a damaged page was met on the way to `what`, if one was.
+    pub(crate) fn require(&self, what: impl FnOnce() -> String) -> Attempt<()> {
+        self.pages.require(self.before, || Some(what()))
+    }
+
+    /// Notes that the answer is complete, and what follows is only whether there is more.
+    pub(crate) fn complete(&self) {
+        self.met.set(Some(self.pages.met()));
+    }
+
+    /// Returns whether a damaged page was met since the answer is complete.
+    pub(crate) fn met_more(&self) -> bool {
+        self.met.get().is_some_and(|met| met < self.pages.met())
+    }
+
+    /// Returns what was read through a handle that nothing else used, if it can be believed.
+    pub(crate) fn judge<T>(&self, read: Attempt<T>) -> Attempt<T> {
+        match read {
+            Err(Fault::Page { .. }) => read,
+            Ok(_) if self.met.get() == Some(self.before) => read,
+            read => self.pages.require(self.before, || None).and(read),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_is_where_its_number_says() {
+        let geometry = Geometry { page: 4096, region_header: 0, region: 4 << 30 };
+        assert_eq!(geometry.offset(0), Some(4096));
+        assert_eq!(geometry.offset(5), Some(6 * 4096));
+        // The third page of four small ones, in the second region.
+        assert_eq!(geometry.offset((2 << 59) | (1 << 20) | 3), Some((4 << 30) + 4096 + 3 * 4 * 4096));
+        assert_eq!(geometry.offset(21 << 59), None);
+    }
+
+    #[test]
+    fn no_bytes_make_it_panic() {
+        for content in [
+            Content { is_own: false, is_of_tables: true, key: None, value: None },
+            Content { is_own: true, is_of_tables: false, key: Some(16), value: None },
+            Content { is_own: true, is_of_tables: false, key: None, value: Some(usize::MAX) },
+        ] {
+            for first in [LEAF, BRANCH, 0, 3] {
+                for fill in [0, 1, 0x7f, 0xff] {
+                    for length in [0, 1, 3, 4, 8, 40, 4096] {
+                        let mut bytes = vec![fill; length];
+                        bytes.iter_mut().take(1).for_each(|byte| *byte = first);
+                        let _ = used(&bytes, content);
+                        let _ = children(&bytes, content);
+                    }
+                }
+            }
+        }
+    }
+}

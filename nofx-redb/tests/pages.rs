@@ -1,0 +1,365 @@
+//! Pages of the file that are damaged: what was on them is told as damaged, never as absent, and everything else is there.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod common;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use common::{batch, body, entries, log, open, open_with, record};
+use futures_util::StreamExt;
+use nofx_core::{Expect, KeyQuery, LogQuery, Outcome, PersistenceBackend, Store};
+use nofx_redb::RedbBackend;
+
+const PAGE: usize = 4096;
+
+/// Everything that a store says it has, and how many things of it cannot be read.
+#[derive(Debug, Default, PartialEq)]
+struct Contents {
+    things: BTreeMap<String, String>,
+    errors: Vec<String>,
+}
+
+/// Reads everything as programs do. Panics where reading does not end.
+async fn contents(store: &Store) -> Contents {
+    let mut contents = Contents::default();
+    let mut steps = 0;
+    let mut step = || {
+        steps += 1;
+        assert!(steps < 20_000, "reading does not end");
+    };
+    let mut errors = Vec::new();
+    let mut records = store.scan(KeyQuery::all(7));
+    while let Some(record) = records.next().await {
+        step();
+        match record {
+            Ok(record) => _ = contents.things.insert(record.key.to_string(), record.body.as_str().to_owned()),
+            Err(error) => errors.push(error),
+        }
+    }
+    let mut heads = store.logs(KeyQuery::all(7));
+    while let Some(head) = heads.next().await {
+        step();
+        let head = match head {
+            Ok(head) => head,
+            Err(error) => {
+                errors.push(error);
+                continue;
+            }
+        };
+        contents.things.insert(format!("length of {}", head.log), head.length.to_string());
+        let mut read = store.read(LogQuery::oldest_first(head.log.clone(), 7));
+        while let Some(entry) = read.next().await {
+            step();
+            match entry {
+                Ok(entry) => {
+                    let thing = format!("{} {}", head.log, entry.position);
+                    contents.things.insert(thing, entry.body.as_str().to_owned());
+                }
+                Err(error) => errors.push(error),
+            }
+        }
+    }
+    for error in &errors {
+        assert!(matches!(error.code(), "corrupt" | "too-new"), "{error}");
+    }
+    contents.errors = errors.iter().map(|error| error.to_string()).collect();
+    contents
+}
+
+/// A small store that has everything a file can have: bundles, chunks, rows of each kind.
+async fn small(path: &Path) {
+    let store = open(path).await;
+    let put = |n: u64| batch().put(record(&format!("{n:03}")), Expect::Any, body(&format!("\"needle {n:05}\"")));
+    store.commit((0..60).map(put).collect()).await.unwrap();
+    store
+        .commit((0..12).map(|n| batch().append(log(&format!("log {n}")), entries(0..40 + n))).collect())
+        .await
+        .unwrap();
+    store.compact().await.unwrap();
+    store.commit((40..100).map(put).collect()).await.unwrap();
+    store.commit((0..20).map(|n| batch().append(log(&format!("log {n}")), entries(0..7))).collect()).await.unwrap();
+    store.close().await.unwrap();
+}
+
+static PANICS: AtomicUsize = AtomicUsize::new(0);
+
+/// Reads and writes each of so many damaged copies of a store.
+///
+/// All bytes: `NOFX_REDB_EVERY=1 cargo nextest run -p nofx-redb --test pages --no-capture`.
+#[tokio::test]
+async fn whichever_byte_is_flipped_nothing_is_missing_without_a_word() {
+    // Before a store is opened, so that it hears what is printed.
+    let before = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        PANICS.fetch_add(1, Ordering::SeqCst);
+        before(panic);
+    }));
+    let every = std::env::var("NOFX_REDB_EVERY").map_or(1_301, |every| every.parse().unwrap());
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.redb");
+    small(&path).await;
+    let whole = fs::read(&path).unwrap();
+    let expected = contents(&Store::new(Arc::new(open(&path).await))).await;
+    assert!(expected.errors.is_empty() && expected.things.len() > 500, "{}", expected.things.len());
+    let (mut refused, mut told, mut unharmed) = (0, 0, 0);
+    for at in (0..whole.len()).step_by(every) {
+        let path = dir.path().join(format!("{at}.redb"));
+        let mut bytes = whole.clone();
+        bytes[at] ^= 1 << (at / every % 8);
+        fs::write(&path, &bytes).unwrap();
+        let opened = open_existing(&path).await;
+        match opened {
+            Err(error) => {
+                assert!(matches!(error.code(), "corrupt" | "too-new" | "invalid"), "byte {at}: {error}");
+                refused += 1;
+            }
+            Ok(backend) => {
+                let backend = Arc::new(backend);
+                let store = Store::new(backend.clone());
+                let found = contents(&store).await;
+                for (thing, text) in &found.things {
+                    assert_eq!(expected.things.get(thing), Some(text), "byte {at}: {thing}");
+                }
+                if found.things.len() == expected.things.len() {
+                    unharmed += 1;
+                } else {
+                    assert!(!found.errors.is_empty(), "byte {at}: {} of {}", found.things.len(), expected.things.len());
+                    assert!(!backend.check().await.unwrap().is_empty(), "byte {at} is not found by a check");
+                    told += 1;
+                }
+                // Whatever a commit says of a session, what was there is there, or told.
+                let append = batch().append(log("log 3"), entries(0..1)).put(record("005"), Expect::Any, body("1"));
+                let committed = backend.commit(vec![append]).await;
+                if let Err(error) = &committed {
+                    assert!(matches!(error.code(), "corrupt" | "too-new"), "byte {at}: {error}");
+                }
+                let again = contents(&store).await;
+                let changed = ["thing/005", "length of thing/log 3"];
+                for (thing, text) in &found.things {
+                    let same = again.things.get(thing) == Some(text);
+                    assert!(same || (committed.is_ok() && changed.contains(&&**thing)), "byte {at}: {thing}");
+                }
+                backend.close().await.unwrap();
+            }
+        }
+        fs::remove_file(&path).unwrap();
+    }
+    println!("{refused} refused, {told} told, {unharmed} unharmed, {} panics", PANICS.load(Ordering::SeqCst));
+    assert!(told > 2 && unharmed > 10, "{refused} refused, {told} told, {unharmed} unharmed");
+    assert_eq!(PANICS.load(Ordering::SeqCst), 0);
+}
+
+async fn open_existing(path: &Path) -> nofx_core::Result<RedbBackend> {
+    let mut options = nofx_redb::Options::default();
+    options.create = false;
+    RedbBackend::open_with(path, options).await
+}
+
+#[tokio::test]
+async fn a_torn_copy_is_damaged_and_what_it_still_has_is_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.redb");
+    small(&path).await;
+    let whole = fs::read(&path).unwrap();
+    let expected = contents(&Store::new(Arc::new(open(&path).await))).await;
+    let (mut refused, mut read) = (0, 0);
+    for cut in (1..64).map(|part| whole.len() * part / 64 / 512 * 512).filter(|cut| *cut > 0) {
+        let path = dir.path().join(format!("{cut}.redb"));
+        fs::write(&path, &whole[..cut]).unwrap();
+        for read_only in [true, false] {
+            let mut options = nofx_redb::Options::default();
+            (options.create, options.read_only) = (false, read_only);
+            match RedbBackend::open_with(&path, options).await {
+                Err(error) => {
+                    assert_eq!(error.code(), "corrupt", "cut at {cut}: {error}");
+                    assert!(error.to_string().contains(&format!("{cut}.redb")), "{error}");
+                    refused += 1;
+                }
+                Ok(backend) => {
+                    let store = Store::new(Arc::new(backend));
+                    let found = contents(&store).await;
+                    for (thing, text) in &found.things {
+                        assert_eq!(expected.things.get(thing), Some(text), "cut at {cut}: {thing}");
+                    }
+                    assert!(found.things.len() == expected.things.len() || !found.errors.is_empty(), "cut at {cut}");
+                    let put = batch().put(record("000"), Expect::Any, body("1"));
+                    let error = store.backend().commit(vec![put]).await.unwrap_err();
+                    let code = if read_only { "invalid" } else { "corrupt" };
+                    assert_eq!(error.code(), code, "cut at {cut}: {error}");
+                    read += 1;
+                }
+            }
+            assert_eq!(fs::metadata(&path).unwrap().len(), cut as u64);
+        }
+    }
+    println!("{refused} refused, {read} read");
+    assert!(refused > 0 && read > 0, "{refused} refused, {read} read");
+}
+
+/// Flips a bit on each page that holds a text, and returns how many there are; some may be free.
+fn damage_pages_with(path: &Path, text: &[u8], kind: u8) -> usize {
+    let mut bytes = fs::read(path).unwrap();
+    let mut count = 0;
+    for page in bytes.chunks_mut(PAGE).skip(1) {
+        if page[0] == kind && page.windows(text.len()).any(|window| window == text) {
+            // In the number of rows, the first key's end, or what a branch says of its first child.
+            page[8] ^= 1;
+            count += 1;
+        }
+    }
+    fs::write(path, bytes).unwrap();
+    count
+}
+
+/// 2,000 records on some dozens of pages, and a log.
+async fn large(path: &Path) {
+    let store = open(path).await;
+    let put = |n: u64| batch().put(record(&format!("{n:04}")), Expect::Any, body(&format!("\"needle {n:05}\"")));
+    store.commit((0..2000).map(put).collect()).await.unwrap();
+    store.commit(vec![batch().append(log("l"), entries(0..5))]).await.unwrap();
+    store.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_damaged_page_hides_its_rows_and_no_others_and_they_cannot_be_overwritten() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.redb");
+    large(&path).await;
+    assert!(damage_pages_with(&path, b"needle 01000", 1) > 0);
+    let damaged = fs::read(&path).unwrap();
+    let backend = Arc::new(open(&path).await);
+    let store = Store::new(backend.clone());
+    let found = contents(&store).await;
+    assert!((1850..2000).contains(&found.things.len()), "{}", found.things.len());
+    assert_eq!(found.errors.len(), 1, "{:?}", found.errors);
+    let error = &found.errors[0];
+    assert!(error.contains("the page at byte ") && error.contains("a.redb"), "{error}");
+    // Everything that is not there is named as damaged, one by one.
+    let mut hidden = 0;
+    for number in 0..2000 {
+        let id = format!("{number:04}");
+        match backend.get(&[record(&id)]).await {
+            Ok(found) => assert_eq!(found[0].as_ref().unwrap().body, body(&format!("\"needle {number:05}\""))),
+            Err(error) => {
+                assert!(error.code() == "corrupt" && error.to_string().contains(&id), "{error}");
+                assert!(!found.things.contains_key(&format!("thing/{id}")));
+                hidden += 1;
+            }
+        }
+    }
+    assert!(hidden > 10 && found.things.len() + hidden == 2001 + 5, "{hidden} hidden, {}", found.things.len());
+    let check = backend.check().await.unwrap();
+    assert!(check.len() == 1 && error.contains(&format!("the page at byte {} of", check[0])), "{check:?}");
+    for expect in [Expect::Any, Expect::Absent] {
+        let over = backend.commit(vec![batch().put(record("1000"), expect, body("1"))]).await.unwrap_err();
+        assert!(over.code() == "corrupt" && over.to_string().contains("1000"), "{over}");
+        // Others are written as ever.
+        let put = batch().put(record("0000"), Expect::Any, body("1")).append(log("l"), entries(0..1));
+        assert!(matches!(backend.commit(vec![put]).await.unwrap()[0], Outcome::Committed(_)));
+    }
+    assert_eq!(backend.heads(&[log("l")]).await.unwrap()[0].length, 7);
+    assert_eq!(backend.compact().await.unwrap_err().code(), "corrupt");
+    backend.close().await.unwrap();
+    drop(backend);
+    // The damaged page is still what it was, so that a better tool may find something on it.
+    let after = fs::read(&path).unwrap();
+    let page = |bytes: &[u8]| {
+        let needle: &[u8] = b"needle 01000";
+        bytes
+            .chunks(PAGE)
+            .filter(|page| page.windows(12).any(|window| window == needle))
+            .map(<[u8]>::to_vec)
+            .collect::<Vec<_>>()
+    };
+    assert!(page(&damaged).iter().all(|page_| page(&after).contains(page_)));
+    let again = contents(&Store::new(Arc::new(open(&path).await))).await;
+    assert_eq!(again.errors, found.errors);
+    assert_eq!(again.things.len(), found.things.len() + 2);
+}
+
+#[tokio::test]
+async fn a_damaged_branch_hides_what_it_leads_to_and_no_walk_goes_in_a_circle() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.redb");
+    large(&path).await;
+    assert!(damage_pages_with(&path, b"thing\0", 2) > 0);
+    let backend = Arc::new(open(&path).await);
+    let store = Store::new(backend.clone());
+    let found = contents(&store).await;
+    assert!(!found.errors.is_empty());
+    assert_eq!(found.things.get("length of thing/l").unwrap(), "5");
+    for number in (0..2000).step_by(97) {
+        let key = record(&format!("{number:04}"));
+        assert_eq!(backend.get(std::slice::from_ref(&key)).await.unwrap_err().code(), "corrupt");
+        let put = batch().put(key, Expect::Absent, body("1"));
+        assert_eq!(backend.commit(vec![put]).await.unwrap_err().code(), "corrupt");
+    }
+    backend.commit(vec![batch().append(log("l"), entries(0..1))]).await.unwrap();
+    assert!(!backend.check().await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn commits_go_on_although_a_page_of_what_is_remembered_is_damaged() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.redb");
+    let store = open(&path).await;
+    for number in 0..5 {
+        store
+            .commit((0..200).map(|n| batch().append(log(&format!("l{n}")), entries(number..number + 1))).collect())
+            .await
+            .unwrap();
+    }
+    store.close().await.unwrap();
+    drop(store);
+    // The first page with rows of `past`: their keys are numbers, below which nothing else has eight bytes.
+    let database = redb::Builder::new().set_concurrency_mode(redb::ConcurrencyMode::SingleWriter).open(&path).unwrap();
+    let transaction = database.begin_write().unwrap();
+    let value = {
+        let table = transaction.open_table(redb::TableDefinition::<&[u8], &[u8]>::new("past")).unwrap();
+        let mut rows = redb::ReadableTable::iter(&table).unwrap();
+        rows.next().unwrap().unwrap().1.value().to_vec()
+    };
+    transaction.abort().unwrap();
+    drop(database);
+    let mut bytes = fs::read(&path).unwrap();
+    for page in bytes.chunks_mut(PAGE).skip(1) {
+        if page.windows(64).any(|window| window == &value[..64]) {
+            page[8] ^= 1;
+        }
+    }
+    fs::write(&path, bytes).unwrap();
+    let store = open(&path).await;
+    for number in 0..3 {
+        store.commit(vec![batch().append(log("other"), entries(number..number + 1))]).await.unwrap();
+    }
+    assert_eq!(store.heads(&[log("other")]).await.unwrap()[0].length, 3);
+    assert_eq!(store.check().await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn reads_and_commits_of_others_go_on_while_one_reads_what_is_damaged() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.redb");
+    large(&path).await;
+    damage_pages_with(&path, b"needle 01000", 1);
+    let backend = Arc::new(open_with(&path, |_| ()).await);
+    let damaged = tokio::spawn({
+        let backend = backend.clone();
+        async move {
+            for _ in 0..100 {
+                assert_eq!(backend.get(&[record("1000")]).await.unwrap_err().code(), "corrupt");
+            }
+        }
+    });
+    for number in 0..100 {
+        let put = batch().put(record("0000"), Expect::Any, body(&number.to_string()));
+        assert!(matches!(backend.commit(vec![put]).await.unwrap()[0], Outcome::Committed(_)));
+        assert_eq!(backend.get(&[record("0000")]).await.unwrap()[0].as_ref().unwrap().body, body(&number.to_string()));
+        assert!(backend.read(&LogQuery::oldest_first(log("l"), 10)).await.unwrap().items.len() == 5);
+    }
+    damaged.await.unwrap();
+}
