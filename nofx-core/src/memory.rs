@@ -116,8 +116,8 @@ impl PersistenceBackend for MemoryBackend {
     }
 
     async fn scan(&self, query: &ScanQuery) -> Result<Page<Record>> {
-        query.validate()?;
         let state = self.state()?;
+        query.validate()?;
         let found = matching(&state.records, query).filter_map(|(key, _)| state.record(key));
         Ok(page(found, query.limit, |record| record.body.len()))
     }
@@ -128,8 +128,8 @@ impl PersistenceBackend for MemoryBackend {
     }
 
     async fn logs(&self, query: &LogScan) -> Result<Page<LogHead>> {
-        query.validate()?;
         let state = self.state()?;
+        query.validate()?;
         let found = matching(&state.logs, query)
             .filter(|(_, log)| log.state != LogState::Removed)
             .map(|(key, _)| state.head(key));
@@ -137,8 +137,8 @@ impl PersistenceBackend for MemoryBackend {
     }
 
     async fn read(&self, query: &LogQuery) -> Result<Page<LogEntry>> {
-        query.validate()?;
         let state = self.state()?;
+        query.validate()?;
         let entries = state.logs.get(&query.log).map(|log| log.entries.as_slice()).unwrap_or_default();
         let bounded = |position: u64| usize::try_from(position).unwrap_or(usize::MAX).min(entries.len());
         let (start, end) = (bounded(query.range.start), bounded(query.range.end));
