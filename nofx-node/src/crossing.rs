@@ -45,6 +45,12 @@ pub(crate) fn shown_each<E: Entity>(entities: &[Result<E>]) -> String {
     format!("[{}]", shown.collect::<Vec<_>>().join(","))
 }
 
+/// Writes why some things cannot be read, that are told beside the others.
+pub(crate) fn reasons(errors: &[Error]) -> String {
+    let reason = |error: &Error| format!(r#"{{"code":"{}","message":{}}}"#, error.code(), quote(&error.chain()));
+    format!("[{}]", errors.iter().map(reason).collect::<Vec<_>>().join(","))
+}
+
 /// Returns the members that say why something cannot be read.
 fn why(error: &Error) -> String {
     format!(r#""unreadable":{},"code":"{}""#, quote(&error.chain()), error.code())

@@ -4,8 +4,9 @@ use futures_util::StreamExt;
 use nofx::entity::{AgentId, Role};
 use nofx::json::{Text, Value, quote};
 use nofx::workspace::{SearchHit, SearchQuery, Workspace};
-use nofx::{Result, Timestamp};
+use nofx::{Error, Result, Timestamp};
 
+use crate::crossing::reasons;
 use crate::request::Request;
 
 /// Hits that are looked for where the caller did not say.
@@ -31,16 +32,14 @@ pub(crate) async fn found(workspace: &Workspace, request: &Request) -> Result<St
             Ok(_) if shown.len() == limit => return Ok(written(&shown, &unreadable, true)),
             Ok(hit) => shown.push(json(&hit)),
             Err(error) if error.is_transient() => return Err(error),
-            Err(error) => {
-                unreadable.push(format!(r#"{{"code":"{}","message":{}}}"#, error.code(), quote(&error.chain())))
-            }
+            Err(error) => unreadable.push(error),
         }
     }
     Ok(written(&shown, &unreadable, false))
 }
 
-fn written(hits: &[String], unreadable: &[String], more: bool) -> String {
-    format!(r#"{{"hits":[{}],"unreadable":[{}],"more":{more}}}"#, hits.join(","), unreadable.join(","))
+fn written(hits: &[String], unreadable: &[Error], more: bool) -> String {
+    format!(r#"{{"hits":[{}],"unreadable":{},"more":{more}}}"#, hits.join(","), reasons(unreadable))
 }
 
 fn json(hit: &SearchHit) -> String {

@@ -5,13 +5,14 @@ use nofx::json::Text;
 use nofx::workspace::{NewTask, Workspace};
 use nofx::{Error, Result};
 
-use crate::crossing::shown;
+use crate::crossing::{reasons, shown};
 use crate::request::Request;
 
 pub(crate) async fn all(workspace: &Workspace, request: &Request) -> Result<String> {
     let tasks = workspace.tasks(&request.required("session")?).await?;
     let ended: Vec<_> = tasks.ended.iter().map(shown).collect();
-    Ok(format!(r#"{{"current":{},"ended":[{}]}}"#, or_null(tasks.current.as_ref()), ended.join(",")))
+    let (current, ended, unreadable) = (or_null(tasks.current.as_ref()), ended.join(","), reasons(&tasks.unreadable));
+    Ok(format!(r#"{{"current":{current},"ended":[{ended}],"unreadable":{unreadable}}}"#))
 }
 
 pub(crate) async fn start(workspace: &Workspace, request: &Request) -> Result<String> {

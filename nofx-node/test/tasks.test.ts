@@ -5,7 +5,7 @@ import { ADA, api, store } from './place';
 test('a task is started, and ends as it ends', async (t) => {
   const { workspace } = await store(t);
   const { id } = await workspace.createSession({ agent: ADA });
-  assert.deepEqual(await workspace.tasks(id), { current: null, ended: [] });
+  assert.deepEqual(await workspace.tasks(id), { current: null, ended: [], unreadable: [] });
   const first = await workspace.startTask(id, 'sort the list');
   assert.equal(first.interrupted, null);
   assert.equal(first.task.status, 'in_progress');

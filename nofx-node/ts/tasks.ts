@@ -1,3 +1,5 @@
+import type { ErrorCode } from './errors';
+
 /** How far a task is. */
 export type TaskStatus =
   | 'pending'
@@ -49,6 +51,8 @@ export interface Tasks {
   current: Task | null;
   /** Those that ended, in the order in which they ended. */
   ended: Task[];
+  /** Why others cannot be read. One of them may say that the current one has ended. */
+  unreadable: { code: ErrorCode; message: string }[];
 }
 
 /** What became of starting a task. */

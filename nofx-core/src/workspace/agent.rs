@@ -130,7 +130,7 @@ impl Workspace {
                 if !tasked {
                     continue;
                 }
-                for task in self.tasks(&session).await?.ended {
+                for task in self.tasks(&session).await?.whole()?.ended {
                     // The old extension repeated the tasks of a session in those that were restored from it.
                     if task.id.as_ref().is_none_or(|id| counted.insert(id.as_text().to_json())) {
                         totals.add(task.status.as_ref());

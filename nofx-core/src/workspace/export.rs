@@ -5,7 +5,8 @@
 //! - `format`: `"nofx-session"`, and `version`: `1`;
 //! - `session`: the session as an object, without what only the store needs;
 //! - `template`: the content of its template, if it has one;
-//! - `tasks`: `{"current": …, "ended": […]}`, the first only if there is one;
+//! - `tasks`: `{"current": …, "ended": […]}`, the first only if there is one, and `"unreadable": […]` with reasons if some cannot be
+//!   read;
 //! - `messages`: all of them in their order, those too that the session was restored with, with their whole contents. In the place
 //!   of those that cannot be read stands a message of the system that says so; its members `unreadable` and `code` are for programs.
 
@@ -29,7 +30,7 @@ pub(super) const VERSION: u32 = 1;
 impl Workspace {
     /// Returns a session as JSON, in pieces that joined are one text; messages are read as pieces are asked for.
     ///
-    /// `Invalid` if there is no such session, `TooNew` if a later version wrote it. Messages that are damaged, or were written by a
+    /// `Invalid` if there is no such session, `TooNew` if a later version wrote it. Messages and tasks that are damaged, or were written by a
     /// later version, are an error behind the piece that stands for them in the text: joined without the errors, the pieces are
     /// one text with all others. Any other error ends the stream.
     pub async fn export_json(
@@ -47,7 +48,10 @@ impl Workspace {
         let current = tasks.current.as_ref().map(outside::<Task>).transpose()?;
         let current = current.map(|task| format!(r#""current":{task},"#)).unwrap_or_default();
         let ended = tasks.ended.iter().map(outside::<Task>).collect::<Result<Vec<_>>>()?;
-        head.push_str(&format!(r#","tasks":{{{current}"ended":[{}]}},"messages":["#, ended.join(",")));
+        let lost: Vec<_> = tasks.unreadable.iter().map(|error| quote(&error.chain())).collect();
+        let lost = if lost.is_empty() { String::new() } else { format!(r#","unreadable":[{}]"#, lost.join(",")) };
+        head.push_str(&format!(r#","tasks":{{{current}"ended":[{}]{lost}}},"messages":["#, ended.join(",")));
+        let head = [Ok(head)].into_iter().chain(tasks.unreadable.into_iter().map(Err));
 
         let mut comma = "";
         let messages = self.history(&session, 0..END, Direction::Forward, None).flat_map(move |entry| {
@@ -62,7 +66,7 @@ impl Workspace {
             failed |= piece.as_ref().is_err_and(|error| !error.is_of_one_thing());
             std::future::ready(wanted)
         };
-        let all = stream::iter([Ok(head)]).chain(messages).chain(stream::iter([Ok("]}".to_owned())]));
+        let all = stream::iter(head).chain(messages).chain(stream::iter([Ok("]}".to_owned())]));
         Ok(all.take_while(until_failed).boxed())
     }
 }

@@ -15,7 +15,7 @@ impl Workspace {
     /// Returns a session as Markdown, in pieces that joined are one text; messages are read as pieces are asked for.
     ///
     /// What was said stands in fences longer than any inside it, so that it shows as it is and ends where it ends.
-    /// `Invalid` if there is no such session. Messages that cannot be read are an error in their place, and the stream goes on behind
+    /// `Invalid` if there is no such session. Messages and tasks that cannot be read are an error in their place, and the stream goes on behind
     /// them; [`unreadable_section`] is what the text may have there.
     pub async fn export_markdown(
         &self,
@@ -23,10 +23,11 @@ impl Workspace {
     ) -> Result<impl Stream<Item = Result<String>> + Send + Unpin + use<>> {
         let session = self.find(id).await?.session;
         let mut head = session_head(&session, self.now());
-        head.push_str(&tasks_section(&self.tasks(id).await?));
-        head.push_str("\n## Conversation\n");
+        let tasks = self.tasks(id).await?;
+        head.push_str(&tasks_section(&tasks));
+        let tasks = tasks.unreadable.into_iter().map(Err).chain([Ok("\n## Conversation\n".to_owned())]);
         let messages = self.history(&session, 0..END, Direction::Forward, None).map_ok(|entry| message_section(&entry));
-        Ok(stream::iter([Ok(head)]).chain(messages).boxed())
+        Ok(stream::iter([Ok(head)].into_iter().chain(tasks)).chain(messages).boxed())
     }
 
     /// Returns all agents with their totals and transcripts as Markdown, in pieces that joined are one text.

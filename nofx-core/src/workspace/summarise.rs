@@ -61,7 +61,7 @@ impl Workspace {
     }
 
     async fn tasks_in_words(&self, session: &Session) -> Result<String> {
-        let tasks = self.tasks(&session.id).await?;
+        let tasks = self.tasks(&session.id).await?.whole()?;
         let done: Vec<_> = tasks.ended.iter().filter(|task| task.status == Some(TaskStatus::Completed)).collect();
         let newest = done.len().saturating_sub(TASKS);
         let titles: Vec<_> = done.iter().skip(newest).filter_map(|task| beginning(&task.title)).collect();

@@ -1,12 +1,12 @@
 //! The tasks of a session: at most one is being worked on.
 
-use futures_util::TryStreamExt;
+use futures_util::{StreamExt, TryStreamExt};
 
 use super::Workspace;
 use super::event::{EventKind, tell_task};
 use super::session::require_open;
 use crate::entity::{Entity, Session, SessionId, Slot, Task, TaskAtHand, TaskId, TaskStatus};
-use crate::error::{Error, Result};
+use crate::error::{Error, Failure, Result};
 use crate::json::Text;
 use crate::query::LogQuery;
 use crate::time::Timestamp;
@@ -15,12 +15,24 @@ use crate::time::Timestamp;
 const PAGE: usize = 256;
 
 /// The tasks of a session as they are now.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default)]
 pub struct Tasks {
     /// The one being worked on.
     pub current: Option<Task>,
     /// Those that ended, in the order in which they ended.
     pub ended: Vec<Task>,
+    /// Why others cannot be read. One of them may say that the current one has ended.
+    pub unreadable: Vec<Error>,
+}
+
+impl Tasks {
+    /// Returns all that there are, or why some cannot be read.
+    pub(super) fn whole(self) -> Result<Self> {
+        match self.unreadable.into_iter().next() {
+            Some(error) => Err(error),
+            None => Ok(Self { unreadable: Vec::new(), ..self }),
+        }
+    }
 }
 
 /// The task of a session that is being worked on, and how long its log is.
@@ -81,32 +93,43 @@ struct Change<T> {
 }
 
 impl Workspace {
-    /// Returns the tasks of a session.
+    /// Returns the tasks of a session. One that cannot be read is told beside the others.
     pub async fn tasks(&self, session: &SessionId) -> Result<Tasks> {
-        let (ended, at_hand) = self.all_tasks(session).await?;
-        Ok(Tasks { current: at_hand.current.map(|(_, task)| task), ended })
+        Ok(self.all_tasks(session).await?.0)
     }
 
-    /// Reads the whole log of tasks: those that ended, and the one being worked on.
-    async fn all_tasks(&self, session: &SessionId) -> Result<(Vec<Task>, AtHand)> {
+    /// Reads the whole log of tasks, and says which is being worked on.
+    async fn all_tasks(&self, session: &SessionId) -> Result<(Tasks, AtHand)> {
         let mut entries = self.store.read(LogQuery::oldest_first(Session::tasks(session), PAGE));
         let mut tasks: Vec<Option<Task>> = Vec::new();
-        while let Some(entry) = entries.try_next().await? {
-            let task = Task::from_body(&entry.body)?;
+        let mut unreadable = Vec::new();
+        while let Some(entry) = entries.next().await {
+            let task = match entry.and_then(|entry| Task::from_body(&entry.body)) {
+                Ok(task) => task,
+                Err(error) if error.is_of_one_thing() => {
+                    let places = error.positions().map_or(1, |places| places.end - places.start);
+                    tasks.extend((0..places).map(|_| None));
+                    unreadable.push(unplaced(error));
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
             if let Some(replaced) = task.replaces.and_then(|at| tasks.get_mut(usize::try_from(at).ok()?)) {
                 *replaced = None;
             }
             tasks.push(Some(task));
         }
-        let (mut ended, mut at_hand) = (Vec::new(), AtHand { current: None, length: tasks.len() as u64 });
+        let (mut told, mut at_hand) = (Tasks::default(), AtHand { current: None, length: tasks.len() as u64 });
         for (at, task) in (0..).zip(tasks) {
             match task {
                 Some(task) if task.slot == Some(Slot::Current) => at_hand.current = Some((at, task)),
-                Some(task) => ended.push(task),
+                Some(task) => told.ended.push(task),
                 None => {}
             }
         }
-        Ok((ended, at_hand))
+        told.current = at_hand.current.as_ref().map(|(_, task)| task.clone());
+        told.unreadable = unreadable;
+        Ok((told, at_hand))
     }
 
     /// Reads the task that is being worked on, and no other if the session's record says which that is.
@@ -118,7 +141,12 @@ impl Workspace {
             Some(TaskAtHand { position, .. }) => position,
             None if length == 0 => None,
             // An import, or a version that did not keep it.
-            None => return Ok(self.all_tasks(&session.id).await?.1),
+            None => {
+                let (tasks, at_hand) = self.all_tasks(&session.id).await?;
+                // What cannot be read may be the one.
+                tasks.whole()?;
+                return Ok(at_hand);
+            }
         };
         let Some(position) = position else { return Ok(AtHand { current: None, length }) };
         let mut entries = self.store.read(LogQuery::oldest_first(log.clone(), 1).within(position..position + 1));
@@ -194,6 +222,15 @@ impl Workspace {
             Ok((change.answer, Some(batch)))
         });
         Ok(decided.await?.0)
+    }
+}
+
+/// Leaves out positions, which are not places of the history.
+fn unplaced(error: Error) -> Error {
+    match error {
+        Error::Corrupt(failure) => Error::Corrupt(Failure { positions: None, ..failure }),
+        Error::TooNew(failure) => Error::TooNew(Failure { positions: None, ..failure }),
+        other => other,
     }
 }
 

@@ -72,7 +72,7 @@ pub(super) async fn a_message_that_is_damaged_hides_no_other(subject: Subject) -
     ensure_eq!(unsearched, [101..102, 350..351], "what could not be searched");
     let sections: Vec<_> = workspace.export_markdown(&session.id).await?.collect().await;
     ensure_eq!(sections.iter().filter(|section| section.is_err()).count(), 1, "what is marked in an export");
-    ensure_eq!(sections.len(), 301, "pieces of an export");
+    ensure_eq!(sections.len(), 302, "what stands above the messages in two pieces, and each message");
     Ok(())
 }
 
@@ -157,6 +157,31 @@ pub(super) async fn an_export_says_what_of_it_is_damaged_and_is_imported(subject
     let mark = mark.ok_or_else(|| Unmet::new("no mark"))??.message;
     ensure_eq!(mark.role, Some(Role::System), "who says so");
     ensure_eq!(mark.object().read("code"), Some(Text::from("corrupt")), "what programs see");
+    Ok(())
+}
+
+pub(super) async fn a_task_that_is_damaged_hides_no_other(subject: Subject) -> CaseResult {
+    let world = World::new(subject);
+    let (workspace, damaging) = world.damaged().await?;
+    let session = begin(&workspace).await?;
+    for title in ["one", "two", "three"] {
+        workspace.start_task(&session.id, title).await?;
+    }
+    // The first is begun, and put aside for the second, and so on.
+    damaging.damage_entries(Session::tasks(&session.id), 1..2);
+    let tasks = workspace.tasks(&session.id).await?;
+    ensure_eq!(tasks.unreadable.len(), 1, "what is told");
+    let titles: Vec<_> = tasks.ended.iter().map(|task| task.title.to_string()).collect();
+    ensure_eq!(titles, ["two"], "those that ended");
+    ensure_eq!(tasks.current.map(|task| task.title), Some("three".into()), "the one that is worked on");
+    let started = workspace.start_task(&session.id, "four").await?;
+    ensure_eq!(started.interrupted.map(|task| task.title), Some("three".into()), "the one that is put aside");
+    let pieces: Vec<_> = workspace.export_json(&session.id).await?.collect().await;
+    ensure_eq!(pieces.iter().filter(|piece| piece.is_err()).count(), 1, "what an export tells");
+    let imported = workspace.import_session(&pieces.into_iter().flatten().collect::<String>(), ImportAs::New).await?;
+    ensure_eq!(workspace.tasks(&imported.id).await?.ended.len(), 2, "those that can be read");
+    let sections: Vec<_> = workspace.export_markdown(&session.id).await?.collect().await;
+    ensure_eq!(sections.iter().filter(|section| section.is_err()).count(), 1, "what is marked for people");
     Ok(())
 }
 

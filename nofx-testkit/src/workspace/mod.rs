@@ -125,6 +125,7 @@ cases! {
         a_tail_says_what_of_it_is_damaged: "A message that cannot be read is an error in its place and hides no other.";
         a_writer_gets_what_can_be_read_of_what_it_has_not_seen: "Those that cannot be read are errors in their places, and count as seen.";
         an_export_says_what_of_it_is_damaged_and_is_imported: "In the place of messages that cannot be read stands one of the system that says so.";
+        a_task_that_is_damaged_hides_no_other: "One that cannot be read is told beside the others.";
         a_checkpoint_that_is_damaged_hides_no_other: "One that cannot be read is an error in its place and hides no other.";
         a_message_between_agents_that_is_damaged_hides_no_other: "One that cannot be read is an error in its place, and the stream goes on behind it.";
         a_transcript_says_what_of_it_is_damaged: "In the place of parts that cannot be read it says so.";

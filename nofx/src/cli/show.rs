@@ -45,12 +45,13 @@ pub(super) async fn run(args: &Args) -> Result<Exit> {
     if !args.json {
         let failed = |error: Error| opened.fault(&error);
         let messages = opened.workspace.history_length(&session).await.map_err(failed)?;
-        match opened.workspace.tasks(&session.id).await {
-            Ok(tasks) => output.put(&head(&session, &tasks, messages, opened.now()))?,
-            Err(error) => {
-                output.put(&head(&session, &Tasks::default(), messages, opened.now()))?;
-                output.put(&conversation.unreadable(error, &opened)?)?;
-            }
+        let tasks = match opened.workspace.tasks(&session.id).await {
+            Ok(tasks) => tasks,
+            Err(error) => Tasks { unreadable: vec![error], ..Tasks::default() },
+        };
+        output.put(&head(&session, &tasks, messages, opened.now()))?;
+        for error in tasks.unreadable {
+            output.put(&conversation.unreadable(error, &opened)?)?;
         }
     }
     let mut messages = opened.workspace.history(&session, 0..u64::MAX, Direction::Forward, None);
