@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use nofx_core::{Deadline, LogEntry, LogKey, LogState, RecordKey, Result};
+use nofx_core::{Deadline, Error, LogEntry, LogKey, LogState, RecordKey, Result};
 
 use crate::archive::{Archive, ArchiveWriter};
 use crate::catalog::{self, Extent, Item, Mark};
@@ -17,10 +17,10 @@ use crate::document::{self, Said};
 use crate::fault::During;
 use crate::files::{Layer, Mode};
 use crate::index;
-use crate::journal::Tip;
 use crate::lines::{self, Lines};
+use crate::lock::Lock;
 use crate::state::{LogSlot, RecordSlot, State, Unapplied};
-use crate::store::{Call, Shared};
+use crate::store::{Call, Doors, Shared};
 use crate::{aside, feed, layout};
 
 /// The pause after the files could not be brought up to date.
@@ -85,20 +85,24 @@ impl Shared {
         }
         self.refresh()?;
         let mut applied = self.applying.lock().unwrap_or_else(PoisonError::into_inner);
-        let doors = self.doors()?;
-        let Some(_held) = doors.apply_lock()?.try_acquire()? else { return Ok(false) };
+        let Some((doors, _held)) = self.hold(Doors::apply_lock, Lock::try_acquire)? else { return Ok(false) };
         // Another process may have done more until just now, and then the files hold more than this one knows of.
-        let Some(tip) = self.read_tip(&doors)? else { return Ok(false) };
+        let tip = self.read_tip(&doors)?.ok_or_else(|| Error::unavailable(format!("reading `{}`", layout::TIP)))?;
         if !self.follow(&mut self.state_mut(), &tip)? {
             return Ok(false);
         }
         let base = {
             let state = self.state();
             if state.damage.is_some() || !state.is_dirty() {
+                if tip.applied < state.base {
+                    self.tell_applied(&doors, state.base);
+                }
                 return Ok(true);
             }
             state.base
         };
+        // Nothing is written over what another copy of the store knows.
+        self.refuse_replaced()?;
         applied.find(&*self.layer, base)?;
         let renews = applied.renews_index || applied.catalog.is_none_or(|extent| extent.is_worn());
         let (work, everything) = {
@@ -106,7 +110,7 @@ impl Shared {
             (state.unapplied(), renews.then(|| Snapshot::of(&state)))
         };
         self.write_files(&work, everything, &mut applied)?;
-        Tip::tell_applied(doors.tip()?, work.until.frame).during("writing", Path::new(layout::TIP))?;
+        self.tell_applied(&doors, work.until.frame);
         self.state_mut().advance(work.until.frame);
         Ok(true)
     }

@@ -2,13 +2,12 @@
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
-use std::sync::PoisonError;
 
 use nofx_core::{Direction, Error, LogKey, LogQuery, LogState, RecordKey, Result};
 
 use crate::fault::During;
 use crate::files::UNFINISHED;
-use crate::store::Shared;
+use crate::store::{Shared, Still};
 use crate::{feed, layout, rebuild};
 
 /// Something that is not as it should be.
@@ -36,13 +35,10 @@ pub enum Severity {
 impl Shared {
     /// Reads everything, and lists what is not as it should be. Changes nothing.
     pub(crate) fn check(&self) -> Result<Vec<Finding>> {
-        self.refresh()?;
-        // Files that are just being written would look strange.
-        let _turn = self.applying.lock().unwrap_or_else(PoisonError::into_inner);
-        let doors = self.doors()?;
-        let _held = match self.read_only {
-            None => Some(doors.apply_lock()?.acquire(self.options.lock_wait)?),
-            Some(_) => None,
+        // Files that are just being written would look strange. Who may only read cannot keep others from writing.
+        let still = match self.read_only {
+            None => Some(self.hold_still_and_current()?),
+            Some(_) => self.refresh().map(|()| None)?,
         };
         let mut findings = Vec::new();
         let mut find =
@@ -66,7 +62,7 @@ impl Shared {
             find(&damaged.join(entry.name), "it was put aside because it could not be read".to_owned(), Severity::Note);
         }
         let mut expected = HashSet::new();
-        let unreadable = self.unreadable(&mut expected)?;
+        let unreadable = self.unreadable(&mut expected, still.as_ref())?;
         for (key, what) in unreadable.records {
             find(&layout::record_or_index(&key), what, Severity::Damage);
         }
@@ -89,7 +85,9 @@ impl Shared {
     }
 
     /// Reads every record and every log, and notes the files that may be there.
-    pub(crate) fn unreadable(&self, expected: &mut HashSet<PathBuf>) -> Result<Unreadable> {
+    ///
+    /// What holds still is read as it is; otherwise what others change meanwhile is read again.
+    pub(crate) fn unreadable(&self, expected: &mut HashSet<PathBuf>, still: Option<&Still<'_>>) -> Result<Unreadable> {
         let (records, logs) = {
             let state = self.state();
             let logs = state.logs.iter().filter(|(_, slot)| slot.state != LogState::Removed);
@@ -99,14 +97,16 @@ impl Shared {
         let mut found = Unreadable::default();
         for key in records {
             expected.insert(layout::record(&key));
-            match self.get(std::slice::from_ref(&key)) {
+            let keys = std::slice::from_ref(&key);
+            let record = if still.is_some() { self.records_now(keys).map_err(Error::from) } else { self.get(keys) };
+            match record {
                 Err(Error::Corrupt(failure)) => found.records.push((key, failure.what)),
                 other => _ = other?,
             }
         }
         for (log, length) in logs {
             expected.extend([layout::open_log(&log), layout::sealed_log(&log)]);
-            for what in self.unreadable_entries(&log, length)? {
+            for what in self.unreadable_entries(&log, length, still)? {
                 found.logs.push((log.clone(), what));
             }
         }
@@ -114,13 +114,14 @@ impl Shared {
     }
 
     /// Reads a log; says of each run of entries that cannot be read where it begins and ends.
-    fn unreadable_entries(&self, log: &LogKey, length: u64) -> Result<Vec<String>> {
+    fn unreadable_entries(&self, log: &LogKey, length: u64, still: Option<&Still<'_>>) -> Result<Vec<String>> {
         let (mut found, mut position) = (Vec::new(), 0);
         let mut run: Option<(u64, String)> = None;
         while position < length {
             let range = position..length;
             let query = LogQuery { log: log.clone(), range, direction: Direction::Forward, limit: usize::MAX };
-            match self.read(&query) {
+            let page = if still.is_some() { self.entries_now(&query).map_err(Error::from) } else { self.read(&query) };
+            match page {
                 Ok(page) => {
                     found.extend(run.take().map(|run| told(run, position)));
                     position = page.items.last().map_or(length, |last| last.position + 1);

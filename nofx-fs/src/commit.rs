@@ -1,14 +1,13 @@
 //! Committing: one checksummed append to the journal and one flush for a group.
 
 use std::collections::HashMap;
-use std::path::Path;
 use std::sync::{PoisonError, TryLockError};
 
 use nofx_core::{Batch, BatchId, Committed, Error, LogHead, LogKey, LogState, Outcome, RecordKey, Result, Seq, View};
 
 use crate::codec::Commit;
 use crate::fault::During;
-use crate::journal::{self, Found, HEADER_BYTES, Header, Position, Segment, Tip};
+use crate::journal::{self, Found, HEADER_BYTES, Header, Position, Segment};
 use crate::lock::{Held, Lock};
 use crate::state::State;
 use crate::store::{Call, Doors, Shared};
@@ -26,9 +25,8 @@ impl Shared {
         let _turn = self.committing.lock().unwrap_or_else(PoisonError::into_inner);
         let mut outcomes = Vec::with_capacity(group.len());
         for part in parts(group) {
-            let doors = self.doors()?;
-            let held = doors.lock()?.acquire(self.options.lock_wait);
-            match held.and_then(|held| self.commit_holding(&doors, &held, part)) {
+            let held = self.hold_waiting(Doors::lock);
+            match held.and_then(|(doors, held)| self.commit_holding(&doors, &held, part)) {
                 Ok(more) => outcomes.extend(more),
                 Err(error) if outcomes.is_empty() => return Err(error),
                 // An earlier part happened, so this is not the truth about all.
@@ -51,12 +49,8 @@ impl Shared {
         if group.iter().map(Batch::body_bytes).sum::<usize>() > FRAME_BYTES {
             return Err(group);
         }
-        let doors = match self.doors() {
-            Ok(doors) => doors,
-            Err(error) => return Ok(Err(error)),
-        };
-        match doors.lock().and_then(Lock::try_acquire) {
-            Ok(Some(held)) => Ok(self.commit_holding(&doors, &held, group)),
+        match self.hold(Doors::lock, Lock::try_acquire) {
+            Ok(Some((doors, held))) => Ok(self.commit_holding(&doors, &held, group)),
             Ok(None) => Err(group),
             Err(error) => Ok(Err(error)),
         }
@@ -70,58 +64,59 @@ impl Shared {
         }
     }
 
-    fn commit_holding(&self, doors: &Doors, held: &Held<'_>, group: Vec<Batch>) -> Result<Vec<Outcome>> {
-        if !doors.lock()?.is_in_place()? {
-            return Err(Error::replaced(format!("another folder is at `{}` now", self.root.display())));
-        }
-        let tip = self.catch_up(doors, held)?;
+    fn commit_holding(&self, doors: &Doors, held: &Held, group: Vec<Batch>) -> Result<Vec<Outcome>> {
+        self.catch_up(doors, held)?;
         let (outcomes, commits) = self.judge(group)?;
         if !commits.is_empty() {
-            self.write(doors, &tip, commits)?;
+            self.write(doors, commits)?;
         }
         Ok(outcomes)
     }
 
     /// Makes the state reflect everything that is in the journal, also what a killed writer left there.
-    pub(crate) fn catch_up(&self, doors: &Doors, held: &Held<'_>) -> Result<Tip> {
-        match self.read_tip(doors)? {
-            Some(tip) => {
-                let mut state = self.state_mut();
-                if tip.durable.frame < state.position.frame {
-                    return Err(self.lies());
-                }
-                if state.damage.is_none() && !self.follow(&mut state, &tip)? {
-                    drop(state);
-                    self.load_holding(doors, held)?;
-                }
+    pub(crate) fn catch_up(&self, doors: &Doors, held: &Held) -> Result<()> {
+        let told = self.read_tip(doors)?;
+        let is_followed = {
+            let mut state = self.state_mut();
+            match &told {
+                _ if state.damage.is_some() => true,
+                _ if state.segment.is_none() => false,
+                Some(tip) if tip.durable.frame >= state.position.frame => self.follow(&mut state, tip)?,
+                // Whoever committed last could not tell it. Where the last frame is, the journal says what follows.
+                _ => true,
             }
-            None => self.load_holding(doors, held)?,
+        };
+        if !is_followed || self.lacking()?.is_some() && !self.is_overwritten()? {
+            self.load_holding(doors, held)?;
         }
         if let Some(damage) = &self.state().damage {
             return Err(Error::corrupt(format!("{damage}; nothing is written until it is repaired")));
         }
-        self.refuse_overwritten()?;
-        self.adopt(doors)?;
-        let state = self.state();
-        Ok(Tip { durable: state.position, applied: state.base })
+        if self.lacking()?.is_some() {
+            return Err(self.lies());
+        }
+        self.adopt()?;
+        let position = self.state().position;
+        if told.is_none_or(|told| told.durable != position) {
+            self.tell_durable(doors, &position);
+        }
+        Ok(())
     }
 
-    /// Refuses to go on if somebody wrote over the last frame, who cannot have had the lock.
-    fn refuse_overwritten(&self) -> Result<()> {
-        let (segment, last_frame) = {
+    /// Returns whether there is another whole frame where the last one was: its writer cannot have had the lock.
+    fn is_overwritten(&self) -> Result<bool> {
+        let (segment, last) = {
             let state = self.state();
-            let last_frame = state.last_frame.filter(|(_, after)| *after == state.position);
-            (segment(&state)?.clone(), last_frame)
+            (segment(&state)?.clone(), state.last_frame_here())
         };
-        let Some((offset, after)) = last_frame else { return Ok(()) };
-        match segment.still_has(offset, &after).during("reading", &segment.path)? {
-            true => Ok(()),
-            false => Err(self.lies()),
+        match last {
+            Some((offset, after)) => segment.has_other(offset, &after).during("reading", &segment.path),
+            None => Ok(false),
         }
     }
 
     /// Takes in what a writer left behind the tip when it was killed, and goes on where the journal does.
-    fn adopt(&self, doors: &Doors) -> Result<()> {
+    fn adopt(&self) -> Result<()> {
         loop {
             let (segment, position) = self.end()?;
             match segment.read(&position).during("reading", &segment.path)? {
@@ -130,7 +125,6 @@ impl Shared {
                     if let Err(error) = segment.file.sync() {
                         return Err(self.give_up_segment(&segment, &position, error));
                     }
-                    Tip::tell_durable(doors.tip()?, &after).during("writing", Path::new(layout::TIP))?;
                     self.state_mut().take_in(&segment, &position, commits, after);
                 }
                 Found::End => {
@@ -210,7 +204,7 @@ impl Shared {
     }
 
     /// Appends a group to the journal and flushes it.
-    fn write(&self, doors: &Doors, tip: &Tip, commits: Vec<Commit>) -> Result<()> {
+    fn write(&self, doors: &Doors, commits: Vec<Commit>) -> Result<()> {
         let (mut segment, mut position) = self.end()?;
         let (mut frame, mut after) = segment.frame(&position, &commits);
         if after.offset > segment.room.min(self.options.segment_bytes) && position.offset > HEADER_BYTES {
@@ -228,9 +222,14 @@ impl Shared {
         if let Err(error) = segment.file.sync() {
             return Err(self.give_up_segment(&segment, &position, error));
         }
-        let told = self.read_tip(doors)?;
-        if told.is_none_or(|told| told.durable.frame != tip.durable.frame) {
+        // It is durable. What fails from here on denies that no more, unless it shows that it is not in the store.
+        let told = self.read_tip(doors).map_err(|error| Error::unknown_because("committing", error))?;
+        if told.is_some_and(|told| told.durable.frame > position.frame) {
             return Err(Error::unknown_because("committing", self.lies()));
+        }
+        if !segment.stands(Some((position.offset, after))).unwrap_or(true) {
+            let error = self.doors().err().unwrap_or_else(|| self.lies());
+            return Err(Error::unknown_because("committing", error));
         }
         let full = {
             let mut state = self.state_mut();
@@ -238,8 +237,8 @@ impl Shared {
             state.dirty_bytes >= self.options.segment_bytes
         };
         self.ask(Call { dirty: true, full, stop: false });
-        Tip::tell_durable(doors.tip()?, &after)
-            .map_err(|error| Error::unknown_because(format!("writing `{}`", layout::TIP), error))
+        self.tell_durable(doors, &after);
+        Ok(())
     }
 
     /// Goes on in the next segment because this one is full.

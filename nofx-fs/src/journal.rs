@@ -158,6 +158,22 @@ impl Segment {
         Ok(all.split_off(gap.map_or(0, |at| at + 1)))
     }
 
+    /// Returns whether the journal has another frame in the place of the last one before a place. `false` where it does not
+    /// reach back that far.
+    pub(crate) fn denies(layer: &dyn Layer, store: StoreId, at: &Position) -> Result<bool> {
+        let run = Self::newest_run(layer, store)?;
+        let Some(segment) = run.iter().rfind(|segment| segment.header.start.frame <= at.frame) else {
+            return Ok(false);
+        };
+        let mut position = segment.header.start;
+        while position.frame < at.frame
+            && let Found::Group(_, after) = segment.read(&position).during("reading", &segment.path)?
+        {
+            position = after;
+        }
+        Ok(position.frame == at.frame && position.chain != at.chain)
+    }
+
     /// Begins a generation in a segment that nobody needs any more, or in a new one. Durable on return.
     pub(crate) fn begin(layer: &dyn Layer, path: PathBuf, header: Header, room: u64) -> Result<Self> {
         let file = layer.open(&path, Mode::Write).during("opening", &path)?;
@@ -232,18 +248,38 @@ impl Segment {
 
     /// Returns whether a frame seems to begin at a place.
     pub(crate) fn has_head(&self, at: &Position) -> io::Result<bool> {
-        let mut head = [0; FRAME_BYTES];
-        self.file.read_full(&mut head, at.offset)?;
-        let frame = Frame::parse(&head);
+        let frame = self.head(at.offset)?;
         Ok(frame.is_some_and(|frame| (frame.kind, frame.number, frame.previous) == (GROUP, at.frame + 1, at.chain)))
     }
 
-    /// Returns whether the frame that begins at an offset is still the one that `after` is the place behind.
-    pub(crate) fn still_has(&self, offset: u64, after: &Position) -> io::Result<bool> {
+    /// Returns whether its path still names this file, and that this use of it: it has the last frame, which begins at an
+    /// offset and ends at the place, or else it is still new.
+    pub(crate) fn stands(&self, last: Option<(u64, Position)>) -> io::Result<bool> {
+        if !self.is_in_place()? {
+            return Ok(false);
+        }
+        let Some((offset, after)) = last else { return Ok(read_header(&*self.file)? == Some(self.header)) };
+        let frame = self.head(offset)?;
+        Ok(frame.is_some_and(|frame| (frame.number, frame.checksum) == (after.frame, after.chain)))
+    }
+
+    /// Returns whether another whole frame of the same number stands where the last one did.
+    pub(crate) fn has_other(&self, offset: u64, after: &Position) -> io::Result<bool> {
+        let Some(frame) = self.head(offset)? else { return Ok(false) };
+        let before = Position { frame: after.frame - 1, chain: frame.previous, offset, ..*after };
+        Ok(matches!(self.read(&before)?, Found::Group(_, other) if other.chain != after.chain))
+    }
+
+    /// Returns whether its path still names this file.
+    pub(crate) fn is_in_place(&self) -> io::Result<bool> {
+        self.file.is_at(&self.path)
+    }
+
+    /// Returns the head of a frame at an offset, if there is one.
+    fn head(&self, offset: u64) -> io::Result<Option<Frame>> {
         let mut head = [0; FRAME_BYTES];
         self.file.read_full(&mut head, offset)?;
-        let frame = Frame::parse(&head);
-        Ok(frame.is_some_and(|frame| (frame.number, frame.checksum) == (after.frame, after.chain)))
+        Ok(Frame::parse(&head))
     }
 
     /// Makes the frame of a group that goes behind `at`, and says where it ends.

@@ -69,6 +69,7 @@ pub(crate) fn replay(
                         fit_logs(layer, state, &commits)?;
                         state.install(commits, after);
                     }
+                    state.last_frame = Some((position.offset, after));
                     position = after;
                 }
                 Found::End | Found::Nothing => break,

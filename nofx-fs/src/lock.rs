@@ -1,5 +1,6 @@
 //! Locks between processes, always waited for with a bound.
 
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::thread;
@@ -26,7 +27,7 @@ pub(crate) struct Lock {
 
 /// The lock, until this is dropped.
 #[derive(Debug)]
-pub(crate) struct Held<'a>(&'a Lock);
+pub(crate) struct Held(Arc<dyn Handle>);
 
 impl Lock {
     pub(crate) fn open(layer: &dyn Layer, path: &'static str) -> Result<Self> {
@@ -43,7 +44,7 @@ impl Lock {
     }
 
     /// Takes the lock, or waits for it at most so long.
-    pub(crate) fn acquire(&self, wait: Duration) -> Result<Held<'_>> {
+    pub(crate) fn acquire(&self, wait: Duration) -> Result<Held> {
         let (mut pause, longest) = PAUSES;
         let deadline = Deadline::after(wait);
         loop {
@@ -59,11 +60,18 @@ impl Lock {
     }
 
     /// Takes the lock if nobody has it.
-    pub(crate) fn try_acquire(&self) -> Result<Option<Held<'_>>> {
-        if !self.file.try_lock().during("locking", Path::new(self.path))? {
-            return Ok(None);
+    pub(crate) fn try_acquire(&self) -> Result<Option<Held>> {
+        match self.file.try_lock() {
+            Ok(true) => {}
+            Ok(false) => return Ok(None),
+            Err(error) if has_no_locks(&error) => {
+                let what = "locks do not work on this file system, as on some network disks; a store that is written belongs on \
+                            a local disk";
+                return Err(Error::unavailable_because(format!("locking `{}`: {what}", self.path), error));
+            }
+            Err(error) => return Err(error).during("locking", Path::new(self.path)),
         }
-        let held = Held(self);
+        let held = Held(self.file.clone());
         let mut last = vec![0; self.we.len()];
         let known = self.holder.read_full(&mut last, 0).is_ok() && last == self.we.as_bytes();
         if !known {
@@ -80,9 +88,22 @@ impl Lock {
     }
 }
 
-impl Drop for Held<'_> {
+impl Drop for Held {
     fn drop(&mut self) {
         // The system takes it back at the latest when the file is closed.
-        _ = self.0.file.unlock();
+        _ = self.0.unlock();
     }
+}
+
+/// Returns whether the error of a lock says that no file there can be locked.
+#[cfg(unix)]
+pub(crate) fn has_no_locks(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    let ours = [Errno::NOLCK, Errno::OPNOTSUPP, Errno::NOTSUP, Errno::INVAL, Errno::NOSYS];
+    error.raw_os_error().is_some_and(|code| ours.iter().any(|errno| errno.raw_os_error() == code))
+}
+
+#[cfg(not(unix))]
+pub(crate) fn has_no_locks(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::Unsupported
 }

@@ -28,7 +28,7 @@ const TRIES: usize = 100;
 
 /// What does not fit the state: it is damaged, or the state is old.
 #[derive(Debug)]
-enum Misfit {
+pub(crate) enum Misfit {
     Differs(String),
     Failed(Error),
 }
@@ -43,16 +43,28 @@ impl From<Error> for Misfit {
     }
 }
 
+/// For who knows that the state is not old.
+impl From<Misfit> for Error {
+    fn from(misfit: Misfit) -> Self {
+        match misfit {
+            Misfit::Differs(what) => Self::corrupt(what),
+            Misfit::Failed(error) => error,
+        }
+    }
+}
+
 impl Shared {
     pub(crate) fn get(&self, keys: &[RecordKey]) -> Result<Vec<Option<Record>>> {
-        self.consistently(|| {
-            let state = self.state();
-            let slots: Vec<_> = keys.iter().map(|key| state.records.get(key).cloned()).collect();
-            drop(state);
-            let read =
-                |(key, slot): (&RecordKey, Option<RecordSlot>)| slot.map(|slot| self.record(key, slot)).transpose();
-            keys.iter().zip(slots).map(read).collect()
-        })
+        self.consistently(|| self.records_now(keys))
+    }
+
+    /// Reads records as the state and the files are now.
+    pub(crate) fn records_now(&self, keys: &[RecordKey]) -> Result<Vec<Option<Record>>, Misfit> {
+        let state = self.state();
+        let slots: Vec<_> = keys.iter().map(|key| state.records.get(key).cloned()).collect();
+        drop(state);
+        let read = |(key, slot): (&RecordKey, Option<RecordSlot>)| slot.map(|slot| self.record(key, slot)).transpose();
+        keys.iter().zip(slots).map(read).collect()
     }
 
     pub(crate) fn scan(&self, query: &ScanQuery) -> Result<Page<Record>> {
@@ -98,49 +110,52 @@ impl Shared {
 
     pub(crate) fn read(&self, query: &LogQuery) -> Result<Page<LogEntry>> {
         query.validate()?;
-        self.consistently(|| {
-            let state = self.state();
-            let Some(slot) = state.logs.get(&query.log) else { return Ok(Page { items: Vec::new(), more: false }) };
-            let range = query.range.start.min(slot.length)..query.range.end.min(slot.length);
-            let mut page = PageOf::new(query.limit);
-            let file = LogSlot { recent: Default::default(), ..slot.clone_head() };
-            let in_memory = range.start.max(slot.base)..range.end;
-            let recent = slot.recent.iter().map(|(_, entry)| entry).filter(|entry| in_memory.contains(&entry.position));
-            let in_file = range.start..range.end.min(slot.base);
-            match query.direction {
-                Direction::Forward => {
-                    let mut recent_page = PageOf::new(query.limit);
-                    for entry in recent {
-                        if recent_page.is_full() {
-                            break;
-                        }
-                        recent_page.push(entry.body.len(), entry.clone());
+        self.consistently(|| self.entries_now(query))
+    }
+
+    /// Reads entries as the state and the files are now.
+    pub(crate) fn entries_now(&self, query: &LogQuery) -> Result<Page<LogEntry>, Misfit> {
+        let state = self.state();
+        let Some(slot) = state.logs.get(&query.log) else { return Ok(Page { items: Vec::new(), more: false }) };
+        let range = query.range.start.min(slot.length)..query.range.end.min(slot.length);
+        let mut page = PageOf::new(query.limit);
+        let file = LogSlot { recent: Default::default(), ..slot.clone_head() };
+        let in_memory = range.start.max(slot.base)..range.end;
+        let recent = slot.recent.iter().map(|(_, entry)| entry).filter(|entry| in_memory.contains(&entry.position));
+        let in_file = range.start..range.end.min(slot.base);
+        match query.direction {
+            Direction::Forward => {
+                let mut recent_page = PageOf::new(query.limit);
+                for entry in recent {
+                    if recent_page.is_full() {
+                        break;
                     }
-                    drop(state);
-                    self.entries(query, &file, in_file, &mut page)?;
-                    for entry in recent_page.items {
-                        if page.is_full() {
-                            break;
-                        }
-                        page.push(entry.body.len(), entry);
-                    }
-                    let more = page.items.last().is_some_and(|last| last.position + 1 < range.end);
-                    Ok(page.end(more))
+                    recent_page.push(entry.body.len(), entry.clone());
                 }
-                Direction::Backward => {
-                    for entry in recent.rev() {
-                        if page.is_full() {
-                            break;
-                        }
-                        page.push(entry.body.len(), entry.clone());
+                drop(state);
+                self.entries(query, &file, in_file, &mut page)?;
+                for entry in recent_page.items {
+                    if page.is_full() {
+                        break;
                     }
-                    drop(state);
-                    self.entries(query, &file, in_file, &mut page)?;
-                    let more = page.items.last().is_some_and(|last| last.position > range.start);
-                    Ok(page.end(more))
+                    page.push(entry.body.len(), entry);
                 }
+                let more = page.items.last().is_some_and(|last| last.position + 1 < range.end);
+                Ok(page.end(more))
             }
-        })
+            Direction::Backward => {
+                for entry in recent.rev() {
+                    if page.is_full() {
+                        break;
+                    }
+                    page.push(entry.body.len(), entry.clone());
+                }
+                drop(state);
+                self.entries(query, &file, in_file, &mut page)?;
+                let more = page.items.last().is_some_and(|last| last.position > range.start);
+                Ok(page.end(more))
+            }
+        }
     }
 
     pub(crate) fn changes(&self, after: Option<&Cursor>, limit: usize) -> Result<Changes> {
@@ -166,9 +181,10 @@ impl Shared {
         };
         let mut found = Vec::new();
         if from < base && limit > 0 {
-            match feed.read(&*self.layer, from, limit.min((base - from) as usize))? {
-                Some(remembered) => found = remembered,
-                None => return Ok(Changes::Gap { newest }),
+            match feed.read(&*self.layer, from, limit.min((base - from) as usize)) {
+                Ok(Some(remembered)) => found = remembered,
+                Ok(None) | Err(Error::Corrupt(_)) => return Ok(Changes::Gap { newest }),
+                Err(error) => return Err(error),
             }
         }
         if from + found.len() as u64 >= base {

@@ -36,7 +36,7 @@ pub(crate) fn open(path: &Path, options: Options) -> Result<Arc<Keeper>> {
     open.retain(|_, keeper| keeper.strong_count() > 0);
     // Handles on a store that is gone or was replaced stay with it; a handle that is opened now gets what is there.
     if let Some(keeper) = open.get(&root).and_then(Weak::upgrade)
-        && !matches!(keeper.shared().doors(), Err(Error::Gone(_) | Error::Replaced(_)))
+        && !matches!(keeper.shared().refuse_replaced(), Err(Error::Gone(_) | Error::Replaced(_)))
     {
         return Ok(keeper);
     }

@@ -15,7 +15,7 @@ use crate::archive::{ArchiveWriter, all_lines};
 use crate::escape::escape;
 use crate::fault::During;
 use crate::feed;
-use crate::journal::{self, Found, HEADER_BYTES, Header, Position, Segment, Tip};
+use crate::journal::{self, Found, HEADER_BYTES, Header, Position, Segment};
 use crate::store::{Doors, Shared};
 use crate::{aside, catalog, config, index, layout, lines};
 
@@ -45,7 +45,7 @@ impl Shared {
         let from_files = !repairs.is_empty();
         self.refresh()?;
         let (mut expected, mut again) = (Default::default(), Vec::new());
-        let unreadable = self.unreadable(&mut expected)?;
+        let unreadable = self.unreadable(&mut expected, None)?;
         repairs.extend(self.repair_derived(&mut again, from_files)?);
         repairs.extend(self.repair_logs(&unreadable.logs)?);
         let before = self.aside_now()?;
@@ -74,11 +74,9 @@ impl Shared {
     /// After the journal was repaired the catalog is too, which needs no telling.
     fn repair_derived(&self, again: &mut Vec<(PathBuf, String)>, is_known: bool) -> Result<Vec<Repair>> {
         let mut repairs = Vec::new();
-        let mut applied = self.applying.lock().unwrap_or_else(PoisonError::into_inner);
-        let doors = self.doors()?;
-        let _held = doors.apply_lock()?.acquire(self.options.lock_wait)?;
+        let mut still = self.hold_still()?;
         if let Some(what) = self.catalog_problem()? {
-            applied.renew();
+            still.applied.renew();
             if !is_known {
                 again.push((layout::CATALOG.into(), format!("{what}; it is made again")));
             }
@@ -87,7 +85,7 @@ impl Shared {
         if !problems.is_empty() {
             let what = format!("{}; it is written again from the catalog", problems.join(", "));
             again.push((layout::INDEX.into(), what));
-            applied.renew();
+            still.applied.renew();
         }
         let known = self.state().base_commits;
         for damage in feed::damages(&*self.layer, known)? {
@@ -164,9 +162,7 @@ impl Shared {
 
     /// Makes the tables of sealed logs again, and moves aside what has the name of a log and is no file.
     fn repair_logs(&self, logs: &[(LogKey, String)]) -> Result<Vec<Repair>> {
-        let _turn = self.applying.lock().unwrap_or_else(PoisonError::into_inner);
-        let doors = self.doors()?;
-        let _held = doors.apply_lock()?.acquire(self.options.lock_wait)?;
+        let _still = self.hold_still()?;
         let layer = &*self.layer;
         let mut repairs = Vec::new();
         for (log, _) in logs {
@@ -208,10 +204,9 @@ impl Shared {
         if self.state().damage.is_none() {
             return Ok(Vec::new());
         }
-        let doors = self.doors()?;
-        self.wait_for_files(&doors)?;
+        self.wait_for_files(&*self.doors()?)?;
         let _turn = self.committing.lock().unwrap_or_else(PoisonError::into_inner);
-        let held = doors.lock()?.acquire(self.options.lock_wait)?;
+        let (doors, held) = self.hold_waiting(Doors::lock)?;
         self.load_holding(&doors, &held)?;
         let Some(damage) = self.state().damage.clone() else { return Ok(Vec::new()) };
         let repairs = self.begin_behind_damage(&doors, &damage)?;
@@ -234,7 +229,7 @@ impl Shared {
 
     fn begin_behind_damage(&self, doors: &Doors, damage: &str) -> Result<Vec<Repair>> {
         let layer = &*self.layer;
-        let tip = Tip::read(doors.tip()?).during("reading", Path::new(layout::TIP))?;
+        let tip = self.read_tip(doors)?;
         let segments = Segment::all(layer, self.store)?;
         let is_headless = |path: &PathBuf| segments.iter().all(|segment| segment.path != *path);
         let headless: Vec<_> = journal::segment_files(layer)?.into_iter().filter(is_headless).collect();
@@ -300,8 +295,8 @@ impl Shared {
         }
         let folder = Path::new(layout::JOURNAL);
         layer.sync_dir(folder).during("flushing", folder)?;
-        Tip::tell_durable(doors.tip()?, &end).during("writing", Path::new(layout::TIP))?;
-        Tip::tell_applied(doors.tip()?, start.frame).during("writing", Path::new(layout::TIP))?;
+        self.tell_durable(doors, &end);
+        self.tell_applied(doors, start.frame);
         Ok(repairs)
     }
 }

@@ -32,7 +32,8 @@ pub(crate) struct State {
     /// The commits since, each with its frame.
     recent: VecDeque<(u64, Remembered)>,
     recent_ids: HashMap<BatchId, u64>,
-    /// Bytes of the journal since.
+    /// The bytes of each frame since, and of all.
+    frame_bytes: VecDeque<(u64, u64)>,
     pub(crate) dirty_bytes: u64,
     /// Why the journal cannot be trusted, if so.
     pub(crate) damage: Option<String>,
@@ -105,6 +106,12 @@ impl State {
         self.recent.get(at).map(|(_, remembered)| remembered)
     }
 
+    /// Returns where the last frame of this segment begins and the place behind it, which is where the state ends; `None` if
+    /// the segment has none yet.
+    pub(crate) fn last_frame_here(&self) -> Option<(u64, Position)> {
+        self.last_frame.filter(|(_, after)| *after == self.position)
+    }
+
     /// Returns whether the journal holds what the files do not.
     pub(crate) fn is_dirty(&self) -> bool {
         self.base < self.position.frame
@@ -163,7 +170,9 @@ impl State {
                 *self.dirty_log(&log, frame) = LogSlot::removed();
             }
         }
-        self.dirty_bytes += after.offset.saturating_sub(self.position.offset);
+        let bytes = after.offset.saturating_sub(self.position.offset);
+        self.frame_bytes.push_back((frame, bytes));
+        self.dirty_bytes += bytes;
         self.last_frame = Some((self.position.offset, after));
         self.position = after;
     }
@@ -224,8 +233,8 @@ impl State {
             self.recent_ids.remove(&remembered.batch);
             self.base_commits += 1;
         }
-        if !self.is_dirty() {
-            self.dirty_bytes = 0;
+        while let Some((_, bytes)) = self.frame_bytes.pop_front_if(|(frame, _)| *frame <= base) {
+            self.dirty_bytes -= bytes;
         }
     }
 }

@@ -1,6 +1,7 @@
 //! An open store: what the handles of one process on one folder share.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{
     Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, TryLockError,
 };
@@ -15,7 +16,7 @@ use crate::feed::Feed;
 use crate::files::{Handle, Layer, Mode};
 use crate::journal::{Found, Position, Segment, Tip};
 use crate::load;
-use crate::lock::{Held, Lock};
+use crate::lock::{self, Held, Lock};
 use crate::options::Options;
 use crate::state::State;
 use crate::{layout, rebuild};
@@ -38,6 +39,10 @@ pub(crate) struct Shared {
     pub(crate) read_only: Option<ReadOnly>,
     state: RwLock<State>,
     doors: RwLock<Arc<Doors>>,
+    /// Set once another copy of the store was found in its place; this handle never goes on with that.
+    replaced: AtomicBool,
+    /// The last frame that the tip told of when this process read or wrote it.
+    told: AtomicU64,
     /// Whose turn it is to commit, within this process.
     pub(crate) committing: Mutex<()>,
     pub(crate) applying: Mutex<Applied>,
@@ -70,6 +75,13 @@ pub(crate) struct Doors {
     tip: Option<Arc<dyn Handle>>,
 }
 
+/// The files, as long as nobody changes them.
+#[derive(Debug)]
+pub(crate) struct Still<'a> {
+    pub(crate) applied: MutexGuard<'a, Applied>,
+    _held: Option<(Arc<Doors>, Held)>,
+}
+
 impl Doors {
     fn open(layer: &dyn Layer, writes: bool) -> Result<Self> {
         let tip = Path::new(layout::TIP);
@@ -80,6 +92,8 @@ impl Doors {
         let folder = Path::new(layout::JOURNAL);
         layer.make_dir(folder).during("making", folder)?;
         let locks = (Lock::open(layer, layout::LOCK)?, Lock::open(layer, layout::APPLY_LOCK)?);
+        // Says whether locks work here.
+        locks.0.try_acquire()?;
         Ok(Self { locks: Some(locks), tip: Some(layer.open(tip, Mode::Write).during("opening", tip)?) })
     }
 
@@ -107,7 +121,7 @@ impl Shared {
             None => ReadOnly::by_owner(&*layer, root)?,
         };
         let (doors, read_only) = match Doors::open(&*layer, read_only.is_none()) {
-            Err(Error::Unavailable(failure)) if failure.source.as_deref().is_some_and(is_forbidden) => {
+            Err(Error::Unavailable(failure)) if failure.source.as_deref().is_some_and(never_writes) => {
                 let reason = format!("this process may not write here: {}", failure.what);
                 (Doors::open(&*layer, false)?, Some(ReadOnly::because(root, reason)))
             }
@@ -121,6 +135,8 @@ impl Shared {
             read_only,
             state: RwLock::default(),
             doors: RwLock::new(Arc::new(doors)),
+            replaced: AtomicBool::new(false),
+            told: AtomicU64::new(0),
             committing: Mutex::default(),
             applying: Mutex::default(),
             feed: Mutex::default(),
@@ -144,16 +160,20 @@ impl Shared {
         self.feed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Returns the files by which processes meet, and finds them anew if the folder was removed or replaced.
+    /// Returns the files by which processes meet, and opens those again that were removed or replaced.
     pub(crate) fn doors(&self) -> Result<Arc<Doors>> {
+        if self.replaced.load(Ordering::Relaxed) {
+            return Err(self.replaced());
+        }
         let doors = self.doors.read().unwrap_or_else(PoisonError::into_inner).clone();
         let is_in_place = match &doors.tip {
             Some(tip) => tip.is_at(Path::new(layout::TIP)).during("looking for", Path::new(layout::TIP))?,
             None => true,
         };
-        if is_in_place {
-            return Ok(doors);
-        }
+        if is_in_place { Ok(doors) } else { self.open_doors() }
+    }
+
+    fn open_doors(&self) -> Result<Arc<Doors>> {
         match config::read(&*self.layer, &self.root)? {
             Some(config) if config.store == self.store => {}
             Some(_) => return Err(Error::replaced(format!("another store is at `{}` now", self.root.display()))),
@@ -161,12 +181,61 @@ impl Shared {
         }
         let doors = Arc::new(Doors::open(&*self.layer, self.read_only.is_none())?);
         *self.doors.write().unwrap_or_else(PoisonError::into_inner) = doors.clone();
-        self.load_again()?;
         Ok(doors)
     }
 
-    fn current_doors(&self) -> Arc<Doors> {
-        self.doors.read().unwrap_or_else(PoisonError::into_inner).clone()
+    /// Takes a lock on the file that others find too; `None` if it is taken and `take` does not wait.
+    pub(crate) fn hold(
+        &self,
+        which: fn(&Doors) -> Result<&Lock>,
+        take: impl Fn(&Lock) -> Result<Option<Held>>,
+    ) -> Result<Option<(Arc<Doors>, Held)>> {
+        let mut doors = self.doors()?;
+        for _ in 0..TRIES {
+            let lock = which(&doors)?;
+            let Some(held) = take(lock)? else { return Ok(None) };
+            if lock.is_in_place()? {
+                return Ok(Some((doors, held)));
+            }
+            doors = self.open_doors()?;
+        }
+        Err(Error::unavailable(format!("locking `{}` while its lock files go", self.root.display())))
+    }
+
+    /// Takes a lock on the file that others find too, or waits for it.
+    pub(crate) fn hold_waiting(&self, which: fn(&Doors) -> Result<&Lock>) -> Result<(Arc<Doors>, Held)> {
+        let held = self.hold(which, |lock| lock.acquire(self.options.lock_wait).map(Some))?;
+        held.ok_or_else(|| Error::unavailable("locking"))
+    }
+
+    /// Refuses if another store, or another copy of this one, is in its place. Changes nothing.
+    pub(crate) fn refuse_replaced(&self) -> Result<()> {
+        let doors = self.doors()?;
+        match self.lacking()? {
+            // A tip that tells more was told by somebody who went on from here, and has used the segment again.
+            Some(frame) if self.read_tip(&doors)?.is_some_and(|tip| tip.durable.frame < frame) => Err(self.replaced()),
+            _ => Ok(()),
+        }
+    }
+
+    /// Returns the number of the last frame that is known here if it does not stand any more where it was.
+    pub(crate) fn lacking(&self) -> Result<Option<u64>> {
+        let (segment, last, frame) = {
+            let state = self.state();
+            let Some(segment) = state.segment.clone().filter(|_| state.damage.is_none()) else { return Ok(None) };
+            (segment, state.last_frame_here(), state.position.frame)
+        };
+        let stands = segment.stands(last).during("reading", &segment.path)?;
+        Ok((!stands).then_some(frame))
+    }
+
+    /// Notes that another copy of the store is in its place, and says so.
+    fn replaced(&self) -> Error {
+        self.replaced.store(true, Ordering::Relaxed);
+        Error::replaced(format!(
+            "another copy of the store is at `{}` now, without what was written here",
+            self.root.display()
+        ))
     }
 
     /// Makes the state reflect every commit that was acknowledged before this was called.
@@ -175,16 +244,20 @@ impl Shared {
         let Some(tip) = self.read_tip(&doors)? else {
             return match self.read_only {
                 Some(_) => self.load_again(),
-                None => self.load_locked(&doors),
+                None => self.load_locked(),
             };
         };
+        if tip.durable.frame < self.state().position.frame {
+            // Whoever committed last could not tell so, or is about to.
+            self.refuse_replaced()?;
+        }
         let is_current = |state: &State| {
             let durable = &state.position;
             let is_there = durable.frame > tip.durable.frame || durable.is_same_frame(&tip.durable);
             state.damage.is_some() || (is_there && state.base >= tip.applied.min(durable.frame))
         };
         if is_current(&self.state()) {
-            return self.adopt_orphan(&doors);
+            return self.adopt_orphan();
         }
         let mut state = self.state_mut();
         if is_current(&state) || self.follow(&mut state, &tip)? {
@@ -197,33 +270,56 @@ impl Shared {
     /// Takes in what a writer left in the journal when it was killed before it could tell.
     ///
     /// It was never acknowledged, but the next commit would find it: so whoever looks now finds it as well.
-    fn adopt_orphan(&self, doors: &Doors) -> Result<()> {
+    fn adopt_orphan(&self) -> Result<()> {
         let has_more = {
             let state = self.state();
             let segment = state.segment.as_ref().filter(|_| state.damage.is_none());
             segment.is_some_and(|segment| segment.has_head(&state.position).unwrap_or(false))
         };
-        // A writer that is alive holds the lock until it has told.
+        // A writer that is alive holds the lock until it has told. Where nothing can be locked, nobody writes any more.
         if has_more
             && self.read_only.is_none()
             && let Ok(_turn) = self.committing.try_lock()
-            && let Some(held) = doors.lock()?.try_acquire()?
+            && let Ok(Some((doors, held))) = self.hold(Doors::lock, Lock::try_acquire)
         {
-            self.catch_up(doors, &held)?;
+            self.catch_up(&doors, &held)?;
         }
         Ok(())
     }
 
-    /// Reads the tip, again if somebody is just writing it.
+    /// Reads the tip, again if somebody is just writing it. `None` if it cannot be read: the journal says the same.
+    ///
+    /// `Replaced` if it tells less than it once did, which nobody who has the lock makes it do.
     pub(crate) fn read_tip(&self, doors: &Doors) -> Result<Option<Tip>> {
         let Some(file) = doors.tip.as_deref() else { return Ok(None) };
+        let told = self.told.load(Ordering::SeqCst);
         for _ in 0..TRIES {
-            if let Some(tip) = Tip::read(file).during("reading", Path::new(layout::TIP))? {
+            let Ok(tip) = Tip::read(file) else { return Ok(None) };
+            if let Some(tip) = tip {
+                if tip.durable.frame < told {
+                    // Unless another one was put in its place, and told more by other threads.
+                    let path = Path::new(layout::TIP);
+                    return if file.is_at(path).during("looking for", path)? { Err(self.replaced()) } else { Ok(None) };
+                }
+                self.told.fetch_max(tip.durable.frame, Ordering::SeqCst);
                 return Ok(Some(tip));
             }
             std::thread::yield_now();
         }
         Ok(None)
+    }
+
+    /// Tells others how far the journal is durable. Where that fails, they find it in the journal, and it is told before the
+    /// next commit.
+    pub(crate) fn tell_durable(&self, doors: &Doors, durable: &Position) {
+        if doors.tip().is_ok_and(|tip| Tip::tell_durable(tip, durable).is_ok()) {
+            self.told.fetch_max(durable.frame, Ordering::SeqCst);
+        }
+    }
+
+    /// Tells others which frame the files hold. Where that fails, the next application tells it.
+    pub(crate) fn tell_applied(&self, doors: &Doors, applied: u64) {
+        _ = doors.tip().map(|tip| Tip::tell_applied(tip, applied));
     }
 
     /// Follows the journal up to the tip. `false` if it was used again in between, so that the files must be looked at.
@@ -272,13 +368,12 @@ impl Shared {
 
     /// Reads everything for the first time.
     fn load_first(&self) -> Result<()> {
-        let doors = self.current_doors();
         if self.read_only.is_some() {
             return self.load_again();
         }
-        match self.load_locked(&doors) {
+        match self.load_locked() {
             // Whoever holds the lock is alive and keeps the tip, so reading needs no lock.
-            Err(locked @ Error::Locked { .. }) => match self.read_tip(&doors)? {
+            Err(locked @ Error::Locked { .. }) => match self.read_tip(&*self.doors()?)? {
                 Some(_) => self.load_again(),
                 None => Err(locked),
             },
@@ -286,20 +381,24 @@ impl Shared {
         }
     }
 
-    /// Takes the lock and reads everything, making durable what a killed writer left.
-    fn load_locked(&self, doors: &Doors) -> Result<()> {
+    /// Takes the lock and reads what is not known yet, making durable what a killed writer left.
+    fn load_locked(&self) -> Result<()> {
         // A lock keeps other processes out, not other threads of this one.
         let _turn = self.committing.lock().unwrap_or_else(PoisonError::into_inner);
-        let held = doors.lock()?.acquire(self.options.lock_wait)?;
-        self.load_holding(doors, &held)
+        let (doors, held) = self.hold_waiting(Doors::lock)?;
+        match self.catch_up(&doors, &held) {
+            // What stands before the damage can be read.
+            Err(Error::Corrupt(_)) if self.state().damage.is_some() => Ok(()),
+            done => done,
+        }
     }
 
     /// Reads everything while nobody else can commit.
-    pub(crate) fn load_holding(&self, doors: &Doors, _: &Held<'_>) -> Result<()> {
-        let tip = Tip::read(doors.tip()?).during("reading", Path::new(layout::TIP))?;
+    pub(crate) fn load_holding(&self, doors: &Doors, _: &Held) -> Result<()> {
+        let tip = self.read_tip(doors)?;
         let mut loaded = match load::load(&*self.layer, self.store, None)? {
             Some(state) => state,
-            None => self.rebuild(doors)?,
+            None => self.rebuild()?,
         };
         if let Some(tip) = &tip
             && loaded.damage.is_none()
@@ -316,6 +415,7 @@ impl Shared {
             let (path, frame) = (layout::JOURNAL, loaded.position.frame);
             loaded.damage = Some(format!("`{path}`: frame {frame} was written by two processes at once"));
         }
+        self.refuse_less(doors, &loaded)?;
         self.make_writable(&mut loaded)?;
         if loaded.damage.is_none() {
             if let Some(segment) = &loaded.segment
@@ -325,10 +425,10 @@ impl Shared {
             }
             let told = tip.map_or(0, |tip| tip.applied);
             if tip.is_none_or(|tip| tip.durable != loaded.position) {
-                Tip::tell_durable(doors.tip()?, &loaded.position).during("writing", Path::new(layout::TIP))?;
+                self.tell_durable(doors, &loaded.position);
             }
             if told < loaded.base {
-                Tip::tell_applied(doors.tip()?, loaded.base).during("writing", Path::new(layout::TIP))?;
+                self.tell_applied(doors, loaded.base);
             }
         }
         self.replace_state(loaded);
@@ -343,6 +443,26 @@ impl Shared {
         Ok(())
     }
 
+    /// Refuses what was read if it is of another copy of the store, which lacks what was acknowledged here.
+    fn refuse_less(&self, doors: &Doors, loaded: &State) -> Result<()> {
+        let known = {
+            let state = self.state();
+            if state.damage.is_some() || loaded.damage.is_some() || state.segment.is_none() {
+                return Ok(());
+            }
+            state.position
+        };
+        let lacks = match loaded.position.frame < known.frame {
+            true => match self.lacking()? {
+                // Unless others went on from here while this was read.
+                Some(frame) => self.read_tip(doors)?.is_none_or(|tip| tip.durable.frame <= frame),
+                None => false,
+            },
+            false => Segment::denies(&*self.layer, self.store, &known)?,
+        };
+        if lacks { Err(self.replaced()) } else { Ok(()) }
+    }
+
     /// Goes on with what was read, unless others of this process know more by now.
     fn replace_state(&self, loaded: State) {
         let mut state = self.state_mut();
@@ -354,21 +474,18 @@ impl Shared {
 
     /// Reads everything without the lock, up to where the journal is known to be durable.
     fn load_again(&self) -> Result<()> {
-        let doors = self.current_doors();
+        let doors = self.doors()?;
         for last in (0..TRIES).rev() {
             let until = self.read_tip(&doors)?.map(|tip| tip.durable);
             match load::load(&*self.layer, self.store, until)? {
                 // Others may have been at work while this was read.
                 Some(state) if state.damage.is_some() && last > 0 => {}
-                Some(mut state) => {
+                None if last > 0 => {}
+                loaded => {
+                    let mut state = loaded.map_or_else(|| self.rebuild(), Ok)?;
+                    self.refuse_less(&doors, &state)?;
                     self.make_writable(&mut state)?;
                     self.replace_state(state);
-                    return Ok(());
-                }
-                None if last > 0 => {}
-                None => {
-                    let state = self.rebuild(&doors)?;
-                    *self.state_mut() = state;
                     return Ok(());
                 }
             }
@@ -378,10 +495,17 @@ impl Shared {
     }
 
     /// Reads everything from the files themselves, because the catalog is missing, stale or damaged.
-    fn rebuild(&self, doors: &Doors) -> Result<State> {
-        // Nobody may change the files meanwhile, in this process or in another.
+    fn rebuild(&self) -> Result<State> {
+        let _still = self.hold_still()?;
+        rebuild::rebuild(&*self.layer, self.store)
+    }
+
+    /// Keeps the files as they are until this is dropped, in this process and in others. What is only read cannot keep others.
+    ///
+    /// Nothing that brings the state up to date may be called meanwhile: it may need the files itself.
+    pub(crate) fn hold_still(&self) -> Result<Still<'_>> {
         let deadline = Deadline::after(self.options.lock_wait);
-        let _turn = loop {
+        let applied = loop {
             match self.applying.try_lock() {
                 Ok(turn) => break turn,
                 Err(TryLockError::Poisoned(poisoned)) => break poisoned.into_inner(),
@@ -394,11 +518,27 @@ impl Shared {
                 Err(TryLockError::WouldBlock) => std::thread::sleep(TRY_PAUSE),
             }
         };
-        let _held = match self.read_only {
-            None => Some(doors.apply_lock()?.acquire(self.options.lock_wait)?),
+        let held = match self.read_only {
+            None => Some(self.hold_waiting(Doors::apply_lock)?),
             Some(_) => None,
         };
-        rebuild::rebuild(&*self.layer, self.store)
+        Ok(Still { applied, _held: held })
+    }
+
+    /// Keeps the files as they are, and knows everything that they hold.
+    pub(crate) fn hold_still_and_current(&self) -> Result<Still<'_>> {
+        for _ in 0..TRIES {
+            self.refresh()?;
+            let still = self.hold_still()?;
+            // Another process may have brought more to the files until just now.
+            let Some(tip) = self.read_tip(&*self.doors()?)? else { return Ok(still) };
+            let mut state = self.state_mut();
+            if state.damage.is_some() || self.follow(&mut state, &tip)? {
+                drop(state);
+                return Ok(still);
+            }
+        }
+        Err(Error::unavailable(format!("reading `{}` while others write", self.root.display())))
     }
 }
 
@@ -419,6 +559,8 @@ impl ReadOnly {
     }
 }
 
-fn is_forbidden(error: &(dyn std::error::Error + Send + Sync + 'static)) -> bool {
-    (error as &(dyn std::error::Error + 'static)).downcast_ref().is_some_and(forbids_writing)
+/// Returns whether an error of opening for writing says that only reading works here.
+fn never_writes(error: &(dyn std::error::Error + Send + Sync + 'static)) -> bool {
+    let error = (error as &(dyn std::error::Error + 'static)).downcast_ref();
+    error.is_some_and(|error| forbids_writing(error) || lock::has_no_locks(error))
 }

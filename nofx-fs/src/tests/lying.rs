@@ -16,7 +16,7 @@ fn torn() -> (Sim, crate::store::Shared, Arc<crate::store::Shared>) {
     commit(&early, batch().append(history("s"), entries(3)));
     let other = early.clone();
     let meanwhile = move || commit(&other, batch().put(agent("ada"), Expect::Any, body(1)));
-    sim.set_faults(|faults| faults.before_segment = Some(Arc::new(meanwhile)));
+    sim.set_faults(|faults| faults.before_write = Some(("segment", Arc::new(meanwhile))));
     (sim, late, early)
 }
 

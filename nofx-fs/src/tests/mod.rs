@@ -1,8 +1,11 @@
 //! Tests that look below the backend: power cuts, failing disks, damage.
 
+mod copies;
 mod cost;
 mod crash;
 mod damage;
+mod derived;
+mod failing;
 mod listing;
 mod lying;
 mod repair;

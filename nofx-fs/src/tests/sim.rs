@@ -92,6 +92,14 @@ pub(super) struct Platter {
     pending: Vec<Naming>,
 }
 
+pub(super) type Hook = (&'static str, Arc<dyn Fn() + Send + Sync>);
+
+/// Takes the hook and calls it, if it is for this path.
+fn pull(hook: impl Fn(&mut Faults) -> &mut Option<Hook>, path: &str, sim: &Sim) {
+    let taken = hook(&mut sim.inner().faults).take_if(|(part, _)| path.contains(*part));
+    taken.into_iter().for_each(|(_, call)| call());
+}
+
 /// What goes wrong.
 #[derive(Clone, Default)]
 pub(super) struct Faults {
@@ -105,8 +113,14 @@ pub(super) struct Faults {
     pub(super) read_only: bool,
     /// Locks are given to everybody who asks.
     pub(super) lying_locks: bool,
-    /// What happens just before the next write to a segment.
-    pub(super) before_segment: Option<Arc<dyn Fn() + Send + Sync>>,
+    /// Files that cannot be read, or not be written, by path.
+    pub(super) fail_read: Option<fn(&str) -> bool>,
+    pub(super) fail_write: Option<fn(&str) -> bool>,
+    /// The error that every lock answers.
+    pub(super) lock_error: Option<i32>,
+    /// What happens just before the next write to a file whose path contains this, and before such a file is opened next.
+    pub(super) before_write: Option<Hook>,
+    pub(super) before_open: Option<Hook>,
 }
 
 type Watch = Arc<dyn Fn(&Platter) + Send + Sync>;
@@ -167,6 +181,15 @@ impl Sim {
         let inode = &mut inner.platter.inodes[inode];
         change(&mut inode.live);
         inode.durable = inode.live.clone();
+    }
+
+    /// Puts another file at a path, as a copy does that is renamed to its place.
+    pub(super) fn replace(&self, path: &str, bytes: Vec<u8>) {
+        let mut inner = self.inner();
+        let node = Node::File(inner.platter.inodes.len());
+        inner.platter.inodes.push(Inode { live: bytes.clone(), durable: bytes, ..Inode::default() });
+        inner.platter.live.insert(path.into(), node);
+        inner.platter.durable.insert(path.into(), node);
     }
 
     pub(super) fn delete(&self, path: &str) {
@@ -272,6 +295,7 @@ impl Layer for Sim {
         let file = |inode| -> io::Result<Arc<dyn Handle>> {
             Ok(Arc::new(SimFile { sim: self.clone(), inode, path: path.to_string_lossy().into_owned() }))
         };
+        pull(|faults| &mut faults.before_open, &path.to_string_lossy(), self);
         let found = self.inner().platter.live.get(path).copied();
         self.inner().opened.push(path.to_string_lossy().into_owned());
         match (found, mode) {
@@ -377,6 +401,9 @@ struct SimFile {
 
 impl SimFile {
     fn write(&self, write: Write) -> io::Result<()> {
+        if self.sim.inner().faults.fail_write.is_some_and(|fails| fails(&self.path)) {
+            return Err(io::Error::other("the disk could not write"));
+        }
         self.sim.change(|inner| {
             let used = || inner.platter.inodes.iter().map(|inode| inode.live.len()).sum::<usize>();
             let length = inner.platter.inodes[self.inode].live.len();
@@ -404,6 +431,9 @@ impl Handle for SimFile {
 
     fn read_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<usize> {
         let inner = self.sim.inner();
+        if inner.faults.fail_read.is_some_and(|fails| fails(&self.path)) {
+            return Err(io::Error::other("the disk could not read"));
+        }
         let rest = inner.platter.inodes[self.inode].live.get(offset as usize..).unwrap_or_default();
         let count = rest.len().min(bytes.len());
         bytes[..count].copy_from_slice(&rest[..count]);
@@ -411,10 +441,7 @@ impl Handle for SimFile {
     }
 
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
-        if self.path.contains("segment") {
-            let before = self.sim.inner().faults.before_segment.take();
-            before.into_iter().for_each(|before| before());
-        }
+        pull(|faults| &mut faults.before_write, &self.path, &self.sim);
         self.write(Write::Bytes(offset as usize, bytes.to_vec()))
     }
 
@@ -454,6 +481,9 @@ impl Handle for SimFile {
 
     fn try_lock(&self) -> io::Result<bool> {
         let mut inner = self.sim.inner();
+        if let Some(code) = inner.faults.lock_error {
+            return Err(io::Error::from_raw_os_error(code));
+        }
         if inner.faults.lying_locks {
             return Ok(true);
         }

@@ -1,0 +1,188 @@
+//! A disk that fails around the frame: what is durable is acknowledged, and no failure outlasts its cause.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use nofx_core::{Expect, LogQuery};
+
+use super::damage::{agent, batch, body, commit, entries, filled, history, open, options};
+use super::sim::Sim;
+use crate::layout;
+use crate::options::Options;
+use crate::store::Shared;
+
+fn is_tip(path: &str) -> bool {
+    path == layout::TIP
+}
+
+/// Returns how many entries of a log can be read, which are all.
+fn length(store: &Shared) -> u64 {
+    let length = store.heads(&[history("s1")]).unwrap()[0].length;
+    assert_eq!(store.read(&LogQuery::oldest_first(history("s1"), 1000)).unwrap().items.len() as u64, length);
+    length
+}
+
+#[test]
+fn a_tip_that_cannot_be_written_denies_no_commit() {
+    for lasts in [false, true] {
+        let sim = Sim::default();
+        let (store, other) = (filled(&sim), open(&sim));
+        sim.set_faults(|faults| faults.fail_write = Some(is_tip));
+        for n in 0..100 {
+            commit(&store, batch().append(history("s1"), entries(1)));
+            assert_eq!(length(&store), 21 + n);
+            if n % 10 == 0 {
+                assert_eq!(length(&other), 21 + n, "acknowledged, and another process does not see it");
+                assert_eq!(length(&open(&sim)), 21 + n);
+            }
+            if n % 25 == 0 {
+                assert!(store.apply().unwrap());
+            }
+            if !lasts {
+                sim.set_faults(|faults| faults.fail_write = None);
+            }
+        }
+        sim.set_faults(|faults| faults.fail_write = None);
+        commit(&other, batch().append(history("s1"), entries(1)));
+        for store in [&store, &other, &open(&sim)] {
+            assert!(store.apply().unwrap());
+            assert_eq!(length(store), 121);
+            assert_eq!(store.check().unwrap(), []);
+        }
+    }
+}
+
+#[test]
+fn a_tip_that_cannot_be_read_behind_the_flush_denies_no_commit() {
+    let sim = Sim::default();
+    let store = filled(&sim);
+    let disk = sim.clone();
+    let broken = Arc::new(move || disk.set_faults(|faults| faults.fail_read = Some(is_tip)));
+    sim.set_faults(|faults| faults.before_write = Some(("segment", broken)));
+    commit(&store, batch().append(history("s1"), entries(1)));
+    sim.set_faults(|faults| faults.fail_read = None);
+    commit(&store, batch().append(history("s1"), entries(1)));
+    for store in [&store, &open(&sim)] {
+        assert_eq!(length(store), 22);
+    }
+}
+
+#[test]
+fn a_tip_that_can_never_be_read_hinders_nothing() {
+    let sim = Sim::default();
+    drop(filled(&sim));
+    sim.set_faults(|faults| faults.fail_read = Some(is_tip));
+    let (store, other) = (open(&sim), open(&sim));
+    for n in 0..10 {
+        commit(if n % 2 == 0 { &store } else { &other }, batch().append(history("s1"), entries(1)));
+        assert_eq!((length(&store), length(&other)), (21 + n, 21 + n));
+    }
+}
+
+/// Whatever is written after the frame may fail; the handle goes on, and is as good as new once the disk is.
+#[test]
+fn files_that_cannot_be_written_hinder_no_commit() {
+    let places: [fn(&str) -> bool; 8] = [
+        |path| path == layout::CATALOG,
+        |path| path.starts_with("catalog~"),
+        |path| path.starts_with(layout::INDEX),
+        |path| path.starts_with(layout::FEED),
+        |path| path.starts_with("agents/"),
+        |path| path.starts_with("sessions/"),
+        |path| path.ends_with(".holder"),
+        is_tip,
+    ];
+    for (at, place) in places.into_iter().enumerate() {
+        let sim = Sim::default();
+        let store = filled(&sim);
+        sim.set_faults(|faults| faults.fail_write = Some(place));
+        for n in 0..50 {
+            let record = batch().put(agent("ada"), Expect::Any, body(n));
+            commit(&store, record.append(history("s1"), entries(1)));
+            assert_eq!(length(&store), 21 + n, "place {at}");
+            if n % 10 == 0 {
+                _ = store.apply();
+            }
+        }
+        sim.set_faults(|faults| faults.fail_write = None);
+        for store in [store, open(&sim)] {
+            commit(&store, batch().append(history("s1"), entries(1)));
+            assert!(store.apply().unwrap());
+            assert!(!store.state().is_dirty(), "place {at}");
+            assert_eq!(store.check().unwrap(), [], "place {at}");
+        }
+        assert_eq!(length(&open(&sim)), 72);
+    }
+}
+
+#[test]
+fn a_file_system_without_locks_is_named_and_read() {
+    // ENOLCK, EOPNOTSUPP, EINVAL and ENOSYS of Linux.
+    for code in [37, 95, 22, 38] {
+        let sim = Sim::default();
+        let store = filled(&sim);
+        sim.set_faults(|faults| faults.lock_error = Some(code));
+        let late = open(&sim);
+        let reason = late.read_only.as_ref().map(|read_only| read_only.reason.clone()).unwrap_or_default();
+        assert!(reason.contains("locks do not work"), "{code}: {reason}");
+        for store in [store, late] {
+            assert_eq!(length(&store), 20);
+            let error = store.commit(vec![batch()]).unwrap_err();
+            assert_eq!(error.code(), "unavailable", "{error}");
+            assert!(error.to_string().contains("locks do not work"), "{code}: {error}");
+            assert!(error.to_string().contains("local disk"), "{code}: {error}");
+        }
+        let empty = Sim::default();
+        empty.set_faults(|faults| faults.lock_error = Some(code));
+        let error = Shared::open(Arc::new(empty), Path::new("store"), options()).unwrap_err();
+        assert!(error.to_string().contains("locks do not work"), "{code}: {error}");
+    }
+}
+
+#[test]
+fn what_is_committed_while_the_files_follow_is_all_that_is_left_to_do() {
+    let sim = Sim::default();
+    let store = Arc::new(filled(&sim));
+    commit(&store, batch().append(history("s1"), entries(500)));
+    let much = store.state().dirty_bytes;
+    let other = store.clone();
+    let meanwhile = move || commit(&other, batch().append(history("s1"), entries(1)));
+    sim.set_faults(|faults| faults.before_write = Some(("feed", Arc::new(meanwhile))));
+    assert!(store.apply().unwrap());
+    assert!(store.state().is_dirty());
+    let left = store.state().dirty_bytes;
+    assert!(left > 0 && left < much / 100, "{left} bytes of {much} are said to be left");
+    assert!(store.apply().unwrap());
+    assert_eq!(store.state().dirty_bytes, 0);
+}
+
+/// A check keeps the files as they are; whoever commits meanwhile may need them for finding out what the store holds.
+#[test]
+fn a_check_and_a_commit_never_wait_for_each_other_in_a_circle() {
+    let sim = Sim::default();
+    drop(filled(&sim));
+    let options = Options { lock_wait: Duration::from_millis(500), ..options() };
+    let store = Arc::new(Shared::open(Arc::new(sim.clone()), Path::new("store"), options).unwrap());
+    let committing = Arc::new(Mutex::new(None));
+    let (disk, other, thread) = (sim.clone(), store.clone(), committing.clone());
+    let meanwhile = move || {
+        // So that the commit has to look at every file.
+        disk.tamper(layout::TIP, Vec::clear);
+        disk.delete(layout::CATALOG);
+        let segment = disk.everything()["journal/segment-0"].clone();
+        disk.replace("journal/segment-0", segment);
+        let store = other.clone();
+        let commits = move || store.commit(vec![batch().append(history("s1"), entries(1))]);
+        *thread.lock().unwrap() = Some(std::thread::spawn(commits));
+        while other.committing.try_lock().is_ok() {
+            std::thread::yield_now();
+        }
+    };
+    sim.set_faults(|faults| faults.before_open = Some(("agents/ada.json", Arc::new(meanwhile))));
+    let checked = store.check();
+    let commits = committing.lock().unwrap().take().unwrap();
+    commits.join().unwrap().unwrap();
+    assert!(checked.unwrap().iter().all(|one| one.severity != crate::Severity::Damage));
+    assert_eq!(length(&store), 21);
+}
