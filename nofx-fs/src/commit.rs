@@ -97,6 +97,14 @@ impl Shared {
         }
         self.adopt()?;
         let position = self.state().position;
+        if told.is_none()
+            && !self.end()?.0.frames_beyond(&position).during("reading", layout::JOURNAL.as_ref())?.is_empty()
+        {
+            // What stands here was durable, and is damaged.
+            self.load_holding(doors, held)?;
+            let damage = self.state().damage.clone().unwrap_or_default();
+            return Err(Error::corrupt(format!("{damage}; nothing is written until it is repaired")));
+        }
         if told.is_none_or(|told| told.durable != position) {
             self.tell_durable(doors, &position);
         }

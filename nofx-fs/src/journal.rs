@@ -179,13 +179,12 @@ impl Segment {
         let file = layer.open(&path, Mode::Write).during("opening", &path)?;
         let length = file.len().during("measuring", &path)?;
         let is_new = length < room;
-        if is_new {
-            // Overwriting zeros needs no change of the file's length when it is flushed, which appending does.
-            let zeros = vec![0; 1 << 16];
-            for offset in (0..room).step_by(zeros.len()) {
-                let rest = usize::try_from(room - offset).unwrap_or(zeros.len()).min(zeros.len());
-                file.write_at(zeros.get(..rest).unwrap_or_default(), offset).during("filling", &path)?;
+        if is_new && let Err(error) = fill(&*file, room) {
+            if length == 0 {
+                // Without a header it would be nobody's, and each try would leave one.
+                _ = layer.remove(&path);
             }
+            return Err(error).during("filling", &path);
         }
         file.write_at(&header.to_bytes(), 0).during("writing", &path)?;
         if let Err(error) = file.sync() {
@@ -246,6 +245,14 @@ impl Segment {
         Ok(Found::Group(commits, after))
     }
 
+    /// Returns whether bytes look like the frame behind a place, though something of it is wrong.
+    pub(crate) fn resembles_frame(&self, at: &Position, bytes: &[u8]) -> bool {
+        let mut from = Reader(bytes);
+        let (kind, _, number, previous) = (from.u32(), from.u32(), from.u64(), from.u32());
+        let right = [kind == Some(GROUP), number == Some(at.frame + 1), previous == Some(at.chain)];
+        right.into_iter().filter(|is_right| *is_right).count() > 1
+    }
+
     /// Returns whether a frame seems to begin at a place.
     pub(crate) fn has_head(&self, at: &Position) -> io::Result<bool> {
         let frame = self.head(at.offset)?;
@@ -303,12 +310,15 @@ impl Segment {
         self.seal(END, at, vec![0; FRAME_BYTES]).0
     }
 
-    /// Looks for a whole frame somewhere behind a place where none begins.
+    /// Looks for whole frames behind a place where none begins, in their order.
     ///
     /// A frame is only written once the one before it is durable. So if there is one, what stands at the place was durable
     /// too and was damaged since; if there is none, it never was.
-    pub(crate) fn has_frame_beyond(&self, at: &Position) -> io::Result<bool> {
-        Ok(self.whole_groups(at.offset)?.iter().any(|frame| frame.number > at.frame + 1))
+    pub(crate) fn frames_beyond(&self, at: &Position) -> io::Result<Vec<WholeFrame>> {
+        let mut frames = self.whole_groups(at.offset)?;
+        frames.retain(|frame| frame.number > at.frame + 1);
+        frames.sort_by_key(|frame| frame.number);
+        Ok(frames)
     }
 
     /// Returns every whole frame of a group behind an offset, wherever it begins.
@@ -347,6 +357,15 @@ impl Segment {
         hasher.update(payload);
         hasher.finalize()
     }
+}
+
+/// Writes zeros: overwriting them needs no change of the file's length when it is flushed, which appending does.
+fn fill(file: &dyn Handle, room: u64) -> io::Result<()> {
+    let zeros = vec![0; 1 << 16];
+    (0..room).step_by(zeros.len()).try_for_each(|offset| {
+        let rest = usize::try_from(room - offset).unwrap_or(zeros.len()).min(zeros.len());
+        file.write_at(zeros.get(..rest).unwrap_or_default(), offset)
+    })
 }
 
 fn read_header(file: &dyn Handle) -> io::Result<Option<Header>> {

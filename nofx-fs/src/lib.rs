@@ -45,6 +45,7 @@ mod layout;
 mod lines;
 mod load;
 mod lock;
+mod lost;
 mod options;
 mod read;
 mod rebuild;

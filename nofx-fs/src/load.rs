@@ -9,6 +9,7 @@ use crate::files::{Layer, Mode};
 use crate::journal::{Found, Position, Segment};
 use crate::layout;
 use crate::lines::{self, Lines};
+use crate::lost::Lost;
 use crate::state::State;
 
 /// Reads a store, following the journal up to `until` or to its end.
@@ -43,6 +44,7 @@ pub(crate) fn replay(
         return Ok(true);
     };
     let (mut position, base) = (first.header.start, state.base);
+    let mut broken = None;
     // What the files hold was durable before.
     let until = until.map(|until| until.frame.max(base));
     let fits = |at: &Position| mark.is_none_or(|mark| at.frame != mark.frame || at.chain == mark.chain);
@@ -77,22 +79,75 @@ pub(crate) fn replay(
         }
         let is_broken = match bound {
             Some(bound) => (bound.frame, bound.chain) != (position.frame, position.chain),
-            None => segment.has_frame_beyond(&position).during("reading", &segment.path)?,
+            None => !segment.frames_beyond(&position).during("reading", &segment.path)?.is_empty(),
         };
         if is_broken && until.is_none_or(|until| position.frame < until) {
             let (path, frame, offset) = (segment.path.display(), position.frame + 1, position.offset);
-            state.damage = Some(format!("`{path}`: frame {frame} at byte {offset}"));
-            state.segment = Some(segment);
-            break;
+            state.damage.get_or_insert_with(|| format!("`{path}`: frame {frame} at byte {offset}"));
+            broken = broken.or_else(|| Some((segment.clone(), position)));
+            let end = bound.map(|bound| bound.frame).into_iter().chain(until).min();
+            position = take_beyond(layer, state, &segment, position, end)?;
         }
         state.segment = Some(segment);
     }
     let expected = until.unwrap_or(base);
-    if state.damage.is_none() && position.frame < expected {
-        state.damage = Some(format!("`{}`: frames {} to {expected} are missing", layout::JOURNAL, position.frame + 1));
+    if position.frame < expected && state.damage.is_none() {
+        note_missing(state, &position, expected)?;
+    }
+    if let Some((segment, before)) = broken {
+        // What follows the damage is read, but the journal does not go on there.
+        (state.segment, position) = (Some(segment), before);
     }
     state.position = position;
     Ok(true)
+}
+
+/// Notes that the journal should hold frames behind a place, and does not.
+pub(crate) fn note_missing(state: &mut State, at: &Position, told: u64) -> Result<()> {
+    let first = at.frame + 1;
+    let mut what = format!("`{}`: frames {first} to {told} are missing", layout::JOURNAL);
+    if let Some(segment) = &state.segment {
+        what = format!("`{}`: frames {first} to {told} are missing at byte {}", segment.path.display(), at.offset);
+        state.lost.push(Lost::at(segment, at).during("reading", &segment.path)?);
+    }
+    state.damage = Some(what);
+    Ok(())
+}
+
+/// Takes in the frames of a segment that stand whole behind damage, up to a frame, as each says by itself what it changed.
+/// Returns the place behind the last.
+fn take_beyond(
+    layer: &dyn Layer,
+    state: &mut State,
+    segment: &Segment,
+    mut position: Position,
+    end: Option<u64>,
+) -> Result<Position> {
+    let lost = |at: &Position| Lost::at(segment, at).during("reading", &segment.path);
+    let mut beyond = segment.frames_beyond(&position).during("reading", &segment.path)?;
+    beyond.retain(|frame| end.is_none_or(|end| frame.number <= end));
+    if beyond.is_empty() {
+        state.lost.push(lost(&position)?);
+    }
+    for frame in beyond {
+        if frame.number > position.frame + 1 {
+            state.lost.push(lost(&position)?);
+        }
+        let before = Position { frame: frame.number - 1, chain: frame.previous, offset: frame.offset, ..position };
+        if let Found::Group(commits, after) = segment.read(&before).during("reading", &segment.path)? {
+            if after.frame > state.base {
+                state.position = before;
+                fit_logs(layer, state, &commits)?;
+                state.install(commits, after);
+            }
+            position = after;
+        }
+    }
+    if end.is_some_and(|end| position.frame < end) && state.lost.last().is_some_and(|lost| lost.frame <= position.frame)
+    {
+        state.lost.push(lost(&position)?);
+    }
+    Ok(position)
 }
 
 /// Makes the logs that a group appends to end where its entries begin, if the files are ahead of the journal or behind it.

@@ -20,7 +20,7 @@ use crate::fault::During;
 use crate::files::{Handle, Mode};
 use crate::layout;
 use crate::lines::{self, Lines};
-use crate::state::{LogSlot, RecordSlot};
+use crate::state::{LogSlot, RecordSlot, State};
 use crate::store::Shared;
 
 /// How often something is looked at again while others change it.
@@ -61,6 +61,9 @@ impl Shared {
     /// Reads records as the state and the files are now.
     pub(crate) fn records_now(&self, keys: &[RecordKey]) -> Result<Vec<Option<Record>>, Misfit> {
         let state = self.state();
+        if let Some((key, damage)) = keys.iter().find_map(|key| Some((key, state.doubts_record(key)?))) {
+            return Err(lost(key, damage).into());
+        }
         let slots: Vec<_> = keys.iter().map(|key| state.records.get(key).cloned()).collect();
         drop(state);
         let read = |(key, slot): (&RecordKey, Option<RecordSlot>)| slot.map(|slot| self.record(key, slot)).transpose();
@@ -73,23 +76,32 @@ impl Shared {
             let state = self.state();
             // One more than asked for tells whether there is more.
             let found = matching(&state.records, query).take(query.limit.saturating_add(1));
-            let found: Vec<_> = found.map(|(key, slot)| (key.clone(), slot.clone())).collect();
+            let doubt = |key| state.doubts_record(key).map(|damage| lost(key, damage));
+            let found: Vec<_> = found.map(|(key, slot)| (key.clone(), slot.clone(), doubt(key))).collect();
+            let behind = end_of_list(&state);
             drop(state);
             let mut page = PageOf::new(query.limit);
-            for (key, slot) in found {
+            for (key, slot, doubt) in found {
                 if page.is_full() {
                     return Ok(page.end(true));
+                }
+                if let Some(error) = doubt {
+                    return Err(error.into());
                 }
                 let record = self.record(&key, slot)?;
                 page.push(record.body.len(), record);
             }
-            Ok(page.end(false))
+            Ok(page.end_of_list(behind)?)
         })
     }
 
     pub(crate) fn heads(&self, logs: &[LogKey]) -> Result<Vec<LogHead>> {
         self.refresh()?;
         let state = self.state();
+        let absent = logs.iter().filter(|log| !state.logs.contains_key(*log));
+        if let Some((log, damage)) = absent.into_iter().find_map(|log| Some((log, state.doubts_log(log)?))) {
+            return Err(lost(log, damage));
+        }
         Ok(logs.iter().map(|log| state.head(log)).collect())
     }
 
@@ -105,7 +117,7 @@ impl Shared {
             }
             page.push(0, slot.head(log));
         }
-        Ok(page.end(false))
+        page.end_of_list(end_of_list(&state))
     }
 
     pub(crate) fn read(&self, query: &LogQuery) -> Result<Page<LogEntry>> {
@@ -116,41 +128,63 @@ impl Shared {
     /// Reads entries as the state and the files are now.
     pub(crate) fn entries_now(&self, query: &LogQuery) -> Result<Page<LogEntry>, Misfit> {
         let state = self.state();
-        let Some(slot) = state.logs.get(&query.log) else { return Ok(Page { items: Vec::new(), more: false }) };
+        let slot = state.logs.get(&query.log);
+        let length = slot.map_or(0, |slot| slot.length);
+        // What stands in a log is known, but perhaps not where it ends.
+        let doubt =
+            state.doubts_log(&query.log).filter(|_| query.direction == Direction::Forward && query.range.end > length);
+        if let Some(damage) = doubt.filter(|_| query.range.start == length) {
+            return Err(Error::corrupt(format!("{}: {damage}", query.log)).into());
+        }
+        let is_doubtful = doubt.is_some();
+        let Some(slot) = slot else { return Ok(Page { items: Vec::new(), more: false }) };
         let range = query.range.start.min(slot.length)..query.range.end.min(slot.length);
         let mut page = PageOf::new(query.limit);
         let file = LogSlot { recent: Default::default(), ..slot.clone_head() };
         let in_memory = range.start.max(slot.base)..range.end;
         let recent = slot.recent.iter().map(|(_, entry)| entry).filter(|entry| in_memory.contains(&entry.position));
+        // Where the journal lost a group, entries are missing.
+        let missing = |position| self.misfit(&query.log, Path::new(layout::JOURNAL), position);
         let in_file = range.start..range.end.min(slot.base);
         match query.direction {
             Direction::Forward => {
                 let mut recent_page = PageOf::new(query.limit);
+                let mut next = in_memory.start;
                 for entry in recent {
-                    if recent_page.is_full() {
+                    if recent_page.is_full() || entry.position != next {
                         break;
                     }
+                    next += 1;
                     recent_page.push(entry.body.len(), entry.clone());
                 }
                 drop(state);
                 self.entries(query, &file, in_file, &mut page)?;
+                if page.items.is_empty() && recent_page.items.is_empty() && next < in_memory.end && query.limit > 0 {
+                    return Err(missing(next));
+                }
                 for entry in recent_page.items {
                     if page.is_full() {
                         break;
                     }
                     page.push(entry.body.len(), entry);
                 }
-                let more = page.items.last().is_some_and(|last| last.position + 1 < range.end);
+                let more = page.items.last().is_some_and(|last| last.position + 1 < range.end || is_doubtful);
                 Ok(page.end(more))
             }
             Direction::Backward => {
+                let mut end = in_memory.end;
                 for entry in recent.rev() {
-                    if page.is_full() {
+                    if page.is_full() || entry.position + 1 != end {
                         break;
                     }
+                    end -= 1;
                     page.push(entry.body.len(), entry.clone());
                 }
                 drop(state);
+                if in_memory.start < end && !page.is_full() {
+                    let more = !page.items.is_empty();
+                    return if more { Ok(page.end(true)) } else { Err(missing(end - 1)) };
+                }
                 self.entries(query, &file, in_file, &mut page)?;
                 let more = page.items.last().is_some_and(|last| last.position > range.start);
                 Ok(page.end(more))
@@ -164,14 +198,14 @@ impl Shared {
             Some(cursor) => self.parse_cursor(cursor)?,
         };
         self.refresh()?;
-        let (base, end, recent) = {
+        let (base, end, recent, behind) = {
             let state = self.state();
             let base = state.base_commits;
             // Where the journal lost commits that the files have, it ends before them.
             let end = state.position.commits.max(base);
             let numbers = from.unwrap_or(end).max(base)..end;
             let recent = numbers.map_while(|number| state.recent_commit_at(number).cloned());
-            (base, end, recent.take(limit).collect::<Vec<_>>())
+            (base, end, recent.take(limit).collect::<Vec<_>>(), end_of_list(&state))
         };
         let newest = self.cursor(end);
         let mut feed = self.feed();
@@ -190,6 +224,9 @@ impl Shared {
         if from + found.len() as u64 >= base {
             let rest = limit - found.len();
             found.extend(recent.into_iter().take(rest));
+        }
+        if let Some(error) = behind.filter(|_| found.is_empty() && limit > 0) {
+            return Err(error);
         }
         let next = self.cursor(from + found.len() as u64);
         Ok(Changes::Page(ChangePage { changes: found.iter().map(|one| one.change()).collect(), next, newest }))
@@ -421,6 +458,24 @@ impl<T> PageOf<T> {
     fn end(self, more: bool) -> Page<T> {
         Page { items: self.items, more }
     }
+
+    /// Ends a list behind which may be what the journal lost: then the next page says so.
+    fn end_of_list(self, behind: Option<Error>) -> Result<Page<T>> {
+        match behind {
+            Some(error) if self.items.is_empty() && self.limit > 0 => Err(error),
+            behind => Ok(self.end(behind.is_some())),
+        }
+    }
+}
+
+/// Says that what a key is may be among what the journal lost.
+fn lost(key: &impl Key, damage: &str) -> Error {
+    Error::corrupt(format!("{key}: {damage}"))
+}
+
+/// Says that a list may lack what the journal lost.
+fn end_of_list(state: &State) -> Option<Error> {
+    (!state.lost.is_empty()).then(|| Error::corrupt(state.damage.clone().unwrap_or_default()))
 }
 
 /// Returns what a query asks for, in its direction. Matching keys are neighbours, so it ends at the first that is none.

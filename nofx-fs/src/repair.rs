@@ -198,8 +198,8 @@ impl Shared {
 
     /// Lets the journal go on behind damage, in a new generation.
     ///
-    /// What cannot be read and what follows it is lost to the store, unless the files hold it already; the files of the
-    /// journal are kept aside.
+    /// What cannot be read of it is lost to the store, unless the files hold it already; the files of the journal are kept
+    /// aside.
     fn repair_journal(&self) -> Result<Vec<Repair>> {
         if self.state().damage.is_none() {
             return Ok(Vec::new());
@@ -242,14 +242,16 @@ impl Shared {
             let state = self.state();
             (state.base, state.base_commits, state.last_seq, state.position.generation)
         };
-        // What follows the files without a gap is taken along, wherever it stands.
+        // What the files do not hold is taken along, wherever it stands: each group says by itself what it changed.
+        frames.sort_by_key(|(frame, _)| frame.number);
         let mut chain = catalog::read(layer)?.filter(|(mark, ..)| mark.frame == base).map(|(mark, ..)| mark.chain);
         let mut commits = Vec::new();
-        let mut last = base;
-        while let Some((frame, at)) = frames
-            .iter()
-            .find(|(frame, _)| frame.number == last + 1 && chain.is_none_or(|chain| frame.previous == chain))
-        {
+        let (mut last, mut lost) = (base, 0);
+        while let Some((frame, at)) = frames.iter().find(|(frame, _)| {
+            frame.number > last && (frame.number > last + 1 || chain.is_none_or(|chain| frame.previous == chain))
+        }) {
+            lost += frame.number - last - 1;
+            last = frame.number - 1;
             let place = Position { frame: last, chain: frame.previous, offset: frame.offset, ..Position::default() };
             match segments[*at].read(&place).during("reading", &segments[*at].path)? {
                 Found::Group(group, _) => commits.push(group),
@@ -258,8 +260,8 @@ impl Shared {
             (last, chain) = (frame.number, Some(frame.checksum));
         }
         let newest = frames.iter().map(|(frame, _)| frame.number).max().unwrap_or_default();
-        let behind = frames.iter().filter(|(frame, _)| frame.number > last).count();
         let told = tip.map_or(0, |tip| tip.durable.frame);
+        lost += newest.max(told).saturating_sub(last);
         let start = Position {
             // A gap says that nobody needs what is before.
             generation: segments.last().map_or(0, |segment| segment.header.start.generation) + 2,
@@ -283,9 +285,9 @@ impl Shared {
         let mut repairs = Vec::new();
         for path in broken.chain(headless) {
             let kept = aside::put(layer, &path)?;
-            let what = match behind {
+            let what = match lost {
                 0 => format!("{damage}; the journal goes on in `{}`", next.path.display()),
-                _ => format!("{damage}; the journal goes on in `{}`, without {behind} groups", next.path.display()),
+                _ => format!("{damage}; the journal goes on in `{}`, without {lost} groups", next.path.display()),
             };
             repairs.push(done(&path, what, Some(kept)));
         }

@@ -5,10 +5,11 @@
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
-use nofx_core::{BatchId, Body, LogEntry, LogHead, LogKey, LogState, RecordKey, Seq, Timestamp};
+use nofx_core::{BatchId, Body, Key, LogEntry, LogHead, LogKey, LogState, RecordKey, Seq, Timestamp};
 
 use crate::codec::{Commit, Remembered};
 use crate::journal::{Position, Segment};
+use crate::lost::Lost;
 use crate::{layout, lines};
 
 #[derive(Debug, Default)]
@@ -35,8 +36,9 @@ pub(crate) struct State {
     /// The bytes of each frame since, and of all.
     frame_bytes: VecDeque<(u64, u64)>,
     pub(crate) dirty_bytes: u64,
-    /// Why the journal cannot be trusted, if so.
+    /// Why the journal cannot be trusted, if so, and what of it cannot be read.
     pub(crate) damage: Option<String>,
+    pub(crate) lost: Vec<Lost>,
 }
 
 /// A record.
@@ -122,6 +124,22 @@ impl State {
         self.dirty_records.contains_key(key)
     }
 
+    /// Returns why it is not known what a record is, if so: what the journal lost may be about it, and nothing later is.
+    pub(crate) fn doubts_record(&self, key: &RecordKey) -> Option<&str> {
+        let is_known = self.records.contains_key(key);
+        self.doubts(key, is_known, self.dirty_records.get(key))
+    }
+
+    /// Returns why it is not known where a log ends, likewise.
+    pub(crate) fn doubts_log(&self, log: &LogKey) -> Option<&str> {
+        self.doubts(log, self.logs.contains_key(log), self.dirty_logs.get(log))
+    }
+
+    fn doubts(&self, key: &impl Key, is_known: bool, touched: Option<&u64>) -> Option<&str> {
+        let mut lost = self.lost.iter().filter(|lost| touched.is_none_or(|frame| *frame < lost.frame));
+        lost.any(|lost| lost.may_concern(key, is_known)).then(|| self.damage.as_deref().unwrap_or_default())
+    }
+
     /// Takes in a group that was written to the journal behind `at`.
     ///
     /// Only if this state ends there: others who read the journal may have brought it elsewhere, and they follow the tip.
@@ -159,7 +177,8 @@ impl State {
             }
             for (log, entries) in commit.appends {
                 let slot = self.dirty_log(&log, frame);
-                slot.length += entries.len() as u64;
+                // Where the journal lost a group, its entries are missing before these.
+                slot.length = entries.last().map_or(slot.length, |last| last.position + 1);
                 slot.last_at = entries.last().map(|entry| entry.at).or(slot.last_at);
                 slot.recent.extend(entries.into_iter().map(|entry| (frame, entry)));
             }
@@ -223,7 +242,7 @@ impl State {
         self.dirty_logs.retain(|log, frame| {
             if let Some(slot) = logs.get_mut(log) {
                 while let Some((_, entry)) = slot.recent.pop_front_if(|(frame, _)| *frame <= base) {
-                    slot.base += 1;
+                    slot.base = entry.position + 1;
                     slot.bytes += lines::length(&entry);
                 }
             }

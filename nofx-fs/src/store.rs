@@ -404,8 +404,8 @@ impl Shared {
             && loaded.damage.is_none()
             && tip.durable.frame > loaded.position.frame
         {
-            let (told, found) = (tip.durable.frame, loaded.position.frame);
-            loaded.damage = Some(format!("`{}`: frames {} to {told} are missing", layout::JOURNAL, found + 1));
+            let at = loaded.position;
+            load::note_missing(&mut loaded, &at, tip.durable.frame)?;
         }
         if let Some(tip) = &tip
             && loaded.damage.is_none()

@@ -34,8 +34,11 @@ fn files(root: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     found
 }
 
+type Put = fn(&Path, &BTreeMap<PathBuf, Vec<u8>>);
+type Act = fn(&Shared) -> Result<()>;
+
 /// How a copy comes to its place.
-const WAYS: [(&str, fn(&Path, &BTreeMap<PathBuf, Vec<u8>>)); 3] = [
+const WAYS: [(&str, Put); 3] = [
     ("written over", |root, copy| copy.iter().for_each(|(path, bytes)| fs::write(root.join(path), bytes).unwrap())),
     ("renamed over", |root, copy| {
         for (path, bytes) in copy {
@@ -53,7 +56,7 @@ const WAYS: [(&str, fn(&Path, &BTreeMap<PathBuf, Vec<u8>>)); 3] = [
 ];
 
 /// What a handle does first.
-const FIRST: [(&str, fn(&Shared) -> Result<()>); 3] = [
+const FIRST: [(&str, Act); 3] = [
     ("reads", |store| store.get(&[agent("ada")]).map(drop)),
     ("commits", |store| store.commit(vec![batch().append(history("s"), entries(1))]).map(drop)),
     ("brings files up to date", |store| store.apply().map(drop)),
@@ -77,13 +80,7 @@ fn an_older_copy_in_its_place_is_noticed_and_left_as_it_is() {
     assert_eq!(failures, Vec::<String>::new());
 }
 
-fn replaced(
-    put: fn(&Path, &BTreeMap<PathBuf, Vec<u8>>),
-    does: fn(&Shared) -> Result<()>,
-    copy_applied: bool,
-    is_applied: bool,
-    groups: u64,
-) {
+fn replaced(put: Put, does: Act, copy_applied: bool, is_applied: bool, groups: u64) {
     let dir = tempfile::tempdir().unwrap();
     let root = dir.path().join("store");
     fs::create_dir(&root).unwrap();

@@ -186,3 +186,25 @@ fn a_check_and_a_commit_never_wait_for_each_other_in_a_circle() {
     assert!(checked.unwrap().iter().all(|one| one.severity != crate::Severity::Damage));
     assert_eq!(length(&store), 21);
 }
+
+#[test]
+fn a_full_disk_leaves_no_segments_behind() {
+    let sim = Sim::default();
+    let store = filled(&sim);
+    let segments = || sim.everything().keys().filter(|path| path.starts_with("journal/segment")).count();
+    let used = sim.everything().values().map(Vec::len).sum();
+    sim.set_faults(|faults| faults.room = Some(used));
+    let (mut before, mut refused) = (usize::MAX, 0);
+    while refused < 50 {
+        match store.commit(vec![batch().append(history("s1"), entries(40))]) {
+            Ok(_) => before = segments(),
+            Err(error) => {
+                assert_eq!(error.code(), "full", "{error}");
+                refused += 1;
+            }
+        }
+    }
+    assert_eq!(segments(), before);
+    sim.set_faults(|faults| faults.room = None);
+    commit(&store, batch().append(history("s1"), entries(1)));
+}

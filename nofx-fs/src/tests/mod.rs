@@ -7,6 +7,7 @@ mod damage;
 mod derived;
 mod failing;
 mod listing;
+mod lost;
 mod lying;
 mod repair;
 mod sim;

@@ -152,10 +152,10 @@ fn a_damaged_feed_is_a_gap_for_whoever_follows_it() {
 }
 
 #[test]
-fn a_damaged_journal_is_gone_on_from_behind_what_can_be_read() {
+fn a_damaged_journal_is_gone_on_from_without_what_cannot_be_read() {
     let sim = Sim::default();
     let store = filled(&sim);
-    // Only the journal has these yet; the second of them is damaged.
+    // Only the journal has these yet; one of them is damaged.
     let mut ends = Vec::new();
     for n in 0..4 {
         commit(&store, batch().put(agent("ada"), Expect::Any, body(10 + n)));
@@ -165,7 +165,7 @@ fn a_damaged_journal_is_gone_on_from_behind_what_can_be_read() {
     sim.tamper("journal/segment-0", |bytes| bytes[ends[1] + 30] ^= 1);
     let (store, repairs) = repaired(&sim, &["journal/segment-0"]);
     assert!(repairs[0].what.ends_with("without 1 groups"), "{repairs:?}");
-    assert_eq!(store.get(&[agent("ada")]).unwrap()[0].as_ref().unwrap().body, body(11));
+    assert_eq!(store.get(&[agent("ada")]).unwrap()[0].as_ref().unwrap().body, body(13));
     everything_but(&store, 0);
 }
 

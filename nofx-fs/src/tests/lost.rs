@@ -1,0 +1,192 @@
+//! A journal that is damaged in its middle: what stands around the damage is read, and nothing is missing silently.
+
+use nofx_core::{Changes, Expect, LogQuery, RecordKey, Result, ScanQuery, kind};
+
+use super::damage::{agent, batch, body, commit, entries, history, open};
+use super::sim::Sim;
+use crate::check::Severity;
+use crate::layout;
+use crate::store::Shared;
+
+const SEGMENT: &str = "journal/segment-0";
+
+/// A store that was killed before the files held the last four groups. Returns where each of those begins, and the end.
+fn killed() -> (Sim, [usize; 5]) {
+    let sim = Sim::default();
+    let store = open(&sim);
+    commit(&store, batch().put(agent("ada"), Expect::Any, body(1)).append(history("s1"), entries(3)));
+    commit(&store, batch().put(agent("old"), Expect::Any, body(1)).append(history("other"), entries(3)));
+    assert!(store.apply().unwrap());
+    let end = || store.state().position.offset as usize;
+    let mut places = [end(); 5];
+    let groups = [
+        batch().append(history("s1"), entries(2)),
+        batch()
+            .put(agent("ada"), Expect::Any, body(2))
+            .put(agent("bob"), Expect::Any, body(1))
+            .append(history("s1"), entries(2)),
+        batch().append(history("s1"), entries(2)).put(agent("eve"), Expect::Any, body(1)),
+        batch().append(history("s2"), entries(2)).put(agent("bob"), Expect::Any, body(2)),
+    ];
+    for (at, group) in groups.into_iter().enumerate() {
+        commit(&store, group);
+        places[at + 1] = end();
+    }
+    (sim, places)
+}
+
+/// Says what a record is: its number, nothing, or that it cannot be known.
+fn number(store: &Shared, id: &str) -> Option<u64> {
+    match store.get(&[agent(id)]) {
+        Ok(found) => Some(found[0].as_ref().map_or(0, |record| (0..9).find(|n| record.body == body(*n)).unwrap())),
+        Err(error) => {
+            assert_eq!(error.code(), "corrupt", "{error}");
+            assert!(error.to_string().contains(SEGMENT), "{error}");
+            None
+        }
+    }
+}
+
+/// Returns the positions of a log that can be read, those that cannot, and whether its end is known.
+fn positions(store: &Shared, id: &str) -> (Vec<u64>, Vec<u64>, bool) {
+    let (mut whole, mut broken, mut from) = (Vec::new(), Vec::new(), 0);
+    loop {
+        let length = store.heads(&[history(id)]).map_or(0, |heads| heads[0].length);
+        match store.read(&LogQuery::oldest_first(history(id), 100).within(from..u64::MAX)) {
+            Ok(page) => {
+                whole.extend(page.items.iter().map(|entry| entry.position));
+                if !page.more {
+                    return (whole, broken, true);
+                }
+                from = whole.last().unwrap() + 1;
+            }
+            Err(error) => {
+                assert_eq!(error.code(), "corrupt", "{error}");
+                if from >= length {
+                    return (whole, broken, false);
+                }
+                broken.push(from);
+                from += 1;
+            }
+        }
+    }
+}
+
+/// Reads the list of all records to its end.
+fn list(store: &Shared) -> (usize, Result<()>) {
+    let (mut query, mut count) = (ScanQuery::of(kind::AGENT, 1), 0);
+    loop {
+        match store.scan(&query) {
+            Ok(page) => {
+                count += page.items.len();
+                query.after = page.items.last().map(|record| record.key.clone()).or(query.after);
+                if !page.more {
+                    return (count, Ok(()));
+                }
+            }
+            Err(error) => return (count, Err(error)),
+        }
+    }
+}
+
+#[test]
+fn a_flip_in_the_middle_of_the_journal_hides_the_group_that_it_hit() {
+    let (sim, places) = killed();
+    let whole = sim.everything();
+    let all = open(&sim);
+    assert_eq!(["ada", "bob", "eve", "old", "nil"].map(|id| number(&all, id)), [2, 2, 1, 1, 0].map(Some));
+    assert_eq!(positions(&all, "s1").0, (0..9).collect::<Vec<_>>());
+    for at in places[1]..places[2] {
+        sim.replace(SEGMENT, whole[SEGMENT].clone());
+        sim.replace(layout::TIP, whole[layout::TIP].clone());
+        sim.tamper(SEGMENT, |bytes| bytes[at] ^= 4);
+        let store = open(&sim);
+        // Of the group that was hit, what came later is known, and nothing else is taken for what it was.
+        let found = ["ada", "bob", "eve", "old", "nil"].map(|id| number(&store, id));
+        assert_eq!(found, [None, Some(2), Some(1), Some(1), Some(0)], "byte {at}");
+        assert_eq!(positions(&store, "other"), ((0..3).collect(), vec![], true), "byte {at}");
+        assert_eq!(positions(&store, "s1"), (vec![0, 1, 2, 3, 4, 7, 8], vec![5, 6], true), "byte {at}");
+        assert_eq!(positions(&store, "s2"), (vec![0, 1], vec![], true), "byte {at}");
+        let error = list(&store).1.unwrap_err();
+        assert!(error.code() == "corrupt" && error.to_string().contains(SEGMENT), "{error}");
+        let Ok(Changes::Page(page)) = store.changes(None, 100) else { panic!("byte {at}") };
+        assert_eq!(store.changes(Some(&page.next), 100).unwrap_err().code(), "corrupt");
+        // Nothing is written over it.
+        let before = sim.everything()[SEGMENT].clone();
+        assert_eq!(store.commit(vec![batch().append(history("s2"), entries(1))]).unwrap_err().code(), "corrupt");
+        _ = store.apply();
+        assert!(sim.everything()[SEGMENT] == before, "byte {at}");
+        let found = store.check().unwrap();
+        assert!(found.iter().any(|one| one.severity == Severity::Damage && one.what.contains(SEGMENT)), "{found:?}");
+    }
+    // A repair gives up that group alone.
+    let store = open(&sim);
+    store.repair(true).unwrap();
+    let other = open(&sim);
+    for store in [&store, &other] {
+        assert_eq!(["ada", "bob", "eve", "old"].map(|id| number(store, id)), [1, 2, 1, 1].map(Some));
+        assert_eq!(positions(store, "s1"), (vec![0, 1, 2, 3, 4, 7, 8], vec![5, 6], true));
+        assert_eq!(positions(store, "s2").0, [0, 1]);
+        assert!(list(store).1.is_ok());
+    }
+    for store in [&store, &other] {
+        commit(store, batch().append(history("s1"), entries(1)).put(agent("ada"), Expect::Any, body(3)));
+        assert!(store.apply().unwrap());
+        assert_eq!(number(store, "ada"), Some(3));
+    }
+    assert_eq!(positions(&open(&sim), "s1"), (vec![0, 1, 2, 3, 4, 7, 8, 9, 10], vec![5, 6], true));
+}
+
+#[test]
+fn a_flip_in_the_newest_group_is_told_where_the_tip_names_it() {
+    let (sim, places) = killed();
+    let whole = sim.everything();
+    for at in places[3]..places[4] {
+        for has_tip in [true, false] {
+            sim.replace(SEGMENT, whole[SEGMENT].clone());
+            sim.replace(layout::TIP, if has_tip { whole[layout::TIP].clone() } else { Vec::new() });
+            sim.tamper(SEGMENT, |bytes| bytes[at] ^= 4);
+            let store = open(&sim);
+            let found = ["ada", "bob", "eve", "old"].map(|id| number(&store, id));
+            // Where nothing speaks for it, it may as well be one that was never acknowledged.
+            let bob = if has_tip { None } else { Some(1) };
+            assert_eq!(found, [Some(2), bob, Some(1), Some(1)], "byte {at}, tip {has_tip}");
+            assert_eq!(positions(&store, "s1").0, (0..9).collect::<Vec<_>>());
+            assert_eq!(positions(&store, "s2"), (vec![], vec![], !has_tip), "byte {at}");
+            let written = store.commit(vec![batch().append(history("s1"), entries(1))]);
+            assert_eq!(written.is_ok(), !has_tip, "{written:?}");
+        }
+    }
+}
+
+#[test]
+fn a_flip_in_one_of_several_segments_hides_no_other() {
+    let sim = Sim::default();
+    let options = crate::Options { segment_bytes: 2048, ..super::damage::options() };
+    let open =
+        || Shared::open(std::sync::Arc::new(sim.clone()), std::path::Path::new("store"), options.clone()).unwrap();
+    let store = open();
+    let key = |n: u64| RecordKey::new(kind::AGENT, format!("{n:02}{n:02}")).unwrap();
+    let mut places = Vec::new();
+    for n in 0..40 {
+        places.push((store.state().segment.as_ref().unwrap().path.clone(), store.state().position.offset));
+        commit(&store, batch().put(key(n), Expect::Any, body(n)));
+        if places.last().unwrap().0 != store.state().segment.as_ref().unwrap().path {
+            *places.last_mut().unwrap() = (store.state().segment.as_ref().unwrap().path.clone(), 512);
+        }
+    }
+    assert!(places.first().unwrap().0 != places.last().unwrap().0);
+    drop(store);
+    let whole = sim.everything();
+    for (hit, (path, offset)) in places.iter().enumerate() {
+        let path = path.to_str().unwrap();
+        sim.tamper(path, |bytes| bytes[*offset as usize + 40] ^= 1);
+        let store = open();
+        for n in 0..40 {
+            let found = store.get(&[key(n)]).map(|found| found[0].is_some());
+            assert_eq!(found.is_err(), n == hit as u64, "group {hit} of `{path}`, record {n}: {found:?}");
+            assert!(found.unwrap_or(true), "group {hit}, record {n} is missing silently");
+        }
+        sim.tamper(path, |bytes| bytes.clone_from(&whole[path]));
+    }
+}
