@@ -43,6 +43,10 @@ pub(crate) fn run(shared: &Arc<Shared>) {
     let mut failed = false;
     loop {
         let call = shared.wait_for_call(failed);
+        // Who only looked leaves the files to those who stay.
+        if call.stop && !shared.has_committed() {
+            return;
+        }
         failed = shared.apply().is_err();
         if call.stop {
             return;

@@ -244,6 +244,7 @@ impl Shared {
             state.take_in(&segment, &position, commits, after);
             state.dirty_bytes >= self.options.segment_bytes
         };
+        self.note_commit();
         self.ask(Call { dirty: true, full, stop: false });
         self.tell_durable(doors, &after);
         Ok(())

@@ -73,16 +73,17 @@ fn make(path: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Lets go of a store. The last one to do so waits for the files, but not for long: after an import they may be thousands, and
-/// whatever they lack is in the journal.
+/// Lets go of a store. If something was committed, the last one to do so waits for the files, but not for long: after an import
+/// they may be thousands, and whatever they lack is in the journal.
 pub(crate) fn let_go(keeper: Arc<Keeper>) {
+    let waits = keeper.shared().has_committed();
     let (done, is_done) = mpsc::channel::<()>();
     let dropping = thread::Builder::new().name("nofx-fs-close".to_owned()).spawn(move || {
         drop(keeper);
         // Nobody waits any more if it took long.
         _ = done.send(());
     });
-    if dropping.is_ok() {
+    if dropping.is_ok() && waits {
         _ = is_done.recv_timeout(FILES_WAIT);
     }
 }

@@ -43,6 +43,8 @@ pub(crate) struct Shared {
     replaced: AtomicBool,
     /// The last frame that the tip told of when this process read or wrote it.
     told: AtomicU64,
+    /// Set once something was committed here: only then the files are brought up to date before all handles are closed.
+    committed: AtomicBool,
     /// Whose turn it is to commit, within this process.
     pub(crate) committing: Mutex<()>,
     pub(crate) applying: Mutex<Applied>,
@@ -137,6 +139,7 @@ impl Shared {
             doors: RwLock::new(Arc::new(doors)),
             replaced: AtomicBool::new(false),
             told: AtomicU64::new(0),
+            committed: AtomicBool::new(false),
             committing: Mutex::default(),
             applying: Mutex::default(),
             feed: Mutex::default(),
@@ -364,6 +367,16 @@ impl Shared {
             "two processes wrote to `{}` at once: locks do not work there, as in many network and synced folders",
             self.root.display()
         ))
+    }
+
+    /// Notes that something was committed here.
+    pub(crate) fn note_commit(&self) {
+        self.committed.store(true, Ordering::Relaxed);
+    }
+
+    /// Returns whether something was committed here.
+    pub(crate) fn has_committed(&self) -> bool {
+        self.committed.load(Ordering::Relaxed)
     }
 
     /// Reads everything for the first time.

@@ -1,5 +1,6 @@
 //! Tests that look below the backend: power cuts, failing disks, damage.
 
+mod closing;
 mod copies;
 mod cost;
 mod crash;
