@@ -78,7 +78,7 @@ impl Shared {
             let found = matching(&state.records, query).take(query.limit.saturating_add(1));
             let doubt = |key| state.doubts_record(key).map(|damage| lost(key, damage));
             let found: Vec<_> = found.map(|(key, slot)| (key.clone(), slot.clone(), doubt(key))).collect();
-            let behind = end_of_list(&state);
+            let behind = behind_all(&state, query)?;
             drop(state);
             let mut page = PageOf::new(query.limit);
             for (key, slot, doubt) in found {
@@ -109,6 +109,7 @@ impl Shared {
         query.validate()?;
         self.refresh()?;
         let state = self.state();
+        let behind = behind_all(&state, query)?;
         let present = matching(&state.logs, query).filter(|(_, slot)| slot.state != LogState::Removed);
         let mut page = PageOf::new(query.limit);
         for (log, slot) in present {
@@ -117,7 +118,7 @@ impl Shared {
             }
             page.push(0, slot.head(log));
         }
-        page.end_of_list(end_of_list(&state))
+        page.end_of_list(behind)
     }
 
     pub(crate) fn read(&self, query: &LogQuery) -> Result<Page<LogEntry>> {
@@ -205,7 +206,7 @@ impl Shared {
             let end = state.position.commits.max(base);
             let numbers = from.unwrap_or(end).max(base)..end;
             let recent = numbers.map_while(|number| state.recent_commit_at(number).cloned());
-            (base, end, recent.take(limit).collect::<Vec<_>>(), end_of_list(&state))
+            (base, end, recent.take(limit).collect::<Vec<_>>(), lacks_lost(&state))
         };
         let newest = self.cursor(end);
         let mut feed = self.feed();
@@ -473,9 +474,19 @@ fn lost(key: &impl Key, damage: &str) -> Error {
     Error::corrupt(format!("{key}: {damage}"))
 }
 
-/// Says that a list may lack what the journal lost.
-fn end_of_list(state: &State) -> Option<Error> {
+/// Says that a list or the feed may lack what the journal lost.
+fn lacks_lost(state: &State) -> Option<Error> {
     (!state.lost.is_empty()).then(|| Error::corrupt(state.damage.clone().unwrap_or_default()))
+}
+
+/// Returns the error that a list ends with because it may lack what the journal lost, as if that stood behind everything.
+/// Where a list begins there, it is the answer.
+fn behind_all<K: Key>(state: &State, query: &KeyQuery<K>) -> Result<Option<Error>> {
+    match (query.direction, &query.after) {
+        (Direction::Forward, _) => Ok(lacks_lost(state)),
+        (Direction::Backward, None) => lacks_lost(state).map_or(Ok(None), Err),
+        (Direction::Backward, Some(_)) => Ok(None),
+    }
 }
 
 /// Returns what a query asks for, in its direction. Matching keys are neighbours, so it ends at the first that is none.
