@@ -274,13 +274,8 @@ impl Shared {
     ///
     /// It was never acknowledged, but the next commit would find it: so whoever looks now finds it as well.
     fn adopt_orphan(&self) -> Result<()> {
-        let has_more = {
-            let state = self.state();
-            let segment = state.segment.as_ref().filter(|_| state.damage.is_none());
-            segment.is_some_and(|segment| segment.has_head(&state.position).unwrap_or(false))
-        };
         // A writer that is alive holds the lock until it has told. Where nothing can be locked, nobody writes any more.
-        if has_more
+        if self.has_more()
             && self.read_only.is_none()
             && let Ok(_turn) = self.committing.try_lock()
             && let Ok(Some((doors, held))) = self.hold(Doors::lock, Lock::try_acquire)
@@ -288,6 +283,13 @@ impl Shared {
             self.catch_up(&doors, &held)?;
         }
         Ok(())
+    }
+
+    /// Returns whether a frame seems to stand in the journal behind those that are known.
+    fn has_more(&self) -> bool {
+        let state = self.state();
+        let segment = state.segment.as_ref().filter(|_| state.damage.is_none());
+        segment.is_some_and(|segment| segment.has_head(&state.position).unwrap_or(false))
     }
 
     /// Reads the tip, again if somebody is just writing it. `None` if it cannot be read: the journal says the same.
@@ -384,13 +386,25 @@ impl Shared {
         if self.read_only.is_some() {
             return self.load_again();
         }
-        match self.load_locked() {
-            // Whoever holds the lock is alive and keeps the tip, so reading needs no lock.
-            Err(locked @ Error::Locked { .. }) => match self.read_tip(&*self.doors()?)? {
-                Some(_) => self.load_again(),
-                None => Err(locked),
-            },
-            loaded => loaded,
+        let is_loaded = {
+            let _turn = self.committing.lock().unwrap_or_else(PoisonError::into_inner);
+            match self.hold(Doors::lock, Lock::try_acquire)? {
+                Some((doors, held)) => self.catch_up_to_read(&doors, &held).map(|()| true)?,
+                None => false,
+            }
+        };
+        if is_loaded {
+            return Ok(());
+        }
+        // Whoever holds the lock is alive and keeps the tip, so reading needs no lock and waits for nobody.
+        if self.read_tip(&*self.doors()?)?.is_none() {
+            return self.load_locked();
+        }
+        self.load_again()?;
+        // Unless more stands behind the tip: after a power cut it may be old, and whoever has the lock is just telling it.
+        match self.has_more().then(|| self.load_locked()) {
+            Some(Err(Error::Locked { .. })) | None => Ok(()),
+            Some(loaded) => loaded,
         }
     }
 
@@ -399,8 +413,12 @@ impl Shared {
         // A lock keeps other processes out, not other threads of this one.
         let _turn = self.committing.lock().unwrap_or_else(PoisonError::into_inner);
         let (doors, held) = self.hold_waiting(Doors::lock)?;
-        match self.catch_up(&doors, &held) {
-            // What stands before the damage can be read.
+        self.catch_up_to_read(&doors, &held)
+    }
+
+    /// Catches up, also with a journal that is damaged: what stands around the damage can be read.
+    fn catch_up_to_read(&self, doors: &Doors, held: &Held) -> Result<()> {
+        match self.catch_up(doors, held) {
             Err(Error::Corrupt(_)) if self.state().damage.is_some() => Ok(()),
             done => done,
         }

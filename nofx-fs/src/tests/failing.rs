@@ -208,3 +208,20 @@ fn a_full_disk_leaves_no_segments_behind() {
     sim.set_faults(|faults| faults.room = None);
     commit(&store, batch().append(history("s1"), entries(1)));
 }
+
+/// A writer that was stopped keeps the lock for as long as it pleases.
+#[test]
+fn opening_and_reading_wait_for_no_writer() {
+    let sim = Sim::default();
+    let writer = filled(&sim);
+    let doors = writer.doors().unwrap();
+    let _held = doors.lock().unwrap().try_acquire().unwrap().unwrap();
+    let (done, is_done) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let options = Options { lock_wait: Duration::from_secs(3600), ..options() };
+        let store = Shared::open(Arc::new(sim), Path::new("store"), options).unwrap();
+        done.send(length(&store)).unwrap();
+    });
+    let patience = Duration::from_secs(60);
+    assert_eq!(is_done.recv_timeout(patience).expect("a store that opens beside a writer that holds the lock"), 20);
+}
