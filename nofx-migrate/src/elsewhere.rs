@@ -104,7 +104,7 @@ fn unreadable(path: &Path, cause: io::Error) -> MigrateError {
 }
 
 /// Adds what is at a path to the files of a source. Their paths begin with `@` and the names of the folder and the file.
-pub(crate) fn add(tree: &mut Tree, path: &Path) -> Result<(), MigrateError> {
+pub(crate) fn add(tree: &mut Tree<'_>, path: &Path) -> Result<(), MigrateError> {
     let unreadable = |cause| unreadable(path, cause);
     let path = &fs::canonicalize(path).map_err(unreadable)?;
     match judge(path)? {
@@ -136,7 +136,7 @@ fn root(path: &Path) -> String {
     format!("@{}/{}", name(path.parent()), name(Some(path)))
 }
 
-fn add_logs(tree: &mut Tree, folder: &Path) -> io::Result<()> {
+fn add_logs(tree: &mut Tree<'_>, folder: &Path) -> io::Result<()> {
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
         let name = entry.file_name().to_string_lossy().into_owned();
@@ -149,7 +149,7 @@ fn add_logs(tree: &mut Tree, folder: &Path) -> io::Result<()> {
 }
 
 /// Adds the values of the extension's state below `root`; what cannot be read whole also as it is, under `path`.
-fn add_state(tree: &mut Tree, root: &str, path: &str, bytes: Vec<u8>) {
+fn add_state(tree: &mut Tree<'_>, root: &str, path: &str, bytes: Vec<u8>) {
     let state = state(&bytes);
     if state.as_ref().is_none_or(|state| state.is_damaged) {
         tree.add_value(path, bytes);
@@ -188,7 +188,7 @@ fn extension_rows(mut database: Vec<u8>) -> rusqlite::Result<Vec<(String, Vec<u8
 }
 
 /// Notes changes to a database that are not in its file yet.
-fn note_changes_beside(tree: &mut Tree, path: &Path) {
+fn note_changes_beside(tree: &mut Tree<'_>, path: &Path) {
     for suffix in ["-wal", "-journal"] {
         let mut beside = path.as_os_str().to_owned();
         beside.push(suffix);

@@ -47,6 +47,11 @@ pub enum MigrateError {
     /// Whenever something was to be written, somebody else had just written it.
     #[error("another migration writes into the same store at the same time; run this one again when that one is done")]
     TargetBusy,
+    /// What is found is noted in a temporary file, which could not be written or read.
+    #[error(
+        "cannot use a temporary file: {0}; make room where temporary files are, or name another folder with `TMPDIR`"
+    )]
+    TemporaryFile(#[source] Arc<std::io::Error>),
     /// The store could not be read or written.
     #[error("{0}; {next}", next = .0.next_step())]
     Store(#[source] nofx_core::Error),
@@ -63,6 +68,7 @@ impl MigrateError {
             Self::SourceHoldsTarget { .. } => "source-holds-target",
             Self::SourceNotState(_) => "source-not-state",
             Self::TargetBusy => "target-busy",
+            Self::TemporaryFile(_) => "temporary-file",
             Self::Store(error) => error.code(),
         }
     }

@@ -53,7 +53,7 @@ pub use error::MigrateError;
 pub use import::migrate;
 pub use options::{MEMORY, NoProgress, Options, Progress};
 pub use report::{
-    Compared, FileReport, FileState, Finding, KindTotals, Level, Report, Skipped, Totals, Unused, Verification,
+    Compared, FileReport, FileState, Files, Finding, KindTotals, Level, Report, Skipped, Totals, Unused, Verification,
 };
 pub use source::check_source;
 pub use tree::legacy_folder;

@@ -2,8 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
-use serde::Serialize;
+use serde::ser::{Error as _, SerializeSeq};
+use serde::{Serialize, Serializer};
+
+use crate::error::MigrateError;
+use crate::import::Index;
 
 /// What a migration did: every file of the source, every byte of it, and everything worth knowing.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -18,7 +23,7 @@ pub struct Report {
     /// What was found and added of each kind of entity, by its name in the plural.
     pub kinds: BTreeMap<&'static str, KindTotals>,
     /// Every file, by its path.
-    pub files: Vec<FileReport>,
+    pub files: Files,
     /// What is no file and was left alone, by its path.
     pub skipped: Vec<Skipped>,
     /// Everything out of the ordinary.
@@ -86,6 +91,43 @@ pub struct FileReport {
     pub attachment: Option<String>,
     /// Its bytes that became no entity, in order and without overlap.
     pub unused: Vec<Unused>,
+}
+
+/// What became of each file, by its path. It may be more than memory has room for, so it is read from a temporary file, a page at a time.
+#[derive(Clone, Default)]
+pub struct Files(Option<Arc<Index>>);
+
+impl Files {
+    pub(crate) fn of(index: Arc<Index>) -> Self {
+        Self(Some(index))
+    }
+
+    /// Reads them, one after the other. An error is the last that comes.
+    pub fn iter(&self) -> impl Iterator<Item = Result<FileReport, MigrateError>> + Send + use<> {
+        self.0.clone().into_iter().flat_map(|index| index.reports())
+    }
+}
+
+impl Serialize for Files {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut list = serializer.serialize_seq(None)?;
+        for file in self.iter() {
+            list.serialize_element(&file.map_err(S::Error::custom)?)?;
+        }
+        list.end()
+    }
+}
+
+impl PartialEq for Files {
+    fn eq(&self, other: &Self) -> bool {
+        self.iter().map(Result::ok).eq(other.iter().map(Result::ok))
+    }
+}
+
+impl fmt::Debug for Files {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.iter()).finish()
+    }
 }
 
 /// Whether a file was imported before.
@@ -206,10 +248,11 @@ impl Report {
     }
 
     /// Fills in the sums.
-    pub(crate) fn add_up(&mut self) {
+    pub(crate) fn add_up(&mut self) -> Result<(), MigrateError> {
         let commits = self.totals.commits;
         let mut totals = Totals { commits, ..Totals::default() };
-        for file in &self.files {
+        for file in self.files.iter() {
+            let file = file?;
             totals.bytes += file.size;
             totals.files += 1;
             totals.attachments += u64::from(file.attachment.is_some());
@@ -229,8 +272,8 @@ impl Report {
             }
         }
         self.totals = totals;
-        self.files.sort_by(|a, b| a.path.cmp(&b.path));
         self.findings.sort_by(|a, b| (&a.path, a.code, &a.message).cmp(&(&b.path, b.code, &b.message)));
+        Ok(())
     }
 }
 

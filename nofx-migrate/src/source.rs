@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::elsewhere::{self, Elsewhere};
 use crate::error::MigrateError;
 use crate::options::Options;
-use crate::tree::{self, Tree};
+use crate::tree::{self, SourceFile, Tree};
 
 /// Judges whether there is something to import, as [`migrate`](crate::migrate) does before it reads everything.
 pub fn check_source(from: &Path, options: &Options) -> Result<(), MigrateError> {
@@ -37,9 +37,10 @@ impl Source {
         }
     }
 
-    /// Lists everything.
-    pub(crate) fn list(&self) -> Result<Tree, MigrateError> {
-        let mut tree = self.folder.as_deref().map(tree::list).unwrap_or_default();
+    /// Lists everything, and shows each file as it is found.
+    pub(crate) fn list<'a>(&self, show: &'a mut dyn FnMut(SourceFile)) -> Result<Tree<'a>, MigrateError> {
+        let mut tree = Tree::new(show);
+        self.folder.iter().for_each(|folder| tree.add_folder(folder));
         let mut seen = Vec::new();
         for path in &self.also {
             // A thing that is named twice is one.
@@ -49,7 +50,6 @@ impl Source {
                 seen.push(real);
             }
         }
-        tree.files.sort_by(|a, b| a.path.cmp(&b.path));
         Ok(tree)
     }
 }

@@ -1,6 +1,7 @@
 //! The legacy folder: which files it has, and reading them without touching anything.
 
 use std::cell::Cell;
+use std::collections::HashSet;
 use std::fs;
 use std::io::{self, Cursor, Read};
 use std::path::{Path, PathBuf};
@@ -39,22 +40,22 @@ pub(crate) struct SourceFile {
     pub(crate) path: Text,
     /// Its size when it was listed.
     pub(crate) size: u64,
-    origin: Origin,
+    pub(crate) origin: Origin,
 }
 
 /// Where the bytes of a source file are.
 #[derive(Clone, Debug)]
-enum Origin {
+pub(crate) enum Origin {
     File(PathBuf),
     /// A value that something else holds.
     Value(Arc<[u8]>),
 }
 
-/// All that lies in the source.
-#[derive(Debug, Default)]
-pub(crate) struct Tree {
-    /// The files, by path.
-    pub(crate) files: Vec<SourceFile>,
+/// All that lies in the source but its files, which are shown as they are found.
+pub(crate) struct Tree<'a> {
+    show: &'a mut dyn FnMut(SourceFile),
+    /// The paths that files elsewhere have, or could have had.
+    elsewhere: HashSet<Text>,
     /// What is no file.
     pub(crate) skipped: Vec<Skipped>,
     /// Folders that cannot be listed, and why.
@@ -115,57 +116,63 @@ fn resolve(path: &Path) -> PathBuf {
     }
 }
 
-/// Lists everything below the source. Links are not followed.
-pub(crate) fn list(root: &Path) -> Tree {
-    let mut tree = Tree::default();
-    let mut folders = vec![(root.to_owned(), Text::default())];
-    while let Some((folder, path)) = folders.pop() {
-        let entries = match fs::read_dir(&folder) {
-            Ok(entries) => entries,
-            Err(error) => {
-                tree.unreadable.push((path.to_string(), error.to_string()));
-                continue;
-            }
-        };
-        for entry in entries {
-            let looked = entry.and_then(|entry| Ok((entry.file_name(), fs::symlink_metadata(entry.path())?)));
-            let (name, found) = match looked {
-                Ok(looked) => looked,
-                Err(error) => {
-                    tree.unreadable.push((path.to_string(), error.to_string()));
-                    continue;
-                }
-            };
-            let place = folder.join(&name);
-            let path = below(&path, &name);
-            let skipped = |what: String| Skipped { path: path.to_string(), what };
-            if found.is_dir() && is_own(&path) {
-                tree.skipped.push(skipped("the place of a store, not written by the old extension".to_owned()));
-            } else if found.is_dir() {
-                folders.push((place, path));
-            } else if found.is_file() {
-                tree.files.push(SourceFile { path, size: found.len(), origin: Origin::File(place) });
-            } else if found.is_symlink() {
-                let target = fs::read_link(&place).map(|target| target.display().to_string()).unwrap_or_default();
-                tree.skipped.push(skipped(format!("a link to `{}`, not followed", target.escape_debug())));
-            } else {
-                tree.skipped.push(skipped("a pipe, a socket or a device, not opened".to_owned()));
-            }
-        }
-    }
-    tree.files.sort_by(|a, b| a.path.cmp(&b.path));
-    tree.skipped.sort_by(|a, b| a.path.cmp(&b.path));
-    tree.unreadable.sort();
-    tree
-}
-
 /// Whether a folder is the place of a store: beside the legacy files, or in a named copy below `archives`.
 fn is_own(path: &Text) -> bool {
     let parts: Vec<_> = path.as_str().unwrap_or_default().split('/').collect();
     matches!(parts[..], [OWN] | ["archives", _, OWN])
 }
 
-impl Tree {
+impl<'a> Tree<'a> {
+    /// Nothing yet; each file will be shown to `show`.
+    pub(crate) fn new(show: &'a mut dyn FnMut(SourceFile)) -> Self {
+        Self { show, elsewhere: HashSet::new(), skipped: Vec::new(), unreadable: Vec::new() }
+    }
+
+    /// Adds everything below a folder, in no order. Links are not followed.
+    pub(crate) fn add_folder(&mut self, root: &Path) {
+        let mut folders = vec![(root.to_owned(), Text::default())];
+        while let Some((folder, path)) = folders.pop() {
+            let entries = match fs::read_dir(&folder) {
+                Ok(entries) => entries,
+                Err(error) => {
+                    self.unreadable.push((path.to_string(), error.to_string()));
+                    continue;
+                }
+            };
+            for entry in entries {
+                let looked = entry.and_then(|entry| Ok((entry.file_name(), fs::symlink_metadata(entry.path())?)));
+                let (name, found) = match looked {
+                    Ok(looked) => looked,
+                    Err(error) => {
+                        self.unreadable.push((path.to_string(), error.to_string()));
+                        continue;
+                    }
+                };
+                let place = folder.join(&name);
+                let path = below(&path, &name);
+                let skipped = |what: String| Skipped { path: path.to_string(), what };
+                if found.is_dir() && is_own(&path) {
+                    let what = "the place of a store, not written by the old extension";
+                    self.skipped.push(skipped(what.to_owned()));
+                } else if found.is_dir() {
+                    folders.push((place, path));
+                } else if found.is_file() {
+                    if path.as_bytes().starts_with(b"@") {
+                        self.elsewhere.insert(path.clone());
+                    }
+                    (self.show)(SourceFile { path, size: found.len(), origin: Origin::File(place) });
+                } else if found.is_symlink() {
+                    let target = fs::read_link(&place).map(|target| target.display().to_string()).unwrap_or_default();
+                    self.skipped.push(skipped(format!("a link to `{}`, not followed", target.escape_debug())));
+                } else {
+                    self.skipped.push(skipped("a pipe, a socket or a device, not opened".to_owned()));
+                }
+            }
+        }
+        self.skipped.sort_by(|a, b| a.path.cmp(&b.path));
+        self.unreadable.sort();
+    }
+
     /// Adds a file that is not below the source.
     pub(crate) fn add_file(&mut self, path: &str, size: u64, place: PathBuf) {
         self.add(path, size, Origin::File(place));
@@ -181,9 +188,9 @@ impl Tree {
         let (first, rest) = path.split_once('/').unwrap_or((path, ""));
         let paths = std::iter::once(Text::from(path))
             .chain((2_u64..).map(|number| Text::from(format!("{first}#{number}/{rest}").as_str())));
-        let is_free = |path: &Text| self.files.iter().all(|file| file.path != *path);
-        if let Some(path) = paths.into_iter().find(is_free) {
-            self.files.push(SourceFile { path, size, origin });
+        if let Some(path) = paths.into_iter().find(|path| !self.elsewhere.contains(path)) {
+            self.elsewhere.insert(path.clone());
+            (self.show)(SourceFile { path, size, origin });
         }
     }
 }
@@ -215,6 +222,28 @@ pub(crate) fn name_text(name: &std::ffi::OsStr) -> Text {
 #[cfg(not(unix))]
 pub(crate) fn name_text(name: &std::ffi::OsStr) -> Text {
     name.to_string_lossy().into_owned().into()
+}
+
+/// Returns the bytes of a path, of which [`path_of`] makes the same one.
+#[cfg(unix)]
+pub(crate) fn path_bytes(path: &Path) -> Vec<u8> {
+    std::os::unix::ffi::OsStrExt::as_bytes(path.as_os_str()).to_vec()
+}
+
+#[cfg(unix)]
+pub(crate) fn path_of(bytes: Vec<u8>) -> PathBuf {
+    <std::ffi::OsString as std::os::unix::ffi::OsStringExt>::from_vec(bytes).into()
+}
+
+#[cfg(windows)]
+pub(crate) fn path_bytes(path: &Path) -> Vec<u8> {
+    std::os::windows::ffi::OsStrExt::encode_wide(path.as_os_str()).flat_map(u16::to_le_bytes).collect()
+}
+
+#[cfg(windows)]
+pub(crate) fn path_of(bytes: Vec<u8>) -> PathBuf {
+    let units: Vec<u16> = bytes.chunks_exact(2).map(|unit| u16::from_le_bytes([unit[0], unit[1]])).collect();
+    <std::ffi::OsString as std::os::windows::ffi::OsStringExt>::from_wide(&units).into()
 }
 
 impl SourceFile {
@@ -261,6 +290,7 @@ mod tests {
         use std::os::unix::ffi::OsStrExt;
         let name = std::ffi::OsStr::from_bytes(b"a\xffb\"");
         assert_eq!(below(&"x".into(), name).to_json(), r#""x/a\udcffb\"""#);
+        assert_eq!(path_of(path_bytes(Path::new(name))), Path::new(name));
     }
 
     #[test]
@@ -272,10 +302,13 @@ mod tests {
             fs::create_dir_all(folder.path().join(place)).unwrap();
             fs::write(folder.path().join(place).join(name), "bytes").unwrap();
         }
-        let tree = list(folder.path());
-        let found: Vec<_> = tree.files.iter().map(|file| file.path.to_string()).collect();
-        assert_eq!(found, ["archives/x/y/store/c", "sessions/store/d"]);
+        let mut found = Vec::new();
+        let mut show = |file: SourceFile| found.push(file.path.to_string());
+        let mut tree = Tree::new(&mut show);
+        tree.add_folder(folder.path());
         assert_eq!(tree.skipped.len(), 2);
+        found.sort();
+        assert_eq!(found, ["archives/x/y/store/c", "sessions/store/d"]);
     }
 
     #[test]

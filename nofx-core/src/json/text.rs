@@ -36,6 +36,22 @@ impl Text {
         &self.bytes
     }
 
+    /// Takes bytes as [`as_bytes`](Self::as_bytes) returns them; `None` if it never does.
+    pub fn from_bytes(bytes: Vec<u8>) -> Option<Self> {
+        let (mut rest, mut after_high) = (bytes.as_slice(), false);
+        while let Err(error) = std::str::from_utf8(rest) {
+            let (valid, surrogate) = rest.split_at(error.valid_up_to());
+            let [0xED, second @ 0xA0..=0xBF, 0x80..=0xBF, ..] = surrogate else { return None };
+            let is_low = *second >= 0xB0;
+            // Two halves that belong together are a character.
+            if is_low && after_high && valid.is_empty() {
+                return None;
+            }
+            (rest, after_high) = (surrogate.get(3..)?, !is_low);
+        }
+        Some(Self { bytes })
+    }
+
     /// Returns whether there is nothing in it.
     pub fn is_empty(&self) -> bool {
         self.bytes.is_empty()
@@ -266,6 +282,15 @@ mod tests {
     }
 
     #[test]
+    fn bytes_that_no_text_has_are_refused() {
+        for bytes in [&b"a\xff"[..], b"\xed\xa0", b"\xed\x9f\xc0", b"\xed\xa0\xbd\xed\xb8\x80", b"\xc3"] {
+            assert_eq!(Text::from_bytes(bytes.to_vec()), None, "{bytes:?}");
+        }
+        let turned = Text::from_bytes(b"\xed\xb8\x80\xed\xa0\xbd!".to_vec()).unwrap();
+        assert_eq!(turned.to_json(), r#""\ude00\ud83d!""#);
+    }
+
+    #[test]
     fn the_fewest_escapes_are_written() {
         let text = Text::from_json(r#""\/\u00e9\u0001\u0009\"\\""#).unwrap();
         assert_eq!(text.to_json(), "\"/é\\u0001\\t\\\"\\\\\"");
@@ -293,6 +318,7 @@ mod tests {
             let again = Text::from_json(&text.to_json()).unwrap();
             prop_assert_eq!(&again, &text);
             prop_assert_eq!(text.to_str_lossy().into_owned(), String::from_utf16_lossy(&units));
+            prop_assert_eq!(Text::from_bytes(text.as_bytes().to_vec()), Some(text));
         }
     }
 }

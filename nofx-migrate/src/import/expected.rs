@@ -1,16 +1,12 @@
 //! What the target shall have of one thing, as digests: small enough to be kept until everything is verified.
 
-use std::collections::HashMap;
-
 use nofx_core::json::{Object, Text};
-use nofx_core::{Body, LogKey, RecordKey};
+use nofx_core::{Body, Kind, LogKey, RecordKey};
 
 use super::imported::{content, content_digest};
-use super::plan::{Plan, PlannedLog, PlannedRecord, Thing};
+use super::names::Names;
+use super::plan::{Plan, PlannedLog, PlannedRecord};
 use crate::digest::{Print, Printing};
-
-/// What was planned in this run, by thing.
-pub(crate) type Planned = HashMap<Thing, Expected>;
 
 /// What the target shall have of one thing.
 #[derive(Clone, Debug)]
@@ -48,7 +44,45 @@ impl Expected {
             logs: plan.logs.iter().map(log).collect(),
         }
     }
+
+    /// Writes it for [`read`](Self::read) in the same run.
+    pub(crate) fn write(&self, names: &Names) -> Vec<u8> {
+        let record = |record: &ExpectedRecord| {
+            let ExpectedRecord { kind, key, id, digest, damaged } = record;
+            let (id, damaged) = (id.as_ref().map(Text::to_json), damaged.as_ref().map(Object::to_json));
+            (names.number(kind), key.kind().as_str().to_owned(), key.id().to_owned(), id, digest.clone(), damaged)
+        };
+        let log = |log: &ExpectedLog| {
+            let ExpectedLog { kind, log, bodies: Bodies { count, print } } = log;
+            (names.number(kind), log.kind().as_str().to_owned(), log.id().to_owned(), *count, *print)
+        };
+        let written: Written = (self.records.iter().map(record).collect(), self.logs.iter().map(log).collect());
+        serde_json::to_vec(&written).unwrap_or_default()
+    }
+
+    /// Reads what was written; `None` if it was not.
+    pub(crate) fn read(written: &[u8], names: &Names) -> Option<Self> {
+        let (records, logs): Written = serde_json::from_slice(written).ok()?;
+        let record = |(kind, of, key, id, digest, damaged): WrittenRecord| {
+            let key = RecordKey::new(Kind::new(of).ok()?, key).ok()?;
+            let id = id.and_then(|id| Text::from_json(&id));
+            let damaged = damaged.and_then(|damaged| Object::parse(&damaged).ok());
+            Some(ExpectedRecord { kind: names.name(kind), key, id, digest, damaged })
+        };
+        let log = |(kind, of, log, count, print): WrittenLog| {
+            let log = LogKey::new(Kind::new(of).ok()?, log).ok()?;
+            Some(ExpectedLog { kind: names.name(kind), log, bodies: Bodies { count, print } })
+        };
+        Some(Self {
+            records: records.into_iter().map(record).collect::<Option<_>>()?,
+            logs: logs.into_iter().map(log).collect::<Option<_>>()?,
+        })
+    }
 }
+
+type Written = (Vec<WrittenRecord>, Vec<WrittenLog>);
+type WrittenRecord = (usize, String, String, Option<String>, String, Option<String>);
+type WrittenLog = (usize, String, String, u64, Print);
 
 impl ExpectedRecord {
     pub(crate) fn of(planned: &PlannedRecord) -> Self {
@@ -97,5 +131,34 @@ impl Counting {
 
     pub(crate) fn finish(self) -> Bodies {
         Bodies { count: self.count, print: self.printing.finish() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use nofx_core::kind;
+
+    use super::*;
+
+    #[test]
+    fn what_is_expected_is_read_as_it_was_written() {
+        let names = Names::default();
+        let record = ExpectedRecord {
+            kind: "sessions",
+            key: RecordKey::new(kind::SESSION, "a\u{1}\"é").unwrap(),
+            id: Text::from_json(r#""a\ud83db""#),
+            digest: "d".repeat(64),
+            damaged: Object::parse(r#"{"a":[1,"\ud800"]}"#).ok(),
+        };
+        let plain = ExpectedRecord { kind: "agents", id: None, damaged: None, ..record.clone() };
+        let log = ExpectedLog {
+            kind: "messages",
+            log: LogKey::new(kind::HISTORY, "a").unwrap(),
+            bodies: Bodies { count: u64::MAX, print: Print::MAX },
+        };
+        let expected = Expected { records: vec![record, plain], logs: vec![log] };
+        let read = Expected::read(&expected.write(&names), &names).unwrap();
+        assert_eq!(format!("{read:?}"), format!("{expected:?}"));
+        assert!(Expected::read(b"", &names).is_none());
     }
 }

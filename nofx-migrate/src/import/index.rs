@@ -1,105 +1,461 @@
-//! The first pass: what each file is and which ids are in it.
+//! What is known of each file of the source and of each thing in them, in a database of this run.
+//!
+//! Files are numbered from one, in the order of their paths. What there is of each is in tables by that number, so that memory does
+//! not grow with their number.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::io::{self, Read};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use nofx_core::entity::{EntityId, SessionId, TemplateDigest, TemplateId};
+use nofx_core::entity::{TemplateDigest, TemplateId};
 use nofx_core::json::{Object, Text};
-use nofx_core::{Body, Timestamp};
+use nofx_core::{Body, Seq, Timestamp};
+use rusqlite::{OptionalExtension, Row, params};
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::room::Room;
-use crate::digest::{Hash, Print, Printing, Running, print, sha256};
-use crate::legacy::{self, Content, Item, Judgement, Outline, Pass, Place, Promise, Reading, TemplateContent};
-use crate::report::{Level, Unused};
-use crate::tree::SourceFile;
+use super::disk::{Disk, PAGE_ROWS, paged};
+use super::examine::Examined;
+use super::names::Names;
+use crate::digest::{Hash, Print, Printing, hex, print};
+use crate::error::MigrateError;
+use crate::legacy::{self, Outline, Pass, Place, Reading};
+use crate::report::{FileReport, FileState, Unused};
+use crate::tree::{Origin, SourceFile, path_bytes, path_of};
 
-/// A file and what the first pass found in it.
+const TABLES: &str = "
+    CREATE TABLE listed (path BLOB, size INTEGER, place BLOB, value BLOB);
+    CREATE TABLE file (at INTEGER PRIMARY KEY, path BLOB, size INTEGER, place BLOB, value BLOB);
+    CREATE TABLE known (at INTEGER PRIMARY KEY, version INTEGER, size INTEGER, sha256 BLOB, ids TEXT);
+    CREATE TABLE found (
+        at INTEGER PRIMARY KEY, state INTEGER, marks INTEGER, size INTEGER, sha256 BLOB, print BLOB,
+        became INTEGER, counts TEXT, keep TEXT, late TEXT, unused TEXT, ids TEXT, around TEXT
+    );
+    CREATE TABLE part (rank INTEGER, name BLOB, at INTEGER, size INTEGER, is_new INTEGER);
+    CREATE TABLE thing (id INTEGER PRIMARY KEY, rank INTEGER, name BLOB, files BLOB, size INTEGER, is_new INTEGER);
+    CREATE TABLE expected (thing INTEGER PRIMARY KEY, body BLOB);
+";
+
+/// All files, and what is known of them.
 #[derive(Debug)]
+pub(crate) struct Index {
+    pub(super) disk: Disk,
+    pub(super) names: Names,
+    templates: Mutex<BTreeMap<TemplateId, NamedTemplate>>,
+    /// Each with the room that it takes.
+    outlines: Mutex<HashMap<usize, (Outline, OwnedSemaphorePermit)>>,
+    // Files of many sessions, which are asked for once for each of them.
+    kept: Mutex<Vec<(usize, Arc<Reading>)>>,
+}
+
+/// A file that was read once.
+#[derive(Clone, Debug)]
 pub(crate) struct Indexed {
+    pub(crate) at: usize,
     pub(crate) source: SourceFile,
     pub(crate) place: Place,
     pub(crate) size: u64,
     pub(crate) sha256: Hash,
     print: Print,
-    pub(crate) judgement: Judgement,
-    pub(crate) holds: Holds,
-    /// The ids of its agents or sessions.
-    pub(crate) ids: Vec<Text>,
-    /// Members beside a list of agents or sessions.
-    pub(crate) around: Object,
-    /// Parts that are kept as they are.
-    pub(crate) has_parts: bool,
-    names: Vec<NamedTemplate>,
-    checkpoints: HashSet<Hash>,
-    /// With the room that it takes.
-    outline: Option<(Outline, OwnedSemaphorePermit)>,
+    pub(crate) state: FileState,
+    marks: u8,
 }
 
-/// What kind of entities a file has.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Holds {
-    Nothing,
-    Agents(Option<Timestamp>),
-    Sessions(Vec<SessionId>),
-    Checkpoints(Option<String>),
-    Transcript(String),
-    Orchestration,
-    Template,
+/// What else is known of a file.
+#[derive(Debug)]
+pub(crate) struct Facts {
+    pub(crate) became: &'static str,
+    /// How many entities of each kind are in it.
+    pub(crate) counts: BTreeMap<&'static str, u64>,
+    /// Why it is to be kept whole, if it is.
+    pub(crate) keep: Option<String>,
+    /// The same, if that was not seen before it was compared with the target.
+    pub(crate) late: Option<String>,
+    pub(crate) unused: Vec<Unused>,
+    /// The ids of its agents or sessions, and the members beside the list of them, as JSON.
+    pub(crate) ids: Option<String>,
+    pub(crate) around: Option<String>,
+    /// The version of what the target says of an earlier import of it.
+    pub(crate) known: Option<Seq>,
+}
+
+/// What is so of a file.
+pub(super) mod mark {
+    /// Some parts are kept as they are.
+    pub(crate) const PARTS: u8 = 1;
+    /// Nothing in it became an entity.
+    pub(crate) const NOTHING: u8 = 2;
+    /// It has many sessions.
+    pub(crate) const MANY: u8 = 4;
+    /// It is to be kept whole.
+    pub(crate) const KEPT: u8 = 8;
+    /// It has a part of some thing.
+    pub(crate) const THINGS: u8 = 16;
 }
 
 /// A content that a template's name could point to, and what speaks for it.
 #[derive(Clone, Debug)]
-struct NamedTemplate {
-    id: TemplateId,
-    digest: TemplateDigest,
-    rank: u8,
-    at: Option<Timestamp>,
+pub(crate) struct NamedTemplate {
+    pub(crate) id: TemplateId,
+    pub(crate) digest: TemplateDigest,
+    pub(crate) rank: u8,
+    pub(crate) at: Option<Timestamp>,
+    pub(crate) file: usize,
 }
 
-/// All files that could be read.
+/// What an earlier import told of a file.
 #[derive(Debug)]
-pub(crate) struct Index {
-    pub(crate) files: Vec<Indexed>,
-    // Files of many sessions, which are asked for once for each of them.
-    kept: Mutex<Vec<(usize, Arc<Reading>)>>,
+pub(crate) struct Known {
+    pub(crate) path: Text,
+    pub(crate) version: Seq,
+    pub(crate) size: u64,
+    pub(crate) sha256: Text,
+    pub(crate) ids: Option<String>,
 }
 
 /// Files of many sessions that are kept in memory.
 const KEPT_FILES: usize = 2;
 
-/// Reads a file for the first time. One that cannot be read comes back.
-pub(crate) fn examine(source: SourceFile, outlines: &Room) -> Result<Indexed, (SourceFile, io::Error)> {
-    let place = Place::of(&source.path);
-    let read = match place.promise {
-        Promise::Kept(..) => digested(&source, &place),
-        _ => source.read(|bytes| {
-            let reading = legacy::read(&place, bytes, Pass::First);
-            (bytes.len() as u64, (sha256(bytes), print(bytes)), reading)
-        }),
-    };
-    match read {
-        Ok((size, digests, reading)) => Ok(indexed(source, place, size, digests, reading, outlines)),
-        Err(error) => Err((source, error)),
+/// Files that have more bytes are read before all others, the largest first.
+const LARGE_FILE: u64 = 1 << 20;
+
+impl Index {
+    pub(crate) fn new() -> Result<Self, MigrateError> {
+        Ok(Self {
+            disk: Disk::new(TABLES)?,
+            names: Names::default(),
+            templates: Mutex::default(),
+            outlines: Mutex::default(),
+            kept: Mutex::default(),
+        })
+    }
+
+    /// Adds a file that was found.
+    pub(crate) fn list(&self, file: &SourceFile) -> Result<(), MigrateError> {
+        let (place, value) = match &file.origin {
+            Origin::File(path) => (Some(path_bytes(path)), None),
+            Origin::Value(bytes) => (None, Some(&**bytes)),
+        };
+        self.disk.with(|disk| {
+            let mut insert = disk.prepare_cached("INSERT INTO listed VALUES (?, ?, ?, ?)")?;
+            insert.execute(params![file.path.as_bytes(), file.size, place, value]).map(drop)
+        })
+    }
+
+    /// Numbers all files that were found; returns how many they are, and how many bytes they have.
+    pub(crate) fn number(&self) -> Result<(u64, u64), MigrateError> {
+        self.disk.with(|disk| {
+            disk.execute_batch(
+                "INSERT INTO file (path, size, place, value) SELECT * FROM listed ORDER BY path; DROP TABLE listed",
+            )?;
+            disk.query_row("SELECT count(*), ifnull(sum(size), 0) FROM file", [], |row| Ok((row.get(0)?, row.get(1)?)))
+        })
+    }
+
+    /// Notes what an earlier import told of some files; of those that are gone nothing.
+    pub(crate) fn know(&self, all: &[Known]) -> Result<(), MigrateError> {
+        self.disk.with(|disk| {
+            disk.execute_batch("CREATE UNIQUE INDEX IF NOT EXISTS by_path ON file (path)")?;
+            let mut insert = disk
+                .prepare_cached("INSERT OR REPLACE INTO known SELECT at, ?2, ?3, ?4, ?5 FROM file WHERE path = ?1")?;
+            for known in all {
+                let sha256 = known.sha256.as_bytes();
+                let Known { path, version, size, ids, .. } = known;
+                insert.execute(params![path.as_bytes(), version.get(), size, sha256, ids])?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Returns all files, those that are large first, so that threads that read them end at about the same time.
+    pub(crate) fn unread(
+        self: &Arc<Self>,
+    ) -> Result<impl Iterator<Item = Result<(usize, SourceFile), MigrateError>> + Send + use<>, MigrateError> {
+        let large: Vec<usize> = self.disk.with(|disk| {
+            let mut select = disk.prepare_cached("SELECT at FROM file WHERE size > ? ORDER BY size DESC, at")?;
+            select.query_map([LARGE_FILE], |row| row.get(0))?.collect()
+        })?;
+        const COLUMNS: &str = "SELECT path, size, place, value, at FROM file";
+        let (index, others) = (self.clone(), self.clone());
+        let large = large.into_iter().map(move |at| {
+            let sql = format!("{COLUMNS} WHERE at = ?");
+            index.disk.with(|disk| disk.prepare_cached(&sql)?.query_row([at], |row| Ok((at, source(row)?))))
+        });
+        let others = paged(move |last| {
+            let sql = format!("{COLUMNS} WHERE at > ? AND size <= ? ORDER BY at LIMIT ?");
+            others.disk.with(|disk| {
+                let mut select = disk.prepare_cached(&sql)?;
+                let row = |row: &Row<'_>| Ok((row.get(4)?, (row.get(4)?, source(row)?)));
+                select.query_map(params![last, LARGE_FILE, PAGE_ROWS], row)?.collect()
+            })
+        });
+        Ok(large.chain(others))
+    }
+
+    /// Notes what was found in a file, and returns whether it was imported before.
+    pub(crate) fn note(&self, at: usize, mut found: Examined) -> Result<FileState, MigrateError> {
+        self.note_templates(std::mem::take(&mut found.templates));
+        if let Some(outline) = found.outline.take() {
+            lock(&self.outlines).insert(at, outline);
+        }
+        let sha256 = hex(&found.sha256);
+        let judgement = &found.judgement;
+        let counts: Vec<(usize, u64)> =
+            judgement.counts.iter().map(|(kind, count)| (self.names.number(kind), *count)).collect();
+        let unused: Vec<_> =
+            judgement.unused.iter().map(|unused| (unused.from, unused.to, unused.reason.as_str())).collect();
+        self.disk.with(|disk| {
+            let known: Option<bool> = disk
+                .prepare_cached("SELECT size = ?2 AND sha256 = ?3 FROM known WHERE at = ?1")?
+                .query_row(params![at, found.size, sha256.as_bytes()], |row| row.get(0))
+                .optional()?;
+            let state = match known {
+                None => FileState::New,
+                Some(true) => FileState::Unchanged,
+                Some(false) => FileState::Changed,
+            };
+            let mut insert =
+                disk.prepare_cached("INSERT INTO found VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, ?, ?, ?)")?;
+            insert.execute(params![
+                at,
+                number(state),
+                found.marks,
+                found.size,
+                found.sha256,
+                found.print.to_le_bytes(),
+                self.names.number(judgement.became),
+                json(&counts),
+                judgement.keep,
+                json(&unused),
+                found.ids,
+                found.around,
+            ])?;
+            let mut insert = disk.prepare_cached("INSERT INTO part VALUES (?, ?, ?, ?, ?)")?;
+            for (rank, name) in &found.parts {
+                insert.execute(params![rank, name, at, found.size, state != FileState::Unchanged])?;
+            }
+            Ok(state)
+        })
+    }
+
+    /// Notes that a file cannot be read.
+    pub(crate) fn note_unreadable(&self, at: usize, source: &SourceFile) -> Result<(), MigrateError> {
+        let became = self.names.number("unreadable");
+        self.disk.with(|disk| {
+            let mut insert = disk.prepare_cached(
+                "INSERT INTO found (at, state, marks, size, sha256, print, became) VALUES (?, ?, 0, ?, '', '', ?)",
+            )?;
+            insert.execute(params![at, number(FileState::Unreadable), source.size, became]).map(drop)
+        })
+    }
+
+    fn note_templates(&self, templates: Vec<NamedTemplate>) {
+        let mut newest = lock(&self.templates);
+        for template in templates {
+            match newest.get_mut(&template.id) {
+                Some(best) if template.is_newer_than(best) => *best = template,
+                Some(_) => {}
+                None => _ = newest.insert(template.id.clone(), template),
+            }
+        }
+    }
+
+    /// Returns the newest content of each template that has a name, and the file it is from.
+    pub(crate) fn newest_templates(&self) -> BTreeMap<TemplateId, (TemplateDigest, usize)> {
+        let newest = lock(&self.templates);
+        newest.iter().map(|(id, template)| (id.clone(), (template.digest.clone(), template.file))).collect()
+    }
+
+    /// Returns how many files could be read, and how many bytes they have; of those alone that are to be imported, or all.
+    pub(crate) fn size(&self, is_new: bool) -> Result<(u64, u64), MigrateError> {
+        let but = if is_new { FileState::Unchanged } else { FileState::Unreadable };
+        self.disk.with(|disk| {
+            let sum = "SELECT count(*), ifnull(sum(size), 0) FROM found WHERE state NOT IN (?, ?)";
+            disk.query_row(sum, [number(but), number(FileState::Unreadable)], |row| Ok((row.get(0)?, row.get(1)?)))
+        })
+    }
+
+    /// Returns some files, all of which could be read.
+    pub(crate) fn files(&self, all: &[usize]) -> Result<Vec<Indexed>, MigrateError> {
+        self.disk.with(|disk| {
+            let sql = format!("{INDEXED} WHERE f.at = ?");
+            let mut select = disk.prepare_cached(&sql)?;
+            all.iter().map(|at| select.query_row([at], indexed)).collect()
+        })
+    }
+
+    /// Returns all files that could be read.
+    pub(crate) fn all_files(self: &Arc<Self>) -> impl Iterator<Item = Result<Indexed, MigrateError>> + Send + use<> {
+        let index = self.clone();
+        paged(move |last| {
+            let sql = format!("{INDEXED} WHERE f.at > ? AND d.state <> ? ORDER BY f.at LIMIT ?");
+            index.disk.with(|disk| {
+                let mut select = disk.prepare_cached(&sql)?;
+                let row = |row: &Row<'_>| indexed(row).map(|file| (file.at as i64, file));
+                select.query_map(params![last, number(FileState::Unreadable), PAGE_ROWS], row)?.collect()
+            })
+        })
+    }
+
+    /// Returns the path of a file.
+    pub(crate) fn path(&self, at: usize) -> Result<String, MigrateError> {
+        let path: Vec<u8> = self.disk.with(|disk| {
+            disk.prepare_cached("SELECT path FROM file WHERE at = ?")?.query_row([at], |row| row.get(0))
+        })?;
+        Ok(text(path).to_string())
+    }
+
+    /// Returns what else is known of a file.
+    pub(crate) fn facts(&self, at: usize) -> Result<Facts, MigrateError> {
+        self.disk.with(|disk| {
+            let mut select = disk.prepare_cached(
+                "SELECT became, counts, keep, late, unused, ids, around, version FROM found LEFT JOIN \
+                 (SELECT at AS known_at, version FROM known) ON known_at = at WHERE at = ?",
+            )?;
+            select.query_row([at], |row| self.facts_of(row))
+        })
+    }
+
+    fn facts_of(&self, row: &Row<'_>) -> rusqlite::Result<Facts> {
+        let parsed = |column| Ok::<_, rusqlite::Error>(row.get::<_, Option<String>>(column)?.unwrap_or_default());
+        let counts: Vec<(usize, u64)> = serde_json::from_str(&parsed(1)?).unwrap_or_default();
+        let unused: Vec<(u64, u64, String)> = serde_json::from_str(&parsed(4)?).unwrap_or_default();
+        Ok(Facts {
+            became: self.names.name(row.get(0)?),
+            counts: counts.into_iter().map(|(kind, count)| (self.names.name(kind), count)).collect(),
+            keep: row.get(2)?,
+            late: row.get(3)?,
+            unused: unused.into_iter().map(|(from, to, reason)| Unused { from, to, reason }).collect(),
+            ids: row.get(5)?,
+            around: row.get(6)?,
+            known: row.get::<_, Option<u64>>(7)?.and_then(Seq::new),
+        })
+    }
+
+    /// Returns the ids that a file had when it was last imported.
+    pub(crate) fn known_ids(&self, at: usize) -> Result<Vec<Text>, MigrateError> {
+        let ids: Option<Option<String>> = self.disk.with(|disk| {
+            let mut select = disk.prepare_cached("SELECT ids FROM known WHERE at = ?")?;
+            select.query_row([at], |row| row.get(0)).optional()
+        })?;
+        Ok(ids.flatten().and_then(|ids| nofx_core::json::Value::read(&ids)).unwrap_or_default())
+    }
+
+    /// Notes why a file is to be kept that seemed to need no keeping, unless that is noted already.
+    pub(crate) fn keep_late(&self, at: usize, why: &str) -> Result<(), MigrateError> {
+        self.disk.with(|disk| {
+            let mut update = disk.prepare_cached("UPDATE found SET late = ifnull(late, ?) WHERE at = ?")?;
+            update.execute(params![why, at]).map(drop)
+        })
+    }
+
+    /// Returns what is told of all files, also of those that could not be read.
+    pub(crate) fn reports(self: &Arc<Self>) -> impl Iterator<Item = Result<FileReport, MigrateError>> + Send + use<> {
+        let index = self.clone();
+        paged(move |last| {
+            index.disk.with(|disk| {
+                let mut select = disk.prepare_cached(
+                    "SELECT became, counts, keep, late, unused, NULL, NULL, NULL, at, path, d.size, sha256, state, marks \
+                     FROM file JOIN found d USING (at) WHERE at > ? ORDER BY at LIMIT ?",
+                )?;
+                select.query_map(params![last, PAGE_ROWS], |row| Ok((row.get(8)?, index.report(row)?)))?.collect()
+            })
+        })
+    }
+
+    fn report(&self, row: &Row<'_>) -> rusqlite::Result<FileReport> {
+        let facts = self.facts_of(row)?;
+        let has_parts = row.get::<_, u8>(13)? & mark::PARTS != 0;
+        let parts = has_parts.then(|| "the lines that are not exactly one message".to_owned());
+        let sha256: Option<Hash> = row.get(11).ok();
+        Ok(FileReport {
+            path: text(row.get(9)?).to_string(),
+            size: row.get(10)?,
+            sha256: sha256.as_ref().map(hex).unwrap_or_default(),
+            became: facts.became,
+            state: state(row.get(12)?),
+            counts: facts.counts,
+            attachment: facts.keep.or(parts).or(facts.late),
+            unused: facts.unused,
+        })
+    }
+
+    /// Reads a file again, and tells whether it is as it was.
+    pub(crate) fn read(&self, file: &Indexed) -> io::Result<(Arc<Reading>, bool)> {
+        if let Some((_, reading)) = lock(&self.kept).iter().find(|(kept, _)| *kept == file.at) {
+            return Ok((reading.clone(), true));
+        }
+        let outline = lock(&self.outlines).remove(&file.at);
+        let (reading, is_same) = file.source.read(|bytes| {
+            let is_same = print(bytes) == file.print;
+            let outline = outline.as_ref().map(|(outline, _)| outline).filter(|_| is_same);
+            (Arc::new(legacy::read(&file.place, bytes, Pass::Second(outline))), is_same)
+        })?;
+        if is_same && file.has_many() {
+            // It may be asked for again when it is not kept any more.
+            outline.map(|outline| lock(&self.outlines).insert(file.at, outline));
+            let mut kept = lock(&self.kept);
+            kept.truncate(KEPT_FILES - 1);
+            kept.insert(0, (file.at, reading.clone()));
+        }
+        Ok((reading, is_same))
+    }
+
+    /// Lets go of everything that is kept in memory, so that files are read again.
+    pub(crate) fn forget(&self) {
+        lock(&self.kept).clear();
+        lock(&self.outlines).clear();
     }
 }
 
-/// Reads a file that becomes no entity, a piece at a time.
-fn digested(source: &SourceFile, place: &Place) -> io::Result<(u64, (Hash, Print), Reading)> {
-    let mut digests = (Running::default(), Printing::default());
-    let size = pieces(source, |piece| {
-        digests.0.add(piece);
-        digests.1.add(piece);
-    })?;
-    // The reader of such files looks at nothing but whether there are bytes.
-    let mut reading = legacy::read(place, if size > 0 { b"x" } else { b"" }, Pass::First);
-    reading.judgement.unused.iter_mut().for_each(|unused: &mut Unused| unused.to = size);
-    Ok((size, (digests.0.finish(), digests.1.finish()), reading))
+impl Indexed {
+    /// Returns whether parts of it are kept as they are.
+    pub(crate) fn has_parts(&self) -> bool {
+        self.marks & mark::PARTS != 0
+    }
+
+    /// Returns whether nothing in it became an entity.
+    pub(crate) fn has_nothing(&self) -> bool {
+        self.marks & mark::NOTHING != 0
+    }
+
+    /// Returns whether it was known at once that it is to be kept whole.
+    pub(crate) fn is_kept(&self) -> bool {
+        self.marks & mark::KEPT != 0
+    }
+
+    /// Returns whether it has a part of some thing.
+    pub(crate) fn has_things(&self) -> bool {
+        self.marks & mark::THINGS != 0
+    }
+
+    fn has_many(&self) -> bool {
+        self.marks & mark::MANY != 0
+    }
+
+    /// Returns whether it is to be imported.
+    pub(crate) fn is_new(&self) -> bool {
+        self.state != FileState::Unchanged
+    }
+
+    /// Reads the file again and returns whether it has the bytes that it had in the first pass.
+    pub(crate) fn is_same(&self) -> bool {
+        let mut printing = Printing::default();
+        pieces(&self.source, |piece| printing.add(piece)).is_ok() && printing.finish() == self.print
+    }
+}
+
+impl NamedTemplate {
+    /// A file among the custom templates counts as newer than one among the templates, that as newer than a copy in
+    /// `agents.json`, that as newer than the copy in the session that was last active, that as newer than a snapshot's.
+    /// What is left is settled by path, so that times of files do not matter.
+    fn is_newer_than(&self, other: &Self) -> bool {
+        let order = |template: &Self| (template.rank, std::cmp::Reverse(template.at), template.file);
+        order(self) < order(other)
+    }
 }
 
 /// Shows a file piece by piece, and returns how many bytes it has.
-fn pieces(source: &SourceFile, mut see: impl FnMut(&[u8])) -> io::Result<u64> {
+pub(super) fn pieces(source: &SourceFile, mut see: impl FnMut(&[u8])) -> io::Result<u64> {
     let (mut file, mut size) = (source.open()?, 0);
     let mut buffer = vec![0; 1 << 16];
     loop {
@@ -113,164 +469,69 @@ fn pieces(source: &SourceFile, mut see: impl FnMut(&[u8])) -> io::Result<u64> {
     }
 }
 
-fn indexed(
-    source: SourceFile,
-    place: Place,
-    size: u64,
-    (sha256, print): (Hash, Print),
-    reading: Reading,
-    outlines: &Room,
-) -> Indexed {
-    let rank = place.rank();
-    let mut names = Vec::new();
-    let mut name = |content: Option<&TemplateContent>, rank: u8, at: Option<Timestamp>| {
-        if let Some((content, id)) = content.and_then(|content| Some((content, content.id.clone()?))) {
-            names.push(NamedTemplate { id, digest: content.digest.clone(), rank, at });
-        }
-    };
-    let (mut ids, mut around, mut checkpoints) = (Vec::new(), Object::default(), HashSet::new());
-    let holds = match reading.content {
-        Content::Nothing => Holds::Nothing,
-        Content::Agents(agents) => {
-            for entry in &agents.entries {
-                ids.push(entry.id.as_text().clone());
-                name(entry.template.as_ref(), if rank == 0 { 2 } else { 4 }, agents.saved);
-            }
-            around = agents.around;
-            Holds::Agents(agents.saved)
-        }
-        Content::Sessions(copies, beside) => {
-            around = beside;
-            copies.iter().for_each(|copy| name(copy.template.as_ref(), 3, copy.last_active));
-            let sessions: BTreeSet<SessionId> = copies.into_iter().map(|copy| copy.id).collect();
-            ids = sessions.iter().map(|id| id.as_text().clone()).collect();
-            Holds::Sessions(sessions.into_iter().collect())
-        }
-        Content::Checkpoints(agent, items) => {
-            checkpoints = items.iter().map(Item::whole).collect();
-            Holds::Checkpoints(agent)
-        }
-        Content::Transcript(agent, _) => Holds::Transcript(agent),
-        Content::Orchestration(_) => Holds::Orchestration,
-        Content::Template(content) => {
-            name(Some(&content), u8::from(!place.path.starts_with("templates/custom/")), None);
-            Holds::Template
-        }
-    };
-    let has_parts = !reading.parts.is_empty();
-    let judgement = reading.judgement;
-    let outline = reading.outline.and_then(|outline| outlines.take_now(outline.memory()).map(|taken| (outline, taken)));
-    Indexed {
-        source,
-        place,
-        size,
-        sha256,
-        print,
-        judgement,
-        holds,
-        ids,
-        around,
-        has_parts,
-        names,
-        checkpoints,
-        outline,
-    }
-}
-
-impl Index {
-    pub(crate) fn new(mut files: Vec<Indexed>) -> Self {
-        name_lists(&mut files);
-        Self { files, kept: Mutex::default() }
-    }
-
-    /// Reads a file again, and tells whether it is as it was.
-    pub(crate) fn read(&self, at: usize) -> io::Result<(Arc<Reading>, bool)> {
-        let Some(file) = self.files.get(at) else { return Err(io::Error::other("no such file")) };
-        let kept = || self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, reading)) = kept().iter().find(|(kept, _)| *kept == at) {
-            return Ok((reading.clone(), true));
-        }
-        let (reading, is_same) = file.source.read(|bytes| {
-            let is_same = print(bytes) == file.print;
-            let outline = file.outline.as_ref().map(|(outline, _)| outline).filter(|_| is_same);
-            (Arc::new(legacy::read(&file.place, bytes, Pass::Second(outline))), is_same)
-        })?;
-        if is_same && file.ids.len() > 1 && matches!(file.holds, Holds::Sessions(_)) {
-            let mut kept = kept();
-            kept.truncate(KEPT_FILES - 1);
-            kept.insert(0, (at, reading.clone()));
-        }
-        Ok((reading, is_same))
-    }
-
-    /// Returns how many bytes some files have.
-    pub(crate) fn size(&self, files: &[usize]) -> u64 {
-        files.iter().filter_map(|at| self.files.get(*at)).map(|file| file.size).sum()
-    }
-
-    /// Reads a file again and returns whether it has the bytes that it had in the first pass.
-    pub(crate) fn is_same(&self, at: usize) -> bool {
-        let Some(file) = self.files.get(at) else { return false };
-        let mut printing = Printing::default();
-        pieces(&file.source, |piece| printing.add(piece)).is_ok() && printing.finish() == file.print
-    }
-
-    /// Lets go of everything that is kept in memory, so that files are read again.
-    pub(crate) fn forget(&self) {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner).clear();
-    }
-
-    /// Returns the newest content of each template that has a name, and the file it is from.
-    ///
-    /// A file among the custom templates counts as newer than one among the templates, that as newer than a copy in
-    /// `agents.json`, that as newer than the copy in the session that was last active, that as newer than a snapshot's.
-    /// What is left is settled by path, so that times of files do not matter.
-    pub(crate) fn newest_templates(&self) -> BTreeMap<TemplateId, (TemplateDigest, usize)> {
-        let mut newest: BTreeMap<TemplateId, (&NamedTemplate, usize)> = BTreeMap::new();
-        for (at, file) in self.files.iter().enumerate() {
-            for name in &file.names {
-                let best = newest.entry(name.id.clone()).or_insert((name, at));
-                let is_newer = name.rank < best.0.rank || (name.rank == best.0.rank && name.at > best.0.at);
-                if is_newer {
-                    *best = (name, at);
-                }
-            }
-        }
-        newest.into_iter().map(|(id, (name, at))| (id, (name.digest.clone(), at))).collect()
-    }
-}
-
-/// Gives each list of checkpoints without an agent to the agent with whose checkpoints it has most in common, or else to one
-/// of its own name.
-fn name_lists(files: &mut [Indexed]) {
-    let mut known: HashMap<String, HashSet<Hash>> = HashMap::new();
-    for file in files.iter() {
-        if let Holds::Checkpoints(Some(agent)) = &file.holds {
-            known.entry(agent.clone()).or_default().extend(&file.checkpoints);
-        }
-    }
-    for file in files.iter_mut().filter(|file| file.holds == Holds::Checkpoints(None)) {
-        let common = |agent: &String| known.get(agent).map_or(0, |known| known.intersection(&file.checkpoints).count());
-        let mut agents: Vec<&String> = known.keys().collect();
-        agents.sort();
-        let best = agents.into_iter().rev().max_by_key(|agent| common(agent)).filter(|agent| common(agent) > 0);
-        let (agent, message) = match best {
-            Some(agent) => (agent.clone(), format!("checkpoints without an agent; agent `{agent}` has the same")),
-            None => (file.place.stem().to_owned(), "checkpoints without an agent".to_owned()),
-        };
-        file.judgement.findings.push(("nameless-checkpoints", Level::Note, message));
-        file.holds = Holds::Checkpoints(Some(agent));
-    }
-}
-
-/// The record that points a template's name to a content.
-pub(crate) fn name_record(id: TemplateId, digest: TemplateDigest) -> (nofx_core::RecordKey, Object) {
-    use nofx_core::entity::{Entity, RecordEntity, TemplateName};
-    let name = TemplateName::new(id, digest);
-    (name.key(), name.to_object())
-}
-
 /// A body of an object.
 pub(crate) fn body(object: &Object) -> Body {
     Body::trusted(object.to_json())
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+const INDEXED: &str = "SELECT f.path, f.size, f.place, f.value, f.at, d.state, d.marks, d.size, d.sha256, d.print FROM file f \
+                       JOIN found d ON d.at = f.at";
+
+fn indexed(row: &Row<'_>) -> rusqlite::Result<Indexed> {
+    let source = source(row)?;
+    Ok(Indexed {
+        at: row.get(4)?,
+        place: Place::of(&source.path),
+        size: row.get(7)?,
+        sha256: row.get(8)?,
+        print: Print::from_le_bytes(row.get(9)?),
+        state: state(row.get(5)?),
+        marks: row.get(6)?,
+        source,
+    })
+}
+
+fn source(row: &Row<'_>) -> rusqlite::Result<SourceFile> {
+    let origin = match row.get::<_, Option<Vec<u8>>>(3)? {
+        Some(value) => Origin::Value(value.into()),
+        None => Origin::File(path_of(row.get(2)?)),
+    };
+    Ok(SourceFile { path: text(row.get(0)?), size: row.get(1)?, origin })
+}
+
+/// Returns the text that has these bytes.
+pub(super) fn text(bytes: Vec<u8>) -> Text {
+    match String::from_utf8(bytes) {
+        Ok(plain) => plain.into(),
+        Err(error) => Text::from_bytes(error.into_bytes()).unwrap_or_default(),
+    }
+}
+
+fn json<T: serde::Serialize>(list: &[T]) -> Option<String> {
+    if list.is_empty() {
+        return None;
+    }
+    serde_json::to_string(list).ok()
+}
+
+fn number(state: FileState) -> u8 {
+    match state {
+        FileState::New => 0,
+        FileState::Changed => 1,
+        FileState::Unchanged => 2,
+        FileState::Unreadable => 3,
+    }
+}
+
+fn state(number: u8) -> FileState {
+    match number {
+        0 => FileState::New,
+        1 => FileState::Changed,
+        2 => FileState::Unchanged,
+        _ => FileState::Unreadable,
+    }
 }

@@ -1,17 +1,18 @@
 //! What earlier migrations into this store did.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
 
 use futures_util::TryStreamExt;
-use nofx_core::entity::{Entity, EntityId, ImportedFile, RecordEntity, SourcePath, own};
-use nofx_core::json::{Object, Text, Value};
+use nofx_core::entity::{Entity, EntityId, ImportedFile, RecordEntity, SourcePath};
+use nofx_core::json::Object;
 use nofx_core::{Expect, Result, Store, Timestamp, Versioned};
 
-use super::index::Indexed;
+use super::blocking;
+use super::index::{Facts, Index, Indexed, Known};
 use super::writer::Changes;
 use crate::digest::hex;
+use crate::error::MigrateError;
 use crate::legacy::time;
-use crate::report::FileState;
 
 /// The ids of agents and sessions in a file.
 const IDS: &str = "ids";
@@ -22,64 +23,55 @@ const AROUND: &str = "around";
 /// The longest list that is kept with a file.
 const LONGEST: usize = 4 << 20;
 
-/// What earlier migrations into this store did, by file.
-#[derive(Debug, Default)]
-pub(crate) struct Ledger(HashMap<Text, Versioned<ImportedFile>>);
+/// So many files are noted at once.
+const TOGETHER: usize = 500;
 
-impl Ledger {
-    /// Reads the ledger of a store.
-    pub(crate) async fn read(store: &Store) -> Result<Self> {
-        let mut files = HashMap::new();
-        let mut records = store.list::<ImportedFile>();
-        while let Some(record) = records.try_next().await? {
-            files.insert(record.value.path.as_text().clone(), record);
+/// Notes what earlier migrations into this store did, by file; returns when the newest list of agents was written that was imported,
+/// as the lists say.
+pub(crate) async fn read(store: &Store, index: &Arc<Index>) -> Result<Option<Timestamp>, MigrateError> {
+    let (mut all, mut agents_saved) = (Vec::new(), None);
+    let mut records = store.list::<ImportedFile>();
+    while let Some(Versioned { value, version }) = records.try_next().await? {
+        if value.became == "agents" {
+            let around = value.object().get(AROUND).and_then(|around| Object::parse(around).ok());
+            agents_saved = agents_saved.max(around.and_then(|around| time(around.get("timestamp")?)));
         }
-        Ok(Self(files))
-    }
-
-    /// Returns whether a file was imported, and whether as it is now.
-    pub(crate) fn state(&self, file: &Indexed) -> FileState {
-        match self.0.get(&file.source.path) {
-            None => FileState::New,
-            Some(known) if known.value.size == file.size && known.value.sha256 == hex(&file.sha256).as_str() => {
-                FileState::Unchanged
-            }
-            Some(_) => FileState::Changed,
+        let ids = value.object().get(IDS).map(str::to_owned);
+        let (path, size, sha256) = (value.path.as_text().clone(), value.size, value.sha256);
+        all.push(Known { path, version, size, sha256, ids });
+        if all.len() == TOGETHER {
+            note(index, std::mem::take(&mut all)).await?;
         }
     }
+    note(index, all).await?;
+    Ok(agents_saved)
+}
 
-    /// Returns the ids of the agents or sessions that a file had when it was imported.
-    pub(crate) fn ids(&self, path: &Text) -> HashSet<Text> {
-        let ids = self.0.get(path).and_then(|known| known.value.object().read::<Vec<Text>>(IDS));
-        ids.unwrap_or_default().into_iter().collect()
+async fn note(index: &Arc<Index>, all: Vec<Known>) -> Result<(), MigrateError> {
+    if all.is_empty() {
+        return Ok(());
     }
+    let index = index.clone();
+    blocking(move || index.know(&all)).await
+}
 
-    /// Returns when the newest list of agents was written that was imported, as the lists say.
-    pub(crate) fn agents_saved(&self) -> Option<Timestamp> {
-        let lists = self.0.values().filter(|known| known.value.became == "agents");
-        let around = lists.filter_map(|known| Object::parse(known.value.object().get(AROUND)?).ok());
-        around.filter_map(|around| time(around.get("timestamp")?)).max()
-    }
-
-    /// Describes a file that was imported.
-    pub(crate) fn entry(&self, file: &Indexed, attachment: Option<&str>) -> Result<Changes> {
-        let path = SourcePath::from(file.source.path.clone());
-        let mut object = ImportedFile::new(path, file.size, hex(&file.sha256), file.judgement.became).to_object();
-        let counts: BTreeMap<_, _> = file.judgement.counts.iter().copied().collect();
-        let mut counted = Object::default();
-        counts.iter().for_each(|(kind, count)| counted.set(kind, count.to_string()));
-        object.set("counts", counted.to_json());
-        for (name, json) in [(IDS, file.ids.write()), (AROUND, own(&file.around).to_json())] {
-            // Neither is more than a convenience, so one that is absurdly long is left out.
-            if json.len() > 2 && json.len() < LONGEST {
-                object.set(name, json);
-            }
+/// Describes a file that was imported.
+pub(crate) fn entry(file: &Indexed, facts: Facts, attachment: Option<&str>) -> Result<Changes> {
+    let path = SourcePath::from(file.source.path.clone());
+    let mut object = ImportedFile::new(path, file.size, hex(&file.sha256), facts.became).to_object();
+    let mut counted = Object::default();
+    facts.counts.iter().for_each(|(kind, count)| counted.set(kind, count.to_string()));
+    object.set("counts", counted.to_json());
+    for (name, json) in [(IDS, facts.ids), (AROUND, facts.around)] {
+        // Neither is more than a convenience, so one that is absurdly long is left out.
+        if let Some(json) = json.filter(|json| json.len() < LONGEST) {
+            object.set(name, json);
         }
-        if let Some(reason) = attachment {
-            object.set("attachment", nofx_core::json::quote(reason));
-        }
-        let entry = ImportedFile::from_object(object);
-        let expect = self.0.get(&file.source.path).map_or(Expect::Absent, |known| Expect::At(known.version));
-        Ok(Changes { puts: vec![(entry.key(), expect, entry.to_body()?)], ..Changes::default() })
     }
+    if let Some(reason) = attachment {
+        object.set("attachment", nofx_core::json::quote(reason));
+    }
+    let entry = ImportedFile::from_object(object);
+    let expect = facts.known.map_or(Expect::Absent, Expect::At);
+    Ok(Changes { puts: vec![(entry.key(), expect, entry.to_body()?)], ..Changes::default() })
 }

@@ -1,27 +1,30 @@
 //! The import of a legacy folder.
 
+mod disk;
+mod examine;
 mod expected;
 mod imported;
 mod index;
 mod keep;
 mod ledger;
 mod merge;
+mod names;
 mod orchestration;
 mod plan;
 mod reconcile;
 mod room;
+mod things;
 mod verify;
 mod workers;
 mod writer;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::num::NonZero;
 use std::path::Path;
 use std::sync::Arc;
 
 use futures_util::{StreamExt, stream};
 use nofx_core::entity::{TemplateDigest, TemplateId};
-use nofx_core::json::Text;
 use nofx_core::{Error, RecordKey, Store, Timestamp};
 use tokio::task::JoinHandle;
 
@@ -29,17 +32,20 @@ use crate::digest::sha256;
 use crate::error::MigrateError;
 use crate::legacy::Reading;
 use crate::options::{Options, Progress};
-use crate::report::{FileReport, FileState, Level, Report};
+use crate::report::{FileState, Files, Level, Report};
 use crate::source::Source;
 use crate::tree::SourceFile;
-use expected::{Expected, Planned};
-use index::{Index, Indexed};
+use disk::PAGE_ROWS;
+use examine::{Seen, examine, name_lists};
+use expected::Expected;
+pub(crate) use index::Index;
+use index::Indexed;
 use keep::{Bytes, Done};
-use ledger::Ledger;
 use orchestration::Segments;
-use plan::{Plan, Thing, plan, plan_name, things};
+use plan::{Plan, plan, plan_name};
 use reconcile::{Difference, Earlier, Kept, There, compare};
 use room::Room;
+use things::{Lane, Listed};
 use workers::{Work, together, work};
 use writer::Writer;
 
@@ -52,11 +58,11 @@ const AHEAD: usize = 16;
 /// The most threads that read files or compare things.
 const MOST_THREADS: usize = 8;
 
-/// A thing whose files have more bytes is planned beside all others.
-const LARGE_THING: u64 = 4 << 20;
-
 /// The part of the memory that things have which are read, compared and written together, unless one alone has more.
 const GROUP_PART: u64 = 64;
+
+/// So many records are remembered as written before what was written is committed, and can be seen in the target.
+const MOST_WRITTEN: usize = 10_000;
 
 /// How often an import is begun again because somebody else wrote what it was about to write.
 const ATTEMPTS: usize = 5;
@@ -85,8 +91,7 @@ pub async fn migrate(
         match attempt(&source, to, options, progress, &mut report).await {
             Ok(()) => {
                 report.add_attempt(overtaken);
-                report.add_up();
-                return Ok(report);
+                return blocking(move || report.add_up().map(|()| report)).await;
             }
             // Reading again finds what is there now.
             Err(MigrateError::Store(Error::Conflict(_))) => overtaken.add_attempt(report),
@@ -104,25 +109,22 @@ async fn attempt(
     progress: &dyn Progress,
     report: &mut Report,
 ) -> Result<(), MigrateError> {
-    let ledger = Ledger::read(to).await?;
     let room = Room::new(options.memory);
-    let index = Arc::new(read_all(source, &ledger, &room, report, progress).await?);
-    let mut import = Import::new(to, &index, &ledger, options, report);
+    let index = Arc::new(blocking(Index::new).await?);
+    let agents_saved = read_all(source, to, &index, &room, report, progress).await?;
+    let mut import = Import::new(to, &index, agents_saved, options, report).await?;
     let written = import.write_all(&room, progress).await;
     let settled = import.writer.settle().await;
-    let (commits, late) = (import.writer.commits(), std::mem::take(&mut import.kept_late));
+    let commits = import.writer.commits();
     let done = import.done();
     report.totals.commits = commits;
     written?;
     settled?;
+    index.forget();
     if options.verify && !options.dry_run {
-        index.forget();
-        report.verification = Some(verify::verify(to, &index, &ledger, done, &room, progress).await?);
-    } else {
-        drop(done);
+        report.verification = Some(verify::verify(to, &index, done, &room, progress).await?);
     }
-    // Not before: of many files it takes as much memory as what was planned of them.
-    report_files(&index, &ledger, late, report);
+    report.files = Files::of(index);
     Ok(())
 }
 
@@ -148,89 +150,77 @@ fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, NonZero::get).min(MOST_THREADS)
 }
 
-/// The first pass.
+/// The first pass; returns when the newest list of agents was written that was imported before.
 async fn read_all(
     source: &Source,
-    ledger: &Ledger,
+    to: &Store,
+    index: &Arc<Index>,
     room: &Room,
     report: &mut Report,
     progress: &dyn Progress,
-) -> Result<Index, MigrateError> {
+) -> Result<Option<Timestamp>, MigrateError> {
     progress.phase("reading");
-    let listed = source.clone();
-    let tree = blocking(move || listed.list()).await?;
-    progress.total(tree.files.len() as u64, tree.files.iter().map(|file| file.size).sum());
-    report.skipped = tree.skipped;
-    for (path, why) in tree.unreadable {
+    let (listed, noted) = (source.clone(), index.clone());
+    let (skipped, unreadable, (files, bytes)) = blocking(move || {
+        let mut failed = None;
+        let mut show = |file: SourceFile| {
+            if failed.is_none() {
+                failed = noted.list(&file).err();
+            }
+        };
+        let tree = listed.list(&mut show)?;
+        let (skipped, unreadable) = (tree.skipped, tree.unreadable);
+        failed.map_or(Ok(()), Err)?;
+        Ok::<_, MigrateError>((skipped, unreadable, noted.number()?))
+    })
+    .await?;
+    report.skipped = skipped;
+    for (path, why) in unreadable {
         report.find("unreadable", Level::Missing, &path, format!("cannot be read: {why}"));
     }
+    let agents_saved = ledger::read(to, index).await?;
+    progress.total(files, bytes);
     let outlines = Room::new(room.bytes() / OUTLINES_PART);
-    let mut queue: Vec<_> = tree.files.into_iter().enumerate().collect();
-    // The largest first: so the threads end at about the same time.
-    queue.sort_by_key(|(_, file)| std::cmp::Reverse(file.size));
-    let queue: Vec<_> = queue.into_iter().map(|(at, file)| Work { bytes: file.size, thing: (at, file) }).collect();
-    let mut all: Vec<_> = queue.iter().map(|_| None).collect();
-    let examine = move |(at, file): (usize, SourceFile)| (at, index::examine(file, &outlines));
+    let listed = index.clone();
+    let queue = blocking(move || listed.unread())
+        .await?
+        .map(|file| Work { bytes: file.as_ref().map_or(0, |(_, source)| source.size), thing: file });
+    let noted = index.clone();
+    let examine = move |file: Result<(usize, SourceFile), MigrateError>| {
+        let (at, source) = file?;
+        examine(&noted, at, &source, &outlines)
+    };
     let mut examined = std::pin::pin!(work(queue, cores(), AHEAD, room, examine));
-    while let Some((_, (at, found))) = examined.next().await {
-        match found {
-            Ok(file) => {
-                progress.advance(&file.place.path, file.size);
-                if let Some(place) = all.get_mut(at) {
-                    *place = Some(file);
-                }
-            }
-            Err((source, error)) => report_unreadable(&source, &error.to_string(), report),
+    while let Some((_, seen)) = examined.next().await {
+        let seen = seen?;
+        if seen.unreadable.is_none() {
+            progress.advance(&seen.path, seen.size);
         }
+        report_seen(seen, report);
     }
-    let index = Index::new(all.into_iter().flatten().collect());
-    for file in &index.files {
-        report_findings(file, ledger.state(file), report);
-    }
-    Ok(index)
-}
-
-fn report_unreadable(source: &SourceFile, why: &str, report: &mut Report) {
-    let path = source.path.to_string();
-    report.find("unreadable", Level::Missing, &path, format!("the file cannot be read: {why}"));
-    report.files.push(FileReport {
-        path,
-        size: source.size,
-        sha256: String::new(),
-        became: "unreadable",
-        state: FileState::Unreadable,
-        counts: BTreeMap::new(),
-        attachment: None,
-        unused: Vec::new(),
+    let named = index.clone();
+    let named = blocking(move || {
+        let named_lists = name_lists(&named)?;
+        named.gather()?;
+        Ok::<_, MigrateError>(named_lists)
     });
+    for (path, message) in named.await? {
+        report.find("nameless-checkpoints", Level::Note, &path, message);
+    }
+    Ok(agents_saved)
 }
 
-fn report_findings(file: &Indexed, state: FileState, report: &mut Report) {
-    for (code, level, message) in &file.judgement.findings {
-        report.find(code, *level, &file.place.path, message.clone());
+fn report_seen(seen: Seen, report: &mut Report) {
+    if let Some(why) = seen.unreadable {
+        report.find("unreadable", Level::Missing, &seen.path, format!("the file cannot be read: {why}"));
     }
-    if state != FileState::Unchanged {
-        for (kind, count) in &file.judgement.counts {
+    for (code, level, message) in seen.findings {
+        report.find(code, level, &seen.path, message);
+    }
+    if seen.state != FileState::Unchanged {
+        for (kind, count) in seen.counts {
             report.kind(kind).in_files += count;
         }
-    }
-}
-
-/// Tells what became of each file; `late` has why some are kept that seemed to need no keeping.
-fn report_files(index: &Index, ledger: &Ledger, mut late: BTreeMap<usize, String>, report: &mut Report) {
-    for (at, file) in index.files.iter().enumerate() {
-        let parts = file.has_parts.then(|| "the lines that are not exactly one message".to_owned());
-        let attachment = file.judgement.keep.clone().or(parts).or_else(|| late.remove(&at));
-        report.files.push(FileReport {
-            path: file.place.path.clone(),
-            size: file.size,
-            sha256: crate::digest::hex(&file.sha256),
-            became: file.judgement.became,
-            state: ledger.state(file),
-            counts: file.judgement.counts.iter().copied().collect(),
-            attachment,
-            unused: file.judgement.unused.clone(),
-        });
     }
 }
 
@@ -238,108 +228,79 @@ fn report_files(index: &Index, ledger: &Ledger, mut late: BTreeMap<usize, String
 struct Import<'a> {
     store: &'a Store,
     index: &'a Arc<Index>,
-    ledger: &'a Ledger,
     report: &'a mut Report,
     writer: Writer<'a>,
     /// For each file, how many things of it are not written yet.
-    left: Vec<usize>,
-    /// Files that are to be kept whole, and why.
-    keep: BTreeMap<usize, String>,
-    /// Those of them that were not known to be before they were compared with the target.
-    kept_late: BTreeMap<usize, String>,
+    left: Vec<u32>,
+    /// Files that are to be kept whole, which was not known before they were compared with the target.
+    late: BTreeSet<usize>,
     /// Files that are read again by the next import.
     unsettled: BTreeSet<usize>,
     /// The names of templates whose newest content is in a file.
     names: HashMap<usize, Vec<(TemplateId, TemplateDigest)>>,
+    /// The contents of templates that were written since everything was committed.
     written: HashSet<RecordKey>,
     /// The records and logs in which what is in the target counts.
     respected: HashSet<String>,
-    /// Files that were imported.
-    entered: HashSet<usize>,
+    /// Imported files of which names of templates were pointed somewhere.
+    named: HashSet<usize>,
     /// When the newest list of agents was written that was imported before.
     agents_saved: Option<Timestamp>,
-    states: Vec<FileState>,
-    /// What the target shall have of what was planned.
-    planned: Planned,
 }
 
+/// A thing that was planned: with its files, and what is planned.
+type Planned = (Vec<Indexed>, Plan);
+
 impl<'a> Import<'a> {
-    fn new(
+    async fn new(
         store: &'a Store,
         index: &'a Arc<Index>,
-        ledger: &'a Ledger,
+        agents_saved: Option<Timestamp>,
         options: &Options,
         report: &'a mut Report,
-    ) -> Self {
-        let states: Vec<_> = index.files.iter().map(|file| ledger.state(file)).collect();
+    ) -> Result<Self, MigrateError> {
         let mut names: HashMap<usize, Vec<_>> = HashMap::new();
         for (id, (digest, at)) in index.newest_templates() {
             names.entry(at).or_default().push((id, digest));
         }
-        Self {
+        let counted = index.clone();
+        Ok(Self {
             store,
             index,
-            ledger,
             report,
             writer: Writer::new(store, options),
-            left: vec![0; index.files.len()],
-            keep: BTreeMap::new(),
-            kept_late: BTreeMap::new(),
+            left: blocking(move || counted.left(true)).await?,
+            late: BTreeSet::new(),
             unsettled: BTreeSet::new(),
             names,
             written: HashSet::new(),
             respected: HashSet::new(),
-            entered: HashSet::new(),
-            agents_saved: ledger.agents_saved(),
-            states,
-            planned: Planned::new(),
-        }
+            named: HashSet::new(),
+            agents_saved,
+        })
     }
 
     async fn write_all(&mut self, room: &Room, progress: &dyn Progress) -> Result<(), MigrateError> {
         progress.phase("writing");
-        let new = || self.index.files.iter().zip(&self.states).filter(|(_, state)| **state != FileState::Unchanged);
-        progress.total(new().count() as u64, new().map(|(file, _)| file.size).sum());
-        let todo: Vec<_> =
-            things(self.index).into_iter().filter(|(_, files)| files.iter().any(|at| self.is_new(*at))).collect();
-        todo.iter().flat_map(|(_, files)| files).for_each(|at| self.left[*at] += 1);
-        for (at, file) in self.index.files.iter().enumerate() {
-            if let (Some(reason), true) = (&file.judgement.keep, self.is_new(at)) {
-                self.keep.insert(at, reason.clone());
-            }
-        }
+        let (files, bytes) = self.index.size(true)?;
+        progress.total(files, bytes);
         let mut segments = None;
-        let index = self.index;
-        let planning = |todo: Vec<(Thing, Vec<usize>)>| {
-            let size = |(_, files): &(Thing, Vec<usize>)| index.size(files);
-            let groups = together(todo, room.bytes() / GROUP_PART, size);
-            let queue = groups.into_iter().map(|group| Work { bytes: group.iter().map(size).sum(), thing: group });
-            let index = index.clone();
-            let plan = move |group: Vec<(Thing, Vec<usize>)>| {
-                let plan = |(thing, files): (Thing, Vec<usize>)| {
-                    let plan = plan(&index, &thing, &files);
-                    (thing, files, Expected::of(&plan), plan)
-                };
-                group.into_iter().map(plan).collect::<Vec<_>>()
-            };
-            work(queue.collect(), 1, AHEAD, room, plan).boxed()
-        };
-        // Messages between agents are one log, in the order of its files; everything else is written as it is ready, so that
-        // what is large holds nobody up. A thread that plans is faster than one that commits, which needs the other core.
-        let (in_order, others): (Vec<_>, Vec<_>) =
-            todo.into_iter().partition(|(thing, _)| matches!(thing, Thing::Orchestration(..)));
-        let (large, others) = others.into_iter().partition(|(_, files)| index.size(files) > LARGE_THING);
-        let mut plans = stream::select_all([in_order, large, others].map(planning));
+        // Everything is written as it is ready, so that what is large holds nobody up. A thread that plans is faster than one that
+        // commits, which needs the other core.
+        let lanes = [Lane::Orchestration, Lane::Large, Lane::Others];
+        let mut plans = stream::select_all(lanes.map(|lane| planning(self.index, lane, room).boxed()));
         while let Some((taken, group)) = plans.next().await {
-            let there = There::of(self.store, group.iter().map(|(.., plan)| plan)).await?;
-            for ((thing, files, expected, plan), there) in group.into_iter().zip(there) {
-                if plan.is_of_what_was_examined() && plan.orchestration.is_none() {
-                    self.planned.insert(thing, expected);
-                }
+            let group = group?;
+            if self.written.len() > MOST_WRITTEN && !self.writer.is_dry_run() {
+                self.writer.flush().await?;
+                self.written.clear();
+            }
+            let there = There::of(self.store, group.iter().map(|(_, plan)| plan)).await?;
+            for ((files, plan), there) in group.into_iter().zip(there) {
                 self.write(&files, plan, there, &mut segments).await?;
-                for at in files {
-                    self.left[at] -= 1;
-                    self.settle(at, progress).await?;
+                for file in files {
+                    self.left[file.at] -= 1;
+                    self.settle(&file, progress).await?;
                 }
             }
             drop(taken);
@@ -351,46 +312,29 @@ impl<'a> Import<'a> {
 
     /// Returns what there is to know for the comparison that follows.
     fn done(self) -> verify::Done {
-        verify::Done {
-            is_new: (0..self.states.len()).map(|at| self.is_new(at)).collect(),
-            seqs: self.writer.seqs().clone(),
-            respected: self.respected,
-            entered: self.entered,
-            planned: self.planned,
-        }
-    }
-
-    fn is_new(&self, at: usize) -> bool {
-        self.states.get(at).is_some_and(|state| *state != FileState::Unchanged)
-    }
-
-    fn path(&self, at: usize) -> String {
-        self.index.files.get(at).map(|file| file.place.path.clone()).unwrap_or_default()
+        verify::Done { seqs: self.writer.seqs().clone(), respected: self.respected, named: self.named }
     }
 
     /// Writes what is new of one thing.
     async fn write(
         &mut self,
-        files: &[usize],
+        files: &[Indexed],
         mut plan: Plan,
         there: There,
         segments: &mut Option<Segments>,
     ) -> Result<(), MigrateError> {
         for (at, why) in std::mem::take(&mut plan.unreadable) {
-            let path = self.path(at);
+            let path = self.index.path(at)?;
             self.unsettled.insert(at);
             self.report.find("unreadable", Level::Missing, &path, format!("the file cannot be read again: {why}"));
         }
         for at in std::mem::take(&mut plan.changed) {
-            let path = self.path(at);
-            if self.unsettled.insert(at) {
-                let what = "the file changed while it was imported; import again when nobody writes it";
-                self.report.find("changed-meanwhile", Level::Missing, &path, what);
-            }
+            self.changed_meanwhile(at)?;
         }
         for (at, count) in std::mem::take(&mut plan.variants) {
             let what = format!("{count} items differ from the copies of them that count; the file is kept");
-            self.keep_late(at, "variant", &what);
+            let file = files.iter().find(|file| file.at == at);
+            file.map_or(Ok(()), |file| self.keep_late(file, "variant", &what))?;
         }
         for record in &plan.records {
             self.report.kind(record.kind).merged += 1;
@@ -409,7 +353,10 @@ impl<'a> Import<'a> {
                 difference.added.insert("orchestration messages", added);
             }
         } else {
-            let ids = files.iter().flat_map(|at| self.imported_ids(*at)).collect();
+            let mut ids = HashSet::new();
+            for file in files {
+                ids.extend(self.index.known_ids(file.at)?);
+            }
             let earlier = Earlier { ids, agents_saved: self.agents_saved };
             difference = compare(self.store, plan, there, &earlier, &mut self.written).await?;
         }
@@ -417,26 +364,21 @@ impl<'a> Import<'a> {
             self.report.kind(kind).added += added;
         }
         for kept in difference.kept {
-            self.respect(kept, files);
+            self.respect(kept, files)?;
         }
         Ok(self.writer.write(difference.changes).await?)
     }
 
-    fn imported_ids(&self, at: usize) -> HashSet<Text> {
-        self.index.files.get(at).map(|file| self.ledger.ids(&file.source.path)).unwrap_or_default()
-    }
-
     /// Leaves alone what somebody did in the target.
-    fn respect(&mut self, kept: Kept, files: &[usize]) {
+    fn respect(&mut self, kept: Kept, files: &[Indexed]) -> Result<(), MigrateError> {
         self.respected.insert(kept.what().to_owned());
         let (code, message) = match kept {
             Kept::Deleted(what) => {
-                for at in files {
-                    let path = self.path(*at);
+                for file in files {
                     let message = format!("`{what}` was deleted from the target and stays so");
-                    self.report.find("deleted", Level::Note, &path, message);
+                    self.report.find("deleted", Level::Note, &file.place.path, message);
                 }
-                return;
+                return Ok(());
             }
             Kept::Changed(what) => (
                 "changed-in-target",
@@ -453,27 +395,26 @@ impl<'a> Import<'a> {
                 ("variant", format!("some of `{what}` are in the target already but differ; the file is kept"))
             }
         };
-        files.iter().for_each(|at| self.keep_late(*at, code, &message));
+        files.iter().try_for_each(|file| self.keep_late(file, code, &message))
     }
 
     /// Asks for a file to be kept, now that it is known to have something that becomes no entity.
-    fn keep_late(&mut self, at: usize, code: &'static str, message: &str) {
-        let path = self.path(at);
-        self.report.find(code, Level::Warning, &path, message);
+    fn keep_late(&mut self, file: &Indexed, code: &'static str, message: &str) -> Result<(), MigrateError> {
+        self.report.find(code, Level::Warning, &file.place.path, message);
         // Of nothing there is nothing to be kept.
-        if self.index.size(&[at]) == 0 {
-            return;
+        if file.size == 0 {
+            return Ok(());
         }
-        self.kept_late.entry(at).or_insert_with(|| message.to_owned());
-        self.keep.entry(at).or_insert_with(|| message.to_owned());
+        self.late.insert(file.at);
+        self.index.keep_late(file.at, message)
     }
 
     /// Writes into the ledger that a file is imported, once it is.
-    async fn settle(&mut self, at: usize, progress: &dyn Progress) -> Result<(), MigrateError> {
-        let Some(file) = self.index.files.get(at) else { return Ok(()) };
-        let is_done = self.left[at] == 0 && !self.keep.contains_key(&at) && !file.has_parts;
-        if is_done && self.is_new(at) && !self.unsettled.contains(&at) {
-            self.enter(at, None, progress).await?;
+    async fn settle(&mut self, file: &Indexed, progress: &dyn Progress) -> Result<(), MigrateError> {
+        let is_kept = file.is_kept() || file.has_parts() || self.late.contains(&file.at);
+        let is_done = self.left[file.at] == 0 && !is_kept;
+        if is_done && file.is_new() && !self.unsettled.contains(&file.at) {
+            self.enter(file, None, progress).await?;
         }
         Ok(())
     }
@@ -481,64 +422,82 @@ impl<'a> Import<'a> {
     /// Keeps all bytes that are to be kept, and settles the files that nothing was left of.
     async fn keep_all(&mut self, progress: &dyn Progress) -> Result<(), MigrateError> {
         let mut chunks = HashSet::new();
-        let things = things(self.index);
-        let has_thing: HashSet<usize> = things.values().flatten().copied().collect();
-        for at in 0..self.index.files.len() {
-            let index = self.index.clone();
-            let Some(file) = index.files.get(at) else { continue };
-            let reason = self.keep.remove(&at);
-            if reason.is_none() && !file.has_parts {
-                // Those with things were settled when the last of them was written.
-                if !has_thing.contains(&at) {
-                    self.settle(at, progress).await?;
-                }
-                continue;
+        let mut pages = self.index.all_files();
+        loop {
+            let (page, rest) =
+                blocking(move || (pages.by_ref().take(PAGE_ROWS).collect::<Result<Vec<_>, _>>(), pages)).await;
+            pages = rest;
+            let page = page?;
+            if page.is_empty() {
+                return Ok(());
             }
-            if !self.is_new(at) && reason.is_none() {
-                continue;
+            for file in page {
+                self.keep(&file, &mut chunks, progress).await?;
             }
-            let mut is_kept = true;
-            for bytes in bytes_of(&index, at, reason.clone()).await {
-                let kind = self.report.kind("attachments");
-                (kind.in_files, kind.merged) = (kind.in_files + 1, kind.merged + 1);
-                match bytes {
-                    Ok(bytes) => match keep::keep(self.store, &mut self.writer, bytes, &mut chunks).await {
-                        Ok(Done::Added) => self.report.kind("attachments").added += 1,
-                        Ok(Done::There) => {}
-                        Ok(Done::Changed) => is_kept = self.changed_meanwhile(at),
-                        Ok(Done::Unreadable(why)) => is_kept = self.lost(at, &why),
-                        Err(error) => return Err(error.into()),
-                    },
-                    Err(error) => is_kept = self.lost(at, &error.to_string()),
-                }
+            if chunks.len() > MOST_WRITTEN {
+                self.writer.flush().await?;
+                chunks.clear();
             }
-            if is_kept && self.is_new(at) && !self.unsettled.contains(&at) {
-                let reason = reason.unwrap_or_else(|| "lines that are not exactly one message".to_owned());
-                self.enter(at, Some(&reason), progress).await?;
+        }
+    }
+
+    /// Keeps what is to be kept of a file, or settles it if nothing was left of it.
+    async fn keep(
+        &mut self,
+        file: &Indexed,
+        chunks: &mut HashSet<RecordKey>,
+        progress: &dyn Progress,
+    ) -> Result<(), MigrateError> {
+        let is_kept_at_once = file.is_new() && (file.is_kept() || file.has_parts());
+        if !is_kept_at_once && !self.late.contains(&file.at) {
+            // Those with things were settled when the last of them was written.
+            return if file.has_things() { Ok(()) } else { self.settle(file, progress).await };
+        }
+        let facts = self.index.facts(file.at)?;
+        let reason = facts.keep.filter(|_| file.is_new()).or(facts.late);
+        let mut is_kept = true;
+        for bytes in bytes_of(self.index, file, reason.clone()).await {
+            let kind = self.report.kind("attachments");
+            (kind.in_files, kind.merged) = (kind.in_files + 1, kind.merged + 1);
+            match bytes {
+                Ok(bytes) => match keep::keep(self.store, &mut self.writer, bytes, chunks).await? {
+                    Done::Added => self.report.kind("attachments").added += 1,
+                    Done::There => {}
+                    Done::Changed => {
+                        is_kept = false;
+                        self.changed_meanwhile(file.at)?;
+                    }
+                    Done::Unreadable(why) => is_kept = self.lost(file, &why),
+                },
+                Err(error) => is_kept = self.lost(file, &error.to_string()),
             }
+        }
+        if is_kept && file.is_new() && !self.unsettled.contains(&file.at) {
+            let reason = reason.unwrap_or_else(|| "lines that are not exactly one message".to_owned());
+            self.enter(file, Some(&reason), progress).await?;
         }
         Ok(())
     }
 
-    fn changed_meanwhile(&mut self, at: usize) -> bool {
-        let path = self.path(at);
+    fn changed_meanwhile(&mut self, at: usize) -> Result<(), MigrateError> {
         if self.unsettled.insert(at) {
             let what = "the file changed while it was imported; import again when nobody writes it";
-            self.report.find("changed-meanwhile", Level::Missing, &path, what);
+            self.report.find("changed-meanwhile", Level::Missing, &self.index.path(at)?, what);
         }
-        false
+        Ok(())
     }
 
-    fn lost(&mut self, at: usize, why: &str) -> bool {
-        let path = self.path(at);
-        self.unsettled.insert(at);
-        self.report.find("unreadable", Level::Missing, &path, format!("the file cannot be kept: {why}"));
+    fn lost(&mut self, file: &Indexed, why: &str) -> bool {
+        self.unsettled.insert(file.at);
+        let what = format!("the file cannot be kept: {why}");
+        self.report.find("unreadable", Level::Missing, &file.place.path, what);
         false
     }
 
     /// Points the names of templates to those contents of a file that are their newest.
     async fn name_templates(&mut self, at: usize) -> Result<(), MigrateError> {
         let Some(names) = self.names.remove(&at) else { return Ok(()) };
+        self.named.insert(at);
         let mut plan = Plan::default();
         plan.records.extend(names.into_iter().map(|(id, digest)| plan_name(id, digest)));
         self.report.kind("template names").merged += plan.records.len() as u64;
@@ -554,23 +513,48 @@ impl<'a> Import<'a> {
     /// Writes into the ledger that a file is imported.
     async fn enter(
         &mut self,
-        at: usize,
+        file: &Indexed,
         attachment: Option<&str>,
         progress: &dyn Progress,
     ) -> Result<(), MigrateError> {
-        self.name_templates(at).await?;
-        if let Some(file) = self.index.files.get(at) {
-            self.writer.write(self.ledger.entry(file, attachment)?).await?;
-            self.entered.insert(at);
-            progress.advance(&file.place.path, file.size);
-        }
+        self.name_templates(file.at).await?;
+        self.writer.write(ledger::entry(file, self.index.facts(file.at)?, attachment)?).await?;
+        progress.advance(&file.place.path, file.size);
         Ok(())
     }
 }
 
+/// Plans the things of a lane that are to be imported, some at a time.
+fn planning(
+    index: &Arc<Index>,
+    lane: Lane,
+    room: &Room,
+) -> impl futures_util::Stream<Item = (Option<tokio::sync::OwnedSemaphorePermit>, Result<Vec<Planned>, MigrateError>)>
++ Send
++ use<> {
+    let bytes = |listed: &Result<Listed, MigrateError>| listed.as_ref().map_or(0, |listed| listed.bytes);
+    let groups = together(index.new_things(lane), room.bytes() / GROUP_PART, bytes);
+    let queue = groups.map(move |group| Work { bytes: group.iter().map(bytes).sum(), thing: group });
+    let index = index.clone();
+    let plan = move |group: Vec<Result<Listed, MigrateError>>| {
+        let (mut planned, mut expected) = (Vec::with_capacity(group.len()), Vec::new());
+        for listed in group {
+            let Listed { id, thing, files, .. } = listed?;
+            let files = index.files(&files)?;
+            let plan = plan(&index, &thing, &files);
+            if plan.is_of_what_was_examined() && plan.orchestration.is_none() {
+                expected.push((id, Expected::of(&plan)));
+            }
+            planned.push((files, plan));
+        }
+        index.expect(&expected)?;
+        Ok(planned)
+    };
+    work(queue, 1, AHEAD, room, plan)
+}
+
 /// Returns the bytes of a file that are kept: all of it, or the parts that became no entity.
-async fn bytes_of(index: &Arc<Index>, at: usize, reason: Option<String>) -> Vec<std::io::Result<Bytes>> {
-    let Some(file) = index.files.get(at) else { return Vec::new() };
+async fn bytes_of(index: &Arc<Index>, file: &Indexed, reason: Option<String>) -> Vec<std::io::Result<Bytes>> {
     let mut all = Vec::new();
     if let Some(reason) = reason {
         all.push(Ok(Bytes {
@@ -581,9 +565,9 @@ async fn bytes_of(index: &Arc<Index>, at: usize, reason: Option<String>) -> Vec<
             from: keep::From::File(file.source.clone()),
         }));
     }
-    if file.has_parts {
-        let index = index.clone();
-        match blocking(move || index.read(at)).await {
+    if file.has_parts() {
+        let (index, again) = (index.clone(), file.clone());
+        match blocking(move || index.read(&again)).await {
             Ok((reading, _)) => all.extend(parts_of(&file.source, &reading).into_iter().map(Ok)),
             Err(error) => all.push(Err(error)),
         }

@@ -4,26 +4,26 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use nofx_core::entity::{
-    Agent, AgentId, Checkpoint, Entity, EntityId, Message, Role, Session, SessionId, TemplateDigest, TemplateId,
-    TranscriptPart, key_of,
+    Agent, AgentId, Checkpoint, Entity, EntityId, Message, RecordEntity, Role, Session, SessionId, TemplateDigest,
+    TemplateId, TemplateName, TranscriptPart, key_of,
 };
 use nofx_core::json::{Object, Text};
 use nofx_core::workspace::preview;
 use nofx_core::{Body, LogKey, RecordKey, Timestamp};
 
-use super::index::{Holds, Index, body, name_record};
+use super::index::{Index, Indexed, body};
 use super::merge::merge;
 use crate::legacy::{AgentEntry, Content, Item, Reading, Same, SessionCopy, TemplateContent, complete_by_name};
 
 /// A thing that is merged from one file or several.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Thing {
     /// The template of one file.
-    Template(usize),
+    Template,
     /// All agents.
     Agents,
     /// The messages between agents in one file; files in the order in which they were written.
-    Orchestration(u64, String, usize),
+    Orchestration,
     /// A session.
     Session(SessionId),
     /// The checkpoints of an agent.
@@ -72,68 +72,46 @@ pub(crate) struct PlannedLog {
     pub(crate) items: Vec<Item>,
 }
 
-/// Returns all things in the order in which they are written, each with the files that have it.
-pub(crate) fn things(index: &Index) -> BTreeMap<Thing, Vec<usize>> {
-    let mut things: BTreeMap<Thing, Vec<usize>> = BTreeMap::new();
-    for (at, file) in index.files.iter().enumerate() {
-        let mut add = |thing: Thing| things.entry(thing).or_default().push(at);
-        match &file.holds {
-            Holds::Nothing => {}
-            Holds::Template => add(Thing::Template(at)),
-            Holds::Agents(_) => add(Thing::Agents),
-            Holds::Sessions(ids) => ids.iter().for_each(|id| add(Thing::Session(id.clone()))),
-            Holds::Checkpoints(agent) => add(Thing::Checkpoints(agent.clone().unwrap_or_default().into())),
-            Holds::Transcript(agent) => add(Thing::Transcript(agent.clone().into())),
-            Holds::Orchestration => {
-                // The current file comes after those that were rolled, which their names put in order.
-                let is_current = u64::from(file.place.name() == "messages.jsonl");
-                add(Thing::Orchestration(is_current, file.place.path.clone(), at));
-            }
-        }
-    }
-    things
-}
-
 /// Reads all files that have a thing and merges what they say.
-pub(crate) fn plan(index: &Index, thing: &Thing, files: &[usize]) -> Plan {
+pub(crate) fn plan(index: &Index, thing: &Thing, files: &[Indexed]) -> Plan {
     let mut plan = Plan::default();
     let mut readings = Vec::new();
-    for at in files {
-        match index.read(*at) {
+    for file in files {
+        match index.read(file) {
             Ok((reading, is_same)) => {
                 if !is_same {
-                    plan.changed.push(*at);
+                    plan.changed.push(file.at);
                 }
-                readings.push((*at, reading));
+                readings.push((file, reading));
             }
-            Err(error) => plan.unreadable.push((*at, error.to_string())),
+            Err(error) => plan.unreadable.push((file.at, error.to_string())),
         }
     }
     match thing {
-        Thing::Template(_) => {
+        Thing::Template => {
             for (_, reading) in &readings {
                 if let Content::Template(content) = &reading.content {
                     plan.add_template(content);
                 }
             }
         }
-        Thing::Agents => plan_agents(&mut plan, index, &readings),
-        Thing::Session(id) => plan_session(&mut plan, index, id, readings),
+        Thing::Agents => plan_agents(&mut plan, &readings),
+        Thing::Session(id) => plan_session(&mut plan, id, readings),
         Thing::Checkpoints(agent) => {
-            let lists = lists(index, &readings, |content| match content {
+            let lists = lists(&readings, |content| match content {
                 Content::Checkpoints(_, items) => Some(items.clone()),
                 _ => None,
             });
             plan.add_lists("checkpoints", Checkpoint::log(agent), lists);
         }
         Thing::Transcript(agent) => {
-            let lists = lists(index, &readings, |content| match content {
+            let lists = lists(&readings, |content| match content {
                 Content::Transcript(_, items) => Some(items.clone()),
                 _ => None,
             });
             plan.add_lists("transcript parts", TranscriptPart::log(agent), lists);
         }
-        Thing::Orchestration(..) => {
+        Thing::Orchestration => {
             let mut messages = Vec::new();
             for (_, reading) in readings {
                 match Arc::try_unwrap(reading).map(|reading| reading.content) {
@@ -154,17 +132,14 @@ pub(crate) fn plan(index: &Index, thing: &Thing, files: &[usize]) -> Plan {
 
 /// Returns the lists of several files, the one that counts most first.
 fn lists(
-    index: &Index,
-    readings: &[(usize, Arc<Reading>)],
+    readings: &[(&Indexed, Arc<Reading>)],
     take: impl Fn(&Content) -> Option<Vec<Item>>,
 ) -> Vec<(usize, Vec<Item>)> {
-    let mut lists: Vec<_> = readings.iter().filter_map(|(at, reading)| Some((*at, take(&reading.content)?))).collect();
+    let mut lists: Vec<_> =
+        readings.iter().filter_map(|(file, reading)| Some((*file, take(&reading.content)?))).collect();
     // Snapshots are named with the time they were made at: the later one comes first.
-    lists.sort_by_key(|(at, _)| {
-        let place = index.files.get(*at).map(|file| &file.place);
-        (place.map(|place| place.rank()), std::cmp::Reverse(place.map(|place| place.path.clone())))
-    });
-    lists
+    lists.sort_by_key(|(file, _)| (file.place.rank(), std::cmp::Reverse(file.place.path.clone())));
+    lists.into_iter().map(|(file, items)| (file.at, items)).collect()
 }
 
 impl Plan {
@@ -195,11 +170,11 @@ impl Plan {
     }
 }
 
-fn plan_agents(plan: &mut Plan, index: &Index, readings: &[(usize, Arc<Reading>)]) {
+fn plan_agents(plan: &mut Plan, readings: &[(&Indexed, Arc<Reading>)]) {
     let mut lists: Vec<_> = readings
         .iter()
-        .filter_map(|(at, reading)| match &reading.content {
-            Content::Agents(agents) => Some((*at, index.files.get(*at)?.place.clone(), agents)),
+        .filter_map(|(file, reading)| match &reading.content {
+            Content::Agents(agents) => Some((file.at, file.place.clone(), agents)),
             _ => None,
         })
         .collect();
@@ -240,26 +215,26 @@ fn plan_agents(plan: &mut Plan, index: &Index, readings: &[(usize, Arc<Reading>)
     }
 }
 
-fn plan_session(plan: &mut Plan, index: &Index, id: &SessionId, readings: Vec<(usize, Arc<Reading>)>) {
-    let mut copies: Vec<(usize, SessionCopy)> = Vec::new();
-    for (at, reading) in readings {
+fn plan_session(plan: &mut Plan, id: &SessionId, readings: Vec<(&Indexed, Arc<Reading>)>) {
+    let mut copies: Vec<(&Indexed, SessionCopy)> = Vec::new();
+    for (file, reading) in readings {
         let of_id = |copy: &&SessionCopy| copy.id == *id;
         // Only of a file of many sessions somebody else may need the rest.
         match Arc::try_unwrap(reading).map(|reading| reading.content) {
             Ok(Content::Sessions(sessions, _)) => {
-                copies.extend(sessions.into_iter().filter(|copy| of_id(&copy)).map(|copy| (at, copy)));
+                copies.extend(sessions.into_iter().filter(|copy| of_id(&copy)).map(|copy| (file, copy)));
             }
             Err(shared) => {
                 if let Content::Sessions(sessions, _) = &shared.content {
-                    copies.extend(sessions.iter().filter(of_id).map(|copy| (at, copy.clone())));
+                    copies.extend(sessions.iter().filter(of_id).map(|copy| (file, copy.clone())));
                 }
             }
             Ok(_) => {}
         }
     }
     // The one that was active last counts; of several the archived one, which the old extension wrote last.
-    copies.sort_by_key(|(at, copy)| {
-        let place = index.files.get(*at).map(|file| (file.place.rank(), file.place.path.clone()));
+    copies.sort_by_key(|(file, copy)| {
+        let place = (file.place.rank(), file.place.path.clone());
         (std::cmp::Reverse((copy.last_active, copy.archived, copy.whole)), place)
     });
     for (_, copy) in &copies {
@@ -267,13 +242,13 @@ fn plan_session(plan: &mut Plan, index: &Index, id: &SessionId, readings: Vec<(u
     }
     let mut copies = copies.into_iter();
     let Some((_, mut first)) = copies.next() else { return };
-    for (at, copy) in copies {
+    for (file, copy) in copies {
         if !first.whole {
             complete(&mut first.header, &copy.header);
         }
         match merge(&mut first.messages, copy.messages) {
             0 => {}
-            variants => plan.variants.push((at, variants)),
+            variants => plan.variants.push((file.at, variants)),
         }
         // A task changes while it is worked on; the newest state of each counts.
         merge(&mut first.tasks, copy.tasks.into_iter().map(ended).collect());
@@ -338,7 +313,8 @@ pub(crate) fn ended(task: Item) -> Item {
 /// Plans the record that points a template's name to its newest content.
 pub(crate) fn plan_name(id: TemplateId, digest: TemplateDigest) -> PlannedRecord {
     let text = id.as_text().clone();
-    let (key, object) = name_record(id, digest);
+    let name = TemplateName::new(id, digest);
+    let (key, object) = (name.key(), name.to_object());
     PlannedRecord { kind: "template names", key, object, id: Some(text), at: None, is_damaged: false }
 }
 

@@ -146,7 +146,10 @@ pub(crate) async fn compare(
                     continue;
                 }
                 difference.put(&planned, None, Expect::Absent);
-                written.insert(planned.key);
+                // Everything else is planned once.
+                if planned.kind == "templates" {
+                    written.insert(planned.key);
+                }
             }
             None => {}
             Some(there) => {

@@ -15,18 +15,20 @@ use nofx_core::{Error, LogEntry, LogKey, LogQuery, LogState, Record, Result, Seq
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
-use super::expected::{Bodies, Counting, Expected, ExpectedLog, ExpectedRecord, Planned};
+use super::disk::PAGE_ROWS;
+use super::expected::{Bodies, Counting, Expected, ExpectedLog, ExpectedRecord};
 use super::imported::{content_digest, was_imported_as};
-use super::index::{Holds, Index, Indexed};
-use super::ledger::Ledger;
+use super::index::{Index, Indexed};
 use super::orchestration::Segments;
-use super::plan::{Plan, PlannedLog, Thing, plan, plan_name, things};
+use super::plan::{Plan, PlannedLog, Thing, plan, plan_name};
 use super::reconcile::{PAGE, stored_item};
 use super::room::Room;
+use super::things::Listed;
 use super::workers::{Work, together, work_in_order};
 use super::{AHEAD, GROUP_PART, blocking, cores, joined};
 use crate::attachment::attachment_chunks;
 use crate::digest::{Hash, Print, Running, hex, print};
+use crate::error::MigrateError;
 use crate::legacy::{Item, Same};
 use crate::options::Progress;
 use crate::report::{Compared, Verification};
@@ -37,122 +39,130 @@ const LISTED: usize = 1000;
 /// What was done before: what there shall be, and what tells a difference that is somebody's wish from one that is a loss.
 #[derive(Debug, Default)]
 pub(crate) struct Done {
-    /// For each file, whether it was new or changed.
-    pub(crate) is_new: Vec<bool>,
     /// The commits that wrote records.
     pub(crate) seqs: HashSet<Seq>,
     /// The records and logs in which what is in the target counts.
     pub(crate) respected: HashSet<String>,
-    /// Files that were imported.
-    pub(crate) entered: HashSet<usize>,
-    /// What was planned.
-    pub(crate) planned: Planned,
+    /// Imported files of which names of templates were pointed somewhere.
+    pub(crate) named: HashSet<usize>,
 }
 
 impl Done {
-    fn is_unchanged(&self, at: usize) -> bool {
-        self.is_new.get(at).is_some_and(|is_new| !is_new)
-    }
-
     /// Returns whether a thing of these files may differ where the files are kept.
-    fn may_differ(&self, files: &[usize], expected: &Expected) -> bool {
+    fn may_differ(&self, files: &[Indexed], expected: &Expected) -> bool {
         let is_respected = |key: String| self.respected.contains(&key);
-        files.iter().all(|at| self.is_unchanged(*at))
+        files.iter().all(|file| !file.is_new())
             || expected.records.iter().any(|record| is_respected(record.key.to_string()))
             || expected.logs.iter().any(|expected| is_respected(expected.log.to_string()))
     }
 }
 
-/// Reads source and target again and compares them. `ledger` is what earlier imports did, and `done` this one.
+/// Reads source and target again and compares them; `done` is what was done before.
 pub(crate) async fn verify(
     store: &Store,
     index: &Arc<Index>,
-    ledger: &Ledger,
     done: Done,
     room: &Room,
     progress: &dyn Progress,
-) -> Result<Verification> {
+) -> Result<Verification, MigrateError> {
     progress.phase("verifying");
-    progress.total(index.files.len() as u64, index.files.iter().map(|file| file.size).sum());
+    let (files, bytes) = index.size(false)?;
+    progress.total(files, bytes);
     let done = Arc::new(done);
     let mut check = Check::new(store, index, done.clone());
-    let mut left: Vec<usize> = vec![0; index.files.len()];
-    let todo: Vec<_> = things(index).into_iter().collect();
-    todo.iter().flat_map(|(_, files)| files).for_each(|at| left[*at] += 1);
-    let again =
-        Arc::new(Again { index: index.clone(), done: done.clone(), same: vec![OnceLock::new(); index.files.len()] });
-    if todo.iter().any(|(thing, _)| matches!(thing, Thing::Orchestration(..))) {
+    let counted = index.clone();
+    let mut left = blocking(move || counted.left(false)).await?;
+    let again = Arc::new(Again { index: index.clone(), same: vec![OnceLock::new(); left.len()] });
+    if index.has_orchestration()? {
         let store = store.clone();
         check.reading = Some(tokio::spawn(async move { Segments::read(&store).await }));
     }
     // Files that are only digested are not in memory; should one have changed meanwhile, it is more than there is room for.
-    let unplanned = |(thing, files): &(Thing, Vec<usize>)| match done.planned.contains_key(thing) {
-        true => 0,
-        false => index.size(files),
+    let unplanned = |listed: &Result<Listed, MigrateError>| match listed {
+        Ok(listed) if listed.expected.is_none() => listed.bytes,
+        _ => 0,
     };
-    let groups = together(todo, room.bytes() / GROUP_PART, |(_, files)| index.size(files));
-    let queue = groups.into_iter().map(|things| Work { bytes: things.iter().map(unplanned).sum(), thing: things });
+    let groups = together(index.all_things(), room.bytes() / GROUP_PART, |listed| {
+        listed.as_ref().map_or(0, |listed| listed.bytes)
+    });
+    let queue = groups.map(move |things| Work { bytes: things.iter().map(unplanned).sum(), thing: things });
     let look_at = {
         let (store, again) = (store.clone(), again.clone());
-        move |things: Vec<(Thing, Vec<usize>)>| {
-            let wanted: Vec<_> = things.into_iter().map(|(thing, files)| again.wanted(thing, files)).collect();
-            let found = Handle::current().block_on(look(&store, &wanted));
-            found.map(|found| wanted.into_iter().zip(found))
+        move |things: Vec<Result<Listed, MigrateError>>| {
+            let wanted = things.into_iter().map(|listed| again.wanted(listed?)).collect::<Result<Vec<_>, _>>()?;
+            let found = Handle::current().block_on(look(&store, &wanted))?;
+            Ok::<_, MigrateError>(wanted.into_iter().zip(found))
         }
     };
     // One more than there are cores, as each waits now and then for another that reads the target.
-    let looked = work_in_order(queue.collect(), cores() + 1, AHEAD, room, look_at);
+    let looked = work_in_order(queue, cores() + 1, AHEAD, room, look_at);
     // Each group has its room until all of it is compared.
     let mut looked = pin!(looked.map(|(taken, looked)| looked.map(|looked| (taken, looked))));
     while let Some((_taken, looked)) = looked.try_next().await? {
         for (wanted, found) in looked {
             for (at, why) in wanted.plan.iter().flat_map(|plan| &plan.unreadable) {
-                let path = index.files.get(*at).map(|file| file.place.path.as_str()).unwrap_or_default();
-                check.differs(format!("`{path}` cannot be read again: {why}"));
+                check.differs(format!("`{}` cannot be read again: {why}", index.path(*at)?));
             }
             let files = wanted.files.clone();
-            let imported: HashSet<Text> = files
-                .iter()
-                .filter_map(|at| index.files.get(*at))
-                .flat_map(|file| ledger.ids(&file.source.path))
-                .collect();
+            let mut imported = HashSet::new();
+            for file in &files {
+                imported.extend(index.known_ids(file.at)?);
+            }
             let may_differ = done.may_differ(&files, &wanted.expected);
             let changed = wanted.plan.as_ref().map(|plan| plan.changed.clone()).unwrap_or_default();
             let mut differences = check.thing(wanted, found, &imported).await?;
             if !differences.is_empty() {
-                differences.extend(changed.iter().filter_map(|at| index.files.get(*at)).map(changed_meanwhile));
+                differences.extend(files.iter().filter(|file| changed.contains(&file.at)).map(changed_meanwhile));
             }
             // Where somebody's changes in the target count, the files are kept as they are.
-            let is_excused = may_differ && !differences.is_empty() && are_kept(store, index, &files).await?;
+            let is_excused = may_differ && !differences.is_empty() && are_kept(store, &files).await?;
             if !is_excused {
                 differences.into_iter().for_each(|difference| check.differs(difference));
             }
-            for at in files {
-                left[at] -= 1;
-                if let (0, Some(file)) = (left[at], index.files.get(at)) {
+            for file in files {
+                left[file.at] -= 1;
+                if left[file.at] == 0 {
                     progress.advance(&file.place.path, file.size);
                 }
             }
         }
     }
     check.template_names().await?;
-    for file in index.files.iter().filter(|file| file.judgement.keep.is_some()) {
-        check.attachment(&file.source.path.clone().into(), &file.sha256).await?;
-    }
-    for at in (0..index.files.len()).filter(|at| index.files.get(*at).is_some_and(|file| file.has_parts)) {
-        for bytes in super::bytes_of(index, at, None).await.into_iter().flatten() {
-            check.attachment(&bytes.path.into(), &bytes.sha256).await?;
-        }
-    }
-    for (at, file) in index.files.iter().enumerate().filter(|(_, file)| file.holds == Holds::Nothing) {
-        // Somebody may have been about to write it anew when nothing was in it.
+    let mut pages = index.all_files();
+    loop {
         let again = again.clone();
-        if !blocking(move || again.is_same(at)).await {
-            check.differs(changed_meanwhile(file));
+        let (page, rest) = blocking(move || {
+            let page = pages.by_ref().take(PAGE_ROWS).map(|file| {
+                let file = file?;
+                // Somebody may have been about to write it anew when nothing was in it.
+                let is_same = !file.has_nothing() || again.is_same(&file);
+                Ok::<_, MigrateError>((file, is_same))
+            });
+            (page.collect::<Result<Vec<_>, _>>(), pages)
+        })
+        .await;
+        pages = rest;
+        let page = page?;
+        if page.is_empty() {
+            return Ok(check.finish());
         }
-        progress.advance(&file.place.path, file.size);
+        for (file, is_same) in page {
+            if file.is_kept() {
+                check.attachment(&file.source.path.clone().into(), &file.sha256).await?;
+            }
+            if file.has_parts() {
+                for bytes in super::bytes_of(index, &file, None).await.into_iter().flatten() {
+                    check.attachment(&bytes.path.into(), &bytes.sha256).await?;
+                }
+            }
+            if !is_same {
+                check.differs(changed_meanwhile(&file));
+            }
+            if file.has_nothing() {
+                progress.advance(&file.place.path, file.size);
+            }
+        }
     }
-    Ok(check.finish())
 }
 
 fn changed_meanwhile(file: &Indexed) -> String {
@@ -160,8 +170,8 @@ fn changed_meanwhile(file: &Indexed) -> String {
 }
 
 /// Returns whether all these files are kept as they are.
-async fn are_kept(store: &Store, index: &Index, files: &[usize]) -> Result<bool> {
-    for file in files.iter().filter_map(|at| index.files.get(*at)).filter(|file| file.size > 0) {
+async fn are_kept(store: &Store, files: &[Indexed]) -> Result<bool> {
+    for file in files.iter().filter(|file| file.size > 0) {
         let kept = store.load::<Attachment>(&file.source.path.clone().into()).await?;
         if kept.is_none_or(|kept| kept.value.sha256 != hex(&file.sha256).as_str()) {
             return Ok(false);
@@ -173,7 +183,7 @@ async fn are_kept(store: &Store, index: &Index, files: &[usize]) -> Result<bool>
 /// What a thing shall be in the target.
 struct Wanted {
     thing: Thing,
-    files: Vec<usize>,
+    files: Vec<Indexed>,
     expected: Expected,
     /// Whole, if it had to be planned again.
     plan: Option<Plan>,
@@ -182,25 +192,25 @@ struct Wanted {
 /// The source as it is now.
 struct Again {
     index: Arc<Index>,
-    done: Arc<Done>,
     /// Whether a file has the bytes that it had in the first pass.
     same: Vec<OnceLock<bool>>,
 }
 
 impl Again {
-    fn is_same(&self, at: usize) -> bool {
-        self.same.get(at).is_some_and(|same| *same.get_or_init(|| self.index.is_same(at)))
+    fn is_same(&self, file: &Indexed) -> bool {
+        self.same.get(file.at).is_some_and(|same| *same.get_or_init(|| file.is_same()))
     }
 
-    fn wanted(&self, thing: Thing, files: Vec<usize>) -> Wanted {
-        let planned = self.done.planned.get(&thing);
-        if let Some(expected) = planned.filter(|_| files.iter().all(|at| self.is_same(*at))) {
-            return Wanted { expected: expected.clone(), thing, files, plan: None };
+    fn wanted(&self, Listed { thing, files, expected, .. }: Listed) -> Result<Wanted, MigrateError> {
+        let files = self.index.files(&files)?;
+        let expected = expected.and_then(|written| Expected::read(&written, &self.index.names));
+        if let Some(expected) = expected.filter(|_| files.iter().all(|file| self.is_same(file))) {
+            return Ok(Wanted { expected, thing, files, plan: None });
         }
         let plan = plan(&self.index, &thing, &files);
         // Here, where other threads go on meanwhile.
         plan.orchestration.iter().flatten().for_each(|message| _ = message.whole());
-        Wanted { expected: Expected::of(&plan), thing, files, plan: Some(plan) }
+        Ok(Wanted { expected: Expected::of(&plan), thing, files, plan: Some(plan) })
     }
 }
 
@@ -352,19 +362,21 @@ impl<'a> Check<'a> {
     }
 
     /// Compares the names of the templates in files that are imported.
-    async fn template_names(&mut self) -> Result<()> {
+    async fn template_names(&mut self) -> Result<(), MigrateError> {
         let done = self.done.clone();
-        let (files, names): (Vec<_>, Vec<_>) = self
-            .index
-            .newest_templates()
-            .into_iter()
-            .filter(|(_, (_, at))| done.entered.contains(at) || done.is_unchanged(*at))
-            .map(|(id, (digest, at))| (at, ExpectedRecord::of(&plan_name(id, digest))))
-            .unzip();
+        let (mut unchanged, mut names) = (Vec::new(), Vec::new());
+        for (id, (digest, at)) in self.index.newest_templates() {
+            let is_unchanged = self.index.files(&[at])?.iter().any(|file| !file.is_new());
+            if is_unchanged || done.named.contains(&at) {
+                unchanged.push(is_unchanged);
+                names.push(ExpectedRecord::of(&plan_name(id, digest)));
+            }
+        }
         let keys: Vec<_> = names.iter().map(|expected| expected.key.clone()).collect();
-        for ((mut expected, at), there) in names.into_iter().zip(files).zip(self.store.get(&keys).await?) {
+        for ((mut expected, is_unchanged), there) in names.into_iter().zip(unchanged).zip(self.store.get(&keys).await?)
+        {
             match &there {
-                None if done.is_unchanged(at) => {
+                None if is_unchanged => {
                     self.verification.deleted.push(expected.key.to_string());
                     continue;
                 }

@@ -22,15 +22,20 @@ pub(crate) struct Work<T> {
 /// The threads stop when the stream is dropped. If one panics, so does the stream.
 ///
 /// Must be called in a tokio runtime.
-pub(crate) fn work<T: Send + 'static, R: Send + 'static, A: Fn(T) -> R + Clone + Send + 'static>(
-    queue: Vec<Work<T>>,
+pub(crate) fn work<
+    T: Send + 'static,
+    R: Send + 'static,
+    Q: Iterator<Item = Work<T>> + Send + 'static,
+    A: Fn(T) -> R + Clone + Send + 'static,
+>(
+    queue: Q,
     threads: usize,
     ahead: usize,
     room: &Room,
     act: A,
-) -> impl Stream<Item = (Option<OwnedSemaphorePermit>, R)> + Send + use<T, R, A> {
+) -> impl Stream<Item = (Option<OwnedSemaphorePermit>, R)> + Send + use<T, R, Q, A> {
     let (results, done) = mpsc::channel(ahead);
-    let queue = Arc::new(Mutex::new(queue.into_iter()));
+    let queue = Arc::new(Mutex::new(queue));
     let worker = || {
         let (queue, room, results, act) = (queue.clone(), room.clone(), results.clone(), act.clone());
         move || {
@@ -59,15 +64,20 @@ pub(crate) fn work<T: Send + 'static, R: Send + 'static, A: Fn(T) -> R + Clone +
 }
 
 /// Does the same as [`work`], and tells what came of the things in their order.
-pub(crate) fn work_in_order<T: Send + 'static, R: Send + 'static, A: Fn(T) -> R + Clone + Send + 'static>(
-    queue: Vec<Work<T>>,
+pub(crate) fn work_in_order<
+    T: Send + 'static,
+    R: Send + 'static,
+    Q: Iterator<Item = Work<T>> + Send + 'static,
+    A: Fn(T) -> R + Clone + Send + 'static,
+>(
+    queue: Q,
     threads: usize,
     ahead: usize,
     room: &Room,
     act: A,
-) -> impl Stream<Item = (Option<OwnedSemaphorePermit>, R)> + Send + use<T, R, A> {
-    let numbered = queue.into_iter().enumerate().map(|(at, work)| Work { bytes: work.bytes, thing: (at, work.thing) });
-    let done = work(numbered.collect(), threads, ahead, room, move |(at, thing)| (at, act(thing)));
+) -> impl Stream<Item = (Option<OwnedSemaphorePermit>, R)> + Send + use<T, R, Q, A> {
+    let numbered = queue.enumerate().map(|(at, work)| Work { bytes: work.bytes, thing: (at, work.thing) });
+    let done = work(numbered, threads, ahead, room, move |(at, thing)| (at, act(thing)));
     stream::unfold((Box::pin(done), BTreeMap::new(), 0), |(mut done, mut early, next)| async move {
         loop {
             if let Some(result) = early.remove(&next) {
@@ -80,20 +90,24 @@ pub(crate) fn work_in_order<T: Send + 'static, R: Send + 'static, A: Fn(T) -> R 
 }
 
 /// Puts things that are small together until they have `most` bytes, in their order.
-pub(crate) fn together<T>(things: Vec<T>, most: u64, bytes: impl Fn(&T) -> u64) -> Vec<Vec<T>> {
-    let (mut groups, mut sum) = (Vec::<Vec<T>>::new(), u64::MAX);
-    for thing in things {
-        let bytes = bytes(&thing);
-        sum = sum.saturating_add(bytes);
-        match groups.last_mut() {
-            Some(group) if sum <= most && group.len() < MOST_TOGETHER => group.push(thing),
-            _ => {
-                groups.push(vec![thing]);
-                sum = bytes;
-            }
+pub(crate) fn together<T>(
+    things: impl Iterator<Item = T>,
+    most: u64,
+    bytes: impl Fn(&T) -> u64,
+) -> impl Iterator<Item = Vec<T>> {
+    let mut things = things.peekable();
+    std::iter::from_fn(move || {
+        let first = things.next()?;
+        let mut sum = bytes(&first);
+        let mut group = vec![first];
+        while group.len() < MOST_TOGETHER
+            && let Some(next) = things.next_if(|next| sum.saturating_add(bytes(next)) <= most)
+        {
+            sum += bytes(&next);
+            group.push(next);
         }
-    }
-    groups
+        Some(group)
+    })
 }
 
 /// The most things that are put together, however small they are.
@@ -103,8 +117,9 @@ const MOST_TOGETHER: usize = 64;
 mod tests {
     use super::*;
 
-    fn queue(sizes: &[u64]) -> Vec<Work<u64>> {
-        sizes.iter().map(|bytes| Work { bytes: *bytes, thing: *bytes }).collect()
+    fn queue(sizes: &[u64]) -> impl Iterator<Item = Work<u64>> + Send + use<> {
+        let sizes = sizes.to_vec();
+        sizes.into_iter().map(|bytes| Work { bytes, thing: bytes })
     }
 
     #[tokio::test]
@@ -139,7 +154,7 @@ mod tests {
 
     #[test]
     fn small_things_are_put_together_and_none_is_lost() {
-        let together = |things: &[u64]| together(things.to_vec(), 10, |bytes| *bytes);
+        let together = |things: &[u64]| together(things.iter().copied(), 10, |bytes| *bytes).collect::<Vec<_>>();
         assert_eq!(together(&[]), Vec::<Vec<u64>>::new());
         assert_eq!(together(&[4, 6, 1, 20, 0, 3, 9]), [vec![4, 6], vec![1], vec![20], vec![0, 3], vec![9]]);
         assert_eq!(together(&[0; 100]).iter().map(Vec::len).collect::<Vec<_>>(), [64, 36]);

@@ -214,7 +214,7 @@ impl Judge {
         }
         let skipped: BTreeSet<String> = report.skipped.iter().map(|skipped| skipped.path.clone()).collect();
         self.same("what is no file", &truth.skipped, &skipped);
-        for file in &report.files {
+        for file in report.files.iter().map(|file| file.unwrap()) {
             if let Some(unused) = truth.unused.get(&file.path) {
                 let from = file.unused.first().map_or(file.size, |first| first.from) as usize;
                 let to = file.unused.last().map_or(file.size, |last| last.to) as usize;

@@ -121,7 +121,8 @@ async fn try_change(
         restless.change != Change::Written && !is_plain(&folder.path().join(".nofx").join(restless.path));
     let is_missing = is_unreadable && moment == ("reading", 0);
     let mut wrong = judge_first(restless, truths, is_missing, &report, &Found::read(&store).await);
-    let sizes: BTreeMap<_, _> = report.files.iter().map(|file| (file.path.clone(), file.size)).collect();
+    let sizes: BTreeMap<_, _> =
+        report.files.iter().map(|file| file.unwrap()).map(|file| (file.path, file.size)).collect();
     wrong.extend(unaccounted(&report, &sizes));
 
     restless.settle(folder.path()).unwrap();
@@ -154,7 +155,7 @@ fn judge_first(restless: &Restless, truths: &Truths, is_missing: bool, report: &
         }
     }
     if is_missing {
-        let file = report.files.iter().find(|file| file.path == restless.path);
+        let file = report.files.iter().map(|file| file.unwrap()).find(|file| file.path == restless.path);
         if report.is_complete() || file.is_none_or(|file| report.totals.bytes_missing != file.size) {
             wrong.push(format!("what cannot be read is not missing: {report}"));
         }

@@ -36,7 +36,7 @@ async fn a_history_that_slid_adds_only_its_new_end() {
     assert_eq!(workspace.messages("s").await, "a b c d d e f");
     assert_eq!(report.kinds["messages"].added, 3);
     assert_eq!(workspace.all("session", "status").await, ["\"paused\""]);
-    assert_eq!(report.files[0].state, FileState::Changed);
+    assert_eq!(report.files.iter().next().unwrap().unwrap().state, FileState::Changed);
     assert!(report.is_complete() && !report.has_damage(), "{report}");
 }
 

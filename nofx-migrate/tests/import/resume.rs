@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use nofx_core::{MemoryBackend, Store};
 use nofx_migrate::{MigrateError, NoProgress, Options, Progress, full_digest, migrate};
@@ -98,18 +98,29 @@ struct Rival {
     root: PathBuf,
     memory: Arc<MemoryBackend>,
     times: usize,
+    is_reading: AtomicBool,
     done: AtomicUsize,
 }
 
 impl Rival {
     fn of(workspace: &Workspace, memory: &Arc<MemoryBackend>, times: usize) -> Self {
-        Self { root: workspace.root(), memory: memory.clone(), times, done: AtomicUsize::new(0) }
+        Self {
+            root: workspace.root(),
+            memory: memory.clone(),
+            times,
+            is_reading: AtomicBool::new(false),
+            done: AtomicUsize::new(0),
+        }
     }
 }
 
 impl Progress for Rival {
     fn phase(&self, name: &'static str) {
-        if name != "reading" || self.done.load(Ordering::SeqCst) == self.times {
+        self.is_reading.store(name == "reading", Ordering::SeqCst);
+    }
+
+    fn total(&self, _files: u64, _bytes: u64) {
+        if !self.is_reading.load(Ordering::SeqCst) || self.done.load(Ordering::SeqCst) == self.times {
             return;
         }
         let turn = self.done.fetch_add(1, Ordering::SeqCst);
@@ -121,8 +132,6 @@ impl Progress for Rival {
         });
         rival.join().unwrap();
     }
-
-    fn total(&self, _files: u64, _bytes: u64) {}
 
     fn advance(&self, _path: &str, _bytes: u64) {}
 }

@@ -219,6 +219,11 @@ impl Fault {
                 format!("another migration writes into `{to}` at the same time"),
                 "run this one again when that one is done: it goes on where it stopped",
             ),
+            MigrateError::TemporaryFile(cause) => Self::new(
+                Exit::Full,
+                format!("cannot use a temporary file: {cause}"),
+                "make room where temporary files are, or name another folder with TMPDIR",
+            ),
             other => Self::new(Exit::Failed, chain(other), ""),
         }
     }

@@ -1,0 +1,27 @@
+//! Numbers for names of the program's own, of which there are a few dozen.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// Gives each name a number that is as good while the program runs.
+#[derive(Debug, Default)]
+pub(crate) struct Names(Mutex<Vec<&'static str>>);
+
+impl Names {
+    /// Returns the number of a name.
+    pub(crate) fn number(&self, name: &'static str) -> usize {
+        let mut names = self.names();
+        names.iter().position(|known| *known == name).unwrap_or_else(|| {
+            names.push(name);
+            names.len() - 1
+        })
+    }
+
+    /// Returns the name that has a number.
+    pub(crate) fn name(&self, number: usize) -> &'static str {
+        self.names().get(number).copied().unwrap_or_default()
+    }
+
+    fn names(&self) -> MutexGuard<'_, Vec<&'static str>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
