@@ -15,8 +15,8 @@ pub type Source = Arc<dyn StdError + Send + Sync>;
 
 /// Why a call failed.
 ///
-/// A variant exists only where a caller would act differently; [`Error::next_step`] says how. A thing that is merely
-/// absent is `None`, never an error.
+/// A variant exists only where a caller would act differently; [`Error::next_step`] says how. A thing that is absent is `None`
+/// to those who read, and an error only to those who would change it.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Error {
@@ -34,6 +34,9 @@ pub enum Error {
     Corrupt(Failure),
     /// The caller asked for something that can never work; nothing happened. Fix the call.
     Invalid(Failure),
+    /// There is nothing of the id that a verb was to change; nothing happened. Look for it in the list. Reading what is absent
+    /// answers `None`.
+    NotFound(Failure),
     /// The data was written by a newer version and is left as it is. Upgrade this program.
     TooNew(Failure),
     /// There is no room for this write; nothing happened. Free space, then try again.
@@ -105,6 +108,8 @@ constructors! {
     corrupt, corrupt_because => Corrupt;
     /// Makes an [`Error::Invalid`].
     invalid, invalid_because => Invalid;
+    /// Makes an [`Error::NotFound`].
+    not_found, not_found_because => NotFound;
     /// Makes an [`Error::TooNew`].
     too_new, too_new_because => TooNew;
     /// Makes an [`Error::Full`].
@@ -124,6 +129,7 @@ impl Error {
             Self::Unknown(_) => "unknown",
             Self::Corrupt(_) => "corrupt",
             Self::Invalid(_) => "invalid",
+            Self::NotFound(_) => "not-found",
             Self::TooNew(_) => "too-new",
             Self::Full(_) => "full",
             Self::Locked { .. } => "locked",
@@ -141,6 +147,7 @@ impl Error {
             Self::Unknown(_) => "look whether it happened, or commit the same batch again",
             Self::Corrupt(_) => "restore a backup, or keep the file for repair; the rest stays readable",
             Self::Invalid(_) => "correct what was asked for",
+            Self::NotFound(_) => "look for it in the list; nothing was written",
             Self::TooNew(_) => "use a newer version of this program",
             Self::Full(_) => "free some space, then try again; nothing was written",
             Self::Locked { .. } => "try again, or close the process that holds it",
@@ -195,6 +202,7 @@ impl Error {
             | Self::Unknown(failure)
             | Self::Corrupt(failure)
             | Self::Invalid(failure)
+            | Self::NotFound(failure)
             | Self::TooNew(failure)
             | Self::Full(failure)
             | Self::Gone(failure)
@@ -217,6 +225,7 @@ impl fmt::Display for Error {
             Self::Unknown(failure) => write!(f, "unknown outcome: {}", failure.what),
             Self::Corrupt(failure) => write!(f, "corrupt data in {}", failure.what),
             Self::Invalid(failure) => write!(f, "invalid: {}", failure.what),
+            Self::NotFound(failure) => write!(f, "not found: {}", failure.what),
             Self::TooNew(failure) => write!(f, "too new: {}", failure.what),
             Self::Full(failure) => write!(f, "no space left: {}", failure.what),
             Self::Locked { what, holder: Some(Holder { pid, host }) } => {

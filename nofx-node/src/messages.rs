@@ -76,7 +76,7 @@ pub(crate) async fn history(workspace: &Workspace, request: &Request) -> Result<
     let id: SessionId = request.required("session")?;
     let session = workspace.session(&id).await?;
     let session =
-        session.ok_or_else(|| Error::invalid(format!("there is no session `{}`", id.to_string().escape_debug())))?;
+        session.ok_or_else(|| Error::not_found(format!("there is no session `{}`", id.to_string().escape_debug())))?;
     let places = request.optional("from")?.unwrap_or(0)..request.optional("to")?.unwrap_or(u64::MAX);
     let limit = request.optional("limit")?.unwrap_or(PAGE).clamp(1, LONGEST_PAGE);
     let direction = match request.optional("newestFirst")? {

@@ -8,7 +8,7 @@ import { folder } from './place';
 const PACKAGE = join(__dirname, '..');
 
 const PROGRAM = `
-import { type HistoryEntry, InvalidError, open } from 'nofx-node';
+import { type HistoryEntry, NotFoundError, open } from 'nofx-node';
 
 async function main(): Promise<void> {
   const workspace = await open('redb:store/nofx.redb');
@@ -16,7 +16,7 @@ async function main(): Promise<void> {
   await workspace.addMessage(session.id, { type: 'user', content: 'installed' });
   const entries: HistoryEntry[] = await workspace.history(session.id).all();
   const refused: unknown = await workspace.archiveSession('nobody').catch((error: unknown) => error);
-  console.log(entries[0]?.message.content, refused instanceof InvalidError);
+  console.log(entries[0]?.message.content, refused instanceof NotFoundError);
   await workspace.close();
 }
 

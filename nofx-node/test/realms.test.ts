@@ -17,11 +17,11 @@ const ASKED = `async (open, api) => {
   const error = await workspace.addMessage('none', { type: 'user', content: 'x' }).catch((error) => error);
   await workspace.close();
   const late = await workspace.session('none').catch((error) => error);
-  return [error instanceof api.InvalidError, error instanceof api.NofxError, error instanceof Error, error.code, error.name,
+  return [error instanceof api.NotFoundError, error instanceof api.NofxError, error instanceof Error, error.code, error.name,
     error.nextStep, late instanceof api.ClosedError, late.code].join();
 }`;
 
-const ANSWER = 'true,true,true,invalid,InvalidError,correct what was asked for,true,closed';
+const ANSWER = 'true,true,true,not-found,NotFoundError,look for it in the list; nothing was written,true,closed';
 
 test('errors keep their class in a `vm` context', async () => {
   // As Jest does it: each module is run in the context, and only the addon itself is loaded by Node.

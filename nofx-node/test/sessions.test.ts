@@ -100,13 +100,42 @@ test('a session is renamed, paused and resumed', async (t) => {
   assert.equal((await workspace.session(id))?.state, 'active');
 });
 
+test('a call on a session that is not there is told from one that can never work, and reading answers nothing', async (t) => {
+  const { workspace } = await store(t);
+  const { id } = await workspace.createSession({ agent: ADA });
+  await workspace.deleteSession(id);
+  await workspace.purgeSession(id);
+  const calls = {
+    addMessage: workspace.addMessage(id, { type: 'user', content: 'x' }),
+    sessionWriter: workspace.sessionWriter(id),
+    updateSession: workspace.updateSession(id, { name: 'x' }),
+    renameSession: workspace.renameSession(id, 'x'),
+    pauseSession: workspace.pauseSession(id),
+    archiveSession: workspace.archiveSession(id),
+    restoreSession: workspace.restoreSession(id),
+    deleteSession: workspace.deleteSession(id),
+    undeleteSession: workspace.undeleteSession(id),
+    purgeSession: workspace.purgeSession(id),
+    startTask: workspace.startTask(id, 'x'),
+    exportJson: workspace.exportJson(id),
+  };
+  for (const [verb, call] of Object.entries(calls)) {
+    await assert.rejects(call, (error: unknown) => {
+      assert.ok(error instanceof api.NotFoundError, `${verb}: ${String(error)}`);
+      assert.deepEqual([error.code, error.name, error.transient], ['not-found', 'NotFoundError', false], verb);
+      assert.ok(error.message.includes(`there is no session \`${id}\``), error.message);
+      return true;
+    });
+  }
+  assert.equal(await workspace.session(id), null);
+});
+
 test('what cannot be asked is named', async (t) => {
   const { workspace } = await store(t);
   const { id } = await workspace.createSession({ agent: ADA });
   await assert.rejects(workspace.createSession({ agent: { id: '', name: '', type: '' } }), /the agent has no `id`/);
   await assert.rejects(workspace.addMessages(id, []), /`messages` is empty/);
   await assert.rejects(workspace.addMessage(id, { content: 'x' } as never), /a message has no `type`/);
-  await assert.rejects(workspace.addMessage('nobody', { type: 'user', content: 'x' }), /there is no session `nobody`/);
   await assert.rejects(workspace.summaryPage({ limit: -1 }), /`limit` is -1, which it cannot be/);
   await assert.rejects(open('nofx.redb'), api.InvalidError);
   await assert.rejects(open('tape:x'), /no backend for `tape:`/);

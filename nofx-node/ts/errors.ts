@@ -5,6 +5,7 @@ export type ErrorCode =
   | 'unknown'
   | 'corrupt'
   | 'invalid'
+  | 'not-found'
   | 'too-new'
   | 'full'
   | 'locked'
@@ -88,6 +89,9 @@ export class CorruptError extends NofxError {}
 /** What was asked for can never work: correct the call. */
 export class InvalidError extends NofxError {}
 
+/** There is nothing of the id that was to be changed; nothing was written. Reading answers `null` instead. */
+export class NotFoundError extends NofxError {}
+
 /** A newer version wrote this; it is left as it is. */
 export class TooNewError extends NofxError {}
 
@@ -127,6 +131,7 @@ const NAMES: Record<ErrorCode, string> = {
   unknown: 'UnknownOutcomeError',
   corrupt: 'CorruptError',
   invalid: 'InvalidError',
+  'not-found': 'NotFoundError',
   'too-new': 'TooNewError',
   full: 'FullError',
   locked: 'LockedError',
@@ -142,6 +147,7 @@ const CLASSES: Record<ErrorCode, new (details: ErrorDetails) => NofxError> = {
   unknown: UnknownOutcomeError,
   corrupt: CorruptError,
   invalid: InvalidError,
+  'not-found': NotFoundError,
   'too-new': TooNewError,
   full: FullError,
   locked: LockedError,

@@ -26,7 +26,7 @@ import type { SearchQuery, SearchResult } from './search';
 import type { NewTask, StartedTask, Task, Tasks } from './tasks';
 import { type Changes, type ChangesPage, type WatchOptions, watch } from './watch';
 import { SessionWriter } from './writer';
-import { invalid, written } from './written';
+import { notFound, written } from './written';
 
 /** How many calls may be inside the addon at once; the others wait here. */
 const CALLS_AT_ONCE = 256;
@@ -231,7 +231,7 @@ export class Workspace {
   async sessionWriter(session: string): Promise<SessionWriter> {
     const summary = await this.session(session);
     if (summary === null) {
-      throw invalid(`there is no session \`${session}\``);
+      throw notFound(`there is no session \`${session}\``);
     }
     return new SessionWriter((seen, messages) => this.#ofSession('appendAt', { session, seen, messages }), summary.messages);
   }

@@ -1,4 +1,4 @@
-import { InvalidError } from './errors';
+import { InvalidError, NotFoundError } from './errors';
 
 /**
  * Writes a question as JSON, now: what the caller changes while it waits is not part of it. Names the member that cannot be written.
@@ -28,4 +28,10 @@ function reason(error: unknown): string {
 /** Makes the error for an argument that can never work. @internal */
 export function invalid(what: string): InvalidError {
   return new InvalidError({ code: 'invalid', message: `invalid: ${what}`, nextStep: 'correct what was asked for' });
+}
+
+/** Makes the error for a call on something that is not there. */
+export function notFound(what: string): NotFoundError {
+  const nextStep = 'look for it in the list; nothing was written';
+  return new NotFoundError({ code: 'not-found', message: `not found: ${what}`, nextStep });
 }

@@ -30,7 +30,7 @@ pub(super) const VERSION: u32 = 1;
 impl Workspace {
     /// Returns a session as JSON, in pieces that joined are one text; messages are read as pieces are asked for.
     ///
-    /// `Invalid` if there is no such session, `TooNew` if a later version wrote it. Messages and tasks that are damaged, or were written by a
+    /// `NotFound` if there is no such session, `TooNew` if a later version wrote it. Messages and tasks that are damaged, or were written by a
     /// later version, are an error behind the piece that stands for them in the text: joined without the errors, the pieces are
     /// one text with all others. Any other error ends the stream.
     pub async fn export_json(

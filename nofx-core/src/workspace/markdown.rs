@@ -15,7 +15,7 @@ impl Workspace {
     /// Returns a session as Markdown, in pieces that joined are one text; messages are read as pieces are asked for.
     ///
     /// What was said stands in fences longer than any inside it, so that it shows as it is and ends where it ends.
-    /// `Invalid` if there is no such session. Messages and tasks that cannot be read are an error in their place, and the stream goes on behind
+    /// `NotFound` if there is no such session. Messages and tasks that cannot be read are an error in their place, and the stream goes on behind
     /// them; [`unreadable_section`] is what the text may have there.
     pub async fn export_markdown(
         &self,

@@ -24,7 +24,7 @@ impl Workspace {
     ///
     /// A [`SessionWriter`](super::SessionWriter) notices what others add. A message may be empty, of any time that JavaScript can write, and as long
     /// as memory allows: one of more than [`LARGE_CONTENT`](super::LARGE_CONTENT) is kept apart from its history, which
-    /// no reader notices. `Invalid` if the session is archived, in the trash or unknown. A session that has expired still
+    /// no reader notices. `Invalid` if the session is archived or in the trash, `NotFound` if there is none. A session that has expired still
     /// takes messages, so that none is lost.
     pub async fn add_message(&self, session: &SessionId, message: Message) -> Result<u64> {
         Ok(self.add_messages(session, vec![message]).await?.start)

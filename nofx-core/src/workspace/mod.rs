@@ -76,7 +76,7 @@ pub const EXPIRY_WARNING: Duration = Duration::from_secs(30 * 60);
 /// Cloning is cheap. Verbs read what they need, decide, and commit one batch that expects what they read; if others were
 /// faster they decide again, a bounded number of times. Each verb happens entirely or not at all unless it says otherwise.
 ///
-/// What is unknown or not possible is `Invalid`, with what to do instead; what is merely absent is `None`.
+/// What is not possible is `Invalid`, with what to do instead. A verb on what is not there is `NotFound`; reading it answers `None`.
 ///
 /// ```
 /// use std::sync::Arc;

@@ -64,7 +64,7 @@ impl Workspace {
     /// is added to the other. They stay readable when the old session is archived, deleted or purged. Only when a restored
     /// session with fewer than fifty own messages is restored once more, those few are copied.
     ///
-    /// `Invalid` if there is no such session; one in the trash can be restored too.
+    /// `NotFound` if there is no such session; one in the trash can be restored too.
     pub async fn restore_session(&self, id: &SessionId, options: RestoreOptions) -> Result<Session> {
         let decided = self.decide(move |_| async move {
             let found = self.find(id).await?;

@@ -175,7 +175,7 @@ impl Workspace {
         Ok(decided.await?.0)
     }
 
-    /// Reads a session and where it stands. `Invalid` if there is none.
+    /// Reads a session and where it stands. `NotFound` if there is none.
     pub(super) async fn find(&self, id: &SessionId) -> Result<Found> {
         let key = id.record_key(Session::KIND);
         let mut records = self.store.get(&[key, place_key(id)]).await?.into_iter();
@@ -229,5 +229,5 @@ fn require(session: &Session, statuses: &[SessionStatus], verb: &str) -> Result<
 }
 
 fn missing(session: &SessionId) -> Error {
-    Error::invalid(format!("there is no session `{}`", session.to_string().escape_debug()))
+    Error::not_found(format!("there is no session `{}`", session.to_string().escape_debug()))
 }

@@ -156,7 +156,7 @@ impl Workspace {
 
     /// Begins a task. One that is being worked on is interrupted, and said to be.
     ///
-    /// `Invalid` if the session is archived, in the trash or unknown; one that has expired still takes tasks.
+    /// `Invalid` if the session is archived or in the trash, `NotFound` if there is none; one that has expired still takes tasks.
     pub async fn start_task(&self, session: &SessionId, task: impl Into<NewTask>) -> Result<Started> {
         let new = task.into();
         self.change_tasks(session, |at_hand, now| {

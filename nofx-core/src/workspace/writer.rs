@@ -33,7 +33,7 @@ pub struct SessionWriter {
 }
 
 impl Workspace {
-    /// Returns a writer that has seen everything that a session has now. `Invalid` if there is no such session.
+    /// Returns a writer that has seen everything that a session has now. `NotFound` if there is no such session.
     pub async fn session_writer(&self, session: &SessionId) -> Result<SessionWriter> {
         let found = self.find(session).await?;
         let seen = self.history_length(&found.session).await?;

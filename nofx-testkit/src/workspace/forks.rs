@@ -130,7 +130,7 @@ pub(super) async fn a_fork_that_races_a_purge_is_whole_or_refused(subject: Subje
         purged?;
         match fork {
             Ok(fork) => ensure_eq!(said(&one, &fork).await?, texts(0..20), "the fork of round {round}"),
-            Err(error) => ensure_eq!(error.code(), "invalid", "the fork of round {round}"),
+            Err(error) => ensure_eq!(error.code(), "not-found", "the fork of round {round}"),
         }
     }
     Ok(())
@@ -160,7 +160,10 @@ pub(super) async fn a_fork_stays_whole_whatever_becomes_of_its_parent_meanwhile(
                 }
                 Err(error) => {
                     let code = error.code();
-                    ensure!(code == "invalid" || code == "conflict", "why a fork of round {round} was refused: {code}");
+                    ensure!(
+                        code == "not-found" || code == "conflict",
+                        "why a fork of round {round} was refused: {code}"
+                    );
                 }
             }
         }
@@ -195,7 +198,7 @@ pub(super) async fn a_message_that_races_a_purge_is_kept_or_refused(subject: Sub
         let added = adding.await?;
         purging.await??;
         if let Err(error) = added {
-            ensure_eq!(error.code(), "invalid", "why the message was refused");
+            ensure!(["invalid", "not-found"].contains(&error.code()), "why the message was refused: {error}");
         }
         // Whatever came first, nobody can add to what is gone.
         let late = one.add_message(&parent.id, one.message(Role::User, "later")).await;

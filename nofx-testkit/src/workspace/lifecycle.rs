@@ -316,7 +316,7 @@ pub(super) async fn many_at_once_have_a_result_each(subject: Subject) -> CaseRes
         codes.into_iter().map(|result| result.map_or_else(|error| error.code(), |()| "ok")).collect()
     };
     let mut expected = vec!["ok"; 21];
-    expected[10] = "invalid";
+    expected[10] = "not-found";
     let unit = |results: Vec<nofx_core::Result<_>>| results.into_iter().map(|result| result.map(drop)).collect();
     let restored = workspace.restore_sessions(&ids, Default::default()).await;
     ensure_eq!(verdicts(unit(restored)), expected, "restoring");

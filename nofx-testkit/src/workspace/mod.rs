@@ -195,7 +195,7 @@ cases! {
         times_before_1970_and_after_9999_are_times: "A message may be of any time.";
         a_clock_that_goes_back_loses_nothing: "Nothing is ordered, versioned or deleted by a time.";
         ids_of_any_text_are_ids: "An id of an entity: any text that the old extension could have written.";
-        what_is_unknown_is_invalid_and_says_so: "What is unknown or not possible is `Invalid`; what is merely absent is `None`.";
+        what_is_unknown_is_not_found_and_says_so: "A verb on a session that is not there is `NotFound`; reading it answers `None`.";
         verbs_may_be_spawned: "Any number of verbs may be under way at once on any thread.";
     }
 }

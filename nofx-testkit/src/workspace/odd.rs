@@ -1,9 +1,9 @@
-use nofx_core::entity::{Message, Role, SessionId};
+use nofx_core::entity::{Message, Role, Session, SessionId};
 use nofx_core::json::Text;
 use nofx_core::workspace::{NewSession, RestoreOptions, SessionFilter, SessionState};
-use nofx_core::{Direction, Timestamp};
+use nofx_core::{Direction, Error, Result, Timestamp};
 
-use super::world::{BEGIN, DAY, HOUR, World, ada, begin, content, refused, reload, said, say, tail, texts};
+use super::world::{BEGIN, DAY, HOUR, World, ada, begin, content, reload, said, say, tail, texts};
 use crate::subject::Subject;
 use crate::unmet::{CaseResult, Unmet, ensure, ensure_eq};
 
@@ -34,7 +34,8 @@ pub(super) async fn empty_messages_are_messages_and_no_messages_are_no_change(su
     let before = counting.counts();
     ensure_eq!(workspace.add_messages(&session.id, vec![]).await?, 2..2, "no messages");
     ensure_eq!((counting.counts() - before).groups, 0, "commits for no messages");
-    refused(workspace.add_messages(&"nobody".into(), vec![]).await)?;
+    let none = workspace.add_messages(&"nobody".into(), vec![]).await.map_err(|error| error.code());
+    ensure_eq!(none, Err("not-found"), "nothing, to nobody");
     Ok(())
 }
 
@@ -112,20 +113,30 @@ pub(super) async fn ids_of_any_text_are_ids(subject: Subject) -> CaseResult {
     Ok(())
 }
 
-pub(super) async fn what_is_unknown_is_invalid_and_says_so(subject: Subject) -> CaseResult {
+pub(super) async fn what_is_unknown_is_not_found_and_says_so(subject: Subject) -> CaseResult {
     let world = World::new(subject);
     let workspace = world.open().await?;
     let nobody: SessionId = "nobody".into();
     let message = workspace.message(Role::User, "hello");
-    for why in [
-        refused(workspace.add_message(&nobody, message).await)?,
-        refused(workspace.start_task(&nobody, "task").await)?,
-        refused(workspace.archive_session(&nobody).await)?,
-        refused(workspace.restore_session(&nobody, RestoreOptions::default()).await)?,
-        refused(workspace.delete_session(&nobody).await)?,
-        refused(workspace.session_writer(&nobody).await)?,
-    ] {
-        ensure!(why.contains("there is no session `nobody`"), "what is said: {why}");
+    let change = |_: &mut Session| {};
+    let gone: Vec<(&str, Result<(), Error>)> = vec![
+        ("add_message", workspace.add_message(&nobody, message.clone()).await.map(drop)),
+        ("append_at", workspace.append_at(&nobody, 0, vec![message]).await.map(drop)),
+        ("start_task", workspace.start_task(&nobody, "task").await.map(drop)),
+        ("complete_task", workspace.complete_task(&nobody, &"task".into()).await.map(drop)),
+        ("update_session", workspace.update_session(&nobody, change).await.map(drop)),
+        ("rename_session", workspace.rename_session(&nobody, "name").await.map(drop)),
+        ("archive_session", workspace.archive_session(&nobody).await.map(drop)),
+        ("restore_session", workspace.restore_session(&nobody, RestoreOptions::default()).await.map(drop)),
+        ("delete_session", workspace.delete_session(&nobody).await.map(drop)),
+        ("undelete_session", workspace.undelete_session(&nobody).await.map(drop)),
+        ("purge_session", workspace.purge_session(&nobody).await),
+        ("session_writer", workspace.session_writer(&nobody).await.map(drop)),
+    ];
+    for (verb, result) in gone {
+        let Err(error) = result else { return Err(Unmet::new(format!("{verb} found nobody"))) };
+        ensure_eq!(error.code(), "not-found", "the code of {verb}");
+        ensure!(error.to_string().contains("there is no session `nobody`"), "what {verb} says: {error}");
     }
     ensure_eq!(workspace.session(&nobody).await?, None, "what is absent");
     ensure_eq!(workspace.agent(&"nobody".into()).await?, None, "who is absent");

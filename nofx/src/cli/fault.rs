@@ -132,6 +132,7 @@ impl Fault {
             _ if io == Some(io::ErrorKind::UnexpectedEof) => {
                 Self::new(Exit::Corrupt, at, "the file was cut: restore a backup, or keep it for repair")
             }
+            Error::NotFound(_) => Self::new(Exit::NoSession, at, "list those there are with `nofx ls --all`"),
             Error::TooNew(_) => Self::new(Exit::TooNew, at, error.next_step()),
             Error::Gone(_) => Self::new(Exit::Gone, at, "put the store back where it was, then run the command again"),
             Error::Replaced(_) => Self::new(Exit::Replaced, at, "run the command again to use what is there now"),
@@ -323,6 +324,7 @@ mod tests {
             (Error::unavailable_because("writing", full()), &disk, Exit::Full, "free some space"),
             (Error::unknown_because("writing", full()), &disk, Exit::Full, "free some space"),
             (Error::corrupt("agent/ada"), &bucket, Exit::Corrupt, "restore a backup"),
+            (Error::not_found("there is no session `x`"), &disk, Exit::NoSession, "list those there are"),
             (Error::gone("it was moved"), &disk, Exit::Gone, "put the store back"),
             (Error::unavailable("asking a server"), &bucket, Exit::Failed, "try again later"),
         ] {
