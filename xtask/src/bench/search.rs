@@ -9,7 +9,7 @@ use std::time::Duration;
 use nofx::{Location, compact, open};
 use nofx_core::entity::{Message, Role, Session};
 use nofx_core::workspace::{SearchQuery, Workspace, new_session};
-use nofx_core::{Store, Timestamp};
+use nofx_core::{LogHead, LogQuery, LogScan, Store, Timestamp};
 use tokio::runtime::Runtime;
 
 use super::append::timed;
@@ -35,11 +35,15 @@ pub(super) fn run(rounds: usize, turn: Duration) -> Result {
     let folder = tempfile::tempdir_in(&target)?;
     let at = |scheme: &str, name: &str| format!("{scheme}:{}", folder.path().join(name).display()).parse::<Location>();
     let lines = folder.path().join("lines");
-    let (redb, fs_store) = (at("redb", "store.redb")?, at("fs", "store")?);
-    let (bytes, hits) = runtime.block_on(fill(&[&redb, &fs_store], &lines))?;
-    runtime.block_on(compact(&redb))?;
+    let (redb, fs_store, accents) = (at("redb", "store.redb")?, at("fs", "store")?, at("redb", "accents.redb")?);
+    let (bytes, hits) = runtime.block_on(fill(&[&redb, &fs_store], &lines, Letters::Plain))?;
+    runtime.block_on(fill(&[&accents], &folder.path().join("accents"), Letters::Accents))?;
+    for location in [&redb, &accents] {
+        runtime.block_on(compact(location))?;
+    }
     let on_redb = Workspace::new(runtime.block_on(open(&redb))?);
     let on_files = Workspace::new(runtime.block_on(open(&fs_store))?);
+    let with_accents = Workspace::new(runtime.block_on(open(&accents))?);
     let megabytes = bytes / 1_000_000;
     let found = |count: u64| match count == hits {
         true => Ok(megabytes),
@@ -73,6 +77,19 @@ pub(super) fn run(rounds: usize, turn: Duration) -> Result {
     compare(&format!("searching {megabytes} MB, {threads} threads; MB"), rounds, turn, &mut contestants)?;
     drop(contestants);
     drop(text);
+    for (name, workspace) in [("plain", &on_redb), ("with accents in every fourth message", &with_accents)] {
+        let contestants = &mut [
+            Contestant {
+                name: "the same in lower case alone",
+                turn: Box::new(|turn| timed(turn, || found(in_lower_case(&runtime, workspace)?))),
+            },
+            Contestant {
+                name: "Workspace::search",
+                turn: Box::new(|turn| timed(turn, || found(search(&runtime, workspace)?))),
+            },
+        ];
+        compare(&format!("searching {megabytes} MB, {name}; MB"), rounds, turn, contestants)?;
+    }
     for (name, workspace) in [("redb", &on_redb), ("files", &on_files)] {
         let before = forget_peak();
         search(&runtime, workspace)?;
@@ -80,14 +97,24 @@ pub(super) fn run(rounds: usize, turn: Duration) -> Result {
     }
     runtime.block_on(async {
         on_redb.store().close().await?;
+        with_accents.store().close().await?;
         on_files.store().close().await
     })?;
     Ok(())
 }
 
+/// What the conversations are written with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Letters {
+    /// ASCII alone.
+    Plain,
+    /// In every fourth message an é in one of two words, half of them as one character and half as two.
+    Accents,
+}
+
 /// Fills stores with the same conversations, and a file with their messages, a line each. Returns how many bytes the messages
 /// have and how many are to be found.
-async fn fill(locations: &[&Location], lines: &Path) -> Result<(u64, u64)> {
+async fn fill(locations: &[&Location], lines: &Path, letters: Letters) -> Result<(u64, u64)> {
     let mut stores: Vec<Store> = Vec::new();
     for location in locations {
         stores.push(open(location).await?);
@@ -104,6 +131,9 @@ async fn fill(locations: &[&Location], lines: &Path) -> Result<(u64, u64)> {
         let mut messages = Vec::new();
         for n in 0..MESSAGES {
             let mut said = chance.text();
+            if letters == Letters::Accents && n % 4 == 0 {
+                said = said.replace("ke", if n % 8 == 0 { "k\u{e9}" } else { "ke\u{301}" });
+            }
             if number % 10 == 0 && n == MESSAGES / 2 {
                 said.push_str(NEEDLE);
                 hits += 1;
@@ -134,6 +164,38 @@ fn search(runtime: &Runtime, workspace: &Workspace) -> Result<u64> {
     let query = SearchQuery { words: vec![NEEDLE.to_owned()], ..SearchQuery::default() };
     let hits: Vec<_> = runtime.block_on(async { workspace.search(query).await?.try_collect().await })?;
     Ok(hits.len() as u64)
+}
+
+/// Searches as [`search`] does, as many sessions at once and no more messages taken apart, but tells letters only by their lower case.
+fn in_lower_case(runtime: &Runtime, workspace: &Workspace) -> Result<u64> {
+    use futures_util::{StreamExt, TryStreamExt};
+    let store = workspace.store();
+    let within = |head: LogHead| {
+        let store = store.clone();
+        tokio::spawn(async move {
+            let mut found = 0;
+            let mut entries = store.read(LogQuery::oldest_first(head.log, 1024));
+            while let Some(entry) = entries.try_next().await? {
+                found += u64::from(says(entry.body.as_str()));
+            }
+            Ok::<_, nofx_core::Error>(found)
+        })
+    };
+    runtime.block_on(async {
+        let logs = store.logs(LogScan::of(nofx_core::kind::HISTORY, 1024));
+        let searched = logs.map(|head| async { crate::Result::Ok(within(head?).await??) });
+        searched.buffered(8).try_fold(0, |sum, found| async move { Ok(sum + found) }).await
+    })
+}
+
+/// Returns whether a stored message says the word. As long as it is of ASCII, its bytes tell mostly that it does not.
+fn says(body: &str) -> bool {
+    if body.is_ascii() && memchr::memmem::find(body.as_bytes(), NEEDLE.as_bytes()).is_none() {
+        return false;
+    }
+    let message = <Message as nofx_core::entity::Entity>::from_body(&nofx_core::Body::trusted(body.to_owned()));
+    let content = message.ok().and_then(|message| message.content).unwrap_or_default();
+    content.to_str_lossy().to_lowercase().contains(NEEDLE)
 }
 
 /// Counts what a program finds that takes each message apart.
