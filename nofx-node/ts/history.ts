@@ -1,4 +1,5 @@
 import type { HistoryEntry } from './entities';
+import { ahead, Each } from './pages';
 
 /** Which messages of a session to read. */
 export interface HistoryOptions {
@@ -41,22 +42,11 @@ export class History implements AsyncIterable<HistoryEntry> {
   }
 
   /** Returns the messages page by page. */
-  async *pages(): AsyncGenerator<HistoryEntry[], void, void> {
-    let page = await this.#read(this.#options);
-    let first = true;
-    while (page.items.length > 0) {
-      const following = page.next === null ? undefined : this.#after(page.next);
-      // Who asks for a second page reads on, so a third one is fetched while the second is looked at.
-      const ahead = first || following === undefined ? undefined : this.#read(following);
-      // A failure is told when its page is asked for, which may be never.
-      ahead?.catch(() => undefined);
-      yield page.items;
-      if (following === undefined) {
-        return;
-      }
-      page = await (ahead ?? this.#read(following));
-      first = false;
-    }
+  pages(): AsyncGenerator<HistoryEntry[], void, void> {
+    return ahead(async (options) => {
+      const { items, next } = await this.#read(options);
+      return { items, next: next === null ? null : this.#after(next) };
+    }, this.#options);
   }
 
   /** Returns all of them. Of a long history that is a lot. */
@@ -69,43 +59,10 @@ export class History implements AsyncIterable<HistoryEntry> {
   }
 
   [Symbol.asyncIterator](): AsyncIterator<HistoryEntry, void, void> {
-    return new Entries(this.pages());
+    return new Each(this.pages());
   }
 
   #after(next: number): HistoryOptions {
     return this.#options.newestFirst ? { ...this.#options, to: next } : { ...this.#options, from: next };
-  }
-}
-
-/** Hands out the entries of pages. By hand, because a generator costs three times as much per entry. */
-class Entries implements AsyncIterator<HistoryEntry, void, void> {
-  readonly #pages: AsyncGenerator<HistoryEntry[], void, void>;
-  #page: HistoryEntry[] = [];
-  #at = 0;
-
-  constructor(pages: AsyncGenerator<HistoryEntry[], void, void>) {
-    this.#pages = pages;
-  }
-
-  async next(): Promise<IteratorResult<HistoryEntry, void>> {
-    while (true) {
-      const value = this.#page[this.#at];
-      if (value !== undefined) {
-        this.#at += 1;
-        return { done: false, value };
-      }
-      const page = await this.#pages.next();
-      if (page.done) {
-        return { done: true, value: undefined };
-      }
-      this.#page = page.value;
-      this.#at = 0;
-    }
-  }
-
-  async return(): Promise<IteratorResult<HistoryEntry, void>> {
-    this.#page = [];
-    await this.#pages.return();
-    return { done: true, value: undefined };
   }
 }

@@ -19,6 +19,7 @@ import { type ExpiryEvent, type ExpiryOptions, type ExpiryPage, expiries } from 
 import { Gate } from './gate';
 import { History, type HistoryOptions, type HistoryPage } from './history';
 import { Joining } from './joining';
+import { ahead, Each } from './pages';
 import type { MigrateOptions, MigrationProgress, MigrationReport } from './migration';
 import type { OrchestrationFilter, OrchestrationMessage, OrchestrationStats } from './orchestration';
 import { type Kind, Order } from './order';
@@ -103,6 +104,9 @@ export class Workspace {
 
   #calls = 0;
 
+  /** Closes the store at the end of a block: `await using workspace = await open(…)`, where the host has that. */
+  declare [Symbol.asyncDispose]: () => Promise<void>;
+
   /** @internal */
   constructor(openAgain: () => Promise<Handle>, handle: Handle) {
     this.#openAgain = openAgain;
@@ -133,13 +137,9 @@ export class Workspace {
   }
 
   /** Returns all sessions that a filter lets through, newest activity first, read a page at a time as they are asked for. */
-  async *summaries(filter: SessionFilter = {}): AsyncGenerator<SessionSummary, void, void> {
-    let after: string | null = null;
-    do {
-      const page: SummaryPage = await this.summaryPage({ ...filter, after });
-      yield* page.items;
-      after = page.next;
-    } while (after !== null);
+  summaries(filter: SessionFilter = {}): AsyncIterableIterator<SessionSummary, void, void> {
+    const read = (after: string | null) => this.summaryPage({ ...filter, after });
+    return new Each(ahead(read, null));
   }
 
   /** Lets a session rest. */
@@ -649,4 +649,9 @@ export class Workspace {
       this.#gate.leave();
     }
   }
+}
+
+// Node 18.15 has no such symbol.
+if (typeof Symbol.asyncDispose === 'symbol') {
+  Object.defineProperty(Workspace.prototype, Symbol.asyncDispose, { value: Workspace.prototype.close, configurable: true, writable: true });
 }

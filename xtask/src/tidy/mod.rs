@@ -11,6 +11,7 @@ mod named;
 mod pages;
 mod sources;
 mod tree;
+mod typescript;
 mod words;
 
 use std::fmt;
@@ -22,7 +23,7 @@ use crate::workspace::{Metadata, metadata};
 use tree::Tree;
 
 /// Checks the rules of the tree: who may depend on whom, documented features, inherited lints, format pages,
-/// tests that pages name, codes of reports.
+/// tests and verbs that pages name, codes of reports.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {}
 
@@ -95,5 +96,6 @@ fn findings(metadata: &Metadata, tree: &Tree) -> Vec<Finding> {
     findings.extend(pages::check(&metadata.packages, tree));
     findings.extend(named::check(tree));
     findings.extend(codes::check(tree));
+    findings.extend(typescript::check(tree));
     findings
 }
