@@ -1,6 +1,7 @@
 //! Committing: one redb transaction for a group of batches.
 
 use std::collections::HashMap;
+use std::io;
 use std::sync::Arc;
 
 use nofx_core::{Batch, BatchId, Committed, LogHead, LogKey, LogState, Outcome, RecordKey, Result, Seq, View};
@@ -13,6 +14,7 @@ use crate::fault::{Attempt, Fault};
 use crate::feed::{Ends, Ids};
 use crate::pages::Pages;
 use crate::read::head;
+use crate::storage::Refused;
 use crate::tables::{Rows, Tables, WriteTable};
 
 /// What a group has done within its transaction.
@@ -27,13 +29,16 @@ pub(crate) struct Applied {
     pub(crate) freed: u64,
     /// The numbers of the batches that were committed, and the next one's.
     pub(crate) ids: (HashMap<BatchId, u64>, u64),
+    /// The last of them.
+    pub(crate) newest: Option<(u64, BatchId)>,
 }
 
-/// Applies batches in their order. Nothing has happened before the transaction is committed.
+/// Applies batches in their order, behind the `newest` commit that must be there. Nothing has happened before the transaction is committed.
 pub(crate) fn apply(
     transaction: &WriteTransaction,
     pages: &Arc<Pages>,
     ids: &mut Ids,
+    newest: Option<(u64, BatchId)>,
     group: Vec<Batch>,
 ) -> Attempt<Applied> {
     let tables = Tables::write(transaction, pages)?;
@@ -42,13 +47,17 @@ pub(crate) fn apply(
     if !ids.leaves_past {
         ends.start = Some(tables.start(&ends)?);
     }
+    if newest.is_some_and(|newest| !tables.may_follow(&ends, newest)) {
+        return Err(io::Error::from(Refused::Replaced).into());
+    }
     ids.refresh(&tables, &ends)?;
     tables.trust.require(|| "what is remembered of commits".to_owned())?;
     let mut state = State { tables, ends, ids, new_ids: HashMap::new(), heads: HashMap::new(), freed: 0, fault: None };
     let outcomes = group.into_iter().map(|batch| state.commit(batch)).collect::<Attempt<_>>()?;
     let changed = state.ends != ends;
     let unfolded = state.write_heads()?;
-    Ok(Applied { outcomes, changed, unfolded, freed: state.freed, ids: (state.new_ids, state.ends.end) })
+    let newest = state.new_ids.iter().map(|(batch, number)| (*number, *batch)).max();
+    Ok(Applied { outcomes, changed, unfolded, freed: state.freed, ids: (state.new_ids, state.ends.end), newest })
 }
 
 /// Returns whether any of these batches is remembered.

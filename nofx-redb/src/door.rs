@@ -1,9 +1,11 @@
 //! Opening the file as a redb database: to read, to write after waiting for the role, or to make it.
 
 use std::fmt;
-use std::io;
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::thread;
 use std::time::Duration;
 
@@ -12,10 +14,9 @@ use redb::{Builder, ConcurrencyMode, Database, ReadOnlyDatabase, ReadTransaction
 
 use crate::fault::{Attempt, Fault, contain};
 use crate::options::Options;
-use crate::overlay::Overlay;
 use crate::pages::Pages;
 use crate::place::{self, Identity, Turnstile};
-use crate::storage::{Flushes, Storage};
+use crate::storage::{Flushes, OwnHeader, Reading, Seen, Writing};
 use crate::tables::{FORMAT, Meta};
 
 /// The way into a store's file.
@@ -23,6 +24,7 @@ use crate::tables::{FORMAT, Meta};
 pub(crate) struct Door {
     pub(crate) path: PathBuf,
     pub(crate) options: Options,
+    pub(crate) seen: Arc<Seen>,
 }
 
 /// The file, open for writing. While it lives, no other process can write.
@@ -31,6 +33,9 @@ pub(crate) struct Writer {
     pub(crate) database: Arc<Database>,
     pub(crate) flushes: Arc<Flushes>,
     pub(crate) pages: Arc<Pages>,
+    own: Arc<OwnHeader>,
+    /// Whether it was seen that the newest commit of this process is in it.
+    pub(crate) is_proved: Arc<AtomicBool>,
     pub(crate) identity: Identity,
     /// What the store says of itself; `None` if this is another program's file.
     pub(crate) meta: Option<Meta>,
@@ -80,13 +85,6 @@ impl Source {
         }
     }
 
-    pub(crate) fn meta(&self) -> Option<Meta> {
-        match self {
-            Self::Writer(writer) => writer.meta,
-            Self::Reader(reader) => reader.meta,
-        }
-    }
-
     pub(crate) fn pages(&self) -> &Arc<Pages> {
         match self {
             Self::Writer(writer) => &writer.pages,
@@ -103,10 +101,15 @@ impl Door {
         builder
     }
 
-    /// Opens the file for reading. Fails with `RepairAborted` if it was not closed cleanly and nobody writes to it.
-    pub(crate) fn reader(&self) -> Attempt<Reader> {
+    pub(crate) fn new(path: PathBuf, options: Options) -> Self {
+        Self { path, options, seen: Arc::default() }
+    }
+
+    /// Opens the file for reading, whether it was closed cleanly or not. Fails with `DatabaseAlreadyOpen` if a program has it that shares
+    /// it with nobody.
+    fn reader_at_once(&self) -> Attempt<Reader> {
         let (file, identity) = place::open(&self.path, false).map_err(|error| self.gone_or(error))?;
-        let storage = Storage::new(file, false, self.options.lock_wait, self.options.probe.clone())?;
+        let storage = Reading::new(file, &self.options, &self.seen)?;
         let pages = storage.pages();
         let opened = contain(|| {
             let database = self.builder().open_read_only_with_backend(storage)?;
@@ -121,15 +124,15 @@ impl Door {
     /// process has it open for writing.
     fn writer_at_once(&self) -> Attempt<Writer> {
         let (file, identity) = place::open(&self.path, true).map_err(|error| self.gone_or(error))?;
-        let storage = Storage::new(file, false, self.options.lock_wait, self.options.probe.clone())?;
-        let (flushes, pages) = (storage.flushes(), storage.pages());
+        let storage = Writing::new(file, false, &self.options, &self.seen)?;
+        let (flushes, pages, own) = (storage.flushes(), storage.pages(), storage.own_header());
         let opened = contain(|| {
             let database = self.builder().create_with_backend(storage)?;
             let meta = Meta::read(&database.begin_read()?)?;
             Ok((Arc::new(database), meta))
         });
         let (database, meta) = pages.judge(opened)?;
-        Ok(Writer { database, flushes, pages, identity, meta })
+        Ok(Writer { database, flushes, pages, own, is_proved: Arc::default(), identity, meta })
     }
 
     /// Opens the file for writing as soon as no other process has it open for that, which makes room when it sees the
@@ -147,38 +150,14 @@ impl Door {
         }
     }
 
-    /// Opens the file for reading, or, where only a writer can repair it, for writing.
-    pub(crate) fn source(&self, may_write: bool) -> Attempt<Source> {
-        let deadline = Deadline::after(self.options.lock_wait);
-        self.waiting(&deadline, || match self.reader() {
-            Err(Fault::Redb(redb::Error::RepairAborted)) if may_write => {
-                self.require_store()?;
-                Ok(Source::Writer(self.writer_at_once()?))
-            }
-            Err(Fault::Redb(redb::Error::RepairAborted)) => Err(Fault::Told(Error::unavailable(format!(
-                "`{}` was not closed cleanly and cannot be repaired by a handle that only reads; open it for writing once",
-                self.path.display()
-            )))),
-            reader => Ok(Source::Reader(reader?)),
-        })
+    /// Opens the file for reading.
+    pub(crate) fn reader(&self) -> Attempt<Reader> {
+        self.waiting(&Deadline::after(self.options.lock_wait), || self.reader_at_once())
     }
 
-    /// Makes sure that a file which needs a repair is a store, without writing to it.
-    fn require_store(&self) -> Attempt<()> {
-        // Each process that ever wrote to a store left its name beside it, and looking costs as much as the repair.
-        if place::was_written(&self.path) {
-            return Ok(());
-        }
-        let meta = contain(|| {
-            let (file, _) = place::open(&self.path, false)?;
-            let mut builder = Builder::new();
-            builder.set_cache_size(self.options.cache_bytes);
-            Meta::read(&builder.create_with_backend(Overlay::new(file)?)?.begin_read()?)
-        });
-        match meta? {
-            Some(_) => Ok(()),
-            None => Err(Fault::Told(self.foreign())),
-        }
+    /// Makes sure that the file which the path leads to is the one that a writer has open, as it left it.
+    pub(crate) fn require_own(&self, writer: &Writer) -> Attempt<()> {
+        Ok(writer.own.compare(|found| File::open(&self.path)?.read_exact(found))?)
     }
 
     /// Says that the file is another program's.
@@ -230,7 +209,7 @@ impl Door {
         }
         let made = place::beside(&self.path, ".new");
         let file = place::fresh(&made)?;
-        let storage = Storage::new(file, true, self.options.lock_wait, self.options.probe.clone())?;
+        let storage = Writing::new(file, true, &self.options, &self.seen)?;
         let pages = storage.pages();
         contain(|| {
             let database = self.builder().create_with_backend(storage)?;

@@ -12,6 +12,7 @@ use nofx_core::Error;
 
 use crate::codec::Unread;
 use crate::place;
+use crate::storage::Refused;
 
 /// A result whose error is [`Fault`].
 pub(crate) type Attempt<T> = Result<T, Fault>;
@@ -97,6 +98,20 @@ impl Fault {
     /// Says what went wrong, given that nothing has happened. Names the file and what was being done to it.
     pub(crate) fn told(self, path: &Path, during: &str) -> Error {
         let file = format!("`{}`", path.display());
+        match self.io().and_then(Refused::of) {
+            Some(Refused::Replaced) => {
+                return Error::replaced(format!(
+                    "{file} was overwritten, or an older copy was put in its place, while it was open"
+                ));
+            }
+            Some(Refused::NoLocks) => {
+                let what =
+                    format!("{during} {file}: locks do not work on its file system, so it can only be read there");
+                return Error::unavailable_because(what, Cause(self));
+            }
+            Some(Refused::Damaged) => return Error::corrupt_because(file, Cause(self)),
+            None => {}
+        }
         if self.is_full() {
             return Error::full_because(format!("{during} {file}"), Cause(self));
         }

@@ -86,6 +86,16 @@ impl<T: Rows> Tables<T> {
         first.filter(|row| row.change.batch == batch).ok_or_else(|| damaged(number))
     }
 
+    /// Returns whether what is committed now may follow a commit: whether it is here under its number, as far as can be told.
+    pub(crate) fn may_follow(&self, ends: &Ends, (number, batch): (u64, BatchId)) -> bool {
+        let is_same = || match self.remembered_from(ends, number, 1) {
+            Ok(rows) => rows.first().is_none_or(|row| row.change.batch == batch),
+            // It may have been forgotten by now, or be damaged.
+            Err(_) => true,
+        };
+        number < ends.end && (number < ends.rows || is_same())
+    }
+
     /// Returns commits from a number.
     pub(crate) fn changes(&self, store: StoreId, from: Option<u64>, limit: usize) -> Attempt<Changes> {
         let ends = self.ends()?;

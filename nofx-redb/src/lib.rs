@@ -31,12 +31,14 @@
 //!   at idle, at seal and at close. Text of conversations ends at about a quarter of its size.
 //! - One process writes at a time. It takes that role when it has something to commit, and gives it back at once when
 //!   another process waits, or after [`Options::idle`]. Who waits longer than [`Options::lock_wait`] is told who has the role.
-//!   Any process reads at any time and sees everything that was acknowledged.
+//!   Any process reads at any time and sees everything that was acknowledged; it writes nothing and keeps nobody from anything.
 //! - Two threads of a process read, for all its stores, so that its memory stays near that of its cache.
-//! - What was removed is given back to the file system at idle, once a sixth of the file is free; commits wait while pages
-//!   move.
-//! - A process that is killed leaves a file that the next one repairs by reading all of it; a file that was idle before
-//!   needs no repair.
+//! - What was removed is given back to the file system when the process that removed it is idle, once a sixth of the file is free, or
+//!   by [`RedbBackend::give_back`]; commits wait while pages move.
+//! - A process that is killed leaves a file that is read as it is, and that the next one to commit repairs by reading all of it; a file
+//!   that was idle before needs no repair.
+//! - Each page that comes from the file is compared with its checksum. A damaged one hides what is on it, which is told as damaged, and
+//!   nothing else.
 //!
 //! Beside `nofx.redb` there may be `nofx.redb.lock`, by which processes queue, and after an interrupted creation
 //! `nofx.redb.new`. Both may be removed when no process has the store open.
@@ -55,8 +57,8 @@ mod dictionary;
 mod door;
 mod fault;
 mod feed;
+mod header;
 mod options;
-mod overlay;
 mod packing;
 mod pages;
 mod place;
@@ -88,7 +90,7 @@ use tables::{CHUNKS, LOGS, RECORDS, ReadTable, Tables};
 /// A handle on a store in one redb file.
 ///
 /// Handles that a process has on one file share everything below them. [`close`](PersistenceBackend::close) on the last of
-/// them folds what is left in rows and shrinks a file of up to 128 MiB that is full of gaps; dropping it just lets go.
+/// them folds what this process left in rows, and does nothing if it wrote nothing; dropping it just lets go.
 #[derive(Debug)]
 pub struct RedbBackend {
     shared: Arc<Shared>,
@@ -113,12 +115,11 @@ impl RedbBackend {
     /// - `TooNew`: a newer version wrote the file so that this one cannot even read it. Where it can, the handle only reads
     ///   and [`commit`](PersistenceBackend::commit) answers `TooNew`.
     /// - `Corrupt`: redb or the description of the store is damaged.
-    /// - `Locked`: another process repairs the file and takes longer than [`Options::lock_wait`].
+    /// - `Locked`: a program has the file open that shares it with nobody, for longer than [`Options::lock_wait`].
     /// - `Full`: there is no room for a new store.
-    /// - `Unavailable`: anything else, such as a missing permission; also a file that needs a repair where this handle only
-    ///   reads.
+    /// - `Unavailable`: anything else, such as a missing permission.
     ///
-    /// A file that cannot be written is opened for reading, and [`info`](PersistenceBackend::info) says why.
+    /// A store that exists is not written to. A file that cannot be written is opened for reading, and [`info`](PersistenceBackend::info) says why.
     pub async fn open_with(path: &Path, options: Options) -> Result<Self> {
         let path = path.to_owned();
         blocking(move || {
@@ -152,6 +153,17 @@ impl RedbBackend {
             return Err(read_only.error.clone());
         }
         blocking(move || shared.compact()).await
+    }
+
+    /// Gives free pages back to the file system, for instance after much was removed. `compact` does that and more.
+    ///
+    /// Costs reading the file twice, and moving the pages behind the gaps. Otherwise as [`compact`](Self::compact).
+    pub async fn give_back(&self) -> Result<()> {
+        let shared = self.open_shared()?;
+        if let Some(read_only) = &self.read_only {
+            return Err(read_only.error.clone());
+        }
+        blocking(move || shared.give_back()).await
     }
 
     /// Returns whether [`compact`](Self::compact) was done before, however much was written since. A migration that goes on where it was
@@ -203,8 +215,7 @@ impl RedbBackend {
         read: impl Fn(&Tables<ReadTable>) -> Attempt<T> + Send + 'static,
     ) -> Result<T> {
         let shared = self.open_shared()?;
-        let may_write = self.read_only.is_none();
-        readers::read(move || shared.reading(may_write, read)).await
+        readers::read(move || shared.reading(read)).await
     }
 }
 

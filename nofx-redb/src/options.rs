@@ -75,4 +75,6 @@ pub enum Access<'a> {
     },
     /// What was written is brought to the disk.
     Flush,
+    /// A part of the file is locked, or asked about.
+    Lock,
 }

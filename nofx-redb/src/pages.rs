@@ -15,13 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use twox_hash::XxHash3_128;
 
 use crate::fault::{Attempt, Fault};
-
-/// What is read of the file's header.
-const HEADER: usize = 320;
-
-/// Where the commit slots begin, and how long each is.
-const SLOTS: [usize; 2] = [64, 192];
-const SLOT: usize = 128;
+use crate::header::{self, HEADER};
 
 /// Where a slot has the roots of the trees of tables: of those of the store, and of redb's own.
 const ROOTS: [usize; 2] = [8, 40];
@@ -154,11 +148,14 @@ impl Pages {
         self.state().known.contains_key(&offset)
     }
 
-    /// Sees what is about to be written. `false` if it must not be, as redb does not know any more what is free.
-    pub(crate) fn write(&self, offset: u64) -> bool {
-        let mut state = self.state();
-        state.known.remove(&offset);
-        !state.is_owner_damaged
+    /// Sees that a page is about to be written.
+    pub(crate) fn written(&self, offset: u64) {
+        self.state().known.remove(&offset);
+    }
+
+    /// Returns whether redb knows what is free in the file.
+    pub(crate) fn may_be_written(&self) -> bool {
+        !self.state().is_owner_damaged
     }
 
     /// Returns whether redb may have in memory what is not in the file.
@@ -209,9 +206,7 @@ impl Pages {
 impl State {
     fn learn_roots(&mut self, header: &[u8]) {
         self.geometry = Geometry::of(header);
-        let primary = usize::from(header.get(9).is_some_and(|flags| flags & 1 != 0));
-        for slot in [1 - primary, primary].map(|slot| SLOTS[slot]) {
-            let Some(slot) = header.get(slot..slot + SLOT) else { continue };
+        for slot in header::slots(header) {
             // One that is damaged, redb refuses itself.
             let Some((used, checksum)) = slot.split_last_chunk::<16>() else { continue };
             if XxHash3_128::oneshot(used) != u128::from_le_bytes(*checksum) {

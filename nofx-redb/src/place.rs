@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use nofx_core::{Deadline, Error, Holder, Result};
 
+use crate::storage::Refused;
+
 /// What every redb file begins with.
 const MAGIC: [u8; 9] = *b"redb\x1A\x0A\xA9\x0D\x0A";
 
@@ -185,6 +187,7 @@ impl Turnstile {
         loop {
             match file.try_lock() {
                 Ok(()) => break,
+                Err(TryLockError::Error(error)) if Refused::is_of_locks(&error) => return Err(Refused::NoLocks.into()),
                 Err(TryLockError::Error(error)) => return Err(error),
                 Err(TryLockError::WouldBlock) if deadline.remaining() <= deadline.elapsed() => return Ok(None),
                 Err(TryLockError::WouldBlock) => thread::sleep(pause),
@@ -209,11 +212,6 @@ impl Turnstile {
     pub(crate) fn is_taken(store: &Path) -> bool {
         open_lock(&beside(store, LOCK)).is_ok_and(|file| matches!(file.try_lock(), Err(TryLockError::WouldBlock)))
     }
-}
-
-/// Returns whether a process has gone through the turnstile of a store.
-pub(crate) fn was_written(store: &Path) -> bool {
-    File::open(beside(store, LOCK)).is_ok_and(|mut file| read_holder(&mut file).is_some())
 }
 
 /// Returns the process that last went through the turnstile, unless it is this one.

@@ -39,9 +39,6 @@ const DENSE: u64 = 8 << 20;
 /// A file that is smaller is not shrunk in passing.
 const SMALL_FILE: u64 = 256 << 10;
 
-/// A file that is larger is not shrunk at close, unless this process has removed much of it: looking for gaps reads all of it.
-const SHRUNK_AT_CLOSE: u64 = 128 << 20;
-
 /// When one part in so many of a file was removed, it is looked at at idle whether it has gaps.
 const MUCH: u64 = 32;
 
@@ -93,6 +90,7 @@ impl Shared {
                 turn.unfolded.extend(applied.unfolded);
                 turn.freed += applied.freed;
                 let (ids, end) = applied.ids;
+                *lock(&self.newest) = applied.newest;
                 turn.ids.extend(ids, end);
                 Ok(applied.outcomes)
             }
@@ -106,12 +104,18 @@ impl Shared {
     /// Applies a group in a transaction that is not committed yet. Otherwise says also what could not be done.
     fn prepare(&self, turn: &mut Turn, group: Vec<Batch>) -> Result<Prepared, (Fault, &'static str)> {
         let writer = self.writer().map_err(|fault| (fault, "opening"))?;
+        if let Err(fault) = self.door.require_own(&writer) {
+            self.let_go_if_useless(&fault, writer);
+            return Err((fault, "writing to"));
+        }
         if turn.ids_of.replace(writer.identity) != Some(writer.identity) {
             turn.ids = Ids::default();
         }
         let applied = contain(|| {
             let transaction = writer.database.begin_write()?;
-            let applied = apply(&transaction, &writer.pages, &mut turn.ids, group)?;
+            let newest = lock(&self.newest).filter(|_| !writer.is_proved.load(Ordering::SeqCst));
+            let applied = apply(&transaction, &writer.pages, &mut turn.ids, newest, group)?;
+            writer.is_proved.store(true, Ordering::SeqCst);
             Ok((transaction, applied))
         });
         // Whatever was made of a page that is damaged must not be committed.
@@ -148,6 +152,7 @@ impl Shared {
         drop(writer);
         if fault.is_stale() || !is_usable {
             self.release();
+            lock(&self.opened).reader = None;
         }
     }
 
@@ -182,10 +187,8 @@ impl Shared {
             return Ok(writer);
         }
         self.release();
-        if lock(&self.opened).known != now {
-            // Another file is looked at before it is opened in a way that writes to it.
-            self.source(true)?;
-        }
+        // It is looked at before it is opened in a way that writes to it.
+        self.require_newest(&self.source()?)?;
         let writer = self.door.writer()?;
         self.require_same(writer.meta)?;
         let mut opened = lock(&self.opened);
@@ -265,21 +268,13 @@ impl Shared {
         self.waiting.load(Ordering::SeqCst) > 0 || Turnstile::is_taken(&self.door.path)
     }
 
-    /// Waits for commits in flight, folds what this process left and lets go of the file.
+    /// Waits for commits in flight, folds what this process left and lets go of the file. Does nothing where it wrote nothing.
     pub(crate) fn let_go(&self) {
         let mut turn = lock(&self.turn);
         // What stays in rows is read as well; the next process that appends to those logs folds them.
         let _ = self.fold_own(&mut turn, 1, true);
         turn.unfolded.clear();
         turn.ids = Ids::default();
-        let length = self.length().unwrap_or(0);
-        if removed_much(&turn, length) {
-            self.shrink_at_idle(&mut turn);
-        } else if (SMALL_FILE..=SHRUNK_AT_CLOSE).contains(&length)
-            && self.used().is_ok_and(|used| used.bytes * 3 / 2 < length)
-        {
-            let _ = self.shrink(Duration::ZERO);
-        }
         self.release();
         lock(&self.opened).reader = None;
     }
@@ -292,7 +287,7 @@ impl Shared {
         }
         // What the last commit set free is free from the next one on.
         let Ok(used) = self.in_transaction(|_, _| Ok(())).and_then(|()| self.used()) else { return };
-        if used.pages * 6 / 5 >= length {
+        if used * 6 / 5 >= length {
             // What was removed is in use again, or will be free with the next removals: look again after half as much.
             turn.freed /= 2;
         } else if self.shrink(PATIENCE).is_ok() {
@@ -311,6 +306,16 @@ impl Shared {
         let compacted = self.compact_in_turn(&mut turn);
         self.release();
         compacted.map_err(|fault| self.door.told(fault, "compacting"))
+    }
+
+    /// Gives free pages back to the file system.
+    pub(crate) fn give_back(&self) -> Result<()> {
+        let mut turn = lock(&self.turn);
+        // What the last commit set free is free from the next one on.
+        let given = self.in_transaction(|_, _| Ok(())).and_then(|()| self.shrink(self.door.options.lock_wait));
+        turn.freed = 0;
+        self.release();
+        given.map_err(|fault| self.door.told(fault, "compacting"))
     }
 
     pub(crate) fn is_too_large_to_rebuild(&self) -> bool {
@@ -354,15 +359,14 @@ impl Shared {
         }
     }
 
-    /// Returns how much of the file is in use. Reads all of it.
-    fn used(&self) -> Attempt<Used> {
+    /// Returns how many bytes of the file are pages in use. Reads all of it.
+    fn used(&self) -> Attempt<u64> {
         let writer = self.writer()?;
         contain(|| {
             let transaction = writer.database.begin_write()?;
             let stats = transaction.stats()?;
             transaction.abort()?;
-            let pages = stats.allocated_pages() * stats.page_size() as u64;
-            Ok(Used { bytes: stats.stored_bytes() + stats.metadata_bytes(), pages })
+            Ok(stats.allocated_pages() * stats.page_size() as u64)
         })
     }
 
@@ -387,15 +391,6 @@ struct Prepared {
     writer: Writer,
     transaction: WriteTransaction,
     applied: Applied,
-}
-
-/// How much of a file is in use.
-#[derive(Clone, Copy, Debug)]
-struct Used {
-    /// In rows.
-    bytes: u64,
-    /// In pages, which are not always full.
-    pages: u64,
 }
 
 /// Returns whether so much was removed that there may be gaps worth closing.

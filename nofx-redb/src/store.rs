@@ -8,13 +8,14 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
-use nofx_core::{Deadline, Error, Result};
+use nofx_core::{BatchId, Deadline, Error, Result};
 
 use crate::door::{Door, Reader, Source, Writer};
 use crate::fault::{Attempt, Fault, contain};
 use crate::feed::Ids;
 use crate::options::Options;
 use crate::place::{self, Identity};
+use crate::storage::Refused;
 use crate::tables::{FORMAT, Meta, ReadTable, Tables};
 
 /// A store that is open in this process.
@@ -30,6 +31,8 @@ pub(crate) struct Shared {
     pub(crate) waiting: AtomicUsize,
     /// Whether a damaged page was met, so that reads no longer go through what commits use.
     pub(crate) is_damaged: AtomicBool,
+    /// The newest commit of this process: its number and batch.
+    pub(crate) newest: Mutex<Option<(u64, BatchId)>>,
     pub(crate) turn: Mutex<Turn>,
     pub(crate) opened: Mutex<Opened>,
 }
@@ -103,13 +106,13 @@ impl Shared {
         {
             return Ok(shared);
         }
-        let shared = Arc::new(Self::open_file(Door { path, options })?);
+        let shared = Arc::new(Self::open_file(Door::new(path, options))?);
         *slot = Arc::downgrade(&shared);
         Ok(shared)
     }
 
     fn open_file(door: Door) -> Result<Self> {
-        let Door { path, options } = &door;
+        let Door { path, options, .. } = &door;
         let shown = format!("`{}`", path.display());
         if fs::metadata(path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
             if !options.create || options.read_only {
@@ -119,9 +122,8 @@ impl Shared {
         }
         place::recognise(path)?;
         let mut read_only = place::unwritable(path).map(|error| ReadOnly::refused(path, error));
-        let source = door.source(read_only.is_none() && !options.read_only);
-        let source = source.map_err(|fault| door.told(fault, "opening"))?;
-        let meta = source.meta().ok_or_else(|| door.foreign())?;
+        let reader = door.reader().map_err(|fault| door.told(fault, "opening"))?;
+        let meta = reader.meta.ok_or_else(|| door.foreign())?;
         let Meta { format, readable_from, .. } = meta;
         if readable_from > FORMAT {
             return Err(Error::too_new(format!("{shown} has format {format}; this version reads up to {FORMAT}")));
@@ -142,12 +144,7 @@ impl Shared {
             freed: 0,
             looked_at: 0,
         };
-        let known = source.identity();
-        let opened = match source {
-            // Nothing is written yet, so a file that had to be repaired is closed cleanly at once.
-            Source::Writer(_) => Opened { known, writer: None, reader: None },
-            Source::Reader(reader) => Opened { known, writer: None, reader: Some(reader) },
-        };
+        let opened = Opened { known: reader.identity, writer: None, reader: Some(reader) };
         Ok(Self {
             door,
             meta,
@@ -155,6 +152,7 @@ impl Shared {
             handles: AtomicUsize::new(0),
             waiting: AtomicUsize::new(0),
             is_damaged: AtomicBool::new(false),
+            newest: Mutex::new(None),
             turn: Mutex::new(turn),
             opened: Mutex::new(opened),
         })
@@ -183,18 +181,18 @@ impl Shared {
         place::unlockable(&self.door.path).map(|error| ReadOnly::refused(&self.door.path, error))
     }
 
-    /// Reads from the tables as of one moment, for a handle that may repair the file or not.
-    pub(crate) fn reading<T>(&self, may_write: bool, read: impl Fn(&Tables<ReadTable>) -> Attempt<T>) -> Result<T> {
-        let mut attempt = self.try_reading(may_write, &read);
+    /// Reads from the tables as of one moment.
+    pub(crate) fn reading<T>(&self, read: impl Fn(&Tables<ReadTable>) -> Attempt<T>) -> Result<T> {
+        let mut attempt = self.try_reading(&read);
         if attempt.as_ref().is_err_and(Fault::is_stale) {
             lock(&self.opened).reader = None;
-            attempt = self.try_reading(may_write, &read);
+            attempt = self.try_reading(&read);
         }
         attempt.map_err(|fault| self.door.told(fault, "reading"))
     }
 
-    fn try_reading<T>(&self, may_write: bool, read: impl Fn(&Tables<ReadTable>) -> Attempt<T>) -> Attempt<T> {
-        let source = self.source(may_write)?;
+    fn try_reading<T>(&self, read: impl Fn(&Tables<ReadTable>) -> Attempt<T>) -> Attempt<T> {
+        let source = self.source()?;
         let done = contain(|| read(&Tables::read(&source.begin_read()?, source.pages())?));
         if !source.pages().are_spoiled() {
             return done;
@@ -211,24 +209,42 @@ impl Shared {
 
     /// Opens the file for a read that shares nothing with others.
     pub(crate) fn alone(&self) -> Attempt<Source> {
-        let alone = self.door.source(true)?;
-        self.require_same(alone.meta())?;
-        Ok(alone)
+        Ok(Source::Reader(self.reader()?))
     }
 
-    /// Returns a database to read this store from, which is repaired first if it has to be and `may_write` is set.
-    pub(crate) fn source(&self, may_write: bool) -> Attempt<Source> {
+    /// Returns a database to read this store from.
+    pub(crate) fn source(&self) -> Attempt<Source> {
         if let Some(source) = self.open_source(self.door.identity()?) {
             return Ok(source);
         }
-        let source = self.door.source(may_write)?;
-        self.require_same(source.meta())?;
-        if let Source::Reader(reader) = &source {
-            let mut opened = lock(&self.opened);
-            opened.known = reader.identity;
-            opened.reader = Some(reader.clone());
+        let reader = self.reader()?;
+        let mut opened = lock(&self.opened);
+        opened.known = reader.identity;
+        opened.reader = Some(reader.clone());
+        Ok(Source::Reader(reader))
+    }
+
+    /// Opens the file for reading, and makes sure that it is this store and has the newest commit of this process.
+    fn reader(&self) -> Attempt<Reader> {
+        let reader = self.door.reader()?;
+        self.require_same(reader.meta)?;
+        self.require_newest(&Source::Reader(reader.clone()))?;
+        Ok(reader)
+    }
+
+    /// Makes sure that the newest commit of this process is in the file.
+    pub(crate) fn require_newest(&self, source: &Source) -> Attempt<()> {
+        let Some(newest) = *lock(&self.newest) else { return Ok(()) };
+        let may_follow = contain(|| {
+            let tables = Tables::read(&source.begin_read()?, source.pages())?;
+            Ok(tables.may_follow(&tables.ends()?, newest))
+        });
+        match may_follow {
+            Ok(false) if !source.pages().are_spoiled() => Err(io::Error::from(Refused::Replaced).into()),
+            // Where it is damaged, that is told by whoever asks for it.
+            Err(fault) if !fault.is_of_value() && !fault.is_of_page() => Err(fault),
+            _ => Ok(()),
         }
-        Ok(source)
     }
 
     /// Makes sure that a file which was just opened is this store.

@@ -108,6 +108,21 @@ pub async fn compact(location: &Location) -> Result<bool> {
     }
 }
 
+/// Gives back to the file system what was removed from the store at a location, where that is not done in passing.
+#[cfg(feature = "cli")]
+pub(crate) async fn give_back(location: &Location) -> Result<()> {
+    match location.scheme() {
+        #[cfg(feature = "redb")]
+        "redb" => {
+            let backend = open_redb(location, &Options::existing()).await?;
+            let given = backend.give_back().await;
+            backend.close().await?;
+            given
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Returns whether [`compact`] was done to a store before, or has nothing to do there.
 #[cfg(feature = "cli")]
 pub(crate) async fn was_compacted(location: &Location) -> Result<bool> {

@@ -12,6 +12,7 @@ use super::output::Output;
 use super::place::{Opened, StoreArg};
 use super::sessions::title;
 use super::when::{relative, span};
+use crate::open::give_back;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -86,6 +87,10 @@ pub(super) async fn run(args: &Args) -> Result<Exit> {
     output.put(&if args.json { done_json(&done, &plan) } else { done_text(&done, &plan) })?;
     output.finish()?;
     opened.close().await?;
+    if done.purged > 0 {
+        // What was removed is removed; another time does as well.
+        _ = give_back(&opened.location).await;
+    }
     match done.left.first() {
         None => Ok(Exit::Done),
         Some((session, error)) => Err(Fault::new(

@@ -69,21 +69,10 @@ fn supported(location: Location) -> Result<Location> {
 }
 
 /// Opens a store that must be there, to read it, and counts what it asks of object storage. Every command that reads comes by here.
-///
-/// A file that a killed program left is put in order first: people who look into it after a crash want to see it.
 pub(crate) async fn open_to_read(location: &Location, requests: &Requests) -> Result<Store> {
     refuse_nothing(location)?;
-    let refused = match open_with(location, requests.counting(Options::read_only())).await {
-        Ok(store) => return Ok(store),
-        Err(error) => error,
-    };
-    if location.scheme() != "redb" || !matches!(refused, Error::Unavailable(_)) {
-        return Err(Fault::of_opening(&refused, location));
-    }
-    open_with(location, Options::existing()).await.map_err(|error| {
-        let why = if matches!(error, Error::Corrupt(_)) { &error } else { &refused };
-        Fault::of_opening(why, location)
-    })
+    let opened = open_with(location, requests.counting(Options::read_only())).await;
+    opened.map_err(|refused| Fault::of_opening(&refused, location))
 }
 
 /// Refuses a place where nothing is, or a folder where a file should be, and the reverse.

@@ -1,0 +1,89 @@
+//! A store that is replaced by an older copy of itself while it is open: nothing is acknowledged that could not be read again.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod common;
+
+use std::fs;
+use std::time::Duration;
+
+use common::{batch, entries, log, open, open_with};
+use nofx_core::{Outcome, PersistenceBackend};
+
+#[tokio::test]
+async fn an_older_copy_in_place_of_an_open_store_is_noticed_and_not_written_to() {
+    for is_writer in [true, false] {
+        for in_place in [true, false] {
+            for reads_first in [true, false] {
+                let case = format!("writer {is_writer}, in place {in_place}, reads first {reads_first}");
+                let dir = tempfile::tempdir().unwrap();
+                let path = dir.path().join("a.redb");
+                // One that keeps the file open for writing, or gave it back.
+                let idle = Duration::from_millis(if is_writer { 600_000 } else { 1 });
+                let append = |number: u64| vec![batch().append_at(log("l"), number, entries(number..number + 1))];
+                let store = open_with(&path, |options| options.idle = idle).await;
+                store.commit(append(0)).await.unwrap();
+                let other = dir.path().join("older.redb");
+                fs::copy(&path, &other).unwrap();
+                // The copy as one that is whole: opened, and closed in order.
+                let older = open(&other).await;
+                older.commit(append(1)).await.unwrap();
+                older.close().await.unwrap();
+                for number in 1..4 {
+                    store.commit(append(number)).await.unwrap();
+                }
+                if !is_writer {
+                    tokio::time::sleep(Duration::from_millis(300)).await;
+                }
+                let bytes = fs::read(&other).unwrap();
+                match in_place {
+                    true => fs::write(&path, &bytes).unwrap(),
+                    false => fs::rename(&other, &path).unwrap(),
+                }
+                // A writer reads what it has in memory until it looks.
+                if reads_first && !(is_writer && in_place) {
+                    let error = store.heads(&[log("l")]).await.unwrap_err();
+                    assert!(error.code() == "replaced" && error.to_string().contains("a.redb"), "{case}: {error}");
+                }
+                for _ in 0..2 {
+                    let error = store.commit(append(4)).await.unwrap_err();
+                    assert!(error.code() == "replaced" && error.to_string().contains("a.redb"), "{case}: {error}");
+                }
+                let error = store.heads(&[log("l")]).await.unwrap_err();
+                assert_eq!(error.code(), "replaced", "{case}: {error}");
+                _ = store.close().await;
+                drop(store);
+                assert!(fs::read(&path).unwrap() == bytes, "{case}: the copy was written to");
+                // Whoever opens it again goes on from there.
+                let again = open(&path).await;
+                assert_eq!(again.heads(&[log("l")]).await.unwrap()[0].length, 2, "{case}");
+                assert!(matches!(again.commit(append(2)).await.unwrap()[0], Outcome::Committed(_)), "{case}");
+                again.close().await.unwrap();
+            }
+        }
+    }
+}
+
+/// Another copy went on by itself, so that it has as many commits or more.
+#[tokio::test]
+async fn a_copy_that_went_another_way_is_noticed_before_anything_is_committed() {
+    let dir = tempfile::tempdir().unwrap();
+    let (path, other) = (dir.path().join("a.redb"), dir.path().join("b.redb"));
+    let append = |number: u64| vec![batch().append(log("l"), entries(number..number + 1))];
+    let store = open_with(&path, |options| options.idle = Duration::from_millis(1)).await;
+    store.commit(append(0)).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    fs::copy(&path, &other).unwrap();
+    let twin = open(&other).await;
+    for number in 0..20 {
+        twin.commit(append(number)).await.unwrap();
+    }
+    twin.close().await.unwrap();
+    store.commit(append(1)).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    fs::rename(&other, &path).unwrap();
+    let bytes = fs::read(&path).unwrap();
+    let error = store.commit(append(2)).await.unwrap_err();
+    assert_eq!(error.code(), "replaced", "{error}");
+    let _ = bytes;
+    assert_eq!(open(&path).await.heads(&[log("l")]).await.unwrap()[0].length, 21);
+}
