@@ -16,6 +16,7 @@ use crate::fault::{Attempt, Fault, contain};
 use crate::options::Options;
 use crate::pages::Pages;
 use crate::place::{self, Identity, Turnstile};
+use crate::readers::Waiting;
 use crate::storage::{Flushes, OwnHeader, Reading, Seen, Writing};
 use crate::tables::{FORMAT, Meta};
 
@@ -169,9 +170,13 @@ impl Door {
     /// Tries again and again while another process has the file open for writing.
     fn waiting<T>(&self, deadline: &Deadline, mut open: impl FnMut() -> Attempt<T>) -> Attempt<T> {
         let mut pause = Duration::from_micros(200);
+        let mut waiting = None;
         loop {
             match open() {
-                Err(Fault::Redb(redb::Error::DatabaseAlreadyOpen)) if !deadline.has_passed() => thread::sleep(pause),
+                Err(Fault::Redb(redb::Error::DatabaseAlreadyOpen)) if !deadline.has_passed() => {
+                    waiting.get_or_insert_with(Waiting::begin);
+                    thread::sleep(pause);
+                }
                 opened => return opened,
             }
             pause = (pause * 2).min(Duration::from_millis(4));

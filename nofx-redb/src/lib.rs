@@ -215,7 +215,7 @@ impl RedbBackend {
         read: impl Fn(&Tables<ReadTable>) -> Attempt<T> + Send + 'static,
     ) -> Result<T> {
         let shared = self.open_shared()?;
-        readers::read(move || shared.reading(read)).await
+        readers::read(Arc::as_ptr(&shared) as usize, move || shared.reading(read)).await
     }
 }
 

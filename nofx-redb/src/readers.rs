@@ -2,8 +2,13 @@
 //!
 //! A page of redb's cache is in the memory of the thread that read it, and the system's allocator keeps for a thread what it once had.
 //! With a thread for each caller a process grew to several times its cache. Two keep a disk busy.
+//!
+//! A store of which one read waits for another process is left aside: its reads are not begun, and those that were are not counted, so that
+//! other threads take their place for other stores.
 
-use std::collections::VecDeque;
+use std::cell::Cell;
+use std::collections::{BTreeMap, VecDeque};
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -12,13 +17,14 @@ use std::time::Duration;
 use nofx_core::{Error, Result};
 use tokio::sync::oneshot;
 
-/// The most threads.
+/// The most threads that read.
 const MOST: usize = 2;
 
 /// After so long without anything to read a thread ends.
 const IDLE: Duration = Duration::from_secs(10);
 
-type Job = Box<dyn FnOnce() + Send>;
+/// A read, and of which store.
+type Job = (usize, Box<dyn FnOnce() + Send>);
 
 static READERS: Readers = Readers { state: Mutex::new(State::new()), more: Condvar::new() };
 
@@ -31,21 +37,40 @@ struct Readers {
 struct State {
     jobs: VecDeque<Job>,
     threads: usize,
-    /// How many of them wait for a job.
+    /// How many of them have no job.
     idle: usize,
+    stores: BTreeMap<usize, Reads>,
 }
 
-/// Reads on one of the threads; in a program without a runtime, here. A caller who stops waiting does not hold up others.
-pub(crate) async fn read<T: Send + 'static>(act: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+/// The reads of a store.
+#[derive(Clone, Copy, Debug, Default)]
+struct Reads {
+    /// How many have begun.
+    begun: usize,
+    /// How many of them wait for another process. Others may wait for those.
+    waiting: usize,
+}
+
+thread_local! {
+    /// The store that this thread reads, if it is one of ours.
+    static STORE: Cell<Option<usize>> = const { Cell::new(None) };
+}
+
+/// Reads a store on one of the threads; in a program without a runtime, here. A caller who stops waiting does not hold up others.
+pub(crate) async fn read<T: Send + 'static>(
+    store: usize,
+    act: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
     if tokio::runtime::Handle::try_current().is_err() {
         return act();
     }
     let (answer, answered) = oneshot::channel();
-    READERS.hand_in(Box::new(move || {
+    let job = move || {
         if !answer.is_closed() {
             _ = answer.send(act());
         }
-    }))?;
+    };
+    READERS.hand_in((store, Box::new(job)))?;
     answered.await.unwrap_or_else(|error| Err(Error::unavailable_because("waiting for a thread that reads", error)))
 }
 
@@ -57,31 +82,43 @@ impl Readers {
     fn hand_in(&'static self, job: Job) -> Result<()> {
         let mut state = self.state();
         state.jobs.push_back(job);
-        if state.jobs.len() <= state.idle || state.threads == MOST {
+        let spawned = self.see_to_jobs(&mut state);
+        match spawned {
+            // Another one takes it.
+            Err(error) if state.threads == state.waits() => {
+                state.jobs.pop_back();
+                Err(Error::unavailable_because("starting a thread that reads", error))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Wakes a thread for the jobs there are, or starts one.
+    fn see_to_jobs(&'static self, state: &mut State) -> io::Result<()> {
+        if state.jobs.len() <= state.idle || state.threads - state.waits() >= MOST {
             self.more.notify_one();
             return Ok(());
         }
-        let spawned = thread::Builder::new().name("nofx-read".to_owned()).spawn(|| self.work());
-        match spawned {
-            Ok(_) => state.threads += 1,
-            // Another one takes it.
-            Err(_) if state.threads > 0 => {}
-            Err(error) => {
-                state.jobs.pop_back();
-                return Err(Error::unavailable_because("starting a thread that reads", error));
-            }
-        }
+        thread::Builder::new().name("nofx-read".to_owned()).spawn(|| self.work())?;
+        state.threads += 1;
         Ok(())
     }
 
     fn work(&self) {
         let mut state = self.state();
         loop {
-            if let Some(job) = state.jobs.pop_front() {
+            // Another one took the place of one that waited.
+            if state.threads - state.waits() > MOST {
+                state.threads -= 1;
+                return;
+            }
+            if let Some((store, job)) = state.next_job() {
                 drop(state);
+                STORE.set(Some(store));
                 // The caller of one that panicked finds its channel closed.
                 _ = catch_unwind(AssertUnwindSafe(job));
                 state = self.state();
+                state.reads(store, |reads| reads.begun -= 1);
                 continue;
             }
             state.idle += 1;
@@ -96,9 +133,56 @@ impl Readers {
     }
 }
 
+/// Says that a read waits for another process, as long as it lives.
+#[derive(Debug)]
+pub(crate) struct Waiting(Option<usize>);
+
+impl Waiting {
+    pub(crate) fn begin() -> Self {
+        let store = STORE.get();
+        if let Some(store) = store {
+            let mut state = READERS.state();
+            state.reads(store, |reads| reads.waiting += 1);
+            // Without another thread the others wait as well.
+            _ = READERS.see_to_jobs(&mut state);
+        }
+        Self(store)
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        let Some(store) = self.0 else { return };
+        READERS.state().reads(store, |reads| reads.waiting -= 1);
+        READERS.more.notify_one();
+    }
+}
+
 impl State {
     const fn new() -> Self {
-        Self { jobs: VecDeque::new(), threads: 0, idle: 0 }
+        Self { jobs: VecDeque::new(), threads: 0, idle: 0, stores: BTreeMap::new() }
+    }
+
+    /// Returns how many threads are busy with stores of which a read waits for another process.
+    fn waits(&self) -> usize {
+        self.stores.values().filter(|reads| reads.waiting > 0).map(|reads| reads.begun).sum()
+    }
+
+    fn reads(&mut self, store: usize, change: impl FnOnce(&mut Reads)) {
+        let reads = self.stores.entry(store).or_default();
+        change(reads);
+        if reads.begun == 0 {
+            self.stores.remove(&store);
+        }
+    }
+
+    /// Begins the first job of a store of which no read waits.
+    fn next_job(&mut self) -> Option<Job> {
+        let may_begin = |store: &usize| self.stores.get(store).is_none_or(|reads| reads.waiting == 0);
+        let at = self.jobs.iter().position(|(store, _)| may_begin(store))?;
+        let (store, job) = self.jobs.remove(at)?;
+        self.reads(store, |reads| reads.begun += 1);
+        Some((store, job))
     }
 }
 

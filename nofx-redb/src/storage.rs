@@ -17,6 +17,7 @@ use crate::fault::Attempt;
 use crate::header::{self, HEADER};
 use crate::options::{Access, Options, Probe};
 use crate::pages::Pages;
+use crate::readers::Waiting;
 
 /// What is known of the flushes of a file that is open for writing, which redb does not tell.
 #[derive(Debug, Default)]
@@ -145,7 +146,9 @@ impl Below {
     fn wait(&self, mut try_once: impl FnMut() -> Locked<bool>) -> Locked<()> {
         let deadline = Deadline::after(self.lock_wait);
         let mut pause = Duration::from_micros(20);
+        let mut waiting = None;
         while !try_once()? {
+            waiting.get_or_insert_with(Waiting::begin);
             if deadline.has_passed() {
                 return Err(io::Error::new(io::ErrorKind::TimedOut, "another process holds the file's header").into());
             }

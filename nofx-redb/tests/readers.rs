@@ -4,6 +4,8 @@
 mod common;
 
 use std::io;
+#[cfg(unix)]
+use std::ops::Bound;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -11,6 +13,8 @@ use std::time::Duration;
 use common::{batch, entries, log, open, open_with};
 use nofx_core::{LogQuery, PersistenceBackend};
 use nofx_redb::{Access, Probe};
+#[cfg(unix)]
+use redb::{StorageBackend, backends::FileBackend};
 
 /// Counts the reads of the file that happen at the same moment, each of which takes its time.
 #[derive(Debug, Default)]
@@ -61,4 +65,41 @@ async fn however_many_ask_two_read_at_once() {
     let most = probe.most.load(Ordering::SeqCst);
     assert!((1..=2).contains(&most), "{most}");
     store.close().await.unwrap();
+}
+
+/// As a process that was stopped while it wrote the header: it holds a lock that every read takes.
+#[tokio::test(flavor = "multi_thread")]
+#[cfg(unix)]
+async fn reads_of_a_store_that_a_stopped_process_holds_do_not_hold_up_those_of_another() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut stores = Vec::new();
+    for name in ["held", "free"] {
+        let path = dir.path().join(name);
+        let filled = open(&path).await;
+        filled.commit(vec![batch().append(log("l"), entries(0..5))]).await.unwrap();
+        filled.close().await.unwrap();
+        drop(filled);
+        let store = open_with(&path, |options| {
+            options.read_only = true;
+            options.lock_wait = Duration::from_secs(120);
+        });
+        stores.push(Arc::new(store.await));
+    }
+    let file = std::fs::OpenOptions::new().read(true).write(true).open(dir.path().join("held")).unwrap();
+    let lock = FileBackend::new(file).unwrap();
+    assert!(lock.try_lock_range(Bound::Included(0), Bound::Excluded(320)).unwrap());
+    let read = |store: &Arc<nofx_redb::RedbBackend>| {
+        let store = store.clone();
+        tokio::spawn(async move { store.read(&LogQuery::oldest_first(log("l"), 10)).await.unwrap().items.len() })
+    };
+    let held: Vec<_> = (0..20).map(|_| read(&stores[0])).collect();
+    for _ in 0..50 {
+        let free = tokio::time::timeout(Duration::from_secs(60), read(&stores[1])).await;
+        assert_eq!(free.expect("held up by another store").unwrap(), 5);
+    }
+    assert!(held.iter().all(|read| !read.is_finished()));
+    lock.unlock_range(Bound::Included(0), Bound::Excluded(320)).unwrap();
+    for read in held {
+        assert_eq!(read.await.unwrap(), 5);
+    }
 }
