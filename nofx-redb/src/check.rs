@@ -7,9 +7,20 @@ use crate::fault::{Attempt, contain};
 use crate::store::Shared;
 use crate::tables::{ALL, Definition};
 
+/// A page of the file that is damaged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
+pub struct DamagedPage {
+    /// The byte of the file where it begins.
+    pub at: u64,
+    /// Whether things cannot be read because of it. Otherwise it only led to others, and what it said is known from them; a commit
+    /// that goes that way writes it anew.
+    pub hides: bool,
+}
+
 impl Shared {
-    /// Reads every page of the store's tables, and returns where the damaged ones begin. What is below one of them is not found.
-    pub(crate) fn damaged_pages(&self) -> Attempt<BTreeSet<u64>> {
+    /// Reads every page of the store's tables, and returns the damaged ones. What is below one that hides it is not found.
+    pub(crate) fn damaged_pages(&self) -> Attempt<BTreeSet<DamagedPage>> {
         let mut damaged = BTreeSet::new();
         for table in ALL {
             let mut after = None;
@@ -26,7 +37,7 @@ impl Shared {
         &self,
         table: Definition,
         after: Option<Vec<u8>>,
-        damaged: &mut BTreeSet<u64>,
+        damaged: &mut BTreeSet<DamagedPage>,
     ) -> Attempt<Option<Vec<u8>>> {
         let source = self.alone()?;
         let read = contain(|| {
@@ -42,7 +53,8 @@ impl Shared {
         let met = source.pages().damaged();
         // What cannot be found because of a damaged page is that page's matter.
         let read = if met.is_empty() { read? } else { read.unwrap_or_default() };
-        damaged.extend(met);
+        damaged.extend(met.into_iter().map(|at| DamagedPage { at, hides: true }));
+        damaged.extend(source.pages().mended().into_iter().map(|at| DamagedPage { at, hides: false }));
         Ok(read)
     }
 }

@@ -58,6 +58,7 @@ mod door;
 mod fault;
 mod feed;
 mod header;
+mod mend;
 mod options;
 mod packing;
 mod pages;
@@ -82,6 +83,7 @@ use nofx_core::{
     Outcome, Page, PersistenceBackend, Record, RecordKey, Result, ScanQuery, Sharing, blocking,
 };
 
+pub use check::DamagedPage;
 use fault::Attempt;
 pub use options::{Access, Options, Probe};
 use store::{ReadOnly, Shared};
@@ -177,10 +179,10 @@ impl RedbBackend {
         .await
     }
 
-    /// Reads every page of the store's tables and returns where in the file the damaged ones begin. Changes nothing.
+    /// Reads every page of the store's tables and returns those that are damaged. Changes nothing.
     ///
     /// What only a damaged page leads to is not reached. Values have checksums of their own; reading them names those that are damaged.
-    pub async fn check(&self) -> Result<Vec<u64>> {
+    pub async fn check(&self) -> Result<Vec<DamagedPage>> {
         let shared = self.open_shared()?;
         blocking(move || {
             let damaged = shared.damaged_pages().map_err(|fault| shared.door.told(fault, "reading"))?;

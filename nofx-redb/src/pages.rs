@@ -4,11 +4,12 @@
 //! It writes them with each commit, but compares them only when it repairs a file. So a flipped bit in a key or in the number of
 //! a page could hide rows, or lead in a circle. Here each page that says what its children must be is remembered as it passes by.
 //!
-//! A damaged page is handed on as a leaf without rows, which redb can walk over. What is then missing is not taken for absent: whoever
-//! reads asks [`Trust`] before it answers. The facts about redb's layout that this module knows are those of its file format 3.
+//! A damaged page that leads to others is mended from those where that is possible. Any other is handed on as a leaf without rows, which redb
+//! can walk over. What is then missing is not taken for absent: whoever reads asks [`Trust`] before it answers. The facts about redb's layout that this module knows are those of its file format 3.
 
 use std::cell::Cell;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
+use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -16,16 +17,20 @@ use twox_hash::XxHash3_128;
 
 use crate::fault::{Attempt, Fault};
 use crate::header::{self, HEADER};
+use crate::mend::Mending;
 
 /// Where a slot has the roots of the trees of tables: of those of the store, and of redb's own.
 const ROOTS: [usize; 2] = [8, 40];
 
 /// A leaf, and a branch, as the first byte of a page says it.
-const LEAF: u8 = 1;
-const BRANCH: u8 = 2;
+pub(crate) const LEAF: u8 = 1;
+pub(crate) const BRANCH: u8 = 2;
 
 /// A page of the highest order has so many small ones as a power of two.
 const HIGHEST_ORDER: u32 = 20;
+
+/// No page is longer: one that has the longest body alone.
+const LONGEST: usize = 32 << 20;
 
 /// With so many pages known, whoever begins to read opens the file again.
 const MANY: usize = 1 << 18;
@@ -53,6 +58,8 @@ struct State {
     contents: Vec<Content>,
     /// Where damaged pages begin, in the order in which they were met.
     damaged: Vec<u64>,
+    /// Where those begin that could be mended from the pages below them.
+    mended: BTreeSet<u64>,
     /// Whether one of redb's own trees is damaged, by which it knows what is free.
     is_owner_damaged: bool,
     has_forgotten: bool,
@@ -67,19 +74,19 @@ struct Known {
 
 /// What is in the leaves of a tree.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Content {
+pub(crate) struct Content {
     /// Whether the tree is redb's own.
-    is_own: bool,
+    pub(crate) is_own: bool,
     /// Whether the values say where tables are.
     is_of_tables: bool,
     /// How long keys and values are, where all have one length.
-    key: Option<usize>,
-    value: Option<usize>,
+    pub(crate) key: Option<usize>,
+    pub(crate) value: Option<usize>,
 }
 
 /// Where the pages of a file are.
 #[derive(Clone, Copy, Debug)]
-struct Geometry {
+pub(crate) struct Geometry {
     page: u64,
     region_header: u64,
     region: u64,
@@ -93,7 +100,12 @@ impl Geometry {
         Some(Self { page, region_header, region })
     }
 
-    /// Returns where a page begins, from its number.
+    /// Returns where a page begins and how long it is, from its number.
+    pub(crate) fn place(self, number: u64) -> Option<(u64, usize)> {
+        let length = self.page.checked_shl((number >> 59) as u32)?;
+        Some((self.offset(number)?, usize::try_from(length).ok().filter(|length| *length <= LONGEST)?))
+    }
+
     fn offset(self, number: u64) -> Option<u64> {
         let order = (number >> 59) as u32;
         let index = number & (0x000F_FFFF_u64 >> order.min(HIGHEST_ORDER));
@@ -109,26 +121,33 @@ impl Pages {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Sees what was read from the file. A page that is damaged becomes a leaf without rows.
-    pub(crate) fn read(&self, offset: u64, bytes: &mut [u8]) {
+    /// Sees what was read from the file, and may `read` more of it. A page that is damaged is mended, or becomes a leaf without rows.
+    pub(crate) fn read(&self, offset: u64, bytes: &mut [u8], read: impl Fn(u64, &mut [u8]) -> io::Result<()>) {
         if offset == 0 {
             if bytes.len() >= HEADER {
                 self.state().learn_roots(bytes);
             }
             return;
         }
-        let (known, content) = {
+        let (known, content, geometry) = {
             let state = self.state();
             let Some(known) = state.known.get(&offset).copied() else { return };
             let Some(content) = state.contents.get(usize::from(known.content)).copied() else { return };
-            (known, content)
+            let Some(geometry) = state.geometry else { return };
+            (known, content, geometry)
         };
-        let used = used(bytes, content).and_then(|used| bytes.get(..used));
-        if used.is_some_and(|used| XxHash3_128::oneshot(used) as u64 == known.checksum) {
+        if is_whole(bytes, &Child { number: 0, checksum: known.checksum, content }) {
             let children = children(bytes, content);
             if !children.is_empty() {
                 self.state().learn(&children);
             }
+            return;
+        }
+        if let Some((mended, children)) = (Mending { geometry, content, read: &read }).branch(bytes) {
+            bytes.copy_from_slice(&mended);
+            let mut state = self.state();
+            state.learn(&children);
+            state.mended.insert(offset);
             return;
         }
         bytes.fill(0);
@@ -182,6 +201,11 @@ impl Pages {
     /// Returns where the damaged pages begin that were met.
     pub(crate) fn damaged(&self) -> Vec<u64> {
         self.state().damaged.clone()
+    }
+
+    /// Returns where the pages begin that were damaged, and that could be mended so that nothing is missing.
+    pub(crate) fn mended(&self) -> BTreeSet<u64> {
+        self.state().mended.clone()
     }
 
     /// Returns what was done with the file, if no damaged page was met.
@@ -246,10 +270,16 @@ impl State {
 
 /// What a page says of one below it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Child {
-    number: u64,
+pub(crate) struct Child {
+    pub(crate) number: u64,
     checksum: u64,
     content: Content,
+}
+
+/// Returns whether a page has the checksum that is known of it.
+pub(crate) fn is_whole(bytes: &[u8], known: &Child) -> bool {
+    let used = used(bytes, known.content).and_then(|used| bytes.get(..used));
+    used.is_some_and(|used| XxHash3_128::oneshot(used) as u64 == known.checksum)
 }
 
 fn child(bytes: &[u8], number: usize, checksum: usize, content: Content) -> Option<Child> {
@@ -286,10 +316,7 @@ fn used(bytes: &[u8], content: Content) -> Option<usize> {
 fn children(bytes: &[u8], content: Content) -> Vec<Child> {
     let Some(count) = u16_at(bytes, 2).map(usize::from) else { return Vec::new() };
     match bytes.first() {
-        Some(&BRANCH) => {
-            let numbers = 8 + 16 * (count + 1);
-            (0..=count).filter_map(|at| child(bytes, numbers + 8 * at, 8 + 16 * at, content)).collect()
-        }
+        Some(&BRANCH) => children_of(bytes, count, content),
         Some(&LEAF) if content.is_of_tables => {
             let starts = (0..count).map(|at| match at {
                 0 => u32_at(bytes, 4 + 4 * count.checked_sub(1)?),
@@ -299,6 +326,12 @@ fn children(bytes: &[u8], content: Content) -> Vec<Child> {
         }
         _ => Vec::new(),
     }
+}
+
+/// Returns what a branch with so many keys says of the pages below it.
+pub(crate) fn children_of(branch: &[u8], count: usize, content: Content) -> Vec<Child> {
+    let numbers = 8 + 16 * (count + 1);
+    (0..=count).filter_map(|at| child(branch, numbers + 8 * at, 8 + 16 * at, content)).collect()
 }
 
 /// Reads where a table begins from what its tree says of it: kind, number of rows, whether it has a root, that with its checksum and a
@@ -316,11 +349,11 @@ fn root_of_table(definition: &[u8], tree: Content) -> Option<Child> {
     child(definition, 10, 18, content)
 }
 
-fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
+pub(crate) fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
     Some(u16::from_le_bytes(*bytes.get(at..)?.first_chunk()?))
 }
 
-fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
+pub(crate) fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
     Some(u32::from_le_bytes(*bytes.get(at..)?.first_chunk()?))
 }
 

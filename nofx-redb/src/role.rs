@@ -345,8 +345,8 @@ impl Shared {
     /// other processes to have read.
     fn shrink(&self, wait: Duration) -> Attempt<()> {
         // Pages are moved by what redb finds on them, whatever that is.
-        if let Some(offset) = self.damaged_pages()?.first().copied() {
-            return Err(Fault::Page { offset, what: None });
+        if let Some(page) = self.damaged_pages()?.into_iter().find(|page| page.hides) {
+            return Err(Fault::Page { offset: page.at, what: None });
         }
         let deadline = Deadline::after(wait);
         let Some(mut database) = self.take_database() else { return Ok(()) };

@@ -128,7 +128,7 @@ impl Below {
             }
             read => read?,
         }
-        self.pages.read(offset, out);
+        self.pages.read(offset, out, |at, page| self.file.read(at, page));
         Ok(())
     }
 

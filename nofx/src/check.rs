@@ -113,9 +113,15 @@ pub async fn check(location: &Location) -> Result<Vec<Finding>> {
             let damaged = backend.check().await;
             PersistenceBackend::close(&backend).await?;
             let thing = location.path().unwrap_or(std::path::Path::new("")).display().to_string();
-            let told = |at| {
-                let what = format!("its page at byte {at} is damaged, and what was on it or below it cannot be read");
-                Finding::damage(thing.clone(), what)
+            let told = |page: nofx_redb::DamagedPage| {
+                let of_what = match page.hides {
+                    true => "what was on it or below it cannot be read",
+                    false => {
+                        "it only led to others, all of which can be read, and will be written anew by a commit that goes that way"
+                    }
+                };
+                let what = format!("its page at byte {} is damaged: {of_what}", page.at);
+                Finding { thing: thing.clone(), what, is_damage: page.hides }
             };
             Ok(damaged?.into_iter().map(told).collect())
         }
