@@ -194,8 +194,8 @@ impl RedbBackend {
     /// Brings the file into order after a crash, and has redb check and repair every page of its own structures. Returns
     /// whether they had to be repaired.
     ///
-    /// Reads the whole file. Values that are damaged stay as they are: reading names them, and nothing is made up for them.
-    /// `Corrupt` if the pages are beyond repair; they are then left as they are.
+    /// Reads the whole file. Values and pages of the store's tables that are damaged stay as they are: reading names them, and nothing is
+    /// made up for them. `Corrupt` if redb's own pages are beyond repair; they are then left as they are.
     pub async fn repair(&self) -> Result<bool> {
         let shared = self.open_shared()?;
         if let Some(read_only) = &self.read_only {

@@ -17,6 +17,10 @@ impl Shared {
 
     fn repair_in_turn(&self) -> Attempt<bool> {
         drop(self.writer()?);
+        // redb gives a file up of which a page is damaged, and leaves it so that nothing can be committed any more.
+        if !self.damaged_pages()?.is_empty() {
+            return Ok(false);
+        }
         let Some(mut database) = self.take_database() else { return Ok(false) };
         let was_whole = contain(|| Ok(database.check_integrity()?))?;
         contain(|| Ok(database.close()?))?;
