@@ -172,6 +172,11 @@ impl Run {
             if self.failures && dice.one_in(6) {
                 sim.set_faults(|faults| faults.fail_flush = Some(1));
             }
+            if self.failures {
+                let fails: fn(&str) -> bool = |path| path == layout::TIP;
+                let fails = dice.one_in(3).then_some(fails);
+                sim.set_faults(|faults| faults.fail_write = fails);
+            }
             // A group of which a batch would conflict has outcomes that the simple model does not know.
             let mut happening = Vec::new();
             for batch in group {
