@@ -197,7 +197,7 @@ impl PersistenceBackend for FsBackend {
         }
         self.waiting.close();
         blocking(move || {
-            // Waits for a commit that is at the disk. The last handle also waits for the files.
+            // Waits for a commit that is at the disk. The last handle also waits for the files if something was committed.
             drop(keeper.shared().committing.lock().unwrap_or_else(PoisonError::into_inner));
             registry::let_go(keeper);
             Ok(())
