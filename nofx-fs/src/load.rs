@@ -102,15 +102,23 @@ pub(crate) fn replay(
     Ok(true)
 }
 
-/// Notes that the journal should hold frames behind a place, and does not.
+/// Notes that the journal should hold frames behind a place, up to one of which others told, and does not.
 pub(crate) fn note_missing(state: &mut State, at: &Position, told: u64) -> Result<()> {
     let first = at.frame + 1;
     let mut what = format!("`{}`: frames {first} to {told} are missing", layout::JOURNAL);
-    if let Some(segment) = &state.segment {
+    if let Some(segment) = state.segment.clone() {
         what = format!("`{}`: frames {first} to {told} are missing at byte {}", segment.path.display(), at.offset);
-        state.lost.push(Lost::at(segment, at).during("reading", &segment.path)?);
+        note_lost(state, &segment, at, told)?;
     }
     state.damage = Some(what);
+    Ok(())
+}
+
+/// Notes that the frames behind a place cannot be read, up to the one of a number, unless the files hold them.
+fn note_lost(state: &mut State, segment: &Segment, at: &Position, last: u64) -> Result<()> {
+    if last > state.base {
+        state.lost.push(Lost::at(segment, at).during("reading", &segment.path)?);
+    }
     Ok(())
 }
 
@@ -123,15 +131,11 @@ fn take_beyond(
     mut position: Position,
     end: Option<u64>,
 ) -> Result<Position> {
-    let lost = |at: &Position| Lost::at(segment, at).during("reading", &segment.path);
     let mut beyond = segment.frames_beyond(&position).during("reading", &segment.path)?;
     beyond.retain(|frame| end.is_none_or(|end| frame.number <= end));
-    if beyond.is_empty() {
-        state.lost.push(lost(&position)?);
-    }
     for frame in beyond {
         if frame.number > position.frame + 1 {
-            state.lost.push(lost(&position)?);
+            note_lost(state, segment, &position, frame.number - 1)?;
         }
         let before = Position { frame: frame.number - 1, chain: frame.previous, offset: frame.offset, ..position };
         if let Found::Group(commits, after) = segment.read(&before).during("reading", &segment.path)? {
@@ -143,9 +147,8 @@ fn take_beyond(
             position = after;
         }
     }
-    if end.is_some_and(|end| position.frame < end) && state.lost.last().is_some_and(|lost| lost.frame <= position.frame)
-    {
-        state.lost.push(lost(&position)?);
+    if let Some(end) = end.filter(|end| position.frame < *end) {
+        note_lost(state, segment, &position, end)?;
     }
     Ok(position)
 }

@@ -190,3 +190,22 @@ fn a_flip_in_one_of_several_segments_hides_no_other() {
         sim.tamper(path, |bytes| bytes.clone_from(&whole[path]));
     }
 }
+
+#[test]
+fn damage_in_what_the_files_hold_hides_nothing() {
+    let (sim, places) = killed();
+    let store = open(&sim);
+    assert!(store.apply().unwrap());
+    drop(store);
+    let whole = sim.everything();
+    for at in (512..places[4]).step_by(7) {
+        sim.replace(SEGMENT, whole[SEGMENT].clone());
+        sim.tamper(SEGMENT, |bytes| bytes[at] ^= 4);
+        let store = open(&sim);
+        let found = ["ada", "bob", "eve", "old", "nil"].map(|id| number(&store, id));
+        assert_eq!(found, [2, 2, 1, 1, 0].map(Some), "byte {at}");
+        assert!(list(&store).1.is_ok(), "byte {at}");
+        assert_eq!(positions(&store, "s1"), ((0..9).collect(), vec![], true), "byte {at}");
+        assert_eq!(positions(&store, "none"), (vec![], vec![], true), "byte {at}");
+    }
+}
