@@ -41,6 +41,9 @@ pub(crate) fn replay(
     let mut segments = segments.into_iter().peekable();
     let Some(first) = segments.peek() else {
         state.damage = Some(format!("`{}`: there is no segment", layout::JOURNAL));
+        if until.is_some_and(|until| until.frame > state.base) {
+            state.lost.push(Lost::without_header(layer, state.base + 1)?);
+        }
         return Ok(true);
     };
     let (mut position, base) = (first.header.start, state.base);
@@ -92,7 +95,7 @@ pub(crate) fn replay(
     }
     let expected = until.unwrap_or(base);
     if position.frame < expected && state.damage.is_none() {
-        note_missing(state, &position, expected)?;
+        note_missing(layer, state, &position, expected)?;
     }
     if let Some((segment, before)) = broken {
         // What follows the damage is read, but the journal does not go on there.
@@ -103,12 +106,17 @@ pub(crate) fn replay(
 }
 
 /// Notes that the journal should hold frames behind a place, up to one of which others told, and does not.
-pub(crate) fn note_missing(state: &mut State, at: &Position, told: u64) -> Result<()> {
+pub(crate) fn note_missing(layer: &dyn Layer, state: &mut State, at: &Position, told: u64) -> Result<()> {
     let first = at.frame + 1;
     let mut what = format!("`{}`: frames {first} to {told} are missing", layout::JOURNAL);
-    if let Some(segment) = state.segment.clone() {
-        what = format!("`{}`: frames {first} to {told} are missing at byte {}", segment.path.display(), at.offset);
-        note_lost(state, &segment, at, told)?;
+    match state.segment.clone() {
+        Some(segment) if segment.read(at).during("reading", &segment.path)? != Found::End => {
+            what = format!("`{}`: frames {first} to {told} are missing at byte {}", segment.path.display(), at.offset);
+            note_lost(state, &segment, at, told)?;
+        }
+        // The next segment is not there, or nothing says that it is.
+        _ if told > state.base => state.lost.push(Lost::without_header(layer, first)?),
+        _ => {}
     }
     state.damage = Some(what);
     Ok(())

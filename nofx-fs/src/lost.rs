@@ -2,8 +2,11 @@
 
 use std::io;
 
+use nofx_core::Result;
+
 use crate::codec::Writer;
-use crate::journal::{Position, Segment};
+use crate::files::Layer;
+use crate::journal::{self, Position, Segment};
 
 /// One frame or more that cannot be read.
 #[derive(Clone, Debug)]
@@ -23,6 +26,17 @@ impl Lost {
         let bytes = segment.file.read_range(at.offset, next.unwrap_or(u64::MAX))?;
         let is_blank = !segment.resembles_frame(at, &bytes);
         Ok(Self { frame: at.frame + 1, bytes, is_blank })
+    }
+
+    /// Looks at the segments without a header, of which one may have held it.
+    pub(crate) fn without_header(layer: &dyn Layer, frame: u64) -> Result<Self> {
+        let whole: Vec<_> = Segment::of_any_store(layer)?.into_iter().map(|segment| segment.path).collect();
+        let mut bytes = Vec::new();
+        for path in journal::segment_files(layer)?.into_iter().filter(|path| !whole.contains(path)) {
+            // A folder or a link in the place of one holds nothing.
+            bytes.extend(layer.read(&path).ok().flatten().unwrap_or_default());
+        }
+        Ok(Self { frame, is_blank: bytes.is_empty(), bytes })
     }
 
     /// Returns whether it may be about a key that is known or not: whether the key stands in it, with at most one byte that differs.

@@ -17,6 +17,7 @@ use crate::files::{Handle, Layer, Mode};
 use crate::journal::{Found, Position, Segment, Tip};
 use crate::load;
 use crate::lock::{self, Held, Lock};
+use crate::lost::Lost;
 use crate::options::Options;
 use crate::state::State;
 use crate::{layout, rebuild};
@@ -436,7 +437,13 @@ impl Shared {
             && tip.durable.frame > loaded.position.frame
         {
             let at = loaded.position;
-            load::note_missing(&mut loaded, &at, tip.durable.frame)?;
+            load::note_missing(&*self.layer, &mut loaded, &at, tip.durable.frame)?;
+        }
+        if let Some(tip) = &tip
+            && loaded.segment.is_none()
+            && tip.durable.frame > loaded.base
+        {
+            loaded.lost.push(Lost::without_header(&*self.layer, loaded.base + 1)?);
         }
         if let Some(tip) = &tip
             && loaded.damage.is_none()

@@ -209,3 +209,28 @@ fn damage_in_what_the_files_hold_hides_nothing() {
         assert_eq!(positions(&store, "none"), (vec![], vec![], true), "byte {at}");
     }
 }
+
+#[test]
+fn a_flip_in_the_header_of_a_segment_is_told_of_all_that_it_held() {
+    let (sim, _) = killed();
+    let whole = sim.everything();
+    for at in 0..72 {
+        sim.replace(SEGMENT, whole[SEGMENT].clone());
+        sim.replace(layout::TIP, whole[layout::TIP].clone());
+        sim.tamper(SEGMENT, |bytes| bytes[at] ^= 4);
+        let found = Shared::open(std::sync::Arc::new(sim.clone()), "store".as_ref(), super::damage::options());
+        let store = match found {
+            Ok(store) => store,
+            Err(error) => {
+                assert_eq!(error.code(), "corrupt", "byte {at}: {error}");
+                continue;
+            }
+        };
+        for id in ["ada", "bob", "eve"] {
+            assert_eq!(store.get(&[agent(id)]).unwrap_err().code(), "corrupt", "byte {at}, {id}");
+        }
+        assert_eq!(number(&store, "nil"), Some(0), "byte {at}");
+        assert_eq!(list(&store).1.unwrap_err().code(), "corrupt", "byte {at}");
+        assert_eq!(store.commit(vec![batch()]).unwrap_err().code(), "corrupt", "byte {at}");
+    }
+}
