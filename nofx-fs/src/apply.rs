@@ -2,11 +2,15 @@
 //!
 //! Everything that is written here is in the journal too, and a frame of the journal is given up only after what it says
 //! was flushed to the files. So each step may be interrupted and done again, by this process or by another.
+//!
+//! A thing whose file cannot be written keeps back itself and the frames of the journal from the one that touched it, but no other
+//! thing: those are written all the same. What is kept back is read from the journal.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError};
+use std::thread;
 use std::time::Duration;
 
 use nofx_core::{Deadline, Error, LogEntry, LogKey, LogState, RecordKey, Result};
@@ -14,17 +18,24 @@ use nofx_core::{Deadline, Error, LogEntry, LogKey, LogState, RecordKey, Result};
 use crate::archive::{Archive, ArchiveWriter};
 use crate::catalog::{self, Extent, Item, Mark};
 use crate::document::{self, Said};
-use crate::fault::During;
-use crate::files::{Layer, Mode};
+use crate::fault::{During, is_of_the_file};
+use crate::files::{Handle, Layer, Mode};
 use crate::index;
 use crate::lines::{self, Lines};
 use crate::lock::Lock;
 use crate::state::{LogSlot, RecordSlot, State, Unapplied};
 use crate::store::{Call, Doors, Shared};
-use crate::{aside, feed, layout};
+use crate::{aside, feed, layout, stranger};
 
-/// The pause after the files could not be brought up to date.
+/// The first pause after the files could not be brought up to date.
 const RETRY: Duration = Duration::from_secs(1);
+/// The pause after that happened again and again.
+const LONGEST_RETRY: Duration = Duration::from_secs(30);
+/// How many full segments the journal may hold beyond the files. Whoever commits more brings the files up to date first, or is
+/// told why that cannot be done.
+const MOST_SEGMENTS: u64 = 32;
+/// The pause between two looks at whether another process is done.
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// Where the derived files end, as this process last saw them.
 #[derive(Debug, Default)]
@@ -36,18 +47,32 @@ pub(crate) struct Applied {
     index_end: u64,
     /// Set if the file of index kinds has to be written anew.
     renews_index: bool,
+    /// The last frame that this process has written to the files, but for what is kept back. The catalog does not tell it.
+    written: u64,
+    kept_back: HashMap<Thing, Error>,
+}
+
+/// What has a file of its own.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Thing {
+    Record(RecordKey),
+    Log(LogKey),
 }
 
 /// The thread that brings the files up to date until it is told to stop.
 pub(crate) fn run(shared: &Arc<Shared>) {
-    let mut failed = false;
+    let mut pause = None;
     loop {
-        let call = shared.wait_for_call(failed);
+        let call = shared.wait_for_call(pause);
         // Who only looked leaves the files to those who stay.
         if call.stop && !shared.has_committed() {
             return;
         }
-        failed = shared.apply().is_err();
+        pause = match shared.apply() {
+            Ok(_) => None,
+            // What is kept back does not get better by being tried all the time.
+            Err(_) => Some(pause.map_or(RETRY, |before: Duration| LONGEST_RETRY.min(before * 2))),
+        };
         if call.stop {
             return;
         }
@@ -65,15 +90,14 @@ impl Shared {
         }
     }
 
-    /// Waits until there is something to do, and it is time to do it.
-    fn wait_for_call(&self, failed: bool) -> Call {
+    /// Waits until there is something to do, and it is time to do it: after `pause` if it could not be done before.
+    fn wait_for_call(&self, pause: Option<Duration>) -> Call {
         let mut call = self.call.lock().unwrap_or_else(PoisonError::into_inner);
-        while !(call.stop || call.dirty || failed) {
+        while !(call.stop || call.dirty || pause.is_some()) {
             call = self.bell.wait(call).unwrap_or_else(PoisonError::into_inner);
         }
-        let wait = if failed { RETRY } else { self.options.apply_after };
-        let deadline = Deadline::after(wait);
-        while !(call.stop || call.full && !failed || deadline.has_passed()) {
+        let deadline = Deadline::after(pause.unwrap_or(self.options.apply_after));
+        while !(call.stop || call.full && pause.is_none() || deadline.has_passed()) {
             let waited = self.bell.wait_timeout(call, deadline.remaining());
             call = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
@@ -119,38 +143,77 @@ impl Shared {
         Ok(true)
     }
 
+    /// Returns whether the journal holds so much that the files lack that the next commit has to wait for them.
+    pub(crate) fn is_overfull(&self) -> bool {
+        let state = self.state();
+        state.damage.is_none() && state.dirty_bytes >= self.options.segment_bytes.saturating_mul(MOST_SEGMENTS)
+    }
+
+    /// Brings the files up to date if the journal holds too much that they lack. Says why if that cannot be done.
+    pub(crate) fn make_room(&self) -> Result<()> {
+        let deadline = Deadline::after(self.options.lock_wait);
+        while self.is_overfull() && !self.apply()? {
+            if deadline.has_passed() {
+                let what = format!("another process brings the files of `{}` up to date", self.root.display());
+                return Err(Error::unavailable(what));
+            }
+            thread::sleep(PAUSE);
+        }
+        Ok(())
+    }
+
     fn write_files(&self, work: &Unapplied, everything: Option<Snapshot>, applied: &mut Applied) -> Result<()> {
         let layer = &*self.layer;
         let mut names = Names::default();
-        let mut lines = String::new();
-        for (key, slot) in &work.records {
+        let mut kept_back = HashMap::new();
+        let (mut lines, mut has_new_line) = (String::new(), false);
+        for (key, slot, frame) in &work.records {
+            let thing = Thing::Record(key.clone());
             if layout::is_index(key.kind()) {
                 let body = slot.as_ref().and_then(|slot| slot.body.as_ref());
                 let version = slot.as_ref().map(|slot| slot.version).or(work.last_seq);
                 lines.extend(version.map(|version| document::to_line(key, version, body)));
-            } else {
-                write_record(layer, key, slot.as_ref(), &mut names)?;
+                has_new_line |= *frame > applied.written;
+            } else if applied.lacks(&thing, *frame)
+                && let Err(error) = write_record(layer, key, slot.as_ref(), &mut names)
+            {
+                kept_back.insert(thing, error);
             }
         }
         let mut logs = Vec::with_capacity(work.logs.len());
-        for (log, slot) in &work.logs {
-            let bytes = match slot.state {
-                LogState::Open => write_open(layer, log, slot, &mut names)?,
-                LogState::Sealed => write_sealed(layer, log, slot, &mut names)?,
-                LogState::Removed => {
-                    lines.push_str(&document::removed_line(log));
-                    remove_log(layer, log, slot, &mut names)?;
-                    0
+        for (log, slot, frame) in &work.logs {
+            let thing = Thing::Log(log.clone());
+            if slot.state == LogState::Removed {
+                lines.push_str(&document::removed_line(log));
+                has_new_line |= *frame > applied.written;
+            }
+            let mut bytes = if slot.state == LogState::Removed { 0 } else { slot.written_bytes() };
+            if applied.lacks(&thing, *frame) {
+                let written = match slot.state {
+                    LogState::Open => write_open(layer, log, slot, &mut names),
+                    LogState::Sealed => write_sealed(layer, log, slot, &mut names),
+                    LogState::Removed => remove_log(layer, log, slot, &mut names).map(|()| 0),
+                };
+                match written {
+                    Ok(end) => bytes = end,
+                    Err(error) => _ = kept_back.insert(thing, error),
                 }
-            };
-            logs.push((log, LogSlot { base: slot.length, bytes, recent: Default::default(), ..slot.clone() }));
+            }
+            let (base, base_at) = (slot.length, slot.last_at);
+            logs.push((log, LogSlot { base, bytes, base_at, recent: Default::default(), ..slot.clone() }));
         }
         if self.write_feed(work)? {
             names.changed(&Path::new(layout::FEED).join("new"));
         }
-        applied.write_index(layer, &lines, everything.as_ref(), &mut names)?;
+        if has_new_line || everything.is_some() {
+            applied.write_index(layer, &lines, everything.as_ref(), &mut names)?;
+        }
         names.flush(layer)?;
-        names.remove(layer)?;
+        kept_back.extend(names.remove(layer)?);
+        (applied.written, applied.kept_back) = (work.until.frame, kept_back);
+        if let Some((_, error)) = applied.kept_back.iter().next() {
+            return Err(error.clone());
+        }
 
         let mark = Mark {
             frame: work.until.frame,
@@ -162,7 +225,7 @@ impl Shared {
         applied.frame = mark.frame;
         applied.catalog = Some(match (applied.catalog, everything) {
             (Some(extent), None) => {
-                let records = work.records.iter().map(|(key, slot)| Item::Record(key, slot.as_ref()));
+                let records = work.records.iter().map(|(key, slot, _)| Item::Record(key, slot.as_ref()));
                 let logs = logs.iter().map(|(log, slot)| Item::Log(log, slot));
                 catalog::append(layer, extent, &catalog::block(&mark, records.chain(logs)))?
             }
@@ -213,7 +276,17 @@ impl Snapshot {
 impl Applied {
     /// Makes the next application write the derived files anew.
     pub(crate) fn renew(&mut self) {
-        (self.catalog, self.renews_index) = (None, true);
+        (self.catalog, self.renews_index, self.written) = (None, true, 0);
+    }
+
+    /// Returns whether the file of a thing lacks what a frame said of it.
+    fn lacks(&self, thing: &Thing, frame: u64) -> bool {
+        frame > self.written || self.kept_back.contains_key(thing)
+    }
+
+    /// Returns the files of what is kept back, and why it is.
+    pub(crate) fn kept_back(&self) -> impl Iterator<Item = (PathBuf, &Error)> {
+        self.kept_back.iter().map(|(thing, error)| (thing.path(), error))
     }
 
     /// Finds where the derived files end, if another process wrote them since, or somebody took them away.
@@ -221,13 +294,18 @@ impl Applied {
         if self.frame == base
             && let Some(extent) = self.catalog
             && length(layer, layout::CATALOG)? >= extent.end
+            && length(layer, layout::INDEX)? >= self.index_end
+            && is_file_or_missing(layer, layout::INDEX)?
         {
             return Ok(());
+        }
+        if !is_file_or_missing(layer, layout::CATALOG)? {
+            aside::put(layer, Path::new(layout::CATALOG))?;
         }
         let catalog = catalog::read(layer)?.filter(|(mark, ..)| mark.frame == base);
         let index_end = catalog.as_ref().map(|(mark, ..)| mark.index_bytes);
         let is_whole = match index_end {
-            Some(end) => length(layer, layout::INDEX)? >= end,
+            Some(end) => length(layer, layout::INDEX)? >= end && is_file_or_missing(layer, layout::INDEX)?,
             None => false,
         };
         *self = Self {
@@ -235,6 +313,8 @@ impl Applied {
             catalog: catalog.filter(|_| !self.renews_index).map(|(_, extent, _)| extent),
             index_end: index_end.unwrap_or_default(),
             renews_index: self.renews_index || !is_whole,
+            written: if self.frame == base { self.written } else { 0 },
+            kept_back: std::mem::take(&mut self.kept_back),
         };
         Ok(())
     }
@@ -278,11 +358,29 @@ fn length(layer: &dyn Layer, path: &str) -> Result<u64> {
     }
 }
 
-/// Names that are new or gone, and files that shall go.
+/// Returns whether nothing but a file has this name, such as a folder or a symbolic link.
+fn is_file_or_missing(layer: &dyn Layer, path: &str) -> Result<bool> {
+    match layer.open(Path::new(path), Mode::Read) {
+        Err(error) if error.kind() == ErrorKind::InvalidData => Ok(false),
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(error).during("opening", Path::new(path)),
+        _ => Ok(true),
+    }
+}
+
+impl Thing {
+    fn path(&self) -> PathBuf {
+        match self {
+            Self::Record(key) => layout::record(key),
+            Self::Log(log) => layout::open_log(log),
+        }
+    }
+}
+
+/// Names that are new or gone, and files that shall go, each with what it belongs to.
 #[derive(Debug, Default)]
 struct Names {
     folders: BTreeSet<PathBuf>,
-    going: Vec<PathBuf>,
+    going: Vec<(Thing, PathBuf)>,
 }
 
 impl Names {
@@ -295,12 +393,15 @@ impl Names {
         self.folders.iter().rev().try_for_each(|folder| layer.sync_dir(folder).during("flushing", folder))
     }
 
-    /// Removes what shall go, now that what takes its place is durable.
-    fn remove(&self, layer: &dyn Layer) -> Result<()> {
+    /// Removes what shall go, now that what takes its place is durable. Returns what could not go, and why.
+    fn remove(self, layer: &dyn Layer) -> Result<HashMap<Thing, Error>> {
+        let mut kept_back = HashMap::new();
         let mut folders = BTreeSet::new();
-        for path in &self.going {
-            layer.remove(path).during("removing", path)?;
-            folders.extend(path.parent());
+        for (thing, path) in &self.going {
+            match layer.remove(path).during("removing", path) {
+                Ok(()) => folders.extend(path.parent()),
+                Err(error) => _ = kept_back.insert(thing.clone(), error),
+            }
         }
         for folder in &folders {
             layer.sync_dir(folder).during("flushing", folder)?;
@@ -309,18 +410,36 @@ impl Names {
                 layer.remove_dir(folder).during("removing", folder)?;
             }
         }
-        Ok(())
+        Ok(kept_back)
     }
+}
+
+/// Makes the folder that a file belongs in. A file that has its name is kept aside.
+fn make_folder(layer: &dyn Layer, path: &Path) -> Result<()> {
+    let above: Vec<_> = path.ancestors().skip(1).filter(|folder| !folder.as_os_str().is_empty()).collect();
+    for folder in above.into_iter().rev() {
+        if let Err(error) = layer.make_dir(folder) {
+            if error.kind() != ErrorKind::NotADirectory {
+                return Err(error).during("making", folder);
+            }
+            aside::put(layer, folder)?;
+            layer.make_dir(folder).during("making", folder)?;
+        }
+    }
+    Ok(())
 }
 
 fn write_record(layer: &dyn Layer, key: &RecordKey, slot: Option<&RecordSlot>, names: &mut Names) -> Result<()> {
     let path = layout::record(key);
     let wanted = slot.and_then(|slot| Some((slot.version, slot.body.as_ref()?)));
     let old = match layer.read(&path) {
-        // A symbolic link, or a folder.
-        Err(error) if error.kind() == ErrorKind::InvalidData => Some(Vec::new()),
+        // A symbolic link, a folder, or a bad place on the disk.
+        Err(error) if is_of_the_file(&error) => Some(Vec::new()),
         old => old.during("reading", &path)?,
     };
+    if wanted.is_some() && old.is_none() {
+        make_folder(layer, &path)?;
+    }
     if let Some(old) = old {
         match std::str::from_utf8(&old).map_err(|error| error.to_string()).and_then(document::read) {
             Ok(Said::Record(found, version, _)) if found == *key => {
@@ -335,12 +454,10 @@ fn write_record(layer: &dyn Layer, key: &RecordKey, slot: Option<&RecordSlot>, n
     }
     match wanted {
         Some((version, body)) => {
-            let folder = path.parent().unwrap_or(Path::new(""));
-            layer.make_dirs(folder).during("making", folder)?;
             layer.replace(&path, document::to_file(key, version, body).as_bytes()).during("writing", &path)?;
             names.changed(&path);
         }
-        None => names.going.push(path),
+        None => names.going.push((Thing::Record(key.clone()), path)),
     }
     Ok(())
 }
@@ -351,41 +468,62 @@ fn write_open(layer: &dyn Layer, log: &LogKey, slot: &LogSlot, names: &mut Names
     let (mut new, mut start) = (Vec::new(), slot.bytes);
     if slot.base == 0 {
         (new, start) = (lines::heading(log), 0);
-        let folder = path.parent().unwrap_or(Path::new(""));
-        layer.make_dirs(folder).during("making", folder)?;
-        names.changed(&path);
     }
     slot.recent.iter().for_each(|(_, entry)| lines::write(entry, &mut new));
     let end = start + new.len() as u64;
-    let file = layer.open(&path, Mode::Write).during("opening", &path)?;
+    let file = match layer.open(&path, Mode::Write) {
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            make_folder(layer, &path)?;
+            layer.open(&path, Mode::Write)
+        }
+        Err(error) if error.kind() == ErrorKind::InvalidData => {
+            aside::put(layer, &path)?;
+            layer.open(&path, Mode::Write)
+        }
+        opened => opened,
+    };
+    let file = file.during("opening", &path)?;
+    refuse_stranger(&*file, log, slot)?;
+    let length = file.len().during("measuring", &path)?;
+    // What is lost of it is a hole. The lines keep their places, and the next one begins a line of its own.
+    if let Some(before) = start.checked_sub(1)
+        && file.read_range(before, start).during("reading", &path)? != b"\n"
+    {
+        (new, start) = ([b"\n".as_slice(), &new].concat(), before);
+    }
+    if length == 0 && start > 0 {
+        file.write_at(&lines::heading(log), 0).during("writing", &path)?;
+    }
     aside::keep_rest(layer, &path, &*file, start, &new)?;
     file.write_at(&new, start).during("writing", &path)?;
-    if file.len().during("measuring", &path)? > end {
+    if length > end {
         file.set_len(end).during("cutting", &path)?;
     }
     file.sync().during("flushing", &path)?;
+    if length == 0 || slot.base == 0 {
+        names.changed(&path);
+    }
     Ok(end)
 }
 
 /// Writes the file of a sealed log; the open one goes. What cannot be read stays as it is, in the open file.
 fn write_sealed(layer: &dyn Layer, log: &LogKey, slot: &LogSlot, names: &mut Names) -> Result<u64> {
     let (open_path, path) = (layout::open_log(log), layout::sealed_log(log));
-    names.changed(&path);
     let is_whole = match layer.open(&path, Mode::Read) {
         Ok(file) => {
             let archive = Archive::open(&*file).during("reading", &path)?;
-            archive.is_some_and(|archive| archive.length == slot.length)
+            archive.is_some_and(|archive| !stranger::has_archive(&archive, slot))
         }
         Err(_) => false,
     };
     if !is_whole {
         let Some(archive) = compress(layer, log, slot)? else { return write_open(layer, log, slot, names) };
+        make_folder(layer, &path)?;
         aside::put_if_there(layer, &path)?;
-        let folder = path.parent().unwrap_or(Path::new(""));
-        layer.make_dirs(folder).during("making", folder)?;
         layer.replace(&path, &archive).during("writing", &path)?;
     }
-    names.going.push(open_path);
+    names.changed(&path);
+    names.going.push((Thing::Log(log.clone()), open_path));
     Ok(0)
 }
 
@@ -406,9 +544,10 @@ fn compress(layer: &dyn Layer, log: &LogKey, slot: &LogSlot) -> Result<Option<Ve
     if slot.base > 0 {
         let file = match layer.open(&path, Mode::Read) {
             Ok(file) => file,
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(error) if error.kind() == ErrorKind::NotFound || is_of_the_file(&error) => return Ok(None),
             Err(error) => return Err(error).during("opening", &path),
         };
+        refuse_stranger(&*file, log, slot)?;
         let lines = Lines { file: &*file, bytes: start..slot.bytes };
         let mut each = |line: &[u8]| {
             let entry = lines::read(line).filter(|entry| entry.position == next);
@@ -424,8 +563,17 @@ fn compress(layer: &dyn Layer, log: &LogKey, slot: &LogSlot) -> Result<Option<Ve
     if next < slot.base { Ok(None) } else { archive.finish().during("compressing", &path).map(Some) }
 }
 
-/// Lets the files of a removed log go; those that cannot be read are kept aside.
-fn remove_log(layer: &dyn Layer, log: &LogKey, _: &LogSlot, names: &mut Names) -> Result<()> {
+/// Keeps what is written to one log out of the file of another.
+fn refuse_stranger(file: &dyn Handle, log: &LogKey, slot: &LogSlot) -> Result<()> {
+    let path = layout::open_log(log);
+    match stranger::has_lines(file, log, slot).during("reading", &path)? {
+        true => Err(Error::corrupt(format!("{log}, `{}`: {}", path.display(), stranger::TOLD))),
+        false => Ok(()),
+    }
+}
+
+/// Lets the files of a removed log go; those that cannot be read, or are of another log, are kept aside.
+fn remove_log(layer: &dyn Layer, log: &LogKey, slot: &LogSlot, names: &mut Names) -> Result<()> {
     for path in [layout::open_log(log), layout::sealed_log(log)] {
         let file = match layer.open(&path, Mode::Read) {
             Ok(file) => file,
@@ -437,16 +585,19 @@ fn remove_log(layer: &dyn Layer, log: &LogKey, _: &LogSlot, names: &mut Names) -
             Err(error) => return Err(error).during("opening", &path),
         };
         let is_open = path.extension().is_some_and(|extension| extension == "jsonl");
-        let is_whole = if is_open { is_readable(log, &*file) } else { is_archive(&*file) };
+        let is_whole = if is_open { is_readable(log, &*file, slot) } else { is_archive(&*file) };
         match is_whole.during("reading", &path)? {
-            true => names.going.push(path),
+            true => names.going.push((Thing::Log(log.clone()), path)),
             false => _ = aside::put(layer, &path)?,
         }
     }
     Ok(())
 }
 
-fn is_readable(log: &LogKey, file: &dyn crate::files::Handle) -> std::io::Result<bool> {
+fn is_readable(log: &LogKey, file: &dyn Handle, slot: &LogSlot) -> std::io::Result<bool> {
+    if stranger::has_lines(file, log, slot)? {
+        return Ok(false);
+    }
     let start = lines::heading(log).len() as u64;
     let end = file.len()?;
     let mut whole = true;
@@ -457,7 +608,7 @@ fn is_readable(log: &LogKey, file: &dyn crate::files::Handle) -> std::io::Result
     Ok(whole)
 }
 
-fn is_archive(file: &dyn crate::files::Handle) -> std::io::Result<bool> {
+fn is_archive(file: &dyn Handle) -> std::io::Result<bool> {
     let Some(archive) = Archive::open(file)? else { return Ok(false) };
     for piece in 0..archive.pieces() {
         if archive.read(file, piece)?.is_none() {

@@ -9,7 +9,7 @@ use std::path::Path;
 use nofx_core::{Body, LogKey, LogState, RecordKey, Result, Seq};
 
 use crate::codec::{Reader, Writer};
-use crate::fault::During;
+use crate::fault::{During, is_of_the_file};
 use crate::files::{Layer, Mode};
 use crate::layout;
 use crate::state::{LogSlot, RecordSlot, State};
@@ -120,10 +120,15 @@ pub(crate) fn append(layer: &dyn Layer, extent: Extent, block: &[u8]) -> Result<
     Ok(Extent { end: extent.end + block.len() as u64, ..extent })
 }
 
-/// Reads the catalog into a state that holds nothing yet; `None` if there is none that can be read.
+/// Reads the catalog into a state that holds nothing yet; `None` if there is none that can be read, for whatever reason: everything that
+/// it says can be had from the other files.
 pub(crate) fn read(layer: &dyn Layer) -> Result<Option<(Mark, Extent, State)>> {
     let path = Path::new(layout::CATALOG);
-    let Some(bytes) = layer.read(path).during("reading", path)? else { return Ok(None) };
+    let bytes = match layer.read(path) {
+        Err(error) if is_of_the_file(&error) => None,
+        read => read.during("reading", path)?,
+    };
+    let Some(bytes) = bytes else { return Ok(None) };
     let (mut rest, mut found) = (Reader(&bytes), None);
     let (mut state, mut extent) = (State::default(), Extent::default());
     while let Some(content) = next_block(&mut rest) {
@@ -184,7 +189,9 @@ fn take_block(content: &[u8], state: &mut State) -> Option<Mark> {
                     _ => return None,
                 };
                 let last_at = (has_time == 1).then_some(at);
-                let slot = LogSlot { state: log_state, length, last_at, base: length, bytes, ..LogSlot::missing(&log) };
+                let (base, base_at) = (length, last_at);
+                let missing = LogSlot::missing(&log);
+                let slot = LogSlot { state: log_state, length, last_at, base, bytes, base_at, ..missing };
                 logs.push((log, slot));
             }
         }

@@ -8,7 +8,8 @@ use nofx_core::{Direction, Error, LogKey, LogQuery, LogState, RecordKey, Result}
 use crate::fault::During;
 use crate::files::UNFINISHED;
 use crate::store::{Shared, Still};
-use crate::{feed, layout, rebuild};
+use crate::stray::Stray;
+use crate::{config, feed, layout, rebuild, repair};
 
 /// Something that is not as it should be.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,6 +36,8 @@ pub enum Severity {
 impl Shared {
     /// Reads everything, and lists what is not as it should be. Changes nothing.
     pub(crate) fn check(&self) -> Result<Vec<Finding>> {
+        // What the files lack is told below, and by whom it is kept back.
+        _ = self.apply();
         // Files that are just being written would look strange. Who may only read cannot keep others from writing.
         let still = match self.read_only {
             None => Some(self.hold_still_and_current()?),
@@ -43,6 +46,15 @@ impl Shared {
         let mut findings = Vec::new();
         let mut find =
             |path: &Path, what: String, severity| findings.push(Finding { path: path.to_owned(), what, severity });
+        if let Err(Error::Corrupt(_) | Error::Invalid(_)) | Ok(None) = config::read(&*self.layer, &self.root) {
+            find(Path::new(layout::CONFIG), "it is missing or damaged".to_owned(), Severity::Damage);
+        }
+        for path in repair::no_doors(&*self.layer) {
+            find(&path, "it is no file".to_owned(), Severity::Damage);
+        }
+        for (path, what) in self.strange_segments()? {
+            find(&path, what.to_owned(), Severity::Note);
+        }
         if let Some(damage) = &self.state().damage {
             find(Path::new(layout::JOURNAL), damage.clone(), Severity::Damage);
         }
@@ -61,6 +73,10 @@ impl Shared {
         for entry in self.layer.list(damaged).during("listing", damaged)? {
             find(&damaged.join(entry.name), "it was put aside because it could not be read".to_owned(), Severity::Note);
         }
+        for (path, error) in still.iter().flat_map(|still| still.applied.kept_back()) {
+            let what = format!("its file cannot be brought up to date: {}", error.chain());
+            find(&path, what, Severity::Damage);
+        }
         let mut expected = HashSet::new();
         let unreadable = self.unreadable(&mut expected, still.as_ref())?;
         for (key, what) in unreadable.records {
@@ -76,7 +92,11 @@ impl Shared {
                 find(path, "its writer ended before it was whole".to_owned(), Severity::Note);
             } else if layout::named(path).is_none() {
                 find(path, "nothing in a store has this name".to_owned(), Severity::Note);
-            } else if !expected.contains(path) {
+            } else if expected.contains(path) {
+            } else if let Some(stray) = Stray::read(&*self.layer, &self.state(), path)? {
+                let what = format!("it is whole and not listed; `nofx doctor --repair` lists {} again", stray.told());
+                find(path, what, Severity::Damage);
+            } else {
                 find(path, "nothing in this store should have this file".to_owned(), Severity::Note);
             }
             Ok(())
@@ -125,6 +145,10 @@ impl Shared {
                 Ok(page) => {
                     found.extend(run.take().map(|run| told(run, position)));
                     position = page.items.last().map_or(length, |last| last.position + 1);
+                }
+                // It is about the whole file, as often as one asks.
+                Err(Error::Corrupt(failure)) if !failure.what.contains(": position ") => {
+                    return Ok(vec![failure.what]);
                 }
                 Err(Error::Corrupt(failure)) => {
                     run.get_or_insert((position, failure.what));

@@ -22,6 +22,7 @@ impl Shared {
     /// Commits a group. Blocks until the disk has answered, and until nobody else commits.
     pub(crate) fn commit(&self, group: Vec<Batch>) -> Result<Vec<Outcome>> {
         self.refuse(&group)?;
+        self.make_room()?;
         let _turn = self.committing.lock().unwrap_or_else(PoisonError::into_inner);
         let mut outcomes = Vec::with_capacity(group.len());
         for part in parts(group) {
@@ -46,7 +47,7 @@ impl Shared {
             Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
             Err(TryLockError::WouldBlock) => return Err(group),
         };
-        if group.iter().map(Batch::body_bytes).sum::<usize>() > FRAME_BYTES {
+        if self.is_overfull() || group.iter().map(Batch::body_bytes).sum::<usize>() > FRAME_BYTES {
             return Err(group);
         }
         match self.hold(Doors::lock, Lock::try_acquire) {

@@ -18,16 +18,18 @@ const FIRST_SEGMENT_BYTES: u64 = 128 << 10;
 /// The version of the format that this program writes.
 const VERSION: u64 = 1;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Config {
     pub(crate) store: StoreId,
     /// The version of the format, if this program does not know it.
     pub(crate) too_new: Option<u64>,
+    /// What is wrong with the file, if only the journal says which store this is. Then it is only read.
+    pub(crate) damage: Option<String>,
 }
 
 /// Reads what the folder is, and makes a store in an empty one.
 pub(crate) fn read_or_create(layer: &dyn Layer, root: &Path, options: &Options) -> Result<Config> {
-    if let Some(config) = read(layer, root)? {
+    if let Some(config) = read_or_find_out(layer, root)? {
         return Ok(config);
     }
     refuse_foreign(layer, root)?;
@@ -37,10 +39,35 @@ pub(crate) fn read_or_create(layer: &dyn Layer, root: &Path, options: &Options) 
     // Somebody else may have made it meanwhile.
     match read(layer, root)? {
         Some(config) => Ok(config),
-        None if Segment::of_any_store(layer)?.iter().any(Segment::is_used) => {
-            Err(Error::corrupt(format!("`{}`, which is missing", root.join(layout::CONFIG).display())))
-        }
         None => create(layer, options),
+    }
+}
+
+/// Reads what the folder is, or finds it out from the journal if the file that says it is missing or damaged.
+fn read_or_find_out(layer: &dyn Layer, root: &Path) -> Result<Option<Config>> {
+    let damaged = match read(layer, root) {
+        // What is wrong with it may be the very word by which it is known.
+        Err(error @ (Error::Corrupt(_) | Error::Invalid(_))) => Some(error),
+        Ok(None) => None,
+        read => return read,
+    };
+    let path = root.join(layout::CONFIG);
+    let told = |what: &str| Some(format!("`{}` {what}", path.display()));
+    match (store_of_journal(layer)?, damaged) {
+        (Some((store, true)), None) => Ok(Some(Config { store, too_new: None, damage: told("is missing") })),
+        (Some((store, _)), Some(_)) => Ok(Some(Config { store, too_new: None, damage: told("is damaged") })),
+        // Somebody may just be making it.
+        (_, damaged) => damaged.map_or(Ok(None), Err),
+    }
+}
+
+/// Returns which store the journal is of, and whether it was ever used. `Corrupt` if it is of several.
+fn store_of_journal(layer: &dyn Layer) -> Result<Option<(StoreId, bool)>> {
+    let segments = Segment::of_any_store(layer)?;
+    let Some(store) = segments.first().map(|segment| segment.header.store) else { return Ok(None) };
+    match segments.iter().all(|segment| segment.header.store == store) {
+        true => Ok(Some((store, segments.iter().any(Segment::is_used)))),
+        false => Err(Error::corrupt(format!("`{}`: it is of several stores", layout::JOURNAL))),
     }
 }
 
@@ -69,7 +96,7 @@ pub(crate) fn read(layer: &dyn Layer, root: &Path) -> Result<Option<Config>> {
         )));
     }
     let (version, store) = version.zip(store).ok_or_else(damaged)?;
-    Ok(Some(Config { store, too_new: (version > VERSION).then_some(version) }))
+    Ok(Some(Config { store, too_new: (version > VERSION).then_some(version), damage: None }))
 }
 
 /// Writes `config.json` anew if it is missing or damaged and the journal says which store this is.
@@ -77,11 +104,10 @@ pub(crate) fn repair(layer: &dyn Layer, root: &Path) -> Result<Option<Repair>> {
     let damage = match read(layer, root) {
         Ok(Some(_)) => return Ok(None),
         Ok(None) => None,
-        Err(error @ Error::Corrupt(_)) => Some(error),
+        Err(error @ (Error::Corrupt(_) | Error::Invalid(_))) => Some(error),
         Err(error) => return Err(error),
     };
-    let newest = Segment::of_any_store(layer)?.into_iter().max_by_key(|segment| segment.header.start.generation);
-    let Some(store) = newest.map(|segment| segment.header.store) else {
+    let Some((store, _)) = store_of_journal(layer)? else {
         // Opening says what is wrong.
         return damage.map_or(Ok(None), Err);
     };
@@ -127,7 +153,7 @@ fn create(layer: &dyn Layer, options: &Options) -> Result<Config> {
         layer.sync_dir(Path::new(folder)).during("flushing", Path::new(folder))?;
     }
     self::write(layer, store)?;
-    Ok(Config { store, too_new: None })
+    Ok(Config { store, too_new: None, damage: None })
 }
 
 fn write(layer: &dyn Layer, store: StoreId) -> Result<()> {

@@ -24,8 +24,10 @@ pub(crate) fn told(error: io::Error, doing: &str, path: &Path) -> Error {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
             Error::full_because(what, error)
         }
-        // What the layer says of a symbolic link, or of a folder where a file should be.
-        io::ErrorKind::InvalidData => Error::corrupt_because(format!("`{}`", path.display()), error),
+        // What the layer says of a symbolic link, and of a folder where a file should be or the reverse.
+        io::ErrorKind::InvalidData | io::ErrorKind::NotADirectory => {
+            Error::corrupt_because(format!("`{}`", path.display()), error)
+        }
         _ => Error::unavailable_because(what, error),
     }
 }
@@ -33,4 +35,12 @@ pub(crate) fn told(error: io::Error, doing: &str, path: &Path) -> Error {
 /// Returns whether an error says that this process may not write here at all.
 pub(crate) fn forbids_writing(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem)
+}
+
+/// Returns whether reading failed because of the one file that was read: it is none, this process may not read it, or the disk cannot.
+pub(crate) fn is_of_the_file(error: &io::Error) -> bool {
+    /// What the system says of a bad place on the disk.
+    const BAD_PLACE: i32 = if cfg!(windows) { 23 } else { 5 };
+    matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::PermissionDenied)
+        || error.raw_os_error() == Some(BAD_PLACE)
 }

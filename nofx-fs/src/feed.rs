@@ -11,7 +11,7 @@ use nofx_core::{BatchId, Error, REMEMBERED_COMMITS, Result};
 
 use crate::aside;
 use crate::codec::{Reader, Remembered, Writer};
-use crate::fault::During;
+use crate::fault::{During, is_of_the_file};
 use crate::files::{Layer, Mode};
 use crate::layout;
 
@@ -111,9 +111,10 @@ impl Feed {
     fn read_on(&mut self, layer: &dyn Layer, known: u64) -> Result<()> {
         let Some(file) = self.files.back_mut() else { return Ok(()) };
         let path = path_of(file.number);
-        let bytes = match layer.open(&path, Mode::Read) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
-            opened => opened.and_then(|opened| opened.read_range(file.end, u64::MAX)).during("reading", &path)?,
+        let read = layer.open(&path, Mode::Read).and_then(|opened| opened.read_range(file.end, u64::MAX));
+        let bytes = match read {
+            Err(error) if is_missing(&error) => Vec::new(),
+            read => read.during("reading", &path)?,
         };
         let mut at = 0;
         while self.end < known {
@@ -187,7 +188,7 @@ impl Feed {
         let Some(file) = self.files.back().filter(|file| file.end > 0) else { return Ok(()) };
         let path = path_of(file.number);
         let length = match layer.open(&path, Mode::Read) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => 0,
+            Err(error) if is_missing(&error) => 0,
             opened => opened.and_then(|opened| opened.len()).during("measuring", &path)?,
         };
         if length < file.end {
@@ -211,7 +212,7 @@ impl Feed {
         };
         let opened = match layer.open(&path, Mode::Read) {
             // Another process removed it: it was too old.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) if is_missing(&error) => return Ok(None),
             opened => opened.during("opening", &path)?,
         };
         // A page ends where the next one would be damaged.
@@ -257,14 +258,32 @@ impl Part {
         let is_new = self.offset == 0;
         if is_new {
             let folder = Path::new(layout::FEED);
-            layer.make_dir(folder).during("making", folder)?;
+            if let Err(error) = layer.make_dir(folder) {
+                if error.kind() != io::ErrorKind::NotADirectory {
+                    return Err(error).during("making", folder);
+                }
+                aside::put(layer, folder)?;
+                layer.make_dir(folder).during("making", folder)?;
+            }
         }
-        let opened = layer.open(&path, Mode::Write).during("opening", &path)?;
+        let opened = match layer.open(&path, Mode::Write) {
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                aside::put(layer, &path)?;
+                layer.open(&path, Mode::Write)
+            }
+            opened => opened,
+        };
+        let opened = opened.during("opening", &path)?;
         aside::keep_rest(layer, &path, &*opened, self.offset, &self.bytes)?;
         opened.write_at(&self.bytes, self.offset).during("writing", &path)?;
         opened.sync().during("flushing", &path)?;
         Ok(is_new)
     }
+}
+
+/// Returns whether a file is not there, or cannot be had for a reason of its own.
+fn is_missing(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::NotFound || is_of_the_file(error)
 }
 
 /// Removes the files with a smaller number.
@@ -298,8 +317,8 @@ pub(crate) fn damages(layer: &dyn Layer, known: u64) -> Result<Vec<FeedDamage>> 
     let mut damages = Vec::new();
     for path in numbers.into_iter().map(path_of) {
         let bytes = match layer.read(&path) {
-            // A symbolic link, or a folder.
-            Err(error) if error.kind() == io::ErrorKind::InvalidData => Some(vec![0]),
+            // A symbolic link, a folder, or a bad place on the disk.
+            Err(error) if is_of_the_file(&error) => Some(vec![0]),
             read => read.during("reading", &path)?,
         };
         damages.extend(bytes.and_then(|bytes| damage_in(&path, &bytes, known)));

@@ -8,9 +8,9 @@ use std::sync::Arc;
 
 /// A folder with everything below it. All paths are relative to it.
 pub(crate) trait Layer: Debug + Send + Sync {
-    /// Opens a file.
+    /// Opens a file. `InvalidData` for what is no file, or is reached through a symbolic link.
     fn open(&self, path: &Path, mode: Mode) -> io::Result<Arc<dyn Handle>>;
-    /// Makes a folder; no error if there is one. Folders above it must exist.
+    /// Makes a folder; no error if there is one, `NotADirectory` if something else has its name. Folders above it must exist.
     fn make_dir(&self, path: &Path) -> io::Result<()>;
     /// Gives a file another name, replacing what has it.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
@@ -107,12 +107,6 @@ impl dyn Layer + '_ {
         file.sync()?;
         self.rename(&new, path)
     }
-
-    /// Makes a folder and those above it.
-    pub(crate) fn make_dirs(&self, path: &Path) -> io::Result<()> {
-        let above: Vec<_> = path.ancestors().filter(|dir| !dir.as_os_str().is_empty()).collect();
-        above.into_iter().rev().try_for_each(|dir| self.make_dir(dir))
-    }
 }
 
 /// What a file that is being written is called until it is whole. No id is escaped to a name with `~` before its end.
@@ -145,7 +139,7 @@ impl Disk {
                     return Err(io::Error::new(io::ErrorKind::InvalidData, "it is a symbolic link"));
                 }
                 Ok(_) => {}
-                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(self.root.join(path)),
+                Err(error) if is_missing(&error) => return Ok(self.root.join(path)),
                 Err(error) => return Err(error),
             }
         }
@@ -168,10 +162,16 @@ impl Layer for Disk {
             #[cfg(unix)]
             std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
         }
-        let file = options.open(self.at(path)?)?;
+        let is_folder = || io::Error::new(io::ErrorKind::InvalidData, "it is a folder");
+        let file = options.open(self.at(path)?).map_err(|error| match error.kind() {
+            io::ErrorKind::IsADirectory => is_folder(),
+            // Below a file there is nothing.
+            io::ErrorKind::NotADirectory => io::ErrorKind::NotFound.into(),
+            _ => error,
+        })?;
         let found = file.metadata()?;
         if found.is_dir() {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, "it is a folder"));
+            return Err(is_folder());
         }
         Ok(Arc::new(DiskFile {
             #[cfg(unix)]
@@ -185,8 +185,12 @@ impl Layer for Disk {
         let mut builder = fs::DirBuilder::new();
         #[cfg(unix)]
         std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-        match builder.create(self.at(path)?) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        let path = self.at(path)?;
+        match builder.create(&path) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => match fs::symlink_metadata(&path)?.is_dir() {
+                true => Ok(()),
+                false => Err(io::Error::new(io::ErrorKind::NotADirectory, "it is no folder")),
+            },
             made => made,
         }
     }
@@ -208,7 +212,7 @@ impl Layer for Disk {
 
     fn list(&self, path: &Path) -> io::Result<Vec<Entry>> {
         let found = match fs::read_dir(self.at(path)?) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) if is_missing(&error) => return Ok(Vec::new()),
             found => found?,
         };
         found
@@ -224,7 +228,7 @@ impl Layer for Disk {
     #[cfg(unix)]
     fn sync_dir(&self, path: &Path) -> io::Result<()> {
         match File::open(self.at(path)?) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(error) if is_missing(&error) => Ok(()),
             folder => folder?.sync_all(),
         }
     }
@@ -250,9 +254,14 @@ impl Layer for Disk {
 
 fn missing_is_fine(done: io::Result<()>) -> io::Result<()> {
     match done {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) if is_missing(&error) => Ok(()),
         done => done,
     }
+}
+
+/// Returns whether there is nothing of a name: also where a file has the name of a folder above it.
+fn is_missing(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }
 
 /// Returns what no other file has as long as this one is open.
@@ -340,7 +349,7 @@ impl Handle for DiskFile {
     fn is_at(&self, path: &Path) -> io::Result<bool> {
         match identity_at(&self.root.join(path)) {
             Ok(found) => Ok(found == self.identity),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) if is_missing(&error) => Ok(false),
             Err(error) => Err(error),
         }
     }

@@ -8,10 +8,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use nofx_core::{Error, Result, Seq, StoreId};
+use nofx_core::{Result, Seq, StoreId};
 
 use crate::codec::{Commit, Reader, Writer};
-use crate::fault::During;
+use crate::fault::{During, is_of_the_file};
 use crate::files::{Handle, Layer, Mode};
 use crate::layout;
 
@@ -113,15 +113,12 @@ pub(crate) enum Found {
 }
 
 impl Segment {
-    /// Returns every segment that can be read, the oldest generation first.
+    /// Returns every segment of a store that can be read, the oldest generation first.
     ///
     /// A generation whose beginning could not be flushed may be there twice; the one that was used comes later.
     pub(crate) fn all(layer: &dyn Layer, store: StoreId) -> Result<Vec<Self>> {
         let mut all = Self::of_any_store(layer)?;
-        if let Some(other) = all.iter().find(|segment| segment.header.store != store) {
-            let (path, store) = (other.path.display(), other.header.store);
-            return Err(Error::corrupt(format!("`{path}`: it belongs to store {store}")));
-        }
+        all.retain(|segment| segment.header.store == store);
         all.sort_by_cached_key(|segment| (segment.header.start.generation, segment.is_used()));
         Ok(all)
     }
@@ -131,8 +128,8 @@ impl Segment {
         let mut found = Vec::new();
         for path in segment_files(layer)? {
             let file = match layer.open(&path, Mode::Read) {
-                // Another process removed a spare one meanwhile; or it is no file, and damage.
-                Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::InvalidData) => continue,
+                // Another process removed a spare one meanwhile; or it is damage, which the journal's frames show.
+                Err(error) if error.kind() == io::ErrorKind::NotFound || is_of_the_file(&error) => continue,
                 file => file.during("opening", &path)?,
             };
             if let Some(header) = read_header(&*file).during("reading", &path)? {
@@ -372,6 +369,14 @@ fn read_header(file: &dyn Handle) -> io::Result<Option<Header>> {
     let mut bytes = [0; HEADER_BYTES as usize];
     let count = file.read_full(&mut bytes, 0)?;
     Ok(bytes.get(..count).and_then(Header::parse))
+}
+
+/// Returns whether nothing stands where the header of a segment should be, or no file is there any more.
+pub(crate) fn is_blank(layer: &dyn Layer, path: &Path) -> bool {
+    match layer.open(path, Mode::Read) {
+        Ok(file) => file.read_range(0, HEADER_BYTES).is_ok_and(|bytes| bytes.iter().all(|byte| *byte == 0)),
+        Err(error) => error.kind() == io::ErrorKind::NotFound,
+    }
 }
 
 /// Returns every file that is called a segment, whatever it holds.

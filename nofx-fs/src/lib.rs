@@ -53,6 +53,8 @@ mod registry;
 mod repair;
 mod state;
 mod store;
+mod stranger;
+mod stray;
 #[cfg(test)]
 mod tests;
 
@@ -123,9 +125,11 @@ impl FsBackend {
 
     /// Repairs the store in a folder, and says what was done. To be called while no other program has it open.
     ///
-    /// What is derived is made again. What cannot be read is moved to the folder `damaged` inside the store, never away and
-    /// never overwritten; a record of which that is true is then not listed any more. A log keeps its positions: what is
-    /// damaged of it stays where it is, and [`check`](Self::check) goes on naming it.
+    /// What is derived is made again, and what is whole and not listed is taken back. What stands in the way of that is moved to the
+    /// folder `damaged` inside the store, never away and never overwritten. A record whose file is missing or damaged stays listed, since
+    /// its file may still arrive; a log keeps its positions. [`check`](Self::check) goes on naming both.
+    ///
+    /// Groups of the journal that cannot be had any more are only given up with `gives_up`; else they are told as a loss.
     pub async fn repair(path: &Path, options: Options, gives_up: bool) -> Result<Repaired> {
         let path = path.to_owned();
         blocking(move || registry::repair(&path, options, gives_up)).await

@@ -177,7 +177,7 @@ fn fit_logs(layer: &dyn Layer, state: &mut State, commits: &[Commit]) -> Result<
             slot.bytes =
                 Lines { file: &*file, bytes: start..end.max(start) }.start_of(first).during("reading", &path)?;
         }
-        (slot.length, slot.base) = (first, first);
+        (slot.length, slot.base, slot.base_at) = (first, first, None);
     }
     Ok(())
 }

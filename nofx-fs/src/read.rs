@@ -16,12 +16,12 @@ use nofx_core::{
 
 use crate::archive::Archive;
 use crate::document::{self, Said};
-use crate::fault::During;
+use crate::fault::{During, is_of_the_file};
 use crate::files::{Handle, Mode};
-use crate::layout;
 use crate::lines::{self, Lines};
 use crate::state::{LogSlot, RecordSlot, State};
 use crate::store::Shared;
+use crate::{layout, stranger};
 
 /// How often something is looked at again while others change it.
 const TRIES: usize = 100;
@@ -273,7 +273,10 @@ impl Shared {
         if layout::is_index(key.kind()) {
             return Err(differs("its line is missing or damaged"));
         }
-        let bytes = self.layer.read(&path).during("reading", &path)?.ok_or_else(|| differs("it is missing"))?;
+        let bytes = match self.layer.read(&path) {
+            Err(error) if is_of_the_file(&error) => return Err(differs(&error.to_string())),
+            read => read.during("reading", &path)?.ok_or_else(|| differs("it is missing"))?,
+        };
         let text = std::str::from_utf8(&bytes).map_err(|error| differs(&error.to_string()))?;
         match document::read(text) {
             Ok(Said::Record(found, version, Some(body))) if found == *key => match version == slot.version {
@@ -303,17 +306,28 @@ impl Shared {
         for path in order {
             let file = match self.layer.open(path, Mode::Read) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                Err(error) if is_of_the_file(&error) => return Err(self.unreadable_log(&query.log, path, &error)),
                 file => file.during("opening", path)?,
             };
-            match path == &open {
-                true => reader.lines(&*file, slot.bytes, &query.log).during("reading", path)?,
-                false => reader.archive(&*file).during("reading", path)?,
+            let read = match path == &open {
+                true => reader.lines(&*file, slot, &query.log),
+                false => reader.archive(&*file, slot),
+            };
+            match read {
+                Ok(true) => {}
+                Ok(false) => return Err(self.unreadable_log(&query.log, path, &stranger::TOLD)),
+                Err(error) if is_of_the_file(&error) => return Err(self.unreadable_log(&query.log, path, &error)),
+                Err(error) => return Err(error).during("reading", path)?,
             }
             return reader.end(|position| self.misfit(&query.log, path, position));
         }
         let first = if query.direction == Direction::Forward { reader.range.start } else { reader.range.end - 1 };
         reader.broken = Some(first);
         reader.end(|position| self.misfit(&query.log, order[0], position))
+    }
+
+    fn unreadable_log(&self, log: &LogKey, path: &Path, why: &impl std::fmt::Display) -> Misfit {
+        Misfit::Differs(format!("{log}, `{}`: {why}", self.root.join(path).display()))
     }
 
     fn misfit(&self, log: &LogKey, path: &Path, position: u64) -> Misfit {
@@ -338,9 +352,13 @@ struct Entries<'a> {
 }
 
 impl Entries<'_> {
-    fn lines(&mut self, file: &dyn Handle, end: u64, log: &LogKey) -> io::Result<()> {
+    /// `false` if the file is that of another log.
+    fn lines(&mut self, file: &dyn Handle, slot: &LogSlot, log: &LogKey) -> io::Result<bool> {
+        if stranger::has_lines(file, log, slot)? {
+            return Ok(false);
+        }
         let start = lines::heading(log).len() as u64;
-        let lines = Lines { file, bytes: start..end.max(start) };
+        let lines = Lines { file, bytes: start..slot.bytes.max(start) };
         match self.direction {
             Direction::Forward => {
                 let from = lines.find(self.range.start)?;
@@ -352,14 +370,18 @@ impl Entries<'_> {
             }
         }
         self.stop_if_unfinished();
-        Ok(())
+        Ok(true)
     }
 
-    fn archive(&mut self, file: &dyn Handle) -> io::Result<()> {
+    /// `false` if the file is that of another log.
+    fn archive(&mut self, file: &dyn Handle, slot: &LogSlot) -> io::Result<bool> {
         let Some(archive) = Archive::open(file)? else {
             self.stop_if_unfinished();
-            return Ok(());
+            return Ok(true);
         };
+        if stranger::has_archive(&archive, slot) {
+            return Ok(false);
+        }
         let (first, last) = (archive.piece_of(self.range.start), archive.piece_of(self.range.end - 1));
         let mut pieces: Vec<usize> = (first..=last).collect();
         if self.direction == Direction::Backward {
@@ -380,11 +402,11 @@ impl Entries<'_> {
                 }
             };
             if !went_on {
-                return Ok(());
+                return Ok(true);
             }
         }
         self.stop_if_unfinished();
-        Ok(())
+        Ok(true)
     }
 
     /// Takes the next line; `false` if no more is wanted.

@@ -6,7 +6,7 @@ use nofx_core::{Error, LogKey, LogState, RecordKey, Result, Seq, StoreId};
 
 use crate::archive::Archive;
 use crate::document::{self, Said};
-use crate::fault::During;
+use crate::fault::{During, is_of_the_file};
 use crate::files::{Handle, Layer, Mode};
 use crate::journal::Segment;
 use crate::layout::{self, Named};
@@ -56,10 +56,10 @@ fn take(layer: &dyn Layer, state: &mut State, path: &Path, named: Named) -> Resu
         Named::Record(kind, id) => {
             let told = id.and_then(|id| RecordKey::new(kind, id).ok());
             // One that cannot be read is damaged if its name tells which it is; otherwise nobody knows.
-            let slot = match layer.read(path).during("reading", path) {
+            let slot = match layer.read(path) {
                 Ok(bytes) => read_record(path, &bytes.unwrap_or_default(), told.as_ref()),
-                Err(Error::Corrupt(_)) => None,
-                Err(error) => return Err(error),
+                Err(error) if is_of_the_file(&error) => None,
+                Err(error) => return Err(error).during("reading", path),
             };
             let damaged = || Some((told?, RecordSlot { version: Seq::FIRST, body: None, damaged: true }));
             state.records.extend(slot.or_else(damaged));
@@ -83,7 +83,8 @@ fn take(layer: &dyn Layer, state: &mut State, path: &Path, named: Named) -> Resu
             let Some(log) = told.map_or_else(heading, |log| Ok(Some(log)))? else { return Ok(()) };
             let (length, last_at) = archive.as_ref().map_or((0, None), |archive| (archive.length, archive.last_at));
             let missing = LogSlot::missing(&log);
-            let slot = LogSlot { state: LogState::Sealed, length, last_at, base: length, bytes: 0, ..missing };
+            let (sealed, base, base_at) = (LogState::Sealed, length, last_at);
+            let slot = LogSlot { state: sealed, length, last_at, base, bytes: 0, base_at, ..missing };
             state.logs.insert(log, slot);
         }
     }
@@ -130,5 +131,6 @@ fn measure(file: &dyn Handle, log: &LogKey) -> std::io::Result<LogSlot> {
     let Some(entry) = last else { return Ok(missing) };
     let bytes = lines.find(entry.position)? + lines::length(&entry);
     let length = entry.position + 1;
-    Ok(LogSlot { length, last_at: Some(entry.at), base: length, bytes, ..missing })
+    let at = Some(entry.at);
+    Ok(LogSlot { length, last_at: at, base: length, bytes, base_at: at, ..missing })
 }

@@ -13,7 +13,7 @@ use crate::fault::During;
 use crate::files::Disk;
 use crate::options::Options;
 use crate::store::{Call, Shared};
-use crate::{apply, config};
+use crate::{apply, config, repair};
 
 static OPEN: LazyLock<Mutex<HashMap<PathBuf, Weak<Keeper>>>> = LazyLock::new(Mutex::default);
 
@@ -49,10 +49,12 @@ pub(crate) fn open(path: &Path, options: Options) -> Result<Arc<Keeper>> {
 /// Repairs the store in a folder that exists.
 pub(crate) fn repair(path: &Path, options: Options, gives_up: bool) -> Result<Repaired> {
     let root = fs::canonicalize(path).during("looking for", path)?;
-    let repaired = config::repair(&Disk::new(&root), &root)?;
+    let layer = Disk::new(&root);
+    let mut repairs = repair::free_doors(&layer)?;
+    repairs.extend(config::repair(&layer, &root)?);
     let keeper = open(&root, options)?;
     let mut done = keeper.shared().repair(gives_up)?;
-    done.repairs.splice(0..0, repaired);
+    done.repairs.splice(0..0, repairs);
     Ok(done)
 }
 

@@ -1,26 +1,28 @@
 //! Repairing: what is derived is made again, and what cannot be read is moved aside, never away.
 //!
-//! Nothing is invented. A record that cannot be read is not listed any more, so that lists are whole again. A log keeps
-//! its positions, so what is damaged of it stays where it is, and what stands around it is read.
+//! Nothing is invented and nothing is given up: a record whose file is missing or damaged stays listed, because the file may still
+//! arrive. A log keeps its positions, so what is damaged of it stays where it is, and what stands around it is read.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::PoisonError;
 use std::thread;
 use std::time::Duration;
 
-use nofx_core::{Batch, Deadline, Error, Expect, LogKey, LogState, RecordKey, Repair, Repaired, Result};
+use nofx_core::{Batch, Deadline, Error, LogKey, LogState, Loss, Outcome, RecordKey, Repair, Repaired, Result};
 
-use crate::archive::{ArchiveWriter, all_lines};
+use crate::archive::{Archive, ArchiveWriter, all_lines};
 use crate::escape::escape;
 use crate::fault::During;
 use crate::feed;
+use crate::files::{Layer, Mode};
 use crate::journal::{self, Found, HEADER_BYTES, Header, Position, Segment};
+use crate::state::LogSlot;
 use crate::store::{Doors, Shared};
-use crate::{aside, catalog, config, index, layout, lines};
+use crate::stray::Stray;
+use crate::{aside, catalog, config, index, layout, lines, rebuild, stranger};
 
-/// How many records one batch takes out of the lists.
-const AT_ONCE: usize = 1000;
 /// How long other processes get to bring to the files what the journal cannot say any more.
 const GRACE: Duration = Duration::from_secs(3);
 /// The pause between two looks at what others do.
@@ -35,38 +37,93 @@ pub(crate) fn done(path: &Path, what: impl Into<String>, aside: Option<PathBuf>)
     }
 }
 
+/// Moves aside what stands where processes meet and is no file, or no folder for the journal. Before a store is opened.
+pub(crate) fn free_doors(layer: &dyn Layer) -> Result<Vec<Repair>> {
+    let mut repairs = Vec::new();
+    let journal = Path::new(layout::JOURNAL);
+    if layer.open(journal, Mode::Read).is_ok() {
+        let what = "it is no folder; the journal is begun again";
+        repairs.push(done(journal, what, Some(aside::put(layer, journal)?)));
+    }
+    for path in no_doors(layer) {
+        repairs.push(done(&path, "it is no file; it is made again", Some(aside::put(layer, &path)?)));
+    }
+    Ok(repairs)
+}
+
+/// Returns what is no file where processes meet.
+pub(crate) fn no_doors(layer: &dyn Layer) -> Vec<PathBuf> {
+    let locks = [layout::LOCK, layout::APPLY_LOCK].map(PathBuf::from);
+    let holders = locks.clone().map(|lock| lock.with_extension("holder"));
+    let is_none =
+        |path: &PathBuf| layer.open(path, Mode::Read).is_err_and(|error| error.kind() == io::ErrorKind::InvalidData);
+    locks.into_iter().chain(holders).chain([layout::TIP.into()]).filter(is_none).collect()
+}
+
 impl Shared {
     /// Repairs what can be repaired, and says what that was.
-    pub(crate) fn repair(&self, _gives_up: bool) -> Result<Repaired> {
+    pub(crate) fn repair(&self, gives_up: bool) -> Result<Repaired> {
         if let Some(read_only) = &self.read_only {
             return Err(read_only.error.clone());
         }
-        let mut repairs = self.repair_journal()?;
-        let from_files = !repairs.is_empty();
+        let mut losses = Vec::new();
+        let from_files = self.state().damage.is_some();
+        let mut repairs = self.repair_journal(gives_up, &mut losses)?;
+        if !losses.is_empty() {
+            // Nothing can be committed until this is decided.
+            return Ok(Repaired { repairs, losses });
+        }
         self.refresh()?;
         let (mut expected, mut again) = (Default::default(), Vec::new());
         let unreadable = self.unreadable(&mut expected, None)?;
         repairs.extend(self.repair_derived(&mut again, from_files)?);
-        repairs.extend(self.repair_logs(&unreadable.logs)?);
+        repairs.extend(self.repair_logs(&unreadable.logs, gives_up, &mut losses)?);
+        repairs.extend(self.free_places(&unreadable.records)?);
+        repairs.extend(self.take_back(&expected)?);
         let before = self.aside_now()?;
-        self.unlist(&unreadable.records)?;
+        // Derived files are only ever replaced together with a commit, by which other processes notice.
+        self.commit(vec![Batch::new(self.options.sources.batch_id())])?;
         self.apply_now()?;
         let new: Vec<String> = self.aside_now()?.into_iter().filter(|name| !before.contains(name)).collect();
-        let moved = |path: &Path| {
-            let prefix = format!("{}.", escape(&path.to_string_lossy().replace('\\', "/")));
-            let name = new.iter().find(|name| name.starts_with(&prefix))?;
-            Some(Path::new(layout::DAMAGED).join(name))
-        };
-        for (key, why) in unreadable.records {
-            let path = layout::record_or_index(&key);
-            let aside = moved(&path);
-            repairs.push(done(&path, format!("{why}; the store does not list {key} any more"), aside));
-        }
         for (path, what) in again {
-            let aside = moved(&path);
-            repairs.push(done(&path, what, aside));
+            let prefix = format!("{}.", escape(&path.to_string_lossy().replace('\\', "/")));
+            let name = new.iter().find(|name| name.starts_with(&prefix));
+            repairs.push(done(&path, what, name.map(|name| Path::new(layout::DAMAGED).join(name))));
         }
-        Ok(Repaired { repairs, losses: Vec::new() })
+        Ok(Repaired { repairs, losses })
+    }
+
+    /// Moves aside what has the name of a document and is no file, so that one can be put there.
+    fn free_places(&self, records: &[(RecordKey, String)]) -> Result<Vec<Repair>> {
+        let layer = &*self.layer;
+        let mut repairs = Vec::new();
+        for (key, what) in records {
+            let path = layout::record_or_index(key);
+            if layer.open(&path, Mode::Read).is_err_and(|error| error.kind() == io::ErrorKind::InvalidData) {
+                repairs.push(done(&path, what, Some(aside::put(layer, &path)?)));
+            }
+        }
+        Ok(repairs)
+    }
+
+    /// Has the store list what is whole and in its place, and not listed.
+    fn take_back(&self, expected: &HashSet<PathBuf>) -> Result<Vec<Repair>> {
+        let mut paths = Vec::new();
+        rebuild::walk(&*self.layer, &mut |path, _| {
+            paths.extend((!expected.contains(path)).then(|| path.to_owned()));
+            Ok(())
+        })?;
+        let mut repairs = Vec::new();
+        for path in paths {
+            let Some(stray) = Stray::read(&*self.layer, &self.state(), &path)? else { continue };
+            let what = format!("it was whole and not listed; {} is listed again", stray.told());
+            // In one group, so that its file is never known by halves.
+            let outcomes = self.commit(stray.batches(|| self.options.sources.batch_id()))?;
+            if outcomes.iter().all(|outcome| matches!(outcome, Outcome::Committed(_))) {
+                repairs.push(done(&path, what, None));
+            }
+        }
+        Ok(repairs)
     }
 
     /// Makes the derived files be written anew by the next application, where they are not what they should be.
@@ -102,7 +159,7 @@ impl Shared {
     /// Says what is wrong with the catalog. Only while nobody changes the files.
     pub(crate) fn catalog_problem(&self) -> Result<Option<&'static str>> {
         Ok(match catalog::read(&*self.layer) {
-            Err(Error::Corrupt(_)) | Ok(None) => Some("it is missing or damaged"),
+            Ok(None) => Some("it is missing or damaged"),
             Ok(Some((mark, ..))) if mark.frame < self.state().base => Some("it is older than the files"),
             found => found.map(|_| None)?,
         })
@@ -131,28 +188,23 @@ impl Shared {
         Ok(problems)
     }
 
-    /// Takes records out of the lists by commits, which every process follows. Applying moves their files aside.
-    fn unlist(&self, records: &[(RecordKey, String)]) -> Result<()> {
-        let batch = || Batch::new(self.options.sources.batch_id());
-        let mut batches: Vec<Batch> = Vec::new();
-        for keys in records.chunks(AT_ONCE) {
-            batches.push(keys.iter().fold(batch(), |batch, (key, _)| batch.delete(key.clone(), Expect::Any)));
-        }
-        // Derived files are only ever replaced together with a commit, by which other processes notice.
-        batches.push(batch());
-        self.commit(batches).map(drop)
-    }
-
-    /// Brings the files up to date, waiting for another process that is at it.
+    /// Brings the files up to date, waiting for another process that is at it. What is kept back is told by a check.
     fn apply_now(&self) -> Result<()> {
         let deadline = Deadline::after(self.options.lock_wait);
-        while !self.apply()? || self.state().is_dirty() {
+        loop {
+            match self.apply() {
+                Ok(true) if !self.state().is_dirty() => return Ok(()),
+                Ok(_) => {}
+                Err(error) => {
+                    let applied = self.applying.lock().unwrap_or_else(PoisonError::into_inner);
+                    return if applied.kept_back().next().is_some() { Ok(()) } else { Err(error) };
+                }
+            }
             if deadline.has_passed() {
                 return Err(Error::unavailable(format!("`{}` is busy", self.root.display())));
             }
             thread::sleep(PAUSE);
         }
-        Ok(())
     }
 
     fn aside_now(&self) -> Result<BTreeSet<String>> {
@@ -161,16 +213,13 @@ impl Shared {
     }
 
     /// Makes the tables of sealed logs again, and moves aside what has the name of a log and is no file.
-    fn repair_logs(&self, logs: &[(LogKey, String)]) -> Result<Vec<Repair>> {
+    fn repair_logs(&self, logs: &[(LogKey, String)], gives_up: bool, losses: &mut Vec<Loss>) -> Result<Vec<Repair>> {
         let _still = self.hold_still()?;
         let layer = &*self.layer;
         let mut repairs = Vec::new();
         for (log, _) in logs {
-            let (is_sealed, length) = {
-                let state = self.state();
-                let Some(slot) = state.logs.get(log) else { continue };
-                (slot.state == LogState::Sealed, slot.length)
-            };
+            let Some(slot) = self.state().logs.get(log).cloned() else { continue };
+            let (is_sealed, length) = (slot.state == LogState::Sealed, slot.length);
             let path = if is_sealed { layout::sealed_log(log) } else { layout::open_log(log) };
             let bytes = match layer.read(&path) {
                 Err(error) if error.kind() == std::io::ErrorKind::InvalidData => {
@@ -181,6 +230,14 @@ impl Shared {
                 Err(error) => return Err(error).during("reading", &path),
                 Ok(bytes) => bytes,
             };
+            if bytes.is_some() && self.is_stranger(log, &slot, &path)? {
+                let what = format!("{}; {log} loses what its own file had", stranger::TOLD);
+                match gives_up {
+                    true => repairs.push(done(&path, what, Some(aside::put(layer, &path)?))),
+                    false => losses.push(Loss { thing: path.display().to_string(), what }),
+                }
+                continue;
+            }
             if is_sealed
                 && let Some(bytes) = bytes
                 && let Some(whole) = sealed_again(log, length, &bytes)
@@ -196,22 +253,52 @@ impl Shared {
         Ok(repairs)
     }
 
+    fn is_stranger(&self, log: &LogKey, slot: &LogSlot, path: &Path) -> Result<bool> {
+        let file = self.layer.open(path, Mode::Read).during("opening", path)?;
+        match slot.state {
+            LogState::Sealed => {
+                let archive = Archive::open(&*file).during("reading", path)?;
+                Ok(archive.is_some_and(|archive| stranger::has_archive(&archive, slot)))
+            }
+            _ => stranger::has_lines(&*file, log, slot).during("reading", path),
+        }
+    }
+
     /// Lets the journal go on behind damage, in a new generation.
     ///
     /// What cannot be read of it is lost to the store, unless the files hold it already; the files of the journal are kept
     /// aside.
-    fn repair_journal(&self) -> Result<Vec<Repair>> {
+    fn repair_journal(&self, gives_up: bool, losses: &mut Vec<Loss>) -> Result<Vec<Repair>> {
         if self.state().damage.is_none() {
-            return Ok(Vec::new());
+            let _turn = self.committing.lock().unwrap_or_else(PoisonError::into_inner);
+            let _held = self.hold_waiting(Doors::lock)?;
+            let move_aside = |(path, what): (PathBuf, &str)| {
+                let kept = aside::put(&*self.layer, &path)?;
+                Ok(done(&path, format!("{what}; the journal does without it"), Some(kept)))
+            };
+            return self.strange_segments()?.into_iter().map(move_aside).collect();
         }
         self.wait_for_files(&*self.doors()?)?;
         let _turn = self.committing.lock().unwrap_or_else(PoisonError::into_inner);
         let (doors, held) = self.hold_waiting(Doors::lock)?;
         self.load_holding(&doors, &held)?;
         let Some(damage) = self.state().damage.clone() else { return Ok(Vec::new()) };
-        let repairs = self.begin_behind_damage(&doors, &damage)?;
+        let repairs = self.begin_behind_damage(&doors, &damage, gives_up, losses)?;
         self.load_holding(&doors, &held)?;
         Ok(repairs)
+    }
+
+    /// Returns what is called a segment and is none of this store, and what is wrong with it. Only while nobody else commits.
+    pub(crate) fn strange_segments(&self) -> Result<Vec<(PathBuf, &'static str)>> {
+        let layer = &*self.layer;
+        let of_any = Segment::of_any_store(layer)?;
+        let strange = |path: PathBuf| match of_any.iter().find(|segment| segment.path == path) {
+            Some(segment) if segment.header.store == self.store => None,
+            Some(_) => Some((path, "it belongs to another store")),
+            // One that was never begun is empty.
+            None => (!journal::is_blank(layer, &path)).then_some((path, "its beginning cannot be read")),
+        };
+        Ok(journal::segment_files(layer)?.into_iter().filter_map(strange).collect())
     }
 
     /// Waits until the files hold what is known to be durable, if somebody is there who brings it to them.
@@ -227,7 +314,13 @@ impl Shared {
         Ok(())
     }
 
-    fn begin_behind_damage(&self, doors: &Doors, damage: &str) -> Result<Vec<Repair>> {
+    fn begin_behind_damage(
+        &self,
+        doors: &Doors,
+        damage: &str,
+        gives_up: bool,
+        losses: &mut Vec<Loss>,
+    ) -> Result<Vec<Repair>> {
         let layer = &*self.layer;
         let tip = self.read_tip(doors)?;
         let segments = Segment::all(layer, self.store)?;
@@ -262,6 +355,11 @@ impl Shared {
         let newest = frames.iter().map(|(frame, _)| frame.number).max().unwrap_or_default();
         let told = tip.map_or(0, |tip| tip.durable.frame);
         lost += newest.max(told).saturating_sub(last);
+        if lost > 0 && !gives_up {
+            let what = format!("{damage}; the journal can only go on without {lost} groups");
+            losses.push(Loss { thing: layout::JOURNAL.to_owned(), what });
+            return Ok(Vec::new());
+        }
         let start = Position {
             // A gap says that nobody needs what is before.
             generation: segments.last().map_or(0, |segment| segment.header.start.generation) + 2,

@@ -60,6 +60,8 @@ pub(crate) struct LogSlot {
     /// How many entries its file holds, and in how many bytes while it is open.
     pub(crate) base: u64,
     pub(crate) bytes: u64,
+    /// The time of the last of them, where that is known.
+    pub(crate) base_at: Option<Timestamp>,
     /// The entries since, each with its frame.
     pub(crate) recent: VecDeque<(u64, LogEntry)>,
 }
@@ -67,11 +69,18 @@ pub(crate) struct LogSlot {
 impl LogSlot {
     pub(crate) fn missing(log: &LogKey) -> Self {
         let bytes = lines::heading(log).len() as u64;
-        Self { state: LogState::Open, length: 0, last_at: None, base: 0, bytes, recent: VecDeque::new() }
+        let (state, recent) = (LogState::Open, VecDeque::new());
+        Self { state, length: 0, last_at: None, base: 0, bytes, base_at: None, recent }
     }
 
-    fn removed() -> Self {
-        Self { state: LogState::Removed, length: 0, last_at: None, base: 0, bytes: 0, recent: VecDeque::new() }
+    /// Returns what becomes of it when it is removed; what its file holds is known until that is removed too.
+    fn removed(&self) -> Self {
+        Self { state: LogState::Removed, length: 0, last_at: None, recent: VecDeque::new(), ..*self }
+    }
+
+    /// Returns how long its file is once it holds everything, while the log is open.
+    pub(crate) fn written_bytes(&self) -> u64 {
+        self.bytes + self.recent.iter().map(|(_, entry)| lines::length(entry)).sum::<u64>()
     }
 
     pub(crate) fn head(&self, log: &LogKey) -> LogHead {
@@ -84,9 +93,9 @@ impl LogSlot {
 pub(crate) struct Unapplied {
     pub(crate) until: Position,
     pub(crate) last_seq: Option<Seq>,
-    /// `None` for a record that was deleted.
-    pub(crate) records: Vec<(RecordKey, Option<RecordSlot>)>,
-    pub(crate) logs: Vec<(LogKey, LogSlot)>,
+    /// Each with the frame that touched it last; `None` for a record that was deleted.
+    pub(crate) records: Vec<(RecordKey, Option<RecordSlot>, u64)>,
+    pub(crate) logs: Vec<(LogKey, LogSlot, u64)>,
     /// The number of the first commit, and the commits.
     pub(crate) first_commit: u64,
     pub(crate) commits: Vec<Remembered>,
@@ -186,7 +195,8 @@ impl State {
                 self.dirty_log(&log, frame).state = LogState::Sealed;
             }
             for log in commit.removals {
-                *self.dirty_log(&log, frame) = LogSlot::removed();
+                let slot = self.dirty_log(&log, frame);
+                *slot = slot.removed();
             }
         }
         let bytes = after.offset.saturating_sub(self.position.offset);
@@ -208,8 +218,10 @@ impl State {
 
     /// Returns everything that the files do not hold.
     pub(crate) fn unapplied(&self) -> Unapplied {
-        let records = self.dirty_records.keys().map(|key| (key.clone(), self.records.get(key).cloned()));
-        let logs = self.dirty_logs.keys().filter_map(|log| Some((log.clone(), self.logs.get(log)?.clone())));
+        let records = self.dirty_records.iter();
+        let records = records.map(|(key, frame)| (key.clone(), self.records.get(key).cloned(), *frame));
+        let logs = self.dirty_logs.iter();
+        let logs = logs.filter_map(|(log, frame)| Some((log.clone(), self.logs.get(log)?.clone(), *frame)));
         Unapplied {
             until: self.position,
             last_seq: self.last_seq,
@@ -243,6 +255,7 @@ impl State {
             if let Some(slot) = logs.get_mut(log) {
                 while let Some((_, entry)) = slot.recent.pop_front_if(|(frame, _)| *frame <= base) {
                     slot.base = entry.position + 1;
+                    slot.base_at = Some(entry.at);
                     slot.bytes += lines::length(&entry);
                 }
             }

@@ -118,15 +118,20 @@ impl Doors {
 impl Shared {
     /// Opens the store in a folder that exists, and makes one if the folder is empty.
     pub(crate) fn open(layer: Arc<dyn Layer>, root: &Path, options: Options) -> Result<Self> {
-        let Config { store, too_new } = config::read_or_create(&*layer, root, &options)?;
-        let read_only = match too_new {
-            Some(version) => Some(ReadOnly::too_new(root, version)),
-            None => ReadOnly::by_owner(&*layer, root)?,
+        let Config { store, too_new, damage } = config::read_or_create(&*layer, root, &options)?;
+        let read_only = match (too_new, damage) {
+            (Some(version), _) => Some(ReadOnly::too_new(root, version)),
+            (None, Some(what)) => Some(ReadOnly::damaged(what)),
+            (None, None) => ReadOnly::by_owner(&*layer, root)?,
         };
         let (doors, read_only) = match Doors::open(&*layer, read_only.is_none()) {
             Err(Error::Unavailable(failure)) if failure.source.as_deref().is_some_and(never_writes) => {
                 let reason = format!("this process may not write here: {}", failure.what);
                 (Doors::open(&*layer, false)?, Some(ReadOnly::because(root, reason)))
+            }
+            // A folder, perhaps, where processes should meet.
+            Err(Error::Corrupt(failure)) => {
+                (Doors::open(&*layer, false)?, Some(ReadOnly::damaged(format!("{} is no file", failure.what))))
             }
             doors => (doors?, read_only),
         };
@@ -589,6 +594,11 @@ impl ReadOnly {
     fn because(root: &Path, reason: String) -> Self {
         let error = Error::unavailable(format!("`{}` is open for reading only: {reason}", root.display()));
         Self { reason, error }
+    }
+
+    fn damaged(what: String) -> Self {
+        let reason = format!("{what}, which `nofx doctor --repair` repairs");
+        Self { error: Error::corrupt(reason.clone()), reason }
     }
 
     fn by_owner(layer: &dyn Layer, root: &Path) -> Result<Option<Self>> {

@@ -49,7 +49,10 @@ pub(super) fn commit(store: &Shared, batch: Batch) {
 
 /// A store with two agents, an open log and a sealed one, its files up to date.
 pub(super) fn filled(sim: &Sim) -> Shared {
-    let store = open(sim);
+    filled_in(open(sim))
+}
+
+pub(super) fn filled_in(store: Shared) -> Shared {
     commit(&store, batch().put(agent("ada"), Expect::Any, body(1)).put(agent("bob"), Expect::Any, body(2)));
     commit(&store, batch().append(history("s1"), entries(20)).append(history("s2"), entries(20)));
     commit(&store, batch().seal(history("s2")));

@@ -7,8 +7,13 @@ mod crash;
 mod damage;
 mod derived;
 mod failing;
+#[cfg(unix)]
+mod kept_back;
 mod listing;
 mod lost;
 mod lying;
+#[cfg(unix)]
+mod proven;
 mod repair;
 mod sim;
+mod stranger;

@@ -1,10 +1,13 @@
 //! Repairing: what is derived is made again, what cannot be read is kept aside, and everything else reads.
 
-use nofx_core::{Changes, Expect, LogQuery, RecordKey, Repair, ScanQuery, kind};
+use std::path::Path;
+
+use nofx_core::{Changes, Expect, LogQuery, RecordKey, Repair, Repaired, ScanQuery, kind};
 
 use super::damage::{agent, batch, body, commit, entries, filled, history, open};
 use super::sim::Sim;
 use crate::check::Severity;
+use crate::files::Layer;
 use crate::layout;
 use crate::store::Shared;
 
@@ -30,6 +33,14 @@ fn repaired(sim: &Sim, paths: &[&str]) -> (Shared, Vec<Repair>) {
     (store, repairs)
 }
 
+/// Puts a file where it belongs.
+fn write(sim: &Sim, path: &str, bytes: &[u8]) {
+    let (layer, path): (&dyn Layer, _) = (sim, Path::new(path));
+    let above: Vec<_> = path.ancestors().skip(1).filter(|above| !above.as_os_str().is_empty()).collect();
+    above.into_iter().rev().for_each(|above| layer.make_dir(above).unwrap());
+    layer.replace(path, bytes).unwrap();
+}
+
 fn everything_but(store: &Shared, missing: usize) {
     assert_eq!(store.scan(&ScanQuery::all(100)).unwrap().items.len(), 3 - missing);
     for log in ["s1", "s2"] {
@@ -48,33 +59,63 @@ fn a_healthy_store_is_left_as_it_is() {
 }
 
 #[test]
-fn a_record_that_cannot_be_read_is_moved_aside_and_not_listed_any_more() {
-    for damage in [
-        (&|bytes: &mut Vec<u8>| bytes[70] ^= 1) as &dyn Fn(&mut Vec<u8>),
-        &|bytes| bytes.truncate(40),
-        &|bytes| bytes.clear(),
-        &|bytes| *bytes = String::from_utf8_lossy(bytes).replace("some", "other").into_bytes(),
-    ] {
+fn a_record_whose_file_is_missing_or_damaged_stays_listed_until_the_file_is_there() {
+    let remove = |sim: &Sim| sim.delete("agents/ada.json");
+    let flip = |sim: &Sim| sim.tamper("agents/ada.json", |bytes| bytes[70] ^= 1);
+    let cut = |sim: &Sim| sim.tamper("agents/ada.json", |bytes| bytes.truncate(40));
+    let empty = |sim: &Sim| sim.tamper("agents/ada.json", Vec::clear);
+    for damage in [&remove as &dyn Fn(&Sim), &flip, &cut, &empty] {
         let sim = Sim::default();
         drop(filled(&sim));
-        sim.tamper("agents/ada.json", damage);
-        let damaged = sim.everything()["agents/ada.json"].clone();
-        let (store, repairs) = repaired(&sim, &["agents/ada.json"]);
-        let aside = repairs[0].aside.as_deref().unwrap();
-        assert_eq!(sim.everything()[aside], damaged);
-        assert_eq!(store.get(&[agent("ada")]).unwrap(), [None]);
-        everything_but(&store, 1);
+        let whole = sim.everything()["agents/ada.json"].clone();
+        damage(&sim);
+        let damaged = sim.everything().get("agents/ada.json").cloned();
+        let store = open(&sim);
+        assert_eq!(store.repair(false).unwrap(), Repaired::default());
+        assert_eq!(sim.everything().get("agents/ada.json").cloned(), damaged);
+        for store in [&store, &open(&sim)] {
+            let error = store.get(&[agent("ada")]).unwrap_err();
+            assert!(error.code() == "corrupt" && error.to_string().contains("agent/ada"), "{error}");
+            assert!(store.check().unwrap().iter().any(|one| one.severity == Severity::Damage));
+        }
+        write(&sim, "agents/ada.json", &whole);
+        assert_eq!(open(&sim).get(&[agent("ada")]).unwrap()[0].as_ref().unwrap().body, body(1));
+        repaired(&sim, &[]);
     }
 }
 
 #[test]
-fn a_record_whose_file_is_missing_is_not_listed_any_more() {
+fn what_is_whole_and_not_listed_is_named_and_taken_back() {
     let sim = Sim::default();
-    drop(filled(&sim));
-    sim.delete("agents/ada.json");
-    let (store, repairs) = repaired(&sim, &["agents/ada.json"]);
-    assert_eq!(repairs[0].aside, None);
-    everything_but(&store, 1);
+    let store = filled(&sim);
+    let before = sim.everything();
+    // Another store has the same files and lists nothing of them.
+    let late = Sim::default();
+    drop(open(&late));
+    let arrived = ["agents/ada.json", "sessions/active/s1/history.jsonl", "sessions/archived/s2/history.jsonl.zst"];
+    for path in arrived {
+        write(&late, path, &before[path]);
+    }
+    // What is not whole is nothing to take back.
+    write(&late, "agents/bob.json", &before["agents/bob.json"][..90]);
+    write(&late, "sessions/active/s9/history.jsonl", &before["sessions/active/s1/history.jsonl"][..90]);
+    let found = open(&late).check().unwrap();
+    for path in arrived {
+        let is_named = |one: &crate::Finding| one.path.to_str() == Some(path) && one.what.contains("--repair");
+        assert!(found.iter().any(is_named), "{path}: {found:?}");
+    }
+    let (again, _) = repaired(&late, &arrived);
+    assert_eq!(again.get(&[agent("ada")]).unwrap()[0].as_ref().unwrap().body, body(1));
+    for log in ["s1", "s2"] {
+        let query = LogQuery::oldest_first(history(log), 100);
+        assert_eq!(again.read(&query).unwrap(), store.read(&query).unwrap());
+        assert_eq!(again.heads(&[history(log)]).unwrap(), store.heads(&[history(log)]).unwrap());
+    }
+    assert!(!late.everything().keys().any(|path| path.starts_with(layout::DAMAGED)));
+    // What was deleted since is not taken for something that arrived.
+    commit(&again, batch().delete(agent("ada"), Expect::Any).remove(history("s1")));
+    assert_eq!(again.repair(false).unwrap(), Repaired::default());
+    assert_eq!(again.get(&[agent("ada")]).unwrap(), [None]);
 }
 
 #[test]
@@ -163,6 +204,11 @@ fn a_damaged_journal_is_gone_on_from_without_what_cannot_be_read() {
     }
     drop(store);
     sim.tamper("journal/segment-0", |bytes| bytes[ends[1] + 30] ^= 1);
+    // What stands behind it is only given up on demand.
+    let before = sim.everything()["journal/segment-0"].clone();
+    let left = open(&sim).repair(false).unwrap();
+    assert!(left.repairs.is_empty() && left.losses[0].what.contains("without 1 groups"), "{left:?}");
+    assert_eq!(sim.everything()["journal/segment-0"], before);
     let (store, repairs) = repaired(&sim, &["journal/segment-0"]);
     assert!(repairs[0].what.ends_with("without 1 groups"), "{repairs:?}");
     assert_eq!(store.get(&[agent("ada")]).unwrap()[0].as_ref().unwrap().body, body(13));

@@ -109,6 +109,8 @@ pub(super) struct Faults {
     pub(super) fail_flush: Option<u64>,
     /// How many bytes all files may have.
     pub(super) room: Option<usize>,
+    /// The files that the disk cannot read.
+    pub(super) bad_places: Vec<&'static str>,
     /// Nothing can be written.
     pub(super) read_only: bool,
     /// Locks are given to everybody who asks.
@@ -323,8 +325,10 @@ impl Layer for Sim {
     }
 
     fn make_dir(&self, path: &Path) -> io::Result<()> {
-        if self.inner().platter.live.contains_key(path) {
-            return Ok(());
+        match self.inner().platter.live.get(path) {
+            Some(Node::Folder) => return Ok(()),
+            Some(Node::File(_)) => return Err(io::ErrorKind::NotADirectory.into()),
+            None => {}
         }
         self.change(|inner| {
             inner.platter.name(Naming::Made(path.to_owned(), Node::Folder));
@@ -335,6 +339,9 @@ impl Layer for Sim {
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         self.change(|inner| {
             let node = inner.platter.live.get(from).copied().ok_or(io::ErrorKind::NotFound)?;
+            if node != Node::Folder && inner.platter.live.get(to) == Some(&Node::Folder) {
+                return Err(io::ErrorKind::IsADirectory.into());
+            }
             inner.platter.name(Naming::Renamed(from.to_owned(), to.to_owned(), node));
             Ok(())
         })
@@ -433,6 +440,9 @@ impl Handle for SimFile {
         let inner = self.sim.inner();
         if inner.faults.fail_read.is_some_and(|fails| fails(&self.path)) {
             return Err(io::Error::other("the disk could not read"));
+        }
+        if inner.faults.bad_places.contains(&&*self.path) {
+            return Err(io::Error::from_raw_os_error(5));
         }
         let rest = inner.platter.inodes[self.inode].live.get(offset as usize..).unwrap_or_default();
         let count = rest.len().min(bytes.len());

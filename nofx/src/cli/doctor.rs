@@ -2,7 +2,7 @@
 
 use futures_util::StreamExt;
 use nofx_core::entity::{Entity, Message, RecordEntity, Session, Template, key_of};
-use nofx_core::kind::HISTORY;
+use nofx_core::kind::{HISTORY, HISTORY_SHARED};
 use nofx_core::workspace::whole_message;
 use nofx_core::{
     Error, Kind, LogEntry, LogHead, LogKey, LogScan, Loss, Record, RecordKey, Repair, Repaired, ScanQuery, Store,
@@ -267,6 +267,9 @@ impl Reading<'_> {
 
     async fn log(&mut self, head: &LogHead) -> nofx_core::Result<()> {
         self.logs += 1;
+        if *head.log.kind() == HISTORY && head.length > 0 {
+            self.owner(head).await?;
+        }
         let mut entries = self.store.read_whole(head, PAGE);
         while let Some(entry) = entries.next().await {
             match entry {
@@ -280,6 +283,23 @@ impl Reading<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Notes a history that no session lists, and that none was begun with.
+    async fn owner(&mut self, head: &LogHead) -> nofx_core::Result<()> {
+        let key = |kind| RecordKey::new(kind, head.log.id());
+        let keys = [key(Session::KIND)?, key(HISTORY_SHARED)?];
+        match self.store.get(&keys).await {
+            Ok(found) if found.iter().all(Option::is_none) => {
+                let what =
+                    format!("it has {} messages, and the store lists no {} that they are of", head.length, keys[0]);
+                self.findings.push(Finding { thing: head.log.to_string(), what, is_damage: false });
+                Ok(())
+            }
+            // One that cannot be read is found by itself.
+            Err(error) if !error.is_of_one_thing() => Err(error),
+            _ => Ok(()),
+        }
     }
 
     /// Reads a message with its whole content.

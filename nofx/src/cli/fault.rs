@@ -25,6 +25,9 @@ pub struct Fault {
 /// How every backend says that other processes cannot be kept away.
 const NO_LOCKS: &str = "locks do not work";
 
+/// How a store says that it takes no commits until it is repaired.
+const REPAIR: &str = "doctor --repair";
+
 const ON_A_DISK: &str = "move the store to a disk of this machine; where it is, it can be read";
 
 const PERMIT: &str = "give yourself permission, or choose another place";
@@ -89,6 +92,12 @@ impl Fault {
                 format!("there is no store at `{location}`"),
                 "name one that exists, or make one with `nofx migrate`",
             ),
+            // Nothing of it could be read.
+            Error::Corrupt(_) => {
+                let hint =
+                    "restore a backup, or keep what is there for repair; `nofx doctor --repair` repairs what it can";
+                Self { hint: hint.to_owned(), ..Self::of_store(error, location) }
+            }
             Error::Invalid(_) => Self::new(
                 Exit::Foreign,
                 chain(error).trim_start_matches("invalid: "),
@@ -116,6 +125,9 @@ impl Fault {
         let message = format!("`{location}` can only be read: {reason}");
         if reason.contains("newer version") {
             return Self::new(Exit::TooNew, message, "use a newer version of this program");
+        }
+        if reason.contains(REPAIR) {
+            return Self::new(Exit::Corrupt, message, "repair it; where it is, it can be read");
         }
         let hint = if reason.contains(NO_LOCKS) { ON_A_DISK } else { PERMIT };
         Self::new(Exit::Forbidden, message, hint)

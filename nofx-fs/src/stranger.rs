@@ -1,0 +1,68 @@
+//! Telling the file of a log from that of another, which may be in its place though nothing in it is damaged.
+//!
+//! No line says of which log it is. But what is known of a log, where the last of its lines ends and of what time it is, fits no other.
+
+use std::io;
+
+use nofx_core::{LogKey, LogState};
+
+use crate::archive::Archive;
+use crate::files::Handle;
+use crate::lines::{self, Lines};
+use crate::state::LogSlot;
+
+/// What is said of a log whose file is another's.
+pub(crate) const TOLD: &str = "it is whole, and that of another log or an older one of this log";
+
+/// As much of the end of a file as is looked at first.
+const TAIL_BYTES: u64 = 4096;
+
+/// Returns whether the lines of a file are whole where the last line of a log should be, and not those of that log.
+///
+/// What is damaged or cut there is no proof of anything.
+pub(crate) fn has_lines(file: &dyn Handle, log: &LogKey, slot: &LogSlot) -> io::Result<bool> {
+    let Some(last) = slot.base.checked_sub(1) else { return Ok(false) };
+    let length = file.len()?;
+    let start = lines::heading(log).len() as u64;
+    if length < slot.bytes {
+        // A file that was cut ends anywhere. One that ends with a line is another, or was another once.
+        return Ok(length > start && line_before(file, start, length)?.is_some_and(|line| is_whole(&line)));
+    }
+    let Some(line) = line_before(file, start, slot.bytes)? else { return Ok(false) };
+    if line.ends_with(b"\n") {
+        let entry = line.strip_suffix(b"\n").and_then(lines::read);
+        return Ok(entry.is_some_and(|entry| entry.position != last || slot.base_at.is_some_and(|at| entry.at != at)));
+    }
+    // Where ours ends, a line of this one may go on.
+    let from = slot.bytes - line.len() as u64;
+    let mut goes_on = false;
+    Lines { file, bytes: start..length }.forward(from, &mut |line| {
+        goes_on = from + line.len() as u64 >= slot.bytes && lines::read(line).is_some();
+        false
+    })?;
+    Ok(goes_on)
+}
+
+/// Returns whether a sealed log is another one.
+pub(crate) fn has_archive(archive: &Archive, slot: &LogSlot) -> bool {
+    slot.state == LogState::Sealed && (archive.length, archive.last_at) != (slot.length, slot.last_at)
+}
+
+fn is_whole(line: &[u8]) -> bool {
+    line.strip_suffix(b"\n").and_then(lines::read).is_some()
+}
+
+/// Returns what stands between the last line break before the byte `end - 1` and `end`.
+fn line_before(file: &dyn Handle, start: u64, end: u64) -> io::Result<Option<Vec<u8>>> {
+    let mut room = TAIL_BYTES;
+    loop {
+        let from = end.saturating_sub(room).max(start);
+        let bytes = file.read_range(from, end)?;
+        let Some(before) = bytes.len().checked_sub(1) else { return Ok(None) };
+        let found = bytes.iter().take(before).rposition(|byte| *byte == b'\n');
+        if found.is_some() || from == start {
+            return Ok(bytes.get(found.map_or(0, |at| at + 1)..).map(<[u8]>::to_vec));
+        }
+        room *= 16;
+    }
+}

@@ -1,0 +1,123 @@
+//! Whole documents and logs that the store does not list: they arrived late, or their record was given up before.
+
+use std::io;
+use std::path::Path;
+
+use nofx_core::{Batch, BatchId, Body, Expect, LogEntry, LogKey, NewEntry, RecordKey, Result};
+
+use crate::LIMITS;
+use crate::archive::Archive;
+use crate::document::{self, Said};
+use crate::fault::{During, is_of_the_file};
+use crate::files::{Handle, Layer, Mode};
+use crate::layout::{self, Named};
+use crate::lines;
+use crate::state::State;
+
+/// Something whole that no list has.
+#[derive(Debug)]
+pub(crate) enum Stray {
+    Record(RecordKey, Body),
+    Log(LogKey, Vec<LogEntry>, bool),
+}
+
+impl Stray {
+    /// Reads the file of a record or a log that a state has nothing of. `None` if it has, or if the file is not whole.
+    pub(crate) fn read(layer: &dyn Layer, state: &State, path: &Path) -> Result<Option<Self>> {
+        let read = match layout::named(path) {
+            Some(Named::Record(..)) => record(layer, state, path),
+            Some(Named::Open(kind, id)) => log(layer, state, path, id.and_then(|id| LogKey::new(kind, id).ok()), false),
+            Some(Named::Sealed(kind, id)) => {
+                log(layer, state, path, id.and_then(|id| LogKey::new(kind, id).ok()), true)
+            }
+            None => Ok(None),
+        };
+        match read {
+            Err(error) if is_of_the_file(&error) || error.kind() == io::ErrorKind::NotFound => Ok(None),
+            read => read.during("reading", path),
+        }
+    }
+
+    /// Makes the batches that have the store list it. If anything of it is there by then, nothing happens.
+    pub(crate) fn batches(self, mut id: impl FnMut() -> BatchId) -> Vec<Batch> {
+        let (log, entries, is_sealed) = match self {
+            Self::Record(key, body) => return vec![Batch::new(id()).put(key, Expect::Absent, body)],
+            Self::Log(log, entries, is_sealed) => (log, entries, is_sealed),
+        };
+        let mut batches = Vec::new();
+        let mut rest = entries.into_iter().peekable();
+        while let Some(first) = rest.peek().map(|entry| entry.position) {
+            let (mut part, mut bytes) = (Vec::new(), 0);
+            while let Some(entry) = rest.next_if(|entry| {
+                part.is_empty() || bytes + entry.body.len() <= LIMITS.batch_bytes && part.len() < LIMITS.batch_items
+            }) {
+                bytes += entry.body.len();
+                part.push(NewEntry { at: entry.at, body: entry.body });
+            }
+            batches.push(Batch::new(id()).append_at(log.clone(), first, part));
+        }
+        if is_sealed {
+            batches.push(Batch::new(id()).seal(log));
+        }
+        batches
+    }
+
+    /// Says what it is.
+    pub(crate) fn told(&self) -> String {
+        match self {
+            Self::Record(key, _) => key.to_string(),
+            Self::Log(log, entries, _) => format!("{log} with {} entries", entries.len()),
+        }
+    }
+}
+
+fn record(layer: &dyn Layer, state: &State, path: &Path) -> io::Result<Option<Stray>> {
+    let bytes = layer.read(path)?.unwrap_or_default();
+    let Some(Ok(Said::Record(key, _, Some(body)))) = std::str::from_utf8(&bytes).ok().map(document::read) else {
+        return Ok(None);
+    };
+    // A deletion that the files do not have yet is one all the same.
+    let is_known = state.records.contains_key(&key) || state.is_unapplied(&key);
+    Ok((!is_known && layout::record(&key) == path).then_some(Stray::Record(key, body)))
+}
+
+fn log(
+    layer: &dyn Layer,
+    state: &State,
+    path: &Path,
+    told: Option<LogKey>,
+    is_sealed: bool,
+) -> io::Result<Option<Stray>> {
+    if told.as_ref().is_some_and(|log| state.logs.contains_key(log)) {
+        return Ok(None);
+    }
+    let file = layer.open(path, Mode::Read)?;
+    let Some(plain) = plain(&*file, is_sealed)? else { return Ok(None) };
+    let head = plain.split(|byte| *byte == b'\n').next().and_then(lines::read_heading);
+    let Some(log) = told.or(head).filter(|log| !state.logs.contains_key(log)) else { return Ok(None) };
+    let named = if is_sealed { layout::sealed_log(&log) } else { layout::open_log(&log) };
+    let Some(text) = plain.strip_prefix(lines::heading(&log).as_slice()).filter(|_| named == path) else {
+        return Ok(None);
+    };
+    let entries: Option<Vec<_>> = (0..)
+        .zip(text.split_inclusive(|byte| *byte == b'\n'))
+        .map(|(position, line)| lines::read(line.strip_suffix(b"\n")?).filter(|entry| entry.position == position))
+        .collect();
+    Ok(entries.map(|entries| Stray::Log(log, entries, is_sealed)))
+}
+
+/// Returns the lines of a log; `None` if a piece of a sealed one is damaged.
+fn plain(file: &dyn Handle, is_sealed: bool) -> io::Result<Option<Vec<u8>>> {
+    if !is_sealed {
+        return file.read_range(0, u64::MAX).map(Some);
+    }
+    let Some(archive) = Archive::open(file)? else { return Ok(None) };
+    let mut plain = Vec::new();
+    for piece in 0..archive.pieces() {
+        match archive.read(file, piece)? {
+            Some(lines) => plain.extend(lines),
+            None => return Ok(None),
+        }
+    }
+    Ok(Some(plain))
+}
