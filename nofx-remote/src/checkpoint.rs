@@ -33,6 +33,11 @@ impl Chunk {
     pub(crate) fn end(&self) -> u64 {
         self.first + self.count
     }
+
+    /// Names a chunk of a log.
+    pub(crate) fn what(&self) -> String {
+        format!("the entries {} to {} in pack {}", self.first, self.end().saturating_sub(1), self.place.pack)
+    }
 }
 
 /// A log as it is after some commit.
@@ -244,7 +249,7 @@ impl Base {
         let start = text.len();
         text.push_str(&records);
         text.push_str(&logs);
-        let object = frame::pack(text.as_bytes())?;
+        let object = frame::pack(text.as_bytes(), frame::LONGEST)?;
         let (records, logs) = (start..start + records.len(), start + records.len()..text.len());
         let base = Self { id: Some(id), last_seq, feed, feed_end, packs, text: text.into(), records, logs };
         Ok((base, object))
@@ -252,7 +257,7 @@ impl Base {
 
     /// Reads the object of a checkpoint. Its lines are looked at when somebody asks for them.
     pub(crate) fn decode(object: &[u8], id: &CheckpointId, store: StoreId, what: &str) -> Result<Self> {
-        let text = frame::unpack(object, &what)?;
+        let text = frame::unpack(object, frame::LONGEST, &what)?;
         let start = text.iter().position(|byte| *byte == b'\n').ok_or_else(|| Error::corrupt(what))? + 1;
         let header: Header<'_> = read_header(&text[..start], what)?;
         let ours = store_id(&header.store, what)? == store && header.number == id.number && header.nonce == id.nonce;

@@ -52,6 +52,7 @@ pub(crate) async fn collect(root: &Root) -> Result<Collected> {
         let old = numbered().skip_while(|(number, _)| *number == 1).take_while(|(_, meta)| is_old(meta));
         if let Some((first_kept, _)) = old.last()
             && let Some(commit) = root.fetch(first_kept).await?
+            && root.belongs(&commit).await?
         {
             // Commit 1 stays for ever: a number that is free can be created.
             dead.extend(
@@ -62,6 +63,8 @@ pub(crate) async fn collect(root: &Root) -> Result<Collected> {
             dead.extend(dead_below(root, commit, &checkpoints, &packs, is_settled).await?);
         }
     }
+    // Only of the store that this handle knows.
+    root.look_back().await?;
     let paths: Vec<_> = dead.iter().map(|path| (*path).clone()).collect();
     let (kept, bytes) = all()
         .filter(|meta| !dead.contains(&meta.location))

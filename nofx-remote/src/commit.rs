@@ -36,6 +36,10 @@ pub(crate) struct Commit {
     pub(crate) checkpoint: Option<CheckpointId>,
     /// The commits since the checkpoint; this one is the last.
     pub(crate) run: Vec<Arc<RunCommit>>,
+    /// The tag of the object, where that is known.
+    pub(crate) tag: Option<String>,
+    /// When the object was created, in milliseconds, by the store's clock; zero before it is.
+    pub(crate) made: i64,
 }
 
 /// One commit of a run.
@@ -135,6 +139,21 @@ impl Commit {
         self.last().map_or(0, |last| last.number)
     }
 
+    /// Returns the nonce of a commit of the run.
+    pub(crate) fn nonce_of(&self, number: u64) -> Option<&str> {
+        self.run.iter().rev().find(|one| one.number == number).map(|one| &*one.nonce)
+    }
+
+    /// Returns whether the run says that nothing was committed under a number.
+    pub(crate) fn calls_nothing(&self, number: u64) -> bool {
+        self.run.iter().any(|one| one.number == number && one.text.lines().count() == 1)
+    }
+
+    /// Returns whether this is its own nonce.
+    pub(crate) fn is_named(&self, nonce: &str) -> bool {
+        self.last().is_some_and(|last| last.nonce == nonce)
+    }
+
     /// Returns the commit behind which the run begins.
     pub(crate) fn base(&self) -> u64 {
         self.checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.number)
@@ -149,7 +168,7 @@ impl Commit {
         }
         text.push_str("}\n");
         self.run.iter().for_each(|commit| text.push_str(&commit.text));
-        Ok(frame::pack(text.as_bytes())?.into())
+        Ok(frame::pack(text.as_bytes(), frame::LONGEST)?.into())
     }
 
     /// Reads the object of commit `number`.
@@ -158,7 +177,8 @@ impl Commit {
         let (first, mut rest) = text.split_once('\n').ok_or_else(|| Error::corrupt(what))?;
         let header: Header = read_header(first.as_bytes(), what)?;
         let checkpoint = header.checkpoint.map(|(number, nonce)| CheckpointId { number, nonce });
-        let mut commit = Self { store: store_id(&header.store, what)?, checkpoint, run: Vec::new() };
+        let mut commit =
+            Self { store: store_id(&header.store, what)?, checkpoint, run: Vec::new(), tag: None, made: 0 };
         while !rest.is_empty() {
             let (own, others) = split_run(rest);
             rest = others;
@@ -195,7 +215,7 @@ pub(crate) fn read_header<'a, T: Deserialize<'a>>(line: &'a [u8], what: &str) ->
 }
 
 pub(crate) fn text_of(object: &[u8], what: &str) -> Result<String> {
-    let text = frame::unpack(object, &what)?;
+    let text = frame::unpack(object, frame::LONGEST, &what)?;
     String::from_utf8(text).map_err(|error| Error::corrupt_because(what, error))
 }
 
@@ -223,6 +243,11 @@ pub(crate) struct Granted {
 }
 
 impl RunCommit {
+    /// Says that what has a number is not part of the store.
+    pub(crate) fn nothing(number: u64, nonce: String, writer: String) -> Self {
+        Self::new(number, nonce, writer, [], std::iter::empty())
+    }
+
     /// Writes a commit down. `held` answers where each body is, in the order in which the batches name them.
     pub(crate) fn new<'a>(
         number: u64,

@@ -75,7 +75,7 @@ fn keys<K: Key>(lines: &[KeyLine<'_>], what: &str) -> Result<Vec<K>> {
 
 /// Returns the commits of a chunk from one number on.
 pub(crate) async fn read_chunk(packs: &Packs, chunk: &Chunk, from: u64, limit: usize) -> Result<Vec<FeedItem>> {
-    let text = packs.text(&chunk.place).await?;
+    let text = packs.text(&chunk.place, chunk.raw).await?;
     let what = format!("the feed from {} in pack {}", chunk.first, chunk.place.pack);
     let skipped = usize::try_from(from.saturating_sub(chunk.first)).unwrap_or(usize::MAX);
     let lines = lines(&text).skip(skipped).take(limit);
@@ -98,8 +98,7 @@ impl Remembered {
     /// Learns from the chunks of a checkpoint's feed what it does not know yet.
     pub(crate) async fn learn_chunks(&mut self, packs: &Packs, base: &Base) -> Result<()> {
         let unknown: Vec<_> = base.feed.iter().filter(|chunk| chunk.end() > self.up_to).collect();
-        let places: Vec<_> = unknown.iter().map(|chunk| chunk.place.clone()).collect();
-        let texts = packs.texts(places).await?;
+        let texts = packs.texts(unknown.iter().copied()).await?;
         for (chunk, text) in unknown.into_iter().zip(texts) {
             let what = format!("the feed from {} in pack {}", chunk.first, chunk.place.pack);
             for (number, line) in (chunk.first..).zip(lines(&text)) {

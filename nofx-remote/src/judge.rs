@@ -29,7 +29,7 @@ impl Verdicts {
 
 /// Judges a group. `remembered` has the first outcomes of those batches that the store has committed before.
 pub(crate) fn judge(state: &State, group: &[Batch], remembered: &HashMap<BatchId, Committed>) -> Result<Verdicts> {
-    let number = state.last + 1;
+    let number = state.next();
     let mut draft = Draft { state, last_seq: state.last_seq, records: HashMap::new(), logs: HashMap::new() };
     let mut here: HashMap<BatchId, Committed> = HashMap::new();
     let mut verdicts = Verdicts { number, outcomes: Vec::with_capacity(group.len()), good: Vec::new() };

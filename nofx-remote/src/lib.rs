@@ -54,6 +54,7 @@ mod collect;
 mod commit;
 mod fault;
 mod feed;
+mod folder;
 mod frame;
 mod judge;
 mod line;
@@ -79,7 +80,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use async_trait::async_trait;
 use nofx_core::{
     BackendInfo, Batch, Changes, Cursor, Durability, Error, Limits, LogEntry, LogHead, LogKey, LogQuery, LogScan,
-    Outcome, Page, PersistenceBackend, Record, RecordKey, Result, ScanQuery, Sharing,
+    Outcome, Page, PersistenceBackend, Record, RecordKey, Repaired, Result, ScanQuery, Sharing,
 };
 use object_store::ObjectStore;
 use object_store::path::Path;
@@ -88,6 +89,7 @@ use tokio::sync::RwLock;
 pub use collect::Collected;
 pub use options::Options;
 pub use requests::Requests;
+pub use root::Finding;
 
 use location::Place;
 use names::Names;
@@ -131,6 +133,7 @@ impl RemoteBackend {
             prefix: Path::from(prefix),
             scheme: "remote",
             lists_in_order: true,
+            is_near: false,
             sharing: Sharing::Network,
             durability: Durability::Service,
             secrets: Vec::new(),
@@ -141,6 +144,8 @@ impl RemoteBackend {
         let objects = Objects {
             store: place.store,
             names: Names::new(place.prefix),
+            shown: place.shown.clone(),
+            is_near: place.is_near,
             lists_in_order: place.lists_in_order,
             secrets: place.secrets,
             requests: options.requests,
@@ -157,7 +162,7 @@ impl RemoteBackend {
             sharing: place.sharing,
             durability: place.durability,
             limits: Limits::GUARANTEED,
-            read_only: None,
+            read_only: root.blocked().map(|damaged| damaged.chain()),
         };
         Ok(Self { root, info, shown: place.shown, closed: AtomicBool::new(false), begun: Arc::default() })
     }
@@ -170,6 +175,21 @@ impl RemoteBackend {
         collect::collect(&self.root).await
     }
 
+    /// Lists objects that are damaged, cut or missing, and commits that were refused to the host that made them. Changes nothing.
+    pub async fn check(&self) -> Result<Vec<Finding>> {
+        self.while_open()?;
+        self.root.check().await
+    }
+
+    /// Repairs what can be repaired, and says what was done. Nothing that cannot be read is overwritten or removed.
+    ///
+    /// A checkpoint that is lost or damaged is made again from an older one. Where the newest commits cannot be read, nothing can
+    /// be committed, and the repair says so; with `gives_up` the store goes on without them.
+    pub async fn repair(&self, gives_up: bool) -> Result<Repaired> {
+        self.while_open()?;
+        self.root.repair(gives_up).await
+    }
+
     /// Returns how often another writer was first since this handle was opened. Several for each commit are a sign of too many
     /// machines.
     pub fn lost_races(&self) -> u64 {
@@ -180,7 +200,7 @@ impl RemoteBackend {
         if self.closed.load(Ordering::SeqCst) {
             return Err(Error::Closed);
         }
-        Ok(())
+        self.root.while_here()
     }
 }
 
@@ -202,32 +222,32 @@ impl PersistenceBackend for RemoteBackend {
 
     async fn get(&self, keys: &[RecordKey]) -> Result<Vec<Option<Record>>> {
         self.while_open()?;
-        self.root.get(keys).await
+        self.root.explained(self.root.get(keys).await).await
     }
 
     async fn scan(&self, query: &ScanQuery) -> Result<Page<Record>> {
         self.while_open()?;
-        self.root.scan(query).await
+        self.root.explained(self.root.scan(query).await).await
     }
 
     async fn heads(&self, logs: &[LogKey]) -> Result<Vec<LogHead>> {
         self.while_open()?;
-        self.root.heads(logs).await
+        self.root.explained(self.root.heads(logs).await).await
     }
 
     async fn logs(&self, query: &LogScan) -> Result<Page<LogHead>> {
         self.while_open()?;
-        self.root.logs(query).await
+        self.root.explained(self.root.logs(query).await).await
     }
 
     async fn read(&self, query: &LogQuery) -> Result<Page<LogEntry>> {
         self.while_open()?;
-        self.root.read(query).await
+        self.root.explained(self.root.read(query).await).await
     }
 
     async fn changes(&self, after: Option<&Cursor>, limit: usize) -> Result<Changes> {
         self.while_open()?;
-        self.root.changes(after, limit).await
+        self.root.explained(self.root.changes(after, limit).await).await
     }
 
     async fn commit(&self, group: Vec<Batch>) -> Result<Vec<Outcome>> {
@@ -241,7 +261,7 @@ impl PersistenceBackend for RemoteBackend {
         let root = self.root.clone();
         // Spawned, so that a caller who stops waiting does not stop the commit.
         let commit = self.root.runtime().spawn(async move {
-            let outcomes = root.commit(&group).await;
+            let outcomes = root.explained(root.commit(&group).await).await;
             drop(begun);
             outcomes
         });

@@ -16,6 +16,13 @@ pub(crate) struct Place {
     pub(crate) length: u64,
 }
 
+impl Place {
+    /// Returns where in the pack it ends.
+    pub(crate) fn end(&self) -> u64 {
+        self.offset.saturating_add(self.length)
+    }
+}
+
 /// Where a body is.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Held {

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use nofx_core::{Durability, Error, Result, Sharing};
 use object_store::ObjectStore;
-use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use url::Url;
 
 use crate::fault::Fault;
+use crate::folder::{Folder, make_private};
 use crate::options::Options;
 
 /// An object store, and where in it a store lives.
@@ -18,6 +18,8 @@ pub(crate) struct Place {
     pub(crate) prefix: Path,
     pub(crate) scheme: &'static str,
     pub(crate) lists_in_order: bool,
+    /// Whether a look costs next to nothing.
+    pub(crate) is_near: bool,
     pub(crate) sharing: Sharing,
     pub(crate) durability: Durability,
     /// The location as it may be shown.
@@ -52,6 +54,7 @@ pub(crate) fn find(location: &str, options: &mut Options) -> Result<Place> {
         store,
         prefix,
         scheme,
+        is_near: false,
         lists_in_order: options.settings.get("s3_express").is_none_or(|express| express != "true"),
         sharing: Sharing::Network,
         durability: Durability::Service,
@@ -70,13 +73,13 @@ fn folder(url: &Url, options: &Options) -> Result<Place> {
     }
     let during = || format!("opening the folder `{}`", path.display());
     make_private(&path).map_err(|error| Error::unavailable_because(during(), error))?;
-    let store = LocalFileSystem::new_with_prefix(&path);
-    let store = store.map_err(|error| Fault::new(&error, &[]).unavailable(during()))?.with_fsync(true);
+    let store = Folder::new(&path).map_err(|error| Fault::new(&error, &[]).unavailable(during()))?;
     Ok(Place {
         store: Arc::new(store),
         prefix: Path::default(),
         scheme: "file",
         lists_in_order: false,
+        is_near: true,
         sharing: Sharing::Machine,
         durability: Durability::Disk,
         shown: url.to_string(),
@@ -87,15 +90,6 @@ fn folder(url: &Url, options: &Options) -> Result<Place> {
 /// Says that there is no store at a location, as it may be shown.
 pub(crate) fn no_store(shown: &str) -> Error {
     Error::invalid(format!("`{shown}` is not a NofX store: there is none"))
-}
-
-/// Makes a folder that others cannot look into, unless it is there.
-fn make_private(path: &std::path::Path) -> std::io::Result<()> {
-    let mut builder = std::fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(path)
 }
 
 #[cfg(any(feature = "aws", feature = "azure", feature = "gcp"))]

@@ -12,12 +12,15 @@ use object_store::path::Path;
 use object_store::{GetOptions, GetRange, ObjectMeta, ObjectStore, PutMode, PutOptions};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
-use crate::fault::{Fault, has_done_nothing, is_hopeless, is_without_bucket};
+use crate::fault::{Fault, Missing, has_done_nothing, is_hopeless, is_without_bucket};
 use crate::names::{self, Names};
 use crate::requests::Requests;
 
 /// The slowest line that a request is given time for, in bytes per second.
 const SLOW_LINE: u64 = 128 << 10;
+
+/// How many of the newest commits are looked at together.
+const NEWEST: usize = 64;
 
 /// The first and the longest wait before a request is made again.
 const WAITS: (Duration, Duration) = (Duration::from_millis(30), Duration::from_secs(2));
@@ -27,6 +30,10 @@ const WAITS: (Duration, Duration) = (Duration::from_millis(30), Duration::from_s
 pub(crate) struct Objects {
     pub(crate) store: Arc<dyn ObjectStore>,
     pub(crate) names: Names,
+    /// The location as it may be shown.
+    pub(crate) shown: String,
+    /// Whether a look costs next to nothing.
+    pub(crate) is_near: bool,
     /// Whether a listing begins with the smallest name.
     pub(crate) lists_in_order: bool,
     /// What must not be shown.
@@ -42,14 +49,14 @@ pub(crate) struct Objects {
 /// What became of a create.
 #[derive(Debug)]
 pub(crate) enum Created {
-    /// The object is there and it is this one.
-    Yes,
+    /// The object is there and it is this one; its tag, if the store gives one.
+    Yes(Option<String>),
     /// The store says that there was one already; it may be this one, and there may be none.
     Refused,
     /// Nothing happened.
     No(Fault, Again),
     /// It may have happened, or may still happen.
-    Unclear(Fault),
+    Unclear(Fault, Again),
 }
 
 /// Whether trying again may help.
@@ -59,41 +66,92 @@ pub(crate) enum Again {
     Never,
 }
 
+/// An object as it was fetched.
+#[derive(Debug)]
+pub(crate) struct Fetched {
+    pub(crate) bytes: Bytes,
+    /// What the store says to tell it from another of the same name.
+    pub(crate) tag: Option<String>,
+    /// When it was created, in milliseconds, by the store's clock.
+    pub(crate) made: i64,
+}
+
+/// What a look at an object shows.
+#[derive(Debug)]
+pub(crate) enum Look {
+    /// The one with the tag.
+    Same,
+    /// Perhaps another.
+    Found(Fetched),
+    Missing,
+}
+
 impl Objects {
     /// Returns an object; `None` if there is none.
     pub(crate) async fn get(&self, path: &Path) -> Result<Option<Bytes>> {
-        self.fetch(path, None).await
+        Ok(self.get_tagged(path).await?.map(|fetched| fetched.bytes))
     }
 
-    /// Returns a part of an object; `None` if there is no such object.
+    /// Returns an object with its tag; `None` if there is none.
+    pub(crate) async fn get_tagged(&self, path: &Path) -> Result<Option<Fetched>> {
+        match self.fetch(path, GetOptions::default()).await? {
+            Look::Found(fetched) => Ok(Some(fetched)),
+            Look::Same | Look::Missing => Ok(None),
+        }
+    }
+
+    /// Returns a part of an object; `None` if there is no such object. `Corrupt` if it ends before that part.
     pub(crate) async fn get_range(&self, path: &Path, range: Range<u64>) -> Result<Option<Bytes>> {
-        self.fetch(path, Some(range)).await
+        let options = GetOptions { range: Some(GetRange::Bounded(range.clone())), ..GetOptions::default() };
+        match self.fetch(path, options).await? {
+            Look::Found(Fetched { bytes, .. }) if bytes.len() as u64 == range.end - range.start => Ok(Some(bytes)),
+            Look::Found(_) => Err(Error::corrupt(format!("`{path}`, which was cut"))),
+            Look::Same | Look::Missing => Ok(None),
+        }
     }
 
-    async fn fetch(&self, path: &Path, range: Option<Range<u64>>) -> Result<Option<Bytes>> {
+    /// Looks at an object; it is sent only if it is not the one with this tag.
+    pub(crate) async fn look(&self, path: &Path, tag: Option<String>) -> Result<Look> {
+        self.fetch(path, GetOptions { if_none_match: tag, ..GetOptions::default() }).await
+    }
+
+    async fn fetch(&self, path: &Path, options: GetOptions) -> Result<Look> {
         let mut tries = self.tries();
         loop {
-            let failed = match self.fetch_once(path, range.clone()).await {
-                Err(object_store::Error::NotFound { .. }) => return Ok(None),
-                Ok(bytes) => return Ok(Some(bytes)),
+            let failed = match self.fetch_once(path, options.clone()).await {
+                Err(object_store::Error::NotFound { .. }) => return Ok(Look::Missing),
+                Err(object_store::Error::NotModified { .. }) => return Ok(Look::Same),
+                Ok(fetched) => return Ok(Look::Found(fetched)),
                 Err(error) => error,
             };
+            if let Some(GetRange::Bounded(range)) = &options.range
+                && self.ends_before(path, range.start).await
+            {
+                return Err(Error::corrupt(format!("`{path}`, which was cut")));
+            }
             if is_hopeless(&failed) || !tries.again().await {
                 return Err(self.fault(&failed).unavailable(format!("reading `{path}`")));
             }
         }
     }
 
-    async fn fetch_once(&self, path: &Path, range: Option<Range<u64>>) -> object_store::Result<Bytes> {
-        let options = GetOptions { range: range.map(GetRange::Bounded), ..GetOptions::default() };
+    /// Returns whether an object is known to have no byte at a place: stores refuse to send a part that is not there.
+    async fn ends_before(&self, path: &Path, place: u64) -> bool {
+        self.requests.count_get();
+        let head = self.store.get_opts(path, GetOptions { head: true, ..GetOptions::default() });
+        matches!(timeout(self.request, head).await, Ok(Ok(found)) if found.meta.size <= place)
+    }
+
+    async fn fetch_once(&self, path: &Path, options: GetOptions) -> object_store::Result<Fetched> {
         self.requests.count_get();
         let begun = Instant::now();
         let late = |_| generic("no answer in time");
         let answer = timeout(self.request, self.store.get_opts(path, options)).await.map_err(late)??;
         let length = answer.range.end - answer.range.start;
+        let (tag, made) = (answer.meta.e_tag.clone(), answer.meta.last_modified.timestamp_millis());
         let bytes = timeout_at(begun + self.time_for(length), answer.bytes()).await.map_err(late)??;
         match bytes.len() as u64 == length {
-            true => Ok(bytes),
+            true => Ok(Fetched { bytes, tag, made }),
             false => Err(generic("the answer ended early")),
         }
     }
@@ -104,7 +162,7 @@ impl Objects {
         let time = self.time_for(bytes.len() as u64);
         let put = self.store.put_opts(path, bytes.into(), PutOptions::from(PutMode::Create));
         match timeout(time, put).await {
-            Ok(Ok(_)) => Created::Yes,
+            Ok(Ok(put)) => Created::Yes(put.e_tag),
             // S3 says both "exists" and "somebody is just trying" in one code; older clients of Azure called it `Precondition`.
             Ok(Err(object_store::Error::AlreadyExists { .. } | object_store::Error::Precondition { .. })) => {
                 Created::Refused
@@ -114,10 +172,11 @@ impl Objects {
                 match (has_done_nothing(&error), is_hopeless(&error)) {
                     (true, true) => Created::No(fault, Again::Never),
                     (true, false) => Created::No(fault, Again::Maybe),
-                    (false, _) => Created::Unclear(fault),
+                    (false, true) => Created::Unclear(fault, Again::Never),
+                    (false, false) => Created::Unclear(fault, Again::Maybe),
                 }
             }
-            Err(_) => Created::Unclear(Fault::new(&"no answer in time", &[])),
+            Err(_) => Created::Unclear(Fault::told("no answer in time"), Again::Maybe),
         }
     }
 
@@ -126,13 +185,15 @@ impl Objects {
         let mut tries = self.tries();
         loop {
             let failed = match self.create(path, bytes.clone()).await {
-                Created::Yes => return Ok(()),
+                Created::Yes(_) => return Ok(()),
                 Created::Refused => match self.get(path).await? {
                     Some(_) => return Ok(()),
-                    None => Fault::new(&"refused, without an object", &[]),
+                    None => Fault::told("refused, without an object"),
                 },
-                Created::No(fault, Again::Never) => return Err(fault.unavailable(format!("creating `{path}`"))),
-                Created::No(fault, Again::Maybe) | Created::Unclear(fault) => fault,
+                Created::No(fault, Again::Never) | Created::Unclear(fault, Again::Never) => {
+                    return Err(fault.unavailable(format!("creating `{path}`")));
+                }
+                Created::No(fault, Again::Maybe) | Created::Unclear(fault, Again::Maybe) => fault,
             };
             if !tries.again().await {
                 // An object that nothing names is no effect.
@@ -141,18 +202,21 @@ impl Objects {
         }
     }
 
-    /// Returns the number of the newest commit; `None` if there is none.
-    pub(crate) async fn newest_commit(&self) -> Result<Option<u64>> {
+    /// Returns the numbers of the newest commits, the newest first; at least of some if there are any.
+    pub(crate) async fn newest_commits(&self) -> Result<Vec<u64>> {
         let folder = self.names.folder(names::ROOT);
-        let only_first = self.lists_in_order;
+        let in_order = self.lists_in_order;
         let look = || async {
             let listed = self.store.list(Some(&folder));
-            let mut numbers = listed.try_filter_map(|meta| ready(Ok(names::number(&meta.location))));
+            let numbers = listed.try_filter_map(|meta| ready(Ok(names::number(&meta.location))));
             self.requests.count_list(1);
-            match only_first {
-                true => numbers.try_next().await,
-                false => numbers.try_fold(None, |newest, number| async move { Ok(newest.max(Some(number))) }).await,
+            if in_order {
+                return numbers.take(NEWEST).try_collect().await;
             }
+            let mut numbers: Vec<_> = numbers.try_collect().await?;
+            numbers.sort_unstable_by(|one, other| other.cmp(one));
+            numbers.truncate(NEWEST);
+            Ok(numbers)
         };
         self.listing(&folder, look).await
     }
@@ -249,5 +313,5 @@ fn generic(what: &'static str) -> object_store::Error {
 
 /// Says that an object is gone that others name.
 pub(crate) fn missing(path: &Path) -> Error {
-    Error::corrupt(format!("`{path}`, which is missing"))
+    Error::corrupt_because(format!("`{path}`"), Missing)
 }

@@ -143,6 +143,8 @@ pub(crate) struct Rules {
     pub(crate) roll_at: usize,
     /// With a run longer than this, a checkpoint is made before the commit.
     pub(crate) roll_first: usize,
+    /// A commit longer than this is not carried along by the next if there is a checkpoint that has it.
+    pub(crate) burden: usize,
     /// A state that is heavier than this is loaded again, if there is a newer checkpoint.
     pub(crate) heavy: usize,
     #[cfg(test)]
@@ -159,6 +161,7 @@ impl Rules {
             inline_bytes: 16 << 10,
             roll_at: 128 << 10,
             roll_first: 1 << 20,
+            burden: 128 << 10,
             heavy: 8 << 20,
             #[cfg(test)]
             planted: None,
@@ -196,6 +199,8 @@ pub(crate) enum Planted {
     NeverStale,
     /// What is of no use now is deleted now.
     NoGrace,
+    /// A commit is acknowledged without a look at the one before it.
+    NeverLooksBack,
 }
 
 #[cfg(test)]

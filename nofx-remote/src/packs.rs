@@ -4,9 +4,11 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
-use futures_util::{StreamExt, TryStreamExt, stream};
+use futures_util::{StreamExt, stream};
 use nofx_core::{Body, Error, Result};
 
+use crate::checkpoint::Chunk;
+use crate::frame;
 use crate::line::{Far, Held, Place};
 use crate::names;
 use crate::objects::{Objects, missing};
@@ -38,23 +40,28 @@ impl Packs {
         Self { objects, cache: Mutex::default() }
     }
 
-    /// Returns the text of a frame.
-    pub(crate) async fn text(&self, place: &Place) -> Result<Arc<Vec<u8>>> {
+    /// Returns the text of a frame, which has so many bytes.
+    pub(crate) async fn text(&self, place: &Place, length: u64) -> Result<Arc<Vec<u8>>> {
         if let Some(text) = self.cached(place) {
             return Ok(text);
         }
         let path = self.objects.names.pack(&place.pack);
-        let range = place.offset..place.offset + place.length;
-        let frame = self.objects.get_range(&path, range).await?.ok_or_else(|| missing(&path))?;
-        let text = Arc::new(crate::frame::unpack(&frame, &path)?);
+        let range = place.offset..place.end();
+        let bytes = self.objects.get_range(&path, range).await?.ok_or_else(|| missing(&path))?;
+        let text = Arc::new(frame::unpack_exactly(&bytes, length, &path)?);
         self.keep(place, &text);
         Ok(text)
     }
 
-    /// Returns the texts of several frames, fetched together.
-    pub(crate) async fn texts(&self, places: impl IntoIterator<Item = Place>) -> Result<Vec<Arc<Vec<u8>>>> {
-        let texts: Vec<_> = places.into_iter().map(|place| async move { self.text(&place).await }).collect();
-        stream::iter(texts).buffered(AT_ONCE).try_collect().await
+    /// Returns the lines of several chunks, fetched together.
+    pub(crate) async fn texts<'a>(&self, chunks: impl IntoIterator<Item = &'a Chunk>) -> Result<Vec<Arc<Vec<u8>>>> {
+        self.each_text(chunks).await.into_iter().collect()
+    }
+
+    /// Returns the lines of each of several chunks, fetched together.
+    pub(crate) async fn each_text<'a>(&self, chunks: impl IntoIterator<Item = &'a Chunk>) -> Vec<Result<Arc<Vec<u8>>>> {
+        let texts: Vec<_> = chunks.into_iter().map(|chunk| self.text(&chunk.place, chunk.raw)).collect();
+        stream::iter(texts).buffered(AT_ONCE).collect().await
     }
 
     /// Returns a body, wherever it is.
@@ -64,12 +71,9 @@ impl Packs {
             Held::There(far) => far,
         };
         let what = || format!("a body in pack {}", far.place.pack);
-        let text = self.text(&far.place).await?;
+        let text = self.text(&far.place, far.size).await?;
         let text = String::from_utf8(text.to_vec()).map_err(|error| Error::corrupt_because(what(), error))?;
-        match text.len() as u64 == far.size {
-            true => Ok(Body::trusted(text)),
-            false => Err(Error::corrupt(what())),
-        }
+        Ok(Body::trusted(text))
     }
 
     fn cached(&self, place: &Place) -> Option<Arc<Vec<u8>>> {
@@ -109,7 +113,7 @@ impl<'a> Packer<'a> {
 
     /// Adds text as a frame of its own.
     pub(crate) fn add(&mut self, text: &[u8]) -> Result<Place> {
-        Ok(self.add_frame(&crate::frame::pack(text)?))
+        Ok(self.add_frame(&frame::pack(text, frame::LONGEST_IN_PACK)?))
     }
 
     /// Adds a frame as it is.

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use nofx_core::{Error, Result};
 
 use crate::names;
-use crate::objects::{Created, Objects};
+use crate::objects::{Again, Created, Objects};
 
 /// Proves that a second create of one name is refused and changes nothing. `Invalid` says what the store does instead.
 pub(crate) async fn probe(objects: &Objects) -> Result<()> {
@@ -24,14 +24,14 @@ async fn try_out(objects: &Objects, path: &object_store::path::Path) -> Result<(
     loop {
         match objects.create(path, second.clone()).await {
             Created::Refused => break,
-            Created::Yes => {
+            Created::Yes(_) => {
                 return Err(Error::invalid(
                     "this object store lets an object be created twice (it ignores `If-None-Match: *`), so two writers \
                      would overwrite each other's commits; use one that honours conditional writes",
                 ));
             }
-            Created::No(fault, _) | Created::Unclear(fault) => {
-                if !tries.again().await {
+            Created::No(fault, again) | Created::Unclear(fault, again) => {
+                if again == Again::Never || !tries.again().await {
                     return Err(fault.unavailable("trying out the object store"));
                 }
             }

@@ -10,6 +10,7 @@ use nofx_core::{
 use serde_json::value::RawValue;
 
 use crate::checkpoint::Chunk;
+use crate::fault::naming;
 use crate::feed::read_chunk;
 use crate::line::{Held, THERE, parse, read_held};
 use crate::packs::AT_ONCE;
@@ -36,7 +37,8 @@ impl Root {
     }
 
     async fn whole(&self, (key, version, held): Found) -> Result<Record> {
-        Ok(Record { key, version, body: self.packs.body(held).await? })
+        let body = self.packs.body(held).await.map_err(|error| naming(error, key.to_string()))?;
+        Ok(Record { key, version, body })
     }
 
     pub(crate) async fn scan(&self, query: &ScanQuery) -> Result<Page<Record>> {
@@ -45,7 +47,7 @@ impl Root {
             .fresh(|state| page(state.scan(query, &state.base.what())?, query.limit, |(_, _, held)| held.len()))
             .await?;
         let whole = stream::iter(found.items.into_iter().map(|found| self.whole(found)));
-        Ok(Page { items: whole.buffered(AT_ONCE).try_collect().await?, more: found.more })
+        up_to_damage(whole.buffered(AT_ONCE).collect().await, found.more)
     }
 
     pub(crate) async fn heads(&self, logs: &[LogKey]) -> Result<Vec<LogHead>> {
@@ -70,29 +72,44 @@ impl Root {
         };
         entries.take(before);
         let mut chunks = wanted.chunks.iter();
+        let mut is_cut = false;
         while let wave = entries.next_wave(&mut chunks, &wanted.range)
-            && !wave.is_empty()
+            && !(wave.is_empty() || is_cut)
         {
-            let places: Vec<_> = wave.iter().map(|chunk| chunk.place.clone()).collect();
-            let texts = self.packs.texts(places).await?;
+            let texts = self.packs.each_text(wave.iter().copied()).await;
             for (chunk, text) in wave.into_iter().zip(texts) {
-                let mut found = entries_of(chunk, &text, &wanted.range)?;
-                if query.direction == Direction::Backward {
-                    found.reverse();
+                let found = text.and_then(|text| entries_of(chunk, &text, &wanted.range));
+                match found.map_err(|error| naming(error, format!("{}: {}", query.log, chunk.what()))) {
+                    Ok(mut found) => {
+                        if query.direction == Direction::Backward {
+                            found.reverse();
+                        }
+                        entries.take(found);
+                    }
+                    // The next page begins with what cannot be read.
+                    Err(error) if error.is_of_one_thing() && !entries.found.is_empty() => {
+                        is_cut = true;
+                        break;
+                    }
+                    Err(error) => return Err(error),
                 }
-                entries.take(found);
             }
         }
-        entries.take(behind);
+        if !is_cut {
+            entries.take(behind);
+        }
         let more = match (entries.found.last(), query.direction) {
             (None, _) => false,
             (Some((last, ..)), Direction::Forward) => last + 1 < wanted.range.end,
             (Some((last, ..)), Direction::Backward) => *last > wanted.range.start,
         };
         let whole = entries.found.into_iter().map(|(position, at, held)| async move {
-            Ok::<_, Error>(LogEntry { position, at, body: self.packs.body(held).await? })
+            let body = self.packs.body(held).await;
+            let body =
+                body.map_err(|error| naming(error, format!("{}: the body at position {position}", query.log)))?;
+            Ok(LogEntry { position, at, body })
         });
-        Ok(Page { items: stream::iter(whole).buffered(AT_ONCE).try_collect().await?, more })
+        up_to_damage(stream::iter(whole).buffered(AT_ONCE).collect().await, more)
     }
 
     pub(crate) async fn changes(&self, after: Option<&Cursor>, limit: usize) -> Result<Changes> {
@@ -155,6 +172,19 @@ fn page<T>(found: impl Iterator<Item = Result<T>>, limit: usize, size: impl Fn(&
         items.push(item);
     }
     Ok(Page { items, more: false })
+}
+
+/// Ends a page before the first thing that cannot be read, with which the next one begins.
+fn up_to_damage<T>(found: Vec<Result<T>>, more: bool) -> Result<Page<T>> {
+    let mut items = Vec::with_capacity(found.len());
+    for item in found {
+        match item {
+            Ok(item) => items.push(item),
+            Err(error) if error.is_of_one_thing() && !items.is_empty() => return Ok(Page { items, more: true }),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(Page { items, more })
 }
 
 /// An entry whose body may be far.
@@ -230,7 +260,7 @@ impl Entries {
 
 /// Returns those entries of a chunk that lie in a range.
 fn entries_of(chunk: &Chunk, text: &[u8], range: &Range<u64>) -> Result<Vec<Entry>> {
-    let what = format!("the entries from {} in pack {}", chunk.first, chunk.place.pack);
+    let what = chunk.what();
     let lines = text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
     let wanted = (chunk.first..).zip(lines).filter(|(position, _)| range.contains(position));
     wanted

@@ -62,7 +62,7 @@ pub(crate) async fn roll(objects: &Objects, packs: &Packs, mut state: State) -> 
     let moved = empty_packs(objects, &mut packer, &alive, &sizes).await?;
     for (pack, places) in alive {
         // Bodies of the run lie in packs that no checkpoint knows yet.
-        let seen = places.iter().map(|place| place.offset + place.length).max().unwrap_or(0);
+        let seen = places.iter().map(Place::end).max().unwrap_or(0);
         sizes.entry(pack).or_insert(seen);
     }
     sizes.extend(packer.finish().await?);
@@ -140,8 +140,7 @@ async fn unfold(packs: &Packs, chunks: &mut Vec<Chunk>, new: u64, full: Full) ->
         lines += last.count;
         taken.push(last);
     }
-    let places: Vec<_> = taken.iter().map(|chunk| chunk.place.clone()).collect();
-    let texts = packs.texts(places).await?;
+    let texts = packs.texts(&taken).await?;
     let mut folding = Folding::default();
     for (chunk, text) in taken.into_iter().zip(texts).rev() {
         folding.first.get_or_insert(chunk.first);
@@ -230,7 +229,7 @@ async fn empty_packs(
         let mut places: Vec<_> = alive[pack].iter().collect();
         places.sort_unstable_by_key(|place| place.offset);
         for place in places {
-            let range = place.offset as usize..(place.offset + place.length) as usize;
+            let range = place.offset as usize..place.end() as usize;
             let frame = object.get(range).ok_or_else(|| missing(&path))?;
             moved.insert(place.clone(), packer.add_frame(frame));
         }

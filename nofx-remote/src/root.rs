@@ -4,6 +4,9 @@
 
 mod contend;
 mod follow;
+mod here;
+mod newest;
+mod repair;
 
 use std::collections::HashMap;
 use std::sync::atomic::AtomicU64;
@@ -17,12 +20,14 @@ use tokio::time::Instant;
 use crate::commit::{CheckpointId, Commit};
 use crate::moment::Moment;
 use crate::names;
-use crate::objects::{Objects, missing};
+use crate::objects::Objects;
 use crate::options::{Planted, Rules};
 use crate::packs::Packs;
 use crate::roll::{Rolled, roll};
 use crate::state::State;
 use contend::Turn;
+use here::Here;
+pub use repair::Finding;
 
 /// One opening of a store.
 #[derive(Debug)]
@@ -33,6 +38,7 @@ pub(crate) struct Root {
     pub(crate) sources: Sources,
     /// The name of this opening.
     writer: String,
+    here: Here,
     tip: Mutex<Option<Tip>>,
     /// Whoever holds it may look for the newest commit in a listing.
     opening: tokio::sync::Mutex<()>,
@@ -56,6 +62,8 @@ struct Tip {
     superseded: Option<Moment>,
     /// When each other writer was last seen.
     others: HashMap<String, Instant>,
+    /// What is damaged behind the last commit that can be read, and up to which number. Nothing is committed on top of it.
+    blocked: Option<(u64, Error)>,
 }
 
 impl Root {
@@ -65,6 +73,7 @@ impl Root {
         Self {
             packs: Packs::new(objects.clone()),
             writer: names::nonce(&*sources.ids),
+            here: Here::default(),
             objects,
             rules,
             sources,
@@ -111,13 +120,13 @@ impl Root {
         }
     }
 
-    /// Returns the number of the last known commit, if its state may still be built upon.
-    fn usable(&self) -> Option<u64> {
+    /// Returns the number of the last known commit, if its state may still be built upon, and that of the next.
+    fn usable(&self) -> Option<(u64, u64)> {
         let tip = self.lock_tip();
         let tip = tip.as_ref()?;
         let superseded = tip.superseded.is_some_and(|since| self.is_stale(since));
         let heavy = tip.superseded.is_some() && tip.state.weight > self.rules.heavy;
-        (!self.is_stale(tip.seen) && !superseded && !heavy).then_some(tip.state.last)
+        (!self.is_stale(tip.seen) && !superseded && !heavy).then_some((tip.state.last, tip.state.next()))
     }
 
     /// Returns whether so much time has passed that what was there then may have been collected.
@@ -149,16 +158,20 @@ impl Root {
 
     /// Makes a checkpoint of the last known state, unless there is one to be named.
     async fn roll(&self) -> Result<()> {
-        if self.rolled_for_next().is_some() {
+        if self.rolled_for_soon().is_some() {
             return Ok(());
         }
         let state = self.with_tip(|tip| Ok(tip.state.clone()))?;
         let state = match &state.cited {
-            Some(cited) if state.base.id != state.cited => {
-                let base = self.base(cited, state.store).await?;
-                let base = base.ok_or_else(|| missing(&self.objects.names.checkpoint(cited.number, &cited.nonce)))?;
-                State::new(base, &Commit { store: state.store, checkpoint: Some(cited.clone()), run: state.run })?
-            }
+            Some(cited) if state.base.id != state.cited => match self.base(cited, state.store).await {
+                Ok(Some(base)) => {
+                    let (store, checkpoint) = (state.store, Some(cited.clone()));
+                    State::new(base, &Commit { store, checkpoint, run: state.run, tag: None, made: 0 })?
+                }
+                // The state stands on an older one, and the new one will heal that.
+                Ok(None) | Err(Error::Corrupt(_)) => state,
+                Err(error) => return Err(error),
+            },
             _ => state,
         };
         let begun = Moment::now(&self.sources);
@@ -167,10 +180,10 @@ impl Root {
         Ok(())
     }
 
-    /// Returns the checkpoint that the next commit is to name, if this handle has made one.
+    /// Returns the checkpoint that a commit is to name soon, if this handle has made one.
     ///
     /// It must have been built on the one that is named now: then what a checkpoint has let go of never comes back.
-    fn rolled_for_next(&self) -> Option<CheckpointId> {
+    fn rolled_for_soon(&self) -> Option<CheckpointId> {
         let cited = self.lock_tip().as_ref()?.state.cited.clone();
         let mut rolled = self.rolled.lock().unwrap_or_else(PoisonError::into_inner);
         let fits = |(rolled, begun): &(Rolled, Moment)| rolled.parent == cited && !self.is_stale(*begun);
@@ -178,6 +191,11 @@ impl Root {
             *rolled = None;
         }
         rolled.as_ref()?.0.base.id.clone()
+    }
+
+    /// Returns what is damaged behind the last commit that can be read.
+    pub(crate) fn blocked(&self) -> Option<Error> {
+        Some(self.lock_tip().as_ref()?.blocked.as_ref()?.1.clone())
     }
 
     pub(crate) fn runtime(&self) -> &Handle {

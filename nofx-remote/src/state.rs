@@ -34,6 +34,8 @@ pub(crate) struct State {
     pub(crate) run: Vec<Arc<RunCommit>>,
     /// The number of the last commit.
     pub(crate) last: u64,
+    /// What has the numbers right behind it and does not follow it. The next commit says that this was nothing.
+    pub(crate) passed: Vec<Arc<RunCommit>>,
     pub(crate) last_seq: Option<Seq>,
     /// What was written since `base`; `None` is deleted.
     pub(crate) records: BTreeMap<RecordKey, Option<(Seq, Held)>>,
@@ -55,6 +57,7 @@ impl State {
             cited: base.id.clone(),
             base,
             run: Vec::new(),
+            passed: Vec::new(),
             records: BTreeMap::new(),
             logs: BTreeMap::new(),
             recent: Vec::new(),
@@ -67,6 +70,26 @@ impl State {
     /// Returns whether a commit's run connects to this state.
     pub(crate) fn connects(&self, commit: &Commit) -> bool {
         commit.base() <= self.last
+    }
+
+    /// Returns whether a commit that connects was made on this state, as far as it says: its run has the last commit, unless it
+    /// begins right behind that.
+    pub(crate) fn is_followed_by(&self, commit: &Commit) -> bool {
+        let last = self.run.last().filter(|last| last.number == self.last);
+        let named = commit.nonce_of(self.last);
+        commit.store == self.store && last.zip(named).is_none_or(|(last, named)| last.nonce == named)
+    }
+
+    /// Returns the number that the next commit gets.
+    pub(crate) fn next(&self) -> u64 {
+        self.last + 1 + self.passed.len() as u64
+    }
+
+    /// Passes what has the next number, which is not part of the store.
+    pub(crate) fn pass(&mut self, nothing: RunCommit) {
+        if nothing.number == self.next() {
+            self.passed.push(Arc::new(nothing));
+        }
     }
 
     /// Moves on to a commit that connects. After an error the state is of no use any more.
@@ -92,6 +115,7 @@ impl State {
             self.apply_batch(batch?, commit.number)?;
         }
         self.last = commit.number;
+        self.passed.clear();
         self.weight += commit.text.len();
         self.run.push(commit.clone());
         Ok(())
@@ -154,11 +178,6 @@ impl State {
     /// Returns how many commits the feed has had.
     pub(crate) fn feed_end(&self) -> u64 {
         self.base.feed_end + self.recent.len() as u64
-    }
-
-    /// Returns how many bytes the next commit will carry along.
-    pub(crate) fn run_bytes(&self) -> usize {
-        self.run.iter().map(|commit| commit.text.len()).sum()
     }
 
     pub(crate) fn record(&self, key: &RecordKey) -> Result<Option<(Seq, Held)>> {

@@ -6,11 +6,13 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::future::join;
 use nofx_core::{Batch, BatchId, Committed, Error, Outcome, Result};
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
+use super::here::is_elsewhere;
 use super::{Root, Tip};
-use crate::commit::{Commit, RunCommit};
+use crate::commit::{CheckpointId, Commit, RunCommit};
 use crate::fault::Fault;
 use crate::feed::{Remembered, first_outcome};
 use crate::judge::{Verdicts, judge};
@@ -49,7 +51,10 @@ struct Attempt {
 /// What became of an attempt.
 #[derive(Debug)]
 enum Settled {
-    Won,
+    /// It is there, with this tag.
+    Won(Option<String>),
+    /// What has the number cannot be read.
+    Damaged,
     /// Another commit has the number.
     Lost(Commit),
     /// It did not happen and will not.
@@ -65,11 +70,12 @@ impl Root {
     pub(super) async fn create(&self) -> Result<()> {
         let nonce = names::nonce(&*self.sources.ids);
         let first = RunCommit::new(1, nonce, self.writer.clone(), [], std::iter::empty());
-        let commit = Commit { store: self.sources.store_id(), checkpoint: None, run: vec![Arc::new(first)] };
+        let commit =
+            Commit { store: self.sources.store_id(), checkpoint: None, run: vec![Arc::new(first)], tag: None, made: 0 };
         let attempt =
             Attempt { bytes: commit.encode()?, commit, batches: Vec::new(), seen: Moment::now(&self.sources) };
         match self.settle(&attempt, Instant::now() + self.rules.commit_timeout).await? {
-            Settled::Won | Settled::Lost(_) | Settled::Skipped => Ok(()),
+            Settled::Won(_) | Settled::Damaged | Settled::Lost(_) | Settled::Skipped => Ok(()),
             Settled::Failed(fault) | Settled::Unclear(fault) => Err(fault.unavailable("creating the store")),
         }
     }
@@ -83,15 +89,18 @@ impl Root {
         let mut bodies = HashMap::new();
         let mut looked = None;
         self.be_polite(&turn).await;
-        if self.is_behind(&turn) {
+        if self.is_behind(&turn) || self.blocked().is_some() {
             looked = Some(self.refresh().await?);
         }
         loop {
             let verdicts = self.judge(&mut turn, group).await?;
+            self.while_whole()?;
             if verdicts.good.is_empty() {
                 // Being turned down is true only of a state that was the newest at some moment of this call.
                 let is_fresh = looked.is_some_and(|looked| verdicts.number > looked);
                 if is_fresh || !verdicts.has_conflict() || self.rules.plants(Planted::RejectsUnseen) {
+                    // What is remembered here says nothing about a store that is another one now.
+                    self.look_back().await?;
                     return Ok(verdicts.outcomes);
                 }
                 looked = Some(self.refresh().await?);
@@ -113,12 +122,45 @@ impl Root {
         }
     }
 
+    /// Commits nothing at all, which names a checkpoint that is ready and says of what was passed that it is nothing.
+    pub(crate) async fn commit_nothing(self: &Arc<Self>) -> Result<()> {
+        let end = Instant::now() + self.rules.commit_timeout;
+        let mut turn = self.turn.lock().await;
+        self.settle_pending(&mut turn, &[], end).await?;
+        loop {
+            self.refresh().await?;
+            self.while_whole()?;
+            let number = self.with_tip(|tip| Ok(tip.state.next()))?;
+            let nothing = Verdicts { number, outcomes: Vec::new(), good: Vec::new() };
+            if let Some(attempt) = self.attempt(&[], &nothing, &HashMap::new(), end).await?
+                && self.try_once(&mut turn, attempt, end).await?
+            {
+                return Ok(());
+            }
+            if Instant::now() >= end {
+                return Err(Error::unavailable("committing: others were always faster"));
+            }
+        }
+    }
+
     /// Makes one attempt; `false` if another commit got the number.
-    async fn try_once(self: &Arc<Self>, turn: &mut Turn, attempt: Attempt, end: Instant) -> Result<bool> {
+    ///
+    /// It is acknowledged if the commit before it is there, too, which is looked at beside it, or before it where that costs
+    /// nothing. Otherwise what was created stays behind, and every opening passes it.
+    async fn try_once(self: &Arc<Self>, turn: &mut Turn, mut attempt: Attempt, end: Instant) -> Result<bool> {
         let (before, begun) = (Moment::now(&self.sources), Instant::now());
-        let settled = self.settle(&attempt, end).await?;
-        match settled {
-            Settled::Won => {
+        let (settled, there) = match self.objects.is_near {
+            true => (self.look_back().await.map(|()| self.settle(&attempt, end))?.await, Ok(())),
+            false => join(self.settle(&attempt, end), self.look_back()).await,
+        };
+        match (settled?, there) {
+            (_, Err(error)) if is_elsewhere(&error) => Err(error),
+            (Settled::Won(_), Err(error)) => {
+                turn.pending = Some(attempt);
+                Err(Error::unknown_because("committing", error))
+            }
+            (Settled::Won(tag), Ok(())) => {
+                attempt.commit.tag = tag;
                 turn.put_time = match turn.put_time.is_zero() {
                     true => begun.elapsed(),
                     false => (turn.put_time * 7 + begun.elapsed()) / 8,
@@ -127,16 +169,18 @@ impl Root {
                 self.won(turn, &attempt, before);
                 Ok(true)
             }
-            Settled::Lost(found) => {
+            (Settled::Lost(found), there) => {
+                there?;
                 self.advance(found).await?;
                 Ok(false)
             }
-            Settled::Skipped => Ok(false),
-            Settled::Failed(fault) => Err(fault.unavailable("committing")),
-            Settled::Unclear(fault) if self.rules.plants(Planted::UnclearIsNothing) => {
+            // The look that follows finds what lies behind it, or that nothing does.
+            (Settled::Damaged | Settled::Skipped, _) => Ok(false),
+            (Settled::Failed(fault), _) => Err(fault.unavailable("committing")),
+            (Settled::Unclear(fault), _) if self.rules.plants(Planted::UnclearIsNothing) => {
                 Err(fault.unavailable("committing"))
             }
-            Settled::Unclear(fault) => {
+            (Settled::Unclear(fault), _) => {
                 turn.pending = Some(attempt);
                 Err(fault.unknown("committing"))
             }
@@ -181,16 +225,16 @@ impl Root {
         let mut unclear = false;
         loop {
             if self.is_stale(attempt.seen) {
-                let fault = Fault::new(&"this took so long that the number may be free again", &[]);
+                let fault = Fault::told("this took so long that the number may be free again");
                 return Ok(if unclear { Settled::Unclear(fault) } else { Settled::Failed(fault) });
             }
             let fault = match self.objects.create(&path, attempt.bytes.clone()).await {
-                Created::Yes => return Ok(Settled::Won),
+                Created::Yes(tag) => return Ok(Settled::Won(tag)),
                 Created::Refused => match timeout_at(end, self.fetch(number)).await {
                     Ok(Ok(Some(found))) => {
                         let own = found.last().map(|last| &last.nonce) == nonce;
                         return Ok(match own && !self.rules.plants(Planted::ForgetsItsNonce) {
-                            true => Settled::Won,
+                            true => Settled::Won(found.tag),
                             false => Settled::Lost(found),
                         });
                     }
@@ -202,17 +246,21 @@ impl Root {
                             }
                             return Ok(Settled::Skipped);
                         }
-                        Fault::new(&"refused, without an object", &[])
+                        Fault::told("refused, without an object")
                     }
+                    Ok(Err(Error::Corrupt(_))) => return Ok(Settled::Damaged),
                     Ok(Err(error)) if !error.is_transient() => return Err(error),
                     Ok(Err(_)) | Err(_) => {
                         unclear = true;
-                        Fault::new(&"refused, and no answer to what is there", &[])
+                        Fault::told("refused, and no answer to what is there")
                     }
                 },
                 Created::No(fault, Again::Never) if !unclear => return Ok(Settled::Failed(fault)),
-                Created::No(fault, _) => fault,
-                Created::Unclear(fault) => {
+                Created::No(fault, Again::Never) | Created::Unclear(fault, Again::Never) => {
+                    return Ok(Settled::Unclear(fault));
+                }
+                Created::No(fault, Again::Maybe) => fault,
+                Created::Unclear(fault, Again::Maybe) => {
                     unclear = true;
                     fault
                 }
@@ -228,16 +276,18 @@ impl Root {
 
     /// Takes note of an own commit that happened.
     fn won(self: &Arc<Self>, turn: &mut Turn, attempt: &Attempt, before: Moment) {
+        let cited = self.lock_tip().as_ref().and_then(|tip| tip.state.cited.clone());
         // It is what was judged and written here; if it cannot be read, the next call opens again and says so.
         _ = self.take(&attempt.commit);
         self.saw_newest(attempt.commit.number(), before);
-        let run: usize = attempt.commit.run.iter().map(|commit| commit.text.len()).sum();
-        let own = attempt.commit.last().map_or(0, |last| last.text.len());
-        let crossed = run > self.rules.roll_at && run - own <= self.rules.roll_at;
-        if crossed || run > 2 * self.rules.roll_at {
+        let bytes = self.lock_tip().as_ref().map_or(0, |tip| tip.state.base.bytes());
+        let run = &attempt.commit.run;
+        let (before, now) = (Burden::of(&run[..run.len().saturating_sub(1)]), Burden::of(run));
+        let crossed = now.exceeds(self.rules.roll_at, bytes) && !before.exceeds(self.rules.roll_at, bytes);
+        if crossed || now.exceeds(2 * self.rules.roll_at, 2 * bytes) {
             self.roll_in_background();
         }
-        let has_cut = attempt.commit.run.len() == 1;
+        let has_cut = attempt.commit.checkpoint != cited;
         let due = turn.collected.is_none_or(|collected| collected.age(&self.sources) >= self.rules.collect_every);
         if has_cut && due && attempt.commit.checkpoint.is_some() {
             turn.collected = Some(Moment::now(&self.sources));
@@ -245,6 +295,11 @@ impl Root {
             // What cannot be deleted now is deleted an hour later.
             self.in_background(async move { _ = crate::collect::collect(&root).await });
         }
+    }
+
+    /// Refuses to commit on top of what is damaged: what it says is not known.
+    fn while_whole(&self) -> Result<()> {
+        self.blocked().map_or(Ok(()), Err)
     }
 
     /// Judges a group on the last known state.
@@ -318,32 +373,41 @@ impl Root {
         bodies: &HashMap<usize, Vec<Held>>,
         end: Instant,
     ) -> Result<Option<Attempt>> {
-        // Beside a large checkpoint a longer run is no burden, and writing the checkpoint is one.
-        let longest = |state: &State| self.rules.roll_first.max(state.base.bytes() / 8);
-        let long = self.with_tip(|tip| Ok(tip.state.run_bytes() > longest(&tip.state)))?;
-        if long && self.rolled_for_next().is_none() {
+        let is_long = |state: &State| Burden::of(&state.run).exceeds(self.rules.roll_first, state.base.bytes());
+        let long = self.with_tip(|tip| Ok(is_long(&tip.state)))?;
+        if long && self.rolled_for_soon().is_none() {
             // Whoever is making one has it soon. Without one, the commit is longer than it should be, and nothing else.
             if let Ok(_alone) = timeout_at(end, self.rolling.lock()).await {
                 _ = timeout_at(end, self.roll()).await;
             }
         }
-        let rolled = self.rolled_for_next();
+        let rolled = self.rolled_still_there().await?;
         let good = verdicts.good.iter().map(|(at, granted)| (&group[*at], granted));
         let held = verdicts.good.iter().filter_map(|(at, _)| bodies.get(at)).flatten().cloned();
         let nonce = names::nonce(&*self.sources.ids);
         let own = RunCommit::new(verdicts.number, nonce, self.writer.clone(), good, held);
         let slot = self.lock_tip();
-        let Some(Tip { state, seen, .. }) = slot.as_ref().filter(|tip| tip.state.last + 1 == verdicts.number) else {
+        let Some(Tip { state, seen, .. }) = slot.as_ref().filter(|tip| tip.state.next() == verdicts.number) else {
             return Ok(None);
         };
+        // The run names the commit before, so that all can see that this one follows it; unless carrying that along is a burden.
+        let is_burden = state.run.last().is_some_and(|last| last.text.len() > self.rules.burden);
+        let rolled = rolled.filter(|rolled| rolled.number < state.last || is_burden);
         let checkpoint = rolled.or_else(|| state.cited.clone());
         let cut = checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.number);
         let carried = state.run.iter().filter(|commit| commit.number > cut).cloned();
-        let run = carried.chain([Arc::new(own)]).collect();
-        let (commit, seen) = (Commit { store: state.store, checkpoint, run }, *seen);
+        let run = carried.chain(state.passed.iter().cloned()).chain([Arc::new(own)]).collect();
+        let (commit, seen) = (Commit { store: state.store, checkpoint, run, tag: None, made: 0 }, *seen);
         drop(slot);
         let batches = verdicts.good.iter().map(|(at, _)| group[*at].id).collect();
         Ok(Some(Attempt { bytes: commit.encode()?, commit, batches, seen }))
+    }
+
+    /// Returns the checkpoint that a commit is to name soon, if it is where the store is now.
+    async fn rolled_still_there(&self) -> Result<Option<CheckpointId>> {
+        let Some(id) = self.rolled_for_soon() else { return Ok(None) };
+        let is_there = self.objects.get_range(&self.checkpoint_path(&id), 0..1).await?.is_some();
+        Ok(Some(id).filter(|_| is_there))
     }
 
     /// After a win, lets the others have their turn: they need a moment longer to learn the next number.
@@ -364,6 +428,30 @@ impl Root {
     /// Returns how often another writer was first.
     pub(crate) fn lost_races(&self) -> u64 {
         self.lost_races.load(Ordering::Relaxed)
+    }
+}
+
+/// What a run costs those who commit.
+struct Burden {
+    /// Its bytes, which the next commit carries along.
+    run: usize,
+    /// The bytes that its commits have carried along, and the next one.
+    carried: usize,
+}
+
+impl Burden {
+    fn of(run: &[Arc<RunCommit>]) -> Self {
+        let lengths = run.iter().map(|commit| commit.text.len());
+        lengths.fold(Self { run: 0, carried: 0 }, |burden, length| {
+            let run = burden.run + length;
+            Self { run, carried: burden.carried.saturating_add(run) }
+        })
+    }
+
+    /// Returns whether a run is long and has cost as much as the checkpoint that would end it, which has about as many bytes as
+    /// the last one. So checkpoints never cost more than the runs do, however large they are.
+    fn exceeds(&self, long: usize, checkpoint: usize) -> bool {
+        self.run > long && self.carried > checkpoint
     }
 }
 

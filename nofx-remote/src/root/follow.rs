@@ -1,26 +1,20 @@
 //! Following: from what is known to the newest commit, whoever made it.
 
-use std::collections::HashMap;
-use std::sync::{Arc, PoisonError};
+use std::sync::PoisonError;
 use std::time::Duration;
 
 use futures_util::future::{join, join_all};
-use nofx_core::{Error, Result, StoreId};
+use nofx_core::{Error, Result};
 use tokio::time::Instant;
 
 use super::{Root, Tip};
-use crate::checkpoint::Base;
-use crate::commit::{CheckpointId, Commit};
+use crate::commit::{Commit, RunCommit};
 use crate::moment::Moment;
-use crate::objects::missing;
 use crate::options::Planted;
 use crate::state::State;
 
 /// How many runs are fetched one after the other before the checkpoint is fetched instead.
 const HOPS: usize = 4;
-
-/// How often a listing is made again whose objects are gone when they are fetched.
-const LOOKS: usize = 5;
 
 /// How many numbers are looked at together while others write.
 const READ_AHEAD: u64 = 4;
@@ -31,55 +25,18 @@ const AHEAD: u64 = 16;
 /// A writer that was seen within this time is busy.
 const BUSY: Duration = Duration::from_secs(4);
 
+/// What became of a commit that was to be taken.
+#[derive(Debug, PartialEq)]
+pub(super) enum Taken {
+    /// The state is that far.
+    Yes,
+    /// Its run does not reach back to the state.
+    TooFar,
+    /// It does not follow the state.
+    Stray,
+}
+
 impl Root {
-    /// Finds the newest commit in a listing and takes its state; `false` if there is no commit.
-    pub(super) async fn reopen(&self) -> Result<bool> {
-        let _one_at_a_time = self.opening.lock().await;
-        if self.usable().is_some() {
-            return Ok(true);
-        }
-        let mut lost = None;
-        for _ in 0..LOOKS {
-            let seen = Moment::now(&self.sources);
-            let Some(number) = self.objects.newest_commit().await? else { return Ok(false) };
-            let Some(commit) = self.fetch(number).await? else {
-                lost = Some(self.objects.names.commit(number));
-                continue;
-            };
-            let base = match &commit.checkpoint {
-                None => Arc::new(Base::empty()),
-                Some(id) => match self.base(id, commit.store).await? {
-                    Some(base) => base,
-                    None => {
-                        lost = Some(self.objects.names.checkpoint(id.number, &id.nonce));
-                        continue;
-                    }
-                },
-            };
-            let state = State::new(base, &commit)?;
-            *self.lock_tip() = Some(Tip { state, seen, superseded: None, others: HashMap::new() });
-            return Ok(true);
-        }
-        Err(missing(&lost.unwrap_or_default()))
-    }
-
-    /// Returns a checkpoint; `None` if it is gone.
-    pub(crate) async fn base(&self, id: &CheckpointId, store: StoreId) -> Result<Option<Arc<Base>>> {
-        let here = self.lock_tip().as_ref().map(|tip| tip.state.base.clone());
-        if let Some(here) = here.filter(|here| here.id.as_ref() == Some(id)) {
-            return Ok(Some(here));
-        }
-        let path = self.objects.names.checkpoint(id.number, &id.nonce);
-        let Some(object) = self.objects.get(&path).await? else { return Ok(None) };
-        Ok(Some(Arc::new(Base::decode(&object, id, store, path.as_ref())?)))
-    }
-
-    pub(crate) async fn fetch(&self, number: u64) -> Result<Option<Commit>> {
-        let path = self.objects.names.commit(number);
-        let object = self.objects.get(&path).await?;
-        object.map(|object| Commit::decode(&object, number, path.as_ref())).transpose()
-    }
-
     /// Brings the state to at least every commit that was acknowledged before the call; returns the number of the last.
     ///
     /// On a busy store there may never be a moment without a newer commit. But a number that is found free once, after the call
@@ -88,58 +45,120 @@ impl Root {
     /// Whoever goes on looks whether the state is still that far: another call may have found it anew, in an older listing.
     pub(crate) async fn refresh(&self) -> Result<u64> {
         let mut far_enough = None;
+        let trusts_listings = self.rules.plants(Planted::TrustsListings);
         loop {
+            self.while_here()?;
             let before = Moment::now(&self.sources);
-            let Some(last) = self.usable() else {
+            let Some((last, next)) = self.usable() else {
                 if !self.reopen().await? {
-                    return Err(Error::unavailable("the listing does not show the commits that are there"));
+                    return Err(self.nothing_there().await);
                 }
                 continue;
             };
-            if far_enough.is_some_and(|enough| last >= enough) {
+            if far_enough.is_some_and(|enough| next > enough) {
                 return Ok(last);
             }
             // While others write, a look at several numbers costs no more time than at one.
-            let width = if self.others() == 0 { 1 } else { READ_AHEAD };
-            let found = join_all((1..=width).map(|step| self.fetch(last + step))).await;
-            let mut reached = last;
-            for next in found {
-                match next? {
-                    _ if self.rules.plants(Planted::TrustsListings) && reached > last => break,
-                    None => {
-                        self.saw_newest(reached, before);
-                        return Ok(reached);
-                    }
-                    Some(next) => self.advance(next).await?,
+            let busy = self.others() > 0;
+            let width = if busy { READ_AHEAD } else { 1 };
+            let looked = busy || self.objects.is_near;
+            let looks = join_all((0..width).map(|step| self.fetch(next + step)));
+            let (found, there) = join(looks, self.look_back_if(looked)).await;
+            there?;
+            let (mut new, mut end) = (Vec::new(), None);
+            for one in found {
+                match one {
+                    Ok(Some(commit)) if new.is_empty() || !trusts_listings => new.push(commit),
+                    Ok(Some(_)) => break,
+                    Ok(None) => end = Some(None),
+                    Err(error) if matches!(error, Error::Corrupt(_)) => end = Some(Some(error)),
+                    Err(error) => return Err(error),
                 }
-                reached += 1;
+                if end.is_some() {
+                    break;
+                }
+            }
+            let reached = next + new.len() as u64 - 1;
+            if let Some(damaged) = end {
+                self.look_back_if(!looked && !new.is_empty()).await?;
+                for commit in new {
+                    self.advance(commit).await?;
+                }
+                if self.is_the_end(reached + 1, damaged).await? {
+                    if let Some((last, _)) = self.usable() {
+                        self.saw_newest(last, before);
+                        return Ok(last);
+                    }
+                }
+                continue;
             }
             // Most often that is all.
             let before = Moment::now(&self.sources);
-            let (next, far) = join(self.fetch(reached + 1), self.fetch(reached + AHEAD)).await;
-            match next? {
-                _ if self.rules.plants(Planted::TrustsListings) => {}
-                None => {
-                    self.saw_newest(reached, before);
-                    return Ok(reached);
-                }
-                Some(next) => self.advance(next).await?,
+            let further = join(self.fetch(reached + 1), self.fetch(reached + AHEAD));
+            let ((following, far), there) = join(further, self.look_back_if(!looked)).await;
+            there?;
+            for commit in new {
+                self.advance(commit).await?;
             }
-            reached += 1;
-            if far?.is_none() && !self.rules.plants(Planted::TrustsListings) {
-                far_enough.get_or_insert(reached + AHEAD - 2);
+            match following {
+                _ if trusts_listings => {}
+                Ok(Some(commit)) => self.advance(commit).await?,
+                Err(error) if !matches!(error, Error::Corrupt(_)) => return Err(error),
+                end => {
+                    if self.is_the_end(reached + 1, end.err()).await?
+                        && let Some((last, _)) = self.usable()
+                    {
+                        self.saw_newest(last, before);
+                        return Ok(last);
+                    }
+                    continue;
+                }
+            }
+            if far.is_ok_and(|far| far.is_none()) && !trusts_listings {
+                far_enough.get_or_insert(reached + AHEAD - 1);
                 continue;
             }
             // A listing finds any number of them, and takes the store longer than a look.
-            let newest = self.objects.newest_commit().await?.filter(|newest| *newest > reached);
-            if let Some(newest) = newest
-                && let Some(newest) = self.fetch(newest).await?
-            {
+            let numbers = self.objects.newest_commits().await?.into_iter().filter(|number| *number > reached + 1);
+            let newest = self.newest_of(&numbers.collect::<Vec<_>>()).await?;
+            if let Some(newest) = newest.and_then(|newest| newest.commit) {
                 self.advance(newest).await?;
             }
-            if self.rules.plants(Planted::TrustsListings) {
+            if trusts_listings {
                 return Ok(0);
             }
+        }
+    }
+
+    /// Returns whether nothing lies behind what was found under a number: nothing, or something damaged, which a later commit
+    /// would carry along.
+    async fn is_the_end(&self, number: u64, damaged: Option<Error>) -> Result<bool> {
+        if damaged.is_some()
+            && let Ok(Some(behind)) = self.fetch(number + 1).await
+        {
+            self.advance(behind).await?;
+            return Ok(false);
+        }
+        if let Some(tip) = &mut *self.lock_tip()
+            && tip.state.next() == number
+        {
+            tip.blocked = damaged.map(|damaged| (number, damaged)).or(tip.blocked.take());
+        }
+        Ok(true)
+    }
+
+    async fn look_back_if(&self, wanted: bool) -> Result<()> {
+        match wanted {
+            true => self.look_back().await,
+            false => Ok(()),
+        }
+    }
+
+    /// Says why a listing shows no commit of a store that was opened.
+    async fn nothing_there(&self) -> Error {
+        match self.look_back().await {
+            Ok(()) => Error::unavailable("the listing does not show the commits that are there"),
+            Err(error) => error,
         }
     }
 
@@ -154,38 +173,59 @@ impl Root {
     }
 
     /// Moves the state on to a commit, by fetching what lies between if its run does not reach back far enough.
+    ///
+    /// One that does not follow what is there is passed: it was refused to the handle that made it.
     pub(super) async fn advance(&self, commit: Commit) -> Result<()> {
         let mut ahead = vec![commit];
         while let Some(commit) = ahead.last() {
-            if self.take(commit)? {
-                ahead.pop();
-                continue;
-            }
-            let between = match ahead.len() {
-                0..HOPS => self.fetch(commit.base()).await?,
-                _ => None,
+            let last = self.lock_tip().as_ref().and_then(|tip| tip.state.run.last().cloned());
+            let is_next = last.as_ref().is_some_and(|last| last.number == commit.base());
+            let taken = match last.filter(|_| is_next) {
+                Some(last) if !self.is_built_on(commit, &last).await? => Taken::Stray,
+                _ => self.take(commit)?,
             };
-            match between {
-                Some(between) => ahead.push(between),
-                None => {
-                    *self.lock_tip() = None;
-                    self.reopen().await?;
+            match taken {
+                Taken::Yes => _ = ahead.pop(),
+                Taken::Stray => {
+                    // Unless it is the other way round, and the store is another one now.
+                    self.look_back().await?;
+                    let (number, last) = (commit.number(), commit.last().cloned());
+                    if let (Some(tip), Some(last)) = (&mut *self.lock_tip(), last) {
+                        tip.state.pass(RunCommit::nothing(number, last.nonce.clone(), last.writer.clone()));
+                    }
                     return Ok(());
+                }
+                Taken::TooFar => {
+                    let between = match ahead.len() {
+                        0..HOPS => self.fetch(commit.base()).await?,
+                        _ => None,
+                    };
+                    match between {
+                        Some(between) => ahead.push(between),
+                        None => {
+                            *self.lock_tip() = None;
+                            self.reopen().await?;
+                            return Ok(());
+                        }
+                    }
                 }
             }
         }
         Ok(())
     }
 
-    /// Moves the state on to a commit; `false` if its run does not connect.
-    pub(super) fn take(&self, commit: &Commit) -> Result<bool> {
+    /// Moves the state on to a commit.
+    pub(super) fn take(&self, commit: &Commit) -> Result<Taken> {
         let mut slot = self.lock_tip();
-        let Some(tip) = &mut *slot else { return Ok(true) };
+        let Some(tip) = &mut *slot else { return Ok(Taken::Yes) };
         if commit.number() <= tip.state.last {
-            return Ok(true);
+            return Ok(Taken::Yes);
         }
         if !tip.state.connects(commit) {
-            return Ok(false);
+            return Ok(Taken::TooFar);
+        }
+        if !tip.state.is_followed_by(commit) {
+            return Ok(Taken::Stray);
         }
         let now = Instant::now();
         let new = commit.run.iter().filter(|one| one.number > tip.state.last && one.writer != self.writer);
@@ -195,10 +235,14 @@ impl Root {
             true => Ok(()),
             false => self.rebase(tip),
         });
-        if taken.is_err() {
-            *slot = None;
+        match taken {
+            Ok(()) => {
+                tip.blocked.take_if(|(up_to, _)| *up_to <= tip.state.last);
+                self.saw(commit);
+            }
+            Err(_) => *slot = None,
         }
-        taken.map(|()| true)
+        taken.map(|()| Taken::Yes)
     }
 
     /// Puts the state onto the checkpoint that its last commit names, if this handle made it.
@@ -207,7 +251,8 @@ impl Root {
         match rolled.take_if(|(rolled, _)| rolled.base.id == tip.state.cited) {
             Some((rolled, _)) => {
                 let run = tip.state.run.clone();
-                let commit = Commit { store: tip.state.store, checkpoint: tip.state.cited.clone(), run };
+                let (store, checkpoint) = (tip.state.store, tip.state.cited.clone());
+                let commit = Commit { store, checkpoint, run, tag: None, made: 0 };
                 tip.state = State::new(rolled.base, &commit)?;
                 tip.superseded = None;
             }

@@ -14,7 +14,7 @@ use nofx_core::{
 use tokio::time::sleep;
 
 use super::truth::{Event, Truth, What, all_entries, all_records, key};
-use super::world::{Dice, Line, Rates, World};
+use super::world::{Copy, Dice, Line, Rates, World};
 use crate::RemoteBackend;
 use crate::options::{Planted, Rules};
 
@@ -25,12 +25,16 @@ struct Sort {
     crashes: bool,
     /// Whether hosts sleep so long that they must open again, while others collect.
     sleeps: bool,
+    /// Whether the store is replaced by an older copy, or removed and put back, while hosts have it open.
+    replaced: bool,
     steps: u64,
 }
 
-const PLAIN: Sort = Sort { name: "plain", crashes: false, sleeps: false, steps: 14 };
+const PLAIN: Sort = Sort { name: "plain", crashes: false, sleeps: false, replaced: false, steps: 14 };
 const CRASHES: Sort = Sort { name: "crashes", crashes: true, ..PLAIN };
-const SLEEPS: Sort = Sort { name: "crashes and sleep", crashes: true, sleeps: true, steps: 20 };
+const SLEEPS: Sort = Sort { name: "crashes and sleep", crashes: true, sleeps: true, steps: 20, ..PLAIN };
+
+const REPLACED: Sort = Sort { name: "replaced by copies", crashes: true, replaced: true, ..PLAIN };
 
 const HOSTS: usize = 4;
 
@@ -43,6 +47,8 @@ fn small_rules(patience: Duration, planted: Option<Planted>) -> Rules {
         inline_bytes: 60,
         roll_at: 2 << 10,
         roll_first: 6 << 10,
+        // The world tells by its run which commit one follows.
+        burden: usize::MAX,
         heavy: 8 << 10,
         planted,
         ..Rules::new(patience)
@@ -58,6 +64,8 @@ struct Host {
     ids: SeededIds,
     line: Arc<Line>,
     store: Option<Arc<RemoteBackend>>,
+    /// How often the store had been replaced when it was opened.
+    opened: u64,
     records: HashMap<RecordKey, Seq>,
     heads: HashMap<LogKey, LogHead>,
     unsettled: Vec<Vec<Batch>>,
@@ -78,7 +86,7 @@ impl Host {
                 0..7 => {
                     let again = self.dice.hits(600).then(|| self.unsettled.pop()).flatten();
                     let group = again.unwrap_or_else(|| self.group());
-                    let from = self.world.newest();
+                    let (epoch, from) = (self.world.epoch(), self.world.newest());
                     let outcomes = match crash {
                         None if self.dice.hits(300) => {
                             // Others use the same handle at the same time.
@@ -94,7 +102,10 @@ impl Host {
                     if matches!(outcomes, Err("unknown" | "crashed")) {
                         self.unsettled.push(group.clone());
                     }
-                    self.note(from, What::Commit { group, outcomes });
+                    if matches!(outcomes, Err("gone" | "replaced")) {
+                        self.store = None;
+                    }
+                    self.note(epoch, from, What::Commit { group, outcomes });
                 }
                 _ => self.look(&store).await,
             }
@@ -109,22 +120,26 @@ impl Host {
         if self.store.is_none() {
             let rates = Rates::BAD;
             self.line = Line::new(self.world.clone(), rates, self.dice.next(), &self.rules);
+            let epoch = self.world.epoch();
             match self.line.open(self.rules.clone()).await {
-                Ok(store) => self.store = Some(Arc::new(store)),
+                Ok(store) => (self.store, self.opened) = (Some(Arc::new(store)), epoch),
                 Err(error) if error.is_transient() => {}
-                Err(error) => self.note(self.world.newest(), What::Wrong(format!("opening: {error}"))),
+                Err(error) => {
+                    self.note(epoch, self.world.newest(), What::Wrong(format!("opening: {}", error.chain())));
+                }
             }
         }
         self.store.clone()
     }
 
-    fn note(&self, from: u64, what: What) {
-        let event = Event { host: self.number, from, to: self.world.newest(), what };
+    fn note(&self, epoch: u64, from: u64, what: What) {
+        let epoch = Some(epoch).filter(|epoch| *epoch == self.world.epoch());
+        let event = Event { host: self.number, epoch, from, to: self.world.newest(), what };
         self.history.lock().unwrap().push(event);
     }
 
     async fn look(&mut self, store: &RemoteBackend) {
-        let from = self.world.newest();
+        let (epoch, from) = (self.world.epoch(), self.world.newest());
         let log: LogKey = key(LOGS[self.dice.below(LOGS.len() as u64) as usize]);
         let seen = match self.dice.below(3) {
             0 => all_records(store).await.map(|records| {
@@ -138,9 +153,11 @@ impl Host {
             _ => all_entries(store, &log).await.map(|entries| What::Entries(log.clone(), entries)),
         };
         match seen {
-            Ok(seen) => self.note(from, seen),
+            // Reading looks for newer commits, and not whether what was read before is still there.
+            _ if self.opened != epoch => {}
+            Ok(seen) => self.note(epoch, from, seen),
             Err(error) if error.is_transient() => {}
-            Err(error) => self.note(from, What::Wrong(format!("reading {log}: {error}"))),
+            Err(error) => self.note(epoch, from, What::Wrong(format!("reading {log}: {}", error.chain()))),
         }
     }
 
@@ -193,7 +210,12 @@ const LOGS: [&str; 6] = ["x", "y", "z", "mortal 1", "mortal 2", "mortal 3"];
 async fn history(seed: u64, sort: Sort, planted: Option<Planted>) -> Vec<String> {
     // Half of them give up before what is late has arrived.
     let patience = Duration::from_millis(if seed.is_multiple_of(2) { 20_000 } else { 800 });
-    let (world, rules, dice) = (World::new(), small_rules(patience, planted), Dice::new(seed));
+    let (world, dice) = (World::new(), Dice::new(seed));
+    let mut rules = small_rules(patience, planted);
+    if sort.replaced {
+        // A pack that was put before the place was replaced is not in the other one, as little as a commit.
+        rules.inline_bytes = usize::MAX;
+    }
     let events = Arc::new(Mutex::new(Vec::new()));
     let mut hosts = Vec::new();
     for number in 0..HOSTS {
@@ -205,6 +227,7 @@ async fn history(seed: u64, sort: Sort, planted: Option<Planted>) -> Vec<String>
             ids: SeededIds::new(dice.next()),
             line: Line::new(world.clone(), Rates::default(), 0, &rules),
             store: None,
+            opened: 0,
             records: HashMap::new(),
             heads: HashMap::new(),
             unsettled: Vec::new(),
@@ -212,6 +235,9 @@ async fn history(seed: u64, sort: Sort, planted: Option<Planted>) -> Vec<String>
             history: events.clone(),
         };
         hosts.push(tokio::spawn(host.live(sort)));
+    }
+    if sort.replaced {
+        replace(&world, &Dice::new(dice.next())).await;
     }
     for host in hosts {
         host.await.unwrap();
@@ -226,13 +252,31 @@ async fn history(seed: u64, sort: Sort, planted: Option<Planted>) -> Vec<String>
     let tried = tried.flatten().map(|batch| (batch.id, batch.clone())).collect();
     let mut truth = Truth::of(&world, &tried);
     if truth.problems.is_empty() {
-        truth.judge(&events);
-        match Line::new(world, Rates::default(), seed, &rules).open(rules).await {
+        truth.judge(&events, world.epoch());
+        match Line::new(world.clone(), Rates::default(), seed, &rules).open(rules).await {
             Ok(store) => truth.compare(&(Arc::new(store) as Arc<dyn PersistenceBackend>)).await,
             Err(error) => truth.problems.push(format!("opening in the end: {error}")),
         }
     }
+    if !truth.problems.is_empty() {
+        let strays = world.strays.lock().unwrap().clone();
+        truth.problems.push(format!("strays {strays:?}, replaced {} times", world.epoch()));
+    }
     truth.problems
+}
+
+/// Puts an older copy in the place of the store, once at once and once after a while in which nothing is there.
+async fn replace(world: &World, dice: &Dice) {
+    for removed in [dice.hits(300), dice.hits(300)] {
+        sleep(dice.millis(500..4000)).await;
+        let copy = world.copied();
+        sleep(dice.millis(100..4000)).await;
+        if removed {
+            world.becomes(&Copy::default());
+            sleep(dice.millis(10..2000)).await;
+        }
+        world.becomes(&copy);
+    }
 }
 
 fn setting(name: &str, usual: u64) -> u64 {
@@ -266,6 +310,11 @@ fn nothing_is_lost_or_invented_when_machines_crash() {
 #[test]
 fn nothing_is_lost_or_invented_when_machines_sleep_through_collections() {
     try_all(SLEEPS);
+}
+
+#[test]
+fn nothing_is_acknowledged_and_lost_when_the_store_is_replaced_by_an_older_copy() {
+    try_all(REPLACED);
 }
 
 /// Plants an error and demands that one of so many histories shows it.

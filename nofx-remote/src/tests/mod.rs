@@ -1,6 +1,9 @@
 //! Tests that look inside: faults, sleep, request counts, planted errors.
 
+mod bytes;
+mod damaged;
 mod histories;
+mod replaced;
 mod requests;
 mod sleep;
 mod trust;

@@ -16,6 +16,8 @@ use crate::commit::Commit;
 #[derive(Debug)]
 pub(crate) struct Event {
     pub(crate) host: usize,
+    /// How often the store had been replaced when the call began; none if it was replaced during the call.
+    pub(crate) epoch: Option<u64>,
     /// The newest commit when the call began and when it ended.
     pub(crate) from: u64,
     pub(crate) to: u64,
@@ -125,9 +127,15 @@ impl Truth {
         };
         let oracle = MemoryBackend::new();
         let mut snapshot = Snapshot::default();
-        for (expected, (number, object)) in (1..).zip(&*world.commits.lock().unwrap()) {
-            if *number != expected {
-                truth.problems.push(format!("commit {expected} is missing before {number}"));
+        let strays = world.strays.lock().unwrap();
+        for (number, object) in &*world.commits.lock().unwrap() {
+            // What does not follow changes nothing.
+            while (truth.snapshots.len() as u64) < *number && strays.contains(&(truth.snapshots.len() as u64)) {
+                truth.snapshots.push(snapshot.clone());
+                truth.batches.push(Vec::new());
+            }
+            if truth.snapshots.len() as u64 != *number {
+                truth.problems.push(format!("commit {} is missing before {number}", truth.snapshots.len()));
                 return truth;
             }
             let commit = match Commit::decode(object, *number, "a commit") {
@@ -168,13 +176,19 @@ impl Truth {
         truth
     }
 
-    /// Compares what everybody was told with what happened.
-    pub(crate) fn judge(&mut self, history: &[Event]) {
+    /// Compares what everybody was told with what happened, since the store was last replaced.
+    pub(crate) fn judge(&mut self, history: &[Event], now: u64) {
         let mut tried: HashSet<BatchId> = HashSet::new();
         let mut certain: Vec<BatchId> = Vec::new();
         let mut tried_again: HashSet<BatchId> = HashSet::new();
         let mut problems = Vec::new();
-        for Event { host, from, to, what } in history {
+        for Event { host, epoch, from, to, what } in history {
+            if *epoch != Some(now) {
+                if let What::Commit { group, .. } = what {
+                    tried.extend(group.iter().map(|batch| batch.id));
+                }
+                continue;
+            }
             let told = |what: String| format!("host {host}, between {from} and {to}: {what}");
             let window = &self.snapshots[*from as usize..=*to as usize];
             match what {
@@ -202,7 +216,9 @@ impl Truth {
                             }
                         }
                         Err("unknown" | "crashed") => {}
-                        Err("unavailable") => certain.extend(group.iter().filter(|_| fresh).map(|batch| batch.id)),
+                        Err("unavailable" | "gone" | "replaced") => {
+                            certain.extend(group.iter().filter(|_| fresh).map(|batch| batch.id))
+                        }
                         Err(code) => problems.push(told(format!("a commit answered {code}"))),
                     }
                 }
@@ -259,7 +275,8 @@ impl Truth {
         for head in heads {
             let found = all_entries(&**store, &head.log).await.unwrap();
             if found != last.logs[&head.log].1 {
-                self.problems.push(format!("in the end {} holds {found:?}", head.log));
+                let really = &last.logs[&head.log].1;
+                self.problems.push(format!("in the end {} holds {found:?}, really {really:?}", head.log));
             }
         }
         let Changes::Page(feed) = store.changes(None, 10_000).await.unwrap() else {
@@ -280,7 +297,15 @@ pub(crate) async fn all_records(store: &dyn PersistenceBackend) -> Result<Vec<Re
 
 /// Reads all entries of a log.
 pub(crate) async fn all_entries(store: &dyn PersistenceBackend, log: &LogKey) -> Result<Vec<LogEntry>> {
-    Ok(store.read(&LogQuery::oldest_first(log.clone(), 10_000)).await?.items)
+    let mut entries = Vec::new();
+    loop {
+        let query = LogQuery::oldest_first(log.clone(), 10_000).within(entries.len() as u64..u64::MAX);
+        let page = store.read(&query).await?;
+        entries.extend(page.items);
+        if !page.more {
+            return Ok(entries);
+        }
+    }
 }
 
 /// Makes a key of a kind that will do.

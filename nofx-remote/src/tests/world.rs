@@ -1,6 +1,6 @@
 //! An object store in virtual time, and the faults of the lines that lead to it.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -19,8 +19,9 @@ use object_store::{
 };
 use tokio::time::{Instant, sleep};
 
+use crate::commit::Commit;
 use crate::location::Place;
-use crate::names;
+use crate::names::{self, Names};
 use crate::options::{Options, Rules};
 use crate::{RemoteBackend, Result as StoreResult};
 
@@ -64,6 +65,14 @@ impl Clock for VirtualClock {
     }
 }
 
+/// Everything that a store had at one moment.
+#[derive(Debug, Default)]
+pub(crate) struct Copy {
+    objects: Vec<(Bytes, Duration, Path)>,
+    commits: BTreeMap<u64, Bytes>,
+    strays: BTreeSet<u64>,
+}
+
 /// What all machines share.
 #[derive(Debug)]
 pub(crate) struct World {
@@ -74,8 +83,13 @@ pub(crate) struct World {
     made: Mutex<HashMap<Path, Duration>>,
     /// Every commit that was ever created, also those that were deleted since.
     pub(crate) commits: Mutex<BTreeMap<u64, Bytes>>,
+    /// The numbers of those that do not follow what was there before them.
+    pub(crate) strays: Mutex<BTreeSet<u64>>,
     /// What no correct program does.
     pub(crate) violations: Mutex<Vec<String>>,
+    /// The bytes of all objects that were ever created, by folder.
+    pub(crate) put: Mutex<BTreeMap<String, u64>>,
+    epoch: AtomicU64,
 }
 
 impl World {
@@ -94,7 +108,10 @@ impl World {
             started: Instant::now(),
             made: Mutex::default(),
             commits: Mutex::default(),
+            strays: Mutex::default(),
             violations: Mutex::default(),
+            put: Mutex::default(),
+            epoch: AtomicU64::new(0),
         })
     }
 
@@ -107,13 +124,90 @@ impl World {
         let bytes: Bytes = payload.clone().into();
         let put = self.objects.put_opts(path, payload, options).now_or_never().expect("memory does not wait")?;
         self.made.lock().unwrap().insert(path.clone(), self.started.elapsed());
+        let folder = path.as_ref().split('/').next().unwrap_or_default().to_owned();
+        *self.put.lock().unwrap().entry(folder).or_default() += bytes.len() as u64;
         if let Some(number) = names::number(path).filter(|_| path.as_ref().starts_with(names::ROOT)) {
+            if !self.belongs(number, &bytes) {
+                self.strays.lock().unwrap().insert(number);
+                return Ok(put);
+            }
             let before = self.commits.lock().unwrap().insert(number, bytes.clone());
             if before.is_some_and(|before| before != bytes) {
                 self.violations.lock().unwrap().push(format!("commit {number} was created again with other bytes"));
             }
         }
         Ok(put)
+    }
+
+    /// Returns whether a commit follows what is there under the number before it.
+    fn belongs(&self, number: u64, bytes: &Bytes) -> bool {
+        let commit = Commit::decode(bytes, number, "a commit").unwrap();
+        for before in (1..number).rev() {
+            let Some(object) = self.object(&Names::new(Path::default()).commit(before)) else { return false };
+            // Where that is damaged nothing speaks against it.
+            if let Ok(found) = Commit::decode(&object, before, "the one before")
+                && !commit.nonce_of(before).is_none_or(|named| found.is_named(named))
+            {
+                return false;
+            }
+            if !commit.calls_nothing(before) {
+                // A host that has not looked yet may create one more.
+                return !self.strays.lock().unwrap().contains(&before);
+            }
+        }
+        true
+    }
+
+    /// Returns an object.
+    pub(crate) fn object(&self, path: &Path) -> Option<Bytes> {
+        let found = self.objects.get(path).now_or_never().expect("memory does not wait").ok()?;
+        found.bytes().now_or_never().expect("memory does not wait").ok()
+    }
+
+    /// Puts other bytes in the place of an object, or nothing.
+    pub(crate) fn damage(&self, path: &Path, bytes: Option<Bytes>) {
+        let done = async {
+            match bytes {
+                Some(bytes) => self.objects.put(path, bytes.into()).await.map(|_| ()),
+                None => self.objects.delete(path).await,
+            }
+        };
+        done.now_or_never().expect("memory does not wait").expect("memory does not fail");
+    }
+
+    /// Returns the names of all objects in a folder.
+    pub(crate) fn names(&self, folder: &str) -> Vec<Path> {
+        let listed: Vec<_> = self.objects.list(Some(&Path::from(folder))).collect().now_or_never().unwrap();
+        listed.into_iter().map(|meta: Result<ObjectMeta>| meta.unwrap().location).collect()
+    }
+
+    /// Returns a copy of everything that is there.
+    pub(crate) fn copied(&self) -> Copy {
+        let all = [names::ROOT, names::CHECKPOINTS, names::PACKS].iter().flat_map(|folder| self.names(folder));
+        let object = |path: Path| {
+            let made = self.made.lock().unwrap()[&path];
+            (self.object(&path).unwrap(), made, path)
+        };
+        let (commits, strays) = (self.commits.lock().unwrap().clone(), self.strays.lock().unwrap().clone());
+        Copy { objects: all.map(object).collect(), commits, strays }
+    }
+
+    /// Replaces everything by a copy, all at once.
+    pub(crate) fn becomes(&self, copy: &Copy) {
+        let all = [names::ROOT, names::CHECKPOINTS, names::PACKS].iter().flat_map(|folder| self.names(folder));
+        all.for_each(|path| self.damage(&path, None));
+        for (bytes, made, path) in &copy.objects {
+            self.damage(path, Some(bytes.clone()));
+            self.made.lock().unwrap().insert(path.clone(), *made);
+        }
+        *self.commits.lock().unwrap() = copy.commits.clone();
+        *self.strays.lock().unwrap() = copy.strays.clone();
+        self.epoch.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// Returns how often everything was replaced.
+    pub(crate) fn epoch(&self) -> u64 {
+        self.epoch.load(Ordering::SeqCst)
     }
 
     fn age(&self, path: &Path) -> Duration {
@@ -155,6 +249,8 @@ pub(crate) struct Rates {
     pub(crate) cut: u64,
     /// Whether for 0.6 s every 7 s nothing is answered but 503.
     pub(crate) bursts: bool,
+    /// Whether nothing is read any more.
+    pub(crate) no_gets: bool,
     /// How long a request takes, in milliseconds: a PUT; a GET takes two thirds of it, a LIST twice as long.
     pub(crate) latency: u64,
     /// How long every request takes, to the millisecond, so that what was done one after the other can be counted.
@@ -171,6 +267,7 @@ impl Rates {
         partial: 20,
         cut: 300,
         bursts: true,
+        no_gets: false,
         latency: 30,
         exact: 0,
     };
@@ -185,6 +282,7 @@ impl Rates {
         partial: 0,
         cut: 0,
         bursts: false,
+        no_gets: false,
         latency: 0,
         exact: 10,
     };
@@ -327,9 +425,13 @@ impl ObjectStore for Line {
         }
         if self.dice.hits(self.rates().later) {
             let (world, path, wait) = (self.world.clone(), path.clone(), self.dice.millis(100..3000));
+            let epoch = world.epoch();
             tokio::spawn(async move {
                 sleep(wait).await;
-                _ = world.put(&path, payload, options);
+                // It does not arrive at another place than the one that it was sent to.
+                if world.epoch() == epoch {
+                    _ = world.put(&path, payload, options);
+                }
             });
             return Err(generic("connection lost under way"));
         }
@@ -352,6 +454,9 @@ impl ObjectStore for Line {
         self.counts.gets.fetch_add(1, Ordering::SeqCst);
         self.travel(0.67).await;
         self.fail_before().await?;
+        if self.rates().no_gets {
+            return Err(generic("503 slow down"));
+        }
         let found = self.world.objects.get_opts(path, options).await;
         self.travel(0.67).await;
         let mut found = found?;

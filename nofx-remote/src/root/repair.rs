@@ -1,0 +1,126 @@
+//! Finding what is damaged, and going on without what cannot be read.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use nofx_core::{Error, Loss, Repair, Repaired, Result};
+
+use super::Root;
+use crate::commit::RunCommit;
+use crate::names;
+
+/// Something about a store that is not as it should be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Finding {
+    /// The object.
+    pub object: String,
+    /// What is wrong with it.
+    pub what: String,
+    /// Whether something that was stored cannot be read. Otherwise nothing is lost.
+    pub is_damage: bool,
+}
+
+impl Finding {
+    fn new(object: impl Into<String>, what: impl Into<String>, is_damage: bool) -> Self {
+        Self { object: object.into(), what: what.into(), is_damage }
+    }
+}
+
+impl Root {
+    /// Lists objects that are damaged, cut or missing, and commits that are not part of the store.
+    pub(crate) async fn check(&self) -> Result<Vec<Finding>> {
+        self.refresh().await?;
+        let mut findings = Vec::new();
+        let newest = self.newest_of(&self.objects.newest_commits().await?).await?.unwrap_or_default();
+        let mut blocked = self.blocked();
+        for (_, error) in &newest.damaged {
+            blocked = blocked.filter(|blocked| blocked.to_string() != error.to_string());
+            findings.push(Finding::new("a commit", error.chain(), true));
+        }
+        findings.extend(blocked.map(|error| Finding::new("the newest commits", error.chain(), true)));
+        let stray = "it does not follow the commit before it, and is ignored: it was refused to the host that made it";
+        for number in newest.strays {
+            findings.push(Finding::new(self.objects.names.commit(number).as_ref(), stray, false));
+        }
+        if let Some(lost) = self.lost_checkpoint().await? {
+            let what = format!("{}; it is passed by an older one and the commits since", lost.chain());
+            findings.push(Finding::new("a checkpoint", what, true));
+        }
+        let listed = self.objects.list(names::PACKS).await?;
+        let sizes: HashMap<_, _> = listed.iter().map(|meta| (&meta.location, meta.size)).collect();
+        for (pack, size) in self.fresh(|state| Ok(state.base.packs.clone())).await? {
+            let path = self.objects.names.pack(&pack);
+            let what = match sizes.get(&path) {
+                Some(found) if *found >= size => continue,
+                Some(found) => format!("it was cut to {found} bytes of {size}"),
+                None => "it is missing".to_owned(),
+            };
+            findings.push(Finding::new(path.as_ref(), what, true));
+        }
+        Ok(findings)
+    }
+
+    /// Goes on without what is damaged behind the last commit that can be read, if `gives_up`, and replaces a lost checkpoint.
+    pub(crate) async fn repair(self: &Arc<Self>, gives_up: bool) -> Result<Repaired> {
+        self.refresh().await?;
+        let mut repaired = Repaired::default();
+        if let Some(damaged) = self.blocked() {
+            let next = self.with_tip(|tip| Ok(tip.state.next()))?;
+            let last = self.objects.newest_commits().await?.into_iter().next().unwrap_or(next).max(next);
+            let thing = match next == last {
+                true => format!("commit {next}"),
+                false => format!("commits {next} to {last}"),
+            };
+            let what = damaged.chain();
+            if !gives_up {
+                repaired.losses.push(Loss { thing, what });
+                return Ok(repaired);
+            }
+            self.pass_all(next..=last).await?;
+            self.commit_nothing().await?;
+            let what = format!("{what}; the store goes on without what was written there");
+            repaired.repairs.push(Repair { thing, what, aside: None });
+        }
+        if let Some(lost) = self.lost_checkpoint().await? {
+            let cited = self.with_tip(|tip| Ok(tip.state.cited.clone()))?;
+            self.roll().await?;
+            while self.with_tip(|tip| Ok(tip.state.cited == cited))? {
+                self.commit_nothing().await?;
+            }
+            let what = format!("{}; it was made again of an older one and the commits since", lost.chain());
+            repaired.repairs.push(Repair { thing: "a checkpoint".to_owned(), what, aside: None });
+        }
+        Ok(repaired)
+    }
+
+    /// Says of these numbers that nothing was committed under them.
+    async fn pass_all(&self, numbers: std::ops::RangeInclusive<u64>) -> Result<()> {
+        for number in numbers {
+            let nothing = match self.fetch(number).await {
+                Ok(Some(commit)) => commit.last().map(|last| (last.nonce.clone(), last.writer.clone())),
+                Ok(None) | Err(Error::Corrupt(_)) => None,
+                Err(error) => return Err(error),
+            };
+            let (nonce, writer) = nothing.unwrap_or_else(|| (names::nonce(&*self.sources.ids), self.writer.clone()));
+            self.with_tip(|tip| {
+                tip.state.pass(RunCommit::nothing(number, nonce, writer));
+                tip.blocked = None;
+                Ok(())
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Returns what is wrong with the checkpoint that the newest commit names, if it cannot be read.
+    async fn lost_checkpoint(&self) -> Result<Option<Error>> {
+        let (cited, store) = self.with_tip(|tip| Ok((tip.state.cited.clone(), tip.state.store)))?;
+        let Some(cited) = cited else { return Ok(None) };
+        match self.read_base(&cited, store).await {
+            Ok(Some(_)) => Ok(None),
+            Ok(None) => Ok(Some(crate::objects::missing(&self.checkpoint_path(&cited)))),
+            Err(error) if matches!(error, Error::Corrupt(_)) => Ok(Some(error)),
+            Err(error) => Err(error),
+        }
+    }
+}
