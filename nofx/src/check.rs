@@ -32,6 +32,8 @@ impl Finding {
 ///   the store.
 /// - A store in one file: the file is brought into order after a crash, and redb's own structures are checked. Values that
 ///   cannot be read stay where they are; reading names them.
+/// - A store in object storage: a lost checkpoint is made again from an older one; commits that cannot be read, and keep others from
+///   being made, can be given up.
 ///
 /// `Invalid` for other stores, which have nothing of the kind.
 pub async fn repair(location: &Location, gives_up: bool) -> Result<Repaired> {
@@ -50,6 +52,13 @@ pub async fn repair(location: &Location, gives_up: bool) -> Result<Repaired> {
             let thing = location.path().unwrap_or(std::path::Path::new("")).display().to_string();
             let repairs = repaired?.then_some(Repair { thing, what, aside: None }).into_iter().collect();
             Ok(Repaired { repairs, losses: Vec::new() })
+        }
+        #[cfg(feature = "remote")]
+        "s3" | "gs" | "az" | "file" => {
+            let backend = crate::open::open_remote(location, &Options::existing()).await?;
+            let repaired = backend.repair(gives_up).await;
+            PersistenceBackend::close(&backend).await?;
+            repaired
         }
         scheme => Err(location.unsupported().unwrap_or_else(|| {
             Error::invalid(format!("there is nothing to repair in place in a store of `{scheme}:`"))
@@ -124,6 +133,18 @@ pub async fn check(location: &Location) -> Result<Vec<Finding>> {
                 Finding { thing: thing.clone(), what, is_damage: page.hides }
             };
             Ok(damaged?.into_iter().map(told).collect())
+        }
+        #[cfg(feature = "remote")]
+        "s3" | "gs" | "az" | "file" => {
+            let backend = crate::open::open_remote(location, &Options::existing()).await?;
+            let found = backend.check().await;
+            PersistenceBackend::close(&backend).await?;
+            let told = |found: nofx_remote::Finding| Finding {
+                thing: found.object,
+                what: found.what,
+                is_damage: found.is_damage,
+            };
+            Ok(found?.into_iter().map(told).collect())
         }
         _ => location.unsupported().map_or(Ok(Vec::new()), Err),
     }

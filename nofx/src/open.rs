@@ -170,7 +170,7 @@ pub(crate) async fn open_fs(location: &Location, options: &Options) -> Result<no
 }
 
 #[cfg(feature = "remote")]
-async fn open_remote(location: &Location, options: &Options) -> Result<nofx_remote::RemoteBackend> {
+pub(crate) async fn open_remote(location: &Location, options: &Options) -> Result<nofx_remote::RemoteBackend> {
     let remote = nofx_remote::Options::default()
         .create(options.create)
         .requests(options.requests.clone())

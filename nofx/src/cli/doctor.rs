@@ -134,7 +134,7 @@ async fn repaired(args: &Args) -> Result<Repaired> {
 
 /// Returns whether a store has nothing that could be repaired in place.
 fn is_kept_whole(location: &Location) -> bool {
-    !matches!(location.scheme(), "fs" | "redb")
+    location.scheme() == "memory"
 }
 
 fn refused(error: &Error, location: &Location) -> Fault {
