@@ -1,13 +1,14 @@
-//! Every command that only reads, on stores that are not at rest.
+//! Every command that only reads changes nothing, whatever state the store is in and whoever has it open.
 
 use std::fs;
 use std::path::PathBuf;
 use std::time::SystemTime;
 
+use crate::host::Host;
 use crate::program::{Place, Run, dump_of, sha256};
 
 /// Every command that only reads, with `STORE` for the store. What it makes elsewhere is named `made`.
-const LOOKING: [&str; 20] = [
+pub(crate) const LOOKING: [&str; 20] = [
     "ls --store STORE",
     "ls --json --store STORE",
     "ls --trash --store STORE",
@@ -30,51 +31,28 @@ const LOOKING: [&str; 20] = [
     "migrate --from work --to STORE --dry-run",
 ];
 
-fn look(place: &Place, words: &str, store: &str) -> Run {
+/// The commands that write to a store, or need none.
+const OTHERS: [&str; 9] =
+    ["import", "archive", "restore", "delete", "undelete", "upgrade", "load", "completions", "help"];
+
+/// Runs a command that only reads.
+pub(crate) fn look(place: &Place, words: &str, store: &str) -> Run {
     _ = fs::remove_dir_all(place.path("made"));
     place.run(&words.replace("STORE", store))
 }
 
-/// A store of one session with messages that do not compress.
-fn filled(store: &str) -> Place {
+/// A store of one session with messages that do not compress, in the folder `store`, and its name.
+fn filled(store: &str) -> (Place, String) {
     let place = Place::new().with_legacy();
+    let store = store.replace("HERE", place.shown("").trim_end_matches('/'));
     let noise = |number: u32| (0..4).map(|part| sha256(&(4 * number + part).to_le_bytes())).collect::<String>();
-    let messages = (0..4000).map(|number| noise(number) + " words");
+    let messages = (0..2000).map(|number| noise(number) + " words");
     place.write("x.ndjson", dump_of("s", messages));
     place.run(&format!("load x.ndjson --store {store}")).done();
-    place
+    (place, store)
 }
 
-/// Marks the file of a store as open, as a host leaves it that is killed.
-fn leave_open(place: &Place, file: &str) -> Vec<u8> {
-    let mut bytes = fs::read(place.path(file)).expect("a file");
-    // redb's flag of that, behind its magic number.
-    bytes[9] |= 2;
-    fs::write(place.path(file), &bytes).expect("a file");
-    bytes
-}
-
-#[test]
-fn what_a_killed_host_left_is_read_by_every_command() {
-    let place = filled("redb:x.redb");
-    for words in LOOKING {
-        leave_open(&place, "x.redb");
-        look(&place, words, "redb:x.redb").done();
-    }
-}
-
-#[test]
-fn what_is_cut_is_damaged_for_every_command() {
-    let place = filled("redb:x.redb");
-    let whole = leave_open(&place, "x.redb");
-    for words in LOOKING {
-        fs::write(place.path("x.redb"), &whole[..whole.len() / 4]).expect("a file");
-        let run = look(&place, words, "redb:x.redb");
-        assert!(run.code == 27 && run.err.contains("x.redb"), "{words}: {run:?}");
-    }
-}
-
-/// Everything below the folder of a store: names, contents and when they were changed.
+/// Everything below a folder: names, contents and when they were changed.
 type State = Vec<(PathBuf, Option<Vec<u8>>, SystemTime)>;
 
 fn state(place: &Place) -> State {
@@ -82,18 +60,11 @@ fn state(place: &Place) -> State {
         let changed = fs::symlink_metadata(&path).and_then(|found| found.modified()).expect("it exists");
         (path, bytes, changed)
     };
-    place.tree("store").into_iter().map(with_time).collect()
-}
-
-/// A store in the folder `store` above 256 KiB, at rest, and its state.
-fn at_rest(store: &str) -> (Place, State) {
-    let place = filled(store);
-    // What the writer left to be done is done by now.
-    place.run(&format!("ls --store {store}")).done();
-    let state = state(&place);
-    let bytes: usize = state.iter().filter_map(|(_, bytes, _)| bytes.as_ref()).map(Vec::len).sum();
-    assert!(bytes > 256 << 10, "{bytes}");
-    (place, state)
+    let mut all: State = place.tree("store").into_iter().map(with_time).collect();
+    let folder = place.path("store");
+    let changed = fs::metadata(&folder).and_then(|found| found.modified()).expect("it exists");
+    all.push((folder, None, changed));
+    all
 }
 
 #[track_caller]
@@ -103,31 +74,239 @@ fn is_as_before(place: &Place, before: &State, words: &str) {
     assert!(after == *before, "{words}: {changed:?}, {} things and {}", before.len(), after.len());
 }
 
-#[cfg(unix)]
+/// Runs every command that only reads, and demands that it succeeds and changes nothing.
 #[track_caller]
-fn may_be_read_by_others(store: &str) {
-    use crate::bad_input::{allow, as_anybody};
-    let (place, before) = at_rest(store);
-    allow(&place, "", 0o777);
-    for (path, bytes, _) in &before {
-        allow(&place, path.to_str().expect("text"), if bytes.is_some() { 0o644 } else { 0o755 });
-    }
-    allow(&place, "store", 0o755);
+fn looking_changes_nothing(place: &Place, store: &str) {
+    let before = state(place);
+    let bytes: usize = before.iter().filter_map(|(_, bytes, _)| bytes.as_ref()).map(Vec::len).sum();
+    assert!(bytes > 256 << 10, "{bytes}");
     for words in LOOKING {
-        _ = fs::remove_dir_all(place.path("made"));
-        as_anybody(&place, &words.replace("STORE", store)).done();
-        is_as_before(&place, &before, words);
+        look(place, words, store).done();
+        is_as_before(place, &before, words);
     }
+}
+
+#[test]
+fn every_command_of_the_help_is_known_to_read_or_to_write() {
+    let help = Place::new().run("--help").done().out;
+    let commands = help.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
+    // The explanation of one goes on in lines that begin farther to the right.
+    let commands = commands.filter_map(|line| line.strip_prefix("  ")).filter(|line| !line.starts_with(' '));
+    let commands: Vec<_> = commands.filter_map(|line| line.split(' ').next()).collect();
+    assert!(commands.len() > 15, "{help}");
+    for command in commands {
+        let reads = LOOKING.iter().any(|words| words.split(' ').next() == Some(command));
+        assert!(reads != OTHERS.contains(&command), "{command}: does it read a store or write to one?");
+    }
+}
+
+on! {
+    objects:
+    looking_at_a_store_that_was_closed_changes_nothing
+    looking_at_a_store_in_use_changes_nothing
+    looking_at_what_a_killed_host_left_changes_nothing
 }
 
 #[cfg(unix)]
-#[test]
-fn looking_at_a_file_takes_no_more_than_reading() {
-    may_be_read_by_others("redb:store/x.redb");
+mod on_unix {
+    use super::*;
+
+    on! { redb: looking_takes_no_more_than_the_right_to_read }
+    on! { fs: looking_takes_no_more_than_the_right_to_read the_superuser_locks_no_owner_out_by_looking }
+    on! {
+        objects:
+        looking_waits_for_no_process_that_is_held_up
+        looking_takes_no_more_than_the_right_to_read
+        the_superuser_locks_no_owner_out_by_looking
+    }
 }
 
-#[cfg(all(unix, feature = "fs"))]
-#[test]
-fn looking_at_a_folder_takes_no_more_than_reading() {
-    may_be_read_by_others("fs:store");
+#[cfg(target_os = "linux")]
+mod on_linux {
+    use super::*;
+
+    on! { fs: looking_works_on_a_disk_that_cannot_be_written }
+    on! { objects: looking_works_on_a_disk_that_cannot_be_written looking_makes_no_call_that_changes_anything }
+}
+
+fn looking_at_a_store_that_was_closed_changes_nothing(store: &str) {
+    let (place, store) = filled(store);
+    looking_changes_nothing(&place, &store);
+}
+
+fn looking_at_a_store_in_use_changes_nothing(store: &str) {
+    let (place, store) = filled(store);
+    let mut host = Host::start(&place, &store);
+    host.rest(&place);
+    looking_changes_nothing(&place, &store);
+    assert_eq!(host.write("second"), "done", "it still writes");
+    host.close();
+}
+
+fn looking_at_what_a_killed_host_left_changes_nothing(store: &str) {
+    let (place, store) = filled(store);
+    Host::start(&place, &store).kill();
+    looking_changes_nothing(&place, &store);
+    let shown = look(&place, "tail s -n 1 --store STORE", &store).done().out;
+    assert!(shown.contains("first"), "what was acknowledged is there: {shown}");
+}
+
+#[cfg(unix)]
+fn looking_waits_for_no_process_that_is_held_up(store: &str) {
+    use rustix::process::Signal;
+    let (place, store) = filled(store);
+    let mut host = Host::start(&place, &store);
+    host.rest(&place);
+    host.signal(Signal::STOP);
+    looking_changes_nothing(&place, &store);
+    host.signal(Signal::CONT);
+    assert_eq!(host.write("second"), "done", "it goes on");
+    host.close();
+}
+
+/// Gives a store away: everything in its folder, and the folder.
+#[cfg(unix)]
+fn give(place: &Place, owner: u32, group: u32, modes: Option<(u32, u32)>) {
+    use std::os::unix::fs::{PermissionsExt, chown};
+    crate::bad_input::allow(place, "", 0o777);
+    let all = place.tree("store").into_iter().map(|(path, _)| path).chain([place.path("store")]);
+    for path in all {
+        chown(&path, Some(owner), Some(group)).expect("the superuser may do it");
+        if let Some((files, folders)) = modes {
+            let mode = if path.is_dir() { folders } else { files };
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).expect("it works");
+        }
+    }
+}
+
+/// Returns whether the superuser runs this.
+#[cfg(unix)]
+fn is_superuser() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
+/// Runs the program as a user of a group.
+#[cfg(unix)]
+fn as_user(place: &Place, words: &str, user: u32, group: u32) -> Run {
+    use std::os::unix::process::CommandExt;
+    _ = fs::remove_dir_all(place.path("made"));
+    crate::program::run(place.command(words.split(' ')).uid(user).gid(group))
+}
+
+#[cfg(unix)]
+fn looking_takes_no_more_than_the_right_to_read(store: &str) {
+    let (place, store) = filled(store);
+    if is_superuser() {
+        // A user of the owner's group, after `chmod -R g+rX`.
+        give(&place, 65533, 65534, Some((0o640, 0o750)));
+        let before = state(&place);
+        for words in LOOKING {
+            as_user(&place, &words.replace("STORE", &store), 65532, 65534).done();
+            is_as_before(&place, &before, words);
+        }
+        return;
+    }
+    let allow = |files, folders| {
+        for (path, bytes) in place.tree("store") {
+            crate::bad_input::allow(
+                &place,
+                path.to_str().expect("text"),
+                if bytes.is_some() { files } else { folders },
+            );
+        }
+    };
+    allow(0o444, 0o555);
+    looking_changes_nothing(&place, &store);
+    allow(0o644, 0o755);
+}
+
+#[cfg(unix)]
+fn the_superuser_locks_no_owner_out_by_looking(store: &str) {
+    if !is_superuser() {
+        println!("only the superuser can look at what others own");
+        return;
+    }
+    let (place, store) = filled(store);
+    give(&place, 65533, 65533, None);
+    looking_changes_nothing(&place, &store);
+    as_user(&place, &format!("delete s --store {store}"), 65533, 65533).done();
+    as_user(&place, &format!("ls --trash --store {store}"), 65533, 65533).done();
+}
+
+#[cfg(target_os = "linux")]
+fn looking_works_on_a_disk_that_cannot_be_written(store: &str) {
+    use std::process::Command;
+    let script = "mount --bind store store && mount -o remount,ro,bind store && exec \"$@\"";
+    for is_killed in [false, true] {
+        let (place, store) = filled(store);
+        if is_killed {
+            Host::start(&place, &store).kill();
+        }
+        let before = state(&place);
+        for words in LOOKING {
+            _ = fs::remove_dir_all(place.path("made"));
+            let mut command = Command::new("unshare");
+            command.args(["-rm", "sh", "-c", script, "sh", env!("CARGO_BIN_EXE_nofx")]);
+            command
+                .args(words.replace("STORE", &store).split(' '))
+                .current_dir(place.path(""))
+                .env_remove("NOFX_STORE");
+            let run = crate::program::run(&mut command);
+            if run.err.starts_with("unshare: ") || run.err.starts_with("mount: ") {
+                println!("no disk may be mounted here: {}", run.err);
+                return;
+            }
+            run.done();
+            is_as_before(&place, &before, words);
+        }
+    }
+}
+
+/// Calls by which something changes, as strace names them.
+#[cfg(target_os = "linux")]
+const CHANGING: &str = "trace=write,pwrite64,writev,pwritev,pwritev2,fsync,fdatasync,sync_file_range,truncate,ftruncate,\
+    fallocate,copy_file_range,rename,renameat,renameat2,unlink,unlinkat,mkdir,mkdirat,rmdir,link,linkat,symlink,symlinkat,\
+    chmod,fchmod,fchmodat,chown,fchown,fchownat,utimensat,creat,open,openat,openat2,flock,fcntl";
+
+/// Returns whether a call as strace shows it changes something, or keeps others away.
+#[cfg(target_os = "linux")]
+fn changes(call: &str) -> bool {
+    // The second half of a call, one that failed, or what is printed.
+    if call.contains(" resumed>") || call.contains(" = -1 E") || call.contains("(1<") || call.contains("(2<") {
+        return false;
+    }
+    let name = call.split('(').next().unwrap_or_default().rsplit(' ').next().unwrap_or_default();
+    match name {
+        "open" | "openat" | "openat2" => call.contains("O_CREAT") || call.contains("O_TRUNC"),
+        "flock" => call.contains("LOCK_EX"),
+        "fcntl" => call.contains("F_WRLCK"),
+        _ => true,
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn looking_makes_no_call_that_changes_anything(store: &str) {
+    use std::process::Command;
+    if Command::new("strace").arg("-V").output().is_err() {
+        println!("strace is not installed");
+        return;
+    }
+    let (place, store) = filled(store);
+    for is_killed in [false, true] {
+        if is_killed {
+            Host::start(&place, &store).kill();
+        }
+        for words in LOOKING {
+            _ = fs::remove_dir_all(place.path("made"));
+            let calls = place.path("calls");
+            let mut command = Command::new("strace");
+            command.args(["-f", "-y", "-qq", "-s", "512", "-e", CHANGING, "-o"]).arg(&calls);
+            command.arg(env!("CARGO_BIN_EXE_nofx")).args(words.replace("STORE", &store).split(' '));
+            crate::program::run(command.current_dir(place.path("")).env_remove("NOFX_STORE")).done();
+            let calls = fs::read_to_string(&calls).expect("what strace saw");
+            let of_the_store = calls.lines().filter(|call| call.contains(&place.shown("store")));
+            let changing: Vec<_> = of_the_store.filter(|call| changes(call)).collect();
+            assert!(changing.is_empty(), "{words} {store}: {changing:#?}");
+        }
+    }
 }

@@ -1,5 +1,35 @@
 //! The program `nofx`, run as people run it.
 
+/// Makes a test of each function for a store of one backend, in the folder `HERE/store`.
+macro_rules! on {
+    (redb: $($name:ident)*) => {
+        mod on_redb {
+            $(#[test] fn $name() { super::$name("redb:HERE/store/x.redb"); })*
+        }
+    };
+    (fs: $($name:ident)*) => {
+        #[cfg(feature = "fs")]
+        mod on_fs {
+            $(#[test] fn $name() { super::$name("fs:HERE/store"); })*
+        }
+    };
+    (objects: $($name:ident)*) => {
+        #[cfg(feature = "remote")]
+        mod on_objects {
+            $(#[test] fn $name() { super::$name("file://HERE/store"); })*
+        }
+    };
+}
+
+/// Makes a test of each function for a store of each backend.
+macro_rules! on_each_backend {
+    ($($name:ident)*) => {
+        on! { redb: $($name)* }
+        on! { fs: $($name)* }
+        on! { objects: $($name)* }
+    };
+}
+
 #[cfg(all(feature = "fs", feature = "remote"))]
 mod backends;
 mod bad_input;
@@ -9,6 +39,7 @@ mod checkout;
 mod damage;
 mod dumps;
 mod help;
+mod host;
 #[cfg(all(feature = "fs", feature = "remote"))]
 mod kills;
 mod legacy;
@@ -19,6 +50,7 @@ mod pairs;
 mod program;
 mod reading;
 mod repair;
+mod replaced;
 mod retire;
 #[cfg(feature = "fs")]
 mod safety;
@@ -27,5 +59,6 @@ mod signals;
 mod terminal;
 #[cfg(all(feature = "fs", feature = "remote"))]
 mod together;
+mod torn;
 #[cfg(feature = "fs")]
 mod upgrade;
