@@ -84,11 +84,11 @@ impl Root {
                 for commit in new {
                     self.advance(commit).await?;
                 }
-                if self.is_the_end(reached + 1, damaged).await? {
-                    if let Some((last, _)) = self.usable() {
-                        self.saw_newest(last, before);
-                        return Ok(last);
-                    }
+                if self.is_the_end(reached + 1, damaged).await?
+                    && let Some((last, _)) = self.usable()
+                {
+                    self.saw_newest(last, before);
+                    return Ok(last);
                 }
                 continue;
             }

@@ -111,7 +111,7 @@ impl Root {
             Ok(commit) if known.is(&commit) => Ok(Some(Known { tag: found.tag, ..known })),
             Ok(_) => Err(self.explain(&known).await),
             // It is there. The next commit carries it along, and so it can be read again.
-            Err(error) if matches!(error, Error::Corrupt(_)) => Ok(Some(known)),
+            Err(Error::Corrupt(_)) => Ok(Some(known)),
             Err(error) => Err(error),
         }
     }

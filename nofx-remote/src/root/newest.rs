@@ -186,8 +186,8 @@ impl Root {
 
     /// Returns whether a commit is part of the store, which has this under the two numbers before it.
     ///
-    /// It is if it follows what is there, and that does so, too: a host whose store is replaced may create two in a row before it
-    /// knows. No other ever follows those.
+    /// It is if it follows what is there, and that does so, too, or if it is one of three in a row: a host whose store is replaced may
+    /// create two in a row before it knows, and no other ever follows those.
     async fn follows(&self, commit: &Commit, [before, further]: [Result<Option<Commit>>; 2]) -> Result<bool> {
         if commit.number() <= 1 {
             return Ok(true);
@@ -198,14 +198,8 @@ impl Root {
             Below::Another => return Ok(false),
             // The oldest that a collection left.
             Below::Nothing => {
-                return match self.fetch(commit.number() + 1).await {
-                    Ok(Some(next)) => {
-                        let named = next.nonce_of(commit.number()).is_some_and(|nonce| commit.is_named(nonce));
-                        Ok(named && self.is_old(commit, &next))
-                    }
-                    Ok(None) | Err(Error::Corrupt(_)) => Ok(false),
-                    Err(error) => Err(error),
-                };
+                let Some(next) = self.next_of(commit).await? else { return Ok(false) };
+                return Ok(self.is_old(commit, &next) || self.next_of(&next).await?.is_some());
             }
         };
         let further = match below.number() + 1 == commit.number() {
@@ -215,8 +209,18 @@ impl Root {
         Ok(match self.below(&below, further).await? {
             Below::Fits(_) => true,
             Below::Another => false,
-            Below::Nothing => self.is_old(&below, commit),
+            Below::Nothing => self.is_old(&below, commit) || self.next_of(commit).await?.is_some(),
         })
+    }
+
+    /// Returns the commit that follows another, if there is one.
+    async fn next_of(&self, commit: &Commit) -> Result<Option<Commit>> {
+        let names_it = |next: &Commit| next.nonce_of(commit.number()).is_none_or(|nonce| commit.is_named(nonce));
+        match self.fetch(commit.number() + 1).await {
+            Ok(next) => Ok(next.filter(names_it)),
+            Err(Error::Corrupt(_)) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// Returns whether a commit was the newest so long that a collection may have deleted what was before it.
