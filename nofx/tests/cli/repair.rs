@@ -210,8 +210,8 @@ fn what_a_repair_would_lose_is_left_until_it_is_given_up() {
     fs::write(history("one-harbour"), &one).unwrap();
     let shown = place.run("show one-lights --store fs:kept");
     assert!(shown.code == 27 && (shown.out.clone() + &shown.err).contains("history/one-lights"), "{shown:?}");
-    for words in ["", "--json"] {
-        let left = place.run(&format!("doctor --repair --store fs:kept {words}"));
+    for words in ["doctor --repair --store fs:kept", "doctor --repair --store fs:kept --json"] {
+        let left = place.run(words);
         let is_told = |line: &str| line.contains("one-lights/history.jsonl") && line.contains("left");
         assert!(left.code == 27 && left.out.lines().any(is_told) && left.err.contains("--yes"), "{left:?}");
         assert_eq!(fs::read(history("one-lights")).unwrap(), other);
