@@ -4,7 +4,7 @@ use nofx_core::json::Object;
 use nofx_core::workspace::{ImportAs, RestoreOptions, SessionFilter, SessionState, Workspace};
 use nofx_core::{Body, LogState};
 
-use super::world::{HOUR, World, ada, begin, content, numbered, refused, said, say, tail, texts};
+use super::world::{HOUR, World, ada, begin, content, missed, numbered, refused, said, say, tail, texts};
 use crate::subject::Subject;
 use crate::unmet::{CaseResult, Unmet, ensure, ensure_eq};
 
@@ -88,7 +88,7 @@ pub(super) async fn what_is_no_export_is_refused(subject: Subject) -> CaseResult
     let error = workspace.import_session(&later, ImportAs::New).await;
     ensure_eq!(error.map_err(|error| error.code()), Err("too-new"), "a later version");
     ensure_eq!(workspace.stats().await?.sessions, 1, "nothing was imported");
-    refused(workspace.export_json(&"nobody".into()).await.map(drop))?;
+    missed(workspace.export_json(&"nobody".into()).await.map(drop))?;
     Ok(())
 }
 

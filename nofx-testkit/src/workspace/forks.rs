@@ -5,7 +5,7 @@ use nofx_core::entity::{MessageId, Role, Session, SessionId};
 use nofx_core::kind::HISTORY;
 use nofx_core::workspace::{RestoreOptions, SessionState, Workspace};
 
-use super::world::{HOUR, World, begin, content, numbered, refused, reload, said, say, tail, texts};
+use super::world::{HOUR, World, begin, content, missed, numbered, reload, said, say, tail, texts};
 use crate::subject::Subject;
 use crate::unmet::{CaseResult, Unmet, ensure, ensure_eq};
 
@@ -168,7 +168,7 @@ pub(super) async fn a_fork_stays_whole_whatever_becomes_of_its_parent_meanwhile(
             }
         }
         ending.await??;
-        refused(one.restore_session(&parent, ALL).await)?;
+        missed(one.restore_session(&parent, ALL).await)?;
     }
     ensure!(!forks.is_empty(), "no fork was made in time");
     for fork in &forks {

@@ -6,7 +6,7 @@ use nofx_core::workspace::{
 };
 use nofx_core::{LogState, Mismatch, kind};
 
-use super::world::{HOUR, MINUTE, World, ada, begin, refused, reload, said, say, texts};
+use super::world::{HOUR, MINUTE, World, ada, begin, missed, refused, reload, said, say, texts};
 use crate::subject::Subject;
 use crate::unmet::{CaseResult, Unmet, ensure, ensure_eq};
 
@@ -273,7 +273,7 @@ pub(super) async fn a_deleted_session_comes_back_until_it_is_purged(subject: Sub
     ensure!(workspace.is_purged(&session.id).await?, "the tombstone");
     let left = workspace.store().head(&nofx_core::entity::Session::history(&session.id)).await?;
     ensure_eq!((left.length, left.state), (0, LogState::Removed), "its messages");
-    refused(workspace.undelete_session(&session.id).await)?;
+    missed(workspace.undelete_session(&session.id).await)?;
     Ok(())
 }
 

@@ -118,6 +118,15 @@ pub(super) fn texts(numbers: std::ops::Range<u64>) -> Vec<String> {
     numbers.map(|n| n.to_string()).collect()
 }
 
+/// Ends the case unless something was not found.
+#[track_caller]
+pub(super) fn missed<T: std::fmt::Debug>(result: nofx_core::Result<T>) -> CaseResult {
+    match result {
+        Err(error) if error.code() == "not-found" => Ok(()),
+        other => Err(Unmet::new(format!("expected `not-found`, found {other:?}"))),
+    }
+}
+
 /// Ends the case unless something was refused as invalid; returns why.
 #[track_caller]
 pub(super) fn refused<T: std::fmt::Debug>(result: nofx_core::Result<T>) -> CaseResult<String> {
