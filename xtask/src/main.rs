@@ -6,6 +6,7 @@
 
 mod bench;
 mod ci;
+mod damage;
 mod host_test;
 mod migrate;
 mod node;
@@ -33,6 +34,7 @@ type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error + Send + 
 enum Command {
     Bench(bench::Args),
     Ci(ci::Args),
+    Damage(damage::Args),
     HostTest(host_test::Args),
     Migrate(migrate::Args),
     Node(node::Args),
@@ -45,6 +47,7 @@ fn main() -> ExitCode {
     let outcome = match Command::parse() {
         Command::Bench(args) => bench::run(&args),
         Command::Ci(args) => ci::run(&args),
+        Command::Damage(args) => damage::run(&args),
         Command::HostTest(args) => host_test::run(&args),
         Command::Migrate(args) => migrate::run(&args),
         Command::Node(args) => node::run(&args),

@@ -60,7 +60,7 @@ fn doctests(filters: &[String]) -> Result<Outcome> {
     execute(command.args(filters))
 }
 
-fn nextest_is_installed() -> bool {
+pub(crate) fn nextest_is_installed() -> bool {
     let mut probe = cargo();
     probe.args(["nextest", "--version"]).stdout(Stdio::null()).stderr(Stdio::null());
     probe.status().is_ok_and(|status| status.success())

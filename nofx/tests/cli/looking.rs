@@ -100,8 +100,7 @@ fn every_command_of_the_help_is_known_to_read_or_to_write() {
     }
 }
 
-on! {
-    objects:
+on_each_backend! {
     looking_at_a_store_that_was_closed_changes_nothing
     looking_at_a_store_in_use_changes_nothing
     looking_at_what_a_killed_host_left_changes_nothing
@@ -111,10 +110,7 @@ on! {
 mod on_unix {
     use super::*;
 
-    on! { redb: looking_takes_no_more_than_the_right_to_read }
-    on! { fs: looking_takes_no_more_than_the_right_to_read the_superuser_locks_no_owner_out_by_looking }
-    on! {
-        objects:
+    on_each_backend! {
         looking_waits_for_no_process_that_is_held_up
         looking_takes_no_more_than_the_right_to_read
         the_superuser_locks_no_owner_out_by_looking
@@ -125,8 +121,10 @@ mod on_unix {
 mod on_linux {
     use super::*;
 
-    on! { fs: looking_works_on_a_disk_that_cannot_be_written }
-    on! { objects: looking_works_on_a_disk_that_cannot_be_written looking_makes_no_call_that_changes_anything }
+    on_each_backend! {
+        looking_works_on_a_disk_that_cannot_be_written
+        looking_makes_no_call_that_changes_anything
+    }
 }
 
 fn looking_at_a_store_that_was_closed_changes_nothing(store: &str) {

@@ -80,8 +80,7 @@ fn dump(place: &Place, store: &str) -> String {
     run(&mut place.command(["dump", "--full", "--store", store])).done().out
 }
 
-on! {
-    fs:
+on_each_backend! {
     a_host_acknowledges_nothing_once_its_store_is_no_longer_its_own
     what_follows_a_session_shows_nothing_of_another_store
 }

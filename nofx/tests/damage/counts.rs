@@ -1,0 +1,63 @@
+//! What became of the trials, as counts.
+
+use std::fmt::Write;
+
+use nofx::json::quote;
+
+/// What became of the trials of a store.
+#[derive(Debug, Default)]
+pub(crate) struct Counts {
+    pub(crate) trials: usize,
+    /// The answers were as before.
+    pub(crate) as_before: usize,
+    /// Something was told to be damaged.
+    pub(crate) corrupt: usize,
+    /// It was told to be of a later version.
+    pub(crate) too_new: usize,
+    /// It was told not to be a store.
+    pub(crate) foreign: usize,
+    /// There was told to be none.
+    pub(crate) no_store: usize,
+    /// The newest commit was missing, of which nothing else spoke.
+    pub(crate) newest_missing: usize,
+    /// It could not be opened, so that everything was hidden.
+    pub(crate) unopened: usize,
+    /// How many things of a kind one damage hid at most in a store that could be opened.
+    pub(crate) hidden_most: usize,
+    /// What may not be.
+    pub(crate) failures: Vec<String>,
+}
+
+impl Counts {
+    /// Returns the counts with their names.
+    fn columns(&self) -> [(&'static str, usize); 10] {
+        [
+            ("trials", self.trials),
+            ("as_before", self.as_before),
+            ("corrupt", self.corrupt),
+            ("too_new", self.too_new),
+            ("foreign", self.foreign),
+            ("no_store", self.no_store),
+            ("newest_missing", self.newest_missing),
+            ("unopened", self.unopened),
+            ("hidden_most", self.hidden_most),
+            ("failed", self.failures.len()),
+        ]
+    }
+
+    /// Writes them for people, in a line.
+    pub(crate) fn line(&self) -> String {
+        self.columns().map(|(name, count)| format!("{name} {count}")).join(", ")
+    }
+
+    /// Writes them as an object of JSON.
+    pub(crate) fn json(&self, store: &str, seconds: f64) -> String {
+        let mut json = format!("{{\"store\":{},\"seconds\":{seconds:.1}", quote(store));
+        for (name, count) in self.columns() {
+            _ = write!(json, ",\"{name}\":{count}");
+        }
+        let failures: Vec<_> = self.failures.iter().map(|failure| quote(failure)).collect();
+        _ = write!(json, ",\"failures\":[{}]}}", failures.join(","));
+        json
+    }
+}

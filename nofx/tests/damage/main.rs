@@ -1,0 +1,29 @@
+//! What one damaged byte, or one cut, does to a small store: it hides one thing, and says so.
+//!
+//! Each trial lays a store down, damages it in one place, asks it everything, writes to it and asks again after reopening it.
+//! Without a word, each 1009th byte is flipped; `NOFX_DAMAGE_EVERY=1` flips them all, as `cargo xtask damage` does, which also
+//! reads the counts that are written to the folder `NOFX_DAMAGE_OUT`.
+
+mod answers;
+mod counts;
+mod places;
+mod sweep;
+
+use libtest_mimic::{Arguments, Failed, Trial};
+
+use places::{Backend, State};
+
+fn main() {
+    let mut arguments = Arguments::from_args();
+    // Panics, and what is printed, are those of the process.
+    arguments.test_threads = Some(1);
+    let mut trials = Vec::new();
+    for backend in [Backend::Redb, Backend::Fs, Backend::Objects] {
+        for state in [State::Closed, State::Killed] {
+            let name = format!("{}::{}", backend.name(), state.name());
+            let run = move || sweep::run(backend, state).map_err(Failed::from);
+            trials.push(Trial::test(name, run));
+        }
+    }
+    libtest_mimic::run(&arguments, trials).exit();
+}
