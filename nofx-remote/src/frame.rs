@@ -91,6 +91,6 @@ mod tests {
         std::io::copy(&mut std::io::Read::take(std::io::repeat(b'x'), 1 << 20), &mut encoder).unwrap();
         encoder.finish().unwrap();
         assert_eq!(read(&silent).unwrap_err().code(), "corrupt");
-        assert_eq!(pack(&vec![b'x'; 11], 10).unwrap_err().code(), "invalid");
+        assert_eq!(pack(&[b'x'; 11], 10).unwrap_err().code(), "invalid");
     }
 }

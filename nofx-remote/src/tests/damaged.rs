@@ -230,7 +230,7 @@ async fn damage_in_a_log_costs_few_requests() {
     let (whole, damaged): (Vec<_>, Vec<_>) = found.into_iter().partition(|found| found.is_ok());
     assert_eq!(whole.len() as u64, 4000 - chunk.count);
     let positions: Vec<_> = damaged.iter().map(|error| error.as_ref().unwrap_err().positions().unwrap()).collect();
-    assert_eq!(positions, [chunk.first..chunk.end()]);
+    assert_eq!(positions, vec![chunk.first..chunk.end()]);
     let gets = after[1] - before[1];
     println!("{gets} GET for 4,000 entries in {} chunks, one of them damaged", chunks.len());
     assert!(gets < 120, "{gets}");
