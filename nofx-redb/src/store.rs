@@ -207,9 +207,16 @@ impl Shared {
         })
     }
 
-    /// Opens the file for a read that shares nothing with others.
+    /// Opens the file for a read that shares nothing with others, and has met no damaged page yet.
     pub(crate) fn alone(&self) -> Attempt<Source> {
-        Ok(Source::Reader(self.reader()?))
+        let source = Source::Reader(self.reader()?);
+        if !source.pages().are_spoiled() {
+            return Ok(source);
+        }
+        // Looking for the newest commit met one, which redb has in memory as a page without rows.
+        let reader = self.door.reader()?;
+        self.require_same(reader.meta)?;
+        Ok(Source::Reader(reader))
     }
 
     /// Returns a database to read this store from.
