@@ -98,8 +98,7 @@ impl Shared {
     pub(crate) fn heads(&self, logs: &[LogKey]) -> Result<Vec<LogHead>> {
         self.refresh()?;
         let state = self.state();
-        let absent = logs.iter().filter(|log| !state.logs.contains_key(*log));
-        if let Some((log, damage)) = absent.into_iter().find_map(|log| Some((log, state.doubts_log(log)?))) {
+        if let Some((log, damage)) = logs.iter().find_map(|log| Some((log, state.doubts_log(log)?))) {
             return Err(lost(log, damage));
         }
         Ok(logs.iter().map(|log| state.head(log)).collect())
@@ -115,6 +114,9 @@ impl Shared {
         for (log, slot) in present {
             if page.is_full() {
                 return Ok(page.end(true));
+            }
+            if let Some(damage) = state.doubts_log(log) {
+                return Err(lost(log, damage));
             }
             page.push(0, slot.head(log));
         }

@@ -74,6 +74,8 @@ mod state;
 mod tests;
 
 use std::fmt;
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -84,6 +86,7 @@ use nofx_core::{
 };
 use object_store::ObjectStore;
 use object_store::path::Path;
+use tokio::runtime::Handle;
 use tokio::sync::RwLock;
 
 pub use collect::Collected;
@@ -196,6 +199,17 @@ impl RemoteBackend {
         self.root.lost_races()
     }
 
+    /// Runs what waits by the clock of a runtime: that of the caller or, where there is none, the one in which the store was opened.
+    async fn timed<T>(&self, act: impl Future<Output = T> + Send) -> T {
+        let runtime = Handle::try_current().unwrap_or_else(|_| self.root.runtime().clone());
+        let mut act = pin!(act);
+        poll_fn(|context| {
+            let _entered = runtime.enter();
+            act.as_mut().poll(context)
+        })
+        .await
+    }
+
     fn while_open(&self) -> Result<()> {
         if self.closed.load(Ordering::SeqCst) {
             return Err(Error::Closed);
@@ -222,32 +236,32 @@ impl PersistenceBackend for RemoteBackend {
 
     async fn get(&self, keys: &[RecordKey]) -> Result<Vec<Option<Record>>> {
         self.while_open()?;
-        self.root.explained(self.root.get(keys).await).await
+        self.timed(async { self.root.explained(self.root.get(keys).await).await }).await
     }
 
     async fn scan(&self, query: &ScanQuery) -> Result<Page<Record>> {
         self.while_open()?;
-        self.root.explained(self.root.scan(query).await).await
+        self.timed(async { self.root.explained(self.root.scan(query).await).await }).await
     }
 
     async fn heads(&self, logs: &[LogKey]) -> Result<Vec<LogHead>> {
         self.while_open()?;
-        self.root.explained(self.root.heads(logs).await).await
+        self.timed(async { self.root.explained(self.root.heads(logs).await).await }).await
     }
 
     async fn logs(&self, query: &LogScan) -> Result<Page<LogHead>> {
         self.while_open()?;
-        self.root.explained(self.root.logs(query).await).await
+        self.timed(async { self.root.explained(self.root.logs(query).await).await }).await
     }
 
     async fn read(&self, query: &LogQuery) -> Result<Page<LogEntry>> {
         self.while_open()?;
-        self.root.explained(self.root.read(query).await).await
+        self.timed(async { self.root.explained(self.root.read(query).await).await }).await
     }
 
     async fn changes(&self, after: Option<&Cursor>, limit: usize) -> Result<Changes> {
         self.while_open()?;
-        self.root.explained(self.root.changes(after, limit).await).await
+        self.timed(async { self.root.explained(self.root.changes(after, limit).await).await }).await
     }
 
     async fn commit(&self, group: Vec<Batch>) -> Result<Vec<Outcome>> {
@@ -271,7 +285,7 @@ impl PersistenceBackend for RemoteBackend {
     async fn close(&self) -> Result<()> {
         self.closed.store(true, Ordering::SeqCst);
         let _none = self.begun.write().await;
-        self.root.close().await;
+        self.timed(self.root.close()).await;
         Ok(())
     }
 }

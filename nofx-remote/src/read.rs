@@ -4,8 +4,8 @@ use std::ops::Range;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use nofx_core::{
-    ChangePage, Changes, Cursor, Direction, Error, LogEntry, LogHead, LogKey, LogQuery, LogScan, PAGE_BYTES, Page,
-    Record, RecordKey, Result, ScanQuery, Seq, StoreId, Timestamp,
+    ChangePage, Changes, Cursor, Direction, Error, Key, KeyQuery, LogEntry, LogHead, LogKey, LogQuery, LogScan,
+    PAGE_BYTES, Page, Record, RecordKey, Result, ScanQuery, Seq, StoreId, Timestamp,
 };
 use serde_json::value::RawValue;
 
@@ -27,6 +27,10 @@ impl Root {
             keys.iter().map(|key| Ok(state.record(key)?.map(|(seq, held)| (key.clone(), seq, held)))).collect()
         };
         let found = self.fresh(look).await?;
+        let absent = keys.iter().zip(&found).find(|(_, found)| found.is_none());
+        if let Some(error) = absent.and_then(|(key, _)| Some(naming(self.blocked()?, key.to_string()))) {
+            return Err(error);
+        }
         let whole = found.into_iter().map(|found| async {
             match found {
                 Some(found) => self.whole(found).await.map(Some),
@@ -47,16 +51,33 @@ impl Root {
             .fresh(|state| page(state.scan(query, &state.base.what())?, query.limit, |(_, _, held)| held.len()))
             .await?;
         let whole = stream::iter(found.items.into_iter().map(|found| self.whole(found)));
-        up_to_damage(whole.buffered(AT_ONCE).collect().await, found.more)
+        self.end_of_list(query, up_to_damage(whole.buffered(AT_ONCE).collect().await, found.more)?)
+    }
+
+    /// Ends a list that may lack what a damaged newest commit wrote with that error, as if it stood behind everything.
+    fn end_of_list<K: Key, T>(&self, query: &KeyQuery<K>, page: Page<T>) -> Result<Page<T>> {
+        let Some(error) = self.blocked() else { return Ok(page) };
+        match (query.direction, &query.after) {
+            (Direction::Forward, _) if !page.more && page.items.is_empty() => Err(error),
+            (Direction::Backward, None) => Err(error),
+            (Direction::Forward, _) => Ok(Page { more: true, ..page }),
+            (Direction::Backward, Some(_)) => Ok(page),
+        }
     }
 
     pub(crate) async fn heads(&self, logs: &[LogKey]) -> Result<Vec<LogHead>> {
-        self.fresh(|state| logs.iter().map(|log| state.head(log)).collect()).await
+        let heads: Vec<LogHead> = self.fresh(|state| logs.iter().map(|log| state.head(log)).collect()).await?;
+        let absent = heads.iter().find(|head| **head == LogHead::missing(head.log.clone()));
+        match absent.and_then(|head| Some(naming(self.blocked()?, head.log.to_string()))) {
+            Some(error) => Err(error),
+            None => Ok(heads),
+        }
     }
 
     pub(crate) async fn logs(&self, query: &LogScan) -> Result<Page<LogHead>> {
         query.validate()?;
-        self.fresh(|state| page(state.scan_logs(query, &state.base.what())?, query.limit, |_| 0)).await
+        let found = self.fresh(|state| page(state.scan_logs(query, &state.base.what())?, query.limit, |_| 0)).await?;
+        self.end_of_list(query, found)
     }
 
     pub(crate) async fn read(&self, query: &LogQuery) -> Result<Page<LogEntry>> {
@@ -142,6 +163,9 @@ impl Root {
         }
         changes.extend(recent);
         changes.truncate(limit);
+        if let Some(error) = self.blocked().filter(|_| changes.is_empty() && limit > 0) {
+            return Err(error);
+        }
         let next = cursor(store, from + changes.len() as u64);
         Ok(Changes::Page(ChangePage { changes, next, newest }))
     }

@@ -1,4 +1,5 @@
 //! Answers of a server that do not pass by themselves: a bucket that is not there, credentials that it refuses.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::io::{Read, Write};
 use std::net::TcpListener;

@@ -47,6 +47,8 @@ impl fmt::Debug for Case {
 pub enum Need {
     /// What it holds is still there after its last handle was closed.
     Durable,
+    /// It is kept on a disk of this machine, for which a read may have to wait.
+    Disk,
     /// Several processes use a store at once.
     Processes,
 }
@@ -81,9 +83,10 @@ impl Profile {
     fn inapplicable(&self, case: &Case) -> Option<&'static str> {
         case.needs.iter().find_map(|need| match need {
             Need::Durable if self.info.durability == Durability::Process => Some("gone with its process"),
+            Need::Disk if self.info.durability != Durability::Disk => Some("not on a disk"),
             Need::Processes if self.info.sharing == Sharing::Process => Some("not shared by processes"),
             Need::Processes if !self.has_address => Some("its places have no address"),
-            Need::Durable | Need::Processes => None,
+            Need::Durable | Need::Disk | Need::Processes => None,
         })
     }
 }
@@ -285,9 +288,9 @@ mod tests {
             .filter(Trial::has_ignored_flag)
             .collect();
         assert_eq!(ignored.len(), needing);
-        assert!(
-            ignored.iter().all(|trial| ["gone with its process", "not shared by processes"].contains(&trial.kind()))
-        );
+        assert!(ignored.iter().all(|trial| {
+            ["gone with its process", "not on a disk", "not shared by processes"].contains(&trial.kind())
+        }));
         let arguments = Arguments { ignored: true, quiet: true, ..Arguments::default() };
         assert!(libtest_mimic::run(&arguments, ignored).has_failed());
     }

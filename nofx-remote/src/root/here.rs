@@ -153,10 +153,12 @@ impl Root {
         self.here.ended.get_or_init(|| error).clone()
     }
 
-    /// Says of an object that is missing whether the whole store is.
+    /// Says of an object that is missing, or that does not fit what was seen before, whether the whole store is another.
     pub(crate) async fn explained<T>(&self, read: Result<T>) -> Result<T> {
         match read {
-            Err(error) if is_missing(&error) => self.look_back().await.and(Err(error)),
+            Err(error) if is_missing(&error) || matches!(error, Error::Corrupt(_)) => {
+                self.look_back().await.and(Err(error))
+            }
             read => read,
         }
     }

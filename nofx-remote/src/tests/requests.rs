@@ -133,7 +133,7 @@ async fn measure(sessions: usize) {
         let (store, requests, trips) = cost(&line, line.open(rules.clone())).await;
         took = took.min(on_processor().zip(before).map(|(now, before)| now - before).unwrap_or_default());
         println!("{sessions} sessions: open {requests:?} in {trips} trips and {took:?} of a processor");
-        assert!(requests.iter().sum::<usize>() <= 5 && trips <= 3, "{requests:?}");
+        assert!(requests.iter().sum::<usize>() <= 7 && trips <= 5, "{requests:?}");
         opened = Some(store);
     }
     assert!(took < Duration::from_millis(150), "{took:?}");
@@ -171,7 +171,7 @@ async fn measure(sessions: usize) {
     // Somebody else wrote, four commits.
     let (_, requests, trips) = cost(&filler, filling.scan(&page)).await;
     println!("{sessions} sessions: first page after four commits of another {requests:?} in {trips} trips");
-    assert!(trips <= 3 && requests[2] == 0, "{requests:?} in {trips} trips");
+    assert!(trips <= 5 && requests[2] == 0, "{requests:?} in {trips} trips");
     let (_, requests, trips) = cost(&filler, filling.scan(&page)).await;
     assert_eq!((requests, trips), ([0, 6, 0], 1), "nothing new, while others write");
     sleep(Duration::from_secs(5)).await;

@@ -180,7 +180,7 @@ cases! {
         readers_that_are_left_alone_hold_up_nobody: "Nothing is held between calls. A handle that is left alone costs nobody anything.";
         a_commit_ends_whoever_stops_waiting: "A commit that has begun ends, whoever stops waiting for it.";
         any_number_of_calls_are_made_at_once: "Any number of calls may be made at once from any thread.";
-        reading_leaves_the_only_thread_of_a_runtime_to_others [Durable]: "The other calls do not block for I/O when they are made in a tokio runtime.";
+        reading_leaves_the_only_thread_of_a_runtime_to_others [Disk]: "The other calls do not block for I/O when they are made in a tokio runtime.";
         calls_need_no_runtime: "Any number of calls may be made at once from any thread, with or without a tokio runtime.";
     }
     lifecycle {
