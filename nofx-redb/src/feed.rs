@@ -55,7 +55,7 @@ impl<T: Rows> Tables<T> {
     }
 
     /// Reads what is remembered of at most so many commits from a number, at least one if there is one.
-    pub(crate) fn remembered_from(&self, ends: &Ends, from: u64, most: usize) -> Attempt<Vec<Remembered>> {
+    fn remembered_from(&self, ends: &Ends, from: u64, most: usize) -> Attempt<Vec<Remembered>> {
         if from >= ends.rows {
             let (lowest, mut expected) = (numbered(from), from);
             let mut rows = Vec::new();

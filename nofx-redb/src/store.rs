@@ -225,10 +225,6 @@ impl Shared {
             return Ok(source);
         }
         let reader = self.reader()?;
-        let old = lock(&self.opened).reader.clone().filter(|old| old.identity != reader.identity);
-        if let Some(newest) = old.and_then(|old| newest_of(&Source::Reader(old))) {
-            self.require_commit(&Source::Reader(reader.clone()), newest)?;
-        }
         let mut opened = lock(&self.opened);
         opened.known = reader.identity;
         opened.reader = Some(reader.clone());
@@ -245,12 +241,7 @@ impl Shared {
 
     /// Makes sure that the newest commit of this process is in the file.
     pub(crate) fn require_newest(&self, source: &Source) -> Attempt<()> {
-        let newest = *lock(&self.newest);
-        newest.map_or(Ok(()), |newest| self.require_commit(source, newest))
-    }
-
-    /// Makes sure that a commit is in the file.
-    fn require_commit(&self, source: &Source, newest: (u64, BatchId)) -> Attempt<()> {
+        let Some(newest) = *lock(&self.newest) else { return Ok(()) };
         let may_follow = contain(|| {
             let tables = Tables::read(&source.begin_read()?, source.pages())?;
             Ok(tables.may_follow(&tables.ends()?, newest))
@@ -271,15 +262,4 @@ impl Shared {
         let what = format!("another file was put at `{}` while it was open", self.door.path.display());
         Err(Fault::Told(Error::replaced(what)))
     }
-}
-
-/// Returns the newest commit of a file, if it has one that can be read.
-fn newest_of(source: &Source) -> Option<(u64, BatchId)> {
-    let newest = contain(|| {
-        let tables = Tables::read(&source.begin_read()?, source.pages())?;
-        let ends = tables.ends()?;
-        let Some(number) = ends.end.checked_sub(1) else { return Ok(None) };
-        Ok(tables.remembered_from(&ends, number, 1)?.first().map(|row| (number, row.change.batch)))
-    });
-    newest.ok().flatten()
 }
