@@ -101,7 +101,7 @@ test('several sessions are put away and come back, with a result each', async (t
   await Promise.all(pending);
   assert.deepEqual(archived.map((result) => result.ok?.status), ['archived', 'archived', 'archived', undefined]);
   const error = archived[3]?.error;
-  assert.ok(error instanceof api.InvalidError && error.nextStep.length > 0, String(error));
+  assert.ok(error instanceof api.NotFoundError && error.nextStep.length > 0, String(error));
   const restored = await workspace.restoreSessions(ids.slice(0, 1), { conversationHistory: false });
   assert.ok(restored[0]?.ok !== undefined);
   assert.equal((await workspace.session(restored[0].ok.id))?.messages, 0);
