@@ -85,8 +85,12 @@ on_each_backend! {
 }
 
 // A process that only reads a redb store goes on with an older copy in its place (docs/format/redb.md).
-on! { fs: what_follows_a_session_shows_nothing_of_another_store }
-on! { objects: what_follows_a_session_shows_nothing_of_another_store }
+mod following {
+    use super::*;
+
+    on! { fs: what_follows_a_session_shows_nothing_of_another_store }
+    on! { objects: what_follows_a_session_shows_nothing_of_another_store }
+}
 
 fn a_host_acknowledges_nothing_once_its_store_is_no_longer_its_own(store: &str) {
     for fate in FATES {
