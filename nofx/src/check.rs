@@ -1,6 +1,6 @@
 //! What a backend knows to check about the store at a location.
 
-use nofx_core::{Batch, Error, Expect, PersistenceBackend, RecordKey, Repair, Repaired, Result, Store};
+use nofx_core::{Batch, Error, Expect, RecordKey, Repair, Repaired, Result, Store};
 
 use crate::{Location, Options, open_with};
 
@@ -36,6 +36,7 @@ impl Finding {
 ///   being made, can be given up.
 ///
 /// `Invalid` for other stores, which have nothing of the kind.
+#[cfg_attr(not(any(feature = "fs", feature = "remote")), expect(unused_variables, reason = "redb gives up nothing"))]
 pub async fn repair(location: &Location, gives_up: bool) -> Result<Repaired> {
     match location.scheme() {
         #[cfg(feature = "fs")]
@@ -47,7 +48,7 @@ pub async fn repair(location: &Location, gives_up: bool) -> Result<Repaired> {
         "redb" => {
             let backend = crate::open::open_redb(location, &Options::existing()).await?;
             let repaired = backend.repair().await;
-            PersistenceBackend::close(&backend).await?;
+            nofx_core::PersistenceBackend::close(&backend).await?;
             let what = "its pages did not fit together, and redb has repaired them".to_owned();
             let thing = location.path().unwrap_or(std::path::Path::new("")).display().to_string();
             let repairs = repaired?.then_some(Repair { thing, what, aside: None }).into_iter().collect();
@@ -57,7 +58,7 @@ pub async fn repair(location: &Location, gives_up: bool) -> Result<Repaired> {
         "s3" | "gs" | "az" | "file" => {
             let backend = crate::open::open_remote(location, &Options::existing()).await?;
             let repaired = backend.repair(gives_up).await;
-            PersistenceBackend::close(&backend).await?;
+            nofx_core::PersistenceBackend::close(&backend).await?;
             repaired
         }
         scheme => Err(location.unsupported().unwrap_or_else(|| {
@@ -108,7 +109,7 @@ pub async fn check(location: &Location) -> Result<Vec<Finding>> {
         "fs" => {
             let backend = crate::open::open_fs(location, &Options::existing()).await?;
             let found = backend.check().await;
-            PersistenceBackend::close(&backend).await?;
+            nofx_core::PersistenceBackend::close(&backend).await?;
             let told = |found: nofx_fs::Finding| Finding {
                 thing: found.path.display().to_string(),
                 what: found.what,
@@ -120,7 +121,7 @@ pub async fn check(location: &Location) -> Result<Vec<Finding>> {
         "redb" => {
             let backend = crate::open::open_redb(location, &Options::read_only()).await?;
             let damaged = backend.check().await;
-            PersistenceBackend::close(&backend).await?;
+            nofx_core::PersistenceBackend::close(&backend).await?;
             let thing = location.path().unwrap_or(std::path::Path::new("")).display().to_string();
             let told = |page: nofx_redb::DamagedPage| {
                 let of_what = match page.hides {
@@ -138,7 +139,7 @@ pub async fn check(location: &Location) -> Result<Vec<Finding>> {
         "s3" | "gs" | "az" | "file" => {
             let backend = crate::open::open_remote(location, &Options::existing()).await?;
             let found = backend.check().await;
-            PersistenceBackend::close(&backend).await?;
+            nofx_core::PersistenceBackend::close(&backend).await?;
             let told = |found: nofx_remote::Finding| Finding {
                 thing: found.object,
                 what: found.what,

@@ -85,6 +85,7 @@ on_each_backend! {
 }
 
 // A process that only reads a redb store goes on with an older copy in its place (docs/format/redb.md).
+#[cfg(any(feature = "fs", feature = "remote"))]
 mod following {
     use super::*;
 
@@ -140,6 +141,7 @@ fn a_host_acknowledges_nothing_once_its_store_is_no_longer_its_own(store: &str) 
     }
 }
 
+#[cfg(any(feature = "fs", feature = "remote"))]
 fn what_follows_a_session_shows_nothing_of_another_store(store: &str) {
     for fate in FATES {
         let (what, (place, store)) = (fate, place(store));
