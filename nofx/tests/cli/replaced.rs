@@ -1,8 +1,6 @@
 //! A store that is moved, removed or replaced while another process has it open: nothing is acknowledged and lost.
 
 use std::fs;
-use std::io::{BufRead, BufReader};
-use std::process::Stdio;
 
 use crate::host::Host;
 use crate::program::{Place, dump_of, run};
@@ -143,6 +141,9 @@ fn a_host_acknowledges_nothing_once_its_store_is_no_longer_its_own(store: &str) 
 
 #[cfg(any(feature = "fs", feature = "remote"))]
 fn what_follows_a_session_shows_nothing_of_another_store(store: &str) {
+    use std::io::{BufRead, BufReader};
+    use std::process::Stdio;
+
     for fate in FATES {
         let (what, (place, store)) = (fate, place(store));
         filled(&place, &store);
