@@ -4,10 +4,11 @@
 mod common;
 
 use std::fs;
+use std::path::Path;
 use std::time::Duration;
 
 use common::{batch, entries, log, open, open_with};
-use nofx_core::{Outcome, PersistenceBackend};
+use nofx_core::{Deadline, Outcome, PersistenceBackend};
 
 #[tokio::test]
 async fn an_older_copy_in_place_of_an_open_store_is_noticed_and_not_written_to() {
@@ -32,7 +33,7 @@ async fn an_older_copy_in_place_of_an_open_store_is_noticed_and_not_written_to()
                     store.commit(append(number)).await.unwrap();
                 }
                 if !is_writer {
-                    tokio::time::sleep(Duration::from_millis(300)).await;
+                    given_back(&path).await;
                 }
                 let bytes = fs::read(&other).unwrap();
                 match in_place {
@@ -71,7 +72,7 @@ async fn a_copy_that_went_another_way_is_noticed_before_anything_is_committed() 
     let append = |number: u64| vec![batch().append(log("l"), entries(number..number + 1))];
     let store = open_with(&path, |options| options.idle = Duration::from_millis(1)).await;
     store.commit(append(0)).await.unwrap();
-    tokio::time::sleep(Duration::from_millis(200)).await;
+    given_back(&path).await;
     fs::copy(&path, &other).unwrap();
     let twin = open(&other).await;
     for number in 0..20 {
@@ -79,11 +80,20 @@ async fn a_copy_that_went_another_way_is_noticed_before_anything_is_committed() 
     }
     twin.close().await.unwrap();
     store.commit(append(1)).await.unwrap();
-    tokio::time::sleep(Duration::from_millis(200)).await;
+    given_back(&path).await;
     fs::rename(&other, &path).unwrap();
     let bytes = fs::read(&path).unwrap();
     let error = store.commit(append(2)).await.unwrap_err();
     assert_eq!(error.code(), "replaced", "{error}");
-    let _ = bytes;
+    assert!(fs::read(&path).unwrap() == bytes, "nothing was written to it");
     assert_eq!(open(&path).await.heads(&[log("l")]).await.unwrap()[0].length, 21);
+}
+
+/// Waits until no process has the file open for writing: closing clears the mark that it may need a repair.
+async fn given_back(path: &Path) {
+    let deadline = Deadline::after(Duration::from_secs(20));
+    while fs::read(path).unwrap()[9] & 2 != 0 {
+        assert!(!deadline.has_passed(), "the writer never gave its role back");
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
 }
