@@ -15,7 +15,7 @@ use super::place::{refuse_another_shape, refuse_read_only};
 use super::temporary::{Temporary, remove_empty};
 use super::text::one_line;
 use crate::git;
-use crate::open::{open_unlisted, was_compacted};
+use crate::open::{give_back, open_unlisted, was_compacted};
 use crate::{Location, Options, compact};
 
 /// The most bytes of a store that is made small. What would be saved in a larger one is needed again by what is written next
@@ -78,10 +78,13 @@ impl Target {
     }
 
     /// Makes the store small if it is new or that was never done: then this goes on where a command that was interrupted had
-    /// begun. A large store stays as it is. Returns whether there was something to do.
+    /// begun. A large one only gives back what is free in it. Returns whether it was made small.
     pub(crate) async fn compact(&self) -> nofx_core::Result<bool> {
         let location = self.beside.as_ref().map_or(&self.location, |beside| &beside.location);
         if location.path().is_some_and(|path| bytes_below(path) > COMPACTED) {
+            if self.made.is_some() {
+                give_back(location).await?;
+            }
             return Ok(false);
         }
         if self.made.is_none() && was_compacted(location).await? {
