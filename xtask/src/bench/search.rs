@@ -37,7 +37,8 @@ pub(super) fn run(rounds: usize, turn: Duration) -> Result {
     let lines = folder.path().join("lines");
     let (redb, fs_store, accents) = (at("redb", "store.redb")?, at("fs", "store")?, at("redb", "accents.redb")?);
     let (bytes, hits) = runtime.block_on(fill(&[&redb, &fs_store], &lines, Letters::Plain))?;
-    runtime.block_on(fill(&[&accents], &folder.path().join("accents"), Letters::Accents))?;
+    let (accented, accented_hits) =
+        runtime.block_on(fill(&[&accents], &folder.path().join("accents"), Letters::Accents))?;
     for location in [&redb, &accents] {
         runtime.block_on(compact(location))?;
     }
@@ -45,10 +46,7 @@ pub(super) fn run(rounds: usize, turn: Duration) -> Result {
     let on_files = Workspace::new(runtime.block_on(open(&fs_store))?);
     let with_accents = Workspace::new(runtime.block_on(open(&accents))?);
     let megabytes = bytes / 1_000_000;
-    let found = |count: u64| match count == hits {
-        true => Ok(megabytes),
-        false => Err(format!("{count} messages found instead of {hits}").into()),
-    };
+    let found = |count: u64| of(count, hits, megabytes);
     let text = fs::read(&lines)?;
     let mut contestants = vec![
         Contestant {
@@ -77,15 +75,19 @@ pub(super) fn run(rounds: usize, turn: Duration) -> Result {
     compare(&format!("searching {megabytes} MB, {threads} threads; MB"), rounds, turn, &mut contestants)?;
     drop(contestants);
     drop(text);
-    for (name, workspace) in [("plain", &on_redb), ("with accents in every fourth message", &with_accents)] {
+    let accented_megabytes = accented / 1_000_000;
+    for (name, workspace, hits, megabytes) in [
+        ("plain", &on_redb, hits, megabytes),
+        ("with accents in every fourth message", &with_accents, accented_hits, accented_megabytes),
+    ] {
         let contestants = &mut [
             Contestant {
                 name: "the same in lower case alone",
-                turn: Box::new(|turn| timed(turn, || found(in_lower_case(&runtime, workspace)?))),
+                turn: Box::new(|turn| timed(turn, || of(in_lower_case(&runtime, workspace)?, hits, megabytes))),
             },
             Contestant {
                 name: "Workspace::search",
-                turn: Box::new(|turn| timed(turn, || found(search(&runtime, workspace)?))),
+                turn: Box::new(|turn| timed(turn, || of(search(&runtime, workspace)?, hits, megabytes))),
             },
         ];
         compare(&format!("searching {megabytes} MB, {name}; MB"), rounds, turn, contestants)?;
@@ -101,6 +103,14 @@ pub(super) fn run(rounds: usize, turn: Duration) -> Result {
         on_files.store().close().await
     })?;
     Ok(())
+}
+
+/// Returns how much was searched, if all that was to be found was.
+fn of(found: u64, hits: u64, megabytes: u64) -> Result<u64> {
+    match found == hits {
+        true => Ok(megabytes),
+        false => Err(format!("{found} messages found instead of {hits}").into()),
+    }
 }
 
 /// What the conversations are written with.
