@@ -6,6 +6,7 @@
 pub mod archive;
 pub mod backup;
 pub mod cleanup;
+pub mod compact;
 pub mod completions;
 mod conversation;
 pub mod delete;
@@ -78,6 +79,7 @@ enum Command {
     Stats(stats::Args),
     Doctor(doctor::Args),
     Backup(backup::Args),
+    Compact(compact::Args),
     Upgrade(upgrade::Args),
     Dump(dump::Args),
     Load(load::Args),
@@ -105,6 +107,7 @@ pub fn main() -> ExitCode {
             Command::Stats(args) => stats::run(args).await,
             Command::Doctor(args) => doctor::run(args).await,
             Command::Backup(args) => backup::run(args).await,
+            Command::Compact(args) => compact::run(args).await,
             Command::Upgrade(args) => upgrade::run(args).await,
             Command::Dump(args) => dump::run(args).await,
             Command::Load(args) => load::run(args).await,

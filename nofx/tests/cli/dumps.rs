@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use nofx_core::Deadline;
 
-use crate::program::{DUMP, Place, run};
+use crate::program::{DUMP, Place, dump_of_noise, run};
 
 #[test]
 fn what_was_dumped_and_loaded_is_the_same() {
@@ -151,6 +151,24 @@ fn a_copy_is_dry_told_as_json_and_brought_up_to_date() {
     assert!(second.contains("added 0 records and 0 logs with 0 entries"), "{second}");
     assert!(!second.contains("compacted"), "{second}");
     assert_eq!(place.run("dump --full --store redb:y.redb").done().out, DUMP);
+}
+
+#[test]
+fn a_large_new_store_has_given_back_what_making_it_set_free() {
+    let place = Place::new();
+    // Too large to be made small unasked, and in many small sessions, which are folded while more come.
+    place.write("dump.ndjson", dump_of_noise(2_500));
+    place.run("load dump.ndjson --store redb:x.redb").done();
+    place.run("migrate --from redb:x.redb --to redb:y.redb").done();
+    let length = |name: &str| fs::metadata(place.path(name)).unwrap().len();
+    for name in ["x.redb", "y.redb"] {
+        let made = length(name);
+        assert!(made > 16 << 20, "{name}: {made}");
+        let told = place.run(&format!("compact --json --store redb:{name}")).done().out;
+        assert!(told.contains(&format!("\"compacted\":true,\"before\":{made},")), "{told}");
+        let least = length(name);
+        assert!(made <= least + least / 8, "{name}: {made} bytes, {least} after it was compacted");
+    }
 }
 
 #[cfg(all(unix, feature = "fs", feature = "remote"))]

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use crate::program::{LEGACY, Place, run, session};
 
-const COMMANDS: [&str; 19] = [
+const COMMANDS: [&str; 20] = [
     "migrate",
     "ls",
     "show",
@@ -21,6 +21,7 @@ const COMMANDS: [&str; 19] = [
     "stats",
     "doctor",
     "backup",
+    "compact",
     "upgrade",
     "dump",
     "load",

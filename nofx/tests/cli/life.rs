@@ -87,7 +87,7 @@ fn a_store_that_is_not_there_is_made_by_nobody_who_looks() {
             place.run(&format!("{words} --store {store}")).failed(29, &error);
         }
     }
-    for words in ["cleanup", "cleanup --yes", "stats", "doctor", "upgrade", "backup --to redb:y.redb"] {
+    for words in ["cleanup", "cleanup --yes", "stats", "doctor", "compact", "upgrade", "backup --to redb:y.redb"] {
         place.run(&format!("{words} --store redb:no.redb")).failed(29, "there is no store at `redb:no.redb`");
     }
     assert_eq!(place.tree(""), []);

@@ -173,6 +173,35 @@ pub(crate) fn dump_of(session: &str, messages: impl Iterator<Item = String>) -> 
     dump
 }
 
+/// Returns the full dump of a store with so many sessions of eight messages of a kilobyte that nothing can compress.
+pub(crate) fn dump_of_noise(sessions: u64) -> String {
+    let mut dump = String::from("{\"format\":\"nofx-full-dump\",\"version\":1}\n");
+    let ids: Vec<String> = (0..sessions).map(|number| format!("s{number:06}")).collect();
+    for id in &ids {
+        dump.push_str(&format!(
+            "{{\"record\":\"session\",\"id\":\"{id}\",\"body\":{{\"id\":\"{id}\",\"name\":\"noise\"}}}}\n"
+        ));
+    }
+    let mut state = 1_u64;
+    let mut noise = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        char::from(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+-"[(state >> 58) as usize])
+    };
+    for id in &ids {
+        dump.push_str(&format!("{{\"log\":\"history\",\"id\":\"{id}\",\"state\":\"open\",\"length\":8}}\n"));
+        for at in 0..8 {
+            let text: String = (0..1024).map(|_| noise()).collect();
+            dump.push_str(&format!(
+                "{{\"entry\":{at},\"at\":1,\"body\":{{\"id\":\"m{at}\",\"content\":\"{text}\"}}}}\n"
+            ));
+        }
+    }
+    let (entries, digest) = (sessions * 8, sha256(dump.as_bytes()));
+    let end = format!("{{\"records\":{sessions},\"logs\":{sessions},\"entries\":{entries}}}");
+    dump.push_str(&format!("{{\"end\":{end},\"sha256\":\"{digest}\"}}\n"));
+    dump
+}
+
 pub(crate) fn sha256(bytes: &[u8]) -> String {
     use sha2::{Digest, Sha256};
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()

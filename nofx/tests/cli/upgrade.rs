@@ -75,6 +75,7 @@ fn a_store_of_a_later_format_is_read_and_not_written() {
             "undelete one-l",
             "delete one-l --for-good",
             "cleanup --yes",
+            "compact",
             "upgrade",
             "import one.json --new",
             "doctor --repair",
