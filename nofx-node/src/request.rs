@@ -30,6 +30,11 @@ impl Request {
         }
     }
 
+    /// Returns whether a member is there and says `null`.
+    pub(crate) fn is_null(&self, name: &str) -> bool {
+        self.0.get(name) == Some("null")
+    }
+
     /// Returns the names of all members.
     pub(crate) fn names(&self) -> impl Iterator<Item = String> {
         self.0.iter().map(|(name, _)| name.to_string())

@@ -29,9 +29,19 @@ pub(crate) async fn create(workspace: &Workspace, request: &Request) -> Result<S
         git_branch: request.optional("gitBranch")?,
         capabilities: request.optional("capabilities")?.unwrap_or_default(),
         system_prompt: request.optional("systemPrompt")?,
-        lifetime: request.optional::<u64>("lifetimeMs")?.map(Duration::from_millis),
+        lifetime: lifetime(request)?,
+        metadata: request.optional("metadata")?.unwrap_or_default(),
     };
     workspace.create_session(&agent, new).await.map(|session| shown(&session))
+}
+
+/// Reads how long a session lasts: `null` is for ever, and nothing is the usual.
+fn lifetime(request: &Request) -> Result<Option<Duration>> {
+    Ok(match request.optional::<u64>("lifetimeMs")? {
+        Some(lifetime) => Some(Duration::from_millis(lifetime)),
+        None if request.is_null("lifetimeMs") => None,
+        None => NewSession::default().lifetime,
+    })
 }
 
 pub(crate) async fn one(workspace: &Workspace, request: &Request) -> Result<String> {
@@ -70,6 +80,7 @@ fn filter(request: &Request) -> Result<SessionFilter> {
         active_since: request.optional::<Timestamp>("activeSince")?,
         text: request.optional::<Text>("text")?.map(|text| text.to_string()),
         expired: request.optional("expired")?,
+        metadata: request.optional("metadata")?.unwrap_or_default(),
         trash: request.optional("trash")?.unwrap_or(false),
     })
 }

@@ -125,8 +125,8 @@ export interface NewSession {
   capabilities?: string[];
   /** What the agent is told, where that is not what its template says. */
   systemPrompt?: string;
-  /** How long it lasts; otherwise five hours. */
-  lifetimeMs?: number;
+  /** How long it lasts; otherwise five hours. `null`: it never expires, also after it was resumed or restored. */
+  lifetimeMs?: number | null;
 }
 
 /** Which sessions to list. */

@@ -1,4 +1,5 @@
 use crate::entity::{AgentId, EntityId, RecordEntity, SessionId, TemplateDigest};
+use crate::error::{Error, Result};
 use crate::json::{Object, Text, Value};
 use crate::key::{Kind, LogKey};
 use crate::kind;
@@ -23,7 +24,7 @@ entity! {
         pub created_at: Option<Timestamp> = "createdAt",
         /// When something last happened to the record; messages may be later.
         pub last_active_at: Option<Timestamp> = "lastActiveAt",
-        /// When it ends by itself.
+        /// When it ends by itself; `None` if it never does.
         pub expires_at: Option<Timestamp> = "expiresAt",
         /// Where the agent works.
         pub working_directory: Option<Text> = "workingDirectory",
@@ -33,6 +34,8 @@ entity! {
         pub capabilities: Vec<Text> = "capabilities",
         /// The prompt, where it is not its template's.
         pub system_prompt: Option<Text> = "systemPrompt",
+        /// What a host keeps with it for itself; [`merge_metadata`](Session::merge_metadata) changes it.
+        pub metadata: Option<Object> = "metadata",
         /// How many tasks the agent had completed before.
         pub tasks_completed: u64 = "tasksCompleted",
         /// How many messages it had had before.
@@ -113,7 +116,36 @@ impl Value for TaskAtHand {
     }
 }
 
+/// The longest metadata of a session, in bytes of JSON.
+pub const METADATA_BYTES: usize = 16 << 10;
+
 impl Session {
+    /// Changes the metadata by its members: each replaces the one of its name, and `null` removes that. What is inside a member is
+    /// not merged.
+    ///
+    /// `Invalid`, and no change, if the whole would be longer than [`METADATA_BYTES`], if a name is cut in the middle of a
+    /// character, or if what another program has put there is no object.
+    pub fn merge_metadata(&mut self, changes: &Object) -> Result<()> {
+        let invalid = |what: &str| Err(Error::invalid(format!("the `metadata` of session `{}` {what}", self.id)));
+        if self.metadata.is_none() && self.object.get("metadata").is_some_and(|raw| raw != "null") {
+            return invalid("is no object; another program wrote it, and it stays as it is");
+        }
+        let mut merged = self.metadata.clone().unwrap_or_default();
+        for (name, value) in changes.iter() {
+            let Some(name) = name.as_str() else {
+                return invalid("gets a name that is cut in the middle of a character");
+            };
+            match value {
+                "null" => _ = merged.remove(name),
+                value => merged.set(name, value),
+            }
+        }
+        let merged = (!merged.is_empty()).then_some(merged);
+        check_metadata(&self.id, merged.as_ref())?;
+        self.metadata = merged;
+        Ok(())
+    }
+
     /// Makes an active session.
     pub fn new(id: impl Into<SessionId>, name: impl Into<Text>, agent: impl Into<AgentId>) -> Self {
         let mut session = <Self as crate::entity::Entity>::from_object(Object::default());
@@ -132,6 +164,16 @@ impl Session {
     /// Returns the log of a session's tasks.
     pub fn tasks(id: &SessionId) -> LogKey {
         id.log_key(kind::TASKS)
+    }
+}
+
+/// Judges how long the metadata of a session is.
+pub(crate) fn check_metadata(id: &SessionId, metadata: Option<&Object>) -> Result<()> {
+    match metadata.map_or(0, |metadata| metadata.to_json().len()) {
+        bytes if bytes > METADATA_BYTES => Err(Error::invalid(format!(
+            "the `metadata` of session `{id}` would have {bytes} bytes; at most {METADATA_BYTES} are possible"
+        ))),
+        _ => Ok(()),
     }
 }
 

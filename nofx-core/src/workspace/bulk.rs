@@ -38,6 +38,11 @@ impl Workspace {
         self.each(ids, move |workspace, id| async move { workspace.purge_session(&id).await }).await
     }
 
+    /// Removes several sessions for good, whether or not they are in the trash; the result of each, in their order.
+    pub async fn purge_live_sessions(&self, ids: &[SessionId]) -> Vec<Result<()>> {
+        self.each(ids, move |workspace, id| async move { workspace.purge_live_session(&id).await }).await
+    }
+
     async fn each<T, F>(&self, ids: &[SessionId], act: impl Fn(Self, SessionId) -> F) -> Vec<Result<T>>
     where
         F: Future<Output = Result<T>>,

@@ -65,7 +65,7 @@ use crate::json::Text;
 use crate::store::Store;
 use crate::time::Timestamp;
 
-/// How long a session lasts from its creation, unless it is told otherwise.
+/// How long a session lasts from its creation, unless it is told otherwise; see [`NewSession::lifetime`].
 pub const SESSION_LIFETIME: Duration = Duration::from_secs(5 * 60 * 60);
 
 /// How long before its end a session is said to expire soon.

@@ -2,12 +2,12 @@
 
 use futures_util::TryStreamExt;
 
+use super::Workspace;
 use super::activity::new_session;
 use super::event::{EventKind, tell};
 use super::history::{PAGE, inherited};
-use super::session::Found;
+use super::session::{Found, expiry_anew};
 use super::shared::share;
-use super::{SESSION_LIFETIME, Workspace};
 use crate::batch::{Batch, Expect, Guard, NewEntry};
 use crate::entity::{Message, Piece, RecordEntity, Role, Session, SessionId, SessionStatus, TaskAtHand};
 use crate::error::Result;
@@ -120,7 +120,7 @@ impl Workspace {
         session.status = Some(SessionStatus::Active);
         session.created_at = Some(now);
         session.last_active_at = Some(now);
-        session.expires_at = Some(now.saturating_add(SESSION_LIFETIME));
+        session.expires_at = expiry_anew(old, now);
         session.restored_from = Some(old.id.clone());
         session.deleted_at = None;
         session.task_at_hand = None;

@@ -20,7 +20,7 @@ const PAGE: usize = 256;
 
 /// What is to be kept. `None` keeps everything, as far as that rule goes.
 ///
-/// A session that goes on, by the clock, is never touched.
+/// A session that goes on, by the clock, is never touched: one that never expires goes on until somebody archives it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RetentionPolicy {
     /// Archive sessions in which nothing has happened for so long.

@@ -6,14 +6,16 @@ use super::activity::{Place, moved, new_session, place_key};
 use super::event::{EventKind, tell};
 use super::{SESSION_LIFETIME, Workspace};
 use crate::batch::{Batch, Expect};
-use crate::entity::{Agent, Entity, EntityId, RecordEntity, Session, SessionId, SessionStatus, Template};
+use crate::entity::{
+    Agent, Entity, EntityId, RecordEntity, Session, SessionId, SessionStatus, Template, check_metadata,
+};
 use crate::error::{Error, Result};
-use crate::json::Text;
+use crate::json::{Object, Text};
 use crate::record::Seq;
 use crate::time::Timestamp;
 
 /// What may be said of a session when it is created.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct NewSession {
     /// What people call it; otherwise the agent's name and the time.
     pub name: Option<Text>,
@@ -25,8 +27,26 @@ pub struct NewSession {
     pub capabilities: Vec<Text>,
     /// What the agent is told, where that is not what its template says.
     pub system_prompt: Option<Text>,
-    /// How long it lasts; otherwise [`SESSION_LIFETIME`].
+    /// How long it lasts, by default [`SESSION_LIFETIME`]. `None`: it never expires, also after it was resumed or restored.
     pub lifetime: Option<Duration>,
+    /// What the host keeps with it for itself, at most [`METADATA_BYTES`](crate::entity::METADATA_BYTES); members that are `null`
+    /// are left out.
+    pub metadata: Object,
+}
+
+/// Nothing is said, and the session lasts for [`SESSION_LIFETIME`].
+impl Default for NewSession {
+    fn default() -> Self {
+        Self {
+            name: None,
+            working_directory: None,
+            git_branch: None,
+            capabilities: Vec::new(),
+            system_prompt: None,
+            lifetime: Some(SESSION_LIFETIME),
+            metadata: Object::default(),
+        }
+    }
 }
 
 /// A session as the verbs need it: its record and where it stands.
@@ -62,11 +82,11 @@ impl Found {
 impl Workspace {
     /// Creates a session of an agent. It begins active and expires after five hours unless it is told otherwise.
     ///
-    /// The agent need not be saved.
+    /// The agent need not be saved. `Invalid` for metadata that [`Session::merge_metadata`] refuses.
     pub async fn create_session(&self, agent: &Agent, new: NewSession) -> Result<Session> {
         let new = &new;
         let decided = self.decide(move |_| async move {
-            let session = self.begun(agent, new);
+            let session = self.begun(agent, new)?;
             let batch = tell(self.store.batch(), EventKind::SessionCreated);
             // Two of one agent in one millisecond could get one id; then the second one is given another.
             let batch = new_session(batch, &session, None)?;
@@ -75,7 +95,7 @@ impl Workspace {
         Ok(decided.await?.0)
     }
 
-    fn begun(&self, agent: &Agent, new: &NewSession) -> Session {
+    fn begun(&self, agent: &Agent, new: &NewSession) -> Result<Session> {
         let now = self.now();
         let id = format!("session-{}-{}-{}", agent.id, now.as_millis(), self.sources().token());
         let name = new.name.clone().unwrap_or_else(|| format!("{} - {now}", agent.name).into());
@@ -84,14 +104,15 @@ impl Workspace {
         session.agent_type = agent.kind.clone();
         session.created_at = Some(now);
         session.last_active_at = Some(now);
-        session.expires_at = Some(now.saturating_add(new.lifetime.unwrap_or(SESSION_LIFETIME)));
+        session.expires_at = new.lifetime.map(|lifetime| now.saturating_add(lifetime));
         session.working_directory = new.working_directory.clone();
         session.git_branch = new.git_branch.clone();
         session.capabilities = new.capabilities.clone();
         session.system_prompt = new.system_prompt.clone();
         session.template = agent.template.clone();
         session.prompt_is_templates = agent.template.is_some() && new.system_prompt.is_none();
-        session
+        session.merge_metadata(&new.metadata)?;
+        Ok(session)
     }
 
     /// Reads a session, also one in the trash; `None` if there is none.
@@ -111,12 +132,15 @@ impl Workspace {
 
     /// Changes what is known of a session, such as its name or its branch; returns it as it then is.
     ///
-    /// `Invalid` if the change is one that has a verb of its own: status, trash, id and history. `Conflict` if others
-    /// keep changing it.
+    /// `Invalid` if the change is one that has a verb of its own: status, trash, id and history; or if the metadata would be too
+    /// long. `Conflict` if others keep changing it.
     pub async fn update_session(&self, id: &SessionId, change: impl Fn(&mut Session)) -> Result<Session> {
         let change = |session: &mut Session, _| {
             let before = session.clone();
             change(session);
+            if session.metadata != before.metadata {
+                check_metadata(id, session.metadata.as_ref())?;
+            }
             let kept = (&session.id, &session.status, &session.deleted_at, &session.pieces, session.copied)
                 == (&before.id, &before.status, &before.deleted_at, &before.pieces, before.copied);
             match kept && session.task_at_hand == before.task_at_hand {
@@ -125,6 +149,11 @@ impl Workspace {
             }
         };
         self.change_session(id, change).await
+    }
+
+    /// Changes the metadata of a session by its members, and nothing else of it: see [`Session::merge_metadata`].
+    pub async fn update_metadata(&self, id: &SessionId, changes: &Object) -> Result<Session> {
+        self.change_session(id, |session, _| session.merge_metadata(changes).map(|()| None)).await
     }
 
     /// Changes the name of a session.
@@ -144,12 +173,13 @@ impl Workspace {
         .await
     }
 
-    /// Lets a session go on that rests or has expired; it then lasts as long as a new one. `Invalid` if it is archived.
+    /// Lets a session go on that rests or has expired; it then lasts as long as a new one, or still never expires if it never
+    /// did. `Invalid` if it is archived.
     pub async fn resume_session(&self, id: &SessionId) -> Result<Session> {
         self.change_session(id, |session, now| {
             require(session, &[SessionStatus::Active, SessionStatus::Paused, SessionStatus::Expired], "resumed")?;
             session.status = Some(SessionStatus::Active);
-            session.expires_at = Some(now.saturating_add(SESSION_LIFETIME));
+            session.expires_at = expiry_anew(session, now);
             session.last_active_at = session.last_active_at.max(Some(now));
             Ok(Some(EventKind::SessionResumed))
         })
@@ -205,6 +235,11 @@ impl Workspace {
         });
         Ok(decided.await?.0)
     }
+}
+
+/// Returns when a session ends that goes on now: never, if it never did.
+pub(super) fn expiry_anew(session: &Session, now: Timestamp) -> Option<Timestamp> {
+    session.expires_at.map(|_| now.saturating_add(SESSION_LIFETIME))
 }
 
 /// Returns whether a session takes messages and tasks; `Invalid` says why not, `TooNew` that a later version wrote it.

@@ -10,6 +10,7 @@ use super::history::inherited;
 use super::{SessionState, Workspace, fold};
 use crate::entity::{AgentId, Entity, EntityId, RecordEntity, Session, SessionId, SessionStatus};
 use crate::error::{Error, Result};
+use crate::json::{Object, canonical};
 use crate::key::RecordKey;
 use crate::kind::ACTIVITY;
 use crate::query::ScanQuery;
@@ -21,8 +22,8 @@ const SCAN_PAGE: usize = 256;
 
 /// Which sessions to list.
 ///
-/// Status, agent and time are found by an index. `text` and `expired` are not: they look at every session that the rest of
-/// the filter lets through.
+/// Status, agent and time are found by an index. `text`, `expired` and `metadata` are not: they look at every session that the
+/// rest of the filter lets through.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct SessionFilter {
     /// Only sessions of this agent.
@@ -37,6 +38,9 @@ pub struct SessionFilter {
     pub text: Option<String>,
     /// Only sessions that have expired by now, or only those that have not.
     pub expired: Option<bool>,
+    /// Only sessions whose metadata has all these members with equal values, however they are spelled; those that are `null` it
+    /// must not have. A scan.
+    pub metadata: Object,
     /// The sessions in the trash instead of the others; no other filter by agent or status then.
     pub trash: bool,
 }
@@ -79,7 +83,7 @@ pub struct Summaries {
 impl Workspace {
     /// Returns a page of sessions, newest activity first; the next one begins at [`Summaries::next`].
     ///
-    /// Without `text` and `expired`, a page of `n` sessions reads `n` rows, records and heads, however many there are. A
+    /// Without `text`, `expired` and `metadata`, a page of `n` sessions reads `n` rows, records and heads, however many there are. A
     /// session that cannot be read is left out of the page and told in [`Summaries::unreadable`]. `Invalid` for a page of
     /// no sessions, or for the trash filtered by agent or status.
     pub async fn summaries(&self, filter: &SessionFilter, after: Option<RecordKey>, limit: usize) -> Result<Summaries> {
@@ -90,7 +94,7 @@ impl Workspace {
             return Err(Error::invalid("the trash is not kept by agent or status"));
         }
         let order = Order { agent: filter.agent.clone(), status: filter.status.clone(), trash: filter.trash };
-        let looks_inside = filter.text.is_some() || filter.expired.is_some();
+        let looks_inside = filter.text.is_some() || filter.expired.is_some() || !filter.metadata.is_empty();
         let page = if looks_inside { SCAN_PAGE.max(limit) } else { limit };
         let mut query = ScanQuery::of(ACTIVITY, page).prefixed(order.prefix());
         query.after = match (after, filter.active_before) {
@@ -247,8 +251,23 @@ impl SessionFilter {
     fn lets_through(&self, summary: &SessionSummary) -> bool {
         let contains = |text: &String| fold::contains(&summary.session.name.to_str_lossy(), text);
         self.text.as_ref().is_none_or(contains)
+            && has_all(summary.session.metadata.as_ref(), &self.metadata)
             && self.expired.is_none_or(|expired| expired == (summary.state == SessionState::Expired))
             && self.active_before.is_none_or(|before| summary.last_active_at < before)
             && self.active_since.is_none_or(|since| summary.last_active_at >= since)
     }
+}
+
+/// Returns whether metadata has all members that are wanted, and none of those that are wanted to be `null`.
+fn has_all(metadata: Option<&Object>, wanted: &Object) -> bool {
+    wanted.iter().all(|(name, value)| {
+        let found = metadata.zip(name.as_str()).and_then(|(metadata, name)| metadata.get(name));
+        match found {
+            None => value == "null",
+            Some(found) => {
+                found == value
+                    || canonical(found).ok().is_some_and(|found| canonical(value).is_ok_and(|value| value == found))
+            }
+        }
+    })
 }

@@ -2,6 +2,7 @@
 
 use super::Workspace;
 use super::event::{EventKind, tell};
+use super::session::Found;
 use super::shared::release;
 use crate::batch::{Batch, Expect};
 use crate::body::Body;
@@ -31,21 +32,38 @@ impl Workspace {
         .await
     }
 
-    /// Removes a session in the trash for good. A tombstone stays, so that no import brings it back.
+    /// Removes a session in the trash for good, in one commit. A tombstone stays, so that no import brings it back.
     ///
     /// Messages that other sessions were restored with stay for them. `Invalid` if the session is not in the trash.
     /// `TooNew` if a later version wrote it, since this one cannot know what belongs to it.
     pub async fn purge_session(&self, id: &SessionId) -> Result<()> {
-        self.decide(move |_| async move { Ok(((), Some(self.purge_batch(id).await?))) }).await?;
+        self.purge(id, |session| match session.deleted_at {
+            Some(_) => Ok(()),
+            None => Err(Error::invalid(format!("session `{id}` is not in the trash; delete it first"))),
+        })
+        .await
+    }
+
+    /// Removes a session for good in one commit, whether or not it is in the trash; otherwise as
+    /// [`purge_session`](Self::purge_session). Nothing takes this back.
+    pub async fn purge_live_session(&self, id: &SessionId) -> Result<()> {
+        self.purge(id, |_| Ok(())).await
+    }
+
+    async fn purge(&self, id: &SessionId, may: impl Fn(&Session) -> Result<()>) -> Result<()> {
+        let may = &may;
+        self.decide(move |_| async move {
+            let found = self.find(id).await?;
+            found.session.require_known_schema()?;
+            may(&found.session)?;
+            Ok(((), Some(self.purge_batch(&found).await?)))
+        })
+        .await?;
         Ok(())
     }
 
-    async fn purge_batch(&self, id: &SessionId) -> Result<Batch> {
-        let found = self.find(id).await?;
-        found.session.require_known_schema()?;
-        if found.session.deleted_at.is_none() {
-            return Err(Error::invalid(format!("session `{id}` is not in the trash; delete it first")));
-        }
+    async fn purge_batch(&self, found: &Found) -> Result<Batch> {
+        let id = &found.session.id;
         let tombstone = Body::trusted(format!(r#"{{"session":{},"at":{}}}"#, id.write(), self.now().write()));
         let batch = tell(self.store.batch(), EventKind::SessionPurged)
             .delete(found.session.key(), Expect::At(found.version))

@@ -8,6 +8,7 @@ mod events;
 mod exchange;
 mod forks;
 mod histories;
+mod hosts;
 mod lifecycle;
 mod lists;
 mod odd;
@@ -188,6 +189,12 @@ cases! {
         what_a_later_schema_says_is_read_and_not_changed: "`TooNew` if a later version wrote it: this one cannot know what its changes would break.";
         contents_that_a_later_version_may_need_are_not_swept: "Nothing is removed if a later version wrote a message: this one cannot know what that needs.";
         an_event_that_a_later_version_tells_is_left_out: "What a later version may say is left out.";
+    }
+    hosts {
+        a_session_without_a_lifetime_never_expires: "`None`: it never expires, also after it was resumed or restored.";
+        metadata_is_merged_by_member: "Changes the metadata by its members: each replaces the one of its name, and `null` removes that.";
+        sessions_are_found_by_their_metadata: "Only sessions whose metadata has all these members with equal values, however they are spelled.";
+        a_live_session_is_purged_in_one_commit: "Removes a session for good in one commit, whether or not it is in the trash.";
     }
     odd {
         an_expired_session_still_takes_messages: "A session that has expired still takes messages, so that none is lost.";

@@ -170,6 +170,7 @@ impl Args {
             active_before: self.before.map(|before| before.before(now)),
             text: self.text.clone(),
             trash: self.trash,
+            ..SessionFilter::default()
         }
     }
 }
@@ -223,6 +224,7 @@ fn json(summary: &SessionSummary) -> String {
         .maybe("working_directory", session.working_directory.as_ref())
         .maybe("git_branch", session.git_branch.as_ref())
         .maybe("restored_from", session.restored_from.as_ref())
+        .maybe("metadata", session.metadata.as_ref())
         .line()
 }
 
