@@ -6,7 +6,7 @@ use crate::key::Kind;
 pub const AGENT: Kind = Kind::of("agent");
 /// A record by session id: one session, without its messages and tasks.
 pub const SESSION: Kind = Kind::of("session");
-/// A log by session id: its messages.
+/// A log by session id: its messages. A session that was rewound goes on in successors of it.
 pub const HISTORY: Kind = Kind::of("history");
 /// A log by session id: its tasks, each change of one an entry.
 pub const TASKS: Kind = Kind::of("tasks");
@@ -30,12 +30,17 @@ pub const IMPORT: Kind = Kind::of("import");
 pub const ACTIVITY: Kind = Kind::of("activity");
 /// A record by session id: where in the order of activity it stands.
 pub const ACTIVITY_PLACE: Kind = Kind::of("activity-place");
-/// A record by session id: how many other sessions read its messages.
+/// A record by id of a log of [`HISTORY`]: how many other sessions than its own read its messages.
 pub const HISTORY_SHARED: Kind = Kind::of("history-shared");
 /// A record by name of an event: it never exists, and batches delete it to tell watchers what they do.
 pub const EVENT: Kind = Kind::of("event");
 /// A record by session id: it was purged and is not to come back by an import.
 pub const TOMBSTONE: Kind = Kind::of("tombstone");
+
+/// A record by key: which session a host opens by it.
+///
+/// Not among [`KINDS`]: versions that do not know it, and share the store, have to find it where they put what they do not know.
+pub const SESSION_KEY: Kind = Kind::of("session-key");
 
 /// Whether things of a kind are records or logs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,7 +73,8 @@ pub struct KindInfo {
     pub folder: &'static str,
 }
 
-/// Every kind that this version writes. A store may hold others, written by a later version, and keeps them.
+/// The kinds that every version writes, each with its folder. A store may hold others, also those that were added since, and
+/// keeps them; a backend of files keeps those in a place that is the same for every version.
 pub const KINDS: &[KindInfo] = &[
     row(AGENT, Shape::Record, Role::Document, "agents"),
     row(SESSION, Shape::Record, Role::Document, "sessions"),

@@ -162,6 +162,17 @@ fn what_workspaces_add_survives() {
         r#""$taskAtHand":{"length":8}"#,
     );
     assert_eq!(session.task_at_hand, Some(TaskAtHand { length: 7, position: Some(6) }));
+    let session: Session = survives(
+        include_str!("golden/session-rewound.v2.json"),
+        |session: &mut Session| session.rewinds = 4,
+        r#""$rewinds":3"#,
+        r#""$rewinds":4"#,
+    );
+    let logs: Vec<_> = session.parts().into_iter().map(|(log, places)| (log.id().to_owned(), places)).collect();
+    let expected =
+        [("session-0", 0..60), ("session-1\u{1}00000001", 60..130), ("session-1\u{1}00000003", 130..u64::MAX)];
+    assert_eq!(logs, expected.map(|(log, places)| (log.to_owned(), places)));
+    assert_eq!((session.schema(), session.key), (2, Some("thread/1".into())));
     let part: TranscriptPart = survives(
         include_str!("golden/transcript-part-anew.v1.json"),
         |part: &mut TranscriptPart| part.content = "anew".into(),

@@ -33,6 +33,7 @@ fn written(event: &Event) -> String {
         ("session", event.session.as_ref().map(Value::write)),
         ("agent", event.agent.as_ref().map(Value::write)),
         ("task", event.task.as_ref().map(Value::write)),
+        ("length", event.length.as_ref().map(Value::write)),
     ];
     for (name, value) in members {
         if let Some(value) = value {

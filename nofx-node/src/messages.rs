@@ -6,7 +6,7 @@ use futures_util::StreamExt;
 use nofx::entity::{Entity, Message, Session, SessionId, own};
 use nofx::json::Object;
 use nofx::workspace::{Appended, Workspace};
-use nofx::{Direction, Error, LogKey, LogQuery, PAGE_BYTES, Result};
+use nofx::{Direction, Error, LogQuery, PAGE_BYTES, Result};
 
 use crate::crossing::{write_message, write_stored, write_unreadable};
 use crate::request::Request;
@@ -26,7 +26,7 @@ pub(crate) async fn add(workspace: &Workspace, request: &Request) -> Result<Stri
 /// Adds messages unless others have added any behind what the caller has seen; then answers theirs.
 pub(crate) async fn append_at(workspace: &Workspace, request: &Request) -> Result<String> {
     let messages = read(workspace, request)?;
-    let (session, seen) = (request.required("session")?, request.required("seen")?);
+    let (session, seen) = (request.required("session")?, request.required::<u64>("seen")?);
     Ok(match workspace.append_at(&session, seen, messages).await? {
         Appended::Done(position) => format!(r#"{{"added":true,"position":{position}}}"#),
         Appended::Unseen(entries) => {
@@ -102,7 +102,7 @@ async fn page(
 ) -> Result<(String, Option<u64>)> {
     let store = workspace.store();
     let (mut json, mut count) = (String::new(), 0);
-    let mut parts = parts(session);
+    let mut parts = session.parts();
     if direction == Direction::Backward {
         parts.reverse();
     }
@@ -143,17 +143,4 @@ async fn page(
         }
     }
     Ok((json, None))
-}
-
-/// Returns the logs that a session's history consists of, in order, and which of its places each has. The last is its own.
-fn parts(session: &Session) -> Vec<(LogKey, Range<u64>)> {
-    let mut start = 0_u64;
-    let mut parts = Vec::with_capacity(session.pieces.len() + 1);
-    for piece in &session.pieces {
-        let end = start.saturating_add(piece.length);
-        parts.push((Session::history(&piece.session), start..end));
-        start = end;
-    }
-    parts.push((Session::history(&session.id), start..u64::MAX));
-    parts
 }

@@ -111,6 +111,7 @@ pub(crate) fn restore_options(request: &Request) -> Result<RestoreOptions> {
             .optional("continueFromLastMessage")?
             .unwrap_or(standard.continue_from_last_message),
         summarize_history: given.optional("summarizeHistory")?.unwrap_or(standard.summarize_history),
+        up_to: given.optional("upTo")?,
     })
 }
 

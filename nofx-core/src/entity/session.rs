@@ -1,4 +1,6 @@
-use crate::entity::{AgentId, EntityId, RecordEntity, SessionId, TemplateDigest};
+use std::ops::Range;
+
+use crate::entity::{AgentId, Entity, EntityId, RecordEntity, SCHEMA, SessionId, TemplateDigest, successor};
 use crate::error::{Error, Result};
 use crate::json::{Object, Text, Value};
 use crate::key::{Kind, LogKey};
@@ -6,8 +8,10 @@ use crate::kind;
 use crate::time::Timestamp;
 
 entity! {
-    /// A conversation of one agent. Its messages are the log [`Session::history`], its tasks [`Session::tasks`].
-    pub struct Session, schema 1 {
+    /// A conversation of one agent. Its messages are the logs [`Session::parts`], its tasks [`Session::tasks`].
+    ///
+    /// Schema 2 has pieces that name a log, and rewinds. A session that has neither is written as schema 1.
+    pub struct Session, schema 2 {
         /// Names it.
         pub id: SessionId = "id",
         /// What people call it.
@@ -52,6 +56,10 @@ entity! {
         pub restored_from: Option<SessionId> = "$restoredFrom",
         /// How many of its own first messages are copies of those of the session it was restored from.
         pub copied: u64 = "$copied",
+        /// How often it was rewound. New messages go to another log each time: [`Session::log`].
+        pub rewinds: u32 = "$rewinds",
+        /// The key that a host opens it by.
+        pub key: Option<Text> = "$key",
         /// When it was put into the trash.
         pub deleted_at: Option<Timestamp> = "$deletedAt",
         /// Which of its tasks is being worked on, if its log of tasks is as long as it says.
@@ -73,23 +81,34 @@ words! {
     }
 }
 
-/// The first messages of a session, as the beginning of another one.
+/// The first messages of a session's log, as a part of the history of another session, or of the same one after it was rewound.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Piece {
     /// Whose messages.
     pub session: SessionId,
-    /// How many of them, from its own first one.
+    /// Which of that session's logs: how often it had been rewound when it wrote there.
+    pub log: u32,
+    /// How many of them, from the first one of the log.
     pub length: u64,
+}
+
+impl Piece {
+    /// Returns the log.
+    pub fn history(&self) -> LogKey {
+        history(&self.session, self.log)
+    }
 }
 
 impl Value for Piece {
     fn read(raw: &str) -> Option<Self> {
         let object = Object::parse(raw).ok()?;
-        Some(Self { session: object.read("session")?, length: object.read("length")? })
+        let log = if object.get("log").is_some() { object.read("log")? } else { 0 };
+        Some(Self { session: object.read("session")?, log, length: object.read("length")? })
     }
 
     fn write(&self) -> String {
-        format!(r#"{{"session":{},"length":{}}}"#, self.session.write(), self.length)
+        let log = if self.log == 0 { String::new() } else { format!(r#","log":{}"#, self.log) };
+        format!(r#"{{"session":{}{log},"length":{}}}"#, self.session.write(), self.length)
     }
 }
 
@@ -156,7 +175,37 @@ impl Session {
         session
     }
 
-    /// Returns the log of a session's messages.
+    /// Returns the log that new messages of the session go to.
+    pub fn log(&self) -> LogKey {
+        history(&self.id, self.rewinds)
+    }
+
+    /// Returns the logs that the session's history consists of, in order, and which places of the history each has. The last is
+    /// [`log`](Self::log), which is open at its end.
+    pub fn parts(&self) -> Vec<(LogKey, Range<u64>)> {
+        let mut start = 0_u64;
+        let mut parts = Vec::with_capacity(self.pieces.len() + 1);
+        for piece in &self.pieces {
+            let end = start.saturating_add(piece.length);
+            parts.push((piece.history(), start..end));
+            start = end;
+        }
+        parts.push((self.log(), start..u64::MAX));
+        parts
+    }
+
+    /// Says by which schema the session has to be written; to be called after a change of what schema 2 added.
+    pub(crate) fn settle_schema(&mut self) {
+        if self.require_known_schema().is_err() {
+            return;
+        }
+        match self.rewinds > 0 || self.pieces.iter().any(|piece| piece.log > 0) {
+            true => self.object.set(SCHEMA, "2"),
+            false => _ = self.object.remove(SCHEMA),
+        }
+    }
+
+    /// Returns the log of a session's messages, as long as it was not rewound: [`log`](Self::log) is the one that it has now.
     pub fn history(id: &SessionId) -> LogKey {
         id.log_key(kind::HISTORY)
     }
@@ -164,6 +213,14 @@ impl Session {
     /// Returns the log of a session's tasks.
     pub fn tasks(id: &SessionId) -> LogKey {
         id.log_key(kind::TASKS)
+    }
+}
+
+/// Returns the log that a session writes to after so many rewinds.
+fn history(id: &SessionId, rewinds: u32) -> LogKey {
+    match rewinds {
+        0 => Session::history(id),
+        rewinds => successor(&Session::history(id), rewinds),
     }
 }
 

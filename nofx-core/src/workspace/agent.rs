@@ -144,15 +144,22 @@ impl Workspace {
     /// Adds up what records and heads say, and returns the sessions and whether they have had tasks.
     async fn add_up(&self, ids: &[SessionId], totals: &mut AgentTotals) -> Result<Vec<(SessionId, bool)>> {
         let keys: Vec<_> = ids.iter().map(key_of::<Session>).collect();
-        let logs: Vec<_> = ids.iter().flat_map(|id| [Session::history(id), Session::tasks(id)]).collect();
         let records = self.store.get(&keys).await?;
+        let mut sessions = Vec::with_capacity(ids.len());
+        for (id, record) in ids.iter().zip(records) {
+            sessions.extend(
+                record.map(|record| Session::from_body(&record.body).map(|session| (id, session))).transpose()?,
+            );
+        }
+        let logs: Vec<_> = sessions.iter().flat_map(|(id, session)| [session.log(), Session::tasks(id)]).collect();
         let heads = self.store.backend().heads(&logs).await?;
         let mut tasked = Vec::new();
-        for ((id, record), heads) in ids.iter().zip(records).zip(heads.chunks(2)) {
-            let (Some(record), [history, tasks]) = (record, heads) else { continue };
-            let session = Session::from_body(&record.body)?;
+        for ((id, session), heads) in sessions.into_iter().zip(heads.chunks(2)) {
+            let [history, tasks] = heads else { continue };
+            let before = session.pieces.iter().filter(|piece| piece.session == session.id);
+            let own = before.map(|piece| piece.length).sum::<u64>() + history.length;
             totals.sessions += 1;
-            totals.messages += history.length.saturating_sub(session.copied);
+            totals.messages += own.saturating_sub(session.copied);
             totals.last_active_at = totals.last_active_at.max(Some(last_active(&session, history.last_at)));
             tasked.push((id.clone(), tasks.length > 0));
         }

@@ -5,7 +5,7 @@
 
 use super::Workspace;
 use crate::batch::{Batch, Expect};
-use crate::entity::{Agent, AgentId, EntityId, RecordEntity, Session, SessionId, TaskId, is_digested};
+use crate::entity::{Agent, AgentId, EntityId, RecordEntity, Session, SessionId, TaskId, first_id, is_digested};
 use crate::error::Result;
 use crate::json::{Object, Text};
 use crate::key::{MAX_ID_BYTES, RecordKey};
@@ -59,6 +59,8 @@ events! {
     SessionPurged = "session.purged",
     /// A session was brought in from elsewhere, or something about it was changed.
     SessionChanged = "session.changed",
+    /// The newest messages of a session were taken back.
+    SessionRewound = "session.rewound",
     /// Messages were added to a session.
     MessageAdded = "session.message.added",
     /// A task was begun.
@@ -88,6 +90,8 @@ pub struct Event {
     pub agent: Option<AgentId>,
     /// To which task, if its id is no longer than a key can be.
     pub task: Option<TaskId>,
+    /// How many messages were left, if it is a rewind.
+    pub length: Option<u64>,
     /// The number of the commit, if it wrote records.
     pub seq: Option<Seq>,
 }
@@ -124,6 +128,11 @@ pub(super) fn tell_task(batch: Batch, event: EventKind, task: Option<&TaskId>) -
     let named = task.and_then(|task| Some(format!("{}/{}", event.name(), task.as_text().as_str()?)));
     let named = named.filter(|name| name.len() <= MAX_ID_BYTES);
     tell_of(batch, named.unwrap_or_else(|| event.name().to_owned()))
+}
+
+/// Adds to a batch that it rewinds a session to so many messages.
+pub(super) fn tell_rewind(batch: Batch, length: u64) -> Batch {
+    tell_of(batch, format!("{}/{length}", EventKind::SessionRewound.name()))
 }
 
 fn tell_of(batch: Batch, name: String) -> Batch {
@@ -166,13 +175,13 @@ impl Workspace {
                 Some(key) => Some(SessionId::from(self.id_of(key).await?)),
                 None => None,
             };
-            let event = |(kind, task)| Event { task, session: session.clone(), ..happened(kind, change) };
+            let event = |(kind, about)| Event { session: session.clone(), ..happened(kind, change) }.about(about);
             events.extend(told.into_iter().map(event));
             return Ok(());
         }
         let mut sessions = Vec::new();
         for log in change.logs.iter().filter(|log| *log.kind() == HISTORY) {
-            let session = SessionId::from(self.id_of(&RecordKey::new(Session::KIND, log.id())?).await?);
+            let session = SessionId::from(self.id_of(&RecordKey::new(Session::KIND, first_id(log.id()))?).await?);
             events.push(Event { session: Some(session.clone()), ..happened(EventKind::MessageAdded, change) });
             sessions.push(session);
         }
@@ -204,16 +213,26 @@ impl Workspace {
     }
 }
 
-/// Reads what a batch says that it does; what a later version may say is left out.
-fn named(key: &RecordKey) -> Option<(EventKind, Option<TaskId>)> {
-    let (name, task) = match key.id().split_once('/') {
-        Some((name, task)) => (name, Some(task.into())),
+/// Reads what a batch says that it does, and about what; what a later version may say is left out.
+fn named(key: &RecordKey) -> Option<(EventKind, Option<&str>)> {
+    let (name, about) = match key.id().split_once('/') {
+        Some((name, about)) => (name, Some(about)),
         None => (key.id(), None),
     };
     let kind = EventKind::ALL.iter().find(|kind| kind.name() == name)?;
-    Some((*kind, task))
+    Some((*kind, about))
+}
+
+impl Event {
+    fn about(mut self, about: Option<&str>) -> Self {
+        match self.kind {
+            EventKind::SessionRewound => self.length = about.and_then(|length| length.parse().ok()),
+            _ => self.task = about.map(TaskId::from),
+        }
+        self
+    }
 }
 
 fn happened(kind: EventKind, change: &Change) -> Event {
-    Event { kind, session: None, agent: None, task: None, seq: change.seq }
+    Event { kind, session: None, agent: None, task: None, length: None, seq: change.seq }
 }

@@ -45,15 +45,7 @@ pub(super) struct Part {
 
 /// Returns the parts of a session's history in their order; the last is its own.
 pub(super) fn parts(session: &Session) -> Vec<Part> {
-    let mut start = 0_u64;
-    let mut parts: Vec<Part> = Vec::new();
-    for piece in &session.pieces {
-        let end = start.saturating_add(piece.length);
-        parts.push(Part { log: Session::history(&piece.session), start, end });
-        start = end;
-    }
-    parts.push(Part { log: Session::history(&session.id), start, end: END });
-    parts
+    session.parts().into_iter().map(|(log, Range { start, end })| Part { log, start, end }).collect()
 }
 
 /// Returns how many messages come before a session's own first one.
@@ -64,7 +56,7 @@ pub(super) fn inherited(session: &Session) -> u64 {
 impl Workspace {
     /// Returns how many messages a session has, with those that it was restored with.
     pub async fn history_length(&self, session: &Session) -> Result<u64> {
-        let head = self.store.head(&Session::history(&session.id)).await?;
+        let head = self.store.head(&session.log()).await?;
         Ok(inherited(session) + head.length)
     }
 

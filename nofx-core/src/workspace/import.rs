@@ -105,7 +105,7 @@ impl Workspace {
                 batch = batch.append(Session::tasks(&session.id), tasks.clone());
             }
             if !prepared.entries.is_empty() {
-                batch = batch.append(Session::history(&session.id), prepared.entries.clone());
+                batch = batch.append(session.log(), prepared.entries.clone());
             }
             let batch = self.keep_contents(batch, prepared).await?;
             Ok(((), Some(new_session(batch, session, prepared.last_at())?)))
@@ -119,7 +119,7 @@ impl Workspace {
         let prepared = &Prepared::of(&self.store, messages)?;
         self.decide(move |_| async move {
             let found = self.find(id).await?;
-            let batch: Batch = self.store.batch().append(Session::history(id), prepared.entries.clone());
+            let batch: Batch = self.store.batch().append(found.session.log(), prepared.entries.clone());
             let batch = self.keep_contents(batch, prepared).await?;
             let to = Place::of(&found.session, prepared.last_at());
             Ok(((), Some(found.moved(batch, Some(&to))?)))

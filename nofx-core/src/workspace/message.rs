@@ -9,7 +9,7 @@ use super::history::inherited;
 use super::preview::preview;
 use super::session::{Found, require_open};
 use crate::batch::Batch;
-use crate::entity::{Message, Role, Session, SessionId};
+use crate::entity::{Message, Role, SessionId};
 use crate::error::Result;
 use crate::json::Text;
 
@@ -56,7 +56,7 @@ impl Workspace {
 
     /// Returns the batch that adds messages, at the given length of the session's own log if one is given.
     pub(super) async fn append_batch(&self, found: &Found, length: Option<u64>, addition: &Addition) -> Result<Batch> {
-        let log = Session::history(&found.session.id);
+        let log = found.session.log();
         let entries = addition.prepared.entries.clone();
         let batch = match length {
             Some(length) => self.store.batch().append_at(log, length, entries),

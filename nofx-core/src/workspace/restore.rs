@@ -1,21 +1,15 @@
 //! Restoring a session: a new one that begins with the old one's messages.
 
-use futures_util::TryStreamExt;
-
 use super::Workspace;
 use super::activity::new_session;
+use super::cut::{Cut, Short};
 use super::event::{EventKind, tell};
-use super::history::{PAGE, inherited};
+use super::history::inherited;
 use super::session::{Found, expiry_anew};
 use super::shared::share;
-use crate::batch::{Batch, Expect, Guard, NewEntry};
-use crate::entity::{Message, Piece, RecordEntity, Role, Session, SessionId, SessionStatus, TaskAtHand};
-use crate::error::Result;
-
-/// With fewer own messages, a session that was itself restored has them copied when it is restored once more.
-///
-/// Otherwise a history could become a chain of very short pieces, and reading its tail a read for each.
-const SHORTEST_PIECE: u64 = 50;
+use crate::batch::{Batch, Expect, Guard};
+use crate::entity::{Message, RecordEntity, Role, Session, SessionId, SessionStatus, TaskAtHand};
+use crate::error::{Error, Result};
 
 /// What a restored session takes over. The five options of the old extension, all of them honoured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +24,8 @@ pub struct RestoreOptions {
     pub continue_from_last_message: bool,
     /// A summary, the system's messages and the newest 50 instead of all messages.
     pub summarize_history: bool,
+    /// Only the first so many messages; `None` for all. `Invalid` if there are fewer.
+    pub up_to: Option<u64>,
 }
 
 /// Everything, and the conversation goes on.
@@ -41,6 +37,7 @@ impl Default for RestoreOptions {
             working_directory: true,
             continue_from_last_message: true,
             summarize_history: false,
+            up_to: None,
         }
     }
 }
@@ -48,10 +45,8 @@ impl Default for RestoreOptions {
 /// What a restored session begins with.
 #[derive(Debug, Default)]
 struct Beginning {
-    /// Messages that stay where they are.
-    pieces: Vec<Piece>,
-    /// Messages as they were stored, copied.
-    copied: Vec<NewEntry>,
+    /// Messages of the old one.
+    cut: Cut,
     /// What the system says before and after the copied ones.
     before: Option<Message>,
     after: Option<Message>,
@@ -61,10 +56,11 @@ impl Workspace {
     /// Makes a new session that begins with the messages of another one, which stays as it is.
     ///
     /// It is a fork: the messages are not copied, so a hundred thousand cost no more than ten, and neither session sees what
-    /// is added to the other. They stay readable when the old session is archived, deleted or purged. Only when a restored
-    /// session with fewer than fifty own messages is restored once more, those few are copied.
+    /// is added to the other. They stay readable when the old session is archived, deleted, rewound or purged. Only when a restored
+    /// session with fewer than fifty own messages is restored once more, or the last part that [`RestoreOptions::up_to`] leaves is
+    /// as short, those few are copied.
     ///
-    /// `NotFound` if there is no such session; one in the trash can be restored too.
+    /// `NotFound` if there is no such session, `Invalid` if it has fewer messages than asked for; one in the trash can be restored too.
     pub async fn restore_session(&self, id: &SessionId, options: RestoreOptions) -> Result<Session> {
         let decided = self.decide(move |_| async move {
             let found = self.find(id).await?;
@@ -78,15 +74,20 @@ impl Workspace {
         let old = &found.session;
         let beginning = self.beginning(old, options).await?;
         let mut session = self.restored(old, options);
-        session.copied = beginning.copied.len() as u64;
-        session.pieces = beginning.pieces;
+        let Cut { pieces, copied } = beginning.cut;
+        session.copied = copied.len() as u64;
+        session.pieces = pieces;
+        session.settle_schema();
+        if let Some(up_to) = options.up_to.filter(|_| options.conversation_history) {
+            session.preview = self.preview_within(old, up_to).await?;
+        }
 
         // Whoever changes or purges the old session meanwhile makes this decision void.
         let unchanged = Guard::Record { key: old.key(), expect: Expect::At(found.version) };
         let batch = tell(self.store.batch(), EventKind::SessionRestored).guard(unchanged);
         let batch = share(&self.store, batch, &session.pieces).await?;
-        let mut batch = self.keep_copied(batch, &beginning.copied).await?;
-        let mut entries = beginning.copied;
+        let mut batch = self.keep_copied(batch, &copied).await?;
+        let mut entries = copied;
         if let Some(before) = &beginning.before {
             entries.insert(0, self.store.entry(before)?);
         }
@@ -95,7 +96,7 @@ impl Workspace {
         }
         let last_message_at = entries.last().map(|entry| entry.at);
         if !entries.is_empty() {
-            batch = batch.append(Session::history(&session.id), entries);
+            batch = batch.append(session.log(), entries);
         }
         if options.current_task
             && let Some((_, mut task)) = self.task_at_hand(old).await?.current
@@ -123,6 +124,8 @@ impl Workspace {
         session.expires_at = expiry_anew(old, now);
         session.restored_from = Some(old.id.clone());
         session.deleted_at = None;
+        session.key = None;
+        session.rewinds = 0;
         session.task_at_hand = None;
         // What the old one had counted stays its own.
         session.tasks_completed = 0;
@@ -137,35 +140,24 @@ impl Workspace {
     }
 
     async fn beginning(&self, old: &Session, options: RestoreOptions) -> Result<Beginning> {
+        let own = self.store.head(&old.log()).await?;
+        let length = inherited(old) + own.length;
+        let to = options.up_to.unwrap_or(length);
+        if to > length {
+            return Err(Error::invalid(format!("session `{}` has {length} messages, fewer than {to}", old.id)));
+        }
         let mut beginning = match (options.conversation_history, options.summarize_history) {
             (false, _) => Beginning::default(),
-            (true, false) => self.whole(old).await?,
+            (true, false) => Beginning { cut: self.cut(old, &own, to, Short::Copied).await?, ..Beginning::default() },
             (true, true) => {
-                let (summary, copied) = self.summarised(old).await?;
-                Beginning { before: Some(summary), copied, ..Beginning::default() }
+                let (summary, copied) = self.summarised(old, to).await?;
+                let cut = Cut { copied, ..Cut::default() };
+                Beginning { before: Some(summary), cut, ..Beginning::default() }
             }
         };
         if !options.continue_from_last_message {
             beginning.after = Some(self.message(Role::System, format!("[Restored from {}]", old.name)));
         }
         Ok(beginning)
-    }
-
-    /// Returns all messages of a session as the beginning of another one.
-    async fn whole(&self, old: &Session) -> Result<Beginning> {
-        let log = Session::history(&old.id);
-        let head = self.store.head(&log).await?;
-        let own = head.length;
-        let mut pieces = old.pieces.clone();
-        if own == 0 {
-            return Ok(Beginning { pieces, ..Beginning::default() });
-        }
-        if own >= SHORTEST_PIECE || inherited(old) == 0 {
-            pieces.push(Piece { session: old.id.clone(), length: own });
-            return Ok(Beginning { pieces, ..Beginning::default() });
-        }
-        let entries = self.store.read_whole(&head, PAGE);
-        let copied = entries.map_ok(|entry| NewEntry { at: entry.at, body: entry.body }).try_collect().await?;
-        Ok(Beginning { pieces, copied, ..Beginning::default() })
     }
 }

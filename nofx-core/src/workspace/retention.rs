@@ -9,8 +9,10 @@ use super::activity::{Order, last_active};
 use super::content::Swept;
 use super::event::{EventKind, tell};
 use super::orchestration::number_of;
+use super::summary::logs_of;
 use crate::entity::{Session, SessionId, SessionStatus};
 use crate::error::{Error, Result};
+use crate::key::LogKey;
 use crate::query::LogQuery;
 use crate::record::LogHead;
 use crate::time::Timestamp;
@@ -148,20 +150,31 @@ impl Workspace {
     async fn planned(&self, order: &Order, with_bytes: bool) -> Result<Vec<PlannedSession>> {
         let mut planned = Vec::new();
         for ids in self.sessions_in(order).await?.0.chunks(PAGE) {
-            let logs: Vec<_> = ids.iter().map(Session::history).collect();
-            let (sessions, heads) = (self.sessions_by_id(ids).await?, self.store.heads_each(&logs).await?);
+            let sessions = self.sessions_by_id(ids).await?;
+            let heads = self.store.heads_each(&logs_of(ids, &sessions)).await?;
             for read in sessions.into_iter().zip(heads) {
                 // What cannot be read is left alone.
                 let (Ok(Some(session)), Ok(head)) = read else { continue };
-                let bytes = if with_bytes { Some(self.log_bytes(&head).await?) } else { None };
+                let bytes = if with_bytes { Some(self.own_bytes(&session, &head).await?) } else { None };
                 planned.push(PlannedSession { last_active_at: last_active(&session, head.last_at), session, bytes });
             }
         }
         Ok(planned)
     }
 
-    async fn log_bytes(&self, head: &LogHead) -> Result<u64> {
-        let mut entries = self.store.read(LogQuery::oldest_first(head.log.clone(), PAGE).within(0..head.length));
+    /// Adds up the bytes of a session's own messages.
+    async fn own_bytes(&self, session: &Session, head: &LogHead) -> Result<u64> {
+        let before = session.pieces.iter().filter(|piece| piece.session == session.id);
+        let logs = before.map(|piece| (piece.history(), piece.length)).chain([(head.log.clone(), head.length)]);
+        let mut sum = 0;
+        for (log, length) in logs.collect::<Vec<_>>() {
+            sum += self.log_bytes(log, length).await?;
+        }
+        Ok(sum)
+    }
+
+    async fn log_bytes(&self, log: LogKey, length: u64) -> Result<u64> {
+        let mut entries = self.store.read(LogQuery::oldest_first(log, PAGE).within(0..length));
         let mut sum = 0;
         while let Some(entry) = entries.next().await {
             match entry {
@@ -236,7 +249,7 @@ impl Workspace {
     {
         let id = &planned.session.id;
         let found = self.find(id).await?;
-        let head = self.store.head(&Session::history(id)).await?;
+        let head = self.store.head(&found.session.log()).await?;
         if found.session != planned.session || last_active(&found.session, head.last_at) != planned.last_active_at {
             return Err(Error::invalid(format!("session `{id}` was changed since the plan was made")));
         }

@@ -95,7 +95,8 @@ impl Workspace {
         Ok(decided.await?.0)
     }
 
-    fn begun(&self, agent: &Agent, new: &NewSession) -> Result<Session> {
+    /// Returns the session of an agent that is to be created.
+    pub(super) fn begun(&self, agent: &Agent, new: &NewSession) -> Result<Session> {
         let now = self.now();
         let id = format!("session-{}-{}-{}", agent.id, now.as_millis(), self.sources().token());
         let name = new.name.clone().unwrap_or_else(|| format!("{} - {now}", agent.name).into());
@@ -141,8 +142,10 @@ impl Workspace {
             if session.metadata != before.metadata {
                 check_metadata(id, session.metadata.as_ref())?;
             }
-            let kept = (&session.id, &session.status, &session.deleted_at, &session.pieces, session.copied)
-                == (&before.id, &before.status, &before.deleted_at, &before.pieces, before.copied);
+            let kept = (&session.id, &session.status, &session.deleted_at, &session.key)
+                == (&before.id, &before.status, &before.deleted_at, &before.key)
+                && (&session.pieces, session.copied, session.rewinds)
+                    == (&before.pieces, before.copied, before.rewinds);
             match kept && session.task_at_hand == before.task_at_hand {
                 true => Ok(None),
                 false => Err(Error::invalid(format!("this change of session `{id}` has a verb of its own"))),
@@ -198,7 +201,7 @@ impl Workspace {
             if session == found.session {
                 return Ok((session, None));
             }
-            let batch = self.store.batch().seal(Session::history(id)).seal(Session::tasks(id));
+            let batch = self.store.batch().seal(session.log()).seal(Session::tasks(id));
             let batch = found.save_changed(tell(batch, EventKind::SessionArchived), &session)?;
             Ok((session, Some(batch)))
         });

@@ -1,24 +1,17 @@
 //! Logs that can be removed and still go on: what is added after a removal goes into a successor.
 //!
-//! The id of a removed log is never used again, but an agent whose transcript was removed may write another one. The successor of a log
-//! has its id, a mark and a number. A removal leaves an empty sealed successor, so that the next number is known.
+//! The id of a removed log is never used again, but an agent whose transcript was removed may write another one. A removal leaves an empty sealed successor, so that the next number is known.
 
 use futures_core::Stream;
 use futures_util::{StreamExt, TryStreamExt, stream};
 
 use super::Workspace;
 use crate::batch::Guard;
-use crate::entity::{EntryEntity, sha256_hex};
+use crate::entity::{EntryEntity, first_id, number_of, successor, successors};
 use crate::error::{Error, Result};
-use crate::key::{Kind, LogKey, MAX_ID_BYTES};
+use crate::key::{Kind, LogKey};
 use crate::query::{Direction, LogQuery, LogScan};
 use crate::record::{LogEntry, LogHead, LogState};
-
-/// Stands before the number of a successor: a character that ids of agents do not have.
-const MARK: char = '\u{1}';
-
-/// How many digits the number has, so that successors are found in their order.
-const DIGITS: usize = 8;
 
 /// Heads of a page.
 const PAGE: usize = 256;
@@ -44,7 +37,7 @@ impl Workspace {
                 Some((number, _)) => number + 1,
                 None => 1,
             };
-            let batch = self.store.batch().append(successor(log, number)?, vec![entry.clone()]);
+            let batch = self.store.batch().append(successor(log, number), vec![entry.clone()]);
             Ok(((), Some(if added { batch.guard(alone(log)).remove(log.clone()) } else { batch })))
         });
         decided.await?;
@@ -73,7 +66,7 @@ impl Workspace {
             }
             let next = heads.iter().map(|(number, _)| number + 1).max().unwrap_or_default();
             let batch = heads.into_iter().fold(self.store.batch(), |batch, (_, head)| batch.remove(head.log));
-            Ok((true, Some(batch.seal(successor(log, next)?))))
+            Ok((true, Some(batch.seal(successor(log, next)))))
         });
         Ok(decided.await?.0)
     }
@@ -93,37 +86,14 @@ impl Workspace {
         log: &LogKey,
         direction: Direction,
     ) -> impl Stream<Item = Result<(u32, LogHead)>> + Send + Unpin + use<> {
-        let query = LogScan::of(log.kind().clone(), PAGE).prefixed(format!("{}{MARK}", base(log)));
+        let query = LogScan::of(log.kind().clone(), PAGE).prefixed(successors(log));
         let heads = self.store.logs(LogScan { direction, ..query });
         let numbered = |head: LogHead| Some((number_of(head.log.id())?.1, head));
         heads.try_filter_map(move |head| std::future::ready(Ok(numbered(head)))).boxed()
     }
 }
 
-/// Returns the id of the log that a log goes on for; its own if it goes on for none.
-pub fn first_id(id: &str) -> &str {
-    number_of(id).map_or(id, |(first, _)| first)
-}
-
 /// Expects that nothing was added to a log but the one entry.
 fn alone(log: &LogKey) -> Guard {
     Guard::Length { log: log.clone(), length: 1 }
-}
-
-fn successor(log: &LogKey, number: u32) -> Result<LogKey> {
-    LogKey::new(log.kind().clone(), format!("{}{MARK}{number:0DIGITS$}", base(log)))
-}
-
-/// Returns what the ids of the successors of a log begin with. An id that leaves no room for a number is named by its digest.
-fn base(log: &LogKey) -> String {
-    match log.id() {
-        id if id.len() + MARK.len_utf8() + DIGITS <= MAX_ID_BYTES => id.to_owned(),
-        id => format!("sha256:{}", sha256_hex(id.as_bytes())),
-    }
-}
-
-/// Splits the id of a successor into what it begins with and its number.
-fn number_of(id: &str) -> Option<(&str, u32)> {
-    let (first, number) = id.rsplit_once(MARK)?;
-    (number.len() == DIGITS).then(|| Some((first, number.parse().ok()?))).flatten()
 }

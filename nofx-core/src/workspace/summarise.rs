@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use futures_util::TryStreamExt;
 
 use super::Workspace;
-use super::history::{END, PAGE};
+use super::history::PAGE;
 use super::preview::beginning;
 use crate::batch::NewEntry;
 use crate::entity::{Entity, Message, Role, Session, TaskStatus};
@@ -22,13 +22,13 @@ const SYSTEM: usize = 1000;
 const TASKS: usize = 10;
 
 impl Workspace {
-    /// Returns a message that sums a session up, then the system's messages and the newest 50 as they are stored, in their
+    /// Returns a message that sums the first `to` messages of a session up, then the system's messages and the newest 50 as they are stored, in their
     /// order and each once.
-    pub(super) async fn summarised(&self, session: &Session) -> Result<(Message, Vec<NewEntry>)> {
+    pub(super) async fn summarised(&self, session: &Session, to: u64) -> Result<(Message, Vec<NewEntry>)> {
         let mut newest: VecDeque<(Option<Role>, NewEntry)> = VecDeque::new();
         let mut system: VecDeque<NewEntry> = VecDeque::new();
         let (mut asked, mut answered, mut all) = (0_u64, 0_u64, 0_u64);
-        let mut history = self.stored_history(session, 0..END, Direction::Forward, PAGE);
+        let mut history = self.stored_history(session, 0..to, Direction::Forward, PAGE);
         while let Some((_, _, entry)) = history.try_next().await? {
             let role = Message::from_body(&entry.body)?.role;
             all += 1;

@@ -11,7 +11,7 @@ use super::{SessionState, Workspace, fold};
 use crate::entity::{AgentId, Entity, EntityId, RecordEntity, Session, SessionId, SessionStatus};
 use crate::error::{Error, Result};
 use crate::json::{Object, canonical};
-use crate::key::RecordKey;
+use crate::key::{LogKey, RecordKey};
 use crate::kind::ACTIVITY;
 use crate::query::ScanQuery;
 use crate::record::{LogHead, Record};
@@ -141,7 +141,7 @@ impl Workspace {
     /// Returns what a list says of one session, also of one in the trash; `None` if there is none.
     pub async fn summary(&self, id: &SessionId) -> Result<Option<SessionSummary>> {
         let Some(session) = self.session(id).await? else { return Ok(None) };
-        let head = self.store.head(&Session::history(id)).await?;
+        let head = self.store.head(&session.log()).await?;
         Ok(Some(SessionSummary::of(session, &head, self.now())))
     }
 
@@ -149,8 +149,8 @@ impl Workspace {
     async fn summarise(&self, rows: &[Record], now: Timestamp) -> Result<Vec<Summarised>> {
         let named: Vec<_> = rows.iter().map(session_of).collect();
         let ids: Vec<_> = named.iter().filter_map(|named| named.as_ref().ok().cloned()).collect();
-        let logs: Vec<_> = ids.iter().map(Session::history).collect();
         let sessions = self.sessions_by_id(&ids).await?;
+        let logs = logs_of(&ids, &sessions);
         let heads = self.store.heads_each(&logs).await?;
         let mut read = ids.into_iter().zip(sessions.into_iter().zip(heads)).map(|(id, read)| match read {
             (Ok(Some(session)), Ok(head)) => Ok(Some(SessionSummary::of(session, &head, now))),
@@ -214,6 +214,15 @@ impl Workspace {
         }
         Ok((rows, false))
     }
+}
+
+/// Returns the log that each session adds to; where the session could not be read, its first one.
+pub(super) fn logs_of(ids: &[SessionId], sessions: &[Result<Option<Session>>]) -> Vec<LogKey> {
+    let log = |(id, session): (&SessionId, &Result<Option<Session>>)| match session {
+        Ok(Some(session)) if session.rewinds > 0 => session.log(),
+        _ => Session::history(id),
+    };
+    ids.iter().zip(sessions).map(log).collect()
 }
 
 /// What became of reading a session for a list.

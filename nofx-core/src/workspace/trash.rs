@@ -32,7 +32,8 @@ impl Workspace {
         .await
     }
 
-    /// Removes a session in the trash for good, in one commit. A tombstone stays, so that no import brings it back.
+    /// Removes a session in the trash for good, in one commit. A tombstone stays, so that no import brings it back; its key is
+    /// free.
     ///
     /// Messages that other sessions were restored with stay for them. `Invalid` if the session is not in the trash.
     /// `TooNew` if a later version wrote it, since this one cannot know what belongs to it.
@@ -69,6 +70,7 @@ impl Workspace {
             .delete(found.session.key(), Expect::At(found.version))
             .put(id.record_key(TOMBSTONE), Expect::Any, tombstone)
             .remove(Session::tasks(id));
+        let batch = self.free_key(batch, &found.session).await?;
         release(&self.store, found.moved(batch, None)?, &found.session).await
     }
 

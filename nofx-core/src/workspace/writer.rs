@@ -3,6 +3,7 @@
 use super::history::inherited;
 use super::message::Addition;
 use super::places::places;
+use super::rewind::{Seen, is_rewound_since};
 use super::session::require_open;
 use super::{HistoryEntry, Workspace};
 use crate::batch::Mismatch;
@@ -30,6 +31,8 @@ pub struct SessionWriter {
     session: SessionId,
     /// How many messages of the history this writer has seen.
     seen: u64,
+    /// How often the session had been rewound then.
+    rewinds: u32,
 }
 
 impl Workspace {
@@ -37,23 +40,39 @@ impl Workspace {
     pub async fn session_writer(&self, session: &SessionId) -> Result<SessionWriter> {
         let found = self.find(session).await?;
         let seen = self.history_length(&found.session).await?;
-        Ok(SessionWriter { workspace: self.clone(), session: session.clone(), seen })
+        let rewinds = found.session.rewinds;
+        Ok(SessionWriter { workspace: self.clone(), session: session.clone(), seen, rewinds })
     }
 
     /// Adds messages behind the `seen` that a session has as far as the caller knows; all or none.
     ///
     /// For callers that keep count themselves; a [`SessionWriter`] does it for the others. `Invalid` also if the session has
-    /// fewer messages than that; otherwise errors are those of [`add_messages`](Self::add_messages).
-    pub async fn append_at(&self, session: &SessionId, seen: u64, messages: Vec<Message>) -> Result<Appended> {
+    /// fewer messages than that. `Conflict` if it was rewound: to fewer messages than were seen or, where `seen` says how
+    /// often it had been rewound, at all. Otherwise errors are those of [`add_messages`](Self::add_messages).
+    pub async fn append_at(
+        &self,
+        session: &SessionId,
+        seen: impl Into<Seen>,
+        messages: Vec<Message>,
+    ) -> Result<Appended> {
+        let known = seen.into();
+        let seen = known.length;
         let addition = &Addition::of(self, messages)?;
         let decided = self.decide(move |met| async move {
             let found = self.find(session).await?;
             require_open(&found.session)?;
+            if is_rewound_since(&known, &found.session) {
+                let length = self.history_length(&found.session).await?;
+                return Err(self.seen_otherwise(&known, &found.session, length));
+            }
             let others_were_faster =
                 met.is_some_and(|met| met.mismatches.iter().any(|found| matches!(found, Mismatch::Length { .. })));
             let own = seen.checked_sub(inherited(&found.session));
             let Some(own) = own.filter(|_| !others_were_faster) else {
                 let length = self.history_length(&found.session).await?;
+                if length <= seen && found.session.rewinds > 0 {
+                    return Err(self.seen_otherwise(&known, &found.session, length));
+                }
                 if length <= seen {
                     return Err(Error::invalid(format!("session `{session}` has fewer messages than {seen}")));
                 }
@@ -81,10 +100,12 @@ impl SessionWriter {
 
     /// Adds messages if nobody else has added any since this writer looked; all or none.
     ///
-    /// Errors are those of [`Workspace::add_messages`].
+    /// `Conflict` if the session was rewound since this writer was made: what it has seen is no longer the history, and another
+    /// writer has to be made. Otherwise errors are those of [`Workspace::add_messages`].
     pub async fn append(&mut self, messages: Vec<Message>) -> Result<Appended> {
         let count = messages.len();
-        let appended = self.workspace.append_at(&self.session, self.seen, messages).await?;
+        let seen = Seen { length: self.seen, rewinds: Some(self.rewinds) };
+        let appended = self.workspace.append_at(&self.session, seen, messages).await?;
         self.seen = match &appended {
             Appended::Done(_) => self.seen + count as u64,
             Appended::Unseen(unseen) => unseen.last().and_then(end).unwrap_or(self.seen),

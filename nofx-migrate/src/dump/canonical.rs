@@ -106,9 +106,10 @@ impl<W: Write> Dumper<'_, W> {
             line.text("id", &id);
             let mut told = told_id(&object);
             told.extend(self.templates.tell(&mut line, &object, template).await?);
-            let inherited = history::inherited(&object).into_iter().map(|(_, length)| length);
-            let own = self.store.head(&Session::history(&SessionId::from(id))).await?.length;
-            line.number("message_count", inherited.chain([own]).fold(0, u64::saturating_add));
+            let (before, own) = history::parts(&object);
+            let before = before.into_iter().map(|(_, length)| length);
+            let own = self.store.head(&own).await?.length;
+            line.number("message_count", before.chain([own]).fold(0, u64::saturating_add));
             finish(&mut line, &object, columns::SESSION, &told)
                 .map_err(|error| damaged(&record.key.to_string(), error))?;
             self.put(&line.end())?;
@@ -131,14 +132,13 @@ impl<W: Write> Dumper<'_, W> {
             };
             let has_record = record.take_if(|(session, _)| *session == id);
             let has_own = own.take_if(|(history, _)| *history == id);
-            let mut parts = match &has_record {
-                Some((_, record)) => history::inherited(&object(record)?),
-                None if history::is_kept_for_others(self.store, &SessionId::from(id.clone())).await? => Vec::new(),
-                None => has_own.iter().map(|(_, head)| (head.log.clone(), head.length)).collect(),
+            let parts = match (&has_record, &has_own) {
+                (Some((_, record)), _) => self.parts(record, &id, has_own.as_ref().map(|(_, head)| head)).await?,
+                (None, Some((_, head))) if !history::is_shown_elsewhere(self.store, &head.log).await? => {
+                    vec![(head.log.clone(), head.length)]
+                }
+                _ => Vec::new(),
             };
-            if let (Some(_), Some((_, head))) = (&has_record, &has_own) {
-                parts.push((head.log.clone(), head.length));
-            }
             self.history(&id, parts).await?;
             if has_record.is_some() {
                 record = sessions.next().await?;
@@ -147,6 +147,21 @@ impl<W: Write> Dumper<'_, W> {
                 own = histories.next().await?;
             }
         }
+    }
+
+    /// Returns the logs with the messages of a session, each with its length; `first` is the head of its first log.
+    async fn parts(&self, record: &Record, id: &Text, first: Option<&LogHead>) -> Result<Vec<(LogKey, u64)>> {
+        let (mut parts, own) = history::parts(&object(record)?);
+        let first = first.filter(|head| head.log == own).cloned();
+        let head = match first {
+            Some(head) => head,
+            None if own == Session::history(&SessionId::from(id.clone())) => return Ok(parts),
+            None => self.store.head(&own).await?,
+        };
+        if head.length > 0 {
+            parts.push((head.log, head.length));
+        }
+        Ok(parts)
     }
 
     async fn history(&mut self, session: &Text, parts: Vec<(LogKey, u64)>) -> Result<()> {

@@ -1,22 +1,27 @@
 //! Of which logs the messages of a session consist.
 
-use nofx_core::entity::{Entity, EntityId, Session, SessionId};
+use nofx_core::entity::{Entity, Session};
 use nofx_core::json::Object;
-use nofx_core::{LogKey, Record, Result, Store, kind};
+use nofx_core::workspace::first_id;
+use nofx_core::{LogKey, Record, RecordKey, Result, Store, kind};
 
 use super::in_order::{Listed, object};
 
-/// Returns the parts of other sessions' messages that come before a session's own, each with its length.
-pub(super) fn inherited(session: &Object) -> Vec<(LogKey, u64)> {
-    let pieces = Session::from_object(session.clone()).pieces;
-    pieces.iter().map(|piece| (Session::history(&piece.session), piece.length)).collect()
+/// Returns the parts of a session's messages that come before those in its own log, each with its length, and that log.
+pub(super) fn parts(session: &Object) -> (Vec<(LogKey, u64)>, LogKey) {
+    let session = Session::from_object(session.clone());
+    (session.pieces.iter().map(|piece| (piece.history(), piece.length)).collect(), session.log())
 }
 
-/// Tells whether a session is gone, and its messages are there only because others were restored from it.
-pub(super) async fn is_kept_for_others(store: &Store, session: &SessionId) -> Result<bool> {
-    let shared = Record::fetch(store, &session.record_key(kind::HISTORY_SHARED)).await?;
-    Ok(match shared {
-        Some(record) => object(&record)?.read("owned") == Some(false),
-        None => false,
-    })
+/// Tells whether a log is shown where it belongs: as that of a session that goes on from it, or that others were restored from.
+pub(super) async fn is_shown_elsewhere(store: &Store, log: &LogKey) -> Result<bool> {
+    let shared = Record::fetch(store, &RecordKey::new(kind::HISTORY_SHARED, log.id())?).await?;
+    if let Some(record) = shared
+        && object(&record)?.read("owned") == Some(false)
+    {
+        return Ok(true);
+    }
+    // A session that was rewound goes on in a log with a name of its own.
+    let first = first_id(log.id());
+    Ok(first != log.id() && Record::fetch(store, &RecordKey::new(kind::SESSION, first)?).await?.is_some())
 }

@@ -70,6 +70,39 @@ fn said(words: &[&str]) -> Vec<NewEntry> {
 }
 
 #[tokio::test]
+async fn a_session_that_was_rewound_is_shown_as_it_is_now() {
+    use nofx_core::entity::{Agent, Role};
+    use nofx_core::workspace::{NewSession, RestoreOptions, Workspace};
+    let store = empty();
+    let workspace = Workspace::new(store.clone());
+    let session = workspace.create_session(&Agent::new("a", "A", "t"), NewSession::default()).await.unwrap().id;
+    let say = async |words: std::ops::Range<u64>| {
+        let messages = words.map(|n| workspace.message(Role::User, format!("word{n}.")));
+        workspace.add_messages(&session, messages.collect()).await.unwrap();
+    };
+    say(0..70).await;
+    let fork = workspace.restore_session(&session, RestoreOptions::default()).await.unwrap().id;
+    workspace.rewind_session(&session, 60, 70).await.unwrap();
+    say(100..160).await;
+    workspace.rewind_session(&session, 115, 120).await.unwrap();
+    say(200..201).await;
+    let dump = dumped(&store).await;
+    let said = |id: &nofx_core::entity::SessionId| -> Vec<u64> {
+        let lines = dump.lines().filter(|line| line.starts_with(&format!(r#"{{"kind":"message","session":"{id}""#)));
+        let word = |line: &str| line.split("word").nth(1)?.split('.').next()?.parse().ok();
+        lines.filter_map(word).collect()
+    };
+    assert_eq!(said(&session), [(0..60).collect::<Vec<_>>(), (100..155).collect(), vec![200]].concat());
+    assert_eq!(said(&fork), (0..70).collect::<Vec<_>>());
+    assert_eq!(dump.lines().filter(|line| line.starts_with(r#"{"kind":"message""#)).count(), 116 + 70, "{dump}");
+    assert!(dump.contains(r#""message_count":116"#) && dump.contains(r#""message_count":70"#), "{dump}");
+    assert!(!dump.contains(r#""$rewinds""#) && !dump.contains(r#""$schema""#));
+    workspace.purge_live_session(&session).await.unwrap();
+    let dump = dumped(&store).await;
+    assert_eq!(dump.lines().filter(|line| line.starts_with(r#"{"kind":"message""#)).count(), 70, "what the fork reads");
+}
+
+#[tokio::test]
 async fn a_restored_session_is_shown_with_the_messages_it_was_restored_with() {
     let store = empty();
     let record = |json: &str| Body::parse(json).unwrap();

@@ -18,6 +18,7 @@ pub(crate) const ROLES: &[(&str, Role)] = &[
     ("repeats", |store, needs| Box::pin(repeats(store, needs))),
     ("shows", |store, _| Box::pin(shows(store))),
     ("begins", |store, needs| Box::pin(begins(store, needs))),
+    ("opens", |store, needs| Box::pin(crate::workspace::hosts::opens(store, needs))),
     ("follows", |store, needs| Box::pin(follows(store, needs))),
 ];
 

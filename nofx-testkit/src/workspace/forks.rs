@@ -15,6 +15,7 @@ const ALL: RestoreOptions = RestoreOptions {
     working_directory: true,
     continue_from_last_message: true,
     summarize_history: false,
+    up_to: None,
 };
 
 pub(super) async fn restoring_writes_the_same_bytes_however_long_the_history_is(subject: Subject) -> CaseResult {

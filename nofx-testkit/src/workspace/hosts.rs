@@ -1,11 +1,16 @@
 //! What hosts other than the extension need of a session.
 
+use futures_util::TryStreamExt;
+use nofx_core::Store;
 use nofx_core::entity::{Entity, METADATA_BYTES, RecordEntity, Session};
 use nofx_core::json::Object;
-use nofx_core::workspace::{EventKind, Events, NewSession, RestoreOptions, SessionFilter, SessionState, Workspace};
+use nofx_core::workspace::{
+    EventKind, Events, ImportAs, NewSession, RestoreOptions, SessionFilter, SessionState, Workspace,
+};
 
 use super::world::{DAY, World, ada, begin, missed, refused, reload, said, say, texts};
-use crate::subject::Subject;
+use crate::child::{self, Child};
+use crate::subject::{Handle, Subject};
 use crate::unmet::{CaseResult, Unmet, ensure, ensure_eq};
 
 pub(super) async fn a_session_without_a_lifetime_never_expires(subject: Subject) -> CaseResult {
@@ -160,5 +165,104 @@ pub(super) async fn a_live_session_is_purged_in_one_commit(subject: Subject) -> 
     ensure_eq!(purged, [Ok(()), Err("not-found"), Ok(())], "in bulk");
     let stats = workspace.stats().await?;
     ensure_eq!((stats.sessions, stats.trash), (0, 0), "what is left");
+    Ok(())
+}
+
+fn named(name: &str) -> NewSession {
+    NewSession { name: Some(name.into()), ..NewSession::default() }
+}
+
+pub(super) async fn a_key_opens_one_session(subject: Subject) -> CaseResult {
+    let world = World::new(subject);
+    let workspace = world.open().await?;
+    let open = async |key: &str| workspace.open_session(key, &ada(), named("first")).await;
+    ensure_eq!(workspace.session_by_key("thread").await?, None, "before it is opened");
+    let first = open("thread").await?;
+    ensure!(first.created, "the first opening creates it");
+    let again = workspace.open_session("thread", &ada(), named("other")).await?;
+    ensure_eq!((again.created, &again.session), (false, &first.session), "opened again, whatever is said of it");
+    ensure_eq!(workspace.session_by_key("thread").await?, Some(first.session.clone()), "by its key");
+    let id = first.session.id;
+    ensure!(id.to_string().starts_with("session-agent-ada-"), "its id is made as always: {id}");
+
+    workspace.archive_session(&id).await?;
+    ensure_eq!((open("thread").await?.created, open("thread").await?.session.id), (false, id.clone()), "archived");
+    let fork = workspace.restore_session(&id, RestoreOptions::default()).await?;
+    ensure_eq!((fork.key.clone(), open("thread").await?.session.id), (None, id.clone()), "a fork has no key");
+    let json: String = workspace.export_json(&id).await?.try_collect::<Vec<_>>().await?.concat();
+    let imported = workspace.import_session(&json, ImportAs::New).await?;
+    ensure_eq!((imported.key, open("thread").await?.session.id), (None, id.clone()), "nor has an import");
+    workspace.delete_session(&id).await?;
+    let why = refused(open("thread").await)?;
+    ensure!(why.contains("undelete or purge it first"), "what to do with one in the trash: {why}");
+    ensure_eq!(workspace.session_by_key("thread").await?.map(|one| one.id), Some(id.clone()), "it is there");
+    workspace.purge_live_session(&fork.id).await?;
+    refused(open("thread").await)?;
+    workspace.purge_session(&id).await?;
+    ensure_eq!(workspace.session_by_key("thread").await?, None, "purged");
+    let next = open("thread").await?;
+    ensure!(next.created && next.session.id != id, "the key is free and the session is another");
+    refused(workspace.update_session(&next.session.id, |session| session.key = None).await)?;
+
+    // What a version without keys leaves when it purges.
+    let key = next.session.key();
+    workspace.store().commit(workspace.store().batch().delete(key, nofx_core::Expect::Any)).await?.committed()?;
+    ensure_eq!(workspace.session_by_key("thread").await?, None, "its session is gone");
+    ensure!(open("thread").await?.created, "a key whose session is gone is free");
+
+    refused(open("").await)?;
+    let (long, longer) = ("x".repeat(10_000), "x".repeat(10_001));
+    let keys = ["a/b", "a", "/", "\u{0}", "ünï", "sha256:00", &long, &longer];
+    let mut ids = std::collections::BTreeSet::new();
+    for key in keys {
+        let opened = open(key).await?;
+        ensure!(opened.created && ids.insert(opened.session.id.clone()), "{} opens another one", key.escape_debug());
+        ensure_eq!(open(key).await?.session.id, opened.session.id, "{}", key.escape_debug());
+    }
+    Ok(())
+}
+
+pub(super) async fn all_who_begin_a_key_at_once_get_one_session(subject: Subject) -> CaseResult {
+    let world = World::new(subject);
+    let handles = [world.open().await?, world.open().await?];
+    for round in 0..50 {
+        let key = format!("thread-{round}");
+        let begun = handles.clone().map(|workspace| {
+            let key = key.clone();
+            tokio::spawn(async move { workspace.open_session(&key, &ada(), NewSession::default()).await })
+        });
+        let mut opened = Vec::new();
+        for one in begun {
+            opened.push(one.await??);
+        }
+        ensure_eq!(opened[0].session.id, opened[1].session.id, "the sessions of round {round}");
+        ensure_eq!(opened.iter().filter(|one| one.created).count(), 1, "who created it in round {round}");
+    }
+    ensure_eq!(handles[0].stats().await?.sessions, 50, "sessions in the end");
+    Ok(())
+}
+
+/// Opens sessions by so many keys, saying their ids.
+pub(crate) async fn opens(store: Handle, needs: Vec<String>) -> CaseResult {
+    let workspace = Workspace::new(Store::new(store.0));
+    let mut said = Vec::new();
+    for round in 0..needs[0].parse()? {
+        said.push(workspace.open_session(&format!("thread-{round}"), &ada(), NewSession::default()).await?.session.id);
+    }
+    workspace.store().close().await?;
+    said.into_iter().try_for_each(child::say)
+}
+
+pub(super) async fn processes_that_begin_a_key_at_once_get_one_session(subject: Subject) -> CaseResult {
+    let children = [Child::start(&subject, "opens", &["50"])?, Child::start(&subject, "opens", &["50"])?];
+    let mut told = Vec::new();
+    for child in children {
+        told.push(child.finish().await?);
+    }
+    ensure_eq!(told[0].len(), 50, "sessions that were opened");
+    ensure_eq!(told[0], told[1], "the sessions of two processes");
+    let world = World::new(subject);
+    let stats = world.open().await?.stats().await?;
+    ensure_eq!(stats.sessions, 50, "sessions in the end");
     Ok(())
 }

@@ -8,12 +8,13 @@ mod events;
 mod exchange;
 mod forks;
 mod histories;
-mod hosts;
+pub(crate) mod hosts;
 mod lifecycle;
 mod lists;
 mod odd;
 mod orchestration;
 mod retention;
+mod rewinds;
 mod search;
 mod tasks;
 mod upgrade;
@@ -22,19 +23,21 @@ mod writers;
 
 use std::time::Duration;
 
-use crate::suite::Case;
+use crate::suite::{Case, Need};
 
 /// How long most cases may take.
 const USUAL: u64 = 60;
 
 macro_rules! cases {
-    ($($subject:ident { $($case:ident $(within $seconds:literal s)?: $claim:literal;)+ })+) => {
+    ($($subject:ident {
+        $($case:ident $([$($need:ident),+])? $(within $seconds:literal s)?: $claim:literal;)+
+    })+) => {
         /// Every promise of [`Workspace`](nofx_core::workspace::Workspace), each once.
         pub static WORKSPACE_CASES: &[Case] = &[$($(
             Case {
                 name: concat!("workspace::", stringify!($subject), "::", stringify!($case)),
                 claim: $claim,
-                needs: &[],
+                needs: &[$($(Need::$need),+)?],
                 limit: Duration::from_secs(seconds!($($seconds)?)),
                 run: |subject| Box::pin($subject::$case(subject)),
             },
@@ -195,6 +198,19 @@ cases! {
         metadata_is_merged_by_member: "Changes the metadata by its members: each replaces the one of its name, and `null` removes that.";
         sessions_are_found_by_their_metadata: "Only sessions whose metadata has all these members with equal values, however they are spelled.";
         a_live_session_is_purged_in_one_commit: "Removes a session for good in one commit, whether or not it is in the trash.";
+        a_key_opens_one_session: "Returns the session under a key, which is created if there is none.";
+        all_who_begin_a_key_at_once_get_one_session within 120 s: "Of several who begin at once all get the same one.";
+        processes_that_begin_a_key_at_once_get_one_session [Processes] within 120 s: "Of several who begin at once all get the same one.";
+    }
+    rewinds {
+        what_is_behind_the_cut_is_out_of_reach: "Takes back the newest messages of a session. What was behind the cut is out of reach of every verb.";
+        a_rewind_is_refused_where_it_is_not_possible: "`Invalid` if it has fewer messages, is archived or is in the trash. To rewind to where the session stands is no change.";
+        who_saw_what_was_taken_back_is_told: "`Conflict` if the session does not stand where the caller has seen it, also if it was rewound since.";
+        a_rewind_costs_the_same_however_long_the_history_is within 300 s: "One commit, whose cost does not depend on how long the history is.";
+        a_message_that_races_a_rewind_is_kept_or_refused within 120 s: "A message that was decided before a rewind is behind the cut that was seen, or conflicts.";
+        a_fork_begins_at_any_position: "Only the first so many messages.";
+        whatever_is_forked_rewound_and_purged_the_others_stay_whole within 300 s: "Sessions that were restored from this one before keep what they had.";
+        only_what_needs_it_is_written_by_the_second_schema: "A session that has neither is written as schema 1.";
     }
     odd {
         an_expired_session_still_takes_messages: "A session that has expired still takes messages, so that none is lost.";

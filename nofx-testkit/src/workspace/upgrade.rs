@@ -132,7 +132,11 @@ pub(super) async fn what_a_later_schema_says_is_read_and_not_changed(subject: Su
     let session = begin(&workspace).await?;
     say(&workspace, &session.id, 0..3).await?;
     let key = session.id.record_key(Session::KIND);
-    let later = Body::parse(&session.to_body()?.as_str().replacen('{', r#"{"$schema":2,"#, 1))?;
+    let later = Body::parse(&session.to_body()?.as_str().replacen(
+        '{',
+        &format!(r#"{{"$schema":{},"#, Session::SCHEMA + 1),
+        1,
+    ))?;
     let batch = workspace.store().batch().put(key.clone(), Expect::Any, later);
     workspace.store().commit(batch).await?.committed()?;
     let before = workspace.store().get(std::slice::from_ref(&key)).await?;

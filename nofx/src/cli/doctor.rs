@@ -3,7 +3,7 @@
 use futures_util::StreamExt;
 use nofx_core::entity::{Entity, Message, RecordEntity, Session, Template, key_of};
 use nofx_core::kind::{HISTORY, HISTORY_SHARED};
-use nofx_core::workspace::whole_message;
+use nofx_core::workspace::{first_id, whole_message};
 use nofx_core::{
     Error, Kind, LogEntry, LogHead, LogKey, LogScan, Loss, Record, RecordKey, Repair, Repaired, ScanQuery, Store,
 };
@@ -251,7 +251,7 @@ impl Reading<'_> {
             }
         }
         for piece in &session.pieces {
-            let head = match self.store.head(&Session::history(&piece.session)).await {
+            let head = match self.store.head(&piece.history()).await {
                 Ok(head) => head,
                 Err(error) if error.is_of_one_thing() => continue,
                 Err(error) => return Err(error),
@@ -287,8 +287,8 @@ impl Reading<'_> {
 
     /// Notes a history that no session lists, and that none was begun with.
     async fn owner(&mut self, head: &LogHead) -> nofx_core::Result<()> {
-        let key = |kind| RecordKey::new(kind, head.log.id());
-        let keys = [key(Session::KIND)?, key(HISTORY_SHARED)?];
+        let keys =
+            [RecordKey::new(Session::KIND, first_id(head.log.id()))?, RecordKey::new(HISTORY_SHARED, head.log.id())?];
         match self.store.get(&keys).await {
             Ok(found) if found.iter().all(Option::is_none) => {
                 let what =

@@ -29,6 +29,7 @@ mod progress;
 mod requests;
 pub mod restore;
 mod retire;
+pub mod rewind;
 mod screen;
 pub mod search;
 mod sessions;
@@ -73,6 +74,7 @@ enum Command {
     Import(import::Args),
     Archive(archive::Args),
     Restore(restore::Args),
+    Rewind(rewind::Args),
     Delete(delete::Args),
     Undelete(undelete::Args),
     Cleanup(cleanup::Args),
@@ -101,6 +103,7 @@ pub fn main() -> ExitCode {
             Command::Import(args) => import::run(args).await,
             Command::Archive(args) => archive::run(args).await,
             Command::Restore(args) => restore::run(args).await,
+            Command::Rewind(args) => rewind::run(args).await,
             Command::Delete(args) => delete::run(args).await,
             Command::Undelete(args) => undelete::run(args).await,
             Command::Cleanup(args) => cleanup::run(args).await,

@@ -11,6 +11,7 @@ use super::sessions::{SessionArgs, title};
 const EXAMPLES: &str = "\
 Examples:
   $ nofx restore session-harbour
+  $ nofx restore session-harbour --at 1
   $ nofx restore session-harbour --summarize --without-task --json";
 
 /// Makes new sessions that begin with the messages of others, which stay as they are.
@@ -29,6 +30,10 @@ pub struct Args {
     /// Begins without messages.
     #[arg(long, conflicts_with = "summarize")]
     without_history: bool,
+
+    /// Begins with the first so many messages only.
+    #[arg(long, value_name = "COUNT", conflicts_with = "without_history")]
+    at: Option<u64>,
 
     /// Leaves the task behind that was being worked on.
     #[arg(long)]
@@ -50,6 +55,7 @@ pub(super) async fn run(args: &Args) -> Result<Exit> {
         working_directory: !args.without_directory,
         continue_from_last_message: !args.anew,
         summarize_history: args.summarize,
+        up_to: args.at,
     };
     let restore = async |workspace: &Workspace, ids: &[SessionId]| workspace.restore_sessions(ids, options).await;
     let told = |old: &Session, new: &Session| {

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use crate::program::{LEGACY, Place, run, session};
 
-const COMMANDS: [&str; 20] = [
+const COMMANDS: [&str; 21] = [
     "migrate",
     "ls",
     "show",
@@ -13,6 +13,7 @@ const COMMANDS: [&str; 20] = [
     "search",
     "export",
     "import",
+    "rewind",
     "archive",
     "restore",
     "delete",

@@ -36,6 +36,30 @@ fn sessions_are_archived_restored_deleted_and_undeleted() {
 }
 
 #[test]
+fn a_session_is_forked_at_a_position_and_rewound() {
+    let place = with_sessions();
+    let count = |id: &str| place.run(&format!("show {id} --json --store redb:x.redb")).done().out.lines().count();
+    let all = count("one-h");
+    assert!(all > 1);
+    place.run("restore one-h --at 1 --store redb:x.redb").done();
+    assert_eq!((count("restored-ada"), count("one-h")), (1, all));
+    let beyond = format!("restore one-h --at {} --store redb:x.redb", all + 1);
+    place.run(&beyond).failed(42, &format!("session `one-harbour` has {all} messages, fewer than {}", all + 1));
+    assert_eq!(place.run("restore one-h --at 1 --without-history --store redb:x.redb").code, 2);
+    let rewound = place.run("rewind one-h 1 --json --store redb:x.redb").done().out;
+    assert_eq!(rewound, format!("{{\"session\":\"one-harbour\",\"messages\":1,\"taken_back\":{}}}\n", all - 1));
+    assert_eq!(count("one-h"), 1);
+    let text = place.run("rewind one-h 0 --store redb:x.redb").done().out;
+    assert_eq!(text, "took back 1 messages of `one-harbour` Harbour login; 0 are left\n");
+    place.run("rewind one-h 1 --store redb:x.redb").failed(42, "session `one-harbour` has 0 messages, fewer than 1");
+    place.run("rewind nobody 0 --store redb:x.redb").failed(40, "there is no session `nobody`");
+    place.run("archive one-l --store redb:x.redb").done();
+    place.run("rewind one-l 0 --store redb:x.redb").failed(42, "session `one-lights` is archived");
+    place.run("doctor --store redb:x.redb").done();
+    assert_eq!(count("restored-ada"), 1);
+}
+
+#[test]
 fn what_is_exported_is_imported() {
     let place = with_sessions();
     let markdown = place.run("export one-h --store redb:x.redb").done().out;
@@ -80,8 +104,18 @@ fn a_cleanup_is_shown_before_it_is_done() {
 #[test]
 fn a_store_that_is_not_there_is_made_by_nobody_who_looks() {
     let place = Place::new();
-    for words in ["ls", "show x", "tail x", "search x", "export x", "archive x", "restore x", "delete x", "undelete x"]
-    {
+    for words in [
+        "ls",
+        "show x",
+        "tail x",
+        "search x",
+        "export x",
+        "archive x",
+        "restore x",
+        "rewind x 0",
+        "delete x",
+        "undelete x",
+    ] {
         for store in ["redb:no.redb", "fs:no"] {
             let error = format!("there is no store at `{store}`");
             place.run(&format!("{words} --store {store}")).failed(29, &error);

@@ -32,8 +32,19 @@ pub(crate) const LOOKING: [&str; 20] = [
 ];
 
 /// The commands that write to a store, or need none.
-const OTHERS: [&str; 10] =
-    ["import", "archive", "restore", "delete", "undelete", "compact", "upgrade", "load", "completions", "help"];
+const OTHERS: [&str; 11] = [
+    "import",
+    "archive",
+    "restore",
+    "rewind",
+    "delete",
+    "undelete",
+    "compact",
+    "upgrade",
+    "load",
+    "completions",
+    "help",
+];
 
 /// Runs a command that only reads.
 pub(crate) fn look(place: &Place, words: &str, store: &str) -> Run {

@@ -1,0 +1,54 @@
+//! `nofx rewind`: takes back the newest messages of a session.
+
+use super::exit::Exit;
+use super::fault::Result;
+use super::json_line::JsonLine;
+use super::output::Output;
+use super::place::{Opened, StoreArg};
+use super::sessions::{find, refused, title};
+
+const EXAMPLES: &str = "\
+Examples:
+  $ nofx rewind session-harbour 2
+  $ nofx rewind session-harbour 1 --json";
+
+/// Takes back the newest messages of a session, so that the first so many are left.
+///
+/// What is taken back is shown and found no more, and cannot be brought back. Sessions that were restored from this one before keep what they
+/// had; `nofx restore --at` makes such a one instead.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = EXAMPLES)]
+pub struct Args {
+    /// The session, by its id or the beginning or end of it.
+    #[arg(value_name = "SESSION")]
+    session: String,
+
+    /// How many messages are left.
+    #[arg(value_name = "COUNT")]
+    to: u64,
+
+    #[command(flatten)]
+    store: StoreArg,
+
+    /// Prints an object on a line of its own.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) async fn run(args: &Args) -> Result<Exit> {
+    let opened = Opened::to_write(&args.store).await?;
+    let session = find(&opened, &args.session).await?;
+    let workspace = &opened.workspace;
+    let length = workspace.history_length(&session).await.map_err(|error| opened.fault(&error))?;
+    let rewound = workspace.rewind_session(&session.id, args.to, length).await;
+    let rewound = rewound.map_err(|error| refused(&session, &error));
+    opened.close().await?;
+    let (rewound, taken) = (rewound?, length.saturating_sub(args.to));
+    let mut output = Output::stdout();
+    output.put(&match args.json {
+        true => JsonLine::new().put("session", &rewound.id).put("messages", &args.to).put("taken_back", &taken).line(),
+        false => format!("took back {taken} messages of {}; {} are left\n", title(&rewound), args.to),
+    })?;
+    output.finish()?;
+    Ok(Exit::Done)
+}
