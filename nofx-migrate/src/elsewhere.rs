@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use nofx_core::json::{Text, compact};
+use nofx_platform::real;
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, MAIN_DB};
 
@@ -106,7 +107,7 @@ fn unreadable(path: &Path, cause: io::Error) -> MigrateError {
 /// Adds what is at a path to the files of a source. Their paths begin with `@` and the names of the folder and the file.
 pub(crate) fn add(tree: &mut Tree<'_>, path: &Path) -> Result<(), MigrateError> {
     let unreadable = |cause| unreadable(path, cause);
-    let path = &fs::canonicalize(path).map_err(unreadable)?;
+    let path = &real(path).map_err(unreadable)?;
     match judge(path)? {
         Elsewhere::Orchestration => add_logs(tree, path).map_err(unreadable),
         Elsewhere::StateJson => {

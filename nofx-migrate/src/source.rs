@@ -44,7 +44,7 @@ impl Source {
         let mut seen = Vec::new();
         for path in &self.also {
             // A thing that is named twice is one.
-            let real = std::fs::canonicalize(path).unwrap_or_else(|_| path.clone());
+            let real = nofx_platform::real(path).unwrap_or_else(|_| path.clone());
             if !seen.contains(&real) {
                 elsewhere::add(&mut tree, path)?;
                 seen.push(real);

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use nofx_core::json::Text;
+use nofx_platform::real;
 
 use crate::error::MigrateError;
 use crate::report::Skipped;
@@ -80,7 +81,7 @@ pub fn legacy_folder(from: &Path, target: Option<&Path>) -> Result<PathBuf, Migr
     }
     let inner = from.join(".nofx");
     let root = if inner.is_dir() { inner } else { from.to_owned() };
-    let root = fs::canonicalize(&root).map_err(|cause| unreadable(&root, cause))?;
+    let root = real(&root).map_err(|cause| unreadable(&root, cause))?;
     fs::read_dir(&root).map_err(|cause| unreadable(&root, cause))?;
     // What was moved aside is called `.nofx.retired`.
     let is_named_so = root.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b".nofx"));
@@ -103,8 +104,8 @@ fn resolve(path: &Path) -> PathBuf {
     let mut missing = Vec::new();
     let mut existing = absolute.as_path();
     loop {
-        if let Ok(real) = fs::canonicalize(existing) {
-            return missing.iter().rev().fold(real, |path, name| path.join(name));
+        if let Ok(existing) = real(existing) {
+            return missing.iter().rev().fold(existing, |path, name| path.join(name));
         }
         match (existing.parent(), existing.file_name()) {
             (Some(parent), Some(name)) => {
@@ -206,44 +207,16 @@ fn below(folder: &Text, name: &std::ffi::OsStr) -> Text {
     Text::from_json(&format!("{folder}/{name}")).unwrap_or_default()
 }
 
-#[cfg(unix)]
+/// Returns a name as text: each byte that is no UTF-8 is the surrogate U+DC00 + byte.
 pub(crate) fn name_text(name: &std::ffi::OsStr) -> Text {
-    use std::os::unix::ffi::OsStrExt;
     let mut literal = String::from("\"");
-    for chunk in name.as_bytes().utf8_chunks() {
+    for chunk in name.as_encoded_bytes().utf8_chunks() {
         let plain = nofx_core::json::quote(chunk.valid());
         literal.push_str(plain.get(1..plain.len() - 1).unwrap_or_default());
         chunk.invalid().iter().for_each(|byte| literal.push_str(&format!("\\udc{byte:02x}")));
     }
     literal.push('"');
     Text::from_json(&literal).unwrap_or_default()
-}
-
-#[cfg(not(unix))]
-pub(crate) fn name_text(name: &std::ffi::OsStr) -> Text {
-    name.to_string_lossy().into_owned().into()
-}
-
-/// Returns the bytes of a path, of which [`path_of`] makes the same one.
-#[cfg(unix)]
-pub(crate) fn path_bytes(path: &Path) -> Vec<u8> {
-    std::os::unix::ffi::OsStrExt::as_bytes(path.as_os_str()).to_vec()
-}
-
-#[cfg(unix)]
-pub(crate) fn path_of(bytes: Vec<u8>) -> PathBuf {
-    <std::ffi::OsString as std::os::unix::ffi::OsStringExt>::from_vec(bytes).into()
-}
-
-#[cfg(windows)]
-pub(crate) fn path_bytes(path: &Path) -> Vec<u8> {
-    std::os::windows::ffi::OsStrExt::encode_wide(path.as_os_str()).flat_map(u16::to_le_bytes).collect()
-}
-
-#[cfg(windows)]
-pub(crate) fn path_of(bytes: Vec<u8>) -> PathBuf {
-    let units: Vec<u16> = bytes.chunks_exact(2).map(|unit| u16::from_le_bytes([unit[0], unit[1]])).collect();
-    <std::ffi::OsString as std::os::windows::ffi::OsStringExt>::from_wide(&units).into()
 }
 
 impl SourceFile {
@@ -290,7 +263,6 @@ mod tests {
         use std::os::unix::ffi::OsStrExt;
         let name = std::ffi::OsStr::from_bytes(b"a\xffb\"");
         assert_eq!(below(&"x".into(), name).to_json(), r#""x/a\udcffb\"""#);
-        assert_eq!(path_of(path_bytes(Path::new(name))), Path::new(name));
     }
 
     #[test]

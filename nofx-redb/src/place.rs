@@ -8,6 +8,8 @@ use std::thread;
 use std::time::Duration;
 
 use nofx_core::{Deadline, Error, Holder, Result};
+pub(crate) use nofx_platform::Identity;
+use nofx_platform::{flush_folder, has_no_locks, make_private, private, real, replace};
 
 use crate::storage::Refused;
 
@@ -23,23 +25,19 @@ pub(crate) fn beside(path: &Path, suffix: &str) -> PathBuf {
 
 /// Returns the one path of a file that may be reached by several, and that need not exist.
 pub(crate) fn canonical(path: &Path) -> io::Result<PathBuf> {
-    match fs::canonicalize(path) {
+    match real(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         found => return found,
     }
     let name = path.file_name().ok_or(io::ErrorKind::InvalidFilename)?;
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    Ok(fs::canonicalize(parent)?.join(name))
+    Ok(real(parent)?.join(name))
 }
 
 /// Makes the folders above a file, for their owner only.
 pub(crate) fn make_parents(path: &Path) -> io::Result<()> {
     let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) else { return Ok(()) };
-    let mut builder = fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(parent)
+    make_private(parent)
 }
 
 /// Looks whether a file can be a store at all, without touching it. `Invalid` says why not.
@@ -73,50 +71,11 @@ pub(crate) fn newer_redb(path: &Path) -> Option<u8> {
     (begin[64] == begin[192] && (4..32).contains(&begin[64])).then_some(begin[64])
 }
 
-/// Which file a path leads to, as far as the platform can tell.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Identity(u64, u64);
-
-impl Identity {
-    #[cfg(unix)]
-    pub(crate) fn of(metadata: &fs::Metadata) -> Self {
-        use std::os::unix::fs::MetadataExt;
-        Self(metadata.dev(), metadata.ino())
-    }
-
-    #[cfg(not(unix))]
-    pub(crate) fn of(_metadata: &fs::Metadata) -> Self {
-        Self(0, 0)
-    }
-
-    /// Returns which file a path leads to now.
-    ///
-    /// The times are not asked for. Since Linux 6.13, whoever asks for them makes the next write note a new one, which a flush on a
-    /// file system without a journal then writes as well.
-    #[cfg(target_os = "linux")]
-    pub(crate) fn at(path: &Path) -> io::Result<Self> {
-        use rustix::fs::{AtFlags, CWD, StatxFlags, makedev, statx};
-        let found = statx(CWD, path, AtFlags::empty(), StatxFlags::INO)?;
-        Ok(Self(makedev(found.stx_dev_major, found.stx_dev_minor), found.stx_ino))
-    }
-
-    #[cfg(not(target_os = "linux"))]
-    pub(crate) fn at(path: &Path) -> io::Result<Self> {
-        Ok(Self::of(&fs::metadata(path)?))
-    }
-}
-
 /// Opens a store's file, for writing too if asked.
 pub(crate) fn open(path: &Path, write: bool) -> io::Result<(File, Identity)> {
     let file = OpenOptions::new().read(true).write(write).open(path)?;
-    let identity = Identity::of(&file.metadata()?);
+    let identity = Identity::of(&file)?;
     Ok((file, identity))
-}
-
-fn private(options: &mut OpenOptions) -> &mut OpenOptions {
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(options, 0o600);
-    options
 }
 
 /// Makes an empty file that nobody else knows, in place of what an interrupted attempt left there.
@@ -134,14 +93,10 @@ pub(crate) fn publish(made: &Path, path: &Path) -> io::Result<()> {
         Ok(()) => fs::remove_file(made)?,
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Err(error),
         // A file system without links. The turnstile keeps other makers away.
-        Err(_) if !path.exists() => fs::rename(made, path)?,
+        Err(_) if !path.exists() => replace(made, path)?,
         Err(error) => return Err(error),
     }
-    #[cfg(unix)]
-    if let Some(parent) = path.parent() {
-        File::open(parent)?.sync_all()?;
-    }
-    Ok(())
+    path.parent().map_or(Ok(()), flush_folder)
 }
 
 /// Returns why a file cannot be written, if it cannot.
@@ -187,7 +142,7 @@ impl Turnstile {
         loop {
             match file.try_lock() {
                 Ok(()) => break,
-                Err(TryLockError::Error(error)) if Refused::is_of_locks(&error) => return Err(Refused::NoLocks.into()),
+                Err(TryLockError::Error(error)) if has_no_locks(&error) => return Err(Refused::NoLocks.into()),
                 Err(TryLockError::Error(error)) => return Err(error),
                 Err(TryLockError::WouldBlock) if deadline.remaining() <= deadline.elapsed() => return Ok(None),
                 Err(TryLockError::WouldBlock) => thread::sleep(pause),

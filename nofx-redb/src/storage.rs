@@ -10,6 +10,7 @@ use std::thread;
 use std::time::Duration;
 
 use nofx_core::Deadline;
+use nofx_platform::has_no_locks;
 use redb::backends::FileBackend;
 use redb::{BackendError, StorageBackend};
 
@@ -86,15 +87,6 @@ impl Refused {
     pub(crate) fn of(error: &io::Error) -> Option<Self> {
         error.get_ref()?.downcast_ref().copied()
     }
-
-    /// Returns whether an error says that the file system has no locks.
-    pub(crate) fn is_of_locks(error: &io::Error) -> bool {
-        const ENOLCK: i32 = 37;
-        const EINVAL: i32 = 22;
-        let is_code = |code| [ENOLCK, EINVAL].contains(&code);
-        error.kind() == io::ErrorKind::Unsupported
-            || (cfg!(target_os = "linux") && error.raw_os_error().is_some_and(is_code))
-    }
 }
 
 /// What reading and writing have in common.
@@ -136,7 +128,7 @@ impl Below {
         let probed = self.probed(Access::Lock).map_err(BackendError::from);
         probed.and_then(|()| act()).map_err(|error| match error {
             BackendError::Unsupported => io::Error::from(Refused::NoLocks).into(),
-            BackendError::Io(error) if Refused::is_of_locks(&error) => io::Error::from(Refused::NoLocks).into(),
+            BackendError::Io(error) if has_no_locks(&error) => io::Error::from(Refused::NoLocks).into(),
             other => other,
         })
     }

@@ -12,6 +12,7 @@ use async_trait::async_trait;
 use futures_util::stream::BoxStream;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
+use nofx_platform::{flush_folder, make_private, private};
 use object_store::{
     CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore, PutMode,
     PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
@@ -53,15 +54,6 @@ impl std::error::Error for Unflushed {
     }
 }
 
-/// Makes a folder that others cannot look into, with those above it, unless it is there.
-pub(crate) fn make_private(path: &FilePath) -> io::Result<()> {
-    let mut builder = fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(path)
-}
-
 /// Creates a file if there is none of that name; whole and for good when this returns.
 ///
 /// It is written and flushed under a name that listings leave out, then linked: that fails if the name is taken.
@@ -86,9 +78,7 @@ fn create(root: &FilePath, path: &FilePath, payload: &PutPayload) -> Result<()> 
 /// Makes a file beside another, under a name that listings leave out.
 fn temporary(path: &FilePath) -> io::Result<(File, PathBuf)> {
     let mut options = fs::OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    private(options.write(true).create_new(true));
     let mut number = 1_u64;
     loop {
         let mut name = path.as_os_str().to_owned();
@@ -98,16 +88,6 @@ fn temporary(path: &FilePath) -> io::Result<(File, PathBuf)> {
             made => return made.map(|file| (file, name.into())),
         }
     }
-}
-
-#[cfg(unix)]
-fn flush_folder(path: &FilePath) -> io::Result<()> {
-    File::open(path)?.sync_all()
-}
-
-#[cfg(not(unix))]
-fn flush_folder(_: &FilePath) -> io::Result<()> {
-    Ok(())
 }
 
 fn generic(error: impl std::error::Error + Send + Sync + 'static) -> Error {

@@ -8,7 +8,7 @@ use object_store::path::Path;
 use url::Url;
 
 use crate::fault::Fault;
-use crate::folder::{Folder, make_private};
+use crate::folder::Folder;
 use crate::options::Options;
 
 /// An object store, and where in it a store lives.

@@ -7,6 +7,8 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use nofx_platform::real;
+
 use crate::Location;
 
 /// Says why the lines below it are there.
@@ -40,7 +42,7 @@ impl New {
             let lines = self.lines(Path::new(name)).unwrap_or_default();
             return file.write_all(format!("{REASON}/.gitignore\n{lines}").as_bytes());
         }
-        let folder = fs::canonicalize(folder)?;
+        let folder = real(folder)?;
         let found = folder.ancestors().find_map(|root| Some((root, shared_folder(root)?)));
         let Some((root, shared)) = found else { return Ok(()) };
         let below = folder.strip_prefix(root).unwrap_or(Path::new("")).join(name);
@@ -114,5 +116,5 @@ pub(crate) fn shared_folder(root: &Path) -> Option<PathBuf> {
         Ok(common) => own.join(common.trim()),
         Err(_) => own,
     };
-    fs::canonicalize(shared).ok()
+    real(&shared).ok()
 }

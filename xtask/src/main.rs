@@ -15,6 +15,7 @@ mod servers;
 mod step;
 mod test;
 mod tidy;
+mod windows;
 mod workspace;
 
 use std::process::ExitCode;
@@ -41,6 +42,7 @@ enum Command {
     Sample(sample::Args),
     Test(test::Args),
     Tidy(tidy::Args),
+    Windows(windows::Args),
 }
 
 fn main() -> ExitCode {
@@ -54,6 +56,7 @@ fn main() -> ExitCode {
         Command::Sample(args) => sample::run(&args),
         Command::Test(args) => test::run(&args),
         Command::Tidy(args) => tidy::run(&args),
+        Command::Windows(args) => windows::run(&args),
     };
     outcome.unwrap_or_else(|error| {
         eprintln!("error: {error}");

@@ -20,7 +20,7 @@ use crate::digest::{Hash, Print, Printing, hex, print};
 use crate::error::MigrateError;
 use crate::legacy::{self, Outline, Pass, Place, Reading};
 use crate::report::{FileReport, FileState, Unused};
-use crate::tree::{Origin, SourceFile, path_bytes, path_of};
+use crate::tree::{Origin, SourceFile};
 
 const TABLES: &str = "
     CREATE TABLE listed (path BLOB, size INTEGER, place BLOB, value BLOB);
@@ -132,7 +132,7 @@ impl Index {
     /// Adds a file that was found.
     pub(crate) fn list(&self, file: &SourceFile) -> Result<(), MigrateError> {
         let (place, value) = match &file.origin {
-            Origin::File(path) => (Some(path_bytes(path)), None),
+            Origin::File(path) => (Some(nofx_platform::path_bytes(path)), None),
             Origin::Value(bytes) => (None, Some(&**bytes)),
         };
         self.disk.with(|disk| {
@@ -498,7 +498,7 @@ fn indexed(row: &Row<'_>) -> rusqlite::Result<Indexed> {
 fn source(row: &Row<'_>) -> rusqlite::Result<SourceFile> {
     let origin = match row.get::<_, Option<Vec<u8>>>(3)? {
         Some(value) => Origin::Value(value.into()),
-        None => Origin::File(path_of(row.get(2)?)),
+        None => Origin::File(nofx_platform::path_of(row.get(2)?)),
     };
     Ok(SourceFile { path: text(row.get(0)?), size: row.get(1)?, origin })
 }

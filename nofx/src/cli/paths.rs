@@ -8,7 +8,7 @@ pub(crate) fn real(path: &Path) -> PathBuf {
     let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     let mut missing = Vec::new();
     for existing in absolute.ancestors() {
-        if let Ok(real) = fs::canonicalize(existing) {
+        if let Ok(real) = nofx_platform::real(existing) {
             return missing.iter().rev().fold(real, |path, name| path.join(name));
         }
         missing.extend(existing.file_name());

@@ -1,8 +1,10 @@
 //! Moving a legacy folder aside, once everything in it is in a store. Nothing is deleted.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+
+use nofx_platform::{flush_folder, replace};
 
 use super::exit::Exit;
 use super::fault::{Fault, Result};
@@ -36,7 +38,7 @@ pub(super) fn retire(folder: &Path) -> Result<Option<PathBuf>> {
     };
     for (moved, name) in entries.iter().enumerate() {
         let from = folder.join(name);
-        if let Err(error) = fs::rename(&from, aside.join(name)) {
+        if let Err(error) = replace(&from, &aside.join(name)) {
             if moved > 0 {
                 return Err(partly(&from, &error));
             }
@@ -46,7 +48,7 @@ pub(super) fn retire(folder: &Path) -> Result<Option<PathBuf>> {
     }
     for changed in [&aside, folder] {
         // The names are durable when the folders are.
-        File::open(changed).and_then(|folder| folder.sync_all()).map_err(|error| partly(changed, &error))?;
+        flush_folder(changed).map_err(|error| partly(changed, &error))?;
     }
     Ok(Some(aside))
 }

@@ -1,10 +1,11 @@
 //! The store that a command fills, and leaving nothing half done where it fails.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use nofx_core::{Error, Store};
+use nofx_platform::{flush_folder, replace};
 use tempfile::TempPath;
 
 use super::exit::Exit;
@@ -177,17 +178,12 @@ impl Beside {
     /// Gives a store its name, unless something has it already.
     fn publish(self, path: &Path, location: &Location) -> io::Result<()> {
         match (self.location.folder(), self.location.path()) {
-            (Some(folder), _) => fs::rename(folder, path)?,
+            (Some(folder), _) => replace(folder, path)?,
             (None, inside) => TempPath::try_from_path(inside.unwrap_or(path))?.persist_noclobber(path)?,
         }
         keep_out(self.new.as_ref(), location);
         // The name is durable when the folder is that it is in.
-        if let Some(parent) = std::path::absolute(path)?.parent()
-            && cfg!(unix)
-        {
-            File::open(parent)?.sync_all()?;
-        }
-        Ok(())
+        std::path::absolute(path)?.parent().map_or(Ok(()), flush_folder)
     }
 }
 

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use nofx_core::Sources;
+use nofx_platform::{make_private, owner, private_folders};
 
 use super::interrupt;
 use super::paths::{missing_folders, with_suffix};
@@ -41,7 +42,7 @@ impl Temporary {
         // Locked while the folder is made, so that a signal finds it here.
         let mut made = made();
         let above = missing_folders(&parent.join(PREFIX));
-        let folder = private().recursive(true).create(parent).and_then(|()| make(parent));
+        let folder = make_private(parent).and_then(|()| make(parent));
         let (folder, alive) = folder.inspect_err(|_| remove_empty(&above))?;
         made.push(Made { folder: folder.clone(), above });
         drop(made);
@@ -95,7 +96,7 @@ pub(super) fn remove_empty(folders: &[PathBuf]) {
 fn make(parent: &Path) -> io::Result<(PathBuf, File)> {
     loop {
         let folder = parent.join(format!("{PREFIX}{}", Sources::default().batch_id()));
-        private().create(&folder)?;
+        private_folders().create(&folder)?;
         let alive = alive(&folder).inspect(|alive| {
             // Where locks do not work, no other process gets this one either.
             _ = alive.lock();
@@ -125,32 +126,13 @@ fn remove_stale(parent: &Path, own: &Path) {
         let is_folder = || entry.file_type().is_ok_and(|kind| kind.is_dir());
         if is_temporary
             && is_folder()
-            && owner(&path) == owner(own)
+            && owner(&path).ok() == owner(own).ok()
             && let Ok(alive) = alive(&path)
             && alive.try_lock().is_ok()
         {
             _ = fs::remove_dir_all(&path);
         }
     }
-}
-
-#[cfg(unix)]
-fn owner(path: &Path) -> Option<u32> {
-    fs::symlink_metadata(path).ok().map(|found| std::os::unix::fs::MetadataExt::uid(&found))
-}
-
-#[cfg(not(unix))]
-fn owner(_: &Path) -> Option<u32> {
-    None
-}
-
-/// Makes folders that only their owner may look into, as backends do.
-fn private() -> fs::DirBuilder {
-    #[cfg_attr(not(unix), expect(unused_mut, reason = "other systems have no modes"))]
-    let mut making = fs::DirBuilder::new();
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut making, 0o700);
-    making
 }
 
 #[cfg(test)]

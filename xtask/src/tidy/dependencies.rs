@@ -12,6 +12,8 @@ use crate::workspace::{Dependency, Package};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Role {
     Core,
+    /// Knows the operating system, and nothing of ours.
+    Platform,
     Backend,
     Migrate,
     Testkit,
@@ -27,6 +29,7 @@ impl Role {
     pub(super) fn of(name: &str) -> Option<Role> {
         Some(match name {
             "nofx-core" => Role::Core,
+            "nofx-platform" => Role::Platform,
             "nofx-migrate" => Role::Migrate,
             "nofx-testkit" => Role::Testkit,
             "nofx" => Role::Facade,
@@ -39,9 +42,10 @@ impl Role {
 
     fn may_use(self, other: Role) -> bool {
         match self {
-            Role::Core => false,
-            Role::Backend | Role::Migrate | Role::Testkit => other == Role::Core,
-            Role::Facade => matches!(other, Role::Core | Role::Backend | Role::Migrate),
+            Role::Core | Role::Platform => false,
+            Role::Backend | Role::Migrate => matches!(other, Role::Core | Role::Platform),
+            Role::Testkit => other == Role::Core,
+            Role::Facade => matches!(other, Role::Core | Role::Platform | Role::Backend | Role::Migrate),
             Role::Host => matches!(other, Role::Core | Role::Facade | Role::Migrate),
             Role::Tooling => true,
         }

@@ -1,0 +1,235 @@
+//! What differs between operating systems, in one place, so that no other crate asks which one it runs on.
+//!
+//! Everything here is about local files: which file a path leads to, files that only their owner may read, names that survive a power
+//! cut, and errors that mean the same by other numbers. Tests of other crates say what a store does; these say what the system does.
+//!
+//! ```
+//! # fn main() -> std::io::Result<()> {
+//! # let dir = tempfile::tempdir()?;
+//! use std::fs::{File, OpenOptions};
+//! use nofx_platform::{Identity, flush_folder, private, replace};
+//!
+//! let (new, path) = (dir.path().join("new"), dir.path().join("store"));
+//! let file = private(OpenOptions::new().write(true).create_new(true)).open(&new)?;
+//! file.sync_data()?;
+//! replace(&new, &path)?;
+//! flush_folder(dir.path())?;
+//! assert_eq!(Identity::of(&File::open(&path)?)?, Identity::at(&path)?);
+//! # Ok(()) }
+//! ```
+
+#[cfg_attr(unix, path = "unix.rs")]
+#[cfg_attr(windows, path = "windows.rs")]
+mod system;
+
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Which file this is, however its name changes: no two files of a machine have the same one while either exists.
+///
+/// On Unix the device and the inode, on Windows the volume and the index of the file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Identity(u64, u64);
+
+impl Identity {
+    /// Returns which file an open one is.
+    pub fn of(file: &File) -> io::Result<Self> {
+        system::identity_of(file)
+    }
+
+    /// Returns which file or folder a path leads to now.
+    ///
+    /// On Linux no times are asked for. Since Linux 6.13, asking for them makes the next write note a new one, which a flush on a file
+    /// system without a journal then writes too.
+    pub fn at(path: &Path) -> io::Result<Self> {
+        system::identity_at(path, true)
+    }
+
+    /// As [`Self::at`], of a symbolic link itself.
+    pub fn of_link(path: &Path) -> io::Result<Self> {
+        system::identity_at(path, false)
+    }
+}
+
+/// Lets a file that is made with these options be read and written by its owner only. On Windows, who may is inherited from the folder.
+pub fn private(options: &mut OpenOptions) -> &mut OpenOptions {
+    system::private(options)
+}
+
+/// Makes folders that only their owner can look into. On Windows, who may is inherited from the folder above.
+#[must_use]
+pub fn private_folders() -> DirBuilder {
+    system::private_folders()
+}
+
+/// Makes a folder and those above it, for their owner only, as far as they do not exist.
+pub fn make_private(path: &Path) -> io::Result<()> {
+    private_folders().recursive(true).create(path)
+}
+
+/// Makes the names in a folder durable.
+///
+/// Windows has no call for that; NTFS keeps names in its own journal, in order.
+pub fn flush_folder(path: &Path) -> io::Result<()> {
+    system::flush_folder(path)
+}
+
+/// Gives a file or folder another name, in place of the file that has it.
+///
+/// Where another program, such as a virus scanner, holds one of them for a moment, which only Windows tells as an error, it is tried
+/// again for about a second.
+pub fn replace(from: &Path, to: &Path) -> io::Result<()> {
+    system::patiently(|| std::fs::rename(from, to))
+}
+
+/// Returns the real path of something that exists, as people write it: on Windows `C:\x` and not `\\?\C:\x`, where that is the same.
+pub fn real(path: &Path) -> io::Result<PathBuf> {
+    dunce::canonicalize(path)
+}
+
+/// Returns the number of the user who owns what a path leads to; `None` where users have no numbers.
+pub fn owner(path: &Path) -> io::Result<Option<u32>> {
+    system::owner(path)
+}
+
+/// Returns the number of the user as whom this process runs; `None` where users have no numbers.
+#[must_use]
+pub fn user() -> Option<u32> {
+    system::user()
+}
+
+/// Returns whether the error of a lock says that no file can be locked there, as on some network disks.
+#[must_use]
+pub fn has_no_locks(error: &io::Error) -> bool {
+    system::has_no_locks(error)
+}
+
+/// Returns whether an error says that there is nothing of that name: also where a file has the name of a folder above it, or where the
+/// system allows no such name.
+#[must_use]
+pub fn is_missing(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) || system::is_no_name(error)
+}
+
+/// Returns bytes for a path, of which [`path_of`] makes the same one, whatever is in its names.
+#[must_use]
+pub fn path_bytes(path: &Path) -> Vec<u8> {
+    system::path_bytes(path)
+}
+
+/// Returns the path that [`path_bytes`] had.
+#[must_use]
+pub fn path_of(bytes: Vec<u8>) -> PathBuf {
+    system::path_of(bytes)
+}
+
+/// Reads some bytes at an offset; none at the end of the file. On Windows this moves the file's own place, which other calls must not use.
+pub fn read_at(file: &File, bytes: &mut [u8], offset: u64) -> io::Result<usize> {
+    system::read_at(file, bytes, offset)
+}
+
+/// Writes all bytes at an offset. On Windows this moves the file's own place, which other calls must not use.
+pub fn write_all_at(file: &File, bytes: &[u8], offset: u64) -> io::Result<()> {
+    system::write_all_at(file, bytes, offset)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn a_file_is_the_same_by_any_name_and_another_in_its_place_is_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, moved) = (dir.path().join("a"), dir.path().join("b"));
+        let file = File::create(&path).unwrap();
+        let identity = Identity::of(&file).unwrap();
+        assert_eq!(Identity::at(&path).unwrap(), identity);
+        replace(&path, &moved).unwrap();
+        assert_eq!(Identity::at(&moved).unwrap(), identity);
+        assert!(is_missing(&Identity::at(&path).unwrap_err()));
+        fs::write(&path, "another").unwrap();
+        assert_ne!(Identity::at(&path).unwrap(), identity);
+        assert_eq!(Identity::of(&file).unwrap(), identity);
+    }
+
+    #[test]
+    fn a_folder_has_an_identity_too() {
+        let dir = tempfile::tempdir().unwrap();
+        let (one, other) = (dir.path().join("one"), dir.path().join("other"));
+        make_private(&one).unwrap();
+        make_private(&other).unwrap();
+        assert_ne!(Identity::at(&one).unwrap(), Identity::at(&other).unwrap());
+        flush_folder(&one).unwrap();
+    }
+
+    #[test]
+    fn bytes_are_read_and_written_where_asked() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a");
+        let file = private(OpenOptions::new().read(true).write(true).create_new(true)).open(&path).unwrap();
+        write_all_at(&file, b"world", 6).unwrap();
+        write_all_at(&file, b"hello ", 0).unwrap();
+        let mut bytes = [0; 20];
+        assert_eq!(read_at(&file, &mut bytes, 3).unwrap(), 8);
+        assert_eq!(&bytes[..8], b"lo world");
+        assert_eq!(read_at(&file, &mut bytes, 11).unwrap(), 0);
+    }
+
+    #[test]
+    fn a_file_takes_the_place_of_another_that_is_open() {
+        let dir = tempfile::tempdir().unwrap();
+        let (new, path) = (dir.path().join("new"), dir.path().join("old"));
+        fs::write(&path, "old").unwrap();
+        fs::write(&new, "new").unwrap();
+        let open = File::open(&path).unwrap();
+        replace(&new, &path).unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"new");
+        let mut bytes = [0; 3];
+        assert_eq!(read_at(&open, &mut bytes, 0).unwrap(), 3);
+        assert_eq!(&bytes, b"old");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_is_private_can_be_used_by_its_owner_only() {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = tempfile::tempdir().unwrap();
+        let (file, folder) = (dir.path().join("file"), dir.path().join("deep/folder"));
+        private(OpenOptions::new().write(true).create_new(true)).open(&file).unwrap();
+        make_private(&folder).unwrap();
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!((mode(&file), mode(&folder), mode(&dir.path().join("deep"))), (0o600, 0o700, 0o700));
+        assert_eq!(owner(&file).unwrap(), user());
+    }
+
+    #[test]
+    fn a_path_comes_back_from_its_bytes() {
+        let mut paths = vec![PathBuf::from("a/b c/é"), PathBuf::new()];
+        #[cfg(unix)]
+        paths.push(<std::ffi::OsString as std::os::unix::ffi::OsStringExt>::from_vec(b"no \xff Unicode".to_vec()).into());
+        #[cfg(windows)]
+        paths.push(<std::ffi::OsString as std::os::windows::ffi::OsStringExt>::from_wide(&[0x61, 0xd800, 0x62]).into());
+        for path in paths {
+            assert_eq!(path_of(path_bytes(&path)), path);
+        }
+    }
+
+    #[cfg(windows)]
+    #[test]
+    fn paths_are_shown_as_people_write_them() {
+        let dir = tempfile::tempdir().unwrap();
+        assert!(!real(dir.path()).unwrap().to_string_lossy().starts_with(r"\\?\"));
+    }
+
+    #[cfg(windows)]
+    #[test]
+    fn a_name_that_windows_does_not_allow_is_one_of_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        for name in ["a?b", "a*b", "a|b", "a\"b", "<a>"] {
+            assert!(is_missing(&fs::metadata(dir.path().join(name)).unwrap_err()), "{name}");
+        }
+    }
+}

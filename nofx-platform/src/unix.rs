@@ -1,0 +1,85 @@
+//! Linux, macOS and their kind.
+
+use std::ffi::OsString;
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use rustix::io::Errno;
+
+use crate::Identity;
+
+pub(crate) fn identity_of(file: &File) -> io::Result<Identity> {
+    Ok(identity(&file.metadata()?))
+}
+
+fn identity(found: &fs::Metadata) -> Identity {
+    Identity(found.dev(), found.ino())
+}
+
+#[cfg(target_os = "linux")]
+pub(crate) fn identity_at(path: &Path, follows: bool) -> io::Result<Identity> {
+    use rustix::fs::{AtFlags, CWD, StatxFlags, makedev, statx};
+    let flags = if follows { AtFlags::empty() } else { AtFlags::SYMLINK_NOFOLLOW };
+    let found = statx(CWD, path, flags, StatxFlags::INO)?;
+    Ok(Identity(makedev(found.stx_dev_major, found.stx_dev_minor), found.stx_ino))
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn identity_at(path: &Path, follows: bool) -> io::Result<Identity> {
+    let found = if follows { fs::metadata(path) } else { fs::symlink_metadata(path) };
+    Ok(identity(&found?))
+}
+
+pub(crate) fn private(options: &mut OpenOptions) -> &mut OpenOptions {
+    options.mode(0o600)
+}
+
+pub(crate) fn private_folders() -> DirBuilder {
+    let mut builder = DirBuilder::new();
+    builder.mode(0o700);
+    builder
+}
+
+pub(crate) fn flush_folder(path: &Path) -> io::Result<()> {
+    File::open(path)?.sync_all()
+}
+
+pub(crate) fn patiently<T>(mut attempt: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    attempt()
+}
+
+pub(crate) fn owner(path: &Path) -> io::Result<Option<u32>> {
+    Ok(Some(fs::metadata(path)?.uid()))
+}
+
+pub(crate) fn user() -> Option<u32> {
+    Some(rustix::process::geteuid().as_raw())
+}
+
+pub(crate) fn has_no_locks(error: &io::Error) -> bool {
+    let ours = [Errno::NOLCK, Errno::OPNOTSUPP, Errno::NOTSUP, Errno::INVAL, Errno::NOSYS];
+    error.raw_os_error().is_some_and(|code| ours.iter().any(|errno| errno.raw_os_error() == code))
+}
+
+pub(crate) fn is_no_name(_: &io::Error) -> bool {
+    false
+}
+
+pub(crate) fn path_bytes(path: &Path) -> Vec<u8> {
+    path.as_os_str().as_bytes().to_vec()
+}
+
+pub(crate) fn path_of(bytes: Vec<u8>) -> PathBuf {
+    OsString::from_vec(bytes).into()
+}
+
+pub(crate) fn read_at(file: &File, bytes: &mut [u8], offset: u64) -> io::Result<usize> {
+    file.read_at(bytes, offset)
+}
+
+pub(crate) fn write_all_at(file: &File, bytes: &[u8], offset: u64) -> io::Result<()> {
+    file.write_all_at(bytes, offset)
+}

@@ -1,0 +1,110 @@
+//! Windows. The numbers of errors are those of `winerror.h`.
+
+use std::ffi::OsString;
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io;
+use std::os::windows::ffi::{OsStrExt, OsStringExt};
+use std::os::windows::fs::{FileExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
+
+use crate::Identity;
+
+/// `FILE_FLAG_BACKUP_SEMANTICS`: folders can be opened too.
+const FOLDERS_TOO: u32 = 0x0200_0000;
+
+/// `FILE_FLAG_OPEN_REPARSE_POINT`: a symbolic link itself.
+const LINK_ITSELF: u32 = 0x0020_0000;
+
+/// `ERROR_INVALID_NAME`, `ERROR_BAD_PATHNAME`.
+const NO_NAME: [i32; 2] = [123, 161];
+
+/// `ERROR_ACCESS_DENIED`, `ERROR_SHARING_VIOLATION`, `ERROR_LOCK_VIOLATION`: another program may be holding the file for a moment.
+const MOMENTARY: [i32; 3] = [5, 32, 33];
+
+/// `ERROR_INVALID_FUNCTION`, `ERROR_NOT_SUPPORTED`: what a file system answers that has no such call.
+const NO_SUCH_CALL: [i32; 2] = [1, 50];
+
+/// The pauses after which something is tried again, each twice the one before: about a second in all.
+const PAUSES: u32 = 10;
+
+pub(crate) fn identity_of(file: &File) -> io::Result<Identity> {
+    let found = winapi_util::file::information(file)?;
+    Ok(Identity(found.volume_serial_number(), found.file_index()))
+}
+
+pub(crate) fn identity_at(path: &Path, follows: bool) -> io::Result<Identity> {
+    let flags = if follows { FOLDERS_TOO } else { FOLDERS_TOO | LINK_ITSELF };
+    // Without any access, so that no lock and no other program stands in the way.
+    identity_of(&OpenOptions::new().access_mode(0).custom_flags(flags).open(path)?)
+}
+
+pub(crate) fn private(options: &mut OpenOptions) -> &mut OpenOptions {
+    options
+}
+
+pub(crate) fn private_folders() -> DirBuilder {
+    DirBuilder::new()
+}
+
+pub(crate) fn flush_folder(_: &Path) -> io::Result<()> {
+    Ok(())
+}
+
+pub(crate) fn patiently<T>(mut attempt: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    let is_momentary = |error: &io::Error| error.raw_os_error().is_some_and(|code| MOMENTARY.contains(&code));
+    for doubled in 0..PAUSES {
+        match attempt() {
+            Err(error) if is_momentary(&error) => thread::sleep(Duration::from_millis(1 << doubled)),
+            done => return done,
+        }
+    }
+    attempt()
+}
+
+pub(crate) fn owner(_: &Path) -> io::Result<Option<u32>> {
+    Ok(None)
+}
+
+pub(crate) fn user() -> Option<u32> {
+    None
+}
+
+pub(crate) fn has_no_locks(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::Unsupported || error.raw_os_error().is_some_and(|code| NO_SUCH_CALL.contains(&code))
+}
+
+pub(crate) fn is_no_name(error: &io::Error) -> bool {
+    error.raw_os_error().is_some_and(|code| NO_NAME.contains(&code))
+}
+
+pub(crate) fn path_bytes(path: &Path) -> Vec<u8> {
+    path.as_os_str().encode_wide().flat_map(u16::to_le_bytes).collect()
+}
+
+pub(crate) fn path_of(bytes: Vec<u8>) -> PathBuf {
+    let units: Vec<u16> = bytes.chunks_exact(2).map(|unit| u16::from_le_bytes([unit[0], unit[1]])).collect();
+    OsString::from_wide(&units).into()
+}
+
+pub(crate) fn read_at(file: &File, bytes: &mut [u8], offset: u64) -> io::Result<usize> {
+    match file.seek_read(bytes, offset) {
+        // `ERROR_HANDLE_EOF`.
+        Err(error) if error.raw_os_error() == Some(38) => Ok(0),
+        read => read,
+    }
+}
+
+pub(crate) fn write_all_at(file: &File, mut bytes: &[u8], mut offset: u64) -> io::Result<()> {
+    while !bytes.is_empty() {
+        match file.seek_write(bytes, offset)? {
+            0 => return Err(io::ErrorKind::WriteZero.into()),
+            count => {
+                bytes = bytes.get(count..).unwrap_or_default();
+                offset += count as u64;
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,172 @@
+//! A Debian in a folder, with a cross compiler, wine, and a rustc that has the sources of std.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use super::TARGET;
+use crate::Result;
+use crate::step::{Outcome, execute};
+use crate::workspace::root;
+
+/// The release; older ones have no rustc of the version that the workspace needs.
+const RELEASE: &str = "sid";
+
+/// What is installed in it.
+const PACKAGES: &str = "rustc cargo rust-src gcc libc6-dev pkgconf git cmake nasm gcc-mingw-w64-x86-64-win32 g++-mingw-w64-x86-64-win32 \
+                        wine wine64";
+
+/// Where the workspace, what is built, and cargo's home are inside.
+const INSIDE: [&str; 3] = ["/src", "/built", "/cargo"];
+
+/// The drive on which the sources are has the temporary files too: a rename to another drive would be a copy.
+const TEMPORARY: &str = "/built/tmp";
+
+/// The Debian.
+#[derive(Debug)]
+pub(super) struct Debian {
+    root: PathBuf,
+    built: PathBuf,
+}
+
+impl Debian {
+    /// Returns the Debian below a folder, which is made if it is not there; an error says what is missing for that.
+    pub(super) fn at(folder: &Path) -> Result<Self> {
+        let debian = Self { root: folder.join("root"), built: folder.join("built") };
+        fs::create_dir_all(debian.built.join("tmp"))?;
+        let is_root = Command::new("id").arg("-u").output().is_ok_and(|output| output.stdout == b"0\n");
+        if !is_root {
+            return Err("a Debian in a folder is made and entered by root only".into());
+        }
+        let ready = debian.root.join("ready");
+        if !ready.exists() {
+            debian.make()?;
+            fs::write(ready, "")?;
+        }
+        Ok(debian)
+    }
+
+    /// Removes it and what was built in it.
+    pub(super) fn remove(folder: &Path) -> Result {
+        match fs::remove_dir_all(folder) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error.into()),
+            _ => Ok(()),
+        }
+    }
+
+    fn make(&self) -> Result {
+        let mirror = mirror()?;
+        if Command::new("debootstrap").arg("--version").output().is_err() {
+            must(Command::new("apt-get").args(["install", "--yes", "debootstrap"]))?;
+        }
+        must(
+            Command::new("debootstrap")
+                .args(["--variant=minbase", "--include=ca-certificates", RELEASE])
+                .arg(&self.root)
+                .arg(mirror),
+        )?;
+        for file in ["etc/resolv.conf", "etc/hosts", "etc/ssl/certs/ca-certificates.crt"] {
+            fs::copy(Path::new("/").join(file), self.root.join(file))?;
+        }
+        self.run(&format!(
+            "apt-get -o Acquire::Check-Valid-Until=false update && DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends {PACKAGES}"
+        ))?;
+        Ok(())
+    }
+
+    /// Runs cargo for Windows on the workspace and returns what it printed.
+    pub(super) fn cargo(&self, command: &str, arguments: &[&str]) -> Result<String> {
+        let arguments = arguments.join(" ");
+        self.run(&format!(
+            "cd {} && cargo {command} --locked --target {TARGET} -Z build-std=std,panic_unwind,test {arguments}",
+            INSIDE[0]
+        ))
+    }
+
+    /// Makes what wine needs, once.
+    pub(super) fn prepare_wine(&self) -> Result<Outcome> {
+        if self.root.join("wine/ready").exists() {
+            return Ok(Outcome::Passed);
+        }
+        let temporary = format!("Z:{}", TEMPORARY.replace('/', "\\\\"));
+        let variable = |name: &str| format!("wine reg add 'HKCU\\Environment' /v {name} /d '{temporary}' /f");
+        self.wine(&format!("wineboot -i && {} && {} && wineserver -w && touch /wine/ready", variable("TMP"), variable("TEMP")))?;
+        Ok(Outcome::Passed)
+    }
+
+    /// Runs a script that uses wine, and returns what it printed.
+    pub(super) fn wine(&self, script: &str) -> Result<String> {
+        let wine = "export WINEPREFIX=/wine WINEDEBUG=-all WINEDLLOVERRIDES='mscoree=;mshtml='";
+        self.run(&format!("{wine}; {script}"))
+    }
+
+    /// Runs a script inside and returns what it printed; an error if it fails.
+    ///
+    /// Its mounts are its own and end with it.
+    pub(super) fn run(&self, script: &str) -> Result<String> {
+        let cargo_home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
+        let cargo_home = cargo_home.or_else(|| Some(Path::new(&std::env::var_os("HOME")?).join(".cargo")));
+        let outside = [root().to_path_buf(), self.built.clone(), cargo_home.ok_or("no home of cargo")?];
+        let mut mounts = format!("mount -t proc proc '{0}/proc' && mount --rbind /dev '{0}/dev'", self.root.display());
+        for (outside, inside) in outside.iter().zip(INSIDE) {
+            let inside = format!("{}{inside}", self.root.display());
+            fs::create_dir_all(&inside)?;
+            mounts.push_str(&format!(" && mount --bind '{}' '{inside}'", outside.display()));
+        }
+        let enter = format!("{mounts} && exec chroot '{}' /bin/bash -c \"$SCRIPT\"", self.root.display());
+        let mut command = Command::new("unshare");
+        command.args(["--mount", "--propagation", "private", "/bin/sh", "-c", &enter]);
+        command.env("SCRIPT", script).envs(variables());
+        let output = command.stderr(Stdio::inherit()).output()?;
+        match output.status.success() {
+            true => Ok(String::from_utf8_lossy(&output.stdout).into_owned()),
+            false => {
+                print!("{}", String::from_utf8_lossy(&output.stdout));
+                Err(format!("`{script}` ended with {}", output.status).into())
+            }
+        }
+    }
+}
+
+/// What a build for Windows needs in its environment.
+fn variables() -> Vec<(String, String)> {
+    let lower = TARGET.replace('-', "_");
+    let certificates = "/etc/ssl/certs/ca-certificates.crt";
+    let fixed = [
+        ("PATH", "/usr/sbin:/usr/bin:/sbin:/bin"),
+        ("HOME", "/root"),
+        ("CARGO_HOME", INSIDE[2]),
+        ("CARGO_TARGET_DIR", "/built/target"),
+        ("CARGO_INCREMENTAL", "0"),
+        ("CARGO_PROFILE_DEV_DEBUG", "0"),
+        // `-Z build-std` is for nightly compilers otherwise.
+        ("RUSTC_BOOTSTRAP", "1"),
+        ("RUSTUP_TOOLCHAIN", ""),
+        ("SSL_CERT_FILE", certificates),
+        ("CARGO_HTTP_CAINFO", certificates),
+    ];
+    let mut variables: Vec<_> = fixed.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+    for (name, tool) in [("CC", "gcc"), ("CXX", "g++"), ("AR", "ar")] {
+        variables.push((format!("{name}_{lower}"), format!("x86_64-w64-mingw32-{tool}")));
+    }
+    variables.push((format!("CARGO_TARGET_{}_LINKER", lower.to_uppercase()), "x86_64-w64-mingw32-gcc".to_owned()));
+    variables
+}
+
+/// Returns where this machine has its own packages from.
+fn mirror() -> Result<String> {
+    let mut files = vec![PathBuf::from("/etc/apt/sources.list")];
+    files.extend(fs::read_dir("/etc/apt/sources.list.d").into_iter().flatten().flatten().map(|entry| entry.path()));
+    let text: String = files.iter().filter_map(|file| fs::read_to_string(file).ok()).collect::<Vec<_>>().join("\n");
+    let words = text.lines().filter(|line| !line.trim_start().starts_with('#')).flat_map(str::split_whitespace);
+    let mut mirrors = words.filter(|word| word.starts_with("http") && word.trim_end_matches('/').ends_with("/debian"));
+    mirrors.next().map(str::to_owned).ok_or_else(|| "this machine has no source of Debian packages".into())
+}
+
+fn must(command: &mut Command) -> Result {
+    match execute(command)? {
+        Outcome::Passed | Outcome::PassedWith(_) => Ok(()),
+        Outcome::Failed(reason) | Outcome::NotRun(reason) => Err(reason.into()),
+    }
+}

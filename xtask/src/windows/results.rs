@@ -1,0 +1,141 @@
+//! What the tests under wine came to.
+
+use crate::step::Outcome;
+
+/// What all programs came to.
+#[derive(Debug)]
+pub(super) struct Results {
+    known: Vec<Known>,
+    rows: Vec<Row>,
+    not_built: Vec<(String, String)>,
+}
+
+/// A test that does not work under wine, for a reason that is not Windows'.
+#[derive(Debug)]
+struct Known {
+    test: &'static str,
+    why: &'static str,
+}
+
+/// What a program came to.
+#[derive(Debug, Default)]
+struct Row {
+    name: String,
+    passed: usize,
+    failed: Vec<String>,
+    known: Vec<String>,
+    ignored: usize,
+    /// How many of them were not heard of again.
+    unfinished: usize,
+    ended: String,
+}
+
+impl Results {
+    /// Reads the list of known differences: on each line a part of the names of tests, a colon and blank, and the reason.
+    pub(super) fn new(known: &'static str) -> Self {
+        let lines = known.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
+        let known = lines.filter_map(|line| line.split_once(": ")).map(|(test, why)| Known { test, why }).collect();
+        Self { known, rows: Vec::new(), not_built: Vec::new() }
+    }
+
+    /// Notes that the tests of a crate could not be built.
+    pub(super) fn not_built(&mut self, package: &str, why: &str) {
+        self.not_built.push((package.to_owned(), why.lines().next().unwrap_or_default().to_owned()));
+    }
+
+    /// Takes what a program printed.
+    pub(super) fn take(&mut self, package: &str, program: &str, printed: &str) {
+        let mut row = Row { name: format!("{package} {program}"), ..Row::default() };
+        let mut announced = 0;
+        for line in printed.lines() {
+            if let Some(count) = line.strip_prefix("running ").and_then(|rest| rest.split(' ').next()) {
+                announced += count.parse().unwrap_or(0);
+            } else if let Some(ended) = line.strip_prefix("ended with ") {
+                row.ended = ended.to_owned();
+            } else if let Some((test, verdict)) = line.strip_prefix("test ").and_then(|rest| rest.split_once(" ... ")) {
+                match verdict.trim() {
+                    "ok" => row.passed += 1,
+                    "FAILED" if self.known.iter().any(|known| test.contains(known.test)) => row.known.push(test.to_owned()),
+                    "FAILED" => row.failed.push(test.to_owned()),
+                    ignored if ignored.starts_with("ignored") => row.ignored += 1,
+                    _ => {}
+                }
+            }
+        }
+        let heard_of = row.passed + row.failed.len() + row.known.len() + row.ignored;
+        row.unfinished = usize::saturating_sub(announced, heard_of);
+        if !row.failed.is_empty() {
+            println!("{printed}");
+        }
+        self.rows.push(row);
+    }
+
+    pub(super) fn outcome(&self) -> Outcome {
+        let sum = |count: fn(&Row) -> usize| self.rows.iter().map(count).sum::<usize>();
+        let (failed, unfinished) = (sum(|row| row.failed.len()), sum(|row| row.unfinished));
+        let counts = format!("{} passed, {} known differences", sum(|row| row.passed), sum(|row| row.known.len()));
+        match failed + unfinished + self.not_built.len() {
+            0 => Outcome::PassedWith(counts),
+            _ => Outcome::Failed(format!(
+                "{counts}, {failed} failed, {unfinished} did not finish, {} crates were not built",
+                self.not_built.len()
+            )),
+        }
+    }
+
+    /// Returns a line for each program, then what failed, what is known, and what was not built.
+    pub(super) fn table(&self) -> String {
+        let mut lines = vec![format!(
+            "{:<44} {:>7} {:>7} {:>7} {:>8} {:>11}  {}",
+            "", "passed", "failed", "known", "ignored", "unfinished", "exit code"
+        )];
+        for row in &self.rows {
+            lines.push(format!(
+                "{:<44} {:>7} {:>7} {:>7} {:>8} {:>11}  {}",
+                row.name,
+                row.passed,
+                row.failed.len(),
+                row.known.len(),
+                row.ignored,
+                row.unfinished,
+                row.ended
+            ));
+        }
+        for row in &self.rows {
+            lines.extend(row.failed.iter().map(|test| format!("  failed: {} {test}", row.name)));
+        }
+        for row in &self.rows {
+            for test in &row.known {
+                let why = self.known.iter().find(|known| test.contains(known.test)).map_or("", |known| known.why);
+                lines.push(format!("  known: {} {test}: {why}", row.name));
+            }
+        }
+        lines.extend(self.not_built.iter().map(|(package, why)| format!("  not built: {package}: {why}")));
+        lines.join("\n")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_failed_is_told_from_what_is_known_and_from_what_never_ended() {
+        let mut results = Results::new("# wine\nrenames: wine refuses to rename over an open file\n");
+        let printed = "running 6 tests\ntest a ... ok\ntest b ... FAILED\ntest it_renames ... FAILED\ntest c ... ignored, later\n\
+                       test d has been running for over 60 seconds\nended with 124";
+        results.take("nofx-fs", "lib", printed);
+        let table = results.table();
+        assert!(table.contains("nofx-fs lib                                        1       1       1        1           2  124"), "{table}");
+        assert!(table.contains("  failed: nofx-fs lib b"), "{table}");
+        assert!(table.contains("  known: nofx-fs lib it_renames: wine refuses"), "{table}");
+        assert!(matches!(results.outcome(), Outcome::Failed(why) if why.contains("1 failed, 2 did not finish")));
+    }
+
+    #[test]
+    fn known_differences_fail_nothing() {
+        let mut results = Results::new("renames: wine");
+        results.take("nofx-fs", "lib", "running 1 test\ntest it_renames ... FAILED\nended with 101");
+        assert!(matches!(results.outcome(), Outcome::PassedWith(_)));
+    }
+}
