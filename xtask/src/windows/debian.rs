@@ -134,7 +134,9 @@ fn variables() -> Vec<(String, String)> {
     let lower = TARGET.replace('-', "_");
     let certificates = "/etc/ssl/certs/ca-certificates.crt";
     let fixed = [
-        ("PATH", "/usr/sbin:/usr/bin:/sbin:/bin"),
+        // Where Debian has wine's own programs is not on the usual path.
+        ("PATH", "/usr/sbin:/usr/bin:/sbin:/bin:/usr/lib/wine"),
+        ("XDG_RUNTIME_DIR", "/tmp"),
         ("HOME", "/root"),
         ("CARGO_HOME", INSIDE[2]),
         ("CARGO_TARGET_DIR", "/built/target"),
