@@ -91,7 +91,7 @@ impl Debian {
         }
         let temporary = format!("Z:{}", TEMPORARY.replace('/', "\\\\"));
         let variable = |name: &str| format!("wine reg add 'HKCU\\Environment' /v {name} /d '{temporary}' /f");
-        self.wine(&format!("wineboot -i && {} && {} && wineserver -w && touch /wine/ready", variable("TMP"), variable("TEMP")))?;
+        self.wine(&format!("wineboot -i && {} && {} && touch /wine/ready", variable("TMP"), variable("TEMP")))?;
         Ok(Outcome::Passed)
     }
 
@@ -134,8 +134,7 @@ fn variables() -> Vec<(String, String)> {
     let lower = TARGET.replace('-', "_");
     let certificates = "/etc/ssl/certs/ca-certificates.crt";
     let fixed = [
-        // Where Debian has wine's own programs is not on the usual path.
-        ("PATH", "/usr/sbin:/usr/bin:/sbin:/bin:/usr/lib/wine"),
+        ("PATH", "/usr/sbin:/usr/bin:/sbin:/bin"),
         ("XDG_RUNTIME_DIR", "/tmp"),
         ("HOME", "/root"),
         ("CARGO_HOME", INSIDE[2]),
