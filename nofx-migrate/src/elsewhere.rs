@@ -98,9 +98,9 @@ pub(crate) fn judge(path: &Path) -> Result<Elsewhere, MigrateError> {
 }
 
 fn unreadable(path: &Path, cause: io::Error) -> MigrateError {
-    match cause.kind() {
-        io::ErrorKind::NotFound => MigrateError::SourceMissing(path.to_owned()),
-        _ => MigrateError::SourceUnreadable { path: path.to_owned(), cause: Arc::new(cause) },
+    match nofx_platform::is_missing(&cause) {
+        true => MigrateError::SourceMissing(path.to_owned()),
+        false => MigrateError::SourceUnreadable { path: path.to_owned(), cause: Arc::new(cause) },
     }
 }
 

@@ -72,7 +72,7 @@ pub fn legacy_folder(from: &Path, target: Option<&Path>) -> Result<PathBuf, Migr
         cause: Arc::new(cause),
     };
     match fs::metadata(from) {
-        Err(cause) if cause.kind() == io::ErrorKind::NotFound => {
+        Err(cause) if nofx_platform::is_missing(&cause) => {
             return Err(MigrateError::SourceMissing(from.to_owned()));
         }
         Err(cause) => return Err(unreadable(from, cause)),

@@ -105,11 +105,10 @@ pub fn has_no_locks(error: &io::Error) -> bool {
     system::has_no_locks(error)
 }
 
-/// Returns whether an error says that there is nothing of that name: also where a file has the name of a folder above it, or where the
-/// system allows no such name.
+/// Returns whether an error says that there is nothing of that name: also where the system allows no such name.
 #[must_use]
 pub fn is_missing(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) || system::is_no_name(error)
+    error.kind() == io::ErrorKind::NotFound || system::is_no_name(error)
 }
 
 /// Returns bytes for a path, of which [`path_of`] makes the same one, whatever is in its names.
@@ -209,7 +208,9 @@ mod tests {
     fn a_path_comes_back_from_its_bytes() {
         let mut paths = vec![PathBuf::from("a/b c/é"), PathBuf::new()];
         #[cfg(unix)]
-        paths.push(<std::ffi::OsString as std::os::unix::ffi::OsStringExt>::from_vec(b"no \xff Unicode".to_vec()).into());
+        paths.push(
+            <std::ffi::OsString as std::os::unix::ffi::OsStringExt>::from_vec(b"no \xff Unicode".to_vec()).into(),
+        );
         #[cfg(windows)]
         paths.push(<std::ffi::OsString as std::os::windows::ffi::OsStringExt>::from_wide(&[0x61, 0xd800, 0x62]).into());
         for path in paths {

@@ -91,9 +91,9 @@ static OPEN: LazyLock<Mutex<HashMap<PathBuf, Slot>>> = LazyLock::new(Mutex::defa
 impl Shared {
     /// Opens a store, or takes part in what this process has open already.
     pub(crate) fn open(path: &Path, options: Options) -> Result<Arc<Self>> {
-        let cannot = |error: io::Error| match error.kind() {
-            io::ErrorKind::NotFound => Error::invalid_because(format!("there is no store `{}`", path.display()), error),
-            _ => Error::unavailable_because(format!("opening `{}`", path.display()), error),
+        let cannot = |error: io::Error| match nofx_platform::is_missing(&error) {
+            true => Error::invalid_because(format!("there is no store `{}`", path.display()), error),
+            false => Error::unavailable_because(format!("opening `{}`", path.display()), error),
         };
         if options.create && !options.read_only {
             place::make_parents(path).map_err(cannot)?;
@@ -114,7 +114,7 @@ impl Shared {
     fn open_file(door: Door) -> Result<Self> {
         let Door { path, options, .. } = &door;
         let shown = format!("`{}`", path.display());
-        if fs::metadata(path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
+        if fs::metadata(path).is_err_and(|error| nofx_platform::is_missing(&error)) {
             if !options.create || options.read_only {
                 return Err(Error::invalid(format!("there is no store {shown}")));
             }

@@ -10,9 +10,9 @@ use std::path::{Path as FilePath, PathBuf};
 
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;
+use nofx_platform::{flush_folder, make_private, private};
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
-use nofx_platform::{flush_folder, make_private, private};
 use object_store::{
     CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore, PutMode,
     PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,

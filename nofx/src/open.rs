@@ -155,11 +155,11 @@ pub(crate) async fn open_fs(location: &Location, options: &Options) -> Result<no
     let config = path.join("config.json");
     match std::fs::metadata(&config) {
         Err(error) if !options.create => {
-            return Err(match error.kind() {
-                std::io::ErrorKind::NotFound => {
+            return Err(match nofx_platform::is_missing(&error) {
+                true => {
                     Error::invalid(format!("`{location}` is not a NofX store: it is a folder without a `config.json`"))
                 }
-                _ => Error::unavailable_because(format!("opening `{}`", config.display()), error),
+                false => Error::unavailable_because(format!("opening `{}`", config.display()), error),
             });
         }
         _ => {}

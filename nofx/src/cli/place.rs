@@ -78,7 +78,7 @@ pub(crate) async fn open_to_read(location: &Location, requests: &Requests) -> Re
 /// Refuses a place where nothing is, or a folder where a file should be, and the reverse.
 pub(crate) fn refuse_nothing(location: &Location) -> Result<()> {
     let Some(path) = location.path() else { return Ok(()) };
-    let is_nothing = fs::symlink_metadata(path).is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound);
+    let is_nothing = fs::symlink_metadata(path).is_err_and(|error| nofx_platform::is_missing(&error));
     let is_empty = || location.folder().is_some() && fs::read_dir(path).is_ok_and(|mut inside| inside.next().is_none());
     if is_nothing || is_empty() {
         let message = format!("there is no store at `{location}`");

@@ -45,7 +45,7 @@ impl Source {
                 drop(error);
                 place::parse(text).map(Self::Store)
             }
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Err(Fault::absent(path)),
+            Err(error) if nofx_platform::is_missing(&error) => Err(Fault::absent(path)),
             Err(error) => Err(unreadable(path, &error)),
         }
     }
@@ -75,11 +75,9 @@ impl Source {
 
 /// Opens a dump to read it.
 pub(crate) fn read(path: &Path) -> Result<BufReader<File>> {
-    File::open(path).map(BufReader::new).map_err(|error| match error.kind() {
-        std::io::ErrorKind::NotFound => {
-            Fault::new(Exit::SourceAbsent, format!("`{}` does not exist", shown(path)), "name a file that exists")
-        }
-        _ => unreadable(path, &error),
+    File::open(path).map(BufReader::new).map_err(|error| match nofx_platform::is_missing(&error) {
+        true => Fault::new(Exit::SourceAbsent, format!("`{}` does not exist", shown(path)), "name a file that exists"),
+        false => unreadable(path, &error),
     })
 }
 

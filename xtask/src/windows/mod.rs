@@ -11,9 +11,9 @@ use serde::Deserialize;
 
 use self::debian::Debian;
 use self::results::Results;
+use crate::Result;
 use crate::step::{Outcome, Steps};
 use crate::workspace::root;
-use crate::Result;
 
 /// The platform that is built for.
 const TARGET: &str = "x86_64-pc-windows-gnu";
@@ -119,7 +119,9 @@ impl Program {
     fn run(&self, debian: &Debian, filter: Option<&str>) -> Result<String> {
         let filter = filter.map(|filter| format!("'{filter}'")).unwrap_or_default();
         let (folder, executable) = (self.folder.display(), self.executable.display());
-        debian.wine(&format!("cd {folder} && timeout -k 10 {LONGEST} wine {executable} {filter} 2>&1; echo \"ended with $?\""))
+        debian.wine(&format!(
+            "cd {folder} && timeout -k 10 {LONGEST} wine {executable} {filter} 2>&1; echo \"ended with $?\""
+        ))
     }
 }
 
@@ -138,8 +140,10 @@ struct Target {
 
 /// Builds the tests of a crate.
 fn build(debian: &Debian, package: &str) -> Result<Vec<Program>> {
-    let printed =
-        debian.cargo("test", &["--no-run", "--package", package, "--all-features", "--message-format=json-render-diagnostics"])?;
+    let printed = debian.cargo(
+        "test",
+        &["--no-run", "--package", package, "--all-features", "--message-format=json-render-diagnostics"],
+    )?;
     let artifacts = printed.lines().filter_map(|line| serde_json::from_str::<Artifact>(line).ok());
     let programs = artifacts.filter_map(|artifact| {
         let executable = artifact.executable.filter(|path| path.components().any(|part| part.as_os_str() == "deps"))?;

@@ -55,7 +55,9 @@ impl Results {
             } else if let Some((test, verdict)) = line.strip_prefix("test ").and_then(|rest| rest.split_once(" ... ")) {
                 match verdict.trim() {
                     "ok" => row.passed += 1,
-                    "FAILED" if self.known.iter().any(|known| test.contains(known.test)) => row.known.push(test.to_owned()),
+                    "FAILED" if self.known.iter().any(|known| test.contains(known.test)) => {
+                        row.known.push(test.to_owned())
+                    }
                     "FAILED" => row.failed.push(test.to_owned()),
                     ignored if ignored.starts_with("ignored") => row.ignored += 1,
                     _ => {}
@@ -126,7 +128,12 @@ mod tests {
                        test d has been running for over 60 seconds\nended with 124";
         results.take("nofx-fs", "lib", printed);
         let table = results.table();
-        assert!(table.contains("nofx-fs lib                                        1       1       1        1           2  124"), "{table}");
+        assert!(
+            table.contains(
+                "nofx-fs lib                                        1       1       1        1           2  124"
+            ),
+            "{table}"
+        );
         assert!(table.contains("  failed: nofx-fs lib b"), "{table}");
         assert!(table.contains("  known: nofx-fs lib it_renames: wine refuses"), "{table}");
         assert!(matches!(results.outcome(), Outcome::Failed(why) if why.contains("1 failed, 2 did not finish")));

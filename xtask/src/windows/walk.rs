@@ -40,7 +40,10 @@ pub(super) fn step(debian: &Debian, folder: &Path) -> Result<Outcome> {
     let dump = ours.args(["dump", "--full", "--store", &store]).output()?.stdout;
     for kind in ["redb", "fs"] {
         if fs::read(here.join(format!("{kind}.jsonl")))? != dump {
-            return Ok(Outcome::Failed(format!("the dump of {kind} differs from that on Linux; see {}", here.display())));
+            return Ok(Outcome::Failed(format!(
+                "the dump of {kind} differs from that on Linux; see {}",
+                here.display()
+            )));
         }
     }
     Ok(Outcome::PassedWith(format!("{} bytes of dump are the same as on Linux", dump.len())))
