@@ -52,7 +52,7 @@ pub(crate) async fn collect(root: &Root) -> Result<Collected> {
         let old = numbered().skip_while(|(number, _)| *number == 1).take_while(|(_, meta)| is_old(meta));
         if let Some((first_kept, _)) = old.last()
             && let Some(commit) = root.fetch(first_kept).await?
-            && root.belongs(&commit).await?
+            && root.is_part(&commit).await?
         {
             // Commit 1 stays for ever: a number that is free can be created.
             dead.extend(
@@ -65,7 +65,9 @@ pub(crate) async fn collect(root: &Root) -> Result<Collected> {
     }
     // Only of the store that this handle knows.
     root.look_back().await?;
-    let paths: Vec<_> = dead.iter().map(|path| (*path).clone()).collect();
+    let mut paths: Vec<_> = dead.iter().map(|path| (*path).clone()).collect();
+    // The oldest commits first, so that nothing older is left beneath a number that is free.
+    paths.sort_unstable_by(|one, other| other.cmp(one));
     let (kept, bytes) = all()
         .filter(|meta| !dead.contains(&meta.location))
         .fold((0, 0), |(count, bytes), meta| (count + 1, bytes + meta.size));

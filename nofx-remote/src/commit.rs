@@ -36,10 +36,22 @@ pub(crate) struct Commit {
     pub(crate) checkpoint: Option<CheckpointId>,
     /// The commits since the checkpoint; this one is the last.
     pub(crate) run: Vec<Arc<RunCommit>>,
+    /// What it was made on; missing in the first, and in those of earlier versions.
+    pub(crate) follows: Option<Follows>,
     /// The tag of the object, where that is known.
     pub(crate) tag: Option<String>,
     /// When the object was created, in milliseconds, by the store's clock; zero before it is.
     pub(crate) made: i64,
+}
+
+/// What a commit was made on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Follows {
+    /// The commit before.
+    pub(crate) number: u64,
+    pub(crate) nonce: String,
+    /// The newest commit that its writer had seen, and after that everything before it.
+    pub(crate) proven: u64,
 }
 
 /// One commit of a run.
@@ -83,6 +95,8 @@ struct Header {
     store: String,
     number: u64,
     checkpoint: Option<(u64, String)>,
+    #[serde(default)]
+    follows: Option<(u64, String, u64)>,
 }
 
 #[derive(Deserialize)]
@@ -139,14 +153,27 @@ impl Commit {
         self.last().map_or(0, |last| last.number)
     }
 
-    /// Returns the nonce of a commit of the run.
+    /// Returns a commit of the run.
+    pub(crate) fn find(&self, number: u64) -> Option<&Arc<RunCommit>> {
+        self.run.iter().rev().find(|one| one.number == number)
+    }
+
+    /// Returns the nonce of what this commit knows under a number at or before its own.
     pub(crate) fn nonce_of(&self, number: u64) -> Option<&str> {
-        self.run.iter().rev().find(|one| one.number == number).map(|one| &*one.nonce)
+        let before = self.follows.as_ref().filter(|before| before.number == number);
+        self.find(number).map(|one| &*one.nonce).or(before.map(|before| &*before.nonce))
     }
 
     /// Returns whether the run says that nothing was committed under a number.
     pub(crate) fn calls_nothing(&self, number: u64) -> bool {
-        self.run.iter().any(|one| one.number == number && one.text.lines().count() == 1)
+        number != self.number() && self.find(number).is_some_and(|one| one.is_nothing())
+    }
+
+    /// Returns the newest commit that the writer of this one had seen, and after that everything before it, as far as is known: earlier
+    /// versions looked at the two before.
+    pub(crate) fn proven(&self) -> u64 {
+        let before = self.number().saturating_sub(1);
+        self.follows.as_ref().map_or(before.saturating_sub(1), |follows| follows.proven.min(before))
     }
 
     /// Returns whether this is its own nonce.
@@ -166,6 +193,9 @@ impl Commit {
             None => text.push_str("null"),
             Some(CheckpointId { number, nonce }) => _ = write!(text, "[{number},\"{nonce}\"]"),
         }
+        if let Some(Follows { number, nonce, proven }) = &self.follows {
+            _ = write!(text, ",\"follows\":[{number},\"{nonce}\",{proven}]");
+        }
         text.push_str("}\n");
         self.run.iter().for_each(|commit| text.push_str(&commit.text));
         Ok(frame::pack(text.as_bytes(), frame::LONGEST)?.into())
@@ -177,8 +207,9 @@ impl Commit {
         let (first, mut rest) = text.split_once('\n').ok_or_else(|| Error::corrupt(what))?;
         let header: Header = read_header(first.as_bytes(), what)?;
         let checkpoint = header.checkpoint.map(|(number, nonce)| CheckpointId { number, nonce });
-        let mut commit =
-            Self { store: store_id(&header.store, what)?, checkpoint, run: Vec::new(), tag: None, made: 0 };
+        let follows = header.follows.map(|(number, nonce, proven)| Follows { number, nonce, proven });
+        let store = store_id(&header.store, what)?;
+        let mut commit = Self { store, checkpoint, run: Vec::new(), follows, tag: None, made: 0 };
         while !rest.is_empty() {
             let (own, others) = split_run(rest);
             rest = others;
@@ -246,6 +277,11 @@ impl RunCommit {
     /// Says that what has a number is not part of the store.
     pub(crate) fn nothing(number: u64, nonce: String, writer: String) -> Self {
         Self::new(number, nonce, writer, [], std::iter::empty())
+    }
+
+    /// Returns whether it has no batches: what only says that its number is not part of the store has none.
+    pub(crate) fn is_nothing(&self) -> bool {
+        self.text.lines().nth(1).is_none()
     }
 
     /// Writes a commit down. `held` answers where each body is, in the order in which the batches name them.

@@ -166,7 +166,7 @@ impl Root {
             Some(cited) if state.base.id != state.cited => match self.base(cited, state.store).await {
                 Ok(Some(base)) => {
                     let (store, checkpoint) = (state.store, Some(cited.clone()));
-                    State::new(base, &Commit { store, checkpoint, run: state.run, tag: None, made: 0 })?
+                    State::new(base, &Commit { store, checkpoint, run: state.run, follows: None, tag: None, made: 0 })?
                 }
                 // The state stands on an older one, and the new one will heal that.
                 Ok(None) | Err(Error::Corrupt(_)) => state,

@@ -67,29 +67,27 @@ impl State {
         Ok(state)
     }
 
-    /// Returns whether a commit's run connects to this state.
+    /// Returns whether a commit's run reaches back to this state, or to what was passed behind it.
     pub(crate) fn connects(&self, commit: &Commit) -> bool {
-        commit.base() <= self.last
+        commit.base() < self.next()
     }
 
     /// Returns whether a commit that connects was made on this state, as far as it says: its run has the last commit, unless it
-    /// begins right behind that.
+    /// begins right behind that, and calls nothing what was passed here.
     pub(crate) fn is_followed_by(&self, commit: &Commit) -> bool {
-        let last = self.run.last().filter(|last| last.number == self.last);
-        let named = commit.nonce_of(self.last);
-        commit.store == self.store && last.zip(named).is_none_or(|(last, named)| last.nonce == named)
+        let has_last = match (self.run.last().filter(|last| last.number == self.last), commit.find(self.last)) {
+            (Some(last), Some(named)) => named.nonce == last.nonce && named.is_nothing() == last.is_nothing(),
+            (Some(last), None) => commit.nonce_of(self.last).is_none_or(|named| named == last.nonce),
+            (None, _) => true,
+        };
+        let has_passed =
+            |passed: &Arc<RunCommit>| passed.number >= commit.number() || commit.calls_nothing(passed.number);
+        commit.store == self.store && commit.base() <= self.last && has_last && self.passed.iter().all(has_passed)
     }
 
     /// Returns the number that the next commit gets.
     pub(crate) fn next(&self) -> u64 {
         self.last + 1 + self.passed.len() as u64
-    }
-
-    /// Passes what has the next number, which is not part of the store.
-    pub(crate) fn pass(&mut self, nothing: RunCommit) {
-        if nothing.number == self.next() {
-            self.passed.push(Arc::new(nothing));
-        }
     }
 
     /// Moves on to a commit that connects. After an error the state is of no use any more.

@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
 use super::here::is_elsewhere;
 use super::{Root, Tip};
-use crate::commit::{CheckpointId, Commit, RunCommit};
+use crate::commit::{CheckpointId, Commit, Follows, RunCommit};
 use crate::fault::Fault;
 use crate::feed::{Remembered, first_outcome};
 use crate::judge::{Verdicts, judge};
@@ -70,8 +70,8 @@ impl Root {
     pub(super) async fn create(&self) -> Result<()> {
         let nonce = names::nonce(&*self.sources.ids);
         let first = RunCommit::new(1, nonce, self.writer.clone(), [], std::iter::empty());
-        let commit =
-            Commit { store: self.sources.store_id(), checkpoint: None, run: vec![Arc::new(first)], tag: None, made: 0 };
+        let (store, run) = (self.sources.store_id(), vec![Arc::new(first)]);
+        let commit = Commit { store, checkpoint: None, run, follows: None, tag: None, made: 0 };
         let attempt =
             Attempt { bytes: commit.encode()?, commit, batches: Vec::new(), seen: Moment::now(&self.sources) };
         match self.settle(&attempt, Instant::now() + self.rules.commit_timeout).await? {
@@ -154,6 +154,9 @@ impl Root {
             false => join(self.settle(&attempt, end), self.look_back()).await,
         };
         match (settled?, there) {
+            (Settled::Won(_) | Settled::Unclear(_), Err(error)) if is_elsewhere(&error) => {
+                Err(self.refused(&attempt.commit, error).await)
+            }
             (_, Err(error)) if is_elsewhere(&error) => Err(error),
             (Settled::Won(_), Err(error)) => {
                 turn.pending = Some(attempt);
@@ -183,6 +186,23 @@ impl Root {
             (Settled::Unclear(fault), _) => {
                 turn.pending = Some(attempt);
                 Err(fault.unknown("committing"))
+            }
+        }
+    }
+
+    /// Says what became of a commit that was created when the one before it was not there: it is nothing, unless the store was put back
+    /// in time.
+    async fn refused(&self, commit: &Commit, error: Error) -> Error {
+        let nonce = commit.last().map(|last| &*last.nonce).unwrap_or_default();
+        let belongs = match self.fetch(commit.number()).await {
+            Ok(Some(found)) if found.is_named(nonce) => self.belongs(&found, &[], false).await,
+            Ok(_) | Err(Error::Corrupt(_)) => Ok(false),
+            Err(failed) => Err(failed),
+        };
+        match belongs {
+            Ok(false) => error,
+            Ok(true) | Err(_) => {
+                Error::unknown_because("committing, while the store was taken away and put back", error)
             }
         }
     }
@@ -382,6 +402,8 @@ impl Root {
             }
         }
         let rolled = self.rolled_still_there().await?;
+        self.prove().await?;
+        let proven = self.proven();
         let good = verdicts.good.iter().map(|(at, granted)| (&group[*at], granted));
         let held = verdicts.good.iter().filter_map(|(at, _)| bodies.get(at)).flatten().cloned();
         let nonce = names::nonce(&*self.sources.ids);
@@ -397,7 +419,9 @@ impl Root {
         let cut = checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.number);
         let carried = state.run.iter().filter(|commit| commit.number > cut).cloned();
         let run = carried.chain(state.passed.iter().cloned()).chain([Arc::new(own)]).collect();
-        let (commit, seen) = (Commit { store: state.store, checkpoint, run, tag: None, made: 0 }, *seen);
+        let follows = state.run.last().filter(|last| last.number == state.last);
+        let follows = follows.map(|last| Follows { number: last.number, nonce: last.nonce.clone(), proven });
+        let (commit, seen) = (Commit { store: state.store, checkpoint, run, follows, tag: None, made: 0 }, *seen);
         drop(slot);
         let batches = verdicts.good.iter().map(|(at, _)| group[*at].id).collect();
         Ok(Some(Attempt { bytes: commit.encode()?, commit, batches, seen }))

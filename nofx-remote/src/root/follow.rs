@@ -1,6 +1,6 @@
 //! Following: from what is known to the newest commit, whoever made it.
 
-use std::sync::PoisonError;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use futures_util::future::{join, join_all};
@@ -59,75 +59,87 @@ impl Root {
                 return Ok(last);
             }
             // While others write, a look at several numbers costs no more time than at one.
-            let busy = self.others() > 0;
+            let busy = self.others() > 0 && !trusts_listings;
             let width = if busy { READ_AHEAD } else { 1 };
             let looked = busy || self.objects.is_near;
-            let looks = join_all((0..width).map(|step| self.fetch(next + step)));
-            let (found, there) = join(looks, self.look_back_if(looked)).await;
+            let (found, there) = join(self.look_ahead(next, width), self.look_if(looked)).await;
             there?;
-            let (mut new, mut end) = (Vec::new(), None);
-            for one in found {
-                match one {
-                    Ok(Some(commit)) if new.is_empty() || !trusts_listings => new.push(commit),
-                    Ok(Some(_)) => break,
-                    Ok(None) => end = Some(None),
-                    Err(error) if matches!(error, Error::Corrupt(_)) => end = Some(Some(error)),
-                    Err(error) => return Err(error),
-                }
-                if end.is_some() {
-                    break;
-                }
-            }
-            let reached = next + new.len() as u64 - 1;
+            let (new, end) = found?;
+            let mut reached = next + new.len() as u64 - 1;
             if let Some(damaged) = end {
-                self.look_back_if(!looked && !new.is_empty()).await?;
-                for commit in new {
-                    self.advance(commit).await?;
+                self.look_if(!looked && !new.is_empty()).await?;
+                self.advance_all(new).await?;
+                match self.ends(reached + 1, damaged, before).await? {
+                    Some(last) => return Ok(last),
+                    None => continue,
                 }
-                if self.is_the_end(reached + 1, damaged).await?
-                    && let Some((last, _)) = self.usable()
-                {
-                    self.saw_newest(last, before);
-                    return Ok(last);
-                }
-                continue;
             }
             // Most often that is all.
             let before = Moment::now(&self.sources);
-            let further = join(self.fetch(reached + 1), self.fetch(reached + AHEAD));
-            let ((following, far), there) = join(further, self.look_back_if(!looked)).await;
+            let width = if trusts_listings { 0 } else { READ_AHEAD };
+            let further = join(self.look_ahead(reached + 1, width), self.fetch(reached + AHEAD));
+            let ((found, far), there) = join(further, self.look_if(!looked)).await;
             there?;
-            for commit in new {
-                self.advance(commit).await?;
-            }
-            match following {
-                _ if trusts_listings => {}
-                Ok(Some(commit)) => self.advance(commit).await?,
-                Err(error) if !matches!(error, Error::Corrupt(_)) => return Err(error),
-                end => {
-                    if self.is_the_end(reached + 1, end.err()).await?
-                        && let Some((last, _)) = self.usable()
-                    {
-                        self.saw_newest(last, before);
-                        return Ok(last);
-                    }
-                    continue;
+            self.advance_all(new).await?;
+            let (new, end) = found?;
+            reached += new.len() as u64;
+            self.advance_all(new).await?;
+            if let Some(damaged) = end {
+                match self.ends(reached + 1, damaged, before).await? {
+                    Some(last) => return Ok(last),
+                    None => continue,
                 }
             }
             if far.is_ok_and(|far| far.is_none()) && !trusts_listings {
-                far_enough.get_or_insert(reached + AHEAD - 1);
+                far_enough.get_or_insert(reached - READ_AHEAD + AHEAD - 1);
                 continue;
             }
             // A listing finds any number of them, and takes the store longer than a look.
-            let numbers = self.objects.newest_commits().await?.into_iter().filter(|number| *number > reached + 1);
+            let numbers = self.objects.newest_commits().await?.into_iter().filter(|number| *number > reached);
             let newest = self.newest_of(&numbers.collect::<Vec<_>>()).await?;
             if let Some(newest) = newest.and_then(|newest| newest.commit) {
-                self.advance(newest).await?;
+                self.advance(newest.clone()).await?;
+                if self.usable().is_some_and(|(last, _)| last == newest.number()) {
+                    self.has_proven(&newest);
+                }
             }
             if trusts_listings {
                 return Ok(0);
             }
         }
+    }
+
+    /// Fetches the commits of so many numbers, up to the first that is free or that is damaged; the second is `None` if none is.
+    async fn look_ahead(&self, next: u64, width: u64) -> Result<(Vec<Commit>, Option<Option<Error>>)> {
+        let mut new = Vec::new();
+        for found in join_all((0..width).map(|step| self.fetch(next + step))).await {
+            match found {
+                Ok(Some(commit)) => new.push(commit),
+                Ok(None) => return Ok((new, Some(None))),
+                Err(error) if matches!(error, Error::Corrupt(_)) => return Ok((new, Some(Some(error)))),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok((new, None))
+    }
+
+    async fn advance_all(&self, new: Vec<Commit>) -> Result<()> {
+        for commit in new {
+            self.advance(commit).await?;
+        }
+        Ok(())
+    }
+
+    /// Returns the number of the last commit if nothing lies behind it: nothing was under this number at a moment.
+    async fn ends(&self, number: u64, damaged: Option<Error>, moment: Moment) -> Result<Option<u64>> {
+        if !self.is_the_end(number, damaged).await? {
+            return Ok(None);
+        }
+        let last = self.usable().map(|(last, _)| last);
+        if let Some(last) = last {
+            self.saw_newest(last, moment);
+        }
+        Ok(last)
     }
 
     /// Returns whether nothing lies behind what was found under a number: nothing, or something damaged, which a later commit
@@ -147,9 +159,10 @@ impl Root {
         Ok(true)
     }
 
-    async fn look_back_if(&self, wanted: bool) -> Result<()> {
+    async fn look_if(&self, wanted: bool) -> Result<()> {
         match wanted {
-            true => self.look_back().await,
+            _ if self.is_settled() => self.look_back().await,
+            true => self.look_at_newest().await,
             false => Ok(()),
         }
     }
@@ -190,8 +203,8 @@ impl Root {
                     // Unless it is the other way round, and the store is another one now.
                     self.look_back().await?;
                     let (number, last) = (commit.number(), commit.last().cloned());
-                    if let (Some(tip), Some(last)) = (&mut *self.lock_tip(), last) {
-                        tip.state.pass(RunCommit::nothing(number, last.nonce.clone(), last.writer.clone()));
+                    if let Some(last) = last {
+                        self.pass(RunCommit::nothing(number, last.nonce.clone(), last.writer.clone()));
                     }
                     return Ok(());
                 }
@@ -212,6 +225,16 @@ impl Root {
             }
         }
         Ok(())
+    }
+
+    /// Passes what has the next number, which is not part of the store.
+    pub(super) fn pass(&self, nothing: RunCommit) {
+        if let Some(tip) = &mut *self.lock_tip()
+            && tip.state.next() == nothing.number
+        {
+            self.passes(tip.state.store, &nothing);
+            tip.state.passed.push(Arc::new(nothing));
+        }
     }
 
     /// Moves the state on to a commit.
@@ -252,7 +275,7 @@ impl Root {
             Some((rolled, _)) => {
                 let run = tip.state.run.clone();
                 let (store, checkpoint) = (tip.state.store, tip.state.cited.clone());
-                let commit = Commit { store, checkpoint, run, tag: None, made: 0 };
+                let commit = Commit { store, checkpoint, run, follows: None, tag: None, made: 0 };
                 tip.state = State::new(rolled.base, &commit)?;
                 tip.superseded = None;
             }

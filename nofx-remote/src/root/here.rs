@@ -1,40 +1,38 @@
 //! Whether the store is still where it was opened, and still the one that was opened.
 //!
-//! A handle knows the newest commit that it saw. Before one of its own is acknowledged, that one is looked at: it is there, and it
-//! is the same. Where it is not, the store was moved, removed, or replaced by an older copy or by another store. What
-//! was created in that place all the same has a number whose predecessor is missing or another, by which every opening knows it.
+//! A handle knows the commits that it saw there since the newest one that it has *proven*: which was there, and after that everything
+//! before it still was. Before one of its own is acknowledged all of them are looked at, and so proven. Where one is missing or
+//! another, the store was moved, removed, or replaced by an older copy or by another store. What was created in that place
+//! all the same has a number whose predecessor is missing or another, by which every opening knows it.
 //!
 //! A replacement between the look and the create is found by the next look, which is at the one before, too: that
 //! it is still there proves that the newest was created behind it, and not in another place.
 
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
-use futures_util::future::join;
+use futures_util::future::try_join_all;
 use nofx_core::{Error, Result, StoreId};
 
 use super::Root;
-use crate::commit::Commit;
+use crate::commit::{Commit, RunCommit};
 use crate::fault::is_missing;
 use crate::moment::Moment;
 use crate::objects::Look;
 use crate::options::Planted;
-use crate::state::State;
+
+/// So many commits may be behind the newest that is proven; whoever opens the store looks at them all.
+const UNPROVEN: u64 = 8;
 
 /// What a handle knows of the place.
 #[derive(Debug, Default)]
 pub(super) struct Here {
-    known: Mutex<Seen>,
+    seen: Mutex<Seen>,
     /// Why nothing more is done through this handle.
     ended: OnceLock<Error>,
 }
 
-/// What was seen there.
-#[derive(Debug, Default)]
-struct Seen {
-    newest: Option<Known>,
-    /// The one before it, until it was seen again after it.
-    before: Option<Known>,
-}
+/// The commits that were seen there, the oldest first: the newest that was proven, and those behind it with what was passed.
+type Seen = Vec<Known>;
 
 /// A commit that was seen there.
 #[derive(Clone, Debug)]
@@ -42,6 +40,10 @@ pub(super) struct Known {
     store: StoreId,
     pub(super) number: u64,
     nonce: String,
+    /// Whether it has no batches.
+    is_nothing: bool,
+    /// Whether it is no part of the store.
+    is_passed: bool,
     tag: Option<String>,
     seen: Moment,
 }
@@ -52,86 +54,129 @@ impl Root {
         self.here.ended.get().map_or(Ok(()), |ended| Err(ended.clone()))
     }
 
-    /// Notes the newest commit that was seen.
+    /// Notes the newest commit that was seen. What its writer had proven is proven.
     pub(super) fn saw(&self, commit: &Commit) {
-        let newest = Known::of(commit, Moment::now(&self.sources));
         let mut seen = self.seen();
-        let before = std::mem::replace(&mut seen.newest, newest);
-        seen.before = seen.before.take().or(before);
+        seen.extend(Known::of(commit, Moment::now(&self.sources)));
+        let proven = seen.iter().rposition(|known| !known.is_passed && known.number <= commit.proven());
+        seen.drain(..proven.unwrap_or(0));
     }
 
-    /// Notes the newest commit that was seen, with the one before it.
-    pub(super) fn saw_both(&self, commit: &Commit) {
-        *self.seen() = Seen { newest: Known::of(commit, Moment::now(&self.sources)), before: None };
+    /// Notes the newest commit that was seen, and after that everything before it.
+    pub(super) fn has_proven(&self, commit: &Commit) {
+        *self.seen() = Vec::from_iter(Known::of(commit, Moment::now(&self.sources)));
     }
 
+    /// Notes that what has a number is no part of the store. The next commit relies on its being there.
+    pub(super) fn passes(&self, store: StoreId, passed: &RunCommit) {
+        let known = Known::new(store, passed, Moment::now(&self.sources));
+        self.seen().push(Known { is_passed: true, ..known });
+    }
+
+    /// Returns the newest commit that was seen.
     pub(super) fn known(&self) -> Option<Known> {
-        self.seen().newest.clone()
+        self.seen().iter().rfind(|known| !known.is_passed).cloned()
+    }
+
+    /// Returns the number of the newest commit that is proven to be part of the store.
+    pub(super) fn proven(&self) -> u64 {
+        self.seen().first().map_or(0, |proven| proven.number)
+    }
+
+    /// Proves the newest commit if others will rely on it: where a collection may soon take what is before it, and where many are unproven.
+    pub(super) async fn prove(&self) -> Result<()> {
+        let unproven = {
+            let seen = self.seen();
+            seen.first().zip(seen.last()).map_or(0, |(proven, newest)| newest.number - proven.number)
+        };
+        match unproven > UNPROVEN || self.is_settled() {
+            true => self.look_back().await,
+            false => Ok(()),
+        }
+    }
+
+    /// Returns whether the newest commit was that for so long, unproven, that a collection may soon take what is before it.
+    pub(super) fn is_settled(&self) -> bool {
+        let seen = self.seen();
+        let newest = seen.iter().rfind(|known| !known.is_passed);
+        seen.len() > 1 && newest.is_some_and(|newest| self.is_stale(newest.seen))
     }
 
     fn seen(&self) -> MutexGuard<'_, Seen> {
-        self.here.known.lock().unwrap_or_else(PoisonError::into_inner)
+        self.here.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Makes sure that the newest commit that was seen is still there. `Gone` or `Replaced` end this handle.
+    /// Makes sure that the commits that were seen are still there. `Gone` or `Replaced` end this handle.
     pub(crate) async fn look_back(&self) -> Result<()> {
         self.while_here()?;
         if self.rules.plants(Planted::NeverLooksBack) {
             return Ok(());
         }
-        let (newest, before) = {
-            let seen = self.seen();
-            (seen.newest.clone(), seen.before.clone())
-        };
-        let (newest, before) = join(self.look_at(newest), self.look_at(before)).await;
-        let (newest, before) = (newest?, before?);
+        let looked = self.seen().clone();
+        let mut found = try_join_all(looked.into_iter().map(|known| self.look_at(known))).await?;
+        // The newest of them was there, and after that everything before it. It has the tag that it has now.
+        let newest = found.iter().rposition(|known| !known.is_passed);
         let mut seen = self.seen();
-        // As it is again, with the tag that it has now.
-        if let (Some(known), Some(newest)) = (&mut seen.newest, newest)
-            && (known.number, &known.nonce) == (newest.number, &newest.nonce)
+        if let Some(proven) = newest.map(|newest| found.swap_remove(newest))
+            && let Some(at) = seen.iter().position(|known| known.is_same(&proven))
         {
-            *known = newest;
-        }
-        if before.is_some_and(|looked| seen.before.as_ref().is_some_and(|before| before.number == looked.number)) {
-            seen.before = None;
+            seen.drain(..at);
+            seen[0] = proven;
         }
         Ok(())
     }
 
+    /// Makes sure that the newest commit that was seen is still there, which is enough for a reader.
+    pub(super) async fn look_at_newest(&self) -> Result<()> {
+        self.while_here()?;
+        match self.known().filter(|_| !self.rules.plants(Planted::NeverLooksBack)) {
+            Some(newest) => self.look_at(newest).await.map(|_| ()),
+            None => Ok(()),
+        }
+    }
+
     /// Makes sure that a commit is still there, and returns it as it was found.
-    async fn look_at(&self, known: Option<Known>) -> Result<Option<Known>> {
-        let Some(known) = known else { return Ok(None) };
+    async fn look_at(&self, known: Known) -> Result<Known> {
         let path = self.objects.names.commit(known.number);
         let found = match self.objects.look(&path, known.tag.clone()).await? {
-            Look::Same => return Ok(Some(known)),
+            Look::Same => return Ok(known),
             Look::Missing => return Err(self.explain(&known).await),
             Look::Found(found) => found,
         };
         match Commit::decode(&found.bytes, known.number, path.as_ref()) {
-            Ok(commit) if known.is(&commit) => Ok(Some(Known { tag: found.tag, ..known })),
+            Ok(commit) if commit.is_named(&known.nonce) => Ok(Known { tag: found.tag, ..known }),
             Ok(_) => Err(self.explain(&known).await),
             // It is there. The next commit carries it along, and so it can be read again.
-            Err(Error::Corrupt(_)) => Ok(Some(known)),
+            Err(Error::Corrupt(_)) => Ok(known),
             Err(error) => Err(error),
         }
     }
 
-    /// Makes sure that a state which was found by opening again has what was seen before.
-    pub(super) async fn goes_on(&self, state: &State) -> Result<()> {
-        let Some(known) = self.known() else { return Ok(()) };
-        let commit = Commit { store: state.store, checkpoint: None, run: state.run.clone(), tag: None, made: 0 };
-        if let Some(nonce) = commit.nonce_of(known.number) {
-            return match known.is_named(&commit, nonce) {
-                true => Ok(()),
-                false => Err(self.explain(&known).await),
-            };
-        }
-        match self.fetch(known.number).await {
-            Ok(Some(commit)) if known.is(&commit) => Ok(()),
-            // Collected, as it may be after so long.
-            Ok(None) if state.store == known.store && known.seen.age(&self.sources) >= self.rules.grace / 2 => Ok(()),
-            Err(error) if !matches!(error, Error::Corrupt(_)) => Err(error),
-            Ok(_) | Err(_) => Err(self.explain(&known).await),
+    /// Makes sure that a state which was found by opening again has everything that was seen before.
+    pub(super) async fn goes_on(&self, commit: &Commit) -> Result<()> {
+        let seen = self.seen().clone();
+        try_join_all(seen.into_iter().map(|known| self.has(commit, known))).await.map(|_| ())
+    }
+
+    /// Makes sure that a commit which was seen before is one of those that this one follows.
+    async fn has(&self, commit: &Commit, known: Known) -> Result<()> {
+        let calls_it_nothing = commit.calls_nothing(known.number) && !known.is_nothing;
+        let is_the_same = match commit.nonce_of(known.number) {
+            Some(_) => known.is(commit) && !calls_it_nothing,
+            None => match self.fetch(known.number).await {
+                Ok(Some(found)) => found.is_named(&known.nonce) && known.number < commit.number(),
+                // Collected, as it may be after so long.
+                Ok(None) => {
+                    let is_below = commit.store == known.store && known.number < commit.number();
+                    is_below && known.seen.age(&self.sources) >= self.rules.grace / 2
+                }
+                Err(Error::Corrupt(_)) => false,
+                Err(error) => return Err(error),
+            },
+        };
+        match is_the_same {
+            true => Ok(()),
+            false => Err(self.explain(&known).await),
         }
     }
 
@@ -166,16 +211,27 @@ impl Root {
 
 impl Known {
     fn of(commit: &Commit, seen: Moment) -> Option<Self> {
-        let (store, last) = (commit.store, commit.last()?);
-        Some(Self { store, number: last.number, nonce: last.nonce.clone(), tag: commit.tag.clone(), seen })
+        Some(Self { tag: commit.tag.clone(), ..Self::new(commit.store, commit.last()?, seen) })
+    }
+
+    fn new(store: StoreId, one: &RunCommit, seen: Moment) -> Self {
+        Self {
+            store,
+            number: one.number,
+            nonce: one.nonce.clone(),
+            is_nothing: one.is_nothing(),
+            is_passed: false,
+            tag: None,
+            seen,
+        }
     }
 
     fn is(&self, commit: &Commit) -> bool {
-        commit.nonce_of(self.number).is_some_and(|nonce| self.is_named(commit, nonce))
+        commit.store == self.store && commit.nonce_of(self.number) == Some(&*self.nonce)
     }
 
-    fn is_named(&self, commit: &Commit, nonce: &str) -> bool {
-        commit.store == self.store && nonce == self.nonce
+    fn is_same(&self, other: &Self) -> bool {
+        (self.number, &self.nonce) == (other.number, &other.nonce)
     }
 }
 

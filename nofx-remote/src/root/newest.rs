@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::join;
+use futures_util::future::{OptionFuture, join, join_all};
 use nofx_core::{Error, Result, StoreId};
 use object_store::path::Path;
 
@@ -19,10 +19,13 @@ use crate::state::State;
 /// How often a listing is made again whose objects are gone when they are fetched.
 const LOOKS: usize = 5;
 
+/// So far back is looked at what is before a commit.
+const FURTHEST: u64 = 16;
+
 /// What a listing shows of the newest commits.
 #[derive(Debug, Default)]
 pub(crate) struct Newest {
-    /// The newest one that follows the one before it and that can be read.
+    /// The newest one that is part of the store and that can be read.
     pub(crate) commit: Option<Commit>,
     /// Those above it that cannot be read, by their numbers.
     pub(crate) damaged: Vec<(u64, Error)>,
@@ -30,14 +33,11 @@ pub(crate) struct Newest {
     pub(crate) strays: Vec<u64>,
 }
 
-/// What is there before a commit.
+/// The lowest of the commits that lead to another.
 #[derive(Debug)]
-enum Below {
-    /// The one that it was made on, where that can be read.
-    Fits(Option<Commit>),
-    /// Another.
-    Another,
-    Nothing,
+struct Lowest {
+    number: u64,
+    made: i64,
 }
 
 impl Root {
@@ -60,17 +60,17 @@ impl Root {
                 return Ok(false);
             }
             let mut blocked = None;
-            while let Some(newest) = self.newest_of(&numbers).await? {
+            while let Some((newest, state)) = self.newest_and(&numbers, true).await? {
                 let Newest { commit, damaged, .. } = newest;
                 blocked = blocked.or(damaged.into_iter().next());
-                let Some(commit) = commit else {
+                let Some((commit, state)) = commit.zip(state) else {
                     // What was put where a store had been removed is none.
                     if blocked.is_none() && known.is_none() && self.fetch(1).await?.is_none() {
                         return Ok(false);
                     }
                     break;
                 };
-                let state = match self.state_of(&commit).await {
+                let state = match state {
                     Ok(state) => state,
                     Err(error) if matches!(error, Error::Corrupt(_)) => {
                         // Something older may be whole.
@@ -80,8 +80,8 @@ impl Root {
                     }
                     Err(error) => return Err(error),
                 };
-                self.goes_on(&state).await?;
-                self.saw_both(&commit);
+                self.goes_on(&commit).await?;
+                self.has_proven(&commit);
                 *self.lock_tip() = Some(Tip { state, seen, superseded: None, others: HashMap::new(), blocked });
                 return Ok(true);
             }
@@ -95,23 +95,34 @@ impl Root {
 
     /// Finds the newest commit among these, the newest first; `None` if they are gone.
     pub(crate) async fn newest_of(&self, numbers: &[u64]) -> Result<Option<Newest>> {
+        Ok(self.newest_and(numbers, false).await?.map(|(newest, _)| newest))
+    }
+
+    /// Finds the newest commit among these, the newest first, and if it is wanted the state after it, which is read while what is before
+    /// that commit is looked at; `None` if they are gone.
+    async fn newest_and(&self, numbers: &[u64], wants_state: bool) -> Result<Option<(Newest, Option<Result<State>>)>> {
         let mut newest = Newest::default();
-        for number in numbers {
-            let (commit, before) = join(self.fetch(*number), self.two_below(*number)).await;
-            match (commit, before) {
-                (Ok(None), _) => return Ok(None),
-                (Err(error), _) if matches!(error, Error::Corrupt(_)) => newest.damaged.push((*number, error)),
-                (Err(error), _) => return Err(error),
-                (Ok(Some(commit)), before) => {
-                    if self.follows(&commit, before).await? {
-                        newest.commit = Some(commit);
-                        return Ok(Some(newest));
-                    }
-                    newest.strays.push(*number);
+        for (at, number) in numbers.iter().enumerate() {
+            let commit = match self.fetch(*number).await {
+                Ok(Some(commit)) => commit,
+                Ok(None) => return Ok(None),
+                Err(error) if matches!(error, Error::Corrupt(_)) => {
+                    newest.damaged.push((*number, error));
+                    continue;
                 }
+                Err(error) => return Err(error),
+            };
+            // Only what is there after the commit was seen says something about it.
+            let beneath = numbers.get(at..).unwrap_or_default();
+            let state = OptionFuture::from(wants_state.then(|| self.state_of(&commit)));
+            let (belongs, state) = join(self.belongs(&commit, beneath, !newest.damaged.is_empty()), state).await;
+            if belongs? {
+                newest.commit = Some(commit);
+                return Ok(Some((newest, state)));
             }
+            newest.strays.push(*number);
         }
-        Ok(Some(newest))
+        Ok(Some((newest, None)))
     }
 
     /// Makes the state after a commit: from the checkpoint that it names or, where that is lost or damaged, from an older one and
@@ -167,102 +178,101 @@ impl Root {
         Ok(Some(Commit { tag: found.tag, made: found.made, ..commit }))
     }
 
-    /// Returns whether a commit is part of the store.
-    pub(crate) async fn belongs(&self, commit: &Commit) -> Result<bool> {
-        let before = self.two_below(commit.number()).await;
-        self.follows(commit, before).await
-    }
-
-    /// Returns what is under the two numbers before one.
-    async fn two_below(&self, number: u64) -> [Result<Option<Commit>>; 2] {
-        let below = |distance| async move {
-            match number.checked_sub(distance) {
-                None | Some(0) => Ok(None),
-                Some(below) => self.fetch(below).await,
-            }
-        };
-        join(below(1), below(2)).await.into()
-    }
-
-    /// Returns whether a commit is part of the store, which has this under the two numbers before it.
+    /// Returns whether a commit is part of the store: whether it was created where the one before it was.
     ///
-    /// It is if it follows what is there, and that does so, too, or if it is one of three in a row: a host whose store is replaced may
-    /// create two in a row before it knows, and no other ever follows those.
-    async fn follows(&self, commit: &Commit, [before, further]: [Result<Option<Commit>>; 2]) -> Result<bool> {
-        if commit.number() <= 1 {
-            return Ok(true);
-        }
-        let below = match self.below(commit, before).await? {
-            Below::Fits(Some(below)) if below.number() > 1 => below,
-            Below::Fits(_) => return Ok(true),
-            Below::Another => return Ok(false),
-            // The oldest that a collection left.
-            Below::Nothing => {
-                let Some(next) = self.next_of(commit).await? else { return Ok(false) };
-                return Ok(self.is_old(commit, &next) || self.next_of(&next).await?.is_some());
-            }
-        };
-        let further = match below.number() + 1 == commit.number() {
-            true => further,
-            false => self.fetch(below.number() - 1).await,
-        };
-        Ok(match self.below(&below, further).await? {
-            Below::Fits(_) => true,
-            Below::Another => false,
-            Below::Nothing => self.is_old(&below, commit) || self.next_of(commit).await?.is_some(),
-        })
-    }
-
-    /// Returns the commit that follows another, if there is one.
-    async fn next_of(&self, commit: &Commit) -> Result<Option<Commit>> {
-        let names_it = |next: &Commit| next.nonce_of(commit.number()).is_none_or(|nonce| commit.is_named(nonce));
-        match self.fetch(commit.number() + 1).await {
-            Ok(next) => Ok(next.filter(names_it)),
-            Err(Error::Corrupt(_)) => Ok(None),
-            Err(error) => Err(error),
-        }
-    }
-
-    /// Returns whether a commit was the newest so long that a collection may have deleted what was before it.
-    fn is_old(&self, commit: &Commit, next: &Commit) -> bool {
-        let distance = Duration::from_millis(u64::try_from(next.made - commit.made).unwrap_or(0));
-        distance >= self.rules.grace
-    }
-
-    /// Says how a commit fits what is there before it, and under those numbers before that which it says are nothing.
-    async fn below(&self, commit: &Commit, before: Result<Option<Commit>>) -> Result<Below> {
-        let (mut number, mut found) = (commit.number() - 1, before);
-        while number >= commit.base().max(1) {
-            let below = match found {
-                Ok(Some(below)) => {
-                    let last = below.last().filter(|_| below.store == commit.store);
-                    let Some(last) = last else { return Ok(Below::Another) };
-                    if !self.is_built_on(commit, last).await? {
-                        return Ok(Below::Another);
+    /// Then everything before it is there, back to what its writer had proven, or to what a collection left. `beneath` are numbers of
+    /// older commits that are there; something that is damaged may follow it.
+    pub(super) async fn belongs(&self, newest: &Commit, beneath: &[u64], is_followed_by_damage: bool) -> Result<bool> {
+        let far = self.far_of(newest);
+        let looks = (far..newest.number()).rev().map(|number| self.fetch(number));
+        let (mut oldest, mut lowest) = (newest.clone(), Lowest { number: newest.number(), made: newest.made });
+        for (number, found) in (far..newest.number()).rev().zip(join_all(looks).await) {
+            match found {
+                Ok(Some(before)) => {
+                    let is_nothing = oldest.calls_nothing(number);
+                    // What is nothing may be of a store that was here before.
+                    let may_be = is_nothing || before.store == newest.store;
+                    let Some(last) = before.last().filter(|_| may_be) else { return Ok(false) };
+                    if !self.is_built_on(&oldest, last).await? {
+                        return Ok(false);
                     }
-                    Some(below)
+                    lowest = Lowest { number, made: before.made };
+                    if !is_nothing {
+                        oldest = before;
+                    }
                 }
-                Ok(None) => return Ok(Below::Nothing),
+                Ok(None) => {
+                    let beneath = beneath.iter().filter(|beneath| **beneath < number);
+                    return Ok(self.is_collected(newest, &lowest, beneath.eq([&1]), is_followed_by_damage));
+                }
                 // What is damaged says nothing against it.
-                Err(Error::Corrupt(_)) => None,
+                Err(Error::Corrupt(_)) => {}
                 Err(error) => return Err(error),
-            };
-            if !commit.calls_nothing(number) {
-                return Ok(Below::Fits(below));
             }
-            number -= 1;
-            found = self.fetch(number).await;
         }
-        Ok(Below::Fits(None))
+        Ok(true)
     }
 
-    /// Returns whether a commit was made on this one before it. Its run names that, or begins right behind a checkpoint, in
-    /// which that is the last of the feed.
+    /// Returns how far back is looked: to what the writer of a commit had proven, and at least at the two before it, as one that was tried
+    /// again may have been created in another place.
+    fn far_of(&self, newest: &Commit) -> u64 {
+        let (proven, mut number) = (newest.proven().max(newest.number().saturating_sub(FURTHEST)), newest.number());
+        let mut ancestors = 0;
+        while number > 1 && (number > proven || ancestors < 2) {
+            number -= 1;
+            ancestors += usize::from(!newest.calls_nothing(number));
+        }
+        number
+    }
+
+    /// Returns whether a collection deleted what is missing before the lowest of the commits that lead to the newest. Otherwise that
+    /// was created where nothing was before it, and so is no part of the store.
+    ///
+    /// A copy may have other times. But a collection leaves nothing beneath but commit 1, and at least two.
+    fn is_collected(&self, newest: &Commit, lowest: &Lowest, leaves_first: bool, is_followed_by_damage: bool) -> bool {
+        let distance = Duration::from_millis(u64::try_from(newest.made - lowest.made).unwrap_or(0));
+        let is_known = match &newest.follows {
+            Some(follows) => follows.proven >= lowest.number,
+            None => lowest.number < newest.number(),
+        };
+        distance >= self.rules.grace || (leaves_first && (is_known || is_followed_by_damage))
+    }
+
+    /// Returns whether a commit of an old number is one of those that the known state was built on.
+    pub(crate) async fn is_part(&self, commit: &Commit) -> Result<bool> {
+        let number = commit.number();
+        let run = self.with_tip(|tip| Ok(tip.state.run.clone()))?;
+        let known = |number| run.iter().find(|known| known.number == number);
+        if let Some(known) = known(number) {
+            return Ok(commit.is_named(&known.nonce));
+        }
+        let mut newest = commit.clone();
+        for above in number + 1..=number + FURTHEST {
+            let Some(next) = self.fetch(above).await? else { return Ok(false) };
+            let Some(last) = newest.last().filter(|_| next.store == commit.store) else { return Ok(false) };
+            let follows = self.is_built_on(&next, last).await?;
+            if !follows || (next.calls_nothing(number) && !commit.last().is_some_and(|one| one.is_nothing())) {
+                return Ok(false);
+            }
+            match known(above) {
+                Some(known) => return Ok(next.is_named(&known.nonce)),
+                None if next.proven() >= number => return Ok(true),
+                None => newest = next,
+            }
+        }
+        Ok(false)
+    }
+
+    /// Returns whether a commit was made on this one before it. It names that; or, of earlier versions, its run begins right behind a
+    /// checkpoint, in which that is the last of the feed.
     pub(super) async fn is_built_on(&self, commit: &Commit, last: &RunCommit) -> Result<bool> {
         if let Some(nonce) = commit.nonce_of(last.number) {
             return Ok(nonce == last.nonce);
         }
         let (Some(id), Some(batch)) = (&commit.checkpoint, last.batches().last()) else { return Ok(true) };
+        if id.number != last.number {
+            return Ok(true);
+        }
         let fed = async {
             let Some(base) = self.base(id, commit.store).await? else { return Ok(None) };
             let Some(chunk) = base.feed.last() else { return Ok(None) };

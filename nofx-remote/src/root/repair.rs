@@ -6,7 +6,7 @@ use std::sync::Arc;
 use nofx_core::{Error, Loss, Repair, Repaired, Result};
 
 use super::Root;
-use crate::commit::RunCommit;
+use crate::commit::{CheckpointId, Commit, Follows, RunCommit};
 use crate::names;
 
 /// Something about a store that is not as it should be.
@@ -96,20 +96,37 @@ impl Root {
 
     /// Says of these numbers that nothing was committed under them.
     async fn pass_all(&self, numbers: std::ops::RangeInclusive<u64>) -> Result<()> {
+        self.look_back().await?;
         for number in numbers {
-            let nothing = match self.fetch(number).await {
-                Ok(Some(commit)) => commit.last().map(|last| (last.nonce.clone(), last.writer.clone())),
-                Ok(None) | Err(Error::Corrupt(_)) => None,
-                Err(error) => return Err(error),
+            let nothing = loop {
+                match self.fetch(number).await {
+                    Ok(Some(commit)) => break commit.last().map(|last| (last.nonce.clone(), last.writer.clone())),
+                    // What is free could be created later.
+                    Ok(None) => self.fill(number).await?,
+                    Err(Error::Corrupt(_)) => break None,
+                    Err(error) => return Err(error),
+                }
             };
             let (nonce, writer) = nothing.unwrap_or_else(|| (names::nonce(&*self.sources.ids), self.writer.clone()));
+            self.pass(RunCommit::nothing(number, nonce, writer));
             self.with_tip(|tip| {
-                tip.state.pass(RunCommit::nothing(number, nonce, writer));
                 tip.blocked = None;
                 Ok(())
             })?;
         }
         Ok(())
+    }
+
+    /// Creates a commit under a free number that follows nothing, and so is no part of the store.
+    async fn fill(&self, number: u64) -> Result<()> {
+        let nonce = || names::nonce(&*self.sources.ids);
+        let run = vec![Arc::new(RunCommit::nothing(number, nonce(), self.writer.clone()))];
+        let before = number.saturating_sub(1);
+        let follows = Some(Follows { number: before, nonce: nonce(), proven: 0 });
+        let store = self.with_tip(|tip| Ok(tip.state.store))?;
+        let checkpoint = Some(CheckpointId { number: before, nonce: nonce() });
+        let commit = Commit { store, checkpoint, run, follows, tag: None, made: 0 };
+        self.objects.create_own(&self.objects.names.commit(number), commit.encode()?).await
     }
 
     /// Returns what is wrong with the checkpoint that the newest commit names, if it cannot be read.

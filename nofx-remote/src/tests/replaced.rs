@@ -4,11 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use nofx_core::{Batch, Body, LogKey, NewEntry, PersistenceBackend, Sources, Timestamp};
+use object_store::path::Path;
 use tokio::time::sleep;
 
 use super::truth::{all_entries, key};
 use super::world::{Copy, Line, Rates, World};
 use crate::RemoteBackend;
+use crate::names::Names;
 use crate::options::{Planted, Rules};
 
 fn rules() -> Rules {
@@ -152,16 +154,70 @@ async fn a_copy_that_others_took_further_than_the_host_replaces_its_store_too() 
 
 #[tokio::test(start_paused = true)]
 async fn a_host_that_was_idle_for_hours_does_not_follow_to_a_copy_either() {
-    for ahead in [0, 10] {
+    for (ahead, hours) in [(0, 2), (10, 2), (0, 14), (10, 14)] {
         let world = World::new();
         let (host, copy) = host_and_copy(&world).await;
         world.becomes(&copy);
         let restored = open(&world, 2).await;
         add(&restored, numbered("restored", 0..ahead)).await;
-        sleep(Duration::from_secs(2 * 3600)).await;
+        sleep(Duration::from_secs(hours * 3600)).await;
         has_ended(&host, "replaced").await;
         assert_eq!(texts(&restored).await.len() as u64, 6 + ahead);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_copy_with_other_times_of_what_a_collection_left_is_the_whole_store() {
+    for idle_host_commits in [true, false] {
+        let world = World::new();
+        let host = open(&world, 1).await;
+        add(&host, numbered("host", 0..6)).await;
+        sleep(Duration::from_secs(30 * 3600)).await;
+        let next = if idle_host_commits { host } else { open(&world, 2).await };
+        add(&next, numbered("host", 6..7)).await;
+        assert!(next.collect().await.unwrap().deleted > 0);
+        assert_eq!(world.names("root").len(), 3, "the first, and two above what was deleted");
+        let copy = world.copied().restored(&world);
+        world.becomes(&copy);
+        let restored = open(&world, 3).await;
+        assert_eq!(texts(&restored).await, numbered("host", 0..7));
+        add(&restored, numbered("host", 7..8)).await;
+        assert_eq!(texts(&*open(&world, 4).await).await, numbered("host", 0..8));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_host_that_only_read_for_a_day_goes_on_after_a_collection_of_another() {
+    let world = World::new();
+    let host = open(&world, 1).await;
+    add(&host, numbered("host", 0..6)).await;
+    for _ in 0..40 {
+        sleep(Duration::from_secs(45 * 60)).await;
+        assert_eq!(texts(&host).await.len(), 6);
+    }
+    let other = open(&world, 2).await;
+    add(&other, ["other".to_owned()]).await;
+    assert!(other.collect().await.unwrap().deleted > 0);
+    add(&host, ["host 6".to_owned()]).await;
+    assert_eq!(texts(&*open(&world, 3).await).await.len(), 8);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_commit_behind_what_was_passed_is_acknowledged_only_while_that_is_there() {
+    let world = World::new();
+    let (host, copy) = host_and_copy(&world).await;
+    world.becomes(&copy);
+    has_ended(&host, "replaced").await;
+    let stray = *world.strays.lock().unwrap().last().unwrap();
+    let restored = open(&world, 2).await;
+    add(&restored, numbered("restored", 0..4)).await;
+    assert_eq!(world.newest() + 1, stray);
+    assert_eq!(texts(&restored).await.len(), 10);
+    // A copy from before it was put; its number is free, so another could create it.
+    world.damage(&Names::new(Path::default()).commit(stray), None);
+    has_ended(&restored, "replaced").await;
+    let expected = [numbered("host", 0..6), numbered("restored", 0..4)].concat();
+    assert_eq!(texts(&*open(&world, 3).await).await, expected);
 }
 
 #[tokio::test(start_paused = true)]

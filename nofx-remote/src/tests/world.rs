@@ -73,6 +73,15 @@ pub(crate) struct Copy {
     strays: BTreeSet<u64>,
 }
 
+impl Copy {
+    /// The same objects with the times that a restore gives them.
+    pub(crate) fn restored(mut self, world: &World) -> Self {
+        let now = world.started.elapsed();
+        self.objects.iter_mut().for_each(|(_, made, _)| *made = now);
+        self
+    }
+}
+
 /// What all machines share.
 #[derive(Debug)]
 pub(crate) struct World {
