@@ -86,6 +86,14 @@ impl<T: Rows> Tables<T> {
         first.filter(|row| row.change.batch == batch).ok_or_else(|| damaged(number))
     }
 
+    /// Returns the newest commit that is remembered.
+    pub(crate) fn newest(&self) -> Attempt<Option<(u64, BatchId)>> {
+        let ends = self.ends()?;
+        let Some(number) = ends.end.checked_sub(1) else { return Ok(None) };
+        let newest = self.remembered_from(&ends, number, 1)?.pop();
+        Ok(newest.map(|newest| (number, newest.change.batch)))
+    }
+
     /// Returns whether what is committed now may follow a commit: whether it is here under its number, as far as can be told.
     pub(crate) fn may_follow(&self, ends: &Ends, (number, batch): (u64, BatchId)) -> bool {
         let is_same = || match self.remembered_from(ends, number, 1) {
@@ -93,7 +101,7 @@ impl<T: Rows> Tables<T> {
             // It may have been forgotten by now, or be damaged.
             Err(_) => true,
         };
-        number < ends.end && (number < ends.rows || is_same())
+        number < ends.end && is_same()
     }
 
     /// Returns commits from a number.

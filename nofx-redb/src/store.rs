@@ -31,7 +31,7 @@ pub(crate) struct Shared {
     pub(crate) waiting: AtomicUsize,
     /// Whether a damaged page was met, so that reads no longer go through what commits use.
     pub(crate) is_damaged: AtomicBool,
-    /// The newest commit of this process: its number and batch.
+    /// The newest commit that must be in the file: its number and batch. It is of this process, or was read from a file that was open.
     pub(crate) newest: Mutex<Option<(u64, BatchId)>>,
     pub(crate) turn: Mutex<Turn>,
     pub(crate) opened: Mutex<Opened>,
@@ -185,7 +185,7 @@ impl Shared {
     pub(crate) fn reading<T>(&self, read: impl Fn(&Tables<ReadTable>) -> Attempt<T>) -> Result<T> {
         let mut attempt = self.try_reading(&read);
         if attempt.as_ref().is_err_and(Fault::is_stale) {
-            lock(&self.opened).reader = None;
+            self.let_go_of_reader();
             attempt = self.try_reading(&read);
         }
         attempt.map_err(|fault| self.door.told(fault, "reading"))
@@ -224,6 +224,7 @@ impl Shared {
         if let Some(source) = self.open_source(self.door.identity()?) {
             return Ok(source);
         }
+        self.let_go_of_reader();
         let reader = self.reader()?;
         let mut opened = lock(&self.opened);
         opened.known = reader.identity;
@@ -231,7 +232,20 @@ impl Shared {
         Ok(Source::Reader(reader))
     }
 
-    /// Opens the file for reading, and makes sure that it is this store and has the newest commit of this process.
+    /// Lets go of what is open for reading. Its newest commit must be in what is opened next.
+    pub(crate) fn let_go_of_reader(&self) {
+        let Some(reader) = lock(&self.opened).reader.take() else { return };
+        let source = Source::Reader(reader);
+        let newest = contain(|| Tables::read(&source.begin_read()?, source.pages())?.newest());
+        if let Ok(Some(found)) = newest
+            && !source.pages().are_spoiled()
+        {
+            let mut newest = lock(&self.newest);
+            *newest = (*newest).max(Some(found));
+        }
+    }
+
+    /// Opens the file for reading, and makes sure that it is this store and has the newest commit that must be in it.
     fn reader(&self) -> Attempt<Reader> {
         let reader = self.door.reader()?;
         self.require_same(reader.meta)?;
@@ -239,7 +253,7 @@ impl Shared {
         Ok(reader)
     }
 
-    /// Makes sure that the newest commit of this process is in the file.
+    /// Makes sure that the newest commit that must be in the file is in it.
     pub(crate) fn require_newest(&self, source: &Source) -> Attempt<()> {
         let Some(newest) = *lock(&self.newest) else { return Ok(()) };
         let may_follow = contain(|| {

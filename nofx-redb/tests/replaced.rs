@@ -67,6 +67,13 @@ async fn an_older_copy_in_place_of_an_open_store_is_noticed_and_not_written_to()
 /// Another copy went on by itself, so that it has as many commits or more.
 #[tokio::test]
 async fn a_copy_that_went_another_way_is_noticed_before_anything_is_committed() {
+    // The number of the host's commit is a row of the feed's, or was taken together with others.
+    for further in [20, 300] {
+        a_copy_that_went_on_is_noticed(further).await;
+    }
+}
+
+async fn a_copy_that_went_on_is_noticed(further: u64) {
     let dir = tempfile::tempdir().unwrap();
     let (path, other) = (dir.path().join("a.redb"), dir.path().join("b.redb"));
     let append = |number: u64| vec![batch().append(log("l"), entries(number..number + 1))];
@@ -75,7 +82,7 @@ async fn a_copy_that_went_another_way_is_noticed_before_anything_is_committed() 
     given_back(&path).await;
     fs::copy(&path, &other).unwrap();
     let twin = open(&other).await;
-    for number in 0..20 {
+    for number in 0..further {
         twin.commit(append(number)).await.unwrap();
     }
     twin.close().await.unwrap();
@@ -86,7 +93,40 @@ async fn a_copy_that_went_another_way_is_noticed_before_anything_is_committed() 
     let error = store.commit(append(2)).await.unwrap_err();
     assert_eq!(error.code(), "replaced", "{error}");
     assert!(fs::read(&path).unwrap() == bytes, "nothing was written to it");
-    assert_eq!(open(&path).await.heads(&[log("l")]).await.unwrap()[0].length, 21);
+    assert_eq!(open(&path).await.heads(&[log("l")]).await.unwrap()[0].length, further + 1);
+}
+
+#[tokio::test]
+async fn who_only_reads_does_not_go_on_with_a_copy_that_went_another_way() {
+    for further in [1, 5, 300] {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, other) = (dir.path().join("a.redb"), dir.path().join("b.redb"));
+        let append = |number: u64| vec![batch().append(log("l"), entries(number..number + 1))];
+        let store = open(&path).await;
+        store.commit(append(0)).await.unwrap();
+        store.close().await.unwrap();
+        drop(store);
+        fs::copy(&path, &other).unwrap();
+        let store = open(&path).await;
+        store.commit(append(1)).await.unwrap();
+        store.close().await.unwrap();
+        drop(store);
+        let reader = open_with(&path, |options| options.read_only = true).await;
+        assert_eq!(reader.heads(&[log("l")]).await.unwrap()[0].length, 2);
+        let twin = open(&other).await;
+        for number in 0..further {
+            twin.commit(append(number)).await.unwrap();
+        }
+        twin.close().await.unwrap();
+        drop(twin);
+        fs::rename(&other, &path).unwrap();
+        for _ in 0..2 {
+            let error = reader.heads(&[log("l")]).await.unwrap_err();
+            assert_eq!(error.code(), "replaced", "{further}: {error}");
+            assert_eq!(reader.changes(None, 10).await.unwrap_err().code(), "replaced", "{further}");
+        }
+        assert_eq!(open(&path).await.heads(&[log("l")]).await.unwrap()[0].length, further + 1);
+    }
 }
 
 /// Waits until no process has the file open for writing: closing clears the mark that it may need a repair.

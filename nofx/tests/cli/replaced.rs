@@ -80,15 +80,7 @@ fn dump(place: &Place, store: &str) -> String {
 
 on_each_backend! {
     a_host_acknowledges_nothing_once_its_store_is_no_longer_its_own
-}
-
-// A process that only reads a redb store goes on with an older copy in its place (docs/format/redb.md).
-#[cfg(any(feature = "fs", feature = "remote"))]
-mod following {
-    use super::*;
-
-    on! { fs: what_follows_a_session_shows_nothing_of_another_store }
-    on! { objects: what_follows_a_session_shows_nothing_of_another_store }
+    what_follows_a_session_shows_nothing_of_another_store
 }
 
 fn a_host_acknowledges_nothing_once_its_store_is_no_longer_its_own(store: &str) {
@@ -139,7 +131,6 @@ fn a_host_acknowledges_nothing_once_its_store_is_no_longer_its_own(store: &str) 
     }
 }
 
-#[cfg(any(feature = "fs", feature = "remote"))]
 fn what_follows_a_session_shows_nothing_of_another_store(store: &str) {
     use std::io::{BufRead, BufReader};
     use std::process::Stdio;
