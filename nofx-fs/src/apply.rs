@@ -9,6 +9,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -19,12 +20,12 @@ use crate::archive::{Archive, ArchiveWriter};
 use crate::catalog::{self, Extent, Item, Mark};
 use crate::document::{self, Said};
 use crate::fault::{During, is_of_the_file};
-use crate::files::{Handle, Layer, Mode};
+use crate::files::{Files, Layer, Opened};
 use crate::index;
 use crate::lines::{self, Lines};
 use crate::lock::Lock;
 use crate::state::{LogSlot, RecordSlot, State, Unapplied};
-use crate::store::{Call, Doors, Shared};
+use crate::writing::{Doors, Writing};
 use crate::{aside, feed, layout, stranger};
 
 /// The first pause after the files could not be brought up to date.
@@ -59,16 +60,24 @@ enum Thing {
     Log(LogKey),
 }
 
+/// What the thread that applies is asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Call {
+    pub(crate) dirty: bool,
+    pub(crate) full: bool,
+    pub(crate) stop: bool,
+}
+
 /// The thread that brings the files up to date until it is told to stop.
-pub(crate) fn run(shared: &Arc<Shared>) {
+pub(crate) fn run(writing: &Arc<Writing>) {
     let mut pause = None;
     loop {
-        let call = shared.wait_for_call(pause);
-        // Who only looked leaves the files to those who stay.
-        if call.stop && !shared.has_committed() {
+        let call = writing.wait_for_call(pause);
+        // Who committed nothing leaves the files to those who stay.
+        if call.stop && !writing.has_committed() {
             return;
         }
-        pause = match shared.apply() {
+        pause = match writing.apply() {
             Ok(_) => None,
             // What is kept back does not get better by being tried all the time.
             Err(_) => Some(pause.map_or(RETRY, |before: Duration| LONGEST_RETRY.min(before * 2))),
@@ -79,7 +88,7 @@ pub(crate) fn run(shared: &Arc<Shared>) {
     }
 }
 
-impl Shared {
+impl Writing {
     /// Asks the thread that applies for something.
     pub(crate) fn ask(&self, what: Call) {
         let mut call = self.call.lock().unwrap_or_else(PoisonError::into_inner);
@@ -108,20 +117,26 @@ impl Shared {
 
     /// Brings the files up to date. `false` if another process is doing so.
     pub(crate) fn apply(&self) -> Result<bool> {
-        if self.read_only.is_some() {
-            return Ok(true);
+        if self.believed(self.tip()?).is_none() {
+            let mut turn = self.turn();
+            let (doors, held) = self.hold_waiting(Doors::lock)?;
+            self.catch_up_to_read(&mut turn, &doors, &held)?;
         }
         self.refresh()?;
         let mut applied = self.applying.lock().unwrap_or_else(PoisonError::into_inner);
         let Some((doors, _held)) = self.hold(Doors::apply_lock, Lock::try_acquire)? else { return Ok(false) };
+        if self.state().damage.is_some() {
+            return Ok(true);
+        }
         // Another process may have done more until just now, and then the files hold more than this one knows of.
-        let tip = self.read_tip(&doors)?.ok_or_else(|| Error::unavailable(format!("reading `{}`", layout::TIP)))?;
+        let tip = self.believed(self.read_tip(&*doors.tip)?);
+        let tip = tip.ok_or_else(|| Error::unavailable(format!("reading `{}`", layout::TIP)))?;
         if !self.follow(&mut self.state_mut(), &tip)? {
             return Ok(false);
         }
         let base = {
             let state = self.state();
-            if state.damage.is_some() || !state.is_dirty() {
+            if !state.is_dirty() {
                 if tip.applied < state.base {
                     self.tell_applied(&doors, state.base);
                 }
@@ -166,7 +181,9 @@ impl Shared {
         let layer = &*self.layer;
         let mut names = Names::default();
         let mut kept_back = HashMap::new();
+        let at_once = self.options.at_once;
         let (mut lines, mut has_new_line) = (String::new(), false);
+        let mut documents = Vec::new();
         for (key, slot, frame) in &work.records {
             let thing = Thing::Record(key.clone());
             if layout::is_index(key.kind()) {
@@ -174,30 +191,33 @@ impl Shared {
                 let version = slot.as_ref().map(|slot| slot.version).or(work.last_seq);
                 lines.extend(version.map(|version| document::to_line(key, version, body)));
                 has_new_line |= *frame > applied.written;
-            } else if applied.lacks(&thing, *frame)
-                && let Err(error) = write_record(layer, key, slot.as_ref(), &mut names)
-            {
-                kept_back.insert(thing, error);
+            } else if applied.lacks(&thing, *frame) {
+                documents.push((key, slot.as_ref(), thing));
             }
         }
+        // All are flushed before the first is renamed: a flush waits for the renames before it.
+        let prepared = side_by_side(at_once, &documents, |(key, slot, _)| prepare_record(layer, key, *slot));
+        for ((key, _, thing), prepared) in documents.into_iter().zip(prepared) {
+            let done = prepared.and_then(|prepared| prepared.put(layer, key, &mut names));
+            kept_back.extend(done.err().map(|error| (thing, error)));
+        }
+        let written = side_by_side(at_once, &work.logs, |(log, slot, frame)| {
+            applied.lacks(&Thing::Log(log.clone()), *frame).then(|| write_log(layer, log, slot))
+        });
         let mut logs = Vec::with_capacity(work.logs.len());
-        for (log, slot, frame) in &work.logs {
-            let thing = Thing::Log(log.clone());
+        for ((log, slot, frame), written) in work.logs.iter().zip(written) {
             if slot.state == LogState::Removed {
                 lines.push_str(&document::removed_line(log));
                 has_new_line |= *frame > applied.written;
             }
             let mut bytes = if slot.state == LogState::Removed { 0 } else { slot.written_bytes() };
-            if applied.lacks(&thing, *frame) {
-                let written = match slot.state {
-                    LogState::Open => write_open(layer, log, slot, &mut names),
-                    LogState::Sealed => write_sealed(layer, log, slot, &mut names),
-                    LogState::Removed => remove_log(layer, log, slot, &mut names).map(|()| 0),
-                };
-                match written {
-                    Ok(end) => bytes = end,
-                    Err(error) => _ = kept_back.insert(thing, error),
+            match written {
+                Some(Ok((end, more))) => {
+                    bytes = end;
+                    names.join(more);
                 }
+                Some(Err(error)) => _ = kept_back.insert(Thing::Log(log.clone()), error),
+                None => {}
             }
             let (base, base_at) = (slot.length, slot.last_at);
             logs.push((log, LogSlot { base, bytes, base_at, recent: Default::default(), ..slot.clone() }));
@@ -208,8 +228,8 @@ impl Shared {
         if has_new_line || everything.is_some() {
             applied.write_index(layer, &lines, everything.as_ref(), &mut names)?;
         }
-        names.flush(layer)?;
-        kept_back.extend(names.remove(layer)?);
+        names.flush(layer, at_once)?;
+        kept_back.extend(names.remove(layer, at_once)?);
         (applied.written, applied.kept_back) = (work.until.frame, kept_back);
         if let Some((_, error)) = applied.kept_back.iter().next() {
             return Err(error.clone());
@@ -241,13 +261,13 @@ impl Shared {
     }
 }
 
-impl Shared {
+impl Writing {
     /// Appends what happened to the feed, and removes files of it that are too old. Durable on return, except for names.
     ///
     /// Returns whether names are new or gone. Those who ask for changes and who commit do not wait for its flushes.
     fn write_feed(&self, work: &Unapplied) -> Result<bool> {
         let layer = &*self.layer;
-        self.feed().find_end(layer, work.first_commit)?;
+        self.feed().find_end(&*self.files, work.first_commit)?;
         let mut renamed = false;
         loop {
             let part = self.feed().next_part(work.first_commit, &work.commits);
@@ -349,9 +369,9 @@ impl Applied {
 }
 
 /// Returns how long a file is; one that is missing, or that cannot be opened, is empty.
-fn length(layer: &dyn Layer, path: &str) -> Result<u64> {
+fn length(layer: &dyn Files, path: &str) -> Result<u64> {
     let path = Path::new(path);
-    match layer.open(path, Mode::Read) {
+    match layer.open(path) {
         Ok(file) => file.len().during("measuring", path),
         Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::InvalidData) => Ok(0),
         Err(error) => Err(error).during("opening", path),
@@ -359,8 +379,8 @@ fn length(layer: &dyn Layer, path: &str) -> Result<u64> {
 }
 
 /// Returns whether nothing but a file has this name, such as a folder or a symbolic link.
-fn is_file_or_missing(layer: &dyn Layer, path: &str) -> Result<bool> {
-    match layer.open(Path::new(path), Mode::Read) {
+fn is_file_or_missing(layer: &dyn Files, path: &str) -> Result<bool> {
+    match layer.open(Path::new(path)) {
         Err(error) if error.kind() == ErrorKind::InvalidData => Ok(false),
         Err(error) if error.kind() != ErrorKind::NotFound => Err(error).during("opening", Path::new(path)),
         _ => Ok(true),
@@ -389,12 +409,20 @@ impl Names {
         self.folders.extend(path.ancestors().skip(1).map(Path::to_owned));
     }
 
-    fn flush(&self, layer: &dyn Layer) -> Result<()> {
-        self.folders.iter().rev().try_for_each(|folder| layer.sync_dir(folder).during("flushing", folder))
+    /// Adds what another part of the work changed.
+    fn join(&mut self, other: Self) {
+        self.folders.extend(other.folders);
+        self.going.extend(other.going);
+    }
+
+    fn flush(&self, layer: &dyn Layer, at_once: usize) -> Result<()> {
+        let folders: Vec<_> = self.folders.iter().rev().collect();
+        let flushed = side_by_side(at_once, &folders, |folder| layer.sync_dir(folder).during("flushing", folder));
+        flushed.into_iter().collect()
     }
 
     /// Removes what shall go, now that what takes its place is durable. Returns what could not go, and why.
-    fn remove(self, layer: &dyn Layer) -> Result<HashMap<Thing, Error>> {
+    fn remove(self, layer: &dyn Layer, at_once: usize) -> Result<HashMap<Thing, Error>> {
         let mut kept_back = HashMap::new();
         let mut folders = BTreeSet::new();
         for (thing, path) in &self.going {
@@ -403,8 +431,10 @@ impl Names {
                 Err(error) => _ = kept_back.insert(thing.clone(), error),
             }
         }
-        for folder in &folders {
-            layer.sync_dir(folder).during("flushing", folder)?;
+        let folders: Vec<_> = folders.into_iter().collect();
+        let flushed = side_by_side(at_once, &folders, |folder| layer.sync_dir(folder).during("flushing", folder));
+        flushed.into_iter().collect::<Result<()>>()?;
+        for folder in folders {
             // Only the folder of one session is ever empty for good; it does not matter when its name goes.
             if folder.components().count() > 2 {
                 layer.remove_dir(folder).during("removing", folder)?;
@@ -429,7 +459,64 @@ fn make_folder(layer: &dyn Layer, path: &Path) -> Result<()> {
     Ok(())
 }
 
-fn write_record(layer: &dyn Layer, key: &RecordKey, slot: Option<&RecordSlot>, names: &mut Names) -> Result<()> {
+/// Does something with each of many things, some of them at a time: the disk answers many flushes as soon as one.
+fn side_by_side<T: Sync, R: Send>(at_once: usize, things: &[T], each: impl Fn(&T) -> R + Sync) -> Vec<R> {
+    let next = AtomicUsize::new(0);
+    let work = || {
+        let mut done = Vec::new();
+        while let (at, Some(thing)) = {
+            let at = next.fetch_add(1, Ordering::Relaxed);
+            (at, things.get(at))
+        } {
+            done.push((at, each(thing)));
+        }
+        done
+    };
+    let mut done = thread::scope(|scope| {
+        // Where no thread can be had, this one does it all.
+        let start = || thread::Builder::new().name("nofx-fs-flush".to_owned()).spawn_scoped(scope, &work).ok();
+        let others: Vec<_> = (1..at_once.min(things.len())).filter_map(|_| start()).collect();
+        let mut done = work();
+        for other in others {
+            match other.join() {
+                Ok(more) => done.extend(more),
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+        }
+        done
+    });
+    done.sort_unstable_by_key(|(at, _)| *at);
+    done.into_iter().map(|(_, result)| result).collect()
+}
+
+/// What is left to do about a document once all are flushed.
+#[derive(Debug)]
+enum Prepared {
+    /// It was written before.
+    Nothing,
+    /// It gets its name.
+    New,
+    /// It goes.
+    Gone,
+}
+
+impl Prepared {
+    fn put(self, layer: &dyn Layer, key: &RecordKey, names: &mut Names) -> Result<()> {
+        let path = layout::record(key);
+        match self {
+            // Perhaps its name is not durable.
+            Self::Nothing => names.changed(&path),
+            Self::New => {
+                layer.put(&path).during("writing", &path)?;
+                names.changed(&path);
+            }
+            Self::Gone => names.going.push((Thing::Record(key.clone()), path)),
+        }
+        Ok(())
+    }
+}
+
+fn prepare_record(layer: &dyn Layer, key: &RecordKey, slot: Option<&RecordSlot>) -> Result<Prepared> {
     let path = layout::record(key);
     let wanted = slot.and_then(|slot| Some((slot.version, slot.body.as_ref()?)));
     let old = match layer.read(&path) {
@@ -444,22 +531,26 @@ fn write_record(layer: &dyn Layer, key: &RecordKey, slot: Option<&RecordSlot>, n
         match std::str::from_utf8(&old).map_err(|error| error.to_string()).and_then(document::read) {
             Ok(Said::Record(found, version, _)) if found == *key => {
                 if wanted.is_some_and(|(wanted, _)| wanted == version) {
-                    // Written before, but perhaps its name is not durable.
-                    names.changed(&path);
-                    return Ok(());
+                    return Ok(Prepared::Nothing);
                 }
             }
             _ => _ = aside::put(layer, &path)?,
         }
     }
-    match wanted {
-        Some((version, body)) => {
-            layer.replace(&path, document::to_file(key, version, body).as_bytes()).during("writing", &path)?;
-            names.changed(&path);
-        }
-        None => names.going.push((Thing::Record(key.clone()), path)),
-    }
-    Ok(())
+    let Some((version, body)) = wanted else { return Ok(Prepared::Gone) };
+    layer.prepare(&path, document::to_file(key, version, body).as_bytes()).during("writing", &path)?;
+    Ok(Prepared::New)
+}
+
+/// Writes the file of a log, and returns how long it is then and which names changed.
+fn write_log(layer: &dyn Layer, log: &LogKey, slot: &LogSlot) -> Result<(u64, Names)> {
+    let mut names = Names::default();
+    let end = match slot.state {
+        LogState::Open => write_open(layer, log, slot, &mut names)?,
+        LogState::Sealed => write_sealed(layer, log, slot, &mut names)?,
+        LogState::Removed => remove_log(layer, log, slot, &mut names).map(|()| 0)?,
+    };
+    Ok((end, names))
 }
 
 /// Writes what an open log's file lacks, and returns how long it is then.
@@ -471,14 +562,14 @@ fn write_open(layer: &dyn Layer, log: &LogKey, slot: &LogSlot, names: &mut Names
     }
     slot.recent.iter().for_each(|(_, entry)| lines::write(entry, &mut new));
     let end = start + new.len() as u64;
-    let file = match layer.open(&path, Mode::Write) {
+    let file = match layer.edit(&path) {
         Err(error) if error.kind() == ErrorKind::NotFound => {
             make_folder(layer, &path)?;
-            layer.open(&path, Mode::Write)
+            layer.edit(&path)
         }
         Err(error) if error.kind() == ErrorKind::InvalidData => {
             aside::put(layer, &path)?;
-            layer.open(&path, Mode::Write)
+            layer.edit(&path)
         }
         opened => opened,
     };
@@ -509,7 +600,7 @@ fn write_open(layer: &dyn Layer, log: &LogKey, slot: &LogSlot, names: &mut Names
 /// Writes the file of a sealed log; the open one goes. What cannot be read stays as it is, in the open file.
 fn write_sealed(layer: &dyn Layer, log: &LogKey, slot: &LogSlot, names: &mut Names) -> Result<u64> {
     let (open_path, path) = (layout::open_log(log), layout::sealed_log(log));
-    let is_whole = match layer.open(&path, Mode::Read) {
+    let is_whole = match layer.open(&path) {
         Ok(file) => {
             let archive = Archive::open(&*file).during("reading", &path)?;
             archive.is_some_and(|archive| !stranger::has_archive(&archive, slot))
@@ -542,7 +633,7 @@ fn compress(layer: &dyn Layer, log: &LogKey, slot: &LogSlot) -> Result<Option<Ve
         failed.is_ok()
     };
     if slot.base > 0 {
-        let file = match layer.open(&path, Mode::Read) {
+        let file = match layer.open(&path) {
             Ok(file) => file,
             Err(error) if error.kind() == ErrorKind::NotFound || is_of_the_file(&error) => return Ok(None),
             Err(error) => return Err(error).during("opening", &path),
@@ -564,7 +655,7 @@ fn compress(layer: &dyn Layer, log: &LogKey, slot: &LogSlot) -> Result<Option<Ve
 }
 
 /// Keeps what is written to one log out of the file of another.
-fn refuse_stranger(file: &dyn Handle, log: &LogKey, slot: &LogSlot) -> Result<()> {
+fn refuse_stranger(file: &dyn Opened, log: &LogKey, slot: &LogSlot) -> Result<()> {
     let path = layout::open_log(log);
     match stranger::has_lines(file, log, slot).during("reading", &path)? {
         true => Err(Error::corrupt(format!("{log}, `{}`: {}", path.display(), stranger::TOLD))),
@@ -575,7 +666,7 @@ fn refuse_stranger(file: &dyn Handle, log: &LogKey, slot: &LogSlot) -> Result<()
 /// Lets the files of a removed log go; those that cannot be read, or are of another log, are kept aside.
 fn remove_log(layer: &dyn Layer, log: &LogKey, slot: &LogSlot, names: &mut Names) -> Result<()> {
     for path in [layout::open_log(log), layout::sealed_log(log)] {
-        let file = match layer.open(&path, Mode::Read) {
+        let file = match layer.open(&path) {
             Ok(file) => file,
             Err(error) if error.kind() == ErrorKind::NotFound => continue,
             Err(error) if error.kind() == ErrorKind::InvalidData => {
@@ -594,7 +685,7 @@ fn remove_log(layer: &dyn Layer, log: &LogKey, slot: &LogSlot, names: &mut Names
     Ok(())
 }
 
-fn is_readable(log: &LogKey, file: &dyn Handle, slot: &LogSlot) -> std::io::Result<bool> {
+fn is_readable(log: &LogKey, file: &dyn Opened, slot: &LogSlot) -> std::io::Result<bool> {
     if stranger::has_lines(file, log, slot)? {
         return Ok(false);
     }
@@ -608,7 +699,7 @@ fn is_readable(log: &LogKey, file: &dyn Handle, slot: &LogSlot) -> std::io::Resu
     Ok(whole)
 }
 
-fn is_archive(file: &dyn Handle) -> std::io::Result<bool> {
+fn is_archive(file: &dyn Opened) -> std::io::Result<bool> {
     let Some(archive) = Archive::open(file)? else { return Ok(false) };
     for piece in 0..archive.pieces() {
         if archive.read(file, piece)?.is_none() {

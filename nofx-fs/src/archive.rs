@@ -7,11 +7,14 @@ use std::io;
 
 use nofx_core::Timestamp;
 
+use crate::LIMITS;
 use crate::codec::{Reader, Writer};
-use crate::files::Handle;
+use crate::files::Opened;
 
 /// How much of the log is compressed together, at least.
 const PIECE_BYTES: usize = 1 << 18;
+/// No piece is longer: it ends with the line that makes it long enough, and quoting makes six bytes of one at most.
+const MOST_PIECE_BYTES: usize = PIECE_BYTES + 6 * LIMITS.body_bytes + 1024;
 const LEVEL: i32 = 3;
 /// The first of the numbers by which zstd knows a frame to skip.
 const SKIPPABLE: u32 = 0x184D_2A50;
@@ -109,7 +112,7 @@ pub(crate) struct Archive {
 
 impl Archive {
     /// Reads the table; `None` if it is damaged.
-    pub(crate) fn open(file: &dyn Handle) -> io::Result<Option<Self>> {
+    pub(crate) fn open(file: &dyn Opened) -> io::Result<Option<Self>> {
         let length = file.len()?;
         let Some(footer_at) = length.checked_sub(FOOTER_BYTES as u64) else { return Ok(None) };
         let footer = file.read_range(footer_at, length)?;
@@ -151,26 +154,33 @@ impl Archive {
     }
 
     /// Reads the lines of a piece; `None` if it is damaged.
-    pub(crate) fn read(&self, file: &dyn Handle, piece: usize) -> io::Result<Option<Vec<u8>>> {
+    pub(crate) fn read(&self, file: &dyn Opened, piece: usize) -> io::Result<Option<Vec<u8>>> {
         let Some(piece) = self.pieces.get(piece) else { return Ok(None) };
-        let compressed = file.read_range(piece.offset, piece.offset + piece.compressed)?;
+        let compressed = file.read_range(piece.offset, piece.offset.saturating_add(piece.compressed))?;
         if crc32fast::hash(&compressed) != piece.checksum {
             return Ok(None);
         }
-        let plain = zstd::bulk::decompress(&compressed, usize::try_from(piece.plain).map_err(io::Error::other)?);
-        Ok(plain.ok())
+        Ok(unpack(&compressed, piece.plain))
     }
 }
 
-/// Returns the lines of a sealed log without its table, which may be damaged; `None` if a piece is.
-pub(crate) fn all_lines(mut bytes: &[u8]) -> Option<Vec<u8>> {
+/// Unpacks a piece that says how long it is; `None` if it is not that, or longer than any piece.
+fn unpack(compressed: &[u8], length: u64) -> Option<Vec<u8>> {
+    let length = usize::try_from(length).ok().filter(|length| *length <= MOST_PIECE_BYTES)?;
+    zstd::bulk::decompress(compressed, length).ok().filter(|plain| plain.len() == length)
+}
+
+/// Returns the lines of a sealed log without its table, which may be damaged, and whether one seems to follow them; `None` if a piece
+/// is damaged.
+pub(crate) fn all_lines(mut bytes: &[u8]) -> Option<(Vec<u8>, bool)> {
     let mut plain = Vec::new();
     while bytes.starts_with(&zstd::zstd_safe::MAGICNUMBER.to_le_bytes()) {
         let (piece, rest) = bytes.split_at_checked(zstd::zstd_safe::find_frame_compressed_size(bytes).ok()?)?;
-        plain.extend(zstd::stream::decode_all(piece).ok()?);
+        // Each piece says how long it is.
+        plain.extend(unpack(piece, zstd::zstd_safe::get_frame_content_size(piece).ok()??)?);
         bytes = rest;
     }
-    Some(plain)
+    Some((plain, bytes.starts_with(&SKIPPABLE.to_le_bytes())))
 }
 
 #[cfg(test)]
@@ -178,7 +188,7 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::files::{Disk, Layer, Mode};
+    use crate::files::{Disk, Layer};
 
     #[test]
     fn pieces_are_found_and_every_flipped_byte_is_noticed() {
@@ -187,13 +197,13 @@ mod tests {
         (0..2000).for_each(|n| writer.push(line(n).as_bytes(), Timestamp::from_millis(n as i64)).unwrap());
         let bytes = writer.finish().unwrap();
         let dir = tempfile::tempdir().unwrap();
-        let file = Disk::new(dir.path()).open(Path::new("x"), Mode::Write).unwrap();
+        let file = Disk::new(dir.path()).edit(Path::new("x")).unwrap();
         file.write_at(&bytes, 0).unwrap();
         let archive = Archive::open(&*file).unwrap().unwrap();
         assert_eq!((archive.length, archive.last_at), (2000, Some(Timestamp::from_millis(1999))));
         assert!(archive.pieces() > 2);
         let whole: String = (0..2000).map(line).collect();
-        assert_eq!(all_lines(&bytes[..bytes.len() - 1]), Some(whole.into_bytes()));
+        assert_eq!(all_lines(&bytes[..bytes.len() - 1]), Some((whole.into_bytes(), true)));
         let piece = archive.piece_of(1500);
         let text = String::from_utf8(archive.read(&*file, piece).unwrap().unwrap()).unwrap();
         let at = (1500 - archive.first(piece)) as usize;
@@ -212,9 +222,24 @@ mod tests {
     }
 
     #[test]
+    fn a_piece_that_does_not_say_its_length_or_says_too_much_is_not_unpacked() {
+        use std::io::Write as _;
+        let mut unsaid = zstd::stream::Encoder::new(Vec::new(), LEVEL).unwrap();
+        unsaid.write_all(&[b'x'; 10_000]).unwrap();
+        assert_eq!(all_lines(&unsaid.finish().unwrap()), None);
+        let bomb = zstd::bulk::compress(&vec![b'x'; MOST_PIECE_BYTES + 1], LEVEL).unwrap();
+        assert!(bomb.len() < 1 << 20, "it is small before it is unpacked");
+        assert_eq!(all_lines(&bomb), None);
+        assert_eq!(unpack(&bomb, 1 << 40), None);
+        let fits = zstd::bulk::compress(&[b'x'; 10_000], LEVEL).unwrap();
+        assert_eq!(unpack(&fits, 10_000), Some(vec![b'x'; 10_000]));
+        assert_eq!(unpack(&fits, 10_001), None);
+    }
+
+    #[test]
     fn an_empty_log_is_an_archive_too() {
         let dir = tempfile::tempdir().unwrap();
-        let file = Disk::new(dir.path()).open(Path::new("x"), Mode::Write).unwrap();
+        let file = Disk::new(dir.path()).edit(Path::new("x")).unwrap();
         file.write_at(&ArchiveWriter::new(Vec::new()).finish().unwrap(), 0).unwrap();
         assert_eq!(Archive::open(&*file).unwrap().unwrap().length, 0);
     }

@@ -6,7 +6,7 @@ use nofx_core::Result;
 
 use crate::escape::escape;
 use crate::fault::During;
-use crate::files::{Handle, Layer};
+use crate::files::{Layer, Opened};
 use crate::layout;
 
 /// Moves a file to the folder of damaged things.
@@ -28,7 +28,7 @@ pub(crate) fn put_if_there(layer: &dyn Layer, path: &Path) -> Result<Option<Path
 /// Copies what stands behind `from` in a file, unless each byte is what is to be written there, or zero.
 ///
 /// That is what a crash leaves: anything else was put there by somebody, or is what somebody would want to look at.
-pub(crate) fn keep_rest(layer: &dyn Layer, path: &Path, file: &dyn Handle, from: u64, new: &[u8]) -> Result<()> {
+pub(crate) fn keep_rest(layer: &dyn Layer, path: &Path, file: &dyn Opened, from: u64, new: &[u8]) -> Result<()> {
     if file.len().during("measuring", path)? <= from {
         return Ok(());
     }

@@ -10,7 +10,7 @@ use nofx_core::{Body, LogKey, LogState, RecordKey, Result, Seq};
 
 use crate::codec::{Reader, Writer};
 use crate::fault::{During, is_of_the_file};
-use crate::files::{Layer, Mode};
+use crate::files::{Files, Layer};
 use crate::layout;
 use crate::state::{LogSlot, RecordSlot, State};
 
@@ -84,7 +84,8 @@ pub(crate) fn block<'a>(mark: &Mark, items: impl Iterator<Item = Item<'a>>) -> V
                     LogState::Removed => REMOVED,
                 });
                 out.key(log);
-                out.number(slot.length);
+                // One that is not known has no length that could be relied on.
+                out.number(if slot.is_unknown { u64::MAX } else { slot.length });
                 out.number(slot.bytes);
                 out.number(u64::from(slot.last_at.is_some()));
                 out.time(slot.last_at.unwrap_or_default());
@@ -114,7 +115,7 @@ pub(crate) fn replace(layer: &dyn Layer, block: &[u8]) -> Result<Extent> {
 /// Writes a block behind the others, durably.
 pub(crate) fn append(layer: &dyn Layer, extent: Extent, block: &[u8]) -> Result<Extent> {
     let path = Path::new(layout::CATALOG);
-    let file = layer.open(path, Mode::Write).during("opening", path)?;
+    let file = layer.edit(path).during("opening", path)?;
     file.write_at(block, extent.end).during("writing", path)?;
     file.sync().during("flushing", path)?;
     Ok(Extent { end: extent.end + block.len() as u64, ..extent })
@@ -122,9 +123,9 @@ pub(crate) fn append(layer: &dyn Layer, extent: Extent, block: &[u8]) -> Result<
 
 /// Reads the catalog into a state that holds nothing yet; `None` if there is none that can be read, for whatever reason: everything that
 /// it says can be had from the other files.
-pub(crate) fn read(layer: &dyn Layer) -> Result<Option<(Mark, Extent, State)>> {
+pub(crate) fn read(files: &dyn Files) -> Result<Option<(Mark, Extent, State)>> {
     let path = Path::new(layout::CATALOG);
-    let bytes = match layer.read(path) {
+    let bytes = match files.read(path) {
         Err(error) if is_of_the_file(&error) => None,
         read => read.during("reading", path)?,
     };
@@ -189,9 +190,11 @@ fn take_block(content: &[u8], state: &mut State) -> Option<Mark> {
                     _ => return None,
                 };
                 let last_at = (has_time == 1).then_some(at);
+                let is_unknown = length == u64::MAX;
+                let length = if is_unknown { 0 } else { length };
                 let (base, base_at) = (length, last_at);
                 let missing = LogSlot::missing(&log);
-                let slot = LogSlot { state: log_state, length, last_at, base, bytes, base_at, ..missing };
+                let slot = LogSlot { state: log_state, length, last_at, base, bytes, base_at, is_unknown, ..missing };
                 logs.push((log, slot));
             }
         }

@@ -1,15 +1,19 @@
 //! Looking at everything, to say what is damaged, missing or strange.
 
 use std::collections::HashSet;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::sync::PoisonError;
 
 use nofx_core::{Direction, Error, LogKey, LogQuery, LogState, RecordKey, Result};
 
-use crate::fault::During;
+use crate::fault::{During, is_of_the_file};
 use crate::files::UNFINISHED;
-use crate::store::{Shared, Still};
+use crate::journal::{self, Segment};
+use crate::reading::{Reading, TRIES, TRY_PAUSE};
+use crate::store::Shared;
 use crate::stray::Stray;
-use crate::{config, feed, layout, rebuild, repair};
+use crate::{catalog, config, feed, index, layout, rebuild, repair};
 
 /// Something that is not as it should be.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,22 +38,27 @@ pub enum Severity {
 }
 
 impl Shared {
-    /// Reads everything, and lists what is not as it should be. Changes nothing.
+    /// Reads everything, and lists what is not as it should be. Changes nothing, and waits for no other process.
     pub(crate) fn check(&self) -> Result<Vec<Finding>> {
-        // What the files lack is told below, and by whom it is kept back.
-        _ = self.apply();
-        // Files that are just being written would look strange. Who may only read cannot keep others from writing.
-        let still = match self.read_only {
-            None => Some(self.hold_still_and_current()?),
-            Some(_) => self.refresh().map(|()| None)?,
-        };
+        let kept_back = self.written().map(|writing| {
+            let applied = writing.applying.lock().unwrap_or_else(PoisonError::into_inner);
+            applied.kept_back().map(|(path, error)| (path, error.chain())).collect()
+        });
+        let kept_back = kept_back.map_or_else(|| self.blocked(), Ok)?;
+        self.findings(kept_back)
+    }
+}
+
+impl Reading {
+    fn findings(&self, kept_back: Vec<(PathBuf, String)>) -> Result<Vec<Finding>> {
+        self.refresh()?;
         let mut findings = Vec::new();
         let mut find =
             |path: &Path, what: String, severity| findings.push(Finding { path: path.to_owned(), what, severity });
-        if let Err(Error::Corrupt(_) | Error::Invalid(_)) | Ok(None) = config::read(&*self.layer, &self.root) {
+        if let Err(Error::Corrupt(_) | Error::Invalid(_)) | Ok(None) = config::read(&*self.files, &self.root) {
             find(Path::new(layout::CONFIG), "it is missing or damaged".to_owned(), Severity::Damage);
         }
-        for path in repair::no_doors(&*self.layer) {
+        for path in repair::no_doors(&*self.files) {
             find(&path, "it is no file".to_owned(), Severity::Damage);
         }
         for (path, what) in self.strange_segments()? {
@@ -58,27 +67,29 @@ impl Shared {
         if let Some(damage) = &self.state().damage {
             find(Path::new(layout::JOURNAL), damage.clone(), Severity::Damage);
         }
-        if let Some(what) = self.catalog_problem()? {
+        if let Some(what) = self.settled(Self::catalog_problem, Option::is_none)? {
             find(Path::new(layout::CATALOG), what.to_owned(), Severity::Derived);
         }
-        for what in self.index_problems()? {
+        for what in self.settled(Self::index_problems, Vec::is_empty)? {
             find(Path::new(layout::INDEX), what, Severity::Derived);
         }
-        let known = self.state().base_commits;
-        for damage in feed::damages(&*self.layer, known)? {
+        let damages = |reading: &Self| {
+            let known = reading.state().base_commits;
+            feed::damages(&*reading.files, known)
+        };
+        for damage in self.settled(damages, Vec::is_empty)? {
             let what = format!("what stands from byte {} on is no commit", damage.at);
             find(&damage.path, what, Severity::Damage);
         }
         let damaged = Path::new(layout::DAMAGED);
-        for entry in self.layer.list(damaged).during("listing", damaged)? {
+        for entry in self.files.list(damaged).during("listing", damaged)? {
             find(&damaged.join(entry.name), "it was put aside because it could not be read".to_owned(), Severity::Note);
         }
-        for (path, error) in still.iter().flat_map(|still| still.applied.kept_back()) {
-            let what = format!("its file cannot be brought up to date: {}", error.chain());
-            find(&path, what, Severity::Damage);
+        for (path, error) in kept_back {
+            find(&path, format!("its file cannot be brought up to date: {error}"), Severity::Damage);
         }
         let mut expected = HashSet::new();
-        let unreadable = self.unreadable(&mut expected, still.as_ref())?;
+        let unreadable = self.unreadable(&mut expected)?;
         for (key, what) in unreadable.records {
             find(&layout::record_or_index(&key), what, Severity::Damage);
         }
@@ -87,27 +98,105 @@ impl Shared {
             let path = if is_sealed { layout::sealed_log(&log) } else { layout::open_log(&log) };
             find(&path, what, Severity::Damage);
         }
-        rebuild::walk(&*self.layer, &mut |path, name| {
-            if name.ends_with(UNFINISHED) {
-                find(path, "its writer ended before it was whole".to_owned(), Severity::Note);
-            } else if layout::named(path).is_none() {
-                find(path, "nothing in a store has this name".to_owned(), Severity::Note);
-            } else if expected.contains(path) {
-            } else if let Some(stray) = Stray::read(&*self.layer, &self.state(), path)? {
-                let what = format!("it is whole and not listed; `nofx doctor --repair` lists {} again", stray.told());
-                find(path, what, Severity::Damage);
-            } else {
-                find(path, "nothing in this store should have this file".to_owned(), Severity::Note);
-            }
+        let mut others = Vec::new();
+        rebuild::walk(&*self.files, &mut |path, _| {
+            others.extend((!expected.contains(path)).then(|| path.to_owned()));
             Ok(())
         })?;
+        // What is written while this looks is known by now, and what was to go may be gone.
+        self.refresh()?;
+        let expected = self.state().paths();
+        for path in others.into_iter().filter(|path| !expected.contains(path)) {
+            if self.files.open(&path).is_err_and(|error| error.kind() == ErrorKind::NotFound) {
+                continue;
+            }
+            if path.to_string_lossy().ends_with(UNFINISHED) {
+                find(&path, "it is not whole: its writer ended, or is at it".to_owned(), Severity::Note);
+            } else if layout::named(&path).is_none() {
+                find(&path, "nothing in a store has this name".to_owned(), Severity::Note);
+            } else if let Some(stray) = Stray::read(&*self.files, &self.state(), &path)? {
+                let what = format!("it is whole and not listed; `nofx doctor --repair` lists {} again", stray.told());
+                find(&path, what, Severity::Damage);
+            } else {
+                find(&path, "nothing in this store should have this file".to_owned(), Severity::Note);
+            }
+        }
         Ok(findings)
     }
 
+    /// Looks for what is wrong; again if others changed something meanwhile.
+    fn settled<T>(&self, look: impl Fn(&Self) -> Result<T>, is_fine: impl Fn(&T) -> bool) -> Result<T> {
+        let mut before = None;
+        for _ in 0..TRIES {
+            let found = look(self)?;
+            let tip = self.tip()?;
+            if is_fine(&found) || before.replace(tip) == Some(tip) {
+                return Ok(found);
+            }
+            std::thread::sleep(TRY_PAUSE);
+            self.refresh()?;
+        }
+        look(self)
+    }
+
+    /// Returns what only the journal holds because its file cannot be had, as far as that can be seen without writing.
+    fn blocked(&self) -> Result<Vec<(PathBuf, String)>> {
+        self.refresh()?;
+        let paths = self.state().unapplied_paths();
+        let why = |path: PathBuf| match self.files.open(&path) {
+            Err(error) if is_of_the_file(&error) => Some((path, error.to_string())),
+            _ => None,
+        };
+        Ok(paths.into_iter().filter_map(why).collect())
+    }
+
+    /// Says what is wrong with the catalog.
+    pub(crate) fn catalog_problem(&self) -> Result<Option<&'static str>> {
+        Ok(match catalog::read(&*self.files) {
+            Ok(None) => Some("it is missing or damaged"),
+            Ok(Some((mark, ..))) if mark.frame < self.state().base => Some("it is older than the files"),
+            found => found.map(|_| None)?,
+        })
+    }
+
+    /// Says what is wrong with the file of index kinds.
+    pub(crate) fn index_problems(&self) -> Result<Vec<String>> {
+        let found = match index::read(&*self.files) {
+            Err(Error::Corrupt(failure)) => return Ok(vec![format!("{} cannot be read", failure.what)]),
+            found => found?,
+        };
+        let mut problems = match *found.damaged {
+            [] => Vec::new(),
+            [line] => vec![format!("line {line} cannot be read")],
+            [first, ..] => vec![format!("{} lines cannot be read, the first is line {first}", found.damaged.len())],
+        };
+        let state = self.state();
+        let missing = state.records.iter().filter(|(key, slot)| {
+            let is_there = || found.records.get(*key).is_some_and(|line| line.version >= slot.version);
+            layout::is_index(key.kind()) && !slot.damaged && !state.is_unapplied(key) && !is_there()
+        });
+        match missing.count() {
+            0 => {}
+            count => problems.push(format!("{count} records are missing in it")),
+        }
+        Ok(problems)
+    }
+
+    /// Returns what is called a segment and is none of this store, and what is wrong with it.
+    pub(crate) fn strange_segments(&self) -> Result<Vec<(PathBuf, &'static str)>> {
+        let files = &*self.files;
+        let of_any = Segment::of_any_store(files)?;
+        let strange = |path: PathBuf| match of_any.iter().find(|segment| segment.path == path) {
+            Some(segment) if segment.header.store == self.store => None,
+            Some(_) => Some((path, "it belongs to another store")),
+            // One that was never begun is empty.
+            None => (!journal::is_blank(files, &path)).then_some((path, "its beginning cannot be read")),
+        };
+        Ok(journal::segment_files(files)?.into_iter().filter_map(strange).collect())
+    }
+
     /// Reads every record and every log, and notes the files that may be there.
-    ///
-    /// What holds still is read as it is; otherwise what others change meanwhile is read again.
-    pub(crate) fn unreadable(&self, expected: &mut HashSet<PathBuf>, still: Option<&Still<'_>>) -> Result<Unreadable> {
+    pub(crate) fn unreadable(&self, expected: &mut HashSet<PathBuf>) -> Result<Unreadable> {
         let (records, logs) = {
             let state = self.state();
             let logs = state.logs.iter().filter(|(_, slot)| slot.state != LogState::Removed);
@@ -117,16 +206,19 @@ impl Shared {
         let mut found = Unreadable::default();
         for key in records {
             expected.insert(layout::record(&key));
-            let keys = std::slice::from_ref(&key);
-            let record = if still.is_some() { self.records_now(keys).map_err(Error::from) } else { self.get(keys) };
-            match record {
+            match self.get(std::slice::from_ref(&key)) {
                 Err(Error::Corrupt(failure)) => found.records.push((key, failure.what)),
                 other => _ = other?,
             }
         }
         for (log, length) in logs {
             expected.extend([layout::open_log(&log), layout::sealed_log(&log)]);
-            for what in self.unreadable_entries(&log, length, still)? {
+            let is_unknown = self.state().logs.get(&log).is_some_and(|slot| slot.is_unknown);
+            if is_unknown && let Err(Error::Corrupt(failure)) = self.read(&LogQuery::oldest_first(log.clone(), 1)) {
+                found.logs.push((log, failure.what));
+                continue;
+            }
+            for what in self.unreadable_entries(&log, length)? {
                 found.logs.push((log.clone(), what));
             }
         }
@@ -134,14 +226,13 @@ impl Shared {
     }
 
     /// Reads a log; says of each run of entries that cannot be read where it begins and ends.
-    fn unreadable_entries(&self, log: &LogKey, length: u64, still: Option<&Still<'_>>) -> Result<Vec<String>> {
+    fn unreadable_entries(&self, log: &LogKey, length: u64) -> Result<Vec<String>> {
         let (mut found, mut position) = (Vec::new(), 0);
         let mut run: Option<(u64, String)> = None;
         while position < length {
             let range = position..length;
             let query = LogQuery { log: log.clone(), range, direction: Direction::Forward, limit: usize::MAX };
-            let page = if still.is_some() { self.entries_now(&query).map_err(Error::from) } else { self.read(&query) };
-            match page {
+            match self.read(&query) {
                 Ok(page) => {
                     found.extend(run.take().map(|run| told(run, position)));
                     position = page.items.last().map_or(length, |last| last.position + 1);

@@ -1,33 +1,37 @@
 //! Committing: one checksummed append to the journal and one flush for a group.
 
 use std::collections::HashMap;
-use std::sync::{PoisonError, TryLockError};
+use std::sync::{Arc, TryLockError};
 
 use nofx_core::{Batch, BatchId, Committed, Error, LogHead, LogKey, LogState, Outcome, RecordKey, Result, Seq, View};
 
+use crate::apply::Call;
 use crate::codec::Commit;
 use crate::fault::During;
+use crate::files::Handle;
 use crate::journal::{self, Found, HEADER_BYTES, Header, Position, Segment};
+use crate::load::{self, Reach};
 use crate::lock::{Held, Lock};
+#[cfg(test)]
+use crate::options::Sabotage;
 use crate::state::State;
-use crate::store::{Call, Doors, Shared};
-use crate::{LIMITS, config, fault, layout};
+use crate::writing::{Doors, Turn, Writing};
+use crate::{config, fault, layout};
 
 /// A group with more than this in its bodies becomes several frames, each with a flush of its own.
 const FRAME_BYTES: usize = 256 << 20;
 /// How many segments are kept for later use.
 const SPARE_SEGMENTS: usize = 2;
 
-impl Shared {
+impl Writing {
     /// Commits a group. Blocks until the disk has answered, and until nobody else commits.
     pub(crate) fn commit(&self, group: Vec<Batch>) -> Result<Vec<Outcome>> {
-        self.refuse(&group)?;
         self.make_room()?;
-        let _turn = self.committing.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut turn = self.turn();
         let mut outcomes = Vec::with_capacity(group.len());
         for part in parts(group) {
             let held = self.hold_waiting(Doors::lock);
-            match held.and_then(|(doors, held)| self.commit_holding(&doors, &held, part)) {
+            match held.and_then(|(doors, held)| self.commit_holding(&mut turn, &doors, &held, part)) {
                 Ok(more) => outcomes.extend(more),
                 Err(error) if outcomes.is_empty() => return Err(error),
                 // An earlier part happened, so this is not the truth about all.
@@ -39,10 +43,7 @@ impl Shared {
 
     /// Commits a group if nobody else commits just now; otherwise gives it back. Blocks until the disk has answered.
     pub(crate) fn try_commit(&self, group: Vec<Batch>) -> std::result::Result<Result<Vec<Outcome>>, Vec<Batch>> {
-        if let Err(error) = self.refuse(&group) {
-            return Ok(Err(error));
-        }
-        let _turn = match self.committing.try_lock() {
+        let mut turn = match self.committing.try_lock() {
             Ok(turn) => turn,
             Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
             Err(TryLockError::WouldBlock) => return Err(group),
@@ -51,35 +52,31 @@ impl Shared {
             return Err(group);
         }
         match self.hold(Doors::lock, Lock::try_acquire) {
-            Ok(Some((doors, held))) => Ok(self.commit_holding(&doors, &held, group)),
+            Ok(Some((doors, held))) => Ok(self.commit_holding(&mut turn, &doors, &held, group)),
             Ok(None) => Err(group),
             Err(error) => Ok(Err(error)),
         }
     }
 
-    /// Refuses what no state of the store would take.
-    fn refuse(&self, group: &[Batch]) -> Result<()> {
-        match &self.read_only {
-            Some(read_only) => Err(read_only.error.clone()),
-            None => group.iter().try_for_each(|batch| batch.validate(&LIMITS)),
-        }
-    }
-
-    fn commit_holding(&self, doors: &Doors, held: &Held, group: Vec<Batch>) -> Result<Vec<Outcome>> {
-        self.catch_up(doors, held)?;
+    fn commit_holding(&self, turn: &mut Turn, doors: &Doors, held: &Held, group: Vec<Batch>) -> Result<Vec<Outcome>> {
+        self.catch_up(turn, doors, held)?;
         let (outcomes, commits) = self.judge(group)?;
         if !commits.is_empty() {
-            self.write(doors, commits)?;
+            self.write(turn, doors, commits)?;
         }
         Ok(outcomes)
     }
 
-    /// Makes the state reflect everything that is in the journal, also what a killed writer left there.
-    pub(crate) fn catch_up(&self, doors: &Doors, held: &Held) -> Result<()> {
-        let told = self.read_tip(doors)?;
+    /// Makes the state reflect everything that is in the journal; durable on return, and told.
+    ///
+    /// What stands behind a tip of this start of the system was never acknowledged, and is written over: readers did not see it either.
+    /// Without such a tip, everything whole counts.
+    pub(crate) fn catch_up(&self, turn: &mut Turn, doors: &Doors, held: &Held) -> Result<()> {
+        let tip = self.read_tip(&*doors.tip)?;
+        let is_told = tip.is_some_and(|tip| tip.boot == self.files.boot());
         let is_followed = {
             let mut state = self.state_mut();
-            match &told {
+            match &tip {
                 _ if state.damage.is_some() => true,
                 _ if state.segment.is_none() => false,
                 Some(tip) if tip.durable.frame >= state.position.frame => self.follow(&mut state, tip)?,
@@ -87,28 +84,70 @@ impl Shared {
                 _ => true,
             }
         };
-        if !is_followed || self.lacking()?.is_some() && !self.is_overwritten()? {
+        let mut lacks = self.lacking()?.is_some();
+        if !is_followed || lacks && !self.is_overwritten()? {
             self.load_holding(doors, held)?;
+            lacks = self.lacking()?.is_some();
         }
-        if let Some(damage) = &self.state().damage {
-            return Err(Error::corrupt(format!("{damage}; nothing is written until it is repaired")));
-        }
-        if self.lacking()?.is_some() {
+        self.refuse_damage()?;
+        if lacks {
             return Err(self.lies());
         }
-        self.adopt()?;
-        let position = self.state().position;
-        if told.is_none()
-            && !self.end()?.0.frames_beyond(&position).during("reading", layout::JOURNAL.as_ref())?.is_empty()
-        {
-            // What stands here was durable, and is damaged.
-            self.load_holding(doors, held)?;
-            let damage = self.state().damage.clone().unwrap_or_default();
-            return Err(Error::corrupt(format!("{damage}; nothing is written until it is repaired")));
+        self.adopt(turn, !is_told || self.files.boot().is_none())?;
+        let (mut segment, position) = self.end()?;
+        if !is_told && turn.flushed != Some(position.frame) {
+            if !segment.frames_beyond(&position).during("reading", &segment.path)?.is_empty() {
+                // What stands here was durable, and is damaged.
+                self.load_holding(doors, held)?;
+                self.refuse_damage()?;
+            }
+            // Nothing says that whoever wrote it came as far as that.
+            let file = self.edit(turn, &mut segment)?;
+            let last = self.state().last_frame_here().filter(|_| tip.is_none());
+            let flushed = last.map_or(Ok(()), |(offset, after)| write_again(&segment, &*file, offset, after.offset));
+            flushed.and_then(|()| file.sync()).during("flushing", &segment.path)?;
+            turn.flushed = Some(position.frame);
         }
-        if told.is_none_or(|told| told.durable != position) {
-            self.tell_durable(doors, &position);
+        self.state_mut().is_unproven = false;
+        if !is_told || tip.is_none_or(|tip| tip.durable != position) {
+            _ = self.tell_durable(doors, &position);
         }
+        Ok(())
+    }
+
+    /// Catches up, also with a journal that is damaged: what stands around the damage can be read.
+    pub(crate) fn catch_up_to_read(&self, turn: &mut Turn, doors: &Doors, held: &Held) -> Result<()> {
+        match self.catch_up(turn, doors, held) {
+            Err(Error::Corrupt(_)) if self.state().damage.is_some() => Ok(()),
+            done => done,
+        }
+    }
+
+    fn refuse_damage(&self) -> Result<()> {
+        match &self.state().damage {
+            Some(damage) => Err(Error::corrupt(format!("{damage}; nothing is written until it is repaired"))),
+            None => Ok(()),
+        }
+    }
+
+    /// Reads everything that stands in the journal, while nobody else can commit.
+    pub(crate) fn load_holding(&self, doors: &Doors, _: &Held) -> Result<()> {
+        let tip = self.read_tip(&*doors.tip)?;
+        let boot = self.files.boot();
+        let told = tip.filter(|tip| tip.boot == boot).map(|tip| tip.durable.frame);
+        let reach = Reach { told, goes_on: told.is_none() || boot.is_none() };
+        let mut loaded = match load::load(&*self.files, self.store, reach)? {
+            Some(state) => state,
+            None => self.rebuild(reach)?,
+        };
+        if let Some(tip) = &tip {
+            load::compare(&*self.files, &mut loaded, tip)?;
+        }
+        self.refuse_less(&loaded)?;
+        if loaded.damage.is_none() && tip.map_or(0, |tip| tip.applied) < loaded.base {
+            self.tell_applied(doors, loaded.base);
+        }
+        self.replace_state(loaded);
         Ok(())
     }
 
@@ -124,23 +163,26 @@ impl Shared {
         }
     }
 
-    /// Takes in what a writer left behind the tip when it was killed, and goes on where the journal does.
-    fn adopt(&self) -> Result<()> {
+    /// Goes on where the journal does, and perhaps takes in what a writer left when it was killed.
+    fn adopt(&self, turn: &mut Turn, takes_in: bool) -> Result<()> {
         loop {
-            let (segment, position) = self.end()?;
+            let (mut segment, position) = self.end()?;
             match segment.read(&position).during("reading", &segment.path)? {
                 Found::Nothing => return Ok(()),
+                Found::Group(..) if !takes_in => return Ok(()),
                 Found::Group(commits, after) => {
-                    if let Err(error) = segment.file.sync() {
-                        return Err(self.give_up_segment(&segment, &position, error));
+                    let file = self.edit(turn, &mut segment)?;
+                    let written = write_again(&segment, &*file, position.offset, after.offset);
+                    if let Err(error) = written.and_then(|()| file.sync()) {
+                        return Err(self.give_up_segment(turn, &mut segment, &position, error));
                     }
+                    turn.flushed = Some(after.frame);
                     self.state_mut().take_in(&segment, &position, commits, after);
                 }
-                Found::End => {
-                    let next = self.next_segment(&position)?;
-                    let next = next.map_or_else(|| self.begin_segment(&position), Ok)?;
-                    self.state_mut().go_on_in(next);
-                }
+                Found::End => match self.next_segment(&position)? {
+                    Some(next) => self.state_mut().go_on_in(next),
+                    None => _ = self.begin_segment(turn, &position)?,
+                },
             }
         }
     }
@@ -198,41 +240,49 @@ impl Shared {
             state.base_commits
         };
         #[cfg(test)]
-        if self.options.breaks(crate::options::Sabotage::ForgetIds) {
+        if self.options.breaks(Sabotage::ForgetIds) {
             return Ok(found);
         }
         // What was not among the recent ones when the feed ended here is in the feed, or is not remembered.
         let mut feed = self.feed();
-        feed.catch_up(&*self.layer, base_commits)?;
+        // What cannot be read of it is not remembered: it is derived, and denies no commit.
+        _ = feed.catch_up(&*self.files, base_commits);
         for batch in group {
             let Some(number) = feed.find(&batch.id) else { continue };
-            let first = feed.read(&*self.layer, number, 1)?.and_then(|first| first.into_iter().next());
+            let first = feed.read(&*self.files, number, 1)?.and_then(|first| first.into_iter().next());
             found.extend(first.map(|first| (batch.id, first.committed())));
         }
         Ok(found)
     }
 
     /// Appends a group to the journal and flushes it.
-    fn write(&self, doors: &Doors, commits: Vec<Commit>) -> Result<()> {
+    fn write(&self, turn: &mut Turn, doors: &Doors, commits: Vec<Commit>) -> Result<()> {
         let (mut segment, mut position) = self.end()?;
+        let mut file = self.edit(turn, &mut segment)?;
         let (mut frame, mut after) = segment.frame(&position, &commits);
         if after.offset > segment.room.min(self.options.segment_bytes) && position.offset > HEADER_BYTES {
-            segment = self.turn_over(&segment, &position)?;
+            (segment, file) = self.turn_over(turn, &mut segment, &position)?;
             position = segment.header.start;
             (frame, after) = segment.frame(&position, &commits);
         }
-        if let Err(error) = segment.file.write_at(&frame, position.offset) {
+        if let Err(error) = file.write_at(&frame, position.offset) {
             // A frame of which a part is missing is none. If all is there but its head, it is none either.
-            return Err(match segment.file.write_at(&[0; 24], position.offset) {
+            return Err(match file.write_at(&[0; 24], position.offset) {
                 Ok(()) => fault::told(error, "writing", &segment.path),
                 Err(_) => Error::unknown_because(format!("writing `{}`", segment.path.display()), error),
             });
         }
-        if let Err(error) = segment.file.sync() {
-            return Err(self.give_up_segment(&segment, &position, error));
+        if let Err(error) = file.sync() {
+            #[cfg(test)]
+            if self.options.breaks(Sabotage::TrustAfterFailure) {
+                self.state_mut().take_in(&segment, &position, commits, after);
+                return Err(Error::unknown_because("flushing", error));
+            }
+            return Err(self.give_up_segment(turn, &mut segment, &position, error));
         }
+        turn.flushed = Some(after.frame);
         // It is durable. What fails from here on denies that no more, unless it shows that it is not in the store.
-        let told = self.read_tip(doors).map_err(|error| Error::unknown_because("committing", error))?;
+        let told = self.read_tip(&*doors.tip).map_err(|error| Error::unknown_because("committing", error))?;
         if told.is_some_and(|told| told.durable.frame > position.frame) {
             return Err(Error::unknown_because("committing", self.lies()));
         }
@@ -247,62 +297,65 @@ impl Shared {
         };
         self.note_commit();
         self.ask(Call { dirty: true, full, stop: false });
-        self.tell_durable(doors, &after);
+        if !self.tell_durable(doors, &after) {
+            // Others go by what was told before, and may write over it.
+            self.state_mut().is_unproven = true;
+            return Err(Error::unknown(format!("telling other processes in `{}`", layout::TIP)));
+        }
         Ok(())
     }
 
     /// Goes on in the next segment because this one is full.
-    fn turn_over(&self, full: &Segment, at: &Position) -> Result<Segment> {
+    fn turn_over(&self, turn: &mut Turn, full: &mut Segment, at: &Position) -> Result<(Segment, Arc<dyn Handle>)> {
         // Written first, so that whoever follows the journal here learns that it goes on elsewhere.
-        full.file.write_at(&full.end(at), at.offset).during("writing", &full.path)?;
-        let next = self.begin_segment(at)?;
-        self.state_mut().go_on_in(next.clone());
-        Ok(next)
+        self.edit(turn, full)?.write_at(&full.end(at), at.offset).during("writing", &full.path)?;
+        self.begin_segment(turn, at)
     }
 
-    /// Begins the next generation behind a place: in a segment that is not needed any more, or in a new one.
-    fn begin_segment(&self, at: &Position) -> Result<Segment> {
+    /// Goes on in the next generation behind a place: in a segment that is not needed any more, or in a new one.
+    fn begin_segment(&self, turn: &mut Turn, at: &Position) -> Result<(Segment, Arc<dyn Handle>)> {
         let (last_seq, held) = {
             let state = self.state();
             (state.last_seq, state.base)
         };
         let start = Position { generation: at.generation + 1, offset: HEADER_BYTES, ..*at };
         let header = Header { store: self.store, salt: config::salt(&self.options), start, last_seq };
-        let all = Segment::all(&*self.layer, self.store)?;
+        let all = Segment::all(&*self.files, self.store)?;
         let needed_from = |pair: &[Segment]| pair.get(1).map_or(u64::MAX, |next| next.header.start.frame);
         #[cfg(test)]
-        let held = if self.options.breaks(crate::options::Sabotage::EarlyReuse) { u64::MAX } else { held };
+        let held = if self.options.breaks(Sabotage::EarlyReuse) { u64::MAX } else { held };
         let spare = all.windows(2).take_while(|pair| needed_from(pair) <= held).count();
         let mut spares = all.iter().take(spare);
         let path = match spares.next() {
             Some(oldest) => oldest.path.clone(),
-            None => journal::unused_path(&*self.layer)?,
+            None => journal::unused_path(&*self.files)?,
         };
-        let next = Segment::begin(&*self.layer, path, header, self.options.segment_bytes)?;
+        let (next, file) = Segment::begin(&*self.layer, path, header, self.options.segment_bytes)?;
         // The oldest go first, so that the generations that remain have no gap.
         for surplus in spares.take(spare.saturating_sub(1 + SPARE_SEGMENTS)) {
             self.layer.remove(&surplus.path).during("removing", &surplus.path)?;
         }
-        Ok(next)
+        self.go_on_in(turn, next.clone(), &file);
+        Ok((next, file))
     }
 
     /// Leaves a segment whose flush failed: nobody can tell any more what of it is on the disk.
     ///
     /// What was flushed before is durable. What was not is given up: the journal goes on elsewhere from before it.
-    fn give_up_segment(&self, segment: &Segment, at: &Position, error: std::io::Error) -> Error {
-        #[cfg(test)]
-        if self.options.breaks(crate::options::Sabotage::TrustAfterFailure) {
-            return Error::unknown_because("flushing", error);
-        }
-        let ended = segment.file.write_at(&segment.end(at), at.offset);
-        // If not even that works, the next commit finds the frame and flushes it again, or fails as well.
-        if ended.is_ok()
-            && let Ok(next) = self.begin_segment(at)
-        {
-            self.state_mut().go_on_in(next);
-        }
+    fn give_up_segment(&self, turn: &mut Turn, segment: &mut Segment, at: &Position, error: std::io::Error) -> Error {
+        let ended = self
+            .edit(turn, segment)
+            .and_then(|file| file.write_at(&segment.end(at), at.offset).during("writing", &segment.path));
+        // If not even that works, the next commit finds the frame and writes it again, or fails as well.
+        _ = ended.and_then(|()| self.begin_segment(turn, at));
         Error::unknown_because(format!("flushing the journal of `{}`", self.root.display()), error)
     }
+}
+
+/// Writes a frame of another writer again in its place: where the flush of that one failed, the disk lacks it and the system shows it
+/// all the same, and another flush would not write it.
+fn write_again(segment: &Segment, file: &dyn Handle, from: u64, to: u64) -> std::io::Result<()> {
+    file.write_at(&segment.file.read_range(from, to)?, from)
 }
 
 fn segment(state: &State) -> Result<&Segment> {
@@ -369,6 +422,9 @@ impl View for Judged<'_> {
     }
 
     fn head(&mut self, log: &LogKey) -> Result<LogHead> {
-        Ok(self.logs.get(log).cloned().unwrap_or_else(|| self.state.head(log)))
+        match self.state.logs.get(log).filter(|slot| slot.is_unknown).and_then(|_| self.state.doubts_log(log)) {
+            Some(damage) if !self.logs.contains_key(log) => Err(Error::corrupt(format!("{log}: {damage}"))),
+            _ => Ok(self.logs.get(log).cloned().unwrap_or_else(|| self.state.head(log))),
+        }
     }
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use nofx_core::{Error, Repair, Result, StoreId, json};
 
 use crate::fault::During;
-use crate::files::{Layer, UNFINISHED};
+use crate::files::{Files, Layer, UNFINISHED};
 use crate::journal::{Header, Position, Segment};
 use crate::lock::Lock;
 use crate::options::Options;
@@ -44,7 +44,7 @@ pub(crate) fn read_or_create(layer: &dyn Layer, root: &Path, options: &Options) 
 }
 
 /// Reads what the folder is, or finds it out from the journal if the file that says it is missing or damaged.
-fn read_or_find_out(layer: &dyn Layer, root: &Path) -> Result<Option<Config>> {
+fn read_or_find_out(layer: &dyn Files, root: &Path) -> Result<Option<Config>> {
     let damaged = match read(layer, root) {
         // What is wrong with it may be the very word by which it is known.
         Err(error @ (Error::Corrupt(_) | Error::Invalid(_))) => Some(error),
@@ -62,7 +62,7 @@ fn read_or_find_out(layer: &dyn Layer, root: &Path) -> Result<Option<Config>> {
 }
 
 /// Returns which store the journal is of, and whether it was ever used. `Corrupt` if it is of several.
-fn store_of_journal(layer: &dyn Layer) -> Result<Option<(StoreId, bool)>> {
+fn store_of_journal(layer: &dyn Files) -> Result<Option<(StoreId, bool)>> {
     let segments = Segment::of_any_store(layer)?;
     let Some(store) = segments.first().map(|segment| segment.header.store) else { return Ok(None) };
     match segments.iter().all(|segment| segment.header.store == store) {
@@ -72,7 +72,7 @@ fn store_of_journal(layer: &dyn Layer) -> Result<Option<(StoreId, bool)>> {
 }
 
 /// Reads what the folder is; `None` if it is no store.
-pub(crate) fn read(layer: &dyn Layer, root: &Path) -> Result<Option<Config>> {
+pub(crate) fn read(layer: &dyn Files, root: &Path) -> Result<Option<Config>> {
     let path = Path::new(layout::CONFIG);
     let Some(bytes) = layer.read(path).during("reading", path)? else { return Ok(None) };
     let damaged = || Error::corrupt(format!("`{}`", root.join(path).display()));
@@ -122,7 +122,7 @@ pub(crate) fn repair(layer: &dyn Layer, root: &Path) -> Result<Option<Repair>> {
 }
 
 /// Refuses a folder that holds something else than the beginning of a store.
-fn refuse_foreign(layer: &dyn Layer, root: &Path) -> Result<()> {
+fn refuse_foreign(layer: &dyn Files, root: &Path) -> Result<()> {
     let ours = [layout::IGNORE, layout::NOTE, layout::CATALOG, layout::JOURNAL, layout::FEED, layout::CONFIG];
     let found = layer.list(Path::new("")).during("listing", Path::new("."))?;
     let is_ours = |name: &str| ours.contains(&name.strip_suffix(UNFINISHED).unwrap_or(name));

@@ -12,7 +12,7 @@ use nofx_core::{BatchId, Error, REMEMBERED_COMMITS, Result};
 use crate::aside;
 use crate::codec::{Reader, Remembered, Writer};
 use crate::fault::{During, is_of_the_file};
-use crate::files::{Layer, Mode};
+use crate::files::{Files, Layer};
 use crate::layout;
 
 /// How many commits a file holds. Whole files are forgotten.
@@ -61,11 +61,10 @@ impl Feed {
     }
 
     /// Reads what others added, up to the commit of this number, which the files are known to hold.
-    pub(crate) fn catch_up(&mut self, layer: &dyn Layer, known: u64) -> Result<()> {
+    pub(crate) fn catch_up(&mut self, files: &dyn Files, known: u64) -> Result<()> {
         if !self.started {
-            self.started = true;
             let folder = Path::new(layout::FEED);
-            let found = layer.list(folder).during("listing", folder)?;
+            let found = files.list(folder).during("listing", folder)?;
             let mut numbers: Vec<u64> = found.iter().filter_map(|entry| number_of(&entry.name)).collect();
             numbers.sort_unstable();
             // Only an unbroken row of files up to the newest is of use.
@@ -73,11 +72,12 @@ impl Feed {
             let row = numbers.iter().rev().skip_while(|number| **number > newest).zip((0..=newest).rev());
             let first = row.take_while(|(found, expected)| *found == expected).last().map(|(found, _)| *found);
             self.end = first.map_or(known, |first| first * COMMITS);
+            self.started = true;
         }
         while self.end < known {
             let number = self.end / COMMITS;
             self.begin_file(number);
-            self.read_on(layer, known.min((number + 1) * COMMITS))?;
+            self.read_on(files, known.min((number + 1) * COMMITS))?;
             self.forget();
         }
         Ok(())
@@ -108,10 +108,10 @@ impl Feed {
     }
 
     /// Reads the newest file up to the commit of a number.
-    fn read_on(&mut self, layer: &dyn Layer, known: u64) -> Result<()> {
+    fn read_on(&mut self, files: &dyn Files, known: u64) -> Result<()> {
         let Some(file) = self.files.back_mut() else { return Ok(()) };
         let path = path_of(file.number);
-        let read = layer.open(&path, Mode::Read).and_then(|opened| opened.read_range(file.end, u64::MAX));
+        let read = files.open(&path).and_then(|opened| opened.read_range(file.end, u64::MAX));
         let bytes = match read {
             Err(error) if is_missing(&error) => Vec::new(),
             read => read.during("reading", &path)?,
@@ -144,9 +144,9 @@ impl Feed {
     }
 
     /// Finds where the commit of this number goes, which is the next one.
-    pub(crate) fn find_end(&mut self, layer: &dyn Layer, first: u64) -> Result<()> {
-        self.catch_up(layer, first)?;
-        self.look_again_if_shortened(layer, first)
+    pub(crate) fn find_end(&mut self, files: &dyn Files, first: u64) -> Result<()> {
+        self.catch_up(files, first)?;
+        self.look_again_if_shortened(files, first)
     }
 
     /// Returns what has to be written next of commits, the first of which has the number `first`; `None` if it is all there.
@@ -184,24 +184,24 @@ impl Feed {
     }
 
     /// Begins anew if the newest file is not as long as it was: it was repaired, or somebody took it away.
-    fn look_again_if_shortened(&mut self, layer: &dyn Layer, known: u64) -> Result<()> {
+    fn look_again_if_shortened(&mut self, files: &dyn Files, known: u64) -> Result<()> {
         let Some(file) = self.files.back().filter(|file| file.end > 0) else { return Ok(()) };
         let path = path_of(file.number);
-        let length = match layer.open(&path, Mode::Read) {
+        let length = match files.open(&path) {
             Err(error) if is_missing(&error) => 0,
             opened => opened.and_then(|opened| opened.len()).during("measuring", &path)?,
         };
         if length < file.end {
             // What was appended in an attempt that failed is appended again.
             *self = Self::default();
-            self.catch_up(layer, known)?;
+            self.catch_up(files, known)?;
         }
         Ok(())
     }
 
     /// Reads commits from the one of a number on: at most `limit`, and perhaps fewer. `None` if
     /// they are forgotten.
-    pub(crate) fn read(&self, layer: &dyn Layer, from: u64, limit: usize) -> Result<Option<Vec<Remembered>>> {
+    pub(crate) fn read(&self, files: &dyn Files, from: u64, limit: usize) -> Result<Option<Vec<Remembered>>> {
         let mut found = Vec::new();
         let Some(file) = self.files.iter().find(|file| file.number == from / COMMITS) else { return Ok(None) };
         let path = path_of(file.number);
@@ -210,7 +210,7 @@ impl Feed {
         let Some(start) = start else {
             return Err(Error::corrupt(format!("`{}`: commit {from} cannot be read", path.display())));
         };
-        let opened = match layer.open(&path, Mode::Read) {
+        let opened = match files.open(&path) {
             // Another process removed it: it was too old.
             Err(error) if is_missing(&error) => return Ok(None),
             opened => opened.during("opening", &path)?,
@@ -266,10 +266,10 @@ impl Part {
                 layer.make_dir(folder).during("making", folder)?;
             }
         }
-        let opened = match layer.open(&path, Mode::Write) {
+        let opened = match layer.edit(&path) {
             Err(error) if error.kind() == io::ErrorKind::InvalidData => {
                 aside::put(layer, &path)?;
-                layer.open(&path, Mode::Write)
+                layer.edit(&path)
             }
             opened => opened,
         };
@@ -309,14 +309,14 @@ pub(crate) struct FeedDamage {
 }
 
 /// Looks for bytes that are of no commit. What a crash leaves behind the newest commit, number `known - 1`, is none of them.
-pub(crate) fn damages(layer: &dyn Layer, known: u64) -> Result<Vec<FeedDamage>> {
+pub(crate) fn damages(files: &dyn Files, known: u64) -> Result<Vec<FeedDamage>> {
     let folder = Path::new(layout::FEED);
-    let found = layer.list(folder).during("listing", folder)?;
+    let found = files.list(folder).during("listing", folder)?;
     let mut numbers: Vec<u64> = found.iter().filter_map(|entry| number_of(&entry.name)).collect();
     numbers.sort_unstable();
     let mut damages = Vec::new();
     for path in numbers.into_iter().map(path_of) {
-        let bytes = match layer.read(&path) {
+        let bytes = match files.read(&path) {
             // A symbolic link, a folder, or a bad place on the disk.
             Err(error) if is_of_the_file(&error) => Some(vec![0]),
             read => read.during("reading", &path)?,

@@ -4,12 +4,41 @@ use std::fmt::Debug;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
-/// A folder with everything below it. All paths are relative to it.
-pub(crate) trait Layer: Debug + Send + Sync {
-    /// Opens a file. `InvalidData` for what is no file, or is reached through a symbolic link.
-    fn open(&self, path: &Path, mode: Mode) -> io::Result<Arc<dyn Handle>>;
+/// A folder with everything below it, to be looked at: nothing here changes, makes or locks anything. All paths are relative to it.
+pub(crate) trait Files: Debug + Send + Sync {
+    /// Opens a file for reading. `InvalidData` for what is no file, or is reached through a symbolic link.
+    fn open(&self, path: &Path) -> io::Result<Arc<dyn Opened>>;
+    /// Returns what a folder holds, in no order; nothing if there is no folder.
+    fn list(&self, path: &Path) -> io::Result<Vec<Entry>>;
+    /// Returns why this process may only read here, if its owner decides that.
+    fn foreign(&self) -> io::Result<Option<String>>;
+    /// Fails if a file that exists cannot be opened for writing; it is not changed.
+    fn may_edit(&self, path: &Path) -> io::Result<()>;
+    /// Returns what is another after each start of the system, which is when writes that were not flushed are gone. `None` where
+    /// the system has nothing of the kind.
+    fn boot(&self) -> Option<Boot>;
+
+    /// Reads a whole file; `None` if there is none.
+    fn read(&self, path: &Path) -> io::Result<Option<Vec<u8>>> {
+        match self.open(path) {
+            Ok(file) => file.read_range(0, u64::MAX).map(Some),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// What is another after each start of the system.
+pub(crate) type Boot = [u8; 16];
+
+/// A folder that may be changed as well.
+pub(crate) trait Layer: Files {
+    /// Opens a file for reading and writing; made if there is none. Errors as those of [`open`](Files::open).
+    fn edit(&self, path: &Path) -> io::Result<Arc<dyn Handle>>;
+    /// Opens a file for writing it anew, whatever it held.
+    fn create(&self, path: &Path) -> io::Result<Arc<dyn Handle>>;
     /// Makes a folder; no error if there is one, `NotADirectory` if something else has its name. Folders above it must exist.
     fn make_dir(&self, path: &Path) -> io::Result<()>;
     /// Gives a file another name, replacing what has it.
@@ -18,55 +47,41 @@ pub(crate) trait Layer: Debug + Send + Sync {
     fn remove(&self, path: &Path) -> io::Result<()>;
     /// Removes a folder; no error if there is none or something in it.
     fn remove_dir(&self, path: &Path) -> io::Result<()>;
-    /// Returns what a folder holds, in no order; nothing if there is no folder.
-    fn list(&self, path: &Path) -> io::Result<Vec<Entry>>;
     /// Makes the names in a folder durable.
     fn sync_dir(&self, path: &Path) -> io::Result<()>;
-    /// Returns why this process may only read here, if its owner decides that.
-    fn foreign(&self) -> io::Result<Option<String>>;
+
+    /// Replaces a file in one step, its content durable before its name. The folder is not synced.
+    fn replace(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        self.prepare(path, bytes)?;
+        self.put(path)
+    }
+
+    /// Writes what [`put`](Self::put) puts in the place of a file. Durable on return.
+    fn prepare(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        let file = self.create(&beside(path))?;
+        file.write_at(bytes, 0)?;
+        file.sync()
+    }
+
+    /// Puts what was prepared in the place of a file. The folder is not synced.
+    fn put(&self, path: &Path) -> io::Result<()> {
+        self.rename(&beside(path), path)
+    }
 }
 
-/// An open file.
-pub(crate) trait Handle: Debug + Send + Sync {
+/// A file that is open for reading.
+pub(crate) trait Opened: Debug + Send + Sync {
     /// Returns the length in bytes.
     fn len(&self) -> io::Result<u64>;
     /// Reads some bytes; none at the end of the file.
     fn read_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<usize>;
-    /// Writes all bytes.
-    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()>;
-    /// Cuts or extends the file.
-    fn set_len(&self, len: u64) -> io::Result<()>;
-    /// Makes the content durable, not the name.
-    fn sync(&self) -> io::Result<()>;
-    /// Takes the lock on the file for this handle, unless another handle has it. Ends with the process.
-    fn try_lock(&self) -> io::Result<bool>;
-    /// Gives the lock back.
-    fn unlock(&self) -> io::Result<()>;
     /// Returns whether a path still names this file.
     fn is_at(&self, path: &Path) -> io::Result<bool>;
-}
+    /// Returns whether nobody has the lock on the file just now.
+    fn is_free(&self) -> io::Result<bool>;
 
-/// What a file is opened for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Mode {
-    /// Reading one that exists.
-    Read,
-    /// Reading and writing; made if there is none.
-    Write,
-    /// Writing one anew, whatever it held.
-    New,
-}
-
-/// What a folder holds.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Entry {
-    pub(crate) name: String,
-    pub(crate) is_dir: bool,
-}
-
-impl dyn Handle + '_ {
     /// Reads from `offset` until `bytes` is full or the file ends; returns how many.
-    pub(crate) fn read_full(&self, bytes: &mut [u8], offset: u64) -> io::Result<usize> {
+    fn read_full(&self, bytes: &mut [u8], offset: u64) -> io::Result<usize> {
         let mut done = 0;
         while let Some(rest) = bytes.get_mut(done..).filter(|rest| !rest.is_empty()) {
             match self.read_at(rest, offset + done as u64) {
@@ -80,7 +95,7 @@ impl dyn Handle + '_ {
     }
 
     /// Reads what lies between two offsets, as far as the file goes.
-    pub(crate) fn read_range(&self, from: u64, to: u64) -> io::Result<Vec<u8>> {
+    fn read_range(&self, from: u64, to: u64) -> io::Result<Vec<u8>> {
         let wanted = to.min(self.len()?).saturating_sub(from);
         let mut bytes = vec![0; usize::try_from(wanted).map_err(io::Error::other)?];
         let count = self.read_full(&mut bytes, from)?;
@@ -89,24 +104,25 @@ impl dyn Handle + '_ {
     }
 }
 
-impl dyn Layer + '_ {
-    /// Reads a whole file; `None` if there is none.
-    pub(crate) fn read(&self, path: &Path) -> io::Result<Option<Vec<u8>>> {
-        match self.open(path, Mode::Read) {
-            Ok(file) => file.read_range(0, u64::MAX).map(Some),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error),
-        }
-    }
+/// A file that is open for writing too.
+pub(crate) trait Handle: Opened {
+    /// Writes all bytes.
+    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()>;
+    /// Cuts or extends the file.
+    fn set_len(&self, len: u64) -> io::Result<()>;
+    /// Makes the content durable, not the name.
+    fn sync(&self) -> io::Result<()>;
+    /// Takes the lock on the file for this handle, unless another handle has it. Ends with the process.
+    fn try_lock(&self) -> io::Result<bool>;
+    /// Gives the lock back.
+    fn unlock(&self) -> io::Result<()>;
+}
 
-    /// Replaces a file in one step, its content durable before its name. The folder is not synced.
-    pub(crate) fn replace(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
-        let new = beside(path);
-        let file = self.open(&new, Mode::New)?;
-        file.write_at(bytes, 0)?;
-        file.sync()?;
-        self.rename(&new, path)
-    }
+/// What a folder holds.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Entry {
+    pub(crate) name: String,
+    pub(crate) is_dir: bool,
 }
 
 /// What a file that is being written is called until it is whole. No id is escaped to a name with `~` before its end.
@@ -153,15 +169,8 @@ impl Disk {
     }
 }
 
-impl Layer for Disk {
-    fn open(&self, path: &Path, mode: Mode) -> io::Result<Arc<dyn Handle>> {
-        let mut options = OpenOptions::new();
-        options.read(true);
-        if mode != Mode::Read {
-            options.write(true).create(true).truncate(mode == Mode::New);
-            #[cfg(unix)]
-            std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        }
+impl Disk {
+    fn open_as(&self, path: &Path, options: &OpenOptions) -> io::Result<Arc<DiskFile>> {
         let is_folder = || io::Error::new(io::ErrorKind::InvalidData, "it is a folder");
         let file = options.open(self.at(path)?).map_err(|error| match error.kind() {
             io::ErrorKind::IsADirectory => is_folder(),
@@ -179,6 +188,79 @@ impl Layer for Disk {
             file,
             root: self.root.clone(),
         }))
+    }
+
+    /// Says how a file is opened for writing: for its owner alone.
+    fn making() -> OpenOptions {
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        options
+    }
+}
+
+impl Files for Disk {
+    fn open(&self, path: &Path) -> io::Result<Arc<dyn Opened>> {
+        Ok(self.open_as(path, OpenOptions::new().read(true))?)
+    }
+
+    fn list(&self, path: &Path) -> io::Result<Vec<Entry>> {
+        let found = match fs::read_dir(self.at(path)?) {
+            Err(error) if is_missing(&error) => return Ok(Vec::new()),
+            found => found?,
+        };
+        found
+            .map(|entry| {
+                let entry = entry?;
+                // A name that is not Unicode is none of ours; shown lossily, it is none either.
+                let name = entry.file_name().to_string_lossy().into_owned();
+                Ok(Entry { name, is_dir: entry.file_type()?.is_dir() })
+            })
+            .collect()
+    }
+
+    #[cfg(unix)]
+    fn foreign(&self) -> io::Result<Option<String>> {
+        let owner = std::os::unix::fs::MetadataExt::uid(&fs::metadata(&self.root)?);
+        let we = rustix::process::geteuid().as_raw();
+        Ok((owner != we).then(|| format!("it belongs to user {owner}, and this process runs as user {we}")))
+    }
+
+    #[cfg(not(unix))]
+    fn foreign(&self) -> io::Result<Option<String>> {
+        Ok(None)
+    }
+
+    fn may_edit(&self, path: &Path) -> io::Result<()> {
+        match self.open_as(path, OpenOptions::new().read(true).write(true)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            opened => opened.map(drop),
+        }
+    }
+
+    fn boot(&self) -> Option<Boot> {
+        *BOOT
+    }
+}
+
+/// Linux says it. Elsewhere nothing does that could be asked without a program or code that is not safe.
+static BOOT: LazyLock<Option<Boot>> = LazyLock::new(|| {
+    let text = fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+    let digits: Vec<u8> =
+        text.bytes().filter_map(|digit| char::from(digit).to_digit(16)).map(|digit| digit as u8).collect();
+    let bytes: Vec<u8> =
+        digits.chunks_exact(2).map(|pair| pair.iter().fold(0, |byte, digit| byte << 4 | digit)).collect();
+    bytes.try_into().ok()
+});
+
+impl Layer for Disk {
+    fn edit(&self, path: &Path) -> io::Result<Arc<dyn Handle>> {
+        Ok(self.open_as(path, Self::making().truncate(false))?)
+    }
+
+    fn create(&self, path: &Path) -> io::Result<Arc<dyn Handle>> {
+        Ok(self.open_as(path, Self::making().truncate(true))?)
     }
 
     fn make_dir(&self, path: &Path) -> io::Result<()> {
@@ -210,21 +292,6 @@ impl Layer for Disk {
         }
     }
 
-    fn list(&self, path: &Path) -> io::Result<Vec<Entry>> {
-        let found = match fs::read_dir(self.at(path)?) {
-            Err(error) if is_missing(&error) => return Ok(Vec::new()),
-            found => found?,
-        };
-        found
-            .map(|entry| {
-                let entry = entry?;
-                // A name that is not Unicode is none of ours; shown lossily, it is none either.
-                let name = entry.file_name().to_string_lossy().into_owned();
-                Ok(Entry { name, is_dir: entry.file_type()?.is_dir() })
-            })
-            .collect()
-    }
-
     #[cfg(unix)]
     fn sync_dir(&self, path: &Path) -> io::Result<()> {
         match File::open(self.at(path)?) {
@@ -237,18 +304,6 @@ impl Layer for Disk {
     #[cfg(not(unix))]
     fn sync_dir(&self, _: &Path) -> io::Result<()> {
         Ok(())
-    }
-
-    #[cfg(unix)]
-    fn foreign(&self) -> io::Result<Option<String>> {
-        let owner = std::os::unix::fs::MetadataExt::uid(&fs::metadata(&self.root)?);
-        let we = rustix::process::geteuid().as_raw();
-        Ok((owner != we).then(|| format!("it belongs to user {owner}, and this process runs as user {we}")))
-    }
-
-    #[cfg(not(unix))]
-    fn foreign(&self) -> io::Result<Option<String>> {
-        Ok(None)
     }
 }
 
@@ -295,7 +350,7 @@ struct DiskFile {
     root: Arc<Path>,
 }
 
-impl Handle for DiskFile {
+impl Opened for DiskFile {
     fn len(&self) -> io::Result<u64> {
         Ok(self.file.metadata()?.len())
     }
@@ -310,6 +365,31 @@ impl Handle for DiskFile {
         std::os::windows::fs::FileExt::seek_read(&self.file, bytes, offset)
     }
 
+    #[cfg(unix)]
+    fn is_at(&self, path: &Path) -> io::Result<bool> {
+        match identity_at(&self.root.join(path)) {
+            Ok(found) => Ok(found == self.identity),
+            Err(error) if is_missing(&error) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// An open file cannot be removed or renamed here.
+    #[cfg(not(unix))]
+    fn is_at(&self, path: &Path) -> io::Result<bool> {
+        self.root.join(path).try_exists()
+    }
+
+    fn is_free(&self) -> io::Result<bool> {
+        match self.file.try_lock_shared() {
+            Ok(()) => self.file.unlock().map(|()| true),
+            Err(TryLockError::WouldBlock) => Ok(false),
+            Err(TryLockError::Error(error)) => Err(error),
+        }
+    }
+}
+
+impl Handle for DiskFile {
     #[cfg(unix)]
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
         std::os::unix::fs::FileExt::write_all_at(&self.file, bytes, offset)
@@ -343,20 +423,5 @@ impl Handle for DiskFile {
 
     fn unlock(&self) -> io::Result<()> {
         self.file.unlock()
-    }
-
-    #[cfg(unix)]
-    fn is_at(&self, path: &Path) -> io::Result<bool> {
-        match identity_at(&self.root.join(path)) {
-            Ok(found) => Ok(found == self.identity),
-            Err(error) if is_missing(&error) => Ok(false),
-            Err(error) => Err(error),
-        }
-    }
-
-    /// An open file cannot be removed or renamed here.
-    #[cfg(not(unix))]
-    fn is_at(&self, path: &Path) -> io::Result<bool> {
-        self.root.join(path).try_exists()
     }
 }

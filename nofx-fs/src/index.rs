@@ -10,7 +10,7 @@ use nofx_core::{Error, LogKey, LogState, RecordKey, Result};
 use crate::aside;
 use crate::document::{self, Said};
 use crate::fault::During;
-use crate::files::{Layer, Mode};
+use crate::files::{Files, Layer};
 use crate::layout;
 use crate::state::{LogSlot, RecordSlot, State};
 
@@ -31,9 +31,9 @@ pub(crate) struct Index {
 }
 
 /// Reads the file.
-pub(crate) fn read(layer: &dyn Layer) -> Result<Index> {
+pub(crate) fn read(files: &dyn Files) -> Result<Index> {
     let path = Path::new(layout::INDEX);
-    let bytes = layer.read(path).during("reading", path)?.unwrap_or_default();
+    let bytes = files.read(path).during("reading", path)?.unwrap_or_default();
     let (mut index, mut at, mut unsure) = (Index::default(), 0, Vec::new());
     for (number, line) in (1..).zip(bytes.split_inclusive(|byte| *byte == b'\n')) {
         at += line.len() as u64;
@@ -69,7 +69,7 @@ pub(crate) fn complete(state: &mut State, index: Index) {
 /// Writes lines at `end`, durably, and returns where they end.
 pub(crate) fn append(layer: &dyn Layer, end: u64, lines: &str) -> Result<u64> {
     let path = Path::new(layout::INDEX);
-    let file = layer.open(path, Mode::Write).during("opening", path)?;
+    let file = layer.edit(path).during("opening", path)?;
     let after = end + lines.len() as u64;
     file.write_at(lines.as_bytes(), end).during("writing", path)?;
     if file.len().during("measuring", path)? > after {

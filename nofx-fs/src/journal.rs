@@ -12,7 +12,7 @@ use nofx_core::{Result, Seq, StoreId};
 
 use crate::codec::{Commit, Reader, Writer};
 use crate::fault::{During, is_of_the_file};
-use crate::files::{Handle, Layer, Mode};
+use crate::files::{Boot, Files, Handle, Layer, Opened};
 use crate::layout;
 
 /// Where the frames of a segment begin.
@@ -94,7 +94,7 @@ impl Header {
 /// A segment in one of its uses.
 #[derive(Clone, Debug)]
 pub(crate) struct Segment {
-    pub(crate) file: Arc<dyn Handle>,
+    pub(crate) file: Arc<dyn Opened>,
     pub(crate) path: PathBuf,
     pub(crate) header: Header,
     /// How long the file is.
@@ -116,18 +116,18 @@ impl Segment {
     /// Returns every segment of a store that can be read, the oldest generation first.
     ///
     /// A generation whose beginning could not be flushed may be there twice; the one that was used comes later.
-    pub(crate) fn all(layer: &dyn Layer, store: StoreId) -> Result<Vec<Self>> {
-        let mut all = Self::of_any_store(layer)?;
+    pub(crate) fn all(files: &dyn Files, store: StoreId) -> Result<Vec<Self>> {
+        let mut all = Self::of_any_store(files)?;
         all.retain(|segment| segment.header.store == store);
         all.sort_by_cached_key(|segment| (segment.header.start.generation, segment.is_used()));
         Ok(all)
     }
 
     /// Returns every segment that has a header, in no order.
-    pub(crate) fn of_any_store(layer: &dyn Layer) -> Result<Vec<Self>> {
+    pub(crate) fn of_any_store(files: &dyn Files) -> Result<Vec<Self>> {
         let mut found = Vec::new();
-        for path in segment_files(layer)? {
-            let file = match layer.open(&path, Mode::Read) {
+        for path in segment_files(files)? {
+            let file = match files.open(&path) {
                 // Another process removed a spare one meanwhile; or it is damage, which the journal's frames show.
                 Err(error) if error.kind() == io::ErrorKind::NotFound || is_of_the_file(&error) => continue,
                 file => file.during("opening", &path)?,
@@ -148,8 +148,8 @@ impl Segment {
     /// Returns the segments whose generations follow each other without a gap, up to the newest.
     ///
     /// What is before a gap is not needed any more: the file of the generation in the gap was used again or removed since.
-    pub(crate) fn newest_run(layer: &dyn Layer, store: StoreId) -> Result<Vec<Self>> {
-        let mut all = Self::all(layer, store)?;
+    pub(crate) fn newest_run(files: &dyn Files, store: StoreId) -> Result<Vec<Self>> {
+        let mut all = Self::all(files, store)?;
         let generation = |segment: &Self| segment.header.start.generation;
         let gap = all.windows(2).rposition(|pair| generation(&pair[0]) + 1 < generation(&pair[1]));
         Ok(all.split_off(gap.map_or(0, |at| at + 1)))
@@ -157,8 +157,8 @@ impl Segment {
 
     /// Returns whether the journal has another frame in the place of the last one before a place. `false` where it does not
     /// reach back that far.
-    pub(crate) fn denies(layer: &dyn Layer, store: StoreId, at: &Position) -> Result<bool> {
-        let run = Self::newest_run(layer, store)?;
+    pub(crate) fn denies(files: &dyn Files, store: StoreId, at: &Position) -> Result<bool> {
+        let run = Self::newest_run(files, store)?;
         let Some(segment) = run.iter().rfind(|segment| segment.header.start.frame <= at.frame) else {
             return Ok(false);
         };
@@ -172,8 +172,15 @@ impl Segment {
     }
 
     /// Begins a generation in a segment that nobody needs any more, or in a new one. Durable on return.
-    pub(crate) fn begin(layer: &dyn Layer, path: PathBuf, header: Header, room: u64) -> Result<Self> {
-        let file = layer.open(&path, Mode::Write).during("opening", &path)?;
+    ///
+    /// Returns it with its file, for writing.
+    pub(crate) fn begin(
+        layer: &dyn Layer,
+        path: PathBuf,
+        header: Header,
+        room: u64,
+    ) -> Result<(Self, Arc<dyn Handle>)> {
+        let file = layer.edit(&path).during("opening", &path)?;
         let length = file.len().during("measuring", &path)?;
         let is_new = length < room;
         if is_new && let Err(error) = fill(&*file, room) {
@@ -196,13 +203,7 @@ impl Segment {
         if is_new {
             layer.sync_dir(Path::new(layout::JOURNAL)).during("flushing", Path::new(layout::JOURNAL))?;
         }
-        Ok(Self { file, path, header, room })
-    }
-
-    /// Opens for writing what was opened for reading.
-    pub(crate) fn writable(self, layer: &dyn Layer) -> Result<Self> {
-        let file = layer.open(&self.path, Mode::Write).during("opening", &self.path)?;
-        Ok(Self { file, ..self })
+        Ok((Self { file: file.clone(), path, header, room }, file))
     }
 
     /// Reads what stands behind `at`.
@@ -365,30 +366,30 @@ fn fill(file: &dyn Handle, room: u64) -> io::Result<()> {
     })
 }
 
-fn read_header(file: &dyn Handle) -> io::Result<Option<Header>> {
+fn read_header(file: &dyn Opened) -> io::Result<Option<Header>> {
     let mut bytes = [0; HEADER_BYTES as usize];
     let count = file.read_full(&mut bytes, 0)?;
     Ok(bytes.get(..count).and_then(Header::parse))
 }
 
 /// Returns whether nothing stands where the header of a segment should be, or no file is there any more.
-pub(crate) fn is_blank(layer: &dyn Layer, path: &Path) -> bool {
-    match layer.open(path, Mode::Read) {
+pub(crate) fn is_blank(files: &dyn Files, path: &Path) -> bool {
+    match files.open(path) {
         Ok(file) => file.read_range(0, HEADER_BYTES).is_ok_and(|bytes| bytes.iter().all(|byte| *byte == 0)),
         Err(error) => error.kind() == io::ErrorKind::NotFound,
     }
 }
 
 /// Returns every file that is called a segment, whatever it holds.
-pub(crate) fn segment_files(layer: &dyn Layer) -> Result<Vec<PathBuf>> {
+pub(crate) fn segment_files(files: &dyn Files) -> Result<Vec<PathBuf>> {
     let folder = Path::new(layout::JOURNAL);
-    let names = layer.list(folder).during("listing", folder)?.into_iter().map(|entry| entry.name);
+    let names = files.list(folder).during("listing", folder)?.into_iter().map(|entry| entry.name);
     Ok(names.filter(|name| name.starts_with(PREFIX)).map(|name| folder.join(name)).collect())
 }
 
 /// Returns the path of the first segment that no name is given to yet.
-pub(crate) fn unused_path(layer: &dyn Layer) -> Result<PathBuf> {
-    let taken = segment_files(layer)?;
+pub(crate) fn unused_path(files: &dyn Files) -> Result<PathBuf> {
+    let taken = segment_files(files)?;
     let path = |number: u64| Path::new(layout::JOURNAL).join(format!("{PREFIX}{number}"));
     Ok((0..).map(path).find(|path| !taken.contains(path)).unwrap_or_default())
 }
@@ -422,11 +423,13 @@ impl Frame {
     }
 }
 
-/// What processes tell each other through `journal/tip`, which is never flushed and not needed by an opening that has the
-/// lock: how far the journal is durable, and how far the other files hold it.
+/// What processes tell each other through `journal/tip`, which is never flushed: how far the journal is durable, and how far the other
+/// files hold it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Tip {
     pub(crate) durable: Position,
+    /// The start of the system in which this was told, where that has a name.
+    pub(crate) boot: Option<Boot>,
     /// The last frame that the other files hold.
     pub(crate) applied: u64,
 }
@@ -436,22 +439,24 @@ const APPLIED_AT: u64 = 64;
 
 impl Tip {
     /// Reads the tip; `None` if it is not whole.
-    pub(crate) fn read(file: &dyn Handle) -> io::Result<Option<Self>> {
+    pub(crate) fn read(file: &dyn Opened) -> io::Result<Option<Self>> {
         let mut bytes = [0; 2 * APPLIED_AT as usize];
         // In one go: what a read lacks, the checksums notice, and a second one would be there only to find the end.
         file.read_at(&mut bytes, 0)?;
         let (durable, applied) = bytes.split_at(APPLIED_AT as usize);
-        let durable = checked(durable, 36).and_then(|mut from| {
+        let durable = checked(durable, 52).and_then(|mut from| {
+            let boot: Boot = from.take(16)?.try_into().ok()?;
             let (generation, offset, frame, commits) = (from.u64()?, from.u64()?, from.u64()?, from.u64()?);
-            Some(Position { generation, offset, frame, chain: from.u32()?, commits })
+            let durable = Position { generation, offset, frame, chain: from.u32()?, commits };
+            Some(Self { durable, boot: (boot != NO_BOOT).then_some(boot), applied: 0 })
         });
-        let applied = checked(applied, 8).and_then(|mut from| from.u64());
-        Ok(durable.map(|durable| Self { durable, applied: applied.unwrap_or_default() }))
+        let applied = checked(applied, 8).and_then(|mut from| from.u64()).unwrap_or_default();
+        Ok(durable.map(|durable| Self { applied, ..durable }))
     }
 
-    /// Tells that the journal is durable up to `durable`. Only for whoever holds the lock.
-    pub(crate) fn tell_durable(file: &dyn Handle, durable: &Position) -> io::Result<()> {
-        let mut bytes = Vec::with_capacity(40);
+    /// Tells that the journal is durable up to a place. Only for whoever holds the lock.
+    pub(crate) fn tell_durable(file: &dyn Handle, durable: &Position, boot: Option<Boot>) -> io::Result<()> {
+        let mut bytes = boot.unwrap_or(NO_BOOT).to_vec();
         for number in [durable.generation, durable.offset, durable.frame, durable.commits] {
             bytes.extend_from_slice(&number.to_le_bytes());
         }
@@ -464,6 +469,9 @@ impl Tip {
         file.write_at(&with_checksum(applied.to_le_bytes().to_vec()), APPLIED_AT)
     }
 }
+
+/// What stands in the tip where starts of the system have no name.
+const NO_BOOT: Boot = [0; 16];
 
 fn with_checksum(mut bytes: Vec<u8>) -> Vec<u8> {
     bytes.extend_from_slice(&crc32fast::hash(&bytes).to_le_bytes());

@@ -17,6 +17,8 @@ pub(crate) const JOURNAL: &str = "journal";
 pub(crate) const LOCK: &str = "journal/lock";
 pub(crate) const APPLY_LOCK: &str = "journal/apply-lock";
 pub(crate) const TIP: &str = "journal/tip";
+/// A tip that is put in the place of one that could not be written.
+pub(crate) const TIP_BESIDE: &str = "journal/tip~new";
 /// Where unreadable things are put when something new needs their place.
 pub(crate) const DAMAGED: &str = "damaged";
 

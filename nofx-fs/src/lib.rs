@@ -48,6 +48,7 @@ mod lock;
 mod lost;
 mod options;
 mod read;
+mod reading;
 mod rebuild;
 mod registry;
 mod repair;
@@ -57,6 +58,7 @@ mod stranger;
 mod stray;
 #[cfg(test)]
 mod tests;
+mod writing;
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -69,7 +71,7 @@ use nofx_core::{
 
 pub use check::{Finding, Severity};
 pub use options::Options;
-use registry::Keeper;
+use store::Shared;
 use tokio::sync::Semaphore;
 
 /// What the backend takes.
@@ -83,7 +85,7 @@ const MOST_WAITING: u32 = 1024;
 pub struct FsBackend {
     info: BackendInfo,
     /// Empty once this handle is closed.
-    keeper: Mutex<Option<Arc<Keeper>>>,
+    shared: Mutex<Option<Arc<Shared>>>,
     /// What commits that wait for others take one of, and closing takes all of.
     waiting: Arc<Semaphore>,
 }
@@ -102,8 +104,7 @@ impl FsBackend {
         Ok(Self::of(blocking(move || registry::open(&path, options)).await?))
     }
 
-    fn of(keeper: Arc<Keeper>) -> Self {
-        let shared = keeper.shared();
+    fn of(shared: Arc<Shared>) -> Self {
         let info = BackendInfo {
             backend: "fs",
             store: shared.store,
@@ -112,15 +113,15 @@ impl FsBackend {
             limits: LIMITS,
             read_only: shared.read_only.as_ref().map(|read_only| read_only.reason.clone()),
         };
-        Self { info, keeper: Mutex::new(Some(keeper)), waiting: Arc::new(Semaphore::new(MOST_WAITING as usize)) }
+        Self { info, shared: Mutex::new(Some(shared)), waiting: Arc::new(Semaphore::new(MOST_WAITING as usize)) }
     }
 
     /// Reads everything, and lists what is damaged, missing or strange. Changes nothing.
     ///
     /// Files are not brought up to date meanwhile.
     pub async fn check(&self) -> Result<Vec<Finding>> {
-        let keeper = self.keeper()?;
-        blocking(move || keeper.shared().check()).await
+        let shared = self.shared()?;
+        blocking(move || shared.check()).await
     }
 
     /// Repairs the store in a folder, and says what was done. To be called while no other program has it open.
@@ -135,8 +136,8 @@ impl FsBackend {
         blocking(move || registry::repair(&path, options, gives_up)).await
     }
 
-    fn keeper(&self) -> Result<Arc<Keeper>> {
-        self.keeper.lock().unwrap_or_else(PoisonError::into_inner).clone().ok_or(Error::Closed)
+    fn shared(&self) -> Result<Arc<Shared>> {
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner).clone().ok_or(Error::Closed)
     }
 }
 
@@ -147,44 +148,44 @@ impl PersistenceBackend for FsBackend {
     }
 
     async fn get(&self, keys: &[RecordKey]) -> Result<Vec<Option<Record>>> {
-        let (keeper, keys) = (self.keeper()?, keys.to_vec());
-        blocking(move || keeper.shared().get(&keys)).await
+        let (shared, keys) = (self.shared()?, keys.to_vec());
+        blocking(move || shared.get(&keys)).await
     }
 
     async fn scan(&self, query: &ScanQuery) -> Result<Page<Record>> {
-        let (keeper, query) = (self.keeper()?, query.clone());
-        blocking(move || keeper.shared().scan(&query)).await
+        let (shared, query) = (self.shared()?, query.clone());
+        blocking(move || shared.scan(&query)).await
     }
 
     async fn heads(&self, logs: &[LogKey]) -> Result<Vec<LogHead>> {
-        let (keeper, logs) = (self.keeper()?, logs.to_vec());
-        blocking(move || keeper.shared().heads(&logs)).await
+        let (shared, logs) = (self.shared()?, logs.to_vec());
+        blocking(move || shared.heads(&logs)).await
     }
 
     async fn logs(&self, query: &LogScan) -> Result<Page<LogHead>> {
-        let (keeper, query) = (self.keeper()?, query.clone());
-        blocking(move || keeper.shared().logs(&query)).await
+        let (shared, query) = (self.shared()?, query.clone());
+        blocking(move || shared.logs(&query)).await
     }
 
     async fn read(&self, query: &LogQuery) -> Result<Page<LogEntry>> {
-        let (keeper, query) = (self.keeper()?, query.clone());
-        blocking(move || keeper.shared().read(&query)).await
+        let (shared, query) = (self.shared()?, query.clone());
+        blocking(move || shared.read(&query)).await
     }
 
     async fn changes(&self, after: Option<&Cursor>, limit: usize) -> Result<Changes> {
-        let (keeper, after) = (self.keeper()?, after.cloned());
-        blocking(move || keeper.shared().changes(after.as_ref(), limit)).await
+        let (shared, after) = (self.shared()?, after.cloned());
+        blocking(move || shared.changes(after.as_ref(), limit)).await
     }
 
     /// Blocks the thread that polls it for the disk, as the contract allows, but not for others who commit.
     async fn commit(&self, group: Vec<Batch>) -> Result<Vec<Outcome>> {
-        let keeper = self.keeper()?;
-        match keeper.shared().try_commit(group) {
+        let shared = self.shared()?;
+        match shared.try_commit(group) {
             Ok(done) => done,
             Err(group) => {
                 let waits = self.waiting.clone().acquire_owned().await.map_err(|_| Error::Closed)?;
                 blocking(move || {
-                    let done = keeper.shared().commit(group);
+                    let done = shared.commit(group);
                     drop(waits);
                     done
                 })
@@ -194,16 +195,16 @@ impl PersistenceBackend for FsBackend {
     }
 
     async fn close(&self) -> Result<()> {
-        let keeper = self.keeper.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let Some(keeper) = keeper else { return Ok(()) };
+        let shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(shared) = shared else { return Ok(()) };
         if let Ok(all) = self.waiting.acquire_many(MOST_WAITING).await {
             all.forget();
         }
         self.waiting.close();
         blocking(move || {
             // Waits for a commit that is at the disk. The last handle also waits for the files if something was committed.
-            drop(keeper.shared().committing.lock().unwrap_or_else(PoisonError::into_inner));
-            registry::let_go(keeper);
+            shared.written().into_iter().for_each(|writing| drop(writing.turn()));
+            registry::let_go(shared);
             Ok(())
         })
         .await

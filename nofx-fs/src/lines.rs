@@ -9,7 +9,7 @@ use std::ops::Range;
 use nofx_core::{Body, LogEntry, LogKey, Timestamp, json};
 
 use crate::escape::is_long;
-use crate::files::Handle;
+use crate::files::Opened;
 use crate::layout;
 
 /// How much is read at once.
@@ -112,7 +112,7 @@ fn position(line: &[u8]) -> Option<u64> {
 /// The part of a file in which lines are looked for.
 #[derive(Clone, Debug)]
 pub(crate) struct Lines<'a> {
-    pub(crate) file: &'a dyn Handle,
+    pub(crate) file: &'a dyn Opened,
     /// From behind the heading to the end of the last line.
     pub(crate) bytes: Range<u64>,
 }
@@ -248,7 +248,7 @@ mod tests {
     use nofx_core::Kind;
 
     use super::*;
-    use crate::files::{Disk, Layer, Mode};
+    use crate::files::{Disk, Layer};
 
     fn entry(position: u64, body: &str) -> LogEntry {
         LogEntry { position, at: Timestamp::from_millis(1_757_341_277_345), body: Body::trusted(body) }
@@ -297,7 +297,7 @@ mod tests {
     #[test]
     fn positions_are_found_and_lines_given_both_ways() {
         let dir = tempfile::tempdir().unwrap();
-        let file = Disk::new(dir.path()).open(Path::new("log"), Mode::Write).unwrap();
+        let file = Disk::new(dir.path()).edit(Path::new("log")).unwrap();
         let (mut text, mut starts) = (Vec::new(), Vec::new());
         for position in 0..5000 {
             starts.push(text.len() as u64);

@@ -5,20 +5,35 @@ use nofx_core::{Result, StoreId};
 use crate::catalog::{self, Mark};
 use crate::codec::Commit;
 use crate::fault::During;
-use crate::files::{Layer, Mode};
-use crate::journal::{Found, Position, Segment};
+use crate::files::Files;
+use crate::journal::{Found, Position, Segment, Tip};
 use crate::layout;
 use crate::lines::{self, Lines};
 use crate::lost::Lost;
 use crate::state::State;
 
-/// Reads a store, following the journal up to `until` or to its end.
+/// How far the journal is read.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Reach {
+    /// The last frame that is known to be durable, where that was told since the system started. Nothing behind it is looked for.
+    pub(crate) told: Option<u64>,
+    /// Whether what follows that one frame by frame is read too.
+    pub(crate) goes_on: bool,
+}
+
+impl Reach {
+    fn end(&self) -> Option<u64> {
+        self.told.filter(|_| !self.goes_on)
+    }
+}
+
+/// Reads a store and follows its journal.
 ///
 /// `None` if the catalog does not fit the journal, so that everything else has to be looked at.
-pub(crate) fn load(layer: &dyn Layer, store: StoreId, until: Option<Position>) -> Result<Option<State>> {
-    let Some((mark, _, mut state)) = catalog::read(layer)? else { return Ok(None) };
+pub(crate) fn load(files: &dyn Files, store: StoreId, reach: Reach) -> Result<Option<State>> {
+    let Some((mark, _, mut state)) = catalog::read(files)? else { return Ok(None) };
     // Read last: what was applied meanwhile is still in the journal then, or else the catalog turns out to be stale.
-    let segments = Segment::newest_run(layer, store)?;
+    let segments = Segment::newest_run(files, store)?;
     if segments.first().is_some_and(|first| mark.frame < first.header.start.frame) {
         return Ok(None);
     }
@@ -26,30 +41,27 @@ pub(crate) fn load(layer: &dyn Layer, store: StoreId, until: Option<Position>) -
     state.base_commits = mark.commits;
     state.last_seq = mark.last_seq;
     state.position = Position { frame: mark.frame, chain: mark.chain, commits: mark.commits, ..Position::default() };
-    let fits = replay(layer, &mut state, segments, Some(mark), until)?;
+    let fits = replay(files, &mut state, segments, Some(mark), reach)?;
     Ok(fits.then_some(state))
 }
 
 /// Takes in what the journal holds beyond the base of a state. `false` if the two do not fit.
 pub(crate) fn replay(
-    layer: &dyn Layer,
+    files: &dyn Files,
     state: &mut State,
     segments: Vec<Segment>,
     mark: Option<Mark>,
-    until: Option<Position>,
+    reach: Reach,
 ) -> Result<bool> {
     let mut segments = segments.into_iter().peekable();
     let Some(first) = segments.peek() else {
         state.damage = Some(format!("`{}`: there is no segment", layout::JOURNAL));
-        if until.is_some_and(|until| until.frame > state.base) {
-            state.lost.push(Lost::without_header(layer, state.base + 1)?);
-        }
         return Ok(true);
     };
     let (mut position, base) = (first.header.start, state.base);
     let mut broken = None;
     // What the files hold was durable before.
-    let until = until.map(|until| until.frame.max(base));
+    let until = reach.end().map(|until| until.max(base));
     let fits = |at: &Position| mark.is_none_or(|mark| at.frame != mark.frame || at.chain == mark.chain);
     while let Some(segment) = segments.next() {
         position = segment.header.start;
@@ -71,7 +83,7 @@ pub(crate) fn replay(
                 Found::Group(commits, after) => {
                     if after.frame > base {
                         state.position = position;
-                        fit_logs(layer, state, &commits)?;
+                        fit_logs(files, state, &commits)?;
                         state.install(commits, after);
                     }
                     state.last_frame = Some((position.offset, after));
@@ -82,6 +94,8 @@ pub(crate) fn replay(
         }
         let is_broken = match bound {
             Some(bound) => (bound.frame, bound.chain) != (position.frame, position.chain),
+            // Where it is told that nothing is missing, nothing is looked for.
+            None if reach.told.is_some_and(|told| told <= position.frame) => false,
             None => !segment.frames_beyond(&position).during("reading", &segment.path)?.is_empty(),
         };
         if is_broken && until.is_none_or(|until| position.frame < until) {
@@ -89,13 +103,13 @@ pub(crate) fn replay(
             state.damage.get_or_insert_with(|| format!("`{path}`: frame {frame} at byte {offset}"));
             broken = broken.or_else(|| Some((segment.clone(), position)));
             let end = bound.map(|bound| bound.frame).into_iter().chain(until).min();
-            position = take_beyond(layer, state, &segment, position, end)?;
+            position = take_beyond(files, state, &segment, position, end)?;
         }
         state.segment = Some(segment);
     }
     let expected = until.unwrap_or(base);
     if position.frame < expected && state.damage.is_none() {
-        note_missing(layer, state, &position, expected)?;
+        note_missing(files, state, &position, expected)?;
     }
     if let Some((segment, before)) = broken {
         // What follows the damage is read, but the journal does not go on there.
@@ -105,8 +119,25 @@ pub(crate) fn replay(
     Ok(true)
 }
 
+/// Compares what was read with what the tip tells of the journal.
+pub(crate) fn compare(files: &dyn Files, state: &mut State, tip: &Tip) -> Result<()> {
+    let told = tip.durable;
+    if state.damage.is_none() && told.frame > state.position.frame {
+        let at = state.position;
+        note_missing(files, state, &at, told.frame)?;
+    }
+    if state.segment.is_none() && told.frame > state.base {
+        state.lost.push(Lost::without_header(files, state.base + 1)?);
+    }
+    if state.damage.is_none() && told.frame == state.position.frame && !told.is_same_frame(&state.position) {
+        let path = layout::JOURNAL;
+        state.damage = Some(format!("`{path}`: frame {} was written by two processes at once", told.frame));
+    }
+    Ok(())
+}
+
 /// Notes that the journal should hold frames behind a place, up to one of which others told, and does not.
-pub(crate) fn note_missing(layer: &dyn Layer, state: &mut State, at: &Position, told: u64) -> Result<()> {
+fn note_missing(files: &dyn Files, state: &mut State, at: &Position, told: u64) -> Result<()> {
     let first = at.frame + 1;
     let mut what = format!("`{}`: frames {first} to {told} are missing", layout::JOURNAL);
     match state.segment.clone() {
@@ -115,7 +146,7 @@ pub(crate) fn note_missing(layer: &dyn Layer, state: &mut State, at: &Position, 
             note_lost(state, &segment, at, told)?;
         }
         // The next segment is not there, or nothing says that it is.
-        _ if told > state.base => state.lost.push(Lost::without_header(layer, first)?),
+        _ if told > state.base => state.lost.push(Lost::without_header(files, first)?),
         _ => {}
     }
     state.damage = Some(what);
@@ -133,7 +164,7 @@ fn note_lost(state: &mut State, segment: &Segment, at: &Position, last: u64) -> 
 /// Takes in the frames of a segment that stand whole behind damage, up to a frame, as each says by itself what it changed.
 /// Returns the place behind the last.
 fn take_beyond(
-    layer: &dyn Layer,
+    files: &dyn Files,
     state: &mut State,
     segment: &Segment,
     mut position: Position,
@@ -149,7 +180,7 @@ fn take_beyond(
         if let Found::Group(commits, after) = segment.read(&before).during("reading", &segment.path)? {
             if after.frame > state.base {
                 state.position = before;
-                fit_logs(layer, state, &commits)?;
+                fit_logs(files, state, &commits)?;
                 state.install(commits, after);
             }
             position = after;
@@ -162,7 +193,7 @@ fn take_beyond(
 }
 
 /// Makes the logs that a group appends to end where its entries begin, if the files are ahead of the journal or behind it.
-fn fit_logs(layer: &dyn Layer, state: &mut State, commits: &[Commit]) -> Result<()> {
+fn fit_logs(files: &dyn Files, state: &mut State, commits: &[Commit]) -> Result<()> {
     let appends = commits.iter().flat_map(|commit| &commit.appends);
     for (log, entries) in appends {
         let Some(first) = entries.first().map(|entry| entry.position) else { continue };
@@ -172,7 +203,7 @@ fn fit_logs(layer: &dyn Layer, state: &mut State, commits: &[Commit]) -> Result<
         }
         let path = layout::open_log(log);
         let start = lines::heading(log).len() as u64;
-        if let Ok(file) = layer.open(&path, Mode::Read) {
+        if let Ok(file) = files.open(&path) {
             let end = file.len().during("measuring", &path)?;
             slot.bytes =
                 Lines { file: &*file, bytes: start..end.max(start) }.start_of(first).during("reading", &path)?;

@@ -11,7 +11,7 @@ use nofx_core::{Deadline, Error, Result};
 use nofx_core::Holder;
 
 use crate::fault::During;
-use crate::files::{Handle, Layer, Mode};
+use crate::files::{Handle, Layer};
 
 /// The shortest and longest pauses between two tries.
 const PAUSES: (Duration, Duration) = (Duration::from_micros(20), Duration::from_millis(2));
@@ -31,7 +31,7 @@ pub(crate) struct Held(Arc<dyn Handle>);
 
 impl Lock {
     pub(crate) fn open(layer: &dyn Layer, path: &'static str) -> Result<Self> {
-        let open = |path: &Path| layer.open(path, Mode::Write).during("opening", path);
+        let open = |path: &Path| layer.edit(path).during("opening", path);
         let holder = Path::new(path).with_extension("holder");
         // As long for every process, so that a name never keeps the end of a longer one.
         let we = format!("{:<10} {:<100}\n", std::process::id(), gethostname::gethostname().to_string_lossy());

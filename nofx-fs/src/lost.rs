@@ -5,7 +5,7 @@ use std::io;
 use nofx_core::Result;
 
 use crate::codec::Writer;
-use crate::files::Layer;
+use crate::files::Files;
 use crate::journal::{self, Position, Segment};
 
 /// One frame or more that cannot be read.
@@ -29,12 +29,12 @@ impl Lost {
     }
 
     /// Looks at the segments without a header, of which one may have held it.
-    pub(crate) fn without_header(layer: &dyn Layer, frame: u64) -> Result<Self> {
-        let whole: Vec<_> = Segment::of_any_store(layer)?.into_iter().map(|segment| segment.path).collect();
+    pub(crate) fn without_header(files: &dyn Files, frame: u64) -> Result<Self> {
+        let whole: Vec<_> = Segment::of_any_store(files)?.into_iter().map(|segment| segment.path).collect();
         let mut bytes = Vec::new();
-        for path in journal::segment_files(layer)?.into_iter().filter(|path| !whole.contains(path)) {
+        for path in journal::segment_files(files)?.into_iter().filter(|path| !whole.contains(path)) {
             // A folder or a link in the place of one holds nothing.
-            bytes.extend(layer.read(&path).ok().flatten().unwrap_or_default());
+            bytes.extend(files.read(&path).ok().flatten().unwrap_or_default());
         }
         Ok(Self { frame, is_blank: bytes.is_empty(), bytes })
     }

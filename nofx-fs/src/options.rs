@@ -16,6 +16,8 @@ pub struct Options {
     pub apply_after: Duration,
     /// The size of a segment of the journal, in bytes. At this much the files are brought up to date at the latest.
     pub segment_bytes: u64,
+    /// How many files are flushed side by side.
+    pub(crate) at_once: usize,
     /// Whether a thread of this process brings the files up to date. Without it they are when the store is closed.
     pub(crate) applies: bool,
     /// What a test breaks on purpose.
@@ -30,6 +32,7 @@ impl Default for Options {
             lock_wait: Duration::from_secs(5),
             apply_after: Duration::from_secs(1),
             segment_bytes: 2 << 20,
+            at_once: 16,
             applies: true,
             #[cfg(test)]
             sabotage: None,
@@ -45,6 +48,8 @@ pub(crate) enum Sabotage {
     EarlyReuse,
     /// The journal goes on in the same file after a flush failed.
     TrustAfterFailure,
+    /// A tip is believed whenever it was told.
+    BelieveAnyTip,
     /// Batch ids are not remembered once the files hold their commits.
     ForgetIds,
 }

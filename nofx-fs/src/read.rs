@@ -17,10 +17,10 @@ use nofx_core::{
 use crate::archive::Archive;
 use crate::document::{self, Said};
 use crate::fault::{During, is_of_the_file};
-use crate::files::{Handle, Mode};
+use crate::files::Opened;
 use crate::lines::{self, Lines};
+use crate::reading::Reading;
 use crate::state::{LogSlot, RecordSlot, State};
-use crate::store::Shared;
 use crate::{layout, stranger};
 
 /// How often something is looked at again while others change it.
@@ -53,7 +53,7 @@ impl From<Misfit> for Error {
     }
 }
 
-impl Shared {
+impl Reading {
     pub(crate) fn get(&self, keys: &[RecordKey]) -> Result<Vec<Option<Record>>> {
         self.consistently(|| self.records_now(keys))
     }
@@ -133,6 +133,12 @@ impl Shared {
         let state = self.state();
         let slot = state.logs.get(&query.log);
         let length = slot.map_or(0, |slot| slot.length);
+        if slot.is_some_and(|slot| slot.is_unknown)
+            && let Some(damage) = state.doubts_log(&query.log)
+        {
+            let path = layout::sealed_log(&query.log);
+            return Err(Misfit::Differs(format!("{}, `{}`: {damage}", query.log, self.root.join(path).display())));
+        }
         // What stands in a log is known, but perhaps not where it ends.
         let doubt =
             state.doubts_log(&query.log).filter(|_| query.direction == Direction::Forward && query.range.end > length);
@@ -212,13 +218,13 @@ impl Shared {
         };
         let newest = self.cursor(end);
         let mut feed = self.feed();
-        feed.catch_up(&*self.layer, base)?;
+        feed.catch_up(&*self.files, base)?;
         let Some(from) = from.filter(|from| (feed.start()..=end).contains(from)) else {
             return Ok(Changes::Gap { newest });
         };
         let mut found = Vec::new();
         if from < base && limit > 0 {
-            match feed.read(&*self.layer, from, limit.min((base - from) as usize)) {
+            match feed.read(&*self.files, from, limit.min((base - from) as usize)) {
                 Ok(Some(remembered)) => found = remembered,
                 Ok(None) | Err(Error::Corrupt(_)) => return Ok(Changes::Gap { newest }),
                 Err(error) => return Err(error),
@@ -275,7 +281,7 @@ impl Shared {
         if layout::is_index(key.kind()) {
             return Err(differs("its line is missing or damaged"));
         }
-        let bytes = match self.layer.read(&path) {
+        let bytes = match self.files.read(&path) {
             Err(error) if is_of_the_file(&error) => return Err(differs(&error.to_string())),
             read => read.during("reading", &path)?.ok_or_else(|| differs("it is missing"))?,
         };
@@ -306,7 +312,7 @@ impl Shared {
         let order = if slot.state == LogState::Sealed { [&sealed, &open] } else { [&open, &sealed] };
         let mut reader = Entries { direction: query.direction, range, page, broken: None };
         for path in order {
-            let file = match self.layer.open(path, Mode::Read) {
+            let file = match self.files.open(path) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
                 Err(error) if is_of_the_file(&error) => return Err(self.unreadable_log(&query.log, path, &error)),
                 file => file.during("opening", path)?,
@@ -355,7 +361,7 @@ struct Entries<'a> {
 
 impl Entries<'_> {
     /// `false` if the file is that of another log.
-    fn lines(&mut self, file: &dyn Handle, slot: &LogSlot, log: &LogKey) -> io::Result<bool> {
+    fn lines(&mut self, file: &dyn Opened, slot: &LogSlot, log: &LogKey) -> io::Result<bool> {
         if stranger::has_lines(file, log, slot)? {
             return Ok(false);
         }
@@ -376,7 +382,7 @@ impl Entries<'_> {
     }
 
     /// `false` if the file is that of another log.
-    fn archive(&mut self, file: &dyn Handle, slot: &LogSlot) -> io::Result<bool> {
+    fn archive(&mut self, file: &dyn Opened, slot: &LogSlot) -> io::Result<bool> {
         let Some(archive) = Archive::open(file)? else {
             self.stop_if_unfinished();
             return Ok(true);

@@ -1,46 +1,54 @@
 //! Finding out what a store holds from the files themselves, when the catalog is missing, stale or damaged.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use nofx_core::{Error, LogKey, LogState, RecordKey, Result, Seq, StoreId};
+use nofx_core::{LogKey, LogState, RecordKey, Result, Seq, StoreId, Timestamp};
 
-use crate::archive::Archive;
+use crate::archive::{self, Archive};
 use crate::document::{self, Said};
 use crate::fault::{During, is_of_the_file};
-use crate::files::{Handle, Layer, Mode};
+use crate::files::{Files, Opened};
+use crate::index;
 use crate::journal::Segment;
 use crate::layout::{self, Named};
 use crate::lines::{self, Lines};
+use crate::load::{self, Reach};
 use crate::state::{LogSlot, RecordSlot, State};
-use crate::{index, load};
 
-/// Reads every file. Only while nobody changes them.
-pub(crate) fn rebuild(layer: &dyn Layer, store: StoreId) -> Result<State> {
+/// Reads every file. `None` if the files were brought up to date meanwhile so far that the journal does not say any more what was
+/// read too early.
+pub(crate) fn rebuild(files: &dyn Files, store: StoreId, reach: Reach) -> Result<Option<State>> {
     let mut state = State::default();
-    walk(layer, &mut |path, _| {
+    let oldest = |segments: &[Segment]| segments.first().map(|first| first.header);
+    let before = oldest(&Segment::newest_run(files, store)?);
+    walk(files, &mut |path, _| {
         if let Some(named) = layout::named(path) {
-            take(layer, &mut state, path, named)?;
+            take(files, &mut state, path, named)?;
         }
         Ok(())
     })?;
-    index::complete(&mut state, index::read(layer)?);
+    index::complete(&mut state, index::read(files)?);
     state.last_seq = state.records.values().filter(|slot| !slot.damaged).map(|slot| slot.version).max();
-    let segments = Segment::newest_run(layer, store)?;
+    let segments = Segment::newest_run(files, store)?;
+    if oldest(&segments) != before {
+        return Ok(None);
+    }
     if let Some(first) = segments.first() {
         // Everything before was given up by the journal, because the files hold it.
         state.base = first.header.start.frame;
         state.base_commits = first.header.start.commits;
         state.position = first.header.start;
     }
-    load::replay(layer, &mut state, segments, None, None)?;
-    Ok(state)
+    load::replay(files, &mut state, segments, None, reach)?;
+    Ok(Some(state))
 }
 
 /// Visits every file in the folders of records and logs.
-pub(crate) fn walk(layer: &dyn Layer, visit: &mut dyn FnMut(&Path, &str) -> Result<()>) -> Result<()> {
+pub(crate) fn walk(files: &dyn Files, visit: &mut dyn FnMut(&Path, &str) -> Result<()>) -> Result<()> {
     let mut folders: Vec<PathBuf> = layout::folders().map(PathBuf::from).collect();
     while let Some(folder) = folders.pop() {
-        for entry in layer.list(&folder).during("listing", &folder)? {
+        for entry in files.list(&folder).during("listing", &folder)? {
             let path = folder.join(&entry.name);
             match entry.is_dir {
                 true => folders.push(path),
@@ -51,12 +59,12 @@ pub(crate) fn walk(layer: &dyn Layer, visit: &mut dyn FnMut(&Path, &str) -> Resu
     Ok(())
 }
 
-fn take(layer: &dyn Layer, state: &mut State, path: &Path, named: Named) -> Result<()> {
+fn take(files: &dyn Files, state: &mut State, path: &Path, named: Named) -> Result<()> {
     match named {
         Named::Record(kind, id) => {
             let told = id.and_then(|id| RecordKey::new(kind, id).ok());
             // One that cannot be read is damaged if its name tells which it is; otherwise nobody knows.
-            let slot = match layer.read(path) {
+            let slot = match files.read(path) {
                 Ok(bytes) => read_record(path, &bytes.unwrap_or_default(), told.as_ref()),
                 Err(error) if is_of_the_file(&error) => None,
                 Err(error) => return Err(error).during("reading", path),
@@ -65,14 +73,14 @@ fn take(layer: &dyn Layer, state: &mut State, path: &Path, named: Named) -> Resu
             state.records.extend(slot.or_else(damaged));
         }
         Named::Open(kind, id) => {
-            let Some(file) = open(layer, path)? else { return Ok(()) };
+            let Some(file) = open(files, path)? else { return Ok(()) };
             let Some(log) = name_log(&*file, kind, id).during("reading", path)? else { return Ok(()) };
             let slot = measure(&*file, &log).during("reading", path)?;
             // A sealed file of the same log was finished before this one could go.
             state.logs.entry(log).or_insert(slot);
         }
         Named::Sealed(kind, id) => {
-            let Some(file) = open(layer, path)? else { return Ok(()) };
+            let Some(file) = open(files, path)? else { return Ok(()) };
             let archive = Archive::open(&*file).during("reading", path)?;
             let told = id.and_then(|id| LogKey::new(kind, id).ok());
             let heading = || -> Result<Option<LogKey>> {
@@ -81,21 +89,39 @@ fn take(layer: &dyn Layer, state: &mut State, path: &Path, named: Named) -> Resu
                 Ok(piece.split(|byte| *byte == b'\n').next().and_then(lines::read_heading))
             };
             let Some(log) = told.map_or_else(heading, |log| Ok(Some(log)))? else { return Ok(()) };
-            let (length, last_at) = archive.as_ref().map_or((0, None), |archive| (archive.length, archive.last_at));
+            let counted = match &archive {
+                Some(archive) => Some((archive.length, archive.last_at)),
+                // Its lines may all be there.
+                None => count(&log, &file.read_range(0, u64::MAX).during("reading", path)?),
+            };
+            let is_unknown = counted.is_none();
+            let (length, last_at) = counted.unwrap_or_default();
             let missing = LogSlot::missing(&log);
             let (sealed, base, base_at) = (LogState::Sealed, length, last_at);
-            let slot = LogSlot { state: sealed, length, last_at, base, bytes: 0, base_at, ..missing };
+            let slot = LogSlot { state: sealed, length, last_at, base, bytes: 0, base_at, is_unknown, ..missing };
             state.logs.insert(log, slot);
         }
     }
     Ok(())
 }
 
-/// Opens a file; `None` for what is no file that could be opened, such as a symbolic link.
-fn open(layer: &dyn Layer, path: &Path) -> Result<Option<std::sync::Arc<dyn Handle>>> {
-    match layer.open(path, Mode::Read).during("opening", path) {
-        Err(Error::Corrupt(_)) => Ok(None),
-        opened => opened.map(Some),
+/// Counts the entries of a sealed log whose table is damaged, and says when the last was; `None` if not all can be read.
+fn count(log: &LogKey, bytes: &[u8]) -> Option<(u64, Option<Timestamp>)> {
+    // What is cut between two pieces ends without a table.
+    let (plain, true) = archive::all_lines(bytes)? else { return None };
+    let (mut length, mut last_at) = (0, None);
+    for line in plain.strip_prefix(lines::heading(log).as_slice())?.split_inclusive(|byte| *byte == b'\n') {
+        let entry = lines::read(line.strip_suffix(b"\n")?).filter(|entry| entry.position == length)?;
+        (length, last_at) = (length + 1, Some(entry.at));
+    }
+    Some((length, last_at))
+}
+
+/// Opens a file; `None` for what is no file that could be opened, such as a symbolic link, or was just removed.
+fn open(files: &dyn Files, path: &Path) -> Result<Option<std::sync::Arc<dyn Opened>>> {
+    match files.open(path) {
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::InvalidData) => Ok(None),
+        opened => opened.map(Some).during("opening", path),
     }
 }
 
@@ -105,7 +131,7 @@ fn read_record(path: &Path, bytes: &[u8], told: Option<&RecordKey>) -> Option<(R
     in_place.then_some((key, RecordSlot { version, body: None, damaged: false }))
 }
 
-fn name_log(file: &dyn Handle, kind: nofx_core::Kind, id: Option<String>) -> std::io::Result<Option<LogKey>> {
+fn name_log(file: &dyn Opened, kind: nofx_core::Kind, id: Option<String>) -> std::io::Result<Option<LogKey>> {
     if let Some(id) = id {
         return Ok(LogKey::new(kind, id).ok());
     }
@@ -118,7 +144,7 @@ fn name_log(file: &dyn Handle, kind: nofx_core::Kind, id: Option<String>) -> std
 }
 
 /// Finds the last good line. What follows it was never durable, or is damaged.
-fn measure(file: &dyn Handle, log: &LogKey) -> std::io::Result<LogSlot> {
+fn measure(file: &dyn Opened, log: &LogKey) -> std::io::Result<LogSlot> {
     let start = lines::heading(log).len() as u64;
     let end = file.len()?.max(start);
     let lines = Lines { file, bytes: start..end };

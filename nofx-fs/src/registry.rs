@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError, Weak, mpsc};
-use std::thread::{self, JoinHandle};
+use std::thread;
 use std::time::Duration;
 
 use nofx_core::{Error, Repaired, Result};
@@ -12,38 +12,30 @@ use nofx_core::{Error, Repaired, Result};
 use crate::fault::During;
 use crate::files::Disk;
 use crate::options::Options;
-use crate::store::{Call, Shared};
-use crate::{apply, config, repair};
+use crate::store::Shared;
+use crate::{config, repair};
 
-static OPEN: LazyLock<Mutex<HashMap<PathBuf, Weak<Keeper>>>> = LazyLock::new(Mutex::default);
+static OPEN: LazyLock<Mutex<HashMap<PathBuf, Weak<Shared>>>> = LazyLock::new(Mutex::default);
 
 /// How long closing waits for the files at most.
 const FILES_WAIT: Duration = Duration::from_secs(5);
 
-/// A store and the thread that brings its files up to date; both end with the last handle.
-#[derive(Debug)]
-pub(crate) struct Keeper {
-    shared: Arc<Shared>,
-    applier: Option<JoinHandle<()>>,
-}
-
 /// Opens the store in a folder, or finds it open.
-pub(crate) fn open(path: &Path, options: Options) -> Result<Arc<Keeper>> {
+pub(crate) fn open(path: &Path, options: Options) -> Result<Arc<Shared>> {
     make(path)?;
     let root = fs::canonicalize(path).during("looking for", path)?;
     // Held while a store is opened, so that two handles never open it twice.
     let mut open = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
-    open.retain(|_, keeper| keeper.strong_count() > 0);
+    open.retain(|_, shared| shared.strong_count() > 0);
     // Handles on a store that is gone or was replaced stay with it; a handle that is opened now gets what is there.
-    if let Some(keeper) = open.get(&root).and_then(Weak::upgrade)
-        && !matches!(keeper.shared().refuse_replaced(), Err(Error::Gone(_) | Error::Replaced(_)))
+    if let Some(shared) = open.get(&root).and_then(Weak::upgrade)
+        && !matches!(shared.refuse_replaced(), Err(Error::Gone(_) | Error::Replaced(_)))
     {
-        return Ok(keeper);
+        return Ok(shared);
     }
-    let shared = Shared::open(Arc::new(Disk::new(&root)), &root, options)?;
-    let keeper = Arc::new(Keeper::start(Arc::new(shared)));
-    open.insert(root, Arc::downgrade(&keeper));
-    Ok(keeper)
+    let shared = Arc::new(Shared::open(Arc::new(Disk::new(&root)), &root, options)?);
+    open.insert(root, Arc::downgrade(&shared));
+    Ok(shared)
 }
 
 /// Repairs the store in a folder that exists.
@@ -52,8 +44,8 @@ pub(crate) fn repair(path: &Path, options: Options, gives_up: bool) -> Result<Re
     let layer = Disk::new(&root);
     let mut repairs = repair::free_doors(&layer)?;
     repairs.extend(config::repair(&layer, &root)?);
-    let keeper = open(&root, options)?;
-    let mut done = keeper.shared().repair(gives_up)?;
+    let shared = open(&root, options)?;
+    let mut done = shared.repair(gives_up)?;
     done.repairs.splice(0..0, repairs);
     Ok(done)
 }
@@ -77,44 +69,15 @@ fn make(path: &Path) -> Result<()> {
 
 /// Lets go of a store. If something was committed, the last one to do so waits for the files, but not for long: after an import
 /// they may be thousands, and whatever they lack is in the journal.
-pub(crate) fn let_go(keeper: Arc<Keeper>) {
-    let waits = keeper.shared().has_committed();
+pub(crate) fn let_go(shared: Arc<Shared>) {
+    let waits = shared.written().is_some_and(|writing| writing.has_committed());
     let (done, is_done) = mpsc::channel::<()>();
     let dropping = thread::Builder::new().name("nofx-fs-close".to_owned()).spawn(move || {
-        drop(keeper);
+        drop(shared);
         // Nobody waits any more if it took long.
         _ = done.send(());
     });
     if dropping.is_ok() && waits {
         _ = is_done.recv_timeout(FILES_WAIT);
-    }
-}
-
-impl Keeper {
-    pub(crate) fn start(shared: Arc<Shared>) -> Self {
-        if !shared.options.applies || shared.read_only.is_some() {
-            return Self { shared, applier: None };
-        }
-        if shared.state().is_dirty() {
-            shared.ask(Call { dirty: true, ..Call::default() });
-        }
-        let working = shared.clone();
-        // Without the thread the store works, and its files follow when it is opened again.
-        let applier = thread::Builder::new().name("nofx-fs-apply".to_owned()).spawn(move || apply::run(&working)).ok();
-        Self { shared, applier }
-    }
-
-    pub(crate) fn shared(&self) -> &Arc<Shared> {
-        &self.shared
-    }
-}
-
-impl Drop for Keeper {
-    fn drop(&mut self) {
-        self.shared.ask(Call { stop: true, ..Call::default() });
-        if let Some(applier) = self.applier.take() {
-            // What it could not bring up to date is in the journal.
-            _ = applier.join();
-        }
     }
 }

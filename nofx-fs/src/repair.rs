@@ -16,12 +16,12 @@ use crate::archive::{Archive, ArchiveWriter, all_lines};
 use crate::escape::escape;
 use crate::fault::During;
 use crate::feed;
-use crate::files::{Layer, Mode};
+use crate::files::{Files, Layer};
 use crate::journal::{self, Found, HEADER_BYTES, Header, Position, Segment};
 use crate::state::LogSlot;
-use crate::store::{Doors, Shared};
 use crate::stray::Stray;
-use crate::{aside, catalog, config, index, layout, lines, rebuild, stranger};
+use crate::writing::{Doors, Writing};
+use crate::{aside, catalog, config, layout, lines, rebuild, stranger};
 
 /// How long other processes get to bring to the files what the journal cannot say any more.
 const GRACE: Duration = Duration::from_secs(3);
@@ -41,7 +41,7 @@ pub(crate) fn done(path: &Path, what: impl Into<String>, aside: Option<PathBuf>)
 pub(crate) fn free_doors(layer: &dyn Layer) -> Result<Vec<Repair>> {
     let mut repairs = Vec::new();
     let journal = Path::new(layout::JOURNAL);
-    if layer.open(journal, Mode::Read).is_ok() {
+    if layer.open(journal).is_ok() {
         let what = "it is no folder; the journal is begun again";
         repairs.push(done(journal, what, Some(aside::put(layer, journal)?)));
     }
@@ -52,20 +52,25 @@ pub(crate) fn free_doors(layer: &dyn Layer) -> Result<Vec<Repair>> {
 }
 
 /// Returns what is no file where processes meet.
-pub(crate) fn no_doors(layer: &dyn Layer) -> Vec<PathBuf> {
-    let locks = [layout::LOCK, layout::APPLY_LOCK].map(PathBuf::from);
-    let holders = locks.clone().map(|lock| lock.with_extension("holder"));
-    let is_none =
-        |path: &PathBuf| layer.open(path, Mode::Read).is_err_and(|error| error.kind() == io::ErrorKind::InvalidData);
-    locks.into_iter().chain(holders).chain([layout::TIP.into()]).filter(is_none).collect()
+pub(crate) fn no_doors(files: &dyn Files) -> Vec<PathBuf> {
+    let mut found = no_locks(files);
+    if files.open(Path::new(layout::TIP)).is_err_and(|error| error.kind() == io::ErrorKind::InvalidData) {
+        found.push(layout::TIP.into());
+    }
+    found
 }
 
-impl Shared {
+/// Returns what is no file where locks and their holders are.
+pub(crate) fn no_locks(files: &dyn Files) -> Vec<PathBuf> {
+    let locks = [layout::LOCK, layout::APPLY_LOCK].map(PathBuf::from);
+    let holders = locks.clone().map(|lock| lock.with_extension("holder"));
+    let is_none = |path: &PathBuf| files.open(path).is_err_and(|error| error.kind() == io::ErrorKind::InvalidData);
+    locks.into_iter().chain(holders).filter(is_none).collect()
+}
+
+impl Writing {
     /// Repairs what can be repaired, and says what that was.
     pub(crate) fn repair(&self, gives_up: bool) -> Result<Repaired> {
-        if let Some(read_only) = &self.read_only {
-            return Err(read_only.error.clone());
-        }
         let mut losses = Vec::new();
         let from_files = self.state().damage.is_some();
         let mut repairs = self.repair_journal(gives_up, &mut losses)?;
@@ -75,7 +80,7 @@ impl Shared {
         }
         self.refresh()?;
         let (mut expected, mut again) = (Default::default(), Vec::new());
-        let unreadable = self.unreadable(&mut expected, None)?;
+        let unreadable = self.unreadable(&mut expected)?;
         repairs.extend(self.repair_derived(&mut again, from_files)?);
         repairs.extend(self.repair_logs(&unreadable.logs, gives_up, &mut losses)?);
         repairs.extend(self.free_places(&unreadable.records)?);
@@ -99,7 +104,7 @@ impl Shared {
         let mut repairs = Vec::new();
         for (key, what) in records {
             let path = layout::record_or_index(key);
-            if layer.open(&path, Mode::Read).is_err_and(|error| error.kind() == io::ErrorKind::InvalidData) {
+            if layer.open(&path).is_err_and(|error| error.kind() == io::ErrorKind::InvalidData) {
                 repairs.push(done(&path, what, Some(aside::put(layer, &path)?)));
             }
         }
@@ -109,7 +114,7 @@ impl Shared {
     /// Has the store list what is whole and in its place, and not listed.
     fn take_back(&self, expected: &HashSet<PathBuf>) -> Result<Vec<Repair>> {
         let mut paths = Vec::new();
-        rebuild::walk(&*self.layer, &mut |path, _| {
+        rebuild::walk(&*self.files, &mut |path, _| {
             paths.extend((!expected.contains(path)).then(|| path.to_owned()));
             Ok(())
         })?;
@@ -154,38 +159,6 @@ impl Shared {
             *self.feed() = Default::default();
         }
         Ok(repairs)
-    }
-
-    /// Says what is wrong with the catalog. Only while nobody changes the files.
-    pub(crate) fn catalog_problem(&self) -> Result<Option<&'static str>> {
-        Ok(match catalog::read(&*self.layer) {
-            Ok(None) => Some("it is missing or damaged"),
-            Ok(Some((mark, ..))) if mark.frame < self.state().base => Some("it is older than the files"),
-            found => found.map(|_| None)?,
-        })
-    }
-
-    /// Says what is wrong with the file of index kinds. Only while nobody changes the files.
-    pub(crate) fn index_problems(&self) -> Result<Vec<String>> {
-        let found = match index::read(&*self.layer) {
-            Err(Error::Corrupt(failure)) => return Ok(vec![format!("{} cannot be read", failure.what)]),
-            found => found?,
-        };
-        let mut problems = match *found.damaged {
-            [] => Vec::new(),
-            [line] => vec![format!("line {line} cannot be read")],
-            [first, ..] => vec![format!("{} lines cannot be read, the first is line {first}", found.damaged.len())],
-        };
-        let state = self.state();
-        let missing = state.records.iter().filter(|(key, slot)| {
-            let is_there = || found.records.get(*key).is_some_and(|line| line.version >= slot.version);
-            layout::is_index(key.kind()) && !slot.damaged && !state.is_unapplied(key) && !is_there()
-        });
-        match missing.count() {
-            0 => {}
-            count => problems.push(format!("{count} records are missing in it")),
-        }
-        Ok(problems)
     }
 
     /// Brings the files up to date, waiting for another process that is at it. What is kept back is told by a check.
@@ -254,7 +227,7 @@ impl Shared {
     }
 
     fn is_stranger(&self, log: &LogKey, slot: &LogSlot, path: &Path) -> Result<bool> {
-        let file = self.layer.open(path, Mode::Read).during("opening", path)?;
+        let file = self.layer.open(path).during("opening", path)?;
         match slot.state {
             LogState::Sealed => {
                 let archive = Archive::open(&*file).during("reading", path)?;
@@ -270,7 +243,7 @@ impl Shared {
     /// aside.
     fn repair_journal(&self, gives_up: bool, losses: &mut Vec<Loss>) -> Result<Vec<Repair>> {
         if self.state().damage.is_none() {
-            let _turn = self.committing.lock().unwrap_or_else(PoisonError::into_inner);
+            let _turn = self.turn();
             let _held = self.hold_waiting(Doors::lock)?;
             let move_aside = |(path, what): (PathBuf, &str)| {
                 let kept = aside::put(&*self.layer, &path)?;
@@ -278,8 +251,8 @@ impl Shared {
             };
             return self.strange_segments()?.into_iter().map(move_aside).collect();
         }
-        self.wait_for_files(&*self.doors()?)?;
-        let _turn = self.committing.lock().unwrap_or_else(PoisonError::into_inner);
+        self.wait_for_files()?;
+        let _turn = self.turn();
         let (doors, held) = self.hold_waiting(Doors::lock)?;
         self.load_holding(&doors, &held)?;
         let Some(damage) = self.state().damage.clone() else { return Ok(Vec::new()) };
@@ -288,23 +261,10 @@ impl Shared {
         Ok(repairs)
     }
 
-    /// Returns what is called a segment and is none of this store, and what is wrong with it. Only while nobody else commits.
-    pub(crate) fn strange_segments(&self) -> Result<Vec<(PathBuf, &'static str)>> {
-        let layer = &*self.layer;
-        let of_any = Segment::of_any_store(layer)?;
-        let strange = |path: PathBuf| match of_any.iter().find(|segment| segment.path == path) {
-            Some(segment) if segment.header.store == self.store => None,
-            Some(_) => Some((path, "it belongs to another store")),
-            // One that was never begun is empty.
-            None => (!journal::is_blank(layer, &path)).then_some((path, "its beginning cannot be read")),
-        };
-        Ok(journal::segment_files(layer)?.into_iter().filter_map(strange).collect())
-    }
-
     /// Waits until the files hold what is known to be durable, if somebody is there who brings it to them.
-    fn wait_for_files(&self, doors: &Doors) -> Result<()> {
+    fn wait_for_files(&self) -> Result<()> {
         let deadline = Deadline::after(GRACE);
-        while let Some(tip) = self.read_tip(doors)?.filter(|tip| tip.applied < tip.durable.frame) {
+        while let Some(tip) = self.tip()?.filter(|tip| tip.applied < tip.durable.frame) {
             // What cannot be followed can only come from a process that has it in memory.
             if deadline.has_passed() || self.state().position.frame >= tip.durable.frame {
                 break;
@@ -322,7 +282,7 @@ impl Shared {
         losses: &mut Vec<Loss>,
     ) -> Result<Vec<Repair>> {
         let layer = &*self.layer;
-        let tip = self.read_tip(doors)?;
+        let tip = self.read_tip(&*doors.tip)?;
         let segments = Segment::all(layer, self.store)?;
         let is_headless = |path: &PathBuf| segments.iter().all(|segment| segment.path != *path);
         let headless: Vec<_> = journal::segment_files(layer)?.into_iter().filter(is_headless).collect();
@@ -370,14 +330,14 @@ impl Shared {
             commits: base_commits,
         };
         let header = Header { store: self.store, salt: config::salt(&self.options), start, last_seq };
-        let next = Segment::begin(layer, journal::unused_path(layer)?, header, self.options.segment_bytes)?;
+        let (next, file) = Segment::begin(layer, journal::unused_path(layer)?, header, self.options.segment_bytes)?;
         let mut end = start;
         for group in &commits {
             let (bytes, after) = next.frame(&end, group);
-            next.file.write_at(&bytes, end.offset).during("writing", &next.path)?;
+            file.write_at(&bytes, end.offset).during("writing", &next.path)?;
             end = after;
         }
-        next.file.sync().during("flushing", &next.path)?;
+        file.sync().during("flushing", &next.path)?;
         let broken = segments.iter().filter(|segment| segment.header.start.generation >= broken_from);
         let broken = broken.map(|segment| segment.path.clone());
         let mut repairs = Vec::new();
@@ -395,7 +355,7 @@ impl Shared {
         }
         let folder = Path::new(layout::JOURNAL);
         layer.sync_dir(folder).during("flushing", folder)?;
-        self.tell_durable(doors, &end);
+        _ = self.tell_durable(doors, &end);
         self.tell_applied(doors, start.frame);
         Ok(repairs)
     }
@@ -403,7 +363,7 @@ impl Shared {
 
 /// Makes the file of a sealed log again from its lines; `None` if one of them cannot be read.
 fn sealed_again(log: &LogKey, length: u64, bytes: &[u8]) -> Option<Vec<u8>> {
-    let plain = all_lines(bytes)?;
+    let (plain, _) = all_lines(bytes)?;
     let heading = lines::heading(log);
     let mut archive = ArchiveWriter::new(heading.clone());
     let mut next = 0;

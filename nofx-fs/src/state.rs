@@ -3,7 +3,8 @@
 //! The state is what the files held when it was loaded, and every group of the journal since. Bodies of records that have a
 //! file are kept only while they are dirty, that is until the files are known to hold them.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::path::PathBuf;
 
 use nofx_core::{BatchId, Body, Key, LogEntry, LogHead, LogKey, LogState, RecordKey, Seq, Timestamp};
 
@@ -36,6 +37,9 @@ pub(crate) struct State {
     /// The bytes of each frame since, and of all.
     frame_bytes: VecDeque<(u64, u64)>,
     pub(crate) dirty_bytes: u64,
+    /// Set if frames were taken in of which nobody told that they are durable: they are on the disk, unless somebody is just writing
+    /// them.
+    pub(crate) is_unproven: bool,
     /// Why the journal cannot be trusted, if so, and what of it cannot be read.
     pub(crate) damage: Option<String>,
     pub(crate) lost: Vec<Lost>,
@@ -64,18 +68,21 @@ pub(crate) struct LogSlot {
     pub(crate) base_at: Option<Timestamp>,
     /// The entries since, each with its frame.
     pub(crate) recent: VecDeque<(u64, LogEntry)>,
+    /// Set if nothing says how many entries it has, because its sealed file is damaged and there is no catalog.
+    pub(crate) is_unknown: bool,
 }
 
 impl LogSlot {
     pub(crate) fn missing(log: &LogKey) -> Self {
         let bytes = lines::heading(log).len() as u64;
         let (state, recent) = (LogState::Open, VecDeque::new());
-        Self { state, length: 0, last_at: None, base: 0, bytes, base_at: None, recent }
+        Self { state, length: 0, last_at: None, base: 0, bytes, base_at: None, recent, is_unknown: false }
     }
 
     /// Returns what becomes of it when it is removed; what its file holds is known until that is removed too.
     fn removed(&self) -> Self {
-        Self { state: LogState::Removed, length: 0, last_at: None, recent: VecDeque::new(), ..*self }
+        let (state, recent) = (LogState::Removed, VecDeque::new());
+        Self { state, length: 0, last_at: None, recent, is_unknown: false, ..*self }
     }
 
     /// Returns how long its file is once it holds everything, while the log is open.
@@ -141,6 +148,9 @@ impl State {
 
     /// Returns why it is not known where a log ends, likewise.
     pub(crate) fn doubts_log(&self, log: &LogKey) -> Option<&str> {
+        if self.logs.get(log).is_some_and(|slot| slot.is_unknown) {
+            return Some("nothing says how many entries it has: its sealed file is damaged");
+        }
         self.doubts(log, self.logs.contains_key(log), self.dirty_logs.get(log))
     }
 
@@ -214,6 +224,21 @@ impl State {
     /// Returns the keys with their versions and heads, and nothing else.
     pub(crate) fn keys(&self) -> Self {
         Self { records: self.records.clone(), logs: self.logs.clone(), ..Self::default() }
+    }
+
+    /// Returns every file that records and logs may have, also those of what is gone as long as the files may still have it.
+    pub(crate) fn paths(&self) -> HashSet<PathBuf> {
+        let mut paths: HashSet<_> = self.records.keys().map(layout::record).collect();
+        let logs = self.logs.iter().filter(|(_, slot)| slot.state != LogState::Removed).map(|(log, _)| log);
+        paths.extend(logs.flat_map(|log| [layout::open_log(log), layout::sealed_log(log)]));
+        paths.extend(self.unapplied_paths());
+        paths
+    }
+
+    /// Returns the files that are to be written, or to go.
+    pub(crate) fn unapplied_paths(&self) -> Vec<PathBuf> {
+        let records = self.dirty_records.keys().filter(|key| !layout::is_index(key.kind())).map(layout::record);
+        records.chain(self.dirty_logs.keys().flat_map(|log| [layout::open_log(log), layout::sealed_log(log)])).collect()
     }
 
     /// Returns everything that the files do not hold.

@@ -7,7 +7,7 @@ use std::io;
 use nofx_core::{LogKey, LogState};
 
 use crate::archive::Archive;
-use crate::files::Handle;
+use crate::files::Opened;
 use crate::lines::{self, Lines};
 use crate::state::LogSlot;
 
@@ -20,7 +20,7 @@ const TAIL_BYTES: u64 = 4096;
 /// Returns whether the lines of a file are whole where the last line of a log should be, and not those of that log.
 ///
 /// What is damaged or cut there is no proof of anything.
-pub(crate) fn has_lines(file: &dyn Handle, log: &LogKey, slot: &LogSlot) -> io::Result<bool> {
+pub(crate) fn has_lines(file: &dyn Opened, log: &LogKey, slot: &LogSlot) -> io::Result<bool> {
     let Some(last) = slot.base.checked_sub(1) else { return Ok(false) };
     let length = file.len()?;
     let start = lines::heading(log).len() as u64;
@@ -53,7 +53,7 @@ fn is_whole(line: &[u8]) -> bool {
 }
 
 /// Returns what stands between the last line break before the byte `end - 1` and `end`.
-fn line_before(file: &dyn Handle, start: u64, end: u64) -> io::Result<Option<Vec<u8>>> {
+fn line_before(file: &dyn Opened, start: u64, end: u64) -> io::Result<Option<Vec<u8>>> {
     let mut room = TAIL_BYTES;
     loop {
         let from = end.saturating_sub(room).max(start);

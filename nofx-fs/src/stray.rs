@@ -9,7 +9,7 @@ use crate::LIMITS;
 use crate::archive::Archive;
 use crate::document::{self, Said};
 use crate::fault::{During, is_of_the_file};
-use crate::files::{Handle, Layer, Mode};
+use crate::files::{Files, Opened};
 use crate::layout::{self, Named};
 use crate::lines;
 use crate::state::State;
@@ -23,12 +23,12 @@ pub(crate) enum Stray {
 
 impl Stray {
     /// Reads the file of a record or a log that a state has nothing of. `None` if it has, or if the file is not whole.
-    pub(crate) fn read(layer: &dyn Layer, state: &State, path: &Path) -> Result<Option<Self>> {
+    pub(crate) fn read(files: &dyn Files, state: &State, path: &Path) -> Result<Option<Self>> {
         let read = match layout::named(path) {
-            Some(Named::Record(..)) => record(layer, state, path),
-            Some(Named::Open(kind, id)) => log(layer, state, path, id.and_then(|id| LogKey::new(kind, id).ok()), false),
+            Some(Named::Record(..)) => record(files, state, path),
+            Some(Named::Open(kind, id)) => log(files, state, path, id.and_then(|id| LogKey::new(kind, id).ok()), false),
             Some(Named::Sealed(kind, id)) => {
-                log(layer, state, path, id.and_then(|id| LogKey::new(kind, id).ok()), true)
+                log(files, state, path, id.and_then(|id| LogKey::new(kind, id).ok()), true)
             }
             None => Ok(None),
         };
@@ -71,8 +71,8 @@ impl Stray {
     }
 }
 
-fn record(layer: &dyn Layer, state: &State, path: &Path) -> io::Result<Option<Stray>> {
-    let bytes = layer.read(path)?.unwrap_or_default();
+fn record(files: &dyn Files, state: &State, path: &Path) -> io::Result<Option<Stray>> {
+    let bytes = files.read(path)?.unwrap_or_default();
     let Some(Ok(Said::Record(key, _, Some(body)))) = std::str::from_utf8(&bytes).ok().map(document::read) else {
         return Ok(None);
     };
@@ -82,7 +82,7 @@ fn record(layer: &dyn Layer, state: &State, path: &Path) -> io::Result<Option<St
 }
 
 fn log(
-    layer: &dyn Layer,
+    files: &dyn Files,
     state: &State,
     path: &Path,
     told: Option<LogKey>,
@@ -91,7 +91,7 @@ fn log(
     if told.as_ref().is_some_and(|log| state.logs.contains_key(log)) {
         return Ok(None);
     }
-    let file = layer.open(path, Mode::Read)?;
+    let file = files.open(path)?;
     let Some(plain) = plain(&*file, is_sealed)? else { return Ok(None) };
     let head = plain.split(|byte| *byte == b'\n').next().and_then(lines::read_heading);
     let Some(log) = told.or(head).filter(|log| !state.logs.contains_key(log)) else { return Ok(None) };
@@ -107,7 +107,7 @@ fn log(
 }
 
 /// Returns the lines of a log; `None` if a piece of a sealed one is damaged.
-fn plain(file: &dyn Handle, is_sealed: bool) -> io::Result<Option<Vec<u8>>> {
+fn plain(file: &dyn Opened, is_sealed: bool) -> io::Result<Option<Vec<u8>>> {
     if !is_sealed {
         return file.read_range(0, u64::MAX).map(Some);
     }

@@ -17,8 +17,7 @@ pub struct Options {
     pub create: bool,
     /// Whether the store is only read; no commit then ever reaches it. It is not.
     ///
-    /// The file of an embedded store is not touched either. A store in a folder is one that several programs keep in order, so
-    /// its files may be brought up to date with its journal.
+    /// Its files are not touched either.
     pub read_only: bool,
     /// Where times and ids come from.
     pub sources: Sources,

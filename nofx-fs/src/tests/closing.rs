@@ -39,15 +39,15 @@ fn a_handle_that_committed_nothing_leaves_the_files_to_those_who_stay() {
     };
     let before = files(dir.path());
     for _ in 0..3 {
-        let keeper = open();
-        assert!(keeper.shared().get(&[agent("ada")]).unwrap()[0].is_some());
-        assert_eq!(keeper.shared().read(&LogQuery::oldest_first(history("s"), 9)).unwrap().items.len(), 2);
-        drop(keeper);
+        let store = open();
+        assert!(store.get(&[agent("ada")]).unwrap()[0].is_some());
+        assert_eq!(store.read(&LogQuery::oldest_first(history("s"), 9)).unwrap().items.len(), 2);
+        drop(store);
         assert!(files(dir.path()) == before, "closing wrote what nobody asked for");
     }
-    let keeper = open();
-    commit(keeper.shared(), batch().append(history("s"), entries(1)));
-    drop(keeper);
+    let store = open();
+    commit(&store, batch().append(history("s"), entries(1)));
+    drop(store);
     assert!(dir.path().join("agents/ada.json").exists());
-    assert!(!open().shared().state().is_dirty());
+    assert!(!open().state().is_dirty());
 }

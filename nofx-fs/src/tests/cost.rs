@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use nofx_core::{Batch, Body, LogKey, NewEntry, Sources, Timestamp, kind};
+use nofx_core::{Batch, Body, Expect, LogKey, NewEntry, RecordKey, Sources, Timestamp, kind};
 
 use super::sim::Sim;
 use crate::options::Options;
@@ -38,6 +38,36 @@ fn cost(sessions: u64, group: u64) -> (f64, f64) {
     let after = sim.counts();
     let messages = (4000 / group * group) as f64;
     ((after.0 - before.0) as f64 / messages, (after.1 - before.1) as f64 / messages)
+}
+
+/// A flush makes the disk write the renames before it, so that each would wait for one.
+#[test]
+fn documents_are_all_flushed_before_the_first_gets_its_name() {
+    const DOCUMENTS: u64 = 100;
+    for at_once in [1, 16] {
+        let sim = Sim::default();
+        let options = Options { applies: false, at_once, ..Options::default() };
+        let store = Shared::open(Arc::new(sim.clone()), Path::new("store"), options).unwrap();
+        let batch = Batch::new(Sources::default().batch_id());
+        let batch = (0..DOCUMENTS).fold(batch, |batch, n| {
+            batch.put(RecordKey::new(kind::AGENT, format!("a{n}")).unwrap(), Expect::Any, Body::trusted("{}"))
+        });
+        store.commit(vec![batch]).unwrap();
+        sim.watch(|platter| {
+            let named = platter.names().filter(|name| name.starts_with("agents/")).count() as u64;
+            let is_begun = platter.names().any(|name| name.starts_with("agents/") && name.ends_with(".json"));
+            assert!(!is_begun || named == DOCUMENTS, "one has its name while others are not written");
+        });
+        let before = sim.counts().0;
+        assert!(store.apply().unwrap());
+        sim.stop_watching();
+        let flushes = sim.counts().0 - before;
+        assert!((DOCUMENTS..DOCUMENTS + 8).contains(&flushes), "{flushes}");
+        // All of them stay, whatever becomes of what was not flushed.
+        let left = Sim::holding(sim.platter().flushed()).everything();
+        let whole = left.iter().filter(|(path, bytes)| path.starts_with("agents/") && bytes.ends_with(b"}\n"));
+        assert_eq!(whole.count() as u64, DOCUMENTS);
+    }
 }
 
 #[test]

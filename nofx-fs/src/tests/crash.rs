@@ -146,7 +146,9 @@ impl Run {
     }
 
     fn options(&self) -> Options {
-        Options { segment_bytes: 4096, applies: false, sabotage: self.sabotage, ..Options::default() }
+        // One after the other, so that a seed says what happens.
+        let alone = Options { at_once: 1, applies: false, ..Options::default() };
+        Options { segment_bytes: 4096, sabotage: self.sabotage, ..alone }
     }
 
     fn go(&self) -> Found {
@@ -300,7 +302,8 @@ fn look_at(image: Platter, options: &Options, ledger: &Ledger, again: Option<u64
             }
         });
     }
-    let options = Options { sabotage: None, ..options.clone() };
+    let sabotage = options.sabotage.filter(|sabotage| *sabotage == Sabotage::BelieveAnyTip);
+    let options = Options { sabotage, ..options.clone() };
     let store =
         Shared::open(Arc::new(sim.clone()), Path::new("store"), options.clone()).map_err(|error| error.to_string())?;
     if let Some(damage) = &store.state().damage {
@@ -429,6 +432,11 @@ fn names_without_a_flush_are_noticed() {
 #[test]
 fn segments_that_are_used_again_too_early_are_noticed() {
     assert!(losses(|run| run.sabotage = Some(Sabotage::EarlyReuse)) > 0);
+}
+
+#[test]
+fn tips_that_are_believed_after_a_power_cut_are_noticed() {
+    assert!(losses(|run| run.sabotage = Some(Sabotage::BelieveAnyTip)) > 0);
 }
 
 #[test]

@@ -8,7 +8,6 @@ use nofx_core::workspace::{SessionFilter, Workspace, new_session};
 use nofx_core::{Store, Timestamp};
 
 use super::sim::Sim;
-use crate::registry::Keeper;
 use crate::store::Shared;
 use crate::{FsBackend, Options};
 
@@ -17,8 +16,7 @@ async fn a_page_of_ten_thousand_sessions_opens_its_documents_and_no_other_file()
     let sim = Sim::default();
     let workspace = |sim: &Sim| {
         let shared = Shared::open(Arc::new(sim.clone()), Path::new("store"), Options::default()).unwrap();
-        let keeper = Keeper::start(Arc::new(shared));
-        Workspace::new(Store::new(Arc::new(FsBackend::of(Arc::new(keeper)))))
+        Workspace::new(Store::new(Arc::new(FsBackend::of(Arc::new(shared)))))
     };
     let filled = workspace(&sim);
     for minute in 0..20 {

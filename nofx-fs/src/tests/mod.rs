@@ -14,6 +14,8 @@ mod lost;
 mod lying;
 #[cfg(unix)]
 mod proven;
+mod reading;
 mod repair;
+mod sealed;
 mod sim;
 mod stranger;

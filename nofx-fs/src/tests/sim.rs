@@ -6,9 +6,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use crate::files::{Entry, Handle, Layer, Mode};
+use crate::files::{Boot, Entry, Files, Handle, Layer, Opened};
 
 const SECTOR: usize = 512;
 
@@ -123,6 +124,8 @@ pub(super) struct Faults {
     /// What happens just before the next write to a file whose path contains this, and before such a file is opened next.
     pub(super) before_write: Option<Hook>,
     pub(super) before_open: Option<Hook>,
+    /// What happens once a flush of a segment has failed.
+    pub(super) after_failed_flush: Option<Arc<dyn Fn() + Send + Sync>>,
 }
 
 type Watch = Arc<dyn Fn(&Platter) + Send + Sync>;
@@ -134,12 +137,20 @@ struct Inner {
     watch: Option<Watch>,
     flushes: u64,
     written: u64,
+    reads: u64,
     opened: Vec<String>,
+    boot: Option<Boot>,
 }
 
-/// The file system.
-#[derive(Clone, Default)]
+/// The file system. Each new one has started anew.
+#[derive(Clone)]
 pub(super) struct Sim(Arc<Mutex<Inner>>);
+
+impl Default for Sim {
+    fn default() -> Self {
+        Self::holding(Platter::default())
+    }
+}
 
 impl std::fmt::Debug for Sim {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -149,7 +160,9 @@ impl std::fmt::Debug for Sim {
 
 impl Sim {
     pub(super) fn holding(platter: Platter) -> Self {
-        Self(Arc::new(Mutex::new(Inner { platter, ..Inner::default() })))
+        static BOOTS: AtomicU64 = AtomicU64::new(1);
+        let boot = [BOOTS.fetch_add(1, Ordering::Relaxed).to_le_bytes(); 2].concat().try_into().ok();
+        Self(Arc::new(Mutex::new(Inner { platter, boot, ..Inner::default() })))
     }
 
     /// Calls this with what the disk holds after each change.
@@ -169,6 +182,21 @@ impl Sim {
     pub(super) fn counts(&self) -> (u64, u64) {
         let inner = self.inner();
         (inner.flushes, inner.written)
+    }
+
+    /// Returns how often something was read.
+    pub(super) fn reads(&self) -> u64 {
+        self.inner().reads
+    }
+
+    /// Starts the system anew, as after a power cut; or lets its starts have no name.
+    pub(super) fn set_boot(&self, boot: Option<Boot>) {
+        self.inner().boot = boot;
+    }
+
+    /// Returns what the disk holds.
+    pub(super) fn platter(&self) -> Platter {
+        self.inner().platter.clone()
     }
 
     /// Returns the files that were opened since this was asked before.
@@ -234,11 +262,31 @@ impl Sim {
 }
 
 impl Platter {
+    /// Returns the names of what is there.
+    pub(super) fn names(&self) -> impl Iterator<Item = std::borrow::Cow<'_, str>> {
+        self.live.keys().map(|path| path.to_string_lossy())
+    }
+
     /// Returns the same without a file.
     pub(super) fn without(mut self, path: &str) -> Self {
         self.live.remove(Path::new(path));
         self.durable.remove(Path::new(path));
         self
+    }
+
+    /// Returns what is left if the power goes and nothing stays that was not flushed.
+    pub(super) fn flushed(&self) -> Platter {
+        let inodes = self.inodes.iter().map(|inode| Inode {
+            live: inode.durable.clone(),
+            durable: inode.durable.clone(),
+            ..Inode::default()
+        });
+        Platter {
+            inodes: inodes.collect(),
+            live: self.durable.clone(),
+            durable: self.durable.clone(),
+            pending: Vec::new(),
+        }
     }
 
     /// Returns what may be found after the power went at this moment.
@@ -292,36 +340,76 @@ fn put(content: &mut Vec<u8>, offset: usize, bytes: &[u8]) {
     content[offset..offset + bytes.len()].copy_from_slice(bytes);
 }
 
-impl Layer for Sim {
-    fn open(&self, path: &Path, mode: Mode) -> io::Result<Arc<dyn Handle>> {
-        let file = |inode| -> io::Result<Arc<dyn Handle>> {
-            Ok(Arc::new(SimFile { sim: self.clone(), inode, path: path.to_string_lossy().into_owned() }))
-        };
+impl Sim {
+    fn file(&self, path: &Path, inode: usize) -> Arc<SimFile> {
+        Arc::new(SimFile { sim: self.clone(), inode, path: path.to_string_lossy().into_owned() })
+    }
+
+    fn find(&self, path: &Path) -> io::Result<Option<Arc<SimFile>>> {
         pull(|faults| &mut faults.before_open, &path.to_string_lossy(), self);
         let found = self.inner().platter.live.get(path).copied();
         self.inner().opened.push(path.to_string_lossy().into_owned());
-        match (found, mode) {
-            (Some(Node::Folder), _) => Err(io::ErrorKind::InvalidData.into()),
-            (Some(Node::File(inode)), Mode::Read | Mode::Write) => file(inode),
-            (Some(Node::File(inode)), Mode::New) => {
-                file(inode)?.set_len(0)?;
-                file(inode)
-            }
-            (None, Mode::Read) => Err(io::ErrorKind::NotFound.into()),
-            (None, _) => {
-                let inode = self.change(|inner| {
-                    let above = path.parent().unwrap_or(Path::new(""));
-                    if !above.as_os_str().is_empty() && inner.platter.live.get(above) != Some(&Node::Folder) {
-                        return Err(io::ErrorKind::NotFound.into());
-                    }
-                    let node = Node::File(inner.platter.inodes.len());
-                    inner.platter.inodes.push(Inode::default());
-                    inner.platter.name(Naming::Made(path.to_owned(), node));
-                    Ok(inner.platter.inodes.len() - 1)
-                })?;
-                file(inode)
-            }
+        match found {
+            Some(Node::Folder) => Err(io::ErrorKind::InvalidData.into()),
+            Some(Node::File(inode)) => Ok(Some(self.file(path, inode))),
+            None => Ok(None),
         }
+    }
+}
+
+impl Files for Sim {
+    fn open(&self, path: &Path) -> io::Result<Arc<dyn Opened>> {
+        Ok(self.find(path)?.ok_or(io::ErrorKind::NotFound)?)
+    }
+
+    fn list(&self, path: &Path) -> io::Result<Vec<Entry>> {
+        let inner = self.inner();
+        let inside = inner.platter.live.iter().filter(|(other, _)| other.parent() == Some(path));
+        Ok(inside
+            .map(|(other, node)| Entry {
+                name: other.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+                is_dir: *node == Node::Folder,
+            })
+            .collect())
+    }
+
+    fn foreign(&self) -> io::Result<Option<String>> {
+        Ok(None)
+    }
+
+    fn may_edit(&self, _: &Path) -> io::Result<()> {
+        if self.inner().faults.read_only { Err(io::ErrorKind::ReadOnlyFilesystem.into()) } else { Ok(()) }
+    }
+
+    fn boot(&self) -> Option<Boot> {
+        self.inner().boot
+    }
+}
+
+impl Layer for Sim {
+    fn edit(&self, path: &Path) -> io::Result<Arc<dyn Handle>> {
+        if let Some(file) = self.find(path)? {
+            return Ok(file);
+        }
+        let inode = self.change(|inner| {
+            let above = path.parent().unwrap_or(Path::new(""));
+            if !above.as_os_str().is_empty() && inner.platter.live.get(above) != Some(&Node::Folder) {
+                return Err(io::ErrorKind::NotFound.into());
+            }
+            let node = Node::File(inner.platter.inodes.len());
+            inner.platter.inodes.push(Inode::default());
+            inner.platter.name(Naming::Made(path.to_owned(), node));
+            Ok(inner.platter.inodes.len() - 1)
+        })?;
+        Ok(self.file(path, inode))
+    }
+
+    fn create(&self, path: &Path) -> io::Result<Arc<dyn Handle>> {
+        let file = self.edit(path)?;
+        if file.len()? > 0 {
+            file.set_len(0)?;
+        }
+        Ok(file)
     }
 
     fn make_dir(&self, path: &Path) -> io::Result<()> {
@@ -362,17 +450,6 @@ impl Layer for Sim {
         if is_used { Ok(()) } else { self.remove(path) }
     }
 
-    fn list(&self, path: &Path) -> io::Result<Vec<Entry>> {
-        let inner = self.inner();
-        let inside = inner.platter.live.iter().filter(|(other, _)| other.parent() == Some(path));
-        Ok(inside
-            .map(|(other, node)| Entry {
-                name: other.file_name().unwrap_or_default().to_string_lossy().into_owned(),
-                is_dir: *node == Node::Folder,
-            })
-            .collect())
-    }
-
     fn sync_dir(&self, path: &Path) -> io::Result<()> {
         self.change(|inner| {
             inner.flushes += 1;
@@ -385,10 +462,6 @@ impl Layer for Sim {
             here.iter().for_each(|naming| naming.apply(&mut inner.platter.durable));
             Ok(())
         })
-    }
-
-    fn foreign(&self) -> io::Result<Option<String>> {
-        Ok(None)
     }
 }
 
@@ -407,59 +480,7 @@ struct SimFile {
 }
 
 impl SimFile {
-    fn write(&self, write: Write) -> io::Result<()> {
-        if self.sim.inner().faults.fail_write.is_some_and(|fails| fails(&self.path)) {
-            return Err(io::Error::other("the disk could not write"));
-        }
-        self.sim.change(|inner| {
-            let used = || inner.platter.inodes.iter().map(|inode| inode.live.len()).sum::<usize>();
-            let length = inner.platter.inodes[self.inode].live.len();
-            match &write {
-                Write::Bytes(offset, bytes) => {
-                    let more = (offset + bytes.len()).saturating_sub(length);
-                    if more > 0 && inner.faults.room.is_some_and(|room| used() + more > room) {
-                        return Err(io::ErrorKind::StorageFull.into());
-                    }
-                    inner.written += bytes.len() as u64;
-                    put(&mut inner.platter.inodes[self.inode].live, *offset, bytes);
-                }
-                Write::Length(length) => inner.platter.inodes[self.inode].live.resize(*length, 0),
-            }
-            inner.platter.inodes[self.inode].pending.push(write);
-            Ok(())
-        })
-    }
-}
-
-impl Handle for SimFile {
-    fn len(&self) -> io::Result<u64> {
-        Ok(self.sim.inner().platter.inodes[self.inode].live.len() as u64)
-    }
-
-    fn read_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<usize> {
-        let inner = self.sim.inner();
-        if inner.faults.fail_read.is_some_and(|fails| fails(&self.path)) {
-            return Err(io::Error::other("the disk could not read"));
-        }
-        if inner.faults.bad_places.contains(&&*self.path) {
-            return Err(io::Error::from_raw_os_error(5));
-        }
-        let rest = inner.platter.inodes[self.inode].live.get(offset as usize..).unwrap_or_default();
-        let count = rest.len().min(bytes.len());
-        bytes[..count].copy_from_slice(&rest[..count]);
-        Ok(count)
-    }
-
-    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
-        pull(|faults| &mut faults.before_write, &self.path, &self.sim);
-        self.write(Write::Bytes(offset as usize, bytes.to_vec()))
-    }
-
-    fn set_len(&self, len: u64) -> io::Result<()> {
-        self.write(Write::Length(len as usize))
-    }
-
-    fn sync(&self) -> io::Result<()> {
+    fn flush(&self) -> io::Result<()> {
         self.sim.change(|inner| {
             inner.flushes += 1;
             if inner.faults.skipped.is_some_and(|skipped| skipped(&self.path)) {
@@ -489,6 +510,78 @@ impl Handle for SimFile {
         })
     }
 
+    fn write(&self, write: Write) -> io::Result<()> {
+        if self.sim.inner().faults.fail_write.is_some_and(|fails| fails(&self.path)) {
+            return Err(io::Error::other("the disk could not write"));
+        }
+        self.sim.change(|inner| {
+            let used = || inner.platter.inodes.iter().map(|inode| inode.live.len()).sum::<usize>();
+            let length = inner.platter.inodes[self.inode].live.len();
+            match &write {
+                Write::Bytes(offset, bytes) => {
+                    let more = (offset + bytes.len()).saturating_sub(length);
+                    if more > 0 && inner.faults.room.is_some_and(|room| used() + more > room) {
+                        return Err(io::ErrorKind::StorageFull.into());
+                    }
+                    inner.written += bytes.len() as u64;
+                    put(&mut inner.platter.inodes[self.inode].live, *offset, bytes);
+                }
+                Write::Length(length) => inner.platter.inodes[self.inode].live.resize(*length, 0),
+            }
+            inner.platter.inodes[self.inode].pending.push(write);
+            Ok(())
+        })
+    }
+}
+
+impl Opened for SimFile {
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.sim.inner().platter.inodes[self.inode].live.len() as u64)
+    }
+
+    fn read_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<usize> {
+        let mut inner = self.sim.inner();
+        inner.reads += 1;
+        if inner.faults.fail_read.is_some_and(|fails| fails(&self.path)) {
+            return Err(io::Error::other("the disk could not read"));
+        }
+        if inner.faults.bad_places.contains(&&*self.path) {
+            return Err(io::Error::from_raw_os_error(5));
+        }
+        let rest = inner.platter.inodes[self.inode].live.get(offset as usize..).unwrap_or_default();
+        let count = rest.len().min(bytes.len());
+        bytes[..count].copy_from_slice(&rest[..count]);
+        Ok(count)
+    }
+
+    fn is_at(&self, path: &Path) -> io::Result<bool> {
+        Ok(self.sim.inner().platter.live.get(path) == Some(&Node::File(self.inode)))
+    }
+
+    fn is_free(&self) -> io::Result<bool> {
+        Ok(!self.sim.inner().platter.inodes[self.inode].locked)
+    }
+}
+
+impl Handle for SimFile {
+    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        pull(|faults| &mut faults.before_write, &self.path, &self.sim);
+        self.write(Write::Bytes(offset as usize, bytes.to_vec()))
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.write(Write::Length(len as usize))
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        let flushed = self.flush();
+        if flushed.is_err() {
+            let then = self.sim.inner().faults.after_failed_flush.take();
+            then.into_iter().for_each(|then| then());
+        }
+        flushed
+    }
+
     fn try_lock(&self) -> io::Result<bool> {
         let mut inner = self.sim.inner();
         if let Some(code) = inner.faults.lock_error {
@@ -503,9 +596,5 @@ impl Handle for SimFile {
     fn unlock(&self) -> io::Result<()> {
         self.sim.inner().platter.inodes[self.inode].locked = false;
         Ok(())
-    }
-
-    fn is_at(&self, path: &Path) -> io::Result<bool> {
-        Ok(self.sim.inner().platter.live.get(path) == Some(&Node::File(self.inode)))
     }
 }

@@ -111,14 +111,7 @@ fn every_command_of_the_help_is_known_to_read_or_to_write() {
     }
 }
 
-// A store of files still brings its files up to date for whoever looks (docs/costs.md).
-on! { redb:
-    looking_at_a_store_that_was_closed_changes_nothing
-    looking_at_a_store_in_use_changes_nothing
-    looking_at_what_a_killed_host_left_changes_nothing
-}
-
-on! { objects:
+on_each_backend! {
     looking_at_a_store_that_was_closed_changes_nothing
     looking_at_a_store_in_use_changes_nothing
     looking_at_what_a_killed_host_left_changes_nothing
@@ -128,18 +121,7 @@ on! { objects:
 mod on_unix {
     use super::*;
 
-    on! { redb:
-        looking_waits_for_no_process_that_is_held_up
-        looking_takes_no_more_than_the_right_to_read
-        the_superuser_locks_no_owner_out_by_looking
-    }
-
-    on! { fs:
-        looking_takes_no_more_than_the_right_to_read
-        the_superuser_locks_no_owner_out_by_looking
-    }
-
-    on! { objects:
+    on_each_backend! {
         looking_waits_for_no_process_that_is_held_up
         looking_takes_no_more_than_the_right_to_read
         the_superuser_locks_no_owner_out_by_looking
@@ -150,17 +132,12 @@ mod on_unix {
 mod on_linux {
     use super::*;
 
-    on! { redb:
+    on_each_backend! {
         looking_works_on_a_disk_that_cannot_be_written
         looking_makes_no_call_that_changes_anything
     }
 
-    on! { fs: looking_works_on_a_disk_that_cannot_be_written }
-
-    on! { objects:
-        looking_works_on_a_disk_that_cannot_be_written
-        looking_makes_no_call_that_changes_anything
-    }
+    on! { fs: looking_at_thousands_of_sessions_makes_no_call_that_changes_anything }
 }
 
 fn looking_at_a_store_that_was_closed_changes_nothing(store: &str) {
@@ -330,17 +307,45 @@ fn looking_makes_no_call_that_changes_anything(store: &str) {
         if is_killed {
             Host::start(&place, &store).kill();
         }
-        for words in LOOKING {
-            _ = fs::remove_dir_all(place.path("made"));
-            let calls = place.path("calls");
-            let mut command = Command::new("strace");
-            command.args(["-f", "-y", "-qq", "-s", "512", "-e", CHANGING, "-o"]).arg(&calls);
-            command.arg(env!("CARGO_BIN_EXE_nofx")).args(words.replace("STORE", &store).split(' '));
-            crate::program::run(command.current_dir(place.path("")).env_remove("NOFX_STORE")).done();
-            let calls = fs::read_to_string(&calls).expect("what strace saw");
-            let of_the_store = calls.lines().filter(|call| call.contains(&place.shown("store")));
-            let changing: Vec<_> = of_the_store.filter(|call| changes(call)).collect();
-            assert!(changing.is_empty(), "{words} {store}: {changing:#?}");
-        }
+        LOOKING.into_iter().for_each(|words| changes_nothing_by_its_calls(&place, words, &store));
+    }
+}
+
+/// Runs a command under strace, and demands that it makes no call that changes the store.
+#[cfg(target_os = "linux")]
+fn changes_nothing_by_its_calls(place: &Place, words: &str, store: &str) {
+    _ = fs::remove_dir_all(place.path("made"));
+    let calls = place.path("calls");
+    let mut command = std::process::Command::new("strace");
+    command.args(["-f", "-y", "-qq", "-s", "512", "-e", CHANGING, "-o"]).arg(&calls);
+    command.arg(env!("CARGO_BIN_EXE_nofx")).args(words.replace("STORE", store).split(' '));
+    crate::program::run(command.current_dir(place.path("")).env_remove("NOFX_STORE")).done();
+    let calls = fs::read_to_string(&calls).expect("what strace saw");
+    let of_the_store = calls.lines().filter(|call| call.contains(&place.shown("store")));
+    let changing: Vec<_> = of_the_store.filter(|call| changes(call)).collect();
+    assert!(changing.is_empty(), "{words} {store}: {changing:#?}");
+}
+
+/// So many that a host that is killed leaves most of them in the journal only.
+#[cfg(target_os = "linux")]
+fn looking_at_thousands_of_sessions_makes_no_call_that_changes_anything(store: &str) {
+    if std::process::Command::new("strace").arg("-V").output().is_err() {
+        println!("strace is not installed");
+        return;
+    }
+    const SESSIONS: usize = 3000;
+    let (place, store) = filled(store);
+    let mut dump = String::from("{\"format\":\"nofx-full-dump\",\"version\":1}\n");
+    for number in 0..SESSIONS {
+        let id = format!("{number:05}");
+        dump += &format!("{{\"record\":\"session\",\"id\":\"{id}\",\"body\":{{\"id\":\"{id}\",\"name\":\"one\"}}}}\n");
+    }
+    let digest = sha256(dump.as_bytes());
+    dump += &format!("{{\"end\":{{\"records\":{SESSIONS},\"logs\":0,\"entries\":0}},\"sha256\":\"{digest}\"}}\n");
+    place.write("many.ndjson", dump);
+    place.run(&format!("load many.ndjson --store {store}")).done();
+    Host::start(&place, &store).kill();
+    for words in ["ls --store STORE", "show s --store STORE", "doctor --store STORE", "dump --full --store STORE"] {
+        changes_nothing_by_its_calls(&place, words, &store);
     }
 }

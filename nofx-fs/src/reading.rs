@@ -1,0 +1,459 @@
+//! An open store as it is read: what is known of it, kept up with the journal.
+//!
+//! Nothing here can change, make or lock anything, and nothing here waits for another process: a reader works beside writers that
+//! are stopped, on a disk that cannot be written, and leaves no trace.
+//!
+//! The tip says how far the journal is durable. It is never flushed, so one that was told before the system started anew may be old;
+//! but then nobody has written since, and what stands whole in the journal is on the disk. So with such a tip, or none, everything
+//! whole is taken.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::time::Duration;
+
+use nofx_core::{Error, Result, StoreId};
+
+use crate::config::{self, Config};
+use crate::fault::{During, forbids_writing};
+use crate::feed::Feed;
+use crate::files::{Files, Opened};
+use crate::journal::{Found, Segment, Tip};
+use crate::load::{self, Reach};
+use crate::options::Options;
+use crate::state::State;
+use crate::{layout, rebuild, repair};
+
+/// How often something that others may just be changing is looked at again before it is called damaged.
+pub(crate) const TRIES: usize = 20;
+/// The pause between two such looks.
+pub(crate) const TRY_PAUSE: Duration = Duration::from_millis(1);
+
+/// A store that is read.
+///
+/// Each of its locks is held alone: nothing that takes another is called as long as one of them is held.
+#[derive(Debug)]
+pub(crate) struct Reading {
+    pub(crate) files: Arc<dyn Files>,
+    pub(crate) root: PathBuf,
+    pub(crate) store: StoreId,
+    pub(crate) options: Options,
+    /// Set if only the journal says which store this is.
+    is_unnamed: bool,
+    /// Set if this process can only read.
+    pub(crate) read_only: Option<ReadOnly>,
+    state: RwLock<State>,
+    /// The tip, as long as it is the one that others find.
+    tip: RwLock<Option<Arc<dyn Opened>>>,
+    /// Set once another copy of the store was found in its place; this handle never goes on with that.
+    replaced: AtomicBool,
+    /// The last frame that the tip told of when this process read or wrote it.
+    told: AtomicU64,
+    pub(crate) feed: Mutex<Feed>,
+}
+
+/// Why a handle only reads, and what a commit answers.
+#[derive(Clone, Debug)]
+pub(crate) struct ReadOnly {
+    pub(crate) reason: String,
+    pub(crate) error: Error,
+}
+
+impl Reading {
+    /// Opens what a folder is said to hold.
+    pub(crate) fn open(files: Arc<dyn Files>, root: &Path, options: Options, config: Config) -> Result<Self> {
+        let tip = files.open(Path::new(layout::TIP));
+        let reading = Self {
+            read_only: ReadOnly::find(&*files, root, &config, tip.as_ref().err())?,
+            tip: RwLock::new(tip.ok()),
+            files,
+            root: root.to_owned(),
+            store: config.store,
+            is_unnamed: config.damage.is_some(),
+            options,
+            state: RwLock::default(),
+            replaced: AtomicBool::new(false),
+            told: AtomicU64::new(0),
+            feed: Mutex::default(),
+        };
+        reading.load_again()?;
+        reading.refresh()?;
+        Ok(reading)
+    }
+
+    pub(crate) fn state(&self) -> RwLockReadGuard<'_, State> {
+        // A panic cannot leave the state half changed: what is taken in was judged before.
+        self.state.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn state_mut(&self) -> RwLockWriteGuard<'_, State> {
+        self.state.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn feed(&self) -> MutexGuard<'_, Feed> {
+        self.feed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Refuses if another store is in the place of this one, or none.
+    pub(crate) fn refuse_another(&self) -> Result<()> {
+        if self.replaced.load(Ordering::Relaxed) {
+            return Err(self.replaced());
+        }
+        match config::read(&*self.files, &self.root) {
+            Ok(Some(config)) if config.store == self.store => Ok(()),
+            Ok(Some(_)) => Err(Error::replaced(format!("another store is at `{}` now", self.root.display()))),
+            // It was so when this was opened, and the journal said which store this is.
+            Ok(None) | Err(Error::Corrupt(_) | Error::Invalid(_)) if self.is_unnamed => Ok(()),
+            Ok(None) => Err(Error::gone(format!("there is no store at `{}` any more", self.root.display()))),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Refuses what a handle knows to be replaced.
+    pub(crate) fn refuse_known(&self) -> Result<()> {
+        if self.replaced.load(Ordering::Relaxed) { Err(self.replaced()) } else { Ok(()) }
+    }
+
+    /// Returns what the tip tells that others find; `None` if there is none that can be read.
+    pub(crate) fn tip(&self) -> Result<Option<Tip>> {
+        self.refuse_known()?;
+        let path = Path::new(layout::TIP);
+        let known = self.tip.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let is_in_place = match &known {
+            Some(tip) => tip.is_at(path).during("looking for", path)?,
+            None => false,
+        };
+        if let Some(tip) = known.filter(|_| is_in_place) {
+            return self.read_tip(&*tip);
+        }
+        self.refuse_another()?;
+        let tip = self.files.open(path).ok();
+        self.tip.write().unwrap_or_else(PoisonError::into_inner).clone_from(&tip);
+        tip.map_or(Ok(None), |tip| self.read_tip(&*tip))
+    }
+
+    /// Reads a tip, again if somebody is just writing it. `None` if it cannot be read.
+    ///
+    /// `Replaced` if it tells less than it once did, which nobody who has the lock makes it do.
+    pub(crate) fn read_tip(&self, file: &dyn Opened) -> Result<Option<Tip>> {
+        let told = self.told.load(Ordering::SeqCst);
+        for _ in 0..TRIES {
+            let Ok(tip) = Tip::read(file) else { return Ok(None) };
+            if let Some(tip) = tip {
+                if tip.durable.frame < told {
+                    // Unless another one was put in its place, and told more by other threads.
+                    let path = Path::new(layout::TIP);
+                    return if file.is_at(path).during("looking for", path)? { Err(self.replaced()) } else { Ok(None) };
+                }
+                self.note_told(tip.durable.frame);
+                return Ok(Some(tip));
+            }
+            std::thread::yield_now();
+        }
+        Ok(None)
+    }
+
+    /// Notes that the tip tells of a frame.
+    pub(crate) fn note_told(&self, frame: u64) {
+        self.told.fetch_max(frame, Ordering::SeqCst);
+    }
+
+    /// Returns a tip if it tells all that is durable: it was told since the system started.
+    ///
+    /// Where starts have no name, a tip is believed unless more stands in the journal and nobody is just committing.
+    pub(crate) fn believed(&self, tip: Option<Tip>) -> Option<Tip> {
+        #[cfg(test)]
+        if self.options.breaks(crate::options::Sabotage::BelieveAnyTip) {
+            return tip;
+        }
+        let boot = self.files.boot();
+        tip.filter(|tip| tip.boot == boot && (boot.is_some() || !(self.has_more(tip) && self.is_quiet())))
+    }
+
+    /// Returns whether a frame seems to stand in the journal behind the one that a tip tells of, if that is the last one known here.
+    fn has_more(&self, tip: &Tip) -> bool {
+        let state = self.state();
+        let segment = state.segment.as_ref().filter(|_| state.position.is_same_frame(&tip.durable));
+        segment.is_some_and(|segment| segment.has_head(&state.position).unwrap_or(false))
+    }
+
+    /// Returns whether nobody has the lock for committing.
+    fn is_quiet(&self) -> bool {
+        self.files.open(Path::new(layout::LOCK)).and_then(|lock| lock.is_free()).unwrap_or(false)
+    }
+
+    /// Makes the state reflect every commit that was acknowledged before this was called.
+    pub(crate) fn refresh(&self) -> Result<()> {
+        for _ in 0..TRIES {
+            let tip = self.tip()?;
+            let is_done = match self.believed(tip) {
+                Some(told) => self.reach(&told)?,
+                None => self.take_rest(tip)?,
+            };
+            if is_done {
+                return Ok(());
+            }
+        }
+        Err(Error::unavailable(format!("reading `{}` while others write", self.root.display())))
+    }
+
+    /// Follows the journal to where it is told to be durable. `false` if everything had to be read again instead.
+    fn reach(&self, tip: &Tip) -> Result<bool> {
+        let (known, is_unproven) = {
+            let state = self.state();
+            (state.position.frame, state.is_unproven)
+        };
+        if tip.durable.frame < known {
+            // Whoever committed last could not tell so, or is about to.
+            if !is_unproven {
+                self.refuse_replaced()?;
+            } else if self.lacking()?.is_some() {
+                return self.load_again().map(|()| false);
+            }
+        }
+        let is_current = |state: &State| {
+            let durable = &state.position;
+            let is_there = durable.frame > tip.durable.frame || durable.is_same_frame(&tip.durable);
+            state.damage.is_some() || (is_there && state.base >= tip.applied.min(durable.frame))
+        };
+        if is_current(&self.state()) {
+            return Ok(true);
+        }
+        let mut state = self.state_mut();
+        if is_current(&state) || self.follow(&mut state, tip)? {
+            return Ok(true);
+        }
+        drop(state);
+        self.load_again().map(|()| false)
+    }
+
+    /// Takes in every whole frame that follows, because nobody told how far the journal is durable. `false` if somebody told so
+    /// meanwhile, or everything had to be read again.
+    fn take_rest(&self, tip: Option<Tip>) -> Result<bool> {
+        let (segment, mut position) = {
+            let state = self.state();
+            if state.damage.is_some() {
+                return Ok(true);
+            }
+            (state.segment.clone(), state.position)
+        };
+        let from = position;
+        let Some(mut segment) = segment.filter(|_| self.lacking().is_ok_and(|lacking| lacking.is_none())) else {
+            return self.load_again().map(|()| false);
+        };
+        let mut rest = Vec::new();
+        loop {
+            match segment.read(&position).during("reading", &segment.path)? {
+                Found::Group(commits, after) => {
+                    rest.push((segment.clone(), position, commits, after));
+                    position = after;
+                }
+                Found::End => match self.next_segment(&position)? {
+                    Some(next) => (position, segment) = (next.header.start, next),
+                    None => break,
+                },
+                Found::Nothing => break,
+            }
+        }
+        if position == from {
+            return Ok(true);
+        }
+        // Who writes tells first what was there, so that what was read is no frame of which the flush may still fail.
+        if self.tip()? != tip {
+            return Ok(false);
+        }
+        let mut state = self.state_mut();
+        let is_current = state.position == from;
+        if is_current {
+            for (segment, at, commits, after) in rest {
+                state.go_on_in(segment.clone());
+                state.take_in(&segment, &at, commits, after);
+            }
+            state.go_on_in(segment);
+            state.is_unproven = true;
+        }
+        Ok(is_current)
+    }
+
+    /// Follows the journal up to the tip. `false` if it was used again in between, so that the files must be looked at.
+    pub(crate) fn follow(&self, state: &mut State, tip: &Tip) -> Result<bool> {
+        while state.position.frame < tip.durable.frame {
+            let Some(segment) = state.segment.clone() else { return Ok(false) };
+            match segment.read(&state.position).during("reading", &segment.path)? {
+                // Not the one that was told: somebody wrote it over that one.
+                Found::Group(_, after) if after.frame == tip.durable.frame && !after.is_same_frame(&tip.durable) => {
+                    return if state.is_unproven { Ok(false) } else { Err(self.lies()) };
+                }
+                Found::Group(commits, after) => state.install(commits, after),
+                Found::End => match self.next_segment(&state.position)? {
+                    Some(next) => state.go_on_in(next),
+                    None => return Ok(false),
+                },
+                Found::Nothing => return Ok(false),
+            }
+        }
+        if state.position.frame == tip.durable.frame {
+            if !state.position.is_same_frame(&tip.durable) {
+                return if state.is_unproven { Ok(false) } else { Err(self.lies()) };
+            }
+            state.is_unproven = false;
+        }
+        state.advance(tip.applied);
+        Ok(true)
+    }
+
+    /// Finds the segment in which the journal goes on behind the end of a generation.
+    pub(crate) fn next_segment(&self, end: &crate::journal::Position) -> Result<Option<Segment>> {
+        Ok(Segment::all(&*self.files, self.store)?.into_iter().rfind(|segment| {
+            let start = &segment.header.start;
+            start.generation > end.generation && start.is_same_frame(end)
+        }))
+    }
+
+    /// Reads everything that there is, without a lock, up to where the journal is known to be durable.
+    fn load_again(&self) -> Result<()> {
+        let mut damaged = None;
+        for last in (0..TRIES).rev() {
+            let tip = self.tip()?;
+            let told = self.believed(tip);
+            let reach = Reach { told: told.map(|tip| tip.durable.frame), goes_on: told.is_none() };
+            let loaded = load::load(&*self.files, self.store, reach)?;
+            let loaded = match loaded {
+                None if last == 0 => Some(self.rebuild(reach)?),
+                loaded => loaded,
+            };
+            // Who begins to write tells first what was there before.
+            let is_settled = told.is_some() || self.tip()? == tip;
+            if let Some(mut state) = loaded.filter(|_| is_settled) {
+                if let Some(tip) = &tip {
+                    load::compare(&*self.files, &mut state, tip)?;
+                }
+                // Others may have been at work while this was read.
+                if state.damage.is_none() || damaged.replace(tip) == Some(tip) || last == 0 {
+                    state.is_unproven = told.is_none();
+                    self.refuse_less(&state)?;
+                    self.replace_state(state);
+                    return Ok(());
+                }
+            }
+            std::thread::sleep(TRY_PAUSE);
+        }
+        Err(Error::unavailable(format!("reading `{}` while others write", self.root.display())))
+    }
+
+    /// Reads everything from the files themselves, because the catalog is missing, stale or damaged.
+    pub(crate) fn rebuild(&self, reach: Reach) -> Result<State> {
+        for _ in 0..TRIES {
+            if let Some(state) = rebuild::rebuild(&*self.files, self.store, reach)? {
+                return Ok(state);
+            }
+        }
+        Err(Error::unavailable(format!("reading `{}` while its files change", self.root.display())))
+    }
+
+    /// Goes on with what was read, unless others of this process know more by now.
+    pub(crate) fn replace_state(&self, loaded: State) {
+        let mut state = self.state_mut();
+        let is_older = loaded.position.frame < state.position.frame && !state.is_unproven;
+        if loaded.damage.is_some() || state.damage.is_some() || !is_older {
+            *state = loaded;
+        }
+    }
+
+    /// Refuses what was read if it is of another copy of the store, which lacks what was acknowledged here.
+    pub(crate) fn refuse_less(&self, loaded: &State) -> Result<()> {
+        let known = {
+            let state = self.state();
+            if state.damage.is_some() || loaded.damage.is_some() || state.segment.is_none() || state.is_unproven {
+                return Ok(());
+            }
+            state.position
+        };
+        let lacks = match loaded.position.frame < known.frame {
+            true => match self.lacking()? {
+                // Unless others went on from here while this was read.
+                Some(frame) => self.tip()?.is_none_or(|tip| tip.durable.frame <= frame),
+                None => false,
+            },
+            false => Segment::denies(&*self.files, self.store, &known)?,
+        };
+        if lacks { Err(self.replaced()) } else { Ok(()) }
+    }
+
+    /// Refuses if another store, or another copy of this one, is in its place. Changes nothing.
+    pub(crate) fn refuse_replaced(&self) -> Result<()> {
+        let tip = self.tip()?;
+        match self.lacking()? {
+            // A tip that tells more was told by somebody who went on from here, and has used the segment again.
+            Some(frame) if tip.is_some_and(|tip| tip.durable.frame < frame) => Err(self.replaced()),
+            _ => Ok(()),
+        }
+    }
+
+    /// Returns the number of the last frame that is known here if it does not stand any more where it was.
+    pub(crate) fn lacking(&self) -> Result<Option<u64>> {
+        let (segment, last, frame) = {
+            let state = self.state();
+            let Some(segment) = state.segment.clone().filter(|_| state.damage.is_none()) else { return Ok(None) };
+            (segment, state.last_frame_here(), state.position.frame)
+        };
+        let stands = segment.stands(last).during("reading", &segment.path)?;
+        Ok((!stands).then_some(frame))
+    }
+
+    /// Notes that another copy of the store is in its place, and says so.
+    pub(crate) fn replaced(&self) -> Error {
+        self.replaced.store(true, Ordering::Relaxed);
+        Error::replaced(format!(
+            "another copy of the store is at `{}` now, without what was written here",
+            self.root.display()
+        ))
+    }
+
+    /// Says that two processes wrote at once, which a lock should have kept them from.
+    pub(crate) fn lies(&self) -> Error {
+        Error::unavailable(format!(
+            "two processes wrote to `{}` at once: locks do not work there, as in many network and synced folders",
+            self.root.display()
+        ))
+    }
+}
+
+impl ReadOnly {
+    /// Returns why a store can only be read, as far as that can be seen without writing.
+    fn find(files: &dyn Files, root: &Path, config: &Config, no_tip: Option<&io::Error>) -> Result<Option<Self>> {
+        if let Some(version) = config.too_new {
+            let what = format!("`{}` has format {version} of a newer version of this program", root.display());
+            return Ok(Some(Self { reason: what.clone(), error: Error::too_new(what) }));
+        }
+        if let Some(what) = &config.damage {
+            return Ok(Some(Self::damaged(what)));
+        }
+        if let Some(reason) = files.foreign().during("looking at", Path::new("."))? {
+            return Ok(Some(Self::because(root, reason)));
+        }
+        let mut no_files = repair::no_locks(files);
+        no_files.extend(no_tip.filter(|error| error.kind() == io::ErrorKind::InvalidData).map(|_| layout::TIP.into()));
+        if let Some(path) = no_files.first() {
+            return Ok(Some(Self::damaged(&format!("`{}` is no file", path.display()))));
+        }
+        if no_tip.is_some() && files.open(Path::new(layout::JOURNAL)).is_ok() {
+            return Ok(Some(Self::damaged(&format!("`{}` is no folder", layout::JOURNAL))));
+        }
+        let doors = [layout::LOCK, layout::APPLY_LOCK, layout::TIP];
+        let closed = doors.into_iter().find(|path| files.may_edit(Path::new(path)).is_err_and(|e| forbids_writing(&e)));
+        let reason = |path: &str| format!("this process may not write here: opening `{path}`");
+        Ok(closed.map(|path| Self::because(root, reason(path))))
+    }
+
+    fn because(root: &Path, reason: String) -> Self {
+        let error = Error::unavailable(format!("`{}` is open for reading only: {reason}", root.display()));
+        Self { reason, error }
+    }
+
+    fn damaged(what: &str) -> Self {
+        let reason = format!("{what}, which `nofx doctor --repair` repairs");
+        Self { error: Error::corrupt(reason.clone()), reason }
+    }
+}

@@ -1,0 +1,230 @@
+//! What a process needs to write to a store that it reads: the locks, the tip, and whose turn it is.
+
+use std::ops::Deref;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, TryLockError};
+
+use nofx_core::{Deadline, Error, Result};
+
+use crate::apply::{Applied, Call};
+use crate::fault::During;
+use crate::files::{Handle, Layer};
+use crate::journal::{Position, Segment, Tip};
+use crate::layout;
+use crate::lock::{Held, Lock};
+use crate::reading::{Reading, TRIES, TRY_PAUSE};
+
+/// A store that is written as well.
+///
+/// `committing` is taken before `applying`, and both before the locks of what is read. The lock file goes with `committing`, the one
+/// for applying with `applying`.
+#[derive(Debug)]
+pub(crate) struct Writing {
+    pub(crate) reading: Arc<Reading>,
+    pub(crate) layer: Arc<dyn Layer>,
+    doors: RwLock<Arc<Doors>>,
+    /// Set once something was committed here: only then the files are brought up to date before all handles are closed.
+    committed: AtomicBool,
+    /// Whose turn it is to commit, within this process.
+    pub(crate) committing: Mutex<Turn>,
+    pub(crate) applying: Mutex<Applied>,
+    /// Wakes the thread that applies.
+    pub(crate) call: Mutex<Call>,
+    pub(crate) bell: Condvar,
+}
+
+/// What belongs to whoever commits.
+#[derive(Debug, Default)]
+pub(crate) struct Turn {
+    /// The segment that was written last.
+    file: Option<Arc<dyn Handle>>,
+    /// The last frame that this process flushed.
+    pub(crate) flushed: Option<u64>,
+}
+
+/// Files by which processes meet, open as long as they are the ones that others find.
+#[derive(Debug)]
+pub(crate) struct Doors {
+    lock: Lock,
+    apply_lock: Lock,
+    pub(crate) tip: Arc<dyn Handle>,
+}
+
+/// The files, as long as nobody changes them.
+#[derive(Debug)]
+pub(crate) struct Still<'a> {
+    pub(crate) applied: MutexGuard<'a, Applied>,
+    _held: (Arc<Doors>, Held),
+}
+
+impl Doors {
+    fn open(layer: &dyn Layer) -> Result<Self> {
+        // Somebody may have removed it; then the store can still be read.
+        let folder = Path::new(layout::JOURNAL);
+        layer.make_dir(folder).during("making", folder)?;
+        let (lock, apply_lock) = (Lock::open(layer, layout::LOCK)?, Lock::open(layer, layout::APPLY_LOCK)?);
+        let tip = Path::new(layout::TIP);
+        Ok(Self { lock, apply_lock, tip: layer.edit(tip).during("opening", tip)? })
+    }
+
+    /// Returns the lock for committing.
+    pub(crate) fn lock(&self) -> &Lock {
+        &self.lock
+    }
+
+    /// Returns the lock for applying.
+    pub(crate) fn apply_lock(&self) -> &Lock {
+        &self.apply_lock
+    }
+}
+
+/// Whoever writes reads as well.
+impl Deref for Writing {
+    type Target = Reading;
+
+    fn deref(&self) -> &Reading {
+        &self.reading
+    }
+}
+
+impl Writing {
+    /// Makes what is needed for writing, where something of it is missing.
+    pub(crate) fn open(reading: Arc<Reading>, layer: Arc<dyn Layer>) -> Result<Self> {
+        if let Some(read_only) = &reading.read_only {
+            return Err(read_only.error.clone());
+        }
+        reading.refuse_known()?;
+        reading.refuse_another()?;
+        Ok(Self {
+            doors: RwLock::new(Arc::new(Doors::open(&*layer)?)),
+            reading,
+            layer,
+            committed: AtomicBool::new(false),
+            committing: Mutex::default(),
+            applying: Mutex::default(),
+            call: Mutex::default(),
+            bell: Condvar::new(),
+        })
+    }
+
+    /// Returns the files by which processes meet, and opens those again that were removed or replaced.
+    pub(crate) fn doors(&self) -> Result<Arc<Doors>> {
+        self.refuse_known()?;
+        let doors = self.doors.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let path = Path::new(layout::TIP);
+        if doors.tip.is_at(path).during("looking for", path)? { Ok(doors) } else { self.open_doors() }
+    }
+
+    fn open_doors(&self) -> Result<Arc<Doors>> {
+        self.refuse_another()?;
+        let doors = Arc::new(Doors::open(&*self.layer)?);
+        *self.doors.write().unwrap_or_else(PoisonError::into_inner) = doors.clone();
+        Ok(doors)
+    }
+
+    /// Takes a lock on the file that others find too; `None` if it is taken and `take` does not wait.
+    pub(crate) fn hold(
+        &self,
+        which: fn(&Doors) -> &Lock,
+        take: impl Fn(&Lock) -> Result<Option<Held>>,
+    ) -> Result<Option<(Arc<Doors>, Held)>> {
+        let mut doors = self.doors()?;
+        for _ in 0..TRIES {
+            let lock = which(&doors);
+            let Some(held) = take(lock)? else { return Ok(None) };
+            if lock.is_in_place()? {
+                return Ok(Some((doors, held)));
+            }
+            doors = self.open_doors()?;
+        }
+        Err(Error::unavailable(format!("locking `{}` while its lock files go", self.root.display())))
+    }
+
+    /// Takes a lock on the file that others find too, or waits for it.
+    pub(crate) fn hold_waiting(&self, which: fn(&Doors) -> &Lock) -> Result<(Arc<Doors>, Held)> {
+        let held = self.hold(which, |lock| lock.acquire(self.options.lock_wait).map(Some))?;
+        held.ok_or_else(|| Error::unavailable("locking"))
+    }
+
+    /// Waits for the turn to commit within this process.
+    pub(crate) fn turn(&self) -> MutexGuard<'_, Turn> {
+        self.committing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns the file of a segment for writing, which the segment is read from then too.
+    pub(crate) fn edit(&self, turn: &mut Turn, segment: &mut Segment) -> Result<Arc<dyn Handle>> {
+        let is_it = |file: &&Arc<dyn Handle>| std::ptr::addr_eq(Arc::as_ptr(file), Arc::as_ptr(&segment.file));
+        if let Some(file) = turn.file.as_ref().filter(is_it) {
+            return Ok(file.clone());
+        }
+        let file = self.layer.edit(&segment.path).during("opening", &segment.path)?;
+        segment.file = file.clone();
+        self.go_on_in(turn, segment.clone(), &file);
+        Ok(file)
+    }
+
+    /// Notes a segment with its file for writing.
+    pub(crate) fn go_on_in(&self, turn: &mut Turn, segment: Segment, file: &Arc<dyn Handle>) {
+        turn.file = Some(file.clone());
+        let mut state = self.state_mut();
+        match &mut state.segment {
+            Some(known) if known.header == segment.header => known.file = segment.file,
+            _ => state.go_on_in(segment),
+        }
+    }
+
+    /// Tells others how far the journal is durable. Where that fails, another tip is put in the place of this one, or it goes: then
+    /// they find it in the journal. `false` if not even that works.
+    pub(crate) fn tell_durable(&self, doors: &Doors, durable: &Position) -> bool {
+        let (path, boot) = (Path::new(layout::TIP), self.files.boot());
+        let replaced = || {
+            let new = Path::new(layout::TIP_BESIDE);
+            let file = self.layer.create(new)?;
+            Tip::tell_durable(&*file, durable, boot)?;
+            Tip::tell_applied(&*file, self.state().base)?;
+            self.layer.rename(new, path)
+        };
+        if Tip::tell_durable(&*doors.tip, durable, boot).or_else(|_| replaced()).is_ok() {
+            self.note_told(durable.frame);
+            return true;
+        }
+        self.layer.remove(path).is_ok()
+    }
+
+    /// Tells others which frame the files hold. Where that fails, the next application tells it.
+    pub(crate) fn tell_applied(&self, doors: &Doors, applied: u64) {
+        _ = Tip::tell_applied(&*doors.tip, applied);
+    }
+
+    /// Notes that something was committed here.
+    pub(crate) fn note_commit(&self) {
+        self.committed.store(true, Ordering::Relaxed);
+    }
+
+    /// Returns whether something was committed here.
+    pub(crate) fn has_committed(&self) -> bool {
+        self.committed.load(Ordering::Relaxed)
+    }
+
+    /// Keeps the files as they are until this is dropped, in this process and in others.
+    ///
+    /// Nothing that brings the state up to date may be called meanwhile: it may need the files itself.
+    pub(crate) fn hold_still(&self) -> Result<Still<'_>> {
+        let deadline = Deadline::after(self.options.lock_wait);
+        let applied = loop {
+            match self.applying.try_lock() {
+                Ok(turn) => break turn,
+                Err(TryLockError::Poisoned(poisoned)) => break poisoned.into_inner(),
+                Err(TryLockError::WouldBlock) if deadline.has_passed() => {
+                    return Err(Error::unavailable(format!(
+                        "reading `{}` while its files change",
+                        self.root.display()
+                    )));
+                }
+                Err(TryLockError::WouldBlock) => std::thread::sleep(TRY_PAUSE),
+            }
+        };
+        Ok(Still { applied, _held: self.hold_waiting(Doors::apply_lock)? })
+    }
+}
