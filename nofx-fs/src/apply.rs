@@ -474,7 +474,7 @@ fn side_by_side<T: Sync, R: Send>(at_once: usize, things: &[T], each: impl Fn(&T
     };
     let mut done = thread::scope(|scope| {
         // Where no thread can be had, this one does it all.
-        let start = || thread::Builder::new().name("nofx-fs-flush".to_owned()).spawn_scoped(scope, &work).ok();
+        let start = || thread::Builder::new().name("nofx-fs-flush".to_owned()).spawn_scoped(scope, work).ok();
         let others: Vec<_> = (1..at_once.min(things.len())).filter_map(|_| start()).collect();
         let mut done = work();
         for other in others {

@@ -17,8 +17,8 @@ use crate::{config, repair};
 
 static OPEN: LazyLock<Mutex<HashMap<PathBuf, Weak<Shared>>>> = LazyLock::new(Mutex::default);
 
-/// How long closing waits for the files at most.
-const FILES_WAIT: Duration = Duration::from_secs(5);
+/// How long closing waits for the files at most: as long as it takes to write those of an import, but not for a disk that hangs.
+const FILES_WAIT: Duration = Duration::from_secs(60);
 
 /// Opens the store in a folder, or finds it open.
 pub(crate) fn open(path: &Path, options: Options) -> Result<Arc<Shared>> {
@@ -67,8 +67,8 @@ fn make(path: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Lets go of a store. If something was committed, the last one to do so waits for the files, but not for long: after an import
-/// they may be thousands, and whatever they lack is in the journal.
+/// Lets go of a store. If something was committed, the last one to do so waits until the files have it, since nobody who only reads
+/// brings it to them. Whatever they lack after a minute is in the journal.
 pub(crate) fn let_go(shared: Arc<Shared>) {
     let waits = shared.written().is_some_and(|writing| writing.has_committed());
     let (done, is_done) = mpsc::channel::<()>();

@@ -137,7 +137,11 @@ mod on_linux {
         looking_makes_no_call_that_changes_anything
     }
 
-    on! { fs: looking_at_thousands_of_sessions_makes_no_call_that_changes_anything }
+    mod with_many {
+        use super::*;
+
+        on! { fs: looking_at_thousands_of_sessions_makes_no_call_that_changes_anything }
+    }
 }
 
 fn looking_at_a_store_that_was_closed_changes_nothing(store: &str) {
@@ -334,16 +338,18 @@ fn looking_at_thousands_of_sessions_makes_no_call_that_changes_anything(store: &
         return;
     }
     const SESSIONS: usize = 3000;
-    let (place, store) = filled(store);
+    let place = Place::new();
+    let store = store.replace("HERE", place.shown("").trim_end_matches('/'));
     let mut dump = String::from("{\"format\":\"nofx-full-dump\",\"version\":1}\n");
     for number in 0..SESSIONS {
-        let id = format!("{number:05}");
-        dump += &format!("{{\"record\":\"session\",\"id\":\"{id}\",\"body\":{{\"id\":\"{id}\",\"name\":\"one\"}}}}\n");
+        let id = if number + 1 < SESSIONS { format!("{number:05}") } else { "s".to_owned() };
+        let body = format!("{{\"id\":\"{id}\",\"name\":\"one\"}}");
+        dump += &format!("{{\"record\":\"session\",\"id\":\"{id}\",\"body\":{body}}}\n");
     }
     let digest = sha256(dump.as_bytes());
     dump += &format!("{{\"end\":{{\"records\":{SESSIONS},\"logs\":0,\"entries\":0}},\"sha256\":\"{digest}\"}}\n");
-    place.write("many.ndjson", dump);
-    place.run(&format!("load many.ndjson --store {store}")).done();
+    place.write("x.ndjson", dump);
+    place.run(&format!("load x.ndjson --store {store}")).done();
     Host::start(&place, &store).kill();
     for words in ["ls --store STORE", "show s --store STORE", "doctor --store STORE", "dump --full --store STORE"] {
         changes_nothing_by_its_calls(&place, words, &store);
