@@ -118,7 +118,7 @@ impl FsBackend {
 
     /// Reads everything, and lists what is damaged, missing or strange. Changes nothing.
     ///
-    /// Files are not brought up to date meanwhile.
+    /// Takes no lock and waits for no other process: what looks wrong while others write is looked at again.
     pub async fn check(&self) -> Result<Vec<Finding>> {
         let shared = self.shared()?;
         blocking(move || shared.check()).await
