@@ -168,10 +168,13 @@ impl Error {
         self.failure()?.positions.clone()
     }
 
-    /// Returns what it says, then what those below it say.
+    /// Returns what it says, then what those below it say, each told once.
     pub fn chain(&self) -> String {
         let below = std::iter::successors(self.source(), |below| (*below).source());
-        below.fold(self.to_string(), |told, below| format!("{told}: {below}"))
+        below.map(ToString::to_string).fold(self.to_string(), |told, below| match told.contains(&below) {
+            true => told,
+            false => format!("{told}: {below}"),
+        })
     }
 
     /// Says at which places of `what` this was met, and keeps it below.

@@ -13,6 +13,7 @@ const { open } = require('../dist/index.js') as typeof nofx;
 const ROUNDS = 9;
 const MESSAGES = 10_000;
 const CALLS = 20_000;
+const ADDED = 200;
 
 const CODE = 'const sorted = [...list].sort((a, b) => a.rank - b.rank);\n';
 const content = (at: number) => `message ${at}: "${CODE.repeat(20)}"`.slice(0, 900);
@@ -22,6 +23,7 @@ async function main(): Promise<void> {
   try {
     await reading(folder);
     await calling(folder);
+    await adding(folder);
   } finally {
     rmSync(folder, { recursive: true });
   }
@@ -46,10 +48,11 @@ async function reading(folder: string): Promise<void> {
       for await (const _ of again.history(session)) count += 1;
       return count;
     },
-    'addon, pages of 256': async () => (await again.history(session).all()).length,
+    'addon, all': async () => (await again.history(session).all()).length,
+    'addon, pages of 256': async () => (await again.history(session, { pageSize: 256 }).all()).length,
     'addon, pages of 1,000': async () => (await again.history(session, { pageSize: 1000 }).all()).length,
     'addon, one page': async () => (await again.history(session, { pageSize: 10_000 }).all()).length,
-    'addon, newest 50': async () => (await first(again.history(session, { newestFirst: true, pageSize: 50 }))).length,
+    'addon, newest 50': async () => (await again.tail(session, 50)).length,
     ...(sqlite && { 'better-sqlite3, rows and JSON.parse': sqlite }),
   };
   console.log(`reading ${entries.length} messages, ${(text.length / 1e6).toFixed(1)} MB of JSON (redb, ${megabytes(folder)} MB)`);
@@ -94,6 +97,25 @@ async function calling(folder: string): Promise<void> {
   await disk.close();
 }
 
+/** What calls cost that nobody awaits: on one session, where they keep their order, and on as many sessions. */
+async function adding(folder: string): Promise<void> {
+  const workspace = await open(`redb:${join(folder, 'adding.redb')}`);
+  const agent = { id: 'ada', name: 'Ada', type: 'x' };
+  const ids = await Promise.all(Array.from({ length: ADDED }, async () => (await workspace.createSession({ agent })).id));
+  const [one = ''] = ids;
+  const message = { type: 'user', content: 'x'.repeat(500) };
+  console.log(`\n${ADDED} durable addMessage that nobody awaits (redb)`);
+  const times = await measured({
+    'on as many sessions': () => Promise.all(ids.map((id) => workspace.addMessage(id, message))),
+    'on one session, in order': () => Promise.all(ids.map(() => workspace.addMessage(one, message))),
+  });
+  const many = times.get('on as many sessions') ?? 1;
+  for (const [name, time] of times) {
+    console.log(`  ${name.padEnd(38)}${time.toFixed(2).padStart(9)} ms${(time / many).toFixed(2).padStart(8)} x`);
+  }
+  await workspace.close();
+}
+
 async function filled(workspace: nofx.Workspace): Promise<string> {
   const { id } = await workspace.createSession({ agent: { id: 'ada', name: 'Ada', type: 'backend-specialist' } });
   for (let at = 0; at < MESSAGES; at += 500) {
@@ -105,11 +127,6 @@ async function filled(workspace: nofx.Workspace): Promise<string> {
     await workspace.addMessages(id, messages);
   }
   return id;
-}
-
-async function first<T>(history: { pages(): AsyncIterable<T[]> }): Promise<T[]> {
-  for await (const page of history.pages()) return page;
-  return [];
 }
 
 /** Runs each task once per round, so that what disturbs one disturbs all; returns the median of each in milliseconds. */

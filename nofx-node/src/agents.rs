@@ -1,13 +1,20 @@
 //! Agents: kept, listed.
 
-use futures_util::TryStreamExt;
-use nofx::entity::{Agent, Entity, EntityId, foreign};
-use nofx::json::Object;
+use futures_util::StreamExt;
+use nofx::entity::{Agent, AgentId, Entity, EntityId, TemplateDigest, foreign, own};
+use nofx::json::{Object, Value};
 use nofx::workspace::Workspace;
 use nofx::{Error, Result};
 
+use crate::crossing::Page;
 use crate::request::Request;
 use crate::templates::{self, Contents};
+
+/// Agents of a page where the caller did not say.
+const PAGE: u64 = 256;
+
+/// The longest page of agents.
+const LONGEST_PAGE: u64 = 1000;
 
 /// Takes the agent of a request.
 pub(crate) async fn taken(workspace: &Workspace, request: &Request) -> Result<Agent> {
@@ -20,7 +27,7 @@ async fn of_object(workspace: &Workspace, mut given: Object) -> Result<Agent> {
     if template.is_some() {
         given.remove("template");
     }
-    let mut agent = Agent::from_object(given);
+    let mut agent = Agent::from_object(own(&given));
     if agent.id.as_text().is_empty() {
         return Err(Error::invalid("the agent has no `id`"));
     }
@@ -55,6 +62,45 @@ async fn all_taken(workspace: &Workspace, request: &Request) -> Result<Vec<Agent
     Ok(agents)
 }
 
+/// Changes members of an agent; `null` removes one. Answers `null` if there is no such agent.
+pub(crate) async fn update(workspace: &Workspace, request: &Request) -> Result<String> {
+    let mut changes: Object = request.required("changes")?;
+    if changes.get("id").is_some() {
+        return Err(Error::invalid("`changes` has `id`, by which the agent is found"));
+    }
+    let digest = match changes.read::<Object>("template") {
+        Some(content) => {
+            changes.set("template", "null");
+            Some(templates::keep(workspace, &content).await?)
+        }
+        None => None,
+    };
+    let (has_template, changes) = (changes.get("template").is_some(), own(&changes));
+    let change = |agent: &mut Agent| *agent = changed(agent, &changes, has_template.then_some(digest.as_ref()));
+    let Some(agent) = workspace.update_agent(&request.required("agent")?, change).await? else {
+        return Ok("null".to_owned());
+    };
+    whole(workspace, &agent, &mut Contents::default()).await
+}
+
+/// Returns an agent with members changed, and with another template or none if there is something to say of it.
+fn changed(agent: &Agent, changes: &Object, template: Option<Option<&TemplateDigest>>) -> Agent {
+    let mut object = agent.to_object();
+    for (name, value) in changes.iter() {
+        let name = name.to_string();
+        if value == "null" {
+            object.remove(&name);
+        } else {
+            object.set(&name, value);
+        }
+    }
+    let mut changed = Agent::from_object(object);
+    if let Some(template) = template {
+        changed.template = template.cloned();
+    }
+    changed
+}
+
 pub(crate) async fn one(workspace: &Workspace, request: &Request) -> Result<String> {
     let Some(agent) = workspace.agent(&request.required("agent")?).await? else { return Ok("null".to_owned()) };
     whole(workspace, &agent, &mut Contents::default()).await
@@ -78,12 +124,24 @@ pub(crate) async fn totals(workspace: &Workspace, request: &Request) -> Result<S
     ))
 }
 
-pub(crate) async fn all(workspace: &Workspace) -> Result<String> {
-    let (mut agents, mut all, mut contents) = (workspace.agents(), Vec::new(), Contents::default());
-    while let Some(agent) = agents.try_next().await? {
-        all.push(whole(workspace, &agent, &mut contents).await?);
+/// Returns a page of agents. One that cannot be read says so in its place.
+pub(crate) async fn page(workspace: &Workspace, request: &Request) -> Result<String> {
+    let (mut page, mut contents) = (Page::of(request, PAGE, LONGEST_PAGE)?, Contents::default());
+    let mut agents = workspace.agents_after(request.optional::<AgentId>("after")?.as_ref());
+    while let Some(agent) = agents.next().await {
+        match agent {
+            // The next page begins behind one that can be read.
+            Ok(agent) if page.add(&whole(workspace, &agent, &mut contents).await?) => {
+                return Ok(page.written(Some(agent.id.write())));
+            }
+            Ok(_) => {}
+            Err(error) if error.is_of_one_thing() => {
+                page.add_unreadable(r#""id":"","name":"","type":"","#, &error);
+            }
+            Err(error) => return Err(error),
+        }
     }
-    Ok(format!("[{}]", all.join(",")))
+    Ok(page.written(None))
 }
 
 /// Writes an agent with its template.

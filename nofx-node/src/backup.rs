@@ -1,20 +1,26 @@
 //! A copy of a store that is in use.
 
 use nofx::json::Text;
-use nofx::migrate::BackupError;
-use nofx::workspace::Workspace;
+use nofx::migrate::{BackupError, Counts};
+use nofx::workspace::{Progress, Workspace};
 use nofx::{Error, Location, Options, Result};
 
 use crate::request::Request;
 
 /// Makes a new store that holds what this one held at one moment.
-pub(crate) async fn made(workspace: &Workspace, request: &Request) -> Result<String> {
+pub(crate) async fn made(workspace: &Workspace, request: &Request, progress: &Progress) -> Result<String> {
     let to: Text = request.required("to")?;
     let to: Location = to.as_str().ok_or_else(|| Error::invalid("`to` is no location"))?.parse()?;
     let mut options = Options::default();
     options.create = true;
     let target = nofx::open_with(&to, options).await?;
-    let copied = nofx::migrate::backup(workspace.store(), &target, &mut |_| ()).await;
+    progress.begin("copying");
+    let mut told = 0;
+    let mut tell = |Counts { records, entries, .. }| {
+        progress.advance(records + entries - told);
+        told = records + entries;
+    };
+    let copied = nofx::migrate::backup(workspace.store(), &target, &mut tell).await;
     let closed = target.close().await;
     copied.map_err(|error| match error {
         BackupError::Store(error) => error,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use nofx::Result;
 use nofx::json::{Value, quote};
-use nofx::workspace::{OrchestrationRetention, PlannedSession, RetentionPolicy, Workspace};
+use nofx::workspace::{OrchestrationRetention, PlannedSession, RetentionPolicy, Swept, Workspace};
 
 use crate::crossing::shown;
 use crate::orchestration;
@@ -52,6 +52,12 @@ fn policy(request: &Request) -> Result<RetentionPolicy> {
             ..standard.orchestration
         },
     })
+}
+
+/// Removes long contents that no message names any more.
+pub(crate) async fn swept(workspace: &Workspace) -> Result<String> {
+    let Swept { removed, kept } = workspace.sweep_contents().await?;
+    Ok(format!(r#"{{"removed":{removed},"kept":{kept}}}"#))
 }
 
 /// Returns how much the store holds.

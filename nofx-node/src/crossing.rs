@@ -3,10 +3,14 @@
 //! Of the store's own members nearly every message has one, `$writer`, and it stands at the end. Cutting it off a text costs a
 //! hundredth of taking the object apart, so that is what is done where nothing else begins with `$`.
 
+use std::fmt::Write as _;
+
 use nofx::entity::{Entity, Message, foreign};
 use nofx::json::{Text, quote};
 use nofx::workspace::whole_message;
-use nofx::{Body, Error, Result, Store, Timestamp};
+use nofx::{Body, Error, PAGE_BYTES, Result, Store, Timestamp};
+
+use crate::request::Request;
 
 /// What stands before the name of the writer when it is the last member.
 const WRITER: &str = r#","$writer":""#;
@@ -45,6 +49,46 @@ pub(crate) fn shown_each<E: Entity>(entities: &[Result<E>]) -> String {
     format!("[{}]", shown.collect::<Vec<_>>().join(","))
 }
 
+/// A page of what is listed, that ends at a number of items or at some megabytes.
+#[derive(Debug)]
+pub(crate) struct Page {
+    items: String,
+    count: u64,
+    limit: u64,
+}
+
+impl Page {
+    /// Begins a page of as many items as the caller asks for, or of `usual` many.
+    pub(crate) fn of(request: &Request, usual: u64, most: u64) -> Result<Self> {
+        Ok(Self { items: String::new(), count: 0, limit: request.optional("limit")?.unwrap_or(usual).clamp(1, most) })
+    }
+
+    /// How many items it may have.
+    pub(crate) fn limit(&self) -> usize {
+        self.limit as usize
+    }
+
+    /// Adds an item; returns whether the page is full.
+    pub(crate) fn add(&mut self, item: &str) -> bool {
+        if self.count > 0 {
+            self.items.push(',');
+        }
+        self.items.push_str(item);
+        self.count += 1;
+        self.count >= self.limit || self.items.len() >= PAGE_BYTES
+    }
+
+    /// Adds an item that says why something cannot be read, behind the members that every item has.
+    pub(crate) fn add_unreadable(&mut self, members: &str, error: &Error) -> bool {
+        self.add(&format!("{{{members}{}}}", why(error)))
+    }
+
+    /// Writes the page and where the next one begins.
+    pub(crate) fn written(&self, next: Option<String>) -> String {
+        format!(r#"{{"items":[{}],"next":{}}}"#, self.items, next.as_deref().unwrap_or("null"))
+    }
+}
+
 /// Writes why some things cannot be read, that are told beside the others.
 pub(crate) fn reasons(errors: &[Error]) -> String {
     let reason = |error: &Error| format!(r#"{{"code":"{}","message":{}}}"#, error.code(), quote(&error.chain()));
@@ -64,9 +108,10 @@ pub(crate) fn write_message(place: (u64, Timestamp), message: &Message, json: &m
 }
 
 fn begin((position, at): (u64, Timestamp), writer: Option<String>, json: &mut String) {
-    json.push_str(&format!(r#"{{"position":{position},"at":"{at}","#));
+    // Writing to a text cannot fail.
+    _ = write!(json, r#"{{"position":{position},"at":"{at}","#);
     if let Some(writer) = writer {
-        json.push_str(&format!(r#""writer":{writer},"#));
+        _ = write!(json, r#""writer":{writer},"#);
     }
     json.push_str(r#""message":"#);
 }

@@ -15,10 +15,10 @@ pub(crate) async fn end(workspace: &Workspace) -> Result<String> {
     Ok(quote(&workspace.events_end().await?.0))
 }
 
-/// Returns what happened since a cursor.
+/// Returns what happened since a cursor, or as far back as the store remembers.
 pub(crate) async fn events(workspace: &Workspace, request: &Request) -> Result<String> {
-    let after = Cursor(request.required::<Text>("after")?.to_string());
-    let (events, next, gap, at_end) = match workspace.events(Some(&after), LIMIT).await? {
+    let after = request.optional::<Text>("after")?.map(|after| Cursor(after.to_string()));
+    let (events, next, gap, at_end) = match workspace.events(after.as_ref(), LIMIT).await? {
         Events::Page { events, next, at_end } => (events, next, false, at_end),
         Events::Gap { newest } => (Vec::new(), newest, true, true),
     };

@@ -1,6 +1,6 @@
 //! The few functions that Node sees.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,11 +12,12 @@ use nofx::workspace::{ExpiryWatch, Workspace};
 use nofx::{Error, Location, Options};
 use tokio::sync::Mutex;
 
+use crate::call::Call;
 use crate::expiry;
 use crate::failure::guarded;
+use crate::messages;
 use crate::migration::Watched;
 use crate::request::Request;
-use crate::stopping::Calls;
 use crate::verbs;
 
 /// An open store.
@@ -30,10 +31,8 @@ pub struct Handle(Arc<Opened>);
 #[derive(Debug)]
 struct Opened {
     workspace: Workspace,
-    /// The file of the store, if it is one.
-    place: Option<PathBuf>,
+    location: Location,
     migration: Watched,
-    calls: Calls,
 }
 
 /// Opens the store at a location.
@@ -45,14 +44,8 @@ pub async fn open(location: String, options: String) -> napi::Result<Handle> {
         options.read_only = request.optional("readOnly")?.unwrap_or(false);
         options.create = request.optional("create")?.unwrap_or(!options.read_only);
         let location: Location = location.parse()?;
-        let place = location.path().map(Path::to_owned);
         let store = nofx::open_with(&location, options).await?;
-        Ok(Handle(Arc::new(Opened {
-            workspace: Workspace::new(store),
-            place,
-            migration: Watched::default(),
-            calls: Calls::default(),
-        })))
+        Ok(Handle(Arc::new(Opened { workspace: Workspace::new(store), location, migration: Watched::default() })))
     };
     Ok(guarded(opening).await?)
 }
@@ -90,24 +83,29 @@ impl Handle {
         env.spawn_future(async move { Ok(guarded(asking).await?) })
     }
 
-    /// Answers a question that may be stopped by its number, which no other call has.
+    /// Returns a page of a session's messages: texts that are arrays of entries, and at last one that says where the next page begins.
+    #[napi(ts_return_type = "Promise<string[]>")]
+    pub fn history<'env>(&self, env: &'env Env, request: String) -> napi::Result<PromiseRaw<'env, Vec<String>>> {
+        let opened = self.0.clone();
+        let reading = async move { messages::history(&opened.workspace, &Request::parse(&request)?).await };
+        env.spawn_future(async move { Ok(guarded(reading).await?) })
+    }
+
+    /// Answers a question that may take long.
     #[napi(ts_return_type = "Promise<string>")]
     pub fn ask_long<'env>(
         &self,
         env: &'env Env,
         verb: String,
         request: String,
-        number: u32,
+        call: &Call,
     ) -> napi::Result<PromiseRaw<'env, String>> {
-        let (opened, call) = (self.0.clone(), self.0.calls.begin(number));
-        let asking = async move { verbs::answer(&opened.workspace, &verb, &Request::parse(&request)?).await };
-        env.spawn_future(async move { Ok(guarded(call.run(asking)).await?) })
-    }
-
-    /// Stops a call by its number. What is committed stays.
-    #[napi]
-    pub fn stop(&self, number: u32) {
-        self.0.calls.stop(number);
+        let (opened, progress) = (self.0.clone(), call.telling());
+        let asking = call.run(async move {
+            let (workspace, request) = (opened.workspace.telling(&progress), Request::parse(&request)?);
+            verbs::answer_long(&workspace, &opened.location, &verb, &request, &progress).await
+        });
+        env.spawn_future(async move { Ok(guarded(asking).await?) })
     }
 
     /// Brings a legacy folder into the store, and returns a report.
@@ -116,14 +114,14 @@ impl Handle {
         &self,
         env: &'env Env,
         request: String,
-        number: u32,
+        call: &Call,
     ) -> napi::Result<PromiseRaw<'env, String>> {
-        let (opened, call) = (self.0.clone(), self.0.calls.begin(number));
-        let migrating = async move {
-            let request = Request::parse(&request)?;
-            opened.migration.migrate(&opened.workspace, opened.place.clone(), &request).await
-        };
-        env.spawn_future(async move { Ok(guarded(call.run(migrating)).await?) })
+        let opened = self.0.clone();
+        let migrating = call.run(async move {
+            let (request, place) = (Request::parse(&request)?, opened.location.path().map(Path::to_owned));
+            opened.migration.migrate(&opened.workspace, place, &request).await
+        });
+        env.spawn_future(async move { Ok(guarded(migrating).await?) })
     }
 
     /// Returns how far the migration under way is.

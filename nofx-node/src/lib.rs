@@ -7,7 +7,7 @@
 //! - ids and contents may hold lone surrogates, which JSON can escape and a string that crosses cannot;
 //! - bodies go out as they are stored.
 //!
-//! [`handle`] has the few functions that Node sees; `verbs` is the table of what can be asked of an open store.
+//! [`handle`] and [`call`] have the few functions that Node sees; `verbs` is the table of what can be asked of an open store.
 //!
 //! What is not here: anything that waits on Node's own thread, and anything that calls back into JavaScript.
 //! Callers ask; nothing is held between two questions but the open store.
@@ -23,8 +23,10 @@
 mod agents;
 mod backup;
 mod bulk;
+pub mod call;
 mod cleanup;
 mod crossing;
+mod doctor;
 mod expiry;
 mod export;
 mod failure;
@@ -36,7 +38,6 @@ mod orchestration;
 mod request;
 mod search;
 mod sessions;
-mod stopping;
 mod tasks;
 mod templates;
 mod transcripts;

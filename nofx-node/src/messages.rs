@@ -6,13 +6,16 @@ use futures_util::StreamExt;
 use nofx::entity::{Entity, Message, Session, SessionId, own};
 use nofx::json::Object;
 use nofx::workspace::{Appended, Workspace};
-use nofx::{Direction, Error, LogQuery, PAGE_BYTES, Result};
+use nofx::{Direction, Error, LogQuery, PAGE_BYTES, Result, Timestamp};
 
 use crate::crossing::{write_message, write_stored, write_unreadable};
-use crate::request::Request;
+use crate::request::{Request, excerpt};
 
 /// Messages of a page where the caller did not say.
 const PAGE: u64 = 256;
+
+/// At how many bytes a part of a page ends: so that as UTF-16 it still has less than 128 KiB.
+const PART_BYTES: usize = 60 << 10;
 
 /// The longest page of messages.
 const LONGEST_PAGE: u64 = 10_000;
@@ -65,14 +68,20 @@ fn message(workspace: &Workspace, given: &Object) -> Result<Message> {
     let Some(role) = message.role.clone() else {
         return Err(Error::invalid("a message has no `type`: user, assistant, system or tool"));
     };
+    if message.content.is_none() {
+        return Err(Error::invalid(match given.get("content") {
+            None => "a message has no `content`".to_owned(),
+            Some(other) => format!("`content` of a message is {}; it is a text", excerpt(other)),
+        }));
+    }
     let made = workspace.message(role, "");
     message.id = message.id.or(made.id);
     message.timestamp = message.timestamp.or(made.timestamp);
     Ok(message)
 }
 
-/// Reads one page of a session's history. Nothing is held until the next one is asked for.
-pub(crate) async fn history(workspace: &Workspace, request: &Request) -> Result<String> {
+/// Reads one page of a session's history, in [`Parts`]; the last text says where the next page begins. Nothing is held until that is asked for.
+pub(crate) async fn history(workspace: &Workspace, request: &Request) -> Result<Vec<String>> {
     let id: SessionId = request.required("session")?;
     let session = workspace.session(&id).await?;
     let session =
@@ -83,13 +92,56 @@ pub(crate) async fn history(workspace: &Workspace, request: &Request) -> Result<
         Some(true) => Direction::Backward,
         _ => Direction::Forward,
     };
-    let (items, last) = page(workspace, &session, places.clone(), direction, limit).await?;
+    let since = request.optional("since")?;
+    let (mut parts, last) = page(workspace, &session, places.clone(), direction, limit, since).await?;
     // What is left of the places behind the last message, or before it.
     let next = last.and_then(|last| match direction {
         Direction::Forward => Some(last + 1).filter(|next| *next < places.end),
         Direction::Backward => Some(last).filter(|next| *next > places.start),
     });
-    Ok(format!(r#"{{"items":[{items}],"next":{}}}"#, next.map_or("null".to_owned(), |next| next.to_string())))
+    parts.push(next.map_or("null".to_owned(), |next| next.to_string()));
+    Ok(parts)
+}
+
+/// A page of entries as several texts, each an array.
+///
+/// A text beyond 128 KiB gets memory of its own in V8, and fetching that from the system costs half as much as parsing the text.
+#[derive(Debug, Default)]
+struct Parts {
+    ended: Vec<String>,
+    bytes: usize,
+    growing: String,
+}
+
+impl Parts {
+    /// Returns where the next entry is to be written.
+    fn next(&mut self) -> &mut String {
+        if self.growing.len() >= PART_BYTES {
+            self.end();
+        }
+        if self.growing.is_empty() {
+            self.growing.reserve(PART_BYTES + PART_BYTES / 8);
+        }
+        self.growing.push(if self.growing.is_empty() { '[' } else { ',' });
+        &mut self.growing
+    }
+
+    fn end(&mut self) {
+        if !self.growing.is_empty() {
+            self.growing.push(']');
+            self.bytes += self.growing.len();
+            self.ended.push(std::mem::take(&mut self.growing));
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        self.bytes + self.growing.len()
+    }
+
+    fn into_texts(mut self) -> Vec<String> {
+        self.end();
+        self.ended
+    }
 }
 
 /// Returns entries, and the place of the last one unless all were read.
@@ -99,9 +151,10 @@ async fn page(
     places: Range<u64>,
     direction: Direction,
     limit: u64,
-) -> Result<(String, Option<u64>)> {
+    since: Option<Timestamp>,
+) -> Result<(Vec<String>, Option<u64>)> {
     let store = workspace.store();
-    let (mut json, mut count) = (String::new(), 0);
+    let (mut page, mut count) = (Parts::default(), 0);
     let mut parts = session.parts();
     if direction == Direction::Backward {
         parts.reverse();
@@ -115,6 +168,8 @@ async fn page(
         let mut entries = store.read(LogQuery { log, range, direction, limit: (limit - count) as usize });
         while let Some(entry) = entries.next().await {
             let found = match &entry {
+                // Clocks may have gone back, so every message is judged by its own time.
+                Ok(entry) if since.is_some_and(|since| entry.at < since) => continue,
                 Ok(entry) => entry.position..entry.position + 1,
                 Err(error) => match error.positions().filter(|_| error.is_of_one_thing()) {
                     Some(positions) => positions,
@@ -123,24 +178,21 @@ async fn page(
             };
             // Each place has an item, also where several are damaged as one.
             for at in 0..found.end - found.start {
-                if count > 0 {
-                    json.push(',');
-                }
                 let position = part.start
                     + match direction {
                         Direction::Forward => found.start + at,
                         Direction::Backward => found.end - 1 - at,
                     };
                 match &entry {
-                    Ok(entry) => write_stored(store, (position, entry.at), &entry.body, &mut json).await,
-                    Err(error) => write_unreadable(position, None, error, &mut json),
+                    Ok(entry) => write_stored(store, (position, entry.at), &entry.body, page.next()).await,
+                    Err(error) => write_unreadable(position, None, error, page.next()),
                 }
                 count += 1;
-                if count == limit || json.len() >= PAGE_BYTES {
-                    return Ok((json, Some(position)));
+                if count == limit || page.bytes() >= PAGE_BYTES {
+                    return Ok((page.into_texts(), Some(position)));
                 }
             }
         }
     }
-    Ok((json, None))
+    Ok((page.into_texts(), None))
 }

@@ -1,13 +1,18 @@
 //! Messages between agents, the conductor and the dashboard.
 
-use futures_util::StreamExt;
 use nofx::entity::{Entity, OrchestrationMessage, own};
-use nofx::json::{Object, Text};
-use nofx::workspace::{ORCHESTRATION_HISTORY, OrchestrationFilter, OrchestrationStats, Workspace};
+use nofx::json::{Object, Text, quote};
+use nofx::workspace::{OrchestrationFilter, OrchestrationPlace, OrchestrationStats, Workspace};
 use nofx::{Error, Result, Timestamp};
 
-use crate::crossing::shown_each;
+use crate::crossing::{Page, shown};
 use crate::request::Request;
+
+/// Messages of a page where the caller did not say.
+const PAGE: u64 = 256;
+
+/// The longest page of messages.
+const LONGEST_PAGE: u64 = 1000;
 
 pub(crate) async fn save(workspace: &Workspace, request: &Request) -> Result<String> {
     let given: Vec<Object> = request.required("messages")?;
@@ -19,6 +24,7 @@ pub(crate) async fn save(workspace: &Workspace, request: &Request) -> Result<Str
     Ok("null".to_owned())
 }
 
+/// Returns a page of the messages that a filter lets through. One that cannot be read says so in its place.
 pub(crate) async fn history(workspace: &Workspace, request: &Request) -> Result<String> {
     let filter = OrchestrationFilter {
         participant: request.optional("participant")?,
@@ -27,17 +33,28 @@ pub(crate) async fn history(workspace: &Workspace, request: &Request) -> Result<
         until: request.optional("until")?,
         oldest_first: request.optional("oldestFirst")?.unwrap_or(false),
     };
-    let skipped = request.optional::<u64>("offset")?.unwrap_or(0) as usize;
-    let limit = request.optional::<u64>("limit")?.map_or(ORCHESTRATION_HISTORY, |limit| limit as usize);
-    let mut found = workspace.orchestration_history(filter).await?.skip(skipped).take(limit);
-    let mut messages = Vec::new();
-    while let Some(message) = found.next().await {
-        match message {
-            Err(error) if !error.is_of_one_thing() => return Err(error),
-            message => messages.push(message),
+    let mut from = match request.optional::<Text>("after")? {
+        Some(place) => Some(place.to_string().parse::<OrchestrationPlace>()?),
+        None => None,
+    };
+    let mut skipped = request.optional::<u64>("offset")?.unwrap_or(0);
+    while skipped > 0 {
+        let passed = workspace.orchestration_page(&filter, from, skipped.min(LONGEST_PAGE) as usize).await?;
+        skipped -= passed.items.len() as u64;
+        from = passed.next;
+        if from.is_none() {
+            return Ok(Page::of(request, PAGE, LONGEST_PAGE)?.written(None));
         }
     }
-    Ok(shown_each(&messages))
+    let mut page = Page::of(request, PAGE, LONGEST_PAGE)?;
+    let found = workspace.orchestration_page(&filter, from, page.limit()).await?;
+    for message in &found.items {
+        match message {
+            Ok(message) => page.add(&shown(message)),
+            Err(error) => page.add_unreadable("", error),
+        };
+    }
+    Ok(page.written(found.next.map(|next| quote(&next.to_string()))))
 }
 
 pub(crate) async fn stats(workspace: &Workspace) -> Result<String> {

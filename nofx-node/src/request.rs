@@ -47,7 +47,7 @@ impl Request {
 }
 
 /// Returns the beginning of a value, short enough for a message.
-fn excerpt(raw: &str) -> String {
+pub(crate) fn excerpt(raw: &str) -> String {
     match raw.char_indices().nth(60) {
         Some((end, _)) => format!("{}…", raw.get(..end).unwrap_or_default()),
         None => raw.to_owned(),

@@ -149,6 +149,11 @@ pub(crate) async fn update(workspace: &Workspace, request: &Request) -> Result<S
     Ok(shown(&session))
 }
 
+/// Returns whether there was a session of this id that was removed for good.
+pub(crate) async fn is_purged(workspace: &Workspace, request: &Request) -> Result<String> {
+    Ok(workspace.is_purged(&request.required("session")?).await?.to_string())
+}
+
 /// Returns what the agent of a session is told.
 pub(crate) async fn system_prompt(workspace: &Workspace, request: &Request) -> Result<String> {
     let id: SessionId = request.required("session")?;

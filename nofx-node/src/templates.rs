@@ -2,14 +2,20 @@
 
 use std::collections::HashMap;
 
-use futures_util::TryStreamExt;
+use futures_util::StreamExt;
 use nofx::entity::{Entity, Template, TemplateDigest, TemplateId, own};
 use nofx::json::{Object, Value};
 use nofx::workspace::Workspace;
 use nofx::{Error, Expect, Result};
 
-use crate::crossing::shown;
+use crate::crossing::{Page, shown};
 use crate::request::Request;
+
+/// Templates of a page where the caller did not say.
+const PAGE: u64 = 64;
+
+/// The longest page of templates.
+const LONGEST_PAGE: u64 = 1000;
 
 pub(crate) async fn save(workspace: &Workspace, request: &Request) -> Result<String> {
     let template = Template::from_object(own(&request.required::<Object>("template")?));
@@ -40,9 +46,27 @@ pub(crate) async fn content(workspace: &Workspace, request: &Request) -> Result<
     Ok(or_null(workspace.template_content(&digest).await?))
 }
 
-pub(crate) async fn all(workspace: &Workspace) -> Result<String> {
-    let templates: Vec<_> = workspace.templates().map_ok(|template| shown(&template)).try_collect().await?;
-    Ok(format!("[{}]", templates.join(",")))
+/// Returns a page of templates. One that cannot be read says so in its place.
+pub(crate) async fn page(workspace: &Workspace, request: &Request) -> Result<String> {
+    let mut page = Page::of(request, PAGE, LONGEST_PAGE)?;
+    let mut templates = workspace.templates_after(request.optional::<TemplateId>("after")?.as_ref());
+    while let Some(template) = templates.next().await {
+        match template {
+            Ok(template) => {
+                // The next page begins behind one that is known by its name.
+                if page.add(&shown(&template))
+                    && let Some(id) = &template.id
+                {
+                    return Ok(page.written(Some(id.write())));
+                }
+            }
+            Err(error) if error.is_of_one_thing() => {
+                page.add_unreadable("", &error);
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(page.written(None))
 }
 
 pub(crate) async fn remove(workspace: &Workspace, request: &Request) -> Result<String> {

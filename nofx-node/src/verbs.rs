@@ -1,11 +1,11 @@
 //! What can be asked of an open store.
 
-use nofx::workspace::Workspace;
-use nofx::{Error, Result};
+use nofx::workspace::{Progress, Workspace};
+use nofx::{Error, Location, Result};
 
 use crate::request::Request;
 use crate::{
-    agents, backup, bulk, cleanup, export, feed, messages, orchestration, search, sessions, tasks, templates,
+    agents, backup, bulk, cleanup, doctor, export, feed, messages, orchestration, search, sessions, tasks, templates,
     transcripts,
 };
 
@@ -18,6 +18,7 @@ pub(crate) async fn answer(workspace: &Workspace, verb: &str, request: &Request)
         "pauseSession" | "resumeSession" | "renameSession" | "archiveSession" | "restoreSession" | "deleteSession"
         | "undeleteSession" | "purgeSession" => sessions::change(workspace, verb, request).await,
         "updateSession" => sessions::update(workspace, request).await,
+        "isPurged" => sessions::is_purged(workspace, request).await,
         "systemPrompt" => sessions::system_prompt(workspace, request).await,
         "archiveSessions" | "restoreSessions" | "deleteSessions" | "undeleteSessions" | "purgeSessions" => {
             bulk::change(workspace, verb, request).await
@@ -29,7 +30,8 @@ pub(crate) async fn answer(workspace: &Workspace, verb: &str, request: &Request)
         "saveAgents" => agents::save_all(workspace, request).await,
         "replaceAgents" => agents::replace(workspace, request).await,
         "agent" => agents::one(workspace, request).await,
-        "agents" => agents::all(workspace).await,
+        "agents" => agents::page(workspace, request).await,
+        "updateAgent" => agents::update(workspace, request).await,
         "removeAgent" => agents::remove(workspace, request).await,
         "agentTotals" => agents::totals(workspace, request).await,
         "appendTranscript" => transcripts::append(workspace, request).await,
@@ -45,7 +47,7 @@ pub(crate) async fn answer(workspace: &Workspace, verb: &str, request: &Request)
         "saveTemplate" => templates::save(workspace, request).await,
         "template" => templates::newest(workspace, request).await,
         "templateContent" => templates::content(workspace, request).await,
-        "templates" => templates::all(workspace).await,
+        "templates" => templates::page(workspace, request).await,
         "removeTemplate" => templates::remove(workspace, request).await,
         "saveOrchestrations" => orchestration::save(workspace, request).await,
         "orchestrationHistory" => orchestration::history(workspace, request).await,
@@ -53,21 +55,39 @@ pub(crate) async fn answer(workspace: &Workspace, verb: &str, request: &Request)
         "clearOrchestration" => orchestration::clear(workspace).await,
         "addMessages" => messages::add(workspace, request).await,
         "appendAt" => messages::append_at(workspace, request).await,
-        "history" => messages::history(workspace, request).await,
-        "search" => search::found(workspace, request).await,
         "exportMarkdown" => export::markdown(workspace, request).await,
         "exportAgentsMarkdown" => export::agents(workspace).await,
         "exportJson" => export::json(workspace, request).await,
         "importSession" => export::import(workspace, request).await,
-        "backup" => backup::made(workspace, request).await,
-        "cleanupPreview" => cleanup::preview(workspace, request).await,
-        "cleanup" => cleanup::done(workspace, request).await,
         "stats" => cleanup::stats(workspace).await,
         "eventsEnd" => feed::end(workspace).await,
         "events" => feed::events(workspace, request).await,
         // How the tests see that a panic is told; a build for people has no such verb.
         #[cfg(debug_assertions)]
         "panic" => panic!("asked to"),
-        _ => Err(Error::invalid(format!("there is no verb `{}`", verb.escape_debug()))),
+        _ => Err(unknown(verb)),
     }
+}
+
+/// Answers a question that may take long; the progress tells how far the answer is.
+pub(crate) async fn answer_long(
+    workspace: &Workspace,
+    location: &Location,
+    verb: &str,
+    request: &Request,
+    progress: &Progress,
+) -> Result<String> {
+    match verb {
+        "search" => search::found(workspace, request).await,
+        "backup" => backup::made(workspace, request, progress).await,
+        "doctor" => doctor::done(workspace, location, progress).await,
+        "cleanupPreview" => cleanup::preview(workspace, request).await,
+        "cleanup" => cleanup::done(workspace, request).await,
+        "sweepContents" => cleanup::swept(workspace).await,
+        _ => Err(unknown(verb)),
+    }
+}
+
+fn unknown(verb: &str) -> Error {
+    Error::invalid(format!("there is no verb `{}`", verb.escape_debug()))
 }

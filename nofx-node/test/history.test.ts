@@ -126,6 +126,41 @@ function replace(folder: string, text: string, by: string): void {
   }
 }
 
+test('the newest messages are one read, and those of a time are found wherever they stand', async (t) => {
+  const { workspace } = await store(t);
+  const { id } = await workspace.createSession({ agent: ADA });
+  assert.deepEqual(await workspace.tail(id, 5), []);
+  for (const at of [3, 1, 2]) {
+    const timestamp = `2024-01-0${at}T00:00:00.000Z`;
+    await workspace.addMessages(id, messages(4, `day ${at}`).map((message) => ({ ...message, timestamp })));
+  }
+  assert.deepEqual((await workspace.tail(id, 5)).map(({ position }) => position), [7, 8, 9, 10, 11]);
+  assert.deepEqual((await workspace.tail(id, 100)).length, 12);
+  assert.deepEqual(await workspace.tail(id, 0), []);
+  const since = '2024-01-02T00:00:00.000Z';
+  const positions = (await workspace.history(id, { since, pageSize: 3 }).all()).map(({ position }) => position);
+  assert.deepEqual(positions, [0, 1, 2, 3, 8, 9, 10, 11]);
+  await assert.rejects(workspace.history(id, { since: 'yesterday' }).all(), /`since`/);
+});
+
+test('a damaged agent and a damaged template are items that say so, and all around them are read', async (t) => {
+  const place = join(folder(t), 'kept');
+  const written = await open(`fs:${place}`);
+  await written.saveAgents(['ada', 'bob', 'eve'].map((id) => ({ ...ADA, id, name: `name of ${id}` })));
+  for (const id of ['one', 'two', 'three']) await written.saveTemplate({ id, systemPrompt: `prompt ${id}` });
+  await written.close();
+  replace(place, 'name of bob', 'name of b0b');
+  replace(place, 'prompt two', 'prompt tw0');
+
+  const workspace = await open(`fs:${place}`, { create: false });
+  t.after(() => workspace.close());
+  const told = ({ unreadable, code, id }: { unreadable?: string; code?: unknown; id?: string }) =>
+    unreadable === undefined ? id : code;
+  assert.deepEqual((await workspace.agents().all()).map(told), ['ada', 'corrupt', 'eve']);
+  assert.deepEqual((await workspace.templates().all()).map(told), ['one', 'three', 'corrupt']);
+  await assert.rejects(workspace.replaceAgents([ADA]), { code: 'corrupt' });
+});
+
 test('a damaged checkpoint and a damaged message between agents are items that say so', async (t) => {
   const place = join(folder(t), 'kept');
   const written = await open(`fs:${place}`);
@@ -139,6 +174,6 @@ test('a damaged checkpoint and a damaged message between agents are items that s
   t.after(() => workspace.close());
   const told = ({ unreadable, code }: { unreadable?: string; code?: unknown }) => (unreadable === undefined ? 'read' : code);
   assert.deepEqual((await workspace.checkpoints('ada')).map(told), ['read', 'corrupt', 'read']);
-  assert.deepEqual((await workspace.orchestrationHistory()).map(told), ['read', 'corrupt', 'read']);
+  assert.deepEqual((await workspace.orchestrationHistory().all()).map(told), ['read', 'corrupt', 'read']);
   await workspace.saveOrchestration({ type: 'status' });
 });

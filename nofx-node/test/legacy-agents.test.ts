@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { cpSync, existsSync, readdirSync, readFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { test } from 'node:test';
 import { ADA, GRACE, inMemory, legacy, service } from './legacy-place';
@@ -22,6 +22,30 @@ test('agents come back as they were and in the order in which they were saved', 
   assert.deepEqual((await one.loadAgentState()).map(({ name }) => name), ['Grace', 'Last']);
 });
 
+test('agents of the old folder come back in the order that they had there, and before those that are saved later', async (t) => {
+  const root = folder(t);
+  mkdirSync(join(root, '.nofx'));
+  const old = ['c', 'a', 'b'].map((id, at) => ({ ...GRACE, id, startTime: undefined, createdAt: `2025-01-0${9 - at}T00:00:00.000Z` }));
+  writeFileSync(join(root, '.nofx', 'agents.json'), JSON.stringify({ version: '1.0.0', agents: old }));
+  const first = service(t, {}, root).service;
+  assert.deepEqual((await first.loadAgentState()).map(({ id }) => id), ['c', 'a', 'b']);
+  await first.saveAgent({ ...GRACE, id: 'later' });
+  await first.saveAgent({ ...GRACE, id: 'a', name: 'Renamed' });
+  await first.dispose();
+  const second = service(t, {}, root).service;
+  assert.deepEqual((await second.loadAgentState()).map(({ id }) => id), ['c', 'a', 'b', 'later']);
+  assert.equal((await second.migrated())?.complete, true);
+});
+
+test('a list with an agent that cannot be read rejects, so that it is not saved without', async (t) => {
+  const { service: one } = service(t);
+  await one.saveAgentState([ADA, GRACE]);
+  const workspace = await one.workspace;
+  const unreadable = { id: '', name: '', type: '', unreadable: 'corrupt data in agent/x', code: 'corrupt' as const };
+  workspace.agents = () => ({ all: async () => [unreadable] }) as never;
+  await assert.rejects(one.loadAgentState(), { name: 'CorruptError', message: /agent\/x/ });
+});
+
 test('saving the list replaces it, all or nothing', async (t) => {
   const { service: one, store } = service(t);
   await one.saveAgentState([ADA, GRACE]);
@@ -35,10 +59,10 @@ test('saving the list replaces it, all or nothing', async (t) => {
   let over = false;
   void saving.finally(() => (over = true));
   while (!over) {
-    seen.add((await other.agents()).map(({ name }) => name).sort().join());
+    seen.add((await other.agents().all()).map(({ name }) => name).sort().join());
   }
   await saving;
-  seen.add((await other.agents()).map(({ name }) => name).sort().join());
+  seen.add((await other.agents().all()).map(({ name }) => name).sort().join());
   assert.deepEqual([...seen].filter((names) => !['Ada,Grace', 'One,Two'].includes(names)), []);
   assert.match((await one.loadAgentSession(ADA.id)) ?? '', /stays$/, 'what an agent wrote outlives it');
   await one.saveAgentState([]);

@@ -194,7 +194,7 @@ test('disposing waits for what was begun, in any order, twice; later calls are h
   const after = await open(`redb:${join(root, '.nofx', 'store', 'nofx.redb')}`);
   const messages = await after.history(session.id).all();
   assert.deepEqual(messages.map(({ message }) => message.content), Array.from({ length: 300 }, (_, at) => `${at}`));
-  assert.deepEqual(await after.agents(), []);
+  assert.deepEqual(await after.agents().all(), []);
   await after.close();
 });
 

@@ -58,7 +58,7 @@ test('a call that never ends does not keep a window from closing', async (t) => 
   const { Handle } = require('../dist/addon.js') as { Handle: { prototype: Native } };
   const ask = Handle.prototype.ask;
   Handle.prototype.ask = () => new Promise(() => undefined);
-  void workspace.agents();
+  void workspace.agents().all();
   Handle.prototype.ask = ask;
   const started = performance.now();
   await workspace.close();
@@ -79,7 +79,7 @@ test('a panic becomes an error and the store goes on', async (t) => {
   assert.equal(error.message, 'a bug of this program: asked to');
   assert.equal(error.nextStep, 'report it; reload the window');
   assert.equal(error.transient, false);
-  assert.equal(await handle.ask('agents', '{}'), '[]');
+  assert.equal(await handle.ask('agent', '{"agent":"none"}'), 'null');
 });
 
 test('a thread that is stopped leaves the store to the others', async (t) => {

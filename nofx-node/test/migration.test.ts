@@ -64,7 +64,7 @@ test('agents and sessions come back with their templates and prompts', async (t)
   const { agents } = read('agents.json') as { agents: Legacy[] };
   const withContent = agents.filter((agent) => typeof agent.template === 'object' && agent.template !== null);
   assert.ok(withContent.length > 1);
-  const listed = await workspace.agents();
+  const listed = await workspace.agents().all();
   for (const agent of agents) {
     const template = agent.template ?? undefined;
     assert.deepEqual(listed.find(({ id }) => id === agent.id)?.['template'] ?? undefined, template, agent.id);

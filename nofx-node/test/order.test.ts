@@ -74,7 +74,7 @@ test('what is changed last is what stays, of agents and of sessions', async (t) 
     void workspace.saveAgent({ ...ADA, id, name: 'older' });
     void workspace.saveAgent({ ...ADA, id: other });
     void workspace.saveAgent({ ...ADA, id, name: 'newer' });
-    const agents = await workspace.agents();
+    const agents = await workspace.agents().all();
     assert.equal(agents.find((agent) => agent.id === id)?.name, 'newer');
     assert.ok(agents.some((agent) => agent.id === other));
   }
@@ -142,5 +142,5 @@ test('what cannot be written as JSON is named, and nothing is half done', async 
   await assert.rejects(workspace.saveAgent(undefined as never), named('agent'));
   await assert.rejects(workspace.startTask(id, { title: 'x', tags: circle } as never), named('task'));
   assert.equal((await workspace.session(id))?.messages, 0);
-  assert.deepEqual(await workspace.agents(), []);
+  assert.deepEqual(await workspace.agents().all(), []);
 });

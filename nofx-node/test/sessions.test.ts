@@ -136,6 +136,9 @@ test('what cannot be asked is named', async (t) => {
   await assert.rejects(workspace.createSession({ agent: { id: '', name: '', type: '' } }), /the agent has no `id`/);
   await assert.rejects(workspace.addMessages(id, []), /`messages` is empty/);
   await assert.rejects(workspace.addMessage(id, { content: 'x' } as never), /a message has no `type`/);
+  await assert.rejects(workspace.addMessage(id, { type: 'user' } as never), /a message has no `content`/);
+  await assert.rejects(workspace.addMessage(id, { type: 'user', content: ['x'] } as never), /`content` of a message is \["x"\]; it is a text/);
+  await workspace.addMessage(id, { type: 'user', content: '' });
   await assert.rejects(workspace.summaryPage({ limit: -1 }), /`limit` is -1, which it cannot be/);
   await assert.rejects(open('nofx.redb'), api.InvalidError);
   await assert.rejects(open('tape:x'), /no backend for `tape:`/);

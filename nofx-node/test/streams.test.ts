@@ -48,7 +48,7 @@ test('a list of sessions is read a page ahead once a second page is asked for, a
   const all = new Set<string>();
   for await (const summary of workspace.summaries()) all.add(summary.session.id);
   assert.deepEqual([...all].sort(), [...ids].sort());
-  const iterator = workspace.summaries();
+  const iterator = workspace.summaries()[Symbol.asyncIterator]();
   assert.equal((await iterator.next()).done, false);
   await iterator.return?.();
   assert.equal((await iterator.next()).done, true);
@@ -66,6 +66,52 @@ test('a list whose store is closed says so when its next page is asked for', asy
   };
   await assert.rejects(read, api.ClosedError);
   assert.equal(seen.length > 0 && seen.length < 500, true);
+});
+
+test('agents, templates and messages between agents are read a page ahead, each once, and no further when they are left', async (t) => {
+  const { workspace } = await store(t);
+  const names = Array.from({ length: 700 }, (_, at) => `a${String(at).padStart(3, '0')}`);
+  await workspace.saveAgents(names.map((id) => ({ ...ADA, id })));
+  await workspace.saveOrchestrations(names.map((id) => ({ id, type: Number(id.slice(1)) % 100 ? 'usual' : 'rare' })));
+  for (const id of names.slice(0, 150)) await workspace.saveTemplate({ id, systemPrompt: id });
+
+  const lists = [
+    { verb: 'agents', list: () => workspace.agents(), ids: names },
+    { verb: 'templates', list: () => workspace.templates(), ids: names.slice(0, 150) },
+    { verb: 'orchestrationHistory', list: () => workspace.orchestrationHistory({ oldestFirst: true }), ids: names },
+    { verb: 'orchestrationHistory', list: () => workspace.orchestrationHistory(), ids: [...names].reverse() },
+  ];
+  for (const { verb, list, ids } of lists) {
+    assert.deepEqual((await list().all()).map(({ id }) => id), ids);
+    const count = counted(verb);
+    for await (const page of list().pages()) {
+      assert.ok(page.length < ids.length);
+      break;
+    }
+    for await (const { id } of list()) {
+      assert.equal(id, ids[0]);
+      break;
+    }
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    count.restore();
+    assert.equal(count.asked, 2, `${verb}: who looks at one page pays for one`);
+  }
+  const rare = await workspace.orchestrationHistory({ type: 'rare', offset: 1, limit: 3 }).all();
+  assert.deepEqual(rare.map(({ id }) => id), ['a500', 'a400', 'a300']);
+  assert.deepEqual(await workspace.orchestrationHistory({ offset: 700 }).all(), []);
+  const some = await workspace.orchestrationHistory({ offset: 5, limit: 300 }).all();
+  assert.deepEqual([some.length, some[0]?.id, some.at(-1)?.id], [300, 'a694', 'a395']);
+});
+
+test('messages between agents that come and go while they are read move no others', async (t) => {
+  const { workspace } = await store(t);
+  const saved = Array.from({ length: 600 }, (_, at) => ({ id: `${at}` }));
+  await workspace.saveOrchestrations(saved);
+  const seen = [];
+  for await (const { id } of workspace.orchestrationHistory()) {
+    if (seen.push(id) % 100 === 0) await workspace.saveOrchestrations([{ id: 'later' }]);
+  }
+  assert.deepEqual(seen, saved.map(({ id }) => id).reverse());
 });
 
 test('a workspace is closed at the end of its block', { skip: typeof Symbol.asyncDispose !== 'symbol' }, async () => {

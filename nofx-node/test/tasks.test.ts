@@ -43,7 +43,7 @@ test('agents are saved as they are given and listed', async (t) => {
   const bob = { id: 'bob', name: 'Bob', type: 'tester', status: 'idle', tasksCompleted: 0, colour: '\ud83d' };
   await workspace.saveAgent(bob);
   await workspace.saveAgent({ ...ADA, id: 'ada' });
-  assert.deepEqual((await workspace.agents()).map((agent) => agent.name), ['Ada', 'Bob']);
-  assert.deepEqual((await workspace.agents())[1], bob);
+  assert.deepEqual((await workspace.agents().all()).map((agent) => agent.name), ['Ada', 'Bob']);
+  assert.deepEqual((await workspace.agents().all())[1], bob);
   await assert.rejects(workspace.saveAgent({ id: '', name: '', type: '' }), /the agent has no `id`/);
 });

@@ -22,7 +22,58 @@ test('agents are saved together, found, added up and removed', async (t) => {
   assert.equal((await workspace.agentTotals('eve')).lastActiveAt, null);
   assert.equal(await workspace.removeAgent('bob'), true);
   assert.equal(await workspace.removeAgent('bob'), false);
-  assert.deepEqual(await workspace.agents(), [ADA]);
+  assert.deepEqual(await workspace.agents().all(), [ADA]);
+});
+
+test('members of an agent are changed, and others stay as they are', async (t) => {
+  const { workspace } = await store(t);
+  const template = { id: 'backend', systemPrompt: 'You write servers.' };
+  await workspace.saveAgent({ ...ADA, slot: 3, $own: 1, template });
+  assert.equal(await workspace.updateAgent('eve', { name: 'Eve' }), null);
+  assert.deepEqual(await workspace.updateAgent('ada', { name: 'Ada L.', slot: null, deep: { $x: [1] } }), {
+    ...ADA,
+    name: 'Ada L.',
+    $own: 1,
+    deep: { $x: [1] },
+    template,
+  });
+  const other = { id: 'backend', systemPrompt: 'You write clients.' };
+  assert.deepEqual((await workspace.updateAgent('ada', { template: other }))?.['template'], other);
+  assert.equal((await workspace.updateAgent('ada', { template: 'backend' }))?.['template'], 'backend');
+  assert.equal((await workspace.updateAgent('ada', { template: null, $own: null }))?.['template'], undefined);
+  assert.deepEqual(await workspace.agent('ada'), { ...ADA, name: 'Ada L.', deep: { $x: [1] } });
+  await assert.rejects(workspace.updateAgent('ada', { id: 'eve' } as never), /`changes` has `id`/);
+  for (let at = 0; at < 20; at += 1) void workspace.updateAgent('ada', { at });
+  assert.equal((await workspace.agent('ada'))?.['at'], 19);
+});
+
+test('what happened is read from a cursor on and from as far back as is known', async (t) => {
+  const { workspace } = await store(t);
+  const cursor = await workspace.cursor();
+  const { id } = await workspace.createSession({ agent: ADA });
+  const since = await workspace.events(cursor);
+  assert.deepEqual(since.events, [{ type: 'session.created', session: id }]);
+  assert.deepEqual([since.gap, since.atEnd], [false, true]);
+  assert.deepEqual((await workspace.events()).events.at(-1), { type: 'session.created', session: id });
+  assert.deepEqual((await workspace.events(since.cursor)).events, []);
+});
+
+test('long contents that nothing names any more go, and what was removed for good is known to be', async (t) => {
+  const { workspace } = await store(t);
+  const ids = [];
+  for (const letter of ['a', 'b']) {
+    const { id } = await workspace.createSession({ agent: ADA });
+    await workspace.addMessage(id, { type: 'tool', content: letter.repeat(100_000) });
+    ids.push(id);
+  }
+  const [kept = '', gone = ''] = ids;
+  assert.deepEqual(await workspace.sweepContents(), { removed: 0, kept: 2 });
+  await workspace.deleteSession(gone);
+  assert.equal(await workspace.isPurged(gone), false);
+  await workspace.purgeSession(gone);
+  assert.deepEqual([await workspace.isPurged(gone), await workspace.isPurged(kept)], [true, false]);
+  assert.deepEqual(await workspace.sweepContents(), { removed: 1, kept: 1 });
+  assert.equal((await workspace.tail(kept, 1))[0]?.message.content?.length, 100_000);
 });
 
 test('agents that are saved together stand behind those saved before and before those saved later', async (t) => {
@@ -31,7 +82,7 @@ test('agents that are saved together stand behind those saved before and before 
     void workspace.saveAgent({ ...ADA, round, by: 'first' });
     void workspace.saveAgents([{ ...ADA, round, by: 'second' }, { ...BOB, round, by: 'second' }]);
     void workspace.saveAgent({ ...BOB, round, by: 'third' });
-    const by = (await workspace.agents()).map((agent) => [agent.id, agent['by'], agent['round']]);
+    const by = (await workspace.agents().all()).map((agent) => [agent.id, agent['by'], agent['round']]);
     assert.deepEqual(by, [['ada', 'second', round], ['bob', 'third', round]]);
   }
 });
@@ -70,7 +121,7 @@ test('a template is found by its name and each of its contents by its digest', a
   await workspace.saveTemplate(recent);
   assert.deepEqual(await workspace.template('backend'), recent);
   assert.deepEqual(await workspace.templateContent(digest), old);
-  assert.deepEqual(await workspace.templates(), [recent]);
+  assert.deepEqual(await workspace.templates().all(), [recent]);
   assert.equal(await workspace.removeTemplate('backend'), true);
   assert.deepEqual([await workspace.template('backend'), await workspace.removeTemplate('backend')], [null, false]);
   assert.deepEqual(await workspace.templateContent(digest), old);
@@ -81,15 +132,15 @@ test('messages between agents keep the order of the calls and are filtered', asy
   const saved = Array.from({ length: 100 }, (_, at) =>
     workspace.saveOrchestration({ id: `${at}`, type: at % 2 ? 'odd' : 'even', from: 'ada', to: 'bob', payload: { at } }),
   );
-  const all = await workspace.orchestrationHistory({ oldestFirst: true });
+  const all = await workspace.orchestrationHistory({ oldestFirst: true }).all();
   assert.deepEqual(all.map((message) => message.id), saved.map((_, at) => `${at}`));
-  const odd = await workspace.orchestrationHistory({ type: 'odd', offset: 1, limit: 2 });
+  const odd = await workspace.orchestrationHistory({ type: 'odd', offset: 1, limit: 2 }).all();
   assert.deepEqual(odd.map((message) => message.payload), [{ at: 97 }, { at: 95 }]);
   assert.equal((await workspace.orchestrationStats()).messages, 100);
   void workspace.saveOrchestration({ id: 'before' });
   void workspace.clearOrchestration();
   void workspace.saveOrchestration({ id: 'after' });
-  assert.deepEqual((await workspace.orchestrationHistory()).map((message) => message.id), ['after']);
+  assert.deepEqual((await workspace.orchestrationHistory().all()).map((message) => message.id), ['after']);
   await assert.rejects(workspace.saveOrchestrations([]), api.InvalidError);
 });
 
@@ -165,14 +216,14 @@ test('a list of agents is replaced, and its templates are kept once', async (t) 
   const grace = { id: 'grace', name: 'Grace', type: 'tester', template };
   await workspace.saveAgents([ADA, grace]);
   await workspace.replaceAgents([{ ...ADA, template }, { id: 'alan', name: 'Alan', type: 'tester', template: 'backend' }]);
-  const listed = await workspace.agents();
+  const listed = await workspace.agents().all();
   assert.deepEqual(listed.map(({ id, template }) => [id, template]), [['ada', template], ['alan', 'backend']]);
   assert.equal((await workspace.stats()).templates, 0, 'an agent does not say which content is the newest');
   const session = await workspace.createSession({ agent: grace });
   const read = (await workspace.session(session.id))?.session;
   assert.deepEqual([read?.['template'], read?.['systemPrompt']], [template, 'You write servers.']);
   await assert.rejects(workspace.replaceAgents([ADA, ADA]), api.InvalidError);
-  assert.equal((await workspace.agents()).length, 2);
+  assert.equal((await workspace.agents().all()).length, 2);
 });
 
 test('transcripts and checkpoints are removed for good, and their agents go on', async (t) => {

@@ -35,5 +35,7 @@ export interface Template {
   name?: string;
   /** What the agent is told. */
   systemPrompt?: string;
+  /** Why it cannot be read, if so; `code` is then the code of the error, and it has no other members. */
+  unreadable?: string;
   [member: string]: unknown;
 }

@@ -52,6 +52,14 @@ export interface Cleanup {
   left: UnreadableSession[];
 }
 
+/** What became of long contents, which are kept once however many messages have them. */
+export interface Swept {
+  /** How many were removed. */
+  removed: number;
+  /** How many were kept. */
+  kept: number;
+}
+
 /** How much a store holds. */
 export interface Stats {
   /** How many agents. */

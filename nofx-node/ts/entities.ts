@@ -14,6 +14,24 @@ export interface Agent {
   [member: string]: unknown;
 }
 
+/** An agent in a list. */
+export interface ListedAgent extends Agent {
+  /** Why it cannot be read, if so; `id`, `name` and `type` are then empty. */
+  unreadable?: string;
+  /** The code of the error, if it cannot be read. */
+  code?: ErrorCode;
+}
+
+/** What may be changed of an agent: any member but its `id`; `null` removes one. */
+export interface AgentChanges {
+  id?: undefined;
+  /** What people call it. */
+  name?: string;
+  /** What it is for, such as `frontend-specialist`. */
+  type?: string;
+  [member: string]: unknown;
+}
+
 /** Who said a message. */
 export type Role = 'user' | 'assistant' | 'system' | 'tool' | (string & {});
 

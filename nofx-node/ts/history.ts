@@ -1,5 +1,5 @@
 import type { HistoryEntry } from './entities';
-import { ahead, Each } from './pages';
+import { Listing } from './pages';
 
 /** Which messages of a session to read. */
 export interface HistoryOptions {
@@ -9,60 +9,36 @@ export interface HistoryOptions {
   from?: number;
   /** The position behind the last one to read; otherwise the end. */
   to?: number;
-  /** Messages of one page; otherwise 256. A page also ends at about 4 MB. */
+  /** Only messages that were written at this time or later. Looks at every message: clocks may have gone back. */
+  since?: string;
+  /** Messages of one page; otherwise 256 of the first and 1,000 of the others. A page also ends at about 4 MB. */
   pageSize?: number;
 }
 
-/** A page of messages, as the addon answers it. @internal */
+/** A page of messages. @internal */
 export interface HistoryPage {
   items: HistoryEntry[];
   /** Where the next page begins, or in the other direction ends. */
   next: number | null;
 }
 
-/**
- * The messages of a session, read a page at a time and only as they are asked for.
- *
- * ```ts
- * for await (const { message } of workspace.history(id, { newestFirst: true })) {
- *   if (message.type === 'user') return message.content; // one page was read
- * }
- * ```
- *
- * Nothing is held between two pages: an iterator that is forgotten costs nobody anything, and one that is resumed tomorrow goes on.
- */
-export class History implements AsyncIterable<HistoryEntry> {
-  readonly #read: (options: HistoryOptions) => Promise<HistoryPage>;
-  readonly #options: HistoryOptions;
+/** Messages of a page behind the first, where the caller did not say: whoever asks for a second page is likely to read all. */
+const LATER_PAGE = 1000;
 
-  /** @internal */
-  constructor(read: (options: HistoryOptions) => Promise<HistoryPage>, options: HistoryOptions) {
-    this.#read = read;
-    this.#options = options;
-  }
+/** Reads a page as the addon answers it. @internal */
+export function historyPage(texts: string[]): HistoryPage {
+  const next = JSON.parse(texts.pop() ?? 'null') as number | null;
+  return { items: texts.flatMap((text) => JSON.parse(text) as HistoryEntry[]), next };
+}
 
-  /** Returns the messages page by page. */
-  pages(): AsyncGenerator<HistoryEntry[], void, void> {
-    return ahead(async (options) => {
-      const { items, next } = await this.#read(options);
-      return { items, next: next === null ? null : this.#after(next) };
-    }, this.#options);
-  }
-
-  /** Returns all of them. Of a long history that is a lot. */
-  async all(): Promise<HistoryEntry[]> {
-    const pages: HistoryEntry[][] = [];
-    for await (const page of this.pages()) {
-      pages.push(page);
-    }
-    return pages.flat();
-  }
-
-  [Symbol.asyncIterator](): AsyncIterator<HistoryEntry, void, void> {
-    return new Each(this.pages());
-  }
-
-  #after(next: number): HistoryOptions {
-    return this.#options.newestFirst ? { ...this.#options, to: next } : { ...this.#options, from: next };
-  }
+/** Lists the messages of a session. @internal */
+export function historyOf(
+  read: (options: HistoryOptions) => Promise<HistoryPage>,
+  options: HistoryOptions,
+): Listing<HistoryEntry> {
+  return Listing.of(options, async (at) => {
+    const { items, next } = await read(at);
+    const rest = { pageSize: LATER_PAGE, ...options, [options.newestFirst ? 'to' : 'from']: next };
+    return { items, next: next === null ? null : rest };
+  });
 }

@@ -22,14 +22,17 @@
 
 export type * from './agents';
 export type * from './cleanup';
+export type * from './doctor';
 export type * from './entities';
 export * from './errors';
 export type { ExpiryEvent, ExpiryOptions } from './expiry';
-export { History, type HistoryOptions } from './history';
+export type { HistoryOptions } from './history';
+export type { LongOptions, Progress } from './long';
 export type * from './migration';
-export type * from './orchestration';
+export type { OrchestrationFilter, OrchestrationMessage, OrchestrationStats } from './orchestration';
+export { Listing } from './pages';
 export type * from './search';
 export type * from './tasks';
-export type { Changes, EventType, WatchOptions, WorkspaceEvent } from './watch';
-export { type LongOptions, open, type OpenOptions, type StoreInfo, Workspace } from './workspace';
+export type { Changes, ChangesPage, EventType, WatchOptions, WorkspaceEvent } from './watch';
+export { open, type OpenOptions, type StoreInfo, Workspace } from './workspace';
 export { type Appended, SessionWriter } from './writer';

@@ -1,3 +1,5 @@
+import { Listing, type Page } from './pages';
+
 /** A message between agents, the conductor and the dashboard. */
 export interface OrchestrationMessage {
   /** Names it; may repeat. */
@@ -35,8 +37,33 @@ export interface OrchestrationFilter {
   oldestFirst?: boolean;
   /** How many to leave out first. */
   offset?: number;
-  /** How many to read at most; otherwise 1,000. */
+  /** How many to read at most; otherwise all. */
   limit?: number;
+}
+
+/** How many messages of a page. */
+const PAGE = 256;
+
+/** Where a page begins, and how many are still wanted from there on. */
+interface At {
+  after: string | null;
+  left: number;
+}
+
+/** Lists the messages that a filter lets through. @internal */
+export function orchestrationOf(
+  read: (filter: object) => Promise<Page<OrchestrationMessage, string>>,
+  { offset = 0, limit = Number.POSITIVE_INFINITY, ...filter }: OrchestrationFilter,
+): Listing<OrchestrationMessage> {
+  return Listing.of<OrchestrationMessage, At>({ after: null, left: limit }, async ({ after, left }) => {
+    if (left <= 0) {
+      return { items: [], next: null };
+    }
+    const skip = after === null ? { offset } : {};
+    const { items, next } = await read({ ...filter, ...skip, after, limit: Math.min(left, PAGE) });
+    const wanted = left - items.length;
+    return { items, next: next === null || wanted <= 0 ? null : { after: next, left: wanted } };
+  });
 }
 
 /** What is known of the log of messages between agents. */

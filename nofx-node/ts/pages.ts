@@ -5,10 +5,54 @@ export interface Page<T, C> {
 }
 
 /**
- * Returns pages, each read when it is asked for. Who asks for a second one reads on, so a third is fetched while the second is
- * looked at. @internal
+ * What is listed, read a page at a time and only as it is asked for.
+ *
+ * ```ts
+ * for await (const { message } of workspace.history(id, { newestFirst: true })) {
+ *   if (message.type === 'user') return message.content; // one page was read
+ * }
+ * ```
+ *
+ * Who asks for a second page reads on, so the next one is fetched while that is looked at. Nothing is held between two pages: an iterator
+ * that is forgotten costs nobody anything, and one that is resumed tomorrow goes on.
  */
-export async function* ahead<T, C>(read: (at: C) => Promise<Page<T, C>>, start: C): AsyncGenerator<T[], void, void> {
+export class Listing<T> implements AsyncIterable<T> {
+  readonly #pages: () => AsyncGenerator<T[], void, void>;
+
+  /** @internal */
+  constructor(pages: () => AsyncGenerator<T[], void, void>) {
+    this.#pages = pages;
+  }
+
+  /** Lists what is on pages, of which each says where the next one begins. @internal */
+  static of<T, C>(start: C, read: (at: C) => Promise<Page<T, C>>): Listing<T> {
+    return new Listing(() => ahead(read, start));
+  }
+
+  /** Returns it page by page. */
+  pages(): AsyncGenerator<T[], void, void> {
+    return this.#pages();
+  }
+
+  /** Returns all of it. Of a long list that is a lot. */
+  async all(): Promise<T[]> {
+    const pages: T[][] = [];
+    for await (const page of this.pages()) {
+      pages.push(page);
+    }
+    return pages.flat();
+  }
+
+  [Symbol.asyncIterator](): AsyncIterator<T, void, void> {
+    return new Each(this.pages());
+  }
+}
+
+/**
+ * Returns pages, each read when it is asked for. Who asks for a second one reads on, so a third is fetched while the second is
+ * looked at.
+ */
+async function* ahead<T, C>(read: (at: C) => Promise<Page<T, C>>, start: C): AsyncGenerator<T[], void, void> {
   let page = await read(start);
   let first = true;
   while (true) {
@@ -27,8 +71,8 @@ export async function* ahead<T, C>(read: (at: C) => Promise<Page<T, C>>, start: 
   }
 }
 
-/** Hands out what is on pages. By hand, because a generator costs three times as much for each. @internal */
-export class Each<T> implements AsyncIterableIterator<T, void, void> {
+/** Hands out what is on pages. By hand, because a generator costs three times as much for each. */
+class Each<T> implements AsyncIterableIterator<T, void, void> {
   readonly #pages: AsyncGenerator<T[], void, void>;
   #page: T[] = [];
   #at = 0;

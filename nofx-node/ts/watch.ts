@@ -52,8 +52,9 @@ export interface Changes {
   gap: boolean;
 }
 
-/** What the addon answers. @internal */
+/** A page of what happened. */
 export interface ChangesPage extends Changes {
+  /** Whether nothing more has happened by now. */
   atEnd: boolean;
 }
 

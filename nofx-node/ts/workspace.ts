@@ -1,9 +1,13 @@
-import type { Handle } from './addon';
+import type { Call, Handle } from './addon';
 import * as addon from './addon';
 import type { AgentTotals, Checkpoint, Template } from './agents';
-import type { Cleanup, CleanupPreview, RetentionPolicy, Stats } from './cleanup';
+import type { Cleanup, CleanupPreview, RetentionPolicy, Stats, Swept } from './cleanup';
+import type { Checkup } from './doctor';
 import type {
   Agent,
+  AgentChanges,
+  HistoryEntry,
+  ListedAgent,
   NewMessage,
   NewSession,
   RestoreOptions,
@@ -17,11 +21,12 @@ import type {
 import { ClosedError, type ErrorDetails, errorFrom, errorOf } from './errors';
 import { type ExpiryEvent, type ExpiryOptions, type ExpiryPage, expiries } from './expiry';
 import { Gate } from './gate';
-import { History, type HistoryOptions, type HistoryPage } from './history';
+import { historyOf, type HistoryOptions, historyPage } from './history';
 import { Joining } from './joining';
-import { ahead, Each } from './pages';
+import { long, type LongOptions } from './long';
+import { Listing, type Page } from './pages';
 import type { MigrateOptions, MigrationProgress, MigrationReport } from './migration';
-import type { OrchestrationFilter, OrchestrationMessage, OrchestrationStats } from './orchestration';
+import { type OrchestrationFilter, type OrchestrationMessage, orchestrationOf, type OrchestrationStats } from './orchestration';
 import { type Kind, Order } from './order';
 import type { SearchQuery, SearchResult } from './search';
 import type { NewTask, StartedTask, Task, Tasks } from './tasks';
@@ -35,21 +40,12 @@ const CALLS_AT_ONCE = 256;
 /** How long {@link Workspace.close} takes at most: an editor kills an extension that takes five seconds. */
 const CLOSE_WAIT_MS = 3000;
 
-/** How often the progress of a migration is told. */
-const PROGRESS_MS = 100;
-
 /** How to open a store. */
 export interface OpenOptions {
   /** Nothing is ever written, and the store must exist. */
   readOnly?: boolean;
   /** Whether a store that does not exist is made, with the folders above it. It is, unless it is only read. */
   create?: boolean;
-}
-
-/** How to do what may take long. */
-export interface LongOptions {
-  /** Stops it: the call rejects with the signal's reason, and what was committed stays. */
-  signal?: AbortSignal;
 }
 
 /** What a store is. */
@@ -102,8 +98,6 @@ export class Workspace {
   });
   #closing: Promise<void> | undefined;
 
-  #calls = 0;
-
   /** Closes the store at the end of a block: `await using workspace = await open(…)`, where the host has that. */
   declare [Symbol.asyncDispose]: () => Promise<void>;
 
@@ -136,10 +130,12 @@ export class Workspace {
     return this.#ask('sessionSummaries', filter);
   }
 
-  /** Returns all sessions that a filter lets through, newest activity first, read a page at a time as they are asked for. */
-  summaries(filter: SessionFilter = {}): AsyncIterableIterator<SessionSummary, void, void> {
-    const read = (after: string | null) => this.summaryPage({ ...filter, after });
-    return new Each(ahead(read, null));
+  /**
+   * Returns all sessions that a filter lets through, newest activity first, read as they are asked for. Those that cannot be read are
+   * left out: {@link Workspace.summaryPage} tells them.
+   */
+  summaries(filter: SessionFilter = {}): Listing<SessionSummary> {
+    return Listing.of<SessionSummary, string | null>(null, (after) => this.summaryPage({ ...filter, after }));
   }
 
   /** Lets a session rest. */
@@ -187,6 +183,11 @@ export class Workspace {
     return this.#ofSession('undeleteSession', { session: id });
   }
 
+  /** Returns whether there was a session of this id that was removed for good. */
+  isPurged(id: string): Promise<boolean> {
+    return this.#read('session', id, 'isPurged', { session: id });
+  }
+
   /** Removes a session in the trash for good. */
   async purgeSession(id: string): Promise<void> {
     await this.#ofSession('purgeSession', { session: id });
@@ -223,8 +224,9 @@ export class Workspace {
   }
 
   /** Adds messages to a session, all or none, and returns the position of the first one once they are durable. */
-  addMessages(session: string, messages: NewMessage[]): Promise<number> {
-    return this.#open(() => this.#messages.add(session, messages));
+  async addMessages(session: string, messages: NewMessage[]): Promise<number> {
+    this.#refuseIfClosed();
+    return await this.#messages.add(session, messages);
   }
 
   /** Returns a writer that has seen everything that a session has now. */
@@ -237,10 +239,26 @@ export class Workspace {
   }
 
   /** Returns the messages of a session, read as they are asked for. */
-  history(session: string, options: HistoryOptions = {}): History {
-    const read = ({ pageSize, ...rest }: HistoryOptions) =>
-      this.#read<HistoryPage>('session', session, 'history', { session, limit: pageSize, ...rest });
-    return new History(read, options);
+  history(session: string, options: HistoryOptions = {}): Listing<HistoryEntry> {
+    const read = async ({ pageSize, ...rest }: HistoryOptions) => {
+      const text = written({ session, limit: pageSize, ...rest });
+      this.#refuseIfClosed();
+      return historyPage(await this.#order.read('session', session, () => this.#enter(() => this.#handle.history(text))));
+    };
+    return historyOf(read, options);
+  }
+
+  /** Returns the newest `count` messages of a session, oldest first; all in one read, unless they have megabytes. */
+  async tail(session: string, count: number): Promise<HistoryEntry[]> {
+    const newest: HistoryEntry[] = [];
+    const pages = this.history(session, { newestFirst: true, pageSize: count }).pages();
+    for (let page = await pages.next(); count > 0 && !page.done; page = await pages.next()) {
+      newest.push(...page.value);
+      if (newest.length >= count) {
+        break;
+      }
+    }
+    return newest.slice(0, count).reverse();
   }
 
   /** Returns the tasks of a session. */
@@ -288,9 +306,20 @@ export class Workspace {
     return this.#read('agent', id, 'agent', { agent: id });
   }
 
-  /** Returns all saved agents with the contents of their templates, in the order of their ids. */
-  agents(): Promise<Agent[]> {
-    return this.#read('agent', undefined, 'agents', {});
+  /** Changes members of an agent; what is left out stays. Returns the agent as it then is; `null` if there is none. */
+  updateAgent(id: string, changes: AgentChanges): Promise<Agent | null> {
+    return this.#change('agent', id, 'updateAgent', { agent: id, changes });
+  }
+
+  /**
+   * Returns all saved agents with the contents of their templates, in the order of their ids, read as they are asked for. One that cannot
+   * be read says so in its place.
+   */
+  agents(): Listing<ListedAgent> {
+    return Listing.of<ListedAgent, string | null>(null, async (after) => {
+      const { items, next } = await this.#read<Page<ListedAgent, string>>('agent', undefined, 'agents', { after });
+      return { items, next };
+    });
   }
 
   /** Takes an agent out of the list; returns whether there was one. Its sessions, transcript and checkpoints stay. */
@@ -371,9 +400,12 @@ export class Workspace {
     return this.#ask('templateContent', { digest });
   }
 
-  /** Returns the newest content of every template in the order of their names. */
-  templates(): Promise<Template[]> {
-    return this.#ask('templates', {});
+  /**
+   * Returns the newest content of every template in the order of their names, read as they are asked for. One that cannot be read says so
+   * in its place.
+   */
+  templates(): Listing<Template> {
+    return Listing.of<Template, string | null>(null, (after) => this.#ask('templates', { after }));
   }
 
   /** Removes the name of a template; returns whether there was one. Its contents stay for the sessions that were made from them. */
@@ -388,15 +420,16 @@ export class Workspace {
 
   /** Keeps messages between agents, all or none. */
   async saveOrchestrations(messages: OrchestrationMessage[]): Promise<void> {
-    await this.#open(() => this.#orchestration.add('', messages));
+    this.#refuseIfClosed();
+    await this.#orchestration.add('', messages);
   }
 
   /**
-   * Returns the messages between agents that a filter lets through, the newest first unless it says otherwise. One that cannot be read
-   * says so in its place.
+   * Returns the messages between agents that a filter lets through, the newest first unless it says otherwise, read as they are asked
+   * for. One that cannot be read says so in its place.
    */
-  orchestrationHistory(filter: OrchestrationFilter = {}): Promise<OrchestrationMessage[]> {
-    return this.#read('orchestration', undefined, 'orchestrationHistory', filter);
+  orchestrationHistory(filter: OrchestrationFilter = {}): Listing<OrchestrationMessage> {
+    return orchestrationOf((of) => this.#read('orchestration', undefined, 'orchestrationHistory', of), filter);
   }
 
   /** Returns what is known of the log of messages between agents. */
@@ -461,9 +494,33 @@ export class Workspace {
     return this.#long('cleanupPreview', policy, options);
   }
 
+  /**
+   * Removes long contents that no message of any session names any more; a {@link Workspace.cleanup} that removes sessions for good does
+   * it by itself. Reads every history. Nothing is removed if a message cannot be read.
+   */
+  sweepContents(options: LongOptions = {}): Promise<Swept> {
+    return this.#long('sweepContents', {}, options);
+  }
+
+  /**
+   * Reads everything that the store holds and lists what is damaged. Changes nothing; others may use the store concurrently. What is
+   * damaged is repaired by `nofx doctor --repair`, which says what that does.
+   */
+  doctor(options: LongOptions = {}): Promise<Checkup> {
+    return this.#long('doctor', {}, options);
+  }
+
   /** Returns where the feed of changes ends now, to be given to {@link Workspace.watch} as `after`. */
   cursor(): Promise<string> {
     return this.#ask('eventsEnd', {});
+  }
+
+  /**
+   * Returns what happened since a cursor, or as far back as the store remembers: a page of it, unless it is said to be at the end.
+   * {@link Workspace.watch} asks again and again.
+   */
+  events(after?: string): Promise<ChangesPage> {
+    return this.#ask('events', { after });
   }
 
   /**
@@ -477,7 +534,7 @@ export class Workspace {
       if (this.#closing !== undefined) {
         return undefined;
       }
-      return await this.#ask<ChangesPage>('events', { after });
+      return await this.events(after);
     };
     return watch(ask, start, options);
   }
@@ -497,7 +554,7 @@ export class Workspace {
         of = this.#handle;
         watch = of.expiryWatch();
       }
-      return await this.#enter(async () => JSON.parse(await watch.poll()) as ExpiryPage);
+      return JSON.parse(await this.#enter(() => watch.poll())) as ExpiryPage;
     };
     return expiries(ask, options);
   }
@@ -511,16 +568,14 @@ export class Workspace {
   async migrate(from: string, options: MigrateOptions = {}): Promise<MigrationReport> {
     const { onProgress, signal, ...rest } = options;
     const request = written({ from, ...rest });
-    const tell = () => onProgress?.(JSON.parse(this.#handle.migrationProgress()) as MigrationProgress);
-    const timer = setInterval(tell, PROGRESS_MS);
-    try {
-      return await this.#open(() =>
-        this.#stoppable(signal, async (number) => JSON.parse(await this.#handle.migrate(request, number)) as MigrationReport),
-      );
-    } finally {
-      clearInterval(timer);
-      tell();
-    }
+    this.#refuseIfClosed();
+    const handle = this.#handle;
+    const report = await long<string, MigrationProgress>(
+      { ...(signal && { signal }), ...(onProgress && { onProgress }) },
+      (call) => this.#enter(() => handle.migrate(request, call)),
+      () => handle.migrationProgress(),
+    );
+    return JSON.parse(report) as MigrationReport;
   }
 
   /**
@@ -567,13 +622,15 @@ export class Workspace {
   /** Asks something that no other call has to wait for. */
   async #ask<T>(verb: string, request: object): Promise<T> {
     const text = written(request);
-    return this.#open(() => this.#asked(verb, text));
+    this.#refuseIfClosed();
+    return await this.#asked(verb, text);
   }
 
   /** Asks for a change of a thing, or without an id of all things of a kind, in the order in which such calls are made. */
   async #change<T>(kind: Kind, id: string | undefined, verb: string, request: object): Promise<T> {
     const text = written(request);
-    return this.#open(() => this.#order.run(kind, id, () => this.#asked(verb, text)));
+    this.#refuseIfClosed();
+    return await this.#order.run<T>(kind, id, () => this.#asked(verb, text));
   }
 
   /** Asks for a change of a session. Messages that are added later do not join those that were added before. */
@@ -594,53 +651,35 @@ export class Workspace {
   /** Asks about a thing, or without an id about all things of a kind, behind the changes of it that were asked for before. */
   async #read<T>(kind: Kind, id: string | undefined, verb: string, request: object): Promise<T> {
     const text = written(request);
-    return this.#open(() => this.#order.read(kind, id, () => this.#asked(verb, text)));
+    this.#refuseIfClosed();
+    return await this.#order.read<T>(kind, id, () => this.#asked(verb, text));
   }
 
   /** Asks something that may take long and may be stopped. */
-  async #long<T>(verb: string, request: object, { signal }: LongOptions): Promise<T> {
+  async #long<T>(verb: string, request: object, options: LongOptions): Promise<T> {
     const text = written(request);
-    return this.#open(() =>
-      this.#stoppable(signal, async (number) => JSON.parse(await this.#handle.askLong(verb, text, number)) as T),
-    );
-  }
-
-  /** Makes a call that a signal stops. */
-  async #stoppable<T>(signal: AbortSignal | undefined, call: (number: number) => Promise<T>): Promise<T> {
-    signal?.throwIfAborted();
-    this.#calls += 1;
-    const number = this.#calls;
-    const handle = this.#handle;
-    const stop = () => handle.stop(number);
-    signal?.addEventListener('abort', stop);
-    try {
-      return await this.#enter(() => {
-        signal?.throwIfAborted();
-        return call(number);
-      });
-    } catch (error) {
-      signal?.throwIfAborted();
-      throw error;
-    } finally {
-      signal?.removeEventListener('abort', stop);
-    }
+    this.#refuseIfClosed();
+    const ask = (call: Call) => this.#enter(() => this.#handle.askLong(verb, text, call));
+    return JSON.parse(await long(options, ask, (call) => call.progress())) as T;
   }
 
   async #asked<T>(verb: string, text: string): Promise<T> {
-    return this.#enter(async () => JSON.parse(await this.#handle.ask(verb, text)) as T);
+    return JSON.parse(await this.#enter(() => this.#handle.ask(verb, text))) as T;
   }
 
-  /** Makes a call unless the workspace was closed before; one that still waits for its turn then is carried out. */
-  async #open<T>(call: () => Promise<T>): Promise<T> {
+  /** Throws if the workspace was closed. A call that only waits for its turn then is carried out. */
+  #refuseIfClosed(): void {
     if (this.#closing !== undefined) {
       throw new ClosedError();
     }
-    return call();
   }
 
   /** Goes into the addon when there is room. */
   async #enter<T>(call: () => Promise<T>): Promise<T> {
-    await this.#gate.enter();
+    const turn = this.#gate.enter();
+    if (turn !== undefined) {
+      await turn;
+    }
     try {
       return await call();
     } catch (rejection) {

@@ -18,6 +18,7 @@
 //! ```
 //!
 //! - [`Location`] says where a store is, and [`open`] opens it; [`open_with`] can also refuse to create one, or only read.
+//! - [`doctor`] reads everything and lists what is damaged, [`repair`] repairs what can be.
 //! - [`Store`] is what callers use; everything of `nofx_core` is here under its own name.
 //!
 //! What is not here: logic of its own. This crate chooses a backend and is otherwise the sum of the others.
@@ -35,6 +36,7 @@
 mod check;
 #[cfg(feature = "cli")]
 pub mod cli;
+mod doctor;
 mod git;
 /// Lets the example of the README be tried like any other.
 #[cfg(doctest)]
@@ -47,6 +49,7 @@ mod open;
 mod read_only;
 
 pub use check::{Finding, check, forget, repair};
+pub use doctor::{Checkup, doctor};
 pub use location::Location;
 pub use nofx_core::*;
 #[cfg(feature = "migrate")]

@@ -162,7 +162,16 @@ impl Store {
 
     /// Returns all entities of a type in the order of their keys, read as they are asked for.
     pub fn list<E: RecordEntity>(&self) -> impl Stream<Item = Result<Versioned<E>>> + Send + Unpin + use<E> {
-        pages::map(self.scan(ScanQuery::of(E::KIND, pages::DEFAULT_LIMIT)), decode)
+        self.list_after(None)
+    }
+
+    /// Returns the entities of a type whose keys come after that of an id, which need not be there, as [`list`](Self::list) does.
+    pub fn list_after<E: RecordEntity>(
+        &self,
+        after: Option<&E::Id>,
+    ) -> impl Stream<Item = Result<Versioned<E>>> + Send + Unpin + use<E> {
+        let query = ScanQuery { after: after.map(key_of::<E>), ..ScanQuery::of(E::KIND, pages::DEFAULT_LIMIT) };
+        pages::map(self.scan(query), decode)
     }
 
     /// Appends entities to a log and returns their positions. With `length`, [`Conflict`](Error::Conflict) if the log has

@@ -94,7 +94,12 @@ impl Workspace {
 
     /// Returns all agents in the order of their ids, read as they are asked for.
     pub fn agents(&self) -> impl Stream<Item = Result<Agent>> + Send + Unpin + use<> {
-        self.store.list::<Agent>().map_ok(|found| found.value)
+        self.agents_after(None)
+    }
+
+    /// Returns the agents whose ids come after one, which need not be there, as [`agents`](Self::agents) does.
+    pub fn agents_after(&self, after: Option<&AgentId>) -> impl Stream<Item = Result<Agent>> + Send + Unpin + use<> {
+        self.store.list_after::<Agent>(after).map_ok(|found| found.value)
     }
 
     /// Removes an agent; returns whether there was one.

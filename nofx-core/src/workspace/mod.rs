@@ -17,8 +17,10 @@ mod keyed;
 mod markdown;
 mod message;
 mod orchestration;
+mod orchestration_page;
 mod places;
 mod preview;
+mod progress;
 mod restore;
 mod retention;
 mod rewind;
@@ -51,7 +53,9 @@ pub use markdown::unreadable_section;
 pub use orchestration::{
     ORCHESTRATION_HISTORY, OrchestrationFilter, OrchestrationStats, SEGMENT_BYTES, SEGMENT_MESSAGES,
 };
+pub use orchestration_page::{OrchestrationPage, OrchestrationPlace};
 pub use preview::{PREVIEW_CHARS, preview};
+pub use progress::{Done, Progress};
 pub use restore::RestoreOptions;
 pub use retention::{Cleanup, CleanupPlan, OrchestrationRetention, PlannedSession, RetentionPolicy};
 pub use rewind::Seen;
@@ -106,13 +110,19 @@ pub struct Workspace {
     /// Names this handle in the messages it writes.
     writer: Text,
     growing: orchestration::Growing,
+    progress: Progress,
 }
 
 impl Workspace {
     /// Takes a store for a workspace.
     pub fn new(store: Store) -> Self {
         let writer = store.sources().token().into();
-        Self { store, writer, growing: orchestration::Growing::default() }
+        Self { store, writer, growing: orchestration::Growing::default(), progress: Progress::default() }
+    }
+
+    /// Returns the same workspace, whose long verbs tell a progress how far they are: search, cleanup and its plan.
+    pub fn telling(&self, progress: &Progress) -> Self {
+        Self { progress: progress.clone(), ..self.clone() }
     }
 
     /// Returns the store below.

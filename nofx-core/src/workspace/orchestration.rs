@@ -288,7 +288,7 @@ pub(super) fn number_of(head: &LogHead) -> Result<u32> {
 }
 
 impl OrchestrationFilter {
-    fn lets_through(&self, message: &OrchestrationMessage) -> bool {
+    pub(super) fn lets_through(&self, message: &OrchestrationMessage) -> bool {
         let takes_part = |who: &Text| message.from.as_ref() == Some(who) || message.to.as_ref() == Some(who);
         let at = message.timestamp.unwrap_or_default();
         self.participant.as_ref().is_none_or(takes_part)

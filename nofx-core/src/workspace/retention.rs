@@ -118,6 +118,7 @@ impl Workspace {
     pub async fn cleanup_plan(&self, policy: &RetentionPolicy) -> Result<CleanupPlan> {
         let now = self.now();
         let mut plan = CleanupPlan::default();
+        self.progress.begin("planning");
         let sessions = self.planned(&Order::default(), policy.max_bytes.is_some()).await?;
         let (mut left, mut bytes) = (sessions.len() as u64, sessions.iter().filter_map(|one| one.bytes).sum::<u64>());
         // The oldest activity comes first.
@@ -149,10 +150,13 @@ impl Workspace {
     /// Returns the sessions of an order that can be read, oldest activity first.
     async fn planned(&self, order: &Order, with_bytes: bool) -> Result<Vec<PlannedSession>> {
         let mut planned = Vec::new();
-        for ids in self.sessions_in(order).await?.0.chunks(PAGE) {
+        let sessions = self.sessions_in(order).await?.0;
+        self.progress.expect(sessions.len() as u64);
+        for ids in sessions.chunks(PAGE) {
             let sessions = self.sessions_by_id(ids).await?;
             let heads = self.store.heads_each(&logs_of(ids, &sessions)).await?;
             for read in sessions.into_iter().zip(heads) {
+                self.progress.advance(1);
                 // What cannot be read is left alone.
                 let (Ok(Some(session)), Ok(head)) = read else { continue };
                 let bytes = if with_bytes { Some(self.own_bytes(&session, &head).await?) } else { None };
@@ -223,6 +227,8 @@ impl Workspace {
         if plan.is_empty() {
             return Ok(done);
         }
+        self.progress.begin("cleaning");
+        self.progress.expect((plan.archive.len() + plan.delete.len() + plan.purge.len()) as u64);
         for planned in &plan.archive {
             let archived = self.act_on(planned, |id| async move { self.archive_session(&id).await.map(drop) }).await;
             done.archived += done.counted(planned, archived);
@@ -247,6 +253,7 @@ impl Workspace {
     where
         F: Future<Output = Result<()>>,
     {
+        self.progress.advance(1);
         let id = &planned.session.id;
         let found = self.find(id).await?;
         let head = self.store.head(&found.session.log()).await?;

@@ -98,6 +98,8 @@ impl Workspace {
         let order = Order { agent: query.agent.clone(), status: None, trash: query.trash };
         let (mut sessions, unlisted) = self.sessions_in(&order).await?;
         sessions.reverse();
+        self.progress.begin("searching");
+        self.progress.expect(sessions.len() as u64);
         let searching = std::sync::Arc::new(Searching::new(self.clone(), query));
         let mut searched = HashMap::new();
         let workspace = self.clone();
@@ -106,15 +108,18 @@ impl Workspace {
             let workspace = workspace.clone();
             async move { workspace.sessions_by_id(&ids).await.unwrap_or_else(|error| vec![Err(error)]) }
         });
-        let found = read.map(stream::iter).flatten().filter_map(|read| std::future::ready(read.transpose()));
+        let found = read.map(stream::iter).flatten();
         let found = found.map(move |session| {
-            let todo = session.map(|session| (unsearched(&session, &mut searched), session));
+            let todo = session.map(|session| session.map(|session| (unsearched(&session, &mut searched), session)));
             let searching = searching.clone();
             beside(async move {
-                match todo {
-                    Ok((parts, session)) => searching.within(&session, parts).await,
+                let hits = match todo {
+                    Ok(Some((parts, session))) => searching.within(&session, parts).await,
+                    Ok(None) => Vec::new(),
                     Err(error) => vec![Err(error)],
-                }
+                };
+                searching.workspace.progress.advance(1);
+                hits
             })
         });
         let unlisted = stream::iter(unlisted.into_iter().map(Err));

@@ -53,8 +53,16 @@ impl Workspace {
 
     /// Returns the newest content of every template in the order of their names, read as they are asked for.
     pub fn templates(&self) -> impl Stream<Item = Result<Template>> + Send + Unpin + use<> {
+        self.templates_after(None)
+    }
+
+    /// Returns the templates whose names come after one, which need not be there, as [`templates`](Self::templates) does.
+    pub fn templates_after(
+        &self,
+        after: Option<&TemplateId>,
+    ) -> impl Stream<Item = Result<Template>> + Send + Unpin + use<> {
         let store = self.store.clone();
-        let names = self.store.list::<TemplateName>();
+        let names = self.store.list_after::<TemplateName>(after);
         let contents = names.map(move |name| {
             let store = store.clone();
             async move { store.load::<Template>(&name?.value.digest).await }

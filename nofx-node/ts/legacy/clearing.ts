@@ -17,7 +17,7 @@ export async function clearAll(workspace: Workspace): Promise<void> {
   await workspace.clearTranscripts();
   await workspace.clearCheckpoints();
   await workspace.clearOrchestration();
-  for (const { id } of await workspace.templates()) {
+  for await (const { id } of workspace.templates()) {
     if (id !== undefined) {
       await workspace.removeTemplate(id);
     }

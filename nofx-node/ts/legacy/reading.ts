@@ -1,4 +1,4 @@
-import { type HistoryEntry, InvalidError, NofxError, type SessionFilter, type SessionSummary, type Workspace } from '../index';
+import { type Agent, CorruptError, type HistoryEntry, InvalidError, NofxError, type SessionFilter, type SessionSummary, type Workspace } from '../index';
 import { type LegacySession, sessionOf } from './shapes';
 
 /** How many messages of a page, at most. */
@@ -33,11 +33,18 @@ export async function some(workspace: Workspace, id: string, newestFirst: boolea
 
 /** Returns all sessions that a filter lets through, newest activity first. @internal */
 export async function listed(workspace: Workspace, filter: SessionFilter = {}): Promise<SessionSummary[]> {
-  const all: SessionSummary[] = [];
-  for await (const summary of workspace.summaries(filter)) {
-    all.push(summary);
+  return workspace.summaries(filter).all();
+}
+
+/** Returns all agents. Rejects if one cannot be read: a list without it would be saved, and then be true. @internal */
+export async function listedAgents(workspace: Workspace): Promise<Agent[]> {
+  const agents = await workspace.agents().all();
+  const unreadable = agents.find((agent) => agent.unreadable !== undefined);
+  if (unreadable?.unreadable !== undefined) {
+    const nextStep = 'restore a backup; the other agents stay readable';
+    throw new CorruptError({ code: 'corrupt', message: unreadable.unreadable, nextStep });
   }
-  return all;
+  return agents;
 }
 
 /** Does something with a session; says as the old services did that there is none. @internal */

@@ -144,6 +144,16 @@ export function endOfList(): number {
 
 let lastPosition = 0;
 
+/** Returns the member that puts an agent at the end of the list. @internal */
+export function placedLast(): { [member: string]: number } {
+  return { [POSITION]: endOfList() };
+}
+
+/** Whether an agent has a place in the list. @internal */
+export function hasPlace(agent: Agent): boolean {
+  return positionOf(agent) !== undefined;
+}
+
 /** Returns an agent with the place in the list of the one that it replaces, if that has one. @internal */
 export function inPlaceOf(before: Agent | null, agent: Agent): Agent {
   return { ...agent, [POSITION]: positionOf(before) ?? agent[POSITION] };
@@ -154,7 +164,7 @@ function positionOf(agent: Agent | null): number | undefined {
   return typeof position === 'number' ? position : undefined;
 }
 
-/** Returns agents in the order in which they were saved; those of the old files behind them, by their age. @internal */
+/** Returns agents in the order of the list; those that have no place in it behind them, by their age. @internal */
 export function inOrder(agents: Agent[]): Agent[] {
   const of = (agent: Agent) => positionOf(agent) ?? Number.POSITIVE_INFINITY;
   const age = (agent: Agent) => timeOf(agent['createdAt'])?.getTime() ?? Number.POSITIVE_INFINITY;

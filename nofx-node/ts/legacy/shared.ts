@@ -1,6 +1,7 @@
 import { realpathSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { type ExpiryEvent, type MigrationReport, NofxError, open, UnavailableError, type Workspace } from '../index';
+import { keepOldOrder } from './old-order';
 import { Turns } from './turns';
 
 /** An open store, and what was brought into it when it was opened. */
@@ -141,6 +142,7 @@ export class SharedStore {
   async #migrate(workspace: Workspace, old: string, signal: AbortSignal): Promise<MigrationReport | undefined> {
     try {
       const report = await bringIn(workspace, old, signal);
+      await keepOldOrder(workspace, old);
       if (!report.complete) {
         this.#users.forEach((user) => user.warn('Not everything of the old folder could be brought in', report.text));
       }

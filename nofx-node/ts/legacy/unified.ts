@@ -12,7 +12,7 @@ import {
 import { Calls, withinTime } from './calls';
 import { clearAll } from './clearing';
 import { type Host, Told } from './host';
-import { found, invalid, isRefused, listed, none, present, some, takesChanges, whole } from './reading';
+import { found, invalid, isRefused, listed, listedAgents, none, present, some, takesChanges, whole } from './reading';
 import {
   agentOf,
   agentToKeep,
@@ -262,7 +262,9 @@ export class UnifiedPersistenceService {
    * extension, and then be true.
    */
   loadAgentState(): Promise<LegacyAgent[]> {
-    return this.#calls.readSurely('loadAgentState', [], async (workspace) => inOrder(await workspace.agents()).map(agentOf));
+    return this.#calls.readSurely('loadAgentState', [], async (workspace) =>
+      inOrder(await listedAgents(workspace)).map(agentOf),
+    );
   }
 
   /** Saves an agent: in its place in the list, or at its end. */
@@ -349,7 +351,7 @@ export class UnifiedPersistenceService {
     const filter: LegacyFilter = typeof of === 'string' ? { clientId: of, ...(messageType && { type: messageType }) } : of;
     const { clientId, type, timeRange, offset = 0, limit = HISTORY_LIMIT } = filter;
     return this.#calls.read('getHistory', [], async (workspace) => {
-      const messages = await workspace.orchestrationHistory({
+      const found = workspace.orchestrationHistory({
         ...(clientId && { participant: clientId }),
         ...(type && { type }),
         // A bound of zero is none, as it was. The old upper bound is included, that of the store is not.
@@ -358,7 +360,7 @@ export class UnifiedPersistenceService {
         offset,
         limit,
       });
-      return messages as OrchestrationMessage[];
+      return (await found.all()) as OrchestrationMessage[];
     });
   }
 

@@ -26,6 +26,28 @@ pub(super) async fn agents_are_saved_listed_changed_and_removed(subject: Subject
     Ok(())
 }
 
+pub(super) async fn agents_and_templates_are_listed_from_one_on(subject: Subject) -> CaseResult {
+    let world = World::new(subject);
+    let workspace = world.open().await?;
+    let ids: Vec<_> = (0..600).map(|n| format!("a{n:03}")).collect();
+    let agents: Vec<_> = ids.iter().map(|id| Agent::new(id.as_str(), "Ada", "tester")).collect();
+    workspace.save_agents(&agents).await?;
+    for id in &ids[..40] {
+        let mut template = template("sort");
+        template.id = Some(id.as_str().into());
+        workspace.save_template(&template).await?;
+    }
+    for (after, from) in [(None, 0), (Some("a"), 0), (Some("a010"), 11), (Some("a010x"), 11), (Some("b"), 600)] {
+        let agents: Vec<_> = workspace.agents_after(after.map(AgentId::from).as_ref()).try_collect().await?;
+        let agents: Vec<_> = agents.into_iter().map(|agent| agent.id.to_string()).collect();
+        ensure_eq!(agents, ids[from..], "agents after {after:?}");
+        let templates: Vec<_> = workspace.templates_after(after.map(Into::into).as_ref()).try_collect().await?;
+        let templates: Vec<_> = templates.into_iter().filter_map(|template| template.id).collect();
+        ensure_eq!(templates.len(), 40_usize.saturating_sub(from), "templates after {after:?}");
+    }
+    Ok(())
+}
+
 pub(super) async fn a_session_outlives_its_agent(subject: Subject) -> CaseResult {
     let world = World::new(subject);
     let workspace = world.open().await?;

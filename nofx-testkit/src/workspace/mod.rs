@@ -137,6 +137,7 @@ cases! {
     }
     agents {
         agents_are_saved_listed_changed_and_removed: "Saves agents, all or none; agents that are not among them stay.";
+        agents_and_templates_are_listed_from_one_on: "Those that come after one, which need not be there.";
         a_session_outlives_its_agent: "Its sessions stay, also one that is running.";
         totals_are_summed_over_sessions: "What an agent's sessions add up to; nothing of it is stored.";
         a_template_has_one_name_and_each_content_once: "Templates: each content kept once, and a name that points to the newest.";
@@ -153,6 +154,7 @@ cases! {
         messages_between_agents_keep_their_order: "Keeps a message between agents, in the order in which messages arrive.";
         a_rare_message_is_found_however_far_back within 120 s: "All messages are looked at, however far back, until as many are found as the caller takes.";
         every_filter_of_messages_between_agents_works: "Which messages between agents to read.";
+        pages_of_messages_between_agents_hold_each_once within 180 s: "The next one begins at `next`. Messages that are saved or removed between two pages move no others.";
         segments_end_by_count_and_by_bytes within 180 s: "How many messages a segment has at most, and at how many bytes it ends.";
         handles_that_save_at_once_lose_nothing within 180 s: "A segment ended by somebody else is noticed.";
         clearing_leaves_nothing_and_saving_goes_on: "Removes all messages between agents for good.";
@@ -161,6 +163,7 @@ cases! {
     search {
         words_are_found_in_any_case_with_what_stands_around_them: "Words, or parts of words, that a message must all contain, in any case.";
         every_filter_of_a_search_works: "What to search for. All of it must hold.";
+        long_work_says_how_far_it_is: "Whose long verbs tell a progress how far they are: search, cleanup and its plan.";
         a_message_of_several_sessions_is_found_once: "A message that several sessions were restored with is found once, in the newest of them.";
         long_and_strangely_spelled_contents_are_searched_too: "Every message is looked at.";
     }

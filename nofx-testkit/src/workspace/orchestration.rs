@@ -1,10 +1,10 @@
 use futures_util::{StreamExt, TryStreamExt};
 use nofx_core::entity::OrchestrationMessage;
 use nofx_core::kind::ORCHESTRATION;
-use nofx_core::workspace::{OrchestrationFilter, SEGMENT_MESSAGES, Workspace};
+use nofx_core::workspace::{OrchestrationFilter, OrchestrationPlace, SEGMENT_MESSAGES, Workspace};
 use nofx_core::{LogHead, LogScan, LogState};
 
-use super::world::{HOUR, MINUTE, World};
+use super::world::{HOUR, MINUTE, World, refused};
 use crate::subject::Subject;
 use crate::unmet::{CaseResult, ensure, ensure_eq};
 
@@ -110,6 +110,61 @@ pub(super) async fn every_filter_of_messages_between_agents_works(subject: Subje
     ] {
         ensure_eq!(found(&workspace, filter).await?, expected, "messages {what}");
     }
+    Ok(())
+}
+
+/// Reads page after page, and does something between two; returns what was read, and the lengths of the pages.
+async fn paged(
+    workspace: &Workspace,
+    filter: &OrchestrationFilter,
+    limit: usize,
+    between: &mut (dyn FnMut() -> Vec<OrchestrationMessage> + Send),
+) -> CaseResult<(Vec<u64>, Vec<usize>)> {
+    let (mut read, mut lengths, mut from) = (Vec::new(), Vec::new(), None::<OrchestrationPlace>);
+    loop {
+        let page = workspace.orchestration_page(filter, from, limit).await?;
+        let messages = page.items.into_iter().collect::<nofx_core::Result<Vec<_>>>()?;
+        lengths.push(messages.len());
+        read.extend(numbers(&messages));
+        let Some(next) = page.next else { return Ok((read, lengths)) };
+        // As a text it is kept between two.
+        from = Some(next.to_string().parse()?);
+        let added = between();
+        if !added.is_empty() {
+            workspace.save_orchestrations(added).await?;
+        }
+    }
+}
+
+pub(super) async fn pages_of_messages_between_agents_hold_each_once(subject: Subject) -> CaseResult {
+    let world = World::new(subject);
+    let workspace = world.open().await?;
+    let newest_first = OrchestrationFilter::default();
+    ensure_eq!(paged(&workspace, &newest_first, 10, &mut Vec::new).await?, (vec![], vec![0]), "none yet");
+    let all = SEGMENT_MESSAGES + 500;
+    save(&world, &workspace, 0..all).await?;
+    let oldest_first = OrchestrationFilter { oldest_first: true, ..newest_first.clone() };
+    let mut later = all..;
+    let mut add = || later.next().map(|n| message(&world, n, "status")).into_iter().collect();
+    let (read, lengths) = paged(&workspace, &newest_first, 700, &mut add).await?;
+    ensure_eq!(read, (0..all).rev().collect::<Vec<_>>(), "each once, without what came later");
+    ensure!(lengths.iter().all(|length| *length <= 700), "pages of {lengths:?}");
+    let (read, _) = paged(&workspace, &oldest_first, 1000, &mut Vec::new).await?;
+    ensure_eq!(read.len() as u64, all + 15, "with what came later");
+    ensure!(read.is_sorted(), "in the order of arrival");
+
+    let rare = OrchestrationFilter { kind: Some("rare".into()), ..newest_first.clone() };
+    let (read, lengths) = paged(&workspace, &rare, 10, &mut Vec::new).await?;
+    ensure_eq!((read, lengths), (vec![], vec![0, 0]), "a page looks at ten thousand");
+
+    let page = workspace.orchestration_page(&oldest_first, None, 100).await?;
+    workspace.clear_orchestration().await?;
+    workspace.save_orchestration(message(&world, 7, "status")).await?;
+    let page = workspace.orchestration_page(&oldest_first, page.next, 100).await?;
+    let left = page.items.into_iter().collect::<nofx_core::Result<Vec<_>>>()?;
+    ensure_eq!((numbers(&left), page.next), (vec![7], None), "behind a place that was removed");
+    refused(workspace.orchestration_page(&oldest_first, None, 0).await)?;
+    refused("12".parse::<OrchestrationPlace>())?;
     Ok(())
 }
 

@@ -1,7 +1,7 @@
 use futures_util::{StreamExt, TryStreamExt};
 use nofx_core::entity::{Entity, Message, Role};
 use nofx_core::json::Object;
-use nofx_core::workspace::{RestoreOptions, SearchHit, SearchQuery, Workspace};
+use nofx_core::workspace::{Done, Progress, RestoreOptions, RetentionPolicy, SearchHit, SearchQuery, Workspace};
 
 use super::world::{HOUR, World, ada, begin, refused, say};
 use crate::subject::Subject;
@@ -47,6 +47,27 @@ pub(super) async fn words_are_found_in_any_case_with_what_stands_around_them(sub
     ensure_eq!(found(&workspace, words(&["needles"])).await?, [], "a word that is not there");
     let first = workspace.search(words(&["needle"])).await?.next().await.transpose()?;
     ensure_eq!(first.map(|hit| hit.position), Some(50), "the first hit alone");
+    Ok(())
+}
+
+pub(super) async fn long_work_says_how_far_it_is(subject: Subject) -> CaseResult {
+    let world = World::new(subject);
+    let workspace = world.open().await?;
+    for _ in 0..3 {
+        say(&workspace, &begin(&workspace).await?.id, 0..10).await?;
+    }
+    let progress = Progress::default();
+    let telling = workspace.telling(&progress);
+    ensure_eq!(progress.get(), Done::default(), "before anything has begun");
+    found(&telling, words(&["1"])).await?;
+    ensure_eq!(progress.get(), Done { phase: "searching", done: 3, total: 3 }, "a search");
+    found(&workspace, words(&["1"])).await?;
+    world.clock.advance(24 * HOUR);
+    let policy = RetentionPolicy { max_sessions: Some(1), ..RetentionPolicy::default() };
+    let plan = telling.cleanup_plan(&policy).await?;
+    ensure_eq!(progress.get(), Done { phase: "planning", done: 3, total: 3 }, "a plan");
+    ensure_eq!(telling.cleanup(&plan).await?.deleted, 2, "sessions put into the trash");
+    ensure_eq!(progress.get(), Done { phase: "cleaning", done: 2, total: 2 }, "a cleanup");
     Ok(())
 }
 

@@ -1,12 +1,8 @@
 //! `nofx doctor`: reads everything, lists what is damaged and repairs what can be repaired.
 
-use futures_util::StreamExt;
-use nofx_core::entity::{Entity, Message, RecordEntity, Session, Template, key_of};
-use nofx_core::kind::{HISTORY, HISTORY_SHARED};
-use nofx_core::workspace::{first_id, whole_message};
-use nofx_core::{
-    Error, Kind, LogEntry, LogHead, LogKey, LogScan, Loss, Record, RecordKey, Repair, Repaired, ScanQuery, Store,
-};
+use nofx_core::entity::{RecordEntity, Session};
+use nofx_core::workspace::Progress;
+use nofx_core::{Error, Kind, Loss, RecordKey, Repair, Repaired};
 
 use super::exit::Exit;
 use super::fault::{Fault, Result, chain};
@@ -14,16 +10,13 @@ use super::json_line::JsonLine;
 use super::output::Output;
 use super::place::{Opened, StoreArg, refuse_nothing};
 use super::text::one_line;
-use crate::{Finding, Location, check, forget, repair};
+use crate::{Checkup, Finding, Location, doctor, forget, repair};
 
 const EXAMPLES: &str = "\
 Examples:
   $ nofx doctor
   $ nofx doctor --json
   $ nofx doctor --repair";
-
-/// Items of a page.
-const PAGE: usize = 256;
 
 /// Reads everything that a store holds and lists what is damaged. Changes nothing without `--repair`.
 ///
@@ -69,19 +62,16 @@ pub(super) async fn run(args: &Args) -> Result<Exit> {
         output.put(&if args.json { json_of_loss(loss) } else { line_of_loss(loss) })?;
     }
     let opened = Opened::to_read(&args.store).await?;
-    let mut findings = check(&opened.location).await.map_err(|error| opened.fault(&error))?;
-    let mut reading =
-        Reading { store: opened.workspace.store(), findings: Vec::new(), records: 0, logs: 0, entries: 0 };
-    reading.everything().await.map_err(|error| opened.fault(&error))?;
-    let Reading { findings: read, records, logs, entries, .. } = reading;
-    findings.extend(read);
-    let damaged = findings.iter().filter(|finding| finding.is_damage).count() + losses.len();
-    for finding in &findings {
+    let found = doctor(&opened.location, opened.workspace.store(), &Progress::default()).await;
+    let found = found.map_err(|error| opened.fault(&error))?;
+    let damaged = found.damaged() + losses.len();
+    let Checkup { findings, records, logs, entries } = &found;
+    for finding in findings {
         output.put(&if args.json { json(finding) } else { line(finding) })?;
     }
     output.put(&match args.json {
         true => {
-            let whole = JsonLine::new().put("records", &records).put("logs", &logs).put("entries", &entries);
+            let whole = JsonLine::new().put("records", records).put("logs", logs).put("entries", entries);
             whole.put("repaired", &(repairs.len() as u64)).put("damaged", &(damaged as u64)).line()
         }
         false => {
@@ -196,133 +186,4 @@ fn line(finding: &Finding) -> String {
 fn json(finding: &Finding) -> String {
     let json = JsonLine::new().text("thing", &finding.thing).text("what", &finding.what);
     json.put("damage", &finding.is_damage).line()
-}
-
-/// A store that is being read, and what was found.
-#[derive(Debug)]
-struct Reading<'a> {
-    store: &'a Store,
-    findings: Vec<Finding>,
-    records: u64,
-    logs: u64,
-    entries: u64,
-}
-
-impl Reading<'_> {
-    async fn everything(&mut self) -> nofx_core::Result<()> {
-        let mut records = self.store.scan(ScanQuery::all(PAGE));
-        while let Some(record) = records.next().await {
-            match record {
-                Ok(record) => self.record(&record).await?,
-                Err(error) => self.note(error)?,
-            }
-        }
-        let mut logs = self.store.logs(LogScan::all(PAGE));
-        while let Some(head) = logs.next().await {
-            match head {
-                Ok(head) => self.log(&head).await?,
-                Err(error) => self.note(error)?,
-            }
-        }
-        Ok(())
-    }
-
-    async fn record(&mut self, record: &Record) -> nofx_core::Result<()> {
-        self.records += 1;
-        if *record.key.kind() != Session::KIND {
-            return Ok(());
-        }
-        let session = match Session::from_body(&record.body) {
-            Ok(session) => session,
-            Err(error) => {
-                self.findings.push(Finding::damage(record.key.to_string(), chain(&error)));
-                return Ok(());
-            }
-        };
-        if let Some(digest) = &session.template {
-            let key = key_of::<Template>(digest);
-            match self.store.get(std::slice::from_ref(&key)).await {
-                Ok(found) if found.iter().all(Option::is_none) => {
-                    self.findings.push(Finding::damage(record.key.to_string(), format!("its {key} is missing")));
-                }
-                // One that cannot be read is found by itself.
-                Err(error) if !error.is_of_one_thing() => return Err(error),
-                _ => {}
-            }
-        }
-        for piece in &session.pieces {
-            let head = match self.store.head(&piece.history()).await {
-                Ok(head) => head,
-                Err(error) if error.is_of_one_thing() => continue,
-                Err(error) => return Err(error),
-            };
-            if head.length < piece.length {
-                let what =
-                    format!("it begins with {} messages of {}, which has {}", piece.length, head.log, head.length);
-                self.findings.push(Finding::damage(record.key.to_string(), what));
-            }
-        }
-        Ok(())
-    }
-
-    async fn log(&mut self, head: &LogHead) -> nofx_core::Result<()> {
-        self.logs += 1;
-        if *head.log.kind() == HISTORY && head.length > 0 {
-            self.owner(head).await?;
-        }
-        let mut entries = self.store.read_whole(head, PAGE);
-        while let Some(entry) = entries.next().await {
-            match entry {
-                Ok(entry) => {
-                    self.entries += 1;
-                    if *head.log.kind() == HISTORY {
-                        self.message(&head.log, &entry).await?;
-                    }
-                }
-                Err(error) => self.note(error)?,
-            }
-        }
-        Ok(())
-    }
-
-    /// Notes a history that no session lists, and that none was begun with.
-    async fn owner(&mut self, head: &LogHead) -> nofx_core::Result<()> {
-        let keys =
-            [RecordKey::new(Session::KIND, first_id(head.log.id()))?, RecordKey::new(HISTORY_SHARED, head.log.id())?];
-        match self.store.get(&keys).await {
-            Ok(found) if found.iter().all(Option::is_none) => {
-                let what =
-                    format!("it has {} messages, and the store lists no {} that they are of", head.length, keys[0]);
-                self.findings.push(Finding { thing: head.log.to_string(), what, is_damage: false });
-                Ok(())
-            }
-            // One that cannot be read is found by itself.
-            Err(error) if !error.is_of_one_thing() => Err(error),
-            _ => Ok(()),
-        }
-    }
-
-    /// Reads a message with its whole content.
-    async fn message(&mut self, log: &LogKey, entry: &LogEntry) -> nofx_core::Result<()> {
-        let read = async { whole_message(self.store, Message::from_body(&entry.body)?).await };
-        match read.await {
-            Ok(_) => Ok(()),
-            Err(error) if error.is_of_one_thing() => {
-                let thing = format!("{log} at position {}", entry.position);
-                self.findings.push(Finding::damage(thing, chain(&error)));
-                Ok(())
-            }
-            Err(error) => Err(error),
-        }
-    }
-
-    /// Notes what cannot be read; any other error ends the reading.
-    fn note(&mut self, error: Error) -> nofx_core::Result<()> {
-        let (Error::Corrupt(failure) | Error::TooNew(failure)) = &error else { return Err(error) };
-        let finding = Finding::damage(failure.what.clone(), chain(&error));
-        if !self.findings.contains(&finding) {
-            self.findings.push(finding);
-        }
-        Ok(())
-    }
 }

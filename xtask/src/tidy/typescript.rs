@@ -1,4 +1,4 @@
-//! What a page says that TypeScript has is there, and some test calls it.
+//! What a page says that TypeScript has is there, and some test calls it; and the page speaks of every verb that Rust has.
 
 use super::Finding;
 use super::tree::Tree;
@@ -11,13 +11,19 @@ const HEAD: &str = "in TypeScript";
 /// Where the verbs are.
 const VERBS: &str = "nofx-node/ts/workspace.ts";
 
+/// Where the verbs of Rust are.
+const RUST_VERBS: &str = "nofx-core/src/workspace/";
+
+/// What begins the table that has each of them.
+const RUST_HEAD: &str = "| in Rust | in TypeScript |";
+
 /// Where their tests are.
 const TESTS: &str = "nofx-node/test/";
 
 pub(super) fn check(tree: &Tree) -> Vec<Finding> {
     let (mut findings, mut column) = (Vec::new(), None);
     for (index, line) in tree.text(PAGE).lines().enumerate() {
-        let cells: Vec<&str> = line.split(" | ").collect();
+        let cells: Vec<&str> = line.trim_end_matches(" |").split(" | ").collect();
         if !line.starts_with('|') {
             column = None;
         } else if column.is_none() {
@@ -43,7 +49,43 @@ pub(super) fn check(tree: &Tree) -> Vec<Finding> {
             }
         }
     }
+    let told = told_of_rust(tree.text(PAGE));
+    for verb in rust_verbs(tree) {
+        if !told.contains(&verb.as_str()) {
+            let message = format!("has no row for `{verb}` of `Workspace` in the table that begins `{RUST_HEAD}`");
+            findings.push(Finding::of_file(PAGE, message));
+        }
+    }
     findings
+}
+
+/// Returns the verbs in the first column of the table of all verbs.
+fn told_of_rust(page: &str) -> Vec<&str> {
+    let rows = page.lines().skip_while(|line| *line != RUST_HEAD).take_while(|line| line.starts_with('|'));
+    let cells = rows.filter_map(|row| row.split(" | ").next());
+    cells.flat_map(|cell| cell.split('`').skip(1).step_by(2)).collect()
+}
+
+/// Returns the public methods of `Workspace`.
+fn rust_verbs(tree: &Tree) -> Vec<String> {
+    let mut verbs = Vec::new();
+    for (_, text) in tree.files().filter(|(path, _)| path.starts_with(RUST_VERBS)) {
+        let mut is_workspace = false;
+        for line in text.lines() {
+            match line {
+                "}" => is_workspace = false,
+                "impl Workspace {" => is_workspace = true,
+                _ => {}
+            }
+            let Some(verb) = line.strip_prefix("    pub fn ").or_else(|| line.strip_prefix("    pub async fn ")) else {
+                continue;
+            };
+            if is_workspace {
+                verbs.push(verb.split(['(', '<']).next().unwrap_or_default().to_owned());
+            }
+        }
+    }
+    verbs
 }
 
 /// Returns whether a line begins a function or a method of this name.
@@ -83,6 +125,13 @@ mod tests {
         assert!(missing.len() == 1 && missing[0].line == Some(5) && missing[0].message.contains("does not have"));
         let untested = found("| a | `x` | `stats` | `y::z` |");
         assert!(untested.len() == 1 && untested[0].message.contains("no test"));
+        let rust = (
+            "nofx-core/src/workspace/a.rs",
+            "impl Workspace {\n    pub fn stats(&self) {}\n    pub async fn tail<T>(&self) {}\n}\nimpl Other {\n    pub fn x(&self) {}\n}\n",
+        );
+        let page = "| in Rust | in TypeScript |\n| --- | --- |\n| `stats` | `open` |\n";
+        let found = check(&Tree::of(&[verbs, test, rust, (PAGE, page)]));
+        assert!(found.len() == 1 && found[0].message.contains("no row for `tail`"), "{found:?}");
         let tree = Tree::of(&[verbs, test, (PAGE, "| it offered | now |\n| --- | --- |\n")]);
         assert!(check(&tree).iter().any(|finding| finding.message.contains("without the column")));
     }
