@@ -39,8 +39,6 @@ pub(crate) fn forbids_writing(error: &io::Error) -> bool {
 
 /// Returns whether reading failed because of the one file that was read: it is none, this process may not read it, or the disk cannot.
 pub(crate) fn is_of_the_file(error: &io::Error) -> bool {
-    /// What the system says of a bad place on the disk.
-    const BAD_PLACE: i32 = if cfg!(windows) { 23 } else { 5 };
     matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::PermissionDenied)
-        || error.raw_os_error() == Some(BAD_PLACE)
+        || nofx_platform::is_bad_place(error)
 }

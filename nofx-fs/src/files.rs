@@ -4,7 +4,9 @@ use std::fmt::Debug;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
+
+use nofx_platform::{Identity, flush_folder, owner, private, private_folders, replace, user, write_all_at};
 
 /// A folder with everything below it, to be looked at: nothing here changes, makes or locks anything. All paths are relative to it.
 pub(crate) trait Files: Debug + Send + Sync {
@@ -30,8 +32,7 @@ pub(crate) trait Files: Debug + Send + Sync {
     }
 }
 
-/// What is another after each start of the system.
-pub(crate) type Boot = [u8; 16];
+pub(crate) use nofx_platform::Boot;
 
 /// A folder that may be changed as well.
 pub(crate) trait Layer: Files {
@@ -172,30 +173,26 @@ impl Disk {
 impl Disk {
     fn open_as(&self, path: &Path, options: &OpenOptions) -> io::Result<Arc<DiskFile>> {
         let is_folder = || io::Error::new(io::ErrorKind::InvalidData, "it is a folder");
-        let file = options.open(self.at(path)?).map_err(|error| match error.kind() {
+        let full = self.at(path)?;
+        let file = options.open(&full).map_err(|error| match error.kind() {
             io::ErrorKind::IsADirectory => is_folder(),
             // Below a file there is nothing.
             io::ErrorKind::NotADirectory => io::ErrorKind::NotFound.into(),
+            // So says Windows.
+            io::ErrorKind::PermissionDenied if full.is_dir() => is_folder(),
             _ => error,
         })?;
         let found = file.metadata()?;
         if found.is_dir() {
             return Err(is_folder());
         }
-        Ok(Arc::new(DiskFile {
-            #[cfg(unix)]
-            identity: identity(&found),
-            file,
-            root: self.root.clone(),
-        }))
+        Ok(Arc::new(DiskFile { identity: Identity::of_found(&file, &found)?, file, root: self.root.clone() }))
     }
 
     /// Says how a file is opened for writing: for its owner alone.
     fn making() -> OpenOptions {
         let mut options = OpenOptions::new();
-        options.read(true).write(true).create(true);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        private(options.read(true).write(true).create(true));
         options
     }
 }
@@ -220,16 +217,9 @@ impl Files for Disk {
             .collect()
     }
 
-    #[cfg(unix)]
     fn foreign(&self) -> io::Result<Option<String>> {
-        let owner = std::os::unix::fs::MetadataExt::uid(&fs::metadata(&self.root)?);
-        let we = rustix::process::geteuid().as_raw();
+        let (Some(owner), Some(we)) = (owner(&self.root)?, user()) else { return Ok(None) };
         Ok((owner != we).then(|| format!("it belongs to user {owner}, and this process runs as user {we}")))
-    }
-
-    #[cfg(not(unix))]
-    fn foreign(&self) -> io::Result<Option<String>> {
-        Ok(None)
     }
 
     fn may_edit(&self, path: &Path) -> io::Result<()> {
@@ -240,19 +230,9 @@ impl Files for Disk {
     }
 
     fn boot(&self) -> Option<Boot> {
-        *BOOT
+        nofx_platform::boot()
     }
 }
-
-/// Linux says it. Elsewhere nothing does that could be asked without a program or code that is not safe.
-static BOOT: LazyLock<Option<Boot>> = LazyLock::new(|| {
-    let text = fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
-    let digits: Vec<u8> =
-        text.bytes().filter_map(|digit| char::from(digit).to_digit(16)).map(|digit| digit as u8).collect();
-    let bytes: Vec<u8> =
-        digits.chunks_exact(2).map(|pair| pair.iter().fold(0, |byte, digit| byte << 4 | digit)).collect();
-    bytes.try_into().ok()
-});
 
 impl Layer for Disk {
     fn edit(&self, path: &Path) -> io::Result<Arc<dyn Handle>> {
@@ -264,11 +244,8 @@ impl Layer for Disk {
     }
 
     fn make_dir(&self, path: &Path) -> io::Result<()> {
-        let mut builder = fs::DirBuilder::new();
-        #[cfg(unix)]
-        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
         let path = self.at(path)?;
-        match builder.create(&path) {
+        match private_folders().create(&path) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => match fs::symlink_metadata(&path)?.is_dir() {
                 true => Ok(()),
                 false => Err(io::Error::new(io::ErrorKind::NotADirectory, "it is no folder")),
@@ -278,7 +255,7 @@ impl Layer for Disk {
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        fs::rename(self.named(from)?, self.named(to)?)
+        replace(&self.named(from)?, &self.named(to)?)
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
@@ -292,18 +269,8 @@ impl Layer for Disk {
         }
     }
 
-    #[cfg(unix)]
     fn sync_dir(&self, path: &Path) -> io::Result<()> {
-        match File::open(self.at(path)?) {
-            Err(error) if is_missing(&error) => Ok(()),
-            folder => folder?.sync_all(),
-        }
-    }
-
-    /// Folders cannot be flushed here; NTFS journals its names.
-    #[cfg(not(unix))]
-    fn sync_dir(&self, _: &Path) -> io::Result<()> {
-        Ok(())
+        missing_is_fine(flush_folder(&self.at(path)?))
     }
 }
 
@@ -316,37 +283,13 @@ fn missing_is_fine(done: io::Result<()>) -> io::Result<()> {
 
 /// Returns whether there is nothing of a name: also where a file has the name of a folder above it.
 fn is_missing(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
-}
-
-/// Returns what no other file has as long as this one is open.
-#[cfg(unix)]
-fn identity(found: &fs::Metadata) -> (u64, u64) {
-    use std::os::unix::fs::MetadataExt;
-    (found.dev(), found.ino())
-}
-
-/// Returns the identity of the file at a path.
-///
-/// The times are not asked for. Since Linux 6.13, whoever asks for them makes the next write note a new one, and where the file system
-/// has no journal, a flush of any file then writes the neighbours' times as well: each commit would wait for two writes.
-#[cfg(target_os = "linux")]
-fn identity_at(path: &Path) -> io::Result<(u64, u64)> {
-    use rustix::fs::{AtFlags, CWD, StatxFlags, makedev, statx};
-    let found = statx(CWD, path, AtFlags::SYMLINK_NOFOLLOW, StatxFlags::INO)?;
-    Ok((makedev(found.stx_dev_major, found.stx_dev_minor), found.stx_ino))
-}
-
-#[cfg(all(unix, not(target_os = "linux")))]
-fn identity_at(path: &Path) -> io::Result<(u64, u64)> {
-    Ok(identity(&fs::symlink_metadata(path)?))
+    error.kind() == io::ErrorKind::NotADirectory || nofx_platform::is_missing(error)
 }
 
 #[derive(Debug)]
 struct DiskFile {
     file: File,
-    #[cfg(unix)]
-    identity: (u64, u64),
+    identity: Identity,
     root: Arc<Path>,
 }
 
@@ -355,29 +298,16 @@ impl Opened for DiskFile {
         Ok(self.file.metadata()?.len())
     }
 
-    #[cfg(unix)]
     fn read_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<usize> {
-        std::os::unix::fs::FileExt::read_at(&self.file, bytes, offset)
+        nofx_platform::read_at(&self.file, bytes, offset)
     }
 
-    #[cfg(windows)]
-    fn read_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<usize> {
-        std::os::windows::fs::FileExt::seek_read(&self.file, bytes, offset)
-    }
-
-    #[cfg(unix)]
     fn is_at(&self, path: &Path) -> io::Result<bool> {
-        match identity_at(&self.root.join(path)) {
+        match Identity::of_link(&self.root.join(path)) {
             Ok(found) => Ok(found == self.identity),
             Err(error) if is_missing(&error) => Ok(false),
             Err(error) => Err(error),
         }
-    }
-
-    /// An open file cannot be removed or renamed here.
-    #[cfg(not(unix))]
-    fn is_at(&self, path: &Path) -> io::Result<bool> {
-        self.root.join(path).try_exists()
     }
 
     fn is_free(&self) -> io::Result<bool> {
@@ -390,19 +320,8 @@ impl Opened for DiskFile {
 }
 
 impl Handle for DiskFile {
-    #[cfg(unix)]
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
-        std::os::unix::fs::FileExt::write_all_at(&self.file, bytes, offset)
-    }
-
-    #[cfg(windows)]
-    fn write_at(&self, mut bytes: &[u8], mut offset: u64) -> io::Result<()> {
-        while !bytes.is_empty() {
-            let count = std::os::windows::fs::FileExt::seek_write(&self.file, bytes, offset)?;
-            bytes = bytes.get(count..).unwrap_or_default();
-            offset += count as u64;
-        }
-        Ok(())
+        write_all_at(&self.file, bytes, offset)
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {

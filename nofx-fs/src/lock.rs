@@ -1,6 +1,5 @@
 //! Locks between processes, always waited for with a bound.
 
-use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::thread;
@@ -9,6 +8,7 @@ use std::time::Duration;
 use nofx_core::{Deadline, Error, Result};
 
 use nofx_core::Holder;
+use nofx_platform::has_no_locks;
 
 use crate::fault::During;
 use crate::files::{Handle, Layer};
@@ -93,17 +93,4 @@ impl Drop for Held {
         // The system takes it back at the latest when the file is closed.
         _ = self.0.unlock();
     }
-}
-
-/// Returns whether the error of a lock says that no file there can be locked.
-#[cfg(unix)]
-pub(crate) fn has_no_locks(error: &io::Error) -> bool {
-    use rustix::io::Errno;
-    let ours = [Errno::NOLCK, Errno::OPNOTSUPP, Errno::NOTSUP, Errno::INVAL, Errno::NOSYS];
-    error.raw_os_error().is_some_and(|code| ours.iter().any(|errno| errno.raw_os_error() == code))
-}
-
-#[cfg(not(unix))]
-pub(crate) fn has_no_locks(error: &io::Error) -> bool {
-    error.kind() == io::ErrorKind::Unsupported
 }

@@ -1,13 +1,13 @@
 //! The stores that this process has open: handles on one folder share one.
 
 use std::collections::HashMap;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError, Weak, mpsc};
 use std::thread;
 use std::time::Duration;
 
 use nofx_core::{Error, Repaired, Result};
+use nofx_platform::{flush_folder, make_private, real};
 
 use crate::fault::During;
 use crate::files::Disk;
@@ -23,7 +23,7 @@ const FILES_WAIT: Duration = Duration::from_secs(60);
 /// Opens the store in a folder, or finds it open.
 pub(crate) fn open(path: &Path, options: Options) -> Result<Arc<Shared>> {
     make(path)?;
-    let root = fs::canonicalize(path).during("looking for", path)?;
+    let root = real(path).during("looking for", path)?;
     // Held while a store is opened, so that two handles never open it twice.
     let mut open = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
     open.retain(|_, shared| shared.strong_count() > 0);
@@ -40,7 +40,7 @@ pub(crate) fn open(path: &Path, options: Options) -> Result<Arc<Shared>> {
 
 /// Repairs the store in a folder that exists.
 pub(crate) fn repair(path: &Path, options: Options, gives_up: bool) -> Result<Repaired> {
-    let root = fs::canonicalize(path).during("looking for", path)?;
+    let root = real(path).during("looking for", path)?;
     let layer = Disk::new(&root);
     let mut repairs = repair::free_doors(&layer)?;
     repairs.extend(config::repair(&layer, &root)?);
@@ -55,14 +55,9 @@ fn make(path: &Path) -> Result<()> {
     if path.is_dir() {
         return Ok(());
     }
-    let mut builder = fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(path).during("making", path)?;
-    #[cfg(unix)]
+    make_private(path).during("making", path)?;
     if let Some(above) = path.parent().filter(|above| !above.as_os_str().is_empty()) {
-        fs::File::open(above).and_then(|folder| folder.sync_all()).during("flushing", above)?;
+        flush_folder(above).during("flushing", above)?;
     }
     Ok(())
 }

@@ -11,6 +11,7 @@ use std::thread;
 use std::time::Duration;
 
 use nofx_core::{Batch, Deadline, Error, LogKey, LogState, Loss, Outcome, RecordKey, Repair, Repaired, Result};
+use nofx_platform::slashed;
 
 use crate::archive::{Archive, ArchiveWriter, all_lines};
 use crate::escape::escape;
@@ -30,11 +31,7 @@ const PAUSE: Duration = Duration::from_millis(10);
 
 /// Says what was done about a file.
 pub(crate) fn done(path: &Path, what: impl Into<String>, aside: Option<PathBuf>) -> Repair {
-    Repair {
-        thing: path.display().to_string(),
-        what: what.into(),
-        aside: aside.map(|aside| aside.display().to_string()),
-    }
+    Repair { thing: slashed(path), what: what.into(), aside: aside.map(|aside| slashed(&aside)) }
 }
 
 /// Moves aside what stands where processes meet and is no file, or no folder for the journal. Before a store is opened.
@@ -207,7 +204,7 @@ impl Writing {
                 let what = format!("{}; {log} loses what its own file had", stranger::TOLD);
                 match gives_up {
                     true => repairs.push(done(&path, what, Some(aside::put(layer, &path)?))),
-                    false => losses.push(Loss { thing: path.display().to_string(), what }),
+                    false => losses.push(Loss { thing: slashed(&path), what }),
                 }
                 continue;
             }

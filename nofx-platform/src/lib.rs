@@ -22,7 +22,8 @@
 #[cfg_attr(windows, path = "windows.rs")]
 mod system;
 
-use std::fs::{DirBuilder, File, OpenOptions};
+use std::ffi::OsStr;
+use std::fs::{DirBuilder, File, Metadata, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -36,6 +37,11 @@ impl Identity {
     /// Returns which file an open one is.
     pub fn of(file: &File) -> io::Result<Self> {
         system::identity_of(file)
+    }
+
+    /// As [`Self::of`], where what the system knows of the file was asked for already.
+    pub fn of_found(file: &File, found: &Metadata) -> io::Result<Self> {
+        system::identity_of_found(file, found)
     }
 
     /// Returns which file or folder a path leads to now.
@@ -88,6 +94,12 @@ pub fn real(path: &Path) -> io::Result<PathBuf> {
     dunce::canonicalize(path)
 }
 
+/// Returns a path below some folder with `/` between its parts, as it is told on every system.
+#[must_use]
+pub fn slashed(path: &Path) -> String {
+    path.iter().map(OsStr::to_string_lossy).collect::<Vec<_>>().join("/")
+}
+
 /// Returns the number of the user who owns what a path leads to; `None` where users have no numbers.
 pub fn owner(path: &Path) -> io::Result<Option<u32>> {
     system::owner(path)
@@ -103,6 +115,22 @@ pub fn user() -> Option<u32> {
 #[must_use]
 pub fn has_no_locks(error: &io::Error) -> bool {
     system::has_no_locks(error)
+}
+
+/// What is another after each start of the system, which is when writes that were not flushed are gone.
+pub type Boot = [u8; 16];
+
+/// Returns what this start of the system is told by: on Linux what `/proc/sys/kernel/random/boot_id` says. `None` elsewhere, where it
+/// cannot be asked without another program or code that is not safe.
+#[must_use]
+pub fn boot() -> Option<Boot> {
+    system::boot()
+}
+
+/// Returns whether an error says that the disk cannot read a place.
+#[must_use]
+pub fn is_bad_place(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(system::BAD_PLACE)
 }
 
 /// Returns whether an error says that there is nothing of that name: also where the system allows no such name.
@@ -164,6 +192,16 @@ mod tests {
         flush_folder(&one).unwrap();
     }
 
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_start_of_linux_has_a_name() {
+        let boot = boot().unwrap();
+        assert_eq!(super::boot(), Some(boot));
+        let text = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap();
+        let digits: String = boot.iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(text.trim().replace('-', ""), digits);
+    }
+
     #[test]
     fn bytes_are_read_and_written_where_asked() {
         let dir = tempfile::tempdir().unwrap();
@@ -216,6 +254,12 @@ mod tests {
         for path in paths {
             assert_eq!(path_of(path_bytes(&path)), path);
         }
+    }
+
+    #[test]
+    fn parts_of_a_path_have_slashes_between_them() {
+        assert_eq!(slashed(&Path::new("journal").join("segment-1")), "journal/segment-1");
+        assert_eq!(slashed(Path::new("catalog")), "catalog");
     }
 
     #[cfg(windows)]

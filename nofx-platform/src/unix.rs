@@ -6,13 +6,35 @@ use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
 use rustix::io::Errno;
 
-use crate::Identity;
+use crate::{Boot, Identity};
+
+/// `EIO`.
+pub(crate) const BAD_PLACE: i32 = 5;
 
 pub(crate) fn identity_of(file: &File) -> io::Result<Identity> {
     Ok(identity(&file.metadata()?))
+}
+
+pub(crate) fn identity_of_found(_: &File, found: &fs::Metadata) -> io::Result<Identity> {
+    Ok(identity(found))
+}
+
+/// Elsewhere there is no such file.
+static BOOT: LazyLock<Option<Boot>> = LazyLock::new(|| {
+    let text = fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+    let digits: Vec<u8> =
+        text.bytes().filter_map(|digit| char::from(digit).to_digit(16)).map(|digit| digit as u8).collect();
+    let bytes: Vec<u8> =
+        digits.chunks_exact(2).map(|pair| pair.iter().fold(0, |byte, digit| byte << 4 | digit)).collect();
+    bytes.try_into().ok()
+});
+
+pub(crate) fn boot() -> Option<Boot> {
+    *BOOT
 }
 
 fn identity(found: &fs::Metadata) -> Identity {

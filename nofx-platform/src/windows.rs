@@ -1,7 +1,7 @@
 //! Windows. The numbers of errors are those of `winerror.h`.
 
 use std::ffi::OsString;
-use std::fs::{DirBuilder, File, OpenOptions};
+use std::fs::{DirBuilder, File, Metadata, OpenOptions};
 use std::io;
 use std::os::windows::ffi::{OsStrExt, OsStringExt};
 use std::os::windows::fs::{FileExt, OpenOptionsExt};
@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
-use crate::Identity;
+use crate::{Boot, Identity};
 
 /// `FILE_FLAG_BACKUP_SEMANTICS`: folders can be opened too.
 const FOLDERS_TOO: u32 = 0x0200_0000;
@@ -23,6 +23,9 @@ const NO_NAME: [i32; 2] = [123, 161];
 /// `ERROR_ACCESS_DENIED`, `ERROR_SHARING_VIOLATION`, `ERROR_LOCK_VIOLATION`: another program may be holding the file for a moment.
 const MOMENTARY: [i32; 3] = [5, 32, 33];
 
+/// `ERROR_CRC`.
+pub(crate) const BAD_PLACE: i32 = 23;
+
 /// `ERROR_INVALID_FUNCTION`, `ERROR_NOT_SUPPORTED`: what a file system answers that has no such call.
 const NO_SUCH_CALL: [i32; 2] = [1, 50];
 
@@ -32,6 +35,14 @@ const PAUSES: u32 = 10;
 pub(crate) fn identity_of(file: &File) -> io::Result<Identity> {
     let found = winapi_util::file::information(file)?;
     Ok(Identity(found.volume_serial_number(), found.file_index()))
+}
+
+pub(crate) fn identity_of_found(file: &File, _: &Metadata) -> io::Result<Identity> {
+    identity_of(file)
+}
+
+pub(crate) fn boot() -> Option<Boot> {
+    None
 }
 
 pub(crate) fn identity_at(path: &Path, follows: bool) -> io::Result<Identity> {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use nofx_core::{Durability, Error, Result, Sharing};
+use nofx_platform::make_private;
 use object_store::ObjectStore;
 use object_store::path::Path;
 use url::Url;

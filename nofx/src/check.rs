@@ -111,7 +111,7 @@ pub async fn check(location: &Location) -> Result<Vec<Finding>> {
             let found = backend.check().await;
             nofx_core::PersistenceBackend::close(&backend).await?;
             let told = |found: nofx_fs::Finding| Finding {
-                thing: found.path.display().to_string(),
+                thing: nofx_platform::slashed(&found.path),
                 what: found.what,
                 is_damage: found.severity == nofx_fs::Severity::Damage,
             };
