@@ -1,6 +1,5 @@
 //! The messages between agents: one log in segments, so that old ones can go without touching the others.
 
-use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_core::Stream;
@@ -118,7 +117,8 @@ impl Workspace {
         });
         let (mut grown, committed) = decided.await?;
         let appended = committed.and_then(|committed| committed.appended.into_iter().next()).unwrap_or_default();
-        grown.bytes += bytes + self.bytes_within(&grown, grown.length..appended.start).await?;
+        let log = OrchestrationMessage::segment(grown.number);
+        grown.bytes += bytes + self.readable_bytes(log, grown.length..appended.start).await?;
         grown.length = appended.end;
         self.growing.set(Some(grown));
         Ok(())
@@ -153,28 +153,10 @@ impl Workspace {
         let number = number_of(&head)?;
         let mut segment = Segment { number, length: head.length, bytes: 0, sealed: head.state == LogState::Sealed };
         if !segment.is_full() {
-            segment.bytes = self.bytes_within(&segment, 0..head.length).await?;
+            // A segment with entries that cannot be read takes more until it is full by its count.
+            segment.bytes = self.readable_bytes(head.log, 0..head.length).await?;
         }
         Ok(Some(segment))
-    }
-
-    /// Adds up the bytes of entries, such as those that others have added. Those that cannot be read count nothing, so that a
-    /// segment with one of them takes more until it is full by its count.
-    async fn bytes_within(&self, segment: &Segment, positions: Range<u64>) -> Result<u64> {
-        if positions.is_empty() {
-            return Ok(0);
-        }
-        let log = OrchestrationMessage::segment(segment.number);
-        let mut entries = self.store.read(LogQuery::oldest_first(log, PAGE).within(positions));
-        let mut sum = 0;
-        while let Some(entry) = entries.next().await {
-            match entry {
-                Ok(entry) => sum += entry.body.len() as u64,
-                Err(error) if error.is_of_one_thing() => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(sum)
     }
 
     /// Returns the messages between agents that a filter lets through, read as they are asked for.
@@ -273,12 +255,6 @@ impl Workspace {
         }
         self.growing.set(None);
         Ok(())
-    }
-
-    /// Adds up the bytes of the messages of a segment.
-    pub(super) async fn segment_bytes(&self, head: &LogHead) -> Result<u64> {
-        let segment = Segment { number: number_of(head)?, length: head.length, bytes: 0, sealed: false };
-        self.bytes_within(&segment, 0..head.length).await
     }
 }
 

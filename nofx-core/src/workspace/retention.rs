@@ -1,5 +1,6 @@
 //! Keeping a store from growing for ever: what a policy would remove, and removing it.
 
+use std::ops::Range;
 use std::time::Duration;
 
 use futures_util::StreamExt;
@@ -14,7 +15,6 @@ use crate::entity::{Session, SessionId, SessionStatus};
 use crate::error::{Error, Result};
 use crate::key::LogKey;
 use crate::query::LogQuery;
-use crate::record::LogHead;
 use crate::time::Timestamp;
 
 /// Sessions that are looked at together.
@@ -172,13 +172,17 @@ impl Workspace {
         let logs = before.map(|piece| (piece.history(), piece.length)).chain([(head.log.clone(), head.length)]);
         let mut sum = 0;
         for (log, length) in logs.collect::<Vec<_>>() {
-            sum += self.log_bytes(log, length).await?;
+            sum += self.readable_bytes(log, 0..length).await?;
         }
         Ok(sum)
     }
 
-    async fn log_bytes(&self, log: LogKey, length: u64) -> Result<u64> {
-        let mut entries = self.store.read(LogQuery::oldest_first(log, PAGE).within(0..length));
+    /// Adds up the bytes of the entries that can be read.
+    pub(super) async fn readable_bytes(&self, log: LogKey, positions: Range<u64>) -> Result<u64> {
+        if positions.is_empty() {
+            return Ok(0);
+        }
+        let mut entries = self.store.read(LogQuery::oldest_first(log, PAGE).within(positions));
         let mut sum = 0;
         while let Some(entry) = entries.next().await {
             match entry {
@@ -210,7 +214,7 @@ impl Workspace {
             }
             messages += head.length;
             if policy.bytes.is_some() {
-                bytes += self.segment_bytes(head).await?;
+                bytes += self.readable_bytes(head.log.clone(), 0..head.length).await?;
             }
             enough =
                 policy.messages.is_some_and(|most| messages >= most) || policy.bytes.is_some_and(|most| bytes >= most);
