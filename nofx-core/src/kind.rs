@@ -42,6 +42,15 @@ pub const TOMBSTONE: Kind = Kind::of("tombstone");
 /// Not among [`KINDS`]: versions that do not know it, and share the store, have to find it where they put what they do not know.
 pub const SESSION_KEY: Kind = Kind::of("session-key");
 
+/// A record by namespace and agent id: one agent of another namespace than the default one. As [`SESSION_KEY`], like all that follow.
+pub const AGENT_IN: Kind = Kind::of("agent-in");
+/// A log by namespace and agent id: its checkpoints.
+pub const CHECKPOINTS_IN: Kind = Kind::of("checkpoints-in");
+/// A log by namespace and agent id: its transcript.
+pub const TRANSCRIPT_IN: Kind = Kind::of("transcript-in");
+/// A log by namespace and segment number: messages between agents.
+pub const ORCHESTRATION_IN: Kind = Kind::of("orchestration-in");
+
 /// Whether things of a kind are records or logs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shape {

@@ -10,7 +10,7 @@ use crate::time::Timestamp;
 entity! {
     /// A conversation of one agent. Its messages are the logs [`Session::parts`], its tasks [`Session::tasks`].
     ///
-    /// Schema 2 has pieces that name a log, and rewinds. A session that has neither is written as schema 1.
+    /// Schema 2 has pieces that name a log, rewinds and namespaces. A session that has none of them is written as schema 1.
     pub struct Session, schema 2 {
         /// Names it.
         pub id: SessionId = "id",
@@ -58,6 +58,8 @@ entity! {
         pub copied: u64 = "$copied",
         /// How often it was rewound. New messages go to another log each time: [`Session::log`].
         pub rewinds: u32 = "$rewinds",
+        /// To which namespace it belongs; `None` for the default one.
+        pub namespace: Option<Text> = "$namespace",
         /// The key that a host opens it by.
         pub key: Option<Text> = "$key",
         /// When it was put into the trash.
@@ -199,7 +201,7 @@ impl Session {
         if self.require_known_schema().is_err() {
             return;
         }
-        match self.rewinds > 0 || self.pieces.iter().any(|piece| piece.log > 0) {
+        match self.namespace.is_some() || self.rewinds > 0 || self.pieces.iter().any(|piece| piece.log > 0) {
             true => self.object.set(SCHEMA, "2"),
             false => _ = self.object.remove(SCHEMA),
         }

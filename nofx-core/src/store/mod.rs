@@ -121,7 +121,12 @@ impl Store {
 
     /// Reads an entity.
     pub async fn load<E: RecordEntity>(&self, id: &E::Id) -> Result<Option<Versioned<E>>> {
-        let found = self.backend.get(&[key_of::<E>(id)]).await?;
+        self.load_as(&key_of::<E>(id)).await
+    }
+
+    /// Reads an entity that is kept under a name of its own.
+    pub(crate) async fn load_as<E: RecordEntity>(&self, key: &RecordKey) -> Result<Option<Versioned<E>>> {
+        let found = self.backend.get(std::slice::from_ref(key)).await?;
         found.into_iter().flatten().next().map(decode).transpose()
     }
 
@@ -171,6 +176,14 @@ impl Store {
         after: Option<&E::Id>,
     ) -> impl Stream<Item = Result<Versioned<E>>> + Send + Unpin + use<E> {
         let query = ScanQuery { after: after.map(key_of::<E>), ..ScanQuery::of(E::KIND, pages::DEFAULT_LIMIT) };
+        self.list_as(query)
+    }
+
+    /// Returns the entities that a query finds, read as they are asked for.
+    pub(crate) fn list_as<E: RecordEntity>(
+        &self,
+        query: ScanQuery,
+    ) -> impl Stream<Item = Result<Versioned<E>>> + Send + Unpin + use<E> {
         pages::map(self.scan(query), decode)
     }
 

@@ -7,6 +7,8 @@
 
 use std::time::Duration;
 
+use super::Workspace;
+use super::namespace::Namespace;
 use crate::batch::{Batch, Expect, Guard};
 use crate::body::Body;
 use crate::entity::{AgentId, Entity, EntityId, RecordEntity, Session, SessionId, SessionStatus, sha256_hex};
@@ -23,6 +25,7 @@ pub(super) const STEP: Duration = Duration::from_secs(60);
 /// Which sessions an order holds.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Order {
+    pub(super) namespace: Namespace,
     pub(super) agent: Option<AgentId>,
     pub(super) status: Option<SessionStatus>,
     pub(super) trash: bool,
@@ -34,13 +37,22 @@ impl Order {
         // Agents and unknown words may be longer than an id, so they stand by their digest.
         let agent = self.agent.as_ref().map(|agent| short(agent.as_text())).unwrap_or_default();
         let status = self.status.as_ref().map(|status| short(&status.as_text())).unwrap_or_default();
-        format!("{}/{agent}/{status}/", if self.trash { "trash" } else { "live" })
+        let namespace = self.namespace.name().map(|name| format!("@{name}/")).unwrap_or_default();
+        format!("{namespace}{}/{agent}/{status}/", if self.trash { "trash" } else { "live" })
+    }
+}
+
+impl Workspace {
+    /// Returns the order of all sessions of this namespace that are not in the trash.
+    pub(super) fn order(&self) -> Order {
+        Order { namespace: self.namespace.clone(), ..Order::default() }
     }
 }
 
 /// Where the rows of one session are.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Place {
+    namespace: Namespace,
     step: i64,
     agent: AgentId,
     status: SessionStatus,
@@ -51,6 +63,7 @@ impl Place {
     /// Returns where a session belongs whose last message is of `last_message_at`.
     pub(super) fn of(session: &Session, last_message_at: Option<Timestamp>) -> Self {
         Self {
+            namespace: Namespace::stored(session.namespace.as_ref()),
             step: step_of(last_active(session, last_message_at)),
             agent: session.agent_id.clone(),
             status: session.status.clone().unwrap_or(SessionStatus::Active),
@@ -69,6 +82,7 @@ impl Place {
         let read = || {
             let object = Object::parse(record.body.as_str()).ok()?;
             Some(Self {
+                namespace: Namespace::stored(object.read("namespace").as_ref()),
                 step: object.read("step")?,
                 agent: object.read("agent")?,
                 status: object.read("status")?,
@@ -90,17 +104,20 @@ impl Place {
 
     fn body(&self) -> Body {
         let (agent, status) = (self.agent.write(), self.status.write());
-        Body::trusted(format!(r#"{{"step":{},"agent":{agent},"status":{status},"trash":{}}}"#, self.step, self.trash))
+        let namespace = self.namespace.to_text().map(|name| format!(r#","namespace":{}"#, name.write()));
+        let (step, trash, namespace) = (self.step, self.trash, namespace.unwrap_or_default());
+        Body::trusted(format!(r#"{{"step":{step},"agent":{agent},"status":{status},"trash":{trash}{namespace}}}"#))
     }
 
     /// Returns the rows of a session at this place.
     fn rows(&self, session: &SessionId) -> Result<Vec<RecordKey>> {
+        let of_its_namespace = || Order { namespace: self.namespace.clone(), ..Order::default() };
         let orders = if self.trash {
-            vec![Order { trash: true, ..Order::default() }]
+            vec![Order { trash: true, ..of_its_namespace() }]
         } else {
             let (agent, status) = (Some(&self.agent), Some(&self.status));
             [(None, None), (agent, None), (None, status), (agent, status)]
-                .map(|(agent, status)| Order { agent: agent.cloned(), status: status.cloned(), trash: false })
+                .map(|(agent, status)| Order { agent: agent.cloned(), status: status.cloned(), ..of_its_namespace() })
                 .to_vec()
         };
         orders.iter().map(|order| row(order, self.step, session)).collect()

@@ -37,8 +37,7 @@ pub struct AgentTotals {
 impl Workspace {
     /// Saves an agent, new or changed, as it is given.
     pub async fn save_agent(&self, agent: &Agent) -> Result<()> {
-        self.store.save(agent, Expect::Any).await?;
-        Ok(())
+        self.save_agents(std::slice::from_ref(agent)).await
     }
 
     /// Saves several agents, all or none. Agents that are not among them stay as they are;
@@ -49,7 +48,7 @@ impl Workspace {
         }
         let mut batch = self.store.batch();
         for agent in agents {
-            batch = batch.put(agent.key(), Expect::Any, agent.to_body()?);
+            batch = batch.put(self.agent_key(&agent.id), Expect::Any, agent.to_body()?);
         }
         self.store.commit(batch).await?.committed()?;
         Ok(())
@@ -59,12 +58,12 @@ impl Workspace {
     ///
     /// The sessions, checkpoints and transcripts of those that are removed stay.
     pub async fn replace_agents(&self, agents: &[Agent]) -> Result<()> {
-        let kept: HashSet<_> = agents.iter().map(Agent::key).collect();
+        let kept: HashSet<_> = agents.iter().map(|agent| self.agent_key(&agent.id)).collect();
         let mut batch = self.store.batch();
         for agent in agents {
-            batch = batch.put(agent.key(), Expect::Any, agent.to_body()?);
+            batch = batch.put(self.agent_key(&agent.id), Expect::Any, agent.to_body()?);
         }
-        let mut saved = self.store.scan(ScanQuery::of(Agent::KIND, PAGE));
+        let mut saved = self.store.scan(self.all_agents());
         while let Some(record) = saved.try_next().await? {
             if !kept.contains(&record.key) {
                 batch = batch.delete(record.key, Expect::Any);
@@ -78,18 +77,20 @@ impl Workspace {
 
     /// Changes an agent, deciding again when others were faster; `None` if there is none.
     pub async fn update_agent(&self, id: &AgentId, change: impl Fn(&mut Agent)) -> Result<Option<Agent>> {
-        let changed = self.store.update::<Agent>(id, |agent| {
-            Ok(agent.map(|mut agent| {
-                change(&mut agent);
-                agent
-            }))
+        let (key, change) = (&self.agent_key(id), &change);
+        let decided = self.decide(move |_| async move {
+            let Some(found) = self.store.load_as::<Agent>(key).await? else { return Ok((None, None)) };
+            let mut agent = found.value;
+            change(&mut agent);
+            let batch = self.store.batch().put(key.clone(), Expect::At(found.version), agent.to_body()?);
+            Ok((Some(agent), Some(batch)))
         });
-        Ok(changed.await?.map(|changed| changed.value))
+        Ok(decided.await?.0)
     }
 
     /// Reads an agent; `None` if there is none.
     pub async fn agent(&self, id: &AgentId) -> Result<Option<Agent>> {
-        Ok(self.store.load::<Agent>(id).await?.map(|found| found.value))
+        Ok(self.store.load_as::<Agent>(&self.agent_key(id)).await?.map(|found| found.value))
     }
 
     /// Returns all agents in the order of their ids, read as they are asked for.
@@ -99,14 +100,20 @@ impl Workspace {
 
     /// Returns the agents whose ids come after one, which need not be there, as [`agents`](Self::agents) does.
     pub fn agents_after(&self, after: Option<&AgentId>) -> impl Stream<Item = Result<Agent>> + Send + Unpin + use<> {
-        self.store.list_after::<Agent>(after).map_ok(|found| found.value)
+        let query = ScanQuery { after: after.map(|after| self.agent_key(after)), ..self.all_agents() };
+        self.store.list_as::<Agent>(query).map_ok(|found| found.value)
+    }
+
+    /// Asks for the records of all agents.
+    fn all_agents(&self) -> ScanQuery {
+        ScanQuery::of(self.namespace.kind(&Agent::KIND), PAGE).prefixed(self.namespace.prefix())
     }
 
     /// Removes an agent; returns whether there was one.
     ///
     /// Its sessions stay, also one that is running, and so do its checkpoints and transcript.
     pub async fn remove_agent(&self, id: &AgentId) -> Result<bool> {
-        let key = &key_of::<Agent>(id);
+        let key = &self.agent_key(id);
         let decided = self.decide(move |_| async move {
             let record = self.store.get(std::slice::from_ref(key)).await?.into_iter().next().flatten();
             Ok(match record {
@@ -124,7 +131,7 @@ impl Workspace {
     pub async fn agent_totals(&self, id: &AgentId) -> Result<AgentTotals> {
         let before = self.agent(id).await?.map_or(0, |agent| agent.tasks_completed);
         let mut totals = AgentTotals { tasks_completed: before, ..AgentTotals::default() };
-        let order = Order { agent: Some(id.clone()), ..Order::default() };
+        let order = Order { agent: Some(id.clone()), ..self.order() };
         let (sessions, unlisted) = self.sessions_in(&order).await?;
         if let Some(error) = unlisted.into_iter().next() {
             return Err(error);

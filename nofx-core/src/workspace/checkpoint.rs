@@ -24,14 +24,14 @@ impl Workspace {
         answer: impl Into<Text>,
     ) -> Result<Checkpoint> {
         let checkpoint = Checkpoint::new(self.now(), user, answer);
-        self.append_on(&Checkpoint::log(agent), &checkpoint).await?;
+        self.append_on(&self.agent_log(&KIND, agent), &checkpoint).await?;
         Ok(checkpoint)
     }
 
     /// Returns what became of reading the newest checkpoints of an agent, oldest first; [`CHECKPOINTS`] is the usual number. One
     /// that cannot be read is an error in its place and hides no other. All are kept.
     pub async fn checkpoints(&self, agent: &AgentId, count: usize) -> Result<Vec<Result<Checkpoint>>> {
-        let newest = self.read_on(&Checkpoint::log(agent), count.clamp(1, PAGE));
+        let newest = self.read_on(&self.agent_log(&KIND, agent), count.clamp(1, PAGE));
         let newest = newest.map(|entry| Checkpoint::from_body(&entry?.body));
         let mut checkpoints = places(newest, count as u64).await?;
         checkpoints.reverse();
@@ -40,7 +40,7 @@ impl Workspace {
 
     /// Removes the checkpoints of an agent for good; returns whether there were any. One that is saved concurrently may stay.
     pub async fn remove_checkpoints(&self, agent: &AgentId) -> Result<bool> {
-        self.remove_on(&Checkpoint::log(agent)).await
+        self.remove_on(&self.agent_log(&KIND, agent)).await
     }
 
     /// Removes the checkpoints of all agents for good, also of those that are no longer saved.

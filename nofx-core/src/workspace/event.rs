@@ -3,15 +3,18 @@
 //! A commit says which records and logs it touched. Verbs also name what they did: their batches delete a record of kind
 //! [`EVENT`] that never exists, so that its name stands in the feed and nothing is stored.
 
+use std::collections::HashSet;
+
 use super::Workspace;
+use super::namespace::Namespace;
 use crate::batch::{Batch, Expect};
 use crate::entity::{Agent, AgentId, EntityId, RecordEntity, Session, SessionId, TaskId, first_id, is_digested};
 use crate::error::Result;
 use crate::json::{Object, Text};
-use crate::key::{MAX_ID_BYTES, RecordKey};
-use crate::kind::{EVENT, HISTORY, ORCHESTRATION};
+use crate::key::{LogKey, MAX_ID_BYTES, RecordKey};
+use crate::kind::{AGENT_IN, EVENT, HISTORY, ORCHESTRATION, TOMBSTONE};
 use crate::query::Changes;
-use crate::record::{Change, Cursor, Seq};
+use crate::record::{Change, Cursor, Record, Seq};
 
 macro_rules! events {
     ($($(#[$doc:meta])* $name:ident = $text:literal,)*) => {
@@ -142,6 +145,23 @@ fn tell_of(batch: Batch, name: String) -> Batch {
     }
 }
 
+/// The sessions of some commits that do not belong to a namespace.
+#[derive(Debug)]
+struct Here {
+    others: HashSet<RecordKey>,
+}
+
+impl Here {
+    fn has(&self, session: &RecordKey) -> bool {
+        !self.others.contains(session)
+    }
+}
+
+/// Returns the record of the session that a log has messages of.
+fn session_of_log(log: &LogKey) -> Result<RecordKey> {
+    RecordKey::new(Session::KIND, first_id(log.id()))
+}
+
 impl Workspace {
     /// Returns the place in the feed from which nothing has happened yet.
     pub async fn events_end(&self) -> Result<Cursor> {
@@ -151,7 +171,7 @@ impl Workspace {
         })
     }
 
-    /// Returns what happened in the next commits behind a cursor, at most `limit` of them, by whichever process.
+    /// Returns what happened to this namespace in the next commits behind a cursor, at most `limit` of them, by whichever process.
     ///
     /// `None` asks from the oldest that is remembered. Each commit is told once to whoever follows `next`; at least the
     /// last [`REMEMBERED_COMMITS`](crate::REMEMBERED_COMMITS) are remembered. A page may hold no events and not be the last.
@@ -160,19 +180,21 @@ impl Workspace {
             Changes::Gap { newest } => return Ok(Events::Gap { newest }),
             Changes::Page(page) => page,
         };
+        let here = self.here(&page.changes).await?;
         let mut events = Vec::new();
         for change in &page.changes {
-            self.add_events(change, &mut events).await?;
+            self.add_events(change, &here, &mut events).await?;
         }
         Ok(Events::Page { events, at_end: page.next == page.newest, next: page.next })
     }
 
-    async fn add_events(&self, change: &Change, events: &mut Vec<Event>) -> Result<()> {
+    async fn add_events(&self, change: &Change, here: &Here, events: &mut Vec<Event>) -> Result<()> {
         let told: Vec<_> = change.records.iter().filter(|key| *key.kind() == EVENT).filter_map(named).collect();
         if !told.is_empty() {
             // A batch that names what it does concerns one session at most.
             let session = match change.records.iter().find(|key| *key.kind() == Session::KIND) {
-                Some(key) => Some(SessionId::from(self.id_of(key).await?)),
+                Some(key) if here.has(key) => Some(SessionId::from(self.id_of(key).await?)),
+                Some(_) => return Ok(()),
                 None => None,
             };
             let event = |(kind, about)| Event { session: session.clone(), ..happened(kind, change) }.about(about);
@@ -181,35 +203,78 @@ impl Workspace {
         }
         let mut sessions = Vec::new();
         for log in change.logs.iter().filter(|log| *log.kind() == HISTORY) {
-            let session = SessionId::from(self.id_of(&RecordKey::new(Session::KIND, first_id(log.id()))?).await?);
-            events.push(Event { session: Some(session.clone()), ..happened(EventKind::MessageAdded, change) });
-            sessions.push(session);
+            let key = session_of_log(log)?;
+            if here.has(&key) {
+                let session = SessionId::from(self.id_of(&key).await?);
+                events.push(Event { session: Some(session.clone()), ..happened(EventKind::MessageAdded, change) });
+                sessions.push(session);
+            }
         }
         for key in &change.records {
-            if *key.kind() == Session::KIND {
+            if *key.kind() == Session::KIND && here.has(key) {
                 let session = SessionId::from(self.id_of(key).await?);
                 if !sessions.contains(&session) {
                     events.push(Event { session: Some(session), ..happened(EventKind::SessionChanged, change) });
                 }
-            } else if *key.kind() == Agent::KIND {
+            } else if self.namespace.has(&Agent::KIND, key.kind(), key.id()) {
                 let agent = Some(AgentId::from(self.id_of(key).await?));
                 events.push(Event { agent, ..happened(EventKind::AgentChanged, change) });
             }
         }
-        if change.logs.iter().any(|log| *log.kind() == ORCHESTRATION) {
+        if change.logs.iter().any(|log| self.namespace.has(&ORCHESTRATION, log.kind(), log.id())) {
             events.push(happened(EventKind::OrchestrationPersisted, change));
         }
         Ok(())
     }
 
+    /// Looks which of the sessions that some commits are about belong to this namespace.
+    async fn here(&self, changes: &[Change]) -> Result<Here> {
+        let mut keys = HashSet::new();
+        for change in changes {
+            keys.extend(change.records.iter().filter(|key| *key.kind() == Session::KIND).cloned());
+            for log in change.logs.iter().filter(|log| *log.kind() == HISTORY) {
+                keys.insert(session_of_log(log)?);
+            }
+        }
+        let keys: Vec<_> = keys.into_iter().collect();
+        let mut others = HashSet::new();
+        let mut gone = Vec::new();
+        for (key, record) in keys.iter().zip(self.store.get_each(&keys).await?) {
+            match record {
+                Ok(None) => gone.push(key.clone()),
+                // One that cannot be read may be of this one.
+                Err(error) if error.is_of_one_thing() => {}
+                record => self.sort_out(key, record?.as_ref(), "$namespace", &mut others),
+            }
+        }
+        let tombstones = gone.iter().map(|key| RecordKey::new(TOMBSTONE, key.id())).collect::<Result<Vec<_>>>()?;
+        for (key, record) in gone.iter().zip(self.store.get_each(&tombstones).await?) {
+            self.sort_out(key, record.ok().flatten().as_ref(), "namespace", &mut others);
+        }
+        Ok(Here { others })
+    }
+
+    /// Notes a session if a record says that it is of another namespace.
+    fn sort_out(&self, session: &RecordKey, record: Option<&Record>, member: &str, others: &mut HashSet<RecordKey>) {
+        let object = record.and_then(|record| Object::parse(record.body.as_str()).ok());
+        let name: Option<Text> = object.and_then(|object| object.read(member));
+        if Namespace::stored(name.as_ref()) != self.namespace {
+            others.insert(session.clone());
+        }
+    }
+
     /// Returns the id that a record's key stands for. That of a record that is gone may be its digest.
     async fn id_of(&self, key: &RecordKey) -> Result<Text> {
-        if !is_digested(key.id()) {
-            return Ok(key.id().into());
+        let known = match *key.kind() == AGENT_IN {
+            true => key.id().strip_prefix(&self.namespace.prefix()).unwrap_or(key.id()),
+            false => key.id(),
+        };
+        if !is_digested(known) {
+            return Ok(known.into());
         }
         let record = self.store.get(std::slice::from_ref(key)).await?.into_iter().next().flatten();
         let id = record.and_then(|record| Object::parse(record.body.as_str()).ok()?.read("id"));
-        Ok(id.unwrap_or_else(|| key.id().into()))
+        Ok(id.unwrap_or_else(|| known.into()))
     }
 }
 

@@ -92,7 +92,7 @@ impl ExpiryWatch {
     async fn going_on(&self) -> Result<Vec<Session>> {
         let mut ids = Vec::new();
         for status in [SessionStatus::Active, SessionStatus::Paused] {
-            ids.extend(self.workspace.sessions_in(&Order { status: Some(status), ..Order::default() }).await?.0);
+            ids.extend(self.workspace.sessions_in(&Order { status: Some(status), ..self.workspace.order() }).await?.0);
         }
         let mut sessions = Vec::with_capacity(ids.len());
         for some in ids.chunks(PAGE) {

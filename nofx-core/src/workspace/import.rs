@@ -45,6 +45,8 @@ impl Workspace {
         let exported = Exported::read(text)?;
         let mut session = exported.session;
         session.id = self.imported_id(session.id, id).await?;
+        session.namespace = self.namespace.to_text();
+        session.settle_schema();
         if let Some(template) = &exported.template {
             session.template = Some(self.save_template(template).await?);
             session.prompt_is_templates = session.system_prompt.is_none();
@@ -88,7 +90,8 @@ impl Workspace {
             return Ok(format!("imported-{}-{}", self.now().as_millis(), self.sources().token()).into());
         }
         let advice = "import it as a new one";
-        if self.session(&own).await?.is_some() {
+        // In whichever namespace.
+        if self.store.load::<Session>(&own).await?.is_some() {
             return Err(Error::invalid(format!("session `{own}` exists already; {advice}")));
         }
         if self.is_purged(&own).await? {

@@ -32,7 +32,7 @@ impl Workspace {
     /// also if it has expired or is archived. Whoever purges the session frees the key; sessions restored from it or imported have
     /// none. `Invalid` for an empty key, and if the session is in the trash: undelete or purge it first.
     pub async fn open_session(&self, key: &str, agent: &Agent, new: NewSession) -> Result<OpenedSession> {
-        let (name, new) = (&key_record(key)?, &new);
+        let (name, new) = (&self.key_record(key)?, &new);
         let decided = self.decide(move |_| async move {
             let record = self.store.get(std::slice::from_ref(name)).await?.into_iter().next().flatten();
             if let Some(session) = self.keyed(record.as_ref()).await? {
@@ -59,8 +59,21 @@ impl Workspace {
 
     /// Returns the session under a key, also one in the trash; `None` if there is none.
     pub async fn session_by_key(&self, key: &str) -> Result<Option<Session>> {
-        let record = self.store.get(&[key_record(key)?]).await?.into_iter().next().flatten();
+        let record = self.store.get(&[self.key_record(key)?]).await?.into_iter().next().flatten();
         self.keyed(record.as_ref()).await
+    }
+
+    /// Returns the record that says which session a key names.
+    fn key_record(&self, key: &str) -> Result<RecordKey> {
+        if key.is_empty() {
+            return Err(Error::invalid("an empty `key`; a session is opened by a text"));
+        }
+        let namespace = self.namespace.name().unwrap_or_default();
+        let id = format!("{namespace}/{key}");
+        match id.len() > MAX_ID_BYTES || key.starts_with(DIGESTED) {
+            true => RecordKey::new(SESSION_KEY, format!("{namespace}/{DIGESTED}{}", sha256_hex(key.as_bytes()))),
+            false => RecordKey::new(SESSION_KEY, id),
+        }
     }
 
     /// Returns the session that the record of a key names, if both are there.
@@ -74,25 +87,13 @@ impl Workspace {
     /// Adds to a batch that the key of a session is free again.
     pub(super) async fn free_key(&self, batch: Batch, session: &Session) -> Result<Batch> {
         let Some(key) = session.key.as_ref().and_then(|key| key.as_str()) else { return Ok(batch) };
-        let name = key_record(key)?;
+        let name = self.key_record(key)?;
         let record = self.store.get(std::slice::from_ref(&name)).await?.into_iter().next().flatten();
         Ok(match record {
             // A version without keys may have restored one session with the key of another.
             Some(record) if named(&record)? == session.id => batch.delete(name, Expect::At(record.version)),
             _ => batch,
         })
-    }
-}
-
-/// Returns the record that says which session a key names.
-fn key_record(key: &str) -> Result<RecordKey> {
-    if key.is_empty() {
-        return Err(Error::invalid("an empty `key`; a session is opened by a text"));
-    }
-    let id = format!("/{key}");
-    match id.len() > MAX_ID_BYTES || key.starts_with(DIGESTED) {
-        true => RecordKey::new(SESSION_KEY, format!("/{DIGESTED}{}", sha256_hex(key.as_bytes()))),
-        false => RecordKey::new(SESSION_KEY, id),
     }
 }
 

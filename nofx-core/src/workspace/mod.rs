@@ -16,11 +16,13 @@ mod import;
 mod keyed;
 mod markdown;
 mod message;
+mod namespace;
 mod orchestration;
 mod orchestration_page;
 mod places;
 mod preview;
 mod progress;
+mod records;
 mod restore;
 mod retention;
 mod rewind;
@@ -50,12 +52,14 @@ pub use history::HistoryEntry;
 pub use import::ImportAs;
 pub use keyed::OpenedSession;
 pub use markdown::unreadable_section;
+pub use namespace::NAMESPACE_BYTES;
 pub use orchestration::{
     ORCHESTRATION_HISTORY, OrchestrationFilter, OrchestrationStats, SEGMENT_BYTES, SEGMENT_MESSAGES,
 };
 pub use orchestration_page::{OrchestrationPage, OrchestrationPlace};
 pub use preview::{PREVIEW_CHARS, preview};
 pub use progress::{Done, Progress};
+pub use records::{RECORDS_NAME_BYTES, Records};
 pub use restore::RestoreOptions;
 pub use retention::{Cleanup, CleanupPlan, OrchestrationRetention, PlannedSession, RetentionPolicy};
 pub use rewind::Seen;
@@ -111,13 +115,20 @@ pub struct Workspace {
     writer: Text,
     growing: orchestration::Growing,
     progress: Progress,
+    namespace: namespace::Namespace,
 }
 
 impl Workspace {
     /// Takes a store for a workspace.
     pub fn new(store: Store) -> Self {
         let writer = store.sources().token().into();
-        Self { store, writer, growing: orchestration::Growing::default(), progress: Progress::default() }
+        Self {
+            store,
+            writer,
+            growing: Default::default(),
+            namespace: Default::default(),
+            progress: Progress::default(),
+        }
     }
 
     /// Returns the same workspace, whose long verbs tell a progress how far they are: search, cleanup and its plan.

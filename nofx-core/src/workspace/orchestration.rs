@@ -12,6 +12,7 @@ use crate::batch::{Batch, NewEntry};
 use crate::entity::{Entity, OrchestrationMessage};
 use crate::error::{Error, Result};
 use crate::json::Text;
+use crate::key::LogKey;
 use crate::kind::ORCHESTRATION;
 use crate::query::{Direction, LogQuery, LogScan};
 use crate::record::{LogHead, LogState};
@@ -117,7 +118,7 @@ impl Workspace {
         });
         let (mut grown, committed) = decided.await?;
         let appended = committed.and_then(|committed| committed.appended.into_iter().next()).unwrap_or_default();
-        let log = OrchestrationMessage::segment(grown.number);
+        let log = self.segment(grown.number);
         grown.bytes += bytes + self.readable_bytes(log, grown.length..appended.start).await?;
         grown.length = appended.end;
         self.growing.set(Some(grown));
@@ -128,27 +129,25 @@ impl Workspace {
     fn grow(&self, segment: Option<Segment>, entries: &[NewEntry]) -> Result<(Segment, Batch)> {
         let (batch, entries) = (self.store.batch(), entries.to_vec());
         match segment {
-            Some(segment) if !segment.is_full() => {
-                Ok((segment, batch.append(OrchestrationMessage::segment(segment.number), entries)))
-            }
+            Some(segment) if !segment.is_full() => Ok((segment, batch.append(self.segment(segment.number), entries))),
             full => {
                 let number = match full {
                     Some(full) => full.number.checked_add(1).ok_or_else(|| Error::full("segments of messages"))?,
                     None => 0,
                 };
                 let batch = match full {
-                    Some(full) => batch.seal(OrchestrationMessage::segment(full.number)),
+                    Some(full) => batch.seal(self.segment(full.number)),
                     None => batch,
                 };
                 let segment = Segment { number, length: 0, bytes: 0, sealed: false };
-                Ok((segment, batch.append_at(OrchestrationMessage::segment(number), 0, entries)))
+                Ok((segment, batch.append_at(self.segment(number), 0, entries)))
             }
         }
     }
 
     /// Looks for the segment that grows, and reads it once to know how large it is.
     async fn newest_segment(&self) -> Result<Option<Segment>> {
-        let newest = self.store.logs(LogScan::of(ORCHESTRATION, 1).backward()).try_next().await?;
+        let newest = self.store.logs(self.all_segments(1).backward()).try_next().await?;
         let Some(head) = newest else { return Ok(None) };
         let number = number_of(&head)?;
         let mut segment = Segment { number, length: head.length, bytes: 0, sealed: head.state == LogState::Sealed };
@@ -204,14 +203,32 @@ impl Workspace {
         Ok(entries.map(|entry| OrchestrationMessage::from_body(&entry?.body)).boxed())
     }
 
+    /// Returns a segment of the log of this namespace.
+    fn segment(&self, number: u32) -> LogKey {
+        let log = OrchestrationMessage::segment(number);
+        match LogKey::new(self.namespace.kind(&ORCHESTRATION), self.namespace.id(log.id())) {
+            Ok(log) => log,
+            Err(_) => unreachable!("a number in a namespace is short enough"),
+        }
+    }
+
+    /// Asks for all segments of the log of this namespace.
+    fn all_segments(&self, limit: usize) -> LogScan {
+        LogScan::of(self.namespace.kind(&ORCHESTRATION), limit).prefixed(self.namespace.prefix())
+    }
+
     /// Returns the heads of all segments, oldest first.
     pub(super) async fn orchestration_segments(&self) -> Result<Vec<LogHead>> {
-        self.store.logs(LogScan::of(ORCHESTRATION, PAGE)).try_collect().await
+        self.store.logs(self.all_segments(PAGE)).try_collect().await
     }
 
     /// Returns what is known of the log of messages between agents. Exact, and costs no reading of messages but one.
     pub async fn orchestration_stats(&self) -> Result<OrchestrationStats> {
-        let heads = self.orchestration_segments().await?;
+        self.stats_of_segments(self.orchestration_segments().await?).await
+    }
+
+    /// Adds segments up, oldest first.
+    pub(super) async fn stats_of_segments(&self, heads: Vec<LogHead>) -> Result<OrchestrationStats> {
         let mut stats = OrchestrationStats::default();
         let mut oldest = None;
         for head in heads {
@@ -239,15 +256,15 @@ impl Workspace {
     pub(super) async fn remove_segments(&self, numbers: &[u32]) -> Result<()> {
         for some in numbers.chunks(REMOVED_TOGETHER) {
             let decided = self.decide(move |_| async move {
-                let newest = self.store.logs(LogScan::of(ORCHESTRATION, 1).backward()).try_next().await?;
+                let newest = self.store.logs(self.all_segments(1).backward()).try_next().await?;
                 let newest = newest.as_ref().map(number_of).transpose()?;
                 let mut batch = tell(self.store.batch(), EventKind::StorageCleanup);
                 for number in some {
-                    batch = batch.remove(OrchestrationMessage::segment(*number));
+                    batch = batch.remove(self.segment(*number));
                 }
                 if let Some(newest) = newest.filter(|newest| some.contains(newest)) {
                     let next = newest.checked_add(1).ok_or_else(|| Error::full("segments of messages"))?;
-                    batch = batch.seal(OrchestrationMessage::segment(next));
+                    batch = batch.seal(self.segment(next));
                 }
                 Ok(((), Some(batch)))
             });
@@ -260,7 +277,9 @@ impl Workspace {
 
 /// Returns the number of a segment.
 pub(super) fn number_of(head: &LogHead) -> Result<u32> {
-    head.log.id().parse().map_err(|error| Error::corrupt_because(head.log.to_string(), error))
+    let id = head.log.id();
+    let number = id.rsplit_once('/').map_or(id, |(_, number)| number);
+    number.parse().map_err(|error| Error::corrupt_because(head.log.to_string(), error))
 }
 
 impl OrchestrationFilter {

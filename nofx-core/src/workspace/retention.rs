@@ -119,7 +119,7 @@ impl Workspace {
         let now = self.now();
         let mut plan = CleanupPlan::default();
         self.progress.begin("planning");
-        let sessions = self.planned(&Order::default(), policy.max_bytes.is_some()).await?;
+        let sessions = self.planned(&self.order(), policy.max_bytes.is_some()).await?;
         let (mut left, mut bytes) = (sessions.len() as u64, sessions.iter().filter_map(|one| one.bytes).sum::<u64>());
         // The oldest activity comes first.
         for session in sessions {
@@ -138,7 +138,7 @@ impl Workspace {
                 plan.archive.push(session);
             }
         }
-        let trash = self.planned(&Order { trash: true, ..Order::default() }, false).await?;
+        let trash = self.planned(&Order { trash: true, ..self.order() }, false).await?;
         let expired = |one: &PlannedSession| {
             one.session.deleted_at.is_some_and(|deleted| is_older(deleted, policy.purge_after, now))
         };

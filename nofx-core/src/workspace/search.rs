@@ -95,7 +95,7 @@ impl Workspace {
         if query.trash && query.agent.is_some() {
             return Err(Error::invalid("the trash is not kept by agent"));
         }
-        let order = Order { agent: query.agent.clone(), status: None, trash: query.trash };
+        let order = Order { agent: query.agent.clone(), trash: query.trash, ..self.order() };
         let (mut sessions, unlisted) = self.sessions_in(&order).await?;
         sessions.reverse();
         self.progress.begin("searching");

@@ -112,13 +112,16 @@ impl Workspace {
         session.system_prompt = new.system_prompt.clone();
         session.template = agent.template.clone();
         session.prompt_is_templates = agent.template.is_some() && new.system_prompt.is_none();
+        session.namespace = self.namespace.to_text();
+        session.settle_schema();
         session.merge_metadata(&new.metadata)?;
         Ok(session)
     }
 
-    /// Reads a session, also one in the trash; `None` if there is none.
+    /// Reads a session, also one in the trash; `None` if there is none in this namespace.
     pub async fn session(&self, id: &SessionId) -> Result<Option<Session>> {
-        Ok(self.store.load::<Session>(id).await?.map(|found| found.value))
+        let found = self.store.load::<Session>(id).await?.map(|found| found.value);
+        Ok(found.filter(|session| self.holds(session)))
     }
 
     /// Returns what the agent of a session is told: the session's own prompt, or its template's.
@@ -142,8 +145,8 @@ impl Workspace {
             if session.metadata != before.metadata {
                 check_metadata(id, session.metadata.as_ref())?;
             }
-            let kept = (&session.id, &session.status, &session.deleted_at, &session.key)
-                == (&before.id, &before.status, &before.deleted_at, &before.key)
+            let kept = (&session.id, &session.status, &session.deleted_at, &session.key, &session.namespace)
+                == (&before.id, &before.status, &before.deleted_at, &before.key, &before.namespace)
                 && (&session.pieces, session.copied, session.rewinds)
                     == (&before.pieces, before.copied, before.rewinds);
             match kept && session.task_at_hand == before.task_at_hand {
@@ -215,7 +218,11 @@ impl Workspace {
         let (record, place) = (records.next().flatten(), records.next().flatten());
         let record = record.ok_or_else(|| missing(id))?;
         let place = place.map(|record| Ok::<_, Error>((Place::read(&record)?, record.version))).transpose()?;
-        Ok(Found { session: Session::from_body(&record.body)?, version: record.version, place })
+        let session = Session::from_body(&record.body)?;
+        match self.holds(&session) {
+            true => Ok(Found { session, version: record.version, place }),
+            false => Err(missing(id)),
+        }
     }
 
     /// Changes the record of a session, and tells what `change` says has happened; no change is no commit.

@@ -1,14 +1,15 @@
 //! How much a store holds.
 
-use futures_util::StreamExt;
+use futures_util::{StreamExt, TryStreamExt};
 
 use super::activity::Place;
 use super::{OrchestrationStats, Workspace};
 use crate::entity::SessionStatus;
 use crate::error::Result;
 use crate::key::Kind;
-use crate::kind::{ACTIVITY_PLACE, AGENT, TEMPLATE_NAME};
-use crate::query::ScanQuery;
+use crate::kind::{ACTIVITY_PLACE, AGENT, AGENT_IN, ORCHESTRATION, ORCHESTRATION_IN, TEMPLATE_NAME};
+use crate::query::{LogScan, ScanQuery};
+use crate::record::LogHead;
 
 /// Records of a page.
 const PAGE: usize = 1024;
@@ -35,14 +36,15 @@ pub struct Stats {
 }
 
 impl Workspace {
-    /// Returns how much the store holds. Reads a small record for each session and agent.
+    /// Returns how much the store holds in all namespaces. Reads a small record for each session and agent.
     pub async fn stats(&self) -> Result<Stats> {
-        let (agents, templates) = (self.count(AGENT).await?, self.count(TEMPLATE_NAME).await?);
+        let (agents, others) = (self.count(AGENT).await?, self.count(AGENT_IN).await?);
+        let templates = self.count(TEMPLATE_NAME).await?;
         let mut stats = Stats {
-            agents: agents.0,
+            agents: agents.0 + others.0,
             templates: templates.0,
-            unreadable: agents.1 + templates.1,
-            orchestration: self.orchestration_stats().await?,
+            unreadable: agents.1 + others.1 + templates.1,
+            orchestration: self.all_orchestration_stats().await?,
             ..Stats::default()
         };
         let mut places = self.store.scan(ScanQuery::of(ACTIVITY_PLACE, PAGE));
@@ -67,6 +69,22 @@ impl Workspace {
             }
         }
         Ok(stats)
+    }
+
+    /// Adds up the messages between agents of all namespaces.
+    async fn all_orchestration_stats(&self) -> Result<OrchestrationStats> {
+        let mut all = OrchestrationStats::default();
+        let mut segments: Vec<LogHead> = self.store.logs(LogScan::of(ORCHESTRATION, PAGE)).try_collect().await?;
+        segments.extend(self.store.logs(LogScan::of(ORCHESTRATION_IN, PAGE)).try_collect::<Vec<_>>().await?);
+        let of = |head: &LogHead| head.log.id().rsplit_once('/').map_or("", |(namespace, _)| namespace).to_owned();
+        for segments in segments.chunk_by(|one, other| of(one) == of(other)) {
+            let some = self.stats_of_segments(segments.to_vec()).await?;
+            all.messages += some.messages;
+            all.segments += some.segments;
+            all.newest = all.newest.max(some.newest);
+            all.oldest = [all.oldest, some.oldest].into_iter().flatten().min();
+        }
+        Ok(all)
     }
 
     /// Counts the records of a kind, and those of them that cannot be read.

@@ -71,9 +71,10 @@ impl Workspace {
         Ok(decided.await?.0)
     }
 
-    /// Removes the entries of all logs of a kind for good, one log after the other.
+    /// Removes the entries of all logs of a kind in this namespace for good, one log after the other.
     pub(super) async fn clear_on(&self, kind: &Kind) -> Result<()> {
-        let mut heads = self.store.logs(LogScan::of(kind.clone(), PAGE));
+        let kind = self.namespace.kind(kind);
+        let mut heads = self.store.logs(LogScan::of(kind.clone(), PAGE).prefixed(self.namespace.prefix()));
         while let Some(head) = heads.try_next().await? {
             self.remove_on(&LogKey::new(kind.clone(), first_id(head.log.id()))?).await?;
         }

@@ -93,7 +93,8 @@ impl Workspace {
         if filter.trash && (filter.agent.is_some() || filter.status.is_some()) {
             return Err(Error::invalid("the trash is not kept by agent or status"));
         }
-        let order = Order { agent: filter.agent.clone(), status: filter.status.clone(), trash: filter.trash };
+        let order =
+            Order { agent: filter.agent.clone(), status: filter.status.clone(), trash: filter.trash, ..self.order() };
         let looks_inside = filter.text.is_some() || filter.expired.is_some() || !filter.metadata.is_empty();
         let page = if looks_inside { SCAN_PAGE.max(limit) } else { limit };
         let mut query = ScanQuery::of(ACTIVITY, page).prefixed(order.prefix());

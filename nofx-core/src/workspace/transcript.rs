@@ -36,14 +36,14 @@ impl Workspace {
     }
 
     async fn add_part(&self, agent: &AgentId, part: TranscriptPart) -> Result<()> {
-        self.append_on(&TranscriptPart::log(agent), &part).await
+        self.append_on(&self.agent_log(&TRANSCRIPT, agent), &part).await
     }
 
     /// Removes the transcript of an agent for good, with what came before it last began; returns whether there was one.
     ///
     /// A part that is added concurrently may stay. The agent may go on with a new transcript.
     pub async fn remove_transcript(&self, agent: &AgentId) -> Result<bool> {
-        self.remove_on(&TranscriptPart::log(agent)).await
+        self.remove_on(&self.agent_log(&TRANSCRIPT, agent)).await
     }
 
     /// Removes the transcripts of all agents for good, also of those that are no longer saved.
@@ -56,7 +56,7 @@ impl Workspace {
         &self,
         agent: &AgentId,
     ) -> impl Stream<Item = Result<TranscriptPart>> + Send + Unpin + use<> {
-        let parts = self.read_on(&TranscriptPart::log(agent), PAGE);
+        let parts = self.read_on(&self.agent_log(&TRANSCRIPT, agent), PAGE);
         let parts = parts.map(|entry| TranscriptPart::from_body(&entry?.body));
         let mut begun = false;
         let until_begun = move |part: &Result<TranscriptPart>| {

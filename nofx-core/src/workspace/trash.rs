@@ -65,7 +65,9 @@ impl Workspace {
 
     async fn purge_batch(&self, found: &Found) -> Result<Batch> {
         let id = &found.session.id;
-        let tombstone = Body::trusted(format!(r#"{{"session":{},"at":{}}}"#, id.write(), self.now().write()));
+        let namespace = self.namespace.to_text().map(|name| format!(r#","namespace":{}"#, name.write()));
+        let (at, namespace) = (self.now().write(), namespace.unwrap_or_default());
+        let tombstone = Body::trusted(format!(r#"{{"session":{},"at":{at}{namespace}}}"#, id.write()));
         let batch = tell(self.store.batch(), EventKind::SessionPurged)
             .delete(found.session.key(), Expect::At(found.version))
             .put(id.record_key(TOMBSTONE), Expect::Any, tombstone)

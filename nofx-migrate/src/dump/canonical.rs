@@ -6,7 +6,7 @@ use futures_util::TryStreamExt;
 use nofx_core::entity::{Agent, Entity, EntityId, Message, Session, SessionId, Slot, Task, foreign};
 use nofx_core::json::{self, Object, SyntaxError, Text};
 use nofx_core::workspace::{first_id, whole_message};
-use nofx_core::{Error, LogEntry, LogHead, LogKey, Record, Store, kind};
+use nofx_core::{Error, LogEntry, LogHead, LogKey, LogScan, Record, ScanQuery, Store, kind};
 
 use super::attachment;
 use super::columns::{self, Column};
@@ -73,18 +73,28 @@ impl<W: Write> Dumper<'_, W> {
     async fn agents(&mut self) -> Result<()> {
         let mut agents = InOrder::<Record>::of(self.store, &kind::AGENT, OF_AGENT).await?;
         while let Some((id, record)) = agents.next().await? {
-            let object = object(&record)?;
-            let agent = Agent::from_object(object.clone());
-            let mut line = Line::of("agent");
-            line.text("id", &id);
-            let mut told = told_id(&object);
-            let template = agent.template.as_ref().map(EntityId::as_text);
-            told.extend(self.templates.tell(&mut line, &object, template).await?);
-            finish(&mut line, &object, columns::AGENT, &told)
-                .map_err(|error| damaged(&record.key.to_string(), error))?;
-            self.put(&line.end())?;
+            self.agent(&id, None, &record).await?;
+        }
+        let mut agents = self.store.scan(ScanQuery::of(kind::AGENT_IN, PAGE));
+        while let Some(record) = agents.try_next().await? {
+            let (namespace, id) = in_namespace(record.key.id());
+            let id = object(&record)?.read("id").unwrap_or_else(|| id.into());
+            self.agent(&id, Some(namespace), &record).await?;
         }
         Ok(())
+    }
+
+    async fn agent(&mut self, id: &Text, namespace: Option<&str>, record: &Record) -> Result<()> {
+        let object = object(record)?;
+        let agent = Agent::from_object(object.clone());
+        let mut line = Line::of("agent");
+        line.text("id", id);
+        line.namespace(namespace);
+        let mut told = told_id(&object);
+        let template = agent.template.as_ref().map(EntityId::as_text);
+        told.extend(self.templates.tell(&mut line, &object, template).await?);
+        finish(&mut line, &object, columns::AGENT, &told).map_err(|error| damaged(&record.key.to_string(), error))?;
+        self.put(&line.end())
     }
 
     async fn sessions(&mut self) -> Result<()> {
@@ -104,6 +114,7 @@ impl<W: Write> Dumper<'_, W> {
             }
             let mut line = Line::of("session");
             line.text("id", &id);
+            line.namespace(session.namespace.as_ref().map(Text::to_str_lossy).as_deref());
             let mut told = told_id(&object);
             told.extend(self.templates.tell(&mut line, &object, template).await?);
             let (before, own) = history::parts(&object);
@@ -221,13 +232,28 @@ impl<W: Write> Dumper<'_, W> {
         let mut seq = 0;
         let mut segments = InOrder::<LogHead>::of(self.store, &kind::ORCHESTRATION, OF_SEGMENT).await?;
         while let Some((_, head)) = segments.next().await? {
-            let mut entries = self.entries(&head);
-            while let Some(entry) = entries.try_next().await? {
-                let mut line = Line::of("orchestration");
-                line.number("seq", seq);
-                self.put_entry(line, &head.log, &entry, columns::ORCHESTRATION)?;
-                seq += 1;
+            self.segment(&head, None, &mut seq).await?;
+        }
+        let mut segments = self.store.logs(LogScan::of(kind::ORCHESTRATION_IN, PAGE));
+        let mut last = None;
+        while let Some(head) = segments.try_next().await? {
+            let namespace = in_namespace(head.log.id()).0.to_owned();
+            if last.replace(namespace.clone()).is_none_or(|last| last != namespace) {
+                seq = 0;
             }
+            self.segment(&head, Some(&namespace), &mut seq).await?;
+        }
+        Ok(())
+    }
+
+    async fn segment(&mut self, head: &LogHead, namespace: Option<&str>, seq: &mut u64) -> Result<()> {
+        let mut entries = self.entries(head);
+        while let Some(entry) = entries.try_next().await? {
+            let mut line = Line::of("orchestration");
+            line.namespace(namespace);
+            line.number("seq", *seq);
+            self.put_entry(line, &head.log, &entry, columns::ORCHESTRATION)?;
+            *seq += 1;
         }
         Ok(())
     }
@@ -236,13 +262,24 @@ impl<W: Write> Dumper<'_, W> {
         let mut logs = InOrder::<LogHead>::of(self.store, &kind::CHECKPOINTS, OF_AGENT).await?;
         while let Some((id, head)) = logs.next().await? {
             let agent = id.as_str().map_or_else(|| id.clone(), |id| first_id(id).into());
-            let mut entries = self.entries(&head);
-            while let Some(entry) = entries.try_next().await? {
-                let mut line = Line::of("checkpoint");
-                line.text("agent", &agent);
-                line.number("seq", entry.position);
-                self.put_entry(line, &head.log, &entry, columns::CHECKPOINT)?;
-            }
+            self.checkpoints_of(&agent, None, &head).await?;
+        }
+        let mut logs = self.store.logs(LogScan::of(kind::CHECKPOINTS_IN, PAGE));
+        while let Some(head) = logs.try_next().await? {
+            let (namespace, agent) = in_namespace(first_id(head.log.id()));
+            self.checkpoints_of(&agent.into(), Some(namespace), &head).await?;
+        }
+        Ok(())
+    }
+
+    async fn checkpoints_of(&mut self, agent: &Text, namespace: Option<&str>, head: &LogHead) -> Result<()> {
+        let mut entries = self.entries(head);
+        while let Some(entry) = entries.try_next().await? {
+            let mut line = Line::of("checkpoint");
+            line.text("agent", agent);
+            line.namespace(namespace);
+            line.number("seq", entry.position);
+            self.put_entry(line, &head.log, &entry, columns::CHECKPOINT)?;
         }
         Ok(())
     }
@@ -270,6 +307,11 @@ impl<W: Write> Dumper<'_, W> {
         finish(&mut line, object, columns, &[]).map_err(|error| damaged(name, error))?;
         self.put(&line.end())
     }
+}
+
+/// Splits an id into its namespace and what it is there.
+fn in_namespace(id: &str) -> (&str, &str) {
+    id.split_once('/').unwrap_or((id, ""))
 }
 
 /// Adds all members that the old format knew, then `extra`.

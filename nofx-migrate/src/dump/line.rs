@@ -23,6 +23,13 @@ impl Line {
         self.member(name, &value.to_json());
     }
 
+    /// Adds the namespace of a thing, unless it is the default one.
+    pub(super) fn namespace(&mut self, name: Option<&str>) {
+        if let Some(name) = name {
+            self.member("namespace", &quote(name));
+        }
+    }
+
     pub(super) fn number(&mut self, name: &str, value: u64) {
         self.member(name, &value.to_string());
     }

@@ -103,6 +103,44 @@ async fn a_session_that_was_rewound_is_shown_as_it_is_now() {
 }
 
 #[tokio::test]
+async fn what_belongs_to_a_namespace_names_it() {
+    use nofx_core::entity::{Agent, OrchestrationMessage};
+    use nofx_core::workspace::{NewSession, Workspace};
+    let store = empty();
+    let default = Workspace::new(store.clone());
+    for workspace in [default.namespace("b").unwrap(), default.namespace("a").unwrap(), default] {
+        let agent = Agent::new("ada/x", "Ada", "t");
+        workspace.save_agent(&agent).await.unwrap();
+        workspace.create_session(&agent, NewSession::default()).await.unwrap();
+        workspace.save_checkpoint(&agent.id, "asked", "answered").await.unwrap();
+        for n in 0..2 {
+            let message = OrchestrationMessage::new(format!("m{n}"), Timestamp::from_millis(0), "t");
+            workspace.save_orchestration(message).await.unwrap();
+        }
+        let records = workspace.records("mine").unwrap();
+        let body = Body::parse("1").unwrap();
+        let batch = records.batch().put(records.key("own", "x").unwrap(), Expect::Any, body);
+        records.commit(batch).await.unwrap().committed().unwrap();
+    }
+    let dump = dumped(&store).await;
+    let begins = |what: &str| dump.lines().filter(|line| line.starts_with(what)).count();
+    for (namespace, other) in [("", ""), (r#","namespace":"a""#, "a"), (r#","namespace":"b""#, "b")] {
+        assert_eq!(begins(&format!(r#"{{"kind":"agent","id":"ada/x"{namespace},"name":"Ada""#)), 1, "{other} {dump}");
+        assert_eq!(
+            begins(&format!(r#"{{"kind":"checkpoint","agent":"ada/x"{namespace},"seq":0,"#)),
+            1,
+            "{other} {dump}"
+        );
+        for n in 0..2 {
+            assert_eq!(begins(&format!(r#"{{"kind":"orchestration"{namespace},"seq":{n},"id":"m{n}""#)), 1, "{dump}");
+        }
+    }
+    let sessions: Vec<_> = dump.lines().filter(|line| line.starts_with(r#"{"kind":"session""#)).collect();
+    assert_eq!(sessions.iter().filter(|line| line.contains(r#""namespace":"#)).count(), 2, "{dump}");
+    assert!(sessions.len() == 3 && !dump.contains("x-mine") && !dump.contains("$namespace"), "{dump}");
+}
+
+#[tokio::test]
 async fn a_restored_session_is_shown_with_the_messages_it_was_restored_with() {
     let store = empty();
     let record = |json: &str| Body::parse(json).unwrap();

@@ -11,8 +11,10 @@ mod histories;
 pub(crate) mod hosts;
 mod lifecycle;
 mod lists;
+mod namespaces;
 mod odd;
 mod orchestration;
+mod records;
 mod retention;
 mod rewinds;
 mod search;
@@ -204,6 +206,16 @@ cases! {
         a_key_opens_one_session: "Returns the session under a key, which is created if there is none.";
         all_who_begin_a_key_at_once_get_one_session within 120 s: "Of several who begin at once all get the same one.";
         processes_that_begin_a_key_at_once_get_one_session [Processes] within 120 s: "Of several who begin at once all get the same one.";
+    }
+    namespaces {
+        each_namespace_lists_its_own_sessions: "Lists, search, totals and events are about one; a session of another one is `NotFound`. Statistics are about all.";
+        keys_agents_and_the_log_between_agents_belong_to_one: "Sessions, their keys, agents and the log between agents belong to one.";
+        expiry_and_cleanup_act_on_one: "Expiry and cleanup are about one.";
+        what_is_elsewhere_is_not_seen_without_namespaces: "What belongs to another namespace stands where versions without namespaces do not look.";
+    }
+    records {
+        a_host_keeps_records_and_logs_of_its_own: "Records and logs of a host's own.";
+        a_host_cannot_touch_what_is_not_its_own: "`Invalid` if the batch names anything that is not of this name.";
     }
     rewinds {
         what_is_behind_the_cut_is_out_of_reach: "Takes back the newest messages of a session. What was behind the cut is out of reach of every verb.";

@@ -4,7 +4,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use nofx_core::Error;
-use nofx_core::workspace::{ImportAs, Workspace};
+use nofx_core::workspace::ImportAs;
 
 use super::exit::Exit;
 use super::fault::{Fault, Result, chain};
@@ -48,7 +48,7 @@ pub(super) async fn run(args: &Args) -> Result<Exit> {
     let text = read(&args.input)?;
     let target = Target::open(location, crate::Options::default()).await?;
     let id = if args.new { ImportAs::New } else { ImportAs::Itself };
-    let session = match Workspace::new(target.store.clone()).import_session(&text, id).await {
+    let session = match args.store.workspace(target.store.clone())?.import_session(&text, id).await {
         Ok(session) => session,
         Err(error) => {
             let fault = told(&error, &args.input, &target);

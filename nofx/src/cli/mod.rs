@@ -26,6 +26,7 @@ mod output;
 mod paths;
 mod place;
 mod progress;
+pub mod records;
 mod requests;
 pub mod restore;
 mod retire;
@@ -58,6 +59,10 @@ pub use place::StoreArg;
 #[derive(Debug, Parser)]
 #[command(name = "nofx", version)]
 struct Cli {
+    /// The namespace to work in, such as that of another host; without it, the default one.
+    #[arg(long, value_name = "NAME", global = true)]
+    namespace: Option<String>,
+
     #[command(subcommand)]
     command: Command,
 }
@@ -79,6 +84,7 @@ enum Command {
     Undelete(undelete::Args),
     Cleanup(cleanup::Args),
     Stats(stats::Args),
+    Records(records::Args),
     Doctor(doctor::Args),
     Backup(backup::Args),
     Compact(compact::Args),
@@ -88,11 +94,34 @@ enum Command {
     Completions(completions::Args),
 }
 
+impl Command {
+    /// Returns whether a command is about a store as a whole.
+    fn is_about_all(&self) -> bool {
+        matches!(
+            self,
+            Self::Migrate(_)
+                | Self::Stats(_)
+                | Self::Doctor(_)
+                | Self::Backup(_)
+                | Self::Compact(_)
+                | Self::Upgrade(_)
+                | Self::Dump(_)
+                | Self::Load(_)
+                | Self::Records(_)
+                | Self::Completions(_)
+        )
+    }
+}
+
 /// Runs the program on the command line that it was started with.
 pub fn main() -> ExitCode {
     // Ends by itself with code 2, or with 0 for help.
-    let command = Cli::parse().command;
+    let Cli { command, namespace } = Cli::parse();
     execute(async {
+        if namespace.is_some() && command.is_about_all() {
+            let message = "this command is about all namespaces of a store";
+            return Err(Fault::new(Exit::Usage, message, "leave out `--namespace`"));
+        }
         match &command {
             Command::Migrate(args) => migrate::run(args).await,
             Command::Ls(args) => ls::run(args).await,
@@ -108,6 +137,7 @@ pub fn main() -> ExitCode {
             Command::Undelete(args) => undelete::run(args).await,
             Command::Cleanup(args) => cleanup::run(args).await,
             Command::Stats(args) => stats::run(args).await,
+            Command::Records(args) => records::run(args).await,
             Command::Doctor(args) => doctor::run(args).await,
             Command::Backup(args) => backup::run(args).await,
             Command::Compact(args) => compact::run(args).await,

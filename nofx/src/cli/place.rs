@@ -28,9 +28,24 @@ pub struct StoreArg {
     /// above; else, in a git worktree, the one of the checkout that it belongs to.
     #[arg(long, value_name = "LOCATION")]
     store: Option<OsString>,
+
+    /// The namespace to work in, such as that of another host; without it, the default one.
+    #[arg(long, value_name = "NAME", global = true)]
+    namespace: Option<String>,
 }
 
 impl StoreArg {
+    /// Returns a workspace of the namespace to work in.
+    pub(crate) fn workspace(&self, store: Store) -> Result<Workspace> {
+        let workspace = Workspace::new(store);
+        let Some(name) = &self.namespace else { return Ok(workspace) };
+        workspace.namespace(name).map_err(|error| {
+            let told = chain(&error);
+            let (why, hint) = told.split_once(": 1 to ").map_or((&*told, ""), |(why, hint)| (why, hint));
+            Fault::new(Exit::Usage, why.trim_start_matches("invalid: "), format!("a name has 1 to {hint}"))
+        })
+    }
+
     /// Returns where the store is.
     pub(crate) fn location(&self) -> Result<Location> {
         if let Some(named) = &self.store {
@@ -104,7 +119,7 @@ impl Opened {
     /// Opens a store to read it.
     pub(crate) async fn to_read(named: &StoreArg) -> Result<Self> {
         let location = named.location()?;
-        let workspace = Workspace::new(open_to_read(&location, &Requests::default()).await?);
+        let workspace = named.workspace(open_to_read(&location, &Requests::default()).await?)?;
         Ok(Self { location, workspace })
     }
 
@@ -115,7 +130,7 @@ impl Opened {
         let store = open_with(&location, Options::existing()).await;
         let store = store.map_err(|error| Fault::of_opening(&error, &location))?;
         refuse_read_only(&store, &location)?;
-        Ok(Self { location, workspace: Workspace::new(store) })
+        Ok(Self { location, workspace: named.workspace(store)? })
     }
 
     pub(crate) fn now(&self) -> Timestamp {

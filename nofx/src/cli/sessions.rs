@@ -125,24 +125,26 @@ pub(crate) async fn find(opened: &Opened, named: &str) -> Result<Session> {
 }
 
 async fn beginning_with(workspace: &Workspace, prefix: &str) -> nofx_core::Result<Vec<Session>> {
-    let query = ScanQuery::of(Session::KIND, 2).prefixed(prefix);
+    let query = ScanQuery::of(Session::KIND, PAGE).prefixed(prefix);
     let mut records = workspace.store().scan(query);
     let mut found = Vec::new();
     while found.len() < 2
-        && let Some(session) = next_readable(&mut records).await?
+        && let Some(session) = next_readable(workspace, &mut records).await?
     {
         found.push(session);
     }
     Ok(found)
 }
 
-/// Returns the next session; one that cannot be read is not what is looked for.
+/// Returns the next session of the namespace; one that cannot be read is not what is looked for.
 async fn next_readable(
+    workspace: &Workspace,
     records: &mut (impl Stream<Item = nofx_core::Result<Record>> + Unpin),
 ) -> nofx_core::Result<Option<Session>> {
     while let Some(record) = records.next().await {
         match record.and_then(|record| Session::from_body(&record.body)) {
-            Ok(session) => return Ok(Some(session)),
+            Ok(session) if workspace.holds(&session) => return Ok(Some(session)),
+            Ok(_) => {}
             Err(error) if error.is_of_one_thing() => {}
             Err(error) => return Err(error),
         }
@@ -158,7 +160,7 @@ async fn ending_with(workspace: &Workspace, end: &str) -> nofx_core::Result<Vec<
         return Ok(found);
     }
     let mut sessions = workspace.store().scan(ScanQuery::of(Session::KIND, PAGE));
-    while let Some(session) = next_readable(&mut sessions).await? {
+    while let Some(session) = next_readable(workspace, &mut sessions).await? {
         if session.id.to_string().ends_with(end) {
             found.push(session);
             if found.len() == 2 {
@@ -182,7 +184,7 @@ async fn nearest(workspace: &Workspace, named: &str) -> nofx_core::Result<Option
     let named = named.to_lowercase();
     let mut sessions = workspace.store().scan(ScanQuery::of(Session::KIND, PAGE));
     let mut nearest: Option<(usize, Session)> = None;
-    while let Some(session) = next_readable(&mut sessions).await? {
+    while let Some(session) = next_readable(workspace, &mut sessions).await? {
         let name = session.name.to_string().to_lowercase();
         let by_name = if name.contains(&named) { 0 } else { distance(&named, &name) };
         let distance = by_name.min(distance(&named, &session.id.to_string().to_lowercase()));

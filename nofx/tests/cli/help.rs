@@ -5,7 +5,7 @@ use std::process::Command;
 
 use crate::program::{LEGACY, Place, run, session};
 
-const COMMANDS: [&str; 21] = [
+const COMMANDS: [&str; 22] = [
     "migrate",
     "ls",
     "show",
@@ -20,6 +20,7 @@ const COMMANDS: [&str; 21] = [
     "undelete",
     "cleanup",
     "stats",
+    "records",
     "doctor",
     "backup",
     "compact",

@@ -60,6 +60,66 @@ fn a_session_is_forked_at_a_position_and_rewound() {
 }
 
 #[test]
+fn each_namespace_has_its_own_sessions() {
+    let place = with_sessions();
+    place.run("export one-h --format json -o one.json --store redb:x.redb").done();
+    place.run("--namespace chat import one.json --new --store redb:x.redb").done();
+    let listed = |words: &str| place.run(&format!("{words} --json --store redb:x.redb")).done().out.lines().count();
+    let all = listed("ls");
+    assert_eq!((listed("--namespace chat ls"), listed("ls --namespace chat")), (1, 1));
+    assert_eq!((listed("ls --namespace other"), all), (0, 2));
+    assert!(place.run("show one-h --namespace chat --store redb:x.redb").code == 40);
+    assert!(place.run("--namespace chat show imported- --store redb:x.redb").done().out.contains("Harbour login"));
+    assert_eq!(place.run("show imported- --store redb:x.redb").code, 40);
+    assert_eq!(place.run("archive imported- --store redb:x.redb").code, 40);
+    place.run("--namespace chat archive imported- --store redb:x.redb").done();
+    let refused = place.run("--namespace Chat ls --store redb:x.redb");
+    assert!(refused.code == 2 && refused.err.contains("`Chat` is no name of a namespace"), "{refused:?}");
+    for whole in ["stats", "doctor", "dump", "backup --to redb:y.redb", "records chat"] {
+        let refused = "this command is about all namespaces of a store";
+        place.run(&format!("--namespace chat {whole} --store redb:x.redb")).failed(2, refused);
+        place.run(&format!("{whole} --namespace chat --store redb:x.redb")).failed(2, refused);
+    }
+    assert!(place.run("stats --json --store redb:x.redb").done().out.contains("\"sessions\":3"));
+    let dump = place.run("dump --store redb:x.redb").done().out;
+    assert_eq!(dump.matches("\"namespace\":\"chat\"").count(), 1, "{dump}");
+    place.run("backup --to redb:y.redb --store redb:x.redb").done();
+    assert_eq!(place.run("--namespace chat ls --json --store redb:y.redb").done().out.lines().count(), 1);
+}
+
+#[test]
+fn what_a_host_keeps_for_itself_is_shown() {
+    use nofx::{Body, Expect, NewEntry, Timestamp};
+    let place = with_sessions();
+    let location: nofx::Location = format!("redb:{}", place.path("x.redb").display()).parse().unwrap();
+    let written = async {
+        let workspace = nofx::workspace::Workspace::new(nofx::open(&location).await.unwrap());
+        let records = workspace.records("lang").unwrap();
+        let body = |json: &str| Body::parse(json).unwrap();
+        let entry = NewEntry { at: Timestamp::from_millis(0), body: body("[1]") };
+        let batch = records.batch().append(records.log("turns", "t1").unwrap(), vec![entry]);
+        let batch = batch.put(records.key("write", "t1/a").unwrap(), Expect::Absent, body(r#"{"n":1}"#));
+        let batch = batch.put(records.key("read", "t1").unwrap(), Expect::Absent, body("2"));
+        records.commit(batch).await.unwrap().committed().unwrap();
+        workspace.store().close().await.unwrap();
+    };
+    tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap().block_on(written);
+    let shown = |words: &str| place.run(&format!("records {words} --store redb:x.redb")).done().out;
+    let all = shown("lang --entries");
+    let lines: Vec<&str> = all.lines().collect();
+    assert!(lines[0].starts_with("{\"record\":\"x-lang-read\",\"id\":\"t1\",\"version\":"), "{all}");
+    assert!(lines[1].ends_with("\"body\":{\"n\":1}}"), "{all}");
+    assert_eq!(lines[2], "{\"log\":\"x-lang-turns\",\"id\":\"t1\",\"state\":\"open\",\"length\":1}");
+    assert_eq!(lines[3..], ["{\"entry\":0,\"at\":\"1970-01-01T00:00:00.000Z\",\"body\":[1]}"]);
+    assert_eq!(shown("lang --kind write --prefix t2").lines().count(), 0);
+    assert_eq!(shown("lang --kind write --prefix t1").lines().count(), 1);
+    assert_eq!(shown("langx"), "");
+    assert_eq!(place.run("records lang --prefix t1 --store redb:x.redb").code, 2);
+    let refused = place.run("records a-b --store redb:x.redb");
+    assert!(refused.code == 2 && refused.err.contains("`a-b` is no name of records"), "{refused:?}");
+}
+
+#[test]
 fn what_is_exported_is_imported() {
     let place = with_sessions();
     let markdown = place.run("export one-h --store redb:x.redb").done().out;

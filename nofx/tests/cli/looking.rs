@@ -8,7 +8,7 @@ use crate::host::Host;
 use crate::program::{Place, Run, dump_of, sha256};
 
 /// Every command that only reads, with `STORE` for the store. What it makes elsewhere is named `made`.
-pub(crate) const LOOKING: [&str; 20] = [
+pub(crate) const LOOKING: [&str; 21] = [
     "ls --store STORE",
     "ls --json --store STORE",
     "ls --trash --store STORE",
@@ -21,6 +21,7 @@ pub(crate) const LOOKING: [&str; 20] = [
     "export --agents --store STORE",
     "stats --store STORE",
     "stats --json --store STORE",
+    "records own --entries --store STORE",
     "doctor --store STORE",
     "dump --store STORE",
     "dump --full --store STORE",

@@ -1,0 +1,98 @@
+//! `nofx records`: shows what a host keeps for itself.
+
+use futures_util::TryStreamExt;
+use nofx_core::workspace::Records;
+use nofx_core::{KeyQuery, Kind, LogHead, LogQuery, LogState};
+
+use super::exit::Exit;
+use super::fault::{Fault, Result};
+use super::json_line::JsonLine;
+use super::output::Output;
+use super::place::{Opened, StoreArg};
+
+const EXAMPLES: &str = "\
+Examples:
+  $ nofx records langgraph
+  $ nofx records langgraph --kind write --prefix thread-1/ --entries";
+
+/// Records and logs of a page.
+const PAGE: usize = 256;
+
+/// Shows the records and logs that a host keeps for itself, each as an object on a line of its own.
+///
+/// Records come before logs, both in the order of their kinds and ids.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = EXAMPLES)]
+pub struct Args {
+    /// The name under which the host keeps them.
+    #[arg(value_name = "NAME")]
+    name: String,
+
+    #[command(flatten)]
+    store: StoreArg,
+
+    /// Only those of a kind, as the host calls it.
+    #[arg(long)]
+    kind: Option<String>,
+
+    /// Only those whose ids begin so.
+    #[arg(long, value_name = "ID", requires = "kind")]
+    prefix: Option<String>,
+
+    /// Shows the entries behind each log.
+    #[arg(long)]
+    entries: bool,
+}
+
+pub(super) async fn run(args: &Args) -> Result<Exit> {
+    let opened = Opened::to_read(&args.store).await?;
+    let fault = |error| opened.fault(&error);
+    let usage = |error: nofx_core::Error| {
+        let message = error.to_string();
+        Fault::new(Exit::Usage, message.trim_start_matches("invalid: "), "name it as the host does")
+    };
+    let records = opened.workspace.records(&args.name).map_err(usage)?;
+    let kind = args.kind.as_deref().map(|kind| records.kind(kind)).transpose().map_err(usage)?;
+    let mut output = Output::stdout();
+    let mut found = records.scan(args.query(kind.clone())).map_err(usage)?;
+    while let Some(record) = found.try_next().await.map_err(fault)? {
+        let line = JsonLine::new().text("record", record.key.kind().as_str()).text("id", record.key.id());
+        let line = line.raw("version", &record.version.to_string());
+        output.put(&line.raw("body", record.body.as_str()).line())?;
+    }
+    let mut logs = records.logs(args.query(kind)).map_err(usage)?;
+    while let Some(head) = logs.try_next().await.map_err(fault)? {
+        output.put(&log(&head))?;
+        if args.entries {
+            entries(&opened, &records, head, &mut output).await?;
+        }
+    }
+    output.finish()?;
+    opened.close().await?;
+    Ok(Exit::Done)
+}
+
+fn log(head: &LogHead) -> String {
+    let state = if head.state == LogState::Sealed { "sealed" } else { "open" };
+    let line = JsonLine::new().text("log", head.log.kind().as_str()).text("id", head.log.id());
+    line.text("state", state).put("length", &head.length).line()
+}
+
+async fn entries(opened: &Opened, records: &Records, head: LogHead, output: &mut Output) -> Result<()> {
+    let fault = |error| opened.fault(&error);
+    let mut entries = records.read(LogQuery::oldest_first(head.log, PAGE)).map_err(fault)?;
+    while let Some(entry) = entries.try_next().await.map_err(fault)? {
+        let line = JsonLine::new().put("entry", &entry.position).put("at", &entry.at);
+        output.put(&line.raw("body", entry.body.as_str()).line())?;
+    }
+    Ok(())
+}
+
+impl Args {
+    fn query<K: nofx_core::Key>(&self, kind: Option<Kind>) -> KeyQuery<K> {
+        match kind {
+            Some(kind) => KeyQuery::of(kind, PAGE).prefixed(self.prefix.clone().unwrap_or_default()),
+            None => KeyQuery::all(PAGE),
+        }
+    }
+}
