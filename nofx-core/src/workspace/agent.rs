@@ -10,6 +10,7 @@ use super::activity::{Order, last_active};
 use crate::batch::Expect;
 use crate::entity::{Agent, AgentId, Entity, EntityId, RecordEntity, Session, SessionId, TaskStatus, key_of};
 use crate::error::Result;
+use crate::key::RecordKey;
 use crate::query::ScanQuery;
 use crate::time::Timestamp;
 
@@ -37,21 +38,13 @@ pub struct AgentTotals {
 impl Workspace {
     /// Saves an agent, new or changed, as it is given.
     pub async fn save_agent(&self, agent: &Agent) -> Result<()> {
-        self.save_agents(std::slice::from_ref(agent)).await
+        self.write_agents("save_agent", std::slice::from_ref(agent), &[]).await
     }
 
     /// Saves several agents, all or none. Agents that are not among them stay as they are;
     /// [`replace_agents`](Self::replace_agents) removes them.
     pub async fn save_agents(&self, agents: &[Agent]) -> Result<()> {
-        if agents.is_empty() {
-            return Ok(());
-        }
-        let mut batch = self.store.batch();
-        for agent in agents {
-            batch = batch.put(self.agent_key(&agent.id), Expect::Any, agent.to_body()?);
-        }
-        self.store.commit(batch).await?.committed()?;
-        Ok(())
+        self.write_agents("save_agents", agents, &[]).await
     }
 
     /// Saves several agents and removes all others, all or nothing. One that is saved concurrently may stay.
@@ -59,28 +52,38 @@ impl Workspace {
     /// The sessions, checkpoints and transcripts of those that are removed stay.
     pub async fn replace_agents(&self, agents: &[Agent]) -> Result<()> {
         let kept: HashSet<_> = agents.iter().map(|agent| self.agent_key(&agent.id)).collect();
-        let mut batch = self.store.batch();
-        for agent in agents {
-            batch = batch.put(self.agent_key(&agent.id), Expect::Any, agent.to_body()?);
-        }
+        let mut others = Vec::new();
         let mut saved = self.store.scan(self.all_agents());
         while let Some(record) = saved.try_next().await? {
             if !kept.contains(&record.key) {
-                batch = batch.delete(record.key, Expect::Any);
+                others.push(record.key);
             }
         }
-        if !batch.is_empty() {
-            self.store.commit(batch).await?.committed()?;
-        }
+        self.write_agents("replace_agents", agents, &others).await
+    }
+
+    async fn write_agents(&self, verb: &str, agents: &[Agent], removed: &[RecordKey]) -> Result<()> {
+        self.decide(verb, move |_| async move {
+            let mut batch = self.store.batch();
+            for agent in agents {
+                batch = batch.put(self.agent_key(&agent.id), Expect::Any, agent.to_body()?);
+            }
+            batch = removed.iter().fold(batch, |batch, key| batch.delete(key.clone(), Expect::Any));
+            Ok(((), (!batch.is_empty()).then_some(batch)))
+        })
+        .await?;
         Ok(())
     }
 
     /// Changes an agent, deciding again when others were faster; `None` if there is none.
     pub async fn update_agent(&self, id: &AgentId, change: impl Fn(&mut Agent)) -> Result<Option<Agent>> {
         let (key, change) = (&self.agent_key(id), &change);
-        let decided = self.decide(move |_| async move {
+        let decided = self.decide("update_agent", move |before| async move {
             let Some(found) = self.store.load_as::<Agent>(key).await? else { return Ok((None, None)) };
             let mut agent = found.value;
+            if before.has_happened() {
+                return Ok((Some(agent), None));
+            }
             change(&mut agent);
             let batch = self.store.batch().put(key.clone(), Expect::At(found.version), agent.to_body()?);
             Ok((Some(agent), Some(batch)))
@@ -114,7 +117,10 @@ impl Workspace {
     /// Its sessions stay, also one that is running, and so do its checkpoints and transcript.
     pub async fn remove_agent(&self, id: &AgentId) -> Result<bool> {
         let key = &self.agent_key(id);
-        let decided = self.decide(move |_| async move {
+        let decided = self.decide("remove_agent", move |before| async move {
+            if before.has_happened() {
+                return Ok((true, None));
+            }
             let record = self.store.get(std::slice::from_ref(key)).await?.into_iter().next().flatten();
             Ok(match record {
                 Some(record) => (true, Some(self.store.batch().delete(key.clone(), Expect::At(record.version)))),

@@ -47,6 +47,9 @@ impl Workspace {
     where
         F: Future<Output = Result<T>>,
     {
+        if let Err(error) = self.takes_no_operation("a call on several sessions") {
+            return ids.iter().map(|_| Err(error.clone())).collect();
+        }
         // Each with a workspace and an id of its own, so that the whole may be sent to another thread.
         let all: Vec<_> = ids.iter().map(|id| act(self.clone(), id.clone())).collect();
         stream::iter(all).buffered(AT_ONCE).collect().await

@@ -16,7 +16,8 @@ pub const CHECKPOINTS: usize = 100;
 const PAGE: usize = 100;
 
 impl Workspace {
-    /// Keeps an exchange with an agent. Nothing that was kept before is read or written.
+    /// Keeps an exchange with an agent. Nothing that was kept before is read or written. Repeated in an operation, it answers what it
+    /// was given, with the current time.
     pub async fn save_checkpoint(
         &self,
         agent: &AgentId,
@@ -24,7 +25,7 @@ impl Workspace {
         answer: impl Into<Text>,
     ) -> Result<Checkpoint> {
         let checkpoint = Checkpoint::new(self.now(), user, answer);
-        self.append_on(&self.agent_log(&KIND, agent), &checkpoint).await?;
+        self.append_on("save_checkpoint", &self.agent_log(&KIND, agent), &checkpoint).await?;
         Ok(checkpoint)
     }
 
@@ -40,7 +41,7 @@ impl Workspace {
 
     /// Removes the checkpoints of an agent for good; returns whether there were any. One that is saved concurrently may stay.
     pub async fn remove_checkpoints(&self, agent: &AgentId) -> Result<bool> {
-        self.remove_on(&self.agent_log(&KIND, agent)).await
+        self.remove_on("remove_checkpoints", &self.agent_log(&KIND, agent)).await
     }
 
     /// Removes the checkpoints of all agents for good, also of those that are no longer saved.

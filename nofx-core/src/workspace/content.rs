@@ -228,6 +228,7 @@ impl Workspace {
     /// Reads every history. Safe at any time: a content that is needed while the sweep goes on stays. Nothing is removed, and it is
     /// `Corrupt`, if a message cannot be read, and `TooNew` if a later version wrote one: what that needs is not known.
     pub async fn sweep_contents(&self) -> Result<Swept> {
+        self.takes_no_operation("sweep_contents")?;
         // Everything that is needed from here on has a higher version.
         let begun = self.store.batch().delete(RecordKey::new(PAYLOAD, "content/sweep")?, Expect::Any);
         let begun = self.store.commit(begun).await?.committed()?.seq;

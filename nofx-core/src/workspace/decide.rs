@@ -9,27 +9,57 @@ use crate::error::{Error, Result};
 /// How often a verb decides before it gives up because others keep changing the same things.
 const TRIES: usize = 16;
 
+/// What is known before a verb decides.
+#[derive(Clone, Debug, Default)]
+pub(super) enum Before {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// That others were faster than its last decision.
+    Conflict(Box<Conflict>),
+    /// That it has happened in this operation, and what it got: it is to answer what came of it, and change nothing.
+    Happened(Committed),
+}
+
+impl Before {
+    /// Returns whether it has happened.
+    pub(super) fn has_happened(&self) -> bool {
+        matches!(self, Self::Happened(_))
+    }
+}
+
 impl Workspace {
     /// Reads, decides and commits, again while others change what was read: the one way in which verbs write.
     ///
-    /// `decide` gets the conflict that its last decision met, and answers what the verb shall answer and a batch that
-    /// expects what was read. No batch is no change. [`Conflict`](Error::Conflict) after too many tries.
-    pub(super) async fn decide<T, F>(
-        &self,
-        decide: impl Fn(Option<Box<Conflict>>) -> F,
-    ) -> Result<(T, Option<Committed>)>
+    /// `decide` gets what is known before, and answers what the verb shall answer and a batch that expects what was read. No batch is no
+    /// change. [`Conflict`](Error::Conflict) after too many tries. In an operation, the answer is always that of what has happened.
+    pub(super) async fn decide<T, F>(&self, verb: &str, decide: impl Fn(Before) -> F) -> Result<(T, Option<Committed>)>
     where
         F: Future<Output = Result<(T, Option<Batch>)>>,
     {
+        let id = self.operation_batch(verb);
+        let happened = match id {
+            Some(id) => self.remembered(id).await?,
+            None => None,
+        };
+        let mut before = happened.map_or(Before::Nothing, Before::Happened);
         let mut tries = 0;
-        let mut met = None;
         loop {
+            if let Before::Happened(committed) = &before {
+                let committed = committed.clone();
+                return Ok((decide(before).await?.0, Some(committed)));
+            }
             tries += 1;
-            let (answer, batch) = decide(met.take()).await?;
-            let Some(batch) = batch else { return Ok((answer, None)) };
+            let (answer, batch) = decide(std::mem::take(&mut before)).await?;
+            let Some(mut batch) = batch else { return Ok((answer, None)) };
+            if let Some(id) = id {
+                batch.id = id;
+            }
             match self.store.commit(batch).await?.committed() {
+                // Another call of the operation may have been faster, with another decision.
+                Ok(committed) if id.is_some() => before = Before::Happened(committed),
                 Ok(committed) => return Ok((answer, Some(committed))),
-                Err(Error::Conflict(conflict)) if tries < TRIES => met = Some(conflict),
+                Err(Error::Conflict(conflict)) if tries < TRIES => before = Before::Conflict(conflict),
                 Err(error) => return Err(error),
             }
         }

@@ -39,7 +39,7 @@ pub struct ExpiryWatch {
 impl Workspace {
     /// Returns a watch. Its first [`poll`](ExpiryWatch::poll) also tells what expired while no host was watching.
     pub fn expiry_watch(&self) -> ExpiryWatch {
-        ExpiryWatch { workspace: self.clone(), warned: HashMap::new(), next_due: None }
+        ExpiryWatch { workspace: Self { operation: None, ..self.clone() }, warned: HashMap::new(), next_due: None }
     }
 }
 
@@ -105,7 +105,7 @@ impl ExpiryWatch {
     /// Notes that a session has expired. No event if another host has noted it, or if the session goes on after all.
     async fn expire(&self, session: &Session) -> Result<Option<ExpiryEvent>> {
         let (workspace, id) = (&self.workspace, &session.id);
-        let decided = workspace.decide(move |_| async move {
+        let decided = workspace.decide("expire", move |_| async move {
             let found = workspace.find(id).await?;
             let noted = matches!(found.session.status, Some(SessionStatus::Expired | SessionStatus::Archived));
             if noted || found.session.state(workspace.now()) != SessionState::Expired {

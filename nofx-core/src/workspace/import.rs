@@ -42,6 +42,7 @@ impl Workspace {
     /// A large one takes several commits: until the last one it stands in the trash, where it stays if this is
     /// interrupted. `Invalid`, naming the place, if the text is not an export; `TooNew` if a later version wrote it.
     pub async fn import_session(&self, text: &str, id: ImportAs) -> Result<Session> {
+        self.takes_no_operation("import_session")?;
         let exported = Exported::read(text)?;
         let mut session = exported.session;
         session.id = self.imported_id(session.id, id).await?;
@@ -102,7 +103,7 @@ impl Workspace {
 
     async fn create_imported(&self, session: &Session, tasks: Vec<NewEntry>, messages: Vec<Message>) -> Result<()> {
         let (tasks, prepared) = (&tasks, &Prepared::of(&self.store, messages)?);
-        self.decide(move |_| async move {
+        self.decide("import_session", move |_| async move {
             let mut batch = tell(self.store.batch(), EventKind::SessionChanged);
             if !tasks.is_empty() {
                 batch = batch.append(Session::tasks(&session.id), tasks.clone());
@@ -120,7 +121,7 @@ impl Workspace {
     /// Adds messages to a session that is still in the trash.
     async fn add_imported(&self, id: &SessionId, messages: Vec<Message>) -> Result<()> {
         let prepared = &Prepared::of(&self.store, messages)?;
-        self.decide(move |_| async move {
+        self.decide("import_session", move |_| async move {
             let found = self.find(id).await?;
             let batch: Batch = self.store.batch().append(found.session.log(), prepared.entries.clone());
             let batch = self.keep_contents(batch, prepared).await?;

@@ -29,11 +29,15 @@ impl Workspace {
     /// all get the same one.
     ///
     /// The key is any text; the session's id is made as always. One that is there is returned as it is, whatever `agent` and `new` say,
-    /// also if it has expired or is archived. Whoever purges the session frees the key; sessions restored from it or imported have
+    /// also if it has expired or is archived. Purging the session frees the key; sessions restored from it or imported have
     /// none. `Invalid` for an empty key, and if the session is in the trash: undelete or purge it first.
     pub async fn open_session(&self, key: &str, agent: &Agent, new: NewSession) -> Result<OpenedSession> {
         let (name, new) = (&self.key_record(key)?, &new);
-        let decided = self.decide(move |_| async move {
+        let decided = self.decide("open_session", move |before| async move {
+            if before.has_happened() {
+                let session = self.find(&self.begun("open_session", agent, new)?.id).await?.session;
+                return Ok((OpenedSession { session, created: true }, None));
+            }
             let record = self.store.get(std::slice::from_ref(name)).await?.into_iter().next().flatten();
             if let Some(session) = self.keyed(record.as_ref()).await? {
                 return match session.deleted_at {
@@ -45,7 +49,7 @@ impl Workspace {
                     ))),
                 };
             }
-            let mut session = self.begun(agent, new)?;
+            let mut session = self.begun("open_session", agent, new)?;
             session.key = Some(key.into());
             // A record without its session is one that a version without keys has purged.
             let expect = record.map_or(Expect::Absent, |record| Expect::At(record.version));

@@ -35,10 +35,13 @@ impl Workspace {
     /// As [`add_message`](Self::add_message); also `Invalid` for more than a batch takes: 9,000 are always possible.
     pub async fn add_messages(&self, session: &SessionId, messages: Vec<Message>) -> Result<Range<u64>> {
         let addition = &Addition::of(self, messages)?;
-        let decided = self.decide(move |_| async move {
+        let decided = self.decide("add_messages", move |known| async move {
             let found = self.find(session).await?;
-            require_open(&found.session)?;
             let before = inherited(&found.session);
+            if known.has_happened() {
+                return Ok((before, None));
+            }
+            require_open(&found.session)?;
             if addition.prepared.entries.is_empty() {
                 let end = self.history_length(&found.session).await?;
                 return Ok((end, None));

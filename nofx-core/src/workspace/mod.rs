@@ -17,6 +17,7 @@ mod keyed;
 mod markdown;
 mod message;
 mod namespace;
+mod operation;
 mod orchestration;
 mod orchestration_page;
 mod places;
@@ -116,6 +117,7 @@ pub struct Workspace {
     growing: orchestration::Growing,
     progress: Progress,
     namespace: namespace::Namespace,
+    operation: Option<operation::Operation>,
 }
 
 impl Workspace {
@@ -128,6 +130,7 @@ impl Workspace {
             growing: Default::default(),
             namespace: Default::default(),
             progress: Progress::default(),
+            operation: None,
         }
     }
 

@@ -6,6 +6,7 @@ use futures_core::Stream;
 use futures_util::{StreamExt, TryStreamExt, stream};
 
 use super::Workspace;
+use super::decide::Before;
 use super::event::{EventKind, tell};
 use super::places::places;
 use crate::batch::{Batch, NewEntry};
@@ -104,8 +105,11 @@ impl Workspace {
         let entries = messages.iter().map(|message| self.store.entry(message)).collect::<Result<Vec<_>>>()?;
         let entries = &entries;
         let bytes: u64 = entries.iter().map(|entry| entry.body.len() as u64).sum();
-        let decided = self.decide(move |met| async move {
-            if met.is_some() {
+        let decided = self.decide("save_orchestrations", move |before| async move {
+            if before.has_happened() {
+                return Ok((None, None));
+            }
+            if matches!(before, Before::Conflict(_)) {
                 // The segment was ended or removed by somebody else.
                 self.growing.set(None);
             }
@@ -114,9 +118,12 @@ impl Workspace {
                 None => self.newest_segment().await?,
             };
             let (grown, batch) = self.grow(segment, entries)?;
-            Ok((grown, Some(batch)))
+            Ok((Some(grown), Some(batch)))
         });
-        let (mut grown, committed) = decided.await?;
+        let (Some(mut grown), committed) = decided.await? else {
+            self.growing.set(None);
+            return Ok(());
+        };
         let appended = committed.and_then(|committed| committed.appended.into_iter().next()).unwrap_or_default();
         let log = self.segment(grown.number);
         grown.bytes += bytes + self.readable_bytes(log, grown.length..appended.start).await?;
@@ -248,6 +255,7 @@ impl Workspace {
 
     /// Removes all messages between agents for good. One that is saved while this goes on may go with them or stay.
     pub async fn clear_orchestration(&self) -> Result<()> {
+        self.takes_no_operation("clear_orchestration")?;
         let numbers = self.orchestration_segments().await?.iter().map(number_of).collect::<Result<Vec<_>>>()?;
         self.remove_segments(&numbers).await
     }
@@ -255,7 +263,7 @@ impl Workspace {
     /// Removes segments for good. An empty one takes the place of the newest, because numbers are never used again.
     pub(super) async fn remove_segments(&self, numbers: &[u32]) -> Result<()> {
         for some in numbers.chunks(REMOVED_TOGETHER) {
-            let decided = self.decide(move |_| async move {
+            let decided = self.decide("remove_segments", move |_| async move {
                 let newest = self.store.logs(self.all_segments(1).backward()).try_next().await?;
                 let newest = newest.as_ref().map(number_of).transpose()?;
                 let mut batch = tell(self.store.batch(), EventKind::StorageCleanup);

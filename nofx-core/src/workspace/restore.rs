@@ -62,7 +62,10 @@ impl Workspace {
     ///
     /// `NotFound` if there is no such session, `Invalid` if it has fewer messages than asked for; one in the trash can be restored too.
     pub async fn restore_session(&self, id: &SessionId, options: RestoreOptions) -> Result<Session> {
-        let decided = self.decide(move |_| async move {
+        let decided = self.decide("restore_session", move |before| async move {
+            if before.has_happened() {
+                return Ok((self.find(&self.made("restore_session", "restored", "").into()).await?.session, None));
+            }
             let found = self.find(id).await?;
             let (session, batch) = self.restore_batch(&found, options).await?;
             Ok((session, Some(batch)))
@@ -113,7 +116,7 @@ impl Workspace {
     fn restored(&self, old: &Session, options: RestoreOptions) -> Session {
         let now = self.now();
         let mut session = old.clone();
-        session.id = format!("restored-{}-{}-{}", old.agent_id, now.as_millis(), self.sources().token()).into();
+        session.id = self.made("restore_session", "restored", &format!("{}-", old.agent_id)).into();
         session.name = match old.name.as_str() {
             Some(name) if name.starts_with("Restored: ") => name.into(),
             _ => old.name.prefixed("Restored: "),

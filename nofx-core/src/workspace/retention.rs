@@ -22,7 +22,7 @@ const PAGE: usize = 256;
 
 /// What is to be kept. `None` keeps everything, as far as that rule goes.
 ///
-/// A session that goes on, by the clock, is never touched: one that never expires goes on until somebody archives it.
+/// A session that goes on, by the clock, is never touched: one that never expires goes on until it is archived.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RetentionPolicy {
     /// Archive sessions in which nothing has happened for so long.
@@ -227,6 +227,7 @@ impl Workspace {
     /// A session that was changed since the plan was made is left alone and said to be. Not one commit but many: if it is
     /// interrupted, a new plan has the rest.
     pub async fn cleanup(&self, plan: &CleanupPlan) -> Result<Cleanup> {
+        self.takes_no_operation("cleanup")?;
         let mut done = Cleanup::default();
         if plan.is_empty() {
             return Ok(done);

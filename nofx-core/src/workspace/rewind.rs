@@ -45,9 +45,12 @@ impl Workspace {
     /// fewer messages than `to`, is archived or is in the trash; `NotFound` if there is none.
     pub async fn rewind_session(&self, id: &SessionId, to: u64, seen: impl Into<Seen>) -> Result<Session> {
         let seen = seen.into();
-        let decided = self.decide(move |_| async move {
+        let decided = self.decide("rewind_session", move |before| async move {
             let found = self.find(id).await?;
             let session = &found.session;
+            if before.has_happened() {
+                return Ok((session.clone(), None));
+            }
             require_open(session)?;
             let own = self.store.head(&session.log()).await?;
             let length = inherited(session) + own.length;

@@ -85,8 +85,11 @@ impl Workspace {
     /// The agent need not be saved. `Invalid` for metadata that [`Session::merge_metadata`] refuses.
     pub async fn create_session(&self, agent: &Agent, new: NewSession) -> Result<Session> {
         let new = &new;
-        let decided = self.decide(move |_| async move {
-            let session = self.begun(agent, new)?;
+        let decided = self.decide("create_session", move |before| async move {
+            let session = self.begun("create_session", agent, new)?;
+            if before.has_happened() {
+                return Ok((self.find(&session.id).await?.session, None));
+            }
             let batch = tell(self.store.batch(), EventKind::SessionCreated);
             // Two of one agent in one millisecond could get one id; then the second one is given another.
             let batch = new_session(batch, &session, None)?;
@@ -96,9 +99,9 @@ impl Workspace {
     }
 
     /// Returns the session of an agent that is to be created.
-    pub(super) fn begun(&self, agent: &Agent, new: &NewSession) -> Result<Session> {
+    pub(super) fn begun(&self, verb: &str, agent: &Agent, new: &NewSession) -> Result<Session> {
         let now = self.now();
-        let id = format!("session-{}-{}-{}", agent.id, now.as_millis(), self.sources().token());
+        let id = self.made(verb, "session", &format!("{}-", agent.id));
         let name = new.name.clone().unwrap_or_else(|| format!("{} - {now}", agent.name).into());
         let mut session = Session::new(id, name, agent.id.clone());
         session.agent_name = agent.name.clone();
@@ -154,12 +157,12 @@ impl Workspace {
                 false => Err(Error::invalid(format!("this change of session `{id}` has a verb of its own"))),
             }
         };
-        self.change_session(id, change).await
+        self.change_session("update_session", id, change).await
     }
 
     /// Changes the metadata of a session by its members, and nothing else of it: see [`Session::merge_metadata`].
     pub async fn update_metadata(&self, id: &SessionId, changes: &Object) -> Result<Session> {
-        self.change_session(id, |session, _| session.merge_metadata(changes).map(|()| None)).await
+        self.change_session("update_metadata", id, |session, _| session.merge_metadata(changes).map(|()| None)).await
     }
 
     /// Changes the name of a session.
@@ -170,7 +173,7 @@ impl Workspace {
 
     /// Lets a session rest. `Invalid` if it is not active.
     pub async fn pause_session(&self, id: &SessionId) -> Result<Session> {
-        self.change_session(id, |session, now| {
+        self.change_session("pause_session", id, |session, now| {
             require(session, &[SessionStatus::Active], "paused")?;
             session.status = Some(SessionStatus::Paused);
             session.last_active_at = session.last_active_at.max(Some(now));
@@ -182,7 +185,7 @@ impl Workspace {
     /// Lets a session go on that rests or has expired; it then lasts as long as a new one, or still never expires if it never
     /// did. `Invalid` if it is archived.
     pub async fn resume_session(&self, id: &SessionId) -> Result<Session> {
-        self.change_session(id, |session, now| {
+        self.change_session("resume_session", id, |session, now| {
             require(session, &[SessionStatus::Active, SessionStatus::Paused, SessionStatus::Expired], "resumed")?;
             session.status = Some(SessionStatus::Active);
             session.expires_at = expiry_anew(session, now);
@@ -197,10 +200,13 @@ impl Workspace {
     /// Archiving an archived session is no change, and archiving is no activity. To go on is a fork of it:
     /// [`restore_session`](Self::restore_session).
     pub async fn archive_session(&self, id: &SessionId) -> Result<Session> {
-        let decided = self.decide(move |_| async move {
+        let decided = self.decide("archive_session", move |before| async move {
             let found = self.find(id).await?;
             let mut session = found.session.clone();
             session.status = Some(SessionStatus::Archived);
+            if before.has_happened() {
+                return Ok((found.session, None));
+            }
             if session == found.session {
                 return Ok((session, None));
             }
@@ -228,13 +234,17 @@ impl Workspace {
     /// Changes the record of a session, and tells what `change` says has happened; no change is no commit.
     pub(super) async fn change_session(
         &self,
+        verb: &str,
         id: &SessionId,
         change: impl Fn(&mut Session, Timestamp) -> Result<Option<EventKind>>,
     ) -> Result<Session> {
         let change = &change;
-        let decided = self.decide(move |_| async move {
+        let decided = self.decide(verb, move |before| async move {
             let found = self.find(id).await?;
             let mut session = found.session.clone();
+            if before.has_happened() {
+                return Ok((session, None));
+            }
             let event = change(&mut session, self.now())?;
             if session == found.session {
                 return Ok((session, None));

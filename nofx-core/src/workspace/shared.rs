@@ -35,7 +35,7 @@ pub(super) async fn release(store: &Store, batch: Batch, session: &Session) -> R
     give_up(store, batch, session, &all).await
 }
 
-/// Adds to a batch that a session reads these of its pieces no more; those that it wrote itself go when nobody else reads them.
+/// Adds to a batch that a session reads these of its pieces no more; those that it wrote itself go when no other session reads them.
 pub(super) async fn give_up(store: &Store, batch: Batch, session: &Session, pieces: &[Piece]) -> Result<Batch> {
     let logs = pieces.iter().map(|piece| (piece.history(), piece.session == session.id)).collect();
     change(store, batch, logs, |is_own, shared| match is_own {

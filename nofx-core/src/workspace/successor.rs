@@ -18,7 +18,10 @@ const PAGE: usize = 256;
 
 impl Workspace {
     /// Adds an entry to a log, or where that was removed, to its successor.
-    pub(super) async fn append_on<E: EntryEntity>(&self, log: &LogKey, entry: &E) -> Result<()> {
+    pub(super) async fn append_on<E: EntryEntity>(&self, verb: &str, log: &LogKey, entry: &E) -> Result<()> {
+        if self.operation.is_some() {
+            return self.append_once(verb, log, entry).await;
+        }
         let added = match self.store.append(log, None, std::slice::from_ref(entry)).await {
             Ok(added) if added.start > 0 => return Ok(()),
             Ok(_) => true,
@@ -26,7 +29,7 @@ impl Workspace {
             Err(error) => return Err(error),
         };
         let entry = &self.store.entry(entry)?;
-        let decided = self.decide(move |_| async move {
+        let decided = self.decide(verb, move |_| async move {
             let newest = self.successors(log, Direction::Backward).try_next().await?;
             // In a copy of a store a removed log looks as if it had never been, but it has successors: the entry goes behind theirs.
             if added && (newest.is_none() || self.store.head(log).await?.length != 1) {
@@ -44,6 +47,26 @@ impl Workspace {
         Ok(())
     }
 
+    /// Adds an entry once in an operation.
+    async fn append_once<E: EntryEntity>(&self, verb: &str, log: &LogKey, entry: &E) -> Result<()> {
+        let entry = &self.store.entry(entry)?;
+        self.decide(verb, move |before| async move {
+            if before.has_happened() {
+                return Ok(((), None));
+            }
+            let newest = self.successors(log, Direction::Backward).try_next().await?;
+            let log = match newest {
+                Some((_, head)) if head.state == LogState::Open => head.log,
+                Some((number, _)) => successor(log, number + 1),
+                None if self.store.head(log).await?.state == LogState::Open => log.clone(),
+                None => successor(log, 1),
+            };
+            Ok(((), Some(self.store.batch().append(log, vec![entry.clone()]))))
+        })
+        .await?;
+        Ok(())
+    }
+
     /// Returns the entries of a log and its successors, the newest first, read as they are asked for.
     pub(super) fn read_on(
         &self,
@@ -57,8 +80,11 @@ impl Workspace {
     }
 
     /// Removes the entries of a log for good; returns whether there were any. One that is added concurrently may stay.
-    pub(super) async fn remove_on(&self, log: &LogKey) -> Result<bool> {
-        let decided = self.decide(move |_| async move {
+    pub(super) async fn remove_on(&self, verb: &str, log: &LogKey) -> Result<bool> {
+        let decided = self.decide(verb, move |before| async move {
+            if before.has_happened() {
+                return Ok((true, None));
+            }
             let mut heads = vec![(0, self.store.head(log).await?)];
             heads.extend(self.successors(log, Direction::Forward).try_collect::<Vec<_>>().await?);
             if heads.iter().all(|(_, head)| head.length == 0) {
@@ -73,10 +99,11 @@ impl Workspace {
 
     /// Removes the entries of all logs of a kind in this namespace for good, one log after the other.
     pub(super) async fn clear_on(&self, kind: &Kind) -> Result<()> {
+        self.takes_no_operation("clear")?;
         let kind = self.namespace.kind(kind);
         let mut heads = self.store.logs(LogScan::of(kind.clone(), PAGE).prefixed(self.namespace.prefix()));
         while let Some(head) = heads.try_next().await? {
-            self.remove_on(&LogKey::new(kind.clone(), first_id(head.log.id()))?).await?;
+            self.remove_on("clear", &LogKey::new(kind.clone(), first_id(head.log.id()))?).await?;
         }
         Ok(())
     }

@@ -1,8 +1,11 @@
 //! The tasks of a session: at most one is being worked on.
 
+use std::ops::Range;
+
 use futures_util::{StreamExt, TryStreamExt};
 
 use super::Workspace;
+use super::decide::Before;
 use super::event::{EventKind, tell_task};
 use super::session::require_open;
 use crate::entity::{Entity, Session, SessionId, Slot, Task, TaskAtHand, TaskId, TaskStatus};
@@ -159,8 +162,12 @@ impl Workspace {
     /// `Invalid` if the session is archived or in the trash, `NotFound` if there is none; one that has expired still takes tasks.
     pub async fn start_task(&self, session: &SessionId, task: impl Into<NewTask>) -> Result<Started> {
         let new = task.into();
-        self.change_tasks(session, |at_hand, now| {
-            let id = format!("task-{}-{}", now.as_millis(), self.sources().token());
+        let written = |mut tasks: Vec<Task>| {
+            let task = tasks.pop();
+            task.map(|task| Started { task, interrupted: tasks.pop() })
+        };
+        self.change_tasks("start_task", session, written, |at_hand, now| {
+            let id = self.made("start_task", "task", "");
             let mut task = Task::new(id, new.title.clone(), now);
             task.description = new.description.clone();
             task.priority = new.priority.clone();
@@ -189,25 +196,38 @@ impl Workspace {
     }
 
     async fn end_task(&self, session: &SessionId, id: &TaskId, status: TaskStatus, event: EventKind) -> Result<Task> {
-        self.change_tasks(session, |at_hand, now| {
-            let current = at_hand.current.as_ref().filter(|(_, task)| task.id.as_ref() == Some(id));
-            let current = current.ok_or_else(|| {
-                Error::invalid(format!("task `{id}` is not the one that session `{session}` works on"))
-            })?;
-            let task = ended(current, status.clone(), now);
-            Ok(Change { answer: task.clone(), tasks: vec![(event, task)] })
-        })
+        self.change_tasks(
+            event.name(),
+            session,
+            |mut tasks| tasks.pop(),
+            |at_hand, now| {
+                let current = at_hand.current.as_ref().filter(|(_, task)| task.id.as_ref() == Some(id));
+                let current = current.ok_or_else(|| {
+                    Error::invalid(format!("task `{id}` is not the one that session `{session}` works on"))
+                })?;
+                let task = ended(current, status.clone(), now);
+                Ok(Change { answer: task.clone(), tasks: vec![(event, task)] })
+            },
+        )
         .await
     }
 
+    /// Changes the tasks of a session; `written` answers the same of the tasks that were written.
     async fn change_tasks<T>(
         &self,
+        verb: &str,
         id: &SessionId,
+        written: impl Fn(Vec<Task>) -> Option<T>,
         change: impl Fn(&AtHand, Timestamp) -> Result<Change<T>>,
     ) -> Result<T> {
-        let change = &change;
-        let decided = self.decide(move |_| async move {
+        let (written, change) = (&written, &change);
+        let decided = self.decide(verb, move |before| async move {
             let found = self.find(id).await?;
+            if let Before::Happened(committed) = before {
+                let tasks = self.tasks_at(id, committed.appended).await?;
+                let answer = written(tasks).ok_or_else(|| Error::corrupt(Session::tasks(id).to_string()))?;
+                return Ok((answer, None));
+            }
             require_open(&found.session)?;
             let (at_hand, now) = (self.task_at_hand(&found.session).await?, self.now());
             let change = change(&at_hand, now)?;
@@ -222,6 +242,15 @@ impl Workspace {
             Ok((change.answer, Some(batch)))
         });
         Ok(decided.await?.0)
+    }
+}
+
+impl Workspace {
+    /// Reads the tasks that a batch has written.
+    async fn tasks_at(&self, id: &SessionId, appended: Vec<Range<u64>>) -> Result<Vec<Task>> {
+        let written = appended.into_iter().next().unwrap_or_default();
+        let entries = self.store.read(LogQuery::oldest_first(Session::tasks(id), PAGE).within(written));
+        entries.map(|entry| Task::from_body(&entry?.body)).try_collect().await
     }
 }
 

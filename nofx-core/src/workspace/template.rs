@@ -20,7 +20,10 @@ impl Workspace {
         let (digest, body) = (template.digest(), &template.to_body()?);
         let (key, name) =
             (&template.key(), &template.id.as_ref().map(|id| TemplateName::new(id.clone(), digest.clone())));
-        self.decide(move |_| async move {
+        self.decide("save_template", move |before| async move {
+            if before.has_happened() {
+                return Ok(((), None));
+            }
             let mut batch = self.store.batch();
             if self.store.get(std::slice::from_ref(key)).await?.iter().all(Option::is_none) {
                 batch = batch.put(key.clone(), Expect::Absent, body.clone());
@@ -72,7 +75,10 @@ impl Workspace {
 
     /// Removes the name of a template; returns whether there was one. Its contents stay for those who were made from them.
     pub async fn remove_template(&self, id: &TemplateId) -> Result<bool> {
-        let decided = self.decide(move |_| async move {
+        let decided = self.decide("remove_template", move |before| async move {
+            if before.has_happened() {
+                return Ok((true, None));
+            }
             Ok(match self.store.load::<TemplateName>(id).await? {
                 Some(name) => {
                     let key = key_of::<TemplateName>(id);

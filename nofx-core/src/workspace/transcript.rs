@@ -25,25 +25,25 @@ const PAGE: usize = 64;
 impl Workspace {
     /// Adds to the transcript of an agent.
     pub async fn append_transcript(&self, agent: &AgentId, content: impl Into<Text>) -> Result<()> {
-        self.add_part(agent, TranscriptPart::new(Some(self.now()), content)).await
+        self.add_part("append_transcript", agent, TranscriptPart::new(Some(self.now()), content)).await
     }
 
     /// Begins the transcript of an agent anew. What came before is kept, but is no longer part of the transcript.
     pub async fn begin_transcript(&self, agent: &AgentId, content: impl Into<Text>) -> Result<()> {
         let mut part = TranscriptPart::new(Some(self.now()), content);
         part.starts_anew = true;
-        self.add_part(agent, part).await
+        self.add_part("begin_transcript", agent, part).await
     }
 
-    async fn add_part(&self, agent: &AgentId, part: TranscriptPart) -> Result<()> {
-        self.append_on(&self.agent_log(&TRANSCRIPT, agent), &part).await
+    async fn add_part(&self, verb: &str, agent: &AgentId, part: TranscriptPart) -> Result<()> {
+        self.append_on(verb, &self.agent_log(&TRANSCRIPT, agent), &part).await
     }
 
     /// Removes the transcript of an agent for good, with what came before it last began; returns whether there was one.
     ///
     /// A part that is added concurrently may stay. The agent may go on with a new transcript.
     pub async fn remove_transcript(&self, agent: &AgentId) -> Result<bool> {
-        self.remove_on(&self.agent_log(&TRANSCRIPT, agent)).await
+        self.remove_on("remove_transcript", &self.agent_log(&TRANSCRIPT, agent)).await
     }
 
     /// Removes the transcripts of all agents for good, also of those that are no longer saved.

@@ -16,7 +16,7 @@ impl Workspace {
     ///
     /// Deleting a deleted session is no change.
     pub async fn delete_session(&self, id: &SessionId) -> Result<Session> {
-        self.change_session(id, |session, now| {
+        self.change_session("delete_session", id, |session, now| {
             session.deleted_at = session.deleted_at.or(Some(now));
             Ok(Some(EventKind::SessionDeleted))
         })
@@ -25,7 +25,7 @@ impl Workspace {
 
     /// Takes a session out of the trash as it was. One that is not in it stays as it is.
     pub async fn undelete_session(&self, id: &SessionId) -> Result<Session> {
-        self.change_session(id, |session, _| {
+        self.change_session("undelete_session", id, |session, _| {
             session.deleted_at = None;
             Ok(Some(EventKind::SessionUndeleted))
         })
@@ -53,7 +53,10 @@ impl Workspace {
 
     async fn purge(&self, id: &SessionId, may: impl Fn(&Session) -> Result<()>) -> Result<()> {
         let may = &may;
-        self.decide(move |_| async move {
+        self.decide("purge_session", move |before| async move {
+            if before.has_happened() {
+                return Ok(((), None));
+            }
             let found = self.find(id).await?;
             found.session.require_known_schema()?;
             may(&found.session)?;

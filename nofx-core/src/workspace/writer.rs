@@ -1,5 +1,6 @@
 //! Adding to a session without missing what others add.
 
+use super::decide::Before;
 use super::history::inherited;
 use super::message::Addition;
 use super::places::places;
@@ -58,7 +59,10 @@ impl Workspace {
         let known = seen.into();
         let seen = known.length;
         let addition = &Addition::of(self, messages)?;
-        let decided = self.decide(move |met| async move {
+        let decided = self.decide("append_at", move |before| async move {
+            if before.has_happened() {
+                return Ok((None, None));
+            }
             let found = self.find(session).await?;
             require_open(&found.session)?;
             if is_rewound_since(&known, &found.session) {
@@ -66,7 +70,7 @@ impl Workspace {
                 return Err(self.seen_otherwise(&known, &found.session, length));
             }
             let others_were_faster =
-                met.is_some_and(|met| met.mismatches.iter().any(|found| matches!(found, Mismatch::Length { .. })));
+                matches!(before, Before::Conflict(met) if met.mismatches.iter().any(|found| matches!(found, Mismatch::Length { .. })));
             let own = seen.checked_sub(inherited(&found.session));
             let Some(own) = own.filter(|_| !others_were_faster) else {
                 let length = self.history_length(&found.session).await?;

@@ -13,6 +13,7 @@ mod lifecycle;
 mod lists;
 mod namespaces;
 mod odd;
+mod operations;
 mod orchestration;
 mod records;
 mod retention;
@@ -212,6 +213,12 @@ cases! {
         keys_agents_and_the_log_between_agents_belong_to_one: "Sessions, their keys, agents and the log between agents belong to one.";
         expiry_and_cleanup_act_on_one: "Expiry and cleanup are about one.";
         what_is_elsewhere_is_not_seen_without_namespaces: "What belongs to another namespace stands where versions without namespaces do not look.";
+    }
+    operations {
+        what_is_repeated_happens_once_and_answers_the_same: "Each verb that is called on it happens once, however often the operation is repeated, and a repeat answers what came of the first call.";
+        agents_and_what_belongs_to_them_are_written_once: "Each verb that is called on it happens once.";
+        operations_are_told_apart: "A call that was refused, or that changed nothing, is not remembered.";
+        all_who_do_one_operation_at_once_get_one_result within 120 s: "Also by another process, and a repeat answers what came of the first call.";
     }
     records {
         a_host_keeps_records_and_logs_of_its_own: "Records and logs of a host's own.";

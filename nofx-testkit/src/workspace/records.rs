@@ -70,7 +70,7 @@ pub(super) async fn a_host_keeps_records_and_logs_of_its_own(subject: Subject) -
     ensure!(late.committed().is_err(), "an append to a log that was removed");
     ensure_eq!(records.head(&log).await?.state, LogState::Removed, "it stays removed");
 
-    // Nobody else sees them, and they see nobody else's.
+    // No other name sees them, and they see no other name's.
     let other = workspace.records("langx")?;
     ensure_eq!(other.scan(ScanQuery::of(other.kind("write")?, 9))?.try_collect::<Vec<_>>().await?, [], "another's");
     let stats = workspace.stats().await?;
