@@ -15,6 +15,7 @@ use crate::entity::{Session, SessionId, SessionStatus};
 use crate::error::{Error, Result};
 use crate::key::LogKey;
 use crate::query::LogQuery;
+use crate::record::LogHead;
 use crate::time::Timestamp;
 
 /// Sessions that are looked at together.
