@@ -202,8 +202,8 @@ impl Root {
                     }
                 }
                 Ok(None) => {
-                    let beneath = beneath.iter().filter(|beneath| **beneath < number);
-                    return Ok(self.is_collected(newest, &lowest, beneath.eq([&1]), is_followed_by_damage));
+                    let leaves_first = beneath.iter().filter(|beneath| **beneath < number).eq([&1]);
+                    return self.is_left(newest, &lowest, leaves_first, is_followed_by_damage).await;
                 }
                 // What is damaged says nothing against it.
                 Err(Error::Corrupt(_)) => {}
@@ -211,6 +211,27 @@ impl Root {
             }
         }
         Ok(true)
+    }
+
+    /// Returns whether a commit, or one that follows it and that a listing may lack, shows that a collection left the lowest one.
+    async fn is_left(&self, newest: &Commit, lowest: &Lowest, leaves_first: bool, damage: bool) -> Result<bool> {
+        let mut newest = newest.clone();
+        for above in newest.number() + 1..=newest.number() + FURTHEST {
+            if self.is_collected(&newest, lowest, leaves_first, damage) {
+                return Ok(true);
+            }
+            let next = match self.fetch(above).await {
+                Ok(Some(next)) if next.store == newest.store && !next.calls_nothing(newest.number()) => next,
+                Ok(_) | Err(Error::Corrupt(_)) => return Ok(false),
+                Err(error) => return Err(error),
+            };
+            let Some(last) = newest.last() else { return Ok(false) };
+            if !self.is_built_on(&next, last).await? {
+                return Ok(false);
+            }
+            newest = next;
+        }
+        Ok(false)
     }
 
     /// Returns how far back is looked: to what the writer of a commit had proven, and at least at the two before it, as one that was tried
