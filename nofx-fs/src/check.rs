@@ -124,7 +124,7 @@ impl Reading {
         Ok(findings)
     }
 
-    /// Looks for what is wrong; again if others changed something meanwhile.
+    /// Looks for what is wrong; again if others changed something in between.
     fn settled<T>(&self, look: impl Fn(&Self) -> Result<T>, is_fine: impl Fn(&T) -> bool) -> Result<T> {
         let mut before = None;
         for _ in 0..TRIES {

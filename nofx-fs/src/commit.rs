@@ -101,7 +101,7 @@ impl Writing {
                 self.load_holding(doors, held)?;
                 self.refuse_damage()?;
             }
-            // Nothing says that whoever wrote it came as far as that.
+            // Nothing says that its writer came as far as that.
             let file = self.edit(turn, &mut segment)?;
             let last = self.state().last_frame_here().filter(|_| tip.is_none());
             let flushed = last.map_or(Ok(()), |(offset, after)| write_again(&segment, &*file, offset, after.offset));
@@ -130,7 +130,7 @@ impl Writing {
         }
     }
 
-    /// Reads everything that stands in the journal, while nobody else can commit.
+    /// Reads everything that stands in the journal, while no one else can commit.
     pub(crate) fn load_holding(&self, doors: &Doors, _: &Held) -> Result<()> {
         let tip = self.read_tip(&*doors.tip)?;
         let boot = self.files.boot();

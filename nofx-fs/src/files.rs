@@ -38,7 +38,7 @@ pub(crate) use nofx_platform::Boot;
 pub(crate) trait Layer: Files {
     /// Opens a file for reading and writing; made if there is none. Errors as those of [`open`](Files::open).
     fn edit(&self, path: &Path) -> io::Result<Arc<dyn Handle>>;
-    /// Opens a file for writing it anew, whatever it held.
+    /// Opens a file for writing, and empties it.
     fn create(&self, path: &Path) -> io::Result<Arc<dyn Handle>>;
     /// Makes a folder; no error if there is one, `NotADirectory` if something else has its name. Folders above it must exist.
     fn make_dir(&self, path: &Path) -> io::Result<()>;
@@ -78,7 +78,7 @@ pub(crate) trait Opened: Debug + Send + Sync {
     fn read_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<usize>;
     /// Returns whether a path still names this file.
     fn is_at(&self, path: &Path) -> io::Result<bool>;
-    /// Returns whether nobody has the lock on the file just now.
+    /// Returns whether no process has the lock on the file just now.
     fn is_free(&self) -> io::Result<bool>;
 
     /// Reads from `offset` until `bytes` is full or the file ends; returns how many.

@@ -454,7 +454,7 @@ impl Tip {
         Ok(durable.map(|durable| Self { applied, ..durable }))
     }
 
-    /// Tells that the journal is durable up to a place. Only for whoever holds the lock.
+    /// Tells that the journal is durable up to a place. Only for the holder of the lock.
     pub(crate) fn tell_durable(file: &dyn Handle, durable: &Position, boot: Option<Boot>) -> io::Result<()> {
         let mut bytes = boot.unwrap_or(NO_BOOT).to_vec();
         for number in [durable.generation, durable.offset, durable.frame, durable.commits] {
@@ -464,7 +464,7 @@ impl Tip {
         file.write_at(&with_checksum(bytes), 0)
     }
 
-    /// Tells that the files hold every frame up to `applied`. Only for whoever holds the lock for applying.
+    /// Tells that the files hold every frame up to `applied`. Only for the holder of the lock for applying.
     pub(crate) fn tell_applied(file: &dyn Handle, applied: u64) -> io::Result<()> {
         file.write_at(&with_checksum(applied.to_le_bytes().to_vec()), APPLIED_AT)
     }

@@ -3,8 +3,8 @@
 //! Nothing here can change, make or lock anything, and nothing here waits for another process: a reader works beside writers that
 //! are stopped, on a disk that cannot be written, and leaves no trace.
 //!
-//! The tip says how far the journal is durable. It is never flushed, so one that was told before the system started anew may be old;
-//! but then nobody has written since, and what stands whole in the journal is on the disk. So with such a tip, or none, everything
+//! The tip says how far the journal is durable. It is never flushed, so one that was told before the system was last started may be old;
+//! but then no process has written since, and what stands whole in the journal is on the disk. So with such a tip, or none, everything
 //! whole is taken.
 
 use std::io;
@@ -133,9 +133,9 @@ impl Reading {
         tip.map_or(Ok(None), |tip| self.read_tip(&*tip))
     }
 
-    /// Reads a tip, again if somebody is just writing it. `None` if it cannot be read.
+    /// Reads a tip, again if another process is just writing it. `None` if it cannot be read.
     ///
-    /// `Replaced` if it tells less than it once did, which nobody who has the lock makes it do.
+    /// `Replaced` if it tells less than it once did, which no holder of the lock makes it do.
     pub(crate) fn read_tip(&self, file: &dyn Opened) -> Result<Option<Tip>> {
         let told = self.told.load(Ordering::SeqCst);
         for _ in 0..TRIES {
@@ -161,7 +161,7 @@ impl Reading {
 
     /// Returns a tip if it tells all that is durable: it was told since the system started.
     ///
-    /// Where starts have no name, a tip is believed unless more stands in the journal and nobody is just committing.
+    /// Where starts have no name, a tip is believed unless more stands in the journal and no process is just committing.
     pub(crate) fn believed(&self, tip: Option<Tip>) -> Option<Tip> {
         #[cfg(test)]
         if self.options.breaks(crate::options::Sabotage::BelieveAnyTip) {
@@ -178,7 +178,7 @@ impl Reading {
         segment.is_some_and(|segment| segment.has_head(&state.position).unwrap_or(false))
     }
 
-    /// Returns whether nobody has the lock for committing.
+    /// Returns whether no process has the lock for committing.
     fn is_quiet(&self) -> bool {
         self.files.open(Path::new(layout::LOCK)).and_then(|lock| lock.is_free()).unwrap_or(false)
     }
@@ -205,7 +205,7 @@ impl Reading {
             (state.position.frame, state.is_unproven)
         };
         if tip.durable.frame < known {
-            // Whoever committed last could not tell so, or is about to.
+            // The last to commit could not tell so, or is about to.
             if !is_unproven {
                 self.refuse_replaced()?;
             } else if self.lacking()?.is_some() {
@@ -228,8 +228,8 @@ impl Reading {
         self.load_again().map(|()| false)
     }
 
-    /// Takes in every whole frame that follows, because nobody told how far the journal is durable. `false` if somebody told so
-    /// meanwhile, or everything had to be read again.
+    /// Takes in every whole frame that follows, because no tip tells how far the journal is durable. `false` if one did so
+    /// in between, or everything had to be read again.
     fn take_rest(&self, tip: Option<Tip>) -> Result<bool> {
         let (segment, mut position) = {
             let state = self.state();
@@ -281,7 +281,7 @@ impl Reading {
         while state.position.frame < tip.durable.frame {
             let Some(segment) = state.segment.clone() else { return Ok(false) };
             match segment.read(&state.position).during("reading", &segment.path)? {
-                // Not the one that was told: somebody wrote it over that one.
+                // Not the one that was told: another process wrote it over that one.
                 Found::Group(_, after) if after.frame == tip.durable.frame && !after.is_same_frame(&tip.durable) => {
                     return if state.is_unproven { Ok(false) } else { Err(self.lies()) };
                 }
@@ -385,7 +385,7 @@ impl Reading {
     pub(crate) fn refuse_replaced(&self) -> Result<()> {
         let tip = self.tip()?;
         match self.lacking()? {
-            // A tip that tells more was told by somebody who went on from here, and has used the segment again.
+            // A tip that tells more was told by a process that went on from here, and has used the segment again.
             Some(frame) if tip.is_some_and(|tip| tip.durable.frame < frame) => Err(self.replaced()),
             _ => Ok(()),
         }

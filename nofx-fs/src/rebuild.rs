@@ -16,7 +16,7 @@ use crate::lines::{self, Lines};
 use crate::load::{self, Reach};
 use crate::state::{LogSlot, RecordSlot, State};
 
-/// Reads every file. `None` if the files were brought up to date meanwhile so far that the journal does not say any more what was
+/// Reads every file. `None` if the files were brought up to date so far while they were read that the journal does not say any more what was
 /// read too early.
 pub(crate) fn rebuild(files: &dyn Files, store: StoreId, reach: Reach) -> Result<Option<State>> {
     let mut state = State::default();

@@ -62,7 +62,7 @@ fn make(path: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Lets go of a store. If something was committed, the last one to do so waits until the files have it, since nobody who only reads
+/// Lets go of a store. If something was committed, the last one to do so waits until the files have it, since no one who only reads
 /// brings it to them. Whatever they lack after a minute is in the journal.
 pub(crate) fn let_go(shared: Arc<Shared>) {
     let waits = shared.written().is_some_and(|writing| writing.has_committed());

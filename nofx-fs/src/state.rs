@@ -37,7 +37,7 @@ pub(crate) struct State {
     /// The bytes of each frame since, and of all.
     frame_bytes: VecDeque<(u64, u64)>,
     pub(crate) dirty_bytes: u64,
-    /// Set if frames were taken in of which nobody told that they are durable: they are on the disk, unless somebody is just writing
+    /// Set if frames were taken in of which no tip tells that they are durable: they are on the disk, unless a process is just writing
     /// them.
     pub(crate) is_unproven: bool,
     /// Why the journal cannot be trusted, if so, and what of it cannot be read.

@@ -72,13 +72,13 @@ impl Shared {
         Ok(writing)
     }
 
-    /// Commits a group. Blocks until the disk has answered, and until nobody else commits.
+    /// Commits a group. Blocks until the disk has answered, and until no one else commits.
     pub(crate) fn commit(&self, group: Vec<Batch>) -> Result<Vec<Outcome>> {
         self.refuse(&group)?;
         if group.is_empty() { Ok(Vec::new()) } else { self.writing()?.commit(group) }
     }
 
-    /// Commits a group if nobody else commits just now; otherwise gives it back. Blocks until the disk has answered.
+    /// Commits a group if no one else commits just now; otherwise gives it back. Blocks until the disk has answered.
     pub(crate) fn try_commit(&self, group: Vec<Batch>) -> std::result::Result<Result<Vec<Outcome>>, Vec<Batch>> {
         if let Err(error) = self.refuse(&group) {
             return Ok(Err(error));

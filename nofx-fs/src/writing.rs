@@ -34,7 +34,7 @@ pub(crate) struct Writing {
     pub(crate) bell: Condvar,
 }
 
-/// What belongs to whoever commits.
+/// What the one who commits needs.
 #[derive(Debug, Default)]
 pub(crate) struct Turn {
     /// The segment that was written last.
@@ -51,7 +51,7 @@ pub(crate) struct Doors {
     pub(crate) tip: Arc<dyn Handle>,
 }
 
-/// The files, as long as nobody changes them.
+/// The files, as long as no one changes them.
 #[derive(Debug)]
 pub(crate) struct Still<'a> {
     pub(crate) applied: MutexGuard<'a, Applied>,
@@ -60,7 +60,7 @@ pub(crate) struct Still<'a> {
 
 impl Doors {
     fn open(layer: &dyn Layer) -> Result<Self> {
-        // Somebody may have removed it; then the store can still be read.
+        // It may have been removed; then the store can still be read.
         let folder = Path::new(layout::JOURNAL);
         layer.make_dir(folder).during("making", folder)?;
         let (lock, apply_lock) = (Lock::open(layer, layout::LOCK)?, Lock::open(layer, layout::APPLY_LOCK)?);
@@ -79,7 +79,7 @@ impl Doors {
     }
 }
 
-/// Whoever writes reads as well.
+/// A writer reads as well.
 impl Deref for Writing {
     type Target = Reading;
 
@@ -209,7 +209,7 @@ impl Writing {
 
     /// Keeps the files as they are until this is dropped, in this process and in others.
     ///
-    /// Nothing that brings the state up to date may be called meanwhile: it may need the files itself.
+    /// Nothing that brings the state up to date may be called until then: it may need the files itself.
     pub(crate) fn hold_still(&self) -> Result<Still<'_>> {
         let deadline = Deadline::after(self.options.lock_wait);
         let applied = loop {

@@ -97,14 +97,14 @@ async function calling(folder: string): Promise<void> {
   await disk.close();
 }
 
-/** What calls cost that nobody awaits: on one session, where they keep their order, and on as many sessions. */
+/** What calls cost that are not awaited: on one session, where they keep their order, and on as many sessions. */
 async function adding(folder: string): Promise<void> {
   const workspace = await open(`redb:${join(folder, 'adding.redb')}`);
   const agent = { id: 'ada', name: 'Ada', type: 'x' };
   const ids = await Promise.all(Array.from({ length: ADDED }, async () => (await workspace.createSession({ agent })).id));
   const [one = ''] = ids;
   const message = { type: 'user', content: 'x'.repeat(500) };
-  console.log(`\n${ADDED} durable addMessage that nobody awaits (redb)`);
+  console.log(`\n${ADDED} durable addMessage that are not awaited (redb)`);
   const times = await measured({
     'on as many sessions': () => Promise.all(ids.map((id) => workspace.addMessage(id, message))),
     'on one session, in order': () => Promise.all(ids.map(() => workspace.addMessage(one, message))),

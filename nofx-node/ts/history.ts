@@ -22,7 +22,7 @@ export interface HistoryPage {
   next: number | null;
 }
 
-/** Messages of a page behind the first, where the caller did not say: whoever asks for a second page is likely to read all. */
+/** Messages of a page behind the first, where the caller did not say: a caller who asks for a second page is likely to read all. */
 const LATER_PAGE = 1000;
 
 /** Reads a page as the addon answers it. @internal */

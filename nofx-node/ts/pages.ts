@@ -14,7 +14,7 @@ export interface Page<T, C> {
  * ```
  *
  * Who asks for a second page reads on, so the next one is fetched while that is looked at. Nothing is held between two pages: an iterator
- * that is forgotten costs nobody anything, and one that is resumed tomorrow goes on.
+ * that is forgotten costs nothing, and one that is resumed tomorrow goes on.
  */
 export class Listing<T> implements AsyncIterable<T> {
   readonly #pages: () => AsyncGenerator<T[], void, void>;

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// How far work is that may take long. Clones tell of the same work.
 ///
-/// Whoever wants to know looks as often as it likes; the work never waits for it.
+/// The caller looks as often as it likes; the work never waits for it.
 #[derive(Clone, Debug, Default)]
 pub struct Progress(Arc<Mutex<Done>>);
 

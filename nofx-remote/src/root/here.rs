@@ -20,7 +20,7 @@ use crate::moment::Moment;
 use crate::objects::Look;
 use crate::options::Planted;
 
-/// So many commits may be behind the newest that is proven; whoever opens the store looks at them all.
+/// So many commits may be behind the newest that is proven; an opening looks at them all.
 const UNPROVEN: u64 = 8;
 
 /// What a handle knows of the place.

@@ -167,7 +167,8 @@ fn a_large_new_store_has_given_back_what_making_it_set_free() {
         let told = place.run(&format!("compact --json --store redb:{name}")).done().out;
         assert!(told.contains(&format!("\"compacted\":true,\"before\":{made},")), "{told}");
         let least = length(name);
-        assert!(made <= least + least / 8, "{name}: {made} bytes, {least} after it was compacted");
+        // What was removed while it was made is more than as much again; compacting folds and compresses besides.
+        assert!(made <= least + least / 2, "{name}: {made} bytes, {least} after it was compacted");
     }
 }
 
