@@ -311,8 +311,11 @@ impl Shared {
     /// Gives free pages back to the file system.
     pub(crate) fn give_back(&self) -> Result<()> {
         let mut turn = lock(&self.turn);
+        // Closing would fold what is left in rows, and leave gaps again.
+        let folded = self.fold_own(&mut turn, 1, true);
         // What the last commit set free is free from the next one on.
-        let given = self.in_transaction(|_, _| Ok(())).and_then(|()| self.shrink(self.door.options.lock_wait));
+        let freed = folded.and_then(|()| self.in_transaction(|_, _| Ok(())));
+        let given = freed.and_then(|()| self.shrink(self.door.options.lock_wait));
         turn.freed = 0;
         self.release();
         given.map_err(|fault| self.door.told(fault, "compacting"))
