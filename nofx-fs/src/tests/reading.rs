@@ -1,4 +1,4 @@
-//! Reading leaves no trace, waits for nobody, and believes a tip only as long as the system runs in which it was told.
+//! Reading leaves no trace, waits for no other process, and believes a tip only as long as the system runs in which it was told.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -44,7 +44,7 @@ fn a_tip_of_an_earlier_start_hides_nothing() {
     let sim = Sim::default();
     drop(filled(&sim));
     orphan(&sim);
-    // Nobody told of it in this start of the system: perhaps it is not durable, and nobody was told that it happened.
+    // No tip told of it since the system was started: perhaps it is not durable, and no caller was told that it happened.
     assert_eq!(length(&open(&sim)), 20);
     sim.set_boot(NEXT_BOOT);
     assert_eq!(length(&open(&sim)), 21);
@@ -149,7 +149,7 @@ fn reading_changes_nothing_whatever_is_found() {
         let (before, counts) = (sim.everything(), sim.counts());
         for is_read_only in [false, true] {
             sim.set_faults(|faults| faults.read_only = is_read_only);
-            // Nobody can take a lock either.
+            // No lock can be taken either.
             sim.set_faults(|faults| faults.lock_error = Some(5));
             let store = open(&sim);
             assert!(length(&store) >= 20, "{what}");

@@ -142,7 +142,7 @@ struct Inner {
     boot: Option<Boot>,
 }
 
-/// The file system. Each new one has started anew.
+/// The file system. Each new one is a start of its own.
 #[derive(Clone)]
 pub(super) struct Sim(Arc<Mutex<Inner>>);
 
@@ -189,7 +189,7 @@ impl Sim {
         self.inner().reads
     }
 
-    /// Starts the system anew, as after a power cut; or lets its starts have no name.
+    /// Starts the system again, as after a power cut; or lets its starts have no name.
     pub(super) fn set_boot(&self, boot: Option<Boot>) {
         self.inner().boot = boot;
     }

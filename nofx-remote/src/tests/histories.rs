@@ -264,7 +264,7 @@ async fn history(seed: u64, sort: Sort, planted: Option<Planted>) -> Vec<String>
     truth.problems
 }
 
-/// Puts older copies in the place of the store, twice, at once or after a while in which nothing is there. Some are dated anew, as by
+/// Puts older copies in the place of the store, twice, at once or after a while in which nothing is there. Some get other dates, as by
 /// a restore.
 async fn replace(world: &World, dice: &Dice) {
     for _ in 0..2 {
