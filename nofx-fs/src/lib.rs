@@ -58,6 +58,7 @@ mod stranger;
 mod stray;
 #[cfg(test)]
 mod tests;
+mod thing;
 mod writing;
 
 use std::path::Path;

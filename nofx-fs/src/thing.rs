@@ -1,0 +1,348 @@
+//! What has a file of its own, a document or a log, and how that file is written.
+//!
+//! Each step may be interrupted and done again. What cannot be read is kept aside, never away.
+
+use std::collections::{BTreeSet, HashMap};
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+use nofx_core::{Error, LogEntry, LogKey, LogState, RecordKey, Result};
+
+use crate::archive::{Archive, ArchiveWriter};
+use crate::document::{self, Said};
+use crate::fault::{During, is_of_the_file};
+use crate::files::{Layer, Opened};
+use crate::lines::{self, Lines};
+use crate::state::{LogSlot, RecordSlot};
+use crate::{aside, layout, stranger};
+
+/// What has a file of its own.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Thing {
+    Record(RecordKey),
+    Log(LogKey),
+}
+
+impl Thing {
+    pub(crate) fn path(&self) -> PathBuf {
+        match self {
+            Self::Record(key) => layout::record(key),
+            Self::Log(log) => layout::open_log(log),
+        }
+    }
+}
+
+/// Names that are new or gone, and files that shall go, each with what it belongs to.
+#[derive(Debug, Default)]
+pub(crate) struct Names {
+    folders: BTreeSet<PathBuf>,
+    going: Vec<(Thing, PathBuf)>,
+}
+
+impl Names {
+    /// Notes that a name is new: it and the folders above it may not be durable yet.
+    pub(crate) fn changed(&mut self, path: &Path) {
+        self.folders.extend(path.ancestors().skip(1).map(Path::to_owned));
+    }
+
+    /// Adds what another part of the work changed.
+    pub(crate) fn join(&mut self, other: Self) {
+        self.folders.extend(other.folders);
+        self.going.extend(other.going);
+    }
+
+    pub(crate) fn flush(&self, layer: &dyn Layer, at_once: usize) -> Result<()> {
+        let folders: Vec<_> = self.folders.iter().rev().collect();
+        let flushed = side_by_side(at_once, &folders, |folder| layer.sync_dir(folder).during("flushing", folder));
+        flushed.into_iter().collect()
+    }
+
+    /// Removes what shall go, now that what takes its place is durable. Returns what could not go, and why.
+    pub(crate) fn remove(self, layer: &dyn Layer, at_once: usize) -> Result<HashMap<Thing, Error>> {
+        let mut kept_back = HashMap::new();
+        let mut folders = BTreeSet::new();
+        for (thing, path) in &self.going {
+            match layer.remove(path).during("removing", path) {
+                Ok(()) => folders.extend(path.parent()),
+                Err(error) => _ = kept_back.insert(thing.clone(), error),
+            }
+        }
+        let folders: Vec<_> = folders.into_iter().collect();
+        let flushed = side_by_side(at_once, &folders, |folder| layer.sync_dir(folder).during("flushing", folder));
+        flushed.into_iter().collect::<Result<()>>()?;
+        for folder in folders {
+            // Only the folder of one session is ever empty for good; it does not matter when its name goes.
+            if folder.components().count() > 2 {
+                layer.remove_dir(folder).during("removing", folder)?;
+            }
+        }
+        Ok(kept_back)
+    }
+}
+
+/// Makes the folder that a file belongs in. A file that has its name is kept aside.
+fn make_folder(layer: &dyn Layer, path: &Path) -> Result<()> {
+    let above: Vec<_> = path.ancestors().skip(1).filter(|folder| !folder.as_os_str().is_empty()).collect();
+    for folder in above.into_iter().rev() {
+        if let Err(error) = layer.make_dir(folder) {
+            if error.kind() != ErrorKind::NotADirectory {
+                return Err(error).during("making", folder);
+            }
+            aside::put(layer, folder)?;
+            layer.make_dir(folder).during("making", folder)?;
+        }
+    }
+    Ok(())
+}
+
+/// Does something with each of many things, some of them at a time: the disk answers many flushes as soon as one.
+pub(crate) fn side_by_side<T: Sync, R: Send>(at_once: usize, things: &[T], each: impl Fn(&T) -> R + Sync) -> Vec<R> {
+    let next = AtomicUsize::new(0);
+    let work = || {
+        let mut done = Vec::new();
+        while let (at, Some(thing)) = {
+            let at = next.fetch_add(1, Ordering::Relaxed);
+            (at, things.get(at))
+        } {
+            done.push((at, each(thing)));
+        }
+        done
+    };
+    let mut done = thread::scope(|scope| {
+        // Where no thread can be had, this one does it all.
+        let start = || thread::Builder::new().name("nofx-fs-flush".to_owned()).spawn_scoped(scope, work).ok();
+        let others: Vec<_> = (1..at_once.min(things.len())).filter_map(|_| start()).collect();
+        let mut done = work();
+        for other in others {
+            match other.join() {
+                Ok(more) => done.extend(more),
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+        }
+        done
+    });
+    done.sort_unstable_by_key(|(at, _)| *at);
+    done.into_iter().map(|(_, result)| result).collect()
+}
+
+/// What is left to do about a document once all are flushed.
+#[derive(Debug)]
+pub(crate) enum Prepared {
+    /// It was written before.
+    Nothing,
+    /// It gets its name.
+    New,
+    /// It goes.
+    Gone,
+}
+
+impl Prepared {
+    pub(crate) fn put(self, layer: &dyn Layer, key: &RecordKey, names: &mut Names) -> Result<()> {
+        let path = layout::record(key);
+        match self {
+            // Perhaps its name is not durable.
+            Self::Nothing => names.changed(&path),
+            Self::New => {
+                layer.put(&path).during("writing", &path)?;
+                names.changed(&path);
+            }
+            Self::Gone => names.going.push((Thing::Record(key.clone()), path)),
+        }
+        Ok(())
+    }
+}
+
+pub(crate) fn prepare_record(layer: &dyn Layer, key: &RecordKey, slot: Option<&RecordSlot>) -> Result<Prepared> {
+    let path = layout::record(key);
+    let wanted = slot.and_then(|slot| Some((slot.version, slot.body.as_ref()?)));
+    let old = match layer.read(&path) {
+        // A symbolic link, a folder, or a bad place on the disk.
+        Err(error) if is_of_the_file(&error) => Some(Vec::new()),
+        old => old.during("reading", &path)?,
+    };
+    if wanted.is_some() && old.is_none() {
+        make_folder(layer, &path)?;
+    }
+    if let Some(old) = old {
+        match std::str::from_utf8(&old).map_err(|error| error.to_string()).and_then(document::read) {
+            Ok(Said::Record(found, version, _)) if found == *key => {
+                if wanted.is_some_and(|(wanted, _)| wanted == version) {
+                    return Ok(Prepared::Nothing);
+                }
+            }
+            _ => _ = aside::put(layer, &path)?,
+        }
+    }
+    let Some((version, body)) = wanted else { return Ok(Prepared::Gone) };
+    layer.prepare(&path, document::to_file(key, version, body).as_bytes()).during("writing", &path)?;
+    Ok(Prepared::New)
+}
+
+/// Writes the file of a log, and returns how long it is then and which names changed.
+pub(crate) fn write_log(layer: &dyn Layer, log: &LogKey, slot: &LogSlot) -> Result<(u64, Names)> {
+    let mut names = Names::default();
+    let end = match slot.state {
+        LogState::Open => write_open(layer, log, slot, &mut names)?,
+        LogState::Sealed => write_sealed(layer, log, slot, &mut names)?,
+        LogState::Removed => remove_log(layer, log, slot, &mut names).map(|()| 0)?,
+    };
+    Ok((end, names))
+}
+
+/// Writes what an open log's file lacks, and returns how long it is then.
+fn write_open(layer: &dyn Layer, log: &LogKey, slot: &LogSlot, names: &mut Names) -> Result<u64> {
+    let path = layout::open_log(log);
+    let (mut new, mut start) = (Vec::new(), slot.bytes);
+    if slot.base == 0 {
+        (new, start) = (lines::heading(log), 0);
+    }
+    slot.recent.iter().for_each(|(_, entry)| lines::write(entry, &mut new));
+    let end = start + new.len() as u64;
+    let file = match layer.edit(&path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            make_folder(layer, &path)?;
+            layer.edit(&path)
+        }
+        Err(error) if error.kind() == ErrorKind::InvalidData => {
+            aside::put(layer, &path)?;
+            layer.edit(&path)
+        }
+        opened => opened,
+    };
+    let file = file.during("opening", &path)?;
+    refuse_stranger(&*file, log, slot)?;
+    let length = file.len().during("measuring", &path)?;
+    // What is lost of it is a hole. The lines keep their places, and the next one begins a line of its own.
+    if let Some(before) = start.checked_sub(1)
+        && file.read_range(before, start).during("reading", &path)? != b"\n"
+    {
+        (new, start) = ([b"\n".as_slice(), &new].concat(), before);
+    }
+    if length == 0 && start > 0 {
+        file.write_at(&lines::heading(log), 0).during("writing", &path)?;
+    }
+    aside::keep_rest(layer, &path, &*file, start, &new)?;
+    file.write_at(&new, start).during("writing", &path)?;
+    if length > end {
+        file.set_len(end).during("cutting", &path)?;
+    }
+    file.sync().during("flushing", &path)?;
+    if length == 0 || slot.base == 0 {
+        names.changed(&path);
+    }
+    Ok(end)
+}
+
+/// Writes the file of a sealed log; the open one goes. What cannot be read stays as it is, in the open file.
+fn write_sealed(layer: &dyn Layer, log: &LogKey, slot: &LogSlot, names: &mut Names) -> Result<u64> {
+    let (open_path, path) = (layout::open_log(log), layout::sealed_log(log));
+    let is_whole = match layer.open(&path) {
+        Ok(file) => {
+            let archive = Archive::open(&*file).during("reading", &path)?;
+            archive.is_some_and(|archive| !stranger::has_archive(&archive, slot))
+        }
+        Err(_) => false,
+    };
+    if !is_whole {
+        let Some(archive) = compress(layer, log, slot)? else { return write_open(layer, log, slot, names) };
+        make_folder(layer, &path)?;
+        aside::put_if_there(layer, &path)?;
+        layer.replace(&path, &archive).during("writing", &path)?;
+    }
+    names.changed(&path);
+    names.going.push((Thing::Log(log.clone()), open_path));
+    Ok(0)
+}
+
+/// Compresses a log; `None` if an entry cannot be read.
+fn compress(layer: &dyn Layer, log: &LogKey, slot: &LogSlot) -> Result<Option<Vec<u8>>> {
+    let path = layout::open_log(log);
+    let heading = lines::heading(log);
+    let start = heading.len() as u64;
+    let mut archive = ArchiveWriter::new(heading);
+    let mut failed = Ok(());
+    let mut next = 0;
+    let mut push = |entry: &LogEntry| {
+        let mut line = Vec::new();
+        lines::write(entry, &mut line);
+        failed = archive.push(&line, entry.at);
+        failed.is_ok()
+    };
+    if slot.base > 0 {
+        let file = match layer.open(&path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == ErrorKind::NotFound || is_of_the_file(&error) => return Ok(None),
+            Err(error) => return Err(error).during("opening", &path),
+        };
+        refuse_stranger(&*file, log, slot)?;
+        let lines = Lines { file: &*file, bytes: start..slot.bytes };
+        let mut each = |line: &[u8]| {
+            let entry = lines::read(line).filter(|entry| entry.position == next);
+            next += u64::from(entry.is_some());
+            entry.is_some_and(|entry| push(&entry)) && next < slot.base
+        };
+        lines.forward(start, &mut each).during("reading", &path)?;
+    }
+    if next == slot.base {
+        slot.recent.iter().all(|(_, entry)| push(entry));
+    }
+    failed.during("compressing", &path)?;
+    if next < slot.base { Ok(None) } else { archive.finish().during("compressing", &path).map(Some) }
+}
+
+/// Keeps what is written to one log out of the file of another.
+fn refuse_stranger(file: &dyn Opened, log: &LogKey, slot: &LogSlot) -> Result<()> {
+    let path = layout::open_log(log);
+    match stranger::has_lines(file, log, slot).during("reading", &path)? {
+        true => Err(Error::corrupt(format!("{log}, `{}`: {}", path.display(), stranger::TOLD))),
+        false => Ok(()),
+    }
+}
+
+/// Lets the files of a removed log go; those that cannot be read, or are of another log, are kept aside.
+fn remove_log(layer: &dyn Layer, log: &LogKey, slot: &LogSlot, names: &mut Names) -> Result<()> {
+    for path in [layout::open_log(log), layout::sealed_log(log)] {
+        let file = match layer.open(&path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == ErrorKind::NotFound => continue,
+            Err(error) if error.kind() == ErrorKind::InvalidData => {
+                aside::put(layer, &path)?;
+                continue;
+            }
+            Err(error) => return Err(error).during("opening", &path),
+        };
+        let is_open = path.extension().is_some_and(|extension| extension == "jsonl");
+        let is_whole = if is_open { is_readable(log, &*file, slot) } else { is_archive(&*file) };
+        match is_whole.during("reading", &path)? {
+            true => names.going.push((Thing::Log(log.clone()), path)),
+            false => _ = aside::put(layer, &path)?,
+        }
+    }
+    Ok(())
+}
+
+fn is_readable(log: &LogKey, file: &dyn Opened, slot: &LogSlot) -> std::io::Result<bool> {
+    if stranger::has_lines(file, log, slot)? {
+        return Ok(false);
+    }
+    let start = lines::heading(log).len() as u64;
+    let end = file.len()?;
+    let mut whole = true;
+    Lines { file, bytes: start..end.max(start) }.forward(start, &mut |line| {
+        whole = lines::read(line).is_some();
+        whole
+    })?;
+    Ok(whole)
+}
+
+fn is_archive(file: &dyn Opened) -> std::io::Result<bool> {
+    let Some(archive) = Archive::open(file)? else { return Ok(false) };
+    for piece in 0..archive.pieces() {
+        if archive.read(file, piece)?.is_none() {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
