@@ -1,6 +1,8 @@
 //! Steps that run one after the other, and the summary at the end.
 
-use std::process::{Command, ExitCode};
+use std::io::{self, BufRead, BufReader, IsTerminal, Read, Write};
+use std::process::{Command, ExitCode, ExitStatus, Stdio};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::Result;
@@ -94,14 +96,64 @@ pub(crate) fn in_turn<const N: usize>(all: [&dyn Fn() -> Result<Outcome>; N]) ->
 }
 
 /// Runs a program to its end, its output going where ours goes.
+///
+/// Where that is a log and not a terminal, the reason of a failure names the tests that failed: often the summary is all that
+/// is kept of a log.
 pub(crate) fn execute(command: &mut Command) -> Result<Outcome> {
     let shown = shown(command);
     println!("$ {shown}");
-    let status = command.status().map_err(|error| format!("cannot start `{shown}`: {error}"))?;
+    let ended =
+        if io::stdout().is_terminal() { command.status().map(|status| (status, vec![])) } else { read(command) };
+    let (status, failed) = ended.map_err(|error| format!("cannot start `{shown}`: {error}"))?;
     if status.success() {
         return Ok(Outcome::Passed);
     }
-    Ok(Outcome::Failed(format!("`{shown}` ended with {status}")))
+    let named: String = failed.iter().map(|test| format!("\n{:24}{test}", "")).collect();
+    Ok(Outcome::Failed(format!("`{shown}` ended with {status}{named}")))
+}
+
+/// Runs a program, passes on what it prints and returns the tests that it says failed.
+fn read(command: &mut Command) -> io::Result<(ExitStatus, Vec<String>)> {
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+    let (printed, told) = (child.stdout.take(), child.stderr.take());
+    let mut failed = thread::scope(|threads| {
+        let told = threads.spawn(|| told.map(|told| pass_on(told, io::stderr())).unwrap_or_default());
+        let mut failed = printed.map(|printed| pass_on(printed, io::stdout())).unwrap_or_default();
+        failed.extend(told.join().unwrap_or_default());
+        failed
+    });
+    failed.sort();
+    failed.dedup();
+    Ok((child.wait()?, failed))
+}
+
+/// Copies what a program prints, and returns the tests that it says failed.
+fn pass_on(from: impl Read, mut to: impl Write) -> Vec<String> {
+    let mut failed = vec![];
+    let mut from = BufReader::new(from);
+    let mut line = vec![];
+    while from.read_until(b'\n', &mut line).is_ok_and(|length| length > 0) {
+        // What cannot be printed is still read: the program must not wait for us.
+        _ = to.write_all(&line);
+        failed.extend(failed_test(&String::from_utf8_lossy(&line)).map(str::to_owned));
+        line.clear();
+    }
+    failed
+}
+
+/// Returns the test that a line tells to have failed, as nextest, `cargo test` and Node's runner tell it.
+fn failed_test(line: &str) -> Option<&str> {
+    let line = line.trim();
+    if let Some(test) = line.strip_prefix("✖ ") {
+        let (test, took) = test.rsplit_once(" (")?;
+        return took.ends_with("ms)").then_some(test);
+    }
+    if let Some(test) = line.strip_prefix("test ") {
+        return test.strip_suffix(" ... FAILED");
+    }
+    let (verdict, test) = line.split_once(" [")?;
+    let failed = matches!(verdict, "FAIL" | "TIMEOUT" | "ABORT") || verdict.starts_with("SIG");
+    test.split_once("] ").filter(|_| failed).map(|(_, test)| test.trim())
 }
 
 /// Returns the command as one would type it, with the variables it sets.
@@ -162,6 +214,27 @@ mod tests {
         let outcome = in_turn([&|| Ok(Outcome::Passed), &|| Ok(Outcome::NotRun("no network".into())), &unreached]);
         assert!(matches!(outcome, Ok(Outcome::NotRun(reason)) if reason == "no network"));
         assert!(matches!(in_turn([&|| Ok(Outcome::Passed)]), Ok(Outcome::Passed)));
+    }
+
+    #[test]
+    fn tests_that_failed_are_known_by_the_lines_of_three_runners() {
+        let told = "   ✖ one of Node (12.5ms)\n✖ failing tests:\n\u{2714} well (1ms)\n\
+                    \u{20}   FAIL [   0.004s] ( 3/12) nofx-fs::conformance fs::a\n    PASS [   0.1s] nofx b\n\
+                    SIGABRT [   0.004s] nofx-fs c\ntest src/lib.rs - (line 7) ... FAILED\ntest d ... ok\n";
+        let mut passed_on = vec![];
+        let failed = pass_on(told.as_bytes(), &mut passed_on);
+        let expected = ["one of Node", "( 3/12) nofx-fs::conformance fs::a", "nofx-fs c", "src/lib.rs - (line 7)"];
+        assert_eq!(failed, expected);
+        assert_eq!(passed_on, told.as_bytes());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn the_reason_of_a_failure_names_the_tests_that_failed() {
+        let mut command = Command::new("sh");
+        command.args(["-c", "echo 'test a ... FAILED'; echo 'test a ... FAILED' >&2; echo 'test b ... ok'; exit 3"]);
+        let (status, failed) = read(&mut command).unwrap();
+        assert_eq!((status.code(), failed), (Some(3), vec!["a".to_owned()]));
     }
 
     #[test]
