@@ -3,7 +3,7 @@ import type { Told } from './host';
 import type { SharedStore, User } from './shared';
 
 /** How long disposing of a service takes at most. */
-const DISPOSE_WAIT_MS = 2900;
+const DISPOSE_WAIT_MS = 2600;
 
 type Call<T> = (workspace: Workspace) => Promise<T>;
 
