@@ -161,16 +161,31 @@ struct Searching {
     words: Vec<String>,
     /// Those that stand in a stored message as they are, if it has them.
     plain: Vec<PlainWord>,
+    /// Whether a word has letters beyond ASCII, so that no message in plain ASCII has it.
+    beyond_ascii: bool,
     /// What a message has whose text is escaped or kept elsewhere.
     otherwise: [Finder<'static>; 2],
+    /// The characters beyond ASCII that are ASCII once they are composed and in lower case.
+    becomes_ascii: [Finder<'static>; 4],
 }
+
+/// The only characters beyond ASCII that have ASCII in them once they are composed and in lower case: the Kelvin sign, I with a dot above, the
+/// Greek question mark and the Greek varia.
+const BECOMES_ASCII: [&str; 4] = ["\u{212a}", "\u{130}", "\u{37e}", "\u{1fef}"];
 
 impl Searching {
     fn new(workspace: Workspace, query: SearchQuery) -> Self {
         let words = query.words.iter().map(|word| lower(&composed(word))).filter(|word| !word.is_empty());
         let words: Vec<String> = words.collect();
-        let plain = words.iter().filter_map(|word| PlainWord::of(word)).collect();
-        Self { workspace, query, words, plain, otherwise: ["\\u", "\"$content\""].map(Finder::new) }
+        Self {
+            workspace,
+            query,
+            plain: words.iter().filter_map(|word| PlainWord::of(word)).collect(),
+            beyond_ascii: !words.iter().all(|word| word.is_ascii()),
+            words,
+            otherwise: ["\\u", "\"$content\""].map(Finder::new),
+            becomes_ascii: BECOMES_ASCII.map(Finder::new),
+        }
     }
 
     async fn within(&self, session: &Session, parts: Vec<Unsearched>) -> Vec<Result<SearchHit>> {
@@ -216,11 +231,15 @@ impl Searching {
 
     /// Returns whether a stored message may have all words; looks at its bytes only, so that most need not be parsed.
     fn may_match(&self, body: &str) -> bool {
-        // Text that is escaped, kept elsewhere or not plain ASCII is judged closely.
         let bytes = body.as_bytes();
-        self.plain.iter().all(|word| word.is_in(bytes))
-            || !bytes.is_ascii()
-            || self.otherwise.iter().any(|finder| finder.find(bytes).is_some())
+        let has_one_of = |all: &[Finder<'static>]| all.iter().any(|finder| finder.find(bytes).is_some());
+        let plain = self.plain.iter().all(|word| word.is_in(bytes));
+        // Composing and lower case make ASCII of nothing else, so a plain word stands in the bytes as it is.
+        let as_it_is = match bytes.is_ascii() {
+            true => plain && !self.beyond_ascii,
+            false => plain || has_one_of(&self.becomes_ascii),
+        };
+        as_it_is || has_one_of(&self.otherwise)
     }
 }
 
@@ -289,6 +308,18 @@ mod tests {
     fn letters_that_change_their_length_with_their_case_do_no_harm() {
         assert_eq!(found("İİİİ needle ß", &["needle"]).as_deref(), Some("İİİİ needle ß"));
         assert_eq!(found("STRASSE und Straße", &["straße"]).as_deref(), Some("STRASSE und Straße"));
+    }
+
+    #[test]
+    fn no_other_character_becomes_ascii() {
+        let all = ('\u{80}'..=char::MAX).filter(|one| {
+            let folded = lower(&composed(&one.to_string()));
+            folded.bytes().any(|byte| byte.is_ascii())
+        });
+        let all: Vec<String> = all.map(String::from).collect();
+        let mut known = BECOMES_ASCII.map(String::from);
+        known.sort();
+        assert_eq!(all, known);
     }
 
     #[test]
