@@ -201,24 +201,62 @@ fn a_session_whose_file_has_not_arrived_is_kept_until_it_does_or_is_forgotten() 
     assert!(place.run("ls --store fs:kept").done().out.contains("one-lights"));
 }
 
+/// A store whose sessions have each other's histories, and both histories as they lie there now.
+fn with_swapped_histories() -> (Place, [PathBuf; 2], [Vec<u8>; 2]) {
+    let (place, _) = kept();
+    let paths =
+        ["one-lights", "one-harbour"].map(|id| place.path("kept/sessions/active").join(id).join("history.jsonl"));
+    let [one, other] = [0, 1].map(|at| fs::read(&paths[at]).unwrap());
+    fs::write(&paths[0], &other).unwrap();
+    fs::write(&paths[1], &one).unwrap();
+    (place, paths, [other, one])
+}
+
 #[test]
 fn what_a_repair_would_lose_is_left_until_it_is_given_up() {
-    let (place, _) = kept();
-    let history = |id: &str| place.path("kept/sessions/active").join(id).join("history.jsonl");
-    let [one, other] = ["one-lights", "one-harbour"].map(|id| fs::read(history(id)).unwrap());
-    fs::write(history("one-lights"), &other).unwrap();
-    fs::write(history("one-harbour"), &one).unwrap();
+    let (place, [lights, _], swapped) = with_swapped_histories();
     let shown = place.run("show one-lights --store fs:kept");
     assert!(shown.code == 27 && (shown.out.clone() + &shown.err).contains("history/one-lights"), "{shown:?}");
     for words in ["doctor --repair --store fs:kept", "doctor --repair --store fs:kept --json"] {
         let left = place.run(words);
         let is_told = |line: &str| line.contains("one-lights/history.jsonl") && line.contains("left");
         assert!(left.code == 27 && left.out.lines().any(is_told) && left.err.contains("--yes"), "{left:?}");
-        assert_eq!(fs::read(history("one-lights")).unwrap(), other);
+        assert_eq!(fs::read(&lights).unwrap(), swapped[0]);
     }
     let given_up = place.run("doctor --repair --yes --store fs:kept");
     assert!(given_up.out.contains("repaired sessions/active/one-lights/history.jsonl: "), "{given_up:?}");
+    assert_set_aside(&place, &swapped);
+    place.run("ls --store fs:kept").done();
+}
+
+/// Demands that bytes are kept where damaged files go.
+#[track_caller]
+fn assert_set_aside(place: &Place, all: &[Vec<u8>]) {
     let aside = place.tree("kept/damaged");
-    assert!([one, other].iter().all(|bytes| aside.iter().any(|(_, kept)| kept.as_ref() == Some(bytes))), "{aside:?}");
+    assert!(all.iter().all(|bytes| aside.iter().any(|(_, kept)| kept.as_ref() == Some(bytes))), "{aside:?}");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_person_at_the_terminal_is_asked_before_anything_is_given_up() {
+    use crate::terminal::with_a_person;
+    let (place, [lights, _], swapped) = with_swapped_histories();
+    // Enter alone, a word that is neither, and the end of what is typed are all a no.
+    for answer in ["\n", "n\n", "yesterday\n", "\u{4}"] {
+        let (code, shown) = with_a_person(&place, "doctor --repair --store fs:kept", answer);
+        assert_eq!(code, Some(27), "{answer:?}: {shown}");
+        let question = shown.find("give this up? [y/N] ").expect(&shown);
+        assert!(shown[..question].contains("sessions/active/one-lights/history.jsonl: "), "{shown}");
+        assert_eq!(fs::read(&lights).unwrap(), swapped[0], "{answer:?}");
+    }
+    let (code, shown) = with_a_person(&place, "doctor --repair --json --store fs:kept", "y\n");
+    assert!(code == Some(27) && !shown.contains("[y/N]"), "a program is not asked: {shown}");
+    assert_eq!(fs::read(&lights).unwrap(), swapped[0]);
+
+    let (_, shown) = with_a_person(&place, "doctor --repair --store fs:kept", "Yes\n");
+    assert!(shown.contains("repaired sessions/active/one-lights/history.jsonl: "), "{shown}");
+    assert_set_aside(&place, &swapped);
+    let (_, shown) = with_a_person(&place, "doctor --repair --store fs:kept", "");
+    assert!(!shown.contains("[y/N]"), "nothing is left to ask about: {shown}");
     place.run("ls --store fs:kept").done();
 }

@@ -63,29 +63,58 @@ fn with_evil() -> Place {
     place
 }
 
-/// Runs the program with its standard output on a terminal, and returns what that gets, and the standard error output.
+/// Returns what shows what a new terminal gets and types on it, and the terminal.
 #[cfg(unix)]
-fn on_a_terminal(place: &Place, words: &str) -> (String, String) {
+fn terminal() -> (std::fs::File, std::fs::File) {
     use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
     use std::ffi::OsStr;
     use std::fs::File;
-    use std::io::Read;
     use std::os::unix::ffi::OsStrExt;
     let screen = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("a terminal");
     grantpt(&screen).and_then(|()| unlockpt(&screen)).expect("a terminal");
     let name = ptsname(&screen, Vec::new()).expect("its name");
     let name = OsStr::from_bytes(name.as_bytes());
     let terminal = File::options().read(true).write(true).open(name).expect("a terminal");
+    (File::from(screen), terminal)
+}
+
+/// Reads what a terminal shows until its last program has ended.
+#[cfg(unix)]
+fn shown_on(mut screen: std::fs::File) -> String {
+    use std::io::Read;
+    let mut shown = Vec::new();
+    // Linux tells the end as an error.
+    _ = screen.read_to_end(&mut shown);
+    String::from_utf8(shown).expect("text").replace("\r\n", "\n")
+}
+
+/// Runs the program with its standard output on a terminal, and returns what that gets, and the standard error output.
+#[cfg(unix)]
+fn on_a_terminal(place: &Place, words: &str) -> (String, String) {
+    let (screen, terminal) = terminal();
     let mut command = place.command(words.split(' '));
     command.env("NO_COLOR", "1").stdout(terminal).stderr(Stdio::piped());
     let child = command.spawn().expect("the program starts");
     // Only the child has the terminal now, so that reading ends when it does.
     drop(command);
-    let mut shown = Vec::new();
-    _ = File::from(screen).read_to_end(&mut shown);
+    let shown = shown_on(screen);
     let told = child.wait_with_output().expect("it ends").stderr;
-    let text = |bytes| String::from_utf8(bytes).expect("text").replace("\r\n", "\n");
-    (text(shown), text(told))
+    (shown, String::from_utf8(told).expect("text").replace("\r\n", "\n"))
+}
+
+/// Runs the program with a person at the terminal who has typed this, and returns its exit code and what is shown.
+#[cfg(unix)]
+pub(crate) fn with_a_person(place: &Place, words: &str, typed: &str) -> (Option<i32>, String) {
+    use std::io::Write;
+    let (mut screen, terminal) = terminal();
+    screen.write_all(typed.as_bytes()).expect("it is typed");
+    let ours = || Stdio::from(terminal.try_clone().expect("a terminal"));
+    let mut command = place.command(words.split(' '));
+    command.env("NO_COLOR", "1").stdin(ours()).stdout(ours()).stderr(ours());
+    let mut child = command.spawn().expect("the program starts");
+    drop((command, terminal));
+    let shown = shown_on(screen);
+    (child.wait().expect("it ends").code(), shown)
 }
 
 #[cfg(unix)]
