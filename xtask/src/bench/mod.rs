@@ -6,6 +6,7 @@
 mod append;
 mod files;
 mod listing;
+mod load;
 mod migrate;
 mod round;
 mod search;
@@ -28,6 +29,9 @@ pub(crate) struct Args {
     /// How long a turn takes, in milliseconds.
     #[arg(long, default_value_t = 500)]
     turn: u64,
+    /// How many minutes `load` works.
+    #[arg(long, default_value_t = 10)]
+    minutes: u64,
 }
 
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
@@ -38,6 +42,8 @@ enum What {
     Files,
     /// Opening a store of 10,000 sessions and showing 50 of them.
     Listing,
+    /// The memory of a store that 16 agents write and others read, list, search and clean up, minute by minute.
+    Load,
     /// Migrating and verifying a legacy workspace of 170 MiB, beside a parser that reads the same files; with its memory.
     Migrate,
     /// Searching 200 MB of conversations, beside grep and others over the same bytes.
@@ -57,8 +63,16 @@ pub(crate) fn run(args: &Args) -> crate::Result<ExitCode> {
         What::Append => append::run(args.rounds, turn)?,
         What::Files => files::run(args.rounds, turn)?,
         What::Listing => listing::run(args.rounds, turn)?,
+        What::Load => load::run(args.minutes)?,
         What::Migrate => migrate::run(args.rounds)?,
         What::Search => search::run(args.rounds, turn)?,
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Returns a number of bytes that the system tells of this process's memory by a name, and zero where it does not.
+fn memory(name: &str) -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix(name));
+    line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<u64>().ok()).unwrap_or(0) * 1024
 }

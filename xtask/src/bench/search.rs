@@ -13,6 +13,7 @@ use nofx_core::{LogHead, LogQuery, LogScan, Store, Timestamp};
 use tokio::runtime::Runtime;
 
 use super::append::timed;
+use super::memory;
 use super::round::{Contestant, compare};
 use crate::Result;
 
@@ -95,7 +96,10 @@ pub(super) fn run(rounds: usize, turn: Duration) -> Result {
     for (name, workspace) in [("redb", &on_redb), ("files", &on_files)] {
         let before = forget_peak();
         search(&runtime, workspace)?;
-        println!("  a search on {name} takes {} MB of memory at most", peak().saturating_sub(before) / 1_000_000);
+        println!(
+            "  a search on {name} takes {} MB of memory at most",
+            memory("VmHWM:").saturating_sub(before) / 1_000_000
+        );
     }
     runtime.block_on(async {
         on_redb.store().close().await?;
@@ -227,13 +231,7 @@ fn grep(lines: &Path) -> Result<u64> {
 /// Lets the most memory that this process had begin at what it has now, and returns that; where there is no such thing, zero.
 fn forget_peak() -> u64 {
     _ = fs::write("/proc/self/clear_refs", "5");
-    peak()
-}
-
-fn peak() -> u64 {
-    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<u64>().ok()).unwrap_or(0) * 1024
+    memory("VmHWM:")
 }
 
 /// Draws words, the same in each run, frequent ones as in talk.

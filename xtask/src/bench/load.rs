@@ -1,0 +1,167 @@
+//! Memory of a store that works for a long time as a busy extension does.
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use nofx::{Location, open};
+use nofx_core::entity::{Agent, Role, SessionId};
+use nofx_core::workspace::{NewSession, RetentionPolicy, SearchQuery, SessionFilter, Workspace};
+use nofx_core::{Deadline, Direction};
+use tokio::sync::Mutex;
+
+use super::memory;
+use crate::Result;
+
+/// Agents that talk at once.
+const AGENTS: u64 = 16;
+
+/// Messages of a session; then its agent begins the next one.
+const MESSAGES: u64 = 200;
+
+/// How often memory is looked at.
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// What was done since the beginning.
+#[derive(Debug, Default)]
+struct Done {
+    written: AtomicU64,
+    read: AtomicU64,
+}
+
+/// Works with a store for so many minutes, and prints after each what the process has of memory.
+pub(super) fn run(minutes: u64) -> Result {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let target = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target");
+    let folder = tempfile::tempdir_in(&target)?;
+    let file = folder.path().join("store.redb");
+    let location: Location = format!("redb:{}", file.display()).parse()?;
+    let before = memory("VmRSS:");
+    println!("{} MiB of memory before the store is opened, whose cache is at most 32 MiB", before >> 20);
+    runtime.block_on(async {
+        let workspace = Workspace::new(open(&location).await?);
+        let done = Arc::new(Done::default());
+        let sessions = Arc::new(Mutex::new(Vec::new()));
+        let deadline = Deadline::after(MINUTE * u32::try_from(minutes).unwrap_or(u32::MAX));
+        let mut tasks = tokio::task::JoinSet::new();
+        for number in 0..AGENTS {
+            tasks.spawn(talk(workspace.clone(), number, sessions.clone(), done.clone(), deadline));
+        }
+        for number in 0..4 {
+            tasks.spawn(look(workspace.clone(), number, sessions.clone(), done.clone(), deadline));
+        }
+        tasks.spawn(tidy(workspace.clone(), deadline));
+        for minute in 1..=minutes {
+            tokio::time::sleep(MINUTE).await;
+            println!(
+                "  minute {minute}: {} MiB of memory, {} MiB at most; {} messages written, {} read, a store of {} MiB",
+                memory("VmRSS:") >> 20,
+                memory("VmHWM:") >> 20,
+                done.written.load(Ordering::Relaxed),
+                done.read.load(Ordering::Relaxed),
+                fs::metadata(&file)?.len() >> 20,
+            );
+        }
+        while let Some(ended) = tasks.join_next().await {
+            ended??;
+        }
+        workspace.store().close().await?;
+        Result::Ok(())
+    })
+}
+
+/// Writes messages of many lengths into one session after the other, ten in a second.
+async fn talk(
+    workspace: Workspace,
+    number: u64,
+    sessions: Arc<Mutex<Vec<SessionId>>>,
+    done: Arc<Done>,
+    deadline: Deadline,
+) -> Result {
+    let agent = Agent::new(format!("agent-{number}"), "Ada", "backend-specialist");
+    workspace.save_agent(&agent).await?;
+    while !deadline.has_passed() {
+        let session = workspace.create_session(&agent, NewSession::default()).await?;
+        sessions.lock().await.push(session.id.clone());
+        for at in 0..MESSAGES {
+            if deadline.has_passed() {
+                break;
+            }
+            // Mostly paragraphs, sometimes a file, seldom the output of a tool.
+            let length = if at % 97 == 0 {
+                100_000
+            } else if at % 13 == 0 {
+                8_000
+            } else {
+                500
+            };
+            let said = format!("message {at} of agent {number}: {}", "words that are said ".repeat(length / 20));
+            workspace.add_message(&session.id, workspace.message(Role::Assistant, said)).await?;
+            done.written.fetch_add(1, Ordering::Relaxed);
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        if number % 4 == 0 {
+            workspace.archive_session(&session.id).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Reads lists, ends of conversations and whole ones, and searches.
+async fn look(
+    workspace: Workspace,
+    number: u64,
+    sessions: Arc<Mutex<Vec<SessionId>>>,
+    done: Arc<Done>,
+    deadline: Deadline,
+) -> Result {
+    for turn in 0_u64.. {
+        if deadline.has_passed() {
+            break;
+        }
+        let of_list = workspace.summaries(&SessionFilter::default(), None, 50).await?.items.len();
+        let chosen = {
+            let sessions = sessions.lock().await;
+            // Strides of a prime number meet all of them.
+            let at = (turn.wrapping_mul(7919).wrapping_add(number * 31)) % (sessions.len() as u64).max(1);
+            sessions.get(usize::try_from(at)?).cloned()
+        };
+        let mut read = of_list as u64;
+        // A cleanup may have removed it since.
+        if let Some(session) = match chosen {
+            Some(id) => workspace.session(&id).await?,
+            None => None,
+        } {
+            read += workspace.tail(&session, 50).await?.len() as u64;
+            if turn % 8 == 0 {
+                read += workspace.history(&session, 0..u64::MAX, Direction::Forward, None).count().await as u64;
+            }
+        }
+        if turn % 64 == number {
+            let query = SearchQuery { words: vec!["agent 3".into()], ..SearchQuery::default() };
+            read += workspace.search(query).await?.take(20).count().await as u64;
+        }
+        done.read.fetch_add(read, Ordering::Relaxed);
+        tokio::time::sleep(Duration::from_millis(250)).await;
+    }
+    Ok(())
+}
+
+/// Cleans up every five minutes, so that sessions also go.
+async fn tidy(workspace: Workspace, deadline: Deadline) -> Result {
+    let policy = RetentionPolicy { max_sessions: Some(200), ..RetentionPolicy::default() };
+    while !deadline.has_passed() {
+        for _ in 0..300 {
+            if deadline.has_passed() {
+                return Ok(());
+            }
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+        let plan = workspace.cleanup_plan(&policy).await?;
+        workspace.cleanup(&plan).await?;
+    }
+    Ok(())
+}
