@@ -1,6 +1,6 @@
 //! The writer role: taken when there is something to commit, given back when another process waits or nothing happens.
 
-use std::collections::BTreeSet;
+use std::ops::Bound;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, TryLockError, Weak};
 use std::thread;
@@ -28,6 +28,9 @@ const FOLD_AT_IDLE: u64 = 4 << 10;
 
 /// About so many bytes are folded in one transaction.
 const SLICE: u64 = 1 << 20;
+
+/// When more logs than this wait to be folded, each commit folds a slice of them: a program that fills a store is never idle.
+const MOST_UNFOLDED: usize = 1 << 13;
 
 /// A file that is larger is not laid down anew when it is compacted.
 const REBUILT: u64 = 256 << 20;
@@ -57,6 +60,10 @@ impl Shared {
         }
         let ids = group.iter().map(|batch| batch.id).collect();
         let outcomes = self.commit_in_turn(&mut turn, group, ids);
+        if turn.unfolded.len() > MOST_UNFOLDED {
+            // What cannot be folded now can be read as it is.
+            let _ = self.fold_own(&mut turn, 1, Patience::Slice);
+        }
         turn.idle = Deadline::after(self.door.options.idle);
         if Turnstile::is_taken(&self.door.path) {
             self.release();
@@ -241,24 +248,31 @@ impl Shared {
         Ok(())
     }
 
-    /// Folds what this process left in rows, unless a log has fewer than `least` bytes there. Stops early when somebody
-    /// waits and `patient` is not set.
-    fn fold_own(&self, turn: &mut Turn, least: u64, patient: bool) -> Attempt<()> {
-        let mut names: BTreeSet<Vec<u8>> = turn.unfolded.clone();
-        if names.is_empty() {
+    /// Folds what this process left in rows, unless a log has fewer than `least` bytes there.
+    fn fold_own(&self, turn: &mut Turn, least: u64, patience: Patience) -> Attempt<()> {
+        if turn.unfolded.is_empty() {
             return Ok(());
         }
+        let mut after = None;
         let folded = self.fold_while(|tables| {
             let mut folded = 0;
             while folded < SLICE {
-                let Some(name) = names.pop_first() else { break };
+                let from = after.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
+                let next = turn.unfolded.range::<Vec<u8>, _>((from, Bound::Unbounded)).next().cloned();
+                let Some(name) = next else { return Ok(false) };
                 let bytes = tables.fold_named(&name, least)?;
                 folded += bytes;
-                if bytes > 0 {
+                // One that has nothing, or that cannot be folded, has no more to wait for than one that was.
+                if bytes > 0 || least <= 1 {
                     turn.unfolded.remove(&name);
                 }
+                after = Some(name);
             }
-            Ok(!names.is_empty() && (patient || !self.is_wanted()))
+            Ok(match patience {
+                Patience::Slice => false,
+                Patience::UntilWanted => !self.is_wanted(),
+                Patience::All => true,
+            })
         });
         // One that cannot be folded must not be in the way of the others each time.
         folded.inspect_err(|_| turn.unfolded.clear())
@@ -272,7 +286,7 @@ impl Shared {
     pub(crate) fn let_go(&self) {
         let mut turn = lock(&self.turn);
         // What stays in rows is read as well; the next process that appends to those logs folds them.
-        let _ = self.fold_own(&mut turn, 1, true);
+        let _ = self.fold_own(&mut turn, 1, Patience::All);
         turn.unfolded.clear();
         turn.ids = Ids::default();
         self.release();
@@ -312,7 +326,7 @@ impl Shared {
     pub(crate) fn give_back(&self) -> Result<()> {
         let mut turn = lock(&self.turn);
         // Closing would fold what is left in rows, and leave gaps again.
-        let folded = self.fold_own(&mut turn, 1, true);
+        let folded = self.fold_own(&mut turn, 1, Patience::All);
         // What the last commit set free is free from the next one on.
         let freed = folded.and_then(|()| self.in_transaction(|_, _| Ok(())));
         let given = freed.and_then(|()| self.shrink(self.door.options.lock_wait));
@@ -389,6 +403,17 @@ impl Shared {
     }
 }
 
+/// For how long logs are folded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Patience {
+    /// In one transaction of a bounded size.
+    Slice,
+    /// Until another caller or process waits for the turn.
+    UntilWanted,
+    /// Until all are folded.
+    All,
+}
+
 /// A group that was applied in a transaction, which is not committed yet.
 struct Prepared {
     writer: Writer,
@@ -423,11 +448,44 @@ fn keep(shared: &Weak<Shared>) {
         }
         if !wanted {
             // What cannot be folded now can be read as it is and is folded another time.
-            let _ = shared.fold_own(&mut turn, FOLD_AT_IDLE, false);
+            let _ = shared.fold_own(&mut turn, FOLD_AT_IDLE, Patience::UntilWanted);
             shared.shrink_at_idle(&mut turn);
         }
         shared.release();
         turn.kept = false;
         return;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use nofx_core::{Body, Kind, LogKey, LogQuery, NewEntry, PersistenceBackend, Sources, Timestamp};
+
+    use super::*;
+    use crate::{Options, RedbBackend};
+
+    #[tokio::test]
+    async fn logs_that_wait_to_be_folded_do_not_become_more_and_more_while_a_store_is_filled() {
+        const TOGETHER: usize = 500;
+        let folder = tempfile::tempdir().unwrap();
+        // It is never idle.
+        let options = Options { idle: Duration::from_secs(3600), ..Options::default() };
+        let backend = RedbBackend::open_with(&folder.path().join("store.redb"), options).await.unwrap();
+        let sources = Sources::default();
+        let log = |number: usize| LogKey::new(Kind::of("history"), format!("log-{number:06}")).unwrap();
+        let entry = || NewEntry { at: Timestamp::from_millis(0), body: Body::trusted("{\"said\":\"something\"}") };
+        let logs = MOST_UNFOLDED * 2;
+        for from in (0..logs).step_by(TOGETHER) {
+            let batch = Batch::new(sources.batch_id());
+            let batch = (from..from + TOGETHER).fold(batch, |batch, number| batch.append(log(number), vec![entry()]));
+            backend.commit(vec![batch]).await.unwrap();
+            let waiting = lock(&backend.shared.turn).unfolded.len();
+            assert!(waiting <= MOST_UNFOLDED + TOGETHER, "{waiting} after {from}");
+        }
+        for number in [0, 1, logs / 2, logs - 1] {
+            let page = PersistenceBackend::read(&backend, &LogQuery::oldest_first(log(number), 10)).await.unwrap();
+            assert_eq!(page.items.len(), 1, "log {number}");
+        }
+        backend.close().await.unwrap();
     }
 }
