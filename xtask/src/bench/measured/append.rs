@@ -1,96 +1,95 @@
 //! Durable appends of one message at a time, by several sessions at once.
 
-use std::fs::File;
-use std::io::{self, Write};
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use nofx::{Location, open};
 use nofx_core::entity::{Message, Role, Session};
 use nofx_core::{Deadline, Store, Timestamp};
 use nofx_redb::{Access, Options, Probe, RedbBackend};
-use redb::{Builder, ConcurrencyMode, Database, ReadableTable, TableDefinition};
 use tokio::runtime::Runtime;
 
+use super::peers::{BareLoop, BareRedb, Fjall, JsonFiles, MESSAGE, OverZeros, Sqlite};
+use super::report::{Picture, Section};
 use super::round::{Contestant, Turn, compare};
+use super::{runtime, scratch};
 use crate::Result;
 
-/// The bytes of a message's text.
-pub(super) const MESSAGE: usize = 500;
+/// How many sessions append at once.
+const SESSIONS: [u64; 3] = [1, 16, 64];
 
-const ROWS: TableDefinition<'_, (u64, u64), &[u8]> = TableDefinition::new("rows");
+/// So many connections of SQLite are one for each session; more only wait for each other.
+const CONNECTIONS: u64 = 16;
 
-pub(super) fn run(rounds: usize, turn: Duration) -> Result {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    let target = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target");
-    for sessions in [1, 16, 256] {
-        let folder = tempfile::tempdir_in(&target)?;
-        let mut log = File::create(folder.path().join("log"))?;
-        let alone = bare_redb(&folder.path().join("alone.redb"))?;
-        let grouped = bare_redb(&folder.path().join("grouped.redb"))?;
+/// Messages of the session that is written whole.
+const WHOLE: u64 = 200;
+
+pub(super) fn run(rounds: usize, turn: Duration) -> Result<Section> {
+    let runtime = runtime()?;
+    let (mut tables, mut lines) = (Vec::new(), Vec::<(String, Vec<(f64, f64)>)>::new());
+    for sessions in SESSIONS {
+        let folder = scratch()?;
+        let at = |name: &str| folder.path().join(name);
+        let mut bare = BareLoop::create(&at("log"))?;
+        let mut zeros = OverZeros::create(&at("zeros"))?;
+        let (alone, grouped) = (BareRedb::create(&at("alone.redb"))?, BareRedb::create(&at("grouped.redb"))?);
+        let mut fjall = Fjall::create(&at("fjall"))?;
+        let (one, together) = (Sqlite::open(&at("one.sqlite"), 1)?, Sqlite::open(&at("together.sqlite"), 1)?);
+        let each = Sqlite::open(&at("each.sqlite"), sessions)?;
+        let json = JsonFiles::create(&at("json"), 1, WHOLE)?;
         let counter = Arc::new(Counter::default());
-        let store = runtime.block_on(open(&folder.path().join("store.redb"), counter.clone()))?;
-        let mut contestants = [
-            Contestant {
-                name: "write + fdatasync, one after the other",
-                turn: Box::new(|turn| timed(turn, || write_and_flush(&mut log))),
-            },
-            Contestant {
-                name: "bare redb, a transaction each",
-                turn: Box::new(|turn| timed(turn, || insert(&alone, 1))),
-            },
-            Contestant {
-                name: "bare redb, one transaction for all sessions",
-                turn: Box::new(|turn| timed(turn, || insert(&grouped, sessions))),
-            },
-            Contestant {
-                name: "Store on redb",
-                turn: Box::new(|turn| counted(&counter, || append(&runtime, &store, sessions, turn))),
-            },
+        let on_redb = runtime.block_on(open_counted(&at("store.redb"), counter.clone()))?;
+        let on_files = runtime.block_on(open(&format!("fs:{}", at("store").display()).parse::<Location>()?))?;
+        let mut contestants = vec![
+            Contestant::repeating("write + fdatasync, one after the other", || bare.append()),
+            Contestant::repeating("the same over zeros that are there already", || zeros.write()),
+            Contestant::repeating("bare redb, a transaction each", || alone.insert(1)),
+            Contestant::repeating("SQLite, WAL FULL, one connection", || one.insert(1)),
         ];
-        compare(&format!("{sessions} sessions, {MESSAGE}-byte messages"), rounds, turn, &mut contestants)?;
-        drop(contestants);
-        runtime.block_on(store.close())?;
-    }
-    Ok(())
-}
-
-/// Repeats an act, which says how many operations it was, until the turn is over.
-pub(super) fn timed(turn: Duration, mut act: impl FnMut() -> Result<u64>) -> Result<Turn> {
-    let clock = Deadline::after(turn);
-    let mut operations = 0;
-    while !clock.has_passed() {
-        operations += act()?;
-    }
-    Ok(Turn { operations, took: clock.elapsed(), ..Turn::default() })
-}
-
-pub(super) fn write_and_flush(log: &mut File) -> Result<u64> {
-    log.write_all(&[b'x'; MESSAGE])?;
-    log.sync_data()?;
-    Ok(1)
-}
-
-fn bare_redb(path: &Path) -> Result<Database> {
-    let mut builder = Builder::new();
-    builder.set_concurrency_mode(ConcurrencyMode::SingleWriter).set_cache_size(32 << 20);
-    Ok(builder.create(path)?)
-}
-
-/// Inserts one row for each session in one transaction.
-fn insert(database: &Database, sessions: u64) -> Result<u64> {
-    let transaction = database.begin_write()?;
-    {
-        let mut rows = transaction.open_table(ROWS)?;
-        for session in 0..sessions {
-            let last = rows.range((session, 0)..(session + 1, 0))?.next_back().transpose()?;
-            let position = last.map_or(0, |(key, _)| key.value().1 + 1);
-            rows.insert((session, position), [b'x'; MESSAGE].as_slice())?;
+        if sessions > 1 {
+            contestants.push(Contestant::repeating("bare redb, one transaction for all", || grouped.insert(sessions)));
+            contestants.push(Contestant::repeating("SQLite, one transaction for all", || together.insert(sessions)));
         }
+        if (2..=CONNECTIONS).contains(&sessions) {
+            contestants.push(Contestant::new("SQLite, a connection for each", |turn| each.insert_by_all(turn)));
+        }
+        contestants.extend([
+            Contestant::repeating("fjall, one flush for all", || fjall.insert(sessions)),
+            Contestant::repeating("a JSON file of 200 messages, written whole", || json.append()),
+            Contestant::new("Store on redb", |turn| counted(&counter, || append(&runtime, &on_redb, sessions, turn))),
+            Contestant::new("Store on files", |turn| append(&runtime, &on_files, sessions, turn)),
+        ]);
+        let title = format!("{sessions} at once, {MESSAGE}-byte messages");
+        let (table, medians) = compare(&title, rounds, turn, &mut contestants)?;
+        tables.push(table);
+        for (contestant, median) in contestants.iter().zip(medians) {
+            let place = (sessions as f64, median.ratio);
+            match lines.iter_mut().find(|(name, _)| *name == contestant.name) {
+                Some((_, line)) => line.push(place),
+                None => lines.push((contestant.name.clone(), vec![place])),
+            }
+        }
+        drop(contestants);
+        runtime.block_on(async { on_redb.close().await.and(on_files.close().await) })?;
     }
-    transaction.commit()?;
-    Ok(sessions)
+    lines.retain(|(_, line)| line.len() > 1);
+    Ok(Section {
+        heading: "Durable appends",
+        words: "Each session appends its next message when the last one is durable. The ratio is to a loop that writes the same bytes and \
+                calls fdatasync. Flushes and bytes are counted, on redb."
+            .to_owned(),
+        tables,
+        pictures: vec![Picture {
+            name: "append",
+            title: "Durable appends".to_owned(),
+            across: "sessions at once",
+            up: "times write + fdatasync",
+            lines,
+        }],
+    })
 }
 
 /// Counts what reaches the file.
@@ -111,7 +110,7 @@ impl Probe for Counter {
     }
 }
 
-async fn open(path: &Path, counter: Arc<Counter>) -> nofx_core::Result<Store> {
+async fn open_counted(path: &Path, counter: Arc<Counter>) -> nofx_core::Result<Store> {
     let mut options = Options::default();
     options.probe = Some(counter);
     Ok(Store::new(Arc::new(RedbBackend::open_with(path, options).await?)))
@@ -127,7 +126,7 @@ fn counted(counter: &Counter, turn: impl FnOnce() -> Result<Turn>) -> Result<Tur
 }
 
 /// Lets each session append its messages, the next one when the last is durable.
-pub(super) fn append(runtime: &Runtime, store: &Store, sessions: u64, turn: Duration) -> Result<Turn> {
+fn append(runtime: &Runtime, store: &Store, sessions: u64, turn: Duration) -> Result<Turn> {
     let clock = Deadline::after(turn);
     let operations = runtime.block_on(async {
         let tasks = (0..sessions).map(|session| {

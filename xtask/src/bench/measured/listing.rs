@@ -9,17 +9,17 @@ use nofx_core::workspace::{SessionFilter, Workspace, new_session};
 use nofx_core::{Deadline, Store, Timestamp};
 use tokio::runtime::Runtime;
 
-use super::append::timed;
+use super::report::Section;
 use super::round::{Contestant, Turn, compare};
+use super::{runtime, scratch};
 use crate::Result;
 
 const SESSIONS: i64 = 10_000;
 const SHOWN: usize = 50;
 
-pub(super) fn run(rounds: usize, turn: Duration) -> Result {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    let target = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target");
-    let folder = tempfile::tempdir_in(&target)?;
+pub(super) fn run(rounds: usize, turn: Duration) -> Result<Section> {
+    let runtime = runtime()?;
+    let folder = scratch()?;
     let at = |scheme: &str, name: &str| format!("{scheme}:{}", folder.path().join(name).display()).parse::<Location>();
     let (redb, dense, fs) = (at("redb", "store.redb")?, at("redb", "dense.redb")?, at("fs", "store")?);
     for location in [&redb, &dense, &fs] {
@@ -30,11 +30,12 @@ pub(super) fn run(rounds: usize, turn: Duration) -> Result {
     let open_dense = Workspace::new(runtime.block_on(open(&dense))?);
     let open_fs = Workspace::new(runtime.block_on(open(&fs))?);
     let mut contestants = [
-        Contestant { name: "redb, once open", turn: Box::new(|turn| timed(turn, || show(&runtime, &open_redb))) },
-        Contestant { name: "redb compacted", turn: Box::new(|turn| timed(turn, || show(&runtime, &open_dense))) },
-        Contestant { name: "files, once open", turn: Box::new(|turn| timed(turn, || show(&runtime, &open_fs))) },
+        Contestant::repeating("redb, once open", || show(&runtime, &open_redb)),
+        Contestant::repeating("redb compacted", || show(&runtime, &open_dense)),
+        Contestant::repeating("files, once open", || show(&runtime, &open_fs)),
     ];
-    compare(&format!("a page of {SHOWN} of {SESSIONS} sessions"), rounds, turn, &mut contestants)?;
+    let mut tables =
+        vec![compare(&format!("a page of {SHOWN} of {SESSIONS} sessions"), rounds, turn, &mut contestants)?.0];
     drop(contestants);
     runtime.block_on(async {
         open_redb.store().close().await?;
@@ -42,24 +43,27 @@ pub(super) fn run(rounds: usize, turn: Duration) -> Result {
         open_fs.store().close().await
     })?;
     settle(&runtime, &fs, &folder.path().join("store/sessions"))?;
-    let mut contestants = [
-        Contestant { name: "redb", turn: Box::new(|turn| timed(turn, || open_and_show(&runtime, &redb))) },
-        Contestant { name: "redb compacted", turn: Box::new(|turn| timed(turn, || open_and_show(&runtime, &dense))) },
-        Contestant { name: "files", turn: Box::new(|turn| timed(turn, || open_and_show(&runtime, &fs))) },
-    ];
-    compare(&format!("opening {SESSIONS} sessions and showing {SHOWN}"), rounds, turn, &mut contestants)?;
-    drop(contestants);
     let (runtime, runs) = (&runtime, [("redb", &redb), ("redb compacted", &dense), ("files", &fs)]);
-    let mut contestants = runs.map(|(name, location)| Contestant {
-        name,
-        turn: Box::new(move |turn| timed_without_cache(turn, || open_and_show(runtime, location))),
+    let mut contestants =
+        runs.map(|(name, location)| Contestant::repeating(name, move || open_and_show(runtime, location)));
+    let title = format!("opening {SESSIONS} sessions, showing {SHOWN}, closing");
+    tables.push(compare(&title, rounds, turn, &mut contestants)?.0);
+    let mut contestants = runs.map(|(name, location)| {
+        Contestant::new(name, move |turn| timed_without_cache(turn, || open_and_show(runtime, location)))
     });
     match drop_cache() {
-        Ok(()) => compare("the same, nothing of it in memory", rounds, turn, &mut contestants)?,
+        Ok(()) => tables.push(compare("the same, nothing of it in memory", rounds, turn, &mut contestants)?.0),
         Err(error) => println!("Not measured without the page cache: `{DROP_CACHES}`: {error}"),
     }
     println!("How many files are opened is counted by `cargo test -p nofx-fs listing -- --nocapture`.");
-    Ok(())
+    Ok(Section {
+        heading: "Lists",
+        words: format!(
+            "{SESSIONS} sessions in a store; a page of {SHOWN} is read, with the store opened and closed for it, and without."
+        ),
+        tables,
+        ..Section::default()
+    })
 }
 
 /// Waits until what was brought to the store in one go has become its ten thousand files.

@@ -1,7 +1,6 @@
 //! Memory of a store that works for a long time as a busy extension does.
 
 use std::fs;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -13,7 +12,7 @@ use nofx_core::workspace::{NewSession, RetentionPolicy, SearchQuery, SessionFilt
 use nofx_core::{Deadline, Direction};
 use tokio::sync::Mutex;
 
-use super::memory;
+use super::{memory, runtime, scratch};
 use crate::Result;
 
 /// Agents that talk at once.
@@ -34,9 +33,8 @@ struct Done {
 
 /// Works with a store for so many minutes, and prints after each what the process has of memory.
 pub(super) fn run(minutes: u64) -> Result {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    let target = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target");
-    let folder = tempfile::tempdir_in(&target)?;
+    let runtime = runtime()?;
+    let folder = scratch()?;
     let file = folder.path().join("store.redb");
     let location: Location = format!("redb:{}", file.display()).parse()?;
     let before = memory("VmRSS:");

@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use nofx_core::Deadline;
 
+use super::report::{Section, Table, bytes, duration};
+use super::scratch;
 use crate::Result;
 
 /// Bytes of the workspace, about.
@@ -16,13 +18,13 @@ const BYTES: u64 = 170 << 20;
 /// Bytes of its largest session.
 const LARGE: u64 = 30 << 20;
 
-pub(super) fn run(rounds: usize) -> Result {
-    let target = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target");
-    let folder = tempfile::tempdir_in(&target)?;
+pub(super) fn run(rounds: usize) -> Result<Section> {
+    let folder = scratch()?;
     let files = write(folder.path())?;
-    let bytes: u64 =
+    let bytes_of_files: u64 =
         files.iter().map(|file| fs::metadata(file).map(|found| found.len())).sum::<std::io::Result<u64>>()?;
-    println!("{} files, {} MiB, the largest session has {} MiB", files.len(), bytes >> 20, LARGE >> 20);
+    let title = format!("{} files, {}, the largest {}", files.len(), bytes(bytes_of_files), bytes(LARGE));
+    let mut table = Table::new(title, &["took", "memory", "store", "times serde_json", "times Node's JSON.parse"]);
     for round in 0..rounds.max(1) {
         let clock = Deadline::after(Duration::MAX);
         for file in &files {
@@ -34,23 +36,27 @@ pub(super) fn run(rounds: usize) -> Result {
         let clock = Deadline::after(Duration::MAX);
         let memory = migrate(folder.path(), &store)?;
         let took = clock.elapsed();
-        println!(
-            "  migrated and verified in {:.2} s; {} MiB of memory, a store of {} MiB",
-            took.as_secs_f64(),
-            memory >> 20,
-            fs::metadata(&store)?.len() >> 20
+        let times = |parsed: Duration| format!("{:.2}", took.as_secs_f64() / parsed.as_secs_f64());
+        table.row(
+            format!("round {}", round + 1),
+            vec![
+                duration(took),
+                bytes(memory),
+                bytes(fs::metadata(&store)?.len()),
+                times(parsed),
+                by_node.map_or("-".to_owned(), times),
+            ],
         );
-        for (who, parsed) in [("serde_json", Some(parsed)), ("Node's JSON.parse", by_node)] {
-            let Some(parsed) = parsed else { continue };
-            let times = took.as_secs_f64() / parsed.as_secs_f64();
-            println!(
-                "    {times:.2} times what one thread takes to parse them by {who}, {:.2} s",
-                parsed.as_secs_f64()
-            );
-        }
         fs::remove_file(&store)?;
     }
-    Ok(())
+    Ok(Section {
+        heading: "Migration",
+        words: "A legacy workspace is migrated to redb and verified. What it is compared with is one thread that parses the same files and keeps \
+                nothing."
+            .to_owned(),
+        tables: vec![table.shown()],
+        ..Section::default()
+    })
 }
 
 fn parse(file: &Path) -> Result {

@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use nofx_core::Deadline;
+
+use super::report::Table;
 use crate::Result;
 
 /// What a contestant did in its turn.
@@ -30,43 +33,83 @@ impl Turn {
 /// Something that can be done again and again for a while.
 pub(super) struct Contestant<'a> {
     /// Its name in the table.
-    pub name: &'static str,
+    pub name: String,
     /// Takes a turn of about the given length.
     pub turn: Box<dyn FnMut(Duration) -> Result<Turn> + 'a>,
 }
 
-/// Lets all contestants take turns and prints a table. The first one is the yardstick.
-pub(super) fn compare(title: &str, rounds: usize, turn: Duration, contestants: &mut [Contestant<'_>]) -> Result {
+impl<'a> Contestant<'a> {
+    pub(super) fn new(name: impl Into<String>, turn: impl FnMut(Duration) -> Result<Turn> + 'a) -> Self {
+        Self { name: name.into(), turn: Box::new(turn) }
+    }
+
+    /// One whose act, which says how many operations it was, is repeated until the turn is over.
+    pub(super) fn repeating(name: impl Into<String>, mut act: impl FnMut() -> Result<u64> + 'a) -> Self {
+        Self::new(name, move |turn| timed(turn, &mut act))
+    }
+}
+
+/// Repeats an act, which says how many operations it was, until the turn is over.
+pub(super) fn timed(turn: Duration, mut act: impl FnMut() -> Result<u64>) -> Result<Turn> {
+    let clock = Deadline::after(turn);
+    let mut operations = 0;
+    while !clock.has_passed() {
+        operations += act()?;
+    }
+    Ok(Turn { operations, took: clock.elapsed(), ..Turn::default() })
+}
+
+/// What was found of one contestant.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Median {
+    /// Operations a second.
+    pub per_second: f64,
+    /// The same as a multiple of the first contestant's.
+    pub ratio: f64,
+}
+
+/// Lets all contestants take turns, prints a table and returns it with what the table says of each. The first one is the yardstick.
+pub(super) fn compare(
+    title: &str,
+    rounds: usize,
+    turn: Duration,
+    contestants: &mut [Contestant<'_>],
+) -> Result<(Table, Vec<Median>)> {
     let mut turns: Vec<Vec<Turn>> = vec![Vec::new(); contestants.len()];
     for _ in 0..rounds.max(1) {
         for (contestant, turns) in contestants.iter_mut().zip(&mut turns) {
             turns.push((contestant.turn)(turn)?);
         }
     }
-    println!("{title}");
-    println!(
-        "  {:<44} {:>10} {:>22} {:>12} {:>12}",
-        "", "per second", "ratio [min..max]", "flushes each", "bytes each"
-    );
+    let is_counted = turns.iter().flatten().any(|turn| turn.flushes.is_some());
+    let columns = ["per second", "ratio [min..max]", "flushes each", "bytes each"];
+    let mut table = Table::new(title, &columns[..if is_counted { 4 } else { 2 }]);
+    let mut medians = Vec::new();
     for (contestant, own) in contestants.iter().zip(&turns) {
         let speeds: Vec<f64> = own.iter().map(Turn::per_second).collect();
         let ratios: Vec<f64> =
             own.iter().zip(&turns[0]).map(|(own, first)| own.per_second() / first.per_second()).collect();
-        let flushes: Vec<f64> = own.iter().filter_map(|turn| turn.each(turn.flushes)).collect();
-        let bytes: Vec<f64> = own.iter().filter_map(|turn| turn.each(turn.bytes)).collect();
-        let (least, most) =
-            (ratios.iter().copied().fold(f64::MAX, f64::min), ratios.iter().copied().fold(0.0, f64::max));
-        println!(
-            "  {:<44} {:>10.0} {:>22} {:>12} {:>12}",
-            contestant.name,
-            median(&speeds).unwrap_or_default(),
-            format!("{:.2} [{least:.2}..{most:.2}]", median(&ratios).unwrap_or_default()),
-            median(&flushes).map_or("-".to_owned(), |each| format!("{each:.3}")),
-            median(&bytes).map_or("-".to_owned(), |each| format!("{each:.0}")),
-        );
+        let found =
+            Median { per_second: median(&speeds).unwrap_or_default(), ratio: median(&ratios).unwrap_or_default() };
+        let mut figures = vec![format!("{:.0}", found.per_second), spread(found.ratio, &ratios)];
+        if is_counted {
+            let flushes: Vec<f64> = own.iter().filter_map(|turn| turn.each(turn.flushes)).collect();
+            let bytes: Vec<f64> = own.iter().filter_map(|turn| turn.each(turn.bytes)).collect();
+            figures.push(median(&flushes).map_or("-".to_owned(), |each| format!("{each:.3}")));
+            figures.push(median(&bytes).map_or("-".to_owned(), |each| format!("{each:.0}")));
+        }
+        table.row(contestant.name.clone(), figures);
+        medians.push(found);
     }
-    println!();
-    Ok(())
+    Ok((table.shown(), medians))
+}
+
+/// Returns a median with the least and the most that it is of.
+fn spread(median: f64, all: &[f64]) -> String {
+    let (least, most) = all.iter().fold((f64::MAX, 0.0_f64), |(least, most), one| (least.min(*one), most.max(*one)));
+    // Two digits say nothing of what is a hundredth.
+    let digits = if median < 0.1 { 4 } else { 2 };
+    format!("{median:.digits$} [{least:.digits$}..{most:.digits$}]")
 }
 
 fn median(values: &[f64]) -> Option<f64> {

@@ -12,9 +12,11 @@ use nofx_core::workspace::{SearchQuery, Workspace, new_session};
 use nofx_core::{LogHead, LogQuery, LogScan, Store, Timestamp};
 use tokio::runtime::Runtime;
 
-use super::append::timed;
 use super::memory;
+use super::report::{Section, Table, bytes};
 use super::round::{Contestant, compare};
+use super::text::Chance;
+use super::{runtime, scratch};
 use crate::Result;
 
 /// Bytes of JSON that are searched.
@@ -26,18 +28,14 @@ const MESSAGES: u64 = 500;
 /// What is searched for; one session in ten says it once.
 const NEEDLE: &str = "zebrafish";
 
-/// Words of which the text is made.
-const WORDS: u64 = 4000;
-
-pub(super) fn run(rounds: usize, turn: Duration) -> Result {
+pub(super) fn run(rounds: usize, turn: Duration) -> Result<Section> {
     let threads = std::thread::available_parallelism()?.get();
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let target = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target");
-    let folder = tempfile::tempdir_in(&target)?;
+    let runtime = runtime()?;
+    let folder = scratch()?;
     let at = |scheme: &str, name: &str| format!("{scheme}:{}", folder.path().join(name).display()).parse::<Location>();
     let lines = folder.path().join("lines");
     let (redb, fs_store, accents) = (at("redb", "store.redb")?, at("fs", "store")?, at("redb", "accents.redb")?);
-    let (bytes, hits) = runtime.block_on(fill(&[&redb, &fs_store], &lines, Letters::Plain))?;
+    let (bytes_of_text, hits) = runtime.block_on(fill(&[&redb, &fs_store], &lines, Letters::Plain))?;
     let (accented, accented_hits) =
         runtime.block_on(fill(&[&accents], &folder.path().join("accents"), Letters::Accents))?;
     for location in [&redb, &accents] {
@@ -46,34 +44,22 @@ pub(super) fn run(rounds: usize, turn: Duration) -> Result {
     let on_redb = Workspace::new(runtime.block_on(open(&redb))?);
     let on_files = Workspace::new(runtime.block_on(open(&fs_store))?);
     let with_accents = Workspace::new(runtime.block_on(open(&accents))?);
-    let megabytes = bytes / 1_000_000;
+    let megabytes = bytes_of_text / 1_000_000;
     let found = |count: u64| of(count, hits, megabytes);
     let text = fs::read(&lines)?;
     let mut contestants = vec![
-        Contestant {
-            name: "serde_json and lower case, one thread",
-            turn: Box::new(|turn| timed(turn, || found(parsed(&text)?))),
-        },
-        Contestant {
-            name: "memmem over the same bytes in memory",
-            turn: Box::new(|turn| timed(turn, || found(memchr::memmem::find_iter(&text, NEEDLE).count() as u64))),
-        },
+        Contestant::repeating("serde_json and lower case, one thread", || found(parsed(&text)?)),
+        Contestant::repeating("memmem over the same bytes in memory", || {
+            found(memchr::memmem::find_iter(&text, NEEDLE).count() as u64)
+        }),
     ];
     if grep(&lines).is_ok() {
-        contestants.push(Contestant {
-            name: "grep -i over a file of the same bytes",
-            turn: Box::new(|turn| timed(turn, || found(grep(&lines)?))),
-        });
+        contestants.push(Contestant::repeating("grep -i over a file of the same bytes", || found(grep(&lines)?)));
     }
-    contestants.push(Contestant {
-        name: "Workspace::search on redb",
-        turn: Box::new(|turn| timed(turn, || found(search(&runtime, &on_redb)?))),
-    });
-    contestants.push(Contestant {
-        name: "Workspace::search on files",
-        turn: Box::new(|turn| timed(turn, || found(search(&runtime, &on_files)?))),
-    });
-    compare(&format!("searching {megabytes} MB, {threads} threads; MB"), rounds, turn, &mut contestants)?;
+    contestants.push(Contestant::repeating("Workspace::search on redb", || found(search(&runtime, &on_redb)?)));
+    contestants.push(Contestant::repeating("Workspace::search on files", || found(search(&runtime, &on_files)?)));
+    let title = format!("searching {megabytes} MB, {threads} threads; MB");
+    let mut tables = vec![compare(&title, rounds, turn, &mut contestants)?.0];
     drop(contestants);
     drop(text);
     let accented_megabytes = accented / 1_000_000;
@@ -82,31 +68,33 @@ pub(super) fn run(rounds: usize, turn: Duration) -> Result {
         ("with accents in every fourth message", &with_accents, accented_hits, accented_megabytes),
     ] {
         let contestants = &mut [
-            Contestant {
-                name: "the same in lower case alone",
-                turn: Box::new(|turn| timed(turn, || of(in_lower_case(&runtime, workspace)?, hits, megabytes))),
-            },
-            Contestant {
-                name: "Workspace::search",
-                turn: Box::new(|turn| timed(turn, || of(search(&runtime, workspace)?, hits, megabytes))),
-            },
+            Contestant::repeating("the same in lower case alone", || {
+                of(in_lower_case(&runtime, workspace)?, hits, megabytes)
+            }),
+            Contestant::repeating("Workspace::search", || of(search(&runtime, workspace)?, hits, megabytes)),
         ];
-        compare(&format!("searching {megabytes} MB, {name}; MB"), rounds, turn, contestants)?;
+        tables.push(compare(&format!("searching {megabytes} MB, {name}; MB"), rounds, turn, contestants)?.0);
     }
+    let mut most = Table::new("memory of a search", &["at most"]);
     for (name, workspace) in [("redb", &on_redb), ("files", &on_files)] {
         let before = forget_peak();
         search(&runtime, workspace)?;
-        println!(
-            "  a search on {name} takes {} MB of memory at most",
-            memory("VmHWM:").saturating_sub(before) / 1_000_000
-        );
+        most.row(name, vec![bytes(memory("VmHWM:").saturating_sub(before))]);
     }
+    tables.push(most.shown());
     runtime.block_on(async {
         on_redb.store().close().await?;
         with_accents.store().close().await?;
         on_files.store().close().await
     })?;
-    Ok(())
+    Ok(Section {
+        heading: "Search",
+        words: "There is no index: each message is looked at. Searching in lower case alone is what telling é by e and an accent from each other \
+                would cost without."
+            .to_owned(),
+        tables,
+        ..Section::default()
+    })
 }
 
 /// Returns how much was searched, if all that was to be found was.
@@ -232,38 +220,4 @@ fn grep(lines: &Path) -> Result<u64> {
 fn forget_peak() -> u64 {
     _ = fs::write("/proc/self/clear_refs", "5");
     memory("VmHWM:")
-}
-
-/// Draws words, the same in each run, frequent ones as in talk.
-#[derive(Debug)]
-struct Chance(u64);
-
-impl Chance {
-    fn below(&mut self, most: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) % most
-    }
-
-    fn word(&mut self) -> String {
-        // The smaller of three, so that few words are most of the text.
-        let number = (0..3).map(|_| self.below(WORDS)).min().unwrap_or(0);
-        let syllables = ["ba", "ke", "ti", "lo", "mu", "ra", "se", "ni", "do", "fu", "pa", "we"];
-        let mut rest = number * 7 + 5;
-        let mut word = String::new();
-        while rest > 0 {
-            word.push_str(syllables[(rest % 12) as usize]);
-            rest /= 12;
-        }
-        word
-    }
-
-    fn text(&mut self) -> String {
-        let words = 20 + self.below(160);
-        let mut text = String::new();
-        for _ in 0..words {
-            text.push_str(&self.word());
-            text.push(if self.below(12) == 0 { '\n' } else { ' ' });
-        }
-        text
-    }
 }

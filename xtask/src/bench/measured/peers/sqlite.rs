@@ -8,16 +8,16 @@ use std::time::Duration;
 use nofx_core::Deadline;
 use rusqlite::{Connection, params};
 
-use super::append::MESSAGE;
-use super::round::Turn;
+use super::MESSAGE;
 use crate::Result;
+use crate::bench::measured::round::Turn;
 
 /// A database and the connections of its writers.
 #[derive(Debug)]
-pub(super) struct Sqlite(Vec<Mutex<Connection>>);
+pub(in crate::bench::measured) struct Sqlite(Vec<Mutex<Connection>>);
 
 impl Sqlite {
-    pub(super) fn open(path: &Path, writers: u64) -> Result<Self> {
+    pub(in crate::bench::measured) fn open(path: &Path, writers: u64) -> Result<Self> {
         let connections = (0..writers).map(|_| {
             let connection = Connection::open(path)?;
             connection.busy_timeout(Duration::from_secs(60))?;
@@ -34,15 +34,26 @@ impl Sqlite {
     }
 
     /// Inserts one row for each session in one transaction of the first connection.
-    pub(super) fn insert(&self, sessions: u64) -> Result<u64> {
+    pub(in crate::bench::measured) fn insert(&self, sessions: u64) -> Result<u64> {
         if let Some(connection) = self.0.first() {
             insert(&mut connection.lock().unwrap_or_else(PoisonError::into_inner), 0..sessions)?;
         }
         Ok(sessions)
     }
 
+    /// Fills a session with messages, all in one transaction.
+    pub(in crate::bench::measured) fn fill(&self, session: i64, messages: &[String]) -> Result {
+        let Some(connection) = self.0.first() else { return Ok(()) };
+        let mut connection = connection.lock().unwrap_or_else(PoisonError::into_inner);
+        let transaction = connection.transaction()?;
+        for (position, said) in (0_i64..).zip(messages) {
+            transaction.execute("INSERT INTO entries VALUES (?1, ?2, ?3)", params![session, position, said])?;
+        }
+        Ok(transaction.commit()?)
+    }
+
     /// Lets each connection insert rows, one for each transaction, until the turn is over.
-    pub(super) fn insert_by_all(&self, turn: Duration) -> Result<Turn> {
+    pub(in crate::bench::measured) fn insert_by_all(&self, turn: Duration) -> Result<Turn> {
         let clock = Deadline::after(turn);
         let operations = thread::scope(|scope| {
             let writers = self.0.iter().zip(0_u64..).map(|(connection, session)| {

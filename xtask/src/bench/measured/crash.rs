@@ -1,0 +1,63 @@
+//! Opening a store whose host was killed.
+
+use std::fs;
+use std::time::Duration;
+
+use nofx::{Location, open};
+use nofx_core::Deadline;
+use nofx_core::entity::{Agent, Role};
+use nofx_core::workspace::{NewSession, SessionFilter, Workspace};
+
+use super::report::{Section, Table, bytes, duration};
+use super::text::Chance;
+use super::{runtime, scratch};
+use crate::Result;
+
+/// Bytes of the store, about.
+const BYTES: u64 = 1 << 30;
+
+pub(super) fn run(rounds: usize) -> Result<Section> {
+    let runtime = runtime()?;
+    let folder = scratch()?;
+    let (live, killed) = (folder.path().join("live.redb"), folder.path().join("killed.redb"));
+    let location = |path: &std::path::Path| format!("redb:{}", path.display()).parse::<Location>();
+    let mut chance = Chance(3);
+    let said: String = (0..100).map(|_| chance.text()).collect();
+    let workspace = Workspace::new(runtime.block_on(open(&location(&live)?))?);
+    let agent = Agent::new("ada", "Ada", "backend-specialist");
+    while fs::metadata(&live)?.len() < BYTES {
+        runtime.block_on(async {
+            let session = workspace.create_session(&agent, NewSession::default()).await?;
+            for _ in 0..10 {
+                let said = (0..16).map(|_| workspace.message(Role::Assistant, said.as_str())).collect();
+                workspace.add_messages(&session.id, said).await?;
+            }
+            Result::Ok(())
+        })?;
+    }
+    let mut table = Table::new("opening and showing 50 sessions", &["a store of", "took", "the first message after"]);
+    for round in 0..rounds.max(1) {
+        // What lies on the disk while a host has the store open is what a kill leaves.
+        fs::copy(&live, &killed)?;
+        let clock = Deadline::after(Duration::MAX);
+        let reading = Workspace::new(runtime.block_on(open(&location(&killed)?))?);
+        let page = runtime.block_on(reading.summaries(&SessionFilter::default(), None, 50))?;
+        let shown = clock.elapsed();
+        let session = page.items.first().ok_or("there are sessions")?.session.id.clone();
+        let clock = Deadline::after(Duration::MAX);
+        runtime.block_on(reading.add_message(&session, reading.message(Role::User, "after")))?;
+        let added = clock.elapsed();
+        runtime.block_on(reading.store().close())?;
+        table.row(
+            format!("redb, killed, round {}", round + 1),
+            vec![bytes(fs::metadata(&killed)?.len()), duration(shown), duration(added)],
+        );
+    }
+    runtime.block_on(workspace.store().close())?;
+    Ok(Section {
+        heading: "After a kill",
+        words: "A redb store is opened whose host never closed it.".to_owned(),
+        tables: vec![table.shown()],
+        ..Section::default()
+    })
+}
