@@ -141,8 +141,9 @@ impl Fault {
             Self::Redb(redb::Error::Io(ref error)) if error.kind() == io::ErrorKind::UnexpectedEof => {
                 Error::corrupt_because(format!("{file}, which is shorter than it should be"), Cause(self))
             }
+            // Or a store whose header was damaged there; which of the two, nothing else says.
             Self::Redb(redb::Error::UpgradeRequired(version)) => Error::invalid(format!(
-                "{file} has redb's file format {version}, which is too old to be read; redb 2.6 can upgrade it"
+                "{file} is not a NofX store: it has redb's file format {version}, in which none was ever written"
             )),
             Self::Redb(redb::Error::LockProtocolMismatch) => Error::unavailable_because(
                 format!("{file} is open in a program with another version of redb"),

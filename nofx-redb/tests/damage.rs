@@ -356,7 +356,7 @@ async fn a_file_that_cannot_be_opened_asks_for_a_backup() {
 }
 
 #[tokio::test]
-async fn a_later_format_of_redb_is_too_new() {
+async fn a_later_format_of_redb_is_too_new_and_an_earlier_one_is_no_store() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("a.redb");
     example(&path).await;
@@ -369,6 +369,16 @@ async fn a_later_format_of_redb_is_too_new() {
     let error = RedbBackend::open(&path).await.unwrap_err();
     assert!(error.code() == "too-new" && error.to_string().contains("a.redb"), "{error}");
     assert_eq!(fs::read(&path).unwrap(), bytes);
+    // An earlier one is another program's, or was damaged in one bit.
+    (bytes[64], bytes[192]) = (3, 3);
+    for slot in [64, 192] {
+        bytes[slot] = 2;
+        fs::write(&path, &bytes).unwrap();
+        let error = RedbBackend::open(&path).await.unwrap_err();
+        assert!(error.code() == "invalid" && error.to_string().contains("a.redb` is not a NofX store"), "{error}");
+        assert_eq!(fs::read(&path).unwrap(), bytes);
+        bytes[slot] = 3;
+    }
 }
 
 #[tokio::test]
