@@ -14,17 +14,19 @@ use std::thread;
 use std::time::Duration;
 
 use nofx_core::{Deadline, Error, LogState, Result};
+use nofx_journal::doors::Doors;
+use nofx_journal::fault::During;
+use nofx_journal::files::{Files, Layer};
+use nofx_journal::lock::Lock;
+use nofx_journal::{aside, feed};
 
 use crate::catalog::{self, Extent, Item, Mark};
 use crate::document;
-use crate::fault::During;
-use crate::files::{Files, Layer};
 use crate::index;
-use crate::lock::Lock;
+use crate::layout;
 use crate::state::{LogSlot, State, Unapplied};
 use crate::thing::{Names, Thing, prepare_record, side_by_side, write_log};
-use crate::writing::{Doors, Writing};
-use crate::{aside, feed, layout};
+use crate::writing::Writing;
 
 /// The first pause after the files could not be brought up to date.
 const RETRY: Duration = Duration::from_secs(1);
@@ -120,7 +122,7 @@ impl Writing {
             return Ok(true);
         }
         // Another process may have done more until just now, and then the files hold more than this one knows of.
-        let tip = self.believed(self.read_tip(&*doors.tip)?);
+        let tip = self.believed(self.read_tip(doors.tip())?);
         let tip = tip.ok_or_else(|| Error::unavailable(format!("reading `{}`", layout::TIP)))?;
         if !self.follow(&mut self.state_mut(), &tip)? {
             return Ok(false);

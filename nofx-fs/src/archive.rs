@@ -6,10 +6,10 @@
 use std::io;
 
 use nofx_core::Timestamp;
+use nofx_journal::codec::{Reader, Writer};
+use nofx_journal::files::Opened;
 
 use crate::LIMITS;
-use crate::codec::{Reader, Writer};
-use crate::files::Opened;
 
 /// How much of the log is compressed together, at least.
 const PIECE_BYTES: usize = 1 << 18;
@@ -188,7 +188,7 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::files::{Disk, Layer};
+    use nofx_journal::files::{Disk, Layer};
 
     #[test]
     fn pieces_are_found_and_every_flipped_byte_is_noticed() {

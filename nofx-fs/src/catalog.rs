@@ -7,10 +7,10 @@
 use std::path::Path;
 
 use nofx_core::{Body, LogKey, LogState, RecordKey, Result, Seq};
+use nofx_journal::codec::{Reader, Writer};
+use nofx_journal::fault::{During, is_of_the_file};
+use nofx_journal::files::{Files, Layer};
 
-use crate::codec::{Reader, Writer};
-use crate::fault::{During, is_of_the_file};
-use crate::files::{Files, Layer};
 use crate::layout;
 use crate::state::{LogSlot, RecordSlot, State};
 

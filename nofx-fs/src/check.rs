@@ -6,14 +6,16 @@ use std::path::{Path, PathBuf};
 use std::sync::PoisonError;
 
 use nofx_core::{Direction, Error, LogKey, LogQuery, LogState, RecordKey, Result};
+use nofx_journal::doors;
+use nofx_journal::fault::{During, is_of_the_file};
+use nofx_journal::feed;
+use nofx_journal::files::UNFINISHED;
+use nofx_journal::segment::{self, Segment};
 
-use crate::fault::{During, is_of_the_file};
-use crate::files::UNFINISHED;
-use crate::journal::{self, Segment};
 use crate::reading::{Reading, TRIES, TRY_PAUSE};
 use crate::store::Shared;
 use crate::stray::Stray;
-use crate::{catalog, config, feed, index, layout, rebuild, repair};
+use crate::{catalog, config, index, layout, rebuild};
 
 /// Something that is not as it should be.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,7 +60,7 @@ impl Reading {
         if let Err(Error::Corrupt(_) | Error::Invalid(_)) | Ok(None) = config::read(&*self.files, &self.root) {
             find(Path::new(layout::CONFIG), "it is missing or damaged".to_owned(), Severity::Damage);
         }
-        for path in repair::no_doors(&*self.files) {
+        for path in doors::no_doors(&*self.files) {
             find(&path, "it is no file".to_owned(), Severity::Damage);
         }
         for (path, what) in self.strange_segments()? {
@@ -190,9 +192,9 @@ impl Reading {
             Some(segment) if segment.header.store == self.store => None,
             Some(_) => Some((path, "it belongs to another store")),
             // One that was never begun is empty.
-            None => (!journal::is_blank(files, &path)).then_some((path, "its beginning cannot be read")),
+            None => (!segment::is_blank(files, &path)).then_some((path, "its beginning cannot be read")),
         };
-        Ok(journal::segment_files(files)?.into_iter().filter_map(strange).collect())
+        Ok(segment::segment_files(files)?.into_iter().filter_map(strange).collect())
     }
 
     /// Reads every record and every log, and notes the files that may be there.

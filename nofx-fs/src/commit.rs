@@ -4,24 +4,24 @@ use std::collections::HashMap;
 use std::sync::{Arc, TryLockError};
 
 use nofx_core::{Batch, BatchId, Committed, Error, LogHead, LogKey, LogState, Outcome, RecordKey, Result, Seq, View};
+use nofx_journal::codec::Commit;
+use nofx_journal::doors::Doors;
+use nofx_journal::fault;
+use nofx_journal::fault::During;
+use nofx_journal::files::Handle;
+use nofx_journal::lock::{Held, Lock};
+use nofx_journal::segment::{self, Found, HEADER_BYTES, Header, Position, Segment};
 
 use crate::apply::Call;
-use crate::codec::Commit;
-use crate::fault::During;
-use crate::files::Handle;
-use crate::journal::{self, Found, HEADER_BYTES, Header, Position, Segment};
+use crate::layout;
 use crate::load::{self, Reach};
-use crate::lock::{Held, Lock};
 #[cfg(test)]
 use crate::options::Sabotage;
 use crate::state::State;
-use crate::writing::{Doors, Turn, Writing};
-use crate::{config, fault, layout};
+use crate::writing::{Turn, Writing};
 
 /// A group with more than this in its bodies becomes several frames, each with a flush of its own.
 const FRAME_BYTES: usize = 256 << 20;
-/// How many segments are kept for later use.
-const SPARE_SEGMENTS: usize = 2;
 
 impl Writing {
     /// Commits a group. Blocks until the disk has answered, and until nobody else commits.
@@ -72,7 +72,7 @@ impl Writing {
     /// What stands behind a tip of this start of the system was never acknowledged, and is written over: readers did not see it either.
     /// Without such a tip, everything whole counts.
     pub(crate) fn catch_up(&self, turn: &mut Turn, doors: &Doors, held: &Held) -> Result<()> {
-        let tip = self.read_tip(&*doors.tip)?;
+        let tip = self.read_tip(doors.tip())?;
         let is_told = tip.is_some_and(|tip| tip.boot == self.files.boot());
         let is_followed = {
             let mut state = self.state_mut();
@@ -104,7 +104,7 @@ impl Writing {
             // Nothing says that its writer came as far as that.
             let file = self.edit(turn, &mut segment)?;
             let last = self.state().last_frame_here().filter(|_| tip.is_none());
-            let flushed = last.map_or(Ok(()), |(offset, after)| write_again(&segment, &*file, offset, after.offset));
+            let flushed = last.map_or(Ok(()), |(offset, after)| segment.write_again(&*file, offset, after.offset));
             flushed.and_then(|()| file.sync()).during("flushing", &segment.path)?;
             turn.flushed = Some(position.frame);
         }
@@ -132,7 +132,7 @@ impl Writing {
 
     /// Reads everything that stands in the journal, while no one else can commit.
     pub(crate) fn load_holding(&self, doors: &Doors, _: &Held) -> Result<()> {
-        let tip = self.read_tip(&*doors.tip)?;
+        let tip = self.read_tip(doors.tip())?;
         let boot = self.files.boot();
         let told = tip.filter(|tip| tip.boot == boot).map(|tip| tip.durable.frame);
         let reach = Reach { told, goes_on: told.is_none() || boot.is_none() };
@@ -172,14 +172,14 @@ impl Writing {
                 Found::Group(..) if !takes_in => return Ok(()),
                 Found::Group(commits, after) => {
                     let file = self.edit(turn, &mut segment)?;
-                    let written = write_again(&segment, &*file, position.offset, after.offset);
+                    let written = segment.write_again(&*file, position.offset, after.offset);
                     if let Err(error) = written.and_then(|()| file.sync()) {
                         return Err(self.give_up_segment(turn, &mut segment, &position, error));
                     }
                     turn.flushed = Some(after.frame);
                     self.state_mut().take_in(&segment, &position, commits, after);
                 }
-                Found::End => match self.next_segment(&position)? {
+                Found::End => match Segment::next(&*self.files, self.store, &position)? {
                     Some(next) => self.state_mut().go_on_in(next),
                     None => _ = self.begin_segment(turn, &position)?,
                 },
@@ -282,7 +282,7 @@ impl Writing {
         }
         turn.flushed = Some(after.frame);
         // It is durable. What fails from here on denies that no more, unless it shows that it is not in the store.
-        let told = self.read_tip(&*doors.tip).map_err(|error| Error::unknown_because("committing", error))?;
+        let told = self.read_tip(doors.tip()).map_err(|error| Error::unknown_because("committing", error))?;
         if told.is_some_and(|told| told.durable.frame > position.frame) {
             return Err(Error::unknown_because("committing", self.lies()));
         }
@@ -318,23 +318,10 @@ impl Writing {
             let state = self.state();
             (state.last_seq, state.base)
         };
-        let start = Position { generation: at.generation + 1, offset: HEADER_BYTES, ..*at };
-        let header = Header { store: self.store, salt: config::salt(&self.options), start, last_seq };
-        let all = Segment::all(&*self.files, self.store)?;
-        let needed_from = |pair: &[Segment]| pair.get(1).map_or(u64::MAX, |next| next.header.start.frame);
         #[cfg(test)]
         let held = if self.options.breaks(Sabotage::EarlyReuse) { u64::MAX } else { held };
-        let spare = all.windows(2).take_while(|pair| needed_from(pair) <= held).count();
-        let mut spares = all.iter().take(spare);
-        let path = match spares.next() {
-            Some(oldest) => oldest.path.clone(),
-            None => journal::unused_path(&*self.files)?,
-        };
-        let (next, file) = Segment::begin(&*self.layer, path, header, self.options.segment_bytes)?;
-        // The oldest go first, so that the generations that remain have no gap.
-        for surplus in spares.take(spare.saturating_sub(1 + SPARE_SEGMENTS)) {
-            self.layer.remove(&surplus.path).during("removing", &surplus.path)?;
-        }
+        let header = Header::behind(at, self.store, segment::salt(&self.options.sources), last_seq);
+        let (next, file) = Segment::begin_next(&*self.layer, header, held, self.options.segment_bytes)?;
         self.go_on_in(turn, next.clone(), &file);
         Ok((next, file))
     }
@@ -350,12 +337,6 @@ impl Writing {
         _ = ended.and_then(|()| self.begin_segment(turn, at));
         Error::unknown_because(format!("flushing the journal of `{}`", self.root.display()), error)
     }
-}
-
-/// Writes a frame of another writer again in its place: where the flush of that one failed, the disk lacks it and the system shows it
-/// all the same, and another flush would not write it.
-fn write_again(segment: &Segment, file: &dyn Handle, from: u64, to: u64) -> std::io::Result<()> {
-    file.write_at(&segment.file.read_range(from, to)?, from)
 }
 
 fn segment(state: &State) -> Result<&Segment> {

@@ -3,13 +3,14 @@
 use std::path::Path;
 
 use nofx_core::{Error, Repair, Result, StoreId, json};
+use nofx_journal::fault::During;
+use nofx_journal::files::{Files, Layer, UNFINISHED};
+use nofx_journal::lock::Lock;
+use nofx_journal::segment::{Header, Position, Segment};
+use nofx_journal::{aside, segment};
 
-use crate::fault::During;
-use crate::files::{Files, Layer, UNFINISHED};
-use crate::journal::{Header, Position, Segment};
-use crate::lock::Lock;
 use crate::options::Options;
-use crate::{aside, catalog, journal, layout, repair};
+use crate::{catalog, layout, repair};
 
 /// The name of the format.
 const FORMAT: &str = "nofx-fs";
@@ -144,8 +145,7 @@ fn create(layer: &dyn Layer, options: &Options) -> Result<Config> {
     write(layout::IGNORE, "*\n")?;
     write(layout::NOTE, layout::NOTE_TEXT)?;
     make_dir(layer, layout::FEED)?;
-    let start = Position { generation: 1, offset: journal::HEADER_BYTES, ..Position::default() };
-    let header = Header { store, salt: salt(options), start, last_seq: None };
+    let header = Header::behind(&Position::default(), store, segment::salt(&options.sources), None);
     let path = Path::new(layout::JOURNAL).join("segment-0");
     Segment::begin(layer, path, header, options.segment_bytes.min(FIRST_SEGMENT_BYTES))?;
     catalog::replace(layer, &catalog::block(&catalog::Mark::default(), std::iter::empty()))?;
@@ -165,13 +165,6 @@ fn write(layer: &dyn Layer, store: StoreId) -> Result<()> {
 
 fn make_dir(layer: &dyn Layer, name: &str) -> Result<()> {
     layer.make_dir(Path::new(name)).during("making", Path::new(name))
-}
-
-/// Returns a number that no other use of a segment has.
-pub(crate) fn salt(options: &Options) -> u64 {
-    let mut bytes = [0; 16];
-    options.sources.ids.fill(&mut bytes);
-    bytes.iter().fold(0, |salt, byte| salt << 4 ^ salt >> 60 ^ u64::from(*byte))
 }
 
 fn parse_id(text: &str) -> Option<StoreId> {

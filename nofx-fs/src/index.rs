@@ -6,11 +6,11 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use nofx_core::{Error, LogKey, LogState, RecordKey, Result};
+use nofx_journal::aside;
+use nofx_journal::fault::During;
+use nofx_journal::files::{Files, Layer};
 
-use crate::aside;
 use crate::document::{self, Said};
-use crate::fault::During;
-use crate::files::{Files, Layer};
 use crate::layout;
 use crate::state::{LogSlot, RecordSlot, State};
 

@@ -4,23 +4,15 @@ use std::path::{Path, PathBuf};
 
 use nofx_core::kind::{KINDS, KindInfo, Role, Shape};
 use nofx_core::{Kind, LogKey, RecordKey};
-
-use crate::escape::{escape, is_long_name, unescape};
+pub(crate) use nofx_journal::codec::kind;
+use nofx_journal::escape::{escape, is_long_name, unescape};
+pub(crate) use nofx_journal::layout::{APPLY_LOCK, DAMAGED, FEED, JOURNAL, LOCK, TIP, TIP_BESIDE};
 
 pub(crate) const CONFIG: &str = "config.json";
 pub(crate) const IGNORE: &str = ".gitignore";
 pub(crate) const NOTE: &str = "README.txt";
 pub(crate) const INDEX: &str = "index.jsonl";
 pub(crate) const CATALOG: &str = "catalog";
-pub(crate) const FEED: &str = "feed";
-pub(crate) const JOURNAL: &str = "journal";
-pub(crate) const LOCK: &str = "journal/lock";
-pub(crate) const APPLY_LOCK: &str = "journal/apply-lock";
-pub(crate) const TIP: &str = "journal/tip";
-/// A tip that is put in the place of one that could not be written.
-pub(crate) const TIP_BESIDE: &str = "journal/tip~new";
-/// Where unreadable things are put when something new needs their place.
-pub(crate) const DAMAGED: &str = "damaged";
 
 /// The folder whose logs are kept apart while they are open and once they are sealed.
 const SESSIONS: &str = "sessions";
@@ -106,14 +98,6 @@ fn place(kind: &Kind, shape: Shape) -> (PathBuf, String) {
 
 fn info(kind: &Kind, shape: Shape) -> Option<&'static KindInfo> {
     KINDS.iter().find(|info| info.kind == *kind && info.shape == shape)
-}
-
-/// Returns the kind of this name, without allocating for one that this version knows.
-pub(crate) fn kind(name: &str) -> Option<Kind> {
-    match KINDS.iter().find(|info| info.kind.as_str() == name) {
-        Some(info) => Some(info.kind.clone()),
-        None => Kind::new(name).ok(),
-    }
 }
 
 /// Returns every folder at the top that holds records or logs.

@@ -28,24 +28,15 @@
 
 mod apply;
 mod archive;
-mod aside;
 mod catalog;
 mod check;
-mod codec;
 mod commit;
 mod config;
 mod document;
-mod escape;
-mod fault;
-mod feed;
-mod files;
 mod index;
-mod journal;
 mod layout;
 mod lines;
 mod load;
-mod lock;
-mod lost;
 mod options;
 mod read;
 mod reading;

@@ -7,9 +7,9 @@ use std::io;
 use std::ops::Range;
 
 use nofx_core::{Body, LogEntry, LogKey, Timestamp, json};
+use nofx_journal::escape::is_long;
+use nofx_journal::files::Opened;
 
-use crate::escape::is_long;
-use crate::files::Opened;
 use crate::layout;
 
 /// How much is read at once.
@@ -248,7 +248,7 @@ mod tests {
     use nofx_core::Kind;
 
     use super::*;
-    use crate::files::{Disk, Layer};
+    use nofx_journal::files::{Disk, Layer};
 
     fn entry(position: u64, body: &str) -> LogEntry {
         LogEntry { position, at: Timestamp::from_millis(1_757_341_277_345), body: Body::trusted(body) }

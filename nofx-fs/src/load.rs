@@ -1,15 +1,16 @@
 //! Reading a store: the catalog, and what the journal holds beyond it.
 
 use nofx_core::{Result, StoreId};
+use nofx_journal::codec::Commit;
+use nofx_journal::fault::During;
+use nofx_journal::files::Files;
+use nofx_journal::lost::Lost;
+use nofx_journal::segment::{Found, Position, Segment};
+use nofx_journal::tip::Tip;
 
 use crate::catalog::{self, Mark};
-use crate::codec::Commit;
-use crate::fault::During;
-use crate::files::Files;
-use crate::journal::{Found, Position, Segment, Tip};
 use crate::layout;
 use crate::lines::{self, Lines};
-use crate::lost::Lost;
 use crate::state::State;
 
 /// How far the journal is read.

@@ -13,11 +13,11 @@ use nofx_core::{
     ChangePage, Changes, Cursor, Direction, Error, Key, KeyQuery, Kind, LogEntry, LogHead, LogKey, LogQuery, LogScan,
     LogState, PAGE_BYTES, Page, Record, RecordKey, Result, ScanQuery,
 };
+use nofx_journal::fault::{During, is_of_the_file};
+use nofx_journal::files::Opened;
 
 use crate::archive::Archive;
 use crate::document::{self, Said};
-use crate::fault::{During, is_of_the_file};
-use crate::files::Opened;
 use crate::lines::{self, Lines};
 use crate::reading::Reading;
 use crate::state::{LogSlot, RecordSlot, State};

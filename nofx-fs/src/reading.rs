@@ -14,16 +14,18 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, Rw
 use std::time::Duration;
 
 use nofx_core::{Error, Result, StoreId};
+use nofx_journal::doors;
+use nofx_journal::fault::{During, forbids_writing};
+use nofx_journal::feed::Feed;
+use nofx_journal::files::{Files, Opened};
+use nofx_journal::segment::{Found, Segment};
+use nofx_journal::tip::Tip;
 
 use crate::config::{self, Config};
-use crate::fault::{During, forbids_writing};
-use crate::feed::Feed;
-use crate::files::{Files, Opened};
-use crate::journal::{Found, Segment, Tip};
 use crate::load::{self, Reach};
 use crate::options::Options;
 use crate::state::State;
-use crate::{layout, rebuild, repair};
+use crate::{layout, rebuild};
 
 /// How often something that others may just be changing is looked at again before it is called damaged.
 pub(crate) const TRIES: usize = 20;
@@ -249,7 +251,7 @@ impl Reading {
                     rest.push((segment.clone(), position, commits, after));
                     position = after;
                 }
-                Found::End => match self.next_segment(&position)? {
+                Found::End => match Segment::next(&*self.files, self.store, &position)? {
                     Some(next) => (position, segment) = (next.header.start, next),
                     None => break,
                 },
@@ -286,7 +288,7 @@ impl Reading {
                     return if state.is_unproven { Ok(false) } else { Err(self.lies()) };
                 }
                 Found::Group(commits, after) => state.install(commits, after),
-                Found::End => match self.next_segment(&state.position)? {
+                Found::End => match Segment::next(&*self.files, self.store, &state.position)? {
                     Some(next) => state.go_on_in(next),
                     None => return Ok(false),
                 },
@@ -301,14 +303,6 @@ impl Reading {
         }
         state.advance(tip.applied);
         Ok(true)
-    }
-
-    /// Finds the segment in which the journal goes on behind the end of a generation.
-    pub(crate) fn next_segment(&self, end: &crate::journal::Position) -> Result<Option<Segment>> {
-        Ok(Segment::all(&*self.files, self.store)?.into_iter().rfind(|segment| {
-            let start = &segment.header.start;
-            start.generation > end.generation && start.is_same_frame(end)
-        }))
     }
 
     /// Reads everything that there is, without a lock, up to where the journal is known to be durable.
@@ -433,7 +427,7 @@ impl ReadOnly {
         if let Some(reason) = files.foreign().during("looking at", Path::new("."))? {
             return Ok(Some(Self::because(root, reason)));
         }
-        let mut no_files = repair::no_locks(files);
+        let mut no_files = doors::no_locks(files);
         no_files.extend(no_tip.filter(|error| error.kind() == io::ErrorKind::InvalidData).map(|_| layout::TIP.into()));
         if let Some(path) = no_files.first() {
             return Ok(Some(Self::damaged(&format!("`{}` is no file", path.display()))));

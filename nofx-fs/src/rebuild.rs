@@ -4,13 +4,13 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use nofx_core::{LogKey, LogState, RecordKey, Result, Seq, StoreId, Timestamp};
+use nofx_journal::fault::{During, is_of_the_file};
+use nofx_journal::files::{Files, Opened};
+use nofx_journal::segment::Segment;
 
 use crate::archive::{self, Archive};
 use crate::document::{self, Said};
-use crate::fault::{During, is_of_the_file};
-use crate::files::{Files, Opened};
 use crate::index;
-use crate::journal::Segment;
 use crate::layout::{self, Named};
 use crate::lines::{self, Lines};
 use crate::load::{self, Reach};

@@ -7,10 +7,10 @@ use std::thread;
 use std::time::Duration;
 
 use nofx_core::{Error, Repaired, Result};
+use nofx_journal::fault::During;
+use nofx_journal::files::Disk;
 use nofx_platform::{flush_folder, make_private, real};
 
-use crate::fault::During;
-use crate::files::Disk;
 use crate::options::Options;
 use crate::store::Shared;
 use crate::{config, repair};

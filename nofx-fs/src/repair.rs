@@ -11,18 +11,20 @@ use std::thread;
 use std::time::Duration;
 
 use nofx_core::{Batch, Deadline, Error, LogKey, LogState, Loss, Outcome, RecordKey, Repair, Repaired, Result};
+use nofx_journal::aside;
+use nofx_journal::doors::{self, Doors};
+use nofx_journal::escape::escape;
+use nofx_journal::fault::During;
+use nofx_journal::feed;
+use nofx_journal::files::Layer;
+use nofx_journal::segment::{self, Found, HEADER_BYTES, Header, Position, Segment};
 use nofx_platform::slashed;
 
 use crate::archive::{Archive, ArchiveWriter, all_lines};
-use crate::escape::escape;
-use crate::fault::During;
-use crate::feed;
-use crate::files::{Files, Layer};
-use crate::journal::{self, Found, HEADER_BYTES, Header, Position, Segment};
 use crate::state::LogSlot;
 use crate::stray::Stray;
-use crate::writing::{Doors, Writing};
-use crate::{aside, catalog, config, layout, lines, rebuild, stranger};
+use crate::writing::Writing;
+use crate::{catalog, layout, lines, rebuild, stranger};
 
 /// How long other processes get to bring to the files what the journal cannot say any more.
 const GRACE: Duration = Duration::from_secs(3);
@@ -42,27 +44,10 @@ pub(crate) fn free_doors(layer: &dyn Layer) -> Result<Vec<Repair>> {
         let what = "it is no folder; the journal is begun again";
         repairs.push(done(journal, what, Some(aside::put(layer, journal)?)));
     }
-    for path in no_doors(layer) {
+    for path in doors::no_doors(layer) {
         repairs.push(done(&path, "it is no file; it is made again", Some(aside::put(layer, &path)?)));
     }
     Ok(repairs)
-}
-
-/// Returns what is no file where processes meet.
-pub(crate) fn no_doors(files: &dyn Files) -> Vec<PathBuf> {
-    let mut found = no_locks(files);
-    if files.open(Path::new(layout::TIP)).is_err_and(|error| error.kind() == io::ErrorKind::InvalidData) {
-        found.push(layout::TIP.into());
-    }
-    found
-}
-
-/// Returns what is no file where locks and their holders are.
-pub(crate) fn no_locks(files: &dyn Files) -> Vec<PathBuf> {
-    let locks = [layout::LOCK, layout::APPLY_LOCK].map(PathBuf::from);
-    let holders = locks.clone().map(|lock| lock.with_extension("holder"));
-    let is_none = |path: &PathBuf| files.open(path).is_err_and(|error| error.kind() == io::ErrorKind::InvalidData);
-    locks.into_iter().chain(holders).filter(is_none).collect()
 }
 
 impl Writing {
@@ -279,10 +264,10 @@ impl Writing {
         losses: &mut Vec<Loss>,
     ) -> Result<Vec<Repair>> {
         let layer = &*self.layer;
-        let tip = self.read_tip(&*doors.tip)?;
+        let tip = self.read_tip(doors.tip())?;
         let segments = Segment::all(layer, self.store)?;
         let is_headless = |path: &PathBuf| segments.iter().all(|segment| segment.path != *path);
-        let headless: Vec<_> = journal::segment_files(layer)?.into_iter().filter(is_headless).collect();
+        let headless: Vec<_> = segment::segment_files(layer)?.into_iter().filter(is_headless).collect();
         let mut frames = Vec::new();
         for (at, segment) in segments.iter().enumerate() {
             let groups = segment.whole_groups(HEADER_BYTES).during("reading", &segment.path)?;
@@ -326,8 +311,8 @@ impl Writing {
             chain: 0,
             commits: base_commits,
         };
-        let header = Header { store: self.store, salt: config::salt(&self.options), start, last_seq };
-        let (next, file) = Segment::begin(layer, journal::unused_path(layer)?, header, self.options.segment_bytes)?;
+        let header = Header { store: self.store, salt: segment::salt(&self.options.sources), start, last_seq };
+        let (next, file) = Segment::begin(layer, segment::unused_path(layer)?, header, self.options.segment_bytes)?;
         let mut end = start;
         for group in &commits {
             let (bytes, after) = next.frame(&end, group);

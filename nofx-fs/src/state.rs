@@ -7,10 +7,10 @@ use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::path::PathBuf;
 
 use nofx_core::{BatchId, Body, Key, LogEntry, LogHead, LogKey, LogState, RecordKey, Seq, Timestamp};
+use nofx_journal::codec::{Commit, Remembered};
+use nofx_journal::lost::Lost;
+use nofx_journal::segment::{Position, Segment};
 
-use crate::codec::{Commit, Remembered};
-use crate::journal::{Position, Segment};
-use crate::lost::Lost;
 use crate::{layout, lines};
 
 #[derive(Debug, Default)]

@@ -6,11 +6,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 
 use nofx_core::{Batch, Outcome, Repaired, Result};
+use nofx_journal::files::Layer;
 
 use crate::LIMITS;
 use crate::apply::{self, Call};
 use crate::config;
-use crate::files::Layer;
 use crate::options::Options;
 use crate::reading::Reading;
 use crate::writing::Writing;

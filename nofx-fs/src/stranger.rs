@@ -5,9 +5,9 @@
 use std::io;
 
 use nofx_core::{LogKey, LogState};
+use nofx_journal::files::Opened;
 
 use crate::archive::Archive;
-use crate::files::Opened;
 use crate::lines::{self, Lines};
 use crate::state::LogSlot;
 

@@ -4,12 +4,12 @@ use std::io;
 use std::path::Path;
 
 use nofx_core::{Batch, BatchId, Body, Expect, LogEntry, LogKey, NewEntry, RecordKey, Result};
+use nofx_journal::fault::{During, is_of_the_file};
+use nofx_journal::files::{Files, Opened};
 
 use crate::LIMITS;
 use crate::archive::Archive;
 use crate::document::{self, Said};
-use crate::fault::{During, is_of_the_file};
-use crate::files::{Files, Opened};
 use crate::layout::{self, Named};
 use crate::lines;
 use crate::state::State;

@@ -9,14 +9,15 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use nofx_core::{Error, LogEntry, LogKey, LogState, RecordKey, Result};
+use nofx_journal::aside;
+use nofx_journal::fault::{During, is_of_the_file};
+use nofx_journal::files::{Layer, Opened};
 
 use crate::archive::{Archive, ArchiveWriter};
 use crate::document::{self, Said};
-use crate::fault::{During, is_of_the_file};
-use crate::files::{Layer, Opened};
 use crate::lines::{self, Lines};
 use crate::state::{LogSlot, RecordSlot};
-use crate::{aside, layout, stranger};
+use crate::{layout, stranger};
 
 /// What has a file of its own.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

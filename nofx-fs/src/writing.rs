@@ -6,13 +6,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, TryLockError};
 
 use nofx_core::{Deadline, Error, Result};
+use nofx_journal::doors::Doors;
+use nofx_journal::fault::During;
+use nofx_journal::files::{Handle, Layer};
+use nofx_journal::lock::{Held, Lock};
+use nofx_journal::segment::{Position, Segment};
+use nofx_journal::tip::Tip;
 
 use crate::apply::{Applied, Call};
-use crate::fault::During;
-use crate::files::{Handle, Layer};
-use crate::journal::{Position, Segment, Tip};
 use crate::layout;
-use crate::lock::{Held, Lock};
 use crate::reading::{Reading, TRIES, TRY_PAUSE};
 
 /// A store that is written as well.
@@ -43,40 +45,11 @@ pub(crate) struct Turn {
     pub(crate) flushed: Option<u64>,
 }
 
-/// Files by which processes meet, open as long as they are the ones that others find.
-#[derive(Debug)]
-pub(crate) struct Doors {
-    lock: Lock,
-    apply_lock: Lock,
-    pub(crate) tip: Arc<dyn Handle>,
-}
-
 /// The files, as long as no one changes them.
 #[derive(Debug)]
 pub(crate) struct Still<'a> {
     pub(crate) applied: MutexGuard<'a, Applied>,
     _held: (Arc<Doors>, Held),
-}
-
-impl Doors {
-    fn open(layer: &dyn Layer) -> Result<Self> {
-        // It may have been removed; then the store can still be read.
-        let folder = Path::new(layout::JOURNAL);
-        layer.make_dir(folder).during("making", folder)?;
-        let (lock, apply_lock) = (Lock::open(layer, layout::LOCK)?, Lock::open(layer, layout::APPLY_LOCK)?);
-        let tip = Path::new(layout::TIP);
-        Ok(Self { lock, apply_lock, tip: layer.edit(tip).during("opening", tip)? })
-    }
-
-    /// Returns the lock for committing.
-    pub(crate) fn lock(&self) -> &Lock {
-        &self.lock
-    }
-
-    /// Returns the lock for applying.
-    pub(crate) fn apply_lock(&self) -> &Lock {
-        &self.apply_lock
-    }
 }
 
 /// A writer reads as well.
@@ -112,8 +85,7 @@ impl Writing {
     pub(crate) fn doors(&self) -> Result<Arc<Doors>> {
         self.refuse_known()?;
         let doors = self.doors.read().unwrap_or_else(PoisonError::into_inner).clone();
-        let path = Path::new(layout::TIP);
-        if doors.tip.is_at(path).during("looking for", path)? { Ok(doors) } else { self.open_doors() }
+        if doors.is_in_place()? { Ok(doors) } else { self.open_doors() }
     }
 
     fn open_doors(&self) -> Result<Arc<Doors>> {
@@ -185,7 +157,7 @@ impl Writing {
             Tip::tell_applied(&*file, self.state().base)?;
             self.layer.rename(new, path)
         };
-        if Tip::tell_durable(&*doors.tip, durable, boot).or_else(|_| replaced()).is_ok() {
+        if Tip::tell_durable(doors.tip(), durable, boot).or_else(|_| replaced()).is_ok() {
             self.note_told(durable.frame);
             return true;
         }
@@ -194,7 +166,7 @@ impl Writing {
 
     /// Tells others which frame the files hold. Where that fails, the next application tells it.
     pub(crate) fn tell_applied(&self, doors: &Doors, applied: u64) {
-        _ = Tip::tell_applied(&*doors.tip, applied);
+        _ = Tip::tell_applied(doors.tip(), applied);
     }
 
     /// Notes that something was committed here.

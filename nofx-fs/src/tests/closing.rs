@@ -7,9 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use nofx_core::{Expect, LogQuery};
+use nofx_journal::files::Disk;
 
 use super::damage::{agent, batch, body, commit, entries, history, options};
-use crate::files::Disk;
 use crate::options::Options;
 use crate::registry;
 use crate::store::Shared;

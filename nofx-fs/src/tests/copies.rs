@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use nofx_core::{Error, Expect, LogQuery, Result};
+use nofx_journal::files::Disk;
+use nofx_journal::sim::Sim;
 
 use super::damage::{agent, batch, body, commit, entries, filled, history, options};
-use super::sim::Sim;
 use crate::check::Severity;
-use crate::files::Disk;
 use crate::options::Options;
 use crate::store::Shared;
 

@@ -4,8 +4,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use nofx_core::{Batch, Body, Expect, LogKey, NewEntry, RecordKey, Sources, Timestamp, kind};
+use nofx_journal::sim::Sim;
 
-use super::sim::Sim;
 use crate::options::Options;
 use crate::store::Shared;
 

@@ -8,8 +8,8 @@ use nofx_core::{
     Batch, BatchId, Body, Changes, Expect, Kind, LogKey, LogQuery, LogScan, LogState, NewEntry, Outcome, RecordKey,
     ScanQuery, Timestamp, kind,
 };
+use nofx_journal::sim::{Dice, Platter, Sim};
 
-use super::sim::{Dice, Platter, Sim};
 use crate::layout;
 use crate::options::{Options, Sabotage};
 use crate::store::Shared;
@@ -273,7 +273,7 @@ impl Watcher {
         for _ in 0..self.cuts {
             let mut dice = self.dice.lock().unwrap();
             let image = platter.cut(&mut dice);
-            let again = dice.one_in(4).then(|| dice.next());
+            let again = dice.one_in(4).then(|| dice.roll());
             // The catalog is derived: nothing may depend on it.
             let image = if dice.one_in(5) { image.without(layout::CATALOG) } else { image };
             drop(dice);

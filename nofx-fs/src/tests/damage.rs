@@ -7,10 +7,10 @@ use std::sync::Arc;
 use nofx_core::{
     Batch, Body, Expect, Kind, LogKey, LogQuery, NewEntry, Outcome, RecordKey, ScanQuery, Sources, Timestamp, kind,
 };
+use nofx_journal::files::Disk;
+use nofx_journal::sim::Sim;
 
-use super::sim::Sim;
 use crate::check::Severity;
-use crate::files::Disk;
 use crate::layout;
 use crate::options::{Options, Sabotage};
 use crate::store::Shared;
@@ -144,7 +144,7 @@ fn missing_and_truncated_files_are_reported() {
 fn strays_and_strangers_are_left_alone() {
     let sim = Sim::default();
     drop(filled(&sim));
-    let stray = crate::files::Layer::edit(&sim, Path::new("agents/notes.txt")).unwrap();
+    let stray = nofx_journal::files::Layer::edit(&sim, Path::new("agents/notes.txt")).unwrap();
     stray.write_at(b"mine", 0).unwrap();
     sim.delete(layout::CATALOG);
     let store = open(&sim);
@@ -373,7 +373,7 @@ fn a_check_finds_each_damage_and_nothing_else() {
     sim.tamper(layout::CATALOG, |bytes| bytes[9] ^= 1);
     sim.tamper(layout::INDEX, |bytes| bytes[9] ^= 1);
     sim.tamper("feed/00000000", |bytes| bytes[30] ^= 1);
-    let stray = crate::files::Layer::edit(&sim, Path::new("agents/notes.txt")).unwrap();
+    let stray = nofx_journal::files::Layer::edit(&sim, Path::new("agents/notes.txt")).unwrap();
     stray.write_at(b"mine", 0).unwrap();
     let before = sim.everything();
     let found = store.check().unwrap();

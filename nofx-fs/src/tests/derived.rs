@@ -5,10 +5,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use nofx_core::{Changes, Expect, LogQuery, RecordKey, ScanQuery, kind};
+use nofx_journal::files::Disk;
 
 use super::damage::{agent, batch, body, commit, entries, history, options};
 use crate::check::Severity;
-use crate::files::Disk;
 use crate::layout;
 use crate::store::Shared;
 

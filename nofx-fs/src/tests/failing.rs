@@ -5,9 +5,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use nofx_core::{Expect, LogQuery};
+use nofx_journal::sim::Sim;
 
 use super::damage::{agent, batch, body, commit, entries, filled, history, open, options};
-use super::sim::Sim;
 use crate::layout;
 use crate::options::Options;
 use crate::store::Shared;

@@ -6,10 +6,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use nofx_core::{Error, Expect, LogQuery, LogState, RecordKey, kind};
+use nofx_journal::files::Disk;
 
 use super::damage::{agent, batch, body, commit, entries, filled_in, history, options};
 use crate::check::Severity;
-use crate::files::Disk;
 use crate::layout;
 use crate::store::Shared;
 

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use nofx_core::entity::Session;
 use nofx_core::workspace::{SessionFilter, Workspace, new_session};
 use nofx_core::{Store, Timestamp};
+use nofx_journal::sim::Sim;
 
-use super::sim::Sim;
 use crate::store::Shared;
 use crate::{FsBackend, Options};
 

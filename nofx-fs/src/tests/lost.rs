@@ -1,9 +1,9 @@
 //! A journal that is damaged in its middle: what stands around the damage is read, and nothing is missing silently.
 
 use nofx_core::{Changes, Expect, LogQuery, RecordKey, Result, ScanQuery, kind};
+use nofx_journal::sim::Sim;
 
 use super::damage::{agent, batch, body, commit, entries, history, open};
-use super::sim::Sim;
 use crate::check::Severity;
 use crate::layout;
 use crate::store::Shared;

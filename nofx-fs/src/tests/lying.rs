@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use nofx_core::{Expect, LogQuery};
+use nofx_journal::sim::Sim;
 
 use super::damage::{agent, batch, body, commit, entries, history, open};
-use super::sim::Sim;
 
 /// Two processes of which one commits in the middle of the other's commit.
 fn torn() -> (Sim, crate::store::Shared, Arc<crate::store::Shared>) {

@@ -17,5 +17,4 @@ mod proven;
 mod reading;
 mod repair;
 mod sealed;
-mod sim;
 mod stranger;

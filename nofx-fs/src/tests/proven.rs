@@ -5,10 +5,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use nofx_core::{Expect, LogQuery, RecordKey, ScanQuery, kind};
+use nofx_journal::files::Disk;
+use nofx_journal::sim::Sim;
 
 use super::damage::{agent, batch, body, commit, entries, filled, filled_in, history, open, options};
-use super::sim::Sim;
-use crate::files::Disk;
 use crate::store::Shared;
 use crate::{layout, registry};
 

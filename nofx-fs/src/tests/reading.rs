@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use nofx_core::{Expect, LogQuery};
+use nofx_journal::sim::Sim;
+use nofx_journal::tip::Tip;
 
 use super::damage::{agent, batch, body, commit, entries, filled, history, open, options};
-use super::sim::Sim;
-use crate::journal::Tip;
 use crate::layout;
 use crate::options::{Options, Sabotage};
 use crate::store::Shared;
@@ -83,7 +83,7 @@ fn the_first_act_of_a_writer_is_to_flush_and_to_tell() {
     // It changes nothing.
     assert_eq!(store.commit(vec![batch().append_at(history("s1"), 0, entries(1))]).unwrap().len(), 1);
     assert!(sim.counts().0 > before, "what was found was not flushed");
-    let tip = Tip::read(&*crate::files::Files::open(&sim, Path::new(layout::TIP)).unwrap()).unwrap().unwrap();
+    let tip = Tip::read(&*nofx_journal::files::Files::open(&sim, Path::new(layout::TIP)).unwrap()).unwrap().unwrap();
     assert_eq!((tip.boot, tip.durable.frame), (NEXT_BOOT, store.state().position.frame));
     assert_eq!(length(&store), 21);
 }

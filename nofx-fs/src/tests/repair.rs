@@ -3,11 +3,11 @@
 use std::path::Path;
 
 use nofx_core::{Changes, Expect, LogQuery, RecordKey, Repair, Repaired, ScanQuery, kind};
+use nofx_journal::files::Layer;
+use nofx_journal::sim::Sim;
 
 use super::damage::{agent, batch, body, commit, entries, filled, history, open};
-use super::sim::Sim;
 use crate::check::Severity;
-use crate::files::Layer;
 use crate::layout;
 use crate::store::Shared;
 

@@ -2,9 +2,9 @@
 //! nothing does. None begins at 0 again.
 
 use nofx_core::LogQuery;
+use nofx_journal::sim::Sim;
 
 use super::damage::{batch, commit, entries, filled, history, open};
-use super::sim::Sim;
 use crate::layout;
 
 const SEALED: &str = "sessions/archived/s2/history.jsonl.zst";

@@ -1,9 +1,9 @@
 //! Whole files in the places of others: what they hold is never taken for what should be there.
 
 use nofx_core::{Expect, LogKey, LogQuery, NewEntry, Timestamp};
+use nofx_journal::sim::Sim;
 
 use super::damage::{agent, batch, body, commit, filled, history, open};
-use super::sim::Sim;
 use crate::layout;
 use crate::store::Shared;
 

@@ -14,6 +14,8 @@ pub(super) enum Role {
     Core,
     /// Knows the operating system, and nothing of ours.
     Platform,
+    /// Commits for the local backends.
+    Journal,
     Backend,
     Migrate,
     Testkit,
@@ -30,6 +32,7 @@ impl Role {
         Some(match name {
             "nofx-core" => Role::Core,
             "nofx-platform" => Role::Platform,
+            "nofx-journal" => Role::Journal,
             "nofx-migrate" => Role::Migrate,
             "nofx-testkit" => Role::Testkit,
             "nofx" => Role::Facade,
@@ -43,7 +46,8 @@ impl Role {
     fn may_use(self, other: Role) -> bool {
         match self {
             Role::Core | Role::Platform => false,
-            Role::Backend | Role::Migrate => matches!(other, Role::Core | Role::Platform),
+            Role::Journal | Role::Migrate => matches!(other, Role::Core | Role::Platform),
+            Role::Backend => matches!(other, Role::Core | Role::Platform | Role::Journal),
             Role::Testkit => other == Role::Core,
             Role::Facade => matches!(other, Role::Core | Role::Platform | Role::Backend | Role::Migrate),
             Role::Host => matches!(other, Role::Core | Role::Facade | Role::Migrate),
@@ -102,6 +106,8 @@ mod tests {
     fn what_the_design_draws_is_allowed() {
         for (from, to) in [
             ("nofx-redb", "nofx-core"),
+            ("nofx-fs", "nofx-journal"),
+            ("nofx-journal", "nofx-platform"),
             ("nofx-migrate", "nofx-core"),
             ("nofx-testkit", "nofx-core"),
             ("nofx", "nofx-redb"),
@@ -123,6 +129,16 @@ mod tests {
         for kind in [NORMAL, DEV, r#""build""#] {
             assert_eq!(findings("nofx-redb", "nofx-fs", kind), 1);
             assert_eq!(findings("nofx-sqlite", "nofx-redb", kind), 1);
+        }
+    }
+
+    #[test]
+    fn the_journal_sees_no_backend_and_only_backends_see_it() {
+        for kind in [NORMAL, DEV] {
+            assert_eq!(findings("nofx-journal", "nofx-fs", kind), 1);
+            for from in ["nofx-core", "nofx-migrate", "nofx", "nofx-node"] {
+                assert_eq!(findings(from, "nofx-journal", kind), 1, "{from}");
+            }
         }
     }
 

@@ -1,4 +1,4 @@
-//! Every backend writes its format down in `docs/format/`.
+//! Every backend, and the journal of the local ones, writes its format down in `docs/format/`.
 
 use super::Finding;
 use super::dependencies::Role;
@@ -6,8 +6,8 @@ use super::tree::{Tree, relative};
 use crate::workspace::Package;
 
 pub(super) fn check(packages: &[Package], tree: &Tree) -> Vec<Finding> {
-    let backends = packages.iter().filter(|package| Role::of(&package.name) == Some(Role::Backend));
-    let grown = backends.filter(|package| !is_placeholder(package, tree));
+    let writes = |package: &&Package| matches!(Role::of(&package.name), Some(Role::Backend | Role::Journal));
+    let grown = packages.iter().filter(writes).filter(|package| !is_placeholder(package, tree));
     grown.filter_map(|package| missing_page(package, tree)).collect()
 }
 
@@ -43,6 +43,8 @@ mod tests {
     fn a_backend_with_code_needs_a_page_that_says_something() {
         let code = ("nofx-redb/src/lib.rs", "//! Stores.\nmod table;\n");
         assert_eq!(check(&packages("nofx-redb"), &Tree::of(&[code])).len(), 1);
+        let journal = ("nofx-journal/src/lib.rs", "mod segment;\n");
+        assert_eq!(check(&packages("nofx-journal"), &Tree::of(&[journal])).len(), 1);
         assert_eq!(check(&packages("nofx-redb"), &Tree::of(&[code, ("docs/format/redb.md", "\n")])).len(), 1);
         assert_eq!(check(&packages("nofx-redb"), &Tree::of(&[code, ("docs/format/redb.md", "# redb\n")])), []);
     }

@@ -45,7 +45,8 @@ pub(crate) struct Args {
 }
 
 /// The crates whose tests run by default.
-const PACKAGES: [&str; 6] = ["nofx-core", "nofx-testkit", "nofx-redb", "nofx-fs", "nofx-migrate", "nofx"];
+const PACKAGES: [&str; 7] =
+    ["nofx-core", "nofx-testkit", "nofx-redb", "nofx-journal", "nofx-fs", "nofx-migrate", "nofx"];
 
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let folder = root().join("target/windows");

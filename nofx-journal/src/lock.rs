@@ -18,7 +18,7 @@ const PAUSES: (Duration, Duration) = (Duration::from_micros(20), Duration::from_
 
 /// A lock file, and beside it a file that names who has or had it.
 #[derive(Debug)]
-pub(crate) struct Lock {
+pub struct Lock {
     path: &'static str,
     file: Arc<dyn Handle>,
     holder: Arc<dyn Handle>,
@@ -27,10 +27,11 @@ pub(crate) struct Lock {
 
 /// The lock, until this is dropped.
 #[derive(Debug)]
-pub(crate) struct Held(Arc<dyn Handle>);
+pub struct Held(Arc<dyn Handle>);
 
 impl Lock {
-    pub(crate) fn open(layer: &dyn Layer, path: &'static str) -> Result<Self> {
+    /// Opens the lock file at a path, and makes it if there is none.
+    pub fn open(layer: &dyn Layer, path: &'static str) -> Result<Self> {
         let open = |path: &Path| layer.edit(path).during("opening", path);
         let holder = Path::new(path).with_extension("holder");
         // As long for every process, so that a name never keeps the end of a longer one.
@@ -39,12 +40,12 @@ impl Lock {
     }
 
     /// Returns whether the lock file is the one that others would find.
-    pub(crate) fn is_in_place(&self) -> Result<bool> {
+    pub fn is_in_place(&self) -> Result<bool> {
         self.file.is_at(Path::new(self.path)).during("looking for", Path::new(self.path))
     }
 
     /// Takes the lock, or waits for it at most so long.
-    pub(crate) fn acquire(&self, wait: Duration) -> Result<Held> {
+    pub fn acquire(&self, wait: Duration) -> Result<Held> {
         let (mut pause, longest) = PAUSES;
         let deadline = Deadline::after(wait);
         loop {
@@ -60,7 +61,7 @@ impl Lock {
     }
 
     /// Takes the lock if nobody has it.
-    pub(crate) fn try_acquire(&self) -> Result<Option<Held>> {
+    pub fn try_acquire(&self) -> Result<Option<Held>> {
         match self.file.try_lock() {
             Ok(true) => {}
             Ok(false) => return Ok(None),
@@ -92,5 +93,38 @@ impl Drop for Held {
     fn drop(&mut self) {
         // The system takes it back at the latest when the file is closed.
         _ = self.0.unlock();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::files::Disk;
+
+    const WAIT: Duration = Duration::from_millis(20);
+
+    #[test]
+    fn one_at_a_time_has_a_lock_and_the_others_are_told_who() {
+        let dir = tempfile::tempdir().unwrap();
+        let layer = Disk::new(dir.path());
+        let (one, other) = (Lock::open(&layer, "lock").unwrap(), Lock::open(&layer, "lock").unwrap());
+        let held = one.acquire(WAIT).unwrap();
+        assert!(other.try_acquire().unwrap().is_none());
+        let Err(Error::Locked { holder: Some(holder), .. }) = other.acquire(WAIT) else { panic!("it was given twice") };
+        assert_eq!(holder.pid, std::process::id());
+        drop(held);
+        assert!(other.try_acquire().unwrap().is_some());
+    }
+
+    #[test]
+    fn a_lock_file_that_was_replaced_is_not_the_one_that_others_find() {
+        let dir = tempfile::tempdir().unwrap();
+        let layer = Disk::new(dir.path());
+        let lock = Lock::open(&layer, "lock").unwrap();
+        assert!(lock.is_in_place().unwrap());
+        std::fs::rename(dir.path().join("lock"), dir.path().join("moved")).unwrap();
+        assert!(!lock.is_in_place().unwrap());
+        let other = Lock::open(&layer, "lock").unwrap();
+        assert!(other.is_in_place().unwrap() && !lock.is_in_place().unwrap());
     }
 }

@@ -23,7 +23,7 @@ const PAGE_BYTES: usize = 4 << 20;
 
 /// What is known of the files.
 #[derive(Debug, Default)]
-pub(crate) struct Feed {
+pub struct Feed {
     files: VecDeque<FeedFile>,
     ids: HashMap<BatchId, u64>,
     /// The number behind the last commit that was read.
@@ -46,7 +46,7 @@ const LOST: u32 = u32::MAX;
 
 impl Feed {
     /// Returns the number of the oldest commit from which on all are remembered.
-    pub(crate) fn start(&self) -> u64 {
+    pub fn start(&self) -> u64 {
         self.first().max(self.lost_end)
     }
 
@@ -56,12 +56,12 @@ impl Feed {
     }
 
     /// Returns the number of a batch among the commits before `known`.
-    pub(crate) fn find(&self, batch: &BatchId) -> Option<u64> {
+    pub fn find(&self, batch: &BatchId) -> Option<u64> {
         self.ids.get(batch).copied()
     }
 
     /// Reads what others added, up to the commit of this number, which the files are known to hold.
-    pub(crate) fn catch_up(&mut self, files: &dyn Files, known: u64) -> Result<()> {
+    pub fn catch_up(&mut self, files: &dyn Files, known: u64) -> Result<()> {
         if !self.started {
             let folder = Path::new(layout::FEED);
             let found = files.list(folder).during("listing", folder)?;
@@ -144,7 +144,7 @@ impl Feed {
     }
 
     /// Finds where the commit of this number goes, which is the next one.
-    pub(crate) fn find_end(&mut self, files: &dyn Files, first: u64) -> Result<()> {
+    pub fn find_end(&mut self, files: &dyn Files, first: u64) -> Result<()> {
         self.catch_up(files, first)?;
         self.look_again_if_shortened(files, first)
     }
@@ -152,7 +152,7 @@ impl Feed {
     /// Returns what has to be written next of commits, the first of which has the number `first`; `None` if it is all there.
     ///
     /// Trying again after an error goes on where it ended.
-    pub(crate) fn next_part(&mut self, first: u64, commits: &[Remembered]) -> Option<Part> {
+    pub fn next_part(&mut self, first: u64, commits: &[Remembered]) -> Option<Part> {
         let done = usize::try_from(self.end.saturating_sub(first)).unwrap_or(usize::MAX);
         let rest = commits.get(done..).filter(|rest| !rest.is_empty())?;
         let (file, room) = (self.end / COMMITS, (COMMITS - self.end % COMMITS) as usize);
@@ -167,7 +167,7 @@ impl Feed {
     }
 
     /// Notes that a part was written.
-    pub(crate) fn take(&mut self, part: Part) {
+    pub fn take(&mut self, part: Part) {
         let Some(file) = self.files.back_mut() else { return };
         file.end = part.offset + part.bytes.len() as u64;
         for (number, batch, start) in part.commits {
@@ -179,7 +179,7 @@ impl Feed {
     }
 
     /// Returns the number of the oldest file that is needed.
-    pub(crate) fn oldest_file(&self) -> u64 {
+    pub fn oldest_file(&self) -> u64 {
         self.first() / COMMITS
     }
 
@@ -201,7 +201,7 @@ impl Feed {
 
     /// Reads commits from the one of a number on: at most `limit`, and perhaps fewer. `None` if
     /// they are forgotten.
-    pub(crate) fn read(&self, files: &dyn Files, from: u64, limit: usize) -> Result<Option<Vec<Remembered>>> {
+    pub fn read(&self, files: &dyn Files, from: u64, limit: usize) -> Result<Option<Vec<Remembered>>> {
         let mut found = Vec::new();
         let Some(file) = self.files.iter().find(|file| file.number == from / COMMITS) else { return Ok(None) };
         let path = path_of(file.number);
@@ -243,7 +243,7 @@ impl Feed {
 
 /// Commits that belong behind the others of a file.
 #[derive(Debug)]
-pub(crate) struct Part {
+pub struct Part {
     file: u64,
     offset: u64,
     bytes: Vec<u8>,
@@ -253,7 +253,7 @@ pub(crate) struct Part {
 
 impl Part {
     /// Writes it, durably except for the name; returns whether that is new.
-    pub(crate) fn write(&self, layer: &dyn Layer) -> Result<bool> {
+    pub fn write(&self, layer: &dyn Layer) -> Result<bool> {
         let path = path_of(self.file);
         let is_new = self.offset == 0;
         if is_new {
@@ -287,7 +287,7 @@ fn is_missing(error: &io::Error) -> bool {
 }
 
 /// Removes the files with a smaller number.
-pub(crate) fn remove_older(layer: &dyn Layer, oldest: u64) -> Result<()> {
+pub fn remove_older(layer: &dyn Layer, oldest: u64) -> Result<()> {
     let folder = Path::new(layout::FEED);
     for entry in layer.list(folder).during("listing", folder)? {
         if number_of(&entry.name).is_some_and(|number| number < oldest) {
@@ -300,16 +300,17 @@ pub(crate) fn remove_older(layer: &dyn Layer, oldest: u64) -> Result<()> {
 
 /// What is wrong with a file of the feed.
 #[derive(Debug)]
-pub(crate) struct FeedDamage {
-    pub(crate) path: PathBuf,
+pub struct FeedDamage {
+    /// The file.
+    pub path: PathBuf,
     /// The first byte that is of no commit.
-    pub(crate) at: usize,
+    pub at: usize,
     /// The commits that can be read, as they stand in the file.
     readable: Vec<u8>,
 }
 
 /// Looks for bytes that are of no commit. What a crash leaves behind the newest commit, number `known - 1`, is none of them.
-pub(crate) fn damages(files: &dyn Files, known: u64) -> Result<Vec<FeedDamage>> {
+pub fn damages(files: &dyn Files, known: u64) -> Result<Vec<FeedDamage>> {
     let folder = Path::new(layout::FEED);
     let found = files.list(folder).during("listing", folder)?;
     let mut numbers: Vec<u64> = found.iter().filter_map(|entry| number_of(&entry.name)).collect();
@@ -351,7 +352,7 @@ fn damage_in(path: &Path, bytes: &[u8], known: u64) -> Option<FeedDamage> {
 
 impl FeedDamage {
     /// Moves the file aside and leaves what can be read of it in its place. Durable on return.
-    pub(crate) fn repair(&self, layer: &dyn Layer) -> Result<PathBuf> {
+    pub fn repair(&self, layer: &dyn Layer) -> Result<PathBuf> {
         let kept = aside::put(layer, &self.path)?;
         layer.replace(&self.path, &self.readable).during("writing", &self.path)?;
         layer.sync_dir(Path::new(layout::FEED)).during("flushing", Path::new(layout::FEED))?;
@@ -386,4 +387,109 @@ fn path_of(number: u64) -> PathBuf {
 
 fn number_of(name: &str) -> Option<u64> {
     name.parse().ok().filter(|number| format!("{number:08}") == name)
+}
+
+#[cfg(test)]
+mod tests {
+    use nofx_core::{Kind, LogKey, RecordKey, Seq};
+
+    use super::*;
+    use crate::sim::Sim;
+
+    fn remembered(number: u64) -> Remembered {
+        let note = RecordKey::new(Kind::of("note"), "a").unwrap();
+        let talk = LogKey::new(Kind::of("talk"), "t").unwrap();
+        let mut id = [0; 16];
+        id[..8].copy_from_slice(&number.to_le_bytes());
+        let batch = BatchId::from_bytes(id);
+        Remembered { batch, seq: Seq::new(6), records: vec![note], logs: vec![(talk, 300..302)], appended: 1 }
+    }
+
+    /// Writes the commits of some numbers as an applier does.
+    fn append(sim: &Sim, feed: &mut Feed, numbers: std::ops::Range<u64>) {
+        let commits: Vec<_> = numbers.clone().map(remembered).collect();
+        feed.find_end(sim, numbers.start).unwrap();
+        while let Some(part) = feed.next_part(numbers.start, &commits) {
+            part.write(sim).unwrap();
+            feed.take(part);
+        }
+    }
+
+    fn path() -> &'static str {
+        "feed/00000000"
+    }
+
+    /// The bytes are those that `docs/format/journal.md` shows, spelled here once more.
+    #[test]
+    fn a_commit_has_the_bytes_of_the_page() {
+        let sim = Sim::default();
+        append(&sim, &mut Feed::default(), 0..1);
+        let logs = b"\x01\x01\x04talk\x01t\xac\x02\x02";
+        let content = [&b"\0"[..], &[0; 16], b"\x06\x01\x04note\x01a", logs].concat();
+        let head = [(content.len() as u32).to_le_bytes(), crc32fast::hash(&content).to_le_bytes()].concat();
+        assert_eq!(sim.everything()[path()], [head, content].concat());
+    }
+
+    #[test]
+    fn what_was_appended_is_found_by_its_number_and_by_its_id_and_not_beyond_what_is_known() {
+        let sim = Sim::default();
+        let mut writer = Feed::default();
+        append(&sim, &mut writer, 0..5);
+        append(&sim, &mut writer, 5..9);
+        let mut other = Feed::default();
+        other.catch_up(&sim, 7).unwrap();
+        assert_eq!(other.find(&remembered(6).batch), Some(6));
+        assert_eq!(other.find(&remembered(7).batch), None, "no base is known to hold it");
+        assert_eq!(other.read(&sim, 4, 100).unwrap().unwrap(), [4, 5, 6].map(remembered));
+        other.catch_up(&sim, 9).unwrap();
+        assert_eq!(other.find(&remembered(7).batch), Some(7));
+        assert_eq!((other.start(), other.read(&sim, 8, 100).unwrap().unwrap()), (0, vec![remembered(8)]));
+    }
+
+    #[test]
+    fn a_commit_that_is_damaged_hides_itself_and_moves_the_start_behind_it() {
+        let sim = Sim::default();
+        append(&sim, &mut Feed::default(), 0..5);
+        sim.tamper(path(), |bytes| {
+            let third = bytes.len() / 5 * 2;
+            bytes[third + 20] ^= 1;
+        });
+        let mut feed = Feed::default();
+        feed.catch_up(&sim, 5).unwrap();
+        assert_eq!(feed.start(), 3);
+        assert_eq!(feed.find(&remembered(2).batch), None);
+        assert_eq!(feed.read(&sim, 3, 100).unwrap().unwrap(), [3, 4].map(remembered));
+        let found = damages(&sim, 5).unwrap();
+        assert_eq!(found.len(), 1);
+        found[0].repair(&sim).unwrap();
+        assert!(damages(&sim, 5).unwrap().is_empty());
+    }
+
+    /// A part was written, and its writer killed before the base was told to hold its commits.
+    #[test]
+    fn what_an_attempt_left_is_written_again_in_its_place() {
+        let sim = Sim::default();
+        append(&sim, &mut Feed::default(), 0..5);
+        append(&sim, &mut Feed::default(), 3..7);
+        let mut feed = Feed::default();
+        feed.catch_up(&sim, 7).unwrap();
+        assert_eq!(feed.read(&sim, 0, 100).unwrap().unwrap(), (0..7).map(remembered).collect::<Vec<_>>());
+        assert!(sim.platter().names().all(|name| !name.starts_with("damaged")));
+    }
+
+    #[test]
+    fn the_oldest_file_is_forgotten_once_enough_is_remembered_without_it() {
+        let sim = Sim::default();
+        let mut feed = Feed::default();
+        let kept = REMEMBERED_COMMITS as u64;
+        for first in (0..kept + COMMITS).step_by(COMMITS as usize) {
+            append(&sim, &mut feed, first..first + COMMITS);
+        }
+        assert_eq!((feed.start(), feed.oldest_file()), (COMMITS, 1));
+        assert_eq!(feed.find(&remembered(0).batch), None);
+        remove_older(&sim, feed.oldest_file()).unwrap();
+        let mut other = Feed::default();
+        other.catch_up(&sim, kept + COMMITS).unwrap();
+        assert_eq!((other.start(), other.find(&remembered(COMMITS).batch)), (COMMITS, Some(COMMITS)));
+    }
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 use nofx_core::{Error, Result};
 
 /// Says what was being done when an error came.
-pub(crate) trait During<T> {
+pub trait During<T> {
     /// Turns an error, given that nothing has happened yet, into what the caller gets.
     fn during(self, doing: &str, path: &Path) -> Result<T>;
 }
@@ -18,7 +18,7 @@ impl<T> During<T> for io::Result<T> {
 }
 
 /// Tells an error of the file system, given that nothing has happened yet.
-pub(crate) fn told(error: io::Error, doing: &str, path: &Path) -> Error {
+pub fn told(error: io::Error, doing: &str, path: &Path) -> Error {
     let what = format!("{doing} `{}`", path.display());
     match error.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
@@ -33,12 +33,12 @@ pub(crate) fn told(error: io::Error, doing: &str, path: &Path) -> Error {
 }
 
 /// Returns whether an error says that this process may not write here at all.
-pub(crate) fn forbids_writing(error: &io::Error) -> bool {
+pub fn forbids_writing(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem)
 }
 
 /// Returns whether reading failed because of the one file that was read: it is none, this process may not read it, or the disk cannot.
-pub(crate) fn is_of_the_file(error: &io::Error) -> bool {
+pub fn is_of_the_file(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::PermissionDenied)
         || nofx_platform::is_bad_place(error)
 }

@@ -1,4 +1,4 @@
-//! The few things that the backend asks of a file system, so that tests can put another one below it.
+//! The few things that a local store asks of a file system, so that tests can put another one below it.
 
 use std::fmt::Debug;
 use std::fs::{self, File, OpenOptions, TryLockError};
@@ -9,7 +9,7 @@ use std::sync::Arc;
 use nofx_platform::{Identity, flush_folder, owner, private, private_folders, replace, user, write_all_at};
 
 /// A folder with everything below it, to be looked at: nothing here changes, makes or locks anything. All paths are relative to it.
-pub(crate) trait Files: Debug + Send + Sync {
+pub trait Files: Debug + Send + Sync {
     /// Opens a file for reading. `InvalidData` for what is no file, or is reached through a symbolic link.
     fn open(&self, path: &Path) -> io::Result<Arc<dyn Opened>>;
     /// Returns what a folder holds, in no order; nothing if there is no folder.
@@ -32,10 +32,10 @@ pub(crate) trait Files: Debug + Send + Sync {
     }
 }
 
-pub(crate) use nofx_platform::Boot;
+pub use nofx_platform::Boot;
 
 /// A folder that may be changed as well.
-pub(crate) trait Layer: Files {
+pub trait Layer: Files {
     /// Opens a file for reading and writing; made if there is none. Errors as those of [`open`](Files::open).
     fn edit(&self, path: &Path) -> io::Result<Arc<dyn Handle>>;
     /// Opens a file for writing, and empties it.
@@ -71,7 +71,8 @@ pub(crate) trait Layer: Files {
 }
 
 /// A file that is open for reading.
-pub(crate) trait Opened: Debug + Send + Sync {
+#[expect(clippy::len_without_is_empty, reason = "it asks the system, and what is asked is how long the file is")]
+pub trait Opened: Debug + Send + Sync {
     /// Returns the length in bytes.
     fn len(&self) -> io::Result<u64>;
     /// Reads some bytes; none at the end of the file.
@@ -106,7 +107,7 @@ pub(crate) trait Opened: Debug + Send + Sync {
 }
 
 /// A file that is open for writing too.
-pub(crate) trait Handle: Opened {
+pub trait Handle: Opened {
     /// Writes all bytes.
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()>;
     /// Cuts or extends the file.
@@ -121,13 +122,15 @@ pub(crate) trait Handle: Opened {
 
 /// What a folder holds.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Entry {
-    pub(crate) name: String,
-    pub(crate) is_dir: bool,
+pub struct Entry {
+    /// Its name in the folder.
+    pub name: String,
+    /// Whether it is a folder.
+    pub is_dir: bool,
 }
 
 /// What a file that is being written is called until it is whole. No id is escaped to a name with `~` before its end.
-pub(crate) const UNFINISHED: &str = "~new";
+pub const UNFINISHED: &str = "~new";
 
 fn beside(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
@@ -137,12 +140,13 @@ fn beside(path: &Path) -> PathBuf {
 
 /// A folder of the machine.
 #[derive(Debug)]
-pub(crate) struct Disk {
+pub struct Disk {
     root: Arc<Path>,
 }
 
 impl Disk {
-    pub(crate) fn new(root: &Path) -> Self {
+    /// Returns a folder, which need not exist yet.
+    pub fn new(root: &Path) -> Self {
         Self { root: root.into() }
     }
 

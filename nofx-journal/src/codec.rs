@@ -1,19 +1,20 @@
 //! Numbers, texts and commits as bytes, for the files that only programs read.
+//!
+//! What is written is read back as it was. What is read is never trusted: bytes that no writer wrote are `None` and no panic.
 
 use std::collections::HashSet;
 use std::ops::Range;
 
-use nofx_core::{Batch, BatchId, Body, Change, Committed, Key, LogEntry, LogKey, RecordKey, Seq, Timestamp};
-
-use crate::layout;
+use nofx_core::kind::KINDS;
+use nofx_core::{Batch, BatchId, Body, Change, Committed, Key, Kind, LogEntry, LogKey, RecordKey, Seq, Timestamp};
 
 /// Bytes that grow.
 #[derive(Debug, Default)]
-pub(crate) struct Writer(pub(crate) Vec<u8>);
+pub struct Writer(pub Vec<u8>);
 
 impl Writer {
     /// Writes seven bits a byte, the lowest first; the last byte has its highest bit clear.
-    pub(crate) fn number(&mut self, mut number: u64) {
+    pub fn number(&mut self, mut number: u64) {
         while number >= 0x80 {
             self.0.push(number as u8 | 0x80);
             number >>= 7;
@@ -21,22 +22,25 @@ impl Writer {
         self.0.push(number as u8);
     }
 
-    pub(crate) fn bytes(&mut self, bytes: &[u8]) {
+    /// Writes how many bytes there are, and the bytes.
+    pub fn bytes(&mut self, bytes: &[u8]) {
         self.number(bytes.len() as u64);
         self.0.extend_from_slice(bytes);
     }
 
-    pub(crate) fn key(&mut self, key: &impl Key) {
+    /// Writes the kind and the id of a key.
+    pub fn key(&mut self, key: &impl Key) {
         self.bytes(key.kind().as_str().as_bytes());
         self.bytes(key.id().as_bytes());
     }
 
-    pub(crate) fn seq(&mut self, seq: Option<Seq>) {
+    /// Writes a version, or that there is none.
+    pub fn seq(&mut self, seq: Option<Seq>) {
         self.number(seq.map_or(0, Seq::get));
     }
 
     /// Times are small numbers near the present and may lie before 1970.
-    pub(crate) fn time(&mut self, at: Timestamp) {
+    pub fn time(&mut self, at: Timestamp) {
         let millis = at.as_millis();
         self.number(((millis << 1) ^ (millis >> 63)) as u64);
     }
@@ -44,24 +48,28 @@ impl Writer {
 
 /// Bytes that are read from the front. Each step is `None` if they are not what it expects.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Reader<'a>(pub(crate) &'a [u8]);
+pub struct Reader<'a>(pub &'a [u8]);
 
 impl<'a> Reader<'a> {
-    pub(crate) fn take(&mut self, count: usize) -> Option<&'a [u8]> {
+    /// Reads so many bytes.
+    pub fn take(&mut self, count: usize) -> Option<&'a [u8]> {
         let (taken, rest) = self.0.split_at_checked(count)?;
         self.0 = rest;
         Some(taken)
     }
 
-    pub(crate) fn u32(&mut self) -> Option<u32> {
+    /// Reads four bytes, the lowest first.
+    pub fn u32(&mut self) -> Option<u32> {
         Some(u32::from_le_bytes(self.take(4)?.try_into().ok()?))
     }
 
-    pub(crate) fn u64(&mut self) -> Option<u64> {
+    /// Reads eight bytes, the lowest first.
+    pub fn u64(&mut self) -> Option<u64> {
         Some(u64::from_le_bytes(self.take(8)?.try_into().ok()?))
     }
 
-    pub(crate) fn number(&mut self) -> Option<u64> {
+    /// Reads what [`Writer::number`] wrote.
+    pub fn number(&mut self) -> Option<u64> {
         let mut number = 0;
         for shift in (0..64).step_by(7) {
             let byte = self.take(1)?[0];
@@ -74,26 +82,30 @@ impl<'a> Reader<'a> {
     }
 
     /// Reads how many items follow, each of at least one byte: so no damage asks for absurd room.
-    pub(crate) fn count(&mut self) -> Option<usize> {
+    pub fn count(&mut self) -> Option<usize> {
         let count = usize::try_from(self.number()?).ok()?;
         (count <= self.0.len()).then_some(count)
     }
 
-    pub(crate) fn text(&mut self) -> Option<&'a str> {
+    /// Reads what [`Writer::bytes`] wrote, if it is text.
+    pub fn text(&mut self) -> Option<&'a str> {
         let count = self.count()?;
         std::str::from_utf8(self.take(count)?).ok()
     }
 
-    pub(crate) fn key<K: Key>(&mut self) -> Option<K> {
-        let kind = layout::kind(self.text()?)?;
+    /// Reads what [`Writer::key`] wrote.
+    pub fn key<K: Key>(&mut self) -> Option<K> {
+        let kind = kind(self.text()?)?;
         K::new(kind, self.text()?).ok()
     }
 
-    pub(crate) fn seq(&mut self) -> Option<Option<Seq>> {
+    /// Reads what [`Writer::seq`] wrote: `Some(None)` if there was none.
+    pub fn seq(&mut self) -> Option<Option<Seq>> {
         Some(Seq::new(self.number()?))
     }
 
-    pub(crate) fn time(&mut self) -> Option<Timestamp> {
+    /// Reads what [`Writer::time`] wrote.
+    pub fn time(&mut self) -> Option<Timestamp> {
         let number = self.number()?;
         Some(Timestamp::from_millis((number >> 1) as i64 ^ -((number & 1) as i64)))
     }
@@ -103,22 +115,34 @@ impl<'a> Reader<'a> {
     }
 }
 
+/// Returns the kind of this name, without allocating for one that this version knows.
+pub fn kind(name: &str) -> Option<Kind> {
+    match KINDS.iter().find(|info| info.kind.as_str() == name) {
+        Some(info) => Some(info.kind.clone()),
+        None => Kind::new(name).ok(),
+    }
+}
+
 /// A batch that happened, as the journal keeps it: what became of it, not what it expected.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Commit {
-    pub(crate) batch: BatchId,
-    pub(crate) seq: Option<Seq>,
-    /// `None` deletes the record.
-    pub(crate) writes: Vec<(RecordKey, Option<Body>)>,
-    /// Each entry with its position.
-    pub(crate) appends: Vec<(LogKey, Vec<LogEntry>)>,
-    pub(crate) seals: Vec<LogKey>,
-    pub(crate) removals: Vec<LogKey>,
+pub struct Commit {
+    /// The id that the caller gave to the batch.
+    pub batch: BatchId,
+    /// The version that its records got; `None` if it wrote none.
+    pub seq: Option<Seq>,
+    /// Its records with their new bodies; `None` deletes the record.
+    pub writes: Vec<(RecordKey, Option<Body>)>,
+    /// The entries of each log, with their positions.
+    pub appends: Vec<(LogKey, Vec<LogEntry>)>,
+    /// The logs that it sealed.
+    pub seals: Vec<LogKey>,
+    /// The logs that it removed.
+    pub removals: Vec<LogKey>,
 }
 
 impl Commit {
     /// Says what a batch becomes, given the length of each log it appends to.
-    pub(crate) fn of(batch: Batch, seq: Option<Seq>, mut length: impl FnMut(&LogKey) -> u64) -> Self {
+    pub fn of(batch: Batch, seq: Option<Seq>, mut length: impl FnMut(&LogKey) -> u64) -> Self {
         let appends = batch.appends.into_iter().map(|append| {
             let positions = length(&append.log)..;
             let entries = positions.zip(append.entries);
@@ -135,7 +159,8 @@ impl Commit {
         }
     }
 
-    pub(crate) fn write(&self, out: &mut Writer) {
+    /// Writes it as a frame of the journal holds it.
+    pub fn write(&self, out: &mut Writer) {
         out.0.extend_from_slice(self.batch.as_bytes());
         out.seq(self.seq);
         out.number(self.writes.len() as u64);
@@ -159,7 +184,8 @@ impl Commit {
         }
     }
 
-    pub(crate) fn read(from: &mut Reader<'_>) -> Option<Self> {
+    /// Reads what [`write`](Self::write) wrote.
+    pub fn read(from: &mut Reader<'_>) -> Option<Self> {
         Some(Self {
             batch: BatchId::from_bytes(from.take(16)?.try_into().ok()?),
             seq: from.seq()?,
@@ -183,7 +209,7 @@ impl Commit {
     }
 
     /// Returns what is remembered of it for long.
-    pub(crate) fn remembered(&self) -> Remembered {
+    pub fn remembered(&self) -> Remembered {
         let ranges = self.appends.iter().map(|(log, entries)| {
             let start = entries.first().map_or(0, |entry| entry.position);
             (log.clone(), start..start + entries.len() as u64)
@@ -200,27 +226,34 @@ impl Commit {
 
 /// A commit without its bodies: enough for the feed and for a batch that is committed again.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Remembered {
-    pub(crate) batch: BatchId,
-    pub(crate) seq: Option<Seq>,
-    pub(crate) records: Vec<RecordKey>,
+pub struct Remembered {
+    /// The id of the batch.
+    pub batch: BatchId,
+    /// The version that its records got.
+    pub seq: Option<Seq>,
+    /// The records that it wrote or deleted.
+    pub records: Vec<RecordKey>,
     /// First those that were appended to, with the positions they got; then the others it touched.
-    pub(crate) logs: Vec<(LogKey, Range<u64>)>,
-    pub(crate) appended: usize,
+    pub logs: Vec<(LogKey, Range<u64>)>,
+    /// How many of the logs were appended to.
+    pub appended: usize,
 }
 
 impl Remembered {
-    pub(crate) fn change(&self) -> Change {
+    /// Returns what whoever follows changes is told.
+    pub fn change(&self) -> Change {
         let logs = self.logs.iter().map(|(log, _)| log.clone()).collect();
         Change { batch: self.batch, seq: self.seq, records: self.records.clone(), logs }
     }
 
-    pub(crate) fn committed(&self) -> Committed {
+    /// Returns what the caller was answered, and is answered again for the same id.
+    pub fn committed(&self) -> Committed {
         let appended = self.logs.iter().take(self.appended).map(|(_, range)| range.clone()).collect();
         Committed { seq: self.seq, appended }
     }
 
-    pub(crate) fn write(&self, out: &mut Writer) {
+    /// Writes it as the feed holds it.
+    pub fn write(&self, out: &mut Writer) {
         out.0.extend_from_slice(self.batch.as_bytes());
         out.seq(self.seq);
         out.number(self.records.len() as u64);
@@ -234,7 +267,8 @@ impl Remembered {
         }
     }
 
-    pub(crate) fn read(from: &mut Reader<'_>) -> Option<Self> {
+    /// Reads what [`write`](Self::write) wrote.
+    pub fn read(from: &mut Reader<'_>) -> Option<Self> {
         Some(Self {
             batch: BatchId::from_bytes(from.take(16)?.try_into().ok()?),
             seq: from.seq()?,

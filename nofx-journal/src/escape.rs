@@ -14,7 +14,7 @@ const LONGEST: usize = 190;
 const DIGEST: char = '~';
 
 /// Returns the name of an id.
-pub(crate) fn escape(id: &str) -> String {
+pub fn escape(id: &str) -> String {
     let reserved = is_reserved(id);
     let mut name = String::with_capacity(id.len());
     for (at, byte) in id.bytes().enumerate() {
@@ -39,7 +39,7 @@ pub(crate) fn escape(id: &str) -> String {
 }
 
 /// Returns the id of a name; `None` if it is not a name, or one that only says the digest.
-pub(crate) fn unescape(name: &str) -> Option<String> {
+pub fn unescape(name: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(name.len());
     let mut rest = name.bytes();
     while let Some(byte) = rest.next() {
@@ -54,12 +54,12 @@ pub(crate) fn unescape(name: &str) -> Option<String> {
 }
 
 /// Returns whether an id's name does not tell it.
-pub(crate) fn is_long(id: &str) -> bool {
+pub fn is_long(id: &str) -> bool {
     escape(id).contains(DIGEST)
 }
 
 /// Returns whether a name is that of a long id.
-pub(crate) fn is_long_name(name: &str) -> bool {
+pub fn is_long_name(name: &str) -> bool {
     name.contains(DIGEST)
 }
 

@@ -1,7 +1,7 @@
 //! A file system in memory that knows what a power cut may leave of it.
 //!
 //! Each file has a live content and a durable one, and the writes in between; each name likewise. A cut keeps any of the
-//! writes that were not flushed, in sectors of 512 bytes, and any of the names that were not.
+//! writes that were not flushed, in sectors of 512 bytes, and any of the names that were not. For tests: what is not as they expect panics.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -15,21 +15,24 @@ const SECTOR: usize = 512;
 
 /// Reproducible chance.
 #[derive(Clone, Debug)]
-pub(super) struct Dice(pub(super) u64);
+pub struct Dice(pub u64);
 
 impl Dice {
-    pub(super) fn next(&mut self) -> u64 {
+    /// Returns any number.
+    pub fn roll(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
         let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
         mixed ^ (mixed >> 31)
     }
 
-    pub(super) fn below(&mut self, bound: u64) -> u64 {
-        self.next() % bound
+    /// Returns a number below a bound, which must not be zero.
+    pub fn below(&mut self, bound: u64) -> u64 {
+        self.roll() % bound
     }
 
-    pub(super) fn one_in(&mut self, n: u64) -> bool {
+    /// Returns whether what happens once in `n` times happens.
+    pub fn one_in(&mut self, n: u64) -> bool {
         self.below(n) == 0
     }
 }
@@ -86,14 +89,15 @@ impl Naming {
 
 /// What a disk holds.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Platter {
+pub struct Platter {
     inodes: Vec<Inode>,
     live: BTreeMap<PathBuf, Node>,
     durable: BTreeMap<PathBuf, Node>,
     pending: Vec<Naming>,
 }
 
-pub(super) type Hook = (&'static str, Arc<dyn Fn() + Send + Sync>);
+/// A part of a path, and what is called for it once.
+pub type Hook = (&'static str, Arc<dyn Fn() + Send + Sync>);
 
 /// Takes the hook and calls it, if it is for this path.
 fn pull(hook: impl Fn(&mut Faults) -> &mut Option<Hook>, path: &str, sim: &Sim) {
@@ -103,29 +107,37 @@ fn pull(hook: impl Fn(&mut Faults) -> &mut Option<Hook>, path: &str, sim: &Sim) 
 
 /// What goes wrong.
 #[derive(Clone, Default)]
-pub(super) struct Faults {
+pub struct Faults {
     /// Flushes that do nothing, by path; folders end with a slash.
-    pub(super) skipped: Option<fn(&str) -> bool>,
+    pub skipped: Option<fn(&str) -> bool>,
     /// The n-th flush of a segment from now fails.
-    pub(super) fail_flush: Option<u64>,
+    pub fail_flush: Option<u64>,
     /// How many bytes all files may have.
-    pub(super) room: Option<usize>,
+    pub room: Option<usize>,
     /// The files that the disk cannot read.
-    pub(super) bad_places: Vec<&'static str>,
+    pub bad_places: Vec<&'static str>,
     /// Nothing can be written.
-    pub(super) read_only: bool,
+    pub read_only: bool,
     /// Locks are given to everybody who asks.
-    pub(super) lying_locks: bool,
-    /// Files that cannot be read, or not be written, by path.
-    pub(super) fail_read: Option<fn(&str) -> bool>,
-    pub(super) fail_write: Option<fn(&str) -> bool>,
+    pub lying_locks: bool,
+    /// Files that cannot be read, by path.
+    pub fail_read: Option<fn(&str) -> bool>,
+    /// Those that cannot be written.
+    pub fail_write: Option<fn(&str) -> bool>,
     /// The error that every lock answers.
-    pub(super) lock_error: Option<i32>,
-    /// What happens just before the next write to a file whose path contains this, and before such a file is opened next.
-    pub(super) before_write: Option<Hook>,
-    pub(super) before_open: Option<Hook>,
+    pub lock_error: Option<i32>,
+    /// What happens just before the next write to a file whose path contains this.
+    pub before_write: Option<Hook>,
+    /// What happens just before such a file is opened next.
+    pub before_open: Option<Hook>,
     /// What happens once a flush of a segment has failed.
-    pub(super) after_failed_flush: Option<Arc<dyn Fn() + Send + Sync>>,
+    pub after_failed_flush: Option<Arc<dyn Fn() + Send + Sync>>,
+}
+
+impl std::fmt::Debug for Faults {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Faults")
+    }
 }
 
 type Watch = Arc<dyn Fn(&Platter) + Send + Sync>;
@@ -144,7 +156,7 @@ struct Inner {
 
 /// The file system. Each new one is a start of its own.
 #[derive(Clone)]
-pub(super) struct Sim(Arc<Mutex<Inner>>);
+pub struct Sim(Arc<Mutex<Inner>>);
 
 impl Default for Sim {
     fn default() -> Self {
@@ -159,53 +171,56 @@ impl std::fmt::Debug for Sim {
 }
 
 impl Sim {
-    pub(super) fn holding(platter: Platter) -> Self {
+    /// Returns a file system on a disk, in a start of its own.
+    pub fn holding(platter: Platter) -> Self {
         static BOOTS: AtomicU64 = AtomicU64::new(1);
         let boot = [BOOTS.fetch_add(1, Ordering::Relaxed).to_le_bytes(); 2].concat().try_into().ok();
         Self(Arc::new(Mutex::new(Inner { platter, boot, ..Inner::default() })))
     }
 
     /// Calls this with what the disk holds after each change.
-    pub(super) fn watch(&self, watch: impl Fn(&Platter) + Send + Sync + 'static) {
+    pub fn watch(&self, watch: impl Fn(&Platter) + Send + Sync + 'static) {
         self.inner().watch = Some(Arc::new(watch));
     }
 
-    pub(super) fn stop_watching(&self) {
+    /// Ends what [`watch`](Self::watch) began.
+    pub fn stop_watching(&self) {
         self.inner().watch = None;
     }
 
-    pub(super) fn set_faults(&self, change: impl FnOnce(&mut Faults)) {
+    /// Changes what goes wrong from now on.
+    pub fn set_faults(&self, change: impl FnOnce(&mut Faults)) {
         change(&mut self.inner().faults);
     }
 
     /// Returns how many flushes there were, and how many bytes were written.
-    pub(super) fn counts(&self) -> (u64, u64) {
+    pub fn counts(&self) -> (u64, u64) {
         let inner = self.inner();
         (inner.flushes, inner.written)
     }
 
     /// Returns how often something was read.
-    pub(super) fn reads(&self) -> u64 {
+    pub fn reads(&self) -> u64 {
         self.inner().reads
     }
 
     /// Starts the system again, as after a power cut; or lets its starts have no name.
-    pub(super) fn set_boot(&self, boot: Option<Boot>) {
+    pub fn set_boot(&self, boot: Option<Boot>) {
         self.inner().boot = boot;
     }
 
     /// Returns what the disk holds.
-    pub(super) fn platter(&self) -> Platter {
+    pub fn platter(&self) -> Platter {
         self.inner().platter.clone()
     }
 
     /// Returns the files that were opened since this was asked before.
-    pub(super) fn opened(&self) -> Vec<String> {
+    pub fn opened(&self) -> Vec<String> {
         std::mem::take(&mut self.inner().opened)
     }
 
     /// Changes the bytes of a file behind everybody's back.
-    pub(super) fn tamper(&self, path: &str, change: impl FnOnce(&mut Vec<u8>)) {
+    pub fn tamper(&self, path: &str, change: impl FnOnce(&mut Vec<u8>)) {
         let mut inner = self.inner();
         let Some(Node::File(inode)) = inner.platter.live.get(Path::new(path)).copied() else { panic!("no {path}") };
         let inode = &mut inner.platter.inodes[inode];
@@ -214,7 +229,7 @@ impl Sim {
     }
 
     /// Puts another file at a path, as a copy does that is renamed to its place.
-    pub(super) fn replace(&self, path: &str, bytes: Vec<u8>) {
+    pub fn replace(&self, path: &str, bytes: Vec<u8>) {
         let mut inner = self.inner();
         let node = Node::File(inner.platter.inodes.len());
         inner.platter.inodes.push(Inode { live: bytes.clone(), durable: bytes, ..Inode::default() });
@@ -222,14 +237,15 @@ impl Sim {
         inner.platter.durable.insert(path.into(), node);
     }
 
-    pub(super) fn delete(&self, path: &str) {
+    /// Removes a file behind everybody's back.
+    pub fn delete(&self, path: &str) {
         let mut inner = self.inner();
         inner.platter.live.remove(Path::new(path));
         inner.platter.durable.remove(Path::new(path));
     }
 
     /// Returns every file and its content.
-    pub(super) fn everything(&self) -> BTreeMap<String, Vec<u8>> {
+    pub fn everything(&self) -> BTreeMap<String, Vec<u8>> {
         let inner = self.inner();
         let files = inner.platter.live.iter().filter_map(|(path, node)| match node {
             Node::File(inode) => Some((path.to_string_lossy().into_owned(), inner.platter.inodes[*inode].live.clone())),
@@ -263,19 +279,19 @@ impl Sim {
 
 impl Platter {
     /// Returns the names of what is there.
-    pub(super) fn names(&self) -> impl Iterator<Item = std::borrow::Cow<'_, str>> {
+    pub fn names(&self) -> impl Iterator<Item = std::borrow::Cow<'_, str>> {
         self.live.keys().map(|path| path.to_string_lossy())
     }
 
     /// Returns the same without a file.
-    pub(super) fn without(mut self, path: &str) -> Self {
+    pub fn without(mut self, path: &str) -> Self {
         self.live.remove(Path::new(path));
         self.durable.remove(Path::new(path));
         self
     }
 
     /// Returns what is left if the power goes and nothing stays that was not flushed.
-    pub(super) fn flushed(&self) -> Platter {
+    pub fn flushed(&self) -> Platter {
         let inodes = self.inodes.iter().map(|inode| Inode {
             live: inode.durable.clone(),
             durable: inode.durable.clone(),
@@ -290,7 +306,7 @@ impl Platter {
     }
 
     /// Returns what may be found after the power went at this moment.
-    pub(super) fn cut(&self, dice: &mut Dice) -> Platter {
+    pub fn cut(&self, dice: &mut Dice) -> Platter {
         // Some cuts keep nearly everything or nearly nothing that was not flushed.
         let keep = [1, 20, 50, 80, 99][dice.below(5) as usize];
         let mut names = self.durable.clone();

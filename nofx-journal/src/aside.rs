@@ -10,7 +10,7 @@ use crate::files::{Layer, Opened};
 use crate::layout;
 
 /// Moves a file to the folder of damaged things.
-pub(crate) fn put(layer: &dyn Layer, path: &Path) -> Result<PathBuf> {
+pub fn put(layer: &dyn Layer, path: &Path) -> Result<PathBuf> {
     let kept = free_name(layer, path)?;
     layer.rename(path, &kept).during("moving aside", path)?;
     flush_name(layer)?;
@@ -18,7 +18,7 @@ pub(crate) fn put(layer: &dyn Layer, path: &Path) -> Result<PathBuf> {
 }
 
 /// Moves whatever has this name, if anything has, to the folder of damaged things.
-pub(crate) fn put_if_there(layer: &dyn Layer, path: &Path) -> Result<Option<PathBuf>> {
+pub fn put_if_there(layer: &dyn Layer, path: &Path) -> Result<Option<PathBuf>> {
     let (folder, name) = (path.parent().unwrap_or(Path::new("")), path.file_name().unwrap_or_default());
     let found = layer.list(folder).during("listing", folder)?;
     let is_there = found.iter().any(|entry| *entry.name == *name.to_string_lossy());
@@ -28,7 +28,7 @@ pub(crate) fn put_if_there(layer: &dyn Layer, path: &Path) -> Result<Option<Path
 /// Copies what stands behind `from` in a file, unless each byte is what is to be written there, or zero.
 ///
 /// That is what a crash leaves: anything else was put there by somebody, or is what somebody would want to look at.
-pub(crate) fn keep_rest(layer: &dyn Layer, path: &Path, file: &dyn Opened, from: u64, new: &[u8]) -> Result<()> {
+pub fn keep_rest(layer: &dyn Layer, path: &Path, file: &dyn Opened, from: u64, new: &[u8]) -> Result<()> {
     if file.len().during("measuring", path)? <= from {
         return Ok(());
     }
@@ -55,4 +55,42 @@ fn flush_name(layer: &dyn Layer) -> Result<()> {
     let folder = Path::new(layout::DAMAGED);
     layer.sync_dir(folder).during("flushing", folder)?;
     layer.sync_dir(Path::new("")).during("flushing", Path::new("."))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sim::Sim;
+
+    fn write(sim: &Sim, path: &str, bytes: &[u8]) {
+        sim.edit(Path::new(path)).unwrap().write_at(bytes, 0).unwrap();
+    }
+
+    #[test]
+    fn what_is_moved_aside_keeps_its_bytes_and_takes_the_place_of_nothing() {
+        let sim = Sim::default();
+        for text in ["one", "two"] {
+            write(&sim, "a.b", text.as_bytes());
+            put(&sim, Path::new("a.b")).unwrap();
+        }
+        let files = sim.everything();
+        let kept = |name: &str| files.get(name).map(Vec::as_slice);
+        assert_eq!((kept("damaged/a%2eb.1"), kept("damaged/a%2eb.2")), (Some(&b"one"[..]), Some(&b"two"[..])));
+        assert_eq!(put_if_there(&sim, Path::new("a.b")).unwrap(), None);
+    }
+
+    #[test]
+    fn of_what_is_written_over_only_what_a_crash_cannot_have_left_is_kept() {
+        let sim = Sim::default();
+        let new = b"new line";
+        for (rest, is_kept) in [(&b"new"[..], false), (b"\0\0\0\0", false), (b"ne\0 li", false), (b"old", true)] {
+            write(&sim, "log", b"before ");
+            let file = sim.edit(Path::new("log")).unwrap();
+            file.set_len(7).unwrap();
+            file.write_at(rest, 7).unwrap();
+            keep_rest(&sim, Path::new("log"), &*file, 7, new).unwrap();
+            let kept = sim.everything().into_iter().filter(|(path, _)| path.starts_with("damaged/"));
+            assert_eq!(kept.map(|(_, bytes)| bytes).collect::<Vec<_>>(), if is_kept { vec![rest] } else { vec![] });
+        }
+    }
 }

@@ -1,0 +1,123 @@
+//! The tip: what processes tell each other of the journal, in a small file that is never flushed.
+
+use std::io;
+
+use crate::codec::Reader;
+use crate::files::{Boot, Handle, Opened};
+use crate::segment::Position;
+
+/// What processes tell each other through `journal/tip`, which is never flushed: how far the journal is durable, and how far the other
+/// files hold it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tip {
+    /// How far the journal is durable.
+    pub durable: Position,
+    /// The start of the system in which this was told, where that has a name.
+    pub boot: Option<Boot>,
+    /// The last frame that the other files hold.
+    pub applied: u64,
+}
+
+/// Where the second half of the tip stands; each half has one writer at a time.
+const APPLIED_AT: u64 = 64;
+
+impl Tip {
+    /// Reads the tip; `None` if it is not whole.
+    pub fn read(file: &dyn Opened) -> io::Result<Option<Self>> {
+        let mut bytes = [0; 2 * APPLIED_AT as usize];
+        // In one go: what a read lacks, the checksums notice, and a second one would be there only to find the end.
+        file.read_at(&mut bytes, 0)?;
+        let (durable, applied) = bytes.split_at(APPLIED_AT as usize);
+        let durable = checked(durable, 52).and_then(|mut from| {
+            let boot: Boot = from.take(16)?.try_into().ok()?;
+            let (generation, offset, frame, commits) = (from.u64()?, from.u64()?, from.u64()?, from.u64()?);
+            let durable = Position { generation, offset, frame, chain: from.u32()?, commits };
+            Some(Self { durable, boot: (boot != NO_BOOT).then_some(boot), applied: 0 })
+        });
+        let applied = checked(applied, 8).and_then(|mut from| from.u64()).unwrap_or_default();
+        Ok(durable.map(|durable| Self { applied, ..durable }))
+    }
+
+    /// Tells that the journal is durable up to a place. Only for the holder of the lock.
+    pub fn tell_durable(file: &dyn Handle, durable: &Position, boot: Option<Boot>) -> io::Result<()> {
+        let mut bytes = boot.unwrap_or(NO_BOOT).to_vec();
+        for number in [durable.generation, durable.offset, durable.frame, durable.commits] {
+            bytes.extend_from_slice(&number.to_le_bytes());
+        }
+        bytes.extend_from_slice(&durable.chain.to_le_bytes());
+        file.write_at(&with_checksum(bytes), 0)
+    }
+
+    /// Tells that the files hold every frame up to `applied`. Only for the holder of the lock for applying.
+    pub fn tell_applied(file: &dyn Handle, applied: u64) -> io::Result<()> {
+        file.write_at(&with_checksum(applied.to_le_bytes().to_vec()), APPLIED_AT)
+    }
+}
+
+/// What stands in the tip where starts of the system have no name.
+const NO_BOOT: Boot = [0; 16];
+
+fn with_checksum(mut bytes: Vec<u8>) -> Vec<u8> {
+    bytes.extend_from_slice(&crc32fast::hash(&bytes).to_le_bytes());
+    bytes
+}
+
+fn checked(bytes: &[u8], length: usize) -> Option<Reader<'_>> {
+    let mut from = Reader(bytes);
+    let content = from.take(length)?;
+    (from.u32()? == crc32fast::hash(content)).then_some(Reader(content))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::files::Layer;
+    use crate::sim::Sim;
+
+    const PLACE: Position = Position { generation: 3, offset: 700, frame: 41, chain: 0xabcd, commits: 50 };
+
+    fn told(boot: Option<Boot>) -> (Sim, Arc<dyn Handle>) {
+        let sim = Sim::default();
+        let file = sim.edit(Path::new("tip")).unwrap();
+        Tip::tell_durable(&*file, &PLACE, boot).unwrap();
+        Tip::tell_applied(&*file, 40).unwrap();
+        (sim, file)
+    }
+
+    #[test]
+    fn a_tip_has_the_bytes_of_the_page_and_comes_back() {
+        for boot in [None, Some([7; 16])] {
+            let (_, file) = told(boot);
+            let numbers = [3, 700, 41, 50_u64].map(u64::to_le_bytes).concat();
+            let mut first = [boot.unwrap_or_default().as_slice(), &numbers, &0xabcd_u32.to_le_bytes()].concat();
+            first.extend(crc32fast::hash(&first).to_le_bytes());
+            first.resize(64, 0);
+            first.extend(40_u64.to_le_bytes());
+            first.extend(crc32fast::hash(&40_u64.to_le_bytes()).to_le_bytes());
+            assert_eq!(file.read_range(0, u64::MAX).unwrap(), first);
+            assert_eq!(Tip::read(&*file).unwrap(), Some(Tip { durable: PLACE, boot, applied: 40 }));
+        }
+    }
+
+    #[test]
+    fn a_tip_that_is_torn_is_none_and_a_half_of_it_tells_nothing_as_applied() {
+        let (sim, file) = told(Some([7; 16]));
+        for at in 0..76 {
+            sim.tamper("tip", |bytes| bytes[at] ^= 4);
+            let expected = match at {
+                ..56 => None,
+                56..64 => Some(40),
+                _ => Some(0),
+            };
+            assert_eq!(Tip::read(&*file).unwrap().map(|tip| tip.applied), expected, "byte {at}");
+            sim.tamper("tip", |bytes| bytes[at] ^= 4);
+        }
+        sim.tamper("tip", |bytes| bytes.truncate(64));
+        assert_eq!(Tip::read(&*file).unwrap().map(|tip| tip.applied), Some(0));
+        sim.tamper("tip", Vec::clear);
+        assert_eq!(Tip::read(&*file).unwrap(), None);
+    }
+}
