@@ -27,7 +27,7 @@ pub fn put_if_there(layer: &dyn Layer, path: &Path) -> Result<Option<PathBuf>> {
 
 /// Copies what stands behind `from` in a file, unless each byte is what is to be written there, or zero.
 ///
-/// That is what a crash leaves: anything else was put there by somebody, or is what somebody would want to look at.
+/// That is what a crash leaves: anything else was put there by a person, or is what a person would want to look at.
 pub fn keep_rest(layer: &dyn Layer, path: &Path, file: &dyn Opened, from: u64, new: &[u8]) -> Result<()> {
     if file.len().during("measuring", path)? <= from {
         return Ok(());

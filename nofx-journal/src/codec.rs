@@ -240,7 +240,7 @@ pub struct Remembered {
 }
 
 impl Remembered {
-    /// Returns what whoever follows changes is told.
+    /// Returns what those who follow changes are told.
     pub fn change(&self) -> Change {
         let logs = self.logs.iter().map(|(log, _)| log.clone()).collect();
         Change { batch: self.batch, seq: self.seq, records: self.records.clone(), logs }

@@ -2,7 +2,7 @@
 //!
 //! Lower-case letters, digits, `-` and `_` stand for themselves; every other byte is `%` and two lower-case hexadecimal
 //! digits. So no name leaves its folder, and no two become one where a file system ignores case or normalises. The
-//! first letter of a name that Windows reserves is escaped too. An id whose name would be longer than [`LONGEST`] is
+//! first letter of a name that Windows reserves is escaped too. An id whose name would be longer than 190 bytes is
 //! named by its beginning and its digest; then its file says which id it is.
 
 use sha2::{Digest, Sha256};

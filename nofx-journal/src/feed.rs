@@ -1,7 +1,7 @@
 //! What is remembered of old commits: the feed of changes, and the outcomes of batches that are committed again.
 //!
-//! Files of [`COMMITS`] commits each, without their bodies. The applier appends to them; the newest commits are in the
-//! journal only. Nothing is read before somebody asks.
+//! Files of 20,000 commits each, without their bodies. The applier appends to them; the newest commits are in the
+//! journal only. Nothing is read before it is asked for.
 
 use std::collections::{HashMap, VecDeque};
 use std::io;
@@ -28,7 +28,7 @@ pub struct Feed {
     ids: HashMap<BatchId, u64>,
     /// The number behind the last commit that was read.
     end: u64,
-    /// The number behind the last commit that cannot be read. Whoever follows changes from before it is told of a gap.
+    /// The number behind the last commit that cannot be read. A caller that follows changes from before it is told of a gap.
     lost_end: u64,
     started: bool,
 }
@@ -183,7 +183,7 @@ impl Feed {
         self.first() / COMMITS
     }
 
-    /// Begins anew if the newest file is not as long as it was: it was repaired, or somebody took it away.
+    /// Begins again if the newest file is not as long as it was: it was repaired, or taken away.
     fn look_again_if_shortened(&mut self, files: &dyn Files, known: u64) -> Result<()> {
         let Some(file) = self.files.back().filter(|file| file.end > 0) else { return Ok(()) };
         let path = path_of(file.number);

@@ -60,7 +60,7 @@ impl Lock {
         }
     }
 
-    /// Takes the lock if nobody has it.
+    /// Takes the lock if no handle has it; `None` if one has.
     pub fn try_acquire(&self) -> Result<Option<Held>> {
         match self.file.try_lock() {
             Ok(true) => {}

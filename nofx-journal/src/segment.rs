@@ -143,7 +143,7 @@ impl Segment {
         let mut found = Vec::new();
         for path in segment_files(files)? {
             let file = match files.open(&path) {
-                // Another process removed a spare one meanwhile; or it is damage, which the journal's frames show.
+                // Another process has just removed a spare one; or it is damage, which the journal's frames show.
                 Err(error) if error.kind() == io::ErrorKind::NotFound || is_of_the_file(&error) => continue,
                 file => file.during("opening", &path)?,
             };
@@ -224,18 +224,18 @@ impl Segment {
         let is_new = length < room;
         if is_new && let Err(error) = fill(&*file, room) {
             if length == 0 {
-                // Without a header it would be nobody's, and each try would leave one.
+                // Without a header it would belong to no store, and each try would leave one.
                 _ = layer.remove(&path);
             }
             return Err(error).during("filling", &path);
         }
         file.write_at(&header.to_bytes(), 0).during("writing", &path)?;
         if let Err(error) = file.sync() {
-            // Nobody can tell what of it is on the disk, so nobody shall go on in it.
+            // What of it is on the disk is not known any more, so no process shall go on in it.
             _ = file.write_at(&[0; HEADER_BYTES as usize], 0);
             return Err(error).during("flushing", &path);
         }
-        // Only now that nobody can need what it held before.
+        // Only now that what it held before is not needed.
         if length > room {
             file.set_len(room).during("cutting", &path)?;
         }

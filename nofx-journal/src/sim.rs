@@ -118,7 +118,7 @@ pub struct Faults {
     pub bad_places: Vec<&'static str>,
     /// Nothing can be written.
     pub read_only: bool,
-    /// Locks are given to everybody who asks.
+    /// Locks are given to all who ask.
     pub lying_locks: bool,
     /// Files that cannot be read, by path.
     pub fail_read: Option<fn(&str) -> bool>,
@@ -219,7 +219,7 @@ impl Sim {
         std::mem::take(&mut self.inner().opened)
     }
 
-    /// Changes the bytes of a file behind everybody's back.
+    /// Changes the bytes of a file without a call that a process makes.
     pub fn tamper(&self, path: &str, change: impl FnOnce(&mut Vec<u8>)) {
         let mut inner = self.inner();
         let Some(Node::File(inode)) = inner.platter.live.get(Path::new(path)).copied() else { panic!("no {path}") };
@@ -237,7 +237,7 @@ impl Sim {
         inner.platter.durable.insert(path.into(), node);
     }
 
-    /// Removes a file behind everybody's back.
+    /// Removes a file, likewise.
     pub fn delete(&self, path: &str) {
         let mut inner = self.inner();
         inner.platter.live.remove(Path::new(path));
@@ -258,7 +258,7 @@ impl Sim {
         self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
-    /// Changes something, and then tells whoever watches.
+    /// Changes something, and then tells the one who watches.
     fn change<T>(&self, change: impl FnOnce(&mut Inner) -> io::Result<T>) -> io::Result<T> {
         let (done, watch, platter) = {
             let mut inner = self.inner();
