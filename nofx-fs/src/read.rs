@@ -4,17 +4,16 @@
 //! says its version, and the entries that the files are known to hold stay where they are. What does not fit the state is
 //! looked at again with a newer one, and is damaged if that does not help.
 
-use std::collections::BTreeMap;
 use std::io;
-use std::ops::Bound;
 use std::path::Path;
 
 use nofx_core::{
-    ChangePage, Changes, Cursor, Direction, Error, Key, KeyQuery, Kind, LogEntry, LogHead, LogKey, LogQuery, LogScan,
+    ChangePage, Changes, Cursor, Direction, Error, Key, KeyQuery, LogEntry, LogHead, LogKey, LogQuery, LogScan,
     LogState, PAGE_BYTES, Page, Record, RecordKey, Result, ScanQuery,
 };
 use nofx_journal::fault::{During, is_of_the_file};
 use nofx_journal::files::Opened;
+use nofx_journal::query::within;
 
 use crate::archive::Archive;
 use crate::document::{self, Said};
@@ -75,7 +74,7 @@ impl Reading {
         self.consistently(|| {
             let state = self.state();
             // One more than asked for tells whether there is more.
-            let found = matching(&state.records, query).take(query.limit.saturating_add(1));
+            let found = within(&state.records, query).take(query.limit.saturating_add(1));
             let doubt = |key| state.doubts_record(key).map(|damage| lost(key, damage));
             let found: Vec<_> = found.map(|(key, slot)| (key.clone(), slot.clone(), doubt(key))).collect();
             let behind = behind_all(&state, query)?;
@@ -109,7 +108,7 @@ impl Reading {
         self.refresh()?;
         let state = self.state();
         let behind = behind_all(&state, query)?;
-        let present = matching(&state.logs, query).filter(|(_, slot)| slot.state != LogState::Removed);
+        let present = within(&state.logs, query).filter(|(_, slot)| slot.state != LogState::Removed);
         let mut page = PageOf::new(query.limit);
         for (log, slot) in present {
             if page.is_full() {
@@ -517,52 +516,4 @@ fn behind_all<K: Key>(state: &State, query: &KeyQuery<K>) -> Result<Option<Error
         (Direction::Backward, None) => lacks_lost(state).map_or(Ok(None), Err),
         (Direction::Backward, Some(_)) => Ok(None),
     }
-}
-
-/// Returns what a query asks for, in its direction. Matching keys are neighbours, so it ends at the first that is none.
-fn matching<'a, K: Key, V>(
-    all: &'a BTreeMap<K, V>,
-    query: &'a KeyQuery<K>,
-) -> Box<dyn Iterator<Item = (&'a K, &'a V)> + 'a> {
-    let after = query.after.as_ref();
-    // No id is smaller than one of a single NUL.
-    let prefix = if query.prefix.is_empty() { "\0" } else { &query.prefix };
-    let first = query.kind.as_ref().and_then(|kind| K::new(kind.clone(), prefix).ok());
-    match query.direction {
-        Direction::Forward => {
-            let from = match (after, first) {
-                (Some(after), Some(first)) if *after < first => Bound::Included(first),
-                (Some(after), _) => Bound::Excluded(after.clone()),
-                (None, Some(first)) => Bound::Included(first),
-                (None, None) => Bound::Unbounded,
-            };
-            Box::new(all.range((from, Bound::Unbounded)).take_while(|(key, _)| query.matches(key)))
-        }
-        Direction::Backward => {
-            let until = match (after, behind(query)) {
-                (Some(after), Some(end)) if *after > end => Bound::Excluded(end),
-                (Some(after), _) => Bound::Excluded(after.clone()),
-                (None, end) => end.map_or(Bound::Unbounded, Bound::Excluded),
-            };
-            let rest = all.range((Bound::Unbounded, until)).rev();
-            // Where the end could not be spelled, it is looked for.
-            Box::new(rest.skip_while(|(key, _)| !query.matches(key)).take_while(|(key, _)| query.matches(key)))
-        }
-    }
-}
-
-/// Returns the first key behind everything that has the kind and the prefix of a query, if that can be spelled.
-fn behind<K: Key>(query: &KeyQuery<K>) -> Option<K> {
-    let kind = query.kind.as_ref()?;
-    let mut prefix: Vec<char> = query.prefix.chars().collect();
-    while let Some(last) = prefix.pop() {
-        // The next character, beyond the gap that surrogates leave.
-        let next = char::from_u32(u32::from(last) + 1).or((last == '\u{d7ff}').then_some('\u{e000}'));
-        if let Some(next) = next {
-            prefix.push(next);
-            return K::new(kind.clone(), prefix.into_iter().collect::<String>()).ok();
-        }
-    }
-    // No kind is between a kind and the same with a hyphen, and no id is smaller than this one.
-    K::new(Kind::new(format!("{kind}-")).ok()?, "\0").ok()
 }

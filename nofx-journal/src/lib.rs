@@ -37,25 +37,36 @@
 //!   of that frame, which the next one carries.
 //! - [`tip`] and [`doors`]: how processes tell each other what is durable, and the [locks](lock) by which one at a time writes.
 //! - [`codec`]: commits as bytes. [`feed`]: what is remembered of them for long. [`lost`]: what damage may have been about.
+//! - [`base`]: what a store has to say of how it lays commits down. A [`Follower`](follower::Follower) reads a base and the journal beyond it
+//!   (its [tail](tail::Tail)) as of one moment, and brings the base up to date.
 //! - [`files`]: the file system as all of this sees it. A [`Files`](files::Files) has nothing to write with; a
 //!   [`Layer`](files::Layer) has. [`aside`] keeps what cannot be read, [`escape`] names files by ids, [`fault`] tells errors.
 //!
-//! What it does not do: judge what is committed, or lay anything down. No function here waits for another process, except
+//! What it does not do: judge what is committed, or lay anything down. No store of ours is read by a `Follower` yet: `nofx-fs` follows by itself. No function here waits for another process, except
 //! [`Lock::acquire`](lock::Lock::acquire), which says for how long; none starts a thread.
 //!
-//! The feature `sim` adds a file system in memory that knows what a power cut may leave, for tests.
+//! The feature `sim` adds a file system and a base in memory that know what a power cut may leave, for tests.
 
 pub mod aside;
+pub mod base;
 pub mod codec;
 pub mod doors;
 pub mod escape;
 pub mod fault;
 pub mod feed;
 pub mod files;
+pub mod follower;
 pub mod layout;
 pub mod lock;
 pub mod lost;
+#[cfg(any(test, feature = "sim"))]
+pub mod memory;
+pub mod query;
+mod read;
 pub mod segment;
 #[cfg(any(test, feature = "sim"))]
 pub mod sim;
+pub mod tail;
+#[cfg(test)]
+mod tests;
 pub mod tip;

@@ -1,0 +1,116 @@
+//! What the journal asks of a base: the place where commits are laid down for good.
+//!
+//! A base knows nothing of processes, locks, groups or expectations. It is brought up to date in [runs](Run), by one process at a time,
+//! and is read as of one moment.
+
+use std::fmt::Debug;
+use std::ops::Range;
+
+use nofx_core::{
+    BatchId, Direction, Error, LogEntry, LogHead, LogKey, LogScan, Record, RecordKey, Result, ScanQuery, Seq,
+};
+
+use crate::codec::{Commit, Remembered};
+use crate::segment::Position;
+
+/// Where commits are laid down for good.
+pub trait Base: Debug + Send + Sync {
+    /// Returns the base as it is now. Waits for no one, writes nothing.
+    fn snapshot(&self) -> Result<Box<dyn Snapshot + '_>>;
+
+    /// Takes in a run, all of it or nothing. Durable on return, also what it did not have to write because an earlier call did.
+    ///
+    /// Frames up to the mark that the base finds inside its own transaction are skipped: after a crash the same run, or another one that
+    /// begins earlier or ends later, gives the same result. A run that begins beyond the mark is `Corrupt`, and changes nothing. After
+    /// a failed flush, what it was to make durable is written again: the system may show what the disk lacks.
+    ///
+    /// Called by one process at a time, the one that has the lock for applying.
+    fn apply(&self, run: &Run) -> Result<()>;
+}
+
+/// A base at one moment.
+pub trait Snapshot {
+    /// Returns how far it holds what was committed.
+    fn mark(&self) -> Mark;
+    /// Returns a record.
+    fn record(&self, key: &RecordKey) -> Result<Option<Record>, Misfit>;
+    /// Returns the keys of the records that a query asks for, in its direction, whatever its limit.
+    fn keys<'a>(&'a self, query: &'a ScanQuery) -> Rows<'a, RecordKey>;
+    /// Returns the head of a log, also of one that was removed; `None` if there never was one.
+    fn head(&self, log: &LogKey) -> Result<Option<LogHead>, Misfit>;
+    /// Returns the heads of the logs that a query asks for, in its direction, whatever its limit. Those that were removed are not
+    /// among them.
+    fn heads<'a>(&'a self, query: &'a LogScan) -> Rows<'a, LogHead>;
+    /// Returns the entries of a log at some positions, all of which it has.
+    fn entries<'a>(&'a self, log: &'a LogKey, range: Range<u64>, direction: Direction) -> Rows<'a, LogEntry>;
+    /// Returns the commit of a batch, if it is remembered.
+    fn remembered(&self, batch: &BatchId) -> Result<Option<Remembered>, Misfit>;
+    /// Returns the commits from one of a number on, counted from zero; `None` if not all of them are remembered.
+    fn commits(&self, from: u64) -> Option<Rows<'_, Remembered>>;
+}
+
+/// What a snapshot yields one by one, so that as much is read as an answer needs.
+pub type Rows<'a, T> = Box<dyn Iterator<Item = Result<T, Misfit>> + 'a>;
+
+/// Why a snapshot has no answer.
+#[derive(Debug)]
+pub enum Misfit {
+    /// The base does not show any more what it showed when the snapshot was taken, because its files change in place.
+    Moved,
+    /// It cannot be read.
+    Failed(Error),
+}
+
+impl From<Error> for Misfit {
+    fn from(error: Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
+/// How far a base holds what was committed: everything up to one frame, and nothing behind it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Mark {
+    /// The number of the frame.
+    pub frame: u64,
+    /// Its checksum.
+    pub chain: u32,
+    /// How many batches were committed up to it.
+    pub commits: u64,
+    /// The last version that was given out up to it.
+    pub last_seq: Option<Seq>,
+}
+
+impl Mark {
+    /// Returns the mark behind a group that follows on this one.
+    #[must_use]
+    pub fn behind(&self, commits: &[Commit], after: &Position) -> Self {
+        let last_seq = commits.iter().map(|commit| commit.seq).max().flatten().max(self.last_seq);
+        Self { frame: after.frame, chain: after.chain, commits: after.commits, last_seq }
+    }
+}
+
+/// Frames of the journal that follow each other, for a base to take in.
+#[derive(Clone, Debug)]
+pub struct Run {
+    /// Behind which frame it begins.
+    pub after: Mark,
+    /// The groups, each with the mark behind it.
+    pub groups: Vec<(Mark, Vec<Commit>)>,
+}
+
+impl Run {
+    /// Returns the mark of a base that has taken it in.
+    pub fn until(&self) -> Mark {
+        self.groups.last().map_or(self.after, |(mark, _)| *mark)
+    }
+
+    /// Returns the groups that a base of this mark lacks, in order. `Corrupt` if there is a gap in between.
+    pub fn beyond(&self, mark: &Mark) -> Result<impl Iterator<Item = &(Mark, Vec<Commit>)>> {
+        if self.after.frame > mark.frame {
+            let (from, to) = (mark.frame + 1, self.after.frame);
+            return Err(Error::corrupt(format!("the base lacks frames {from} to {to} of the journal")));
+        }
+        let frame = mark.frame;
+        Ok(self.groups.iter().filter(move |(mark, _)| mark.frame > frame))
+    }
+}

@@ -1,0 +1,176 @@
+//! A base in memory that knows what a power cut leaves of it. For tests.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use nofx_core::{
+    BatchId, Body, Direction, Error, LogEntry, LogHead, LogKey, LogScan, LogState, Record, RecordKey, Result,
+    ScanQuery, Seq,
+};
+
+use crate::base::{Base, Mark, Misfit, Rows, Run, Snapshot};
+use crate::codec::{Commit, Remembered};
+use crate::query::within;
+use crate::sim::Dice;
+
+/// A base in memory. Clones are handles on the same one, as those of several processes.
+#[derive(Clone, Debug, Default)]
+pub struct MemoryBase {
+    disk: Arc<Mutex<Disk>>,
+    changes_in_place: bool,
+}
+
+#[derive(Debug, Default)]
+struct Disk {
+    /// What every process sees.
+    live: Arc<Laid>,
+    /// What is left if the power goes and nothing stays that was not flushed.
+    durable: Arc<Laid>,
+    dies: bool,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Laid {
+    mark: Mark,
+    records: BTreeMap<RecordKey, (Seq, Body)>,
+    logs: BTreeMap<LogKey, (LogState, Vec<LogEntry>)>,
+    commits: Vec<Remembered>,
+}
+
+impl MemoryBase {
+    /// Returns an empty base of which snapshots stay as they are.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Returns an empty base that changes in place, as files do: a snapshot of it has no answer any more once it was applied to.
+    #[must_use]
+    pub fn changing_in_place() -> Self {
+        Self { changes_in_place: true, ..Self::default() }
+    }
+
+    /// Says whether the next one to apply is killed before it flushes. Every process sees what it wrote, and the disk may lack it.
+    pub fn kill_before_flush(&self, is_killed: bool) {
+        self.disk().dies = is_killed;
+    }
+
+    /// Returns what may be found after the power went at this moment.
+    #[must_use]
+    pub fn cut(&self, dice: &mut Dice) -> Self {
+        let disk = self.disk();
+        let left = if dice.one_in(2) { disk.live.clone() } else { disk.durable.clone() };
+        let disk = Disk { live: left.clone(), durable: left, dies: false };
+        Self { disk: Arc::new(Mutex::new(disk)), changes_in_place: self.changes_in_place }
+    }
+
+    fn disk(&self) -> MutexGuard<'_, Disk> {
+        self.disk.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Base for MemoryBase {
+    fn snapshot(&self) -> Result<Box<dyn Snapshot + '_>> {
+        Ok(Box::new(Still { laid: self.disk().live.clone(), base: self }))
+    }
+
+    fn apply(&self, run: &Run) -> Result<()> {
+        let mut disk = self.disk();
+        let mut laid = (*disk.live).clone();
+        for (mark, commits) in run.beyond(&disk.live.mark)? {
+            commits.iter().for_each(|commit| laid.take(commit));
+            laid.mark = *mark;
+        }
+        disk.live = Arc::new(laid);
+        if std::mem::take(&mut disk.dies) {
+            return Err(Error::unavailable("flushing the base"));
+        }
+        disk.durable = disk.live.clone();
+        Ok(())
+    }
+}
+
+impl Laid {
+    fn take(&mut self, commit: &Commit) {
+        for (key, body) in &commit.writes {
+            match commit.seq.zip(body.clone()) {
+                Some(written) => _ = self.records.insert(key.clone(), written),
+                None => _ = self.records.remove(key),
+            }
+        }
+        for (log, entries) in &commit.appends {
+            self.log(log).1.extend(entries.iter().cloned());
+        }
+        commit.seals.iter().for_each(|log| self.log(log).0 = LogState::Sealed);
+        commit.removals.iter().for_each(|log| *self.log(log) = (LogState::Removed, Vec::new()));
+        self.commits.push(commit.remembered());
+    }
+
+    fn log(&mut self, log: &LogKey) -> &mut (LogState, Vec<LogEntry>) {
+        self.logs.entry(log.clone()).or_insert((LogState::Open, Vec::new()))
+    }
+}
+
+struct Still<'b> {
+    base: &'b MemoryBase,
+    laid: Arc<Laid>,
+}
+
+impl Still<'_> {
+    /// Answers, unless the base changed in place.
+    fn if_still<T>(&self, answer: T) -> Result<T, Misfit> {
+        let moved = self.base.changes_in_place && self.base.disk().live.mark != self.laid.mark;
+        if moved { Err(Misfit::Moved) } else { Ok(answer) }
+    }
+
+    fn rows<'a, T: 'a>(&'a self, rows: impl Iterator<Item = T> + 'a) -> Rows<'a, T> {
+        Box::new(rows.map(|row| self.if_still(row)))
+    }
+}
+
+fn head(log: &LogKey, (state, entries): &(LogState, Vec<LogEntry>)) -> LogHead {
+    let (length, last_at) = (entries.len() as u64, entries.last().map(|entry| entry.at));
+    LogHead { log: log.clone(), length, last_at, state: *state }
+}
+
+impl Snapshot for Still<'_> {
+    fn mark(&self) -> Mark {
+        self.laid.mark
+    }
+
+    fn record(&self, key: &RecordKey) -> Result<Option<Record>, Misfit> {
+        let found = self.laid.records.get(key).cloned();
+        self.if_still(found.map(|(version, body)| Record { key: key.clone(), version, body }))
+    }
+
+    fn keys<'a>(&'a self, query: &'a ScanQuery) -> Rows<'a, RecordKey> {
+        self.rows(within(&self.laid.records, query).map(|(key, _)| key.clone()))
+    }
+
+    fn head(&self, log: &LogKey) -> Result<Option<LogHead>, Misfit> {
+        self.if_still(self.laid.logs.get(log).map(|found| head(log, found)))
+    }
+
+    fn heads<'a>(&'a self, query: &'a LogScan) -> Rows<'a, LogHead> {
+        let heads = within(&self.laid.logs, query).map(|(log, found)| head(log, found));
+        self.rows(heads.filter(|head| head.state != LogState::Removed))
+    }
+
+    fn entries<'a>(&'a self, log: &'a LogKey, range: Range<u64>, direction: Direction) -> Rows<'a, LogEntry> {
+        let entries = self.laid.logs.get(log).map(|(_, entries)| entries.as_slice()).unwrap_or_default();
+        let found = entries.get(range.start as usize..range.end as usize).unwrap_or_default().iter().cloned();
+        match direction {
+            Direction::Forward => self.rows(found),
+            Direction::Backward => self.rows(found.rev()),
+        }
+    }
+
+    fn remembered(&self, batch: &BatchId) -> Result<Option<Remembered>, Misfit> {
+        self.if_still(self.laid.commits.iter().find(|commit| commit.batch == *batch).cloned())
+    }
+
+    fn commits(&self, from: u64) -> Option<Rows<'_, Remembered>> {
+        Some(self.rows(self.laid.commits.iter().skip(from as usize).cloned()))
+    }
+}

@@ -1,0 +1,259 @@
+//! Reading: what the tail says, and the base for everything else, as of one moment.
+//!
+//! 1. Note the tip, and follow to it.
+//! 2. Copy from the tail what the answer needs, each with its frame.
+//! 3. Take a snapshot of the base. What it holds of the copy is dropped.
+//! 4. Merge the two.
+//!
+//! The tail is copied before the snapshot is taken, so that no frame is in neither: one that the tail forgot was in the base before.
+
+use std::cmp::Ordering;
+use std::iter::Peekable;
+use std::vec;
+
+use nofx_core::{
+    BatchId, Body, Direction, Error, Key, LogEntry, LogHead, LogKey, LogQuery, LogScan, LogState, PAGE_BYTES, Page,
+    Record, RecordKey, Result, ScanQuery, Seq,
+};
+
+use crate::base::{Misfit, Snapshot};
+use crate::codec::Remembered;
+use crate::follower::{Follower, TRIES};
+use crate::layout;
+use crate::tail::{LastWrite, LogTail, Tail};
+
+impl Follower {
+    /// Returns records by their keys, all as of one moment.
+    pub fn get(&self, keys: &[RecordKey]) -> Result<Vec<Option<Record>>> {
+        self.merged(
+            |tail| keys.iter().map(|key| tail.record(key)).collect::<Vec<_>>(),
+            |copied, base| {
+                let held = base.mark().frame;
+                let read = |(key, last): (&RecordKey, Option<LastWrite>)| match last.filter(|last| last.frame > held) {
+                    Some(last) => Ok(last.record.map(|written| record(key.clone(), written))),
+                    None => base.record(key),
+                };
+                keys.iter().zip(copied).map(read).collect()
+            },
+        )
+    }
+
+    /// Returns a page of records.
+    pub fn scan(&self, query: &ScanQuery) -> Result<Page<Record>> {
+        query.validate()?;
+        self.merged(
+            |tail| tail.records(query),
+            |mut copied, base| {
+                copied.retain(|(_, last)| last.frame > base.mark().frame);
+                let keys = base.keys(query).map(|key| Ok((key?, ())));
+                let rows = Merged::of(query.direction, copied, keys);
+                let present = rows.filter(|row| !matches!(row, Ok((_, Some(last), _)) if last.record.is_none()));
+                let load = |(key, last, _): (RecordKey, Option<LastWrite>, _)| match last.and_then(|last| last.record) {
+                    Some(written) => Ok(record(key, written)),
+                    None => base.record(&key)?.ok_or_else(|| Error::corrupt(format!("{key}: it is missing")).into()),
+                };
+                page(present, query.limit, load, |record| record.body.len())
+            },
+        )
+    }
+
+    /// Returns the heads of logs, all as of one moment.
+    pub fn heads(&self, logs: &[LogKey]) -> Result<Vec<LogHead>> {
+        self.merged(
+            |tail| logs.iter().map(|log| tail.head(log)).collect::<Vec<_>>(),
+            |copied, base| {
+                let head = |(log, mut tail): (&LogKey, LogTail)| {
+                    tail.forget(base.mark().frame);
+                    Ok(tail.head(log, base.head(log)?).unwrap_or_else(|| LogHead::missing(log.clone())))
+                };
+                logs.iter().zip(copied).map(head).collect()
+            },
+        )
+    }
+
+    /// Returns a page of the heads of logs. Those that were removed are not found.
+    pub fn logs(&self, query: &LogScan) -> Result<Page<LogHead>> {
+        query.validate()?;
+        self.merged(
+            |tail| tail.heads(query),
+            |mut copied, base| {
+                copied.iter_mut().for_each(|(_, tail)| tail.forget(base.mark().frame));
+                copied.retain(|(_, tail)| !tail.is_empty());
+                let heads = base.heads(query).map(|head| head.map(|head| (head.log.clone(), head)));
+                let rows = Merged::of(query.direction, copied, heads);
+                let present = rows.filter_map(|row| match row {
+                    Ok((log, tail, head)) => tail.unwrap_or_default().head(&log, head).map(Ok),
+                    Err(misfit) => Some(Err(misfit)),
+                });
+                let present = present.filter(|head| !matches!(head, Ok(head) if head.state == LogState::Removed));
+                page(present, query.limit, Ok, |_| 0)
+            },
+        )
+    }
+
+    /// Returns a page of the entries of a log.
+    pub fn read(&self, query: &LogQuery) -> Result<Page<LogEntry>> {
+        query.validate()?;
+        let (log, limit) = (&query.log, query.limit);
+        self.merged(
+            |tail| (tail.head(log), tail.entries(query)),
+            |(mut tail, mut recent), base| {
+                let held = base.mark().frame;
+                tail.forget(held);
+                let head = base.head(log)?;
+                let in_base = head.as_ref().map_or(0, |head| head.length);
+                let length = tail.head(log, head).map_or(0, |head| head.length);
+                let range = query.range.start.min(length)..query.range.end.min(length);
+                recent.retain(|(frame, entry)| *frame > held && range.contains(&entry.position));
+                let recent = recent.into_iter().map(|(_, entry)| Ok(entry));
+                let older = base.entries(log, range.start.min(in_base)..range.end.min(in_base), query.direction);
+                let found = match query.direction {
+                    Direction::Forward => page(older.chain(recent).take(limit), limit, Ok, size),
+                    Direction::Backward => page(recent.rev().chain(older).take(limit), limit, Ok, size),
+                };
+                let Page { items, .. } = found?;
+                let Some(last) = items.last().map(|entry| entry.position) else {
+                    return match range.is_empty() {
+                        true => Ok(Page { items, more: false }),
+                        false => Err(Error::corrupt(format!("{log}: entries {range:?} are missing")).into()),
+                    };
+                };
+                let more = match query.direction {
+                    Direction::Forward => last + 1 < range.end,
+                    Direction::Backward => last > range.start,
+                };
+                Ok(Page { items, more })
+            },
+        )
+    }
+
+    /// Returns the commit of a batch, if it is remembered.
+    pub fn remembered(&self, batch: &BatchId) -> Result<Option<Remembered>> {
+        self.merged(
+            |tail| tail.remembered(batch),
+            |recent, base| match recent.filter(|(frame, _)| *frame > base.mark().frame) {
+                Some((_, remembered)) => Ok(Some(remembered)),
+                None => base.remembered(batch),
+            },
+        )
+    }
+
+    /// Returns commits from the one of a number on, counted from zero, at most so many, and how many there are in all. `None` if not all of
+    /// them are remembered.
+    pub fn commits(&self, from: u64, limit: usize) -> Result<Option<(Vec<Remembered>, u64)>> {
+        self.merged(
+            |tail| (tail.commits(from, limit), tail.end().commits),
+            |(mut recent, end), base| {
+                let held = base.mark().commits;
+                recent.retain(|(number, _)| *number >= held);
+                let mut found = Vec::new();
+                if from < held {
+                    let Some(rows) = base.commits(from) else { return Ok(None) };
+                    found = rows.take(limit.min((held - from) as usize)).collect::<Result<_, _>>()?;
+                }
+                found.extend(recent.into_iter().map(|(_, commit)| commit).take(limit - found.len()));
+                Ok(Some((found, end.max(held))))
+            },
+        )
+    }
+
+    /// Reads as of one moment: copies from the tail, and merges that with a snapshot of the base. Again, if the base moved in between.
+    fn merged<C, T>(
+        &self,
+        copy: impl Fn(&Tail) -> C,
+        merge: impl Fn(C, &dyn Snapshot) -> Result<T, Misfit>,
+    ) -> Result<T> {
+        let mut before = None;
+        for _ in 0..TRIES {
+            let (reached, tip) = self.follow()?;
+            let copied = {
+                let tail = self.tail();
+                // Unless another thread begins again just now.
+                (tail.position().frame >= reached).then(|| (copy(&tail), tail.start().frame))
+            };
+            let Some((copied, start)) = copied else { continue };
+            let base = self.base.snapshot()?;
+            let mark = base.mark();
+            let answer = if mark.frame < start { Err(Misfit::Moved) } else { merge(copied, &*base) };
+            match answer {
+                Ok(answer) => return Ok(answer),
+                Err(Misfit::Failed(error)) => return Err(error),
+                Err(Misfit::Moved) if before.replace((tip, mark)) == Some((tip, mark)) => {
+                    let what =
+                        format!("the base ends before frame {}, where `{}` begins", mark.frame + 1, layout::JOURNAL);
+                    return Err(Error::corrupt(what));
+                }
+                Err(Misfit::Moved) => {}
+            }
+        }
+        Err(Error::unavailable(format!("reading behind `{}` while others write", layout::JOURNAL)))
+    }
+}
+
+fn record(key: RecordKey, (version, body): (Seq, Body)) -> Record {
+    Record { key, version, body }
+}
+
+fn size(entry: &LogEntry) -> usize {
+    entry.body.len()
+}
+
+/// Rows of the tail and of the base, in the order of their keys: each key once, with what either says of it.
+struct Merged<K, T, B: Iterator> {
+    direction: Direction,
+    tail: Peekable<vec::IntoIter<(K, T)>>,
+    base: Peekable<B>,
+}
+
+impl<K, T, V, B: Iterator<Item = Result<(K, V), Misfit>>> Merged<K, T, B> {
+    fn of(direction: Direction, tail: Vec<(K, T)>, base: B) -> Self {
+        Self { direction, tail: tail.into_iter().peekable(), base: base.peekable() }
+    }
+}
+
+impl<K: Key, T, V, B: Iterator<Item = Result<(K, V), Misfit>>> Iterator for Merged<K, T, B> {
+    type Item = Result<(K, Option<T>, Option<V>), Misfit>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let order = match (self.tail.peek(), self.base.peek()) {
+            (None, None) => return None,
+            (Some(_), None) => Ordering::Less,
+            (None, Some(_)) | (_, Some(Err(_))) => Ordering::Greater,
+            (Some((recent, _)), Some(Ok((older, _)))) => match self.direction {
+                Direction::Forward => recent.cmp(older),
+                Direction::Backward => older.cmp(recent),
+            },
+        };
+        let recent = if order.is_le() { self.tail.next() } else { None };
+        let older = if order.is_ge() {
+            self.base.next()?
+        } else {
+            return recent.map(|(key, tail)| Ok((key, Some(tail), None)));
+        };
+        Some(older.map(|(key, base)| (key, recent.map(|(_, tail)| tail), Some(base))))
+    }
+}
+
+/// Fills a page, and looks whether there is more. What cannot be read ends a page that has something; the next one begins with it.
+fn page<R, T>(
+    rows: impl Iterator<Item = Result<R, Misfit>>,
+    limit: usize,
+    load: impl Fn(R) -> Result<T, Misfit>,
+    size: impl Fn(&T) -> usize,
+) -> Result<Page<T>, Misfit> {
+    let (mut items, mut bytes) = (Vec::new(), 0);
+    for row in rows {
+        if row.is_ok() && (items.len() >= limit || bytes >= PAGE_BYTES) {
+            return Ok(Page { items, more: true });
+        }
+        match row.and_then(&load) {
+            Ok(item) => {
+                bytes += size(&item);
+                items.push(item);
+            }
+            Err(Misfit::Failed(_)) if !items.is_empty() => return Ok(Page { items, more: true }),
+            Err(misfit) => return Err(misfit),
+        }
+    }
+    Ok(Page { items, more: false })
+}

@@ -1,0 +1,223 @@
+//! The tail: what the journal holds beyond the base, as a process that follows knows it.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+
+use nofx_core::{BatchId, Body, Direction, KeyQuery, LogEntry, LogHead, LogKey, LogQuery, LogState, RecordKey, Seq};
+
+use crate::base::{Mark, Run};
+use crate::codec::{Commit, Remembered};
+use crate::query::within;
+use crate::segment::{Position, Segment};
+
+/// Every frame from behind one that the base is known to hold up to where the journal was followed.
+#[derive(Debug, Default)]
+pub struct Tail {
+    segment: Option<Segment>,
+    position: Position,
+    /// The frame behind which it begins.
+    start: Mark,
+    frames: VecDeque<(Mark, Vec<Commit>)>,
+    records: BTreeMap<RecordKey, LastWrite>,
+    logs: BTreeMap<LogKey, LogTail>,
+    ids: HashMap<BatchId, u64>,
+}
+
+/// What was written to a record last, and in which frame.
+#[derive(Clone, Debug)]
+pub(crate) struct LastWrite {
+    pub(crate) frame: u64,
+    /// `None` if it was deleted.
+    pub(crate) record: Option<(Seq, Body)>,
+}
+
+/// What happened to a log, each with its frame.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct LogTail {
+    pub(crate) sealed: Option<u64>,
+    pub(crate) removed: Option<u64>,
+    pub(crate) entries: VecDeque<(u64, LogEntry)>,
+}
+
+impl Tail {
+    /// Returns one that begins behind what a base holds, at a place of the journal.
+    pub(crate) fn behind(start: Mark, segment: Segment, position: Position) -> Self {
+        Self { segment: Some(segment), position, start, ..Self::default() }
+    }
+
+    pub(crate) fn segment(&self) -> Option<&Segment> {
+        self.segment.as_ref()
+    }
+
+    /// Returns how far the journal was followed.
+    pub fn position(&self) -> Position {
+        self.position
+    }
+
+    /// Returns the frame behind which it begins.
+    pub(crate) fn start(&self) -> Mark {
+        self.start
+    }
+
+    /// Returns the mark of a base that holds all of it.
+    pub fn end(&self) -> Mark {
+        self.frames.back().map_or(self.start, |(mark, _)| *mark)
+    }
+
+    pub(crate) fn go_on_in(&mut self, next: Segment) {
+        self.position = next.header.start;
+        self.segment = Some(next);
+    }
+
+    /// Takes in the group that follows.
+    pub(crate) fn take(&mut self, commits: Vec<Commit>, after: Position) {
+        let (mark, frame) = (self.end().behind(&commits, &after), after.frame);
+        for commit in &commits {
+            self.ids.insert(commit.batch, frame);
+            for (key, body) in &commit.writes {
+                let record = commit.seq.zip(body.clone());
+                self.records.insert(key.clone(), LastWrite { frame, record });
+            }
+            for (log, entries) in &commit.appends {
+                let entries = entries.iter().map(|entry| (frame, entry.clone()));
+                self.log(log).entries.extend(entries);
+            }
+            commit.seals.iter().for_each(|log| _ = self.log(log).sealed.get_or_insert(frame));
+            commit.removals.iter().for_each(|log| _ = self.log(log).removed.get_or_insert(frame));
+        }
+        self.frames.push_back((mark, commits));
+        self.position = after;
+    }
+
+    fn log(&mut self, log: &LogKey) -> &mut LogTail {
+        self.logs.entry(log.clone()).or_default()
+    }
+
+    /// Forgets what the base is known to hold durably: every frame up to one of a number.
+    pub(crate) fn forget(&mut self, applied: u64) {
+        while let Some((mark, commits)) = self.frames.pop_front_if(|(mark, _)| mark.frame <= applied) {
+            for commit in commits {
+                self.ids.remove(&commit.batch);
+                for (key, _) in commit.writes {
+                    if self.records.get(&key).is_some_and(|last| last.frame <= applied) {
+                        self.records.remove(&key);
+                    }
+                }
+                let touched = commit.appends.into_iter().map(|(log, _)| log);
+                for log in touched.chain(commit.seals).chain(commit.removals) {
+                    let Some(tail) = self.logs.get_mut(&log) else { continue };
+                    tail.forget(applied);
+                    if tail.is_empty() {
+                        self.logs.remove(&log);
+                    }
+                }
+            }
+            self.start = mark;
+        }
+    }
+
+    /// Returns what a base lacks that holds everything up to a frame; from where the tail begins if that is behind it.
+    pub(crate) fn run(&self, after: &Mark) -> Run {
+        let groups = self.frames.iter().filter(|(mark, _)| mark.frame > after.frame);
+        let after = if after.frame > self.start.frame { *after } else { self.start };
+        Run { after, groups: groups.cloned().collect() }
+    }
+
+    pub(crate) fn record(&self, key: &RecordKey) -> Option<LastWrite> {
+        self.records.get(key).cloned()
+    }
+
+    /// Returns what happened to a log, with the last of its entries alone.
+    pub(crate) fn head(&self, log: &LogKey) -> LogTail {
+        self.logs.get(log).map(LogTail::without_entries).unwrap_or_default()
+    }
+
+    /// Returns the entries that a page needs, each with its frame, in the order of their positions.
+    pub(crate) fn entries(&self, query: &LogQuery) -> Vec<(u64, LogEntry)> {
+        let Some(tail) = self.logs.get(&query.log) else { return Vec::new() };
+        let within = tail.entries.iter().filter(|(_, entry)| query.range.contains(&entry.position)).cloned();
+        match query.direction {
+            Direction::Forward => within.take(query.limit).collect(),
+            Direction::Backward => {
+                let mut last: Vec<_> = within.rev().take(query.limit).collect();
+                last.reverse();
+                last
+            }
+        }
+    }
+
+    /// Returns what a page of records needs: everything that was written in its range, up to one live record more than it takes.
+    pub(crate) fn records(&self, query: &KeyQuery<RecordKey>) -> Vec<(RecordKey, LastWrite)> {
+        let found = up_to(within(&self.records, query), query.limit, |last| last.record.is_some());
+        found.map(|(key, last)| (key.clone(), last.clone())).collect()
+    }
+
+    /// Returns what a page of heads needs, likewise.
+    pub(crate) fn heads(&self, query: &KeyQuery<LogKey>) -> Vec<(LogKey, LogTail)> {
+        let found = up_to(within(&self.logs, query), query.limit, |tail| tail.removed.is_none());
+        found.map(|(log, tail)| (log.clone(), tail.without_entries())).collect()
+    }
+
+    pub(crate) fn remembered(&self, batch: &BatchId) -> Option<(u64, Remembered)> {
+        let frame = *self.ids.get(batch)?;
+        let (_, commits) = self.frames.iter().find(|(mark, _)| mark.frame == frame)?;
+        let commit = commits.iter().find(|commit| commit.batch == *batch)?;
+        Some((frame, commit.remembered()))
+    }
+
+    /// Returns commits from the one of a number on, each with its number and its frame, at most so many.
+    pub(crate) fn commits(&self, from: u64, limit: usize) -> Vec<(u64, Remembered)> {
+        let commits = self.frames.iter().flat_map(|(_, commits)| commits);
+        let numbered = (self.start.commits..).zip(commits).filter(|(number, _)| *number >= from);
+        numbered.take(limit).map(|(number, commit)| (number, commit.remembered())).collect()
+    }
+}
+
+impl LogTail {
+    /// Drops what a base holds that holds every frame up to one.
+    pub(crate) fn forget(&mut self, applied: u64) {
+        self.sealed = self.sealed.filter(|frame| *frame > applied);
+        self.removed = self.removed.filter(|frame| *frame > applied);
+        while self.entries.pop_front_if(|(frame, _)| *frame <= applied).is_some() {}
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.sealed.is_none() && self.removed.is_none() && self.entries.is_empty()
+    }
+
+    /// Returns it with the last entry alone, which says how many there are.
+    fn without_entries(&self) -> Self {
+        Self { entries: self.entries.back().cloned().into_iter().collect(), ..*self }
+    }
+
+    /// Returns what the log is, given what it is in a base that holds what this does not. `None` if it never was.
+    pub(crate) fn head(&self, log: &LogKey, base: Option<LogHead>) -> Option<LogHead> {
+        if self.is_empty() {
+            return base;
+        }
+        let mut head = base.unwrap_or_else(|| LogHead::missing(log.clone()));
+        if let Some((_, last)) = self.entries.back() {
+            (head.length, head.last_at) = (last.position + 1, Some(last.at));
+        }
+        if self.sealed.is_some() {
+            head.state = LogState::Sealed;
+        }
+        if self.removed.is_some() {
+            head = LogHead { state: LogState::Removed, ..LogHead::missing(log.clone()) };
+        }
+        Some(head)
+    }
+}
+
+/// Returns what was found, up to one live thing more than a limit.
+fn up_to<'a, K: 'a, V: 'a>(
+    found: impl Iterator<Item = (&'a K, &'a V)>,
+    limit: usize,
+    is_live: impl Fn(&V) -> bool,
+) -> impl Iterator<Item = (&'a K, &'a V)> {
+    let mut live = 0;
+    found.take_while(move |(_, value)| {
+        let is_wanted = live <= limit;
+        live += usize::from(is_live(value));
+        is_wanted
+    })
+}

@@ -1,0 +1,4 @@
+//! Tests of how a store is read while others commit, apply, turn over and are killed.
+
+mod model;
+mod world;
