@@ -47,6 +47,7 @@ mod location;
 mod open;
 #[cfg(any(feature = "fs", feature = "remote"))]
 mod read_only;
+mod small;
 
 pub use check::{Finding, check, forget, repair};
 pub use doctor::{Checkup, doctor};
@@ -54,4 +55,5 @@ pub use location::Location;
 pub use nofx_core::*;
 #[cfg(feature = "migrate")]
 pub use nofx_migrate as migrate;
-pub use open::{Options, compact, open, open_with};
+pub use open::{Options, open, open_with};
+pub use small::{compact, give_back, settle};

@@ -86,57 +86,6 @@ pub(crate) async fn open_unlisted(location: &Location, options: Options) -> Resu
     Ok(Store::with_sources(backend, options.sources))
 }
 
-/// Makes the store at a location small, which pays after it was filled. Returns whether there was something to do. Conversations are
-/// compressed again only in files of up to 8 MiB.
-///
-/// Takes up to the time of writing the store anew. The store must exist; it may be open in this process.
-pub async fn compact(location: &Location) -> Result<bool> {
-    match location.scheme() {
-        #[cfg(feature = "redb")]
-        "redb" => {
-            let backend = open_redb(location, &Options::existing()).await?;
-            let compacted = backend.compact().await;
-            backend.close().await?;
-            compacted.map(|()| true)
-        }
-        // The others keep themselves small.
-        scheme => match location.unsupported() {
-            None => Ok(false),
-            Some(_) => Err(no_backend(scheme)),
-        },
-    }
-}
-
-/// Gives back to the file system what was removed from the store at a location, where that is not done in passing.
-#[cfg(feature = "cli")]
-pub(crate) async fn give_back(location: &Location) -> Result<()> {
-    match location.scheme() {
-        #[cfg(feature = "redb")]
-        "redb" => {
-            let backend = open_redb(location, &Options::existing()).await?;
-            let given = backend.give_back().await;
-            backend.close().await?;
-            given
-        }
-        _ => Ok(()),
-    }
-}
-
-/// Returns whether [`compact`] was done to a store before, or has nothing to do there.
-#[cfg(feature = "cli")]
-pub(crate) async fn was_compacted(location: &Location) -> Result<bool> {
-    match location.scheme() {
-        #[cfg(feature = "redb")]
-        "redb" => {
-            let backend = open_redb(location, &Options::existing()).await?;
-            let was_compacted = backend.was_compacted().await;
-            backend.close().await?;
-            was_compacted
-        }
-        _ => Ok(true),
-    }
-}
-
 #[cfg(feature = "redb")]
 pub(crate) async fn open_redb(location: &Location, options: &Options) -> Result<nofx_redb::RedbBackend> {
     let path = location.path().unwrap_or(std::path::Path::new(""));

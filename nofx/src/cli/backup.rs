@@ -9,12 +9,12 @@ use super::fault::{Fault, Result};
 use super::interrupt::unless_interrupted;
 use super::json_line::JsonLine;
 use super::output::Output;
-use super::paths::bytes_below;
 use super::place::{Opened, StoreArg, is_same_place, parse};
 use super::progress::Bar;
 use super::target::Target;
 use super::text::size;
 use crate::Location;
+use crate::small::bytes_below;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -68,7 +68,7 @@ pub(super) async fn run(args: &Args) -> Result<Exit> {
         }
     };
     // Everything is there already, so that a copy which stays larger is no failure.
-    _ = target.compact().await;
+    _ = target.settle().await;
     let location = target.location.clone();
     target.close().await?;
     opened.close().await?;

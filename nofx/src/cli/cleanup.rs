@@ -12,7 +12,7 @@ use super::output::Output;
 use super::place::{Opened, StoreArg};
 use super::sessions::title;
 use super::when::{relative, span};
-use crate::open::give_back;
+use crate::give_back;
 
 const EXAMPLES: &str = "\
 Examples:

@@ -4,10 +4,10 @@ use super::exit::Exit;
 use super::fault::{Fault, Result};
 use super::json_line::JsonLine;
 use super::output::Output;
-use super::paths::bytes_below;
 use super::place::{Opened, StoreArg};
 use super::text::size;
 use crate::compact;
+use crate::small::bytes_below;
 
 const EXAMPLES: &str = "\
 Examples:

@@ -44,7 +44,7 @@ pub(super) async fn run(args: &Args) -> Result<Exit> {
     };
     let (target, FullDump { counts, sha256 }) = target_and_dump;
     // Everything is there already, so that a store which stays larger is no failure.
-    _ = target.compact().await;
+    _ = target.settle().await;
     let location = target.location.clone();
     target.close().await?;
     let mut output = Output::stdout();

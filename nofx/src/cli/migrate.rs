@@ -14,13 +14,14 @@ use super::fault::{Fault, Result, chain};
 use super::interrupt::unless_interrupted;
 use super::load::load_file;
 use super::output::Output;
-use super::paths::{bytes_below, real};
+use super::paths::real;
 use super::place::{is_same_place, open_to_read, parse};
 use super::progress::Bar;
 use super::requests::Requests;
 use super::source::{self, Source};
 use super::target::Target;
 use super::text::{one_line, shown, size};
+use crate::small::bytes_below;
 use crate::{Location, Options};
 
 const EXAMPLES: &str = "\
@@ -314,7 +315,7 @@ struct Kept {
 async fn finish(target: Target, requests: &Requests) -> Result<Kept> {
     let location = target.location.clone();
     // Everything is there already, so that a store which stays larger is no failure.
-    let compacted = target.compact().await.map_err(|error| one_line(&chain(&error)));
+    let compacted = target.settle().await.map_err(|error| one_line(&chain(&error)));
     target.close().await?;
     let bytes = location.path().map(bytes_below);
     Ok(Kept { location, bytes, compacted, requests: requests.clone() })

@@ -29,19 +29,3 @@ pub(crate) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     name.push(suffix);
     name.into()
 }
-
-/// Returns how many bytes a file has, or all files in a folder together. What cannot be looked at counts nothing.
-pub(crate) fn bytes_below(path: &Path) -> u64 {
-    let mut bytes = 0;
-    let mut paths = vec![path.to_owned()];
-    while let Some(path) = paths.pop() {
-        match fs::symlink_metadata(&path) {
-            Ok(found) if found.is_dir() => {
-                paths.extend(fs::read_dir(&path).into_iter().flatten().flatten().map(|entry| entry.path()));
-            }
-            Ok(found) => bytes += found.len(),
-            Err(_) => {}
-        }
-    }
-    bytes
-}

@@ -6,9 +6,9 @@ use super::exit::Exit;
 use super::fault::Result;
 use super::json_line::JsonLine;
 use super::output::Output;
-use super::paths::bytes_below;
 use super::place::{Opened, StoreArg};
 use super::text::{one_line, size};
+use crate::small::bytes_below;
 
 const EXAMPLES: &str = "\
 Examples:

@@ -11,17 +11,13 @@ use tempfile::TempPath;
 use super::exit::Exit;
 use super::fault::{Fault, Result};
 use super::interrupt;
-use super::paths::{bytes_below, missing_folders, with_suffix};
+use super::paths::{missing_folders, with_suffix};
 use super::place::{refuse_another_shape, refuse_read_only};
 use super::temporary::{Temporary, remove_empty};
 use super::text::one_line;
 use crate::git;
-use crate::open::{give_back, open_unlisted, was_compacted};
-use crate::{Location, Options, compact};
-
-/// The most bytes of a store that is made small. What would be saved in a larger one is needed again by what is written next
-/// (docs/decisions/migration-by-things.md).
-const COMPACTED: u64 = 16 << 20;
+use crate::open::open_unlisted;
+use crate::{Location, Options, settle};
 
 /// A store that is filled.
 #[derive(Debug)]
@@ -78,20 +74,10 @@ impl Target {
         }
     }
 
-    /// Makes the store small if it is new or that was never done: then this goes on where a command that was interrupted had
-    /// begun. A large one only gives back what is free in it. Returns whether it was made small.
-    pub(crate) async fn compact(&self) -> nofx_core::Result<bool> {
+    /// Makes the store as small as pays, as [`settle`] does; returns whether it was compacted.
+    pub(crate) async fn settle(&self) -> nofx_core::Result<bool> {
         let location = self.beside.as_ref().map_or(&self.location, |beside| &beside.location);
-        if location.path().is_some_and(|path| bytes_below(path) > COMPACTED) {
-            if self.made.is_some() {
-                give_back(location).await?;
-            }
-            return Ok(false);
-        }
-        if self.made.is_none() && was_compacted(location).await? {
-            return Ok(false);
-        }
-        compact(location).await
+        settle(location, self.made.is_some()).await
     }
 
     /// Closes the store after success, and brings it to its place.
