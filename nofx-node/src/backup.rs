@@ -1,6 +1,5 @@
 //! A copy of a store that is in use.
 
-use nofx::json::Text;
 use nofx::migrate::{BackupError, Counts};
 use nofx::workspace::{Progress, Workspace};
 use nofx::{Error, Location, Options, Result};
@@ -9,8 +8,7 @@ use crate::request::Request;
 
 /// Makes a new store that holds what this one held at one moment.
 pub(crate) async fn made(workspace: &Workspace, request: &Request, progress: &Progress) -> Result<String> {
-    let to: Text = request.required("to")?;
-    let to: Location = to.as_str().ok_or_else(|| Error::invalid("`to` is no location"))?.parse()?;
+    let to: Location = request.text("to")?.parse()?;
     let mut options = Options::default();
     options.create = true;
     let target = nofx::open_with(&to, options).await?;
@@ -21,6 +19,10 @@ pub(crate) async fn made(workspace: &Workspace, request: &Request, progress: &Pr
         told = records + entries;
     };
     let copied = nofx::migrate::backup(workspace.store(), &target, &mut tell).await;
+    if copied.is_ok() {
+        // Everything is there already, so that a copy which stays larger is no failure.
+        _ = nofx::settle(&to, true).await;
+    }
     let closed = target.close().await;
     copied.map_err(|error| match error {
         BackupError::Store(error) => error,

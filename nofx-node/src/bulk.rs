@@ -17,7 +17,10 @@ pub(crate) async fn change(workspace: &Workspace, verb: &str, request: &Request)
         "deleteSessions" => workspace.delete_sessions(&ids).await,
         "undeleteSessions" => workspace.undelete_sessions(&ids).await,
         _ => {
-            let purged = workspace.purge_sessions(&ids).await;
+            let purged = match verb {
+                "purgeLiveSessions" => workspace.purge_live_sessions(&ids).await,
+                _ => workspace.purge_sessions(&ids).await,
+            };
             return Ok(told(purged.into_iter().map(|result| result.map(|()| "null".to_owned()))));
         }
     };

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use nofx::Result;
 use nofx::json::{Value, quote};
-use nofx::workspace::{OrchestrationRetention, PlannedSession, RetentionPolicy, Swept, Workspace};
+use nofx::workspace::{Cleared, OrchestrationRetention, PlannedSession, RetentionPolicy, Swept, Workspace};
 
 use crate::crossing::shown;
+use crate::failure::Failure;
 use crate::orchestration;
 use crate::request::Request;
 
@@ -52,6 +53,13 @@ fn policy(request: &Request) -> Result<RetentionPolicy> {
             ..standard.orchestration
         },
     })
+}
+
+/// Removes all that the store holds.
+pub(crate) async fn cleared(workspace: &Workspace) -> Result<String> {
+    let Cleared { sessions, left } = workspace.clear_all().await?;
+    let left: Vec<_> = left.into_iter().map(|error| Failure::Store(error).to_json()).collect();
+    Ok(format!(r#"{{"sessions":{sessions},"left":[{}]}}"#, left.join(",")))
 }
 
 /// Removes long contents that no message names any more.

@@ -1,6 +1,5 @@
 //! The few functions that Node sees.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,7 +13,7 @@ use tokio::sync::Mutex;
 
 use crate::call::Call;
 use crate::expiry;
-use crate::failure::guarded;
+use crate::failure::{Failure, guarded};
 use crate::messages;
 use crate::migration::Watched;
 use crate::request::Request;
@@ -32,7 +31,21 @@ pub struct Handle(Arc<Opened>);
 struct Opened {
     workspace: Workspace,
     location: Location,
-    migration: Watched,
+    migration: Arc<Watched>,
+}
+
+impl Opened {
+    fn scoped(&self, scope: &str) -> nofx::Result<Self> {
+        let scope = Request::parse(scope)?;
+        let mut workspace = self.workspace.clone();
+        if let Some(name) = scope.optional_text("namespace")? {
+            workspace = workspace.namespace(&name)?;
+        }
+        if let Some(id) = scope.optional_text("operation")? {
+            workspace = workspace.operation(&id)?;
+        }
+        Ok(Self { workspace, location: self.location.clone(), migration: self.migration.clone() })
+    }
 }
 
 /// Opens the store at a location.
@@ -45,7 +58,7 @@ pub async fn open(location: String, options: String) -> napi::Result<Handle> {
         options.create = request.optional("create")?.unwrap_or(!options.read_only);
         let location: Location = location.parse()?;
         let store = nofx::open_with(&location, options).await?;
-        Ok(Handle(Arc::new(Opened { workspace: Workspace::new(store), location, migration: Watched::default() })))
+        Ok(Handle(Arc::new(Opened { workspace: Workspace::new(store), location, migration: Arc::default() })))
     };
     Ok(guarded(opening).await?)
 }
@@ -67,6 +80,12 @@ impl Expiry {
 
 #[napi]
 impl Handle {
+    /// Returns a handle of the same store that is about a namespace, or belongs to an operation, or both.
+    #[napi]
+    pub fn scoped(&self, scope: String) -> napi::Result<Handle> {
+        Ok(self.0.scoped(&scope).map(|opened| Handle(Arc::new(opened))).map_err(Failure::from)?)
+    }
+
     /// Returns what the store is, as JSON.
     #[napi]
     pub fn info(&self) -> String {
@@ -118,8 +137,8 @@ impl Handle {
     ) -> napi::Result<PromiseRaw<'env, String>> {
         let opened = self.0.clone();
         let migrating = call.run(async move {
-            let (request, place) = (Request::parse(&request)?, opened.location.path().map(Path::to_owned));
-            opened.migration.migrate(&opened.workspace, place, &request).await
+            let request = Request::parse(&request)?;
+            opened.migration.migrate(&opened.workspace, &opened.location, &request).await
         });
         env.spawn_future(async move { Ok(guarded(migrating).await?) })
     }

@@ -7,7 +7,7 @@
 //! - ids and contents may hold lone surrogates, which JSON can escape and a string that crosses cannot;
 //! - bodies go out as they are stored.
 //!
-//! [`handle`] and [`call`] have the few functions that Node sees; `verbs` is the table of what can be asked of an open store.
+//! [`handle`], [`call`] and [`care`] have the few functions that Node sees; `verbs` is the table of what can be asked of an open store.
 //!
 //! What is not here: anything that waits on Node's own thread, and anything that calls back into JavaScript.
 //! Callers ask; nothing is held between two questions but the open store.
@@ -24,6 +24,7 @@ mod agents;
 mod backup;
 mod bulk;
 pub mod call;
+pub mod care;
 mod cleanup;
 mod crossing;
 mod doctor;
@@ -35,6 +36,7 @@ pub mod handle;
 mod messages;
 mod migration;
 mod orchestration;
+mod records;
 mod request;
 mod search;
 mod sessions;

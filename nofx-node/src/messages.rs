@@ -10,6 +10,7 @@ use nofx::{Direction, Error, LogQuery, PAGE_BYTES, Result, Timestamp};
 
 use crate::crossing::{write_message, write_stored, write_unreadable};
 use crate::request::{Request, excerpt};
+use crate::sessions::seen;
 
 /// Messages of a page where the caller did not say.
 const PAGE: u64 = 256;
@@ -29,7 +30,7 @@ pub(crate) async fn add(workspace: &Workspace, request: &Request) -> Result<Stri
 /// Adds messages unless others have added any behind what the caller has seen; then answers theirs.
 pub(crate) async fn append_at(workspace: &Workspace, request: &Request) -> Result<String> {
     let messages = read(workspace, request)?;
-    let (session, seen) = (request.required("session")?, request.required::<u64>("seen")?);
+    let (session, seen) = (request.required("session")?, seen(request)?);
     Ok(match workspace.append_at(&session, seen, messages).await? {
         Appended::Done(position) => format!(r#"{{"added":true,"position":{position}}}"#),
         Appended::Unseen(entries) => {
@@ -74,6 +75,9 @@ fn message(workspace: &Workspace, given: &Object) -> Result<Message> {
             Some(other) => format!("`content` of a message is {}; it is a text", excerpt(other)),
         }));
     }
+    if let Some(other) = given.get("timestamp").filter(|_| message.timestamp.is_none()) {
+        return Err(Error::invalid(format!("`timestamp` of a message is {}; it is a time", excerpt(other))));
+    }
     let made = workspace.message(role, "");
     message.id = message.id.or(made.id);
     message.timestamp = message.timestamp.or(made.timestamp);
@@ -92,7 +96,7 @@ pub(crate) async fn history(workspace: &Workspace, request: &Request) -> Result<
         Some(true) => Direction::Backward,
         _ => Direction::Forward,
     };
-    let since = request.optional("since")?;
+    let since = request.time("since")?;
     let (mut parts, last) = page(workspace, &session, places.clone(), direction, limit, since).await?;
     // What is left of the places behind the last message, or before it.
     let next = last.and_then(|last| match direction {

@@ -29,8 +29,8 @@ pub(crate) async fn history(workspace: &Workspace, request: &Request) -> Result<
     let filter = OrchestrationFilter {
         participant: request.optional("participant")?,
         kind: request.optional::<Text>("type")?,
-        since: request.optional("since")?,
-        until: request.optional("until")?,
+        since: request.time("since")?,
+        until: request.time("until")?,
         oldest_first: request.optional("oldestFirst")?.unwrap_or(false),
     };
     let mut from = match request.optional::<Text>("after")? {

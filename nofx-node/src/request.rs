@@ -1,7 +1,7 @@
 //! Reads what JavaScript asks for.
 
-use nofx::json::{Object, Value};
-use nofx::{Error, Result};
+use nofx::json::{Object, Text, Value};
+use nofx::{Error, Result, Timestamp};
 
 /// The members of a question.
 ///
@@ -23,7 +23,7 @@ impl Request {
 
     /// Reads a member that may be missing, or `null`.
     pub(crate) fn optional<T: Value>(&self, name: &str) -> Result<Option<T>> {
-        let Some(raw) = self.0.get(name).filter(|raw| *raw != "null") else { return Ok(None) };
+        let Some(raw) = self.raw(name) else { return Ok(None) };
         match T::read(raw) {
             Some(value) => Ok(Some(value)),
             None => Err(Error::invalid(format!("`{name}` is {}, which it cannot be", excerpt(raw)))),
@@ -38,6 +38,43 @@ impl Request {
     /// Returns the names of all members.
     pub(crate) fn names(&self) -> impl Iterator<Item = String> {
         self.0.iter().map(|(name, _)| name.to_string())
+    }
+
+    /// Returns a member as it is written, unless it is missing or `null`.
+    pub(crate) fn raw(&self, name: &str) -> Option<&str> {
+        self.raw_or_null(name).filter(|raw| *raw != "null")
+    }
+
+    /// Returns a member as it is written, also `null`.
+    pub(crate) fn raw_or_null(&self, name: &str) -> Option<&str> {
+        self.0.get(name)
+    }
+
+    /// Reads a text that must be there, and that UTF-8 can write.
+    pub(crate) fn text(&self, name: &str) -> Result<String> {
+        self.optional_text(name)?.ok_or_else(|| Error::invalid(format!("`{name}` is missing")))
+    }
+
+    /// Reads a text that may be missing, and that UTF-8 can write.
+    pub(crate) fn optional_text(&self, name: &str) -> Result<Option<String>> {
+        let Some(text) = self.optional::<Text>(name)? else { return Ok(None) };
+        match text.as_str() {
+            Some(text) => Ok(Some(text.to_owned())),
+            None => Err(Error::invalid(format!("`{name}` is cut in the middle of a character"))),
+        }
+    }
+
+    /// Reads a time that may be missing. `null`, which JavaScript makes of a date out of range, is none.
+    pub(crate) fn time(&self, name: &str) -> Result<Option<Timestamp>> {
+        match self.is_null(name) {
+            true => Err(Error::invalid(format!("`{name}` is null, which is no time"))),
+            false => self.optional(name),
+        }
+    }
+
+    /// Reads objects that may be missing.
+    pub(crate) fn each(&self, name: &str) -> Result<Vec<Request>> {
+        Ok(self.optional::<Vec<Object>>(name)?.unwrap_or_default().into_iter().map(Request).collect())
     }
 
     /// Reads an object that may be missing.

@@ -4,7 +4,7 @@ use futures_util::StreamExt;
 use nofx::entity::{AgentId, Role};
 use nofx::json::{Text, Value, quote};
 use nofx::workspace::{SearchHit, SearchQuery, Workspace};
-use nofx::{Error, Result, Timestamp};
+use nofx::{Error, Result};
 
 use crate::crossing::reasons;
 use crate::request::Request;
@@ -20,8 +20,8 @@ pub(crate) async fn found(workspace: &Workspace, request: &Request) -> Result<St
         words: request.required::<Vec<Text>>("words")?.iter().map(ToString::to_string).collect(),
         agent: request.optional::<AgentId>("agent")?,
         role: request.optional::<Role>("role")?,
-        since: request.optional::<Timestamp>("since")?,
-        until: request.optional::<Timestamp>("until")?,
+        since: request.time("since")?,
+        until: request.time("until")?,
         trash: request.optional("trash")?.unwrap_or(false),
     };
     let limit = request.optional("limit")?.unwrap_or(LIMIT).clamp(1, MOST) as usize;

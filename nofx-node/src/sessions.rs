@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use nofx::entity::{AgentId, Entity, Session, SessionId, foreign};
-use nofx::json::{Text, Value, quote};
-use nofx::workspace::{NewSession, RestoreOptions, SessionFilter, SessionSummary, Workspace};
-use nofx::{Error, RecordKey, Result, Timestamp, kind};
+use nofx::json::{Object, Text, Value, quote};
+use nofx::workspace::{NewSession, RestoreOptions, Seen, SessionFilter, SessionSummary, Workspace};
+use nofx::{Error, RecordKey, Result, kind};
 
 use crate::agents;
 use crate::crossing::shown;
@@ -23,7 +23,19 @@ const CHANGEABLE: [&str; 5] = ["name", "systemPrompt", "workingDirectory", "gitB
 
 pub(crate) async fn create(workspace: &Workspace, request: &Request) -> Result<String> {
     let agent = agents::taken(workspace, request).await?;
-    let new = NewSession {
+    workspace.create_session(&agent, new(request)?).await.map(|session| shown(&session))
+}
+
+/// Returns the session under a key, and whether it was created now.
+pub(crate) async fn open(workspace: &Workspace, request: &Request) -> Result<String> {
+    let agent = agents::taken(workspace, request).await?;
+    let opened = workspace.open_session(&request.text("key")?, &agent, new(request)?).await?;
+    Ok(format!(r#"{{"session":{},"created":{}}}"#, shown(&opened.session), opened.created))
+}
+
+/// Reads what is said of a session that is to be created.
+fn new(request: &Request) -> Result<NewSession> {
+    Ok(NewSession {
         name: request.optional("name")?,
         working_directory: request.optional("workingDirectory")?,
         git_branch: request.optional("gitBranch")?,
@@ -31,8 +43,7 @@ pub(crate) async fn create(workspace: &Workspace, request: &Request) -> Result<S
         system_prompt: request.optional("systemPrompt")?,
         lifetime: lifetime(request)?,
         metadata: request.optional("metadata")?.unwrap_or_default(),
-    };
-    workspace.create_session(&agent, new).await.map(|session| shown(&session))
+    })
 }
 
 /// Reads how long a session lasts: `null` is for ever, and nothing is the usual.
@@ -45,8 +56,19 @@ fn lifetime(request: &Request) -> Result<Option<Duration>> {
 }
 
 pub(crate) async fn one(workspace: &Workspace, request: &Request) -> Result<String> {
-    let id: SessionId = request.required("session")?;
-    let Some(summary) = workspace.summary(&id).await? else { return Ok("null".to_owned()) };
+    whole(workspace, &request.required("session")?).await
+}
+
+pub(crate) async fn by_key(workspace: &Workspace, request: &Request) -> Result<String> {
+    match workspace.session_by_key(&request.text("key")?).await? {
+        Some(session) => whole(workspace, &session.id).await,
+        None => Ok("null".to_owned()),
+    }
+}
+
+/// Writes the summary of a session with its prompt and its template; `null` if there is none.
+async fn whole(workspace: &Workspace, id: &SessionId) -> Result<String> {
+    let Some(summary) = workspace.summary(id).await? else { return Ok("null".to_owned()) };
     let mut object = foreign(&summary.session.to_object());
     if let Some(prompt) = workspace.system_prompt(&summary.session).await? {
         object.set("systemPrompt", prompt.write());
@@ -76,8 +98,8 @@ fn filter(request: &Request) -> Result<SessionFilter> {
     Ok(SessionFilter {
         agent: request.optional::<AgentId>("agent")?,
         status: request.optional("status")?,
-        active_before: request.optional::<Timestamp>("activeBefore")?,
-        active_since: request.optional::<Timestamp>("activeSince")?,
+        active_before: request.time("activeBefore")?,
+        active_since: request.time("activeSince")?,
         text: request.optional::<Text>("text")?.map(|text| text.to_string()),
         expired: request.optional("expired")?,
         metadata: request.optional("metadata")?.unwrap_or_default(),
@@ -95,6 +117,7 @@ pub(crate) async fn change(workspace: &Workspace, verb: &str, request: &Request)
         "restoreSession" => workspace.restore_session(&id, restore_options(request)?).await?,
         "deleteSession" => workspace.delete_session(&id).await?,
         "undeleteSession" => workspace.undelete_session(&id).await?,
+        "purgeLiveSession" => return workspace.purge_live_session(&id).await.map(|()| "null".to_owned()),
         _ => return workspace.purge_session(&id).await.map(|()| "null".to_owned()),
     };
     Ok(shown(&session))
@@ -149,6 +172,26 @@ pub(crate) async fn update(workspace: &Workspace, request: &Request) -> Result<S
     Ok(shown(&session))
 }
 
+/// Changes the metadata of a session by its members; `null` removes one.
+pub(crate) async fn update_metadata(workspace: &Workspace, request: &Request) -> Result<String> {
+    let changes: Object = request.required("changes")?;
+    Ok(shown(&workspace.update_metadata(&request.required("session")?, &changes).await?))
+}
+
+/// Takes back the newest messages of a session.
+pub(crate) async fn rewind(workspace: &Workspace, request: &Request) -> Result<String> {
+    let (session, to): (SessionId, u64) = (request.required("session")?, request.required("to")?);
+    Ok(shown(&workspace.rewind_session(&session, to, seen(request)?).await?))
+}
+
+/// Reads how much of a session its caller has seen: a number of messages, or that and how often the session had been rewound.
+pub(crate) fn seen(request: &Request) -> Result<Seen> {
+    Ok(match request.inner("seen") {
+        Ok(Some(seen)) => Seen { length: seen.required("length")?, rewinds: seen.optional("rewinds")? },
+        _ => request.required::<u64>("seen")?.into(),
+    })
+}
+
 /// Returns whether there was a session of this id that was removed for good.
 pub(crate) async fn is_purged(workspace: &Workspace, request: &Request) -> Result<String> {
     Ok(workspace.is_purged(&request.required("session")?).await?.to_string())
@@ -175,11 +218,16 @@ fn described(summary: &SessionSummary, object: &str) -> String {
         summary.messages,
         summary.last_active_at.write(),
     );
+    if session.rewinds > 0 {
+        json.push_str(&format!(r#","rewinds":{}"#, session.rewinds));
+    }
     let mut member = |name: &str, value: Option<String>| {
         if let Some(value) = value {
             json.push_str(&format!(r#","{name}":{value}"#));
         }
     };
+    member("key", session.key.as_ref().map(Value::write));
+    member("namespace", session.namespace.as_ref().map(Value::write));
     member("preview", session.preview.as_ref().map(Value::write));
     member("restoredFrom", session.restored_from.as_ref().map(Value::write));
     member("deletedAt", session.deleted_at.as_ref().map(Value::write));

@@ -5,24 +5,27 @@ use nofx::{Error, Location, Result};
 
 use crate::request::Request;
 use crate::{
-    agents, backup, bulk, cleanup, doctor, export, feed, messages, orchestration, search, sessions, tasks, templates,
-    transcripts,
+    agents, backup, bulk, cleanup, doctor, export, feed, messages, orchestration, records, search, sessions, tasks,
+    templates, transcripts,
 };
 
 /// Answers one question; question and answer are JSON.
 pub(crate) async fn answer(workspace: &Workspace, verb: &str, request: &Request) -> Result<String> {
     match verb {
         "createSession" => sessions::create(workspace, request).await,
+        "openSession" => sessions::open(workspace, request).await,
         "session" => sessions::one(workspace, request).await,
+        "sessionByKey" => sessions::by_key(workspace, request).await,
         "sessionSummaries" => sessions::summaries(workspace, request).await,
         "pauseSession" | "resumeSession" | "renameSession" | "archiveSession" | "restoreSession" | "deleteSession"
-        | "undeleteSession" | "purgeSession" => sessions::change(workspace, verb, request).await,
+        | "undeleteSession" | "purgeSession" | "purgeLiveSession" => sessions::change(workspace, verb, request).await,
         "updateSession" => sessions::update(workspace, request).await,
+        "updateMetadata" => sessions::update_metadata(workspace, request).await,
+        "rewindSession" => sessions::rewind(workspace, request).await,
         "isPurged" => sessions::is_purged(workspace, request).await,
         "systemPrompt" => sessions::system_prompt(workspace, request).await,
-        "archiveSessions" | "restoreSessions" | "deleteSessions" | "undeleteSessions" | "purgeSessions" => {
-            bulk::change(workspace, verb, request).await
-        }
+        "archiveSessions" | "restoreSessions" | "deleteSessions" | "undeleteSessions" | "purgeSessions"
+        | "purgeLiveSessions" => bulk::change(workspace, verb, request).await,
         "tasks" => tasks::all(workspace, request).await,
         "startTask" => tasks::start(workspace, request).await,
         "completeTask" | "failTask" | "interruptTask" => tasks::end(workspace, verb, request).await,
@@ -60,6 +63,12 @@ pub(crate) async fn answer(workspace: &Workspace, verb: &str, request: &Request)
         "exportJson" => export::json(workspace, request).await,
         "importSession" => export::import(workspace, request).await,
         "stats" => cleanup::stats(workspace).await,
+        "getRecords" => records::get(workspace, request).await,
+        "scanRecords" => records::scan(workspace, request).await,
+        "commitRecords" => records::commit(workspace, request).await,
+        "scanLogs" => records::logs(workspace, request).await,
+        "readLog" => records::read(workspace, request).await,
+        "logHead" => records::head(workspace, request).await,
         "eventsEnd" => feed::end(workspace).await,
         "events" => feed::events(workspace, request).await,
         // How the tests see that a panic is told; a build for people has no such verb.
@@ -83,6 +92,7 @@ pub(crate) async fn answer_long(
         "doctor" => doctor::done(workspace, location, progress).await,
         "cleanupPreview" => cleanup::preview(workspace, request).await,
         "cleanup" => cleanup::done(workspace, request).await,
+        "clearAll" => cleanup::cleared(workspace).await,
         "sweepContents" => cleanup::swept(workspace).await,
         _ => Err(unknown(verb)),
     }

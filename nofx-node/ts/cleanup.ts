@@ -1,4 +1,5 @@
 import type { Session, UnreadableSession } from './entities';
+import type { NofxError } from './errors';
 import type { OrchestrationStats } from './orchestration';
 
 /** What a store is to keep. What is not said keeps everything, as far as that rule goes; a session that goes on is never touched. */
@@ -50,6 +51,14 @@ export interface Cleanup {
   orchestrationMessages: number;
   /** Sessions for which it failed, or that changed after the plan was made, and so were left as they were. */
   left: UnreadableSession[];
+}
+
+/** What was removed of a store, and what was left. */
+export interface Cleared {
+  /** How many sessions were removed, of all namespaces and with those in the trash. */
+  sessions: number;
+  /** Why something is left, each naming what: it cannot be read, or a later version wrote it. */
+  left: NofxError[];
 }
 
 /** What became of long contents, which are kept once however many messages have them. */

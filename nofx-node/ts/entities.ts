@@ -109,6 +109,8 @@ export interface Session {
   workingDirectory?: string;
   /** On which branch. */
   gitBranch?: string;
+  /** What a host keeps with it for itself. */
+  metadata?: Metadata;
   [member: string]: unknown;
 }
 
@@ -121,6 +123,12 @@ export interface SessionSummary {
   messages: number;
   /** When something last happened in it. */
   lastActiveAt: string;
+  /** How often it was rewound, if it was. */
+  rewinds?: number;
+  /** The key that a host opens it by. */
+  key?: string;
+  /** To which namespace it belongs, unless that is the default one. */
+  namespace?: string;
   /** The beginning of what the person first asked for. */
   preview?: string;
   /** The id of the session it was restored from. */
@@ -143,8 +151,31 @@ export interface NewSession {
   capabilities?: string[];
   /** What the agent is told, where that is not what its template says. */
   systemPrompt?: string;
+  /** What the host keeps with it for itself, at most 16 KiB as JSON. */
+  metadata?: Metadata;
   /** How long it lasts; otherwise five hours. `null`: it never expires, also after it was resumed or restored. */
   lifetimeMs?: number | null;
+}
+
+/** What a host keeps with a session for itself; in a change, `null` removes a member. */
+export interface Metadata {
+  [member: string]: unknown;
+}
+
+/** A session that was opened by its key. */
+export interface OpenedSession {
+  /** The session. */
+  session: Session;
+  /** Whether it was created now. */
+  created: boolean;
+}
+
+/** How much of a session's history a caller has seen. */
+export interface Seen {
+  /** How many messages. */
+  length: number;
+  /** How often the session had been rewound then: {@link SessionSummary.rewinds}. Without it, only the length is compared. */
+  rewinds?: number;
 }
 
 /** Which sessions to list. */
@@ -161,6 +192,8 @@ export interface SessionFilter {
   text?: string;
   /** Only sessions that have expired by now, or only those that have not. Looks at every session that the rest lets through. */
   expired?: boolean;
+  /** Only sessions whose metadata has all these members with equal values. Looks at every session that the rest lets through. */
+  metadata?: Metadata;
   /** The sessions in the trash instead of the others. */
   trash?: boolean;
 }
@@ -214,4 +247,6 @@ export interface RestoreOptions {
   continueFromLastMessage?: boolean;
   /** A summary, the system's messages and the newest 50 instead of all messages. Off unless it is asked for. */
   summarizeHistory?: boolean;
+  /** Only the first so many messages. It rejects with {@link InvalidError} if there are fewer. */
+  upTo?: number;
 }

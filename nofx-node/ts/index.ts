@@ -21,6 +21,7 @@
  */
 
 export type * from './agents';
+export * from './care';
 export type * from './cleanup';
 export type * from './doctor';
 export type * from './entities';
@@ -31,8 +32,21 @@ export type { LongOptions, Progress } from './long';
 export type * from './migration';
 export type { OrchestrationFilter, OrchestrationMessage, OrchestrationStats } from './orchestration';
 export { Listing } from './pages';
+export type {
+  CommittedRecords,
+  Expectation,
+  LogRange,
+  OwnAppend,
+  OwnEntry,
+  OwnLog,
+  OwnRecord,
+  RecordBatch,
+  RecordName,
+  RecordScan,
+} from './records';
+export { Records } from './records';
 export type * from './search';
 export type * from './tasks';
 export type { Changes, ChangesPage, EventType, WatchOptions, WorkspaceEvent } from './watch';
-export { open, type OpenOptions, type StoreInfo, Workspace } from './workspace';
+export { type InOperation, open, type OpenOptions, type StoreInfo, Workspace } from './workspace';
 export { type Appended, SessionWriter } from './writer';

@@ -1,5 +1,8 @@
 /** What calls are about. @internal */
-export type Kind = 'session' | 'agent' | 'orchestration';
+export type Kind = 'session' | 'agent' | 'orchestration' | 'records';
+
+/** Which things of a kind: one, some, or all. @internal */
+export type Which = string | readonly string[] | undefined;
 
 /**
  * Runs calls about one thing in the order in which they were made, whether or not their callers await them.
@@ -13,22 +16,24 @@ export class Order {
   readonly #last = new Map<string, Promise<void>>();
   #waiting = 0;
 
-  /** Runs a call that changes a thing, or without an id all things of a kind, once every earlier change of it has ended. */
-  run<T>(kind: Kind, id: string | undefined, call: () => Promise<T>): Promise<T> {
-    const running = this.read(kind, id, call);
-    const name = nameOf(kind, id);
+  /** Runs a call that changes things once every earlier change of any of them has ended. */
+  run<T>(kind: Kind, which: Which, call: () => Promise<T>): Promise<T> {
+    const running = this.read(kind, which, call);
+    const names = namesOf(kind, which);
     const ended: Promise<void> = running.then(noted, noted).then(() => {
-      if (this.#last.get(name) === ended) {
-        this.#last.delete(name);
+      for (const name of names) {
+        if (this.#last.get(name) === ended) {
+          this.#last.delete(name);
+        }
       }
     });
-    this.#last.set(name, ended);
+    names.forEach((name) => this.#last.set(name, ended));
     return running;
   }
 
   /** Runs a call that only reads, once every earlier change of what it reads has ended. Later calls do not wait for it. */
-  read<T>(kind: Kind, id: string | undefined, call: () => Promise<T>): Promise<T> {
-    const before = this.#before(kind, id);
+  read<T>(kind: Kind, which: Which, call: () => Promise<T>): Promise<T> {
+    const before = this.#before(kind, which);
     return before.length === 0 ? call() : this.#behind(before, call);
   }
 
@@ -41,14 +46,15 @@ export class Order {
     }
   }
 
-  #before(kind: Kind, id: string | undefined): Promise<void>[] {
+  #before(kind: Kind, which: Which): Promise<void>[] {
     if (this.#last.size === 0) {
       return [];
     }
-    if (id === undefined) {
-      return [...this.#last].filter(([name]) => name.startsWith(nameOf(kind, undefined))).map(([, ended]) => ended);
+    const all = nameOf(kind, undefined);
+    if (which === undefined) {
+      return [...this.#last].filter(([name]) => name.startsWith(all)).map(([, ended]) => ended);
     }
-    const before = [this.#last.get(nameOf(kind, id)), this.#last.get(nameOf(kind, undefined))];
+    const before = [all, ...namesOf(kind, which)].map((name) => this.#last.get(name));
     return before.filter((ended) => ended !== undefined);
   }
 
@@ -58,6 +64,10 @@ export class Order {
     this.#waiting -= 1;
     return call();
   }
+}
+
+function namesOf(kind: Kind, which: Which): string[] {
+  return Array.isArray(which) ? which.map((id: string) => nameOf(kind, id)) : [nameOf(kind, which as string | undefined)];
 }
 
 /** Names a thing so that the name of all things of its kind is a prefix. */

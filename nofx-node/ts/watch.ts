@@ -17,6 +17,7 @@ export type EventType =
   | 'session.expired'
   | 'session.archived'
   | 'session.restored'
+  | 'session.rewound'
   | 'session.deleted'
   | 'session.undeleted'
   | 'session.purged'
@@ -40,6 +41,8 @@ export interface WorkspaceEvent {
   agent?: string;
   /** The id of the task that it happened to. */
   task?: string;
+  /** How many messages are left, of a session that was rewound. */
+  length?: number;
 }
 
 /** What happened between two looks, by whichever window or program. */

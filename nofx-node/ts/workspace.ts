@@ -1,16 +1,19 @@
 import type { Call, Handle } from './addon';
 import * as addon from './addon';
 import type { AgentTotals, Checkpoint, Template } from './agents';
-import type { Cleanup, CleanupPreview, RetentionPolicy, Stats, Swept } from './cleanup';
+import type { Cleanup, CleanupPreview, Cleared, RetentionPolicy, Stats, Swept } from './cleanup';
 import type { Checkup } from './doctor';
 import type {
   Agent,
   AgentChanges,
   HistoryEntry,
   ListedAgent,
+  Metadata,
   NewMessage,
   NewSession,
+  OpenedSession,
   RestoreOptions,
+  Seen,
   Session,
   SessionChanges,
   SessionFilter,
@@ -18,30 +21,22 @@ import type {
   SessionSummary,
   SummaryPage,
 } from './entities';
-import { ClosedError, type ErrorDetails, errorFrom, errorOf } from './errors';
+import { type ErrorDetails, errorFrom, errorOf } from './errors';
 import { type ExpiryEvent, type ExpiryOptions, type ExpiryPage, expiries } from './expiry';
-import { Gate } from './gate';
 import { historyOf, type HistoryOptions, historyPage } from './history';
 import { Joining } from './joining';
 import { long, type LongOptions } from './long';
 import { Listing, type Page } from './pages';
 import type { MigrateOptions, MigrationProgress, MigrationReport } from './migration';
 import { type OrchestrationFilter, type OrchestrationMessage, orchestrationOf, type OrchestrationStats } from './orchestration';
-import { type Kind, Order } from './order';
+import { Opened } from './opened';
+import type { Kind, Which } from './order';
+import { Records } from './records';
 import type { SearchQuery, SearchResult } from './search';
 import type { NewTask, StartedTask, Task, Tasks } from './tasks';
 import { type Changes, type ChangesPage, type WatchOptions, watch } from './watch';
-import { SessionWriter } from './writer';
-import { notFound, written } from './written';
-
-/** How many calls may be inside the addon at once; the others wait here. */
-const CALLS_AT_ONCE = 256;
-
-/**
- * How long {@link Workspace.close} waits at most. An editor kills an extension that takes five seconds; three are promised, and what is
- * missing to them is for a busy machine on which timers are late.
- */
-const CLOSE_WAIT_MS = 2400;
+import { type Appended, SessionWriter } from './writer';
+import { invalid, notFound, written } from './written';
 
 /** How to open a store. */
 export interface OpenOptions {
@@ -75,7 +70,7 @@ export interface StoreInfo {
 export async function open(location: string, options: OpenOptions = {}): Promise<Workspace> {
   const text = written(options);
   try {
-    return new Workspace(() => addon.open(location, text), await addon.open(location, text));
+    return new Workspace(new Opened(() => addon.open(location, text), await addon.open(location, text)));
   } catch (rejection) {
     throw errorOf(rejection);
   }
@@ -88,26 +83,101 @@ export async function open(location: string, options: OpenOptions = {}): Promise
  * those made before. Calls that add messages to one session share commits while they wait. One call's error is its own: later ones go on.
  */
 export class Workspace {
-  readonly #openAgain: () => Promise<Handle>;
-  #handle: Handle;
-  readonly #gate = new Gate(CALLS_AT_ONCE);
-  readonly #order = new Order();
-  readonly #messages = new Joining(this.#order, 'session', (session, messages) =>
-    this.#asked('addMessages', `{"session":${JSON.stringify(session)},"messages":${messages}}`),
-  );
-  readonly #orchestration = new Joining(this.#order, 'orchestration', async (_, messages) => {
-    await this.#asked('saveOrchestrations', `{"messages":${messages}}`);
-    return 0;
-  });
-  #closing: Promise<void> | undefined;
+  readonly #opened: Opened;
+  readonly #scope: Scope;
+  /** The handle of this scope, and of which open store it is. */
+  #scoped: { of: Handle; handle: Handle } | undefined;
+  readonly #lines: Lines;
 
   /** Closes the store at the end of a block: `await using workspace = await open(…)`, where the host has that. */
   declare [Symbol.asyncDispose]: () => Promise<void>;
 
   /** @internal */
-  constructor(openAgain: () => Promise<Handle>, handle: Handle) {
-    this.#openAgain = openAgain;
-    this.#handle = handle;
+  constructor(opened: Opened, scope: Scope = {}, lines?: Lines) {
+    this.#opened = opened;
+    this.#scope = scope;
+    this.#lines = lines ?? {
+      messages: new Joining(opened.order, 'session', (session, messages) =>
+        this.#asked('addMessages', `{"session":${JSON.stringify(session)},"messages":${messages}}`),
+      ),
+      orchestration: new Joining(opened.order, 'orchestration', async (_, messages) => {
+        await this.#asked('saveOrchestrations', `{"messages":${messages}}`);
+        return 0;
+      }),
+    };
+  }
+
+  get #handle(): Handle {
+    const { handle } = this.#opened;
+    if (this.#scoped?.of !== handle) {
+      const { namespace, operation } = this.#scope;
+      const isWhole = namespace === undefined && operation === undefined;
+      this.#scoped = { of: handle, handle: isWhole ? handle : scoped(handle, this.#scope) };
+    }
+    return this.#scoped.handle;
+  }
+
+  /**
+   * Returns the workspace of a namespace in the same store: sessions, their keys, agents and the log between agents belong to one, from their
+   * creation on. Templates and {@link Workspace.records} belong to all.
+   *
+   * Lists, search, totals, expiry, events and cleanup are about one; a session of another one is not found. Statistics, `doctor`, `backup` and `migrate` are
+   * about all. A workspace that was opened is about the default one, which has no name and leaves all others out. A namespace need not be made,
+   * and is gone with what it has. Closing or reopening it closes or reopens the store.
+   *
+   * Throws {@link InvalidError} unless the name has 1 to 64 lower-case letters, digits, hyphens, dots and underscores.
+   */
+  namespace(name: string): Workspace {
+    requireText('namespace', name);
+    const known = this.#opened.namespaces.get(name);
+    if (known !== undefined) {
+      return known;
+    }
+    const workspace = new Workspace(this.#opened, { namespace: name });
+    // Its name is judged now.
+    void workspace.#handle;
+    this.#opened.namespaces.set(name, workspace);
+    return workspace;
+  }
+
+  /** Returns the name of the namespace that this workspace is about; `null` for the default one. */
+  namespaceName(): string | null {
+    return this.#scope.namespace ?? null;
+  }
+
+  /**
+   * Returns the verbs of one operation of a host: each of them happens once, however often the operation is repeated, also by another process, and a
+   * repeat answers what came of the first call.
+   *
+   * That is what a host needs that does not know whether a call happened, after {@link UnknownOutcomeError} or a crash: it repeats the call under the
+   * same id. Within an operation each verb counts once; with other arguments it is still the first call. What has changed since is answered as it is
+   * now. Good for as long as the store remembers, at least the last 100,000 commits; after that a repeat is another call. A call that was refused, or that
+   * changed nothing, is not remembered.
+   *
+   * ```ts
+   * await workspace.operation(turn.id).addMessage(session.id, { type: 'user', content });
+   * ```
+   *
+   * Throws {@link InvalidError} for an id that is empty or longer than 512 bytes.
+   */
+  operation(id: string): InOperation {
+    requireText('operation', id);
+    const workspace = new Workspace(this.#opened, { ...this.#scope, operation: id }, this.#lines);
+    // Its id is judged now.
+    void workspace.#handle;
+    return workspace;
+  }
+
+  /**
+   * Returns the records and logs of a host's own under a name of 1 to 16 lower-case letters and digits, the first a letter. They belong to no
+   * namespace.
+   */
+  records(name: string): Records {
+    const calls = {
+      read: <T>(verb: string, request: object, names?: readonly string[]) => this.#read<T>('records', names, verb, request),
+      change: <T>(verb: string, request: object, names: readonly string[]) => this.#change<T>('records', names, verb, request),
+    };
+    return new Records(calls, name);
   }
 
   /** Returns what the store is. Costs no I/O. */
@@ -118,6 +188,23 @@ export class Workspace {
   /** Creates a session of an agent. It begins active and expires after five hours unless it is told otherwise. */
   createSession(session: NewSession): Promise<Session> {
     return this.#ask('createSession', session);
+  }
+
+  /**
+   * Returns the session under a key of the host's choosing, which is created if there is none: in one commit, so that of several who begin at once all
+   * get the same one.
+   *
+   * One that is there is returned as it is, whatever else is said here, also if it has expired or is archived. Purging the session frees the key;
+   * sessions restored from it or imported have none. Rejects with {@link InvalidError} for an empty key, and if the session is in the
+   * trash: undelete or purge it first.
+   */
+  openSession(session: NewSession & { key: string }): Promise<OpenedSession> {
+    return this.#read('session', undefined, 'openSession', session);
+  }
+
+  /** Returns the session under a key as {@link Workspace.session} does, also one in the trash; `null` if there is none. */
+  sessionByKey(key: string): Promise<SessionSummary | null> {
+    return this.#read('session', undefined, 'sessionByKey', { key });
   }
 
   /**
@@ -156,6 +243,14 @@ export class Workspace {
     return this.#ofSession('updateSession', { session: id, changes });
   }
 
+  /**
+   * Changes the metadata of a session by its members: each replaces the one of its name, and `null` removes that. The whole has at most 16 KiB as
+   * JSON.
+   */
+  updateMetadata(id: string, changes: Metadata): Promise<Session> {
+    return this.#ofSession('updateMetadata', { session: id, changes });
+  }
+
   /** Returns what the agent of a session is told: the session's own prompt, or its template's. */
   systemPrompt(id: string): Promise<string | null> {
     return this.#read('session', id, 'systemPrompt', { session: id });
@@ -176,6 +271,19 @@ export class Workspace {
     return this.#ofSession('restoreSession', { session: id, options });
   }
 
+  /**
+   * Takes back the newest messages of a session, so that `to` are left; returns the session as it then is.
+   *
+   * One commit, whose cost does not depend on how long the history is. What was behind the cut is out of reach of every verb. Sessions that were
+   * restored from this one before keep what they had. Preview, counts and last activity are what is left; tasks stay.
+   *
+   * Rejects with {@link ConflictError} if the session does not stand where the caller has `seen` it, with {@link InvalidError} if it has fewer messages
+   * than `to`, is archived or is in the trash.
+   */
+  rewindSession(id: string, to: number, { seen }: { seen: number | Seen }): Promise<Session> {
+    return this.#ofSession('rewindSession', { session: id, to, seen });
+  }
+
   /** Puts a session into the trash, from which {@link Workspace.undeleteSession} takes it out again. */
   deleteSession(id: string): Promise<Session> {
     return this.#ofSession('deleteSession', { session: id });
@@ -194,6 +302,11 @@ export class Workspace {
   /** Removes a session in the trash for good. */
   async purgeSession(id: string): Promise<void> {
     await this.#ofSession('purgeSession', { session: id });
+  }
+
+  /** Removes a session for good in one commit, whether or not it is in the trash. Nothing takes this back. */
+  async purgeLiveSession(id: string): Promise<void> {
+    await this.#ofSession('purgeLiveSession', { session: id });
   }
 
   /** Archives several sessions; the result of each, in their order. */
@@ -221,6 +334,11 @@ export class Workspace {
     return this.#each('purgeSessions', { sessions: ids });
   }
 
+  /** Removes several sessions for good, whether or not they are in the trash; the result of each, in their order. */
+  purgeLiveSessions(ids: string[]): Promise<SessionResult<null>[]> {
+    return this.#each('purgeLiveSessions', { sessions: ids });
+  }
+
   /** Adds a message to a session, whatever others added meanwhile, and returns its position once it is durable. */
   addMessage(session: string, message: NewMessage): Promise<number> {
     return this.addMessages(session, [message]);
@@ -228,8 +346,12 @@ export class Workspace {
 
   /** Adds messages to a session, all or none, and returns the position of the first one once they are durable. */
   async addMessages(session: string, messages: NewMessage[]): Promise<number> {
-    this.#refuseIfClosed();
-    return await this.#messages.add(session, messages);
+    this.#opened.refuseIfClosed();
+    requireText('session', session);
+    // What joins others is no operation of its own.
+    return this.#scope.operation === undefined
+      ? await this.#lines.messages.add(session, messages)
+      : await this.#ofSession('addMessages', { session, messages });
   }
 
   /** Returns a writer that has seen everything that a session has now. */
@@ -238,15 +360,19 @@ export class Workspace {
     if (summary === null) {
       throw notFound(`there is no session \`${session}\``);
     }
-    return new SessionWriter((seen, messages) => this.#ofSession('appendAt', { session, seen, messages }), summary.messages);
+    const { messages: seen, rewinds = 0 } = summary;
+    const append = (length: number, messages: NewMessage[]) =>
+      this.#ofSession<Appended>('appendAt', { session, seen: { length, rewinds }, messages });
+    return new SessionWriter(append, seen);
   }
 
   /** Returns the messages of a session, read as they are asked for. */
   history(session: string, options: HistoryOptions = {}): Listing<HistoryEntry> {
     const read = async ({ pageSize, ...rest }: HistoryOptions) => {
       const text = written({ session, limit: pageSize, ...rest });
-      this.#refuseIfClosed();
-      return historyPage(await this.#order.read('session', session, () => this.#enter(() => this.#handle.history(text))));
+      this.#opened.refuseIfClosed();
+      const { order } = this.#opened;
+      return historyPage(await order.read('session', session, () => this.#opened.enter(() => this.#handle.history(text))));
     };
     return historyOf(read, options);
   }
@@ -423,8 +549,13 @@ export class Workspace {
 
   /** Keeps messages between agents, all or none. */
   async saveOrchestrations(messages: OrchestrationMessage[]): Promise<void> {
-    this.#refuseIfClosed();
-    await this.#orchestration.add('', messages);
+    this.#opened.refuseIfClosed();
+    if (this.#scope.operation === undefined) {
+      await this.#lines.orchestration.add('', messages);
+      return;
+    }
+    this.#lines.orchestration.close('');
+    await this.#change('orchestration', undefined, 'saveOrchestrations', { messages });
   }
 
   /**
@@ -442,7 +573,7 @@ export class Workspace {
 
   /** Removes all messages between agents for good. */
   async clearOrchestration(): Promise<void> {
-    this.#orchestration.close('');
+    this.#lines.orchestration.close('');
     await this.#change('orchestration', undefined, 'clearOrchestration', {});
   }
 
@@ -498,6 +629,19 @@ export class Workspace {
   }
 
   /**
+   * Removes all that the store holds for good, behind all calls that were made before: sessions, agents, templates, transcripts, checkpoints, messages
+   * between agents, of all namespaces, what was kept of an old folder, and the records and logs of hosts' own. Two things stay: which files
+   * were migrated, and which sessions were purged, so that no migration or import brings anything back. So does what cannot be read or was
+   * written by a later version, with what it may need; it is told. One that was stopped goes on when it is repeated.
+   */
+  async clearAll(options: LongOptions = {}): Promise<Cleared> {
+    this.#opened.refuseIfClosed();
+    await this.#opened.order.idle();
+    const { sessions, left } = await this.#long<{ sessions: number; left: ErrorDetails[] }>('clearAll', {}, options);
+    return { sessions, left: left.map(errorFrom) };
+  }
+
+  /**
    * Removes long contents that no message of any session names any more; a {@link Workspace.cleanup} that removes sessions for good does
    * it by itself. Reads every history. Nothing is removed if a message cannot be read.
    */
@@ -534,7 +678,7 @@ export class Workspace {
     // A failure is told to whoever iterates, which may be nobody.
     start.catch(() => undefined);
     const ask = async (after: string) => {
-      if (this.#closing !== undefined) {
+      if (this.#opened.isClosed) {
         return undefined;
       }
       return await this.events(after);
@@ -550,14 +694,14 @@ export class Workspace {
     let of = this.#handle;
     let watch = of.expiryWatch();
     const ask = async () => {
-      if (this.#closing !== undefined) {
+      if (this.#opened.isClosed) {
         return undefined;
       }
       if (of !== this.#handle) {
         of = this.#handle;
         watch = of.expiryWatch();
       }
-      return JSON.parse(await this.#enter(() => watch.poll())) as ExpiryPage;
+      return JSON.parse(await this.#opened.enter(() => watch.poll())) as ExpiryPage;
     };
     return expiries(ask, options);
   }
@@ -571,11 +715,11 @@ export class Workspace {
   async migrate(from: string, options: MigrateOptions = {}): Promise<MigrationReport> {
     const { onProgress, signal, ...rest } = options;
     const request = written({ from, ...rest });
-    this.#refuseIfClosed();
+    this.#opened.refuseIfClosed();
     const handle = this.#handle;
     const report = await long<string, MigrationProgress>(
       { ...(signal && { signal }), ...(onProgress && { onProgress }) },
-      (call) => this.#enter(() => handle.migrate(request, call)),
+      (call) => this.#opened.enter(() => handle.migrate(request, call)),
       () => handle.migrationProgress(),
     );
     return JSON.parse(report) as MigrationReport;
@@ -588,14 +732,7 @@ export class Workspace {
    * If it cannot be opened, this handle stays as it was.
    */
   async reopen(): Promise<void> {
-    const before = this.#handle;
-    const next = await this.#openAgain().catch((rejection: unknown) => {
-      throw errorOf(rejection);
-    });
-    this.#handle = next;
-    this.#closing = undefined;
-    // Whatever it says: what it held is gone or belongs to another store.
-    await before.close(CLOSE_WAIT_MS).catch(() => undefined);
+    await this.#opened.reopen();
   }
 
   /**
@@ -604,92 +741,121 @@ export class Workspace {
    * What was acknowledged is kept in any case, also if the process is killed instead.
    */
   close(): Promise<void> {
-    this.#closing ??= this.#close();
-    return this.#closing;
-  }
-
-  async #close(): Promise<void> {
-    const started = performance.now();
-    let timer: NodeJS.Timeout | undefined;
-    const patience = new Promise<void>((resolve) => (timer = setTimeout(resolve, CLOSE_WAIT_MS / 2)));
-    await Promise.race([this.#order.idle().then(() => this.#gate.idle()), patience]);
-    clearTimeout(timer);
-    const left = Math.max(0, CLOSE_WAIT_MS - (performance.now() - started));
-    try {
-      await this.#handle.close(Math.round(left));
-    } catch (rejection) {
-      throw errorOf(rejection);
-    }
+    return this.#opened.close();
   }
 
   /** Asks something that no other call has to wait for. */
   async #ask<T>(verb: string, request: object): Promise<T> {
     const text = written(request);
-    this.#refuseIfClosed();
+    this.#opened.refuseIfClosed();
     return await this.#asked(verb, text);
   }
 
-  /** Asks for a change of a thing, or without an id of all things of a kind, in the order in which such calls are made. */
-  async #change<T>(kind: Kind, id: string | undefined, verb: string, request: object): Promise<T> {
+  /** Asks for a change of things in the order in which such calls are made. */
+  async #change<T>(kind: Kind, which: Which, verb: string, request: object): Promise<T> {
     const text = written(request);
-    this.#refuseIfClosed();
-    return await this.#order.run<T>(kind, id, () => this.#asked(verb, text));
+    this.#opened.refuseIfClosed();
+    return await this.#opened.order.run<T>(kind, which, () => this.#asked(verb, text));
   }
 
   /** Asks for a change of a session. Messages that are added later do not join those that were added before. */
   #ofSession<T>(verb: string, request: { session: string; [member: string]: unknown }): Promise<T> {
-    this.#messages.close(request.session);
+    this.#lines.messages.close(request.session);
     return this.#change('session', request.session, verb, request);
   }
 
   /** Asks for a change of several sessions, behind all that were asked for before. */
   async #each<T>(verb: string, request: { sessions: string[]; options?: RestoreOptions }): Promise<SessionResult<T>[]> {
     if (Array.isArray(request.sessions)) {
-      request.sessions.forEach((id) => this.#messages.close(id));
+      request.sessions.forEach((id) => this.#lines.messages.close(id));
     }
     const told: { ok: T; error?: ErrorDetails }[] = await this.#change('session', undefined, verb, request);
     return told.map(({ ok, error }) => (error === undefined ? { ok } : { error: errorFrom(error) }));
   }
 
-  /** Asks about a thing, or without an id about all things of a kind, behind the changes of it that were asked for before. */
-  async #read<T>(kind: Kind, id: string | undefined, verb: string, request: object): Promise<T> {
+  /** Asks about things behind the changes of them that were asked for before. */
+  async #read<T>(kind: Kind, which: Which, verb: string, request: object): Promise<T> {
     const text = written(request);
-    this.#refuseIfClosed();
-    return await this.#order.read<T>(kind, id, () => this.#asked(verb, text));
+    this.#opened.refuseIfClosed();
+    return await this.#opened.order.read<T>(kind, which, () => this.#asked(verb, text));
   }
 
   /** Asks something that may take long and may be stopped. */
   async #long<T>(verb: string, request: object, options: LongOptions): Promise<T> {
     const text = written(request);
-    this.#refuseIfClosed();
-    const ask = (call: Call) => this.#enter(() => this.#handle.askLong(verb, text, call));
+    this.#opened.refuseIfClosed();
+    const ask = (call: Call) => this.#opened.enter(() => this.#handle.askLong(verb, text, call));
     return JSON.parse(await long(options, ask, (call) => call.progress())) as T;
   }
 
   async #asked<T>(verb: string, text: string): Promise<T> {
-    return JSON.parse(await this.#enter(() => this.#handle.ask(verb, text))) as T;
+    return JSON.parse(await this.#opened.enter(() => this.#handle.ask(verb, text))) as T;
   }
+}
 
-  /** Throws if the workspace was closed. A call that only waits for its turn then is carried out. */
-  #refuseIfClosed(): void {
-    if (this.#closing !== undefined) {
-      throw new ClosedError();
-    }
+/** Which part of a store a workspace is about. */
+interface Scope {
+  namespace?: string;
+  operation?: string;
+}
+
+/** What waits to be added together; those of an operation are those of its namespace. */
+interface Lines {
+  messages: Joining;
+  orchestration: Joining;
+}
+
+/** The verbs that may belong to an operation of a host: those that write one thing, or several all or nothing. */
+export type InOperation = Pick<
+  Workspace,
+  | 'createSession'
+  | 'openSession'
+  | 'updateSession'
+  | 'updateMetadata'
+  | 'renameSession'
+  | 'pauseSession'
+  | 'resumeSession'
+  | 'archiveSession'
+  | 'restoreSession'
+  | 'rewindSession'
+  | 'deleteSession'
+  | 'undeleteSession'
+  | 'purgeSession'
+  | 'purgeLiveSession'
+  | 'addMessage'
+  | 'addMessages'
+  | 'startTask'
+  | 'completeTask'
+  | 'failTask'
+  | 'interruptTask'
+  | 'saveAgent'
+  | 'saveAgents'
+  | 'replaceAgents'
+  | 'updateAgent'
+  | 'removeAgent'
+  | 'appendTranscript'
+  | 'beginTranscript'
+  | 'removeTranscript'
+  | 'saveCheckpoint'
+  | 'removeCheckpoints'
+  | 'saveTemplate'
+  | 'removeTemplate'
+  | 'saveOrchestration'
+  | 'saveOrchestrations'
+>;
+
+function requireText(argument: string, value: unknown): void {
+  if (typeof value !== 'string') {
+    throw invalid(`\`${argument}\` is ${String(value)}, not a text`);
   }
+}
 
-  /** Goes into the addon when there is room. */
-  async #enter<T>(call: () => Promise<T>): Promise<T> {
-    const turn = this.#gate.enter();
-    if (turn !== undefined) {
-      await turn;
-    }
-    try {
-      return await call();
-    } catch (rejection) {
-      throw errorOf(rejection);
-    } finally {
-      this.#gate.leave();
-    }
+function scoped(handle: Handle, scope: Scope): Handle {
+  const text = written(scope);
+  try {
+    return handle.scoped(text);
+  } catch (rejection) {
+    throw errorOf(rejection);
   }
 }
 

@@ -6,6 +6,13 @@ import { InvalidError, NotFoundError } from './errors';
  * @internal
  */
 export function written(request: object): string {
+  if (typeof request !== 'object' || request === null) {
+    throw invalid(`what is asked for is ${String(request)}, not an object`);
+  }
+  refuseUnsayable(request);
+  if ('options' in request && typeof request.options === 'object' && request.options !== null) {
+    refuseUnsayable(request.options);
+  }
   try {
     return JSON.stringify(request);
   } catch {
@@ -18,6 +25,22 @@ export function written(request: object): string {
     }
     throw invalid('what is asked for changes while it is read');
   }
+}
+
+/** Refuses what JSON would leave out, or write as `null`, which says something else than was meant. */
+function refuseUnsayable(request: object): void {
+  for (const [name, value] of Object.entries(request)) {
+    const isLeftOut = typeof value === 'function' || typeof value === 'symbol';
+    const isNull = typeof value === 'number' ? !Number.isFinite(value) : isDate(value) && Number.isNaN(Number(value));
+    if (isLeftOut || isNull) {
+      throw invalid(`\`${name}\` is ${String(value)}, which cannot be written as JSON`);
+    }
+  }
+}
+
+/** By its shape: a date may come from another realm. */
+function isDate(value: unknown): boolean {
+  return Object.prototype.toString.call(value) === '[object Date]';
 }
 
 /** The first line: the others draw the circle. */

@@ -4,6 +4,7 @@ mod activity;
 mod agent;
 mod bulk;
 mod checkpoint;
+mod clear;
 mod content;
 mod cut;
 mod decide;
@@ -46,6 +47,7 @@ use std::time::Duration;
 pub use activity::{index_new_session, index_session, new_session, place_record};
 pub use agent::AgentTotals;
 pub use checkpoint::CHECKPOINTS;
+pub use clear::Cleared;
 pub use content::{LARGE_CONTENT, Swept, whole_message};
 pub use event::{Event, EventKind, Events};
 pub use expiry::{ExpiryEvent, ExpiryWatch};
@@ -134,7 +136,7 @@ impl Workspace {
         }
     }
 
-    /// Returns the same workspace, whose long verbs tell a progress how far they are: search, cleanup and its plan.
+    /// Returns the same workspace, whose long verbs tell a progress how far they are: search, cleanup and its plan, clearing all.
     pub fn telling(&self, progress: &Progress) -> Self {
         Self { progress: progress.clone(), ..self.clone() }
     }

@@ -22,7 +22,7 @@ pub const NAMESPACE_BYTES: usize = 64;
 const ROOM: usize = 16;
 
 /// Which set of things: the default one, or one with a name.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Namespace(Option<Arc<str>>);
 
 impl Namespace {
@@ -95,7 +95,12 @@ impl Workspace {
     /// out. A namespace need not be made, and is gone with what it has. `Invalid` unless the name has 1 to 64 lower-case letters, digits,
     /// hyphens, dots and underscores.
     pub fn namespace(&self, name: &str) -> Result<Self> {
-        Ok(Self { namespace: Namespace::of(name)?, growing: Growing::default(), ..self.clone() })
+        Ok(self.within(Namespace::of(name)?))
+    }
+
+    /// Returns the workspace of a namespace in the same store.
+    pub(super) fn within(&self, namespace: Namespace) -> Self {
+        Self { namespace, growing: Growing::default(), ..self.clone() }
     }
 
     /// Returns the name of the namespace that this workspace is about; `None` for the default one.

@@ -13,7 +13,7 @@ use crate::record::{LogEntry, LogHead, Record};
 use crate::store::Store;
 
 /// What the kinds of hosts begin with; no kind of an entity does.
-const OWN: &str = "x-";
+pub(super) const OWN: &str = "x-";
 
 /// The longest name that a host's kinds can have, in bytes.
 pub const RECORDS_NAME_BYTES: usize = 16;

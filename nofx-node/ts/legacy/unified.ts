@@ -10,7 +10,6 @@ import {
   type Workspace,
 } from '../index';
 import { Calls, withinTime } from './calls';
-import { clearAll } from './clearing';
 import { type Host, Told } from './host';
 import { found, invalid, isRefused, listed, listedAgents, none, present, some, takesChanges, whole } from './reading';
 import {
@@ -394,7 +393,10 @@ export class UnifiedPersistenceService {
   clearAll(): Promise<void> {
     return this.#calls.changeAll('clearAll', async (workspace) => {
       const { messages, segments } = await workspace.orchestrationStats();
-      await clearAll(workspace);
+      const { left } = await workspace.clearAll();
+      if (left[0] !== undefined) {
+        throw left[0];
+      }
       this.#told.info('Everything that was kept was removed');
       this.#cleaned(messages, segments);
     });

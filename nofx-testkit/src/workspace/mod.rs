@@ -1,6 +1,7 @@
 //! What a workspace promises, tried on any backend: the second table of cases.
 
 mod agents;
+mod clearing;
 mod contents;
 mod costs;
 mod damage;
@@ -191,6 +192,10 @@ cases! {
         what_goes_on_is_never_touched: "A session that goes on, by the clock, is never touched.";
         what_was_changed_since_the_plan_is_left_alone: "A session that was changed since the plan was made is left alone and said to be.";
         messages_between_agents_go_by_whole_segments within 180 s: "What is kept of the messages between agents, by whole segments: at least so much, never less.";
+    }
+    clearing {
+        everything_goes_for_good_and_stays_away within 120 s: "Removes all that the store holds for good. Which files were imported and which sessions were purged stays.";
+        what_cannot_be_read_is_left_with_what_it_needs: "What cannot be read or was written by a later version stays, with the contents and templates that it may need; it is told.";
     }
     upgrade {
         a_kind_of_a_later_version_is_kept_by_every_verb: "A store may hold kinds that this version does not know, and keeps them.";

@@ -42,6 +42,7 @@ async fn every_verb(world: &World, workspace: &Workspace) -> CaseResult {
     workspace.cleanup(&workspace.cleanup_plan(&policy).await?).await?;
     workspace.sweep_contents().await?;
     workspace.stats().await?;
+    workspace.clear_all().await?;
     Ok(())
 }
 
