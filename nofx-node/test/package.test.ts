@@ -36,6 +36,23 @@ async function main(): Promise<void> {
 void main();
 `;
 
+const ADAPTER = `
+import { open } from 'nofx-node';
+import { NofxSessionStore, type SessionStoreEntry } from 'nofx-node/adapters/claude';
+
+async function main(): Promise<void> {
+  const workspace = await open('memory:');
+  const store = new NofxSessionStore(workspace);
+  const key = { projectKey: 'p', sessionId: 's' };
+  await store.append(key, [{ type: 'user', uuid: 'a' }]);
+  const entries: SessionStoreEntry[] | null = await store.load(key);
+  console.log(entries?.length);
+  await workspace.close();
+}
+
+void main();
+`;
+
 const MODULE = `
 import { NofxError, open } from 'nofx-node';
 import { UnifiedPersistenceService } from 'nofx-node/legacy';
@@ -63,6 +80,9 @@ test('the tarball installs in an empty folder, offers its types and works', (t) 
   writeFileSync(join(place, 'services.ts'), SERVICES);
   run(process.execPath, compiler, ...options, 'services.ts');
   assert.equal(run(process.execPath, 'services.js'), 'Ada function\n');
+  writeFileSync(join(place, 'adapter.ts'), ADAPTER);
+  run(process.execPath, compiler, ...options, 'adapter.ts');
+  assert.equal(run(process.execPath, 'adapter.js'), '1\n');
   // As an extension that was set up some years ago looks for types.
   run(process.execPath, compiler, ...options, '--noEmit', '--module', 'commonjs', '--moduleResolution', 'node10', '--ignoreDeprecations', '6.0', 'services.ts');
   writeFileSync(join(place, 'module.mjs'), MODULE);

@@ -9,11 +9,11 @@ use crate::node::Build;
 use crate::servers::Servers;
 use crate::step::{Outcome, Steps, execute};
 use crate::workspace::cargo;
-use crate::{Result, host_test, node, test, tidy};
+use crate::{Result, adapters, host_test, node, test, tidy};
 
 /// Runs every check that a change must pass, and prints how each of them ended.
 ///
-/// The order is: formatting, tidy, clippy, feature combinations, docs, deny, node, host-test, the servers for the tests, tests,
+/// The order is: formatting, tidy, clippy, feature combinations, docs, deny, node, adapters, host-test, the servers for the tests, tests,
 /// doctests; what is quick to fail comes first, and the tests' own closing lines stand right above the summary.
 ///
 /// moto and azurite are installed into `target/servers` and run on 127.0.0.1 until the tests are over. Where Python or npm is missing,
@@ -30,6 +30,7 @@ pub(crate) fn run(_: &Args) -> Result<ExitCode> {
     steps.run("docs", docs);
     steps.run("deny", deny::step);
     steps.run("node", node::step);
+    steps.run("adapters", adapters::step);
     steps.run("host-test", || host_test::step(Build::Development));
     let servers = Servers::start(&mut steps);
     test::add_steps(&mut steps, &[], servers.variables());

@@ -4,6 +4,7 @@
 //! `run(&Args) -> Result<ExitCode>`, name it below as a module, and give it a row in [`Command`] and
 //! in [`main`].
 
+mod adapters;
 mod bench;
 mod ci;
 mod damage;
@@ -33,6 +34,7 @@ type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error + Send + 
 #[derive(Debug, clap::Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask")]
 enum Command {
+    Adapters(adapters::Args),
     Bench(bench::Args),
     Ci(ci::Args),
     Damage(damage::Args),
@@ -47,6 +49,7 @@ enum Command {
 
 fn main() -> ExitCode {
     let outcome = match Command::parse() {
+        Command::Adapters(args) => adapters::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Ci(args) => ci::run(&args),
         Command::Damage(args) => damage::run(&args),

@@ -1,0 +1,66 @@
+"""Puts sessions of nofx-node in the place of the SDK's own, for the SDK's own tests. `cargo xtask adapters` runs them and counts."""
+
+import os
+
+import agents
+import pytest
+from agents.memory.session_settings import SessionSettings, coerce_session_settings, resolve_session_limit
+
+from bridge import Bridge
+
+BRIDGE = Bridge()
+
+# What these are about is SQLite: its connections, threads, locks, transactions and rows, and what it says of itself.
+OF_SQLITE = (
+    "close_closes_worker_thread_connections",
+    "close_retries_quarantined_connection",
+    "closed_rejects_empty_add_items",
+    "closes_retired_connections",
+    "corrupt",
+    "failed_add_items",
+    "failed_clear_session",
+    "failed_pop_item",
+    "file_lock_is_shared",
+    "keeps_connections_of_live_worker_threads",
+    "post_commit_cancellation",
+    "reaps_connections",
+    "rollback_failure_evicts_connection",
+)
+
+
+class NofxSession:
+    """A session with the constructor of `SQLiteSession`: an id, and a file that sessions may share."""
+
+    def __init__(self, session_id, db_path=":memory:", *, session_settings=None):
+        self.session_id = session_id
+        given = session_settings is not None
+        self.session_settings = coerce_session_settings(session_settings) if given else SessionSettings()
+        scheme = os.environ["NOFX_SCHEME"]
+        location = "memory:" if str(db_path) == ":memory:" or scheme == "memory" else f"{scheme}:{db_path}.nofx"
+        # In memory, sessions of one file are told apart by their ids alone.
+        self.number = BRIDGE.ask(make="openai", location=location, session=session_id).result()
+
+    async def get_items(self, limit=None):
+        limit = resolve_session_limit(limit, self.session_settings)
+        return await BRIDGE.call(self.number, "getItems", *([] if limit is None else [limit]))
+
+    async def add_items(self, items):
+        await BRIDGE.call(self.number, "addItems", items)
+
+    async def pop_item(self):
+        return await BRIDGE.call(self.number, "popItem")
+
+    async def clear_session(self):
+        await BRIDGE.call(self.number, "clearSession")
+
+    def close(self):
+        """Closing a SQLite session lets go of its file; the store is closed with the child."""
+
+
+agents.SQLiteSession = NofxSession
+
+
+def pytest_collection_modifyitems(config, items):
+    generic = [item for item in items if not any(word in item.name for word in OF_SQLITE)]
+    config.hook.pytest_deselected(items=[item for item in items if item not in generic])
+    items[:] = generic

@@ -1,0 +1,309 @@
+/**
+ * A checkpointer of LangGraph.js that keeps its checkpoints in a NofX store. Needs `@langchain/langgraph-checkpoint`.
+ *
+ * ```ts
+ * import { open } from 'nofx-node';
+ * import { NofxSaver } from 'nofx-node/adapters/langgraph';
+ *
+ * const workspace = await open('redb:.nofx/store/nofx.redb');
+ * const graph = builder.compile({ checkpointer: new NofxSaver(workspace) });
+ * ```
+ *
+ * @packageDocumentation
+ */
+
+import { isDeepStrictEqual } from 'node:util';
+import type { RunnableConfig } from '@langchain/core/runnables';
+import {
+  BaseCheckpointSaver,
+  type ChannelVersions,
+  type Checkpoint,
+  type CheckpointListOptions,
+  type CheckpointMetadata,
+  type CheckpointPendingWrite,
+  type CheckpointTuple,
+  compareWritesSortKeys,
+  copyCheckpoint,
+  getCheckpointId,
+  maxChannelVersion,
+  type PendingWrite,
+  type SerializerProtocol,
+  TASKS,
+  WRITES_IDX_MAP,
+  writesSortKey,
+} from '@langchain/langgraph-checkpoint';
+import { ConflictError, CorruptError, type OwnRecord, type RecordName, type Records, type Workspace } from '../index';
+import { joined } from './names';
+
+/** How to keep checkpoints. */
+export interface SaverOptions {
+  /** The name of the records; otherwise `langgraph`. Savers of different names see nothing of each other. */
+  name?: string;
+  /** How values are written, instead of LangGraph's own way. */
+  serde?: SerializerProtocol;
+}
+
+/** A value as its serializer wrote it: text, or bytes that are no text. */
+type Kept = { type: string; text: string } | { type: string; base64: string };
+
+interface KeptCheckpoint {
+  thread: string;
+  ns: string;
+  id: string;
+  parent?: string;
+  /** Without its channels' values. */
+  checkpoint: Kept;
+  metadata: Kept;
+  /** With which checkpoint the value of each channel is kept: this one, or the one before it in which it last changed. */
+  values: { [channel: string]: string };
+}
+
+/** What one task of a superstep has written so far. */
+interface KeptWrites {
+  task: string;
+  path: string;
+  writes: { idx: number; channel: string; value: Kept }[];
+}
+
+/** What to do about what cannot be read. */
+const RESTORE = 'restore a backup, or run nofx doctor';
+
+/** Records deleted in one commit. */
+const TOGETHER = 500;
+
+/**
+ * Keeps each checkpoint as a record, found by its thread, namespace and id, and each value of a channel that changed and the writes of each task as
+ * others beside it. The newest checkpoint of a thread is found by one read, however long the thread is. Several processes may use one store.
+ */
+export class NofxSaver extends BaseCheckpointSaver {
+  readonly #records: Records;
+
+  constructor(workspace: Workspace, { name = 'langgraph', serde }: SaverOptions = {}) {
+    super(serde);
+    this.#records = workspace.records(name);
+  }
+
+  async getTuple(config: RunnableConfig): Promise<CheckpointTuple | undefined> {
+    const { thread_id: thread, checkpoint_ns: ns = '' } = configurable(config);
+    if (thread === undefined) {
+      return undefined;
+    }
+    const id = getCheckpointId(config);
+    const found = id ? await this.#one(thread, ns, id) : await this.#newest(`${joined(thread, ns)}/`);
+    return found && this.#tuple(found, id ? config : undefined);
+  }
+
+  async *list(config: RunnableConfig, options: CheckpointListOptions = {}): AsyncGenerator<CheckpointTuple> {
+    const { thread_id: thread, checkpoint_ns: ns, checkpoint_id: id } = configurable(config);
+    const before = options.before && getCheckpointId(options.before);
+    let left = options.limit ?? Number.POSITIVE_INFINITY;
+    if (left <= 0) {
+      return;
+    }
+    const texts = [thread, thread === undefined ? undefined : ns].filter((text) => text !== undefined);
+    const prefix = texts.length > 0 ? `${joined(...texts)}/` : '';
+    for await (const record of this.#records.scan<KeptCheckpoint>({ kind: 'checkpoint', prefix, backward: true })) {
+      const kept = readable(record);
+      const isWanted =
+        (ns === undefined || kept.ns === ns) && (!id || kept.id === id) && (!before || kept.id < before);
+      if (!isWanted || !(await this.#matches(kept, options.filter))) {
+        continue;
+      }
+      yield await this.#tuple(kept);
+      left -= 1;
+      if (left <= 0) {
+        return;
+      }
+    }
+  }
+
+  async put(
+    config: RunnableConfig,
+    checkpoint: Checkpoint,
+    metadata: CheckpointMetadata,
+    newVersions: ChannelVersions,
+  ): Promise<RunnableConfig> {
+    const { checkpoint_ns: ns = '', checkpoint_id: parent } = configurable(config);
+    const [thread, id] = [required(config, 'thread_id'), checkpoint.id];
+    const before = parent ? await this.#one(thread, ns, parent) : undefined;
+    const { channel_values: all, ...rest } = copyCheckpoint(checkpoint);
+    const changed = Object.entries(all).filter(([channel, value]) => value !== undefined && Object.hasOwn(newVersions, channel));
+    const kept = Object.keys(all).flatMap((channel) => {
+      const at = Object.hasOwn(newVersions, channel) ? undefined : before?.values[channel];
+      return at === undefined ? [] : [[channel, at] as const];
+    });
+    const body: KeptCheckpoint = {
+      thread,
+      ns,
+      id,
+      ...(parent && { parent }),
+      checkpoint: await this.#keep(rest),
+      metadata: await this.#keep(metadata),
+      values: Object.fromEntries([...kept, ...changed.map(([channel]) => [channel, id] as const)]),
+    };
+    const values = changed.map(async ([channel, value]) => ({ ...valueAt(thread, ns, id, channel), body: await this.#keep(value) }));
+    const record = { kind: 'checkpoint', id: joined(thread, ns, id), body };
+    await this.#records.commit({ put: [record, ...(await Promise.all(values))] });
+    return { configurable: { thread_id: thread, checkpoint_ns: ns, checkpoint_id: id } };
+  }
+
+  async putWrites(config: RunnableConfig, writes: PendingWrite[], task: string, path = ''): Promise<void> {
+    const { checkpoint_ns: ns = '' } = configurable(config);
+    const [thread, id] = [required(config, 'thread_id'), required(config, 'checkpoint_id')];
+    const given = await Promise.all(
+      writes.map(async ([channel, value], at) => ({ idx: WRITES_IDX_MAP[channel] ?? at, channel, value: await this.#keep(value) })),
+    );
+    const key = joined(thread, ns, id, task);
+    // Nearly always the first of its task, so nothing is read before.
+    let before: OwnRecord<KeptWrites> | null = null;
+    while (true) {
+      const body: KeptWrites = { task, path, writes: merged(before?.body.writes ?? [], given) };
+      try {
+        await this.#records.put('write', key, body, { expect: before?.version ?? 'absent' });
+        return;
+      } catch (error) {
+        if (!(error instanceof ConflictError)) {
+          throw error;
+        }
+      }
+      before = await this.#records.get<KeptWrites>('write', key);
+    }
+  }
+
+  async deleteThread(thread: string): Promise<void> {
+    const prefix = `${joined(thread)}/`;
+    for (const kind of ['write', 'value', 'checkpoint']) {
+      for await (const page of this.#records.scan({ kind, prefix, pageSize: TOGETHER }).pages()) {
+        await this.#records.commit({ delete: page.map(({ id }) => ({ kind, id })) });
+      }
+    }
+  }
+
+  async #one(thread: string, ns: string, id: string): Promise<KeptCheckpoint | undefined> {
+    const found = await this.#records.get<KeptCheckpoint>('checkpoint', joined(thread, ns, id));
+    return found?.body;
+  }
+
+  async #newest(prefix: string): Promise<KeptCheckpoint | undefined> {
+    for await (const record of this.#records.scan<KeptCheckpoint>({ kind: 'checkpoint', prefix, backward: true, pageSize: 1 })) {
+      return readable(record);
+    }
+    return undefined;
+  }
+
+  async #tuple(kept: KeptCheckpoint, asked?: RunnableConfig): Promise<CheckpointTuple> {
+    const { thread, ns, id, parent } = kept;
+    const [rest, metadata, channel_values, pendingWrites] = await Promise.all([
+      this.#load(kept.checkpoint) as Promise<Omit<Checkpoint, 'channel_values'>>,
+      this.#load(kept.metadata) as Promise<CheckpointMetadata>,
+      this.#values(kept),
+      this.#writes(thread, ns, id),
+    ]);
+    const checkpoint: Checkpoint = { ...rest, channel_values };
+    if (checkpoint.v < 4 && parent !== undefined) {
+      await this.#bringSends(checkpoint, thread, ns, parent);
+    }
+    const configOf = (checkpoint_id: string) => ({ configurable: { thread_id: thread, checkpoint_ns: ns, checkpoint_id } });
+    return {
+      config: asked ?? configOf(id),
+      checkpoint,
+      metadata,
+      pendingWrites,
+      ...(parent !== undefined && { parentConfig: configOf(parent) }),
+    };
+  }
+
+  async #values({ thread, ns, values }: KeptCheckpoint): Promise<Checkpoint['channel_values']> {
+    const places = Object.entries(values);
+    if (places.length === 0) {
+      return {};
+    }
+    const found = await this.#records.getEach<Kept>(places.map(([channel, at]) => valueAt(thread, ns, at, channel)));
+    const loaded = places.map(async ([channel], at) => {
+      const value = found[at];
+      if (value == null) {
+        throw new CorruptError({ code: 'corrupt', message: `the value of channel \`${channel}\` is missing`, nextStep: RESTORE });
+      }
+      return [channel, await this.#load(value.body)] as const;
+    });
+    return Object.fromEntries(await Promise.all(loaded));
+  }
+
+  /** Before version 4, what was sent to tasks stood with the parent's writes. */
+  async #bringSends(checkpoint: Checkpoint, thread: string, ns: string, parent: string): Promise<void> {
+    const sent = (await this.#writes(thread, ns, parent)).filter(([, channel]) => channel === TASKS);
+    const versions = Object.values(checkpoint.channel_versions ?? {});
+    checkpoint.channel_values = { ...checkpoint.channel_values, [TASKS]: sent.map(([, , value]) => value) };
+    const version = versions.length > 0 ? maxChannelVersion(...versions) : this.getNextVersion(undefined);
+    checkpoint.channel_versions = { ...checkpoint.channel_versions, [TASKS]: version };
+  }
+
+  /** Returns the writes of a checkpoint in the order in which they are applied. */
+  async #writes(thread: string, ns: string, id: string): Promise<CheckpointPendingWrite[]> {
+    const found = await this.#records.scan<KeptWrites>({ kind: 'write', prefix: `${joined(thread, ns, id)}/` }).all();
+    const writes = found.flatMap((record) => {
+      const { task, path, writes } = readable(record);
+      return writes.map((write) => ({ ...write, task, key: writesSortKey(path, task, write.idx) }));
+    });
+    writes.sort((a, b) => compareWritesSortKeys(a.key, b.key));
+    return Promise.all(
+      writes.map(async ({ task, channel, value }): Promise<CheckpointPendingWrite> => [task, channel, await this.#load(value)]),
+    );
+  }
+
+  async #matches(kept: KeptCheckpoint, filter: CheckpointListOptions['filter']): Promise<boolean> {
+    const wanted = Object.entries(filter ?? {});
+    if (wanted.length === 0) {
+      return true;
+    }
+    const metadata = (await this.#load(kept.metadata)) as Record<string, unknown>;
+    return wanted.every(([name, value]) => isDeepStrictEqual(metadata[name], value));
+  }
+
+  async #keep(value: unknown): Promise<Kept> {
+    const [type, bytes] = await this.serde.dumpsTyped(value);
+    const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    const text = buffer.toString('utf8');
+    // Text that was cut in the middle of a character would not come back.
+    return Buffer.from(text, 'utf8').equals(buffer) ? { type, text } : { type, base64: buffer.toString('base64') };
+  }
+
+  #load(kept: Kept): Promise<unknown> {
+    return this.serde.loadsTyped(kept.type, 'text' in kept ? kept.text : new Uint8Array(Buffer.from(kept.base64, 'base64')));
+  }
+}
+
+/** What a task has written before stays; only what is written about it, such as an interrupt, is written again. */
+function merged(before: KeptWrites['writes'], given: KeptWrites['writes']): KeptWrites['writes'] {
+  const writes = new Map(before.map((write) => [write.idx, write]));
+  for (const write of given) {
+    if (write.idx < 0 || !writes.has(write.idx)) {
+      writes.set(write.idx, write);
+    }
+  }
+  return [...writes.values()];
+}
+
+/** Returns what a record holds; throws if it cannot be read: another checkpoint is no substitute. */
+function readable<T>(record: OwnRecord<T>): T {
+  if (record.unreadable !== undefined) {
+    throw new CorruptError({ code: 'corrupt', message: record.unreadable, nextStep: RESTORE });
+  }
+  return record.body;
+}
+
+function valueAt(thread: string, ns: string, checkpoint: string, channel: string): RecordName {
+  return { kind: 'value', id: joined(thread, ns, checkpoint, channel) };
+}
+
+function configurable(config: RunnableConfig): { thread_id?: string; checkpoint_ns?: string; checkpoint_id?: string } {
+  return config.configurable ?? {};
+}
+
+function required(config: RunnableConfig, name: 'thread_id' | 'checkpoint_id'): string {
+  const value = configurable(config)[name];
+  if (typeof value !== 'string' || value === '') {
+    throw new Error(`\`${name}\` is missing in \`configurable\` of the config`);
+  }
+  return value;
+}
