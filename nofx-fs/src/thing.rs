@@ -6,6 +6,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 
 use nofx_core::{Error, LogEntry, LogKey, LogState, RecordKey, Result};
@@ -87,15 +88,27 @@ impl Names {
 fn make_folder(layer: &dyn Layer, path: &Path) -> Result<()> {
     let above: Vec<_> = path.ancestors().skip(1).filter(|folder| !folder.as_os_str().is_empty()).collect();
     for folder in above.into_iter().rev() {
-        if let Err(error) = layer.make_dir(folder) {
-            if error.kind() != ErrorKind::NotADirectory {
-                return Err(error).during("making", folder);
-            }
-            aside::put(layer, folder)?;
-            layer.make_dir(folder).during("making", folder)?;
+        match layer.make_dir(folder) {
+            Err(error) if error.kind() == ErrorKind::NotADirectory => make_in_place_of_a_file(layer, folder)?,
+            made => made.during("making", folder)?,
         }
     }
     Ok(())
+}
+
+/// Keeps a file aside that has the name of a folder, and makes the folder.
+///
+/// Several threads may find the file at once. Only one moves it: the next would move the folder that the first one made.
+fn make_in_place_of_a_file(layer: &dyn Layer, folder: &Path) -> Result<()> {
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    match layer.make_dir(folder) {
+        Err(error) if error.kind() == ErrorKind::NotADirectory => {
+            aside::put(layer, folder)?;
+            layer.make_dir(folder).during("making", folder)
+        }
+        made => made.during("making", folder),
+    }
 }
 
 /// Does something with each of many things, some of them at a time: the disk answers many flushes as soon as one.
