@@ -7,7 +7,7 @@ import type * as claude from '../dist/adapters/claude';
 import type * as langchain from '../dist/adapters/langchain';
 import type * as langgraph from '../dist/adapters/langgraph';
 import type * as openai from '../dist/adapters/openai';
-import { api, open, store } from './place';
+import { api, store } from './place';
 
 const { NofxSaver } = require('../dist/adapters/langgraph.js') as typeof langgraph;
 const { NofxSessionStore } = require('../dist/adapters/claude.js') as typeof claude;
@@ -22,14 +22,13 @@ function checkpoint(step: number, channel_values: Record<string, unknown>): Chec
 }
 
 test('branches of a LangGraph thread keep their own values under equal versions, and share what did not change', async (t) => {
-  const { workspace, location } = await store(t);
+  const { workspace, another } = await store(t);
   const saver = new NofxSaver(workspace);
   const thread = { configurable: { thread_id: 'a/b '.repeat(200), checkpoint_ns: '' } };
   const root = await saver.put(thread, checkpoint(1, { topic: 'lists', said: ['a'] }), META, { topic: 1, said: 1 });
   const left = await saver.put(root, checkpoint(2, { topic: 'lists', said: ['a', 'left'] }), META, { said: 2 });
   const right = await saver.put(root, checkpoint(2, { topic: 'lists', said: ['a', 'right'] }), META, { said: 2 });
-  const other = await open(location);
-  t.after(() => other.close());
+  const other = await another();
   const values = async (config: typeof root) => (await new NofxSaver(other).getTuple(config))?.checkpoint.channel_values;
   assert.deepEqual(await values(left), { topic: 'lists', said: ['a', 'left'] });
   assert.deepEqual(await values(right), { topic: 'lists', said: ['a', 'right'] });
@@ -42,9 +41,8 @@ test('branches of a LangGraph thread keep their own values under equal versions,
 });
 
 test('writes of a LangGraph task that are repeated or come from two processes are kept once, and an interrupt is replaced', async (t) => {
-  const { workspace, location } = await store(t);
-  const other = await open(location);
-  t.after(() => other.close());
+  const { workspace, another } = await store(t);
+  const other = await another();
   const savers = [new NofxSaver(workspace), new NofxSaver(other)];
   const [saver, second] = savers as [langgraph.NofxSaver, langgraph.NofxSaver];
   const config = await saver.put({ configurable: { thread_id: 't' } }, checkpoint(1, {}), META, {});
@@ -58,9 +56,8 @@ test('writes of a LangGraph task that are repeated or come from two processes ar
 });
 
 test('a Claude transcript has each entry once, whoever appends it and however often, in the order of the calls', async (t) => {
-  const { workspace, location } = await store(t);
-  const other = await open(location);
-  t.after(() => other.close());
+  const { workspace, another } = await store(t);
+  const other = await another();
   const [one, two] = [new NofxSessionStore(workspace), new NofxSessionStore(other)];
   const key = { projectKey: 'p/1', sessionId: 's' };
   const entry = (at: number) => ({ type: 'user', uuid: `u${at}`, at });
@@ -86,7 +83,7 @@ test('a Claude transcript has each entry once, whoever appends it and however of
 });
 
 test('an OpenAI session is rewritten, changed once for each operation, and keeps bytes', async (t) => {
-  const { workspace, location } = await store(t);
+  const { workspace, another } = await store(t);
   const session = new NofxSession(workspace, 'thread-1');
   const user = (content: string): AgentInputItem => ({ type: 'message', role: 'user', content });
   const call = (callId: string, name: string) => ({ type: 'function_call' as const, callId, name, arguments: '{}' });
@@ -119,8 +116,7 @@ test('an OpenAI session is rewritten, changed once for each operation, and keeps
   assert.deepEqual(await session.getItems(), [user('e')], 'an operation of before does not count');
   assert.equal((await workspace.records('openai').scan({ kind: 'item' }).all()).length, 1, 'what was cleared is gone');
 
-  const other = await open(location);
-  t.after(() => other.close());
+  const other = await another();
   const there = new NofxSession(other, 'thread-1');
   await Promise.all([...Array(20).keys()].flatMap((at) => [session, there].map((of) => of.addItems([user(`${at}`), user(`${at} too`)]))));
   const all = (await there.getItems()).map((item) => (item as { content: string }).content).slice(1);

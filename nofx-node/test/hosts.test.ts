@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { ADA, api, messages, open, store } from './place';
+import { ADA, api, messages, store } from './place';
 
 test('a session without a lifetime never expires, also after it was resumed and restored', async (t) => {
   const { workspace } = await store(t);
@@ -33,9 +33,8 @@ test('metadata is kept with a session, merged by member, and sessions are found 
 });
 
 test('a key opens one session, whichever handle begins it, and is free again after a purge', async (t) => {
-  const { workspace, location } = await store(t);
-  const other = await open(location);
-  t.after(() => other.close());
+  const { workspace, another } = await store(t);
+  const other = await another();
   const opened = await Promise.all(
     Array.from({ length: 20 }, (_, at) => (at % 2 ? workspace : other).openSession({ key: 'thread-1', agent: ADA, lifetimeMs: null })),
   );

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { ADA, api, messages, open, store } from './place';
+import { ADA, api, messages, store } from './place';
 
 test('each namespace has sessions, keys, agents and a log between agents of its own', async (t) => {
   const { workspace } = await store(t);
@@ -69,7 +69,7 @@ test('calls that nobody awaits keep their order on each handle of a namespace', 
 });
 
 test('a namespace goes on after its store was opened again, and closes with it', async (t) => {
-  const { workspace, location } = await store(t);
+  const { workspace, another } = await store(t);
   const bots = workspace.namespace('bots');
   const { id } = await bots.createSession({ agent: ADA });
   await workspace.close();
@@ -78,8 +78,7 @@ test('a namespace goes on after its store was opened again, and closes with it',
   assert.equal(await bots.addMessages(id, messages(1)), 0);
   await bots.close();
   await assert.rejects(workspace.stats(), api.ClosedError);
-  const again = await open(location);
-  t.after(() => again.close());
+  const again = await another();
   assert.equal((await again.namespace('bots').session(id))?.messages, 1);
   for (const name of ['', 'Bots', 'a/b', 'x'.repeat(65), '\ud83d', undefined, 7]) {
     assert.throws(() => again.namespace(name as never), api.InvalidError);

@@ -1,12 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { InOperation, Session } from '../dist/index';
-import { ADA, api, messages, open, store } from './place';
+import { ADA, api, messages, store } from './place';
 
 test('what an operation does happens once, however often it is repeated and by whichever handle', async (t) => {
-  const { workspace, location } = await store(t);
-  const other = await open(location);
-  t.after(() => other.close());
+  const { workspace, another } = await store(t);
+  const other = await another();
   const all = [workspace, other, workspace];
   const each = async <T>(id: string, call: (of: InOperation) => Promise<T>) => {
     const answers = await Promise.all(all.map((of) => call(of.operation(id))));

@@ -16,14 +16,18 @@ export function folder(test: TestContext): string {
   return path;
 }
 
-/** Opens a new store in a file, closed after the test. */
-export async function store(test: TestContext): Promise<{ workspace: nofx.Workspace; location: string }> {
-  let opened: nofx.Workspace | undefined;
+/** Opens a new store in a file, closed after the test; `another` opens it once more, as another window would. */
+export async function store(test: TestContext) {
+  const opened: nofx.Workspace[] = [];
   // What is to be done after the test is done in this order: a store that is still open may write into its folder.
-  test.after(() => opened?.close());
+  test.after(() => Promise.all(opened.map((workspace) => workspace.close())));
   const location = `redb:${join(folder(test), 'store', 'nofx.redb')}`;
-  opened = await open(location);
-  return { workspace: opened, location };
+  const another = async () => {
+    const workspace = await open(location);
+    opened.push(workspace);
+    return workspace;
+  };
+  return { workspace: await another(), location, another };
 }
 
 /** Makes so many messages of a person. */

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { ADA, api, open, store } from './place';
+import { ADA, api, store } from './place';
 
 test('records of a host are written, expected, listed in order and deleted', async (t) => {
-  const { workspace, location } = await store(t);
+  const { workspace, another } = await store(t);
   const records = workspace.records('lang');
   assert.equal(await records.get('write', 'a'), null);
   const first = await records.put('write', 't1/a', { step: 1, text: 'naïve \ud83d' }, { expect: 'absent' });
@@ -23,8 +23,7 @@ test('records of a host are written, expected, listed in order and deleted', asy
   await records.delete('write', 't1/a', { expect: second });
   await records.delete('write', 't1/a');
   assert.equal(await records.get('write', 't1/a'), null);
-  const other = await open(location);
-  t.after(() => other.close());
+  const other = await another();
   assert.equal((await other.records('lang').scan().all()).length, 2);
   assert.deepEqual(await other.records('langx').scan().all(), []);
   assert.deepEqual([await workspace.summaries().all(), await workspace.agents().all()], [[], []]);

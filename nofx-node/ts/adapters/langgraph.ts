@@ -102,7 +102,9 @@ export class NofxSaver extends BaseCheckpointSaver {
     }
     const texts = [thread, thread === undefined ? undefined : ns].filter((text) => text !== undefined);
     const prefix = texts.length > 0 ? `${joined(...texts)}/` : '';
-    for await (const record of this.#records.scan<KeptCheckpoint>({ kind: 'checkpoint', prefix, backward: true })) {
+    const isOneList = thread !== undefined && ns !== undefined;
+    const after = isOneList && before ? { after: { kind: 'checkpoint', id: joined(thread, ns, before) } } : {};
+    for await (const record of this.#records.scan<KeptCheckpoint>({ kind: 'checkpoint', prefix, backward: true, ...after })) {
       const kept = readable(record);
       const isWanted =
         (ns === undefined || kept.ns === ns) && (!id || kept.id === id) && (!before || kept.id < before);
