@@ -1,18 +1,38 @@
 //! The tasks of a session: begun, ended, listed.
 
 use nofx::entity::{SessionId, Task, TaskId};
-use nofx::json::Text;
+use nofx::json::{Text, quote};
 use nofx::workspace::{NewTask, Workspace};
 use nofx::{Error, Result};
 
-use crate::crossing::{reasons, shown};
+use crate::crossing::{Page, reasons, shown};
 use crate::request::Request;
+
+/// Tasks of a page where the caller did not say.
+const PAGE: u64 = 256;
+
+/// The longest page of tasks.
+const LONGEST_PAGE: u64 = 1000;
 
 pub(crate) async fn all(workspace: &Workspace, request: &Request) -> Result<String> {
     let tasks = workspace.tasks(&request.required("session")?).await?;
     let ended: Vec<_> = tasks.ended.iter().map(shown).collect();
     let (current, ended, unreadable) = (or_null(tasks.current.as_ref()), ended.join(","), reasons(&tasks.unreadable));
     Ok(format!(r#"{{"current":{current},"ended":[{ended}],"unreadable":{unreadable}}}"#))
+}
+
+/// Answers a page of the tasks that ended, the last one first. One that cannot be read says so in its place.
+pub(crate) async fn ended(workspace: &Workspace, request: &Request) -> Result<String> {
+    let mut page = Page::of(request, PAGE, LONGEST_PAGE)?;
+    let from = request.optional_text("after")?.map(|place| place.parse()).transpose()?;
+    let found = workspace.ended_tasks(&request.required("session")?, from, page.limit()).await?;
+    for task in &found.items {
+        match task {
+            Ok(task) => page.add(&shown(task)),
+            Err(error) => page.add_unreadable("", error),
+        };
+    }
+    Ok(page.written(found.next.map(|next| quote(&next.to_string()))))
 }
 
 pub(crate) async fn start(workspace: &Workspace, request: &Request) -> Result<String> {

@@ -27,6 +27,7 @@ pub(crate) async fn answer(workspace: &Workspace, verb: &str, request: &Request)
         "archiveSessions" | "restoreSessions" | "deleteSessions" | "undeleteSessions" | "purgeSessions"
         | "purgeLiveSessions" => bulk::change(workspace, verb, request).await,
         "tasks" => tasks::all(workspace, request).await,
+        "endedTasks" => tasks::ended(workspace, request).await,
         "startTask" => tasks::start(workspace, request).await,
         "completeTask" | "failTask" | "interruptTask" => tasks::end(workspace, verb, request).await,
         "saveAgent" => agents::save(workspace, request).await,

@@ -27,6 +27,20 @@ test('a task is started, and ends as it ends', async (t) => {
   await assert.rejects(workspace.startTask('nobody', 'x'), api.NotFoundError);
 });
 
+test('tasks that ended are read a page at a time, the last one first', async (t) => {
+  const { workspace } = await store(t);
+  const { id } = await workspace.createSession({ agent: ADA });
+  const titles = Array.from({ length: 300 }, (_, at) => `task ${at}`);
+  for (const title of titles) void workspace.startTask(id, title);
+  const ended = await workspace.endedTasks(id).all();
+  assert.deepEqual(ended.map(({ title }) => title), titles.slice(0, -1).reverse());
+  assert.deepEqual([...ended].reverse(), (await workspace.tasks(id)).ended);
+  const pages = [];
+  for await (const page of workspace.endedTasks(id).pages()) pages.push(page.length);
+  assert.ok(pages.length > 1, `${pages}`);
+  assert.deepEqual(await workspace.endedTasks('nobody').all(), []);
+});
+
 test('a task that is put aside is told to who watches', async (t) => {
   const { workspace } = await store(t);
   const { id } = await workspace.createSession({ agent: ADA });

@@ -30,6 +30,8 @@ export interface Task {
   completedAt?: string;
   /** How long it took, in milliseconds. */
   duration?: number;
+  /** Why it cannot be read, if so; `code` is then the code of the error, and it has no other members. */
+  unreadable?: string;
   [member: string]: unknown;
 }
 

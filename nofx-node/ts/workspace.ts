@@ -390,9 +390,17 @@ export class Workspace {
     return newest.slice(0, count).reverse();
   }
 
-  /** Returns the tasks of a session. */
+  /**
+   * Returns the tasks of a session, all at once, with the one that is being worked on. Of a session that has thousands, {@link Workspace.endedTasks} reads
+   * them as they are asked for.
+   */
   tasks(session: string): Promise<Tasks> {
     return this.#read('session', session, 'tasks', { session });
+  }
+
+  /** Returns the tasks of a session that ended, the last one first, read as they are asked for. One that cannot be read says so in its place. */
+  endedTasks(session: string): Listing<Task> {
+    return Listing.of<Task, string | null>(null, (after) => this.#read('session', session, 'endedTasks', { session, after }));
   }
 
   /** Begins a task. One that is being worked on is interrupted, and said to be. */

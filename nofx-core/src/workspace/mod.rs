@@ -37,6 +37,7 @@ mod successor;
 mod summarise;
 mod summary;
 mod task;
+mod task_page;
 mod template;
 mod transcript;
 mod trash;
@@ -72,6 +73,7 @@ pub use state::SessionState;
 pub use stats::Stats;
 pub use summary::{SessionFilter, SessionSummary, Summaries, Unreadable};
 pub use task::{NewTask, Started, Tasks};
+pub use task_page::{TaskPage, TaskPlace};
 pub use transcript::CONTEXT_LINES;
 pub use writer::{Appended, SessionWriter};
 

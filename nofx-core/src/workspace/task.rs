@@ -255,7 +255,7 @@ impl Workspace {
 }
 
 /// Leaves out positions, which are not places of the history.
-fn unplaced(error: Error) -> Error {
+pub(super) fn unplaced(error: Error) -> Error {
     match error {
         Error::Corrupt(failure) => Error::Corrupt(Failure { positions: None, ..failure }),
         Error::TooNew(failure) => Error::TooNew(Failure { positions: None, ..failure }),

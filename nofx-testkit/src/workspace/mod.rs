@@ -103,6 +103,7 @@ cases! {
     }
     tasks {
         starting_and_ending_a_task_costs_the_same_in_a_longer_log within 300 s: "Which task is worked on is known without reading the others.";
+        those_that_ended_are_read_a_page_at_a_time within 120 s: "A page of the tasks that ended, the last one first. Tasks that end between two pages move no others.";
         what_is_worked_on_is_known_whichever_version_wrote_it: "It holds while the log of tasks has the length it says.";
     }
     histories {

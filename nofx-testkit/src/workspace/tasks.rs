@@ -1,7 +1,7 @@
 //! Tasks in long logs, and in those that others have written.
 
 use nofx_core::entity::{Session, SessionId, Slot, Task, TaskStatus};
-use nofx_core::workspace::{RestoreOptions, Workspace};
+use nofx_core::workspace::{RestoreOptions, TaskPlace, Workspace};
 
 use super::world::{World, begin, reload};
 use crate::subject::Subject;
@@ -80,5 +80,56 @@ pub(super) async fn what_is_worked_on_is_known_whichever_version_wrote_it(subjec
     let without = RestoreOptions { current_task: false, ..RestoreOptions::default() };
     let fork = workspace.restore_session(&session, without).await?;
     ensure!(workspace.start_task(&fork.id, "five").await?.interrupted.is_none(), "a fork without a task");
+    Ok(())
+}
+
+pub(super) async fn those_that_ended_are_read_a_page_at_a_time(subject: Subject) -> CaseResult {
+    let world = World::new(subject);
+    let (workspace, damaging) = world.damaged().await?;
+    let session = begin(&workspace).await?.id;
+    fill(&workspace, &session, 0..300).await?;
+    for title in ["a", "b", "c"] {
+        let started = workspace.start_task(&session, title).await?.task;
+        if title != "b" {
+            workspace.complete_task(&session, id(&started)?).await?;
+        }
+    }
+    // A task that was changed after it ended, as an import of a changed file does, and one that goes on.
+    let mut changed = Task::new("task-7", "changed", Default::default());
+    (changed.slot, changed.replaces) = (Some(Slot::Completed), Some(7));
+    workspace.store().append(&Session::tasks(&session), None, &[changed]).await?;
+    workspace.start_task(&session, "goes on").await?;
+
+    let mut expected: Vec<_> =
+        workspace.tasks(&session).await?.ended.iter().filter_map(|task| task.id.clone()).collect();
+    expected.reverse();
+    for limit in [1, 7, 1000] {
+        let (mut read, mut from) = (Vec::new(), None);
+        loop {
+            let page = workspace.ended_tasks(&session, from, limit).await?;
+            ensure!(page.items.len() <= limit, "{} of a page of {limit}", page.items.len());
+            for task in page.items {
+                read.extend(task?.id);
+            }
+            // Between two pages more end, and what is said of the next one is kept as a text.
+            let started = workspace.start_task(&session, "another").await?.task;
+            workspace.complete_task(&session, id(&started)?).await?;
+            from = match page.next {
+                Some(next) => Some(next.to_string().parse()?),
+                None => break,
+            };
+        }
+        read.retain(|id| expected.contains(id));
+        ensure_eq!(read, expected, "all that ended, by pages of {limit}");
+    }
+    damaging.damage_entries(Session::tasks(&session), 100..150);
+    let mut left = workspace.ended_tasks(&session, Some("200".parse()?), 1000).await?.items;
+    left.retain(Result::is_err);
+    ensure_eq!(left.len(), 1, "what cannot be read is told in its place");
+    for text in ["", "x", "1/", "-1"] {
+        ensure!(text.parse::<TaskPlace>().is_err(), "`{text}` is no place");
+    }
+    ensure!(workspace.ended_tasks(&session, None, 0).await.is_err(), "a page of none");
+    ensure_eq!(workspace.ended_tasks(&"nobody".into(), None, 9).await?.items.len(), 0, "of no session");
     Ok(())
 }
