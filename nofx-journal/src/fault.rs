@@ -28,6 +28,8 @@ pub fn told(error: io::Error, doing: &str, path: &Path) -> Error {
         io::ErrorKind::InvalidData | io::ErrorKind::NotADirectory => {
             Error::corrupt_because(format!("`{}`", path.display()), error)
         }
+        // Only the folder of the store itself has a name that we did not choose.
+        io::ErrorKind::InvalidFilename => Error::invalid_because(what, error),
         _ => Error::unavailable_because(what, error),
     }
 }

@@ -25,7 +25,7 @@ mod system;
 use std::ffi::OsStr;
 use std::fs::{DirBuilder, File, Metadata, OpenOptions};
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 /// Which file this is, however its name changes: no two files of a machine have the same one while either exists.
 ///
@@ -136,7 +136,18 @@ pub fn is_bad_place(error: &io::Error) -> bool {
 /// Returns whether an error says that there is nothing of that name: also where the system allows no such name.
 #[must_use]
 pub fn is_missing(error: &io::Error) -> bool {
-    error.kind() == io::ErrorKind::NotFound || system::is_no_name(error)
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::InvalidFilename)
+}
+
+/// Returns the first part of a path that cannot be the name of a new file or folder: on Windows the names of devices, such as `NUL`,
+/// names with a colon, which are parts of another file, names with other characters that are not allowed, and names that end with a
+/// dot or blank, which Windows leaves out. A name that is too long is found by making it.
+#[must_use]
+pub fn refused_name(path: &Path) -> Option<&OsStr> {
+    path.components().find_map(|part| match part {
+        Component::Normal(name) if system::refuses(name) => Some(name),
+        _ => None,
+    })
 }
 
 /// Returns bytes for a path, of which [`path_of`] makes the same one, whatever is in its names.
@@ -257,6 +268,12 @@ mod tests {
     }
 
     #[test]
+    fn a_name_that_is_too_long_is_one_of_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        assert!(is_missing(&fs::metadata(dir.path().join("a".repeat(300))).unwrap_err()));
+    }
+
+    #[test]
     fn parts_of_a_path_have_slashes_between_them() {
         assert_eq!(slashed(&Path::new("journal").join("segment-1")), "journal/segment-1");
         assert_eq!(slashed(Path::new("catalog")), "catalog");
@@ -275,6 +292,28 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         for name in ["a?b", "a*b", "a|b", "a\"b", "<a>"] {
             assert!(is_missing(&fs::metadata(dir.path().join(name)).unwrap_err()), "{name}");
+            assert_eq!(refused_name(&dir.path().join(name).join("x.redb")).unwrap(), name);
+        }
+    }
+
+    #[cfg(windows)]
+    #[test]
+    fn names_of_devices_and_streams_are_refused_and_others_are_not() {
+        for name in ["NUL", "con.redb", "Com1", "lpt9 .txt", "a:b", "a.", "a ", "a\u{1}"] {
+            assert_eq!(refused_name(Path::new(name)).unwrap(), name);
+        }
+        for path in [
+            r"C:\x\nofx.redb",
+            r"\\?\C:\x",
+            r"\\server\share\x",
+            r".nofx\..\x",
+            "C:x",
+            "nulls",
+            "com10",
+            "a.b",
+            "aux-2",
+        ] {
+            assert_eq!(refused_name(Path::new(path)), None, "{path}");
         }
     }
 }

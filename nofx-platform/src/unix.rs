@@ -1,6 +1,6 @@
 //! Linux, macOS and their kind.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -86,7 +86,7 @@ pub(crate) fn has_no_locks(error: &io::Error) -> bool {
     error.raw_os_error().is_some_and(|code| ours.iter().any(|errno| errno.raw_os_error() == code))
 }
 
-pub(crate) fn is_no_name(_: &io::Error) -> bool {
+pub(crate) fn refuses(_: &OsStr) -> bool {
     false
 }
 

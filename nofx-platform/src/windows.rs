@@ -1,6 +1,6 @@
 //! Windows. The numbers of errors are those of `winerror.h`.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs::{DirBuilder, File, Metadata, OpenOptions};
 use std::io;
 use std::os::windows::ffi::{OsStrExt, OsStringExt};
@@ -17,8 +17,8 @@ const FOLDERS_TOO: u32 = 0x0200_0000;
 /// `FILE_FLAG_OPEN_REPARSE_POINT`: a symbolic link itself.
 const LINK_ITSELF: u32 = 0x0020_0000;
 
-/// `ERROR_INVALID_NAME`, `ERROR_BAD_PATHNAME`.
-const NO_NAME: [i32; 2] = [123, 161];
+/// What is no file under any ending; besides, `COM` and `LPT` with a digit.
+const DEVICES: [&str; 4] = ["CON", "PRN", "AUX", "NUL"];
 
 /// `ERROR_ACCESS_DENIED`, `ERROR_SHARING_VIOLATION`, `ERROR_LOCK_VIOLATION`: another program may be holding the file for a moment.
 const MOMENTARY: [i32; 3] = [5, 32, 33];
@@ -86,8 +86,15 @@ pub(crate) fn has_no_locks(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::Unsupported || error.raw_os_error().is_some_and(|code| NO_SUCH_CALL.contains(&code))
 }
 
-pub(crate) fn is_no_name(error: &io::Error) -> bool {
-    error.raw_os_error().is_some_and(|code| NO_NAME.contains(&code))
+pub(crate) fn refuses(name: &OsStr) -> bool {
+    let name = name.to_string_lossy();
+    let begin = name.split('.').next().unwrap_or_default().trim_end().to_ascii_uppercase();
+    let is_numbered = |device| begin.strip_prefix(device).is_some_and(|rest| matches!(rest.as_bytes(), [b'0'..=b'9']));
+    name.contains(|symbol: char| symbol < ' ' || "<>:\"|?*".contains(symbol))
+        || name.ends_with(['.', ' '])
+        || DEVICES.contains(&&*begin)
+        || is_numbered("COM")
+        || is_numbered("LPT")
 }
 
 pub(crate) fn path_bytes(path: &Path) -> Vec<u8> {

@@ -91,11 +91,18 @@ static OPEN: LazyLock<Mutex<HashMap<PathBuf, Slot>>> = LazyLock::new(Mutex::defa
 impl Shared {
     /// Opens a store, or takes part in what this process has open already.
     pub(crate) fn open(path: &Path, options: Options) -> Result<Arc<Self>> {
-        let cannot = |error: io::Error| match nofx_platform::is_missing(&error) {
-            true => Error::invalid_because(format!("there is no store `{}`", path.display()), error),
-            false => Error::unavailable_because(format!("opening `{}`", path.display()), error),
+        let creates = options.create && !options.read_only;
+        let shown = path.display();
+        let cannot = |error: io::Error| match error.kind() {
+            io::ErrorKind::InvalidFilename if creates => {
+                Error::invalid_because(format!("no file can be called `{shown}`"), error)
+            }
+            _ if nofx_platform::is_missing(&error) => {
+                Error::invalid_because(format!("there is no store `{shown}`"), error)
+            }
+            _ => Error::unavailable_because(format!("opening `{shown}`"), error),
         };
-        if options.create && !options.read_only {
+        if creates {
             place::make_parents(path).map_err(cannot)?;
         }
         let path = place::canonical(path).map_err(cannot)?;

@@ -73,6 +73,12 @@ pub async fn open_with(location: &Location, options: Options) -> Result<Store> {
 
 /// Opens the store at a location, without a word to git.
 pub(crate) async fn open_unlisted(location: &Location, options: Options) -> Result<Store> {
+    if options.create
+        && !options.read_only
+        && let Some(name) = location.path().and_then(nofx_platform::refused_name)
+    {
+        return Err(Error::invalid(format!("no file can be called `{}`", name.to_string_lossy())));
+    }
     let backend: Arc<dyn PersistenceBackend> = match location.scheme() {
         "memory" => Arc::new(MemoryBackend::new()),
         #[cfg(feature = "redb")]

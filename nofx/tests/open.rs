@@ -51,6 +51,29 @@ async fn a_backend_that_was_left_out_is_named_with_its_feature() {
     }
 }
 
+#[cfg(all(feature = "redb", feature = "fs"))]
+#[tokio::test]
+async fn a_store_under_a_name_that_no_file_can_have_is_not_there_and_cannot_be_made() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut names = vec!["a".repeat(300)];
+    if cfg!(windows) {
+        names.extend(["a?b", "NUL", "a:b", "a."].map(str::to_owned));
+    }
+    for name in names {
+        for place in [Location::redb(dir.path().join(&name)), Location::fs(dir.path().join(&name))] {
+            let absent = open_with(&place, Options::existing()).await.unwrap_err();
+            assert_eq!(absent.code(), "invalid", "{absent:?}");
+            let refused = open(&place).await.unwrap_err();
+            assert_eq!(refused.code(), "invalid", "{refused:?}");
+            assert!(
+                !refused.to_string().contains("there is no store") && refused.to_string().contains(&name),
+                "{refused}"
+            );
+        }
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+    }
+}
+
 /// Makes a store, finds it again, and only reads it.
 #[cfg(any(feature = "fs", feature = "remote"))]
 async fn lives(place: &Location) -> nofx::Result<()> {
