@@ -1,4 +1,5 @@
-import { Call } from './addon';
+import type { Call } from './addon';
+import { addon } from './native';
 
 /** How often it is told how far something is. */
 const PROGRESS_MS = 100;
@@ -28,7 +29,7 @@ export async function long<T, P>(
   progress: (call: Call) => string,
 ): Promise<T> {
   signal?.throwIfAborted();
-  const made = new Call();
+  const made = new addon.Call();
   const stop = () => made.stop();
   signal?.addEventListener('abort', stop);
   const thrown: unknown[] = [];

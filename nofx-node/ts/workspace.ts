@@ -1,5 +1,5 @@
 import type { Call, Handle } from './addon';
-import * as addon from './addon';
+import { addon } from './native';
 import type { AgentTotals, Checkpoint, Template } from './agents';
 import type { Cleanup, CleanupPreview, Cleared, RetentionPolicy, Stats, Swept } from './cleanup';
 import type { Checkup } from './doctor';

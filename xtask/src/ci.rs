@@ -13,8 +13,8 @@ use crate::{Result, adapters, host_test, node, test, tidy};
 
 /// Runs every check that a change must pass, and prints how each of them ended.
 ///
-/// The order is: formatting, tidy, clippy, feature combinations, docs, deny, node, adapters, host-test, the servers for the tests, tests,
-/// doctests; what is quick to fail comes first, and the tests' own closing lines stand right above the summary.
+/// The order is: formatting, tidy, clippy, feature combinations, docs, deny, crates, node, adapters, host-test, the servers for the
+/// tests, tests, doctests; what is quick to fail comes first, and the tests' own closing lines stand right above the summary.
 ///
 /// moto and azurite are installed into `target/servers` and run on 127.0.0.1 until the tests are over. Where Python or npm is missing,
 /// the cases for them are ignored, and the summary says why.
@@ -29,6 +29,7 @@ pub(crate) fn run(_: &Args) -> Result<ExitCode> {
     steps.run("features", features::step);
     steps.run("docs", docs);
     steps.run("deny", deny::step);
+    steps.run("crates", crates);
     steps.run("node", node::step);
     steps.run("adapters", adapters::step);
     steps.run("host-test", || host_test::step(Build::Development));
@@ -52,4 +53,11 @@ fn docs() -> Result<Outcome> {
     let mut command = cargo();
     command.args(["doc", "--workspace", "--no-deps", "--all-features", "--locked"]);
     execute(command.env("RUSTDOCFLAGS", "-D warnings"))
+}
+
+/// Packs what is published on crates.io, without building it from what was packed.
+fn crates() -> Result<Outcome> {
+    let mut package = cargo();
+    package.args(["package", "--workspace", "--exclude", "xtask", "--exclude", "nofx-node"]);
+    execute(package.args(["--no-verify", "--allow-dirty", "--locked"]))
 }

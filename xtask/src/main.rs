@@ -11,8 +11,10 @@ mod damage;
 mod host_test;
 mod migrate;
 mod node;
+mod pack;
 mod sample;
 mod servers;
+mod sizes;
 mod step;
 mod test;
 mod tidy;
@@ -41,7 +43,9 @@ enum Command {
     HostTest(host_test::Args),
     Migrate(migrate::Args),
     Node(node::Args),
+    Pack(pack::Args),
     Sample(sample::Args),
+    Sizes(sizes::Args),
     Test(test::Args),
     Tidy(tidy::Args),
     Windows(windows::Args),
@@ -56,7 +60,9 @@ fn main() -> ExitCode {
         Command::HostTest(args) => host_test::run(&args),
         Command::Migrate(args) => migrate::run(&args),
         Command::Node(args) => node::run(&args),
+        Command::Pack(args) => pack::run(&args),
         Command::Sample(args) => sample::run(&args),
+        Command::Sizes(args) => sizes::run(&args),
         Command::Test(args) => test::run(&args),
         Command::Tidy(args) => tidy::run(&args),
         Command::Windows(args) => windows::run(&args),

@@ -38,7 +38,7 @@ fn build_addon(build: Build) -> Result<Outcome> {
     addon.args(["run", "build:addon", "--"]);
     match build {
         // What a debugger needs makes the file ten times as large, and the tests pack and unpack it.
-        Build::Development => addon.args(["--features", "fs"]).env("CARGO_PROFILE_DEV_DEBUG", "0"),
+        Build::Development => addon.env("CARGO_PROFILE_DEV_DEBUG", "0"),
         Build::Release => addon.arg("--release"),
     };
     execute(addon.args(["--", "--locked"]))

@@ -1,0 +1,111 @@
+//! Installing the packages as people do, each time in a fresh folder.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use super::registry::Registry;
+use crate::Result;
+use crate::node::{fetched, npm};
+use crate::step::{Outcome, execute};
+use crate::workspace::root;
+
+/// A program that stands on the installed package.
+const PROGRAM: &str = include_str!("program.js");
+
+/// A package manager.
+pub(super) struct Manager {
+    pub(super) name: &'static str,
+    /// The package that it is, and its program in there; npm comes with Node.
+    from: Option<(&'static str, &'static str)>,
+    add: &'static [&'static str],
+}
+
+pub(super) const ALL: [Manager; 3] = [
+    Manager { name: "npm", from: None, add: &["install", "--no-audit", "--no-fund"] },
+    Manager {
+        name: "pnpm",
+        from: Some(("pnpm@9.15.9", "pnpm/bin/pnpm.cjs")),
+        add: &["add", "--store-dir=store", "--config.cache-dir=cache"],
+    },
+    Manager { name: "yarn", from: Some(("yarn@1.22.22", "yarn/bin/yarn.js")), add: &["add", "--non-interactive"] },
+];
+
+impl Manager {
+    /// Installs `nofx-node` by its name, looks that one addon came with it, and runs a program on it.
+    pub(super) fn tries(&self, registry: &Registry) -> Result<Outcome> {
+        let mut program = Command::new("npm");
+        if let Some((package, path)) = self.from {
+            let home = root().join("target/package-managers").join(self.name);
+            fs::create_dir_all(&home)?;
+            fs::write(home.join("package.json"), r#"{"private":true}"#)?;
+            let installed = fetched(npm(&home).args(["install", "--no-save", "--ignore-scripts", package]))?;
+            if !matches!(installed, Outcome::Passed) {
+                return Ok(installed);
+            }
+            program = Command::new("node");
+            program.arg(home.join("node_modules").join(path));
+        }
+        let here = fresh(self.name, registry)?;
+        program.current_dir(&here).args(self.add).arg(format!("nofx-node@{}", registry.version));
+        let added = execute(&mut program)?;
+        if !matches!(added, Outcome::Passed) {
+            return Ok(added);
+        }
+        let addons = addons(&here.join("node_modules"))?;
+        for (addon, bytes) in &addons {
+            println!("{} {bytes} bytes", addon.display());
+        }
+        let ran = execute(Command::new("node").current_dir(&here).arg("program.js"))?;
+        Ok(match ran {
+            Outcome::Passed => Outcome::PassedWith(format!("{} addon(s) installed", addons.len())),
+            failed => failed,
+        })
+    }
+}
+
+/// Installs without the optional packages, and looks that the error says what is missing.
+pub(super) fn without_addon(registry: &Registry) -> Result<Outcome> {
+    let here = fresh("no-addon", registry)?;
+    let mut install = npm(&here);
+    let installed =
+        execute(install.args(["install", "--omit=optional"]).arg(format!("nofx-node@{}", registry.version)))?;
+    if !matches!(installed, Outcome::Passed) {
+        return Ok(installed);
+    }
+    let output = Command::new("node").current_dir(&here).arg("program.js").output()?;
+    let told = String::from_utf8_lossy(&output.stderr);
+    let error = told.lines().find(|line| line.starts_with("Error: ")).unwrap_or_default();
+    println!("{error}");
+    let wanted = [format!("nofx-node {} has no addon that works on ", registry.version), "and Node ".to_owned()];
+    Ok(match wanted.iter().all(|part| error.contains(part)) {
+        true => Outcome::Passed,
+        false => Outcome::Failed(format!("the error does not say what is missing: {told}")),
+    })
+}
+
+/// Makes a folder whose packages come from the registry, and in which no manager keeps anything of an earlier time.
+fn fresh(name: &str, registry: &Registry) -> Result<PathBuf> {
+    let here = root().join("target/npm/try").join(name);
+    fs::create_dir_all(&here)?;
+    fs::write(here.join("package.json"), r#"{"private":true}"#)?;
+    fs::write(here.join("program.js"), PROGRAM)?;
+    let url = &registry.url;
+    fs::write(here.join(".npmrc"), format!("registry={url}\ncache=cache\n"))?;
+    fs::write(here.join(".yarnrc"), format!("registry \"{url}\"\ncache-folder \"cache\"\n"))?;
+    Ok(here)
+}
+
+/// Returns the addons below a folder, and how large they are. What links lead to is found where it is.
+fn addons(folder: &Path) -> Result<Vec<(PathBuf, u64)>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder)?.flatten() {
+        let (path, metadata) = (entry.path(), entry.metadata()?);
+        if metadata.is_dir() {
+            found.extend(addons(&path)?);
+        } else if path.extension().is_some_and(|extension| extension == "node") {
+            found.push((path, metadata.len()));
+        }
+    }
+    Ok(found)
+}

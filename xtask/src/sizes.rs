@@ -1,0 +1,64 @@
+//! `cargo xtask sizes`: how large what is published is, by the features that are in it.
+
+use std::fs;
+use std::process::ExitCode;
+
+use crate::Result;
+use crate::step::{Outcome, Steps, execute};
+use crate::workspace::{cargo, root};
+
+/// Builds the addon and the program for release with several sets of features, and prints how large each is.
+///
+/// Fails where one is larger than its limit. Takes some minutes, as each set is built and linked on its own.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Only the sets whose features contain this.
+    filter: Option<String>,
+}
+
+/// Something that is built.
+struct Artifact {
+    package: &'static str,
+    features: &'static str,
+    /// In megabytes.
+    limit: Option<f64>,
+}
+
+const ALL: [Artifact; 5] = [
+    Artifact { package: "nofx-node", features: "redb", limit: None },
+    Artifact { package: "nofx-node", features: "redb,fs", limit: Some(6.0) },
+    Artifact { package: "nofx-node", features: "redb,fs,remote", limit: None },
+    Artifact { package: "nofx", features: "cli,redb", limit: Some(15.0) },
+    Artifact { package: "nofx", features: "cli,redb,fs,remote", limit: None },
+];
+
+pub(crate) fn run(args: &Args) -> Result<ExitCode> {
+    let mut steps = Steps::default();
+    let wanted = |artifact: &&Artifact| args.filter.as_ref().is_none_or(|part| artifact.features.contains(part));
+    for artifact in ALL.iter().filter(wanted) {
+        steps.run(artifact.package, || artifact.measure());
+    }
+    Ok(steps.finish())
+}
+
+impl Artifact {
+    fn measure(&self) -> Result<Outcome> {
+        let mut build = cargo();
+        build.args(["build", "--release", "--locked", "--no-default-features"]);
+        let built = execute(build.args(["--package", self.package, "--features", self.features]))?;
+        if !matches!(built, Outcome::Passed) {
+            return Ok(built);
+        }
+        let prefix = if self.package == "nofx-node" { std::env::consts::DLL_PREFIX } else { "" };
+        let suffix =
+            if self.package == "nofx-node" { std::env::consts::DLL_SUFFIX } else { std::env::consts::EXE_SUFFIX };
+        let name = format!("{prefix}{}{suffix}", self.package.replace('-', "_"));
+        let size = fs::metadata(root().join("target/release").join(name))?.len() as f64 / 1e6;
+        let told = format!("{size:.1} MB with {}", self.features);
+        Ok(match self.limit {
+            Some(limit) if size > limit => Outcome::Failed(format!("{told}, more than {limit:.1} MB")),
+            Some(limit) => Outcome::PassedWith(format!("{told}, of {limit:.1} MB")),
+            None => Outcome::PassedWith(told),
+        })
+    }
+}
