@@ -3,7 +3,7 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 
 use super::TARGET;
 use crate::Result;
@@ -75,13 +75,15 @@ impl Debian {
         Ok(())
     }
 
-    /// Runs cargo for Windows on the workspace and returns what it printed.
-    pub(super) fn cargo(&self, command: &str, arguments: &[&str]) -> Result<String> {
-        let arguments = arguments.join(" ");
-        self.run(&format!(
-            "cd {} && cargo {command} --locked --target {TARGET} -Z build-std=std,panic_unwind,test {arguments}",
-            INSIDE[0]
-        ))
+    /// Runs cargo for Windows on the workspace.
+    pub(super) fn cargo(&self, command: &str, arguments: &[&str]) -> Result {
+        self.run(&cargo(command, arguments)).map(drop)
+    }
+
+    /// As [`Self::cargo`], and returns what it printed, whether it succeeded or not.
+    pub(super) fn try_cargo(&self, command: &str, arguments: &[&str]) -> Result<String> {
+        let output = self.output(&cargo(command, arguments))?;
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     }
 
     /// Makes what wine needs, once.
@@ -91,7 +93,11 @@ impl Debian {
         }
         let temporary = format!("Z:{}", TEMPORARY.replace('/', "\\\\"));
         let variable = |name: &str| format!("wine reg add 'HKCU\\Environment' /v {name} /d '{temporary}' /f");
-        self.wine(&format!("wineboot -i && {} && {} && touch /wine/ready", variable("TMP"), variable("TEMP")))?;
+        self.wine(&format!(
+            "wineboot -i && {} && {} && wineserver -w && touch /wine/ready",
+            variable("TMP"),
+            variable("TEMP")
+        ))?;
         Ok(Outcome::Passed)
     }
 
@@ -102,9 +108,20 @@ impl Debian {
     }
 
     /// Runs a script inside and returns what it printed; an error if it fails.
-    ///
-    /// Its mounts are its own and end with it.
-    pub(super) fn run(&self, script: &str) -> Result<String> {
+    fn run(&self, script: &str) -> Result<String> {
+        let output = self.output(script)?;
+        let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+        match output.status.success() {
+            true => Ok(printed),
+            false => {
+                print!("{printed}");
+                Err(format!("`{script}` ended with {}", output.status).into())
+            }
+        }
+    }
+
+    /// Runs a script inside. Its mounts and its processes are its own and end with it.
+    fn output(&self, script: &str) -> Result<Output> {
         let cargo_home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
         let cargo_home = cargo_home.or_else(|| Some(Path::new(&std::env::var_os("HOME")?).join(".cargo")));
         let outside = [root().to_path_buf(), self.built.clone(), cargo_home.ok_or("no home of cargo")?];
@@ -114,19 +131,30 @@ impl Debian {
             fs::create_dir_all(&inside)?;
             mounts.push_str(&format!(" && mount --bind '{}' '{inside}'", outside.display()));
         }
+        // In memory: what is tried is not the disk.
+        mounts.push_str(&format!(" && mount -t tmpfs tmpfs '{}{TEMPORARY}'", self.root.display()));
         let enter = format!("{mounts} && exec chroot '{}' /bin/bash -c \"$SCRIPT\"", self.root.display());
         let mut command = Command::new("unshare");
-        command.args(["--mount", "--propagation", "private", "/bin/sh", "-c", &enter]);
-        command.env("SCRIPT", script).envs(variables());
-        let output = command.stderr(Stdio::inherit()).output()?;
-        match output.status.success() {
-            true => Ok(String::from_utf8_lossy(&output.stdout).into_owned()),
-            false => {
-                print!("{}", String::from_utf8_lossy(&output.stdout));
-                Err(format!("`{script}` ended with {}", output.status).into())
-            }
-        }
+        command.args([
+            "--mount",
+            "--propagation",
+            "private",
+            "--pid",
+            "--fork",
+            "--kill-child",
+            "/bin/sh",
+            "-c",
+            &enter,
+        ]);
+        command.env_clear().envs(variables()).env("SCRIPT", script);
+        Ok(command.stderr(Stdio::inherit()).output()?)
     }
+}
+
+/// Returns the line that runs cargo for Windows on the workspace.
+fn cargo(command: &str, arguments: &[&str]) -> String {
+    let (sources, arguments) = (INSIDE[0], arguments.join(" "));
+    format!("cd {sources} && cargo {command} --locked --target {TARGET} -Z build-std=std,panic_unwind,test {arguments}")
 }
 
 /// What a build for Windows needs in its environment.
@@ -143,7 +171,6 @@ fn variables() -> Vec<(String, String)> {
         ("CARGO_PROFILE_DEV_DEBUG", "0"),
         // `-Z build-std` is for nightly compilers otherwise.
         ("RUSTC_BOOTSTRAP", "1"),
-        ("RUSTUP_TOOLCHAIN", ""),
         ("SSL_CERT_FILE", certificates),
         ("CARGO_HTTP_CAINFO", certificates),
     ];

@@ -1,9 +1,11 @@
 //! `cargo xtask windows`: the tests as Windows programs, on a Debian machine.
 
+mod check;
 mod debian;
 mod results;
 mod walk;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -18,9 +20,6 @@ use crate::workspace::root;
 /// The platform that is built for.
 const TARGET: &str = "x86_64-pc-windows-gnu";
 
-/// How long one test program may run under wine.
-const LONGEST: &str = "1200";
-
 /// What does not work under wine and is not known to fail on Windows: a part of a test's name, and why.
 const KNOWN: &str = include_str!("known.txt");
 
@@ -34,9 +33,15 @@ pub(crate) struct Args {
     /// Only these crates; by default those whose tests make sense there.
     #[arg(long = "package", short, value_name = "CRATE")]
     packages: Vec<String>,
+    /// Only these test programs, such as `conformance`, and not the walk.
+    #[arg(long = "suite", value_name = "NAME")]
+    suites: Vec<String>,
     /// Only tests whose name contains this.
     filter: Option<String>,
-    /// Only compiles everything, tests included.
+    /// How many seconds each test program may take.
+    #[arg(long, value_name = "SECONDS", default_value_t = 900)]
+    limit: u32,
+    /// Only checks that everything compiles, tests included, with the toolchain of this machine.
     #[arg(long)]
     check: bool,
     /// Removes the Debian and what was built in it, and makes both again.
@@ -45,8 +50,8 @@ pub(crate) struct Args {
 }
 
 /// The crates whose tests run by default.
-const PACKAGES: [&str; 7] =
-    ["nofx-core", "nofx-testkit", "nofx-redb", "nofx-journal", "nofx-fs", "nofx-migrate", "nofx"];
+const PACKAGES: [&str; 8] =
+    ["nofx-platform", "nofx-core", "nofx-testkit", "nofx-redb", "nofx-journal", "nofx-fs", "nofx-migrate", "nofx"];
 
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let folder = root().join("target/windows");
@@ -54,6 +59,10 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         Debian::remove(&folder)?;
     }
     let mut steps = Steps::default();
+    if args.check {
+        steps.run("windows", check::step);
+        return Ok(steps.finish());
+    }
     let mut debian = None;
     steps.run("debian", || match Debian::at(&folder) {
         Ok(made) => {
@@ -67,42 +76,30 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         true => PACKAGES.to_vec(),
         false => args.packages.iter().map(String::as_str).collect(),
     };
-    if args.check {
-        steps.run("check", || Ok(check(&debian)));
-        return Ok(steps.finish());
-    }
     steps.run("wine", || debian.prepare_wine());
     let mut results = Results::new(KNOWN);
     let mut built = Vec::new();
     steps.run("build", || {
-        for package in &packages {
-            match build(&debian, package) {
-                Ok(programs) => built.extend(programs),
-                Err(error) => results.not_built(package, &error.to_string()),
-            }
+        let build = build(&debian, &packages, &args.suites)?;
+        for (target, why) in build.broken {
+            results.not_built(&target, &why);
         }
+        built = build.programs;
         Ok(Outcome::PassedWith(format!("{} test programs", built.len())))
     });
     steps.run("tests", || {
         for program in &built {
             println!("{} {}", program.package, program.name);
-            results.take(&program.package, &program.name, &program.run(&debian, args.filter.as_deref())?);
+            let printed = program.run(&debian, args.filter.as_deref(), args.limit)?;
+            println!("{}", results.take(&program.package, &program.name, &printed));
         }
         Ok(results.outcome())
     });
-    if args.filter.is_none() {
+    if args.filter.is_none() && args.suites.is_empty() {
         steps.run("walk", || walk::step(&debian, &folder));
     }
     println!("\n{}", results.table());
     Ok(steps.finish())
-}
-
-/// Compiles all crates for Windows, with their tests, as far as the cross compiler can.
-fn check(debian: &Debian) -> Outcome {
-    match debian.cargo("check", &["--workspace", "--all-targets", "--all-features"]) {
-        Ok(_) => Outcome::Passed,
-        Err(error) => Outcome::Failed(error.to_string()),
-    }
 }
 
 /// A test program.
@@ -116,22 +113,32 @@ struct Program {
 }
 
 impl Program {
-    /// Runs it and returns what it printed, with a last line that tells how it ended.
-    fn run(&self, debian: &Debian, filter: Option<&str>) -> Result<String> {
+    /// Runs it for at most so many seconds, and returns what it printed, with a last line that tells how it ended.
+    fn run(&self, debian: &Debian, filter: Option<&str>, limit: u32) -> Result<String> {
         let filter = filter.map(|filter| format!("'{filter}'")).unwrap_or_default();
         let (folder, executable) = (self.folder.display(), self.executable.display());
         debian.wine(&format!(
-            "cd {folder} && timeout -k 10 {LONGEST} wine {executable} {filter} 2>&1; echo \"ended with $?\""
+            "cd {folder} && timeout -k 10 {limit} wine {executable} {filter} 2>&1; echo \"ended with $?\""
         ))
     }
 }
 
-/// A line that cargo prints for programs.
+/// What came of building the tests.
+#[derive(Debug, Default)]
+struct Built {
+    programs: Vec<Program>,
+    /// What does not compile, and the first reason.
+    broken: BTreeMap<String, String>,
+}
+
+/// A line that cargo prints about a target.
 #[derive(Debug, Deserialize)]
-struct Artifact {
+struct Line {
     executable: Option<PathBuf>,
     manifest_path: Option<PathBuf>,
     target: Option<Target>,
+    profile: Option<Profile>,
+    message: Option<Message>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -139,17 +146,42 @@ struct Target {
     name: String,
 }
 
-/// Builds the tests of a crate.
-fn build(debian: &Debian, package: &str) -> Result<Vec<Program>> {
-    let printed = debian.cargo(
-        "test",
-        &["--no-run", "--package", package, "--all-features", "--message-format=json-render-diagnostics"],
-    )?;
-    let artifacts = printed.lines().filter_map(|line| serde_json::from_str::<Artifact>(line).ok());
-    let programs = artifacts.filter_map(|artifact| {
-        let executable = artifact.executable.filter(|path| path.components().any(|part| part.as_os_str() == "deps"))?;
-        let folder = artifact.manifest_path?.parent().map(Path::to_path_buf)?;
-        Some(Program { package: package.to_owned(), name: artifact.target?.name, executable, folder })
-    });
-    Ok(programs.collect())
+#[derive(Debug, Deserialize)]
+struct Profile {
+    test: bool,
+}
+
+#[derive(Debug, Deserialize)]
+struct Message {
+    level: String,
+    message: String,
+    rendered: String,
+}
+
+/// Builds the tests of some crates, or of those only some suites, and the programs that they start: all that can be built.
+fn build(debian: &Debian, packages: &[&str], suites: &[String]) -> Result<Built> {
+    let mut arguments = vec!["--bins", "--keep-going", "--all-features", "--message-format=json"];
+    match suites.is_empty() {
+        true => arguments.push("--tests"),
+        false => arguments.extend(suites.iter().flat_map(|suite| ["--test", suite])),
+    }
+    arguments.extend(packages.iter().flat_map(|package| ["--package", package]));
+    let printed = debian.try_cargo("build", &arguments)?;
+    let mut built = Built::default();
+    for line in printed.lines().filter_map(|line| serde_json::from_str::<Line>(line).ok()) {
+        let Some(target) = line.target else { continue };
+        match (line.message, line.executable, line.manifest_path) {
+            (Some(message), ..) if message.level == "error" => {
+                eprintln!("{}", message.rendered);
+                built.broken.entry(target.name).or_insert(message.message);
+            }
+            (None, Some(executable), Some(manifest)) if line.profile.is_some_and(|profile| profile.test) => {
+                let folder = manifest.parent().map(Path::to_path_buf).unwrap_or_default();
+                let package = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
+                built.programs.push(Program { package, name: target.name, executable, folder });
+            }
+            _ => {}
+        }
+    }
+    Ok(built)
 }

@@ -38,13 +38,13 @@ impl Results {
         Self { known, rows: Vec::new(), not_built: Vec::new() }
     }
 
-    /// Notes that the tests of a crate could not be built.
-    pub(super) fn not_built(&mut self, package: &str, why: &str) {
-        self.not_built.push((package.to_owned(), why.lines().next().unwrap_or_default().to_owned()));
+    /// Notes that something could not be built.
+    pub(super) fn not_built(&mut self, target: &str, why: &str) {
+        self.not_built.push((target.to_owned(), why.to_owned()));
     }
 
-    /// Takes what a program printed.
-    pub(super) fn take(&mut self, package: &str, program: &str, printed: &str) {
+    /// Takes what a program printed, and returns it if something in it failed, or its row of the table.
+    pub(super) fn take(&mut self, package: &str, program: &str, printed: &str) -> String {
         let mut row = Row { name: format!("{package} {program}"), ..Row::default() };
         let mut announced = 0;
         for line in printed.lines() {
@@ -66,10 +66,12 @@ impl Results {
         }
         let heard_of = row.passed + row.failed.len() + row.known.len() + row.ignored;
         row.unfinished = usize::saturating_sub(announced, heard_of);
-        if !row.failed.is_empty() {
-            println!("{printed}");
-        }
+        let told = match row.failed.len() + row.unfinished {
+            0 => row.line(),
+            _ => printed.to_owned(),
+        };
         self.rows.push(row);
+        told
     }
 
     pub(super) fn outcome(&self) -> Outcome {
@@ -79,7 +81,7 @@ impl Results {
         match failed + unfinished + self.not_built.len() {
             0 => Outcome::PassedWith(counts),
             _ => Outcome::Failed(format!(
-                "{counts}, {failed} failed, {unfinished} did not finish, {} crates were not built",
+                "{counts}, {failed} failed, {unfinished} did not finish, {} targets were not built",
                 self.not_built.len()
             )),
         }
@@ -91,18 +93,7 @@ impl Results {
             "{:<44} {:>7} {:>7} {:>7} {:>8} {:>11}  {}",
             "", "passed", "failed", "known", "ignored", "unfinished", "exit code"
         )];
-        for row in &self.rows {
-            lines.push(format!(
-                "{:<44} {:>7} {:>7} {:>7} {:>8} {:>11}  {}",
-                row.name,
-                row.passed,
-                row.failed.len(),
-                row.known.len(),
-                row.ignored,
-                row.unfinished,
-                row.ended
-            ));
-        }
+        lines.extend(self.rows.iter().map(Row::line));
         for row in &self.rows {
             lines.extend(row.failed.iter().map(|test| format!("  failed: {} {test}", row.name)));
         }
@@ -114,6 +105,21 @@ impl Results {
         }
         lines.extend(self.not_built.iter().map(|(package, why)| format!("  not built: {package}: {why}")));
         lines.join("\n")
+    }
+}
+
+impl Row {
+    fn line(&self) -> String {
+        format!(
+            "{:<44} {:>7} {:>7} {:>7} {:>8} {:>11}  {}",
+            self.name,
+            self.passed,
+            self.failed.len(),
+            self.known.len(),
+            self.ignored,
+            self.unfinished,
+            self.ended
+        )
     }
 }
 

@@ -1,56 +1,56 @@
-//! The program by hand: the same steps on Linux and as a Windows program, whose dumps must have the same bytes.
+//! The program by hand, as a Windows program; its dumps must have the same bytes as on Linux.
 
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 
 use super::TARGET;
 use super::debian::Debian;
 use crate::Result;
 use crate::step::Outcome;
-use crate::workspace::{cargo, root};
+use crate::workspace::cargo;
 
 /// The legacy workspace that is migrated, below the workspace's root.
 const LEGACY: &str = "samples/legacy";
 
-/// Migrates, looks, repairs and copies with the program for Windows, and compares its full dump with that of the program here.
+/// The kinds of stores.
+const KINDS: [&str; 2] = ["redb", "fs"];
+
+/// What is done with the program, as a script.
+const SCRIPT: &str = include_str!("walk.sh");
+
+/// The dumps that it leaves of a store of each kind.
+const DUMPS: [&str; 3] = ["copied", "both", "killed"];
+
+/// How many seconds it may take on a store of one kind.
+const LIMIT: u32 = 300;
+
+/// Migrates, looks, kills, goes on and copies with the program for Windows, and compares its full dumps with that of the program here.
 pub(super) fn step(debian: &Debian, folder: &Path) -> Result<Outcome> {
-    debian.cargo("build", &["--package", "nofx", "--bin", "nofx"])?;
+    debian.cargo("build", &["--package", "nofx", "--all-features", "--bin", "nofx", "--example", "talk"])?;
     let here = folder.join("built/walk");
     _ = fs::remove_dir_all(&here);
     fs::create_dir_all(&here)?;
-    let nofx = format!("wine /built/target/{TARGET}/debug/nofx.exe");
-    for kind in ["redb", "fs"] {
-        let store = |name: &str| format!("'{kind}:Z:\\built\\walk\\{name}-{kind}'");
-        let (first, second) = (store("first"), store("second"));
-        debian.wine(&format!(
-            "set -e; cd /built/walk; {nofx} migrate --from /src/{LEGACY} --to {first}; {nofx} doctor --store {first}; \
-             {nofx} ls --store {first}; {nofx} stats --store {first}; {nofx} migrate --from {first} --to {second}; \
-             {nofx} dump --full --store {second} > {kind}.jsonl"
-        ))?;
+    fs::write(here.join("walk.sh"), SCRIPT)?;
+    for kind in KINDS {
+        let variables = format!("kind={kind} programs=/built/target/{TARGET}/debug legacy=/src/{LEGACY}");
+        print!("{}", debian.wine(&format!("cd /built/walk && {variables} timeout {LIMIT} bash walk.sh"))?);
     }
-    let mut ours = cargo();
-    ours.args(["run", "--quiet", "--locked", "--package", "nofx", "--"]);
+    let ours = || {
+        let mut ours = cargo();
+        ours.args(["run", "--quiet", "--locked", "--package", "nofx", "--all-features", "--"]);
+        ours
+    };
     let store = format!("redb:{}", here.join("linux.redb").display());
-    let mut migrate = clone(&ours);
-    migrate.args(["migrate", "--from"]).arg(root().join(LEGACY)).args(["--to", &store]);
-    if !migrate.status()?.success() {
+    if !ours().args(["migrate", "--from", LEGACY, "--to", &store]).status()?.success() {
         return Ok(Outcome::Failed("the program here cannot migrate the sample".to_owned()));
     }
-    let dump = ours.args(["dump", "--full", "--store", &store]).output()?.stdout;
-    for kind in ["redb", "fs"] {
-        if fs::read(here.join(format!("{kind}.jsonl")))? != dump {
-            return Ok(Outcome::Failed(format!(
-                "the dump of {kind} differs from that on Linux; see {}",
-                here.display()
-            )));
+    let dump = ours().args(["dump", "--full", "--store", &store]).output()?.stdout;
+    for (kind, which) in KINDS.iter().flat_map(|kind| DUMPS.map(|which| (kind, which))) {
+        let path = here.join(format!("{kind}-{which}.jsonl"));
+        if fs::read(&path)? != dump {
+            return Ok(Outcome::Failed(format!("`{}` differs from the dump on Linux", path.display())));
         }
     }
-    Ok(Outcome::PassedWith(format!("{} bytes of dump are the same as on Linux", dump.len())))
-}
-
-fn clone(command: &Command) -> Command {
-    let mut clone = Command::new(command.get_program());
-    clone.args(command.get_args()).current_dir(root());
-    clone
+    let count = KINDS.len() * DUMPS.len();
+    Ok(Outcome::PassedWith(format!("{count} dumps have the same {} bytes as on Linux", dump.len())))
 }
