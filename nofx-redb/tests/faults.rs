@@ -36,7 +36,7 @@ impl Faults {
 
 impl Probe for Faults {
     fn access(&self, access: &Access<'_>) -> io::Result<()> {
-        let full = || io::Error::from_raw_os_error(28);
+        let full = || io::Error::from(io::ErrorKind::StorageFull);
         match access {
             Access::Write { .. } | Access::Resize { .. } if self.full.load(Ordering::SeqCst) => return Err(full()),
             Access::Write { bytes, .. } => {

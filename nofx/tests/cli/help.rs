@@ -42,6 +42,7 @@ fn path() -> std::ffi::OsString {
 }
 
 #[test]
+#[cfg_attr(windows, ignore = "the examples are lines for a Unix shell")]
 fn every_example_of_every_command_works() {
     let place = Place::new();
     place.write(".nofx/agents.json", LEGACY);

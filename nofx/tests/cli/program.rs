@@ -41,11 +41,9 @@ pub(crate) struct Place(TempDir);
 
 impl Place {
     pub(crate) fn new() -> Self {
-        let folder = TempDir::new().expect("a folder");
-        // Its real path, so that messages can be compared.
-        let real = fs::canonicalize(folder.path()).expect("it exists");
-        assert_eq!(real, folder.path(), "the folder for temporary files is no link");
-        Self(folder)
+        // By its real path, so that messages can be compared.
+        let temporary = nofx_platform::real(&std::env::temp_dir()).expect("it exists");
+        Self(TempDir::new_in(temporary).expect("a folder"))
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
