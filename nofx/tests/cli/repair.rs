@@ -206,9 +206,9 @@ fn with_swapped_histories() -> (Place, [PathBuf; 2], [Vec<u8>; 2]) {
     let (place, _) = kept();
     let paths =
         ["one-lights", "one-harbour"].map(|id| place.path("kept/sessions/active").join(id).join("history.jsonl"));
-    let [one, other] = [0, 1].map(|at| fs::read(&paths[at]).unwrap());
-    fs::write(&paths[0], &other).unwrap();
-    fs::write(&paths[1], &one).unwrap();
+    let [one, other] = [0, 1].map(|at| fs::read(&paths[at]).expect("it works"));
+    fs::write(&paths[0], &other).expect("it works");
+    fs::write(&paths[1], &one).expect("it works");
     (place, paths, [other, one])
 }
 
@@ -245,8 +245,8 @@ fn a_person_at_the_terminal_is_asked_before_anything_is_given_up() {
     for answer in ["\n", "n\n", "yesterday\n", "\u{4}"] {
         let (code, shown) = with_a_person(&place, "doctor --repair --store fs:kept", answer);
         assert_eq!(code, Some(27), "{answer:?}: {shown}");
-        let question = shown.find("give this up? [y/N] ").expect(&shown);
-        assert!(shown[..question].contains("sessions/active/one-lights/history.jsonl: "), "{shown}");
+        let (told, _) = shown.split_once("give this up? [y/N] ").expect(&shown);
+        assert!(told.contains("sessions/active/one-lights/history.jsonl: "), "{shown}");
         assert_eq!(fs::read(&lights).unwrap(), swapped[0], "{answer:?}");
     }
     let (code, shown) = with_a_person(&place, "doctor --repair --json --store fs:kept", "y\n");

@@ -101,7 +101,7 @@ async fn talk(
             done.written.fetch_add(1, Ordering::Relaxed);
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
-        if number % 4 == 0 {
+        if number.is_multiple_of(4) {
             workspace.archive_session(&session.id).await?;
         }
     }
