@@ -42,3 +42,8 @@ class Bridge:
 
     async def call(self, of, method, *arguments):
         return await asyncio.wrap_future(self.ask(of=of, call=method, **{"with": arguments}))
+
+    def end(self):
+        """Ends the child. Until then its stores may write into their folders."""
+        self.child.stdin.close()
+        self.child.wait()

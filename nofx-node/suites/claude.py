@@ -54,20 +54,21 @@ def contracts():
 
 
 def main():
-    for scheme in ["memory", "redb", "fs"]:
-        with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder:
+        for scheme in ["memory", "redb", "fs"]:
             made = 0
 
             def make():
                 nonlocal made
                 made += 1
-                location = "memory:" if scheme == "memory" else f"{scheme}:{os.path.join(folder, str(made))}"
+                location = "memory:" if scheme == "memory" else f"{scheme}:{os.path.join(folder, f'{scheme}-{made}')}"
                 number = BRIDGE.ask(make="claude", location=location).result()
                 return NofxStore(number)
 
             asyncio.run(run_session_store_conformance(make))
             # Each contract has a store of its own, and one is made to see which methods there are.
             print(f"claude on {scheme}: {made - 1} of {contracts()} contracts passed")
+        BRIDGE.end()
 
 
 main()

@@ -1,6 +1,8 @@
 """Puts sessions of nofx-node in the place of the SDK's own, for the SDK's own tests. `cargo xtask adapters` runs them and counts."""
 
+import functools
 import os
+import tempfile
 
 import agents
 import pytest
@@ -58,6 +60,10 @@ class NofxSession:
 
 
 agents.SQLiteSession = NofxSession
+
+# Tests remove their folders while the child still has stores open in them, and a store of files writes a moment later.
+TemporaryDirectory = tempfile.TemporaryDirectory
+tempfile.TemporaryDirectory = functools.partial(TemporaryDirectory, ignore_cleanup_errors=True)
 
 
 def pytest_collection_modifyitems(config, items):

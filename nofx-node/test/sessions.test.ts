@@ -119,14 +119,16 @@ test('a call on a session that is not there is told from one that can never work
     startTask: workspace.startTask(id, 'x'),
     exportJson: workspace.exportJson(id),
   };
-  for (const [verb, call] of Object.entries(calls)) {
-    await assert.rejects(call, (error: unknown) => {
+  // All at once: a call that was rejected before anything waits for it would end the process.
+  const refused = Object.entries(calls).map(([verb, call]) =>
+    assert.rejects(call, (error: unknown) => {
       assert.ok(error instanceof api.NotFoundError, `${verb}: ${String(error)}`);
       assert.deepEqual([error.code, error.name, error.transient], ['not-found', 'NotFoundError', false], verb);
       assert.ok(error.message.includes(`there is no session \`${id}\``), error.message);
       return true;
-    });
-  }
+    }),
+  );
+  await Promise.all(refused);
   assert.equal(await workspace.session(id), null);
 });
 
