@@ -55,7 +55,7 @@ test('writes of a LangGraph task that are repeated or come from two processes ar
   assert.deepEqual(pending, [['task', INTERRUPT, 'again'], ['task', 'a', 1], ['task', 'b', new Uint8Array([255, 0])], ['last', 'c', 3]]);
 });
 
-test('a Claude transcript has each entry once, whoever appends it and however often, in the order of the calls', async (t) => {
+test('a Claude transcript has each entry once, whichever caller appends it and however often, in the order of the calls', async (t) => {
   const { workspace, another } = await store(t);
   const other = await another();
   const [one, two] = [new NofxSessionStore(workspace), new NofxSessionStore(other)];

@@ -57,7 +57,7 @@ test('a session of another namespace is not found, by every verb', async (t) => 
   assert.deepEqual([summary?.state, summary?.messages], ['active', 0]);
 });
 
-test('calls that nobody awaits keep their order on each handle of a namespace', async (t) => {
+test('calls that are not awaited keep their order on each handle of a namespace', async (t) => {
   const { workspace } = await store(t);
   const { id } = await workspace.namespace('bots').createSession({ agent: ADA });
   const added = Array.from({ length: 50 }, (_, at) =>

@@ -29,7 +29,7 @@ test('records of a host are written, expected, listed in order and deleted', asy
   assert.deepEqual([await workspace.summaries().all(), await workspace.agents().all()], [[], []]);
 });
 
-test('a scan reads a page ahead, each record once, and changes that nobody awaits keep their order', async (t) => {
+test('a scan reads a page ahead, each record once, and changes that are not awaited keep their order', async (t) => {
   const { workspace } = await store(t);
   const records = workspace.records('lang');
   const name = (at: number) => `r${String(at).padStart(4, '0')}`;

@@ -38,7 +38,7 @@ test('tasks that ended are read a page at a time, the last one first', async (t)
   const pages = [];
   for await (const page of workspace.endedTasks(id).pages()) pages.push(page.length);
   assert.ok(pages.length > 1, `${pages}`);
-  assert.deepEqual(await workspace.endedTasks('nobody').all(), []);
+  assert.deepEqual(await workspace.endedTasks('none').all(), []);
 });
 
 test('a task that is put aside is told to who watches', async (t) => {

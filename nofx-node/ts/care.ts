@@ -52,7 +52,7 @@ export async function forget(location: string, records: { kind: string; id: stri
 
 /**
  * Makes the store at a location small, which pays after it was filled or much was removed; returns whether there was something to do. Takes up
- * to the time of writing the store anew; the store may be open.
+ * to the time of rewriting the store; the store may be open.
  */
 export async function compact(location: string): Promise<boolean> {
   return await told(addon.compact(location));

@@ -20,7 +20,7 @@ const COMPACTED: u64 = 16 << 20;
 /// Makes the store at a location small, which pays after it was filled. Returns whether there was something to do. Conversations are
 /// compressed again only in files of up to 8 MiB.
 ///
-/// Takes up to the time of writing the store anew. The store must exist; it may be open in this process.
+/// Takes up to the time of rewriting the store. The store must exist; it may be open in this process.
 pub async fn compact(location: &Location) -> Result<bool> {
     match location.scheme() {
         #[cfg(feature = "redb")]

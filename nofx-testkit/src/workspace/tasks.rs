@@ -130,6 +130,6 @@ pub(super) async fn those_that_ended_are_read_a_page_at_a_time(subject: Subject)
         ensure!(text.parse::<TaskPlace>().is_err(), "`{text}` is no place");
     }
     ensure!(workspace.ended_tasks(&session, None, 0).await.is_err(), "a page of none");
-    ensure_eq!(workspace.ended_tasks(&"nobody".into(), None, 9).await?.items.len(), 0, "of no session");
+    ensure_eq!(workspace.ended_tasks(&"none".into(), None, 9).await?.items.len(), 0, "of no session");
     Ok(())
 }
