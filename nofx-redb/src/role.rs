@@ -60,7 +60,7 @@ impl Shared {
         }
         let ids = group.iter().map(|batch| batch.id).collect();
         let outcomes = self.commit_in_turn(&mut turn, group, ids);
-        if turn.unfolded.len() > MOST_UNFOLDED {
+        if outcomes.is_ok() && turn.unfolded.len() > MOST_UNFOLDED {
             // What cannot be folded now can be read as it is.
             let _ = self.fold_own(&mut turn, 1, Patience::Slice);
         }

@@ -105,7 +105,9 @@ async fn a_store_in_a_folder_is_made_found_again_and_only_read() {
 #[tokio::test]
 async fn a_store_of_objects_is_made_found_again_and_only_read() {
     let folder = tempfile::tempdir().unwrap();
-    lives(&location(&format!("file://{}/deep/er", folder.path().display()))).await.unwrap();
+    // On Windows, a drive and other strokes: `file:///C:/…`.
+    let path = folder.path().display().to_string().replace('\\', "/");
+    lives(&location(&format!("file:///{}/deep/er", path.trim_start_matches('/')))).await.unwrap();
 }
 
 #[cfg(feature = "remote")]

@@ -115,14 +115,19 @@ impl Workspace {
 
     /// Removes the logs of hosts' own, of all names.
     async fn clear_own_logs(&self, left: &mut Vec<Error>) -> Result<()> {
-        let mut heads = self.store.logs(LogScan::all(PAGE).after(LogKey::new(Kind::of(OWN), FIRST)?));
-        while let Some(head) = heads.next().await {
-            match head {
-                Ok(head) if is_own(head.log.kind()) => {
-                    self.store.commit(self.store.batch().remove(head.log)).await?.committed()?;
+        let scan = LogScan::all(PAGE).after(LogKey::new(Kind::of(OWN), FIRST)?);
+        let mut found = self.store.logs(scan).ready_chunks(PAGE);
+        while let Some(some) = found.next().await {
+            let mut batch = self.store.batch();
+            for head in some {
+                match head {
+                    Ok(head) if is_own(head.log.kind()) => batch = batch.remove(head.log),
+                    Ok(_) => {}
+                    Err(error) => note(error, left)?,
                 }
-                Ok(_) => {}
-                Err(error) => note(error, left)?,
+            }
+            if !batch.is_empty() {
+                self.store.commit(batch).await?.committed()?;
             }
         }
         Ok(())

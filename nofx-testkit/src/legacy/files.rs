@@ -18,7 +18,7 @@ pub(super) struct Files {
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Other {
     Folder,
-    Link(&'static str),
+    Link(#[cfg_attr(not(unix), expect(dead_code, reason = "links are made on Unix alone"))] &'static str),
     Pipe,
     Socket,
 }

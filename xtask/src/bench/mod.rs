@@ -32,7 +32,7 @@ pub(crate) struct Args {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 enum What {
-    /// Everything below but `load`, which takes about half an hour.
+    /// Everything below but `load`, for a machine that does nothing else.
     All,
     /// Durable appends of 500-byte messages by 1, 16 and 64 sessions at once.
     Append,

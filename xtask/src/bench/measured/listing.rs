@@ -1,20 +1,20 @@
 //! Opening a store of many sessions and showing the newest of them.
 
-use std::path::Path;
 use std::time::Duration;
 
 use nofx::{Location, compact, open};
-use nofx_core::entity::{Message, Role, Session};
-use nofx_core::workspace::{SessionFilter, Workspace, new_session};
-use nofx_core::{Deadline, Store, Timestamp};
+use nofx_core::Deadline;
+use nofx_core::entity::Agent;
+use nofx_core::workspace::{SessionFilter, Workspace};
 use tokio::runtime::Runtime;
 
 use super::report::Section;
 use super::round::{Contestant, Turn, compare};
+use super::sizes::fill;
 use super::{runtime, scratch};
 use crate::Result;
 
-const SESSIONS: i64 = 10_000;
+const SESSIONS: u64 = 10_000;
 const SHOWN: usize = 50;
 
 pub(super) fn run(rounds: usize, turn: Duration) -> Result<Section> {
@@ -23,7 +23,7 @@ pub(super) fn run(rounds: usize, turn: Duration) -> Result<Section> {
     let at = |scheme: &str, name: &str| format!("{scheme}:{}", folder.path().join(name).display()).parse::<Location>();
     let (redb, dense, fs) = (at("redb", "store.redb")?, at("redb", "dense.redb")?, at("fs", "store")?);
     for location in [&redb, &dense, &fs] {
-        runtime.block_on(fill(location))?;
+        runtime.block_on(fill(location, SESSIONS))?;
     }
     runtime.block_on(compact(&dense))?;
     let open_redb = Workspace::new(runtime.block_on(open(&redb))?);
@@ -42,7 +42,7 @@ pub(super) fn run(rounds: usize, turn: Duration) -> Result<Section> {
         open_dense.store().close().await?;
         open_fs.store().close().await
     })?;
-    settle(&runtime, &fs, &folder.path().join("store/sessions"))?;
+    settle(&runtime, &fs, SESSIONS)?;
     let (runtime, runs) = (&runtime, [("redb", &redb), ("redb compacted", &dense), ("files", &fs)]);
     let mut contestants =
         runs.map(|(name, location)| Contestant::repeating(name, move || open_and_show(runtime, location)));
@@ -66,13 +66,18 @@ pub(super) fn run(rounds: usize, turn: Duration) -> Result<Section> {
     })
 }
 
-/// Waits until what was brought to the store in one go has become its ten thousand files.
-fn settle(runtime: &Runtime, location: &Location, documents: &Path) -> Result {
+/// Waits until what was brought to a store of files in one go has become the files of so many sessions.
+pub(super) fn settle(runtime: &Runtime, location: &Location, sessions: u64) -> Result {
+    let documents = location.path().ok_or("it is in a folder")?.join("sessions");
     loop {
         let clock = Deadline::after(Duration::from_secs(2));
-        open_and_show(runtime, location)?;
-        // Closing waits for the files, unless another handle is still at it.
-        if !clock.has_passed() && std::fs::read_dir(documents)?.count() as i64 > SESSIONS {
+        // Only who commits brings files up to date, and closing then waits for them.
+        runtime.block_on(async {
+            let workspace = Workspace::new(open(location).await?);
+            workspace.save_agent(&Agent::new("ada", "Ada", "backend-specialist")).await?;
+            workspace.store().close().await
+        })?;
+        if std::fs::read_dir(&documents)?.count() as u64 > sessions {
             return Ok(());
         }
         std::thread::sleep(clock.remaining());
@@ -96,22 +101,6 @@ fn timed_without_cache(turn: Duration, mut act: impl FnMut() -> Result<u64>) -> 
         sum.took += clock.elapsed();
     }
     Ok(sum)
-}
-
-async fn fill(location: &Location) -> Result {
-    let store: Store = open(location).await?;
-    for minute in 0..SESSIONS / 500 {
-        let mut batch = store.batch();
-        for n in 0..500 {
-            let mut session = Session::new(format!("session-{minute}-{n}"), "one of many", "agent-ada");
-            let at = Timestamp::from_millis(1_757_341_200_000 + minute * 60_000 + n);
-            session.last_active_at = Some(at);
-            let entry = store.entry(&Message::new("m", at, Role::User, "hello"))?;
-            batch = new_session(batch.append(Session::history(&session.id), vec![entry]), &session, Some(at))?;
-        }
-        store.commit(batch).await?.committed()?;
-    }
-    Ok(store.close().await?)
 }
 
 fn open_and_show(runtime: &Runtime, location: &Location) -> Result<u64> {

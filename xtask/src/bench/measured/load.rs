@@ -31,6 +31,15 @@ struct Done {
     read: AtomicU64,
 }
 
+/// What all who work have.
+#[derive(Clone, Debug)]
+struct Place {
+    workspace: Workspace,
+    sessions: Arc<Mutex<Vec<SessionId>>>,
+    done: Arc<Done>,
+    deadline: Deadline,
+}
+
 /// Works with a store for so many minutes, and prints after each what the process has of memory.
 pub(super) fn run(minutes: u64) -> Result {
     let runtime = runtime()?;
@@ -42,16 +51,16 @@ pub(super) fn run(minutes: u64) -> Result {
     runtime.block_on(async {
         let workspace = Workspace::new(open(&location).await?);
         let done = Arc::new(Done::default());
-        let sessions = Arc::new(Mutex::new(Vec::new()));
         let deadline = Deadline::after(MINUTE * u32::try_from(minutes).unwrap_or(u32::MAX));
+        let place = Place { workspace, sessions: Arc::default(), done: done.clone(), deadline };
         let mut tasks = tokio::task::JoinSet::new();
         for number in 0..AGENTS {
-            tasks.spawn(talk(workspace.clone(), number, sessions.clone(), done.clone(), deadline));
+            tasks.spawn(talk(place.clone(), number));
         }
         for number in 0..4 {
-            tasks.spawn(look(workspace.clone(), number, sessions.clone(), done.clone(), deadline));
+            tasks.spawn(look(place.clone(), number));
         }
-        tasks.spawn(tidy(workspace.clone(), deadline));
+        tasks.spawn(tidy(place.workspace.clone(), deadline));
         for minute in 1..=minutes {
             tokio::time::sleep(MINUTE).await;
             println!(
@@ -66,19 +75,14 @@ pub(super) fn run(minutes: u64) -> Result {
         while let Some(ended) = tasks.join_next().await {
             ended??;
         }
-        workspace.store().close().await?;
+        place.workspace.store().close().await?;
         Result::Ok(())
     })
 }
 
 /// Writes messages of many lengths into one session after the other, ten in a second.
-async fn talk(
-    workspace: Workspace,
-    number: u64,
-    sessions: Arc<Mutex<Vec<SessionId>>>,
-    done: Arc<Done>,
-    deadline: Deadline,
-) -> Result {
+async fn talk(place: Place, number: u64) -> Result {
+    let Place { workspace, sessions, done, deadline } = place;
     let agent = Agent::new(format!("agent-{number}"), "Ada", "backend-specialist");
     workspace.save_agent(&agent).await?;
     while !deadline.has_passed() {
@@ -109,13 +113,8 @@ async fn talk(
 }
 
 /// Reads lists, ends of conversations and whole ones, and searches.
-async fn look(
-    workspace: Workspace,
-    number: u64,
-    sessions: Arc<Mutex<Vec<SessionId>>>,
-    done: Arc<Done>,
-    deadline: Deadline,
-) -> Result {
+async fn look(place: Place, number: u64) -> Result {
+    let Place { workspace, sessions, done, deadline } = place;
     for turn in 0_u64.. {
         if deadline.has_passed() {
             break;

@@ -8,6 +8,7 @@ use nofx_core::workspace::{SessionFilter, Workspace, new_session};
 use nofx_core::{Store, Timestamp};
 use tokio::runtime::Runtime;
 
+use super::listing::settle;
 use super::peers::{JsonFiles, MESSAGE};
 use super::report::{Picture, Section, Table};
 use super::round::{Contestant, Median, compare};
@@ -42,6 +43,9 @@ pub(super) fn run(rounds: usize, turn: Duration) -> Result<Section> {
                 let location: Location =
                     format!("{scheme}:{}", folder.path().join(format!("{name}-{size}")).display()).parse()?;
                 runtime.block_on(fill(&location, size))?;
+                if scheme == "fs" {
+                    settle(&runtime, &location, size)?;
+                }
                 stores.push(Sized { name, size, location });
             }
         }
@@ -156,7 +160,7 @@ fn open_list_close(runtime: &Runtime, location: &Location) -> Result<u64> {
 }
 
 /// Fills a store with sessions that began one after the other and have two messages each.
-async fn fill(location: &Location, sessions: u64) -> Result {
+pub(super) async fn fill(location: &Location, sessions: u64) -> Result {
     const TOGETHER: u64 = 500;
     let store: Store = open(location).await?;
     for from in (0..sessions).step_by(TOGETHER as usize) {
