@@ -4,7 +4,7 @@ import { dirname } from 'node:path';
 import { test } from 'node:test';
 import type { LegacySession } from '../dist/legacy/index';
 import { ADA, ALL, inMemory, legacy, service, type Told, until } from './legacy-place';
-import { api, folder, messages, open } from './place';
+import { allRejected, api, folder, messages, open } from './place';
 
 const TASK = { title: 'sort', description: 'the list', priority: 'high', tags: ['a'], filesModified: [], commandsExecuted: [] } as const;
 const task = () => ({ ...TASK, tags: [...TASK.tags], filesModified: [], commandsExecuted: [] });
@@ -89,9 +89,8 @@ test('what the old service was silent about is silent, and what it threw is thro
   await one.updateSession('nobody', { name: 'x' });
   await one.completeTask('nobody', 'x');
   assert.equal(logged.filter(({ what }) => what.startsWith('warn: Session nobody not found')).length, 4);
-  for (const call of [one.startTask('nobody', task()), one.restoreSession('nobody', ALL), one.exportSession('nobody', 'json')]) {
-    await assert.rejects(call, /Session nobody not found/);
-  }
+  const thrown = [one.startTask('nobody', task()), one.restoreSession('nobody', ALL), one.exportSession('nobody', 'json')];
+  await allRejected(thrown, /Session nobody not found/);
   assert.equal(await one.getActiveSession('nobody'), null);
   assert.equal(await one.loadAgentSession('nobody'), null);
   assert.equal(await one.getAgentContextSummary('nobody'), '');

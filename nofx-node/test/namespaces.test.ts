@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { ADA, api, messages, store } from './place';
+import { ADA, allRejected, api, messages, store } from './place';
 
 test('each namespace has sessions, keys, agents and a log between agents of its own', async (t) => {
   const { workspace } = await store(t);
@@ -35,7 +35,7 @@ test('a session of another namespace is not found, by every verb', async (t) => 
   const { id } = await bots.createSession({ agent: ADA });
   assert.equal(await workspace.session(id), null);
   assert.equal(await workspace.namespace('cats').session(id), null);
-  const calls = [
+  const calls: Promise<unknown>[] = [
     workspace.addMessage(id, { type: 'user', content: 'x' }),
     workspace.history(id).all(),
     workspace.renameSession(id, 'x'),
@@ -48,9 +48,7 @@ test('a session of another namespace is not found, by every verb', async (t) => 
     workspace.sessionWriter(id),
     workspace.exportJson(id),
   ];
-  for (const call of calls) {
-    await assert.rejects(call, api.NotFoundError);
-  }
+  await allRejected(calls, api.NotFoundError);
   const [result] = await workspace.deleteSessions([id]);
   assert.ok(result?.error instanceof api.NotFoundError);
   const summary = await bots.session(id);

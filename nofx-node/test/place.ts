@@ -1,3 +1,4 @@
+import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -33,4 +34,12 @@ export async function store(test: TestContext) {
 /** Makes so many messages of a person. */
 export function messages(count: number, content = 'hello'): nofx.NewMessage[] {
   return Array.from({ length: count }, (_, at) => ({ type: 'user', content: `${content} ${at}` }));
+}
+
+/**
+ * Expects that each of these calls is rejected with such an error.
+ * All are heard at once: a call that is rejected while the test awaits an earlier one fails the test.
+ */
+export async function allRejected(calls: Promise<unknown>[], error: assert.AssertPredicate) {
+  await Promise.all(calls.map((call) => assert.rejects(call, error)));
 }

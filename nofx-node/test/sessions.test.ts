@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { ADA, api, messages, open, store } from './place';
+import { ADA, allRejected, api, messages, open, store } from './place';
 
 test('a session is created, filled, listed and read', async (t) => {
   const { workspace } = await store(t);
@@ -105,30 +105,26 @@ test('a call on a session that is not there is told from one that can never work
   const { id } = await workspace.createSession({ agent: ADA });
   await workspace.deleteSession(id);
   await workspace.purgeSession(id);
-  const calls = {
-    addMessage: workspace.addMessage(id, { type: 'user', content: 'x' }),
-    sessionWriter: workspace.sessionWriter(id),
-    updateSession: workspace.updateSession(id, { name: 'x' }),
-    renameSession: workspace.renameSession(id, 'x'),
-    pauseSession: workspace.pauseSession(id),
-    archiveSession: workspace.archiveSession(id),
-    restoreSession: workspace.restoreSession(id),
-    deleteSession: workspace.deleteSession(id),
-    undeleteSession: workspace.undeleteSession(id),
-    purgeSession: workspace.purgeSession(id),
-    startTask: workspace.startTask(id, 'x'),
-    exportJson: workspace.exportJson(id),
-  };
-  // All at once: a call that was rejected before anything waits for it would end the process.
-  const refused = Object.entries(calls).map(([verb, call]) =>
-    assert.rejects(call, (error: unknown) => {
-      assert.ok(error instanceof api.NotFoundError, `${verb}: ${String(error)}`);
-      assert.deepEqual([error.code, error.name, error.transient], ['not-found', 'NotFoundError', false], verb);
-      assert.ok(error.message.includes(`there is no session \`${id}\``), error.message);
-      return true;
-    }),
-  );
-  await Promise.all(refused);
+  const calls: Promise<unknown>[] = [
+    workspace.addMessage(id, { type: 'user', content: 'x' }),
+    workspace.sessionWriter(id),
+    workspace.updateSession(id, { name: 'x' }),
+    workspace.renameSession(id, 'x'),
+    workspace.pauseSession(id),
+    workspace.archiveSession(id),
+    workspace.restoreSession(id),
+    workspace.deleteSession(id),
+    workspace.undeleteSession(id),
+    workspace.purgeSession(id),
+    workspace.startTask(id, 'x'),
+    workspace.exportJson(id),
+  ];
+  await allRejected(calls, (error) => {
+    assert.ok(error instanceof api.NotFoundError, String(error));
+    assert.deepEqual([error.code, error.name, error.transient], ['not-found', 'NotFoundError', false]);
+    assert.ok(error.message.includes(`there is no session \`${id}\``), error.message);
+    return true;
+  });
   assert.equal(await workspace.session(id), null);
 });
 
