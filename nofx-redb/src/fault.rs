@@ -112,6 +112,10 @@ impl Fault {
             Some(Refused::Damaged) => return Error::corrupt_because(file, Cause(self)),
             None => {}
         }
+        if self.io().is_some_and(|error| error.kind() == io::ErrorKind::InvalidFilename) {
+            // The file itself may have this name, but not what lies beside it.
+            return Error::invalid_because(format!("{file} cannot be the name of a store"), Cause(self));
+        }
         if self.is_full() {
             return Error::full_because(format!("{during} {file}"), Cause(self));
         }

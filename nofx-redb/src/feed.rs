@@ -12,8 +12,14 @@ use crate::codec::{Remembered, decode_past, decode_past_ids, encode_past, number
 use crate::fault::{Attempt, Fault};
 use crate::tables::{FEED, PAST, Rows, Tables, WriteTable};
 
-/// So many commits are taken together.
+/// The most commits that are taken together.
 const TOGETHER: u64 = 128;
+
+/// Commits that are read or taken together have no more bytes than this as rows, unless one alone has more.
+const TOGETHER_BYTES: usize = 1 << 20;
+
+/// A page of changes ends behind the commit with which it has so many keys.
+const PAGE_KEYS: usize = 1 << 14;
 
 /// The newest commits stay rows, so that the feed's end is always one.
 const ROWS: u64 = 32;
@@ -54,13 +60,18 @@ impl<T: Rows> Tables<T> {
         parse_numbered(first.value()).ok_or_else(|| damaged(0))
     }
 
-    /// Reads what is remembered of at most so many commits from a number, at least one if there is one.
+    /// Reads what is remembered of at most so many commits from a number, and of no more than a bounded part of the feed; of at least
+    /// one if there is one.
     fn remembered_from(&self, ends: &Ends, from: u64, most: usize) -> Attempt<Vec<Remembered>> {
         if from >= ends.rows {
             let (lowest, mut expected) = (numbered(from), from);
-            let mut rows = Vec::new();
+            let (mut rows, mut bytes) = (Vec::new(), 0);
             for row in self.feed.range::<&[u8]>(&lowest[..]..)?.take(most) {
                 let (key, value) = row?;
+                bytes += value.value().len();
+                if bytes > TOGETHER_BYTES && !rows.is_empty() {
+                    break;
+                }
                 let row = Remembered::decode(key.value(), value.value());
                 let row = row.filter(|_| parse_numbered(key.value()) == Some(expected));
                 rows.push(row.ok_or_else(|| damaged(expected))?);
@@ -115,9 +126,10 @@ impl<T: Rows> Tables<T> {
         };
         let Some(from) = from.filter(|_| is_remembered) else { return Ok(Changes::Gap { newest }) };
         let mut changes: Vec<Change> = Vec::new();
-        let mut next = from;
-        while next < ends.end && changes.len() < limit {
+        let (mut next, mut keys) = (from, 0);
+        while next < ends.end && changes.len() < limit && keys < PAGE_KEYS {
             let rows = self.remembered_from(&ends, next, limit - changes.len())?;
+            keys += rows.iter().map(|row| row.change.records.len() + row.change.logs.len()).sum::<usize>();
             changes.extend(rows.into_iter().map(|row| row.change));
             next = from + changes.len() as u64;
         }
@@ -201,8 +213,9 @@ impl Tables<WriteTable<'_>> {
         if ends.end - ends.rows >= ROWS + TOGETHER {
             self.take_together(ends)?;
         }
+        // The oldest that were taken together go together. They are no more than may go.
         if ends.end - start >= REMEMBERED_COMMITS as u64 + TOGETHER {
-            let after = numbered(start + TOGETHER);
+            let after = numbered(start + 1);
             self.past.retain_in::<&[u8], _>(..&after[..], |_, _| false)?;
             ends.start = Some(self.start(ends)?);
         }
@@ -211,16 +224,57 @@ impl Tables<WriteTable<'_>> {
 
     /// Takes the oldest rows together.
     fn take_together(&mut self, ends: &mut Ends) -> Attempt<()> {
-        let (first, after) = (numbered(ends.rows), numbered(ends.rows + TOGETHER));
         let rows = match self.remembered_from(ends, ends.rows, TOGETHER as usize) {
             Ok(rows) => rows,
             // What is damaged stays where it is, and what follows too.
             Err(Fault::Damaged(_)) => return Ok(()),
             Err(fault) => return Err(fault),
         };
+        let first = numbered(ends.rows);
+        ends.rows += rows.len() as u64;
+        let after = numbered(ends.rows);
         self.past.insert(&first[..], &*encode_past(&first, &rows))?;
         self.feed.retain_in::<&[u8], _>(&first[..]..&after[..], |_, _| false)?;
-        ends.rows += TOGETHER;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use nofx_core::{Batch, Body, Expect, Kind, PersistenceBackend, RecordKey, Sources};
+    use redb::{ReadableDatabase, ReadableTable};
+
+    use super::*;
+    use crate::RedbBackend;
+
+    #[tokio::test]
+    async fn commits_of_many_records_are_remembered_a_bounded_part_at_a_time() {
+        const COMMITS: usize = 300;
+        const RECORDS: usize = 300;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("store.redb");
+        let backend = RedbBackend::open(&path).await.unwrap();
+        let sources = Sources::default();
+        // Ids in which nothing repeats, so that they cannot be compressed.
+        let id = || (0..6).map(|_| sources.batch_id().to_string()).collect::<String>();
+        for _ in 0..COMMITS {
+            let puts = (0..RECORDS).map(|_| RecordKey::new(Kind::of("note"), id()).unwrap());
+            let put = |batch: Batch, key| batch.put(key, Expect::Absent, Body::trusted("1"));
+            backend.commit(vec![puts.fold(Batch::new(sources.batch_id()), put)]).await.unwrap();
+        }
+        let (mut found, mut after) = (0, None);
+        while found < COMMITS {
+            let Changes::Page(page) = backend.changes(after.as_ref(), COMMITS).await.unwrap() else { panic!("a gap") };
+            let keys: usize = page.changes.iter().map(|change| change.records.len()).sum();
+            assert!((RECORDS..COMMITS * RECORDS / 2).contains(&keys), "{keys} keys in a page");
+            found += page.changes.len();
+            after = Some(page.next);
+        }
+        backend.close().await.unwrap();
+
+        let database = redb::Database::open(&path).unwrap();
+        let past = database.begin_read().unwrap().open_table(PAST).unwrap();
+        let rows: Vec<usize> = past.iter().unwrap().map(|row| row.unwrap().1.value().len()).collect();
+        assert!(rows.len() > 1 && rows.iter().all(|bytes| *bytes < 2 * TOGETHER_BYTES), "{rows:?}");
     }
 }

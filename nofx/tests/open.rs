@@ -74,6 +74,33 @@ async fn a_store_under_a_name_that_no_file_can_have_is_not_there_and_cannot_be_m
     }
 }
 
+#[cfg(all(feature = "redb", feature = "fs"))]
+#[tokio::test]
+async fn a_store_under_a_name_that_leaves_no_room_for_its_neighbours_is_made_or_refused_as_a_name() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut refused = 0;
+    for length in 240..=255 {
+        let name = "a".repeat(length);
+        for place in [Location::redb(dir.path().join(&name)), Location::fs(dir.path().join(&name))] {
+            match open(&place).await {
+                Ok(store) => store.close().await.unwrap(),
+                Err(error) => {
+                    refused += 1;
+                    assert_eq!(error.code(), "invalid", "{error:?}");
+                    assert!(error.to_string().contains(&name), "{error}");
+                    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+                }
+            }
+            for left in std::fs::read_dir(dir.path()).unwrap() {
+                let left = left.unwrap().path();
+                if left.is_dir() { std::fs::remove_dir_all(left).unwrap() } else { std::fs::remove_file(left).unwrap() }
+            }
+        }
+    }
+    // A file of redb has a lock beside it, with a longer name.
+    assert!(refused > 0);
+}
+
 /// Makes a store, finds it again, and only reads it.
 #[cfg(any(feature = "fs", feature = "remote"))]
 async fn lives(place: &Location) -> nofx::Result<()> {
