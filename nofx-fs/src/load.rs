@@ -56,7 +56,11 @@ pub(crate) fn replay(
 ) -> Result<bool> {
     let mut segments = segments.into_iter().peekable();
     let Some(first) = segments.peek() else {
-        state.damage = Some(format!("`{}`: there is no segment", layout::JOURNAL));
+        let what = match Segment::of_any_store(files)?.is_empty() {
+            true => "there is no segment".to_owned(),
+            false => format!("it is of another store than `{}` says", layout::CONFIG),
+        };
+        state.damage = Some(format!("`{}`: {what}", layout::JOURNAL));
         return Ok(true);
     };
     let (mut position, base) = (first.header.start, state.base);
@@ -128,7 +132,7 @@ pub(crate) fn compare(files: &dyn Files, state: &mut State, tip: &Tip) -> Result
         note_missing(files, state, &at, told.frame)?;
     }
     if state.segment.is_none() && told.frame > state.base {
-        state.lost.push(Lost::without_header(files, state.base + 1)?);
+        state.lost.push(Lost::without_header(files, state.base + 1..=told.frame)?);
     }
     if state.damage.is_none() && told.frame == state.position.frame && !told.is_same_frame(&state.position) {
         let path = layout::JOURNAL;
@@ -147,7 +151,7 @@ fn note_missing(files: &dyn Files, state: &mut State, at: &Position, told: u64) 
             note_lost(state, &segment, at, told)?;
         }
         // The next segment is not there, or nothing says that it is.
-        _ if told > state.base => state.lost.push(Lost::without_header(files, first)?),
+        _ if told > state.base => state.lost.push(Lost::without_header(files, first..=told)?),
         _ => {}
     }
     state.damage = Some(what);
@@ -157,7 +161,7 @@ fn note_missing(files: &dyn Files, state: &mut State, at: &Position, told: u64) 
 /// Notes that the frames behind a place cannot be read, up to the one of a number, unless the files hold them.
 fn note_lost(state: &mut State, segment: &Segment, at: &Position, last: u64) -> Result<()> {
     if last > state.base {
-        state.lost.push(Lost::at(segment, at).during("reading", &segment.path)?);
+        state.lost.push(Lost::at(segment, at, last).during("reading", &segment.path)?);
     }
     Ok(())
 }

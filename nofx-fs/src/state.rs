@@ -142,8 +142,7 @@ impl State {
 
     /// Returns why it is not known what a record is, if so: what the journal lost may be about it, and nothing later is.
     pub(crate) fn doubts_record(&self, key: &RecordKey) -> Option<&str> {
-        let is_known = self.records.contains_key(key);
-        self.doubts(key, is_known, self.dirty_records.get(key))
+        self.doubts(key, self.dirty_records.get(key))
     }
 
     /// Returns why it is not known where a log ends, likewise.
@@ -151,12 +150,12 @@ impl State {
         if self.logs.get(log).is_some_and(|slot| slot.is_unknown) {
             return Some("nothing says how many entries it has: its sealed file is damaged");
         }
-        self.doubts(log, self.logs.contains_key(log), self.dirty_logs.get(log))
+        self.doubts(log, self.dirty_logs.get(log))
     }
 
-    fn doubts(&self, key: &impl Key, is_known: bool, touched: Option<&u64>) -> Option<&str> {
+    fn doubts(&self, key: &impl Key, touched: Option<&u64>) -> Option<&str> {
         let mut lost = self.lost.iter().filter(|lost| touched.is_none_or(|frame| *frame < lost.frame));
-        lost.any(|lost| lost.may_concern(key, is_known)).then(|| self.damage.as_deref().unwrap_or_default())
+        lost.any(|lost| lost.may_concern(key)).then(|| self.damage.as_deref().unwrap_or_default())
     }
 
     /// Takes in a group that was written to the journal behind `at`.

@@ -1,6 +1,7 @@
 //! What of the journal cannot be read, and which keys that may concern.
 
 use std::io;
+use std::ops::RangeInclusive;
 
 use nofx_core::Result;
 
@@ -15,34 +16,34 @@ pub struct Lost {
     pub frame: u64,
     /// What stands in its place, up to the next whole frame.
     bytes: Vec<u8>,
-    /// Set if that is no frame of which a byte is wrong, so that nothing tells which keys it was about.
+    /// Set if that is not as many frames, each with a byte that is wrong, so that they may have been about any key.
     is_blank: bool,
 }
 
 impl Lost {
-    /// Looks at what stands at a place where a frame should begin.
-    pub fn at(segment: &Segment, at: &Position) -> io::Result<Self> {
+    /// Looks at what stands at a place where frames should begin, up to the one of a number.
+    pub fn at(segment: &Segment, at: &Position, last: u64) -> io::Result<Self> {
         let next = segment.whole_groups(at.offset)?.iter().map(|frame| frame.offset).min();
         let bytes = segment.file.read_range(at.offset, next.unwrap_or(u64::MAX))?;
-        let is_blank = !segment.resembles_frame(at, &bytes);
+        let is_blank = !segment.resembles_frames(at, &bytes, last);
         Ok(Self { frame: at.frame + 1, bytes, is_blank })
     }
 
-    /// Looks at the segments without a header, of which one may have held it.
-    pub fn without_header(files: &dyn Files, frame: u64) -> Result<Self> {
+    /// Looks at the segments without a header, which may have held some frames.
+    pub fn without_header(files: &dyn Files, frames: RangeInclusive<u64>) -> Result<Self> {
         let whole: Vec<_> = Segment::of_any_store(files)?.into_iter().map(|segment| segment.path).collect();
         let mut bytes = Vec::new();
         for path in segment::segment_files(files)?.into_iter().filter(|path| !whole.contains(path)) {
             // A folder or a link in the place of one holds nothing.
             bytes.extend(files.read(&path).ok().flatten().unwrap_or_default());
         }
-        Ok(Self { frame, is_blank: bytes.is_empty(), bytes })
+        Ok(Self { frame: *frames.start(), is_blank: !segment::hold_frames(&bytes, frames), bytes })
     }
 
-    /// Returns whether it may be about a key that is known or not: whether the key stands in it, with at most one byte that differs.
-    pub fn may_concern(&self, key: &impl nofx_core::Key, is_known: bool) -> bool {
+    /// Returns whether it may be about a key: whether the key stands in it, with at most one byte that differs.
+    pub fn may_concern(&self, key: &impl nofx_core::Key) -> bool {
         if self.is_blank {
-            return !is_known;
+            return true;
         }
         let mut sought = Writer(Vec::new());
         sought.key(key);

@@ -4,7 +4,9 @@
 //! frame before, and the salt of its segment enters its own, so that what an earlier use left behind is never taken for
 //! a frame of this one.
 
+use std::collections::HashSet;
 use std::io;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -290,12 +292,39 @@ impl Segment {
         Ok(Found::Group(commits, after))
     }
 
-    /// Returns whether bytes look like the frame behind a place, though something of it is wrong.
-    pub fn resembles_frame(&self, at: &Position, bytes: &[u8]) -> bool {
-        let mut from = Reader(bytes);
-        let (kind, _, number, previous) = (from.u32(), from.u32(), from.u64(), from.u32());
-        let right = [kind == Some(GROUP), number == Some(at.frame + 1), previous == Some(at.chain)];
-        right.into_iter().filter(|is_right| *is_right).count() > 1
+    /// Returns whether bytes look like the frames behind a place, up to the one of a number, all of them, though something is wrong.
+    pub fn resembles_frames(&self, at: &Position, bytes: &[u8], last: u64) -> bool {
+        let (mut rest, mut previous) = (bytes, Some(at.chain));
+        for expected in at.frame + 1..=last {
+            let mut from = Reader(rest);
+            let (kind, _, number, found) = (from.u32(), from.u32(), from.u64(), from.u32());
+            let right = [kind == Some(GROUP), number == Some(expected), found == previous.or(found)];
+            let end = self.end_of(rest).filter(|_| right.into_iter().filter(|is_right| *is_right).count() > 1);
+            match end.and_then(|end| rest.get(end..)) {
+                Some(behind) => (previous, rest) = (None, behind),
+                None => return false,
+            }
+        }
+        true
+    }
+
+    /// Returns where a frame ends that begins these bytes; `None` if it was cut off. One bit of its length may be wrong.
+    fn end_of(&self, bytes: &[u8]) -> Option<usize> {
+        let mut head: [u8; FRAME_BYTES] = *bytes.first_chunk()?;
+        let told = Frame::length_in(&head);
+        let end = |length: u32| Some(FRAME_BYTES + length as usize).filter(|end| *end <= bytes.len());
+        let mut is_right = |length: u32, end: usize| {
+            head[4..8].copy_from_slice(&length.to_le_bytes());
+            let checksum = u32::from_le_bytes([head[20], head[21], head[22], head[23]]);
+            self.checksum(&head, &bytes[FRAME_BYTES..end]) == checksum
+        };
+        end(told).or_else(|| {
+            let others = (0..u32::BITS).map(|bit| told ^ (1 << bit));
+            others
+                .filter_map(|length| Some((length, end(length)?)))
+                .find(|(length, end)| is_right(*length, *end))
+                .map(|(_, end)| end)
+        })
     }
 
     /// Returns whether a frame seems to begin at a place.
@@ -434,6 +463,15 @@ pub fn is_blank(files: &dyn Files, path: &Path) -> bool {
     }
 }
 
+/// Returns whether every frame of a group among some numbers seems to stand in some bytes, to its end.
+pub fn hold_frames(bytes: &[u8], mut numbers: RangeInclusive<u64>) -> bool {
+    let heads = bytes.windows(FRAME_BYTES).enumerate().filter(|(_, head)| head.starts_with(&GROUP.to_le_bytes()));
+    let frames = heads.filter_map(|(start, head)| Some((start + FRAME_BYTES, Frame::parse(head)?)));
+    let whole = frames.filter(|(start, frame)| start + frame.length as usize <= bytes.len());
+    let held: HashSet<u64> = whole.map(|(_, frame)| frame.number).collect();
+    numbers.all(|number| held.contains(&number))
+}
+
 /// Returns every file that is called a segment, whatever it holds.
 pub fn segment_files(files: &dyn Files) -> Result<Vec<PathBuf>> {
     let folder = Path::new(layout::JOURNAL);
@@ -471,6 +509,10 @@ struct Frame {
 }
 
 impl Frame {
+    fn length_in(head: &[u8; FRAME_BYTES]) -> u32 {
+        u32::from_le_bytes([head[4], head[5], head[6], head[7]])
+    }
+
     fn parse(head: &[u8]) -> Option<Self> {
         let mut from = Reader(head);
         let kind = from.u32()?;

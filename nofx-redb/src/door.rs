@@ -212,17 +212,11 @@ impl Door {
         if self.path.symlink_metadata().is_ok() {
             return Ok(());
         }
-        let made = place::beside(&self.path, ".new");
-        let file = place::fresh(&made)?;
-        let storage = Writing::new(file, true, &self.options, &self.seen)?;
-        let pages = storage.pages();
-        contain(|| {
-            let database = self.builder().create_with_backend(storage)?;
+        let made = self.make(|database, pages| {
             let transaction = database.begin_write()?;
             let store = self.options.sources.store_id();
-            Meta { store, format: FORMAT, readable_from: FORMAT }.write(&transaction, &pages)?;
-            transaction.commit()?;
-            Ok(database.close()?)
+            Meta { store, format: FORMAT, readable_from: FORMAT }.write(&transaction, pages)?;
+            Ok(transaction.commit()?)
         })?;
         match place::publish(&made, &self.path) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
@@ -232,6 +226,20 @@ impl Door {
 }
 
 impl Door {
+    /// Makes a file beside the store's, in place of what an interrupted attempt left there, and returns its path.
+    pub(crate) fn make(&self, fill: impl FnOnce(&mut Database, &Arc<Pages>) -> Attempt<()>) -> Attempt<PathBuf> {
+        let made = place::beside(&self.path, place::NEW);
+        let storage = Writing::new(place::fresh(&made)?, true, &self.options, &Arc::default())?;
+        let pages = storage.pages();
+        let filled = contain(|| {
+            let mut database = self.builder().create_with_backend(storage)?;
+            fill(&mut database, &pages)?;
+            Ok(database.close()?)
+        });
+        pages.judge(filled)?;
+        Ok(made)
+    }
+
     /// Returns which file the path leads to now.
     pub(crate) fn identity(&self) -> Attempt<Identity> {
         Identity::at(&self.path).map_err(|error| self.gone_or(error))

@@ -16,7 +16,7 @@ use crate::tables::{FEED, PAST, Rows, Tables, WriteTable};
 const TOGETHER: u64 = 128;
 
 /// Commits that are read or taken together have no more bytes than this as rows, unless one alone has more.
-const TOGETHER_BYTES: usize = 1 << 20;
+const TOGETHER_BYTES: usize = 256 << 10;
 
 /// A page of changes ends behind the commit with which it has so many keys.
 const PAGE_KEYS: usize = 1 << 14;

@@ -60,6 +60,7 @@ mod feed;
 mod header;
 mod mend;
 mod options;
+mod pack;
 mod packing;
 mod pages;
 mod place;
@@ -88,6 +89,17 @@ use fault::Attempt;
 pub use options::{Access, Options, Probe};
 use store::{ReadOnly, Shared};
 use tables::{CHUNKS, LOGS, RECORDS, ReadTable, Tables};
+
+/// Lays the store in a file down in a new file, which takes its place: in it every page is full and nothing is free, as
+/// [`RedbBackend::compact`] does it in place for smaller files. Takes a few MiB of memory at any size, and the time of reading the file and
+/// writing another one.
+///
+/// No process may have the store open, this one included: such a handle finds it [`Replaced`](Error::Replaced). So it is for a store that
+/// was filled and is not known to others yet. `Corrupt` where a page is damaged; after a failure the store is as it was.
+pub async fn pack(path: &Path) -> Result<()> {
+    let path = path.to_owned();
+    blocking(move || pack::pack(&path)).await
+}
 
 /// A handle on a store in one redb file.
 ///

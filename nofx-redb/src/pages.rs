@@ -33,7 +33,7 @@ const HIGHEST_ORDER: u32 = 20;
 const LONGEST: usize = 32 << 20;
 
 /// With so many pages known, whoever begins to read opens the file again.
-const MANY: usize = 1 << 18;
+const MANY: usize = 1 << 16;
 
 /// With so many pages known, all are forgotten, and those below a page that redb still has in memory are not compared any more. Only
 /// what walks over gigabytes in one transaction comes here.

@@ -117,6 +117,9 @@ fn refusal(opened: io::Result<File>) -> Option<io::Error> {
 /// What the name of a lock file ends with.
 pub(crate) const LOCK: &str = ".lock";
 
+/// What the name of a file ends with that is being made.
+pub(crate) const NEW: &str = ".new";
+
 fn open_lock(path: &Path) -> io::Result<File> {
     private(OpenOptions::new().read(true).write(true).create(true).truncate(false)).open(path)
 }

@@ -5,7 +5,7 @@
 
 use std::ops::Bound;
 
-use redb::{CursorMut, ReadableTable, WriteTransaction};
+use redb::{CursorMut, ReadTransaction, WriteTransaction};
 
 use crate::bundle::{self, Bundled, FULL_BUNDLE};
 use crate::chunk::{FIRST_LOG, again, owner};
@@ -33,13 +33,7 @@ pub(crate) const COPIED: [Definition; 5] = [META, LOGS, ENTRIES, FEED, PAST];
 ///
 /// Nothing has happened before the transaction is committed.
 pub(crate) fn copy(transaction: &WriteTransaction, table: Definition) -> Attempt<()> {
-    make(transaction, table, |run| {
-        for row in transaction.open_table(table)?.iter()? {
-            let (key, value) = row?;
-            run.lay(key.value(), value.value())?;
-        }
-        Ok(())
-    })
+    make(transaction, table, |run| run.lay_all(&transaction.open_table(table)?))
 }
 
 /// Lays records and chunks down anew: all records in bundles, and everything compressed more densely if that is asked for.
@@ -55,19 +49,42 @@ pub(crate) fn condense(transaction: &WriteTransaction, effort: Effort) -> Attemp
     make(transaction, RECORDS, |run| left.iter().try_for_each(|(name, value)| run.lay(name, value)))
 }
 
+/// Does in another file, which is empty, what [`copy`] and [`condense`] do in one.
+///
+/// Nothing has happened before the transaction is committed.
+pub(crate) fn lay_down(from: &ReadTransaction, transaction: &WriteTransaction, effort: Effort) -> Attempt<()> {
+    for table in COPIED {
+        fill(transaction, table, |run| run.lay_all(&from.open_table(table)?))?;
+    }
+    let mut left = Vec::new();
+    fill(transaction, CHUNKS, |run| {
+        let chunks = from.open_table(CHUNKS)?;
+        left = run.lay_records(&from.open_table(RECORDS)?, &chunks, effort)?;
+        run.lay_chunks(&chunks, effort)
+    })?;
+    fill(transaction, RECORDS, |run| left.iter().try_for_each(|(name, value)| run.lay(name, value)))
+}
+
 fn make(
     transaction: &WriteTransaction,
     table: Definition,
     lay: impl FnOnce(&mut Run<'_>) -> Attempt<()>,
 ) -> Attempt<()> {
-    {
-        let mut made = transaction.open_table(MADE)?;
-        let mut run = Run { rows: made.upper_bound_mut(Bound::<&[u8]>::Unbounded)?, room: PAGE };
-        lay(&mut run)?;
-        run.rows.close()?;
-    }
+    fill(transaction, MADE, lay)?;
     transaction.delete_table(table)?;
     Ok(transaction.rename_table(MADE, table)?)
+}
+
+/// Lays rows down behind those of a table.
+fn fill(
+    transaction: &WriteTransaction,
+    table: Definition,
+    lay: impl FnOnce(&mut Run<'_>) -> Attempt<()>,
+) -> Attempt<()> {
+    let mut table = transaction.open_table(table)?;
+    let mut run = Run { rows: table.upper_bound_mut(Bound::<&[u8]>::Unbounded)?, room: PAGE };
+    lay(&mut run)?;
+    Ok(run.rows.close()?)
 }
 
 /// Rows that are laid down in order.
@@ -78,6 +95,14 @@ struct Run<'t> {
 }
 
 impl Run<'_> {
+    fn lay_all(&mut self, rows: &impl Rows) -> Attempt<()> {
+        for row in rows.iter()? {
+            let (key, value) = row?;
+            self.lay(key.value(), value.value())?;
+        }
+        Ok(())
+    }
+
     fn lay(&mut self, key: &[u8], value: &[u8]) -> Attempt<()> {
         let size = key.len() + value.len() + ROW;
         let room = if size <= self.room { self.room } else { PAGE };

@@ -68,6 +68,19 @@ pub async fn settle(location: &Location, is_new: bool) -> Result<bool> {
     compact(location).await
 }
 
+/// The most bytes of a store of redb whose pages are moved. It takes memory for each page to move them.
+#[cfg(feature = "redb")]
+const MOVED: u64 = 256 << 20;
+
+/// Does what [`settle`] does for a new store that nothing has open, with little memory at any size.
+pub(crate) async fn settle_closed(location: &Location) -> Result<bool> {
+    #[cfg(feature = "redb")]
+    if let Some(path) = location.path().filter(|path| location.scheme() == "redb" && bytes_below(path) > MOVED) {
+        return nofx_redb::pack(path).await.map(|()| true);
+    }
+    settle(location, true).await
+}
+
 /// Returns whether [`compact`] was done to a store before, or has nothing to do there.
 async fn was_compacted(location: &Location) -> Result<bool> {
     match location.scheme() {

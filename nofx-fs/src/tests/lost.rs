@@ -234,3 +234,39 @@ fn a_flip_in_the_header_of_a_segment_is_told_of_all_that_it_held() {
         assert_eq!(store.commit(vec![batch()]).unwrap_err().code(), "corrupt", "byte {at}");
     }
 }
+
+#[test]
+fn what_a_journal_held_is_never_taken_for_what_the_files_still_have() {
+    let (sim, places) = killed();
+    let whole = sim.everything();
+    let newest = [("ada", 2), ("bob", 2), ("eve", 1), ("old", 1)];
+    let cuts =
+        [0, 1, 40, places[0] - 1].into_iter().chain(places.windows(2).flat_map(|at| [at[0], (at[0] + at[1]) / 2]));
+    let mut damages: Vec<Option<usize>> = cuts.map(Some).collect();
+    // The store is said to be another one than the one that the journal is of.
+    damages.push(None);
+    for damage in damages {
+        for path in [SEGMENT, layout::TIP, layout::CONFIG] {
+            sim.replace(path, whole[path].clone());
+        }
+        match damage {
+            Some(cut) => sim.tamper(SEGMENT, |bytes| bytes.truncate(cut)),
+            None => sim.tamper(layout::CONFIG, |bytes| {
+                let at = String::from_utf8_lossy(bytes).find("\"store\"").unwrap() + 12;
+                bytes[at] = if bytes[at] == b'1' { b'2' } else { b'1' };
+            }),
+        }
+        let store = open(&sim);
+        for (id, newest) in newest {
+            match store.get(&[agent(id)]) {
+                Ok(found) => {
+                    assert_eq!(found[0].as_ref().map(|found| &found.body), Some(&body(newest)), "{id}, {damage:?}")
+                }
+                Err(error) => assert_eq!(error.code(), "corrupt", "{id}, {damage:?}: {error}"),
+            }
+        }
+        assert_eq!(list(&store).1.unwrap_err().code(), "corrupt", "{damage:?}");
+        assert_eq!(store.commit(vec![batch()]).unwrap_err().code(), "corrupt", "{damage:?}");
+        assert!(store.check().unwrap().iter().any(|one| one.severity == Severity::Damage), "{damage:?}");
+    }
+}

@@ -67,10 +67,8 @@ pub(super) async fn run(args: &Args) -> Result<Exit> {
             return Err(target.abandon(fault).await);
         }
     };
-    // Everything is there already, so that a copy which stays larger is no failure.
-    _ = target.settle().await;
     let location = target.location.clone();
-    target.close().await?;
+    _ = target.close().await?;
     opened.close().await?;
     let mut output = Output::stdout();
     output.put(&told(args.json, &location, counts))?;

@@ -61,7 +61,7 @@ pub(super) async fn run(args: &Args) -> Result<Exit> {
         false => format!("imported {}\n", title(&session)),
     })?;
     output.finish()?;
-    target.close().await?;
+    _ = target.close().await?;
     Ok(Exit::Done)
 }
 

@@ -43,10 +43,8 @@ pub(super) async fn run(args: &Args) -> Result<Exit> {
         None => load_piped(location, Options::default()).await?,
     };
     let (target, FullDump { counts, sha256 }) = target_and_dump;
-    // Everything is there already, so that a store which stays larger is no failure.
-    _ = target.settle().await;
     let location = target.location.clone();
-    target.close().await?;
+    _ = target.close().await?;
     let mut output = Output::stdout();
     output.put(&format!(
         "`{location}` holds {} records and {} logs with {} entries; digest {sha256}\n",

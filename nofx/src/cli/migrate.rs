@@ -314,9 +314,7 @@ struct Kept {
 /// Closes the store, made small if that was never done.
 async fn finish(target: Target, requests: &Requests) -> Result<Kept> {
     let location = target.location.clone();
-    // Everything is there already, so that a store which stays larger is no failure.
-    let compacted = target.settle().await.map_err(|error| one_line(&chain(&error)));
-    target.close().await?;
+    let compacted = target.close().await?.map_err(|error| one_line(&chain(&error)));
     let bytes = location.path().map(bytes_below);
     Ok(Kept { location, bytes, compacted, requests: requests.clone() })
 }

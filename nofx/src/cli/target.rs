@@ -17,6 +17,7 @@ use super::temporary::{Temporary, remove_empty};
 use super::text::one_line;
 use crate::git;
 use crate::open::open_unlisted;
+use crate::small::settle_closed;
 use crate::{Location, Options, settle};
 
 /// A store that is filled.
@@ -74,17 +75,16 @@ impl Target {
         }
     }
 
-    /// Makes the store as small as pays, as [`settle`] does; returns whether it was compacted.
-    pub(crate) async fn settle(&self) -> nofx_core::Result<bool> {
-        let location = self.beside.as_ref().map_or(&self.location, |beside| &beside.location);
-        settle(location, self.made.is_some()).await
-    }
-
-    /// Closes the store after success, and brings it to its place.
-    pub(crate) async fn close(self) -> Result<()> {
+    /// Closes the store after success, makes it as small as pays, and brings it to its place. Returns whether it was compacted, or why
+    /// it was not: that is no failure, since everything is in it.
+    pub(crate) async fn close(self) -> Result<nofx_core::Result<bool>> {
         self.store.close().await.map_err(|error| Fault::of_store(&error, &self.location))?;
-        let (Some(beside), Some(path)) = (self.beside, self.location.path()) else { return Ok(()) };
-        beside.publish(path, &self.location).map_err(|error| match error.kind() {
+        let settled = match &self.beside {
+            Some(beside) => settle_closed(&beside.location).await,
+            None => settle(&self.location, self.made.is_some()).await,
+        };
+        let (Some(beside), Some(path)) = (self.beside, self.location.path()) else { return Ok(settled) };
+        beside.publish(path, &self.location).map(|()| settled).map_err(|error| match error.kind() {
             io::ErrorKind::AlreadyExists | io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::NotADirectory => {
                 Fault::new(
                     Exit::Differs,

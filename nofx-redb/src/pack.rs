@@ -1,0 +1,55 @@
+//! Laying a whole store down in a new file, which then takes the place of the old one.
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+
+use nofx_core::{Error, Result};
+use nofx_platform::{flush_folder, replace};
+use redb::{Database, ReadableDatabase};
+
+use crate::door::Door;
+use crate::fault::{Attempt, Fault, contain};
+use crate::options::Options;
+use crate::packing::Effort;
+use crate::place;
+use crate::rebuild;
+
+/// How much of each of the two files is in memory. Both are gone through in order, so that more would not be read again.
+const CACHE: usize = 4 << 20;
+
+/// Lays the store in a file down in a new one, row by row, and puts that in its place.
+pub(crate) fn pack(path: &Path) -> Result<()> {
+    let options = Options { create: false, cache_bytes: CACHE, ..Options::default() };
+    let path = place::canonical(path).map_err(|error| Error::unavailable_because(path.display().to_string(), error))?;
+    place::recognise(&path)?;
+    let door = Door::new(path, options);
+    let packed = pack_behind(&door);
+    if packed.is_err() {
+        // It has nothing that the store lacks.
+        _ = fs::remove_file(place::beside(&door.path, place::NEW));
+    }
+    packed.map_err(|fault| door.told(fault, "compacting"))
+}
+
+fn pack_behind(door: &Door) -> Attempt<()> {
+    let writer = door.writer()?;
+    if writer.meta.is_none() {
+        return Err(Fault::Told(door.foreign()));
+    }
+    let made = door.make(|database, _| {
+        let from = writer.database.begin_read()?;
+        let transaction = database.begin_write()?;
+        rebuild::lay_down(&from, &transaction, Effort::Quick)?;
+        transaction.commit()?;
+        // It is longer than it has to be: redb doubles a file that is full.
+        database.compact()?;
+        Ok(())
+    });
+    // A damaged page reads as if it had no rows.
+    let made = writer.pages.judge(made);
+    let closed = contain(|| Ok(Arc::try_unwrap(writer.database).map_or(Ok(()), Database::close)?));
+    let (made, ()) = (made?, closed?);
+    replace(&made, &door.path)?;
+    Ok(door.path.parent().map_or(Ok(()), flush_folder)?)
+}

@@ -1,0 +1,93 @@
+//! A store that was filled is laid down again in a new file.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod common;
+
+use std::fs;
+use std::path::Path;
+
+use common::{batch, body, entries, log, open, record};
+use nofx_core::{Changes, Expect, LogEntry, LogHead, LogQuery, LogScan, PersistenceBackend, Record, ScanQuery};
+use nofx_redb::{RedbBackend, pack};
+
+/// All that a store holds.
+type Content = (Vec<Record>, Vec<LogHead>, Vec<LogEntry>, Changes);
+
+async fn content(store: &RedbBackend) -> Content {
+    let records = store.scan(&ScanQuery::all(10_000)).await.unwrap().items;
+    let heads = store.logs(&LogScan::all(10_000)).await.unwrap().items;
+    let mut all = Vec::new();
+    for head in &heads {
+        all.extend(store.read(&LogQuery::oldest_first(head.log.clone(), 10_000)).await.unwrap().items);
+    }
+    (records, heads, all, store.changes(None, 10_000).await.unwrap())
+}
+
+/// Makes a store with rows, chunks and gaps.
+async fn filled(path: &Path) -> Content {
+    let store = open(path).await;
+    for n in 0..300_u64 {
+        let name = format!("{}", n % 50);
+        let put = batch().put(record(&format!("{n}")), Expect::Absent, body(&format!("\"{}\"", "words ".repeat(200))));
+        let put = if n >= 50 && n % 3 == 0 { put.delete(record(&format!("{}", n - 50)), Expect::Any) } else { put };
+        let put = if n < 250 { put.append(log(&name), entries(n / 50 * 4..n / 50 * 4 + 4)) } else { put };
+        store.commit(vec![if n % 50 == 7 && n > 250 { put.seal(log(&name)) } else { put }]).await.unwrap();
+    }
+    let content = content(&store).await;
+    store.close().await.unwrap();
+    content
+}
+
+#[tokio::test]
+async fn a_packed_store_holds_the_same_in_fewer_bytes_and_goes_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.redb");
+    let before = filled(&path).await;
+    let length = fs::metadata(&path).unwrap().len();
+    let open_before = open(&path).await;
+    pack(&path).await.unwrap();
+    assert!(
+        fs::metadata(&path).unwrap().len() < length / 2,
+        "{length} bytes, then {}",
+        fs::metadata(&path).unwrap().len()
+    );
+    // It is another file now, which a handle on the old one finds.
+    assert_eq!(open_before.commit(vec![batch().append(log("1"), entries(0..1))]).await.unwrap_err().code(), "replaced");
+    open_before.close().await.unwrap();
+
+    let store = open(&path).await;
+    assert_eq!(content(&store).await, before);
+    assert!(store.was_compacted().await.unwrap());
+    store
+        .commit(vec![batch().put(record("299"), Expect::Any, body("1")).append(log("new"), entries(0..2))])
+        .await
+        .unwrap();
+    assert_eq!(store.get(&[record("299")]).await.unwrap()[0].as_ref().unwrap().body, body("1"));
+    store.close().await.unwrap();
+    assert!(!path.with_extension("redb.new").exists());
+}
+
+#[tokio::test]
+async fn a_store_with_a_damaged_page_is_not_packed_and_stays_as_it_was() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.redb");
+    filled(&path).await;
+    let whole = fs::read(&path).unwrap();
+    let mut refused = 0;
+    for at in (8192..whole.len()).step_by(whole.len() / 40) {
+        let mut damaged = whole.clone();
+        damaged[at] ^= 16;
+        fs::write(&path, &damaged).unwrap();
+        match pack(&path).await {
+            // A page that is free, or of which redb makes the content again.
+            Ok(()) => {}
+            Err(error) => {
+                assert_eq!(error.code(), "corrupt", "byte {at}: {error}");
+                refused += 1;
+                assert_eq!(fs::metadata(&path).unwrap().len(), whole.len() as u64, "byte {at}");
+            }
+        }
+        assert!(!path.with_extension("redb.new").exists(), "byte {at}");
+    }
+    assert!(refused > 0);
+}
