@@ -1,7 +1,7 @@
 // Lets a program in another language use an adapter: each line of JSON asks for a call, and a line answers.
 //
 // `{"id", "make": "claude" | "openai", "location", "session"?}` makes an adapter, whose number is the answer;
-// `{"id", "of": number, "call": method, "with": [arguments]}` calls it. An answer is `{"id", "ok"}` or `{"id", "error"}`.
+// `{"id", "of": number, "call": method, "with": [arguments]}` calls it, and "close" closes its store. An answer is `{"id", "ok"}` or `{"id", "error"}`.
 
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
@@ -12,26 +12,27 @@ const { open } = require(process.env.NOFX_NODE);
 const { NofxSessionStore } = require(join(process.env.NOFX_NODE, 'dist/adapters/claude.js'));
 const { NofxSession } = require(join(process.env.NOFX_NODE, 'dist/adapters/openai.js'));
 
-const workspaces = new Map();
 const adapters = [];
 
 async function make({ make, location, session }) {
-  // A store in memory is another one each time.
-  const known = location === 'memory:' ? undefined : workspaces.get(location);
-  const opening = known ?? open(location);
-  workspaces.set(location, opening);
-  const workspace = await opening;
+  const workspace = await open(location);
+  const kept = (adapter) => adapters.push({ adapter, workspace }) - 1;
   if (make === 'claude') {
     const { foldSessionSummary } = await import('@anthropic-ai/claude-agent-sdk');
-    return adapters.push(new NofxSessionStore(workspace, { foldSessionSummary })) - 1;
+    return kept(new NofxSessionStore(workspace, { foldSessionSummary }));
   }
-  return adapters.push(new NofxSession(workspace, session)) - 1;
+  return kept(new NofxSession(workspace, session));
+}
+
+function call({ of, call, with: given }) {
+  const { adapter, workspace } = adapters[of];
+  return call === 'close' ? workspace.close() : adapter[call](...given);
 }
 
 async function answer(line) {
   const { id, ...asked } = JSON.parse(line);
   try {
-    const ok = asked.make ? await make(asked) : await adapters[asked.of][asked.call](...asked.with);
+    const ok = asked.make ? await make(asked) : await call(asked);
     return { id, ok: ok ?? null };
   } catch (error) {
     return { id, error: String(error) };

@@ -146,3 +146,15 @@ test('a LangChain history keeps messages of each kind as they are', async (t) =>
   await history.clear();
   assert.deepEqual(await history.getMessages(), []);
 });
+
+test('adding nothing changes nothing, and a closed store refuses it as it refuses anything', async (t) => {
+  const { workspace } = await store(t);
+  const [session, history] = [new NofxSession(workspace, 's'), new NofxChatMessageHistory(workspace, 'h')];
+  await Promise.all([session.addItems([]), history.addMessages([])]);
+  for (const name of ['openai', 'langchain']) {
+    assert.deepEqual(await workspace.records(name).scan().all(), []);
+  }
+  await workspace.close();
+  await assert.rejects(session.addItems([]), api.ClosedError);
+  await assert.rejects(history.addMessages([]), api.ClosedError);
+});

@@ -73,6 +73,11 @@ export class ItemList<T> {
     });
   }
 
+  /** Adds items behind the others. Without any nothing changes, and a store that is closed or gone rejects all the same. */
+  async append(items: T[]): Promise<void> {
+    await this.change(async ({ length }) => (items.length === 0 ? undefined : { from: length, items }));
+  }
+
   /** Removes all items, in one commit; their records go behind it. */
   clear(): Promise<void> {
     return this.#next(async () => {

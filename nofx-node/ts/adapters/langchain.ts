@@ -52,10 +52,7 @@ export class NofxChatMessageHistory extends BaseListChatMessageHistory {
   }
 
   override async addMessages(messages: BaseMessage[]): Promise<void> {
-    if (messages.length > 0) {
-      const items = mapChatMessagesToStoredMessages(messages);
-      await this.#items.change(async ({ length }) => ({ from: length, items }));
-    }
+    await this.#items.append(mapChatMessagesToStoredMessages(messages));
   }
 
   override async clear(): Promise<void> {

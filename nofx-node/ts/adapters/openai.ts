@@ -54,10 +54,7 @@ export class NofxSession implements SessionHistoryRewriteAwareSession, SessionHi
   }
 
   async addItems(items: AgentInputItem[]): Promise<void> {
-    if (items.length > 0) {
-      const added = items.map(packed);
-      await this.#items.change(async ({ length }) => ({ from: length, items: added }));
-    }
+    await this.#items.append(items.map(packed));
   }
 
   async popItem(): Promise<AgentInputItem | undefined> {
