@@ -1,8 +1,15 @@
-import type { SessionState, SessionSummary, Workspace } from 'nofx-node';
+import type { Agent, SessionState, SessionSummary, Workspace } from 'nofx-node';
 import * as vscode from 'vscode';
+import { chooseAgent } from './agents';
+import type { Desk } from './desk';
+import { conversationOf, showConversation } from './documents';
+import { counted, leaf, Tree } from './tree';
 
 /** Sessions that are looked at together. */
 const PAGE = 500;
+
+/** Sessions among which a person chooses. */
+const CHOICES = 200;
 
 const GROUPS: { label: string; states: SessionState[]; icon: string }[] = [
   { label: 'Active', states: ['active', 'expires-soon'], icon: 'play-circle' },
@@ -11,20 +18,15 @@ const GROUPS: { label: string; states: SessionState[]; icon: string }[] = [
   { label: 'Archived', states: ['archived'], icon: 'archive' },
 ];
 
-/** The sessions of a store by what holds of them now, newest activity first. */
-export class SessionTree implements vscode.TreeDataProvider<vscode.TreeItem> {
-  readonly #changed = new vscode.EventEmitter<void>();
-  readonly onDidChangeTreeData = this.#changed.event;
+/** The sessions of a store by their state now, newest activity first, and the trash. */
+export class ConversationTree extends Tree {
   readonly #workspace: Workspace;
   #pages = 1;
   #groups = new Map<string, SessionItem[]>();
 
   constructor(workspace: Workspace) {
+    super();
     this.#workspace = workspace;
-  }
-
-  refresh(): void {
-    this.#changed.fire();
   }
 
   showMore(): void {
@@ -32,32 +34,42 @@ export class SessionTree implements vscode.TreeDataProvider<vscode.TreeItem> {
     this.refresh();
   }
 
-  getTreeItem(item: vscode.TreeItem): vscode.TreeItem {
-    return item;
-  }
-
   async getChildren(item?: vscode.TreeItem): Promise<vscode.TreeItem[]> {
     return item === undefined ? await this.#load() : (this.#groups.get(item.id ?? '') ?? []);
   }
 
   async #load(): Promise<vscode.TreeItem[]> {
-    const found: SessionSummary[] = [];
-    let after: string | null = null;
-    for (let page = 0; page < this.#pages && (page === 0 || after !== null); page += 1) {
-      const { items, next }: { items: SessionSummary[]; next: string | null } = await this.#workspace.summaryPage({
-        after,
-        limit: PAGE,
-      });
-      found.push(...items);
-      after = next;
-    }
+    const [found, trash] = await Promise.all([this.#some(false), this.#some(true)]);
     this.#groups = new Map();
-    const items = GROUPS.flatMap(({ label, states, icon }) => {
-      const sessions = found.filter((summary) => states.includes(summary.state)).map((summary) => new SessionItem(summary));
-      this.#groups.set(label, sessions);
-      return sessions.length > 0 ? [group(label, sessions.length, icon)] : [];
+    const groups = GROUPS.flatMap(({ label, states, icon }) => {
+      return this.#group(label, icon, found.items.filter(({ state }) => states.includes(state)));
     });
-    return after === null ? items : [...items, more()];
+    groups.push(...this.#group('Trash', 'trash', trash.items));
+    return found.more || trash.more ? [...groups, more()] : groups;
+  }
+
+  /** Reads as many pages as are shown. */
+  async #some(trash: boolean): Promise<{ items: SessionSummary[]; more: boolean }> {
+    const items: SessionSummary[] = [];
+    for await (const summary of this.#workspace.summaries({ trash })) {
+      if (items.length === this.#pages * PAGE) {
+        return { items, more: true };
+      }
+      items.push(summary);
+    }
+    return { items, more: false };
+  }
+
+  #group(label: string, icon: string, summaries: SessionSummary[]): vscode.TreeItem[] {
+    if (summaries.length === 0) {
+      return [];
+    }
+    this.#groups.set(label, summaries.map((summary) => new SessionItem(summary)));
+    const item = leaf(label, { icon, description: String(summaries.length) });
+    item.id = label;
+    const { Collapsed, Expanded } = vscode.TreeItemCollapsibleState;
+    item.collapsibleState = label === 'Trash' ? Collapsed : Expanded;
+    return [item];
   }
 }
 
@@ -66,27 +78,82 @@ export class SessionItem extends vscode.TreeItem {
   readonly summary: SessionSummary;
 
   constructor(summary: SessionSummary) {
-    super(summary.session.name || summary.session.id);
+    super(titleOf(summary));
     this.summary = summary;
-    this.id = summary.session.id;
-    this.description = `${summary.messages} messages`;
-    this.tooltip = [summary.preview, `last active ${summary.lastActiveAt}`, summary.session.id].filter(Boolean).join('\n');
-    this.iconPath = new vscode.ThemeIcon('comment-discussion');
-    this.contextValue = summary.state === 'archived' ? 'session-archived' : 'session-open';
-    this.command = { command: 'nofx.open', title: 'Open conversation', arguments: [this] };
+    const { session, state, messages, preview, lastActiveAt } = summary;
+    this.id = session.id;
+    this.description = counted(messages, 'message');
+    const when = `Last active ${new Date(lastActiveAt).toLocaleString()}`;
+    this.tooltip = [titleOf(summary), preview, session.agentName, when].filter(Boolean).join('\n');
+    this.iconPath = new vscode.ThemeIcon(state === 'expires-soon' ? 'clock' : 'comment-discussion');
+    this.contextValue = state === 'archived' || state === 'deleted' ? `session-${state}` : 'session-open';
+    this.command = { command: 'nofx.open', title: 'Open Conversation', arguments: [this] };
   }
 }
 
-function group(label: string, count: number, icon: string): vscode.TreeItem {
-  const item = new vscode.TreeItem(label, vscode.TreeItemCollapsibleState.Expanded);
-  item.id = label;
-  item.description = String(count);
-  item.iconPath = new vscode.ThemeIcon(icon);
-  return item;
+/** Returns what people call a session. */
+export function titleOf({ session }: SessionSummary): string {
+  return session.name || session.id;
+}
+
+/** Returns the session that a command is about: the one it was given, the one that is being looked at, or one that is chosen. */
+export async function sessionFor(desk: Desk, item: SessionItem | undefined): Promise<SessionSummary | undefined> {
+  const current = conversationOf(vscode.window.activeTextEditor?.document.uri);
+  return item?.summary ?? (current === undefined ? null : await desk.workspace.session(current)) ?? (await choose(desk));
+}
+
+async function choose({ workspace }: Desk): Promise<SessionSummary | undefined> {
+  const { items } = await workspace.summaryPage({ limit: CHOICES });
+  const choices = items.map((summary) => ({
+    label: `$(comment-discussion) ${titleOf(summary)}`,
+    description: summary.state,
+    detail: summary.preview ?? '',
+    summary,
+  }));
+  return (await vscode.window.showQuickPick(choices, { placeHolder: 'Which conversation?', matchOnDetail: true }))?.summary;
+}
+
+/** Registers what people do with conversations. */
+export function conversationCommands(desk: Desk, tree: ConversationTree): vscode.Disposable {
+  const { workspace } = desk;
+  const forChosen = (name: string, act: (id: string) => Promise<unknown>) =>
+    desk.command<SessionItem>(name, async (item) => {
+      const summary = await sessionFor(desk, item);
+      await (summary && act(summary.session.id));
+    });
+  return vscode.Disposable.from(
+    desk.command<{ agent: Agent }>('nofx.newConversation', async (item) => {
+      const agent = item?.agent ?? (await chooseAgent(desk));
+      const prompt = 'What is the conversation about?';
+      const name = agent && (await vscode.window.showInputBox({ title: 'New Conversation', prompt, ignoreFocusOut: true }));
+      if (agent && name !== undefined) {
+        const called = name === '' ? {} : { name };
+        const { id } = await workspace.createSession({ agent, ...called, workingDirectory: desk.folder.fsPath });
+        await showConversation(workspace, id);
+      }
+    }),
+    desk.command<SessionItem>('nofx.open', async (item) => {
+      const chosen = item?.summary ?? (await choose(desk));
+      await (chosen && showConversation(workspace, chosen.session.id));
+    }),
+    forChosen('nofx.archive', (id) => workspace.archiveSession(id)),
+    forChosen('nofx.restore', (id) => workspace.restoreSession(id)),
+    forChosen('nofx.delete', (id) => workspace.deleteSession(id)),
+    forChosen('nofx.undelete', (id) => workspace.undeleteSession(id)),
+    desk.command<SessionItem>('nofx.purge', async (item) => {
+      const remove = 'Delete for Good';
+      const question = item && `Delete “${titleOf(item.summary)}” for good?`;
+      const detail = 'Its messages and tasks are removed. This cannot be undone.';
+      if (question && (await vscode.window.showWarningMessage(question, { modal: true, detail }, remove)) === remove) {
+        await workspace.purgeSession(item.summary.session.id);
+      }
+    }),
+    desk.command('nofx.more', async () => tree.showMore()),
+  );
 }
 
 function more(): vscode.TreeItem {
-  const item = new vscode.TreeItem('Show more …');
-  item.command = { command: 'nofx.more', title: 'Show more' };
+  const item = leaf('Show more …', { icon: 'ellipsis' });
+  item.command = { command: 'nofx.more', title: 'Show More' };
   return item;
 }

@@ -1,5 +1,6 @@
 import type { HistoryEntry, SessionSummary, Workspace } from 'nofx-node';
 import * as vscode from 'vscode';
+import { counted } from './tree';
 
 /** The scheme of the documents. */
 export const SCHEME = 'nofx';
@@ -7,8 +8,19 @@ export const SCHEME = 'nofx';
 /** Messages that are shown; of a longer conversation the newest. */
 const SHOWN = 1000;
 
-/** Shows a session as a document to read. */
-export class Conversations implements vscode.TextDocumentContentProvider {
+/** What a document shows: a session by its id, or a text that stands in its address. */
+type Content = { conversation: string } | { text: string };
+
+/** Where each message of a conversation begins in its document. */
+interface Places {
+  /** The position of the first message that is shown. */
+  first: number;
+  /** The line of each message from that one on. */
+  lines: number[];
+}
+
+/** Shows what is in the store as documents to read. */
+export class Documents implements vscode.TextDocumentContentProvider {
   readonly #changed = new vscode.EventEmitter<vscode.Uri>();
   readonly onDidChange = this.#changed.event;
   readonly #workspace: Workspace;
@@ -17,10 +29,10 @@ export class Conversations implements vscode.TextDocumentContentProvider {
     this.#workspace = workspace;
   }
 
-  /** Shows the documents of these sessions anew where they are open. */
+  /** Reads the documents of these sessions again where they are open. */
   refresh(isChanged: (session: string) => boolean): void {
     for (const { uri } of vscode.workspace.textDocuments) {
-      const session = sessionOf(uri);
+      const session = conversationOf(uri);
       if (session !== undefined && isChanged(session)) {
         this.#changed.fire(uri);
       }
@@ -28,44 +40,100 @@ export class Conversations implements vscode.TextDocumentContentProvider {
   }
 
   async provideTextDocumentContent(uri: vscode.Uri): Promise<string> {
-    const session = sessionOf(uri) ?? '';
-    const summary = await this.#workspace.session(session);
+    const content = contentOf(uri);
+    if ('text' in content) {
+      return content.text;
+    }
+    const summary = await this.#workspace.session(content.conversation);
     if (summary === null) {
-      return 'This session no longer exists.\n';
+      return 'This conversation no longer exists.\n';
     }
-    const entries: HistoryEntry[] = [];
-    for await (const entry of this.#workspace.history(session, { newestFirst: true })) {
-      entries.push(entry);
-      if (entries.length === SHOWN) {
-        break;
-      }
-    }
-    return written(summary, entries.reverse());
+    return written(summary, await this.#workspace.tail(content.conversation, SHOWN)).text;
   }
 }
 
-/** Returns the document of a session. */
-export function documentOf({ session }: SessionSummary): vscode.Uri {
-  const name = (session.name || session.id).replaceAll(/[/\\?#%]/g, ' ').toWellFormed();
-  return vscode.Uri.from({ scheme: SCHEME, path: `/${name}.md`, query: encodeURIComponent(JSON.stringify(session.id)) });
-}
-
-/** Returns the session that a document shows. */
-export function sessionOf(uri: vscode.Uri): string | undefined {
-  return uri.scheme === SCHEME ? (JSON.parse(decodeURIComponent(uri.query)) as string) : undefined;
-}
-
-function written({ session, state, messages, restoredFrom }: SessionSummary, entries: HistoryEntry[]): string {
-  const facts = [session.agentName ?? session.agentId, state, `${messages} messages`];
-  if (restoredFrom !== undefined) {
-    facts.push(`restored from ${restoredFrom}`);
+/** Opens a session to read, at one of its messages if that is asked for. */
+export async function showConversation(workspace: Workspace, session: string, position?: number): Promise<void> {
+  const summary = await workspace.session(session);
+  const uri = addressOf(summary?.session.name || session, { conversation: session });
+  const editor = await vscode.window.showTextDocument(uri, { preview: false });
+  if (position === undefined || summary === null) {
+    return;
   }
-  const head = `# ${session.name || session.id}\n\n${facts.join(' · ')}\n`;
-  const older = messages - entries.length;
-  const skipped = older > 0 ? `\n*${older} older messages are not shown.*\n` : '';
-  const talk = entries.map(({ at, message, unreadable }) => {
-    const content = unreadable ?? message.content ?? JSON.stringify(message, undefined, 2);
-    return `\n## ${message.type ?? 'unknown'} · ${message.timestamp ?? at}\n\n${content}\n`;
+  const { first, lines } = written(summary, await workspace.tail(session, SHOWN)).places;
+  const line = lines[position - first];
+  if (line !== undefined) {
+    const start = new vscode.Position(line, 0);
+    editor.selection = new vscode.Selection(start, start);
+    editor.revealRange(new vscode.Range(start, start), vscode.TextEditorRevealType.AtTop);
+  }
+}
+
+/** Opens a text to read. */
+export async function showText(title: string, text: string): Promise<void> {
+  await vscode.window.showTextDocument(addressOf(title, { text }), { preview: true });
+}
+
+/** Returns the session that a document shows, if it shows one. */
+export function conversationOf(uri: vscode.Uri | undefined): string | undefined {
+  if (uri?.scheme !== SCHEME) {
+    return undefined;
+  }
+  const content = contentOf(uri);
+  return 'conversation' in content ? content.conversation : undefined;
+}
+
+function addressOf(title: string, content: Content): vscode.Uri {
+  const name = title.replaceAll(/[/\\?#%\n]/g, ' ').toWellFormed();
+  return vscode.Uri.from({ scheme: SCHEME, path: `/${name}.md`, query: encodeURIComponent(JSON.stringify(content)) });
+}
+
+function contentOf(uri: vscode.Uri): Content {
+  return JSON.parse(decodeURIComponent(uri.query)) as Content;
+}
+
+function written(summary: SessionSummary, entries: HistoryEntry[]): { text: string; places: Places } {
+  const { session, state, messages } = summary;
+  const facts = [session.agentName ?? session.agentId, state.replace('-', ' '), counted(messages, 'message')];
+  let text = `# ${session.name || session.id}\n\n${facts.join(' · ')}\n`;
+  const first = entries[0]?.position ?? messages;
+  if (first > 0) {
+    text += `\n*Older messages, ${first} of them, are not shown.*\n`;
+  }
+  let line = lineBreaks(text);
+  const lines = entries.map((entry) => {
+    const message = `\n## ${speakerOf(entry, summary)} · ${timeOf(entry)}\n\n${saidIn(entry)}\n`;
+    const at = line + 1;
+    text += message;
+    line += lineBreaks(message);
+    return at;
   });
-  return head + skipped + talk.join('');
+  return { text, places: { first, lines } };
+}
+
+function speakerOf({ message }: HistoryEntry, { session }: SessionSummary): string {
+  switch (message.type) {
+    case 'user':
+      return 'You';
+    case 'assistant':
+      return session.agentName || 'Agent';
+    case undefined:
+      return 'Unknown';
+    default:
+      return message.type.charAt(0).toUpperCase() + message.type.slice(1);
+  }
+}
+
+function timeOf({ at, message }: HistoryEntry): string {
+  const time = new Date(message.timestamp ?? at);
+  return Number.isNaN(time.valueOf()) ? (message.timestamp ?? at) : time.toLocaleString();
+}
+
+function saidIn({ message, unreadable }: HistoryEntry): string {
+  return unreadable ?? message.content ?? JSON.stringify(message, undefined, 2);
+}
+
+function lineBreaks(text: string): number {
+  // As the editor breaks lines.
+  return text.match(/\r\n|\r|\n/g)?.length ?? 0;
 }

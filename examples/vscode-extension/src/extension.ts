@@ -1,13 +1,20 @@
 import { randomUUID } from 'node:crypto';
-import { NofxError, open, type Workspace } from 'nofx-node';
+import { open, type Workspace } from 'nofx-node';
 import * as vscode from 'vscode';
-import { Conversations, documentOf, SCHEME, sessionOf } from './conversation';
-import { isLegacy, migrate } from './legacy';
+import { agentCommands, AgentTree } from './agents';
+import { betweenCommands, BetweenTree } from './between';
+import { careCommands } from './care';
+import { conversationCommands, ConversationTree, type SessionItem, sessionFor } from './conversations';
+import { Desk, report } from './desk';
+import { conversationOf, Documents, SCHEME } from './documents';
+import { tellExpiry } from './expiry';
+import { isLegacy, migrate } from './migration';
 import { Outbox } from './outbox';
 import { type Place, placeOf } from './place';
-import { SessionItem, SessionTree } from './tree';
+import { searchCommands } from './search';
+import { taskCommands, TaskTree } from './tasks';
+import type { Tree } from './tree';
 import { UnsavedWarning } from './unsaved-warning';
-import { suggestWatcherExclude } from './watcher-exclude';
 
 /** How often unsaved messages are tried again. */
 const RETRY_MS = 10_000;
@@ -62,6 +69,7 @@ async function start(context: vscode.ExtensionContext, folder: vscode.WorkspaceF
     const { backend, readOnly } = workspace.info();
     // The store may have a reason of its own, such as a later version that wrote it.
     const place = { ...wanted, readOnly: wanted.readOnly ?? readOnly ?? undefined };
+    await vscode.commands.executeCommand('setContext', 'nofx.open', true);
     await vscode.commands.executeCommand('setContext', 'nofx.writable', place.readOnly === undefined);
     log.info(`opened ${place.location} (${backend})${place.readOnly ? `, only to read: ${place.readOnly}` : ''}`);
     await show(context, workspace, place, log);
@@ -71,8 +79,11 @@ async function start(context: vscode.ExtensionContext, folder: vscode.WorkspaceF
 }
 
 async function show(context: vscode.ExtensionContext, workspace: Workspace, place: Place, log: vscode.LogOutputChannel) {
-  const tree = new SessionTree(workspace);
-  const conversations = new Conversations(workspace);
+  const desk = new Desk(workspace, vscode.Uri.file(place.workspace), log);
+  const documents = new Documents(workspace);
+  const [conversations, agents] = [new ConversationTree(workspace), new AgentTree(desk)];
+  const [tasks, between] = [new TaskTree(desk), new BetweenTree(desk)];
+  const trees = [conversations, agents, tasks, between];
   const warning = new UnsavedWarning();
   const outbox = new Outbox(outgoing(workspace), (unsaved, reason) => {
     warning.show(unsaved, reason);
@@ -80,63 +91,62 @@ async function show(context: vscode.ExtensionContext, workspace: Workspace, plac
       log.warn(`${unsaved.length} messages are not saved: ${reason.message}`);
     }
   });
-  const view = vscode.window.createTreeView('nofx.sessions', { treeDataProvider: tree });
+  const view = vscode.window.createTreeView('nofx.conversations', { treeDataProvider: conversations });
   // Set in any case: the editor keeps the message of an earlier view of this name.
   view.message = place.readOnly === undefined ? '' : `Only to read: ${place.readOnly}.`;
   const retry = setInterval(() => outbox.unsaved.length > 0 && void outbox.save(), RETRY_MS);
-  const command = (name: string, run: (item?: SessionItem) => Promise<unknown>) =>
-    vscode.commands.registerCommand(name, (item?: SessionItem) => run(item).catch((error) => report(error, log)));
+  const refresh = () => trees.forEach((tree) => tree.refresh());
+  const follows = (editor: vscode.TextEditor | undefined) => void tasks.show(conversationOf(editor?.document.uri));
 
   const shown = vscode.Disposable.from(
     warning,
     view,
+    tasks,
     new vscode.Disposable(() => clearInterval(retry)),
-    vscode.workspace.registerTextDocumentContentProvider(SCHEME, conversations),
-    command('nofx.open', async (item) => {
-      const chosen = item ?? (await choose(workspace));
-      if (chosen !== undefined) {
-        await vscode.window.showTextDocument(documentOf(chosen.summary), { preview: false });
-      }
-    }),
-    command('nofx.addMessage', async (item) => {
-      const session = item?.summary.session.id ?? current() ?? (await choose(workspace))?.summary.session.id;
+    vscode.window.registerTreeDataProvider('nofx.agents', agents),
+    vscode.window.registerTreeDataProvider('nofx.between', between),
+    vscode.window.onDidChangeActiveTextEditor(follows),
+    vscode.workspace.registerTextDocumentContentProvider(SCHEME, documents),
+    conversationCommands(desk, conversations),
+    agentCommands(desk),
+    taskCommands(desk),
+    betweenCommands(desk),
+    searchCommands(desk),
+    careCommands(desk, refresh),
+    desk.command<SessionItem>('nofx.addMessage', async (item) => {
+      const session = (await sessionFor(desk, item))?.session.id;
       const content = session && (await vscode.window.showInputBox({ prompt: 'The message', ignoreFocusOut: true }));
       if (session && content) {
         const message = { id: randomUUID(), timestamp: new Date().toISOString(), type: 'user', content };
         await outbox.add({ session, message });
       }
     }),
-    command('nofx.archive', async (item) => {
-      const chosen = item ?? (await choose(workspace));
-      await (chosen && workspace.archiveSession(chosen.summary.session.id));
-    }),
-    command('nofx.restore', async (item) => {
-      const chosen = item ?? (await choose(workspace));
-      await (chosen && workspace.restoreSession(chosen.summary.session.id));
-    }),
-    command('nofx.migrate', () => migrate(workspace, place.folder, log)),
-    command('nofx.saveUnsaved', () => outbox.save()),
-    command('nofx.more', async () => tree.showMore()),
+    desk.command('nofx.migrate', () => migrate(workspace, place.folder, log)),
+    desk.command('nofx.saveUnsaved', () => outbox.save()),
   );
   opened = { workspace, outbox, shown };
   context.subscriptions.push(shown);
-  void follow(workspace, tree, conversations).catch((error) => opened?.workspace === workspace && report(error, log));
+  follows(vscode.window.activeTextEditor);
+  const unlessClosed = (error: unknown) => opened?.workspace === workspace && report(error, log);
+  void follow(workspace, trees, documents).catch(unlessClosed);
 
   if (place.readOnly === undefined) {
+    const legacy = await isLegacy(place.folder);
+    await vscode.commands.executeCommand('setContext', 'nofx.legacy', legacy);
     const done = `nofx.migrated ${workspace.info().store}`;
-    if (context.workspaceState.get(done) !== true && (await isLegacy(place.folder))) {
+    if (legacy && context.workspaceState.get(done) !== true) {
       await migrate(workspace, place.folder, log);
       await context.workspaceState.update(done, true);
     }
-    void suggestWatcherExclude(context.workspaceState);
+    void tellExpiry(desk).catch(unlessClosed);
   }
 }
 
 /** Shows what changes, by this window or another, until the store is closed. */
-async function follow(workspace: Workspace, tree: SessionTree, conversations: Conversations): Promise<void> {
+async function follow(workspace: Workspace, trees: Tree[], documents: Documents): Promise<void> {
   for await (const { gap, events } of workspace.watch()) {
-    tree.refresh();
-    conversations.refresh((session) => gap || events.some((event) => event.session === session));
+    trees.forEach((tree) => tree.refresh());
+    documents.refresh((session) => gap || events.some((event) => event.session === session));
   }
 }
 
@@ -149,24 +159,4 @@ function outgoing(workspace: Workspace) {
       return recent.some((entry) => entry.message.id === messageId);
     },
   };
-}
-
-/** Returns the session whose conversation is being looked at. */
-function current(): string | undefined {
-  const uri = vscode.window.activeTextEditor?.document.uri;
-  return uri && sessionOf(uri);
-}
-
-async function choose(workspace: Workspace): Promise<SessionItem | undefined> {
-  const { items } = await workspace.summaryPage({ limit: 200 });
-  const choices = items.map((summary) => {
-    return { label: summary.session.name, description: summary.state, detail: summary.preview, item: new SessionItem(summary) };
-  });
-  return (await vscode.window.showQuickPick(choices, { placeHolder: 'Which session?' }))?.item;
-}
-
-function report(error: unknown, log: vscode.LogOutputChannel, instead?: string): void {
-  const { message, nextStep } = error instanceof NofxError ? error : { message: String(error), nextStep: undefined };
-  log.error(error instanceof Error ? error : message);
-  void vscode.window.showErrorMessage(`NofX: ${instead ?? (nextStep ? `${message} (${nextStep})` : message)}`);
 }

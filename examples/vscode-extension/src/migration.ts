@@ -1,6 +1,7 @@
 import { readdir } from 'node:fs/promises';
 import type { MigrationReport, Workspace } from 'nofx-node';
 import * as vscode from 'vscode';
+import { counted } from './tree';
 
 /** What the old extension kept in the folder. */
 const FAMILIAR = ['agents.json', 'sessions', 'archives', 'orchestration', 'templates'];
@@ -13,7 +14,7 @@ export async function isLegacy(folder: string): Promise<boolean> {
 
 /** Migrates a legacy folder and shows how far it is. */
 export async function migrate(workspace: Workspace, folder: string, log: vscode.LogOutputChannel): Promise<MigrationReport> {
-  const title = 'NofX: migrating the legacy folder';
+  const title = 'NofX: bringing in what the old version kept';
   const report = await vscode.window.withProgress({ location: vscode.ProgressLocation.Notification, title }, (progress) => {
     let [phase, percent] = ['', 0];
     return workspace.migrate(folder, {
@@ -30,8 +31,9 @@ export async function migrate(workspace: Workspace, folder: string, log: vscode.
   });
   log.info(report.text);
   const sessions = report.added.sessions ?? 0;
-  const told = `NofX has migrated ${report.files} files: ${sessions} sessions, ${report.added.messages ?? 0} messages.`;
-  const show = 'Show report';
+  const messages = counted(report.added.messages ?? 0, 'message');
+  const told = `NofX has brought in ${counted(sessions, 'conversation')} with ${messages} from ${counted(report.files, 'file')}.`;
+  const show = 'Show Report';
   const answer = report.complete && !report.damaged
     ? vscode.window.showInformationMessage(`${told} The old files stay as they are.`, show)
     : vscode.window.showWarningMessage(`${told} Some things need a look.`, show);

@@ -4,6 +4,8 @@ import * as vscode from 'vscode';
 
 /** Where the store of a workspace is, and whether it may be written. */
 export interface Place {
+  /** The folder that is open. */
+  workspace: string;
   /** The `.nofx` folder. */
   folder: string;
   /** The location of the store. */
@@ -18,7 +20,7 @@ export async function placeOf(folder: vscode.WorkspaceFolder): Promise<Place> {
   // A workspace that is not trusted could name any file of this machine.
   const setting = vscode.workspace.isTrusted ? vscode.workspace.getConfiguration('nofx').get<string>('store') : '';
   const location = setting || `redb:${join(legacy, 'store', 'nofx.redb')}`;
-  return { folder: legacy, location, readOnly: await reasonToOnlyRead(folder.uri.fsPath) };
+  return { workspace: folder.uri.fsPath, folder: legacy, location, readOnly: await reasonToOnlyRead(folder.uri.fsPath) };
 }
 
 async function reasonToOnlyRead(folder: string): Promise<string | undefined> {

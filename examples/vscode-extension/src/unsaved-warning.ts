@@ -12,6 +12,7 @@ export class UnsavedWarning implements vscode.Disposable {
   }
 
   show(unsaved: readonly Unsaved[], reason: Error | undefined): void {
+    void vscode.commands.executeCommand('setContext', 'nofx.unsaved', unsaved.length > 0);
     if (unsaved.length === 0 || reason === undefined) {
       this.#bar.hide();
       this.#shown = false;

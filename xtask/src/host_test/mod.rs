@@ -22,7 +22,7 @@ const DRIVE: &str = "xtask/src/host_test/drive/main.js";
 /// How it ends if editor or browser do not even start, which says nothing about the extension.
 const NOT_STARTED: i32 = 77;
 
-/// Tries the sample extension in code-server: migrates a legacy folder, shows the sessions, adds a message, kills the extension host.
+/// Packages the sample extension, installs it in code-server and tries it there as people use it.
 ///
 /// Needs Node 20, npm and chromium (or what CHROMIUM names; root installs Debian's) and says so where they are missing. Screenshots and
 /// logs are in `target/host-test/out`.
@@ -72,7 +72,7 @@ fn place(name: &str) -> PathBuf {
 fn drive(chromium: &OsString, output: &Path) -> Result<Outcome> {
     let mut node = Command::new("node");
     node.current_dir(root()).arg(DRIVE).arg(place("tools")).arg(chromium);
-    let status = node.arg(root().join("samples/legacy")).arg(output).status()?;
+    let status = node.arg(root().join("samples/legacy")).arg(package()).arg(output).status()?;
     Ok(match status.code() {
         Some(0) => Outcome::Passed,
         Some(NOT_STARTED) => Outcome::NotRun("chromium or code-server is installed and does not start here".into()),
@@ -92,18 +92,4 @@ fn told(output: &Path) -> String {
     let skipped = fs::read_to_string(output.join("skipped.txt")).unwrap_or_default();
     let skipped: String = skipped.lines().map(|line| format!("; NOT TRIED: {line}")).collect();
     format!("screenshots in target/host-test/out{skipped}")
-}
-
-/// Copies a folder.
-fn copy(from: &Path, to: &Path) -> Result {
-    fs::create_dir_all(to)?;
-    for entry in fs::read_dir(from)? {
-        let entry = entry?;
-        let target = to.join(entry.file_name());
-        match entry.file_type()?.is_dir() {
-            true => copy(&entry.path(), &target)?,
-            false => _ = fs::copy(entry.path(), target)?,
-        }
-    }
-    Ok(())
 }

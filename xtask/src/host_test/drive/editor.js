@@ -91,9 +91,10 @@ class Editor {
     return answer?.ok;
   }
 
-  /** Returns the address of a window on a folder. */
+  /** Returns the address of a window on a folder, or without one. */
   url(folder) {
-    return `http://127.0.0.1:${this.#port}/?folder=${encodeURIComponent(folder)}`;
+    const shown = folder === undefined ? 'ew=true' : `folder=${encodeURIComponent(folder)}`;
+    return `http://127.0.0.1:${this.#port}/?${shown}`;
   }
 
   /** Returns the ids of the processes in which extensions run. */

@@ -1,10 +1,11 @@
 // Drives the sample extension in a real editor: code-server, and chromium without a screen.
 //
-//   node main.js TOOLS CHROMIUM LEGACY OUTPUT
+//   node main.js TOOLS CHROMIUM LEGACY PACKAGE OUTPUT
 //
-// TOOLS has code-server and playwright-core, LEGACY is a workspace with a legacy folder, and OUTPUT/extensions has the extension as it
-// would be installed. Each step is printed with the time since its window was opened, and leaves a screenshot in OUTPUT. What this machine
+// TOOLS has code-server and playwright-core, LEGACY is a workspace with a legacy folder, PACKAGE is nofx-node, and OUTPUT/extensions has the
+// extension as code-server has installed it. Each step is printed with the time since its window was opened, and leaves a screenshot in OUTPUT. What this machine
 // cannot do is printed too and listed in OUTPUT/skipped.txt; what went wrong is in OUTPUT/failed.txt. Ends with 77 if editor or browser do not even start.
+// STORY names the stories to tell, by a part of their names; otherwise all are told.
 
 const fs = require('node:fs');
 const path = require('node:path');
@@ -13,11 +14,12 @@ const { Editor } = require('./editor.js');
 const stories = require('./stories.js');
 const { Window } = require('./window.js');
 
-const [tools, executablePath, legacy, output] = process.argv.slice(2);
+const [tools, executablePath, legacy, package_, output] = process.argv.slice(2);
 const { chromium } = createRequire(path.join(tools, 'package.json'))('playwright-core');
-const nofx = createRequire(path.join(output, 'extensions', 'nofx.nofx-sample-0.1.0', 'package.json'))('nofx-node');
+const nofx = require(package_);
 
 const SETTINGS = {
+  'window.autoDetectColorScheme': true,
   'telemetry.telemetryLevel': 'off',
   'workbench.startupEditor': 'none',
   'workbench.tips.enabled': false,
@@ -26,6 +28,8 @@ const SETTINGS = {
 
 const BROWSER = { executablePath, args: ['--no-sandbox', '--disable-gpu'] };
 
+const PAGE = { viewport: { width: 1280, height: 1400 }, reducedMotion: 'reduce' };
+
 /** Makes a workspace with a legacy folder. */
 function fresh(name) {
   const folder = path.join(output, 'workspaces', name);
@@ -33,12 +37,18 @@ function fresh(name) {
   return folder;
 }
 
-/** Returns the messages of the newest session of a name, read beside the windows. */
-async function history(folder, name) {
+/** Makes a workspace without anything. */
+function empty(name) {
+  const folder = path.join(output, 'workspaces', name);
+  fs.mkdirSync(folder, { recursive: true });
+  return folder;
+}
+
+/** Uses the store of a workspace beside the windows. */
+async function store(folder, use) {
   const workspace = await nofx.open(`redb:${path.join(folder, '.nofx/store/nofx.redb')}`);
   try {
-    const { items } = await workspace.summaryPage({ text: name });
-    return await workspace.history(items[0].session.id).all();
+    return await use(workspace);
   } finally {
     await workspace.close();
   }
@@ -53,7 +63,7 @@ function skip(what) {
 async function tell(name, settings, all, folder) {
   const editor = await Editor.start({ tools, output, name, settings: { ...SETTINGS, ...settings } });
   try {
-    for (const story of all) {
+    for (const story of all.filter(({ name }) => name.includes(process.env.STORY ?? ''))) {
       console.log(`\n${story.name}`);
       await inBrowser(story, editor, folder);
     }
@@ -68,13 +78,13 @@ async function inBrowser(story, editor, folder) {
   const browser = await chromium.launch(BROWSER);
   const windows = [];
   const window = async () => {
-    const opened = new Window(await browser.newPage({ viewport: { width: 1280, height: 1200 } }), output);
+    const opened = new Window(await browser.newPage(PAGE), output);
     windows.push(opened);
     return opened;
   };
   const step = (text) => console.log(`${((performance.now() - started) / 1000).toFixed(1).padStart(6)} s  ${text}`);
   try {
-    await story({ editor, folder, fresh, step, window, skip, history });
+    await story({ editor, folder, fresh, empty, store, step, window, skip });
   } catch (error) {
     error.message = `${story.name}: ${error.message}`;
     for (const [at, opened] of windows.entries()) {
@@ -104,7 +114,7 @@ async function main() {
     return;
   }
   const folder = fresh('workspace');
-  const trusted = { 'security.workspace.trust.enabled': false, 'files.watcherExclude': { '**/.nofx/store/**': true } };
+  const trusted = { 'security.workspace.trust.enabled': false };
   await tell('trusted', trusted, stories.trusted, folder);
   await tell('asked', { 'security.workspace.trust.startupPrompt': 'always' }, stories.asked, folder);
 }

@@ -8,7 +8,11 @@ const path = require('node:path');
 const { isAlive, until } = require('./editor.js');
 
 const SESSION = 'Harbour "Launch" ⚓ - 9/9/2025';
+/** What was last said in it. */
+const LAST = 'The DKIM record had a line break in it';
 const MESSAGE = 'Said in the browser';
+
+const RESTORE = 'Restore in a New Conversation';
 
 const ROOT = process.getuid() === 0;
 
@@ -17,15 +21,15 @@ async function migratesAndSurvives({ editor, folder, step, window }) {
   const one = await window();
   await one.open(editor.url(folder));
   // What is told goes away after a while.
-  const told = one.page.getByText(/NofX has migrated \d+ files: \d+ sessions, \d+ messages/).first();
+  const told = one.page.getByText(/NofX has brought in \d+ conversations with \d+ messages from \d+ files/).first();
   await Promise.all([told.waitFor(), one.item(SESSION).waitFor()]);
-  step('the tree shows the migrated sessions');
+  step('the tree shows the conversations of the old version');
   for (const group of ['Active', 'Expired', 'Archived']) {
     await one.item(group).waitFor();
   }
   await one.shoot('1-tree');
   await one.conversation(SESSION);
-  await one.sees('assistant');
+  await one.sees(LAST);
   await one.shoot('2-conversation');
   step('a conversation is open');
 
@@ -74,14 +78,14 @@ async function archivesAndRestores({ editor, folder, step, window }) {
   await one.open(editor.url(folder));
   await one.item(SESSION).waitFor();
   assert.notEqual(await one.groupOf(SESSION), 'Archived');
-  await one.choose(SESSION, 'Archive session');
+  await one.choose(SESSION, 'Archive');
   await until('the session among the archived ones', async () => (await one.groupOf(SESSION)) === 'Archived');
-  await one.menu(SESSION, 'Restore session');
-  assert.equal(await one.page.getByRole('menuitem', { name: 'Archive session' }).count(), 0, 'it is archived already');
+  await one.menu(SESSION, RESTORE);
+  assert.equal(await one.page.getByRole('menuitem', { name: 'Archive' }).count(), 0, 'it is archived already');
   await one.shoot('6-archived');
   step('the context menu has archived a session');
 
-  await one.pick('Restore session');
+  await one.pick(RESTORE);
   const restored = `Restored: ${SESSION}`;
   await until('the restored session', async () => (await one.groupOf(restored)) === 'Active');
   await one.conversation(restored);
@@ -109,7 +113,7 @@ async function twoWindowsAgree({ editor, folder, step, window }) {
 }
 
 /** While the disk is full, messages are kept in memory with a warning; they are saved when there is room. */
-async function keepsWhatTheDiskRefuses({ editor, fresh, step, window, skip, history }) {
+async function keepsWhatTheDiskRefuses({ editor, fresh, step, window, skip, store }) {
   const folder = fresh('full');
   const disk = path.join(folder, '.nofx', 'store');
   fs.mkdirSync(disk, { recursive: true });
@@ -124,7 +128,7 @@ async function keepsWhatTheDiskRefuses({ editor, fresh, step, window, skip, hist
     await one.open(editor.url(folder));
     await one.item(SESSION).waitFor();
     await one.conversation(SESSION);
-    await one.sees('assistant');
+    await one.sees(LAST);
     const filler = path.join(disk, 'filler');
     const sent = [];
     const send = async () => {
@@ -146,7 +150,7 @@ async function keepsWhatTheDiskRefuses({ editor, fresh, step, window, skip, hist
     fs.rmSync(filler);
     await one.warning().click();
     await one.warning().waitFor({ state: 'hidden' });
-    const after = (await history(folder, SESSION)).map((entry) => entry.message.content);
+    const after = await saidIn(store, folder, SESSION);
     assert.deepEqual(after.slice(-sent.length), sent, 'each message once and in order');
     await one.shoot('10-room');
     step('with room again everything is saved, in order');
@@ -197,13 +201,13 @@ async function onlyReadsWhatIsSomeoneElses({ editor, folder, step, window, skip 
 }
 
 async function nothingCanBeWritten(one) {
-  assert.equal(await one.offers('NofX: Add message'), false, 'nothing can be added');
+  assert.equal(await one.offers('NofX: Add Message'), false, 'nothing can be added');
   await one.item(SESSION).click({ button: 'right' });
-  assert.equal(await one.page.getByRole('menuitem', { name: /session/ }).count(), 0, 'nothing can be archived or restored');
+  assert.equal(await one.page.getByRole('menuitem', { name: /Archive|Restore|Trash|Task/ }).count(), 0, 'nothing can be changed');
   await one.page.keyboard.press('Escape');
 }
 
-/** Without trust everything can be read and nothing be written; with trust it can, and the editor need not watch the store. */
+/** Without trust everything can be read and nothing be written; with trust it can. */
 async function onlyReadsWithoutTrust({ editor, folder, step, window }) {
   const one = await window();
   await one.page.goto(editor.url(folder));
@@ -220,18 +224,153 @@ async function onlyReadsWithoutTrust({ editor, folder, step, window }) {
   await one.command('Workspaces: Manage Workspace Trust');
   await one.page.getByRole('button', { name: 'Trust', exact: true }).first().click();
   await one.page.getByText('Only to read:').waitFor({ state: 'hidden' });
-  await one.page.getByRole('button', { name: 'Exclude' }).click();
-  const settings = path.join(folder, '.vscode', 'settings.json');
-  await until('the setting', () => fs.existsSync(settings) && fs.readFileSync(settings, 'utf8').includes('.nofx/store'));
   await one.conversation(`Restored: ${SESSION}`);
   await one.add('With trust');
   await one.sees('With trust');
   await one.shoot('13-trusted');
-  step('with trust messages can be added, and the store is excluded from watching');
+  step('with trust messages can be added');
+}
+
+/** An empty workspace says what to do first; an agent, a conversation and its tasks are made from there. */
+async function beginsFromNothing({ editor, empty, step, window }) {
+  const one = await window();
+  await one.open(editor.url());
+  await one.button('Open Folder').waitFor();
+  await one.shoot('20-no-folder');
+  step('without a folder the view offers to open one');
+
+  await one.open(editor.url(empty('new')));
+  for (const text of ['There are no conversations yet.', 'There are no agents yet.', 'Open a conversation to see its tasks.']) {
+    await one.page.getByText(text).first().waitFor();
+  }
+  await one.shootBoth('21-welcome');
+  step('an empty workspace says what can be done');
+
+  await one.button('New Agent').click();
+  await one.answer('What is the agent called?', 'Ada');
+  await one.pickOffered('New template');
+  await one.answer('What is the template called?', 'Harbour Pilot');
+  await one.answer('What is an agent told', 'Bring the ships in, the late ones first.');
+  await one.item('harbour-pilot').waitFor();
+  await one.item('Ada').click();
+  await one.item('0 conversations').waitFor();
+  await one.item('Harbour Pilot').click();
+  await one.sees('Bring the ships in');
+  step('an agent was made from a new template, which can be read');
+
+  await one.button('New Conversation').click();
+  await one.pickOffered('Ada');
+  await one.answer('What is the conversation about?', 'Ships that are late');
+  await one.conversation('Ships that are late');
+  await one.add('Which ones are late?');
+  await one.sees('Which ones are late?');
+  await one.button('Start a Task').click();
+  await one.answer('What is to be done?', 'Find the late ships');
+  await one.item('in progress').waitFor();
+  await one.act('in progress', 'Mark Task as Done');
+  await one.asked('NofX: Start a Task', 'What is to be done?');
+  await one.answer('What is to be done?', 'Call their captains');
+  await one.item('Call their captains').waitFor();
+  for (const told of ['Task complete', 'Assign task']) {
+    await one.item(told).waitFor();
+  }
+  await one.item('1 conversation').waitFor();
+  await one.shootBoth('22-product');
+  step('a conversation has tasks, and what agents are told and report is listed');
+}
+
+/** Search finds what was said in any conversation while a person types, and opens it there. */
+async function findsWhatWasSaid({ editor, fresh, step, window }) {
+  const one = await window();
+  await one.open(editor.url(fresh('search')));
+  await one.item(SESSION).waitFor();
+  await one.command('NofX: Search All Conversations');
+  const found = await one.offered('line break DKIM', LAST);
+  await one.shoot('23-search');
+  await found.click();
+  await one.page.getByRole('tab', { name: SESSION.replaceAll('/', ' '), selected: true }).first().waitFor();
+  await one.sees(LAST);
+  step('search finds a message and opens its conversation');
+}
+
+/** What expires soon is told before it does, what has expired afterwards; both can be answered. */
+async function tellsWhatExpires({ editor, empty, store, step, window }) {
+  const folder = empty('expiry');
+  const agent = { id: 'ada', name: 'Ada', type: 'harbour-pilot' };
+  await store(folder, async (workspace) => {
+    await workspace.createSession({ agent, name: 'Night watch', lifetimeMs: 25 * 60_000 });
+    await workspace.createSession({ agent, name: 'Day watch', lifetimeMs: 25 * 60_000 });
+    await workspace.createSession({ agent, name: 'Old watch', lifetimeMs: 1 });
+  });
+  const one = await window();
+  await one.open(editor.url(folder));
+  await one.item('Night watch').waitFor();
+  await one.page.getByText('“Night watch” expires at').first().waitFor();
+  await one.shoot('24-expiry');
+  await one.reply('“Night watch” expires at', 'Archive');
+  await until('it among the archived ones', async () => (await one.groupOf('Night watch')) === 'Archived');
+  await one.reply('“Day watch” expires at', 'Keep Open');
+  const state = (name) => store(folder, async (workspace) => (await workspace.summaryPage({ text: name })).items[0].state);
+  await until('more time', async () => (await state('Day watch')) === 'active');
+  step('what expires soon was told, and was archived and kept open');
+  await one.reply('“Old watch” has expired.', 'Restore');
+  await until('it in another conversation', async () => (await one.groupOf('Restored: Old watch')) === 'Active');
+  step('what has expired was told, and was restored');
+}
+
+/** A cleanup shows what it will do and then does that; a conversation is exported; all data can be cleared. */
+async function keepsThingsInOrder({ editor, fresh, store, step, window }) {
+  const folder = fresh('care');
+  const one = await window();
+  await one.open(editor.url(folder));
+  await one.item(SESSION).waitFor();
+  const planned = await store(folder, (workspace) => workspace.cleanupPreview({ archiveAfterMs: 30 * 86_400_000 }));
+  await one.warned('NofX: Clean Up Old Conversations', `Archive: ${planned.archive.length} conversations`);
+  assert.equal(await one.groupOf(SESSION), 'Expired', 'a preview changes nothing');
+  await one.shootBoth('25-cleanup');
+  await one.decide('Clean Up');
+  await until('the old conversations in the archive', async () => (await one.groupOf(SESSION)) === 'Archived');
+  step('a cleanup has done what its preview said');
+
+  await one.choose(SESSION, 'Export as Markdown');
+  const file = path.join(folder, 'harbour.md');
+  await one.save(file);
+  await until('the exported file', () => fs.existsSync(file) && fs.readFileSync(file, 'utf8').includes(LAST));
+  step('a conversation was exported as Markdown');
+
+  await one.choose(SESSION, 'Move to the Trash');
+  await one.item('Trash').waitFor();
+  await one.warned('NofX: Clear All Data', 'This cannot be undone');
+  await one.shoot('26-clear');
+  await one.decide('Clear All Data');
+  await one.page.getByText('There are no conversations yet.').waitFor();
+  const { agents, sessions, trash } = await store(folder, (workspace) => workspace.stats());
+  assert.deepEqual([agents, sessions, trash], [0, 0, 0]);
+  assert.ok(fs.existsSync(path.join(folder, '.nofx', 'agents.json')), 'the old files stay');
+  await one.shoot('27-cleared');
+  step('all data was cleared, and the old files stay');
+}
+
+/** Returns what was said in the newest session of a name. */
+function saidIn(store, folder, name) {
+  return store(folder, async (workspace) => {
+    const { items } = await workspace.summaryPage({ text: name });
+    return (await workspace.history(items[0].session.id).all()).map((entry) => entry.message.content);
+  });
 }
 
 module.exports = {
-  trusted: [migratesAndSurvives, archivesAndRestores, twoWindowsAgree, keepsWhatTheDiskRefuses, onlyReadsWhatIsSomeoneElses],
+  trusted: [
+    migratesAndSurvives,
+    archivesAndRestores,
+    twoWindowsAgree,
+    beginsFromNothing,
+    findsWhatWasSaid,
+    tellsWhatExpires,
+    keepsThingsInOrder,
+    keepsWhatTheDiskRefuses,
+    onlyReadsWhatIsSomeoneElses,
+  ],
   asked: [onlyReadsWithoutTrust],
   SESSION,
 };

@@ -126,11 +126,95 @@ class Window {
 
   /** Adds a message to the conversation that is open. */
   async add(message) {
-    const asked = () => this.#box().filter({ hasText: 'The message' });
-    await insist('the input box', () => this.command('NofX: Add message'), asked);
-    await this.#box().locator('input').first().fill(message);
+    await this.asked('NofX: Add Message', 'The message');
+    await this.answer('The message', message);
+  }
+
+  /** Runs a command until it asks for a text. */
+  async asked(command, prompt) {
+    await insist('the input box', () => this.command(command), () => this.#box().filter({ hasText: prompt }));
+  }
+
+  /** Answers a question with a text. */
+  async answer(prompt, text) {
+    const asked = this.#box().filter({ hasText: prompt });
+    await asked.waitFor();
+    await this.#box().locator('input').first().fill(text);
     await this.page.keyboard.press('Enter');
-    await this.#box().waitFor({ state: 'hidden' });
+    await asked.waitFor({ state: 'hidden' });
+  }
+
+  /** Chooses what is offered, of which this is a part. */
+  async pickOffered(text) {
+    const option = this.page.getByRole('option').filter({ hasText: text }).first();
+    await option.click();
+    await option.waitFor({ state: 'hidden' });
+  }
+
+  /** Types into what asks, and returns what is then offered, of which this is a part. */
+  offered(typed, text) {
+    const option = () => this.page.getByRole('option').filter({ hasText: text }).first();
+    const type = async () => {
+      await this.#box().locator('input').first().fill('', { timeout: PATIENCE });
+      await this.#box().locator('input').first().fill(typed, { timeout: PATIENCE });
+    };
+    return insist(`“${text}” among what is offered`, type, option).then(option);
+  }
+
+  /** Answers what asks where to save something. */
+  async save(file) {
+    const input = this.#box().locator('input').first();
+    const confirmed = this.#box().getByRole('button', { name: 'OK' });
+    await confirmed.waitFor();
+    await input.fill(file);
+    await until('the name in the box', async () => (await input.inputValue()) === file);
+    await this.page.keyboard.press('Enter');
+    await confirmed.waitFor({ state: 'hidden' });
+  }
+
+  /** A button of a view or of a dialog. */
+  button(name) {
+    return this.page.getByRole('button', { name, exact: true }).first();
+  }
+
+  /** The dialog that is open. */
+  dialog() {
+    return this.page.locator('.monaco-dialog-box');
+  }
+
+  /** Answers the dialog that is open. */
+  async decide(button) {
+    await this.dialog().getByRole('button', { name: button, exact: true }).click();
+    await this.dialog().waitFor({ state: 'hidden' });
+  }
+
+  /** Runs a command until it opens a dialog that says something. */
+  async warned(command, text) {
+    await insist(`the dialog of ${command}`, () => this.command(command), () => this.dialog().filter({ hasText: text }));
+  }
+
+  /** Answers what is told in the corner. It goes away by itself, and is then looked for where such things are kept. */
+  async reply(text, button) {
+    const told = () => this.page.locator('.notification-list-item').filter({ hasText: text }).first();
+    const look = async () => (await told().isVisible()) || (await this.command('Notifications: Show Notifications'));
+    await insist(`“${text}” in the corner`, look, told);
+    await told().getByRole('button', { name: button, exact: true }).click();
+  }
+
+  /** Clicks an action of an item, which shows them while the mouse is on it. */
+  async act(text, action) {
+    const button = () => this.item(text).getByRole('button', { name: action });
+    await insist(`“${action}” of ${text}`, () => this.item(text).hover({ timeout: PATIENCE }), button);
+    await button().click();
+  }
+
+  /** Takes a screenshot in the light and in the dark. */
+  async shootBoth(name) {
+    for (const [colorScheme, theme] of [['dark', 'vs-dark'], ['light', 'vs']]) {
+      await this.page.emulateMedia({ colorScheme });
+      await this.page.locator(`.monaco-workbench.${theme}`).waitFor();
+      await this.shoot(`${name}-${colorScheme}`);
+    }
   }
 
   /** Waits until the end of the conversation says something. */

@@ -1,0 +1,18 @@
+// Makes `out/` of the sources: one file with everything that it imports, and the addon beside it.
+
+import { rmSync } from 'node:fs';
+import { buildSync } from 'esbuild';
+
+rmSync('out', { recursive: true, force: true });
+buildSync({
+  entryPoints: ['src/extension.ts'],
+  outfile: 'out/extension.js',
+  bundle: true,
+  minify: true,
+  platform: 'node',
+  target: 'node18',
+  external: ['vscode'],
+  loader: { '.node': 'copy' },
+  // Of the addons for all platforms only one is here.
+  logLevel: 'error',
+});
