@@ -1,16 +1,17 @@
 // What the addon costs, beside what the same work costs without it. All in one run and in rounds; medians.
 //
-// better-sqlite3 is compared with if it can be found: `npm run bench:peers` installs it.
+// better-sqlite3 and LangGraph's saver on it are compared with if they can be found: `npm run bench:peers` installs them.
 
 import { mkdtempSync, rmSync, statSync } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type * as nofx from '../dist/index';
+import { checkpoints } from './langgraph';
+import { measured, peer, printed } from './measure';
 
 const { open } = require('../dist/index.js') as typeof nofx;
 
-const ROUNDS = 9;
 const MESSAGES = 10_000;
 const CALLS = 20_000;
 const ADDED = 200;
@@ -24,6 +25,7 @@ async function main(): Promise<void> {
     await reading(folder);
     await calling(folder);
     await adding(folder);
+    await checkpoints(folder);
   } finally {
     rmSync(folder, { recursive: true });
   }
@@ -56,11 +58,7 @@ async function reading(folder: string): Promise<void> {
     ...(sqlite && { 'better-sqlite3, rows and JSON.parse': sqlite }),
   };
   console.log(`reading ${entries.length} messages, ${(text.length / 1e6).toFixed(1)} MB of JSON (redb, ${megabytes(folder)} MB)`);
-  const times = await measured(tasks);
-  const parse = times.get('JSON.parse of one text') ?? 1;
-  for (const [name, time] of times) {
-    console.log(`  ${name.padEnd(38)}${time.toFixed(2).padStart(9)} ms${(time / parse).toFixed(2).padStart(8)} x JSON.parse`);
-  }
+  printed(await measured(tasks), 'JSON.parse of one text', 'JSON.parse');
   await again.close();
 }
 
@@ -109,10 +107,7 @@ async function adding(folder: string): Promise<void> {
     'on as many sessions': () => Promise.all(ids.map((id) => workspace.addMessage(id, message))),
     'on one session, in order': () => Promise.all(ids.map(() => workspace.addMessage(one, message))),
   });
-  const many = times.get('on as many sessions') ?? 1;
-  for (const [name, time] of times) {
-    console.log(`  ${name.padEnd(38)}${time.toFixed(2).padStart(9)} ms${(time / many).toFixed(2).padStart(8)} x`);
-  }
+  printed(times, 'on as many sessions', 'as many');
   await workspace.close();
 }
 
@@ -129,27 +124,22 @@ async function filled(workspace: nofx.Workspace): Promise<string> {
   return id;
 }
 
-/** Runs each task once per round, so that what disturbs one disturbs all; returns the median of each in milliseconds. */
-async function measured(tasks: Record<string, () => unknown>, rounds = ROUNDS): Promise<Map<string, number>> {
-  const times = new Map(Object.keys(tasks).map((name) => [name, [] as number[]]));
-  for (let round = 0; round < rounds; round += 1) {
-    for (const [name, task] of Object.entries(tasks)) {
-      globalThis.gc?.();
-      const started = performance.now();
-      await task();
-      times.get(name)?.push(performance.now() - started);
-    }
-  }
-  const median = (list: number[]) => list.sort((a, b) => a - b)[Math.floor(list.length / 2)] ?? 0;
-  return new Map([...times].map(([name, list]) => [name, median(list)]));
+/** What is used of better-sqlite3. */
+interface Database {
+  pragma(text: string): void;
+  exec(text: string): void;
+  prepare(text: string): { run(...values: unknown[]): void; all(): unknown[] };
+  transaction(run: () => void): () => void;
+}
+
+interface Row {
+  position: number;
+  body: string;
 }
 
 function sqliteOf(folder: string, lines: string[]): (() => unknown) | undefined {
-  let Database;
-  try {
-    Database = require('better-sqlite3');
-  } catch {
-    console.log('better-sqlite3 is not installed, so it is not compared with');
+  const Database = peer<new (file: string) => Database>('better-sqlite3');
+  if (Database === undefined) {
     return undefined;
   }
   const database = new Database(join(folder, 'sqlite.db'));
@@ -158,7 +148,7 @@ function sqliteOf(folder: string, lines: string[]): (() => unknown) | undefined 
   const insert = database.prepare('INSERT INTO message VALUES (?, ?)');
   database.transaction(() => lines.forEach((line, position) => insert.run(position, line)))();
   const select = database.prepare('SELECT position, body FROM message ORDER BY position');
-  return () => select.all().map((row: { position: number; body: string }) => ({ position: row.position, message: JSON.parse(row.body) }));
+  return () => (select.all() as Row[]).map(({ position, body }) => ({ position, message: JSON.parse(body) }));
 }
 
 function megabytes(folder: string): string {

@@ -40,6 +40,27 @@ test('branches of a LangGraph thread keep their own values under equal versions,
   assert.deepEqual(await workspace.records('langgraph').scan().all(), []);
 });
 
+test('a checkpoint keeps what did not change also when another process has put its parent again or has deleted it', async (t) => {
+  const { workspace, another } = await store(t);
+  const [saver, other] = [new NofxSaver(workspace), new NofxSaver(await another())];
+  const thread = { configurable: { thread_id: 't', checkpoint_ns: '' } };
+  const first = checkpoint(1, { topic: 'lists', said: ['a'] });
+  const root = await saver.put(thread, first, META, { topic: 1, said: 1 });
+  // The same checkpoint, so that its values are where they were, and its record is another version.
+  await other.put(thread, first, META, { topic: 1, said: 1 });
+  const next = await saver.put(root, checkpoint(2, { topic: 'lists', said: ['a', 'b'] }), META, { said: 2 });
+  assert.deepEqual((await other.getTuple(next))?.checkpoint.channel_values, { topic: 'lists', said: ['a', 'b'] });
+
+  await other.deleteThread('t');
+  // What was to be taken over is gone.
+  const after = await saver.put(next, checkpoint(3, { topic: 'lists', said: ['c'] }), META, { said: 3 });
+  assert.deepEqual((await other.getTuple(after))?.checkpoint.channel_values, { said: ['c'] });
+  const topic = await saver.put(after, checkpoint(4, { topic: 'lists', said: [0] }), META, { topic: 4, said: 4 });
+  const many = Array.from({ length: 40 }, (_, at) => saver.put(topic, checkpoint(5 + at, { topic: 'lists', said: [at] }), META, { said: at }));
+  assert.equal((await Promise.all(many)).length, 40);
+  assert.deepEqual((await other.getTuple(thread))?.checkpoint.channel_values, { topic: 'lists', said: [39] });
+});
+
 test('writes of a LangGraph task that are repeated or come from two processes are kept once, and an interrupt is replaced', async (t) => {
   const { workspace, another } = await store(t);
   const other = await another();

@@ -17,27 +17,27 @@ export interface Page<T, C> {
  * that is forgotten costs nothing, and one that is resumed tomorrow goes on.
  */
 export class Listing<T> implements AsyncIterable<T> {
-  readonly #pages: () => AsyncGenerator<T[], void, void>;
+  readonly #pages: (all: boolean) => AsyncGenerator<T[], void, void>;
 
   /** @internal */
-  constructor(pages: () => AsyncGenerator<T[], void, void>) {
+  constructor(pages: (all: boolean) => AsyncGenerator<T[], void, void>) {
     this.#pages = pages;
   }
 
   /** Lists what is on pages, of which each says where the next one begins. @internal */
   static of<T, C>(start: C, read: (at: C) => Promise<Page<T, C>>): Listing<T> {
-    return new Listing(() => ahead(read, start));
+    return new Listing((all) => ahead(read, start, all));
   }
 
   /** Returns it page by page. */
   pages(): AsyncGenerator<T[], void, void> {
-    return this.#pages();
+    return this.#pages(false);
   }
 
   /** Returns all of it. Of a long list that is a lot. */
   async all(): Promise<T[]> {
     const pages: T[][] = [];
-    for await (const page of this.pages()) {
+    for await (const page of this.#pages(true)) {
       pages.push(page);
     }
     return pages.flat();
@@ -50,11 +50,11 @@ export class Listing<T> implements AsyncIterable<T> {
 
 /**
  * Returns pages, each read when it is asked for. Who asks for a second one reads on, so a third is fetched while the second is
- * looked at.
+ * looked at; who wants all has the second one fetched while the first is looked at.
  */
-async function* ahead<T, C>(read: (at: C) => Promise<Page<T, C>>, start: C): AsyncGenerator<T[], void, void> {
+async function* ahead<T, C>(read: (at: C) => Promise<Page<T, C>>, start: C, all: boolean): AsyncGenerator<T[], void, void> {
   let page = await read(start);
-  let first = true;
+  let first = !all;
   while (true) {
     const next = page.next;
     const following = first || next === null ? undefined : read(next);

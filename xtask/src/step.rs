@@ -172,7 +172,7 @@ fn seconds(duration: Duration) -> String {
 }
 
 #[expect(clippy::disallowed_methods, reason = "how long a step took is for people, never stored")]
-fn now() -> Instant {
+pub(crate) fn now() -> Instant {
     Instant::now()
 }
 

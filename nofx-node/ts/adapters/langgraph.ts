@@ -32,7 +32,7 @@ import {
   WRITES_IDX_MAP,
   writesSortKey,
 } from '@langchain/langgraph-checkpoint';
-import { ConflictError, CorruptError, type OwnRecord, type RecordName, type Records, type Workspace } from '../index';
+import { ConflictError, CorruptError, type OwnRecord, type RecordBatch, type RecordName, type Records, type Workspace } from '../index';
 import { joined } from './names';
 
 /** How to keep checkpoints. */
@@ -71,12 +71,23 @@ const RESTORE = 'restore a backup, or run nofx doctor';
 /** Records deleted in one commit. */
 const TOGETHER = 500;
 
+/** Checkpoints of which it is remembered where their values are. */
+const REMEMBERED = 32;
+
+/** Where the values of a checkpoint are, as of a version of its record. */
+interface Places {
+  version: number;
+  values: KeptCheckpoint['values'];
+}
+
 /**
  * Keeps each checkpoint as a record, found by its thread, namespace and id, and each value of a channel that changed and the writes of each task as
  * others beside it. The newest checkpoint of a thread is found by one read, however long the thread is. Several processes may use one store.
  */
 export class NofxSaver extends BaseCheckpointSaver {
   readonly #records: Records;
+  /** By the ids of the records, the last one at the end: the parent of a checkpoint is nearly always the one before it. */
+  readonly #places = new Map<string, Places>();
 
   constructor(workspace: Workspace, { name = 'langgraph', serde }: SaverOptions = {}) {
     super(serde);
@@ -89,7 +100,7 @@ export class NofxSaver extends BaseCheckpointSaver {
       return undefined;
     }
     const id = getCheckpointId(config);
-    const found = id ? await this.#one(thread, ns, id) : await this.#newest(`${joined(thread, ns)}/`);
+    const found = id ? await this.#one(joined(thread, ns, id)) : await this.#newest(`${joined(thread, ns)}/`);
     return found && this.#tuple(found, id ? config : undefined);
   }
 
@@ -127,26 +138,39 @@ export class NofxSaver extends BaseCheckpointSaver {
   ): Promise<RunnableConfig> {
     const { checkpoint_ns: ns = '', checkpoint_id: parent } = configurable(config);
     const [thread, id] = [required(config, 'thread_id'), checkpoint.id];
-    const before = parent ? await this.#one(thread, ns, parent) : undefined;
     const { channel_values: all, ...rest } = copyCheckpoint(checkpoint);
-    const changed = Object.entries(all).filter(([channel, value]) => value !== undefined && Object.hasOwn(newVersions, channel));
-    const kept = Object.keys(all).flatMap((channel) => {
-      const at = Object.hasOwn(newVersions, channel) ? undefined : before?.values[channel];
-      return at === undefined ? [] : [[channel, at] as const];
-    });
-    const body: KeptCheckpoint = {
-      thread,
-      ns,
-      id,
-      ...(parent && { parent }),
-      checkpoint: await this.#keep(rest),
-      metadata: await this.#keep(metadata),
-      values: Object.fromEntries([...kept, ...changed.map(([channel]) => [channel, id] as const)]),
-    };
-    const values = changed.map(async ([channel, value]) => ({ ...valueAt(thread, ns, id, channel), body: await this.#keep(value) }));
-    const record = { kind: 'checkpoint', id: joined(thread, ns, id), body };
-    await this.#records.commit({ put: [record, ...(await Promise.all(values))] });
-    return { configurable: { thread_id: thread, checkpoint_ns: ns, checkpoint_id: id } };
+    const written = { checkpoint: await this.#keep(rest), metadata: await this.#keep(metadata) };
+    const record = { kind: 'checkpoint', id: joined(thread, ns, id) };
+    const above = parent ? { kind: 'checkpoint', id: joined(thread, ns, parent) } : undefined;
+    while (true) {
+      const before = above && (await this.#placesOf(above.id));
+      const places: KeptCheckpoint['values'] = {};
+      const put: RecordBatch['put'] = [];
+      for (const [channel, value] of Object.entries(all)) {
+        const isNew = Object.hasOwn(newVersions, channel);
+        const at = isNew ? id : before?.values[channel];
+        if (at === undefined || (isNew && value === undefined)) {
+          continue;
+        }
+        places[channel] = at;
+        if (isNew) {
+          put.push({ ...valueAt(thread, ns, id, channel), body: await this.#keep(value) });
+        }
+      }
+      const body: KeptCheckpoint = { thread, ns, id, ...(parent && { parent }), ...written, values: places };
+      const guard = above && before ? [{ ...above, expect: before.version }] : [];
+      try {
+        const { version } = await this.#records.commit({ put: [{ ...record, body }, ...put], guard });
+        this.#remember(record.id, { version: version ?? 0, values: places });
+        return { configurable: { thread_id: thread, checkpoint_ns: ns, checkpoint_id: id } };
+      } catch (error) {
+        if (!(error instanceof ConflictError) || guard.length === 0) {
+          throw error;
+        }
+        // The parent was put again or deleted since.
+        guard.forEach(({ id }) => this.#places.delete(id));
+      }
+    }
   }
 
   async putWrites(config: RunnableConfig, writes: PendingWrite[], task: string, path = ''): Promise<void> {
@@ -181,16 +205,43 @@ export class NofxSaver extends BaseCheckpointSaver {
     }
   }
 
-  async #one(thread: string, ns: string, id: string): Promise<KeptCheckpoint | undefined> {
-    const found = await this.#records.get<KeptCheckpoint>('checkpoint', joined(thread, ns, id));
-    return found?.body;
+  async #one(id: string): Promise<KeptCheckpoint | undefined> {
+    const found = await this.#records.get<KeptCheckpoint>('checkpoint', id);
+    return found === null ? undefined : this.#read(found);
   }
 
   async #newest(prefix: string): Promise<KeptCheckpoint | undefined> {
     for await (const record of this.#records.scan<KeptCheckpoint>({ kind: 'checkpoint', prefix, backward: true, pageSize: 1 })) {
-      return readable(record);
+      return this.#read(record);
     }
     return undefined;
+  }
+
+  /** Takes a checkpoint out of its record, and remembers where its values are. */
+  #read(record: OwnRecord<KeptCheckpoint>): KeptCheckpoint {
+    const kept = readable(record);
+    this.#remember(record.id, { version: record.version, values: kept.values });
+    return kept;
+  }
+
+  /** Returns where the values of a checkpoint are; `undefined` if there is none. */
+  async #placesOf(id: string): Promise<Places | undefined> {
+    const known = this.#places.get(id);
+    if (known !== undefined) {
+      return known;
+    }
+    const found = await this.#records.get<KeptCheckpoint>('checkpoint', id);
+    return found === null ? undefined : this.#remember(id, { version: found.version, values: found.body.values });
+  }
+
+  #remember(id: string, places: Places): Places {
+    this.#places.delete(id);
+    this.#places.set(id, places);
+    const [oldest] = this.#places.keys();
+    if (this.#places.size > REMEMBERED && oldest !== undefined) {
+      this.#places.delete(oldest);
+    }
+    return places;
   }
 
   async #tuple(kept: KeptCheckpoint, asked?: RunnableConfig): Promise<CheckpointTuple> {

@@ -1,13 +1,14 @@
 //! Installing the packages as people do, each time in a fresh folder.
 
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use super::registry::Registry;
 use crate::Result;
 use crate::node::{fetched, npm};
-use crate::step::{Outcome, execute};
+use crate::step::{Outcome, execute, now};
 use crate::workspace::root;
 
 /// A program that stands on the installed package.
@@ -32,7 +33,8 @@ pub(super) const ALL: [Manager; 3] = [
 ];
 
 impl Manager {
-    /// Installs `nofx-node` by its name, looks that one addon came with it, and runs a program on it.
+    /// Installs `nofx-node` by its name, looks that one addon came with it, and runs a program on it. Tells how long it takes until the first
+    /// message is kept.
     pub(super) fn tries(&self, registry: &Registry) -> Result<Outcome> {
         let mut program = Command::new("npm");
         if let Some((package, path)) = self.from {
@@ -47,6 +49,7 @@ impl Manager {
             program.arg(home.join("node_modules").join(path));
         }
         let here = fresh(self.name, registry)?;
+        let started = now();
         program.current_dir(&here).args(self.add).arg(format!("nofx-node@{}", registry.version));
         let added = execute(&mut program)?;
         if !matches!(added, Outcome::Passed) {
@@ -56,10 +59,21 @@ impl Manager {
         for (addon, bytes) in &addons {
             println!("{} {bytes} bytes", addon.display());
         }
-        let ran = execute(Command::new("node").current_dir(&here).arg("program.js"))?;
-        Ok(match ran {
-            Outcome::Passed => Outcome::PassedWith(format!("{} addon(s) installed", addons.len())),
-            failed => failed,
+        let installed = started.elapsed();
+        let mut node = Command::new("node").current_dir(&here).arg("program.js").stdout(Stdio::piped()).spawn()?;
+        let mut said = BufReader::new(node.stdout.take().ok_or("the program has no output")?).lines();
+        let first = said.next().transpose()?;
+        let kept = started.elapsed();
+        said.for_each(drop);
+        let ended = node.wait()?;
+        Ok(match first.as_deref() {
+            Some("kept") if ended.success() => Outcome::PassedWith(format!(
+                "{} addon(s) in {:.1} s, the first message kept after {:.1} s",
+                addons.len(),
+                installed.as_secs_f64(),
+                kept.as_secs_f64()
+            )),
+            _ => Outcome::Failed(format!("the program ended with {ended}")),
         })
     }
 }

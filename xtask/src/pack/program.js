@@ -1,10 +1,11 @@
-// Uses a store of each kind that the published addon has, as a host would.
+// Uses a store of each kind that the published addon has, as a host would. Says so when the first message is kept.
 const { open } = require('nofx-node');
 
 async function use(location) {
   const workspace = await open(location);
   const session = await workspace.createSession({ agent: { id: 'ada', name: 'Ada', type: 'x' } });
   await workspace.addMessage(session.id, { type: 'user', content: 'installed' });
+  console.log('kept');
   await workspace.close();
   const again = await open(location);
   const [entry] = await again.history(session.id).all();
