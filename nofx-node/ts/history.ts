@@ -28,7 +28,11 @@ const LATER_PAGE = 1000;
 /** Reads a page as the addon answers it. @internal */
 export function historyPage(texts: string[]): HistoryPage {
   const next = JSON.parse(texts.pop() ?? 'null') as number | null;
-  return { items: texts.flatMap((text) => JSON.parse(text) as HistoryEntry[]), next };
+  const items: HistoryEntry[] = [];
+  for (const text of texts) {
+    items.push(...(JSON.parse(text) as HistoryEntry[]));
+  }
+  return { items, next };
 }
 
 /** Lists the messages of a session. @internal */

@@ -45,22 +45,14 @@ export class TaskTree extends Tree {
     }
     const { current, ended } = await this.#desk.workspace.tasks(summary.session.id);
     const items = ended.reverse().map((task) => itemOf(task));
-    return current === null ? items : [new CurrentTask(summary.session.id, current), ...items];
+    return current === null ? items : [currentItem(summary.session.id, current), ...items];
   }
 }
 
-/** The task that is being worked on. */
-class CurrentTask extends vscode.TreeItem {
-  readonly session: string;
-  readonly task: Task;
-
-  constructor(session: string, task: Task) {
-    super(task.title ?? 'Task');
-    Object.assign(this, itemOf(task));
-    this.session = session;
-    this.task = task;
-    this.contextValue = 'task-current';
-  }
+/** The item of the task that is being worked on. */
+interface CurrentTask extends vscode.TreeItem {
+  session: string;
+  task: Task;
 }
 
 /** Registers what people do with tasks. What agents are to do and have done is told in the log between agents, too. */
@@ -90,6 +82,10 @@ export function taskCommands(desk: Desk): vscode.Disposable {
     end('nofx.failTask', 'task_error', workspace.failTask.bind(workspace)),
     end('nofx.interruptTask', 'task_interrupted', workspace.interruptTask.bind(workspace)),
   );
+}
+
+function currentItem(session: string, task: Task): CurrentTask {
+  return Object.assign(itemOf(task), { session, task, contextValue: 'task-current' });
 }
 
 function itemOf({ title, status, description, unreadable, completedAt, assignedAt }: Task): vscode.TreeItem {
