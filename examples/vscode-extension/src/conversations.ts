@@ -85,7 +85,7 @@ export class SessionItem extends vscode.TreeItem {
     this.description = counted(messages, 'message');
     const when = `Last active ${new Date(lastActiveAt).toLocaleString()}`;
     this.tooltip = [titleOf(summary), preview, session.agentName, when].filter(Boolean).join('\n');
-    this.iconPath = new vscode.ThemeIcon(state === 'expires-soon' ? 'clock' : 'comment-discussion');
+    this.iconPath = new vscode.ThemeIcon(state === 'expires-soon' ? 'watch' : 'comment-discussion');
     this.contextValue = state === 'archived' || state === 'deleted' ? `session-${state}` : 'session-open';
     this.command = { command: 'nofx.open', title: 'Open Conversation', arguments: [this] };
   }

@@ -333,9 +333,10 @@ async function keepsThingsInOrder({ editor, fresh, store, step, window }) {
   step('a cleanup has done what its preview said');
 
   await one.choose(SESSION, 'Export as Markdown');
-  const file = path.join(folder, 'harbour.md');
-  await one.save(file);
-  await until('the exported file', () => fs.existsSync(file) && fs.readFileSync(file, 'utf8').includes(LAST));
+  await one.save();
+  const exported = () => fs.readdirSync(folder).find((name) => name.endsWith('.md'));
+  await until('the exported file', () => exported() && fs.readFileSync(path.join(folder, exported()), 'utf8').includes(LAST));
+  await one.page.getByRole('tab', { name: /\.md/, selected: true }).waitFor();
   step('a conversation was exported as Markdown');
 
   await one.choose(SESSION, 'Move to the Trash');

@@ -70,21 +70,24 @@ class Window {
     await insist(`“${command}” in the menu of ${session}`, open, () => this.page.getByRole('menuitem', { name: command }));
   }
 
-  /** Chooses from the context menu of a session. */
+  /** Chooses from the context menu of a session. It closes when something else opens, and is then opened again. */
   async choose(session, command) {
-    await this.menu(session, command);
-    await this.pick(command);
+    await until(`the choice of ${command}`, async () => {
+      await this.menu(session, command);
+      return this.#picked(command);
+    });
   }
 
   /** Chooses from the menu that is open. */
   async pick(command) {
+    await until(`the choice of ${command}`, () => this.#picked(command));
+  }
+
+  async #picked(command) {
     const entry = this.page.getByRole('menuitem', { name: command });
-    await entry.waitFor();
-    // For a moment after it opened, a menu takes a click for the end of the one that opened it.
-    await until(`the choice of ${command}`, async () => {
-      await entry.click({ timeout: 1000 }).catch(() => undefined);
-      return !(await entry.isVisible());
-    });
+    const isClicked = await entry.click({ timeout: 1000 }).then(() => true, () => false);
+    // For a moment after it opened, a menu takes a click for the end of the one that opened it, and stays.
+    return isClicked && !(await entry.isVisible());
   }
 
   /** Runs a command. */
@@ -161,15 +164,14 @@ class Window {
     return insist(`“${text}” among what is offered`, type, option).then(option);
   }
 
-  /** Answers what asks where to save something. */
-  async save(file) {
-    const input = this.#box().locator('input').first();
-    const confirmed = this.#box().getByRole('button', { name: 'OK' });
-    await confirmed.waitFor();
-    await input.fill(file);
-    await until('the name in the box', async () => (await input.inputValue()) === file);
-    await this.page.keyboard.press('Enter');
-    await confirmed.waitFor({ state: 'hidden' });
+  /** Takes the place that is offered to save something. */
+  async save() {
+    const confirm = this.#box().getByRole('button', { name: 'OK' });
+    await confirm.waitFor();
+    await until('the end of the question where to save', async () => {
+      await confirm.click({ timeout: PATIENCE }).catch(() => undefined);
+      return confirm.waitFor({ state: 'hidden', timeout: PATIENCE }).then(() => true, () => false);
+    });
   }
 
   /** A button of a view or of a dialog. */
