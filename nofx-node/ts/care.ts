@@ -1,5 +1,5 @@
-import * as addon from './addon';
 import { errorOf } from './errors';
+import { addon } from './native';
 import { written } from './written';
 
 /** What a repair did, and what it could only do by giving something up. */
