@@ -60,7 +60,7 @@ impl Reading {
         if let Err(Error::Corrupt(_) | Error::Invalid(_)) | Ok(None) = config::read(&*self.files, &self.root) {
             find(Path::new(layout::CONFIG), "it is missing or damaged".to_owned(), Severity::Damage);
         }
-        for path in doors::no_doors(&*self.files) {
+        for path in doors::no_doors(&*self.files, &layout::AT) {
             find(&path, "it is no file".to_owned(), Severity::Damage);
         }
         for (path, what) in self.strange_segments()? {
@@ -187,14 +187,14 @@ impl Reading {
     /// Returns what is called a segment and is none of this store, and what is wrong with it.
     pub(crate) fn strange_segments(&self) -> Result<Vec<(PathBuf, &'static str)>> {
         let files = &*self.files;
-        let of_any = Segment::of_any_store(files)?;
+        let of_any = Segment::of_any_store(files, &layout::AT)?;
         let strange = |path: PathBuf| match of_any.iter().find(|segment| segment.path == path) {
             Some(segment) if segment.header.store == self.store => None,
             Some(_) => Some((path, "it belongs to another store")),
             // One that was never begun is empty.
             None => (!segment::is_blank(files, &path)).then_some((path, "its beginning cannot be read")),
         };
-        Ok(segment::segment_files(files)?.into_iter().filter_map(strange).collect())
+        Ok(segment::segment_files(files, &layout::AT)?.into_iter().filter_map(strange).collect())
     }
 
     /// Reads every record and every log, and notes the files that may be there.

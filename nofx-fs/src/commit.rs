@@ -179,7 +179,7 @@ impl Writing {
                     turn.flushed = Some(after.frame);
                     self.state_mut().take_in(&segment, &position, commits, after);
                 }
-                Found::End => match Segment::next(&*self.files, self.store, &position)? {
+                Found::End => match Segment::next(&*self.files, &layout::AT, self.store, &position)? {
                     Some(next) => self.state_mut().go_on_in(next),
                     None => _ = self.begin_segment(turn, &position)?,
                 },
@@ -321,7 +321,7 @@ impl Writing {
         #[cfg(test)]
         let held = if self.options.breaks(Sabotage::EarlyReuse) { u64::MAX } else { held };
         let header = Header::behind(at, self.store, segment::salt(&self.options.sources), last_seq);
-        let (next, file) = Segment::begin_next(&*self.layer, header, held, self.options.segment_bytes)?;
+        let (next, file) = Segment::begin_next(&*self.layer, &layout::AT, header, held, self.options.segment_bytes)?;
         self.go_on_in(turn, next.clone(), &file);
         Ok((next, file))
     }

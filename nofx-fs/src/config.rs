@@ -35,7 +35,7 @@ pub(crate) fn read_or_create(layer: &dyn Layer, root: &Path, options: &Options) 
     }
     refuse_foreign(layer, root)?;
     make_dir(layer, layout::JOURNAL)?;
-    let lock = Lock::open(layer, layout::LOCK)?;
+    let lock = Lock::open(layer, layout::AT.lock())?;
     let _held = lock.acquire(options.lock_wait)?;
     // Somebody else may have made it meanwhile.
     match read(layer, root)? {
@@ -64,7 +64,7 @@ fn read_or_find_out(layer: &dyn Files, root: &Path) -> Result<Option<Config>> {
 
 /// Returns which store the journal is of, and whether it was ever used. `Corrupt` if it is of several.
 fn store_of_journal(layer: &dyn Files) -> Result<Option<(StoreId, bool)>> {
-    let segments = Segment::of_any_store(layer)?;
+    let segments = Segment::of_any_store(layer, &layout::AT)?;
     let Some(store) = segments.first().map(|segment| segment.header.store) else { return Ok(None) };
     match segments.iter().all(|segment| segment.header.store == store) {
         true => Ok(Some((store, segments.iter().any(Segment::is_used)))),
@@ -147,7 +147,7 @@ fn create(layer: &dyn Layer, options: &Options) -> Result<Config> {
     make_dir(layer, layout::FEED)?;
     let header = Header::behind(&Position::default(), store, segment::salt(&options.sources), None);
     let path = Path::new(layout::JOURNAL).join("segment-0");
-    Segment::begin(layer, path, header, options.segment_bytes.min(FIRST_SEGMENT_BYTES))?;
+    Segment::begin(layer, &layout::AT, path, header, options.segment_bytes.min(FIRST_SEGMENT_BYTES))?;
     catalog::replace(layer, &catalog::block(&catalog::Mark::default(), std::iter::empty()))?;
     for folder in [layout::JOURNAL, layout::FEED, ""] {
         layer.sync_dir(Path::new(folder)).during("flushing", Path::new(folder))?;

@@ -1,13 +1,20 @@
 //! Which file holds what.
 
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
 use nofx_core::kind::{KINDS, KindInfo, Role, Shape};
 use nofx_core::{Kind, LogKey, RecordKey};
 pub(crate) use nofx_journal::codec::kind;
 use nofx_journal::escape::{escape, is_long_name, unescape};
-pub(crate) use nofx_journal::layout::{APPLY_LOCK, DAMAGED, FEED, JOURNAL, LOCK, TIP, TIP_BESIDE};
+use nofx_journal::layout::Layout;
+pub(crate) use nofx_journal::layout::{DAMAGED, FEED};
 
+pub(crate) const JOURNAL: &str = "journal";
+pub(crate) const LOCK: &str = "journal/lock";
+pub(crate) const APPLY_LOCK: &str = "journal/apply-lock";
+pub(crate) const TIP: &str = "journal/tip";
+pub(crate) const TIP_BESIDE: &str = "journal/tip~new";
 pub(crate) const CONFIG: &str = "config.json";
 pub(crate) const IGNORE: &str = ".gitignore";
 pub(crate) const NOTE: &str = "README.txt";
@@ -38,6 +45,9 @@ an edited one is reported as damaged: change things through a NofX program.
 The file `.gitignore` keeps this folder out of commits. `git clean -x` removes ignored files, this folder among
 them; a store outside of the checkout is safe from that.
 ";
+
+/// Where the journal is.
+pub(crate) static AT: LazyLock<Layout> = LazyLock::new(|| Layout::new(JOURNAL, *b"nofx-fs\x01"));
 
 /// What a file of a kind's folder is.
 #[derive(Clone, Debug, PartialEq, Eq)]

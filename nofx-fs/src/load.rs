@@ -34,7 +34,7 @@ impl Reach {
 pub(crate) fn load(files: &dyn Files, store: StoreId, reach: Reach) -> Result<Option<State>> {
     let Some((mark, _, mut state)) = catalog::read(files)? else { return Ok(None) };
     // Read last: what was applied meanwhile is still in the journal then, or else the catalog turns out to be stale.
-    let segments = Segment::newest_run(files, store)?;
+    let segments = Segment::newest_run(files, &layout::AT, store)?;
     if segments.first().is_some_and(|first| mark.frame < first.header.start.frame) {
         return Ok(None);
     }
@@ -56,7 +56,7 @@ pub(crate) fn replay(
 ) -> Result<bool> {
     let mut segments = segments.into_iter().peekable();
     let Some(first) = segments.peek() else {
-        let what = match Segment::of_any_store(files)?.is_empty() {
+        let what = match Segment::of_any_store(files, &layout::AT)?.is_empty() {
             true => "there is no segment".to_owned(),
             false => format!("it is of another store than `{}` says", layout::CONFIG),
         };
@@ -132,7 +132,7 @@ pub(crate) fn compare(files: &dyn Files, state: &mut State, tip: &Tip) -> Result
         note_missing(files, state, &at, told.frame)?;
     }
     if state.segment.is_none() && told.frame > state.base {
-        state.lost.push(Lost::without_header(files, state.base + 1..=told.frame)?);
+        state.lost.push(Lost::without_header(files, &layout::AT, state.base + 1..=told.frame)?);
     }
     if state.damage.is_none() && told.frame == state.position.frame && !told.is_same_frame(&state.position) {
         let path = layout::JOURNAL;
@@ -151,7 +151,7 @@ fn note_missing(files: &dyn Files, state: &mut State, at: &Position, told: u64) 
             note_lost(state, &segment, at, told)?;
         }
         // The next segment is not there, or nothing says that it is.
-        _ if told > state.base => state.lost.push(Lost::without_header(files, first..=told)?),
+        _ if told > state.base => state.lost.push(Lost::without_header(files, &layout::AT, first..=told)?),
         _ => {}
     }
     state.damage = Some(what);

@@ -251,7 +251,7 @@ impl Reading {
                     rest.push((segment.clone(), position, commits, after));
                     position = after;
                 }
-                Found::End => match Segment::next(&*self.files, self.store, &position)? {
+                Found::End => match Segment::next(&*self.files, &layout::AT, self.store, &position)? {
                     Some(next) => (position, segment) = (next.header.start, next),
                     None => break,
                 },
@@ -288,7 +288,7 @@ impl Reading {
                     return if state.is_unproven { Ok(false) } else { Err(self.lies()) };
                 }
                 Found::Group(commits, after) => state.install(commits, after),
-                Found::End => match Segment::next(&*self.files, self.store, &state.position)? {
+                Found::End => match Segment::next(&*self.files, &layout::AT, self.store, &state.position)? {
                     Some(next) => state.go_on_in(next),
                     None => return Ok(false),
                 },
@@ -370,7 +370,7 @@ impl Reading {
                 Some(frame) => self.tip()?.is_none_or(|tip| tip.durable.frame <= frame),
                 None => false,
             },
-            false => Segment::denies(&*self.files, self.store, &known)?,
+            false => Segment::denies(&*self.files, &layout::AT, self.store, &known)?,
         };
         if lacks { Err(self.replaced()) } else { Ok(()) }
     }
@@ -427,7 +427,7 @@ impl ReadOnly {
         if let Some(reason) = files.foreign().during("looking at", Path::new("."))? {
             return Ok(Some(Self::because(root, reason)));
         }
-        let mut no_files = doors::no_locks(files);
+        let mut no_files = doors::no_locks(files, &layout::AT);
         no_files.extend(no_tip.filter(|error| error.kind() == io::ErrorKind::InvalidData).map(|_| layout::TIP.into()));
         if let Some(path) = no_files.first() {
             return Ok(Some(Self::damaged(&format!("`{}` is no file", path.display()))));

@@ -21,7 +21,7 @@ use crate::state::{LogSlot, RecordSlot, State};
 pub(crate) fn rebuild(files: &dyn Files, store: StoreId, reach: Reach) -> Result<Option<State>> {
     let mut state = State::default();
     let oldest = |segments: &[Segment]| segments.first().map(|first| first.header);
-    let before = oldest(&Segment::newest_run(files, store)?);
+    let before = oldest(&Segment::newest_run(files, &layout::AT, store)?);
     walk(files, &mut |path, _| {
         if let Some(named) = layout::named(path) {
             take(files, &mut state, path, named)?;
@@ -30,7 +30,7 @@ pub(crate) fn rebuild(files: &dyn Files, store: StoreId, reach: Reach) -> Result
     })?;
     index::complete(&mut state, index::read(files)?);
     state.last_seq = state.records.values().filter(|slot| !slot.damaged).map(|slot| slot.version).max();
-    let segments = Segment::newest_run(files, store)?;
+    let segments = Segment::newest_run(files, &layout::AT, store)?;
     if oldest(&segments) != before {
         return Ok(None);
     }

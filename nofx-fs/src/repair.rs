@@ -44,7 +44,7 @@ pub(crate) fn free_doors(layer: &dyn Layer) -> Result<Vec<Repair>> {
         let what = "it is no folder; the journal is begun again";
         repairs.push(done(journal, what, Some(aside::put(layer, journal)?)));
     }
-    for path in doors::no_doors(layer) {
+    for path in doors::no_doors(layer, &layout::AT) {
         repairs.push(done(&path, "it is no file; it is made again", Some(aside::put(layer, &path)?)));
     }
     Ok(repairs)
@@ -265,9 +265,9 @@ impl Writing {
     ) -> Result<Vec<Repair>> {
         let layer = &*self.layer;
         let tip = self.read_tip(doors.tip())?;
-        let segments = Segment::all(layer, self.store)?;
+        let segments = Segment::all(layer, &layout::AT, self.store)?;
         let is_headless = |path: &PathBuf| segments.iter().all(|segment| segment.path != *path);
-        let headless: Vec<_> = segment::segment_files(layer)?.into_iter().filter(is_headless).collect();
+        let headless: Vec<_> = segment::segment_files(layer, &layout::AT)?.into_iter().filter(is_headless).collect();
         let mut frames = Vec::new();
         for (at, segment) in segments.iter().enumerate() {
             let groups = segment.whole_groups(HEADER_BYTES).during("reading", &segment.path)?;
@@ -312,7 +312,13 @@ impl Writing {
             commits: base_commits,
         };
         let header = Header { store: self.store, salt: segment::salt(&self.options.sources), start, last_seq };
-        let (next, file) = Segment::begin(layer, segment::unused_path(layer)?, header, self.options.segment_bytes)?;
+        let (next, file) = Segment::begin(
+            layer,
+            &layout::AT,
+            segment::unused_path(layer, &layout::AT)?,
+            header,
+            self.options.segment_bytes,
+        )?;
         let mut end = start;
         for group in &commits {
             let (bytes, after) = next.frame(&end, group);

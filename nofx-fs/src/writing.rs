@@ -70,7 +70,7 @@ impl Writing {
         reading.refuse_known()?;
         reading.refuse_another()?;
         Ok(Self {
-            doors: RwLock::new(Arc::new(Doors::open(&*layer)?)),
+            doors: RwLock::new(Arc::new(Doors::open(&*layer, &layout::AT)?)),
             reading,
             layer,
             committed: AtomicBool::new(false),
@@ -90,7 +90,7 @@ impl Writing {
 
     fn open_doors(&self) -> Result<Arc<Doors>> {
         self.refuse_another()?;
-        let doors = Arc::new(Doors::open(&*self.layer)?);
+        let doors = Arc::new(Doors::open(&*self.layer, &layout::AT)?);
         *self.doors.write().unwrap_or_else(PoisonError::into_inner) = doors.clone();
         Ok(doors)
     }

@@ -32,10 +32,13 @@ pub trait Base: Debug + Send + Sync {
 pub trait Snapshot {
     /// Returns how far it holds what was committed.
     fn mark(&self) -> Mark;
+    /// Returns the version of a record, without loading its body.
+    fn version(&self, key: &RecordKey) -> Result<Option<Seq>, Misfit>;
     /// Returns a record.
     fn record(&self, key: &RecordKey) -> Result<Option<Record>, Misfit>;
-    /// Returns the keys of the records that a query asks for, in its direction, whatever its limit.
-    fn keys<'a>(&'a self, query: &'a ScanQuery) -> Rows<'a, RecordKey>;
+    /// Returns the keys of the records that a query asks for, in its direction, whatever its limit, each with the record where that is at
+    /// hand. The bodies of those that are not are loaded as an answer needs them.
+    fn records<'a>(&'a self, query: &'a ScanQuery) -> Rows<'a, (RecordKey, Option<Record>)>;
     /// Returns the head of a log, also of one that was removed; `None` if there never was one.
     fn head(&self, log: &LogKey) -> Result<Option<LogHead>, Misfit>;
     /// Returns the heads of the logs that a query asks for, in its direction, whatever its limit. Those that were removed are not
@@ -46,7 +49,7 @@ pub trait Snapshot {
     /// Returns the commit of a batch, if it is remembered.
     fn remembered(&self, batch: &BatchId) -> Result<Option<Remembered>, Misfit>;
     /// Returns the commits from one of a number on, counted from zero; `None` if not all of them are remembered.
-    fn commits(&self, from: u64) -> Option<Rows<'_, Remembered>>;
+    fn commits(&self, from: u64) -> Result<Option<Rows<'_, Remembered>>, Misfit>;
 }
 
 /// What a snapshot yields one by one, so that as much is read as an answer needs.

@@ -8,7 +8,7 @@ use nofx_core::Result;
 
 use crate::fault::During;
 use crate::files::{Files, Handle, Layer};
-use crate::layout;
+use crate::layout::Layout;
 use crate::lock::Lock;
 
 /// The lock for committing, the lock for applying and the tip, open for writing.
@@ -17,6 +17,7 @@ use crate::lock::Lock;
 /// [`Lock::is_in_place`] say so: any of them may be removed or replaced at any time.
 #[derive(Debug)]
 pub struct Doors {
+    tip_path: PathBuf,
     lock: Lock,
     apply_lock: Lock,
     tip: Arc<dyn Handle>,
@@ -24,13 +25,13 @@ pub struct Doors {
 
 impl Doors {
     /// Opens the files, and makes those that are missing, with the folder of the journal.
-    pub fn open(layer: &dyn Layer) -> Result<Self> {
+    pub fn open(layer: &dyn Layer, layout: &Layout) -> Result<Self> {
         // It may have been removed; then the store can still be read.
-        let folder = Path::new(layout::JOURNAL);
+        let folder = layout.folder();
         layer.make_dir(folder).during("making", folder)?;
-        let (lock, apply_lock) = (Lock::open(layer, layout::LOCK)?, Lock::open(layer, layout::APPLY_LOCK)?);
-        let tip = Path::new(layout::TIP);
-        Ok(Self { lock, apply_lock, tip: layer.edit(tip).during("opening", tip)? })
+        let (lock, apply_lock) = (Lock::open(layer, layout.lock())?, Lock::open(layer, layout.apply_lock())?);
+        let tip = layer.edit(layout.tip()).during("opening", layout.tip())?;
+        Ok(Self { tip_path: layout.tip().to_owned(), lock, apply_lock, tip })
     }
 
     /// Returns the lock for committing.
@@ -50,23 +51,22 @@ impl Doors {
 
     /// Returns whether the tip is the one that other processes find.
     pub fn is_in_place(&self) -> Result<bool> {
-        let tip = Path::new(layout::TIP);
-        self.tip.is_at(tip).during("looking for", tip)
+        self.tip.is_at(&self.tip_path).during("looking for", &self.tip_path)
     }
 }
 
 /// Returns what is no file where locks and their holders are: nothing can be locked until it is gone.
-pub fn no_locks(files: &dyn Files) -> Vec<PathBuf> {
-    let locks = [layout::LOCK, layout::APPLY_LOCK].map(PathBuf::from);
+pub fn no_locks(files: &dyn Files, layout: &Layout) -> Vec<PathBuf> {
+    let locks = [layout.lock(), layout.apply_lock()].map(PathBuf::from);
     let holders = locks.clone().map(|lock| lock.with_extension("holder"));
     locks.into_iter().chain(holders).filter(|path| is_no_file(files, path)).collect()
 }
 
 /// Returns what is no file where processes meet.
-pub fn no_doors(files: &dyn Files) -> Vec<PathBuf> {
-    let mut found = no_locks(files);
-    if is_no_file(files, Path::new(layout::TIP)) {
-        found.push(layout::TIP.into());
+pub fn no_doors(files: &dyn Files, layout: &Layout) -> Vec<PathBuf> {
+    let mut found = no_locks(files, layout);
+    if is_no_file(files, layout.tip()) {
+        found.push(layout.tip().into());
     }
     found
 }
@@ -81,27 +81,31 @@ mod tests {
     use crate::files::Disk;
     use crate::sim::Sim;
 
+    fn layout() -> Layout {
+        Layout::new("journal", *b"example\x01")
+    }
+
     #[test]
     fn doors_are_made_where_they_are_missing_and_noticed_when_the_tip_goes() {
         let sim = Sim::default();
-        let doors = Doors::open(&sim).unwrap();
+        let doors = Doors::open(&sim, &layout()).unwrap();
         assert!(doors.is_in_place().unwrap());
-        sim.delete(layout::TIP);
+        sim.delete("journal/tip");
         assert!(!doors.is_in_place().unwrap());
-        assert!(Doors::open(&sim).unwrap().is_in_place().unwrap());
+        assert!(Doors::open(&sim, &layout()).unwrap().is_in_place().unwrap());
     }
 
     #[test]
     fn what_is_no_file_where_processes_meet_is_named() {
         let dir = tempfile::tempdir().unwrap();
         let layer = Disk::new(dir.path());
-        Doors::open(&layer).unwrap();
-        assert!(no_doors(&layer).is_empty());
-        for path in [layout::APPLY_LOCK, layout::TIP] {
+        Doors::open(&layer, &layout()).unwrap();
+        assert!(no_doors(&layer, &layout()).is_empty());
+        for path in ["journal/apply-lock", "journal/tip"] {
             std::fs::remove_file(dir.path().join(path)).unwrap();
             std::fs::create_dir(dir.path().join(path)).unwrap();
         }
-        assert_eq!(no_locks(&layer), [PathBuf::from(layout::APPLY_LOCK)]);
-        assert_eq!(no_doors(&layer), [layout::APPLY_LOCK, layout::TIP].map(PathBuf::from));
+        assert_eq!(no_locks(&layer, &layout()), [PathBuf::from("journal/apply-lock")]);
+        assert_eq!(no_doors(&layer, &layout()), ["journal/apply-lock", "journal/tip"].map(PathBuf::from));
     }
 }

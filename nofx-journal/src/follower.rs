@@ -1,6 +1,5 @@
 //! Following: the tail of a store, kept up with what other processes commit and apply.
 
-use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use nofx_core::{Error, Result, StoreId};
@@ -9,9 +8,9 @@ use crate::base::{Base, Mark};
 use crate::doors::Doors;
 use crate::fault::During;
 use crate::files::Files;
-use crate::layout;
+use crate::layout::Layout;
 use crate::segment::{Found, Position, Segment};
-use crate::tail::Tail;
+use crate::tail::{Amount, Tail};
 use crate::tip::Tip;
 
 /// How often something that others may just be changing is looked at again.
@@ -23,17 +22,28 @@ pub(crate) const TRIES: usize = 100;
 /// earlier than the call.
 #[derive(Debug)]
 pub struct Follower {
-    files: Arc<dyn Files>,
-    store: StoreId,
+    pub(crate) files: Arc<dyn Files>,
+    pub(crate) layout: Layout,
+    pub(crate) store: StoreId,
     pub(crate) base: Arc<dyn Base>,
     /// Held alone, also while the journal is read on: nothing is asked of the base as long as it is.
     tail: Mutex<Tail>,
 }
 
+/// What became of an attempt to follow.
+enum Followed {
+    /// Up to a frame.
+    To(u64),
+    /// Others did something in between.
+    Again,
+    /// The frames on the way are not there.
+    Lost,
+}
+
 impl Follower {
     /// Returns one that knows nothing yet.
-    pub fn new(files: Arc<dyn Files>, store: StoreId, base: Arc<dyn Base>) -> Self {
-        Self { files, store, base, tail: Mutex::default() }
+    pub fn new(files: Arc<dyn Files>, layout: Layout, store: StoreId, base: Arc<dyn Base>) -> Self {
+        Self { files, layout, store, base, tail: Mutex::default() }
     }
 
     pub(crate) fn tail(&self) -> MutexGuard<'_, Tail> {
@@ -52,35 +62,60 @@ impl Follower {
     /// A tip of this start of the system is. With one of another, or none, everything whole is taken. `Corrupt` if base and journal do
     /// not fit: the frames in between are damaged or gone.
     pub fn follow(&self) -> Result<(u64, Option<Tip>)> {
-        let mut before = None;
+        self.follow_by(|tip| self.believed(tip))
+    }
+
+    /// Follows for a process that has the lock for committing. Where starts of the system have no name, no tip says for it how far the
+    /// journal is durable.
+    pub(crate) fn follow_holding(&self) -> Result<Option<Tip>> {
+        let boot = self.files.boot();
+        let (_, told) = self.follow_by(|tip| tip.filter(|tip| boot.is_some() && tip.boot == boot))?;
+        Ok(told)
+    }
+
+    fn follow_by(&self, believed: impl Fn(Option<Tip>) -> Option<Tip>) -> Result<(u64, Option<Tip>)> {
+        let (mut before, mut repeats) = (None, 0);
         for _ in 0..TRIES {
             let tip = self.tip();
-            let told = self.believed(tip);
-            if let Some(reached) = self.follow_to(told.map(|tip| tip.durable))? {
-                if told.is_none() && self.tip() != tip {
-                    // A process began to write, and what was read last may be a frame of which the flush still fails.
-                    *self.tail() = Tail::default();
-                } else if told.is_none() || self.believed(tip).is_some() {
+            let told = believed(tip);
+            let followed = match &told {
+                Some(told) => self.follow_to(&told.durable)?,
+                None => self.take_rest(tip)?,
+            };
+            match followed {
+                Followed::To(reached) if told.is_none() || believed(tip).is_some() => {
                     self.tail().forget(tip.map_or(0, |tip| tip.applied));
                     return Ok((reached, told));
                 }
-                continue;
+                Followed::To(_) | Followed::Again => continue,
+                Followed::Lost => {}
             }
             // The frames were used again, or are damaged. The base holds what they said, unless that is damage too.
             let mark = self.base.snapshot()?.mark();
-            let segments = Segment::newest_run(&*self.files, self.store)?;
+            let segments = Segment::newest_run(&*self.files, &self.layout, self.store)?;
             let seen = (tip, mark, segments.last().map(|newest| newest.header));
-            if !self.begin(&mark, &segments)? && before.replace(seen) == Some(seen) {
-                let behind = mark.frame;
-                return Err(Error::corrupt(format!("`{}`: frames behind {behind} cannot be read", layout::JOURNAL)));
+            repeats = if before.replace(seen) == Some(seen) { repeats + 1 } else { 0 };
+            self.begin(&mark, &segments)?;
+            // Twice, because others may have changed something behind the first look.
+            if repeats == 2 {
+                let (folder, behind) = (self.layout.folder().display(), mark.frame);
+                return Err(Error::corrupt(match segments.is_empty() {
+                    true => format!("`{folder}`: the journal of the store is missing"),
+                    false => format!("`{folder}`: frames behind {behind} cannot be read"),
+                }));
             }
         }
-        Err(Error::unavailable(format!("following `{}` while others write", layout::JOURNAL)))
+        Err(Error::unavailable(format!("following `{}` while others write", self.layout.folder().display())))
+    }
+
+    /// Forgets everything, so that the journal is read again from where the base ends.
+    pub(crate) fn begin_again(&self) {
+        *self.tail() = Tail::default();
     }
 
     /// Reads the tip, again if another process is just writing it. `None` if it cannot be read.
-    fn tip(&self) -> Option<Tip> {
-        let file = self.files.open(Path::new(layout::TIP)).ok()?;
+    pub(crate) fn tip(&self) -> Option<Tip> {
+        let file = self.files.open(self.layout.tip()).ok()?;
         for _ in 0..TRIES {
             match Tip::read(&*file).ok()? {
                 None => std::thread::yield_now(),
@@ -107,73 +142,121 @@ impl Follower {
 
     /// Returns whether no process has the lock for committing.
     fn is_quiet(&self) -> bool {
-        self.files.open(Path::new(layout::LOCK)).and_then(|lock| lock.is_free()).unwrap_or(false)
+        self.files.open(self.layout.lock()).and_then(|lock| lock.is_free()).unwrap_or(false)
     }
 
-    /// Follows up to a place, or to the last whole frame, and returns how far. `None` if the frames on the way are not there.
-    fn follow_to(&self, until: Option<Position>) -> Result<Option<u64>> {
+    /// Follows up to a place.
+    fn follow_to(&self, until: &Position) -> Result<Followed> {
         let mut tail = self.tail();
-        while until.is_none_or(|until| tail.position().frame < until.frame) {
-            let Some(segment) = tail.segment().cloned() else { return Ok(None) };
+        while tail.position().frame < until.frame {
+            let Some(segment) = tail.segment().cloned() else { return Ok(Followed::Lost) };
             let at = tail.position();
-            let is_end = match segment.read(&at).during("reading", &segment.path)? {
-                Found::Group(commits, after) => {
-                    tail.take(commits, after);
-                    continue;
-                }
-                Found::End => match Segment::next(&*self.files, self.store, &at)? {
-                    Some(next) => {
-                        tail.go_on_in(next);
-                        continue;
-                    }
-                    None => true,
+            match segment.read(&at).during("reading", &segment.path)? {
+                Found::Group(commits, after) => tail.take(commits, after),
+                Found::End => match self.next(&at)? {
+                    Some(next) => tail.go_on_in(next),
+                    None => return Ok(Followed::Lost),
                 },
-                // Unless the segment was used again.
-                Found::Nothing => segment.stands(None).during("reading", &segment.path)?,
-            };
-            return Ok((is_end && until.is_none()).then_some(at.frame));
+                Found::Nothing => return Ok(Followed::Lost),
+            }
         }
         let at = tail.position();
-        let is_there = until.is_none_or(|until| at.frame > until.frame || at.is_same_frame(&until));
-        Ok((is_there && tail.segment().is_some()).then_some(at.frame))
+        let is_there = tail.segment().is_some() && (at.frame > until.frame || at.is_same_frame(until));
+        Ok(if is_there { Followed::To(at.frame) } else { Followed::Lost })
     }
 
-    /// Begins again behind what the base holds, in the newest of some segments. `false` if they do not reach back to that, or not on to
-    /// this.
+    /// Takes in every whole frame that follows, because no tip tells how far the journal is durable.
+    ///
+    /// `Corrupt` if what stands behind them was durable once and is damaged.
+    fn take_rest(&self, tip: Option<Tip>) -> Result<Followed> {
+        let (known, from, clean) = {
+            let tail = self.tail();
+            (tail.segment().cloned(), tail.position(), tail.clean)
+        };
+        let Some(mut segment) = known else { return Ok(Followed::Lost) };
+        let (mut at, mut rest) = (from, Vec::new());
+        loop {
+            match segment.read(&at).during("reading", &segment.path)? {
+                Found::Group(commits, after) => {
+                    rest.push(Rest::Group(commits, after));
+                    at = after;
+                }
+                Found::End => match self.next(&at)? {
+                    Some(next) => {
+                        (at, segment) = (next.header.start, next.clone());
+                        rest.push(Rest::Segment(next));
+                    }
+                    None => break,
+                },
+                Found::Nothing if segment.stands(None).during("reading", &segment.path)? => break,
+                // It was used again.
+                Found::Nothing => return Ok(Followed::Lost),
+            }
+        }
+        let is_whole = clean == Some(at) || segment.frames_beyond(&at).during("reading", &segment.path)?.is_empty();
+        // A process that begins to write tells first what it found. What is read from then on may be a frame of which the flush still fails.
+        if self.tip() != tip {
+            return Ok(Followed::Again);
+        }
+        if !is_whole {
+            let (path, frame, offset) = (segment.path.display(), at.frame + 1, at.offset);
+            return Err(Error::corrupt(format!("`{path}`: frame {frame} at byte {offset}")));
+        }
+        let mut tail = self.tail();
+        if tail.position() != from {
+            return Ok(Followed::Again);
+        }
+        for step in rest {
+            match step {
+                Rest::Group(commits, after) => tail.take(commits, after),
+                Rest::Segment(next) => tail.go_on_in(next),
+            }
+        }
+        tail.clean = Some(at);
+        Ok(Followed::To(at.frame))
+    }
+
+    /// Finds the segment in which the journal goes on behind the end of a generation.
+    pub(crate) fn next(&self, end: &Position) -> Result<Option<Segment>> {
+        Segment::next(&*self.files, &self.layout, self.store, end)
+    }
+
+    /// Begins again behind what the base holds, in the newest of some segments. Does nothing if they do not reach back to that, or not on
+    /// to this.
     ///
     /// A generation ends where the next one begins, whatever stands behind: a frame that was never acknowledged comes back if the power
     /// went before what was to take its place was on the disk.
-    fn begin(&self, mark: &Mark, segments: &[Segment]) -> Result<bool> {
+    fn begin(&self, mark: &Mark, segments: &[Segment]) -> Result<()> {
         let Some(first) = segments.iter().rposition(|segment| segment.header.start.frame <= mark.frame) else {
-            return Ok(false);
+            return Ok(());
         };
         let segment = &segments[first];
-        let mut position = segment.header.start;
+        let (mut position, mut last) = (segment.header.start, None);
         while position.frame < mark.frame {
             let Found::Group(_, after) = segment.read(&position).during("reading", &segment.path)? else {
-                return Ok(false);
+                return Ok(());
             };
-            position = after;
+            (last, position) = (Some(position.offset), after);
         }
         if position.chain != mark.chain {
-            return Ok(false);
+            return Ok(());
         }
-        let mut tail = Tail::behind(*mark, segment.clone(), position);
+        let mut tail = Tail::behind(*mark, segment.clone(), position, last);
         for (segment, next) in segments[first..].iter().zip(&segments[first + 1..]) {
             while tail.position().frame < next.header.start.frame {
                 let Found::Group(commits, after) = segment.read(&tail.position()).during("reading", &segment.path)?
                 else {
-                    return Ok(false);
+                    return Ok(());
                 };
                 tail.take(commits, after);
             }
             if !tail.position().is_same_frame(&next.header.start) {
-                return Ok(false);
+                return Ok(());
             }
             tail.go_on_in(next.clone());
         }
         *self.tail() = tail;
-        Ok(true)
+        Ok(())
     }
 
     /// Gives the base what it lacks of the commits that were told before this was called, and tells that it holds them.
@@ -182,9 +265,16 @@ impl Follower {
     /// does, and there is nothing to apply before.
     pub fn apply(&self, doors: &Doors) -> Result<bool> {
         let Some(_held) = doors.apply_lock().try_acquire()? else { return Ok(false) };
+        self.apply_holding(doors, Amount::ALL)
+    }
+
+    /// Gives the base one run of what it lacks, at most so much and one group. For the holder of the lock for applying.
+    ///
+    /// `false` if no process told what is durable since the system started.
+    pub(crate) fn apply_holding(&self, doors: &Doors, most: Amount) -> Result<bool> {
         let (_, Some(tip)) = self.follow()? else { return Ok(false) };
         let mark = self.base.snapshot()?.mark();
-        let run = self.tail().run(&mark);
+        let run = self.tail().run(&mark, most);
         let until = run.until().frame;
         // What the base shows may not be on the disk, if no applier told so: it may have been killed before its flush.
         if !run.groups.is_empty() || mark.frame > tip.applied {
@@ -197,4 +287,10 @@ impl Follower {
         }
         Ok(true)
     }
+}
+
+/// What follows in the journal.
+enum Rest {
+    Group(Vec<crate::codec::Commit>, Position),
+    Segment(Segment),
 }

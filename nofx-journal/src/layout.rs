@@ -1,15 +1,56 @@
-//! Which file holds what. All paths are relative to the folder of a store.
+//! Which file holds what. All paths are relative to the folder that a [`Files`](crate::files::Files) shows.
 
-/// The folder of the journal.
-pub const JOURNAL: &str = "journal";
-/// The file whose lock a process has while it commits.
-pub const LOCK: &str = "journal/lock";
-/// The file whose lock a process has while it brings the base up to date.
-pub const APPLY_LOCK: &str = "journal/apply-lock";
-/// The file that says how far the journal is durable.
-pub const TIP: &str = "journal/tip";
-/// A tip that is put in the place of one that could not be written.
-pub const TIP_BESIDE: &str = "journal/tip~new";
+use std::path::{Path, PathBuf};
+
+/// Where the journal of a store is, and what its segments begin with: each kind of store has its own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Layout {
+    folder: PathBuf,
+    lock: PathBuf,
+    apply_lock: PathBuf,
+    tip: PathBuf,
+    tip_beside: PathBuf,
+    pub(crate) magic: Magic,
+}
+
+/// What a segment begins with: a name, and the version of the format.
+pub type Magic = [u8; 8];
+
+impl Layout {
+    /// Says that a journal is in a folder, and that its segments begin with these bytes.
+    pub fn new(folder: impl Into<PathBuf>, magic: Magic) -> Self {
+        let folder = folder.into();
+        let [lock, apply_lock, tip, tip_beside] =
+            ["lock", "apply-lock", "tip", "tip~new"].map(|name| folder.join(name));
+        Self { folder, lock, apply_lock, tip, tip_beside, magic }
+    }
+
+    /// Returns the folder of the journal.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Returns the file whose lock a process has while it commits.
+    pub fn lock(&self) -> &Path {
+        &self.lock
+    }
+
+    /// Returns the file whose lock a process has while it brings the base up to date.
+    pub fn apply_lock(&self) -> &Path {
+        &self.apply_lock
+    }
+
+    /// Returns the file that says how far the journal is durable.
+    pub fn tip(&self) -> &Path {
+        &self.tip
+    }
+
+    /// Returns a tip that is put in the place of one that could not be written.
+    pub fn tip_beside(&self) -> &Path {
+        &self.tip_beside
+    }
+}
+
 /// The folder of what is remembered of old commits.
 pub const FEED: &str = "feed";
 /// The folder where unreadable things are put when something new needs their place.

@@ -11,14 +11,16 @@
 //! use nofx_journal::codec::Commit;
 //! use nofx_journal::doors::Doors;
 //! use nofx_journal::files::{Disk, Files};
+//! use nofx_journal::layout::Layout;
 //! use nofx_journal::segment::{Found, Header, Position, Segment, salt};
 //! use nofx_journal::tip::Tip;
 //!
 //! let (layer, sources) = (Disk::new(dir.path()), Sources::default());
-//! let doors = Doors::open(&layer)?;
+//! let layout = Layout::new("journal", *b"example\x01");
+//! let doors = Doors::open(&layer, &layout)?;
 //! let held = doors.lock().acquire(Duration::from_secs(5))?;
 //! let header = Header::behind(&Position::default(), sources.store_id(), salt(&sources), None);
-//! let (segment, file) = Segment::begin_next(&layer, header, 0, 128 << 10)?;
+//! let (segment, file) = Segment::begin_next(&layer, &layout, header, 0, 128 << 10)?;
 //!
 //! let note = RecordKey::new(Kind::of("note"), "a")?;
 //! let batch = Batch::new(sources.batch_id()).put(note, Expect::Absent, Body::trusted("{}"));
@@ -38,29 +40,41 @@
 //! - [`tip`] and [`doors`]: how processes tell each other what is durable, and the [locks](lock) by which one at a time writes.
 //! - [`codec`]: commits as bytes. [`feed`]: what is remembered of them for long. [`lost`]: what damage may have been about.
 //! - [`base`]: what a store has to say of how it lays commits down. A [`Follower`](follower::Follower) reads a base and the journal beyond it
-//!   (its [tail](tail::Tail)) as of one moment, and brings the base up to date.
+//!   (its [tail](tail::Tail)) as of one moment; it has nothing to write with.
+//! - [`Engine`]: an open store, for all handles of a process. It judges groups, commits each with one append and one flush, and brings the base
+//!   up to date in runs. [`Journaled`] is a handle on it: a [`PersistenceBackend`](nofx_core::PersistenceBackend) over any base.
+//!   A journal is made by [`Engine::create`] and opened by [`Engine::writing`] or [`Engine::reading`].
 //! - [`files`]: the file system as all of this sees it. A [`Files`](files::Files) has nothing to write with; a
 //!   [`Layer`](files::Layer) has. [`aside`] keeps what cannot be read, [`escape`] names files by ids, [`fault`] tells errors.
 //!
-//! What it does not do: judge what is committed, or lay anything down. No store of ours is read by a `Follower` yet: `nofx-fs` follows by itself. No function here waits for another process, except
-//! [`Lock::acquire`](lock::Lock::acquire), which says for how long; none starts a thread.
+//! What it does not do: lay anything down, or go on without a base or a journal: a store of which either is missing is `Corrupt`. Where frames of the
+//! journal are damaged, nothing of the store is read until it is repaired, and nothing repairs it yet. No store of ours stands on the
+//! engine yet: `nofx-fs` uses segments, locks and feed, and judges and follows by itself.
+//!
+//! Reading waits for no other process. Commits wait for others at most for [`Options::lock_wait`]. An engine that commits has one thread, which
+//! brings the base up to date; nothing else starts one.
 //!
 //! The feature `sim` adds a file system and a base in memory that know what a power cut may leave, for tests.
 
+mod applier;
 pub mod aside;
+mod backend;
 pub mod base;
 pub mod codec;
 pub mod doors;
+mod engine;
 pub mod escape;
 pub mod fault;
 pub mod feed;
 pub mod files;
 pub mod follower;
+mod judge;
 pub mod layout;
 pub mod lock;
 pub mod lost;
 #[cfg(any(test, feature = "sim"))]
 pub mod memory;
+mod options;
 pub mod query;
 mod read;
 pub mod segment;
@@ -70,3 +84,8 @@ pub mod tail;
 #[cfg(test)]
 mod tests;
 pub mod tip;
+mod writer;
+
+pub use backend::Journaled;
+pub use engine::Engine;
+pub use options::Options;

@@ -1,6 +1,6 @@
 //! Locks between processes, always waited for with a bound.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
@@ -19,7 +19,7 @@ const PAUSES: (Duration, Duration) = (Duration::from_micros(20), Duration::from_
 /// A lock file, and beside it a file that names who has or had it.
 #[derive(Debug)]
 pub struct Lock {
-    path: &'static str,
+    path: PathBuf,
     file: Arc<dyn Handle>,
     holder: Arc<dyn Handle>,
     we: String,
@@ -31,17 +31,17 @@ pub struct Held(Arc<dyn Handle>);
 
 impl Lock {
     /// Opens the lock file at a path, and makes it if there is none.
-    pub fn open(layer: &dyn Layer, path: &'static str) -> Result<Self> {
+    pub fn open(layer: &dyn Layer, path: &Path) -> Result<Self> {
         let open = |path: &Path| layer.edit(path).during("opening", path);
-        let holder = Path::new(path).with_extension("holder");
+        let holder = path.with_extension("holder");
         // As long for every process, so that a name never keeps the end of a longer one.
         let we = format!("{:<10} {:<100}\n", std::process::id(), gethostname::gethostname().to_string_lossy());
-        Ok(Self { path, file: open(Path::new(path))?, holder: open(&holder)?, we })
+        Ok(Self { path: path.to_owned(), file: open(path)?, holder: open(&holder)?, we })
     }
 
     /// Returns whether the lock file is the one that others would find.
     pub fn is_in_place(&self) -> Result<bool> {
-        self.file.is_at(Path::new(self.path)).during("looking for", Path::new(self.path))
+        self.file.is_at(&self.path).during("looking for", &self.path)
     }
 
     /// Takes the lock, or waits for it at most so long.
@@ -53,7 +53,7 @@ impl Lock {
                 return Ok(held);
             }
             if deadline.has_passed() {
-                return Err(Error::Locked { what: format!("`{}`", self.path), holder: self.holder() });
+                return Err(Error::Locked { what: format!("`{}`", self.path.display()), holder: self.holder() });
             }
             thread::sleep(pause.min(deadline.remaining()));
             pause = longest.min(pause * 2);
@@ -68,9 +68,9 @@ impl Lock {
             Err(error) if has_no_locks(&error) => {
                 let what = "locks do not work on this file system, as on some network disks; a store that is written belongs on \
                             a local disk";
-                return Err(Error::unavailable_because(format!("locking `{}`: {what}", self.path), error));
+                return Err(Error::unavailable_because(format!("locking `{}`: {what}", self.path.display()), error));
             }
-            Err(error) => return Err(error).during("locking", Path::new(self.path)),
+            Err(error) => return Err(error).during("locking", &self.path),
         }
         let held = Held(self.file.clone());
         let mut last = vec![0; self.we.len()];
@@ -107,7 +107,8 @@ mod tests {
     fn one_at_a_time_has_a_lock_and_the_others_are_told_who() {
         let dir = tempfile::tempdir().unwrap();
         let layer = Disk::new(dir.path());
-        let (one, other) = (Lock::open(&layer, "lock").unwrap(), Lock::open(&layer, "lock").unwrap());
+        let (one, other) =
+            (Lock::open(&layer, Path::new("lock")).unwrap(), Lock::open(&layer, Path::new("lock")).unwrap());
         let held = one.acquire(WAIT).unwrap();
         assert!(other.try_acquire().unwrap().is_none());
         let Err(Error::Locked { holder: Some(holder), .. }) = other.acquire(WAIT) else { panic!("it was given twice") };
@@ -120,11 +121,11 @@ mod tests {
     fn a_lock_file_that_was_replaced_is_not_the_one_that_others_find() {
         let dir = tempfile::tempdir().unwrap();
         let layer = Disk::new(dir.path());
-        let lock = Lock::open(&layer, "lock").unwrap();
+        let lock = Lock::open(&layer, Path::new("lock")).unwrap();
         assert!(lock.is_in_place().unwrap());
         std::fs::rename(dir.path().join("lock"), dir.path().join("moved")).unwrap();
         assert!(!lock.is_in_place().unwrap());
-        let other = Lock::open(&layer, "lock").unwrap();
+        let other = Lock::open(&layer, Path::new("lock")).unwrap();
         assert!(other.is_in_place().unwrap() && !lock.is_in_place().unwrap());
     }
 }

@@ -7,6 +7,7 @@ use nofx_core::Result;
 
 use crate::codec::Writer;
 use crate::files::Files;
+use crate::layout::Layout;
 use crate::segment::{self, Position, Segment};
 
 /// One frame or more that cannot be read.
@@ -30,10 +31,10 @@ impl Lost {
     }
 
     /// Looks at the segments without a header, which may have held some frames.
-    pub fn without_header(files: &dyn Files, frames: RangeInclusive<u64>) -> Result<Self> {
-        let whole: Vec<_> = Segment::of_any_store(files)?.into_iter().map(|segment| segment.path).collect();
+    pub fn without_header(files: &dyn Files, layout: &Layout, frames: RangeInclusive<u64>) -> Result<Self> {
+        let whole: Vec<_> = Segment::of_any_store(files, layout)?.into_iter().map(|segment| segment.path).collect();
         let mut bytes = Vec::new();
-        for path in segment::segment_files(files)?.into_iter().filter(|path| !whole.contains(path)) {
+        for path in segment::segment_files(files, layout)?.into_iter().filter(|path| !whole.contains(path)) {
             // A folder or a link in the place of one holds nothing.
             bytes.extend(files.read(&path).ok().flatten().unwrap_or_default());
         }

@@ -1,6 +1,6 @@
 //! A base in memory that knows what a power cut leaves of it. For tests.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -34,8 +34,10 @@ struct Disk {
 struct Laid {
     mark: Mark,
     records: BTreeMap<RecordKey, (Seq, Body)>,
-    logs: BTreeMap<LogKey, (LogState, Vec<LogEntry>)>,
-    commits: Vec<Remembered>,
+    logs: BTreeMap<LogKey, (LogState, Arc<Vec<LogEntry>>)>,
+    commits: Vec<Arc<Remembered>>,
+    /// The number of each commit, by its batch.
+    ids: HashMap<BatchId, usize>,
 }
 
 impl MemoryBase {
@@ -100,15 +102,16 @@ impl Laid {
             }
         }
         for (log, entries) in &commit.appends {
-            self.log(log).1.extend(entries.iter().cloned());
+            Arc::make_mut(&mut self.log(log).1).extend(entries.iter().cloned());
         }
         commit.seals.iter().for_each(|log| self.log(log).0 = LogState::Sealed);
-        commit.removals.iter().for_each(|log| *self.log(log) = (LogState::Removed, Vec::new()));
-        self.commits.push(commit.remembered());
+        commit.removals.iter().for_each(|log| *self.log(log) = (LogState::Removed, Arc::default()));
+        self.ids.insert(commit.batch, self.commits.len());
+        self.commits.push(Arc::new(commit.remembered()));
     }
 
-    fn log(&mut self, log: &LogKey) -> &mut (LogState, Vec<LogEntry>) {
-        self.logs.entry(log.clone()).or_insert((LogState::Open, Vec::new()))
+    fn log(&mut self, log: &LogKey) -> &mut (LogState, Arc<Vec<LogEntry>>) {
+        self.logs.entry(log.clone()).or_insert((LogState::Open, Arc::default()))
     }
 }
 
@@ -129,7 +132,7 @@ impl Still<'_> {
     }
 }
 
-fn head(log: &LogKey, (state, entries): &(LogState, Vec<LogEntry>)) -> LogHead {
+fn head(log: &LogKey, (state, entries): &(LogState, Arc<Vec<LogEntry>>)) -> LogHead {
     let (length, last_at) = (entries.len() as u64, entries.last().map(|entry| entry.at));
     LogHead { log: log.clone(), length, last_at, state: *state }
 }
@@ -139,13 +142,17 @@ impl Snapshot for Still<'_> {
         self.laid.mark
     }
 
+    fn version(&self, key: &RecordKey) -> Result<Option<Seq>, Misfit> {
+        self.if_still(self.laid.records.get(key).map(|(version, _)| *version))
+    }
+
     fn record(&self, key: &RecordKey) -> Result<Option<Record>, Misfit> {
         let found = self.laid.records.get(key).cloned();
         self.if_still(found.map(|(version, body)| Record { key: key.clone(), version, body }))
     }
 
-    fn keys<'a>(&'a self, query: &'a ScanQuery) -> Rows<'a, RecordKey> {
-        self.rows(within(&self.laid.records, query).map(|(key, _)| key.clone()))
+    fn records<'a>(&'a self, query: &'a ScanQuery) -> Rows<'a, (RecordKey, Option<Record>)> {
+        self.rows(within(&self.laid.records, query).map(|(key, _)| (key.clone(), None)))
     }
 
     fn head(&self, log: &LogKey) -> Result<Option<LogHead>, Misfit> {
@@ -167,10 +174,12 @@ impl Snapshot for Still<'_> {
     }
 
     fn remembered(&self, batch: &BatchId) -> Result<Option<Remembered>, Misfit> {
-        self.if_still(self.laid.commits.iter().find(|commit| commit.batch == *batch).cloned())
+        let found = self.laid.ids.get(batch).and_then(|number| self.laid.commits.get(*number));
+        self.if_still(found.map(|commit| Remembered::clone(commit)))
     }
 
-    fn commits(&self, from: u64) -> Option<Rows<'_, Remembered>> {
-        Some(self.rows(self.laid.commits.iter().skip(from as usize).cloned()))
+    fn commits(&self, from: u64) -> Result<Option<Rows<'_, Remembered>>, Misfit> {
+        let commits = self.laid.commits.iter().skip(from as usize);
+        Ok(Some(self.rows(commits.map(|commit| Remembered::clone(commit)))))
     }
 }

@@ -12,15 +12,15 @@ use std::iter::Peekable;
 use std::vec;
 
 use nofx_core::{
-    BatchId, Body, Direction, Error, Key, LogEntry, LogHead, LogKey, LogQuery, LogScan, LogState, PAGE_BYTES, Page,
-    Record, RecordKey, Result, ScanQuery, Seq,
+    BatchId, Body, ChangePage, Changes, Cursor, Direction, Error, Key, LogEntry, LogHead, LogKey, LogQuery, LogScan,
+    LogState, PAGE_BYTES, Page, Record, RecordKey, Result, ScanQuery, Seq,
 };
 
 use crate::base::{Misfit, Snapshot};
 use crate::codec::Remembered;
 use crate::follower::{Follower, TRIES};
-use crate::layout;
 use crate::tail::{LastWrite, LogTail, Tail};
+use crate::tip::Tip;
 
 impl Follower {
     /// Returns records by their keys, all as of one moment.
@@ -45,12 +45,12 @@ impl Follower {
             |tail| tail.records(query),
             |mut copied, base| {
                 copied.retain(|(_, last)| last.frame > base.mark().frame);
-                let keys = base.keys(query).map(|key| Ok((key?, ())));
-                let rows = Merged::of(query.direction, copied, keys);
+                let rows = Merged::of(query.direction, copied, base.records(query));
                 let present = rows.filter(|row| !matches!(row, Ok((_, Some(last), _)) if last.record.is_none()));
-                let load = |(key, last, _): (RecordKey, Option<LastWrite>, _)| match last.and_then(|last| last.record) {
-                    Some(written) => Ok(record(key, written)),
-                    None => base.record(&key)?.ok_or_else(|| Error::corrupt(format!("{key}: it is missing")).into()),
+                let load = |(key, last, found): (_, Option<LastWrite>, Option<Option<Record>>)| match (last, found) {
+                    (Some(LastWrite { record: Some(written), .. }), _) => Ok(record(key, written)),
+                    (_, Some(Some(found))) => Ok(found),
+                    _ => base.record(&key)?.ok_or_else(|| Error::corrupt(format!("{key}: it is missing")).into()),
                 };
                 page(present, query.limit, load, |record| record.body.len())
             },
@@ -148,7 +148,7 @@ impl Follower {
                 recent.retain(|(number, _)| *number >= held);
                 let mut found = Vec::new();
                 if from < held {
-                    let Some(rows) = base.commits(from) else { return Ok(None) };
+                    let Some(rows) = base.commits(from)? else { return Ok(None) };
                     found = rows.take(limit.min((held - from) as usize)).collect::<Result<_, _>>()?;
                 }
                 found.extend(recent.into_iter().map(|(_, commit)| commit).take(limit - found.len()));
@@ -157,15 +157,46 @@ impl Follower {
         )
     }
 
+    /// Reads commits behind a cursor, as [`PersistenceBackend::changes`](nofx_core::PersistenceBackend::changes) answers it.
+    pub fn changes(&self, after: Option<&Cursor>, limit: usize) -> Result<Changes> {
+        let cursor = |number: u64| Cursor(format!("{}:{number}", self.store));
+        let from = match after {
+            None => Some(0),
+            Some(cursor) => {
+                let invalid = || Error::invalid(format!("`{}` is not a cursor", cursor.0.escape_debug()));
+                let (store, number) = cursor.0.split_once(':').ok_or_else(invalid)?;
+                let number: u64 = number.parse().map_err(|_| invalid())?;
+                (store == self.store.to_string()).then_some(number)
+            }
+        };
+        let found = from.map_or(Ok(None), |from| self.commits(from, limit))?;
+        let Some((from, (found, end))) = from.zip(found).filter(|(from, (_, end))| from <= end) else {
+            let (_, end) = self.commits(u64::MAX, 0)?.unwrap_or_default();
+            return Ok(Changes::Gap { newest: cursor(end) });
+        };
+        let changes: Vec<_> = found.iter().map(Remembered::change).collect();
+        Ok(Changes::Page(ChangePage { next: cursor(from + changes.len() as u64), changes, newest: cursor(end) }))
+    }
+
     /// Reads as of one moment: copies from the tail, and merges that with a snapshot of the base. Again, if the base moved in between.
     fn merged<C, T>(
         &self,
         copy: impl Fn(&Tail) -> C,
         merge: impl Fn(C, &dyn Snapshot) -> Result<T, Misfit>,
     ) -> Result<T> {
+        self.merged_by(|| self.follow(), copy, merge)
+    }
+
+    /// Likewise, for one who follows in a way of its own.
+    pub(crate) fn merged_by<C, T>(
+        &self,
+        follow: impl Fn() -> Result<(u64, Option<Tip>)>,
+        copy: impl Fn(&Tail) -> C,
+        merge: impl Fn(C, &dyn Snapshot) -> Result<T, Misfit>,
+    ) -> Result<T> {
         let mut before = None;
         for _ in 0..TRIES {
-            let (reached, tip) = self.follow()?;
+            let (reached, tip) = follow()?;
             let copied = {
                 let tail = self.tail();
                 // Unless another thread begins again just now.
@@ -179,14 +210,13 @@ impl Follower {
                 Ok(answer) => return Ok(answer),
                 Err(Misfit::Failed(error)) => return Err(error),
                 Err(Misfit::Moved) if before.replace((tip, mark)) == Some((tip, mark)) => {
-                    let what =
-                        format!("the base ends before frame {}, where `{}` begins", mark.frame + 1, layout::JOURNAL);
-                    return Err(Error::corrupt(what));
+                    let (frame, folder) = (mark.frame + 1, self.layout.folder().display());
+                    return Err(Error::corrupt(format!("the base ends before frame {frame}, where `{folder}` begins")));
                 }
                 Err(Misfit::Moved) => {}
             }
         }
-        Err(Error::unavailable(format!("reading behind `{}` while others write", layout::JOURNAL)))
+        Err(Error::unavailable(format!("reading behind `{}` while others write", self.layout.folder().display())))
     }
 }
 

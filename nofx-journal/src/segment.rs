@@ -15,13 +15,12 @@ use nofx_core::{Result, Seq, Sources, StoreId};
 use crate::codec::{Commit, Reader, Writer};
 use crate::fault::{During, is_of_the_file};
 use crate::files::{Files, Handle, Layer, Opened};
-use crate::layout;
+use crate::layout::{Layout, Magic};
 
 /// Where the frames of a segment begin.
 pub const HEADER_BYTES: u64 = 512;
 /// The bytes of a frame before its payload: kind, length, number, checksum of the frame before, checksum.
 const FRAME_BYTES: usize = 24;
-const MAGIC: &[u8; 8] = b"nofx-fs\x01";
 /// A frame that holds a group.
 const GROUP: u32 = 0x7067_6e01;
 /// A frame that says that the journal goes on in the next generation.
@@ -73,8 +72,8 @@ impl Header {
         Self { store, salt, start, last_seq }
     }
 
-    fn to_bytes(self) -> Vec<u8> {
-        let mut bytes = MAGIC.to_vec();
+    fn to_bytes(self, magic: Magic) -> Vec<u8> {
+        let mut bytes = magic.to_vec();
         bytes.extend_from_slice(self.store.as_bytes());
         for number in [self.salt, self.start.generation, self.start.frame, self.start.commits] {
             bytes.extend_from_slice(&number.to_le_bytes());
@@ -86,9 +85,9 @@ impl Header {
         bytes
     }
 
-    fn parse(bytes: &[u8]) -> Option<Self> {
+    fn parse(bytes: &[u8], magic: Magic) -> Option<Self> {
         let mut from = Reader(bytes);
-        if from.take(MAGIC.len())? != MAGIC {
+        if from.take(magic.len())? != magic {
             return None;
         }
         let store = StoreId::from_bytes(from.take(16)?.try_into().ok()?);
@@ -116,6 +115,7 @@ pub struct Segment {
     pub header: Header,
     /// How long the file is.
     pub room: u64,
+    magic: Magic,
 }
 
 /// What stands at a place of a segment.
@@ -133,25 +133,25 @@ impl Segment {
     /// Returns every segment of a store that can be read, the oldest generation first.
     ///
     /// A generation whose beginning could not be flushed may be there twice; the one that was used comes later.
-    pub fn all(files: &dyn Files, store: StoreId) -> Result<Vec<Self>> {
-        let mut all = Self::of_any_store(files)?;
+    pub fn all(files: &dyn Files, layout: &Layout, store: StoreId) -> Result<Vec<Self>> {
+        let mut all = Self::of_any_store(files, layout)?;
         all.retain(|segment| segment.header.store == store);
         all.sort_by_cached_key(|segment| (segment.header.start.generation, segment.is_used()));
         Ok(all)
     }
 
     /// Returns every segment that has a header, in no order.
-    pub fn of_any_store(files: &dyn Files) -> Result<Vec<Self>> {
+    pub fn of_any_store(files: &dyn Files, layout: &Layout) -> Result<Vec<Self>> {
         let mut found = Vec::new();
-        for path in segment_files(files)? {
+        for path in segment_files(files, layout)? {
             let file = match files.open(&path) {
                 // Another process has just removed a spare one; or it is damage, which the journal's frames show.
                 Err(error) if error.kind() == io::ErrorKind::NotFound || is_of_the_file(&error) => continue,
                 file => file.during("opening", &path)?,
             };
-            if let Some(header) = read_header(&*file).during("reading", &path)? {
+            if let Some(header) = read_header(&*file, layout.magic).during("reading", &path)? {
                 let room = file.len().during("measuring", &path)?;
-                found.push(Self { file, path, header, room });
+                found.push(Self { file, path, header, room, magic: layout.magic });
             }
         }
         Ok(found)
@@ -165,8 +165,8 @@ impl Segment {
     /// Returns the segments whose generations follow each other without a gap, up to the newest.
     ///
     /// What is before a gap is not needed any more: the file of the generation in the gap was used again or removed since.
-    pub fn newest_run(files: &dyn Files, store: StoreId) -> Result<Vec<Self>> {
-        let mut all = Self::all(files, store)?;
+    pub fn newest_run(files: &dyn Files, layout: &Layout, store: StoreId) -> Result<Vec<Self>> {
+        let mut all = Self::all(files, layout, store)?;
         let generation = |segment: &Self| segment.header.start.generation;
         let gap = all.windows(2).rposition(|pair| generation(&pair[0]) + 1 < generation(&pair[1]));
         Ok(all.split_off(gap.map_or(0, |at| at + 1)))
@@ -174,8 +174,8 @@ impl Segment {
 
     /// Returns whether the journal has another frame in the place of the last one before a place. `false` where it does not
     /// reach back that far.
-    pub fn denies(files: &dyn Files, store: StoreId, at: &Position) -> Result<bool> {
-        let run = Self::newest_run(files, store)?;
+    pub fn denies(files: &dyn Files, layout: &Layout, store: StoreId, at: &Position) -> Result<bool> {
+        let run = Self::newest_run(files, layout, store)?;
         let Some(segment) = run.iter().rfind(|segment| segment.header.start.frame <= at.frame) else {
             return Ok(false);
         };
@@ -189,8 +189,8 @@ impl Segment {
     }
 
     /// Finds the segment in which the journal goes on behind the end of a generation.
-    pub fn next(files: &dyn Files, store: StoreId, end: &Position) -> Result<Option<Self>> {
-        Ok(Self::all(files, store)?.into_iter().rfind(|segment| {
+    pub fn next(files: &dyn Files, layout: &Layout, store: StoreId, end: &Position) -> Result<Option<Self>> {
+        Ok(Self::all(files, layout, store)?.into_iter().rfind(|segment| {
             let start = &segment.header.start;
             start.generation > end.generation && start.is_same_frame(end)
         }))
@@ -200,16 +200,22 @@ impl Segment {
     ///
     /// The base must be known to hold every frame up to `applied` durably: because the one that applied told so after its own flush.
     /// Surplus segments are removed. Returns the new one with its file, for writing.
-    pub fn begin_next(layer: &dyn Layer, header: Header, applied: u64, room: u64) -> Result<(Self, Arc<dyn Handle>)> {
-        let all = Self::all(layer, header.store)?;
+    pub fn begin_next(
+        layer: &dyn Layer,
+        layout: &Layout,
+        header: Header,
+        applied: u64,
+        room: u64,
+    ) -> Result<(Self, Arc<dyn Handle>)> {
+        let all = Self::all(layer, layout, header.store)?;
         let needed_from = |pair: &[Self]| pair.get(1).map_or(u64::MAX, |next| next.header.start.frame);
         let spare = all.windows(2).take_while(|pair| needed_from(pair) <= applied).count();
         let mut spares = all.iter().take(spare);
         let path = match spares.next() {
             Some(oldest) => oldest.path.clone(),
-            None => unused_path(layer)?,
+            None => unused_path(layer, layout)?,
         };
-        let begun = Self::begin(layer, path, header, room)?;
+        let begun = Self::begin(layer, layout, path, header, room)?;
         // The oldest go first, so that the generations that remain have no gap.
         for surplus in spares.take(spare.saturating_sub(1 + SPARE_SEGMENTS)) {
             layer.remove(&surplus.path).during("removing", &surplus.path)?;
@@ -220,7 +226,13 @@ impl Segment {
     /// Begins a generation in the file at a path, whatever it held, or in a new one. Durable on return.
     ///
     /// Returns it with its file, for writing.
-    pub fn begin(layer: &dyn Layer, path: PathBuf, header: Header, room: u64) -> Result<(Self, Arc<dyn Handle>)> {
+    pub fn begin(
+        layer: &dyn Layer,
+        layout: &Layout,
+        path: PathBuf,
+        header: Header,
+        room: u64,
+    ) -> Result<(Self, Arc<dyn Handle>)> {
         let file = layer.edit(&path).during("opening", &path)?;
         let length = file.len().during("measuring", &path)?;
         let is_new = length < room;
@@ -231,7 +243,7 @@ impl Segment {
             }
             return Err(error).during("filling", &path);
         }
-        file.write_at(&header.to_bytes(), 0).during("writing", &path)?;
+        file.write_at(&header.to_bytes(layout.magic), 0).during("writing", &path)?;
         if let Err(error) = file.sync() {
             // What of it is on the disk is not known any more, so no process shall go on in it.
             _ = file.write_at(&[0; HEADER_BYTES as usize], 0);
@@ -242,9 +254,9 @@ impl Segment {
             file.set_len(room).during("cutting", &path)?;
         }
         if is_new {
-            layer.sync_dir(Path::new(layout::JOURNAL)).during("flushing", Path::new(layout::JOURNAL))?;
+            layer.sync_dir(layout.folder()).during("flushing", layout.folder())?;
         }
-        Ok((Self { file: file.clone(), path, header, room }, file))
+        Ok((Self { file: file.clone(), path, header, room, magic: layout.magic }, file))
     }
 
     /// Writes what stands between two offsets again in its place. Not durable yet.
@@ -339,7 +351,7 @@ impl Segment {
         if !self.is_in_place()? {
             return Ok(false);
         }
-        let Some((offset, after)) = last else { return Ok(read_header(&*self.file)? == Some(self.header)) };
+        let Some((offset, after)) = last else { return Ok(read_header(&*self.file, self.magic)? == Some(self.header)) };
         let frame = self.head(offset)?;
         Ok(frame.is_some_and(|frame| (frame.number, frame.checksum) == (after.frame, after.chain)))
     }
@@ -449,10 +461,10 @@ fn fill(file: &dyn Handle, room: u64) -> io::Result<()> {
     })
 }
 
-fn read_header(file: &dyn Opened) -> io::Result<Option<Header>> {
+fn read_header(file: &dyn Opened, magic: Magic) -> io::Result<Option<Header>> {
     let mut bytes = [0; HEADER_BYTES as usize];
     let count = file.read_full(&mut bytes, 0)?;
-    Ok(bytes.get(..count).and_then(Header::parse))
+    Ok(bytes.get(..count).and_then(|bytes| Header::parse(bytes, magic)))
 }
 
 /// Returns whether nothing stands where the header of a segment should be, or no file is there any more.
@@ -473,16 +485,16 @@ pub fn hold_frames(bytes: &[u8], mut numbers: RangeInclusive<u64>) -> bool {
 }
 
 /// Returns every file that is called a segment, whatever it holds.
-pub fn segment_files(files: &dyn Files) -> Result<Vec<PathBuf>> {
-    let folder = Path::new(layout::JOURNAL);
+pub fn segment_files(files: &dyn Files, layout: &Layout) -> Result<Vec<PathBuf>> {
+    let folder = layout.folder();
     let names = files.list(folder).during("listing", folder)?.into_iter().map(|entry| entry.name);
     Ok(names.filter(|name| name.starts_with(PREFIX)).map(|name| folder.join(name)).collect())
 }
 
 /// Returns the path of the first segment that no name is given to yet.
-pub fn unused_path(files: &dyn Files) -> Result<PathBuf> {
-    let taken = segment_files(files)?;
-    let path = |number: u64| Path::new(layout::JOURNAL).join(format!("{PREFIX}{number}"));
+pub fn unused_path(files: &dyn Files, layout: &Layout) -> Result<PathBuf> {
+    let taken = segment_files(files, layout)?;
+    let path = |number: u64| layout.folder().join(format!("{PREFIX}{number}"));
     Ok((0..).map(path).find(|path| !taken.contains(path)).unwrap_or_default())
 }
 
@@ -532,9 +544,13 @@ mod tests {
     const STORE: StoreId = StoreId::from_bytes([9; 16]);
     const ROOM: u64 = 2048;
 
+    fn layout() -> Layout {
+        Layout::new("journal", *b"nofx-fs\x01")
+    }
+
     fn sim() -> Sim {
         let sim = Sim::default();
-        sim.make_dir(Path::new(layout::JOURNAL)).unwrap();
+        sim.make_dir(layout().folder()).unwrap();
         sim
     }
 
@@ -550,7 +566,7 @@ mod tests {
     /// Begins the next generation behind a place, and writes a group of one commit for each number.
     fn begun(sim: &Sim, at: &Position, applied: u64, numbers: &[u8]) -> (Segment, Vec<Position>) {
         let header = Header::behind(at, STORE, at.generation + 77, Seq::new(5));
-        let (segment, file) = Segment::begin_next(sim, header, applied, ROOM).unwrap();
+        let (segment, file) = Segment::begin_next(sim, &layout(), header, applied, ROOM).unwrap();
         let mut places = vec![header.start];
         for number in numbers {
             let at = places[places.len() - 1];
@@ -641,10 +657,10 @@ mod tests {
         let path = segment.path.to_str().unwrap();
         for at in 0..72 {
             sim.tamper(path, |bytes| bytes[at] ^= 1 << (at % 8));
-            assert_eq!(Segment::all(&sim, STORE).unwrap().len(), 0, "byte {at}");
+            assert_eq!(Segment::all(&sim, &layout(), STORE).unwrap().len(), 0, "byte {at}");
             sim.tamper(path, |bytes| bytes[at] ^= 1 << (at % 8));
         }
-        assert_eq!(Segment::all(&sim, STORE).unwrap()[0].header, segment.header);
+        assert_eq!(Segment::all(&sim, &layout(), STORE).unwrap()[0].header, segment.header);
     }
 
     #[test]
@@ -653,7 +669,7 @@ mod tests {
         let (first, places) = begun(&sim, &Position::default(), 0, &[1, 2]);
         // The same place of the same file, were it not for the salt.
         let header = Header { salt: first.header.salt + 1, ..first.header };
-        let (again, _) = Segment::begin(&sim, first.path.clone(), header, ROOM).unwrap();
+        let (again, _) = Segment::begin(&sim, &layout(), first.path.clone(), header, ROOM).unwrap();
         assert_eq!(first.read(&places[0]).unwrap(), Found::Group(vec![commit(1)], places[1]), "it still stands there");
         assert_eq!(again.read(&places[0]).unwrap(), Found::Nothing);
         assert!(again.whole_groups(HEADER_BYTES).unwrap().is_empty());
@@ -676,14 +692,17 @@ mod tests {
     fn the_journal_goes_on_in_the_generation_that_follows() {
         let sim = sim();
         let (_, places) = begun(&sim, &Position::default(), 0, &[1]);
-        assert!(Segment::next(&sim, STORE, &places[1]).unwrap().is_none());
+        assert!(Segment::next(&sim, &layout(), STORE, &places[1]).unwrap().is_none());
         let (second, _) = begun(&sim, &places[1], 0, &[2]);
-        assert_eq!(Segment::next(&sim, STORE, &places[1]).unwrap().unwrap().header, second.header);
+        assert_eq!(Segment::next(&sim, &layout(), STORE, &places[1]).unwrap().unwrap().header, second.header);
         assert!(
-            Segment::next(&sim, STORE, &Position { chain: 1, ..places[1] }).unwrap().is_none(),
+            Segment::next(&sim, &layout(), STORE, &Position { chain: 1, ..places[1] }).unwrap().is_none(),
             "behind another frame"
         );
-        assert!(Segment::next(&sim, StoreId::from_bytes([1; 16]), &places[1]).unwrap().is_none(), "of another store");
+        assert!(
+            Segment::next(&sim, &layout(), StoreId::from_bytes([1; 16]), &places[1]).unwrap().is_none(),
+            "of another store"
+        );
     }
 
     #[test]
@@ -696,7 +715,7 @@ mod tests {
         assert!(third.path != first.path && third.path != second.path, "the base holds the first frame of two");
         let (fourth, _) = begun(&sim, &places[1], 2, &[5]);
         assert_eq!(fourth.path, first.path);
-        assert_eq!(Segment::newest_run(&sim, STORE).unwrap().len(), 3);
+        assert_eq!(Segment::newest_run(&sim, &layout(), STORE).unwrap().len(), 3);
     }
 
     #[test]
@@ -706,9 +725,10 @@ mod tests {
         for number in 1..8 {
             at = begun(&sim, &at, 0, &[number]).1[1];
         }
-        assert_eq!(segment_files(&sim).unwrap().len(), 7);
+        assert_eq!(segment_files(&sim, &layout()).unwrap().len(), 7);
         begun(&sim, &at, 7, &[]);
-        let left: Vec<_> = Segment::all(&sim, STORE).unwrap().iter().map(|one| one.header.start.generation).collect();
+        let left: Vec<_> =
+            Segment::all(&sim, &layout(), STORE).unwrap().iter().map(|one| one.header.start.generation).collect();
         assert_eq!(left, [5, 6, 7, 8]);
     }
 
@@ -717,8 +737,8 @@ mod tests {
         let sim = sim();
         sim.set_faults(|faults| faults.fail_flush = Some(1));
         let header = Header::behind(&Position::default(), STORE, 1, None);
-        assert_eq!(Segment::begin_next(&sim, header, 0, ROOM).unwrap_err().code(), "unavailable");
-        assert!(Segment::all(&sim, STORE).unwrap().is_empty());
+        assert_eq!(Segment::begin_next(&sim, &layout(), header, 0, ROOM).unwrap_err().code(), "unavailable");
+        assert!(Segment::all(&sim, &layout(), STORE).unwrap().is_empty());
     }
 
     #[test]
@@ -726,8 +746,11 @@ mod tests {
         let sim = sim();
         sim.set_faults(|faults| faults.room = Some(1000));
         let header = Header::behind(&Position::default(), STORE, 1, None);
-        assert_eq!(Segment::begin_next(&sim, header, 0, 1 << 20).unwrap_err().code(), "full");
-        assert!(segment_files(&sim).unwrap().is_empty() || is_blank(&sim, &segment_files(&sim).unwrap()[0]));
+        assert_eq!(Segment::begin_next(&sim, &layout(), header, 0, 1 << 20).unwrap_err().code(), "full");
+        assert!(
+            segment_files(&sim, &layout()).unwrap().is_empty()
+                || is_blank(&sim, &segment_files(&sim, &layout()).unwrap()[0])
+        );
     }
 
     /// The system shows what a failed flush left in memory, until the power goes.
@@ -747,7 +770,7 @@ mod tests {
             file.sync().unwrap();
             assert_ne!(segment.read(&places[0]).unwrap(), Found::Nothing);
             let left = Sim::holding(sim.platter().flushed());
-            let left = Segment::all(&left, STORE).unwrap();
+            let left = Segment::all(&left, &layout(), STORE).unwrap();
             assert_eq!(left[0].read(&places[0]).unwrap() != Found::Nothing, is_written_again);
         }
     }

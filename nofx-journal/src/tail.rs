@@ -1,13 +1,15 @@
 //! The tail: what the journal holds beyond the base, as a process that follows knows it.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::Arc;
 
 use nofx_core::{BatchId, Body, Direction, KeyQuery, LogEntry, LogHead, LogKey, LogQuery, LogState, RecordKey, Seq};
 
 use crate::base::{Mark, Run};
 use crate::codec::{Commit, Remembered};
+use crate::files::Opened;
 use crate::query::within;
-use crate::segment::{Position, Segment};
+use crate::segment::{Header, Position, Segment};
 
 /// Every frame from behind one that the base is known to hold up to where the journal was followed.
 #[derive(Debug, Default)]
@@ -16,10 +18,41 @@ pub struct Tail {
     position: Position,
     /// The frame behind which it begins.
     start: Mark,
-    frames: VecDeque<(Mark, Vec<Commit>)>,
+    /// Where in the segment the last frame begins; `None` if this generation has none yet.
+    last: Option<u64>,
+    frames: VecDeque<Frame>,
+    /// How many bytes all of them have in the journal.
+    bytes: u64,
+    /// Where nothing whole stands behind the end of the journal, as far as this was looked at.
+    pub(crate) clean: Option<Position>,
     records: BTreeMap<RecordKey, LastWrite>,
     logs: BTreeMap<LogKey, LogTail>,
     ids: HashMap<BatchId, u64>,
+}
+
+/// A part of the journal, by its size.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Amount {
+    pub(crate) bytes: u64,
+    pub(crate) commits: u64,
+}
+
+impl Amount {
+    pub(crate) const ALL: Self = Self { bytes: u64::MAX, commits: u64::MAX };
+
+    /// Returns whether it has as much as this, or more, of one or the other.
+    pub(crate) fn is_beyond(self, bound: Self) -> bool {
+        self.bytes >= bound.bytes || self.commits >= bound.commits
+    }
+}
+
+/// A group, with the mark behind it.
+#[derive(Debug)]
+struct Frame {
+    mark: Mark,
+    /// How many bytes it has in the journal.
+    bytes: u64,
+    commits: Vec<Commit>,
 }
 
 /// What was written to a record last, and in which frame.
@@ -40,8 +73,8 @@ pub(crate) struct LogTail {
 
 impl Tail {
     /// Returns one that begins behind what a base holds, at a place of the journal.
-    pub(crate) fn behind(start: Mark, segment: Segment, position: Position) -> Self {
-        Self { segment: Some(segment), position, start, ..Self::default() }
+    pub(crate) fn behind(start: Mark, segment: Segment, position: Position, last: Option<u64>) -> Self {
+        Self { segment: Some(segment), position, last, start, ..Self::default() }
     }
 
     pub(crate) fn segment(&self) -> Option<&Segment> {
@@ -60,12 +93,19 @@ impl Tail {
 
     /// Returns the mark of a base that holds all of it.
     pub fn end(&self) -> Mark {
-        self.frames.back().map_or(self.start, |(mark, _)| *mark)
+        self.frames.back().map_or(self.start, |frame| frame.mark)
     }
 
     pub(crate) fn go_on_in(&mut self, next: Segment) {
-        self.position = next.header.start;
+        (self.position, self.last) = (next.header.start, None);
         self.segment = Some(next);
+    }
+
+    /// Reads a segment through another handle from now on, if it is the one that was followed last.
+    pub(crate) fn read_from(&mut self, header: &Header, file: Arc<dyn Opened>) {
+        if let Some(segment) = self.segment.as_mut().filter(|segment| segment.header == *header) {
+            segment.file = file;
+        }
     }
 
     /// Takes in the group that follows.
@@ -84,8 +124,10 @@ impl Tail {
             commit.seals.iter().for_each(|log| _ = self.log(log).sealed.get_or_insert(frame));
             commit.removals.iter().for_each(|log| _ = self.log(log).removed.get_or_insert(frame));
         }
-        self.frames.push_back((mark, commits));
-        self.position = after;
+        let bytes = after.offset - self.position.offset;
+        self.frames.push_back(Frame { mark, bytes, commits });
+        self.bytes += bytes;
+        (self.last, self.position) = (Some(self.position.offset), after);
     }
 
     fn log(&mut self, log: &LogKey) -> &mut LogTail {
@@ -94,8 +136,9 @@ impl Tail {
 
     /// Forgets what the base is known to hold durably: every frame up to one of a number.
     pub(crate) fn forget(&mut self, applied: u64) {
-        while let Some((mark, commits)) = self.frames.pop_front_if(|(mark, _)| mark.frame <= applied) {
-            for commit in commits {
+        while let Some(frame) = self.frames.pop_front_if(|frame| frame.mark.frame <= applied) {
+            self.bytes -= frame.bytes;
+            for commit in frame.commits {
                 self.ids.remove(&commit.batch);
                 for (key, _) in commit.writes {
                     if self.records.get(&key).is_some_and(|last| last.frame <= applied) {
@@ -111,15 +154,33 @@ impl Tail {
                     }
                 }
             }
-            self.start = mark;
+            self.start = frame.mark;
         }
     }
 
-    /// Returns what a base lacks that holds everything up to a frame; from where the tail begins if that is behind it.
-    pub(crate) fn run(&self, after: &Mark) -> Run {
-        let groups = self.frames.iter().filter(|(mark, _)| mark.frame > after.frame);
-        let after = if after.frame > self.start.frame { *after } else { self.start };
-        Run { after, groups: groups.cloned().collect() }
+    /// Returns what a base lacks that holds everything up to a frame, from where the tail begins if that is behind it: the first groups
+    /// of it, up to one that goes beyond `most`.
+    pub(crate) fn run(&self, after: &Mark, most: Amount) -> Run {
+        let lacking = self.frames.iter().skip_while(|frame| frame.mark.frame <= after.frame);
+        let mut taken = Amount::default();
+        let groups = lacking.take_while(|frame| {
+            let has_room = !taken.is_beyond(most);
+            taken.bytes += frame.bytes;
+            taken.commits += frame.commits.len() as u64;
+            has_room
+        });
+        let groups = groups.map(|frame| (frame.mark, frame.commits.clone())).collect();
+        Run { after: if after.frame > self.start.frame { *after } else { self.start }, groups }
+    }
+
+    /// Returns how much of the journal the base may lack.
+    pub(crate) fn amount(&self) -> Amount {
+        Amount { bytes: self.bytes, commits: self.end().commits - self.start.commits }
+    }
+
+    /// Returns where the last frame of the segment begins, if it has one.
+    pub(crate) fn last(&self) -> Option<u64> {
+        self.last
     }
 
     pub(crate) fn record(&self, key: &RecordKey) -> Option<LastWrite> {
@@ -159,14 +220,14 @@ impl Tail {
 
     pub(crate) fn remembered(&self, batch: &BatchId) -> Option<(u64, Remembered)> {
         let frame = *self.ids.get(batch)?;
-        let (_, commits) = self.frames.iter().find(|(mark, _)| mark.frame == frame)?;
-        let commit = commits.iter().find(|commit| commit.batch == *batch)?;
+        let at = self.frames.binary_search_by_key(&frame, |frame| frame.mark.frame).ok()?;
+        let commit = self.frames.get(at)?.commits.iter().find(|commit| commit.batch == *batch)?;
         Some((frame, commit.remembered()))
     }
 
     /// Returns commits from the one of a number on, each with its number and its frame, at most so many.
     pub(crate) fn commits(&self, from: u64, limit: usize) -> Vec<(u64, Remembered)> {
-        let commits = self.frames.iter().flat_map(|(_, commits)| commits);
+        let commits = self.frames.iter().flat_map(|frame| &frame.commits);
         let numbered = (self.start.commits..).zip(commits).filter(|(number, _)| *number >= from);
         numbered.take(limit).map(|(number, commit)| (number, commit.remembered())).collect()
     }
@@ -178,6 +239,10 @@ impl LogTail {
         self.sealed = self.sealed.filter(|frame| *frame > applied);
         self.removed = self.removed.filter(|frame| *frame > applied);
         while self.entries.pop_front_if(|(frame, _)| *frame <= applied).is_some() {}
+    }
+
+    pub(crate) fn has_entries(&self) -> bool {
+        !self.entries.is_empty()
     }
 
     pub(crate) fn is_empty(&self) -> bool {

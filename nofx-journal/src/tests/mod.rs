@@ -1,4 +1,5 @@
 //! Tests of how a store is read while others commit, apply, turn over and are killed.
 
+mod engine;
 mod model;
 mod world;

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 
 use nofx_core::{BatchId, Direction, LogEntry, LogHead, LogKey, LogScan, Record, RecordKey, ScanQuery};
 
-use super::world::{ACTS, Act, Question, STORE, Sabotage, World};
+use super::world::{ACTS, Act, Question, STORE, Sabotage, World, layout};
 use crate::base::{Base, Mark, Misfit, Rows, Run, Snapshot};
 use crate::codec::Remembered;
 use crate::files::{Boot, Entry, Files, Opened};
@@ -43,7 +43,7 @@ impl Scene {
     fn reader(self: &Arc<Self>) -> Follower {
         let world = self.world.lock().unwrap();
         let files = Meddled { inner: world.sim.clone(), scene: self.clone() };
-        Follower::new(Arc::new(files), STORE, Arc::new(Meddled { inner: world.base(), scene: self.clone() }))
+        Follower::new(Arc::new(files), layout(), STORE, Arc::new(Meddled { inner: world.base(), scene: self.clone() }))
     }
 
     /// Lets others act, if it is time for that.
@@ -152,13 +152,18 @@ impl Snapshot for MeddledSnapshot<'_> {
         self.inner.mark()
     }
 
+    fn version(&self, key: &RecordKey) -> Result<Option<nofx_core::Seq>, Misfit> {
+        self.scene.call();
+        self.inner.version(key)
+    }
+
     fn record(&self, key: &RecordKey) -> Result<Option<Record>, Misfit> {
         self.scene.call();
         self.inner.record(key)
     }
 
-    fn keys<'a>(&'a self, query: &'a ScanQuery) -> Rows<'a, RecordKey> {
-        self.rows(self.inner.keys(query))
+    fn records<'a>(&'a self, query: &'a ScanQuery) -> Rows<'a, (RecordKey, Option<Record>)> {
+        self.rows(self.inner.records(query))
     }
 
     fn head(&self, log: &LogKey) -> Result<Option<LogHead>, Misfit> {
@@ -179,8 +184,8 @@ impl Snapshot for MeddledSnapshot<'_> {
         self.inner.remembered(batch)
     }
 
-    fn commits(&self, from: u64) -> Option<Rows<'_, Remembered>> {
-        Some(self.rows(self.inner.commits(from)?))
+    fn commits(&self, from: u64) -> Result<Option<Rows<'_, Remembered>>, Misfit> {
+        Ok(self.inner.commits(from)?.map(|rows| self.rows(rows)))
     }
 }
 
@@ -332,7 +337,7 @@ fn a_base_that_lacks_what_was_told_as_applied_is_damage_and_no_older_answer() {
     let scene = Scene::new(MemoryBase::new(), None, 3);
     [Act::Commit, Act::Commit, Act::Apply, Act::Commit].into_iter().for_each(|act| scene.act(act));
     let sim = scene.world.lock().unwrap().sim.clone();
-    let reader = Follower::new(Arc::new(sim), STORE, Arc::new(MemoryBase::new()));
+    let reader = Follower::new(Arc::new(sim), layout(), STORE, Arc::new(MemoryBase::new()));
     for question in Question::some() {
         let error = question.ask(&reader).unwrap_err();
         assert_eq!((error.code(), error.to_string().contains("frame 1")), ("corrupt", true), "{question:?}: {error}");
@@ -349,7 +354,7 @@ fn a_base_that_went_another_way_than_the_journal_is_damage() {
     scenes[0].act(Act::Apply);
     scenes[1].act(Act::Commit);
     let (base, sim) = (scenes[0].world.lock().unwrap().base(), scenes[1].world.lock().unwrap().sim.clone());
-    let reader = Follower::new(Arc::new(sim), STORE, base);
+    let reader = Follower::new(Arc::new(sim), layout(), STORE, base);
     for question in Question::some() {
         assert_eq!(question.ask(&reader).unwrap_err().code(), "corrupt", "{question:?}");
     }

@@ -13,12 +13,19 @@ use crate::codec::{Commit, Remembered};
 use crate::doors::Doors;
 use crate::files::{Files, Handle, Layer};
 use crate::follower::Follower;
+use crate::layout::Layout;
 use crate::memory::MemoryBase;
 use crate::segment::{Found, Header, Position, Segment};
 use crate::sim::{Dice, Sim};
+use crate::tail::Amount;
 use crate::tip::Tip;
 
 pub(super) const STORE: StoreId = StoreId::from_bytes([9; 16]);
+/// Returns where the journal is.
+pub(super) fn layout() -> Layout {
+    Layout::new("journal", *b"example\x01")
+}
+
 /// So small that a few commits fill a segment.
 const ROOM: u64 = 1024;
 
@@ -80,9 +87,9 @@ pub(super) struct World {
 impl World {
     pub(super) fn new(base: MemoryBase, sabotage: Option<Sabotage>, seed: u64) -> Self {
         let sim = Sim::default();
-        let doors = Doors::open(&sim).unwrap();
+        let doors = Doors::open(&sim, &layout()).unwrap();
         let header = Header::behind(&Position::default(), STORE, 1, None);
-        let (segment, file) = Segment::begin_next(&sim, header, 0, ROOM).unwrap();
+        let (segment, file) = Segment::begin_next(&sim, &layout(), header, 0, ROOM).unwrap();
         sim.sync_dir(Path::new("")).unwrap();
         Tip::tell_durable(doors.tip(), &header.start, sim.boot()).unwrap();
         Self {
@@ -132,7 +139,7 @@ impl World {
             Act::ApplyUntold if !self.is_settled => {}
             Act::ApplyUntold => {
                 self.applier.follow().unwrap();
-                let run = self.applier.tail().run(&self.base.snapshot().unwrap().mark());
+                let run = self.applier.tail().run(&self.base.snapshot().unwrap().mark(), Amount::ALL);
                 self.base.apply(&run).unwrap();
                 self.applier = self.reader();
             }
@@ -179,7 +186,7 @@ impl World {
         let header = Header::behind(&self.position, STORE, self.salt, None);
         let told = Tip::read(self.doors.tip()).unwrap().unwrap();
         let applied = if self.sabotage == Some(Sabotage::EarlyReuse) { u64::MAX } else { told.applied };
-        (self.segment, self.file) = Segment::begin_next(&self.sim, header, applied, ROOM).unwrap();
+        (self.segment, self.file) = Segment::begin_next(&self.sim, &layout(), header, applied, ROOM).unwrap();
         (self.position, self.is_ended, self.untold) = (header.start, false, None);
     }
 
@@ -189,7 +196,7 @@ impl World {
     pub(super) fn cut(&mut self) -> Result<(), String> {
         self.sim = Sim::holding(self.sim.platter().cut(&mut self.dice));
         self.base = self.base.cut(&mut self.dice);
-        self.doors = Doors::open(&self.sim).unwrap();
+        self.doors = Doors::open(&self.sim, &layout()).unwrap();
         let reader = self.reader();
         let acknowledged = self.history.0.len();
         // It was on the disk, and is true from now on, unless it was written over.
@@ -219,7 +226,7 @@ impl World {
 }
 
 fn follower(sim: &Sim, base: &MemoryBase, sabotage: Option<Sabotage>) -> Follower {
-    Follower::new(Arc::new(sim.clone()), STORE, Arc::new(Sabotaged { base: base.clone(), sabotage }))
+    Follower::new(Arc::new(sim.clone()), layout(), STORE, Arc::new(Sabotaged { base: base.clone(), sabotage }))
 }
 
 /// A base with a fault.
@@ -256,14 +263,18 @@ impl Snapshot for SabotagedSnapshot<'_> {
         self.snapshot.mark()
     }
 
+    fn version(&self, key: &RecordKey) -> Result<Option<Seq>, Misfit> {
+        self.snapshot.version(key)
+    }
+
     fn record(&self, key: &RecordKey) -> Result<Option<Record>, Misfit> {
         self.snapshot.record(key)
     }
 
-    fn keys<'a>(&'a self, query: &'a ScanQuery) -> Rows<'a, RecordKey> {
+    fn records<'a>(&'a self, query: &'a ScanQuery) -> Rows<'a, (RecordKey, Option<Record>)> {
         match self.sabotage {
-            Some(Sabotage::PageOfBase) => Box::new(self.snapshot.keys(query).take(query.limit)),
-            _ => self.snapshot.keys(query),
+            Some(Sabotage::PageOfBase) => Box::new(self.snapshot.records(query).take(query.limit)),
+            _ => self.snapshot.records(query),
         }
     }
 
@@ -288,7 +299,7 @@ impl Snapshot for SabotagedSnapshot<'_> {
         if self.sabotage == Some(Sabotage::ForgetIds) { Ok(None) } else { self.snapshot.remembered(batch) }
     }
 
-    fn commits(&self, from: u64) -> Option<Rows<'_, Remembered>> {
+    fn commits(&self, from: u64) -> Result<Option<Rows<'_, Remembered>>, Misfit> {
         self.snapshot.commits(from)
     }
 }
@@ -390,7 +401,7 @@ fn id(number: usize) -> BatchId {
 
 impl History {
     /// Makes up a commit that may follow.
-    fn any_commit(&self, dice: &mut Dice) -> Commit {
+    pub(super) fn any_commit(&self, dice: &mut Dice) -> Commit {
         let number = self.0.len();
         let mut commit =
             Commit { batch: id(number), seq: None, writes: vec![], appends: vec![], seals: vec![], removals: vec![] };

@@ -1,0 +1,135 @@
+//! Bringing the base up to date, off the commit path and in runs of a bounded size.
+//!
+//! Everything that is applied is in the journal too, and a segment is used again only once an applier told that the base holds what it
+//! covers. So each step may be interrupted and done again, by this process or by another.
+
+use std::sync::{Arc, PoisonError, TryLockError};
+use std::thread;
+use std::time::Duration;
+
+use nofx_core::{Deadline, Error, Result};
+
+use crate::doors::Doors;
+use crate::lock::Lock;
+use crate::tail::Amount;
+use crate::writer::Writer;
+
+/// At so much the base is brought up to date, and as much is one run.
+pub(crate) const SOFT_BOUND: Amount = Amount { bytes: 1 << 20, commits: 1000 };
+/// Beyond so much, commits wait until the base is brought up to date, or are told why that cannot be done.
+pub(crate) const HARD_BOUND: Amount = Amount { bytes: 64 << 20, commits: u64::MAX };
+/// The first pause after the base could not be brought up to date.
+const RETRY: Duration = Duration::from_secs(1);
+/// The pause after that happened again and again.
+const LONGEST_RETRY: Duration = Duration::from_secs(30);
+/// The pause between two looks at whether another process is done.
+const PAUSE: Duration = Duration::from_millis(10);
+
+/// What the thread that applies is asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Call {
+    pub(crate) dirty: bool,
+    pub(crate) full: bool,
+    pub(crate) stop: bool,
+}
+
+/// What came of an attempt to apply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Applied {
+    /// The base got a run, if it lacked something.
+    Run,
+    /// Another thread or process is at it, or there is nothing to apply before the next commit.
+    Not,
+}
+
+/// The thread that brings the base up to date until it is told to stop.
+pub(crate) fn run(writer: &Arc<Writer>) {
+    let mut pause = None;
+    loop {
+        let call = writer.wait_for_call(pause);
+        if call.stop {
+            return;
+        }
+        pause = match writer.apply_all() {
+            Ok(()) => None,
+            Err(_) => Some(pause.map_or(RETRY, |before: Duration| LONGEST_RETRY.min(before * 2))),
+        };
+    }
+}
+
+impl Writer {
+    /// Asks the thread that applies for something.
+    pub(crate) fn ask(&self, what: Call) {
+        let mut call = self.call.lock().unwrap_or_else(PoisonError::into_inner);
+        let asked = Call { dirty: call.dirty | what.dirty, full: call.full | what.full, stop: call.stop | what.stop };
+        if asked != *call {
+            *call = asked;
+            self.bell.notify_all();
+        }
+    }
+
+    /// Waits until there is something to do, and it is time to do it: after `pause` if it could not be done before.
+    fn wait_for_call(&self, pause: Option<Duration>) -> Call {
+        let mut call = self.call.lock().unwrap_or_else(PoisonError::into_inner);
+        while !(call.stop || call.dirty || pause.is_some()) {
+            call = self.bell.wait(call).unwrap_or_else(PoisonError::into_inner);
+        }
+        let deadline = Deadline::after(pause.unwrap_or(self.options.apply_after));
+        while !(call.stop || call.full && pause.is_none() || deadline.has_passed()) {
+            let waited = self.bell.wait_timeout(call, deadline.remaining());
+            call = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        let asked = *call;
+        *call = Call { stop: asked.stop, ..Call::default() };
+        asked
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.call.lock().unwrap_or_else(PoisonError::into_inner).stop
+    }
+
+    /// Gives the base everything, run by run, until it has all of it or the store is closed.
+    fn apply_all(&self) -> Result<()> {
+        while self.apply_run()? == Applied::Run && self.owes() && !self.is_stopped() {}
+        Ok(())
+    }
+
+    /// Gives the base one run.
+    pub(crate) fn apply_run(&self) -> Result<Applied> {
+        let _applying = match self.applying.try_lock() {
+            Ok(applying) => applying,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => return Ok(Applied::Not),
+        };
+        let Some((doors, _held)) = self.hold(Doors::apply_lock, Lock::try_acquire)? else { return Ok(Applied::Not) };
+        Ok(if self.follower.apply_holding(&doors, SOFT_BOUND)? { Applied::Run } else { Applied::Not })
+    }
+
+    /// Returns whether the journal may hold what the base lacks.
+    pub(crate) fn owes(&self) -> bool {
+        self.follower.tail().amount() != Amount::default()
+    }
+
+    /// Returns whether it may hold so much of that.
+    pub(crate) fn is_beyond(&self, bound: Amount) -> bool {
+        self.follower.tail().amount().is_beyond(bound)
+    }
+
+    /// Brings the base up to date if the journal holds too much that it lacks. Says why if that cannot be done.
+    pub(crate) fn make_room(&self) -> Result<()> {
+        let deadline = Deadline::after(self.options.lock_wait);
+        while self.is_beyond(HARD_BOUND) {
+            if self.apply_run()? == Applied::Run {
+                continue;
+            }
+            if deadline.has_passed() {
+                let folder = self.follower.layout.folder().display();
+                return Err(Error::unavailable(format!("another process brings the base of `{folder}` up to date")));
+            }
+            thread::sleep(PAUSE);
+            // What another process applied is known by what it told.
+            self.follower.follow()?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,114 @@
+//! A handle on an open store, as callers of the waist have it.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use nofx_core::{
+    BackendInfo, Batch, Changes, Cursor, Error, LogEntry, LogHead, LogKey, LogQuery, LogScan, Outcome, Page,
+    PersistenceBackend, Record, RecordKey, Result, ScanQuery, blocking,
+};
+use tokio::sync::Semaphore;
+
+use crate::engine::Engine;
+use crate::follower::Follower;
+
+/// How many commits of one handle may wait for others at once; more wait for those.
+const MOST_WAITING: u32 = 1024;
+
+/// A handle on a store behind a journal: the whole contract of the waist, over any [`Base`](crate::base::Base).
+#[derive(Debug)]
+pub struct Journaled {
+    info: BackendInfo,
+    /// Empty once this handle is closed.
+    engine: Mutex<Option<Arc<Engine>>>,
+    /// What commits that wait for others take one of, and closing takes all of.
+    waiting: Arc<Semaphore>,
+}
+
+impl Journaled {
+    /// Returns a handle on an open store, which says this of itself.
+    pub fn new(engine: Arc<Engine>, info: BackendInfo) -> Self {
+        let waiting = Arc::new(Semaphore::new(MOST_WAITING as usize));
+        Self { info, engine: Mutex::new(Some(engine)), waiting }
+    }
+
+    /// Returns the store. `Closed` if this handle is.
+    pub fn engine(&self) -> Result<Arc<Engine>> {
+        self.engine.lock().unwrap_or_else(PoisonError::into_inner).clone().ok_or(Error::Closed)
+    }
+
+    async fn read<T: Send + 'static>(&self, read: impl FnOnce(&Follower) -> Result<T> + Send + 'static) -> Result<T> {
+        let engine = self.engine()?;
+        blocking(move || read(engine.follower())).await
+    }
+}
+
+#[async_trait]
+impl PersistenceBackend for Journaled {
+    fn info(&self) -> BackendInfo {
+        self.info.clone()
+    }
+
+    async fn get(&self, keys: &[RecordKey]) -> Result<Vec<Option<Record>>> {
+        let keys = keys.to_vec();
+        self.read(move |follower| follower.get(&keys)).await
+    }
+
+    async fn scan(&self, query: &ScanQuery) -> Result<Page<Record>> {
+        let query = query.clone();
+        self.read(move |follower| follower.scan(&query)).await
+    }
+
+    async fn heads(&self, logs: &[LogKey]) -> Result<Vec<LogHead>> {
+        let logs = logs.to_vec();
+        self.read(move |follower| follower.heads(&logs)).await
+    }
+
+    async fn logs(&self, query: &LogScan) -> Result<Page<LogHead>> {
+        let query = query.clone();
+        self.read(move |follower| follower.logs(&query)).await
+    }
+
+    async fn read(&self, query: &LogQuery) -> Result<Page<LogEntry>> {
+        let query = query.clone();
+        self.read(move |follower| follower.read(&query)).await
+    }
+
+    async fn changes(&self, after: Option<&Cursor>, limit: usize) -> Result<Changes> {
+        let after = after.cloned();
+        self.read(move |follower| follower.changes(after.as_ref(), limit)).await
+    }
+
+    /// Blocks the thread that polls it for the disk, as the contract allows, but not for others who commit.
+    async fn commit(&self, group: Vec<Batch>) -> Result<Vec<Outcome>> {
+        let engine = self.engine()?;
+        match engine.try_commit(group) {
+            Ok(done) => done,
+            Err(group) => {
+                let waits = self.waiting.clone().acquire_owned().await.map_err(|_| Error::Closed)?;
+                blocking(move || {
+                    let done = engine.commit(group);
+                    drop(waits);
+                    done
+                })
+                .await
+            }
+        }
+    }
+
+    async fn close(&self) -> Result<()> {
+        let engine = self.engine.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(engine) = engine else { return Ok(()) };
+        if let Ok(all) = self.waiting.acquire_many(MOST_WAITING).await {
+            all.forget();
+        }
+        self.waiting.close();
+        blocking(move || {
+            engine.wait_for_commits();
+            // The last handle may have to bring the base up to date.
+            drop(engine);
+            Ok(())
+        })
+        .await
+    }
+}

@@ -1,0 +1,201 @@
+//! An open store behind a journal: what the handles of one process share.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use nofx_core::{Batch, Deadline, Error, Limits, Outcome, Result, StoreId};
+
+use crate::applier::{self, Call, SOFT_BOUND};
+use crate::base::{Base, Mark};
+use crate::fault::During;
+use crate::files::{Files, Layer};
+use crate::follower::Follower;
+use crate::layout::Layout;
+use crate::options::Options;
+use crate::segment::{Header, Position, Segment, salt};
+use crate::writer::Writer;
+
+/// A store that was open for less is not brought up to date when it is closed, as long as little waits.
+const SHORT: Duration = Duration::from_secs(1);
+/// The size of the first segment of a store, so that a small store has a small journal.
+const FIRST_SEGMENT_BYTES: u64 = 128 << 10;
+
+/// An open store: a base and the journal before it, for the handles of one process.
+///
+/// It reads, through its [`follower`](Self::follower), which has nothing to write with. What writes is made by the first commit. Dropping it
+/// brings the base up to date with at most one run, if something was committed here: when it was open for more than a second, or when
+/// the journal holds 1 MiB or 1,000 commits that the base lacks. What the base lacks after that is in the journal, where every process reads it.
+#[derive(Debug)]
+pub struct Engine {
+    follower: Arc<Follower>,
+    may_write: MayWrite,
+    options: Options,
+    writer: Mutex<Option<Writing>>,
+    opened: Deadline,
+}
+
+/// Whether a store is only read.
+#[derive(Debug)]
+enum MayWrite {
+    To(Arc<dyn Layer>),
+    /// With what a commit answers.
+    Not(Error),
+}
+
+/// A store that is written, and the thread that brings its base up to date.
+#[derive(Debug)]
+struct Writing {
+    writer: Arc<Writer>,
+    applier: Option<JoinHandle<()>>,
+}
+
+impl Engine {
+    /// Opens a store to read it, and to write it once something is committed. Reads and writes nothing yet.
+    pub fn writing(
+        layer: Arc<dyn Layer>,
+        layout: Layout,
+        store: StoreId,
+        base: Arc<dyn Base>,
+        options: Options,
+    ) -> Self {
+        let follower = Follower::new(layer.clone(), layout, store, base);
+        Self::of(follower, MayWrite::To(layer), options)
+    }
+
+    /// Opens a store to read it alone; commits answer `why`. Nothing of it can change, make or lock anything.
+    pub fn reading(files: Arc<dyn Files>, layout: Layout, store: StoreId, base: Arc<dyn Base>, why: Error) -> Self {
+        Self::of(Follower::new(files, layout, store, base), MayWrite::Not(why), Options::default())
+    }
+
+    fn of(follower: Follower, may_write: MayWrite, options: Options) -> Self {
+        let (follower, opened) = (Arc::new(follower), Deadline::after(SHORT));
+        Self { follower, may_write, options, writer: Mutex::default(), opened }
+    }
+
+    /// Begins the journal of a new store, whose base holds what a mark says. Durable on return, but for the name of its folder in the one
+    /// above.
+    ///
+    /// For the process that makes the store, before any other can find it: a base is never without a journal, so that one which is
+    /// missing is noticed. `Corrupt` if a journal with commits is there already: it belongs to a store whose base is gone.
+    pub fn create(layer: &dyn Layer, layout: &Layout, store: StoreId, mark: &Mark, options: &Options) -> Result<()> {
+        let folder = layout.folder();
+        layer.make_dir(folder).during("making", folder)?;
+        let found = Segment::of_any_store(layer, layout)?;
+        if found.iter().any(Segment::is_used) {
+            let what = format!("`{}`: the journal of a store whose base is gone", folder.display());
+            return Err(Error::corrupt(what));
+        }
+        // Of an attempt that was interrupted.
+        found.iter().try_for_each(|segment| layer.remove(&segment.path).during("removing", &segment.path))?;
+        let at = Position { frame: mark.frame, chain: mark.chain, commits: mark.commits, ..Position::default() };
+        let header = Header::behind(&at, store, salt(&options.sources), mark.last_seq);
+        let room = options.segment_bytes.min(FIRST_SEGMENT_BYTES);
+        Segment::begin_next(layer, layout, header, 0, room)?;
+        let above = folder.parent().unwrap_or(Path::new(""));
+        layer.sync_dir(above).during("flushing", above)
+    }
+
+    /// Returns the store as it is read: every read of the waist, for a caller who may block.
+    pub fn follower(&self) -> &Follower {
+        &self.follower
+    }
+
+    /// Commits a group. Blocks until the disk has answered, and until no one else commits.
+    ///
+    /// As [`PersistenceBackend::commit`](nofx_core::PersistenceBackend::commit).
+    pub fn commit(&self, group: Vec<Batch>) -> Result<Vec<Outcome>> {
+        self.refuse(&group)?;
+        if group.is_empty() { Ok(Vec::new()) } else { self.writer()?.commit(group) }
+    }
+
+    /// Commits a group if no one else commits just now; otherwise gives it back. Blocks until the disk has answered.
+    pub fn try_commit(&self, group: Vec<Batch>) -> std::result::Result<Result<Vec<Outcome>>, Vec<Batch>> {
+        if let Err(error) = self.refuse(&group) {
+            return Ok(Err(error));
+        }
+        if group.is_empty() {
+            return Ok(Ok(Vec::new()));
+        }
+        match self.writer() {
+            Ok(writer) => writer.try_commit(group),
+            Err(error) => Ok(Err(error)),
+        }
+    }
+
+    /// Refuses what no state of the store would take.
+    fn refuse(&self, group: &[Batch]) -> Result<()> {
+        group.iter().try_for_each(|batch| batch.validate(&Limits::GUARANTEED))?;
+        match &self.may_write {
+            MayWrite::Not(why) if !group.is_empty() => Err(why.clone()),
+            _ => Ok(()),
+        }
+    }
+
+    /// Waits for a commit that is at the disk.
+    pub fn wait_for_commits(&self) {
+        let writer = self.lock_writer().as_ref().map(|writing| writing.writer.clone());
+        writer.into_iter().for_each(|writer| drop(writer.turn()));
+    }
+
+    /// Brings the base up to date with everything that was committed before this was called, run by run.
+    ///
+    /// `Locked` if another process is at it for longer than [`Options::lock_wait`].
+    pub fn apply(&self) -> Result<()> {
+        let (writer, deadline) = (self.writer()?, Deadline::after(self.options.lock_wait));
+        self.follower.follow()?;
+        let until = self.follower.position().frame;
+        while self.follower.tail().start().frame < until {
+            if writer.apply_run()? == applier::Applied::Not {
+                if deadline.has_passed() {
+                    let what = format!("`{}`", self.follower.layout.apply_lock().display());
+                    return Err(Error::Locked { what, holder: None });
+                }
+                // Where no process told since the system started what is durable, this one does.
+                writer.settle()?;
+                thread::sleep(Duration::from_millis(1));
+                self.follower.follow()?;
+            }
+        }
+        Ok(())
+    }
+
+    fn lock_writer(&self) -> std::sync::MutexGuard<'_, Option<Writing>> {
+        self.writer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns what writes, and makes it first if this is the first commit.
+    fn writer(&self) -> Result<Arc<Writer>> {
+        let layer = match &self.may_write {
+            MayWrite::To(layer) => layer,
+            MayWrite::Not(why) => return Err(why.clone()),
+        };
+        let mut writing = self.lock_writer();
+        if let Some(writing) = &*writing {
+            return Ok(writing.writer.clone());
+        }
+        let writer = Arc::new(Writer::open(self.follower.clone(), layer.clone(), self.options.clone())?);
+        let working = writer.clone();
+        // Without the thread the store works, and its base follows when it is closed.
+        let applier = thread::Builder::new().name("nofx-apply".to_owned()).spawn(move || applier::run(&working)).ok();
+        *writing = Some(Writing { writer: writer.clone(), applier });
+        Ok(writer)
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        let writing = self.writer.get_mut().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(Writing { writer, applier }) = writing else { return };
+        writer.ask(Call { stop: true, ..Call::default() });
+        if let Some(applier) = applier {
+            // What it could not bring up to date is in the journal.
+            _ = applier.join();
+        }
+        let is_due = self.opened.has_passed() || writer.is_beyond(SOFT_BOUND);
+        if writer.has_committed() && writer.owes() && is_due {
+            _ = writer.apply_run();
+        }
+    }
+}

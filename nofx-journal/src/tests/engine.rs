@@ -1,0 +1,387 @@
+//! Committing through an open store: power cuts at any moment, failed flushes, kills, several processes, and what closing owes.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+use nofx_core::{
+    Append, Batch, Body, Error, Expect, Kind, LogKey, LogQuery, NewEntry, Outcome, Sources, Timestamp, Write,
+};
+
+use super::world::{History, STORE, layout};
+use crate::base::{Base, Mark};
+use crate::codec::Commit;
+use crate::files::{Disk, Layer};
+use crate::memory::MemoryBase;
+use crate::options::Sabotage;
+use crate::segment::segment_files;
+use crate::sim::{Dice, Platter, Sim};
+use crate::{Engine, Options};
+
+/// How many histories are tried. `NOFX_JOURNAL_SEEDS` says another number.
+fn seeds() -> u64 {
+    std::env::var("NOFX_JOURNAL_SEEDS").ok().and_then(|seeds| seeds.parse().ok()).unwrap_or(12)
+}
+
+fn options(sabotage: Option<Sabotage>) -> Options {
+    // So small that a few commits fill a segment.
+    Options { segment_bytes: 1024, sabotage, ..Options::default() }
+}
+
+fn create(layer: &dyn Layer) {
+    Engine::create(layer, &layout(), STORE, &Mark::default(), &options(None)).unwrap();
+}
+
+fn open(layer: Arc<dyn Layer>, base: &MemoryBase, sabotage: Option<Sabotage>) -> Engine {
+    Engine::writing(layer, layout(), STORE, Arc::new(base.clone()), options(sabotage))
+}
+
+fn batch() -> Batch {
+    Batch::new(Sources::default().batch_id())
+}
+
+fn log(id: &str) -> LogKey {
+    LogKey::new(Kind::of("talk"), id).unwrap()
+}
+
+fn entry(text: impl Into<String>) -> NewEntry {
+    NewEntry { at: Timestamp::from_millis(1), body: Body::trusted(text) }
+}
+
+/// Returns the batch that a commit came of.
+fn batch_of(commit: &Commit) -> Batch {
+    let write =
+        |(key, body): &(_, Option<Body>)| Write { key: Clone::clone(key), expect: Expect::Any, body: body.clone() };
+    let append = |(log, entries): &(LogKey, Vec<nofx_core::LogEntry>)| Append {
+        log: log.clone(),
+        expect: None,
+        entries: entries.iter().map(|entry| NewEntry { at: entry.at, body: entry.body.clone() }).collect(),
+    };
+    Batch {
+        id: commit.batch,
+        writes: commit.writes.iter().map(write).collect(),
+        appends: commit.appends.iter().map(append).collect(),
+        seals: commit.seals.clone(),
+        removals: commit.removals.clone(),
+        guards: Vec::new(),
+    }
+}
+
+/// A store, and what was acknowledged.
+struct Store {
+    sim: Sim,
+    base: MemoryBase,
+    engine: Engine,
+    history: History,
+    sabotage: Option<Sabotage>,
+    dice: Dice,
+}
+
+impl Store {
+    fn new(seed: u64, sabotage: Option<Sabotage>) -> Self {
+        let mut dice = Dice(seed);
+        let base = if dice.one_in(2) { MemoryBase::new() } else { MemoryBase::changing_in_place() };
+        let sim = Sim::default();
+        create(&sim);
+        let engine = open(Arc::new(sim.clone()), &base, sabotage);
+        Self { sim, base, engine, history: History::default(), sabotage, dice }
+    }
+
+    /// Commits something. `Err` says what the answer should have been.
+    fn commit(&mut self) -> Result<(), String> {
+        let commit = self.history.any_commit(&mut self.dice);
+        let batch = batch_of(&commit);
+        let mut answer = self.engine.commit(vec![batch.clone()]);
+        if matches!(answer, Err(Error::Unknown(_) | Error::Unavailable(_))) {
+            // That settles it, also where the flush failed of what was found.
+            answer = self.engine.commit(vec![batch]);
+        }
+        let expected = Outcome::Committed(commit.remembered().committed());
+        match answer {
+            Ok(outcomes) if outcomes == [expected.clone()] => self.history.0.push(commit),
+            answer => return Err(format!("a commit answers {answer:?} and not {expected:?}")),
+        }
+        Ok(())
+    }
+
+    /// Commits something, and returns what the disk held after one of the changes that this made.
+    fn commit_seen(&mut self) -> Result<Platter, String> {
+        let (seen, at) = (Arc::new(Mutex::new((0, None))), self.dice.below(6));
+        let sees = seen.clone();
+        self.sim.watch(move |platter| {
+            let mut seen = sees.lock().unwrap();
+            if seen.0 == at {
+                seen.1 = Some(platter.clone());
+            }
+            seen.0 += 1;
+        });
+        let done = self.commit();
+        self.sim.stop_watching();
+        let platter = seen.lock().unwrap().1.take();
+        done.map(|()| platter.unwrap_or_else(|| self.sim.platter()))
+    }
+
+    /// Goes on with what is left after the power went when the disk held this, and the last commit may be there or not.
+    fn cut(&mut self, platter: &Platter) -> Result<(), String> {
+        let acknowledged = self.history.0.len();
+        self.sim = Sim::holding(platter.cut(&mut self.dice));
+        self.base = self.base.cut(&mut self.dice);
+        self.engine = open(Arc::new(self.sim.clone()), &self.base, self.sabotage);
+        let follower = self.engine.follower();
+        follower.follow().map_err(|error| error.to_string())?;
+        let left = follower.tail().end().commits as usize;
+        if !(acknowledged.saturating_sub(1)..=acknowledged).contains(&left) {
+            return Err(format!("{left} commits are left of {acknowledged}"));
+        }
+        self.history.0.truncate(left);
+        self.compare()
+    }
+
+    fn compare(&self) -> Result<(), String> {
+        let count = self.history.0.len();
+        self.history.compare(self.engine.follower(), count..=count)
+    }
+
+    fn reopen(&mut self) {
+        self.engine = open(Arc::new(self.sim.clone()), &self.base, self.sabotage);
+    }
+}
+
+/// Commits, applies, is killed, loses its power and has flushes fail, and nothing that was acknowledged is lost.
+fn any_history(seed: u64, sabotage: Option<Sabotage>) -> Result<(), String> {
+    let mut store = Store::new(seed, sabotage);
+    for _ in 0..40 {
+        match store.dice.below(12) {
+            0 => store.engine.apply().map_err(|error| format!("applying fails: {error}"))?,
+            1 => {
+                store.base.kill_before_flush(true);
+                _ = store.engine.apply();
+                store.base.kill_before_flush(false);
+                store.reopen();
+            }
+            2 => store.reopen(),
+            3 => {
+                let platter = store.commit_seen()?;
+                store.cut(&platter)?;
+            }
+            4 => {
+                let (platter, acknowledged) = (store.sim.platter(), store.history.0.len());
+                store.cut(&platter)?;
+                if store.history.0.len() < acknowledged {
+                    return Err("a commit that was acknowledged is lost".to_owned());
+                }
+            }
+            5 => {
+                store.sim.set_faults(|faults| faults.fail_flush = Some(1));
+                store.commit()?;
+                store.sim.set_faults(|faults| faults.fail_flush = None);
+            }
+            6 => store.compare()?,
+            7 => store.sim.delete("journal/tip"),
+            _ => store.commit()?,
+        }
+    }
+    store.compare()
+}
+
+#[test]
+fn nothing_that_was_acknowledged_is_lost_in_power_cuts_kills_and_failed_flushes() {
+    for seed in 0..seeds() {
+        any_history(seed, None).unwrap_or_else(|what| panic!("seed {seed}: {what}"));
+    }
+}
+
+fn is_noticed(sabotage: Sabotage) -> bool {
+    (0..60).any(|seed| any_history(seed, Some(sabotage)).is_err())
+}
+
+#[test]
+fn a_group_that_is_answered_before_its_flush_is_noticed() {
+    assert!(is_noticed(Sabotage::SkipFlush));
+}
+
+#[test]
+fn a_segment_that_is_used_again_before_the_base_holds_it_is_noticed() {
+    assert!(is_noticed(Sabotage::EarlyReuse));
+}
+
+#[test]
+fn a_file_that_is_gone_on_in_after_its_flush_failed_is_noticed() {
+    assert!(is_noticed(Sabotage::TrustAfterFailure));
+}
+
+/// One process believes in a flush that failed, and the tip goes. Returns what is left once another process has committed and the power went.
+fn adopted(sabotage: Option<Sabotage>) -> Result<usize, Error> {
+    let (sim, base) = (Sim::default(), MemoryBase::new());
+    create(&sim);
+    let trusting = open(Arc::new(sim.clone()), &base, Some(Sabotage::TrustAfterFailure));
+    trusting.commit(vec![batch().append(log("a"), vec![entry("0")])]).unwrap();
+    sim.set_faults(|faults| faults.fail_flush = Some(1));
+    trusting.commit(vec![batch().append(log("a"), vec![entry("1")])]).unwrap_err();
+    sim.delete("journal/tip");
+    let other = open(Arc::new(sim.clone()), &base, sabotage);
+    other.commit(vec![batch().append(log("a"), vec![entry("2")])]).unwrap();
+    let left = open(Arc::new(Sim::holding(sim.platter().flushed())), &base, None);
+    left.follower().read(&LogQuery::oldest_first(log("a"), 10)).map(|page| page.items.len())
+}
+
+#[test]
+fn what_no_tip_tells_of_is_made_durable_before_anything_follows_it() {
+    assert_eq!(adopted(None).unwrap(), 3);
+    assert!(adopted(Some(Sabotage::TellUnflushed)).map_or(true, |left| left < 3));
+}
+
+#[test]
+fn who_only_reads_changes_nothing_on_the_disk_whatever_was_left_there() {
+    let mut store = Store::new(5, None);
+    (0..20).for_each(|_| store.commit().unwrap());
+    store.engine.apply().unwrap();
+    (0..5).for_each(|_| store.commit().unwrap());
+    for is_other_start in [false, true] {
+        let sim = if is_other_start { Sim::holding(store.sim.platter()) } else { store.sim.clone() };
+        let (before, files) = (sim.counts(), sim.everything());
+        sim.set_faults(|faults| faults.read_only = true);
+        let why = Error::unavailable("it is read only");
+        let reading = Engine::reading(Arc::new(sim.clone()), layout(), STORE, Arc::new(store.base.clone()), why);
+        let writing = open(Arc::new(sim.clone()), &store.base, None);
+        for engine in [reading, writing] {
+            store.history.compare(engine.follower(), 25..=25).unwrap();
+            assert_eq!(engine.commit(vec![batch()]).unwrap_err().code(), "unavailable");
+            assert_eq!(engine.commit(vec![]).unwrap(), []);
+        }
+        sim.set_faults(|faults| faults.read_only = false);
+        assert_eq!((sim.counts(), sim.everything() == files), (before, true), "another start: {is_other_start}");
+    }
+}
+
+#[test]
+fn closing_brings_the_base_up_to_date_when_much_waits_and_otherwise_leaves_it() {
+    let (sim, base) = (Sim::default(), MemoryBase::new());
+    create(&sim);
+    let mark = |base: &MemoryBase| base.snapshot().unwrap().mark();
+    open(Arc::new(sim.clone()), &base, None).commit(vec![batch()]).unwrap();
+    assert_eq!(mark(&base), Mark::default(), "one commit");
+    let engine = open(Arc::new(sim.clone()), &base, None);
+    engine.follower().follow().unwrap();
+    let before = sim.counts();
+    drop(engine);
+    assert_eq!((mark(&base), sim.counts()), (Mark::default(), before), "nothing was committed");
+    let many = open(Arc::new(sim.clone()), &base, None);
+    many.commit((0..999).map(|_| batch()).collect()).unwrap();
+    drop(many);
+    assert_eq!(mark(&base).commits, 1000, "much");
+}
+
+#[test]
+fn short_programs_that_never_idle_keep_the_journal_bounded() {
+    let (sim, base) = (Sim::default(), MemoryBase::new());
+    create(&sim);
+    let mut most = 0;
+    for _ in 0..60 {
+        let engine = open(Arc::new(sim.clone()), &base, None);
+        // A group of a hundred, as a hundred programs would leave.
+        engine.commit((0..100).map(|_| batch().append(log("a"), vec![entry("1")])).collect()).unwrap();
+        drop(engine);
+        let held = base.snapshot().unwrap().mark().commits;
+        most = most
+            .max(open(Arc::new(sim.clone()), &base, None).follower().commits(u64::MAX, 0).unwrap().unwrap().1 - held);
+    }
+    assert!((900..=2000).contains(&most), "{most} commits wait");
+    assert!(segment_files(&sim, &layout()).unwrap().len() < 30);
+}
+
+#[test]
+fn commits_beyond_the_hard_bound_are_told_why_the_base_takes_nothing() {
+    let (sim, base) = (Sim::default(), MemoryBase::new());
+    create(&sim);
+    let engine = open(Arc::new(sim.clone()), &base, None);
+    let large = || batch().append(log("a"), vec![entry(format!("\"{}\"", "x".repeat(15 << 20))), entry("1")]);
+    let mut taken = 0;
+    let refused = loop {
+        base.kill_before_flush(true);
+        match engine.commit(vec![large()]) {
+            Ok(_) => taken += 1,
+            Err(error) => break error,
+        }
+        assert!(taken < 10, "the journal grows without a bound");
+    };
+    assert_eq!(refused.to_string(), "unavailable: flushing the base");
+    base.kill_before_flush(false);
+    engine.commit(vec![large()]).unwrap();
+    assert_eq!(engine.follower().heads(&[log("a")]).unwrap()[0].length, 2 * (taken + 1));
+}
+
+#[test]
+fn several_processes_commit_read_apply_and_turn_over_at_once() {
+    const COMMITS: u64 = 60;
+    let (folder, base) = (tempfile::tempdir().unwrap(), MemoryBase::changing_in_place());
+    create(&Disk::new(folder.path()));
+    let process = |_| Arc::new(open(Arc::new(Disk::new(folder.path())), &base, None));
+    let engines: Vec<_> = (0..3).map(process).collect();
+    thread::scope(|scope| {
+        for (number, engine) in engines.iter().flat_map(|engine| [engine, engine]).enumerate() {
+            scope.spawn(move || {
+                let own = log(&format!("log-{number}"));
+                for at in 0..COMMITS {
+                    let batch = batch().append_at(own.clone(), at, vec![entry(at.to_string())]);
+                    let outcome = engine.commit(vec![batch.append(log("shared"), vec![entry("1")])]).unwrap();
+                    assert!(matches!(outcome[..], [Outcome::Committed(_)]), "{outcome:?}");
+                    let page = engine.follower().read(&LogQuery::oldest_first(own.clone(), 100)).unwrap();
+                    assert_eq!(page.items.len() as u64, at + 1);
+                    if at % 7 == number as u64 {
+                        engine.apply().unwrap();
+                    }
+                }
+            });
+        }
+    });
+    for engine in &engines {
+        assert_eq!(engine.follower().heads(&[log("shared")]).unwrap()[0].length, 6 * COMMITS);
+    }
+}
+
+#[test]
+fn a_journal_that_is_missing_is_noticed_and_no_other_is_begun() {
+    let mut store = Store::new(5, None);
+    (0..5).for_each(|_| store.commit().unwrap());
+    store.engine.apply().unwrap();
+    for path in segment_files(&store.sim, &layout()).unwrap() {
+        store.sim.delete(&path.to_string_lossy());
+    }
+    store.reopen();
+    let errors = [store.engine.commit(vec![batch()]).unwrap_err(), store.engine.follower().heads(&[]).unwrap_err()];
+    for error in errors {
+        assert_eq!(error.to_string(), "corrupt data in `journal`: the journal of the store is missing");
+    }
+}
+
+#[test]
+fn a_journal_with_commits_is_never_taken_for_that_of_a_new_store() {
+    let (sim, base) = (Sim::default(), MemoryBase::new());
+    create(&sim);
+    // Nothing was committed yet: an attempt that was interrupted.
+    create(&sim);
+    open(Arc::new(sim.clone()), &base, None).commit(vec![batch()]).unwrap();
+    let again = Engine::create(&sim, &layout(), STORE, &Mark::default(), &options(None));
+    assert_eq!(again.unwrap_err().code(), "corrupt");
+    assert_eq!(segment_files(&sim, &layout()).unwrap(), [Path::new("journal/segment-0")]);
+}
+
+#[test]
+fn damage_in_the_middle_of_the_journal_is_noticed_also_without_a_tip() {
+    for has_tip in [true, false] {
+        let sim = Sim::default();
+        create(&sim);
+        let engine =
+            Engine::writing(Arc::new(sim.clone()), layout(), STORE, Arc::new(MemoryBase::new()), Options::default());
+        (0..3).for_each(|_| _ = engine.commit(vec![batch().append(log("a"), vec![entry("1")])]).unwrap());
+        // Within the first frame.
+        sim.tamper("journal/segment-0", |bytes| bytes[512 + 30] ^= 1);
+        if !has_tip {
+            sim.delete("journal/tip");
+        }
+        let other = open(Arc::new(sim.clone()), &MemoryBase::new(), None);
+        assert_eq!(other.follower().heads(&[log("a")]).unwrap_err().code(), "corrupt", "with a tip: {has_tip}");
+        assert_eq!(other.commit(vec![batch()]).unwrap_err().code(), "corrupt", "with a tip: {has_tip}");
+    }
+}

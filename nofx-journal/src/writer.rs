@@ -1,0 +1,361 @@
+//! Committing: one checksummed append to the journal and one flush for a group.
+
+use std::cell::Cell;
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, TryLockError};
+
+use nofx_core::{Batch, Error, Outcome, Result};
+
+use crate::applier::{Call, HARD_BOUND, SOFT_BOUND};
+use crate::codec::Commit;
+use crate::doors::Doors;
+use crate::fault::{During, forbids_writing, told};
+use crate::files::{Handle, Layer};
+use crate::follower::{Follower, TRIES};
+use crate::judge::Named;
+use crate::lock::{Held, Lock};
+use crate::options::Options;
+#[cfg(test)]
+use crate::options::Sabotage;
+use crate::segment::{Found, HEADER_BYTES, Header, Position, Segment, salt};
+use crate::tip::Tip;
+
+/// A group with more than this in its bodies becomes several frames, each with a flush of its own.
+const PART_BYTES: usize = 32 << 20;
+
+/// A store that is written as well: what a [`Follower`] has not, the folder to write to, the locks, and whose turn it is.
+///
+/// `committing` is taken before `applying`, and both before the tail. The lock file goes with `committing`, the one for applying with
+/// `applying`. No lock but those is held while anything is flushed.
+#[derive(Debug)]
+pub(crate) struct Writer {
+    pub(crate) follower: Arc<Follower>,
+    layer: Arc<dyn Layer>,
+    pub(crate) options: Options,
+    doors: RwLock<Arc<Doors>>,
+    /// Whose turn it is to commit, within this process.
+    committing: Mutex<Turn>,
+    /// Whose turn it is to bring the base up to date, within this process.
+    pub(crate) applying: Mutex<()>,
+    committed: AtomicBool,
+    /// Wakes the thread that applies.
+    pub(crate) call: Mutex<Call>,
+    pub(crate) bell: Condvar,
+}
+
+/// What the one who commits needs.
+#[derive(Debug, Default)]
+pub(crate) struct Turn {
+    /// The segment that was written last, for writing.
+    file: Option<Arc<dyn Handle>>,
+    /// The last frame that this process flushed.
+    flushed: Option<u64>,
+}
+
+impl Writer {
+    /// Makes what is needed for writing, where something of it is missing.
+    pub(crate) fn open(follower: Arc<Follower>, layer: Arc<dyn Layer>, options: Options) -> Result<Self> {
+        let doors = Doors::open(&*layer, &follower.layout)?;
+        Ok(Self {
+            follower,
+            layer,
+            options,
+            doors: RwLock::new(Arc::new(doors)),
+            committing: Mutex::default(),
+            applying: Mutex::default(),
+            committed: AtomicBool::new(false),
+            call: Mutex::default(),
+            bell: Condvar::new(),
+        })
+    }
+
+    /// Commits a group. Blocks until the disk has answered, and until no one else commits.
+    pub(crate) fn commit(&self, group: Vec<Batch>) -> Result<Vec<Outcome>> {
+        self.make_room()?;
+        let mut turn = self.turn();
+        let mut outcomes = Vec::with_capacity(group.len());
+        for part in parts(group) {
+            let held = self.hold_waiting(Doors::lock);
+            match held.and_then(|(doors, _held)| self.commit_holding(&mut turn, &doors, part)) {
+                Ok(more) => outcomes.extend(more),
+                Err(error) if outcomes.is_empty() => return Err(error),
+                // An earlier part happened, so this is not the truth about all.
+                Err(error) => return Err(Error::unknown_because("committing the rest of a large group", error)),
+            }
+        }
+        Ok(outcomes)
+    }
+
+    /// Commits a group if no one else commits just now; otherwise gives it back. Blocks until the disk has answered.
+    pub(crate) fn try_commit(&self, group: Vec<Batch>) -> std::result::Result<Result<Vec<Outcome>>, Vec<Batch>> {
+        let mut turn = match self.committing.try_lock() {
+            Ok(turn) => turn,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => return Err(group),
+        };
+        if self.is_beyond(HARD_BOUND) || group.iter().map(Batch::body_bytes).sum::<usize>() > PART_BYTES {
+            return Err(group);
+        }
+        match self.hold(Doors::lock, Lock::try_acquire) {
+            Ok(Some((doors, _held))) => Ok(self.commit_holding(&mut turn, &doors, group)),
+            Ok(None) => Err(group),
+            Err(error) => Ok(Err(error)),
+        }
+    }
+
+    /// Makes durable what stands in the journal and tells it, as a commit does first.
+    pub(crate) fn settle(&self) -> Result<()> {
+        let mut turn = self.turn();
+        let (doors, _held) = self.hold_waiting(Doors::lock)?;
+        self.catch_up(&mut turn, &doors).map(drop)
+    }
+
+    /// Waits for the turn to commit within this process.
+    pub(crate) fn turn(&self) -> MutexGuard<'_, Turn> {
+        // A panic leaves nothing half done that the journal does not show.
+        self.committing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns whether something was committed here.
+    pub(crate) fn has_committed(&self) -> bool {
+        self.committed.load(Ordering::Relaxed)
+    }
+
+    /// Returns the files by which processes meet, and opens those again that were removed or replaced.
+    pub(crate) fn doors(&self) -> Result<Arc<Doors>> {
+        let doors = self.doors.read().unwrap_or_else(PoisonError::into_inner).clone();
+        if doors.is_in_place()? { Ok(doors) } else { self.open_doors() }
+    }
+
+    fn open_doors(&self) -> Result<Arc<Doors>> {
+        let doors = Arc::new(Doors::open(&*self.layer, &self.follower.layout)?);
+        *self.doors.write().unwrap_or_else(PoisonError::into_inner) = doors.clone();
+        Ok(doors)
+    }
+
+    /// Takes a lock on the file that others find too; `None` if it is taken and `take` does not wait.
+    pub(crate) fn hold(
+        &self,
+        which: fn(&Doors) -> &Lock,
+        take: impl Fn(&Lock) -> Result<Option<Held>>,
+    ) -> Result<Option<(Arc<Doors>, Held)>> {
+        let mut doors = self.doors()?;
+        for _ in 0..TRIES {
+            let lock = which(&doors);
+            let Some(held) = take(lock)? else { return Ok(None) };
+            if lock.is_in_place()? {
+                return Ok(Some((doors, held)));
+            }
+            doors = self.open_doors()?;
+        }
+        Err(Error::unavailable(format!("locking `{}` while its lock files go", self.folder())))
+    }
+
+    fn hold_waiting(&self, which: fn(&Doors) -> &Lock) -> Result<(Arc<Doors>, Held)> {
+        let held = self.hold(which, |lock| lock.acquire(self.options.lock_wait).map(Some))?;
+        held.ok_or_else(|| Error::unavailable("locking"))
+    }
+
+    fn folder(&self) -> impl std::fmt::Display + '_ {
+        self.follower.layout.folder().display()
+    }
+
+    /// Commits a group, for the holder of the lock.
+    fn commit_holding(&self, turn: &mut Turn, doors: &Doors, group: Vec<Batch>) -> Result<Vec<Outcome>> {
+        let caught_up = Cell::new(Some(self.catch_up(turn, doors)?));
+        let named = Named::by(&group);
+        let follow = || {
+            let told = caught_up.take().map_or_else(|| self.follower.follow_holding(), Ok)?;
+            Ok((self.follower.position().frame, told))
+        };
+        let known = self.follower.merged_by(follow, |tail| named.copy(tail), |copied, base| named.merge(copied, base));
+        let (outcomes, commits) = known?.judge(group)?;
+        if !commits.is_empty() {
+            self.write(turn, doors, commits)?;
+        }
+        Ok(outcomes)
+    }
+
+    /// Follows the journal to its end; durable on return, and told.
+    ///
+    /// What stands behind a tip of this start of the system was never acknowledged, and is written over: readers did not see it either.
+    /// Without such a tip, everything whole counts. Returns the tip, if it says how far the journal is durable.
+    fn catch_up(&self, turn: &mut Turn, doors: &Doors) -> Result<Option<Tip>> {
+        let mut told = self.follower.follow_holding()?;
+        if told.is_some_and(|told| told.durable.frame < self.follower.position().frame) {
+            // This process wrote more, and could not tell it.
+            self.follower.begin_again();
+            told = self.follower.follow_holding()?;
+        }
+        let (segment, position) = self.end()?;
+        if told.is_none() && turn.flushed != Some(position.frame) {
+            // Nothing says that the writer of the last frame came as far as its flush, or that this succeeded.
+            #[cfg(test)]
+            let skips = self.options.breaks(Sabotage::TellUnflushed);
+            #[cfg(not(test))]
+            let skips = false;
+            if !skips {
+                let file = self.edit(turn, &segment)?;
+                let last = self.follower.tail().last();
+                let again = last.map_or(Ok(()), |from| segment.write_again(&*file, from, position.offset));
+                again.and_then(|()| file.sync()).during("flushing", &segment.path)?;
+            }
+            turn.flushed = Some(position.frame);
+        }
+        if told.is_none_or(|told| told.durable != position) && !self.tell_durable(doors, &position) {
+            return Err(Error::unavailable(format!("telling other processes in `{}`", self.folder())));
+        }
+        if segment.read(&position).during("reading", &segment.path)? == Found::End {
+            match self.follower.next(&position)? {
+                Some(next) => self.follower.tail().go_on_in(next),
+                None => _ = self.begin_segment(turn, &position)?,
+            }
+        }
+        Ok(told)
+    }
+
+    /// Returns where the journal ends, as far as it was followed.
+    fn end(&self) -> Result<(Segment, Position)> {
+        let tail = self.follower.tail();
+        let segment = tail.segment().cloned();
+        let missing = || Error::corrupt(format!("`{}`: there is no segment", self.folder()));
+        Ok((segment.ok_or_else(missing)?, tail.position()))
+    }
+
+    /// Appends a group to the journal and flushes it.
+    fn write(&self, turn: &mut Turn, doors: &Doors, commits: Vec<Commit>) -> Result<()> {
+        let (mut segment, mut position) = self.end()?;
+        let mut file = self.edit(turn, &segment)?;
+        let (mut frame, mut after) = segment.frame(&position, &commits);
+        if after.offset > segment.room.min(self.options.segment_bytes) && position.offset > HEADER_BYTES {
+            // Written first, so that those who follow the journal here learn that it goes on elsewhere.
+            file.write_at(&segment.end(&position), position.offset).during("writing", &segment.path)?;
+            (segment, file) = self.begin_segment(turn, &position)?;
+            position = segment.header.start;
+            (frame, after) = segment.frame(&position, &commits);
+        }
+        if let Err(error) = file.write_at(&frame, position.offset) {
+            // A frame of which a part is missing is none. If all is there but its head, it is none either.
+            return Err(match file.write_at(&[0; 24], position.offset) {
+                _ if forbids_writing(&error) => told(error, "writing", &segment.path),
+                Ok(()) => told(error, "writing", &segment.path),
+                Err(_) => Error::unknown_because(format!("writing `{}`", segment.path.display()), error),
+            });
+        }
+        #[cfg(test)]
+        let flushed = if self.options.breaks(Sabotage::SkipFlush) { Ok(()) } else { file.sync() };
+        #[cfg(not(test))]
+        let flushed = file.sync();
+        if let Err(error) = flushed {
+            #[cfg(test)]
+            if self.options.breaks(Sabotage::TrustAfterFailure) {
+                self.follower.tail().take(commits, after);
+                self.tell_durable(doors, &after);
+                return Err(Error::unknown_because("flushing", error));
+            }
+            return Err(self.give_up_segment(turn, &segment, &position, error));
+        }
+        turn.flushed = Some(after.frame);
+        // It is durable. What fails from here on denies that no more, unless it shows that it is not in the store.
+        let told = self.follower.tip();
+        let is_lied_to = told.is_some_and(|told| told.durable.frame > position.frame);
+        if is_lied_to || !segment.stands(Some((position.offset, after))).unwrap_or(true) {
+            self.follower.begin_again();
+            let what = format!("`{}` was replaced or written by two processes at once", self.folder());
+            return Err(Error::unknown_because("committing", Error::replaced(what)));
+        }
+        {
+            let mut tail = self.follower.tail();
+            if tail.position().is_same_frame(&position) {
+                // What stands behind it was looked at before it was written.
+                tail.clean = tail.clean.filter(|clean| *clean == position).map(|_| after);
+                tail.take(commits, after);
+            }
+        }
+        self.committed.store(true, Ordering::Relaxed);
+        if !self.tell_durable(doors, &after) {
+            // Others go by what was told before, and may write over it.
+            self.follower.begin_again();
+            return Err(Error::unknown(format!("telling other processes in `{}`", self.folder())));
+        }
+        self.ask(Call { dirty: true, full: self.is_beyond(SOFT_BOUND), stop: false });
+        Ok(())
+    }
+
+    /// Returns the file of a segment for writing.
+    fn edit(&self, turn: &mut Turn, segment: &Segment) -> Result<Arc<dyn Handle>> {
+        let is_it = |file: &&Arc<dyn Handle>| std::ptr::addr_eq(Arc::as_ptr(file), Arc::as_ptr(&segment.file));
+        if let Some(file) = turn.file.as_ref().filter(is_it) {
+            return Ok(file.clone());
+        }
+        let file = self.layer.edit(&segment.path).during("opening", &segment.path)?;
+        turn.file = Some(file.clone());
+        // It is read from this one too from now on, by which it is known again.
+        self.follower.tail().read_from(&segment.header, file.clone());
+        Ok(file)
+    }
+
+    /// Goes on in the next generation behind a place: in a segment that is not needed any more, or in a new one.
+    fn begin_segment(&self, turn: &mut Turn, at: &Position) -> Result<(Segment, Arc<dyn Handle>)> {
+        let Follower { store, layout, .. } = &*self.follower;
+        // Only what an applier told may be used again: what the base shows may not be on the disk.
+        let applied = self.follower.tip().map_or(0, |tip| tip.applied);
+        #[cfg(test)]
+        let applied = if self.options.breaks(Sabotage::EarlyReuse) { u64::MAX } else { applied };
+        let last_seq = self.follower.tail().end().last_seq;
+        let header = Header::behind(at, *store, salt(&self.options.sources), last_seq);
+        let (next, file) = Segment::begin_next(&*self.layer, layout, header, applied, self.options.segment_bytes)?;
+        turn.file = Some(file.clone());
+        let mut tail = self.follower.tail();
+        if tail.position().is_same_frame(at) {
+            tail.go_on_in(next.clone());
+        }
+        Ok((next, file))
+    }
+
+    /// Leaves a segment whose flush failed: nothing tells any more what of it is on the disk.
+    ///
+    /// What was flushed before is durable. What was not is given up: the journal goes on elsewhere from before it.
+    fn give_up_segment(&self, turn: &mut Turn, segment: &Segment, at: &Position, error: io::Error) -> Error {
+        let ended = self
+            .edit(turn, segment)
+            .and_then(|file| file.write_at(&segment.end(at), at.offset).during("writing", &segment.path));
+        // If not even that works, the next commit writes over it, and its flush tells.
+        _ = ended.and_then(|()| self.begin_segment(turn, at));
+        Error::unknown_because(format!("flushing `{}`", segment.path.display()), error)
+    }
+
+    /// Tells others how far the journal is durable. Where that fails, another tip is put in the place of this one, or it goes: then
+    /// they find it in the journal. `false` if not even that works.
+    fn tell_durable(&self, doors: &Doors, durable: &Position) -> bool {
+        let (layout, boot) = (&self.follower.layout, self.follower.files.boot());
+        let replaced = || {
+            let applied = self.follower.tip().map_or(0, |tip| tip.applied);
+            let file = self.layer.create(layout.tip_beside())?;
+            Tip::tell_durable(&*file, durable, boot)?;
+            Tip::tell_applied(&*file, applied)?;
+            self.layer.rename(layout.tip_beside(), layout.tip())
+        };
+        let told = Tip::tell_durable(doors.tip(), durable, boot).or_else(|_| replaced());
+        told.is_ok() || self.layer.remove(layout.tip()).is_ok()
+    }
+}
+
+/// Splits a group so that each part fits a frame.
+fn parts(group: Vec<Batch>) -> Vec<Vec<Batch>> {
+    let mut parts: Vec<Vec<Batch>> = Vec::new();
+    let mut room = 0;
+    for batch in group {
+        let bytes = batch.body_bytes();
+        match parts.last_mut() {
+            Some(part) if bytes <= room => part.push(batch),
+            _ => {
+                room = PART_BYTES;
+                parts.push(vec![batch]);
+            }
+        }
+        room = room.saturating_sub(bytes);
+    }
+    parts
+}
