@@ -48,8 +48,8 @@
 //!   [`Layer`](files::Layer) has. [`aside`] keeps what cannot be read, [`escape`] names files by ids, [`fault`] tells errors.
 //!
 //! What it does not do: lay anything down, or go on without a base or a journal: a store of which either is missing is `Corrupt`. Where frames of the
-//! journal are damaged, nothing of the store is read until it is repaired, and nothing repairs it yet. No store of ours stands on the
-//! engine yet: `nofx-fs` uses segments, locks and feed, and judges and follows by itself.
+//! journal are damaged, nothing of the store is read until it is repaired, and nothing repairs it yet. `nofx-redb` stands on the engine where
+//! its options ask for that; `nofx-fs` uses segments, locks and feed, and judges and follows by itself.
 //!
 //! Reading waits for no other process. Commits wait for others at most for [`Options::lock_wait`]. An engine that commits has one thread, which
 //! brings the base up to date; nothing else starts one.

@@ -4,16 +4,21 @@ use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
 
-use nofx_core::{Batch, BatchId, Committed, LogHead, LogKey, LogState, Outcome, RecordKey, Result, Seq, View};
-use redb::{ReadableTable, WriteTransaction};
+use nofx_core::{
+    Append, Batch, BatchId, Body, Committed, Expect, LogEntry, LogHead, LogKey, LogState, NewEntry, Outcome, RecordKey,
+    Result, Seq, View, Write,
+};
+use nofx_journal::base::Run;
+use nofx_journal::codec::Commit;
+use redb::WriteTransaction;
 
 use crate::bundle;
 use crate::chunk::Folded;
-use crate::codec::{Head, Remembered, decode_record, encode_record, encode_removed, name};
+use crate::codec::{Head, Remembered, encode_record, encode_removed, name};
 use crate::fault::{Attempt, Fault};
 use crate::feed::{Ends, Ids};
 use crate::pages::Pages;
-use crate::read::head;
+use crate::read::{head, version, version_of_row};
 use crate::storage::Refused;
 use crate::tables::{Rows, Tables, WriteTable};
 
@@ -58,6 +63,38 @@ pub(crate) fn apply(
     let unfolded = state.write_heads()?;
     let newest = state.new_ids.iter().map(|(batch, number)| (*number, *batch)).max();
     Ok(Applied { outcomes, changed, unfolded, freed: state.freed, ids: (state.new_ids, state.ends.end), newest })
+}
+
+/// Lays down what a run of the journal says that the file lacks. Nothing has happened before the transaction is committed.
+pub(crate) fn lay_down(transaction: &WriteTransaction, pages: &Arc<Pages>, run: &Run) -> Attempt<Laid> {
+    let tables = Tables::write(transaction, pages)?;
+    let (mut ends, mark) = (tables.ends()?, tables.mark()?);
+    tables.trust.require(|| "the newest commit".to_owned())?;
+    ends.start = Some(tables.start(&ends)?);
+    let lacking = run.beyond(&mark).map_err(Fault::Told)?;
+    let ids = Ids::default();
+    let mut state =
+        State { tables, ends, ids: &ids, new_ids: HashMap::new(), heads: HashMap::new(), freed: 0, fault: None };
+    let mut until = mark;
+    for (mark, commits) in lacking {
+        for commit in commits {
+            state.lay_down(commit)?;
+        }
+        until = *mark;
+    }
+    // Also where it says what it said: then this is a commit that makes durable what the system only shows.
+    state.tables.set_mark(&until)?;
+    let unfolded = state.write_heads()?;
+    Ok(Laid { unfolded, freed: state.freed })
+}
+
+/// What a run left behind.
+#[derive(Debug)]
+pub(crate) struct Laid {
+    /// The names of logs that have rows now.
+    pub(crate) unfolded: Vec<Vec<u8>>,
+    /// How many bytes of the file were set free, about.
+    pub(crate) freed: u64,
 }
 
 /// Returns whether any of these batches is remembered.
@@ -106,10 +143,38 @@ impl State<'_> {
         Ok(Outcome::Committed(committed))
     }
 
+    /// Lays down what happened. It was judged before.
+    fn lay_down(&mut self, commit: &Commit) -> Attempt<()> {
+        let write = |(key, body): &(RecordKey, Option<Body>)| Write {
+            key: key.clone(),
+            expect: Expect::Any,
+            body: body.clone(),
+        };
+        let append = |(log, entries): &(LogKey, Vec<LogEntry>)| {
+            let entries = entries.iter().map(|entry| NewEntry { at: entry.at, body: entry.body.clone() });
+            Append { log: log.clone(), expect: None, entries: entries.collect() }
+        };
+        let batch = Batch {
+            id: commit.batch,
+            writes: commit.writes.iter().map(write).collect(),
+            appends: commit.appends.iter().map(append).collect(),
+            seals: commit.seals.clone(),
+            removals: commit.removals.clone(),
+            guards: Vec::new(),
+        };
+        let change = batch.change(commit.seq);
+        let committed = self.apply(batch, commit.seq)?;
+        if committed != commit.remembered().committed() {
+            return Err(Fault::damaged("the end of a log, which is not where the journal goes on"));
+        }
+        let row = Remembered { change, committed, last_seq: commit.seq.or(self.ends.last_seq) };
+        self.tables.remember(&mut self.ends, &row)
+    }
+
     fn apply(&mut self, batch: Batch, seq: Option<Seq>) -> Attempt<Committed> {
         for write in batch.writes {
             // Nothing damaged is overwritten.
-            let row = self.row_of(&write.key)?;
+            let row = version_of_row(&self.tables.records, &write.key)?;
             let name = name(&write.key);
             let is_bundled = match (&row, &write.body) {
                 (Some(_), Some(_)) => false,
@@ -182,26 +247,11 @@ impl State<'_> {
             nofx_core::Error::unavailable("the check of a batch")
         })
     }
-
-    fn version_of(&self, key: &RecordKey) -> Attempt<Option<Seq>> {
-        match self.row_of(key)? {
-            Some(version) => Ok(version),
-            None => bundle::version(&self.tables.chunks, &name(key)),
-        }
-    }
-
-    /// Returns what the row of a record says of its version, if it has a row.
-    fn row_of(&self, key: &RecordKey) -> Attempt<Option<Option<Seq>>> {
-        let name = name(key);
-        let Some(value) = self.tables.records.get(&*name)? else { return Ok(None) };
-        let row = decode_record(&name, value.value()).ok_or_else(|| Fault::damaged(key.to_string()))?;
-        Ok(Some(row.map(|(version, _)| version)))
-    }
 }
 
 impl View for State<'_> {
     fn version(&mut self, key: &RecordKey) -> Result<Option<Seq>> {
-        let version = self.version_of(key).and_then(|version| {
+        let version = version(&self.tables, key).and_then(|version| {
             self.tables.trust.require(|| key.to_string())?;
             Ok(version)
         });

@@ -12,13 +12,14 @@ use std::time::Duration;
 use nofx_core::{Deadline, Error, Holder};
 use redb::{Builder, ConcurrencyMode, Database, ReadOnlyDatabase, ReadTransaction, ReadableDatabase};
 
+use crate::behind;
 use crate::fault::{Attempt, Fault, contain};
 use crate::options::Options;
 use crate::pages::Pages;
 use crate::place::{self, Identity, Turnstile};
 use crate::readers::Waiting;
 use crate::storage::{Flushes, OwnHeader, Reading, Seen, Writing};
-use crate::tables::{FORMAT, Meta};
+use crate::tables::{FORMAT, FORMAT_BEHIND_JOURNAL, Meta};
 
 /// The way into a store's file.
 #[derive(Debug)]
@@ -212,10 +213,14 @@ impl Door {
         if self.path.symlink_metadata().is_ok() {
             return Ok(());
         }
+        let store = self.options.sources.store_id();
+        let format = if self.options.journal { FORMAT_BEHIND_JOURNAL } else { FORMAT };
+        if self.options.journal {
+            behind::create(&self.path, store, &self.options).map_err(Fault::Told)?;
+        }
         let made = self.make(|database, pages| {
             let transaction = database.begin_write()?;
-            let store = self.options.sources.store_id();
-            Meta { store, format: FORMAT, readable_from: FORMAT }.write(&transaction, pages)?;
+            Meta { store, format, readable_from: format }.write(&transaction, pages)?;
             Ok(transaction.commit()?)
         })?;
         match place::publish(&made, &self.path) {

@@ -13,7 +13,7 @@ use crate::fault::{Attempt, Fault};
 use crate::tables::{FEED, PAST, Rows, Tables, WriteTable};
 
 /// The most commits that are taken together.
-const TOGETHER: u64 = 128;
+pub(crate) const TOGETHER: u64 = 128;
 
 /// Commits that are read or taken together have no more bytes than this as rows, unless one alone has more.
 const TOGETHER_BYTES: usize = 256 << 10;
@@ -62,7 +62,7 @@ impl<T: Rows> Tables<T> {
 
     /// Reads what is remembered of at most so many commits from a number, and of no more than a bounded part of the feed; of at least
     /// one if there is one.
-    fn remembered_from(&self, ends: &Ends, from: u64, most: usize) -> Attempt<Vec<Remembered>> {
+    pub(crate) fn remembered_from(&self, ends: &Ends, from: u64, most: usize) -> Attempt<Vec<Remembered>> {
         if from >= ends.rows {
             let (lowest, mut expected) = (numbered(from), from);
             let (mut rows, mut bytes) = (Vec::new(), 0);
@@ -188,6 +188,16 @@ impl Ids {
             self.numbers.retain(|_, number| ends.start.is_none_or(|start| *number >= start));
         }
         Ok(())
+    }
+
+    /// Returns whether everything before a number is known.
+    pub(crate) fn reach(&self, end: u64) -> bool {
+        self.end == end
+    }
+
+    /// Returns whether a batch is none that is known.
+    pub(crate) fn is_unknown(&self, batch: &BatchId) -> bool {
+        !self.numbers.contains_key(batch)
     }
 
     /// Returns the number of a batch that is remembered.

@@ -37,6 +37,8 @@
 //!   by [`RedbBackend::give_back`]; commits wait while pages move.
 //! - A process that is killed leaves a file that is read as it is, and that the next one to commit repairs by reading all of it; a file
 //!   that was idle before needs no repair.
+//! - With [`Options::journal`] a commit is one append to a journal beside the file and one flush of that, and the file follows in the background. It is off by default: the
+//!   store is then two things to copy, and other versions of this program may not read it.
 //! - Each page that comes from the file is compared with its checksum. A damaged one hides what is on it, which is told as damaged, and
 //!   nothing else.
 //!
@@ -48,6 +50,7 @@
 //! It does not encrypt, does not work on network file systems that have no byte-range locks, and does not join the files of
 //! several machines.
 
+mod behind;
 mod bundle;
 mod check;
 mod chunk;
@@ -84,6 +87,9 @@ use nofx_core::{
     Outcome, Page, PersistenceBackend, Record, RecordKey, Result, ScanQuery, Sharing, blocking,
 };
 
+use nofx_journal::Journaled;
+use nofx_journal::follower::Follower;
+
 pub use check::DamagedPage;
 use fault::Attempt;
 pub use options::{Access, Options, Probe};
@@ -109,6 +115,8 @@ pub async fn pack(path: &Path) -> Result<()> {
 pub struct RedbBackend {
     shared: Arc<Shared>,
     read_only: Option<ReadOnly>,
+    /// What it goes through, if the store commits to a journal.
+    journaled: Option<Journaled>,
     closed: AtomicBool,
 }
 
@@ -124,11 +132,11 @@ impl RedbBackend {
     ///
     /// What goes wrong names the file:
     ///
-    /// - `Invalid`: there is no store and none may be made; or what is there is a folder, empty, another program's, or of a
+    /// - `Invalid`: there is no store and none may be made, or one without a journal where [`Options::journal`] asks for one; or what is there is a folder, empty, another program's, or of a
     ///   format that this version does not read. It is left as it is.
-    /// - `TooNew`: a newer version wrote the file so that this one cannot even read it. Where it can, the handle only reads
+    /// - `TooNew`: a newer version wrote the file so that this one cannot even read it, or it has a journal and [`Options::journal`] is not set. Where it can, the handle only reads
     ///   and [`commit`](PersistenceBackend::commit) answers `TooNew`.
-    /// - `Corrupt`: redb or the description of the store is damaged.
+    /// - `Corrupt`: redb or the description of the store is damaged, or a journal is there whose file is gone.
     /// - `Locked`: a program has the file open that shares it with nobody, for longer than [`Options::lock_wait`].
     /// - `Full`: there is no room for a new store.
     /// - `Unavailable`: anything else, such as a missing permission.
@@ -149,7 +157,10 @@ impl RedbBackend {
                 None => shared.unlockable(),
             };
             shared.handles.fetch_add(1, Ordering::SeqCst);
-            Ok(Self { shared, read_only, closed: AtomicBool::new(false) })
+            let is_behind = shared.door.options.journal;
+            let info = info(&shared, read_only.as_ref());
+            let journaled = is_behind.then(|| Journaled::new(behind::engine(&shared), info));
+            Ok(Self { shared, read_only, journaled, closed: AtomicBool::new(false) })
         })
         .await
     }
@@ -166,7 +177,12 @@ impl RedbBackend {
         if let Some(read_only) = &self.read_only {
             return Err(read_only.error.clone());
         }
-        blocking(move || shared.compact()).await
+        let engine = self.journaled.as_ref().map(Journaled::engine).transpose()?;
+        blocking(move || {
+            engine.map_or(Ok(()), |engine| engine.apply())?;
+            shared.compact()
+        })
+        .await
     }
 
     /// Gives free pages back to the file system, for instance after much was removed. `compact` does that and more.
@@ -231,23 +247,44 @@ impl RedbBackend {
         let shared = self.open_shared()?;
         readers::read(Arc::as_ptr(&shared) as usize, move || shared.reading(read)).await
     }
+
+    /// Runs a read of a store behind a journal, likewise; `None` if there is none.
+    async fn read_behind<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&Follower) -> Result<T> + Send + 'static,
+    ) -> Option<Result<T>> {
+        let engine = match self.journaled.as_ref()?.engine() {
+            Ok(engine) => engine,
+            Err(error) => return Some(Err(error)),
+        };
+        let store = Arc::as_ptr(&self.shared) as usize;
+        Some(readers::read(store, move || read(engine.follower())).await)
+    }
+}
+
+fn info(shared: &Shared, read_only: Option<&ReadOnly>) -> BackendInfo {
+    BackendInfo {
+        backend: "redb",
+        store: shared.meta.store,
+        sharing: Sharing::Machine,
+        durability: Durability::Disk,
+        limits: Limits::GUARANTEED,
+        read_only: read_only.map(|read_only| read_only.reason.clone()),
+    }
 }
 
 #[async_trait]
 impl PersistenceBackend for RedbBackend {
     fn info(&self) -> BackendInfo {
-        BackendInfo {
-            backend: "redb",
-            store: self.shared.meta.store,
-            sharing: Sharing::Machine,
-            durability: Durability::Disk,
-            limits: Limits::GUARANTEED,
-            read_only: self.read_only.as_ref().map(|read_only| read_only.reason.clone()),
-        }
+        info(&self.shared, self.read_only.as_ref())
     }
 
     async fn get(&self, keys: &[RecordKey]) -> Result<Vec<Option<Record>>> {
-        let keys = keys.to_vec();
+        let keys: Arc<[_]> = keys.into();
+        let asked = keys.clone();
+        if let Some(found) = self.read_behind(move |follower| follower.get(&asked)).await {
+            return found;
+        }
         self.read(move |tables| {
             let record = |key: &RecordKey| {
                 tables.need(&[RECORDS, CHUNKS], || Some(key.to_string()))?;
@@ -262,12 +299,19 @@ impl PersistenceBackend for RedbBackend {
     async fn scan(&self, query: &ScanQuery) -> Result<Page<Record>> {
         self.open_shared()?;
         query.validate()?;
-        let query = query.clone();
+        let (query, asked) = (query.clone(), query.clone());
+        if let Some(found) = self.read_behind(move |follower| follower.scan(&asked)).await {
+            return found;
+        }
         self.read(move |tables| read::scan(tables, &query)).await
     }
 
     async fn heads(&self, logs: &[LogKey]) -> Result<Vec<LogHead>> {
-        let logs = logs.to_vec();
+        let logs: Arc<[_]> = logs.into();
+        let asked = logs.clone();
+        if let Some(found) = self.read_behind(move |follower| follower.heads(&asked)).await {
+            return found;
+        }
         self.read(move |tables| {
             let head = |log: &LogKey| {
                 tables.need(&[LOGS], || Some(format!("log {log}")))?;
@@ -282,20 +326,29 @@ impl PersistenceBackend for RedbBackend {
     async fn logs(&self, query: &LogScan) -> Result<Page<LogHead>> {
         self.open_shared()?;
         query.validate()?;
-        let query = query.clone();
+        let (query, asked) = (query.clone(), query.clone());
+        if let Some(found) = self.read_behind(move |follower| follower.logs(&asked)).await {
+            return found;
+        }
         self.read(move |tables| read::logs(tables, &query)).await
     }
 
     async fn read(&self, query: &LogQuery) -> Result<Page<LogEntry>> {
         self.open_shared()?;
         query.validate()?;
-        let query = query.clone();
+        let (query, asked) = (query.clone(), query.clone());
+        if let Some(found) = self.read_behind(move |follower| follower.read(&asked)).await {
+            return found;
+        }
         self.read(move |tables| read::entries(tables, &query)).await
     }
 
     async fn changes(&self, after: Option<&Cursor>, limit: usize) -> Result<Changes> {
         let shared = self.open_shared()?;
-        let store = shared.meta.store;
+        let (store, asked) = (shared.meta.store, after.cloned());
+        if let Some(found) = self.read_behind(move |follower| follower.changes(asked.as_ref(), limit)).await {
+            return found;
+        }
         let from = after.map_or(Ok(Some(0)), |cursor| feed::parse_cursor(store, cursor))?;
         self.read(move |tables| tables.changes(store, from, limit)).await
     }
@@ -309,12 +362,18 @@ impl PersistenceBackend for RedbBackend {
         if let Some(read_only) = &self.read_only {
             return Err(read_only.error.clone());
         }
-        shared.commit(group, &self.closed)
+        match &self.journaled {
+            Some(journaled) => journaled.commit(group).await,
+            None => shared.commit(group, &self.closed),
+        }
     }
 
     async fn close(&self) -> Result<()> {
         if self.closed.swap(true, Ordering::SeqCst) {
             return Ok(());
+        }
+        if let Some(journaled) = &self.journaled {
+            journaled.close().await?;
         }
         let shared = self.shared.clone();
         let last = shared.handles.fetch_sub(1, Ordering::SeqCst) == 1;

@@ -24,6 +24,12 @@ pub struct Options {
     pub create: bool,
     /// Whether this handle only reads. The file is then never written, not even to repair it after a crash. It is not.
     pub read_only: bool,
+    /// Whether the store commits to a journal, the folder `<file>-journal` beside the file, which the file follows in the background. It does
+    /// not.
+    ///
+    /// A store is made one way or the other and is opened that way ever after: with a journal it is `TooNew` to those who do not ask for
+    /// one, and without one it is `Invalid` to those who do. File and journal are one store; neither is anything without the other.
+    pub journal: bool,
     /// Where the id of a new store comes from.
     pub sources: Sources,
     /// Sees each access to the file, for tests. There is none.
@@ -38,6 +44,7 @@ impl Default for Options {
             idle: Duration::from_millis(250),
             create: true,
             read_only: false,
+            journal: false,
             sources: Sources::default(),
             probe: None,
         }

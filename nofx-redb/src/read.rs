@@ -1,9 +1,10 @@
 //! Reading: records, heads and entries, as pages.
 
-use std::ops::{Bound, RangeBounds};
+use std::collections::VecDeque;
+use std::ops::{Bound, Range, RangeBounds};
 
 use nofx_core::{
-    Direction, Key, KeyQuery, LogEntry, LogHead, LogKey, LogQuery, LogState, PAGE_BYTES, Page, Record, RecordKey,
+    Direction, Key, KeyQuery, LogEntry, LogHead, LogKey, LogQuery, LogState, PAGE_BYTES, Page, Record, RecordKey, Seq,
 };
 
 use crate::bundle::{self, Bundled, Walk};
@@ -21,6 +22,23 @@ pub(crate) fn record<T: Rows>(tables: &Tables<T>, key: &RecordKey) -> Attempt<Op
     }
     let bundled = bundle::record(&tables.chunks, &name)?;
     Ok(bundled.map(|(version, body)| Record { key: key.clone(), version, body }))
+}
+
+/// Reads the version of a record.
+pub(crate) fn version<T: Rows>(tables: &Tables<T>, key: &RecordKey) -> Attempt<Option<Seq>> {
+    let name = name(key);
+    match version_of_row(&tables.records, key)? {
+        Some(version) => Ok(version),
+        None => bundle::version(&tables.chunks, &name),
+    }
+}
+
+/// Returns what the row of a record says of its version, if it has a row.
+pub(crate) fn version_of_row(records: &impl Rows, key: &RecordKey) -> Attempt<Option<Option<Seq>>> {
+    let name = name(key);
+    let Some(value) = records.get(&*name)? else { return Ok(None) };
+    let row = decode_record(&name, value.value()).ok_or_else(|| Fault::damaged(key.to_string()))?;
+    Ok(Some(row.map(|(version, _)| version)))
 }
 
 /// Decodes a row; `None` if it says that the record was removed.
@@ -45,20 +63,48 @@ pub(crate) fn head(logs: &impl Rows, log: &LogKey) -> Attempt<Head> {
 /// Returns a page of records: those in rows and those in bundles that no row hides.
 pub(crate) fn scan<T: Rows>(tables: &Tables<T>, query: &KeyQuery<RecordKey>) -> Attempt<Page<Record>> {
     tables.need(&[RECORDS, CHUNKS], || None)?;
-    let (lower, upper) = bounds(query);
-    if is_empty(&lower, &upper) {
-        return Ok(Page { items: Vec::new(), more: false });
+    let Some(mut records) = Records::new(tables, query)? else { return Ok(Page { items: Vec::new(), more: false }) };
+    fill(query.limit, &tables.trust, || {
+        let record = records.next()?;
+        Ok(record.map(|record| {
+            let bytes = record.body.len();
+            (record, bytes)
+        }))
+    })
+}
+
+/// Records in the order of their names, one by one, whatever the limit of the query.
+pub(crate) struct Records<'t, T> {
+    bounds: Bounds,
+    walk: Walk<'t, T>,
+    rows: ByName<'t>,
+    direction: Direction,
+    /// The next one of each; `None` if it is not known yet.
+    next_bundled: Option<Option<Bundled>>,
+    next_row: Option<Option<(Vec<u8>, Bytes<'t>)>>,
+}
+
+type Bounds = (Bound<Vec<u8>>, Bound<Vec<u8>>);
+
+impl<'t, T: Rows> Records<'t, T> {
+    /// Begins; `None` if the query asks for nothing.
+    pub(crate) fn new(tables: &'t Tables<T>, query: &KeyQuery<RecordKey>) -> Attempt<Option<Self>> {
+        let Some(bounds) = bounds(query) else { return Ok(None) };
+        let start = match query.direction {
+            Direction::Forward => named(&bounds.0),
+            Direction::Backward => named(&bounds.1),
+        };
+        let walk = Walk::new(&tables.chunks, query.direction, start)?;
+        let rows = ByName::new(&tables.records, query.direction, &bounds)?;
+        Ok(Some(Self { walk, rows, bounds, direction: query.direction, next_bundled: None, next_row: None }))
     }
-    let start = match query.direction {
-        Direction::Forward => named(&lower),
-        Direction::Backward => named(&upper),
-    };
-    let mut walk = Walk::new(&tables.chunks, query.direction, start)?;
-    let mut bundled = || -> Attempt<Option<Bundled>> {
-        while let Some(record) = walk.next()? {
+
+    fn bundled(&mut self) -> Attempt<Option<Bundled>> {
+        let (lower, upper) = &self.bounds;
+        while let Some(record) = self.walk.next()? {
             let in_lower = is_in(lower.as_ref(), Bound::Unbounded, &record.name);
             let in_upper = is_in(Bound::Unbounded, upper.as_ref(), &record.name);
-            match query.direction {
+            match self.direction {
                 _ if in_lower && in_upper => return Ok(Some(record)),
                 Direction::Forward if !in_upper => return Ok(None),
                 Direction::Backward if !in_lower => return Ok(None),
@@ -66,46 +112,36 @@ pub(crate) fn scan<T: Rows>(tables: &Tables<T>, query: &KeyQuery<RecordKey>) -> 
             }
         }
         Ok(None)
-    };
-    let mut rows = ByName::new(&tables.records, query, &lower, &upper)?;
-    // The next one of each; `None` if it is not known yet.
-    let (mut next_bundled, mut next_row) = (None, None);
-    fill(query.limit, &tables.trust, || {
+    }
+
+    pub(crate) fn next(&mut self) -> Attempt<Option<Record>> {
         loop {
-            let mut record = match next_bundled.take() {
+            let mut record = match self.next_bundled.take() {
                 Some(record) => record,
-                None => bundled()?,
+                None => self.bundled()?,
             };
-            let row = match next_row.take() {
+            let row = match self.next_row.take() {
                 Some(row) => row,
-                None => rows.next()?,
+                None => self.rows.next()?,
             };
             let Some((name, value)) = row else {
-                next_row = Some(None);
-                return record.map(sized).transpose();
+                self.next_row = Some(None);
+                return record.map(public).transpose();
             };
-            if let Some(record) = record.take_if(|record| comes_first(query.direction, &record.name, &name)) {
-                next_row = Some(Some((name, value)));
-                return sized(record).map(Some);
+            if let Some(record) = record.take_if(|record| comes_first(self.direction, &record.name, &name)) {
+                self.next_row = Some(Some((name, value)));
+                return public(record).map(Some);
             }
             // A row hides the record that has its name.
             if record.as_ref().is_none_or(|record| record.name != name) {
-                next_bundled = Some(record);
+                self.next_bundled = Some(record);
             }
             let key: RecordKey = parse_name(&name).ok_or_else(|| Fault::damaged(shown(&name)))?;
             if let Some(record) = decoded_record(key, &name, value.value())? {
-                let bytes = record.body.len();
-                return Ok(Some((record, bytes)));
+                return Ok(Some(record));
             }
         }
-    })
-}
-
-/// Returns a record of a bundle with the length of its body.
-fn sized(record: Bundled) -> Attempt<(Record, usize)> {
-    let record = public(record)?;
-    let bytes = record.body.len();
-    Ok((record, bytes))
+    }
 }
 
 fn public(record: Bundled) -> Attempt<Record> {
@@ -135,22 +171,31 @@ fn is_in(lower: Bound<&Vec<u8>>, upper: Bound<&Vec<u8>>, name: &Vec<u8>) -> bool
 /// Returns a page of heads of logs that are not removed.
 pub(crate) fn logs<T: Rows>(tables: &Tables<T>, query: &KeyQuery<LogKey>) -> Attempt<Page<LogHead>> {
     tables.need(&[LOGS], || None)?;
-    let (lower, upper) = bounds(query);
-    if is_empty(&lower, &upper) {
-        return Ok(Page { items: Vec::new(), more: false });
+    let Some(mut heads) = Heads::new(tables, query)? else { return Ok(Page { items: Vec::new(), more: false }) };
+    fill(query.limit, &tables.trust, || Ok(heads.next()?.map(|head| (head, 0))))
+}
+
+/// Heads of logs that are not removed, in the order of their names, one by one, whatever the limit of the query.
+pub(crate) struct Heads<'t>(ByName<'t>);
+
+impl<'t> Heads<'t> {
+    /// Begins; `None` if the query asks for nothing.
+    pub(crate) fn new<T: Rows>(tables: &'t Tables<T>, query: &KeyQuery<LogKey>) -> Attempt<Option<Self>> {
+        let Some(bounds) = bounds(query) else { return Ok(None) };
+        Ok(Some(Self(ByName::new(&tables.logs, query.direction, &bounds)?)))
     }
-    let mut rows = ByName::new(&tables.logs, query, &lower, &upper)?;
-    fill(query.limit, &tables.trust, || {
-        while let Some((name, value)) = rows.next()? {
+
+    pub(crate) fn next(&mut self) -> Attempt<Option<LogHead>> {
+        while let Some((name, value)) = self.0.next()? {
             let key: LogKey = parse_name(&name).ok_or_else(|| Fault::damaged(shown(&name)))?;
             let head = Head::decode(&name, value.value());
             let head = head.ok_or_else(|| Fault::damaged(format!("the head of log {key}")))?;
             if head.state != LogState::Removed {
-                return Ok(Some((head.public(key), 0)));
+                return Ok(Some(head.public(key)));
             }
         }
         Ok(None)
-    })
+    }
 }
 
 /// Fills a page with what comes next, and looks whether there is more. That something damaged follows is more.
@@ -177,14 +222,9 @@ struct ByName<'t> {
 }
 
 impl<'t> ByName<'t> {
-    fn new<K>(
-        table: &'t impl Rows,
-        query: &KeyQuery<K>,
-        lower: &Bound<Vec<u8>>,
-        upper: &Bound<Vec<u8>>,
-    ) -> Attempt<Self> {
+    fn new(table: &'t impl Rows, direction: Direction, (lower, upper): &Bounds) -> Attempt<Self> {
         let rows = table.range::<&[u8]>((lower.as_ref().map(Vec::as_slice), upper.as_ref().map(Vec::as_slice)))?;
-        Ok(Self { rows, direction: query.direction, last: None })
+        Ok(Self { rows, direction, last: None })
     }
 
     fn next(&mut self) -> Attempt<Option<(Vec<u8>, Bytes<'t>)>> {
@@ -203,7 +243,8 @@ impl<'t> ByName<'t> {
     }
 }
 
-fn bounds<K: Key>(query: &KeyQuery<K>) -> (Bound<Vec<u8>>, Bound<Vec<u8>>) {
+/// Returns between which names a query asks; `None` for nothing.
+fn bounds<K: Key>(query: &KeyQuery<K>) -> Option<Bounds> {
     let (mut lower, mut upper) = (Bound::Unbounded, Bound::Unbounded);
     if let Some(kind) = &query.kind {
         let mut prefix = kind.as_str().as_bytes().to_vec();
@@ -219,7 +260,7 @@ fn bounds<K: Key>(query: &KeyQuery<K>) -> (Bound<Vec<u8>>, Bound<Vec<u8>>) {
             _ => {}
         }
     }
-    (lower, upper)
+    (!is_empty(&lower, &upper)).then_some((lower, upper))
 }
 
 /// Returns the first name behind all that begin with `prefix`, whose last byte is never the largest: it is text.
@@ -247,64 +288,91 @@ fn is_empty(lower: &Bound<Vec<u8>>, upper: &Bound<Vec<u8>>) -> bool {
 
 /// Returns a page of entries.
 pub(crate) fn entries<T: Rows>(tables: &Tables<T>, query: &LogQuery) -> Attempt<Page<LogEntry>> {
-    let (rows, chunks) = (&tables.entries, &tables.chunks);
     tables.need(&[LOGS], || Some(format!("log {}", query.log)))?;
-    let head = of_pages(tables, query, head(&tables.logs, &query.log))?;
-    let (start, end) = (query.range.start, query.range.end.min(head.length));
+    let head = of_pages(tables, &query.log, head(&tables.logs, &query.log))?;
     let mut page = Filling::new(query.limit);
-    let of_log = |fault| match fault {
-        Fault::Damaged(what) => Fault::Damaged(format!("{what} of log {}", query.log)),
-        Fault::Newer(what) => Fault::Newer(format!("in log {}, {what}", query.log)),
-        other => other,
-    };
-    let mut left = start..end.max(start);
-    while !left.is_empty() && page.has_room() {
-        let position = match query.direction {
+    let mut entries = Entries::new(query.log.clone(), head, query.range.clone(), query.direction);
+    while page.has_room()
+        && let Some(entry) = entries.next(tables)?
+    {
+        let bytes = entry.body.len();
+        page.add(entry, bytes);
+    }
+    page.more = !entries.is_done();
+    Ok(page.finish())
+}
+
+/// Entries of a log in the order of their positions, one by one.
+#[derive(Debug)]
+pub(crate) struct Entries {
+    log: LogKey,
+    head: Head,
+    left: Range<u64>,
+    direction: Direction,
+    /// Those of a chunk that come next.
+    ahead: VecDeque<LogEntry>,
+}
+
+impl Entries {
+    pub(crate) fn new(log: LogKey, head: Head, range: Range<u64>, direction: Direction) -> Self {
+        let (start, end) = (range.start, range.end.min(head.length));
+        Self { log, head, left: start..end.max(start), direction, ahead: VecDeque::new() }
+    }
+
+    /// Returns whether there is nothing more.
+    pub(crate) fn is_done(&self) -> bool {
+        self.ahead.is_empty() && self.left.is_empty()
+    }
+
+    pub(crate) fn next<T: Rows>(&mut self, tables: &Tables<T>) -> Attempt<Option<LogEntry>> {
+        if self.ahead.is_empty() && !self.left.is_empty() {
+            self.read_on(tables)?;
+        }
+        Ok(self.ahead.pop_front())
+    }
+
+    /// Reads the row or the chunk that has what comes next.
+    fn read_on<T: Rows>(&mut self, tables: &Tables<T>) -> Attempt<()> {
+        let Self { log, head, left, direction, ahead } = self;
+        let of_log = |fault| match fault {
+            Fault::Damaged(what) => Fault::Damaged(format!("{what} of log {log}")),
+            Fault::Newer(what) => Fault::Newer(format!("in log {log}, {what}")),
+            other => other,
+        };
+        let position = match direction {
             Direction::Forward => left.start,
             Direction::Backward => left.end - 1,
         };
         let table = if position >= head.folded { ENTRIES } else { CHUNKS };
-        tables.need(&[table], || Some(format!("log {}", query.log)))?;
+        tables.need(&[table], || Some(format!("log {log}")))?;
         if position >= head.folded {
-            let entry = of_pages(tables, query, entry_of(rows, head.number, position)).map_err(of_log)?;
-            let bytes = entry.body.len();
-            page.add(entry, bytes);
-            match query.direction {
-                Direction::Forward => left.start += 1,
-                Direction::Backward => left.end -= 1,
+            let entry = entry_of(&tables.entries, head.number, position);
+            ahead.push_back(of_pages(tables, log, entry).map_err(of_log)?);
+        } else {
+            let missing = || of_log(Fault::damaged(format!("the entry at position {position}")));
+            let chunk = of_pages(tables, log, chunk_of(&tables.chunks, head.number, position)).map_err(of_log)?;
+            let chunk = chunk.ok_or_else(missing)?;
+            let behind = chunk.first + chunk.entries.len() as u64;
+            if !(chunk.first..behind).contains(&position) || behind > head.folded {
+                return Err(missing());
             }
-            continue;
-        }
-        let missing = || Fault::damaged(format!("the entry at position {position}"));
-        let chunk = of_pages(tables, query, chunk_of(chunks, head.number, position)).map_err(of_log)?;
-        let chunk = chunk.ok_or_else(|| of_log(missing()))?;
-        let behind = chunk.first + chunk.entries.len() as u64;
-        if !(chunk.first..behind).contains(&position) || behind > head.folded {
-            return Err(of_log(missing()));
-        }
-        let mut placed: Vec<_> = (chunk.first..).zip(chunk.entries).filter(|(at, _)| left.contains(at)).collect();
-        if query.direction == Direction::Backward {
-            placed.reverse();
-        }
-        for (position, (at, body)) in placed {
-            if !page.has_room() {
-                break;
-            }
-            let bytes = body.len();
-            page.add(LogEntry { position, at, body }, bytes);
-            match query.direction {
-                Direction::Forward => left.start += 1,
-                Direction::Backward => left.end -= 1,
+            let placed = (chunk.first..).zip(chunk.entries).filter(|(at, _)| left.contains(at));
+            ahead.extend(placed.map(|(position, (at, body))| LogEntry { position, at, body }));
+            if *direction == Direction::Backward {
+                ahead.make_contiguous().reverse();
             }
         }
+        match direction {
+            Direction::Forward => left.start += ahead.len() as u64,
+            Direction::Backward => left.end -= ahead.len() as u64,
+        }
+        Ok(())
     }
-    page.more = !left.is_empty();
-    Ok(page.finish())
 }
 
 /// Says of which log it is that a damaged page was in the way of.
-fn of_pages<T: Rows, R>(tables: &Tables<T>, query: &LogQuery, read: Attempt<R>) -> Attempt<R> {
-    tables.trust.require(|| format!("log {}", query.log)).and(read)
+fn of_pages<T: Rows, R>(tables: &Tables<T>, log: &LogKey, read: Attempt<R>) -> Attempt<R> {
+    tables.trust.require(|| format!("log {log}")).and(read)
 }
 
 /// A page that is being filled.

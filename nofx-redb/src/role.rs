@@ -7,9 +7,10 @@ use std::thread;
 use std::time::Duration;
 
 use nofx_core::{Batch, BatchId, Deadline, Error, Outcome, Result};
+use nofx_journal::base::Run;
 use redb::{Database, ReadableDatabase, WriteTransaction};
 
-use crate::commit::{Applied, any_remembered, apply};
+use crate::commit::{Applied, any_remembered, apply, lay_down};
 use crate::door::Writer;
 use crate::fault::{Attempt, Cause, Fault, contain};
 use crate::feed::Ids;
@@ -225,6 +226,27 @@ impl Shared {
             }
             thread::sleep(Duration::from_micros(200));
         }
+    }
+
+    /// Lays down what a run of the journal says that the file lacks. Durable on return.
+    pub(crate) fn lay_down(self: &Arc<Self>, run: &Run) -> Result<()> {
+        let mut turn = lock(&self.turn);
+        let laid = self.in_transaction(|transaction, pages| lay_down(transaction, pages, run));
+        if let Ok(laid) = &laid {
+            turn.unfolded.extend(laid.unfolded.iter().cloned());
+            turn.freed += laid.freed;
+            if turn.unfolded.len() > MOST_UNFOLDED {
+                // What cannot be folded now can be read as it is.
+                let _ = self.fold_own(&mut turn, 1, Patience::Slice);
+            }
+        }
+        turn.idle = Deadline::after(self.door.options.idle);
+        if Turnstile::is_taken(&self.door.path) {
+            self.release();
+        } else {
+            self.keep(&mut turn);
+        }
+        laid.map(drop).map_err(|fault| self.door.told(fault, "writing to"))
     }
 
     /// Runs a transaction of this store's own, which changes how things are laid down and not what they are.
@@ -449,7 +471,10 @@ fn keep(shared: &Weak<Shared>) {
         if !wanted {
             // What cannot be folded now can be read as it is and is folded another time.
             let _ = shared.fold_own(&mut turn, FOLD_AT_IDLE, Patience::UntilWanted);
-            shared.shrink_at_idle(&mut turn);
+            // Commits to a journal read the file too, and would wait.
+            if !shared.door.options.journal {
+                shared.shrink_at_idle(&mut turn);
+            }
         }
         shared.release();
         turn.kept = false;

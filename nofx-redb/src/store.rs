@@ -9,6 +9,7 @@ use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use nofx_core::{BatchId, Deadline, Error, Result};
+use nofx_journal::Engine;
 
 use crate::door::{Door, Reader, Source, Writer};
 use crate::fault::{Attempt, Fault, contain};
@@ -16,7 +17,7 @@ use crate::feed::Ids;
 use crate::options::Options;
 use crate::place::{self, Identity};
 use crate::storage::Refused;
-use crate::tables::{FORMAT, Meta, ReadTable, Tables};
+use crate::tables::{FORMAT, FORMAT_BEHIND_JOURNAL, Meta, ReadTable, Tables};
 
 /// A store that is open in this process.
 #[derive(Debug)]
@@ -35,6 +36,8 @@ pub(crate) struct Shared {
     pub(crate) newest: Mutex<Option<(u64, BatchId)>>,
     pub(crate) turn: Mutex<Turn>,
     pub(crate) opened: Mutex<Opened>,
+    /// What commits to the journal before the file and reads behind it, while a handle has it.
+    pub(crate) engine: Mutex<Weak<Engine>>,
 }
 
 /// Why a handle only reads: in words, and as what a commit answers.
@@ -132,14 +135,20 @@ impl Shared {
         let reader = door.reader().map_err(|fault| door.told(fault, "opening"))?;
         let meta = reader.meta.ok_or_else(|| door.foreign())?;
         let Meta { format, readable_from, .. } = meta;
-        if readable_from > FORMAT {
-            return Err(Error::too_new(format!("{shown} has format {format}; this version reads up to {FORMAT}")));
+        let ours = if options.journal { FORMAT_BEHIND_JOURNAL } else { FORMAT };
+        if readable_from == FORMAT_BEHIND_JOURNAL && !options.journal {
+            let what = "it commits to a journal, and was not opened with one";
+            return Err(Error::too_new(format!("{shown} has format {format}: {what}")));
         }
-        if format < FORMAT {
-            return Err(Error::invalid(format!("{shown} has format {format}, which this version does not read")));
+        if readable_from > ours {
+            return Err(Error::too_new(format!("{shown} has format {format}; this version reads up to {ours}")));
         }
-        if format > FORMAT {
-            let reason = format!("{shown} has format {format} of a newer version; this one writes format {FORMAT}");
+        if format < ours {
+            let why = if options.journal { "which has no journal" } else { "which this version does not read" };
+            return Err(Error::invalid(format!("{shown} has format {format}, {why}")));
+        }
+        if format > ours {
+            let reason = format!("{shown} has format {format} of a newer version; this one writes format {ours}");
             read_only = Some(ReadOnly { error: Error::too_new(reason.clone()), reason });
         }
         let turn = Turn {
@@ -162,6 +171,7 @@ impl Shared {
             newest: Mutex::new(None),
             turn: Mutex::new(turn),
             opened: Mutex::new(opened),
+            engine: Mutex::default(),
         })
     }
 

@@ -2,15 +2,19 @@
 
 use std::sync::Arc;
 
-use nofx_core::StoreId;
+use nofx_core::{Seq, StoreId};
+use nofx_journal::base::Mark;
 use redb::{ReadTransaction, ReadableTable, TableDefinition, TableError, TableHandle, WriteTransaction};
 
 use crate::codec::{Encoder, Table, seal, unseal};
 use crate::fault::{Attempt, Fault};
 use crate::pages::{Pages, Trust};
 
-/// The format that this version writes.
+/// The format of a store that commits by transactions of redb.
 pub(crate) const FORMAT: u64 = 1;
+
+/// The format of a store that commits to a journal beside the file.
+pub(crate) const FORMAT_BEHIND_JOURNAL: u64 = 2;
 
 pub(crate) type Definition = TableDefinition<'static, &'static [u8], &'static [u8]>;
 
@@ -135,6 +139,7 @@ pub(crate) struct Meta {
 const META_FORMAT: &[u8] = b"format";
 const META_STORE: &[u8] = b"store";
 const META_NUMBERS: &[u8] = b"numbers";
+const META_MARK: &[u8] = b"mark";
 
 impl Meta {
     /// Reads what a store says of itself; `None` if this is another program's redb file.
@@ -163,11 +168,40 @@ impl Meta {
         let mut store = Encoder::default();
         store.raw(self.store.as_bytes());
         tables.meta.insert(META_STORE, &*seal(Table::Meta, META_STORE, &store))?;
+        if self.format == FORMAT_BEHIND_JOURNAL {
+            tables.set_mark(&Mark::default())?;
+        }
         Ok(())
     }
 }
 
+impl<T: Rows> Tables<T> {
+    /// Reads how far the file holds what was committed to the journal.
+    pub(crate) fn mark(&self) -> Attempt<Mark> {
+        self.need(&[META], || None)?;
+        let damaged = || Fault::damaged("how far the journal was applied");
+        let value = self.meta.get(META_MARK)?.ok_or_else(damaged)?;
+        let mut payload = unseal(Table::Meta, META_MARK, value.value()).ok_or_else(damaged)?;
+        let mut read = || {
+            let (frame, chain) = (payload.number()?, u32::try_from(payload.number()?).ok()?);
+            let (commits, last_seq) = (payload.number()?, Seq::new(payload.number()?));
+            payload.end()?;
+            Some(Mark { frame, chain, commits, last_seq })
+        };
+        read().ok_or_else(damaged)
+    }
+}
+
 impl Tables<WriteTable<'_>> {
+    /// Writes how far the file holds what was committed to the journal.
+    pub(crate) fn set_mark(&mut self, mark: &Mark) -> Attempt<()> {
+        let mut payload = Encoder::default();
+        payload.number(mark.frame).number(u64::from(mark.chain));
+        payload.number(mark.commits).number(mark.last_seq.map_or(0, Seq::get));
+        self.meta.insert(META_MARK, &*seal(Table::Meta, META_MARK, &payload))?;
+        Ok(())
+    }
+
     /// Returns a number that no log has had before.
     pub(crate) fn next_log_number(&mut self) -> Attempt<u64> {
         let damaged = || Fault::damaged("the last log number");

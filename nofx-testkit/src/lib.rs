@@ -89,5 +89,5 @@ pub use cases::CASES;
 pub use decorators::{Counting, Counts, Damaging, Fault, Faulty};
 pub use mock::MockBackend;
 pub use place::{Factory, Memory, Place};
-pub use suite::{Case, Need, Verdict, conformance, conformance_of, workspace};
+pub use suite::{Case, Need, Verdict, conformance, conformance_of, workspace, workspace_of};
 pub use workspace::WORKSPACE_CASES;

@@ -151,7 +151,12 @@ pub fn conformance_of(factories: Vec<Arc<dyn Factory>>) -> ! {
 
 /// Like [`conformance`], for what a [`Workspace`](nofx_core::workspace::Workspace) promises on the backend.
 pub fn workspace(factory: impl Factory) -> ! {
-    run(&[Arc::new(factory)], WORKSPACE_CASES)
+    workspace_of(vec![Arc::new(factory)])
+}
+
+/// Like [`workspace`], for a backend that is to be tested in several configurations, each with a name of its own.
+pub fn workspace_of(factories: Vec<Arc<dyn Factory>>) -> ! {
+    run(&factories, WORKSPACE_CASES)
 }
 
 fn run(factories: &[Arc<dyn Factory>], cases: &'static [Case]) -> ! {

@@ -5,37 +5,58 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use nofx_core::{Error, PersistenceBackend, Result};
-use nofx_redb::RedbBackend;
+use nofx_redb::{Options, RedbBackend};
 use nofx_testkit::{Factory, Place};
 use tempfile::TempDir;
 
-pub(crate) struct Redb;
+/// Stores that commit by transactions of redb, or to a journal.
+#[derive(Clone, Copy)]
+pub(crate) enum Redb {
+    Alone,
+    BehindJournal,
+}
+
+/// Returns both kinds.
+pub(crate) fn both() -> Vec<Arc<dyn Factory>> {
+    vec![Arc::new(Redb::Alone), Arc::new(Redb::BehindJournal)]
+}
+
+impl Redb {
+    async fn open(self, path: &Path) -> Result<Arc<dyn PersistenceBackend>> {
+        let mut options = Options::default();
+        options.journal = matches!(self, Self::BehindJournal);
+        Ok(Arc::new(RedbBackend::open_with(path, options).await?))
+    }
+}
 
 #[async_trait]
 impl Factory for Redb {
     fn name(&self) -> &str {
-        "redb"
+        match self {
+            Self::Alone => "redb",
+            Self::BehindJournal => "redb-journal",
+        }
     }
 
     async fn place(&self) -> Result<Arc<dyn Place>> {
         let folder = TempDir::new().map_err(|error| Error::unavailable_because("a folder for tests", error))?;
-        Ok(Arc::new(Folder(folder)))
+        Ok(Arc::new(Folder(*self, folder)))
     }
 
     async fn reopen(&self, address: &str) -> Result<Arc<dyn PersistenceBackend>> {
-        Ok(Arc::new(RedbBackend::open(Path::new(address)).await?))
+        self.open(Path::new(address)).await
     }
 }
 
-struct Folder(TempDir);
+struct Folder(Redb, TempDir);
 
 #[async_trait]
 impl Place for Folder {
     async fn open(&self) -> Result<Arc<dyn PersistenceBackend>> {
-        Ok(Arc::new(RedbBackend::open(&self.0.path().join("store.redb")).await?))
+        self.0.open(&self.1.path().join("store.redb")).await
     }
 
     fn address(&self) -> Option<String> {
-        Some(self.0.path().join("store.redb").to_string_lossy().into_owned())
+        Some(self.1.path().join("store.redb").to_string_lossy().into_owned())
     }
 }

@@ -1,0 +1,296 @@
+//! The file as the base of a journal: read as of one moment, and brought up to date in runs.
+
+use std::cell::RefCell;
+use std::ffi::OsStr;
+use std::ops::Range;
+use std::path::Path;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
+
+use nofx_core::{
+    BatchId, Direction, LogEntry, LogHead, LogKey, LogScan, Record, RecordKey, Result, ScanQuery, Seq, StoreId,
+};
+use nofx_journal::base::{Base, Mark, Misfit, Run, Snapshot};
+use nofx_journal::codec::Remembered;
+use nofx_journal::files::Disk;
+use nofx_journal::layout::Layout;
+use nofx_journal::{Engine, base};
+
+use crate::door::Source;
+use crate::fault::{Attempt, Fault, contain};
+use crate::feed::{Ends, Ids, TOGETHER};
+use crate::options::Options;
+use crate::read::{self, Entries, Heads, Records};
+use crate::store::{Shared, lock};
+use crate::tables::{CHUNKS, LOGS, RECORDS, ReadTable, Tables};
+
+/// What the segments of the journal begin with.
+const MAGIC: [u8; 8] = *b"nofxrdb\x01";
+
+/// What the name of the journal's folder ends with.
+const FOLDER: &str = "-journal";
+
+/// Returns where the journal of a file is: in the folder that the file is in.
+fn layout(path: &Path) -> (Disk, Layout) {
+    let mut folder = path.file_name().unwrap_or_default().to_owned();
+    folder.push(OsStr::new(FOLDER));
+    (Disk::new(path.parent().unwrap_or(Path::new("."))), Layout::new(folder, MAGIC))
+}
+
+fn engine_options(options: &Options) -> nofx_journal::Options {
+    let mut engine = nofx_journal::Options::default();
+    (engine.sources, engine.lock_wait) = (options.sources.clone(), options.lock_wait);
+    engine
+}
+
+/// Begins the journal of a new store, before its file can be found.
+pub(crate) fn create(path: &Path, store: StoreId, options: &Options) -> Result<()> {
+    let (disk, layout) = layout(path);
+    Engine::create(&disk, &layout, store, &Mark::default(), &engine_options(options))
+}
+
+/// Returns what commits to the journal before a file, one for all handles of this process.
+pub(crate) fn engine(shared: &Arc<Shared>) -> Arc<Engine> {
+    let mut known = lock(&shared.engine);
+    if let Some(engine) = known.upgrade() {
+        return engine;
+    }
+    let (disk, layout) = layout(&shared.door.path);
+    let (store, base) = (shared.meta.store, Arc::new(File { shared: shared.clone(), ids: Mutex::default() }));
+    let engine = Arc::new(match &shared.read_only {
+        Some(read_only) => Engine::reading(Arc::new(disk), layout, store, base, read_only.error.clone()),
+        None => Engine::writing(Arc::new(disk), layout, store, base, engine_options(&shared.door.options)),
+    });
+    *known = Arc::downgrade(&engine);
+    engine
+}
+
+/// The file of a store, as the journal sees it.
+#[derive(Debug)]
+struct File {
+    shared: Arc<Shared>,
+    /// The batches that the file remembers.
+    ids: Mutex<Ids>,
+}
+
+impl Base for File {
+    fn snapshot(&self) -> Result<Box<dyn Snapshot + '_>> {
+        let mut attempt = self.try_snapshot();
+        if attempt.as_ref().is_err_and(Fault::is_stale) {
+            self.shared.let_go_of_reader();
+            attempt = self.try_snapshot();
+        }
+        let still = attempt.map_err(|fault| self.shared.door.told(fault, "reading"))?;
+        Ok(Box::new(still))
+    }
+
+    fn apply(&self, run: &Run) -> Result<()> {
+        self.shared.lay_down(run)
+    }
+}
+
+impl File {
+    fn try_snapshot(&self) -> Attempt<Still<'_>> {
+        // Once damage was met, each snapshot has a handle of its own, so that one knows what it met itself.
+        let is_alone = self.shared.is_damaged.load(Ordering::SeqCst);
+        let source = if is_alone { self.shared.alone()? } else { self.shared.source()? };
+        let still = self.still(source, is_alone);
+        if still.is_err() && !is_alone && self.shared.is_damaged.load(Ordering::SeqCst) {
+            return self.still(self.shared.alone()?, true);
+        }
+        still
+    }
+
+    fn still(&self, source: Source, is_alone: bool) -> Attempt<Still<'_>> {
+        let read = contain(|| {
+            let tables = Tables::read(&source.begin_read()?, source.pages())?;
+            let mark = tables.mark()?;
+            tables.trust.require(|| "how far the journal was applied".to_owned())?;
+            Ok((tables, mark))
+        });
+        if source.pages().are_spoiled() {
+            self.shared.is_damaged.store(true, Ordering::SeqCst);
+        }
+        let (tables, mark) = read?;
+        Ok(Still { file: self, tables, mark, is_alone, source })
+    }
+}
+
+/// The file at one moment.
+struct Still<'f> {
+    file: &'f File,
+    tables: Tables<ReadTable>,
+    mark: Mark,
+    /// Whether nothing else reads through the same handle, so that what damage it met is its own.
+    is_alone: bool,
+    /// Held as long as its tables are read.
+    source: Source,
+}
+
+impl Still<'_> {
+    /// Reads something, and says what it was if it cannot be.
+    fn read<T>(
+        &self,
+        what: impl Fn() -> String,
+        read: impl FnOnce(&Tables<ReadTable>) -> Attempt<T>,
+    ) -> Result<T, Misfit> {
+        let done = contain(|| {
+            let done = read(&self.tables);
+            self.tables.trust.require(&what).and(done)
+        });
+        if self.source.pages().are_spoiled() && !self.is_alone {
+            // Others may have met the damage, or this one may go over what they left of it in memory. The next one reads alone.
+            self.file.shared.is_damaged.store(true, Ordering::SeqCst);
+            return Err(Misfit::Moved);
+        }
+        done.map_err(|fault| {
+            if fault.is_stale() {
+                self.file.shared.let_go_of_reader();
+            }
+            Misfit::Failed(self.file.shared.door.told(fault, "reading"))
+        })
+    }
+
+    /// Yields what is read one after the other, up to what cannot be.
+    fn rows<'a, T: 'a, W: 'a>(
+        &'a self,
+        what: impl Fn() -> String + 'a,
+        walk: impl FnOnce(&'a Tables<ReadTable>) -> Attempt<Option<W>>,
+        next: impl Fn(&mut W) -> Attempt<Option<T>> + 'a,
+    ) -> base::Rows<'a, T> {
+        let mut walk = match self.read(&what, |_| walk(&self.tables)) {
+            Ok(walk) => walk,
+            Err(misfit) => return Box::new(std::iter::once(Err(misfit))),
+        };
+        Box::new(std::iter::from_fn(move || {
+            let found = self.read(&what, |_| walk.as_mut().map_or(Ok(None), &next));
+            if found.is_err() {
+                walk = None;
+            }
+            found.transpose()
+        }))
+    }
+
+    fn head(&self, log: &LogKey) -> Result<crate::codec::Head, Misfit> {
+        let what = || format!("log {log}");
+        self.read(what, |tables| {
+            tables.need(&[LOGS], || Some(what()))?;
+            read::head(&tables.logs, log)
+        })
+    }
+
+    fn ends(&self) -> Result<Ends, Misfit> {
+        self.read(
+            || "the newest commit".to_owned(),
+            |tables| {
+                let mut ends = tables.ends()?;
+                ends.start = Some(tables.start(&ends)?);
+                Ok(ends)
+            },
+        )
+    }
+}
+
+impl Snapshot for Still<'_> {
+    fn mark(&self) -> Mark {
+        self.mark
+    }
+
+    fn version(&self, key: &RecordKey) -> Result<Option<Seq>, Misfit> {
+        let what = || key.to_string();
+        self.read(what, |tables| {
+            tables.need(&[RECORDS, CHUNKS], || Some(what()))?;
+            read::version(tables, key)
+        })
+    }
+
+    fn record(&self, key: &RecordKey) -> Result<Option<Record>, Misfit> {
+        let what = || key.to_string();
+        self.read(what, |tables| {
+            tables.need(&[RECORDS, CHUNKS], || Some(what()))?;
+            read::record(tables, key)
+        })
+    }
+
+    fn records<'a>(&'a self, query: &'a ScanQuery) -> base::Rows<'a, (RecordKey, Option<Record>)> {
+        let walk = |tables: &'a Tables<ReadTable>| {
+            tables.need(&[RECORDS, CHUNKS], || None)?;
+            Records::new(tables, query)
+        };
+        let next = |records: &mut Records<'a, ReadTable>| {
+            let record = records.next()?;
+            Ok(record.map(|record| (record.key.clone(), Some(record))))
+        };
+        self.rows(|| "records".to_owned(), walk, next)
+    }
+
+    fn head(&self, log: &LogKey) -> Result<Option<LogHead>, Misfit> {
+        let head = self.head(log)?;
+        Ok((head != crate::codec::Head::MISSING).then(|| head.public(log.clone())))
+    }
+
+    fn heads<'a>(&'a self, query: &'a LogScan) -> base::Rows<'a, LogHead> {
+        let walk = |tables: &'a Tables<ReadTable>| {
+            tables.need(&[LOGS], || None)?;
+            Heads::new(tables, query)
+        };
+        self.rows(|| "logs".to_owned(), walk, Heads::next)
+    }
+
+    fn entries<'a>(&'a self, log: &'a LogKey, range: Range<u64>, direction: Direction) -> base::Rows<'a, LogEntry> {
+        let walk = |tables: &'a Tables<ReadTable>| {
+            tables.need(&[LOGS], || Some(format!("log {log}")))?;
+            let head = read::head(&tables.logs, log)?;
+            Ok(Some(Entries::new(log.clone(), head, range, direction)))
+        };
+        self.rows(move || format!("log {log}"), walk, |entries: &mut Entries| entries.next(&self.tables))
+    }
+
+    fn remembered(&self, batch: &BatchId) -> Result<Option<Remembered>, Misfit> {
+        let mut ids = lock(&self.file.ids);
+        if ids.reach(self.mark.commits) && ids.is_unknown(batch) {
+            return Ok(None);
+        }
+        let ends = self.ends()?;
+        self.read(
+            || "what is remembered of commits".to_owned(),
+            |tables| {
+                ids.refresh(tables, &ends)?;
+                let Some(number) = ids.number(&ends, batch) else { return Ok(None) };
+                tables.remembered(&ends, number, *batch).map(|row| Some(journaled(row)))
+            },
+        )
+    }
+
+    fn commits(&self, from: u64) -> Result<Option<base::Rows<'_, Remembered>>, Misfit> {
+        let ends = self.ends()?;
+        if ends.start.is_some_and(|start| from < start) {
+            return Ok(None);
+        }
+        let ahead = RefCell::new((from, Vec::new().into_iter()));
+        let next = move |(): &mut ()| {
+            let (from, rows) = &mut *ahead.borrow_mut();
+            if let Some(row) = rows.next() {
+                return Ok(Some(journaled(row)));
+            }
+            if *from >= ends.end {
+                return Ok(None);
+            }
+            let more = self.tables.remembered_from(&ends, *from, TOGETHER as usize)?;
+            *from += more.len() as u64;
+            *rows = more.into_iter();
+            Ok(rows.next().map(journaled))
+        };
+        Ok(Some(self.rows(|| "what is remembered of commits".to_owned(), |_| Ok(Some(())), next)))
+    }
+}
+
+/// Says in the journal's words what the file remembers of a commit.
+fn journaled(row: crate::codec::Remembered) -> Remembered {
+    let crate::codec::Remembered { change, committed, .. } = row;
+    let appended = committed.appended.len();
+    // First those that were appended to, in the order of the batch.
+    let ranges = committed.appended.into_iter().chain(std::iter::repeat(0..0));
+    let logs = change.logs.into_iter().zip(ranges).collect();
+    Remembered { batch: change.batch, seq: change.seq, records: change.records, logs, appended }
+}
