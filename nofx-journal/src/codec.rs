@@ -6,7 +6,10 @@ use std::collections::HashSet;
 use std::ops::Range;
 
 use nofx_core::kind::KINDS;
-use nofx_core::{Batch, BatchId, Body, Change, Committed, Key, Kind, LogEntry, LogKey, RecordKey, Seq, Timestamp};
+use nofx_core::{
+    Append, Batch, BatchId, Body, Change, Committed, Expect, Key, Kind, LogEntry, LogKey, NewEntry, RecordKey, Seq,
+    Timestamp, Write,
+};
 
 /// Bytes that grow.
 #[derive(Debug, Default)]
@@ -159,6 +162,27 @@ impl Commit {
         }
     }
 
+    /// Returns a batch that says the same and expects nothing.
+    pub fn to_batch(&self) -> Batch {
+        let write = |(key, body): &(RecordKey, Option<Body>)| Write {
+            key: key.clone(),
+            expect: Expect::Any,
+            body: body.clone(),
+        };
+        let append = |(log, entries): &(LogKey, Vec<LogEntry>)| {
+            let entries = entries.iter().map(|entry| NewEntry { at: entry.at, body: entry.body.clone() });
+            Append { log: log.clone(), expect: None, entries: entries.collect() }
+        };
+        Batch {
+            id: self.batch,
+            writes: self.writes.iter().map(write).collect(),
+            appends: self.appends.iter().map(append).collect(),
+            seals: self.seals.clone(),
+            removals: self.removals.clone(),
+            guards: Vec::new(),
+        }
+    }
+
     /// Writes it as a frame of the journal holds it.
     pub fn write(&self, out: &mut Writer) {
         out.0.extend_from_slice(self.batch.as_bytes());
@@ -284,7 +308,6 @@ impl Remembered {
 
 #[cfg(test)]
 mod tests {
-    use nofx_core::{Expect, Kind, NewEntry};
     use proptest::prelude::*;
 
     use super::*;

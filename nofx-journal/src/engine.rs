@@ -102,7 +102,7 @@ impl Engine {
         &self.follower
     }
 
-    /// Commits a group. Blocks until the disk has answered, and until no one else commits.
+    /// Commits a group. Blocks until the disk has answered, and until no other caller or process commits.
     ///
     /// As [`PersistenceBackend::commit`](nofx_core::PersistenceBackend::commit).
     pub fn commit(&self, group: Vec<Batch>) -> Result<Vec<Outcome>> {
@@ -110,7 +110,7 @@ impl Engine {
         if group.is_empty() { Ok(Vec::new()) } else { self.writer()?.commit(group) }
     }
 
-    /// Commits a group if no one else commits just now; otherwise gives it back. Blocks until the disk has answered.
+    /// Commits a group if no other caller or process does just now; otherwise gives it back. Blocks until the disk has answered.
     pub fn try_commit(&self, group: Vec<Batch>) -> std::result::Result<Result<Vec<Outcome>>, Vec<Batch>> {
         if let Err(error) = self.refuse(&group) {
             return Ok(Err(error));

@@ -70,7 +70,7 @@ impl Writer {
         })
     }
 
-    /// Commits a group. Blocks until the disk has answered, and until no one else commits.
+    /// Commits a group. Blocks until the disk has answered, and until no other caller or process commits.
     pub(crate) fn commit(&self, group: Vec<Batch>) -> Result<Vec<Outcome>> {
         self.make_room()?;
         let mut turn = self.turn();
@@ -87,7 +87,7 @@ impl Writer {
         Ok(outcomes)
     }
 
-    /// Commits a group if no one else commits just now; otherwise gives it back. Blocks until the disk has answered.
+    /// Commits a group if no other caller or process does just now; otherwise gives it back. Blocks until the disk has answered.
     pub(crate) fn try_commit(&self, group: Vec<Batch>) -> std::result::Result<Result<Vec<Outcome>>, Vec<Batch>> {
         let mut turn = match self.committing.try_lock() {
             Ok(turn) => turn,

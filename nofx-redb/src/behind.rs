@@ -294,3 +294,41 @@ fn journaled(row: crate::codec::Remembered) -> Remembered {
     let logs = change.logs.into_iter().zip(ranges).collect();
     Remembered { batch: change.batch, seq: change.seq, records: change.records, logs, appended }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::sync::atomic::AtomicU64;
+
+    use super::*;
+    use crate::{Access, Probe};
+
+    #[derive(Debug, Default)]
+    struct Flushes(AtomicU64);
+
+    impl Probe for Flushes {
+        fn access(&self, access: &Access<'_>) -> io::Result<()> {
+            self.0.fetch_add(u64::from(*access == Access::Flush), Ordering::SeqCst);
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_run_of_nothing_makes_durable_what_the_file_only_shows() {
+        let folder = tempfile::tempdir().unwrap();
+        let flushes = Arc::new(Flushes::default());
+        let options = Options { journal: true, probe: Some(flushes.clone()), ..Options::default() };
+        let shared = Shared::open(&folder.path().join("a.redb"), options).unwrap();
+        let file = File { shared, ids: Mutex::default() };
+        for _ in 0..3 {
+            let before = flushes.0.load(Ordering::SeqCst);
+            file.apply(&Run { after: Mark::default(), groups: Vec::new() }).unwrap();
+            // The first opens the file for writing, which flushes once.
+            assert!(flushes.0.load(Ordering::SeqCst) >= before + 2);
+            assert_eq!(file.snapshot().unwrap().mark(), Mark::default());
+        }
+        let ahead = Mark { frame: 7, ..Mark::default() };
+        let refused = file.apply(&Run { after: ahead, groups: Vec::new() }).unwrap_err();
+        assert!(refused.to_string().contains("the base lacks frames 1 to 7 of the journal"), "{refused}");
+    }
+}

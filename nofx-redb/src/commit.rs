@@ -4,10 +4,7 @@ use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
 
-use nofx_core::{
-    Append, Batch, BatchId, Body, Committed, Expect, LogEntry, LogHead, LogKey, LogState, NewEntry, Outcome, RecordKey,
-    Result, Seq, View, Write,
-};
+use nofx_core::{Batch, BatchId, Committed, LogHead, LogKey, LogState, Outcome, RecordKey, Result, Seq, View};
 use nofx_journal::base::Run;
 use nofx_journal::codec::Commit;
 use redb::WriteTransaction;
@@ -145,23 +142,7 @@ impl State<'_> {
 
     /// Lays down what happened. It was judged before.
     fn lay_down(&mut self, commit: &Commit) -> Attempt<()> {
-        let write = |(key, body): &(RecordKey, Option<Body>)| Write {
-            key: key.clone(),
-            expect: Expect::Any,
-            body: body.clone(),
-        };
-        let append = |(log, entries): &(LogKey, Vec<LogEntry>)| {
-            let entries = entries.iter().map(|entry| NewEntry { at: entry.at, body: entry.body.clone() });
-            Append { log: log.clone(), expect: None, entries: entries.collect() }
-        };
-        let batch = Batch {
-            id: commit.batch,
-            writes: commit.writes.iter().map(write).collect(),
-            appends: commit.appends.iter().map(append).collect(),
-            seals: commit.seals.clone(),
-            removals: commit.removals.clone(),
-            guards: Vec::new(),
-        };
+        let batch = commit.to_batch();
         let change = batch.change(commit.seq);
         let committed = self.apply(batch, commit.seq)?;
         if committed != commit.remembered().committed() {

@@ -9,7 +9,7 @@ use nofx_core::Sources;
 
 /// How a store is opened. The default suits an editor's extension host.
 ///
-/// Handles that one process has on one file share everything below them, so `cache_bytes`, `lock_wait`, `idle`, `sources`
+/// Handles that one process has on one file share everything below them, so `cache_bytes`, `lock_wait`, `idle`, `journal`, `sources`
 /// and `probe` are those of the handle that was opened first.
 #[derive(Clone, Debug)]
 #[non_exhaustive]

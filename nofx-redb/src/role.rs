@@ -65,12 +65,7 @@ impl Shared {
             // What cannot be folded now can be read as it is.
             let _ = self.fold_own(&mut turn, 1, Patience::Slice);
         }
-        turn.idle = Deadline::after(self.door.options.idle);
-        if Turnstile::is_taken(&self.door.path) {
-            self.release();
-        } else {
-            self.keep(&mut turn);
-        }
+        self.end(&mut turn);
         outcomes
     }
 
@@ -240,12 +235,7 @@ impl Shared {
                 let _ = self.fold_own(&mut turn, 1, Patience::Slice);
             }
         }
-        turn.idle = Deadline::after(self.door.options.idle);
-        if Turnstile::is_taken(&self.door.path) {
-            self.release();
-        } else {
-            self.keep(&mut turn);
-        }
+        self.end(&mut turn);
         laid.map(drop).map_err(|fault| self.door.told(fault, "writing to"))
     }
 
@@ -412,6 +402,16 @@ impl Shared {
     /// Waits for commits in flight.
     pub(crate) fn wait_for_commits(&self) {
         drop(lock(&self.turn));
+    }
+
+    /// Ends a turn: gives the role back, or sees to it that this is done soon if no other process waits for it.
+    fn end(self: &Arc<Self>, turn: &mut Turn) {
+        turn.idle = Deadline::after(self.door.options.idle);
+        if Turnstile::is_taken(&self.door.path) {
+            self.release();
+        } else {
+            self.keep(turn);
+        }
     }
 
     /// Sees to it that the role is given back.

@@ -4,13 +4,10 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-use nofx_core::{
-    Append, Batch, Body, Error, Expect, Kind, LogKey, LogQuery, NewEntry, Outcome, Sources, Timestamp, Write,
-};
+use nofx_core::{Batch, Body, Error, Kind, LogKey, LogQuery, NewEntry, Outcome, Sources, Timestamp};
 
 use super::world::{History, STORE, layout};
 use crate::base::{Base, Mark};
-use crate::codec::Commit;
 use crate::files::{Disk, Layer};
 use crate::memory::MemoryBase;
 use crate::options::Sabotage;
@@ -48,25 +45,6 @@ fn entry(text: impl Into<String>) -> NewEntry {
     NewEntry { at: Timestamp::from_millis(1), body: Body::trusted(text) }
 }
 
-/// Returns the batch that a commit came of.
-fn batch_of(commit: &Commit) -> Batch {
-    let write =
-        |(key, body): &(_, Option<Body>)| Write { key: Clone::clone(key), expect: Expect::Any, body: body.clone() };
-    let append = |(log, entries): &(LogKey, Vec<nofx_core::LogEntry>)| Append {
-        log: log.clone(),
-        expect: None,
-        entries: entries.iter().map(|entry| NewEntry { at: entry.at, body: entry.body.clone() }).collect(),
-    };
-    Batch {
-        id: commit.batch,
-        writes: commit.writes.iter().map(write).collect(),
-        appends: commit.appends.iter().map(append).collect(),
-        seals: commit.seals.clone(),
-        removals: commit.removals.clone(),
-        guards: Vec::new(),
-    }
-}
-
 /// A store, and what was acknowledged.
 struct Store {
     sim: Sim,
@@ -90,7 +68,7 @@ impl Store {
     /// Commits something. `Err` says what the answer should have been.
     fn commit(&mut self) -> Result<(), String> {
         let commit = self.history.any_commit(&mut self.dice);
-        let batch = batch_of(&commit);
+        let batch = commit.to_batch();
         let mut answer = self.engine.commit(vec![batch.clone()]);
         if matches!(answer, Err(Error::Unknown(_) | Error::Unavailable(_))) {
             // That settles it, also where the flush failed of what was found.
@@ -229,6 +207,22 @@ fn adopted(sabotage: Option<Sabotage>) -> Result<usize, Error> {
 fn what_no_tip_tells_of_is_made_durable_before_anything_follows_it() {
     assert_eq!(adopted(None).unwrap(), 3);
     assert!(adopted(Some(Sabotage::TellUnflushed)).map_or(true, |left| left < 3));
+}
+
+#[test]
+fn a_commit_costs_one_flush_and_the_bytes_of_its_group() {
+    let (sim, base) = (Sim::default(), MemoryBase::new());
+    create(&sim);
+    let engine = Engine::writing(Arc::new(sim.clone()), layout(), STORE, Arc::new(base), Options::default());
+    let message = || batch().append(log("a"), vec![entry(format!("\"{}\"", "x".repeat(498)))]);
+    engine.commit(vec![message()]).unwrap();
+    for size in [1, 16] {
+        let before = sim.counts();
+        engine.commit((0..size).map(|_| message()).collect()).unwrap();
+        let (flushes, bytes) = (sim.counts().0 - before.0, sim.counts().1 - before.1);
+        assert_eq!(flushes, 1);
+        assert!(bytes <= 120 + size * 560, "{bytes} bytes for {size} messages of 500");
+    }
 }
 
 #[test]
