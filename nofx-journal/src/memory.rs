@@ -28,6 +28,8 @@ struct Disk {
     /// What is left if the power goes and nothing stays that was not flushed.
     durable: Arc<Laid>,
     dies: bool,
+    /// What cannot be read.
+    damaged: Vec<RecordKey>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -58,12 +60,17 @@ impl MemoryBase {
         self.disk().dies = is_killed;
     }
 
+    /// Makes a record one that cannot be read.
+    pub fn damage(&self, key: RecordKey) {
+        self.disk().damaged.push(key);
+    }
+
     /// Returns what may be found after the power went at this moment.
     #[must_use]
     pub fn cut(&self, dice: &mut Dice) -> Self {
         let disk = self.disk();
         let left = if dice.one_in(2) { disk.live.clone() } else { disk.durable.clone() };
-        let disk = Disk { live: left.clone(), durable: left, dies: false };
+        let disk = Disk { live: left.clone(), durable: left, dies: false, damaged: disk.damaged.clone() };
         Self { disk: Arc::new(Mutex::new(disk)), changes_in_place: self.changes_in_place }
     }
 
@@ -127,6 +134,11 @@ impl Still<'_> {
         if moved { Err(Misfit::Moved) } else { Ok(answer) }
     }
 
+    /// Fails for a record that is damaged.
+    fn if_whole(&self, key: &RecordKey) -> Result<(), Misfit> {
+        if self.base.disk().damaged.contains(key) { Err(Error::corrupt(key.to_string()).into()) } else { Ok(()) }
+    }
+
     fn rows<'a, T: 'a>(&'a self, rows: impl Iterator<Item = T> + 'a) -> Rows<'a, T> {
         Box::new(rows.map(|row| self.if_still(row)))
     }
@@ -143,10 +155,12 @@ impl Snapshot for Still<'_> {
     }
 
     fn version(&self, key: &RecordKey) -> Result<Option<Seq>, Misfit> {
+        self.if_whole(key)?;
         self.if_still(self.laid.records.get(key).map(|(version, _)| *version))
     }
 
     fn record(&self, key: &RecordKey) -> Result<Option<Record>, Misfit> {
+        self.if_whole(key)?;
         let found = self.laid.records.get(key).cloned();
         self.if_still(found.map(|(version, body)| Record { key: key.clone(), version, body }))
     }

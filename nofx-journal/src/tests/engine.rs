@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-use nofx_core::{Batch, Body, Error, Kind, LogKey, LogQuery, NewEntry, Outcome, Sources, Timestamp};
+use nofx_core::{Batch, Body, Error, Expect, Kind, LogKey, LogQuery, NewEntry, Outcome, RecordKey, Sources, Timestamp};
 
 use super::world::{History, STORE, layout};
 use crate::base::{Base, Mark};
@@ -212,7 +212,7 @@ fn what_no_tip_tells_of_is_made_durable_before_anything_follows_it() {
 #[test]
 fn a_commit_costs_one_flush_and_the_bytes_of_its_group() {
     let (sim, base) = (Sim::default(), MemoryBase::new());
-    create(&sim);
+    Engine::create(&sim, &layout(), STORE, &Mark::default(), &Options::default()).unwrap();
     let engine = Engine::writing(Arc::new(sim.clone()), layout(), STORE, Arc::new(base), Options::default());
     let message = || batch().append(log("a"), vec![entry(format!("\"{}\"", "x".repeat(498)))]);
     engine.commit(vec![message()]).unwrap();
@@ -223,6 +223,23 @@ fn a_commit_costs_one_flush_and_the_bytes_of_its_group() {
         assert_eq!(flushes, 1);
         assert!(bytes <= 120 + size * 560, "{bytes} bytes for {size} messages of 500");
     }
+}
+
+#[test]
+fn a_record_that_is_damaged_is_not_written_over_whatever_is_expected_of_it() {
+    let (sim, base) = (Sim::default(), MemoryBase::new());
+    create(&sim);
+    let engine = open(Arc::new(sim), &base, None);
+    let note = |id| RecordKey::new(Kind::of("note"), id).unwrap();
+    let put = |id| batch().put(note(id), Expect::Any, Body::trusted("1"));
+    engine.commit(vec![put("a"), put("b")]).unwrap();
+    engine.apply().unwrap();
+    base.damage(note("a"));
+    for write in [put("a"), batch().delete(note("a"), Expect::Any)] {
+        assert_eq!(engine.commit(vec![put("b"), write]).unwrap_err().to_string(), "corrupt data in note/a");
+    }
+    engine.commit(vec![put("b")]).unwrap();
+    assert_eq!(engine.follower().get(&[note("b")]).unwrap()[0].as_ref().unwrap().version.get(), 3);
 }
 
 #[test]
