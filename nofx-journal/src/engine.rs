@@ -25,7 +25,7 @@ const FIRST_SEGMENT_BYTES: u64 = 128 << 10;
 /// An open store: a base and the journal before it, for the handles of one process.
 ///
 /// It reads, through its [`follower`](Self::follower), which has nothing to write with. What writes is made by the first commit. Dropping it
-/// brings the base up to date with at most one run, if something was committed here: when it was open for more than a second, or when
+/// brings the base up to date with at most one run, if something was committed here: when it was open for more than a second or [`Options::apply_after`], or when
 /// the journal holds 1 MiB or 1,000 commits that the base lacks. What the base lacks after that is in the journal, where every process reads it.
 #[derive(Debug)]
 pub struct Engine {
@@ -70,7 +70,7 @@ impl Engine {
     }
 
     fn of(follower: Follower, may_write: MayWrite, options: Options) -> Self {
-        let (follower, opened) = (Arc::new(follower), Deadline::after(SHORT));
+        let (follower, opened) = (Arc::new(follower), Deadline::after(SHORT.min(options.apply_after)));
         Self { follower, may_write, options, writer: Mutex::default(), opened }
     }
 

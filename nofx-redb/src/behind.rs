@@ -40,6 +40,7 @@ fn layout(path: &Path) -> (Disk, Layout) {
 fn engine_options(options: &Options) -> nofx_journal::Options {
     let mut engine = nofx_journal::Options::default();
     (engine.sources, engine.lock_wait) = (options.sources.clone(), options.lock_wait);
+    engine.apply_after = options.apply_after;
     engine
 }
 

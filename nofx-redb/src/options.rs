@@ -9,8 +9,8 @@ use nofx_core::Sources;
 
 /// How a store is opened. The default suits an editor's extension host.
 ///
-/// Handles that one process has on one file share everything below them, so `cache_bytes`, `lock_wait`, `idle`, `journal`, `sources`
-/// and `probe` are those of the handle that was opened first.
+/// Handles that one process has on one file share everything below them, so `cache_bytes`, `lock_wait`, `idle`, `journal`, `apply_after`,
+/// `sources` and `probe` are those of the handle that was opened first.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Options {
@@ -30,6 +30,8 @@ pub struct Options {
     /// A store is made one way or the other and is opened that way ever after: with a journal it is `TooNew` to those who do not ask for
     /// one, and without one it is `Invalid` to those who do. File and journal are one store; neither is anything without the other.
     pub journal: bool,
+    /// How long commits may stay in the journal only, as long as they are few. A minute. It counts for stores with a journal.
+    pub apply_after: Duration,
     /// Where the id of a new store comes from.
     pub sources: Sources,
     /// Sees each access to the file, for tests. There is none.
@@ -45,6 +47,7 @@ impl Default for Options {
             create: true,
             read_only: false,
             journal: false,
+            apply_after: Duration::from_secs(60),
             sources: Sources::default(),
             probe: None,
         }

@@ -4,5 +4,5 @@
 mod place;
 
 fn main() {
-    nofx_testkit::conformance_of(place::both())
+    nofx_testkit::conformance_of(place::all())
 }

@@ -4,5 +4,5 @@
 mod place;
 
 fn main() {
-    nofx_testkit::workspace_of(place::both())
+    nofx_testkit::workspace_of(place::all())
 }

@@ -1,6 +1,7 @@
 //! Stores with a base in memory and a journal in a folder that is gone after a case.
 
 use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use nofx_core::{BackendInfo, Durability, Error, Limits, PersistenceBackend, Result, Sharing, Sources, StoreId};
@@ -16,6 +17,7 @@ pub(crate) struct Behind {
     pub(crate) name: &'static str,
     /// Whether the base changes under those who read it.
     pub(crate) changes_in_place: bool,
+    pub(crate) apply_after: Duration,
 }
 
 #[async_trait]
@@ -29,7 +31,14 @@ impl Factory for Behind {
         let base = if self.changes_in_place { MemoryBase::changing_in_place() } else { MemoryBase::new() };
         let (store, layer) = (Sources::default().store_id(), Arc::new(Disk::new(folder.path())));
         Engine::create(&*layer, &layout(), store, &Mark::default(), &Options::default())?;
-        Ok(Arc::new(Folder { _folder: folder, base, store, layer, engine: Mutex::default() }))
+        Ok(Arc::new(Folder {
+            _folder: folder,
+            base,
+            apply_after: self.apply_after,
+            store,
+            layer,
+            engine: Mutex::default(),
+        }))
     }
 }
 
@@ -40,6 +49,7 @@ fn layout() -> Layout {
 struct Folder {
     _folder: tempfile::TempDir,
     base: MemoryBase,
+    apply_after: Duration,
     store: StoreId,
     layer: Arc<Disk>,
     engine: Mutex<Weak<Engine>>,
@@ -50,8 +60,9 @@ impl Place for Folder {
     async fn open(&self) -> Result<Arc<dyn PersistenceBackend>> {
         let mut known = self.engine.lock().unwrap_or_else(PoisonError::into_inner);
         let engine = known.upgrade().unwrap_or_else(|| {
-            let base = Arc::new(self.base.clone());
-            Arc::new(Engine::writing(self.layer.clone(), layout(), self.store, base, Options::default()))
+            let (base, mut options) = (Arc::new(self.base.clone()), Options::default());
+            options.apply_after = self.apply_after;
+            Arc::new(Engine::writing(self.layer.clone(), layout(), self.store, base, options))
         });
         *known = Arc::downgrade(&engine);
         let info = BackendInfo {

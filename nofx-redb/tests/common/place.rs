@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use nofx_core::{Error, PersistenceBackend, Result};
@@ -14,17 +15,22 @@ use tempfile::TempDir;
 pub(crate) enum Redb {
     Alone,
     BehindJournal,
+    /// Likewise, and the file follows each commit at once.
+    Following,
 }
 
-/// Returns both kinds.
-pub(crate) fn both() -> Vec<Arc<dyn Factory>> {
-    vec![Arc::new(Redb::Alone), Arc::new(Redb::BehindJournal)]
+/// Returns all kinds.
+pub(crate) fn all() -> Vec<Arc<dyn Factory>> {
+    vec![Arc::new(Redb::Alone), Arc::new(Redb::BehindJournal), Arc::new(Redb::Following)]
 }
 
 impl Redb {
     async fn open(self, path: &Path) -> Result<Arc<dyn PersistenceBackend>> {
         let mut options = Options::default();
-        options.journal = matches!(self, Self::BehindJournal);
+        options.journal = !matches!(self, Self::Alone);
+        if matches!(self, Self::Following) {
+            options.apply_after = Duration::ZERO;
+        }
         Ok(Arc::new(RedbBackend::open_with(path, options).await?))
     }
 }
@@ -35,6 +41,7 @@ impl Factory for Redb {
         match self {
             Self::Alone => "redb",
             Self::BehindJournal => "redb-journal",
+            Self::Following => "redb-following",
         }
     }
 
