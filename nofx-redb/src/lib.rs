@@ -100,8 +100,9 @@ use tables::{CHUNKS, LOGS, RECORDS, ReadTable, Tables};
 /// [`RedbBackend::compact`] does it in place for smaller files. Takes a few MiB of memory at any size, and the time of reading the file and
 /// writing another one.
 ///
-/// No process may have the store open, this one included: such a handle finds it [`Replaced`](Error::Replaced). So it is for a store that
-/// was filled and is not known to others yet. `Corrupt` where a page is damaged; after a failure the store is as it was.
+/// Commits of other processes wait as for [`RedbBackend::compact`], and a handle that is open finds the store
+/// [`Replaced`](Error::Replaced) afterwards, in this process too: it is for a store that was just filled. `Corrupt` where a page is
+/// damaged; after a failure the store is as it was.
 pub async fn pack(path: &Path) -> Result<()> {
     let path = path.to_owned();
     blocking(move || pack::pack(&path)).await

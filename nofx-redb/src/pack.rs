@@ -2,14 +2,13 @@
 
 use std::fs;
 use std::path::Path;
-use std::sync::Arc;
 
 use nofx_core::{Error, Result};
 use nofx_platform::{flush_folder, replace};
-use redb::{Database, ReadableDatabase};
+use redb::ReadableDatabase;
 
 use crate::door::Door;
-use crate::fault::{Attempt, Fault, contain};
+use crate::fault::{Attempt, Fault};
 use crate::options::Options;
 use crate::packing::Effort;
 use crate::place;
@@ -47,9 +46,8 @@ fn pack_behind(door: &Door) -> Attempt<()> {
         Ok(())
     });
     // A damaged page reads as if it had no rows.
-    let made = writer.pages.judge(made);
-    let closed = contain(|| Ok(Arc::try_unwrap(writer.database).map_or(Ok(()), Database::close)?));
-    let (made, ()) = (made?, closed?);
+    let made = writer.pages.judge(made)?;
+    // The old file is still this process's to write, so that nothing is committed to it behind the copy.
     replace(&made, &door.path)?;
     Ok(door.path.parent().map_or(Ok(()), flush_folder)?)
 }

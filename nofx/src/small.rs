@@ -72,8 +72,8 @@ pub async fn settle(location: &Location, is_new: bool) -> Result<bool> {
 #[cfg(feature = "redb")]
 const MOVED: u64 = 256 << 20;
 
-/// Does what [`settle`] does for a new store that nothing has open, with little memory at any size.
-pub(crate) async fn settle_closed(location: &Location) -> Result<bool> {
+/// Does what [`settle`] does for a new store that this process has closed, with little memory at any size.
+pub(crate) async fn settle_new(location: &Location) -> Result<bool> {
     #[cfg(feature = "redb")]
     if let Some(path) = location.path().filter(|path| location.scheme() == "redb" && bytes_below(path) > MOVED) {
         return nofx_redb::pack(path).await.map(|()| true);

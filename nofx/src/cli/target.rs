@@ -17,7 +17,7 @@ use super::temporary::{Temporary, remove_empty};
 use super::text::one_line;
 use crate::git;
 use crate::open::open_unlisted;
-use crate::small::settle_closed;
+use crate::small::settle_new;
 use crate::{Location, Options, settle};
 
 /// A store that is filled.
@@ -79,9 +79,10 @@ impl Target {
     /// it was not: that is no failure, since everything is in it.
     pub(crate) async fn close(self) -> Result<nofx_core::Result<bool>> {
         self.store.close().await.map_err(|error| Fault::of_store(&error, &self.location))?;
-        let settled = match &self.beside {
-            Some(beside) => settle_closed(&beside.location).await,
-            None => settle(&self.location, self.made.is_some()).await,
+        let location = self.beside.as_ref().map_or(&self.location, |beside| &beside.location);
+        let settled = match self.made {
+            Some(_) => settle_new(location).await,
+            None => settle(location, false).await,
         };
         let (Some(beside), Some(path)) = (self.beside, self.location.path()) else { return Ok(settled) };
         beside.publish(path, &self.location).map(|()| settled).map_err(|error| match error.kind() {
