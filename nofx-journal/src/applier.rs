@@ -126,6 +126,8 @@ impl Writer {
                 let folder = self.follower.layout.folder().display();
                 return Err(Error::unavailable(format!("another process brings the base of `{folder}` up to date")));
             }
+            // Where no process told since the system started what is durable, this one does.
+            self.settle()?;
             thread::sleep(PAUSE);
             // What another process applied is known by what it told.
             self.follower.follow()?;

@@ -143,11 +143,14 @@ impl Engine {
     ///
     /// `Locked` if another process is at it for longer than [`Options::lock_wait`].
     pub fn apply(&self) -> Result<()> {
-        let (writer, deadline) = (self.writer()?, Deadline::after(self.options.lock_wait));
+        let wait = || Deadline::after(self.options.lock_wait);
+        let (writer, mut deadline) = (self.writer()?, wait());
         self.follower.follow()?;
         let until = self.follower.position().frame;
         while self.follower.tail().start().frame < until {
-            if writer.apply_run()? == applier::Applied::Not {
+            if writer.apply_run()? == applier::Applied::Run {
+                deadline = wait();
+            } else {
                 if deadline.has_passed() {
                     let what = format!("`{}`", self.follower.layout.apply_lock().display());
                     return Err(Error::Locked { what, holder: None });

@@ -274,7 +274,9 @@ impl Follower {
     pub(crate) fn apply_holding(&self, doors: &Doors, most: Amount) -> Result<bool> {
         let (_, Some(tip)) = self.follow()? else { return Ok(false) };
         let mark = self.base.snapshot()?.mark();
-        let run = self.tail().run(&mark, most);
+        let mut run = self.tail().run(&mark, most);
+        // This process may know of frames that it has not told yet. If it is killed before it does, another one may write over them.
+        run.groups.retain(|(mark, _)| mark.frame <= tip.durable.frame);
         let until = run.until().frame;
         // What the base shows may not be on the disk, if no applier told so: it may have been killed before its flush.
         if !run.groups.is_empty() || mark.frame > tip.applied {

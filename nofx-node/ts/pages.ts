@@ -38,8 +38,10 @@ export class Listing<T> implements AsyncIterable<T> {
   async all(): Promise<T[]> {
     const items: T[] = [];
     for await (const page of this.#pages(true)) {
-      // Arrays are flattened twenty times as slowly.
-      items.push(...page);
+      // One by one: `flat` takes twenty times as long, and a call takes no page of any length as its arguments.
+      for (const item of page) {
+        items.push(item);
+      }
     }
     return items;
   }

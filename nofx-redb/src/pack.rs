@@ -7,12 +7,13 @@ use nofx_core::{Error, Result};
 use nofx_platform::{flush_folder, replace};
 use redb::ReadableDatabase;
 
-use crate::door::Door;
+use crate::door::{Door, Writer};
 use crate::fault::{Attempt, Fault};
 use crate::options::Options;
 use crate::packing::Effort;
 use crate::place;
 use crate::rebuild;
+use crate::tables::FORMAT;
 
 /// How much of each of the two files is in memory. Both are gone through in order, so that more would not be read again.
 const CACHE: usize = 4 << 20;
@@ -23,18 +24,28 @@ pub(crate) fn pack(path: &Path) -> Result<()> {
     let path = place::canonical(path).map_err(|error| Error::unavailable_because(path.display().to_string(), error))?;
     place::recognise(&path)?;
     let door = Door::new(path, options);
-    let packed = pack_behind(&door);
-    if packed.is_err() {
-        // It has nothing that the store lacks.
-        _ = fs::remove_file(place::beside(&door.path, place::NEW));
-    }
+    let packed = door.writer().and_then(|writer| {
+        let packed = pack_behind(&door, &writer);
+        if packed.is_err() {
+            // It has nothing that the store lacks.
+            _ = fs::remove_file(place::beside(&door.path, place::NEW));
+        }
+        packed
+    });
     packed.map_err(|fault| door.told(fault, "compacting"))
 }
 
-fn pack_behind(door: &Door) -> Attempt<()> {
-    let writer = door.writer()?;
-    if writer.meta.is_none() {
-        return Err(Fault::Told(door.foreign()));
+fn pack_behind(door: &Door, writer: &Writer) -> Attempt<()> {
+    door.require_own(writer)?;
+    match writer.meta {
+        None => return Err(Fault::Told(door.foreign())),
+        Some(meta) if meta.format > FORMAT => {
+            let (file, format) = (door.path.display(), meta.format);
+            return Err(Fault::Told(Error::too_new(format!(
+                "`{file}` has format {format}, which is not laid down again"
+            ))));
+        }
+        Some(_) => {}
     }
     let made = door.make(|database, _| {
         let from = writer.database.begin_read()?;
@@ -48,6 +59,7 @@ fn pack_behind(door: &Door) -> Attempt<()> {
     // A damaged page reads as if it had no rows.
     let made = writer.pages.judge(made)?;
     // The old file is still this process's to write, so that nothing is committed to it behind the copy.
+    door.require_own(writer)?;
     replace(&made, &door.path)?;
     Ok(door.path.parent().map_or(Ok(()), flush_folder)?)
 }

@@ -562,6 +562,8 @@ async fn a_process_that_is_stopped_while_it_commits_keeps_no_one_from_reading() 
     let signal = |signal: &str| {
         assert!(Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap().success());
     };
+    // It makes the store.
+    heard.next().unwrap();
     let store = open_with(&path, |options| {
         options.journal = true;
         options.lock_wait = Duration::from_millis(300);

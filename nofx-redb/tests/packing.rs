@@ -71,7 +71,7 @@ async fn a_packed_store_holds_the_same_in_fewer_bytes_and_goes_on() {
 async fn a_store_with_a_damaged_page_is_not_packed_and_stays_as_it_was() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("a.redb");
-    filled(&path).await;
+    let before = filled(&path).await;
     let whole = fs::read(&path).unwrap();
     let mut refused = 0;
     for at in (8192..whole.len()).step_by(whole.len() / 40) {
@@ -80,7 +80,11 @@ async fn a_store_with_a_damaged_page_is_not_packed_and_stays_as_it_was() {
         fs::write(&path, &damaged).unwrap();
         match pack(&path).await {
             // A page that is free, or of which redb makes the content again.
-            Ok(()) => {}
+            Ok(()) => {
+                let store = open(&path).await;
+                assert_eq!(content(&store).await, before, "byte {at}");
+                store.close().await.unwrap();
+            }
             Err(error) => {
                 assert_eq!(error.code(), "corrupt", "byte {at}: {error}");
                 refused += 1;

@@ -76,7 +76,12 @@ const MOVED: u64 = 256 << 20;
 pub(crate) async fn settle_new(location: &Location) -> Result<bool> {
     #[cfg(feature = "redb")]
     if let Some(path) = location.path().filter(|path| location.scheme() == "redb" && bytes_below(path) > MOVED) {
-        return nofx_redb::pack(path).await.map(|()| true);
+        match nofx_redb::pack(path).await {
+            Ok(()) => return Ok(true),
+            // There is room for one store, but not for two.
+            Err(nofx_core::Error::Full(_)) => {}
+            Err(error) => return Err(error),
+        }
     }
     settle(location, true).await
 }

@@ -89,7 +89,7 @@ async function newAgent(desk: Desk): Promise<Agent | undefined> {
   const templates = (await desk.workspace.templates().all()).filter(({ unreadable }) => unreadable === undefined);
   const choices = [
     ...templates.map((template) => ({ label: `$(book) ${nameOf(template)}`, make: async () => template })),
-    { label: '$(add) New template …', make: newTemplate },
+    { label: '$(add) New template …', make: () => newTemplate(desk, templates) },
   ];
   const placeHolder = 'What is the agent told before a conversation begins?';
   const choice = await vscode.window.showQuickPick(choices, { title, placeHolder, ignoreFocusOut: true });
@@ -98,17 +98,25 @@ async function newAgent(desk: Desk): Promise<Agent | undefined> {
     return undefined;
   }
   const agent = { id: `agent-${randomUUID()}`, name, type: template.id ?? 'agent', template };
-  await desk.workspace.saveTemplate(template);
   await desk.workspace.saveAgent(agent);
   return agent;
 }
 
-async function newTemplate(): Promise<Template | undefined> {
+/** Asks for a template and keeps it, under a name that none has. */
+async function newTemplate(desk: Desk, others: Template[]): Promise<Template | undefined> {
   const title = 'New Template';
-  const name = await vscode.window.showInputBox({ title, prompt: 'What is the template called?', ignoreFocusOut: true });
+  const idOf = (name: string) => name.trim().toLowerCase().replaceAll(/\s+/g, '-');
+  const validateInput = (name: string) =>
+    others.some(({ id }) => id === idOf(name)) ? `There is a template called “${name.trim()}” already.` : undefined;
+  const name = await vscode.window.showInputBox({ title, prompt: 'What is the template called?', ignoreFocusOut: true, validateInput });
   const prompt = 'What is an agent told that is made from it?';
   const systemPrompt = name && (await vscode.window.showInputBox({ title, prompt, ignoreFocusOut: true }));
-  return name && systemPrompt ? { id: name.toLowerCase().replaceAll(/\s+/g, '-'), name, systemPrompt } : undefined;
+  if (!name || !systemPrompt) {
+    return undefined;
+  }
+  const template = { id: idOf(name), name, systemPrompt };
+  await desk.workspace.saveTemplate(template);
+  return template;
 }
 
 function templateOf({ template }: Agent): vscode.TreeItem[] {

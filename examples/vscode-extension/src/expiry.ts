@@ -1,6 +1,6 @@
 import type { ExpiryEvent, Session } from 'nofx-node';
 import * as vscode from 'vscode';
-import type { Desk } from './desk';
+import { type Desk, report } from './desk';
 
 /** Sessions that end within this time of one another are told together. */
 const TOGETHER_MS = 500;
@@ -12,10 +12,10 @@ export async function tellExpiry(desk: Desk): Promise<void> {
     const told = waiting;
     waiting = [];
     for (const { session } of told.filter(({ type }) => type === 'session.expiry.warning')) {
-      void tellWarning(desk, session).catch((error: unknown) => desk.log.error(String(error)));
+      void tellWarning(desk, session).catch((error: unknown) => report(error, desk.log));
     }
     const ended = told.filter(({ type }) => type === 'session.expired').map(({ session }) => session);
-    void tellEnd(desk, ended).catch((error: unknown) => desk.log.error(String(error)));
+    void tellEnd(desk, ended).catch((error: unknown) => report(error, desk.log));
   };
   for await (const event of desk.workspace.expiryWatch()) {
     if (waiting.push(event) === 1) {

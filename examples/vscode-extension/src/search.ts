@@ -1,6 +1,6 @@
 import type { SearchHit, Workspace } from 'nofx-node';
 import * as vscode from 'vscode';
-import type { Desk } from './desk';
+import { type Desk, report } from './desk';
 import { showConversation } from './documents';
 
 /** Messages that are offered. */
@@ -27,13 +27,14 @@ export function searchCommands(desk: Desk): vscode.Disposable {
       box.busy = true;
       void offer(desk.workspace, value, signal)
         .then((items) => !signal.aborted && (box.items = items))
-        .catch((error: unknown) => signal.aborted || desk.log.error(String(error)))
+        .catch((error: unknown) => signal.aborted || report(error, desk.log))
         .finally(() => signal.aborted || (box.busy = false));
     });
-    box.onDidAccept(async () => {
+    box.onDidAccept(() => {
       const [chosen] = box.selectedItems;
       box.hide();
-      await (chosen && showConversation(desk.workspace, chosen.hit.session, chosen.hit.position));
+      const shown = chosen && showConversation(desk.workspace, chosen.hit.session, chosen.hit.position);
+      void shown?.catch((error: unknown) => report(error, desk.log));
     });
     box.onDidHide(() => {
       running.abort();

@@ -22,7 +22,7 @@ fn seeds() -> u64 {
 
 fn options(sabotage: Option<Sabotage>) -> Options {
     // So small that a few commits fill a segment.
-    Options { segment_bytes: 1024, sabotage, ..Options::default() }
+    Options { segment_bytes: 1024, lock_wait: std::time::Duration::from_secs(60), sabotage, ..Options::default() }
 }
 
 fn create(layer: &dyn Layer) {

@@ -304,8 +304,8 @@ async function tellsWhatExpires({ editor, empty, store, step, window }) {
   });
   const one = await window();
   await one.open(editor.url(folder));
-  await one.item('Night watch').waitFor();
-  await one.page.getByText('“Night watch” expires at').first().waitFor();
+  // Both at once: what is told goes by itself after a while.
+  await Promise.all([one.item('Night watch').waitFor(), one.page.getByText('“Night watch” expires at').first().waitFor()]);
   await one.shoot('24-expiry');
   await one.reply('“Night watch” expires at', 'Archive');
   await until('it among the archived ones', async () => (await one.groupOf('Night watch')) === 'Archived');
