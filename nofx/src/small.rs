@@ -68,24 +68,6 @@ pub async fn settle(location: &Location, is_new: bool) -> Result<bool> {
     compact(location).await
 }
 
-/// The most bytes of a store of redb whose pages are moved. It takes memory for each page to move them.
-#[cfg(feature = "redb")]
-const MOVED: u64 = 256 << 20;
-
-/// Does what [`settle`] does for a new store that this process has closed, with little memory at any size.
-pub(crate) async fn settle_new(location: &Location) -> Result<bool> {
-    #[cfg(feature = "redb")]
-    if let Some(path) = location.path().filter(|path| location.scheme() == "redb" && bytes_below(path) > MOVED) {
-        match nofx_redb::pack(path).await {
-            Ok(()) => return Ok(true),
-            // There is room for one store, but not for two.
-            Err(nofx_core::Error::Full(_)) => {}
-            Err(error) => return Err(error),
-        }
-    }
-    settle(location, true).await
-}
-
 /// Returns whether [`compact`] was done to a store before, or has nothing to do there.
 async fn was_compacted(location: &Location) -> Result<bool> {
     match location.scheme() {

@@ -17,7 +17,6 @@ use super::temporary::{Temporary, remove_empty};
 use super::text::one_line;
 use crate::git;
 use crate::open::open_unlisted;
-use crate::small::settle_new;
 use crate::{Location, Options, settle};
 
 /// A store that is filled.
@@ -172,6 +171,26 @@ impl Beside {
         // The name is durable when the folder is that it is in.
         std::path::absolute(path)?.parent().map_or(Ok(()), flush_folder)
     }
+}
+
+/// The most bytes of a store of redb whose pages are moved. It takes memory for each page to move them.
+#[cfg(feature = "redb")]
+const MOVED: u64 = 256 << 20;
+
+/// Does what [`settle`] does for a new store that this process has closed, with little memory at any size.
+async fn settle_new(location: &Location) -> nofx_core::Result<bool> {
+    #[cfg(feature = "redb")]
+    if let Some(path) =
+        location.path().filter(|path| location.scheme() == "redb" && crate::small::bytes_below(path) > MOVED)
+    {
+        match nofx_redb::pack(path).await {
+            Ok(()) => return Ok(true),
+            // There is room for one store, but not for two.
+            Err(Error::Full(_)) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    settle(location, true).await
 }
 
 /// Returns which folders above a store will be made; `None` if the store is there already, or not in a place of this machine.
