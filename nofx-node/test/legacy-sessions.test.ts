@@ -51,7 +51,7 @@ test('messages have dates, ids and what callers gave them', async (t) => {
   assert.ok(first?.timestamp instanceof Date && first.id.length > 0);
   assert.deepEqual([first.type, first.content, first.metadata], ['user', 'hello', { taskId: 't' }]);
   assert.deepEqual((await one.getSessionHistory(id, { newestFirst: true, limit: 1 }))[0], second);
-  assert.deepEqual(await one.getSessionHistory('nobody'), []);
+  assert.deepEqual(await one.getSessionHistory('missing'), []);
 });
 
 test('tasks are begun and ended as they were', async (t) => {
@@ -63,7 +63,7 @@ test('tasks are begun and ended as they were', async (t) => {
   assert.deepEqual([current.id, current.status, current.priority, current.tags], [first, 'in_progress', 'high', ['a']]);
   assert.deepEqual([current.filesModified, current.commandsExecuted], [[], []]);
   await one.completeTask(id, 'another');
-  await one.completeTask('nobody', first);
+  await one.completeTask('missing', first);
   await one.completeTask(id, first);
   await one.completeTask(id, first);
   const second = await one.startTask(id, task());
@@ -83,17 +83,17 @@ test('tasks are begun and ended as they were', async (t) => {
 
 test('what the old service was silent about is silent, and what it threw is thrown', async (t) => {
   const { service: one, logged, events } = inMemory(t);
-  await one.addMessage('nobody', { type: 'user', content: 'x' });
-  await one.archiveSession('nobody');
-  await one.deleteSession('nobody');
-  await one.updateSession('nobody', { name: 'x' });
-  await one.completeTask('nobody', 'x');
-  assert.equal(logged.filter(({ what }) => what.startsWith('warn: Session nobody not found')).length, 4);
-  const thrown = [one.startTask('nobody', task()), one.restoreSession('nobody', ALL), one.exportSession('nobody', 'json')];
-  await allRejected(thrown, /Session nobody not found/);
-  assert.equal(await one.getActiveSession('nobody'), null);
-  assert.equal(await one.loadAgentSession('nobody'), null);
-  assert.equal(await one.getAgentContextSummary('nobody'), '');
+  await one.addMessage('missing', { type: 'user', content: 'x' });
+  await one.archiveSession('missing');
+  await one.deleteSession('missing');
+  await one.updateSession('missing', { name: 'x' });
+  await one.completeTask('missing', 'x');
+  assert.equal(logged.filter(({ what }) => what.startsWith('warn: Session missing not found')).length, 4);
+  const thrown = [one.startTask('missing', task()), one.restoreSession('missing', ALL), one.exportSession('missing', 'json')];
+  await allRejected(thrown, /Session missing not found/);
+  assert.equal(await one.getActiveSession('missing'), null);
+  assert.equal(await one.loadAgentSession('missing'), null);
+  assert.equal(await one.getAgentContextSummary('missing'), '');
   const { id } = await one.createAgentSession(ADA);
   await one.archiveSession(id);
   await one.addMessage(id, { type: 'user', content: 'too late' });
@@ -132,7 +132,7 @@ test('everything is told by its old name with its old payload, once it is durabl
   ]);
 });
 
-test('a session that ended while nobody watched is told, and what the person chose is done', async (t) => {
+test('a session that ended while no window watched is told, and what the person chose is done', async (t) => {
   const root = folder(t);
   const at = `redb:${root}/.nofx/store/nofx.redb`;
   mkdirSync(dirname(at.slice('redb:'.length)), { recursive: true });
@@ -219,7 +219,7 @@ test('restoring takes over what it is told to', async (t) => {
   assert.deepEqual([all.status, all.systemPrompt], ['active', 'You write servers.']);
   const bare = await one.restoreSession(id, { ...ALL, restoreConversationHistory: false, restoreCurrentTask: false });
   assert.deepEqual([bare.conversationHistory, bare.currentTask], [[], undefined]);
-  const both = await one.restoreSessions([id, 'nobody'], ALL);
+  const both = await one.restoreSessions([id, 'missing'], ALL);
   assert.ok(both[0] && 'conversationHistory' in both[0] && both[0].conversationHistory.length === 1);
   assert.ok(both[1] instanceof api.NofxError);
 });

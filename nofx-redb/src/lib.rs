@@ -97,8 +97,8 @@ use store::{ReadOnly, Shared};
 use tables::{CHUNKS, LOGS, RECORDS, ReadTable, Tables};
 
 /// Lays the store in a file down in a new file, which takes its place: in it every page is full and nothing is free, as
-/// [`RedbBackend::compact`] does it in place for smaller files. Takes a few MiB of memory at any size, and the time of reading the file and
-/// writing another one.
+/// [`RedbBackend::compact`] does it in place for smaller files. Takes the time of reading the file and writing another one, and memory for
+/// each page of the new file, of which there are fewer.
 ///
 /// Commits of other processes wait as for [`RedbBackend::compact`], and a handle that is open finds the store
 /// [`Replaced`](Error::Replaced) afterwards, in this process too: it is for a store that was just filled. `Corrupt` where a page is

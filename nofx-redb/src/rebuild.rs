@@ -42,11 +42,10 @@ pub(crate) fn copy(transaction: &WriteTransaction, table: Definition) -> Attempt
 pub(crate) fn condense(transaction: &WriteTransaction, effort: Effort) -> Attempt<()> {
     let mut left = Vec::new();
     make(transaction, CHUNKS, |run| {
-        let chunks = transaction.open_table(CHUNKS)?;
-        left = run.lay_records(&transaction.open_table(RECORDS)?, &chunks, effort)?;
-        run.lay_chunks(&chunks, effort)
+        left = run.lay_condensed(&transaction.open_table(RECORDS)?, &transaction.open_table(CHUNKS)?, effort)?;
+        Ok(())
     })?;
-    make(transaction, RECORDS, |run| left.iter().try_for_each(|(name, value)| run.lay(name, value)))
+    make(transaction, RECORDS, |run| run.lay_each(&left))
 }
 
 /// Does in another file, which is empty, what [`copy`] and [`condense`] do in one.
@@ -58,11 +57,10 @@ pub(crate) fn lay_down(from: &ReadTransaction, transaction: &WriteTransaction, e
     }
     let mut left = Vec::new();
     fill(transaction, CHUNKS, |run| {
-        let chunks = from.open_table(CHUNKS)?;
-        left = run.lay_records(&from.open_table(RECORDS)?, &chunks, effort)?;
-        run.lay_chunks(&chunks, effort)
+        left = run.lay_condensed(&from.open_table(RECORDS)?, &from.open_table(CHUNKS)?, effort)?;
+        Ok(())
     })?;
-    fill(transaction, RECORDS, |run| left.iter().try_for_each(|(name, value)| run.lay(name, value)))
+    fill(transaction, RECORDS, |run| run.lay_each(&left))
 }
 
 fn make(
@@ -87,6 +85,9 @@ fn fill(
     Ok(run.rows.close()?)
 }
 
+/// The name and the value of a row that stays a row.
+type Left = (Vec<u8>, Vec<u8>);
+
 /// Rows that are laid down in order.
 struct Run<'t> {
     rows: CursorMut<'t, &'static [u8], &'static [u8]>,
@@ -95,6 +96,17 @@ struct Run<'t> {
 }
 
 impl Run<'_> {
+    /// Lays records and chunks down. Returns the rows that have to stay rows.
+    fn lay_condensed(&mut self, records: &impl Rows, chunks: &impl Rows, effort: Effort) -> Attempt<Vec<Left>> {
+        let left = self.lay_records(records, chunks, effort)?;
+        self.lay_chunks(chunks, effort)?;
+        Ok(left)
+    }
+
+    fn lay_each(&mut self, rows: &[Left]) -> Attempt<()> {
+        rows.iter().try_for_each(|(name, value)| self.lay(name, value))
+    }
+
     fn lay_all(&mut self, rows: &impl Rows) -> Attempt<()> {
         for row in rows.iter()? {
             let (key, value) = row?;
@@ -150,12 +162,7 @@ impl Run<'_> {
 
     /// Lays all records down in bundles. Returns the rows that have to stay: what cannot be read, and what hides records
     /// of a bundle that cannot be read.
-    fn lay_records(
-        &mut self,
-        rows: &impl Rows,
-        chunks: &impl Rows,
-        effort: Effort,
-    ) -> Attempt<Vec<(Vec<u8>, Vec<u8>)>> {
+    fn lay_records(&mut self, rows: &impl Rows, chunks: &impl Rows, effort: Effort) -> Attempt<Vec<Left>> {
         let mut bundling = Bundling { run: self, effort, taken: Vec::new(), bytes: 0, left: Vec::new() };
         let mut rows = rows.iter()?.map(|row| row.map(|(name, value)| (name.value().to_vec(), value.value().to_vec())));
         let mut row = rows.next().transpose()?;
@@ -205,7 +212,7 @@ struct Bundling<'r, 't> {
     taken: Vec<Bundled>,
     bytes: usize,
     /// Rows that stay rows.
-    left: Vec<(Vec<u8>, Vec<u8>)>,
+    left: Vec<Left>,
 }
 
 impl Bundling<'_, '_> {

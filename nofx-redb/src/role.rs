@@ -242,6 +242,10 @@ impl Shared {
     /// Runs a transaction of this store's own, which changes how things are laid down and not what they are.
     fn in_transaction<T>(&self, act: impl FnOnce(&WriteTransaction, &Arc<Pages>) -> Attempt<T>) -> Attempt<T> {
         let writer = self.writer()?;
+        if let Err(fault) = self.door.require_own(&writer) {
+            self.let_go_if_useless(&fault, writer);
+            return Err(fault);
+        }
         let done = contain(|| {
             let transaction = writer.database.begin_write()?;
             let done = act(&transaction, &writer.pages)?;

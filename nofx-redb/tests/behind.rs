@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use common::{batch, body, entries, log, open_with, record};
 use nofx_core::{
-    Batch, Changes, Expect, LogQuery, MemoryBackend, Outcome, PersistenceBackend, Record, Result, ScanQuery,
+    Batch, Changes, Deadline, Expect, LogQuery, MemoryBackend, Outcome, PersistenceBackend, Record, Result, ScanQuery,
 };
 use nofx_redb::{Access, Options, Probe, RedbBackend};
 use tempfile::TempDir;
@@ -356,7 +356,9 @@ async fn records_in_bundles_in_rows_and_in_the_journal_are_one_list() {
     }
     // Applied, and not compacted.
     store.commit((0..1000).map(|_| batch()).collect()).await.unwrap();
+    let patience = Deadline::after(Duration::from_secs(60));
     while fs::read(journal(&path).join("tip")).unwrap().get(64..72).is_none_or(|applied| applied == [0; 8]) {
+        assert!(!patience.has_passed(), "nothing was applied");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     for batch in [write(4, 12, "in the journal"), delete(0, 18), delete(1, 60), write(3, 50, "new")] {
@@ -525,6 +527,7 @@ async fn what_was_acknowledged_before_a_kill_is_there_whatever_was_being_applied
         let mut child = child(&path);
         let mut heard = heard(&mut child);
         let first = heard.next().unwrap();
+        // Nothing is waited for: the clock picks a moment at which the child commits, applies or does both.
         std::thread::sleep(Duration::from_millis(round * 13 % 97));
         child.kill().unwrap();
         child.wait().unwrap();

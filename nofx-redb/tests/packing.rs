@@ -68,6 +68,17 @@ async fn a_packed_store_holds_the_same_in_fewer_bytes_and_goes_on() {
 }
 
 #[tokio::test]
+async fn what_is_no_store_is_not_packed() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.redb");
+    assert_eq!(pack(&path).await.unwrap_err().code(), "invalid");
+    fs::write(&path, "a text").unwrap();
+    assert_eq!(pack(&path).await.unwrap_err().code(), "invalid");
+    assert_eq!(fs::read(&path).unwrap(), b"a text");
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+}
+
+#[tokio::test]
 async fn a_store_with_a_damaged_page_is_not_packed_and_stays_as_it_was() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("a.redb");
