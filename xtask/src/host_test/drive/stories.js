@@ -78,16 +78,14 @@ async function archivesAndRestores({ editor, folder, step, window }) {
   await one.open(editor.url(folder));
   await one.item(SESSION).waitFor();
   assert.notEqual(await one.groupOf(SESSION), 'Archived');
-  await one.choose(SESSION, 'Archive');
-  await until('the session among the archived ones', async () => (await one.groupOf(SESSION)) === 'Archived');
+  await one.choose(SESSION, 'Archive', async () => (await one.groupOf(SESSION)) === 'Archived');
   await one.menu(SESSION, RESTORE);
   assert.equal(await one.page.getByRole('menuitem', { name: 'Archive' }).count(), 0, 'it is archived already');
   await one.shoot('6-archived');
   step('the context menu has archived a session');
 
-  await one.pick(RESTORE);
   const restored = `Restored: ${SESSION}`;
-  await until('the restored session', async () => (await one.groupOf(restored)) === 'Active');
+  await one.pick(RESTORE, async () => (await one.groupOf(restored)) === 'Active');
   await one.conversation(restored);
   await one.sees(MESSAGE);
   await one.shoot('7-restored');
@@ -332,15 +330,14 @@ async function keepsThingsInOrder({ editor, fresh, store, step, window }) {
   await until('the old conversations in the archive', async () => (await one.groupOf(SESSION)) === 'Archived');
   step('a cleanup has done what its preview said');
 
-  await one.choose(SESSION, 'Export as Markdown');
+  await one.choose(SESSION, 'Export as Markdown', () => one.asksWhereToSave());
   await one.save();
   const exported = () => fs.readdirSync(folder).find((name) => name.endsWith('.md'));
   await until('the exported file', () => exported() && fs.readFileSync(path.join(folder, exported()), 'utf8').includes(LAST));
   await one.page.getByRole('tab', { name: /\.md/, selected: true }).waitFor();
   step('a conversation was exported as Markdown');
 
-  await one.choose(SESSION, 'Move to the Trash');
-  await one.item('Trash').waitFor();
+  await one.choose(SESSION, 'Move to the Trash', () => one.item('Trash').isVisible());
   await one.warned('NofX: Clear All Data', 'This cannot be undone');
   await one.shoot('26-clear');
   await one.decide('Clear All Data');

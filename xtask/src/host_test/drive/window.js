@@ -19,6 +19,16 @@ function insist(what, act, effect) {
   });
 }
 
+/** Clicks what is there within a while, and returns whether it was. */
+function clicks(locator) {
+  return locator.click({ timeout: PATIENCE }).then(() => true, () => false);
+}
+
+/** Returns whether an effect is seen within a while. */
+function becomes(effect) {
+  return until('an effect', effect, PATIENCE / 1000).then(() => true, () => false);
+}
+
 class Window {
   #output;
 
@@ -63,38 +73,46 @@ class Window {
 
   /** Opens the context menu of a session, which then offers a command. */
   async menu(session, command) {
-    const open = async () => {
-      await this.page.keyboard.press('Escape');
-      await this.item(session).click({ button: 'right', timeout: PATIENCE });
-    };
-    await insist(`“${command}” in the menu of ${session}`, open, () => this.page.getByRole('menuitem', { name: command }));
+    await insist(`“${command}” in the menu of ${session}`, () => this.#menuOf(session), () => this.#entry(command));
   }
 
-  /** Chooses from the context menu of a session. It closes when something else opens, and is then opened again. */
-  async choose(session, command) {
-    await until(`the choice of ${command}`, async () => {
-      await this.menu(session, command);
-      return this.#picked(command);
+  /** Chooses from the context menu of a session until the effect is seen. The menu closes when something else opens, and is then opened again. */
+  async choose(session, command, effect) {
+    await until(`what ${command} does to ${session}`, async () => {
+      if (await effect()) return true;
+      await this.#menuOf(session).catch(() => undefined);
+      return (await this.#picked(command)) && becomes(effect);
     });
   }
 
-  /** Chooses from the menu that is open. */
-  async pick(command) {
-    await until(`the choice of ${command}`, () => this.#picked(command));
+  /** Chooses from the menu that is open until the effect is seen. */
+  async pick(command, effect) {
+    await until(`what ${command} does`, async () => (await effect()) || ((await this.#picked(command)) && becomes(effect)));
   }
 
+  async #menuOf(session) {
+    await this.page.keyboard.press('Escape');
+    await this.item(session).click({ button: 'right', timeout: PATIENCE });
+  }
+
+  #entry(command) {
+    return this.page.getByRole('menuitem', { name: command });
+  }
+
+  /** Returns whether an entry was clicked and its menu has closed. A menu that has just opened takes a click for the end of the one that opened it, and stays. */
   async #picked(command) {
-    const entry = this.page.getByRole('menuitem', { name: command });
-    const isClicked = await entry.click({ timeout: 1000 }).then(() => true, () => false);
-    // For a moment after it opened, a menu takes a click for the end of the one that opened it, and stays.
-    return isClicked && !(await entry.isVisible());
+    const entry = this.#entry(command);
+    const isClicked = await clicks(entry);
+    return isClicked && entry.waitFor({ state: 'hidden', timeout: 2000 }).then(() => true, () => false);
   }
 
   /** Runs a command. */
   async command(name) {
     const option = () => this.page.getByRole('option').filter({ hasText: name }).first();
-    await insist(`the command ${name}`, () => this.#lookFor(name), option);
-    await option().click();
+    await until(`the command ${name}`, async () => {
+      await this.#lookFor(name).catch(() => undefined);
+      return clicks(option());
+    });
   }
 
   /** Returns whether a command is offered. */
@@ -164,10 +182,17 @@ class Window {
     return insist(`“${text}” among what is offered`, type, option).then(option);
   }
 
+  asksWhereToSave() {
+    return this.#confirm().isVisible();
+  }
+
+  #confirm() {
+    return this.#box().getByRole('button', { name: 'OK' });
+  }
+
   /** Takes the place that is offered to save something. */
   async save() {
-    const confirm = this.#box().getByRole('button', { name: 'OK' });
-    await confirm.waitFor();
+    const confirm = this.#confirm();
     await until('the end of the question where to save', async () => {
       await confirm.click({ timeout: PATIENCE }).catch(() => undefined);
       return confirm.waitFor({ state: 'hidden', timeout: PATIENCE }).then(() => true, () => false);
@@ -198,16 +223,18 @@ class Window {
   /** Answers what is told in the corner. It goes away by itself, and is then looked for where such things are kept. */
   async reply(text, button) {
     const told = () => this.page.locator('.notification-list-item').filter({ hasText: text }).first();
-    const look = async () => (await told().isVisible()) || (await this.command('Notifications: Show Notifications'));
-    await insist(`“${text}” in the corner`, look, told);
-    await told().getByRole('button', { name: button, exact: true }).click();
+    await until(`“${button}” of “${text}” in the corner`, async () => {
+      if (!(await told().isVisible())) await this.command('Notifications: Show Notifications');
+      return clicks(told().getByRole('button', { name: button, exact: true }));
+    });
   }
 
   /** Clicks an action of an item, which shows them while the mouse is on it. */
   async act(text, action) {
-    const button = () => this.item(text).getByRole('button', { name: action });
-    await insist(`“${action}” of ${text}`, () => this.item(text).hover({ timeout: PATIENCE }), button);
-    await button().click();
+    await until(`“${action}” of ${text}`, async () => {
+      await this.item(text).hover({ timeout: PATIENCE }).catch(() => undefined);
+      return clicks(this.item(text).getByRole('button', { name: action }));
+    });
   }
 
   /** Takes a screenshot in the light and in the dark. */
