@@ -154,7 +154,7 @@ impl State {
     }
 
     fn doubts(&self, key: &impl Key, touched: Option<&u64>) -> Option<&str> {
-        let mut lost = self.lost.iter().filter(|lost| touched.is_none_or(|frame| *frame < lost.frame));
+        let mut lost = self.lost.iter().filter(|lost| touched.is_none_or(|frame| *frame < *lost.frames.start()));
         lost.any(|lost| lost.may_concern(key)).then(|| self.damage.as_deref().unwrap_or_default())
     }
 

@@ -24,6 +24,9 @@ pub trait Base: Debug + Send + Sync {
     /// begins earlier or ends later, gives the same result. A run that begins beyond the mark is `Corrupt`, and changes nothing. After
     /// a failed flush, what it was to make durable is written again: the system may show what the disk lacks.
     ///
+    /// Where the marks of a run leave numbers out, commits were given up: then a log goes on at the position that the next commit says, and what is
+    /// missing before it cannot be read.
+    ///
     /// Called by one process at a time, the one that has the lock for applying.
     fn apply(&self, run: &Run) -> Result<()>;
 }

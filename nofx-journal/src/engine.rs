@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use nofx_core::{Batch, Deadline, Error, Limits, Outcome, Result, StoreId};
+use nofx_core::{Batch, Deadline, Error, Limits, Outcome, Repaired, Result, StoreId};
 
 use crate::applier::{self, Call, SOFT_BOUND};
 use crate::base::{Base, Mark};
@@ -162,6 +162,16 @@ impl Engine {
             }
         }
         Ok(())
+    }
+
+    /// Lets the journal go on behind what cannot be read of it, and says what was done. Without damage it does nothing.
+    ///
+    /// The base takes in every commit that can be read, and a new generation begins behind them. Where commits would be lost, this only says so
+    /// in [`losses`](Repaired::losses), unless it may give them up: close other programs first that have the store open, which may still bring
+    /// them to the base. What is damaged is kept in a folder `damaged-<n>` within that of the journal. `Locked` if another process commits
+    /// or applies for longer than [`Options::lock_wait`].
+    pub fn repair(&self, gives_up: bool) -> Result<Repaired> {
+        self.writer()?.repair(gives_up)
     }
 
     fn lock_writer(&self) -> std::sync::MutexGuard<'_, Option<Writing>> {

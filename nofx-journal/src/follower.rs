@@ -9,7 +9,7 @@ use crate::doors::Doors;
 use crate::fault::During;
 use crate::files::Files;
 use crate::layout::Layout;
-use crate::segment::{Found, Position, Segment};
+use crate::segment::{self, Found, Position, Segment};
 use crate::tail::{Amount, Tail};
 use crate::tip::Tip;
 
@@ -59,8 +59,8 @@ impl Follower {
     /// Follows the journal to every commit that was acknowledged before this was called. Returns how far it was followed at least, and
     /// what the tip told, if that is believed.
     ///
-    /// A tip of this start of the system is. With one of another, or none, everything whole is taken. `Corrupt` if base and journal do
-    /// not fit: the frames in between are damaged or gone.
+    /// A tip of this start of the system is. With one of another, or none, everything whole is taken. Where frames cannot be read, those behind
+    /// them are taken as well, and what they may have been about is in doubt. `Corrupt` if base and journal do not fit, or there is no journal.
     pub fn follow(&self) -> Result<(u64, Option<Tip>)> {
         self.follow_by(|tip| self.believed(tip))
     }
@@ -78,6 +78,9 @@ impl Follower {
         for _ in 0..TRIES {
             let tip = self.tip();
             let told = believed(tip);
+            if self.is_damaged_as_before(tip)? {
+                return Ok((self.position().frame, told));
+            }
             let followed = match &told {
                 Some(told) => self.follow_to(&told.durable)?,
                 None => self.take_rest(tip)?,
@@ -95,14 +98,10 @@ impl Follower {
             let segments = Segment::newest_run(&*self.files, &self.layout, self.store)?;
             let seen = (tip, mark, segments.last().map(|newest| newest.header));
             repeats = if before.replace(seen) == Some(seen) { repeats + 1 } else { 0 };
-            self.begin(&mark, &segments)?;
-            // Twice, because others may have changed something behind the first look.
-            if repeats == 2 {
-                let (folder, behind) = (self.layout.folder().display(), mark.frame);
-                return Err(Error::corrupt(match segments.is_empty() {
-                    true => format!("`{folder}`: the journal of the store is missing"),
-                    false => format!("`{folder}`: frames behind {behind} cannot be read"),
-                }));
+            match repeats {
+                // Again, because others may have changed something behind the first look.
+                0 | 1 => self.begin(&mark, &segments)?,
+                _ => self.begin_around(seen, segments, told.map(|told| told.durable))?,
             }
         }
         Err(Error::unavailable(format!("following `{}` while others write", self.layout.folder().display())))
@@ -167,7 +166,7 @@ impl Follower {
 
     /// Takes in every whole frame that follows, because no tip tells how far the journal is durable.
     ///
-    /// `Corrupt` if what stands behind them was durable once and is damaged.
+    /// `Lost` if what stands behind them was durable once and is damaged.
     fn take_rest(&self, tip: Option<Tip>) -> Result<Followed> {
         let (known, from, clean) = {
             let tail = self.tail();
@@ -186,6 +185,9 @@ impl Follower {
                         (at, segment) = (next.header.start, next.clone());
                         rest.push(Rest::Segment(next));
                     }
+                    None if segment::goes_on_without_header(&*self.files, &self.layout, &at)? => {
+                        return Ok(Followed::Lost);
+                    }
                     None => break,
                 },
                 Found::Nothing if segment.stands(None).during("reading", &segment.path)? => break,
@@ -193,14 +195,16 @@ impl Follower {
                 Found::Nothing => return Ok(Followed::Lost),
             }
         }
-        let is_whole = clean == Some(at) || segment.frames_beyond(&at).during("reading", &segment.path)?.is_empty();
+        // A tip is only told of what is durable, whenever that was.
+        let is_known = tip.is_none_or(|tip| tip.durable.frame <= at.frame);
+        let is_whole =
+            is_known && (clean == Some(at) || segment.frames_beyond(&at).during("reading", &segment.path)?.is_empty());
         // A process that begins to write tells first what it found. What is read from then on may be a frame of which the flush still fails.
         if self.tip() != tip {
             return Ok(Followed::Again);
         }
         if !is_whole {
-            let (path, frame, offset) = (segment.path.display(), at.frame + 1, at.offset);
-            return Err(Error::corrupt(format!("`{path}`: frame {frame} at byte {offset}")));
+            return Ok(Followed::Lost);
         }
         let mut tail = self.tail();
         if tail.position() != from {

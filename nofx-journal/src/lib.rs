@@ -61,6 +61,7 @@ pub mod aside;
 mod backend;
 pub mod base;
 pub mod codec;
+mod damage;
 pub mod doors;
 mod engine;
 pub mod escape;
@@ -77,6 +78,7 @@ pub mod memory;
 mod options;
 pub mod query;
 mod read;
+mod repair;
 pub mod segment;
 #[cfg(any(test, feature = "sim"))]
 pub mod sim;

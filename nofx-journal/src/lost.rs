@@ -13,8 +13,8 @@ use crate::segment::{self, Position, Segment};
 /// One frame or more that cannot be read.
 #[derive(Clone, Debug)]
 pub struct Lost {
-    /// The number of the first.
-    pub frame: u64,
+    /// Their numbers.
+    pub frames: RangeInclusive<u64>,
     /// What stands in its place, up to the next whole frame.
     bytes: Vec<u8>,
     /// Set if that is not as many frames, each with a byte that is wrong, so that they may have been about any key.
@@ -27,7 +27,7 @@ impl Lost {
         let next = segment.whole_groups(at.offset)?.iter().map(|frame| frame.offset).min();
         let bytes = segment.file.read_range(at.offset, next.unwrap_or(u64::MAX))?;
         let is_blank = !segment.resembles_frames(at, &bytes, last);
-        Ok(Self { frame: at.frame + 1, bytes, is_blank })
+        Ok(Self { frames: at.frame + 1..=last, bytes, is_blank })
     }
 
     /// Looks at the segments without a header, which may have held some frames.
@@ -38,7 +38,7 @@ impl Lost {
             // A folder or a link in the place of one holds nothing.
             bytes.extend(files.read(&path).ok().flatten().unwrap_or_default());
         }
-        Ok(Self { frame: *frames.start(), is_blank: !segment::hold_frames(&bytes, frames), bytes })
+        Ok(Self { is_blank: !segment::hold_frames(&bytes, frames.clone()), frames, bytes })
     }
 
     /// Returns whether it may be about a key: whether the key stands in it, with at most one byte that differs.

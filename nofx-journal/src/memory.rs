@@ -145,7 +145,7 @@ impl Still<'_> {
 }
 
 fn head(log: &LogKey, (state, entries): &(LogState, Arc<Vec<LogEntry>>)) -> LogHead {
-    let (length, last_at) = (entries.len() as u64, entries.last().map(|entry| entry.at));
+    let (length, last_at) = (entries.last().map_or(0, |last| last.position + 1), entries.last().map(|entry| entry.at));
     LogHead { log: log.clone(), length, last_at, state: *state }
 }
 
@@ -180,7 +180,7 @@ impl Snapshot for Still<'_> {
 
     fn entries<'a>(&'a self, log: &'a LogKey, range: Range<u64>, direction: Direction) -> Rows<'a, LogEntry> {
         let entries = self.laid.logs.get(log).map(|(_, entries)| entries.as_slice()).unwrap_or_default();
-        let found = entries.get(range.start as usize..range.end as usize).unwrap_or_default().iter().cloned();
+        let found = entries.iter().filter(move |entry| range.contains(&entry.position)).cloned();
         match direction {
             Direction::Forward => self.rows(found),
             Direction::Backward => self.rows(found.rev()),

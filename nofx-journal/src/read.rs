@@ -12,12 +12,13 @@ use std::iter::Peekable;
 use std::vec;
 
 use nofx_core::{
-    BatchId, Body, ChangePage, Changes, Cursor, Direction, Error, Key, LogEntry, LogHead, LogKey, LogQuery, LogScan,
-    LogState, PAGE_BYTES, Page, Record, RecordKey, Result, ScanQuery, Seq,
+    BatchId, Body, ChangePage, Changes, Cursor, Direction, Error, Key, KeyQuery, LogEntry, LogHead, LogKey, LogQuery,
+    LogScan, LogState, PAGE_BYTES, Page, Record, RecordKey, Result, ScanQuery, Seq,
 };
 
 use crate::base::{Misfit, Snapshot};
 use crate::codec::Remembered;
+use crate::damage::Doubts;
 use crate::follower::{Follower, TRIES};
 use crate::tail::{LastWrite, LogTail, Tail};
 use crate::tip::Tip;
@@ -27,11 +28,15 @@ impl Follower {
     pub fn get(&self, keys: &[RecordKey]) -> Result<Vec<Option<Record>>> {
         self.merged(
             |tail| keys.iter().map(|key| tail.record(key)).collect::<Vec<_>>(),
-            |copied, base| {
+            |copied, base, doubts| {
                 let held = base.mark().frame;
-                let read = |(key, last): (&RecordKey, Option<LastWrite>)| match last.filter(|last| last.frame > held) {
-                    Some(last) => Ok(last.record.map(|written| record(key.clone(), written))),
-                    None => base.record(key),
+                let read = |(key, last): (&RecordKey, Option<LastWrite>)| {
+                    let last = last.filter(|last| last.frame > held);
+                    doubts.about(key, last.as_ref().map(|last| last.frame))?;
+                    match last {
+                        Some(last) => Ok(last.record.map(|written| record(key.clone(), written))),
+                        None => base.record(key),
+                    }
                 };
                 keys.iter().zip(copied).map(read).collect()
             },
@@ -43,16 +48,19 @@ impl Follower {
         query.validate()?;
         self.merged(
             |tail| tail.records(query),
-            |mut copied, base| {
+            |mut copied, base, doubts| {
                 copied.retain(|(_, last)| last.frame > base.mark().frame);
                 let rows = Merged::of(query.direction, copied, base.records(query));
                 let present = rows.filter(|row| !matches!(row, Ok((_, Some(last), _)) if last.record.is_none()));
-                let load = |(key, last, found): (_, Option<LastWrite>, Option<Option<Record>>)| match (last, found) {
-                    (Some(LastWrite { record: Some(written), .. }), _) => Ok(record(key, written)),
-                    (_, Some(Some(found))) => Ok(found),
-                    _ => base.record(&key)?.ok_or_else(|| Error::corrupt(format!("{key}: it is missing")).into()),
+                let load = |(key, last, found): (_, Option<LastWrite>, Option<Option<Record>>)| {
+                    doubts.about(&key, last.as_ref().map(|last| last.frame))?;
+                    match (last, found) {
+                        (Some(LastWrite { record: Some(written), .. }), _) => Ok(record(key, written)),
+                        (_, Some(Some(found))) => Ok(found),
+                        _ => base.record(&key)?.ok_or_else(|| Error::corrupt(format!("{key}: it is missing")).into()),
+                    }
                 };
-                page(present, query.limit, load, |record| record.body.len())
+                page(whole(query, present, doubts), query.limit, load, |record| record.body.len())
             },
         )
     }
@@ -61,9 +69,10 @@ impl Follower {
     pub fn heads(&self, logs: &[LogKey]) -> Result<Vec<LogHead>> {
         self.merged(
             |tail| logs.iter().map(|log| tail.head(log)).collect::<Vec<_>>(),
-            |copied, base| {
+            |copied, base, doubts| {
                 let head = |(log, mut tail): (&LogKey, LogTail)| {
                     tail.forget(base.mark().frame);
+                    doubts.about(log, tail.touched())?;
                     Ok(tail.head(log, base.head(log)?).unwrap_or_else(|| LogHead::missing(log.clone())))
                 };
                 logs.iter().zip(copied).map(head).collect()
@@ -76,17 +85,21 @@ impl Follower {
         query.validate()?;
         self.merged(
             |tail| tail.heads(query),
-            |mut copied, base| {
+            |mut copied, base, doubts| {
                 copied.iter_mut().for_each(|(_, tail)| tail.forget(base.mark().frame));
                 copied.retain(|(_, tail)| !tail.is_empty());
                 let heads = base.heads(query).map(|head| head.map(|head| (head.log.clone(), head)));
                 let rows = Merged::of(query.direction, copied, heads);
                 let present = rows.filter_map(|row| match row {
-                    Ok((log, tail, head)) => tail.unwrap_or_default().head(&log, head).map(Ok),
+                    Ok((log, tail, head)) => {
+                        let tail = tail.unwrap_or_default();
+                        tail.head(&log, head).map(|head| Ok((head, tail.touched())))
+                    }
                     Err(misfit) => Some(Err(misfit)),
                 });
-                let present = present.filter(|head| !matches!(head, Ok(head) if head.state == LogState::Removed));
-                page(present, query.limit, Ok, |_| 0)
+                let present = present.filter(|row| !matches!(row, Ok((head, _)) if head.state == LogState::Removed));
+                let load = |(head, touched): (LogHead, _)| doubts.about(&head.log, touched).map(|()| head);
+                page(whole(query, present, doubts), query.limit, load, |_| 0)
             },
         )
     }
@@ -97,29 +110,57 @@ impl Follower {
         let (log, limit) = (&query.log, query.limit);
         self.merged(
             |tail| (tail.head(log), tail.entries(query)),
-            |(mut tail, mut recent), base| {
+            |(mut tail, mut recent), base, doubts| {
                 let held = base.mark().frame;
                 tail.forget(held);
+                let doubt = doubts.about(log, tail.touched()).err();
                 let head = base.head(log)?;
                 let in_base = head.as_ref().map_or(0, |head| head.length);
                 let length = tail.head(log, head).map_or(0, |head| head.length);
+                // What stands in a log is known, but perhaps not where it ends.
+                let doubt = doubt.filter(|_| query.direction == Direction::Forward && query.range.end > length);
+                let is_doubtful = doubt.is_some();
+                if let Some(doubt) = doubt.filter(|_| query.range.start >= length) {
+                    return Err(doubt);
+                }
                 let range = query.range.start.min(length)..query.range.end.min(length);
                 recent.retain(|(frame, entry)| *frame > held && range.contains(&entry.position));
                 let recent = recent.into_iter().map(|(_, entry)| Ok(entry));
                 let older = base.entries(log, range.start.min(in_base)..range.end.min(in_base), query.direction);
-                let found = match query.direction {
-                    Direction::Forward => page(older.chain(recent).take(limit), limit, Ok, size),
-                    Direction::Backward => page(recent.rev().chain(older).take(limit), limit, Ok, size),
+                let missing = |position| Misfit::from(Error::corrupt(format!("{log}: position {position}")));
+                let Page { items, .. } = match query.direction {
+                    Direction::Forward => {
+                        let mut next = range.start;
+                        let rows = older.chain(recent).map(|row| match row {
+                            Ok(entry) if entry.position != next => Err(missing(next)),
+                            row => {
+                                next += 1;
+                                row
+                            }
+                        });
+                        page(rows.take(limit), limit, Ok, size)?
+                    }
+                    Direction::Backward => {
+                        let mut end = range.end;
+                        let rows = recent.rev().chain(older).map(|row| match row {
+                            Ok(entry) if entry.position + 1 != end => Err(missing(end - 1)),
+                            row => {
+                                end -= 1;
+                                row
+                            }
+                        });
+                        page(rows.take(limit), limit, Ok, size)?
+                    }
                 };
-                let Page { items, .. } = found?;
                 let Some(last) = items.last().map(|entry| entry.position) else {
-                    return match range.is_empty() {
-                        true => Ok(Page { items, more: false }),
-                        false => Err(Error::corrupt(format!("{log}: entries {range:?} are missing")).into()),
+                    return match (range.is_empty() || limit == 0, query.direction) {
+                        (true, _) => Ok(Page { items, more: false }),
+                        (_, Direction::Forward) => Err(missing(range.start)),
+                        (_, Direction::Backward) => Err(missing(range.end - 1)),
                     };
                 };
                 let more = match query.direction {
-                    Direction::Forward => last + 1 < range.end,
+                    Direction::Forward => last + 1 < range.end || is_doubtful,
                     Direction::Backward => last > range.start,
                 };
                 Ok(Page { items, more })
@@ -131,9 +172,12 @@ impl Follower {
     pub fn remembered(&self, batch: &BatchId) -> Result<Option<Remembered>> {
         self.merged(
             |tail| tail.remembered(batch),
-            |recent, base| match recent.filter(|(frame, _)| *frame > base.mark().frame) {
+            |recent, base, doubts| match recent.filter(|(frame, _)| *frame > base.mark().frame) {
                 Some((_, remembered)) => Ok(Some(remembered)),
-                None => base.remembered(batch),
+                None => match (base.remembered(batch)?, doubts.of_lists()) {
+                    (None, Some(error)) => Err(error.into()),
+                    (found, _) => Ok(found),
+                },
             },
         )
     }
@@ -142,8 +186,8 @@ impl Follower {
     /// them are remembered.
     pub fn commits(&self, from: u64, limit: usize) -> Result<Option<(Vec<Remembered>, u64)>> {
         self.merged(
-            |tail| (tail.commits(from, limit), tail.end().commits),
-            |(mut recent, end), base| {
+            |tail| (tail.commits(from, limit), tail.whole_end().commits),
+            |(mut recent, end), base, doubts| {
                 let held = base.mark().commits;
                 recent.retain(|(number, _)| *number >= held);
                 let mut found = Vec::new();
@@ -152,7 +196,11 @@ impl Follower {
                     found = rows.take(limit.min((held - from) as usize)).collect::<Result<_, _>>()?;
                 }
                 found.extend(recent.into_iter().map(|(_, commit)| commit).take(limit - found.len()));
-                Ok(Some((found, end.max(held))))
+                match doubts.of_lists() {
+                    // It ends before what the journal lost.
+                    Some(error) if found.is_empty() && limit > 0 && from <= end.max(held) => Err(error.into()),
+                    _ => Ok(Some((found, end.max(held)))),
+                }
             },
         )
     }
@@ -182,7 +230,7 @@ impl Follower {
     fn merged<C, T>(
         &self,
         copy: impl Fn(&Tail) -> C,
-        merge: impl Fn(C, &dyn Snapshot) -> Result<T, Misfit>,
+        merge: impl Fn(C, &dyn Snapshot, &Doubts) -> Result<T, Misfit>,
     ) -> Result<T> {
         self.merged_by(|| self.follow(), copy, merge)
     }
@@ -192,7 +240,7 @@ impl Follower {
         &self,
         follow: impl Fn() -> Result<(u64, Option<Tip>)>,
         copy: impl Fn(&Tail) -> C,
-        merge: impl Fn(C, &dyn Snapshot) -> Result<T, Misfit>,
+        merge: impl Fn(C, &dyn Snapshot, &Doubts) -> Result<T, Misfit>,
     ) -> Result<T> {
         let mut before = None;
         for _ in 0..TRIES {
@@ -200,12 +248,13 @@ impl Follower {
             let copied = {
                 let tail = self.tail();
                 // Unless another thread begins again just now.
-                (tail.position().frame >= reached).then(|| (copy(&tail), tail.start().frame))
+                (tail.position().frame >= reached).then(|| (copy(&tail), tail.start().frame, Doubts::of(&tail)))
             };
-            let Some((copied, start)) = copied else { continue };
+            let Some((copied, start, doubts)) = copied else { continue };
             let base = self.base.snapshot()?;
             let mark = base.mark();
-            let answer = if mark.frame < start { Err(Misfit::Moved) } else { merge(copied, &*base) };
+            let has_moved = mark.frame < start || doubts.are_old(&mark);
+            let answer = if has_moved { Err(Misfit::Moved) } else { merge(copied, &*base, &doubts) };
             match answer {
                 Ok(answer) => return Ok(answer),
                 Err(Misfit::Failed(error)) => return Err(error),
@@ -261,6 +310,20 @@ impl<K: Key, T, V, B: Iterator<Item = Result<(K, V), Misfit>>> Iterator for Merg
             return recent.map(|(key, tail)| Ok((key, Some(tail), None)));
         };
         Some(older.map(|(key, base)| (key, recent.map(|(_, tail)| tail), Some(base))))
+    }
+}
+
+/// Returns the rows of a list, with what the journal lost as if that stood behind all of them.
+fn whole<'a, K: Key, R: 'a>(
+    query: &KeyQuery<K>,
+    rows: impl Iterator<Item = Result<R, Misfit>> + 'a,
+    doubts: &Doubts,
+) -> Box<dyn Iterator<Item = Result<R, Misfit>> + 'a> {
+    let lost = doubts.of_lists().filter(|_| query.limit > 0).map(|error| Err(error.into()));
+    match (query.direction, &query.after) {
+        (Direction::Forward, _) => Box::new(rows.chain(lost)),
+        (Direction::Backward, None) => Box::new(lost.into_iter().chain(rows)),
+        (Direction::Backward, Some(_)) => Box::new(rows),
     }
 }
 

@@ -484,6 +484,19 @@ pub fn hold_frames(bytes: &[u8], mut numbers: RangeInclusive<u64>) -> bool {
     numbers.all(|number| held.contains(&number))
 }
 
+/// Returns whether the frame that follows on a place stands in a segment whose header is damaged, as far as that can be seen.
+pub fn goes_on_without_header(files: &dyn Files, layout: &Layout, at: &Position) -> Result<bool> {
+    let whole: Vec<_> = Segment::of_any_store(files, layout)?.into_iter().map(|segment| segment.path).collect();
+    let headless = segment_files(files, layout)?.into_iter().filter(|path| !whole.contains(path));
+    let is_next = |frame: Frame| (frame.kind, frame.number, frame.previous) == (GROUP, at.frame + 1, at.chain);
+    let has_next = |path: PathBuf| {
+        // A folder or a link in the place of one holds nothing.
+        let bytes = files.read(&path).ok().flatten().unwrap_or_default();
+        bytes.windows(FRAME_BYTES).any(|head| Frame::parse(head).is_some_and(is_next))
+    };
+    Ok(headless.into_iter().any(has_next))
+}
+
 /// Returns every file that is called a segment, whatever it holds.
 pub fn segment_files(files: &dyn Files, layout: &Layout) -> Result<Vec<PathBuf>> {
     let folder = layout.folder();

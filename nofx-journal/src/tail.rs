@@ -7,6 +7,7 @@ use nofx_core::{BatchId, Body, Direction, KeyQuery, LogEntry, LogHead, LogKey, L
 
 use crate::base::{Mark, Run};
 use crate::codec::{Commit, Remembered};
+use crate::damage::Damage;
 use crate::files::Opened;
 use crate::query::within;
 use crate::segment::{Header, Position, Segment};
@@ -28,6 +29,8 @@ pub struct Tail {
     records: BTreeMap<RecordKey, LastWrite>,
     logs: BTreeMap<LogKey, LogTail>,
     ids: HashMap<BatchId, u64>,
+    /// What of the journal cannot be read, if something cannot.
+    damage: Option<Arc<Damage>>,
 }
 
 /// A part of the journal, by its size.
@@ -77,6 +80,19 @@ impl Tail {
         Self { segment: Some(segment), position, last, start, ..Self::default() }
     }
 
+    /// Returns one that begins behind what a base holds, at no place of the journal yet.
+    pub(crate) fn at(start: Mark) -> Self {
+        Self { start, ..Self::default() }
+    }
+
+    pub(crate) fn damage(&self) -> Option<&Arc<Damage>> {
+        self.damage.as_ref()
+    }
+
+    pub(crate) fn set_damage(&mut self, damage: Damage) {
+        self.damage = Some(Arc::new(damage));
+    }
+
     pub(crate) fn segment(&self) -> Option<&Segment> {
         self.segment.as_ref()
     }
@@ -106,6 +122,24 @@ impl Tail {
         if let Some(segment) = self.segment.as_mut().filter(|segment| segment.header == *header) {
             segment.file = file;
         }
+    }
+
+    /// Goes over a frame that the base holds.
+    pub(crate) fn pass(&mut self, before: &Position, after: Position) {
+        (self.last, self.position) = (Some(before.offset), after);
+    }
+
+    /// Takes in a group that stands at a place.
+    pub(crate) fn take_at(&mut self, before: &Position, commits: Vec<Commit>, after: Position) {
+        self.position = *before;
+        self.take(commits, after);
+    }
+
+    /// Takes in a group that stands behind damage, before which the journal ends.
+    pub(crate) fn take_beyond(&mut self, before: &Position, commits: Vec<Commit>, after: Position) {
+        let end = (self.last, self.position);
+        self.take_at(before, commits, after);
+        (self.last, self.position) = end;
     }
 
     /// Takes in the group that follows.
@@ -158,10 +192,27 @@ impl Tail {
         }
     }
 
+    /// Returns the groups before which nothing is missing.
+    fn whole(&self) -> impl Iterator<Item = &Frame> {
+        let until = self.damage.as_ref().map_or(u64::MAX, |damage| damage.until);
+        self.frames.iter().take_while(move |frame| frame.mark.frame <= until)
+    }
+
+    /// Returns the mark of a base that holds everything before which nothing is missing.
+    pub(crate) fn whole_end(&self) -> Mark {
+        if self.damage.is_none() { self.end() } else { self.whole().last().map_or(self.start, |frame| frame.mark) }
+    }
+
+    /// Returns the groups that a base lacks which holds everything up to a frame, also those behind damage.
+    pub(crate) fn groups_behind(&self, frame: u64) -> impl Iterator<Item = (&Mark, &Vec<Commit>)> {
+        let lacking = self.frames.iter().skip_while(move |found| found.mark.frame <= frame);
+        lacking.map(|frame| (&frame.mark, &frame.commits))
+    }
+
     /// Returns what a base lacks that holds everything up to a frame, from where the tail begins if that is behind it: the first groups
-    /// of it, up to one that goes beyond `most`.
+    /// of it, up to one that goes beyond `most`, and none before which something is missing.
     pub(crate) fn run(&self, after: &Mark, most: Amount) -> Run {
-        let lacking = self.frames.iter().skip_while(|frame| frame.mark.frame <= after.frame);
+        let lacking = self.whole().skip_while(|frame| frame.mark.frame <= after.frame);
         let mut taken = Amount::default();
         let groups = lacking.take_while(|frame| {
             let has_room = !taken.is_beyond(most);
@@ -227,7 +278,7 @@ impl Tail {
 
     /// Returns commits from the one of a number on, each with its number and its frame, at most so many.
     pub(crate) fn commits(&self, from: u64, limit: usize) -> Vec<(u64, Remembered)> {
-        let commits = self.frames.iter().flat_map(|frame| &frame.commits);
+        let commits = self.whole().flat_map(|frame| &frame.commits);
         let numbered = (self.start.commits..).zip(commits).filter(|(number, _)| *number >= from);
         numbered.take(limit).map(|(number, commit)| (number, commit.remembered())).collect()
     }
@@ -239,6 +290,11 @@ impl LogTail {
         self.sealed = self.sealed.filter(|frame| *frame > applied);
         self.removed = self.removed.filter(|frame| *frame > applied);
         while self.entries.pop_front_if(|(frame, _)| *frame <= applied).is_some() {}
+    }
+
+    /// Returns the last frame that says something of it.
+    pub(crate) fn touched(&self) -> Option<u64> {
+        self.entries.back().map(|(frame, _)| *frame).max(self.sealed).max(self.removed)
     }
 
     pub(crate) fn has_entries(&self) -> bool {

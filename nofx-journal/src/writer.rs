@@ -31,7 +31,7 @@ const PART_BYTES: usize = 32 << 20;
 #[derive(Debug)]
 pub(crate) struct Writer {
     pub(crate) follower: Arc<Follower>,
-    layer: Arc<dyn Layer>,
+    pub(crate) layer: Arc<dyn Layer>,
     pub(crate) options: Options,
     doors: RwLock<Arc<Doors>>,
     /// Whose turn it is to commit, within this process.
@@ -152,7 +152,7 @@ impl Writer {
         Err(Error::unavailable(format!("locking `{}` while its lock files go", self.folder())))
     }
 
-    fn hold_waiting(&self, which: fn(&Doors) -> &Lock) -> Result<(Arc<Doors>, Held)> {
+    pub(crate) fn hold_waiting(&self, which: fn(&Doors) -> &Lock) -> Result<(Arc<Doors>, Held)> {
         let held = self.hold(which, |lock| lock.acquire(self.options.lock_wait).map(Some))?;
         held.ok_or_else(|| Error::unavailable("locking"))
     }
@@ -169,7 +169,9 @@ impl Writer {
             let told = caught_up.take().map_or_else(|| self.follower.follow_holding(), Ok)?;
             Ok((self.follower.position().frame, told))
         };
-        let known = self.follower.merged_by(follow, |tail| named.copy(tail), |copied, base| named.merge(copied, base));
+        let known =
+            self.follower.merged_by(follow, |tail| named.copy(tail), |copied, base, _| named.merge(copied, base));
+        self.follower.require_whole()?;
         let (outcomes, commits) = known?.judge(group)?;
         if !commits.is_empty() {
             self.write(turn, doors, commits)?;
@@ -183,6 +185,7 @@ impl Writer {
     /// Without such a tip, everything whole counts. Returns the tip, if it says how far the journal is durable.
     fn catch_up(&self, turn: &mut Turn, doors: &Doors) -> Result<Option<Tip>> {
         let mut told = self.follower.follow_holding()?;
+        self.follower.require_whole()?;
         if told.is_some_and(|told| told.durable.frame < self.follower.position().frame) {
             // This process wrote more, and could not tell it.
             self.follower.begin_again();
@@ -328,7 +331,7 @@ impl Writer {
 
     /// Tells others how far the journal is durable. Where that fails, another tip is put in the place of this one, or it goes: then
     /// they find it in the journal. `false` if not even that works.
-    fn tell_durable(&self, doors: &Doors, durable: &Position) -> bool {
+    pub(crate) fn tell_durable(&self, doors: &Doors, durable: &Position) -> bool {
         let (layout, boot) = (&self.follower.layout, self.follower.files.boot());
         let replaced = || {
             let applied = self.follower.tip().map_or(0, |tip| tip.applied);

@@ -474,7 +474,7 @@ impl History {
     }
 
     /// Returns what a store answers that holds so many of the commits.
-    fn answer(&self, count: usize, question: &Question) -> Answer {
+    pub(super) fn answer(&self, count: usize, question: &Question) -> Answer {
         match question {
             Question::Get(keys) => Answer::Records(keys.iter().map(|key| self.record(count, key)).collect()),
             Question::Scan(query) => {

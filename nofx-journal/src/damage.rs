@@ -1,0 +1,269 @@
+//! Reading around damage: what of the journal cannot be read, and which answers that leaves in doubt.
+
+use std::sync::Arc;
+
+use nofx_core::{Error, Key, Result};
+
+use crate::base::{Mark, Misfit};
+use crate::codec::Commit;
+use crate::fault::During;
+use crate::follower::Follower;
+use crate::lost::Lost;
+use crate::segment::{self, Found, Header, Position, Segment, segment_files};
+use crate::tail::Tail;
+use crate::tip::Tip;
+
+/// What of the journal beyond a base cannot be read. Nothing is committed until it is repaired.
+#[derive(Debug)]
+pub(crate) struct Damage {
+    /// Where it is, in words.
+    pub(crate) what: String,
+    /// Up to which frame nothing is missing.
+    pub(crate) until: u64,
+    /// What the base held, what the tip told and which generation was the newest when it was found.
+    pub(crate) seen: Seen,
+    /// Empty if the base holds everything that is damaged.
+    pub(crate) lost: Vec<Lost>,
+}
+
+/// What changes whenever another process commits, applies or repairs.
+pub(crate) type Seen = (Option<Tip>, Mark, Option<Header>);
+
+/// What may be missing from an answer because the journal lost it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Doubts(Option<Arc<Damage>>);
+
+impl Doubts {
+    pub(crate) fn of(tail: &Tail) -> Self {
+        Self(tail.damage().cloned())
+    }
+
+    /// Returns whether they were found with another base than one of this mark.
+    pub(crate) fn are_old(&self, mark: &Mark) -> bool {
+        self.0.as_ref().is_some_and(|damage| damage.seen.1 != *mark)
+    }
+
+    /// Fails for a key that the journal may have lost something of, and that no later frame than `touched` says anything of.
+    pub(crate) fn about(&self, key: &impl Key, touched: Option<u64>) -> Result<(), Misfit> {
+        match &self.0 {
+            Some(damage) if damage.concerns(key, touched) => {
+                Err(Error::corrupt(format!("{key}: {}", damage.what)).into())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Returns what a list or the feed ends with, if it may lack what the journal lost.
+    pub(crate) fn of_lists(&self) -> Option<Error> {
+        let damage = self.0.as_ref().filter(|damage| !damage.lost.is_empty())?;
+        Some(Error::corrupt(damage.what.clone()))
+    }
+}
+
+impl Damage {
+    fn concerns(&self, key: &impl Key, touched: Option<u64>) -> bool {
+        let mut later = self.lost.iter().filter(|lost| touched.is_none_or(|frame| frame < *lost.frames.start()));
+        later.any(|lost| lost.may_concern(key))
+    }
+
+    /// Returns how many frames cannot be read that the base lacks.
+    pub(crate) fn count(&self) -> u64 {
+        self.lost.iter().map(|lost| lost.frames.end() - lost.frames.start() + 1).sum()
+    }
+}
+
+impl Follower {
+    /// Begins again behind what the base holds, around frames that cannot be read: each frame says by itself what it changed.
+    ///
+    /// `Corrupt` if base and journal do not belong together, or there is no journal.
+    pub(crate) fn begin_around(&self, seen: Seen, segments: Vec<Segment>, told: Option<Position>) -> Result<()> {
+        let mark = seen.1;
+        let last = told.map(|told| told.frame);
+        let known = seen.0.map_or(0, |tip| tip.durable.frame);
+        let mut around =
+            Around { follower: self, known, mark, tail: Tail::at(mark), reached: 0, last, what: None, lost: vec![] };
+        around.walk(&segments)?;
+        let Around { mut tail, what, lost, .. } = around;
+        if let Some(what) = what {
+            let until = tail.position().frame.max(mark.frame);
+            tail.set_damage(Damage { what, until, seen, lost });
+        }
+        *self.tail() = tail;
+        Ok(())
+    }
+
+    /// Returns what of the journal cannot be read beyond the base, in words.
+    pub fn damage(&self) -> Result<Option<String>> {
+        self.follow()?;
+        Ok(self.tail().damage().map(|damage| damage.what.clone()))
+    }
+
+    /// Fails if something of the journal cannot be read: then nothing can be judged.
+    pub(crate) fn require_whole(&self) -> Result<()> {
+        match self.tail().damage() {
+            Some(damage) => Err(Error::corrupt(damage.what.clone())),
+            None => Ok(()),
+        }
+    }
+
+    /// Returns whether what is known of damage is still so: nothing changed since it was found.
+    pub(crate) fn is_damaged_as_before(&self, tip: Option<Tip>) -> Result<bool> {
+        let Some(damage) = self.tail().damage().cloned() else { return Ok(false) };
+        let segments = Segment::newest_run(&*self.files, &self.layout, self.store)?;
+        let now = (tip, self.base.snapshot()?.mark(), segments.last().map(|newest| newest.header));
+        if now == damage.seen {
+            return Ok(true);
+        }
+        self.begin_again();
+        Ok(false)
+    }
+}
+
+/// A walk over the journal that goes on behind what cannot be read.
+struct Around<'f> {
+    follower: &'f Follower,
+    /// What the base holds.
+    mark: Mark,
+    /// What was read.
+    tail: Tail,
+    /// The last frame that was read or is known to be lost.
+    reached: u64,
+    /// The last frame that was acknowledged, if that is known. What stands behind it does not count.
+    last: Option<u64>,
+    /// A frame that was durable once.
+    known: u64,
+    /// Where the first damage is, in words. The tail ends before it.
+    what: Option<String>,
+    lost: Vec<Lost>,
+}
+
+impl Around<'_> {
+    fn walk(&mut self, segments: &[Segment]) -> Result<()> {
+        let first = segments.first().map(|segment| segment.header.start.frame);
+        if first.is_none_or(|first| first > self.mark.frame) {
+            self.begin_without_header(first)?;
+        }
+        self.reached = self.reached.max(first.unwrap_or_default());
+        for (at, segment) in segments.iter().enumerate() {
+            let bound = segments.get(at + 1).map(|next| next.header.start.frame);
+            // No reader needs it any more, and it may just be made ready for its next use.
+            if bound.is_none_or(|bound| bound > self.mark.frame) {
+                self.walk_in(segment, bound.into_iter().chain(self.last).min())?;
+            }
+        }
+        let at = self.tail.position();
+        let goes_on = || segment::goes_on_without_header(&*self.follower.files, &self.follower.layout, &at);
+        let is_headless =
+            self.what.is_none() && self.known <= self.reached && at.frame >= self.mark.frame && goes_on()?;
+        let last = if is_headless { self.reached + 1 } else { self.known };
+        let reached = self.reached.max(self.mark.frame);
+        if last > reached {
+            let first = reached + 1;
+            self.note(|folder| format!("`{folder}`: frames {first} to {last} are missing"));
+            self.lose_headless(first, last)?;
+        }
+        if self.reached < self.mark.frame {
+            let (end, held) = (self.reached, self.mark.frame);
+            self.note(|folder| format!("`{folder}`: it ends at frame {end}, and the base holds {held}"));
+        }
+        Ok(())
+    }
+
+    /// Goes over frames that no segment with a header has: those behind the base, up to the first that is there.
+    fn begin_without_header(&mut self, first: Option<u64>) -> Result<()> {
+        let Follower { files, layout, .. } = self.follower;
+        let (folder, held) = (layout.folder().display(), self.mark.frame);
+        let whole = Segment::of_any_store(&**files, layout)?.len();
+        if segment_files(&**files, layout)?.len() > whole {
+            self.note(|folder| format!("`{folder}`: frame {} is in a segment without a header", held + 1));
+            let end = first.or(self.last).unwrap_or(held + 1).max(held + 1);
+            self.reached = end;
+            return self.lose_headless(held + 1, end);
+        }
+        Err(Error::corrupt(match (first, whole) {
+            (Some(first), _) => {
+                format!("the base ends before frame {}, and `{folder}` begins at {}", held + 1, first + 1)
+            }
+            (None, 0) => format!("`{folder}`: the journal of the store is missing"),
+            (None, _) => format!("`{folder}`: it is the journal of another store"),
+        }))
+    }
+
+    /// Reads a segment up to a frame, if that is known, or to its end.
+    fn walk_in(&mut self, segment: &Segment, end: Option<u64>) -> Result<()> {
+        let mut at = segment.header.start;
+        if self.what.is_none() {
+            self.tail.go_on_in(segment.clone());
+        }
+        while end.is_none_or(|end| at.frame < end)
+            && let Found::Group(commits, after) = segment.read(&at).during("reading", &segment.path)?
+        {
+            self.take(&at, commits, after)?;
+            at = after;
+        }
+        let mut beyond = segment.frames_beyond(&at).during("reading", &segment.path)?;
+        beyond.retain(|frame| end.is_none_or(|end| frame.number <= end));
+        for frame in beyond {
+            if frame.number > at.frame + 1 {
+                self.lose(segment, &at, frame.number - 1)?;
+            }
+            let before = Position { frame: frame.number - 1, chain: frame.previous, offset: frame.offset, ..at };
+            if frame.number > at.frame
+                && let Found::Group(commits, after) = segment.read(&before).during("reading", &segment.path)?
+            {
+                self.take(&before, commits, after)?;
+                at = after;
+            }
+        }
+        if let Some(end) = end.filter(|end| *end > at.frame) {
+            self.lose(segment, &at, end)?;
+        }
+        self.reached = self.reached.max(at.frame).max(end.unwrap_or_default());
+        Ok(())
+    }
+
+    fn take(&mut self, before: &Position, commits: Vec<Commit>, after: Position) -> Result<()> {
+        let Mark { frame, chain, .. } = self.mark;
+        let is_other = |at: &Position| at.frame == frame && at.chain != chain;
+        if is_other(before) || is_other(&after) {
+            let folder = self.follower.layout.folder().display();
+            return Err(Error::corrupt(format!("`{folder}`: frame {frame} is another one than the base holds")));
+        }
+        match self.what {
+            // Nothing is written behind it, so that it does not matter where it stands.
+            Some(_) if after.frame > frame => self.tail.take_beyond(before, commits, after),
+            Some(_) => {}
+            None if after.frame > frame => self.tail.take_at(before, commits, after),
+            None => self.tail.pass(before, after),
+        }
+        Ok(())
+    }
+
+    /// Notes that the frames behind a place cannot be read, up to the one of a number.
+    fn lose(&mut self, segment: &Segment, at: &Position, last: u64) -> Result<()> {
+        if last <= self.mark.frame {
+            return Ok(());
+        }
+        let first = at.frame + 1;
+        if segment.read(at).during("reading", &segment.path)? == Found::End {
+            self.note(|folder| format!("`{folder}`: frames {first} to {last} are missing"));
+            return self.lose_headless(first, last);
+        }
+        let (path, offset) = (segment.path.display(), at.offset);
+        self.note(|_| format!("`{path}`: frame {first} at byte {offset}"));
+        self.lost.push(Lost::at(segment, at, last).during("reading", &segment.path)?);
+        Ok(())
+    }
+
+    fn lose_headless(&mut self, first: u64, last: u64) -> Result<()> {
+        let Follower { files, layout, .. } = self.follower;
+        self.lost.push(Lost::without_header(&**files, layout, first..=last)?);
+        Ok(())
+    }
+
+    fn note(&mut self, what: impl FnOnce(std::path::Display<'_>) -> String) {
+        if self.what.is_none() {
+            self.what = Some(what(self.follower.layout.folder().display()));
+        }
+    }
+}

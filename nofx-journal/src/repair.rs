@@ -1,0 +1,138 @@
+//! Repairing: the journal goes on behind damage, in a new generation.
+//!
+//! The base takes in every frame that can be read, in one run that also says which numbers are given up. Then a new segment is begun behind all
+//! of them, and the old ones are kept aside. After a crash in between the same repair goes on, and gives up nothing more.
+
+use std::path::{Path, PathBuf};
+use std::sync::PoisonError;
+
+use nofx_core::{Error, Loss, Repair, Repaired, Result};
+use nofx_platform::slashed;
+
+use crate::base::{Mark, Run};
+use crate::codec::Commit;
+use crate::doors::Doors;
+use crate::fault::During;
+use crate::segment::{HEADER_BYTES, Header, Position, Segment, salt, segment_files, unused_path};
+use crate::tip::Tip;
+use crate::writer::Writer;
+
+/// What a journal is repaired from.
+struct Found {
+    /// Where the damage is, in words.
+    what: String,
+    /// How many groups are lost; `None` if that is not known.
+    lost: Option<u64>,
+    /// What can be read beyond the base.
+    groups: Vec<Vec<Commit>>,
+}
+
+impl Writer {
+    /// Lets the journal go on behind what cannot be read of it, and says what that was. Where groups would be lost, it only says so, unless it
+    /// may give them up. The files that were damaged are kept in a folder beside the new ones.
+    pub(crate) fn repair(&self, gives_up: bool) -> Result<Repaired> {
+        let _turn = self.turn();
+        let _applying = self.applying.lock().unwrap_or_else(PoisonError::into_inner);
+        let (doors, _held) = self.hold_waiting(Doors::lock)?;
+        let (_, _held_too) = self.hold_waiting(Doors::apply_lock)?;
+        let Some(Found { what, lost, groups }) = self.find_damage()? else { return Ok(Repaired::default()) };
+        let folder = self.follower.layout.folder();
+        if lost != Some(0) && !gives_up {
+            let without = lost.map_or("what it held beyond the base".to_owned(), |lost| format!("{lost} groups"));
+            let what = format!("{what}; the journal can only go on without {without}");
+            return Ok(Repaired { losses: vec![Loss { thing: slashed(folder), what }], ..Repaired::default() });
+        }
+        let start = self.settle_base(groups)?;
+        let (next, aside) = self.begin_behind(&start)?;
+        _ = self.tell_durable(&doors, &next.header.start);
+        _ = Tip::tell_applied(doors.tip(), start.frame);
+        self.follower.begin_again();
+        let without = match lost {
+            Some(0) => String::new(),
+            Some(lost) => format!(", without {lost} groups"),
+            None => ", without what it held beyond the base".to_owned(),
+        };
+        let what = format!("{what}; the journal goes on in `{}`{without}", slashed(&next.path));
+        let repair = Repair { thing: slashed(folder), what, aside: aside.as_deref().map(slashed) };
+        Ok(Repaired { repairs: vec![repair], losses: Vec::new() })
+    }
+
+    fn find_damage(&self) -> Result<Option<Found>> {
+        let follower = &self.follower;
+        match follower.follow_holding() {
+            Ok(_) => {}
+            Err(Error::Corrupt(failure)) => {
+                return Ok(Some(Found { what: failure.what, lost: None, groups: Vec::new() }));
+            }
+            Err(error) => return Err(error),
+        }
+        let mark = follower.base.snapshot()?.mark();
+        let tail = follower.tail();
+        let found = tail.damage().map(|damage| Found {
+            what: damage.what.clone(),
+            lost: Some(damage.count()),
+            groups: tail.groups_behind(mark.frame).map(|(_, commits)| commits.clone()).collect(),
+        });
+        Ok(found)
+    }
+
+    /// Gives the base what can be read beyond it, and moves its mark behind every number that was ever used. Durable on return.
+    fn settle_base(&self, groups: Vec<Vec<Commit>>) -> Result<Mark> {
+        let follower = &self.follower;
+        let after = follower.base.snapshot()?.mark();
+        let mut newest =
+            follower.tip().map_or(0, |tip| tip.durable.frame).max(after.frame).max(follower.position().frame);
+        for segment in Segment::all(&*self.layer, &follower.layout, follower.store)? {
+            let groups = segment.whole_groups(HEADER_BYTES).during("reading", &segment.path)?;
+            newest = groups
+                .iter()
+                .map(|frame| frame.number)
+                .chain([newest, segment.header.start.frame])
+                .max()
+                .unwrap_or(newest);
+        }
+        let (mut run, mut at) = (Run { after, groups: Vec::new() }, after);
+        let behind = newest.saturating_add(groups.len() as u64);
+        for (frame, commits) in (newest + 1..).zip(groups) {
+            let after = Position { frame, commits: at.commits + commits.len() as u64, ..Position::default() };
+            at = at.behind(&commits, &after);
+            run.groups.push((at, commits));
+        }
+        // Another number than any frame has, so that what stands in the old files is never taken for what follows.
+        let end = Mark { frame: behind + 1, chain: 0, ..at };
+        run.groups.push((end, Vec::new()));
+        follower.base.apply(&run)?;
+        Ok(end)
+    }
+
+    /// Begins a generation behind what the base holds, and moves the files of those before it into a folder of their own.
+    fn begin_behind(&self, mark: &Mark) -> Result<(Segment, Option<PathBuf>)> {
+        let (layer, layout, store) = (&*self.layer, &self.follower.layout, self.follower.store);
+        let before = segment_files(layer, layout)?;
+        let newest = Segment::of_any_store(layer, layout)?.iter().map(|segment| segment.header.start.generation).max();
+        // A gap says that no reader needs what is before.
+        let generation = newest.unwrap_or_default() + 1;
+        let at =
+            Position { generation, frame: mark.frame, chain: mark.chain, commits: mark.commits, ..Position::default() };
+        let header = Header::behind(&at, store, salt(&self.options.sources), mark.last_seq);
+        let path = unused_path(layer, layout)?;
+        let (next, _) = Segment::begin(layer, layout, path, header, self.options.segment_bytes)?;
+        let folder = layout.folder();
+        if before.is_empty() {
+            return Ok((next, None));
+        }
+        let taken = layer.list(folder).during("listing", folder)?;
+        let name = (1..).map(|number| format!("damaged-{number}"));
+        let name = name.into_iter().find(|name| taken.iter().all(|entry| *entry.name != **name)).unwrap_or_default();
+        let aside = folder.join(name);
+        layer.make_dir(&aside).during("making", &aside)?;
+        for path in before {
+            let kept = aside.join(path.file_name().unwrap_or(Path::new("segment").as_os_str()));
+            layer.rename(&path, &kept).during("moving aside", &path)?;
+        }
+        for folder in [&aside, folder] {
+            layer.sync_dir(folder).during("flushing", folder)?;
+        }
+        Ok((next, Some(aside)))
+    }
+}

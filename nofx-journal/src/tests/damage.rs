@@ -1,0 +1,250 @@
+//! Damage in the journal: one frame that cannot be read leaves in doubt what it may have been about, and nothing else.
+
+use std::sync::Arc;
+
+use nofx_core::{Body, Direction, Error, Expect, Kind, LogQuery, Page, RecordKey, ScanQuery};
+
+use super::engine::{batch, create, entry, log, open};
+use super::world::{Answer, History, Question, STORE, layout};
+use crate::base::Base;
+use crate::files::Boot;
+use crate::follower::Follower;
+use crate::memory::MemoryBase;
+use crate::segment::segment_files;
+use crate::sim::{Dice, Sim};
+
+const BOOT: Option<Boot> = Some([7; 16]);
+
+/// A store of some commits in several segments, of which the base holds the first.
+fn store(seed: u64, commits: usize, applied: usize) -> (Sim, MemoryBase, History) {
+    let (sim, base, mut history, mut dice) = (Sim::default(), MemoryBase::new(), History::default(), Dice(seed));
+    sim.set_boot(BOOT);
+    create(&sim);
+    let engine = open(Arc::new(sim.clone()), &base, None);
+    for number in 0..commits {
+        let commit = history.any_commit(&mut dice);
+        engine.commit(vec![commit.to_batch()]).unwrap();
+        history.0.push(commit);
+        if number + 1 == applied {
+            engine.apply().unwrap();
+        }
+    }
+    // What is left stays in the journal.
+    std::mem::forget(engine);
+    (sim, base, history)
+}
+
+fn reader(sim: &Sim, base: &MemoryBase) -> Follower {
+    Follower::new(Arc::new(sim.clone()), layout(), STORE, Arc::new(base.clone()))
+}
+
+fn is_part<T: PartialEq>(answer: &Page<T>, whole: &Page<T>) -> bool {
+    let is_whole = answer.items.len() == whole.items.len();
+    whole.items.starts_with(&answer.items) && (answer.more || is_whole && !whole.more)
+}
+
+/// Returns whether an answer is true as far as it goes: a page may end early, and says then that there is more.
+fn is_true(answer: &Answer, whole: &Answer) -> bool {
+    match (answer, whole) {
+        (Answer::RecordPage(answer), Answer::RecordPage(whole)) => is_part(answer, whole),
+        (Answer::HeadPage(answer), Answer::HeadPage(whole)) => is_part(answer, whole),
+        (Answer::Entries(answer), Answer::Entries(whole)) => is_part(answer, whole),
+        (Answer::Commits(Some((answer, end))), Answer::Commits(Some((whole, all)))) => {
+            whole.starts_with(answer) && end <= all
+        }
+        (answer, whole) => answer == whole,
+    }
+}
+
+/// Returns whether entries once stood in a log: what does is read, also if the journal may have lost that it was gone on with or removed.
+fn was_in_log(answer: &Answer, history: &History, question: &Question) -> bool {
+    let Answer::Entries(page) = answer else { return false };
+    (0..=history.0.len()).any(|count| {
+        matches!(history.answer(count, question), Answer::Entries(then) if then.items == page.items && (page.more || !then.more))
+    })
+}
+
+/// Asks everything. Returns how many questions were answered, of how many.
+fn ask(what: &str, reader: &Follower, history: &History, counts: &[usize]) -> (usize, usize) {
+    // A list of the newest first that goes on behind a key was begun before, and said there what it lacks.
+    let is_begun = |query: &Question| match query {
+        Question::Scan(query) => query.direction == Direction::Backward && query.after.is_some(),
+        Question::Logs(query) => query.direction == Direction::Backward && query.after.is_some(),
+        _ => false,
+    };
+    let all: Vec<_> = Question::all(history.0.len()).into_iter().filter(|query| !is_begun(query)).collect();
+    let mut wrong = vec![Vec::new(); counts.len()];
+    let mut answered = 0;
+    for question in &all {
+        match question.ask(reader) {
+            Ok(answer) => {
+                answered += 1;
+                for (count, wrong) in counts.iter().zip(&mut wrong) {
+                    let whole = history.answer(*count, question);
+                    if !is_true(&answer, &whole) && !was_in_log(&answer, history, question) {
+                        wrong.push(format!("{question:?}\n answers {answer:?}\n not {whole:?}"));
+                    }
+                }
+            }
+            Err(Error::Corrupt(_)) => {}
+            Err(error) => panic!("{what}: {question:?}: {error}"),
+        }
+    }
+    // One state of the store explains all answers.
+    assert!(wrong.iter().any(Vec::is_empty), "{what}: {}", wrong[0].join("\n"));
+    (answered, all.len())
+}
+
+#[test]
+fn a_flipped_bit_leaves_no_older_answer_and_hides_little() {
+    const COMMITS: usize = 9;
+    let (mut answered, mut asked, mut trials) = (0, 0, 0);
+    for (seed, applied) in [(1, 0), (2, 3), (3, 8)] {
+        let (sim, base, history) = store(seed, COMMITS, applied);
+        for path in segment_files(&sim, &layout()).unwrap() {
+            let path = path.to_string_lossy().into_owned();
+            let bytes = sim.everything()[&path].clone();
+            for at in (0..bytes.len()).filter(|at| bytes[*at] != 0 || at % 64 == 0) {
+                for has_tip in [true, false] {
+                    let damaged = Sim::holding(sim.platter());
+                    damaged.set_boot(BOOT);
+                    damaged.tamper(&path, |bytes| bytes[at] ^= 1 << (at % 8));
+                    if !has_tip {
+                        damaged.delete("journal/tip");
+                    }
+                    // Without a tip nothing but itself speaks for the newest commit.
+                    let counts = if has_tip { &[COMMITS][..] } else { &[COMMITS, COMMITS - 1] };
+                    let what = format!("seed {seed}, {path}, byte {at}, tip {has_tip}");
+                    let (done, all) = ask(&what, &reader(&damaged, &base), &history, counts);
+                    (answered, asked, trials) = (answered + done, asked + all, trials + 1);
+                }
+            }
+        }
+    }
+    println!("{trials} flips, {answered} of {asked} answered");
+    assert!(answered * 10 > asked * 7, "{answered} of {asked} questions are answered");
+}
+
+#[test]
+fn what_is_around_a_damaged_frame_is_read_and_the_repair_goes_on_behind_it() {
+    for (has_tip, applied) in [(true, 0), (false, 0), (true, 1)] {
+        let (sim, base) = (Sim::default(), MemoryBase::new());
+        create(&sim);
+        let note = |id: &str| RecordKey::new(Kind::of("note"), id).unwrap();
+        let engine = open(Arc::new(sim.clone()), &base, None);
+        for id in ["ada", "bob", "cyd"] {
+            let batch = batch().put(note(id), Expect::Absent, Body::trusted("1"));
+            engine.commit(vec![batch.append(log("shared"), vec![entry(format!("\"{id}\""))])]).unwrap();
+            if applied == 1 && id == "ada" {
+                engine.apply().unwrap();
+            }
+        }
+        std::mem::forget(engine);
+        let bob = b"bob".to_vec();
+        sim.tamper("journal/segment-0", |bytes| {
+            let at = bytes.windows(3).position(|window| window == bob).unwrap();
+            bytes[at] ^= 1;
+        });
+        if !has_tip {
+            sim.delete("journal/tip");
+        }
+        let engine = open(Arc::new(sim.clone()), &base, None);
+        let follower = engine.follower();
+        let what = "corrupt data in `journal/segment-0`: frame 2 at byte ";
+        assert!(follower.damage().unwrap().unwrap().starts_with(&what["corrupt data in ".len()..]));
+        assert_eq!(follower.get(&[note("ada"), note("cyd"), note("eve")]).unwrap().iter().flatten().count(), 2);
+        let error = follower.get(&[note("bob")]).unwrap_err().to_string();
+        assert!(error.contains("note/bob") && error.contains("frame 2"), "{error}");
+        let page = follower.scan(&ScanQuery::all(10)).unwrap();
+        assert_eq!((page.items.len(), page.more), (2, true), "the list goes on with what is lost");
+        assert_eq!(follower.scan(&ScanQuery::all(10).after(note("cyd"))).unwrap_err().code(), "corrupt");
+        let read = |query: LogQuery| follower.read(&query).map(|page| page.items.len());
+        assert_eq!(read(LogQuery::oldest_first(log("shared"), 9)).unwrap(), 1);
+        assert_eq!(read(LogQuery::oldest_first(log("shared"), 9).within(1..9)).unwrap_err().code(), "corrupt");
+        assert_eq!(read(LogQuery::oldest_first(log("shared"), 9).within(2..9)).unwrap(), 1);
+        assert_eq!(
+            read(LogQuery { direction: Direction::Backward, ..LogQuery::oldest_first(log("shared"), 9) }).unwrap(),
+            1
+        );
+        assert_eq!(engine.commit(vec![batch()]).unwrap_err().code(), "corrupt");
+
+        let asked = engine.repair(false).unwrap();
+        assert!(asked.repairs.is_empty() && asked.losses[0].what.ends_with("only go on without 1 groups"), "{asked:?}");
+        let before = sim.everything()["journal/segment-0"].clone();
+        let done = engine.repair(true).unwrap();
+        assert!(done.losses.is_empty(), "{done:?}");
+        assert_eq!(done.repairs[0].aside.as_deref(), Some("journal/damaged-1"));
+        assert_eq!(sim.everything()["journal/damaged-1/segment-0"], before);
+
+        let added = batch().put(note("dan"), Expect::Absent, Body::trusted("2"));
+        engine.commit(vec![added.append(log("shared"), vec![entry("4")])]).unwrap();
+        for follower in [follower, &reader(&sim, &base)] {
+            let all = [note("ada"), note("bob"), note("cyd"), note("dan")];
+            let there: Vec<_> = follower.get(&all).unwrap().iter().map(Option::is_some).collect();
+            assert_eq!(there, [true, false, true, true]);
+            assert_eq!(follower.heads(&[log("shared")]).unwrap()[0].length, 4);
+            let rest = follower.read(&LogQuery::oldest_first(log("shared"), 9).within(2..9)).unwrap();
+            assert_eq!(rest.items.iter().map(|entry| entry.position).collect::<Vec<_>>(), [2, 3]);
+            assert_eq!(follower.damage().unwrap(), None);
+        }
+        assert_eq!(engine.repair(true).unwrap(), Default::default(), "there is nothing left to repair");
+        engine.apply().unwrap();
+        assert_eq!(base.snapshot().unwrap().mark().commits, 3, "the one that was lost is not counted");
+    }
+}
+
+#[test]
+fn a_repair_that_was_killed_goes_on_and_loses_nothing_more() {
+    for seed in 1..=6 {
+        let (sim, base, history) = store(seed, 9, 3);
+        // What the base holds needs no journal.
+        for path in segment_files(&sim, &layout()).unwrap() {
+            sim.tamper(&path.to_string_lossy(), |bytes| {
+                let end = bytes.iter().rposition(|byte| *byte != 0).unwrap();
+                bytes[end] ^= 1;
+            });
+        }
+        let (platters, sees) = {
+            let seen = Arc::new(std::sync::Mutex::new(vec![sim.platter()]));
+            (seen.clone(), seen)
+        };
+        sim.watch(move |platter| sees.lock().unwrap().push(platter.clone()));
+        let killed = base.clone();
+        let engine = open(Arc::new(sim.clone()), &killed, None);
+        engine.repair(true).unwrap();
+        sim.stop_watching();
+        let kept = reader(&sim, &killed);
+        let found = |follower: &Follower| -> Vec<_> {
+            Question::all(9)
+                .iter()
+                .map(|question| format!("{:?}", question.ask(follower).map_err(|error| error.code())))
+                .collect()
+        };
+        let expected = found(&kept);
+        // The base took everything in with the first step.
+        for platter in platters.lock().unwrap().iter() {
+            let left = Sim::holding(platter.cut(&mut Dice(seed)));
+            let engine = open(Arc::new(left.clone()), &killed, None);
+            let done = engine.repair(false).unwrap();
+            assert!(done.losses.is_empty(), "seed {seed}: {done:?}");
+            assert_eq!(found(engine.follower()), expected, "seed {seed}");
+            engine.commit(vec![batch()]).unwrap();
+        }
+        assert!(history.0.len() == 9);
+    }
+}
+
+#[test]
+fn a_journal_that_is_missing_is_begun_again_only_by_a_repair_that_may_give_up_what_it_held() {
+    let (sim, base, _) = store(7, 4, 2);
+    for path in segment_files(&sim, &layout()).unwrap() {
+        sim.delete(&path.to_string_lossy());
+    }
+    let engine = open(Arc::new(sim.clone()), &base, None);
+    let asked = engine.repair(false).unwrap();
+    assert!(asked.losses[0].what.contains("is missing; the journal can only go on without what it held"), "{asked:?}");
+    assert_eq!(engine.commit(vec![batch()]).unwrap_err().code(), "corrupt");
+    engine.repair(true).unwrap();
+    engine.commit(vec![batch()]).unwrap();
+    assert_eq!(reader(&sim, &base).commits(0, 9).unwrap().unwrap().1, 3);
+}
