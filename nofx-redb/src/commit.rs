@@ -54,7 +54,16 @@ pub(crate) fn apply(
     }
     ids.refresh(&tables, &ends)?;
     tables.trust.require(|| "what is remembered of commits".to_owned())?;
-    let mut state = State { tables, ends, ids, new_ids: HashMap::new(), heads: HashMap::new(), freed: 0, fault: None };
+    let mut state = State {
+        tables,
+        ends,
+        ids,
+        new_ids: HashMap::new(),
+        heads: HashMap::new(),
+        freed: 0,
+        has_gaps: false,
+        fault: None,
+    };
     let outcomes = group.into_iter().map(|batch| state.commit(batch)).collect::<Attempt<_>>()?;
     let changed = state.ends != ends;
     let unfolded = state.write_heads()?;
@@ -70,10 +79,19 @@ pub(crate) fn lay_down(transaction: &WriteTransaction, pages: &Arc<Pages>, run: 
     ends.start = Some(tables.start(&ends)?);
     let lacking = run.beyond(&mark).map_err(Fault::Told)?;
     let ids = Ids::default();
-    let mut state =
-        State { tables, ends, ids: &ids, new_ids: HashMap::new(), heads: HashMap::new(), freed: 0, fault: None };
+    let mut state = State {
+        tables,
+        ends,
+        ids: &ids,
+        new_ids: HashMap::new(),
+        heads: HashMap::new(),
+        freed: 0,
+        has_gaps: false,
+        fault: None,
+    };
     let mut until = mark;
     for (mark, commits) in lacking {
+        state.has_gaps |= mark.frame > until.frame + 1;
         for commit in commits {
             state.lay_down(commit)?;
         }
@@ -113,6 +131,8 @@ struct State<'t> {
     heads: HashMap<LogKey, (Head, Changed)>,
     /// Bytes of what was removed.
     freed: u64,
+    /// Whether commits before this one were given up, so that positions before its entries may be missing.
+    has_gaps: bool,
     /// What went wrong while a batch was checked.
     fault: Option<Fault>,
 }
@@ -142,6 +162,9 @@ impl State<'_> {
 
     /// Lays down what happened. It was judged before.
     fn lay_down(&mut self, commit: &Commit) -> Attempt<()> {
+        if self.has_gaps {
+            self.leave_gaps(commit)?;
+        }
         let batch = commit.to_batch();
         let change = batch.change(commit.seq);
         let committed = self.apply(batch, commit.seq)?;
@@ -150,6 +173,18 @@ impl State<'_> {
         }
         let row = Remembered { change, committed, last_seq: commit.seq.or(self.ends.last_seq) };
         self.tables.remember(&mut self.ends, &row)
+    }
+
+    /// Lets logs go on at the positions of a commit. Those before them that no commit has are rows that are not there, which reading names.
+    fn leave_gaps(&mut self, commit: &Commit) -> Attempt<()> {
+        for (log, entries) in &commit.appends {
+            let mut head = self.head_of(log)?;
+            if let Some(first) = entries.first().filter(|first| first.position > head.length) {
+                head.length = first.position;
+                self.heads.insert(log.clone(), (head, true));
+            }
+        }
+        Ok(())
     }
 
     fn apply(&mut self, batch: Batch, seq: Option<Seq>) -> Attempt<Committed> {

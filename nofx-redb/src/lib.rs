@@ -84,7 +84,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use async_trait::async_trait;
 use nofx_core::{
     BackendInfo, Batch, Changes, Cursor, Durability, Error, Limits, LogEntry, LogHead, LogKey, LogQuery, LogScan,
-    Outcome, Page, PersistenceBackend, Record, RecordKey, Result, ScanQuery, Sharing, blocking,
+    Outcome, Page, PersistenceBackend, Record, RecordKey, Repaired, Result, ScanQuery, Sharing, blocking,
 };
 
 use nofx_journal::Journaled;
@@ -231,6 +231,30 @@ impl RedbBackend {
             return Err(read_only.error.clone());
         }
         blocking(move || shared.repair()).await
+    }
+
+    /// Says what of the store's journal cannot be read beyond the file, if something cannot. `None` for a store without a journal.
+    ///
+    /// What it may have been about is `Corrupt`, and nothing is committed before it is repaired; everything else is read.
+    pub async fn journal_damage(&self) -> Result<Option<String>> {
+        self.open_shared()?;
+        self.read_behind(Follower::damage).await.unwrap_or(Ok(None))
+    }
+
+    /// Lets the journal go on behind what cannot be read of it; does nothing where all can be read, or where there is no journal.
+    ///
+    /// The file takes in every commit that can be read. Where others would be lost, this only says so in [`losses`](Repaired::losses), unless
+    /// it may give them up: close other programs first that have the store open, which may still bring them to the file. What is damaged
+    /// is kept in a folder `damaged-<n>` within that of the journal.
+    pub async fn repair_journal(&self, gives_up: bool) -> Result<Repaired> {
+        self.open_shared()?;
+        if let Some(read_only) = &self.read_only {
+            return Err(read_only.error.clone());
+        }
+        let Some(engine) = self.journaled.as_ref().map(Journaled::engine).transpose()? else {
+            return Ok(Repaired::default());
+        };
+        blocking(move || engine.repair(gives_up)).await
     }
 
     fn open_shared(&self) -> Result<Arc<Shared>> {
