@@ -5,7 +5,7 @@ use nofx_journal::codec::Commit;
 use nofx_journal::fault::During;
 use nofx_journal::files::Files;
 use nofx_journal::lost::Lost;
-use nofx_journal::segment::{Found, Position, Segment};
+use nofx_journal::segment::{self, Found, Position, Segment};
 use nofx_journal::tip::Tip;
 
 use crate::catalog::{self, Mark};
@@ -112,7 +112,11 @@ pub(crate) fn replay(
         }
         state.segment = Some(segment);
     }
-    let expected = until.unwrap_or(base);
+    let mut expected = until.unwrap_or(base);
+    // Where no tip tells how far it goes, a segment whose header is damaged still shows that it does.
+    if until.is_none() && state.damage.is_none() && ends_before_damage(files, state, &position)? {
+        expected = expected.max(position.frame + 1);
+    }
     if position.frame < expected && state.damage.is_none() {
         note_missing(files, state, &position, expected)?;
     }
@@ -122,6 +126,13 @@ pub(crate) fn replay(
     }
     state.position = position;
     Ok(true)
+}
+
+/// Returns whether the journal goes on behind a place in a segment that has no header.
+fn ends_before_damage(files: &dyn Files, state: &State, at: &Position) -> Result<bool> {
+    let Some(segment) = &state.segment else { return Ok(false) };
+    let is_end = segment.read(at).during("reading", &segment.path)? == Found::End;
+    Ok(is_end && segment::goes_on_without_header(files, &layout::AT, at)?)
 }
 
 /// Compares what was read with what the tip tells of the journal.

@@ -189,6 +189,22 @@ fn a_flip_in_one_of_several_segments_hides_no_other() {
         }
         sim.tamper(path, |bytes| bytes.clone_from(&whole[path]));
     }
+    // The newest generation has no header any more, and no tip tells of it: the end of the one before it and its own frames do.
+    let (newest, first) = (places.last().unwrap().0.clone(), places.len() - 1);
+    let first = (0..=first).find(|at| places[*at].0 == newest).unwrap() as u64;
+    for has_tip in [true, false] {
+        if !has_tip {
+            sim.delete(layout::TIP);
+        }
+        sim.tamper(newest.to_str().unwrap(), |bytes| bytes[8] ^= 1);
+        let store = open();
+        for n in 0..40 {
+            let found = store.get(&[key(n)]).map(|found| found[0].is_some());
+            assert_eq!(found.ok(), (n < first).then_some(true), "record {n}, tip {has_tip}");
+        }
+        assert_eq!(store.commit(vec![batch()]).unwrap_err().code(), "corrupt", "tip {has_tip}");
+        sim.tamper(newest.to_str().unwrap(), |bytes| bytes[8] ^= 1);
+    }
 }
 
 #[test]
