@@ -4,6 +4,7 @@
 //! row in `Command` and in [`main`].
 
 pub mod archive;
+mod arena;
 pub mod backup;
 pub mod cleanup;
 pub mod compact;
@@ -117,6 +118,9 @@ impl Command {
 pub fn main() -> ExitCode {
     // Ends by itself with code 2, or with 0 for help.
     let Cli { command, namespace } = Cli::parse();
+    if matches!(command, Command::Migrate(_)) {
+        arena::share_one();
+    }
     execute(async {
         if namespace.is_some() && command.is_about_all() {
             let message = "this command is about all namespaces of a store";

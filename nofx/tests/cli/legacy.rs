@@ -37,6 +37,35 @@ fn tree_size(folder: &Path) -> u64 {
     entries.map(|path| if path.is_dir() { tree_size(&path) } else { fs::metadata(&path).expect("a file").len() }).sum()
 }
 
+/// The allocator of glibc takes this from the environment alone.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+#[test]
+fn a_migration_starts_again_with_one_arena_unless_the_environment_says_how_many() {
+    let starts = |arenas: Option<&str>| {
+        let place = Place::new().with_legacy();
+        let mut command = std::process::Command::new("strace");
+        let program = env!("CARGO_BIN_EXE_nofx");
+        command.args(["-f", "-qq", "-v", "-s", "64", "-e", "trace=execve", "-o", "calls", program]);
+        command.args(["migrate", "--from", "work", "--to", "redb:x.redb"]).current_dir(place.path(""));
+        match arenas {
+            Some(arenas) => command.env("MALLOC_ARENA_MAX", arenas),
+            None => command.env_remove("MALLOC_ARENA_MAX"),
+        };
+        run(&mut command).done();
+        let calls = fs::read_to_string(place.path("calls")).unwrap();
+        calls.lines().filter(|call| call.contains("execve(")).map(str::to_owned).collect::<Vec<_>>()
+    };
+    if std::process::Command::new("strace").arg("-V").output().is_err() {
+        println!("strace is not installed");
+        return;
+    }
+    let again = starts(None);
+    assert_eq!(again.len(), 2, "{again:?}");
+    assert!(!again[0].contains("MALLOC_ARENA_MAX") && again[1].contains("\"MALLOC_ARENA_MAX=1\""), "{again:?}");
+    assert!(again[1].contains("\"migrate\", \"--from\", \"work\""), "{again:?}");
+    assert_eq!(starts(Some("4")).len(), 1, "what the environment says holds");
+}
+
 #[test]
 fn a_dry_run_writes_nothing() {
     let place = Place::new().with_legacy();
