@@ -3,7 +3,7 @@
 //! Everything that is applied is in the journal too, and a segment is used again only once an applier told that the base holds what it
 //! covers. So each step may be interrupted and done again, by this process or by another.
 
-use std::sync::{Arc, PoisonError, TryLockError};
+use std::sync::{Arc, MutexGuard, PoisonError, TryLockError};
 use std::thread;
 use std::time::Duration;
 
@@ -102,7 +102,18 @@ impl Writer {
             Err(TryLockError::WouldBlock) => return Ok(Applied::Not),
         };
         let Some((doors, _held)) = self.hold(Doors::apply_lock, Lock::try_acquire)? else { return Ok(Applied::Not) };
-        Ok(if self.follower.apply_holding(&doors, SOFT_BOUND)? { Applied::Run } else { Applied::Not })
+        let applied = self.follower.apply_holding(&doors, SOFT_BOUND);
+        *self.stuck() = applied.as_ref().err().filter(|error| matches!(error, Error::Corrupt(_))).cloned();
+        Ok(if applied? { Applied::Run } else { Applied::Not })
+    }
+
+    fn stuck(&self) -> MutexGuard<'_, Option<Error>> {
+        self.stuck.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Fails if the base is so damaged that it takes nothing in: what is committed would only fill the journal. What is in the journal is read.
+    pub(crate) fn require_base(&self) -> Result<()> {
+        self.stuck().clone().map_or(Ok(()), Err)
     }
 
     /// Returns whether the journal may hold what the base lacks.

@@ -49,6 +49,11 @@ pub trait Snapshot {
     fn heads<'a>(&'a self, query: &'a LogScan) -> Rows<'a, LogHead>;
     /// Returns the entries of a log at some positions, all of which it has.
     fn entries<'a>(&'a self, log: &'a LogKey, range: Range<u64>, direction: Direction) -> Rows<'a, LogEntry>;
+    /// Fails if something is damaged that applying a commit to these logs reads or changes beside what was asked for to judge it. What is
+    /// damaged later may still keep the base from taking a run in.
+    fn can_take(&self, _logs: &[LogKey]) -> Result<(), Misfit> {
+        Ok(())
+    }
     /// Returns the commit of a batch, if it is remembered.
     fn remembered(&self, batch: &BatchId) -> Result<Option<Remembered>, Misfit>;
     /// Returns the commits from one of a number on, counted from zero; `None` if not all of them are remembered.

@@ -90,6 +90,7 @@ impl Named {
             let below = if tail.has_entries() { None } else { base.head(log)? };
             known.logs.insert(log.clone(), tail.head(log, below).unwrap_or_else(|| LogHead::missing(log.clone())));
         }
+        base.can_take(&self.logs)?;
         for (batch, recent) in self.batches.iter().zip(copied.batches) {
             let found = match recent.filter(|(frame, _)| *frame > held) {
                 Some((_, remembered)) => Some(remembered),

@@ -39,6 +39,8 @@ pub(crate) struct Writer {
     /// Whose turn it is to bring the base up to date, within this process.
     pub(crate) applying: Mutex<()>,
     committed: AtomicBool,
+    /// Why the base took nothing in when this process last tried, if it is damaged.
+    pub(crate) stuck: Mutex<Option<Error>>,
     /// Wakes the thread that applies.
     pub(crate) call: Mutex<Call>,
     pub(crate) bell: Condvar,
@@ -65,6 +67,7 @@ impl Writer {
             committing: Mutex::default(),
             applying: Mutex::default(),
             committed: AtomicBool::new(false),
+            stuck: Mutex::default(),
             call: Mutex::default(),
             bell: Condvar::new(),
         })
@@ -163,6 +166,7 @@ impl Writer {
 
     /// Commits a group, for the holder of the lock.
     fn commit_holding(&self, turn: &mut Turn, doors: &Doors, group: Vec<Batch>) -> Result<Vec<Outcome>> {
+        self.require_base()?;
         let caught_up = Cell::new(Some(self.catch_up(turn, doors)?));
         let named = Named::by(&group);
         let follow = || {

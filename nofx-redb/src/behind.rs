@@ -16,13 +16,14 @@ use nofx_journal::files::Disk;
 use nofx_journal::layout::Layout;
 use nofx_journal::{Engine, base};
 
+use crate::codec::placed;
 use crate::door::Source;
 use crate::fault::{Attempt, Fault, contain};
 use crate::feed::{Ends, Ids, TOGETHER};
 use crate::options::Options;
 use crate::read::{self, Entries, Heads, Records};
 use crate::store::{Shared, lock};
-use crate::tables::{CHUNKS, LOGS, RECORDS, ReadTable, Tables};
+use crate::tables::{ALL, CHUNKS, LOGS, RECORDS, ReadTable, Rows, Tables};
 
 /// What the segments of the journal begin with.
 const MAGIC: [u8; 8] = *b"nofxrdb\x01";
@@ -247,6 +248,30 @@ impl Snapshot for Still<'_> {
         self.rows(move || format!("log {log}"), walk, |entries: &mut Entries| entries.next(&self.tables))
     }
 
+    fn can_take(&self, logs: &[LogKey]) -> Result<(), Misfit> {
+        self.read(
+            || "the newest commit".to_owned(),
+            |tables| {
+                // redb reads the first page of each to open it.
+                tables.need(&ALL, || None)?;
+                tables.ends()?;
+                // Where the rows of a new log go.
+                Ok(drop(tables.entries.last_row()?))
+            },
+        )?;
+        for log in logs {
+            let head = self.head(log)?;
+            self.read(
+                || format!("log {log}"),
+                |tables| {
+                    let row = placed(head.number, head.length);
+                    Ok(drop(tables.entries.range::<&[u8]>(..=&row[..])?.next_back().transpose()?))
+                },
+            )?;
+        }
+        Ok(())
+    }
+
     fn remembered(&self, batch: &BatchId) -> Result<Option<Remembered>, Misfit> {
         let mut ids = lock(&self.file.ids);
         if ids.reach(self.mark.commits) && ids.is_unknown(batch) {
@@ -298,8 +323,11 @@ fn journaled(row: crate::codec::Remembered) -> Remembered {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
     use std::io;
     use std::sync::atomic::AtomicU64;
+
+    use nofx_core::{Batch, Body, Error, Expect, Kind, NewEntry, Sources, Timestamp};
 
     use super::*;
     use crate::{Access, Probe};
@@ -331,5 +359,94 @@ mod tests {
         let ahead = Mark { frame: 7, ..Mark::default() };
         let refused = file.apply(&Run { after: ahead, groups: Vec::new() }).unwrap_err();
         assert!(refused.to_string().contains("the base lacks frames 1 to 7 of the journal"), "{refused}");
+    }
+
+    fn batch() -> Batch {
+        Batch::new(Sources::default().batch_id())
+    }
+
+    fn log(id: &str) -> LogKey {
+        LogKey::new(Kind::of("talk"), id).unwrap()
+    }
+
+    fn record(id: &str) -> RecordKey {
+        RecordKey::new(Kind::of("note"), id).unwrap()
+    }
+
+    /// Entries in which nothing repeats.
+    fn entries(count: usize) -> Vec<NewEntry> {
+        let body = || format!("\"{}\"", (0..4).map(|_| Sources::default().batch_id().to_string()).collect::<String>());
+        (0..count).map(|_| NewEntry { at: Timestamp::from_millis(1), body: Body::trusted(body()) }).collect()
+    }
+
+    fn open(path: &Path) -> (Arc<Shared>, Arc<Engine>) {
+        let shared = Shared::open(path, Options { journal: true, ..Options::default() }).unwrap();
+        let engine = engine(&shared);
+        (shared, engine)
+    }
+
+    #[test]
+    fn what_was_acknowledged_beside_a_damaged_page_can_be_laid_down() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.redb");
+        {
+            let (shared, engine) = open(&path);
+            for round in 0..20 {
+                let put = |batch: Batch, n: usize| {
+                    batch.put(record(&format!("{round:02}{n:02}")), Expect::Any, Body::trusted("1"))
+                };
+                let batch = (0..30).fold(batch(), put);
+                let append = |batch: Batch, n: usize| batch.append(log(&format!("l{n:02}")), entries(4));
+                engine.commit(vec![(0..15).fold(batch, append)]).unwrap();
+                engine.commit((0..40).map(|_| self::batch()).collect()).unwrap();
+            }
+            engine.apply().unwrap();
+            drop(engine);
+            shared.let_go();
+        }
+        let (whole, beside) = (fs::read(&path).unwrap(), path.with_file_name("a.redb-journal"));
+        let journal: Vec<_> = fs::read_dir(&beside).unwrap().map(|entry| entry.unwrap().path()).collect();
+        let journal: Vec<_> = journal.into_iter().map(|path| (fs::read(&path).unwrap(), path)).collect();
+        let (mut refused, mut taken, mut stuck) = (0, 0, 0);
+        for page in (1..whole.len() / 4096).filter(|page| [1, 2].contains(&whole[page * 4096])) {
+            let mut bytes = whole.clone();
+            bytes[page * 4096 + 8] ^= 1;
+            fs::write(&path, bytes).unwrap();
+            journal.iter().for_each(|(bytes, path)| fs::write(path, bytes).unwrap());
+            let Ok(shared) = Shared::open(&path, Options { journal: true, ..Options::default() }) else { continue };
+            let (engine, mut taken_new) = (engine(&shared), false);
+            let batches = [
+                batch().put(record("0310"), Expect::Any, Body::trusted("2")),
+                batch().put(record("new"), Expect::Any, Body::trusted("2")),
+                batch().delete(record("1203"), Expect::Any),
+                batch().append(log("l03"), entries(3)),
+                batch().append(log("l07"), entries(300)),
+                batch().append(log("new"), entries(1)),
+                batch().seal(log("l05")),
+                batch().remove(log("l09")),
+            ];
+            for batch in batches {
+                let is_new = batch.writes.iter().any(|write| write.key == record("new"));
+                match engine.commit(vec![batch]) {
+                    Ok(_) => (taken, taken_new) = (taken + 1, taken_new || is_new),
+                    Err(Error::Corrupt(_)) => refused += 1,
+                    Err(error) => panic!("page {page}: {error}"),
+                }
+            }
+            if let Err(error) = engine.apply() {
+                // A page of redb's own is in the way of everything: then that is told at once, and what was acknowledged stays in the journal.
+                let again = engine.commit(vec![batch()]).unwrap_err();
+                assert_eq!((again.to_string(), again.code()), (error.to_string(), "corrupt"), "page {page}");
+                let page = &whole[page * 4096..][..4096];
+                assert!(!page.windows(5).any(|text| text == b"note\0" || text == b"talk\0"), "{error}");
+                stuck += 1;
+            }
+            let (_, follower) = (drop(engine), super::engine(&shared));
+            let new = follower.follower().get(&[record("new")]);
+            assert!(!taken_new || new.is_ok_and(|new| new[0].is_some()), "page {page}");
+            shared.let_go();
+        }
+        println!("{taken} commits were taken, {refused} refused, {stuck} pages are in the way of everything");
+        assert!(taken > 5 * refused && refused > 0, "{taken} taken, {refused} refused");
     }
 }

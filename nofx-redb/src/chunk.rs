@@ -10,7 +10,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-use nofx_core::{Body, LogEntry, LogState, NewEntry, Timestamp};
+use nofx_core::{Body, LogEntry, NewEntry, Timestamp};
 use redb::ReadableTable;
 
 use crate::codec::{Decoder, Encoder, Head, Reading, Table, Unread, decode_entry, placed, seal, text, unseal};
@@ -143,14 +143,9 @@ pub(crate) fn entry_of(entries: &impl Rows, log: u64, position: u64) -> Attempt<
 impl Tables<WriteTable<'_>> {
     /// Appends to a log, as rows while they are few, otherwise folding them with all other rows of the log into `folded`.
     pub(crate) fn append(&mut self, head: &mut Head, entries: Vec<NewEntry>, folded: &mut Folded) -> Attempt<()> {
-        if head.number == 0 {
-            head.number = self.next_log_number()?;
-        }
-        let bytes: u64 = entries.iter().map(|entry| entry.body.len() as u64).sum();
+        self.begin_append(head, &entries)?;
+        let bytes = bytes_of(&entries);
         let rows = head.length - head.folded + entries.len() as u64;
-        if let Some(last) = entries.last() {
-            head.last_at = last.at;
-        }
         if head.tail_bytes + bytes >= FOLD_BYTES || rows >= FOLD_ROWS {
             match self.rows_of(head) {
                 Ok(rows) => return self.fold_with(head, rows, entries, folded),
@@ -159,6 +154,28 @@ impl Tables<WriteTable<'_>> {
                 Err(fault) => return Err(fault),
             }
         }
+        self.append_rows(head, entries)
+    }
+
+    /// Gives a log that has none its number, and notes when the last of its entries was.
+    fn begin_append(&mut self, head: &mut Head, entries: &[NewEntry]) -> Attempt<()> {
+        if head.number == 0 {
+            head.number = self.next_log_number()?;
+        }
+        if let Some(last) = entries.last() {
+            head.last_at = last.at;
+        }
+        Ok(())
+    }
+
+    /// Appends to a log without looking at what it has.
+    pub(crate) fn append_blindly(&mut self, head: &mut Head, entries: Vec<NewEntry>) -> Attempt<()> {
+        self.begin_append(head, &entries)?;
+        self.append_rows(head, entries)
+    }
+
+    fn append_rows(&mut self, head: &mut Head, entries: Vec<NewEntry>) -> Attempt<()> {
+        let bytes = bytes_of(&entries);
         for entry in entries {
             let key = placed(head.number, head.length);
             self.entries.insert(&key[..], &*crate::codec::encode_entry(&key, entry.at, &entry.body))?;
@@ -261,7 +278,7 @@ impl Tables<WriteTable<'_>> {
         if head.number != 0 {
             bytes = self.remove_rows(head)? + self.remove_chunks(head.number, 0)?;
         }
-        *head = Head { number: head.number, state: LogState::Removed, ..Head::MISSING };
+        *head = head.removed();
         Ok(bytes)
     }
 
@@ -297,6 +314,10 @@ impl Tables<WriteTable<'_>> {
         }
         Ok(after)
     }
+}
+
+fn bytes_of(entries: &[NewEntry]) -> u64 {
+    entries.iter().map(|entry| entry.body.len() as u64).sum()
 }
 
 /// Removes the rows from one key to another. Returns how many bytes their values had.

@@ -261,6 +261,11 @@ impl Head {
         state: LogState::Open,
     };
 
+    /// Returns what is left of it once its log is removed: its number and its name stay used.
+    pub(crate) fn removed(&self) -> Self {
+        Self { number: self.number, state: LogState::Removed, ..Self::MISSING }
+    }
+
     pub(crate) fn encode(&self, name: &[u8]) -> Vec<u8> {
         let mut payload = Encoder::default();
         payload.number(self.number).number(self.length).number(self.folded).number(self.tail_bytes);

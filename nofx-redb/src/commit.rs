@@ -62,6 +62,7 @@ pub(crate) fn apply(
         heads: HashMap::new(),
         freed: 0,
         has_gaps: false,
+        is_blind: false,
         fault: None,
     };
     let outcomes = group.into_iter().map(|batch| state.commit(batch)).collect::<Attempt<_>>()?;
@@ -72,11 +73,16 @@ pub(crate) fn apply(
 }
 
 /// Lays down what a run of the journal says that the file lacks. Nothing has happened before the transaction is committed.
-pub(crate) fn lay_down(transaction: &WriteTransaction, pages: &Arc<Pages>, run: &Run) -> Attempt<Laid> {
+///
+/// A blind one neither folds nor removes rows, and leaves what was taken together of the feed: it reads no more than what judging a commit read, so
+/// that damage which was there before keeps nothing from being laid down.
+pub(crate) fn lay_down(transaction: &WriteTransaction, pages: &Arc<Pages>, run: &Run, is_blind: bool) -> Attempt<Laid> {
     let tables = Tables::write(transaction, pages)?;
     let (mut ends, mark) = (tables.ends()?, tables.mark()?);
     tables.trust.require(|| "the newest commit".to_owned())?;
-    ends.start = Some(tables.start(&ends)?);
+    if !is_blind {
+        ends.start = Some(tables.start(&ends)?);
+    }
     let lacking = run.beyond(&mark).map_err(Fault::Told)?;
     let ids = Ids::default();
     let mut state = State {
@@ -87,6 +93,7 @@ pub(crate) fn lay_down(transaction: &WriteTransaction, pages: &Arc<Pages>, run: 
         heads: HashMap::new(),
         freed: 0,
         has_gaps: false,
+        is_blind,
         fault: None,
     };
     let mut until = mark;
@@ -133,6 +140,8 @@ struct State<'t> {
     freed: u64,
     /// Whether commits before this one were given up, so that positions before its entries may be missing.
     has_gaps: bool,
+    /// Whether nothing is read but what was read to judge a commit.
+    is_blind: bool,
     /// What went wrong while a batch was checked.
     fault: Option<Fault>,
 }
@@ -211,13 +220,18 @@ impl State<'_> {
         for append in batch.appends {
             let mut head = self.head_of(&append.log)?;
             let start = head.length;
-            self.tables.append(&mut head, append.entries, &mut folded)?;
+            match self.is_blind {
+                true => self.tables.append_blindly(&mut head, append.entries)?,
+                false => self.tables.append(&mut head, append.entries, &mut folded)?,
+            }
             appended.push(start..head.length);
             self.heads.insert(append.log, (head, true));
         }
         for log in batch.seals {
             let mut head = self.head_of(&log)?;
-            self.tables.fold(&mut head, &mut folded)?;
+            if !self.is_blind {
+                self.tables.fold(&mut head, &mut folded)?;
+            }
             head.state = LogState::Sealed;
             self.heads.insert(log, (head, true));
         }
@@ -225,7 +239,10 @@ impl State<'_> {
         self.tables.lay_down(&folded)?;
         for log in batch.removals {
             let mut head = self.head_of(&log)?;
-            self.freed += self.tables.remove_log(&mut head)?;
+            match self.is_blind {
+                true => head = head.removed(),
+                false => self.freed += self.tables.remove_log(&mut head)?,
+            }
             self.heads.insert(log, (head, true));
         }
         Ok(Committed { seq, appended })

@@ -226,7 +226,12 @@ impl Shared {
     /// Lays down what a run of the journal says that the file lacks. Durable on return.
     pub(crate) fn lay_down(self: &Arc<Self>, run: &Run) -> Result<()> {
         let mut turn = lock(&self.turn);
-        let laid = self.in_transaction(|transaction, pages| lay_down(transaction, pages, run));
+        let attempt = |is_blind| self.in_transaction(|transaction, pages| lay_down(transaction, pages, run, is_blind));
+        let laid = match attempt(false) {
+            // It may be in what is only tidied up.
+            Err(fault) if fault.is_of_page() => attempt(true),
+            laid => laid,
+        };
         if let Ok(laid) = &laid {
             turn.unfolded.extend(laid.unfolded.iter().cloned());
             turn.freed += laid.freed;
