@@ -180,13 +180,14 @@ impl Around<'_> {
             self.reached = end;
             return self.lose_headless(held + 1, end);
         }
-        Err(Error::corrupt(match (first, whole) {
+        Err(match (first, whole) {
             (Some(first), _) => {
-                format!("the base ends before frame {}, and `{folder}` begins at {}", held + 1, first + 1)
+                let (lacking, first) = (held + 1, first + 1);
+                Error::corrupt(format!("the base ends before frame {lacking}, and `{folder}` begins at {first}"))
             }
-            (None, 0) => format!("`{folder}`: the journal of the store is missing"),
-            (None, _) => format!("`{folder}`: it is the journal of another store"),
-        }))
+            (None, 0) => self.follower.without_journal(),
+            (None, _) => Error::corrupt(format!("`{folder}`: it is the journal of another store")),
+        })
     }
 
     /// Reads a segment up to a frame, if that is known, or to its end.

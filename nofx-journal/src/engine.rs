@@ -9,11 +9,13 @@ use nofx_core::{Batch, Deadline, Error, Limits, Outcome, Repaired, Result, Store
 
 use crate::applier::{self, Call, SOFT_BOUND};
 use crate::base::{Base, Mark};
+use crate::doors::Doors;
 use crate::fault::During;
 use crate::files::{Files, Layer};
 use crate::follower::Follower;
 use crate::layout::Layout;
 use crate::options::Options;
+use crate::repair::only_without;
 use crate::segment::{Header, Position, Segment, salt};
 use crate::writer::Writer;
 
@@ -91,8 +93,7 @@ impl Engine {
         found.iter().try_for_each(|segment| layer.remove(&segment.path).during("removing", &segment.path))?;
         let at = Position { frame: mark.frame, chain: mark.chain, commits: mark.commits, ..Position::default() };
         let header = Header::behind(&at, store, salt(&options.sources), mark.last_seq);
-        let room = options.segment_bytes.min(FIRST_SEGMENT_BYTES);
-        Segment::begin_next(layer, layout, header, 0, room)?;
+        Segment::begin_next(layer, layout, header, 0, first_segment(options))?;
         let above = folder.parent().unwrap_or(Path::new(""));
         layer.sync_dir(above).during("flushing", above)
     }
@@ -171,19 +172,37 @@ impl Engine {
     /// them to the base. What is damaged is kept in a folder `damaged-<n>` within that of the journal. `Locked` if another process commits
     /// or applies for longer than [`Options::lock_wait`].
     pub fn repair(&self, gives_up: bool) -> Result<Repaired> {
+        let (layer, folder) = (self.layer()?, self.follower.layout.folder());
+        if layer.list(folder).during("listing", folder)?.is_empty() {
+            self.follower.base.snapshot()?;
+            match self.follower.without_journal() {
+                Error::Corrupt(failure) if !gives_up => return Ok(only_without(folder, &failure.what, None)),
+                _ => drop(Doors::open(&**layer, &self.follower.layout)?),
+            }
+        }
         self.writer()?.repair(gives_up)
+    }
+
+    /// Makes the journal as small as that of a new store, if the base holds everything that is in it: so after [`apply`](Self::apply), unless others
+    /// commit. Costs a flush, and the next segment is made as large as they are.
+    pub fn shrink(&self) -> Result<()> {
+        self.writer()?.shrink(first_segment(&self.options))
     }
 
     fn lock_writer(&self) -> std::sync::MutexGuard<'_, Option<Writing>> {
         self.writer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn layer(&self) -> Result<&Arc<dyn Layer>> {
+        match &self.may_write {
+            MayWrite::To(layer) => Ok(layer),
+            MayWrite::Not(why) => Err(why.clone()),
+        }
+    }
+
     /// Returns what writes, and makes it first if this is the first commit.
     fn writer(&self) -> Result<Arc<Writer>> {
-        let layer = match &self.may_write {
-            MayWrite::To(layer) => layer,
-            MayWrite::Not(why) => return Err(why.clone()),
-        };
+        let layer = self.layer()?;
         let mut writing = self.lock_writer();
         if let Some(writing) = &*writing {
             return Ok(writing.writer.clone());
@@ -195,6 +214,10 @@ impl Engine {
         *writing = Some(Writing { writer: writer.clone(), applier });
         Ok(writer)
     }
+}
+
+fn first_segment(options: &Options) -> u64 {
+    options.segment_bytes.min(FIRST_SEGMENT_BYTES)
 }
 
 impl Drop for Engine {

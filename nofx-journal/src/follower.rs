@@ -107,6 +107,11 @@ impl Follower {
         Err(Error::unavailable(format!("following `{}` while others write", self.layout.folder().display())))
     }
 
+    /// Says that a base is there, and its journal is not.
+    pub(crate) fn without_journal(&self) -> Error {
+        Error::corrupt(format!("`{}`: the journal of the store is missing", self.layout.folder().display()))
+    }
+
     /// Forgets everything, so that the journal is read again from where the base ends.
     pub(crate) fn begin_again(&self) {
         *self.tail() = Tail::default();
@@ -160,7 +165,11 @@ impl Follower {
             }
         }
         let at = tail.position();
-        let is_there = tail.segment().is_some() && (at.frame > until.frame || at.is_same_frame(until));
+        let is_there = match tail.segment() {
+            // Another thread of this process may be about to tell it. Otherwise an older copy was put in the place of the journal.
+            Some(segment) if at.frame > until.frame => is_as_known(segment, tail.newest())?,
+            segment => segment.is_some() && at.is_same_frame(until),
+        };
         Ok(if is_there { Followed::To(at.frame) } else { Followed::Lost })
     }
 
@@ -168,9 +177,9 @@ impl Follower {
     ///
     /// `Lost` if what stands behind them was durable once and is damaged.
     fn take_rest(&self, tip: Option<Tip>) -> Result<Followed> {
-        let (known, from, clean) = {
+        let (known, from, mut newest, clean) = {
             let tail = self.tail();
-            (tail.segment().cloned(), tail.position(), tail.clean)
+            (tail.segment().cloned(), tail.position(), tail.newest(), tail.clean)
         };
         let Some(mut segment) = known else { return Ok(Followed::Lost) };
         let (mut at, mut rest) = (from, Vec::new());
@@ -178,11 +187,11 @@ impl Follower {
             match segment.read(&at).during("reading", &segment.path)? {
                 Found::Group(commits, after) => {
                     rest.push(Rest::Group(commits, after));
-                    at = after;
+                    (newest, at) = (Some((at.offset, after)), after);
                 }
                 Found::End => match self.next(&at)? {
                     Some(next) => {
-                        (at, segment) = (next.header.start, next.clone());
+                        (newest, at, segment) = (None, next.header.start, next.clone());
                         rest.push(Rest::Segment(next));
                     }
                     None if segment::goes_on_without_header(&*self.files, &self.layout, &at)? => {
@@ -190,8 +199,8 @@ impl Follower {
                     }
                     None => break,
                 },
-                Found::Nothing if segment.stands(None).during("reading", &segment.path)? => break,
-                // It was used again.
+                Found::Nothing if is_as_known(&segment, newest)? => break,
+                // It was used again, or replaced.
                 Found::Nothing => return Ok(Followed::Lost),
             }
         }
@@ -226,7 +235,7 @@ impl Follower {
     }
 
     /// Begins again behind what the base holds, in the newest of some segments. Does nothing if they do not reach back to that, or not on
-    /// to this.
+    /// to this. `Replaced` if they lack the newest frame that was known here, or have another in its place.
     ///
     /// A generation ends where the next one begins, whatever stands behind: a frame that was never acknowledged comes back if the power
     /// went before what was to take its place was on the disk.
@@ -234,13 +243,17 @@ impl Follower {
         let Some(first) = segments.iter().rposition(|segment| segment.header.start.frame <= mark.frame) else {
             return Ok(());
         };
+        let known = self.tail().position();
+        let denies = |at: &Position| at.frame == known.frame && !at.is_same_frame(&known);
         let segment = &segments[first];
         let (mut position, mut last) = (segment.header.start, None);
+        let mut is_denied = denies(&position);
         while position.frame < mark.frame {
             let Found::Group(_, after) = segment.read(&position).during("reading", &segment.path)? else {
                 return Ok(());
             };
             (last, position) = (Some(position.offset), after);
+            is_denied |= denies(&position);
         }
         if position.chain != mark.chain {
             return Ok(());
@@ -253,11 +266,29 @@ impl Follower {
                     return Ok(());
                 };
                 tail.take(commits, after);
+                is_denied |= denies(&after);
             }
             if !tail.position().is_same_frame(&next.header.start) {
                 return Ok(());
             }
             tail.go_on_in(next.clone());
+        }
+        if known.frame > 0 {
+            let newest = tail.segment().cloned();
+            let mut at = tail.position();
+            while let Some(segment) = &newest
+                && at.frame < known.frame
+                && let Found::Group(_, after) = segment.read(&at).during("reading", &segment.path)?
+            {
+                at = after;
+                is_denied |= denies(&at);
+            }
+            if is_denied || at.frame < known.frame {
+                let folder = self.layout.folder().display();
+                return Err(Error::replaced(format!(
+                    "another copy of the store was put at `{folder}` while it was open"
+                )));
+            }
         }
         *self.tail() = tail;
         Ok(())
@@ -293,6 +324,12 @@ impl Follower {
         }
         Ok(true)
     }
+}
+
+/// Returns whether a segment is where it was, in the same use, with the newest frame that is known of it.
+fn is_as_known(segment: &Segment, newest: Option<(u64, Position)>) -> Result<bool> {
+    let stands = segment.stands(None).and_then(|stands| Ok(stands && (newest.is_none() || segment.stands(newest)?)));
+    stands.during("reading", &segment.path)
 }
 
 /// What follows in the journal.

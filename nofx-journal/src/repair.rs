@@ -27,6 +27,13 @@ struct Found {
     groups: Vec<Vec<Commit>>,
 }
 
+/// Says that a journal can only go on without so many groups, or without all that it held beyond the base.
+pub(crate) fn only_without(folder: &Path, what: &str, lost: Option<u64>) -> Repaired {
+    let without = lost.map_or("what it held beyond the base".to_owned(), |lost| format!("{lost} groups"));
+    let what = format!("{what}; the journal can only go on without {without}");
+    Repaired { losses: vec![Loss { thing: slashed(folder), what }], ..Repaired::default() }
+}
+
 impl Writer {
     /// Lets the journal go on behind what cannot be read of it, and says what that was. Where groups would be lost, it only says so, unless it
     /// may give them up. The files that were damaged are kept in a folder beside the new ones.
@@ -38,9 +45,7 @@ impl Writer {
         let Some(Found { what, lost, groups }) = self.find_damage()? else { return Ok(Repaired::default()) };
         let folder = self.follower.layout.folder();
         if lost != Some(0) && !gives_up {
-            let without = lost.map_or("what it held beyond the base".to_owned(), |lost| format!("{lost} groups"));
-            let what = format!("{what}; the journal can only go on without {without}");
-            return Ok(Repaired { losses: vec![Loss { thing: slashed(folder), what }], ..Repaired::default() });
+            return Ok(only_without(folder, &what, lost));
         }
         let start = self.settle_base(groups)?;
         let (next, aside) = self.begin_behind(&start)?;

@@ -102,6 +102,11 @@ impl Tail {
         self.position
     }
 
+    /// Returns where in the segment the last frame begins, and the place behind it; `None` if this generation has none yet.
+    pub(crate) fn newest(&self) -> Option<(u64, Position)> {
+        self.last.map(|offset| (offset, self.position))
+    }
+
     /// Returns the frame behind which it begins.
     pub(crate) fn start(&self) -> Mark {
         self.start

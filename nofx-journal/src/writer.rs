@@ -58,7 +58,7 @@ pub(crate) struct Turn {
 impl Writer {
     /// Makes what is needed for writing, where something of it is missing.
     pub(crate) fn open(follower: Arc<Follower>, layer: Arc<dyn Layer>, options: Options) -> Result<Self> {
-        let doors = Doors::open(&*layer, &follower.layout)?;
+        let doors = doors(&*layer, &follower)?;
         Ok(Self {
             follower,
             layer,
@@ -114,6 +114,26 @@ impl Writer {
         self.catch_up(&mut turn, &doors).map(drop)
     }
 
+    /// Goes on in a segment of so many bytes and removes all others, if the base holds everything and they take more.
+    pub(crate) fn shrink(&self, room: u64) -> Result<()> {
+        let mut turn = self.turn();
+        let (doors, _held) = self.hold_waiting(Doors::lock)?;
+        self.catch_up(&mut turn, &doors)?;
+        let (segment, position) = self.end()?;
+        let Follower { store, layout, .. } = &*self.follower;
+        let taken: u64 = Segment::all(&*self.layer, layout, *store)?.iter().map(|segment| segment.room).sum();
+        if taken <= room || self.follower.tip().is_none_or(|tip| tip.applied < position.frame) {
+            return Ok(());
+        }
+        let end = self.edit(&mut turn, &segment)?.write_at(&segment.end(&position), position.offset);
+        end.during("writing", &segment.path)?;
+        let (next, _) = self.begin_segment(&mut turn, &position, room)?;
+        self.tell_durable(&doors, &next.header.start);
+        // The oldest go first, so that the generations that remain have no gap.
+        let others = Segment::all(&*self.layer, layout, *store)?.into_iter().filter(|other| other.path != next.path);
+        others.into_iter().try_for_each(|other| self.layer.remove(&other.path).during("removing", &other.path))
+    }
+
     /// Waits for the turn to commit within this process.
     pub(crate) fn turn(&self) -> MutexGuard<'_, Turn> {
         // A panic leaves nothing half done that the journal does not show.
@@ -132,7 +152,7 @@ impl Writer {
     }
 
     fn open_doors(&self) -> Result<Arc<Doors>> {
-        let doors = Arc::new(Doors::open(&*self.layer, &self.follower.layout)?);
+        let doors = Arc::new(doors(&*self.layer, &self.follower)?);
         *self.doors.write().unwrap_or_else(PoisonError::into_inner) = doors.clone();
         Ok(doors)
     }
@@ -191,7 +211,7 @@ impl Writer {
         let mut told = self.follower.follow_holding()?;
         self.follower.require_whole()?;
         if told.is_some_and(|told| told.durable.frame < self.follower.position().frame) {
-            // This process wrote more, and could not tell it.
+            // This process wrote more, and could not tell it: otherwise following it would have failed.
             self.follower.begin_again();
             told = self.follower.follow_holding()?;
         }
@@ -216,7 +236,7 @@ impl Writer {
         if segment.read(&position).during("reading", &segment.path)? == Found::End {
             match self.follower.next(&position)? {
                 Some(next) => self.follower.tail().go_on_in(next),
-                None => _ = self.begin_segment(turn, &position)?,
+                None => _ = self.begin_segment(turn, &position, self.options.segment_bytes)?,
             }
         }
         Ok(told)
@@ -238,7 +258,7 @@ impl Writer {
         if after.offset > segment.room.min(self.options.segment_bytes) && position.offset > HEADER_BYTES {
             // Written first, so that those who follow the journal here learn that it goes on elsewhere.
             file.write_at(&segment.end(&position), position.offset).during("writing", &segment.path)?;
-            (segment, file) = self.begin_segment(turn, &position)?;
+            (segment, file) = self.begin_segment(turn, &position, self.options.segment_bytes)?;
             position = segment.header.start;
             (frame, after) = segment.frame(&position, &commits);
         }
@@ -304,7 +324,7 @@ impl Writer {
     }
 
     /// Goes on in the next generation behind a place: in a segment that is not needed any more, or in a new one.
-    fn begin_segment(&self, turn: &mut Turn, at: &Position) -> Result<(Segment, Arc<dyn Handle>)> {
+    fn begin_segment(&self, turn: &mut Turn, at: &Position, room: u64) -> Result<(Segment, Arc<dyn Handle>)> {
         let Follower { store, layout, .. } = &*self.follower;
         // Only what an applier told may be used again: what the base shows may not be on the disk.
         let applied = self.follower.tip().map_or(0, |tip| tip.applied);
@@ -312,7 +332,7 @@ impl Writer {
         let applied = if self.options.breaks(Sabotage::EarlyReuse) { u64::MAX } else { applied };
         let last_seq = self.follower.tail().end().last_seq;
         let header = Header::behind(at, *store, salt(&self.options.sources), last_seq);
-        let (next, file) = Segment::begin_next(&*self.layer, layout, header, applied, self.options.segment_bytes)?;
+        let (next, file) = Segment::begin_next(&*self.layer, layout, header, applied, room)?;
         turn.file = Some(file.clone());
         let mut tail = self.follower.tail();
         if tail.position().is_same_frame(at) {
@@ -329,7 +349,7 @@ impl Writer {
             .edit(turn, segment)
             .and_then(|file| file.write_at(&segment.end(at), at.offset).during("writing", &segment.path));
         // If not even that works, the next commit writes over it, and its flush tells.
-        _ = ended.and_then(|()| self.begin_segment(turn, at));
+        _ = ended.and_then(|()| self.begin_segment(turn, at, self.options.segment_bytes));
         Error::unknown_because(format!("flushing `{}`", segment.path.display()), error)
     }
 
@@ -347,6 +367,17 @@ impl Writer {
         let told = Tip::tell_durable(doors.tip(), durable, boot).or_else(|_| replaced());
         told.is_ok() || self.layer.remove(layout.tip()).is_ok()
     }
+}
+
+/// Opens the files by which processes meet. Nothing is made where the journal was: without it the store is damaged, or was moved as a whole, which
+/// its base then says.
+fn doors(layer: &dyn Layer, follower: &Follower) -> Result<Doors> {
+    let folder = follower.layout.folder();
+    if layer.list(folder).during("listing", folder)?.is_empty() {
+        follower.base.snapshot()?;
+        return Err(follower.without_journal());
+    }
+    Doors::open(layer, &follower.layout)
 }
 
 /// Splits a group so that each part fits a frame.

@@ -367,6 +367,107 @@ fn a_journal_that_is_missing_is_noticed_and_no_other_is_begun() {
 }
 
 #[test]
+fn where_the_folder_of_the_journal_was_nothing_is_made() {
+    let (folder, base) = (tempfile::tempdir().unwrap(), MemoryBase::new());
+    create(&Disk::new(folder.path()));
+    let engine = open(Arc::new(Disk::new(folder.path())), &base, None);
+    engine.commit(vec![batch().append(log("a"), vec![entry("1")])]).unwrap();
+    std::fs::rename(folder.path().join("journal"), folder.path().join("moved")).unwrap();
+    for engine in [&engine, &open(Arc::new(Disk::new(folder.path())), &base, None)] {
+        let told = "corrupt data in `journal`: the journal of the store is missing";
+        assert_eq!(engine.commit(vec![batch()]).unwrap_err().to_string(), told);
+        assert_eq!(engine.follower().heads(&[log("a")]).unwrap_err().to_string(), told);
+    }
+    drop(engine);
+    assert!(!folder.path().join("journal").exists());
+}
+
+/// Puts other files in the place of those of a journal, or other bytes in them.
+fn put_in_place(sim: &Sim, copy: &Sim, is_in_place: bool) {
+    let (ours, theirs) = (sim.everything(), copy.everything());
+    for path in ours.keys().filter(|path| !theirs.contains_key(*path)) {
+        sim.delete(path);
+    }
+    for (path, bytes) in theirs {
+        match ours.contains_key(&path) && is_in_place {
+            true => sim.tamper(&path, |own| own.clone_from(&bytes)),
+            false => sim.replace(&path, bytes),
+        }
+    }
+}
+
+#[test]
+fn another_copy_in_place_of_the_journal_is_noticed_by_who_had_it_open() {
+    let message = || batch().append(log("a"), vec![entry("1")]);
+    for boot in [Some([7; 16]), None] {
+        for (further, is_in_place, segment_bytes) in [0, 1, 2, 9]
+            .into_iter()
+            .flat_map(|further| [(further, true, 1 << 20), (further, false, 1 << 20), (further, false, 400)])
+        {
+            let case = format!("{further} further, in place: {is_in_place}, {segment_bytes}, {boot:?}");
+            let (sim, base) = (Sim::default(), MemoryBase::new());
+            sim.set_boot(boot);
+            create(&sim);
+            let options = Options { segment_bytes, ..options(None) };
+            let open = |sim: &Sim| {
+                Engine::writing(Arc::new(sim.clone()), layout(), STORE, Arc::new(base.clone()), options.clone())
+            };
+            let (engine, reader) = (open(&sim), open(&sim));
+            (0..3).for_each(|_| _ = engine.commit(vec![message()]).unwrap());
+            let copy = Sim::holding(sim.platter());
+            copy.set_boot(boot);
+            let twin = open(&copy);
+            (0..further).for_each(|_| _ = twin.commit(vec![message()]).unwrap());
+            (0..2).for_each(|_| _ = engine.commit(vec![message()]).unwrap());
+            assert_eq!(reader.follower().heads(&[log("a")]).unwrap()[0].length, 5);
+            put_in_place(&sim, &copy, is_in_place);
+            let before = sim.everything();
+            for engine in [&engine, &reader] {
+                assert_eq!(engine.follower().heads(&[log("a")]).unwrap_err().code(), "replaced", "{case}");
+                assert_eq!(engine.commit(vec![message()]).unwrap_err().code(), "replaced", "{case}");
+                assert_eq!(engine.follower().heads(&[log("a")]).unwrap_err().code(), "replaced", "{case}");
+            }
+            let segments = |files: std::collections::BTreeMap<String, Vec<u8>>| -> Vec<_> {
+                files.into_iter().filter(|(path, _)| path.contains("segment")).collect()
+            };
+            assert!(segments(sim.everything()) == segments(before), "{case}");
+            // Who opens it now goes on with what is there.
+            let next = open(&sim);
+            assert_eq!(next.follower().heads(&[log("a")]).unwrap()[0].length, 3 + further, "{case}");
+            next.commit(vec![message()]).unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_journal_that_was_made_small_goes_on_for_all_who_follow_it() {
+    let (sim, base) = (Sim::default(), MemoryBase::new());
+    create(&sim);
+    let message = || batch().append(log("a"), vec![entry(format!("\"{}\"", "x".repeat(200)))]);
+    let (engine, other) = (open(Arc::new(sim.clone()), &base, None), open(Arc::new(sim.clone()), &base, None));
+    for round in 1..4 {
+        (0..20).for_each(|_| _ = engine.commit(vec![message()]).unwrap());
+        assert_eq!(other.follower().heads(&[log("a")]).unwrap()[0].length, 21 * round - 1);
+        engine.shrink().unwrap();
+        assert!(segment_files(&sim, &layout()).unwrap().len() > 2, "the base does not hold it");
+        engine.apply().unwrap();
+        engine.shrink().unwrap();
+        assert_eq!(segment_files(&sim, &layout()).unwrap().len(), 1);
+        let before = sim.counts();
+        engine.shrink().unwrap();
+        assert_eq!(sim.counts(), before, "it is small");
+        // What the power leaves of it.
+        let left = open(Arc::new(Sim::holding(sim.platter().flushed())), &base, None);
+        left.commit(vec![message()]).unwrap();
+        assert_eq!(left.follower().heads(&[log("a")]).unwrap()[0].length, 21 * round);
+        other.commit(vec![message()]).unwrap();
+        for engine in [&engine, &other, &open(Arc::new(sim.clone()), &base, None)] {
+            assert_eq!(engine.follower().heads(&[log("a")]).unwrap()[0].length, 21 * round);
+        }
+    }
+}
+
+#[test]
 fn a_journal_with_commits_is_never_taken_for_that_of_a_new_store() {
     let (sim, base) = (Sim::default(), MemoryBase::new());
     create(&sim);
