@@ -2,18 +2,21 @@
 
 use std::cell::RefCell;
 use std::ffi::OsStr;
+use std::fs;
+use std::io;
 use std::ops::Range;
 use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 
 use nofx_core::{
-    BatchId, Direction, LogEntry, LogHead, LogKey, LogScan, Record, RecordKey, Result, ScanQuery, Seq, StoreId,
+    BatchId, Direction, Error, LogEntry, LogHead, LogKey, LogScan, Record, RecordKey, Result, ScanQuery, Seq, StoreId,
 };
 use nofx_journal::base::{Base, Mark, Misfit, Run, Snapshot};
 use nofx_journal::codec::Remembered;
-use nofx_journal::files::Disk;
+use nofx_journal::files::{Disk, Files};
 use nofx_journal::layout::Layout;
+use nofx_journal::segment::Segment;
 use nofx_journal::{Engine, base};
 
 use crate::codec::placed;
@@ -21,6 +24,7 @@ use crate::door::Source;
 use crate::fault::{Attempt, Fault, contain};
 use crate::feed::{Ends, Ids, TOGETHER};
 use crate::options::Options;
+use crate::place;
 use crate::read::{self, Entries, Heads, Records};
 use crate::store::{Shared, lock};
 use crate::tables::{ALL, CHUNKS, LOGS, RECORDS, ReadTable, Rows, Tables};
@@ -45,10 +49,45 @@ fn engine_options(options: &Options) -> nofx_journal::Options {
     engine
 }
 
-/// Begins the journal of a new store, before its file can be found.
-pub(crate) fn create(path: &Path, store: StoreId, options: &Options) -> Result<()> {
+/// Begins the journal of a store whose file holds what a mark says, before that file can be found.
+pub(crate) fn create(path: &Path, store: StoreId, mark: &Mark, options: &Options) -> Result<()> {
     let (disk, layout) = layout(path);
-    Engine::create(&disk, &layout, store, &Mark::default(), &engine_options(options))
+    Engine::create(&disk, &layout, store, mark, &engine_options(options))
+}
+
+/// Fails where the journal of a file cannot have its name, before anything is made that can.
+pub(crate) fn require_name(path: &Path) -> io::Result<()> {
+    match fs::symlink_metadata(place::beside(path, FOLDER)) {
+        Err(error) if error.kind() == io::ErrorKind::InvalidFilename => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// Fails where a journal with commits is beside a file that is not there: they are those of a store, and no new one takes its place.
+pub(crate) fn refuse_orphan(path: &Path) -> Result<()> {
+    let (disk, layout) = layout(path);
+    if !Segment::of_any_store(&disk, &layout)?.iter().any(Segment::is_used) {
+        return Ok(());
+    }
+    let (folder, file) = (layout.folder().display(), path.display());
+    Err(Error::corrupt(format!(
+        "`{folder}`: it holds commits of a store whose file `{file}` is gone; remove the folder if that was deleted on purpose"
+    )))
+}
+
+/// Returns why the journal of a file cannot be written, if it cannot, or must not: what another user made of it, its owner could not read.
+pub(crate) fn unlockable(path: &Path) -> Option<io::Error> {
+    let (disk, layout) = layout(path);
+    let refused = place::refusal(disk.may_edit(layout.lock()));
+    let folder = place::beside(path, FOLDER);
+    let foreign =
+        || Disk::new(&folder).foreign().ok().flatten().map(|why| io::Error::new(io::ErrorKind::PermissionDenied, why));
+    refused.or_else(foreign)
+}
+
+/// Returns a file as the base of its journal.
+pub(crate) fn base(shared: &Arc<Shared>) -> File {
+    File { shared: shared.clone(), ids: Mutex::default() }
 }
 
 /// Returns what commits to the journal before a file, one for all handles of this process.
@@ -58,7 +97,7 @@ pub(crate) fn engine(shared: &Arc<Shared>) -> Arc<Engine> {
         return engine;
     }
     let (disk, layout) = layout(&shared.door.path);
-    let (store, base) = (shared.meta.store, Arc::new(File { shared: shared.clone(), ids: Mutex::default() }));
+    let (store, base) = (shared.meta.store, Arc::new(base(shared)));
     let engine = Arc::new(match &shared.read_only {
         Some(read_only) => Engine::reading(Arc::new(disk), layout, store, base, read_only.error.clone()),
         None => Engine::writing(Arc::new(disk), layout, store, base, engine_options(&shared.door.options)),
@@ -69,7 +108,7 @@ pub(crate) fn engine(shared: &Arc<Shared>) -> Arc<Engine> {
 
 /// The file of a store, as the journal sees it.
 #[derive(Debug)]
-struct File {
+pub(crate) struct File {
     shared: Arc<Shared>,
     /// The batches that the file remembers.
     ids: Mutex<Ids>,
@@ -348,7 +387,7 @@ mod tests {
         let flushes = Arc::new(Flushes::default());
         let options = Options { journal: true, probe: Some(flushes.clone()), ..Options::default() };
         let shared = Shared::open(&folder.path().join("a.redb"), options).unwrap();
-        let file = File { shared, ids: Mutex::default() };
+        let file = base(&shared);
         for _ in 0..3 {
             let before = flushes.0.load(Ordering::SeqCst);
             file.apply(&Run { after: Mark::default(), groups: Vec::new() }).unwrap();

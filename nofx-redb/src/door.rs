@@ -10,6 +10,7 @@ use std::thread;
 use std::time::Duration;
 
 use nofx_core::{Deadline, Error, Holder};
+use nofx_journal::base::Mark;
 use redb::{Builder, ConcurrencyMode, Database, ReadOnlyDatabase, ReadTransaction, ReadableDatabase};
 
 use crate::behind;
@@ -206,6 +207,9 @@ impl Door {
     ///
     /// It is made under another name and gets its own when it is complete, so an interrupted attempt leaves no store.
     pub(crate) fn create(&self) -> Attempt<()> {
+        if self.options.journal {
+            behind::require_name(&self.path)?;
+        }
         let deadline = Deadline::after(self.options.lock_wait);
         let Some(_turnstile) = Turnstile::enter(&self.path, &deadline)? else {
             return Err(redb::Error::DatabaseAlreadyOpen.into());
@@ -213,10 +217,11 @@ impl Door {
         if self.path.symlink_metadata().is_ok() {
             return Ok(());
         }
+        behind::refuse_orphan(&self.path).map_err(Fault::Told)?;
         let store = self.options.sources.store_id();
         let format = if self.options.journal { FORMAT_BEHIND_JOURNAL } else { FORMAT };
         if self.options.journal {
-            behind::create(&self.path, store, &self.options).map_err(Fault::Told)?;
+            behind::create(&self.path, store, &Mark::default(), &self.options).map_err(Fault::Told)?;
         }
         let made = self.make(|database, pages| {
             let transaction = database.begin_write()?;

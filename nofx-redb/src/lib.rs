@@ -37,13 +37,14 @@
 //!   by [`RedbBackend::give_back`]; commits wait while pages move.
 //! - A process that is killed leaves a file that is read as it is, and that the next one to commit repairs by reading all of it; a file
 //!   that was idle before needs no repair.
-//! - With [`Options::journal`] a commit is one append to a journal beside the file and one flush of that, and the file follows in the background. It is off by default: the
-//!   store is then two things to copy, and other versions of this program may not read it.
+//! - A store that is made with [`Options::journal`] commits by one append to a journal beside the file and one flush of that, and the file follows in the background. It is off by
+//!   default: the store is then two things to copy, and versions of this program before this one do not read it. Opening finds out which kind of store there is.
 //! - Each page that comes from the file is compared with its checksum. A damaged one hides what is on it, which is told as damaged, and
 //!   nothing else.
 //!
 //! Beside `nofx.redb` there may be `nofx.redb.lock`, by which processes queue, and after an interrupted creation
-//! `nofx.redb.new`. Both may be removed when no process has the store open.
+//! `nofx.redb.new`. Both may be removed when no process has the store open. A folder `nofx.redb-journal` is a part of the store: it is moved, copied
+//! and removed with the file.
 //!
 //! # What it does not do
 //!
@@ -68,6 +69,7 @@ mod packing;
 mod pages;
 mod place;
 mod pool;
+mod publish;
 mod read;
 mod readers;
 mod rebuild;
@@ -87,8 +89,8 @@ use nofx_core::{
     Outcome, Page, PersistenceBackend, Record, RecordKey, Repaired, Result, ScanQuery, Sharing, blocking,
 };
 
-use nofx_journal::Journaled;
 use nofx_journal::follower::Follower;
+use nofx_journal::{Engine, Journaled};
 
 pub use check::DamagedPage;
 use fault::Attempt;
@@ -106,6 +108,18 @@ use tables::{CHUNKS, LOGS, RECORDS, ReadTable, Tables};
 pub async fn pack(path: &Path) -> Result<()> {
     let path = path.to_owned();
     blocking(move || pack::pack(&path)).await
+}
+
+/// Gives a store that is complete another name, where nothing has that yet: what is made elsewhere is then found whole or not at all. Returns
+/// whether it was given; otherwise the store stays as it is.
+///
+/// Both names must be on one file system. A store with a journal is brought up to date first and begins an empty one beside its new name, so that
+/// file and journal are never found apart. No process may have the store open; handles of this one must be closed.
+///
+/// `Corrupt` if at the new name there is the journal of a store whose file is gone. Otherwise fails as [`RedbBackend::open_with`] does.
+pub async fn publish(made: &Path, path: &Path) -> Result<bool> {
+    let (made, path) = (made.to_owned(), path.to_owned());
+    blocking(move || publish::publish(&made, &path)).await
 }
 
 /// A handle on a store in one redb file.
@@ -133,9 +147,9 @@ impl RedbBackend {
     ///
     /// What goes wrong names the file:
     ///
-    /// - `Invalid`: there is no store and none may be made, or one without a journal where [`Options::journal`] asks for one; or what is there is a folder, empty, another program's, or of a
+    /// - `Invalid`: there is no store and none may be made; or what is there is a folder, empty, another program's, or of a
     ///   format that this version does not read. It is left as it is.
-    /// - `TooNew`: a newer version wrote the file so that this one cannot even read it, or it has a journal and [`Options::journal`] is not set. Where it can, the handle only reads
+    /// - `TooNew`: a newer version wrote the file so that this one cannot even read it. Where it can, the handle only reads
     ///   and [`commit`](PersistenceBackend::commit) answers `TooNew`.
     /// - `Corrupt`: redb or the description of the store is damaged, or a journal is there whose file is gone.
     /// - `Locked`: a program has the file open that shares it with nobody, for longer than [`Options::lock_wait`].
@@ -158,16 +172,15 @@ impl RedbBackend {
                 None => shared.unlockable(),
             };
             shared.handles.fetch_add(1, Ordering::SeqCst);
-            let is_behind = shared.door.options.journal;
             let info = info(&shared, read_only.as_ref());
-            let journaled = is_behind.then(|| Journaled::new(behind::engine(&shared), info));
+            let journaled = shared.has_journal.then(|| Journaled::new(behind::engine(&shared), info));
             Ok(Self { shared, read_only, journaled, closed: AtomicBool::new(false) })
         })
         .await
     }
 
     /// Folds every log and makes the file small, for instance after a migration. A file of up to 8 MiB is also compressed as densely
-    /// as it can be.
+    /// as it can be. A journal is laid down in the file first, and is small afterwards.
     ///
     /// Costs the reading and writing of what is not folded yet, and of each page that moves: at most the whole file.
     /// Commits wait for it, and reads wait while pages move; those of other processes at most as long as
@@ -180,7 +193,7 @@ impl RedbBackend {
         }
         let engine = self.journaled.as_ref().map(Journaled::engine).transpose()?;
         blocking(move || {
-            engine.map_or(Ok(()), |engine| engine.apply())?;
+            settle_journal(engine.as_deref())?;
             shared.compact()
         })
         .await
@@ -194,7 +207,12 @@ impl RedbBackend {
         if let Some(read_only) = &self.read_only {
             return Err(read_only.error.clone());
         }
-        blocking(move || shared.give_back()).await
+        let engine = self.journaled.as_ref().map(Journaled::engine).transpose()?;
+        blocking(move || {
+            settle_journal(engine.as_deref())?;
+            shared.give_back()
+        })
+        .await
     }
 
     /// Returns whether [`compact`](Self::compact) was done before, however much was written since. A migration that goes on where it was
@@ -285,6 +303,11 @@ impl RedbBackend {
         let store = Arc::as_ptr(&self.shared) as usize;
         Some(readers::read(store, move || read(engine.follower())).await)
     }
+}
+
+/// Brings a file up to date with its journal, if it has one, and makes that small.
+fn settle_journal(engine: Option<&Engine>) -> Result<()> {
+    engine.map_or(Ok(()), |engine| engine.apply().and_then(|()| engine.shrink()))
 }
 
 fn info(shared: &Shared, read_only: Option<&ReadOnly>) -> BackendInfo {

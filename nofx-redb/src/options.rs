@@ -9,7 +9,7 @@ use nofx_core::Sources;
 
 /// How a store is opened. The default suits an editor's extension host.
 ///
-/// Handles that one process has on one file share everything below them, so `cache_bytes`, `lock_wait`, `idle`, `journal`, `apply_after`,
+/// Handles that one process has on one file share everything below them, so `cache_bytes`, `lock_wait`, `idle`, `apply_after`,
 /// `sources` and `probe` are those of the handle that was opened first.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -24,11 +24,10 @@ pub struct Options {
     pub create: bool,
     /// Whether this handle only reads. The file is then never written, not even to repair it after a crash. It is not.
     pub read_only: bool,
-    /// Whether the store commits to a journal, the folder `<file>-journal` beside the file, which the file follows in the background. It does
-    /// not.
+    /// Whether a store that is made commits to a journal, the folder `<file>-journal` beside the file, which the file follows in the
+    /// background. It does not.
     ///
-    /// A store is made one way or the other and is opened that way ever after: with a journal it is `TooNew` to those who do not ask for
-    /// one, and without one it is `Invalid` to those who do. File and journal are one store; neither is anything without the other.
+    /// A store that exists goes on as it was made, whatever this says. File and journal are one store; neither is anything without the other.
     pub journal: bool,
     /// How long commits may stay in the journal only, as long as they are few. A minute. It counts for stores with a journal.
     pub apply_after: Duration,

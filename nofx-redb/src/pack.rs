@@ -13,12 +13,14 @@ use crate::options::Options;
 use crate::packing::Effort;
 use crate::place;
 use crate::rebuild;
-use crate::tables::FORMAT;
+use crate::tables::FORMAT_BEHIND_JOURNAL;
 
 /// How much of each of the two files is in memory. Both are gone through in order, so that more would not be read again.
 const CACHE: usize = 4 << 20;
 
 /// Lays the store in a file down in a new one, row by row, and puts that in its place.
+///
+/// A journal stays as it is: the new file holds as much of it as the old one did.
 pub(crate) fn pack(path: &Path) -> Result<()> {
     let options = Options { create: false, cache_bytes: CACHE, ..Options::default() };
     let path = place::canonical(path).map_err(|error| Error::unavailable_because(path.display().to_string(), error))?;
@@ -42,7 +44,7 @@ fn pack_behind(door: &Door, writer: &Writer) -> Attempt<()> {
     door.require_own(writer)?;
     match writer.meta {
         None => return Err(Fault::Told(door.foreign())),
-        Some(meta) if meta.format > FORMAT => {
+        Some(meta) if meta.format > meta.readable_from.min(FORMAT_BEHIND_JOURNAL) => {
             let (file, format) = (door.path.display(), meta.format);
             return Err(Fault::Told(Error::too_new(format!(
                 "`{file}` has format {format}, which is not laid down again"

@@ -109,7 +109,8 @@ pub(crate) fn unlockable(path: &Path) -> Option<io::Error> {
     refusal(open_lock(&beside(path, LOCK)))
 }
 
-fn refusal(opened: io::Result<File>) -> Option<io::Error> {
+/// Returns why something cannot be written at all, if that is why it was not opened.
+pub(crate) fn refusal<T>(opened: io::Result<T>) -> Option<io::Error> {
     let refused = [io::ErrorKind::PermissionDenied, io::ErrorKind::ReadOnlyFilesystem];
     opened.err().filter(|error| refused.contains(&error.kind()))
 }

@@ -481,7 +481,7 @@ fn keep(shared: &Weak<Shared>) {
             // What cannot be folded now can be read as it is and is folded another time.
             let _ = shared.fold_own(&mut turn, FOLD_AT_IDLE, Patience::UntilWanted);
             // Commits to a journal read the file too, and would wait.
-            if !shared.door.options.journal {
+            if !shared.has_journal {
                 shared.shrink_at_idle(&mut turn);
             }
         }

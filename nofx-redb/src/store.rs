@@ -11,6 +11,7 @@ use std::time::Duration;
 use nofx_core::{BatchId, Deadline, Error, Result};
 use nofx_journal::Engine;
 
+use crate::behind;
 use crate::door::{Door, Reader, Source, Writer};
 use crate::fault::{Attempt, Fault, contain};
 use crate::feed::Ids;
@@ -24,6 +25,8 @@ use crate::tables::{FORMAT, FORMAT_BEHIND_JOURNAL, Meta, ReadTable, Tables};
 pub(crate) struct Shared {
     pub(crate) door: Door,
     pub(crate) meta: Meta,
+    /// Whether it commits to a journal beside the file, as it was made to.
+    pub(crate) has_journal: bool,
     /// Why nobody in this process can write, if so.
     pub(crate) read_only: Option<ReadOnly>,
     /// How many handles are not closed.
@@ -125,6 +128,7 @@ impl Shared {
         let Door { path, options, .. } = &door;
         let shown = format!("`{}`", path.display());
         if fs::metadata(path).is_err_and(|error| nofx_platform::is_missing(&error)) {
+            behind::refuse_orphan(path)?;
             if !options.create || options.read_only {
                 return Err(Error::invalid(format!("there is no store {shown}")));
             }
@@ -135,18 +139,15 @@ impl Shared {
         let reader = door.reader().map_err(|fault| door.told(fault, "opening"))?;
         let meta = reader.meta.ok_or_else(|| door.foreign())?;
         let Meta { format, readable_from, .. } = meta;
-        let ours = if options.journal { FORMAT_BEHIND_JOURNAL } else { FORMAT };
-        if readable_from == FORMAT_BEHIND_JOURNAL && !options.journal {
-            let what = "it commits to a journal, and was not opened with one";
-            return Err(Error::too_new(format!("{shown} has format {format}: {what}")));
+        if readable_from > FORMAT_BEHIND_JOURNAL {
+            let newest = FORMAT_BEHIND_JOURNAL;
+            return Err(Error::too_new(format!("{shown} has format {format}; this version reads up to {newest}")));
         }
-        if readable_from > ours {
-            return Err(Error::too_new(format!("{shown} has format {format}; this version reads up to {ours}")));
+        if readable_from < FORMAT {
+            return Err(Error::invalid(format!("{shown} has format {format}, which this version does not read")));
         }
-        if format < ours {
-            let why = if options.journal { "which has no journal" } else { "which this version does not read" };
-            return Err(Error::invalid(format!("{shown} has format {format}, {why}")));
-        }
+        // A store of either kind is written in the one format that a program has to know to read it.
+        let ours = readable_from;
         if format > ours {
             let reason = format!("{shown} has format {format} of a newer version; this one writes format {ours}");
             read_only = Some(ReadOnly { error: Error::too_new(reason.clone()), reason });
@@ -164,6 +165,7 @@ impl Shared {
         Ok(Self {
             door,
             meta,
+            has_journal: readable_from == FORMAT_BEHIND_JOURNAL,
             read_only,
             handles: AtomicUsize::new(0),
             waiting: AtomicUsize::new(0),
@@ -195,7 +197,9 @@ impl Shared {
 
     /// Returns why a handle that would write cannot, if the lock file beside the store cannot be had.
     pub(crate) fn unlockable(&self) -> Option<ReadOnly> {
-        place::unlockable(&self.door.path).map(|error| ReadOnly::refused(&self.door.path, error))
+        let path = &self.door.path;
+        let refused = place::unlockable(path).or_else(|| behind::unlockable(path).filter(|_| self.has_journal));
+        refused.map(|error| ReadOnly::refused(path, error))
     }
 
     /// Reads from the tables as of one moment.

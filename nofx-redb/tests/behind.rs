@@ -113,21 +113,83 @@ async fn watched(path: &Path, watched: &Arc<Watched>) -> RedbBackend {
 }
 
 #[tokio::test]
-async fn a_store_is_opened_with_a_journal_if_it_was_made_with_one_and_else_without() {
-    let (_dir, path) = place();
-    open(&path).await.close().await.unwrap();
-    let before = everything(&path);
-    let refused = RedbBackend::open(&path).await.unwrap_err();
-    assert_eq!(refused.code(), "too-new");
-    assert!(refused.to_string().contains("format 2: it commits to a journal"), "{refused}");
-    assert_eq!(everything(&path), before);
+async fn a_store_goes_on_as_it_was_made_whatever_its_opener_asks_for() {
+    for is_made_with in [true, false] {
+        let (_dir, path) = place();
+        for (round, journal_option) in [is_made_with, !is_made_with, is_made_with].into_iter().enumerate() {
+            let store = open_with(&path, |options| options.journal = journal_option).await;
+            store.commit(vec![batch().append(log("l"), entries(0..1))]).await.unwrap();
+            assert_eq!((length(&store).await, journal(&path).exists()), (round as u64 + 1, is_made_with));
+            store.close().await.unwrap();
+        }
+    }
+}
 
-    let (_dir, path) = place();
-    RedbBackend::open(&path).await.unwrap().close().await.unwrap();
-    let refused = RedbBackend::open_with(&path, behind()).await.unwrap_err();
-    assert_eq!(refused.code(), "invalid");
-    assert!(refused.to_string().contains("format 1, which has no journal"), "{refused}");
-    assert!(!journal(&path).exists());
+#[tokio::test]
+async fn a_store_that_is_published_takes_nothing_with_it_that_could_be_parted() {
+    for has_journal in [true, false] {
+        let (_dir, path) = place();
+        let made = path.with_file_name("made");
+        fs::create_dir(&made).unwrap();
+        let made = made.join("b.redb");
+        let store = open_with(&made, |options| options.journal = has_journal).await;
+        store.commit(many()).await.unwrap();
+        store.commit(vec![batch().put(record("a"), Expect::Any, body("1"))]).await.unwrap();
+        let before = store.changes(None, 2000).await.unwrap();
+        store.close().await.unwrap();
+        assert!(nofx_redb::publish(&made, &path).await.unwrap());
+        assert_eq!((made.exists(), journal(&path).exists()), (false, has_journal));
+        // The file holds everything, so it is the store whatever becomes of what was beside it.
+        fs::remove_dir_all(made.parent().unwrap()).unwrap();
+        let store = RedbBackend::open(&path).await.unwrap();
+        assert_eq!(store.changes(None, 2000).await.unwrap(), before);
+        store.commit(vec![batch().append_at(log("l"), 1000, entries(0..1))]).await.unwrap();
+        store.compact().await.unwrap();
+        store.close().await.unwrap();
+        let store = RedbBackend::open(&path).await.unwrap();
+        assert_eq!(length(&store).await, 1001);
+        let Changes::Page(page) = store.changes(None, 2000).await.unwrap() else { panic!("a gap") };
+        assert_eq!(page.changes.len(), 1002);
+    }
+}
+
+#[tokio::test]
+async fn a_store_is_published_over_nothing_and_over_no_journal_whose_file_is_gone() {
+    for has_journal in [true, false] {
+        let (_dir, path) = place();
+        let made = path.with_file_name("made.redb");
+        for (path, length) in [(&made, 1), (&path, 2)] {
+            let store = open_with(path, |options| options.journal = has_journal || path != &made).await;
+            store.commit(vec![batch().append(log("l"), entries(0..length))]).await.unwrap();
+            store.close().await.unwrap();
+        }
+        let before = everything(&path);
+        assert!(!nofx_redb::publish(&made, &path).await.unwrap());
+        assert!(everything(&path) == before);
+        let aside = path.with_file_name("aside");
+        fs::rename(&path, &aside).unwrap();
+        let error = nofx_redb::publish(&made, &path).await.unwrap_err();
+        assert!(error.code() == "corrupt" && error.to_string().contains("whose file"), "{error}");
+        fs::rename(&aside, &path).unwrap();
+        assert!(everything(&path) == before);
+        assert_eq!(length(&RedbBackend::open(&path).await.unwrap()).await, 2);
+        assert_eq!(length(&RedbBackend::open(&made).await.unwrap()).await, 1);
+    }
+}
+
+/// A crash between the journal's beginning and the file's name leaves that.
+#[tokio::test]
+async fn an_empty_journal_of_a_store_that_never_got_its_file_keeps_none_from_being_made() {
+    for has_journal in [true, false] {
+        let (_dir, path) = place();
+        let other = path.with_file_name("other.redb");
+        open(&other).await.close().await.unwrap();
+        copy_journal(&other.with_file_name("other.redb-journal"), &journal(&path));
+        let store = open_with(&path, |options| options.journal = has_journal).await;
+        store.commit(vec![batch().append(log("l"), entries(0..1))]).await.unwrap();
+        store.close().await.unwrap();
+        assert_eq!(length(&RedbBackend::open(&path).await.unwrap()).await, 1);
+    }
 }
 
 #[tokio::test]
@@ -213,9 +275,18 @@ async fn a_file_or_a_journal_without_the_other_is_damage_and_no_new_store() {
     fs::rename(&kept, journal(&path)).unwrap();
     fs::rename(&path, &file).unwrap();
     let before = fs::read(journal(&path).join("segment-0")).unwrap();
-    let error = RedbBackend::open_with(&path, behind()).await.unwrap_err();
-    let told = "corrupt data in `a.redb-journal`: the journal of a store whose base is gone";
-    assert_eq!((error.to_string().as_str(), path.exists()), (told, false));
+    let mut only_existing = behind();
+    only_existing.create = false;
+    for options in [behind(), Options::default(), only_existing] {
+        let error = RedbBackend::open_with(&path, options).await.unwrap_err();
+        let told = error.to_string();
+        assert!(
+            told.starts_with("corrupt data in `a.redb-journal`: it holds commits of a store whose file `"),
+            "{told}"
+        );
+        assert!(told.ends_with("a.redb` is gone; remove the folder if that was deleted on purpose"), "{told}");
+        assert!(!path.exists());
+    }
     assert!(fs::read(journal(&path).join("segment-0")).unwrap() == before);
     fs::rename(&file, &path).unwrap();
     assert_eq!(length(&open(&path).await).await, 1000);

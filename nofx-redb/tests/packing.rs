@@ -6,7 +6,7 @@ mod common;
 use std::fs;
 use std::path::Path;
 
-use common::{batch, body, entries, log, open, record};
+use common::{batch, body, entries, log, open, open_with, record};
 use nofx_core::{Changes, Expect, LogEntry, LogHead, LogQuery, LogScan, PersistenceBackend, Record, ScanQuery};
 use nofx_redb::{RedbBackend, pack};
 
@@ -24,8 +24,8 @@ async fn content(store: &RedbBackend) -> Content {
 }
 
 /// Makes a store with rows, chunks and gaps.
-async fn filled(path: &Path) -> Content {
-    let store = open(path).await;
+async fn filled(path: &Path, has_journal: bool) -> Content {
+    let store = open_with(path, |options| options.journal = has_journal).await;
     for n in 0..300_u64 {
         let name = format!("{}", n % 50);
         let put = batch().put(record(&format!("{n}")), Expect::Absent, body(&format!("\"{}\"", "words ".repeat(200))));
@@ -42,7 +42,7 @@ async fn filled(path: &Path) -> Content {
 async fn a_packed_store_holds_the_same_in_fewer_bytes_and_goes_on() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("a.redb");
-    let before = filled(&path).await;
+    let before = filled(&path, false).await;
     let length = fs::metadata(&path).unwrap().len();
     let open_before = open(&path).await;
     pack(&path).await.unwrap();
@@ -68,6 +68,32 @@ async fn a_packed_store_holds_the_same_in_fewer_bytes_and_goes_on() {
 }
 
 #[tokio::test]
+async fn a_packed_store_with_a_journal_takes_the_rest_from_that_and_goes_on_with_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.redb");
+    filled(&path, true).await;
+    let store = open(&path).await;
+    store.compact().await.unwrap();
+    // This is in the journal alone.
+    store.commit(vec![batch().append(log("late"), entries(0..1))]).await.unwrap();
+    let before = content(&store).await;
+    pack(&path).await.unwrap();
+    assert_eq!(store.commit(vec![batch().append(log("late"), entries(1..2))]).await.unwrap_err().code(), "replaced");
+    store.close().await.unwrap();
+    drop(store);
+    for length in 2..4 {
+        let store = open(&path).await;
+        let found = content(&store).await;
+        assert_eq!((&found.0, found.2.len()), (&before.0, before.2.len() + length - 2));
+        store.commit(vec![batch().append(log("late"), entries(1..2))]).await.unwrap();
+        store.compact().await.unwrap();
+        assert_eq!(store.heads(&[log("late")]).await.unwrap()[0].length, length as u64);
+        store.close().await.unwrap();
+    }
+    assert!(!path.with_extension("redb.new").exists());
+}
+
+#[tokio::test]
 async fn what_is_no_store_is_not_packed() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("a.redb");
@@ -82,7 +108,7 @@ async fn what_is_no_store_is_not_packed() {
 async fn a_store_with_a_damaged_page_is_not_packed_and_stays_as_it_was() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("a.redb");
-    let before = filled(&path).await;
+    let before = filled(&path, false).await;
     let whole = fs::read(&path).unwrap();
     let mut refused = 0;
     for at in (8192..whole.len()).step_by(whole.len() / 40) {

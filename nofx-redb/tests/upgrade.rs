@@ -113,10 +113,10 @@ async fn a_later_format_that_cannot_be_read_is_refused_and_left_as_it_is() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("a.redb");
     two_sessions(&path).await;
-    written_by_a_later_version(&path, 3, 2);
+    written_by_a_later_version(&path, 4, 3);
     let before = fs::read(&path).unwrap();
     let error = RedbBackend::open(&path).await.unwrap_err();
-    assert!(error.code() == "too-new" && error.to_string().contains("has format 3"), "{error}");
+    assert!(error.code() == "too-new" && error.to_string().contains("has format 4"), "{error}");
     assert!(fs::read(&path).unwrap() == before, "the file was changed");
 }
 
