@@ -11,6 +11,10 @@ pub(crate) async fn made(workspace: &Workspace, request: &Request, progress: &Pr
     let to: Location = request.text("to")?.parse()?;
     let mut options = Options::default();
     options.create = true;
+    #[cfg(feature = "redb")]
+    {
+        options.journal = request.optional("journal")?.unwrap_or(options.journal);
+    }
     let target = nofx::open_with(&to, options).await?;
     progress.begin("copying");
     let mut told = 0;

@@ -56,6 +56,10 @@ pub async fn open(location: String, options: String) -> napi::Result<Handle> {
         let mut options = Options::default();
         options.read_only = request.optional("readOnly")?.unwrap_or(false);
         options.create = request.optional("create")?.unwrap_or(!options.read_only);
+        #[cfg(feature = "redb")]
+        {
+            options.journal = request.optional("journal")?.unwrap_or(options.journal);
+        }
         let location: Location = location.parse()?;
         let store = nofx::open_with(&location, options).await?;
         Ok(Handle(Arc::new(Opened { workspace: Workspace::new(store), location, migration: Arc::default() })))

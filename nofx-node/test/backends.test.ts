@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { test } from 'node:test';
+import type { OpenOptions } from '../dist/index';
 import { ADA, api, folder, messages, open } from './place';
 
 for (const { feature, at, backend, file } of [
@@ -32,3 +33,45 @@ for (const { feature, at, backend, file } of [
     await again.close();
   });
 }
+
+test('a store is made with a journal if asked, and opened without a word of it', async (t) => {
+  const path = join(folder(t), 'store.redb');
+  const location = `redb:${path}`;
+  const made = await open(location, { journal: true });
+  const { id } = await made.createSession({ agent: ADA });
+  await made.addMessages(id, messages(3));
+  assert.ok(existsSync(`${path}-journal`));
+  const copies = await Promise.all([true, false].map(async (journal) => {
+    const copy = join(folder(t), 'copy.redb');
+    await made.backup(`redb:${copy}`, { journal });
+    assert.equal(existsSync(`${copy}-journal`), journal);
+    return `redb:${copy}`;
+  }));
+  await made.close();
+  for (const [at, copy] of [location, ...copies].entries()) {
+    // What is there goes on as it was made.
+    for (const [round, options] of ([{}, { journal: true }, { journal: false }, { readOnly: true }] as OpenOptions[]).entries()) {
+      const workspace = await open(copy, options);
+      assert.equal((await workspace.history(id).all()).length, 3 + round);
+      if (!options.readOnly) {
+        await workspace.addMessages(id, messages(1));
+      }
+      await workspace.close();
+    }
+    assert.equal(existsSync(`${copy.slice('redb:'.length)}-journal`), at < 2);
+  }
+  await assert.rejects(open(location, { journal: 1 as never }), api.InvalidError);
+});
+
+test('a legacy folder is migrated into a store with a journal', async (t) => {
+  const path = join(folder(t), 'store.redb');
+  const workspace = await open(`redb:${path}`, { journal: true });
+  const report = await workspace.migrate(join(__dirname, '../../samples/legacy/.nofx'));
+  assert.equal(report.complete, true, report.text);
+  await workspace.close();
+  assert.ok(existsSync(`${path}-journal`));
+  const again = await open(`redb:${path}`);
+  assert.ok((await again.stats()).sessions > 10);
+  assert.equal((await again.doctor()).damaged, 0);
+  await again.close();
+});

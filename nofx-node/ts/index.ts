@@ -48,5 +48,5 @@ export { Records } from './records';
 export type * from './search';
 export type * from './tasks';
 export type { Changes, ChangesPage, EventType, WatchOptions, WorkspaceEvent } from './watch';
-export { type InOperation, open, type OpenOptions, type StoreInfo, Workspace } from './workspace';
+export { type BackupOptions, type InOperation, open, type OpenOptions, type StoreInfo, Workspace } from './workspace';
 export { type Appended, SessionWriter } from './writer';

@@ -44,6 +44,17 @@ export interface OpenOptions {
   readOnly?: boolean;
   /** Whether a store that does not exist is made, with the folders above it. It is, unless it is only read. */
   create?: boolean;
+  /**
+   * Whether a `redb:` store that does not exist is made with a journal beside its file, to which it then commits with one flush instead of two.
+   * It is not. A store that exists goes on as it was made.
+   */
+  journal?: boolean;
+}
+
+/** How to copy a store. */
+export interface BackupOptions extends LongOptions {
+  /** Whether a `redb:` copy is made with a journal beside its file, as {@link OpenOptions.journal}. */
+  journal?: boolean;
 }
 
 /** What a store is. */
@@ -617,8 +628,8 @@ export class Workspace {
    * Makes a store at a location, where none may be, that holds what this one held at one moment; others may write to this one
    * concurrently. One that was stopped leaves a part of a copy behind.
    */
-  async backup(to: string, options: LongOptions = {}): Promise<void> {
-    await this.#long('backup', { to }, options);
+  async backup(to: string, { journal, ...options }: BackupOptions = {}): Promise<void> {
+    await this.#long('backup', { to, journal }, options);
   }
 
   /** Returns how much the store holds. Reads a small record for each session and agent. */

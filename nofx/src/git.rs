@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use nofx_platform::real;
 
-use crate::Location;
+use crate::{Location, neighbours};
 
 /// Says why the lines below it are there.
 const REASON: &str = "# A NofX store: what agents said is not for commits, and `git clean` must not delete it.\n";
@@ -63,10 +63,11 @@ impl New {
                 line.push(symbol);
             }
         }
-        Some(match self.is_file {
-            true => format!("{line}\n{line}.lock\n{line}.new\n"),
-            false => format!("{line}/\n"),
-        })
+        if !self.is_file {
+            return Some(format!("{line}/\n"));
+        }
+        let files = neighbours::FILES.map(|suffix| format!("{line}{suffix}\n")).concat();
+        Some(format!("{line}\n{files}{line}{}/\n", neighbours::JOURNAL))
     }
 }
 

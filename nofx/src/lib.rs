@@ -44,6 +44,7 @@ mod git;
 struct Readme;
 
 mod location;
+mod neighbours;
 mod open;
 #[cfg(any(feature = "fs", feature = "remote"))]
 mod read_only;

@@ -19,6 +19,13 @@ pub struct Options {
     ///
     /// Its files are not touched either.
     pub read_only: bool,
+    /// Whether a `redb:` store that does not exist is made with a journal beside its file, to which it then commits: one flush for each commit
+    /// instead of two. It is not.
+    ///
+    /// A store that exists goes on as it was made, and the other kinds are not asked. A store with a journal is a file and a folder, `<file>-journal`,
+    /// which are copied, moved and removed together while no program has it open.
+    #[cfg(feature = "redb")]
+    pub journal: bool,
     /// Where times and ids come from.
     pub sources: Sources,
     /// Counts the requests to object storage; clones count together. Other stores make none.
@@ -31,6 +38,8 @@ impl Default for Options {
         Self {
             create: true,
             read_only: false,
+            #[cfg(feature = "redb")]
+            journal: nofx_redb::Options::default().journal,
             sources: Sources::default(),
             #[cfg(feature = "remote")]
             requests: nofx_remote::Requests::default(),
@@ -98,6 +107,7 @@ pub(crate) async fn open_redb(location: &Location, options: &Options) -> Result<
     let mut redb = nofx_redb::Options::default();
     redb.create = options.create;
     redb.read_only = options.read_only;
+    redb.journal = options.journal;
     redb.sources = options.sources.clone();
     nofx_redb::RedbBackend::open_with(path, redb).await
 }

@@ -10,6 +10,7 @@ use nofx_core::Result;
 use crate::Location;
 #[cfg(feature = "redb")]
 use crate::Options;
+use crate::neighbours::journal_of;
 #[cfg(feature = "redb")]
 use crate::open::open_redb;
 
@@ -56,7 +57,7 @@ pub async fn give_back(location: &Location) -> Result<()> {
 /// A store of up to 16 MiB is compacted, unless it is not new and that was done before: so this goes on where something that
 /// was interrupted had begun. A larger one that is new only gives back what is free in it. Otherwise as [`compact`].
 pub async fn settle(location: &Location, is_new: bool) -> Result<bool> {
-    if location.path().is_some_and(|path| bytes_below(path) > COMPACTED) {
+    if bytes_at(location).is_some_and(|bytes| bytes > COMPACTED) {
         if is_new {
             give_back(location).await?;
         }
@@ -82,8 +83,15 @@ async fn was_compacted(location: &Location) -> Result<bool> {
     }
 }
 
-/// Returns how many bytes a file has, or all files in a folder together. What cannot be looked at counts nothing.
-pub(crate) fn bytes_below(path: &Path) -> u64 {
+/// Returns how many bytes the files of a store have together, if it is in a place of this machine. What cannot be looked at counts nothing.
+pub(crate) fn bytes_at(location: &Location) -> Option<u64> {
+    let path = location.path()?;
+    let journal = if location.scheme() == "redb" { bytes_below(&journal_of(path)) } else { 0 };
+    Some(bytes_below(path) + journal)
+}
+
+/// Returns how many bytes a file has, or all files in a folder together.
+fn bytes_below(path: &Path) -> u64 {
     let mut bytes = 0;
     let mut paths = vec![path.to_owned()];
     while let Some(path) = paths.pop() {

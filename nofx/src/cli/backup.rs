@@ -11,10 +11,10 @@ use super::json_line::JsonLine;
 use super::output::Output;
 use super::place::{Opened, StoreArg, is_same_place, parse};
 use super::progress::Bar;
-use super::target::Target;
+use super::target::{MakeArg, Target};
 use super::text::size;
 use crate::Location;
-use crate::small::bytes_below;
+use crate::small::bytes_at;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -35,6 +35,9 @@ pub struct Args {
     #[arg(long, value_name = "LOCATION")]
     to: OsString,
 
+    #[command(flatten)]
+    make: MakeArg,
+
     /// Prints one object.
     #[arg(long)]
     json: bool,
@@ -46,7 +49,7 @@ pub(super) async fn run(args: &Args) -> Result<Exit> {
     if is_same_place(&opened.location, &to) {
         return Err(Fault::new(Exit::Usage, format!("`{to}` is the store itself"), "name another place with --to"));
     }
-    let target = Target::open_whole(to, crate::Options::default()).await?;
+    let target = Target::open_whole(to, args.make.options()).await?;
     let bar = Bar::new();
     let mut tell = |done| bar.counted(done);
     let copied = unless_interrupted(nofx_migrate::backup(opened.workspace.store(), &target.store, &mut tell)).await;
@@ -78,7 +81,7 @@ pub(super) async fn run(args: &Args) -> Result<Exit> {
 
 fn told(json: bool, location: &Location, counts: Counts) -> String {
     let Counts { records, logs, entries } = counts;
-    let bytes = location.path().map(bytes_below);
+    let bytes = bytes_at(location);
     if json {
         let json = JsonLine::new().text("location", &location.to_string()).put("records", &records);
         return json.put("logs", &logs).put("entries", &entries).maybe("bytes", bytes.as_ref()).line();

@@ -7,7 +7,7 @@ use super::output::Output;
 use super::place::{Opened, StoreArg};
 use super::text::size;
 use crate::compact;
-use crate::small::bytes_below;
+use crate::small::bytes_at;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -32,7 +32,7 @@ pub struct Args {
 pub(super) async fn run(args: &Args) -> Result<Exit> {
     let opened = Opened::to_write(&args.store).await?;
     let location = opened.location.clone();
-    let bytes = || location.path().map(bytes_below);
+    let bytes = || bytes_at(&location);
     let before = bytes();
     let compacted = compact(&location).await.map_err(|error| Fault::of_store(&error, &location));
     opened.close().await?;

@@ -87,7 +87,7 @@ impl Fault {
     /// The opening of a store failed. What is asked for has been judged before, so `Invalid` is about what is there.
     pub(crate) fn of_opening(error: &Error, location: &Location) -> Self {
         match error {
-            Error::Invalid(_) if location.path().is_none() && chain(error).ends_with("there is none") => Self::new(
+            Error::Invalid(_) if is_absence(error, location) => Self::new(
                 Exit::NoStore,
                 format!("there is no store at `{location}`"),
                 "name one that exists, or make one with `nofx migrate`",
@@ -267,6 +267,12 @@ impl Fault {
             "write it elsewhere; inside the source only its folder `store` is free for a store",
         )
     }
+}
+
+/// Tells whether a store was not opened because there is none.
+fn is_absence(error: &Error, location: &Location) -> bool {
+    let told = chain(error);
+    if location.path().is_some() { told.contains("there is no store `") } else { told.ends_with("there is none") }
 }
 
 /// Tells whether a text says which store it is about.

@@ -13,7 +13,7 @@ use super::output::Output;
 use super::place::StoreArg;
 use super::sessions::title;
 use super::source;
-use super::target::Target;
+use super::target::{MakeArg, Target};
 use super::text::shown;
 
 const EXAMPLES: &str = "\
@@ -34,6 +34,9 @@ pub struct Args {
     #[command(flatten)]
     store: StoreArg,
 
+    #[command(flatten)]
+    make: MakeArg,
+
     /// Gives the session a new id, so that it may stand beside the one that it was exported from.
     #[arg(long)]
     new: bool,
@@ -46,7 +49,7 @@ pub struct Args {
 pub(super) async fn run(args: &Args) -> Result<Exit> {
     let location = args.store.location()?;
     let text = read(&args.input)?;
-    let target = Target::open(location, crate::Options::default()).await?;
+    let target = Target::open(location, args.make.options()).await?;
     let id = if args.new { ImportAs::New } else { ImportAs::Itself };
     let session = match args.store.workspace(target.store.clone())?.import_session(&text, id).await {
         Ok(session) => session,

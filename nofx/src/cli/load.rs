@@ -11,7 +11,7 @@ use super::interrupt::unless_interrupted;
 use super::output::Output;
 use super::place::StoreArg;
 use super::source;
-use super::target::Target;
+use super::target::{MakeArg, Target};
 use super::text::shown;
 use crate::{Location, Options};
 
@@ -34,13 +34,16 @@ pub struct Args {
 
     #[command(flatten)]
     store: StoreArg,
+
+    #[command(flatten)]
+    make: MakeArg,
 }
 
 pub(super) async fn run(args: &Args) -> Result<Exit> {
     let location = args.store.location()?;
     let target_and_dump = match args.input.as_ref().filter(|path| path.as_os_str() != "-") {
-        Some(path) => load_file(path, location, Options::default()).await?,
-        None => load_piped(location, Options::default()).await?,
+        Some(path) => load_file(path, location, args.make.options()).await?,
+        None => load_piped(location, args.make.options()).await?,
     };
     let (target, FullDump { counts, sha256 }) = target_and_dump;
     let location = target.location.clone();

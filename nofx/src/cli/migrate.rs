@@ -19,10 +19,10 @@ use super::place::{is_same_place, open_to_read, parse};
 use super::progress::Bar;
 use super::requests::Requests;
 use super::source::{self, Source};
-use super::target::Target;
+use super::target::{MakeArg, Target};
 use super::text::{one_line, shown, size};
-use crate::small::bytes_below;
-use crate::{Location, Options};
+use crate::Location;
+use crate::small::bytes_at;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -53,6 +53,9 @@ pub struct Args {
     /// The store to migrate into, made if there is none: `redb:PATH`, `fs:PATH`, `s3://BUCKET/PREFIX`.
     #[arg(long, value_name = "LOCATION")]
     to: OsString,
+
+    #[command(flatten)]
+    make: MakeArg,
 
     /// Reads and judges everything, and writes nothing.
     #[arg(long)]
@@ -193,7 +196,7 @@ async fn from_legacy(args: &Args, from: &Path, to: Location, requests: &Requests
         bar.clear();
         return Ok(tell_report(args, report, None));
     }
-    let target = Target::open(to, requests.counting(Options::default())).await?;
+    let target = Target::open(to, requests.counting(args.make.options())).await?;
     let report = match unless_interrupted(nofx_migrate::migrate(from, &target.store, &options, &bar)).await {
         None => return Err(target.interrupted().await),
         Some(Ok(report)) => report,
@@ -252,7 +255,7 @@ async fn from_store(args: &Args, from: &Location, to: Location, requests: &Reque
         let holds = full_digest(&source).await.map_err(|error| Fault::of_store(&error, from))?;
         return Ok(tell_counts(&name, &holds, None, None));
     }
-    let target = Target::open(to, requests.counting(Options::default())).await?;
+    let target = Target::open(to, requests.counting(args.make.options())).await?;
     let bar = Bar::new();
     let mut tell = |progress| bar.copied(&progress);
     let (holds, added) = match unless_interrupted(nofx_migrate::copy(&source, &target.store, &mut tell)).await {
@@ -276,7 +279,7 @@ async fn from_dump(args: &Args, file: &Path, to: Location, requests: &Requests) 
         let holds = checked.map_err(|error| Fault::of_load(&error, &format!("`{name}`"), &to))?;
         return Ok(tell_counts(&name, &holds, None, None));
     }
-    let (target, holds) = load_file(file, to, requests.counting(Options::default())).await?;
+    let (target, holds) = load_file(file, to, requests.counting(args.make.options())).await?;
     if !args.no_verify {
         let found = full_digest(&target.store).await.map_err(|error| Fault::of_store(&error, &target.location))?;
         if found != holds {
@@ -315,7 +318,7 @@ struct Kept {
 async fn finish(target: Target, requests: &Requests) -> Result<Kept> {
     let location = target.location.clone();
     let compacted = target.close().await?.map_err(|error| one_line(&chain(&error)));
-    let bytes = location.path().map(bytes_below);
+    let bytes = bytes_at(&location);
     Ok(Kept { location, bytes, compacted, requests: requests.clone() })
 }
 

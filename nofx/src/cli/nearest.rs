@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::Location;
 use crate::git::shared_folder;
+use crate::neighbours;
 
 /// Where a workspace keeps its store: in a file, or as the folder itself.
 pub(crate) const USUAL: &str = ".nofx/store";
@@ -38,9 +39,10 @@ pub(crate) fn store_at(file: &Path) -> Option<PathBuf> {
             && File::open(path).and_then(|mut file| file.read_exact(&mut begin)).is_ok()
             && begin == *b"redb"
     };
-    let without = |suffix| file.to_str()?.strip_suffix(suffix).map(PathBuf::from);
-    let stores = [Some(file.to_owned()), without(".lock"), without(".new")];
-    let kept_in_a_file = stores.into_iter().flatten().find(|path| is_redb(path));
+    let without = |path: &Path, suffix: &str| path.to_str()?.strip_suffix(suffix).map(PathBuf::from);
+    let beside = neighbours::FILES.iter().filter_map(|suffix| without(file, suffix));
+    let around = file.ancestors().filter_map(|folder| without(folder, neighbours::JOURNAL));
+    let kept_in_a_file = [file.to_owned()].into_iter().chain(beside).chain(around).find(|path| is_redb(path));
     kept_in_a_file.or_else(|| {
         let mut folders = file.ancestors().skip(1);
         folders.find(|folder| is_store(folder) || is_remote(folder)).map(Path::to_owned)

@@ -22,10 +22,3 @@ pub(crate) fn missing_folders(path: &Path) -> Vec<PathBuf> {
     let above = path.ancestors().skip(1);
     above.take_while(|folder| fs::symlink_metadata(folder).is_err()).map(Path::to_owned).collect()
 }
-
-/// Returns a path with something added to its name.
-pub(crate) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(suffix);
-    name.into()
-}

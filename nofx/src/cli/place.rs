@@ -14,6 +14,7 @@ use super::paths::real;
 use super::requests::Requests;
 use super::text::shown;
 use crate::location::FORMS;
+use crate::neighbours::journal_of;
 use crate::{Location, Options, open_with};
 
 /// The environment's way to name a store.
@@ -93,7 +94,9 @@ pub(crate) async fn open_to_read(location: &Location, requests: &Requests) -> Re
 /// Refuses a place where nothing is, or a folder where a file should be, and the reverse.
 pub(crate) fn refuse_nothing(location: &Location) -> Result<()> {
     let Some(path) = location.path() else { return Ok(()) };
-    let is_nothing = fs::symlink_metadata(path).is_err_and(|error| nofx_platform::is_missing(&error));
+    let is_missing = |path: &Path| fs::symlink_metadata(path).is_err_and(|error| nofx_platform::is_missing(&error));
+    // What is left of a store without its file is told when it is opened.
+    let is_nothing = is_missing(path) && (location.folder().is_some() || is_missing(&journal_of(path)));
     let is_empty = || location.folder().is_some() && fs::read_dir(path).is_ok_and(|mut inside| inside.next().is_none());
     if is_nothing || is_empty() {
         let message = format!("there is no store at `{location}`");

@@ -8,8 +8,8 @@ use nofx_platform::{flush_folder, replace};
 
 use super::exit::Exit;
 use super::fault::{Fault, Result};
-use super::paths::with_suffix;
 use super::text::shown;
+use crate::neighbours::with_suffix;
 
 /// The folder that stays where it is: a store lies in it.
 const STORE: &str = "store";

@@ -8,7 +8,7 @@ use super::json_line::JsonLine;
 use super::output::Output;
 use super::place::{Opened, StoreArg};
 use super::text::{one_line, size};
-use crate::small::bytes_below;
+use crate::small::bytes_at;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -39,7 +39,7 @@ pub(super) async fn run(args: &Args) -> Result<Exit> {
 
 fn text(opened: &Opened, stats: &Stats) -> String {
     let info = opened.workspace.store().info();
-    let bytes = opened.location.path().map(|path| format!(", {}", size(bytes_below(path)))).unwrap_or_default();
+    let bytes = bytes_at(&opened.location).map(|bytes| format!(", {}", size(bytes))).unwrap_or_default();
     let sharing = format!("{:?}", info.sharing).to_lowercase();
     let Stats { agents, sessions, archived, trash, templates, orchestration, unreadable, .. } = stats;
     let mut text = format!("{}{bytes}\n", one_line(&opened.location.to_string()));
@@ -66,7 +66,7 @@ fn json(opened: &Opened, stats: &Stats) -> String {
         .text("location", &opened.location.to_string())
         .text("backend", info.backend)
         .text("store", &info.store.to_string())
-        .maybe("bytes", opened.location.path().map(bytes_below).as_ref())
+        .maybe("bytes", bytes_at(&opened.location).as_ref())
         .put("agents", &stats.agents)
         .put("sessions", &stats.sessions)
         .put("active", &stats.active)

@@ -6,18 +6,42 @@ use std::path::{Path, PathBuf};
 
 use nofx_core::{Error, Store};
 use nofx_platform::{flush_folder, replace};
-use tempfile::TempPath;
 
 use super::exit::Exit;
 use super::fault::{Fault, Result};
 use super::interrupt;
-use super::paths::{missing_folders, with_suffix};
+use super::paths::missing_folders;
 use super::place::{refuse_another_shape, refuse_read_only};
 use super::temporary::{Temporary, remove_empty};
 use super::text::one_line;
 use crate::git;
+use crate::neighbours::{self, journal_of, with_suffix};
 use crate::open::open_unlisted;
+use crate::small::bytes_at;
 use crate::{Location, Options, settle};
+
+/// How a store is made where there is none.
+#[derive(Clone, Copy, Debug, clap::Args)]
+pub(crate) struct MakeArg {
+    /// Makes a new store in one file with a journal beside it, to which it then commits with one flush instead of two. A store that exists goes on
+    /// as it was made.
+    #[cfg(feature = "redb")]
+    #[arg(long)]
+    journal: bool,
+}
+
+impl MakeArg {
+    /// Returns how a store that may be made is opened.
+    pub(crate) fn options(self) -> Options {
+        #[cfg_attr(not(feature = "redb"), expect(unused_mut, reason = "nothing can be asked for"))]
+        let mut options = Options::default();
+        #[cfg(feature = "redb")]
+        {
+            options.journal |= self.journal;
+        }
+        options
+    }
+}
 
 /// A store that is filled.
 #[derive(Debug)]
@@ -84,16 +108,14 @@ impl Target {
             None => settle(location, false).await,
         };
         let (Some(beside), Some(path)) = (self.beside, self.location.path()) else { return Ok(settled) };
-        beside.publish(path, &self.location).map(|()| settled).map_err(|error| match error.kind() {
-            io::ErrorKind::AlreadyExists | io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::NotADirectory => {
-                Fault::new(
-                    Exit::Differs,
-                    format!("somebody else made `{}` meanwhile; it is as they made it", self.location),
-                    "name a store that does not exist yet",
-                )
-            }
-            _ => Fault::of_output(&format!("`{}`", self.location), &error),
-        })
+        if beside.publish(path, &self.location).await? {
+            return Ok(settled);
+        }
+        Err(Fault::new(
+            Exit::Differs,
+            format!("somebody else made `{}` meanwhile; it is as they made it", self.location),
+            "name a store that does not exist yet",
+        ))
     }
 
     /// Closes the store after a failure, and returns what is told of it. A store that was made for this is removed, with the folders made for
@@ -161,16 +183,50 @@ impl Beside {
         }
     }
 
-    /// Gives a store its name, unless something has it already.
-    fn publish(self, path: &Path, location: &Location) -> io::Result<()> {
-        match (self.location.folder(), self.location.path()) {
-            (Some(folder), _) => replace(folder, path)?,
-            (None, inside) => TempPath::try_from_path(inside.unwrap_or(path))?.persist_noclobber(path)?,
+    /// Gives a store its name, unless something has it already. Returns whether it did.
+    async fn publish(self, path: &Path, location: &Location) -> Result<bool> {
+        let cannot = |error: io::Error| Fault::of_output(&format!("`{location}`"), &error);
+        let path = std::path::absolute(path).map_err(cannot)?;
+        let is_published = match (self.location.folder(), self.location.path()) {
+            (Some(folder), _) => publish_folder(folder, &path).map_err(cannot)?,
+            (None, made) => {
+                let published = publish_file(made.unwrap_or(&path), &path).await;
+                published.map_err(|error| self.told(Fault::of_store(&error, location), &path))?
+            }
+        };
+        if is_published {
+            keep_out(self.new.as_ref(), location);
         }
-        keep_out(self.new.as_ref(), location);
-        // The name is durable when the folder is that it is in.
-        std::path::absolute(path)?.parent().map_or(Ok(()), flush_folder)
+        Ok(is_published)
     }
+}
+
+/// Gives a folder its name, durably, unless something else has it.
+fn publish_folder(folder: &Path, path: &Path) -> io::Result<bool> {
+    match replace(folder, path) {
+        Err(error)
+            if [io::ErrorKind::AlreadyExists, io::ErrorKind::DirectoryNotEmpty, io::ErrorKind::NotADirectory]
+                .contains(&error.kind()) =>
+        {
+            Ok(false)
+        }
+        replaced => {
+            replaced?;
+            // The name is durable when the folder is that it is in.
+            path.parent().map_or(Ok(()), flush_folder).map(|()| true)
+        }
+    }
+}
+
+/// Gives the store in a file its name, with all that it has beside the file.
+#[cfg(feature = "redb")]
+async fn publish_file(made: &Path, path: &Path) -> nofx_core::Result<bool> {
+    nofx_redb::publish(made, path).await
+}
+
+#[cfg(not(feature = "redb"))]
+async fn publish_file(_: &Path, path: &Path) -> nofx_core::Result<bool> {
+    Err(Error::invalid(format!("`{}` is of a kind that this build leaves out", path.display())))
 }
 
 /// The most bytes of a store of redb whose pages are moved. It takes memory for each page to move them.
@@ -180,8 +236,8 @@ const MOVED: u64 = 256 << 20;
 /// Does what [`settle`] does for a new store that this process has closed, with little memory at any size.
 async fn settle_new(location: &Location) -> nofx_core::Result<bool> {
     #[cfg(feature = "redb")]
-    if let Some(path) =
-        location.path().filter(|path| location.scheme() == "redb" && crate::small::bytes_below(path) > MOVED)
+    if let Some(path) = location.path().filter(|_| location.scheme() == "redb")
+        && bytes_at(location).is_some_and(|bytes| bytes > MOVED)
     {
         match nofx_redb::pack(path).await {
             Ok(()) => return Ok(true),
@@ -217,9 +273,11 @@ fn remove(location: &Location, made: Option<Vec<PathBuf>>) {
     if location.folder().is_some() {
         _ = fs::remove_dir_all(path);
     } else {
-        for suffix in ["", ".lock", ".new"] {
+        _ = fs::remove_file(path);
+        for suffix in neighbours::FILES {
             _ = fs::remove_file(with_suffix(path, suffix));
         }
+        _ = fs::remove_dir_all(journal_of(path));
     }
     remove_empty(&folders);
 }

@@ -10,7 +10,8 @@ use nofx_core::Sources;
 use nofx_platform::{make_private, owner, private_folders};
 
 use super::interrupt;
-use super::paths::{missing_folders, with_suffix};
+use super::paths::missing_folders;
+use crate::neighbours::with_suffix;
 
 /// How the names of temporary folders begin.
 const PREFIX: &str = ".nofx-making-";

@@ -13,6 +13,9 @@ use crate::program::Place;
 /// Says to the test below which store to serve.
 const SERVED: &str = "NOFX_TEST_SERVED";
 
+/// Says how many messages to add.
+const MESSAGES: &str = "NOFX_TEST_MESSAGES";
+
 /// Stands before what it answers.
 const ANSWER: &str = "answer: ";
 
@@ -37,6 +40,14 @@ impl Host {
         assert_eq!(host.answer(), "open");
         assert_eq!(host.write("first"), "done");
         host
+    }
+
+    /// Returns a process that adds so many messages, one after the other, and closes the store.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn writing(store: &str, messages: usize) -> Command {
+        let mut command = Command::new(std::env::current_exe().expect("a program"));
+        command.args(["--exact", "host::writes", "--ignored"]).env(SERVED, store).env(MESSAGES, messages.to_string());
+        command
     }
 
     /// Adds a message; answers `done`, or the code of the error.
@@ -118,5 +129,22 @@ fn serves() {
         }
         _ = workspace.store().close().await;
         println!("{ANSWER}closed");
+    });
+}
+
+#[test]
+#[ignore = "it is the other process of other tests"]
+fn writes() {
+    let location = std::env::var(SERVED).expect("a store").parse().expect("a location");
+    let messages: usize = std::env::var(MESSAGES).expect("a number").parse().expect("a number");
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(async {
+        let store = nofx::open_with(&location, Options::existing()).await.expect("a store");
+        let workspace = Workspace::new(store);
+        let session: SessionId = "s".into();
+        for _ in 0..messages {
+            workspace.add_message(&session, workspace.message(Role::User, "said")).await.expect("it is added");
+        }
+        workspace.store().close().await.expect("it closes");
     });
 }

@@ -7,6 +7,11 @@ macro_rules! on {
             $(#[test] fn $name() { super::$name("redb:HERE/store/x.redb"); })*
         }
     };
+    (journal: $($name:ident)*) => {
+        mod on_redb_with_a_journal {
+            $(#[test] fn $name() { super::$name("redb:HERE/store/with-journal.redb"); })*
+        }
+    };
     (fs: $($name:ident)*) => {
         #[cfg(feature = "fs")]
         mod on_fs {
@@ -25,6 +30,7 @@ macro_rules! on {
 macro_rules! on_each_backend {
     ($($name:ident)*) => {
         on! { redb: $($name)* }
+        on! { journal: $($name)* }
         on! { fs: $($name)* }
         on! { objects: $($name)* }
     };
@@ -40,6 +46,8 @@ mod damage;
 mod dumps;
 mod help;
 mod host;
+#[cfg(all(feature = "fs", feature = "remote"))]
+mod journaled;
 #[cfg(all(feature = "fs", feature = "remote"))]
 mod kills;
 mod legacy;

@@ -7,6 +7,9 @@ use std::process::{Command, Stdio};
 
 use tempfile::TempDir;
 
+/// The name of a store that commits to a journal beside its file.
+pub(crate) const WITH_JOURNAL: &str = "with-journal.redb";
+
 /// What a run of the program left.
 #[derive(Debug)]
 pub(crate) struct Run {
@@ -73,9 +76,10 @@ impl Place {
         command
     }
 
-    /// Runs the program with words that are separated by single spaces.
+    /// Runs the program with words that are separated by single spaces. What is loaded into a store of the name [`WITH_JOURNAL`] makes it so.
     pub(crate) fn run(&self, words: &str) -> Run {
-        run(&mut self.command(words.split(' ')))
+        let makes = words.starts_with("load ") && words.contains(WITH_JOURNAL);
+        run(self.command(words.split(' ')).args(makes.then_some("--journal")))
     }
 
     /// Returns every path below a folder with its content, to be compared.

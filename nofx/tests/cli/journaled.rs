@@ -1,0 +1,230 @@
+//! Stores in one file that commit to a journal beside it.
+
+use std::fs;
+
+use crate::host::Host;
+use crate::looking::LOOKING;
+use crate::program::{DUMP, Place, dump_of, dump_of_noise, run};
+
+const STORE: &str = "redb:store/with-journal.redb";
+const JOURNAL: &str = "store/with-journal.redb-journal";
+
+fn full(place: &Place, store: &str) -> String {
+    place.run(&format!("dump --full --store {store}")).done().out
+}
+
+/// A place with a store of one session, `s`.
+fn place() -> Place {
+    let place = Place::new().with_legacy();
+    place.write("x.ndjson", dump_of("s", (0..3).map(|number| format!("words {number}"))));
+    place.run(&format!("load x.ndjson --store {STORE}")).done();
+    place
+}
+
+#[test]
+fn whatever_makes_a_store_makes_it_with_a_journal_if_asked_and_no_other_has_to_ask() {
+    let place = place();
+    let session = place.run(&format!("export s --format json --store {STORE}")).done().out;
+    place.write("session.json", session);
+    for (made, words) in [
+        ("load", "load x.ndjson --store redb:TARGET"),
+        ("backup", "backup --store redb:store/with-journal.redb --to redb:TARGET"),
+        ("dump", "migrate --from x.ndjson --to redb:TARGET"),
+        ("copy", "migrate --from redb:store/with-journal.redb --to redb:TARGET"),
+        ("legacy", "migrate --from work --to redb:TARGET"),
+        ("import", "import session.json --store redb:TARGET"),
+    ] {
+        for has_journal in [true, false] {
+            let target = format!("{made}-{has_journal}.redb");
+            let words = words.replace("TARGET", &target) + if has_journal { " --journal" } else { "" };
+            place.run(&words).done();
+            assert_eq!(place.path(&format!("{target}-journal")).is_dir(), has_journal, "{words}");
+            // What is there goes on as it was made, asked or not.
+            place.run(&format!("import session.json --new --store redb:{target}")).done();
+            place.run(&format!("import session.json --new --journal --store redb:{target}")).done();
+            assert_eq!(place.path(&format!("{target}-journal")).is_dir(), has_journal, "{words}");
+            place.run(&format!("doctor --store redb:{target}")).done();
+            place.run(&format!("compact --store redb:{target}")).done();
+            place.run(&format!("ls --store redb:{target}")).done();
+        }
+    }
+}
+
+#[test]
+fn a_new_store_is_a_small_file_and_a_small_journal_that_count_together() {
+    let place = Place::new();
+    place.write("noise.ndjson", dump_of_noise(200));
+    place.run(&format!("load noise.ndjson --store {STORE}")).done();
+    place.run("migrate --from noise.ndjson --to redb:made.redb --journal").done();
+    for (store, journal) in [("store/with-journal.redb", JOURNAL), ("made.redb", "made.redb-journal")] {
+        let bytes =
+            |found: Vec<(_, Option<Vec<u8>>)>| found.iter().map(|(_, bytes)| bytes.as_ref().map_or(0, Vec::len)).sum();
+        let beside: usize = bytes(place.tree(journal));
+        assert!((128 << 10..132 << 10).contains(&beside), "{beside} bytes of {journal}");
+        let all = beside as u64 + fs::metadata(place.path(store)).expect("a file").len();
+        let told = place.run(&format!("stats --json --store redb:{store}")).done().out;
+        assert!(told.contains(&format!("\"bytes\":{all},")), "{told} and not {all}");
+    }
+}
+
+#[test]
+fn a_journal_without_its_file_is_told_by_every_command() {
+    let place = place();
+    Host::start(&place, STORE).close();
+    fs::rename(place.path("store/with-journal.redb"), place.path("aside")).expect("it works");
+    let before = place.tree("store");
+    let writing = ["load x.ndjson --store STORE", "load x.ndjson --journal --store STORE", "compact --store STORE"];
+    for words in LOOKING.into_iter().filter(|words| words.contains("--store STORE")).chain(writing) {
+        let run = place.run(&words.replace("STORE", STORE));
+        assert_eq!((run.code, run.err.lines().count()), (27, 2), "{words}: {run:?}");
+        assert!(run.err.contains("with-journal.redb` is gone"), "{words}: {run:?}");
+        let left = place.tree("store");
+        let left: Vec<_> = left.into_iter().filter(|(path, _)| !path.ends_with("with-journal.redb.lock")).collect();
+        assert!(left == before, "{words}");
+    }
+    fs::rename(place.path("aside"), place.path("store/with-journal.redb")).expect("it works");
+    assert!(full(&place, STORE).contains("words 2"));
+}
+
+#[test]
+fn an_empty_journal_that_was_left_is_no_store() {
+    let place = place();
+    // Compacted, so that it is empty.
+    fs::remove_file(place.path("store/with-journal.redb")).expect("it works");
+    for words in ["ls", "doctor", "compact"] {
+        place.run(&format!("{words} --store {STORE}")).failed(29, &format!("there is no store at `{STORE}`"));
+    }
+    place.run(&format!("load x.ndjson --store {STORE}")).done();
+    assert!(full(&place, STORE).contains("words 2"));
+}
+
+#[test]
+fn a_file_without_its_journal_is_told_and_nothing_takes_its_place() {
+    let place = place();
+    Host::start(&place, STORE).close();
+    fs::rename(place.path(JOURNAL), place.path("aside")).expect("it works");
+    for words in ["ls", "doctor", "dump --full", "delete s", "compact"] {
+        let run = place.run(&format!("{words} --store {STORE}"));
+        assert_eq!(run.code, 27, "{words}: {run:?}");
+        assert!(run.err.contains("the journal of the store is missing") || words == "doctor", "{words}: {run:?}");
+        assert!(!place.path(JOURNAL).exists(), "{words}");
+    }
+    fs::rename(place.path("aside"), place.path(JOURNAL)).expect("it works");
+    assert!(full(&place, STORE).contains("first"));
+}
+
+#[test]
+fn what_a_command_writes_does_not_go_into_a_journal() {
+    let place = place();
+    let before = place.tree("store");
+    for file in ["segment-0", "new.txt", "lock"] {
+        let run = place.run(&format!("dump --store {STORE} -o {JOURNAL}/{file}"));
+        assert_eq!(run.code, 2, "{file}: {run:?}");
+        assert!(run.err.contains("belongs to the store"), "{file}: {run:?}");
+        assert!(place.tree("store") == before, "{file}");
+    }
+}
+
+#[test]
+fn a_store_that_was_made_in_vain_leaves_no_journal() {
+    let place = Place::new();
+    place.write("bad.json", "{}");
+    for store in ["a/b/x.redb", "x.redb"] {
+        assert_ne!(place.run(&format!("import bad.json --journal --store redb:{store}")).code, 0);
+        let left: Vec<_> =
+            place.tree("").into_iter().map(|(path, _)| path).filter(|path| !path.ends_with("bad.json")).collect();
+        assert!(left.is_empty(), "{left:?}");
+    }
+}
+
+#[test]
+fn a_store_in_a_checkout_keeps_its_journal_out_of_commits() {
+    let place = Place::new();
+    place.write("x.ndjson", DUMP);
+    place.write("mine/notes.txt", "mine");
+    let git = |words: &str| {
+        let mut command = std::process::Command::new("git");
+        run(command.args(words.split(' ')).current_dir(place.path("")).env("GIT_CONFIG_GLOBAL", "/dev/null")).done().out
+    };
+    git("init -q .");
+    git("add -A");
+    for store in ["mine/x.redb", "new/x.redb"] {
+        place.run(&format!("load x.ndjson --journal --store redb:{store}")).done();
+    }
+    assert_eq!(git("status --porcelain"), "A  mine/notes.txt\nA  x.ndjson\n");
+    git("clean -q -f -d");
+    for store in ["mine/x.redb", "new/x.redb"] {
+        assert!(full(&place, &format!("redb:{store}")) == DUMP, "{store}");
+    }
+}
+
+#[test]
+fn a_store_goes_to_another_place_with_its_journal() {
+    let place = place();
+    Host::start(&place, STORE).kill();
+    let before = full(&place, STORE);
+    for name in ["with-journal.redb", "with-journal.redb-journal"] {
+        let moved = name.replace("with-journal", "moved");
+        fs::rename(place.path("store").join(name), place.path(&moved)).expect("it works");
+    }
+    assert!(full(&place, "redb:moved.redb") == before);
+    place.run("delete s --store redb:moved.redb").done();
+    place.run("doctor --store redb:moved.redb").done();
+}
+
+#[cfg(unix)]
+#[test]
+fn the_superuser_writes_nothing_that_the_owner_could_not_read() {
+    use std::os::unix::fs::chown;
+    if !rustix::process::geteuid().is_root() {
+        println!("only the superuser can write to what others own");
+        return;
+    }
+    let place = place();
+    for (path, _) in place.tree("store") {
+        chown(path, Some(65533), Some(65533)).expect("the superuser may do it");
+    }
+    let before = place.tree("store");
+    let run = place.run(&format!("delete s --store {STORE}"));
+    assert_eq!(run.code, 24, "{run:?}");
+    assert!(run.err.contains("belongs to user 65533"), "{run:?}");
+    place.run(&format!("ls --store {STORE}")).done();
+    assert!(place.tree("store") == before);
+}
+
+/// Every call of a process and its threads that concerns the store, as strace shows it.
+#[cfg(target_os = "linux")]
+fn calls(place: &Place, mut command: std::process::Command) -> Option<Vec<String>> {
+    if std::process::Command::new("strace").arg("-V").output().is_err() {
+        println!("strace is not installed");
+        return None;
+    }
+    let traced = place.path("calls");
+    let mut strace = std::process::Command::new("strace");
+    strace
+        .args(["-f", "-y", "-qq", "-s", "0", "-e", "trace=pwrite64,write,fsync,fdatasync,pread64,read", "-o"])
+        .arg(&traced);
+    strace.arg(command.get_program()).args(command.get_args()).current_dir(place.path(""));
+    strace.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    strace.stdout(std::process::Stdio::null());
+    assert!(strace.status().expect("it starts").success(), "{:?}", command.get_program());
+    _ = &mut command;
+    let calls = fs::read_to_string(traced).expect("what strace saw");
+    let of_the_store = calls.lines().filter(|call| call.contains(&place.shown("store")) && !call.contains("resumed>"));
+    Some(of_the_store.map(str::to_owned).collect())
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_commit_of_another_process_is_one_flush_of_the_journal_and_none_of_the_file() {
+    const COMMITS: usize = 50;
+    let place = place();
+    let count = |commits: usize| -> Option<(usize, usize)> {
+        let calls = calls(&place, Host::writing(STORE, commits))?;
+        let flushes = |of: &str| calls.iter().filter(|call| call.contains("sync(") && call.contains(of)).count();
+        Some((flushes("-journal/segment-"), flushes("with-journal.redb>")))
+    };
+    // What is found is flushed once, by the first process that commits since the system started.
+    let (Some(first), Some(few), Some(many)) = (count(1), count(1), count(COMMITS)) else { return };
+    assert_eq!((first, few, many), ((2, 0), (1, 0), (COMMITS, 0)));
+}
