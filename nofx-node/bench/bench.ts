@@ -69,8 +69,11 @@ async function calling(folder: string): Promise<void> {
     for (let at = 0; at < CALLS; at += 1) await call();
   };
   const all = (call: () => Promise<unknown>) => Promise.all(Array.from({ length: CALLS }, call));
+  const agent = { id: 'ada', name: 'Ada', type: 'x' };
   const disk = await open(`redb:${join(folder, 'calls.redb')}`);
-  const kept = await disk.createSession({ agent: { id: 'ada', name: 'Ada', type: 'x' } });
+  const kept = await disk.createSession({ agent });
+  const behind = await open(`redb:${join(folder, 'calls-behind.redb')}`, { journal: true });
+  const journaled = await behind.createSession({ agent });
   const message = { type: 'user', content: 'x'.repeat(500) };
   console.log(`\n${CALLS} calls`);
   const times = await measured(
@@ -84,6 +87,7 @@ async function calling(folder: string): Promise<void> {
         for (let at = 0; at < CALLS; at += 1) workspace.info();
       },
       'durable addMessage, all at once (redb)': () => all(() => disk.addMessage(kept.id, message)),
+      'the same with a journal': () => all(() => behind.addMessage(journaled.id, message)),
     },
     3,
   );
@@ -93,22 +97,28 @@ async function calling(folder: string): Promise<void> {
   }
   await workspace.close();
   await disk.close();
+  await behind.close();
 }
 
 /** What calls cost that are not awaited: on one session, where they keep their order, and on as many sessions. */
 async function adding(folder: string): Promise<void> {
-  const workspace = await open(`redb:${join(folder, 'adding.redb')}`);
   const agent = { id: 'ada', name: 'Ada', type: 'x' };
-  const ids = await Promise.all(Array.from({ length: ADDED }, async () => (await workspace.createSession({ agent })).id));
-  const [one = ''] = ids;
   const message = { type: 'user', content: 'x'.repeat(500) };
-  console.log(`\n${ADDED} durable addMessage that are not awaited (redb)`);
-  const times = await measured({
-    'on as many sessions': () => Promise.all(ids.map((id) => workspace.addMessage(id, message))),
-    'on one session, in order': () => Promise.all(ids.map(() => workspace.addMessage(one, message))),
-  });
-  printed(times, 'on as many sessions', 'as many');
-  await workspace.close();
+  const opened = await Promise.all([false, true].map((journal) => open(`redb:${join(folder, `adding-${String(journal)}.redb`)}`, { journal })));
+  const tasks: Record<string, () => Promise<unknown>> = {};
+  for (const [at, workspace] of opened.entries()) {
+    const ids = await Promise.all(Array.from({ length: ADDED }, async () => (await workspace.createSession({ agent })).id));
+    const [one = ''] = ids;
+    const kind = at === 1 ? ', with a journal' : '';
+    tasks[`on as many sessions${kind}`] = () => Promise.all(ids.map((id) => workspace.addMessage(id, message)));
+    tasks[`on one session, in order${kind}`] = () => Promise.all(ids.map(() => workspace.addMessage(one, message)));
+    tasks[`on one session, each awaited${kind}`] = async () => {
+      for (let added = 0; added < ADDED; added += 1) await workspace.addMessage(one, message);
+    };
+  }
+  console.log(`\n${ADDED} durable addMessage, not awaited unless it is said (redb)`);
+  printed(await measured(tasks), 'on as many sessions', 'as many');
+  await Promise.all(opened.map((workspace) => workspace.close()));
 }
 
 async function filled(workspace: nofx.Workspace): Promise<string> {

@@ -24,11 +24,13 @@ interface Sqlite {
 }
 
 export async function checkpoints(folder: string): Promise<void> {
+  const kept = async (journal: boolean): Promise<Opened> => {
+    const workspace = await open(`redb:${join(folder, `langgraph-${String(journal)}.redb`)}`, { journal });
+    return { saver: new NofxSaver(workspace), close: () => workspace.close() };
+  };
   const makers: Record<string, () => Promise<Opened>> = {
-    NofxSaver: async () => {
-      const workspace = await open(`redb:${join(folder, 'langgraph.redb')}`);
-      return { saver: new NofxSaver(workspace), close: () => workspace.close() };
-    },
+    NofxSaver: () => kept(false),
+    'NofxSaver with a journal': () => kept(true),
   };
   const sqlite = peer<Sqlite>('@langchain/langgraph-checkpoint-sqlite');
   if (sqlite !== undefined) {

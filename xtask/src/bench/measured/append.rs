@@ -42,6 +42,7 @@ pub(super) fn run(rounds: usize, turn: Duration) -> Result<Section> {
         let json = JsonFiles::create(&at("json"), 1, WHOLE)?;
         let counter = Arc::new(Counter::default());
         let on_redb = runtime.block_on(open_counted(&at("store.redb"), counter.clone()))?;
+        let behind = runtime.block_on(open_behind_journal(&at("behind.redb")))?;
         let on_files = runtime.block_on(open(&format!("fs:{}", at("store").display()).parse::<Location>()?))?;
         let mut contestants = vec![
             Contestant::repeating("write + fdatasync, one after the other", || bare.append()),
@@ -60,6 +61,7 @@ pub(super) fn run(rounds: usize, turn: Duration) -> Result<Section> {
             Contestant::repeating("fjall, one flush for all", || fjall.insert(sessions)),
             Contestant::repeating("a JSON file of 200 messages, written whole", || json.append()),
             Contestant::new("Store on redb", |turn| counted(&counter, || append(&runtime, &on_redb, sessions, turn))),
+            Contestant::new("Store on redb with a journal", |turn| append(&runtime, &behind, sessions, turn)),
             Contestant::new("Store on files", |turn| append(&runtime, &on_files, sessions, turn)),
         ]);
         let title = format!("{sessions} at once, {MESSAGE}-byte messages");
@@ -73,13 +75,13 @@ pub(super) fn run(rounds: usize, turn: Duration) -> Result<Section> {
             }
         }
         drop(contestants);
-        runtime.block_on(async { on_redb.close().await.and(on_files.close().await) })?;
+        runtime.block_on(async { on_redb.close().await.and(behind.close().await).and(on_files.close().await) })?;
     }
     lines.retain(|(_, line)| line.len() > 1);
     Ok(Section {
         heading: "Durable appends",
         words: "Each session appends its next message when the last one is durable. The ratio is to a loop that writes the same bytes and \
-                calls fdatasync. Flushes and bytes are counted, on redb."
+                calls fdatasync. Flushes and bytes are counted on redb without a journal; with one, a commit is one flush."
             .to_owned(),
         tables,
         pictures: vec![Picture {
@@ -113,6 +115,13 @@ impl Probe for Counter {
 async fn open_counted(path: &Path, counter: Arc<Counter>) -> nofx_core::Result<Store> {
     let mut options = Options::default();
     options.probe = Some(counter);
+    Ok(Store::new(Arc::new(RedbBackend::open_with(path, options).await?)))
+}
+
+/// Makes a store that commits to a journal beside its file.
+async fn open_behind_journal(path: &Path) -> nofx_core::Result<Store> {
+    let mut options = Options::default();
+    options.journal = true;
     Ok(Store::new(Arc::new(RedbBackend::open_with(path, options).await?)))
 }
 

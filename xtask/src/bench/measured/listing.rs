@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use nofx::{Location, compact, open};
+use nofx::{Location, Options, compact, open, open_with};
 use nofx_core::Deadline;
-use nofx_core::entity::Agent;
+use nofx_core::entity::{Agent, Role};
 use nofx_core::workspace::{SessionFilter, Workspace};
 use tokio::runtime::Runtime;
 
+use super::peers::{MESSAGE, Sqlite};
 use super::report::Section;
 use super::round::{Contestant, Turn, compare};
 use super::sizes::fill;
@@ -22,15 +23,22 @@ pub(super) fn run(rounds: usize, turn: Duration) -> Result<Section> {
     let folder = scratch()?;
     let at = |scheme: &str, name: &str| format!("{scheme}:{}", folder.path().join(name).display()).parse::<Location>();
     let (redb, dense, fs) = (at("redb", "store.redb")?, at("redb", "dense.redb")?, at("fs", "store")?);
-    for location in [&redb, &dense, &fs] {
+    let behind = at("redb", "behind.redb")?;
+    let mut options = Options::default();
+    options.journal = true;
+    // What is there goes on as it was made.
+    runtime.block_on(async { open_with(&behind, options).await?.close().await })?;
+    for location in [&redb, &behind, &dense, &fs] {
         runtime.block_on(fill(location, SESSIONS))?;
     }
     runtime.block_on(compact(&dense))?;
     let open_redb = Workspace::new(runtime.block_on(open(&redb))?);
+    let open_behind = Workspace::new(runtime.block_on(open(&behind))?);
     let open_dense = Workspace::new(runtime.block_on(open(&dense))?);
     let open_fs = Workspace::new(runtime.block_on(open(&fs))?);
     let mut contestants = [
         Contestant::repeating("redb, once open", || show(&runtime, &open_redb)),
+        Contestant::repeating("redb with a journal", || show(&runtime, &open_behind)),
         Contestant::repeating("redb compacted", || show(&runtime, &open_dense)),
         Contestant::repeating("files, once open", || show(&runtime, &open_fs)),
     ];
@@ -39,11 +47,13 @@ pub(super) fn run(rounds: usize, turn: Duration) -> Result<Section> {
     drop(contestants);
     runtime.block_on(async {
         open_redb.store().close().await?;
+        open_behind.store().close().await?;
         open_dense.store().close().await?;
         open_fs.store().close().await
     })?;
     settle(&runtime, &fs, SESSIONS)?;
-    let (runtime, runs) = (&runtime, [("redb", &redb), ("redb compacted", &dense), ("files", &fs)]);
+    let runs = [("redb", &redb), ("redb with a journal", &behind), ("redb compacted", &dense), ("files", &fs)];
+    let runtime = &runtime;
     let mut contestants =
         runs.map(|(name, location)| Contestant::repeating(name, move || open_and_show(runtime, location)));
     let title = format!("opening {SESSIONS} sessions, showing {SHOWN}, closing");
@@ -55,6 +65,16 @@ pub(super) fn run(rounds: usize, turn: Duration) -> Result<Section> {
         Ok(()) => tables.push(compare("the same, nothing of it in memory", rounds, turn, &mut contestants)?.0),
         Err(error) => println!("Not measured without the page cache: `{DROP_CACHES}`: {error}"),
     }
+    let sqlite = folder.path().join("sqlite");
+    let mut contestants: Vec<_> = runs
+        .into_iter()
+        .map(|(name, location)| Contestant::repeating(name, move || add_and_show(runtime, location)))
+        .collect();
+    contestants
+        .push(Contestant::repeating("SQLite, WAL FULL, without showing", || Sqlite::open(&sqlite, 1)?.insert(1)));
+    let title =
+        format!("opening {SESSIONS} sessions, adding a message, closing; then opening, showing {SHOWN}, closing");
+    tables.push(compare(&title, rounds, turn, &mut contestants)?.0);
     println!("How many files are opened is counted by `cargo test -p nofx-fs listing -- --nocapture`.");
     Ok(Section {
         heading: "Lists",
@@ -108,6 +128,18 @@ fn open_and_show(runtime: &Runtime, location: &Location) -> Result<u64> {
     show(runtime, &workspace)?;
     runtime.block_on(workspace.store().close())?;
     Ok(1)
+}
+
+/// As two runs of a short program.
+fn add_and_show(runtime: &Runtime, location: &Location) -> Result<u64> {
+    let workspace = Workspace::new(runtime.block_on(open(location))?);
+    runtime.block_on(async {
+        let page = workspace.summaries(&SessionFilter::default(), None, 1).await?;
+        let session = page.items.first().ok_or("there are sessions")?.session.id.clone();
+        workspace.add_message(&session, workspace.message(Role::User, "x".repeat(MESSAGE))).await?;
+        Result::Ok(workspace.store().close().await?)
+    })?;
+    open_and_show(runtime, location)
 }
 
 fn show(runtime: &Runtime, workspace: &Workspace) -> Result<u64> {
