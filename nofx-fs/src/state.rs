@@ -150,7 +150,12 @@ impl State {
         if self.logs.get(log).is_some_and(|slot| slot.is_unknown) {
             return Some("nothing says how many entries it has: its sealed file is damaged");
         }
-        self.doubts(log, self.dirty_logs.get(log))
+        // That it was sealed later does not say how long it is.
+        let touched = match self.logs.get(log) {
+            Some(slot) if slot.state != LogState::Removed => slot.recent.back().map(|(frame, _)| frame),
+            _ => self.dirty_logs.get(log),
+        };
+        self.doubts(log, touched)
     }
 
     fn doubts(&self, key: &impl Key, touched: Option<&u64>) -> Option<&str> {

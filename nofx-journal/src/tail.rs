@@ -297,9 +297,9 @@ impl LogTail {
         while self.entries.pop_front_if(|(frame, _)| *frame <= applied).is_some() {}
     }
 
-    /// Returns the last frame that says something of it.
+    /// Returns the last frame that says how long it is: sealing it does not.
     pub(crate) fn touched(&self) -> Option<u64> {
-        self.entries.back().map(|(frame, _)| *frame).max(self.sealed).max(self.removed)
+        self.entries.back().map(|(frame, _)| *frame).max(self.removed)
     }
 
     pub(crate) fn has_entries(&self) -> bool {

@@ -31,12 +31,15 @@ impl Finding {
 /// - A store in a folder: what is derived is made again, and what cannot be read and stands in the way is moved to a folder inside
 ///   the store.
 /// - A store in one file: the file is brought into order after a crash, and redb's own structures are checked. Values that
-///   cannot be read stay where they are; reading names them.
+///   cannot be read stay where they are; reading names them. Its journal, if it has one, goes on behind what cannot be read of it.
 /// - A store in object storage: a lost checkpoint is made again from an older one; commits that cannot be read, and keep others from
 ///   being made, can be given up.
 ///
 /// `Invalid` for other stores, which have nothing of the kind.
-#[cfg_attr(not(any(feature = "fs", feature = "remote")), expect(unused_variables, reason = "redb gives up nothing"))]
+#[cfg_attr(
+    not(any(feature = "fs", feature = "redb", feature = "remote")),
+    expect(unused_variables, reason = "no store can be repaired")
+)]
 pub async fn repair(location: &Location, gives_up: bool) -> Result<Repaired> {
     match location.scheme() {
         #[cfg(feature = "fs")]
@@ -47,12 +50,17 @@ pub async fn repair(location: &Location, gives_up: bool) -> Result<Repaired> {
         #[cfg(feature = "redb")]
         "redb" => {
             let backend = crate::open::open_redb(location, &Options::existing()).await?;
-            let repaired = backend.repair().await;
+            let repaired = async {
+                let has_repaired = backend.repair().await?;
+                Ok::<_, Error>((has_repaired, backend.repair_journal(gives_up).await?))
+            }
+            .await;
             nofx_core::PersistenceBackend::close(&backend).await?;
+            let (has_repaired, mut journal) = repaired?;
             let what = "its pages did not fit together, and redb has repaired them".to_owned();
             let thing = location.path().unwrap_or(std::path::Path::new("")).display().to_string();
-            let repairs = repaired?.then_some(Repair { thing, what, aside: None }).into_iter().collect();
-            Ok(Repaired { repairs, losses: Vec::new() })
+            journal.repairs.extend(has_repaired.then_some(Repair { thing, what, aside: None }));
+            Ok(journal)
         }
         #[cfg(feature = "remote")]
         "s3" | "gs" | "az" | "file" => {
@@ -120,8 +128,9 @@ pub async fn check(location: &Location) -> Result<Vec<Finding>> {
         #[cfg(feature = "redb")]
         "redb" => {
             let backend = crate::open::open_redb(location, &Options::read_only()).await?;
-            let damaged = backend.check().await;
+            let found = async { Ok::<_, Error>((backend.check().await?, backend.journal_damage().await?)) }.await;
             nofx_core::PersistenceBackend::close(&backend).await?;
+            let (damaged, journal) = found?;
             let thing = location.path().unwrap_or(std::path::Path::new("")).display().to_string();
             let told = |page: nofx_redb::DamagedPage| {
                 let of_what = match page.hides {
@@ -133,7 +142,8 @@ pub async fn check(location: &Location) -> Result<Vec<Finding>> {
                 let what = format!("its page at byte {} is damaged: {of_what}", page.at);
                 Finding { thing: thing.clone(), what, is_damage: page.hides }
             };
-            Ok(damaged?.into_iter().map(told).collect())
+            let of_journal = journal.map(|what| Finding::damage(format!("the journal of {thing}"), what));
+            Ok(of_journal.into_iter().chain(damaged.into_iter().map(told)).collect())
         }
         #[cfg(feature = "remote")]
         "s3" | "gs" | "az" | "file" => {

@@ -16,7 +16,7 @@ use crate::workspace::{cargo, root};
 /// Whatever else happens is listed and fails the run. All of it takes an hour or two, a sample of each 101st byte a minute or two.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Only stores whose name contains this: `redb`, `fs`, `objects`, `closed`, `killed`.
+    /// Only stores whose name contains this: `redb`, `journal`, `fs`, `objects`, `closed`, `killed`.
     filter: Option<String>,
     /// Flips only each so many bytes.
     #[arg(long, value_name = "BYTES", default_value_t = 1)]

@@ -208,6 +208,23 @@ fn a_flip_in_one_of_several_segments_hides_no_other() {
 }
 
 #[test]
+fn a_log_that_was_sealed_behind_a_damaged_group_is_not_told_at_its_old_length() {
+    let sim = Sim::default();
+    let store = open(&sim);
+    commit(&store, batch().append(history("s1"), entries(3)));
+    assert!(store.apply().unwrap());
+    let at = store.state().position.offset as usize + 40;
+    commit(&store, batch().append(history("s1"), entries(2)));
+    commit(&store, batch().seal(history("s1")).append(history("s2"), entries(1)));
+    assert_eq!(store.heads(&[history("s1")]).unwrap()[0].length, 5);
+    sim.tamper(SEGMENT, |bytes| bytes[at] ^= 4);
+    let store = open(&sim);
+    assert_eq!(store.heads(&[history("s1")]).unwrap_err().code(), "corrupt");
+    assert_eq!(store.heads(&[history("s2")]).unwrap()[0].length, 1);
+    assert_eq!(positions(&store, "s1").0, [0, 1, 2]);
+}
+
+#[test]
 fn damage_in_what_the_files_hold_hides_nothing() {
     let (sim, places) = killed();
     let store = open(&sim);

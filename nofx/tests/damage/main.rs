@@ -18,7 +18,7 @@ fn main() {
     // Panics, and what is printed, are those of the process.
     arguments.test_threads = Some(1);
     let mut trials = Vec::new();
-    for backend in [Backend::Redb, Backend::Fs, Backend::Objects] {
+    for backend in [Backend::Redb, Backend::Journal, Backend::Fs, Backend::Objects] {
         for state in [State::Closed, State::Killed] {
             let name = format!("{}::{}", backend.name(), state.name());
             let run = move || sweep::run(backend, state).map_err(Failed::from);

@@ -11,6 +11,8 @@ use crate::answers::Answers;
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Backend {
     Redb,
+    /// A redb file with a journal beside it.
+    Journal,
     Fs,
     Objects,
 }
@@ -37,6 +39,7 @@ impl Backend {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Redb => "redb",
+            Self::Journal => "journal",
             Self::Fs => "fs",
             Self::Objects => "objects",
         }
@@ -46,7 +49,7 @@ impl Backend {
     pub(crate) fn location(self, folder: &Path) -> Location {
         let path = folder.join("store");
         let text = match self {
-            Self::Redb => format!("redb:{}", path.join("x.redb").display()),
+            Self::Redb | Self::Journal => format!("redb:{}", path.join("x.redb").display()),
             Self::Fs => format!("fs:{}", path.display()),
             Self::Objects => format!("file://{}", path.display()),
         };
@@ -143,7 +146,7 @@ impl Damage {
     pub(crate) fn says_what(&self, backend: Backend, image: &Image) -> bool {
         let file = &image.files[self.file].0;
         match backend {
-            Backend::Redb => file.ends_with("x.redb"),
+            Backend::Redb | Backend::Journal => file.ends_with("x.redb"),
             Backend::Fs => file.ends_with("config.json"),
             // Every object has a checksum over all that it says.
             Backend::Objects => false,
@@ -178,10 +181,12 @@ impl Sample {
     /// Makes a store in a folder: part of it was closed once, so that the backend has put it in order, the rest is new.
     pub(crate) async fn make(backend: Backend, state: State, folder: &Path) -> Result<Self> {
         let location = backend.location(folder);
-        let store = nofx::open(&location).await?;
+        let mut options = Options::default();
+        options.journal = backend == Backend::Journal;
+        let store = nofx::open_with(&location, options.clone()).await?;
         begin(&store).await?;
         store.close().await?;
-        let store = nofx::open(&location).await?;
+        let store = nofx::open_with(&location, options).await?;
         go_on(&store).await?;
         let before = Answers::of(&store).await.whole();
         last(&store).await?;
