@@ -193,7 +193,7 @@ mod tests {
 
     #[test]
     fn paths_are_what_people_expect() {
-        let path = |path: PathBuf| path.to_str().unwrap().replace('\\', "/");
+        let path = |path: PathBuf| nofx_platform::slashed(&path);
         assert_eq!(path(record(&RecordKey::new(kind::AGENT, "ada").unwrap())), "agents/ada.json");
         assert_eq!(path(record(&RecordKey::new(kind::PAYLOAD, "0f").unwrap())), "attachments/0f.payload.json");
         let history = LogKey::new(kind::HISTORY, "s1").unwrap();

@@ -73,7 +73,7 @@ impl Writing {
         self.apply_now()?;
         let new: Vec<String> = self.aside_now()?.into_iter().filter(|name| !before.contains(name)).collect();
         for (path, what) in again {
-            let prefix = format!("{}.", escape(&path.to_string_lossy().replace('\\', "/")));
+            let prefix = format!("{}.", escape(&slashed(&path)));
             let name = new.iter().find(|name| name.starts_with(&prefix));
             repairs.push(done(&path, what, name.map(|name| Path::new(layout::DAMAGED).join(name))));
         }

@@ -45,8 +45,7 @@ fn free_name(layer: &dyn Layer, path: &Path) -> Result<PathBuf> {
     let folder = Path::new(layout::DAMAGED);
     layer.make_dir(folder).during("making", folder)?;
     let taken: Vec<_> = layer.list(folder).during("listing", folder)?.into_iter().map(|entry| entry.name).collect();
-    let shown = path.to_string_lossy().replace('\\', "/");
-    let base = escape(&shown);
+    let base = escape(&nofx_platform::slashed(path));
     let name = (1..).map(|number| format!("{base}.{number}")).find(|name| !taken.contains(name));
     Ok(folder.join(name.unwrap_or(base)))
 }

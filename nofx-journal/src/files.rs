@@ -6,7 +6,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use nofx_platform::{Identity, flush_folder, owner, private, private_folders, replace, user, write_all_at};
+use nofx_platform::{
+    Identity, flush_folder, owner, private, private_folders, remove_file, remove_folder, replace, user, write_all_at,
+};
 
 /// A folder with everything below it, to be looked at: nothing here changes, makes or locks anything. All paths are relative to it.
 pub trait Files: Debug + Send + Sync {
@@ -178,7 +180,7 @@ impl Disk {
     fn open_as(&self, path: &Path, options: &OpenOptions) -> io::Result<Arc<DiskFile>> {
         let is_folder = || io::Error::new(io::ErrorKind::InvalidData, "it is a folder");
         let full = self.at(path)?;
-        let file = options.open(&full).map_err(|error| match error.kind() {
+        let file = nofx_platform::open(&full, options).map_err(|error| match error.kind() {
             io::ErrorKind::IsADirectory => is_folder(),
             // Below a file there is nothing.
             io::ErrorKind::NotADirectory => io::ErrorKind::NotFound.into(),
@@ -263,11 +265,11 @@ impl Layer for Disk {
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
-        missing_is_fine(fs::remove_file(self.at(path)?))
+        missing_is_fine(remove_file(&self.at(path)?))
     }
 
     fn remove_dir(&self, path: &Path) -> io::Result<()> {
-        match missing_is_fine(fs::remove_dir(self.at(path)?)) {
+        match missing_is_fine(remove_folder(&self.at(path)?)) {
             Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => Ok(()),
             removed => removed,
         }

@@ -22,8 +22,8 @@
 #[cfg_attr(windows, path = "windows.rs")]
 mod system;
 
-use std::ffi::OsStr;
-use std::fs::{DirBuilder, File, Metadata, OpenOptions};
+use std::ffi::{OsStr, OsString};
+use std::fs::{self, DirBuilder, File, Metadata, OpenOptions};
 use std::io;
 use std::path::{Component, Path, PathBuf};
 
@@ -81,12 +81,32 @@ pub fn flush_folder(path: &Path) -> io::Result<()> {
     system::flush_folder(path)
 }
 
-/// Gives a file or folder another name, in place of the file that has it.
+/// Opens a file.
 ///
-/// Where another program, such as a virus scanner, holds one of them for a moment, which only Windows tells as an error, it is tried
-/// again for about a second.
+/// Where another program, such as a virus scanner, lets no other one have it for a moment, which only Windows knows, it is tried again for
+/// about a second.
+pub fn open(path: &Path, options: &OpenOptions) -> io::Result<File> {
+    system::patiently_shared(|| options.open(path))
+}
+
+/// Gives a file or folder another name, in place of the file that has it. Tries again as [`open`] does.
 pub fn replace(from: &Path, to: &Path) -> io::Result<()> {
-    system::patiently(|| std::fs::rename(from, to))
+    system::patiently(|| fs::rename(from, to))
+}
+
+/// Removes a file. Tries again as [`open`] does.
+pub fn remove_file(path: &Path) -> io::Result<()> {
+    system::patiently(|| fs::remove_file(path))
+}
+
+/// Removes an empty folder. Tries again as [`open`] does.
+pub fn remove_folder(path: &Path) -> io::Result<()> {
+    system::patiently(|| fs::remove_dir(path))
+}
+
+/// Removes a folder with all that is in it. Tries again as [`open`] does.
+pub fn remove_tree(path: &Path) -> io::Result<()> {
+    system::patiently(|| fs::remove_dir_all(path))
 }
 
 /// Returns the real path of something that exists, as people write it: on Windows `C:\x` and not `\\?\C:\x`, where that is the same.
@@ -150,6 +170,12 @@ pub fn refused_name(path: &Path) -> Option<&OsStr> {
     })
 }
 
+/// Splits a text that need not be Unicode at the first of some ASCII symbol, which is left out; `None` if it has none.
+#[must_use]
+pub fn split_once(text: &OsStr, symbol: char) -> Option<(OsString, OsString)> {
+    system::split_once(text, symbol)
+}
+
 /// Returns bytes for a path, of which [`path_of`] makes the same one, whatever is in its names.
 #[must_use]
 pub fn path_bytes(path: &Path) -> Vec<u8> {
@@ -174,8 +200,6 @@ pub fn write_all_at(file: &File, bytes: &[u8], offset: u64) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
-
     use super::*;
 
     #[test]
@@ -253,16 +277,86 @@ mod tests {
         assert_eq!(owner(&file).unwrap(), user());
     }
 
+    /// Returns a name that is not Unicode.
+    #[cfg(unix)]
+    fn strange() -> OsString {
+        std::os::unix::ffi::OsStringExt::from_vec(b"a\xffb".to_vec())
+    }
+
+    #[cfg(windows)]
+    fn strange() -> OsString {
+        std::os::windows::ffi::OsStringExt::from_wide(&[0x61, 0xd800, 0x62])
+    }
+
+    #[test]
+    fn a_text_is_split_at_the_first_symbol_also_where_it_is_not_unicode() {
+        let split = |text: &str| split_once(OsStr::new(text), ':');
+        assert_eq!(split("redb:a:é"), Some(("redb".into(), "a:é".into())));
+        assert_eq!(split(":"), Some(("".into(), "".into())));
+        assert_eq!(split("redb"), None);
+        let mut text = OsString::from("fs:");
+        text.push(strange());
+        assert_eq!(split_once(&text, ':'), Some(("fs".into(), strange())));
+    }
+
+    #[test]
+    fn a_folder_goes_alone_or_with_what_is_in_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let (folder, file) = (dir.path().join("a"), dir.path().join("a/b"));
+        fs::create_dir(&folder).unwrap();
+        fs::write(&file, "").unwrap();
+        assert_eq!(remove_folder(&folder).unwrap_err().kind(), io::ErrorKind::DirectoryNotEmpty);
+        remove_tree(&folder).unwrap();
+        assert!(is_missing(&remove_tree(&folder).unwrap_err()));
+        assert!(is_missing(&remove_file(&file).unwrap_err()));
+    }
+
+    /// Does something while another handle, which shares the file with no other, is open for a moment.
+    #[cfg(windows)]
+    fn while_held<T>(path: &Path, doing: impl FnOnce() -> T) -> T {
+        use std::os::windows::fs::OpenOptionsExt;
+        fs::write(path, "held").unwrap();
+        let held = OpenOptions::new().read(true).share_mode(0).open(path).unwrap();
+        std::thread::scope(|threads| {
+            threads.spawn(move || {
+                std::thread::sleep(std::time::Duration::from_millis(100));
+                drop(held);
+            });
+            doing()
+        })
+    }
+
+    #[cfg(windows)]
+    #[test]
+    fn a_file_that_another_program_holds_for_a_moment_is_opened_replaced_and_removed() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, new) = (dir.path().join("a"), dir.path().join("new"));
+        while_held(&path, || open(&path, OpenOptions::new().read(true))).unwrap();
+        fs::write(&new, "new").unwrap();
+        while_held(&path, || replace(&new, &path)).unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"new");
+        while_held(&path, || remove_file(&path)).unwrap();
+        fs::create_dir(&new).unwrap();
+        while_held(&new.join("a"), || remove_tree(&new)).unwrap();
+        assert!(is_missing(&Identity::at(&new).unwrap_err()));
+    }
+
+    #[cfg(windows)]
+    #[test]
+    fn what_another_program_goes_on_holding_is_given_up() {
+        use std::os::windows::fs::OpenOptionsExt;
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a");
+        fs::write(&path, "held").unwrap();
+        let _held = OpenOptions::new().read(true).share_mode(0).open(&path).unwrap();
+        // `ERROR_SHARING_VIOLATION`.
+        assert_eq!(open(&path, OpenOptions::new().read(true)).unwrap_err().raw_os_error(), Some(32));
+        assert!(remove_file(&path).is_err());
+    }
+
     #[test]
     fn a_path_comes_back_from_its_bytes() {
-        let mut paths = vec![PathBuf::from("a/b c/é"), PathBuf::new()];
-        #[cfg(unix)]
-        paths.push(
-            <std::ffi::OsString as std::os::unix::ffi::OsStringExt>::from_vec(b"no \xff Unicode".to_vec()).into(),
-        );
-        #[cfg(windows)]
-        paths.push(<std::ffi::OsString as std::os::windows::ffi::OsStringExt>::from_wide(&[0x61, 0xd800, 0x62]).into());
-        for path in paths {
+        for path in [PathBuf::from("a/b c/é"), PathBuf::new(), strange().into()] {
             assert_eq!(path_of(path_bytes(&path)), path);
         }
     }
@@ -299,7 +393,7 @@ mod tests {
     #[cfg(windows)]
     #[test]
     fn names_of_devices_and_streams_are_refused_and_others_are_not() {
-        for name in ["NUL", "con.redb", "Com1", "lpt9 .txt", "a:b", "a.", "a ", "a\u{1}"] {
+        for name in ["NUL", "con.redb", "Com1", "lpt9 .txt", "COM¹", "a:b", "a.", "a ", "a\u{1}"] {
             assert_eq!(refused_name(Path::new(name)).unwrap(), name);
         }
         for path in [

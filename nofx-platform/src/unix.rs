@@ -69,6 +69,10 @@ pub(crate) fn flush_folder(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()
 }
 
+pub(crate) fn patiently_shared<T>(attempt: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    patiently(attempt)
+}
+
 pub(crate) fn patiently<T>(mut attempt: impl FnMut() -> io::Result<T>) -> io::Result<T> {
     attempt()
 }
@@ -88,6 +92,12 @@ pub(crate) fn has_no_locks(error: &io::Error) -> bool {
 
 pub(crate) fn refuses(_: &OsStr) -> bool {
     false
+}
+
+pub(crate) fn split_once(text: &OsStr, symbol: char) -> Option<(OsString, OsString)> {
+    let mut parts = text.as_bytes().splitn(2, |byte| char::from(*byte) == symbol);
+    let mut part = || Some(OsString::from_vec(parts.next()?.to_vec()));
+    Some((part()?, part()?))
 }
 
 pub(crate) fn path_bytes(path: &Path) -> Vec<u8> {

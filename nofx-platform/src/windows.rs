@@ -20,8 +20,11 @@ const LINK_ITSELF: u32 = 0x0020_0000;
 /// What is no file under any ending; besides, `COM` and `LPT` with a digit.
 const DEVICES: [&str; 4] = ["CON", "PRN", "AUX", "NUL"];
 
-/// `ERROR_ACCESS_DENIED`, `ERROR_SHARING_VIOLATION`, `ERROR_LOCK_VIOLATION`: another program may be holding the file for a moment.
-const MOMENTARY: [i32; 3] = [5, 32, 33];
+/// `ERROR_SHARING_VIOLATION`, `ERROR_LOCK_VIOLATION`: another program holds the file.
+const HELD: [i32; 2] = [32, 33];
+
+/// `ERROR_ACCESS_DENIED`: so a name is refused that another program holds. Opening a file is refused so for good.
+const DENIED: i32 = 5;
 
 /// `ERROR_CRC`.
 pub(crate) const BAD_PLACE: i32 = 23;
@@ -63,8 +66,18 @@ pub(crate) fn flush_folder(_: &Path) -> io::Result<()> {
     Ok(())
 }
 
-pub(crate) fn patiently<T>(mut attempt: impl FnMut() -> io::Result<T>) -> io::Result<T> {
-    let is_momentary = |error: &io::Error| error.raw_os_error().is_some_and(|code| MOMENTARY.contains(&code));
+/// Tries again what another program may be in the way of by having the file open.
+pub(crate) fn patiently_shared<T>(attempt: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    again_while(|code| HELD.contains(&code), attempt)
+}
+
+/// Tries again what another program may be in the way of by having the file or the folder above it open.
+pub(crate) fn patiently<T>(attempt: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    again_while(|code| code == DENIED || HELD.contains(&code), attempt)
+}
+
+fn again_while<T>(is_momentary: impl Fn(i32) -> bool, mut attempt: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    let is_momentary = |error: &io::Error| error.raw_os_error().is_some_and(&is_momentary);
     for doubled in 0..PAUSES {
         match attempt() {
             Err(error) if is_momentary(&error) => thread::sleep(Duration::from_millis(1 << doubled)),
@@ -89,12 +102,23 @@ pub(crate) fn has_no_locks(error: &io::Error) -> bool {
 pub(crate) fn refuses(name: &OsStr) -> bool {
     let name = name.to_string_lossy();
     let begin = name.split('.').next().unwrap_or_default().trim_end().to_ascii_uppercase();
-    let is_numbered = |device| begin.strip_prefix(device).is_some_and(|rest| matches!(rest.as_bytes(), [b'0'..=b'9']));
+    let is_numbered = |device| {
+        begin.strip_prefix(device).is_some_and(|rest| {
+            matches!(rest, "0" | "1" | "2" | "3" | "4" | "5" | "6" | "7" | "8" | "9" | "¹" | "²" | "³")
+        })
+    };
     name.contains(|symbol: char| symbol < ' ' || "<>:\"|?*".contains(symbol))
         || name.ends_with(['.', ' '])
         || DEVICES.contains(&&*begin)
         || is_numbered("COM")
         || is_numbered("LPT")
+}
+
+pub(crate) fn split_once(text: &OsStr, symbol: char) -> Option<(OsString, OsString)> {
+    let units: Vec<u16> = text.encode_wide().collect();
+    let mut parts = units.splitn(2, |unit| u32::from(*unit) == u32::from(symbol));
+    let mut part = || Some(OsString::from_wide(parts.next()?));
+    Some((part()?, part()?))
 }
 
 pub(crate) fn path_bytes(path: &Path) -> Vec<u8> {

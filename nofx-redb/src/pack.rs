@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use nofx_core::{Error, Result};
-use nofx_platform::{flush_folder, replace};
+use nofx_platform::{flush_folder, remove_file, replace};
 use redb::ReadableDatabase;
 
 use crate::door::{Door, Writer};
@@ -33,7 +33,7 @@ pub(crate) fn pack(path: &Path) -> Result<()> {
         let packed = pack_behind(&door, &writer);
         if packed.is_err() {
             // It has nothing that the store lacks.
-            _ = fs::remove_file(place::beside(&door.path, place::NEW));
+            _ = remove_file(&place::beside(&door.path, place::NEW));
         }
         packed
     });

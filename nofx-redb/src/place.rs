@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use nofx_core::{Deadline, Error, Holder, Result};
 pub(crate) use nofx_platform::Identity;
-use nofx_platform::{flush_folder, has_no_locks, make_private, private, real, replace};
+use nofx_platform::{flush_folder, has_no_locks, make_private, private, real, remove_file, replace};
 
 use crate::storage::Refused;
 
@@ -53,7 +53,8 @@ pub(crate) fn recognise(path: &Path) -> Result<()> {
         return foreign("it is not a file");
     }
     let mut begin = Vec::new();
-    File::open(path).map_err(cannot)?.take(MAGIC.len() as u64).read_to_end(&mut begin).map_err(cannot)?;
+    let file = nofx_platform::open(path, OpenOptions::new().read(true)).map_err(cannot)?;
+    file.take(MAGIC.len() as u64).read_to_end(&mut begin).map_err(cannot)?;
     match &*begin {
         [] => foreign("it is empty"),
         begin if begin == MAGIC => Ok(()),
@@ -73,14 +74,14 @@ pub(crate) fn newer_redb(path: &Path) -> Option<u8> {
 
 /// Opens a store's file, for writing too if asked.
 pub(crate) fn open(path: &Path, write: bool) -> io::Result<(File, Identity)> {
-    let file = OpenOptions::new().read(true).write(write).open(path)?;
+    let file = nofx_platform::open(path, OpenOptions::new().read(true).write(write))?;
     let identity = Identity::of(&file)?;
     Ok((file, identity))
 }
 
 /// Makes an empty file that nobody else knows, in place of what an interrupted attempt left there.
 pub(crate) fn fresh(path: &Path) -> io::Result<File> {
-    match fs::remove_file(path) {
+    match remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
@@ -90,7 +91,7 @@ pub(crate) fn fresh(path: &Path) -> io::Result<File> {
 /// Gives a finished file its name, unless something has that name already.
 pub(crate) fn publish(made: &Path, path: &Path) -> io::Result<()> {
     match fs::hard_link(made, path) {
-        Ok(()) => fs::remove_file(made)?,
+        Ok(()) => remove_file(made)?,
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Err(error),
         // A file system without links. The turnstile keeps other makers away.
         Err(_) if !path.exists() => replace(made, path)?,
@@ -101,7 +102,7 @@ pub(crate) fn publish(made: &Path, path: &Path) -> io::Result<()> {
 
 /// Returns why a file cannot be written, if it cannot.
 pub(crate) fn unwritable(path: &Path) -> Option<io::Error> {
-    refusal(OpenOptions::new().read(true).write(true).open(path))
+    refusal(nofx_platform::open(path, OpenOptions::new().read(true).write(true)))
 }
 
 /// Returns why the lock file beside a store cannot be had, if it cannot.
@@ -122,7 +123,7 @@ pub(crate) const LOCK: &str = ".lock";
 pub(crate) const NEW: &str = ".new";
 
 fn open_lock(path: &Path) -> io::Result<File> {
-    private(OpenOptions::new().read(true).write(true).create(true).truncate(false)).open(path)
+    nofx_platform::open(path, private(OpenOptions::new().read(true).write(true).create(true).truncate(false)))
 }
 
 /// The place in front of the writer role, where at most one process waits.

@@ -10,7 +10,7 @@ use std::path::{Path as FilePath, PathBuf};
 
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;
-use nofx_platform::{flush_folder, make_private, private};
+use nofx_platform::{flush_folder, make_private, private, remove_file};
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::{
@@ -67,7 +67,7 @@ fn create(root: &FilePath, path: &FilePath, payload: &PutPayload) -> Result<()> 
     drop(file);
     let linked = put.and_then(|()| fs::hard_link(&written, path));
     // What stays behind has a name that nothing reads.
-    _ = fs::remove_file(&written);
+    _ = remove_file(&written);
     linked.map_err(|error| match error.kind() {
         ErrorKind::AlreadyExists => Error::AlreadyExists { path: path.display().to_string(), source: Box::new(error) },
         _ => generic(error),

@@ -76,7 +76,7 @@ impl New {
 pub(crate) fn take_back(store: &Path) {
     let ignore = store.with_file_name(".gitignore");
     if fs::read_to_string(&ignore).is_ok_and(|lines| lines.starts_with(REASON)) {
-        _ = fs::remove_file(ignore);
+        _ = nofx_platform::remove_file(&ignore);
     }
 }
 

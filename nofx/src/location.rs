@@ -53,13 +53,14 @@ impl Location {
             Error::invalid(format!("`{shown}` is not a location: {why}; write {FORMS}"))
         };
         judge_spelling(&text.to_string_lossy()).map_err(malformed)?;
-        let Some((scheme, rest)) = split_at_colon(text) else {
+        let Some((scheme, rest)) = nofx_platform::split_once(text, ':') else {
             return Err(malformed("it names no scheme"));
         };
         let Some(scheme) = scheme.to_str().filter(|scheme| is_scheme(scheme)) else {
             return Err(malformed("it does not begin with a scheme"));
         };
         judge_spelling(&rest.to_string_lossy()).map_err(malformed)?;
+        let rest = &*rest;
         let path = match scheme {
             "redb" | "fs" => return Ok(Self::at(scheme, path(scheme, rest).map_err(|why| malformed(&why))?)),
             "memory" if !rest.is_empty() => return Err(malformed("nothing may follow `memory:`")),
@@ -202,9 +203,10 @@ fn judge_bucket(rest: &OsStr) -> Result<(), &'static str> {
 fn folder(rest: &OsStr) -> Option<PathBuf> {
     let address = rest.to_str()?.strip_prefix("//")?.split(['?', '#']).next()?;
     let path = address.strip_prefix('/').filter(|path| !path.is_empty())?;
-    // On Windows the drive comes first: `file:///C:/x`.
-    let path = decoded(if cfg!(windows) { path } else { address })?;
-    Some(path.into())
+    let path = decoded(path)?;
+    // What is a whole path without the slash begins with a drive of Windows: `file:///C:/x`.
+    let has_drive = !path.starts_with('/') && Path::new(&path).is_absolute();
+    Some(if has_drive { path.into() } else { format!("/{path}").into() })
 }
 
 /// Replaces `%20` and the like by what they stand for.
@@ -233,22 +235,6 @@ fn without_secrets(text: &str) -> String {
 fn is_scheme(text: &str) -> bool {
     let word = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'+' | b'-' | b'.');
     text.len() > 1 && text.starts_with(|first: char| first.is_ascii_lowercase()) && text.bytes().all(word)
-}
-
-/// Splits at the first colon and leaves it out.
-#[cfg(unix)]
-fn split_at_colon(text: &OsStr) -> Option<(&OsStr, &OsStr)> {
-    use std::os::unix::ffi::OsStrExt;
-    let bytes = text.as_bytes();
-    let colon = bytes.iter().position(|byte| *byte == b':')?;
-    Some((OsStr::from_bytes(bytes.get(..colon)?), OsStr::from_bytes(bytes.get(colon + 1..)?)))
-}
-
-/// Splits at the first colon and leaves it out. Text that is not Unicode cannot be split safely here.
-#[cfg(not(unix))]
-fn split_at_colon(text: &OsStr) -> Option<(&OsStr, &OsStr)> {
-    let (scheme, rest) = text.to_str()?.split_once(':')?;
-    Some((OsStr::new(scheme), OsStr::new(rest)))
 }
 
 fn shown(text: &OsStr) -> String {
@@ -382,9 +368,9 @@ mod tests {
         let path = |text: &str| text.parse::<Location>().unwrap().path().map(Path::to_owned);
         assert_eq!(path("redb:a%20b"), Some("a%20b".into()));
         assert_eq!(path("fs:/x"), Some("/x".into()));
-        if cfg!(unix) {
-            assert_eq!(path("file:///a%20b/ü?request_timeout=5"), Some("/a b/ü".into()));
-        }
+        assert_eq!(path("file:///a%20b/ü?request_timeout=5"), Some("/a b/ü".into()));
+        let drive = if Path::new("C:/x").is_absolute() { "C:/x" } else { "/C:/x" };
+        assert_eq!(path("file:///C:/x"), Some(drive.into()));
         assert_eq!(path("s3://bucket/x"), None);
         assert_eq!(path("memory:"), None);
         assert_eq!("redb:x".parse::<Location>().unwrap().folder(), None);

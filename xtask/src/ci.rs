@@ -9,12 +9,12 @@ use crate::node::Build;
 use crate::servers::Servers;
 use crate::step::{Outcome, Steps, execute};
 use crate::workspace::cargo;
-use crate::{Result, adapters, host_test, node, test, tidy};
+use crate::{Result, adapters, host_test, node, pack, test, tidy, windows};
 
 /// Runs every check that a change must pass, and prints how each of them ended.
 ///
-/// The order is: formatting, tidy, clippy, feature combinations, docs, deny, crates, node, adapters, host-test, the servers for the
-/// tests, tests, doctests; what is quick to fail comes first, and the tests' own closing lines stand right above the summary.
+/// The order is: formatting, tidy, clippy, feature combinations, docs, deny, crates, windows, node, the packages of npm, adapters, host-test, the
+/// servers for the tests, tests, doctests; what is quick to fail comes first, and the tests' own closing lines stand right above the summary.
 ///
 /// moto and azurite are installed into `target/servers` and run on 127.0.0.1 until the tests are over. Where Python or npm is missing,
 /// the cases for them are ignored, and the summary says why.
@@ -30,7 +30,9 @@ pub(crate) fn run(_: &Args) -> Result<ExitCode> {
     steps.run("docs", docs);
     steps.run("deny", deny::step);
     steps.run("crates", crates);
+    steps.run("windows", windows::check::step);
     steps.run("node", node::step);
+    pack::add_steps(&mut steps, None);
     steps.run("adapters", adapters::step);
     steps.run("host-test", || host_test::step(Build::Development));
     let servers = Servers::start(&mut steps);

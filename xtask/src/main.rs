@@ -7,6 +7,7 @@
 mod adapters;
 mod bench;
 mod ci;
+mod cross;
 mod damage;
 mod host_test;
 mod migrate;
@@ -16,6 +17,7 @@ mod sample;
 mod servers;
 mod sizes;
 mod step;
+mod target;
 mod test;
 mod tidy;
 mod windows;
@@ -39,6 +41,7 @@ enum Command {
     Adapters(adapters::Args),
     Bench(bench::Args),
     Ci(ci::Args),
+    Cross(cross::Args),
     Damage(damage::Args),
     HostTest(host_test::Args),
     Migrate(migrate::Args),
@@ -56,6 +59,7 @@ fn main() -> ExitCode {
         Command::Adapters(args) => adapters::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Ci(args) => ci::run(&args),
+        Command::Cross(args) => cross::run(&args),
         Command::Damage(args) => damage::run(&args),
         Command::HostTest(args) => host_test::run(&args),
         Command::Migrate(args) => migrate::run(&args),

@@ -94,7 +94,7 @@ mod tests {
     #[test]
     fn a_worktree_has_the_store_of_its_checkout() {
         let folder = tempfile::tempdir().unwrap();
-        let root = fs::canonicalize(folder.path()).unwrap();
+        let root = nofx_platform::real(folder.path()).unwrap();
         put(&root, "main/.nofx/store/nofx.redb", "");
         put(&root, "main/.git/worktrees/tree/commondir", "../..\n");
         put(&root, "tree/src/lib.rs", "");

@@ -5,6 +5,8 @@ use std::fs::{self, File};
 use std::io::{self, BufWriter, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
+use nofx_platform::{private, replace};
+
 use super::exit::Exit;
 use super::fault::{Fault, Result};
 use super::nearest::store_at;
@@ -102,16 +104,13 @@ fn make_beside(path: &Path) -> io::Result<(File, Temporary)> {
     // Folders that do not exist are not made for a file.
     fs::metadata(folder)?;
     let temporary = Temporary::within(folder)?;
-    let mut making = File::options();
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut making, 0o600);
-    let file = making.write(true).create_new(true).open(temporary.path(name_of(path)))?;
+    let file = private(File::options().write(true).create_new(true)).open(temporary.path(name_of(path)))?;
     Ok((file, temporary))
 }
 
 fn finish_file(out: BufWriter<File>, temporary: &Temporary, path: &Path) -> io::Result<()> {
     out.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?;
-    fs::rename(temporary.path(name_of(path)), path)
+    replace(&temporary.path(name_of(path)), path)
 }
 
 fn name_of(path: &Path) -> &OsStr {

@@ -4,7 +4,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use nofx_platform::{flush_folder, replace};
+use nofx_platform::{flush_folder, remove_folder, replace};
 
 use super::exit::Exit;
 use super::fault::{Fault, Result};
@@ -42,7 +42,7 @@ pub(super) fn retire(folder: &Path) -> Result<Option<PathBuf>> {
             if moved > 0 {
                 return Err(partly(&from, &error));
             }
-            _ = fs::remove_dir(&aside);
+            _ = remove_folder(&aside);
             return Err(nothing_moved(&from, &error));
         }
     }

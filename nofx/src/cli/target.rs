@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use nofx_core::{Error, Store};
-use nofx_platform::{flush_folder, replace};
+use nofx_platform::{flush_folder, remove_file, remove_tree, replace};
 
 use super::exit::Exit;
 use super::fault::{Fault, Result};
@@ -271,13 +271,13 @@ fn remove(location: &Location, made: Option<Vec<PathBuf>>) {
         git::take_back(path);
     }
     if location.folder().is_some() {
-        _ = fs::remove_dir_all(path);
+        _ = remove_tree(path);
     } else {
-        _ = fs::remove_file(path);
+        _ = remove_file(path);
         for suffix in neighbours::FILES {
-            _ = fs::remove_file(with_suffix(path, suffix));
+            _ = remove_file(&with_suffix(path, suffix));
         }
-        _ = fs::remove_dir_all(journal_of(path));
+        _ = remove_tree(&journal_of(path));
     }
     remove_empty(&folders);
 }

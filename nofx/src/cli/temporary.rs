@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use nofx_core::Sources;
-use nofx_platform::{make_private, owner, private_folders};
+use nofx_platform::{make_private, owner, private_folders, remove_folder, remove_tree};
 
 use super::interrupt;
 use super::paths::missing_folders;
@@ -81,8 +81,8 @@ fn remove(made: &Made) {
     // Another thread that is still busy makes nothing more in it under this name.
     let ended = with_suffix(&made.folder, "-ended");
     _ = match fs::rename(&made.folder, &ended) {
-        Ok(()) => fs::remove_dir_all(&ended),
-        Err(_) => fs::remove_dir_all(&made.folder),
+        Ok(()) => remove_tree(&ended),
+        Err(_) => remove_tree(&made.folder),
     };
     remove_empty(&made.above);
 }
@@ -90,7 +90,7 @@ fn remove(made: &Made) {
 /// Removes folders, the lowest first, as far as they are empty: another process may have used them by now.
 pub(super) fn remove_empty(folders: &[PathBuf]) {
     for folder in folders {
-        _ = fs::remove_dir(folder);
+        _ = remove_folder(folder);
     }
 }
 
@@ -108,7 +108,7 @@ fn make(parent: &Path) -> io::Result<(PathBuf, File)> {
             Ok(_) => {}
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => {
-                _ = fs::remove_dir(&folder);
+                _ = remove_folder(&folder);
                 return Err(error);
             }
         }
@@ -131,7 +131,7 @@ fn remove_stale(parent: &Path, own: &Path) {
             && let Ok(alive) = alive(&path)
             && alive.try_lock().is_ok()
         {
-            _ = fs::remove_dir_all(&path);
+            _ = remove_tree(&path);
         }
     }
 }

@@ -8,7 +8,9 @@ use std::time::Duration;
 use nofx_core::Deadline;
 
 use crate::backends::{dumps, stores};
-use crate::program::{LEGACY, Place, Run, run, session};
+#[cfg(unix)]
+use crate::program::Run;
+use crate::program::{LEGACY, Place, run, session};
 
 /// Puts a legacy folder here that takes several commits of every kind: sessions, messages between agents, attachments.
 pub(crate) fn busy(place: &Place) {

@@ -3,7 +3,9 @@
 use std::io::{BufRead, BufReader};
 use std::process::Stdio;
 
-use crate::program::{LEGACY, Place, session, sha256};
+#[cfg(unix)]
+use crate::program::{LEGACY, session};
+use crate::program::{Place, sha256};
 
 #[test]
 fn nothing_but_text_reaches_a_pipe() {
@@ -47,9 +49,11 @@ fn names_from_elsewhere_do_not_drive_the_terminal() {
 }
 
 /// Drives a terminal wherever it is printed: erases, writes to the clipboard, rings, as one character, as another order of letters.
+#[cfg(unix)]
 const EVIL: &str = "\u{1b}[2J\u{1b}]52;c;ZXZpbA==\u{7}\u{9b}31m\u{7f}\u{202e}";
 
 /// A store where everything that people and programs write is like that.
+#[cfg(unix)]
 fn with_evil() -> Place {
     let place = Place::new();
     let escaped: String = EVIL.encode_utf16().map(|unit| format!("\\u{unit:04x}")).collect();

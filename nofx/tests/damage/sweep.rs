@@ -3,7 +3,6 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::Duration;
 
@@ -262,7 +261,8 @@ struct Printed {
     file: fs::File,
     #[cfg(unix)]
     before: std::os::fd::OwnedFd,
-    seen: AtomicUsize,
+    #[cfg(unix)]
+    seen: std::sync::atomic::AtomicUsize,
 }
 
 #[cfg(unix)]
@@ -271,12 +271,13 @@ impl Printed {
         let file = fs::File::options().create(true).read(true).append(true).open(folder.join("printed"))?;
         let before = rustix::io::dup(rustix::stdio::stderr())?;
         rustix::stdio::dup2_stderr(&file)?;
-        Ok(Self { file, before, seen: AtomicUsize::new(0) })
+        Ok(Self { file, before, seen: Default::default() })
     }
 
     /// Returns what was printed since this was asked last.
     fn since(&self) -> Option<String> {
         use std::os::unix::fs::FileExt;
+        use std::sync::atomic::Ordering;
         let length = self.file.metadata().ok()?.len() as usize;
         let seen = self.seen.swap(length, Ordering::Relaxed);
         let mut text = vec![0; length.checked_sub(seen).filter(|new| *new > 0)?];
@@ -295,7 +296,7 @@ impl Drop for Printed {
 #[cfg(not(unix))]
 impl Printed {
     fn redirect(_: &Path) -> io::Result<Self> {
-        Ok(Self { seen: AtomicUsize::new(0) })
+        Ok(Self {})
     }
 
     fn since(&self) -> Option<String> {

@@ -51,7 +51,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
 }
 
 /// Packs what is built, and the addons of a folder, and tries it.
-fn add_steps(steps: &mut Steps, others: Option<&Path>) {
+pub(crate) fn add_steps(steps: &mut Steps, others: Option<&Path>) {
     let mut staged = None;
     steps.run("pack", || {
         let built = package().join("dist");

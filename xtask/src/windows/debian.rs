@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-use super::TARGET;
+use super::{LIBNODE, TARGET};
 use crate::Result;
 use crate::step::{Outcome, execute};
 use crate::workspace::root;
@@ -86,6 +86,14 @@ impl Debian {
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     }
 
+    /// Builds the addon.
+    pub(super) fn build_addon(&self, package: &str) -> Result {
+        self.run(&format!(
+            "mkdir -p ${LIBNODE} && x86_64-w64-mingw32-gcc -shared -o ${LIBNODE}/libnode.dll -x c /dev/null"
+        ))?;
+        self.cargo("build", &["--package", package])
+    }
+
     /// Makes what wine needs, once.
     pub(super) fn prepare_wine(&self) -> Result<Outcome> {
         if self.root.join("wine/ready").exists() {
@@ -162,7 +170,8 @@ fn variables() -> Vec<(String, String)> {
     let lower = TARGET.replace('-', "_");
     let certificates = "/etc/ssl/certs/ca-certificates.crt";
     let fixed = [
-        ("PATH", "/usr/sbin:/usr/bin:/sbin:/bin"),
+        // Debian keeps wineserver with the libraries of wine.
+        ("PATH", "/usr/sbin:/usr/bin:/sbin:/bin:/usr/lib/x86_64-linux-gnu/wine:/usr/lib/wine"),
         ("XDG_RUNTIME_DIR", "/tmp"),
         ("HOME", "/root"),
         ("CARGO_HOME", INSIDE[2]),
@@ -171,6 +180,7 @@ fn variables() -> Vec<(String, String)> {
         ("CARGO_PROFILE_DEV_DEBUG", "0"),
         // `-Z build-std` is for nightly compilers otherwise.
         ("RUSTC_BOOTSTRAP", "1"),
+        (LIBNODE, "/built/libnode"),
         ("SSL_CERT_FILE", certificates),
         ("CARGO_HTTP_CAINFO", certificates),
     ];

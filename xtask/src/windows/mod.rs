@@ -1,6 +1,7 @@
 //! `cargo xtask windows`: the tests as Windows programs, on a Debian machine.
 
-mod check;
+mod addon;
+pub(crate) mod check;
 mod debian;
 mod results;
 mod walk;
@@ -20,6 +21,9 @@ use crate::workspace::root;
 /// The platform that is built for.
 const TARGET: &str = "x86_64-pc-windows-gnu";
 
+/// Says in which folder `libnode.dll` is. napi wants one for this target, though its functions are looked up when the addon is loaded.
+const LIBNODE: &str = "LIBNODE_PATH";
+
 /// What does not work under wine and is not known to fail on Windows: a part of a test's name, and why.
 const KNOWN: &str = include_str!("known.txt");
 
@@ -33,7 +37,7 @@ pub(crate) struct Args {
     /// Only these crates; by default those whose tests make sense there.
     #[arg(long = "package", short, value_name = "CRATE")]
     packages: Vec<String>,
-    /// Only these test programs, such as `conformance`, and not the walk.
+    /// Only these test programs, such as `conformance`, and neither the addon nor the walk.
     #[arg(long = "suite", value_name = "NAME")]
     suites: Vec<String>,
     /// Only tests whose name contains this.
@@ -50,8 +54,17 @@ pub(crate) struct Args {
 }
 
 /// The crates whose tests run by default.
-const PACKAGES: [&str; 8] =
-    ["nofx-platform", "nofx-core", "nofx-testkit", "nofx-redb", "nofx-journal", "nofx-fs", "nofx-migrate", "nofx"];
+const PACKAGES: [&str; 9] = [
+    "nofx-platform",
+    "nofx-core",
+    "nofx-testkit",
+    "nofx-redb",
+    "nofx-journal",
+    "nofx-fs",
+    "nofx-migrate",
+    "nofx",
+    addon::PACKAGE,
+];
 
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let folder = root().join("target/windows");
@@ -72,34 +85,50 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         Err(lack) => Ok(Outcome::NotRun(lack.to_string())),
     });
     let Some(debian) = debian else { return Ok(steps.finish()) };
-    let packages: Vec<&str> = match args.packages.is_empty() {
+    let mut packages: Vec<&str> = match args.packages.is_empty() {
         true => PACKAGES.to_vec(),
         false => args.packages.iter().map(String::as_str).collect(),
     };
+    let with_addon = packages.contains(&addon::PACKAGE) && args.suites.is_empty();
+    packages.retain(|package| *package != addon::PACKAGE);
     steps.run("wine", || debian.prepare_wine());
     let mut results = Results::new(KNOWN);
-    let mut built = Vec::new();
-    steps.run("build", || {
-        let build = build(&debian, &packages, &args.suites)?;
-        for (target, why) in build.broken {
-            results.not_built(&target, &why);
-        }
-        built = build.programs;
-        Ok(Outcome::PassedWith(format!("{} test programs", built.len())))
-    });
-    steps.run("tests", || {
-        for program in &built {
-            println!("{} {}", program.package, program.name);
-            let printed = program.run(&debian, args.filter.as_deref(), args.limit)?;
-            println!("{}", results.take(&program.package, &program.name, &printed));
-        }
-        Ok(results.outcome())
-    });
-    if args.filter.is_none() && args.suites.is_empty() {
+    if !packages.is_empty() {
+        add_tests(&mut steps, &debian, args, &packages, &mut results);
+    }
+    if with_addon {
+        steps.run("addon", || addon::step(&debian, &folder, args.limit, &mut results));
+    }
+    if packages.contains(&"nofx") && args.filter.is_none() && args.suites.is_empty() {
         steps.run("walk", || walk::step(&debian, &folder));
     }
     println!("\n{}", results.table());
     Ok(steps.finish())
+}
+
+/// Builds the tests of some crates and runs them.
+fn add_tests(steps: &mut Steps, debian: &Debian, args: &Args, packages: &[&str], results: &mut Results) {
+    let mut built = Vec::new();
+    steps.run("build", || {
+        let build = build(debian, packages, &args.suites)?;
+        for (target, why) in &build.broken {
+            results.not_built(target, why);
+        }
+        built = build.programs;
+        let count = format!("{} test programs", built.len());
+        Ok(match build.broken.len() {
+            0 => Outcome::PassedWith(count),
+            broken => Outcome::Failed(format!("{count}, and {broken} that could not be built")),
+        })
+    });
+    steps.run("tests", || {
+        for program in &built {
+            println!("{} {}", program.package, program.name);
+            let printed = program.run(debian, args.filter.as_deref(), args.limit)?;
+            println!("{}", results.take(&program.package, &program.name, &printed));
+        }
+        Ok(results.outcome(""))
+    });
 }
 
 /// A test program.

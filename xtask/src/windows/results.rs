@@ -66,6 +66,10 @@ impl Results {
         }
         let heard_of = row.passed + row.failed.len() + row.known.len() + row.ignored;
         row.unfinished = usize::saturating_sub(announced, heard_of);
+        let is_explained = row.failed.len() + row.known.len() + row.unfinished > 0;
+        if row.ended != "0" && !is_explained {
+            row.failed.push(format!("the program as a whole, which ended with {}", row.ended));
+        }
         let told = match row.failed.len() + row.unfinished {
             0 => row.line(),
             _ => printed.to_owned(),
@@ -74,16 +78,15 @@ impl Results {
         told
     }
 
-    pub(super) fn outcome(&self) -> Outcome {
-        let sum = |count: fn(&Row) -> usize| self.rows.iter().map(count).sum::<usize>();
+    /// Returns what the programs whose names begin so came to.
+    pub(super) fn outcome(&self, names: &str) -> Outcome {
+        let rows = || self.rows.iter().filter(|row| row.name.starts_with(names));
+        let sum = |count: fn(&Row) -> usize| rows().map(count).sum::<usize>();
         let (failed, unfinished) = (sum(|row| row.failed.len()), sum(|row| row.unfinished));
         let counts = format!("{} passed, {} known differences", sum(|row| row.passed), sum(|row| row.known.len()));
-        match failed + unfinished + self.not_built.len() {
+        match failed + unfinished {
             0 => Outcome::PassedWith(counts),
-            _ => Outcome::Failed(format!(
-                "{counts}, {failed} failed, {unfinished} did not finish, {} targets were not built",
-                self.not_built.len()
-            )),
+            _ => Outcome::Failed(format!("{counts}, {failed} failed, {unfinished} did not finish")),
         }
     }
 
@@ -142,13 +145,22 @@ mod tests {
         );
         assert!(table.contains("  failed: nofx-fs lib b"), "{table}");
         assert!(table.contains("  known: nofx-fs lib it_renames: wine refuses"), "{table}");
-        assert!(matches!(results.outcome(), Outcome::Failed(why) if why.contains("1 failed, 2 did not finish")));
+        assert!(matches!(results.outcome(""), Outcome::Failed(why) if why.contains("1 failed, 2 did not finish")));
+        assert!(matches!(results.outcome("nofx-node"), Outcome::PassedWith(_)));
+    }
+
+    #[test]
+    fn a_program_that_ends_badly_after_its_last_test_has_failed() {
+        let mut results = Results::new("");
+        results.take("nofx-fs", "lib", "running 1 test\ntest a ... ok\nended with 5");
+        assert!(matches!(results.outcome(""), Outcome::Failed(why) if why.contains("1 failed")));
+        assert!(results.table().contains("failed: nofx-fs lib the program as a whole, which ended with 5"));
     }
 
     #[test]
     fn known_differences_fail_nothing() {
         let mut results = Results::new("renames: wine");
         results.take("nofx-fs", "lib", "running 1 test\ntest it_renames ... FAILED\nended with 101");
-        assert!(matches!(results.outcome(), Outcome::PassedWith(_)));
+        assert!(matches!(results.outcome(""), Outcome::PassedWith(_)));
     }
 }
