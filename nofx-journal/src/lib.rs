@@ -47,9 +47,10 @@
 //! - [`files`]: the file system as all of this sees it. A [`Files`](files::Files) has nothing to write with; a
 //!   [`Layer`](files::Layer) has. [`aside`] keeps what cannot be read, [`escape`] names files by ids, [`fault`] tells errors.
 //!
-//! What it does not do: lay anything down, or go on without a base or a journal: a store of which either is missing is `Corrupt`. Where frames of the
-//! journal are damaged, nothing of the store is read until it is repaired, and nothing repairs it yet. `nofx-redb` stands on the engine where
-//! its options ask for that; `nofx-fs` uses segments, locks and feed, and judges and follows by itself.
+//! What it does not do: lay anything down, or go on by itself without a base or a journal: a store of which either is missing is `Corrupt`. Where frames of the
+//! journal are damaged, those around them are read, what they may have been about is `Corrupt`, and commits are refused until
+//! [`Engine::repair`] goes on behind them. A base that is damaged takes in all that it can, and refuses commits where it can take in nothing.
+//! `nofx-redb` stands on the engine where its options ask for that; `nofx-fs` uses segments, locks and feed, and judges and follows by itself.
 //!
 //! Reading waits for no other process. Commits wait for others at most for [`Options::lock_wait`]. An engine that commits has one thread, which
 //! brings the base up to date; nothing else starts one.
