@@ -38,7 +38,7 @@ async fn an_older_copy_in_place_of_an_open_store_is_noticed_and_not_written_to()
                 let bytes = fs::read(&other).unwrap();
                 match in_place {
                     true => fs::write(&path, &bytes).unwrap(),
-                    false => fs::rename(&other, &path).unwrap(),
+                    false => put(&other, &path),
                 }
                 // A writer reads what it has in memory until it looks.
                 if reads_first && !(is_writer && in_place) {
@@ -88,7 +88,7 @@ async fn a_copy_that_went_on_is_noticed(further: u64) {
     twin.close().await.unwrap();
     store.commit(append(1)).await.unwrap();
     given_back(&path).await;
-    fs::rename(&other, &path).unwrap();
+    put(&other, &path);
     let bytes = fs::read(&path).unwrap();
     let error = store.commit(append(2)).await.unwrap_err();
     assert_eq!(error.code(), "replaced", "{error}");
@@ -119,13 +119,21 @@ async fn who_only_reads_does_not_go_on_with_a_copy_that_went_another_way() {
         }
         twin.close().await.unwrap();
         drop(twin);
-        fs::rename(&other, &path).unwrap();
+        put(&other, &path);
         for _ in 0..2 {
             let error = reader.heads(&[log("l")]).await.unwrap_err();
             assert_eq!(error.code(), "replaced", "{further}: {error}");
             assert_eq!(reader.changes(None, 10).await.unwrap_err().code(), "replaced", "{further}");
         }
         assert_eq!(open(&path).await.heads(&[log("l")]).await.unwrap()[0].length, further + 1);
+    }
+}
+
+/// Puts a file in the place of one that may be open: in two steps where one is refused, as wine does.
+fn put(file: &Path, path: &Path) {
+    if fs::rename(file, path).is_err() {
+        fs::rename(path, path.with_extension("was")).unwrap();
+        fs::rename(file, path).unwrap();
     }
 }
 
