@@ -180,6 +180,8 @@ fn variables() -> Vec<(String, String)> {
         ("CARGO_PROFILE_DEV_DEBUG", "0"),
         // `-Z build-std` is for nightly compilers otherwise.
         ("RUSTC_BOOTSTRAP", "1"),
+        // A call to the file system takes wine many times as long.
+        ("NOFX_CONFORMANCE_PATIENCE", "10"),
         (LIBNODE, "/built/libnode"),
         ("SSL_CERT_FILE", certificates),
         ("CARGO_HTTP_CAINFO", certificates),
