@@ -24,10 +24,15 @@ pub(crate) struct Damage {
     pub(crate) seen: Seen,
     /// Empty if the base holds everything that is damaged.
     pub(crate) lost: Vec<Lost>,
+    /// Whether nothing says how many frames that is.
+    is_guessed: bool,
 }
 
-/// What changes whenever another process commits, applies or repairs.
-pub(crate) type Seen = (Option<Tip>, Mark, Option<Header>);
+/// What the names begin with under which a repair keeps what was damaged.
+pub(crate) const ASIDE: &str = "damaged-";
+
+/// What changes whenever another process commits, applies or repairs; last, up to where the journal counts, if that is known.
+pub(crate) type Seen = (Option<Tip>, Mark, Option<Header>, Option<Position>);
 
 /// What may be missing from an answer because the journal lost it.
 #[derive(Clone, Debug, Default)]
@@ -66,9 +71,10 @@ impl Damage {
         later.any(|lost| lost.may_concern(key))
     }
 
-    /// Returns how many frames cannot be read that the base lacks.
-    pub(crate) fn count(&self) -> u64 {
-        self.lost.iter().map(|lost| lost.frames.end() - lost.frames.start() + 1).sum()
+    /// Returns how many frames cannot be read that the base lacks; `None` if that is not known.
+    pub(crate) fn count(&self) -> Option<u64> {
+        let lacking = |lost: &Lost| lost.frames.end() - lost.frames.start().max(&(self.seen.1.frame + 1)) + 1;
+        (!self.is_guessed).then(|| self.lost.iter().map(lacking).sum())
     }
 }
 
@@ -76,17 +82,28 @@ impl Follower {
     /// Begins again behind what the base holds, around frames that cannot be read: each frame says by itself what it changed.
     ///
     /// `Corrupt` if base and journal do not belong together, or there is no journal.
-    pub(crate) fn begin_around(&self, seen: Seen, segments: Vec<Segment>, told: Option<Position>) -> Result<()> {
+    pub(crate) fn begin_around(&self, seen: Seen, segments: Vec<Segment>) -> Result<()> {
         let mark = seen.1;
-        let last = told.map(|told| told.frame);
+        // Where starts of the system have no name, a tip may be old although it is believed.
+        let is_sure = self.files.boot().is_some() || !self.is_quiet();
+        let last = seen.3.filter(|_| is_sure).map(|told| told.frame);
         let known = seen.0.map_or(0, |tip| tip.durable.frame);
-        let mut around =
-            Around { follower: self, known, mark, tail: Tail::at(mark), reached: 0, last, what: None, lost: vec![] };
+        let mut around = Around {
+            follower: self,
+            known,
+            mark,
+            tail: Tail::at(mark),
+            reached: 0,
+            last,
+            what: None,
+            lost: vec![],
+            is_guessed: false,
+        };
         around.walk(&segments)?;
-        let Around { mut tail, what, lost, .. } = around;
+        let Around { mut tail, what, lost, is_guessed, .. } = around;
         if let Some(what) = what {
             let until = tail.position().frame.max(mark.frame);
-            tail.set_damage(Damage { what, until, seen, lost });
+            tail.set_damage(Damage { what, until, seen, lost, is_guessed });
         }
         *self.tail() = tail;
         Ok(())
@@ -107,10 +124,10 @@ impl Follower {
     }
 
     /// Returns whether what is known of damage is still so: nothing changed since it was found.
-    pub(crate) fn is_damaged_as_before(&self, tip: Option<Tip>) -> Result<bool> {
+    pub(crate) fn is_damaged_as_before(&self, tip: Option<Tip>, told: Option<Position>) -> Result<bool> {
         let Some(damage) = self.tail().damage().cloned() else { return Ok(false) };
         let segments = Segment::newest_run(&*self.files, &self.layout, self.store)?;
-        let now = (tip, self.base.snapshot()?.mark(), segments.last().map(|newest| newest.header));
+        let now = (tip, self.base.snapshot()?.mark(), segments.last().map(|newest| newest.header), told);
         if now == damage.seen {
             return Ok(true);
         }
@@ -135,6 +152,7 @@ struct Around<'f> {
     /// Where the first damage is, in words. The tail ends before it.
     what: Option<String>,
     lost: Vec<Lost>,
+    is_guessed: bool,
 }
 
 impl Around<'_> {
@@ -155,6 +173,7 @@ impl Around<'_> {
         let goes_on = || segment::goes_on_without_header(&*self.follower.files, &self.follower.layout, &at);
         let is_headless =
             self.what.is_none() && self.known <= self.reached && at.frame >= self.mark.frame && goes_on()?;
+        self.is_guessed |= is_headless;
         let last = if is_headless { self.reached + 1 } else { self.known };
         let reached = self.reached.max(self.mark.frame);
         if last > reached {
@@ -174,8 +193,17 @@ impl Around<'_> {
         let Follower { files, layout, .. } = self.follower;
         let (folder, held) = (layout.folder().display(), self.mark.frame);
         let whole = Segment::of_any_store(&**files, layout)?.len();
+        // Only a repair leaves such a mark: it has given the base everything, put the segments aside, and not begun the journal again yet.
+        let found = files.list(layout.folder()).during("listing", layout.folder())?;
+        let is_aside = found.iter().any(|entry| entry.name.starts_with(ASIDE));
+        let is_of_repair = is_aside && self.mark.chain == 0 && self.known <= held;
+        if first.is_none() && is_of_repair && !segment::hold_anything(&**files, layout)? {
+            self.note(|folder| format!("`{folder}`: a repair was interrupted"));
+            return Ok(());
+        }
         if segment_files(&**files, layout)?.len() > whole {
             self.note(|folder| format!("`{folder}`: frame {} is in a segment without a header", held + 1));
+            self.is_guessed = first.or(self.last).is_none();
             let end = first.or(self.last).unwrap_or(held + 1).max(held + 1);
             self.reached = end;
             return self.lose_headless(held + 1, end);

@@ -91,6 +91,8 @@ impl Engine {
         }
         // Of an attempt that was interrupted.
         found.iter().try_for_each(|segment| layer.remove(&segment.path).during("removing", &segment.path))?;
+        // It would tell of frames that the new store never had.
+        layer.remove(layout.tip()).during("removing", layout.tip())?;
         let at = Position { frame: mark.frame, chain: mark.chain, commits: mark.commits, ..Position::default() };
         let header = Header::behind(&at, store, salt(&options.sources), mark.last_seq);
         Segment::begin_next(layer, layout, header, 0, first_segment(options))?;
@@ -169,7 +171,7 @@ impl Engine {
     ///
     /// The base takes in every commit that can be read, and a new generation begins behind them. Where commits would be lost, this only says so
     /// in [`losses`](Repaired::losses), unless it may give them up: close other programs first that have the store open, which may still bring
-    /// them to the base. What is damaged is kept in a folder `damaged-<n>` within that of the journal. `Locked` if another process commits
+    /// them to the base. What is damaged is kept as `damaged-<n>-…` in the folder of the journal. `Locked` if another process commits
     /// or applies for longer than [`Options::lock_wait`].
     pub fn repair(&self, gives_up: bool) -> Result<Repaired> {
         let (layer, folder) = (self.layer()?, self.follower.layout.folder());

@@ -78,7 +78,7 @@ impl Follower {
         for _ in 0..TRIES {
             let tip = self.tip();
             let told = believed(tip);
-            if self.is_damaged_as_before(tip)? {
+            if self.is_damaged_as_before(tip, told.map(|told| told.durable))? {
                 return Ok((self.position().frame, told));
             }
             let followed = match &told {
@@ -96,12 +96,13 @@ impl Follower {
             // The frames were used again, or are damaged. The base holds what they said, unless that is damage too.
             let mark = self.base.snapshot()?.mark();
             let segments = Segment::newest_run(&*self.files, &self.layout, self.store)?;
-            let seen = (tip, mark, segments.last().map(|newest| newest.header));
+            let newest = segments.last().map(|newest| newest.header);
+            let seen = (tip, mark, newest, told.map(|told| told.durable));
             repeats = if before.replace(seen) == Some(seen) { repeats + 1 } else { 0 };
             match repeats {
                 // Again, because others may have changed something behind the first look.
                 0 | 1 => self.begin(&mark, &segments)?,
-                _ => self.begin_around(seen, segments, told.map(|told| told.durable))?,
+                _ => self.begin_around(seen, segments)?,
             }
         }
         Err(Error::unavailable(format!("following `{}` while others write", self.layout.folder().display())))
@@ -145,7 +146,7 @@ impl Follower {
     }
 
     /// Returns whether no process has the lock for committing.
-    fn is_quiet(&self) -> bool {
+    pub(crate) fn is_quiet(&self) -> bool {
         self.files.open(self.layout.lock()).and_then(|lock| lock.is_free()).unwrap_or(false)
     }
 

@@ -1,7 +1,7 @@
 //! Repairing: the journal goes on behind damage, in a new generation.
 //!
-//! The base takes in every frame that can be read, in one run that also says which numbers are given up. Then a new segment is begun behind all
-//! of them, and the old ones are kept aside. After a crash in between the same repair goes on, and gives up nothing more.
+//! The base takes in every frame that can be read, in one run that also says which numbers are given up. Then the old segments are kept aside, and a
+//! new one is begun behind all of them. After a crash in between the same repair goes on, and gives up nothing more.
 
 use std::path::{Path, PathBuf};
 use std::sync::PoisonError;
@@ -11,6 +11,7 @@ use nofx_platform::slashed;
 
 use crate::base::{Mark, Run};
 use crate::codec::Commit;
+use crate::damage::ASIDE;
 use crate::doors::Doors;
 use crate::fault::During;
 use crate::segment::{HEADER_BYTES, Header, Position, Segment, salt, segment_files, unused_path};
@@ -27,16 +28,20 @@ struct Found {
     groups: Vec<Vec<Commit>>,
 }
 
+fn groups_of(count: u64) -> String {
+    if count == 1 { "one group".to_owned() } else { format!("{count} groups") }
+}
+
 /// Says that a journal can only go on without so many groups, or without all that it held beyond the base.
 pub(crate) fn only_without(folder: &Path, what: &str, lost: Option<u64>) -> Repaired {
-    let without = lost.map_or("what it held beyond the base".to_owned(), |lost| format!("{lost} groups"));
+    let without = lost.map_or("what it held beyond the base".to_owned(), |lost| groups_of(lost));
     let what = format!("{what}; the journal can only go on without {without}");
     Repaired { losses: vec![Loss { thing: slashed(folder), what }], ..Repaired::default() }
 }
 
 impl Writer {
     /// Lets the journal go on behind what cannot be read of it, and says what that was. Where groups would be lost, it only says so, unless it
-    /// may give them up. The files that were damaged are kept in a folder beside the new ones.
+    /// may give them up. The files that were damaged are kept beside the new ones.
     pub(crate) fn repair(&self, gives_up: bool) -> Result<Repaired> {
         let _turn = self.turn();
         let _applying = self.applying.lock().unwrap_or_else(PoisonError::into_inner);
@@ -52,18 +57,21 @@ impl Writer {
         _ = self.tell_durable(&doors, &next.header.start);
         _ = Tip::tell_applied(doors.tip(), start.frame);
         self.follower.begin_again();
+        self.unstick();
         let without = match lost {
             Some(0) => String::new(),
-            Some(lost) => format!(", without {lost} groups"),
+            Some(lost) => format!(", without {}", groups_of(lost)),
             None => ", without what it held beyond the base".to_owned(),
         };
         let what = format!("{what}; the journal goes on in `{}`{without}", slashed(&next.path));
-        let repair = Repair { thing: slashed(folder), what, aside: aside.as_deref().map(slashed) };
+        let repair = Repair { thing: slashed(folder), what, aside };
         Ok(Repaired { repairs: vec![repair], losses: Vec::new() })
     }
 
     fn find_damage(&self) -> Result<Option<Found>> {
         let follower = &self.follower;
+        // Where the base cannot be read, nothing says what it lacks.
+        follower.base.snapshot()?;
         match follower.follow_holding() {
             Ok(_) => {}
             Err(Error::Corrupt(failure)) => {
@@ -75,7 +83,7 @@ impl Writer {
         let tail = follower.tail();
         let found = tail.damage().map(|damage| Found {
             what: damage.what.clone(),
-            lost: Some(damage.count()),
+            lost: damage.count(),
             groups: tail.groups_behind(mark.frame).map(|(_, commits)| commits.clone()).collect(),
         });
         Ok(found)
@@ -110,34 +118,36 @@ impl Writer {
         Ok(end)
     }
 
-    /// Begins a generation behind what the base holds, and moves the files of those before it into a folder of their own.
-    fn begin_behind(&self, mark: &Mark) -> Result<(Segment, Option<PathBuf>)> {
+    /// Begins a generation behind what the base holds, and keeps the files of those before it under other names.
+    fn begin_behind(&self, mark: &Mark) -> Result<(Segment, Option<String>)> {
         let (layer, layout, store) = (&*self.layer, &self.follower.layout, self.follower.store);
         let before = segment_files(layer, layout)?;
-        let newest = Segment::of_any_store(layer, layout)?.iter().map(|segment| segment.header.start.generation).max();
+        let told = self.follower.tip().map(|tip| tip.durable.generation);
+        let found = Segment::of_any_store(layer, layout)?;
+        let newest = found.iter().map(|segment| segment.header.start.generation).chain(told).max();
         // A gap says that no reader needs what is before.
         let generation = newest.unwrap_or_default() + 1;
         let at =
             Position { generation, frame: mark.frame, chain: mark.chain, commits: mark.commits, ..Position::default() };
         let header = Header::behind(&at, store, salt(&self.options.sources), mark.last_seq);
+        let aside = if before.is_empty() { None } else { Some(self.put_aside(before)?) };
         let path = unused_path(layer, layout)?;
         let (next, _) = Segment::begin(layer, layout, path, header, self.options.segment_bytes)?;
-        let folder = layout.folder();
-        if before.is_empty() {
-            return Ok((next, None));
-        }
+        Ok((next, aside))
+    }
+
+    /// Gives files names under which no process looks for segments, and returns how those begin. Durable on return.
+    fn put_aside(&self, files: Vec<PathBuf>) -> Result<String> {
+        let (layer, folder) = (&*self.layer, self.follower.layout.folder());
         let taken = layer.list(folder).during("listing", folder)?;
-        let name = (1..).map(|number| format!("damaged-{number}"));
-        let name = name.into_iter().find(|name| taken.iter().all(|entry| *entry.name != **name)).unwrap_or_default();
-        let aside = folder.join(name);
-        layer.make_dir(&aside).during("making", &aside)?;
-        for path in before {
-            let kept = aside.join(path.file_name().unwrap_or(Path::new("segment").as_os_str()));
+        let is_free = |prefix: &String| taken.iter().all(|entry| !entry.name.starts_with(prefix.as_str()));
+        let prefix = (1..).map(|number| format!("{ASIDE}{number}-")).find(is_free).unwrap_or_default();
+        for path in files {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            let kept = folder.join(format!("{prefix}{name}"));
             layer.rename(&path, &kept).during("moving aside", &path)?;
         }
-        for folder in [&aside, folder] {
-            layer.sync_dir(folder).during("flushing", folder)?;
-        }
-        Ok((next, Some(aside)))
+        layer.sync_dir(folder).during("flushing", folder)?;
+        Ok(format!("{}/{prefix}*", slashed(folder)))
     }
 }

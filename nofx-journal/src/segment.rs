@@ -497,6 +497,12 @@ pub fn goes_on_without_header(files: &dyn Files, layout: &Layout, at: &Position)
     Ok(headless.into_iter().any(has_next))
 }
 
+/// Returns whether a byte that is not zero stands in any file that is called a segment.
+pub fn hold_anything(files: &dyn Files, layout: &Layout) -> Result<bool> {
+    let is_used = |path: PathBuf| !matches!(files.read(&path), Ok(Some(bytes)) if bytes.iter().all(|byte| *byte == 0));
+    Ok(segment_files(files, layout)?.into_iter().any(is_used))
+}
+
 /// Returns every file that is called a segment, whatever it holds.
 pub fn segment_files(files: &dyn Files, layout: &Layout) -> Result<Vec<PathBuf>> {
     let folder = layout.folder();

@@ -8,6 +8,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, TryLockErr
 use nofx_core::{Batch, Error, Outcome, Result};
 
 use crate::applier::{Call, HARD_BOUND, SOFT_BOUND};
+use crate::base::Mark;
 use crate::codec::Commit;
 use crate::doors::Doors;
 use crate::fault::{During, forbids_writing, told};
@@ -193,14 +194,32 @@ impl Writer {
             let told = caught_up.take().map_or_else(|| self.follower.follow_holding(), Ok)?;
             Ok((self.follower.position().frame, told))
         };
-        let known =
-            self.follower.merged_by(follow, |tail| named.copy(tail), |copied, base, _| named.merge(copied, base));
+        let known = self.follower.merged_by(
+            follow,
+            |tail| named.copy(tail),
+            |copied, base, _| {
+                self.require_not_beyond(&base.mark())?;
+                named.merge(copied, base)
+            },
+        );
         self.follower.require_whole()?;
         let (outcomes, commits) = known?.judge(group)?;
         if !commits.is_empty() {
             self.write(turn, doors, commits)?;
         }
         Ok(outcomes)
+    }
+
+    /// Fails if the base holds more than the journal, which no process that has the lock can meet but behind a repair that was interrupted: what was
+    /// written now would bear numbers that the base has.
+    fn require_not_beyond(&self, base: &Mark) -> Result<()> {
+        let end = self.follower.position().frame;
+        if base.frame <= end {
+            return Ok(());
+        }
+        self.follower.begin_again();
+        let (folder, held) = (self.folder(), base.frame);
+        Err(Error::corrupt(format!("`{folder}`: it ends at frame {end}, and the base holds {held}")))
     }
 
     /// Follows the journal to its end; durable on return, and told.

@@ -263,7 +263,7 @@ impl RedbBackend {
     ///
     /// The file takes in every commit that can be read. Where others would be lost, this only says so in [`losses`](Repaired::losses), unless
     /// it may give them up: close other programs first that have the store open, which may still bring them to the file. What is damaged
-    /// is kept in a folder `damaged-<n>` within that of the journal.
+    /// is kept as `damaged-<n>-…` in the folder of the journal.
     pub async fn repair_journal(&self, gives_up: bool) -> Result<Repaired> {
         self.open_shared()?;
         if let Some(read_only) = &self.read_only {

@@ -127,12 +127,15 @@ impl Shared {
     fn open_file(door: Door) -> Result<Self> {
         let Door { path, options, .. } = &door;
         let shown = format!("`{}`", path.display());
-        if fs::metadata(path).is_err_and(|error| nofx_platform::is_missing(&error)) {
-            behind::refuse_orphan(path)?;
-            if !options.create || options.read_only {
-                return Err(Error::invalid(format!("there is no store {shown}")));
-            }
+        let is_missing = || fs::metadata(path).is_err_and(|error| nofx_platform::is_missing(&error));
+        if is_missing() && options.create && !options.read_only {
             door.create().map_err(|fault| door.told(fault, "creating"))?;
+        } else if is_missing() {
+            let orphan = behind::refuse_orphan(path).err();
+            // Unless another process has just made it.
+            if is_missing() {
+                return Err(orphan.unwrap_or_else(|| Error::invalid(format!("there is no store {shown}"))));
+            }
         }
         place::recognise(path)?;
         let mut read_only = place::unwritable(path).map(|error| ReadOnly::refused(path, error));

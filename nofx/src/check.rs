@@ -136,7 +136,7 @@ pub async fn check(location: &Location) -> Result<Vec<Finding>> {
                 let of_what = match page.hides {
                     true => "what was on it or below it cannot be read",
                     false => {
-                        "it only led to others, all of which can be read, and will be written anew by a commit that goes that way"
+                        "it only led to others, all of which can be read; a commit that goes that way writes it again"
                     }
                 };
                 let what = format!("its page at byte {} is damaged: {of_what}", page.at);

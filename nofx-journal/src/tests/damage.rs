@@ -169,12 +169,15 @@ fn what_is_around_a_damaged_frame_is_read_and_the_repair_goes_on_behind_it() {
         assert_eq!(engine.commit(vec![batch()]).unwrap_err().code(), "corrupt");
 
         let asked = engine.repair(false).unwrap();
-        assert!(asked.repairs.is_empty() && asked.losses[0].what.ends_with("only go on without 1 groups"), "{asked:?}");
+        assert!(
+            asked.repairs.is_empty() && asked.losses[0].what.ends_with("only go on without one group"),
+            "{asked:?}"
+        );
         let before = sim.everything()["journal/segment-0"].clone();
         let done = engine.repair(true).unwrap();
         assert!(done.losses.is_empty(), "{done:?}");
-        assert_eq!(done.repairs[0].aside.as_deref(), Some("journal/damaged-1"));
-        assert_eq!(sim.everything()["journal/damaged-1/segment-0"], before);
+        assert_eq!(done.repairs[0].aside.as_deref(), Some("journal/damaged-1-*"));
+        assert_eq!(sim.everything()["journal/damaged-1-segment-0"], before);
 
         let added = batch().put(note("dan"), Expect::Absent, Body::trusted("2"));
         engine.commit(vec![added.append(log("shared"), vec![entry("4")])]).unwrap();
@@ -232,6 +235,45 @@ fn a_repair_that_was_killed_goes_on_and_loses_nothing_more() {
         }
         assert!(history.0.len() == 9);
     }
+}
+
+#[test]
+fn a_process_that_knows_everything_commits_nothing_behind_a_repair_that_was_interrupted() {
+    let (sim, base, _) = store(5, 6, 2);
+    let engine = open(Arc::new(sim.clone()), &base, None);
+    assert_eq!(engine.follower().commits(0, 9).unwrap().unwrap().1, 6);
+    // It read this before it was damaged.
+    let path = segment_files(&sim, &layout()).unwrap().pop().unwrap();
+    let whole = sim.everything()[&*path.to_string_lossy()].clone();
+    let newest = Sim::holding(sim.platter());
+    newest.set_boot(BOOT);
+    newest.tamper(&path.to_string_lossy(), |bytes| {
+        let end = bytes.iter().rposition(|byte| *byte != 0).unwrap();
+        bytes[end] ^= 1;
+    });
+    // Of the repair only what it gives the base comes to pass.
+    open(Arc::new(newest), &base, None).repair(true).unwrap();
+    assert_eq!(sim.everything()[&*path.to_string_lossy()], whole);
+    for _ in 0..2 {
+        let refused = engine.commit(vec![batch().append(log("a"), vec![entry("1")])]).unwrap_err();
+        assert_eq!(refused.code(), "corrupt", "{refused}");
+    }
+    let done = engine.repair(false).unwrap();
+    assert!(done.losses.is_empty() && done.repairs.len() == 1, "{done:?}");
+    engine.commit(vec![batch().append(log("late"), vec![entry("1")])]).unwrap();
+    assert_eq!(reader(&sim, &base).heads(&[log("late")]).unwrap()[0].length, 1);
+}
+
+#[test]
+fn a_new_store_is_whole_where_the_tip_of_another_one_was_left() {
+    let (sim, base, _) = store(1, 9, 9);
+    open(Arc::new(sim.clone()), &base, None).shrink().unwrap();
+    assert_eq!(segment_files(&sim, &layout()).unwrap().len(), 1);
+    create(&sim);
+    let fresh = MemoryBase::new();
+    let engine = open(Arc::new(sim.clone()), &fresh, None);
+    engine.commit(vec![batch().append(log("a"), vec![entry("1")])]).unwrap();
+    assert_eq!(reader(&sim, &fresh).damage().unwrap(), None);
 }
 
 #[test]

@@ -77,7 +77,7 @@ impl Target {
             }
             Err(error) => {
                 let fault = Fault::of_opening(&error, &location);
-                remove(&location, made);
+                remove_traces(&location, made);
                 Err(fault)
             }
         }
@@ -113,7 +113,7 @@ impl Target {
         }
         Err(Fault::new(
             Exit::Differs,
-            format!("somebody else made `{}` meanwhile; it is as they made it", self.location),
+            format!("another process has made `{}`, which is left as it is", self.location),
             "name a store that does not exist yet",
         ))
     }
@@ -261,6 +261,19 @@ fn keep_out(new: Option<&git::New>, location: &Location) {
     if let Some(Err(error)) = new.map(git::New::keep_out) {
         let told = format!("git does not know that `{location}` is not for commits: {error}");
         eprintln!("note: {}", one_line(&told));
+    }
+}
+
+/// Removes what an attempt to make a store left. What another process made there since, or left there before, is not touched.
+fn remove_traces(location: &Location, made: Option<Vec<PathBuf>>) {
+    let (Some(path), Some(folders)) = (location.path(), made) else { return };
+    let is_store = match location.folder() {
+        Some(folder) => folder.join("config.json").exists(),
+        None => path.exists() || journal_of(path).exists(),
+    };
+    match is_store {
+        true => remove_empty(&folders),
+        false => remove(location, Some(folders)),
     }
 }
 

@@ -92,7 +92,7 @@ fn a_store_that_somebody_else_makes_during_a_load_is_as_they_made_it() {
         drop(input);
         let output = child.wait_with_output().unwrap();
         let told = String::from_utf8(output.stderr).unwrap();
-        assert!(output.status.code() == Some(30) && told.contains("somebody else made"), "{told}");
+        assert!(output.status.code() == Some(30) && told.contains("another process has made"), "{told}");
         assert_eq!(place.run(&format!("dump --full --store {location}")).done().out, DUMP);
         assert!(beside(&place).is_empty(), "nothing of the other is left");
     }

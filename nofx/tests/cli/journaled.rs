@@ -77,7 +77,13 @@ fn a_journal_without_its_file_is_told_by_every_command() {
         place.tree("store").into_iter().filter(|(path, _)| !path.ends_with("with-journal.redb.lock")).collect()
     };
     let before = tree();
-    let writing = ["load x.ndjson --store STORE", "migrate --from x.ndjson --to STORE", "compact --store STORE"];
+    let writing = [
+        "load x.ndjson --store STORE",
+        "migrate --from x.ndjson --to STORE",
+        "compact --store STORE",
+        "migrate --from work --to STORE",
+        "import work/.nofx/agents.json --new --store STORE",
+    ];
     for words in LOOKING.into_iter().filter(|words| words.contains("--store STORE")).chain(writing) {
         let run = place.run(&words.replace("STORE", STORE));
         assert_eq!((run.code, run.err.lines().count()), (27, 2), "{words}: {run:?}");
