@@ -34,7 +34,7 @@ fn groups_of(count: u64) -> String {
 
 /// Says that a journal can only go on without so many groups, or without all that it held beyond the base.
 pub(crate) fn only_without(folder: &Path, what: &str, lost: Option<u64>) -> Repaired {
-    let without = lost.map_or("what it held beyond the base".to_owned(), |lost| groups_of(lost));
+    let without = lost.map_or("what it held beyond the base".to_owned(), groups_of);
     let what = format!("{what}; the journal can only go on without {without}");
     Repaired { losses: vec![Loss { thing: slashed(folder), what }], ..Repaired::default() }
 }

@@ -295,7 +295,8 @@ impl Snapshot for Still<'_> {
                 tables.need(&ALL, || None)?;
                 tables.ends()?;
                 // Where the rows of a new log go.
-                Ok(drop(tables.entries.last_row()?))
+                tables.entries.last_row()?;
+                Ok(())
             },
         )?;
         for log in logs {
@@ -304,7 +305,8 @@ impl Snapshot for Still<'_> {
                 || format!("log {log}"),
                 |tables| {
                     let row = placed(head.number, head.length);
-                    Ok(drop(tables.entries.range::<&[u8]>(..=&row[..])?.next_back().transpose()?))
+                    tables.entries.range::<&[u8]>(..=&row[..])?.next_back().transpose()?;
+                    Ok(())
                 },
             )?;
         }

@@ -1,7 +1,7 @@
 //! Everything that a store is asked, what it answers, and whether that may be.
 
 use futures_util::{Stream, StreamExt};
-use nofx::{Error, LogEntry, LogHead, LogQuery, LogScan, Record, RecordKey, Result, ScanQuery, Store};
+use nofx::{Error, LogEntry, LogHead, LogQuery, LogScan, LogState, Record, RecordKey, Result, ScanQuery, Store};
 
 use crate::places::{log, logs, record};
 
