@@ -4,7 +4,6 @@
 //! `--memory 64` that was 58 of 151 MB. How many arenas there are can only be said in the environment, before a program starts.
 
 use std::env;
-use std::process::Command;
 
 /// What glibc reads when a program starts.
 const ARENAS: &str = "MALLOC_ARENA_MAX";
@@ -19,7 +18,7 @@ pub(crate) fn share_one() {
     if let Ok(program) = env::current_exe() {
         use std::os::unix::process::CommandExt;
         let mut arguments = env::args_os();
-        let mut again = Command::new(program);
+        let mut again = std::process::Command::new(program);
         if let Some(name) = arguments.next() {
             again.arg0(name);
         }
