@@ -229,7 +229,7 @@ async fn another_version_of_the_format_is_recognised() {
     let error = newer.commit(vec![batch().put(record("a"), Expect::Any, body("3"))]).await.unwrap_err();
     assert_eq!(error.code(), "too-new");
     drop(newer);
-    for (format, readable_from, code) in [(3, 2, "too-new"), (0, 0, "invalid")] {
+    for (format, readable_from, code) in [(4, 3, "too-new"), (0, 0, "invalid")] {
         set_format(&path, format, readable_from);
         let before = fs::read(&path).unwrap();
         let error = RedbBackend::open(&path).await.unwrap_err();
