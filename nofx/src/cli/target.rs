@@ -17,6 +17,7 @@ use super::text::one_line;
 use crate::git;
 use crate::neighbours::{self, journal_of, with_suffix};
 use crate::open::open_unlisted;
+#[cfg(feature = "redb")]
 use crate::small::bytes_at;
 use crate::{Location, Options, settle};
 
