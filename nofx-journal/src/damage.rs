@@ -84,9 +84,7 @@ impl Follower {
     /// `Corrupt` if base and journal do not belong together, or there is no journal.
     pub(crate) fn begin_around(&self, seen: Seen, segments: Vec<Segment>) -> Result<()> {
         let mark = seen.1;
-        // Where starts of the system have no name, a tip may be old although it is believed.
-        let is_sure = self.files.boot().is_some() || !self.is_quiet();
-        let last = seen.3.filter(|_| is_sure).map(|told| told.frame);
+        let last = seen.3.map(|told| told.frame);
         let known = seen.0.map_or(0, |tip| tip.durable.frame);
         let mut around = Around {
             follower: self,
@@ -109,6 +107,13 @@ impl Follower {
         Ok(())
     }
 
+    /// Returns up to where the journal counts, if that is known. Where starts of the system have no name, a tip may be old although it is believed,
+    /// unless a process is just committing.
+    pub(crate) fn bound(&self, told: Option<Tip>) -> Option<Position> {
+        let is_sure = || self.files.boot().is_some() || !self.is_quiet();
+        told.filter(|_| is_sure()).map(|told| told.durable)
+    }
+
     /// Returns what of the journal cannot be read beyond the base, in words.
     pub fn damage(&self) -> Result<Option<String>> {
         self.follow()?;
@@ -124,10 +129,11 @@ impl Follower {
     }
 
     /// Returns whether what is known of damage is still so: nothing changed since it was found.
-    pub(crate) fn is_damaged_as_before(&self, tip: Option<Tip>, told: Option<Position>) -> Result<bool> {
+    pub(crate) fn is_damaged_as_before(&self, tip: Option<Tip>, told: Option<Tip>) -> Result<bool> {
         let Some(damage) = self.tail().damage().cloned() else { return Ok(false) };
         let segments = Segment::newest_run(&*self.files, &self.layout, self.store)?;
-        let now = (tip, self.base.snapshot()?.mark(), segments.last().map(|newest| newest.header), told);
+        let newest = segments.last().map(|newest| newest.header);
+        let now = (tip, self.base.snapshot()?.mark(), newest, self.bound(told));
         if now == damage.seen {
             return Ok(true);
         }

@@ -78,7 +78,7 @@ impl Follower {
         for _ in 0..TRIES {
             let tip = self.tip();
             let told = believed(tip);
-            if self.is_damaged_as_before(tip, told.map(|told| told.durable))? {
+            if self.is_damaged_as_before(tip, told)? {
                 return Ok((self.position().frame, told));
             }
             let followed = match &told {
@@ -97,7 +97,7 @@ impl Follower {
             let mark = self.base.snapshot()?.mark();
             let segments = Segment::newest_run(&*self.files, &self.layout, self.store)?;
             let newest = segments.last().map(|newest| newest.header);
-            let seen = (tip, mark, newest, told.map(|told| told.durable));
+            let seen = (tip, mark, newest, self.bound(told));
             repeats = if before.replace(seen) == Some(seen) { repeats + 1 } else { 0 };
             match repeats {
                 // Again, because others may have changed something behind the first look.
