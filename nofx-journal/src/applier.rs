@@ -113,17 +113,11 @@ impl Writer {
 
     /// Fails if the base is so damaged that it takes nothing in: what is committed would only fill the journal. What is in the journal is read.
     pub(crate) fn require_base(&self) -> Result<()> {
-        let stuck = self.stuck().clone();
-        // The thread that applies tries again, so that this ends when the base is repaired.
-        stuck.map_or(Ok(()), |error| {
-            self.ask(Call { dirty: true, full: true, stop: false });
-            Err(error)
-        })
-    }
-
-    /// Tries the base again, which was repaired.
-    pub(crate) fn unstick(&self) {
-        *self.stuck() = None;
+        if self.stuck().is_some() {
+            // It may have been repaired since.
+            self.apply_run()?;
+        }
+        self.stuck().clone().map_or(Ok(()), Err)
     }
 
     /// Returns whether the journal may hold what the base lacks.

@@ -57,7 +57,6 @@ impl Writer {
         _ = self.tell_durable(&doors, &next.header.start);
         _ = Tip::tell_applied(doors.tip(), start.frame);
         self.follower.begin_again();
-        self.unstick();
         let without = match lost {
             Some(0) => String::new(),
             Some(lost) => format!(", without {}", groups_of(lost)),

@@ -14,8 +14,7 @@ use std::time::Duration;
 
 use common::{batch, body, entries, log, open_with, record};
 use nofx_core::{
-    Batch, Changes, Deadline, Expect, LogQuery, MemoryBackend, Outcome, PersistenceBackend, Record, Repaired, Result,
-    ScanQuery,
+    Batch, Changes, Deadline, Expect, LogQuery, MemoryBackend, Outcome, PersistenceBackend, Record, Result, ScanQuery,
 };
 use nofx_redb::{Access, Options, Probe, RedbBackend};
 use tempfile::TempDir;
@@ -290,62 +289,6 @@ async fn a_file_or_a_journal_without_the_other_is_damage_and_no_new_store() {
     assert!(fs::read(journal(&path).join("segment-0")).unwrap() == before);
     fs::rename(&file, &path).unwrap();
     assert_eq!(length(&open(&path).await).await, 1000);
-}
-
-/// Commits three batches that stay in the journal, and damages the one in the middle.
-async fn with_damaged_journal(path: &Path) {
-    let store = open(path).await;
-    for (at, id) in (0..).zip(["ada", "bob", "cyd"]) {
-        let batch = batch().put(record(id), Expect::Absent, body("1"));
-        store.commit(vec![batch.append(log("l"), entries(at..at + 1))]).await.unwrap();
-    }
-    store.close().await.unwrap();
-    let segment = journal(path).join("segment-0");
-    let mut bytes = fs::read(&segment).unwrap();
-    let at = bytes.windows(3).position(|window| window == b"bob").unwrap();
-    bytes[at] ^= 1;
-    fs::write(&segment, bytes).unwrap();
-}
-
-#[tokio::test]
-async fn a_damaged_frame_of_the_journal_hides_what_it_was_about_until_it_is_given_up() {
-    let (_dir, path) = place();
-    with_damaged_journal(&path).await;
-    let store = open(&path).await;
-    let damage = store.journal_damage().await.unwrap().unwrap();
-    assert!(damage.starts_with("`a.redb-journal/segment-0`: frame 2 at byte "), "{damage}");
-    assert_eq!(store.get(&[record("ada"), record("cyd")]).await.unwrap().iter().flatten().count(), 2);
-    assert_eq!(store.get(&[record("bob")]).await.unwrap_err().code(), "corrupt");
-    assert_eq!(length(&store).await, 3, "the last frame says how long the log is");
-    let read = |from| LogQuery::oldest_first(log("l"), 9).within(from..9);
-    assert_eq!(store.read(&read(1)).await.unwrap_err().code(), "corrupt");
-    assert_eq!(store.read(&read(2)).await.unwrap().items.len(), 1);
-    assert_eq!(store.commit(vec![batch()]).await.unwrap_err().code(), "corrupt");
-
-    let asked = store.repair_journal(false).await.unwrap();
-    assert!(asked.repairs.is_empty() && asked.losses.len() == 1, "{asked:?}");
-    let done = store.repair_journal(true).await.unwrap();
-    assert!(
-        done.losses.is_empty() && done.repairs[0].aside.as_deref() == Some("a.redb-journal/damaged-1-*"),
-        "{done:?}"
-    );
-    assert_eq!(store.journal_damage().await.unwrap(), None);
-    assert_eq!(store.repair_journal(false).await.unwrap(), Repaired::default());
-
-    // The log goes on behind what is missing, in rows and also when there are so many that they would be folded.
-    for at in 3..600 {
-        store.commit(vec![batch().append(log("l"), entries(at..at + 1))]).await.unwrap();
-    }
-    store.compact().await.unwrap();
-    store.close().await.unwrap();
-    let store = open(&path).await;
-    assert_eq!(store.get(&[record("bob")]).await.unwrap(), [None], "it was given up");
-    assert_eq!(length(&store).await, 600);
-    assert_eq!(store.read(&read(0)).await.unwrap().items.len(), 1);
-    assert_eq!(store.read(&read(1)).await.unwrap_err().code(), "corrupt");
-    let rest = LogQuery::oldest_first(log("l"), 1000).within(2..1000);
-    assert_eq!(store.read(&rest).await.unwrap().items.len(), 598);
-    assert!(store.check().await.unwrap().is_empty());
 }
 
 #[tokio::test]

@@ -9,7 +9,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use common::{batch, body, entries, log, open, open_with, record};
-use nofx_core::{Changes, Direction, Expect, KeyQuery, LogQuery, NewEntry, PersistenceBackend, Store, Timestamp};
+use nofx_core::{
+    Changes, Direction, Expect, KeyQuery, LogQuery, NewEntry, PersistenceBackend, Repaired, Store, Timestamp,
+};
 use nofx_redb::{Access, Options, Probe, RedbBackend};
 use redb::{ConcurrencyMode, Database, ReadableTable, TableDefinition};
 
@@ -482,4 +484,66 @@ async fn nobody_fails_for_a_neighbour_who_names_a_damaged_record() {
         outcome.unwrap().committed().unwrap();
     }
     assert_eq!(store.backend().get(&[record("good")]).await.unwrap()[0].as_ref().unwrap().body, body("3"));
+}
+
+/// Opens a store that commits to a journal beside its file.
+async fn with_journal(path: &Path) -> RedbBackend {
+    open_with(path, |options| options.journal = true).await
+}
+
+/// Commits three batches that stay in the journal, and damages the one in the middle.
+async fn with_damaged_journal(path: &Path) {
+    let store = with_journal(path).await;
+    for (at, id) in (0..).zip(["ada", "bob", "cyd"]) {
+        let batch = batch().put(record(id), Expect::Absent, body("1"));
+        store.commit(vec![batch.append(log("l"), entries(at..at + 1))]).await.unwrap();
+    }
+    store.close().await.unwrap();
+    let segment = path.with_file_name("a.redb-journal").join("segment-0");
+    let mut bytes = fs::read(&segment).unwrap();
+    let at = bytes.windows(3).position(|window| window == b"bob").unwrap();
+    bytes[at] ^= 1;
+    fs::write(&segment, bytes).unwrap();
+}
+
+#[tokio::test]
+async fn a_damaged_frame_of_the_journal_hides_what_it_was_about_until_it_is_given_up() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.redb");
+    with_damaged_journal(&path).await;
+    let store = with_journal(&path).await;
+    let damage = store.journal_damage().await.unwrap().unwrap();
+    assert!(damage.starts_with("`a.redb-journal/segment-0`: frame 2 at byte "), "{damage}");
+    assert_eq!(store.get(&[record("ada"), record("cyd")]).await.unwrap().iter().flatten().count(), 2);
+    assert_eq!(store.get(&[record("bob")]).await.unwrap_err().code(), "corrupt");
+    assert_eq!(store.heads(&[log("l")]).await.unwrap()[0].length, 3, "the last frame says how long the log is");
+    let read = |from| LogQuery::oldest_first(log("l"), 9).within(from..9);
+    assert_eq!(store.read(&read(1)).await.unwrap_err().code(), "corrupt");
+    assert_eq!(store.read(&read(2)).await.unwrap().items.len(), 1);
+    assert_eq!(store.commit(vec![batch()]).await.unwrap_err().code(), "corrupt");
+
+    let asked = store.repair_journal(false).await.unwrap();
+    assert!(asked.repairs.is_empty() && asked.losses.len() == 1, "{asked:?}");
+    let done = store.repair_journal(true).await.unwrap();
+    assert!(
+        done.losses.is_empty() && done.repairs[0].aside.as_deref() == Some("a.redb-journal/damaged-1-*"),
+        "{done:?}"
+    );
+    assert_eq!(store.journal_damage().await.unwrap(), None);
+    assert_eq!(store.repair_journal(false).await.unwrap(), Repaired::default());
+
+    // The log goes on behind what is missing, in rows and also when there are so many that they would be folded.
+    for at in 3..600 {
+        store.commit(vec![batch().append(log("l"), entries(at..at + 1))]).await.unwrap();
+    }
+    store.compact().await.unwrap();
+    store.close().await.unwrap();
+    let store = with_journal(&path).await;
+    assert_eq!(store.get(&[record("bob")]).await.unwrap(), [None], "it was given up");
+    assert_eq!(store.heads(&[log("l")]).await.unwrap()[0].length, 600);
+    assert_eq!(store.read(&read(0)).await.unwrap().items.len(), 1);
+    assert_eq!(store.read(&read(1)).await.unwrap_err().code(), "corrupt");
+    let rest = LogQuery::oldest_first(log("l"), 1000).within(2..1000);
+    assert_eq!(store.read(&rest).await.unwrap().items.len(), 598);
+    assert!(store.check().await.unwrap().is_empty());
 }

@@ -198,7 +198,7 @@ fn what_is_around_a_damaged_frame_is_read_and_the_repair_goes_on_behind_it() {
 #[test]
 fn a_repair_that_was_killed_goes_on_and_loses_nothing_more() {
     for seed in 1..=6 {
-        let (sim, base, history) = store(seed, 9, 3);
+        let (sim, base, _) = store(seed, 9, 3);
         // What the base holds needs no journal.
         for path in segment_files(&sim, &layout()).unwrap() {
             sim.tamper(&path.to_string_lossy(), |bytes| {
@@ -232,7 +232,6 @@ fn a_repair_that_was_killed_goes_on_and_loses_nothing_more() {
             assert_eq!(found(engine.follower()), expected, "seed {seed}");
             engine.commit(vec![batch()]).unwrap();
         }
-        assert!(history.0.len() == 9);
     }
 }
 
