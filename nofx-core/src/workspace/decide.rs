@@ -38,11 +38,11 @@ impl Workspace {
         F: Future<Output = Result<(T, Option<Batch>)>>,
     {
         let id = self.operation_batch(verb);
-        let happened = match id {
-            Some(id) => self.remembered(id).await?,
-            None => None,
+        let happened = async || match id {
+            Some(id) => self.remembered(id).await,
+            None => Ok(None),
         };
-        let mut before = happened.map_or(Before::Nothing, Before::Happened);
+        let mut before = happened().await?.map_or(Before::Nothing, Before::Happened);
         let mut tries = 0;
         loop {
             if let Before::Happened(committed) = &before {
@@ -50,8 +50,15 @@ impl Workspace {
                 return Ok((decide(before).await?.0, Some(committed)));
             }
             tries += 1;
-            let (answer, batch) = decide(std::mem::take(&mut before)).await?;
-            let Some(mut batch) = batch else { return Ok((answer, None)) };
+            let decided = decide(std::mem::take(&mut before)).await;
+            let Ok((answer, Some(mut batch))) = decided else {
+                // What refuses it, or leaves nothing to change, may be what another call of the operation has done since.
+                match happened().await? {
+                    Some(committed) => before = Before::Happened(committed),
+                    None => return Ok((decided?.0, None)),
+                }
+                continue;
+            };
             if let Some(id) = id {
                 batch.id = id;
             }

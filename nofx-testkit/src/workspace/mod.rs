@@ -225,6 +225,7 @@ cases! {
         agents_and_what_belongs_to_them_are_written_once: "Each verb that is called on it happens once.";
         operations_are_told_apart: "A call that was refused, or that changed nothing, is not remembered.";
         all_who_do_one_operation_at_once_get_one_result within 120 s: "Also by another process, and a repeat answers what came of the first call.";
+        who_is_overtaken_by_the_same_operation_gets_its_result within 120 s: "Also by another process, and a repeat answers what came of the first call.";
     }
     records {
         a_host_keeps_records_and_logs_of_its_own: "Records and logs of a host's own.";

@@ -1,10 +1,13 @@
 //! Doing something again under the id of an operation.
 
+use std::time::Duration;
+
 use nofx_core::entity::{Agent, OrchestrationMessage, Role, Template};
 use nofx_core::json::Object;
 use nofx_core::workspace::{Appended, NewSession, RestoreOptions, RetentionPolicy, SessionFilter, Workspace};
 
 use super::world::{MINUTE, World, ada, begin, missed, refused, reload, said, say, texts};
+use crate::decorators::Fault;
 use crate::subject::Subject;
 use crate::unmet::{CaseResult, Unmet, ensure, ensure_eq};
 
@@ -174,5 +177,65 @@ pub(super) async fn all_who_do_one_operation_at_once_get_one_result(subject: Sub
     }
     ensure_eq!(handles[0].summaries(&SessionFilter::default(), None, 100).await?.items.len(), 31, "sessions");
     ensure_eq!(handles[1].tasks(&session).await?.ended.len(), 29, "tasks");
+    Ok(())
+}
+
+/// How long a call waits after it has asked whether its operation happened, so that another one is faster.
+const LATE: Duration = Duration::from_millis(100);
+
+pub(super) async fn who_is_overtaken_by_the_same_operation_gets_its_result(subject: Subject) -> CaseResult {
+    let world = World::new(subject);
+    let first = world.open().await?;
+    let (second, late) = world.faulty().await?;
+    // One call asks whether its operation happened, and is told that it did not; only then it happens in the other one.
+    macro_rules! both {
+        ($what:literal, $one:ident => $call:expr) => {{
+            late.on_commits([Fault::Delay(LATE)]);
+            let slow = async {
+                let $one = second.operation($what)?;
+                $call.await
+            };
+            let fast = async {
+                let $one = first.operation($what)?;
+                $call.await
+            };
+            let (slow, fast) = futures_util::future::join(slow, fast).await;
+            let fast = fast?;
+            ensure_eq!(slow?, fast, "what both got: {}", $what);
+            fast
+        }};
+    }
+    let session = both!("begin", one => one.create_session(&ada(), NewSession::default()));
+    let id = &session.id;
+    both!("say", one => one.add_messages(id, vec![first.message(Role::User, "once"), first.message(Role::User, "both")]));
+    let behind = both!("say behind", one => async {
+        let message = vec![first.message(Role::User, "behind")];
+        Ok::<_, nofx_core::Error>(matches!(one.append_at(id, 2, message).await?, Appended::Done(2)))
+    });
+    ensure!(behind, "said behind what was seen");
+    let task = both!("start", one => one.start_task(id, "sort")).task.id.ok_or_else(|| Unmet::new("no id"))?;
+    both!("complete", one => one.complete_task(id, &task));
+    let fork = both!("fork", one => one.restore_session(id, RestoreOptions::default())).id;
+    let length = first.history_length(&reload(&first, id).await?).await?;
+    both!("rewind", one => one.rewind_session(id, 1, length));
+    both!("rename", one => one.rename_session(id, "renamed"));
+    both!("key", one => one.open_session("thread", &ada(), NewSession::default()));
+    both!("pause", one => one.pause_session(id));
+    both!("resume", one => one.resume_session(id));
+    both!("archive", one => one.archive_session(id));
+    both!("delete", one => one.delete_session(id));
+    both!("undelete", one => one.undelete_session(id));
+    both!("purge", one => one.purge_live_session(&fork));
+    let agent = &ada().id;
+    both!("save an agent", one => one.save_agent(&ada()));
+    both!("remove an agent", one => one.remove_agent(agent));
+    both!("write", one => one.append_transcript(agent, "line"));
+    ensure!(both!("remove", one => one.remove_transcript(agent)), "removed");
+    let template: Template = nofx_core::entity::Entity::from_object(object(r#"{"id":"t","name":"T"}"#)?);
+    both!("save a template", one => one.save_template(&template));
+    ensure!(both!("remove a template", one => one.remove_template(&"t".into())), "removed");
+    ensure_eq!(late.pending(), 0, "calls that asked nothing");
+    ensure_eq!(said(&first, &reload(&first, id).await?).await?, ["once"], "what was said once and rewound once");
+    ensure_eq!(first.tasks(id).await?.ended.len(), 1, "tasks that ended");
     Ok(())
 }

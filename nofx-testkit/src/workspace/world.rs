@@ -9,7 +9,7 @@ use nofx_core::entity::{Agent, Message, Role, Session, SessionId};
 use nofx_core::workspace::{HistoryEntry, NewSession, Workspace};
 use nofx_core::{Clock, Direction, ManualClock, SeededIds, Sources, Store, Timestamp};
 
-use crate::decorators::{Counting, Damaging};
+use crate::decorators::{Counting, Damaging, Faulty};
 use crate::subject::Subject;
 use crate::unmet::{CaseResult, Unmet};
 
@@ -41,6 +41,12 @@ impl World {
     pub(super) async fn counted(&self) -> CaseResult<(Workspace, Arc<Counting>)> {
         let counting = Arc::new(Counting::new(self.subject.open().await?.0));
         Ok((Workspace::new(Store::with_sources(counting.clone(), self.sources())), counting))
+    }
+
+    /// Opens a workspace whose backend fails and is late as it is told.
+    pub(super) async fn faulty(&self) -> CaseResult<(Workspace, Arc<Faulty>)> {
+        let faulty = Arc::new(Faulty::new(self.subject.open().await?.0));
+        Ok((Workspace::new(Store::with_sources(faulty.clone(), self.sources())), faulty))
     }
 
     /// Opens a workspace of whose backend some things cannot be read.
