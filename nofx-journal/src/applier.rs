@@ -88,9 +88,14 @@ impl Writer {
         self.call.lock().unwrap_or_else(PoisonError::into_inner).stop
     }
 
-    /// Gives the base everything, run by run, until it has all of it or the store is closed.
+    /// Gives the base what it lacks, run by run, until the journal holds less than a run is good for or the store is closed.
+    ///
+    /// What is committed during a run waits: a run costs the same flushes for one commit as for a thousand, and they delay commits.
     fn apply_all(&self) -> Result<()> {
-        while self.apply_run()? == Applied::Run && self.owes() && !self.is_stopped() {}
+        while self.apply_run()? == Applied::Run && self.is_beyond(SOFT_BOUND) && !self.is_stopped() {}
+        if self.owes() {
+            self.ask(Call { dirty: true, ..Call::default() });
+        }
         Ok(())
     }
 

@@ -7,7 +7,7 @@ use nofx_core::{Error, Result, StoreId};
 use crate::base::{Base, Mark};
 use crate::doors::Doors;
 use crate::fault::During;
-use crate::files::Files;
+use crate::files::{Files, Opened};
 use crate::layout::Layout;
 use crate::segment::{self, Found, Position, Segment};
 use crate::tail::{Amount, Tail};
@@ -26,6 +26,8 @@ pub struct Follower {
     pub(crate) layout: Layout,
     pub(crate) store: StoreId,
     pub(crate) base: Arc<dyn Base>,
+    /// The tip, open for as long as it is the one that other processes find.
+    tip: Mutex<Option<Arc<dyn Opened>>>,
     /// Held alone, also while the journal is read on: nothing is asked of the base as long as it is.
     tail: Mutex<Tail>,
 }
@@ -43,7 +45,7 @@ enum Followed {
 impl Follower {
     /// Returns one that knows nothing yet.
     pub fn new(files: Arc<dyn Files>, layout: Layout, store: StoreId, base: Arc<dyn Base>) -> Self {
-        Self { files, layout, store, base, tail: Mutex::default() }
+        Self { files, layout, store, base, tip: Mutex::default(), tail: Mutex::default() }
     }
 
     pub(crate) fn tail(&self) -> MutexGuard<'_, Tail> {
@@ -120,7 +122,7 @@ impl Follower {
 
     /// Reads the tip, again if another process is just writing it. `None` if it cannot be read.
     pub(crate) fn tip(&self) -> Option<Tip> {
-        let file = self.files.open(self.layout.tip()).ok()?;
+        let file = self.tip_file()?;
         for _ in 0..TRIES {
             match Tip::read(&*file).ok()? {
                 None => std::thread::yield_now(),
@@ -128,6 +130,15 @@ impl Follower {
             }
         }
         None
+    }
+
+    fn tip_file(&self) -> Option<Arc<dyn Opened>> {
+        let path = self.layout.tip();
+        let mut known = self.tip.lock().unwrap_or_else(PoisonError::into_inner);
+        if !known.as_ref().is_some_and(|file| file.is_at(path).unwrap_or(false)) {
+            *known = self.files.open(path).ok();
+        }
+        known.clone()
     }
 
     /// Returns a tip if it tells all that is durable: it was told since the system started.
