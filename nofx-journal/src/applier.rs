@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use nofx_core::{Deadline, Error, Result};
 
+use crate::base::Run;
 use crate::doors::Doors;
 use crate::lock::Lock;
 use crate::tail::Amount;
@@ -107,9 +108,30 @@ impl Writer {
             Err(TryLockError::WouldBlock) => return Ok(Applied::Not),
         };
         let Some((doors, _held)) = self.hold(Doors::apply_lock, Lock::try_acquire)? else { return Ok(Applied::Not) };
-        let applied = self.follower.apply_holding(&doors, SOFT_BOUND);
+        let applied = self.follower.apply_holding(&doors, SOFT_BOUND, false);
         *self.stuck() = applied.as_ref().err().filter(|error| matches!(error, Error::Corrupt(_))).cloned();
         Ok(if applied? { Applied::Run } else { Applied::Not })
+    }
+
+    /// Gives the base one run, and lets it say that it is complete if that is the last. Does nothing more than a run where another process commits or
+    /// applies.
+    pub(crate) fn complete(&self) -> Result<()> {
+        let mut turn = self.turn();
+        let Some((doors, _held)) = self.hold(Doors::lock, Lock::try_acquire)? else {
+            return self.apply_run().map(drop);
+        };
+        let _applying = self.applying.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some((_, _held_too)) = self.hold(Doors::apply_lock, Lock::try_acquire)? else { return Ok(()) };
+        self.catch_up(&mut turn, &doors)?;
+        self.follower.apply_holding(&doors, SOFT_BOUND, true).map(drop)
+    }
+
+    /// Lets the base say that it is not complete any more, before the journal gets what it lacks. For the holder of the lock for committing.
+    pub(crate) fn owe(&self) -> Result<()> {
+        let _applying = self.applying.lock().unwrap_or_else(PoisonError::into_inner);
+        let (_, _held) = self.hold_waiting(Doors::apply_lock)?;
+        let after = self.follower.base.snapshot()?.mark();
+        self.follower.base.apply(&Run { after, groups: Vec::new(), completes: false })
     }
 
     fn stuck(&self) -> MutexGuard<'_, Option<Error>> {

@@ -24,6 +24,8 @@ pub trait Base: Debug + Send + Sync {
     /// begins earlier or ends later, gives the same result. A run that begins beyond the mark is `Corrupt`, and changes nothing. After
     /// a failed flush, what it was to make durable is written again: the system may show what the disk lacks.
     ///
+    /// In the same transaction it says whether it is [complete](Run::completes). An empty run is there to say only that.
+    ///
     /// Where the marks of a run leave numbers out, commits were given up: then a log goes on at the position that the next commit says, and what is
     /// missing before it cannot be read.
     ///
@@ -89,6 +91,8 @@ pub struct Mark {
     pub commits: u64,
     /// The last version that was given out up to it.
     pub last_seq: Option<Seq>,
+    /// Whether the base says that it holds everything that was ever committed. Then it is a whole store without its journal.
+    pub is_complete: bool,
 }
 
 impl Mark {
@@ -96,7 +100,7 @@ impl Mark {
     #[must_use]
     pub fn behind(&self, commits: &[Commit], after: &Position) -> Self {
         let last_seq = commits.iter().map(|commit| commit.seq).max().flatten().max(self.last_seq);
-        Self { frame: after.frame, chain: after.chain, commits: after.commits, last_seq }
+        Self { frame: after.frame, chain: after.chain, commits: after.commits, last_seq, is_complete: false }
     }
 }
 
@@ -107,6 +111,9 @@ pub struct Run {
     pub after: Mark,
     /// The groups, each with the mark behind it.
     pub groups: Vec<(Mark, Vec<Commit>)>,
+    /// Whether nothing was committed behind it, and nothing can be before the base has said so. The base says that it is complete from then on, until
+    /// it takes in a run that does not complete it.
+    pub completes: bool,
 }
 
 impl Run {

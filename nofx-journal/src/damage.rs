@@ -26,6 +26,8 @@ pub(crate) struct Damage {
     pub(crate) lost: Vec<Lost>,
     /// Whether nothing says how many frames that is.
     is_guessed: bool,
+    /// Whether there is no journal, and the base says that it holds all that was committed: then the next commit begins one.
+    is_new: bool,
 }
 
 /// What the names begin with under which a repair keeps what was damaged.
@@ -81,7 +83,7 @@ impl Damage {
 impl Follower {
     /// Begins again behind what the base holds, around frames that cannot be read: each frame says by itself what it changed.
     ///
-    /// `Corrupt` if base and journal do not belong together, or there is no journal.
+    /// `Corrupt` if base and journal do not belong together, or there is no journal and the base does not say that it is complete.
     pub(crate) fn begin_around(&self, seen: Seen, segments: Vec<Segment>) -> Result<()> {
         let mark = seen.1;
         let last = seen.3.map(|told| told.frame);
@@ -96,12 +98,13 @@ impl Follower {
             what: None,
             lost: vec![],
             is_guessed: false,
+            is_new: false,
         };
         around.walk(&segments)?;
-        let Around { mut tail, what, lost, is_guessed, .. } = around;
+        let Around { mut tail, what, lost, is_guessed, is_new, .. } = around;
         if let Some(what) = what {
             let until = tail.position().frame.max(mark.frame);
-            tail.set_damage(Damage { what, until, seen, lost, is_guessed });
+            tail.set_damage(Damage { what, until, seen, lost, is_guessed, is_new });
         }
         *self.tail() = tail;
         Ok(())
@@ -117,7 +120,7 @@ impl Follower {
     /// Returns what of the journal cannot be read beyond the base, in words.
     pub fn damage(&self) -> Result<Option<String>> {
         self.follow()?;
-        Ok(self.tail().damage().map(|damage| damage.what.clone()))
+        Ok(self.tail().damage().filter(|damage| !damage.is_new).map(|damage| damage.what.clone()))
     }
 
     /// Fails if something of the journal cannot be read: then nothing can be judged.
@@ -159,6 +162,7 @@ struct Around<'f> {
     what: Option<String>,
     lost: Vec<Lost>,
     is_guessed: bool,
+    is_new: bool,
 }
 
 impl Around<'_> {
@@ -214,14 +218,20 @@ impl Around<'_> {
             self.reached = end;
             return self.lose_headless(held + 1, end);
         }
-        Err(match (first, whole) {
+        match (first, whole) {
             (Some(first), _) => {
                 let (lacking, first) = (held + 1, first + 1);
-                Error::corrupt(format!("the base ends before frame {lacking}, and `{folder}` begins at {first}"))
+                Err(Error::corrupt(format!("the base ends before frame {lacking}, and `{folder}` begins at {first}")))
             }
-            (None, 0) => self.follower.without_journal(),
-            (None, _) => Error::corrupt(format!("`{folder}`: it is the journal of another store")),
-        })
+            // Unless this process knows better.
+            (None, 0) if self.mark.is_complete && self.follower.position().frame <= held => {
+                self.note(|folder| format!("`{folder}`: the journal of the store is missing"));
+                self.is_new = true;
+                Ok(())
+            }
+            (None, 0) => Err(self.follower.without_journal()),
+            (None, _) => Err(Error::corrupt(format!("`{folder}`: it is the journal of another store"))),
+        }
     }
 
     /// Reads a segment up to a frame, if that is known, or to its end.

@@ -1,6 +1,5 @@
 //! An open store behind a journal: what the handles of one process share.
 
-use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -16,13 +15,11 @@ use crate::follower::Follower;
 use crate::layout::Layout;
 use crate::options::Options;
 use crate::repair::only_without;
-use crate::segment::{Header, Position, Segment, salt};
-use crate::writer::Writer;
+use crate::segment::Segment;
+use crate::writer::{Writer, begin, first_segment};
 
 /// A store that was open for less is not brought up to date when it is closed, as long as little waits.
 const SHORT: Duration = Duration::from_secs(1);
-/// The size of the first segment of a store, so that a small store has a small journal.
-const FIRST_SEGMENT_BYTES: u64 = 128 << 10;
 
 /// An open store: a base and the journal before it, for the handles of one process.
 ///
@@ -76,8 +73,7 @@ impl Engine {
         Self { follower, may_write, options, writer: Mutex::default(), opened }
     }
 
-    /// Begins the journal of a new store, whose base holds what a mark says. Durable on return, but for the name of its folder in the one
-    /// above.
+    /// Begins the journal of a new store, whose base holds what a mark says. Durable on return.
     ///
     /// For the process that makes the store, before any other can find it: a base is never without a journal, so that one which is
     /// missing is noticed. `Corrupt` if a journal with commits is there already: it belongs to a store whose base is gone.
@@ -93,11 +89,7 @@ impl Engine {
         found.iter().try_for_each(|segment| layer.remove(&segment.path).during("removing", &segment.path))?;
         // It would tell of frames that the new store never had.
         layer.remove(layout.tip()).during("removing", layout.tip())?;
-        let at = Position { frame: mark.frame, chain: mark.chain, commits: mark.commits, ..Position::default() };
-        let header = Header::behind(&at, store, salt(&options.sources), mark.last_seq);
-        Segment::begin_next(layer, layout, header, 0, first_segment(options))?;
-        let above = folder.parent().unwrap_or(Path::new(""));
-        layer.sync_dir(above).during("flushing", above)
+        begin(layer, layout, store, mark, options)
     }
 
     /// Returns the store as it is read: every read of the waist, for a caller who may block.
@@ -175,14 +167,22 @@ impl Engine {
     /// or applies for longer than [`Options::lock_wait`].
     pub fn repair(&self, gives_up: bool) -> Result<Repaired> {
         let (layer, folder) = (self.layer()?, self.follower.layout.folder());
-        if layer.list(folder).during("listing", folder)?.is_empty() {
-            self.follower.base.snapshot()?;
+        if layer.list(folder).during("listing", folder)?.is_empty()
+            && !self.follower.base.snapshot()?.mark().is_complete
+        {
             match self.follower.without_journal() {
                 Error::Corrupt(failure) if !gives_up => return Ok(only_without(folder, &failure.what, None)),
                 _ => drop(Doors::open(&**layer, &self.follower.layout)?),
             }
         }
         self.writer()?.repair(gives_up)
+    }
+
+    /// Does the same, and lets the base say that it is complete, unless another process commits or applies just now: then it is a whole store without its
+    /// journal, until the next commit.
+    pub fn complete(&self) -> Result<()> {
+        self.apply()?;
+        self.writer()?.complete()
     }
 
     /// Makes the journal as small as that of a new store, if the base holds everything that is in it: so after [`apply`](Self::apply), unless others
@@ -218,10 +218,6 @@ impl Engine {
     }
 }
 
-fn first_segment(options: &Options) -> u64 {
-    options.segment_bytes.min(FIRST_SEGMENT_BYTES)
-}
-
 impl Drop for Engine {
     fn drop(&mut self) {
         let writing = self.writer.get_mut().unwrap_or_else(PoisonError::into_inner).take();
@@ -232,8 +228,8 @@ impl Drop for Engine {
             _ = applier.join();
         }
         let is_due = self.opened.has_passed() || writer.is_beyond(SOFT_BOUND);
-        if writer.has_committed() && writer.owes() && is_due {
-            _ = writer.apply_run();
+        if writer.has_committed() && is_due {
+            _ = writer.complete();
         }
     }
 }

@@ -312,21 +312,24 @@ impl Follower {
     /// does, and there is nothing to apply before.
     pub fn apply(&self, doors: &Doors) -> Result<bool> {
         let Some(_held) = doors.apply_lock().try_acquire()? else { return Ok(false) };
-        self.apply_holding(doors, Amount::ALL)
+        self.apply_holding(doors, Amount::ALL, false)
     }
 
     /// Gives the base one run of what it lacks, at most so much and one group. For the holder of the lock for applying.
     ///
+    /// The holder of the lock for committing as well may let the base say that it is complete, if that run is the last.
+    ///
     /// `false` if no process told what is durable since the system started.
-    pub(crate) fn apply_holding(&self, doors: &Doors, most: Amount) -> Result<bool> {
+    pub(crate) fn apply_holding(&self, doors: &Doors, most: Amount, is_last: bool) -> Result<bool> {
         let (_, Some(tip)) = self.follow()? else { return Ok(false) };
         let mark = self.base.snapshot()?.mark();
         let mut run = self.tail().run(&mark, most);
         // This process may know of frames that it has not told yet. If it is killed before it does, another one may write over them.
         run.groups.retain(|(mark, _)| mark.frame <= tip.durable.frame);
         let until = run.until().frame;
+        run.completes = is_last && until == self.position().frame;
         // What the base shows may not be on the disk, if no applier told so: it may have been killed before its flush.
-        if !run.groups.is_empty() || mark.frame > tip.applied {
+        if !run.groups.is_empty() || mark.frame > tip.applied || mark.is_complete != run.completes {
             self.base.apply(&run)?;
         }
         if until > tip.applied {

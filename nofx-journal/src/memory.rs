@@ -91,6 +91,7 @@ impl Base for MemoryBase {
             commits.iter().for_each(|commit| laid.take(commit));
             laid.mark = *mark;
         }
+        laid.mark.is_complete = run.completes;
         disk.live = Arc::new(laid);
         if std::mem::take(&mut disk.dies) {
             return Err(Error::unavailable("flushing the base"));

@@ -44,6 +44,8 @@ pub(crate) enum Sabotage {
     EarlyReuse,
     /// The journal goes on in the same file after a flush failed.
     TrustAfterFailure,
+    /// The base goes on saying that it is complete after the next commit.
+    StayComplete,
     /// What a process finds without a tip of its own start is not made durable before it is told.
     TellUnflushed,
 }

@@ -103,7 +103,7 @@ impl Writer {
                 .max()
                 .unwrap_or(newest);
         }
-        let (mut run, mut at) = (Run { after, groups: Vec::new() }, after);
+        let (mut run, mut at) = (Run { after, groups: Vec::new(), completes: false }, after);
         let behind = newest.saturating_add(groups.len() as u64);
         for (frame, commits) in (newest + 1..).zip(groups) {
             let after = Position { frame, commits: at.commits + commits.len() as u64, ..Position::default() };

@@ -226,7 +226,7 @@ impl Tail {
             has_room
         });
         let groups = groups.map(|frame| (frame.mark, frame.commits.clone())).collect();
-        Run { after: if after.frame > self.start.frame { *after } else { self.start }, groups }
+        Run { after: if after.frame > self.start.frame { *after } else { self.start }, groups, completes: false }
     }
 
     /// Returns how much of the journal the base may lack.

@@ -2,10 +2,11 @@
 
 use std::cell::Cell;
 use std::io;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, TryLockError};
 
-use nofx_core::{Batch, Error, Outcome, Result};
+use nofx_core::{Batch, Error, Outcome, Result, StoreId};
 
 use crate::applier::{Call, HARD_BOUND, SOFT_BOUND};
 use crate::base::Mark;
@@ -15,15 +16,19 @@ use crate::fault::{During, forbids_writing, told};
 use crate::files::{Handle, Layer};
 use crate::follower::{Follower, TRIES};
 use crate::judge::Named;
+use crate::layout::Layout;
 use crate::lock::{Held, Lock};
 use crate::options::Options;
 #[cfg(test)]
 use crate::options::Sabotage;
-use crate::segment::{Found, HEADER_BYTES, Header, Position, Segment, salt};
+use crate::segment::{Found, HEADER_BYTES, Header, Position, Segment, salt, segment_files};
 use crate::tip::Tip;
 
 /// A group with more than this in its bodies becomes several frames, each with a flush of its own.
 const PART_BYTES: usize = 32 << 20;
+
+/// The size of the first segment of a store.
+const FIRST_SEGMENT_BYTES: u64 = 128 << 10;
 
 /// A store that is written as well: what a [`Follower`] has not, the folder to write to, the locks, and whose turn it is.
 ///
@@ -57,8 +62,12 @@ pub(crate) struct Turn {
 }
 
 impl Writer {
-    /// Makes what is needed for writing, where something of it is missing.
+    /// Makes what is needed for writing, where something of it is missing. A journal that is missing as a whole is begun again where the base says that it
+    /// is complete.
     pub(crate) fn open(follower: Arc<Follower>, layer: Arc<dyn Layer>, options: Options) -> Result<Self> {
+        if segment_files(&*layer, &follower.layout)?.is_empty() {
+            begin_missing(&*layer, &follower, &options)?;
+        }
         let doors = doors(&*layer, &follower)?;
         Ok(Self {
             follower,
@@ -194,10 +203,12 @@ impl Writer {
             let told = caught_up.take().map_or_else(|| self.follower.follow_holding(), Ok)?;
             Ok((self.follower.position().frame, told))
         };
+        let is_complete = Cell::new(false);
         let known = self.follower.merged_by(
             follow,
             |tail| named.copy(tail),
             |copied, base, _| {
+                is_complete.set(base.mark().is_complete);
                 self.require_not_beyond(&base.mark())?;
                 named.merge(copied, base)
             },
@@ -205,6 +216,11 @@ impl Writer {
         self.follower.require_whole()?;
         let (outcomes, commits) = known?.judge(group)?;
         if !commits.is_empty() {
+            #[cfg(test)]
+            is_complete.set(is_complete.get() && !self.options.breaks(Sabotage::StayComplete));
+            if is_complete.get() {
+                self.owe()?;
+            }
             self.write(turn, doors, commits)?;
         }
         Ok(outcomes)
@@ -226,7 +242,7 @@ impl Writer {
     ///
     /// What stands behind a tip of this start of the system was never acknowledged, and is written over: readers did not see it either.
     /// Without such a tip, everything whole counts. Returns the tip, if it says how far the journal is durable.
-    fn catch_up(&self, turn: &mut Turn, doors: &Doors) -> Result<Option<Tip>> {
+    pub(crate) fn catch_up(&self, turn: &mut Turn, doors: &Doors) -> Result<Option<Tip>> {
         let mut told = self.follower.follow_holding()?;
         self.follower.require_whole()?;
         if told.is_some_and(|told| told.durable.frame < self.follower.position().frame) {
@@ -386,6 +402,39 @@ impl Writer {
         let told = Tip::tell_durable(doors.tip(), durable, boot).or_else(|_| replaced());
         told.is_ok() || self.layer.remove(layout.tip()).is_ok()
     }
+}
+
+/// Begins a journal where there is none, if the base says that it holds everything that was committed.
+fn begin_missing(layer: &dyn Layer, follower: &Follower, options: &Options) -> Result<()> {
+    let Follower { layout, store, .. } = follower;
+    let complete = || -> Result<Option<Mark>> {
+        let mark = follower.base.snapshot()?.mark();
+        Ok(Some(mark).filter(|mark| mark.is_complete && follower.position().frame <= mark.frame))
+    };
+    if complete()?.is_none() {
+        return Ok(());
+    }
+    let doors = Doors::open(layer, layout)?;
+    let _held = doors.lock().acquire(options.lock_wait)?;
+    match complete()? {
+        // Another process may have been faster.
+        Some(mark) if segment_files(layer, layout)?.is_empty() => begin(layer, layout, *store, &mark, options),
+        _ => Ok(()),
+    }
+}
+
+/// Begins the first generation of a journal, behind what a base holds. Durable on return.
+pub(crate) fn begin(layer: &dyn Layer, layout: &Layout, store: StoreId, mark: &Mark, options: &Options) -> Result<()> {
+    let at = Position { frame: mark.frame, chain: mark.chain, commits: mark.commits, ..Position::default() };
+    let header = Header::behind(&at, store, salt(&options.sources), mark.last_seq);
+    Segment::begin_next(layer, layout, header, 0, first_segment(options))?;
+    let above = layout.folder().parent().unwrap_or(Path::new(""));
+    layer.sync_dir(above).during("flushing", above)
+}
+
+/// Returns how large the first segment of a store is, so that a small store has a small journal.
+pub(crate) fn first_segment(options: &Options) -> u64 {
+    options.segment_bytes.min(FIRST_SEGMENT_BYTES)
 }
 
 /// Opens the files by which processes meet. Nothing is made where the journal was: without it the store is damaged, or was moved as a whole, which

@@ -392,13 +392,13 @@ mod tests {
         let file = base(&shared);
         for _ in 0..3 {
             let before = flushes.0.load(Ordering::SeqCst);
-            file.apply(&Run { after: Mark::default(), groups: Vec::new() }).unwrap();
+            file.apply(&Run { after: Mark::default(), groups: Vec::new(), completes: false }).unwrap();
             // The first opens the file for writing, which flushes once.
             assert!(flushes.0.load(Ordering::SeqCst) >= before + 2);
             assert_eq!(file.snapshot().unwrap().mark(), Mark::default());
         }
         let ahead = Mark { frame: 7, ..Mark::default() };
-        let refused = file.apply(&Run { after: ahead, groups: Vec::new() }).unwrap_err();
+        let refused = file.apply(&Run { after: ahead, groups: Vec::new(), completes: false }).unwrap_err();
         assert!(refused.to_string().contains("the base lacks frames 1 to 7 of the journal"), "{refused}");
     }
 

@@ -5,7 +5,7 @@ use std::io;
 use std::sync::Arc;
 
 use nofx_core::{Batch, BatchId, Committed, LogHead, LogKey, LogState, Outcome, RecordKey, Result, Seq, View};
-use nofx_journal::base::Run;
+use nofx_journal::base::{Mark, Run};
 use nofx_journal::codec::Commit;
 use redb::WriteTransaction;
 
@@ -105,7 +105,7 @@ pub(crate) fn lay_down(transaction: &WriteTransaction, pages: &Arc<Pages>, run: 
         until = *mark;
     }
     // Also where it says what it said: then this is a commit that makes durable what the system only shows.
-    state.tables.set_mark(&until)?;
+    state.tables.set_mark(&Mark { is_complete: run.completes, ..until })?;
     let unfolded = state.write_heads()?;
     Ok(Laid { unfolded, freed: state.freed })
 }

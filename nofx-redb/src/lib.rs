@@ -307,7 +307,7 @@ impl RedbBackend {
 
 /// Brings a file up to date with its journal, if it has one, and makes that small.
 fn settle_journal(engine: Option<&Engine>) -> Result<()> {
-    engine.map_or(Ok(()), |engine| engine.apply().and_then(|()| engine.shrink()))
+    engine.map_or(Ok(()), |engine| engine.complete().and_then(|()| engine.shrink()))
 }
 
 fn info(shared: &Shared, read_only: Option<&ReadOnly>) -> BackendInfo {

@@ -31,7 +31,7 @@ pub(crate) fn publish(made: &Path, path: &Path) -> Result<bool> {
 
 /// Brings the file up to date with its journal, and returns how far that is.
 fn applied(shared: &std::sync::Arc<Shared>) -> Result<Mark> {
-    behind::engine(shared).apply()?;
+    behind::engine(shared).complete()?;
     Ok(behind::base(shared).snapshot()?.mark())
 }
 

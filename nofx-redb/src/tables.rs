@@ -185,8 +185,9 @@ impl<T: Rows> Tables<T> {
         let mut read = || {
             let (frame, chain) = (payload.number()?, u32::try_from(payload.number()?).ok()?);
             let (commits, last_seq) = (payload.number()?, Seq::new(payload.number()?));
+            let is_complete = payload.number()? == 1;
             payload.end()?;
-            Some(Mark { frame, chain, commits, last_seq })
+            Some(Mark { frame, chain, commits, last_seq, is_complete })
         };
         read().ok_or_else(damaged)
     }
@@ -197,7 +198,7 @@ impl Tables<WriteTable<'_>> {
     pub(crate) fn set_mark(&mut self, mark: &Mark) -> Attempt<()> {
         let mut payload = Encoder::default();
         payload.number(mark.frame).number(u64::from(mark.chain));
-        payload.number(mark.commits).number(mark.last_seq.map_or(0, Seq::get));
+        payload.number(mark.commits).number(mark.last_seq.map_or(0, Seq::get)).number(mark.is_complete.into());
         self.meta.insert(META_MARK, &*seal(Table::Meta, META_MARK, &payload))?;
         Ok(())
     }

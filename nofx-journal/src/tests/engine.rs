@@ -125,11 +125,11 @@ impl Store {
     }
 }
 
-/// Commits, applies, is killed, loses its power and has flushes fail, and nothing that was acknowledged is lost.
+/// Commits, applies, is killed, loses its power and its journal and has flushes fail, and nothing that was acknowledged is lost.
 fn any_history(seed: u64, sabotage: Option<Sabotage>) -> Result<(), String> {
     let mut store = Store::new(seed, sabotage);
     for _ in 0..40 {
-        match store.dice.below(12) {
+        match store.dice.below(14) {
             0 => store.engine.apply().map_err(|error| format!("applying fails: {error}"))?,
             1 => {
                 store.base.kill_before_flush(true);
@@ -156,6 +156,13 @@ fn any_history(seed: u64, sabotage: Option<Sabotage>) -> Result<(), String> {
             }
             6 => store.compare()?,
             7 => store.sim.delete("journal/tip"),
+            8 => store.engine.complete().map_err(|error| format!("completing fails: {error}"))?,
+            9 if store.base.snapshot().unwrap().mark().is_complete => {
+                store.sim = Sim::default();
+                store.reopen();
+                store.compare()?;
+                store.commit()?;
+            }
             _ => store.commit()?,
         }
     }
@@ -181,6 +188,11 @@ fn a_group_that_is_answered_before_its_flush_is_noticed() {
 #[test]
 fn a_segment_that_is_used_again_before_the_base_holds_it_is_noticed() {
     assert!(is_noticed(Sabotage::EarlyReuse));
+}
+
+#[test]
+fn a_base_that_says_after_another_commit_that_it_is_complete_is_noticed() {
+    assert!(is_noticed(Sabotage::StayComplete));
 }
 
 #[test]
@@ -363,6 +375,52 @@ fn a_journal_that_is_missing_is_noticed_and_no_other_is_begun() {
     let errors = [store.engine.commit(vec![batch()]).unwrap_err(), store.engine.follower().heads(&[]).unwrap_err()];
     for error in errors {
         assert_eq!(error.to_string(), "corrupt data in `journal`: the journal of the store is missing");
+    }
+}
+
+#[test]
+fn a_base_that_is_complete_goes_on_without_its_journal() {
+    let (folder, base) = (tempfile::tempdir().unwrap(), MemoryBase::new());
+    create(&Disk::new(folder.path()));
+    let add = |engine: &Engine, at| engine.commit(vec![batch().append_at(log("a"), at, vec![entry("1")])]).unwrap();
+    let length = |engine: &Engine| engine.follower().heads(&[log("a")]).unwrap()[0].length;
+    let process = || open(Arc::new(Disk::new(folder.path())), &base, None);
+    let mut knows = process();
+    for round in 0..3 {
+        add(&knows, 2 * round);
+        knows.complete().unwrap();
+        std::fs::remove_dir_all(folder.path().join("journal")).unwrap();
+        let looking = process();
+        assert_eq!((length(&looking), length(&knows)), (2 * round + 1, 2 * round + 1));
+        assert_eq!(looking.follower().damage().unwrap(), None);
+        drop(looking);
+        assert!(!folder.path().join("journal").exists(), "who reads makes nothing");
+        // Two that begin it at once.
+        let both = [process(), process()];
+        thread::scope(|scope| {
+            both.iter().for_each(|engine| drop(scope.spawn(|| engine.commit(vec![batch()]).unwrap())));
+        });
+        add(&both[0], 2 * round + 1);
+        assert!(!base.snapshot().unwrap().mark().is_complete);
+        assert_eq!((length(&both[1]), length(&process())), (2 * round + 2, 2 * round + 2));
+        knows = process();
+    }
+}
+
+#[test]
+fn closing_completes_the_base_unless_the_store_was_open_for_an_instant() {
+    for (apply_after, is_complete) in [(std::time::Duration::ZERO, true), (std::time::Duration::from_secs(60), false)] {
+        let (sim, base) = (Sim::default(), MemoryBase::new());
+        create(&sim);
+        let options = Options { apply_after, ..options(None) };
+        let engine = Engine::writing(Arc::new(sim.clone()), layout(), STORE, Arc::new(base.clone()), options);
+        let reading = open(Arc::new(sim.clone()), &base, None);
+        engine.commit(vec![batch().append(log("a"), vec![entry("1")])]).unwrap();
+        drop(reading);
+        assert!(!base.snapshot().unwrap().mark().is_complete, "who only read has nothing to say");
+        drop(engine);
+        assert_eq!(base.snapshot().unwrap().mark().is_complete, is_complete);
+        assert_eq!(base.snapshot().unwrap().head(&log("a")).unwrap().is_some(), is_complete);
     }
 }
 
