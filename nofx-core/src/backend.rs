@@ -1,4 +1,4 @@
-//! The narrow waist: everything that a store needs of the place it is kept in.
+//! The narrow waist: everything that a store needs from the place where it is kept.
 
 use std::fmt::Debug;
 
@@ -12,105 +12,112 @@ use crate::record::{BackendInfo, Cursor, LogEntry, LogHead, Record};
 
 /// A place that keeps records, logs and numbered commits.
 ///
-/// This is for those who write backends; callers use [`Store`](crate::Store). A backend knows no entity: it keeps kinds it
-/// has never heard of. `nofx-testkit` has a case for each sentence below; a backend that passes its suite is one.
+/// This is for backend authors; callers use [`Store`](crate::Store). A backend knows no entities: it stores kinds it
+/// has never heard of. `nofx-testkit` has a case for each sentence below; an implementation that passes its suite is a
+/// backend.
 ///
 /// # What it holds
 ///
-/// - **Records**: small, replaced whole. A record's version is the [`Seq`](crate::Seq) of the commit that last wrote it.
-/// - **Logs**: entries that are only ever appended, at dense positions from zero. A log can be sealed, after which it takes
-///   no entries, and removed, after which it holds nothing and its id is never used again.
+/// - **Records**: small, replaced whole. A record's version is the [`Seq`](crate::Seq) of the commit that last wrote
+///   it.
+/// - **Logs**: append-only entries at dense positions from zero. A log can be sealed, after which it takes no more
+///   entries, and removed, after which it is empty and its id is never used again.
 /// - **Commits**: the only way in which anything changes.
 ///
 /// # Commits
 ///
-/// - A batch happens entirely or not at all; the batches of a group happen in their order, each judged on what those before
-///   it left. Each batch of a group has its own outcome: one that conflicts does not keep its neighbours from happening.
-/// - A committed batch that writes or deletes records gets the next number of its store, rising by one and never used
-///   again. Other batches get none. Deleting a record also takes a number; a record written again has a higher version.
-/// - Everything that a batch expects is judged by [`Batch::check`] and by nothing else. A conflict is an outcome, not an
-///   error, and leaves no trace.
-/// - A batch carries an id. If the store remembers having committed that id, whether in an earlier group or in this one, the
-///   first outcome is answered again and nothing happens. It remembers at least the last
-///   [`REMEMBERED_COMMITS`](crate::REMEMBERED_COMMITS), also after it was closed and opened. Conflicts are not
-///   remembered: such a batch is judged anew.
+/// - A batch happens entirely or not at all. The batches of a group happen in order, each judged on the state that the
+///   batches before it left. Each batch of a group has its own outcome: one that conflicts does not stop its
+///   neighbours.
+/// - A committed batch that writes or deletes records gets the next number of its store. Numbers rise by one and are
+///   never used again. Other batches get none. Deleting a record also takes a number, so a record that is written again
+///   has a higher version.
+/// - Everything that a batch expects is judged by [`Batch::check`] and by nothing else. A conflict is an outcome, not
+///   an error, and leaves no trace.
+/// - A batch carries an id. If the store remembers having committed that id, in an earlier group or in this one, it
+///   returns the first outcome again and nothing happens. It remembers at least the last
+///   [`REMEMBERED_COMMITS`](crate::REMEMBERED_COMMITS), including across close and open. Conflicts are not remembered:
+///   such a batch is judged again.
 /// - When `commit` returns outcomes, every committed batch is as durable as [`BackendInfo::durability`] says.
-/// - When `commit` returns an error, no batch of the group is known to have happened. [`Unknown`](crate::Error::Unknown)
-///   means that all, some or none may have: committing the same batches again settles it. Every other error means that
-///   none has.
-/// - A batch that changes nothing, of guards alone for example, is judged, remembered and told like any other.
-/// - A commit that has begun, that is, whose future was polled, ends, whoever stops waiting for it.
+/// - When `commit` returns an error, no batch of the group is known to have happened.
+///   [`Unknown`](crate::Error::Unknown) means that all, some or none may have: committing the same batches again
+///   settles it. Every other error means that none has.
+/// - A batch that changes nothing, for example one of guards alone, is judged, remembered and reported like any other.
+/// - Once a commit has begun, that is, once its future was polled, it runs to its end even if the caller stops waiting.
 ///
 /// # Reads
 ///
-/// - A read sees every commit that was acknowledged before it began, by whichever handle or process shares the store.
-/// - A read never sees a part of a batch. All of one `get` or `heads`, and each page of `scan` and `read`, is one moment of
-///   the store.
-///   The heads of `logs` may be of different moments, each at least as new as the beginning of the call.
+/// - A read sees every commit that was acknowledged before it began, through any handle or process that shares the
+///   store.
+/// - A read never sees part of a batch. One `get` or `heads` call, and each page of `scan` and `read`, reflects the
+///   store at a single point in time. The heads of `logs` may be from different points in time, each at least as new as
+///   the start of the call.
 /// - Bodies come back byte for byte.
 /// - What does not exist is `None`, an empty page, or a head of length zero; never an error.
-/// - Damage is [`Corrupt`](crate::Error::Corrupt), naming the thing; everything else stays readable, and nothing damaged
-///   is ever overwritten. A backend that keeps bytes notices each flipped byte and each cut of what a read depends on; only the
-///   newest commit may be missing without a word, if it was torn and nothing else speaks of it.
+/// - Damage is [`Corrupt`](crate::Error::Corrupt), naming the damaged item; everything else stays readable, and nothing
+///   damaged is ever overwritten. A backend that stores bytes notices each flipped byte and each cut in what a read
+///   depends on; only the newest commit may be missing silently, if it was torn and nothing else refers to it.
 ///
 /// # Between calls
 ///
-/// Nothing is held: no transaction, no cursor, no open stream. A handle that is left alone costs nothing. Waiting for
-/// another process ends within 30 seconds, in [`Locked`](crate::Error::Locked), which names it where that can be known.
+/// Nothing is held: no transaction, no cursor, no open stream. An idle handle costs nothing. Waiting for another
+/// process ends within 30 seconds, in [`Locked`](crate::Error::Locked), which names that process where it can be known.
 ///
 /// # Files
 ///
-/// What a backend creates on a disk is private: only its owner reads and writes it, whatever the process allows by default.
+/// What a backend creates on a disk is private: only its owner can read and write it, whatever the process's default
+/// permissions are.
 ///
 /// # Threads
 ///
-/// Any number of calls may be made at once from any thread, with or without a tokio runtime. `commit` may block the thread that polls it until the disk has
-/// answered, because [`Store`](crate::Store) gives it a thread of its own or, while commits are quick, one of several. The other
-/// calls do not block for I/O when they are made in a tokio runtime: [`blocking`](crate::blocking) sees to that. There are no default bodies: when this trait grows, every
-/// decorator must decide.
+/// Any number of calls may run concurrently, from any thread, with or without a tokio runtime. `commit` may block the
+/// thread that polls it until the disk has answered, because [`Store`](crate::Store) gives it a thread of its own or,
+/// while commits are quick, a worker thread of a runtime that has several. The other calls do not block for I/O inside
+/// a tokio runtime: [`blocking`](crate::blocking) sees to that. There are no default bodies: when this trait grows,
+/// every decorator must decide.
 #[async_trait]
 pub trait PersistenceBackend: Debug + Send + Sync + 'static {
-    /// Returns what this backend is and can take. Costs no I/O and works on a closed handle.
+    /// Returns what this backend is and what it can take. Does no I/O and works on a closed handle.
     fn info(&self) -> BackendInfo;
 
-    /// Returns each record that is asked for, in that order; `None` for one that does not exist.
+    /// Returns each requested record, in the order of `keys`; `None` for one that does not exist.
     ///
-    /// All of them as of one moment.
+    /// All of them are from one point in time.
     async fn get(&self, keys: &[RecordKey]) -> Result<Vec<Option<Record>>>;
 
-    /// Returns records in the order of their keys.
+    /// Returns records in key order.
     ///
-    /// `Invalid` for a question that fails [`ScanQuery::validate`]. Asking again after the last item of a page continues
-    /// it: what exists throughout is found exactly once.
+    /// `Invalid` for a query that fails [`ScanQuery::validate`]. To continue, ask again after the last item of a page:
+    /// a record that exists throughout is found exactly once.
     async fn scan(&self, query: &ScanQuery) -> Result<Page<Record>>;
 
-    /// Returns the head of each log that is asked for, in that order.
+    /// Returns the head of each requested log, in the order of `logs`.
     async fn heads(&self, logs: &[LogKey]) -> Result<Vec<LogHead>>;
 
-    /// Returns the heads of open and sealed logs in the order of their keys, paged as `scan` is.
+    /// Returns the heads of open and sealed logs in key order, paged like `scan`.
     async fn logs(&self, query: &LogScan) -> Result<Page<LogHead>>;
 
-    /// Returns entries of one log in the order of their positions.
+    /// Returns entries of one log in position order.
     ///
-    /// `Invalid` for a question that fails [`LogQuery::validate`].
+    /// `Invalid` for a query that fails [`LogQuery::validate`].
     async fn read(&self, query: &LogQuery) -> Result<Page<LogEntry>>;
 
-    /// Returns at most `limit` commits after a cursor, in an order that fits every record and every log.
+    /// Returns at most `limit` commits after a cursor, in an order that is consistent with every record and every log.
     ///
-    /// Each commit is found once by whoever follows [`ChangePage::next`](crate::ChangePage::next), whether it was made by
-    /// this process or by another. `None` asks from the oldest commit that is remembered, and answers `Gap` if there were
-    /// older ones. A cursor stays good for at least [`REMEMBERED_COMMITS`](crate::REMEMBERED_COMMITS) commits;
-    /// later, or for the cursor of another store, the answer is `Gap`. For the cursor of another backend it is `Gap` or `Invalid`;
-    /// `Invalid` for text that never was a cursor. Commits without a number are found too. With a
-    /// limit of zero it answers where the feed ends.
+    /// A caller that follows [`ChangePage::next`](crate::ChangePage::next) finds each commit once, whether this process
+    /// or another made it. `None` starts at the oldest commit that is remembered, and answers `Gap` if there were older
+    /// ones. A cursor stays valid for at least [`REMEMBERED_COMMITS`](crate::REMEMBERED_COMMITS) commits; after that,
+    /// or for a cursor of another store, the answer is `Gap`. A cursor of another backend gets `Gap` or `Invalid`; text
+    /// that never was a cursor gets `Invalid`. Commits without a number are found too. With a limit of zero the answer
+    /// says where the feed ends.
     async fn changes(&self, after: Option<&Cursor>, limit: usize) -> Result<Changes>;
 
     /// Applies each batch in order, each all or nothing, all durable on return. The only write.
     ///
-    /// Every batch is validated before any is applied; `Invalid` names the first bad one. An empty group is no work.
+    /// Every batch is validated before any is applied; `Invalid` names the first bad one. An empty group does nothing.
     async fn commit(&self, group: Vec<Batch>) -> Result<Vec<Outcome>>;
 
-    /// Waits for commits in flight and lets go of the store. Closing again is no error; any other call then answers
-    /// [`Closed`](crate::Error::Closed), a bad question too. Other handles of the store stay open.
+    /// Waits for commits in flight and releases the store. Closing again is no error; any other call then returns
+    /// [`Closed`](crate::Error::Closed), even if its query is invalid. Other handles of the store stay open.
     async fn close(&self) -> Result<()>;
 }

@@ -1,4 +1,4 @@
-//! What a caller wants to happen, all or nothing, and what became of it.
+//! A batch of changes that happen together or not at all, and its outcome.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -11,24 +11,24 @@ use crate::key::{LogKey, RecordKey};
 use crate::record::{Change, Limits, LogHead, LogState, Seq};
 use crate::time::Timestamp;
 
-/// What one caller wants to happen, all or nothing.
+/// The changes that one caller wants, all or nothing.
 ///
-/// Everything that a batch expects is judged on the state before the batch. Its parts may stand in any order; it names a
-/// record at most once among its writes, and a log at most once among its appends. A log may be appended to and sealed by
-/// one batch, but not removed by a batch that does either.
+/// Everything that a batch expects is judged on the state before the batch. Its parts may be in any order. It names a
+/// record at most once among its writes, and a log at most once among its appends. One batch may append to a log and
+/// seal it, but a batch that removes a log may do neither.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Batch {
-    /// Names this batch for ever, so that committing it twice happens once.
+    /// Identifies this batch for ever, so that committing it twice has the effect of committing it once.
     pub id: BatchId,
     /// Records to write or delete.
     pub writes: Vec<Write>,
     /// Entries to append.
     pub appends: Vec<Append>,
-    /// Logs that take no further entries. Sealing a sealed log is no change; sealing a missing one makes an empty one.
+    /// Logs to seal. Sealing a sealed log changes nothing; sealing a missing one creates an empty sealed log.
     pub seals: Vec<LogKey>,
-    /// Logs to remove, with all their entries, for good: their ids are never used again.
+    /// Logs to remove for good, with all their entries: their ids are never used again.
     pub removals: Vec<LogKey>,
-    /// What must hold besides.
+    /// Further expectations.
     pub guards: Vec<Guard>,
 }
 
@@ -37,27 +37,27 @@ pub struct Batch {
 pub struct Write {
     /// Which record.
     pub key: RecordKey,
-    /// What must be there before.
+    /// What must be there beforehand.
     pub expect: Expect,
     /// The new content; `None` deletes the record. Deleting a missing record is no error.
     pub body: Option<Body>,
 }
 
-/// Entries to append to a log, which begins to exist with its first one.
+/// Entries to append to a log. The first entry creates the log.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Append {
     /// Which log.
     pub log: LogKey,
-    /// How many entries it must have before, if that matters.
+    /// How many entries it must have beforehand, if that matters.
     pub expect: Option<u64>,
     /// The entries, at least one.
     pub entries: Vec<NewEntry>,
 }
 
-/// An entry that has no position yet.
+/// An entry that does not have a position yet.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NewEntry {
-    /// When it happened, by the writer's clock.
+    /// When it happened, according to the writer's clock.
     pub at: Timestamp,
     /// Its content.
     pub body: Body,
@@ -74,17 +74,17 @@ pub enum Expect {
     At(Seq),
 }
 
-/// What a batch expects of something, usually of something that it does not write.
+/// An expectation about something, usually about something that the batch does not write.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Guard {
-    /// Of a record.
+    /// About a record.
     Record {
         /// Which record.
         key: RecordKey,
         /// What must be there.
         expect: Expect,
     },
-    /// Of the number of entries in a log; a log that does not exist has none.
+    /// About the number of entries in a log; a log that does not exist has none.
     Length {
         /// Which log.
         log: LogKey,
@@ -93,7 +93,7 @@ pub enum Guard {
     },
 }
 
-/// What became of a batch.
+/// The outcome of a batch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// It happened and is durable.
@@ -102,7 +102,7 @@ pub enum Outcome {
     Conflicted(Conflict),
 }
 
-/// What a committed batch got.
+/// What a committed batch was given.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Committed {
     /// The number of the commit, if the batch wrote or deleted records.
@@ -111,7 +111,7 @@ pub struct Committed {
     pub appended: Vec<Range<u64>>,
 }
 
-/// Why a batch did not happen: every expectation that did not hold, with what was found.
+/// Why a batch did not happen: every expectation that failed, with what was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Conflict {
     /// The batch.
@@ -120,7 +120,7 @@ pub struct Conflict {
     pub mismatches: Vec<Mismatch>,
 }
 
-/// An expectation that did not hold.
+/// An expectation that failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Mismatch {
     /// A record is not what was expected.
@@ -132,7 +132,7 @@ pub enum Mismatch {
         /// Its version, or `None` if it does not exist.
         found: Option<Seq>,
     },
-    /// A log has another number of entries.
+    /// A log has a different number of entries.
     Length {
         /// Which log.
         log: LogKey,
@@ -141,19 +141,19 @@ pub enum Mismatch {
         /// What is there.
         found: u64,
     },
-    /// A log that should grow takes no entries any more.
+    /// The batch appends to a sealed log.
     Sealed {
         /// Which log.
         log: LogKey,
     },
-    /// A log that should grow or be sealed was removed.
+    /// The batch appends to or seals a log that was removed.
     Removed {
         /// Which log.
         log: LogKey,
     },
 }
 
-/// What [`Batch::check`] asks of a backend, about the state just before the batch.
+/// What [`Batch::check`] asks a backend, about the state just before the batch.
 pub trait View {
     /// Returns the version of a record, or `None` if it does not exist.
     fn version(&mut self, key: &RecordKey) -> Result<Option<Seq>>;
@@ -162,7 +162,7 @@ pub trait View {
 }
 
 impl Batch {
-    /// Makes a batch that does nothing yet.
+    /// Creates a batch that does nothing yet.
     pub fn new(id: BatchId) -> Self {
         Self {
             id,
@@ -174,7 +174,7 @@ impl Batch {
         }
     }
 
-    /// Adds the writing of a record.
+    /// Adds a write of a record.
     pub fn put(mut self, key: RecordKey, expect: Expect, body: Body) -> Self {
         self.writes.push(Write { key, expect, body: Some(body) });
         self
@@ -186,13 +186,13 @@ impl Batch {
         self
     }
 
-    /// Adds entries at the end of a log, whatever its length.
+    /// Adds entries at the end of a log of any length.
     pub fn append(mut self, log: LogKey, entries: Vec<NewEntry>) -> Self {
         self.appends.push(Append { log, expect: None, entries });
         self
     }
 
-    /// Adds entries at the end of a log that must have `length` entries before.
+    /// Adds entries at the end of a log that must have `length` entries beforehand.
     pub fn append_at(mut self, log: LogKey, length: u64, entries: Vec<NewEntry>) -> Self {
         self.appends.push(Append { log, expect: Some(length), entries });
         self
@@ -210,25 +210,25 @@ impl Batch {
         self
     }
 
-    /// Adds something that must hold.
+    /// Adds an expectation.
     pub fn guard(mut self, guard: Guard) -> Self {
         self.guards.push(guard);
         self
     }
 
-    /// Returns whether the batch would change nothing.
+    /// Returns whether the batch changes nothing.
     pub fn is_empty(&self) -> bool {
         self.writes.is_empty() && self.appends.is_empty() && self.seals.is_empty() && self.removals.is_empty()
     }
 
-    /// Returns the bytes of all its bodies.
+    /// Returns the total size of its bodies in bytes.
     pub fn body_bytes(&self) -> usize {
         let records = self.writes.iter().filter_map(|write| write.body.as_ref());
         let entries = self.appends.iter().flat_map(|append| &append.entries).map(|entry| &entry.body);
         records.chain(entries).map(Body::len).sum()
     }
 
-    /// Returns what watchers see of the batch once it is committed under `seq`.
+    /// Returns what watchers see of the batch once it is committed as `seq`.
     pub fn change(&self, seq: Option<Seq>) -> Change {
         let touched = self.appends.iter().map(|append| &append.log).chain(&self.seals).chain(&self.removals);
         let mut seen = HashSet::new();
@@ -237,9 +237,9 @@ impl Batch {
         Change { batch: self.id, seq, records, logs }
     }
 
-    /// Judges everything that does not depend on the store's content. `Invalid` says what is wrong.
+    /// Judges everything that does not depend on the content of the store. `Invalid` says what is wrong.
     ///
-    /// A batch alone is judged, so that joining a group never makes one fail.
+    /// Each batch is judged on its own, so that joining a group never makes one fail.
     pub fn validate(&self, limits: &Limits) -> Result<()> {
         let invalid = |what: String| Err(Error::invalid(format!("batch {}: {what}", self.id)));
         let mut written = HashSet::new();
@@ -270,7 +270,7 @@ impl Batch {
         let invalid = |what: String| Err(Error::invalid(format!("batch {}: {what}", self.id)));
         let too_large = |what: String, body: &Body| {
             let (size, limit) = (body.len(), limits.body_bytes);
-            invalid(format!("{what} has {size} bytes; at most {limit} are possible"))
+            invalid(format!("{what} has {size} bytes; the limit is {limit}"))
         };
         for write in &self.writes {
             if let Some(body) = write.body.as_ref().filter(|body| body.len() > limits.body_bytes) {
@@ -288,16 +288,16 @@ impl Batch {
             + self.removals.len()
             + self.guards.len();
         if items > limits.batch_items {
-            return invalid(format!("has {items} parts; at most {} are possible", limits.batch_items));
+            return invalid(format!("has {items} parts; the limit is {}", limits.batch_items));
         }
         let bytes = self.body_bytes();
         if bytes > limits.batch_bytes {
-            return invalid(format!("has {bytes} bytes; at most {} are possible", limits.batch_bytes));
+            return invalid(format!("has {bytes} bytes; the limit is {}", limits.batch_bytes));
         }
         Ok(())
     }
 
-    /// Judges what the batch expects; the only place where that is done. `None` means that it may happen.
+    /// Judges the batch's expectations. This is the only place that does so. `None` means that the batch may happen.
     pub fn check(&self, view: &mut dyn View) -> Result<Option<Conflict>> {
         let mut mismatches = Vec::new();
         let mut expect_record = |key: &RecordKey, expected: Expect, view: &mut dyn View| -> Result<()> {
@@ -352,7 +352,7 @@ impl Batch {
 }
 
 impl Outcome {
-    /// Returns what the batch got, or [`Error::Conflict`].
+    /// Returns what the batch was given, or [`Error::Conflict`].
     pub fn committed(self) -> Result<Committed> {
         match self {
             Self::Committed(committed) => Ok(committed),
@@ -361,7 +361,7 @@ impl Outcome {
     }
 }
 
-/// Names the first few mismatches and how many more there are.
+/// Names the first few mismatches and says how many more there are.
 impl fmt::Display for Conflict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         const NAMED: usize = 3;
@@ -382,9 +382,9 @@ impl fmt::Display for Conflict {
 impl fmt::Display for Mismatch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Record { key, expected: Expect::Absent, .. } => write!(f, "{key} exists already"),
+            Self::Record { key, expected: Expect::Absent, .. } => write!(f, "{key} already exists"),
             Self::Record { key, found: None, .. } => write!(f, "{key} does not exist"),
-            Self::Record { key, .. } => write!(f, "{key} was changed meanwhile"),
+            Self::Record { key, .. } => write!(f, "{key} has changed since it was read"),
             Self::Length { log, expected, found } => {
                 write!(f, "log {log} has {found} entries where {expected} were expected")
             }

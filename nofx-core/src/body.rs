@@ -10,8 +10,8 @@ use crate::json;
 
 /// One compact JSON value, kept as text and returned byte for byte.
 ///
-/// Cloning is cheap. A body that exists is compact JSON, so backends need not judge it. Bodies that were read together may share
-/// their memory: it is free when none of them is left.
+/// Cloning is cheap. A body that exists is compact JSON, so backends need not check it. Bodies that were read together
+/// may share one allocation, which is freed when none of them is left.
 #[derive(Clone)]
 pub struct Body {
     text: Arc<String>,
@@ -19,30 +19,30 @@ pub struct Body {
 }
 
 impl Body {
-    /// Reads a JSON value and removes the white space between its tokens; everything else stays as it is written.
+    /// Parses a JSON value and removes the white space between its tokens; everything else stays as written.
     ///
     /// `Invalid` if the text is not one JSON value or is nested deeper than [`json::MAX_DEPTH`].
     pub fn parse(text: &str) -> Result<Self> {
-        let compact = json::compact(text).map_err(|error| Error::invalid_because("a body that is not JSON", error))?;
+        let compact = json::compact(text).map_err(|error| Error::invalid_because("the body is not JSON", error))?;
         Ok(Self::trusted(compact))
     }
 
-    /// Takes text that was a body before, such as a backend's own stored bytes, without looking at it.
+    /// Takes text that was a body before, such as a backend's own stored bytes, without checking it.
     pub fn trusted(text: impl Into<String>) -> Self {
         let text = text.into();
         Self { place: 0..text.len(), text: Arc::new(text) }
     }
 
-    /// Takes texts that were bodies before and stand one behind the other in `text`, each up to one of `ends`, without looking at
-    /// them. They share the memory of `text`, which costs less than memory for each.
+    /// Splits `text` into bodies that follow one another, each ending at one of `ends`, without checking them: they
+    /// were bodies before. They share the allocation of `text`, which costs less than one each.
     ///
     /// # Panics
     ///
-    /// If the ends are not in order, or one of them is in the middle of a character or behind the text.
+    /// If the ends are not in order, or one of them is inside a character or beyond the text.
     pub fn trusted_parts(text: String, ends: impl IntoIterator<Item = usize>) -> impl Iterator<Item = Self> {
         let (text, mut from) = (Arc::new(text), 0);
         ends.into_iter().map(move |to| {
-            assert!(text.get(from..to).is_some(), "a body ends where none can end: {from}..{to} of {}", text.len());
+            assert!(text.get(from..to).is_some(), "a body cannot end there: {from}..{to} of {}", text.len());
             let place = from..to;
             from = to;
             Self { text: text.clone(), place }
@@ -51,7 +51,7 @@ impl Body {
 
     /// Returns the text.
     pub fn as_str(&self) -> &str {
-        // There is one: this was seen to when the body was made.
+        // The range is valid: this was ensured when the body was made.
         self.text.get(self.place.clone()).unwrap_or_default()
     }
 
@@ -82,7 +82,7 @@ impl fmt::Display for Body {
     }
 }
 
-/// Writes the beginning of the text: bodies can be megabytes long, and what people said is not for logs.
+/// Writes the start of the text: bodies can be megabytes long, and conversations do not belong in debug logs.
 impl fmt::Debug for Body {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = self.as_str();
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "ends where none can end")]
+    #[should_panic(expected = "cannot end there")]
     fn a_body_never_ends_within_a_character() {
         Body::trusted_parts("\"ä\"".to_owned(), [2]).for_each(drop);
     }

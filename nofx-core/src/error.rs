@@ -1,4 +1,4 @@
-//! What can go wrong, named by what the caller does next.
+//! What can go wrong, named by what the caller should do next.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -10,13 +10,13 @@ use crate::batch::Conflict;
 /// A result whose error is [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// The error below an [`Error`], shared so that one failed flush can be told to a whole group.
+/// The underlying error, shared so that one failed flush can be reported to a whole group.
 pub type Source = Arc<dyn StdError + Send + Sync>;
 
 /// Why a call failed.
 ///
-/// A variant exists only where a caller would act differently; [`Error::next_step`] says how. A thing that is absent is `None`
-/// to those who read, and an error only to those who would change it.
+/// A variant exists only where a caller would act differently; [`Error::next_step`] says how. Something absent is
+/// `None` to readers, and an error only to calls that would change it.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Error {
@@ -25,19 +25,19 @@ pub enum Error {
     /// At the waist a conflict is an [`Outcome`](crate::Outcome); [`Store`](crate::Store)'s typed calls turn it into
     /// this error.
     Conflict(Box<Conflict>),
-    /// The store cannot be reached or used at the moment; nothing happened. Try again later.
+    /// The store cannot be reached or used right now; nothing happened. Try again later.
     Unavailable(Failure),
-    /// The commit may or may not have happened. Commit the same batch again: its id makes that safe. Where a typed call
-    /// made the batch, look whether it happened.
+    /// The commit may or may not have happened. Commit the same batch again: its id makes that safe. If a typed call
+    /// created the batch, check whether it happened.
     Unknown(Failure),
     /// Stored bytes are damaged. Everything else stays readable; repair or restore.
     Corrupt(Failure),
     /// The caller asked for something that can never work; nothing happened. Fix the call.
     Invalid(Failure),
-    /// There is nothing of the id that a verb was to change; nothing happened. Look for it in the list. Reading what is absent
-    /// answers `None`.
+    /// A verb was to change something that does not exist; nothing happened. Look for it in the list. Reading something
+    /// absent returns `None`.
     NotFound(Failure),
-    /// The data was written by a newer version and is left as it is. Upgrade this program.
+    /// A newer version wrote the data, which is left as it is. Upgrade this program.
     TooNew(Failure),
     /// There is no room for this write; nothing happened. Free space, then try again.
     Full(Failure),
@@ -48,24 +48,24 @@ pub enum Error {
         /// Who holds it, where that is known.
         holder: Option<Holder>,
     },
-    /// The store is no longer where this handle opened it: it was moved, removed or unmounted. Nothing was written. Put it
-    /// back, then open it again; a handle never follows a store to another place.
+    /// The store is no longer where this handle opened it: it was moved, removed or unmounted. Nothing was written. Put
+    /// it back, then open it again; a handle never follows a store to another place.
     Gone(Failure),
-    /// Another store, or another copy of this one, stands where this handle opened its own. Nothing was written. Open it
-    /// again to go on with what is there now; a handle never switches by itself.
+    /// Another store, or another copy of this one, is now where this handle opened its own. Nothing was written. Open
+    /// it again to continue with what is there now; a handle never switches by itself.
     Replaced(Failure),
     /// This handle was closed. Open the store again.
     Closed,
 }
 
-/// What failed, and the error below it.
+/// What failed, and the underlying error.
 #[derive(Clone, Debug)]
 pub struct Failure {
-    /// The thing concerned and what was being done, for example `agent/7f3a` or ``flushing `store.redb` ``.
+    /// What it concerns and what was being done, for example `agent/7f3a` or ``flushing `store.redb` ``.
     pub what: String,
-    /// The error below, if there is one.
+    /// The underlying error, if there is one.
     pub source: Option<Source>,
-    /// Which places of what was being read it concerns, where that is known: positions of a log, or places of a history.
+    /// The positions that it concerns, where known: positions of a log, or places of a history.
     pub positions: Option<Range<u64>>,
 }
 
@@ -87,7 +87,7 @@ macro_rules! constructors {
                     Self::$variant(Failure { what: what.into(), source: None, positions: None })
                 }
 
-                #[doc = concat!("Like [`Error::", stringify!($name), "`], keeping the error below.")]
+                #[doc = concat!("Like [`Error::", stringify!($name), "`], keeping the underlying error.")]
                 pub fn $because(
                     what: impl Into<String>,
                     source: impl StdError + Send + Sync + 'static,
@@ -144,31 +144,31 @@ impl Error {
         match self {
             Self::Conflict(_) => "read again and decide again",
             Self::Unavailable(_) => "try again later; nothing was written",
-            Self::Unknown(_) => "look whether it happened, or commit the same batch again",
+            Self::Unknown(_) => "check whether it happened, or commit the same batch again",
             Self::Corrupt(_) => "restore a backup, or keep the file for repair; the rest stays readable",
-            Self::Invalid(_) => "correct what was asked for",
+            Self::Invalid(_) => "correct the request",
             Self::NotFound(_) => "look for it in the list; nothing was written",
             Self::TooNew(_) => "use a newer version of this program",
             Self::Full(_) => "free some space, then try again; nothing was written",
             Self::Locked { .. } => "try again, or close the process that holds it",
             Self::Gone(_) => "put the store back where it was, then open it again; nothing was written",
-            Self::Replaced(_) => "open the store again to go on with what is there now; nothing was written",
+            Self::Replaced(_) => "open the store again to continue with what is there now; nothing was written",
             Self::Closed => "open the store again",
         }
     }
 
-    /// Returns whether it is about one thing that is stored, so that others can still be read: it is damaged, or was written by
-    /// a later version.
+    /// Returns whether the error concerns one stored item, so that others can still be read: the item is damaged, or a
+    /// later version wrote it.
     pub fn is_of_one_thing(&self) -> bool {
         matches!(self, Self::Corrupt(_) | Self::TooNew(_))
     }
 
-    /// Returns which places of what was being read it concerns, where that is known.
+    /// Returns the positions that it concerns, where known.
     pub fn positions(&self) -> Option<Range<u64>> {
         self.failure()?.positions.clone()
     }
 
-    /// Returns what it says, then what those below it say, each told once.
+    /// Returns its message followed by those of its causes, each once.
     pub fn chain(&self) -> String {
         let below = std::iter::successors(self.source(), |below| (*below).source());
         below.map(ToString::to_string).fold(self.to_string(), |told, below| match told.contains(&below) {
@@ -177,7 +177,7 @@ impl Error {
         })
     }
 
-    /// Says at which places of `what` this was met, and keeps it below.
+    /// Adds at which positions of `what` this happened, and keeps this error as the cause.
     pub(crate) fn at(self, what: impl fmt::Display, positions: Range<u64>) -> Self {
         let last = positions.end.saturating_sub(1);
         let what = match positions.start == last {
@@ -189,7 +189,8 @@ impl Error {
         if is_newer { Self::TooNew(failure) } else { Self::Corrupt(failure) }
     }
 
-    /// Moves the places that it concerns, as those of a log are moved in a history that begins elsewhere.
+    /// Shifts its positions by `by`, for example when positions of a log become places of a history that begins
+    /// elsewhere.
     pub(crate) fn moved(mut self, by: u64) -> Self {
         if let Self::Corrupt(failure) | Self::TooNew(failure) = &mut self
             && let Some(positions) = &mut failure.positions

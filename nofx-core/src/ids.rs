@@ -1,4 +1,4 @@
-//! Ids that the store makes, and the one owner of chance.
+//! Ids that the store generates, and the one owner of randomness.
 
 use std::fmt;
 use std::sync::Arc;
@@ -6,18 +6,18 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::time::{Clock, Timestamp};
 
-/// Where random bytes come from.
+/// A source of random bytes.
 pub trait IdSource: fmt::Debug + Send + Sync + 'static {
     /// Fills `bytes`; ten bytes or more never repeat.
     fn fill(&self, bytes: &mut [u8]);
 }
 
-/// The operating system's random numbers.
+/// The operating system's random number generator.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RandomIds;
 
 impl IdSource for RandomIds {
-    #[expect(clippy::disallowed_methods, reason = "this is the owner that everybody else asks")]
+    #[expect(clippy::disallowed_methods, reason = "this is the one owner of randomness")]
     #[expect(clippy::expect_used, reason = "no store can promise anything on a machine without random numbers")]
     fn fill(&self, bytes: &mut [u8]) {
         getrandom::fill(bytes).expect("the operating system gives random numbers");
@@ -50,13 +50,13 @@ impl IdSource for SeededIds {
 
 /// The id that a caller gives to a batch: 16 bytes, unique for ever.
 ///
-/// Committing the same id again answers the first outcome. Ids made by [`Sources::batch_id`] begin with the time, so that a
-/// backend may keep them in an ordered tree cheaply; any other 16 bytes do as well.
+/// Committing the same id again returns the first outcome. Ids from [`Sources::batch_id`] begin with the time, so that
+/// a backend can keep them in an ordered tree cheaply; any other 16 bytes work as well.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct BatchId([u8; 16]);
 
 impl BatchId {
-    /// Makes an id from its bytes.
+    /// Creates an id from its bytes.
     pub const fn from_bytes(bytes: [u8; 16]) -> Self {
         Self(bytes)
     }
@@ -67,12 +67,12 @@ impl BatchId {
     }
 }
 
-/// The id of a store, made when it is created and never changed.
+/// The id of a store, generated when it is created and never changed.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct StoreId([u8; 16]);
 
 impl StoreId {
-    /// Makes an id from its bytes.
+    /// Creates an id from its bytes.
     pub const fn from_bytes(bytes: [u8; 16]) -> Self {
         Self(bytes)
     }
@@ -103,7 +103,7 @@ macro_rules! hex {
 hex!(BatchId);
 hex!(StoreId);
 
-/// The clock and the source of ids that a store uses; a test replaces both.
+/// The clock and the source of ids that a store uses; tests replace both.
 #[derive(Clone, Debug)]
 pub struct Sources {
     /// Where the time comes from.
@@ -118,19 +118,19 @@ impl Sources {
         self.clock.now()
     }
 
-    /// Makes a new batch id: 6 bytes of time, then 10 random ones.
+    /// Generates a batch id: 6 bytes of time, then 10 random ones.
     pub fn batch_id(&self) -> BatchId {
         BatchId(self.timed_bytes())
     }
 
-    /// Makes 8 random hexadecimal digits, to keep ids apart that carry the time already.
+    /// Generates 8 random hexadecimal digits, which tell apart ids that already carry the time.
     pub(crate) fn token(&self) -> String {
         let mut bytes = [0; 4];
         self.ids.fill(&mut bytes);
         bytes.iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
-    /// Makes a new store id.
+    /// Generates a store id.
     pub fn store_id(&self) -> StoreId {
         StoreId(self.timed_bytes())
     }

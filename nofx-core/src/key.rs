@@ -1,4 +1,4 @@
-//! The names of records and logs.
+//! Names of records and logs.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -14,19 +14,20 @@ pub const MAX_KIND_BYTES: usize = 32;
 
 /// A family of records or logs, such as `agent` or `history`.
 ///
-/// A name of at most [`MAX_KIND_BYTES`] lower-case letters, digits and hyphens that begins with a letter. Backends keep
-/// kinds they have never heard of; the kinds of this version are in [`kind`](crate::kind).
+/// At most [`MAX_KIND_BYTES`] lower-case letters, digits and hyphens, starting with a letter. Backends store kinds they
+/// have never heard of; this version's kinds are in [`kind`](crate::kind).
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Kind(Cow<'static, str>);
 
 impl Kind {
-    /// Makes a kind from a name in the source code. Panics, at compile time where it is a constant, if it is not one.
+    /// Creates a kind from a name in the source code. Panics if the name is not valid: at compile time if the kind is a
+    /// constant.
     pub const fn of(name: &'static str) -> Self {
         assert!(is_kind(name.as_bytes()), "a kind is lower-case letters, digits and hyphens");
         Self(Cow::Borrowed(name))
     }
 
-    /// Makes a kind from a name that was read somewhere. `Invalid` if it is not one.
+    /// Creates a kind from a name that comes from outside. `Invalid` if it is not one.
     pub fn new(name: impl Into<String>) -> Result<Self> {
         let name = name.into();
         if !is_kind(name.as_bytes()) {
@@ -72,7 +73,7 @@ impl fmt::Debug for Kind {
 
 /// What [`RecordKey`] and [`LogKey`] have in common, so that one [`KeyQuery`](crate::KeyQuery) serves both.
 pub trait Key: Clone + Ord + fmt::Debug + fmt::Display + Send + Sync + 'static {
-    /// Makes a key. `Invalid` if the id is empty or longer than [`MAX_ID_BYTES`].
+    /// Creates a key. `Invalid` if the id is empty or longer than [`MAX_ID_BYTES`].
     fn new(kind: Kind, id: impl Into<Arc<str>>) -> Result<Self>;
     /// Returns the kind.
     fn kind(&self) -> &Kind;
@@ -90,7 +91,8 @@ macro_rules! key {
         }
 
         impl $name {
-            /// Makes a key. `Invalid` if the id is empty or longer than [`MAX_ID_BYTES`]; any other text is an id.
+            /// Creates a key. `Invalid` if the id is empty or longer than [`MAX_ID_BYTES`]; any other text is a valid
+            /// id.
             pub fn new(kind: Kind, id: impl Into<Arc<str>>) -> Result<Self> {
                 let id = id.into();
                 check_id(&kind, &id)?;
@@ -141,14 +143,14 @@ key! {
     /// The name of a record: its kind and its id, ordered by both as bytes.
     ///
     /// An id is any non-empty text of at most [`MAX_ID_BYTES`] bytes: it may look like a path, differ from another only
-    /// in case, or hold a NUL. A key that exists is valid, so backends need not judge it.
+    /// in case, or contain a NUL. A key that exists is valid, so backends need not check it.
     RecordKey
 }
 
 key! {
     /// The name of a log: its kind and its id, with the same rules as [`RecordKey`].
     ///
-    /// Records and logs are two name spaces; a record and a log may have the same kind and id.
+    /// Records and logs have separate name spaces; a record and a log may have the same kind and id.
     LogKey
 }
 
@@ -157,10 +159,7 @@ fn check_id(kind: &Kind, id: &str) -> Result<()> {
         return Err(Error::invalid(format!("the id of a `{kind}` is empty")));
     }
     if id.len() > MAX_ID_BYTES {
-        return Err(Error::invalid(format!(
-            "an id of a `{kind}` has {} bytes; at most {MAX_ID_BYTES} are possible",
-            id.len()
-        )));
+        return Err(Error::invalid(format!("an id of a `{kind}` has {} bytes; the limit is {MAX_ID_BYTES}", id.len())));
     }
     Ok(())
 }

@@ -6,9 +6,9 @@ use crate::key::Kind;
 pub const AGENT: Kind = Kind::of("agent");
 /// A record by session id: one session, without its messages and tasks.
 pub const SESSION: Kind = Kind::of("session");
-/// A log by session id: its messages. A session that was rewound goes on in successors of it.
+/// A log by session id: its messages. After a rewind, a session continues in successors of this log.
 pub const HISTORY: Kind = Kind::of("history");
-/// A log by session id: its tasks, each change of one an entry.
+/// A log by session id: its tasks; each change of a task is an entry.
 pub const TASKS: Kind = Kind::of("tasks");
 /// A record by digest: one content of a template.
 pub const TEMPLATE: Kind = Kind::of("template");
@@ -20,29 +20,31 @@ pub const CHECKPOINTS: Kind = Kind::of("checkpoints");
 pub const TRANSCRIPT: Kind = Kind::of("transcript");
 /// A log by segment number: messages between agents.
 pub const ORCHESTRATION: Kind = Kind::of("orchestration");
-/// A record by path: bytes of the old folder that are kept as they are.
+/// A record by path: bytes from the old folder that are kept as they are.
 pub const ATTACHMENT: Kind = Kind::of("attachment");
 /// A record by digest: a piece of large content.
 pub const PAYLOAD: Kind = Kind::of("payload");
-/// A record by path: what a file of the old folder became.
+/// A record by path: what a file of the old folder was imported as.
 pub const IMPORT: Kind = Kind::of("import");
 /// A record by place in an order: finds sessions by their last activity.
 pub const ACTIVITY: Kind = Kind::of("activity");
-/// A record by session id: where in the order of activity it stands.
+/// A record by session id: its place in the order of activity.
 pub const ACTIVITY_PLACE: Kind = Kind::of("activity-place");
-/// A record by id of a log of [`HISTORY`]: how many other sessions than its own read its messages.
+/// A record by id of a log of [`HISTORY`]: how many sessions other than its own read its messages.
 pub const HISTORY_SHARED: Kind = Kind::of("history-shared");
 /// A record by name of an event: it never exists, and batches delete it to tell watchers what they do.
 pub const EVENT: Kind = Kind::of("event");
-/// A record by session id: it was purged and is not to come back by an import.
+/// A record by session id: the session was purged, and an import must not bring it back.
 pub const TOMBSTONE: Kind = Kind::of("tombstone");
 
-/// A record by key: which session a host opens by it.
+/// A record by key: the session that a host opens under that key.
 ///
-/// Not among [`KINDS`]: versions that do not know it, and share the store, have to find it where they put what they do not know.
+/// Not in [`KINDS`]: versions that do not know this kind, and share the store, must find it where they put unknown
+/// kinds.
 pub const SESSION_KEY: Kind = Kind::of("session-key");
 
-/// A record by namespace and agent id: one agent of another namespace than the default one. As [`SESSION_KEY`], like all that follow.
+/// A record by namespace and agent id: one agent outside the default namespace. Like [`SESSION_KEY`], not in [`KINDS`];
+/// nor are those that follow.
 pub const AGENT_IN: Kind = Kind::of("agent-in");
 /// A log by namespace and agent id: its checkpoints.
 pub const CHECKPOINTS_IN: Kind = Kind::of("checkpoints-in");
@@ -51,7 +53,7 @@ pub const TRANSCRIPT_IN: Kind = Kind::of("transcript-in");
 /// A log by namespace and segment number: messages between agents.
 pub const ORCHESTRATION_IN: Kind = Kind::of("orchestration-in");
 
-/// Whether things of a kind are records or logs.
+/// Whether a kind names records or logs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shape {
     /// Records.
@@ -60,12 +62,12 @@ pub enum Shape {
     Log,
 }
 
-/// Whether a kind is worth a file that people open.
+/// Whether a kind is worth a file for people to open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
-    /// It holds what cannot be had from anything else.
+    /// It holds data that cannot be derived from anything else.
     Document,
-    /// It is derived or looked up by programs only.
+    /// It is derived, or only programs look it up.
     Index,
 }
 
@@ -78,12 +80,12 @@ pub struct KindInfo {
     pub shape: Shape,
     /// For people or for programs.
     pub role: Role,
-    /// The folder in which a backend of files keeps it.
+    /// The folder in which a file backend keeps it.
     pub folder: &'static str,
 }
 
-/// The kinds that every version writes, each with its folder. A store may hold others, also those that were added since, and
-/// keeps them; a backend of files keeps those in a place that is the same for every version.
+/// The kinds that every version writes, each with its folder. A store may hold other kinds, including those added
+/// since, and keeps them; a file backend puts those in a place that is the same for every version.
 pub const KINDS: &[KindInfo] = &[
     row(AGENT, Shape::Record, Role::Document, "agents"),
     row(SESSION, Shape::Record, Role::Document, "sessions"),

@@ -1,18 +1,19 @@
-//! The NofX store: what it holds, and the one trait behind which it is kept.
+//! The NofX store: its data model, and the one trait behind which storage is hidden.
 //!
 //! A store holds three shapes and nothing else: **records** (small, replaced whole, versioned), **logs** (append-only
 //! entries at dense positions, sealable) and **commits** (numbered, atomic, the only way anything changes).
 //! Entities live above that waist, backends below it, and neither side knows the other.
 //!
 //! - [`workspace::Workspace`] is what a host uses: sessions, messages, tasks, restoring.
-//! - [`Store`] is what it stands on: typed access, lazy streams, shared flushes.
+//! - [`Store`] is the layer below it: typed access, lazy streams, shared flushes.
 //! - [`PersistenceBackend`] is the waist; its documentation is the contract.
-//! - [`MemoryBackend`] keeps everything in memory and is the strictest implementation: the oracle of all tests.
-//! - [`Batch`] is what a caller wants to happen; [`Batch::check`] is the only place where expectations are judged.
-//! - [`entity`] has what people keep: each entity is its JSON text and a typed view of it.
-//! - [`Error`] says what the caller does next.
+//! - [`MemoryBackend`] keeps everything in memory. It is the strictest implementation and the oracle for all tests.
+//! - [`Batch`] is a set of changes that happen together; [`Batch::check`] is the only place where expectations are
+//!   judged.
+//! - [`entity`] holds the stored types: each entity is its JSON text and a typed view of it.
+//! - [`Error`] says what the caller should do next.
 //!
-//! What is not here: any I/O. Files, databases and networks are the business of the backend crates.
+//! There is no I/O here. Files, databases and networks belong to the backend crates.
 
 mod backend;
 mod batch;

@@ -1,4 +1,4 @@
-//! A store in memory: the simplest implementation of the contract, and the oracle of all others.
+//! A store in memory: the simplest implementation of the contract, and the oracle for all others.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::ops::Bound;
@@ -20,7 +20,7 @@ use crate::record::{
 
 /// A store that is gone with its last handle.
 ///
-/// It serves where there is no folder to keep anything in, and in tests as the oracle: it is as strict as the contract
+/// Use it where there is no folder to store anything in; tests use it as the oracle. It is as strict as the contract
 /// allows (it remembers exactly [`REMEMBERED_COMMITS`] commits, ends pages at exactly [`PAGE_BYTES`] and takes exactly
 /// [`Limits::GUARANTEED`]), so that what works on it works everywhere.
 #[derive(Debug)]
@@ -41,9 +41,9 @@ struct State {
     records: BTreeMap<RecordKey, (Seq, crate::Body)>,
     logs: BTreeMap<LogKey, Log>,
     feed: VecDeque<(Change, Committed)>,
-    /// The number of the feed's first commit, from zero.
+    /// The number of the feed's first commit, counted from zero.
     feed_start: u64,
-    /// The number in the feed of each remembered batch.
+    /// The feed number of each remembered batch.
     remembered: HashMap<BatchId, u64>,
 }
 
@@ -67,7 +67,7 @@ impl MemoryBackend {
 
     fn state(&self) -> Result<MutexGuard<'_, State>> {
         let state = self.lock();
-        // Looked at under the lock, so that nothing happens once `close` has had it.
+        // Checked under the lock, so that nothing happens after `close` has held it.
         if self.closed.load(Ordering::SeqCst) {
             return Err(Error::Closed);
         }
@@ -75,7 +75,8 @@ impl MemoryBackend {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        // A panic cannot leave the state half changed: a batch is judged before it is applied, and applying it cannot fail.
+        // A panic cannot leave the state half changed: a batch is judged before it is applied, and applying it cannot
+        // fail.
         self.shared.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -269,7 +270,8 @@ impl View for State {
     }
 }
 
-/// Returns what a query asks for, in its direction. Matching keys are neighbours, so it ends at the first that is none.
+/// Returns what a query asks for, in its direction. Matching keys are adjacent, so it ends at the first that does not
+/// match.
 fn matching<'a, K: Key, V>(
     all: &'a BTreeMap<K, V>,
     query: &'a KeyQuery<K>,
@@ -277,7 +279,7 @@ fn matching<'a, K: Key, V>(
     let after = query.after.as_ref();
     match query.direction {
         Direction::Forward => {
-            // No id is smaller than one of a single NUL.
+            // No id is smaller than a single NUL.
             let prefix = if query.prefix.is_empty() { "\0" } else { &query.prefix };
             let first = query.kind.as_ref().map(|kind| (kind, prefix));
             let start = after.map(|key| (key.kind(), key.id())).max(first);
@@ -294,7 +296,7 @@ fn matching<'a, K: Key, V>(
     }
 }
 
-/// Fills a page up to `limit` items or [`PAGE_BYTES`], and looks whether there is more.
+/// Fills a page up to `limit` items or [`PAGE_BYTES`], and checks whether there is more.
 fn page<T>(mut found: impl Iterator<Item = T>, limit: usize, size: impl Fn(&T) -> usize) -> Page<T> {
     let mut items = Vec::new();
     let mut bytes = 0;

@@ -1,4 +1,4 @@
-//! Questions that are answered in pages.
+//! Queries whose answers come in pages.
 
 use std::ops::Range;
 
@@ -6,11 +6,11 @@ use crate::error::{Error, Result};
 use crate::key::{Key, Kind, LogKey, RecordKey};
 use crate::record::{Change, Cursor};
 
-/// The size of a page's bodies, in bytes, at which a backend may end it before `limit` items. A page has at least one item
-/// if there is one.
+/// The size of a page's bodies, in bytes, at which a backend may end the page before `limit` items. A page has at least
+/// one item if there is one to find.
 pub const PAGE_BYTES: usize = 4 << 20;
 
-/// The direction of a page.
+/// The order of a page.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Direction {
     /// Smallest key or oldest entry first.
@@ -20,33 +20,33 @@ pub enum Direction {
     Backward,
 }
 
-/// A part of an answer.
+/// One part of an answer.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Page<T> {
-    /// What was found, in the order asked for.
+    /// The items found, in the requested order.
     pub items: Vec<T>,
-    /// Whether there was more; ask again from behind the last item. A page with more is not empty.
+    /// Whether there is more; ask again after the last item. A page with more is never empty.
     pub more: bool,
 }
 
-/// Asks for records in the order of their keys.
+/// Asks for records in key order.
 pub type ScanQuery = KeyQuery<RecordKey>;
 
-/// Asks for logs in the order of their keys; removed ones are not found.
+/// Asks for logs in key order; removed ones are not found.
 pub type LogScan = KeyQuery<LogKey>;
 
-/// Asks for things in the order of their keys: by kind, then by id, both compared as bytes.
+/// Asks for items in key order: by kind, then by id, both compared as bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyQuery<K> {
-    /// Only this kind, or every one.
+    /// Only this kind; `None` for every kind.
     pub kind: Option<Kind>,
-    /// Only ids that begin with this; needs a kind.
+    /// Only ids that begin with this; requires a kind.
     pub prefix: String,
-    /// Only keys behind this one, in the direction asked for. It need not exist.
+    /// Only keys after this one, in the requested direction. It need not exist.
     pub after: Option<K>,
-    /// Which way.
+    /// The order.
     pub direction: Direction,
-    /// At most so many items, at least one.
+    /// The maximum number of items, at least one.
     pub limit: usize,
 }
 
@@ -67,7 +67,7 @@ impl<K: Key> KeyQuery<K> {
         self
     }
 
-    /// Only keys behind `key`.
+    /// Only keys after `key`.
     pub fn after(mut self, key: K) -> Self {
         self.after = Some(key);
         self
@@ -79,18 +79,18 @@ impl<K: Key> KeyQuery<K> {
         self
     }
 
-    /// Judges the question. `Invalid` says what is wrong.
+    /// Judges the query. `Invalid` says what is wrong.
     pub fn validate(&self) -> Result<()> {
         if self.limit == 0 {
-            return Err(Error::invalid("a page of no items"));
+            return Err(Error::invalid("the limit of a page is zero"));
         }
         if self.kind.is_none() && !self.prefix.is_empty() {
-            return Err(Error::invalid("a prefix without a kind"));
+            return Err(Error::invalid("a prefix needs a kind"));
         }
         Ok(())
     }
 
-    /// Returns whether a key is one that is asked for.
+    /// Returns whether the query asks for this key.
     pub fn matches(&self, key: &K) -> bool {
         self.kind.as_ref().is_none_or(|kind| kind == key.kind())
             && key.id().starts_with(&self.prefix)
@@ -106,21 +106,21 @@ impl<K: Key> KeyQuery<K> {
 pub struct LogQuery {
     /// Which log. One that does not exist or was removed has no entries.
     pub log: LogKey,
-    /// Which positions; what lies beyond the end of the log is not found.
+    /// Which positions; positions beyond the end of the log are not found.
     pub range: Range<u64>,
-    /// Which way.
+    /// The order.
     pub direction: Direction,
-    /// At most so many items, at least one.
+    /// The maximum number of items, at least one.
     pub limit: usize,
 }
 
 impl LogQuery {
-    /// Asks for entries from the first.
+    /// Asks for entries, oldest first.
     pub fn oldest_first(log: LogKey, limit: usize) -> Self {
         Self { log, range: 0..u64::MAX, direction: Direction::Forward, limit }
     }
 
-    /// Asks for entries from the last.
+    /// Asks for entries, newest first.
     pub fn newest_first(log: LogKey, limit: usize) -> Self {
         Self { direction: Direction::Backward, ..Self::oldest_first(log, limit) }
     }
@@ -131,35 +131,35 @@ impl LogQuery {
         self
     }
 
-    /// Judges the question. `Invalid` says what is wrong.
+    /// Judges the query. `Invalid` says what is wrong.
     pub fn validate(&self) -> Result<()> {
         if self.limit == 0 {
-            return Err(Error::invalid("a page of no items"));
+            return Err(Error::invalid("the limit of a page is zero"));
         }
         Ok(())
     }
 }
 
-/// The answer to a question about changes.
+/// The answer to [`changes`](crate::PersistenceBackend::changes).
 #[derive(Clone, Debug, PartialEq)]
 pub enum Changes {
     /// The next commits.
     Page(ChangePage),
-    /// The store no longer remembers everything since the cursor, or the cursor is another store's. Rescan, then go on from
-    /// `newest`.
+    /// The store no longer remembers everything since the cursor, or the cursor belongs to another store. Scan again,
+    /// then continue from `newest`.
     Gap {
-        /// The end of the feed at the moment of the answer, hence before the rescan.
+        /// The end of the feed when this was answered, hence before the new scan.
         newest: Cursor,
     },
 }
 
-/// Commits in an order that fits every record and every log.
+/// Commits in an order that is consistent with every record and every log.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ChangePage {
     /// The commits; empty at the end of the feed.
     pub changes: Vec<Change>,
-    /// Behind the last of them; ask again from here.
+    /// Just after the last of them; ask again from here.
     pub next: Cursor,
-    /// The end of the feed at the moment of the answer.
+    /// The end of the feed when this was answered.
     pub newest: Cursor,
 }

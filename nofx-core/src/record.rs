@@ -8,7 +8,7 @@ use crate::ids::{BatchId, StoreId};
 use crate::key::{LogKey, RecordKey};
 use crate::time::Timestamp;
 
-/// The number of a commit that wrote records, from one; also the version of each record it wrote.
+/// The number of a commit that wrote records, counted from one; also the version of each record it wrote.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Seq(NonZeroU64);
 
@@ -16,7 +16,7 @@ impl Seq {
     /// The first number.
     pub const FIRST: Self = Self(NonZeroU64::MIN);
 
-    /// Makes a number; `None` for zero.
+    /// Creates a number; `None` for zero.
     pub fn new(number: u64) -> Option<Self> {
         NonZeroU64::new(number).map(Self)
     }
@@ -39,7 +39,7 @@ impl fmt::Display for Seq {
     }
 }
 
-/// A record as it is stored.
+/// A stored record.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Record {
     /// Its name.
@@ -53,20 +53,20 @@ pub struct Record {
 /// An entry of a log.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LogEntry {
-    /// Its place in the log, dense from zero.
+    /// Its place in the log; positions are dense and start at zero.
     pub position: u64,
-    /// When it happened, by its writer's clock; not necessarily rising.
+    /// When it happened, according to its writer's clock; not necessarily rising.
     pub at: Timestamp,
     /// Its content.
     pub body: Body,
 }
 
-/// What is known of a log without reading it.
+/// What is known about a log without reading it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LogHead {
     /// Its name.
     pub log: LogKey,
-    /// How many entries it has; the next one's position. Zero once it is removed.
+    /// How many entries it has, which is also the next entry's position. Zero once it is removed.
     pub length: u64,
     /// The time of its last entry, if it has one.
     pub last_at: Option<Timestamp>,
@@ -84,18 +84,18 @@ impl LogHead {
 /// Whether a log takes entries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum LogState {
-    /// It does, or does not exist yet.
+    /// It does, or it does not exist yet.
     Open,
-    /// It does not, for good; a backend may have compressed it.
+    /// It takes no more entries; a backend may have compressed it.
     Sealed,
-    /// It is gone and its id is never used again.
+    /// It is gone, and its id is never used again.
     Removed,
 }
 
-/// One commit as watchers, backups and copies see it: which things changed, not how.
+/// One commit as watchers, backups and copies see it: what changed, not how.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Change {
-    /// The batch.
+    /// The id of the batch.
     pub batch: BatchId,
     /// Its number, if it wrote records.
     pub seq: Option<Seq>,
@@ -105,50 +105,50 @@ pub struct Change {
     pub logs: Vec<LogKey>,
 }
 
-/// A place in the feed of changes of one store. Opaque and durable: it may be kept in a file for a year.
+/// A place in the change feed of one store. Opaque and durable: it may be kept in a file for a year.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Cursor(pub String);
 
-/// What a backend is and can take; knowing it takes no I/O.
+/// What a backend is and what it can take; reading it does no I/O.
 #[derive(Clone, Debug, PartialEq)]
 pub struct BackendInfo {
-    /// The backend, as in the scheme of a location.
+    /// The backend's name, as in the scheme of a location.
     pub backend: &'static str,
     /// The store.
     pub store: StoreId,
-    /// Who may have the store open at once, each reading and writing.
+    /// Who may have the store open concurrently, each reading and writing.
     pub sharing: Sharing,
-    /// What survives what.
+    /// What a commit survives.
     pub durability: Durability,
-    /// The largest things it takes.
+    /// The largest items it takes.
     pub limits: Limits,
-    /// Why this handle only reads, if so; each commit then fails with the error that fits the reason.
+    /// Why this handle is read-only, if it is; each commit then fails with the error that fits the reason.
     pub read_only: Option<String>,
 }
 
-/// Who may have a store open at once, each reading and writing.
+/// Who may have a store open concurrently, each reading and writing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Sharing {
-    /// The handles of one process.
+    /// Handles within one process.
     Process,
-    /// The processes of one machine.
+    /// Processes on one machine.
     Machine,
-    /// The machines of a network.
+    /// Machines on a network.
     Network,
 }
 
 /// What a committed batch survives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Durability {
-    /// Nothing: it is gone with its process.
+    /// Nothing: the store is gone when its process ends.
     Process,
-    /// A killed process and a power cut, as far as the disk keeps what it says it has flushed.
+    /// A killed process and a power cut, provided that the disk keeps what it reports as flushed.
     Disk,
     /// The loss of this machine.
     Service,
 }
 
-/// The largest things that a backend takes. Every backend takes at least [`Limits::GUARANTEED`].
+/// The largest items that a backend takes. Every backend takes at least [`Limits::GUARANTEED`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Bytes of one body.
@@ -160,7 +160,8 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// What every backend takes, so that nobody needs to ask: 16 MiB a body, 32 MiB and 10,000 items a batch.
+    /// What every backend takes, so that no caller needs to ask: 16 MiB per body, 32 MiB and 10,000 items per
+    /// batch.
     pub const GUARANTEED: Self = Self { body_bytes: 16 << 20, batch_bytes: 32 << 20, batch_items: 10_000 };
 }
 

@@ -9,13 +9,13 @@ const DAY: i64 = 86_400_000;
 
 /// A moment, in milliseconds since 1970-01-01T00:00:00Z.
 ///
-/// Any `i64` is a moment, also before 1970 and after 9999. Times are what the writer's clock said: they are shown and
-/// filtered by, but nothing in a store is ordered, versioned or deleted by them.
+/// Every `i64` is a valid moment, including those before 1970 and after 9999. Times come from the writer's clock: they
+/// are displayed and filtered by, but nothing in a store is ordered, versioned or deleted by them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(i64);
 
 impl Timestamp {
-    /// Makes a moment from milliseconds since the epoch.
+    /// Creates a moment from milliseconds since the epoch.
     pub const fn from_millis(millis: i64) -> Self {
         Self(millis)
     }
@@ -25,19 +25,19 @@ impl Timestamp {
         self.0
     }
 
-    /// Returns the moment `duration` later, or the last one there is.
+    /// Returns the moment `duration` later, or the last one representable.
     pub fn saturating_add(self, duration: Duration) -> Self {
         Self(self.0.saturating_add(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)))
     }
 
-    /// Returns the moment `duration` earlier, or the first one there is.
+    /// Returns the moment `duration` earlier, or the first one representable.
     pub fn saturating_sub(self, duration: Duration) -> Self {
         Self(self.0.saturating_sub(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)))
     }
 
-    /// Reads an ISO 8601 date and time with an offset or `Z`, as JavaScript and people write them.
+    /// Parses an ISO 8601 date and time with an offset or `Z`, as JavaScript and people write them.
     ///
-    /// Years beyond 9999 are read in JavaScript's form with a sign and six digits. Digits beyond milliseconds are cut.
+    /// Years beyond 9999 use JavaScript's form with a sign and six digits. Digits beyond milliseconds are dropped.
     /// Anything else is `None`.
     pub fn parse(text: &str) -> Option<Self> {
         if let Some(usual) = parse_usual(text) {
@@ -67,7 +67,7 @@ impl fmt::Display for Timestamp {
     }
 }
 
-/// Reads what [`Timestamp`] writes of years up to 9999: nearly all times are in that form, and each message has one.
+/// Parses what [`Timestamp`] writes for years up to 9999: nearly all times have that form, and every message has one.
 fn parse_usual(text: &str) -> Option<Timestamp> {
     let bytes: &[u8; 24] = text.as_bytes().try_into().ok()?;
     let number = |from: usize, to: usize| {
@@ -88,12 +88,12 @@ fn parse_usual(text: &str) -> Option<Timestamp> {
     exists.then_some(Timestamp(days * DAY + ((hour * 60 + minute) * 60 + second) * 1000 + milli))
 }
 
-/// Reads what lies outside the years that the ordinary reader knows: `YYYY-…` or JavaScript's `±YYYYYY-…`.
+/// Parses years outside the range of the ordinary parser: `YYYY-…` or JavaScript's `±YYYYYY-…`.
 fn parse_far(text: &str) -> Option<Timestamp> {
     let signed = matches!(text.as_bytes().first()?, b'+' | b'-');
     let (year, rest) = text.split_at_checked(if signed { 7 } else { 4 })?;
     let year: i64 = year.parse().ok()?;
-    // The rest of the date is judged by the ordinary reader, in a leap year so that 29 February passes.
+    // The ordinary parser checks the rest of the date, in a leap year so that 29 February passes.
     let rest: jiff::Timestamp = format!("2000{rest}").parse().ok()?;
     let in_2000 = i64::try_from(rest.as_nanosecond().div_euclid(1_000_000)).ok()?;
     let (days, millis) = (in_2000.div_euclid(DAY), in_2000.rem_euclid(DAY));
@@ -128,9 +128,9 @@ fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
     cycle * 146_097 + year_of_cycle * 365 + year_of_cycle / 4 - year_of_cycle / 100 + day_of_year - 719_468
 }
 
-/// Where the current time comes from.
+/// A source of the current time.
 pub trait Clock: fmt::Debug + Send + Sync + 'static {
-    /// Returns the current time. It may go back: the clock of a machine can be set.
+    /// Returns the current time. It may go backwards, because a machine's clock can be set.
     fn now(&self) -> Timestamp;
 }
 
@@ -139,7 +139,7 @@ pub trait Clock: fmt::Debug + Send + Sync + 'static {
 pub struct SystemClock;
 
 impl Clock for SystemClock {
-    #[expect(clippy::disallowed_methods, reason = "this is the owner that everybody else asks")]
+    #[expect(clippy::disallowed_methods, reason = "this is the one owner of time")]
     fn now(&self) -> Timestamp {
         let millis = match SystemTime::now().duration_since(UNIX_EPOCH) {
             Ok(after) => i64::try_from(after.as_millis()).unwrap_or(i64::MAX),
@@ -149,12 +149,12 @@ impl Clock for SystemClock {
     }
 }
 
-/// A clock that stands still until it is told to move, for tests.
+/// A clock that stands still until it is moved, for tests.
 #[derive(Debug, Default)]
 pub struct ManualClock(AtomicI64);
 
 impl ManualClock {
-    /// Makes a clock that shows `now`.
+    /// Creates a clock that shows `now`.
     pub fn at(now: Timestamp) -> Self {
         Self(AtomicI64::new(now.0))
     }
@@ -176,7 +176,7 @@ impl Clock for ManualClock {
     }
 }
 
-/// The end of a bounded wait, measured by a clock that cannot be set.
+/// The end of a bounded wait, measured by a monotonic clock.
 #[derive(Clone, Copy, Debug)]
 pub struct Deadline {
     started: Instant,
@@ -185,7 +185,7 @@ pub struct Deadline {
 
 impl Deadline {
     /// Starts a wait of at most `wait`.
-    #[expect(clippy::disallowed_methods, reason = "this is the owner that everybody else asks")]
+    #[expect(clippy::disallowed_methods, reason = "this is the one owner of time")]
     pub fn after(wait: Duration) -> Self {
         Self { started: Instant::now(), wait }
     }
@@ -195,7 +195,7 @@ impl Deadline {
         self.started.elapsed()
     }
 
-    /// Returns what is left of the wait; zero when it is over.
+    /// Returns the time left; zero when the wait is over.
     pub fn remaining(&self) -> Duration {
         self.wait.saturating_sub(self.elapsed())
     }

@@ -1,4 +1,4 @@
-//! Streams go on behind what cannot be read, and what that costs.
+//! Streams continue after what cannot be read, and what that costs.
 
 #![expect(clippy::unwrap_used, reason = "a test panics when something is not as it should be")]
 #![expect(clippy::single_range_in_vec_init, reason = "a range of positions in a list is what is damaged")]
@@ -42,7 +42,7 @@ async fn of_entries(count: u64) -> World {
     world(|batch| batch.append(log(), (0..count).map(entry).collect())).await
 }
 
-/// Returns the positions of the entries that a stream has, and those of its errors, in its order.
+/// Returns the positions of a stream's entries and of its errors, in order.
 async fn read(world: &World, query: LogQuery) -> (Vec<u64>, Vec<Range<u64>>) {
     let (mut entries, mut damaged) = (Vec::new(), Vec::new());
     let mut stream = world.store.read(query);
@@ -122,7 +122,7 @@ async fn who_reads_all_is_told_what_is_missing() {
         let damaged: Vec<_> = all.iter().filter_map(|entry| entry.as_ref().err()?.positions()).collect();
         assert_eq!(damaged, [expected], "{all:?}");
     }
-    // One that was removed since is not damaged.
+    // A log that was removed since is not damaged.
     head = world.store.head(&log()).await.unwrap();
     world.store.commit(world.store.batch().remove(log())).await.unwrap();
     assert_eq!(world.store.read_whole(&head, 100).collect::<Vec<_>>().await.len(), 0);

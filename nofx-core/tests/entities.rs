@@ -1,5 +1,5 @@
-//! What is stored is read for ever: each golden file is a body as this or an earlier version wrote it. Golden files are
-//! added, never edited.
+//! Stored data stays readable for ever: each golden file is a body that this or an earlier version wrote. Golden files
+//! are added, never edited.
 
 #![expect(clippy::unwrap_used, reason = "a test panics when something is not as it should be")]
 
@@ -175,9 +175,9 @@ fn what_workspaces_add_survives() {
     assert_eq!((session.schema(), session.key), (2, Some("thread/1".into())));
     let part: TranscriptPart = survives(
         include_str!("golden/transcript-part-anew.v1.json"),
-        |part: &mut TranscriptPart| part.content = "anew".into(),
+        |part: &mut TranscriptPart| part.content = "over".into(),
         r#""content":"again""#,
-        r#""content":"anew""#,
+        r#""content":"over""#,
     );
     assert!(part.starts_anew);
     let task: Task = survives(

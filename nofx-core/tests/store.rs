@@ -1,7 +1,7 @@
-//! What `Store` adds to a backend: shared flushes, settled outcomes, lazy streams, an end.
+//! What `Store` adds to a backend: shared flushes, settled outcomes, lazy streams and closing.
 
 #![expect(clippy::unwrap_used, reason = "a test panics when something is not as it should be")]
-#![expect(clippy::single_range_in_vec_init, reason = "a range of positions in a list is what an append answers")]
+#![expect(clippy::single_range_in_vec_init, reason = "a range of positions in a list is what an append returns")]
 
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -18,13 +18,13 @@ use nofx_core::{
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
-/// What a commit does instead of simply happening.
+/// What a commit does instead of succeeding.
 enum Scripted {
     FailBefore(Error),
     FailAfter(Error),
 }
 
-/// A store in memory whose commits wait at a gate, are counted, and fail when told to.
+/// A store in memory whose commits wait at a gate, are counted, and fail on request.
 #[derive(Debug)]
 struct Gated {
     memory: MemoryBackend,
@@ -69,7 +69,7 @@ impl Gated {
         self.groups.lock().unwrap().clone()
     }
 
-    /// Waits until a commit stands at the gate.
+    /// Waits until a commit is at the gate.
     async fn somebody_waits(&self) {
         while self.groups().is_empty() {
             tokio::task::yield_now().await;
@@ -138,7 +138,7 @@ fn message(number: usize) -> Message {
 
 type Appending = JoinHandle<Result<Range<u64>>>;
 
-/// Begins an append that waits in the backend, and others that gather behind it.
+/// Starts an append that waits in the backend, and others that queue up behind it.
 async fn gather(backend: &Gated, store: &Store, others: usize) -> (Appending, Vec<Appending>) {
     let append = |number| {
         let store = store.clone();
@@ -163,7 +163,7 @@ async fn whoever_arrives_during_a_flush_shares_the_next_one() {
     for other in others {
         other.await.unwrap().unwrap();
     }
-    assert_eq!(backend.groups(), [1, 20], "nobody waited for a group to fill, and twenty shared one commit");
+    assert_eq!(backend.groups(), [1, 20], "no caller waited for a group to fill, and twenty shared one commit");
     assert_eq!(store.head(&log()).await.unwrap().length, 21);
 }
 
@@ -363,7 +363,7 @@ async fn typed_calls_turn_a_conflict_into_an_error_that_names_the_thing() {
     let agent = Agent::new("a", "Ada", "tester");
     let first = store.save(&agent, Expect::Absent).await.unwrap();
     let error = store.save(&agent, Expect::Absent).await.unwrap_err();
-    assert_eq!((error.code(), error.to_string()), ("conflict", "conflict: agent/a exists already".to_owned()));
+    assert_eq!((error.code(), error.to_string()), ("conflict", "conflict: agent/a already exists".to_owned()));
     let second = store.save(&agent, Expect::At(first)).await.unwrap();
     assert!(second > first);
     store.append(&log(), Some(0), &[message(0)]).await.unwrap();

@@ -1,4 +1,4 @@
-//! Who commits: the thread of the store, or a caller that is alone and need not wait long.
+//! Who commits: the store's thread, or a caller that is alone and need not wait long.
 
 #![expect(clippy::unwrap_used, reason = "a test panics when something is not as it should be")]
 
@@ -21,14 +21,14 @@ use tokio::sync::Semaphore;
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum First {
     Nothing,
-    /// Holds up its thread for longer than callers do.
+    /// Blocks its thread for longer than callers may.
     Sleep,
     /// Waits at the gate.
     Wait,
     Panic,
 }
 
-/// A store in memory that notes how large its groups are and on which threads they are committed.
+/// A store in memory that records the size of its groups and the threads on which they are committed.
 #[derive(Debug)]
 struct Watched {
     memory: MemoryBackend,
@@ -107,7 +107,7 @@ impl PersistenceBackend for Watched {
             First::Nothing => {}
             First::Sleep => thread::sleep(Duration::from_millis(2)),
             First::Wait => self.gate.acquire().await.unwrap().forget(),
-            First::Panic => panic!("a backend panicked, as the test wants it"),
+            First::Panic => panic!("a backend panicked, as the test requires"),
         }
         self.memory.commit(group).await
     }
@@ -126,7 +126,7 @@ async fn append(store: &Store) -> Result<u64> {
     Ok(store.append(&log(), None, &[message]).await?.start)
 }
 
-/// Appends one after the other until that is done by the caller. A busy machine may take a few more.
+/// Appends one after the other until the caller commits. A busy machine may take a few more.
 async fn append_until_here(store: &Store, backend: &Watched) -> u64 {
     for _ in 0..100_000 {
         let position = append(store).await.unwrap();
@@ -190,7 +190,7 @@ async fn commits_that_one_task_awaits_together_share_flushes_again_after_a_while
         appended.unwrap();
     }
     let groups = backend.groups().split_off(before);
-    // Without looking around they would be two hundred, and on a machine that is not busy they are about four.
+    // Without yielding there would be two hundred, and on a machine that is not busy there are about four.
     assert!(groups.len() < 100, "{groups:?}");
 }
 
@@ -264,7 +264,7 @@ async fn callers_who_stop_waiting_at_any_moment_hold_up_nobody() {
         tokio::spawn(async move {
             for round in 0..20_u32 {
                 let mut append = Box::pin(append(&store));
-                // Polled so often and no more.
+                // Polled this often and no more.
                 for _ in 0..(caller + round) % 4 {
                     if append.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready() {
                         break;

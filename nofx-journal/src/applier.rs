@@ -1,7 +1,7 @@
-//! Bringing the base up to date, off the commit path and in runs of a bounded size.
+//! Bringing the base up to date, off the commit path and in runs of limited size.
 //!
-//! Everything that is applied is in the journal too, and a segment is used again only once an applier told that the base holds what it
-//! covers. So each step may be interrupted and done again, by this process or by another.
+//! Everything that is applied is in the journal too, and a segment is reused only after an applier has reported that
+//! the base holds what it covers. So each step may be interrupted and repeated, by this process or another.
 
 use std::sync::{Arc, MutexGuard, PoisonError, TryLockError};
 use std::thread;
@@ -15,18 +15,19 @@ use crate::lock::Lock;
 use crate::tail::Amount;
 use crate::writer::Writer;
 
-/// At so much the base is brought up to date, and as much is one run.
+/// At this amount the base is brought up to date; it is also the size of one run.
 pub(crate) const SOFT_BOUND: Amount = Amount { bytes: 1 << 20, commits: 1000 };
-/// Beyond so much, commits wait until the base is brought up to date, or are told why that cannot be done.
+/// Beyond this amount, commits wait until the base has been brought up to date, or fail with the reason why it cannot
+/// be.
 pub(crate) const HARD_BOUND: Amount = Amount { bytes: 64 << 20, commits: u64::MAX };
 /// The first pause after the base could not be brought up to date.
 const RETRY: Duration = Duration::from_secs(1);
-/// The pause after that happened again and again.
+/// The longest pause after repeated failures.
 const LONGEST_RETRY: Duration = Duration::from_secs(30);
-/// The pause between two looks at whether another process is done.
+/// The pause between two checks whether another process is done.
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// What the thread that applies is asked for.
+/// A request to the applier thread.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Call {
     pub(crate) dirty: bool,
@@ -34,16 +35,16 @@ pub(crate) struct Call {
     pub(crate) stop: bool,
 }
 
-/// What came of an attempt to apply.
+/// The result of an attempt to apply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Applied {
-    /// The base got a run, if it lacked something.
+    /// The base got a run, if it lacked anything.
     Run,
-    /// Another thread or process is at it, or there is nothing to apply before the next commit.
+    /// Another thread or process is applying, or there is nothing to apply before the next commit.
     Not,
 }
 
-/// The thread that brings the base up to date until it is told to stop.
+/// The thread that brings the base up to date until it is stopped.
 pub(crate) fn run(writer: &Arc<Writer>) {
     let mut pause = None;
     loop {
@@ -59,7 +60,7 @@ pub(crate) fn run(writer: &Arc<Writer>) {
 }
 
 impl Writer {
-    /// Asks the thread that applies for something.
+    /// Sends a request to the applier thread.
     pub(crate) fn ask(&self, what: Call) {
         let mut call = self.call.lock().unwrap_or_else(PoisonError::into_inner);
         let asked = Call { dirty: call.dirty | what.dirty, full: call.full | what.full, stop: call.stop | what.stop };
@@ -69,7 +70,7 @@ impl Writer {
         }
     }
 
-    /// Waits until there is something to do, and it is time to do it: after `pause` if it could not be done before.
+    /// Waits until there is something to do and it is time to do it: after `pause` if the last attempt failed.
     fn wait_for_call(&self, pause: Option<Duration>) -> Call {
         let mut call = self.call.lock().unwrap_or_else(PoisonError::into_inner);
         while !(call.stop || call.dirty || pause.is_some()) {
@@ -89,9 +90,10 @@ impl Writer {
         self.call.lock().unwrap_or_else(PoisonError::into_inner).stop
     }
 
-    /// Gives the base what it lacks, run by run, until the journal holds less than a run is good for or the store is closed.
+    /// Brings the base up to date run by run, until the journal holds less than a run is worth or the store is closed.
     ///
-    /// What is committed during a run waits: a run costs the same flushes for one commit as for a thousand, and they delay commits.
+    /// Commits made during a run wait for a later one: a run costs the same flushes for one commit as for a thousand,
+    /// and they delay commits.
     fn apply_all(&self) -> Result<()> {
         while self.apply_run()? == Applied::Run && self.is_beyond(SOFT_BOUND) && !self.is_stopped() {}
         if self.owes() {
@@ -138,7 +140,8 @@ impl Writer {
         self.stuck.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Fails if the base is so damaged that it takes nothing in: what is committed would only fill the journal. What is in the journal is read.
+    /// Fails if the base is so damaged that it cannot take anything in: further commits would only fill the journal.
+    /// The journal's content stays readable.
     pub(crate) fn require_base(&self) -> Result<()> {
         if self.stuck().is_some() {
             // It may have been repaired since.
@@ -147,17 +150,18 @@ impl Writer {
         self.stuck().clone().map_or(Ok(()), Err)
     }
 
-    /// Returns whether the journal may hold what the base lacks.
+    /// Returns whether the journal may hold something that the base lacks.
     pub(crate) fn owes(&self) -> bool {
         self.follower.tail().amount() != Amount::default()
     }
 
-    /// Returns whether it may hold so much of that.
+    /// Returns whether it may hold at least this much of it.
     pub(crate) fn is_beyond(&self, bound: Amount) -> bool {
         self.follower.tail().amount().is_beyond(bound)
     }
 
-    /// Brings the base up to date if the journal holds too much that it lacks. Says why if that cannot be done.
+    /// Brings the base up to date if the journal holds too much that it lacks. The error says why if that is not
+    /// possible.
     pub(crate) fn make_room(&self) -> Result<()> {
         let deadline = Deadline::after(self.options.lock_wait);
         while self.is_beyond(HARD_BOUND) {
@@ -166,12 +170,14 @@ impl Writer {
             }
             if deadline.has_passed() {
                 let folder = self.follower.layout.folder().display();
-                return Err(Error::unavailable(format!("another process brings the base of `{folder}` up to date")));
+                return Err(Error::unavailable(format!(
+                    "another process is bringing the base of `{folder}` up to date"
+                )));
             }
-            // Where no process told since the system started what is durable, this one does.
+            // If no process has reported what is durable since the system started, this one does.
             self.settle()?;
             thread::sleep(PAUSE);
-            // What another process applied is known by what it told.
+            // What another process applied becomes known through the tip.
             self.follower.follow()?;
         }
         Ok(())

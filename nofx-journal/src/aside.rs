@@ -1,4 +1,4 @@
-//! Keeping what cannot be read when something new needs its place.
+//! Keeping unreadable files when something new needs their place.
 
 use std::path::{Path, PathBuf};
 
@@ -9,7 +9,7 @@ use crate::fault::During;
 use crate::files::{Layer, Opened};
 use crate::layout;
 
-/// Moves a file to the folder of damaged things.
+/// Moves a file to the folder for damaged files.
 pub fn put(layer: &dyn Layer, path: &Path) -> Result<PathBuf> {
     let kept = free_name(layer, path)?;
     layer.rename(path, &kept).during("moving aside", path)?;
@@ -17,7 +17,7 @@ pub fn put(layer: &dyn Layer, path: &Path) -> Result<PathBuf> {
     Ok(kept)
 }
 
-/// Moves whatever has this name, if anything has, to the folder of damaged things.
+/// Moves whatever has this name to the folder for damaged files, if anything has.
 pub fn put_if_there(layer: &dyn Layer, path: &Path) -> Result<Option<PathBuf>> {
     let (folder, name) = (path.parent().unwrap_or(Path::new("")), path.file_name().unwrap_or_default());
     let found = layer.list(folder).during("listing", folder)?;
@@ -25,9 +25,10 @@ pub fn put_if_there(layer: &dyn Layer, path: &Path) -> Result<Option<PathBuf>> {
     is_there.then(|| put(layer, path)).transpose()
 }
 
-/// Copies what stands behind `from` in a file, unless each byte is what is to be written there, or zero.
+/// Copies the content of a file after `from`, unless each byte is the one about to be written there, or zero.
 ///
-/// That is what a crash leaves: anything else was put there by a person, or is what a person would want to look at.
+/// A crash leaves only such bytes: anything else was put there by a person, or is something that a person would
+/// want to look at.
 pub fn keep_rest(layer: &dyn Layer, path: &Path, file: &dyn Opened, from: u64, new: &[u8]) -> Result<()> {
     if file.len().during("measuring", path)? <= from {
         return Ok(());

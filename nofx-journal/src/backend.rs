@@ -1,4 +1,4 @@
-//! A handle on an open store, as callers of the waist have it.
+//! A handle on an open store, as callers of the waist see it.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -12,21 +12,21 @@ use tokio::sync::Semaphore;
 use crate::engine::Engine;
 use crate::follower::Follower;
 
-/// How many commits of one handle may wait for others at once; more wait for those.
+/// How many commits of one handle may wait for others concurrently; further ones wait for those.
 const MOST_WAITING: u32 = 1024;
 
-/// A handle on a store behind a journal: the whole contract of the waist, over any [`Base`](crate::base::Base).
+/// A handle on a store with a journal: the whole contract of the waist, over any [`Base`](crate::base::Base).
 #[derive(Debug)]
 pub struct Journaled {
     info: BackendInfo,
-    /// Empty once this handle is closed.
+    /// `None` once this handle is closed.
     engine: Mutex<Option<Arc<Engine>>>,
-    /// What commits that wait for others take one of, and closing takes all of.
+    /// Each waiting commit takes one permit, and closing takes all.
     waiting: Arc<Semaphore>,
 }
 
 impl Journaled {
-    /// Returns a handle on an open store, which says this of itself.
+    /// Returns a handle on an open store, with this description of it.
     pub fn new(engine: Arc<Engine>, info: BackendInfo) -> Self {
         let waiting = Arc::new(Semaphore::new(MOST_WAITING as usize));
         Self { info, engine: Mutex::new(Some(engine)), waiting }
@@ -79,7 +79,7 @@ impl PersistenceBackend for Journaled {
         self.read(move |follower| follower.changes(after.as_ref(), limit)).await
     }
 
-    /// Blocks the thread that polls it for the disk, as the contract allows, but not for others who commit.
+    /// May block the polling thread for the disk, as the contract allows, but not for other committers.
     async fn commit(&self, group: Vec<Batch>) -> Result<Vec<Outcome>> {
         let engine = self.engine()?;
         match engine.try_commit(group) {

@@ -1,7 +1,7 @@
-//! What the journal asks of a base: the place where commits are laid down for good.
+//! What the journal requires of a base, the place where commits are finally stored.
 //!
-//! A base knows nothing of processes, locks, groups or expectations. It is brought up to date in [runs](Run), by one process at a time,
-//! and is read as of one moment.
+//! A base knows nothing about processes, locks, groups or expectations. It is brought up to date in [runs](Run), by one
+//! process at a time, and each read sees it at a single point in time.
 
 use std::fmt::Debug;
 use std::ops::Range;
@@ -13,62 +13,64 @@ use nofx_core::{
 use crate::codec::{Commit, Remembered};
 use crate::segment::Position;
 
-/// Where commits are laid down for good.
+/// The place where commits are finally stored.
 pub trait Base: Debug + Send + Sync {
-    /// Returns the base as it is now. Waits for no one, writes nothing.
+    /// Returns the current state of the base. Does not wait, and writes nothing.
     fn snapshot(&self) -> Result<Box<dyn Snapshot + '_>>;
 
-    /// Takes in a run, all of it or nothing. Durable on return, also what it did not have to write because an earlier call did.
+    /// Takes in a run, all of it or nothing. Durable on return, including what it did not have to write because an
+    /// earlier call did.
     ///
-    /// Frames up to the mark that the base finds inside its own transaction are skipped: after a crash the same run, or another one that
-    /// begins earlier or ends later, gives the same result. A run that begins beyond the mark is `Corrupt`, and changes nothing. After
-    /// a failed flush, what it was to make durable is written again: the system may show what the disk lacks.
+    /// Frames up to the mark that the base finds inside its own transaction are skipped: after a crash the same run, or
+    /// one that begins earlier or ends later, gives the same result. A run that begins beyond the mark is `Corrupt`,
+    /// and changes nothing. After a failed flush, everything that it should have made durable is written again: the
+    /// system may show what the disk lacks.
     ///
-    /// In the same transaction it says whether it is [complete](Run::completes). An empty run is there to say only that.
+    /// The same transaction records whether the base is [complete](Run::completes). An empty run only records that.
     ///
-    /// Where the marks of a run leave numbers out, commits were given up: then a log goes on at the position that the next commit says, and what is
-    /// missing before it cannot be read.
+    /// If the marks of a run skip numbers, commits were given up: a log then continues at the position that the next
+    /// commit gives, and what is missing before it cannot be read.
     ///
-    /// Called by one process at a time, the one that has the lock for applying.
+    /// Called by one process at a time, the holder of the apply lock.
     fn apply(&self, run: &Run) -> Result<()>;
 }
 
-/// A base at one moment.
+/// A base at a single point in time.
 pub trait Snapshot {
-    /// Returns how far it holds what was committed.
+    /// Returns how much of what was committed it holds.
     fn mark(&self) -> Mark;
     /// Returns the version of a record, without loading its body.
     fn version(&self, key: &RecordKey) -> Result<Option<Seq>, Misfit>;
     /// Returns a record.
     fn record(&self, key: &RecordKey) -> Result<Option<Record>, Misfit>;
-    /// Returns the keys of the records that a query asks for, in its direction, whatever its limit, each with the record where that is at
-    /// hand. The bodies of those that are not are loaded as an answer needs them.
+    /// Returns the keys of the records that a query finds, in its direction, ignoring its limit, each with the record
+    /// if it is at hand. The bodies of the others are loaded as an answer needs them.
     fn records<'a>(&'a self, query: &'a ScanQuery) -> Rows<'a, (RecordKey, Option<Record>)>;
-    /// Returns the head of a log, also of one that was removed; `None` if there never was one.
+    /// Returns the head of a log, even of a removed one; `None` if it never existed.
     fn head(&self, log: &LogKey) -> Result<Option<LogHead>, Misfit>;
-    /// Returns the heads of the logs that a query asks for, in its direction, whatever its limit. Those that were removed are not
-    /// among them.
+    /// Returns the heads of the logs that a query finds, in its direction, ignoring its limit. Removed logs are not
+    /// included.
     fn heads<'a>(&'a self, query: &'a LogScan) -> Rows<'a, LogHead>;
-    /// Returns the entries of a log at some positions, all of which it has.
+    /// Returns the entries of a log at some positions, all of which exist.
     fn entries<'a>(&'a self, log: &'a LogKey, range: Range<u64>, direction: Direction) -> Rows<'a, LogEntry>;
-    /// Fails if something is damaged that applying a commit to these logs reads or changes beside what was asked for to judge it. What is
-    /// damaged later may still keep the base from taking a run in.
+    /// Fails if damage affects what applying a commit to these logs reads or changes, beyond what was read to judge it.
+    /// Later damage may still keep the base from taking a run in.
     fn can_take(&self, _logs: &[LogKey]) -> Result<(), Misfit> {
         Ok(())
     }
     /// Returns the commit of a batch, if it is remembered.
     fn remembered(&self, batch: &BatchId) -> Result<Option<Remembered>, Misfit>;
-    /// Returns the commits from one of a number on, counted from zero; `None` if not all of them are remembered.
+    /// Returns the commits from a number on, counted from zero; `None` if not all of them are remembered.
     fn commits(&self, from: u64) -> Result<Option<Rows<'_, Remembered>>, Misfit>;
 }
 
-/// What a snapshot yields one by one, so that as much is read as an answer needs.
+/// Items that a snapshot yields one by one, so that only as much is read as an answer needs.
 pub type Rows<'a, T> = Box<dyn Iterator<Item = Result<T, Misfit>> + 'a>;
 
-/// Why a snapshot has no answer.
+/// Why a snapshot cannot answer.
 #[derive(Debug)]
 pub enum Misfit {
-    /// The base does not show any more what it showed when the snapshot was taken, because its files change in place.
+    /// The base no longer shows what it showed when the snapshot was taken, because its files change in place.
     Moved,
     /// It cannot be read.
     Failed(Error),
@@ -80,7 +82,7 @@ impl From<Error> for Misfit {
     }
 }
 
-/// How far a base holds what was committed: everything up to one frame, and nothing behind it.
+/// How much of what was committed a base holds: everything up to one frame, and nothing after it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Mark {
     /// The number of the frame.
@@ -89,14 +91,14 @@ pub struct Mark {
     pub chain: u32,
     /// How many batches were committed up to it.
     pub commits: u64,
-    /// The last version that was given out up to it.
+    /// The last version that was assigned up to it.
     pub last_seq: Option<Seq>,
     /// Whether the base says that it holds everything that was ever committed. Then it is a whole store without its journal.
     pub is_complete: bool,
 }
 
 impl Mark {
-    /// Returns the mark behind a group that follows on this one.
+    /// Returns the mark after a group that follows this mark.
     #[must_use]
     pub fn behind(&self, commits: &[Commit], after: &Position) -> Self {
         let last_seq = commits.iter().map(|commit| commit.seq).max().flatten().max(self.last_seq);
@@ -104,12 +106,12 @@ impl Mark {
     }
 }
 
-/// Frames of the journal that follow each other, for a base to take in.
+/// Consecutive frames of the journal, for a base to take in.
 #[derive(Clone, Debug)]
 pub struct Run {
-    /// Behind which frame it begins.
+    /// The mark after which it begins.
     pub after: Mark,
-    /// The groups, each with the mark behind it.
+    /// The groups, each with the mark after it.
     pub groups: Vec<(Mark, Vec<Commit>)>,
     /// Whether nothing was committed behind it, and nothing can be before the base has said so. The base says that it is complete from then on, until
     /// it takes in a run that does not complete it.
@@ -122,7 +124,7 @@ impl Run {
         self.groups.last().map_or(self.after, |(mark, _)| *mark)
     }
 
-    /// Returns the groups that a base of this mark lacks, in order. `Corrupt` if there is a gap in between.
+    /// Returns the groups that a base with this mark lacks, in order. `Corrupt` if there is a gap before them.
     pub fn beyond(&self, mark: &Mark) -> Result<impl Iterator<Item = &(Mark, Vec<Commit>)>> {
         if self.after.frame > mark.frame {
             let (from, to) = (mark.frame + 1, self.after.frame);

@@ -1,6 +1,6 @@
-//! Numbers, texts and commits as bytes, for the files that only programs read.
+//! Numbers, texts and commits as bytes, for files that only programs read.
 //!
-//! What is written is read back as it was. What is read is never trusted: bytes that no writer wrote are `None` and no panic.
+//! What is written is read back unchanged. Input is never trusted: bytes that no writer wrote give `None`, not a panic.
 
 use std::collections::HashSet;
 use std::ops::Range;
@@ -11,12 +11,12 @@ use nofx_core::{
     Timestamp, Write,
 };
 
-/// Bytes that grow.
+/// A growing buffer of bytes.
 #[derive(Debug, Default)]
 pub struct Writer(pub Vec<u8>);
 
 impl Writer {
-    /// Writes seven bits a byte, the lowest first; the last byte has its highest bit clear.
+    /// Writes seven bits per byte, lowest first; only the last byte has its highest bit clear.
     pub fn number(&mut self, mut number: u64) {
         while number >= 0x80 {
             self.0.push(number as u8 | 0x80);
@@ -25,7 +25,7 @@ impl Writer {
         self.0.push(number as u8);
     }
 
-    /// Writes how many bytes there are, and the bytes.
+    /// Writes the number of bytes, then the bytes.
     pub fn bytes(&mut self, bytes: &[u8]) {
         self.number(bytes.len() as u64);
         self.0.extend_from_slice(bytes);
@@ -42,31 +42,31 @@ impl Writer {
         self.number(seq.map_or(0, Seq::get));
     }
 
-    /// Times are small numbers near the present and may lie before 1970.
+    /// Times are small numbers near the present and may be before 1970.
     pub fn time(&mut self, at: Timestamp) {
         let millis = at.as_millis();
         self.number(((millis << 1) ^ (millis >> 63)) as u64);
     }
 }
 
-/// Bytes that are read from the front. Each step is `None` if they are not what it expects.
+/// Bytes read from the front. Each step is `None` if they are not what it expects.
 #[derive(Clone, Copy, Debug)]
 pub struct Reader<'a>(pub &'a [u8]);
 
 impl<'a> Reader<'a> {
-    /// Reads so many bytes.
+    /// Reads this many bytes.
     pub fn take(&mut self, count: usize) -> Option<&'a [u8]> {
         let (taken, rest) = self.0.split_at_checked(count)?;
         self.0 = rest;
         Some(taken)
     }
 
-    /// Reads four bytes, the lowest first.
+    /// Reads four bytes, lowest first.
     pub fn u32(&mut self) -> Option<u32> {
         Some(u32::from_le_bytes(self.take(4)?.try_into().ok()?))
     }
 
-    /// Reads eight bytes, the lowest first.
+    /// Reads eight bytes, lowest first.
     pub fn u64(&mut self) -> Option<u64> {
         Some(u64::from_le_bytes(self.take(8)?.try_into().ok()?))
     }
@@ -84,7 +84,7 @@ impl<'a> Reader<'a> {
         None
     }
 
-    /// Reads how many items follow, each of at least one byte: so no damage asks for absurd room.
+    /// Reads how many items follow, each of at least one byte, so that damage never leads to an absurd allocation.
     pub fn count(&mut self) -> Option<usize> {
         let count = usize::try_from(self.number()?).ok()?;
         (count <= self.0.len()).then_some(count)
@@ -118,7 +118,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// Returns the kind of this name, without allocating for one that this version knows.
+/// Returns the kind with this name, without allocating if this version knows it.
 pub fn kind(name: &str) -> Option<Kind> {
     match KINDS.iter().find(|info| info.kind.as_str() == name) {
         Some(info) => Some(info.kind.clone()),
@@ -126,12 +126,12 @@ pub fn kind(name: &str) -> Option<Kind> {
     }
 }
 
-/// A batch that happened, as the journal keeps it: what became of it, not what it expected.
+/// A committed batch, as the journal stores it: its effect, not its expectations.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Commit {
     /// The id that the caller gave to the batch.
     pub batch: BatchId,
-    /// The version that its records got; `None` if it wrote none.
+    /// The version of its records; `None` if it wrote none.
     pub seq: Option<Seq>,
     /// Its records with their new bodies; `None` deletes the record.
     pub writes: Vec<(RecordKey, Option<Body>)>,
@@ -144,7 +144,7 @@ pub struct Commit {
 }
 
 impl Commit {
-    /// Says what a batch becomes, given the length of each log it appends to.
+    /// Makes the commit of a batch, given the length of each log it appends to.
     pub fn of(batch: Batch, seq: Option<Seq>, mut length: impl FnMut(&LogKey) -> u64) -> Self {
         let appends = batch.appends.into_iter().map(|append| {
             let positions = length(&append.log)..;
@@ -162,7 +162,7 @@ impl Commit {
         }
     }
 
-    /// Returns a batch that says the same and expects nothing.
+    /// Returns a batch with the same effect and no expectations.
     pub fn to_batch(&self) -> Batch {
         let write = |(key, body): &(RecordKey, Option<Body>)| Write {
             key: key.clone(),
@@ -183,7 +183,7 @@ impl Commit {
         }
     }
 
-    /// Writes it as a frame of the journal holds it.
+    /// Writes it in the form of a journal frame.
     pub fn write(&self, out: &mut Writer) {
         out.0.extend_from_slice(self.batch.as_bytes());
         out.seq(self.seq);
@@ -232,7 +232,7 @@ impl Commit {
         })
     }
 
-    /// Returns what is remembered of it for long.
+    /// Returns the part of it that is remembered for long.
     pub fn remembered(&self) -> Remembered {
         let ranges = self.appends.iter().map(|(log, entries)| {
             let start = entries.first().map_or(0, |entry| entry.position);
@@ -253,30 +253,30 @@ impl Commit {
 pub struct Remembered {
     /// The id of the batch.
     pub batch: BatchId,
-    /// The version that its records got.
+    /// The version of its records.
     pub seq: Option<Seq>,
     /// The records that it wrote or deleted.
     pub records: Vec<RecordKey>,
-    /// First those that were appended to, with the positions they got; then the others it touched.
+    /// First the logs that it appended to, with the positions of the new entries; then the others it changed.
     pub logs: Vec<(LogKey, Range<u64>)>,
-    /// How many of the logs were appended to.
+    /// How many of the logs it appended to.
     pub appended: usize,
 }
 
 impl Remembered {
-    /// Returns what those who follow changes are told.
+    /// Returns what followers of the feed are told.
     pub fn change(&self) -> Change {
         let logs = self.logs.iter().map(|(log, _)| log.clone()).collect();
         Change { batch: self.batch, seq: self.seq, records: self.records.clone(), logs }
     }
 
-    /// Returns what the caller was answered, and is answered again for the same id.
+    /// Returns the answer that the caller got, and gets again for the same id.
     pub fn committed(&self) -> Committed {
         let appended = self.logs.iter().take(self.appended).map(|(_, range)| range.clone()).collect();
         Committed { seq: self.seq, appended }
     }
 
-    /// Writes it as the feed holds it.
+    /// Writes it in the form of the feed.
     pub fn write(&self, out: &mut Writer) {
         out.0.extend_from_slice(self.batch.as_bytes());
         out.seq(self.seq);

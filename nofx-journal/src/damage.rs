@@ -1,4 +1,4 @@
-//! Reading around damage: what of the journal cannot be read, and which answers that leaves in doubt.
+//! Reading around damage: which parts of the journal cannot be read, and which answers that makes doubtful.
 
 use std::sync::Arc;
 
@@ -13,27 +13,27 @@ use crate::segment::{self, Found, Header, Position, Segment, segment_files};
 use crate::tail::Tail;
 use crate::tip::Tip;
 
-/// What of the journal beyond a base cannot be read. Nothing is committed until it is repaired.
+/// The part of the journal beyond a base that cannot be read. Nothing is committed until it is repaired.
 #[derive(Debug)]
 pub(crate) struct Damage {
-    /// Where it is, in words.
+    /// Where it is, as text.
     pub(crate) what: String,
     /// Up to which frame nothing is missing.
     pub(crate) until: u64,
-    /// What the base held, what the tip told and which generation was the newest when it was found.
+    /// The base's mark, the tip and the newest generation when it was found.
     pub(crate) seen: Seen,
     /// Empty if the base holds everything that is damaged.
     pub(crate) lost: Vec<Lost>,
-    /// Whether nothing says how many frames that is.
+    /// Whether the number of affected frames is unknown.
     is_guessed: bool,
     /// Whether there is no journal, and the base says that it holds all that was committed: then the next commit begins one.
     is_new: bool,
 }
 
-/// What the names begin with under which a repair keeps what was damaged.
+/// The prefix under which a repair keeps damaged files.
 pub(crate) const ASIDE: &str = "damaged-";
 
-/// What changes whenever another process commits, applies or repairs; last, up to where the journal counts, if that is known.
+/// Changes whenever another process commits, applies or repairs; the last part is how far the journal counts, if known.
 pub(crate) type Seen = (Option<Tip>, Mark, Option<Header>, Option<Position>);
 
 /// What may be missing from an answer because the journal lost it.
@@ -45,12 +45,12 @@ impl Doubts {
         Self(tail.damage().cloned())
     }
 
-    /// Returns whether they were found with another base than one of this mark.
+    /// Returns whether they were found with a base of a different mark.
     pub(crate) fn are_old(&self, mark: &Mark) -> bool {
         self.0.as_ref().is_some_and(|damage| damage.seen.1 != *mark)
     }
 
-    /// Fails for a key that the journal may have lost something of, and that no later frame than `touched` says anything of.
+    /// Fails for a key that may be affected by a loss, unless a frame after the loss, `touched`, settles it.
     pub(crate) fn about(&self, key: &impl Key, touched: Option<u64>) -> Result<(), Misfit> {
         match &self.0 {
             Some(damage) if damage.concerns(key, touched) => {
@@ -60,7 +60,7 @@ impl Doubts {
         }
     }
 
-    /// Returns what a list or the feed ends with, if it may lack what the journal lost.
+    /// Returns the error with which a list or the feed ends if it may lack what the journal lost.
     pub(crate) fn of_lists(&self) -> Option<Error> {
         let damage = self.0.as_ref().filter(|damage| !damage.lost.is_empty())?;
         Some(Error::corrupt(damage.what.clone()))
@@ -73,7 +73,7 @@ impl Damage {
         later.any(|lost| lost.may_concern(key))
     }
 
-    /// Returns how many frames cannot be read that the base lacks; `None` if that is not known.
+    /// Returns how many unreadable frames the base lacks; `None` if that is not known.
     pub(crate) fn count(&self) -> Option<u64> {
         let lacking = |lost: &Lost| lost.frames.end() - lost.frames.start().max(&(self.seen.1.frame + 1)) + 1;
         (!self.is_guessed).then(|| self.lost.iter().map(lacking).sum())
@@ -81,7 +81,8 @@ impl Damage {
 }
 
 impl Follower {
-    /// Begins again behind what the base holds, around frames that cannot be read: each frame says by itself what it changed.
+    /// Starts again after what the base holds, around frames that cannot be read: each frame describes its changes by
+    /// itself.
     ///
     /// `Corrupt` if base and journal do not belong together, or there is no journal and the base does not say that it is complete.
     pub(crate) fn begin_around(&self, seen: Seen, segments: Vec<Segment>) -> Result<()> {
@@ -110,20 +111,20 @@ impl Follower {
         Ok(())
     }
 
-    /// Returns up to where the journal counts, if that is known. Where starts of the system have no name, a tip may be old although it is believed,
-    /// unless a process is just committing.
+    /// Returns how far the journal counts, if known. Where system starts have no identifier, a tip may be stale
+    /// although it is believed, unless a process is committing right now.
     pub(crate) fn bound(&self, told: Option<Tip>) -> Option<Position> {
         let is_sure = || self.files.boot().is_some() || !self.is_quiet();
         told.filter(|_| is_sure()).map(|told| told.durable)
     }
 
-    /// Returns what of the journal cannot be read beyond the base, in words.
+    /// Returns which part of the journal beyond the base cannot be read, as text.
     pub fn damage(&self) -> Result<Option<String>> {
         self.follow()?;
         Ok(self.tail().damage().filter(|damage| !damage.is_new).map(|damage| damage.what.clone()))
     }
 
-    /// Fails if something of the journal cannot be read: then nothing can be judged.
+    /// Fails if part of the journal cannot be read: then nothing can be judged.
     pub(crate) fn require_whole(&self) -> Result<()> {
         match self.tail().damage() {
             Some(damage) => Err(Error::corrupt(damage.what.clone())),
@@ -131,7 +132,7 @@ impl Follower {
         }
     }
 
-    /// Returns whether what is known of damage is still so: nothing changed since it was found.
+    /// Returns whether the known damage is still current: nothing has changed since it was found.
     pub(crate) fn is_damaged_as_before(&self, tip: Option<Tip>, told: Option<Tip>) -> Result<bool> {
         let Some(damage) = self.tail().damage().cloned() else { return Ok(false) };
         let segments = Segment::newest_run(&*self.files, &self.layout, self.store)?;
@@ -145,7 +146,7 @@ impl Follower {
     }
 }
 
-/// A walk over the journal that goes on behind what cannot be read.
+/// A walk over the journal that continues after unreadable parts.
 struct Around<'f> {
     follower: &'f Follower,
     /// What the base holds.
@@ -154,11 +155,11 @@ struct Around<'f> {
     tail: Tail,
     /// The last frame that was read or is known to be lost.
     reached: u64,
-    /// The last frame that was acknowledged, if that is known. What stands behind it does not count.
+    /// The last acknowledged frame, if known. Later frames do not count.
     last: Option<u64>,
-    /// A frame that was durable once.
+    /// A frame that is known to have been durable.
     known: u64,
-    /// Where the first damage is, in words. The tail ends before it.
+    /// Where the first damage is, as text. The tail ends before it.
     what: Option<String>,
     lost: Vec<Lost>,
     is_guessed: bool,
@@ -174,7 +175,7 @@ impl Around<'_> {
         self.reached = self.reached.max(first.unwrap_or_default());
         for (at, segment) in segments.iter().enumerate() {
             let bound = segments.get(at + 1).map(|next| next.header.start.frame);
-            // No reader needs it any more, and it may just be made ready for its next use.
+            // It is no longer needed by any reader, and may be in preparation for its next use.
             if bound.is_none_or(|bound| bound > self.mark.frame) {
                 self.walk_in(segment, bound.into_iter().chain(self.last).min())?;
             }
@@ -198,12 +199,13 @@ impl Around<'_> {
         Ok(())
     }
 
-    /// Goes over frames that no segment with a header has: those behind the base, up to the first that is there.
+    /// Covers frames that are in no segment with a header: those after the base, up to the first that is there.
     fn begin_without_header(&mut self, first: Option<u64>) -> Result<()> {
         let Follower { files, layout, .. } = self.follower;
         let (folder, held) = (layout.folder().display(), self.mark.frame);
         let whole = Segment::of_any_store(&**files, layout)?.len();
-        // Only a repair leaves such a mark: it has given the base everything, put the segments aside, and not begun the journal again yet.
+        // Only a repair leaves such a mark: it has given the base everything and put the segments aside, but has not
+        // started the journal again.
         let found = files.list(layout.folder()).during("listing", layout.folder())?;
         let is_aside = found.iter().any(|entry| entry.name.starts_with(ASIDE));
         let is_of_repair = is_aside && self.mark.chain == 0 && self.known <= held;
@@ -234,7 +236,7 @@ impl Around<'_> {
         }
     }
 
-    /// Reads a segment up to a frame, if that is known, or to its end.
+    /// Reads a segment up to a frame, if one is given, or to its end.
     fn walk_in(&mut self, segment: &Segment, end: Option<u64>) -> Result<()> {
         let mut at = segment.header.start;
         if self.what.is_none() {
@@ -272,10 +274,10 @@ impl Around<'_> {
         let is_other = |at: &Position| at.frame == frame && at.chain != chain;
         if is_other(before) || is_other(&after) {
             let folder = self.follower.layout.folder().display();
-            return Err(Error::corrupt(format!("`{folder}`: frame {frame} is another one than the base holds")));
+            return Err(Error::corrupt(format!("`{folder}`: frame {frame} is not the one that the base holds")));
         }
         match self.what {
-            // Nothing is written behind it, so that it does not matter where it stands.
+            // Nothing is written after it, so its place does not matter.
             Some(_) if after.frame > frame => self.tail.take_beyond(before, commits, after),
             Some(_) => {}
             None if after.frame > frame => self.tail.take_at(before, commits, after),
@@ -284,7 +286,7 @@ impl Around<'_> {
         Ok(())
     }
 
-    /// Notes that the frames behind a place cannot be read, up to the one of a number.
+    /// Records that the frames after a position cannot be read, up to a number.
     fn lose(&mut self, segment: &Segment, at: &Position, last: u64) -> Result<()> {
         if last <= self.mark.frame {
             return Ok(());

@@ -1,4 +1,4 @@
-//! The files by which processes meet: two locks and the tip.
+//! The lock and tip files shared between processes.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -11,9 +11,9 @@ use crate::files::{Files, Handle, Layer};
 use crate::layout::Layout;
 use crate::lock::Lock;
 
-/// The lock for committing, the lock for applying and the tip, open for writing.
+/// The commit lock, the apply lock and the tip, open for writing.
 ///
-/// They are those that other processes find for as long as [`is_in_place`](Self::is_in_place) and
+/// They are the ones that other processes find only as long as [`is_in_place`](Self::is_in_place) and
 /// [`Lock::is_in_place`] say so: any of them may be removed or replaced at any time.
 #[derive(Debug)]
 pub struct Doors {
@@ -24,9 +24,9 @@ pub struct Doors {
 }
 
 impl Doors {
-    /// Opens the files, and makes those that are missing, with the folder of the journal.
+    /// Opens the files, and creates missing ones, including the folder of the journal.
     pub fn open(layer: &dyn Layer, layout: &Layout) -> Result<Self> {
-        // It may have been removed; then the store can still be read.
+        // It may have been removed; the store can still be read then.
         let folder = layout.folder();
         layer.make_dir(folder).during("making", folder)?;
         let (lock, apply_lock) = (Lock::open(layer, layout.lock())?, Lock::open(layer, layout.apply_lock())?);
@@ -34,12 +34,12 @@ impl Doors {
         Ok(Self { tip_path: layout.tip().to_owned(), lock, apply_lock, tip })
     }
 
-    /// Returns the lock for committing.
+    /// Returns the commit lock.
     pub fn lock(&self) -> &Lock {
         &self.lock
     }
 
-    /// Returns the lock for applying. A process that takes both takes this one last.
+    /// Returns the apply lock. A process that takes both takes this one last.
     pub fn apply_lock(&self) -> &Lock {
         &self.apply_lock
     }
@@ -55,14 +55,15 @@ impl Doors {
     }
 }
 
-/// Returns what is no file where locks and their holders are: nothing can be locked until it is gone.
+/// Returns what is in the place of locks and their holder files but is not a file: nothing can be
+/// locked until it is gone.
 pub fn no_locks(files: &dyn Files, layout: &Layout) -> Vec<PathBuf> {
     let locks = [layout.lock(), layout.apply_lock()].map(PathBuf::from);
     let holders = locks.clone().map(|lock| lock.with_extension("holder"));
     locks.into_iter().chain(holders).filter(|path| is_no_file(files, path)).collect()
 }
 
-/// Returns what is no file where processes meet.
+/// Returns what is in the place of any shared file but is not a file.
 pub fn no_doors(files: &dyn Files, layout: &Layout) -> Vec<PathBuf> {
     let mut found = no_locks(files, layout);
     if is_no_file(files, layout.tip()) {

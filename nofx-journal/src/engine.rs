@@ -1,4 +1,4 @@
-//! An open store behind a journal: what the handles of one process share.
+//! An open store with a journal, as the handles of one process share it.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -18,14 +18,15 @@ use crate::repair::only_without;
 use crate::segment::Segment;
 use crate::writer::{Writer, begin, first_segment};
 
-/// A store that was open for less is not brought up to date when it is closed, as long as little waits.
+/// A store that was open for less than this is not brought up to date when it is closed, unless a lot is waiting.
 const SHORT: Duration = Duration::from_secs(1);
 
-/// An open store: a base and the journal before it, for the handles of one process.
+/// An open store: a base and its journal, for the handles of one process.
 ///
-/// It reads, through its [`follower`](Self::follower), which has nothing to write with. What writes is made by the first commit. Dropping it
-/// brings the base up to date with at most one run, if something was committed here: when it was open for more than a second or [`Options::apply_after`], or when
-/// the journal holds 1 MiB or 1,000 commits that the base lacks. What the base lacks after that is in the journal, where every process reads it.
+/// Reads go through its [`follower`](Self::follower), which has nothing to write with. The writing part is created by
+/// the first commit. Dropping it brings the base up to date with at most one run, if something was committed here and
+/// either the store was open for more than a second or [`Options::apply_after`], or the journal holds 1 MiB or 1,000
+/// commits that the base lacks. What the base then still lacks is in the journal, where every process reads it.
 #[derive(Debug)]
 pub struct Engine {
     follower: Arc<Follower>,
@@ -35,15 +36,15 @@ pub struct Engine {
     opened: Deadline,
 }
 
-/// Whether a store is only read.
+/// Whether a store is read-only.
 #[derive(Debug)]
 enum MayWrite {
     To(Arc<dyn Layer>),
-    /// With what a commit answers.
+    /// With the error that commits return.
     Not(Error),
 }
 
-/// A store that is written, and the thread that brings its base up to date.
+/// The writing part of a store, and the thread that brings its base up to date.
 #[derive(Debug)]
 struct Writing {
     writer: Arc<Writer>,
@@ -51,7 +52,7 @@ struct Writing {
 }
 
 impl Engine {
-    /// Opens a store to read it, and to write it once something is committed. Reads and writes nothing yet.
+    /// Opens a store for reading, and for writing once something is committed. Reads and writes nothing yet.
     pub fn writing(
         layer: Arc<dyn Layer>,
         layout: Layout,
@@ -63,7 +64,7 @@ impl Engine {
         Self::of(follower, MayWrite::To(layer), options)
     }
 
-    /// Opens a store to read it alone; commits answer `why`. Nothing of it can change, make or lock anything.
+    /// Opens a store read-only; commits return `why`. Nothing in it can change, create or lock anything.
     pub fn reading(files: Arc<dyn Files>, layout: Layout, store: StoreId, base: Arc<dyn Base>, why: Error) -> Self {
         Self::of(Follower::new(files, layout, store, base), MayWrite::Not(why), Options::default())
     }
@@ -73,10 +74,11 @@ impl Engine {
         Self { follower, may_write, options, writer: Mutex::default(), opened }
     }
 
-    /// Begins the journal of a new store, whose base holds what a mark says. Durable on return.
+    /// Creates the journal of a new store whose base has this mark. Durable on return.
     ///
-    /// For the process that makes the store, before any other can find it: a base is never without a journal, so that one which is
-    /// missing is noticed. `Corrupt` if a journal with commits is there already: it belongs to a store whose base is gone.
+    /// For the process that creates the store, before any other can find it: a base is never without a journal, so that
+    /// a missing one is noticed. `Corrupt` if a journal with commits is already there: it belongs to a store whose base
+    /// is gone.
     pub fn create(layer: &dyn Layer, layout: &Layout, store: StoreId, mark: &Mark, options: &Options) -> Result<()> {
         let folder = layout.folder();
         layer.make_dir(folder).during("making", folder)?;
@@ -85,27 +87,28 @@ impl Engine {
             let what = format!("`{}`: the journal of a store whose base is gone", folder.display());
             return Err(Error::corrupt(what));
         }
-        // Of an attempt that was interrupted.
+        // Left by an interrupted attempt.
         found.iter().try_for_each(|segment| layer.remove(&segment.path).during("removing", &segment.path))?;
-        // It would tell of frames that the new store never had.
+        // It would report frames that the new store never had.
         layer.remove(layout.tip()).during("removing", layout.tip())?;
         begin(layer, layout, store, mark, options)
     }
 
-    /// Returns the store as it is read: every read of the waist, for a caller who may block.
+    /// Returns the reading side of the store: every read of the waist, for callers that may block.
     pub fn follower(&self) -> &Follower {
         &self.follower
     }
 
     /// Commits a group. Blocks until the disk has answered, and until no other caller or process commits.
     ///
-    /// As [`PersistenceBackend::commit`](nofx_core::PersistenceBackend::commit).
+    /// Like [`PersistenceBackend::commit`](nofx_core::PersistenceBackend::commit).
     pub fn commit(&self, group: Vec<Batch>) -> Result<Vec<Outcome>> {
         self.refuse(&group)?;
         if group.is_empty() { Ok(Vec::new()) } else { self.writer()?.commit(group) }
     }
 
-    /// Commits a group if no other caller or process does just now; otherwise gives it back. Blocks until the disk has answered.
+    /// Commits a group if no other caller or process is committing; otherwise gives it back. Blocks until the disk has
+    /// answered.
     pub fn try_commit(&self, group: Vec<Batch>) -> std::result::Result<Result<Vec<Outcome>>, Vec<Batch>> {
         if let Err(error) = self.refuse(&group) {
             return Ok(Err(error));
@@ -119,7 +122,7 @@ impl Engine {
         }
     }
 
-    /// Refuses what no state of the store would take.
+    /// Rejects what no state of the store would accept.
     fn refuse(&self, group: &[Batch]) -> Result<()> {
         group.iter().try_for_each(|batch| batch.validate(&Limits::GUARANTEED))?;
         match &self.may_write {
@@ -128,15 +131,15 @@ impl Engine {
         }
     }
 
-    /// Waits for a commit that is at the disk.
+    /// Waits for a commit in flight.
     pub fn wait_for_commits(&self) {
         let writer = self.lock_writer().as_ref().map(|writing| writing.writer.clone());
         writer.into_iter().for_each(|writer| drop(writer.turn()));
     }
 
-    /// Brings the base up to date with everything that was committed before this was called, run by run.
+    /// Brings the base up to date with everything that was committed before this call, run by run.
     ///
-    /// `Locked` if another process is at it for longer than [`Options::lock_wait`].
+    /// `Locked` if another process is applying for longer than [`Options::lock_wait`].
     pub fn apply(&self) -> Result<()> {
         let wait = || Deadline::after(self.options.lock_wait);
         let (writer, mut deadline) = (self.writer()?, wait());
@@ -150,7 +153,7 @@ impl Engine {
                     let what = format!("`{}`", self.follower.layout.apply_lock().display());
                     return Err(Error::Locked { what, holder: None });
                 }
-                // Where no process told since the system started what is durable, this one does.
+                // If no process has reported what is durable since the system started, this one does.
                 writer.settle()?;
                 thread::sleep(Duration::from_millis(1));
                 self.follower.follow()?;
@@ -159,12 +162,13 @@ impl Engine {
         Ok(())
     }
 
-    /// Lets the journal go on behind what cannot be read of it, and says what was done. Without damage it does nothing.
+    /// Lets the journal continue after unreadable parts, and reports what was done. Without damage it does nothing.
     ///
-    /// The base takes in every commit that can be read, and a new generation begins behind them. Where commits would be lost, this only says so
-    /// in [`losses`](Repaired::losses), unless it may give them up: close other programs first that have the store open, which may still bring
-    /// them to the base. What is damaged is kept as `damaged-<n>-…` in the folder of the journal. `Locked` if another process commits
-    /// or applies for longer than [`Options::lock_wait`].
+    /// The base takes in every readable commit, and a new generation begins after them. If commits would be lost, this
+    /// only reports so in [`losses`](Repaired::losses), unless `gives_up` allows it: first close other programs that
+    /// have the store open, which may still bring those commits to the base. Damaged files are kept as `damaged-<n>-…`
+    /// in the folder of the journal. `Locked` if another process commits or applies for longer than
+    /// [`Options::lock_wait`].
     pub fn repair(&self, gives_up: bool) -> Result<Repaired> {
         let (layer, folder) = (self.layer()?, self.follower.layout.folder());
         if layer.list(folder).during("listing", folder)?.is_empty()
@@ -178,15 +182,16 @@ impl Engine {
         self.writer()?.repair(gives_up)
     }
 
-    /// Does the same, and lets the base say that it is complete, unless another process commits or applies just now: then it is a whole store without its
-    /// journal, until the next commit.
+    /// Does the same, and lets the base record that it is complete, unless another process commits or applies just then:
+    /// until the next commit it is a whole store without its journal.
     pub fn complete(&self) -> Result<()> {
         self.apply()?;
         self.writer()?.complete()
     }
 
-    /// Makes the journal as small as that of a new store, if the base holds everything that is in it: so after [`apply`](Self::apply), unless others
-    /// commit. Costs a flush, and the next segment is made as large as they are.
+    /// Shrinks the journal to the size of a new store's, if the base holds everything in it: call it after
+    /// [`apply`](Self::apply), while no other process commits. It costs a flush, and the next segment is filled again
+    /// when it is created.
     pub fn shrink(&self) -> Result<()> {
         self.writer()?.shrink(first_segment(&self.options))
     }
@@ -202,7 +207,7 @@ impl Engine {
         }
     }
 
-    /// Returns what writes, and makes it first if this is the first commit.
+    /// Returns the writing part, creating it for the first commit.
     fn writer(&self) -> Result<Arc<Writer>> {
         let layer = self.layer()?;
         let mut writing = self.lock_writer();
@@ -211,7 +216,7 @@ impl Engine {
         }
         let writer = Arc::new(Writer::open(self.follower.clone(), layer.clone(), self.options.clone())?);
         let working = writer.clone();
-        // Without the thread the store works, and its base follows when it is closed.
+        // Without the thread the store works, and its base catches up when the store is closed.
         let applier = thread::Builder::new().name("nofx-apply".to_owned()).spawn(move || applier::run(&working)).ok();
         *writing = Some(Writing { writer: writer.clone(), applier });
         Ok(writer)

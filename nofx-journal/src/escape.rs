@@ -1,16 +1,16 @@
 //! File names for ids that may be any text.
 //!
 //! Lower-case letters, digits, `-` and `_` stand for themselves; every other byte is `%` and two lower-case hexadecimal
-//! digits. So no name leaves its folder, and no two become one where a file system ignores case or normalises. The
-//! first letter of a name that Windows reserves is escaped too. An id whose name would be longer than 190 bytes is
-//! named by its beginning and its digest; then its file says which id it is.
+//! digits. So no name leaves its folder, and no two names coincide where a file system ignores case or normalises. The
+//! first letter of a name that Windows reserves is escaped too. If a name would be longer than 190 bytes, it consists
+//! of the id's beginning and its digest; the file then contains the id.
 
 use sha2::{Digest, Sha256};
 
-/// The longest name, in bytes, so that a kind and an extension fit behind it.
+/// The longest name, in bytes, so that a kind and an extension fit after it.
 const LONGEST: usize = 190;
 
-/// What stands between the beginning of a long id and its digest; never part of another name.
+/// Separates the beginning of a long id from its digest; never part of another name.
 const DIGEST: char = '~';
 
 /// Returns the name of an id.
@@ -38,7 +38,7 @@ pub fn escape(id: &str) -> String {
     name
 }
 
-/// Returns the id of a name; `None` if it is not a name, or one that only says the digest.
+/// Returns the id of a name; `None` if it is not a valid name, or one that contains only the digest.
 pub fn unescape(name: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(name.len());
     let mut rest = name.bytes();
@@ -53,7 +53,7 @@ pub fn unescape(name: &str) -> Option<String> {
     String::from_utf8(bytes).ok().filter(|id| escape(id) == name)
 }
 
-/// Returns whether an id's name does not tell it.
+/// Returns whether an id's name does not reveal the id.
 pub fn is_long(id: &str) -> bool {
     escape(id).contains(DIGEST)
 }

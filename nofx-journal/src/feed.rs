@@ -1,7 +1,7 @@
-//! What is remembered of old commits: the feed of changes, and the outcomes of batches that are committed again.
+//! What is remembered of old commits: the change feed, and the outcomes of batches that are committed again.
 //!
-//! Files of 20,000 commits each, without their bodies. The applier appends to them; the newest commits are in the
-//! journal only. Nothing is read before it is asked for.
+//! Files of 20,000 commits each, without bodies. The applier appends to them; the newest commits are only in the
+//! journal. Nothing is read before it is needed.
 
 use std::collections::{HashMap, VecDeque};
 use std::io;
@@ -15,20 +15,20 @@ use crate::fault::{During, is_of_the_file};
 use crate::files::{Files, Layer};
 use crate::layout;
 
-/// How many commits a file holds. Whole files are forgotten.
+/// How many commits a file holds. Files are forgotten as a whole.
 const COMMITS: u64 = 20_000;
 const HEAD_BYTES: usize = 8;
-/// How many bytes of commits are answered at once, unless one alone has more.
+/// The maximum bytes of commits in one answer, unless a single commit has more.
 const PAGE_BYTES: usize = 4 << 20;
 
-/// What is known of the files.
+/// What is known about the files.
 #[derive(Debug, Default)]
 pub struct Feed {
     files: VecDeque<FeedFile>,
     ids: HashMap<BatchId, u64>,
-    /// The number behind the last commit that was read.
+    /// The number after the last commit that was read.
     end: u64,
-    /// The number behind the last commit that cannot be read. A caller that follows changes from before it is told of a gap.
+    /// The number after the last unreadable commit. A caller that follows changes from before it gets a gap.
     lost_end: u64,
     started: bool,
 }
@@ -36,7 +36,7 @@ pub struct Feed {
 #[derive(Debug)]
 struct FeedFile {
     number: u64,
-    /// Where each commit begins, in order; [`LOST`] for one that is damaged.
+    /// Where each commit begins, in order; [`LOST`] for a damaged one.
     starts: Vec<u32>,
     /// Where the next one goes.
     end: u64,
@@ -45,7 +45,7 @@ struct FeedFile {
 const LOST: u32 = u32::MAX;
 
 impl Feed {
-    /// Returns the number of the oldest commit from which on all are remembered.
+    /// Returns the number of the oldest commit such that it and all later ones are remembered.
     pub fn start(&self) -> u64 {
         self.first().max(self.lost_end)
     }
@@ -60,14 +60,14 @@ impl Feed {
         self.ids.get(batch).copied()
     }
 
-    /// Reads what others added, up to the commit of this number, which the files are known to hold.
+    /// Reads what other processes added, up to the commit with this number, which the files are known to hold.
     pub fn catch_up(&mut self, files: &dyn Files, known: u64) -> Result<()> {
         if !self.started {
             let folder = Path::new(layout::FEED);
             let found = files.list(folder).during("listing", folder)?;
             let mut numbers: Vec<u64> = found.iter().filter_map(|entry| number_of(&entry.name)).collect();
             numbers.sort_unstable();
-            // Only an unbroken row of files up to the newest is of use.
+            // Only an unbroken sequence of files up to the newest is of use.
             let newest = known.saturating_sub(1) / COMMITS;
             let row = numbers.iter().rev().skip_while(|number| **number > newest).zip((0..=newest).rev());
             let first = row.take_while(|(found, expected)| *found == expected).last().map(|(found, _)| *found);
@@ -83,10 +83,10 @@ impl Feed {
         Ok(())
     }
 
-    /// Makes the file of a number the newest one.
+    /// Makes the file with this number the newest one.
     fn begin_file(&mut self, number: u64) {
         if self.files.back().is_none_or(|file| file.number != number) {
-            // What it should have held before is lost, if it does not begin with its first commit.
+            // If it does not begin with its first commit, the commits before that are lost.
             let lost = self.end.saturating_sub(number * COMMITS);
             if lost > 0 {
                 self.lost_end = self.end;
@@ -107,7 +107,7 @@ impl Feed {
         }
     }
 
-    /// Reads the newest file up to the commit of a number.
+    /// Reads the newest file up to the commit with a number.
     fn read_on(&mut self, files: &dyn Files, known: u64) -> Result<()> {
         let Some(file) = self.files.back_mut() else { return Ok(()) };
         let path = path_of(file.number);
@@ -118,7 +118,7 @@ impl Feed {
         };
         let mut at = 0;
         while self.end < known {
-            // Behind damage, the next whole commit is looked for.
+            // After damage, finds the next whole commit.
             let found = (at..bytes.len()).find_map(|at| {
                 let mut from = Reader(bytes.get(at..)?);
                 let (number, remembered) = read_one(&mut from)?;
@@ -143,15 +143,15 @@ impl Feed {
         Ok(())
     }
 
-    /// Finds where the commit of this number goes, which is the next one.
+    /// Finds where the commit with this number goes, which is the next one.
     pub fn find_end(&mut self, files: &dyn Files, first: u64) -> Result<()> {
         self.catch_up(files, first)?;
         self.look_again_if_shortened(files, first)
     }
 
-    /// Returns what has to be written next of commits, the first of which has the number `first`; `None` if it is all there.
+    /// Returns what to write next for commits of which the first has the number `first`; `None` if everything is there.
     ///
-    /// Trying again after an error goes on where it ended.
+    /// After an error, a retry continues where it stopped.
     pub fn next_part(&mut self, first: u64, commits: &[Remembered]) -> Option<Part> {
         let done = usize::try_from(self.end.saturating_sub(first)).unwrap_or(usize::MAX);
         let rest = commits.get(done..).filter(|rest| !rest.is_empty())?;
@@ -166,7 +166,7 @@ impl Feed {
         Some(part)
     }
 
-    /// Notes that a part was written.
+    /// Records that a part was written.
     pub fn take(&mut self, part: Part) {
         let Some(file) = self.files.back_mut() else { return };
         file.end = part.offset + part.bytes.len() as u64;
@@ -183,7 +183,7 @@ impl Feed {
         self.first() / COMMITS
     }
 
-    /// Begins again if the newest file is not as long as it was: it was repaired, or taken away.
+    /// Starts again if the newest file is shorter than it was: it was repaired or removed.
     fn look_again_if_shortened(&mut self, files: &dyn Files, known: u64) -> Result<()> {
         let Some(file) = self.files.back().filter(|file| file.end > 0) else { return Ok(()) };
         let path = path_of(file.number);
@@ -192,15 +192,14 @@ impl Feed {
             opened => opened.and_then(|opened| opened.len()).during("measuring", &path)?,
         };
         if length < file.end {
-            // What was appended in an attempt that failed is appended again.
+            // What a failed attempt appended is appended again.
             *self = Self::default();
             self.catch_up(files, known)?;
         }
         Ok(())
     }
 
-    /// Reads commits from the one of a number on: at most `limit`, and perhaps fewer. `None` if
-    /// they are forgotten.
+    /// Reads commits from a number on: at most `limit`, and perhaps fewer. `None` if they are forgotten.
     pub fn read(&self, files: &dyn Files, from: u64, limit: usize) -> Result<Option<Vec<Remembered>>> {
         let mut found = Vec::new();
         let Some(file) = self.files.iter().find(|file| file.number == from / COMMITS) else { return Ok(None) };
@@ -211,11 +210,11 @@ impl Feed {
             return Err(Error::corrupt(format!("`{}`: commit {from} cannot be read", path.display())));
         };
         let opened = match files.open(&path) {
-            // Another process removed it: it was too old.
+            // Another process removed it because it was too old.
             Err(error) if is_missing(&error) => return Ok(None),
             opened => opened.during("opening", &path)?,
         };
-        // A page ends where the next one would be damaged.
+        // A page ends where the next commit would be damaged.
         let wanted = file.starts.iter().skip(first).take(limit).take_while(|start| **start != LOST).count();
         let to = file.starts.get(first + wanted).copied().filter(|start| *start != LOST).map_or(file.end, u64::from);
         let bytes = opened
@@ -231,7 +230,7 @@ impl Feed {
             found.push(remembered);
         }
         if found.is_empty() && wanted > 0 {
-            // One commit alone may be larger than a page.
+            // A single commit may be larger than a page.
             let bytes = opened.read_range(u64::from(start), file.end).during("reading", &path)?;
             let alone = read_one(&mut Reader(&bytes)).filter(|(number, _)| *number == from);
             let damaged = || Error::corrupt(format!("`{}`: commit {from} at byte {start}", path.display()));
@@ -241,7 +240,7 @@ impl Feed {
     }
 }
 
-/// Commits that belong behind the others of a file.
+/// Commits to be written after those in a file.
 #[derive(Debug)]
 pub struct Part {
     file: u64,
@@ -252,7 +251,7 @@ pub struct Part {
 }
 
 impl Part {
-    /// Writes it, durably except for the name; returns whether that is new.
+    /// Writes it, durably except for the name; returns whether the name is new.
     pub fn write(&self, layer: &dyn Layer) -> Result<bool> {
         let path = path_of(self.file);
         let is_new = self.offset == 0;
@@ -281,12 +280,12 @@ impl Part {
     }
 }
 
-/// Returns whether a file is not there, or cannot be had for a reason of its own.
+/// Returns whether a file does not exist, or cannot be read for a reason of its own.
 fn is_missing(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::NotFound || is_of_the_file(error)
 }
 
-/// Removes the files with a smaller number.
+/// Removes the files with smaller numbers.
 pub fn remove_older(layer: &dyn Layer, oldest: u64) -> Result<()> {
     let folder = Path::new(layout::FEED);
     for entry in layer.list(folder).during("listing", folder)? {
@@ -298,18 +297,18 @@ pub fn remove_older(layer: &dyn Layer, oldest: u64) -> Result<()> {
     Ok(())
 }
 
-/// What is wrong with a file of the feed.
+/// Damage in a file of the feed.
 #[derive(Debug)]
 pub struct FeedDamage {
     /// The file.
     pub path: PathBuf,
-    /// The first byte that is of no commit.
+    /// The first byte that belongs to no commit.
     pub at: usize,
-    /// The commits that can be read, as they stand in the file.
+    /// The readable commits, as they are in the file.
     readable: Vec<u8>,
 }
 
-/// Looks for bytes that are of no commit. What a crash leaves behind the newest commit, number `known - 1`, is none of them.
+/// Finds bytes that belong to no commit, except what a crash leaves after the newest commit, number `known - 1`.
 pub fn damages(files: &dyn Files, known: u64) -> Result<Vec<FeedDamage>> {
     let folder = Path::new(layout::FEED);
     let found = files.list(folder).during("listing", folder)?;
@@ -351,7 +350,7 @@ fn damage_in(path: &Path, bytes: &[u8], known: u64) -> Option<FeedDamage> {
 }
 
 impl FeedDamage {
-    /// Moves the file aside and leaves what can be read of it in its place. Durable on return.
+    /// Moves the file aside and leaves its readable part in its place. Durable on return.
     pub fn repair(&self, layer: &dyn Layer) -> Result<PathBuf> {
         let kept = aside::put(layer, &self.path)?;
         layer.replace(&self.path, &self.readable).during("writing", &self.path)?;
@@ -405,7 +404,7 @@ mod tests {
         Remembered { batch, seq: Seq::new(6), records: vec![note], logs: vec![(talk, 300..302)], appended: 1 }
     }
 
-    /// Writes the commits of some numbers as an applier does.
+    /// Writes the commits with some numbers as an applier does.
     fn append(sim: &Sim, feed: &mut Feed, numbers: std::ops::Range<u64>) {
         let commits: Vec<_> = numbers.clone().map(remembered).collect();
         feed.find_end(sim, numbers.start).unwrap();
@@ -419,7 +418,7 @@ mod tests {
         "feed/00000000"
     }
 
-    /// The bytes are those that `docs/format/journal.md` shows, spelled here once more.
+    /// The same bytes as in `docs/format/journal.md`, spelled out again.
     #[test]
     fn a_commit_has_the_bytes_of_the_page() {
         let sim = Sim::default();
@@ -465,7 +464,7 @@ mod tests {
         assert!(damages(&sim, 5).unwrap().is_empty());
     }
 
-    /// A part was written, and its writer killed before the base was told to hold its commits.
+    /// A part was written, and its writer killed before it could report to the base that its commits are there.
     #[test]
     fn what_an_attempt_left_is_written_again_in_its_place() {
         let sim = Sim::default();

@@ -1,4 +1,4 @@
-//! The few things that a local store asks of a file system, so that tests can put another one below it.
+//! The few operations that a local store needs from a file system, so that tests can substitute another one.
 
 use std::fmt::Debug;
 use std::fs::{self, File, OpenOptions, TryLockError};
@@ -10,18 +10,19 @@ use nofx_platform::{
     Identity, flush_folder, owner, private, private_folders, remove_file, remove_folder, replace, user, write_all_at,
 };
 
-/// A folder with everything below it, to be looked at: nothing here changes, makes or locks anything. All paths are relative to it.
+/// Read access to a folder and everything below it: nothing here changes, creates or locks anything. All paths are
+/// relative to it.
 pub trait Files: Debug + Send + Sync {
-    /// Opens a file for reading. `InvalidData` for what is no file, or is reached through a symbolic link.
+    /// Opens a file for reading. `InvalidData` for something that is not a file, or is reached through a symbolic link.
     fn open(&self, path: &Path) -> io::Result<Arc<dyn Opened>>;
-    /// Returns what a folder holds, in no order; nothing if there is no folder.
+    /// Returns the contents of a folder, in no particular order; nothing if there is no folder.
     fn list(&self, path: &Path) -> io::Result<Vec<Entry>>;
-    /// Returns why this process may only read here, if its owner decides that.
+    /// Returns why this process may only read here, if that is because of the owner.
     fn foreign(&self) -> io::Result<Option<String>>;
-    /// Fails if a file that exists cannot be opened for writing; it is not changed.
+    /// Fails if an existing file cannot be opened for writing; it is not changed.
     fn may_edit(&self, path: &Path) -> io::Result<()>;
-    /// Returns what is another after each start of the system, which is when writes that were not flushed are gone. `None` where
-    /// the system has nothing of the kind.
+    /// Returns an identifier that differs after each start of the system, which is when unflushed writes are lost.
+    /// `None` where the system has no such identifier.
     fn boot(&self) -> Option<Boot>;
 
     /// Reads a whole file; `None` if there is none.
@@ -36,55 +37,56 @@ pub trait Files: Debug + Send + Sync {
 
 pub use nofx_platform::Boot;
 
-/// A folder that may be changed as well.
+/// A folder that can also be changed.
 pub trait Layer: Files {
-    /// Opens a file for reading and writing; made if there is none. Errors as those of [`open`](Files::open).
+    /// Opens a file for reading and writing, creating it if there is none. Errors are those of [`open`](Files::open).
     fn edit(&self, path: &Path) -> io::Result<Arc<dyn Handle>>;
     /// Opens a file for writing, and empties it.
     fn create(&self, path: &Path) -> io::Result<Arc<dyn Handle>>;
-    /// Makes a folder; no error if there is one, `NotADirectory` if something else has its name. Folders above it must exist.
+    /// Creates a folder; no error if it exists, `NotADirectory` if something else has its name. Parent folders must
+    /// exist.
     fn make_dir(&self, path: &Path) -> io::Result<()>;
-    /// Gives a file another name, replacing what has it.
+    /// Renames a file, replacing any file with the new name.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
     /// Removes a file; no error if there is none.
     fn remove(&self, path: &Path) -> io::Result<()>;
-    /// Removes a folder; no error if there is none or something in it.
+    /// Removes a folder; no error if there is none or it is not empty.
     fn remove_dir(&self, path: &Path) -> io::Result<()>;
     /// Makes the names in a folder durable.
     fn sync_dir(&self, path: &Path) -> io::Result<()>;
 
-    /// Replaces a file in one step, its content durable before its name. The folder is not synced.
+    /// Replaces a file in one step, its content durable before its name. The folder is not flushed.
     fn replace(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
         self.prepare(path, bytes)?;
         self.put(path)
     }
 
-    /// Writes what [`put`](Self::put) puts in the place of a file. Durable on return.
+    /// Writes the new content for [`put`](Self::put). Durable on return.
     fn prepare(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
         let file = self.create(&beside(path))?;
         file.write_at(bytes, 0)?;
         file.sync()
     }
 
-    /// Puts what was prepared in the place of a file. The folder is not synced.
+    /// Replaces a file with the prepared content. The folder is not flushed.
     fn put(&self, path: &Path) -> io::Result<()> {
         self.rename(&beside(path), path)
     }
 }
 
 /// A file that is open for reading.
-#[expect(clippy::len_without_is_empty, reason = "it asks the system, and what is asked is how long the file is")]
+#[expect(clippy::len_without_is_empty, reason = "it asks the system for the length of the file")]
 pub trait Opened: Debug + Send + Sync {
     /// Returns the length in bytes.
     fn len(&self) -> io::Result<u64>;
-    /// Reads some bytes; none at the end of the file.
+    /// Reads bytes at an offset; none at the end of the file.
     fn read_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<usize>;
-    /// Returns whether a path still names this file.
+    /// Returns whether a path still refers to this file.
     fn is_at(&self, path: &Path) -> io::Result<bool>;
-    /// Returns whether no process has the lock on the file just now.
+    /// Returns whether no process holds the lock on the file at this moment.
     fn is_free(&self) -> io::Result<bool>;
 
-    /// Reads from `offset` until `bytes` is full or the file ends; returns how many.
+    /// Reads from `offset` until `bytes` is full or the file ends; returns how many bytes were read.
     fn read_full(&self, bytes: &mut [u8], offset: u64) -> io::Result<usize> {
         let mut done = 0;
         while let Some(rest) = bytes.get_mut(done..).filter(|rest| !rest.is_empty()) {
@@ -98,7 +100,7 @@ pub trait Opened: Debug + Send + Sync {
         Ok(done)
     }
 
-    /// Reads what lies between two offsets, as far as the file goes.
+    /// Reads the bytes between two offsets, as far as the file goes.
     fn read_range(&self, from: u64, to: u64) -> io::Result<Vec<u8>> {
         let wanted = to.min(self.len()?).saturating_sub(from);
         let mut bytes = vec![0; usize::try_from(wanted).map_err(io::Error::other)?];
@@ -112,17 +114,17 @@ pub trait Opened: Debug + Send + Sync {
 pub trait Handle: Opened {
     /// Writes all bytes.
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()>;
-    /// Cuts or extends the file.
+    /// Truncates or extends the file.
     fn set_len(&self, len: u64) -> io::Result<()>;
     /// Makes the content durable, not the name.
     fn sync(&self) -> io::Result<()>;
-    /// Takes the lock on the file for this handle, unless another handle has it. Ends with the process.
+    /// Takes the lock on the file for this handle, unless another handle has it. Released when the process ends.
     fn try_lock(&self) -> io::Result<bool>;
-    /// Gives the lock back.
+    /// Releases the lock.
     fn unlock(&self) -> io::Result<()>;
 }
 
-/// What a folder holds.
+/// An item in a folder.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Entry {
     /// Its name in the folder.
@@ -131,7 +133,7 @@ pub struct Entry {
     pub is_dir: bool,
 }
 
-/// What a file that is being written is called until it is whole. No id is escaped to a name with `~` before its end.
+/// The suffix of a file that is being written. No escaped id ends like this.
 pub const UNFINISHED: &str = "~new";
 
 fn beside(path: &Path) -> PathBuf {
@@ -140,7 +142,7 @@ fn beside(path: &Path) -> PathBuf {
     name.into()
 }
 
-/// A folder of the machine.
+/// A folder on this machine.
 #[derive(Debug)]
 pub struct Disk {
     root: Arc<Path>,
@@ -152,7 +154,8 @@ impl Disk {
         Self { root: root.into() }
     }
 
-    /// Returns where a path is, unless it leads through a symbolic link: those are not followed out of the store.
+    /// Returns the location of a path, unless it leads through a symbolic link: links out of the store are not
+    /// followed.
     fn at(&self, path: &Path) -> io::Result<PathBuf> {
         let mut full = self.root.to_path_buf();
         for part in path.components() {
@@ -169,7 +172,8 @@ impl Disk {
         Ok(full)
     }
 
-    /// Returns where a name is, whatever has it. It may be a link: what is done then concerns the link itself.
+    /// Returns the location of a name, whatever has it. It may be a link: the operation then applies to the link
+    /// itself.
     fn named(&self, path: &Path) -> io::Result<PathBuf> {
         let folder = self.at(path.parent().unwrap_or(Path::new("")))?;
         Ok(folder.join(path.file_name().unwrap_or_default()))
@@ -182,9 +186,9 @@ impl Disk {
         let full = self.at(path)?;
         let file = nofx_platform::open(&full, options).map_err(|error| match error.kind() {
             io::ErrorKind::IsADirectory => is_folder(),
-            // Below a file there is nothing.
+            // There is nothing below a file.
             io::ErrorKind::NotADirectory => io::ErrorKind::NotFound.into(),
-            // So says Windows.
+            // Windows reports a folder this way.
             io::ErrorKind::PermissionDenied if full.is_dir() => is_folder(),
             _ => error,
         })?;
@@ -195,7 +199,7 @@ impl Disk {
         Ok(Arc::new(DiskFile { identity: Identity::of_found(&file, &found)?, file, root: self.root.clone() }))
     }
 
-    /// Says how a file is opened for writing: for its owner alone.
+    /// Returns options for creating files that only their owner can access.
     fn making() -> OpenOptions {
         let mut options = OpenOptions::new();
         private(options.read(true).write(true).create(true));
@@ -216,7 +220,7 @@ impl Files for Disk {
         found
             .map(|entry| {
                 let entry = entry?;
-                // A name that is not Unicode is none of ours; shown lossily, it is none either.
+                // A name that is not Unicode is not ours; converted lossily, it is still not one of ours.
                 let name = entry.file_name().to_string_lossy().into_owned();
                 Ok(Entry { name, is_dir: entry.file_type()?.is_dir() })
             })
@@ -254,7 +258,7 @@ impl Layer for Disk {
         match private_folders().create(&path) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => match fs::symlink_metadata(&path)?.is_dir() {
                 true => Ok(()),
-                false => Err(io::Error::new(io::ErrorKind::NotADirectory, "it is no folder")),
+                false => Err(io::Error::new(io::ErrorKind::NotADirectory, "it is not a folder")),
             },
             made => made,
         }
@@ -287,7 +291,7 @@ fn missing_is_fine(done: io::Result<()>) -> io::Result<()> {
     }
 }
 
-/// Returns whether there is nothing of a name: also where a file has the name of a folder above it.
+/// Returns whether nothing has a name, including when a file is in the place of a parent folder.
 fn is_missing(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::NotADirectory || nofx_platform::is_missing(error)
 }

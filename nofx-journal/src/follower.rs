@@ -1,4 +1,4 @@
-//! Following: the tail of a store, kept up with what other processes commit and apply.
+//! Following: keeping the tail of a store up to date with what other processes commit and apply.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -13,43 +13,43 @@ use crate::segment::{self, Found, Position, Segment};
 use crate::tail::{Amount, Tail};
 use crate::tip::Tip;
 
-/// How often something that others may just be changing is looked at again.
+/// How often a read is repeated when other processes may be changing what it reads.
 pub(crate) const TRIES: usize = 100;
 
-/// A store that is read: a base, and the journal beyond it.
+/// A store as readers see it: a base, and the journal beyond it.
 ///
-/// Reading writes nothing, takes no lock and waits for no other process. Every answer is what the store held at one moment, which is not
-/// earlier than the call.
+/// Reading writes nothing, takes no lock and waits for no other process. Every answer reflects the store at a single
+/// point in time, no earlier than the call.
 #[derive(Debug)]
 pub struct Follower {
     pub(crate) files: Arc<dyn Files>,
     pub(crate) layout: Layout,
     pub(crate) store: StoreId,
     pub(crate) base: Arc<dyn Base>,
-    /// The tip, open for as long as it is the one that other processes find.
+    /// The tip, open as long as it is the file that other processes find.
     tip: Mutex<Option<Arc<dyn Opened>>>,
-    /// Held alone, also while the journal is read on: nothing is asked of the base as long as it is.
+    /// Held exclusively, also while reading the journal further: the base is not accessed while it is held.
     tail: Mutex<Tail>,
 }
 
-/// What became of an attempt to follow.
+/// The result of an attempt to follow.
 enum Followed {
-    /// Up to a frame.
+    /// Followed up to a frame.
     To(u64),
-    /// Others did something in between.
+    /// Other processes changed something in between.
     Again,
     /// The frames on the way are not there.
     Lost,
 }
 
 impl Follower {
-    /// Returns one that knows nothing yet.
+    /// Returns a follower that knows nothing yet.
     pub fn new(files: Arc<dyn Files>, layout: Layout, store: StoreId, base: Arc<dyn Base>) -> Self {
         Self { files, layout, store, base, tip: Mutex::default(), tail: Mutex::default() }
     }
 
     pub(crate) fn tail(&self) -> MutexGuard<'_, Tail> {
-        // A panic cannot leave it half changed: what is taken in was judged before.
+        // A panic cannot leave it half changed: what is taken in was checked before.
         self.tail.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -58,17 +58,18 @@ impl Follower {
         self.tail().position()
     }
 
-    /// Follows the journal to every commit that was acknowledged before this was called. Returns how far it was followed at least, and
-    /// what the tip told, if that is believed.
+    /// Follows the journal to every commit that was acknowledged before this call. Returns how far it was followed at
+    /// least, and the tip, if it is believed.
     ///
-    /// A tip of this start of the system is. With one of another, or none, everything whole is taken. Where frames cannot be read, those behind
-    /// them are taken as well, and what they may have been about is in doubt. `Corrupt` if base and journal do not fit, or there is no journal.
+    /// A tip from this start of the system is believed. With a tip from another start, or none, every whole frame is
+    /// taken. If frames cannot be read, those after them are taken as well, and whatever the unreadable ones may
+    /// concern is doubtful. `Corrupt` if base and journal do not match, or there is no journal.
     pub fn follow(&self) -> Result<(u64, Option<Tip>)> {
         self.follow_by(|tip| self.believed(tip))
     }
 
-    /// Follows for a process that has the lock for committing. Where starts of the system have no name, no tip says for it how far the
-    /// journal is durable.
+    /// Follows on behalf of the holder of the commit lock. Where system starts have no identifier, it accepts no tip's
+    /// word on how far the journal is durable.
     pub(crate) fn follow_holding(&self) -> Result<Option<Tip>> {
         let boot = self.files.boot();
         let (_, told) = self.follow_by(|tip| tip.filter(|tip| boot.is_some() && tip.boot == boot))?;
@@ -95,22 +96,22 @@ impl Follower {
                 Followed::To(_) | Followed::Again => continue,
                 Followed::Lost => {}
             }
-            // The frames were used again, or are damaged. The base holds what they said, unless that is damage too.
+            // The frames were reused, or are damaged. The base holds their content, unless they are damaged.
             let mark = self.base.snapshot()?.mark();
             let segments = Segment::newest_run(&*self.files, &self.layout, self.store)?;
             let newest = segments.last().map(|newest| newest.header);
             let seen = (tip, mark, newest, self.bound(told));
             repeats = if before.replace(seen) == Some(seen) { repeats + 1 } else { 0 };
             match repeats {
-                // Again, because others may have changed something behind the first look.
+                // Again, because other processes may have changed something after the first look.
                 0 | 1 => self.begin(&mark, &segments)?,
                 _ => self.begin_around(seen, segments)?,
             }
         }
-        Err(Error::unavailable(format!("following `{}` while others write", self.layout.folder().display())))
+        Err(Error::unavailable(format!("following `{}` while other processes write", self.layout.folder().display())))
     }
 
-    /// Says that a base is there, and its journal is not.
+    /// Makes the error for a base whose journal is missing.
     pub(crate) fn without_journal(&self) -> Error {
         Error::corrupt(format!("`{}`: the journal of the store is missing", self.layout.folder().display()))
     }
@@ -120,7 +121,7 @@ impl Follower {
         *self.tail() = Tail::default();
     }
 
-    /// Reads the tip, again if another process is just writing it. `None` if it cannot be read.
+    /// Reads the tip, and again if another process is writing it. `None` if it cannot be read.
     pub(crate) fn tip(&self) -> Option<Tip> {
         let file = self.tip_file()?;
         for _ in 0..TRIES {
@@ -141,27 +142,28 @@ impl Follower {
         known.clone()
     }
 
-    /// Returns a tip if it tells all that is durable: it was told since the system started.
+    /// Returns a tip if it covers everything that is durable: it was written since the system started.
     ///
-    /// Where starts have no name, it is believed unless more stands in the journal and no process is just committing.
+    /// Where system starts have no identifier, it is believed unless the journal contains more and no process is
+    /// committing.
     fn believed(&self, tip: Option<Tip>) -> Option<Tip> {
         let boot = self.files.boot();
         tip.filter(|tip| tip.boot == boot && (boot.is_some() || !(self.has_more(tip) && self.is_quiet())))
     }
 
-    /// Returns whether a frame seems to stand behind the one that a tip tells of, if that is the last one known here.
+    /// Returns whether a frame appears to follow the one that a tip points to, if that is the last one known here.
     fn has_more(&self, tip: &Tip) -> bool {
         let tail = self.tail();
         let segment = tail.segment().filter(|_| tail.position().is_same_frame(&tip.durable));
         segment.is_some_and(|segment| segment.has_head(&tail.position()).unwrap_or(false))
     }
 
-    /// Returns whether no process has the lock for committing.
+    /// Returns whether no process holds the commit lock.
     pub(crate) fn is_quiet(&self) -> bool {
         self.files.open(self.layout.lock()).and_then(|lock| lock.is_free()).unwrap_or(false)
     }
 
-    /// Follows up to a place.
+    /// Follows up to a position.
     fn follow_to(&self, until: &Position) -> Result<Followed> {
         let mut tail = self.tail();
         while tail.position().frame < until.frame {
@@ -178,16 +180,17 @@ impl Follower {
         }
         let at = tail.position();
         let is_there = match tail.segment() {
-            // Another thread of this process may be about to tell it. Otherwise an older copy was put in the place of the journal.
+            // Another thread of this process may be about to report it. Otherwise an older copy was put in the place of
+            // the journal.
             Some(segment) if at.frame > until.frame => is_as_known(segment, tail.newest())?,
             segment => segment.is_some() && at.is_same_frame(until),
         };
         Ok(if is_there { Followed::To(at.frame) } else { Followed::Lost })
     }
 
-    /// Takes in every whole frame that follows, because no tip tells how far the journal is durable.
+    /// Takes in every whole frame that follows, because no tip says how far the journal is durable.
     ///
-    /// `Lost` if what stands behind them was durable once and is damaged.
+    /// `Lost` if what follows them was durable once and is damaged.
     fn take_rest(&self, tip: Option<Tip>) -> Result<Followed> {
         let (known, from, mut newest, clean) = {
             let tail = self.tail();
@@ -212,15 +215,16 @@ impl Follower {
                     None => break,
                 },
                 Found::Nothing if is_as_known(&segment, newest)? => break,
-                // It was used again, or replaced.
+                // It was reused or replaced.
                 Found::Nothing => return Ok(Followed::Lost),
             }
         }
-        // A tip is only told of what is durable, whenever that was.
+        // A tip only ever covers what is durable, whenever it was written.
         let is_known = tip.is_none_or(|tip| tip.durable.frame <= at.frame);
         let is_whole =
             is_known && (clean == Some(at) || segment.frames_beyond(&at).during("reading", &segment.path)?.is_empty());
-        // A process that begins to write tells first what it found. What is read from then on may be a frame of which the flush still fails.
+        // A process that begins to write first reports what it found. What is read after that may be a frame whose
+        // flush still fails.
         if self.tip() != tip {
             return Ok(Followed::Again);
         }
@@ -241,16 +245,17 @@ impl Follower {
         Ok(Followed::To(at.frame))
     }
 
-    /// Finds the segment in which the journal goes on behind the end of a generation.
+    /// Finds the segment in which the journal continues after the end of a generation.
     pub(crate) fn next(&self, end: &Position) -> Result<Option<Segment>> {
         Segment::next(&*self.files, &self.layout, self.store, end)
     }
 
-    /// Begins again behind what the base holds, in the newest of some segments. Does nothing if they do not reach back to that, or not on
-    /// to this. `Replaced` if they lack the newest frame that was known here, or have another in its place.
+    /// Starts again after what the base holds, in the newest of some segments. Does nothing if they do not reach back
+    /// that far, or are not connected. `Replaced` if they lack the newest frame that was known here, or have a
+    /// different one in its place.
     ///
-    /// A generation ends where the next one begins, whatever stands behind: a frame that was never acknowledged comes back if the power
-    /// went before what was to take its place was on the disk.
+    /// A generation ends where the next one begins, whatever comes after: a frame that was never acknowledged reappears
+    /// if the power failed before its replacement reached the disk.
     fn begin(&self, mark: &Mark, segments: &[Segment]) -> Result<()> {
         let Some(first) = segments.iter().rposition(|segment| segment.header.start.frame <= mark.frame) else {
             return Ok(());
@@ -306,34 +311,38 @@ impl Follower {
         Ok(())
     }
 
-    /// Gives the base what it lacks of the commits that were told before this was called, and tells that it holds them.
+    /// Gives the base what it lacks of the commits that were reported durable before this call, and reports that it
+    /// holds them.
     ///
-    /// `false` if another process is at it, or if no process told what is durable since the system started: then the next one to commit
-    /// does, and there is nothing to apply before.
+    /// `false` if another process is applying, or if no process has reported what is durable since the system started:
+    /// the next committer does, and there is nothing to apply before that.
     pub fn apply(&self, doors: &Doors) -> Result<bool> {
         let Some(_held) = doors.apply_lock().try_acquire()? else { return Ok(false) };
         self.apply_holding(doors, Amount::ALL, false)
     }
 
-    /// Gives the base one run of what it lacks, at most so much and one group. For the holder of the lock for applying.
+    /// Gives the base one run of what it lacks, limited by `most` but at least one group. For the holder of the apply
+    /// lock.
     ///
-    /// The holder of the lock for committing as well may let the base say that it is complete, if that run is the last.
+    /// If the caller holds the commit lock too, `is_last` lets a run after which nothing is left complete the base.
     ///
-    /// `false` if no process told what is durable since the system started.
+    /// `false` if no process has reported what is durable since the system started.
     pub(crate) fn apply_holding(&self, doors: &Doors, most: Amount, is_last: bool) -> Result<bool> {
         let (_, Some(tip)) = self.follow()? else { return Ok(false) };
         let mark = self.base.snapshot()?.mark();
         let mut run = self.tail().run(&mark, most);
-        // This process may know of frames that it has not told yet. If it is killed before it does, another one may write over them.
+        // This process may know of frames that it has not reported yet. If it is killed before it does, another process
+        // may overwrite them.
         run.groups.retain(|(mark, _)| mark.frame <= tip.durable.frame);
         let until = run.until().frame;
         run.completes = is_last && until == self.position().frame;
-        // What the base shows may not be on the disk, if no applier told so: it may have been killed before its flush.
+        // What the base shows may not be on the disk, if no applier has reported it: the applier may have been killed
+        // before its flush.
         if !run.groups.is_empty() || mark.frame > tip.applied || mark.is_complete != run.completes {
             self.base.apply(&run)?;
         }
         if until > tip.applied {
-            // Where that fails, the next one to apply tells it.
+            // If that fails, the next applier reports it.
             _ = Tip::tell_applied(doors.tip(), until);
             self.tail().forget(until);
         }
@@ -341,7 +350,7 @@ impl Follower {
     }
 }
 
-/// Returns whether a segment is where it was, in the same use, with the newest frame that is known of it.
+/// Returns whether a segment is where it was, in the same use, with its newest known frame.
 fn is_as_known(segment: &Segment, newest: Option<(u64, Position)>) -> Result<bool> {
     let stands = segment.stands(None).and_then(|stands| Ok(stands && (newest.is_none() || segment.stands(newest)?)));
     stands.during("reading", &segment.path)

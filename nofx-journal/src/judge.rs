@@ -1,4 +1,4 @@
-//! Judging: what becomes of a group, given the tail and one snapshot of the base.
+//! Judging: the outcome of a group, given the tail and one snapshot of the base.
 
 use std::collections::HashMap;
 
@@ -8,7 +8,7 @@ use crate::base::{Misfit, Snapshot};
 use crate::codec::{Commit, Remembered};
 use crate::tail::{LastWrite, LogTail, Tail};
 
-/// What a group names, each once: all that judging it has to know.
+/// Everything that a group names, each once: all that judging it needs.
 #[derive(Debug)]
 pub(crate) struct Named {
     records: Vec<RecordKey>,
@@ -16,7 +16,7 @@ pub(crate) struct Named {
     batches: Vec<BatchId>,
 }
 
-/// What the tail says of it.
+/// What the tail says about it.
 #[derive(Debug)]
 pub(crate) struct Copied {
     last_seq: Option<Seq>,
@@ -25,7 +25,7 @@ pub(crate) struct Copied {
     batches: Vec<Option<(u64, Remembered)>>,
 }
 
-/// The store at one moment, as far as a group names it, and what the batches that were judged before changed.
+/// The store at a single point in time, as far as a group names it, plus the changes of the batches judged so far.
 #[derive(Debug)]
 pub(crate) struct Known {
     last_seq: Option<Seq>,
@@ -35,7 +35,7 @@ pub(crate) struct Known {
 }
 
 impl Named {
-    /// Says what has to be known to judge a group. That is also what applying it will read, so that damage is found before anything is
+    /// Collects what is needed to judge a group. Applying it will read the same, so damage is found before anything is
     /// acknowledged.
     pub(crate) fn by(group: &[Batch]) -> Self {
         let (mut records, mut logs) = (Vec::new(), Vec::new());
@@ -57,7 +57,7 @@ impl Named {
         Self { records, logs, batches: group.iter().map(|batch| batch.id).collect() }
     }
 
-    /// Copies what the tail says of it.
+    /// Copies what the tail says about it.
     pub(crate) fn copy(&self, tail: &Tail) -> Copied {
         Copied {
             last_seq: tail.end().last_seq,
@@ -86,7 +86,7 @@ impl Named {
         }
         for (log, mut tail) in self.logs.iter().zip(copied.logs) {
             tail.forget(held);
-            // One that has entries here was judged before, and they say how long it is.
+            // A log with entries here was judged before, and they give its length.
             let below = if tail.has_entries() { None } else { base.head(log)? };
             known.logs.insert(log.clone(), tail.head(log, below).unwrap_or_else(|| LogHead::missing(log.clone())));
         }
@@ -103,7 +103,7 @@ impl Named {
 }
 
 impl Known {
-    /// Judges each batch on what those before it left, and says what the group becomes.
+    /// Judges each batch on what those before it left, and returns the outcomes and commits.
     pub(crate) fn judge(mut self, group: Vec<Batch>) -> Result<(Vec<Outcome>, Vec<Commit>)> {
         let (mut outcomes, mut commits) = (Vec::with_capacity(group.len()), Vec::new());
         for batch in group {

@@ -1,4 +1,4 @@
-//! Which file holds what. All paths are relative to the folder that a [`Files`](crate::files::Files) shows.
+//! Which file holds what. All paths are relative to the folder of a [`Files`](crate::files::Files).
 
 use std::path::{Path, PathBuf};
 
@@ -13,11 +13,11 @@ pub struct Layout {
     pub(crate) magic: Magic,
 }
 
-/// What a segment begins with: a name, and the version of the format.
+/// The first bytes of a segment: a name, and the version of the format.
 pub type Magic = [u8; 8];
 
 impl Layout {
-    /// Says that a journal is in a folder, and that its segments begin with these bytes.
+    /// Describes a journal in a folder, whose segments begin with these bytes.
     pub fn new(folder: impl Into<PathBuf>, magic: Magic) -> Self {
         let folder = folder.into();
         let [lock, apply_lock, tip, tip_beside] =
@@ -30,12 +30,12 @@ impl Layout {
         &self.folder
     }
 
-    /// Returns the file whose lock a process has while it commits.
+    /// Returns the file whose lock a process holds while it commits.
     pub fn lock(&self) -> &Path {
         &self.lock
     }
 
-    /// Returns the file whose lock a process has while it brings the base up to date.
+    /// Returns the file whose lock a process holds while it brings the base up to date.
     pub fn apply_lock(&self) -> &Path {
         &self.apply_lock
     }
@@ -45,13 +45,13 @@ impl Layout {
         &self.tip
     }
 
-    /// Returns a tip that is put in the place of one that could not be written.
+    /// Returns the path of a new tip that replaces one that could not be written.
     pub fn tip_beside(&self) -> &Path {
         &self.tip_beside
     }
 }
 
-/// The folder of what is remembered of old commits.
+/// The folder for what is remembered of old commits.
 pub const FEED: &str = "feed";
-/// The folder where unreadable things are put when something new needs their place.
+/// The folder to which unreadable files are moved when something new needs their place.
 pub const DAMAGED: &str = "damaged";

@@ -1,7 +1,7 @@
-//! The journal to which the local stores of NofX commit: one checksummed append and one flush for a group.
+//! The journal to which the local stores of NofX commit: one checksummed append and one flush for each group.
 //!
-//! What commits say is laid down later, in the **base** of a store, such as the readable files of `nofx-fs`. Everything that knows
-//! nothing of how a base is laid down is here. `docs/format/journal.md` shows every byte.
+//! The content of commits is stored later in the **base** of a store, such as the readable files of `nofx-fs`.
+//! Everything that does not depend on how a base stores commits is here. `docs/format/journal.md` shows every byte.
 //!
 //! ```
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -35,25 +35,30 @@
 //! # Ok(()) }
 //! ```
 //!
-//! - [`segment`]: the files of the journal. A [`Position`](segment::Position) is a place behind a frame; its **chain** is the checksum
-//!   of that frame, which the next one carries.
-//! - [`tip`] and [`doors`]: how processes tell each other what is durable, and the [locks](lock) by which one at a time writes.
-//! - [`codec`]: commits as bytes. [`feed`]: what is remembered of them for long. [`lost`]: what damage may have been about.
-//! - [`base`]: what a store has to say of how it lays commits down. A [`Follower`](follower::Follower) reads a base and the journal beyond it
-//!   (its [tail](tail::Tail)) as of one moment; it has nothing to write with.
-//! - [`Engine`]: an open store, for all handles of a process. It judges groups, commits each with one append and one flush, and brings the base
-//!   up to date in runs. [`Journaled`] is a handle on it: a [`PersistenceBackend`](nofx_core::PersistenceBackend) over any base.
-//!   A journal is made by [`Engine::create`] and opened by [`Engine::writing`] or [`Engine::reading`].
-//! - [`files`]: the file system as all of this sees it. A [`Files`](files::Files) has nothing to write with; a
-//!   [`Layer`](files::Layer) has. [`aside`] keeps what cannot be read, [`escape`] names files by ids, [`fault`] tells errors.
+//! - [`segment`]: the files of the journal. A [`Position`](segment::Position) is a place after a frame; its **chain**
+//!   is the checksum of that frame, which the next one carries.
+//! - [`tip`] and [`doors`]: how processes tell each other what is durable, and the [locks](lock) that let one at a time
+//!   write.
+//! - [`codec`]: commits as bytes. [`feed`]: what is remembered of them for long. [`lost`]: which keys damage may
+//!   concern.
+//! - [`base`]: what a store must implement to store commits. A [`Follower`](follower::Follower) reads a base and the
+//!   journal beyond it (its [tail](tail::Tail)) at a single point in time; it has nothing to write with.
+//! - [`Engine`]: an open store, for all handles of a process. It judges groups, commits each with one append and one
+//!   flush, and brings the base up to date in runs. [`Journaled`] is a handle on it: a
+//!   [`PersistenceBackend`](nofx_core::PersistenceBackend) over any base. A journal is created by [`Engine::create`]
+//!   and opened by [`Engine::writing`] or [`Engine::reading`].
+//! - [`files`]: the file system as this crate sees it. A [`Files`](files::Files) has nothing to write with; a
+//!   [`Layer`](files::Layer) has. [`aside`] keeps what cannot be read, [`escape`] derives file names from ids,
+//!   [`fault`] converts errors.
 //!
-//! What it does not do: lay anything down, or go on by itself without a base or a journal: a store of which either is missing is `Corrupt`. Where frames of the
-//! journal are damaged, those around them are read, what they may have been about is `Corrupt`, and commits are refused until
-//! [`Engine::repair`] goes on behind them. A base that is damaged takes in all that it can, and refuses commits where it can take in nothing.
-//! `nofx-redb` stands on the engine where its options ask for that; `nofx-fs` uses segments, locks and feed, and judges and follows by itself.
+//! What it does not do: decide how a base stores commits, or continue by itself without a base or a journal: a store
+//! that lacks either is `Corrupt`. If frames of the journal are damaged, those around them are read, what the damaged
+//! ones may concern is `Corrupt`, and commits are refused until [`Engine::repair`] continues after them. A damaged base
+//! takes in everything it can, and refuses commits if it can take in nothing. `nofx-redb` uses the engine if its
+//! options request it; `nofx-fs` uses segments, locks and feed, and judges and follows by itself.
 //!
-//! Reading waits for no other process. Commits wait for others at most for [`Options::lock_wait`]. An engine that commits has one thread, which
-//! brings the base up to date; nothing else starts one.
+//! Reading waits for no other process. Commits wait for other processes at most for [`Options::lock_wait`]. An engine
+//! that commits has one thread, which brings the base up to date; nothing else starts one.
 //!
 //! The feature `sim` adds a file system and a base in memory that know what a power cut may leave, for tests.
 

@@ -1,4 +1,4 @@
-//! Locks between processes, always waited for with a bound.
+//! Locks between processes, always with a limited wait.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -13,10 +13,10 @@ use nofx_platform::has_no_locks;
 use crate::fault::During;
 use crate::files::{Handle, Layer};
 
-/// The shortest and longest pauses between two tries.
+/// The shortest and longest pauses between two attempts.
 const PAUSES: (Duration, Duration) = (Duration::from_micros(20), Duration::from_millis(2));
 
-/// A lock file, and beside it a file that names who has or had it.
+/// A lock file, and next to it a file that names its current or last holder.
 #[derive(Debug)]
 pub struct Lock {
     path: PathBuf,
@@ -25,26 +25,26 @@ pub struct Lock {
     we: String,
 }
 
-/// The lock, until this is dropped.
+/// The lock, held until this is dropped.
 #[derive(Debug)]
 pub struct Held(Arc<dyn Handle>);
 
 impl Lock {
-    /// Opens the lock file at a path, and makes it if there is none.
+    /// Opens the lock file at a path, creating it if there is none.
     pub fn open(layer: &dyn Layer, path: &Path) -> Result<Self> {
         let open = |path: &Path| layer.edit(path).during("opening", path);
         let holder = path.with_extension("holder");
-        // As long for every process, so that a name never keeps the end of a longer one.
+        // The same length for every process, so that a name never keeps the end of a longer one.
         let we = format!("{:<10} {:<100}\n", std::process::id(), gethostname::gethostname().to_string_lossy());
         Ok(Self { path: path.to_owned(), file: open(path)?, holder: open(&holder)?, we })
     }
 
-    /// Returns whether the lock file is the one that others would find.
+    /// Returns whether the lock file is the one that other processes would find.
     pub fn is_in_place(&self) -> Result<bool> {
         self.file.is_at(&self.path).during("looking for", &self.path)
     }
 
-    /// Takes the lock, or waits for it at most so long.
+    /// Takes the lock, waiting at most this long.
     pub fn acquire(&self, wait: Duration) -> Result<Held> {
         let (mut pause, longest) = PAUSES;
         let deadline = Deadline::after(wait);
@@ -66,8 +66,8 @@ impl Lock {
             Ok(true) => {}
             Ok(false) => return Ok(None),
             Err(error) if has_no_locks(&error) => {
-                let what = "locks do not work on this file system, as on some network disks; a store that is written belongs on \
-                            a local disk";
+                let what = "locks do not work on this file system, as on some network disks; keep a store that is written \
+                            on a local disk";
                 return Err(Error::unavailable_because(format!("locking `{}`: {what}", self.path.display()), error));
             }
             Err(error) => return Err(error).during("locking", &self.path),
@@ -76,7 +76,7 @@ impl Lock {
         let mut last = vec![0; self.we.len()];
         let known = self.holder.read_full(&mut last, 0).is_ok() && last == self.we.as_bytes();
         if !known {
-            // Only told to people: a lock that cannot say who has it is still one.
+            // Only for people to read: a lock that cannot name its holder is still a lock.
             _ = self.holder.write_at(self.we.as_bytes(), 0);
         }
         Ok(Some(held))
@@ -91,7 +91,7 @@ impl Lock {
 
 impl Drop for Held {
     fn drop(&mut self) {
-        // The system takes it back at the latest when the file is closed.
+        // The system releases it at the latest when the file is closed.
         _ = self.0.unlock();
     }
 }

@@ -1,4 +1,4 @@
-//! What of the journal cannot be read, and which keys that may concern.
+//! Which parts of the journal cannot be read, and which keys that may concern.
 
 use std::io;
 use std::ops::RangeInclusive;
@@ -10,19 +10,19 @@ use crate::files::Files;
 use crate::layout::Layout;
 use crate::segment::{self, Position, Segment};
 
-/// One frame or more that cannot be read.
+/// One or more frames that cannot be read.
 #[derive(Clone, Debug)]
 pub struct Lost {
     /// Their numbers.
     pub frames: RangeInclusive<u64>,
-    /// What stands in its place, up to the next whole frame.
+    /// The bytes in their place, up to the next whole frame.
     bytes: Vec<u8>,
-    /// Set if that is not as many frames, each with a byte that is wrong, so that they may have been about any key.
+    /// Set if the bytes are not that many frames, each with one wrong byte, so that they may concern any key.
     is_blank: bool,
 }
 
 impl Lost {
-    /// Looks at what stands at a place where frames should begin, up to the one of a number.
+    /// Examines the bytes at a place where frames should begin, up to the frame with a number.
     pub fn at(segment: &Segment, at: &Position, last: u64) -> io::Result<Self> {
         let next = segment.whole_groups(at.offset)?.iter().map(|frame| frame.offset).min();
         let bytes = segment.file.read_range(at.offset, next.unwrap_or(u64::MAX))?;
@@ -30,18 +30,18 @@ impl Lost {
         Ok(Self { frames: at.frame + 1..=last, bytes, is_blank })
     }
 
-    /// Looks at the segments without a header, which may have held some frames.
+    /// Examines the segments without a header, which may have held some frames.
     pub fn without_header(files: &dyn Files, layout: &Layout, frames: RangeInclusive<u64>) -> Result<Self> {
         let whole: Vec<_> = Segment::of_any_store(files, layout)?.into_iter().map(|segment| segment.path).collect();
         let mut bytes = Vec::new();
         for path in segment::segment_files(files, layout)?.into_iter().filter(|path| !whole.contains(path)) {
-            // A folder or a link in the place of one holds nothing.
+            // A folder or a link in the place of a segment holds nothing.
             bytes.extend(files.read(&path).ok().flatten().unwrap_or_default());
         }
         Ok(Self { is_blank: !segment::hold_frames(&bytes, frames.clone()), frames, bytes })
     }
 
-    /// Returns whether it may be about a key: whether the key stands in it, with at most one byte that differs.
+    /// Returns whether it may concern a key: whether it contains the key, with at most one different byte.
     pub fn may_concern(&self, key: &impl nofx_core::Key) -> bool {
         if self.is_blank {
             return true;

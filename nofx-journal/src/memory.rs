@@ -14,7 +14,7 @@ use crate::codec::{Commit, Remembered};
 use crate::query::within;
 use crate::sim::Dice;
 
-/// A base in memory. Clones are handles on the same one, as those of several processes.
+/// A base in memory. Clones are handles on the same one, like those of several processes.
 #[derive(Clone, Debug, Default)]
 pub struct MemoryBase {
     disk: Arc<Mutex<Disk>>,
@@ -25,7 +25,7 @@ pub struct MemoryBase {
 struct Disk {
     /// What every process sees.
     live: Arc<Laid>,
-    /// What is left if the power goes and nothing stays that was not flushed.
+    /// What is left after a power cut that loses everything unflushed.
     durable: Arc<Laid>,
     dies: bool,
     /// What cannot be read.
@@ -38,34 +38,36 @@ struct Laid {
     records: BTreeMap<RecordKey, (Seq, Body)>,
     logs: BTreeMap<LogKey, (LogState, Arc<Vec<LogEntry>>)>,
     commits: Vec<Arc<Remembered>>,
-    /// The number of each commit, by its batch.
+    /// The number of each commit, by batch.
     ids: HashMap<BatchId, usize>,
 }
 
 impl MemoryBase {
-    /// Returns an empty base of which snapshots stay as they are.
+    /// Returns an empty base whose snapshots stay valid.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Returns an empty base that changes in place, as files do: a snapshot of it has no answer any more once it was applied to.
+    /// Returns an empty base that changes in place, as files do: a snapshot of it can no longer answer once something
+    /// was applied.
     #[must_use]
     pub fn changing_in_place() -> Self {
         Self { changes_in_place: true, ..Self::default() }
     }
 
-    /// Says whether the next one to apply is killed before it flushes. Every process sees what it wrote, and the disk may lack it.
+    /// Sets whether the next applier is killed before it flushes. Every process sees what it wrote, but the disk may
+    /// lack it.
     pub fn kill_before_flush(&self, is_killed: bool) {
         self.disk().dies = is_killed;
     }
 
-    /// Makes a record one that cannot be read.
+    /// Makes a record unreadable.
     pub fn damage(&self, key: RecordKey) {
         self.disk().damaged.push(key);
     }
 
-    /// Returns what may be found after the power went at this moment.
+    /// Returns what may be found after a power cut at this point.
     #[must_use]
     pub fn cut(&self, dice: &mut Dice) -> Self {
         let disk = self.disk();
@@ -135,7 +137,7 @@ impl Still<'_> {
         if moved { Err(Misfit::Moved) } else { Ok(answer) }
     }
 
-    /// Fails for a record that is damaged.
+    /// Fails for a damaged record.
     fn if_whole(&self, key: &RecordKey) -> Result<(), Misfit> {
         if self.base.disk().damaged.contains(key) { Err(Error::corrupt(key.to_string()).into()) } else { Ok(()) }
     }

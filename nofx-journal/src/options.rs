@@ -1,18 +1,18 @@
-//! How a store behind a journal is opened.
+//! Options for opening a store with a journal.
 
 use std::time::Duration;
 
 use nofx_core::Sources;
 
-/// How a store behind a journal is opened.
+/// Options for opening a store with a journal.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Options {
     /// Where random numbers come from.
     pub sources: Sources,
-    /// How long to wait for another process before answering [`Locked`](nofx_core::Error::Locked). 5 seconds.
+    /// How long to wait for another process before returning [`Locked`](nofx_core::Error::Locked). 5 seconds.
     pub lock_wait: Duration,
-    /// How long commits may stay in the journal only, as long as they are few. A minute.
+    /// How long commits may stay only in the journal, if there are few. A minute.
     pub apply_after: Duration,
     /// The size of a segment of the journal, in bytes. 2 MiB.
     pub segment_bytes: u64,
@@ -38,15 +38,16 @@ impl Default for Options {
 #[cfg(test)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Sabotage {
-    /// A group is answered before it is flushed.
+    /// A group is acknowledged before it is flushed.
     SkipFlush,
-    /// A segment is used again before the base holds what it covers.
+    /// A segment is reused before the base holds what it covers.
     EarlyReuse,
-    /// The journal goes on in the same file after a flush failed.
+    /// The journal continues in the same file after a failed flush.
     TrustAfterFailure,
-    /// The base goes on saying that it is complete after the next commit.
+    /// The base still says that it is complete after the next commit.
     StayComplete,
-    /// What a process finds without a tip of its own start is not made durable before it is told.
+    /// What a process finds without a tip from the current system start is not made durable before it is
+    /// reported.
     TellUnflushed,
 }
 

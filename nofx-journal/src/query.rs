@@ -5,13 +5,14 @@ use std::ops::Bound;
 
 use nofx_core::{Direction, Key, KeyQuery, Kind};
 
-/// Returns what a query asks for, in its direction, whatever its limit. Matching keys are neighbours, so it ends at the first that is none.
+/// Returns what a query finds, in its direction, ignoring its limit. Matching keys are adjacent, so it ends at the
+/// first that does not match.
 pub fn within<'a, K: Key, V>(
     all: &'a BTreeMap<K, V>,
     query: &'a KeyQuery<K>,
 ) -> Box<dyn Iterator<Item = (&'a K, &'a V)> + 'a> {
     let after = query.after.as_ref();
-    // No id is smaller than one of a single NUL.
+    // No id is smaller than a single NUL.
     let prefix = if query.prefix.is_empty() { "\0" } else { &query.prefix };
     let first = query.kind.as_ref().and_then(|kind| K::new(kind.clone(), prefix).ok());
     match query.direction {
@@ -31,18 +32,18 @@ pub fn within<'a, K: Key, V>(
                 (None, end) => end.map_or(Bound::Unbounded, Bound::Excluded),
             };
             let rest = all.range((Bound::Unbounded, until)).rev();
-            // Where the end could not be spelled, it is looked for.
+            // If the end could not be expressed, it is searched for.
             Box::new(rest.skip_while(|(key, _)| !query.matches(key)).take_while(|(key, _)| query.matches(key)))
         }
     }
 }
 
-/// Returns the first key behind everything that has the kind and the prefix of a query, if that can be spelled.
+/// Returns the first key after everything that has the kind and the prefix of a query, if it can be expressed.
 fn behind<K: Key>(query: &KeyQuery<K>) -> Option<K> {
     let kind = query.kind.as_ref()?;
     let mut prefix: Vec<char> = query.prefix.chars().collect();
     while let Some(last) = prefix.pop() {
-        // The next character, beyond the gap that surrogates leave.
+        // The next character, skipping the gap of the surrogates.
         let next = char::from_u32(u32::from(last) + 1).or((last == '\u{d7ff}').then_some('\u{e000}'));
         if let Some(next) = next {
             prefix.push(next);

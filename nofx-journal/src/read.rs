@@ -1,11 +1,12 @@
-//! Reading: what the tail says, and the base for everything else, as of one moment.
+//! Reading: from the tail, and from the base for everything else, at a single point in time.
 //!
-//! 1. Note the tip, and follow to it.
-//! 2. Copy from the tail what the answer needs, each with its frame.
-//! 3. Take a snapshot of the base. What it holds of the copy is dropped.
+//! 1. Read the tip, and follow to it.
+//! 2. Copy from the tail what the answer needs, each item with its frame.
+//! 3. Take a snapshot of the base. Drop from the copy what the snapshot holds.
 //! 4. Merge the two.
 //!
-//! The tail is copied before the snapshot is taken, so that no frame is in neither: one that the tail forgot was in the base before.
+//! The tail is copied before the snapshot is taken, so that every frame is in at least one of them: a frame that the
+//! tail forgot was in the base before.
 
 use std::cmp::Ordering;
 use std::iter::Peekable;
@@ -24,7 +25,7 @@ use crate::tail::{LastWrite, LogTail, Tail};
 use crate::tip::Tip;
 
 impl Follower {
-    /// Returns records by their keys, all as of one moment.
+    /// Returns records by key, all from a single point in time.
     pub fn get(&self, keys: &[RecordKey]) -> Result<Vec<Option<Record>>> {
         self.merged(
             |tail| keys.iter().map(|key| tail.record(key)).collect::<Vec<_>>(),
@@ -65,7 +66,7 @@ impl Follower {
         )
     }
 
-    /// Returns the heads of logs, all as of one moment.
+    /// Returns the heads of logs, all from a single point in time.
     pub fn heads(&self, logs: &[LogKey]) -> Result<Vec<LogHead>> {
         self.merged(
             |tail| logs.iter().map(|log| tail.head(log)).collect::<Vec<_>>(),
@@ -80,7 +81,7 @@ impl Follower {
         )
     }
 
-    /// Returns a page of the heads of logs. Those that were removed are not found.
+    /// Returns a page of the heads of logs. Removed logs are not found.
     pub fn logs(&self, query: &LogScan) -> Result<Page<LogHead>> {
         query.validate()?;
         self.merged(
@@ -117,7 +118,7 @@ impl Follower {
                 let head = base.head(log)?;
                 let in_base = head.as_ref().map_or(0, |head| head.length);
                 let length = tail.head(log, head).map_or(0, |head| head.length);
-                // What stands in a log is known, but perhaps not where it ends.
+                // The existing content of a log is known, but perhaps not where it ends.
                 let doubt = doubt.filter(|_| query.direction == Direction::Forward && query.range.end > length);
                 let is_doubtful = doubt.is_some();
                 if let Some(doubt) = doubt.filter(|_| query.range.start >= length) {
@@ -182,8 +183,8 @@ impl Follower {
         )
     }
 
-    /// Returns commits from the one of a number on, counted from zero, at most so many, and how many there are in all. `None` if not all of
-    /// them are remembered.
+    /// Returns at most `limit` commits from a number on, counted from zero, and how many there are in total. `None` if
+    /// not all of them are remembered.
     pub fn commits(&self, from: u64, limit: usize) -> Result<Option<(Vec<Remembered>, u64)>> {
         self.merged(
             |tail| (tail.commits(from, limit), tail.whole_end().commits),
@@ -205,7 +206,8 @@ impl Follower {
         )
     }
 
-    /// Reads commits behind a cursor, as [`PersistenceBackend::changes`](nofx_core::PersistenceBackend::changes) answers it.
+    /// Reads commits after a cursor, as [`PersistenceBackend::changes`](nofx_core::PersistenceBackend::changes) returns
+    /// them.
     pub fn changes(&self, after: Option<&Cursor>, limit: usize) -> Result<Changes> {
         let cursor = |number: u64| Cursor(format!("{}:{number}", self.store));
         let from = match after {
@@ -226,7 +228,8 @@ impl Follower {
         Ok(Changes::Page(ChangePage { next: cursor(from + changes.len() as u64), changes, newest: cursor(end) }))
     }
 
-    /// Reads as of one moment: copies from the tail, and merges that with a snapshot of the base. Again, if the base moved in between.
+    /// Reads at a single point in time: copies from the tail, and merges that with a snapshot of the base. Repeats if
+    /// the base moved in between.
     fn merged<C, T>(
         &self,
         copy: impl Fn(&Tail) -> C,
@@ -235,7 +238,7 @@ impl Follower {
         self.merged_by(|| self.follow(), copy, merge)
     }
 
-    /// Likewise, for one who follows in a way of its own.
+    /// Likewise, with the caller's own way of following.
     pub(crate) fn merged_by<C, T>(
         &self,
         follow: impl Fn() -> Result<(u64, Option<Tip>)>,
@@ -247,7 +250,7 @@ impl Follower {
             let (reached, tip) = follow()?;
             let copied = {
                 let tail = self.tail();
-                // Unless another thread begins again just now.
+                // Unless another thread is starting again.
                 (tail.position().frame >= reached).then(|| (copy(&tail), tail.start().frame, Doubts::of(&tail)))
             };
             let Some((copied, start, doubts)) = copied else { continue };
@@ -265,7 +268,10 @@ impl Follower {
                 Err(Misfit::Moved) => {}
             }
         }
-        Err(Error::unavailable(format!("reading behind `{}` while others write", self.layout.folder().display())))
+        Err(Error::unavailable(format!(
+            "reading behind `{}` while other processes write",
+            self.layout.folder().display()
+        )))
     }
 }
 
@@ -277,7 +283,7 @@ fn size(entry: &LogEntry) -> usize {
     entry.body.len()
 }
 
-/// Rows of the tail and of the base, in the order of their keys: each key once, with what either says of it.
+/// Rows of the tail and of the base, in key order: each key once, with what either says about it.
 struct Merged<K, T, B: Iterator> {
     direction: Direction,
     tail: Peekable<vec::IntoIter<(K, T)>>,
@@ -313,7 +319,7 @@ impl<K: Key, T, V, B: Iterator<Item = Result<(K, V), Misfit>>> Iterator for Merg
     }
 }
 
-/// Returns the rows of a list, with what the journal lost as if that stood behind all of them.
+/// Returns the rows of a list, with the journal's losses as an error that comes after all of them.
 fn whole<'a, K: Key, R: 'a>(
     query: &KeyQuery<K>,
     rows: impl Iterator<Item = Result<R, Misfit>> + 'a,
@@ -327,7 +333,8 @@ fn whole<'a, K: Key, R: 'a>(
     }
 }
 
-/// Fills a page, and looks whether there is more. What cannot be read ends a page that has something; the next one begins with it.
+/// Fills a page, and checks whether there is more. Something unreadable ends a page that has items; the next page
+/// begins with it.
 fn page<R, T>(
     rows: impl Iterator<Item = Result<R, Misfit>>,
     limit: usize,

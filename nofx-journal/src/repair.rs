@@ -1,7 +1,8 @@
-//! Repairing: the journal goes on behind damage, in a new generation.
+//! Repairing: the journal continues after damage, in a new generation.
 //!
-//! The base takes in every frame that can be read, in one run that also says which numbers are given up. Then the old segments are kept aside, and a
-//! new one is begun behind all of them. After a crash in between the same repair goes on, and gives up nothing more.
+//! The base takes in every readable frame, in one run that also says which numbers are given up. Then the old segments
+//! are kept aside, and a new one begins after all of them. After a crash in between, the same repair continues, and
+//! gives up nothing more.
 
 use std::path::{Path, PathBuf};
 use std::sync::PoisonError;
@@ -20,7 +21,7 @@ use crate::writer::Writer;
 
 /// What a journal is repaired from.
 struct Found {
-    /// Where the damage is, in words.
+    /// Where the damage is, as text.
     what: String,
     /// How many groups are lost; `None` if that is not known.
     lost: Option<u64>,
@@ -32,7 +33,8 @@ fn groups_of(count: u64) -> String {
     if count == 1 { "one group".to_owned() } else { format!("{count} groups") }
 }
 
-/// Says that a journal can only go on without so many groups, or without all that it held beyond the base.
+/// Reports that a journal can only continue without this many groups, or without everything that it held beyond the
+/// base.
 pub(crate) fn only_without(folder: &Path, what: &str, lost: Option<u64>) -> Repaired {
     let without = lost.map_or("what it held beyond the base".to_owned(), groups_of);
     let what = format!("{what}; the journal can only go on without {without}");
@@ -40,8 +42,8 @@ pub(crate) fn only_without(folder: &Path, what: &str, lost: Option<u64>) -> Repa
 }
 
 impl Writer {
-    /// Lets the journal go on behind what cannot be read of it, and says what that was. Where groups would be lost, it only says so, unless it
-    /// may give them up. The files that were damaged are kept beside the new ones.
+    /// Lets the journal continue after unreadable parts, and reports what those were. If groups would be lost, it only
+    /// reports so, unless `gives_up` allows it. Damaged files are kept next to the new ones.
     pub(crate) fn repair(&self, gives_up: bool) -> Result<Repaired> {
         let _turn = self.turn();
         let _applying = self.applying.lock().unwrap_or_else(PoisonError::into_inner);
@@ -69,7 +71,7 @@ impl Writer {
 
     fn find_damage(&self) -> Result<Option<Found>> {
         let follower = &self.follower;
-        // Where the base cannot be read, nothing says what it lacks.
+        // If the base cannot be read, nothing says what it lacks.
         follower.base.snapshot()?;
         match follower.follow_holding() {
             Ok(_) => {}
@@ -88,7 +90,8 @@ impl Writer {
         Ok(found)
     }
 
-    /// Gives the base what can be read beyond it, and moves its mark behind every number that was ever used. Durable on return.
+    /// Gives the base everything readable beyond it, and moves its mark past every number that was ever used. Durable
+    /// on return.
     fn settle_base(&self, groups: Vec<Vec<Commit>>) -> Result<Mark> {
         let follower = &self.follower;
         let after = follower.base.snapshot()?.mark();
@@ -110,21 +113,21 @@ impl Writer {
             at = at.behind(&commits, &after);
             run.groups.push((at, commits));
         }
-        // Another number than any frame has, so that what stands in the old files is never taken for what follows.
+        // A number that no frame has, so that the content of the old files is never taken for what follows.
         let end = Mark { frame: behind + 1, chain: 0, ..at };
         run.groups.push((end, Vec::new()));
         follower.base.apply(&run)?;
         Ok(end)
     }
 
-    /// Begins a generation behind what the base holds, and keeps the files of those before it under other names.
+    /// Begins a generation after what the base holds, and keeps the files of earlier ones under other names.
     fn begin_behind(&self, mark: &Mark) -> Result<(Segment, Option<String>)> {
         let (layer, layout, store) = (&*self.layer, &self.follower.layout, self.follower.store);
         let before = segment_files(layer, layout)?;
         let told = self.follower.tip().map(|tip| tip.durable.generation);
         let found = Segment::of_any_store(layer, layout)?;
         let newest = found.iter().map(|segment| segment.header.start.generation).chain(told).max();
-        // A gap says that no reader needs what is before.
+        // A gap says that no reader needs what comes before it.
         let generation = newest.unwrap_or_default() + 1;
         let at =
             Position { generation, frame: mark.frame, chain: mark.chain, commits: mark.commits, ..Position::default() };
@@ -135,7 +138,8 @@ impl Writer {
         Ok((next, aside))
     }
 
-    /// Gives files names under which no process looks for segments, and returns how those begin. Durable on return.
+    /// Renames files so that no process takes them for segments, and returns the prefix of their new names. Durable on
+    /// return.
     fn put_aside(&self, files: Vec<PathBuf>) -> Result<String> {
         let (layer, folder) = (&*self.layer, self.follower.layout.folder());
         let taken = layer.list(folder).during("listing", folder)?;

@@ -1,8 +1,8 @@
-//! Segments: the files of the journal, used again and again.
+//! Segments: the files of the journal, reused again and again.
 //!
-//! `docs/format/journal.md` shows the bytes. A segment is a header and frames behind it; each frame carries the checksum of the
-//! frame before, and the salt of its segment enters its own, so that what an earlier use left behind is never taken for
-//! a frame of this one.
+//! `docs/format/journal.md` shows the bytes. A segment is a header followed by frames; each frame carries the checksum
+//! of the previous frame, and its own checksum includes the salt of its segment, so that remains of an earlier use are
+//! never taken for frames of this one.
 
 use std::collections::HashSet;
 use std::io;
@@ -23,20 +23,20 @@ pub const HEADER_BYTES: u64 = 512;
 const FRAME_BYTES: usize = 24;
 /// A frame that holds a group.
 const GROUP: u32 = 0x7067_6e01;
-/// A frame that says that the journal goes on in the next generation.
+/// A frame that says that the journal continues in the next generation.
 const END: u32 = 0x7067_6e02;
 const PREFIX: &str = "segment-";
 /// How many segments are kept for later use.
 const SPARE_SEGMENTS: usize = 2;
 
-/// A place in the journal: behind a frame.
+/// A place in the journal: after a frame.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Position {
     /// Which use of a segment.
     pub generation: u64,
-    /// Bytes before the place.
+    /// The number of bytes before the place.
     pub offset: u64,
-    /// The number of the frame before it, counted from one through all generations.
+    /// The number of the frame before it, counted from one across all generations.
     pub frame: u64,
     /// The checksum of that frame.
     pub chain: u32,
@@ -45,7 +45,7 @@ pub struct Position {
 }
 
 impl Position {
-    /// Returns whether the same frame is before both places.
+    /// Returns whether the same frame precedes both places.
     pub fn is_same_frame(&self, other: &Self) -> bool {
         (self.frame, self.chain) == (other.frame, other.chain)
     }
@@ -56,16 +56,16 @@ impl Position {
 pub struct Header {
     /// The store that it belongs to.
     pub store: StoreId,
-    /// What enters the checksum of each frame, another number for each use.
+    /// Included in the checksum of each frame; different for each use.
     pub salt: u64,
     /// Where its first frame will be.
     pub start: Position,
-    /// The last version that was given out before it.
+    /// The last version that was assigned before it.
     pub last_seq: Option<Seq>,
 }
 
 impl Header {
-    /// Says how the generation begins that follows on a place of the one before it.
+    /// Returns the header of the generation that follows a place of the previous one.
     #[must_use]
     pub fn behind(at: &Position, store: StoreId, salt: u64, last_seq: Option<Seq>) -> Self {
         let start = Position { generation: at.generation + 1, offset: HEADER_BYTES, ..*at };
@@ -109,30 +109,30 @@ impl Header {
 pub struct Segment {
     /// The file, open for reading.
     pub file: Arc<dyn Opened>,
-    /// Where it was when it was opened.
+    /// Its path when it was opened.
     pub path: PathBuf,
     /// How this use of it begins.
     pub header: Header,
-    /// How long the file is.
+    /// The length of the file.
     pub room: u64,
     magic: Magic,
 }
 
-/// What stands at a place of a segment.
+/// What is at a place of a segment.
 #[derive(Debug, PartialEq)]
 pub enum Found {
-    /// A group, and the place behind it.
+    /// A group, and the place after it.
     Group(Vec<Commit>, Position),
-    /// The journal goes on in the next generation.
+    /// The journal continues in the next generation.
     End,
-    /// Nothing that was ever written whole.
+    /// Nothing that was ever written completely.
     Nothing,
 }
 
 impl Segment {
-    /// Returns every segment of a store that can be read, the oldest generation first.
+    /// Returns every readable segment of a store, oldest generation first.
     ///
-    /// A generation whose beginning could not be flushed may be there twice; the one that was used comes later.
+    /// A generation whose beginning could not be flushed may be there twice; the used one comes later.
     pub fn all(files: &dyn Files, layout: &Layout, store: StoreId) -> Result<Vec<Self>> {
         let mut all = Self::of_any_store(files, layout)?;
         all.retain(|segment| segment.header.store == store);
@@ -140,12 +140,12 @@ impl Segment {
         Ok(all)
     }
 
-    /// Returns every segment that has a header, in no order.
+    /// Returns every segment that has a header, in no particular order.
     pub fn of_any_store(files: &dyn Files, layout: &Layout) -> Result<Vec<Self>> {
         let mut found = Vec::new();
         for path in segment_files(files, layout)? {
             let file = match files.open(&path) {
-                // Another process has just removed a spare one; or it is damage, which the journal's frames show.
+                // Another process has just removed a spare one; or it is damage, which shows in the journal's frames.
                 Err(error) if error.kind() == io::ErrorKind::NotFound || is_of_the_file(&error) => continue,
                 file => file.during("opening", &path)?,
             };
@@ -162,9 +162,9 @@ impl Segment {
         self.has_head(&self.header.start).unwrap_or(true)
     }
 
-    /// Returns the segments whose generations follow each other without a gap, up to the newest.
+    /// Returns the segments whose generations follow one another without a gap, up to the newest.
     ///
-    /// What is before a gap is not needed any more: the file of the generation in the gap was used again or removed since.
+    /// Anything before a gap is no longer needed: the file of the generation in the gap was reused or removed since.
     pub fn newest_run(files: &dyn Files, layout: &Layout, store: StoreId) -> Result<Vec<Self>> {
         let mut all = Self::all(files, layout, store)?;
         let generation = |segment: &Self| segment.header.start.generation;
@@ -172,8 +172,8 @@ impl Segment {
         Ok(all.split_off(gap.map_or(0, |at| at + 1)))
     }
 
-    /// Returns whether the journal has another frame in the place of the last one before a place. `false` where it does not
-    /// reach back that far.
+    /// Returns whether the journal has a different frame in the place of the last one before a place. `false` if it
+    /// does not reach back that far.
     pub fn denies(files: &dyn Files, layout: &Layout, store: StoreId, at: &Position) -> Result<bool> {
         let run = Self::newest_run(files, layout, store)?;
         let Some(segment) = run.iter().rfind(|segment| segment.header.start.frame <= at.frame) else {
@@ -188,7 +188,7 @@ impl Segment {
         Ok(position.frame == at.frame && position.chain != at.chain)
     }
 
-    /// Finds the segment in which the journal goes on behind the end of a generation.
+    /// Finds the segment in which the journal continues after the end of a generation.
     pub fn next(files: &dyn Files, layout: &Layout, store: StoreId, end: &Position) -> Result<Option<Self>> {
         Ok(Self::all(files, layout, store)?.into_iter().rfind(|segment| {
             let start = &segment.header.start;
@@ -196,9 +196,10 @@ impl Segment {
         }))
     }
 
-    /// Begins the next generation: in the oldest segment of which the base holds every frame, or in a new one. Durable on return.
+    /// Begins the next generation: in the oldest segment whose frames the base holds entirely, or in a new one. Durable
+    /// on return.
     ///
-    /// The base must be known to hold every frame up to `applied` durably: because the one that applied told so after its own flush.
+    /// The base must be known to hold every frame up to `applied` durably: the applier reported so after its own flush.
     /// Surplus segments are removed. Returns the new one with its file, for writing.
     pub fn begin_next(
         layer: &dyn Layer,
@@ -216,14 +217,14 @@ impl Segment {
             None => unused_path(layer, layout)?,
         };
         let begun = Self::begin(layer, layout, path, header, room)?;
-        // The oldest go first, so that the generations that remain have no gap.
+        // The oldest go first, so that the remaining generations have no gap.
         for surplus in spares.take(spare.saturating_sub(1 + SPARE_SEGMENTS)) {
             layer.remove(&surplus.path).during("removing", &surplus.path)?;
         }
         Ok(begun)
     }
 
-    /// Begins a generation in the file at a path, whatever it held, or in a new one. Durable on return.
+    /// Begins a generation in the file at a path, whatever it held, or in a new file. Durable on return.
     ///
     /// Returns it with its file, for writing.
     pub fn begin(
@@ -238,18 +239,18 @@ impl Segment {
         let is_new = length < room;
         if is_new && let Err(error) = fill(&*file, room) {
             if length == 0 {
-                // Without a header it would belong to no store, and each try would leave one.
+                // Without a header it would belong to no store, and each attempt would leave one.
                 _ = layer.remove(&path);
             }
             return Err(error).during("filling", &path);
         }
         file.write_at(&header.to_bytes(layout.magic), 0).during("writing", &path)?;
         if let Err(error) = file.sync() {
-            // What of it is on the disk is not known any more, so no process shall go on in it.
+            // It is no longer known what of it is on the disk, so no process may continue in it.
             _ = file.write_at(&[0; HEADER_BYTES as usize], 0);
             return Err(error).during("flushing", &path);
         }
-        // Only now that what it held before is not needed.
+        // Only now, when its previous content is not needed.
         if length > room {
             file.set_len(room).during("cutting", &path)?;
         }
@@ -259,15 +260,15 @@ impl Segment {
         Ok((Self { file: file.clone(), path, header, room, magic: layout.magic }, file))
     }
 
-    /// Writes what stands between two offsets again in its place. Not durable yet.
+    /// Writes the bytes between two offsets again. Not durable yet.
     ///
-    /// Where the flush of another writer failed, the disk lacks it and the system shows it all the same; another flush alone would not
-    /// write it.
+    /// If another writer's flush failed, the disk lacks them although the system shows them; another flush alone would
+    /// not write them.
     pub fn write_again(&self, file: &dyn Handle, from: u64, to: u64) -> io::Result<()> {
         file.write_at(&self.file.read_range(from, to)?, from)
     }
 
-    /// Reads what stands behind `at`.
+    /// Reads what comes after `at`.
     pub fn read(&self, at: &Position) -> io::Result<Found> {
         let mut head = [0; FRAME_BYTES];
         if self.file.read_full(&mut head, at.offset)? < FRAME_BYTES {
@@ -291,7 +292,7 @@ impl Segment {
         let Some(commits) = commits else {
             return Err(io::Error::new(
                 io::ErrorKind::InvalidData,
-                format!("frame {} cannot be understood", frame.number),
+                format!("frame {} cannot be decoded", frame.number),
             ));
         };
         let after = Position {
@@ -304,7 +305,8 @@ impl Segment {
         Ok(Found::Group(commits, after))
     }
 
-    /// Returns whether bytes look like the frames behind a place, up to the one of a number, all of them, though something is wrong.
+    /// Returns whether bytes look like all the frames after a place, up to a number, although something in them is
+    /// wrong.
     pub fn resembles_frames(&self, at: &Position, bytes: &[u8], last: u64) -> bool {
         let (mut rest, mut previous) = (bytes, Some(at.chain));
         for expected in at.frame + 1..=last {
@@ -320,7 +322,8 @@ impl Segment {
         true
     }
 
-    /// Returns where a frame ends that begins these bytes; `None` if it was cut off. One bit of its length may be wrong.
+    /// Returns where the frame ends that begins these bytes; `None` if it was cut off. One bit of its length may be
+    /// wrong.
     fn end_of(&self, bytes: &[u8]) -> Option<usize> {
         let mut head: [u8; FRAME_BYTES] = *bytes.first_chunk()?;
         let told = Frame::length_in(&head);
@@ -345,8 +348,8 @@ impl Segment {
         Ok(frame.is_some_and(|frame| (frame.kind, frame.number, frame.previous) == (GROUP, at.frame + 1, at.chain)))
     }
 
-    /// Returns whether its path still names this file, and that this use of it: it has the last frame, which begins at an
-    /// offset and ends at the place, or else it is still new.
+    /// Returns whether its path still refers to this file in this use: it still has the last frame, which begins at an
+    /// offset and ends at the place, or it is still new.
     pub fn stands(&self, last: Option<(u64, Position)>) -> io::Result<bool> {
         if !self.is_in_place()? {
             return Ok(false);
@@ -356,14 +359,14 @@ impl Segment {
         Ok(frame.is_some_and(|frame| (frame.number, frame.checksum) == (after.frame, after.chain)))
     }
 
-    /// Returns whether another whole frame of the same number stands where the last one did.
+    /// Returns whether a different whole frame with the same number is in the place of the last one.
     pub fn has_other(&self, offset: u64, after: &Position) -> io::Result<bool> {
         let Some(frame) = self.head(offset)? else { return Ok(false) };
         let before = Position { frame: after.frame - 1, chain: frame.previous, offset, ..*after };
         Ok(matches!(self.read(&before)?, Found::Group(_, other) if other.chain != after.chain))
     }
 
-    /// Returns whether its path still names this file.
+    /// Returns whether its path still refers to this file.
     pub fn is_in_place(&self) -> io::Result<bool> {
         self.file.is_at(&self.path)
     }
@@ -375,7 +378,7 @@ impl Segment {
         Ok(Frame::parse(&head))
     }
 
-    /// Makes the frame of a group that goes behind `at`, and says where it ends.
+    /// Makes the frame of a group for the place after `at`, and returns where it ends.
     pub fn frame(&self, at: &Position, commits: &[Commit]) -> (Vec<u8>, Position) {
         let mut payload = Writer(vec![0; FRAME_BYTES]);
         payload.number(commits.len() as u64);
@@ -391,15 +394,15 @@ impl Segment {
         (bytes, after)
     }
 
-    /// Makes the frame that says, behind `at`, that the journal goes on elsewhere.
+    /// Makes the frame which says, after `at`, that the journal continues elsewhere.
     pub fn end(&self, at: &Position) -> Vec<u8> {
         self.seal(END, at, vec![0; FRAME_BYTES]).0
     }
 
-    /// Looks for whole frames behind a place where none begins, in their order.
+    /// Finds whole frames after a place where none begins, in order.
     ///
-    /// A frame is only written once the one before it is durable. So if there is one, what stands at the place was durable
-    /// too and was damaged since; if there is none, it never was.
+    /// A frame is only written once the one before it is durable. So if a later one exists, the content at this place
+    /// was durable too and was damaged since; if none exists, it never was.
     pub fn frames_beyond(&self, at: &Position) -> io::Result<Vec<WholeFrame>> {
         let mut frames = self.whole_groups(at.offset)?;
         frames.retain(|frame| frame.number > at.frame + 1);
@@ -407,7 +410,7 @@ impl Segment {
         Ok(frames)
     }
 
-    /// Returns every whole frame of a group behind an offset, wherever it begins.
+    /// Returns every whole frame of a group after an offset, wherever it begins.
     pub fn whole_groups(&self, offset: u64) -> io::Result<Vec<WholeFrame>> {
         let rest = self.file.read_range(offset, u64::MAX)?;
         let mut found = Vec::new();
@@ -452,7 +455,7 @@ pub fn salt(sources: &Sources) -> u64 {
     bytes.iter().fold(0, |salt, byte| salt << 4 ^ salt >> 60 ^ u64::from(*byte))
 }
 
-/// Writes zeros: overwriting them needs no change of the file's length when it is flushed, which appending does.
+/// Writes zeros: flushing an overwrite does not have to update the file's length, as flushing an append does.
 fn fill(file: &dyn Handle, room: u64) -> io::Result<()> {
     let zeros = vec![0; 1 << 16];
     (0..room).step_by(zeros.len()).try_for_each(|offset| {
@@ -467,7 +470,7 @@ fn read_header(file: &dyn Opened, magic: Magic) -> io::Result<Option<Header>> {
     Ok(bytes.get(..count).and_then(|bytes| Header::parse(bytes, magic)))
 }
 
-/// Returns whether nothing stands where the header of a segment should be, or no file is there any more.
+/// Returns whether nothing is where the header of a segment should be, or the file is gone.
 pub fn is_blank(files: &dyn Files, path: &Path) -> bool {
     match files.open(path) {
         Ok(file) => file.read_range(0, HEADER_BYTES).is_ok_and(|bytes| bytes.iter().all(|byte| *byte == 0)),
@@ -475,7 +478,7 @@ pub fn is_blank(files: &dyn Files, path: &Path) -> bool {
     }
 }
 
-/// Returns whether every frame of a group among some numbers seems to stand in some bytes, to its end.
+/// Returns whether the bytes seem to contain every group frame with some numbers, to its end.
 pub fn hold_frames(bytes: &[u8], mut numbers: RangeInclusive<u64>) -> bool {
     let heads = bytes.windows(FRAME_BYTES).enumerate().filter(|(_, head)| head.starts_with(&GROUP.to_le_bytes()));
     let frames = heads.filter_map(|(start, head)| Some((start + FRAME_BYTES, Frame::parse(head)?)));
@@ -484,40 +487,40 @@ pub fn hold_frames(bytes: &[u8], mut numbers: RangeInclusive<u64>) -> bool {
     numbers.all(|number| held.contains(&number))
 }
 
-/// Returns whether the frame that follows on a place stands in a segment whose header is damaged, as far as that can be seen.
+/// Returns whether the frame that follows a place is in a segment whose header is damaged, as far as can be seen.
 pub fn goes_on_without_header(files: &dyn Files, layout: &Layout, at: &Position) -> Result<bool> {
     let whole: Vec<_> = Segment::of_any_store(files, layout)?.into_iter().map(|segment| segment.path).collect();
     let headless = segment_files(files, layout)?.into_iter().filter(|path| !whole.contains(path));
     let is_next = |frame: Frame| (frame.kind, frame.number, frame.previous) == (GROUP, at.frame + 1, at.chain);
     let has_next = |path: PathBuf| {
-        // A folder or a link in the place of one holds nothing.
+        // A folder or a link in the place of a segment holds nothing.
         let bytes = files.read(&path).ok().flatten().unwrap_or_default();
         bytes.windows(FRAME_BYTES).any(|head| Frame::parse(head).is_some_and(is_next))
     };
     Ok(headless.into_iter().any(has_next))
 }
 
-/// Returns whether a byte that is not zero stands in any file that is called a segment.
+/// Returns whether any file named like a segment contains a byte other than zero.
 pub fn hold_anything(files: &dyn Files, layout: &Layout) -> Result<bool> {
     let is_used = |path: PathBuf| !matches!(files.read(&path), Ok(Some(bytes)) if bytes.iter().all(|byte| *byte == 0));
     Ok(segment_files(files, layout)?.into_iter().any(is_used))
 }
 
-/// Returns every file that is called a segment, whatever it holds.
+/// Returns every file named like a segment, whatever it contains.
 pub fn segment_files(files: &dyn Files, layout: &Layout) -> Result<Vec<PathBuf>> {
     let folder = layout.folder();
     let names = files.list(folder).during("listing", folder)?.into_iter().map(|entry| entry.name);
     Ok(names.filter(|name| name.starts_with(PREFIX)).map(|name| folder.join(name)).collect())
 }
 
-/// Returns the path of the first segment that no name is given to yet.
+/// Returns the path of the first segment name that is not in use.
 pub fn unused_path(files: &dyn Files, layout: &Layout) -> Result<PathBuf> {
     let taken = segment_files(files, layout)?;
     let path = |number: u64| layout.folder().join(format!("{PREFIX}{number}"));
     Ok((0..).map(path).find(|path| !taken.contains(path)).unwrap_or_default())
 }
 
-/// A frame that was found by looking for one.
+/// A frame that was found by searching.
 #[derive(Clone, Copy, Debug)]
 pub struct WholeFrame {
     /// Its number.
@@ -582,7 +585,7 @@ mod tests {
         Commit::of(batch, Seq::new(u64::from(number)), |_| 300)
     }
 
-    /// Begins the next generation behind a place, and writes a group of one commit for each number.
+    /// Begins the next generation after a place, and writes a group of one commit for each number.
     fn begun(sim: &Sim, at: &Position, applied: u64, numbers: &[u8]) -> (Segment, Vec<Position>) {
         let header = Header::behind(at, STORE, at.generation + 77, Seq::new(5));
         let (segment, file) = Segment::begin_next(sim, &layout(), header, applied, ROOM).unwrap();
@@ -601,7 +604,7 @@ mod tests {
         parts.concat()
     }
 
-    /// The bytes are those that `docs/format/journal.md` shows, spelled here once more.
+    /// The same bytes as in `docs/format/journal.md`, spelled out again.
     #[test]
     fn a_header_and_a_frame_have_the_bytes_of_the_page() {
         let at = Position { generation: 2, offset: 700, frame: 40, chain: 0xabcd, commits: 50 };
@@ -642,7 +645,7 @@ mod tests {
             assert_eq!(segment.read(&pair[0]).unwrap(), Found::Group(vec![commit(number)], pair[1]));
         }
         assert_eq!(segment.read(&places[3]).unwrap(), Found::Nothing);
-        // The frame of another place, and one behind another frame than the one that was there.
+        // The frame of a different place, and one that follows a different frame.
         let elsewhere = Position { offset: places[1].offset, ..places[0] };
         let forked = Position { chain: places[1].chain ^ 1, ..places[1] };
         assert_eq!(segment.read(&elsewhere).unwrap(), Found::Nothing);
@@ -686,7 +689,7 @@ mod tests {
     fn what_an_earlier_generation_left_is_no_frame_of_this_one() {
         let sim = sim();
         let (first, places) = begun(&sim, &Position::default(), 0, &[1, 2]);
-        // The same place of the same file, were it not for the salt.
+        // The same place of the same file, but for the salt.
         let header = Header { salt: first.header.salt + 1, ..first.header };
         let (again, _) = Segment::begin(&sim, &layout(), first.path.clone(), header, ROOM).unwrap();
         assert_eq!(first.read(&places[0]).unwrap(), Found::Group(vec![commit(1)], places[1]), "it still stands there");
@@ -772,7 +775,7 @@ mod tests {
         );
     }
 
-    /// The system shows what a failed flush left in memory, until the power goes.
+    /// The system shows what a failed flush left in memory, until the power fails.
     #[test]
     fn what_a_failed_flush_left_is_on_the_disk_once_it_was_written_again() {
         for is_written_again in [false, true] {

@@ -1,7 +1,8 @@
 //! A file system in memory that knows what a power cut may leave of it.
 //!
-//! Each file has a live content and a durable one, and the writes in between; each name likewise. A cut keeps any of the
-//! writes that were not flushed, in sectors of 512 bytes, and any of the names that were not. For tests: what is not as they expect panics.
+//! Each file has a live content and a durable one, plus the writes in between; names likewise. A cut keeps any of the
+//! unflushed writes, in sectors of 512 bytes, and any of the unflushed names. For tests: it panics on anything
+//! unexpected.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -13,7 +14,7 @@ use crate::files::{Boot, Entry, Files, Handle, Layer, Opened};
 
 const SECTOR: usize = 512;
 
-/// Reproducible chance.
+/// Reproducible randomness.
 #[derive(Clone, Debug)]
 pub struct Dice(pub u64);
 
@@ -31,7 +32,7 @@ impl Dice {
         self.roll() % bound
     }
 
-    /// Returns whether what happens once in `n` times happens.
+    /// Returns `true` with a probability of one in `n`.
     pub fn one_in(&mut self, n: u64) -> bool {
         self.below(n) == 0
     }
@@ -77,7 +78,8 @@ impl Naming {
             Self::Made(path, node) => _ = names.insert(path.clone(), *node),
             Self::Gone(path) => _ = names.remove(path),
             Self::Renamed(from, to, node) => {
-                // The name may already be another's, in an image that kept a later change and not an earlier one.
+                // The name may already belong to another file, in an image that kept a later change but not an earlier
+                // one.
                 if names.get(from) == Some(node) {
                     names.remove(from);
                 }
@@ -87,7 +89,7 @@ impl Naming {
     }
 }
 
-/// What a disk holds.
+/// The contents of a disk.
 #[derive(Clone, Debug, Default)]
 pub struct Platter {
     inodes: Vec<Inode>,
@@ -96,7 +98,7 @@ pub struct Platter {
     pending: Vec<Naming>,
 }
 
-/// A part of a path, and what is called for it once.
+/// Part of a path, and a function that is called for it once.
 pub type Hook = (&'static str, Arc<dyn Fn() + Send + Sync>);
 
 /// Takes the hook and calls it, if it is for this path.
@@ -110,27 +112,27 @@ fn pull(hook: impl Fn(&mut Faults) -> &mut Option<Hook>, path: &str, sim: &Sim) 
 pub struct Faults {
     /// Flushes that do nothing, by path; folders end with a slash.
     pub skipped: Option<fn(&str) -> bool>,
-    /// The n-th flush of a segment from now fails.
+    /// Makes the n-th flush of a segment from now fail.
     pub fail_flush: Option<u64>,
-    /// How many bytes all files may have.
+    /// How many bytes all files together may have.
     pub room: Option<usize>,
     /// The files that the disk cannot read.
     pub bad_places: Vec<&'static str>,
     /// Nothing can be written.
     pub read_only: bool,
-    /// Locks are given to all who ask.
+    /// Every attempt to lock succeeds.
     pub lying_locks: bool,
     /// Files that cannot be read, by path.
     pub fail_read: Option<fn(&str) -> bool>,
-    /// Those that cannot be written.
+    /// Files that cannot be written, by path.
     pub fail_write: Option<fn(&str) -> bool>,
-    /// The error that every lock answers.
+    /// The error that every lock returns.
     pub lock_error: Option<i32>,
-    /// What happens just before the next write to a file whose path contains this.
+    /// Called just before the next write to a file whose path contains this.
     pub before_write: Option<Hook>,
-    /// What happens just before such a file is opened next.
+    /// Called just before such a file is next opened.
     pub before_open: Option<Hook>,
-    /// What happens once a flush of a segment has failed.
+    /// Called once a flush of a segment has failed.
     pub after_failed_flush: Option<Arc<dyn Fn() + Send + Sync>>,
 }
 
@@ -154,7 +156,7 @@ struct Inner {
     boot: Option<Boot>,
 }
 
-/// The file system. Each new one is a start of its own.
+/// The file system. Each new one is a separate start of the system.
 #[derive(Clone)]
 pub struct Sim(Arc<Mutex<Inner>>);
 
@@ -171,14 +173,14 @@ impl std::fmt::Debug for Sim {
 }
 
 impl Sim {
-    /// Returns a file system on a disk, in a start of its own.
+    /// Returns a file system on a disk, as after a new start of the system.
     pub fn holding(platter: Platter) -> Self {
         static BOOTS: AtomicU64 = AtomicU64::new(1);
         let boot = [BOOTS.fetch_add(1, Ordering::Relaxed).to_le_bytes(); 2].concat().try_into().ok();
         Self(Arc::new(Mutex::new(Inner { platter, boot, ..Inner::default() })))
     }
 
-    /// Calls this with what the disk holds after each change.
+    /// Calls this with the contents of the disk after each change.
     pub fn watch(&self, watch: impl Fn(&Platter) + Send + Sync + 'static) {
         self.inner().watch = Some(Arc::new(watch));
     }
@@ -199,27 +201,27 @@ impl Sim {
         (inner.flushes, inner.written)
     }
 
-    /// Returns how often something was read.
+    /// Returns how many reads there were.
     pub fn reads(&self) -> u64 {
         self.inner().reads
     }
 
-    /// Starts the system again, as after a power cut; or lets its starts have no name.
+    /// Restarts the system, as after a power cut; or makes its starts have no identifier.
     pub fn set_boot(&self, boot: Option<Boot>) {
         self.inner().boot = boot;
     }
 
-    /// Returns what the disk holds.
+    /// Returns the contents of the disk.
     pub fn platter(&self) -> Platter {
         self.inner().platter.clone()
     }
 
-    /// Returns the files that were opened since this was asked before.
+    /// Returns the files that were opened since the last call.
     pub fn opened(&self) -> Vec<String> {
         std::mem::take(&mut self.inner().opened)
     }
 
-    /// Changes the bytes of a file without a call that a process makes.
+    /// Changes the bytes of a file without going through a process.
     pub fn tamper(&self, path: &str, change: impl FnOnce(&mut Vec<u8>)) {
         let mut inner = self.inner();
         let Some(Node::File(inode)) = inner.platter.live.get(Path::new(path)).copied() else { panic!("no {path}") };
@@ -228,7 +230,7 @@ impl Sim {
         inode.durable = inode.live.clone();
     }
 
-    /// Puts another file at a path, as a copy does that is renamed to its place.
+    /// Puts another file at a path, like a copy that is renamed into place.
     pub fn replace(&self, path: &str, bytes: Vec<u8>) {
         let mut inner = self.inner();
         let node = Node::File(inner.platter.inodes.len());
@@ -258,7 +260,7 @@ impl Sim {
         self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
-    /// Changes something, and then tells the one who watches.
+    /// Makes a change, and then notifies the watcher.
     fn change<T>(&self, change: impl FnOnce(&mut Inner) -> io::Result<T>) -> io::Result<T> {
         let (done, watch, platter) = {
             let mut inner = self.inner();
@@ -290,7 +292,7 @@ impl Platter {
         self
     }
 
-    /// Returns what is left if the power goes and nothing stays that was not flushed.
+    /// Returns what is left after a power cut that loses everything unflushed.
     pub fn flushed(&self) -> Platter {
         let inodes = self.inodes.iter().map(|inode| Inode {
             live: inode.durable.clone(),
@@ -305,7 +307,7 @@ impl Platter {
         }
     }
 
-    /// Returns what may be found after the power went at this moment.
+    /// Returns what may be found after a power cut at this point.
     pub fn cut(&self, dice: &mut Dice) -> Platter {
         // Some cuts keep nearly everything or nearly nothing that was not flushed.
         let keep = [1, 20, 50, 80, 99][dice.below(5) as usize];
@@ -511,7 +513,7 @@ impl SimFile {
             };
             let inode = &mut inner.platter.inodes[self.inode];
             if fails {
-                // The kernel forgets what it could not write: a later flush will not try again.
+                // The kernel drops what it could not write: a later flush will not try again.
                 inner.faults.fail_flush = None;
                 inode.pending.clear();
                 return Err(io::Error::other("the disk did not answer"));

@@ -1,4 +1,4 @@
-//! The tail: what the journal holds beyond the base, as a process that follows knows it.
+//! The tail: what the journal holds beyond the base, as a follower knows it.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
@@ -12,28 +12,28 @@ use crate::files::Opened;
 use crate::query::within;
 use crate::segment::{Header, Position, Segment};
 
-/// Every frame from behind one that the base is known to hold up to where the journal was followed.
+/// Every frame from the one that the base is known to hold up to where the journal was followed.
 #[derive(Debug, Default)]
 pub struct Tail {
     segment: Option<Segment>,
     position: Position,
-    /// The frame behind which it begins.
+    /// The frame after which it begins.
     start: Mark,
     /// Where in the segment the last frame begins; `None` if this generation has none yet.
     last: Option<u64>,
     frames: VecDeque<Frame>,
-    /// How many bytes all of them have in the journal.
+    /// How many bytes they all have in the journal.
     bytes: u64,
-    /// Where nothing whole stands behind the end of the journal, as far as this was looked at.
+    /// A place after which the journal is known to have nothing whole, if that was checked.
     pub(crate) clean: Option<Position>,
     records: BTreeMap<RecordKey, LastWrite>,
     logs: BTreeMap<LogKey, LogTail>,
     ids: HashMap<BatchId, u64>,
-    /// What of the journal cannot be read, if something cannot.
+    /// What of the journal cannot be read, if anything.
     damage: Option<Arc<Damage>>,
 }
 
-/// A part of the journal, by its size.
+/// A size of a part of the journal.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Amount {
     pub(crate) bytes: u64,
@@ -43,13 +43,13 @@ pub(crate) struct Amount {
 impl Amount {
     pub(crate) const ALL: Self = Self { bytes: u64::MAX, commits: u64::MAX };
 
-    /// Returns whether it has as much as this, or more, of one or the other.
+    /// Returns whether it reaches this bound in bytes or in commits.
     pub(crate) fn is_beyond(self, bound: Self) -> bool {
         self.bytes >= bound.bytes || self.commits >= bound.commits
     }
 }
 
-/// A group, with the mark behind it.
+/// A group, with the mark after it.
 #[derive(Debug)]
 struct Frame {
     mark: Mark,
@@ -58,7 +58,7 @@ struct Frame {
     commits: Vec<Commit>,
 }
 
-/// What was written to a record last, and in which frame.
+/// The last write to a record, and its frame.
 #[derive(Clone, Debug)]
 pub(crate) struct LastWrite {
     pub(crate) frame: u64,
@@ -66,7 +66,7 @@ pub(crate) struct LastWrite {
     pub(crate) record: Option<(Seq, Body)>,
 }
 
-/// What happened to a log, each with its frame.
+/// What happened to a log, with the frames.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct LogTail {
     pub(crate) sealed: Option<u64>,
@@ -75,12 +75,12 @@ pub(crate) struct LogTail {
 }
 
 impl Tail {
-    /// Returns one that begins behind what a base holds, at a place of the journal.
+    /// Returns a tail that begins after what a base holds, at a place of the journal.
     pub(crate) fn behind(start: Mark, segment: Segment, position: Position, last: Option<u64>) -> Self {
         Self { segment: Some(segment), position, last, start, ..Self::default() }
     }
 
-    /// Returns one that begins behind what a base holds, at no place of the journal yet.
+    /// Returns a tail that begins after what a base holds, at no place of the journal yet.
     pub(crate) fn at(start: Mark) -> Self {
         Self { start, ..Self::default() }
     }
@@ -102,12 +102,13 @@ impl Tail {
         self.position
     }
 
-    /// Returns where in the segment the last frame begins, and the place behind it; `None` if this generation has none yet.
+    /// Returns where in the segment the last frame begins, and the place after it; `None` if this generation has none
+    /// yet.
     pub(crate) fn newest(&self) -> Option<(u64, Position)> {
         self.last.map(|offset| (offset, self.position))
     }
 
-    /// Returns the frame behind which it begins.
+    /// Returns the frame after which it begins.
     pub(crate) fn start(&self) -> Mark {
         self.start
     }
@@ -129,25 +130,25 @@ impl Tail {
         }
     }
 
-    /// Goes over a frame that the base holds.
+    /// Skips a frame that the base holds.
     pub(crate) fn pass(&mut self, before: &Position, after: Position) {
         (self.last, self.position) = (Some(before.offset), after);
     }
 
-    /// Takes in a group that stands at a place.
+    /// Takes in a group at a place.
     pub(crate) fn take_at(&mut self, before: &Position, commits: Vec<Commit>, after: Position) {
         self.position = *before;
         self.take(commits, after);
     }
 
-    /// Takes in a group that stands behind damage, before which the journal ends.
+    /// Takes in a group after damage; the journal ends before the damage.
     pub(crate) fn take_beyond(&mut self, before: &Position, commits: Vec<Commit>, after: Position) {
         let end = (self.last, self.position);
         self.take_at(before, commits, after);
         (self.last, self.position) = end;
     }
 
-    /// Takes in the group that follows.
+    /// Takes in the next group.
     pub(crate) fn take(&mut self, commits: Vec<Commit>, after: Position) {
         let (mark, frame) = (self.end().behind(&commits, &after), after.frame);
         for commit in &commits {
@@ -173,7 +174,7 @@ impl Tail {
         self.logs.entry(log.clone()).or_default()
     }
 
-    /// Forgets what the base is known to hold durably: every frame up to one of a number.
+    /// Forgets what the base is known to hold durably: every frame up to a number.
     pub(crate) fn forget(&mut self, applied: u64) {
         while let Some(frame) = self.frames.pop_front_if(|frame| frame.mark.frame <= applied) {
             self.bytes -= frame.bytes;
@@ -208,14 +209,14 @@ impl Tail {
         if self.damage.is_none() { self.end() } else { self.whole().last().map_or(self.start, |frame| frame.mark) }
     }
 
-    /// Returns the groups that a base lacks which holds everything up to a frame, also those behind damage.
+    /// Returns the groups that a base holding everything up to a frame lacks, including those after damage.
     pub(crate) fn groups_behind(&self, frame: u64) -> impl Iterator<Item = (&Mark, &Vec<Commit>)> {
         let lacking = self.frames.iter().skip_while(move |found| found.mark.frame <= frame);
         lacking.map(|frame| (&frame.mark, &frame.commits))
     }
 
-    /// Returns what a base lacks that holds everything up to a frame, from where the tail begins if that is behind it: the first groups
-    /// of it, up to one that goes beyond `most`, and none before which something is missing.
+    /// Returns what a base with this mark lacks, or everything from where the tail begins if that is later: the first
+    /// groups, up to one that exceeds `most`, and none before which something is missing.
     pub(crate) fn run(&self, after: &Mark, most: Amount) -> Run {
         let lacking = self.whole().skip_while(|frame| frame.mark.frame <= after.frame);
         let mut taken = Amount::default();
@@ -243,12 +244,12 @@ impl Tail {
         self.records.get(key).cloned()
     }
 
-    /// Returns what happened to a log, with the last of its entries alone.
+    /// Returns what happened to a log, with only the last of its entries.
     pub(crate) fn head(&self, log: &LogKey) -> LogTail {
         self.logs.get(log).map(LogTail::without_entries).unwrap_or_default()
     }
 
-    /// Returns the entries that a page needs, each with its frame, in the order of their positions.
+    /// Returns the entries that a page needs, each with its frame, in position order.
     pub(crate) fn entries(&self, query: &LogQuery) -> Vec<(u64, LogEntry)> {
         let Some(tail) = self.logs.get(&query.log) else { return Vec::new() };
         let within = tail.entries.iter().filter(|(_, entry)| query.range.contains(&entry.position)).cloned();
@@ -262,7 +263,8 @@ impl Tail {
         }
     }
 
-    /// Returns what a page of records needs: everything that was written in its range, up to one live record more than it takes.
+    /// Returns what a page of records needs: everything written in its range, up to one live record more than the
+    /// limit.
     pub(crate) fn records(&self, query: &KeyQuery<RecordKey>) -> Vec<(RecordKey, LastWrite)> {
         let found = up_to(within(&self.records, query), query.limit, |last| last.record.is_some());
         found.map(|(key, last)| (key.clone(), last.clone())).collect()
@@ -281,7 +283,7 @@ impl Tail {
         Some((frame, commit.remembered()))
     }
 
-    /// Returns commits from the one of a number on, each with its number and its frame, at most so many.
+    /// Returns at most `limit` commits from a number on, each with its number.
     pub(crate) fn commits(&self, from: u64, limit: usize) -> Vec<(u64, Remembered)> {
         let commits = self.whole().flat_map(|frame| &frame.commits);
         let numbered = (self.start.commits..).zip(commits).filter(|(number, _)| *number >= from);
@@ -290,14 +292,14 @@ impl Tail {
 }
 
 impl LogTail {
-    /// Drops what a base holds that holds every frame up to one.
+    /// Drops what a base holds that has every frame up to `applied`.
     pub(crate) fn forget(&mut self, applied: u64) {
         self.sealed = self.sealed.filter(|frame| *frame > applied);
         self.removed = self.removed.filter(|frame| *frame > applied);
         while self.entries.pop_front_if(|(frame, _)| *frame <= applied).is_some() {}
     }
 
-    /// Returns the last frame that says how long it is: sealing it does not.
+    /// Returns the last frame that determines its length; sealing does not.
     pub(crate) fn touched(&self) -> Option<u64> {
         self.entries.back().map(|(frame, _)| *frame).max(self.removed)
     }
@@ -310,12 +312,12 @@ impl LogTail {
         self.sealed.is_none() && self.removed.is_none() && self.entries.is_empty()
     }
 
-    /// Returns it with the last entry alone, which says how many there are.
+    /// Returns it with only the last entry, which gives the length.
     fn without_entries(&self) -> Self {
         Self { entries: self.entries.back().cloned().into_iter().collect(), ..*self }
     }
 
-    /// Returns what the log is, given what it is in a base that holds what this does not. `None` if it never was.
+    /// Returns the state of the log, given its state in a base that holds nothing of this. `None` if it never existed.
     pub(crate) fn head(&self, log: &LogKey, base: Option<LogHead>) -> Option<LogHead> {
         if self.is_empty() {
             return base;
@@ -334,7 +336,7 @@ impl LogTail {
     }
 }
 
-/// Returns what was found, up to one live thing more than a limit.
+/// Returns the items found, up to one live item more than a limit.
 fn up_to<'a, K: 'a, V: 'a>(
     found: impl Iterator<Item = (&'a K, &'a V)>,
     limit: usize,

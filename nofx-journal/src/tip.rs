@@ -1,4 +1,4 @@
-//! The tip: what processes tell each other of the journal, in a small file that is never flushed.
+//! The tip: what processes tell each other about the journal, in a small file that is never flushed.
 
 use std::io;
 
@@ -6,26 +6,26 @@ use crate::codec::Reader;
 use crate::files::{Boot, Handle, Opened};
 use crate::segment::Position;
 
-/// What processes tell each other through `journal/tip`, which is never flushed: how far the journal is durable, and how far the other
-/// files hold it.
+/// What processes tell each other through `journal/tip`, which is never flushed: how far the journal is durable, and
+/// how much of it the base holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tip {
     /// How far the journal is durable.
     pub durable: Position,
-    /// The start of the system in which this was told, where that has a name.
+    /// The start of the system in which this was written, where starts have an identifier.
     pub boot: Option<Boot>,
-    /// The last frame that the other files hold.
+    /// The last frame that the base holds.
     pub applied: u64,
 }
 
-/// Where the second half of the tip stands; each half has one writer at a time.
+/// The offset of the second half of the tip; each half has one writer at a time.
 const APPLIED_AT: u64 = 64;
 
 impl Tip {
-    /// Reads the tip; `None` if it is not whole.
+    /// Reads the tip; `None` if it is incomplete.
     pub fn read(file: &dyn Opened) -> io::Result<Option<Self>> {
         let mut bytes = [0; 2 * APPLIED_AT as usize];
-        // In one go: what a read lacks, the checksums notice, and a second one would be there only to find the end.
+        // In one call: if a read is short, the checksums show it, and a second read would only serve to find the end.
         file.read_at(&mut bytes, 0)?;
         let (durable, applied) = bytes.split_at(APPLIED_AT as usize);
         let durable = checked(durable, 52).and_then(|mut from| {
@@ -38,7 +38,7 @@ impl Tip {
         Ok(durable.map(|durable| Self { applied, ..durable }))
     }
 
-    /// Tells that the journal is durable up to a place. Only for the holder of the lock.
+    /// Reports that the journal is durable up to a place. Only for the holder of the commit lock.
     pub fn tell_durable(file: &dyn Handle, durable: &Position, boot: Option<Boot>) -> io::Result<()> {
         let mut bytes = boot.unwrap_or(NO_BOOT).to_vec();
         for number in [durable.generation, durable.offset, durable.frame, durable.commits] {
@@ -48,13 +48,13 @@ impl Tip {
         file.write_at(&with_checksum(bytes), 0)
     }
 
-    /// Tells that the files hold every frame up to `applied`. Only for the holder of the lock for applying.
+    /// Reports that the base holds every frame up to `applied`. Only for the holder of the apply lock.
     pub fn tell_applied(file: &dyn Handle, applied: u64) -> io::Result<()> {
         file.write_at(&with_checksum(applied.to_le_bytes().to_vec()), APPLIED_AT)
     }
 }
 
-/// What stands in the tip where starts of the system have no name.
+/// The value in the tip where system starts have no identifier.
 const NO_BOOT: Boot = [0; 16];
 
 fn with_checksum(mut bytes: Vec<u8>) -> Vec<u8> {

@@ -1,4 +1,4 @@
-//! Committing: one checksummed append to the journal and one flush for a group.
+//! Committing: one checksummed append to the journal and one flush for each group.
 
 use std::cell::Cell;
 use std::io;
@@ -24,16 +24,17 @@ use crate::options::Sabotage;
 use crate::segment::{Found, HEADER_BYTES, Header, Position, Segment, salt, segment_files};
 use crate::tip::Tip;
 
-/// A group with more than this in its bodies becomes several frames, each with a flush of its own.
+/// A group whose bodies have more bytes than this becomes several frames, each with its own flush.
 const PART_BYTES: usize = 32 << 20;
 
-/// The size of the first segment of a store.
+/// The size of a store's first segment, so that a small store has a small journal.
 const FIRST_SEGMENT_BYTES: u64 = 128 << 10;
 
-/// A store that is written as well: what a [`Follower`] has not, the folder to write to, the locks, and whose turn it is.
+/// The writing side of a store, in addition to its [`Follower`]: the folder to write to, the locks, and whose turn it
+/// is.
 ///
-/// `committing` is taken before `applying`, and both before the tail. The lock file goes with `committing`, the one for applying with
-/// `applying`. No lock but those is held while anything is flushed.
+/// `committing` is taken before `applying`, and both before the tail. The commit lock file goes with `committing`, the
+/// apply lock file with `applying`. No other lock is held during a flush.
 #[derive(Debug)]
 pub(crate) struct Writer {
     pub(crate) follower: Arc<Follower>,
@@ -47,23 +48,22 @@ pub(crate) struct Writer {
     committed: AtomicBool,
     /// Why the base took nothing in when this process last tried, if it is damaged.
     pub(crate) stuck: Mutex<Option<Error>>,
-    /// Wakes the thread that applies.
+    /// Wakes the applier thread.
     pub(crate) call: Mutex<Call>,
     pub(crate) bell: Condvar,
 }
 
-/// What the one who commits needs.
+/// What the committing thread needs.
 #[derive(Debug, Default)]
 pub(crate) struct Turn {
-    /// The segment that was written last, for writing.
+    /// The segment that was last written, open for writing.
     file: Option<Arc<dyn Handle>>,
     /// The last frame that this process flushed.
     flushed: Option<u64>,
 }
 
 impl Writer {
-    /// Makes what is needed for writing, where something of it is missing. A journal that is missing as a whole is begun again where the base says that it
-    /// is complete.
+    /// Creates what is needed for writing, if something is missing: also the whole journal, if the base is complete.
     pub(crate) fn open(follower: Arc<Follower>, layer: Arc<dyn Layer>, options: Options) -> Result<Self> {
         if segment_files(&*layer, &follower.layout)?.is_empty() {
             begin_missing(&*layer, &follower, &options)?;
@@ -93,14 +93,15 @@ impl Writer {
             match held.and_then(|(doors, _held)| self.commit_holding(&mut turn, &doors, part)) {
                 Ok(more) => outcomes.extend(more),
                 Err(error) if outcomes.is_empty() => return Err(error),
-                // An earlier part happened, so this is not the truth about all.
+                // An earlier part happened, so this error does not apply to the whole group.
                 Err(error) => return Err(Error::unknown_because("committing the rest of a large group", error)),
             }
         }
         Ok(outcomes)
     }
 
-    /// Commits a group if no other caller or process does just now; otherwise gives it back. Blocks until the disk has answered.
+    /// Commits a group if no other caller or process is committing; otherwise gives it back. Blocks until the disk has
+    /// answered.
     pub(crate) fn try_commit(&self, group: Vec<Batch>) -> std::result::Result<Result<Vec<Outcome>>, Vec<Batch>> {
         let mut turn = match self.committing.try_lock() {
             Ok(turn) => turn,
@@ -117,14 +118,15 @@ impl Writer {
         }
     }
 
-    /// Makes durable what stands in the journal and tells it, as a commit does first.
+    /// Makes the content of the journal durable and reports it, as a commit does first.
     pub(crate) fn settle(&self) -> Result<()> {
         let mut turn = self.turn();
         let (doors, _held) = self.hold_waiting(Doors::lock)?;
         self.catch_up(&mut turn, &doors).map(drop)
     }
 
-    /// Goes on in a segment of so many bytes and removes all others, if the base holds everything and they take more.
+    /// Continues in a segment of this size and removes all others, if the base holds everything and they take more
+    /// space.
     pub(crate) fn shrink(&self, room: u64) -> Result<()> {
         let mut turn = self.turn();
         let (doors, _held) = self.hold_waiting(Doors::lock)?;
@@ -139,12 +141,12 @@ impl Writer {
         end.during("writing", &segment.path)?;
         let (next, _) = self.begin_segment(&mut turn, &position, room)?;
         self.tell_durable(&doors, &next.header.start);
-        // The oldest go first, so that the generations that remain have no gap.
+        // The oldest go first, so that the remaining generations have no gap.
         let others = Segment::all(&*self.layer, layout, *store)?.into_iter().filter(|other| other.path != next.path);
         others.into_iter().try_for_each(|other| self.layer.remove(&other.path).during("removing", &other.path))
     }
 
-    /// Waits for the turn to commit within this process.
+    /// Waits for this process's turn to commit.
     pub(crate) fn turn(&self) -> MutexGuard<'_, Turn> {
         // A panic leaves nothing half done that the journal does not show.
         self.committing.lock().unwrap_or_else(PoisonError::into_inner)
@@ -155,7 +157,7 @@ impl Writer {
         self.committed.load(Ordering::Relaxed)
     }
 
-    /// Returns the files by which processes meet, and opens those again that were removed or replaced.
+    /// Returns the shared lock and tip files, and opens them again if they were removed or replaced.
     pub(crate) fn doors(&self) -> Result<Arc<Doors>> {
         let doors = self.doors.read().unwrap_or_else(PoisonError::into_inner).clone();
         if doors.is_in_place()? { Ok(doors) } else { self.open_doors() }
@@ -167,7 +169,7 @@ impl Writer {
         Ok(doors)
     }
 
-    /// Takes a lock on the file that others find too; `None` if it is taken and `take` does not wait.
+    /// Takes a lock on the file that other processes find too; `None` if it is taken and `take` does not wait.
     pub(crate) fn hold(
         &self,
         which: fn(&Doors) -> &Lock,
@@ -182,7 +184,7 @@ impl Writer {
             }
             doors = self.open_doors()?;
         }
-        Err(Error::unavailable(format!("locking `{}` while its lock files go", self.folder())))
+        Err(Error::unavailable(format!("locking `{}` while its lock files are being replaced", self.folder())))
     }
 
     pub(crate) fn hold_waiting(&self, which: fn(&Doors) -> &Lock) -> Result<(Arc<Doors>, Held)> {
@@ -226,8 +228,8 @@ impl Writer {
         Ok(outcomes)
     }
 
-    /// Fails if the base holds more than the journal, which no process that has the lock can meet but behind a repair that was interrupted: what was
-    /// written now would bear numbers that the base has.
+    /// Fails if the base holds more than the journal. The holder of the lock can meet this only after an interrupted
+    /// repair: a write would then use numbers that the base already has.
     fn require_not_beyond(&self, base: &Mark) -> Result<()> {
         let end = self.follower.position().frame;
         if base.frame <= end {
@@ -238,21 +240,22 @@ impl Writer {
         Err(Error::corrupt(format!("`{folder}`: it ends at frame {end}, and the base holds {held}")))
     }
 
-    /// Follows the journal to its end; durable on return, and told.
+    /// Follows the journal to its end, which is durable and reported on return.
     ///
-    /// What stands behind a tip of this start of the system was never acknowledged, and is written over: readers did not see it either.
-    /// Without such a tip, everything whole counts. Returns the tip, if it says how far the journal is durable.
+    /// Anything after a tip from this start of the system was never acknowledged, and is overwritten: readers did not
+    /// see it either. Without such a tip, everything whole counts. Returns the tip, if it says how far the journal is
+    /// durable.
     pub(crate) fn catch_up(&self, turn: &mut Turn, doors: &Doors) -> Result<Option<Tip>> {
         let mut told = self.follower.follow_holding()?;
         self.follower.require_whole()?;
         if told.is_some_and(|told| told.durable.frame < self.follower.position().frame) {
-            // This process wrote more, and could not tell it: otherwise following it would have failed.
+            // This process wrote more, and could not report it: otherwise following would have failed.
             self.follower.begin_again();
             told = self.follower.follow_holding()?;
         }
         let (segment, position) = self.end()?;
         if told.is_none() && turn.flushed != Some(position.frame) {
-            // Nothing says that the writer of the last frame came as far as its flush, or that this succeeded.
+            // Nothing says that the writer of the last frame reached its flush, or that the flush succeeded.
             #[cfg(test)]
             let skips = self.options.breaks(Sabotage::TellUnflushed);
             #[cfg(not(test))]
@@ -291,14 +294,14 @@ impl Writer {
         let mut file = self.edit(turn, &segment)?;
         let (mut frame, mut after) = segment.frame(&position, &commits);
         if after.offset > segment.room.min(self.options.segment_bytes) && position.offset > HEADER_BYTES {
-            // Written first, so that those who follow the journal here learn that it goes on elsewhere.
+            // Written first, so that processes which follow the journal here learn that it continues elsewhere.
             file.write_at(&segment.end(&position), position.offset).during("writing", &segment.path)?;
             (segment, file) = self.begin_segment(turn, &position, self.options.segment_bytes)?;
             position = segment.header.start;
             (frame, after) = segment.frame(&position, &commits);
         }
         if let Err(error) = file.write_at(&frame, position.offset) {
-            // A frame of which a part is missing is none. If all is there but its head, it is none either.
+            // An incomplete frame does not count. If all of it is there but its head, it does not count either.
             return Err(match file.write_at(&[0; 24], position.offset) {
                 _ if forbids_writing(&error) => told(error, "writing", &segment.path),
                 Ok(()) => told(error, "writing", &segment.path),
@@ -319,7 +322,7 @@ impl Writer {
             return Err(self.give_up_segment(turn, &segment, &position, error));
         }
         turn.flushed = Some(after.frame);
-        // It is durable. What fails from here on denies that no more, unless it shows that it is not in the store.
+        // It is durable. A later failure no longer denies that, unless it shows that the frame is not in the store.
         let told = self.follower.tip();
         let is_lied_to = told.is_some_and(|told| told.durable.frame > position.frame);
         if is_lied_to || !segment.stands(Some((position.offset, after))).unwrap_or(true) {
@@ -330,14 +333,14 @@ impl Writer {
         {
             let mut tail = self.follower.tail();
             if tail.position().is_same_frame(&position) {
-                // What stands behind it was looked at before it was written.
+                // What follows it was checked before it was written.
                 tail.clean = tail.clean.filter(|clean| *clean == position).map(|_| after);
                 tail.take(commits, after);
             }
         }
         self.committed.store(true, Ordering::Relaxed);
         if !self.tell_durable(doors, &after) {
-            // Others go by what was told before, and may write over it.
+            // Other processes rely on what was reported before, and may overwrite it.
             self.follower.begin_again();
             return Err(Error::unknown(format!("telling other processes in `{}`", self.folder())));
         }
@@ -353,15 +356,15 @@ impl Writer {
         }
         let file = self.layer.edit(&segment.path).during("opening", &segment.path)?;
         turn.file = Some(file.clone());
-        // It is read from this one too from now on, by which it is known again.
+        // From now on it is read through this handle too, by which it is recognised again.
         self.follower.tail().read_from(&segment.header, file.clone());
         Ok(file)
     }
 
-    /// Goes on in the next generation behind a place: in a segment that is not needed any more, or in a new one.
+    /// Continues in the next generation after a place: in a segment that is no longer needed, or in a new one.
     fn begin_segment(&self, turn: &mut Turn, at: &Position, room: u64) -> Result<(Segment, Arc<dyn Handle>)> {
         let Follower { store, layout, .. } = &*self.follower;
-        // Only what an applier told may be used again: what the base shows may not be on the disk.
+        // Only what an applier has reported may be reused: what the base shows may not be on the disk.
         let applied = self.follower.tip().map_or(0, |tip| tip.applied);
         #[cfg(test)]
         let applied = if self.options.breaks(Sabotage::EarlyReuse) { u64::MAX } else { applied };
@@ -376,20 +379,20 @@ impl Writer {
         Ok((next, file))
     }
 
-    /// Leaves a segment whose flush failed: nothing tells any more what of it is on the disk.
+    /// Leaves a segment whose flush failed: it is no longer known what of it is on the disk.
     ///
-    /// What was flushed before is durable. What was not is given up: the journal goes on elsewhere from before it.
+    /// What was flushed before is durable. The rest is given up: the journal continues elsewhere from before it.
     fn give_up_segment(&self, turn: &mut Turn, segment: &Segment, at: &Position, error: io::Error) -> Error {
         let ended = self
             .edit(turn, segment)
             .and_then(|file| file.write_at(&segment.end(at), at.offset).during("writing", &segment.path));
-        // If not even that works, the next commit writes over it, and its flush tells.
+        // If even that fails, the next commit overwrites it, and its flush shows the result.
         _ = ended.and_then(|()| self.begin_segment(turn, at, self.options.segment_bytes));
         Error::unknown_because(format!("flushing `{}`", segment.path.display()), error)
     }
 
-    /// Tells others how far the journal is durable. Where that fails, another tip is put in the place of this one, or it goes: then
-    /// they find it in the journal. `false` if not even that works.
+    /// Reports to other processes how far the journal is durable. If that fails, the tip is replaced, or removed: then
+    /// they determine it from the journal. `false` if even that fails.
     pub(crate) fn tell_durable(&self, doors: &Doors, durable: &Position) -> bool {
         let (layout, boot) = (&self.follower.layout, self.follower.files.boot());
         let replaced = || {
@@ -404,7 +407,7 @@ impl Writer {
     }
 }
 
-/// Begins a journal where there is none, if the base says that it holds everything that was committed.
+/// Creates a missing journal, if the base says that it holds everything that was committed.
 fn begin_missing(layer: &dyn Layer, follower: &Follower, options: &Options) -> Result<()> {
     let Follower { layout, store, .. } = follower;
     let complete = || -> Result<Option<Mark>> {
@@ -417,13 +420,13 @@ fn begin_missing(layer: &dyn Layer, follower: &Follower, options: &Options) -> R
     let doors = Doors::open(layer, layout)?;
     let _held = doors.lock().acquire(options.lock_wait)?;
     match complete()? {
-        // Another process may have been faster.
+        // Another process may have created it first.
         Some(mark) if segment_files(layer, layout)?.is_empty() => begin(layer, layout, *store, &mark, options),
         _ => Ok(()),
     }
 }
 
-/// Begins the first generation of a journal, behind what a base holds. Durable on return.
+/// Begins the first generation of a journal, after what the base holds. Durable on return.
 pub(crate) fn begin(layer: &dyn Layer, layout: &Layout, store: StoreId, mark: &Mark, options: &Options) -> Result<()> {
     let at = Position { frame: mark.frame, chain: mark.chain, commits: mark.commits, ..Position::default() };
     let header = Header::behind(&at, store, salt(&options.sources), mark.last_seq);
@@ -432,13 +435,13 @@ pub(crate) fn begin(layer: &dyn Layer, layout: &Layout, store: StoreId, mark: &M
     layer.sync_dir(above).during("flushing", above)
 }
 
-/// Returns how large the first segment of a store is, so that a small store has a small journal.
+/// Returns the size of a store's first segment.
 pub(crate) fn first_segment(options: &Options) -> u64 {
     options.segment_bytes.min(FIRST_SEGMENT_BYTES)
 }
 
-/// Opens the files by which processes meet. Nothing is made where the journal was: without it the store is damaged, or was moved as a whole, which
-/// its base then says.
+/// Opens the shared lock and tip files. Creates nothing if the journal is gone: without it the store is damaged, or was
+/// moved as a whole, which its base then reports.
 fn doors(layer: &dyn Layer, follower: &Follower) -> Result<Doors> {
     let folder = follower.layout.folder();
     if layer.list(folder).during("listing", folder)?.is_empty() {
@@ -448,7 +451,7 @@ fn doors(layer: &dyn Layer, follower: &Follower) -> Result<Doors> {
     Doors::open(layer, &follower.layout)
 }
 
-/// Splits a group so that each part fits a frame.
+/// Splits a group so that each part fits into a frame.
 fn parts(group: Vec<Batch>) -> Vec<Vec<Batch>> {
     let mut parts: Vec<Vec<Batch>> = Vec::new();
     let mut room = 0;

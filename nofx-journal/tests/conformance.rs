@@ -1,4 +1,5 @@
-//! The suite that every backend passes, on the journal before a base in memory, which follows late, or at once and in place.
+//! The suite that every backend passes, on the journal over a base in memory that is updated late, or at once and in
+//! place.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! What a workspace promises, on the journal before a base that changes under those who read it.
+//! What a workspace promises, on the journal over a base that changes while it is read.
 
 use std::time::Duration;
 

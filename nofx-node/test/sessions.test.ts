@@ -58,7 +58,7 @@ test('a session is archived and restored as a fork', async (t) => {
     assert.ok(error instanceof api.InvalidError && error instanceof api.NofxError && error instanceof Error);
     assert.equal(error.code, 'invalid');
     assert.match(error.message, /is archived; restore it first/);
-    assert.equal(error.nextStep, 'correct what was asked for');
+    assert.equal(error.nextStep, 'correct the request');
     assert.match(error.stack ?? '', /sessions\.test/);
     return true;
   });

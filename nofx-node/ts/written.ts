@@ -50,7 +50,7 @@ function reason(error: unknown): string {
 
 /** Makes the error for an argument that can never work. @internal */
 export function invalid(what: string): InvalidError {
-  return new InvalidError({ code: 'invalid', message: `invalid: ${what}`, nextStep: 'correct what was asked for' });
+  return new InvalidError({ code: 'invalid', message: `invalid: ${what}`, nextStep: 'correct the request' });
 }
 
 /** Makes the error for a call on something that is not there. */

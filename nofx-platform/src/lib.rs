@@ -1,7 +1,8 @@
-//! What differs between operating systems, in one place, so that no other crate asks which one it runs on.
+//! Differences between operating systems, in one place, so that no other crate asks which one it runs on.
 //!
-//! Everything here is about local files: which file a path leads to, files that only their owner may read, names that survive a power
-//! cut, and errors that mean the same by other numbers. Tests of other crates say what a store does; these say what the system does.
+//! Everything here is about local files: which file a path leads to, files that only their owner can read, names that
+//! survive a power cut, and errors that mean the same under different codes. Tests of other crates say what a store
+//! does; these say what the system does.
 //!
 //! ```
 //! # fn main() -> std::io::Result<()> {
@@ -27,141 +28,143 @@ use std::fs::{self, DirBuilder, File, Metadata, OpenOptions};
 use std::io;
 use std::path::{Component, Path, PathBuf};
 
-/// Which file this is, however its name changes: no two files of a machine have the same one while either exists.
+/// Identifies a file, however its name changes: no two files on a machine have the same identity while either exists.
 ///
-/// On Unix the device and the inode, on Windows the volume and the index of the file.
+/// On Unix it is the device and the inode, on Windows the volume and the index of the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Identity(u64, u64);
 
 impl Identity {
-    /// Returns which file an open one is.
+    /// Returns the identity of an open file.
     pub fn of(file: &File) -> io::Result<Self> {
         system::identity_of(file)
     }
 
-    /// As [`Self::of`], where what the system knows of the file was asked for already.
+    /// Like [`Self::of`], for callers that already have the file's metadata.
     pub fn of_found(file: &File, found: &Metadata) -> io::Result<Self> {
         system::identity_of_found(file, found)
     }
 
-    /// Returns which file or folder a path leads to now.
+    /// Returns the identity of the file or folder that a path leads to now.
     ///
-    /// On Linux no times are asked for. Since Linux 6.13, asking for them makes the next write note a new one, which a flush on a file
-    /// system without a journal then writes too.
+    /// On Linux no times are requested. Since Linux 6.13, requesting them makes the next write record a new one, which
+    /// a flush on a file system without a journal then writes too.
     pub fn at(path: &Path) -> io::Result<Self> {
         system::identity_at(path, true)
     }
 
-    /// As [`Self::at`], of a symbolic link itself.
+    /// Like [`Self::at`], for a symbolic link itself.
     pub fn of_link(path: &Path) -> io::Result<Self> {
         system::identity_at(path, false)
     }
 }
 
-/// Lets a file that is made with these options be read and written by its owner only. On Windows, who may is inherited from the folder.
+/// Makes files created with these options accessible to their owner only. On Windows, permissions are inherited from
+/// the folder.
 pub fn private(options: &mut OpenOptions) -> &mut OpenOptions {
     system::private(options)
 }
 
-/// Makes folders that only their owner can look into. On Windows, who may is inherited from the folder above.
+/// Creates folders that only their owner can access. On Windows, permissions are inherited from the parent folder.
 #[must_use]
 pub fn private_folders() -> DirBuilder {
     system::private_folders()
 }
 
-/// Makes a folder and those above it, for their owner only, as far as they do not exist.
+/// Creates a folder and its missing parents, accessible to their owner only.
 pub fn make_private(path: &Path) -> io::Result<()> {
     private_folders().recursive(true).create(path)
 }
 
 /// Makes the names in a folder durable.
 ///
-/// Windows has no call for that; NTFS keeps names in its own journal, in order.
+/// Windows has no call for this; NTFS records names in its own journal, in order.
 pub fn flush_folder(path: &Path) -> io::Result<()> {
     system::flush_folder(path)
 }
 
 /// Opens a file.
 ///
-/// Where another program, such as a virus scanner, lets no other one have it for a moment, which only Windows knows, it is tried again for
-/// about a second.
+/// On Windows another program, such as a virus scanner, may briefly keep others from using a file. Then this retries
+/// for about a second.
 pub fn open(path: &Path, options: &OpenOptions) -> io::Result<File> {
     system::patiently_shared(|| options.open(path))
 }
 
-/// Gives a file or folder another name, in place of the file that has it. Tries again as [`open`] does.
+/// Renames a file or folder, replacing a file of the new name. Retries like [`open`].
 pub fn replace(from: &Path, to: &Path) -> io::Result<()> {
     system::patiently(|| fs::rename(from, to))
 }
 
-/// Removes a file. Tries again as [`open`] does.
+/// Removes a file. Retries like [`open`].
 pub fn remove_file(path: &Path) -> io::Result<()> {
     system::patiently(|| fs::remove_file(path))
 }
 
-/// Removes an empty folder. Tries again as [`open`] does.
+/// Removes an empty folder. Retries like [`open`].
 pub fn remove_folder(path: &Path) -> io::Result<()> {
     system::patiently(|| fs::remove_dir(path))
 }
 
-/// Removes a folder with all that is in it. Tries again as [`open`] does.
+/// Removes a folder with its contents. Retries like [`open`].
 pub fn remove_tree(path: &Path) -> io::Result<()> {
     system::patiently(|| fs::remove_dir_all(path))
 }
 
-/// Returns the real path of something that exists, as people write it: on Windows `C:\x` and not `\\?\C:\x`, where that is the same.
+/// Returns the real path of something that exists, in its usual form: on Windows `C:\x` rather than `\\?\C:\x`, where
+/// they are the same.
 pub fn real(path: &Path) -> io::Result<PathBuf> {
     dunce::canonicalize(path)
 }
 
-/// Returns a path below some folder with `/` between its parts, as it is told on every system.
+/// Returns a relative path with `/` between its parts, as it is displayed on every system.
 #[must_use]
 pub fn slashed(path: &Path) -> String {
     path.iter().map(OsStr::to_string_lossy).collect::<Vec<_>>().join("/")
 }
 
-/// Returns the number of the user who owns what a path leads to; `None` where users have no numbers.
+/// Returns the id of the user who owns what a path leads to; `None` where users have no numeric ids.
 pub fn owner(path: &Path) -> io::Result<Option<u32>> {
     system::owner(path)
 }
 
-/// Returns the number of the user as whom this process runs; `None` where users have no numbers.
+/// Returns the id of the user that this process runs as; `None` where users have no numeric ids.
 #[must_use]
 pub fn user() -> Option<u32> {
     system::user()
 }
 
-/// Returns whether the error of a lock says that no file can be locked there, as on some network disks.
+/// Returns whether a locking error means that files cannot be locked there at all, as on some network disks.
 #[must_use]
 pub fn has_no_locks(error: &io::Error) -> bool {
     system::has_no_locks(error)
 }
 
-/// What is another after each start of the system, which is when writes that were not flushed are gone.
+/// Differs after each start of the system, which is when unflushed writes are lost.
 pub type Boot = [u8; 16];
 
-/// Returns what this start of the system is told by: on Linux what `/proc/sys/kernel/random/boot_id` says. `None` elsewhere, where it
-/// cannot be asked without another program or code that is not safe.
+/// Identifies the current start of the system: on Linux the content of `/proc/sys/kernel/random/boot_id`. `None`
+/// elsewhere, where it is not available without another program or unsafe code.
 #[must_use]
 pub fn boot() -> Option<Boot> {
     system::boot()
 }
 
-/// Returns whether an error says that the disk cannot read a place.
+/// Returns whether an error says that the disk cannot read a sector.
 #[must_use]
 pub fn is_bad_place(error: &io::Error) -> bool {
     error.raw_os_error() == Some(system::BAD_PLACE)
 }
 
-/// Returns whether an error says that there is nothing of that name: also where the system allows no such name.
+/// Returns whether an error says that nothing has that name, including when the system does not allow such a name.
 #[must_use]
 pub fn is_missing(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::InvalidFilename)
 }
 
-/// Returns the first part of a path that cannot be the name of a new file or folder: on Windows the names of devices, such as `NUL`,
-/// names with a colon, which are parts of another file, names with other characters that are not allowed, and names that end with a
-/// dot or blank, which Windows leaves out. A name that is too long is found by making it.
+/// Returns the first part of a path that cannot be the name of a new file or folder: on Windows, names of devices such
+/// as `NUL`, names with a colon (which denote part of another file), names with other forbidden characters, and names
+/// that end with a dot or blank, which Windows drops. A name that is too long is only found by creating it.
 #[must_use]
 pub fn refused_name(path: &Path) -> Option<&OsStr> {
     path.components().find_map(|part| match part {
@@ -170,30 +173,32 @@ pub fn refused_name(path: &Path) -> Option<&OsStr> {
     })
 }
 
-/// Splits a text that need not be Unicode at the first of some ASCII symbol, which is left out; `None` if it has none.
+/// Splits a text that need not be Unicode at the first occurrence of an ASCII symbol, which is dropped; `None` if it
+/// has none.
 #[must_use]
 pub fn split_once(text: &OsStr, symbol: char) -> Option<(OsString, OsString)> {
     system::split_once(text, symbol)
 }
 
-/// Returns bytes for a path, of which [`path_of`] makes the same one, whatever is in its names.
+/// Returns bytes for a path, from which [`path_of`] restores the same path, whatever its names contain.
 #[must_use]
 pub fn path_bytes(path: &Path) -> Vec<u8> {
     system::path_bytes(path)
 }
 
-/// Returns the path that [`path_bytes`] had.
+/// Returns the path that was given to [`path_bytes`].
 #[must_use]
 pub fn path_of(bytes: Vec<u8>) -> PathBuf {
     system::path_of(bytes)
 }
 
-/// Reads some bytes at an offset; none at the end of the file. On Windows this moves the file's own place, which other calls must not use.
+/// Reads bytes at an offset; none at the end of the file. On Windows this moves the file's own cursor, which other
+/// calls must not use.
 pub fn read_at(file: &File, bytes: &mut [u8], offset: u64) -> io::Result<usize> {
     system::read_at(file, bytes, offset)
 }
 
-/// Writes all bytes at an offset. On Windows this moves the file's own place, which other calls must not use.
+/// Writes all bytes at an offset. On Windows this moves the file's own cursor, which other calls must not use.
 pub fn write_all_at(file: &File, bytes: &[u8], offset: u64) -> io::Result<()> {
     system::write_all_at(file, bytes, offset)
 }
@@ -311,7 +316,7 @@ mod tests {
         assert!(is_missing(&remove_file(&file).unwrap_err()));
     }
 
-    /// Does something while another handle, which shares the file with no other, is open for a moment.
+    /// Runs something while another handle has the file open exclusively for a moment.
     #[cfg(windows)]
     fn while_held<T>(path: &Path, doing: impl FnOnce() -> T) -> T {
         use std::os::windows::fs::OpenOptionsExt;

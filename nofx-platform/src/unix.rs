@@ -1,4 +1,4 @@
-//! Linux, macOS and their kind.
+//! Linux, macOS and other Unix systems.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, DirBuilder, File, OpenOptions};
@@ -23,7 +23,7 @@ pub(crate) fn identity_of_found(_: &File, found: &fs::Metadata) -> io::Result<Id
     Ok(identity(found))
 }
 
-/// Elsewhere there is no such file.
+/// Systems other than Linux have no such file.
 static BOOT: LazyLock<Option<Boot>> = LazyLock::new(|| {
     let text = fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
     let digits: Vec<u8> =

@@ -1,4 +1,4 @@
-//! Windows. The numbers of errors are those of `winerror.h`.
+//! Windows. Error codes are from `winerror.h`.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{DirBuilder, File, Metadata, OpenOptions};
@@ -17,22 +17,23 @@ const FOLDERS_TOO: u32 = 0x0200_0000;
 /// `FILE_FLAG_OPEN_REPARSE_POINT`: a symbolic link itself.
 const LINK_ITSELF: u32 = 0x0020_0000;
 
-/// What is no file under any ending; besides, `COM` and `LPT` with a digit.
+/// Names that are devices whatever their extension; also `COM` and `LPT` with a digit.
 const DEVICES: [&str; 4] = ["CON", "PRN", "AUX", "NUL"];
 
 /// `ERROR_SHARING_VIOLATION`, `ERROR_LOCK_VIOLATION`: another program holds the file.
 const HELD: [i32; 2] = [32, 33];
 
-/// `ERROR_ACCESS_DENIED`: so a name is refused that another program holds. Opening a file is refused so for good.
+/// `ERROR_ACCESS_DENIED`: renaming or removing a name fails this way while another program holds it. Opening a
+/// file that fails this way fails for good.
 const DENIED: i32 = 5;
 
 /// `ERROR_CRC`.
 pub(crate) const BAD_PLACE: i32 = 23;
 
-/// `ERROR_INVALID_FUNCTION`, `ERROR_NOT_SUPPORTED`: what a file system answers that has no such call.
+/// `ERROR_INVALID_FUNCTION`, `ERROR_NOT_SUPPORTED`: a file system without such a call returns these.
 const NO_SUCH_CALL: [i32; 2] = [1, 50];
 
-/// The pauses after which something is tried again, each twice the one before: about a second in all.
+/// The number of pauses between retries, each twice as long as the one before: about a second in total.
 const PAUSES: u32 = 10;
 
 pub(crate) fn identity_of(file: &File) -> io::Result<Identity> {
@@ -50,7 +51,7 @@ pub(crate) fn boot() -> Option<Boot> {
 
 pub(crate) fn identity_at(path: &Path, follows: bool) -> io::Result<Identity> {
     let flags = if follows { FOLDERS_TOO } else { FOLDERS_TOO | LINK_ITSELF };
-    // Without any access, so that no lock and no other program stands in the way.
+    // Without any access, so that no lock and no other program interferes.
     identity_of(&OpenOptions::new().access_mode(0).custom_flags(flags).open(path)?)
 }
 
@@ -66,12 +67,12 @@ pub(crate) fn flush_folder(_: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Tries again what another program may be in the way of by having the file open.
+/// Retries an operation that may fail because another program has the file open.
 pub(crate) fn patiently_shared<T>(attempt: impl FnMut() -> io::Result<T>) -> io::Result<T> {
     again_while(|code| HELD.contains(&code), attempt)
 }
 
-/// Tries again what another program may be in the way of by having the file or the folder above it open.
+/// Retries an operation that may fail because another program has the file or its parent folder open.
 pub(crate) fn patiently<T>(attempt: impl FnMut() -> io::Result<T>) -> io::Result<T> {
     again_while(|code| code == DENIED || HELD.contains(&code), attempt)
 }

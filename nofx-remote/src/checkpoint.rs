@@ -1,4 +1,4 @@
-//! The object of a checkpoint: the whole state after one commit, searched without being parsed.
+//! A checkpoint object: the whole state after one commit, searchable without parsing all of it.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -19,11 +19,11 @@ use crate::line::{
 /// Consecutive lines of one log, or of the feed, in a frame of a pack.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Chunk {
-    /// The position of the first.
+    /// The position of the first line.
     pub(crate) first: u64,
     pub(crate) count: u64,
     pub(crate) place: Place,
-    /// How many bytes the lines have.
+    /// The size of the lines in bytes.
     pub(crate) raw: u64,
     /// The bodies that are not in the lines, by position.
     pub(crate) far: Vec<(u64, Far)>,
@@ -34,13 +34,13 @@ impl Chunk {
         self.first + self.count
     }
 
-    /// Names a chunk of a log.
+    /// Describes a chunk of a log in errors.
     pub(crate) fn what(&self) -> String {
         format!("the entries {} to {} in pack {}", self.first, self.end().saturating_sub(1), self.place.pack)
     }
 }
 
-/// A log as it is after some commit.
+/// A log after some commit.
 #[derive(Clone, Debug)]
 pub(crate) struct Log {
     pub(crate) claim: Claim,
@@ -49,7 +49,7 @@ pub(crate) struct Log {
     pub(crate) last_at: Option<Timestamp>,
     /// The older entries, dense from position zero.
     pub(crate) chunks: Arc<[Chunk]>,
-    /// The entries behind the chunks.
+    /// The entries after the chunks.
     pub(crate) tail: Vec<(Timestamp, Held)>,
 }
 
@@ -64,11 +64,11 @@ impl Log {
 pub(crate) struct Base {
     pub(crate) id: Option<CheckpointId>,
     pub(crate) last_seq: Option<Seq>,
-    /// The feed of changes, oldest first; what is older is forgotten.
+    /// The change feed, oldest first; anything older is forgotten.
     pub(crate) feed: Vec<Chunk>,
-    /// How many commits the feed has had in all.
+    /// How many commits the feed has had in total.
     pub(crate) feed_end: u64,
-    /// Every pack that something in here lies in, with its size.
+    /// Every pack that this state refers to, with its size.
     pub(crate) packs: Vec<(Arc<str>, u64)>,
     text: Vec<u8>,
     records: Range<usize>,
@@ -147,7 +147,7 @@ impl<'a> Keyed<'a> for LogLine<'a> {
 impl RecordLine<'_> {
     pub(crate) fn read(&self, what: &str) -> Result<(Seq, Held)> {
         let held = read_held(self.3, self.4, what)?;
-        Seq::new(self.2).zip(held).ok_or_else(|| Error::corrupt(format!("{what}: a record without version or body")))
+        Seq::new(self.2).zip(held).ok_or_else(|| Error::corrupt(format!("{what}: a record without a version or body")))
     }
 }
 
@@ -157,7 +157,7 @@ impl LogLine<'_> {
             0 => LogState::Open,
             1 => LogState::Sealed,
             2 => LogState::Removed,
-            _ => return Err(Error::too_new(format!("{what}: a log in a state that this version does not know"))),
+            _ => return Err(Error::too_new(format!("{what}: a log in a state unknown to this version"))),
         };
         let chunks = self.6.into_iter().map(ChunkLine::read).collect();
         let last_at = self.5.map(Timestamp::from_millis);
@@ -173,7 +173,7 @@ pub(crate) fn push_record<K: Key>(out: &mut String, key: &K, version: Seq, held:
     out.push_str("]\n");
 }
 
-/// Writes a log's line. It has no tail.
+/// Writes a log's line. The log must have no tail.
 pub(crate) fn push_log<K: Key>(out: &mut String, key: &K, log: &Log) {
     out.push('[');
     push_key(out, key);
@@ -206,7 +206,7 @@ fn push_chunk(out: &mut String, chunk: &Chunk) {
     out.push(']');
 }
 
-/// What a checkpoint is made of.
+/// The contents of a checkpoint.
 #[derive(Debug)]
 pub(crate) struct Parts {
     pub(crate) store: StoreId,
@@ -222,7 +222,7 @@ pub(crate) struct Parts {
 }
 
 impl Base {
-    /// Returns what there is before the first checkpoint.
+    /// Returns the state before the first checkpoint.
     pub(crate) fn empty() -> Self {
         Self {
             id: None,
@@ -236,7 +236,7 @@ impl Base {
         }
     }
 
-    /// Writes a checkpoint down.
+    /// Encodes a checkpoint.
     pub(crate) fn encode(parts: Parts) -> Result<(Self, Vec<u8>)> {
         let Parts { store, id, last_seq, feed, feed_end, packs, records, logs } = parts;
         let mut text = format!("{{\"nofx\":\"checkpoint\",\"format\":{FORMAT},\"store\":\"{store}\"");
@@ -255,7 +255,7 @@ impl Base {
         Ok((base, object))
     }
 
-    /// Reads the object of a checkpoint. Its lines are looked at when somebody asks for them.
+    /// Decodes a checkpoint object. Lines are parsed only when they are needed.
     pub(crate) fn decode(object: &[u8], id: &CheckpointId, store: StoreId, what: &str) -> Result<Self> {
         let text = frame::unpack(object, frame::LONGEST, &what)?;
         let start = text.iter().position(|byte| *byte == b'\n').ok_or_else(|| Error::corrupt(what))? + 1;
@@ -264,7 +264,7 @@ impl Base {
         let middle = start.checked_add(header.records);
         let end = middle.and_then(|middle| middle.checked_add(header.logs));
         let (Some(middle), true) = (middle, end == Some(text.len()) && ours) else {
-            return Err(Error::corrupt(format!("{what}: its first line does not fit it")));
+            return Err(Error::corrupt(format!("{what}: its first line does not match its content")));
         };
         Ok(Self {
             id: Some(id.clone()),
@@ -283,7 +283,7 @@ impl Base {
         self.feed.first().map_or(self.feed_end, |chunk| chunk.first)
     }
 
-    /// Returns how many bytes it has in memory.
+    /// Returns its size in memory, in bytes.
     pub(crate) fn bytes(&self) -> usize {
         self.text.len()
     }
@@ -296,13 +296,13 @@ impl Base {
         Lines { bytes: &self.text[self.logs.clone()] }
     }
 
-    /// Returns its name for messages.
+    /// Returns its name for errors.
     pub(crate) fn what(&self) -> String {
         format!("checkpoint {}", self.id.as_ref().map_or(0, |id| id.number))
     }
 }
 
-/// Lines in the order of their keys.
+/// Lines sorted by key.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Lines<'a> {
     bytes: &'a [u8],
@@ -318,7 +318,7 @@ impl<'a> Lines<'a> {
         Ok((line.key() == wanted).then_some(line))
     }
 
-    /// Returns the lines that a query asks for, in its direction. They are neighbours.
+    /// Returns the lines that a query finds, in its direction. They are adjacent.
     pub(crate) fn matching<'q, L, K>(
         self,
         query: &'q KeyQuery<K>,
@@ -355,7 +355,7 @@ impl<'a> Lines<'a> {
         }))
     }
 
-    /// Returns where the first line begins of which `before` does not hold. It holds of none behind that.
+    /// Returns the start of the first line for which `before` is false; it must be false for all later ones too.
     fn seek<L: Keyed<'a>>(self, before: impl Fn(&str, &str) -> bool, what: &str) -> Result<usize> {
         let (mut low, mut high) = (0, self.bytes.len());
         while low < high {
@@ -373,14 +373,14 @@ impl<'a> Lines<'a> {
         Ok(low)
     }
 
-    /// Returns the line that begins at a place, and where the next one does.
+    /// Returns the line that begins at an offset, and where the next one begins.
     fn line_at(self, start: usize) -> Option<(&'a [u8], usize)> {
         let rest = self.bytes.get(start..).filter(|rest| !rest.is_empty())?;
         let length = rest.iter().position(|byte| *byte == b'\n').unwrap_or(rest.len());
         Some((&rest[..length], start + length + 1))
     }
 
-    /// Returns the line that ends just before a place, and where it begins.
+    /// Returns the line that ends just before an offset, and where it begins.
     fn line_before(self, end: usize) -> Option<(&'a [u8], usize)> {
         let line = self.bytes.get(..end.checked_sub(1)?)?;
         let start = line.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
@@ -388,8 +388,8 @@ impl<'a> Lines<'a> {
     }
 }
 
-/// Returns whether a key lies before the place from which a query is answered: forwards the first key that may match,
-/// backwards the first behind all that may.
+/// Returns whether a key comes before the place where a query starts: forwards that is the first key that may match,
+/// backwards the first key after all that may.
 fn is_before<K: Key>(query: &KeyQuery<K>, kind: &str, id: &str) -> bool {
     let after = query.after.as_ref().map(|key| (key.kind().as_str(), key.id()));
     let wanted = query.kind.as_ref().map(nofx_core::Kind::as_str);

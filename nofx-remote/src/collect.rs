@@ -1,7 +1,8 @@
-//! Deleting what nobody can need any more.
+//! Deleting objects that are no longer needed.
 //!
-//! Ages are told by the store's own clock: by how much older one object is than another. A commit that was the newest within
-//! the grace, and everything that its state needs, stays; so does whatever may be on its way into a commit.
+//! Ages come from the store's own clock: how much older one object is than another. A commit that was the newest within
+//! the grace period stays, with everything that its state needs; so does anything that a commit in flight may still
+//! refer to.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -17,22 +18,22 @@ use crate::roll::needed_packs;
 use crate::root::Root;
 use crate::state::State;
 
-/// How long an object may be on its way into a commit, in units of the time after which a handle is stale: one for the
-/// handle that made it, one for a checkpoint that is being made, and one for requests.
+/// How long an object may wait for the commit that refers to it, in units of the time after which a handle is stale:
+/// one for the handle that created it, one for a checkpoint being made, and one for requests.
 const ON_ITS_WAY: u32 = 3;
 
-/// What a collection did.
+/// The result of a collection.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Collected {
     /// How many objects were deleted.
     pub deleted: usize,
-    /// How many objects there are now.
+    /// How many objects are left.
     pub kept: usize,
     /// How many bytes they have.
     pub bytes: u64,
 }
 
-/// Deletes what was already of no use a grace ago.
+/// Deletes what was already unneeded one grace period ago.
 pub(crate) async fn collect(root: &Root) -> Result<Collected> {
     let objects = &root.objects;
     let mut commits: Vec<_> = objects.list(names::ROOT).await?;
@@ -48,13 +49,13 @@ pub(crate) async fn collect(root: &Root) -> Result<Collected> {
         let grace = if root.rules.plants(Planted::NoGrace) { Duration::ZERO } else { root.rules.grace };
         let is_old = |meta: &&ObjectMeta| is_older(meta, newest, grace);
         dead.extend(probes.iter().filter(is_old).map(|meta| &meta.location));
-        // The commit that was the newest when the grace began: the last of those that are old.
+        // The commit that was the newest when the grace period began: the last of the old ones.
         let old = numbered().skip_while(|(number, _)| *number == 1).take_while(|(_, meta)| is_old(meta));
         if let Some((first_kept, _)) = old.last()
             && let Some(commit) = root.fetch(first_kept).await?
             && root.is_part(&commit).await?
         {
-            // Commit 1 stays for ever: a number that is free can be created.
+            // Commit 1 stays for ever: a free number can be created.
             dead.extend(
                 numbered().filter(|(number, _)| (2..first_kept).contains(number)).map(|(_, meta)| &meta.location),
             );
@@ -63,10 +64,10 @@ pub(crate) async fn collect(root: &Root) -> Result<Collected> {
             dead.extend(dead_below(root, commit, &checkpoints, &packs, is_settled).await?);
         }
     }
-    // Only of the store that this handle knows.
+    // Only in the store that this handle knows.
     root.look_back().await?;
     let mut paths: Vec<_> = dead.iter().map(|path| (*path).clone()).collect();
-    // The oldest commits first, so that nothing older is left beneath a number that is free.
+    // Oldest commits first, so that nothing older is left below a free number.
     paths.sort_unstable_by(|one, other| other.cmp(one));
     let (kept, bytes) = all()
         .filter(|meta| !dead.contains(&meta.location))
@@ -76,8 +77,8 @@ pub(crate) async fn collect(root: &Root) -> Result<Collected> {
     Ok(Collected { deleted, kept: kept + expected - deleted, bytes })
 }
 
-/// Returns the checkpoints and packs that neither this commit nor any after it needs, of those that were made so long before
-/// that they are in its state if they are in any.
+/// Returns the checkpoints and packs that neither this commit nor any later one needs, among those old enough to be in
+/// its state if they are in any.
 async fn dead_below<'a>(
     root: &Root,
     commit: Commit,
@@ -92,14 +93,15 @@ async fn dead_below<'a>(
     needed.extend(root.fresh(|state| Ok(needed_packs(state))).await?);
     let needed: HashSet<_> = needed.iter().map(|pack| root.objects.names.pack(pack)).collect();
     let dead_packs = packs.iter().filter(|meta| !needed.contains(&meta.location)).filter(|meta| is_settled(meta));
-    // A checkpoint is only ever named by a commit that follows one that names its parent, so these never will be.
+    // A commit can only name a checkpoint if it follows one that names the checkpoint's parent, so these will never be
+    // named.
     let passed = |meta: &&ObjectMeta| names::number(&meta.location).is_some_and(|number| number < cited.number);
     let twins = |meta: &&ObjectMeta| meta.location != path && is_settled(meta);
     let dead_checkpoints = checkpoints.iter().filter(|meta| passed(meta) || twins(meta));
     Ok(dead_checkpoints.chain(dead_packs).map(|meta| &meta.location).collect())
 }
 
-/// Returns whether one object is older than another by at least so much, as the store dates them.
+/// Returns whether one object is older than another by at least this much, by the store's dates.
 fn is_older(meta: &ObjectMeta, than: &ObjectMeta, by: Duration) -> bool {
     let distance = than.last_modified.signed_duration_since(meta.last_modified);
     distance.to_std().is_ok_and(|distance| distance >= by)

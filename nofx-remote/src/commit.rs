@@ -1,4 +1,4 @@
-//! The object of a commit: its batches, and those of the commits before it since the checkpoint that it names.
+//! A commit object: its batches, and those of earlier commits back to the checkpoint that it names.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -15,10 +15,10 @@ use crate::line::{
     Claim, ClaimLine, Held, parse, push_claim, push_held, push_key, push_list, push_text, read_held, read_key,
 };
 
-/// The version of every object of the format.
+/// The version of every object in the format.
 pub(crate) const FORMAT: u32 = 1;
 
-/// With these bytes begins the first line of each commit of a run, and no other line.
+/// The first line of each commit of a run begins with these bytes, and no other line does.
 const BEGINS: &str = "{\"commit\":";
 
 /// Names a checkpoint.
@@ -36,11 +36,11 @@ pub(crate) struct Commit {
     pub(crate) checkpoint: Option<CheckpointId>,
     /// The commits since the checkpoint; this one is the last.
     pub(crate) run: Vec<Arc<RunCommit>>,
-    /// What it was made on; missing in the first, and in those of earlier versions.
+    /// The commit that it was made on; missing in the first commit and in those of earlier versions.
     pub(crate) follows: Option<Follows>,
-    /// The tag of the object, where that is known.
+    /// The tag of the object, if known.
     pub(crate) tag: Option<String>,
-    /// When the object was created, in milliseconds, by the store's clock; zero before it is.
+    /// When the object was created, in milliseconds, by the store's clock; zero if not created yet.
     pub(crate) made: i64,
 }
 
@@ -50,7 +50,7 @@ pub(crate) struct Follows {
     /// The commit before.
     pub(crate) number: u64,
     pub(crate) nonce: String,
-    /// The newest commit that its writer had seen, and after that everything before it.
+    /// The newest commit that its writer had seen to exist, and after it everything before it.
     pub(crate) proven: u64,
 }
 
@@ -59,13 +59,13 @@ pub(crate) struct Follows {
 pub(crate) struct RunCommit {
     pub(crate) number: u64,
     pub(crate) nonce: String,
-    /// The opening of the store that made it.
+    /// The opening of the store that created it.
     pub(crate) writer: String,
     /// Its lines.
     pub(crate) text: String,
 }
 
-/// A batch as it was committed.
+/// A committed batch.
 #[derive(Debug)]
 pub(crate) struct Applied {
     pub(crate) id: BatchId,
@@ -158,30 +158,30 @@ impl Commit {
         self.run.iter().rev().find(|one| one.number == number)
     }
 
-    /// Returns the nonce of what this commit knows under a number at or before its own.
+    /// Returns the nonce under a number at or before its own, as far as this commit knows it.
     pub(crate) fn nonce_of(&self, number: u64) -> Option<&str> {
         let before = self.follows.as_ref().filter(|before| before.number == number);
         self.find(number).map(|one| &*one.nonce).or(before.map(|before| &*before.nonce))
     }
 
-    /// Returns whether the run says that nothing was committed under a number.
+    /// Returns whether the run marks a number as holding no commit.
     pub(crate) fn calls_nothing(&self, number: u64) -> bool {
         number != self.number() && self.find(number).is_some_and(|one| one.is_nothing())
     }
 
-    /// Returns the newest commit that the writer of this one had seen, and after that everything before it, as far as is known: earlier
-    /// versions looked at the two before.
+    /// Returns the newest commit that this one's writer had seen to exist, and after it everything before it, as far as
+    /// known: earlier versions checked the two before.
     pub(crate) fn proven(&self) -> u64 {
         let before = self.number().saturating_sub(1);
         self.follows.as_ref().map_or(before.saturating_sub(1), |follows| follows.proven.min(before))
     }
 
-    /// Returns whether this is its own nonce.
+    /// Returns whether the nonce is this commit's own.
     pub(crate) fn is_named(&self, nonce: &str) -> bool {
         self.last().is_some_and(|last| last.nonce == nonce)
     }
 
-    /// Returns the commit behind which the run begins.
+    /// Returns the commit after which the run begins.
     pub(crate) fn base(&self) -> u64 {
         self.checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.number)
     }
@@ -201,7 +201,7 @@ impl Commit {
         Ok(frame::pack(text.as_bytes(), frame::LONGEST)?.into())
     }
 
-    /// Reads the object of commit `number`.
+    /// Decodes the object of commit `number`.
     pub(crate) fn decode(object: &[u8], number: u64, what: &str) -> Result<Self> {
         let text = text_of(object, what)?;
         let (first, mut rest) = text.split_once('\n').ok_or_else(|| Error::corrupt(what))?;
@@ -221,7 +221,7 @@ impl Commit {
             commit.run.push(Arc::new(RunCommit { number: line.commit, nonce, writer, text: own.to_owned() }));
         }
         if header.number != number || commit.number() != number {
-            return Err(Error::corrupt(format!("{what}: it is of commit {}", header.number)));
+            return Err(Error::corrupt(format!("{what}: it is the object of commit {}", header.number)));
         }
         Ok(commit)
     }
@@ -236,7 +236,7 @@ fn split_run(text: &str) -> (&str, &str) {
     text.split_at_checked(end.unwrap_or(text.len())).unwrap_or((text, ""))
 }
 
-/// Reads the first line of an object, once its version is known to be ours.
+/// Parses the first line of an object, once its version is known to be supported.
 pub(crate) fn read_header<'a, T: Deserialize<'a>>(line: &'a [u8], what: &str) -> Result<T> {
     let Version { format } = parse(line, what)?;
     if format > FORMAT {
@@ -260,10 +260,12 @@ pub(crate) fn batch_id(text: &str, what: &str) -> Result<BatchId> {
 
 fn sixteen(text: &str, what: &str) -> Result<[u8; 16]> {
     let number = (text.len() == 32).then(|| u128::from_str_radix(text, 16).ok()).flatten();
-    number.map(u128::to_be_bytes).ok_or_else(|| Error::corrupt(format!("{what}: `{}` is no id", text.escape_debug())))
+    number
+        .map(u128::to_be_bytes)
+        .ok_or_else(|| Error::corrupt(format!("{what}: `{}` is not an id", text.escape_debug())))
 }
 
-/// What the store gave to a batch that may happen.
+/// What the store assigned to a batch that may happen.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Granted {
     pub(crate) seq: Option<Seq>,
@@ -274,17 +276,17 @@ pub(crate) struct Granted {
 }
 
 impl RunCommit {
-    /// Says that what has a number is not part of the store.
+    /// Marks a number as holding nothing that is part of the store.
     pub(crate) fn nothing(number: u64, nonce: String, writer: String) -> Self {
         Self::new(number, nonce, writer, [], std::iter::empty())
     }
 
-    /// Returns whether it has no batches: what only says that its number is not part of the store has none.
+    /// Returns whether it has no batches, as in a mark that its number is not part of the store.
     pub(crate) fn is_nothing(&self) -> bool {
         self.text.lines().nth(1).is_none()
     }
 
-    /// Writes a commit down. `held` answers where each body is, in the order in which the batches name them.
+    /// Encodes a commit. `held` yields where each body is, in the order in which the batches name them.
     pub(crate) fn new<'a>(
         number: u64,
         nonce: String,
@@ -301,7 +303,7 @@ impl RunCommit {
         Self { number, nonce, writer, text }
     }
 
-    /// Reads the batches.
+    /// Decodes the batches.
     pub(crate) fn batches(&self) -> impl Iterator<Item = Result<Applied>> {
         let what = format!("root commit {}", self.number);
         self.text.lines().skip(1).map(move |line| read_batch(line, &what))

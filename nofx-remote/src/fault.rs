@@ -1,4 +1,4 @@
-//! What object stores say went wrong, folded into what a caller does next.
+//! Maps the errors of object stores to what a caller should do next.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -8,11 +8,11 @@ use nofx_core::Error;
 
 use crate::folder::Unflushed;
 
-/// What an object store said, without secrets.
+/// The error that an object store reported, without secrets.
 #[derive(Debug)]
 pub(crate) struct Fault {
     told: String,
-    /// What the system said, or would have said of a folder.
+    /// The system's error, or the one that a folder would have given.
     below: Option<io::Error>,
 }
 
@@ -29,13 +29,13 @@ impl StdError for Fault {
 }
 
 impl Fault {
-    /// Says what went wrong in words of this crate.
+    /// Makes a fault in this crate's own words.
     pub(crate) fn told(what: &str) -> Self {
         Self { told: what.to_owned(), below: None }
     }
 
-    /// Says in words what a server answered, and writes any other error down with each of these secrets as asterisks: clients
-    /// quote what they were sent.
+    /// Puts a server's answer into words. In any other error, each of these secrets is replaced by asterisks: clients
+    /// quote what they sent.
     pub(crate) fn new(error: &object_store::Error, secrets: &[String]) -> Self {
         if let Some(answer) = Answer::of(error) {
             return Self { told: answer.to_string(), below: answer.kind().map(io::Error::from) };
@@ -44,7 +44,7 @@ impl Fault {
         Self { told, below: io_below(error).map(copy) }
     }
 
-    /// Says that nothing happened: `Full` where room is missing.
+    /// Makes an error for a request that had no effect: `Full` if space is missing.
     pub(crate) fn unavailable(self, during: impl Into<String>) -> Error {
         match self.below.as_ref().map(io::Error::kind) {
             Some(kind) if is_full(kind) => Error::full_because(during, self),
@@ -57,7 +57,7 @@ impl Fault {
     }
 }
 
-/// Says below an error that an object is not there.
+/// Marks an error as caused by a missing object.
 #[derive(Debug)]
 pub(crate) struct Missing;
 
@@ -69,7 +69,7 @@ impl fmt::Display for Missing {
 
 impl StdError for Missing {}
 
-/// Says which record or log an error of one thing is about, and keeps the error below.
+/// Adds to an error about a single item the record or log that it concerns, and keeps the original error as its cause.
 pub(crate) fn naming(error: Error, what: impl Into<String>) -> Error {
     match error {
         Error::Corrupt(_) => Error::corrupt_because(what, error),
@@ -78,18 +78,18 @@ pub(crate) fn naming(error: Error, what: impl Into<String>) -> Error {
     }
 }
 
-/// Returns whether an error says that an object is not there which others name.
+/// Returns whether an error is caused by a missing object to which others refer.
 pub(crate) fn is_missing(error: &Error) -> bool {
     chain(error).any(|below| below.is::<Missing>())
 }
 
-/// Returns whether a request that failed so cannot have had an effect, now or later.
+/// Returns whether a request that failed in this way cannot have had an effect, now or later.
 pub(crate) fn has_done_nothing(error: &object_store::Error) -> bool {
     let unflushed = chain(error).any(|below| below.is::<Unflushed>());
     !unflushed && (is_hopeless(error) || never_connected(error))
 }
 
-/// Returns whether the same request will fail again.
+/// Returns whether the same request would fail again.
 pub(crate) fn is_hopeless(error: &object_store::Error) -> bool {
     use object_store::Error as E;
     match error {
@@ -107,16 +107,16 @@ pub(crate) fn is_hopeless(error: &object_store::Error) -> bool {
     }
 }
 
-/// Returns whether a listing failed because there is no such bucket: what is empty is listed as empty.
+/// Returns whether a listing failed because there is no such bucket: an empty bucket is listed as empty.
 ///
-/// The clients tell no more than the answer's text, in which the services name their error: S3 and Google Cloud Storage in one way,
-/// Azure in another.
+/// The clients expose only the text of the answer, in which the services name their error: S3 and Google Cloud Storage
+/// in one way, Azure in another.
 pub(crate) fn is_without_bucket(error: &object_store::Error) -> bool {
     let says = |code| error.to_string().contains(code);
     matches!(error, object_store::Error::NotFound { .. }) || says("NoSuchBucket") || says("ContainerNotFound")
 }
 
-/// What a server answered, as the clients quote it: its status, and the name that it gives to the error.
+/// A server's answer as the clients quote it: its status, and the error code.
 #[derive(Debug, PartialEq)]
 struct Answer {
     status: u16,
@@ -140,7 +140,7 @@ impl Answer {
             let (_, rest) = body.split_once(start)?;
             rest.split_once(end).map(|(code, _)| code.trim()).filter(is_name).map(str::to_owned)
         };
-        // S3 and Azure speak XML, Google's storage both, its tokens are given out in JSON.
+        // S3 and Azure use XML, Google's storage uses both, and its tokens come as JSON.
         let code = between("<Code>", "</Code>")
             .or_else(|| between("\"reason\": \"", "\""))
             .or_else(|| between("\"error\": \"", "\""))
@@ -148,14 +148,14 @@ impl Answer {
         Some(Self { status: status.parse().ok()?, reason: reason.to_owned(), code })
     }
 
-    /// Says what is wrong with the credentials, if that is what the server refused.
+    /// Says what is wrong with the credentials, if the server rejected them.
     fn refusal(&self) -> Option<&'static str> {
         match (self.code.as_deref().unwrap_or_default(), self.status) {
             ("ExpiredToken" | "ExpiredTokenException" | "TokenRefreshRequired" | "RequestExpired", _) => {
                 Some("they have expired")
             }
             ("InvalidAccessKeyId", _) => Some("their key is not known there"),
-            ("SignatureDoesNotMatch", _) => Some("their secret does not fit their key"),
+            ("SignatureDoesNotMatch", _) => Some("their secret does not match their key"),
             ("RequestTimeTooSkewed", _) => Some("the clock of this machine differs too much from the server's"),
             ("InvalidToken" | "invalid_grant" | "invalid_client" | "AuthenticationFailed" | "authError", _)
             | (_, 401) => Some("they are wrong or have expired"),
@@ -164,7 +164,7 @@ impl Answer {
         }
     }
 
-    /// Returns what a system says of a folder in the same plight; none if it may pass.
+    /// Returns the error that a system would give for a folder in the same situation; `None` if it may be temporary.
     fn kind(&self) -> Option<ErrorKind> {
         let is_full =
             matches!(self.code.as_deref(), Some("XMinioStorageFull" | "QuotaExceeded" | "QuotaExceededException"));
@@ -192,7 +192,7 @@ impl fmt::Display for Answer {
     }
 }
 
-/// Returns an error and those below it.
+/// Returns an error and its causes.
 fn chain<'a>(error: &'a (dyn StdError + 'static)) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
     std::iter::successors(Some(error), |error| (**error).source())
 }
@@ -205,7 +205,7 @@ fn copy(error: &io::Error) -> io::Error {
     error.raw_os_error().map_or_else(|| error.kind().into(), io::Error::from_raw_os_error)
 }
 
-/// Returns whether what a system says does not pass by itself.
+/// Returns whether a system's error is permanent.
 fn is_lasting(kind: ErrorKind) -> bool {
     is_full(kind)
         || matches!(

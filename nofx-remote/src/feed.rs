@@ -1,4 +1,4 @@
-//! The feed of changes as it is kept, and which batches are remembered.
+//! The stored change feed, and which batches are remembered.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -73,7 +73,7 @@ fn keys<K: Key>(lines: &[KeyLine<'_>], what: &str) -> Result<Vec<K>> {
     lines.iter().map(|KeyLine(kind, id)| read_key(kind, id, what)).collect()
 }
 
-/// Returns the commits of a chunk from one number on.
+/// Returns the commits of a chunk, starting at a number.
 pub(crate) async fn read_chunk(packs: &Packs, chunk: &Chunk, from: u64, limit: usize) -> Result<Vec<FeedItem>> {
     let text = packs.text(&chunk.place, chunk.raw).await?;
     let what = format!("the feed from {} in pack {}", chunk.first, chunk.place.pack);
@@ -86,16 +86,16 @@ fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
     text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty())
 }
 
-/// The batches that the store remembers, as far as this handle has looked.
+/// The remembered batches, as far as this handle has read.
 #[derive(Debug, Default)]
 pub(crate) struct Remembered {
     numbers: HashMap<BatchId, u64>,
-    /// Every commit of the feed below this number is in `numbers`, unless it is forgotten.
+    /// Every commit of the feed below this number is in `numbers`, unless it was forgotten.
     up_to: u64,
 }
 
 impl Remembered {
-    /// Learns from the chunks of a checkpoint's feed what it does not know yet.
+    /// Reads what is not yet known from the chunks of a checkpoint's feed.
     pub(crate) async fn learn_chunks(&mut self, packs: &Packs, base: &Base) -> Result<()> {
         let unknown: Vec<_> = base.feed.iter().filter(|chunk| chunk.end() > self.up_to).collect();
         let texts = packs.texts(unknown.iter().copied()).await?;
@@ -116,7 +116,7 @@ impl Remembered {
         self.up_to >= state.base.feed_end
     }
 
-    /// Learns the commits that a state has in memory.
+    /// Adds the commits that a state has in memory.
     pub(crate) fn learn(&mut self, state: &State) {
         let known = usize::try_from(self.up_to.saturating_sub(state.base.feed_end)).unwrap_or(usize::MAX);
         for (number, item) in (state.base.feed_end..).zip(&state.recent).skip(known) {
@@ -131,7 +131,7 @@ impl Remembered {
     }
 }
 
-/// Returns what a remembered batch got.
+/// Returns what a remembered batch was given.
 pub(crate) async fn first_outcome(packs: &Packs, base: &Base, number: u64) -> Result<Committed> {
     let chunk = base.feed.iter().find(|chunk| (chunk.first..chunk.end()).contains(&number));
     let found = match chunk {

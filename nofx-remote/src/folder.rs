@@ -1,7 +1,8 @@
-//! A folder as an object store: each object is a file that only its owner reads and writes, in folders of the same kind.
+//! A folder as an object store: each object is a file that only its owner can read and write, in folders that are
+//! private too.
 //!
-//! Reading, listing and deleting are those of `object_store`. Creating is not: its files get the permissions that the process
-//! gives to any file, and its folders come back when a store was moved away.
+//! Reading, listing and deleting come from `object_store`. Creating does not: there, files get the process's default
+//! permissions, and folders reappear after a store was moved away.
 
 use std::fmt;
 use std::fs::{self, File};
@@ -18,7 +19,7 @@ use object_store::{
     PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
 };
 
-/// A folder that holds a store.
+/// A folder that contains a store.
 #[derive(Debug)]
 pub(crate) struct Folder {
     root: PathBuf,
@@ -26,7 +27,7 @@ pub(crate) struct Folder {
 }
 
 impl Folder {
-    /// Takes a folder that exists.
+    /// Wraps an existing folder.
     pub(crate) fn new(root: &FilePath) -> Result<Self> {
         Ok(Self { root: root.to_owned(), files: LocalFileSystem::new_with_prefix(root)? })
     }
@@ -38,7 +39,7 @@ impl fmt::Display for Folder {
     }
 }
 
-/// An object was created, and its folder could not be flushed: it may be gone after a power cut.
+/// An object was created, but its folder could not be flushed: a power cut may lose it.
 #[derive(Debug)]
 pub(crate) struct Unflushed(pub(crate) io::Error);
 
@@ -54,9 +55,9 @@ impl std::error::Error for Unflushed {
     }
 }
 
-/// Creates a file if there is none of that name; whole and for good when this returns.
+/// Creates a file unless the name is taken; it is complete and durable when this returns.
 ///
-/// It is written and flushed under a name that listings leave out, then linked: that fails if the name is taken.
+/// It is written and flushed under a name that listings skip, then linked, which fails if the name is taken.
 fn create(root: &FilePath, path: &FilePath, payload: &PutPayload) -> Result<()> {
     let folder = path.parent().unwrap_or(root);
     if !folder.is_dir() && root.is_dir() {
@@ -66,7 +67,7 @@ fn create(root: &FilePath, path: &FilePath, payload: &PutPayload) -> Result<()> 
     let put = payload.iter().try_for_each(|bytes| file.write_all(bytes)).and_then(|()| file.sync_all());
     drop(file);
     let linked = put.and_then(|()| fs::hard_link(&written, path));
-    // What stays behind has a name that nothing reads.
+    // A leftover file has a name that nothing reads.
     _ = remove_file(&written);
     linked.map_err(|error| match error.kind() {
         ErrorKind::AlreadyExists => Error::AlreadyExists { path: path.display().to_string(), source: Box::new(error) },
@@ -75,7 +76,7 @@ fn create(root: &FilePath, path: &FilePath, payload: &PutPayload) -> Result<()> 
     flush_folder(folder).map_err(|error| generic(Unflushed(error)))
 }
 
-/// Makes a file beside another, under a name that listings leave out.
+/// Creates a file next to another, under a name that listings skip.
 fn temporary(path: &FilePath) -> io::Result<(File, PathBuf)> {
     let mut options = fs::OpenOptions::new();
     private(options.write(true).create_new(true));

@@ -3,19 +3,22 @@
 use nofx_core::{Error, Result};
 use zstd::zstd_safe::CParameter;
 
-/// What zstd itself takes for its default. Higher levels cost several times the time for a few per cent.
+/// zstd's own default. Higher levels take several times as long for a few per cent.
 const LEVEL: i32 = 3;
 
-/// The longest text of a commit or a checkpoint. Both are read and kept whole.
+/// The longest text of a commit or a checkpoint. Both are read and held whole.
 pub(crate) const LONGEST: u64 = 1 << 30;
 
-/// The longest text of a frame in a pack: a body has 16 MiB at most, a chunk 8 MiB and one line.
+/// The longest text of a frame in a pack: a body has at most 16 MiB, a chunk 8 MiB and one line.
 pub(crate) const LONGEST_IN_PACK: u64 = 64 << 20;
 
-/// Compresses text; `Invalid` if it is longer than what is ever read.
+/// Compresses text; `Invalid` if it is longer than the reader accepts.
 pub(crate) fn pack(text: &[u8], longest: u64) -> Result<Vec<u8>> {
     if text.len() as u64 > longest {
-        return Err(Error::invalid(format!("{} bytes are too many for one object, which takes {longest}", text.len())));
+        return Err(Error::invalid(format!(
+            "{} bytes are too many for one object; the limit is {longest}",
+            text.len()
+        )));
     }
     let compress = || {
         let mut compressor = zstd::bulk::Compressor::new(LEVEL)?;
@@ -25,14 +28,16 @@ pub(crate) fn pack(text: &[u8], longest: u64) -> Result<Vec<u8>> {
     compress().map_err(|error| Error::unavailable_because("compressing an object", error))
 }
 
-/// Returns the text of a frame; `Corrupt`, naming the object, unless every byte is as it was written.
+/// Returns the text of a frame; `Corrupt`, naming the object, unless every byte is as written.
 ///
-/// No more memory is taken than the frame says and the caller allows: a few bytes can unpack to any number.
+/// Allocates no more memory than the frame claims and the caller allows: a few bytes can unpack to any size.
 pub(crate) fn unpack(frame: &[u8], longest: u64, what: &dyn std::fmt::Display) -> Result<Vec<u8>> {
     let length = match zstd::zstd_safe::get_frame_content_size(frame) {
         Ok(Some(length)) if length <= longest => length,
-        Ok(Some(length)) => return Err(Error::corrupt(format!("{what}: it unpacks to {length} bytes"))),
-        Ok(None) | Err(_) => return Err(Error::corrupt(format!("{what}: it does not begin as a frame does"))),
+        Ok(Some(length)) => {
+            return Err(Error::corrupt(format!("{what}: its text would have {length} bytes, which is too long")));
+        }
+        Ok(None) | Err(_) => return Err(Error::corrupt(format!("{what}: it is not a zstd frame with a length"))),
     };
     let mut text = Vec::new();
     text.try_reserve_exact(length as usize)
@@ -42,12 +47,12 @@ pub(crate) fn unpack(frame: &[u8], longest: u64, what: &dyn std::fmt::Display) -
     Ok(text)
 }
 
-/// Returns the text of a frame that is known to have so many bytes.
+/// Returns the text of a frame that must have exactly this many bytes.
 pub(crate) fn unpack_exactly(frame: &[u8], length: u64, what: &dyn std::fmt::Display) -> Result<Vec<u8>> {
     let text = unpack(frame, length.min(LONGEST_IN_PACK), what)?;
     match text.len() as u64 == length {
         true => Ok(text),
-        false => Err(Error::corrupt(format!("{what}: {} bytes where {length} belong", text.len()))),
+        false => Err(Error::corrupt(format!("{what}: it has {} bytes instead of {length}", text.len()))),
     }
 }
 
@@ -70,7 +75,7 @@ mod tests {
         for at in 0..frame.len() {
             let mut damaged = frame.clone();
             damaged[at] ^= 0x10;
-            // A bit of the header may mean nothing to the content; then the content is unharmed.
+            // A header bit may not affect the content; then the content is intact.
             match read(&damaged) {
                 Ok(read) => assert_eq!(read, text.as_bytes(), "byte {at}"),
                 Err(error) => assert!(error.to_string().starts_with("corrupt data in it"), "byte {at}: {error}"),
@@ -85,7 +90,7 @@ mod tests {
         assert_eq!(unpack(&long, (1 << 20) - 1, &"it").unwrap_err().code(), "corrupt");
         assert_eq!(unpack_exactly(&long, (1 << 20) + 1, &"it").unwrap_err().code(), "corrupt");
         assert_eq!(unpack_exactly(&long, 1 << 20, &"it").unwrap().len(), 1 << 20);
-        // One that does not say how long it is, as no version ever wrote.
+        // A frame that does not give its length, which no version ever wrote.
         let mut silent = Vec::new();
         let mut encoder = zstd::stream::Encoder::new(&mut silent, LEVEL).unwrap();
         std::io::copy(&mut std::io::Read::take(std::io::repeat(b'x'), 1 << 20), &mut encoder).unwrap();

@@ -1,4 +1,4 @@
-//! Judging the batches of a group, in order, on the state before them.
+//! Judges the batches of a group, in order, each on the state before it.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -9,25 +9,26 @@ use crate::commit::Granted;
 use crate::line::Claim;
 use crate::state::State;
 
-/// What would become of a group if it were committed now.
+/// The result of a group if it were committed now.
 #[derive(Debug)]
 pub(crate) struct Verdicts {
-    /// The number of the commit that it needs.
+    /// The number that its commit needs.
     pub(crate) number: u64,
     /// One for each batch.
     pub(crate) outcomes: Vec<Outcome>,
-    /// The batches that are new and may happen, by their place in the group.
+    /// The new batches that may happen, by index in the group.
     pub(crate) good: Vec<(usize, Granted)>,
 }
 
 impl Verdicts {
-    /// Returns whether a batch was turned down.
+    /// Returns whether a batch conflicts.
     pub(crate) fn has_conflict(&self) -> bool {
         self.outcomes.iter().any(|outcome| matches!(outcome, Outcome::Conflicted(_)))
     }
 }
 
-/// Judges a group. `remembered` has the first outcomes of those batches that the store has committed before.
+/// Judges a group. `remembered` has the first outcomes of those batches that the store has already
+/// committed.
 pub(crate) fn judge(state: &State, group: &[Batch], remembered: &HashMap<BatchId, Committed>) -> Result<Verdicts> {
     let number = state.next();
     let mut draft = Draft { state, last_seq: state.last_seq, records: HashMap::new(), logs: HashMap::new() };
@@ -51,7 +52,7 @@ pub(crate) fn judge(state: &State, group: &[Batch], remembered: &HashMap<BatchId
     Ok(verdicts)
 }
 
-/// A state with the batches before in the group on top of it.
+/// A state plus the earlier batches of the group.
 struct Draft<'a> {
     state: &'a State,
     last_seq: Option<Seq>,
@@ -108,7 +109,7 @@ impl Draft<'_> {
         change: impl FnOnce(&mut LogHead) -> Range<u64>,
     ) -> Result<(Range<u64>, Claim)> {
         if !self.logs.contains_key(log) {
-            // A log that begins here lives in the root since this commit.
+            // A log that begins here lives in the root from this commit on.
             let claim = self.state.claim(log)?.unwrap_or(Claim { epoch: number, base: 0 });
             self.logs.insert(log.clone(), (self.state.head(log)?, claim));
         }

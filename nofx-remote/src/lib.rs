@@ -1,7 +1,7 @@
-//! Keeps records and logs in object storage, written by several machines at once.
+//! Stores records and logs in object storage, written by several machines concurrently.
 //!
-//! Nothing runs but the object store: every commit is one object, created under the next number only if that number is
-//! free. Who loses the race reads what won, judges again and tries the number after it.
+//! Nothing runs except the object store: every commit is one object, created under the next number only if that number
+//! is free. The loser of a race reads the winning commit, judges again and tries the next number.
 //!
 //! ```
 //! # #[tokio::main(flavor = "current_thread")]
@@ -23,31 +23,31 @@
 //! # Ok(()) }
 //! ```
 //!
-//! - [`RemoteBackend`] is one opening of a store. It needs a tokio runtime with timers, that in which it was opened.
-//! - [`Options`] has credentials and time limits; the rest is said by the location or by the environment.
-//! - [`Requests`] counts what goes over the line, for those who pay for it.
+//! - [`RemoteBackend`] is one opening of a store. It needs a tokio runtime with timers, the one in which it was opened.
+//! - [`Options`] has credentials and time limits; the rest comes from the location or the environment.
+//! - [`Requests`] counts requests, which object stores charge for.
 //!
 //! # Locations
 //!
-//! - `s3://bucket/prefix`: Amazon S3 and what speaks its protocol. `?region=`, `?endpoint=http://127.0.0.1:9000`,
-//!   `?path_style=false`; the environment: `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_REGION`, `AWS_ENDPOINT_URL` and the
-//!   other variables that `object_store` knows. Profiles in `~/.aws` are not read.
+//! - `s3://bucket/prefix`: Amazon S3 and compatible servers. `?region=`, `?endpoint=http://127.0.0.1:9000`,
+//!   `?path_style=false`; the environment: `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_REGION`,
+//!   `AWS_ENDPOINT_URL` and the other variables that `object_store` knows. Profiles in `~/.aws` are not read.
 //! - `gs://bucket/prefix`: Google Cloud Storage; `GOOGLE_SERVICE_ACCOUNT`, `GOOGLE_APPLICATION_CREDENTIALS`.
 //! - `az://container/prefix`: Azure Blob Storage; `AZURE_STORAGE_ACCOUNT_NAME`, `AZURE_STORAGE_ACCOUNT_KEY`.
-//! - `file:///folder`: a folder of this machine, or of a file server that creates files atomically.
+//! - `file:///folder`: a folder on this machine, or on a file server that creates files atomically.
 //!
-//! Every option of the client may stand in the query by the name that `object_store` gives it, as may `request_timeout` and
-//! `commit_timeout` in seconds. Secrets may not: a location is shown to people.
+//! Every option of the client may be in the query, under the name that `object_store` gives it, as may
+//! `request_timeout` and `commit_timeout` in seconds. Secrets may not: a location is shown to people.
 //!
 //! # What it does not do
 //!
-//! Up to about four busy machines on one store are fast; more are correct and slow. A server that ignores conditional
-//! writes is refused when a store is created on it. Nothing is encrypted besides what the object store does.
+//! Up to about four busy machines on one store are fast; more are correct but slow. A server that ignores conditional
+//! writes is rejected when a store is created on it. Nothing is encrypted beyond what the object store does.
 //!
 //! # Features
 //!
-//! `aws`, `azure` and `gcp`, all on by default: each adds its client. They share an HTTP client and TLS, which is nearly all of
-//! the cost; without any of the three only `file:` is left.
+//! `aws`, `azure` and `gcp`, all on by default: each adds its client. They share an HTTP client and TLS, which make up
+//! nearly all of the cost; without any of the three only `file:` is left.
 
 mod checkpoint;
 mod collect;
@@ -106,24 +106,24 @@ pub struct RemoteBackend {
     info: BackendInfo,
     shown: String,
     closed: AtomicBool,
-    /// Held by commits that have begun, so that closing can wait for them.
+    /// Held by commits in flight, so that closing can wait for them.
     begun: Arc<RwLock<()>>,
 }
 
 impl RemoteBackend {
-    /// Opens the store at a location, and creates it if there is none and the options do not say otherwise.
+    /// Opens the store at a location, and creates it if there is none, unless the options forbid it.
     ///
-    /// `Invalid` if the location or an option is wrong, if there is no store and none may be created, and if one is to be created on a
-    /// server that does not keep what it was told to create only once.
+    /// `Invalid` if the location or an option is wrong, if there is no store and none may be created, or if one would
+    /// have to be created on a server that does not honour create-if-absent.
     pub async fn open(location: &str, mut options: Options) -> Result<Self> {
         let place = location::find(location, &mut options)?;
         let rules = Rules::new(options.commit_timeout);
         Self::start(place, options, rules).await
     }
 
-    /// Opens the store below a prefix of an object store that was made elsewhere, as [`open`](Self::open) does.
+    /// Opens the store below a prefix of an existing object store client, like [`open`](Self::open).
     ///
-    /// Its listings must be in the order of names. It should not try again by itself: this backend does.
+    /// Its listings must be sorted by name. It should not retry by itself: this backend does.
     pub async fn over(store: Arc<dyn ObjectStore>, prefix: &str, options: Options) -> Result<Self> {
         let rules = Rules::new(options.commit_timeout);
         Self::start(Self::given(store, prefix), options, rules).await
@@ -170,36 +170,38 @@ impl RemoteBackend {
         Ok(Self { root, info, shown: place.shown, closed: AtomicBool::new(false), begun: Arc::default() })
     }
 
-    /// Deletes what nobody has needed for a day. Whoever commits does so by itself about once an hour, so this is for
-    /// those who want to see the figures.
+    /// Deletes what was not needed for a day. A handle that commits does this by itself about once an hour, so call it
+    /// only for the figures.
     pub async fn collect(&self) -> Result<Collected> {
         self.while_open()?;
         self.root.refresh().await?;
         collect::collect(&self.root).await
     }
 
-    /// Lists objects that are damaged, cut or missing, and commits that were refused to the host that made them. Changes nothing.
+    /// Lists objects that are damaged, cut or missing, and commits that were refused to the host that created them.
+    /// Changes nothing.
     pub async fn check(&self) -> Result<Vec<Finding>> {
         self.while_open()?;
         self.root.check().await
     }
 
-    /// Repairs what can be repaired, and says what was done. Nothing that cannot be read is overwritten or removed.
+    /// Repairs what can be repaired, and reports what was done. Nothing unreadable is overwritten or removed.
     ///
-    /// A checkpoint that is lost or damaged is made again from an older one. Where the newest commits cannot be read, nothing can
-    /// be committed, and the repair says so; with `gives_up` the store goes on without them.
+    /// A checkpoint that is lost or damaged is rebuilt from an older one. If the newest commits cannot be read, nothing
+    /// can be committed, and the repair reports that; with `gives_up` the store continues without them.
     pub async fn repair(&self, gives_up: bool) -> Result<Repaired> {
         self.while_open()?;
         self.root.repair(gives_up).await
     }
 
-    /// Returns how often another writer was first since this handle was opened. Several for each commit are a sign of too many
-    /// machines.
+    /// Returns how often another writer committed first since this handle was opened. Several per commit are a sign of
+    /// too many machines.
     pub fn lost_races(&self) -> u64 {
         self.root.lost_races()
     }
 
-    /// Runs what waits by the clock of a runtime: that of the caller or, where there is none, the one in which the store was opened.
+    /// Runs a future that uses timers: in the caller's runtime or, if there is none, in the one where the store was
+    /// opened.
     async fn timed<T>(&self, act: impl Future<Output = T> + Send) -> T {
         let runtime = Handle::try_current().unwrap_or_else(|_| self.root.runtime().clone());
         let mut act = pin!(act);
@@ -218,7 +220,7 @@ impl RemoteBackend {
     }
 }
 
-/// Names the location, without its options.
+/// Shows the location, without its options.
 impl fmt::Debug for RemoteBackend {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RemoteBackend")

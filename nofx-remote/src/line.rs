@@ -1,4 +1,4 @@
-//! The JSON pieces of which the lines of all objects are made.
+//! The JSON elements from which the lines of all objects are built.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -8,7 +8,7 @@ use nofx_core::{Body, Error, Key, Kind, Result};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-/// A piece of a pack: one frame.
+/// Part of a pack: one frame.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Place {
     pub(crate) pack: Arc<str>,
@@ -17,7 +17,7 @@ pub(crate) struct Place {
 }
 
 impl Place {
-    /// Returns where in the pack it ends.
+    /// Returns where it ends in the pack.
     pub(crate) fn end(&self) -> u64 {
         self.offset.saturating_add(self.length)
     }
@@ -28,7 +28,7 @@ impl Place {
 pub(crate) enum Held {
     /// Here.
     Here(Body),
-    /// In a pack, in a frame of its own.
+    /// In a pack, in its own frame.
     There(Far),
 }
 
@@ -40,15 +40,15 @@ pub(crate) struct Far {
     pub(crate) size: u64,
 }
 
-/// Who may append to a log, since which root commit, and how many entries it had then. So far it is nobody in particular: every
-/// log lives in the root.
+/// Who may append to a log, since which root commit, and how many entries it had then. In this version every log lives
+/// in the root, and any handle may append.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Claim {
     pub(crate) epoch: u64,
     pub(crate) base: u64,
 }
 
-/// How a body is written: not at all, in the line, or as its place.
+/// How a body is stored: deleted, in the line, or as its place.
 pub(crate) const GONE: u8 = 0;
 pub(crate) const HERE: u8 = 1;
 pub(crate) const THERE: u8 = 2;
@@ -69,15 +69,15 @@ impl Held {
     }
 }
 
-/// A place as it is written.
+/// A place in its stored form.
 #[derive(Deserialize)]
 pub(crate) struct PlaceLine<'a>(#[serde(borrow)] pub(crate) Cow<'a, str>, pub(crate) u64, pub(crate) u64);
 
-/// A body in a pack as it is written.
+/// A body in a pack, in its stored form.
 #[derive(Deserialize)]
 pub(crate) struct FarLine<'a>(#[serde(borrow)] PlaceLine<'a>, u64);
 
-/// A claim as it is written: a lane or null, the epoch, the base.
+/// A claim in its stored form: a lane or null, the epoch, the base.
 #[derive(Deserialize)]
 pub(crate) struct ClaimLine<'a>(#[serde(borrow)] Option<Cow<'a, str>>, u64, u64);
 
@@ -97,18 +97,18 @@ impl ClaimLine<'_> {
     pub(crate) fn read(self) -> Result<Claim> {
         match self.0 {
             None => Ok(Claim { epoch: self.1, base: self.2 }),
-            Some(_) => Err(Error::too_new("a log that lives in a lane")),
+            Some(_) => Err(Error::too_new("a log that lives in a lane, which this version does not support")),
         }
     }
 }
 
-/// Reads a body, unless it is gone.
+/// Reads a body, unless it is deleted.
 pub(crate) fn read_held(how: u8, raw: &RawValue, what: &str) -> Result<Option<Held>> {
     match how {
         GONE => Ok(None),
         HERE => Ok(Some(Held::Here(Body::trusted(raw.get())))),
         THERE => Ok(Some(Held::There(parse::<FarLine<'_>>(raw.get().as_bytes(), what)?.read()))),
-        _ => Err(Error::too_new(format!("{what}: a body that is kept in a way that this version does not know"))),
+        _ => Err(Error::too_new(format!("{what}: a body stored in a way unknown to this version"))),
     }
 }
 
@@ -118,7 +118,7 @@ pub(crate) fn read_key<K: Key>(kind: &str, id: &str, what: &str) -> Result<K> {
     key.map_err(|error| Error::corrupt_because(what, error))
 }
 
-/// Reads a line; `Corrupt`, naming the object, if it does not have the shape.
+/// Parses a line; `Corrupt`, naming the object, if it does not have the expected form.
 pub(crate) fn parse<'a, T: Deserialize<'a>>(line: &'a [u8], what: &str) -> Result<T> {
     serde_json::from_slice(line).map_err(|error| Error::corrupt_because(what, error))
 }
@@ -136,7 +136,7 @@ pub(crate) fn push_text(out: &mut String, text: &str) {
     out.push('"');
 }
 
-/// Writes kind and id, as the first two elements of a list.
+/// Writes a kind and an id, as the first two elements of a list.
 pub(crate) fn push_key<K: Key>(out: &mut String, key: &K) {
     push_text(out, key.kind().as_str());
     out.push(',');
@@ -147,7 +147,7 @@ pub(crate) fn push_place(out: &mut String, place: &Place) {
     _ = write!(out, "[\"{}\",{},{}]", place.pack, place.offset, place.length);
 }
 
-/// Writes how a body is kept, and the body or its place, as two elements of a list.
+/// Writes how a body is stored, and the body or its place, as two elements of a list.
 pub(crate) fn push_held(out: &mut String, held: Option<&Held>) {
     match held {
         None => _ = write!(out, "{GONE},0"),
@@ -164,7 +164,7 @@ pub(crate) fn push_claim(out: &mut String, claim: Claim) {
     _ = write!(out, "[null,{},{}]", claim.epoch, claim.base);
 }
 
-/// Writes a list, separating its elements.
+/// Writes a list with its separators.
 pub(crate) fn push_list<T>(out: &mut String, items: impl IntoIterator<Item = T>, each: impl Fn(&mut String, T)) {
     out.push('[');
     for (at, item) in items.into_iter().enumerate() {

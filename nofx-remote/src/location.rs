@@ -1,4 +1,4 @@
-//! From a location to an object store.
+//! From a location to an object store client.
 
 use std::sync::Arc;
 
@@ -12,29 +12,30 @@ use crate::fault::Fault;
 use crate::folder::Folder;
 use crate::options::Options;
 
-/// An object store, and where in it a store lives.
+/// An object store, and where in it a store is.
 #[derive(Debug)]
 pub(crate) struct Place {
     pub(crate) store: Arc<dyn ObjectStore>,
     pub(crate) prefix: Path,
     pub(crate) scheme: &'static str,
     pub(crate) lists_in_order: bool,
-    /// Whether a look costs next to nothing.
+    /// Whether a look at an object costs next to nothing.
     pub(crate) is_near: bool,
     pub(crate) sharing: Sharing,
     pub(crate) durability: Durability,
-    /// The location as it may be shown.
+    /// The location in a form that is safe to show.
     pub(crate) shown: String,
     pub(crate) secrets: Vec<String>,
 }
 
-/// Finds the place that a location names, taking the options in its query.
+/// Finds the place that a location names, and takes the options from its query.
 pub(crate) fn find(location: &str, options: &mut Options) -> Result<Place> {
-    // The text is not quoted: nobody knows what is in something that is not a location.
-    let mut url =
-        Url::parse(location).map_err(|error| Error::invalid_because("a location that is not a URL", error))?;
+    // The text is not quoted: something that is not a location may contain anything, secrets included.
+    let mut url = Url::parse(location).map_err(|error| Error::invalid_because("the location is not a URL", error))?;
     if !url.username().is_empty() || url.password().is_some() {
-        return Err(Error::invalid("a location with a name or a password in it; put credentials into the environment"));
+        return Err(Error::invalid(
+            "the location contains a user name or a password; put credentials into the environment",
+        ));
     }
     for (name, value) in url.query_pairs() {
         options.offer(&name, &value)?;
@@ -68,7 +69,8 @@ fn folder(url: &Url, options: &Options) -> Result<Place> {
     if let Some(name) = options.settings.keys().next() {
         return Err(Error::invalid(format!("a folder has no option `{name}`")));
     }
-    let path = url.to_file_path().map_err(|()| Error::invalid(format!("`{url}` names no folder of this machine")))?;
+    let path =
+        url.to_file_path().map_err(|()| Error::invalid(format!("`{url}` does not name a folder on this machine")))?;
     if !options.create && !path.is_dir() {
         return Err(no_store(url.as_str()));
     }
@@ -88,7 +90,7 @@ fn folder(url: &Url, options: &Options) -> Result<Place> {
     })
 }
 
-/// Says that there is no store at a location, as it may be shown.
+/// Makes the error for a location without a store.
 pub(crate) fn no_store(shown: &str) -> Error {
     Error::invalid(format!("`{shown}` is not a NofX store: there is none"))
 }
@@ -98,7 +100,7 @@ macro_rules! build {
     ($builder:ty, $url:expr, $options:expr, $secrets:expr) => {{
         let bucket = &$url[..url::Position::BeforePath];
         let retry = object_store::RetryConfig { max_retries: 0, ..Default::default() };
-        // Trying again is part of the protocol, so the client does not; large bodies get the time that they need.
+        // Retries are part of the protocol, so the client makes none; large bodies get the time they need.
         let mut builder = <$builder>::from_env().with_url(bucket).with_retry(retry);
         let mut settings = $options.settings.clone();
         settings.entry("timeout".to_owned()).or_insert_with(|| "10 minutes".to_owned());
@@ -119,7 +121,7 @@ macro_rules! build {
 
 #[cfg_attr(
     not(any(feature = "aws", feature = "azure", feature = "gcp")),
-    expect(unused_variables, reason = "without clients nobody has options")
+    expect(unused_variables, reason = "without clients there are no options to use")
 )]
 fn client(url: &Url, options: &Options, secrets: &[String]) -> Result<(&'static str, Arc<dyn ObjectStore>)> {
     match url.scheme() {

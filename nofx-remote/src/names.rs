@@ -9,10 +9,10 @@ pub(crate) const ROOT: &str = "root";
 pub(crate) const CHECKPOINTS: &str = "checkpoints";
 /// The folder of packs.
 pub(crate) const PACKS: &str = "packs";
-/// The folder of what is only there while a store is being created.
+/// The folder for objects that exist only while a store is being created.
 pub(crate) const PROBES: &str = "probes";
 
-/// Where a store lives within a bucket.
+/// Where a store is within a bucket.
 #[derive(Clone, Debug)]
 pub(crate) struct Names {
     prefix: Path,
@@ -52,7 +52,7 @@ pub(crate) fn number(path: &Path) -> Option<u64> {
     plain.then(|| digits.parse().ok()).flatten().map(|inverted: u64| u64::MAX - inverted)
 }
 
-/// Makes 20 random hexadecimal digits, which never repeat.
+/// Generates 20 random hexadecimal digits, which never repeat.
 pub(crate) fn nonce(ids: &dyn IdSource) -> String {
     let mut bytes = [0; 10];
     ids.fill(&mut bytes);

@@ -1,4 +1,4 @@
-//! Requests to the object store: each bounded in time, and repeated where repeating is safe.
+//! Requests to the object store: each limited in time, and repeated where that is safe.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -16,13 +16,13 @@ use crate::fault::{Fault, Missing, has_done_nothing, is_hopeless, is_without_buc
 use crate::names::{self, Names};
 use crate::requests::Requests;
 
-/// The slowest line that a request is given time for, in bytes per second.
+/// The slowest connection that requests allow for, in bytes per second.
 const SLOW_LINE: u64 = 128 << 10;
 
-/// How many of the newest commits are looked at together.
+/// How many of the newest commits are listed together.
 const NEWEST: usize = 64;
 
-/// The first and the longest wait before a request is made again.
+/// The first and the longest wait before a retry.
 const WAITS: (Duration, Duration) = (Duration::from_millis(30), Duration::from_secs(2));
 
 /// The objects of one store.
@@ -30,58 +30,58 @@ const WAITS: (Duration, Duration) = (Duration::from_millis(30), Duration::from_s
 pub(crate) struct Objects {
     pub(crate) store: Arc<dyn ObjectStore>,
     pub(crate) names: Names,
-    /// The location as it may be shown.
+    /// The location in a form that is safe to show.
     pub(crate) shown: String,
-    /// Whether a look costs next to nothing.
+    /// Whether a look at an object costs next to nothing.
     pub(crate) is_near: bool,
-    /// Whether a listing begins with the smallest name.
+    /// Whether a listing is sorted, smallest name first.
     pub(crate) lists_in_order: bool,
-    /// What must not be shown.
+    /// Values that must not be shown.
     pub(crate) secrets: Vec<String>,
     pub(crate) requests: Requests,
-    /// How long one small request may take.
+    /// The time limit of one small request.
     pub(crate) request: Duration,
-    /// How long requests are made again.
+    /// How long requests are retried.
     pub(crate) patience: Duration,
     pub(crate) sources: Sources,
 }
 
-/// What became of a create.
+/// The result of a create.
 #[derive(Debug)]
 pub(crate) enum Created {
-    /// The object is there and it is this one; its tag, if the store gives one.
+    /// The object exists and is this one; its tag, if the store gives one.
     Yes(Option<String>),
-    /// The store says that there was one already; it may be this one, and there may be none.
+    /// The store says that one exists already; it may be this one, and there may be none.
     Refused,
-    /// Nothing happened.
+    /// It had no effect.
     No(Fault, Again),
     /// It may have happened, or may still happen.
     Unclear(Fault, Again),
 }
 
-/// Whether trying again may help.
+/// Whether a retry may help.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Again {
     Maybe,
     Never,
 }
 
-/// An object as it was fetched.
+/// A fetched object.
 #[derive(Debug)]
 pub(crate) struct Fetched {
     pub(crate) bytes: Bytes,
-    /// What the store says to tell it from another of the same name.
+    /// Distinguishes it from another object of the same name.
     pub(crate) tag: Option<String>,
     /// When it was created, in milliseconds, by the store's clock.
     pub(crate) made: i64,
 }
 
-/// What a look at an object shows.
+/// The result of a look at an object.
 #[derive(Debug)]
 pub(crate) enum Look {
-    /// The one with the tag.
+    /// The object with the tag.
     Same,
-    /// Perhaps another.
+    /// Possibly a different object.
     Found(Fetched),
     Missing,
 }
@@ -100,17 +100,17 @@ impl Objects {
         }
     }
 
-    /// Returns a part of an object; `None` if there is no such object. `Corrupt` if it ends before that part.
+    /// Returns part of an object; `None` if there is no such object. `Corrupt` if it ends before that part does.
     pub(crate) async fn get_range(&self, path: &Path, range: Range<u64>) -> Result<Option<Bytes>> {
         let options = GetOptions { range: Some(GetRange::Bounded(range.clone())), ..GetOptions::default() };
         match self.fetch(path, options).await? {
             Look::Found(Fetched { bytes, .. }) if bytes.len() as u64 == range.end - range.start => Ok(Some(bytes)),
-            Look::Found(_) => Err(Error::corrupt(format!("`{path}`, which was cut"))),
+            Look::Found(_) => Err(Error::corrupt(format!("`{path}`, which was cut off"))),
             Look::Same | Look::Missing => Ok(None),
         }
     }
 
-    /// Looks at an object; it is sent only if it is not the one with this tag.
+    /// Looks at an object; it is sent only if its tag differs.
     pub(crate) async fn look(&self, path: &Path, tag: Option<String>) -> Result<Look> {
         self.fetch(path, GetOptions { if_none_match: tag, ..GetOptions::default() }).await
     }
@@ -127,7 +127,7 @@ impl Objects {
             if let Some(GetRange::Bounded(range)) = &options.range
                 && self.ends_before(path, range.start).await
             {
-                return Err(Error::corrupt(format!("`{path}`, which was cut")));
+                return Err(Error::corrupt(format!("`{path}`, which was cut off")));
             }
             if is_hopeless(&failed) || !tries.again().await {
                 return Err(self.fault(&failed).unavailable(format!("reading `{path}`")));
@@ -135,7 +135,8 @@ impl Objects {
         }
     }
 
-    /// Returns whether an object is known to have no byte at a place: stores refuse to send a part that is not there.
+    /// Returns whether an object is known to have no byte at an offset: stores refuse to send a range that does not
+    /// exist.
     async fn ends_before(&self, path: &Path, place: u64) -> bool {
         self.requests.count_get();
         let head = self.store.get_opts(path, GetOptions { head: true, ..GetOptions::default() });
@@ -156,14 +157,15 @@ impl Objects {
         }
     }
 
-    /// Creates an object once, if there is none of that name.
+    /// Creates an object, once, if the name is free.
     pub(crate) async fn create(&self, path: &Path, bytes: Bytes) -> Created {
         self.requests.count_put();
         let time = self.time_for(bytes.len() as u64);
         let put = self.store.put_opts(path, bytes.into(), PutOptions::from(PutMode::Create));
         match timeout(time, put).await {
             Ok(Ok(put)) => Created::Yes(put.e_tag),
-            // S3 says both "exists" and "somebody is just trying" in one code; older clients of Azure called it `Precondition`.
+            // S3 uses one code for both "exists" and "another create is in progress"; older clients of Azure called it
+            // `Precondition`.
             Ok(Err(object_store::Error::AlreadyExists { .. } | object_store::Error::Precondition { .. })) => {
                 Created::Refused
             }
@@ -180,7 +182,7 @@ impl Objects {
         }
     }
 
-    /// Creates an object whose name nobody else uses.
+    /// Creates an object whose name no other writer uses.
     pub(crate) async fn create_own(&self, path: &Path, bytes: Bytes) -> Result<()> {
         let mut tries = self.tries();
         loop {
@@ -188,7 +190,7 @@ impl Objects {
                 Created::Yes(_) => return Ok(()),
                 Created::Refused => match self.get(path).await? {
                     Some(_) => return Ok(()),
-                    None => Fault::told("refused, without an object"),
+                    None => Fault::told("refused, although there is no such object"),
                 },
                 Created::No(fault, Again::Never) | Created::Unclear(fault, Again::Never) => {
                     return Err(fault.unavailable(format!("creating `{path}`")));
@@ -196,13 +198,13 @@ impl Objects {
                 Created::No(fault, Again::Maybe) | Created::Unclear(fault, Again::Maybe) => fault,
             };
             if !tries.again().await {
-                // An object that nothing names is no effect.
+                // An object that nothing refers to does not count as an effect.
                 return Err(failed.unavailable(format!("creating `{path}`")));
             }
         }
     }
 
-    /// Returns the numbers of the newest commits, the newest first; at least of some if there are any.
+    /// Returns the numbers of the newest commits, newest first; not empty if there are any.
     pub(crate) async fn newest_commits(&self) -> Result<Vec<u64>> {
         let folder = self.names.folder(names::ROOT);
         let in_order = self.lists_in_order;
@@ -253,14 +255,14 @@ impl Objects {
         }
     }
 
-    /// Deletes objects, and returns how many are gone. What cannot be deleted now can be later.
+    /// Deletes objects, and returns how many are gone. What cannot be deleted now can be deleted later.
     pub(crate) async fn delete(&self, paths: Vec<Path>) -> usize {
         self.requests.count_deletes(paths.len());
         let deleted = self.store.delete_stream(stream::iter(paths.into_iter().map(Ok)).boxed());
         deleted.filter(|gone| ready(matches!(gone, Ok(_) | Err(object_store::Error::NotFound { .. })))).count().await
     }
 
-    /// Starts a row of tries.
+    /// Starts a series of attempts.
     pub(crate) fn tries(&self) -> Tries<'_> {
         Tries { sources: &self.sources, until: Instant::now() + self.patience, wait: WAITS.0 }
     }
@@ -274,7 +276,7 @@ impl Objects {
     }
 }
 
-/// A row of tries with growing waits between them, and an end.
+/// A series of attempts with growing waits between them, and an end.
 pub(crate) struct Tries<'a> {
     sources: &'a Sources,
     until: Instant,
@@ -282,7 +284,7 @@ pub(crate) struct Tries<'a> {
 }
 
 impl Tries<'_> {
-    /// Waits before the next try; `false` if there is no time for one.
+    /// Waits before the next attempt; `false` if there is no time for one.
     pub(crate) async fn again(&mut self) -> bool {
         let wait = self.wait.mul_f64(between(self.sources, 0.5, 1.5));
         if Instant::now() + wait >= self.until {
@@ -293,14 +295,14 @@ impl Tries<'_> {
         true
     }
 
-    /// Ends the row at another moment.
+    /// Sets a different end.
     pub(crate) fn until(mut self, end: Instant) -> Self {
         self.until = end;
         self
     }
 }
 
-/// Returns a random number between two.
+/// Returns a random number between two limits.
 pub(crate) fn between(sources: &Sources, low: f64, high: f64) -> f64 {
     let mut bytes = [0; 4];
     sources.ids.fill(&mut bytes);
@@ -311,7 +313,7 @@ fn generic(what: &'static str) -> object_store::Error {
     object_store::Error::Generic { store: "remote", source: what.into() }
 }
 
-/// Says that an object is gone that others name.
+/// Makes the error for a missing object to which others refer.
 pub(crate) fn missing(path: &Path) -> Error {
     Error::corrupt_because(format!("`{path}`"), Missing)
 }

@@ -1,4 +1,4 @@
-//! What may be chosen when a store is opened.
+//! The options for opening a store.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -8,7 +8,7 @@ use nofx_core::{Error, Result, Sources};
 
 use crate::Requests;
 
-/// What may be chosen when a store is opened. The defaults suit nearly everybody.
+/// The options for opening a store. The defaults suit nearly every use.
 #[derive(Clone)]
 pub struct Options {
     pub(crate) settings: BTreeMap<String, String>,
@@ -33,32 +33,32 @@ impl Default for Options {
 }
 
 impl Options {
-    /// Sets an option of the object store's client, such as `region`, `endpoint` or `secret_access_key`, by the name that
-    /// `object_store` gives it. It counts more than the environment and than the location.
+    /// Sets an option of the object store's client, such as `region`, `endpoint` or `secret_access_key`, under the name
+    /// that `object_store` gives it. Overrides the environment and the location.
     pub fn set(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.settings.insert(name.into().to_ascii_lowercase(), value.into());
         self
     }
 
-    /// Bounds one small request; large ones get a second more for each 128 KiB. 15 seconds unless set.
+    /// Limits one small request; large ones get one more second for each 128 KiB. 15 seconds unless set.
     pub fn request_timeout(mut self, timeout: Duration) -> Self {
         self.request_timeout = timeout;
         self
     }
 
-    /// Bounds a commit, and how long reads are tried again. 20 seconds unless set.
+    /// Limits a commit, and how long reads are retried. 20 seconds unless set.
     pub fn commit_timeout(mut self, timeout: Duration) -> Self {
         self.commit_timeout = timeout;
         self
     }
 
-    /// Says whether a store that does not exist is created. It is, unless told otherwise; then opening writes nothing.
+    /// Sets whether a store that does not exist is created, which is the default. If not, opening writes nothing.
     pub fn create(mut self, create: bool) -> Self {
         self.create = create;
         self
     }
 
-    /// Counts the requests that the store makes, in a counter that others may count in too.
+    /// Counts the store's requests in a counter that other stores may share.
     pub fn requests(mut self, requests: Requests) -> Self {
         self.requests = requests;
         self
@@ -70,17 +70,19 @@ impl Options {
         self
     }
 
-    /// Takes an option from the query of a location, unless it was set already.
+    /// Takes an option from the query of a location, unless it is already set.
     pub(crate) fn offer(&mut self, name: &str, value: &str) -> Result<()> {
         let name = name.to_ascii_lowercase();
         if is_secret(&name) {
             return Err(Error::invalid(format!(
-                "a location is shown to people, so it holds no `{name}`; put that into the environment"
+                "a location is shown to people, so it must not contain `{name}`; put that into the environment"
             )));
         }
         let seconds = || {
             let seconds = value.parse().ok().filter(|seconds| *seconds > 0);
-            seconds.map(Duration::from_secs).ok_or_else(|| Error::invalid(format!("`{name}` is a number of seconds")))
+            seconds
+                .map(Duration::from_secs)
+                .ok_or_else(|| Error::invalid(format!("`{name}` must be a positive number of seconds")))
         };
         match name.as_str() {
             "request_timeout" => self.request_timeout = seconds()?,
@@ -106,7 +108,7 @@ impl Options {
     }
 }
 
-/// Returns whether an option of this name holds a secret.
+/// Returns whether an option with this name holds a secret.
 fn is_secret(name: &str) -> bool {
     name.contains("secret")
         || name.contains("password")
@@ -127,25 +129,25 @@ impl fmt::Debug for Options {
     }
 }
 
-/// The figures of the protocol. Only tests change them.
+/// The constants of the protocol. Only tests change them.
 #[derive(Clone, Debug)]
 pub(crate) struct Rules {
     pub(crate) commit_timeout: Duration,
-    /// Whoever has not seen the newest commit for so long opens again.
+    /// A handle that has not seen the newest commit for this long opens again.
     pub(crate) stale: Duration,
-    /// What was of use within this time is kept.
+    /// Anything that was needed within this time is kept.
     pub(crate) grace: Duration,
-    /// How long it is between two collections by one handle.
+    /// The interval between two collections by one handle.
     pub(crate) collect_every: Duration,
     /// Longer bodies go into packs.
     pub(crate) inline_bytes: usize,
-    /// A commit that makes the run longer than this has a checkpoint made.
+    /// A commit that makes the run longer than this starts a checkpoint.
     pub(crate) roll_at: usize,
     /// With a run longer than this, a checkpoint is made before the commit.
     pub(crate) roll_first: usize,
-    /// A commit longer than this is not carried along by the next if there is a checkpoint that has it.
+    /// A commit longer than this is not carried along by the next one if a checkpoint has it.
     pub(crate) burden: usize,
-    /// A state that is heavier than this is loaded again, if there is a newer checkpoint.
+    /// A state that is larger than this is loaded again, if there is a newer checkpoint.
     pub(crate) heavy: usize,
     #[cfg(test)]
     pub(crate) planted: Option<Planted>,
@@ -180,26 +182,26 @@ impl Rules {
     }
 }
 
-/// Errors that tests plant, to see whether they are found.
+/// Errors that tests plant, to check that they are found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Planted {
-    /// Its own commit, found under its number, counts as another's.
+    /// Its own commit, found under its number, counts as another writer's.
     ForgetsItsNonce,
-    /// After an unclear answer the group is judged again and other bytes are offered.
+    /// After an unclear answer the group is judged again and other bytes are sent.
     NewBytes,
     /// A refused create counts as a commit, even if there is none.
     RefusedIsThere,
-    /// A batch is turned down on a state that may be old.
+    /// A batch is rejected on a state that may be stale.
     RejectsUnseen,
     /// An unclear answer counts as a failure.
     UnclearIsNothing,
-    /// What a listing shows as the newest commit counts as the newest.
+    /// The newest commit in a listing counts as the newest.
     TrustsListings,
-    /// A handle may sleep as long as it likes.
+    /// A handle may sleep for any time.
     NeverStale,
-    /// What is of no use now is deleted now.
+    /// Anything unneeded is deleted at once.
     NoGrace,
-    /// A commit is acknowledged without a look at the one before it.
+    /// A commit is acknowledged without checking the one before it.
     NeverLooksBack,
 }
 

@@ -13,16 +13,16 @@ use crate::line::{Far, Held, Place};
 use crate::names;
 use crate::objects::{Objects, missing};
 
-/// A pack is ended when it has grown to this.
+/// A pack is closed when it reaches this size.
 const PACK_BYTES: usize = 8 << 20;
 
 /// How many bytes of text are kept in memory.
 const CACHE_BYTES: usize = 16 << 20;
 
-/// How many frames are fetched at once.
+/// How many frames are fetched concurrently.
 pub(crate) const AT_ONCE: usize = 16;
 
-/// Reads frames, and keeps the last ones in memory.
+/// Reads frames, and caches the most recent ones.
 #[derive(Debug)]
 pub(crate) struct Packs {
     objects: Arc<Objects>,
@@ -40,7 +40,7 @@ impl Packs {
         Self { objects, cache: Mutex::default() }
     }
 
-    /// Returns the text of a frame, which has so many bytes.
+    /// Returns the text of a frame, which must have this many bytes.
     pub(crate) async fn text(&self, place: &Place, length: u64) -> Result<Arc<Vec<u8>>> {
         if let Some(text) = self.cached(place) {
             return Ok(text);
@@ -97,7 +97,7 @@ impl Packs {
     }
 }
 
-/// Packs that are being filled.
+/// Packs being filled.
 #[derive(Debug)]
 pub(crate) struct Packer<'a> {
     objects: &'a Objects,
@@ -111,12 +111,12 @@ impl<'a> Packer<'a> {
         Self { objects, name: names::nonce(&*objects.sources.ids).into(), bytes: Vec::new(), full: Vec::new() }
     }
 
-    /// Adds text as a frame of its own.
+    /// Adds text as its own frame.
     pub(crate) fn add(&mut self, text: &[u8]) -> Result<Place> {
         Ok(self.add_frame(&frame::pack(text, frame::LONGEST_IN_PACK)?))
     }
 
-    /// Adds a frame as it is.
+    /// Adds an existing frame unchanged.
     pub(crate) fn add_frame(&mut self, frame: &[u8]) -> Place {
         let place = Place { pack: self.name.clone(), offset: self.bytes.len() as u64, length: frame.len() as u64 };
         self.bytes.extend_from_slice(frame);
@@ -127,7 +127,7 @@ impl<'a> Packer<'a> {
         place
     }
 
-    /// Adds a body as a frame of its own.
+    /// Adds a body as its own frame.
     pub(crate) fn add_body(&mut self, body: &Body) -> Result<Held> {
         Ok(Held::There(Far { place: self.add(body.as_str().as_bytes())?, size: body.len() as u64 }))
     }

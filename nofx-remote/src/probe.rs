@@ -1,4 +1,4 @@
-//! Trying out a store before trusting it: some servers take a condition for granted and overwrite.
+//! Testing a store before trusting it: some servers ignore the condition and overwrite.
 
 use bytes::Bytes;
 use nofx_core::{Error, Result};
@@ -6,7 +6,7 @@ use nofx_core::{Error, Result};
 use crate::names;
 use crate::objects::{Again, Created, Objects};
 
-/// Proves that a second create of one name is refused and changes nothing. `Invalid` says what the store does instead.
+/// Checks that a second create of a name is refused and changes nothing. `Invalid` says what the store does instead.
 pub(crate) async fn probe(objects: &Objects) -> Result<()> {
     let path = objects.names.probe(&names::nonce(&*objects.sources.ids));
     let outcome = try_out(objects, &path).await;
@@ -16,7 +16,7 @@ pub(crate) async fn probe(objects: &Objects) -> Result<()> {
 
 async fn try_out(objects: &Objects, path: &object_store::path::Path) -> Result<()> {
     if objects.get(path).await?.is_some() {
-        return Err(Error::invalid("this object store has an object that was never created"));
+        return Err(Error::invalid("this object store returns an object that was never created"));
     }
     let (first, second) = (Bytes::from_static(b"first"), Bytes::from_static(b"second"));
     objects.create_own(path, first.clone()).await?;
@@ -32,13 +32,13 @@ async fn try_out(objects: &Objects, path: &object_store::path::Path) -> Result<(
             }
             Created::No(fault, again) | Created::Unclear(fault, again) => {
                 if again == Again::Never || !tries.again().await {
-                    return Err(fault.unavailable("trying out the object store"));
+                    return Err(fault.unavailable("testing the object store"));
                 }
             }
         }
     }
     match objects.get(path).await? {
         Some(found) if found == first => Ok(()),
-        _ => Err(Error::invalid("this object store refuses a second create of an object and changes it all the same")),
+        _ => Err(Error::invalid("this object store refuses a second create of an object but changes it anyway")),
     }
 }

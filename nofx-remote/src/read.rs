@@ -1,4 +1,4 @@
-//! Answering questions: what is in memory at one moment, then what lies in packs.
+//! Answering queries: first from memory, at a single point in time, then from packs.
 
 use std::ops::Range;
 
@@ -16,7 +16,7 @@ use crate::line::{Held, THERE, parse, read_held};
 use crate::packs::AT_ONCE;
 use crate::root::Root;
 
-/// The most commits that one page of the feed has.
+/// The maximum number of commits on one page of the feed.
 const CHANGES_AT_ONCE: usize = 10_000;
 
 type Found = (RecordKey, Seq, Held);
@@ -54,7 +54,8 @@ impl Root {
         self.end_of_list(query, up_to_damage(whole.buffered(AT_ONCE).collect().await, found.more)?)
     }
 
-    /// Ends a list that may lack what a damaged newest commit wrote with that error, as if it stood behind everything.
+    /// Ends a list that may lack writes of a damaged newest commit with that error, as if it came after everything
+    /// else.
     fn end_of_list<K: Key, T>(&self, query: &KeyQuery<K>, page: Page<T>) -> Result<Page<T>> {
         let Some(error) = self.blocked() else { return Ok(page) };
         match (query.direction, &query.after) {
@@ -107,7 +108,7 @@ impl Root {
                         }
                         entries.take(found);
                     }
-                    // The next page begins with what cannot be read.
+                    // The next page begins with the unreadable part.
                     Err(error) if error.is_of_one_thing() && !entries.found.is_empty() => {
                         is_cut = true;
                         break;
@@ -184,7 +185,7 @@ fn parse_cursor(cursor: &Cursor) -> Result<(String, u64)> {
     })
 }
 
-/// Fills a page up to `limit` items or [`PAGE_BYTES`], and looks whether there is more.
+/// Fills a page up to `limit` items or [`PAGE_BYTES`], and checks whether there is more.
 fn page<T>(found: impl Iterator<Item = Result<T>>, limit: usize, size: impl Fn(&T) -> usize) -> Result<Page<T>> {
     let (mut items, mut bytes) = (Vec::new(), 0);
     for item in found {
@@ -198,7 +199,7 @@ fn page<T>(found: impl Iterator<Item = Result<T>>, limit: usize, size: impl Fn(&
     Ok(Page { items, more: false })
 }
 
-/// Ends a page before the first thing that cannot be read, with which the next one begins.
+/// Ends a page before the first unreadable item, with which the next page begins.
 fn up_to_damage<T>(found: Vec<Result<T>>, more: bool) -> Result<Page<T>> {
     let mut items = Vec::with_capacity(found.len());
     for item in found {
@@ -211,16 +212,16 @@ fn up_to_damage<T>(found: Vec<Result<T>>, more: bool) -> Result<Page<T>> {
     Ok(Page { items, more })
 }
 
-/// An entry whose body may be far.
+/// An entry whose body may be in a pack.
 type Entry = (u64, Timestamp, Held);
 
-/// What a query asks of one log, as it was at one moment.
+/// What a query asks of one log, at a single point in time.
 struct Wanted {
     /// The positions that exist.
     range: Range<u64>,
-    /// The chunks that cover them, in the direction asked for.
+    /// The chunks that cover them, in the requested direction.
     chunks: Vec<Chunk>,
-    /// The entries behind the chunks, in the direction asked for.
+    /// The entries after the chunks, in the requested direction.
     tail: Vec<Entry>,
 }
 
@@ -244,7 +245,7 @@ impl Wanted {
     }
 }
 
-/// The entries of a page that is being filled.
+/// The entries of a page being filled.
 struct Entries {
     found: Vec<Entry>,
     bytes: usize,
@@ -256,7 +257,8 @@ impl Entries {
         self.found.len() >= self.limit || self.bytes >= PAGE_BYTES
     }
 
-    /// Returns the next chunks that are needed, all at once, to fill the page if their lines are as long as they seem.
+    /// Returns the next chunks that are needed to fill the page, all at once, if their lines are as long as they
+    /// appear to be.
     fn next_wave<'a>(&self, chunks: &mut impl Iterator<Item = &'a Chunk>, range: &Range<u64>) -> Vec<&'a Chunk> {
         let (mut lines, mut bytes) = (self.found.len() as u64, self.bytes);
         let mut wave = Vec::new();
@@ -282,7 +284,7 @@ impl Entries {
     }
 }
 
-/// Returns those entries of a chunk that lie in a range.
+/// Returns the entries of a chunk that are in a range.
 fn entries_of(chunk: &Chunk, text: &[u8], range: &Range<u64>) -> Result<Vec<Entry>> {
     let what = chunk.what();
     let lines = text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());

@@ -1,16 +1,16 @@
-//! How many requests were made.
+//! Counts requests.
 
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// The most objects that one page of a listing has.
+/// The maximum number of objects on one page of a listing.
 const LISTED_AT_ONCE: usize = 1000;
 
-/// Counts the requests that stores make; clones count together.
+/// Counts the requests that stores make; clones share the counts.
 ///
-/// A request that is made again counts again. A listing counts once for each thousand objects, as it does in bills, and each object that
-/// is deleted counts.
+/// A retried request counts again. A listing counts once for each thousand objects, as it is billed, and each deleted
+/// object counts.
 #[derive(Clone, Debug, Default)]
 pub struct Requests(Arc<Counts>);
 
@@ -23,22 +23,22 @@ struct Counts {
 }
 
 impl Requests {
-    /// Returns how many objects were to be created.
+    /// Returns how many creates were requested.
     pub fn puts(&self) -> u64 {
         self.0.puts.load(Ordering::Relaxed)
     }
 
-    /// Returns how many objects, or parts of them, were asked for.
+    /// Returns how many reads of objects, or parts of them, were requested.
     pub fn gets(&self) -> u64 {
         self.0.gets.load(Ordering::Relaxed)
     }
 
-    /// Returns how many pages of listings were asked for.
+    /// Returns how many pages of listings were requested.
     pub fn lists(&self) -> u64 {
         self.0.lists.load(Ordering::Relaxed)
     }
 
-    /// Returns how many objects were to be deleted.
+    /// Returns how many deletes were requested.
     pub fn deletes(&self) -> u64 {
         self.0.deletes.load(Ordering::Relaxed)
     }
@@ -60,7 +60,7 @@ impl Requests {
     }
 }
 
-/// Writes all four in one line.
+/// Writes all four on one line.
 impl fmt::Display for Requests {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (puts, gets, lists) = (self.puts(), self.gets(), self.lists());

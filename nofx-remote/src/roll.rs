@@ -1,4 +1,4 @@
-//! Making a checkpoint: what the run holds moves into packs, and packs that are mostly dead are emptied.
+//! Making a checkpoint: the contents of the run move into packs, and packs that are mostly dead are emptied.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt::Write as _;
@@ -16,34 +16,34 @@ use crate::objects::{Objects, missing};
 use crate::packs::{Packer, Packs};
 use crate::state::{Found, Merged, State};
 
-/// How large a chunk grows before it is left alone.
+/// The size at which a chunk is left alone.
 #[derive(Clone, Copy, Debug)]
 struct Full {
     lines: u64,
     bytes: u64,
 }
 
-/// The last 1,000 entries of a log are then in at most two full chunks and a few small ones.
+/// With this, the last 1,000 entries of a log are in at most two full chunks and a few small ones.
 const FULL_LOG: Full = Full { lines: 1000, bytes: 1 << 20 };
 
 /// Large, because there is only one feed; not larger, because a chunk is forgotten as a whole.
 const FULL_FEED: Full = Full { lines: 25_000, bytes: 8 << 20 };
 
-/// A pack is emptied when less than this share of it is alive.
+/// A pack is emptied when less than this fraction of it is live.
 const ALIVE: (u64, u64) = (8, 10);
 
-/// Packs smaller than this are brought together when there are too many of them.
+/// Packs smaller than this are merged when there are too many of them.
 const SMALL_PACK: u64 = 4 << 20;
 const SMALL_PACKS: usize = 12;
 
-/// How many live bytes one checkpoint moves at most.
+/// The maximum number of live bytes that one checkpoint moves.
 const MOVED_BYTES: u64 = 32 << 20;
 
 /// A checkpoint that exists and that no commit names yet.
 #[derive(Clone, Debug)]
 pub(crate) struct Rolled {
     pub(crate) base: Arc<Base>,
-    /// The checkpoint on which it was built.
+    /// The checkpoint that it was built on.
     pub(crate) parent: Option<CheckpointId>,
 }
 
@@ -61,7 +61,7 @@ pub(crate) async fn roll(objects: &Objects, packs: &Packs, mut state: State) -> 
     let mut sizes: BTreeMap<Arc<str>, u64> = state.base.packs.iter().cloned().collect();
     let moved = empty_packs(objects, &mut packer, &alive, &sizes).await?;
     for (pack, places) in alive {
-        // Bodies of the run lie in packs that no checkpoint knows yet.
+        // Bodies of the run are in packs that no checkpoint knows yet.
         let seen = places.iter().map(Place::end).max().unwrap_or(0);
         sizes.entry(pack).or_insert(seen);
     }
@@ -73,7 +73,7 @@ pub(crate) async fn roll(objects: &Objects, packs: &Packs, mut state: State) -> 
     Ok(Rolled { base: Arc::new(base), parent })
 }
 
-/// Moves the tail of a log into chunks, together with those chunks before it that are not much longer. So an entry is
+/// Moves the tail of a log into chunks, together with preceding chunks that are not much longer. So an entry is
 /// rewritten about as often as the number of entries in a full chunk can be halved.
 async fn fold_tail(
     packs: &Packs,
@@ -101,7 +101,7 @@ fn push_entry(out: &mut String, position: u64, at: Timestamp, held: &Held) {
     _ = write!(out, "[{position},{},", at.as_millis());
     match held {
         Held::Here(_) => push_held(out, Some(held)),
-        // Where it is stands beside the place of the chunk, so that moving it does not rewrite the chunk.
+        // The body's place is stored next to the chunk's place, so that moving the body does not rewrite the chunk.
         Held::There(_) => _ = write!(out, "{},0", crate::line::THERE),
     }
     out.push_str("]\n");
@@ -123,7 +123,7 @@ async fn fold_feed(packs: &Packs, packer: &mut Packer<'_>, state: &State) -> Res
     Ok(chunks)
 }
 
-/// Lines that become chunks.
+/// Lines to be put into chunks.
 #[derive(Debug, Default)]
 struct Folding {
     first: Option<u64>,
@@ -131,7 +131,7 @@ struct Folding {
     far: Vec<(u64, Far)>,
 }
 
-/// Takes the last chunks away from the others, as long as each is not much longer than what follows it.
+/// Removes the last chunks from the list, as long as each is not much longer than what follows it.
 async fn unfold(packs: &Packs, chunks: &mut Vec<Chunk>, new: u64, full: Full) -> Result<Folding> {
     let (mut taken, mut lines) = (Vec::new(), new);
     while let Some(last) =
@@ -200,7 +200,7 @@ pub(crate) fn places(state: &State, feed: &[Chunk]) -> Result<Alive> {
     Ok(alive)
 }
 
-/// Moves what is alive out of packs that are mostly dead, and out of small ones if there are many.
+/// Moves live frames out of packs that are mostly dead, and out of small ones if there are many.
 async fn empty_packs(
     objects: &Objects,
     packer: &mut Packer<'_>,
@@ -297,7 +297,7 @@ fn each_log(state: &State, mut each: impl FnMut(LogKey, Log)) -> Result<()> {
     Ok(())
 }
 
-/// Returns every pack that a state may need, with those of its run.
+/// Returns every pack that a state may need, including those of its run.
 pub(crate) fn needed_packs(state: &State) -> HashSet<Arc<str>> {
     let base = state.base.packs.iter().map(|(pack, _)| pack.clone());
     let records = state.records.values().flatten().filter_map(|(_, held)| held.far());

@@ -1,6 +1,6 @@
-//! The protocol: one row of numbered commits, each created only if its number is free.
+//! The protocol: a sequence of numbered commits, each created only if its number is free.
 //!
-//! `docs/format/remote.md` has the steps, and what follows when any of them is cut off.
+//! `docs/format/remote.md` has the steps, and what follows if any of them is interrupted.
 
 mod contend;
 mod follow;
@@ -36,15 +36,15 @@ pub(crate) struct Root {
     pub(crate) packs: Packs,
     pub(crate) rules: Rules,
     pub(crate) sources: Sources,
-    /// The name of this opening.
+    /// Identifies this opening.
     writer: String,
     here: Here,
     tip: Mutex<Option<Tip>>,
-    /// Whoever holds it may look for the newest commit in a listing.
+    /// Held while looking for the newest commit in a listing.
     opening: tokio::sync::Mutex<()>,
-    /// Whoever holds it may commit.
+    /// Held while committing.
     turn: tokio::sync::Mutex<Turn>,
-    /// Whoever holds it may make a checkpoint.
+    /// Held while making a checkpoint.
     rolling: Arc<tokio::sync::Mutex<()>>,
     rolled: Mutex<Option<(Rolled, Moment)>>,
     runtime: Handle,
@@ -52,17 +52,17 @@ pub(crate) struct Root {
     lost_races: AtomicU64,
 }
 
-/// The newest state that is known.
+/// The newest known state.
 #[derive(Debug)]
 struct Tip {
     state: State,
-    /// At this moment there was no newer commit.
+    /// When there was known to be no newer commit.
     seen: Moment,
     /// Since when a commit is known that names a newer checkpoint than the one in memory.
     superseded: Option<Moment>,
     /// When each other writer was last seen.
     others: HashMap<String, Instant>,
-    /// What is damaged behind the last commit that can be read, and up to which number. Nothing is committed on top of it.
+    /// What is damaged after the last readable commit, and up to which number. Nothing is committed on top of it.
     blocked: Option<(u64, Error)>,
 }
 
@@ -100,27 +100,27 @@ impl Root {
         self.create().await?;
         let mut tries = self.objects.tries();
         while !self.reopen().await? {
-            // Never go on from commit 1 alone: those that follow it may have been collected.
+            // Never continue from commit 1 alone: later commits may have been collected.
             if !tries.again().await {
-                return Err(Error::unavailable("opening: the listing does not show the commits that are there"));
+                return Err(Error::unavailable("opening: the listing does not show the existing commits"));
             }
         }
         self.with_tip(|tip| Ok(Some(tip.state.store)))
     }
 
     fn lock_tip(&self) -> MutexGuard<'_, Option<Tip>> {
-        // What may fail halfway replaces the tip by nothing.
+        // Any operation that may fail halfway replaces the tip with `None`.
         self.tip.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn with_tip<T>(&self, look: impl FnOnce(&mut Tip) -> Result<T>) -> Result<T> {
         match &mut *self.lock_tip() {
             Some(tip) => look(tip),
-            None => Err(Error::unavailable("the state of the store was lost; it is found again by the next call")),
+            None => Err(Error::unavailable("the state of the store was lost; the next call loads it again")),
         }
     }
 
-    /// Returns the number of the last known commit, if its state may still be built upon, and that of the next.
+    /// Returns the number of the last known commit, if its state may still be built on, and the next number.
     fn usable(&self) -> Option<(u64, u64)> {
         let tip = self.lock_tip();
         let tip = tip.as_ref()?;
@@ -129,7 +129,7 @@ impl Root {
         (!self.is_stale(tip.seen) && !superseded && !heavy).then_some((tip.state.last, tip.state.next()))
     }
 
-    /// Returns whether so much time has passed that what was there then may have been collected.
+    /// Returns whether so much time has passed that objects from then may have been collected.
     fn is_stale(&self, moment: Moment) -> bool {
         moment.age(&self.sources) >= self.rules.stale && !self.rules.plants(Planted::NeverStale)
     }
@@ -140,7 +140,7 @@ impl Root {
         background.spawn_on(work, &self.runtime);
     }
 
-    /// Gives up what is done beside the commits.
+    /// Aborts background work.
     pub(crate) async fn close(&self) {
         let _last = self.turn.lock().await;
         self.background.lock().unwrap_or_else(PoisonError::into_inner).abort_all();
@@ -150,13 +150,13 @@ impl Root {
         let Ok(alone) = self.rolling.clone().try_lock_owned() else { return };
         let root = self.clone();
         self.in_background(async move {
-            // The commit that finds the run too long will try again.
+            // The next commit that finds the run too long tries again.
             _ = root.roll().await;
             drop(alone);
         });
     }
 
-    /// Makes a checkpoint of the last known state, unless there is one to be named.
+    /// Makes a checkpoint of the last known state, unless one is waiting to be named.
     async fn roll(&self) -> Result<()> {
         if self.rolled_for_soon().is_some() {
             return Ok(());
@@ -168,7 +168,7 @@ impl Root {
                     let (store, checkpoint) = (state.store, Some(cited.clone()));
                     State::new(base, &Commit { store, checkpoint, run: state.run, follows: None, tag: None, made: 0 })?
                 }
-                // The state stands on an older one, and the new one will heal that.
+                // The state is based on an older one, and the new one will heal that.
                 Ok(None) | Err(Error::Corrupt(_)) => state,
                 Err(error) => return Err(error),
             },
@@ -180,9 +180,10 @@ impl Root {
         Ok(())
     }
 
-    /// Returns the checkpoint that a commit is to name soon, if this handle has made one.
+    /// Returns the checkpoint that a commit should name soon, if this handle has made one.
     ///
-    /// It must have been built on the one that is named now: then what a checkpoint has let go of never comes back.
+    /// It must have been built on the one that is named now, so that anything a checkpoint has dropped never comes
+    /// back.
     fn rolled_for_soon(&self) -> Option<CheckpointId> {
         let cited = self.lock_tip().as_ref()?.state.cited.clone();
         let mut rolled = self.rolled.lock().unwrap_or_else(PoisonError::into_inner);
@@ -193,7 +194,7 @@ impl Root {
         rolled.as_ref()?.0.base.id.clone()
     }
 
-    /// Returns what is damaged behind the last commit that can be read.
+    /// Returns what is damaged after the last readable commit.
     pub(crate) fn blocked(&self) -> Option<Error> {
         Some(self.lock_tip().as_ref()?.blocked.as_ref()?.1.clone())
     }

@@ -1,4 +1,4 @@
-//! The state after a commit: a checkpoint, and above it what the commits since have changed.
+//! The state after a commit: a checkpoint plus the changes of later commits.
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
@@ -15,7 +15,7 @@ use crate::checkpoint::{Base, Keyed, Lines, Log, LogLine, RecordLine};
 use crate::commit::{Applied, CheckpointId, Commit, RunCommit};
 use crate::line::{Claim, Held};
 
-/// A commit as the feed tells of it, and what it got.
+/// A commit as it appears in the feed, and what it was given.
 #[derive(Clone, Debug)]
 pub(crate) struct FeedItem {
     pub(crate) change: Change,
@@ -26,29 +26,29 @@ pub(crate) struct FeedItem {
 #[derive(Clone, Debug)]
 pub(crate) struct State {
     pub(crate) store: StoreId,
-    /// The checkpoint that is in memory.
+    /// The checkpoint in memory.
     pub(crate) base: Arc<Base>,
-    /// The checkpoint that the last commit names; newer than `base` if others made it.
+    /// The checkpoint that the last commit names; newer than `base` if another handle made it.
     pub(crate) cited: Option<CheckpointId>,
-    /// The commits since `cited`, as the next commit will carry them along.
+    /// The commits since `cited`, which the next commit will carry along.
     pub(crate) run: Vec<Arc<RunCommit>>,
     /// The number of the last commit.
     pub(crate) last: u64,
-    /// What has the numbers right behind it and does not follow it. The next commit says that this was nothing.
+    /// Strays under the numbers right after it. The next commit marks these numbers as holding nothing.
     pub(crate) passed: Vec<Arc<RunCommit>>,
     pub(crate) last_seq: Option<Seq>,
-    /// What was written since `base`; `None` is deleted.
+    /// Writes since `base`; `None` is deleted.
     pub(crate) records: BTreeMap<RecordKey, Option<(Seq, Held)>>,
-    /// The logs that were touched since `base`.
+    /// The logs changed since `base`.
     pub(crate) logs: BTreeMap<LogKey, Log>,
     /// The feed since `base`.
     pub(crate) recent: Vec<FeedItem>,
-    /// About how many bytes lie above `base`.
+    /// Roughly how many bytes there are on top of `base`.
     pub(crate) weight: usize,
 }
 
 impl State {
-    /// Makes the state after a commit from the checkpoint that it names.
+    /// Builds the state after a commit from the checkpoint that the commit names.
     pub(crate) fn new(base: Arc<Base>, commit: &Commit) -> Result<Self> {
         let mut state = Self {
             store: commit.store,
@@ -67,13 +67,13 @@ impl State {
         Ok(state)
     }
 
-    /// Returns whether a commit's run reaches back to this state, or to what was passed behind it.
+    /// Returns whether a commit's run reaches back to this state, or to the strays skipped after it.
     pub(crate) fn connects(&self, commit: &Commit) -> bool {
         commit.base() < self.next()
     }
 
-    /// Returns whether a commit that connects was made on this state, as far as it says: its run has the last commit, unless it
-    /// begins right behind that, and calls nothing what was passed here.
+    /// Returns whether a commit that connects was made on this state, as far as it says: its run has this state's last
+    /// commit, unless it begins right after it, and marks what was skipped here as holding nothing.
     pub(crate) fn is_followed_by(&self, commit: &Commit) -> bool {
         let has_last = match (self.run.last().filter(|last| last.number == self.last), commit.find(self.last)) {
             (Some(last), Some(named)) => named.nonce == last.nonce && named.is_nothing() == last.is_nothing(),
@@ -85,12 +85,12 @@ impl State {
         commit.store == self.store && commit.base() <= self.last && has_last && self.passed.iter().all(has_passed)
     }
 
-    /// Returns the number that the next commit gets.
+    /// Returns the number of the next commit.
     pub(crate) fn next(&self) -> u64 {
         self.last + 1 + self.passed.len() as u64
     }
 
-    /// Moves on to a commit that connects. After an error the state is of no use any more.
+    /// Advances to a commit that connects. After an error the state must not be used.
     pub(crate) fn take(&mut self, commit: &Commit) -> Result<()> {
         if commit.store != self.store {
             return Err(Error::corrupt(format!("root commit {}: it belongs to another store", commit.number())));
@@ -121,7 +121,7 @@ impl State {
 
     fn apply_batch(&mut self, batch: Applied, number: u64) -> Result<()> {
         let misfit =
-            |what: &str| Error::corrupt(format!("root commit {number}: {what} does not follow what was before"));
+            |what: &str| Error::corrupt(format!("root commit {number}: {what} does not follow the state before it"));
         let mut change = Change { batch: batch.id, seq: batch.seq, records: Vec::new(), logs: Vec::new() };
         let mut appended = Vec::new();
         if let Some(seq) = batch.seq {
@@ -201,7 +201,7 @@ impl State {
     }
 
     pub(crate) fn head(&self, key: &LogKey) -> Result<LogHead> {
-        // Looked at where it is: a busy log has a long tail.
+        // Read in place, because a busy log has a long tail.
         Ok(match self.logs.get(key) {
             Some(log) => head(key.clone(), log),
             None => self.log(key)?.map_or_else(|| LogHead::missing(key.clone()), |log| head(key.clone(), &log)),
@@ -216,7 +216,7 @@ impl State {
         }
     }
 
-    /// Returns the records that a query asks for, in its direction.
+    /// Returns the records that a query finds, in its direction.
     pub(crate) fn scan<'s>(
         &'s self,
         query: &'s ScanQuery,
@@ -230,7 +230,7 @@ impl State {
         }))
     }
 
-    /// Returns the heads of the logs that a query asks for, in its direction.
+    /// Returns the heads of the logs that a query finds, in its direction.
     pub(crate) fn scan_logs<'s>(
         &'s self,
         query: &'s LogScan,
@@ -255,13 +255,13 @@ fn head(key: LogKey, log: &Log) -> LogHead {
 
 type Boxed<'s, T> = Box<dyn Iterator<Item = T> + 's>;
 
-/// What was found above the checkpoint, or in it.
+/// Something found in the changes above the checkpoint, or in the checkpoint.
 pub(crate) enum Found<'s, K, V, L> {
     Above(&'s K, &'s V),
     Below(K, L),
 }
 
-/// What a query asks for, of a checkpoint and what lies above it; of two with the same key, the one above.
+/// The results of a query over a checkpoint and the changes above it; if both have a key, the change wins.
 pub(crate) struct Merged<'s, K: Key, V, L> {
     above: Peekable<Boxed<'s, (&'s K, &'s V)>>,
     below: Peekable<Boxed<'s, Result<(K, L)>>>,

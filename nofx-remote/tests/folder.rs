@@ -1,4 +1,4 @@
-//! A folder as object storage: moved, removed and replaced under its host, private, and without room.
+//! A folder as object storage: moved, removed and replaced under its host, private, and full.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::fs;
@@ -89,7 +89,7 @@ async fn a_folder_that_is_moved_removed_or_replaced_takes_nothing_from_its_host(
         let before = folder.exists().then(|| all_below(&folder));
         assert_eq!(add(&host, 1).await.unwrap_err().code(), code, "{what}");
         assert_eq!(count(&host).await.unwrap_err().code(), code, "{what}");
-        // A look comes first, so nothing was put there.
+        // The check comes first, so nothing was put there.
         assert_eq!(folder.exists().then(|| all_below(&folder)), before, "{what}");
         if let Some(there) = there {
             let store = open(&folder).await.unwrap();
@@ -111,7 +111,7 @@ async fn what_keeps_a_folder_from_being_written_is_told_at_once() {
     let requests = Requests::default();
     let store = RemoteBackend::open(location.as_str(), Options::default().requests(requests.clone())).await.unwrap();
     add(&store, 1).await.unwrap();
-    // Stands for every reason that the system gives and that does not pass: a file where a folder should be.
+    // Stands for every permanent reason that the system can give: a file where a folder should be.
     fs::write(folder.join("packs"), "").unwrap();
     let before = requests.puts();
     let entry =
@@ -127,7 +127,7 @@ async fn what_keeps_a_folder_from_being_written_is_told_at_once() {
     assert!(below.is_some(), "what the system said is kept: {refused:?}");
 }
 
-/// Fills the store that a variable names, as a process of its own.
+/// Fills the store that a variable names, as a separate process.
 #[tokio::test]
 async fn filled_by_a_process_of_its_own() {
     let Some(folder) = std::env::var_os("NOFX_TEST_FOLDER") else { return };
@@ -146,7 +146,7 @@ async fn filled_by_a_process_of_its_own() {
     }
 }
 
-/// Text that hardly gets smaller.
+/// Text that hardly compresses.
 fn noise(bytes: usize) -> Result<Body> {
     let mut state = 1_u64;
     let letters = (0..bytes).map(|_| {
@@ -184,7 +184,7 @@ fn a_folder_is_private_whatever_the_process_allows() {
 fn a_disk_without_room_is_full_and_what_was_written_is_there() {
     let place = tempfile::tempdir().unwrap();
     let folder = place.path().join("store");
-    // A limit on the size of files stands for the disk, where mounting one is not permitted.
+    // A limit on the size of files stands in for the disk, where mounting one is not permitted.
     let told = in_a_shell("trap '' XFSZ; ulimit -f 100", &folder);
     assert!(told.contains("refused as full"), "{told}");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

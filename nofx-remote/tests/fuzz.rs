@@ -24,7 +24,7 @@ async fn objects(store: &InMemory) -> BTreeMap<Path, Vec<u8>> {
 
 const SEEDS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/seeds");
 
-/// The objects of the version that wrote the seeds.
+/// The objects that the version which wrote the seeds made.
 fn planted() -> BTreeMap<Path, Vec<u8>> {
     let object = |(path, bytes): (std::path::PathBuf, Vec<u8>)| {
         let parts: Vec<_> = path.iter().map(|part| part.to_string_lossy().into_owned()).collect();
@@ -97,7 +97,7 @@ fn the_seeds_are_read_without_an_error() {
 }
 
 #[test]
-#[ignore = "writes the seeds anew"]
+#[ignore = "writes the seeds again"]
 fn seeds_are_written() {
     runtime().block_on(async {
         let store = Arc::new(InMemory::new());

@@ -1,4 +1,4 @@
-//! Answers of a server that do not pass by themselves: a bucket that is not there, credentials that it refuses.
+//! Permanent errors from a server: a bucket that does not exist, credentials that it rejects.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::io::{Read, Write};
@@ -6,11 +6,11 @@ use std::net::TcpListener;
 
 use nofx_remote::{Options, RemoteBackend, Requests};
 
-/// What S3 answers then, whatever was asked.
+/// What S3 then answers to every request.
 const NO_BUCKET: &str =
     "<Error><Code>NoSuchBucket</Code><Message>The specified bucket does not exist</Message></Error>";
 
-/// Starts a server that answers this, whatever is asked.
+/// Starts a server that gives this answer to every request.
 fn answering(status: &'static str, body: &'static str) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();

@@ -1,4 +1,4 @@
-//! Credentials are shown nowhere.
+//! Credentials are never shown.
 
 #[path = "server/mod.rs"]
 mod server;

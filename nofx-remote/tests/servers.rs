@@ -1,14 +1,14 @@
 //! The conformance suite on servers, over HTTP and with signatures, several processes included.
 //!
-//! One is in this process and needs nothing: `s3s` over a folder. Any other bucket can be named by its location; its credentials
-//! stand in the environment:
+//! One is in this process and needs nothing: `s3s` over a folder. Any other bucket can be named by its location; its
+//! credentials come from the environment:
 //!
 //! - `NOFX_TEST_S3`, for example `s3://nofx?endpoint=http://127.0.0.1:5000&region=us-east-1` for moto;
 //! - `NOFX_TEST_AZURE`, for example `az://nofx?use_emulator=true` for azurite, where the container must exist;
 //! - `NOFX_TEST_GCS`.
 //!
-//! `cargo xtask ci` starts moto and azurite and sets the first two; where it could not, `NOFX_TEST_S3_LACKS` and `NOFX_TEST_AZURE_LACKS`
-//! say why.
+//! `cargo xtask ci` starts moto and azurite and sets the first two; if it could not, `NOFX_TEST_S3_LACKS` and
+//! `NOFX_TEST_AZURE_LACKS` say why.
 
 mod server;
 
@@ -23,10 +23,10 @@ use url::Url;
 
 use server::{ACCESS_KEY, SECRET_KEY, Server};
 
-/// Where the stores of one sort of server live.
+/// Where the stores on one sort of server live.
 struct Bucket {
     name: &'static str,
-    /// The variable that names the bucket; none for the server in this process.
+    /// The variable that names the bucket; `None` for the server in this process.
     variable: Option<&'static str>,
     server: std::sync::OnceLock<Server>,
     places: AtomicU64,

@@ -1,8 +1,8 @@
-//! Choices that are the same for the same seed.
+//! Reproducible choices: the same seed gives the same choices.
 
 use nofx_core::{IdSource, SeededIds};
 
-/// Choices that are the same for the same seed.
+/// Reproducible choices: the same seed gives the same choices.
 #[derive(Debug)]
 pub(crate) struct Chance(SeededIds);
 
@@ -18,7 +18,7 @@ impl Chance {
         (u64::from_le_bytes(bytes) % end.max(1) as u64) as usize
     }
 
-    /// Returns `true` once in so many times.
+    /// Returns `true` with a probability of one in `times`.
     pub(crate) fn once_in(&self, times: usize) -> bool {
         self.below(times) == 0
     }

@@ -1,4 +1,4 @@
-//! Other processes: the test program runs itself again, in a role.
+//! Other processes: the test program starts itself again, in a role.
 
 use std::io::{BufRead, BufReader, Write};
 use std::pin::Pin;
@@ -15,10 +15,10 @@ use crate::subject::{Handle, Subject};
 use crate::suite::{blocking, patience};
 use crate::unmet::{CaseResult, Unmet, ensure};
 
-/// Tells a process that it is a child: the names of the factory and the role, the address, and what else the role needs.
+/// Marks a process as a child: the names of the factory and the role, the address, and the role's arguments.
 const ROLE: &str = "NOFX_CONFORMANCE_ROLE";
 
-/// Begins each line that a child says to its parent, so that nothing else is taken for one.
+/// The prefix of each line from a child to its parent, to tell these lines from any other output.
 const SAYS: &str = "nofx-testkit: ";
 
 /// The longest that a parent waits for a child's next line.
@@ -41,7 +41,7 @@ impl Child {
             [subject.factory.name(), role, &address].into_iter().chain(needs.iter().copied()).collect();
         let mut process = Command::new(std::env::current_exe()?)
             .env(ROLE, serde_json::to_string(&task)?)
-            // Never written to: it ends when the parent does, however that ends.
+            // Never written to: it closes when the parent ends, however that happens.
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()?;
@@ -50,7 +50,7 @@ impl Child {
         thread::spawn(move || {
             for line in BufReader::new(stdout).lines().map_while(Result::ok) {
                 if let Some(said) = line.strip_prefix(SAYS) {
-                    // The parent may have heard enough.
+                    // The parent may have stopped listening.
                     let _ = say.send(said.to_owned());
                 }
             }
@@ -58,14 +58,14 @@ impl Child {
         Ok(Self { process, lines })
     }
 
-    /// Waits for the child's next line; `None` when it has ended.
+    /// Waits for the child's next line; `None` when the child has ended.
     pub(crate) async fn next(&mut self) -> CaseResult<Option<String>> {
         let limit = LINE * patience();
         let waited = tokio::time::timeout(limit, self.lines.recv()).await;
         waited.map_err(|_| Unmet::new(format!("a child said nothing for {} s", limit.as_secs())))
     }
 
-    /// Waits for the child to end well, and returns what it said.
+    /// Waits for the child to succeed, and returns what it said.
     pub(crate) async fn finish(mut self) -> CaseResult<Vec<String>> {
         let mut said = Vec::new();
         while let Some(line) = self.next().await? {
@@ -76,7 +76,7 @@ impl Child {
         Ok(said)
     }
 
-    /// Kills the child without warning, and returns what it had said and nobody had heard.
+    /// Kills the child without warning, and returns the lines that were not read yet.
     pub(crate) async fn kill(mut self) -> CaseResult<Vec<String>> {
         self.process.kill()?;
         self.process.wait()?;
@@ -87,7 +87,7 @@ impl Child {
         Ok(said)
     }
 
-    /// Stops the child where it stands, until it is killed.
+    /// Suspends the child until it is killed.
     #[cfg(unix)]
     pub(crate) fn stop(&self) -> CaseResult {
         let status = Command::new("kill").args(["-STOP", &self.process.id().to_string()]).status()?;
@@ -104,7 +104,7 @@ impl Drop for Child {
     }
 }
 
-/// Says a line to the parent.
+/// Sends a line to the parent.
 pub(crate) fn say(line: impl std::fmt::Display) -> CaseResult {
     let mut out = std::io::stdout().lock();
     writeln!(out, "{SAYS}{line}")?;
@@ -115,7 +115,7 @@ pub(crate) fn say(line: impl std::fmt::Display) -> CaseResult {
 pub(crate) fn play(factories: &[Arc<dyn Factory>]) -> Option<i32> {
     let task = std::env::var(ROLE).ok()?;
     thread::spawn(|| {
-        // A role may go on until it is killed, so nobody may be left to play it alone.
+        // A role may go on until it is killed, so a child must not outlive its parent.
         let _ = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
         std::process::exit(1);
     });

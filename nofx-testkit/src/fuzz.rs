@@ -1,16 +1,16 @@
-//! Damage at random: bytes that nobody wrote, for everything that reads bytes.
+//! Random damage: corrupted input for everything that reads bytes.
 //!
-//! Valid inputs are mutated over and over, the same ones for the same seed. cargo-fuzz needs a nightly compiler, and behind a checksum its
-//! knowledge of the code that ran helps little; this runs in an ordinary test, on any machine, and a seed is all there is to keep of a
-//! finding.
+//! Valid inputs are mutated over and over, in the same way for the same seed. cargo-fuzz needs a nightly compiler, and
+//! its coverage data helps little behind a checksum. This runs in an ordinary test, on any machine, and a finding is
+//! recorded by its seed alone.
 //!
-//! What is mutated are files in a folder `seeds` beside the test ([`seeds`]): small, of every kind, written by this project, and among them those
-//! that once were findings. Stores are made anew for each run as well, by the version that is tested.
+//! The mutated files are in a folder `seeds` beside the test ([`seeds`]): small, of every kind, written by this
+//! project, and including former findings. In addition, the version under test creates stores for each run.
 //!
 //! | variable | meaning |
 //! | --- | --- |
-//! | `NOFX_FUZZ_SECONDS` | for how long; a number of inputs that takes seconds if it is not set |
-//! | `NOFX_FUZZ_SEED` | the seed to begin with, such as one that was printed; 0 |
+//! | `NOFX_FUZZ_SECONDS` | how long to run; if not set, a number of inputs that takes seconds |
+//! | `NOFX_FUZZ_SEED` | the first seed, such as one that was printed; 0 |
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -25,12 +25,12 @@ use nofx_core::{
 use crate::chance::Chance;
 use crate::workload::{Chat, Size};
 
-/// Nothing that small takes so long, on any machine.
+/// No input that small takes this long, on any machine.
 const PATIENCE: Duration = Duration::from_secs(180);
 
-/// Tries inputs, each made of its own seed, until the time is over: so many of them, or as long as the environment says.
+/// Tries inputs, each generated from its own seed: `usually` of them, or for as long as the environment says.
 ///
-/// Tells the seed of one that panics, and ends the process over one that does not end.
+/// Prints the seed of an input that panics, and aborts the process on one that does not finish.
 pub fn fuzz(name: &str, usually: u64, mut try_one: impl FnMut(u64)) {
     let number = |name: &str| std::env::var(name).ok().and_then(|value| value.parse::<u64>().ok());
     let first = number("NOFX_FUZZ_SEED").unwrap_or_default();
@@ -53,7 +53,7 @@ pub fn fuzz(name: &str, usually: u64, mut try_one: impl FnMut(u64)) {
     let mut tried = 0;
     while seconds.as_ref().map_or(tried < usually, |deadline| !deadline.has_passed()) {
         let told = Told { name, seed: first + tried };
-        // Nobody else listens, so nobody is gone before this ends.
+        // This holds the only sender, and the receiver lives until it is dropped.
         _ = begin.send(told.seed);
         try_one(told.seed);
         tried += 1;
@@ -64,7 +64,7 @@ pub fn fuzz(name: &str, usually: u64, mut try_one: impl FnMut(u64)) {
     assert!(most_memory() < 2 << 30, "some input takes more than two GiB of memory");
 }
 
-/// Returns all plain files below a folder, by their paths there.
+/// Returns all regular files below a folder, by relative path.
 pub fn seeds(root: &Path) -> std::io::Result<BTreeMap<PathBuf, Vec<u8>>> {
     let (mut files, mut folders) = (BTreeMap::new(), vec![root.to_owned()]);
     while let Some(folder) = folders.pop() {
@@ -92,7 +92,7 @@ pub fn plant(root: &Path, files: &BTreeMap<PathBuf, Vec<u8>>) -> std::io::Result
     })
 }
 
-/// Says which input it was, if that panics.
+/// Prints which input it was if that panics.
 struct Told<'a> {
     name: &'a str,
     seed: u64,
@@ -106,18 +106,18 @@ impl Drop for Told<'_> {
     }
 }
 
-/// Returns the most memory that this process ever had, where the system tells.
+/// Returns the peak memory of this process, where the system reports it.
 fn most_memory() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap_or_default();
     line.trim().trim_end_matches(" kB").parse::<u64>().unwrap_or_default() << 10
 }
 
-/// Damages bytes, the same ones in the same way for the same seed.
+/// Damages bytes, in the same way for the same seed.
 #[derive(Debug)]
 pub struct Mutator(Chance);
 
-/// Pieces that mean something to some reader.
+/// Fragments that mean something to some reader.
 const PIECES: &[&[u8]] = &[
     b"{",
     b"}",
@@ -148,7 +148,7 @@ const PIECES: &[&[u8]] = &[
 ];
 
 impl Mutator {
-    /// Begins the damage of a seed.
+    /// Starts the damage of a seed.
     pub fn new(seed: u64) -> Self {
         Self(Chance::new(seed))
     }
@@ -158,12 +158,12 @@ impl Mutator {
         self.0.below(end)
     }
 
-    /// Returns `true` once in so many times.
+    /// Returns `true` with a probability of one in `times`.
     pub fn once_in(&self, times: usize) -> bool {
         self.0.once_in(times)
     }
 
-    /// Damages some bytes, in one place or in several.
+    /// Damages some bytes, in one place or several.
     pub fn mutate(&self, bytes: &mut Vec<u8>) {
         for _ in 0..=self.below(4).saturating_mul(self.below(3)) {
             self.mutate_once(bytes);
@@ -180,7 +180,7 @@ impl Mutator {
             2 => bytes[from..to].fill(0xff),
             3 => _ = bytes.drain(from..to),
             4 => {
-                // Nothing grows for ever.
+                // Limits growth.
                 let piece = bytes[from..to.min(from + (1 << 20))].to_vec();
                 let place = self.below(length);
                 bytes.splice(place..place, piece);
@@ -207,7 +207,7 @@ impl Mutator {
     }
 }
 
-/// What was committed to a store, and all that a damaged copy of it may answer.
+/// What was committed to a store, and everything that a damaged copy of it may return.
 #[derive(Debug, Default)]
 pub struct Stored {
     records: BTreeMap<RecordKey, BTreeSet<String>>,
@@ -217,13 +217,13 @@ pub struct Stored {
 const KIND: Kind = Kind::of("fuzzed");
 
 impl Stored {
-    /// Fills an empty store with some of everything: records that were written again and deleted, logs that are open, sealed and
-    /// removed, long and short.
+    /// Fills an empty store with some of everything: records that were overwritten and deleted; logs that are open,
+    /// sealed and removed, long and short.
     pub async fn fill(backend: &dyn PersistenceBackend) -> nofx_core::Result<Self> {
         Self::fill_with(backend, [3, 300, 200, 5]).await
     }
 
-    /// Fills an empty store with so little that it can be kept as a seed.
+    /// Fills an empty store with so little that it can be stored as a seed.
     pub async fn fill_little(backend: &dyn PersistenceBackend) -> nofx_core::Result<Self> {
         Self::fill_with(backend, [3, 20, 10, 5]).await
     }
@@ -269,8 +269,8 @@ impl Stored {
         Ok(stored)
     }
 
-    /// Reads everything in a store that was damaged, and writes to it. Errors are good answers; other values than those that were
-    /// committed are none, nor are reads without end. Returns how many answers were errors.
+    /// Reads everything in a damaged store, and writes to it. Errors are acceptable; values that were never committed
+    /// are not, nor are endless reads. Returns how many answers were errors.
     pub async fn exercise(&self, backend: &dyn PersistenceBackend) -> usize {
         let mut errors = self.read(backend).await;
         let batch = Batch::new(Sources::default().batch_id());
@@ -325,7 +325,7 @@ impl Stored {
     }
 
     async fn read_log(&self, backend: &dyn PersistenceBackend, log: &LogKey, direction: Direction) -> usize {
-        // From anywhere, so that what is behind a damaged entry is asked for as well.
+        // From several positions, so that entries after a damaged one are read as well.
         let mut errors = 0;
         for from in [0, 1, 59, 60, 150, 299] {
             let mut query = LogQuery::oldest_first(log.clone(), 50).within(from..from + 100);

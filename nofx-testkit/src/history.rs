@@ -1,7 +1,7 @@
-//! Random histories: what may happen to a store, drawn at random and shrunk by `proptest`.
+//! Random histories: operations on a store, generated and shrunk by `proptest`.
 //!
-//! The names in a history are drawn from a few, so that its steps meet. What a step expects is said relative to what the
-//! oracle holds at that moment: expectations then hold or fail about equally often, also after shrinking.
+//! A history uses only a few names, so that its steps interact. Expectations are given relative to what the oracle
+//! holds at that time, so that they hold or fail about equally often, even after shrinking.
 
 use nofx_core::{
     Batch, BatchId, Body, Direction, Expect, Guard, Kind, LogKey, LogQuery, LogScan, MemoryBackend, NewEntry,
@@ -10,40 +10,40 @@ use nofx_core::{
 use proptest::prelude::*;
 use proptest::{collection::vec, option};
 
-/// Kinds that begin alike.
+/// Kinds with a common prefix.
 const KINDS: [Kind; 2] = [Kind::of("note"), Kind::of("note-x")];
 
-/// Few ids, some of which look like others or like something else.
+/// A few ids, some of which look like others or like something else.
 const IDS: [&str; 6] = ["a", "A", "a/b", "..", "e\u{301}", "\u{e9}"];
 
-/// Bodies that do not survive being read and written again.
+/// Bodies that do not survive being parsed and written again.
 const BODIES: [&str; 6] = ["1.10", "{}", r#"{"a":1,"a":2}"#, r#""\ud800""#, "1e400", "[null]"];
 
-/// One thing that happens to a store.
+/// One operation on a store.
 #[derive(Clone, Debug)]
 pub(crate) enum Step {
-    /// A group is committed, which may end with one of its batches once more.
+    /// Commits a group, which may end with a repeat of one of its batches.
     Commit(Vec<Draft>, Option<usize>),
-    /// A batch of before is committed again: the last, or the one so many before it.
+    /// Commits an earlier batch again: the last one, or this many before it.
     Again(usize),
-    /// All handles are closed and the store is opened again, if it can be.
+    /// Closes all handles and opens the store again, if possible.
     Reopen,
-    /// The other one of two handles is used from now on.
+    /// Switches to the other of two handles.
     OtherHandle,
-    /// Records are looked for.
+    /// Scans records.
     Scan(Keys),
-    /// Logs are looked for.
+    /// Scans logs.
     Logs(Keys),
-    /// Entries are read.
+    /// Reads entries.
     Read { log: Name, start: u64, length: u64, backward: bool, limit: usize },
-    /// Records and heads are asked for by name.
+    /// Gets records and heads by name.
     Ask(Vec<Name>),
 }
 
-/// The kind and the id of a record or a log, as places in the lists above.
+/// The kind and the id of a record or a log, as indexes into the lists above.
 pub(crate) type Name = (usize, usize);
 
-/// A question about keys.
+/// A query about keys.
 #[derive(Clone, Debug)]
 pub(crate) struct Keys {
     kind: Option<usize>,
@@ -53,7 +53,7 @@ pub(crate) struct Keys {
     limit: usize,
 }
 
-/// A batch without the id and the versions, which are known when its turn comes.
+/// A batch without its id and versions, which are known when its turn comes.
 #[derive(Clone, Debug)]
 pub(crate) struct Draft {
     writes: Vec<(Name, Expected, Option<usize>)>,
@@ -68,7 +68,7 @@ pub(crate) struct Draft {
 enum Expected {
     Any,
     Absent,
-    /// The version that it has, plus so many.
+    /// The version that it has, plus this offset.
     Version(i64),
 }
 
@@ -76,7 +76,7 @@ enum Expected {
 #[derive(Clone, Copy, Debug)]
 enum Guarded {
     Record(Name, Expected),
-    /// The length that the log has, plus so many.
+    /// The length that the log has, plus this offset.
     Length(Name, i64),
 }
 
@@ -84,7 +84,7 @@ fn name() -> impl Strategy<Value = Name> {
     (0..KINDS.len(), 0..IDS.len())
 }
 
-/// Mostly nothing, sometimes one too few or too many.
+/// Usually zero, sometimes one too few or too many.
 fn off() -> impl Strategy<Value = i64> {
     prop_oneof![4 => Just(0), 1 => Just(-1), 1 => Just(1)]
 }
@@ -146,7 +146,7 @@ impl Keys {
     fn prefix(&self) -> &'static str {
         match self.kind {
             Some(_) => ["", "", "a", "e"][self.prefix],
-            // A prefix without a kind is invalid, which is asked for now and then.
+            // A prefix without a kind is invalid; some queries ask for one.
             None => ["", "", "", "a"][self.prefix],
         }
     }
@@ -185,7 +185,7 @@ pub(crate) fn entries(name: Name, start: u64, length: u64, backward: bool, limit
 }
 
 impl Draft {
-    /// Makes the batch, as the oracle stands now. Its id is its number in the history.
+    /// Makes the batch from the oracle's current state. Its id is its number in the history.
     pub(crate) async fn batch(&self, number: u64, oracle: &MemoryBackend) -> Result<Batch> {
         let mut bytes = [0; 16];
         bytes[8..].copy_from_slice(&number.to_be_bytes());

@@ -1,7 +1,7 @@
 //! One conformance suite for every NofX persistence backend.
 //!
-//! The documentation of [`PersistenceBackend`](nofx_core::PersistenceBackend) is a contract, and this crate has a case for
-//! each of its sentences. The author of a backend writes a [`Factory`] and one line, in a test target with
+//! The documentation of [`PersistenceBackend`](nofx_core::PersistenceBackend) is a contract, and this crate has a case
+//! for each of its sentences. A backend's author writes a [`Factory`] and one line, in a test target with
 //! `harness = false`:
 //!
 //! ```no_run
@@ -38,37 +38,37 @@
 //! }
 //! ```
 //!
-//! Each case is then a test of its own, which `cargo test` and `cargo nextest` list, filter and run. `examples/custom_backend.rs`
-//! is a whole backend with its suite.
+//! Each case is then a separate test, which `cargo test` and `cargo nextest` list, filter and run.
+//! `examples/custom_backend.rs` is a complete backend with its suite.
 //!
 //! # The types that matter
 //!
-//! - [`Factory`] makes [`Place`]s, of which each holds one store; [`conformance()`] runs the suite on them. [`Memory`] is the
-//!   factory of the store in memory.
-//! - [`CASES`] is the suite: each [`Case`] with its claim, what it [`Need`]s and its time limit. A backend that is not what a case
-//!   needs sees it ignored, with the reason in its name.
-//! - [`Counting`], [`Damaging`], [`Faulty`] and [`MockBackend`] stand in for a backend in tests of what is above the waist;
-//!   [`workload`] makes text to fill stores with.
-//! - [`fuzz`] damages bytes at random, and knows what a store of them may answer.
-//! - [`legacy`] makes damaged workspaces of the old extension, and knows what is in them.
+//! - [`Factory`] makes [`Place`]s, each of which holds one store; [`conformance()`] runs the suite on them. [`Memory`]
+//!   is the factory of the store in memory.
+//! - [`CASES`] is the suite: each [`Case`] with its claim, what it [`Need`]s and its time limit. For a backend that
+//!   lacks what a case needs, the case is ignored, with the reason in its name.
+//! - [`Counting`], [`Damaging`], [`Faulty`] and [`MockBackend`] stand in for a backend in tests of the layers above the
+//!   waist; [`workload`] generates text to fill stores with.
+//! - [`fuzz`] damages bytes at random, and knows what a damaged store may return.
+//! - [`legacy`] generates damaged workspaces of the old extension, and knows what is in them.
 //!
 //! # Random histories
 //!
-//! One case draws random histories and compares every answer with [`MemoryBackend`](nofx_core::MemoryBackend), the oracle. One that
-//! fails is shortened and printed with its seed. Environment variables say more:
+//! One case generates random histories and compares every answer with [`MemoryBackend`](nofx_core::MemoryBackend), the
+//! oracle. A failing history is shrunk and printed with its seed. Environment variables:
 //!
 //! | variable | meaning |
 //! | --- | --- |
-//! | `NOFX_CONFORMANCE_SEED` | the seed to begin with, such as one that was printed; another each time if it is not set |
-//! | `NOFX_CONFORMANCE_HISTORIES` | how many histories are tried; 48 |
-//! | `NOFX_CONFORMANCE_PATIENCE` | by how much the time limits of all cases are multiplied, for slow machines; 1 |
+//! | `NOFX_CONFORMANCE_SEED` | the first seed, such as one that was printed; a different one each time if not set |
+//! | `NOFX_CONFORMANCE_HISTORIES` | how many histories to try; 48 |
+//! | `NOFX_CONFORMANCE_PATIENCE` | a factor for the time limits of all cases, for slow machines; 1 |
 //!
 //! # What is not here
 //!
-//! What only a backend's own tests can bring about: damage to stored bytes, a full disk, a power cut, a store of an older or newer
-//! version. And nothing that a program needs: this crate is for tests alone.
+//! Conditions that only a backend's own tests can create: damage to stored bytes, a full disk, a power cut, a store of
+//! an older or newer version. And nothing for programs to use: this crate is for tests only.
 
-#![expect(clippy::single_range_in_vec_init, reason = "a range of positions in a list is what an append answers")]
+#![expect(clippy::single_range_in_vec_init, reason = "a range of positions in a list is what an append returns")]
 
 mod cases;
 mod chance;

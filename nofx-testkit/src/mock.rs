@@ -1,4 +1,4 @@
-//! A mock for hosts whose tests want single scripted answers.
+//! A mock for hosts whose tests need specific scripted answers.
 
 use async_trait::async_trait;
 use mockall::mock;
@@ -8,10 +8,10 @@ use nofx_core::{
 };
 
 mock! {
-    /// A backend that answers what a test expects of it, made by `mockall`.
+    /// A backend that returns what a test scripts, made by `mockall`.
     ///
-    /// [`MemoryBackend`](nofx_core::MemoryBackend) tells more about code that works, and [`Faulty`](crate::Faulty) about
-    /// code that meets failures; this is for answers that neither gives.
+    /// [`MemoryBackend`](nofx_core::MemoryBackend) is better for testing that code works, and [`Faulty`](crate::Faulty)
+    /// for testing how it handles failures; use this for answers that neither gives.
     ///
     /// ```
     /// use nofx_core::{Error, PersistenceBackend};

@@ -1,4 +1,4 @@
-//! What the author of a backend writes: where stores come from.
+//! What a backend's author writes: where stores come from.
 
 use std::sync::Arc;
 
@@ -7,28 +7,28 @@ use nofx_core::{Error, MemoryBackend, PersistenceBackend, Result};
 
 /// Makes places for stores of one backend.
 ///
-/// The suite asks for a fresh place in each case, so cases never meet.
+/// The suite uses a fresh place for each case, so cases never interfere.
 #[async_trait]
 pub trait Factory: Send + Sync + 'static {
     /// Returns the name of what is tested; the names of all cases begin with it.
     fn name(&self) -> &str;
 
-    /// Makes a place that holds an empty store, or will when it is first opened.
+    /// Makes a place that holds an empty store, or will hold one when it is first opened.
     async fn place(&self) -> Result<Arc<dyn Place>>;
 
-    /// Opens the place with this [`address`](Place::address) in another process than the one that made it.
+    /// Opens the place with this [`address`](Place::address) in a process other than the one that made it.
     ///
-    /// Only called for backends that say in [`info`](PersistenceBackend::info) that processes share a store.
+    /// Only called for backends whose [`info`](PersistenceBackend::info) says that processes share a store.
     async fn reopen(&self, address: &str) -> Result<Arc<dyn PersistenceBackend>> {
-        Err(Error::invalid(format!("{} has no addresses, so `{address}` is none", self.name())))
+        Err(Error::invalid(format!("{} has no addresses, so `{address}` is not one", self.name())))
     }
 
-    /// Returns how many sessions the largest workspace of the suite has; fewer where filling a store costs more than using it.
+    /// Returns how many sessions the suite's largest workspace has; fewer if filling a store costs more than using it.
     fn most_sessions(&self) -> u64 {
         100_000
     }
 
-    /// Returns what this machine lacks to run the backend at all, such as a server; every case is then ignored, giving
+    /// Returns what this machine lacks to run the backend at all, such as a server; every case is then ignored with
     /// this reason.
     fn lacks(&self) -> Option<String> {
         None
@@ -40,11 +40,11 @@ pub trait Factory: Send + Sync + 'static {
 pub trait Place: Send + Sync + 'static {
     /// Opens the store, and creates it the first time. Each call returns another handle.
     ///
-    /// A place should not keep a handle of its own: the suite closes and drops all of them to see what a store finds when
-    /// it is opened again.
+    /// A place should not keep a handle of its own: the suite closes and drops all of them to see what the store
+    /// contains when it is opened again.
     async fn open(&self) -> Result<Arc<dyn PersistenceBackend>>;
 
-    /// Returns a text by which [`Factory::reopen`] finds this place in another process, if there is one.
+    /// Returns a text with which [`Factory::reopen`] finds this place in another process, if there is one.
     fn address(&self) -> Option<String> {
         None
     }
@@ -65,7 +65,7 @@ impl Factory for Memory {
     }
 }
 
-/// A store in memory is gone with its last handle, so this place does keep one.
+/// A store in memory is gone with its last handle, so this place must keep one.
 #[derive(Debug)]
 struct MemoryPlace(MemoryBackend);
 

@@ -1,4 +1,4 @@
-//! What a case works with: the place under test, handles on it, and short ways to say what should happen.
+//! What a case works with: the place under test, handles on it, and helpers for assertions.
 
 use std::fmt;
 use std::ops::Deref;
@@ -16,9 +16,9 @@ use tokio::task::JoinHandle;
 use crate::place::{Factory, Place};
 use crate::unmet::{CaseResult, Unmet, ensure, ensure_eq};
 
-/// The kind of records that cases write when any will do.
+/// The kind of records for cases that do not need a specific one.
 pub(crate) const NOTE: Kind = Kind::of("note");
-/// The kind of logs that cases append to when any will do.
+/// The kind of logs for cases that do not need a specific one.
 pub(crate) const TALK: Kind = Kind::of("talk");
 
 /// One place of the backend under test.
@@ -83,7 +83,8 @@ impl Handle {
         outcomes.pop().ok_or_else(|| Unmet::new("no outcome"))
     }
 
-    /// Commits one batch, again while the backend says that this may help: others may be committing too.
+    /// Commits one batch, retrying while the backend says that this may help: others may be committing
+    /// too.
     pub(crate) async fn patiently(&self, batch: Batch) -> CaseResult<Outcome> {
         let deadline = Deadline::after(Duration::from_secs(20));
         loop {
@@ -104,13 +105,13 @@ impl Handle {
             match self.outcome(batch).await? {
                 Outcome::Committed(committed) => Ok(committed),
                 Outcome::Conflicted(conflict) => {
-                    Err(Unmet::at(format!("a batch that should have happened met a {conflict}"), at))
+                    Err(Unmet::at(format!("a batch that should have happened got a {conflict}"), at))
                 }
             }
         }
     }
 
-    /// Commits one batch that must meet a conflict.
+    /// Commits one batch that must conflict.
     #[track_caller]
     pub(crate) fn conflicts(&self, batch: Batch) -> impl Future<Output = CaseResult<Conflict>> {
         let at = Location::caller();
@@ -118,7 +119,7 @@ impl Handle {
             match self.outcome(batch).await? {
                 Outcome::Conflicted(conflict) => Ok(conflict),
                 Outcome::Committed(committed) => {
-                    Err(Unmet::at(format!("a batch that should have met a conflict got {committed:?}"), at))
+                    Err(Unmet::at(format!("a batch that should have conflicted got {committed:?}"), at))
                 }
             }
         }
@@ -160,7 +161,7 @@ impl Handle {
         self.paged_entries(LogQuery::oldest_first(log.clone(), 1000)).await
     }
 
-    /// Follows a question about a log to its end.
+    /// Follows a query about a log to its end.
     pub(crate) async fn paged_entries(&self, mut query: LogQuery) -> CaseResult<Vec<LogEntry>> {
         let mut all = Vec::new();
         loop {
@@ -180,7 +181,7 @@ impl Handle {
         }
     }
 
-    /// Follows a question about records to its end.
+    /// Follows a query about records to its end.
     pub(crate) async fn paged_records(&self, mut query: ScanQuery) -> CaseResult<Vec<Record>> {
         let mut all = Vec::new();
         loop {
@@ -195,7 +196,7 @@ impl Handle {
         }
     }
 
-    /// Follows a question about logs to its end.
+    /// Follows a query about logs to its end.
     pub(crate) async fn paged_logs(&self, mut query: LogScan) -> CaseResult<Vec<LogHead>> {
         let mut all = Vec::new();
         loop {
@@ -256,7 +257,7 @@ fn go_on_after<K: Key>(query: &mut KeyQuery<K>, last: Option<K>) -> CaseResult {
     Ok(())
 }
 
-/// Runs something beside the case, on a thread that a commit may block.
+/// Runs something concurrently with the case, on a thread that a commit may block.
 pub(crate) fn aside<T: Send + 'static>(
     doing: impl Future<Output = CaseResult<T>> + Send + 'static,
 ) -> JoinHandle<CaseResult<T>> {
@@ -264,22 +265,22 @@ pub(crate) fn aside<T: Send + 'static>(
     tokio::task::spawn_blocking(move || runtime.block_on(doing))
 }
 
-/// Makes a batch that does nothing yet, with an id of its own.
+/// Makes an empty batch with its own id.
 pub(crate) fn batch() -> Batch {
     Batch::new(Sources::default().batch_id())
 }
 
-/// Returns the key of a record of the kind that will do. The id must be one.
+/// Returns a record key of the default kind. The id must be valid.
 pub(crate) fn note(id: impl AsRef<str>) -> CaseResult<RecordKey> {
     Ok(RecordKey::new(NOTE, id.as_ref())?)
 }
 
-/// Returns the key of a log of the kind that will do. The id must be one.
+/// Returns a log key of the default kind. The id must be valid.
 pub(crate) fn talk(id: impl AsRef<str>) -> CaseResult<LogKey> {
     Ok(LogKey::new(TALK, id.as_ref())?)
 }
 
-/// Makes a body that holds a number.
+/// Makes a body with a number.
 pub(crate) fn number(n: u64) -> Body {
     Body::trusted(n.to_string())
 }
@@ -289,12 +290,12 @@ pub(crate) fn sized(bytes: usize) -> Body {
     Body::trusted(format!("\"{}\"", "x".repeat(bytes.saturating_sub(2))))
 }
 
-/// Makes an entry that holds a number.
+/// Makes an entry with a number.
 pub(crate) fn entry(n: u64) -> NewEntry {
     NewEntry { at: Timestamp::from_millis(1_700_000_000_000 + n as i64), body: number(n) }
 }
 
-/// Makes entries that hold these numbers.
+/// Makes entries with these numbers.
 pub(crate) fn entries(numbers: std::ops::Range<u64>) -> Vec<NewEntry> {
     numbers.map(entry).collect()
 }

@@ -1,4 +1,4 @@
-//! Running cases: each alone, within its time, visible as a test of its own.
+//! Runs cases: each on its own, within its time limit, visible as a separate test.
 
 use std::any::Any;
 use std::fmt;
@@ -18,18 +18,18 @@ use crate::subject::Subject;
 use crate::unmet::CaseResult;
 use crate::workspace::WORKSPACE_CASES;
 
-/// Multiplies the time limits of all cases, for slow machines.
+/// A factor for the time limits of all cases, for slow machines.
 const PATIENCE: &str = "NOFX_CONFORMANCE_PATIENCE";
 
-/// A claim of the contract and the function that tries it.
+/// A claim of the contract and the function that tests it.
 pub struct Case {
     /// The subject and the claim in a few words, such as `records::a_missing_record_is_none`.
     pub name: &'static str,
     /// The sentence of the contract.
     pub claim: &'static str,
-    /// What a backend must be for the claim to apply.
+    /// What a backend must offer for the claim to apply.
     pub needs: &'static [Need],
-    /// How long it may take.
+    /// Its time limit.
     pub limit: Duration,
     pub(crate) run: CaseFn,
 }
@@ -42,21 +42,21 @@ impl fmt::Debug for Case {
     }
 }
 
-/// What a backend must be for a claim to apply to it.
+/// What a backend must offer for a claim to apply to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Need {
-    /// What it holds is still there after its last handle was closed.
+    /// Its content is still there after its last handle was closed.
     Durable,
-    /// It is kept on a disk of this machine, for which a read may have to wait.
+    /// It is stored on a local disk, for which a read may have to wait.
     Disk,
-    /// Several processes use a store at once.
+    /// Several processes can use a store concurrently.
     Processes,
 }
 
-/// What became of a case.
+/// The result of a case.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// The claim holds, as far as the case can see.
+    /// The claim holds, as far as the case can tell.
     Passed,
     /// It does not, for this reason.
     Failed(String),
@@ -64,7 +64,7 @@ pub enum Verdict {
     Inapplicable(&'static str),
 }
 
-/// What decides which cases apply.
+/// Decides which cases apply.
 #[derive(Clone, Debug)]
 struct Profile {
     info: BackendInfo,
@@ -103,7 +103,7 @@ impl Case {
         }
     }
 
-    /// Runs on a thread of its own, so that a case that hangs is left behind and named.
+    /// Runs on a separate thread, so that a case that hangs is abandoned and named.
     fn run_here(&self, factory: Arc<dyn Factory>) -> Verdict {
         let limit = self.limit * patience();
         let (done, outcome) = mpsc::channel();
@@ -112,11 +112,11 @@ impl Case {
             let verdict = catch_unwind(AssertUnwindSafe(|| {
                 blocking(async {
                     let subject = Subject::new(factory).await?;
-                    // A task, so that the case has the runtime's threads as its callers would.
+                    // A task, so that the case runs on the runtime's worker threads, as callers would.
                     tokio::spawn(run(subject)).await?
                 })
             }));
-            // Nobody listens any more if the time is over.
+            // After a timeout there is no receiver any more.
             let _ = done.send(verdict);
         });
         if let Err(error) = spawned {
@@ -136,15 +136,15 @@ impl Case {
     }
 }
 
-/// Tests one backend; the whole `main` of a test target with `harness = false`.
+/// Tests one backend; this is the whole `main` of a test target with `harness = false`.
 ///
-/// Each case is a test named `<factory>::<subject>::<claim>`, which `cargo test` and `cargo nextest` list, filter and run as
-/// they do other tests. A case that cannot apply is ignored, and its name says why.
+/// Each case is a test named `<factory>::<subject>::<claim>`, which `cargo test` and `cargo nextest` list, filter and
+/// run like other tests. A case that does not apply is ignored, and its name says why.
 pub fn conformance(factory: impl Factory) -> ! {
     conformance_of(vec![Arc::new(factory)])
 }
 
-/// Like [`conformance`], for a backend that is to be tested in several configurations, each with a name of its own.
+/// Like [`conformance`], for a backend to be tested in several configurations, each with its own name.
 pub fn conformance_of(factories: Vec<Arc<dyn Factory>>) -> ! {
     run(&factories, CASES)
 }
@@ -154,7 +154,7 @@ pub fn workspace(factory: impl Factory) -> ! {
     workspace_of(vec![Arc::new(factory)])
 }
 
-/// Like [`workspace`], for a backend that is to be tested in several configurations, each with a name of its own.
+/// Like [`workspace`], for a backend to be tested in several configurations, each with its own name.
 pub fn workspace_of(factories: Vec<Arc<dyn Factory>>) -> ! {
     run(&factories, WORKSPACE_CASES)
 }
@@ -169,10 +169,10 @@ fn run(factories: &[Arc<dyn Factory>], cases: &'static [Case]) -> ! {
     libtest_mimic::run(&arguments, trials).exit()
 }
 
-/// Returns whether a case of this factory can be among those asked for.
+/// Returns whether a case of this factory can be among the requested ones.
 ///
-/// A runner that starts a process for each test names that one test; making stores on the other factories' servers, only to learn
-/// what applies there, took longer than most tests.
+/// A runner that starts a process for each test names that one test; creating stores on the other factories' servers,
+/// only to learn what applies there, took longer than most tests.
 fn may_run(arguments: &Arguments, factory: &str) -> bool {
     let is_other = |name: &String| name.split("::").next() != Some(factory);
     !(arguments.exact && arguments.filter.as_ref().is_some_and(is_other))
@@ -185,7 +185,7 @@ fn trials(factory: &Arc<dyn Factory>, cases: &'static [Case]) -> Vec<Trial> {
     };
     let reason = |case| match &profile {
         Err(lacking) => Some(lacking.clone()),
-        // Each case will say what is wrong.
+        // Each case will report what is wrong.
         Ok(Err(_)) => None,
         Ok(Ok(profile)) => profile.inapplicable(case).map(str::to_owned),
     };
@@ -204,20 +204,20 @@ fn trial(factory: &Arc<dyn Factory>, case: &'static Case, reason: Option<String>
             })
         }
         Some(reason) => {
-            // Asked for all the same, it must not look green.
+            // If requested anyway, it must not look green.
             let why = format!("does not apply: {reason}");
             Trial::test(name, move || Err(why.into())).with_ignored_flag(true).with_kind(reason)
         }
     }
 }
 
-/// Runs a future on a runtime of its own.
+/// Runs a future on its own runtime.
 pub(crate) fn blocking<T>(future: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(4).enable_all().build();
     #[expect(clippy::expect_used, reason = "without threads there is nothing to test with")]
     let runtime = runtime.expect("a runtime starts");
     let answer = runtime.block_on(future);
-    // What is left behind by a case must not hold up the next.
+    // Work left behind by a case must not hold up the next one.
     runtime.shutdown_background();
     answer
 }
@@ -244,7 +244,7 @@ mod tests {
         Case { name: "tests::this", claim: "A claim.", needs, limit: Duration::from_secs(60), run }
     }
 
-    /// A case that has a moment only.
+    /// A case with a very short time limit.
     fn brief(run: CaseFn) -> Case {
         Case { limit: Duration::from_millis(300), ..case(&[], run) }
     }
@@ -258,7 +258,7 @@ mod tests {
         let started = Deadline::after(Duration::from_secs(10));
         let Verdict::Failed(why) = verdict(&brief(|_| Box::pin(std::future::pending()))) else { panic!("it passed") };
         assert!(why.contains("tests::this did not end within"), "{why}");
-        // One that never comes back to its runtime is left behind as well.
+        // A case that never returns to its runtime is abandoned too.
         let blocking = brief(|_| {
             Box::pin(async {
                 thread::sleep(Duration::from_secs(20));

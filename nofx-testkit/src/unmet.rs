@@ -1,4 +1,4 @@
-//! How a case says that a claim does not hold.
+//! How a case reports that a claim does not hold.
 
 use std::fmt;
 use std::panic::Location;
@@ -7,7 +7,7 @@ use std::panic::Location;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Unmet(String);
 
-/// What a case answers.
+/// The result of a case.
 pub(crate) type CaseResult<T = ()> = Result<T, Unmet>;
 
 impl Unmet {
@@ -27,7 +27,7 @@ impl fmt::Display for Unmet {
     }
 }
 
-/// Any error that a case did not expect says where it came up.
+/// An unexpected error in a case records where it occurred.
 impl<E: std::error::Error> From<E> for Unmet {
     #[track_caller]
     fn from(error: E) -> Self {
@@ -50,7 +50,7 @@ macro_rules! ensure {
     };
 }
 
-/// Ends the case unless what was found equals what was expected.
+/// Ends the case unless the value found equals the expected one.
 macro_rules! ensure_eq {
     ($found:expr, $expected:expr, $($what:tt)+) => {
         match (&$found, &$expected) {
@@ -71,7 +71,7 @@ pub(crate) fn differing<F: fmt::Debug + ?Sized, E: fmt::Debug + ?Sized>(what: &s
     Unmet::new(format!("{what}\n    expected {expected}\n    found    {found}"))
 }
 
-/// Shortens a long text to what stands around a place, given in characters.
+/// Shortens a long text to the part around a position, given in characters.
 fn around(text: &str, place: usize) -> String {
     const BEFORE: usize = 300;
     const AFTER: usize = 500;

@@ -1,4 +1,4 @@
-//! Text like that which stores really hold: conversations with coding agents, in prose and code, the same for each seed.
+//! Realistic text for stores: conversations with coding agents, in prose and code, the same for each seed.
 
 use nofx_core::{Body, NewEntry, Timestamp, json};
 
@@ -28,7 +28,7 @@ impl Size {
     }
 }
 
-/// A conversation without end: the same messages for the same seed.
+/// An endless conversation: the same messages for the same seed.
 ///
 /// ```
 /// use nofx_testkit::workload::{Chat, Size};
@@ -66,14 +66,14 @@ const CODE: &[&str] = &[
 ];
 
 impl Chat {
-    /// Begins the conversation of a seed.
+    /// Starts the conversation of a seed.
     pub fn new(seed: u64, size: Size) -> Self {
         Self { chance: Chance::new(seed), size, said: 0 }
     }
 
     fn text(&self) -> String {
         let words: Vec<&str> = WORDS.split_whitespace().collect();
-        // From half of the size to one and a half of it.
+        // From half to one and a half times the size.
         let length = self.size.bytes() / 2 + self.chance.below(self.size.bytes());
         let mut text = String::new();
         while text.len() < length {

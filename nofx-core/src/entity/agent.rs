@@ -5,19 +5,19 @@ use crate::kind;
 use crate::time::Timestamp;
 
 entity! {
-    /// An agent: who works.
+    /// An agent: the one that does the work.
     pub struct Agent, schema 1 {
-        /// Names it.
+        /// Its id.
         pub id: AgentId = "id",
-        /// What people call it.
+        /// Its display name.
         pub name: Text = "name",
         /// What it is for, such as `frontend-specialist`.
         pub kind: Text = "type",
-        /// What it does at the moment: `idle`, `working`, `error`, `offline`, `online`; not judged.
+        /// What it is doing: `idle`, `working`, `error`, `offline`, `online`; not checked.
         pub status: Text = "status",
         /// How many tasks it had completed before its sessions were counted.
         pub tasks_completed: u64 = "tasksCompleted",
-        /// When it was made. The old extension set it anew at each start.
+        /// When it was created. The old extension set it again at each start.
         pub created_at: Option<Timestamp> = "createdAt",
         /// The content of its template.
         pub template: Option<TemplateDigest> = "$template",
@@ -25,7 +25,7 @@ entity! {
 }
 
 impl Agent {
-    /// Makes an agent.
+    /// Creates an agent.
     pub fn new(id: impl Into<AgentId>, name: impl Into<Text>, kind: impl Into<Text>) -> Self {
         Self {
             id: id.into(),

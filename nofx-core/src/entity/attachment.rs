@@ -5,16 +5,17 @@ use crate::key::Kind;
 use crate::kind;
 
 ids! {
-    /// Names an attachment: the path of the file below the old folder, `/` between its parts, or `path#part`.
+    /// Identifies an attachment: the file's path below the old folder, with `/` between its parts, or
+    /// `path#part`.
     AttachmentPath;
 }
 
 entity! {
-    /// Bytes that became no entity, or not entirely, kept as they were.
+    /// Bytes that became no entity, or only in part, and are kept unchanged.
     pub struct Attachment, schema 1 {
         /// Where they were.
         pub path: AttachmentPath = "path",
-        /// How many there are.
+        /// How many bytes there are.
         pub size: u64 = "size",
         /// Their SHA-256 in hexadecimal, which also names the records that hold them.
         pub sha256: Text = "sha256",
@@ -24,7 +25,7 @@ entity! {
 }
 
 impl Attachment {
-    /// Describes some bytes.
+    /// Describes the bytes.
     pub fn new(path: impl Into<AttachmentPath>, size: u64, sha256: impl Into<Text>) -> Self {
         Self { path: path.into(), size, sha256: sha256.into(), reason: None, object: Object::default() }
     }

@@ -7,7 +7,7 @@ use crate::time::Timestamp;
 entity! {
     /// One exchange with an agent, kept so that the agent can be restored.
     pub struct Checkpoint, schema 1 {
-        /// When it was.
+        /// When it took place.
         pub timestamp: Option<Timestamp> = "timestamp",
         /// What the person said.
         pub user: Text = "user",
@@ -17,7 +17,7 @@ entity! {
 }
 
 impl Checkpoint {
-    /// Makes a checkpoint.
+    /// Creates a checkpoint.
     pub fn new(at: Timestamp, user: impl Into<Text>, agent: impl Into<Text>) -> Self {
         Self { timestamp: Some(at), user: user.into(), agent: agent.into(), object: Object::default() }
     }

@@ -1,4 +1,4 @@
-//! Ids that cannot be mistaken for one another.
+//! Ids of different types, so that they cannot be confused.
 
 use std::fmt;
 
@@ -7,10 +7,10 @@ use sha2::{Digest, Sha256};
 use crate::json::Text;
 use crate::key::{Key, Kind, LogKey, MAX_ID_BYTES, RecordKey};
 
-/// The beginning of the key of an id that cannot be a key itself.
+/// The prefix of a key made from an id that cannot be a key itself.
 const DIGESTED: &str = "sha256:";
 
-/// An id of an entity: any text that the old extension could have written, also one that no key can hold.
+/// An id of an entity: any text that the old extension could have written, even text that a key cannot hold.
 pub trait EntityId: Clone + fmt::Debug + PartialEq + Send + Sync + 'static {
     /// Returns the text.
     fn as_text(&self) -> &Text;
@@ -26,7 +26,7 @@ pub trait EntityId: Clone + fmt::Debug + PartialEq + Send + Sync + 'static {
     }
 }
 
-/// Makes a key of any text. Text that is empty, too long or holds a lone surrogate is named by its digest.
+/// Creates a key from any text. Text that is empty, too long or contains a lone surrogate is replaced by its digest.
 fn key<K: Key>(kind: Kind, id: &Text) -> K {
     let plain = id.as_str().filter(|id| !id.is_empty() && id.len() <= MAX_ID_BYTES && !is_digested(id));
     let id = match plain {
@@ -39,7 +39,7 @@ fn key<K: Key>(kind: Kind, id: &Text) -> K {
     }
 }
 
-/// Returns whether the id of a key is the digest of an entity's id instead of that id itself.
+/// Returns whether a key's id is the digest of an entity's id rather than that id itself.
 pub(crate) fn is_digested(key_id: &str) -> bool {
     key_id.starts_with(DIGESTED)
 }
@@ -94,17 +94,17 @@ macro_rules! ids {
 pub(crate) use ids;
 
 ids! {
-    /// Names an agent.
+    /// The id of an agent.
     AgentId;
-    /// Names a session.
+    /// The id of a session.
     SessionId;
-    /// Names a message; unique neither in a store nor, in histories that the old extension summarised, in a session.
+    /// The id of a message; not unique in a store nor, in histories that the old extension summarised, in a session.
     MessageId;
-    /// Names a task within its session.
+    /// The id of a task within its session.
     TaskId;
-    /// Names a template, which may have had several contents.
+    /// The id of a template, which may have had several contents.
     TemplateId;
-    /// Names one content of a template: the SHA-256 of its canonical JSON in hexadecimal.
+    /// The id of one content of a template: the SHA-256 of its canonical JSON in hexadecimal.
     TemplateDigest;
 }
 

@@ -5,12 +5,13 @@ use crate::key::Kind;
 use crate::kind;
 
 ids! {
-    /// Names a file that was imported: its path below the source, `/` between its parts.
+    /// Identifies an imported file: its path below the source, with `/` between its parts.
     SourcePath;
 }
 
 entity! {
-    /// What a file of the old folder became, so that importing it again finds nothing to do.
+    /// What a file of the old folder was imported as, so that importing it again finds nothing to
+    /// do.
     pub struct ImportedFile, schema 1 {
         /// Where it was.
         pub path: SourcePath = "path",
@@ -18,7 +19,7 @@ entity! {
         pub size: u64 = "size",
         /// Their SHA-256 in hexadecimal.
         pub sha256: Text = "sha256",
-        /// What it was taken for, such as `session` or `transcript`.
+        /// What it was recognised as, such as `session` or `transcript`.
         pub became: Text = "became",
     }
 }

@@ -1,6 +1,6 @@
-//! The one way in which entities, ids and words are made.
+//! The macros that define entities, ids and words.
 
-/// Makes a structure with a typed view of the named members of an object.
+/// Defines a structure with a typed view of the named members of an object.
 macro_rules! entity {
     (
         $(#[$doc:meta])*
@@ -15,7 +15,7 @@ macro_rules! entity {
             object: $crate::json::Object,
         }
 
-        /// Equal are those that would be stored alike, also if one of them was changed or never was stored.
+        /// Two are equal if they would be stored alike, even if one was changed or never stored.
         impl PartialEq for $name {
             fn eq(&self, other: &Self) -> bool {
                 use $crate::entity::Entity as _;
@@ -44,7 +44,7 @@ macro_rules! entity {
     };
 }
 
-/// Makes an enumeration of known words that keeps any other.
+/// Defines an enumeration of known words that keeps any other word.
 macro_rules! words {
     (
         $(#[$doc:meta])*
@@ -54,12 +54,12 @@ macro_rules! words {
         #[derive(Clone, Debug, PartialEq, Eq)]
         pub enum $name {
             $($(#[$word_doc])* $word,)*
-            /// A word that this version does not know, kept as it is.
+            /// A word that this version does not know, kept unchanged.
             Other($crate::json::Text),
         }
 
         impl $name {
-            /// Returns the word as it is written.
+            /// Returns the word as it is stored.
             pub fn as_text(&self) -> $crate::json::Text {
                 match self {
                     $(Self::$word => $text.into(),)*

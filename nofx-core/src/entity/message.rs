@@ -5,17 +5,17 @@ use crate::time::Timestamp;
 entity! {
     /// A message of a conversation.
     pub struct Message, schema 1 {
-        /// Names it; may repeat.
+        /// Its id; may repeat.
         pub id: Option<MessageId> = "id",
         /// When it was said.
         pub timestamp: Option<Timestamp> = "timestamp",
         /// Who said it.
         pub role: Option<Role> = "type",
-        /// What was said, if that is a text.
+        /// What was said, if it is text.
         pub content: Option<Text> = "content",
-        /// What else is known: the task, files, commands, errors.
+        /// Further data: the task, files, commands, errors.
         pub metadata: Option<Object> = "metadata",
-        /// Which handle wrote it.
+        /// The handle that wrote it.
         pub writer: Option<Text> = "$writer",
     }
 }
@@ -35,7 +35,7 @@ words! {
 }
 
 impl Message {
-    /// Makes a message.
+    /// Creates a message.
     pub fn new(id: impl Into<MessageId>, at: Timestamp, role: Role, content: impl Into<Text>) -> Self {
         Self {
             id: Some(id.into()),

@@ -1,11 +1,11 @@
-//! What people keep in a store: agents, sessions, messages and the rest.
+//! What a store keeps for people: agents, sessions, messages and the rest.
 //!
-//! An entity is a JSON object and a typed view of it. Reading never fails because of a member that is unknown or of
-//! another type than expected: the view then shows the default and the text stays. Saving replaces only the members whose
-//! view was changed, so that everything else keeps its bytes.
+//! An entity is a JSON object and a typed view of it. Reading never fails because a member is unknown or has an
+//! unexpected type: the view then shows the default and the text stays. Saving replaces only the members whose view was
+//! changed, so that everything else keeps its bytes.
 //!
-//! Members whose name begins with `$` are the store's own. [`own`] and [`foreign`] keep members of other people's data
-//! that begin so apart from them.
+//! Members whose name begins with `$` are the store's own. [`own`] and [`foreign`] tell them apart from such members in
+//! data from outside.
 
 #[macro_use]
 mod macros;
@@ -45,7 +45,7 @@ use crate::json::{Object, Text, Value};
 use crate::key::{Kind, RecordKey};
 use crate::time::Timestamp;
 
-/// The member that says by which schema an object was written; without it, by the first.
+/// The member that says which schema an object was written with; absent means the first.
 pub(crate) const SCHEMA: &str = "$schema";
 
 /// A JSON object with a typed view.
@@ -55,45 +55,47 @@ pub trait Entity: Clone + std::fmt::Debug + PartialEq + Send + Sync + 'static {
     /// The names of the members that the view shows.
     const MEMBERS: &'static [&'static str];
 
-    /// Takes a view of an object.
+    /// Creates a view of an object.
     fn from_object(object: Object) -> Self;
 
-    /// Returns the object as it was read, without changes of the view.
+    /// Returns the object as it was read, without changes made through the view.
     fn object(&self) -> &Object;
 
-    /// Returns the object with the members replaced whose view was changed.
+    /// Returns the object with the changed members replaced.
     fn to_object(&self) -> Object;
 
-    /// Reads an entity. `Corrupt` if the body is no object.
+    /// Parses an entity. `Corrupt` if the body is not an object.
     fn from_body(body: &Body) -> Result<Self> {
         match Object::parse(body.as_str()) {
             Ok(object) => Ok(Self::from_object(object)),
-            Err(error) => Err(Error::corrupt_because("a body that should be an object", error)),
+            Err(error) => Err(Error::corrupt_because("a body that is not an object", error)),
         }
     }
 
-    /// Writes the entity. `TooNew` if a later version wrote it: this one cannot know what its changes would break.
+    /// Writes the entity. `TooNew` if a later version wrote it: this version cannot know what its changes would break.
     fn to_body(&self) -> Result<Body> {
         self.require_known_schema()?;
         Ok(Body::trusted(self.to_object().to_json()))
     }
 
-    /// Returns `TooNew` if a later version wrote the entity: this one cannot know what belongs to it.
+    /// Returns `TooNew` if a later version wrote the entity: this version cannot know what belongs to it.
     fn require_known_schema(&self) -> Result<()> {
         let (schema, known) = (self.schema(), Self::SCHEMA);
         match schema > known {
-            true => Err(Error::too_new(format!("an object of schema {schema}; this version knows schema {known}"))),
+            true => {
+                Err(Error::too_new(format!("an object of schema {schema}; this version knows schemas up to {known}")))
+            }
             false => Ok(()),
         }
     }
 
-    /// Returns the schema by which the object was written.
+    /// Returns the schema with which the object was written.
     fn schema(&self) -> u32 {
         self.object().read(SCHEMA).unwrap_or(1)
     }
 }
 
-/// An entity that is a record.
+/// An entity stored as a record.
 pub trait RecordEntity: Entity {
     /// The kind of its records.
     const KIND: Kind;
@@ -109,7 +111,7 @@ pub trait RecordEntity: Entity {
     }
 }
 
-/// An entity that is an entry of a log.
+/// An entity stored as an entry of a log.
 pub trait EntryEntity: Entity {
     /// Returns when it happened, if that is known.
     fn at(&self) -> Option<Timestamp>;
@@ -159,7 +161,7 @@ fn splice<M: Member>(object: &mut Object, name: &str, value: &M) {
     }
 }
 
-/// Takes an object of somebody else's into the store: a name that begins with `$` gets a second one.
+/// Takes an object from outside into the store: a name that begins with `$` gets a second `$`.
 pub fn own(foreign: &Object) -> Object {
     renamed(foreign, |name| match name.as_bytes().first() {
         Some(b'$') => Some(name.prefixed("$")),
@@ -167,7 +169,7 @@ pub fn own(foreign: &Object) -> Object {
     })
 }
 
-/// Returns what the object was outside the store: the inverse of [`own`], without the store's own members.
+/// Returns the object as it was outside the store: the inverse of [`own`], without the store's own members.
 pub fn foreign(own: &Object) -> Object {
     renamed(own, |name| match name.as_bytes() {
         [b'$', b'$', ..] => name.without_first_byte(),

@@ -7,25 +7,25 @@ use crate::time::Timestamp;
 entity! {
     /// A message between agents, the conductor and the dashboard.
     pub struct OrchestrationMessage, schema 1 {
-        /// Names it; may repeat.
+        /// Its id; may repeat.
         pub id: Option<MessageId> = "id",
-        /// When it was sent, by its sender's clock.
+        /// When it was sent, according to its sender's clock.
         pub timestamp: Option<Timestamp> = "timestamp",
-        /// What it is.
+        /// Its type.
         pub kind: Text = "type",
         /// Who sent it.
         pub from: Option<Text> = "from",
-        /// Who is to have it.
+        /// Who should receive it.
         pub to: Option<Text> = "to",
-        /// Which message it belongs to.
+        /// The message to which it belongs.
         pub correlation_id: Option<Text> = "correlationId",
-        /// Whether it wants an answer.
+        /// Whether it requires an acknowledgement.
         pub requires_ack: Option<bool> = "requiresAck",
     }
 }
 
 impl OrchestrationMessage {
-    /// Makes a message.
+    /// Creates a message.
     pub fn new(id: impl Into<MessageId>, at: Timestamp, kind: impl Into<Text>) -> Self {
         Self {
             id: Some(id.into()),
@@ -39,7 +39,7 @@ impl OrchestrationMessage {
         }
     }
 
-    /// Returns a segment of the log of all messages; segments follow one another in the order of their numbers.
+    /// Returns a segment of the log of all messages; segments follow one another by number.
     pub fn segment(number: u32) -> LogKey {
         Segment(format!("{number:010}").into()).log_key(kind::ORCHESTRATION)
     }
@@ -51,7 +51,7 @@ impl EntryEntity for OrchestrationMessage {
     }
 }
 
-/// The number of a segment, as many digits as the largest has, so that segments sort.
+/// The number of a segment, zero-padded so that segments sort.
 #[derive(Clone, Debug, PartialEq)]
 struct Segment(Text);
 

@@ -10,87 +10,89 @@ use crate::time::Timestamp;
 entity! {
     /// A conversation of one agent. Its messages are the logs [`Session::parts`], its tasks [`Session::tasks`].
     ///
-    /// Schema 2 has pieces that name a log, rewinds and namespaces. A session that has none of them is written as schema 1.
+    /// Schema 2 adds pieces that name a log, rewinds and namespaces. A session that uses none of them is written with
+    /// schema 1.
     pub struct Session, schema 2 {
-        /// Names it.
+        /// Its id.
         pub id: SessionId = "id",
-        /// What people call it.
+        /// Its display name.
         pub name: Text = "name",
-        /// Whose it is.
+        /// The agent it belongs to.
         pub agent_id: AgentId = "agentId",
         /// The agent's name when the session began.
         pub agent_name: Text = "agentName",
         /// The agent's type when the session began.
         pub agent_type: Text = "agentType",
-        /// What was last decided about it. Whether it has expired is derived from the clock instead.
+        /// The last decision about it. Whether it has expired is derived from the clock instead.
         pub status: Option<SessionStatus> = "status",
         /// When it began.
         pub created_at: Option<Timestamp> = "createdAt",
-        /// When something last happened to the record; messages may be later.
+        /// When the record was last changed; messages may be later.
         pub last_active_at: Option<Timestamp> = "lastActiveAt",
-        /// When it ends by itself; `None` if it never does.
+        /// When it expires; `None` if it never does.
         pub expires_at: Option<Timestamp> = "expiresAt",
         /// Where the agent works.
         pub working_directory: Option<Text> = "workingDirectory",
-        /// On which branch.
+        /// The git branch it works on.
         pub git_branch: Option<Text> = "gitBranch",
         /// What the agent may do.
         pub capabilities: Vec<Text> = "capabilities",
-        /// The prompt, where it is not its template's.
+        /// The prompt, if it differs from its template's.
         pub system_prompt: Option<Text> = "systemPrompt",
-        /// What a host keeps with it for itself; [`merge_metadata`](Session::merge_metadata) changes it.
+        /// Data that a host keeps with it; [`merge_metadata`](Session::merge_metadata) changes it.
         pub metadata: Option<Object> = "metadata",
         /// How many tasks the agent had completed before.
         pub tasks_completed: u64 = "tasksCompleted",
-        /// How many messages it had had before.
+        /// How many messages the agent had had before.
         pub total_output_lines: u64 = "totalOutputLines",
         /// The content of its template.
         pub template: Option<TemplateDigest> = "$template",
-        /// Whether its prompt is its template's, which is then not kept again.
+        /// Whether its prompt is its template's, in which case the prompt is not stored again.
         pub prompt_is_templates: bool = "$promptIsTemplates",
-        /// The beginning of what the person first asked for.
+        /// The beginning of the person's first request.
         pub preview: Option<Text> = "$preview",
         /// The parts of other sessions' messages that come before its own, oldest first.
         pub pieces: Vec<Piece> = "$pieces",
         /// The session it was restored from.
         pub restored_from: Option<SessionId> = "$restoredFrom",
-        /// How many of its own first messages are copies of those of the session it was restored from.
+        /// How many of its own first messages are copies from the session it was restored from.
         pub copied: u64 = "$copied",
-        /// How often it was rewound. New messages go to another log each time: [`Session::log`].
+        /// How often it was rewound. Each time, new messages go to another log: [`Session::log`].
         pub rewinds: u32 = "$rewinds",
-        /// To which namespace it belongs; `None` for the default one.
+        /// The namespace it belongs to; `None` for the default one.
         pub namespace: Option<Text> = "$namespace",
-        /// The key that a host opens it by.
+        /// The key under which a host opens it.
         pub key: Option<Text> = "$key",
-        /// When it was put into the trash.
+        /// When it was moved to the trash.
         pub deleted_at: Option<Timestamp> = "$deletedAt",
-        /// Which of its tasks is being worked on, if its log of tasks is as long as it says.
+        /// The task being worked on, valid if the log of tasks is as long as this says.
         pub task_at_hand: Option<TaskAtHand> = "$taskAtHand",
     }
 }
 
 words! {
-    /// What was last decided about a session.
+    /// The last decision about a session.
     pub enum SessionStatus {
-        /// It goes on.
+        /// It is in use.
         Active = "active",
-        /// It rests.
+        /// It is paused.
         Paused = "paused",
-        /// It was seen to have expired.
+        /// It was found to have expired.
         Expired = "expired",
-        /// It is put away.
+        /// It is archived.
         Archived = "archived",
     }
 }
 
-/// The first messages of a session's log, as a part of the history of another session, or of the same one after it was rewound.
+/// The first messages of a session's log, used as part of the history of another session, or of the same one after a
+/// rewind.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Piece {
-    /// Whose messages.
+    /// The session that the messages belong to.
     pub session: SessionId,
-    /// Which of that session's logs: how often it had been rewound when it wrote there.
+    /// Which of that session's logs: how often the session had been rewound when it wrote there.
     pub log: u32,
-    /// How many of them, from the first one of the log.
+    /// How many messages, from the start of the log.
     pub length: u64,
 }
 
@@ -114,9 +116,10 @@ impl Value for Piece {
     }
 }
 
-/// Which task of a session is being worked on, known without reading all of them.
+/// Which task of a session is being worked on, so that it is known without reading all of them.
 ///
-/// It holds while the log of tasks has the length it says: who adds tasks without it, as an older version does, makes it void.
+/// It is valid while the log of tasks has the recorded length: a writer that adds tasks without updating it, such as an
+/// older version, invalidates it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TaskAtHand {
     /// How long the log of tasks was.
@@ -137,24 +140,24 @@ impl Value for TaskAtHand {
     }
 }
 
-/// The longest metadata of a session, in bytes of JSON.
+/// The maximum size of a session's metadata, in bytes of JSON.
 pub const METADATA_BYTES: usize = 16 << 10;
 
 impl Session {
-    /// Changes the metadata by its members: each replaces the one of its name, and `null` removes that. What is inside a member is
-    /// not merged.
+    /// Merges `changes` into the metadata: each member replaces the one of the same name, and `null` removes it. Nested
+    /// members are not merged.
     ///
-    /// `Invalid`, and no change, if the whole would be longer than [`METADATA_BYTES`], if a name is cut in the middle of a
-    /// character, or if what another program has put there is no object.
+    /// `Invalid`, and no change, if the result would be longer than [`METADATA_BYTES`], if a name is cut in the middle
+    /// of a character, or if another program has stored something other than an object.
     pub fn merge_metadata(&mut self, changes: &Object) -> Result<()> {
         let invalid = |what: &str| Err(Error::invalid(format!("the `metadata` of session `{}` {what}", self.id)));
         if self.metadata.is_none() && self.object.get("metadata").is_some_and(|raw| raw != "null") {
-            return invalid("is no object; another program wrote it, and it stays as it is");
+            return invalid("is not an object; another program wrote it, and it is left as it is");
         }
         let mut merged = self.metadata.clone().unwrap_or_default();
         for (name, value) in changes.iter() {
             let Some(name) = name.as_str() else {
-                return invalid("gets a name that is cut in the middle of a character");
+                return invalid("has a member name that is cut in the middle of a character");
             };
             match value {
                 "null" => _ = merged.remove(name),
@@ -167,7 +170,7 @@ impl Session {
         Ok(())
     }
 
-    /// Makes an active session.
+    /// Creates an active session.
     pub fn new(id: impl Into<SessionId>, name: impl Into<Text>, agent: impl Into<AgentId>) -> Self {
         let mut session = <Self as crate::entity::Entity>::from_object(Object::default());
         session.id = id.into();
@@ -177,13 +180,13 @@ impl Session {
         session
     }
 
-    /// Returns the log that new messages of the session go to.
+    /// Returns the log to which new messages of the session go.
     pub fn log(&self) -> LogKey {
         history(&self.id, self.rewinds)
     }
 
-    /// Returns the logs that the session's history consists of, in order, and which places of the history each has. The last is
-    /// [`log`](Self::log), which is open at its end.
+    /// Returns the logs that make up the session's history, in order, each with its places in the history. The last one
+    /// is [`log`](Self::log), whose range is open-ended.
     pub fn parts(&self) -> Vec<(LogKey, Range<u64>)> {
         let mut start = 0_u64;
         let mut parts = Vec::with_capacity(self.pieces.len() + 1);
@@ -196,7 +199,7 @@ impl Session {
         parts
     }
 
-    /// Says by which schema the session has to be written; to be called after a change of what schema 2 added.
+    /// Sets the schema with which the session must be written; call it after changing anything that schema 2 added.
     pub(crate) fn settle_schema(&mut self) {
         if self.require_known_schema().is_err() {
             return;
@@ -207,7 +210,7 @@ impl Session {
         }
     }
 
-    /// Returns the log of a session's messages, as long as it was not rewound: [`log`](Self::log) is the one that it has now.
+    /// Returns the log of the messages of a session that was not rewound; [`log`](Self::log) is the current one.
     pub fn history(id: &SessionId) -> LogKey {
         id.log_key(kind::HISTORY)
     }
@@ -218,7 +221,7 @@ impl Session {
     }
 }
 
-/// Returns the log that a session writes to after so many rewinds.
+/// Returns the log that a session writes to after this many rewinds.
 fn history(id: &SessionId, rewinds: u32) -> LogKey {
     match rewinds {
         0 => Session::history(id),
@@ -226,11 +229,11 @@ fn history(id: &SessionId, rewinds: u32) -> LogKey {
     }
 }
 
-/// Judges how long the metadata of a session is.
+/// Checks the size of a session's metadata.
 pub(crate) fn check_metadata(id: &SessionId, metadata: Option<&Object>) -> Result<()> {
     match metadata.map_or(0, |metadata| metadata.to_json().len()) {
         bytes if bytes > METADATA_BYTES => Err(Error::invalid(format!(
-            "the `metadata` of session `{id}` would have {bytes} bytes; at most {METADATA_BYTES} are possible"
+            "the `metadata` of session `{id}` would have {bytes} bytes; the limit is {METADATA_BYTES}"
         ))),
         _ => Ok(()),
     }

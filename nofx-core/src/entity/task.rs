@@ -3,27 +3,27 @@ use crate::json::{Object, Text};
 use crate::time::Timestamp;
 
 entity! {
-    /// A task of a session, as it was at one moment: the log of tasks has an entry for each change.
+    /// A task of a session, as it was at one point: the log of tasks has an entry for each change.
     pub struct Task, schema 1 {
-        /// Names it within its session.
+        /// Its id within the session.
         pub id: Option<TaskId> = "id",
-        /// What is to be done, shortly.
+        /// What to do, in short.
         pub title: Text = "title",
-        /// What is to be done.
+        /// What to do.
         pub description: Text = "description",
         /// How urgent it is.
         pub priority: Option<Text> = "priority",
-        /// What it is about, in single words.
+        /// What it is about, as single words.
         pub tags: Vec<Text> = "tags",
-        /// How far it is.
+        /// How far it has got.
         pub status: Option<TaskStatus> = "status",
-        /// When it was given.
+        /// When it was assigned.
         pub assigned_at: Option<Timestamp> = "assignedAt",
         /// When it ended.
         pub completed_at: Option<Timestamp> = "completedAt",
         /// How long it took, in milliseconds.
         pub duration: Option<i64> = "duration",
-        /// Where it stands now.
+        /// Where in its session it is now.
         pub slot: Option<Slot> = "$slot",
         /// The entry of this log that this one replaces.
         pub replaces: Option<u64> = "$replaces",
@@ -31,35 +31,35 @@ entity! {
 }
 
 words! {
-    /// How far a task is.
+    /// How far a task has got.
     pub enum TaskStatus {
-        /// Not begun.
+        /// Not started.
         Pending = "pending",
-        /// Begun.
+        /// Started.
         InProgress = "in_progress",
         /// Done.
         Completed = "completed",
-        /// Given up with an error.
+        /// Failed with an error.
         Failed = "failed",
-        /// Put aside for another one.
+        /// Interrupted by another task.
         Interrupted = "interrupted",
-        /// Called off.
+        /// Cancelled.
         Cancelled = "cancelled",
     }
 }
 
 words! {
-    /// Where in its session a task stands.
+    /// Where in its session a task is.
     pub enum Slot {
-        /// It is the one being worked on.
+        /// It is being worked on.
         Current = "current",
-        /// It is among those that ended.
+        /// It is among those that have ended.
         Completed = "completed",
     }
 }
 
 impl Task {
-    /// Makes a task that is being worked on.
+    /// Creates a task that is being worked on.
     pub fn new(id: impl Into<TaskId>, title: impl Into<Text>, assigned_at: Timestamp) -> Self {
         Self {
             id: Some(id.into()),

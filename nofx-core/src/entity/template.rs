@@ -5,19 +5,19 @@ use crate::key::Kind;
 use crate::kind;
 
 entity! {
-    /// One content of a template, kept once however many agents and sessions use it.
+    /// One content of a template, stored once however many agents and sessions use it.
     pub struct Template, schema 1 {
-        /// Names it, together with its other contents.
+        /// The template's id, which its other contents share.
         pub id: Option<TemplateId> = "id",
-        /// What people call it.
+        /// Its display name.
         pub name: Text = "name",
-        /// What an agent made of it is told.
+        /// The system prompt of agents created from it.
         pub system_prompt: Option<Text> = "systemPrompt",
     }
 }
 
 impl Template {
-    /// Returns the digest of the canonical content as it was outside the store.
+    /// Returns the digest of the canonical content, as it was outside the store.
     pub fn digest(&self) -> TemplateDigest {
         let content = crate::entity::foreign(&self.to_object()).to_json();
         // An object's text is JSON, so the canonical form exists.
@@ -37,7 +37,7 @@ impl RecordEntity for Template {
 entity! {
     /// Which content of a template is the newest.
     pub struct TemplateName, schema 1 {
-        /// Names the template.
+        /// The template's id.
         pub id: TemplateId = "id",
         /// Its newest content.
         pub digest: TemplateDigest = "digest",
@@ -45,7 +45,7 @@ entity! {
 }
 
 impl TemplateName {
-    /// Points a name to a content.
+    /// Points a name at a content.
     pub fn new(id: impl Into<TemplateId>, digest: TemplateDigest) -> Self {
         Self { id: id.into(), digest, object: Object::default() }
     }

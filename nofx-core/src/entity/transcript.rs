@@ -11,13 +11,13 @@ entity! {
         pub timestamp: Option<Timestamp> = "timestamp",
         /// The text.
         pub content: Text = "content",
-        /// Whether the transcript begins anew with it; what came before stays readable.
+        /// Whether the transcript starts over here; earlier parts stay readable.
         pub starts_anew: bool = "$startsAnew",
     }
 }
 
 impl TranscriptPart {
-    /// Makes a part.
+    /// Creates a part.
     pub fn new(at: Option<Timestamp>, content: impl Into<Text>) -> Self {
         Self { timestamp: at, content: content.into(), starts_anew: false, object: Object::default() }
     }

@@ -14,25 +14,25 @@ pub fn minimal_escapes(text: &str) -> Result<String, SyntaxError> {
     Ok(rewritten)
 }
 
-/// Returns the canonical bytes of a value, for digests: members sorted by the code points of their names, no spaces, the
-/// fewest escapes, lone surrogates as the three bytes of their number.
+/// Returns the canonical bytes of a value, for digests: members sorted by the code points of their names, no spaces,
+/// the fewest escapes, and each lone surrogate as the three bytes that encode its number.
 ///
-/// Two texts that differ only in spacing, escapes or the order of members have the same canonical bytes. Members of one
-/// name keep their order; numbers keep their spelling.
+/// Two texts that differ only in spacing, escapes or the order of members have the same canonical bytes. Members with
+/// the same name keep their order; numbers keep their spelling.
 pub fn canonical(text: &str) -> Result<Vec<u8>, SyntaxError> {
     let mut writer = Writer { out: Vec::with_capacity(text.len()), open: Vec::new() };
     walk(text, 0, |token| writer.take(token))?;
     Ok(writer.out)
 }
 
-/// Writes tokens as they come, and puts the members of an object in order when it ends.
+/// Writes tokens as they arrive, and sorts the members of an object when it ends.
 struct Writer {
     out: Vec<u8>,
-    /// For each container that is open, its members so far; an array has none.
+    /// The members so far of each open container; an array has none.
     open: Vec<Option<Members>>,
 }
 
-/// The members of an object that is being written.
+/// The members of an object being written.
 struct Members {
     /// Where each begins, where its name ends, and where it ends.
     places: Vec<(usize, usize, usize)>,
@@ -116,7 +116,8 @@ impl Members {
     }
 }
 
-/// Returns the bytes of a name without quotes and escapes: names are compared by their characters, not by their escapes.
+/// Returns the bytes of a name without quotes and escapes: names are compared by their characters, not by their
+/// escapes.
 fn unquoted(out: &[u8], from: usize, to: usize) -> Cow<'_, [u8]> {
     let literal = out.get(from..to).unwrap_or_default();
     let inside = literal.get(1..literal.len().saturating_sub(1)).unwrap_or_default();
@@ -135,7 +136,7 @@ fn push_scalar(token: &str, out: &mut Vec<u8>) {
     if text.as_str().is_some() {
         return out.extend_from_slice(text.to_json().as_bytes());
     }
-    // Escapes never contain a surrogate's bytes, so each piece between them can be quoted on its own.
+    // Escapes never contain a surrogate's bytes, so each piece between surrogates can be quoted on its own.
     out.push(b'"');
     for chunk in text.as_bytes().utf8_chunks() {
         let quoted = super::quote(chunk.valid());
@@ -145,7 +146,7 @@ fn push_scalar(token: &str, out: &mut Vec<u8>) {
     out.push(b'"');
 }
 
-/// Returns whether a scalar is surely spelled with the fewest escapes: it has none but those that nothing shorter stands for.
+/// Returns whether a scalar certainly has the fewest escapes: every escape in it is one that has no shorter form.
 fn has_fewest_escapes(token: &str) -> bool {
     let mut rest = token;
     while let Some(at) = rest.find('\\') {

@@ -1,9 +1,9 @@
 //! JSON kept exactly as it was written.
 //!
-//! A store of other people's history may not round a number, drop a member it does not know, or refuse a string that only
+//! A store of other people's history must not round a number, drop an unknown member, or refuse a string that only
 //! JavaScript can hold. The usual way, deserialising into structures, does all three. So bodies stay text, and this
-//! module walks that text: [`walk`] checks one value, [`members`] and [`items`] step through the top level,
-//! [`Object`] replaces single members, [`Text`] holds any JavaScript string. Nothing here recurses, so depth costs no stack.
+//! module walks that text: [`walk`] checks one value, [`members`] and [`items`] step through the top level, [`Object`]
+//! replaces single members, [`Text`] holds any JavaScript string. Nothing here recurses, so nesting uses no stack.
 
 mod canonical;
 mod object;
@@ -18,13 +18,13 @@ use std::fmt;
 
 use string::string_end;
 
-/// The deepest nesting that a body may have.
+/// The deepest nesting allowed in a body.
 pub const MAX_DEPTH: usize = 10_000;
 
 /// Where a text stops being JSON, and why.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SyntaxError {
-    /// Bytes before the place.
+    /// The number of bytes before the error.
     pub offset: usize,
     /// What is wrong there.
     pub reason: &'static str,
@@ -50,7 +50,7 @@ pub fn walk<'a>(text: &'a str, at: usize, mut token: impl FnMut(&'a str)) -> Res
     let mut emit = |from: usize, to: usize| token(text.get(from..to).unwrap_or_default());
     let mut open: Vec<u8> = Vec::new();
     let mut at = skip_space(bytes, at);
-    // Each turn of the loop reads one value, then everything up to where the next one must begin.
+    // Each iteration reads one value, then everything up to where the next one must begin.
     loop {
         match bytes.get(at) {
             Some(&bracket @ (b'{' | b'[')) => {
@@ -163,25 +163,25 @@ fn skip_space(bytes: &[u8], at: usize) -> usize {
     at + bytes.iter().skip(at).take_while(|byte| matches!(byte, b' ' | b'\t' | b'\n' | b'\r')).count()
 }
 
-/// Returns the compact form of the one value that `text` is: the same tokens without white space between them.
+/// Returns the compact form of `text`, which must be one value: the same tokens without white space between them.
 pub fn compact(text: &str) -> Result<String, SyntaxError> {
     let mut compacted = String::with_capacity(text.len());
     let end = walk(text, 0, |token| compacted.push_str(token))?;
     match skip_space(text.as_bytes(), end) {
         end if end == text.len() => Ok(compacted),
-        end => wrong(end, "something follows the value"),
+        end => wrong(end, "unexpected text after the value"),
     }
 }
 
-/// Steps through the members of the object that `text` begins with: name literal and value, as written.
+/// Steps through the members of the object at the start of `text`: name literal and value, as written.
 ///
-/// Each step checks only its own member, so that what stands before a damaged place is still found. The last step is
-/// an error if the object is damaged or is not one.
+/// Each step checks only its own member, so that members before a damaged place are still found. The last step is an
+/// error if the object is damaged or if there is none.
 pub fn members(text: &str) -> Members<'_> {
     Members(Steps::new(text, b'{', b'}'))
 }
 
-/// Steps through the items of the array that `text` begins with, with the same rules as [`members`].
+/// Steps through the items of the array at the start of `text`, with the same rules as [`members`].
 pub fn items(text: &str) -> Items<'_> {
     Items(Steps::new(text, b'[', b']'))
 }
@@ -191,16 +191,17 @@ pub fn items(text: &str) -> Items<'_> {
 pub struct Members<'a>(Steps<'a>);
 
 impl Members<'_> {
-    /// Returns the offset behind the closing brace, once the iterator has come to its end without an error.
+    /// Returns the offset after the closing brace, once the iterator has ended without an error.
     pub fn end(&self) -> Option<usize> {
         self.0.end
     }
 }
 
 impl<'a> Members<'a> {
-    /// Steps like the iterator, and shows each token of the member as [`walk`] does: its name, the colon, those of the value.
+    /// Steps like the iterator, and passes on each token of the member as [`walk`] does: its name, the colon, those of
+    /// the value.
     ///
-    /// Of a damaged member some tokens may have been shown.
+    /// Some tokens of a damaged member may already have been passed on.
     pub fn next_shown(&mut self, mut token: impl FnMut(&'a str)) -> Option<Result<(&'a str, &'a str), SyntaxError>> {
         self.0.step(|text, at| {
             let mut named = None;
@@ -229,7 +230,7 @@ impl<'a> Iterator for Members<'a> {
 pub struct Items<'a>(Steps<'a>);
 
 impl Items<'_> {
-    /// Returns the offset behind the closing bracket, once the iterator has come to its end without an error.
+    /// Returns the offset after the closing bracket, once the iterator has ended without an error.
     pub fn end(&self) -> Option<usize> {
         self.0.end
     }
@@ -263,7 +264,7 @@ impl<'a> Steps<'a> {
         Self { text, at: 0, opening, closing, started: false, finished: false, end: None }
     }
 
-    /// Moves to the next element and reads it by `read`, which returns it and its end.
+    /// Moves to the next element and reads it with `read`, which returns it and its end.
     fn step<T>(
         &mut self,
         read: impl FnOnce(&'a str, usize) -> Result<(T, usize), SyntaxError>,

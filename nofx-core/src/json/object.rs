@@ -1,9 +1,9 @@
-//! An object as its members, each kept as it was written.
+//! An object as a list of its members, each kept as written.
 
 use super::text::is_named;
 use super::{SyntaxError, Text, members, quote, wrong};
 
-/// A JSON object whose members are replaced one by one; all others keep their bytes, order and repetitions.
+/// A JSON object whose members are replaced one by one; all others keep their bytes, order and duplicates.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Object {
     // Name literal and compact value, as written.
@@ -11,14 +11,14 @@ pub struct Object {
 }
 
 impl Object {
-    /// Reads an object.
+    /// Parses an object.
     pub fn parse(text: &str) -> Result<Self, SyntaxError> {
         let mut found = members(text);
         let mut parsed = Vec::new();
         let mut compact = String::new();
         while let Some(member) = found.next_shown(|token| compact.push_str(token)) {
             let (name, _) = member?;
-            // Behind the name and the colon.
+            // After the name and the colon.
             let value = compact.get(name.len() + 1..).unwrap_or_default();
             parsed.push((name.into(), value.into()));
             compact.clear();
@@ -26,11 +26,11 @@ impl Object {
         let end = found.end().unwrap_or_default();
         match text.get(end..).map(str::trim_ascii) {
             Some("") => Ok(Self { members: parsed }),
-            _ => wrong(end, "something follows the value"),
+            _ => wrong(end, "unexpected text after the value"),
         }
     }
 
-    /// Returns the value of a member as it was written; of several with one name the last, as JavaScript does.
+    /// Returns the value of a member as written; of several with the same name the last, as in JavaScript.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.members.iter().rfind(|(literal, _)| is_named(literal, name)).map(|(_, value)| &**value)
     }
@@ -50,12 +50,12 @@ impl Object {
         }
     }
 
-    /// Adds a member at the end, also if there is one of that name.
+    /// Adds a member at the end, even if there is one with that name.
     pub fn push(&mut self, name: &Text, value: impl Into<Box<str>>) {
         self.members.push((name.to_json().into(), value.into()));
     }
 
-    /// Removes every member of that name and returns the last one's value.
+    /// Removes every member with that name and returns the last one's value.
     pub fn remove(&mut self, name: &str) -> Option<Box<str>> {
         let mut removed = None;
         self.members.retain_mut(|(literal, value)| {
@@ -68,7 +68,7 @@ impl Object {
         removed
     }
 
-    /// Returns name and value of each member in the order they are written in.
+    /// Returns the name and value of each member, in order.
     pub fn iter(&self) -> impl Iterator<Item = (Text, &str)> {
         self.members.iter().map(|(literal, value)| (Text::from_json(literal).unwrap_or_default(), &**value))
     }
@@ -101,9 +101,9 @@ impl Object {
     }
 }
 
-/// A type that one JSON value can be read as.
+/// A type that can be read from one JSON value.
 pub trait Value: Sized {
-    /// Reads compact JSON; `None` if it is something else.
+    /// Parses compact JSON; `None` if it is something else.
     fn read(raw: &str) -> Option<Self>;
     /// Writes compact JSON.
     fn write(&self) -> String;
@@ -124,7 +124,7 @@ macro_rules! integer {
         /// Reads only numbers written as plain integers in range; others stay text.
         impl Value for $type {
             fn read(raw: &str) -> Option<Self> {
-                // `+1` is no JSON, but Rust would read it; a member is already known to be JSON.
+                // `+1` is not JSON, but Rust would parse it; a member is already known to be JSON.
                 raw.parse().ok()
             }
 

@@ -1,16 +1,16 @@
-//! Where a string literal ends. Most of what people keep is inside of one, so this decides how fast JSON is walked.
+//! Where a string literal ends. Most stored data is inside string literals, so this decides how fast JSON is walked.
 
 use wide::u8x16;
 
 use super::{SyntaxError, wrong};
 
-/// Bytes that are looked at together, of each of which one bit says what it is.
+/// The number of bytes examined together, one bit per byte for each property.
 const BLOCK: usize = 64;
 
-/// Most literals are shorter than this: names, ids, times. They are not worth a block.
+/// Most literals are shorter than this (names, ids, times) and not worth a block.
 const SHORT: usize = 16;
 
-/// Returns the offset behind the string literal that begins at `at`.
+/// Returns the offset after the string literal that begins at `at`.
 pub(super) fn string_end(bytes: &[u8], at: usize) -> Result<usize, SyntaxError> {
     let inside = at + 1;
     let short = bytes.get(inside..inside + SHORT).map(plain_bytes).unwrap_or_default();
@@ -20,14 +20,14 @@ pub(super) fn string_end(bytes: &[u8], at: usize) -> Result<usize, SyntaxError> 
     }
 }
 
-/// Finds the end of a literal from a place inside of it, outside of any escape.
+/// Finds the end of a literal from a place inside it, outside any escape.
 fn end_by_blocks(bytes: &[u8], mut at: usize) -> Result<usize, SyntaxError> {
     while let Some(block) = bytes.get(at..).and_then(<[u8]>::first_chunk::<BLOCK>) {
         let found = Found::of(block);
         let (escaping, escaped) = found.escapes();
         let stop = (found.quotes | found.controls) & !escaped;
         let before_stop = stop.wrapping_sub(1) & !stop;
-        // Quotes, backslashes and line feeds are by far the most that is escaped; what else it may be is looked up.
+        // Quotes, backslashes and line feeds are by far the most common escapes; any other is checked.
         let mut others = escaped & !(found.quotes | found.backslashes | found.ns) & before_stop;
         while others != 0 {
             escape_end(bytes, at + others.trailing_zeros() as usize - 1)?;
@@ -40,13 +40,13 @@ fn end_by_blocks(bytes: &[u8], mut at: usize) -> Result<usize, SyntaxError> {
                 _ => wrong(stopped, "control character in a string"),
             };
         }
-        // An escape that begins with the last byte is seen again, whole.
+        // An escape that begins with the last byte is read again, whole, with the next block.
         at += BLOCK - (escaping >> (BLOCK - 1)) as usize;
     }
     end_by_bytes(bytes, at)
 }
 
-/// For each kind of byte that means something in a string, where in a block it is: the first byte is the lowest bit.
+/// Where in a block each kind of significant byte is: the first byte is the lowest bit.
 struct Found {
     quotes: u64,
     backslashes: u64,
@@ -72,9 +72,9 @@ impl Found {
 
     /// Returns which backslashes begin an escape, and which bytes follow one of those.
     ///
-    /// Of backslashes in a row each second one is escaped itself. Counting them needs no loop: taking the places at which rows begin
-    /// from all odd places carries through each row to its end, where the carry tells the row's parity. This is the way of simdjson
-    /// (Langdale and Lemire, Parsing gigabytes of JSON per second, 2019).
+    /// In a run of backslashes every second one is itself escaped. Finding them needs no loop: subtracting the places
+    /// where runs begin from all odd places carries through each run to its end, where the carry shows whether its
+    /// length is odd. This is the method of simdjson (Langdale and Lemire, Parsing gigabytes of JSON per second, 2019).
     #[inline]
     fn escapes(&self) -> (u64, u64) {
         const ODD: u64 = 0xAAAA_AAAA_AAAA_AAAA;
@@ -83,7 +83,7 @@ impl Found {
     }
 }
 
-/// Finds the end of a literal from a place inside of it, near the end of the text.
+/// Finds the end of a literal from a place inside it, near the end of the text.
 fn end_by_bytes(bytes: &[u8], mut at: usize) -> Result<usize, SyntaxError> {
     loop {
         at += plain_bytes(bytes.get(at..).unwrap_or_default());
@@ -97,12 +97,12 @@ fn end_by_bytes(bytes: &[u8], mut at: usize) -> Result<usize, SyntaxError> {
     }
 }
 
-/// Returns how many bytes stand before the first one that may mean something else than itself in a string; eight are looked
-/// at at a time, and those behind the last eight are not.
+/// Returns how many bytes come before the first one that may be significant in a string. Examines eight at a time, and
+/// ignores any after the last full eight.
 fn plain_bytes(bytes: &[u8]) -> usize {
     const ONES: u64 = 0x0101_0101_0101_0101;
     const HIGHS: u64 = ONES << 7;
-    // Has a high bit in each byte that is zero, and perhaps in bytes above one: the lowest is surely right.
+    // Has a high bit in each zero byte, and possibly in bytes above one; the lowest is always right.
     let zeroes = |word: u64| word.wrapping_sub(ONES) & !word & HIGHS;
     let mut plain = 0;
     for chunk in bytes.as_chunks::<8>().0 {

@@ -7,18 +7,18 @@ use std::fmt::Write as _;
 
 use super::Value;
 
-/// A string that can hold what JavaScript's can: Unicode, and also surrogates without their other half.
+/// A string that can hold everything that JavaScript's can: Unicode, and also surrogates without their other half.
 ///
-/// Nearly every text is plain Unicode: [`Text::as_str`] gives it for free. One that was cut in the middle of an emoji
-/// is kept exactly and shown with a replacement character. Texts are ordered by code point.
+/// Nearly every text is plain Unicode, which [`Text::as_str`] returns at no cost. One that was cut in the middle of
+/// an emoji is kept exactly and displayed with a replacement character. Texts are ordered by code point.
 #[derive(Clone, PartialEq, Eq, Hash, Default)]
 pub struct Text {
-    // Generalised UTF-8: as UTF-8, but a lone surrogate takes the three bytes that its number would have.
+    // Generalised UTF-8: like UTF-8, but a lone surrogate takes the three bytes that its number would have.
     bytes: Vec<u8>,
 }
 
 impl Text {
-    /// Returns the text, or `None` if it holds a lone surrogate.
+    /// Returns the text, or `None` if it contains a lone surrogate.
     pub fn as_str(&self) -> Option<&str> {
         std::str::from_utf8(&self.bytes).ok()
     }
@@ -36,14 +36,14 @@ impl Text {
         &self.bytes
     }
 
-    /// Takes bytes as [`as_bytes`](Self::as_bytes) returns them; `None` if it never does.
+    /// Takes bytes in the form that [`as_bytes`](Self::as_bytes) returns; `None` for any other bytes.
     pub fn from_bytes(bytes: Vec<u8>) -> Option<Self> {
         let (mut rest, mut after_high) = (bytes.as_slice(), false);
         while let Err(error) = std::str::from_utf8(rest) {
             let (valid, surrogate) = rest.split_at(error.valid_up_to());
             let [0xED, second @ 0xA0..=0xBF, 0x80..=0xBF, ..] = surrogate else { return None };
             let is_low = *second >= 0xB0;
-            // Two halves that belong together are a character.
+            // Two matching halves would be a character.
             if is_low && after_high && valid.is_empty() {
                 return None;
             }
@@ -52,7 +52,7 @@ impl Text {
         Some(Self { bytes })
     }
 
-    /// Returns whether there is nothing in it.
+    /// Returns whether the text is empty.
     pub fn is_empty(&self) -> bool {
         self.bytes.is_empty()
     }
@@ -68,7 +68,7 @@ impl Text {
         first.is_ascii().then(|| Self { bytes: rest.to_vec() })
     }
 
-    /// Reads a JSON string literal, quotes included. `None` if it is not one.
+    /// Parses a JSON string literal, quotes included. `None` if it is not one.
     pub fn from_json(literal: &str) -> Option<Self> {
         let mut rest = literal.strip_prefix('"')?.strip_suffix('"')?;
         let mut bytes = Vec::with_capacity(rest.len());
@@ -107,7 +107,7 @@ impl Text {
         Some(Self { bytes })
     }
 
-    /// Writes a JSON string literal with the fewest escapes; a lone surrogate as its escape in lower case.
+    /// Writes a JSON string literal with the fewest escapes; a lone surrogate becomes its escape in lower case.
     pub fn to_json(&self) -> String {
         let mut literal = String::with_capacity(self.bytes.len() + 2);
         literal.push('"');
@@ -146,11 +146,11 @@ impl Text {
 }
 
 fn push_surrogate(bytes: &mut Vec<u8>, unit: u16) {
-    // The low six bits of each part fit a byte.
+    // The low six bits of each part fit in a byte.
     bytes.extend_from_slice(&[0xED, 0x80 | (unit >> 6 & 0x3F) as u8, 0x80 | (unit & 0x3F) as u8]);
 }
 
-/// Reads the escape that `text` begins with: its UTF-16 unit, and what follows.
+/// Reads the escape at the start of `text`: its UTF-16 unit, and what follows.
 fn read_escape(text: &str) -> Option<(u16, &str)> {
     let unit = match text.as_bytes().get(1)? {
         b'"' => b'"',

@@ -1,4 +1,4 @@
-//! The queue of an open store and the thread that commits what its callers do not.
+//! The queue of an open store, and the thread that commits what callers do not commit themselves.
 
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 /// How long [`Store::close`](crate::Store::close) waits for commits in flight.
 pub const CLOSE_WAIT: Duration = Duration::from_secs(10);
 
-/// Through what callers hand in their batches, and the commit thread, which ends when this is closed or dropped.
+/// The submission queue and its commit thread, which ends when this is closed or dropped.
 #[derive(Debug)]
 pub(super) struct Committer {
     queue: Mutex<Option<mpsc::Sender<Waiting>>>,
@@ -28,10 +28,10 @@ impl Committer {
         let (queue, waiting) = mpsc::channel(GROUP_BATCHES);
         let (turns, handed_over) = Turns::new(backend, waiting);
         let end = Arc::new(End::default());
-        // Dropped with the thread, also when a backend panics.
+        // Dropped with the thread, even when a backend panics.
         let ending = Ending(end.clone());
         let working = turns.clone();
-        // It enters the caller's runtime, because a backend that talks to a network needs one.
+        // The thread enters the caller's runtime, because a backend that uses a network needs one.
         let runtime = Handle::try_current();
         let spawned = thread::Builder::new().name("nofx-commit".to_owned()).spawn(move || {
             let work = run(&working, handed_over);
@@ -39,13 +39,13 @@ impl Committer {
                 Ok(runtime) => runtime.block_on(work),
                 Err(_) => match Builder::new_current_thread().build() {
                     Ok(runtime) => runtime.block_on(work),
-                    Err(error) => Err(Error::unavailable_because("starting to commit", error)),
+                    Err(error) => Err(Error::unavailable_because("starting a runtime for commits", error)),
                 },
             };
             ending.0.tell(result);
         });
         if let Err(error) = spawned {
-            end.tell(Err(Error::unavailable_because("starting the thread that commits", error)));
+            end.tell(Err(Error::unavailable_because("starting the commit thread", error)));
             turns.end();
         }
         Self { queue: Mutex::new(Some(queue)), turns, end }
@@ -57,16 +57,16 @@ impl Committer {
         if queue.send(Waiting { batch, answer }).await.is_err() {
             return Err(self.end.reason());
         }
-        // Whoever waits to close the store waits for batches that may still be added, not for outcomes.
+        // A close waits until no more batches can be added; it must not also wait for this outcome.
         drop(queue);
         self.turns.serve().await;
-        outcome.await.unwrap_or_else(|_| Err(Error::unknown("the thread that commits has stopped")))
+        outcome.await.unwrap_or_else(|_| Err(Error::unknown("the commit thread has stopped")))
     }
 
     pub(super) async fn close(&self) -> Result<()> {
         self.take_no_more();
         let (end, (answer, outcome)) = (self.end.clone(), oneshot::channel());
-        // A thread and not a timer: there may be no runtime, or one without timers.
+        // A thread rather than a timer: there may be no runtime, or one without timers.
         let waiter = thread::Builder::new().name("nofx-close".to_owned());
         let waiting = waiter.spawn(move || answer.send(end.wait(CLOSE_WAIT)));
         waiting.map_err(|error| Error::unavailable_because("waiting for the last commit", error))?;
@@ -105,7 +105,7 @@ impl End {
         result.clone().unwrap_or_else(|| Err(Error::unavailable("closing: a commit is still in flight")))
     }
 
-    /// Returns why nothing can be committed any more.
+    /// Returns why nothing more can be committed.
     fn reason(&self) -> Error {
         match &*self.result.lock().unwrap_or_else(PoisonError::into_inner) {
             Some(Err(error)) => error.clone(),
@@ -114,16 +114,16 @@ impl End {
     }
 }
 
-/// Tells that the thread has ended when it did so without saying how.
+/// Reports the end of the thread if it ended without reporting a result itself.
 struct Ending(Arc<End>);
 
 impl Drop for Ending {
     fn drop(&mut self) {
-        self.0.tell(Err(Error::unavailable("the thread that commits has stopped; open the store again")));
+        self.0.tell(Err(Error::unavailable("the commit thread has stopped; open the store again")));
     }
 }
 
-/// Commits what callers leave to the thread, until nobody can add to it any more.
+/// Commits what callers leave to the thread, until nothing more can be added.
 async fn run(turns: &Turns, mut handed_over: mpsc::UnboundedReceiver<Turn>) -> Result<()> {
     while let Some(mut turn) = handed_over.recv().await {
         turn.commit_all().await;
@@ -135,5 +135,5 @@ async fn run(turns: &Turns, mut handed_over: mpsc::UnboundedReceiver<Turn>) -> R
             turn = more;
         }
     }
-    Err(Error::unavailable("the right to commit is lost"))
+    Err(Error::unavailable("the commit queue was lost; open the store again"))
 }

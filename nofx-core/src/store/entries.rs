@@ -1,4 +1,4 @@
-//! The entries of a log as a stream that goes on behind what cannot be read.
+//! The entries of a log as a stream that continues after unreadable ones.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -9,16 +9,16 @@ use crate::error::{Error, Result};
 use crate::query::{Direction, LogQuery};
 use crate::record::{LogEntry, LogHead};
 
-/// After so many entries in a row of which none can be read, those behind them are no longer tried one by one.
+/// After this many consecutive unreadable entries, the following ones are no longer tried one by one.
 const RUN: u64 = 1 << 14;
 
-/// Asks page after page for the entries of a log.
+/// Reads the entries of a log page by page.
 pub(super) fn entries(backend: Arc<dyn PersistenceBackend>, query: LogQuery) -> Items<LogEntry> {
     let narrow = Narrow::new(query.limit);
     unfold(Reading { backend, query, narrow, length: None, run: 0, began: false, is_whole: false }, Reading::next)
 }
 
-/// Asks page after page for all entries that a log had when its head was read.
+/// Reads, page by page, all entries that a log had when its head was read.
 pub(super) fn whole(backend: Arc<dyn PersistenceBackend>, head: &LogHead, limit: usize) -> Items<LogEntry> {
     let query = LogQuery::oldest_first(head.log.clone(), limit).within(0..head.length);
     let narrow = Narrow::new(limit);
@@ -28,26 +28,26 @@ pub(super) fn whole(backend: Arc<dyn PersistenceBackend>, head: &LogHead, limit:
 /// A log that is being read.
 struct Reading {
     backend: Arc<dyn PersistenceBackend>,
-    /// What is still wanted.
+    /// What is still to be read.
     query: LogQuery,
     narrow: Narrow,
-    /// How many entries the log has, once that had to be known.
+    /// How many entries the log has, once that was needed.
     length: Option<u64>,
-    /// How many entries in a row could not be read.
+    /// How many consecutive entries could not be read.
     run: u64,
-    /// Whether an entry was seen.
+    /// Whether any entry was seen.
     began: bool,
-    /// Whether all that is wanted must be there.
+    /// Whether every requested entry must be there.
     is_whole: bool,
 }
 
-/// What an entry is that a page has.
+/// How an entry of a page relates to what is wanted.
 enum Taken {
     /// The next one.
     Next,
-    /// One behind the next ones, which are missing though positions are dense.
+    /// An entry after the next ones, which are missing although positions are dense.
     After(Range<u64>),
-    /// None that was asked for, so that following it could lead in a circle.
+    /// An entry that was not requested; following it could loop for ever.
     Never,
 }
 
@@ -68,10 +68,10 @@ impl Reading {
                 match self.take(entry.position) {
                     Taken::Next => {}
                     Taken::After(missing) => {
-                        items.push(Err(Error::corrupt("a page that lacks them").at(&self.query.log, missing)))
+                        items.push(Err(Error::corrupt("a page that skips these entries").at(&self.query.log, missing)))
                     }
                     Taken::Never => {
-                        items.push(Err(Error::corrupt(format!("{}: its entries are out of order", self.query.log))));
+                        items.push(Err(Error::corrupt(format!("{}: entries are out of order", self.query.log))));
                         return (items, None);
                     }
                 }
@@ -85,7 +85,7 @@ impl Reading {
         }
     }
 
-    /// Returns an error if entries are missing at the end, unless the log was removed while it was read.
+    /// Returns an error if entries are missing at the end, unless the log was removed during the read.
     async fn missing(&self) -> Option<Error> {
         let left = self.query.range.clone();
         if left.is_empty() {
@@ -93,12 +93,12 @@ impl Reading {
         }
         match self.backend.heads(std::slice::from_ref(&self.query.log)).await {
             Ok(heads) if heads.first().is_some_and(|head| head.length < left.end) => None,
-            Ok(_) => Some(Error::corrupt("a log that ends before them").at(&self.query.log, left)),
+            Ok(_) => Some(Error::corrupt("a log that ends before these entries").at(&self.query.log, left)),
             Err(error) => Some(error),
         }
     }
 
-    /// Takes the entry at a position out of what is wanted, with all before it.
+    /// Removes a position, and everything before it, from what is still wanted.
     fn take(&mut self, position: u64) -> Taken {
         let wanted = &mut self.query.range;
         if !wanted.contains(&position) {
@@ -106,7 +106,7 @@ impl Reading {
         }
         let missing = match self.query.direction {
             Direction::Forward => wanted.start..position,
-            // Where a log ends is not known before its last entry was seen.
+            // The end of a log is unknown until its last entry was seen.
             Direction::Backward if !self.began => 0..0,
             Direction::Backward => position + 1..wanted.end,
         };
@@ -118,7 +118,7 @@ impl Reading {
         if missing.is_empty() { Taken::Next } else { Taken::After(missing) }
     }
 
-    /// Tells which entries cannot be read, beginning with the next one, and goes on behind them.
+    /// Reports which entries cannot be read, starting with the next one, and continues after them.
     async fn pass(mut self, error: Error) -> (Vec<Result<LogEntry>>, Option<Self>) {
         let passed = match self.unreadable(&error).await {
             Ok(Some(passed)) => passed,
@@ -137,8 +137,8 @@ impl Reading {
 
     /// Returns the entries that cannot be read for the same reason as the next one; `None` if there is no next one.
     ///
-    /// A reason that names the log is that of one thing, such as a piece in which many entries are kept: if it is given for
-    /// two entries, it holds for all between them. So the end of it is found in a few steps.
+    /// A reason that names the log is about one stored item, such as a block of many entries: if two entries fail for
+    /// it, so do all between them. That is why a few probes find where it ends.
     async fn unreadable(&mut self, error: &Error) -> Result<Option<Range<u64>>> {
         let length = match self.length {
             Some(length) => length,

@@ -1,7 +1,7 @@
-//! Finding what lies behind a record or head that cannot be read, and whose key is therefore not known.
+//! Finding what comes after a record or head that cannot be read, and whose key is therefore unknown.
 //!
-//! Keys are halved, as numbers are in a binary search: the thing nearest to a key that does not exist, looked for from the
-//! other side, is either one that can be read, which is nearer than what was known before, or the one that cannot be.
+//! This is a binary search over keys. Take a key that does not exist and look for the nearest item from the other side:
+//! either it can be read, and so is nearer than anything known before, or it is the unreadable one.
 
 use super::pages::Keyed;
 use crate::backend::PersistenceBackend;
@@ -9,10 +9,10 @@ use crate::error::Result;
 use crate::key::{Key, Kind, MAX_ID_BYTES, MAX_KIND_BYTES};
 use crate::query::{Direction, KeyQuery};
 
-/// How often keys are halved at most. A key has so many bits that none needs more.
+/// The maximum number of halvings. No key has more bits than this.
 const HALVINGS: usize = 4096;
 
-/// How many characters there are: all code points but surrogates.
+/// The number of characters: all code points except surrogates.
 const CHARACTERS: u32 = 0x11_0000 - 0x800;
 
 /// Where ASCII ends.
@@ -21,9 +21,9 @@ const ASCII: u32 = 0x7f;
 /// A place between keys: a kind, and an id that may be empty.
 type Place = (Kind, String);
 
-/// Returns the key behind which to go on after what is unreadable for `reason`, the next thing of a query; `None` at the end.
+/// Returns the key after which to continue when the next item of a query is unreadable for `reason`; `None` at the end.
 ///
-/// `before` is the reason of what was passed right before it, if anything was.
+/// `before` is the reason why the item right before it was unreadable, if it was.
 pub(super) async fn behind<T: Keyed>(
     backend: &dyn PersistenceBackend,
     query: &KeyQuery<T::Key>,
@@ -32,7 +32,7 @@ pub(super) async fn behind<T: Keyed>(
 ) -> Result<Option<T::Key>> {
     let (first, last) = ends(query)?;
     let after = query.after.as_ref().map(place_of);
-    // What cannot be read lies between `near` and `far`, and nothing that can be between it and `near`.
+    // The unreadable item is between `near` and `far`, and no readable item is between it and `near`.
     let (mut near, mut far) = match query.direction {
         Direction::Forward => (after.unwrap_or(first), last),
         Direction::Backward => (after.unwrap_or(last), first),
@@ -42,7 +42,7 @@ pub(super) async fn behind<T: Keyed>(
         let (from, resume) = match &middle {
             None => (None, None),
             Some(place) => {
-                // There is no room behind a key of the greatest length.
+                // There is no room after a key of maximum length.
                 let (Ok(at), Ok(behind)) = (key(place), next_key(place)) else { break };
                 match query.direction {
                     Direction::Forward => (Some(behind), Some(at)),
@@ -61,7 +61,7 @@ pub(super) async fn behind<T: Keyed>(
             Err(other) => match other.to_string() {
                 other if other == reason => return Ok(resume),
                 other if Some(&*other) == before => None,
-                // Something else that cannot be read.
+                // A different unreadable item.
                 _ => Some(middle.clone().unwrap_or_else(|| far.clone())),
             },
         };
@@ -78,12 +78,12 @@ pub(super) async fn behind<T: Keyed>(
             break;
         }
     }
-    // Backward, what cannot be read may have the very key that was come near to.
+    // Backward, the unreadable item may have exactly the key that was approached.
     let is_near = moved && query.direction == Direction::Backward;
     Ok(if is_near { key(&near).ok() } else { None })
 }
 
-/// Returns a place before everything that a query may find, and one behind it.
+/// Returns a place before everything that a query can find, and one after it.
 fn ends<K>(query: &KeyQuery<K>) -> Result<(Place, Place)> {
     let last = format!("{}{}", query.prefix, highest(query.prefix.len()));
     Ok(match &query.kind {
@@ -92,7 +92,7 @@ fn ends<K>(query: &KeyQuery<K>) -> Result<(Place, Place)> {
     })
 }
 
-/// Returns the highest text that an id may have behind so many bytes.
+/// Returns the highest text that an id can have after this many bytes.
 fn highest(bytes: usize) -> String {
     char::MAX.to_string().repeat(MAX_ID_BYTES.saturating_sub(bytes) / char::MAX.len_utf8())
 }
@@ -105,12 +105,12 @@ fn key<K: Key>((kind, id): &Place) -> Result<K> {
     K::new(kind.clone(), id.as_str())
 }
 
-/// Returns the key right behind a place.
+/// Returns the key immediately after a place.
 fn next_key<K: Key>((kind, id): &Place) -> Result<K> {
     K::new(kind.clone(), format!("{id}\0"))
 }
 
-/// Returns a place between two, about in the middle; `None` if there is none.
+/// Returns a place between two others, roughly in the middle; `None` if there is none.
 fn between(low: &Place, high: &Place) -> Option<Place> {
     if low.0 == high.0 {
         return Some((low.0.clone(), middle(&low.1, &high.1)?));
@@ -125,7 +125,7 @@ fn middle(low: &str, high: &str) -> Option<String> {
     let (mut low, mut high) = (low.chars(), Some(high.chars()));
     let mut middle = String::new();
     loop {
-        // One more than the character, as the end of a text comes before all of them.
+        // One more than the character, because the end of a text sorts before all characters.
         let from = low.next().map_or(0, |character| number(character) + 1);
         let to = match &mut high {
             Some(high) => number(high.next()?) + 1,
@@ -133,18 +133,18 @@ fn middle(low: &str, high: &str) -> Option<String> {
         };
         if to > from + 1 {
             let half = from + (to - from) / 2;
-            // Most ids are ASCII, so that is looked at first.
+            // Most ids are ASCII, so that range is tried first.
             middle.push(character(if from < ASCII && ASCII < half { ASCII } else { half - 1 }));
             return Some(middle);
         }
         if to > from && high.as_ref().is_some_and(|high| !high.as_str().is_empty()) {
-            // The beginning of the higher text.
+            // A prefix of the higher text.
             middle.push(character(to - 1));
             return Some(middle);
         }
         middle.push(character(from.checked_sub(1)?));
         if to > from {
-            // All that begins as the lower text does is below the higher one.
+            // Every text that starts like the lower one is below the higher one.
             high = None;
         }
     }

@@ -1,4 +1,4 @@
-//! Committing a group: each caller gets its own answer, and what is unknown is settled.
+//! Committing a group: each caller gets its own answer, and unknown outcomes are settled.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use crate::backend::PersistenceBackend;
 use crate::batch::{Batch, Outcome};
 use crate::error::{Error, Result};
 
-/// How often a group whose outcome is unknown is committed again.
+/// How often a group with an unknown outcome is committed in all.
 const SETTLE_TRIES: usize = 3;
 
 /// Commits a group and answers its callers.
@@ -17,7 +17,8 @@ pub(super) async fn commit(backend: Arc<dyn PersistenceBackend>, group: Vec<Wait
     let Settled { result, unknown } = settle(backend, &batches, None).await;
     match result {
         Ok(outcomes) => answers.into_iter().zip(outcomes).for_each(|(answer, outcome)| _ = answer.send(Ok(outcome))),
-        // Nobody fails for a neighbour who asks for too much or for what is damaged: each is tried alone.
+        // A caller must not fail because a neighbour asks for too much or for damaged data, so each batch is tried
+        // alone.
         Err(Error::Full(_) | Error::Invalid(_) | Error::Corrupt(_)) if batches.len() > 1 => {
             for (batch, answer) in batches.into_iter().zip(answers) {
                 let alone = settle(backend, &[batch], unknown.clone()).await;
@@ -31,20 +32,21 @@ pub(super) async fn commit(backend: Arc<dyn PersistenceBackend>, group: Vec<Wait
     }
 }
 
-/// How committing a group ended, and whether an earlier try of it may have happened.
+/// How committing a group ended, and whether an earlier attempt may have happened.
 struct Settled {
     result: Result<Vec<Outcome>>,
     unknown: Option<Error>,
 }
 
 impl Settled {
-    /// Returns the result as callers may be told it: once a try may have happened, no later failure says that none did.
+    /// Returns the result to report to callers: once an attempt may have happened, no later failure may say that none
+    /// did.
     fn told(self) -> Result<Vec<Outcome>> {
         self.result.map_err(|error| self.unknown.unwrap_or(error))
     }
 }
 
-/// Commits a group, again if its outcome is unknown: the ids of its batches make that safe.
+/// Commits a group, and again while its outcome is unknown: the ids of its batches make that safe.
 async fn settle(backend: &dyn PersistenceBackend, batches: &[Batch], mut unknown: Option<Error>) -> Settled {
     let mut tries = 0;
     loop {
@@ -61,5 +63,5 @@ async fn settle(backend: &dyn PersistenceBackend, batches: &[Batch], mut unknown
 }
 
 fn only(outcomes: Vec<Outcome>) -> Result<Outcome> {
-    outcomes.into_iter().next().ok_or_else(|| Error::corrupt("the outcome of a commit: there is none"))
+    outcomes.into_iter().next().ok_or_else(|| Error::corrupt("the outcome of a commit: it is missing"))
 }

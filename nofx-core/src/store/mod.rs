@@ -1,4 +1,4 @@
-//! The comfortable face of a backend.
+//! The convenient interface to a backend.
 
 mod committer;
 mod entries;
@@ -25,15 +25,15 @@ use crate::query::{Changes, LogQuery, LogScan, ScanQuery};
 use crate::record::{BackendInfo, Cursor, LogEntry, LogHead, Record, Seq};
 use committer::Committer;
 
-/// How often [`Store::update`] tries again when others change the record meanwhile.
+/// How often [`Store::update`] tries when other writers change the record concurrently.
 pub const UPDATE_TRIES: usize = 16;
 
 /// An open store: typed access, lazy streams and shared flushes over any backend.
 ///
-/// Cloning is cheap; all clones are one store. Commits from any number of tasks are handed to one thread, which gives all
-/// that wait to the backend as one group: they share one flush, and nobody waits for a group to fill. A caller that
-/// stops waiting does not undo its commit. In a tokio runtime of several threads, a caller that is alone commits on its own
-/// thread while commits take less than a millisecond.
+/// Cloning is cheap; all clones are one store. Commits from any number of tasks go to one thread, which passes
+/// everything that is waiting to the backend as one group: they share one flush, and no caller waits for a group to
+/// fill. A caller that stops waiting does not undo its commit. In a tokio runtime with several threads, a caller that
+/// is alone commits on its own thread while commits take less than a millisecond.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -67,7 +67,7 @@ pub struct Store {
     sources: Sources,
 }
 
-/// An entity and the version it was read at, to be named in [`Expect::At`].
+/// An entity and the version at which it was read, for use in [`Expect::At`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct Versioned<E> {
     /// The entity.
@@ -90,12 +90,12 @@ impl Store {
         Self { backend, committer, sources }
     }
 
-    /// Returns what the backend is and can take.
+    /// Returns what the backend is and what it can take.
     pub fn info(&self) -> BackendInfo {
         self.backend.info()
     }
 
-    /// Returns the backend below.
+    /// Returns the underlying backend.
     pub fn backend(&self) -> &Arc<dyn PersistenceBackend> {
         &self.backend
     }
@@ -112,8 +112,8 @@ impl Store {
 
     /// Commits a batch and waits until it is durable. A conflict is an outcome.
     ///
-    /// An unknown outcome is settled by committing again, a few times; only if that fails too is it
-    /// [`Unknown`](Error::Unknown) here.
+    /// An unknown outcome is settled by committing again, a few times; only if that fails too does this return
+    /// [`Unknown`](Error::Unknown).
     pub async fn commit(&self, batch: Batch) -> Result<Outcome> {
         batch.validate(&self.backend.info().limits)?;
         self.committer.commit(batch).await
@@ -124,28 +124,29 @@ impl Store {
         self.load_as(&key_of::<E>(id)).await
     }
 
-    /// Reads an entity that is kept under a name of its own.
+    /// Reads an entity stored under a key other than its own.
     pub(crate) async fn load_as<E: RecordEntity>(&self, key: &RecordKey) -> Result<Option<Versioned<E>>> {
         let found = self.backend.get(std::slice::from_ref(key)).await?;
         found.into_iter().flatten().next().map(decode).transpose()
     }
 
-    /// Writes an entity and returns its new version. [`Conflict`](Error::Conflict) if it is not what is expected.
+    /// Writes an entity and returns its new version. [`Conflict`](Error::Conflict) if the stored one is not as
+    /// expected.
     pub async fn save<E: RecordEntity>(&self, entity: &E, expect: Expect) -> Result<Seq> {
         let batch = self.batch().put(entity.key(), expect, entity.to_body()?);
         written(self.commit(batch).await?.committed()?)
     }
 
-    /// Deletes an entity. [`Conflict`](Error::Conflict) if it is not what is expected.
+    /// Deletes an entity. [`Conflict`](Error::Conflict) if the stored one is not as expected.
     pub async fn delete<E: RecordEntity>(&self, id: &E::Id, expect: Expect) -> Result<Seq> {
         let batch = self.batch().delete(key_of::<E>(id), expect);
         written(self.commit(batch).await?.committed()?)
     }
 
-    /// Changes an entity, reading and trying again while others change it: at most [`UPDATE_TRIES`] times.
+    /// Changes an entity, reading it and trying again while other writers change it: at most [`UPDATE_TRIES`] times.
     ///
-    /// `change` gets the entity, or `None` if there is none, and returns what it shall be; `None` leaves everything as it
-    /// is. Returns the entity that was written, if one was.
+    /// `change` gets the entity, or `None` if there is none, and returns its new value; returning `None` leaves
+    /// everything as it is. Returns the entity that was written, if one was.
     pub async fn update<E: RecordEntity>(
         &self,
         id: &E::Id,
@@ -165,12 +166,12 @@ impl Store {
         }
     }
 
-    /// Returns all entities of a type in the order of their keys, read as they are asked for.
+    /// Returns all entities of a type in key order, read lazily.
     pub fn list<E: RecordEntity>(&self) -> impl Stream<Item = Result<Versioned<E>>> + Send + Unpin + use<E> {
         self.list_after(None)
     }
 
-    /// Returns the entities of a type whose keys come after that of an id, which need not be there, as [`list`](Self::list) does.
+    /// Like [`list`](Self::list), but returns only entities whose keys come after that of an id, which need not exist.
     pub fn list_after<E: RecordEntity>(
         &self,
         after: Option<&E::Id>,
@@ -179,7 +180,7 @@ impl Store {
         self.list_as(query)
     }
 
-    /// Returns the entities that a query finds, read as they are asked for.
+    /// Returns the entities that a query finds, read lazily.
     pub(crate) fn list_as<E: RecordEntity>(
         &self,
         query: ScanQuery,
@@ -187,8 +188,8 @@ impl Store {
         pages::map(self.scan(query), decode)
     }
 
-    /// Appends entities to a log and returns their positions. With `length`, [`Conflict`](Error::Conflict) if the log has
-    /// another length.
+    /// Appends entities to a log and returns their positions. With `length`, [`Conflict`](Error::Conflict) if the log
+    /// has a different length.
     pub async fn append<E: EntryEntity>(&self, log: &LogKey, length: Option<u64>, entries: &[E]) -> Result<Range<u64>> {
         let entries = entries.iter().map(|entry| self.entry(entry)).collect::<Result<Vec<_>>>()?;
         let mut batch = self.batch().append(log.clone(), entries);
@@ -201,23 +202,23 @@ impl Store {
             .ok_or_else(|| Error::corrupt(format!("the outcome of an append to {log}")))
     }
 
-    /// Makes an entry of an entity; one without a time gets the current one.
+    /// Converts an entity to an entry; one without a time gets the current time.
     pub fn entry<E: EntryEntity>(&self, entity: &E) -> Result<NewEntry> {
         Ok(NewEntry { at: entity.at().unwrap_or_else(|| self.sources.now()), body: entity.to_body()? })
     }
 
-    /// Returns each record that is asked for, in that order and as of one moment; `None` for one that does not exist.
+    /// Returns each requested record, in order and from one point in time; `None` for one that does not exist.
     pub async fn get(&self, keys: &[RecordKey]) -> Result<Vec<Option<Record>>> {
         self.backend.get(keys).await
     }
 
-    /// Returns what became of reading each record that is asked for, in that order: one that is damaged, or was written by a later
-    /// version, is an error in its place and hides no other.
+    /// Returns the result of reading each requested record, in order: one that is damaged, or was written by a later
+    /// version, is an error in its place and does not hide the others.
     pub async fn get_each(&self, keys: &[RecordKey]) -> Result<Vec<Result<Option<Record>>>> {
         pages::each(keys, |keys| self.backend.get(keys)).await
     }
 
-    /// Returns what became of reading the head of each log that is asked for, as [`get_each`](Self::get_each) does.
+    /// Returns the result of reading the head of each requested log, like [`get_each`](Self::get_each).
     pub async fn heads_each(&self, logs: &[LogKey]) -> Result<Vec<Result<LogHead>>> {
         pages::each(logs, |logs| self.backend.heads(logs)).await
     }
@@ -228,33 +229,33 @@ impl Store {
         heads.into_iter().next().ok_or_else(|| Error::corrupt(format!("the head of {log}")))
     }
 
-    /// Returns all records that a query finds, a page of its limit at a time and only as they are asked for.
+    /// Returns all records that a query finds. Reads lazily, in pages of the query's limit.
     ///
-    /// Each page is one moment of the store; nothing is held between two. A record that is damaged, or was written by a later
-    /// version, is an error in its place, and the stream goes on behind it; any other error ends it. Several records that are
-    /// damaged as one thing are one error.
+    /// Each page is from one point in time; nothing is held between two pages. A record that is damaged, or was written
+    /// by a later version, is an error in its place, and the stream continues after it; any other error ends it.
+    /// Several records that are damaged together give one error.
     pub fn scan(&self, query: ScanQuery) -> impl Stream<Item = Result<Record>> + Send + Unpin + use<> {
         pages::keyed(self.backend.clone(), query)
     }
 
-    /// Returns the heads of all logs that a query finds, a page of its limit at a time; what cannot be read is told as by
-    /// [`scan`](Self::scan).
+    /// Returns the heads of all logs that a query finds, in pages of the query's limit; what cannot be read is reported
+    /// as by [`scan`](Self::scan).
     pub fn logs(&self, query: LogScan) -> impl Stream<Item = Result<LogHead>> + Send + Unpin + use<> {
         pages::keyed(self.backend.clone(), query)
     }
 
-    /// Returns all entries that a query finds, a page of its limit at a time and only as they are asked for.
+    /// Returns all entries that a query finds. Reads lazily, in pages of the query's limit.
     ///
-    /// Entries that are damaged, or were written by a later version, are an error in their place, which names them and their
-    /// [`positions`](Error::positions), and the stream goes on behind them; any other error ends it. So with a range that is no
-    /// longer than the log, each position is answered once, by an entry or by an error.
+    /// Entries that are damaged, or were written by a later version, are an error in their place, which names them and
+    /// their [`positions`](Error::positions), and the stream continues after them; any other error ends it. So with a
+    /// range that is no longer than the log, each position is answered once, by an entry or by an error.
     pub fn read(&self, query: LogQuery) -> impl Stream<Item = Result<LogEntry>> + Send + Unpin + use<> {
         entries::entries(self.backend.clone(), query)
     }
 
-    /// Returns all entries that a log had when its head was read, oldest first, `limit` a page: for those who say that they have
-    /// seen all. As [`read`](Self::read), and entries that are missing at the end are an error too, unless the log was removed
-    /// since.
+    /// Returns all entries that a log had when its head was read, oldest first, in pages of `limit`: for callers that
+    /// claim to have seen everything. Like [`read`](Self::read), but entries missing at the end are an error too,
+    /// unless the log was removed since.
     pub fn read_whole(
         &self,
         head: &LogHead,
@@ -268,9 +269,9 @@ impl Store {
         self.backend.changes(after, limit).await
     }
 
-    /// Commits what waits, then lets go of the store. Closing again is no error.
+    /// Commits what is waiting, then releases the store. Closing again is no error.
     ///
-    /// Waits at most [`CLOSE_WAIT`]; then `Unavailable`, and the commits in flight go on.
+    /// Waits at most [`CLOSE_WAIT`]; after that `Unavailable`, and commits in flight continue.
     pub async fn close(&self) -> Result<()> {
         self.committer.close().await
     }

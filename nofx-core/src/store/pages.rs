@@ -1,7 +1,8 @@
-//! Lazy streams, built from pages so that nothing is held between two.
+//! Lazy streams, built from pages so that nothing is held between two pages.
 //!
-//! A thing that cannot be read is an item of its own, an error, and the stream goes on behind it: entries in
-//! [`entries`](super::entries), records and heads here. Any other error ends the stream.
+//! Something unreadable is an error item in the stream, which continues after it: see
+//! [`entries`](super::entries) for entries, and this file for records and heads. Any other error ends the
+//! stream.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -18,12 +19,12 @@ use crate::key::{Key, LogKey, RecordKey};
 use crate::query::{KeyQuery, LogScan, Page, ScanQuery};
 use crate::record::{LogHead, Record};
 
-/// Items of a page where the caller did not say.
+/// Items per page if the caller does not say.
 pub(super) const DEFAULT_LIMIT: usize = 256;
 
 pub(super) type Items<T> = BoxStream<'static, Result<T>>;
 
-/// What is found by its key.
+/// Something that is found by its key.
 pub(super) trait Keyed: Sized + Send + 'static {
     type Key: Key;
 
@@ -59,7 +60,7 @@ impl Keyed for LogHead {
     }
 }
 
-/// Asks page after page for what is found by its key.
+/// Reads, page by page, what is found by key.
 pub(super) fn keyed<T: Keyed>(backend: Arc<dyn PersistenceBackend>, query: KeyQuery<T::Key>) -> Items<T> {
     unfold(Scan::<T> { narrow: Narrow::new(query.limit), backend, query, told: None }, Scan::next)
 }
@@ -72,7 +73,8 @@ pub(super) fn map<T: 'static, U: 'static>(
     items.map(move |item| item.and_then(convert)).boxed()
 }
 
-/// Asks for several things at once, and for fewer where some cannot be read, until each of those is alone.
+/// Asks for several items at once, and for fewer where some cannot be read, until each unreadable one is
+/// alone.
 pub(super) async fn each<'k, K, T>(
     keys: &'k [K],
     ask: impl Fn(&'k [K]) -> BoxFuture<'k, Result<Vec<T>>>,
@@ -93,7 +95,7 @@ pub(super) async fn each<'k, K, T>(
     Ok(found)
 }
 
-/// Takes the next items and what continues behind them, until nothing does.
+/// Takes the next items and the state that continues after them, until there is none.
 pub(super) fn unfold<S, T, A>(first: S, next: impl Fn(S) -> A + Send + 'static) -> Items<T>
 where
     S: Send + 'static,
@@ -107,13 +109,13 @@ where
     steps.fuse().map(stream::iter).flatten().boxed()
 }
 
-/// Finds the first thing of a page that cannot be read, by asking for less.
+/// Finds the first unreadable item of a page by asking for less.
 #[derive(Debug)]
 pub(super) struct Narrow {
     limit: usize,
-    /// How many of the next items have one among them that cannot be read; zero if that is not known.
+    /// The unreadable item is among this many next items; zero if that is not known.
     doubtful: usize,
-    /// How many are asked for next.
+    /// How many to ask for next.
     pub(super) ask: usize,
 }
 
@@ -122,37 +124,38 @@ impl Narrow {
         Self { limit, doubtful: 0, ask: limit }
     }
 
-    /// Notes that the page could not be read; returns whether it was of one item, which is then the one.
+    /// Records that the page could not be read; returns whether it was for one item, which is then the
+    /// unreadable one.
     pub(super) fn failed(&mut self) -> bool {
         if self.ask <= 1 {
             *self = Self::new(self.limit);
             return true;
         }
-        // The very next one is tried first: pages often end just before what cannot be read.
+        // The very next item is tried first: pages often end just before an unreadable one.
         let next = if self.doubtful == 0 { 1 } else { self.ask / 2 };
         self.doubtful = self.ask;
         self.ask = next;
         false
     }
 
-    /// Notes that so many items were read.
+    /// Records that this many items were read.
     pub(super) fn read(&mut self, items: usize) {
         self.doubtful = self.doubtful.saturating_sub(items);
         self.ask = if self.doubtful == 0 { self.limit } else { (self.doubtful / 2).max(1) };
     }
 
-    /// Says that the next item is known to be one that cannot be read.
+    /// Records that the next item is known to be unreadable.
     pub(super) fn doubt_the_next(&mut self) {
         (self.doubtful, self.ask) = (1, 1);
     }
 }
 
-/// Records or heads that are being read.
+/// Records or heads being read.
 struct Scan<T: Keyed> {
     backend: Arc<dyn PersistenceBackend>,
     query: KeyQuery<T::Key>,
     narrow: Narrow,
-    /// What was said of the last thing that could not be read, as it may cover the next ones too.
+    /// The error of the last unreadable item, because it may cover the next ones too.
     told: Option<String>,
 }
 
@@ -170,9 +173,9 @@ impl<T: Keyed> Scan<T> {
             self.told = None;
             let mut items = Vec::with_capacity(page.items.len());
             for item in page.items {
-                // Otherwise a damaged index could send a reader in a circle.
+                // Otherwise a damaged index could make a reader loop.
                 if !self.query.matches(item.key()) {
-                    items.push(Err(Error::corrupt(format!("{}: it stands in the wrong place", item.key()))));
+                    items.push(Err(Error::corrupt(format!("{}: it is in the wrong place", item.key()))));
                     return (items, None);
                 }
                 self.query.after = Some(item.key().clone());
@@ -183,14 +186,14 @@ impl<T: Keyed> Scan<T> {
         }
     }
 
-    /// Goes on behind what cannot be read, if anything lies behind it.
+    /// Continues after the unreadable item, if anything follows it.
     async fn pass(mut self, error: Error) -> (Vec<Result<T>>, Option<Self>) {
         let told = error.to_string();
         let behind = match gap::behind::<T>(&*self.backend, &self.query, &told, self.told.as_deref()).await {
             Ok(behind) => behind,
             Err(other) => return (vec![Err(error), Err(other)], None),
         };
-        // Several things that are damaged as one are told as one.
+        // Several items that are damaged together are reported once.
         let item = (self.told.as_ref() != Some(&told)).then_some(Err(error));
         self.told = Some(told);
         let goes_on = behind.map(|after| {

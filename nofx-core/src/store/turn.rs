@@ -1,8 +1,8 @@
-//! Whose turn it is to commit: a caller's, when nobody else does and it would be quick, or the commit thread's.
+//! Who commits: a caller, if no commit is running and it would be quick, or the commit thread.
 //!
-//! There is one [`Turn`] for each open store. It lies ready while nobody commits; whoever takes it commits what waits. A
-//! caller keeps it for one group and gives it back; if more came meanwhile, it goes to the thread, which keeps it until
-//! nothing waits.
+//! There is one [`Turn`] for each open store. It is available while no commit is running; the one who takes it commits what
+//! is waiting. A caller keeps it for one group and gives it back; if more batches came in during that time, it goes to
+//! the thread, which keeps it until nothing is waiting.
 
 use std::any::Any;
 use std::fmt;
@@ -26,21 +26,23 @@ use crate::time::Deadline;
 /// How many batches may share one flush, and how many may wait before callers do.
 pub const GROUP_BATCHES: usize = 1024;
 
-/// A caller commits only if the last commit took less than this. Waking two threads takes a good part of it; whoever has a
-/// slower disk would gain little, and hold up for longer what else the caller's thread has to do.
+/// A caller commits only if the last commit took less than this. Waking two threads costs much of that time. With a
+/// slower disk a caller would gain little, and would block the other work of its thread for longer.
 const QUICK: Duration = Duration::from_millis(1);
 
-/// And only if that was not longer ago: a backend that was left alone may have let go of what it needs.
+/// A caller also commits only if the last commit ended less than this ago: an idle backend may have released what it
+/// needs.
 const LATELY: Duration = Duration::from_millis(100);
 
-/// After so many commits that nobody shared, callers make them. And so often one lets others go first, who may be polled on its
-/// thread: once they share a flush, the thread commits again, which gathers them better.
+/// After this many consecutive unshared commits, callers commit inline. On every multiple of this, a caller first yields
+/// to other tasks that may be polled on its thread: once they share a flush, the thread commits again, because it
+/// gathers groups better.
 const ALONE: usize = 4;
 
-/// A caller commits no group with more than this in its bodies.
+/// A caller commits no group whose bodies have more bytes than this.
 const SMALL: usize = 64 << 10;
 
-/// A batch and the caller who waits for it, or has stopped waiting.
+/// A batch and the caller that waits for it, or has stopped waiting.
 #[derive(Debug)]
 pub(super) struct Waiting {
     pub(super) batch: Batch,
@@ -51,11 +53,11 @@ pub(super) struct Waiting {
 pub(super) struct Turn {
     backend: Arc<dyn PersistenceBackend>,
     waiting: mpsc::Receiver<Waiting>,
-    /// What a caller began and left to the thread.
+    /// A commit that a caller began and left to the thread.
     begun: Option<Begun>,
-    /// As long as this has not passed, the next commit will be quick as well.
+    /// Until this has passed, the next commit is expected to be quick as well.
     quick: Option<Deadline>,
-    /// How many commits there were since one was shared.
+    /// The number of commits since the last shared one.
     alone: usize,
 }
 
@@ -68,7 +70,7 @@ impl fmt::Debug for Turn {
 }
 
 impl Turn {
-    /// Commits until nothing waits.
+    /// Commits until nothing is waiting.
     pub(super) async fn commit_all(&mut self) {
         if let Some(begun) = self.begun.take() {
             begun.await;
@@ -78,7 +80,7 @@ impl Turn {
         }
     }
 
-    /// Commits until nobody can add to what waits, and closes the backend.
+    /// Commits until nothing more can be added to the queue, then closes the backend.
     pub(super) async fn finish(mut self) -> Result<()> {
         self.commit_all().await;
         while let Some(first) = self.waiting.recv().await {
@@ -94,7 +96,7 @@ impl Turn {
         self.took(clock.elapsed());
     }
 
-    /// Returns what waits, and how many bytes of bodies it has. Nobody waits for a group to fill.
+    /// Returns the waiting batches and the bytes of their bodies. Does not wait for a group to fill.
     fn group_of(&mut self, first: Waiting) -> (Vec<Waiting>, usize) {
         let most = self.backend.info().limits.batch_bytes;
         let mut bytes = first.batch.body_bytes();
@@ -122,7 +124,7 @@ impl Turn {
         let clock = Deadline::after(QUICK);
         self.begun = match catch_unwind(AssertUnwindSafe(|| begun.as_mut().poll(context))) {
             Ok(Poll::Ready(())) => None,
-            // It waits for something: so does the thread now, and not the caller, who may go away.
+            // It is waiting for something. The thread waits for it instead of the caller, whose future may be dropped.
             Ok(Poll::Pending) => Some(begun),
             Err(panic) => Some(Box::pin(panics_again(panic))),
         };
@@ -142,7 +144,7 @@ impl Turn {
     }
 }
 
-/// Lets a backend that panicked below a caller end the thread, as one that panics there does.
+/// Lets a backend panic that happened on a caller's thread end the commit thread, as a panic there would.
 async fn panics_again(panic: Box<dyn Any + Send>) {
     resume_unwind(panic)
 }
@@ -152,20 +154,20 @@ async fn panics_again(panic: Box<dyn Any + Send>) {
 pub(super) struct Turns {
     ready: Mutex<Ready>,
     thread: mpsc::UnboundedSender<Turn>,
-    /// A network is nothing that a caller's thread could wait for.
+    /// A caller's thread cannot wait for a network.
     may_be_quick: bool,
 }
 
 #[derive(Debug)]
 struct Ready {
-    /// Missing while somebody commits.
+    /// Absent while a commit is running.
     turn: Option<Turn>,
-    /// Set once nothing more is taken: then the thread gets the turn for good.
+    /// Set once no more batches are accepted: then the thread gets the turn for good.
     is_ending: bool,
 }
 
 impl Turns {
-    /// Makes the turn of a store, and returns where the thread gets it.
+    /// Creates the turn of a store, and returns the channel on which the thread receives it.
     pub(super) fn new(
         backend: Arc<dyn PersistenceBackend>,
         waiting: mpsc::Receiver<Waiting>,
@@ -177,9 +179,9 @@ impl Turns {
         (Arc::new(Self { ready, thread, may_be_quick }), handed_over)
     }
 
-    /// Sees to it that what the caller has put into the queue is committed, here or by the thread.
+    /// Makes sure that what the caller has put into the queue is committed, here or by the thread.
     pub(super) async fn serve(&self) {
-        // Dropped also where the caller stops waiting.
+        // Also dropped if the caller stops waiting.
         let _otherwise = ByThread(self);
         let Some(alone) = self.alone_here() else { return };
         if alone.is_multiple_of(ALONE) {
@@ -197,10 +199,11 @@ impl Turns {
         .await;
     }
 
-    /// If nobody else commits or did lately, and doing so on this thread would hold up nothing for long, returns how many
-    /// commits were alone before this one.
+    /// Returns how many commits were unshared before this one, if no commit is running and committing on this thread
+    /// would not block anything for long.
     fn alone_here(&self) -> Option<usize> {
-        // The other threads of the runtime go on. Where there is but one, or one that is not tokio's, everything would stand.
+        // The other threads of the runtime continue. With a single thread, or one that is not tokio's, everything would
+        // stop.
         let has_others = |runtime: Handle| {
             runtime.runtime_flavor() == RuntimeFlavor::MultiThread && runtime.metrics().num_workers() > 1
         };
@@ -213,10 +216,11 @@ impl Turns {
         self.ready().turn.take()
     }
 
-    /// Lays the turn ready, or returns it if there is something left to do.
+    /// Makes the turn available again, or returns it if there is work left.
     pub(super) fn give_back(&self, turn: Turn) -> Option<Turn> {
         let mut ready = self.ready();
-        // Whoever added something before now did not find the turn, so it is seen here; whoever does so later finds it.
+        // A caller that queued a batch before now did not find the turn, so its batch is seen here; a later one finds
+        // the turn.
         if turn.has_work() || ready.is_ending {
             return Some(turn);
         }
@@ -224,7 +228,7 @@ impl Turns {
         None
     }
 
-    /// Lets nobody but the thread have the turn any more.
+    /// Gives the turn to the thread for good.
     pub(super) fn end(&self) {
         let turn = {
             let mut ready = self.ready();
@@ -238,7 +242,7 @@ impl Turns {
         self.ready().is_ending
     }
 
-    /// Gives the turn to the thread. If there is none any more, this ends the queue.
+    /// Gives the turn to the thread. If the thread has ended, this drops the turn and so ends the queue.
     fn to_thread(&self, turn: Turn) {
         _ = self.thread.send(turn);
     }
@@ -248,7 +252,7 @@ impl Turns {
     }
 }
 
-/// When dropped, lets the thread commit what waits, if nobody does yet.
+/// When dropped, lets the thread commit what is waiting, if no commit is running.
 struct ByThread<'a>(&'a Turns);
 
 impl Drop for ByThread<'_> {

@@ -1,9 +1,9 @@
-//! Finds sessions by their last activity without looking at all of them.
+//! Finds sessions by their last activity without reading all of them.
 //!
-//! A session stands in several orders at once, one for each question that may be asked: all sessions, those of a status, those
-//! of an agent, those of an agent and a status, those in the trash. A row of an order is a record of kind
-//! [`ACTIVITY`] whose id sorts by time, newest first. The record of kind [`ACTIVITY_PLACE`] says where the rows of a session
-//! are; rows and place change in one batch that expects the place as it was, so they never disagree.
+//! A session is listed in several orders at once, one for each supported query: all sessions, those with a status,
+//! those of an agent, those of an agent with a status, and those in the trash. A row of an order is a record of kind
+//! [`ACTIVITY`] whose id sorts by time, newest first. The session's record of kind [`ACTIVITY_PLACE`] says where its
+//! rows are; rows and place change in one batch that expects the previous place, so they never disagree.
 
 use std::time::Duration;
 
@@ -19,10 +19,10 @@ use crate::kind::{ACTIVITY, ACTIVITY_PLACE, TOMBSTONE};
 use crate::record::{Record, Seq};
 use crate::time::Timestamp;
 
-/// How fine the orders are: within a step, sessions stand in no order, and their rows need not move.
+/// The resolution of the orders: within one step sessions are unordered, and their rows need not move.
 pub(super) const STEP: Duration = Duration::from_secs(60);
 
-/// Which sessions an order holds.
+/// Which sessions an order lists.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Order {
     pub(super) namespace: Namespace,
@@ -32,9 +32,9 @@ pub(super) struct Order {
 }
 
 impl Order {
-    /// Returns the beginning of the ids of its rows.
+    /// Returns the prefix of the ids of its rows.
     pub(super) fn prefix(&self) -> String {
-        // Agents and unknown words may be longer than an id, so they stand by their digest.
+        // Agents and unknown words may be longer than an id allows, so their digests are used.
         let agent = self.agent.as_ref().map(|agent| short(agent.as_text())).unwrap_or_default();
         let status = self.status.as_ref().map(|status| short(&status.as_text())).unwrap_or_default();
         let namespace = self.namespace.name().map(|name| format!("@{name}/")).unwrap_or_default();
@@ -43,7 +43,7 @@ impl Order {
 }
 
 impl Workspace {
-    /// Returns the order of all sessions of this namespace that are not in the trash.
+    /// Returns the order of all sessions in this namespace that are not in the trash.
     pub(super) fn order(&self) -> Order {
         Order { namespace: self.namespace.clone(), ..Order::default() }
     }
@@ -60,7 +60,7 @@ pub(super) struct Place {
 }
 
 impl Place {
-    /// Returns where a session belongs whose last message is of `last_message_at`.
+    /// Returns the place of a session whose last message has the time `last_message_at`.
     pub(super) fn of(session: &Session, last_message_at: Option<Timestamp>) -> Self {
         Self {
             namespace: Namespace::stored(session.namespace.as_ref()),
@@ -71,13 +71,13 @@ impl Place {
         }
     }
 
-    /// Returns where the session belongs once its record was changed to this, and nothing else.
+    /// Returns the place of the session after its record changed to this and nothing else did.
     pub(super) fn changed(&self, session: &Session) -> Self {
         let place = Self::of(session, None);
         Self { step: place.step.max(self.step), ..place }
     }
 
-    /// Reads a place from its record.
+    /// Parses a place from its record.
     pub(super) fn read(record: &Record) -> Result<Self> {
         let read = || {
             let object = Object::parse(record.body.as_str()).ok()?;
@@ -92,7 +92,7 @@ impl Place {
         read().ok_or_else(|| Error::corrupt(record.key.to_string()))
     }
 
-    /// Returns what was last decided about the session.
+    /// Returns the last decision about the session.
     pub(super) fn status(&self) -> &SessionStatus {
         &self.status
     }
@@ -109,7 +109,7 @@ impl Place {
         Body::trusted(format!(r#"{{"step":{step},"agent":{agent},"status":{status},"trash":{trash}{namespace}}}"#))
     }
 
-    /// Returns the rows of a session at this place.
+    /// Returns the keys of a session's rows at this place.
     fn rows(&self, session: &SessionId) -> Result<Vec<RecordKey>> {
         let of_its_namespace = || Order { namespace: self.namespace.clone(), ..Order::default() };
         let orders = if self.trash {
@@ -124,12 +124,12 @@ impl Place {
     }
 }
 
-/// Returns when something last happened in a session: the later of what its record says and its last message's time.
+/// Returns when a session was last active: the later of its record's time and its last message's time.
 pub(super) fn last_active(session: &Session, last_message_at: Option<Timestamp>) -> Timestamp {
     session.last_active_at.max(last_message_at).unwrap_or_default()
 }
 
-/// Returns the place where the rows of everything last active before `at` begin.
+/// Returns the key where the rows of everything last active before `at` begin.
 pub(super) fn row_at(order: &Order, at: Timestamp) -> Result<RecordKey> {
     // The separator sorts before every digest, so this comes before all rows of its step.
     RecordKey::new(ACTIVITY, format!("{}{}", order.prefix(), inverted(step_of(at))))
@@ -145,7 +145,7 @@ fn row(order: &Order, step: i64, session: &SessionId) -> Result<RecordKey> {
 
 /// Writes a step so that later ones sort first.
 fn inverted(step: i64) -> String {
-    // Flipping the sign bit makes the unsigned order that of the signed numbers; flipping the others reverses it.
+    // Flipping the sign bit gives unsigned numbers the order of signed ones; flipping the other bits reverses it.
     format!("{:016x}", (step as u64) ^ (u64::MAX >> 1))
 }
 
@@ -156,19 +156,19 @@ fn short(text: &Text) -> String {
     digest
 }
 
-/// Returns the record that says where a session stands.
+/// Returns the key of the record that says where a session's rows are.
 pub(super) fn place_key(session: &SessionId) -> RecordKey {
     session.record_key(ACTIVITY_PLACE)
 }
 
-/// Returns the session that a row points to.
+/// Returns the session to which a row points.
 pub(super) fn session_of(row: &Record) -> Result<SessionId> {
     SessionId::read(row.body.as_str()).ok_or_else(|| Error::corrupt(row.key.to_string()))
 }
 
-/// Adds to a batch what moves a session from one place to another; nothing if they are the same.
+/// Adds to a batch the move of a session from one place to another; nothing if they are the same.
 ///
-/// `from` is `None` for a session that stands nowhere, `to` for one that shall.
+/// `from` is `None` for a session that is not listed yet, `to` for one that is to be unlisted.
 pub(super) fn moved(
     mut batch: Batch,
     session: &SessionId,
@@ -193,14 +193,15 @@ pub(super) fn moved(
     })
 }
 
-/// Returns the record that says where in the lists a session stands, to be given to [`index_session`].
+/// Returns the key of the record that says where a session is listed, to be passed to [`index_session`].
 pub fn place_record(session: &SessionId) -> RecordKey {
     place_key(session)
 }
 
-/// Adds to a batch what makes the lists right for a session whose record, or whose last message's time, changes in it.
+/// Adds to a batch what keeps the lists correct when it changes a session's record or the time of its last message.
 ///
-/// `place` is the record named by [`place_record`] as it is now. For those who write sessions themselves, as an import does.
+/// `place` is the current record under the key of [`place_record`]. For callers that write sessions themselves, such as
+/// an import.
 pub fn index_session(
     batch: Batch,
     session: &Session,
@@ -212,18 +213,19 @@ pub fn index_session(
     moved(batch, &session.id, from.as_ref().map(|(place, version)| (place, *version)), Some(&to))
 }
 
-/// Adds to a batch the rows of a session that is new to the store and whose last message is of `last_message_at`.
+/// Adds to a batch the rows of a session that is new to the store and whose last message has the time
+/// `last_message_at`.
 ///
-/// For those who write session records themselves; [`new_session`] writes the record too.
+/// For callers that write session records themselves; [`new_session`] writes the record too.
 pub fn index_new_session(batch: Batch, session: &Session, last_message_at: Timestamp) -> Result<Batch> {
     moved(batch, &session.id, None, Some(&Place::of(session, Some(last_message_at))))
 }
 
-/// Adds to a batch a session that is new to the store, with everything by which the verbs find it.
+/// Adds to a batch a session that is new to the store, with everything that lists need to find it.
 ///
-/// This is how an import brings sessions in. Their messages go to [`Session::history`], their tasks to
-/// [`Session::tasks`]; [`preview`](super::preview) makes [`Session::preview`]. The batch meets a conflict if the
-/// session exists, or if it was purged: the tombstone's key is then among the mismatches.
+/// Imports use this. A session's messages go to [`Session::history`], its tasks to [`Session::tasks`];
+/// [`preview`](super::preview) makes [`Session::preview`]. The batch conflicts if the session exists, or if it was
+/// purged: the tombstone's key is then among the mismatches.
 pub fn new_session(batch: Batch, session: &Session, last_message_at: Option<Timestamp>) -> Result<Batch> {
     let batch = batch.guard(Guard::Record { key: session.id.record_key(TOMBSTONE), expect: Expect::Absent }).put(
         session.key(),

@@ -1,4 +1,4 @@
-//! Agents, and what they add up to.
+//! Agents and their totals.
 
 use std::collections::HashSet;
 
@@ -14,42 +14,42 @@ use crate::key::RecordKey;
 use crate::query::ScanQuery;
 use crate::time::Timestamp;
 
-/// Sessions that are added up together.
+/// How many sessions are totalled together.
 const PAGE: usize = 256;
 
-/// What an agent's sessions add up to, without those in the trash.
+/// Totals over an agent's sessions, without those in the trash.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct AgentTotals {
     /// How many sessions it has.
     pub sessions: u64,
-    /// How many messages they have, each counted once however many sessions were restored with it.
+    /// How many messages they have. A message counts once, however many sessions were restored with it.
     pub messages: u64,
-    /// How many tasks were completed: what the agent's record says that it had completed before its sessions were counted,
-    /// and each completed task of its sessions, once.
+    /// How many tasks were completed: the number in the agent's record, from before its sessions were counted, plus
+    /// each completed task of its sessions, once.
     pub tasks_completed: u64,
-    /// How many tasks were given up with an error.
+    /// How many tasks failed.
     pub tasks_failed: u64,
-    /// How many tasks were put aside.
+    /// How many tasks were interrupted.
     pub tasks_interrupted: u64,
-    /// When something last happened in one of them.
+    /// When one of them was last active.
     pub last_active_at: Option<Timestamp>,
 }
 
 impl Workspace {
-    /// Saves an agent, new or changed, as it is given.
+    /// Saves an agent, new or changed, exactly as given.
     pub async fn save_agent(&self, agent: &Agent) -> Result<()> {
         self.write_agents("save_agent", std::slice::from_ref(agent), &[]).await
     }
 
-    /// Saves several agents, all or none. Agents that are not among them stay as they are;
-    /// [`replace_agents`](Self::replace_agents) removes them.
+    /// Saves several agents, all or none. Other agents stay as they are; [`replace_agents`](Self::replace_agents)
+    /// removes them.
     pub async fn save_agents(&self, agents: &[Agent]) -> Result<()> {
         self.write_agents("save_agents", agents, &[]).await
     }
 
     /// Saves several agents and removes all others, all or nothing. One that is saved concurrently may stay.
     ///
-    /// The sessions, checkpoints and transcripts of those that are removed stay.
+    /// The sessions, checkpoints and transcripts of removed agents stay.
     pub async fn replace_agents(&self, agents: &[Agent]) -> Result<()> {
         let kept: HashSet<_> = agents.iter().map(|agent| self.agent_key(&agent.id)).collect();
         let mut others = Vec::new();
@@ -75,7 +75,7 @@ impl Workspace {
         Ok(())
     }
 
-    /// Changes an agent, deciding again when others were faster; `None` if there is none.
+    /// Changes an agent, trying again after concurrent changes; `None` if there is none.
     pub async fn update_agent(&self, id: &AgentId, change: impl Fn(&mut Agent)) -> Result<Option<Agent>> {
         let (key, change) = (&self.agent_key(id), &change);
         let decided = self.decide("update_agent", move |before| async move {
@@ -96,25 +96,25 @@ impl Workspace {
         Ok(self.store.load_as::<Agent>(&self.agent_key(id)).await?.map(|found| found.value))
     }
 
-    /// Returns all agents in the order of their ids, read as they are asked for.
+    /// Returns all agents in the order of their ids, read lazily.
     pub fn agents(&self) -> impl Stream<Item = Result<Agent>> + Send + Unpin + use<> {
         self.agents_after(None)
     }
 
-    /// Returns the agents whose ids come after one, which need not be there, as [`agents`](Self::agents) does.
+    /// Like [`agents`](Self::agents), but returns only agents whose ids come after one, which need not exist.
     pub fn agents_after(&self, after: Option<&AgentId>) -> impl Stream<Item = Result<Agent>> + Send + Unpin + use<> {
         let query = ScanQuery { after: after.map(|after| self.agent_key(after)), ..self.all_agents() };
         self.store.list_as::<Agent>(query).map_ok(|found| found.value)
     }
 
-    /// Asks for the records of all agents.
+    /// Queries the records of all agents.
     fn all_agents(&self) -> ScanQuery {
         ScanQuery::of(self.namespace.kind(&Agent::KIND), PAGE).prefixed(self.namespace.prefix())
     }
 
     /// Removes an agent; returns whether there was one.
     ///
-    /// Its sessions stay, also one that is running, and so do its checkpoints and transcript.
+    /// Its sessions stay, even active ones, and so do its checkpoints and transcript.
     pub async fn remove_agent(&self, id: &AgentId) -> Result<bool> {
         let key = &self.agent_key(id);
         let decided = self.decide("remove_agent", move |before| async move {
@@ -130,10 +130,10 @@ impl Workspace {
         Ok(decided.await?.0)
     }
 
-    /// Returns what the sessions of an agent add up to, whether or not the agent itself is still there.
+    /// Returns the totals over an agent's sessions, whether or not the agent itself still exists.
     ///
-    /// Nothing of it is stored; it costs a read for each session that has had tasks. What cannot be read is an error: a sum of
-    /// less than all is none.
+    /// Nothing of this is stored; it costs a read for each session that has had tasks. Anything unreadable is an error:
+    /// a partial sum would be wrong.
     pub async fn agent_totals(&self, id: &AgentId) -> Result<AgentTotals> {
         let before = self.agent(id).await?.map_or(0, |agent| agent.tasks_completed);
         let mut totals = AgentTotals { tasks_completed: before, ..AgentTotals::default() };
@@ -149,7 +149,7 @@ impl Workspace {
                     continue;
                 }
                 for task in self.tasks(&session).await?.whole()?.ended {
-                    // The old extension repeated the tasks of a session in those that were restored from it.
+                    // The old extension repeated a session's tasks in the sessions restored from it.
                     if task.id.as_ref().is_none_or(|id| counted.insert(id.as_text().to_json())) {
                         totals.add(task.status.as_ref());
                     }
@@ -159,7 +159,7 @@ impl Workspace {
         Ok(totals)
     }
 
-    /// Adds up what records and heads say, and returns the sessions and whether they have had tasks.
+    /// Adds the numbers in records and heads to the totals, and returns each session and whether it has had tasks.
     async fn add_up(&self, ids: &[SessionId], totals: &mut AgentTotals) -> Result<Vec<(SessionId, bool)>> {
         let keys: Vec<_> = ids.iter().map(key_of::<Session>).collect();
         let records = self.store.get(&keys).await?;

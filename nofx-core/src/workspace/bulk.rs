@@ -1,4 +1,4 @@
-//! The same done to several sessions, each with a result of its own.
+//! The same verb on several sessions, each with its own result.
 
 use std::future::Future;
 
@@ -9,36 +9,37 @@ use super::{RestoreOptions, Workspace};
 use crate::entity::{Session, SessionId};
 use crate::error::Result;
 
-/// How many are under way at once, so that they share flushes.
+/// How many calls run concurrently, so that they share flushes.
 const AT_ONCE: usize = 16;
 
 impl Workspace {
-    /// Restores several sessions; the result of each, in their order.
+    /// Restores several sessions; returns the result of each, in order.
     pub async fn restore_sessions(&self, ids: &[SessionId], options: RestoreOptions) -> Vec<Result<Session>> {
         self.each(ids, move |workspace, id| async move { workspace.restore_session(&id, options).await }).await
     }
 
-    /// Archives several sessions; the result of each, in their order.
+    /// Archives several sessions; returns the result of each, in order.
     pub async fn archive_sessions(&self, ids: &[SessionId]) -> Vec<Result<Session>> {
         self.each(ids, move |workspace, id| async move { workspace.archive_session(&id).await }).await
     }
 
-    /// Puts several sessions into the trash; the result of each, in their order.
+    /// Moves several sessions to the trash; returns the result of each, in order.
     pub async fn delete_sessions(&self, ids: &[SessionId]) -> Vec<Result<Session>> {
         self.each(ids, move |workspace, id| async move { workspace.delete_session(&id).await }).await
     }
 
-    /// Takes several sessions out of the trash; the result of each, in their order.
+    /// Takes several sessions out of the trash; returns the result of each, in order.
     pub async fn undelete_sessions(&self, ids: &[SessionId]) -> Vec<Result<Session>> {
         self.each(ids, move |workspace, id| async move { workspace.undelete_session(&id).await }).await
     }
 
-    /// Removes several sessions in the trash for good; the result of each, in their order.
+    /// Permanently removes several sessions in the trash; returns the result of each, in order.
     pub async fn purge_sessions(&self, ids: &[SessionId]) -> Vec<Result<()>> {
         self.each(ids, move |workspace, id| async move { workspace.purge_session(&id).await }).await
     }
 
-    /// Removes several sessions for good, whether or not they are in the trash; the result of each, in their order.
+    /// Permanently removes several sessions, whether or not they are in the trash; returns the result of each, in
+    /// order.
     pub async fn purge_live_sessions(&self, ids: &[SessionId]) -> Vec<Result<()>> {
         self.each(ids, move |workspace, id| async move { workspace.purge_live_session(&id).await }).await
     }
@@ -50,7 +51,7 @@ impl Workspace {
         if let Err(error) = self.takes_no_operation("a call on several sessions") {
             return ids.iter().map(|_| Err(error.clone())).collect();
         }
-        // Each with a workspace and an id of its own, so that the whole may be sent to another thread.
+        // Each gets its own workspace and id, so that the whole can be sent to another thread.
         let all: Vec<_> = ids.iter().map(|id| act(self.clone(), id.clone())).collect();
         stream::iter(all).buffered(AT_ONCE).collect().await
     }

@@ -9,15 +9,15 @@ use crate::error::Result;
 use crate::json::Text;
 use crate::kind::CHECKPOINTS as KIND;
 
-/// How many checkpoints are usually read: the newest.
+/// How many checkpoints are usually read: the newest ones.
 pub const CHECKPOINTS: usize = 100;
 
-/// Entries of a page of checkpoints.
+/// Entries per page of checkpoints.
 const PAGE: usize = 100;
 
 impl Workspace {
-    /// Keeps an exchange with an agent. Nothing that was kept before is read or written. Repeated in an operation, it answers what it
-    /// was given, with the current time.
+    /// Stores an exchange with an agent. Does not read or write earlier ones. Repeated in an operation, it returns its
+    /// arguments with the current time.
     pub async fn save_checkpoint(
         &self,
         agent: &AgentId,
@@ -29,8 +29,8 @@ impl Workspace {
         Ok(checkpoint)
     }
 
-    /// Returns what became of reading the newest checkpoints of an agent, oldest first; [`CHECKPOINTS`] is the usual number. One
-    /// that cannot be read is an error in its place and hides no other. All are kept.
+    /// Returns the result of reading each of an agent's newest checkpoints, oldest first; [`CHECKPOINTS`] is the usual
+    /// number. An unreadable one is an error in its place and does not hide the others. All checkpoints are kept.
     pub async fn checkpoints(&self, agent: &AgentId, count: usize) -> Result<Vec<Result<Checkpoint>>> {
         let newest = self.read_on(&self.agent_log(&KIND, agent), count.clamp(1, PAGE));
         let newest = newest.map(|entry| Checkpoint::from_body(&entry?.body));
@@ -39,12 +39,13 @@ impl Workspace {
         Ok(checkpoints)
     }
 
-    /// Removes the checkpoints of an agent for good; returns whether there were any. One that is saved concurrently may stay.
+    /// Permanently removes an agent's checkpoints; returns whether there were any. One that is saved concurrently may
+    /// stay.
     pub async fn remove_checkpoints(&self, agent: &AgentId) -> Result<bool> {
         self.remove_on("remove_checkpoints", &self.agent_log(&KIND, agent)).await
     }
 
-    /// Removes the checkpoints of all agents for good, also of those that are no longer saved.
+    /// Permanently removes the checkpoints of all agents, including agents that no longer exist.
     pub async fn clear_checkpoints(&self) -> Result<()> {
         self.clear_on(&KIND).await
     }

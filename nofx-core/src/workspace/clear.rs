@@ -1,4 +1,4 @@
-//! Removing all that a store holds.
+//! Removing everything that a store holds.
 
 use std::collections::BTreeSet;
 
@@ -18,31 +18,33 @@ use crate::kind::{
 use crate::query::{LogScan, ScanQuery};
 use crate::record::Record;
 
-/// Things of a page, and of a commit that removes some.
+/// Items per page, and per commit that removes some.
 const PAGE: usize = 256;
 
-/// How many sessions are purged at once, so that they share flushes.
+/// How many sessions are purged concurrently, so that they share flushes.
 const AT_ONCE: usize = 16;
 
-/// An id before all others.
+/// An id that sorts before all others.
 const FIRST: &str = "\0";
 
-/// What was removed of a store, and what was left.
+/// What was removed from a store, and what was left.
 #[derive(Clone, Debug, Default)]
 pub struct Cleared {
-    /// How many sessions were removed, of all namespaces and with those in the trash.
+    /// How many sessions were removed, in all namespaces and including the trash.
     pub sessions: u64,
-    /// Why something is left, each naming what: it cannot be read, or a later version wrote it.
+    /// Why something was left; each error names it. It is unreadable, or a later version wrote it.
     pub left: Vec<Error>,
 }
 
 impl Workspace {
-    /// Removes all that the store holds for good, in many commits: sessions, agents, templates, transcripts, checkpoints, messages between
-    /// agents, of all namespaces, bytes of an old folder that were kept as they were, and the records and logs of hosts' own.
+    /// Permanently removes everything that the store holds, in many commits: sessions, agents, templates, transcripts,
+    /// checkpoints and messages between agents, of all namespaces, the bytes kept from an old folder, and the hosts'
+    /// own records and logs.
     ///
-    /// Two things stay: which files were imported, and which sessions were purged, so that no import brings anything back. So does
-    /// what cannot be read or was written by a later version, with the contents and templates that it may need; it is told. What others
-    /// write concurrently may go or stay. One that was interrupted goes on when it is repeated.
+    /// Two things stay, so that no import brings anything back: which files were imported, and which sessions were
+    /// purged. Anything that is unreadable or was written by a later version also stays, with the contents and
+    /// templates that it may need, and is reported. Concurrent writes may be removed or stay. After an interruption,
+    /// call it again to finish.
     pub async fn clear_all(&self) -> Result<Cleared> {
         self.takes_no_operation("clear_all")?;
         self.progress.begin("clearing");
@@ -63,7 +65,7 @@ impl Workspace {
         self.clear_records(ScanQuery::of(ATTACHMENT, PAGE), |_| true, &mut cleared.left).await?;
         if cleared.left.is_empty() {
             self.clear_records(ScanQuery::of(TEMPLATE, PAGE), |_| true, &mut cleared.left).await?;
-            // Long contents of messages go by a sweep, which sees those that others write now.
+            // A sweep removes the long contents of messages, because it takes concurrent writes into account.
             let payloads = ScanQuery::of(PAYLOAD, PAGE);
             self.clear_records(payloads, |key| !key.id().starts_with("content/"), &mut cleared.left).await?;
             self.sweep_contents().await?;
@@ -81,7 +83,7 @@ impl Workspace {
                     cleared.sessions += 1;
                     self.progress.advance(1);
                 }
-                // Another was faster.
+                // Another process purged it first.
                 Err(Error::NotFound(_)) => {}
                 Err(error) => note(error, &mut cleared.left)?,
             }
@@ -89,7 +91,7 @@ impl Workspace {
         Ok(())
     }
 
-    /// Removes the records that a query finds and that are meant.
+    /// Removes the matching records that a query finds.
     async fn clear_records(
         &self,
         query: ScanQuery,
@@ -113,7 +115,7 @@ impl Workspace {
         Ok(())
     }
 
-    /// Removes the logs of hosts' own, of all names.
+    /// Removes the hosts' own logs, under all names.
     async fn clear_own_logs(&self, left: &mut Vec<Error>) -> Result<()> {
         let scan = LogScan::all(PAGE).after(LogKey::new(Kind::of(OWN), FIRST)?);
         let mut found = self.store.logs(scan).ready_chunks(PAGE);
@@ -133,7 +135,7 @@ impl Workspace {
         Ok(())
     }
 
-    /// Returns the namespaces whose agents or messages between agents have logs, and the default one.
+    /// Returns the namespaces that have agent logs or messages between agents, and the default one.
     async fn namespaces(&self) -> Result<BTreeSet<Namespace>> {
         let mut namespaces = BTreeSet::from([Namespace::default()]);
         for kind in [TRANSCRIPT_IN, CHECKPOINTS_IN, ORCHESTRATION_IN] {
@@ -148,7 +150,7 @@ impl Workspace {
     }
 }
 
-/// Removes the session of a record, whichever namespace it belongs to.
+/// Purges the session of a record, in whatever namespace it is.
 async fn purge(workspace: Workspace, record: Result<Record>) -> Result<()> {
     let session = Session::from_body(&record?.body)?;
     workspace.within(Namespace::stored(session.namespace.as_ref())).purge_live_session(&session.id).await
@@ -158,7 +160,7 @@ fn is_own(kind: &Kind) -> bool {
     kind.as_str().starts_with(OWN)
 }
 
-/// Notes what is wrong with one thing, which is left; any other error is one of the whole.
+/// Records an error about a single item, which is left; any other error is fatal.
 fn note(error: Error, left: &mut Vec<Error>) -> Result<()> {
     match error.is_of_one_thing() {
         true => left.push(error),

@@ -1,10 +1,10 @@
-//! Long contents of messages, kept once however many messages have them.
+//! Long contents of messages, stored once however many messages have them.
 //!
-//! A message whose content is longer than [`LARGE_CONTENT`] is stored with the beginning of it, and the member `$content`
-//! that names the whole by its digest. The whole is records of kind [`PAYLOAD`]: `content/<digest>` says how long it is,
-//! `content/<digest>/<number>` are its pieces in order. Nobody counts how many messages use it. Whoever stores such a
-//! message also writes the first of these records anew, so that its version says when it was last needed, and
-//! [`Workspace::sweep_contents`] removes what no message names and nobody has needed since the sweep began.
+//! A message whose content is longer than [`LARGE_CONTENT`] is stored with the beginning of it, and the member
+//! `$content` names the whole by its digest. The whole is stored in records of kind [`PAYLOAD`]: `content/<digest>`
+//! says how long it is, and `content/<digest>/<number>` are its pieces in order. There is no reference count. Storing
+//! such a message also writes the first of these records again, so that its version says when it was last needed;
+//! [`Workspace::sweep_contents`] removes contents that no message names and that were not needed since the sweep began.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -23,7 +23,7 @@ use crate::query::{LogScan, ScanQuery};
 use crate::record::{LogHead, Seq};
 use crate::store::Store;
 
-/// The longest content that stands in its message itself, in bytes of JSON.
+/// The longest content that is stored in its message, in bytes of JSON.
 pub const LARGE_CONTENT: usize = 64 << 10;
 
 /// The member of a message that names its content.
@@ -32,13 +32,13 @@ const REFERENCE: &str = "$content";
 /// The longest piece of a content, in bytes; its JSON is at most twice as long.
 const PIECE: usize = 4 << 20;
 
-/// How much content goes into the batch of the message itself; more is committed before.
+/// How much content goes into the message's own batch; larger content is committed first.
 const TOGETHER: usize = 8 << 20;
 
-/// Logs of a page when all are looked at.
+/// Logs per page when all are scanned.
 const PAGE: usize = 256;
 
-/// What stands in a message for its content.
+/// What a message stores in place of its content.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Reference {
     sha256: String,
@@ -73,7 +73,7 @@ impl Reference {
     }
 }
 
-/// Splits a content where a character ends.
+/// Splits a content at character boundaries.
 fn pieces(content: &str) -> impl Iterator<Item = &str> {
     let mut rest = content;
     std::iter::from_fn(move || {
@@ -86,7 +86,7 @@ fn pieces(content: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// Messages as they are stored, and the contents that are to be kept apart from them.
+/// Messages as they are stored, and the contents to store separately.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Prepared {
     pub(super) entries: Vec<NewEntry>,
@@ -99,7 +99,9 @@ impl Prepared {
         let mut prepared = Self::default();
         for message in messages {
             if message.object().get(REFERENCE).is_some() {
-                return Err(Error::invalid("a message whose content is kept elsewhere; `whole_message` gets it"));
+                return Err(Error::invalid(
+                    "a message whose content is stored separately; read it with `whole_message` first",
+                ));
             }
             let mut entry = store.entry(&message)?;
             if entry.body.len() > LARGE_CONTENT
@@ -119,7 +121,7 @@ impl Prepared {
     }
 }
 
-/// Replaces a long content by its beginning and a reference.
+/// Replaces a long content with its beginning and a reference.
 fn abridge(mut object: Object) -> Option<(Object, Reference, Box<str>)> {
     let content: Box<str> = object.get("content").filter(|content| content.len() > LARGE_CONTENT)?.into();
     let shown = Text::from_json(&content).and_then(|text| beginning(&text)).unwrap_or_default();
@@ -129,17 +131,18 @@ fn abridge(mut object: Object) -> Option<(Object, Reference, Box<str>)> {
     Some((object, reference, content))
 }
 
-/// Returns what a message says about its content, if that is kept apart. `TooNew` if it says so in a way that is not known.
+/// Returns the message's reference, if its content is stored separately. `TooNew` if the reference has an unknown form.
 fn reference(message: &Message) -> Result<Option<Reference>> {
     let Some(said) = message.object().get(REFERENCE) else { return Ok(None) };
-    let read =
-        Reference::read(said).ok_or_else(|| Error::too_new("a message that names its content in another way"))?;
+    let read = Reference::read(said)
+        .ok_or_else(|| Error::too_new("a message that refers to its content in an unknown way"))?;
     Ok(Some(read))
 }
 
-/// Returns a message with its whole content, which is read if it is kept apart.
+/// Returns a message with its whole content, reading it if it is stored separately.
 ///
-/// What the verbs of a [`Workspace`] answer is whole already; this is for those who read histories as logs.
+/// Messages returned by the verbs of a [`Workspace`] are already whole; this is for callers that read histories as
+/// logs.
 pub async fn whole_message(store: &Store, message: Message) -> Result<Message> {
     let Some(reference) = reference(&message)? else { return Ok(message) };
     let content = read_content(store, &reference).await?;
@@ -166,17 +169,18 @@ async fn read_content(store: &Store, reference: &Reference) -> Result<String> {
     }
 }
 
-/// What a sweep found.
+/// The result of a sweep.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Swept {
     /// Contents that messages name.
     pub kept: u64,
-    /// Contents that none names and that were removed.
+    /// Contents that no message names, which were removed.
     pub removed: u64,
 }
 
 impl Workspace {
-    /// Adds to a batch that stores messages what their contents need.
+    /// Adds to a batch that stores messages what their contents need. Contents that are too large for it are committed
+    /// first.
     pub(super) async fn keep_contents(&self, mut batch: Batch, prepared: &Prepared) -> Result<Batch> {
         let mut seen = HashSet::new();
         for (reference, content) in &prepared.contents {
@@ -198,7 +202,7 @@ impl Workspace {
             if together {
                 batch = batch.put(key, Expect::Any, piece);
             } else {
-                // Nothing names it yet, so a sweep may take it before the message is there; then the guard does not hold.
+                // No message names it yet, so a sweep may remove it before the message is stored; the guard then fails.
                 let written = self.store.batch().put(key.clone(), Expect::Any, piece);
                 let version = self.store.commit(written).await?.committed()?.seq;
                 let expect = version.map_or(Expect::Absent, Expect::At);
@@ -208,7 +212,7 @@ impl Workspace {
         Ok(batch.put(head, Expect::Absent, body))
     }
 
-    /// Adds to a batch that copies stored messages that their contents are needed once more.
+    /// Adds to a batch that copies stored messages the fact that their contents are needed again.
     pub(super) async fn keep_copied(&self, mut batch: Batch, entries: &[NewEntry]) -> Result<Batch> {
         let mut all = BTreeMap::new();
         for entry in entries {
@@ -223,13 +227,14 @@ impl Workspace {
         Ok(batch)
     }
 
-    /// Removes long contents that no message of any session names any more, also of those in the trash.
+    /// Removes long contents that no message of any session, including those in the trash, names any more.
     ///
-    /// Reads every history. Safe at any time: a content that is needed while the sweep goes on stays. Nothing is removed, and it is
-    /// `Corrupt`, if a message cannot be read, and `TooNew` if a later version wrote one: what that needs is not known.
+    /// Reads every history. Safe to run at any time: a content that is needed during the sweep stays. Removes nothing
+    /// if a message cannot be read (`Corrupt`) or a later version wrote one (`TooNew`): what such a message needs is
+    /// unknown.
     pub async fn sweep_contents(&self) -> Result<Swept> {
         self.takes_no_operation("sweep_contents")?;
-        // Everything that is needed from here on has a higher version.
+        // Everything that is needed from now on has a higher version.
         let begun = self.store.batch().delete(RecordKey::new(PAYLOAD, "content/sweep")?, Expect::Any);
         let begun = self.store.commit(begun).await?.committed()?.seq;
         let named = self.named_contents().await?;
@@ -250,7 +255,7 @@ impl Workspace {
         Ok(swept)
     }
 
-    /// Removes a content with all its pieces unless it was needed since; returns how many were removed.
+    /// Removes a content with all its pieces unless it was needed since; returns how many contents were removed.
     async fn remove_content(
         &self,
         content: Option<(String, Vec<(RecordKey, Seq)>)>,
@@ -281,7 +286,7 @@ impl Workspace {
     }
 
     async fn add_named(&self, head: &LogHead, digests: &mut HashSet<String>) -> Result<()> {
-        // What comes behind it keeps its contents by their versions.
+        // Later entries protect their contents by version.
         let mut entries = self.store.read_whole(head, PAGE);
         while let Some(entry) = entries.try_next().await? {
             digests.extend(named(&entry.body)?.map(|reference| reference.sha256));
@@ -290,7 +295,7 @@ impl Workspace {
     }
 }
 
-/// Returns the reference in a stored message, looking closely only where there may be one.
+/// Returns the reference in a stored message. Parses only messages that may have one.
 fn named(body: &Body) -> Result<Option<Reference>> {
     let may_say = |member: &str| body.as_str().contains(member);
     if !may_say(REFERENCE) && !may_say(SCHEMA) {

@@ -1,4 +1,4 @@
-//! The first messages of a session as the beginning of a history.
+//! The first messages of a session as the start of another history.
 
 use futures_util::{StreamExt, TryStreamExt};
 
@@ -14,22 +14,22 @@ use crate::record::LogHead;
 
 /// A last piece shorter than this is copied, unless it is the first.
 ///
-/// Otherwise a history could become a chain of very short pieces, and reading its tail a read for each.
+/// Otherwise a history could become a chain of very short pieces, and reading its tail would take a read for each.
 const SHORTEST_PIECE: u64 = 50;
 
-/// Messages of a page when a preview is looked for: it is usually the first one.
+/// Messages per page when looking for a preview: it is usually the first message.
 const PREVIEW_PAGE: usize = 16;
 
 /// The first messages of a session.
 #[derive(Debug, Default)]
 pub(super) struct Cut {
-    /// Those that stay where they are.
+    /// The ones that stay where they are.
     pub(super) pieces: Vec<Piece>,
-    /// Those behind them, as they are stored, to be copied.
+    /// The messages after them, in stored form, to be copied.
     pub(super) copied: Vec<NewEntry>,
 }
 
-/// What becomes of a last piece that is short.
+/// What to do with a short last piece.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Short {
     /// Its messages are copied.
@@ -39,7 +39,8 @@ pub(super) enum Short {
 }
 
 impl Workspace {
-    /// Returns the first `to` messages of a session, which it must have; `own` is the head of the log that it adds to.
+    /// Returns the first `to` messages of a session, which must have that many; `own` is the head of the log to which
+    /// it appends.
     pub(super) async fn cut(&self, session: &Session, own: &LogHead, to: u64, short: Short) -> Result<Cut> {
         let own = Piece { session: session.id.clone(), log: session.rewinds, length: own.length };
         let mut left = to;
@@ -60,7 +61,7 @@ impl Workspace {
         Ok(Cut { pieces, copied })
     }
 
-    /// Returns the preview of a session that has only its first `to` messages.
+    /// Returns the preview of a session that keeps only its first `to` messages.
     pub(super) async fn preview_within(&self, session: &Session, to: u64) -> Result<Option<Text>> {
         if session.preview.is_none() {
             return Ok(None);

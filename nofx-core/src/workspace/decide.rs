@@ -1,4 +1,4 @@
-//! Deciding again when others were faster.
+//! Deciding again after a concurrent change.
 
 use std::future::Future;
 
@@ -6,18 +6,19 @@ use super::Workspace;
 use crate::batch::{Batch, Committed, Conflict};
 use crate::error::{Error, Result};
 
-/// How often a verb decides before it gives up because others keep changing the same things.
+/// How often a verb decides before it gives up because of concurrent changes.
 const TRIES: usize = 16;
 
-/// What is known before a verb decides.
+/// What a verb knows before it decides.
 #[derive(Clone, Debug, Default)]
 pub(super) enum Before {
     /// Nothing.
     #[default]
     Nothing,
-    /// That others were faster than its last decision.
+    /// Its last decision conflicted with a concurrent change.
     Conflict(Box<Conflict>),
-    /// That it has happened in this operation, and what it got: it is to answer what came of it, and change nothing.
+    /// It has already happened in this operation, with this result: the verb must return the same answer and change
+    /// nothing.
     Happened(Committed),
 }
 
@@ -29,10 +30,11 @@ impl Before {
 }
 
 impl Workspace {
-    /// Reads, decides and commits, again while others change what was read: the one way in which verbs write.
+    /// Reads, decides and commits, and repeats while concurrent changes affect what was read. All verbs write this way.
     ///
-    /// `decide` gets what is known before, and answers what the verb shall answer and a batch that expects what was read. No batch is no
-    /// change. [`Conflict`](Error::Conflict) after too many tries. In an operation, the answer is always that of what has happened.
+    /// `decide` gets what is known so far, and returns the verb's answer and a batch that expects what was read. No
+    /// batch means no change. [`Conflict`](Error::Conflict) after too many tries. In an operation, the answer always
+    /// describes what has happened.
     pub(super) async fn decide<T, F>(&self, verb: &str, decide: impl Fn(Before) -> F) -> Result<(T, Option<Committed>)>
     where
         F: Future<Output = Result<(T, Option<Batch>)>>,
@@ -52,7 +54,8 @@ impl Workspace {
             tries += 1;
             let decided = decide(std::mem::take(&mut before)).await;
             let Ok((answer, Some(mut batch))) = decided else {
-                // What refuses it, or leaves nothing to change, may be what another call of the operation has done since.
+                // What makes it fail, or leaves nothing to change, may be the effect of another call of the same
+                // operation.
                 match happened().await? {
                     Some(committed) => before = Before::Happened(committed),
                     None => return Ok((decided?.0, None)),
@@ -63,7 +66,7 @@ impl Workspace {
                 batch.id = id;
             }
             match self.store.commit(batch).await?.committed() {
-                // Another call of the operation may have been faster, with another decision.
+                // Another call of the operation may have committed first, with a different decision.
                 Ok(committed) if id.is_some() => before = Before::Happened(committed),
                 Ok(committed) => return Ok((answer, Some(committed))),
                 Err(Error::Conflict(conflict)) if tries < TRIES => before = Before::Conflict(conflict),

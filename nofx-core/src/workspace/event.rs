@@ -1,7 +1,7 @@
-//! What has happened in a store, as a feed that survives its readers.
+//! What has happened in a store, as a feed that outlives its readers.
 //!
-//! A commit says which records and logs it touched. Verbs also name what they did: their batches delete a record of kind
-//! [`EVENT`] that never exists, so that its name stands in the feed and nothing is stored.
+//! A commit says which records and logs it touched. Verbs also name what they did: their batches delete a record of
+//! kind [`EVENT`] that never exists, so that its name appears in the feed although nothing is stored.
 
 use std::collections::HashSet;
 
@@ -29,7 +29,7 @@ macro_rules! events {
             /// Every kind.
             pub const ALL: &'static [Self] = &[$(Self::$name),*];
 
-            /// Returns the name that watchers know, such as `session.created`.
+            /// Returns the name that watchers use, such as `session.created`.
             pub fn name(self) -> &'static str {
                 match self {
                     $(Self::$name => $text,)*
@@ -42,58 +42,58 @@ macro_rules! events {
 events! {
     /// A session was created.
     SessionCreated = "session.created",
-    /// A session was put away.
+    /// A session was archived.
     SessionArchived = "session.archived",
-    /// A session was made from another one.
+    /// A session was created from another one.
     SessionRestored = "session.restored",
-    /// A session rests.
+    /// A session was paused.
     SessionPaused = "session.paused",
-    /// A session goes on.
+    /// A session was resumed.
     SessionResumed = "session.resumed",
-    /// A session ends soon. Told by an [`ExpiryWatch`](super::ExpiryWatch) only.
+    /// A session will expire soon. Reported only by an [`ExpiryWatch`](super::ExpiryWatch).
     SessionExpiryWarning = "session.expiry.warning",
-    /// A session's time is over, and a host has noted it.
+    /// A session has expired, and a host has recorded it.
     SessionExpired = "session.expired",
-    /// A session was put into the trash.
+    /// A session was moved to the trash.
     SessionDeleted = "session.deleted",
     /// A session was taken out of the trash.
     SessionUndeleted = "session.undeleted",
-    /// A session was removed for good.
+    /// A session was permanently removed.
     SessionPurged = "session.purged",
-    /// A session was brought in from elsewhere, or something about it was changed.
+    /// A session was imported, or its record was changed.
     SessionChanged = "session.changed",
-    /// The newest messages of a session were taken back.
+    /// A session was rewound: its newest messages were removed.
     SessionRewound = "session.rewound",
     /// Messages were added to a session.
     MessageAdded = "session.message.added",
-    /// A task was begun.
+    /// A task was started.
     TaskStarted = "session.task.started",
-    /// A task was done.
+    /// A task was completed.
     TaskCompleted = "session.task.completed",
-    /// A task was given up with an error.
+    /// A task failed.
     TaskFailed = "session.task.failed",
-    /// A task was put aside.
+    /// A task was interrupted.
     TaskInterrupted = "session.task.interrupted",
     /// An agent was saved or removed.
     AgentChanged = "agent.changed",
-    /// Messages between agents were kept.
+    /// Messages between agents were stored.
     OrchestrationPersisted = "orchestration.message.persisted",
-    /// Old things were cleaned up.
+    /// Old data was cleaned up.
     StorageCleanup = "storage.cleanup",
 }
 
 /// Something that happened.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Event {
-    /// What.
+    /// What happened.
     pub kind: EventKind,
-    /// To which session.
+    /// The session it concerns.
     pub session: Option<SessionId>,
-    /// To which agent, if it concerns no session.
+    /// The agent it concerns, if it concerns no session.
     pub agent: Option<AgentId>,
-    /// To which task, if its id is no longer than a key can be.
+    /// The task it concerns, if its id is short enough for a key.
     pub task: Option<TaskId>,
-    /// How many messages were left, if it is a rewind.
+    /// How many messages were left after a rewind.
     pub length: Option<u64>,
     /// The number of the commit, if it wrote records.
     pub seq: Option<Seq>,
@@ -102,21 +102,21 @@ pub struct Event {
 /// The next events.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Events {
-    /// What has happened behind the cursor.
+    /// What has happened since the cursor.
     Page {
-        /// The events in their order.
+        /// The events, in order.
         events: Vec<Event>,
-        /// Where to ask next. It may be kept for as long as one likes.
+        /// Where to continue. It may be kept indefinitely.
         next: Cursor,
-        /// Whether this was everything up to the moment of the answer.
+        /// Whether this was everything so far.
         at_end: bool,
     },
     /// The store no longer remembers everything since the cursor.
     ///
-    /// To catch up, list the sessions with [`summaries`](Workspace::summaries) since the last time that was seen, then ask
-    /// from `newest`: what happens during the listing is told then.
+    /// To catch up, list the sessions with [`summaries`](Workspace::summaries) since the last time seen, then continue
+    /// from `newest`: events during the listing are reported then.
     Gap {
-        /// Where to ask next.
+        /// Where to continue.
         newest: Cursor,
     },
 }
@@ -133,7 +133,7 @@ pub(super) fn tell_task(batch: Batch, event: EventKind, task: Option<&TaskId>) -
     tell_of(batch, named.unwrap_or_else(|| event.name().to_owned()))
 }
 
-/// Adds to a batch that it rewinds a session to so many messages.
+/// Adds to a batch that it rewinds a session to this many messages.
 pub(super) fn tell_rewind(batch: Batch, length: u64) -> Batch {
     tell_of(batch, format!("{}/{length}", EventKind::SessionRewound.name()))
 }
@@ -145,7 +145,7 @@ fn tell_of(batch: Batch, name: String) -> Batch {
     }
 }
 
-/// The sessions of some commits that do not belong to a namespace.
+/// The sessions of some commits that are outside a namespace.
 #[derive(Debug)]
 struct Here {
     others: HashSet<RecordKey>,
@@ -157,13 +157,13 @@ impl Here {
     }
 }
 
-/// Returns the record of the session that a log has messages of.
+/// Returns the record of the session whose messages are in a log.
 fn session_of_log(log: &LogKey) -> Result<RecordKey> {
     RecordKey::new(Session::KIND, first_id(log.id()))
 }
 
 impl Workspace {
-    /// Returns the place in the feed from which nothing has happened yet.
+    /// Returns the current end of the feed.
     pub async fn events_end(&self) -> Result<Cursor> {
         Ok(match self.store.changes(None, 0).await? {
             Changes::Page(page) => page.newest,
@@ -171,10 +171,12 @@ impl Workspace {
         })
     }
 
-    /// Returns what happened to this namespace in the next commits behind a cursor, at most `limit` of them, by whichever process.
+    /// Returns what happened to this namespace in the next commits after a cursor, at most `limit` of them, from all
+    /// processes.
     ///
-    /// `None` asks from the oldest that is remembered. Each commit is told once to whoever follows `next`; at least the
-    /// last [`REMEMBERED_COMMITS`](crate::REMEMBERED_COMMITS) are remembered. A page may hold no events and not be the last.
+    /// `None` starts at the oldest commit that is remembered. A caller that follows `next` gets each commit once; at
+    /// least the last [`REMEMBERED_COMMITS`](crate::REMEMBERED_COMMITS) are remembered. A page may have no events and
+    /// still not be the last.
     pub async fn events(&self, after: Option<&Cursor>, limit: usize) -> Result<Events> {
         let page = match self.store.changes(after, limit).await? {
             Changes::Gap { newest } => return Ok(Events::Gap { newest }),
@@ -191,7 +193,7 @@ impl Workspace {
     async fn add_events(&self, change: &Change, here: &Here, events: &mut Vec<Event>) -> Result<()> {
         let told: Vec<_> = change.records.iter().filter(|key| *key.kind() == EVENT).filter_map(named).collect();
         if !told.is_empty() {
-            // A batch that names what it does concerns one session at most.
+            // A batch that names what it does concerns at most one session.
             let session = match change.records.iter().find(|key| *key.kind() == Session::KIND) {
                 Some(key) if here.has(key) => Some(SessionId::from(self.id_of(key).await?)),
                 Some(_) => return Ok(()),
@@ -227,7 +229,7 @@ impl Workspace {
         Ok(())
     }
 
-    /// Looks which of the sessions that some commits are about belong to this namespace.
+    /// Determines which of the sessions that some commits concern belong to this namespace.
     async fn here(&self, changes: &[Change]) -> Result<Here> {
         let mut keys = HashSet::new();
         for change in changes {
@@ -242,7 +244,7 @@ impl Workspace {
         for (key, record) in keys.iter().zip(self.store.get_each(&keys).await?) {
             match record {
                 Ok(None) => gone.push(key.clone()),
-                // One that cannot be read may be of this one.
+                // An unreadable one may belong to this namespace.
                 Err(error) if error.is_of_one_thing() => {}
                 record => self.sort_out(key, record?.as_ref(), "$namespace", &mut others),
             }
@@ -254,7 +256,7 @@ impl Workspace {
         Ok(Here { others })
     }
 
-    /// Notes a session if a record says that it is of another namespace.
+    /// Adds a session to `others` if its record says that it belongs to another namespace.
     fn sort_out(&self, session: &RecordKey, record: Option<&Record>, member: &str, others: &mut HashSet<RecordKey>) {
         let object = record.and_then(|record| Object::parse(record.body.as_str()).ok());
         let name: Option<Text> = object.and_then(|object| object.read(member));
@@ -263,7 +265,7 @@ impl Workspace {
         }
     }
 
-    /// Returns the id that a record's key stands for. That of a record that is gone may be its digest.
+    /// Returns the id that a record's key stands for. For a record that is gone it may be the id's digest.
     async fn id_of(&self, key: &RecordKey) -> Result<Text> {
         let known = match *key.kind() == AGENT_IN {
             true => key.id().strip_prefix(&self.namespace.prefix()).unwrap_or(key.id()),
@@ -278,7 +280,7 @@ impl Workspace {
     }
 }
 
-/// Reads what a batch says that it does, and about what; what a later version may say is left out.
+/// Parses what a batch says it does, and to what; names from later versions are ignored.
 fn named(key: &RecordKey) -> Option<(EventKind, Option<&str>)> {
     let (name, about) = match key.id().split_once('/') {
         Some((name, about)) => (name, Some(about)),

@@ -1,4 +1,4 @@
-//! Telling a running host that sessions end soon, or have ended.
+//! Telling a running host that sessions will expire soon, or have expired.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -10,44 +10,44 @@ use crate::entity::{Session, SessionId, SessionStatus};
 use crate::error::Result;
 use crate::time::Timestamp;
 
-/// Sessions that are looked at together.
+/// How many sessions are read together.
 const PAGE: usize = 256;
 
-/// Something that the clock did to a session.
+/// A change of a session's state because time has passed.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ExpiryEvent {
     /// [`EventKind::SessionExpiryWarning`] or [`EventKind::SessionExpired`].
     pub kind: EventKind,
-    /// The session as it then is.
+    /// The session in its new state.
     pub session: Session,
 }
 
-/// Watches the clock for a host that is running.
+/// Watches the clock for a running host.
 ///
-/// Whether a session has expired is derived from the clock by whoever reads it, with or without a watch. A watch adds
-/// that somebody is told: the host asks it with [`poll`](Self::poll), at [`next_due`](Self::next_due) or whenever it
-/// likes. Of several hosts that watch one store, each warns, and the first to see that a session has expired notes it
-/// in the store and tells; the others hear of it by [`Workspace::events`].
+/// Every reader derives from the clock whether a session has expired, with or without a watch. A watch adds
+/// notifications: the host calls [`poll`](Self::poll), at [`next_due`](Self::next_due) or at any other time. If several
+/// hosts watch one store, each warns; the first to see that a session has expired records it in the store and reports
+/// it, and the others learn of it through [`Workspace::events`].
 #[derive(Clone, Debug)]
 pub struct ExpiryWatch {
     workspace: Workspace,
-    /// The ends of which this watch has warned.
+    /// The expiry times for which this watch has warned.
     warned: HashMap<SessionId, Timestamp>,
     next_due: Option<Timestamp>,
 }
 
 impl Workspace {
-    /// Returns a watch. Its first [`poll`](ExpiryWatch::poll) also tells what expired while no host was watching.
+    /// Returns a watch. Its first [`poll`](ExpiryWatch::poll) also reports what expired while no host was watching.
     pub fn expiry_watch(&self) -> ExpiryWatch {
         ExpiryWatch { workspace: Self { operation: None, ..self.clone() }, warned: HashMap::new(), next_due: None }
     }
 }
 
 impl ExpiryWatch {
-    /// Returns what is due by now: a warning once for each end of a session that comes within half an hour, at once if
-    /// less is left, and the end itself, once for the store.
+    /// Returns what is due by now: one warning for each expiry time that is within half an hour, and the expiry itself,
+    /// once per store.
     ///
-    /// Looks at the sessions that are active or rest. A clock that goes back repeats nothing.
+    /// Considers active and paused sessions. A clock that goes backwards repeats nothing.
     pub async fn poll(&mut self) -> Result<Vec<ExpiryEvent>> {
         let now = self.workspace.now();
         let mut events = Vec::new();
@@ -75,20 +75,21 @@ impl ExpiryWatch {
         Ok(events)
     }
 
-    /// Returns when the next event is due, as far as the last [`poll`](Self::poll) could know; a session that is created
-    /// or resumed later is due half an hour before its end at the earliest. `None` if there is none to wait for.
+    /// Returns when the next event is due, as far as the last [`poll`](Self::poll) could know; a session that is
+    /// created or resumed later is due half an hour before its end at the earliest. `None` if there is nothing to wait
+    /// for.
     pub fn next_due(&self) -> Option<Timestamp> {
         self.next_due
     }
 
-    /// Returns how long it is until then, by the store's clock: nothing if it is due.
+    /// Returns the time until then, by the store's clock; zero if it is due.
     pub fn next_due_in(&self) -> Option<Duration> {
         let now = self.workspace.now().as_millis();
         let wait = |due: Timestamp| u64::try_from(due.as_millis().saturating_sub(now)).unwrap_or_default();
         self.next_due.map(|due| Duration::from_millis(wait(due)))
     }
 
-    /// Returns the sessions that have not ended, as far as is noted.
+    /// Returns the sessions that are not recorded as ended.
     async fn going_on(&self) -> Result<Vec<Session>> {
         let mut ids = Vec::new();
         for status in [SessionStatus::Active, SessionStatus::Paused] {
@@ -96,13 +97,14 @@ impl ExpiryWatch {
         }
         let mut sessions = Vec::with_capacity(ids.len());
         for some in ids.chunks(PAGE) {
-            // One that cannot be read does not hide the others.
+            // An unreadable one does not hide the others.
             sessions.extend(self.workspace.sessions_by_id(some).await?.into_iter().flatten().flatten());
         }
         Ok(sessions)
     }
 
-    /// Notes that a session has expired. No event if another host has noted it, or if the session goes on after all.
+    /// Records that a session has expired. No event if another host has recorded it, or if the session turns out to be
+    /// still going.
     async fn expire(&self, session: &Session) -> Result<Option<ExpiryEvent>> {
         let (workspace, id) = (&self.workspace, &session.id);
         let decided = workspace.decide("expire", move |_| async move {

@@ -5,10 +5,11 @@
 //! - `format`: `"nofx-session"`, and `version`: `1`;
 //! - `session`: the session as an object, without what only the store needs;
 //! - `template`: the content of its template, if it has one;
-//! - `tasks`: `{"current": …, "ended": […]}`, the first only if there is one, and `"unreadable": […]` with reasons if some cannot be
-//!   read;
-//! - `messages`: all of them in their order, those too that the session was restored with, with their whole contents. In the place
-//!   of those that cannot be read stands a message of the system that says so; its members `unreadable` and `code` are for programs.
+//! - `tasks`: `{"current": …, "ended": […]}`, the first only if there is one, and `"unreadable": […]` with reasons if
+//!   some cannot be read;
+//! - `messages`: all of them in order, including those that the session was restored with, with their whole contents.
+//!   Unreadable messages are replaced by a system message that says so; its members `unreadable` and `code` are for
+//!   programs.
 
 use futures_core::Stream;
 use futures_util::{StreamExt, stream};
@@ -24,15 +25,15 @@ use crate::query::Direction;
 /// The name of the format.
 pub(super) const FORMAT: &str = "nofx-session";
 
-/// The newest version of the format that this version knows, and the one it writes.
+/// The newest version of the format that this version can read, and the one it writes.
 pub(super) const VERSION: u32 = 1;
 
 impl Workspace {
-    /// Returns a session as JSON, in pieces that joined are one text; messages are read as pieces are asked for.
+    /// Returns a session as JSON, in pieces that form one text when joined; messages are read lazily.
     ///
-    /// `NotFound` if there is no such session, `TooNew` if a later version wrote it. Messages and tasks that are damaged, or were written by a
-    /// later version, are an error behind the piece that stands for them in the text: joined without the errors, the pieces are
-    /// one text with all others. Any other error ends the stream.
+    /// `NotFound` if there is no such session, `TooNew` if a later version wrote it. For messages and tasks that are
+    /// damaged, or were written by a later version, the text has a substitute, and an error follows its piece: joined
+    /// without the errors, the pieces are one text with everything else. Any other error ends the stream.
     pub async fn export_json(
         &self,
         id: &SessionId,
@@ -71,7 +72,7 @@ impl Workspace {
     }
 }
 
-/// Returns a message as it is outside the store, or what stands for those that cannot be read; and why they cannot.
+/// Returns a message as it is outside the store, or the substitute for unreadable ones; and why they are unreadable.
 fn written(entry: Result<HistoryEntry>) -> (Option<String>, Option<Error>) {
     let written = entry.and_then(|entry| {
         let place = entry.position..entry.position.saturating_add(1);
@@ -84,7 +85,7 @@ fn written(entry: Result<HistoryEntry>) -> (Option<String>, Option<Error>) {
     }
 }
 
-/// Returns what stands in the place of messages that cannot be read.
+/// Returns the substitute for unreadable messages.
 fn mark(error: &Error) -> String {
     let (why, code) = (error.chain(), error.code());
     let id = error.positions().map_or("unreadable".to_owned(), |places| format!("unreadable-{}", places.start));
@@ -92,7 +93,8 @@ fn mark(error: &Error) -> String {
     format!(r#"{{"id":"{id}","type":"system","content":{content},"unreadable":{},"code":"{code}"}}"#, quote(&why))
 }
 
-/// Returns an entity as it is outside the store. `TooNew` if a later version wrote it: what the text leaves out may matter.
+/// Returns an entity as it is outside the store. `TooNew` if a later version wrote it: what the text leaves out may
+/// matter.
 fn outside<E: Entity>(entity: &E) -> Result<String> {
     entity.require_known_schema()?;
     Ok(foreign(&entity.to_object()).to_json())

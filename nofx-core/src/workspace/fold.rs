@@ -1,22 +1,24 @@
-//! Texts that people take for the same, as far as finding goes.
+//! Texts that are equal to people, for the purpose of searching.
 
 use std::borrow::Cow;
 
 use icu_normalizer::ComposingNormalizerBorrowed;
 
-/// The first byte of the first character that composing may change, U+0300. All others that begin so or higher come behind it.
+/// The first byte of U+0300, the first character that composing may change. All later characters start with this byte
+/// or a higher one.
 const COMPOSES: u8 = 0xcc;
 
-/// Returns a text with its characters composed, so that é is one whether it was written as one or as an e with an accent.
+/// Returns a text with its characters composed, so that é matches whether it was written as one character or as an e
+/// with an accent.
 pub(super) fn composed(text: &str) -> Cow<'_, str> {
-    // Most texts are told by their bytes not to need it.
+    // For most texts the bytes alone show that composing is not needed.
     match text.bytes().any(|byte| byte >= COMPOSES) {
         true => ComposingNormalizerBorrowed::new_nfc().normalize(text),
         false => Cow::Borrowed(text),
     }
 }
 
-/// Returns a composed text in lower case, in which a sigma is the same wherever it stands.
+/// Returns a composed text in lower case, with final and medial sigma treated alike.
 pub(super) fn lower(composed: &str) -> String {
     let lower = composed.to_lowercase();
     match lower.bytes().any(|byte| byte >= COMPOSES) && lower.contains('ς') {
@@ -25,7 +27,7 @@ pub(super) fn lower(composed: &str) -> String {
     }
 }
 
-/// Returns whether a text contains another one, in any case.
+/// Returns whether a text contains another one, ignoring case.
 pub(super) fn contains(text: &str, part: &str) -> bool {
     lower(&composed(text)).contains(&lower(&composed(part)))
 }

@@ -1,4 +1,4 @@
-//! Reading the messages of a session across the parts that it was restored with.
+//! Reading the messages of a session across the parts it was restored with.
 
 use std::ops::Range;
 
@@ -16,18 +16,18 @@ use crate::record::LogEntry;
 use crate::store::Store;
 use crate::time::Timestamp;
 
-/// Entries of a page of messages.
+/// Entries per page of messages.
 pub(super) const PAGE: usize = 256;
 
-/// Where all histories end.
+/// The end of every history.
 pub(super) const END: u64 = u64::MAX;
 
 /// A message and its place in its session's history.
 #[derive(Clone, Debug, PartialEq)]
 pub struct HistoryEntry {
-    /// Its place, dense from zero, counted through the messages that the session was restored with.
+    /// Its place in the history, dense from zero; messages that the session was restored with count too.
     pub position: u64,
-    /// When it was written, by the writer's clock.
+    /// When it was written, according to the writer's clock.
     pub at: Timestamp,
     /// The message.
     pub message: Message,
@@ -39,34 +39,34 @@ pub(super) struct Part {
     pub(super) log: LogKey,
     /// The place of the log's first entry in the history.
     pub(super) start: u64,
-    /// The place behind its last entry; the session's own part is open.
+    /// The place after its last entry; the session's own part is open-ended.
     pub(super) end: u64,
 }
 
-/// Returns the parts of a session's history in their order; the last is its own.
+/// Returns the parts of a session's history in order; the last is its own.
 pub(super) fn parts(session: &Session) -> Vec<Part> {
     session.parts().into_iter().map(|(log, Range { start, end })| Part { log, start, end }).collect()
 }
 
-/// Returns how many messages come before a session's own first one.
+/// Returns how many messages come before the session's own first one.
 pub(super) fn inherited(session: &Session) -> u64 {
     session.pieces.iter().fold(0, |sum, piece| sum.saturating_add(piece.length))
 }
 
 impl Workspace {
-    /// Returns how many messages a session has, with those that it was restored with.
+    /// Returns how many messages a session has, including those it was restored with.
     pub async fn history_length(&self, session: &Session) -> Result<u64> {
         let head = self.store.head(&session.log()).await?;
         Ok(inherited(session) + head.length)
     }
 
-    /// Returns the messages at some places of a session's history, read as they are asked for.
+    /// Returns the messages at some places of a session's history, read lazily.
     ///
-    /// `0..u64::MAX` is all of it. Backwards, the newest comes first. Nothing but the pages asked for is read, and nothing
-    /// is held between two; messages that are added meanwhile are found if they come after those already given. A message
-    /// that cannot be read is an error that knows its place ([`Error::positions`](crate::Error::positions); several that are damaged as one are one error),
-    /// and the stream goes on behind it. `page` is how many are read together,
-    /// where the usual number does not serve.
+    /// `0..u64::MAX` is all of it. Backwards, the newest comes first. Only the pages needed are read, and nothing is
+    /// held between two; messages added during the read are found if they come after those already returned. An
+    /// unreadable message is an error that has its place ([`Error::positions`](crate::Error::positions); several
+    /// messages damaged together give one error), and the stream continues after it. `page` is how many messages to
+    /// read at once, if the default does not suit.
     pub fn history(
         &self,
         session: &Session,
@@ -88,11 +88,11 @@ impl Workspace {
             .boxed()
     }
 
-    /// Returns what became of reading the newest `count` messages of a session, oldest first: one that cannot be read is an error
-    /// in its place, as in [`history`](Self::history), and hides no other.
+    /// Returns the result of reading each of the newest `count` messages of a session, oldest first: an unreadable one
+    /// is an error in its place, as in [`history`](Self::history), and does not hide the others.
     ///
-    /// Costs at most two reads of at most `count` messages for up to fifty, however long the history is and however often it was
-    /// restored.
+    /// Up to fifty messages cost at most two reads of at most `count` messages, however long the history is and however
+    /// often it was restored.
     pub async fn tail(&self, session: &Session, count: usize) -> Result<Vec<Result<HistoryEntry>>> {
         let newest = self.history(session, 0..END, Direction::Backward, Some(count.clamp(1, PAGE)));
         let mut tail = places(newest, count as u64).await?;
@@ -100,9 +100,9 @@ impl Workspace {
         Ok(tail)
     }
 
-    /// Returns the messages of a session that were written at `from` or later, oldest first.
+    /// Returns the messages of a session written at `from` or later, oldest first.
     ///
-    /// Correct also when clocks went back: every message is judged by its own time, so all are looked at.
+    /// Correct even if clocks went backwards: every message is judged by its own time, so all are read.
     pub fn history_since(
         &self,
         session: &Session,
@@ -112,7 +112,7 @@ impl Workspace {
         all.try_filter(move |entry| std::future::ready(entry.at >= from)).boxed()
     }
 
-    /// Returns the entries of a history as they are stored, each with its log and its place in the history.
+    /// Returns the stored entries of a history, each with its log and its place in the history.
     pub(super) fn stored_history(
         &self,
         session: &Session,
@@ -143,7 +143,7 @@ impl Workspace {
     }
 }
 
-/// Reads the whole message that an entry of a history holds. What is damaged, or was written by a later version, is an error that
+/// Reads the whole message of an entry of a history. If it is damaged, or was written by a later version, the error
 /// names the log and the position.
 pub(super) async fn stored_message(store: &Store, log: &LogKey, entry: &LogEntry) -> Result<Message> {
     let read = async { whole_message(store, Message::from_body(&entry.body)?).await };

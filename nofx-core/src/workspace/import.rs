@@ -1,4 +1,4 @@
-//! Bringing an exported session back.
+//! Importing an exported session.
 
 use super::Workspace;
 use super::activity::{Place, new_session};
@@ -11,23 +11,23 @@ use crate::entity::{Entity, Message, Session, SessionId, SessionStatus, Slot, Ta
 use crate::error::{Error, Result};
 use crate::json::{Object, SyntaxError, Text, items, members};
 
-/// How many messages, and how many tasks, one batch adds at most; both together are less than any store takes.
+/// How many messages, and how many tasks, one batch adds at most; together they stay within what every store takes.
 const TOGETHER: usize = 4000;
 
-/// At how many bytes of JSON a batch of messages or tasks ends.
+/// The JSON bytes at which a batch of messages or tasks ends.
 const BYTES: usize = 8 << 20;
 
-/// Under which id a session is imported.
+/// The id under which a session is imported.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ImportAs {
-    /// Its own; `Invalid` if there is such a session, or was until it was purged.
+    /// Its own; `Invalid` if a session with that id exists, or existed and was purged.
     #[default]
     Itself,
     /// A new one.
     New,
 }
 
-/// An export that was read.
+/// An export that was parsed.
 #[derive(Debug)]
 struct Exported<'a> {
     session: Session,
@@ -37,9 +37,9 @@ struct Exported<'a> {
 }
 
 impl Workspace {
-    /// Makes a session of a text that [`export_json`](Self::export_json) wrote, with everything that it had.
+    /// Creates a session from a text that [`export_json`](Self::export_json) wrote, with everything in it.
     ///
-    /// A large one takes several commits: until the last one it stands in the trash, where it stays if this is
+    /// A large one takes several commits: until the last one the session is in the trash, where it stays if this is
     /// interrupted. `Invalid`, naming the place, if the text is not an export; `TooNew` if a later version wrote it.
     pub async fn import_session(&self, text: &str, id: ImportAs) -> Result<Session> {
         self.takes_no_operation("import_session")?;
@@ -56,7 +56,7 @@ impl Workspace {
         session.preview = batches.iter().find_map(preview);
         let archived = session.status == Some(SessionStatus::Archived);
         if archived {
-            // Sealed when everything is there.
+            // Sealed once everything is there.
             session.status = Some(SessionStatus::Paused);
         }
         let tasks = exported.tasks.iter().map(|task| self.store.entry(task)).collect::<Result<Vec<_>>>()?;
@@ -91,9 +91,9 @@ impl Workspace {
             return Ok(format!("imported-{}-{}", self.now().as_millis(), self.sources().token()).into());
         }
         let advice = "import it as a new one";
-        // In whichever namespace.
+        // In any namespace.
         if self.store.load::<Session>(&own).await?.is_some() {
-            return Err(Error::invalid(format!("session `{own}` exists already; {advice}")));
+            return Err(Error::invalid(format!("session `{own}` already exists; {advice}")));
         }
         if self.is_purged(&own).await? {
             return Err(Error::invalid(format!("session `{own}` was purged; {advice}")));
@@ -133,14 +133,14 @@ impl Workspace {
     }
 }
 
-/// Reads messages and puts those together that one batch adds.
+/// Parses messages and groups them into the batches that add them.
 fn batches(messages: &[&str]) -> Result<Vec<Vec<Message>>> {
     let read = |raw: &&str| Ok((raw.len(), Message::from_object(object(raw, "a message")?)));
     let batches = together(messages.iter().map(read).collect::<Result<Vec<_>>>()?, |(bytes, _)| *bytes);
     Ok(batches.into_iter().map(|batch| batch.into_iter().map(|(_, message)| message).collect()).collect())
 }
 
-/// Puts those together that one batch adds.
+/// Groups items into the batches that add them.
 fn together<T>(all: Vec<T>, size: impl Fn(&T) -> usize) -> Vec<Vec<T>> {
     let mut batches: Vec<Vec<T>> = Vec::new();
     let mut bytes = 0;
@@ -180,15 +180,15 @@ impl<'a> Exported<'a> {
         }
         let rest = all.end().and_then(|end| text.get(end..)).unwrap_or_default();
         if !rest.trim_ascii().is_empty() {
-            return Err(Error::invalid("something follows the text of an exported session"));
+            return Err(Error::invalid("there is more text after the exported session"));
         }
         if format.is_none_or(|format| format != FORMAT) {
-            return Err(Error::invalid(format!("this is no exported session: its `format` is not `{FORMAT}`")));
+            return Err(Error::invalid(format!("this is not an exported session: its `format` is not `{FORMAT}`")));
         }
         if version.is_some_and(|version| version > VERSION) {
-            return Err(Error::too_new(format!("an exported session; this version knows version {VERSION} of them")));
+            return Err(Error::too_new(format!("an exported session; this version reads versions up to {VERSION}")));
         }
-        let session = session.ok_or_else(|| Error::invalid("an exported session without its `session`"))?;
+        let session = session.ok_or_else(|| Error::invalid("the exported session has no member `session`"))?;
         Ok(Self { session, template, tasks, messages })
     }
 }
@@ -218,7 +218,7 @@ fn task(raw: &str, slot: Slot) -> Result<Task> {
     Ok(task)
 }
 
-/// Reads an object from outside the store.
+/// Parses an object from outside the store.
 fn object(raw: &str, what: &str) -> Result<Object> {
     Object::parse(raw).map(|object| own(&object)).map_err(|error| no_export(what, error))
 }

@@ -1,4 +1,4 @@
-//! Sessions under keys of their hosts' choosing.
+//! Sessions under keys that their hosts choose.
 
 use super::activity::new_session;
 use super::event::{EventKind, tell};
@@ -12,7 +12,7 @@ use crate::key::{MAX_ID_BYTES, RecordKey};
 use crate::kind::SESSION_KEY;
 use crate::record::Record;
 
-/// What stands for a key that is too long for an id, before its digest.
+/// The prefix of the digest that replaces a key that is too long for an id.
 const DIGESTED: &str = "sha256:";
 
 /// A session that was opened by its key.
@@ -20,17 +20,18 @@ const DIGESTED: &str = "sha256:";
 pub struct OpenedSession {
     /// The session.
     pub session: Session,
-    /// Whether it was created now.
+    /// Whether this call created it.
     pub created: bool,
 }
 
 impl Workspace {
-    /// Returns the session under a key, which is created if there is none: in one commit, so that of several who begin at once
-    /// all get the same one.
+    /// Returns the session under a key, creating it if there is none. It takes one commit, so concurrent callers all
+    /// get the same session.
     ///
-    /// The key is any text; the session's id is made as always. One that is there is returned as it is, whatever `agent` and `new` say,
-    /// also if it has expired or is archived. Purging the session frees the key; sessions restored from it or imported have
-    /// none. `Invalid` for an empty key, and if the session is in the trash: undelete or purge it first.
+    /// The key is any text; the session's id is generated as usual. An existing session is returned as it is, whatever
+    /// `agent` and `new` say, even if it has expired or is archived. Purging the session frees the key; sessions
+    /// restored from it or imported have none. `Invalid` for an empty key, and if the session is in the trash: undelete
+    /// or purge it first.
     pub async fn open_session(&self, key: &str, agent: &Agent, new: NewSession) -> Result<OpenedSession> {
         let (name, new) = (&self.key_record(key)?, &new);
         let decided = self.decide("open_session", move |before| async move {
@@ -51,7 +52,7 @@ impl Workspace {
             }
             let mut session = self.begun("open_session", agent, new)?;
             session.key = Some(key.into());
-            // A record without its session is one that a version without keys has purged.
+            // A record without its session: a version without keys has purged the session.
             let expect = record.map_or(Expect::Absent, |record| Expect::At(record.version));
             let body = format!(r#"{{"key":{},"session":{}}}"#, quote(key), session.id.write());
             let batch = tell(self.store.batch(), EventKind::SessionCreated);
@@ -61,16 +62,16 @@ impl Workspace {
         Ok(decided.await?.0)
     }
 
-    /// Returns the session under a key, also one in the trash; `None` if there is none.
+    /// Returns the session under a key, even if it is in the trash; `None` if there is none.
     pub async fn session_by_key(&self, key: &str) -> Result<Option<Session>> {
         let record = self.store.get(&[self.key_record(key)?]).await?.into_iter().next().flatten();
         self.keyed(record.as_ref()).await
     }
 
-    /// Returns the record that says which session a key names.
+    /// Returns the key of the record that says which session a key names.
     fn key_record(&self, key: &str) -> Result<RecordKey> {
         if key.is_empty() {
-            return Err(Error::invalid("an empty `key`; a session is opened by a text"));
+            return Err(Error::invalid("the `key` is empty; a session is opened by a non-empty text"));
         }
         let namespace = self.namespace.name().unwrap_or_default();
         let id = format!("{namespace}/{key}");
@@ -80,7 +81,7 @@ impl Workspace {
         }
     }
 
-    /// Returns the session that the record of a key names, if both are there.
+    /// Returns the session that a key's record names, if both exist.
     async fn keyed(&self, record: Option<&Record>) -> Result<Option<Session>> {
         match record {
             Some(record) => self.session(&named(record)?).await,
@@ -88,13 +89,13 @@ impl Workspace {
         }
     }
 
-    /// Adds to a batch that the key of a session is free again.
+    /// Adds to a batch the release of a session's key.
     pub(super) async fn free_key(&self, batch: Batch, session: &Session) -> Result<Batch> {
         let Some(key) = session.key.as_ref().and_then(|key| key.as_str()) else { return Ok(batch) };
         let name = self.key_record(key)?;
         let record = self.store.get(std::slice::from_ref(&name)).await?.into_iter().next().flatten();
         Ok(match record {
-            // A version without keys may have restored one session with the key of another.
+            // A version without keys may have restored a session together with another session's key.
             Some(record) if named(&record)? == session.id => batch.delete(name, Expect::At(record.version)),
             _ => batch,
         })

@@ -12,11 +12,11 @@ use crate::query::Direction;
 use crate::time::Timestamp;
 
 impl Workspace {
-    /// Returns a session as Markdown, in pieces that joined are one text; messages are read as pieces are asked for.
+    /// Returns a session as Markdown, in pieces that form one text when joined; messages are read lazily.
     ///
-    /// What was said stands in fences longer than any inside it, so that it shows as it is and ends where it ends.
-    /// `NotFound` if there is no such session. Messages and tasks that cannot be read are an error in their place, and the stream goes on behind
-    /// them; [`unreadable_section`] is what the text may have there.
+    /// What was said is in code fences longer than any inside it, so that it is shown as it is and ends where it
+    /// should. `NotFound` if there is no such session. Unreadable messages and tasks are an error in their place, and
+    /// the stream continues after them; the text may have [`unreadable_section`] there.
     pub async fn export_markdown(
         &self,
         id: &SessionId,
@@ -30,7 +30,7 @@ impl Workspace {
         Ok(stream::iter([Ok(head)].into_iter().chain(tasks)).chain(messages).boxed())
     }
 
-    /// Returns all agents with their totals and transcripts as Markdown, in pieces that joined are one text.
+    /// Returns all agents with their totals and transcripts as Markdown, in pieces that form one text when joined.
     pub fn export_agents_markdown(&self) -> impl Stream<Item = Result<String>> + Send + Unpin + use<> {
         let head = format!("# Agents\n\nWritten {}.\n", self.now());
         let workspace = self.clone();
@@ -56,12 +56,12 @@ impl Workspace {
     }
 }
 
-/// Returns what a text may have in the place of messages that cannot be read.
+/// Returns the section that replaces unreadable messages.
 pub fn unreadable_section(error: &Error) -> String {
     format!("\n### {} cannot be read\n\n{}", which(error), fenced(&error.chain()))
 }
 
-/// Names the messages that cannot be read.
+/// Names the unreadable messages.
 pub(super) fn which(error: &Error) -> String {
     match error.positions() {
         Some(places) if places.end - places.start == 1 => format!("Message {}", places.start),
@@ -111,7 +111,7 @@ fn bullet(name: &str, value: &str) -> String {
     format!("- {}: {}\n", heading(&name.into()), heading(&value.into()))
 }
 
-/// Puts a text on one line, without what Markdown would take for its own.
+/// Puts a text on one line, escaping what Markdown would interpret.
 fn heading(text: &Text) -> String {
     let mut line = String::new();
     for character in text.to_str_lossy().split_whitespace().collect::<Vec<_>>().join(" ").chars() {
@@ -123,7 +123,7 @@ fn heading(text: &Text) -> String {
     line
 }
 
-/// Puts a text into a fence that is longer than any in it.
+/// Puts a text into a code fence that is longer than any in it.
 fn fenced(text: &str) -> String {
     let longest = text.split(|character| character != '`').map(str::len).max().unwrap_or(0);
     let fence = "`".repeat(longest.max(2) + 1);

@@ -14,25 +14,27 @@ use crate::error::Result;
 use crate::json::Text;
 
 impl Workspace {
-    /// Makes a message with a new id and the current time.
+    /// Creates a message with a new id and the current time.
     pub fn message(&self, role: Role, content: impl Into<Text>) -> Message {
         let now = self.now();
         Message::new(format!("msg-{}-{}", now.as_millis(), self.sources().token()), now, role, content)
     }
 
-    /// Adds a message to a session and returns its place in the history, whatever others added meanwhile.
+    /// Adds a message to a session and returns its place in the history, whatever other writers have added.
     ///
-    /// A [`SessionWriter`](super::SessionWriter) notices what others add. A message may be empty, of any time that JavaScript can write, and as long
-    /// as memory allows: one of more than [`LARGE_CONTENT`](super::LARGE_CONTENT) is kept apart from its history, which
-    /// no reader notices. `Invalid` if the session is archived or in the trash, `NotFound` if there is none. A session that has expired still
-    /// takes messages, so that none is lost.
+    /// Use a [`SessionWriter`](super::SessionWriter) to notice messages from other writers. A message may be empty,
+    /// have any time that JavaScript can write, and be as long as memory allows: one of more than
+    /// [`LARGE_CONTENT`](super::LARGE_CONTENT) is stored separately, which readers do not notice. `Invalid` if the
+    /// session is archived or in the trash, `NotFound` if there is none. An expired session still takes messages, so
+    /// that none is lost.
     pub async fn add_message(&self, session: &SessionId, message: Message) -> Result<u64> {
         Ok(self.add_messages(session, vec![message]).await?.start)
     }
 
-    /// Adds messages to a session, all or none, and returns their places. No messages are no change.
+    /// Adds messages to a session, all or none, and returns their places. No messages means no change.
     ///
-    /// As [`add_message`](Self::add_message); also `Invalid` for more than a batch takes: 9,000 are always possible.
+    /// Otherwise like [`add_message`](Self::add_message); also `Invalid` for more messages than a batch takes: 9,000
+    /// always fit.
     pub async fn add_messages(&self, session: &SessionId, messages: Vec<Message>) -> Result<Range<u64>> {
         let addition = &Addition::of(self, messages)?;
         let decided = self.decide("add_messages", move |known| async move {
@@ -57,7 +59,7 @@ impl Workspace {
         })
     }
 
-    /// Returns the batch that adds messages, at the given length of the session's own log if one is given.
+    /// Returns the batch that adds messages, expecting the given length of the session's own log if there is one.
     pub(super) async fn append_batch(&self, found: &Found, length: Option<u64>, addition: &Addition) -> Result<Batch> {
         let log = found.session.log();
         let entries = addition.prepared.entries.clone();
@@ -78,7 +80,7 @@ impl Workspace {
     }
 }
 
-/// Messages that are to be added.
+/// Messages to be added.
 #[derive(Clone, Debug)]
 pub(super) struct Addition {
     pub(super) prepared: Prepared,

@@ -83,18 +83,20 @@ use crate::json::Text;
 use crate::store::Store;
 use crate::time::Timestamp;
 
-/// How long a session lasts from its creation, unless it is told otherwise; see [`NewSession::lifetime`].
+/// How long a session lasts from its creation by default; see [`NewSession::lifetime`].
 pub const SESSION_LIFETIME: Duration = Duration::from_secs(5 * 60 * 60);
 
-/// How long before its end a session is said to expire soon.
+/// How long before its end a session counts as expiring soon.
 pub const EXPIRY_WARNING: Duration = Duration::from_secs(30 * 60);
 
 /// Everything that people do with a store.
 ///
-/// Cloning is cheap. Verbs read what they need, decide, and commit one batch that expects what they read; if others were
-/// faster they decide again, a bounded number of times. Each verb happens entirely or not at all unless it says otherwise.
+/// Cloning is cheap. Verbs read what they need, decide, and commit one batch that expects what they read; after a
+/// concurrent change they decide again, a bounded number of times. Each verb happens entirely or not at all unless it
+/// says otherwise.
 ///
-/// What is not possible is `Invalid`, with what to do instead. A verb on what is not there is `NotFound`; reading it answers `None`.
+/// A request that cannot work is `Invalid`, and the error says what to do instead. A verb on something that does not
+/// exist is `NotFound`; reading it returns `None`.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -116,7 +118,7 @@ pub const EXPIRY_WARNING: Duration = Duration::from_secs(30 * 60);
 #[derive(Clone, Debug)]
 pub struct Workspace {
     store: Store,
-    /// Names this handle in the messages it writes.
+    /// Identifies this handle in the messages it writes.
     writer: Text,
     growing: orchestration::Growing,
     progress: Progress,
@@ -125,7 +127,7 @@ pub struct Workspace {
 }
 
 impl Workspace {
-    /// Takes a store for a workspace.
+    /// Creates a workspace on a store.
     pub fn new(store: Store) -> Self {
         let writer = store.sources().token().into();
         Self {
@@ -138,12 +140,13 @@ impl Workspace {
         }
     }
 
-    /// Returns the same workspace, whose long verbs tell a progress how far they are: search, cleanup and its plan, clearing all.
+    /// Returns the same workspace, whose long verbs report to `progress`: search, cleanup and its plan, and clearing
+    /// everything.
     pub fn telling(&self, progress: &Progress) -> Self {
         Self { progress: progress.clone(), ..self.clone() }
     }
 
-    /// Returns the store below.
+    /// Returns the underlying store.
     pub fn store(&self) -> &Store {
         &self.store
     }

@@ -1,7 +1,7 @@
 //! Namespaces: several sets of sessions, agents and messages between agents in one store.
 //!
-//! What belongs to another namespace than the default one stands where versions without namespaces do not look: its rows of lists have a
-//! prefix of their own, its agents and their logs kinds of their own, and its sessions are of schema 2.
+//! Everything outside the default namespace is stored where versions without namespaces do not look: its rows in lists
+//! have their own prefix, its agents and their logs have their own kinds, and its sessions have schema 2.
 
 use std::sync::Arc;
 
@@ -18,27 +18,27 @@ use crate::kind::{
 /// The longest name of a namespace, in bytes.
 pub const NAMESPACE_BYTES: usize = 64;
 
-/// What is left free behind an id in a namespace, for the number of a successor.
+/// Bytes left free after an id in a namespace, for the number of a successor.
 const ROOM: usize = 16;
 
-/// Which set of things: the default one, or one with a name.
+/// A namespace: the default one, or one with a name.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Namespace(Option<Arc<str>>);
 
 impl Namespace {
-    /// Returns the one of a name. `Invalid` if it cannot be a name.
+    /// Returns the namespace with a name. `Invalid` if the name is not allowed.
     fn of(name: &str) -> Result<Self> {
         let is_plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-._".contains(&byte);
         match (1..=NAMESPACE_BYTES).contains(&name.len()) && name.bytes().all(is_plain) {
             true => Ok(Self(Some(name.into()))),
             false => Err(Error::invalid(format!(
-                "`{}` is no name of a namespace: 1 to {NAMESPACE_BYTES} lower-case letters, digits, hyphens, dots and underscores",
+                "`{}` is not a valid namespace: 1 to {NAMESPACE_BYTES} lower-case letters, digits, hyphens, dots and underscores",
                 name.escape_debug()
             ))),
         }
     }
 
-    /// Returns the one that a stored text names.
+    /// Returns the namespace that a stored text names.
     pub(super) fn stored(name: Option<&Text>) -> Self {
         Self(name.map(|name| name.to_str_lossy().as_ref().into()))
     }
@@ -52,12 +52,12 @@ impl Namespace {
         self.name().map(Text::from)
     }
 
-    /// Returns what the ids of its things begin with, in kinds that hold those of all namespaces but the default one.
+    /// Returns the prefix of its ids, in kinds that hold the items of all namespaces except the default one.
     pub(super) fn prefix(&self) -> String {
         self.name().map(|name| format!("{name}/")).unwrap_or_default()
     }
 
-    /// Returns the id of a thing of it.
+    /// Returns an item's id in this namespace.
     pub(super) fn id(&self, id: &str) -> String {
         let prefix = self.prefix();
         match prefix.len() + id.len() + ROOM <= MAX_ID_BYTES || prefix.is_empty() {
@@ -66,7 +66,7 @@ impl Namespace {
         }
     }
 
-    /// Returns which kind holds its things, of one that holds those of the default namespace.
+    /// Returns the kind for its items, given the kind of the default namespace.
     pub(super) fn kind(&self, kind: &Kind) -> Kind {
         let pairs = [
             (AGENT, AGENT_IN),
@@ -80,20 +80,20 @@ impl Namespace {
         }
     }
 
-    /// Returns whether a record or a log of these kinds is one of its things.
+    /// Returns whether a record or a log of kind `kind` belongs to it.
     pub(super) fn has(&self, default: &Kind, kind: &Kind, id: &str) -> bool {
         *kind == self.kind(default) && id.starts_with(&self.prefix())
     }
 }
 
 impl Workspace {
-    /// Returns the workspace of a namespace in the same store: sessions, their keys, agents and the log between agents belong to one, from
-    /// their creation on. Templates belong to all.
+    /// Returns the workspace of a namespace in the same store. Sessions, their keys, agents and the messages between
+    /// agents belong to the namespace in which they were created. Templates belong to all.
     ///
-    /// Lists, search, totals, expiry, events and cleanup are about one; a session of another one is `NotFound`. Statistics, dumps, backups
-    /// and migrations are about all. A workspace that was opened is about the default one, which has no name and leaves all others
-    /// out. A namespace need not be made, and is gone with what it has. `Invalid` unless the name has 1 to 64 lower-case letters, digits,
-    /// hyphens, dots and underscores.
+    /// Lists, search, totals, expiry, events and cleanup cover one namespace; a session of another one is `NotFound`.
+    /// Statistics, dumps, backups and migrations cover all. A newly opened workspace is in the default namespace, which
+    /// has no name and does not include the others. A namespace need not be created, and disappears with its contents.
+    /// `Invalid` unless the name has 1 to 64 lower-case letters, digits, hyphens, dots and underscores.
     pub fn namespace(&self, name: &str) -> Result<Self> {
         Ok(self.within(Namespace::of(name)?))
     }
@@ -103,7 +103,7 @@ impl Workspace {
         Self { namespace, growing: Growing::default(), ..self.clone() }
     }
 
-    /// Returns the name of the namespace that this workspace is about; `None` for the default one.
+    /// Returns the name of this workspace's namespace; `None` for the default one.
     pub fn namespace_name(&self) -> Option<&str> {
         self.namespace.name()
     }
@@ -113,7 +113,7 @@ impl Workspace {
         Namespace::stored(session.namespace.as_ref()) == self.namespace
     }
 
-    /// Returns the record of an agent.
+    /// Returns the key of an agent's record.
     pub(super) fn agent_key(&self, agent: &AgentId) -> RecordKey {
         let key = agent.record_key(AGENT);
         match RecordKey::new(self.namespace.kind(&AGENT), self.namespace.id(key.id())) {
@@ -122,7 +122,7 @@ impl Workspace {
         }
     }
 
-    /// Returns the log of this kind of an agent.
+    /// Returns an agent's log of this kind.
     pub(super) fn agent_log(&self, kind: &Kind, agent: &AgentId) -> LogKey {
         let log = agent.log_key(kind.clone());
         match LogKey::new(self.namespace.kind(kind), self.namespace.id(log.id())) {

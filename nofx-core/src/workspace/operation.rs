@@ -1,4 +1,4 @@
-//! Operations: what a host does under an id of its own, so that doing it again happens once.
+//! Operations: calls under an id that a host chooses, so that repeating one happens once.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use crate::ids::BatchId;
 use crate::key::{LogKey, MAX_ID_BYTES};
 use crate::kind::HISTORY;
 
-/// The log whose length is never this: a guard of it holds never.
+/// A length that this log never has, so that a guard on it never holds.
 const NEVER: u64 = u64::MAX;
 
 /// An operation of a host.
@@ -19,27 +19,28 @@ const NEVER: u64 = u64::MAX;
 pub(super) struct Operation(Arc<str>);
 
 impl Workspace {
-    /// Returns the workspace as one operation sees it: each verb that is called on it happens once, however often the operation is
-    /// repeated, also by another process, and a repeat answers what came of the first call.
+    /// Returns the workspace as one operation sees it: each verb called on it happens once, however often the operation
+    /// is repeated, even by another process, and a repeat returns the result of the first call.
     ///
-    /// That is what a host needs that does not know whether a call happened, after [`Unknown`](Error::Unknown) or a crash: it
-    /// repeats the call under the same id. Within an operation each verb counts once; with other arguments it is still the first call.
-    /// Ids that a verb makes are made of the operation. What has changed since is answered as it is now: a session, say, with its
-    /// messages since.
+    /// Use it when a host does not know whether a call happened, after [`Unknown`](Error::Unknown) or a crash: repeat
+    /// the call under the same id. Within an operation each verb counts once; a call with different arguments is still
+    /// the first call. Ids that a verb generates are derived from the operation. A repeat returns the current state: a
+    /// session, for example, includes messages added since.
     ///
-    /// Good for as long as the store remembers, at least the last [`REMEMBERED_COMMITS`](crate::REMEMBERED_COMMITS); after that a repeat is another call. A
-    /// call that was refused, or that changed nothing, is not remembered. `Invalid` for an id that is empty or longer than 512 bytes, and
-    /// from verbs that take no operation: those on several sessions, those that empty or clean up, and an import.
+    /// This works as long as the store remembers, at least the last [`REMEMBERED_COMMITS`](crate::REMEMBERED_COMMITS);
+    /// after that a repeat is a new call. A call that was refused, or that changed nothing, is not remembered.
+    /// `Invalid` for an id that is empty or longer than 512 bytes, and from verbs that do not support operations: those
+    /// on several sessions, those that clear or clean up, and imports.
     pub fn operation(&self, id: &str) -> Result<Self> {
         match (1..=MAX_ID_BYTES).contains(&id.len()) {
             true => Ok(Self { operation: Some(Operation(id.into())), ..self.clone() }),
             false => {
-                Err(Error::invalid(format!("an operation whose id has {} bytes, not 1 to {MAX_ID_BYTES}", id.len())))
+                Err(Error::invalid(format!("the id of an operation has {} bytes, not 1 to {MAX_ID_BYTES}", id.len())))
             }
         }
     }
 
-    /// Returns the id of the batch that a verb commits in this operation, if it is one.
+    /// Returns the id of the batch that a verb commits in this operation; `None` outside an operation.
     pub(super) fn operation_batch(&self, verb: &str) -> Option<BatchId> {
         let digest = self.operation_digest("batch", verb)?;
         let mut id = [0; 16];
@@ -47,8 +48,8 @@ impl Workspace {
         Some(BatchId::from_bytes(id))
     }
 
-    /// Makes an id of something new, such as a session of an agent: of the time and chance or, in an operation, of that and the verb
-    /// alone.
+    /// Generates the id of something new, such as a session of an agent: from the time and random digits or, in an
+    /// operation, from the operation and the verb alone.
     pub(super) fn made(&self, verb: &str, what: &str, of: &str) -> String {
         match self.operation_digest("id", verb) {
             Some(digest) => {
@@ -69,9 +70,9 @@ impl Workspace {
         Some(digest.finalize().to_vec())
     }
 
-    /// Returns what came of a batch, if the store remembers it.
+    /// Returns the result of a batch, if the store remembers it.
     pub(super) async fn remembered(&self, id: BatchId) -> Result<Option<Committed>> {
-        // It never holds, so that the batch happens only where it has happened.
+        // The guard never holds, so the batch succeeds only if it was committed before.
         let log = LogKey::new(HISTORY, "operation")?;
         let asked = Batch::new(id).guard(Guard::Length { log, length: NEVER });
         match self.store.commit(asked).await?.committed() {
@@ -81,10 +82,12 @@ impl Workspace {
         }
     }
 
-    /// Refuses what cannot be done in an operation.
+    /// Rejects a verb that does not support operations.
     pub(super) fn takes_no_operation(&self, verb: &str) -> Result<()> {
         match self.operation {
-            Some(_) => Err(Error::invalid(format!("`{verb}` takes no operation: call it on the workspace itself"))),
+            Some(_) => {
+                Err(Error::invalid(format!("`{verb}` does not support operations; call it on the workspace itself")))
+            }
             None => Ok(()),
         }
     }

@@ -1,4 +1,4 @@
-//! The messages between agents: one log in segments, so that old ones can go without touching the others.
+//! The messages between agents: one log in segments, so that old ones can be removed without touching the others.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -19,19 +19,19 @@ use crate::query::{Direction, LogQuery, LogScan};
 use crate::record::{LogHead, LogState};
 use crate::time::Timestamp;
 
-/// How many messages a segment has at most.
+/// The maximum number of messages in a segment.
 pub const SEGMENT_MESSAGES: u64 = 10_000;
 
-/// At how many bytes of messages a segment ends.
+/// The bytes of messages at which a segment ends.
 pub const SEGMENT_BYTES: u64 = 8 << 20;
 
-/// How many messages are usually read: the newest.
+/// How many messages are usually read: the newest ones.
 pub const ORCHESTRATION_HISTORY: usize = 1000;
 
-/// Entries of a page.
+/// Entries per page.
 const PAGE: usize = 256;
 
-/// How many segments one batch removes at most.
+/// The maximum number of segments that one batch removes.
 const REMOVED_TOGETHER: usize = 5000;
 
 /// Which messages between agents to read.
@@ -41,15 +41,15 @@ pub struct OrchestrationFilter {
     pub participant: Option<Text>,
     /// Only messages of this type.
     pub kind: Option<Text>,
-    /// Only messages of this time or later, by their sender's clock.
+    /// Only messages of this time or later, according to their sender's clock.
     pub since: Option<Timestamp>,
     /// Only messages before this time.
     pub until: Option<Timestamp>,
-    /// Which way: the newest first unless it says otherwise.
+    /// The order: newest first by default.
     pub oldest_first: bool,
 }
 
-/// What is known of the log of messages between agents.
+/// What is known about the log of messages between agents.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct OrchestrationStats {
     /// How many messages there are.
@@ -58,15 +58,15 @@ pub struct OrchestrationStats {
     pub oldest: Option<Timestamp>,
     /// The time of the newest.
     pub newest: Option<Timestamp>,
-    /// In how many segments they are.
+    /// The number of segments.
     pub segments: u64,
 }
 
-/// What this handle knows of the segment that grows.
+/// What this handle knows about the growing segment.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Growing(Arc<Mutex<Option<Segment>>>);
 
-/// A segment as far as it was seen.
+/// A segment as last seen.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Segment {
     number: u32,
@@ -92,12 +92,12 @@ impl Growing {
 }
 
 impl Workspace {
-    /// Keeps a message between agents, in the order in which messages arrive.
+    /// Stores a message between agents, in order of arrival.
     pub async fn save_orchestration(&self, message: OrchestrationMessage) -> Result<()> {
         self.save_orchestrations(vec![message]).await
     }
 
-    /// Keeps messages between agents, all or none. `Invalid` for more than a batch takes: 9,000 are always possible.
+    /// Stores messages between agents, all or none. `Invalid` for more than a batch takes: 9,000 always fit.
     pub async fn save_orchestrations(&self, messages: Vec<OrchestrationMessage>) -> Result<()> {
         if messages.is_empty() {
             return Ok(());
@@ -110,7 +110,7 @@ impl Workspace {
                 return Ok((None, None));
             }
             if matches!(before, Before::Conflict(_)) {
-                // The segment was ended or removed by somebody else.
+                // Another writer has sealed or removed the segment.
                 self.growing.set(None);
             }
             let segment = match self.growing.get() {
@@ -132,14 +132,16 @@ impl Workspace {
         Ok(())
     }
 
-    /// Returns the batch that adds entries to a segment, or to the one after it if it is full.
+    /// Returns the batch that adds entries to a segment, or to the next one if it is full.
     fn grow(&self, segment: Option<Segment>, entries: &[NewEntry]) -> Result<(Segment, Batch)> {
         let (batch, entries) = (self.store.batch(), entries.to_vec());
         match segment {
             Some(segment) if !segment.is_full() => Ok((segment, batch.append(self.segment(segment.number), entries))),
             full => {
                 let number = match full {
-                    Some(full) => full.number.checked_add(1).ok_or_else(|| Error::full("segments of messages"))?,
+                    Some(full) => {
+                        full.number.checked_add(1).ok_or_else(|| Error::full("there are no more segment numbers"))?
+                    }
                     None => 0,
                 };
                 let batch = match full {
@@ -152,24 +154,24 @@ impl Workspace {
         }
     }
 
-    /// Looks for the segment that grows, and reads it once to know how large it is.
+    /// Finds the growing segment, and reads it once to determine its size.
     async fn newest_segment(&self) -> Result<Option<Segment>> {
         let newest = self.store.logs(self.all_segments(1).backward()).try_next().await?;
         let Some(head) = newest else { return Ok(None) };
         let number = number_of(&head)?;
         let mut segment = Segment { number, length: head.length, bytes: 0, sealed: head.state == LogState::Sealed };
         if !segment.is_full() {
-            // A segment with entries that cannot be read takes more until it is full by its count.
+            // A segment with unreadable entries takes more until it is full by count.
             segment.bytes = self.readable_bytes(head.log, 0..head.length).await?;
         }
         Ok(Some(segment))
     }
 
-    /// Returns the messages between agents that a filter lets through, read as they are asked for.
+    /// Returns the messages between agents that match a filter, read lazily.
     ///
-    /// All messages are looked at, however far back, until as many are found as the caller takes;
-    /// [`ORCHESTRATION_HISTORY`] is the usual number. The order is that in which the messages arrived; a message's own
-    /// time is only filtered by. One that cannot be read is an error in its place, and the stream goes on behind it.
+    /// Reads back through all messages until the caller has taken as many as it wants; [`ORCHESTRATION_HISTORY`] is the
+    /// usual number. They come in order of arrival; a message's own time is used only for filtering. An unreadable one
+    /// is an error in its place, and the stream continues after it.
     pub async fn orchestration_history(
         &self,
         filter: OrchestrationFilter,
@@ -179,13 +181,13 @@ impl Workspace {
         Ok(all.try_filter(move |message| std::future::ready(filter.lets_through(message))).boxed())
     }
 
-    /// Returns what became of reading at most `limit` messages between agents, the newest first, without the newest `offset` of
-    /// them. One that cannot be read is an error in its place and hides no other.
+    /// Returns the result of reading each of at most `limit` messages between agents, newest first, after skipping the
+    /// newest `offset`. An unreadable one is an error in its place and does not hide the others.
     pub async fn load_orchestration(&self, offset: u64, limit: usize) -> Result<Vec<Result<OrchestrationMessage>>> {
         places(self.orchestration(Direction::Backward, offset).await?, limit as u64).await
     }
 
-    /// Reads all messages in one direction, without the first `skipped`, which are not read.
+    /// Reads all messages in one direction, skipping the first `skipped` without reading them.
     async fn orchestration(
         &self,
         direction: Direction,
@@ -210,7 +212,7 @@ impl Workspace {
         Ok(entries.map(|entry| OrchestrationMessage::from_body(&entry?.body)).boxed())
     }
 
-    /// Returns a segment of the log of this namespace.
+    /// Returns a segment of this namespace's log.
     fn segment(&self, number: u32) -> LogKey {
         let log = OrchestrationMessage::segment(number);
         match LogKey::new(self.namespace.kind(&ORCHESTRATION), self.namespace.id(log.id())) {
@@ -219,7 +221,7 @@ impl Workspace {
         }
     }
 
-    /// Asks for all segments of the log of this namespace.
+    /// Queries all segments of this namespace's log.
     fn all_segments(&self, limit: usize) -> LogScan {
         LogScan::of(self.namespace.kind(&ORCHESTRATION), limit).prefixed(self.namespace.prefix())
     }
@@ -229,12 +231,12 @@ impl Workspace {
         self.store.logs(self.all_segments(PAGE)).try_collect().await
     }
 
-    /// Returns what is known of the log of messages between agents. Exact, and costs no reading of messages but one.
+    /// Returns what is known about the log of messages between agents. Exact, and reads only one message.
     pub async fn orchestration_stats(&self) -> Result<OrchestrationStats> {
         self.stats_of_segments(self.orchestration_segments().await?).await
     }
 
-    /// Adds segments up, oldest first.
+    /// Adds up segments, oldest first.
     pub(super) async fn stats_of_segments(&self, heads: Vec<LogHead>) -> Result<OrchestrationStats> {
         let mut stats = OrchestrationStats::default();
         let mut oldest = None;
@@ -253,14 +255,14 @@ impl Workspace {
         Ok(stats)
     }
 
-    /// Removes all messages between agents for good. One that is saved while this goes on may go with them or stay.
+    /// Permanently removes all messages between agents. One that is saved concurrently may be removed or stay.
     pub async fn clear_orchestration(&self) -> Result<()> {
         self.takes_no_operation("clear_orchestration")?;
         let numbers = self.orchestration_segments().await?.iter().map(number_of).collect::<Result<Vec<_>>>()?;
         self.remove_segments(&numbers).await
     }
 
-    /// Removes segments for good. An empty one takes the place of the newest, because numbers are never used again.
+    /// Permanently removes segments. An empty one replaces the newest, because numbers are never used again.
     pub(super) async fn remove_segments(&self, numbers: &[u32]) -> Result<()> {
         for some in numbers.chunks(REMOVED_TOGETHER) {
             let decided = self.decide("remove_segments", move |_| async move {
@@ -271,7 +273,7 @@ impl Workspace {
                     batch = batch.remove(self.segment(*number));
                 }
                 if let Some(newest) = newest.filter(|newest| some.contains(newest)) {
-                    let next = newest.checked_add(1).ok_or_else(|| Error::full("segments of messages"))?;
+                    let next = newest.checked_add(1).ok_or_else(|| Error::full("there are no more segment numbers"))?;
                     batch = batch.seal(self.segment(next));
                 }
                 Ok(((), Some(batch)))

@@ -1,4 +1,4 @@
-//! The messages between agents a page at a time, for those who hold nothing between two.
+//! The messages between agents, one page at a time, for callers that hold nothing between pages.
 
 use std::fmt;
 use std::str::FromStr;
@@ -12,17 +12,17 @@ use crate::error::{Error, Result};
 use crate::query::{Direction, LogQuery};
 use crate::record::LogHead;
 
-/// How many messages a page looks at, at most: a page of a rare kind may be empty and have a next one.
+/// The maximum number of messages that one page scans: a page of a rare type may be empty and still have a next page.
 const LOOKED_AT: u64 = 10_000;
 
-/// Entries that are read together, at most.
+/// The maximum number of entries read together.
 const TOGETHER: usize = 256;
 
-/// A place between two messages between agents. As a text it may be kept.
+/// A place between two messages between agents. It can be stored as text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OrchestrationPlace {
     segment: u32,
-    /// The position before which it is.
+    /// The position that it precedes.
     position: u64,
 }
 
@@ -35,13 +35,13 @@ impl fmt::Display for OrchestrationPlace {
 impl FromStr for OrchestrationPlace {
     type Err = Error;
 
-    /// `Invalid` for a text that is no place.
+    /// `Invalid` for text that is not a place.
     fn from_str(text: &str) -> Result<Self> {
         let parsed = text.split_once('/').and_then(|(segment, position)| {
             Some(Self { segment: segment.parse().ok()?, position: position.parse().ok()? })
         });
         parsed.ok_or_else(|| {
-            Error::invalid(format!("`{}` is no place among the messages between agents", text.escape_debug()))
+            Error::invalid(format!("`{}` is not a place among the messages between agents", text.escape_debug()))
         })
     }
 }
@@ -49,18 +49,18 @@ impl FromStr for OrchestrationPlace {
 /// A page of messages between agents.
 #[derive(Clone, Debug, Default)]
 pub struct OrchestrationPage {
-    /// What became of reading each; one that cannot be read is an error in its place.
+    /// The result of reading each; an unreadable one is an error in its place.
     pub items: Vec<Result<OrchestrationMessage>>,
     /// Where the next page begins; `None` if this is the last one.
     pub next: Option<OrchestrationPlace>,
 }
 
 impl Workspace {
-    /// Returns a page of at most `limit` of the messages between agents that a filter lets through, from a place on or from the
-    /// beginning; the next one begins at [`OrchestrationPage::next`].
+    /// Returns a page of at most `limit` messages between agents that match a filter, from a place or from the start;
+    /// the next one begins at [`OrchestrationPage::next`].
     ///
-    /// Looks at ten thousand messages at most, so a page may have fewer, also none. Messages that are saved or removed between two
-    /// pages move no others. `Invalid` for a page of no messages.
+    /// Scans at most ten thousand messages, so a page may have fewer, or none. Messages saved or removed between two
+    /// pages do not shift the others. `Invalid` for a limit of zero.
     pub async fn orchestration_page(
         &self,
         filter: &OrchestrationFilter,
@@ -68,7 +68,7 @@ impl Workspace {
         limit: usize,
     ) -> Result<OrchestrationPage> {
         if limit == 0 {
-            return Err(Error::invalid("a page of no messages"));
+            return Err(Error::invalid("the limit of a page is zero"));
         }
         let mut segments = self.orchestration_segments().await?;
         let direction = if filter.oldest_first { Direction::Forward } else { Direction::Backward };
@@ -104,7 +104,7 @@ impl Workspace {
     }
 }
 
-/// Asks for what of a segment lies behind a place; `None` if nothing does.
+/// Queries the part of a segment after a place; `None` if there is nothing after it.
 fn rest_of(
     head: &LogHead,
     segment: u32,

@@ -1,4 +1,4 @@
-//! So many places of what is read in its order, those too that cannot be read.
+//! Takes a given number of places from a stream, counting those that cannot be read.
 
 use std::pin::pin;
 
@@ -7,8 +7,8 @@ use futures_util::StreamExt;
 
 use crate::error::{Error, Result};
 
-/// Takes items until they stand for `count` places. One that cannot be read is an error in its place; one that ends the reading
-/// is the error of all.
+/// Takes items until they cover `count` places. An unreadable one is an error in its place; an error that ends the
+/// stream is the error of the whole.
 pub(super) async fn places<T>(items: impl Stream<Item = Result<T>>, count: u64) -> Result<Vec<Result<T>>> {
     let (mut items, mut found, mut left) = (pin!(items), Vec::new(), count);
     while left > 0
@@ -25,7 +25,7 @@ pub(super) async fn places<T>(items: impl Stream<Item = Result<T>>, count: u64) 
     Ok(found)
 }
 
-/// Returns for how many places an item stands: several that are damaged as one are one error.
+/// Returns how many places an item covers: several that are damaged together give one error.
 fn places_of<T>(item: &Result<T>) -> u64 {
     let places = item.as_ref().err().and_then(Error::positions);
     places.map_or(1, |places| places.end.saturating_sub(places.start))

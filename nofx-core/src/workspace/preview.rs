@@ -1,4 +1,4 @@
-//! The beginnings of texts, short enough for a line of a list.
+//! The start of a text, short enough for a line of a list.
 
 use crate::entity::{Message, Role};
 use crate::json::Text;
@@ -6,7 +6,7 @@ use crate::json::Text;
 /// The longest preview, in characters.
 pub const PREVIEW_CHARS: usize = 160;
 
-/// Returns the beginning of the first thing that the person said in some messages, as it stands in [`Session::preview`].
+/// Returns the start of the person's first message, in the form of [`Session::preview`].
 ///
 /// [`Session::preview`]: crate::entity::Session::preview
 pub fn preview<'a>(messages: impl IntoIterator<Item = &'a Message>) -> Option<Text> {
@@ -14,7 +14,7 @@ pub fn preview<'a>(messages: impl IntoIterator<Item = &'a Message>) -> Option<Te
     beginning(said.content.as_ref()?)
 }
 
-/// Returns the first words of a text in one line of at most [`PREVIEW_CHARS`] characters; `None` if it has none.
+/// Returns the start of a text on one line of at most [`PREVIEW_CHARS`] characters; `None` if it has no words.
 pub(super) fn beginning(text: &Text) -> Option<Text> {
     let text = text.to_str_lossy();
     let mut line = String::new();

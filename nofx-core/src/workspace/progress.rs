@@ -1,42 +1,42 @@
-//! How far long work is.
+//! The progress of long work.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// How far work is that may take long. Clones tell of the same work.
+/// The progress of work that may take long. Clones share it.
 ///
-/// The caller looks as often as it likes; the work never waits for it.
+/// The caller reads it as often as it likes; the work never waits for it.
 #[derive(Clone, Debug, Default)]
 pub struct Progress(Arc<Mutex<Done>>);
 
-/// What is done of a phase.
+/// How much of a phase is done.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Done {
-    /// What is being done, such as `searching`; nothing before it has begun.
+    /// What is being done, such as `searching`; empty before it has begun.
     pub phase: &'static str,
-    /// How many things are done.
+    /// How many items are done.
     pub done: u64,
-    /// How many there are in all, as far as that is known; zero if it is not.
+    /// How many there are in total, if known; zero otherwise.
     pub total: u64,
 }
 
 impl Progress {
-    /// Returns what is done.
+    /// Returns the current progress.
     pub fn get(&self) -> Done {
         *self.done()
     }
 
-    /// Begins a phase, of which nothing is done.
+    /// Begins a phase, with nothing done.
     pub fn begin(&self, phase: &'static str) {
         *self.done() = Done { phase, ..Done::default() };
     }
 
-    /// Says that so many more things are to be done.
+    /// Adds to the total.
     pub fn expect(&self, things: u64) {
         let mut done = self.done();
         done.total = done.total.saturating_add(things);
     }
 
-    /// Says that so many more things are done.
+    /// Adds to the number of items done.
     pub fn advance(&self, things: u64) {
         let mut done = self.done();
         done.done = done.done.saturating_add(things);

@@ -1,4 +1,4 @@
-//! Records and logs of a host's own.
+//! A host's own records and logs.
 
 use futures_core::Stream;
 use futures_util::StreamExt;
@@ -12,19 +12,19 @@ use crate::query::{Direction, KeyQuery, LogQuery, LogScan, ScanQuery};
 use crate::record::{LogEntry, LogHead, Record};
 use crate::store::Store;
 
-/// What the kinds of hosts begin with; no kind of an entity does.
+/// The prefix of hosts' kinds; no kind of an entity has it.
 pub(super) const OWN: &str = "x-";
 
-/// The longest name that a host's kinds can have, in bytes.
+/// The longest name for a host's records, in bytes.
 pub const RECORDS_NAME_BYTES: usize = 16;
 
-/// Records and logs of a host's own, beside those of the entities and out of their reach.
+/// A host's own records and logs, separate from those of the entities.
 ///
-/// They are of kinds `x-<name>-…`, which only this name can touch. Copies, backups and full dumps have them, the canonical dump has not.
-/// What they hold is any JSON, and what they mean is the host's affair.
+/// They are of kinds `x-<name>-…`, which only this name can access. Copies, backups and full dumps include them, the
+/// canonical dump does not. They can hold any JSON, and its meaning is up to the host.
 ///
-/// The id of a log is never used again once the log was removed. Who wants to begin one again keeps a record that says which one
-/// counts, and changes both in one batch:
+/// The id of a log is never used again once the log was removed. To start a log over, keep a record that says which log
+/// is current, and change both in one batch:
 ///
 /// ```
 /// # use std::sync::Arc;
@@ -53,24 +53,24 @@ pub const RECORDS_NAME_BYTES: usize = 16;
 #[derive(Clone, Debug)]
 pub struct Records {
     store: Store,
-    /// What its kinds begin with.
+    /// The prefix of its kinds.
     prefix: String,
 }
 
 impl Workspace {
-    /// Returns the records and logs of a host's own under a name. They belong to no namespace.
+    /// Returns a host's own records and logs under a name. They belong to no namespace.
     ///
-    /// `Invalid` unless the name has 1 to [`RECORDS_NAME_BYTES`] lower-case letters and digits, the first of them a letter.
+    /// `Invalid` unless the name has 1 to [`RECORDS_NAME_BYTES`] lower-case letters and digits, starting with a letter.
     pub fn records(&self, name: &str) -> Result<Records> {
         let is_plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
-        // A hyphen would let the kinds of one name be those of another.
+        // With a hyphen, the kinds of one name could also be those of another.
         let is_name = name.len() <= RECORDS_NAME_BYTES
             && name.bytes().all(is_plain)
             && name.bytes().next().is_some_and(|byte| byte.is_ascii_lowercase());
         match is_name {
             true => Ok(Records { store: self.store.clone(), prefix: format!("{OWN}{name}-") }),
             false => Err(Error::invalid(format!(
-                "`{}` is no name of records: 1 to {RECORDS_NAME_BYTES} lower-case letters and digits, the first a letter",
+                "`{}` is not a valid name of records: 1 to {RECORDS_NAME_BYTES} lower-case letters and digits, the first a letter",
                 name.escape_debug()
             ))),
         }
@@ -78,17 +78,17 @@ impl Workspace {
 }
 
 impl Records {
-    /// Returns the kind of this name, `x-<name>-<kind>`. `Invalid` if that is no kind.
+    /// Returns the kind `x-<name>-<kind>`. `Invalid` if that is not a valid kind.
     pub fn kind(&self, kind: &str) -> Result<Kind> {
         Kind::new(format!("{}{kind}", self.prefix))
     }
 
-    /// Returns the name of a record.
+    /// Returns the key of a record.
     pub fn key(&self, kind: &str, id: &str) -> Result<RecordKey> {
         RecordKey::new(self.kind(kind)?, id)
     }
 
-    /// Returns the name of a log.
+    /// Returns the key of a log.
     pub fn log(&self, kind: &str, id: &str) -> Result<LogKey> {
         LogKey::new(self.kind(kind)?, id)
     }
@@ -98,26 +98,26 @@ impl Records {
         self.store.batch()
     }
 
-    /// Returns each record that is asked for, in that order and as of one moment; `None` for one that does not exist.
+    /// Returns each requested record, in order and from one point in time; `None` for one that does not exist.
     pub async fn get(&self, keys: &[RecordKey]) -> Result<Vec<Option<Record>>> {
         keys.iter().try_for_each(|key| self.require(key.kind()))?;
         self.store.get(keys).await
     }
 
-    /// Returns all records that a query finds, a page of its limit at a time, as [`Store::scan`] does. A query without a kind, which goes
-    /// forward, finds those of all kinds of this name.
+    /// Returns all records that a query finds, in pages of its limit, like [`Store::scan`]. A forward query without a
+    /// kind finds records of all kinds under this name.
     pub fn scan(&self, query: ScanQuery) -> Result<impl Stream<Item = Result<Record>> + Send + Unpin + use<>> {
         let found = self.store.scan(self.own(query)?);
         Ok(self.until_another(found, |record| record.key.kind()))
     }
 
-    /// Returns the heads of all logs that a query finds, as [`scan`](Self::scan) does.
+    /// Returns the heads of all logs that a query finds, like [`scan`](Self::scan).
     pub fn logs(&self, query: LogScan) -> Result<impl Stream<Item = Result<LogHead>> + Send + Unpin + use<>> {
         let found = self.store.logs(self.own(query)?);
         Ok(self.until_another(found, |head| head.log.kind()))
     }
 
-    /// Returns the entries of a log, a page of the query's limit at a time, as [`Store::read`] does.
+    /// Returns the entries of a log, in pages of the query's limit, like [`Store::read`].
     pub fn read(&self, query: LogQuery) -> Result<impl Stream<Item = Result<LogEntry>> + Send + Unpin + use<>> {
         self.require(query.log.kind())?;
         query.validate()?;
@@ -130,9 +130,10 @@ impl Records {
         self.store.head(log).await
     }
 
-    /// Commits a batch, all or nothing, and waits until it is durable; a conflict is an outcome, as of [`Store::commit`].
+    /// Commits a batch, all or nothing, and waits until it is durable; a conflict is an outcome, as with
+    /// [`Store::commit`].
     ///
-    /// `Invalid` if the batch names anything that is not of this name, also where it only expects something.
+    /// `Invalid` if the batch names anything outside this name, even in an expectation.
     pub async fn commit(&self, batch: Batch) -> Result<Outcome> {
         let guarded = batch.guards.iter().map(|guard| match guard {
             Guard::Record { key, .. } => key.kind(),
@@ -147,11 +148,11 @@ impl Records {
     fn require(&self, kind: &Kind) -> Result<()> {
         match kind.as_str().strip_prefix(&self.prefix) {
             Some(rest) if !rest.is_empty() => Ok(()),
-            _ => Err(Error::invalid(format!("`{kind}` is none of these records' kinds, `{}…`", self.prefix))),
+            _ => Err(Error::invalid(format!("`{kind}` is not one of these records' kinds, `{}…`", self.prefix))),
         }
     }
 
-    /// Returns a query as one that begins with what is of this name.
+    /// Restricts a query to start with this name's items.
     fn own<K: Key>(&self, query: KeyQuery<K>) -> Result<KeyQuery<K>> {
         query.validate()?;
         if let Some(kind) = &query.kind {
@@ -159,18 +160,18 @@ impl Records {
             return Ok(query);
         }
         if query.direction == Direction::Backward {
-            return Err(Error::invalid("a query backwards that names no kind"));
+            return Err(Error::invalid("a query that goes backwards needs a kind"));
         }
         if let Some(after) = &query.after {
             self.require(after.kind())?;
             return Ok(query);
         }
-        // Nothing is of this kind, which comes before all others of this name.
+        // Nothing has this kind, which sorts before all others under this name.
         let before = K::new(Kind::new(self.prefix.clone())?, "\u{0}")?;
         Ok(query.after(before))
     }
 
-    /// Ends a stream where something is of another name.
+    /// Ends a stream at the first item under another name.
     fn until_another<T: Send + 'static>(
         &self,
         found: impl Stream<Item = Result<T>> + Send + Unpin + 'static,

@@ -1,4 +1,4 @@
-//! Restoring a session: a new one that begins with the old one's messages.
+//! Restoring a session: creating a new one that begins with the old one's messages.
 
 use super::Workspace;
 use super::activity::new_session;
@@ -11,24 +11,24 @@ use crate::batch::{Batch, Expect, Guard};
 use crate::entity::{Message, RecordEntity, Role, Session, SessionId, SessionStatus, TaskAtHand};
 use crate::error::{Error, Result};
 
-/// What a restored session takes over. The five options of the old extension, all of them honoured.
+/// What a restored session takes over. These are the old extension's five options, all of them honoured, and `up_to`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RestoreOptions {
     /// The messages.
     pub conversation_history: bool,
     /// The task that was being worked on.
     pub current_task: bool,
-    /// Where the agent worked.
+    /// The agent's working directory.
     pub working_directory: bool,
-    /// Whether the conversation simply goes on; otherwise a message of the system says that it begins anew here.
+    /// Whether the conversation simply continues; otherwise a system message marks where the restored session starts.
     pub continue_from_last_message: bool,
     /// A summary, the system's messages and the newest 50 instead of all messages.
     pub summarize_history: bool,
-    /// Only the first so many messages; `None` for all. `Invalid` if there are fewer.
+    /// Only this many messages, from the first; `None` for all. `Invalid` if there are fewer.
     pub up_to: Option<u64>,
 }
 
-/// Everything, and the conversation goes on.
+/// Everything, and the conversation continues.
 impl Default for RestoreOptions {
     fn default() -> Self {
         Self {
@@ -42,25 +42,26 @@ impl Default for RestoreOptions {
     }
 }
 
-/// What a restored session begins with.
+/// How a restored session begins.
 #[derive(Debug, Default)]
 struct Beginning {
-    /// Messages of the old one.
+    /// The messages of the old session.
     cut: Cut,
-    /// What the system says before and after the copied ones.
+    /// The system messages before and after the copied ones.
     before: Option<Message>,
     after: Option<Message>,
 }
 
 impl Workspace {
-    /// Makes a new session that begins with the messages of another one, which stays as it is.
+    /// Creates a new session that begins with the messages of another one, which stays as it is.
     ///
-    /// It is a fork: the messages are not copied, so a hundred thousand cost no more than ten, and neither session sees what
-    /// is added to the other. They stay readable when the old session is archived, deleted, rewound or purged. Only when a restored
-    /// session with fewer than fifty own messages is restored once more, or the last part that [`RestoreOptions::up_to`] leaves is
-    /// as short, those few are copied.
+    /// It is a fork: the messages are not copied, so a hundred thousand cost no more than ten, and neither session sees
+    /// what is added to the other. They stay readable when the old session is archived, deleted, rewound or purged.
+    /// There is one exception: if a restored session with fewer than fifty own messages is restored again, or if the
+    /// last part that [`RestoreOptions::up_to`] leaves is that short, those few messages are copied.
     ///
-    /// `NotFound` if there is no such session, `Invalid` if it has fewer messages than asked for; one in the trash can be restored too.
+    /// `NotFound` if there is no such session, `Invalid` if it has fewer messages than requested; one in the trash can
+    /// be restored too.
     pub async fn restore_session(&self, id: &SessionId, options: RestoreOptions) -> Result<Session> {
         let decided = self.decide("restore_session", move |before| async move {
             if before.has_happened() {
@@ -85,7 +86,7 @@ impl Workspace {
             session.preview = self.preview_within(old, up_to).await?;
         }
 
-        // Whoever changes or purges the old session meanwhile makes this decision void.
+        // A concurrent change or purge of the old session makes this batch conflict.
         let unchanged = Guard::Record { key: old.key(), expect: Expect::At(found.version) };
         let batch = tell(self.store.batch(), EventKind::SessionRestored).guard(unchanged);
         let batch = share(&self.store, batch, &session.pieces).await?;
@@ -130,7 +131,7 @@ impl Workspace {
         session.key = None;
         session.rewinds = 0;
         session.task_at_hand = None;
-        // What the old one had counted stays its own.
+        // What the old session has counted stays with it.
         session.tasks_completed = 0;
         session.total_output_lines = 0;
         if !options.working_directory {

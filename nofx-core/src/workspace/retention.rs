@@ -18,41 +18,42 @@ use crate::query::LogQuery;
 use crate::record::LogHead;
 use crate::time::Timestamp;
 
-/// Sessions that are looked at together.
+/// How many sessions are read together.
 const PAGE: usize = 256;
 
-/// What is to be kept. `None` keeps everything, as far as that rule goes.
+/// What to keep. With `None`, a rule keeps everything.
 ///
-/// A session that goes on, by the clock, is never touched: one that never expires goes on until it is archived.
+/// A session that is active or paused, by the clock, is never touched; one that never expires stays so until archived.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RetentionPolicy {
-    /// Archive sessions in which nothing has happened for so long.
+    /// Archive sessions that have been inactive for this long.
     pub archive_after: Option<Duration>,
-    /// Put sessions into the trash in which nothing has happened for so long.
+    /// Move sessions to the trash that have been inactive for this long.
     pub delete_after: Option<Duration>,
-    /// Put the sessions into the trash in which nothing has happened the longest, until so many are left.
+    /// Move the longest inactive sessions to the trash until this many are left.
     pub max_sessions: Option<u64>,
-    /// The same until the messages of those that are left have so many bytes. To know it, every message is read.
+    /// Likewise, until the messages of the remaining sessions have at most this many bytes. Requires reading every
+    /// message.
     pub max_bytes: Option<u64>,
-    /// Remove sessions for good that have been in the trash for so long.
+    /// Permanently remove sessions that have been in the trash for this long.
     pub purge_after: Option<Duration>,
-    /// What is kept of the messages between agents.
+    /// Which messages between agents to keep.
     pub orchestration: OrchestrationRetention,
 }
 
-/// What is kept of the messages between agents, by whole segments: at least so much, never less.
+/// Which messages between agents to keep, in whole segments: at least this much, never less.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct OrchestrationRetention {
-    /// The newest so many messages.
+    /// At least this many of the newest messages.
     pub messages: Option<u64>,
-    /// Messages that are not older than this.
+    /// Messages up to this age.
     pub age: Option<Duration>,
-    /// The newest so many bytes of messages.
+    /// At least this many bytes of the newest messages.
     pub bytes: Option<u64>,
 }
 
-/// Sessions stay until somebody deletes them, and then thirty days in the trash. Of the messages between agents 60 MiB are
-/// kept, as the old extension did with six files of ten.
+/// Sessions stay until they are deleted, and then thirty days in the trash. 60 MiB of messages between agents are kept,
+/// as the old extension did with six files of ten.
 impl Default for RetentionPolicy {
     fn default() -> Self {
         Self {
@@ -66,44 +67,44 @@ impl Default for RetentionPolicy {
     }
 }
 
-/// What a cleanup would do. Nothing of it has happened.
+/// What a cleanup would do. Nothing has been done yet.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct CleanupPlan {
     /// Sessions to archive.
     pub archive: Vec<PlannedSession>,
-    /// Sessions to put into the trash.
+    /// Sessions to move to the trash.
     pub delete: Vec<PlannedSession>,
-    /// Sessions in the trash to remove for good.
+    /// Sessions in the trash to remove permanently.
     pub purge: Vec<PlannedSession>,
-    /// How many messages between agents to remove for good.
+    /// How many messages between agents to remove permanently.
     pub orchestration_messages: u64,
     /// The segments that hold them.
     segments: Vec<u32>,
 }
 
-/// A session that a cleanup would touch.
+/// A session that a cleanup would affect.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PlannedSession {
-    /// The session as it is.
+    /// The session as it was planned for.
     pub session: Session,
-    /// When something last happened in it.
+    /// When it was last active.
     pub last_active_at: Timestamp,
-    /// The bytes of its own messages, if the policy asks for them.
+    /// The bytes of its own messages, if the policy needs them.
     pub bytes: Option<u64>,
 }
 
-/// What a cleanup has done.
+/// What a cleanup did.
 #[derive(Clone, Debug, Default)]
 pub struct Cleanup {
     /// How many sessions were archived.
     pub archived: u64,
-    /// How many sessions were put into the trash.
+    /// How many sessions were moved to the trash.
     pub deleted: u64,
-    /// How many sessions were removed for good.
+    /// How many sessions were removed permanently.
     pub purged: u64,
-    /// Sessions for which it failed, or that have changed since the plan was made and so were left alone.
+    /// Sessions for which it failed, or that changed after the plan was made and so were left alone.
     pub left: Vec<(SessionId, Error)>,
-    /// What became of long contents.
+    /// The result of sweeping long contents.
     pub contents: Swept,
 }
 
@@ -115,14 +116,14 @@ impl CleanupPlan {
 }
 
 impl Workspace {
-    /// Returns what [`cleanup`](Self::cleanup) would do by a policy. Changes nothing.
+    /// Returns what [`cleanup`](Self::cleanup) would do under a policy. Changes nothing.
     pub async fn cleanup_plan(&self, policy: &RetentionPolicy) -> Result<CleanupPlan> {
         let now = self.now();
         let mut plan = CleanupPlan::default();
         self.progress.begin("planning");
         let sessions = self.planned(&self.order(), policy.max_bytes.is_some()).await?;
         let (mut left, mut bytes) = (sessions.len() as u64, sessions.iter().filter_map(|one| one.bytes).sum::<u64>());
-        // The oldest activity comes first.
+        // The least recently active come first.
         for session in sessions {
             let too_many = policy.max_sessions.is_some_and(|most| left > most)
                 || policy.max_bytes.is_some_and(|most| bytes > most);
@@ -148,7 +149,7 @@ impl Workspace {
         Ok(plan)
     }
 
-    /// Returns the sessions of an order that can be read, oldest activity first.
+    /// Returns the readable sessions of an order, least recently active first.
     async fn planned(&self, order: &Order, with_bytes: bool) -> Result<Vec<PlannedSession>> {
         let mut planned = Vec::new();
         let sessions = self.sessions_in(order).await?.0;
@@ -158,7 +159,7 @@ impl Workspace {
             let heads = self.store.heads_each(&logs_of(ids, &sessions)).await?;
             for read in sessions.into_iter().zip(heads) {
                 self.progress.advance(1);
-                // What cannot be read is left alone.
+                // Unreadable sessions are left alone.
                 let (Ok(Some(session)), Ok(head)) = read else { continue };
                 let bytes = if with_bytes { Some(self.own_bytes(&session, &head).await?) } else { None };
                 planned.push(PlannedSession { last_active_at: last_active(&session, head.last_at), session, bytes });
@@ -178,7 +179,7 @@ impl Workspace {
         Ok(sum)
     }
 
-    /// Adds up the bytes of the entries that can be read.
+    /// Adds up the bytes of the readable entries.
     pub(super) async fn readable_bytes(&self, log: LogKey, positions: Range<u64>) -> Result<u64> {
         if positions.is_empty() {
             return Ok(0);
@@ -195,7 +196,7 @@ impl Workspace {
         Ok(sum)
     }
 
-    /// Plans the removal of the oldest segments without which there is still enough.
+    /// Plans the removal of the oldest segments that the policy does not need.
     async fn plan_orchestration(
         &self,
         policy: &OrchestrationRetention,
@@ -204,7 +205,7 @@ impl Workspace {
     ) -> Result<()> {
         let segments = self.orchestration_segments().await?;
         let (mut messages, mut bytes, mut enough) = (0, 0, false);
-        // From the newest on; the newest itself always stays.
+        // Starts at the newest, which always stays.
         for (age, head) in segments.iter().rev().enumerate() {
             let outlived = head.last_at.is_some_and(|last| is_older(last, policy.age, now));
             if age > 0 && head.length > 0 && (enough || outlived) {
@@ -223,10 +224,10 @@ impl Workspace {
         Ok(())
     }
 
-    /// Does what a plan says: sessions go to the trash, and from there for good; then long contents are swept.
+    /// Carries out a plan: moves sessions to the trash, permanently removes those due, then sweeps long contents.
     ///
-    /// A session that was changed since the plan was made is left alone and said to be. Not one commit but many: if it is
-    /// interrupted, a new plan has the rest.
+    /// A session that changed after the plan was made is left alone and reported. This takes many commits, not one:
+    /// after an interruption, a new plan has the rest.
     pub async fn cleanup(&self, plan: &CleanupPlan) -> Result<Cleanup> {
         self.takes_no_operation("cleanup")?;
         let mut done = Cleanup::default();
@@ -271,7 +272,7 @@ impl Workspace {
 }
 
 impl Cleanup {
-    /// Counts what was done, or notes why it was not.
+    /// Counts a success, or records why it failed.
     fn counted(&mut self, planned: &PlannedSession, result: Result<()>) -> u64 {
         match result {
             Ok(()) => 1,

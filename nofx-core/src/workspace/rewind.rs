@@ -1,4 +1,4 @@
-//! Taking back the newest messages of a session.
+//! Rewinding a session: removing its newest messages.
 
 use futures_util::StreamExt;
 
@@ -18,12 +18,12 @@ use crate::time::Timestamp;
 
 /// How much of a session's history a caller has seen.
 ///
-/// A number of messages is one of these, without the rewinds.
+/// A number of messages converts to one without the rewinds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Seen {
-    /// How many messages.
+    /// The number of messages.
     pub length: u64,
-    /// How often the session had been rewound then ([`Session::rewinds`]); `None` to be told only by the length.
+    /// How often the session had been rewound at that time ([`Session::rewinds`]); `None` to compare only the length.
     pub rewinds: Option<u32>,
 }
 
@@ -34,14 +34,14 @@ impl From<u64> for Seen {
 }
 
 impl Workspace {
-    /// Takes back the newest messages of a session, so that `to` are left; returns the session as it then is.
+    /// Rewinds a session to its first `to` messages; returns the new state of the session.
     ///
-    /// One commit, whose cost does not depend on how long the history is. What was behind the cut is out of reach of every verb; the bytes go
-    /// when the last log with them goes, and `dump --full` may show them until then. Sessions that were restored from this one
-    /// before keep what they had. Preview, counts and last activity are what is left; tasks stay. To rewind to where the session stands is no
-    /// change.
+    /// One commit, whose cost does not depend on the length of the history. Messages after the cut are out of reach of
+    /// every verb; their bytes go when the last log that holds them goes, and until then `dump --full` may show them.
+    /// Sessions restored from this one earlier keep what they had. Preview, counts and last activity reflect what is
+    /// left; tasks stay. Rewinding to the current length is no change.
     ///
-    /// `Conflict` if the session does not stand where the caller has `seen` it, also if it was rewound since. `Invalid` if it has
+    /// `Conflict` if the session is not as the caller has `seen` it, which includes a rewind since. `Invalid` if it has
     /// fewer messages than `to`, is archived or is in the trash; `NotFound` if there is none.
     pub async fn rewind_session(&self, id: &SessionId, to: u64, seen: impl Into<Seen>) -> Result<Session> {
         let seen = seen.into();
@@ -70,10 +70,10 @@ impl Workspace {
         Ok(decided.await?.0)
     }
 
-    /// Returns the session with its first `to` messages, the time of the last of them, and what else belongs to the commit.
+    /// Returns the session with its first `to` messages, the time of the last of them, and the rest of the commit.
     async fn rewound(&self, session: &Session, own: &LogHead, to: u64) -> Result<(Session, Option<Timestamp>, Batch)> {
         let Cut { pieces, copied } = match self.cut(session, own, to, Short::Copied).await {
-            // What cannot be copied stays where it is.
+            // Messages that cannot be copied stay where they are.
             Err(error) if error.is_of_one_thing() => self.cut(session, own, to, Short::Kept).await?,
             cut => cut?,
         };
@@ -81,7 +81,7 @@ impl Workspace {
         rewound.rewinds += 1;
         rewound.pieces = pieces;
         rewound.settle_schema();
-        // The first messages of its first log may be copies of another session's.
+        // The first messages of its first log may be copies from another session.
         let first = |piece: &&Piece| piece.session == session.id && piece.log == 0;
         let left_of_first = rewound.pieces.iter().find(first).map_or(0, |piece| piece.length);
         let left = if session.rewinds == 0 { left_of_first + copied.len() as u64 } else { left_of_first };
@@ -90,7 +90,7 @@ impl Workspace {
         let last = self.said_at(session, to.checked_sub(1)).await?;
         rewound.last_active_at = session.last_active_at.max(last);
 
-        // An append that was decided before meets the end of its log, and is decided again.
+        // A concurrent append that was decided before this finds the log's end changed, and is decided again.
         let mut batch =
             tell_rewind(self.store.batch(), to).guard(Guard::Length { log: own.log.clone(), length: own.length });
         let is_kept = |piece: &Piece| rewound.pieces.iter().any(|kept| kept.history() == piece.history());
@@ -107,7 +107,7 @@ impl Workspace {
         Ok((rewound, last, batch))
     }
 
-    /// Returns when the message at a place was written, if there is one that can be read.
+    /// Returns when the message at a place was written, if it exists and can be read.
     async fn said_at(&self, session: &Session, place: Option<u64>) -> Result<Option<Timestamp>> {
         let Some(place) = place else { return Ok(None) };
         let mut entry = self.stored_history(session, place..place + 1, Direction::Forward, 1);
@@ -118,7 +118,7 @@ impl Workspace {
         }
     }
 
-    /// Says that a session is not as a caller has seen it.
+    /// Makes the error for a session that is not as a caller has seen it.
     pub(super) fn seen_otherwise(&self, seen: &Seen, session: &Session, length: u64) -> Error {
         let mismatch = if seen.length == length {
             Mismatch::Record { key: session.key(), expected: Expect::At(Seq::FIRST), found: Some(Seq::FIRST.next()) }
@@ -129,7 +129,7 @@ impl Workspace {
     }
 }
 
-/// Returns whether a session was rewound since a caller saw it, as far as the caller knows.
+/// Returns whether a session was rewound since a caller saw it, as far as the caller tracks rewinds.
 pub(super) fn is_rewound_since(seen: &Seen, session: &Session) -> bool {
     seen.rewinds.is_some_and(|rewinds| rewinds != session.rewinds)
 }

@@ -1,4 +1,4 @@
-//! Finding messages by what they say: every history is looked at, several at once.
+//! Searching messages by content: every history is read, several concurrently.
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -22,44 +22,44 @@ use crate::query::{Direction, LogQuery};
 use crate::record::LogEntry;
 use crate::time::Timestamp;
 
-/// How many sessions are searched at once.
+/// How many sessions are searched concurrently.
 const AT_ONCE: usize = 8;
 
-/// How many sessions' records are read together.
+/// How many session records are read together.
 const TOGETHER: usize = 64;
 
-/// Entries of a page.
+/// Entries per page.
 const PAGE: usize = 1024;
 
-/// How many characters of a message a snippet shows before what was found, and how many after.
+/// How many characters of a message a snippet shows before the match, and how many after.
 const AROUND: usize = 60;
 
-/// What stands in text the most often, the most frequent first.
+/// The most common letters in text, most frequent first.
 const COMMON: &[u8] = b" etaoinsrhldcumfpgwybvkxjqz";
 
-/// What to search for. All of it must hold; without words, every message that the rest lets through is found.
+/// What to search for. All criteria must match; without words, every message that matches the rest is found.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct SearchQuery {
-    /// Words, or parts of words, that a message must all contain, in any case, and however their accents were written.
+    /// Words, or parts of words, that a message must all contain, ignoring case and the way accents are encoded.
     pub words: Vec<String>,
     /// Only in sessions of this agent.
     pub agent: Option<AgentId>,
-    /// Only what was said by this.
+    /// Only messages with this role.
     pub role: Option<Role>,
-    /// Only what was written at this time or later.
+    /// Only messages written at this time or later.
     pub since: Option<Timestamp>,
-    /// Only what was written before this time.
+    /// Only messages written before this time.
     pub until: Option<Timestamp>,
-    /// In the trash instead.
+    /// Search the trash instead.
     pub trash: bool,
 }
 
-/// A message that was found.
+/// A message that matches.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SearchHit {
-    /// In which session.
+    /// The session it is in.
     pub session: SessionId,
-    /// What people call that session.
+    /// The display name of that session.
     pub name: Text,
     /// The message's place in the session's history.
     pub position: u64,
@@ -67,11 +67,11 @@ pub struct SearchHit {
     pub at: Timestamp,
     /// Who said it.
     pub role: Option<Role>,
-    /// The words around the first one that was found, in one line.
+    /// The text around the first match, on one line.
     pub snippet: String,
 }
 
-/// Messages of one log that nobody has looked at yet, as a part of a session's history.
+/// Messages of one log that were not searched yet, as a part of a session's history.
 #[derive(Clone, Debug)]
 struct Unsearched {
     log: LogKey,
@@ -81,19 +81,19 @@ struct Unsearched {
 }
 
 impl Workspace {
-    /// Searches messages, newest session first, and in each from the first message on. Sessions that were last active in the same
-    /// minute come in no order.
+    /// Searches messages, newest session first, and oldest message first within each. Sessions last active within the
+    /// same minute are in no particular order.
     ///
-    /// There is no index: every message is looked at, in parallel where there is a runtime with threads, and only as hits
-    /// are asked for. A message that several sessions were restored with is found once, in the newest of them. What
-    /// cannot be read is an error among the hits, one for each session or stretch of messages that is damaged as one, and the
-    /// search goes on.
+    /// There is no index: every message is read, in parallel in a multi-threaded runtime, and only as hits are
+    /// requested. A message that several sessions were restored with is found once, in the newest of them. Anything
+    /// unreadable is an error among the hits, one for each session or run of messages that is damaged together, and the
+    /// search continues.
     pub async fn search(
         &self,
         query: SearchQuery,
     ) -> Result<impl Stream<Item = Result<SearchHit>> + Send + Unpin + use<>> {
         if query.trash && query.agent.is_some() {
-            return Err(Error::invalid("the trash is not kept by agent"));
+            return Err(Error::invalid("the trash cannot be filtered by agent"));
         }
         let order = Order { agent: query.agent.clone(), trash: query.trash, ..self.order() };
         let (mut sessions, unlisted) = self.sessions_in(&order).await?;
@@ -127,7 +127,7 @@ impl Workspace {
     }
 }
 
-/// Runs a future on another thread if there is a runtime, which may have some.
+/// Runs a future as a task of the runtime, if there is one, so that several run in parallel.
 async fn beside(search: impl Future<Output = Vec<Result<SearchHit>>> + Send + 'static) -> Vec<Result<SearchHit>> {
     match Handle::try_current() {
         Ok(runtime) => match runtime.spawn(search).await {
@@ -152,25 +152,25 @@ fn unsearched(session: &Session, searched: &mut HashMap<LogKey, u64>) -> Vec<Uns
     todo
 }
 
-/// A search that is under way.
+/// A running search.
 #[derive(Debug)]
 struct Searching {
     workspace: Workspace,
     query: SearchQuery,
     /// The words in lower case.
     words: Vec<String>,
-    /// Those that stand in a stored message as they are, if it has them.
+    /// The words that JSON does not escape, so that a message that contains them has them verbatim, in any case.
     plain: Vec<PlainWord>,
-    /// Whether a word has letters beyond ASCII, so that no message in plain ASCII has it.
+    /// Whether a word has non-ASCII letters, so that no pure ASCII message contains it.
     beyond_ascii: bool,
-    /// What a message has whose text is escaped or kept elsewhere.
+    /// Occur in a message whose text is escaped or stored separately.
     otherwise: [Finder<'static>; 2],
-    /// The characters beyond ASCII that are ASCII once they are composed and in lower case.
+    /// The non-ASCII characters that become ASCII when composed and lowercased.
     becomes_ascii: [Finder<'static>; 4],
 }
 
-/// The only characters beyond ASCII that have ASCII in them once they are composed and in lower case: the Kelvin sign, I with a dot above, the
-/// Greek question mark and the Greek varia.
+/// The only non-ASCII characters that contain ASCII when composed and lowercased: the Kelvin sign, I with a dot above,
+/// the Greek question mark and the Greek varia.
 const BECOMES_ASCII: [&str; 4] = ["\u{212a}", "\u{130}", "\u{37e}", "\u{1fef}"];
 
 impl Searching {
@@ -211,7 +211,7 @@ impl Searching {
         if !in_time || !self.may_match(entry.body.as_str()) {
             return Ok(None);
         }
-        // A long content is not read for a role that is not asked for.
+        // A long content is not read if the role does not match.
         let is_wanted = |message: Message| self.query.role.is_none() || self.query.role == message.role;
         if Message::from_body(&entry.body).is_ok_and(|message| !is_wanted(message)) {
             return Ok(None);
@@ -229,12 +229,13 @@ impl Searching {
         }))
     }
 
-    /// Returns whether a stored message may have all words; looks at its bytes only, so that most need not be parsed.
+    /// Returns whether a stored message may contain all words. Looks only at its bytes, so that most messages need not
+    /// be parsed.
     fn may_match(&self, body: &str) -> bool {
         let bytes = body.as_bytes();
         let has_one_of = |all: &[Finder<'static>]| all.iter().any(|finder| finder.find(bytes).is_some());
         let plain = self.plain.iter().all(|word| word.is_in(bytes));
-        // Composing and lower case make ASCII of nothing else, so a plain word stands in the bytes as it is.
+        // Composing and lowercasing turn nothing else into ASCII, so a plain word appears verbatim in the bytes.
         let as_it_is = match bytes.is_ascii() {
             true => plain && !self.beyond_ascii,
             false => plain || has_one_of(&self.becomes_ascii),
@@ -243,11 +244,11 @@ impl Searching {
     }
 }
 
-/// A word in lower case, of letters that JSON does not escape.
+/// A word in lower case whose letters JSON does not escape.
 #[derive(Clone, Debug)]
 struct PlainWord {
     word: Vec<u8>,
-    /// Where its rarest letter is, by which it is looked for.
+    /// The position of its rarest letter, which is searched for first.
     rarest: usize,
 }
 
@@ -262,7 +263,7 @@ impl PlainWord {
         Some(Self { word: word.into(), rarest })
     }
 
-    /// Returns whether some bytes contain the word in any case.
+    /// Returns whether the bytes contain the word, ignoring case.
     fn is_in(&self, bytes: &[u8]) -> bool {
         let Some(rarest) = self.word.get(self.rarest) else { return true };
         memchr2_iter(*rarest, rarest.to_ascii_uppercase(), bytes).any(|at| {
@@ -272,13 +273,13 @@ impl PlainWord {
     }
 }
 
-/// Returns what stands around the first of the words in a text that has them all, in one line; `None` if it has not.
+/// Returns the text around the first match in a text that contains all words, on one line; `None` if it does not.
 fn snippet(text: &str, words: &[String]) -> Option<String> {
     let text = composed(text);
     let lower = lower(&text);
     let found = words.iter().map(|word| lower.find(word.as_str())).collect::<Option<Vec<_>>>()?;
     let first = found.into_iter().min().unwrap_or(0);
-    // Lower case may be longer or shorter, so the place is counted in characters, which is near enough to show.
+    // Lower case may change the length, so the place is counted in characters, which is close enough for display.
     let characters = lower.get(..first).map_or(0, |before| before.chars().count());
     let from = characters.saturating_sub(AROUND);
     let shown: String = text.chars().skip(from).take(characters - from + AROUND).collect();

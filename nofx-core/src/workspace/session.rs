@@ -14,27 +14,28 @@ use crate::json::{Object, Text};
 use crate::record::Seq;
 use crate::time::Timestamp;
 
-/// What may be said of a session when it is created.
+/// The details of a session to create.
 #[derive(Clone, Debug)]
 pub struct NewSession {
-    /// What people call it; otherwise the agent's name and the time.
+    /// Its display name; by default the agent's name and the time.
     pub name: Option<Text>,
-    /// Where the agent works.
+    /// The agent's working directory.
     pub working_directory: Option<Text>,
-    /// On which branch.
+    /// The git branch.
     pub git_branch: Option<Text>,
     /// What the agent may do.
     pub capabilities: Vec<Text>,
-    /// What the agent is told, where that is not what its template says.
+    /// The agent's system prompt, if it differs from its template's.
     pub system_prompt: Option<Text>,
-    /// How long it lasts, by default [`SESSION_LIFETIME`]. `None`: it never expires, also after it was resumed or restored.
+    /// How long it lasts, by default [`SESSION_LIFETIME`]. `None`: it never expires, even after it is resumed or
+    /// restored.
     pub lifetime: Option<Duration>,
-    /// What the host keeps with it for itself, at most [`METADATA_BYTES`](crate::entity::METADATA_BYTES); members that are `null`
-    /// are left out.
+    /// The host's own data, at most [`METADATA_BYTES`](crate::entity::METADATA_BYTES); members that are `null` are left
+    /// out.
     pub metadata: Object,
 }
 
-/// Nothing is said, and the session lasts for [`SESSION_LIFETIME`].
+/// No details, and the session lasts for [`SESSION_LIFETIME`].
 impl Default for NewSession {
     fn default() -> Self {
         Self {
@@ -49,7 +50,7 @@ impl Default for NewSession {
     }
 }
 
-/// A session as the verbs need it: its record and where it stands.
+/// A session as the verbs need it: its record and where it is listed.
 #[derive(Clone, Debug)]
 pub(super) struct Found {
     pub(super) session: Session,
@@ -58,13 +59,13 @@ pub(super) struct Found {
 }
 
 impl Found {
-    /// Adds to a batch the session as it shall be, and where it then belongs.
+    /// Adds to a batch the session's new record and its new place.
     pub(super) fn save(&self, batch: Batch, session: &Session, to: &Place) -> Result<Batch> {
         let batch = batch.put(session.key(), Expect::At(self.version), session.to_body()?);
         self.moved(batch, Some(to))
     }
 
-    /// Adds to a batch the session as it shall be, without new messages.
+    /// Adds to a batch the session's new record, without new messages.
     pub(super) fn save_changed(&self, batch: Batch, session: &Session) -> Result<Batch> {
         let to = match &self.place {
             Some((place, _)) => place.changed(session),
@@ -73,16 +74,16 @@ impl Found {
         self.save(batch, session, &to)
     }
 
-    /// Adds to a batch that the session stands elsewhere, or nowhere.
+    /// Adds to a batch the move of the session to another place, or out of the lists.
     pub(super) fn moved(&self, batch: Batch, to: Option<&Place>) -> Result<Batch> {
         moved(batch, &self.session.id, self.place.as_ref().map(|(place, version)| (place, *version)), to)
     }
 }
 
 impl Workspace {
-    /// Creates a session of an agent. It begins active and expires after five hours unless it is told otherwise.
+    /// Creates a session of an agent. It is active and expires after five hours unless `new` says otherwise.
     ///
-    /// The agent need not be saved. `Invalid` for metadata that [`Session::merge_metadata`] refuses.
+    /// The agent need not be saved. `Invalid` for metadata that [`Session::merge_metadata`] rejects.
     pub async fn create_session(&self, agent: &Agent, new: NewSession) -> Result<Session> {
         let new = &new;
         let decided = self.decide("create_session", move |before| async move {
@@ -91,14 +92,15 @@ impl Workspace {
                 return Ok((self.find(&session.id).await?.session, None));
             }
             let batch = tell(self.store.batch(), EventKind::SessionCreated);
-            // Two of one agent in one millisecond could get one id; then the second one is given another.
+            // Two sessions of one agent in the same millisecond could get the same id; the second then conflicts and
+            // gets another.
             let batch = new_session(batch, &session, None)?;
             Ok((session, Some(batch)))
         });
         Ok(decided.await?.0)
     }
 
-    /// Returns the session of an agent that is to be created.
+    /// Returns the session that is to be created for an agent.
     pub(super) fn begun(&self, verb: &str, agent: &Agent, new: &NewSession) -> Result<Session> {
         let now = self.now();
         let id = self.made(verb, "session", &format!("{}-", agent.id));
@@ -121,13 +123,13 @@ impl Workspace {
         Ok(session)
     }
 
-    /// Reads a session, also one in the trash; `None` if there is none in this namespace.
+    /// Reads a session, even one in the trash; `None` if there is none in this namespace.
     pub async fn session(&self, id: &SessionId) -> Result<Option<Session>> {
         let found = self.store.load::<Session>(id).await?.map(|found| found.value);
         Ok(found.filter(|session| self.holds(session)))
     }
 
-    /// Returns what the agent of a session is told: the session's own prompt, or its template's.
+    /// Returns the system prompt of a session's agent: the session's own, or its template's.
     pub async fn system_prompt(&self, session: &Session) -> Result<Option<Text>> {
         match &session.template {
             Some(digest) if session.prompt_is_templates => {
@@ -137,10 +139,10 @@ impl Workspace {
         }
     }
 
-    /// Changes what is known of a session, such as its name or its branch; returns it as it then is.
+    /// Changes a session's record, such as its name or its branch; returns its new state.
     ///
-    /// `Invalid` if the change is one that has a verb of its own: status, trash, id and history; or if the metadata would be too
-    /// long. `Conflict` if others keep changing it.
+    /// `Invalid` if the change has a verb of its own (status, trash, id and history), or if the metadata would be too
+    /// long. `Conflict` if concurrent changes persist.
     pub async fn update_session(&self, id: &SessionId, change: impl Fn(&mut Session)) -> Result<Session> {
         let change = |session: &mut Session, _| {
             let before = session.clone();
@@ -154,24 +156,24 @@ impl Workspace {
                     == (&before.pieces, before.copied, before.rewinds);
             match kept && session.task_at_hand == before.task_at_hand {
                 true => Ok(None),
-                false => Err(Error::invalid(format!("this change of session `{id}` has a verb of its own"))),
+                false => Err(Error::invalid(format!("this change of session `{id}` has a verb of its own; use that"))),
             }
         };
         self.change_session("update_session", id, change).await
     }
 
-    /// Changes the metadata of a session by its members, and nothing else of it: see [`Session::merge_metadata`].
+    /// Merges members into the metadata of a session, and changes nothing else: see [`Session::merge_metadata`].
     pub async fn update_metadata(&self, id: &SessionId, changes: &Object) -> Result<Session> {
         self.change_session("update_metadata", id, |session, _| session.merge_metadata(changes).map(|()| None)).await
     }
 
-    /// Changes the name of a session.
+    /// Renames a session.
     pub async fn rename_session(&self, id: &SessionId, name: impl Into<Text>) -> Result<Session> {
         let name = name.into();
         self.update_session(id, |session| session.name = name.clone()).await
     }
 
-    /// Lets a session rest. `Invalid` if it is not active.
+    /// Pauses a session. `Invalid` if it is not active.
     pub async fn pause_session(&self, id: &SessionId) -> Result<Session> {
         self.change_session("pause_session", id, |session, now| {
             require(session, &[SessionStatus::Active], "paused")?;
@@ -182,8 +184,8 @@ impl Workspace {
         .await
     }
 
-    /// Lets a session go on that rests or has expired; it then lasts as long as a new one, or still never expires if it never
-    /// did. `Invalid` if it is archived.
+    /// Resumes a session that is paused or has expired; it then lasts as long as a new one, or never expires if it
+    /// never did. `Invalid` if it is archived.
     pub async fn resume_session(&self, id: &SessionId) -> Result<Session> {
         self.change_session("resume_session", id, |session, now| {
             require(session, &[SessionStatus::Active, SessionStatus::Paused, SessionStatus::Expired], "resumed")?;
@@ -195,9 +197,9 @@ impl Workspace {
         .await
     }
 
-    /// Puts a session away for good: it takes no messages or tasks any more, and the backend may compress it.
+    /// Archives a session for good: it takes no more messages or tasks, and the backend may compress it.
     ///
-    /// Archiving an archived session is no change, and archiving is no activity. To go on is a fork of it:
+    /// Archiving an archived session is no change, and archiving does not count as activity. To continue, fork it:
     /// [`restore_session`](Self::restore_session).
     pub async fn archive_session(&self, id: &SessionId) -> Result<Session> {
         let decided = self.decide("archive_session", move |before| async move {
@@ -217,7 +219,7 @@ impl Workspace {
         Ok(decided.await?.0)
     }
 
-    /// Reads a session and where it stands. `NotFound` if there is none.
+    /// Reads a session and its place. `NotFound` if there is none.
     pub(super) async fn find(&self, id: &SessionId) -> Result<Found> {
         let key = id.record_key(Session::KIND);
         let mut records = self.store.get(&[key, place_key(id)]).await?.into_iter();
@@ -231,7 +233,7 @@ impl Workspace {
         }
     }
 
-    /// Changes the record of a session, and tells what `change` says has happened; no change is no commit.
+    /// Changes a session's record, and emits the event that `change` returns; if nothing changes, nothing is committed.
     pub(super) async fn change_session(
         &self,
         verb: &str,
@@ -257,12 +259,12 @@ impl Workspace {
     }
 }
 
-/// Returns when a session ends that goes on now: never, if it never did.
+/// Returns when a session expires that continues now: never, if it never did.
 pub(super) fn expiry_anew(session: &Session, now: Timestamp) -> Option<Timestamp> {
     session.expires_at.map(|_| now.saturating_add(SESSION_LIFETIME))
 }
 
-/// Returns whether a session takes messages and tasks; `Invalid` says why not, `TooNew` that a later version wrote it.
+/// Checks that a session takes messages and tasks; `Invalid` says why not, `TooNew` that a later version wrote it.
 pub(super) fn require_open(session: &Session) -> Result<()> {
     session.require_known_schema()?;
     if session.deleted_at.is_some() {

@@ -1,4 +1,4 @@
-//! Who still needs the messages of a log: the session that wrote them, and those that were restored from it.
+//! Which sessions still need the messages of a log: the one that wrote them, and those restored from it.
 
 use crate::batch::{Batch, Expect};
 use crate::body::Body;
@@ -10,14 +10,15 @@ use crate::kind::HISTORY_SHARED;
 use crate::record::{Record, Seq};
 use crate::store::Store;
 
-/// Who still needs the messages of a log.
+/// Which sessions still need the messages of a log.
 ///
-/// Restoring from it and purging it both write its record as it was read, so one of two that race decides again.
+/// Restoring from the log and purging it both write its record as they read it, so if they race, one of them decides
+/// again.
 #[derive(Clone, Debug, PartialEq)]
 struct Shared {
-    /// The session that wrote them.
+    /// Whether the session that wrote them still does.
     owned: bool,
-    /// How many others read them.
+    /// How many other sessions read them.
     readers: u64,
     version: Option<Seq>,
 }
@@ -28,14 +29,16 @@ pub(super) async fn share(store: &Store, batch: Batch, pieces: &[Piece]) -> Resu
     change(store, batch, logs, |_, shared| shared.readers += 1).await
 }
 
-/// Adds to a batch that a session ends: its messages go when nobody reads them any more, and so may those that it reads.
+/// Adds to a batch that a session ends: its messages go when no session reads them any more, and so may those that it
+/// reads.
 pub(super) async fn release(store: &Store, batch: Batch, session: &Session) -> Result<Batch> {
     let own = Piece { session: session.id.clone(), log: session.rewinds, length: 0 };
     let all: Vec<_> = session.pieces.iter().cloned().chain([own]).collect();
     give_up(store, batch, session, &all).await
 }
 
-/// Adds to a batch that a session reads these of its pieces no more; those that it wrote itself go when no other session reads them.
+/// Adds to a batch that a session no longer reads these of its pieces; those that it wrote itself go once no other
+/// session reads them.
 pub(super) async fn give_up(store: &Store, batch: Batch, session: &Session, pieces: &[Piece]) -> Result<Batch> {
     let logs = pieces.iter().map(|piece| (piece.history(), piece.session == session.id)).collect();
     change(store, batch, logs, |is_own, shared| match is_own {
@@ -45,7 +48,7 @@ pub(super) async fn give_up(store: &Store, batch: Batch, session: &Session, piec
     .await
 }
 
-/// Changes who needs some logs, each with a mark for `change`.
+/// Changes who needs some logs, passing each log's flag to `change`.
 async fn change(
     store: &Store,
     mut batch: Batch,
@@ -64,7 +67,8 @@ async fn change(
     Ok(batch)
 }
 
-/// Returns the record that says who needs the messages of a log; there is none while only the session that wrote them does.
+/// Returns the key of the record that says who needs the messages of a log; it does not exist while only the session
+/// that wrote them does.
 fn key(log: &LogKey) -> Result<RecordKey> {
     RecordKey::new(HISTORY_SHARED, log.id())
 }
@@ -80,7 +84,7 @@ impl Shared {
         }
     }
 
-    /// Adds to a batch the new state, expecting the old one.
+    /// Adds the new state to a batch, expecting the old one.
     fn save(&self, batch: Batch, log: &LogKey) -> Result<Batch> {
         let (key, log) = (key(log)?, log.clone());
         let expect = self.version.map_or(Expect::Absent, Expect::At);
@@ -90,7 +94,7 @@ impl Shared {
             (readers, owned) => {
                 let body = Body::trusted(format!(r#"{{"owned":{owned},"readers":{readers}}}"#));
                 let batch = batch.put(key, expect, body);
-                // A message that is on its way to a session that is gone must not be acknowledged.
+                // A message in flight to a session that is gone must not be acknowledged.
                 if owned { batch } else { batch.seal(log) }
             }
         })

@@ -1,4 +1,4 @@
-//! What holds of a session at a moment.
+//! A session's state at a given time.
 
 use std::time::Duration;
 
@@ -6,25 +6,25 @@ use super::EXPIRY_WARNING;
 use crate::entity::{Session, SessionStatus};
 use crate::time::Timestamp;
 
-/// What holds of a session at a moment: what was decided, and what the clock says.
+/// A session's state at a given time: the last decision about it, and what the clock says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SessionState {
-    /// It goes on.
+    /// It is active.
     Active,
-    /// It goes on and ends soon: within [`EXPIRY_WARNING`].
+    /// It is active and expires soon: within [`EXPIRY_WARNING`].
     ExpiresSoon,
-    /// It rests.
+    /// It is paused.
     Paused,
-    /// Its time is over.
+    /// It has expired.
     Expired,
-    /// It is put away.
+    /// It is archived.
     Archived,
     /// It is in the trash.
     Deleted,
 }
 
 impl Session {
-    /// Returns what holds of the session at a moment.
+    /// Returns the session's state at a given time.
     pub fn state(&self, now: Timestamp) -> SessionState {
         let left = self.expires_at.map(|end| end.as_millis().saturating_sub(now.as_millis()));
         match (&self.status, left) {
@@ -38,7 +38,8 @@ impl Session {
         }
     }
 
-    /// Returns how long the session still has; `None` if it ends only when somebody ends it, zero if its time is over.
+    /// Returns how long the session has until it expires; `None` if it never expires by itself, zero if it has
+    /// expired.
     pub fn expires_in(&self, now: Timestamp) -> Option<Duration> {
         let left = self.expires_at?.as_millis().saturating_sub(now.as_millis());
         Some(Duration::from_millis(u64::try_from(left).unwrap_or(0)))
@@ -58,7 +59,7 @@ impl SessionState {
         }
     }
 
-    /// Returns whether restoring is what one would do to go on: the session has expired or is archived.
+    /// Returns whether restoring is the way to continue: the session has expired or is archived.
     pub fn is_restorable(self) -> bool {
         matches!(self, Self::Expired | Self::Archived)
     }

@@ -11,32 +11,32 @@ use crate::kind::{ACTIVITY_PLACE, AGENT, AGENT_IN, ORCHESTRATION, ORCHESTRATION_
 use crate::query::{LogScan, ScanQuery};
 use crate::record::LogHead;
 
-/// Records of a page.
+/// Records per page.
 const PAGE: usize = 1024;
 
 /// How much a store holds.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Stats {
-    /// How many agents.
+    /// The number of agents.
     pub agents: u64,
-    /// How many sessions, without those in the trash.
+    /// The number of sessions, without those in the trash.
     pub sessions: u64,
-    /// How many of them were last decided to be active; some may have expired since.
+    /// How many of them have the status active; some may have expired since.
     pub active: u64,
     /// How many of them are archived.
     pub archived: u64,
-    /// How many sessions in the trash.
+    /// The number of sessions in the trash.
     pub trash: u64,
-    /// How many templates.
+    /// The number of templates.
     pub templates: u64,
-    /// How many records of those that were counted cannot be read; sessions among them are in no other number.
+    /// How many of the counted records cannot be read; sessions among them are in no other number.
     pub unreadable: u64,
     /// The messages between agents.
     pub orchestration: OrchestrationStats,
 }
 
 impl Workspace {
-    /// Returns how much the store holds in all namespaces. Reads a small record for each session and agent.
+    /// Returns how much the store holds in all namespaces. Reads one small record for each session and agent.
     pub async fn stats(&self) -> Result<Stats> {
         let (agents, others) = (self.count(AGENT).await?, self.count(AGENT_IN).await?);
         let templates = self.count(TEMPLATE_NAME).await?;

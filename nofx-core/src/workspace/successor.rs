@@ -1,6 +1,7 @@
-//! Logs that can be removed and still go on: what is added after a removal goes into a successor.
+//! Logs that can be removed and still continue: entries added after a removal go to a successor.
 //!
-//! The id of a removed log is never used again, but an agent whose transcript was removed may write another one. A removal leaves an empty sealed successor, so that the next number is known.
+//! The id of a removed log is never used again, but an agent whose transcript was removed may write another one. A
+//! removal leaves an empty sealed successor, so that the next number is known.
 
 use futures_core::Stream;
 use futures_util::{StreamExt, TryStreamExt, stream};
@@ -13,11 +14,11 @@ use crate::key::{Kind, LogKey};
 use crate::query::{Direction, LogQuery, LogScan};
 use crate::record::{LogEntry, LogHead, LogState};
 
-/// Heads of a page.
+/// Heads per page.
 const PAGE: usize = 256;
 
 impl Workspace {
-    /// Adds an entry to a log, or where that was removed, to its successor.
+    /// Appends an entry to a log or, if that was removed, to its successor.
     pub(super) async fn append_on<E: EntryEntity>(&self, verb: &str, log: &LogKey, entry: &E) -> Result<()> {
         if self.operation.is_some() {
             return self.append_once(verb, log, entry).await;
@@ -31,7 +32,8 @@ impl Workspace {
         let entry = &self.store.entry(entry)?;
         let decided = self.decide(verb, move |_| async move {
             let newest = self.successors(log, Direction::Backward).try_next().await?;
-            // In a copy of a store a removed log looks as if it had never been, but it has successors: the entry goes behind theirs.
+            // In a copy of a store a removed log looks as if it had never existed, but it has successors: the entry
+            // goes after theirs.
             if added && (newest.is_none() || self.store.head(log).await?.length != 1) {
                 return Ok(((), None));
             }
@@ -47,7 +49,7 @@ impl Workspace {
         Ok(())
     }
 
-    /// Adds an entry once in an operation.
+    /// Appends an entry once within an operation.
     async fn append_once<E: EntryEntity>(&self, verb: &str, log: &LogKey, entry: &E) -> Result<()> {
         let entry = &self.store.entry(entry)?;
         self.decide(verb, move |before| async move {
@@ -67,7 +69,7 @@ impl Workspace {
         Ok(())
     }
 
-    /// Returns the entries of a log and its successors, the newest first, read as they are asked for.
+    /// Returns the entries of a log and its successors, newest first, read lazily.
     pub(super) fn read_on(
         &self,
         log: &LogKey,
@@ -79,7 +81,8 @@ impl Workspace {
         all.map_ok(move |log| store.read(LogQuery::newest_first(log, limit))).try_flatten().boxed()
     }
 
-    /// Removes the entries of a log for good; returns whether there were any. One that is added concurrently may stay.
+    /// Permanently removes the entries of a log; returns whether there were any. One that is added concurrently may
+    /// stay.
     pub(super) async fn remove_on(&self, verb: &str, log: &LogKey) -> Result<bool> {
         let decided = self.decide(verb, move |before| async move {
             if before.has_happened() {
@@ -97,7 +100,7 @@ impl Workspace {
         Ok(decided.await?.0)
     }
 
-    /// Removes the entries of all logs of a kind in this namespace for good, one log after the other.
+    /// Permanently removes the entries of all logs of a kind in this namespace, one log after the other.
     pub(super) async fn clear_on(&self, kind: &Kind) -> Result<()> {
         self.takes_no_operation("clear")?;
         let kind = self.namespace.kind(kind);
@@ -121,7 +124,7 @@ impl Workspace {
     }
 }
 
-/// Expects that nothing was added to a log but the one entry.
+/// Expects that a log has only the one entry.
 fn alone(log: &LogKey) -> Guard {
     Guard::Length { log: log.clone(), length: 1 }
 }

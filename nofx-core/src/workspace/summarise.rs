@@ -1,4 +1,4 @@
-//! The short form of a history, for an agent that is to go on without reading all of it.
+//! The short form of a history, for an agent that is to continue without reading all of it.
 
 use std::collections::VecDeque;
 
@@ -12,18 +12,18 @@ use crate::entity::{Entity, Message, Role, Session, TaskStatus};
 use crate::error::Result;
 use crate::query::Direction;
 
-/// How many of the newest messages a short form has as they are.
+/// How many of the newest messages the short form keeps unchanged.
 const NEWEST: usize = 50;
 
-/// How many of the system's messages before those it has at most, the newest of them.
+/// The maximum number of earlier system messages it keeps, the newest of them.
 const SYSTEM: usize = 1000;
 
-/// How many tasks a summary names at most, the newest of them.
+/// The maximum number of tasks that a summary names, the newest of them.
 const TASKS: usize = 10;
 
 impl Workspace {
-    /// Returns a message that sums the first `to` messages of a session up, then the system's messages and the newest 50 as they are stored, in their
-    /// order and each once.
+    /// Returns a message that summarises the first `to` messages of a session, then the system's messages and the
+    /// newest 50 as they are stored, in order and each once.
     pub(super) async fn summarised(&self, session: &Session, to: u64) -> Result<(Message, Vec<NewEntry>)> {
         let mut newest: VecDeque<(Option<Role>, NewEntry)> = VecDeque::new();
         let mut system: VecDeque<NewEntry> = VecDeque::new();

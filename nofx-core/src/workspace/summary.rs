@@ -1,4 +1,4 @@
-//! Lists of sessions, newest activity first.
+//! Lists of sessions, most recently active first.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -17,31 +17,31 @@ use crate::query::ScanQuery;
 use crate::record::{LogHead, Record};
 use crate::time::Timestamp;
 
-/// Rows that are looked at together when a filter has to look into the sessions.
+/// How many rows are read together when a filter has to look into the sessions.
 const SCAN_PAGE: usize = 256;
 
 /// Which sessions to list.
 ///
-/// Status, agent and time are found by an index. `text`, `expired` and `metadata` are not: they look at every session that the
-/// rest of the filter lets through.
+/// Status, agent and time use an index. `text`, `expired` and `metadata` do not: they read every session that matches
+/// the rest of the filter.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct SessionFilter {
     /// Only sessions of this agent.
     pub agent: Option<AgentId>,
-    /// Only sessions of which this was last decided.
+    /// Only sessions with this status.
     pub status: Option<SessionStatus>,
     /// Only sessions last active before this time.
     pub active_before: Option<Timestamp>,
     /// Only sessions last active at this time or later.
     pub active_since: Option<Timestamp>,
-    /// Only sessions whose name contains this, in any case.
+    /// Only sessions whose name contains this, ignoring case.
     pub text: Option<String>,
     /// Only sessions that have expired by now, or only those that have not.
     pub expired: Option<bool>,
-    /// Only sessions whose metadata has all these members with equal values, however they are spelled; those that are `null` it
-    /// must not have. A scan.
+    /// Only sessions whose metadata has all these members with equal values, however they are spelled; a member that is
+    /// `null` here must be absent there. A scan.
     pub metadata: Object,
-    /// The sessions in the trash instead of the others; no other filter by agent or status then.
+    /// The sessions in the trash instead; cannot be combined with a filter by agent or status.
     pub trash: bool,
 }
 
@@ -50,20 +50,20 @@ pub struct SessionFilter {
 pub struct SessionSummary {
     /// The session's record.
     pub session: Session,
-    /// The beginning of what the person first asked for.
+    /// The start of the person's first request.
     pub preview: Option<String>,
     /// How many messages it has.
     pub messages: u64,
-    /// When something last happened in it.
+    /// When it was last active.
     pub last_active_at: Timestamp,
-    /// What holds now, by the clock.
+    /// Its state now, by the clock.
     pub state: SessionState,
 }
 
 /// A session that cannot be read, and why.
 #[derive(Clone, Debug)]
 pub struct Unreadable {
-    /// Which, unless it is its place in the list that cannot be read.
+    /// Its id, unless it is its row in the list that cannot be read.
     pub session: Option<SessionId>,
     /// Why.
     pub error: Error,
@@ -72,7 +72,7 @@ pub struct Unreadable {
 /// A page of a list of sessions.
 #[derive(Clone, Debug, Default)]
 pub struct Summaries {
-    /// The sessions, newest activity first; between two pages, to the minute.
+    /// The sessions, most recently active first; across pages, only to the minute.
     pub items: Vec<SessionSummary>,
     /// Sessions of this page that are damaged or were written by a later version.
     pub unreadable: Vec<Unreadable>,
@@ -81,17 +81,17 @@ pub struct Summaries {
 }
 
 impl Workspace {
-    /// Returns a page of sessions, newest activity first; the next one begins at [`Summaries::next`].
+    /// Returns a page of sessions, most recently active first; the next one begins at [`Summaries::next`].
     ///
-    /// Without `text`, `expired` and `metadata`, a page of `n` sessions reads `n` rows, records and heads, however many there are. A
-    /// session that cannot be read is left out of the page and told in [`Summaries::unreadable`]. `Invalid` for a page of
-    /// no sessions, or for the trash filtered by agent or status.
+    /// Without `text`, `expired` and `metadata`, a page of `n` sessions reads `n` rows, records and heads, however many
+    /// sessions there are. An unreadable session is left out of the page and reported in [`Summaries::unreadable`].
+    /// `Invalid` for a limit of zero, or for the trash filtered by agent or status.
     pub async fn summaries(&self, filter: &SessionFilter, after: Option<RecordKey>, limit: usize) -> Result<Summaries> {
         if limit == 0 {
-            return Err(Error::invalid("a page of no sessions"));
+            return Err(Error::invalid("the limit of a page is zero"));
         }
         if filter.trash && (filter.agent.is_some() || filter.status.is_some()) {
-            return Err(Error::invalid("the trash is not kept by agent or status"));
+            return Err(Error::invalid("the trash cannot be filtered by agent or status"));
         }
         let order =
             Order { agent: filter.agent.clone(), status: filter.status.clone(), trash: filter.trash, ..self.order() };
@@ -102,7 +102,7 @@ impl Workspace {
             (None, Some(before)) => Some(row_at(&order, before)?),
             (after, _) => after,
         };
-        // Sessions of one step stand in no order, so all of the last step are looked at.
+        // Sessions within one step are unordered, so the whole last step is read.
         let end = filter.active_since.map(|since| row_at(&order, since.saturating_sub(STEP))).transpose()?;
 
         let now = self.now();
@@ -139,14 +139,14 @@ impl Workspace {
         }
     }
 
-    /// Returns what a list says of one session, also of one in the trash; `None` if there is none.
+    /// Returns the list entry of one session, even one in the trash; `None` if there is none.
     pub async fn summary(&self, id: &SessionId) -> Result<Option<SessionSummary>> {
         let Some(session) = self.session(id).await? else { return Ok(None) };
         let head = self.store.head(&session.log()).await?;
         Ok(Some(SessionSummary::of(session, &head, self.now())))
     }
 
-    /// Returns what is to be said of each session that a row points to; nothing of one that was purged meanwhile.
+    /// Returns the list entry of each session that a row points to; none for a session that was purged concurrently.
     async fn summarise(&self, rows: &[Record], now: Timestamp) -> Result<Vec<Summarised>> {
         let named: Vec<_> = rows.iter().map(session_of).collect();
         let ids: Vec<_> = named.iter().filter_map(|named| named.as_ref().ok().cloned()).collect();
@@ -165,7 +165,7 @@ impl Workspace {
         Ok(named.into_iter().map(summarise).collect())
     }
 
-    /// Reads several sessions together. One that is damaged, or stored in a way that is not known yet, does not hide the others.
+    /// Reads several sessions together. One that is damaged, or stored in an unknown form, does not hide the others.
     pub(super) async fn sessions_by_id(&self, ids: &[SessionId]) -> Result<Vec<Result<Option<Session>>>> {
         let keys: Vec<_> = ids.iter().map(|id| id.record_key(Session::KIND)).collect();
         let records = self.store.get_each(&keys).await?;
@@ -175,10 +175,11 @@ impl Workspace {
         Ok(records.into_iter().map(read).collect())
     }
 
-    /// Returns the sessions of an order, each once, oldest activity first; those of one minute in no order. Beside them, why some of
-    /// the order's rows could not be read.
+    /// Returns the sessions of an order, each once, least recently active first; those within one minute in no
+    /// particular order. Also returns why some of the order's rows could not be read.
     ///
-    /// What becomes active meanwhile moves towards the end, so that none is missed that was there from the beginning.
+    /// A session that becomes active during the scan moves towards the end, so none that was there from the start is
+    /// missed.
     pub(super) async fn sessions_in(&self, order: &Order) -> Result<(Vec<SessionId>, Vec<Error>)> {
         let query = ScanQuery::of(ACTIVITY, SCAN_PAGE).prefixed(order.prefix()).backward();
         let mut rows = self.store.scan(query);
@@ -194,7 +195,7 @@ impl Workspace {
         Ok((sessions, unlisted))
     }
 
-    /// Reads a page of rows; where some cannot be read, around them. Says whether there are more.
+    /// Reads a page of rows, and around any that cannot be read. Returns whether there are more.
     async fn rows(&self, query: &ScanQuery) -> Result<(Vec<Result<Record>>, bool)> {
         match self.store.backend().scan(query).await {
             Ok(page) => return Ok((page.items.into_iter().map(Ok).collect(), page.more)),
@@ -208,7 +209,7 @@ impl Workspace {
                 Err(error) if !error.is_of_one_thing() => return Err(error),
                 row => rows.push(row),
             }
-            // The next page begins behind a row that can be read.
+            // The next page must begin after a readable row.
             if rows.len() >= query.limit && rows.last().is_some_and(Result::is_ok) {
                 return Ok((rows, true));
             }
@@ -217,7 +218,7 @@ impl Workspace {
     }
 }
 
-/// Returns the log that each session adds to; where the session could not be read, its first one.
+/// Returns the log to which each session appends; for a session that could not be read, its first one.
 pub(super) fn logs_of(ids: &[SessionId], sessions: &[Result<Option<Session>>]) -> Vec<LogKey> {
     let log = |(id, session): (&SessionId, &Result<Option<Session>>)| match session {
         Ok(Some(session)) if session.rewinds > 0 => session.log(),
@@ -226,7 +227,7 @@ pub(super) fn logs_of(ids: &[SessionId], sessions: &[Result<Option<Session>>]) -
     ids.iter().zip(sessions).map(log).collect()
 }
 
-/// What became of reading a session for a list.
+/// The result of reading a session for a list.
 type Summarised = Result<Option<SessionSummary>, Unreadable>;
 
 impl SessionSummary {
@@ -240,7 +241,7 @@ impl SessionSummary {
         }
     }
 
-    /// Returns how long something happened in it: from its creation to its last activity.
+    /// Returns the time from its creation to its last activity.
     pub fn duration(&self) -> Duration {
         let began = self.session.created_at.unwrap_or(self.last_active_at);
         let lasted = self.last_active_at.as_millis().saturating_sub(began.as_millis());
@@ -249,7 +250,7 @@ impl SessionSummary {
 }
 
 impl Summaries {
-    /// Rows of one minute stand in no order, so the page puts its own in order.
+    /// Rows within one minute are unordered, so each page sorts its own items.
     fn sorted(mut self) -> Self {
         self.items.sort_by_key(|summary| std::cmp::Reverse(summary.last_active_at));
         self
@@ -257,7 +258,7 @@ impl Summaries {
 }
 
 impl SessionFilter {
-    /// Returns whether a session is wanted, as far as its order does not say so already.
+    /// Returns whether a session matches, apart from what its order already guarantees.
     fn lets_through(&self, summary: &SessionSummary) -> bool {
         let contains = |text: &String| fold::contains(&summary.session.name.to_str_lossy(), text);
         self.text.as_ref().is_none_or(contains)
@@ -268,7 +269,7 @@ impl SessionFilter {
     }
 }
 
-/// Returns whether metadata has all members that are wanted, and none of those that are wanted to be `null`.
+/// Returns whether metadata has all wanted members, and none of those wanted to be `null`.
 fn has_all(metadata: Option<&Object>, wanted: &Object) -> bool {
     wanted.iter().all(|(name, value)| {
         let found = metadata.zip(name.as_str()).and_then(|(metadata, name)| metadata.get(name));

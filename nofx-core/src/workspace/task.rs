@@ -14,22 +14,22 @@ use crate::json::Text;
 use crate::query::LogQuery;
 use crate::time::Timestamp;
 
-/// Entries of a page of tasks.
+/// Entries per page of tasks.
 const PAGE: usize = 256;
 
-/// The tasks of a session as they are now.
+/// The current tasks of a session.
 #[derive(Clone, Debug, Default)]
 pub struct Tasks {
     /// The one being worked on.
     pub current: Option<Task>,
-    /// Those that ended, in the order in which they ended.
+    /// The ended tasks, in the order in which they ended.
     pub ended: Vec<Task>,
-    /// Why others cannot be read. One of them may say that the current one has ended.
+    /// Why others cannot be read. One of those may say that the current task has ended.
     pub unreadable: Vec<Error>,
 }
 
 impl Tasks {
-    /// Returns all that there are, or why some cannot be read.
+    /// Returns all tasks, or why some cannot be read.
     pub(super) fn whole(self) -> Result<Self> {
         match self.unreadable.into_iter().next() {
             Some(error) => Err(error),
@@ -38,17 +38,17 @@ impl Tasks {
     }
 }
 
-/// The task of a session that is being worked on, and how long its log is.
+/// The task of a session that is being worked on, and the length of its log.
 #[derive(Debug, Default)]
 pub(super) struct AtHand {
-    /// The position of the entry that says so, and the task.
+    /// The position of its entry, and the task.
     pub(super) current: Option<(u64, Task)>,
-    /// How many changes there have been: what a writer expects.
+    /// The number of changes so far, which a writer expects.
     length: u64,
 }
 
 impl AtHand {
-    /// Returns what is to be remembered of it once these tasks are written.
+    /// Returns what to remember once these tasks are written.
     fn after<'a>(&self, written: impl Iterator<Item = &'a Task>) -> TaskAtHand {
         let mut after = TaskAtHand { length: self.length, position: None };
         for task in written {
@@ -61,16 +61,16 @@ impl AtHand {
     }
 }
 
-/// What may be said of a task when it is begun. A title alone will do.
+/// The details of a task to start. A title alone is enough.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct NewTask {
-    /// What is to be done, shortly.
+    /// What to do, in short.
     pub title: Text,
-    /// What is to be done.
+    /// What to do.
     pub description: Text,
-    /// How urgent it is: `low`, `medium` or `high`; not judged.
+    /// How urgent it is: `low`, `medium` or `high`; not checked.
     pub priority: Option<Text>,
-    /// What it is about, in single words.
+    /// What it is about, as single words.
     pub tags: Vec<Text>,
 }
 
@@ -80,28 +80,28 @@ impl<T: Into<Text>> From<T> for NewTask {
     }
 }
 
-/// What became of starting a task.
+/// The result of starting a task.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Started {
     /// The task.
     pub task: Task,
-    /// The one that was being worked on and was put aside for it.
+    /// The task that was being worked on and was interrupted by it.
     pub interrupted: Option<Task>,
 }
 
-/// A change of the tasks of a session: what the verb answers, the tasks to write, and what to tell of which.
+/// A change to the tasks of a session: the verb's answer, the tasks to write, and the event for each.
 struct Change<T> {
     answer: T,
     tasks: Vec<(EventKind, Task)>,
 }
 
 impl Workspace {
-    /// Returns the tasks of a session. One that cannot be read is told beside the others.
+    /// Returns the tasks of a session. Unreadable ones are reported beside the others.
     pub async fn tasks(&self, session: &SessionId) -> Result<Tasks> {
         Ok(self.all_tasks(session).await?.0)
     }
 
-    /// Reads the whole log of tasks, and says which is being worked on.
+    /// Reads the whole log of tasks, and determines which is being worked on.
     async fn all_tasks(&self, session: &SessionId) -> Result<(Tasks, AtHand)> {
         let mut entries = self.store.read(LogQuery::oldest_first(Session::tasks(session), PAGE));
         let mut tasks: Vec<Option<Task>> = Vec::new();
@@ -135,7 +135,7 @@ impl Workspace {
         Ok((told, at_hand))
     }
 
-    /// Reads the task that is being worked on, and no other if the session's record says which that is.
+    /// Reads the task that is being worked on, and no other if the session's record says which one it is.
     pub(super) async fn task_at_hand(&self, session: &Session) -> Result<AtHand> {
         let log = Session::tasks(&session.id);
         let length = self.store.head(&log).await?.length;
@@ -143,10 +143,10 @@ impl Workspace {
         let position = match known {
             Some(TaskAtHand { position, .. }) => position,
             None if length == 0 => None,
-            // An import, or a version that did not keep it.
+            // An import, or a version that did not record it.
             None => {
                 let (tasks, at_hand) = self.all_tasks(&session.id).await?;
-                // What cannot be read may be the one.
+                // An unreadable task may be the current one.
                 tasks.whole()?;
                 return Ok(at_hand);
             }
@@ -157,9 +157,10 @@ impl Workspace {
         Ok(AtHand { current: Some((position, Task::from_body(&entry.body)?)), length })
     }
 
-    /// Begins a task. One that is being worked on is interrupted, and said to be.
+    /// Starts a task. If another one is being worked on, it is interrupted and reported.
     ///
-    /// `Invalid` if the session is archived or in the trash, `NotFound` if there is none; one that has expired still takes tasks.
+    /// `Invalid` if the session is archived or in the trash, `NotFound` if there is none; an expired one still takes
+    /// tasks.
     pub async fn start_task(&self, session: &SessionId, task: impl Into<NewTask>) -> Result<Started> {
         let new = task.into();
         let written = |mut tasks: Vec<Task>| {
@@ -180,17 +181,17 @@ impl Workspace {
         .await
     }
 
-    /// Ends the task that is being worked on, as done. `Invalid` if it is not this one that is being worked on.
+    /// Completes the task that is being worked on. `Invalid` if it is not this one.
     pub async fn complete_task(&self, session: &SessionId, task: &TaskId) -> Result<Task> {
         self.end_task(session, task, TaskStatus::Completed, EventKind::TaskCompleted).await
     }
 
-    /// Ends the task that is being worked on, as given up with an error. `Invalid` as for completing it.
+    /// Fails the task that is being worked on. `Invalid` if it is not this one.
     pub async fn fail_task(&self, session: &SessionId, task: &TaskId) -> Result<Task> {
         self.end_task(session, task, TaskStatus::Failed, EventKind::TaskFailed).await
     }
 
-    /// Puts aside the task that is being worked on. `Invalid` as for completing it.
+    /// Interrupts the task that is being worked on. `Invalid` if it is not this one.
     pub async fn interrupt_task(&self, session: &SessionId, task: &TaskId) -> Result<Task> {
         self.end_task(session, task, TaskStatus::Interrupted, EventKind::TaskInterrupted).await
     }
@@ -212,7 +213,7 @@ impl Workspace {
         .await
     }
 
-    /// Changes the tasks of a session; `written` answers the same of the tasks that were written.
+    /// Changes the tasks of a session; `written` derives the same answer from the tasks that were written.
     async fn change_tasks<T>(
         &self,
         verb: &str,
@@ -246,7 +247,7 @@ impl Workspace {
 }
 
 impl Workspace {
-    /// Reads the tasks that a batch has written.
+    /// Reads the tasks that a batch wrote.
     async fn tasks_at(&self, id: &SessionId, appended: Vec<Range<u64>>) -> Result<Vec<Task>> {
         let written = appended.into_iter().next().unwrap_or_default();
         let entries = self.store.read(LogQuery::oldest_first(Session::tasks(id), PAGE).within(written));
@@ -254,7 +255,7 @@ impl Workspace {
     }
 }
 
-/// Leaves out positions, which are not places of the history.
+/// Drops positions, because they are not places of the history.
 pub(super) fn unplaced(error: Error) -> Error {
     match error {
         Error::Corrupt(failure) => Error::Corrupt(Failure { positions: None, ..failure }),
@@ -265,7 +266,7 @@ pub(super) fn unplaced(error: Error) -> Error {
 
 fn ended((at, task): &(u64, Task), status: TaskStatus, now: Timestamp) -> Task {
     let mut task = task.clone();
-    // A clock that went back took no time.
+    // If the clock went backwards, the duration is zero.
     task.duration = task.assigned_at.map(|began| now.as_millis().saturating_sub(began.as_millis()).max(0));
     task.status = Some(status);
     task.completed_at = Some(now);

@@ -1,4 +1,4 @@
-//! The tasks of a session that ended, a page at a time, for those who hold nothing between two.
+//! The ended tasks of a session, one page at a time, for callers that hold nothing between pages.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -12,20 +12,20 @@ use crate::entity::{Entity, Session, SessionId, Slot, Task};
 use crate::error::{Error, Result};
 use crate::query::LogQuery;
 
-/// Entries that are read together, at most.
+/// The maximum number of entries read together.
 const TOGETHER: usize = 256;
 
-/// A place between two tasks of a session. As a text it may be kept.
+/// A place between two tasks of a session. It can be stored as text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TaskPlace {
-    /// The entry before which it is.
+    /// The entry that it precedes.
     before: u64,
-    /// Which entries before it are replaced by some behind it: hardly ever more than one.
+    /// Which earlier entries are replaced by later ones: hardly ever more than one.
     replaced: BTreeSet<u64>,
 }
 
 impl Default for TaskPlace {
-    /// The place behind all tasks.
+    /// The place after all tasks.
     fn default() -> Self {
         Self { before: u64::MAX, replaced: BTreeSet::new() }
     }
@@ -41,34 +41,34 @@ impl fmt::Display for TaskPlace {
 impl FromStr for TaskPlace {
     type Err = Error;
 
-    /// `Invalid` for a text that is no place.
+    /// `Invalid` for text that is not a place.
     fn from_str(text: &str) -> Result<Self> {
         let numbers = text.split('/').map(|number| number.parse().ok()).collect::<Option<Vec<u64>>>();
         match numbers.as_deref() {
             Some([before, replaced @ ..]) => Ok(Self { before: *before, replaced: replaced.iter().copied().collect() }),
-            _ => Err(Error::invalid(format!("`{}` is no place among the tasks of a session", text.escape_debug()))),
+            _ => Err(Error::invalid(format!("`{}` is not a place among the tasks of a session", text.escape_debug()))),
         }
     }
 }
 
-/// A page of tasks that ended.
+/// A page of ended tasks.
 #[derive(Clone, Debug, Default)]
 pub struct TaskPage {
-    /// What became of reading each; those that cannot be read are an error in their place.
+    /// The result of reading each; unreadable ones are an error in their place.
     pub items: Vec<Result<Task>>,
     /// Where the next page begins; `None` if this is the last one.
     pub next: Option<TaskPlace>,
 }
 
 impl Workspace {
-    /// Returns a page of at most `limit` of the tasks of a session that ended, the last one first, from a place on or from the newest; the next one
-    /// begins at [`TaskPage::next`].
+    /// Returns a page of at most `limit` ended tasks of a session, most recent first, from a place or from the newest;
+    /// the next one begins at [`TaskPage::next`].
     ///
-    /// Tasks that end between two pages move no others. [`tasks`](Self::tasks) reads all at once and has the one that is being worked on.
-    /// `Invalid` for a page of no tasks.
+    /// Tasks that end between two pages do not shift the others. [`tasks`](Self::tasks) reads all at once and includes
+    /// the one being worked on. `Invalid` for a limit of zero.
     pub async fn ended_tasks(&self, session: &SessionId, from: Option<TaskPlace>, limit: usize) -> Result<TaskPage> {
         if limit == 0 {
-            return Err(Error::invalid("a page of no tasks"));
+            return Err(Error::invalid("the limit of a page is zero"));
         }
         let TaskPlace { before, mut replaced } = from.unwrap_or_default();
         let query = LogQuery::newest_first(Session::tasks(session), limit.min(TOGETHER)).within(0..before);

@@ -1,4 +1,4 @@
-//! Templates: each content kept once, and a name that points to the newest.
+//! Templates: each content stored once, and a name that points to the newest.
 
 use futures_core::Stream;
 use futures_util::{StreamExt, TryStreamExt};
@@ -12,10 +12,11 @@ use crate::error::Result;
 const AHEAD: usize = 16;
 
 impl Workspace {
-    /// Saves a content of a template and points its name to it; returns the digest by which agents and sessions name it.
+    /// Saves a content of a template and points its name to it; returns the digest by which agents and sessions refer
+    /// to it.
     ///
-    /// A content that is there already, in whatever order and spelling, is kept as it is. Older contents of the name stay,
-    /// for the sessions that were made from them.
+    /// A content that is already there, whatever its spelling and member order, is kept as it is. Older contents under
+    /// the name stay, for the sessions created from them.
     pub async fn save_template(&self, template: &Template) -> Result<TemplateDigest> {
         let (digest, body) = (template.digest(), &template.to_body()?);
         let (key, name) =
@@ -41,7 +42,7 @@ impl Workspace {
         Ok(digest)
     }
 
-    /// Reads the newest content of a template; `None` if there is none of that name.
+    /// Reads the newest content of a template; `None` if there is none with that name.
     pub async fn template(&self, id: &TemplateId) -> Result<Option<Template>> {
         match self.store.load::<TemplateName>(id).await? {
             Some(name) => self.template_content(&name.value.digest).await,
@@ -54,12 +55,13 @@ impl Workspace {
         Ok(self.store.load::<Template>(digest).await?.map(|found| found.value))
     }
 
-    /// Returns the newest content of every template in the order of their names, read as they are asked for.
+    /// Returns the newest content of every template, in order of their names, read lazily.
     pub fn templates(&self) -> impl Stream<Item = Result<Template>> + Send + Unpin + use<> {
         self.templates_after(None)
     }
 
-    /// Returns the templates whose names come after one, which need not be there, as [`templates`](Self::templates) does.
+    /// Like [`templates`](Self::templates), but returns only templates whose names come after one, which need not
+    /// exist.
     pub fn templates_after(
         &self,
         after: Option<&TemplateId>,
@@ -73,7 +75,8 @@ impl Workspace {
         contents.buffered(AHEAD).try_filter_map(|found| async move { Ok(found.map(|found| found.value)) }).boxed()
     }
 
-    /// Removes the name of a template; returns whether there was one. Its contents stay for those who were made from them.
+    /// Removes the name of a template; returns whether there was one. Its contents stay for the agents and sessions
+    /// created from them.
     pub async fn remove_template(&self, id: &TemplateId) -> Result<bool> {
         let decided = self.decide("remove_template", move |before| async move {
             if before.has_happened() {

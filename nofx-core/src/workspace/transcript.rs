@@ -1,4 +1,4 @@
-//! Transcripts: what agents wrote, as plain text; and what a restored agent is told of it.
+//! Transcripts: what agents wrote, as plain text; and how a restored agent learns of it.
 
 use std::collections::VecDeque;
 
@@ -13,22 +13,22 @@ use crate::json::Text;
 use crate::kind::TRANSCRIPT;
 use crate::query::Direction;
 
-/// How many lines of its transcript a restored agent is told.
+/// How many lines of its transcript a restored agent gets.
 pub const CONTEXT_LINES: usize = 50;
 
-/// What a restored agent is told before them.
+/// The text that precedes them.
 const LEAD_IN: &str = "This is where the conversation stood when the agent was last at work:\n\n";
 
-/// Entries of a page of parts.
+/// Entries per page of parts.
 const PAGE: usize = 64;
 
 impl Workspace {
-    /// Adds to the transcript of an agent.
+    /// Appends to an agent's transcript.
     pub async fn append_transcript(&self, agent: &AgentId, content: impl Into<Text>) -> Result<()> {
         self.add_part("append_transcript", agent, TranscriptPart::new(Some(self.now()), content)).await
     }
 
-    /// Begins the transcript of an agent anew. What came before is kept, but is no longer part of the transcript.
+    /// Starts an agent's transcript over. Earlier parts are kept, but are no longer part of the transcript.
     pub async fn begin_transcript(&self, agent: &AgentId, content: impl Into<Text>) -> Result<()> {
         let mut part = TranscriptPart::new(Some(self.now()), content);
         part.starts_anew = true;
@@ -39,19 +39,20 @@ impl Workspace {
         self.append_on(verb, &self.agent_log(&TRANSCRIPT, agent), &part).await
     }
 
-    /// Removes the transcript of an agent for good, with what came before it last began; returns whether there was one.
+    /// Permanently removes an agent's transcript, including parts from before it last started over; returns whether
+    /// there was one.
     ///
-    /// A part that is added concurrently may stay. The agent may go on with a new transcript.
+    /// A part that is added concurrently may stay. The agent may continue with a new transcript.
     pub async fn remove_transcript(&self, agent: &AgentId) -> Result<bool> {
         self.remove_on("remove_transcript", &self.agent_log(&TRANSCRIPT, agent)).await
     }
 
-    /// Removes the transcripts of all agents for good, also of those that are no longer saved.
+    /// Permanently removes the transcripts of all agents, including agents that no longer exist.
     pub async fn clear_transcripts(&self) -> Result<()> {
         self.clear_on(&TRANSCRIPT).await
     }
 
-    /// Returns the transcript of an agent since it last began anew, newest part first, read as it is asked for.
+    /// Returns an agent's transcript since it last started over, newest part first, read lazily.
     pub fn transcript_backwards(
         &self,
         agent: &AgentId,
@@ -67,10 +68,10 @@ impl Workspace {
         parts.take_while(until_begun).boxed()
     }
 
-    /// Returns the whole transcript of an agent since it last began anew, in one text; `None` if there is none.
+    /// Returns an agent's whole transcript since it last started over, as one text; `None` if there is none.
     ///
-    /// As the old extension wrote it: the time of the beginning, then each part under the time of its writing. In the place of parts
-    /// that cannot be read it says so.
+    /// It has the old extension's form: the start time, then each part under the time when it was written. Unreadable
+    /// parts are replaced by a note.
     pub async fn transcript(&self, agent: &AgentId) -> Result<Option<String>> {
         let mut parts: Vec<_> = marked(self.transcript_backwards(agent)).try_collect().await?;
         parts.reverse();
@@ -91,8 +92,8 @@ impl Workspace {
         Ok(Some(text))
     }
 
-    /// Returns what an agent is to be told when it is restored: a sentence and the last fifty lines of its transcript, or
-    /// where it has none, of its newest session. `None` if there is neither.
+    /// Returns the context for an agent that is restored: a sentence and the last fifty lines of its transcript or, if
+    /// it has none, of its newest session. `None` if there is neither.
     pub async fn context_summary(&self, agent: &AgentId) -> Result<Option<String>> {
         let mut lines = Lines::default();
         let mut parts = marked(self.transcript_backwards(agent));
@@ -129,7 +130,7 @@ impl Workspace {
     }
 }
 
-/// Puts a part that says so in the place of those that cannot be read.
+/// Replaces unreadable parts with a part that says so.
 fn marked(
     parts: impl Stream<Item = Result<TranscriptPart>> + Send + Unpin,
 ) -> impl Stream<Item = Result<TranscriptPart>> + Send + Unpin {
@@ -149,7 +150,7 @@ fn unreadable(error: &Error) -> String {
     )
 }
 
-/// The last lines of something that is read backwards.
+/// The last lines of a text that is read backwards.
 #[derive(Debug, Default)]
 struct Lines(VecDeque<String>);
 

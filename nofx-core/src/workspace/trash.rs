@@ -1,4 +1,4 @@
-//! The trash: sessions put into it, taken out, and purged.
+//! The trash: moving sessions into it, taking them out, and purging them.
 
 use super::Workspace;
 use super::event::{EventKind, tell};
@@ -12,7 +12,7 @@ use crate::json::Value;
 use crate::kind::TOMBSTONE;
 
 impl Workspace {
-    /// Puts a session into the trash, from which [`undelete_session`](Self::undelete_session) takes it out again.
+    /// Moves a session to the trash, from which [`undelete_session`](Self::undelete_session) takes it out again.
     ///
     /// Deleting a deleted session is no change.
     pub async fn delete_session(&self, id: &SessionId) -> Result<Session> {
@@ -23,7 +23,7 @@ impl Workspace {
         .await
     }
 
-    /// Takes a session out of the trash as it was. One that is not in it stays as it is.
+    /// Takes a session out of the trash unchanged. One that is not in the trash stays as it is.
     pub async fn undelete_session(&self, id: &SessionId) -> Result<Session> {
         self.change_session("undelete_session", id, |session, _| {
             session.deleted_at = None;
@@ -32,11 +32,11 @@ impl Workspace {
         .await
     }
 
-    /// Removes a session in the trash for good, in one commit. A tombstone stays, so that no import brings it back; its key is
-    /// free.
+    /// Permanently removes a session in the trash, in one commit. A tombstone stays, so that no import brings it back;
+    /// its key becomes free.
     ///
-    /// Messages that other sessions were restored with stay for them. `Invalid` if the session is not in the trash.
-    /// `TooNew` if a later version wrote it, since this one cannot know what belongs to it.
+    /// Messages that other sessions were restored with stay for those sessions. `Invalid` if the session is not in the
+    /// trash. `TooNew` if a later version wrote it, because this version cannot know what belongs to it.
     pub async fn purge_session(&self, id: &SessionId) -> Result<()> {
         self.purge(id, |session| match session.deleted_at {
             Some(_) => Ok(()),
@@ -45,8 +45,8 @@ impl Workspace {
         .await
     }
 
-    /// Removes a session for good in one commit, whether or not it is in the trash; otherwise as
-    /// [`purge_session`](Self::purge_session). Nothing takes this back.
+    /// Permanently removes a session in one commit, whether or not it is in the trash; otherwise like
+    /// [`purge_session`](Self::purge_session). This cannot be undone.
     pub async fn purge_live_session(&self, id: &SessionId) -> Result<()> {
         self.purge(id, |_| Ok(())).await
     }

@@ -1,4 +1,4 @@
-//! Adding to a session without missing what others add.
+//! Appending to a session without missing messages from other writers.
 
 use super::decide::Before;
 use super::history::inherited;
@@ -12,27 +12,27 @@ use crate::entity::{Message, SessionId};
 use crate::error::{Error, Result};
 use crate::query::Direction;
 
-/// What became of messages that were to follow what their writer had seen.
+/// The result of appending messages that should follow what their writer has seen.
 #[derive(Clone, Debug)]
 pub enum Appended {
     /// They were added; the place of the first one.
     Done(u64),
-    /// Others were faster: nothing was added. These are their messages; the writer counts as having seen them now, also those that
-    /// cannot be read, which are errors in their places.
+    /// Another writer committed first, and nothing was added. These are the other writer's messages, including
+    /// unreadable ones as errors in their places. From now on this writer counts as having seen them.
     Unseen(Vec<Result<HistoryEntry>>),
 }
 
-/// A writer of one session that knows how much of it it has seen.
+/// A writer of one session that tracks how much of it it has seen.
 ///
-/// Two windows on one session never interleave silently: who has not seen the other's messages gets them instead of an
-/// acknowledgement. To add regardless is [`Workspace::add_messages`].
+/// Two windows on one session never interleave silently: a window that has not seen the other's messages gets them
+/// instead of an acknowledgement. To append regardless, use [`Workspace::add_messages`].
 #[derive(Clone, Debug)]
 pub struct SessionWriter {
     workspace: Workspace,
     session: SessionId,
     /// How many messages of the history this writer has seen.
     seen: u64,
-    /// How often the session had been rewound then.
+    /// How often the session had been rewound at that time.
     rewinds: u32,
 }
 
@@ -45,11 +45,11 @@ impl Workspace {
         Ok(SessionWriter { workspace: self.clone(), session: session.clone(), seen, rewinds })
     }
 
-    /// Adds messages behind the `seen` that a session has as far as the caller knows; all or none.
+    /// Appends messages after the `seen` messages that the session has as far as the caller knows; all or none.
     ///
-    /// For callers that keep count themselves; a [`SessionWriter`] does it for the others. `Invalid` also if the session has
-    /// fewer messages than that. `Conflict` if it was rewound: to fewer messages than were seen or, where `seen` says how
-    /// often it had been rewound, at all. Otherwise errors are those of [`add_messages`](Self::add_messages).
+    /// For callers that count themselves; a [`SessionWriter`] does it for others. Also `Invalid` if the session has
+    /// fewer messages than that. `Conflict` if it was rewound: to fewer messages than were seen or, if `seen` includes
+    /// the number of rewinds, at all. Otherwise the errors are those of [`add_messages`](Self::add_messages).
     pub async fn append_at(
         &self,
         session: &SessionId,
@@ -102,10 +102,10 @@ impl SessionWriter {
         self.seen
     }
 
-    /// Adds messages if nobody else has added any since this writer looked; all or none.
+    /// Appends messages if no other writer has appended any since this writer looked; all or none.
     ///
-    /// `Conflict` if the session was rewound since this writer was made: what it has seen is no longer the history, and another
-    /// writer has to be made. Otherwise errors are those of [`Workspace::add_messages`].
+    /// `Conflict` if the session was rewound since this writer was created: what it has seen is no longer the history,
+    /// and a new writer is needed. Otherwise the errors are those of [`Workspace::add_messages`].
     pub async fn append(&mut self, messages: Vec<Message>) -> Result<Appended> {
         let count = messages.len();
         let seen = Seen { length: self.seen, rewinds: Some(self.rewinds) };
@@ -118,7 +118,7 @@ impl SessionWriter {
     }
 }
 
-/// Returns the place behind a message, or behind those that cannot be read.
+/// Returns the place after a message, or after several unreadable ones.
 fn end(entry: &Result<HistoryEntry>) -> Option<u64> {
     match entry {
         Ok(entry) => Some(entry.position + 1),

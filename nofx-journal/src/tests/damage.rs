@@ -1,4 +1,4 @@
-//! Damage in the journal: one frame that cannot be read leaves in doubt what it may have been about, and nothing else.
+//! Damage in the journal: an unreadable frame makes doubtful what it may concern, and nothing else.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use crate::sim::{Dice, Sim};
 
 const BOOT: Option<Boot> = Some([7; 16]);
 
-/// A store of some commits in several segments, of which the base holds the first.
+/// A store with some commits in several segments, of which the base holds the first.
 fn store(seed: u64, commits: usize, applied: usize) -> (Sim, MemoryBase, History) {
     let (sim, base, mut history, mut dice) = (Sim::default(), MemoryBase::new(), History::default(), Dice(seed));
     sim.set_boot(BOOT);
@@ -29,7 +29,7 @@ fn store(seed: u64, commits: usize, applied: usize) -> (Sim, MemoryBase, History
             engine.apply().unwrap();
         }
     }
-    // What is left stays in the journal.
+    // The rest stays in the journal.
     std::mem::forget(engine);
     (sim, base, history)
 }
@@ -43,7 +43,7 @@ fn is_part<T: PartialEq>(answer: &Page<T>, whole: &Page<T>) -> bool {
     whole.items.starts_with(&answer.items) && (answer.more || is_whole && !whole.more)
 }
 
-/// Returns whether an answer is true as far as it goes: a page may end early, and says then that there is more.
+/// Returns whether an answer is true as far as it goes: a page may end early, and then says that there is more.
 fn is_true(answer: &Answer, whole: &Answer) -> bool {
     match (answer, whole) {
         (Answer::RecordPage(answer), Answer::RecordPage(whole)) => is_part(answer, whole),
@@ -56,7 +56,8 @@ fn is_true(answer: &Answer, whole: &Answer) -> bool {
     }
 }
 
-/// Returns whether entries once stood in a log: what does is read, also if the journal may have lost that it was gone on with or removed.
+/// Returns whether entries once were in a log: existing ones are read, even if the journal may have lost that the log
+/// was continued or removed.
 fn was_in_log(answer: &Answer, history: &History, question: &Question) -> bool {
     let Answer::Entries(page) = answer else { return false };
     (0..=history.0.len()).any(|count| {
@@ -66,7 +67,7 @@ fn was_in_log(answer: &Answer, history: &History, question: &Question) -> bool {
 
 /// Asks everything. Returns how many questions were answered, of how many.
 fn ask(what: &str, reader: &Follower, history: &History, counts: &[usize]) -> (usize, usize) {
-    // A list of the newest first that goes on behind a key was begun before, and said there what it lacks.
+    // A backward list that continues after a key began earlier, and reported there what it lacks.
     let is_begun = |query: &Question| match query {
         Question::Scan(query) => query.direction == Direction::Backward && query.after.is_some(),
         Question::Logs(query) => query.direction == Direction::Backward && query.after.is_some(),
@@ -90,7 +91,7 @@ fn ask(what: &str, reader: &Follower, history: &History, counts: &[usize]) -> (u
             Err(error) => panic!("{what}: {question:?}: {error}"),
         }
     }
-    // One state of the store explains all answers.
+    // A single state of the store explains all answers.
     assert!(wrong.iter().any(Vec::is_empty), "{what}: {}", wrong[0].join("\n"));
     (answered, all.len())
 }
@@ -112,7 +113,7 @@ fn a_flipped_bit_leaves_no_older_answer_and_hides_little() {
                     if !has_tip {
                         damaged.delete("journal/tip");
                     }
-                    // Without a tip nothing but itself speaks for the newest commit.
+                    // Without a tip only the newest commit itself shows that it exists.
                     let counts = if has_tip { &[COMMITS][..] } else { &[COMMITS, COMMITS - 1] };
                     let what = format!("seed {seed}, {path}, byte {at}, tip {has_tip}");
                     let (done, all) = ask(&what, &reader(&damaged, &base), &history, counts);
@@ -249,7 +250,7 @@ fn a_process_that_knows_everything_commits_nothing_behind_a_repair_that_was_inte
         let end = bytes.iter().rposition(|byte| *byte != 0).unwrap();
         bytes[end] ^= 1;
     });
-    // Of the repair only what it gives the base comes to pass.
+    // Of the repair, only what it gives the base takes effect.
     open(Arc::new(newest), &base, None).repair(true).unwrap();
     assert_eq!(sim.everything()[&*path.to_string_lossy()], whole);
     for _ in 0..2 {

@@ -1,4 +1,5 @@
-//! Committing through an open store: power cuts at any moment, failed flushes, kills, several processes, and what closing owes.
+//! Committing through an open store: power cuts at any point, failed flushes, kills, several processes, and what
+//! closing must do.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -15,7 +16,7 @@ use crate::segment::segment_files;
 use crate::sim::{Dice, Platter, Sim};
 use crate::{Engine, Options};
 
-/// How many histories are tried. `NOFX_JOURNAL_SEEDS` says another number.
+/// How many histories to try. `NOFX_JOURNAL_SEEDS` overrides it.
 fn seeds() -> u64 {
     std::env::var("NOFX_JOURNAL_SEEDS").ok().and_then(|seeds| seeds.parse().ok()).unwrap_or(12)
 }
@@ -71,7 +72,7 @@ impl Store {
         let batch = commit.to_batch();
         let mut answer = self.engine.commit(vec![batch.clone()]);
         if matches!(answer, Err(Error::Unknown(_) | Error::Unavailable(_))) {
-            // That settles it, also where the flush failed of what was found.
+            // This settles it, even if the flush of what was found failed.
             answer = self.engine.commit(vec![batch]);
         }
         let expected = Outcome::Committed(commit.remembered().committed());
@@ -82,7 +83,7 @@ impl Store {
         Ok(())
     }
 
-    /// Commits something, and returns what the disk held after one of the changes that this made.
+    /// Commits something, and returns the contents of the disk after one of the changes that this made.
     fn commit_seen(&mut self) -> Result<Platter, String> {
         let (seen, at) = (Arc::new(Mutex::new((0, None))), self.dice.below(6));
         let sees = seen.clone();
@@ -99,7 +100,7 @@ impl Store {
         done.map(|()| platter.unwrap_or_else(|| self.sim.platter()))
     }
 
-    /// Goes on with what is left after the power went when the disk held this, and the last commit may be there or not.
+    /// Continues with what is left after a power cut with these disk contents; the last commit may be there or not.
     fn cut(&mut self, platter: &Platter) -> Result<(), String> {
         let acknowledged = self.history.0.len();
         self.sim = Sim::holding(platter.cut(&mut self.dice));
@@ -125,7 +126,8 @@ impl Store {
     }
 }
 
-/// Commits, applies, is killed, loses its power and its journal and has flushes fail, and nothing that was acknowledged is lost.
+/// Commits, applies, is killed, loses power and its journal and has flushes fail, and nothing that was acknowledged is
+/// lost.
 fn any_history(seed: u64, sabotage: Option<Sabotage>) -> Result<(), String> {
     let mut store = Store::new(seed, sabotage);
     for _ in 0..40 {
@@ -200,7 +202,8 @@ fn a_file_that_is_gone_on_in_after_its_flush_failed_is_noticed() {
     assert!(is_noticed(Sabotage::TrustAfterFailure));
 }
 
-/// One process believes in a flush that failed, and the tip goes. Returns what is left once another process has committed and the power went.
+/// One process believes in a flush that failed, and the tip is lost. Returns what is left once another process has
+/// committed and the power has failed.
 fn adopted(sabotage: Option<Sabotage>) -> Result<usize, Error> {
     let (sim, base) = (Sim::default(), MemoryBase::new());
     create(&sim);
@@ -440,7 +443,7 @@ fn where_the_folder_of_the_journal_was_nothing_is_made() {
     assert!(!folder.path().join("journal").exists());
 }
 
-/// Puts other files in the place of those of a journal, or other bytes in them.
+/// Replaces the files of a journal, or their bytes, with others.
 fn put_in_place(sim: &Sim, copy: &Sim, is_in_place: bool) {
     let (ours, theirs) = (sim.everything(), copy.everything());
     for path in ours.keys().filter(|path| !theirs.contains_key(*path)) {
@@ -489,7 +492,7 @@ fn another_copy_in_place_of_the_journal_is_noticed_by_who_had_it_open() {
                 files.into_iter().filter(|(path, _)| path.contains("segment")).collect()
             };
             assert!(segments(sim.everything()) == segments(before), "{case}");
-            // Who opens it now goes on with what is there.
+            // A process that opens it now continues with what is there.
             let next = open(&sim);
             assert_eq!(next.follower().heads(&[log("a")]).unwrap()[0].length, 3 + further, "{case}");
             next.commit(vec![message()]).unwrap();
@@ -514,7 +517,7 @@ fn a_journal_that_was_made_small_goes_on_for_all_who_follow_it() {
         let before = sim.counts();
         engine.shrink().unwrap();
         assert_eq!(sim.counts(), before, "it is small");
-        // What the power leaves of it.
+        // What is left of it after a power cut.
         let left = open(Arc::new(Sim::holding(sim.platter().flushed())), &base, None);
         left.commit(vec![message()]).unwrap();
         assert_eq!(left.follower().heads(&[log("a")]).unwrap()[0].length, 21 * round);
@@ -529,7 +532,7 @@ fn a_journal_that_was_made_small_goes_on_for_all_who_follow_it() {
 fn a_journal_with_commits_is_never_taken_for_that_of_a_new_store() {
     let (sim, base) = (Sim::default(), MemoryBase::new());
     create(&sim);
-    // Nothing was committed yet: an attempt that was interrupted.
+    // Nothing was committed yet: an interrupted attempt.
     create(&sim);
     open(Arc::new(sim.clone()), &base, None).commit(vec![batch()]).unwrap();
     let again = Engine::create(&sim, &layout(), STORE, &Mark::default(), &options(None));

@@ -1,4 +1,5 @@
-//! Tests of how a store is read while others commit, apply, turn over and are killed.
+//! Tests of reading a store while other processes commit, apply, begin new generations and are
+//! killed.
 
 mod damage;
 mod engine;

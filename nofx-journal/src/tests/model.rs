@@ -1,7 +1,7 @@
-//! Every order of following, applying, turning over and being killed, compared with what was committed.
+//! Every order of following, applying, beginning generations and being killed, compared with what was committed.
 //!
-//! A process reads through a disk and a base at each call of which others may act. What it answers has to be what the store held at one
-//! moment, not before the call and not after it.
+//! A process reads through a disk and a base, and other processes may act at each call. Its answer must reflect the
+//! store at a single point in time, not before the call and not after it.
 
 use std::io;
 use std::path::Path;
@@ -18,7 +18,7 @@ use crate::follower::Follower;
 use crate::memory::MemoryBase;
 use crate::sim::{Dice, Sim};
 
-/// What others do, and when: at which call of the one who reads.
+/// What other processes do, and when: at which call of the reader.
 #[derive(Debug)]
 struct Scene {
     world: Mutex<World>,
@@ -46,14 +46,15 @@ impl Scene {
         Follower::new(Arc::new(files), layout(), STORE, Arc::new(Meddled { inner: world.base(), scene: self.clone() }))
     }
 
-    /// Lets others act, if it is time for that.
+    /// Lets other processes act, if it is time for that.
     fn call(&self) {
         let call = self.calls.fetch_add(1, Ordering::Relaxed);
         let acts: Vec<_> = self.plan.lock().unwrap().extract_if(.., |(at, _)| *at <= call).collect();
         acts.into_iter().for_each(|(_, act)| self.act(act));
     }
 
-    /// Asks something while others act. Returns how many calls that took; `Err` says what is wrong with the answer.
+    /// Asks something while other processes act. Returns how many calls that took; `Err` says what is wrong with the
+    /// answer.
     fn ask(&self, reader: &Follower, question: &Question, plan: &[(usize, Act)]) -> Result<usize, String> {
         self.calls.store(0, Ordering::Relaxed);
         *self.plan.lock().unwrap() = plan.to_vec();
@@ -74,7 +75,7 @@ impl Scene {
     }
 }
 
-/// The disk or the base as one who reads sees it, while others act at each of its calls.
+/// The disk or the base as a reader sees it, while other processes act at each of its calls.
 #[derive(Debug)]
 struct Meddled<T> {
     inner: T,
@@ -189,7 +190,7 @@ impl Snapshot for MeddledSnapshot<'_> {
     }
 }
 
-/// How many long histories are tried. `NOFX_JOURNAL_SEEDS` says another number; above this one, longer orders are tried too.
+/// How many long histories to try. `NOFX_JOURNAL_SEEDS` overrides it; above this number, longer orders are tried too.
 const SEEDS: u64 = 100;
 
 fn seeds() -> u64 {
@@ -200,7 +201,7 @@ fn bases() -> [MemoryBase; 2] {
     [MemoryBase::new(), MemoryBase::changing_in_place()]
 }
 
-/// Returns every sequence of so many acts.
+/// Returns every sequence of this many acts.
 fn sequences(length: usize) -> Vec<Vec<Act>> {
     (0..length).fold(vec![Vec::new()], |shorter, _| {
         let longer = |acts: Vec<Act>| ACTS.into_iter().map(move |act| [acts.as_slice(), &[act]].concat());
@@ -208,7 +209,7 @@ fn sequences(length: usize) -> Vec<Vec<Act>> {
     })
 }
 
-/// A reader that was there before each act, and one that comes behind all of them, find what was acknowledged.
+/// A reader that was there before each act, and one that starts after all of them, find what was acknowledged.
 fn every_order(length: usize, sabotage: Option<Sabotage>) -> Result<usize, String> {
     let mut count = 0;
     for kind in 0..2 {
@@ -237,7 +238,7 @@ fn every_order_of_a_few_acts_leaves_what_was_acknowledged() {
     println!("{} readers", every_order(if seeds() > SEEDS { 4 } else { 3 }, None).unwrap());
 }
 
-/// Each act at each call of each read, and others at the calls behind it.
+/// Each act at each call of each read, and further acts at the calls after it.
 fn every_moment() -> Result<usize, String> {
     let starts: [&[Act]; 4] = [
         &[Act::Commit, Act::Commit, Act::Commit],
@@ -257,7 +258,7 @@ fn every_moment() -> Result<usize, String> {
                     let scene = Scene::new(bases()[(at + call) % 2].clone(), None, at as u64);
                     let reader = scene.reader();
                     for (number, act) in start.iter().enumerate() {
-                        // A reader that knows the beginning has to find out what became of it.
+                        // A reader that knows the beginning must find out what happened since.
                         if number == followed {
                             reader.follow().map_err(|error| error.to_string())?;
                         }
@@ -279,7 +280,7 @@ fn a_read_is_of_one_moment_whatever_happens_while_it_is_made() {
     println!("{} reads", every_moment().unwrap());
 }
 
-/// A long history in which everything happens, the power goes too, and nothing is lost.
+/// A long history in which everything happens, including power cuts, and nothing is lost.
 fn any_history(seed: u64, sabotage: Option<Sabotage>) -> Result<(), String> {
     let mut dice = Dice(seed);
     let base = bases()[dice.below(2) as usize].clone();
@@ -325,13 +326,13 @@ fn a_reader_that_takes_everything_whole_begins_again_when_a_writer_begins() {
             let scene = Scene::new(MemoryBase::new(), None, 3);
             [Act::Commit, Act::Commit].into_iter().for_each(|act| scene.act(act));
             scene.world.lock().unwrap().cut().unwrap();
-            // Its frame is seen, and was never acknowledged.
+            // Its frame is visible, but was never acknowledged.
             calls = scene.ask(&scene.reader(), &question, &[(call, Act::CommitUntold)]).unwrap();
         }
     }
 }
 
-/// An older copy was put in the place of the base, or what it held is gone.
+/// An older copy was put in the place of the base, or its content is gone.
 #[test]
 fn a_base_that_lacks_what_was_told_as_applied_is_damage_and_no_older_answer() {
     let scene = Scene::new(MemoryBase::new(), None, 3);
@@ -344,7 +345,7 @@ fn a_base_that_lacks_what_was_told_as_applied_is_damage_and_no_older_answer() {
     }
 }
 
-/// Two copies of a store were gone on with, and the base of one is beside the journal of the other.
+/// Two copies of a store were continued, and the base of one is next to the journal of the other.
 #[test]
 fn a_base_that_went_another_way_than_the_journal_is_damage() {
     let scenes = [3, 4].map(|seed| Scene::new(MemoryBase::new(), None, seed));
@@ -360,7 +361,7 @@ fn a_base_that_went_another_way_than_the_journal_is_damage() {
     }
 }
 
-/// Returns what the model tests find of a fault.
+/// Returns what the model tests find for a fault.
 fn found(sabotage: Sabotage) -> Vec<String> {
     let short = every_order(2, Some(sabotage)).err();
     let long = (0..SEEDS).find_map(|seed| any_history(seed, Some(sabotage)).err());

@@ -29,19 +29,19 @@ pub(super) fn layout() -> Layout {
 /// So small that a few commits fill a segment.
 const ROOM: u64 = 1024;
 
-/// What others do while a process reads.
+/// What other processes do while a process reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Act {
     Commit,
-    /// A commit whose writer is killed behind its flush, before it tells the tip.
+    /// A commit whose writer is killed after its flush, before it updates the tip.
     CommitUntold,
     TurnOver,
-    /// A writer is killed once it has ended a generation, before it begins the next one.
+    /// A writer is killed after ending a generation, before it begins the next one.
     EndUntold,
     Apply,
     /// An applier is killed before it flushes the base.
     ApplyUnflushed,
-    /// An applier is killed before it tells what it applied.
+    /// An applier is killed before it reports what it applied.
     ApplyUntold,
 }
 
@@ -53,11 +53,11 @@ pub(super) const ACTS: [Act; 7] =
 pub(super) enum Sabotage {
     /// The base yields a page of its own rows, of which the tail may hide some.
     PageOfBase,
-    /// The base does not remember what a batch got.
+    /// The base does not remember the outcome of a batch.
     ForgetIds,
-    /// A base that shows everything of a run is not made durable before that is told.
+    /// A base that shows everything of a run is not made durable before that is reported.
     BelieveMark,
-    /// A segment is used again before the base holds what it covers.
+    /// A segment is reused before the base holds what it covers.
     EarlyReuse,
 }
 
@@ -74,11 +74,11 @@ pub(super) struct World {
     position: Position,
     /// Set if the generation was ended and no other was begun.
     is_ended: bool,
-    /// Set once a writer told, since the system started, what it found.
+    /// Set once a writer has reported, since the system started, what it found.
     is_settled: bool,
     /// What was acknowledged.
     pub(super) history: History,
-    /// What is on the disk and was never acknowledged.
+    /// What is on the disk but was never acknowledged.
     untold: Option<Commit>,
     dice: Dice,
     salt: u64,
@@ -175,7 +175,7 @@ impl World {
 
     fn end(&mut self) {
         if !self.is_ended {
-            // Not flushed: what was never acknowledged may come back until the next generation is begun.
+            // Not flushed: what was never acknowledged may reappear until the next generation begins.
             self.file.write_at(&self.segment.end(&self.position), self.position.offset).unwrap();
             self.is_ended = true;
         }
@@ -190,7 +190,7 @@ impl World {
         (self.position, self.is_ended, self.untold) = (header.start, false, None);
     }
 
-    /// Goes on after the power went: on what is left of the disk, with other processes.
+    /// Continues after a power cut: on what is left of the disk, with other processes.
     ///
     /// `Err` says what was lost.
     pub(super) fn cut(&mut self) -> Result<(), String> {
@@ -199,7 +199,7 @@ impl World {
         self.doors = Doors::open(&self.sim, &layout()).unwrap();
         let reader = self.reader();
         let acknowledged = self.history.0.len();
-        // It was on the disk, and is true from now on, unless it was written over.
+        // It was on the disk, and counts from now on, unless it was overwritten.
         self.history.0.extend(self.untold.take());
         match reader.follow() {
             Ok(_) if reader.tail().end().commits < self.history.0.len() as u64 => self.history.0.truncate(acknowledged),
@@ -211,7 +211,7 @@ impl World {
         Ok(())
     }
 
-    /// A writer's first act: what was found is made durable and told.
+    /// A writer's first act: what it found is made durable and reported.
     fn settle(&mut self) {
         let reader = self.reader();
         reader.follow().unwrap();
@@ -304,7 +304,7 @@ impl Snapshot for SabotagedSnapshot<'_> {
     }
 }
 
-/// What was committed, one after the other. What a store holds is found out by looking through all of it.
+/// What was committed, one after the other. What a store holds is determined by searching all of it.
 #[derive(Clone, Debug, Default)]
 pub(super) struct History(pub(super) Vec<Commit>);
 
@@ -332,7 +332,8 @@ pub(super) enum Answer {
 }
 
 impl Question {
-    /// Returns questions that tell everything that a store of some commits holds, and how it is cut into pages.
+    /// Returns questions that reveal everything that a store of some commits holds, and how it is split into
+    /// pages.
     pub(super) fn all(commits: usize) -> Vec<Self> {
         let mut all = vec![Self::Get(records()), Self::Heads(logs()), Self::Commits(0, 100), Self::Commits(1, 1)];
         all.extend((0..=commits).map(|number| Self::Remembered(id(number))));
@@ -349,7 +350,7 @@ impl Question {
         all
     }
 
-    /// Returns a few, of which each goes another way.
+    /// Returns a few questions, each of which takes a different path.
     pub(super) fn some() -> Vec<Self> {
         vec![
             Self::Get(records()),
@@ -375,7 +376,7 @@ impl Question {
     }
 }
 
-/// Returns every page of so many keys that begins at either end or behind one of some keys.
+/// Returns every page of this many keys that begins at either end or after one of some keys.
 fn pages<K: Key>(limit: usize, keys: Vec<K>) -> impl Iterator<Item = KeyQuery<K>> {
     let all = KeyQuery::<K>::all(limit);
     let kind = keys[0].kind().clone();
@@ -473,7 +474,7 @@ impl History {
         })
     }
 
-    /// Returns what a store answers that holds so many of the commits.
+    /// Returns what a store with this many of the commits answers.
     pub(super) fn answer(&self, count: usize, question: &Question) -> Answer {
         match question {
             Question::Get(keys) => Answer::Records(keys.iter().map(|key| self.record(count, key)).collect()),
@@ -511,7 +512,7 @@ impl History {
         }
     }
 
-    /// Returns whether an answer is that of a store at one moment, when it held so many commits.
+    /// Returns whether an answer is that of a store at a single point in time, when it held this many commits.
     pub(super) fn allows(
         &self,
         mut counts: std::ops::RangeInclusive<usize>,

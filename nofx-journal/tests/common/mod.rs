@@ -1,4 +1,4 @@
-//! Stores with a base in memory and a journal in a folder that is gone after a case.
+//! Stores with a base in memory and a journal in a folder that is removed after each case.
 
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
@@ -15,7 +15,7 @@ use nofx_testkit::{Factory, Place};
 /// Makes a folder and a base for each case.
 pub(crate) struct Behind {
     pub(crate) name: &'static str,
-    /// Whether the base changes under those who read it.
+    /// Whether the base changes while it is read.
     pub(crate) changes_in_place: bool,
     pub(crate) apply_after: Duration,
 }

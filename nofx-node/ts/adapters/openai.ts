@@ -136,5 +136,5 @@ function unpacked(value: unknown): AgentInputItem {
 }
 
 function invalid(what: string): InvalidError {
-  return new InvalidError({ code: 'invalid', message: `invalid: ${what}`, nextStep: 'correct what was asked for' });
+  return new InvalidError({ code: 'invalid', message: `invalid: ${what}`, nextStep: 'correct the request' });
 }

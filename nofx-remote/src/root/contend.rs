@@ -1,4 +1,4 @@
-//! Contending: a group becomes the commit of the next free number, or learns what took that.
+//! Contending: a group becomes the commit with the next free number, or learns which commit took that number.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -24,21 +24,21 @@ use crate::options::Planted;
 use crate::packs::Packer;
 use crate::state::State;
 
-/// The longest that a winner waits for the others.
+/// The longest that a winner waits for other writers.
 const POLITE: Duration = Duration::from_secs(2);
 
-/// What belongs to those who commit.
+/// State that belongs to the committing task.
 #[derive(Debug, Default)]
 pub(super) struct Turn {
     remembered: Remembered,
-    /// A commit whose outcome is unknown. Nothing else is written before it is.
+    /// A commit whose outcome is unknown. Nothing else is written until it is settled.
     pending: Option<Attempt>,
     last_win: Option<Instant>,
     put_time: Duration,
     collected: Option<Moment>,
 }
 
-/// A commit on its way.
+/// A commit in flight.
 #[derive(Clone, Debug)]
 struct Attempt {
     commit: Commit,
@@ -48,12 +48,12 @@ struct Attempt {
     seen: Moment,
 }
 
-/// What became of an attempt.
+/// The result of an attempt.
 #[derive(Debug)]
 enum Settled {
-    /// It is there, with this tag.
+    /// It exists, with this tag.
     Won(Option<String>),
-    /// What has the number cannot be read.
+    /// The object under the number cannot be read.
     Damaged,
     /// Another commit has the number.
     Lost(Commit),
@@ -61,7 +61,7 @@ enum Settled {
     Failed(Fault),
     /// It may have happened, or may still happen.
     Unclear(Fault),
-    /// A planted error was met.
+    /// A planted error was triggered.
     Skipped,
 }
 
@@ -84,7 +84,7 @@ impl Root {
     pub(crate) async fn commit(self: &Arc<Self>, group: &[Batch]) -> Result<Vec<Outcome>> {
         let end = Instant::now() + self.rules.commit_timeout;
         let turn = timeout_at(end, self.turn.lock()).await;
-        let mut turn = turn.map_err(|_| Error::unavailable("waiting for the commits before"))?;
+        let mut turn = turn.map_err(|_| Error::unavailable("waiting for earlier commits"))?;
         self.settle_pending(&mut turn, group, end).await?;
         let mut bodies = HashMap::new();
         let mut looked = None;
@@ -96,10 +96,10 @@ impl Root {
             let verdicts = self.judge(&mut turn, group).await?;
             self.while_whole()?;
             if verdicts.good.is_empty() {
-                // Being turned down is true only of a state that was the newest at some moment of this call.
+                // A rejection is only valid on a state that was the newest at some point during this call.
                 let is_fresh = looked.is_some_and(|looked| verdicts.number > looked);
                 if is_fresh || !verdicts.has_conflict() || self.rules.plants(Planted::RejectsUnseen) {
-                    // What is remembered here says nothing about a store that is another one now.
+                    // What is remembered here says nothing about a store that has been replaced.
                     self.look_back().await?;
                     return Ok(verdicts.outcomes);
                 }
@@ -112,17 +112,18 @@ impl Root {
                     }
                     self.lost_races.fetch_add(1, Ordering::Relaxed);
                 }
-                // Losers aim from a fresh look, or whoever won, and knows its number first, wins for ever.
+                // Losers start from a fresh look. Otherwise the previous winner, who knows its number first, would win
+                // every time.
                 looked = Some(self.refresh().await?);
                 sleep(turn.put_time.mul_f64(between(&self.sources, 0.0, 0.5))).await;
             }
             if Instant::now() >= end {
-                return Err(Error::unavailable("committing: others were always faster"));
+                return Err(Error::unavailable("committing: other writers always committed first"));
             }
         }
     }
 
-    /// Commits nothing at all, which names a checkpoint that is ready and says of what was passed that it is nothing.
+    /// Commits no batches, to name a checkpoint that is ready and to mark skipped numbers as holding nothing.
     pub(crate) async fn commit_nothing(self: &Arc<Self>) -> Result<()> {
         let end = Instant::now() + self.rules.commit_timeout;
         let mut turn = self.turn.lock().await;
@@ -138,15 +139,15 @@ impl Root {
                 return Ok(());
             }
             if Instant::now() >= end {
-                return Err(Error::unavailable("committing: others were always faster"));
+                return Err(Error::unavailable("committing: other writers always committed first"));
             }
         }
     }
 
     /// Makes one attempt; `false` if another commit got the number.
     ///
-    /// It is acknowledged if the commit before it is there, too, which is looked at beside it, or before it where that costs
-    /// nothing. Otherwise what was created stays behind, and every opening passes it.
+    /// It is acknowledged if the commit before it is still there, which is checked concurrently, or beforehand where
+    /// that costs nothing. Otherwise the created object is a stray, which every opening skips.
     async fn try_once(self: &Arc<Self>, turn: &mut Turn, mut attempt: Attempt, end: Instant) -> Result<bool> {
         let (before, begun) = (Moment::now(&self.sources), Instant::now());
         let (settled, there) = match self.objects.is_near {
@@ -177,7 +178,7 @@ impl Root {
                 self.advance(found).await?;
                 Ok(false)
             }
-            // The look that follows finds what lies behind it, or that nothing does.
+            // The look that follows finds what comes after it, or that nothing does.
             (Settled::Damaged | Settled::Skipped, _) => Ok(false),
             (Settled::Failed(fault), _) => Err(fault.unavailable("committing")),
             (Settled::Unclear(fault), _) if self.rules.plants(Planted::UnclearIsNothing) => {
@@ -190,8 +191,8 @@ impl Root {
         }
     }
 
-    /// Says what became of a commit that was created when the one before it was not there: it is nothing, unless the store was put back
-    /// in time.
+    /// Returns the error for a commit that was created when the one before it was not there: it has no effect, unless
+    /// the store was put back in time.
     async fn refused(&self, commit: &Commit, error: Error) -> Error {
         let nonce = commit.last().map(|last| &*last.nonce).unwrap_or_default();
         let belongs = match self.fetch(commit.number()).await {
@@ -207,26 +208,26 @@ impl Root {
         }
     }
 
-    /// Brings a commit whose outcome is unknown to an end.
+    /// Settles a commit whose outcome is unknown.
     async fn settle_pending(self: &Arc<Self>, turn: &mut Turn, group: &[Batch], end: Instant) -> Result<()> {
         let Some(mut attempt) = turn.pending.take() else { return Ok(()) };
         let again = group.iter().any(|batch| attempt.batches.contains(&batch.id));
         let Err(error) = self.try_again(turn, &mut attempt, end).await else { return Ok(()) };
-        // That nothing came of trying again does not say what came of the first try.
+        // A failed retry says nothing about the first attempt.
         turn.pending = Some(attempt);
         Err(match error {
             Error::Unavailable(failure) if again => Error::Unknown(failure),
-            // The commit before is still unknown; of this group nothing has happened.
+            // The earlier commit is still unknown; nothing of this group has happened.
             Error::Unknown(failure) if !again => Error::Unavailable(failure),
             error => error,
         })
     }
 
-    /// Makes an attempt again whose outcome is unknown.
+    /// Retries an attempt whose outcome is unknown.
     async fn try_again(self: &Arc<Self>, turn: &mut Turn, attempt: &mut Attempt, end: Instant) -> Result<()> {
         if self.is_stale(attempt.seen) {
-            // Its number may have been taken and be free again by now; then the batches that the store remembers tell what became of
-            // it. If the number is the next one still, it was never taken.
+            // Its number may have been taken and be free again by now; then the batches that the store remembers show
+            // what happened. If the number is still the next one, it was never taken.
             let now = Moment::now(&self.sources);
             if self.refresh().await? >= attempt.commit.number() {
                 return Ok(());
@@ -236,7 +237,7 @@ impl Root {
         self.try_once(turn, attempt.clone(), end).await.map(|_| ())
     }
 
-    /// Creates one commit, the same bytes under the same number, until it is certain what became of it.
+    /// Creates one commit, the same bytes under the same number, until its outcome is certain.
     async fn settle(&self, attempt: &Attempt, end: Instant) -> Result<Settled> {
         let number = attempt.commit.number();
         let path = self.objects.names.commit(number);
@@ -245,7 +246,7 @@ impl Root {
         let mut unclear = false;
         loop {
             if self.is_stale(attempt.seen) {
-                let fault = Fault::told("this took so long that the number may be free again");
+                let fault = Fault::told("it took so long that the number may be free again");
                 return Ok(if unclear { Settled::Unclear(fault) } else { Settled::Failed(fault) });
             }
             let fault = match self.objects.create(&path, attempt.bytes.clone()).await {
@@ -258,7 +259,7 @@ impl Root {
                             false => Settled::Lost(found),
                         });
                     }
-                    // Some stores refuse while another create is under way that may come to nothing.
+                    // Some stores refuse while another create is in progress that may yet fail.
                     Ok(Ok(None)) => {
                         if self.rules.plants(Planted::RefusedIsThere) {
                             if let Some(tip) = &mut *self.lock_tip() {
@@ -266,13 +267,13 @@ impl Root {
                             }
                             return Ok(Settled::Skipped);
                         }
-                        Fault::told("refused, without an object")
+                        Fault::told("refused, although there is no such object")
                     }
                     Ok(Err(Error::Corrupt(_))) => return Ok(Settled::Damaged),
                     Ok(Err(error)) if !error.is_transient() => return Err(error),
                     Ok(Err(_)) | Err(_) => {
                         unclear = true;
-                        Fault::told("refused, and no answer to what is there")
+                        Fault::told("refused, and reading what is there failed")
                     }
                 },
                 Created::No(fault, Again::Never) if !unclear => return Ok(Settled::Failed(fault)),
@@ -294,10 +295,10 @@ impl Root {
         }
     }
 
-    /// Takes note of an own commit that happened.
+    /// Records an own commit that happened.
     fn won(self: &Arc<Self>, turn: &mut Turn, attempt: &Attempt, before: Moment) {
         let cited = self.lock_tip().as_ref().and_then(|tip| tip.state.cited.clone());
-        // It is what was judged and written here; if it cannot be read, the next call opens again and says so.
+        // It is what was judged and written here; if it cannot be read, the next call opens again and reports it.
         _ = self.take(&attempt.commit);
         self.saw_newest(attempt.commit.number(), before);
         let bytes = self.lock_tip().as_ref().map_or(0, |tip| tip.state.base.bytes());
@@ -317,7 +318,7 @@ impl Root {
         }
     }
 
-    /// Refuses to commit on top of what is damaged: what it says is not known.
+    /// Refuses to commit on top of damage, because its content is unknown.
     fn while_whole(&self) -> Result<()> {
         self.blocked().map_or(Ok(()), Err)
     }
@@ -364,7 +365,7 @@ impl Root {
         }
     }
 
-    /// Puts the large bodies of those batches that may happen into packs, once.
+    /// Puts the large bodies of the batches that may happen into packs, once.
     async fn place_bodies(
         &self,
         group: &[Batch],
@@ -385,7 +386,7 @@ impl Root {
         Ok(())
     }
 
-    /// Writes down the commit of those batches that may happen; `None` if the state has moved on since they were judged.
+    /// Encodes the commit of the batches that may happen; `None` if the state has moved on since they were judged.
     async fn attempt(
         &self,
         group: &[Batch],
@@ -396,7 +397,8 @@ impl Root {
         let is_long = |state: &State| Burden::of(&state.run).exceeds(self.rules.roll_first, state.base.bytes());
         let long = self.with_tip(|tip| Ok(is_long(&tip.state)))?;
         if long && self.rolled_for_soon().is_none() {
-            // Whoever is making one has it soon. Without one, the commit is longer than it should be, and nothing else.
+            // A task that is making one will soon be done. Without a checkpoint, the commit is merely longer than it
+            // should be.
             if let Ok(_alone) = timeout_at(end, self.rolling.lock()).await {
                 _ = timeout_at(end, self.roll()).await;
             }
@@ -412,7 +414,8 @@ impl Root {
         let Some(Tip { state, seen, .. }) = slot.as_ref().filter(|tip| tip.state.next() == verdicts.number) else {
             return Ok(None);
         };
-        // The run names the commit before, so that all can see that this one follows it; unless carrying that along is a burden.
+        // The run includes the commit before, so that every reader can see that this one follows it, unless it is too
+        // large to carry along.
         let is_burden = state.run.last().is_some_and(|last| last.text.len() > self.rules.burden);
         let rolled = rolled.filter(|rolled| rolled.number < state.last || is_burden);
         let checkpoint = rolled.or_else(|| state.cited.clone());
@@ -427,14 +430,14 @@ impl Root {
         Ok(Some(Attempt { bytes: commit.encode()?, commit, batches, seen }))
     }
 
-    /// Returns the checkpoint that a commit is to name soon, if it is where the store is now.
+    /// Returns the checkpoint that a commit should name soon, if it exists where the store is now.
     async fn rolled_still_there(&self) -> Result<Option<CheckpointId>> {
         let Some(id) = self.rolled_for_soon() else { return Ok(None) };
         let is_there = self.objects.get_range(&self.checkpoint_path(&id), 0..1).await?.is_some();
         Ok(Some(id).filter(|_| is_there))
     }
 
-    /// After a win, lets the others have their turn: they need a moment longer to learn the next number.
+    /// After a win, lets other writers have their turn: they need a moment longer to learn the next number.
     async fn be_polite(&self, turn: &Turn) {
         let others = self.others();
         if let (Some(win), 1..) = (turn.last_win, others) {
@@ -443,23 +446,24 @@ impl Root {
         }
     }
 
-    /// Returns whether others have probably written since the last look: then another look costs less than a lost race.
+    /// Returns whether other writers have probably written since the last look: then another look costs less than a
+    /// lost race.
     fn is_behind(&self, turn: &Turn) -> bool {
         let age = self.lock_tip().as_ref().map(|tip| tip.seen.age(&self.sources));
         self.others() > 0 && age.is_some_and(|age| age > turn.put_time)
     }
 
-    /// Returns how often another writer was first.
+    /// Returns how often another writer committed first.
     pub(crate) fn lost_races(&self) -> u64 {
         self.lost_races.load(Ordering::Relaxed)
     }
 }
 
-/// What a run costs those who commit.
+/// What a run costs.
 struct Burden {
-    /// Its bytes, which the next commit carries along.
+    /// Its size in bytes, which the next commit carries along.
     run: usize,
-    /// The bytes that its commits have carried along, and the next one.
+    /// The bytes that its commits have carried along so far, plus the next one.
     carried: usize,
 }
 
@@ -472,8 +476,8 @@ impl Burden {
         })
     }
 
-    /// Returns whether a run is long and has cost as much as the checkpoint that would end it, which has about as many bytes as
-    /// the last one. So checkpoints never cost more than the runs do, however large they are.
+    /// Returns whether a run is long and has cost as much as the checkpoint that would end it, which is about as large
+    /// as the last one. So checkpoints never cost more than the runs do, however large they are.
     fn exceeds(&self, long: usize, checkpoint: usize) -> bool {
         self.run > long && self.carried > checkpoint
     }

@@ -1,4 +1,4 @@
-//! Following: from what is known to the newest commit, whoever made it.
+//! Following: advancing from the known state to the newest commit, whichever writer made it.
 
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
@@ -16,19 +16,19 @@ use crate::state::State;
 /// How many runs are fetched one after the other before the checkpoint is fetched instead.
 const HOPS: usize = 4;
 
-/// How many numbers are looked at together while others write.
+/// How many numbers are checked together while other writers are active.
 const READ_AHEAD: u64 = 4;
 
-/// How far ahead a number is tried that is probably free.
+/// How far ahead to probe for a number that is probably free.
 const AHEAD: u64 = 16;
 
-/// A writer that was seen within this time is busy.
+/// A writer seen within this time is active.
 const BUSY: Duration = Duration::from_secs(4);
 
-/// What became of a commit that was to be taken.
+/// The result of advancing to a commit.
 #[derive(Debug, PartialEq)]
 pub(super) enum Taken {
-    /// The state is that far.
+    /// The state has reached it.
     Yes,
     /// Its run does not reach back to the state.
     TooFar,
@@ -37,12 +37,14 @@ pub(super) enum Taken {
 }
 
 impl Root {
-    /// Brings the state to at least every commit that was acknowledged before the call; returns the number of the last.
+    /// Advances the state to include at least every commit that was acknowledged before the call; returns the number of
+    /// the last.
     ///
-    /// On a busy store there may never be a moment without a newer commit. But a number that is found free once, after the call
-    /// began, bounds how far the state has to come.
+    /// On a busy store a newer commit may always exist. But a number that is found free once, after the call began,
+    /// limits how far the state must advance.
     ///
-    /// Whoever goes on looks whether the state is still that far: another call may have found it anew, in an older listing.
+    /// Callers must check that the state is still that far: a concurrent call may have loaded it again from an older
+    /// listing.
     pub(crate) async fn refresh(&self) -> Result<u64> {
         let mut far_enough = None;
         let trusts_listings = self.rules.plants(Planted::TrustsListings);
@@ -58,7 +60,7 @@ impl Root {
             if far_enough.is_some_and(|enough| next > enough) {
                 return Ok(last);
             }
-            // While others write, a look at several numbers costs no more time than at one.
+            // While other writers are active, checking several numbers takes no longer than checking one.
             let busy = self.others() > 0 && !trusts_listings;
             let width = if busy { READ_AHEAD } else { 1 };
             let looked = busy || self.objects.is_near;
@@ -74,7 +76,7 @@ impl Root {
                     None => continue,
                 }
             }
-            // Most often that is all.
+            // Usually that is all.
             let before = Moment::now(&self.sources);
             let width = if trusts_listings { 0 } else { READ_AHEAD };
             let further = join(self.look_ahead(reached + 1, width), self.fetch(reached + AHEAD));
@@ -94,7 +96,7 @@ impl Root {
                 far_enough.get_or_insert(reached - READ_AHEAD + AHEAD - 1);
                 continue;
             }
-            // A listing finds any number of them, and takes the store longer than a look.
+            // A listing finds any number of commits, but takes the store longer than a look.
             let numbers = self.objects.newest_commits().await?.into_iter().filter(|number| *number > reached);
             let newest = self.newest_of(&numbers.collect::<Vec<_>>()).await?;
             if let Some(newest) = newest.and_then(|newest| newest.commit) {
@@ -109,7 +111,8 @@ impl Root {
         }
     }
 
-    /// Fetches the commits of so many numbers, up to the first that is free or that is damaged; the second is `None` if none is.
+    /// Fetches the commits under the next `width` numbers, up to the first that is free or damaged; the second value is
+    /// `None` if none is.
     async fn look_ahead(&self, next: u64, width: u64) -> Result<(Vec<Commit>, Option<Option<Error>>)> {
         let mut new = Vec::new();
         for found in join_all((0..width).map(|step| self.fetch(next + step))).await {
@@ -130,7 +133,7 @@ impl Root {
         Ok(())
     }
 
-    /// Returns the number of the last commit if nothing lies behind it: nothing was under this number at a moment.
+    /// Returns the number of the last commit if nothing comes after it: at `moment` nothing was under this number.
     async fn ends(&self, number: u64, damaged: Option<Error>, moment: Moment) -> Result<Option<u64>> {
         if !self.is_the_end(number, damaged).await? {
             return Ok(None);
@@ -142,8 +145,8 @@ impl Root {
         Ok(last)
     }
 
-    /// Returns whether nothing lies behind what was found under a number: nothing, or something damaged, which a later commit
-    /// would carry along.
+    /// Returns whether nothing follows what was found under a number: either nothing, or something damaged, which a
+    /// later commit would carry along.
     async fn is_the_end(&self, number: u64, damaged: Option<Error>) -> Result<bool> {
         if damaged.is_some()
             && let Ok(Some(behind)) = self.fetch(number + 1).await
@@ -167,15 +170,15 @@ impl Root {
         }
     }
 
-    /// Says why a listing shows no commit of a store that was opened.
+    /// Explains why a listing shows no commit of an open store.
     async fn nothing_there(&self) -> Error {
         match self.look_back().await {
-            Ok(()) => Error::unavailable("the listing does not show the commits that are there"),
+            Ok(()) => Error::unavailable("the listing does not show the existing commits"),
             Err(error) => error,
         }
     }
 
-    /// Notes that at a moment no commit behind `last` existed.
+    /// Records that at `moment` no commit after `last` existed.
     pub(super) fn saw_newest(&self, last: u64, moment: Moment) {
         if let Some(tip) = &mut *self.lock_tip()
             && tip.state.last >= last
@@ -185,9 +188,9 @@ impl Root {
         }
     }
 
-    /// Moves the state on to a commit, by fetching what lies between if its run does not reach back far enough.
+    /// Advances the state to a commit, fetching what lies between if its run does not reach back far enough.
     ///
-    /// One that does not follow what is there is passed: it was refused to the handle that made it.
+    /// A commit that does not follow the state is a stray and is skipped: it was refused to the handle that made it.
     pub(super) async fn advance(&self, commit: Commit) -> Result<()> {
         let mut ahead = vec![commit];
         while let Some(commit) = ahead.last() {
@@ -200,7 +203,7 @@ impl Root {
             match taken {
                 Taken::Yes => _ = ahead.pop(),
                 Taken::Stray => {
-                    // Unless it is the other way round, and the store is another one now.
+                    // Unless it is the other way round, and the store has been replaced.
                     self.look_back().await?;
                     let (number, last) = (commit.number(), commit.last().cloned());
                     if let Some(last) = last {
@@ -227,7 +230,7 @@ impl Root {
         Ok(())
     }
 
-    /// Passes what has the next number, which is not part of the store.
+    /// Skips a stray under the next number, which is not part of the store.
     pub(super) fn pass(&self, nothing: RunCommit) {
         if let Some(tip) = &mut *self.lock_tip()
             && tip.state.next() == nothing.number
@@ -237,7 +240,7 @@ impl Root {
         }
     }
 
-    /// Moves the state on to a commit.
+    /// Advances the state to a commit.
     pub(super) fn take(&self, commit: &Commit) -> Result<Taken> {
         let mut slot = self.lock_tip();
         let Some(tip) = &mut *slot else { return Ok(Taken::Yes) };
@@ -268,7 +271,7 @@ impl Root {
         taken.map(|()| Taken::Yes)
     }
 
-    /// Puts the state onto the checkpoint that its last commit names, if this handle made it.
+    /// Moves the state onto the checkpoint that its last commit names, if this handle made it.
     fn rebase(&self, tip: &mut Tip) -> Result<()> {
         let mut rolled = self.rolled.lock().unwrap_or_else(PoisonError::into_inner);
         match rolled.take_if(|(rolled, _)| rolled.base.id == tip.state.cited) {
@@ -284,7 +287,7 @@ impl Root {
         Ok(())
     }
 
-    /// Looks at a state that has every commit acknowledged before the call.
+    /// Reads from a state that includes every commit acknowledged before the call.
     pub(crate) async fn fresh<T>(&self, look: impl Fn(&State) -> Result<T>) -> Result<T> {
         loop {
             let reached = self.refresh().await?;
@@ -296,7 +299,7 @@ impl Root {
         }
     }
 
-    /// Returns how many other writers were seen lately.
+    /// Returns how many other writers were seen recently.
     pub(super) fn others(&self) -> usize {
         self.lock_tip().as_mut().map_or(0, |tip| {
             tip.others.retain(|_, seen| seen.elapsed() < BUSY);

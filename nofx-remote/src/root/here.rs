@@ -1,12 +1,13 @@
-//! Whether the store is still where it was opened, and still the one that was opened.
+//! Whether the store is still where it was opened, and still the same store.
 //!
-//! A handle knows the commits that it saw there since the newest one that it has *proven*: which was there, and after that everything
-//! before it still was. Before one of its own is acknowledged all of them are looked at, and so proven. Where one is missing or
-//! another, the store was moved, removed, or replaced by an older copy or by another store. What was created in that place
-//! all the same has a number whose predecessor is missing or another, by which every opening knows it.
+//! A handle knows the newest commit that it has *proven* and the commits that it has seen after that one. Proven means:
+//! it was seen to exist, and after that everything before it still did. Before one of the handle's own commits is
+//! acknowledged, all of these are checked, and so proven. If one is missing or different, the store was moved, removed,
+//! or replaced by an older copy or by another store. An object that was nevertheless created there has a number whose
+//! predecessor is missing or different, by which every opening recognises it.
 //!
-//! A replacement between the look and the create is found by the next look, which is at the one before, too: that
-//! it is still there proves that the newest was created behind it, and not in another place.
+//! A replacement between the check and the create is found by the next check, which includes the commit before: that it
+//! is still there proves that the newest one was created after it, and not in another place.
 
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
@@ -20,18 +21,18 @@ use crate::moment::Moment;
 use crate::objects::Look;
 use crate::options::Planted;
 
-/// So many commits may be behind the newest that is proven; an opening looks at them all.
+/// The maximum number of commits after the newest proven one; an opening checks them all.
 const UNPROVEN: u64 = 8;
 
-/// What a handle knows of the place.
+/// What a handle knows about the place.
 #[derive(Debug, Default)]
 pub(super) struct Here {
     seen: Mutex<Seen>,
-    /// Why nothing more is done through this handle.
+    /// Why this handle does nothing any more.
     ended: OnceLock<Error>,
 }
 
-/// The commits that were seen there, the oldest first: the newest that was proven, and those behind it with what was passed.
+/// The commits seen there, oldest first: the newest proven one, and later ones including skipped strays.
 type Seen = Vec<Known>;
 
 /// A commit that was seen there.
@@ -42,19 +43,19 @@ pub(super) struct Known {
     nonce: String,
     /// Whether it has no batches.
     is_nothing: bool,
-    /// Whether it is no part of the store.
+    /// Whether it is a stray, not part of the store.
     is_passed: bool,
     tag: Option<String>,
     seen: Moment,
 }
 
 impl Root {
-    /// Answers `Gone` or `Replaced` once that was found; a handle never goes on with something else by itself.
+    /// Returns `Gone` or `Replaced` once that was found; a handle never continues with another store by itself.
     pub(crate) fn while_here(&self) -> Result<()> {
         self.here.ended.get().map_or(Ok(()), |ended| Err(ended.clone()))
     }
 
-    /// Notes the newest commit that was seen. What its writer had proven is proven.
+    /// Records the newest commit seen. What its writer had proven is proven.
     pub(super) fn saw(&self, commit: &Commit) {
         let mut seen = self.seen();
         seen.extend(Known::of(commit, Moment::now(&self.sources)));
@@ -62,18 +63,18 @@ impl Root {
         seen.drain(..proven.unwrap_or(0));
     }
 
-    /// Notes the newest commit that was seen, and after that everything before it.
+    /// Records the newest commit seen to exist, and after it everything before it.
     pub(super) fn has_proven(&self, commit: &Commit) {
         *self.seen() = Vec::from_iter(Known::of(commit, Moment::now(&self.sources)));
     }
 
-    /// Notes that what has a number is no part of the store. The next commit relies on its being there.
+    /// Records that the object under a number is not part of the store. The next commit relies on its existence.
     pub(super) fn passes(&self, store: StoreId, passed: &RunCommit) {
         let known = Known::new(store, passed, Moment::now(&self.sources));
         self.seen().push(Known { is_passed: true, ..known });
     }
 
-    /// Returns the newest commit that was seen.
+    /// Returns the newest commit seen.
     pub(super) fn known(&self) -> Option<Known> {
         self.seen().iter().rfind(|known| !known.is_passed).cloned()
     }
@@ -83,7 +84,8 @@ impl Root {
         self.seen().first().map_or(0, |proven| proven.number)
     }
 
-    /// Proves the newest commit if others will rely on it: where a collection may soon take what is before it, and where many are unproven.
+    /// Proves the newest commit if others will rely on it: if a collection may soon remove what precedes it, or if many
+    /// are unproven.
     pub(super) async fn prove(&self) -> Result<()> {
         let unproven = {
             let seen = self.seen();
@@ -95,7 +97,8 @@ impl Root {
         }
     }
 
-    /// Returns whether the newest commit was that for so long, unproven, that a collection may soon take what is before it.
+    /// Returns whether the newest commit has been unproven for so long that a collection may soon remove what precedes
+    /// it.
     pub(super) fn is_settled(&self) -> bool {
         let seen = self.seen();
         let newest = seen.iter().rfind(|known| !known.is_passed);
@@ -106,7 +109,7 @@ impl Root {
         self.here.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Makes sure that the commits that were seen are still there. `Gone` or `Replaced` end this handle.
+    /// Checks that the commits seen are still there. `Gone` or `Replaced` end this handle.
     pub(crate) async fn look_back(&self) -> Result<()> {
         self.while_here()?;
         if self.rules.plants(Planted::NeverLooksBack) {
@@ -114,7 +117,7 @@ impl Root {
         }
         let looked = self.seen().clone();
         let mut found = try_join_all(looked.into_iter().map(|known| self.look_at(known))).await?;
-        // The newest of them was there, and after that everything before it. It has the tag that it has now.
+        // The newest of them was there, and after that everything before it. Its tag is the current one.
         let newest = found.iter().rposition(|known| !known.is_passed);
         let mut seen = self.seen();
         if let Some(proven) = newest.map(|newest| found.swap_remove(newest))
@@ -126,7 +129,7 @@ impl Root {
         Ok(())
     }
 
-    /// Makes sure that the newest commit that was seen is still there, which is enough for a reader.
+    /// Checks that the newest commit seen is still there, which is enough for a reader.
     pub(super) async fn look_at_newest(&self) -> Result<()> {
         self.while_here()?;
         match self.known().filter(|_| !self.rules.plants(Planted::NeverLooksBack)) {
@@ -135,7 +138,7 @@ impl Root {
         }
     }
 
-    /// Makes sure that a commit is still there, and returns it as it was found.
+    /// Checks that a commit is still there, and returns it as found.
     async fn look_at(&self, known: Known) -> Result<Known> {
         let path = self.objects.names.commit(known.number);
         let found = match self.objects.look(&path, known.tag.clone()).await? {
@@ -146,26 +149,26 @@ impl Root {
         match Commit::decode(&found.bytes, known.number, path.as_ref()) {
             Ok(commit) if commit.is_named(&known.nonce) => Ok(Known { tag: found.tag, ..known }),
             Ok(_) => Err(self.explain(&known).await),
-            // It is there. The next commit carries it along, and so it can be read again.
+            // It exists. The next commit carries its text along, so it becomes readable again.
             Err(Error::Corrupt(_)) => Ok(known),
             Err(error) => Err(error),
         }
     }
 
-    /// Makes sure that a state which was found by opening again has everything that was seen before.
+    /// Checks that a state found by opening again includes everything seen before.
     pub(super) async fn goes_on(&self, commit: &Commit) -> Result<()> {
         let seen = self.seen().clone();
         try_join_all(seen.into_iter().map(|known| self.has(commit, known))).await.map(|_| ())
     }
 
-    /// Makes sure that a commit which was seen before is one of those that this one follows.
+    /// Checks that a commit seen before is one of those that this one follows.
     async fn has(&self, commit: &Commit, known: Known) -> Result<()> {
         let calls_it_nothing = commit.calls_nothing(known.number) && !known.is_nothing;
         let is_the_same = match commit.nonce_of(known.number) {
             Some(_) => known.is(commit) && !calls_it_nothing,
             None => match self.fetch(known.number).await {
                 Ok(Some(found)) => found.is_named(&known.nonce) && known.number < commit.number(),
-                // Collected, as it may be after so long.
+                // Collected, which is possible after this long.
                 Ok(None) => {
                     let is_below = commit.store == known.store && known.number < commit.number();
                     is_below && known.seen.age(&self.sources) >= self.rules.grace / 2
@@ -180,17 +183,17 @@ impl Root {
         }
     }
 
-    /// Says what became of the store, now that a commit is not there which was, and ends this handle.
+    /// Says what became of the store when a known commit is missing, and ends this handle.
     pub(super) async fn explain(&self, known: &Known) -> Error {
         let shown = &self.objects.shown;
-        // It is never deleted.
+        // Commit 1 is never deleted.
         let error = match self.fetch(1).await {
             Ok(None) => Error::gone(format!("there is no store at `{shown}` any more")),
             Ok(Some(first)) if first.store != known.store => {
                 Error::replaced(format!("another store is at `{shown}` now"))
             }
             Ok(Some(_)) | Err(Error::Corrupt(_)) => Error::replaced(format!(
-                "another copy of it is at `{shown}` now, without commit {} as it was seen there",
+                "another copy of the store is at `{shown}` now, without commit {} as it was seen there",
                 known.number
             )),
             Err(error) => return error,
@@ -198,7 +201,8 @@ impl Root {
         self.here.ended.get_or_init(|| error).clone()
     }
 
-    /// Says of an object that is missing, or that does not fit what was seen before, whether the whole store is another.
+    /// Checks, for an object that is missing or does not match what was seen before, whether the whole store has been
+    /// replaced.
     pub(crate) async fn explained<T>(&self, read: Result<T>) -> Result<T> {
         match read {
             Err(error) if is_missing(&error) || matches!(error, Error::Corrupt(_)) => {

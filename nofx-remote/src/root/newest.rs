@@ -1,4 +1,5 @@
-//! Finding the newest commit that is part of the store, and the state after it, whatever is damaged or does not belong there.
+//! Finding the newest commit that is part of the store, and the state after it, whatever is damaged or does not belong
+//! there.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -16,20 +17,20 @@ use crate::moment::Moment;
 use crate::objects::missing;
 use crate::state::State;
 
-/// How often a listing is made again whose objects are gone when they are fetched.
+/// How often a listing is taken when its objects are gone by the time they are fetched.
 const LOOKS: usize = 5;
 
-/// So far back is looked at what is before a commit.
+/// How far back to check what precedes a commit.
 const FURTHEST: u64 = 16;
 
-/// What a listing shows of the newest commits.
+/// What a listing shows about the newest commits.
 #[derive(Debug, Default)]
 pub(crate) struct Newest {
-    /// The newest one that is part of the store and that can be read.
+    /// The newest readable commit that is part of the store.
     pub(crate) commit: Option<Commit>,
-    /// Those above it that cannot be read, by their numbers.
+    /// Unreadable commits above it, by number.
     pub(crate) damaged: Vec<(u64, Error)>,
-    /// The numbers of those above it that do not follow the one before them: they were refused to the handle that made them.
+    /// The numbers above it that do not follow the one before them: they were refused to the handle that made them.
     pub(crate) strays: Vec<u64>,
 }
 
@@ -41,7 +42,7 @@ struct Lowest {
 }
 
 impl Root {
-    /// Finds the newest commit in a listing and takes its state; `false` if there is no commit.
+    /// Finds the newest commit in a listing and loads its state; `false` if there is no commit.
     pub(super) async fn reopen(&self) -> Result<bool> {
         let _one_at_a_time = self.opening.lock().await;
         if self.usable().is_some() {
@@ -51,7 +52,7 @@ impl Root {
         for _ in 0..LOOKS {
             let seen = Moment::now(&self.sources);
             let mut numbers = self.objects.newest_commits().await?;
-            // A listing may lack what is new.
+            // A listing may lack recent commits.
             let known = self.known().filter(|known| numbers.first().is_none_or(|newest| *newest < known.number));
             if let Some(known) = &known {
                 numbers.insert(0, known.number);
@@ -64,7 +65,7 @@ impl Root {
                 let Newest { commit, damaged, .. } = newest;
                 blocked = blocked.or(damaged.into_iter().next());
                 let Some((commit, state)) = commit.zip(state) else {
-                    // What was put where a store had been removed is none.
+                    // Objects created after a store had been removed do not make a store.
                     if blocked.is_none() && known.is_none() && self.fetch(1).await?.is_none() {
                         return Ok(false);
                     }
@@ -73,7 +74,7 @@ impl Root {
                 let state = match state {
                     Ok(state) => state,
                     Err(error) if matches!(error, Error::Corrupt(_)) => {
-                        // Something older may be whole.
+                        // Something older may be intact.
                         blocked.get_or_insert((commit.number(), error));
                         numbers.retain(|number| *number < commit.number());
                         continue;
@@ -93,13 +94,13 @@ impl Root {
         Err(lost.unwrap_or_else(|| missing(&self.objects.names.commit(1))))
     }
 
-    /// Finds the newest commit among these, the newest first; `None` if they are gone.
+    /// Finds the newest commit among these, which are sorted newest first; `None` if they are gone.
     pub(crate) async fn newest_of(&self, numbers: &[u64]) -> Result<Option<Newest>> {
         Ok(self.newest_and(numbers, false).await?.map(|(newest, _)| newest))
     }
 
-    /// Finds the newest commit among these, the newest first, and if it is wanted the state after it, which is read while what is before
-    /// that commit is looked at; `None` if they are gone.
+    /// Finds the newest commit among these, which are sorted newest first, and the state after it if requested, which
+    /// is read while its predecessors are checked; `None` if they are gone.
     async fn newest_and(&self, numbers: &[u64], wants_state: bool) -> Result<Option<(Newest, Option<Result<State>>)>> {
         let mut newest = Newest::default();
         for (at, number) in numbers.iter().enumerate() {
@@ -112,7 +113,7 @@ impl Root {
                 }
                 Err(error) => return Err(error),
             };
-            // Only what is there after the commit was seen says something about it.
+            // Only what exists after the commit was seen says anything about it.
             let beneath = numbers.get(at..).unwrap_or_default();
             let state = OptionFuture::from(wants_state.then(|| self.state_of(&commit)));
             let (belongs, state) = join(self.belongs(&commit, beneath, !newest.damaged.is_empty()), state).await;
@@ -125,8 +126,8 @@ impl Root {
         Ok(Some((newest, None)))
     }
 
-    /// Makes the state after a commit: from the checkpoint that it names or, where that is lost or damaged, from an older one and
-    /// the runs since, while those are there.
+    /// Builds the state after a commit: from the checkpoint that it names or, if that is lost or damaged, from an older
+    /// one and the runs since, while they exist.
     async fn state_of(&self, commit: &Commit) -> Result<State> {
         let mut runs = Vec::new();
         let mut oldest = commit.clone();
@@ -163,14 +164,14 @@ impl Root {
         self.read_base(id, store).await
     }
 
-    /// Returns a checkpoint as it is stored; `None` if it is gone.
+    /// Reads a checkpoint from the store; `None` if it is gone.
     pub(super) async fn read_base(&self, id: &CheckpointId, store: StoreId) -> Result<Option<Arc<Base>>> {
         let path = self.checkpoint_path(id);
         let Some(object) = self.objects.get(&path).await? else { return Ok(None) };
         Ok(Some(Arc::new(Base::decode(&object, id, store, path.as_ref())?)))
     }
 
-    /// Returns a commit; `None` if there is none of that number.
+    /// Returns a commit; `None` if there is none with that number.
     pub(crate) async fn fetch(&self, number: u64) -> Result<Option<Commit>> {
         let path = self.objects.names.commit(number);
         let Some(found) = self.objects.get_tagged(&path).await? else { return Ok(None) };
@@ -180,8 +181,8 @@ impl Root {
 
     /// Returns whether a commit is part of the store: whether it was created where the one before it was.
     ///
-    /// Then everything before it is there, back to what its writer had proven, or to what a collection left. `beneath` are numbers of
-    /// older commits that are there; something that is damaged may follow it.
+    /// Then everything before it exists, back to what its writer had proven, or to what a collection left. `beneath`
+    /// has the numbers of older commits that exist; something damaged may follow the commit.
     pub(super) async fn belongs(&self, newest: &Commit, beneath: &[u64], is_followed_by_damage: bool) -> Result<bool> {
         let far = self.far_of(newest);
         let looks = (far..newest.number()).rev().map(|number| self.fetch(number));
@@ -190,7 +191,7 @@ impl Root {
             match found {
                 Ok(Some(before)) => {
                     let is_nothing = oldest.calls_nothing(number);
-                    // What is nothing may be of a store that was here before.
+                    // A number marked as holding nothing may have an object of an earlier store here.
                     let may_be = is_nothing || before.store == newest.store;
                     let Some(last) = before.last().filter(|_| may_be) else { return Ok(false) };
                     if !self.is_built_on(&oldest, last).await? {
@@ -205,7 +206,7 @@ impl Root {
                     let leaves_first = beneath.iter().filter(|beneath| **beneath < number).eq([&1]);
                     return self.is_left(newest, &lowest, leaves_first, is_followed_by_damage).await;
                 }
-                // What is damaged says nothing against it.
+                // A damaged object is no evidence against it.
                 Err(Error::Corrupt(_)) => {}
                 Err(error) => return Err(error),
             }
@@ -213,7 +214,7 @@ impl Root {
         Ok(true)
     }
 
-    /// Returns whether a commit, or one that follows it and that a listing may lack, shows that a collection left the lowest one.
+    /// Returns whether a commit, or a later one that a listing may lack, shows that a collection left the lowest one.
     async fn is_left(&self, newest: &Commit, lowest: &Lowest, leaves_first: bool, damage: bool) -> Result<bool> {
         let mut newest = newest.clone();
         for above in newest.number() + 1..=newest.number() + FURTHEST {
@@ -234,8 +235,8 @@ impl Root {
         Ok(false)
     }
 
-    /// Returns how far back is looked: to what the writer of a commit had proven, and at least at the two before it, as one that was tried
-    /// again may have been created in another place.
+    /// Returns how far back to check: to what the writer of a commit had proven, and at least the two before it,
+    /// because a retried commit may have been created in another place.
     fn far_of(&self, newest: &Commit) -> u64 {
         let (proven, mut number) = (newest.proven().max(newest.number().saturating_sub(FURTHEST)), newest.number());
         let mut ancestors = 0;
@@ -246,10 +247,10 @@ impl Root {
         number
     }
 
-    /// Returns whether a collection deleted what is missing before the lowest of the commits that lead to the newest. Otherwise that
-    /// was created where nothing was before it, and so is no part of the store.
+    /// Returns whether a collection deleted what is missing before the lowest of the commits that lead to the newest.
+    /// Otherwise that one was created where nothing preceded it, and is not part of the store.
     ///
-    /// A copy may have other times. But a collection leaves nothing beneath but commit 1, and at least two.
+    /// A copy may have other times. But a collection leaves nothing below except commit 1, and at least two commits.
     fn is_collected(&self, newest: &Commit, lowest: &Lowest, leaves_first: bool, is_followed_by_damage: bool) -> bool {
         let distance = Duration::from_millis(u64::try_from(newest.made - lowest.made).unwrap_or(0));
         let is_known = match &newest.follows {
@@ -259,7 +260,7 @@ impl Root {
         distance >= self.rules.grace || (leaves_first && (is_known || is_followed_by_damage))
     }
 
-    /// Returns whether a commit of an old number is one of those that the known state was built on.
+    /// Returns whether a commit with an old number is one of those that the known state was built on.
     pub(crate) async fn is_part(&self, commit: &Commit) -> Result<bool> {
         let number = commit.number();
         let run = self.with_tip(|tip| Ok(tip.state.run.clone()))?;
@@ -284,8 +285,8 @@ impl Root {
         Ok(false)
     }
 
-    /// Returns whether a commit was made on this one before it. It names that; or, of earlier versions, its run begins right behind a
-    /// checkpoint, in which that is the last of the feed.
+    /// Returns whether a commit was made on this one before it. It names it; or, in earlier versions, its run begins
+    /// right after a checkpoint whose feed ends with it.
     pub(super) async fn is_built_on(&self, commit: &Commit, last: &RunCommit) -> Result<bool> {
         if let Some(nonce) = commit.nonce_of(last.number) {
             return Ok(nonce == last.nonce);

@@ -1,4 +1,4 @@
-//! Finding what is damaged, and going on without what cannot be read.
+//! Finding damage, and continuing without what cannot be read.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use super::Root;
 use crate::commit::{CheckpointId, Commit, Follows, RunCommit};
 use crate::names;
 
-/// Something about a store that is not as it should be.
+/// A problem that a check found in a store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Finding {
@@ -17,7 +17,7 @@ pub struct Finding {
     pub object: String,
     /// What is wrong with it.
     pub what: String,
-    /// Whether something that was stored cannot be read. Otherwise nothing is lost.
+    /// Whether stored data cannot be read. Otherwise nothing is lost.
     pub is_damage: bool,
 }
 
@@ -39,12 +39,13 @@ impl Root {
             findings.push(Finding::new("a commit", error.chain(), true));
         }
         findings.extend(blocked.map(|error| Finding::new("the newest commits", error.chain(), true)));
-        let stray = "it does not follow the commit before it, and is ignored: it was refused to the host that made it";
+        let stray =
+            "it does not follow the commit before it and is ignored: the host that created it was told that it failed";
         for number in newest.strays {
             findings.push(Finding::new(self.objects.names.commit(number).as_ref(), stray, false));
         }
         if let Some(lost) = self.lost_checkpoint().await? {
-            let what = format!("{}; it is passed by an older one and the commits since", lost.chain());
+            let what = format!("{}; an older one and the commits since are used instead", lost.chain());
             findings.push(Finding::new("a checkpoint", what, true));
         }
         let listed = self.objects.list(names::PACKS).await?;
@@ -53,7 +54,7 @@ impl Root {
             let path = self.objects.names.pack(&pack);
             let what = match sizes.get(&path) {
                 Some(found) if *found >= size => continue,
-                Some(found) => format!("it was cut to {found} bytes of {size}"),
+                Some(found) => format!("it was cut off at {found} of {size} bytes"),
                 None => "it is missing".to_owned(),
             };
             findings.push(Finding::new(path.as_ref(), what, true));
@@ -61,7 +62,7 @@ impl Root {
         Ok(findings)
     }
 
-    /// Goes on without what is damaged behind the last commit that can be read, if `gives_up`, and replaces a lost checkpoint.
+    /// Continues without what is damaged after the last readable commit, if `gives_up`, and replaces a lost checkpoint.
     pub(crate) async fn repair(self: &Arc<Self>, gives_up: bool) -> Result<Repaired> {
         self.refresh().await?;
         let mut repaired = Repaired::default();
@@ -79,7 +80,7 @@ impl Root {
             }
             self.pass_all(next..=last).await?;
             self.commit_nothing().await?;
-            let what = format!("{what}; the store goes on without what was written there");
+            let what = format!("{what}; the store continues without what was written there");
             repaired.repairs.push(Repair { thing, what, aside: None });
         }
         if let Some(lost) = self.lost_checkpoint().await? {
@@ -88,20 +89,20 @@ impl Root {
             while self.with_tip(|tip| Ok(tip.state.cited == cited))? {
                 self.commit_nothing().await?;
             }
-            let what = format!("{}; it was made again of an older one and the commits since", lost.chain());
+            let what = format!("{}; it was rebuilt from an older one and the commits since", lost.chain());
             repaired.repairs.push(Repair { thing: "a checkpoint".to_owned(), what, aside: None });
         }
         Ok(repaired)
     }
 
-    /// Says of these numbers that nothing was committed under them.
+    /// Marks these numbers as holding nothing.
     async fn pass_all(&self, numbers: std::ops::RangeInclusive<u64>) -> Result<()> {
         self.look_back().await?;
         for number in numbers {
             let nothing = loop {
                 match self.fetch(number).await {
                     Ok(Some(commit)) => break commit.last().map(|last| (last.nonce.clone(), last.writer.clone())),
-                    // What is free could be created later.
+                    // A free number could be created later.
                     Ok(None) => self.fill(number).await?,
                     Err(Error::Corrupt(_)) => break None,
                     Err(error) => return Err(error),
@@ -117,7 +118,7 @@ impl Root {
         Ok(())
     }
 
-    /// Creates a commit under a free number that follows nothing, and so is no part of the store.
+    /// Creates a commit under a free number that follows nothing, and so is not part of the store.
     async fn fill(&self, number: u64) -> Result<()> {
         let nonce = || names::nonce(&*self.sources.ids);
         let run = vec![Arc::new(RunCommit::nothing(number, nonce(), self.writer.clone()))];

@@ -11,7 +11,8 @@ use super::world::{Line, Rates, World};
 use crate::names;
 use crate::options::Rules;
 
-/// Adds so many messages of so many bytes to a store of so many sessions, a group of them in each commit, and compares what was sent.
+/// Adds a number of messages of a given size to a store with a number of sessions, in groups of one commit each, and
+/// checks what was sent.
 async fn messages(sessions: usize, groups: usize, group: usize, length: usize) {
     let (world, rules) = (World::new(), Rules::new(Duration::from_secs(20)));
     let store = Line::new(world.clone(), Rates::EXACT, 1, &rules).open(rules.clone()).await.unwrap();

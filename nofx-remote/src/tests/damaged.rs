@@ -52,7 +52,7 @@ async fn count(store: &RemoteBackend) -> u64 {
     all_entries(store, &key::<LogKey>("log")).await.unwrap().len() as u64
 }
 
-/// Ways in which an object is damaged; nothing is its loss.
+/// Ways in which an object is damaged; `None` is its loss.
 fn damages(object: &Bytes) -> Vec<Option<Bytes>> {
     let mut flipped = object.to_vec();
     let middle = flipped.len() / 2;
@@ -105,7 +105,7 @@ async fn a_damaged_commit_is_carried_along_by_the_next_one() {
         let path = commit_at(world.newest());
         world.damage(&path, damages(&world.object(&path).unwrap()).swap_remove(damage));
         assert_eq!(count(&reader).await, 5);
-        // The host that made it knows what it says.
+        // The host that created it knows its content.
         add(&host, 6..7).await;
         for store in [&host, &reader, &open(&world, 3).await] {
             assert_eq!(count(store).await, 7);
@@ -159,7 +159,7 @@ async fn what_lies_before_a_checkpoint_that_cannot_be_passed_is_read_and_the_res
     let commit = Commit::decode(&world.object(&commit_at(newest)).unwrap(), newest, "it").unwrap();
     let cited = commit.checkpoint.unwrap();
     world.damage(&Names::new(Path::default()).checkpoint(cited.number, &cited.nonce), None);
-    // With all that know what it held.
+    // Everything that could supply its content is removed too.
     for number in cited.number..newest {
         let commit = Commit::decode(&world.object(&commit_at(number)).unwrap(), number, "it").unwrap();
         if commit.checkpoint.as_ref() != Some(&cited) {
@@ -236,7 +236,7 @@ async fn damage_in_a_log_costs_few_requests() {
     assert!(gets < 120, "{gets}");
 }
 
-/// A frame of 8 GB in 260 KB, which says of itself what it is told to.
+/// A frame in 260 KB that unpacks to 8 GB and claims the length it is given.
 fn bomb(says: Option<u64>) -> Bytes {
     let mut frame = vec![0x28, 0xb5, 0x2f, 0xfd];
     match says {

@@ -1,6 +1,6 @@
-//! Histories of several writers over bad lines, with crashes and sleep, judged by the oracle.
+//! Histories of several writers over unreliable connections, with crashes and sleep, judged by the oracle.
 //!
-//! `NOFX_REMOTE_HISTORIES` says how many of each sort, `NOFX_REMOTE_SEED` from which seed; both are printed.
+//! `NOFX_REMOTE_HISTORIES` sets how many of each sort, `NOFX_REMOTE_SEED` the first seed; both are printed.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -18,7 +18,7 @@ use super::world::{Copy, Dice, Line, Rates, World};
 use crate::RemoteBackend;
 use crate::options::{Planted, Rules};
 
-/// What sort of history.
+/// A sort of history.
 #[derive(Clone, Copy, Debug)]
 struct Sort {
     name: &'static str,
@@ -88,7 +88,7 @@ impl Host {
                     let (epoch, from) = (self.world.epoch(), self.world.newest());
                     let outcomes = match crash {
                         None if self.dice.hits(300) => {
-                            // Others use the same handle at the same time.
+                            // Other tasks use the same handle concurrently.
                             let (outcomes, ()) = join(store.commit(group.clone()), self.look(&store)).await;
                             outcomes.map_err(|error| error.code())
                         }
@@ -152,7 +152,7 @@ impl Host {
             _ => all_entries(store, &log).await.map(|entries| What::Entries(log.clone(), entries)),
         };
         match seen {
-            // Reading looks for newer commits, and not whether what was read before is still there.
+            // Reading checks for newer commits, but not whether what was read before is still there.
             _ if self.opened != epoch => {}
             Ok(seen) => self.note(epoch, from, seen),
             Err(error) if error.is_transient() => {}
@@ -205,14 +205,14 @@ impl Host {
 
 const LOGS: [&str; 6] = ["x", "y", "z", "mortal 1", "mortal 2", "mortal 3"];
 
-/// Lives one history and returns what was wrong with it.
+/// Runs one history and returns what was wrong with it.
 async fn history(seed: u64, sort: Sort, planted: Option<Planted>) -> Vec<String> {
-    // Half of them give up before what is late has arrived.
+    // Half of them give up before late requests have arrived.
     let patience = Duration::from_millis(if seed.is_multiple_of(2) { 20_000 } else { 800 });
     let (world, dice) = (World::new(), Dice::new(seed));
     let mut rules = small_rules(patience, planted);
     if sort.replaced {
-        // A pack that was put before the place was replaced is not in the other one, as little as a commit.
+        // A pack that was put before the place was replaced is not in the other one, just like a commit.
         rules.inline_bytes = usize::MAX;
     }
     let events = Arc::new(Mutex::new(Vec::new()));
@@ -241,7 +241,7 @@ async fn history(seed: u64, sort: Sort, planted: Option<Planted>) -> Vec<String>
     for host in hosts {
         host.await.unwrap();
     }
-    // What is still on its way arrives.
+    // Requests still in flight arrive.
     sleep(Duration::from_secs(60)).await;
     let events = std::mem::take(&mut *events.lock().unwrap());
     let tried = events.iter().filter_map(|event| match &event.what {
@@ -264,8 +264,8 @@ async fn history(seed: u64, sort: Sort, planted: Option<Planted>) -> Vec<String>
     truth.problems
 }
 
-/// Puts older copies in the place of the store, twice, at once or after a while in which nothing is there. Some get other dates, as by
-/// a restore.
+/// Replaces the store with older copies, twice, at once or after a while in which nothing is there. Some get other
+/// dates, as in a restore.
 async fn replace(world: &World, dice: &Dice) {
     for _ in 0..2 {
         sleep(dice.millis(500..4000)).await;
@@ -317,7 +317,7 @@ fn nothing_is_acknowledged_and_lost_when_the_store_is_replaced_by_an_older_copy(
     try_all(REPLACED);
 }
 
-/// Plants an error and demands that one of so many histories shows it.
+/// Plants an error and requires that one of this many histories reveals it.
 fn is_found(planted: Planted, sort: Sort, within: u64) {
     let shown = (1..=within).find_map(|seed| Some((seed, run(seed, sort, Some(planted)).into_iter().next()?)));
     let (seed, problem) = shown.unwrap_or_else(|| panic!("{planted:?} was not found in {within} histories"));

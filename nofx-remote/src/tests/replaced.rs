@@ -42,7 +42,7 @@ async fn texts(store: &RemoteBackend) -> Vec<String> {
     entries.iter().map(|entry| entry.body.as_str().trim_matches('"').to_owned()).collect()
 }
 
-/// A host writes 10 entries, of which a copy that was made before has 6; returns the host, and the copy.
+/// A host writes 10 entries, of which a copy made earlier has 6; returns the host and the copy.
 async fn host_and_copy(world: &Arc<World>) -> (Arc<RemoteBackend>, Copy) {
     let host = open(world, 1).await;
     add(&host, numbered("host", 0..6)).await;
@@ -51,7 +51,7 @@ async fn host_and_copy(world: &Arc<World>) -> (Arc<RemoteBackend>, Copy) {
     (host, copy)
 }
 
-/// Demands that a host refuses to write, and then everything else.
+/// Requires that a host refuses to write, and then everything else.
 async fn has_ended(host: &RemoteBackend, code: &str) {
     let refused = host.commit(vec![says("refused")]).await.unwrap_err();
     assert_eq!(refused.code(), code, "{refused}");
@@ -67,9 +67,9 @@ async fn a_host_acknowledges_nothing_once_an_older_copy_stands_there() {
     assert_eq!(texts(&other_host).await.len(), 10);
     world.becomes(&copy);
     has_ended(&host, "replaced").await;
-    // What it put is seen by another that knew the store before, which ends too.
+    // Another handle that knew the store before sees what it put, and ends too.
     has_ended(&other_host, "replaced").await;
-    // The copy opens, has all that it had, and goes on beyond the number of what was refused.
+    // The copy opens, has everything that it had, and continues beyond the number that was refused.
     let restored = open(&world, 3).await;
     assert_eq!(texts(&restored).await, numbered("host", 0..6));
     assert!(!world.strays.lock().unwrap().is_empty(), "something was put and refused");
@@ -104,11 +104,11 @@ async fn a_host_acknowledges_nothing_once_the_store_is_gone() {
     let (host, copy) = host_and_copy(&world).await;
     world.becomes(&Copy::default());
     has_ended(&host, "gone").await;
-    // What it put there is no store, so another can be made, and lives on beyond it.
+    // What it put there does not make a store, so another can be created, and continues beyond it.
     let another = open(&world, 2).await;
     add(&another, numbered("another", 0..15)).await;
     assert_eq!(texts(&*open(&world, 3).await).await, numbered("another", 0..15));
-    // And whatever is put back opens as it was.
+    // And anything that is put back opens as it was.
     world.becomes(&copy);
     has_ended(&another, "replaced").await;
     assert_eq!(texts(&*open(&world, 4).await).await, numbered("host", 0..6));
@@ -130,7 +130,7 @@ async fn a_host_acknowledges_nothing_once_another_store_stands_there() {
 
 #[tokio::test(start_paused = true)]
 async fn a_copy_that_others_took_further_than_the_host_replaces_its_store_too() {
-    // By as many commits as the host knew, by one less and by more.
+    // With as many commits as the host knew, with one fewer, and with more.
     for ahead in [3, 4, 5, 30] {
         for reads_first in [false, true] {
             let world = World::new();
@@ -139,7 +139,7 @@ async fn a_copy_that_others_took_further_than_the_host_replaces_its_store_too() 
             let restored = open(&world, 2).await;
             add(&restored, numbered("restored", 0..ahead)).await;
             if reads_first {
-                // It may answer from before, and never with a mixture.
+                // It may answer from before the replacement, but never with a mixture.
                 if let Ok(entries) = all_entries(&*host, &key::<LogKey>("log")).await {
                     assert_eq!(entries.len(), 10);
                 }
@@ -213,7 +213,7 @@ async fn a_commit_behind_what_was_passed_is_acknowledged_only_while_that_is_ther
     add(&restored, numbered("restored", 0..4)).await;
     assert_eq!(world.newest() + 1, stray);
     assert_eq!(texts(&restored).await.len(), 10);
-    // A copy from before it was put; its number is free, so another could create it.
+    // A copy from before it was put; its number is free, so another writer could create it.
     world.damage(&Names::new(Path::default()).commit(stray), None);
     has_ended(&restored, "replaced").await;
     let expected = [numbered("host", 0..6), numbered("restored", 0..4)].concat();

@@ -1,4 +1,4 @@
-//! How many requests each thing costs, at several sizes, and what is left after a collection.
+//! How many requests each operation costs, at several sizes, and what is left after a collection.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,7 +18,7 @@ use crate::roll::roll;
 use crate::root::Root;
 use crate::{RemoteBackend, Result};
 
-/// So many sessions are committed; more come with a checkpoint.
+/// This many sessions are committed; the others come with a checkpoint.
 const FILLED: usize = 1000;
 
 fn rules() -> Rules {
@@ -30,7 +30,7 @@ fn batch() -> Batch {
 }
 
 fn session(n: usize) -> Body {
-    // About as compressible as what people write, and as long as a session's record is.
+    // About as compressible as what people write, and as long as a session's record.
     let noise = (1..5).map(|turn| format!("{:016x}", (n as u64 + turn).wrapping_mul(0x9E37_79B9_7F4A_7C15)));
     let preview = "lorem ipsum ".repeat(14) + &noise.collect::<String>();
     Body::trusted(format!("{{\"id\":{n},\"name\":\"session {n}\",\"preview\":\"{preview}\"}}"))
@@ -44,7 +44,7 @@ fn entries(count: usize) -> Vec<NewEntry> {
     (0..count).map(entry).collect()
 }
 
-/// Fills a store: sessions, each with a short log, and one log of 3,000 entries that came little by little.
+/// Fills a store: sessions, each with a short log, and one log of 3,000 entries that were added little by little.
 pub(super) async fn fill(store: &RemoteBackend, sessions: usize) -> Result<()> {
     let numbers: Vec<_> = (0..sessions).collect();
     for some in numbers.chunks(500) {
@@ -61,11 +61,11 @@ pub(super) async fn fill(store: &RemoteBackend, sessions: usize) -> Result<()> {
     Ok(())
 }
 
-/// Adds sessions by a checkpoint that holds them, as thousands of commits would have.
+/// Adds sessions through a checkpoint that contains them, as thousands of commits would have.
 pub(super) async fn fill_at_once(store: &RemoteBackend, sessions: std::ops::Range<usize>) -> Result<()> {
     let Root { objects, packs, .. } = &*store.root;
     let mut state = store.root.fresh(|state| Ok(state.clone())).await?;
-    assert_eq!(state.base.id, state.cited, "as is asked of whoever makes a checkpoint");
+    assert_eq!(state.base.id, state.cited, "as is required for making a checkpoint");
     for n in sessions {
         let id = format!("session {n:06}");
         state.last_seq = Some(state.next_seq());
@@ -86,15 +86,15 @@ pub(super) async fn fill_at_once(store: &RemoteBackend, sessions: std::ops::Rang
     objects.create_own(&objects.names.commit(number), commit.encode()?).await
 }
 
-/// Returns how long this thread has been on a processor, where that can be known.
+/// Returns this thread's processor time, where it can be known.
 fn on_processor() -> Option<Duration> {
-    // The kernel keeps the account when it switches.
+    // The kernel updates the account when it switches threads.
     std::thread::yield_now();
     let told = std::fs::read_to_string("/proc/thread-self/schedstat").ok()?;
     Some(Duration::from_nanos(told.split(' ').next()?.parse().ok()?))
 }
 
-/// Commits little until the run is short.
+/// Makes small commits until the run is short.
 pub(super) async fn settle(store: &RemoteBackend, world: &World) -> Result<()> {
     loop {
         store.commit(vec![batch().append(key("busy"), entries(1))]).await?;
@@ -108,7 +108,7 @@ pub(super) async fn settle(store: &RemoteBackend, world: &World) -> Result<()> {
     }
 }
 
-/// Runs something and returns its answer, the PUTs, GETs and LISTs that it made, and how many of them one after the other.
+/// Runs something and returns its result, its PUTs, GETs and LISTs, and how many of those were sequential.
 async fn cost<T>(line: &Line, work: impl Future<Output = Result<T>>) -> (T, [usize; 3], u128) {
     let (before, begun) = (line.counts.all(), Instant::now());
     let answer = work.await.unwrap();
@@ -129,7 +129,7 @@ async fn measure(sessions: usize) {
     let line = Line::new(world.clone(), Rates::EXACT, 2, &rules);
     let mut opened = None;
     let mut took = Duration::MAX;
-    // What else goes on in the machine takes its share of the caches, so the quickest counts.
+    // Other processes take their share of the caches, so the fastest run counts.
     for _ in 0..3 {
         let before = on_processor();
         let (store, requests, trips) = cost(&line, line.open(rules.clone())).await;
@@ -157,7 +157,7 @@ async fn measure(sessions: usize) {
         assert!(trips <= 3, "{trips} trips, {requests:?}");
     }
 
-    // The first commit of an opening learns which batches are remembered.
+    // The first commit after opening learns which batches are remembered.
     let (_, requests, trips) = cost(&line, store.commit(vec![batch().append(key("own"), entries(1))])).await;
     println!("{sessions} sessions: first append {requests:?} in {trips} trips");
     assert!(requests[0] == 1 && requests[1] <= 16 && trips <= 2, "{requests:?} in {trips} trips");
@@ -165,12 +165,12 @@ async fn measure(sessions: usize) {
         let group = (0..waiting).map(|_| batch().append(key("own"), entries(1))).collect();
         let (_, requests, trips) = cost(&line, store.commit(group)).await;
         println!("{sessions} sessions: append of {waiting} {requests:?} in {trips} trips");
-        // What is fetched besides is for a checkpoint that 256 messages are reason for; nobody waits for it.
+        // Further fetches are for a checkpoint that 256 messages trigger; no caller waits for them.
         let gets = if waiting == 256 { requests[1] } else { 2 };
         assert_eq!((requests, trips), ([1, gets, 0], 1), "{waiting} waiting");
     }
 
-    // Somebody else wrote, four commits.
+    // Another writer made four commits.
     let (_, requests, trips) = cost(&filler, filling.scan(&page)).await;
     println!("{sessions} sessions: first page after four commits of another {requests:?} in {trips} trips");
     assert!(trips <= 3 && requests[2] == 0, "{requests:?} in {trips} trips");
@@ -181,7 +181,7 @@ async fn measure(sessions: usize) {
     assert_eq!((requests, trips), ([0, 1, 0], 1), "nothing new");
 
     settle(&store, &world).await.unwrap();
-    // What was on its way is settled three hours before the grace begins.
+    // Objects in flight are settled three hours before the grace period begins.
     sleep(Duration::from_secs(28 * 3600)).await;
     store.commit(vec![batch().append(key("own"), entries(1))]).await.unwrap();
     let collected = store.collect().await.unwrap();

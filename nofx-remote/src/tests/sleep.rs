@@ -68,9 +68,10 @@ async fn without_the_rule_for_stale_handles_something_is_lost() {
     assert_ne!(sleep_through(false, Some(Planted::NeverStale)).await, Vec::<String>::new());
 }
 
-/// A commit of which nobody knows whether it happened, after and before long sleep. Returns what is wrong.
+/// A commit whose outcome is unknown, before and after a long sleep. Returns what is wrong.
 ///
-/// Its number may be anybody's by then. Offering it with other bytes too early would make two commits of one number.
+/// Any writer may have taken its number by then. Offering it with other bytes too early would make two commits with
+/// one number.
 async fn sleep_on_an_unclear_commit(
     fault: Rates,
     before: Duration,

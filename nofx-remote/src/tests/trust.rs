@@ -1,4 +1,4 @@
-//! Stores that cannot be trusted, and answers that got lost.
+//! Untrustworthy stores, and lost answers.
 
 use std::fmt;
 use std::time::Duration;
@@ -18,7 +18,7 @@ use super::world::{Line, Rates, World};
 use crate::options::{Planted, Rules};
 use crate::{Options, RemoteBackend, Requests};
 
-/// Takes conditions and ignores them, as some servers do.
+/// Accepts conditions and ignores them, as some servers do.
 #[derive(Debug, Default)]
 struct Careless(InMemory);
 
@@ -93,7 +93,8 @@ async fn looking_for_a_store_writes_nothing_whether_there_is_one_or_not() {
     assert!(look().await.unwrap()[0].is_some());
 }
 
-/// One writer over a line that loses a third of its answers; returns how often it thinks that somebody else was first.
+/// One writer over a connection that loses a third of its answers; returns how often it thinks that another writer was
+/// first.
 async fn lose_answers(planted: Option<Planted>) -> u64 {
     let rules = Rules { planted, ..Rules::new(Duration::from_secs(20)) };
     let rates = Rates { after: 300, ..Rates::EXACT };
@@ -107,7 +108,8 @@ async fn lose_answers(planted: Option<Planted>) -> u64 {
     store.lost_races()
 }
 
-/// Batches are remembered, so whoever takes its own commit for another's still tells the truth; but it fights with itself.
+/// Batches are remembered, so a writer that takes its own commit for another's still answers correctly; but it competes
+/// with itself.
 #[tokio::test(start_paused = true)]
 async fn an_own_commit_whose_answer_was_lost_is_recognised() {
     assert_eq!(lose_answers(None).await, 0);

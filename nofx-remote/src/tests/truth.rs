@@ -1,4 +1,5 @@
-//! What really happened, from every commit that was ever created, and whether everybody was told the truth about it.
+//! What really happened, according to every commit that was ever created, and whether every caller was told the
+//! truth about it.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
@@ -16,7 +17,7 @@ use crate::commit::Commit;
 #[derive(Debug)]
 pub(crate) struct Event {
     pub(crate) host: usize,
-    /// How often the store had been replaced when the call began; none if it was replaced during the call.
+    /// How often the store had been replaced when the call began; `None` if it was replaced during the call.
     pub(crate) epoch: Option<u64>,
     /// The newest commit when the call began and when it ended.
     pub(crate) from: u64,
@@ -26,7 +27,7 @@ pub(crate) struct Event {
 
 #[derive(Debug)]
 pub(crate) enum What {
-    /// A commit and its outcomes, or the code of its error; `crashed` if nobody lived to hear of it.
+    /// A commit and its outcomes, or the code of its error; `crashed` if its caller did not live to receive it.
     Commit { group: Vec<Batch>, outcomes: Result<Vec<Outcome>, &'static str> },
     /// All records.
     Records(Vec<Record>),
@@ -106,7 +107,7 @@ impl Snapshot {
 
 /// The whole history of a store.
 pub(crate) struct Truth {
-    /// The content after each commit; at 0 nothing.
+    /// The content after each commit; empty at 0.
     snapshots: Vec<Snapshot>,
     /// The batches of each commit.
     batches: Vec<Vec<BatchId>>,
@@ -129,7 +130,7 @@ impl Truth {
         let mut snapshot = Snapshot::default();
         let strays = world.strays.lock().unwrap();
         for (number, object) in &*world.commits.lock().unwrap() {
-            // What does not follow changes nothing.
+            // A commit that does not follow changes nothing.
             while (truth.snapshots.len() as u64) < *number && strays.contains(&(truth.snapshots.len() as u64)) {
                 truth.snapshots.push(snapshot.clone());
                 truth.batches.push(Vec::new());
@@ -176,7 +177,7 @@ impl Truth {
         truth
     }
 
-    /// Compares what everybody was told with what happened, since the store was last replaced.
+    /// Compares what every caller was told with what happened, since the store was last replaced.
     pub(crate) fn judge(&mut self, history: &[Event], now: u64) {
         let mut tried: HashSet<BatchId> = HashSet::new();
         let mut certain: Vec<BatchId> = Vec::new();
@@ -251,7 +252,7 @@ impl Truth {
         self.problems.extend(problems);
     }
 
-    /// Returns whether a conflict is what a batch would have met at some moment of the call.
+    /// Returns whether a batch would have met this conflict at some point during the call.
     fn justifies(&self, from: u64, to: u64, before: &[Batch], batch: &Batch, conflict: &Conflict) -> bool {
         (from..=to).any(|number| {
             let mut then = self.snapshots[number as usize].clone();
@@ -261,7 +262,7 @@ impl Truth {
         })
     }
 
-    /// Compares what a store holds in the end with what happened.
+    /// Compares what a store finally holds with what happened.
     pub(crate) async fn compare(&mut self, store: &Arc<dyn PersistenceBackend>) {
         let last = self.snapshots.last().cloned().unwrap_or_default();
         let records = all_records(&**store).await.unwrap();
@@ -308,7 +309,7 @@ pub(crate) async fn all_entries(store: &dyn PersistenceBackend, log: &LogKey) ->
     }
 }
 
-/// Makes a key of a kind that will do.
+/// Makes a key of a suitable kind.
 pub(crate) fn key<K: Key>(id: &str) -> K {
     K::new(nofx_core::Kind::of("test"), id).unwrap()
 }

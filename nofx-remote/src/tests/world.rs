@@ -1,4 +1,4 @@
-//! An object store in virtual time, and the faults of the lines that lead to it.
+//! An object store in virtual time, and the faults of the connections to it.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
@@ -55,7 +55,7 @@ impl Dice {
     }
 }
 
-/// A clock that goes with tokio's.
+/// A clock that follows tokio's.
 #[derive(Debug)]
 pub(crate) struct VirtualClock(Instant);
 
@@ -65,7 +65,7 @@ impl Clock for VirtualClock {
     }
 }
 
-/// Everything that a store had at one moment.
+/// Everything in a store at one point in time.
 #[derive(Debug, Default)]
 pub(crate) struct Copy {
     objects: Vec<(Bytes, Duration, Path)>,
@@ -90,7 +90,7 @@ pub(crate) struct World {
     /// The store's first object.
     beginning: ObjectMeta,
     made: Mutex<HashMap<Path, Duration>>,
-    /// Every commit that was ever created, also those that were deleted since.
+    /// Every commit that was ever created, including those deleted since.
     pub(crate) commits: Mutex<BTreeMap<u64, Bytes>>,
     /// The numbers of those that do not follow what was there before them.
     pub(crate) strays: Mutex<BTreeSet<u64>>,
@@ -148,19 +148,19 @@ impl World {
         Ok(put)
     }
 
-    /// Returns whether a commit follows what is there under the number before it.
+    /// Returns whether a commit follows the object under the number before it.
     fn belongs(&self, number: u64, bytes: &Bytes) -> bool {
         let commit = Commit::decode(bytes, number, "a commit").unwrap();
         for before in (1..number).rev() {
             let Some(object) = self.object(&Names::new(Path::default()).commit(before)) else { return false };
-            // Where that is damaged nothing speaks against it.
+            // A damaged object is no evidence against it.
             if let Ok(found) = Commit::decode(&object, before, "the one before")
                 && !commit.nonce_of(before).is_none_or(|named| found.is_named(named))
             {
                 return false;
             }
             if !commit.calls_nothing(before) {
-                // A host that has not looked yet may create one more.
+                // A host that has not checked yet may create one more.
                 return !self.strays.lock().unwrap().contains(&before);
             }
         }
@@ -173,7 +173,7 @@ impl World {
         found.bytes().now_or_never().expect("memory does not wait").ok()
     }
 
-    /// Puts other bytes in the place of an object, or nothing.
+    /// Replaces an object with other bytes, or removes it.
     pub(crate) fn damage(&self, path: &Path, bytes: Option<Bytes>) {
         let done = async {
             match bytes {
@@ -190,7 +190,7 @@ impl World {
         listed.into_iter().map(|meta: Result<ObjectMeta>| meta.unwrap().location).collect()
     }
 
-    /// Returns a copy of everything that is there.
+    /// Returns a copy of everything.
     pub(crate) fn copied(&self) -> Copy {
         let all = [names::ROOT, names::CHECKPOINTS, names::PACKS].iter().flat_map(|folder| self.names(folder));
         let object = |path: Path| {
@@ -201,7 +201,7 @@ impl World {
         Copy { objects: all.map(object).collect(), commits, strays }
     }
 
-    /// Replaces everything by a copy, all at once.
+    /// Replaces everything with a copy, all at once.
     pub(crate) fn becomes(&self, copy: &Copy) {
         let all = [names::ROOT, names::CHECKPOINTS, names::PACKS].iter().flat_map(|folder| self.names(folder));
         all.for_each(|path| self.damage(&path, None));
@@ -224,10 +224,10 @@ impl World {
         self.started.elapsed().saturating_sub(made)
     }
 
-    /// Dates an object by virtual time.
+    /// Dates an object in virtual time.
     fn date(&self, meta: ObjectMeta) -> ObjectMeta {
         let made = self.made.lock().unwrap().get(&meta.location).copied().unwrap_or_default();
-        // Only distances count, so any fixed beginning will do.
+        // Only distances count, so any fixed start will do.
         let beginning = self.beginning.last_modified;
         ObjectMeta { last_modified: beginning + made, ..meta }
     }
@@ -239,30 +239,30 @@ impl World {
     }
 }
 
-/// How often what goes wrong, per mille.
+/// How often things go wrong, per mille.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Rates {
-    /// Fails, and nothing happened.
+    /// Fails without an effect.
     pub(crate) before: u64,
-    /// Happens, and fails.
+    /// Takes effect, and fails.
     pub(crate) after: u64,
-    /// Fails, and happens up to three seconds later.
+    /// Fails, and takes effect up to three seconds later.
     pub(crate) later: u64,
-    /// Takes longer than anybody waits.
+    /// Takes longer than any caller waits.
     pub(crate) slow: u64,
     /// Is refused as if the object existed.
     pub(crate) refused: u64,
-    /// Brings only a part of the body.
+    /// Returns only part of the body.
     pub(crate) partial: u64,
-    /// A listing that lacks what is new.
+    /// A listing that lacks recent objects.
     pub(crate) cut: u64,
-    /// Whether for 0.6 s every 7 s nothing is answered but 503.
+    /// Whether 503 is the only answer for 0.6 s every 7 s.
     pub(crate) bursts: bool,
-    /// Whether nothing is read any more.
+    /// Whether nothing can be read any more.
     pub(crate) no_gets: bool,
     /// How long a request takes, in milliseconds: a PUT; a GET takes two thirds of it, a LIST twice as long.
     pub(crate) latency: u64,
-    /// How long every request takes, to the millisecond, so that what was done one after the other can be counted.
+    /// How long every request takes, to the millisecond, so that sequential requests can be counted.
     pub(crate) exact: u64,
 }
 
@@ -297,7 +297,7 @@ impl Rates {
     };
 }
 
-/// How many requests were made.
+/// The number of requests.
 #[derive(Debug, Default)]
 pub(crate) struct Counts {
     pub(crate) puts: AtomicUsize,
@@ -311,15 +311,15 @@ impl Counts {
     }
 }
 
-/// What one machine sees of the world.
+/// One machine's view of the world.
 pub(crate) struct Line {
     pub(crate) world: Arc<World>,
     pub(crate) counts: Counts,
     rates: Mutex<Rates>,
     dice: Dice,
-    /// The machine is gone: nothing is answered any more.
+    /// The machine is gone: it gets no more answers.
     dead: AtomicBool,
-    /// For each number what was offered, and when.
+    /// What was offered under each number, and when.
     offers: Mutex<HashMap<u64, Vec<(Bytes, Instant)>>>,
     stale: Duration,
 }
@@ -349,7 +349,7 @@ impl Line {
         })
     }
 
-    /// Opens the store over this line.
+    /// Opens the store over this connection.
     pub(crate) async fn open(self: &Arc<Self>, rules: Rules) -> StoreResult<RemoteBackend> {
         let clock = Arc::new(VirtualClock(self.world.started));
         let ids = Arc::new(SeededIds::new(self.dice.next()));
@@ -367,7 +367,7 @@ impl Line {
         *self.rates.lock().unwrap() = rates;
     }
 
-    /// Pulls the plug. What is on its way may still arrive.
+    /// Disconnects the machine. Requests in flight may still arrive.
     pub(crate) fn cut(&self) {
         self.dead.store(true, Ordering::SeqCst);
     }
@@ -383,7 +383,7 @@ impl Line {
         }
     }
 
-    /// Goes wrong on the way to the store.
+    /// Fails on the way to the store.
     async fn fail_before(&self) -> Result<()> {
         if self.rates().bursts && self.world.started.elapsed().as_millis() % 7000 > 6400 {
             return Err(generic("503 slow down"));
@@ -437,7 +437,7 @@ impl ObjectStore for Line {
             let epoch = world.epoch();
             tokio::spawn(async move {
                 sleep(wait).await;
-                // It does not arrive at another place than the one that it was sent to.
+                // It does not arrive at any place other than the one that it was sent to.
                 if world.epoch() == epoch {
                     _ = world.put(&path, payload, options);
                 }

@@ -1,4 +1,5 @@
-//! How several writers share one store at simulated distances. Figures, not claims: run it by name, with `--ignored --nocapture`.
+//! How several writers share one store over simulated distances. Figures, not claims: run it by name, with
+//! `--ignored --nocapture`.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,7 +31,7 @@ async fn share(writers: u64, latency: u64) -> (Vec<u128>, u64) {
             while next < Duration::from_secs(60) {
                 tokio::time::sleep_until(begun + next).await;
                 let (mut group, mut asked) = (Vec::new(), Vec::new());
-                // Whoever arrived during the last commit shares the next one.
+                // Messages that arrived during the last commit share the next one.
                 while next <= begun.elapsed() {
                     let entry = NewEntry { at: Timestamp::from_millis(0), body: Body::trusted("\"message\"") };
                     let batch = Batch::new(Sources::default().batch_id());

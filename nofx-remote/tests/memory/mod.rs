@@ -20,7 +20,7 @@ impl Factory for Memory {
     }
 
     fn most_sessions(&self) -> u64 {
-        // Commits of a thousand sessions each write the whole checkpoint again.
+        // Each commit of a thousand sessions writes the whole checkpoint again.
         10_000
     }
 

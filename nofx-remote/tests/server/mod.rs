@@ -1,4 +1,4 @@
-//! An S3 server in this process, over a folder that goes with it.
+//! An S3 server in this process, over a folder that is removed with it.
 
 #![expect(clippy::unwrap_used, reason = "without a server there is nothing to test")]
 
@@ -25,7 +25,7 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Starts a server on a thread of its own.
+    /// Starts a server on its own thread.
     pub(crate) fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let files = s3s_fs::FileSystem::new(folder.path()).unwrap();
@@ -38,11 +38,11 @@ impl Server {
             runtime.block_on(async {
                 let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
                 tell.send(listener.local_addr().unwrap()).unwrap();
-                // Without it, several creates of one object win: the server looks, then writes.
+                // Without it, several creates of one object win: the server checks, then writes.
                 let lock = Arc::new(RwLock::new(()));
                 loop {
                     let (socket, _) = listener.accept().await.unwrap();
-                    // Or each answer waits for the client's delayed acknowledgement, 40 ms.
+                    // Without it, each answer waits for the client's delayed acknowledgement, 40 ms.
                     socket.set_nodelay(true).unwrap();
                     let (service, lock) = (service.clone(), lock.clone());
                     tokio::spawn(async move {
@@ -57,7 +57,7 @@ impl Server {
                                 Ok::<_, Infallible>(Service::call(&service, request).await.unwrap())
                             }
                         });
-                        // A client that hangs up is no error of the server's.
+                        // A client that hangs up is not the server's error.
                         let _ = Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(socket), answer).await;
                     });
                 }
@@ -66,7 +66,8 @@ impl Server {
         Self { address: told.recv().unwrap(), folder, buckets: AtomicU64::new(0) }
     }
 
-    /// Makes an empty bucket and returns its location. A bucket each, because this server walks all of one to list a part.
+    /// Creates an empty bucket and returns its location. Each test gets its own, because this server walks a whole
+    /// bucket to list part of it.
     pub(crate) fn bucket(&self) -> String {
         let name = format!("bucket-{}", self.buckets.fetch_add(1, Ordering::SeqCst));
         std::fs::create_dir(self.folder.path().join(&name)).unwrap();

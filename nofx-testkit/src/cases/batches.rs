@@ -1,4 +1,4 @@
-//! Batches: all or nothing, expectations, guards, and ids that come twice.
+//! Batches: all or nothing, expectations, guards, and repeated ids.
 
 use nofx_core::{Batch, BatchId, Conflict, Expect, Guard, Mismatch, Outcome, Seq};
 
@@ -238,7 +238,7 @@ pub(super) async fn guards_are_judged_on_the_state_before_the_batch(subject: Sub
         .put(key.clone(), Expect::At(version), number(2))
         .append_at(log.clone(), 2, entries(2..3));
     let conflict = store.conflicts(foresees).await?;
-    ensure_eq!(conflict.mismatches.len(), 2, "what a batch does itself is no help to its guards: {conflict}");
+    ensure_eq!(conflict.mismatches.len(), 2, "a batch's own changes do not satisfy its guards: {conflict}");
     let deletes = batch()
         .guard(Guard::Record { key: key.clone(), expect: Expect::At(version) })
         .guard(Guard::Length { log: log.clone(), length: 2 })

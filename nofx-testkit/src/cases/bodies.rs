@@ -5,7 +5,7 @@ use nofx_core::{Body, Expect, NewEntry, json};
 use crate::subject::{Handle, Subject, batch, entry, note, talk};
 use crate::unmet::{CaseResult, Unmet, ensure, ensure_eq};
 
-/// Values that reading into structures and writing again would change or refuse.
+/// Values that parsing into structures and writing again would change or refuse.
 const DELICATE: [&str; 30] = [
     "null",
     "0",
@@ -105,7 +105,7 @@ pub(super) async fn deep_nesting_is_no_trouble(subject: Subject) -> CaseResult {
 
 pub(super) async fn bodies_of_every_size_come_back(subject: Subject) -> CaseResult {
     let store = subject.open().await?;
-    // Around the sizes at which storage begins to do things differently, of text that does not compress to nothing.
+    // Around the sizes at which storage changes its behaviour, with text that hardly compresses.
     let near = |size: usize| [size - 1, size, size + 1];
     let sizes = [64, 128, 255, 512, 1024, 2048, 4096, 8192, 16_384, 32_768, 65_536, 131_072, 1 << 20]
         .into_iter()

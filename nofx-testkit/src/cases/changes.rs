@@ -92,7 +92,7 @@ pub(super) async fn a_limit_of_zero_answers_where_the_feed_ends(subject: Subject
     let first = page(&store, None, 1).await?.next;
     for after in [None, Some(&first), Some(&end)] {
         let found = page(&store, after, 0).await?;
-        ensure!(found.changes.is_empty(), "no changes were asked for: {found:?}");
+        ensure!(found.changes.is_empty(), "no changes were requested: {found:?}");
         ensure_eq!(found.newest, end, "the end of the feed");
     }
     Ok(())
@@ -102,7 +102,7 @@ pub(super) async fn the_newest_cursor_is_where_following_ends(subject: Subject) 
     let store = subject.open().await?;
     let expected = commit_various(&store).await?;
     let (_, end) = store.feed(None, 2).await?;
-    ensure_eq!(store.end().await?, end, "the end that is told and the one that is reached");
+    ensure_eq!(store.end().await?, end, "the reported end and the one that is reached");
     let at_end = page(&store, Some(&end), 10).await?;
     ensure!(at_end.changes.is_empty() && at_end.next == end && at_end.newest == end, "nothing follows yet: {at_end:?}");
     let late = batch().put(note("late")?, Expect::Any, number(1));
@@ -126,7 +126,7 @@ pub(super) async fn every_cursor_on_the_way_may_be_kept(subject: Subject) -> Cas
     let other = subject.open().await?;
     for (n, cursor) in kept.iter().enumerate() {
         for handle in [&store, &other] {
-            // A cursor is text: what is kept in a file for a year is the same.
+            // A cursor is text: one that was kept in a file for a year is the same.
             let reread = Cursor(cursor.0.clone());
             ensure_eq!(handle.feed(Some(&reread), 2).await?.0, expected[n..], "what follows cursor {n}");
         }
@@ -182,7 +182,7 @@ pub(super) async fn the_cursor_of_another_store_is_a_gap(subject: Subject) -> Ca
                 return Err(Unmet::new(format!("the cursor {foreign:?} of another store gave {page:?}")));
             }
             Changes::Gap { newest } => {
-                ensure_eq!(newest, store.end().await?, "a gap says from where to go on");
+                ensure_eq!(newest, store.end().await?, "a gap says where to continue");
                 ensure!(page(&store, Some(&newest), 10).await?.changes.is_empty(), "which is the end of the feed");
             }
         }
@@ -200,7 +200,7 @@ pub(super) async fn the_cursor_of_another_backend_is_a_gap_or_invalid(subject: S
     let forms = [format!("{other}@1"), format!("{other}/1"), format!("{other}:1:1"), format!("{other}.1.1")];
     for foreign in [memory.end().await?].into_iter().chain(forms.map(Cursor)) {
         match store.changes(Some(&foreign), 10).await {
-            Ok(Changes::Gap { newest }) => ensure_eq!(newest, own, "a gap says from where to go on"),
+            Ok(Changes::Gap { newest }) => ensure_eq!(newest, own, "a gap says where to continue"),
             Ok(Changes::Page(page)) => return Err(Unmet::new(format!("{foreign:?} gave {page:?}"))),
             Err(error) => ensure_eq!(error.code(), "invalid", "{foreign:?}: {error}"),
         }
@@ -242,10 +242,10 @@ pub(super) async fn what_is_remembered_is_told_and_what_is_forgotten_is_a_gap(su
     for after in [None, Some(&start)] {
         match store.changes(after, 20_000).await? {
             Changes::Gap { newest } => {
-                ensure_eq!(newest, store.end().await?, "a gap says from where to go on");
+                ensure_eq!(newest, store.end().await?, "a gap says where to continue");
                 ensure!(page(&store, Some(&newest), 10).await?.changes.is_empty(), "which is the end of the feed");
             }
-            // A store may remember more than it must, if it then tells all of it.
+            // A store may remember more than it must, if it then reports all of it.
             Changes::Page(_) => {
                 let found = store.feed(after, 20_000).await?.0;
                 ensure_eq!(found.len(), made.len(), "changes after {after:?}, if that is not a gap");
@@ -256,11 +256,11 @@ pub(super) async fn what_is_remembered_is_told_and_what_is_forgotten_is_a_gap(su
     let late = batch().put(note("late")?, Expect::Any, number(1));
     let end = store.end().await?;
     let seq = store.commits(late.clone()).await?.seq;
-    ensure_eq!(store.feed(Some(&end), 10).await?.0, vec![late.change(seq)], "the feed goes on");
+    ensure_eq!(store.feed(Some(&end), 10).await?.0, vec![late.change(seq)], "the feed continues");
     Ok(())
 }
 
-/// Commits many small batches in large groups, and notes their ids.
+/// Commits many small batches in large groups, and records their ids.
 async fn commit_many(store: &Handle, mut count: usize, made: &mut Vec<nofx_core::BatchId>) -> CaseResult {
     let log = talk("many")?;
     while count > 0 {

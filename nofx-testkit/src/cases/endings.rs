@@ -94,7 +94,7 @@ pub(super) async fn a_removed_log_holds_nothing(subject: Subject) -> CaseResult 
         let listed = store.paged_logs(LogScan { direction, ..LogScan::all(1) }).await?;
         ensure!(listed.len() == 1 && listed[0].log == kept, "only the other log is listed: {listed:?}");
     }
-    ensure_eq!(store.entries(&kept).await?.len(), 2, "a log whose id begins alike");
+    ensure_eq!(store.entries(&kept).await?.len(), 2, "a log whose id begins the same way");
     ensure_eq!(store.text(&note("a")?).await?, Some("1".into()), "a record of the same id");
     Ok(())
 }
@@ -147,6 +147,6 @@ pub(super) async fn a_long_log_is_removed_whole(subject: Subject) -> CaseResult 
         let page = store.read(&LogQuery::oldest_first(log.clone(), 10).within(range.clone())).await?;
         ensure!(page.items.is_empty() && !page.more, "entries at {range:?}: {page:?}");
     }
-    ensure_eq!(store.entries(&kept).await?.len(), 6000, "the log beside it");
+    ensure_eq!(store.entries(&kept).await?.len(), 6000, "the other log");
     Ok(())
 }

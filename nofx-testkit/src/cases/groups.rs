@@ -101,7 +101,7 @@ pub(super) async fn a_conflict_and_its_cure_may_be_in_one_group(subject: Subject
     let cure = batch().delete(key.clone(), Expect::Any);
     let outcomes = store.commit(vec![stubborn.clone(), cure, stubborn.clone(), stubborn]).await?;
     let happened: Vec<_> = outcomes.iter().map(|outcome| matches!(outcome, Outcome::Committed(_))).collect();
-    ensure_eq!(happened, [false, true, true, true], "judged anew after its conflict, and then remembered");
+    ensure_eq!(happened, [false, true, true, true], "judged again after its conflict, and then remembered");
     ensure_eq!(outcomes[2], outcomes[3], "the first outcome again");
     Ok(())
 }
@@ -125,7 +125,7 @@ pub(super) async fn a_group_may_have_hundreds_of_batches(subject: Subject) -> Ca
 pub(super) async fn sizes_are_judged_for_each_batch_and_not_for_the_group(subject: Subject) -> CaseResult {
     let store = subject.open().await?;
     let limits = store.info().limits;
-    // Each half of what a batch may have; together one and a half times it.
+    // Each has half of what a batch may have; together they have more than one may.
     let large = sized(limits.batch_bytes.min(2 * limits.body_bytes) / 2);
     let mut group = Vec::new();
     for n in 0..3 {

@@ -1,4 +1,4 @@
-//! Several handles on one store, used from several threads at once.
+//! Several handles on one store, used concurrently from several threads.
 
 use std::collections::BTreeSet;
 use std::pin::pin;
@@ -91,7 +91,7 @@ pub(super) async fn a_batch_committed_by_many_at_once_happens_once(subject: Subj
     Ok(())
 }
 
-/// Adds one to a record by reading it and writing it with the version that was read, until that succeeds.
+/// Increments a record by reading it and writing it with the version that was read, until that succeeds.
 pub(super) async fn increment(store: &Handle, key: &RecordKey) -> CaseResult {
     let deadline = Deadline::after(Duration::from_secs(60));
     while !deadline.has_passed() {
@@ -103,7 +103,7 @@ pub(super) async fn increment(store: &Handle, key: &RecordKey) -> CaseResult {
             return Ok(());
         }
     }
-    Err(Unmet::new("one writer met nothing but conflicts for a minute"))
+    Err(Unmet::new("one writer got nothing but conflicts for a minute"))
 }
 
 pub(super) async fn concurrent_writers_lose_no_update(subject: Subject) -> CaseResult {
@@ -153,7 +153,11 @@ pub(super) async fn concurrent_appends_are_dense_and_each_there_once(subject: Su
         let [range] = appended.as_slice() else { return Err(Unmet::new("one append has one range")) };
         for (position, number) in range.clone().zip(first..) {
             let text = found.get(position as usize).map(|entry| entry.body.as_str());
-            ensure_eq!(text, Some(number.to_string().as_str()), "the entry at {position}, as its writer was told");
+            ensure_eq!(
+                text,
+                Some(number.to_string().as_str()),
+                "the entry at {position}, where its writer was told it is"
+            );
             covered += 1;
         }
     }
@@ -161,7 +165,7 @@ pub(super) async fn concurrent_appends_are_dense_and_each_there_once(subject: Su
     Ok(())
 }
 
-/// Checks that positions are dense from zero and that no entry is there twice.
+/// Checks that positions are dense from zero and that no entry is duplicated.
 pub(super) fn dense_and_once(log: &LogKey, texts: &[&str], positions: &[u64]) -> CaseResult {
     ensure!(positions.iter().copied().eq(0..positions.len() as u64), "positions of {log}: {positions:?}");
     let distinct: BTreeSet<_> = texts.iter().collect();
@@ -181,7 +185,7 @@ impl Twins {
         Ok(Self { records: [note("twin a")?, note("twin b")?], logs: [talk("twin a")?, talk("twin b")?] })
     }
 
-    /// Makes the batch that takes both twins from step `n` to step `n + 1`.
+    /// Makes the batch that advances both twins from step `n` to step `n + 1`.
     pub(super) fn step(&self, n: u64) -> nofx_core::Batch {
         let [a, b] = self.records.clone();
         let [x, y] = self.logs.clone();
@@ -190,7 +194,8 @@ impl Twins {
         records.append_at(x, next.start, entries(next.clone())).append_at(y, next.start, entries(next))
     }
 
-    /// Looks at both twins in every way that is one moment, and returns how many steps were seen at least.
+    /// Reads both twins in every way that reflects a single point in time, and returns how many steps were
+    /// seen at least.
     pub(super) async fn look(&self, store: &Handle) -> CaseResult<u64> {
         let records = store.get(&self.records).await?;
         let bodies: Vec<_> = records.iter().map(|record| record.as_ref().map(|record| &record.body)).collect();
@@ -248,7 +253,7 @@ pub(super) async fn nobody_ever_sees_half_a_batch(subject: Subject) -> CaseResul
     }
     writer.await??;
     for looks in join_all(readers).await {
-        ensure!(looks?? > 0, "a reader looked");
+        ensure!(looks?? > 0, "a reader read something");
     }
     ensure_eq!(twins.look(&subject.open().await?).await?, 120, "all steps are there in the end");
     Ok(())
@@ -277,7 +282,7 @@ pub(super) async fn a_get_of_thousands_of_keys_is_one_moment(subject: Subject) -
         all.put(keys[n].clone(), Expect::Any, number(0)).append(logs[n].clone(), vec![entry(0)])
     });
     writer.commits(whole).await?;
-    // The ends are far apart, so a get that is answered in pieces finds them of different commits.
+    // The ends are far apart, so a get that is answered in parts finds them at different commits.
     let [first, last] = [0, KEYS - 1];
     let done = Arc::new(AtomicBool::new(false));
     let writing = {
@@ -365,7 +370,7 @@ pub(super) async fn readers_that_are_left_alone_hold_up_nobody(subject: Subject)
     let (page, scan) = (LogQuery::oldest_first(log.clone(), 10), ScanQuery::all(1));
     let mut left = Vec::new();
     for n in 0..512 {
-        // Each is begun and then neither finished nor dropped.
+        // Each is started and then neither finished nor dropped.
         let mut call = match n % 2 {
             0 => reader.read(&page).map(|_| ()).boxed(),
             _ => reader.scan(&scan).map(|_| ()).boxed(),
@@ -382,7 +387,7 @@ pub(super) async fn readers_that_are_left_alone_hold_up_nobody(subject: Subject)
         Ok(())
     });
     let in_time = tokio::time::timeout(Duration::from_secs(10), write).await;
-    in_time.map_err(|_| Unmet::new("512 readers that were left alone hold up a writer"))??
+    in_time.map_err(|_| Unmet::new("512 abandoned readers hold up a writer"))??
 }
 
 pub(super) async fn a_commit_ends_whoever_stops_waiting(subject: Subject) -> CaseResult {
@@ -393,7 +398,7 @@ pub(super) async fn a_commit_ends_whoever_stops_waiting(subject: Subject) -> Cas
             batch().put(note(format!("{n}"))?, Expect::Absent, number(n)).append(talk("a")?, entries(n..n + 1));
         begun.push(commit.clone());
         let handle = subject.open().await?;
-        // Asked once whether it is done, and dropped whatever the answer is.
+        // Polled once, and dropped whatever the answer is.
         aside(async move { Ok(pin!(handle.commit(vec![commit])).now_or_never().is_some()) }).await??;
     }
     let deadline = Deadline::after(Duration::from_secs(10));
@@ -434,7 +439,7 @@ pub(super) async fn any_number_of_calls_are_made_at_once(subject: Subject) -> Ca
     Ok(())
 }
 
-/// How long the reads of a case go on, so that a timer of a millisecond is due many times.
+/// How long the reads of a case go on, so that a one-millisecond timer fires many times.
 const READING: Duration = Duration::from_millis(300);
 
 pub(super) async fn reading_leaves_the_only_thread_of_a_runtime_to_others(subject: Subject) -> CaseResult {
@@ -461,7 +466,7 @@ pub(super) async fn reading_leaves_the_only_thread_of_a_runtime_to_others(subjec
         };
         tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
             tokio::select! {
-                // The timer runs only while a read waits without the thread.
+                // The timer runs only while a read waits without holding the thread.
                 biased;
                 read = reads => read,
                 () = timer => Ok(()),
@@ -493,7 +498,7 @@ pub(super) async fn calls_need_no_runtime(subject: Subject) -> CaseResult {
     .await
 }
 
-/// Runs something on a thread that no runtime knows.
+/// Runs something on a thread without a runtime.
 async fn on_a_plain_thread(doing: impl FnOnce() -> CaseResult + Send + 'static) -> CaseResult {
     let thread = std::thread::spawn(doing);
     aside(async move { thread.join().map_err(|_| Unmet::new("a call panicked on a thread of its own"))? }).await?

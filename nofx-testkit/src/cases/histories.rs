@@ -1,4 +1,4 @@
-//! Random histories of the backend under test and of the oracle, side by side.
+//! Random histories on the backend under test and on the oracle, side by side.
 
 use std::cell::Cell;
 use std::fmt::Debug;
@@ -12,10 +12,10 @@ use crate::unmet::{CaseResult, Unmet, ensure, ensure_eq};
 
 /// How many histories are tried.
 const HISTORIES: &str = "NOFX_CONFORMANCE_HISTORIES";
-/// Where the histories begin; one that failed says it.
+/// The first seed; a failing history prints its seed.
 const SEED: &str = "NOFX_CONFORMANCE_SEED";
 
-/// Few enough to take seconds, as a run without a given seed tries others each time.
+/// Few enough to take seconds, because a run without a given seed tries different ones each time.
 const USUAL_HISTORIES: u32 = 48;
 
 pub(super) async fn random_histories_agree_with_the_oracle(subject: Subject) -> CaseResult {
@@ -41,12 +41,12 @@ fn seed() -> CaseResult<u64> {
         return Ok(seed.parse()?);
     }
     let mut bytes = [0; 8];
-    // An id is random where ten bytes are; these are random enough.
+    // An id must be random in ten bytes; these are random enough.
     RandomIds.fill(&mut bytes);
     Ok(u64::from_le_bytes(bytes))
 }
 
-/// Tries histories until one fails, and then shorter ones like it.
+/// Tries histories until one fails, and then shrinks it.
 fn try_histories(seed: u64, histories: u32, agree: impl Fn(&[Step]) -> CaseResult) -> CaseResult {
     println!("histories of {SEED}={seed}");
     let mut bytes = [0; 32];
@@ -78,7 +78,7 @@ struct Pair<'a> {
     committed: Vec<nofx_core::Batch>,
 }
 
-/// Lets the same happen to both and compares every answer, and finally everything they hold.
+/// Applies the same steps to both and compares every answer, and finally their whole content.
 async fn agree(subject: &Subject, steps: &[Step]) -> CaseResult {
     let handles = vec![subject.open().await?, subject.open().await?];
     let mut pair = Pair { subject, handles, current: 0, oracle: MemoryBackend::new(), committed: Vec::new() };
@@ -149,7 +149,7 @@ impl Pair<'_> {
         for handle in &self.handles {
             handle.close().await?;
         }
-        // All of them are gone before the first is there again.
+        // All handles are dropped before the first is opened again.
         self.handles.clear();
         while self.handles.len() < 2 {
             self.handles.push(self.subject.open().await?);
@@ -169,7 +169,7 @@ impl Pair<'_> {
     }
 }
 
-/// Compares two answers; of errors, what they tell the caller to do.
+/// Compares two answers; for errors, what they tell the caller to do.
 fn same<T: Debug + PartialEq>(what: &str, found: Result<T>, expected: Result<T>) -> CaseResult {
     match (found, expected) {
         (Ok(found), Ok(expected)) => {

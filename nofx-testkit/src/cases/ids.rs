@@ -1,4 +1,4 @@
-//! Ids are hostile: whatever they look like, they are only names.
+//! Hostile ids: whatever they look like, they are only names.
 
 use std::collections::BTreeSet;
 

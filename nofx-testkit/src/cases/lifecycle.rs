@@ -52,7 +52,7 @@ pub(super) async fn a_closed_handle_answers_closed_to_every_call(subject: Subjec
     let info = store.info();
     store.close().await?;
     let twice = batch().put(note("a")?, Expect::Any, number(1)).put(note("a")?, Expect::Any, number(2));
-    // A question that would be invalid is one to a closed handle first of all.
+    // To a closed handle, even an invalid query is answered with `Closed`.
     let answers = [
         ("get", store.get(&[note("a")?]).await.err()),
         ("get of nothing", store.get(&[]).await.err()),
@@ -148,7 +148,7 @@ pub(super) async fn many_handles_may_be_open_at_once(subject: Subject) -> CaseRe
     Ok(())
 }
 
-/// What a store may hold: every state of logs, deleted records, large and small.
+/// What a store may hold: logs in every state, deleted records, large and small.
 async fn fill(store: &Handle) -> CaseResult<Vec<Batch>> {
     let batches = vec![
         batch().put(note("a")?, Expect::Any, number(1)).put(note("b")?, Expect::Any, number(1)),
@@ -167,7 +167,8 @@ async fn fill(store: &Handle) -> CaseResult<Vec<Batch>> {
     Ok(batches)
 }
 
-/// Closes a handle and opens another, several times: what the first opening repairs, the second finds.
+/// Closes a handle and opens another, several times: a later opening finds what the first one
+/// repaired.
 async fn open_again(subject: &Subject, mut store: Handle) -> CaseResult<Handle> {
     for _ in 0..2 {
         store.close().await?;
@@ -211,7 +212,7 @@ pub(super) async fn every_single_commit_is_there_after_opening_again(subject: Su
 pub(super) async fn numbers_and_positions_go_on_after_opening_again(subject: Subject) -> CaseResult {
     let store = subject.open().await?;
     fill(&store).await?;
-    // The newest number belongs to a deletion, so no record tells it.
+    // The newest number belongs to a deletion, so no record shows it.
     let newest = store.commits(batch().delete(note("c")?, Expect::Any)).await?.seq;
     let store = open_again(&subject, store).await?;
     let next =

@@ -1,4 +1,4 @@
-//! The largest things that a backend takes, and the least it must.
+//! The largest items that a backend takes, and the minimum that it must.
 
 use nofx_core::{Batch, Body, Expect, Guard, LogQuery, NewEntry};
 
@@ -29,7 +29,7 @@ pub(super) async fn a_body_of_the_largest_size_comes_back(subject: Subject) -> C
     let page = store.read(&LogQuery::oldest_first(log.clone(), 10)).await?;
     let first = page.items.first().map(|entry| &entry.body);
     ensure!(first == Some(&largest), "an entry of {} bytes came back as {first:?}", largest.len());
-    ensure_eq!(page.more, page.items.len() < 2, "a page holds at least one entry and tells of the other");
+    ensure_eq!(page.more, page.items.len() < 2, "a page has at least one entry and reports that there is another");
     ensure_eq!(store.entries(&log).await?.len(), 2, "entries");
     store.commits(batch().put(key.clone(), Expect::Any, number(2))).await?;
     ensure_eq!(store.text(&key).await?, Some("2".into()), "a small body in its place");

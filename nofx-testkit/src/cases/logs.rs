@@ -17,7 +17,7 @@ pub(super) async fn positions_are_dense_from_zero(subject: Subject) -> CaseResul
     }
     for (expected, entry) in (0..).zip(store.entries(&log).await?) {
         ensure_eq!(entry.position, expected, "positions are dense");
-        ensure_eq!(entry.body, number(expected), "each entry stands where it was appended");
+        ensure_eq!(entry.body, number(expected), "each entry is where it was appended");
         ensure_eq!(entry.at, crate::subject::entry(expected).at, "the time is the writer's");
     }
     Ok(())
@@ -57,7 +57,7 @@ pub(super) async fn heads_answers_each_log_in_the_order_asked(subject: Subject) 
     let found: Vec<_> = heads.iter().map(|head| (head.log.clone(), head.length)).collect();
     let expected: Vec<_> = asked.iter().cloned().zip([2, 0, 1, 2, 0]).collect();
     ensure_eq!(found, expected, "one head for each log, duplicates and missing ones included");
-    ensure_eq!(store.heads(&[]).await?, vec![], "nothing was asked for");
+    ensure_eq!(store.heads(&[]).await?, vec![], "nothing was requested");
     Ok(())
 }
 
@@ -99,7 +99,8 @@ pub(super) async fn reading_a_range_finds_exactly_what_it_covers(subject: Subjec
 pub(super) async fn reading_pages_through_ten_thousand_entries_both_ways(subject: Subject) -> CaseResult {
     let store = subject.open().await?;
     let log = talk("a")?;
-    // Appends of several sizes, so that whatever a backend folds together is met whole, begun and ended.
+    // Appends of several sizes, so that groups which a backend packs together occur whole, just begun
+    // and just ended.
     let mut length = 0;
     for count in (1..).map(|n| n * n % 977 + 1) {
         let count = u64::min(count, 10_000 - length);

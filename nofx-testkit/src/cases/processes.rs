@@ -26,7 +26,7 @@ fn numbers(needs: &[String]) -> CaseResult<Vec<u64>> {
     needs.iter().map(|need| Ok(need.parse()?)).collect()
 }
 
-/// Adds one to the counter so many times.
+/// Increments the counter this many times.
 async fn increments(store: Handle, needs: Vec<String>) -> CaseResult {
     for _ in 0..numbers(&needs)?[0] {
         increment(&store, &note("counter")?).await?;
@@ -34,7 +34,7 @@ async fn increments(store: Handle, needs: Vec<String>) -> CaseResult {
     say("done")
 }
 
-/// Appends so many numbers from a first one, saying each position.
+/// Appends this many numbers, from a first one, and says each position.
 async fn appends(store: Handle, needs: Vec<String>) -> CaseResult {
     let needs = numbers(&needs)?;
     for n in needs[0]..needs[0] + needs[1] {
@@ -44,7 +44,7 @@ async fn appends(store: Handle, needs: Vec<String>) -> CaseResult {
     Ok(())
 }
 
-/// Writes one step of the twins after the other until it is killed, saying each that is acknowledged.
+/// Writes one step of the twins after the other until it is killed, and says each that is acknowledged.
 async fn steps(store: Handle) -> CaseResult {
     let twins = Twins::new()?;
     let mut n = twins.look(&store).await?;
@@ -55,7 +55,7 @@ async fn steps(store: Handle) -> CaseResult {
     }
 }
 
-/// Looks at the twins until so many steps are there, saying how often.
+/// Reads the twins until this many steps are there, and says how often it read.
 async fn looks(store: Handle, needs: Vec<String>) -> CaseResult {
     let (twins, until) = (Twins::new()?, numbers(&needs)?[0]);
     let mut looks = 1;
@@ -65,7 +65,7 @@ async fn looks(store: Handle, needs: Vec<String>) -> CaseResult {
     say(looks)
 }
 
-/// Commits a batch that the parent has committed already.
+/// Commits a batch that the parent has already committed.
 async fn repeats(store: Handle, needs: Vec<String>) -> CaseResult {
     let id = u128::from_str_radix(&needs[0], 16)?;
     let committed = store.patiently(repeated(BatchId::from_bytes(id.to_be_bytes()))?).await?.committed()?;
@@ -91,7 +91,7 @@ async fn begins(store: Handle, needs: Vec<String>) -> CaseResult {
     say(store.info().store)
 }
 
-/// Follows the feed for so many commits, saying the id of each.
+/// Follows the feed for this many commits, and says the id of each.
 async fn follows(store: Handle, needs: Vec<String>) -> CaseResult {
     let until = numbers(&needs)?[0];
     let deadline = Deadline::after(Duration::from_secs(60));
@@ -150,10 +150,10 @@ pub(super) async fn this_process_sees_each_commit_that_another_was_told(subject:
     let mut child = Child::start(&subject, "appends", &["0", "30"])?;
     let mut heard = 0;
     while let Some(said) = child.next().await? {
-        ensure_eq!(said, format!("{heard} {heard}"), "the number and the position that another process was told");
+        ensure_eq!(said, format!("{heard} {heard}"), "the number and the position that another process got");
         heard += 1;
         let length = store.head(&talk("shared")?).await?.length;
-        ensure!(length >= heard, "another process was told of {heard} entries and this one sees {length}");
+        ensure!(length >= heard, "another process was acknowledged {heard} entries and this one sees {length}");
     }
     ensure_eq!(heard, 30, "appends");
     let found = store.entries(&talk("shared")?).await?;
@@ -212,12 +212,12 @@ pub(super) async fn no_process_ever_sees_half_a_batch(subject: Subject) -> CaseR
         let said = writer.next().await?.ok_or_else(|| Unmet::new("the writer ended"))?;
         told = said.parse()?;
         let seen = twins.look(&store).await?;
-        ensure!(seen >= told, "the writer was told of step {told}, this process sees step {seen}");
+        ensure!(seen >= told, "step {told} was acknowledged to the writer, and this process sees step {seen}");
     }
     drop(writer);
     for reader in readers {
         let said = reader.finish().await?;
-        ensure_eq!(said.len(), 1, "a reader in another process looked");
+        ensure_eq!(said.len(), 1, "a reader in another process read something");
     }
     Ok(())
 }
@@ -227,7 +227,7 @@ pub(super) async fn a_batch_repeated_by_another_process_answers_its_first_outcom
     let id = batch().id;
     let first = store.commits(repeated(id)?).await?;
     let said = Child::start(&subject, "repeats", &[&id.to_string()])?.finish().await?;
-    ensure_eq!(said, [format!("{first:?}")], "the outcome that another process is told");
+    ensure_eq!(said, [format!("{first:?}")], "the outcome that another process gets");
     ensure_eq!(store.head(&talk("once")?).await?.length, 3, "the entries are there once");
     Ok(())
 }
@@ -264,13 +264,13 @@ pub(super) async fn what_a_killed_process_was_told_is_there(subject: Subject) ->
         if let Some(said) = writer.kill().await?.last() {
             told = said.parse()?;
         }
-        // A handle that was open all the time, one that is new, and a process that is.
+        // A handle that was open all the time, a new one, and a new process.
         for handle in [&store, &subject.open().await?] {
             seen = twins.look(handle).await?;
-            ensure!(seen >= told, "a killed process was told of step {told}; step {seen} is there");
-            ensure!(seen <= told + 1, "a killed process was told of step {told}; step {seen} is there");
+            ensure!(seen >= told, "step {told} was acknowledged to a killed process; step {seen} is there");
+            ensure!(seen <= told + 1, "step {told} was acknowledged to a killed process; step {seen} is there");
         }
-        // Whoever was killed blocks nobody.
+        // A killed process blocks no other.
         let next = twins.step(seen);
         let here = store.clone();
         aside(async move { Ok(here.patiently(next).await?.committed()?) }).await??;
@@ -285,7 +285,7 @@ pub(super) async fn what_a_killed_process_was_told_is_there(subject: Subject) ->
 pub(super) async fn waiting_for_another_process_is_bounded(subject: Subject) -> CaseResult {
     let store = subject.open().await?;
     let (mut was_locked, mut was_read) = (false, false);
-    // Until it was stopped at a moment at which it held the lock, if there is one, and kept no reader out.
+    // Until it is stopped while it holds the lock, if there is one, and blocks no reader.
     for _ in 0..6 {
         if was_locked && was_read {
             break;
@@ -305,7 +305,7 @@ pub(super) async fn waiting_for_another_process_is_bounded(subject: Subject) -> 
         });
         let bounded = tokio::time::timeout(Duration::from_secs(40), waits).await;
         was_locked = bounded.map_err(|_| Unmet::new("a commit waits for a process that was stopped"))???;
-        // Reading goes on, unless it was stopped at the one moment of a commit at which readers wait too.
+        // Reading continues, unless it was stopped at the one point of a commit at which readers wait too.
         match store.get(&[note("other")?]).await {
             Err(error) if error.code() == "locked" => {}
             _ => {
@@ -318,13 +318,13 @@ pub(super) async fn waiting_for_another_process_is_bounded(subject: Subject) -> 
         let after = batch().put(note("other")?, Expect::Any, number(2));
         aside(async move { Ok(here.patiently(after).await?.committed()?) }).await??;
     }
-    ensure!(was_read, "reading goes on beside a process that is stopped");
+    ensure!(was_read, "reading continues while another process is suspended");
     Ok(())
 }
 
 #[cfg(not(unix))]
 pub(super) async fn waiting_for_another_process_is_bounded(subject: Subject) -> CaseResult {
-    // Without a way to stop a process, one that is busy has to do.
+    // Without a way to suspend a process, a busy one has to do.
     let (store, mut writer) = (subject.open().await?, Child::start(&subject, "steps", &[])?);
     for _ in 0..5 {
         writer.next().await?;

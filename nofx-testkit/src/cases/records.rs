@@ -44,7 +44,7 @@ pub(super) async fn get_answers_each_key_in_the_order_asked(subject: Subject) ->
 pub(super) async fn get_of_no_keys_is_no_records(subject: Subject) -> CaseResult {
     let store = subject.open().await?;
     store.commits(batch().put(note("a")?, Expect::Any, number(1))).await?;
-    ensure_eq!(store.get(&[]).await?, vec![], "nothing was asked for");
+    ensure_eq!(store.get(&[]).await?, vec![], "nothing was requested");
     Ok(())
 }
 
@@ -110,7 +110,7 @@ pub(super) async fn deleting_takes_a_number_even_of_a_missing_record(subject: Su
     let deleted = store.commits(batch().delete(key.clone(), Expect::Any)).await?.seq;
     ensure_eq!(deleted, written.map(Seq::next), "deleting takes the next number");
     let again = store.commits(batch().delete(key.clone(), Expect::Any)).await?.seq;
-    ensure_eq!(again, deleted.map(Seq::next), "deleting a missing record is no error and takes one too");
+    ensure_eq!(again, deleted.map(Seq::next), "deleting a missing record is no error and takes a number too");
     Ok(())
 }
 
@@ -125,7 +125,7 @@ pub(super) async fn a_version_is_never_used_again(subject: Subject) -> CaseResul
         ensure!(deleted > written, "the deletion of {written:?} has number {deleted:?}");
         last = deleted;
         if let Some(old) = written {
-            // What was decided on the first life of a record must not hold in its second.
+            // A decision about a record's first life must not hold in its second.
             let conflict = store.conflicts(batch().put(key.clone(), Expect::At(old), number(0))).await?;
             ensure_eq!(found_version(&conflict), Some(None), "the record is missing now");
         }
@@ -182,7 +182,7 @@ pub(super) async fn every_expectation_of_a_record_is_judged(subject: Subject) ->
             let found = (*key == present).then_some(version).flatten();
             if holds {
                 let seq = store.commits(attempt).await?.seq;
-                // Back to where it was, so that each attempt meets the same state.
+                // Restores the state, so that each attempt starts from the same one.
                 store.commits(batch().delete(absent.clone(), Expect::Any)).await?;
                 if *key == present {
                     version = seq;

@@ -1,4 +1,4 @@
-//! Finding records and logs by their keys: order, prefixes and pages.
+//! Scanning records and logs by key: order, prefixes and pages.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,7 +8,7 @@ use nofx_core::{Direction, Expect, Key, KeyQuery, Kind, LogKey, LogScan, LogStat
 use crate::subject::{Handle, NOTE, Subject, TALK, aside, batch, entries, ids, note, number, sized, talk};
 use crate::unmet::{CaseResult, Unmet, ensure, ensure_eq};
 
-/// Ids whose order by bytes is not the order of anything else, sorted.
+/// Ids whose byte order is no other order, sorted.
 const SORTED: [&str; 16] =
     ["\0", "\0\0", " ", "-", "10", "9", "A", "Z", "a", "a\0", "a b", "aa", "a\u{7f}", "a\u{80}", "z", "\u{10ffff}"];
 
@@ -24,7 +24,7 @@ async fn write_notes(store: &Handle, ids: &[impl AsRef<str>]) -> CaseResult {
 
 pub(super) async fn records_come_in_the_order_of_their_bytes_both_ways(subject: Subject) -> CaseResult {
     let store = subject.open().await?;
-    // Written in an order that is neither.
+    // Written in neither order.
     let (front, back) = SORTED.split_at(7);
     write_notes(&store, back).await?;
     write_notes(&store, front).await?;
@@ -39,7 +39,7 @@ pub(super) async fn records_come_in_the_order_of_their_bytes_both_ways(subject: 
     Ok(())
 }
 
-/// Kinds that begin alike, in the order of their bytes, and one that is nobody's prefix.
+/// Kinds with common prefixes, in byte order, and one that is no other's prefix.
 const KINDS: [&str; 7] = ["a", "a-", "a-b", "a0", "aa", "ab", "b"];
 
 pub(super) async fn a_kind_is_not_mistaken_for_one_that_begins_alike(subject: Subject) -> CaseResult {
@@ -83,14 +83,14 @@ pub(super) async fn a_kind_is_not_mistaken_for_one_that_begins_alike(subject: Su
             ensure_eq!(found, expected, "kinds come in the order of their bytes, {direction:?}");
         }
     }
-    ensure!(store.paged_records(ScanQuery::of(Kind::of("c"), 10)).await?.is_empty(), "a kind that nobody wrote");
+    ensure!(store.paged_records(ScanQuery::of(Kind::of("c"), 10)).await?.is_empty(), "a kind that was never written");
     Ok(())
 }
 
 pub(super) async fn a_prefix_finds_the_ids_that_begin_with_it(subject: Subject) -> CaseResult {
     let store = subject.open().await?;
-    // Prefixes whose next text is awkward: the last character of one, two and three bytes, the one below the surrogates,
-    // and the last one of all, once and thrice.
+    // Prefixes whose successor is awkward: the last character of one, two and three bytes, the one below the
+    // surrogates, and the last one of all, once and three times.
     let ends = [
         "a",
         "\0",
@@ -118,7 +118,7 @@ pub(super) async fn a_prefix_finds_the_ids_that_begin_with_it(subject: Subject) 
     let appends = all.iter().try_fold(batch(), |batch, id| CaseResult::Ok(batch.append(talk(id)?, entries(0..1))))?;
     write_notes(&store, &all).await?;
     store.commits(appends).await?;
-    for prefix in ends.iter().copied().chain(["", "x", "\u{10ffff}\u{10ffff}", "nothing begins like this", "ax", "a\0"])
+    for prefix in ends.iter().copied().chain(["", "x", "\u{10ffff}\u{10ffff}", "nothing begins with this", "ax", "a\0"])
     {
         for direction in [Direction::Forward, Direction::Backward] {
             let mut expected: Vec<&str> = all.iter().filter(|id| id.starts_with(prefix)).map(String::as_str).collect();
@@ -138,10 +138,10 @@ pub(super) async fn a_prefix_finds_the_ids_that_begin_with_it(subject: Subject) 
     Ok(())
 }
 
-/// A prefix, a key to go on after, a direction, and what is then found.
+/// A prefix, a key to continue after, a direction, and what is then found.
 type Asked = (&'static str, (&'static str, &'static str), Direction, &'static [&'static str]);
 
-/// Questions to a store that holds `b`, `d`, `da`, `db`, `f` of one kind and `x` of the kinds before and after it.
+/// Queries on a store that holds `b`, `d`, `da`, `db`, `f` of one kind and `x` of the kinds before and after it.
 const ASKED: [Asked; 20] = [
     ("", ("m", "a"), Direction::Forward, &["b", "d", "da", "db", "f"]),
     ("", ("m", "c"), Direction::Forward, &["d", "da", "db", "f"]),
@@ -205,7 +205,7 @@ pub(super) async fn a_page_tells_truly_whether_there_is_more(subject: Subject) -
     let appends =
         (0..10).try_fold(batch(), |batch, n| CaseResult::Ok(batch.append(talk(n.to_string())?, entries(0..1))))?;
     store.commits(appends).await?;
-    // Neighbours of another kind, and removed logs, are not more.
+    // Neighbours of another kind, and removed logs, do not count as more.
     store.commits(batch().put(RecordKey::new(Kind::of("zebra"), "a")?, Expect::Any, number(1))).await?;
     let removed = ["!", "99", "a"].iter().try_fold(batch(), |batch, id| CaseResult::Ok(batch.remove(talk(id)?)))?;
     store.commits(removed).await?;
@@ -275,7 +275,7 @@ pub(super) async fn what_exists_throughout_is_found_once_while_others_come_and_g
             let key = note(&id)?;
             let comes = batch().put(key.clone(), Expect::Any, number(round)).append(talk(&id)?, entries(0..1));
             other.patiently(comes).await?;
-            // Neither stays, so that a slow store does not get more to list than it can.
+            // Neither stays, so that a slow store does not get more to list than it can handle.
             other.patiently(batch().delete(key, Expect::Any).remove(talk(&id)?)).await?;
         }
         Ok(())
@@ -332,5 +332,5 @@ pub(super) async fn an_empty_store_has_nothing_to_find(subject: Subject) -> Case
     let page = store.scan(&ScanQuery::all(10)).await?;
     ensure!(page.items.is_empty() && !page.more, "{page:?}");
     let logs = store.logs(&LogScan::all(10)).await?;
-    logs.items.is_empty().then_some(()).ok_or_else(|| Unmet::new("a record is no log"))
+    logs.items.is_empty().then_some(()).ok_or_else(|| Unmet::new("a record is not a log"))
 }

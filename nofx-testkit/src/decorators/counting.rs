@@ -1,4 +1,4 @@
-//! Counting what is asked of a backend.
+//! Counts the calls to a backend.
 
 use std::ops::Sub;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,7 +9,7 @@ use nofx_core::{
     PersistenceBackend, Record, RecordKey, Result, ScanQuery,
 };
 
-/// A backend that counts what is asked of the one inside it.
+/// A backend that counts the calls to the one inside it.
 ///
 /// ```
 /// # use std::sync::Arc;
@@ -32,7 +32,7 @@ pub struct Counting {
     counts: Mutex<Counts>,
 }
 
-/// What was asked of a backend so far; the difference of two tells what something cost.
+/// The calls to a backend so far; the difference of two counts shows what something cost.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
     /// Calls of `get`.
@@ -61,15 +61,15 @@ pub struct Counts {
     pub entry_bytes: u64,
     /// Changes that `changes` returned.
     pub changes: u64,
-    /// Groups given to `commit`, hence at least so many flushes saved or spent.
+    /// Groups given to `commit`, each at least one flush.
     pub groups: u64,
     /// Batches in them.
     pub batches: u64,
     /// Bytes of their bodies.
     pub batch_bytes: u64,
-    /// Batches that were answered as committed.
+    /// Batches whose outcome was committed.
     pub committed: u64,
-    /// Batches that were answered as conflicting.
+    /// Batches whose outcome was a conflict.
     pub conflicted: u64,
     /// Calls of any kind that ended in an error.
     pub errors: u64,
@@ -86,7 +86,7 @@ macro_rules! differences {
         }
 
         impl Counts {
-            /// Returns the calls that only read.
+            /// Returns the number of reading calls.
             pub fn reading_calls(&self) -> u64 {
                 self.get_calls + self.scan_calls + self.heads_calls + self.logs_calls + self.read_calls + self.changes_calls
             }
@@ -100,7 +100,7 @@ differences! {
 }
 
 impl Counting {
-    /// Counts what is asked of `inner` from now on.
+    /// Counts the calls to `inner` from now on.
     pub fn new(inner: Arc<dyn PersistenceBackend>) -> Self {
         Self { inner, counts: Mutex::default() }
     }

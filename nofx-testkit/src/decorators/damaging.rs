@@ -1,4 +1,4 @@
-//! Damaging what is stored, as readers see it.
+//! Simulates damaged data, as readers see it.
 
 use std::collections::HashSet;
 use std::ops::Range;
@@ -10,8 +10,8 @@ use nofx_core::{
     PersistenceBackend, Record, RecordKey, Result, ScanQuery,
 };
 
-/// A backend of which some things cannot be read: each answer that would have one of them is `Corrupt` and names it, or, for
-/// what was lost unnoticed, lacks it.
+/// A backend with unreadable data: an answer that would include it is `Corrupt` and names it or, for data lost
+/// unnoticed, lacks it.
 ///
 /// ```
 /// # use std::sync::Arc;
@@ -41,27 +41,27 @@ struct Damage {
 }
 
 impl Damaging {
-    /// Wraps a backend; without being told, nothing is damaged.
+    /// Wraps a backend; nothing is damaged at first.
     pub fn new(inner: Arc<dyn PersistenceBackend>) -> Self {
         Self { inner, damage: Mutex::default() }
     }
 
-    /// Says that a record cannot be read.
+    /// Makes a record unreadable.
     pub fn damage_record(&self, key: RecordKey) {
         self.damage().records.insert(key);
     }
 
-    /// Says that the head of a log cannot be read, and so none of its entries.
+    /// Makes the head of a log unreadable, and so all of its entries.
     pub fn damage_head(&self, log: LogKey) {
         self.damage().heads.insert(log);
     }
 
-    /// Says that the entries at these positions are kept in one piece that cannot be read.
+    /// Makes the entries at these positions unreadable, as if they were stored in one damaged piece.
     pub fn damage_entries(&self, log: LogKey, positions: Range<u64>) {
         self.damage().pieces.push((log, positions));
     }
 
-    /// Says that entries are gone and that the backend does not notice.
+    /// Removes entries without the backend noticing.
     pub fn lose_entries(&self, log: LogKey, positions: Range<u64>) {
         self.damage().lost.push((log, positions));
     }

@@ -1,4 +1,4 @@
-//! Failing as a test says.
+//! Fails on request.
 
 use std::collections::VecDeque;
 use std::future::pending;
@@ -11,7 +11,7 @@ use nofx_core::{
     PersistenceBackend, Record, RecordKey, Result, ScanQuery,
 };
 
-/// A backend that fails as it is told, and otherwise asks the one inside it.
+/// A backend that fails on request, and otherwise calls the one inside it.
 ///
 /// ```
 /// # use std::sync::Arc;
@@ -38,20 +38,20 @@ pub struct Faulty {
 pub enum Fault {
     /// Nothing.
     None,
-    /// It fails and nothing happened.
+    /// The call fails and nothing happened.
     Before(Error),
-    /// It happened, and is then answered by an error.
+    /// The call takes effect, then returns an error.
     After(Error),
-    /// It happens and is answered, this much later.
+    /// The call takes effect and returns, this much later.
     Delay(Duration),
-    /// Nothing happens and no answer ever comes.
+    /// Nothing happens and the call never returns.
     Drop,
-    /// It happens and no answer ever comes.
+    /// The call takes effect and never returns.
     DropAnswer,
 }
 
 impl Fault {
-    /// There is no room for a write.
+    /// There is no space for a write.
     pub fn full() -> Self {
         Self::Before(Error::full("a fault of the test"))
     }
@@ -61,34 +61,34 @@ impl Fault {
         Self::Before(Error::unavailable("a fault of the test"))
     }
 
-    /// It happened, but the caller is told that nobody knows.
+    /// It happened, but the caller gets an unknown outcome.
     pub fn unknown_though_it_happened() -> Self {
         Self::After(Error::unknown("a fault of the test"))
     }
 
-    /// It did not happen, but the caller is told that nobody knows.
+    /// It did not happen, but the caller gets an unknown outcome.
     pub fn unknown_and_it_did_not_happen() -> Self {
         Self::Before(Error::unknown("a fault of the test"))
     }
 }
 
 impl Faulty {
-    /// Wraps a backend; without being told, nothing fails.
+    /// Wraps a backend; nothing fails at first.
     pub fn new(inner: Arc<dyn PersistenceBackend>) -> Self {
         Self { inner, commits: Mutex::default(), reads: Mutex::default() }
     }
 
-    /// Says what happens to the next commits, one after the other, after what was said before.
+    /// Queues faults for the next commits, one each, after those already queued.
     pub fn on_commits(&self, faults: impl IntoIterator<Item = Fault>) {
         self.commits.lock().unwrap_or_else(PoisonError::into_inner).extend(faults);
     }
 
-    /// Says what happens to the next reading calls of any kind, one after the other, after what was said before.
+    /// Queues faults for the next reading calls of any kind, one each, after those already queued.
     pub fn on_reads(&self, faults: impl IntoIterator<Item = Fault>) {
         self.reads.lock().unwrap_or_else(PoisonError::into_inner).extend(faults);
     }
 
-    /// Returns how many faults are still to come.
+    /// Returns how many faults are still queued.
     pub fn pending(&self) -> usize {
         let left = |faults: &Mutex<VecDeque<Fault>>| faults.lock().unwrap_or_else(PoisonError::into_inner).len();
         left(&self.commits) + left(&self.reads)
@@ -111,7 +111,7 @@ impl Faulty {
             }
             Fault::Drop => pending().await,
             Fault::DropAnswer => {
-                // The answer is lost, whatever it is.
+                // The result is lost, whatever it is.
                 let _ = call.await;
                 pending().await
             }

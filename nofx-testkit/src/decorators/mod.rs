@@ -1,4 +1,4 @@
-//! Backends around a backend, for tests of what stands above the waist.
+//! Backends that wrap a backend, for tests of the layers above the waist.
 
 mod counting;
 mod damaging;

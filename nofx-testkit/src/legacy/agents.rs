@@ -9,11 +9,12 @@ use super::session::Shape;
 use super::{template, values};
 use crate::chance::Chance;
 
-/// A list of agents somewhere.
+/// A list of agents in some place.
 struct List {
     path: String,
     found: Found,
-    /// Whether the old extension would have read it, and when it was written: those it would not are snapshots.
+    /// Whether the old extension would have read it, and when it was written; a list that it would not read is
+    /// a snapshot.
     order: (bool, usize),
 }
 
@@ -32,7 +33,7 @@ pub(super) fn add(workspace: &mut Workspace, chance: &Chance) {
         workspace.found(&list.path, &list.found, "");
     }
     if let Some(state) = &mut workspace.state {
-        // Of both shapes that were mixed, only one says when the agent was active; the last one does here.
+        // Of the two shapes that were mixed, only one says when the agent was active; the last one does here.
         let second = chance.pick(&[1500, 2500]);
         let mut draft = Draft::default();
         draft.put("[");
@@ -50,7 +51,7 @@ pub(super) fn add(workspace: &mut Workspace, chance: &Chance) {
     note(workspace, &lists);
 }
 
-/// Notes what the lists have; the first one counts most.
+/// Records what the lists contain; the first one counts most.
 fn note(workspace: &mut Workspace, lists: &[List]) {
     let truth = &mut workspace.truth;
     for thing in lists.iter().flat_map(|list| &list.found.things) {
@@ -61,7 +62,7 @@ fn note(workspace: &mut Workspace, lists: &[List]) {
             _ => {}
         }
     }
-    // What another list says of an agent is not lost. Snapshots are older by their nature.
+    // What another list says about an agent is not lost. Snapshots are older by nature.
     for list in lists.iter().filter(|list| list.order.0) {
         let differs = |thing: &Thing| matches!(thing, Thing::Agent(id, json) if truth.agents.get(id) != Some(json));
         if list.found.things.iter().any(differs) {

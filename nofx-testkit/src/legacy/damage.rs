@@ -1,4 +1,4 @@
-//! What becomes of files: crashes, editors, disks.
+//! What happens to files: crashes, editors, disks.
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
@@ -11,16 +11,17 @@ use crate::chance::Chance;
 #[derive(Clone, Debug)]
 pub(super) struct Found {
     pub(super) bytes: Vec<u8>,
-    /// What is whole in it.
+    /// What is intact in it.
     pub(super) things: Vec<Thing>,
     /// Whether it cannot be read completely and exactly.
     pub(super) is_damaged: bool,
-    /// Where the bytes are that become nothing.
+    /// Where the bytes are that are not imported.
     pub(super) unused: Unused,
 }
 
 impl Found {
-    /// Returns how many of each kind are whole in it, as a report calls them; `entries` are those that are neither messages nor tasks.
+    /// Returns how many of each kind are intact in it, as a report names them; `entries` names those that are neither
+    /// messages nor tasks.
     pub(super) fn counts(&self, entries: &'static str) -> BTreeMap<&'static str, u64> {
         let mut counts = BTreeMap::new();
         for thing in &self.things {
@@ -36,7 +37,7 @@ impl Found {
     }
 }
 
-/// Damages a file, or does not.
+/// Damages a file, or leaves it intact.
 pub(super) fn damage(draft: &Draft, chance: &Chance) -> Found {
     let bytes = draft.text.as_bytes().to_vec();
     let somewhere = 1 + chance.below(bytes.len().saturating_sub(1));
@@ -59,21 +60,21 @@ pub(super) fn damage(draft: &Draft, chance: &Chance) -> Found {
     }
 }
 
-/// Nothing happened to it.
+/// The file is intact.
 pub(super) fn whole(draft: &Draft, bytes: Vec<u8>) -> Found {
     let things = draft.things.iter().map(|placed| placed.thing.clone()).collect();
     let unused = Unused::none(bytes.len());
     Found { bytes, things, is_damaged: draft.repeats_names, unused }
 }
 
-/// Returns what is whole before a byte of the file, where `place` tells for each byte of the text which one that is, and where what becomes
-/// nothing begins: behind everything whole, and not behind the beginning of what is not.
+/// Returns what is intact before a byte of the file, where `place` maps each byte of the text to its place in the file,
+/// and where the bytes that are not imported begin: after everything intact, and not after the start of what is not.
 fn before(draft: &Draft, end: usize, place: impl Fn(usize) -> usize) -> (Vec<Thing>, RangeInclusive<usize>) {
     let is_whole = |placed: &Placed| place(placed.to) <= end;
     let halves =
         || draft.things.iter().filter(|placed| !is_whole(placed) && !matches!(placed.thing, Thing::Member(..)));
     let first = halves().map(|placed| place(placed.from)).filter(|from| *from < end).min().unwrap_or(end);
-    // Of an agent that is not whole, what is whole in it is taken, but the bytes are accounted for as those of the agent.
+    // If an agent is not intact, its intact parts are imported, but its bytes are accounted for as the agent's.
     let agent =
         halves().find(|placed| matches!(placed.thing, Thing::Agent(..))).map_or(usize::MAX, |placed| placed.from);
     let whole = || draft.things.iter().filter(|placed| is_whole(placed));
@@ -89,7 +90,7 @@ pub(super) fn cut(draft: &Draft, mut bytes: Vec<u8>, end: usize) -> Found {
     Found { bytes, things, is_damaged: true, unused: Unused { from, to: end } }
 }
 
-/// The power went before the data reached the disk.
+/// The power failed before the data reached the disk.
 fn zeroed(draft: &Draft, mut bytes: Vec<u8>, from: usize) -> Found {
     bytes.iter_mut().skip(from).for_each(|byte| *byte = 0);
     let to = bytes.len();
@@ -97,7 +98,7 @@ fn zeroed(draft: &Draft, mut bytes: Vec<u8>, from: usize) -> Found {
     Found { bytes, things, is_damaged: true, unused: Unused { from, to } }
 }
 
-/// A longer version was there before, and another process wrote into the file at the same time.
+/// A longer version was there before, and another process wrote to the file at the same time.
 fn followed(draft: &Draft, bytes: Vec<u8>, chance: &Chance) -> Found {
     let rest = draft.text.chars().skip(chance.below(draft.text.len()));
     let rest: String = match chance.below(4) {
@@ -112,7 +113,7 @@ fn followed(draft: &Draft, bytes: Vec<u8>, chance: &Chance) -> Found {
     Found { is_damaged: true, unused, ..found }
 }
 
-/// A byte in a string is none of any character; what stands there is read as the replacement character.
+/// A byte in a string does not belong to any character; it is read as the replacement character.
 fn not_text(draft: &Draft, mut bytes: Vec<u8>, chance: &Chance) -> Found {
     let places: Vec<usize> = draft.text.match_indices('~').map(|(at, _)| at).collect();
     if places.is_empty() {
@@ -136,14 +137,14 @@ fn not_text(draft: &Draft, mut bytes: Vec<u8>, chance: &Chance) -> Found {
     Found { things, bytes, is_damaged: true, unused: Unused { from: place..=place, to: place + 1 } }
 }
 
-/// An editor wrote it as UTF-16, and perhaps not to the end.
+/// An editor saved it as UTF-16, perhaps not completely.
 fn utf16(draft: &Draft, chance: &Chance, end: Option<usize>) -> Found {
     let (is_little, is_marked) = (chance.once_in(2), chance.once_in(2));
     let bytes_of = |unit: u16| if is_little { unit.to_le_bytes() } else { unit.to_be_bytes() };
     let mark = if is_marked { bytes_of(0xfeff).to_vec() } else { Vec::new() };
     let mut bytes = mark.clone();
     bytes.extend(draft.text.encode_utf16().flat_map(bytes_of));
-    // Of fewer bytes nobody can tell that they are UTF-16.
+    // With fewer bytes it cannot be recognised as UTF-16.
     let Some(end) = end.filter(|_| bytes.len() > 16) else { return whole(draft, bytes) };
     let end = (2 * end).clamp(8, bytes.len() - 1) - chance.below(2);
     bytes.truncate(end);

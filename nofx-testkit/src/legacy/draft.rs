@@ -1,16 +1,16 @@
-//! A file as it was meant, and what is whole up to which byte of it.
+//! A file as it was meant to be, and how much of it is intact up to which byte.
 
-/// A file as it was meant, and what is whole up to which byte of it.
+/// A file as it was meant to be, and how much of it is intact up to which byte.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Draft {
     pub(super) text: String,
-    /// What is in it, each with its place.
+    /// Its contents, each with its place.
     pub(super) things: Vec<Placed>,
-    /// Whether an object in it has two members of one name.
+    /// Whether an object in it has two members with the same name.
     pub(super) repeats_names: bool,
 }
 
-/// A thing and where it is.
+/// An item and its place.
 #[derive(Clone, Debug)]
 pub(super) struct Placed {
     pub(super) from: usize,
@@ -18,7 +18,7 @@ pub(super) struct Placed {
     pub(super) thing: Thing,
 }
 
-/// What can be whole in a file.
+/// What can be intact in a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Thing {
     /// The id of the session that follows.
@@ -27,11 +27,11 @@ pub(super) enum Thing {
     /// A task, by its id.
     Task(String),
     Template(String),
-    /// A member of a session that is none of its lists, by its name.
+    /// A member of a session other than its lists, by name.
     Member(String, String),
-    /// An agent: its id, and all of it.
+    /// An agent: its id, and its whole text.
     Agent(String, String),
-    /// The id of an agent, which comes first in it.
+    /// The id of an agent, which is its first member.
     AgentId(String),
     /// A checkpoint or a message between agents.
     Entry(String),
@@ -42,14 +42,14 @@ impl Draft {
         self.text.push_str(text);
     }
 
-    /// Writes something that is a thing.
+    /// Writes an item.
     pub(super) fn place(&mut self, json: &str, thing: Thing) {
         let from = self.text.len();
         self.put(json);
         self.things.push(Placed { from, to: self.text.len(), thing });
     }
 
-    /// Writes the name of a member, behind a comma if it is not the first.
+    /// Writes the name of a member, after a comma if it is not the first.
     pub(super) fn name(&mut self, name: &str) {
         let last = self.text.trim_end().chars().last();
         self.put(if last == Some('{') { "\n  " } else { ",\n  " });
@@ -62,7 +62,8 @@ impl Draft {
         self.put(json);
     }
 
-    /// Writes a member that is a thing. A number is whole where something follows it: half of one looks like one.
+    /// Writes a member that is an item. A number is intact only if something follows it: half a number looks like
+    /// a whole one.
     pub(super) fn header(&mut self, name: &str, json: &str) {
         self.name(name);
         let from = self.text.len();
@@ -71,7 +72,7 @@ impl Draft {
         self.things.push(Placed { from, to, thing: Thing::Member(name.to_owned(), json.to_owned()) });
     }
 
-    /// Writes a list of things.
+    /// Writes a list of items.
     pub(super) fn list(&mut self, things: impl IntoIterator<Item = (String, Thing)>) {
         self.put("[");
         for (at, (json, thing)) in things.into_iter().enumerate() {
@@ -81,7 +82,7 @@ impl Draft {
         self.put("]");
     }
 
-    /// Writes another draft here.
+    /// Inserts another draft here.
     pub(super) fn insert(&mut self, other: Draft) {
         let at = self.text.len();
         self.put(&other.text);

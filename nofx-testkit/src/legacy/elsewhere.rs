@@ -1,4 +1,5 @@
-//! What the old extension kept outside its folder: VS Code's state, and a log of messages in a folder that the user chose.
+//! What the old extension kept outside its folder: VS Code's state, and a log of messages in a folder chosen by the
+//! user.
 
 use nofx_core::json::{compact, quote};
 
@@ -8,10 +9,10 @@ use super::draft::Draft;
 use super::{log, sessions, values};
 use crate::chance::Chance;
 
-/// Where messages between agents may be as well, beside the folder.
+/// Where messages between agents may also be, beside the folder.
 pub(super) const LOGS: &str = "shared/logs";
 
-/// The state that VS Code keeps for the extension, while it is gathered.
+/// The state that VS Code keeps for the extension, while it is collected.
 #[derive(Debug)]
 pub(super) struct State {
     pub(super) is_database: bool,
@@ -31,12 +32,12 @@ impl State {
         if self.is_database { "5e1f/state.vscdb" } else { "exported/state.json" }
     }
 
-    /// Returns how a report calls the value of a key.
+    /// Returns a report's name for the value of a key.
     pub(super) fn path(&self, key: &str) -> String {
         format!("@{}/{key}.json", self.place())
     }
 
-    /// Adds a value, and returns what a report calls it, and it as a file. VS Code leaves no spaces in it.
+    /// Adds a value, and returns a report's name for it, and the value as a file. VS Code writes no spaces in it.
     pub(super) fn list(&mut self, key: &str, draft: &Draft) -> (String, Found) {
         self.values.push((key.to_owned(), draft.text.clone()));
         let bytes = compact(&draft.text).unwrap_or_default().into_bytes();
@@ -50,7 +51,7 @@ impl State {
     }
 }
 
-/// Adds all that is left to add, when everything else has been.
+/// Adds the remaining state, when everything else has been added.
 pub(super) fn add(workspace: &mut Workspace, chance: &Chance) {
     if chance.once_in(4) {
         log::add(workspace, LOGS, chance);
@@ -62,7 +63,7 @@ pub(super) fn add(workspace: &mut Workspace, chance: &Chance) {
         draft.put(if at == 0 { "" } else { ", " });
         draft.insert(session);
     }
-    // The extension made these of lists of checkpoints.
+    // The extension made these from lists of checkpoints.
     let is_invented = chance.once_in(3);
     if is_invented {
         let before = if draft.text.len() == 1 { "" } else { ", " };
@@ -88,7 +89,7 @@ pub(super) fn add(workspace: &mut Workspace, chance: &Chance) {
         }
     }
     if state.is_database {
-        // Its other rows are of other extensions.
+        // Its other rows belong to other extensions.
         workspace.truth.skipped.insert(format!("@{}", state.place()));
     }
     workspace.state = Some(state);

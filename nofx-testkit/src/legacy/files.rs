@@ -5,33 +5,33 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// What lies in the folder and beside it, by its path there.
+/// What is in the folder and beside it, by path.
 #[derive(Debug, Default)]
 pub(super) struct Files {
     files: BTreeMap<String, Vec<u8>>,
     others: BTreeMap<String, Other>,
-    /// What is beside the folder, by the paths that a report has for it.
+    /// What is beside the folder, by the path used in reports.
     elsewhere: BTreeMap<String, Vec<u8>>,
 }
 
-/// Something that is no file.
+/// Something that is not a file.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Other {
     Folder,
-    Link(#[cfg_attr(not(unix), expect(dead_code, reason = "links are made on Unix alone"))] &'static str),
+    Link(#[cfg_attr(not(unix), expect(dead_code, reason = "links are created on Unix only"))] &'static str),
     Pipe,
     Socket,
 }
 
-/// A byte of a name that is no text, while the name is one.
+/// Stands for a byte that is not valid text in a name, while the name is held as text.
 const RAW: u32 = 0x10_ff00;
 
-/// Returns what stands for a byte in a name that is no text.
+/// Returns the placeholder for a byte that is not valid text in a name.
 pub(super) fn raw_byte(byte: u8) -> String {
     char::from_u32(RAW + u32::from(byte)).into_iter().collect()
 }
 
-/// Returns how a report tells a path.
+/// Returns a path as reports show it.
 pub(super) fn told(path: &str) -> String {
     path.chars().map(|one| if u32::from(one) >= RAW { '\u{fffd}' } else { one }).collect()
 }
@@ -67,7 +67,7 @@ impl Files {
         self.others.insert(path.to_owned(), other);
     }
 
-    /// Returns whether something has that path, or would have it as a folder.
+    /// Returns whether a file has this path, or would have it as a folder.
     pub(super) fn has(&self, path: &str) -> bool {
         let folder = format!("{path}/");
         self.files.keys().chain(self.others.keys()).any(|there| there == path || there.starts_with(&folder))
@@ -78,7 +78,7 @@ impl Files {
         (all().count(), all().map(Vec::len).sum())
     }
 
-    /// Returns the size of each file, by the path that a report has for it.
+    /// Returns the size of each file, by the path used in reports.
     pub(super) fn sizes(&self) -> BTreeMap<String, u64> {
         let all = self.files.iter().chain(&self.elsewhere);
         all.map(|(path, bytes)| (told(path), bytes.len() as u64)).collect()
@@ -94,7 +94,7 @@ impl Files {
         self.others.iter().try_for_each(|(path, other)| make(&made(&root, path)?, *other))
     }
 
-    /// Writes the files below a folder that is not the legacy one.
+    /// Writes the files below a folder other than the legacy one.
     pub(super) fn write_below(&self, folder: &Path, place: &str) -> io::Result<bool> {
         let start = format!("@{place}/");
         let mut is_any = false;

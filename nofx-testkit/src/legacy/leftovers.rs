@@ -29,7 +29,7 @@ pub(super) fn add(workspace: &mut Workspace, chance: &Chance) {
         }
         let (transcript, texts) = transcript(agent, chance);
         workspace.truth.transcripts.insert(agent.to_owned(), texts);
-        // What was moved to the archive is the beginning of it, as far as it goes.
+        // The file that was moved to the archive is its beginning, as far as it goes.
         if chance.once_in(3) {
             let end = transcript.floor_char_boundary(chance.below(transcript.len()));
             let path = format!("archive/{agent}_session.md");
@@ -56,7 +56,7 @@ fn bytes(chance: &Chance) -> Vec<u8> {
     }
 }
 
-/// Makes a transcript, and tells its texts.
+/// Makes a transcript, and returns its texts too.
 fn transcript(agent: &str, chance: &Chance) -> (String, Vec<String>) {
     let mut text = format!("# Agent Session: {agent}\n# Started: 2025-09-08T10:00:00.000Z\n\n");
     let mut texts = Vec::new();

@@ -8,13 +8,14 @@ use crate::chance::Chance;
 #[derive(Clone)]
 struct Line {
     bytes: Vec<u8>,
-    /// The messages that are whole in it.
+    /// The messages that are intact in it.
     messages: Vec<String>,
-    /// Whether it is exactly one message, or nothing.
+    /// Whether it is exactly one message, or empty.
     is_good: bool,
 }
 
-/// Adds the files of a log, below the legacy folder if that is `orchestration`, else beside it.
+/// Adds the files of a log: below the legacy folder if `folder` is `orchestration`, otherwise
+/// beside it.
 pub(super) fn add(workspace: &mut Workspace, folder: &'static str, chance: &Chance) {
     for name in ["messages-2025-09-08T10-00-00-000Z.jsonl", "messages-2025-09-09T10-00-00-000Z.jsonl", "messages.jsonl"]
     {
@@ -31,7 +32,7 @@ fn add_file(workspace: &mut Workspace, folder: &'static str, name: &str, chance:
     let path = &if folder == "orchestration" { format!("{folder}/{name}") } else { format!("@{folder}/{name}") };
     let mut lines: Vec<Line> = Vec::new();
     for number in 0..chance.below(8) {
-        // What was sent twice was sent twice.
+        // A message that was sent twice is in it twice.
         let repeated = lines.last().filter(|_| chance.once_in(8)).cloned();
         lines.push(repeated.unwrap_or_else(|| line(number, chance)));
     }
@@ -108,7 +109,7 @@ fn line(number: usize, chance: &Chance) -> Line {
     }
 }
 
-/// Returns the beginning of a message, which is none.
+/// Returns the beginning of a message, which is not a message.
 fn half<'a>(message: &'a str, chance: &Chance) -> &'a str {
     let end = message.floor_char_boundary(1 + chance.below(message.len() - 1));
     message.get(..end).unwrap_or_default().trim_ascii_end()

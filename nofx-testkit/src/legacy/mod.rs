@@ -1,8 +1,9 @@
 //! Damaged workspaces of the old extension, and what is in them.
 //!
-//! A [`Workspace`] is a folder `.nofx` as it is found after years: written by several versions, killed in the middle of a write,
-//! edited by hand, copied with gaps. It is the same for the same seed. Its [`Truth`] is not read from those files by anything:
-//! whatever writes a file notes what it writes and where, and whatever damages one knows which of that is still whole.
+//! A [`Workspace`] is a folder `.nofx` as it is found after years: written by several versions, killed in the middle of
+//! a write, edited by hand, copied with gaps. It is the same for the same seed. Its [`Truth`] is not derived by reading
+//! those files: the code that writes a file records what it writes and where, and the code that damages a file knows
+//! what is still intact.
 //!
 //! ```
 //! use nofx_testkit::legacy::Workspace;
@@ -65,14 +66,15 @@ impl Workspace {
         workspace
     }
 
-    /// Makes the workspace of a seed with one file more, which changes while it is read. [`Workspace::truth`] has it as it is before.
+    /// Makes the workspace of a seed with one extra file, which changes while it is read. [`Workspace::truth`]
+    /// describes the file as it is before the change.
     pub fn restless(seed: u64) -> (Self, Restless, Truths) {
         let mut workspace = Self::new(seed);
         let (restless, truths) = restless::add(&mut workspace, &Chance::new(seed));
         (workspace, restless, truths)
     }
 
-    /// Makes a workspace with one session of about so many bytes, of which the last message is cut.
+    /// Makes a workspace with one session of about this many bytes, whose last message is cut off.
     pub fn large(bytes: usize) -> Self {
         let mut workspace = Self { files: Files::default(), truth: Truth::default(), state: None };
         sessions::add_large(&mut workspace, bytes);
@@ -84,13 +86,13 @@ impl Workspace {
         &self.truth
     }
 
-    /// Writes it into a folder, as `.nofx` there.
+    /// Writes it into a folder, as `.nofx`.
     pub fn write(&self, folder: &Path) -> io::Result<()> {
         self.files.write(folder)
     }
 
-    /// Writes what it has elsewhere into a folder, beside `.nofx`, and returns the paths. `write_database` makes a `state.vscdb` at a path, of
-    /// which one row is the extension's and has this value.
+    /// Writes the data from outside the folder beside `.nofx`, and returns the paths. `write_database` creates a
+    /// `state.vscdb` at a path, with one row that belongs to the extension and has this value.
     pub fn write_elsewhere(
         &self,
         folder: &Path,
@@ -112,17 +114,17 @@ impl Workspace {
         Ok(paths)
     }
 
-    /// Returns the number of its files and of their bytes.
+    /// Returns the number of files and of bytes.
     pub fn size(&self) -> (usize, usize) {
         self.files.size()
     }
 
-    /// Returns the size of each file, by the path that a report has for it.
+    /// Returns the size of each file, by the path used in reports.
     pub fn sizes(&self) -> std::collections::BTreeMap<String, u64> {
         self.files.sizes()
     }
 
-    /// Adds a file as it is found, and notes what follows from its damage; `entries` is what a report calls its entries.
+    /// Adds a file as it is found, and records the effects of its damage; `entries` is a report's name for its entries.
     fn found(&mut self, path: &str, found: &damage::Found, entries: &'static str) {
         self.files.put(path, found.bytes.clone());
         self.note(&told(path), found, entries);

@@ -1,4 +1,4 @@
-//! What looks like a file but is none.
+//! Things that look like files but are not.
 
 use super::Workspace;
 use super::files::Other;
@@ -20,7 +20,7 @@ pub(super) fn add(workspace: &mut Workspace, chance: &Chance) {
     if chance.once_in(6) {
         workspace.files.put_other("sessions/empty.json", Other::Folder);
     }
-    // Elsewhere there are none.
+    // Other systems have none.
     if cfg!(unix) {
         for (path, other, times) in [
             ("sessions/outside.json", Other::Link("../../outside.json"), 4),

@@ -17,31 +17,31 @@ use crate::chance::Chance;
 pub struct Restless {
     /// Its path below `.nofx`.
     pub path: &'static str,
-    /// What becomes of it.
+    /// What happens to it.
     pub change: Change,
     before: Vec<u8>,
     after: Vec<u8>,
 }
 
-/// What becomes of a file while it is read.
+/// What happens to a file while it is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Change {
-    /// It is written: more of the same, less of it, or something else.
+    /// It is written: appended to, shortened, or replaced.
     Written,
     /// It is deleted.
     Gone,
-    /// Nobody may read it any more; only the superuser still may.
+    /// No user may read it any more except the superuser.
     Forbidden,
-    /// A folder takes its place.
+    /// A folder replaces it.
     Folder,
-    /// A pipe takes its place.
+    /// A pipe replaces it.
     Pipe,
-    /// A link to a file out of the tree takes its place.
+    /// A link to a file outside the tree replaces it.
     Link,
 }
 
-/// What the workspace has with a file, by when that was read.
+/// What the workspace contains with a file, depending on when that was read.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Truths {
@@ -49,9 +49,9 @@ pub struct Truths {
     pub without: Truth,
     /// With the file as it was.
     pub before: Truth,
-    /// With the file as it is then.
+    /// With the file as it is after the change.
     pub after: Truth,
-    /// With what was in the file at any time.
+    /// With everything that was in the file at any time.
     pub both: Truth,
 }
 
@@ -72,7 +72,7 @@ impl Restless {
         }
     }
 
-    /// Makes the file one that can be read again: as it was, unless it was written.
+    /// Makes the file readable again: as it was, unless it was written.
     pub fn settle(&self, folder: &Path) -> io::Result<()> {
         let path = self.place(folder);
         match self.change {
@@ -101,7 +101,7 @@ fn allow(_path: &Path, _mode: u32) -> io::Result<()> {
     Ok(())
 }
 
-/// The file before and after it changed, and what a report calls its entries.
+/// The file before and after its change, and a report's name for its entries.
 struct Versions {
     path: &'static str,
     before: Found,
@@ -109,7 +109,7 @@ struct Versions {
     entries: &'static str,
 }
 
-/// Adds a file to a workspace that changes.
+/// Adds a changing file to a workspace.
 pub(super) fn add(workspace: &mut Workspace, chance: &Chance) -> (Restless, Truths) {
     let change = chance.pick(&[
         Change::Written,
@@ -144,7 +144,7 @@ pub(super) fn add(workspace: &mut Workspace, chance: &Chance) -> (Restless, Trut
     (Restless { path, change, before: before.bytes.clone(), after: after.bytes.clone() }, truths)
 }
 
-/// Notes what is in the file; what was noted of an earlier state of it stays, as far as that can be imported before.
+/// Records what is in the file; what was recorded for an earlier state stays, as far as that can be imported first.
 fn take(workspace: &mut Workspace, without: &Truth, versions: &Versions, found: &Found) {
     let path = versions.path;
     workspace.truth.damaged.remove(path);
@@ -178,7 +178,8 @@ fn take(workspace: &mut Workspace, without: &Truth, versions: &Versions, found: 
     }
 }
 
-/// Damages a file, but no character in it: where only one version has a character, a log has both, each where it was imported.
+/// Damages a file, but no character in it: if only one version had a character, a log would have both, each where it
+/// was imported.
 fn cut(draft: &Draft, chance: &Chance) -> Found {
     let found = damage(draft, chance);
     let is_other = |thing: &Thing| match thing {
@@ -243,7 +244,7 @@ fn list(chance: &Chance) -> Versions {
     Versions { path, before: cut(&before, chance), after: cut(&after, chance), entries: "checkpoints" }
 }
 
-/// A log that is appended to, and of which the half of a line may be there first.
+/// A log that is appended to, possibly with half of a line there first.
 fn messages(chance: &Chance) -> Versions {
     let mut draft = Draft::default();
     for number in 0..2 + chance.below(5) {

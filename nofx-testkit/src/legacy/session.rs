@@ -11,7 +11,7 @@ use crate::chance::Chance;
 pub(super) struct Session {
     pub(super) id: String,
     pub(super) agent: String,
-    /// The name of its files.
+    /// The base name of its files.
     pub(super) stem: String,
     pub(super) messages: Vec<String>,
     tasks: Vec<(String, String)>,
@@ -20,12 +20,12 @@ pub(super) struct Session {
     is_single: bool,
 }
 
-/// Who wrote a session.
+/// What wrote a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Shape {
     /// The extension that wrote files.
     File,
-    /// The later one, which kept all in VS Code's state.
+    /// The later one, which kept everything in VS Code's state.
     State,
 }
 
@@ -44,7 +44,8 @@ const ODD_IDS: &[&str] =
     &["../../evil", "a/b", "..\\up", "", ".", "CON", "a b\u{0}c", "ünï", "$id", "session", "-", "%2e%2e"];
 
 impl Session {
-    /// Makes one that is found in several places, or in a single one, where stranger things are found.
+    /// Makes a session that is found in several places, or in a single one, where stranger things
+    /// occur.
     pub(super) fn new(number: usize, agent: &str, is_single: bool, chance: &Chance) -> Self {
         let stem = format!("session-{agent}-17573412{number:05}");
         let stem = if chance.once_in(6) { format!("restored-{stem}-1757344201529") } else { stem };
@@ -71,7 +72,7 @@ impl Session {
         Self { id, agent: agent.to_owned(), stem, messages, tasks, template, repeats_names, is_single }
     }
 
-    /// Returns the part that is all of it.
+    /// Returns the part that covers everything.
     pub(super) fn all(&self, second: usize, status: &'static str) -> Part {
         Part { messages: self.messages.clone(), tasks: self.tasks.len(), second, status }
     }
@@ -122,7 +123,7 @@ impl Session {
     }
 }
 
-/// Makes a message, and tells whether an object in it repeats a name.
+/// Makes a message, and returns whether an object in it repeats a name.
 pub(super) fn message(id: &str, second: usize, may_be_odd: bool, chance: &Chance) -> (String, bool) {
     let is_odd = |times| may_be_odd && chance.once_in(times);
     let role =

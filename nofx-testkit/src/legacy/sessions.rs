@@ -1,4 +1,4 @@
-//! Sessions in all places where they are found.
+//! Sessions in all the places where they are found.
 
 use std::collections::BTreeSet;
 
@@ -11,7 +11,7 @@ use super::truth::SessionCopy;
 use super::values;
 use crate::chance::Chance;
 
-/// Agents, as they are found in names of files.
+/// Agents, as they appear in file names.
 const AGENTS: &[&str] = &["agent-1757341200000-x1", "ada", "agent-1757341200000", "..\\up", "ünï x", "a-b-c"];
 
 pub(super) fn add(workspace: &mut Workspace, chance: &Chance) {
@@ -34,7 +34,7 @@ fn add_one(workspace: &mut Workspace, number: usize, agent: &str, chance: &Chanc
     }
     let draft = session.draft(&part, Shape::File, chance);
     let folder = chance.pick(&["sessions", "sessions", "archive", "archives/before_2025-09-08T10-00-00-000Z"]);
-    // Linux takes any bytes for a name.
+    // Linux allows any bytes in a name.
     let odd = if cfg!(target_os = "linux") && chance.once_in(12) { raw_byte(0xff) } else { String::new() };
     let path = format!("{folder}/{}{odd}.json", session.stem);
     let found = damage(&draft, chance);
@@ -42,7 +42,7 @@ fn add_one(workspace: &mut Workspace, number: usize, agent: &str, chance: &Chanc
     take(workspace, &found, &[&format!("{}{}", session.stem, told(&odd))]);
 }
 
-/// A session that is in several places, in each of which it went on alone.
+/// A session in several places, which continued separately in each.
 fn add_copies(workspace: &mut Workspace, number: usize, agent: &str, chance: &Chance) {
     let session = Session::new(number, agent, false, chance);
     let mut files = Vec::new();
@@ -81,13 +81,13 @@ fn add_copies(workspace: &mut Workspace, number: usize, agent: &str, chance: &Ch
         take(workspace, &found, &[&stems[0], &stems[1]]);
         files.push(path);
     }
-    // A byte that is lost outside of id and content makes a variant of a message, of which one file has to be kept.
+    // A byte lost outside id and content makes a variant of a message; one of its files must be kept.
     if is_damaged {
         workspace.truth.may_be_kept.extend(files);
     }
 }
 
-/// A session of about so many bytes, which was being written when the process was killed.
+/// A session of about this many bytes, which was being written when the process was killed.
 pub(super) fn add_large(workspace: &mut Workspace, bytes: usize) {
     let chance = Chance::new(0);
     let mut session = Session::new(0, "ada", false, &chance);
@@ -112,7 +112,7 @@ pub(super) fn add_large(workspace: &mut Workspace, bytes: usize) {
     take(workspace, &found, &[]);
 }
 
-/// Some of what was said, and what was said only there.
+/// Part of what was said, plus what was said only there.
 fn part(session: &Session, number: usize, at: usize, chance: &Chance) -> Part {
     let all = session.messages.len();
     let from = if chance.once_in(3) { chance.below(all) } else { 0 };
@@ -125,7 +125,7 @@ fn part(session: &Session, number: usize, at: usize, chance: &Chance) -> Part {
     Part { messages, tasks: chance.below(5), second: 1000 + at * 10 + chance.below(50), status }
 }
 
-/// The wrapper of an archived session, and rarely of two.
+/// The wrapper of an archived session, rarely of two.
 fn archive(session: &Session, part: &Part, other: Option<&Session>, chance: &Chance) -> Draft {
     let mut draft = Draft::default();
     draft.put("{");
@@ -143,7 +143,8 @@ fn archive(session: &Session, part: &Part, other: Option<&Session>, chance: &Cha
     draft
 }
 
-/// Notes what a file has of sessions; `stems` are the ids that a reader gives to what has lost its own.
+/// Records which sessions a file contains; `stems` are the ids that a reader gives to sessions that have lost
+/// theirs.
 pub(super) fn take(workspace: &mut Workspace, found: &Found, stems: &[&str]) {
     let mut copies: Vec<(String, SessionCopy)> = Vec::new();
     for thing in &found.things {

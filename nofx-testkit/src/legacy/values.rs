@@ -36,7 +36,7 @@ const OTHERS: &[&str] = &[
     "[1, [2, [3, {\"a\": [4]}]]]",
 ];
 
-/// Times as they are found: what JavaScript writes, and what else was seen.
+/// Times as they are found: what JavaScript writes, and other forms that occur.
 const TIMES: &[&str] = &[
     "1757341292345",
     "1757341292",
@@ -50,7 +50,7 @@ const TIMES: &[&str] = &[
     "1e400",
 ];
 
-/// Returns any JSON.
+/// Returns arbitrary JSON.
 pub(super) fn any(chance: &Chance) -> String {
     match chance.below(24) {
         0..=7 => chance.pick(NUMBERS).to_owned(),
@@ -76,13 +76,13 @@ pub(super) fn text(chance: &Chance) -> String {
     quote(&text)
 }
 
-/// Returns a time that is `second` seconds after the beginning, as JavaScript writes it.
+/// Returns the time `second` seconds after the start, as JavaScript writes it.
 pub(super) fn time(second: usize) -> String {
     let (hour, minute, second) = (second / 3600 % 24, second / 60 % 60, second % 60);
     format!("\"2025-09-08T{hour:02}:{minute:02}:{second:02}.000Z\"")
 }
 
-/// Returns a time in any shape.
+/// Returns a time in any form.
 pub(super) fn odd_time(chance: &Chance) -> String {
     chance.pick(TIMES).to_owned()
 }

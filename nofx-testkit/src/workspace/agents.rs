@@ -19,7 +19,7 @@ pub(super) async fn agents_are_saved_listed_changed_and_removed(subject: Subject
     ensure_eq!(all, [ada(), grace.clone()], "all agents");
     let changed = workspace.update_agent(&grace.id, |agent| agent.status = "working".into()).await?;
     ensure_eq!(changed.map(|agent| agent.status), Some("working".into()), "a change");
-    ensure_eq!(workspace.update_agent(&"nobody".into(), |_| ()).await?, None, "a change of nobody");
+    ensure_eq!(workspace.update_agent(&"absent".into(), |_| ()).await?, None, "a change of an absent agent");
     ensure!(workspace.remove_agent(&grace.id).await?, "there was one");
     ensure!(!workspace.remove_agent(&grace.id).await?, "there is none any more");
     ensure_eq!((workspace.agent(&grace.id).await?, workspace.agent(&ada().id).await?), (None, Some(ada())), "one left");
@@ -59,12 +59,16 @@ pub(super) async fn a_session_outlives_its_agent(subject: Subject) -> CaseResult
     say(&workspace, &session.id, 0..3).await?;
     workspace.complete_task(&session.id, &task).await?;
     let restored = workspace.restore_session(&session.id, RestoreOptions::default()).await?;
-    ensure_eq!(said(&workspace, &restored).await?, texts(0..3), "the session goes on and is restored");
+    ensure_eq!(said(&workspace, &restored).await?, texts(0..3), "the session continues and is restored");
     let totals = workspace.agent_totals(&ada().id).await?;
     ensure_eq!((totals.sessions, totals.tasks_completed), (2, 1), "its sessions are still its own");
     workspace.save_agent(&ada()).await?;
     workspace.save_checkpoint(&ada().id, "back", "hi").await?;
-    ensure_eq!(checkpoints(&workspace, &ada().id, CHECKPOINTS).await?.len(), 2, "checkpoints of one who came back");
+    ensure_eq!(
+        checkpoints(&workspace, &ada().id, CHECKPOINTS).await?.len(),
+        2,
+        "checkpoints of an agent that came back"
+    );
     Ok(())
 }
 
@@ -128,7 +132,11 @@ pub(super) async fn a_template_has_one_name_and_each_content_once(subject: Subje
     ensure_eq!(contents, 2, "each content once");
     ensure!(workspace.remove_template(&"backend".into()).await?, "there was one");
     ensure_eq!(workspace.template(&"backend".into()).await?, None, "no name");
-    ensure_eq!(workspace.template_content(&new).await?, Some(template("new")), "contents stay for those who use them");
+    ensure_eq!(
+        workspace.template_content(&new).await?,
+        Some(template("new")),
+        "contents stay for the sessions that use them"
+    );
     Ok(())
 }
 
@@ -148,7 +156,7 @@ pub(super) async fn a_prompt_is_its_templates_or_its_own(subject: Subject) -> Ca
     Ok(())
 }
 
-/// Returns the newest checkpoints of an agent, oldest first, each of which can be read.
+/// Returns the newest checkpoints of an agent, oldest first; all must be readable.
 async fn checkpoints(workspace: &Workspace, agent: &AgentId, count: usize) -> CaseResult<Vec<Checkpoint>> {
     let newest = workspace.checkpoints(agent, count).await?;
     Ok(newest.into_iter().collect::<nofx_core::Result<_>>()?)
@@ -181,7 +189,7 @@ pub(super) async fn a_transcript_grows_and_begins_anew(subject: Subject) -> Case
     let text = workspace.transcript(&agent).await?.ok_or_else(|| Unmet::new("no transcript"))?;
     let expected = "# Agent Session: agent-ada\n# Started: 2025-09-08T14:10:00.000Z\n\nfirst\r\n--- not a line of ours ---\n\n\
         --- 2025-09-08T14:11:00.000Z ---\nsecond";
-    ensure_eq!(text, expected, "the transcript since it began anew");
+    ensure_eq!(text, expected, "the transcript since it started over");
     let log = TranscriptPart::log(&agent);
     ensure_eq!(workspace.store().head(&log).await?.length, 3, "what came before is kept");
     Ok(())
@@ -191,17 +199,17 @@ pub(super) async fn a_restored_agent_is_told_its_last_fifty_lines(subject: Subje
     let world = World::new(subject);
     let workspace = world.open().await?;
     let agent = ada().id;
-    ensure_eq!(workspace.context_summary(&agent).await?, None, "nothing to tell");
+    ensure_eq!(workspace.context_summary(&agent).await?, None, "no context");
     let session = begin(&workspace).await?.id;
     say(&workspace, &session, 0..80).await?;
     workspace.add_message(&session, workspace.message(Role::Assistant, "done\nall of it")).await?;
-    let told = workspace.context_summary(&agent).await?.ok_or_else(|| Unmet::new("nothing was told"))?;
+    let told = workspace.context_summary(&agent).await?.ok_or_else(|| Unmet::new("nothing was reported"))?;
     let lines: Vec<_> = told.lines().skip(2).collect();
     ensure_eq!((lines.len(), lines[47], lines[49]), (50, "user: 79", "all of it"), "of its newest session");
     for n in 0..40 {
         workspace.append_transcript(&agent, format!("line {n}\nand more of {n}")).await?;
     }
-    let told = workspace.context_summary(&agent).await?.ok_or_else(|| Unmet::new("nothing was told"))?;
+    let told = workspace.context_summary(&agent).await?.ok_or_else(|| Unmet::new("nothing was reported"))?;
     let lines: Vec<_> = told.lines().skip(2).collect();
     ensure_eq!((lines.len(), lines[0], lines[49]), (50, "line 15", "and more of 39"), "of its transcript");
     Ok(())
@@ -227,7 +235,7 @@ pub(super) async fn a_list_of_agents_is_replaced_all_or_nothing(subject: Subject
     Ok(())
 }
 
-/// An id that leaves no room behind it in a key.
+/// An id that leaves no room for more in a key.
 fn long_id() -> AgentId {
     AgentId::from("a".repeat(nofx_core::MAX_ID_BYTES))
 }
@@ -258,7 +266,7 @@ pub(super) async fn what_was_removed_of_an_agent_is_gone_and_the_agent_goes_on(s
             ensure!(!other.remove_transcript(&agent).await?, "there is none any more");
             ensure!(other.remove_checkpoints(&agent).await?, "there were some");
             ensure_eq!(workspace.transcript(&agent).await?, None, "no transcript");
-            ensure_eq!(workspace.context_summary(&agent).await?, None, "nothing to tell");
+            ensure_eq!(workspace.context_summary(&agent).await?, None, "no context");
             ensure_eq!(checkpoints(&workspace, &agent, CHECKPOINTS).await?, [], "no checkpoints");
         }
     }
@@ -295,7 +303,7 @@ pub(super) async fn a_copy_goes_on_where_the_removed_log_is_not_known(subject: S
     let world = World::new(subject);
     let workspace = world.open().await?;
     let (store, agent) = (workspace.store(), ada().id);
-    // What a copy has of a transcript that was removed and went on.
+    // What a copy has of a transcript that was removed and continued.
     let log = |number: u32| LogKey::new(TRANSCRIPT, format!("{agent}\u{1}{number:08}"));
     let part = store.entry(&TranscriptPart::new(Some(world.now()), "first"))?;
     let batch = store.batch().seal(log(1)?).append(log(2)?, vec![part]);

@@ -1,4 +1,4 @@
-//! Removing all that a store holds.
+//! Removing everything that a store holds.
 
 use futures_util::TryStreamExt;
 use nofx_core::entity::{
@@ -37,7 +37,7 @@ async fn fill(world: &World, workspace: &Workspace) -> CaseResult<Session> {
     Ok(session)
 }
 
-/// Returns the names of what the store holds, of logs only those that hold something.
+/// Returns the names of what the store holds; of logs, only those with entries.
 async fn held(workspace: &Workspace) -> CaseResult<Vec<String>> {
     let mut names = Vec::new();
     let mut records = workspace.store().scan(ScanQuery::all(99));
@@ -82,7 +82,7 @@ pub(super) async fn everything_goes_for_good_and_stays_away(subject: Subject) ->
     ensure_eq!(workspace.stats().await?.sessions, 0, "sessions");
     refused(workspace.import_session(&exported.concat(), ImportAs::Itself).await)?;
 
-    // It goes on as a new one, and once more.
+    // It continues as a new store, and once more.
     for handle in [&workspace, &world.open().await?, &workspace.namespace("bots")?] {
         let again = fill(&world, handle).await?;
         ensure!(again.id != session.id, "an id of its own");
@@ -91,7 +91,10 @@ pub(super) async fn everything_goes_for_good_and_stays_away(subject: Subject) ->
         ensure_eq!(workspace.clear_all().await?.sessions, 2, "cleared again");
     }
     ensure_eq!(workspace.clear_all().await?.sessions, 0, "of an empty store");
-    ensure!(refused(workspace.operation("x")?.clear_all().await)?.contains("no operation"), "in an operation");
+    ensure!(
+        refused(workspace.operation("x")?.clear_all().await)?.contains("does not support operations"),
+        "in an operation"
+    );
     Ok(())
 }
 

@@ -9,7 +9,7 @@ use super::world::{World, begin, content, refused, tail};
 use crate::subject::Subject;
 use crate::unmet::{CaseResult, Unmet, ensure, ensure_eq};
 
-/// A text of so many bytes that begins with a word.
+/// A text of this many bytes that begins with a word.
 fn long(word: &str, bytes: usize) -> String {
     let mut text = format!("{word} ");
     while text.len() < bytes {
@@ -42,7 +42,7 @@ pub(super) async fn a_long_content_is_kept_once_and_read_whole(subject: Subject)
     }
     let short = "x".repeat(LARGE_CONTENT / 2);
     workspace.add_message(&one.id, workspace.message(Role::Tool, short)).await?;
-    ensure_eq!(contents(&workspace).await?, kept, "a short one stands in its message");
+    ensure_eq!(contents(&workspace).await?, kept, "a short one is in its message");
     Ok(())
 }
 
@@ -118,7 +118,7 @@ pub(super) async fn a_sweep_removes_what_no_message_names(subject: Subject) -> C
     workspace.delete_session(&fork.id).await?;
     workspace.purge_session(&fork.id).await?;
     let swept = workspace.sweep_contents().await?;
-    ensure_eq!((swept.kept, swept.removed), (1, 1), "what nobody names");
+    ensure_eq!((swept.kept, swept.removed), (1, 1), "what no message names");
     ensure!(content(&tail(&workspace, &two, 1).await?[0].message) == shared, "what another names");
     workspace.add_message(&two.id, workspace.message(Role::Tool, own.clone())).await?;
     ensure!(content(&tail(&workspace, &two, 1).await?[0].message) == own, "what was removed and is kept again");
@@ -146,7 +146,7 @@ pub(super) async fn a_content_that_is_lost_is_an_error_at_its_place(subject: Sub
     let hits: Vec<_> = workspace.search(query).await?.map(|hit| hit.map(|hit| hit.snippet)).collect().await;
     ensure_eq!(codes(hits), ["needle before", "corrupt", "needle after"], "the hits");
     let exported: Vec<_> = workspace.export_json(&session.id).await?.collect().await;
-    ensure_eq!(exported.iter().filter(|piece| piece.is_err()).count(), 1, "what an export tells");
+    ensure_eq!(exported.iter().filter(|piece| piece.is_err()).count(), 1, "what an export reports");
     let text: String = exported.into_iter().flatten().collect();
     ensure!(text.contains("[Message 1 cannot be read: ") && text.contains("needle after"), "an export: {text}");
     Ok(())
@@ -160,7 +160,7 @@ pub(super) async fn a_copy_in_a_fork_needs_its_content(subject: Subject) -> Case
     let child = workspace.restore_session(&root, RestoreOptions::default()).await?.id;
     let text = long("copied", 100_000);
     workspace.add_message(&child, workspace.message(Role::Tool, text.clone())).await?;
-    // So few messages of a session that was restored itself are copied.
+    // With so few messages, a session that was itself restored has them copied.
     let grandchild = workspace.restore_session(&child, RestoreOptions::default()).await?;
     ensure_eq!(grandchild.copied, 1, "copied messages");
     workspace.delete_session(&child).await?;
@@ -179,7 +179,7 @@ pub(super) async fn a_sweep_that_races_writers_loses_nothing(subject: Subject) -
         writing.push(tokio::spawn(async move {
             let mut kept = Vec::new();
             for round in 0..12 {
-                // Few texts, so that writers and sweeps meet at the same ones; some too long for one batch.
+                // Few texts, so that writers and sweeps use the same ones; some too long for one batch.
                 let text = long(&format!("text {}", round % 4), if round % 4 == 3 { 9_000_000 } else { 80_000 });
                 let session = begin(&workspace).await?;
                 workspace.add_message(&session.id, workspace.message(Role::Tool, text.clone())).await?;

@@ -9,17 +9,17 @@ use crate::decorators::{Counting, Counts};
 use crate::subject::Subject;
 use crate::unmet::{CaseResult, ensure, ensure_eq};
 
-/// Also counts at this many messages and sessions.
+/// Also measures with this many messages and sessions.
 const MOST: &str = "NOFX_WORKSPACE_COSTS";
 
 /// The word that is searched for.
 const WORD: &str = "needle";
 
-/// What one act was counted to cost.
+/// The measured cost of one operation.
 #[derive(Clone, Copy, Debug)]
 struct Cost {
     counts: Counts,
-    /// Bytes that this process gave to the system to write, where it says so.
+    /// Bytes that this process gave to the system to write, where the system reports it.
     written: u64,
 }
 
@@ -39,13 +39,14 @@ impl Cost {
     }
 }
 
-/// Returns how many bytes this process has given to the system to write; zero where nobody counts.
+/// Returns how many bytes this process has given to the system to write; zero where that is not
+/// counted.
 fn written() -> u64 {
     let io = std::fs::read_to_string("/proc/self/io").unwrap_or_default();
     io.lines().find_map(|line| line.strip_prefix("wchar: ")?.parse().ok()).unwrap_or(0)
 }
 
-/// Counts what an act costs.
+/// Measures what an operation costs.
 async fn cost<T>(counting: &Counting, act: impl Future<Output = CaseResult<T>>) -> CaseResult<(Cost, T)> {
     let (counts, bytes) = (counting.counts(), written());
     let done = act.await?;
@@ -72,7 +73,8 @@ pub(super) async fn nothing_but_a_search_costs_more_in_a_larger_store(subject: S
     let most = std::env::var(MOST).ok().and_then(|text| text.parse().ok());
     let session = begin(&workspace).await?;
     let mut before = None;
-    // The first fork of a session reads one record less: that of who else needs its messages.
+    // The first fork of a session reads one record fewer: the one that says who else needs its
+    // messages.
     say(&workspace, &session.id, 0..1).await?;
     workspace.restore_session(&session.id, RestoreOptions::default()).await?;
     let (mut length, mut sessions) = (1, 2);

@@ -1,4 +1,4 @@
-//! What one damaged thing hides: itself.
+//! One damaged item hides nothing but itself.
 
 use std::ops::Range;
 
@@ -38,7 +38,7 @@ async fn read(workspace: &Workspace, session: &Session, way: Direction) -> CaseR
     Ok((said, damaged))
 }
 
-/// Searches: the places of what was found, and those that could not be searched.
+/// Searches: the places of the hits, and those that could not be searched.
 async fn search(workspace: &Workspace, word: &str) -> CaseResult<(Vec<u64>, Vec<Range<u64>>)> {
     let query = SearchQuery { words: vec![word.to_owned()], ..SearchQuery::default() };
     let hits: Vec<_> = workspace.search(query).await?.collect().await;
@@ -68,11 +68,11 @@ pub(super) async fn a_message_that_is_damaged_hides_no_other(subject: Subject) -
     said.reverse();
     ensure_eq!((said, damaged), (whole(400, &[101, 350]), vec![350..351, 101..102]), "a fork, from the end");
     let (found, unsearched) = search(&workspace, "299").await?;
-    ensure_eq!(found, [299], "what stands behind it");
+    ensure_eq!(found, [299], "what comes after it");
     ensure_eq!(unsearched, [101..102, 350..351], "what could not be searched");
     let sections: Vec<_> = workspace.export_markdown(&session.id).await?.collect().await;
     ensure_eq!(sections.iter().filter(|section| section.is_err()).count(), 1, "what is marked in an export");
-    ensure_eq!(sections.len(), 302, "what stands above the messages in two pieces, and each message");
+    ensure_eq!(sections.len(), 302, "what comes before the messages in two pieces, and each message");
     Ok(())
 }
 
@@ -109,7 +109,7 @@ pub(super) async fn a_tail_says_what_of_it_is_damaged(subject: Subject) -> CaseR
     let tail = each(&workspace.tail(&session, 5).await?);
     ensure_eq!(tail, [&texts(15..17)[..], &[damaged], &texts(18..20)[..]].concat(), "around it");
     let tail = each(&workspace.tail(&session, 10).await?);
-    ensure_eq!((tail.len(), &*tail[0]), (8, "corrupt Some(3..13)"), "several that are damaged as one: {tail:?}");
+    ensure_eq!((tail.len(), &*tail[0]), (8, "corrupt Some(3..13)"), "several that are damaged together: {tail:?}");
     let tail = each(&workspace.tail(&session, 20).await?);
     ensure_eq!((tail.len(), &*tail[0], &*tail[3]), (11, "0", "corrupt Some(3..13)"), "all of it: {tail:?}");
     Ok(())
@@ -124,7 +124,7 @@ pub(super) async fn a_writer_gets_what_can_be_read_of_what_it_has_not_seen(subje
     damaging.damage_entries(Session::history(&session.id), 1..3);
     damaging.damage_entries(Session::history(&session.id), 5..6);
     let Appended::Unseen(unseen) = late.append(numbered(&workspace, 6..7)).await? else {
-        return Err(Unmet::new("others were faster, and the writer was not told"));
+        return Err(Unmet::new("another writer was first, and this one was not told"));
     };
     let expected = ["0", "corrupt Some(1..3)", "3", "4", "corrupt Some(5..6)"];
     ensure_eq!(each(&unseen), expected, "what it had not seen");
@@ -145,7 +145,7 @@ pub(super) async fn an_export_says_what_of_it_is_damaged_and_is_imported(subject
     damaging.damage_entries(Session::history(&session.id), 3..6);
     let pieces: Vec<_> = workspace.export_json(&session.id).await?.collect().await;
     let errors: Vec<_> = pieces.iter().filter_map(|piece| piece.as_ref().err()?.positions()).collect();
-    ensure_eq!(errors, [0..1, 3..6], "what is told beside the text");
+    ensure_eq!(errors, [0..1, 3..6], "what is reported beside the text");
     let text: String = pieces.into_iter().flatten().collect();
     let imported = workspace.import_session(&text, ImportAs::New).await?;
     let all = said(&workspace, &imported).await?;
@@ -167,7 +167,7 @@ pub(super) async fn a_task_that_is_damaged_hides_no_other(subject: Subject) -> C
     for title in ["one", "two", "three"] {
         workspace.start_task(&session.id, title).await?;
     }
-    // The first is begun, and put aside for the second, and so on.
+    // The first is started, and interrupted by the second, and so on.
     damaging.damage_entries(Session::tasks(&session.id), 1..2);
     let tasks = workspace.tasks(&session.id).await?;
     ensure_eq!(tasks.unreadable.len(), 1, "what is told");
@@ -177,7 +177,7 @@ pub(super) async fn a_task_that_is_damaged_hides_no_other(subject: Subject) -> C
     let started = workspace.start_task(&session.id, "four").await?;
     ensure_eq!(started.interrupted.map(|task| task.title), Some("three".into()), "the one that is put aside");
     let pieces: Vec<_> = workspace.export_json(&session.id).await?.collect().await;
-    ensure_eq!(pieces.iter().filter(|piece| piece.is_err()).count(), 1, "what an export tells");
+    ensure_eq!(pieces.iter().filter(|piece| piece.is_err()).count(), 1, "what an export reports");
     let imported = workspace.import_session(&pieces.into_iter().flatten().collect::<String>(), ImportAs::New).await?;
     ensure_eq!(workspace.tasks(&imported.id).await?.ended.len(), 2, "those that can be read");
     let sections: Vec<_> = workspace.export_markdown(&session.id).await?.collect().await;
@@ -228,10 +228,10 @@ pub(super) async fn a_message_between_agents_that_is_damaged_hides_no_other(subj
     ensure_eq!(all, ["corrupt", "1", "2", "3", "corrupt", "5"], "all of them");
     let stats = workspace.orchestration_stats().await?;
     ensure_eq!((stats.messages, stats.oldest), (6, None), "how many there are");
-    // A handle that has not saved any yet reads the segment to know how large it is.
+    // A handle that has not saved any yet reads the segment to determine its size.
     let other = Workspace::new(workspace.store().clone());
     other.save_orchestration(message(6)).await?;
-    ensure_eq!(other.orchestration_stats().await?.messages, 7, "saving goes on");
+    ensure_eq!(other.orchestration_stats().await?.messages, 7, "saving continues");
     Ok(())
 }
 
@@ -289,7 +289,7 @@ pub(super) async fn a_transcript_says_what_of_it_is_damaged(subject: Subject) ->
     ensure!(transcript.contains("one") && transcript.contains("three"), "what can be read: {transcript}");
     ensure!(transcript.contains("[a part of what was said here cannot be read: "), "what cannot: {transcript}");
     let told = workspace.context_summary(&ada).await?.unwrap_or_default();
-    ensure!(told.contains("one\n[a part of what") && told.ends_with("\nthree"), "what an agent is told: {told}");
+    ensure!(told.contains("one\n[a part of what") && told.ends_with("\nthree"), "the context of an agent: {told}");
 
     let grace: AgentId = "agent-grace".into();
     let session = workspace.create_session(&Agent::new(grace.clone(), "Grace", "tester"), Default::default()).await?;

@@ -7,7 +7,7 @@ use super::world::{World, ada, begin, say};
 use crate::subject::Subject;
 use crate::unmet::{CaseResult, Unmet, ensure, ensure_eq};
 
-/// Returns everything that has happened behind a cursor, and where to go on.
+/// Returns everything that has happened since a cursor, and where to continue.
 async fn heard(workspace: &Workspace, after: &Cursor, limit: usize) -> CaseResult<(Vec<Event>, Cursor)> {
     let (mut all, mut after) = (Vec::new(), after.clone());
     loop {

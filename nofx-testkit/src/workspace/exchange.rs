@@ -88,7 +88,7 @@ pub(super) async fn what_is_no_export_is_refused(subject: Subject) -> CaseResult
     let error = workspace.import_session(&later, ImportAs::New).await;
     ensure_eq!(error.map_err(|error| error.code()), Err("too-new"), "a later version");
     ensure_eq!(workspace.stats().await?.sessions, 1, "nothing was imported");
-    missed(workspace.export_json(&"nobody".into()).await.map(drop))?;
+    missed(workspace.export_json(&"absent".into()).await.map(drop))?;
     Ok(())
 }
 
@@ -138,7 +138,8 @@ pub(super) async fn fences_survive_fences(subject: Subject) -> CaseResult {
     }
     workspace.start_task(&session, "sort").await?;
     let text = markdown(&workspace, &session).await?;
-    // What a reader of Markdown sees: a fence ends with the first line that is as long as the one that began it.
+    // What a reader of Markdown sees: a fence ends with the first line that is as long as the one that opened
+    // it.
     let (mut found, mut lines) = (Vec::new(), text.lines());
     let mut headings = Vec::new();
     while let Some(line) = lines.next() {

@@ -78,7 +78,11 @@ pub(super) async fn neither_side_of_a_fork_sees_what_the_other_adds(subject: Sub
     let expected = [texts(0..5), texts(100..102), texts(200..201)].concat();
     ensure_eq!(said(&workspace, &grandchild).await?, expected, "the grandchild");
     let newest = tail(&workspace, &grandchild, 2).await?;
-    ensure_eq!(newest.iter().map(|entry| entry.position).collect::<Vec<_>>(), [6, 7], "places go on through the parts");
+    ensure_eq!(
+        newest.iter().map(|entry| entry.position).collect::<Vec<_>>(),
+        [6, 7],
+        "places continue across the parts"
+    );
     ensure_eq!(reload(&workspace, &parent.id).await?.state(world.now()), SessionState::Active, "the parent stays");
     Ok(())
 }
@@ -104,7 +108,7 @@ pub(super) async fn a_fork_outlives_its_parents(subject: Subject) -> CaseResult 
     intact("half purged").await?;
     workspace.purge_session(&parent.id).await?;
     intact("purged").await?;
-    ensure_eq!(histories(&workspace).await?, 3, "logs that somebody reads");
+    ensure_eq!(histories(&workspace).await?, 3, "logs that some session reads");
     workspace.delete_session(&grandchild.id).await?;
     workspace.purge_session(&grandchild.id).await?;
     ensure_eq!(histories(&workspace).await?, 0, "messages go with their last reader");
@@ -144,7 +148,7 @@ pub(super) async fn a_fork_stays_whole_whatever_becomes_of_its_parent_meanwhile(
     for round in 0..10 {
         let parent = begin(&one).await?.id;
         say(&one, &parent, 0..60).await?;
-        // One by one: sealed, put into the trash and taken out again, removed.
+        // One by one: sealed, moved to the trash and taken out again, removed.
         let (other, id) = (two.clone(), parent.clone());
         let ending = tokio::spawn(async move {
             other.archive_session(&id).await?;
@@ -201,7 +205,7 @@ pub(super) async fn a_message_that_races_a_purge_is_kept_or_refused(subject: Sub
         if let Err(error) = added {
             ensure!(["invalid", "not-found"].contains(&error.code()), "why the message was refused: {error}");
         }
-        // Whatever came first, nobody can add to what is gone.
+        // Whatever came first, nothing can be added to a session that is gone.
         let late = one.add_message(&parent.id, one.message(Role::User, "later")).await;
         ensure!(late.is_err(), "a message for a session that was purged");
         ensure_eq!(said(&one, &fork).await?, texts(0..60), "the fork");
@@ -225,7 +229,7 @@ pub(super) async fn each_option_of_restoring_is_honoured(subject: Subject) -> Ca
     ensure_eq!(tasks.current.map(|task| task.title), Some("search".into()), "the task at hand");
     ensure_eq!(tasks.ended, [], "tasks that ended stay where they were counted: {task:?}");
     ensure_eq!(all.working_directory, Some("/home/ada".into()), "where the agent works");
-    ensure_eq!(all.state(world.now()), SessionState::Active, "it begins anew");
+    ensure_eq!(all.state(world.now()), SessionState::Active, "it starts over");
     ensure_eq!(all.restored_from, Some(old.clone()), "what it was restored from");
 
     let restore = |options| workspace.restore_session(&old, options);
@@ -237,7 +241,7 @@ pub(super) async fn each_option_of_restoring_is_honoured(subject: Subject) -> Ca
     ensure_eq!(without.working_directory, None, "without the directory");
     let anew = restore(RestoreOptions { continue_from_last_message: false, ..ALL }).await?;
     let last = tail(&workspace, &anew, 1).await?.pop().ok_or_else(|| Unmet::new("no messages"))?.message;
-    ensure_eq!(last.role, Some(Role::System), "who says that it begins anew");
+    ensure_eq!(last.role, Some(Role::System), "who says that it starts over");
     ensure!(content(&last).starts_with("[Restored from "), "what it says: {}", content(&last));
     Ok(())
 }

@@ -19,7 +19,7 @@ pub(super) async fn a_history_is_read_in_both_directions_from_any_place(subject:
         let read = async |direction| -> CaseResult<Vec<u64>> {
             let entries: Vec<_> = workspace.history(&session, places.clone(), direction, None).try_collect().await?;
             for entry in &entries {
-                ensure_eq!(content(&entry.message), entry.position.to_string(), "what stands there");
+                ensure_eq!(content(&entry.message), entry.position.to_string(), "what is there");
             }
             Ok(entries.iter().map(|entry| entry.position).collect())
         };
@@ -37,7 +37,7 @@ pub(super) async fn only_what_is_asked_for_is_read(subject: Subject) -> CaseResu
     say(&workspace, &session.id, 0..5000).await?;
     let before = counting.counts();
     let mut history = workspace.history(&session, 0..u64::MAX, Direction::Forward, None);
-    ensure_eq!((counting.counts() - before).reading_calls(), 0, "calls before anything is asked for");
+    ensure_eq!((counting.counts() - before).reading_calls(), 0, "calls before anything is requested");
     for _ in 0..10 {
         history.next().await.transpose()?;
     }
@@ -45,7 +45,7 @@ pub(super) async fn only_what_is_asked_for_is_read(subject: Subject) -> CaseResu
     ensure!(spent.read_calls == 1 && spent.entries <= 256, "{} messages read for ten", spent.entries);
     say(&workspace, &session.id, 5000..5001).await?;
     let rest: Vec<_> = history.try_collect().await?;
-    ensure_eq!(rest.last().map(|entry| entry.position), Some(5000), "what is added meanwhile is found");
+    ensure_eq!(rest.last().map(|entry| entry.position), Some(5000), "what is added during the read is found");
     Ok(())
 }
 

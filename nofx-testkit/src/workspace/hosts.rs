@@ -1,4 +1,4 @@
-//! What hosts other than the extension need of a session.
+//! What hosts other than the extension need from a session.
 
 use futures_util::TryStreamExt;
 use nofx_core::Store;
@@ -29,7 +29,11 @@ pub(super) async fn a_session_without_a_lifetime_never_expires(subject: Subject)
     let usual = begin(&workspace).await?;
     ensure!(usual.expires_at.is_some(), "what is usual stays so");
     let active = SessionFilter { expired: Some(false), ..SessionFilter::default() };
-    ensure_eq!(workspace.summaries(&active, None, 10).await?.items.len(), 3, "listed among those that go on");
+    ensure_eq!(
+        workspace.summaries(&active, None, 10).await?.items.len(),
+        3,
+        "listed among those that have not expired"
+    );
     Ok(())
 }
 
@@ -49,7 +53,7 @@ pub(super) async fn metadata_is_merged_by_member(subject: Subject) -> CaseResult
     ensure_eq!(metadata(&reload(&workspace, id).await?), r#"{"thread":"t1","step":1}"#, "what it was created with");
     let changes = object(r#"{"step":2.50,"tags":["a",{"b":null}],"thread":null,"absent":null}"#)?;
     let changed = workspace.update_metadata(id, &changes).await?;
-    ensure_eq!(metadata(&changed), r#"{"step":2.50,"tags":["a",{"b":null}]}"#, "merged, as it is spelled");
+    ensure_eq!(metadata(&changed), r#"{"step":2.50,"tags":["a",{"b":null}]}"#, "merged, as it was written");
     ensure_eq!(reload(&workspace, id).await?, changed, "what is stored");
     let fork = workspace.restore_session(id, RestoreOptions::default()).await?;
     ensure_eq!(metadata(&fork), metadata(&changed), "a fork begins with it");
@@ -71,9 +75,9 @@ pub(super) async fn metadata_is_merged_by_member(subject: Subject) -> CaseResult
     ensure_eq!(reload(&workspace, id).await?, full, "what was refused changed nothing");
     let none = workspace.update_metadata(id, &object(r#"{"x":null,"step":null,"tags":null}"#)?).await?;
     ensure_eq!(none.metadata, None, "all of it removed");
-    missed(workspace.update_metadata(&"nobody".into(), &object("{}")?).await)?;
+    missed(workspace.update_metadata(&"absent".into(), &object("{}")?).await)?;
 
-    // What another program wrote under this name is no object, and not overwritten.
+    // Another program's value under this name is not an object, and is not overwritten.
     let batch = workspace.store().batch();
     let foreign = Object::parse(none.to_body()?.as_str()).map(|mut object| {
         object.set("metadata", r#"["theirs"]"#);
@@ -159,7 +163,7 @@ pub(super) async fn a_live_session_is_purged_in_one_commit(subject: Subject) -> 
 
     let trashed = begin(&workspace).await?.id;
     workspace.delete_session(&trashed).await?;
-    let ids = [fork.id, "nobody".into(), trashed];
+    let ids = [fork.id, "absent".into(), trashed];
     let purged = workspace.purge_live_sessions(&ids).await;
     let purged: Vec<_> = purged.into_iter().map(|one| one.map_err(|error| error.code())).collect();
     ensure_eq!(purged, [Ok(()), Err("not-found"), Ok(())], "in bulk");
@@ -242,7 +246,7 @@ pub(super) async fn all_who_begin_a_key_at_once_get_one_session(subject: Subject
     Ok(())
 }
 
-/// Opens sessions by so many keys, saying their ids.
+/// Opens sessions by this many keys, and says their ids.
 pub(crate) async fn opens(store: Handle, needs: Vec<String>) -> CaseResult {
     let workspace = Workspace::new(Store::new(store.0));
     let mut said = Vec::new();

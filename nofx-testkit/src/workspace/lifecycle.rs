@@ -159,12 +159,12 @@ pub(super) async fn a_watch_warns_before_the_end_and_tells_it_once(subject: Subj
     world.clock.set(warning.saturating_sub(HOUR));
     ensure_eq!(watch.poll().await?, [], "a clock that goes back");
     world.clock.set(warning.saturating_add(MINUTE));
-    ensure_eq!(watch.poll().await?, [], "a warning is told once");
+    ensure_eq!(watch.poll().await?, [], "a warning is given once");
     ensure_eq!(watch.next_due(), session.expires_at, "when the end is due");
 
     world.clock.set(session.expires_at.unwrap_or_default());
     ensure_eq!(kinds(&watch.poll().await?), [EventKind::SessionExpired], "the end");
-    ensure_eq!(second.poll().await?, [], "the end is told by one host");
+    ensure_eq!(second.poll().await?, [], "the end is reported by one host");
     ensure_eq!(reload(&workspace, &session.id).await?.status, Some(SessionStatus::Expired), "the end is noted");
     let Events::Page { events, .. } = other.events(Some(&cursor), 100).await? else {
         return Err(Unmet::new("a gap in the feed"));
@@ -245,7 +245,7 @@ pub(super) async fn putting_away_is_no_activity(subject: Subject) -> CaseResult 
     let listed: Vec<_> = listed.into_iter().map(|one| (one.session.id, Some(one.last_active_at))).collect();
     ensure_eq!(listed, [(new.id, new.last_active_at), (old.id.clone(), old.last_active_at)], "the order of activity");
     let before = SessionFilter { active_before: new.last_active_at, ..SessionFilter::default() };
-    ensure_eq!(workspace.summaries(&before, None, 10).await?.items.len(), 1, "found where it stands");
+    ensure_eq!(workspace.summaries(&before, None, 10).await?.items.len(), 1, "found where it is listed");
     Ok(())
 }
 
@@ -264,7 +264,7 @@ pub(super) async fn a_deleted_session_comes_back_until_it_is_purged(subject: Sub
     refused(workspace.add_message(&session.id, workspace.message(Role::User, "late")).await)?;
     ensure_eq!(workspace.undelete_session(&session.id).await?, before, "taken out as it was");
     say(&workspace, &session.id, 3..4).await?;
-    ensure_eq!(said(&workspace, &before).await?, texts(0..4), "and it goes on");
+    ensure_eq!(said(&workspace, &before).await?, texts(0..4), "and it continues");
 
     workspace.delete_session(&session.id).await?;
     workspace.purge_session(&session.id).await?;

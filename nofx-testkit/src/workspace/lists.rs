@@ -9,7 +9,7 @@ use super::world::{BEGIN, DAY, HOUR, MINUTE, World, ada, begin, refused, say};
 use crate::subject::Subject;
 use crate::unmet::{CaseResult, ensure, ensure_eq};
 
-/// Also counts the reads of a page at this many sessions.
+/// Also counts the reads of a page with this many sessions.
 const MOST_SESSIONS: &str = "NOFX_WORKSPACE_SESSIONS";
 
 /// Adds sessions as an import does, many in one batch.
@@ -46,7 +46,8 @@ pub(super) async fn a_page_costs_three_times_its_items_at_most(subject: Subject)
             let page = workspace.summaries(&filter, None, 50).await?;
             let spent = counting.counts() - before;
             let (counted, items) = (spent.records + spent.heads + spent.entries, page.items.len() as u64);
-            // Sessions of one minute stand in no order, so those at the edge of a time are looked at too.
+            // Sessions within one minute are unordered, so those at the edge of the time range are read
+            // too.
             let edge = if filter.active_before.is_some() { 3 * 60 } else { 0 };
             ensure!(counted <= 3 * items + edge, "{counted} items read for {items} of {sessions}, {filter:?}");
             ensure!(items >= sessions.min(50) / 4, "{items} of {sessions} sessions found by {filter:?}");
@@ -135,7 +136,7 @@ pub(super) async fn pages_hold_each_session_once_in_the_order_of_activity(subjec
         expected.push(begin(&workspace).await?.id);
         world.clock.advance(MINUTE * (n % 3));
         if n % 4 == 0 {
-            // One that was already there is active again and moves to the front.
+            // A session that was already there is active again and moves to the front.
             let again = expected.remove(n as usize / 2);
             world.clock.advance(2 * MINUTE);
             workspace.add_message(&again, workspace.message(Role::User, "again")).await?;
@@ -203,7 +204,7 @@ pub(super) async fn one_session_is_told_as_the_list_tells_it(subject: Subject) -
     workspace.delete_session(&session.id).await?;
     let told = workspace.summary(&session.id).await?.map(|one| one.state.name());
     ensure_eq!(told, Some("deleted"), "one in the trash");
-    ensure_eq!(workspace.summary(&"nobody".into()).await?, None, "one that is not there");
+    ensure_eq!(workspace.summary(&"absent".into()).await?, None, "one that is not there");
     Ok(())
 }
 
@@ -246,6 +247,6 @@ pub(super) async fn ten_thousand_sessions_of_one_agent_are_no_trouble(subject: S
     let totals = workspace.agent_totals(&"agent-ada".into()).await?;
     ensure_eq!((totals.sessions, totals.messages), (10_000, 1), "the totals");
     let place: RecordKey = one.record_key(nofx_core::kind::ACTIVITY_PLACE);
-    ensure!(workspace.store().get(&[place]).await?[0].is_some(), "where it stands");
+    ensure!(workspace.store().get(&[place]).await?[0].is_some(), "where it is listed");
     Ok(())
 }

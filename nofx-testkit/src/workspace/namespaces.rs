@@ -57,10 +57,10 @@ pub(super) async fn each_namespace_lists_its_own_sessions(subject: Subject) -> C
         let totals = workspace.agent_totals(&ada().id).await?;
         ensure_eq!((totals.sessions, totals.messages), (1, 4), "the totals in {at}");
         let told = told(workspace, &cursor).await?;
-        ensure!(told.iter().all(|event| event.session.as_ref() == Some(own)), "what is told in {at}: {told:?}");
+        ensure!(told.iter().all(|event| event.session.as_ref() == Some(own)), "the events in {at}: {told:?}");
         let kinds: Vec<_> = told.iter().map(|event| event.kind).collect();
         use EventKind::{MessageAdded, SessionCreated, TaskStarted};
-        ensure_eq!(kinds, [SessionCreated, MessageAdded, MessageAdded, TaskStarted], "what is told in {at}");
+        ensure_eq!(kinds, [SessionCreated, MessageAdded, MessageAdded, TaskStarted], "the events in {at}");
         ensure_eq!(workspace.stats().await?.sessions, 3, "statistics are about all");
         for (other, session) in sessions.iter().enumerate().filter(|(other, _)| *other != at) {
             let id = &session.id;
@@ -158,10 +158,10 @@ pub(super) async fn keys_agents_and_the_log_between_agents_belong_to_one(subject
         ensure_eq!(workspace.checkpoints(&"ada".into(), 10).await?.len(), 1, "the others' checkpoints");
         ensure_eq!(workspace.orchestration_stats().await?.messages, 1, "the others' messages between agents");
     }
-    chat.append_transcript(&"ada".into(), "anew").await?;
-    ensure!(chat.transcript(&"ada".into()).await?.is_some_and(|text| text.contains("anew")), "it goes on");
+    chat.append_transcript(&"ada".into(), "again").await?;
+    ensure!(chat.transcript(&"ada".into()).await?.is_some_and(|text| text.contains("again")), "it goes on");
     let agents: Vec<_> = told(&chat, &cursor).await?.into_iter().filter_map(|event| event.agent).collect();
-    ensure!(agents.contains(&"ben".into()), "what is told of agents: {agents:?}");
+    ensure!(agents.contains(&"ben".into()), "the events of agents: {agents:?}");
     ensure!(told(&default, &cursor).await?.iter().all(|event| event.agent.is_none()), "and to the others nothing");
     chat.purge_live_session(&opened[1].session.id).await?;
     ensure_eq!(chat.session_by_key("thread").await?, None, "its key is free");

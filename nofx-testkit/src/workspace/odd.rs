@@ -30,12 +30,12 @@ pub(super) async fn empty_messages_are_messages_and_no_messages_are_no_change(su
     workspace.add_message(&session.id, workspace.message(Role::User, "")).await?;
     workspace.add_message(&session.id, Message::new("", BEGIN, Role::User, " \n ")).await?;
     ensure_eq!(said(&workspace, &session).await?, ["", " \n "], "empty messages");
-    ensure_eq!(reload(&workspace, &session.id).await?.preview, None, "nothing was asked for");
+    ensure_eq!(reload(&workspace, &session.id).await?.preview, None, "nothing was requested");
     let before = counting.counts();
     ensure_eq!(workspace.add_messages(&session.id, vec![]).await?, 2..2, "no messages");
     ensure_eq!((counting.counts() - before).groups, 0, "commits for no messages");
-    let none = workspace.add_messages(&"nobody".into(), vec![]).await.map_err(|error| error.code());
-    ensure_eq!(none, Err("not-found"), "nothing, to nobody");
+    let none = workspace.add_messages(&"absent".into(), vec![]).await.map_err(|error| error.code());
+    ensure_eq!(none, Err("not-found"), "nothing, to an absent session");
     Ok(())
 }
 
@@ -116,7 +116,7 @@ pub(super) async fn ids_of_any_text_are_ids(subject: Subject) -> CaseResult {
 pub(super) async fn what_is_unknown_is_not_found_and_says_so(subject: Subject) -> CaseResult {
     let world = World::new(subject);
     let workspace = world.open().await?;
-    let nobody: SessionId = "nobody".into();
+    let nobody: SessionId = "absent".into();
     let message = workspace.message(Role::User, "hello");
     let change = |_: &mut Session| {};
     let gone: Vec<(&str, Result<(), Error>)> = vec![
@@ -134,13 +134,13 @@ pub(super) async fn what_is_unknown_is_not_found_and_says_so(subject: Subject) -
         ("session_writer", workspace.session_writer(&nobody).await.map(drop)),
     ];
     for (verb, result) in gone {
-        let Err(error) = result else { return Err(Unmet::new(format!("{verb} found nobody"))) };
+        let Err(error) = result else { return Err(Unmet::new(format!("{verb} found a session"))) };
         ensure_eq!(error.code(), "not-found", "the code of {verb}");
-        ensure!(error.to_string().contains("there is no session `nobody`"), "what {verb} says: {error}");
+        ensure!(error.to_string().contains("there is no session `absent`"), "what {verb} says: {error}");
     }
     ensure_eq!(workspace.session(&nobody).await?, None, "what is absent");
-    ensure_eq!(workspace.agent(&"nobody".into()).await?, None, "who is absent");
-    ensure_eq!(workspace.tasks(&nobody).await?.ended, [], "the tasks of nobody");
+    ensure_eq!(workspace.agent(&"absent".into()).await?, None, "who is absent");
+    ensure_eq!(workspace.tasks(&nobody).await?.ended, [], "the tasks of an absent session");
     Ok(())
 }
 

@@ -1,4 +1,4 @@
-//! Doing something again under the id of an operation.
+//! Repeating calls under the id of an operation.
 
 use std::time::Duration;
 
@@ -32,7 +32,7 @@ pub(super) async fn what_is_repeated_happens_once_and_answers_the_same(subject: 
     say(&here, id, 10..12).await?;
     ensure_eq!(again.add_message(id, message("b")).await?, 0, "again");
     ensure_eq!(said(&here, &session).await?.len(), 3, "messages");
-    ensure!(matches!(one.append_at(id, 3, vec![message("c")]).await?, Appended::Done(3)), "behind what was seen");
+    ensure!(matches!(one.append_at(id, 3, vec![message("c")]).await?, Appended::Done(3)), "after what was seen");
     ensure!(matches!(again.append_at(id, 3, vec![message("c")]).await?, Appended::Done(3)), "again");
 
     here.start_task(id, "before").await?;
@@ -99,11 +99,11 @@ pub(super) async fn agents_and_what_belongs_to_them_are_written_once(subject: Su
     let transcript = here.transcript(id).await?.unwrap_or_default();
     ensure_eq!(transcript.matches("said").count(), 1, "the transcript {transcript}");
     ensure!(one.remove_transcript(id).await?, "removed");
-    here.append_transcript(id, "anew").await?;
+    here.append_transcript(id, "again").await?;
     ensure!(again.remove_transcript(id).await?, "removed again");
     again.append_transcript(id, "said").await?;
     let transcript = here.transcript(id).await?.unwrap_or_default();
-    ensure!(transcript.contains("anew") && !transcript.contains("said"), "what came since stays: {transcript}");
+    ensure!(transcript.contains("again") && !transcript.contains("said"), "what came since stays: {transcript}");
     let template: Template = nofx_core::entity::Entity::from_object(object(r#"{"id":"t","name":"T"}"#)?);
     let digest = one.save_template(&template).await?;
     ensure!(here.remove_template(&"t".into()).await?, "a template");
@@ -129,12 +129,12 @@ pub(super) async fn operations_are_told_apart(subject: Subject) -> CaseResult {
     ensure_eq!(ids.len(), 3, "sessions of three operations");
     let plain = begin(&workspace).await?;
     ensure!(!ids.contains(&plain.id) && begin(&workspace).await?.id != plain.id, "what is in none happens each time");
-    // What was refused, or changed nothing, is not remembered.
+    // A call that was refused, or that changed nothing, is not remembered.
     let id = &plain.id;
     let operation = workspace.operation("c")?;
     workspace.archive_session(id).await?;
     refused(operation.add_message(id, workspace.message(Role::User, "late")).await)?;
-    missed(operation.rename_session(&"nobody".into(), "x").await)?;
+    missed(operation.rename_session(&"absent".into(), "x").await)?;
     operation.rename_session(id, "renamed").await?;
     ensure_eq!(reload(&workspace, id).await?.name, "renamed", "what is possible now");
     refused(workspace.operation(""))?;
@@ -180,14 +180,14 @@ pub(super) async fn all_who_do_one_operation_at_once_get_one_result(subject: Sub
     Ok(())
 }
 
-/// How long a call waits after it has asked whether its operation happened, so that another one is faster.
+/// How long a call waits after it has asked whether its operation happened, so that another one commits first.
 const LATE: Duration = Duration::from_millis(100);
 
 pub(super) async fn who_is_overtaken_by_the_same_operation_gets_its_result(subject: Subject) -> CaseResult {
     let world = World::new(subject);
     let first = world.open().await?;
     let (second, late) = world.faulty().await?;
-    // One call asks whether its operation happened, and is told that it did not; only then it happens in the other one.
+    // One call asks whether its operation happened, and learns that it did not; only then does the other one happen.
     macro_rules! both {
         ($what:literal, $one:ident => $call:expr) => {{
             late.on_commits([Fault::Delay(LATE)]);
@@ -212,7 +212,7 @@ pub(super) async fn who_is_overtaken_by_the_same_operation_gets_its_result(subje
         let message = vec![first.message(Role::User, "behind")];
         Ok::<_, nofx_core::Error>(matches!(one.append_at(id, 2, message).await?, Appended::Done(2)))
     });
-    ensure!(behind, "said behind what was seen");
+    ensure!(behind, "said after what was seen");
     let task = both!("start", one => one.start_task(id, "sort")).task.id.ok_or_else(|| Unmet::new("no id"))?;
     both!("complete", one => one.complete_task(id, &task));
     let fork = both!("fork", one => one.restore_session(id, RestoreOptions::default())).id;

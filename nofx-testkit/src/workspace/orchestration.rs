@@ -39,7 +39,7 @@ async fn segments(workspace: &Workspace) -> CaseResult<Vec<LogHead>> {
     Ok(workspace.store().backend().logs(&LogScan::of(ORCHESTRATION, 1000)).await?.items)
 }
 
-/// Returns messages between agents, the newest first, each of which can be read.
+/// Returns messages between agents, newest first; all must be readable.
 async fn loaded(workspace: &Workspace, offset: u64, limit: usize) -> CaseResult<Vec<OrchestrationMessage>> {
     let loaded = workspace.load_orchestration(offset, limit).await?;
     Ok(loaded.into_iter().collect::<nofx_core::Result<_>>()?)
@@ -60,7 +60,7 @@ pub(super) async fn messages_between_agents_keep_their_order(subject: Subject) -
     let newest = numbers(&loaded(&world.open().await?, 0, 100).await?);
     ensure_eq!(newest, (200..300).rev().collect::<Vec<_>>(), "the newest hundred, newest first");
     let later = numbers(&loaded(&workspace, 250, 100).await?);
-    ensure_eq!(later, (0..50).rev().collect::<Vec<_>>(), "what is left behind 250");
+    ensure_eq!(later, (0..50).rev().collect::<Vec<_>>(), "what is left after 250");
     Ok(())
 }
 
@@ -70,12 +70,12 @@ pub(super) async fn a_rare_message_is_found_however_far_back(subject: Subject) -
     workspace.save_orchestration(message(&world, 1_000_000, "rare")).await?;
     save(&world, &workspace, 0..25_000).await?;
     let rare = OrchestrationFilter { kind: Some("rare".into()), ..OrchestrationFilter::default() };
-    ensure_eq!(found(&workspace, rare).await?, [1_000_000], "behind 25,000 others");
+    ensure_eq!(found(&workspace, rare).await?, [1_000_000], "after 25,000 others");
     let before = counting.counts();
     let any = workspace.orchestration_history(OrchestrationFilter::default()).await?;
     let ten: Vec<_> = any.take(10).try_collect().await?;
     ensure_eq!(numbers(&ten).len(), 10, "the newest ten");
-    ensure!((counting.counts() - before).entries <= 256, "only as many are read as are asked for");
+    ensure!((counting.counts() - before).entries <= 256, "only as many are read as are requested");
     let before = counting.counts();
     ensure_eq!(numbers(&loaded(&workspace, 24_990, 5).await?), [9, 8, 7, 6, 5], "far back by an offset");
     ensure!((counting.counts() - before).entries <= 256, "what is left out is not read");
@@ -113,7 +113,8 @@ pub(super) async fn every_filter_of_messages_between_agents_works(subject: Subje
     Ok(())
 }
 
-/// Reads page after page, and does something between two; returns what was read, and the lengths of the pages.
+/// Reads page after page, and does something between pages; returns what was read, and the lengths of the
+/// pages.
 async fn paged(
     workspace: &Workspace,
     filter: &OrchestrationFilter,
@@ -127,7 +128,7 @@ async fn paged(
         lengths.push(messages.len());
         read.extend(numbers(&messages));
         let Some(next) = page.next else { return Ok((read, lengths)) };
-        // As a text it is kept between two.
+        // Between pages it is kept as text.
         from = Some(next.to_string().parse()?);
         let added = between();
         if !added.is_empty() {
@@ -162,7 +163,7 @@ pub(super) async fn pages_of_messages_between_agents_hold_each_once(subject: Sub
     workspace.save_orchestration(message(&world, 7, "status")).await?;
     let page = workspace.orchestration_page(&oldest_first, page.next, 100).await?;
     let left = page.items.into_iter().collect::<nofx_core::Result<Vec<_>>>()?;
-    ensure_eq!((numbers(&left), page.next), (vec![7], None), "behind a place that was removed");
+    ensure_eq!((numbers(&left), page.next), (vec![7], None), "after a place that was removed");
     refused(workspace.orchestration_page(&oldest_first, None, 0).await)?;
     refused("12".parse::<OrchestrationPlace>())?;
     Ok(())
@@ -178,7 +179,7 @@ pub(super) async fn segments_end_by_count_and_by_bytes(subject: Subject) -> Case
     let mut big = message(&world, 0, "big");
     big.correlation_id = Some("x".repeat(3 << 20).into());
     for _ in 0..7 {
-        // Each from a handle of its own, which has to find out how much there is.
+        // Each from its own handle, which must first determine the size.
         world.open().await?.save_orchestration(big.clone()).await?;
     }
     let by_bytes: Vec<_> = segments(&workspace).await?.iter().skip(1).map(|head| head.length).collect();

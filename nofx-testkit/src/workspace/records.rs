@@ -1,4 +1,4 @@
-//! Records and logs of a host's own.
+//! A host's own records and logs.
 
 use futures_util::TryStreamExt;
 use nofx_core::kind::{AGENT_IN, KINDS, SESSION_KEY};
@@ -13,7 +13,7 @@ fn body(json: &str) -> CaseResult<Body> {
     Ok(Body::parse(json)?)
 }
 
-/// Keeps something under the names before and behind.
+/// Stores something under the names before and after.
 async fn other_names(workspace: &Workspace) -> CaseResult {
     for name in ["lan", "langg"] {
         let records = workspace.records(name)?;
@@ -55,7 +55,7 @@ pub(super) async fn a_host_keeps_records_and_logs_of_its_own(subject: Subject) -
     ensure_eq!(entries.iter().map(|one| one.position).collect::<Vec<_>>(), [1, 0], "read");
     ensure_eq!(records.head(&log).await?.length, 2, "the head");
 
-    // All or nothing, by what is expected.
+    // All or nothing, judged by expectations.
     let stale = records.batch().put(records.key("write", "t1/a")?, Expect::Absent, body("9")?);
     let stale = stale.append(log.clone(), vec![entry("3")?]);
     ensure!(records.commit(stale).await?.committed().is_err(), "a stale batch");
@@ -64,7 +64,7 @@ pub(super) async fn a_host_keeps_records_and_logs_of_its_own(subject: Subject) -
     let again = records.commit(first.clone()).await?;
     ensure_eq!(records.commit(first).await?, again, "a batch that is repeated");
 
-    // What was removed does not come back; who wants to begin again keeps a pointer.
+    // What was removed does not come back; to start over, keep a pointer.
     records.commit(records.batch().remove(log.clone())).await?.committed()?;
     let late = records.commit(records.batch().append(log.clone(), vec![entry("4")?])).await?;
     ensure!(late.committed().is_err(), "an append to a log that was removed");
@@ -74,7 +74,7 @@ pub(super) async fn a_host_keeps_records_and_logs_of_its_own(subject: Subject) -
     let other = workspace.records("langx")?;
     ensure_eq!(other.scan(ScanQuery::of(other.kind("write")?, 9))?.try_collect::<Vec<_>>().await?, [], "another's");
     let stats = workspace.stats().await?;
-    ensure_eq!((stats.sessions, stats.agents, stats.unreadable), (0, 0, 0), "what the store holds besides");
+    ensure_eq!((stats.sessions, stats.agents, stats.unreadable), (0, 0, 0), "what else the store holds");
     Ok(())
 }
 

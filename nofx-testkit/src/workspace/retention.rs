@@ -18,7 +18,7 @@ fn nothing() -> RetentionPolicy {
     }
 }
 
-/// Makes sessions, one a day, each with so many messages.
+/// Creates sessions, one a day, each with this many messages.
 async fn daily(world: &World, workspace: &Workspace, count: u32, messages: u64) -> CaseResult<Vec<SessionId>> {
     let mut ids = Vec::new();
     for _ in 0..count {
@@ -98,7 +98,7 @@ pub(super) async fn what_goes_on_is_never_touched(subject: Subject) -> CaseResul
     let policy = RetentionPolicy { delete_after: Some(HOUR), max_sessions: Some(0), ..nothing() };
     let plan = workspace.cleanup_plan(&policy).await?;
     ensure_eq!(plan.delete.len(), 3, "the others");
-    ensure!(!ids(&plan.delete).contains(&lasting), "one that goes on");
+    ensure!(!ids(&plan.delete).contains(&lasting), "one that has not expired");
     Ok(())
 }
 
@@ -140,7 +140,7 @@ pub(super) async fn messages_between_agents_go_by_whole_segments(subject: Subjec
     let any = OrchestrationRetention::default;
     ensure_eq!(plan(any()).await?, 0, "everything is kept");
     let by_count = OrchestrationRetention { messages: Some(5000), ..any() };
-    ensure_eq!(plan(by_count.clone()).await?, 2 * SEGMENT_MESSAGES, "by count, at least so many");
+    ensure_eq!(plan(by_count.clone()).await?, 2 * SEGMENT_MESSAGES, "by count, at least this many");
     let by_age = OrchestrationRetention { age: Some(3 * DAY - HOUR), ..any() };
     ensure_eq!(plan(by_age).await?, 2 * SEGMENT_MESSAGES, "by age");
     let by_bytes = OrchestrationRetention { bytes: Some(10_000), ..any() };
@@ -152,6 +152,6 @@ pub(super) async fn messages_between_agents_go_by_whole_segments(subject: Subjec
     let stats = workspace.orchestration_stats().await?;
     ensure_eq!(stats.messages, kept - 2 * SEGMENT_MESSAGES, "what is left");
     workspace.save_orchestration(OrchestrationMessage::new("more", world.now(), "status")).await?;
-    ensure_eq!(workspace.orchestration_stats().await?.messages, stats.messages + 1, "saving goes on");
+    ensure_eq!(workspace.orchestration_stats().await?.messages, stats.messages + 1, "saving continues");
     Ok(())
 }

@@ -17,7 +17,7 @@ fn up_to(length: u64) -> RestoreOptions {
     RestoreOptions { up_to: Some(length), ..RestoreOptions::default() }
 }
 
-/// Ends the case unless something met a conflict.
+/// Ends the case unless something conflicted.
 #[track_caller]
 fn conflicted<T: std::fmt::Debug>(result: Result<T>) -> CaseResult {
     match result {
@@ -52,7 +52,7 @@ pub(super) async fn what_is_behind_the_cut_is_out_of_reach(subject: Subject) -> 
     let backwards: Vec<_> = backwards.try_collect::<Vec<_>>().await?.iter().map(|one| one.position).collect();
     ensure_eq!(backwards, [3, 2, 1, 0], "backwards");
     ensure_eq!(content(&tail(&workspace, &rewound, 1).await?[0].message), "word3", "the newest");
-    ensure_eq!(hits(&workspace, "word7").await?, [], "found behind the cut");
+    ensure_eq!(hits(&workspace, "word7").await?, [], "found after the cut");
     ensure_eq!(hits(&workspace, "word3").await?, [(id.clone(), 3)], "found before it");
     let json: String = workspace.export_json(id).await?.try_collect::<Vec<_>>().await?.concat();
     let text: String = workspace.export_markdown(id).await?.try_collect::<Vec<_>>().await?.concat();
@@ -65,7 +65,7 @@ pub(super) async fn what_is_behind_the_cut_is_out_of_reach(subject: Subject) -> 
     let last = session.last_active_at.map(|at| at.saturating_add(3 * MINUTE));
     ensure_eq!(Some(summary.last_active_at), last, "the last activity is that of the last message that is left");
     let recent = SessionFilter { active_since: Some(world.now().saturating_sub(MINUTE)), ..SessionFilter::default() };
-    ensure_eq!(workspace.summaries(&recent, None, 10).await?.items.len(), 0, "where it stands in the list");
+    ensure_eq!(workspace.summaries(&recent, None, 10).await?.items.len(), 0, "where it is listed");
     let all = workspace.summaries(&SessionFilter::default(), None, 10).await?.items;
     ensure_eq!(all.iter().map(|one| one.messages).collect::<Vec<_>>(), [4], "the list");
     ensure_eq!(workspace.agent_totals(&session.agent_id).await?.messages, 4, "the totals");
@@ -75,24 +75,24 @@ pub(super) async fn what_is_behind_the_cut_is_out_of_reach(subject: Subject) -> 
     let told: Vec<_> = events.into_iter().map(|event| (event.kind, event.session, event.length)).collect();
     ensure_eq!(told, [(EventKind::SessionRewound, Some(id.clone()), Some(4))], "what is told");
 
-    ensure_eq!(workspace.add_message(id, workspace.message(Role::User, "next")).await?, 4, "where it goes on");
+    ensure_eq!(workspace.add_message(id, workspace.message(Role::User, "next")).await?, 4, "where it continues");
     ensure_eq!(said(&workspace, &reload(&workspace, id).await?).await?, [left, vec!["next".into()]].concat(), "all");
     let Events::Page { events, .. } = workspace.events(Some(&cursor), 10).await? else {
         return Err(Unmet::new("a gap in the feed"));
     };
     let heard = events.last().map(|event| (event.kind, event.session.clone()));
-    ensure_eq!(heard, Some((EventKind::MessageAdded, Some(id.clone()))), "what is told of the next message");
-    // To nothing: the preview is that of what is said then.
+    ensure_eq!(heard, Some((EventKind::MessageAdded, Some(id.clone()))), "the event of the next message");
+    // To zero: the preview comes from the next first message.
     let empty = workspace.rewind_session(id, 0, 5).await?;
     ensure_eq!((empty.preview, said(&workspace, &reload(&workspace, id).await?).await?), (None, vec![]), "nothing");
-    workspace.add_message(id, workspace.message(Role::User, "anew")).await?;
+    workspace.add_message(id, workspace.message(Role::User, "again")).await?;
     let anew = reload(&workspace, id).await?;
-    ensure_eq!(anew.preview, Some("anew".into()), "the preview");
+    ensure_eq!(anew.preview, Some("again".into()), "the preview");
     let elsewhere = world.elsewhere().await?;
     let imported = elsewhere.open().await?;
     let json: String = workspace.export_json(id).await?.try_collect::<Vec<_>>().await?.concat();
     let there = imported.import_session(&json, Default::default()).await?;
-    ensure_eq!((said(&imported, &there).await?, there.rewinds), (vec!["anew".to_owned()], 0), "an import");
+    ensure_eq!((said(&imported, &there).await?, there.rewinds), (vec!["again".to_owned()], 0), "an import");
     workspace.archive_session(id).await?;
     refused(workspace.add_message(id, workspace.message(Role::User, "late")).await)?;
     Ok(())
@@ -109,8 +109,8 @@ pub(super) async fn a_rewind_is_refused_where_it_is_not_possible(subject: Subjec
     conflicted(workspace.rewind_session(id, 5, 9).await)?;
     conflicted(workspace.rewind_session(id, 5, 11).await)?;
     conflicted(workspace.rewind_session(id, 5, Seen { length: 10, rewinds: Some(1) }).await)?;
-    ensure_eq!(workspace.rewind_session(id, 10, 10).await?, before, "to where it stands");
-    missed(workspace.rewind_session(&"nobody".into(), 0, 0).await)?;
+    ensure_eq!(workspace.rewind_session(id, 10, 10).await?, before, "to the current length");
+    missed(workspace.rewind_session(&"absent".into(), 0, 0).await)?;
     refused(workspace.update_session(id, |session| session.rewinds = 3).await)?;
     refused(workspace.restore_session(id, up_to(11)).await)?;
     ensure_eq!(counting.counts().committed, commits, "commits of all that");
@@ -133,7 +133,7 @@ pub(super) async fn who_saw_what_was_taken_back_is_told(subject: Subject) -> Cas
     let message = || vec![other.message(Role::User, "mine")];
     conflicted(other.append_at(id, 10, message()).await)?;
     conflicted(writer.append(message()).await)?;
-    // As long as before, but of other messages.
+    // As long as before, but with other messages.
     say(&workspace, id, 100..105).await?;
     conflicted(writer.append(message()).await)?;
     conflicted(other.append_at(id, Seen { length: 10, rewinds: Some(0) }, message()).await)?;
@@ -142,9 +142,9 @@ pub(super) async fn who_saw_what_was_taken_back_is_told(subject: Subject) -> Cas
         Appended::Unseen(unseen) => unseen.into_iter().map(|one| one.map(|one| content(&one.message))).collect(),
         done => Err(nofx_core::Error::invalid(format!("{done:?}"))),
     };
-    ensure_eq!(unseen?, texts(100..105), "what who saw what is left has not seen");
+    ensure_eq!(unseen?, texts(100..105), "what a caller that saw the rest has not seen");
     let mut writer = other.session_writer(id).await?;
-    ensure!(matches!(writer.append(message()).await?, Appended::Done(10)), "another writer goes on");
+    ensure!(matches!(writer.append(message()).await?, Appended::Done(10)), "another writer continues");
     Ok(())
 }
 
@@ -168,7 +168,7 @@ pub(super) async fn a_rewind_costs_the_same_however_long_the_history_is(subject:
     }
     ensure!(written[1].abs_diff(written[0]) <= 64, "bytes written: {written:?}");
 
-    // Said again and again, as one who is not content with the answers does.
+    // Rewound and continued again and again, as by a person who is not satisfied with the answers.
     let session = begin(&workspace).await?;
     say(&workspace, &session.id, 0..100).await?;
     for round in 0..120 {
@@ -194,7 +194,7 @@ pub(super) async fn a_message_that_races_a_rewind_is_kept_or_refused(subject: Su
         let (adding, rewinding) = {
             let (one, two, id, other) = (one.clone(), two.clone(), id.clone(), id.clone());
             let message = one.message(Role::User, "late");
-            // All of it is taken back in each second round.
+            // Every second round rewinds to zero.
             let to = if round % 2 == 0 { 55 } else { 0 };
             let add = tokio::spawn(async move { one.add_message(&id, message).await });
             (add, tokio::spawn(async move { two.rewind_session(&other, to, 60).await.map(|_| to) }))
@@ -313,7 +313,7 @@ pub(super) async fn whatever_is_forked_rewound_and_purged_the_others_stay_whole(
         ensure_eq!(
             backend.scan(&ScanQuery::of(HISTORY_SHARED, 10)).await?.items,
             [],
-            "and who reads them is forgotten"
+            "and the record of their readers is gone"
         );
     }
     Ok(())

@@ -27,7 +27,7 @@ pub(super) async fn words_are_found_in_any_case_with_what_stands_around_them(sub
     ensure_eq!(hits.len(), 1, "messages with both words");
     let hit = &hits[0];
     ensure_eq!((&hit.session, hit.position, &hit.role), (&session.id, 50, &Some(Role::Assistant)), "which message");
-    ensure!(hit.snippet.contains("the Needle in the hay"), "what stands around them: {}", hit.snippet);
+    ensure!(hit.snippet.contains("the Needle in the hay"), "the text around them: {}", hit.snippet);
     ensure!(hit.snippet.chars().count() <= 130, "a snippet of {} characters", hit.snippet.chars().count());
     ensure_eq!(found(&workspace, words(&["grösse"])).await?, [], "another spelling");
     ensure_eq!(found(&workspace, words(&["größe"])).await?.len(), 1, "letters beyond ASCII in another case");
@@ -48,7 +48,7 @@ pub(super) async fn words_are_found_in_any_case_with_what_stands_around_them(sub
     let accents = format!("{} needlework {}", "e\u{301}".repeat(500), "o".repeat(500));
     workspace.add_message(&session.id, workspace.message(Role::User, accents)).await?;
     let hits = found(&workspace, words(&["NEEDLEWORK"])).await?;
-    ensure!(hits.len() == 1 && hits[0].snippet.contains("needlework"), "what stands around it: {hits:?}");
+    ensure!(hits.len() == 1 && hits[0].snippet.contains("needlework"), "the text around it: {hits:?}");
     ensure_eq!(found(&workspace, words(&["needles"])).await?, [], "a word that is not there");
     let first = workspace.search(words(&["needle"])).await?.next().await.transpose()?;
     ensure_eq!(first.map(|hit| hit.position), Some(50), "the first hit alone");

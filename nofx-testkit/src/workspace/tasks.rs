@@ -1,4 +1,4 @@
-//! Tasks in long logs, and in those that others have written.
+//! Tasks in long logs, and in logs that other versions wrote.
 
 use nofx_core::entity::{Session, SessionId, Slot, Task, TaskStatus};
 use nofx_core::workspace::{RestoreOptions, TaskPlace, Workspace};
@@ -7,7 +7,7 @@ use super::world::{World, begin, reload};
 use crate::subject::Subject;
 use crate::unmet::{CaseResult, Unmet, ensure, ensure_eq};
 
-/// Adds tasks that ended, as an import does.
+/// Adds ended tasks, as an import does.
 async fn fill(workspace: &Workspace, session: &SessionId, numbers: std::ops::Range<u64>) -> CaseResult {
     for some in numbers.collect::<Vec<_>>().chunks(5000) {
         let ended = some.iter().map(|n| {
@@ -54,7 +54,7 @@ pub(super) async fn what_is_worked_on_is_known_whichever_version_wrote_it(subjec
     let workspace = world.open().await?;
     let session = begin(&workspace).await?.id;
     let first = workspace.start_task(&session, "one").await?.task;
-    // A version that did not keep which it is.
+    // From a version that did not record which task it is.
     let mut other = Task::new("two", "two", world.now());
     other.status = Some(TaskStatus::Interrupted);
     other.slot = Some(Slot::Completed);
@@ -94,7 +94,8 @@ pub(super) async fn those_that_ended_are_read_a_page_at_a_time(subject: Subject)
             workspace.complete_task(&session, id(&started)?).await?;
         }
     }
-    // A task that was changed after it ended, as an import of a changed file does, and one that goes on.
+    // A task that was changed after it ended, as an import of a changed file does, and one that is being
+    // worked on.
     let mut changed = Task::new("task-7", "changed", Default::default());
     (changed.slot, changed.replaces) = (Some(Slot::Completed), Some(7));
     workspace.store().append(&Session::tasks(&session), None, &[changed]).await?;
@@ -111,7 +112,7 @@ pub(super) async fn those_that_ended_are_read_a_page_at_a_time(subject: Subject)
             for task in page.items {
                 read.extend(task?.id);
             }
-            // Between two pages more end, and what is said of the next one is kept as a text.
+            // Between two pages more tasks end, and the place of the next page is kept as text.
             let started = workspace.start_task(&session, "another").await?.task;
             workspace.complete_task(&session, id(&started)?).await?;
             from = match page.next {
@@ -125,9 +126,9 @@ pub(super) async fn those_that_ended_are_read_a_page_at_a_time(subject: Subject)
     damaging.damage_entries(Session::tasks(&session), 100..150);
     let mut left = workspace.ended_tasks(&session, Some("200".parse()?), 1000).await?.items;
     left.retain(Result::is_err);
-    ensure_eq!(left.len(), 1, "what cannot be read is told in its place");
+    ensure_eq!(left.len(), 1, "unreadable tasks are reported in their place");
     for text in ["", "x", "1/", "-1"] {
-        ensure!(text.parse::<TaskPlace>().is_err(), "`{text}` is no place");
+        ensure!(text.parse::<TaskPlace>().is_err(), "`{text}` is not a place");
     }
     ensure!(workspace.ended_tasks(&session, None, 0).await.is_err(), "a page of none");
     ensure_eq!(workspace.ended_tasks(&"none".into(), None, 9).await?.items.len(), 0, "of no session");

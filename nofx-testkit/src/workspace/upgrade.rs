@@ -21,7 +21,7 @@ const LATER: Kind = Kind::of("later-kind");
 const LATER_MEMBERS: &str =
     r#""later":{"depth":[1.10,1e400,"cut \ud83d"],"b":null},"laterToo":12345678901234567890123"#;
 
-/// Does everything by which a store is changed or cleaned up.
+/// Calls every verb that changes or cleans up a store.
 async fn every_verb(world: &World, workspace: &Workspace) -> CaseResult {
     workspace.save_agent(&ada()).await?;
     let session = begin(workspace).await?.id;
@@ -65,7 +65,7 @@ pub(super) async fn a_kind_of_a_later_version_is_kept_by_every_verb(subject: Sub
     let Events::Page { events, .. } = workspace.events(Some(&cursor), 1000).await? else {
         return Err(Unmet::new("a gap"));
     };
-    ensure!(!events.is_empty(), "what happened is told");
+    ensure!(!events.is_empty(), "what happened is reported");
     Ok(())
 }
 
@@ -174,7 +174,7 @@ pub(super) async fn what_a_later_schema_says_is_read_and_not_changed(subject: Su
     ensure_eq!(left, [(id, "too-new")], "a cleanup leaves it alone and says so");
     ensure_eq!(workspace.store().get(std::slice::from_ref(&key)).await?, before, "its record");
 
-    // One that a later version put into the trash: what belongs to it is not known here.
+    // A later version moved this one to the trash: what belongs to it is unknown here.
     let trashed = before[0].as_ref().map(|record| record.body.as_str()).unwrap_or_default();
     let trashed = trashed.replacen('{', &format!(r#"{{"$deletedAt":"{}","#, world.now()), 1);
     let batch = workspace.store().batch().put(key, Expect::Any, Body::parse(&trashed)?);
@@ -198,14 +198,14 @@ pub(super) async fn contents_that_a_later_version_may_need_are_not_swept(subject
         workspace.delete_session(&session.id).await?;
         workspace.purge_session(&session.id).await?;
         let swept = workspace.sweep_contents().await;
-        ensure_eq!(swept.map_err(|error| error.code()), Err("too-new"), "a sweep beside {later}");
+        ensure_eq!(swept.map_err(|error| error.code()), Err("too-new"), "a sweep with {later}");
         let known = begin(&workspace).await?;
         workspace.add_message(&known.id, workspace.message(Role::Tool, text.clone())).await?;
         ensure_eq!(content(&tail(&workspace, &known, 1).await?[0].message), text, "what can be read");
-        // Without the message of the later version, nothing keeps the content.
+        // Without the later version's message, nothing keeps the content.
         workspace.delete_sessions(&[other.id.clone(), known.id.clone()]).await;
         workspace.purge_sessions(&[other.id, known.id]).await;
-        ensure_eq!(workspace.sweep_contents().await?.removed, 1, "contents that nobody needs");
+        ensure_eq!(workspace.sweep_contents().await?.removed, 1, "contents that no message needs");
     }
     Ok(())
 }

@@ -20,7 +20,7 @@ pub(super) const MINUTE: Duration = Duration::from_secs(60);
 pub(super) const HOUR: Duration = Duration::from_secs(60 * 60);
 pub(super) const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// A store under test and its time.
+/// A store under test and its clock.
 pub(super) struct World {
     pub(super) clock: Arc<ManualClock>,
     subject: Subject,
@@ -32,24 +32,24 @@ impl World {
         Self { clock: Arc::new(ManualClock::at(BEGIN)), subject, handles: AtomicU64::new(1) }
     }
 
-    /// Opens a workspace; each call another handle, as another window would.
+    /// Opens a workspace; each call returns another handle, as another window would.
     pub(super) async fn open(&self) -> CaseResult<Workspace> {
         Ok(Workspace::new(Store::with_sources(self.subject.open().await?.0, self.sources())))
     }
 
-    /// Opens a workspace whose backend counts what is asked of it.
+    /// Opens a workspace whose backend counts its calls.
     pub(super) async fn counted(&self) -> CaseResult<(Workspace, Arc<Counting>)> {
         let counting = Arc::new(Counting::new(self.subject.open().await?.0));
         Ok((Workspace::new(Store::with_sources(counting.clone(), self.sources())), counting))
     }
 
-    /// Opens a workspace whose backend fails and is late as it is told.
+    /// Opens a workspace whose backend fails and delays on request.
     pub(super) async fn faulty(&self) -> CaseResult<(Workspace, Arc<Faulty>)> {
         let faulty = Arc::new(Faulty::new(self.subject.open().await?.0));
         Ok((Workspace::new(Store::with_sources(faulty.clone(), self.sources())), faulty))
     }
 
-    /// Opens a workspace of whose backend some things cannot be read.
+    /// Opens a workspace whose backend has unreadable data.
     pub(super) async fn damaged(&self) -> CaseResult<(Workspace, Arc<Damaging>)> {
         let damaging = Arc::new(Damaging::new(self.subject.open().await?.0));
         Ok((Workspace::new(Store::with_sources(damaging.clone(), self.sources())), damaging))
@@ -65,7 +65,7 @@ impl World {
         self.clock.now()
     }
 
-    /// The same ids in each run, and others in each handle.
+    /// The same ids in each run, but different ones in each handle.
     fn sources(&self) -> Sources {
         let handle = self.handles.fetch_add(1, Ordering::SeqCst);
         Sources { clock: self.clock.clone(), ids: Arc::new(SeededIds::new(handle << 32)) }
@@ -108,13 +108,13 @@ pub(super) async fn said(workspace: &Workspace, session: &Session) -> CaseResult
     Ok(entries.iter().map(|entry| content(&entry.message)).collect())
 }
 
-/// Returns the newest messages of a session, oldest first, each of which can be read.
+/// Returns the newest messages of a session, oldest first; all must be readable.
 pub(super) async fn tail(workspace: &Workspace, session: &Session, count: usize) -> CaseResult<Vec<HistoryEntry>> {
     let tail = workspace.tail(session, count).await?;
     Ok(tail.into_iter().collect::<nofx_core::Result<_>>()?)
 }
 
-/// Returns what a message says.
+/// Returns the text of a message.
 pub(super) fn content(message: &Message) -> String {
     message.content.as_ref().map(|content| content.to_string()).unwrap_or_default()
 }

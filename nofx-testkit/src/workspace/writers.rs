@@ -38,7 +38,7 @@ pub(super) async fn nothing_interleaves_silently_when_many_write(subject: Subjec
     let world = World::new(subject);
     let workspace = world.open().await?;
     let session = begin(&workspace).await?;
-    // All begin before the first one writes, so that each has seen nothing.
+    // All are opened before the first one writes, so each has seen nothing.
     let mut writers = Vec::new();
     for _ in 0..4 {
         let workspace = world.open().await?;
@@ -112,7 +112,7 @@ pub(super) async fn who_keeps_count_adds_behind_what_was_seen(subject: Subject) 
     let add = |seen| workspace.append_at(&session.id, seen, numbered(&workspace, 10..11));
 
     let Appended::Unseen(unseen) = add(1).await? else {
-        return Err(Unmet::new("who has not seen what a session was restored with was not told"));
+        return Err(Unmet::new("a writer that has not seen what a session was restored with was not told"));
     };
     let unseen = unseen.into_iter().collect::<nofx_core::Result<Vec<_>>>()?;
     let told: Vec<_> = unseen.iter().map(|entry| (entry.position, content(&entry.message))).collect();

@@ -17,7 +17,7 @@ fn fresh_id() -> BatchId {
     Sources::default().batch_id()
 }
 
-/// Commits a group of which each batch was changed before.
+/// Commits a group after changing each of its batches.
 macro_rules! changed_batches {
     ($(#[$doc:meta])* $name:ident, $change:expr) => {
         $(#[$doc])*
@@ -49,7 +49,7 @@ changed_batches!(GuardsIgnored, |batch| batch.guards.clear());
 changed_batches!(Forgetful, |batch| batch.id = fresh_id());
 changed_batches!(SealsForgotten, |batch| batch.seals.clear());
 changed_batches!(
-    /// As reading into a value and writing it again does it: 1.10 becomes 1.1, and the last of two equal members stays.
+    /// As parsing into a value and writing it again does: 1.10 becomes 1.1, and the last of two equal members stays.
     BodiesRewritten,
     |batch| {
         let entries = batch.appends.iter_mut().flat_map(|append| &mut append.entries).map(|entry| &mut entry.body);
@@ -118,7 +118,7 @@ impl Spoiler for ConflictsRemembered {
     }
 }
 
-/// After a conflict the rest of the group meets the same one.
+/// After a conflict the rest of the group gets the same one.
 #[derive(Debug)]
 pub(crate) struct ConflictStopsGroup;
 
@@ -159,7 +159,7 @@ impl Spoiler for ForgetfulWithinGroups {
     }
 }
 
-/// A repeated batch is told that its entries stand at the end of the log as it is by now.
+/// A repeated batch is told that its entries are at the current end of the log.
 #[derive(Debug, Default)]
 pub(crate) struct WrongRepeats(Mutex<HashSet<BatchId>>);
 
@@ -224,8 +224,8 @@ impl Spoiler for BackwardGroups {
     }
 }
 
-/// Deletions take no number of their own: numbers are told as if there had been none, so the version of a record that is
-/// written, deleted and written again comes twice.
+/// Deletions take no number of their own: numbers are reported as if there had been none, so the version of a record
+/// that is written, deleted and written again occurs twice.
 #[derive(Debug, Default)]
 pub(crate) struct Renumbered(Mutex<BTreeSet<Seq>>);
 
@@ -235,7 +235,7 @@ impl Renumbered {
         Seq::new(seq.get() - deletions).unwrap_or(Seq::FIRST)
     }
 
-    /// Returns a number that is told as this one and belongs to a record.
+    /// Returns a number that is reported as this one and belongs to a record.
     fn meant(&self, told: Seq) -> Seq {
         let mut seq = told;
         while self.0.lock().unwrap().contains(&seq) || self.told(seq) < told {
@@ -312,7 +312,7 @@ impl Spoiler for Renumbered {
     }
 }
 
-/// A removed log is only given up: the next one of its id begins anew.
+/// A removed log is only emptied: the next log with its id starts over.
 #[derive(Debug, Default)]
 pub(crate) struct RemovedIdsReused(Mutex<HashMap<LogKey, u32>>);
 
@@ -388,7 +388,7 @@ impl Spoiler for HalfVisible {
     }
 }
 
-/// The first record of a batch is there a moment before the rest; in the end it is as it should be.
+/// The first record of a batch is visible a moment before the rest; the final state is correct.
 #[derive(Debug)]
 pub(crate) struct RecordByRecord;
 
@@ -406,7 +406,7 @@ impl Spoiler for RecordByRecord {
     }
 }
 
-/// Versions are compared first; what is written then is written whatever happened in between.
+/// Versions are compared first; the write then happens whatever has changed since.
 #[derive(Debug)]
 pub(crate) struct CheckThenAct;
 
@@ -430,7 +430,7 @@ impl Spoiler for CheckThenAct {
     }
 }
 
-/// Whoever stops waiting before the first step stops the commit.
+/// A caller who stops waiting before the first step stops the commit.
 #[derive(Debug)]
 pub(crate) struct Abortable;
 
@@ -442,7 +442,7 @@ impl Spoiler for Abortable {
     }
 }
 
-/// A commit that has begun goes on behind the back of whoever closes its handle.
+/// A commit that has begun continues after its handle was closed.
 #[derive(Debug)]
 pub(crate) struct ClosingDoesNotWait;
 

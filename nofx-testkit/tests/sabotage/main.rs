@@ -1,7 +1,8 @@
-//! The suite is tested, too: it must reject each of these broken backends, by the case that is about what is broken.
+//! The suite is tested too: it must reject each of these broken backends, with the case about what is broken.
 //!
-//! Each sabotage is a test of its own. It is broken in one place and honest elsewhere, so that the case that rejects it is
-//! known; where that case accepts it, the whole suite is asked, and the test fails either way: somebody changed a case.
+//! Each sabotage is a separate test. It is broken in one place and correct elsewhere, so that the case that rejects it
+//! is known; if that case accepts it, the whole suite is run, and the test fails either way, because a case must have
+//! changed.
 
 #![expect(clippy::unwrap_used, reason = "a poisoned lock may well end a test")]
 
@@ -121,7 +122,7 @@ fn trial(sabotage: Sabotage) -> Trial {
     })
 }
 
-/// Other histories each time, so not quite all that could be rejected are.
+/// Different histories each time, so not quite all that could be rejected are.
 fn rejected_by_histories() -> Result<(), Failed> {
     let histories = case("histories::random_histories_agree_with_the_oracle")?;
     let mut rejected = Vec::new();

@@ -1,4 +1,4 @@
-//! Sabotages of what a store finds when it is opened again.
+//! Sabotages of what a store contains when it is opened again.
 
 use std::sync::{Arc, Mutex, Weak};
 
@@ -9,7 +9,7 @@ use nofx_core::{
 };
 use nofx_testkit::{Factory, Place};
 
-/// What is not there any more when a store is opened again.
+/// What is no longer there when a store is opened again.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Losing {
     Nothing,
@@ -104,7 +104,7 @@ impl PersistenceBackend for Rebuilt {
     }
 
     async fn read(&self, query: &LogQuery) -> Result<Page<LogEntry>> {
-        // As one does that waits for its disk elsewhere.
+        // As a backend does that waits for its disk on another thread.
         tokio::task::yield_now().await;
         self.inner.read(query).await
     }

@@ -1,4 +1,4 @@
-//! Sabotages of reading, and of closing.
+//! Sabotages of reading and of closing.
 
 use std::collections::HashMap;
 use std::sync::Mutex;
@@ -11,7 +11,7 @@ use nofx_core::{
 
 use crate::spoiled::Spoiler;
 
-/// Going on after a key begins one too late.
+/// Continuing after a key starts one too late.
 #[derive(Debug)]
 pub(crate) struct ScanSkips;
 
@@ -27,7 +27,7 @@ impl Spoiler for ScanSkips {
     }
 }
 
-/// Going on after a key begins with that key.
+/// Continuing after a key starts with that key.
 #[derive(Debug)]
 pub(crate) struct ScanRepeats;
 
@@ -74,7 +74,7 @@ impl Spoiler for MoreWhenFull {
     }
 }
 
-/// The newest page is the oldest one, turned around.
+/// The newest page is the oldest one, reversed.
 #[derive(Debug)]
 pub(crate) struct BackwardReversed;
 
@@ -108,7 +108,7 @@ impl Spoiler for KindsRunTogether {
     }
 }
 
-/// A prefix is looked for as a range that ends at the same text with its last character raised by one; where there is no
+/// A prefix is scanned as a range that ends at the same text with its last character incremented; where there is no
 /// such character, the range is empty.
 #[derive(Debug)]
 pub(crate) struct PrefixByNext;
@@ -139,7 +139,7 @@ impl Spoiler for SortedByTime {
     }
 }
 
-/// A head counts only the first entry of each append of several.
+/// A head counts only the first entry of each multi-entry append.
 #[derive(Debug)]
 pub(crate) struct HeadsBehind;
 
@@ -152,7 +152,7 @@ impl Spoiler for HeadsBehind {
     }
 }
 
-/// A listing tells each head as it was listed first.
+/// A listing reports each head as it was first listed.
 #[derive(Debug, Default)]
 pub(crate) struct OldHeads(Mutex<HashMap<LogKey, LogHead>>);
 
@@ -167,7 +167,7 @@ impl Spoiler for OldHeads {
     }
 }
 
-/// A handle other than the first keeps what it found once.
+/// A handle other than the first caches what it found once.
 #[derive(Debug, Default)]
 pub(crate) struct StaleHandles(Mutex<HashMap<(u64, RecordKey), Record>>);
 
@@ -185,7 +185,7 @@ impl Spoiler for StaleHandles {
     }
 }
 
-/// Ids are stored in lower case, as on a file system without cases.
+/// Ids are stored in lower case, as on a case-insensitive file system.
 #[derive(Debug)]
 pub(crate) struct IdsFolded;
 
@@ -203,7 +203,7 @@ impl Spoiler for IdsFolded {
 
     async fn commit(&self, inner: &MemoryBackend, mut group: Vec<Batch>) -> Result<Vec<Outcome>> {
         for batch in &mut group {
-            // Of two that are the same now, the last stays.
+            // Of two that are now the same, the last stays.
             let mut kept = HashMap::new();
             for mut write in std::mem::take(&mut batch.writes) {
                 write.key = folded(&write.key)?;
@@ -215,7 +215,7 @@ impl Spoiler for IdsFolded {
     }
 }
 
-/// A full page of changes is followed by one commit that nobody hears of.
+/// A full page of changes is followed by one commit that is never reported.
 #[derive(Debug)]
 pub(crate) struct FeedLoses;
 
@@ -234,7 +234,7 @@ impl Spoiler for FeedLoses {
     }
 }
 
-/// Who fell behind goes on with what is left.
+/// A reader that fell behind continues with what is left.
 #[derive(Debug)]
 pub(crate) struct GapNeverTold;
 
@@ -264,7 +264,7 @@ impl Spoiler for ForeignCursorsTaken {
     }
 }
 
-/// Closing only keeps others from writing.
+/// Closing only stops others from writing.
 #[derive(Debug)]
 pub(crate) struct ClosedStillReads;
 

@@ -1,4 +1,4 @@
-//! A store in memory of which one thing is broken.
+//! A store in memory with one defect.
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use nofx_core::{
 };
 use nofx_testkit::{Factory, Place};
 
-/// One thing that is broken; whatever a sabotage does not mention is honest.
+/// One defect; everything that a sabotage does not override is correct.
 ///
 /// One value serves all handles of a place; `handle` tells them apart.
 #[async_trait]
@@ -49,13 +49,13 @@ pub(crate) trait Spoiler: Debug + Send + Sync + 'static {
     }
 }
 
-/// Nothing is broken.
+/// No defect.
 #[derive(Debug)]
 pub(crate) struct Honest;
 
 impl Spoiler for Honest {}
 
-/// Makes places whose stores are broken in one way.
+/// Makes places whose stores have one defect.
 pub(crate) struct SpoiledFactory {
     name: &'static str,
     spoiler: fn() -> Arc<dyn Spoiler>,
@@ -105,7 +105,7 @@ struct Spoiled {
 
 #[async_trait]
 impl PersistenceBackend for Spoiled {
-    /// The place keeps the store while all handles are closed, so what is said of opening again applies.
+    /// The place keeps the store while all handles are closed, so the cases about opening again apply.
     fn info(&self) -> BackendInfo {
         BackendInfo { backend: "spoiled", durability: Durability::Disk, ..self.inner.info() }
     }
@@ -128,7 +128,7 @@ impl PersistenceBackend for Spoiled {
 
     async fn read(&self, query: &LogQuery) -> Result<Page<LogEntry>> {
         let page = self.spoiler.read(&self.inner, query).await;
-        // As one does that waits for its disk elsewhere.
+        // As a backend does that waits for its disk on another thread.
         tokio::task::yield_now().await;
         page
     }

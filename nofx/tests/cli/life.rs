@@ -74,7 +74,7 @@ fn each_namespace_has_its_own_sessions() {
     assert_eq!(place.run("archive imported- --store redb:x.redb").code, 40);
     place.run("--namespace chat archive imported- --store redb:x.redb").done();
     let refused = place.run("--namespace Chat ls --store redb:x.redb");
-    assert!(refused.code == 2 && refused.err.contains("`Chat` is no name of a namespace"), "{refused:?}");
+    assert!(refused.code == 2 && refused.err.contains("`Chat` is not a valid namespace"), "{refused:?}");
     for whole in ["stats", "doctor", "dump", "backup --to redb:y.redb", "records chat"] {
         let refused = "this command is about all namespaces of a store";
         place.run(&format!("--namespace chat {whole} --store redb:x.redb")).failed(2, refused);
@@ -116,7 +116,7 @@ fn what_a_host_keeps_for_itself_is_shown() {
     assert_eq!(shown("langx"), "");
     assert_eq!(place.run("records lang --prefix t1 --store redb:x.redb").code, 2);
     let refused = place.run("records a-b --store redb:x.redb");
-    assert!(refused.code == 2 && refused.err.contains("`a-b` is no name of records"), "{refused:?}");
+    assert!(refused.code == 2 && refused.err.contains("`a-b` is not a valid name of records"), "{refused:?}");
 }
 
 #[test]
@@ -132,7 +132,7 @@ fn what_is_exported_is_imported() {
     assert_eq!(imported, "imported `one-harbour` Harbour login\n");
     let show = |store: &str| place.run(&format!("show one-h --json --store redb:{store}")).done().out;
     assert_eq!(show("x.redb"), show("y.redb"));
-    place.run("import one.json --store redb:y.redb").failed(42, "session `one-harbour` exists already");
+    place.run("import one.json --store redb:y.redb").failed(42, "session `one-harbour` already exists");
     let new = place.run("import one.json --new --json --store redb:y.redb").done().out;
     assert!(new.starts_with("{\"session\":\"imported-"), "{new}");
     place.write("letter.txt", "dear store");
