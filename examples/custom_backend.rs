@@ -1,11 +1,11 @@
-//! A backend of your own: a store in one file, which several processes may share.
+//! A custom backend: a store in one file that several processes can share.
 //!
-//! `cargo run --example custom_backend` tries the whole contract on it. What a third party writes is here in full: an
-//! implementation of [`PersistenceBackend`], a [`Factory`] of places to try it in, and a `main` of one line.
+//! `cargo run --example custom_backend` runs the whole conformance suite on it. Everything that a third party writes is here: an
+//! implementation of [`PersistenceBackend`], a [`Factory`] of places to test it in, and a `main` of one line.
 //!
-//! The file is a journal: its first line names the store, each further line is a group of batches as JSON. A commit is one
-//! line and one flush. Everything else is replay: a handle keeps a [`MemoryBackend`], and before it answers anything it
-//! reads the lines that others have added. That is short and correct, and slow to open once the file is large.
+//! The file is a journal: its first line names the store, and each further line is a group of batches as JSON. A commit is one
+//! line and one flush. Everything else is replay: a handle keeps a [`MemoryBackend`], and before each answer it reads the
+//! lines that others have added. That is short and correct, but slow to open once the file is large.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -28,7 +28,7 @@ fn main() {
     nofx_testkit::conformance(Journals)
 }
 
-/// Makes journals in temporary folders.
+/// Creates journals in temporary folders.
 struct Journals;
 
 #[async_trait]
@@ -71,7 +71,7 @@ impl Place for JournalPlace {
 struct Journal {
     store: StoreId,
     replay: Arc<Mutex<Replay>>,
-    /// What the lines replayed so far amount to.
+    /// The state after the lines replayed so far.
     memory: Arc<MemoryBackend>,
 }
 
@@ -79,20 +79,20 @@ struct Journal {
 #[derive(Debug)]
 struct Replay {
     path: PathBuf,
-    /// Shared, so that whoever has the turn to write may still read.
+    /// Shared, so that the holder of the write lock can still read.
     file: Arc<File>,
     /// Bytes of the lines that were replayed.
     length: u64,
     memory: Arc<MemoryBackend>,
     /// Every change since the journal began: a journal forgets nothing, so its feed has no gap.
     feed: Vec<Change>,
-    /// Where `feed` ends, as the memory counts.
+    /// The end of `feed`, as a cursor of `memory`.
     end: Option<Cursor>,
     closed: bool,
 }
 
 impl Journal {
-    /// Opens a journal, and begins one if there is none.
+    /// Opens a journal, creating it if it does not exist.
     fn open(path: &Path) -> Result<Self> {
         let opening = |error| Error::unavailable_because(format!("opening `{}`", path.display()), error);
         let file = OpenOptions::new().read(true).append(true).create(true).open(path).map_err(opening)?;
@@ -182,7 +182,7 @@ impl PersistenceBackend for Journal {
         Ok(Changes::Page(ChangePage { changes, next, newest }))
     }
 
-    // Without an `.await`, so whoever stops waiting cannot stop it half way.
+    // Without an `.await`, so a caller that stops waiting cannot stop it halfway.
     async fn commit(&self, group: Vec<Batch>) -> Result<Vec<Outcome>> {
         let mut replay = open_one(&self.replay)?;
         group.iter().try_for_each(|batch| batch.validate(&Limits::GUARANTEED))?;
@@ -193,13 +193,13 @@ impl PersistenceBackend for Journal {
     }
 
     async fn close(&self) -> Result<()> {
-        // Whoever commits holds this lock, so it waits for them.
+        // A commit in flight holds this lock, so close waits for it.
         self.replay.lock().unwrap_or_else(PoisonError::into_inner).closed = true;
         Ok(())
     }
 }
 
-/// Takes the replay of a handle that must not be closed.
+/// Locks the replay of a handle that must not be closed.
 fn open_one(replay: &Mutex<Replay>) -> Result<MutexGuard<'_, Replay>> {
     let replay = replay.lock().unwrap_or_else(PoisonError::into_inner);
     if replay.closed { Err(Error::Closed) } else { Ok(replay) }
@@ -222,13 +222,13 @@ impl Replay {
         Ok(StoreId::from_bytes(bytes_of(&id).ok_or_else(|| self.corrupt("its first line"))?))
     }
 
-    /// Returns what follows the lines that were replayed.
+    /// Returns the text after the lines that were replayed.
     fn rest(&mut self) -> Result<String> {
         let reading = |error| Error::unavailable_because(format!("reading `{}`", self.path.display()), error);
         (&*self.file).seek(SeekFrom::Start(self.length)).map_err(reading)?;
         let mut bytes = Vec::new();
         (&*self.file).read_to_end(&mut bytes).map_err(reading)?;
-        // A torn line may end within a character; it has no line break, so nobody looks at it.
+        // A torn line may end within a character; it has no line break, so it is ignored.
         Ok(String::from_utf8_lossy(&bytes).into_owned())
     }
 
@@ -236,7 +236,7 @@ impl Replay {
         if self.file.metadata().is_ok_and(|file| file.len() == self.length) {
             return Ok(());
         }
-        // The part behind the last line break is being written, or was when its writer died: nobody was told of it.
+        // The part after the last line break is being written, or was when its writer died: it was never acknowledged.
         for line in self.rest()?.split_inclusive('\n').filter(|line| line.ends_with('\n')) {
             let group: Option<Vec<Batch>> = serde_json::from_str(line).ok().as_ref().and_then(group_from);
             let group = group.ok_or_else(|| self.corrupt(&format!("the line at byte {}", self.length)))?;
@@ -256,18 +256,18 @@ impl Replay {
         Ok(outcomes)
     }
 
-    /// Adds a line and waits until the disk has it. Whoever calls this has the turn.
+    /// Appends a line and flushes it. The caller holds the write lock.
     fn append(&mut self, line: &str) -> Result<()> {
         let writing = |error| Error::unknown_because(format!("writing `{}`", self.path.display()), error);
-        // What a killed process left of a line.
+        // Cuts off what a killed process left of a line.
         self.file.set_len(self.length).map_err(writing)?;
         (&*self.file).write_all(format!("{line}\n").as_bytes()).map_err(writing)?;
         self.file.sync_data().map_err(writing)
     }
 
-    /// Judges and applies a group, and notes what watchers see of it.
+    /// Judges and applies a group, and adds what changed to the feed.
     fn apply(&mut self, group: Vec<Batch>) -> Result<Vec<Outcome>> {
-        let unexpected = || Error::unavailable("the memory waits for nobody");
+        let unexpected = || Error::unavailable("a call to the memory did not finish at once");
         let outcomes = self.memory.commit(group).now_or_never().ok_or_else(unexpected)??;
         let news = self.memory.changes(self.end.as_ref(), usize::MAX).now_or_never().ok_or_else(unexpected)??;
         match news {
@@ -285,7 +285,7 @@ impl Replay {
     }
 }
 
-/// The right to write, given back when it is dropped.
+/// The write lock, released when it is dropped.
 struct Turn(Arc<File>);
 
 impl Turn {
@@ -306,7 +306,7 @@ impl Turn {
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        // Closing the file gives the turn back as well.
+        // Closing the file releases the lock too.
         let _ = self.0.unlock();
     }
 }
@@ -315,7 +315,7 @@ fn locking(path: &Path, error: io::Error) -> Error {
     Error::unavailable_because(format!("locking `{}`", path.display()), error)
 }
 
-// The rest is the form of a line: arrays of what a batch holds, bodies as strings so that not a byte of them changes.
+// The rest is the format of a line: arrays of the parts of a batch, with bodies as strings so that not a byte of them changes.
 
 fn batch_to(batch: &Batch) -> Value {
     let put = |write: &Put| json!([key_to(&write.key), expect_to(write.expect), write.body.as_ref().map(Body::as_str)]);

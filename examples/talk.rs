@@ -1,6 +1,6 @@
-//! A host that keeps what an agent says: creates a session and adds messages until it is stopped, however roughly.
+//! A host that stores what an agent says: creates a session and adds messages until it is stopped or killed.
 //!
-//! `cargo run -p nofx --example talk -- redb:talk.redb` prints each message once it is kept.
+//! `cargo run -p nofx --example talk -- redb:talk.redb` prints the number of each message once it is acknowledged.
 
 use std::error::Error;
 use std::io::Write;
@@ -19,11 +19,11 @@ const LINES: [&str; 4] = [
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let location: Location = std::env::args().nth(1).ok_or("name a store, as redb:talk.redb")?.parse()?;
+    let location: Location = std::env::args().nth(1).ok_or("name a store, such as redb:talk.redb")?.parse()?;
     talk(&location).await
 }
 
-/// Talks without end.
+/// Adds messages until the process ends.
 pub(crate) async fn talk(location: &Location) -> Result<(), Box<dyn Error>> {
     let workspace = Workspace::new(nofx::open(location).await?);
     let ada = Agent::new("ada", "Ada", "backend-specialist");
@@ -34,7 +34,7 @@ pub(crate) async fn talk(location: &Location) -> Result<(), Box<dyn Error>> {
     for (count, line) in (1..).zip(LINES.iter().cycle()) {
         let role = if count % 2 == 1 { Role::User } else { Role::Assistant };
         workspace.add_message(&session.id, workspace.message(role, *line)).await?;
-        // From here on the message survives whatever happens to this process.
+        // The message is durable now: it survives even if this process is killed.
         println!("{count}");
         std::io::stdout().flush()?;
         tokio::time::sleep(Duration::from_millis(5)).await;

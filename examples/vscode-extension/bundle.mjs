@@ -1,4 +1,4 @@
-// Makes `out/` of the sources: one file with everything that it imports, and the addon beside it.
+// Builds `out/` from the sources: one file with everything that it imports, and the addon beside it.
 
 import { rmSync } from 'node:fs';
 import { buildSync } from 'esbuild';
@@ -13,6 +13,6 @@ buildSync({
   target: 'node18',
   external: ['vscode'],
   loader: { '.node': 'copy' },
-  // Of the addons for all platforms only one is here.
+  // Of the addons for all platforms, only this platform's is here.
   logLevel: 'error',
 });

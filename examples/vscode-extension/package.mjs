@@ -1,11 +1,11 @@
-// Packages `out/` as an extension for this platform, `nofx-sample.vsix` or where the first argument says.
+// Packages `out/` as an extension for this platform, as `nofx-sample.vsix` or the path in the first argument.
 
 import { createVSIX } from '@vscode/vsce';
 
 await createVSIX({
   packagePath: process.argv[2] ?? 'nofx-sample.vsix',
   target: `${process.platform}-${process.arch}`,
-  // All of them are in the bundle.
+  // All dependencies are in the bundle.
   dependencies: false,
   skipLicense: true,
 });

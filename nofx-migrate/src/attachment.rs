@@ -1,4 +1,4 @@
-//! Bytes that are kept as they were.
+//! Attachments: bytes that are kept unchanged.
 //!
 //! An attachment is a record that describes the bytes, and payload records that hold them in chunks, named by the digest of the
 //! whole and the number of the chunk. Two attachments with the same bytes share their payload.
@@ -24,7 +24,7 @@ pub fn attachment_chunks(
 ) -> impl Stream<Item = Result<Vec<u8>>> + Send + Unpin + use<> {
     let wanted = (attachment.size, attachment.sha256.clone());
     let name = format!("attachment/{}", attachment.path);
-    // A page of one chunk, so that only one is in memory.
+    // A page of one chunk, so that only one chunk is in memory.
     let query = ScanQuery::of(kind::PAYLOAD, 1).prefixed(format!("{}/", wanted.1));
     let records = store.scan(query);
     let start = Some((records, Running::default(), 0_u64));
@@ -62,7 +62,7 @@ pub(crate) fn chunk_key(sha256: &str, number: u32) -> Result<RecordKey> {
     RecordKey::new(kind::PAYLOAD, format!("{sha256}/{number:08}"))
 }
 
-/// Writes a chunk: as text where that is readable and not longer, otherwise in base 64.
+/// Writes a chunk: as text if it is readable and no longer that way, otherwise in base64.
 pub(crate) fn encode_chunk(bytes: &[u8]) -> Body {
     if let Ok(text) = std::str::from_utf8(bytes) {
         let literal = quote(text);
@@ -82,7 +82,7 @@ fn decode_chunk(body: &Body) -> Option<Vec<u8>> {
     STANDARD.decode(object.read::<Text>("base64")?.as_bytes()).ok()
 }
 
-/// Returns how many of `bytes` the next chunk takes: a whole number of characters, if they are text.
+/// Returns how many of `bytes` the next chunk takes: whole characters only, if they are text.
 pub(crate) fn chunk_len(bytes: &[u8]) -> usize {
     let Some(head) = bytes.get(..CHUNK_BYTES) else { return bytes.len() };
     match std::str::from_utf8(head) {

@@ -1,4 +1,4 @@
-//! A consistent copy of a store that others are writing to.
+//! A consistent copy of a store that other programs are writing to.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -12,20 +12,20 @@ use nofx_core::{
 use crate::dump::{Counts, anything_in};
 use crate::filling::Filling;
 
-/// How many items of a page are asked for.
+/// Items per page.
 const PAGE: usize = 256;
 
-/// How many commits are caught up with together.
+/// How many commits to catch up with at once.
 const CHANGES: usize = 1000;
 
-/// For so long a backup tries to catch up with those who write.
+/// How long a backup tries to catch up with other writers.
 const PATIENCE: Duration = Duration::from_secs(300);
 
-/// Why there is no backup.
+/// Why a backup failed.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BackupError {
-    /// One of the stores could not be read or written, or others write faster than can be copied.
+    /// One of the stores could not be read or written, or others write faster than the backup can copy.
     #[error(transparent)]
     Store(#[from] Error),
     /// The target holds something already. Nothing was written.
@@ -33,10 +33,10 @@ pub enum BackupError {
     NotEmpty(String),
 }
 
-/// Makes an empty store hold what another one held at one moment, while others write to that.
+/// Copies the state of a store at one point in time into an empty store, while others write to the source.
 ///
-/// Everything is copied as it is met; then whatever was changed since the beginning is copied once more, until nothing has
-/// changed since. So each batch of the source is in the copy entirely or not at all. Returns what was copied; `progress` is
+/// Everything is copied as it is found; then whatever has changed since the start is copied again, until nothing has changed
+/// since. So each batch of the source is in the copy entirely or not at all. Returns what was copied; `progress` is
 /// called with what was copied so far.
 pub async fn backup(
     from: &Store,
@@ -88,7 +88,7 @@ async fn copy_logs(
             filling.append(&head.log, entry.position, NewEntry { at: entry.at, body: entry.body }).await?;
             copied += 1;
         }
-        // One that was removed meanwhile is removed when that is caught up with.
+        // A log that was removed since is removed from the copy when that change is caught up with.
         if head.state == LogState::Sealed && copied == head.length {
             filling.seal(head.log).await?;
         }
@@ -99,7 +99,7 @@ async fn copy_logs(
     filling.finish().await
 }
 
-/// Copies what was changed since a moment, until nothing was changed since the last look.
+/// Copies what has changed since a point in time, until nothing has changed since the last look.
 async fn catch_up(from: &Store, to: &Store, begin: Cursor) -> Result<()> {
     let deadline = Deadline::after(PATIENCE);
     let mut after = begin;
@@ -107,7 +107,7 @@ async fn catch_up(from: &Store, to: &Store, begin: Cursor) -> Result<()> {
         let page = match from.changes(Some(&after), CHANGES).await? {
             Changes::Page(page) => page,
             Changes::Gap { .. } => {
-                return Err(Error::unavailable("catching up: more was written meanwhile than the store remembers"));
+                return Err(Error::unavailable("catching up: more was written than the store remembers"));
             }
         };
         if page.changes.is_empty() && page.next == page.newest {

@@ -1,4 +1,4 @@
-//! Copying any store to any store.
+//! Copies any store to any store.
 
 use futures_util::TryStreamExt;
 use nofx_core::{Error, LogHead, LogScan, LogState, NewEntry, Record, Result, ScanQuery, Store};
@@ -6,7 +6,7 @@ use nofx_core::{Error, LogHead, LogScan, LogState, NewEntry, Record, Result, Sca
 use crate::dump::{Counts, FullDump, full_digest};
 use crate::filling::Filling;
 
-/// How many items of a page are asked for.
+/// Items per page.
 const PAGE: usize = 256;
 
 /// Why a store could not be copied.
@@ -16,10 +16,10 @@ pub enum CopyError {
     /// One of the stores could not be read or written.
     #[error(transparent)]
     Store(#[from] Error),
-    /// The target holds something that the source does not, or holds it otherwise. Nothing was written.
-    #[error("the target holds {0}, which the source has not or has otherwise")]
+    /// The target holds something that the source does not hold, or holds with other content. Nothing was written.
+    #[error("the target holds {0}, which the source does not have or has with other content")]
     Differs(String),
-    /// After the copy the two are not the same: somebody else was writing.
+    /// The two differ after the copy: another program was writing.
     #[error("the copy is not the same as its source: {} there, {} here", .source_digest.sha256, .target_digest.sha256)]
     NotTheSame {
         /// What the source holds.
@@ -29,28 +29,28 @@ pub enum CopyError {
     },
 }
 
-/// How far a copy is.
+/// The progress of a copy.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CopyProgress {
-    /// What was looked at so far.
+    /// What was read so far.
     pub seen: Counts,
-    /// What of it was added to the target.
+    /// What of that was added to the target.
     pub added: Counts,
 }
 
-/// Makes `to` hold what `from` holds, through the waist alone, and says what both hold and what was added.
+/// Makes `to` hold what `from` holds, using only the waist, and returns what both hold and what was added.
 ///
-/// A target may hold a part already, such as an earlier copy that was interrupted or has become old: what is the same stays, what
-/// is missing is added, and doing it again changes nothing. Nothing is ever overwritten: a target that differs is refused
-/// before anything is written. Holds a page of each side. At the end the digests of both are compared.
+/// A target may already hold a part, such as an earlier copy that was interrupted or is out of date: what is equal stays, what
+/// is missing is added, and repeating it changes nothing. Nothing is ever overwritten: a target that differs is refused
+/// before anything is written. Holds one page of each side in memory. At the end, the digests of both are compared.
 pub async fn copy(
     from: &Store,
     to: &Store,
     progress: &mut (dyn FnMut(CopyProgress) + Send),
 ) -> Result<(FullDump, Counts), CopyError> {
     if crate::dump::anything_in(to).await?.is_some() {
-        // Judges everything before anything is written.
+        // Compares everything before anything is written.
         let mut judging = Copying { from, to, filling: None, done: CopyProgress::default(), progress: &mut |_| {} };
         judging.run().await?;
     }
@@ -71,14 +71,14 @@ pub async fn copy(
 struct Copying<'a> {
     from: &'a Store,
     to: &'a Store,
-    /// Without it, everything is compared and nothing written.
+    /// Without it, everything is compared and nothing is written.
     filling: Option<Filling<'a>>,
     done: CopyProgress,
     progress: &'a mut (dyn FnMut(CopyProgress) + Send),
 }
 
 impl Copying<'_> {
-    /// Walks both sides in the order of their keys.
+    /// Walks both sides in key order.
     async fn run(&mut self) -> Result<(), CopyError> {
         let mut theirs = self.from.scan(ScanQuery::all(PAGE));
         let mut ours = self.to.scan(ScanQuery::all(PAGE));
@@ -132,7 +132,7 @@ impl Copying<'_> {
         }
     }
 
-    /// Compares the entries that are there with the first of the source's, and adds the others.
+    /// Compares the existing entries with the first of the source's, and adds the others.
     async fn extend(&mut self, head: &LogHead, there: &LogHead) -> Result<(), CopyError> {
         let is_complete = there.state == head.state && there.length == head.length;
         if there.length > head.length || (there.state == LogState::Sealed && !is_complete) {

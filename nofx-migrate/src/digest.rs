@@ -1,8 +1,8 @@
 //! Digests, in the forms that this crate needs.
 //!
-//! SHA-256 for everything that is stored or told, as other tools make it too. What is only compared within one run has a
-//! [`Print`] by XXH3: a migration makes them of all that it reads three times over, and of all bodies twice. It tells any change
-//! that happens by itself, and nobody can gain by making one that it does not tell: who can do that can as well write the store.
+//! SHA-256 for everything that is stored or reported, since other tools compute it too. What is only compared within one run has a
+//! [`Print`] by XXH3, because a migration computes it three times for all that it reads, and twice for all bodies. It detects any accidental
+//! change. An attacker gains nothing from an undetected change: anyone who can make one can also write to the store.
 
 use std::fmt::{self, Write as _};
 
@@ -10,7 +10,7 @@ use nofx_core::json;
 use sha2::{Digest, Sha256};
 use twox_hash::XxHash3_128;
 
-/// A digest as bytes, for comparing many.
+/// A digest as bytes, for comparing many of them.
 pub(crate) type Hash = [u8; 32];
 
 /// Returns the digest of some bytes.
@@ -26,7 +26,7 @@ pub(crate) fn hex(hash: &Hash) -> String {
     })
 }
 
-/// Returns the digest of a JSON value, whatever its spacing, escapes and order of members.
+/// Returns the digest of a JSON value, independent of spacing, escapes and the order of members.
 pub(crate) fn of_json(text: &str) -> Hash {
     match json::canonical(text) {
         Ok(canonical) => sha256(&canonical),
@@ -34,7 +34,7 @@ pub(crate) fn of_json(text: &str) -> Hash {
     }
 }
 
-/// A digest of bytes that come in pieces.
+/// A digest of bytes that arrive in pieces.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Running(Sha256);
 
@@ -48,15 +48,15 @@ impl Running {
     }
 }
 
-/// What is equal only for equal bytes, but for one chance in 2^128.
+/// Equal only for equal bytes, except with a probability of 2^-128.
 pub(crate) type Print = u128;
 
-/// Returns the print of bytes that are all there.
+/// Returns the print of bytes that are all in memory.
 pub(crate) fn print(bytes: &[u8]) -> Print {
     XxHash3_128::oneshot(bytes)
 }
 
-/// The print of bytes that come in pieces.
+/// The print of bytes that arrive in pieces.
 #[derive(Clone, Default)]
 pub(crate) struct Printing(XxHash3_128);
 

@@ -15,10 +15,10 @@ use crate::legacy::{decode, members};
 use crate::report::Skipped;
 use crate::tree::{Tree, name_text};
 
-/// What every SQLite database begins with.
+/// The beginning of every SQLite database.
 const SQLITE: &[u8] = b"SQLite format 3\0";
 
-/// Keys under which the extension kept something, in the state of a workspace or of VS Code as a whole.
+/// Keys under which the extension stored data, in the state of a workspace or the global state of VS Code.
 const KEYS: &[&str] = &[
     "nofx.agents",
     "nofx.sessions",
@@ -34,26 +34,26 @@ const KEYS: &[&str] = &[
     "nofxTheme",
 ];
 
-/// What a path outside the legacy folder is.
+/// The kinds of paths outside the legacy folder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Elsewhere {
     /// `state.vscdb`, the database in which VS Code keeps the state of its extensions.
     StateDatabase,
-    /// The extension's state as JSON: an object with its keys, also one that is cut or damaged behind the first of them.
+    /// The extension's state as JSON: an object with its keys, even if it is truncated or damaged after the first of them.
     StateJson,
-    /// A folder with `messages*.jsonl`, where the old setting `orchestration.persistencePath` had it.
+    /// A folder with `messages*.jsonl`, if the old setting `orchestration.persistencePath` named it.
     Orchestration,
 }
 
 impl Elsewhere {
-    /// Judges a path; `None` if it is none of these.
+    /// Classifies a path; `None` if it is none of these.
     pub fn of(path: &Path) -> io::Result<Option<Self>> {
         let found = fs::metadata(path)?;
         if found.is_dir() {
             let has_log = fs::read_dir(path)?.flatten().any(|entry| is_log(&entry.file_name().to_string_lossy()));
             return Ok(has_log.then_some(Self::Orchestration));
         }
-        // A pipe would be waited for, for ever.
+        // Opening a pipe would block forever.
         if !found.is_file() {
             return Ok(None);
         }
@@ -71,7 +71,7 @@ fn is_log(name: &str) -> bool {
 
 /// The extension's state, as far as it can be read.
 struct State {
-    /// Keys and values; of a state that is damaged, the last value is what is left of one.
+    /// Keys and values; if the state is damaged, the last value is the rest of one.
     members: Vec<(Text, Vec<u8>)>,
     is_damaged: bool,
 }
@@ -91,7 +91,7 @@ fn state(bytes: &[u8]) -> Option<State> {
     is_state.then_some(State { members, is_damaged })
 }
 
-/// Judges a path that has to be one of these.
+/// Classifies a path that must be one of these.
 pub(crate) fn judge(path: &Path) -> Result<Elsewhere, MigrateError> {
     let found = Elsewhere::of(path).map_err(|cause| unreadable(path, cause))?;
     found.ok_or_else(|| MigrateError::SourceNotState(path.to_owned()))
@@ -104,7 +104,7 @@ fn unreadable(path: &Path, cause: io::Error) -> MigrateError {
     }
 }
 
-/// Adds what is at a path to the files of a source. Their paths begin with `@` and the names of the folder and the file.
+/// Adds the files at a path to a source. Their paths begin with `@` and the names of the folder and the file.
 pub(crate) fn add(tree: &mut Tree<'_>, path: &Path) -> Result<(), MigrateError> {
     let unreadable = |cause| unreadable(path, cause);
     let path = &real(path).map_err(unreadable)?;
@@ -129,7 +129,7 @@ pub(crate) fn add(tree: &mut Tree<'_>, path: &Path) -> Result<(), MigrateError> 
     }
 }
 
-/// Returns how paths begin that are not below the legacy folder.
+/// Returns the prefix of paths that are not below the legacy folder.
 fn root(path: &Path) -> String {
     let name = |path: Option<&Path>| {
         path.and_then(Path::file_name).map(|name| name_text(name).to_string()).unwrap_or_default()
@@ -149,7 +149,7 @@ fn add_logs(tree: &mut Tree<'_>, folder: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Adds the values of the extension's state below `root`; what cannot be read whole also as it is, under `path`.
+/// Adds the values of the extension's state below `root`; what cannot be read completely also unchanged, under `path`.
 fn add_state(tree: &mut Tree<'_>, root: &str, path: &str, bytes: Vec<u8>) {
     let state = state(&bytes);
     if state.as_ref().is_none_or(|state| state.is_damaged) {
@@ -160,9 +160,9 @@ fn add_state(tree: &mut Tree<'_>, root: &str, path: &str, bytes: Vec<u8>) {
     }
 }
 
-/// Returns the rows of the extension in a database, which is read from memory, so that nothing can touch the file.
+/// Returns the extension's rows in a database, which is read from memory, so that the file cannot be modified.
 fn extension_rows(mut database: Vec<u8>) -> rusqlite::Result<Vec<(String, Vec<u8>)>> {
-    // A database in write-ahead mode can only be read from memory as one that is not.
+    // A database in write-ahead mode can only be read from memory if it is marked as not being in that mode.
     for at in [18, 19] {
         if let Some(mode) = database.get_mut(at) {
             *mode = 1;
@@ -188,7 +188,7 @@ fn extension_rows(mut database: Vec<u8>) -> rusqlite::Result<Vec<(String, Vec<u8
     Ok(found)
 }
 
-/// Notes changes to a database that are not in its file yet.
+/// Notes changes to a database that are not yet in its file.
 fn note_changes_beside(tree: &mut Tree<'_>, path: &Path) {
     for suffix in ["-wal", "-journal"] {
         let mut beside = path.as_os_str().to_owned();

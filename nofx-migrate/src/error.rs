@@ -1,37 +1,37 @@
-//! Why a migration could not be done.
+//! The errors of a migration.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use thiserror::Error;
 
-/// Why a migration could not be done.
+/// Why a migration failed.
 ///
-/// Damage inside the source is never an error: it is reported, and what is whole is migrated.
+/// Damage inside the source is never an error: it is reported, and the intact parts are migrated.
 #[derive(Clone, Debug, Error)]
 #[non_exhaustive]
 pub enum MigrateError {
     /// There is nothing at the path.
-    #[error("`{}` does not exist; name a `.nofx` folder or the workspace folder that has one", .0.display())]
+    #[error("`{}` does not exist; name a `.nofx` folder or a workspace folder that contains one", .0.display())]
     SourceMissing(PathBuf),
     /// The path is a file.
-    #[error("`{}` is not a folder; name the `.nofx` folder itself or the workspace folder that has it", .0.display())]
+    #[error("`{}` is not a folder; name the `.nofx` folder itself or the workspace folder that contains it", .0.display())]
     SourceNotAFolder(PathBuf),
     /// Nothing in the folder was written by the old extension.
-    #[error("`{}` is no legacy folder and has no `.nofx` folder; name one that has `agents.json` or `sessions`", .0.display())]
+    #[error("`{}` is not a legacy folder and contains no `.nofx` folder; name one that contains `agents.json` or `sessions`", .0.display())]
     SourceNotLegacy(PathBuf),
     /// The folder cannot be read.
-    #[error("cannot read `{}`: {cause}; give yourself permission to read it", .path.display())]
+    #[error("cannot read `{}`: {cause}; change its permissions so that you can read it", .path.display())]
     SourceUnreadable {
         /// The folder.
         path: PathBuf,
-        /// What the operating system said.
+        /// The error from the operating system.
         #[source]
         cause: Arc<std::io::Error>,
     },
-    /// The store to be written lies among the files to be read.
+    /// The target lies among the files to be read.
     #[error(
-        "the target `{}` lies inside the source `{}`; put it elsewhere, or into the folder `store` of the source",
+        "the target `{}` lies inside the source `{}`; put it elsewhere, or in the folder `store` of the source",
         .target_path.display(),
         .source_path.display()
     )]
@@ -41,15 +41,15 @@ pub enum MigrateError {
         /// The legacy folder.
         source_path: PathBuf,
     },
-    /// What is to be imported with the folder is nothing of the old extension.
-    #[error("`{}` is neither the state of VS Code with something of the extension in it nor a folder with `messages.jsonl`", .0.display())]
+    /// An additional source holds no data of the old extension.
+    #[error("`{}` is neither a VS Code state with data of the extension nor a folder with `messages.jsonl`", .0.display())]
     SourceNotState(PathBuf),
-    /// Whenever something was to be written, somebody else had just written it.
-    #[error("another migration writes into the same store at the same time; run this one again when that one is done")]
+    /// Each time something was to be written, another migration had just written it.
+    #[error("another migration is writing to the same store; run this one again once that one has finished")]
     TargetBusy,
-    /// What is found is noted in a temporary file, which could not be written or read.
+    /// The temporary file for what is found could not be written or read.
     #[error(
-        "cannot use a temporary file: {0}; make room where temporary files are, or name another folder with `TMPDIR`"
+        "cannot use a temporary file: {0}; free some space in the folder for temporary files, or name another folder with `TMPDIR`"
     )]
     TemporaryFile(#[source] Arc<std::io::Error>),
     /// The store could not be read or written.
@@ -58,7 +58,7 @@ pub enum MigrateError {
 }
 
 impl MigrateError {
-    /// Returns the stable name of this kind of error, as scripts see it; of an error of the store, the store's.
+    /// Returns the stable name of this kind of error, as scripts see it; for an error of the store, the store's.
     pub fn code(&self) -> &'static str {
         match self {
             Self::SourceMissing(_) => "source-missing",

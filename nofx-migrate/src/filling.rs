@@ -1,15 +1,15 @@
-//! Filling a store with what came from elsewhere, in batches of a good size.
+//! Fills a store in batches of a good size.
 
 use nofx_core::{Append, Batch, Body, Expect, LogKey, NewEntry, RecordKey, Result, Store, Write};
 
-/// So many bytes of bodies go into a batch before it is committed; one larger body has a batch of its own.
+/// How many bytes of bodies to collect before a batch is committed; one larger body has its own batch.
 const BATCH_BYTES: usize = 4 << 20;
 
-/// So many records and entries go into a batch before it is committed.
+/// How many records and entries to collect before a batch is committed.
 const BATCH_ITEMS: usize = 2_000;
 
-/// Gathers records and entries and commits them, a batch at a time: the one way to fill batches whose size is not known
-/// before.
+/// Collects records and entries and commits them in batches: the one way to fill batches whose size is not known in
+/// advance.
 pub(crate) struct Filling<'a> {
     store: &'a Store,
     batch: Batch,
@@ -22,12 +22,12 @@ impl<'a> Filling<'a> {
         Self { store, batch: store.batch(), bytes: 0, items: 0 }
     }
 
-    /// Adds a record that must not be there yet.
+    /// Adds a record that must not exist yet.
     pub(crate) async fn put(&mut self, key: RecordKey, body: Body) -> Result<()> {
         self.write(Write { key, expect: Expect::Absent, body: Some(body) }).await
     }
 
-    /// Makes a record what it shall be, whatever it is; none with `None`. No record may be named twice.
+    /// Sets a record to a body, whatever it was; removes it with `None`. No record may be named twice.
     pub(crate) async fn replace(&mut self, key: RecordKey, body: Option<Body>) -> Result<()> {
         self.write(Write { key, expect: Expect::Any, body }).await
     }

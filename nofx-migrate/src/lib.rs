@@ -1,4 +1,4 @@
-//! Loss-free migration into NofX stores, and the dump.
+//! Lossless migration into NofX stores, and the dumps.
 //!
 //! [`migrate`] imports the folder `.nofx` of the old extension into any store: everything in it becomes an entity or is kept
 //! byte for byte, once, however often it is called.
@@ -22,12 +22,12 @@
 //! # Ok(()) }
 //! ```
 //!
-//! - [`Report`] accounts for every file and every byte; [`MigrateError`] is why nothing could be done. Damage is no error.
-//! - [`read_attachment`] gives back the bytes that became no entity.
-//! - [`dump`] writes a store as text for exchange, [`dump_full`] as text that [`load`] reads back, [`copy`] brings any
+//! - [`Report`] accounts for every file and every byte; [`MigrateError`] says why a migration failed. Damage is not an error.
+//! - [`read_attachment`] returns the bytes that became no entity.
+//! - [`dump`] writes a store as text for exchange, [`dump_full`] as text that [`load`] reads back; [`copy`] copies any
 //!   store into any other, [`backup`] one that others are writing to.
 //!
-//! What is not here: any backend. Nothing that is read is ever changed.
+//! What is not here: any backend. The source is never changed.
 
 mod attachment;
 mod backup;

@@ -1,32 +1,32 @@
-//! How a migration is done, and who watches it.
+//! The options and the progress of a migration.
 
 use std::fmt;
 use std::path::PathBuf;
 
-/// How a migration is done.
+/// Options of a migration.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Options {
-    /// Whether to read and judge everything but write nothing.
+    /// Whether to read and check everything but write nothing.
     pub dry_run: bool,
     /// Whether to read the target back afterwards and compare it with the source, which is read again.
     pub verify: bool,
-    /// Where the target is kept, if that is a path: it may not lie among the files that are read.
+    /// The path of the target, if it has one: it must not lie among the files that are read.
     ///
     /// The folder `store` directly in the source is the usual place of a store, and `archives/NAME/store` that of a copy; nothing in them is
     /// read.
     pub target_path: Option<PathBuf>,
-    /// What else is imported with the legacy folder, if it is [`Elsewhere`](crate::Elsewhere): the state that VS Code keeps for the
+    /// What else to import with the legacy folder, as [`Elsewhere`](crate::Elsewhere): the state that VS Code keeps for the
     /// extension, and folders of orchestration messages.
     pub also: Vec<PathBuf>,
-    /// About how many bytes of the source are in memory at once; [`MEMORY`] unless told otherwise.
+    /// About how many bytes of the source are in memory at once; [`MEMORY`] by default.
     ///
-    /// A larger file is read alone, and as a whole. What the bytes become, the caches of the store, and some hundred bytes for each
-    /// file and each session come to that. With little memory batches are small.
+    /// A larger file is read alone, and as a whole. The data made from it, the caches of the store, and some hundred bytes for each
+    /// file and each session take memory too. With little memory, batches are small.
     pub memory: u64,
 }
 
-/// How many bytes of the source are in memory at once, if nobody says otherwise: 64 MiB.
+/// How many bytes of the source are in memory at once by default: 64 MiB.
 pub const MEMORY: u64 = 64 << 20;
 
 impl Default for Options {
@@ -35,19 +35,19 @@ impl Default for Options {
     }
 }
 
-/// Watches a migration.
+/// Gets the progress of a migration.
 ///
-/// Each phase is told first, then how much it has to do, then each file as it is finished.
+/// Each phase is reported first, then its total, then each file as it is finished.
 pub trait Progress: fmt::Debug + Send + Sync {
     /// A phase begins: `reading`, `writing` or `verifying`.
     fn phase(&self, name: &'static str);
-    /// The phase has to do with so many files and bytes.
+    /// The phase has this many files and bytes to do.
     fn total(&self, files: u64, bytes: u64);
     /// The phase has finished with a file.
     fn advance(&self, path: &str, bytes: u64);
 }
 
-/// Nobody watches.
+/// Ignores the progress.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct NoProgress;
 

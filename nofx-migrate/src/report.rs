@@ -10,29 +10,29 @@ use serde::{Serialize, Serializer};
 use crate::error::MigrateError;
 use crate::import::Index;
 
-/// What a migration did: every file of the source, every byte of it, and everything worth knowing.
+/// What a migration did: every file of the source, every byte of it, and everything worth reporting.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Report {
     /// The legacy folder.
     pub source: String,
-    /// Whether nothing was to be written.
+    /// Whether this was a dry run.
     pub dry_run: bool,
-    /// The sums.
+    /// The totals.
     pub totals: Totals,
-    /// What was found and added of each kind of entity, by its name in the plural.
+    /// What was found and added of each kind of entity, by its plural name.
     pub kinds: BTreeMap<&'static str, KindTotals>,
     /// Every file, by its path.
     pub files: Files,
-    /// What is no file and was left alone, by its path.
+    /// What is not a file and was skipped, by its path.
     pub skipped: Vec<Skipped>,
-    /// Everything out of the ordinary.
+    /// Everything unusual.
     pub findings: Vec<Finding>,
-    /// How the target compares with the source, if that was asked for.
+    /// How the target compares with the source, if that was requested.
     pub verification: Option<Verification>,
 }
 
-/// The sums over all files. `bytes` is the sum of the three that follow it, and `files` of the four that follow it.
+/// The totals over all files. `bytes` is the sum of the three that follow it, and `files` of the four that follow it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Totals {
@@ -42,7 +42,7 @@ pub struct Totals {
     pub bytes_understood: u64,
     /// Bytes that became no entity and are kept in attachments.
     pub bytes_kept: u64,
-    /// Bytes that are in files that could not be read.
+    /// Bytes in files that could not be read.
     pub bytes_missing: u64,
     /// Files.
     pub files: u64,
@@ -50,7 +50,7 @@ pub struct Totals {
     pub files_new: u64,
     /// Files that changed since they were imported.
     pub files_changed: u64,
-    /// Files that were imported before as they are.
+    /// Files that were imported before and have not changed.
     pub files_unchanged: u64,
     /// Files that could not be read.
     pub files_unreadable: u64,
@@ -63,7 +63,7 @@ pub struct Totals {
 /// What was found and added of one kind of entity.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct KindTotals {
-    /// How many are in the files that were looked into, those in several copies counted each time.
+    /// How many are in the files that were examined; those in several copies are counted each time.
     pub in_files: u64,
     /// How many there are after equal copies were merged.
     pub merged: u64,
@@ -71,29 +71,29 @@ pub struct KindTotals {
     pub added: u64,
 }
 
-/// What became of one file.
+/// The result for one file.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct FileReport {
     /// Its path below the source.
     pub path: String,
-    /// How many bytes it has.
+    /// Its size in bytes.
     pub size: u64,
-    /// Their SHA-256; empty if it could not be read.
+    /// Its SHA-256; empty if it could not be read.
     pub sha256: String,
-    /// What it was taken for, such as `session` or `transcript`.
+    /// What it was recognised as, such as `session` or `transcript`.
     pub became: &'static str,
     /// Whether it was imported before.
     pub state: FileState,
-    /// How many of each kind of entity are in it, by its name in the plural.
+    /// How many of each kind of entity are in it, by its plural name.
     pub counts: BTreeMap<&'static str, u64>,
-    /// Why it, or a part of it, is kept as an attachment.
+    /// Why it, or part of it, is kept as an attachment.
     pub attachment: Option<String>,
-    /// Its bytes that became no entity, in order and without overlap.
+    /// Its byte ranges that became no entity, in order and without overlap.
     pub unused: Vec<Unused>,
 }
 
-/// What became of each file, by its path. It may be more than memory has room for, so it is read from a temporary file, a page at a time.
+/// The result for each file, by its path. There may be more than fit in memory, so they are read from a temporary file, a page at a time.
 #[derive(Clone, Default)]
 pub struct Files(Option<Arc<Index>>);
 
@@ -102,7 +102,7 @@ impl Files {
         Self(Some(index))
     }
 
-    /// Reads them, one after the other. An error is the last that comes.
+    /// Reads them, one after the other. After an error there are no more.
     pub fn iter(&self) -> impl Iterator<Item = Result<FileReport, MigrateError>> + Send + use<> {
         self.0.clone().into_iter().flat_map(|index| index.reports())
     }
@@ -138,38 +138,38 @@ pub enum FileState {
     New,
     /// It was, with other content.
     Changed,
-    /// It was, as it is.
+    /// It was, with the same content.
     Unchanged,
     /// It cannot be read.
     Unreadable,
 }
 
-/// A stretch of bytes that became no entity.
+/// A byte range that became no entity.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Unused {
     /// The first byte.
     pub from: u64,
-    /// The byte behind the last.
+    /// The byte after the last.
     pub to: u64,
     /// Why.
     pub reason: String,
 }
 
-/// Something in the source that is no file and was left alone.
+/// Something in the source that is not a file and was skipped.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Skipped {
     /// Its path below the source.
     pub path: String,
-    /// What it is and why it was left alone.
+    /// What it is and why it was skipped.
     pub what: String,
 }
 
-/// Something out of the ordinary.
+/// Something unusual.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Finding {
-    /// Its stable name, as the manual lists it.
+    /// Its stable code, as the manual lists it.
     pub code: &'static str,
-    /// How grave it is.
+    /// Its severity.
     pub level: Level,
     /// The file concerned, below the source.
     pub path: String,
@@ -177,13 +177,13 @@ pub struct Finding {
     pub message: String,
 }
 
-/// How grave a finding is.
+/// The severity of a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Level {
     /// Nothing is missing.
     Note,
-    /// The old extension had lost or damaged something; what is left of it is kept.
+    /// The old extension had lost or damaged something; what could be read of it is kept.
     Warning,
     /// Something that is in the source is not in the target.
     Missing,
@@ -192,13 +192,13 @@ pub enum Level {
 /// How the target compares with the source after both were read again.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Verification {
-    /// The comparison of each kind of entity, by its name in the plural.
+    /// The comparison of each kind of entity, by its plural name.
     pub kinds: BTreeMap<&'static str, Compared>,
-    /// What is not in the target as it is in the source; at most 1,000.
+    /// What the target does not have as the source has it; at most 1,000 entries.
     pub differences: Vec<String>,
     /// How many differences there are.
     pub difference_count: u64,
-    /// What was imported before and is gone from the target since: somebody deleted it.
+    /// What was imported before and has been deleted from the target since.
     pub deleted: Vec<String>,
 }
 
@@ -209,20 +209,20 @@ pub struct Compared {
     pub source: u64,
     /// How many of them the target has.
     pub target: u64,
-    /// A digest of all that the source has.
+    /// A digest of everything that the source has.
     pub source_digest: String,
-    /// A digest of those that the target has.
+    /// A digest of what the target has of it.
     pub target_digest: String,
 }
 
 impl Report {
-    /// Returns whether everything that is in the source is in the target, as far as this run could see.
+    /// Returns whether everything in the source is in the target, as far as this run could see.
     pub fn is_complete(&self) -> bool {
         let verified = self.verification.as_ref().is_none_or(|verification| verification.difference_count == 0);
         verified && self.findings.iter().all(|finding| finding.level != Level::Missing)
     }
 
-    /// Returns whether some file was damaged, so that it is kept as it is beside what could be read of it.
+    /// Returns whether any file was damaged, so that it is kept unchanged beside what could be read of it.
     pub fn has_damage(&self) -> bool {
         self.findings.iter().any(|finding| finding.level != Level::Note)
     }
@@ -235,19 +235,19 @@ impl Report {
         self.kinds.entry(name).or_default()
     }
 
-    /// Adds what is to be told of an earlier attempt at the same, which ended when somebody else wrote the same things:
-    /// its commits, and what it found that is not seen any more.
+    /// Adds what to report about an earlier attempt, which ended when another program wrote the same things: its commits, and findings
+    /// that are no longer seen.
     pub(crate) fn add_attempt(&mut self, earlier: Self) {
         self.totals.commits += earlier.totals.commits;
         for finding in earlier.findings {
-            // What could not be read then was read since, or is found again.
+            // What could not be read then has been read since, or is found again.
             if finding.level != Level::Missing && !self.findings.contains(&finding) {
                 self.findings.push(finding);
             }
         }
     }
 
-    /// Fills in the sums.
+    /// Computes the totals.
     pub(crate) fn add_up(&mut self) -> Result<(), MigrateError> {
         let commits = self.totals.commits;
         let mut totals = Totals { commits, ..Totals::default() };
@@ -287,7 +287,7 @@ impl Finding {
     }
 }
 
-/// Writes what a person wants to know, a screen or so.
+/// Writes a summary for people, about a screen long.
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Totals { files, bytes, bytes_understood, bytes_kept, bytes_missing, .. } = self.totals;

@@ -1,4 +1,4 @@
-//! What a migration is from: a legacy folder, and what belongs to it elsewhere.
+//! The source of a migration: a legacy folder, and related data elsewhere.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -8,12 +8,12 @@ use crate::error::MigrateError;
 use crate::options::Options;
 use crate::tree::{self, SourceFile, Tree};
 
-/// Judges whether there is something to import, as [`migrate`](crate::migrate) does before it reads everything.
+/// Checks whether there is something to import, as [`migrate`](crate::migrate) does before it reads everything.
 pub fn check_source(from: &Path, options: &Options) -> Result<(), MigrateError> {
     Source::find(from, options).map(drop)
 }
 
-/// What a migration is from.
+/// The source of a migration.
 #[derive(Clone, Debug)]
 pub(crate) struct Source {
     /// The legacy folder.
@@ -22,7 +22,7 @@ pub(crate) struct Source {
 }
 
 impl Source {
-    /// Judges what is to be imported without reading all of it.
+    /// Checks what is to be imported without reading all of it.
     pub(crate) fn find(from: &Path, options: &Options) -> Result<Self, MigrateError> {
         let also = options.also.clone();
         also.iter().try_for_each(|path| elsewhere::judge(path).map(drop))?;
@@ -37,13 +37,13 @@ impl Source {
         }
     }
 
-    /// Lists everything, and shows each file as it is found.
+    /// Lists everything, and passes on each file as it is found.
     pub(crate) fn list<'a>(&self, show: &'a mut dyn FnMut(SourceFile)) -> Result<Tree<'a>, MigrateError> {
         let mut tree = Tree::new(show);
         self.folder.iter().for_each(|folder| tree.add_folder(folder));
         let mut seen = Vec::new();
         for path in &self.also {
-            // A thing that is named twice is one.
+            // A source that is named twice is imported once.
             let real = nofx_platform::real(path).unwrap_or_else(|_| path.clone());
             if !seen.contains(&real) {
                 elsewhere::add(&mut tree, path)?;

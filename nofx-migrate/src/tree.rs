@@ -1,4 +1,4 @@
-//! The legacy folder: which files it has, and reading them without touching anything.
+//! The legacy folder: lists its files, and reads them without modifying anything.
 
 use std::cell::Cell;
 use std::collections::HashSet;
@@ -13,31 +13,31 @@ use nofx_platform::real;
 use crate::error::MigrateError;
 use crate::report::Skipped;
 
-/// What the old extension made directly in its folder.
+/// What the old extension created directly in its folder.
 const FAMILIAR: &[&str] =
     &["agents.json", "sessions", "archives", "archive", "orchestration", "templates", "dlq", "conductor-sessions"];
 
-/// The folder in which a store may lie beside the legacy files.
+/// The folder in which a store may be beside the legacy files.
 const OWN: &str = "store";
 
-/// The most memory that is asked for because a file says that it is so large: it may be full of holes.
+/// The most memory to reserve because a file claims this size: it may be sparse.
 const MOST_AT_ONCE: usize = 64 << 20;
 
-/// Files of so many bytes are read into memory that the system gets back at once.
+/// Files of at least this size are read into memory that goes back to the system at once.
 const LARGE: usize = 1 << 20;
 
-/// What is larger glibc never keeps for later, in a heap of each thread; pages of it that nobody touches take no memory.
+/// glibc never keeps larger allocations in a heap of each thread; their unused pages take no memory.
 const GIVEN_BACK: usize = 33 << 20;
 
 thread_local! {
-    /// For the next file that is read in this thread, as the system gives each new page with some ado.
+    /// Kept for the next file that is read on this thread, since new pages from the system are slow.
     static BUFFER: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 
 /// A file of the source.
 #[derive(Clone, Debug)]
 pub(crate) struct SourceFile {
-    /// Its path below the source, `/` between its parts; a byte that is no UTF-8 is the surrogate U+DC00 + byte.
+    /// Its path below the source, with `/` between its parts; a byte that is not UTF-8 is the surrogate U+DC00 + byte.
     pub(crate) path: Text,
     /// Its size when it was listed.
     pub(crate) size: u64,
@@ -48,24 +48,24 @@ pub(crate) struct SourceFile {
 #[derive(Clone, Debug)]
 pub(crate) enum Origin {
     File(PathBuf),
-    /// A value that something else holds.
+    /// A value that is part of something else.
     Value(Arc<[u8]>),
 }
 
-/// All that lies in the source but its files, which are shown as they are found.
+/// Everything in the source except its files, which are passed on as they are found.
 pub(crate) struct Tree<'a> {
     show: &'a mut dyn FnMut(SourceFile),
-    /// The paths that files elsewhere have, or could have had.
+    /// The paths that files elsewhere have, or could have.
     elsewhere: HashSet<Text>,
-    /// What is no file.
+    /// What is not a file.
     pub(crate) skipped: Vec<Skipped>,
     /// Folders that cannot be listed, and why.
     pub(crate) unreadable: Vec<(String, String)>,
 }
 
-/// Finds the legacy folder that `from` names, itself or `.nofx` in it, and judges it without reading what is in it.
+/// Finds the legacy folder that `from` names, itself or `.nofx` in it, and checks it without reading its content.
 ///
-/// A `target` that lies in that folder, anywhere but in its folder `store`, is an error.
+/// A `target` in that folder, anywhere except in its folder `store`, is an error.
 pub fn legacy_folder(from: &Path, target: Option<&Path>) -> Result<PathBuf, MigrateError> {
     let unreadable = |path: &Path, cause: io::Error| MigrateError::SourceUnreadable {
         path: path.to_owned(),
@@ -83,7 +83,7 @@ pub fn legacy_folder(from: &Path, target: Option<&Path>) -> Result<PathBuf, Migr
     let root = if inner.is_dir() { inner } else { from.to_owned() };
     let root = real(&root).map_err(|cause| unreadable(&root, cause))?;
     fs::read_dir(&root).map_err(|cause| unreadable(&root, cause))?;
-    // What was moved aside is called `.nofx.retired`.
+    // A folder that was moved aside is called `.nofx.retired`.
     let is_named_so = root.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b".nofx"));
     if !is_named_so && !FAMILIAR.iter().any(|name| root.join(name).exists()) {
         return Err(MigrateError::SourceNotLegacy(from.to_owned()));
@@ -124,12 +124,12 @@ fn is_own(path: &Text) -> bool {
 }
 
 impl<'a> Tree<'a> {
-    /// Nothing yet; each file will be shown to `show`.
+    /// Starts empty; each file will be passed to `show`.
     pub(crate) fn new(show: &'a mut dyn FnMut(SourceFile)) -> Self {
         Self { show, elsewhere: HashSet::new(), skipped: Vec::new(), unreadable: Vec::new() }
     }
 
-    /// Adds everything below a folder, in no order. Links are not followed.
+    /// Adds everything below a folder, in no particular order. Links are not followed.
     pub(crate) fn add_folder(&mut self, root: &Path) {
         let mut folders = vec![(root.to_owned(), Text::default())];
         while let Some((folder, path)) = folders.pop() {
@@ -179,12 +179,12 @@ impl<'a> Tree<'a> {
         self.add(path, size, Origin::File(place));
     }
 
-    /// Adds a value that something else holds, as a file.
+    /// Adds a value that is part of something else, as a file.
     pub(crate) fn add_value(&mut self, path: &str, bytes: Vec<u8>) {
         self.add(path, bytes.len() as u64, Origin::Value(bytes.into()));
     }
 
-    /// Adds a file under its path or, where another one has that, with a number behind its first part.
+    /// Adds a file under its path or, if another file has that path, with a number after its first part.
     fn add(&mut self, path: &str, size: u64, origin: Origin) {
         let (first, rest) = path.split_once('/').unwrap_or((path, ""));
         let paths = std::iter::once(Text::from(path))
@@ -207,7 +207,7 @@ fn below(folder: &Text, name: &std::ffi::OsStr) -> Text {
     Text::from_json(&format!("{folder}/{name}")).unwrap_or_default()
 }
 
-/// Returns a name as text: each byte that is no UTF-8 is the surrogate U+DC00 + byte.
+/// Returns a name as text: each byte that is not UTF-8 is the surrogate U+DC00 + byte.
 pub(crate) fn name_text(name: &std::ffi::OsStr) -> Text {
     let mut literal = String::from("\"");
     for chunk in name.as_encoded_bytes().utf8_chunks() {
@@ -220,7 +220,7 @@ pub(crate) fn name_text(name: &std::ffi::OsStr) -> Text {
 }
 
 impl SourceFile {
-    /// Opens the file. Something else that has taken its place meanwhile is an error.
+    /// Opens the file. It is an error if something else has taken its place since.
     pub(crate) fn open(&self) -> io::Result<Box<dyn Read + Send>> {
         let place = match &self.origin {
             Origin::File(place) => place,
@@ -230,18 +230,18 @@ impl SourceFile {
             true => Ok(()),
             false => Err(io::Error::other("it is no file any more")),
         };
-        // Looked at before it is opened: opening a pipe would wait for its other end.
+        // Checked before it is opened: opening a pipe would wait for its other end.
         is_file(&fs::symlink_metadata(place)?)?;
         let file = fs::File::open(place)?;
         is_file(&file.metadata()?)?;
         Ok(Box::new(file))
     }
 
-    /// Reads the whole file and shows its bytes.
+    /// Reads the whole file and passes its bytes to `see`.
     pub(crate) fn read<T>(&self, see: impl FnOnce(&[u8]) -> T) -> io::Result<T> {
         let mut bytes = BUFFER.take();
         bytes.clear();
-        // It may have grown or shrunk since it was listed; this only saves moving what was read.
+        // It may have grown or shrunk since it was listed; this only avoids moving what was read.
         let expected = usize::try_from(self.size).unwrap_or_default().min(MOST_AT_ONCE);
         bytes.reserve(if expected < LARGE { expected } else { expected.max(GIVEN_BACK) });
         self.open()?.read_to_end(&mut bytes)?;

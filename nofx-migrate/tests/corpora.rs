@@ -1,4 +1,4 @@
-//! Compares what was imported with a ground truth that was made by whoever wrote the workspace.
+//! Compares what was imported with a ground truth made by the author of the workspace.
 //!
 //! The environment variable `NOFX_CORPORA` names a folder with `<name>.tar.gz`, or the folder `<name>`, beside
 //! `<name>.expected.json`. Without it the one case here is ignored.
@@ -78,7 +78,7 @@ fn compare(folder: &Path, name: &str) -> Result<Vec<String>, Failed> {
     Ok(differences(&expected, &found))
 }
 
-/// Finds the folder that has `.nofx`, also one level below.
+/// Finds the folder that contains `.nofx`, also one level below.
 fn workspace(root: &Path, name: &str) -> Option<PathBuf> {
     [root.to_owned(), root.join(name)].into_iter().find(|folder| folder.join(".nofx").is_dir())
 }
@@ -133,7 +133,7 @@ fn differences(expected: &Expected, found: &Found) -> Vec<String> {
     differences
 }
 
-/// Compares things by name, each a list of named values of which only the expected ones are looked at.
+/// Compares things by name, each a list of named values of which only the expected ones are compared.
 fn maps(
     what: &str,
     expected: &BTreeMap<String, expected::Values>,

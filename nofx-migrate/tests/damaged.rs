@@ -1,6 +1,6 @@
-//! Random damaged workspaces, held against what whoever made them knows.
+//! Random damaged workspaces, compared with what their generator knows.
 //!
-//! `NOFX_SEEDS` says how many are tried and `NOFX_SEED` with which one to begin: `NOFX_SEED=17 NOFX_SEEDS=1` tries that one.
+//! `NOFX_SEEDS` says how many to try and `NOFX_SEED` where to start: `NOFX_SEED=17 NOFX_SEEDS=1` tries that one.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod damaged {
@@ -43,7 +43,7 @@ async fn every_whole_message_of_a_session_of_thirty_megabytes_is_found() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// Tries as many seeds as the environment says, or as usual, with two threads, and fails with all that is wrong.
+/// Tries as many seeds as the environment says, or the default number, on two threads, and fails with everything that is wrong.
 fn try_seeds(usual: u64, try_seed: impl AsyncFn(u64) -> ((usize, usize), Vec<String>) + Sync) {
     let (first, count) = (number("NOFX_SEED", 0), number("NOFX_SEEDS", usual));
     let next = AtomicU64::new(first);
@@ -68,7 +68,7 @@ fn try_seeds(usual: u64, try_seed: impl AsyncFn(u64) -> ((usize, usize), Vec<Str
     assert!(failed.is_empty(), "{}", failed.join("\n"));
 }
 
-/// Imports a workspace twice and returns all that is wrong.
+/// Imports a workspace twice and returns everything that is wrong.
 async fn try_one(workspace: &Workspace) -> Vec<String> {
     let folder = tempfile::tempdir().unwrap();
     workspace.write(folder.path()).unwrap();
@@ -96,7 +96,7 @@ async fn try_one(workspace: &Workspace) -> Vec<String> {
     wrong
 }
 
-/// Writes the state of VS Code, of which other extensions have a part.
+/// Writes the state of VS Code, part of which belongs to other extensions.
 fn write_database(path: &Path, state: &str) -> std::io::Result<()> {
     let write = || -> rusqlite::Result<()> {
         let database = Connection::open(path)?;

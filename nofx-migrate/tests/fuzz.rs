@@ -1,4 +1,4 @@
-//! Sources and dumps that are damaged at random.
+//! Randomly damaged sources and dumps.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::collections::BTreeMap;
@@ -21,19 +21,19 @@ fn store() -> Store {
 
 const SEEDS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/seeds");
 
-/// Returns the seeds of one kind, by their paths.
+/// Returns the seeds of one kind, by path.
 fn planted(kind: &str) -> BTreeMap<PathBuf, Vec<u8>> {
     seeds(&Path::new(SEEDS).join(kind)).unwrap()
 }
 
-/// Imports twice and holds what can be held against any source: it ends, all is accounted for, and the second time nothing happens.
+/// Imports twice and checks what must hold for any source: it ends, everything is accounted for, and the second time nothing happens.
 async fn import(folder: &Path, also: Vec<PathBuf>) {
     let store = store();
     let mut options = Options::default();
     (options.verify, options.also) = (true, also);
     let report = match migrate(folder, &store, &options, &NoProgress).await {
         Ok(report) => report,
-        // What was given as VS Code's state may be none any more.
+        // What was given as VS Code's state may no longer be one.
         Err(error) => return assert!(!options.also.is_empty() && !error.code().is_empty(), "{error}"),
     };
     assert!(report.is_complete(), "{report}");
@@ -87,7 +87,7 @@ fn state_of_vs_code_of_any_bytes_is_imported_or_refused() {
 
 #[test]
 fn a_dump_of_any_bytes_is_loaded_as_it_is_or_refused() {
-    // One of everything that is found in a legacy folder, and one that earlier versions wrote.
+    // One of everything that occurs in a legacy folder, and one that earlier versions wrote.
     let folder = tempfile::tempdir().unwrap();
     Workspace::new(3).write(folder.path()).unwrap();
     let wholes = [runtime().block_on(dumped(folder.path())), planted("dump").into_values().next().unwrap()];
@@ -132,7 +132,7 @@ fn the_seeds_are_imported_and_loaded() {
 }
 
 #[test]
-#[ignore = "writes the seed of dumps anew, from those of the legacy folder, which are written by hand"]
+#[ignore = "rewrites the seed of dumps, from those of the legacy folder, which are written by hand"]
 fn seeds_are_written() {
     let folder = tempfile::tempdir().unwrap();
     plant(&folder.path().join(".nofx"), &planted("legacy")).unwrap();

@@ -1,4 +1,4 @@
-//! How much memory a migration takes does not depend on how many files there are.
+//! The memory of a migration does not depend on the number of files.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -10,21 +10,21 @@ use nofx_core::{MemoryBackend, Store};
 use nofx_migrate::{NoProgress, Options, migrate};
 use peak_alloc::PeakAlloc;
 
-/// Alone in its program: it counts what every thread has.
+/// The only test of its program: it counts the memory of all threads.
 #[global_allocator]
 static MEMORY: PeakAlloc = PeakAlloc;
 
 /// So little that a few dozen files are in memory at once.
 const MEMORY_ASKED_FOR: u64 = 64 << 10;
 
-/// So many bytes may be remembered for each file,
+/// This many bytes may be remembered for each file,
 const BYTES_PER_FILE: usize = 64;
 
-/// and so many taken by what is under way, however many files there are.
+/// and this many may be in use for the work in progress, however many files there are.
 const BYTES_UNDER_WAY: usize = 2 << 20;
 
-/// Returns the most memory that a migration takes at once beyond what the store has: for one that would import everything, and for
-/// one that finds everything there. What a store in memory takes while it grows would hide what the import of it takes.
+/// Returns the peak memory of a migration beyond what the store has: for one that would import everything, and for
+/// one that finds everything there. What a store in memory takes while it grows would hide what importing into it takes.
 async fn taken(files: usize) -> [usize; 2] {
     let folder = tempfile::tempdir().unwrap();
     let sessions = folder.path().join(".nofx/sessions");
@@ -35,7 +35,7 @@ async fn taken(files: usize) -> [usize; 2] {
                 "conversationHistory":[{{"id":"m{number}","role":"user","content":"says {number}"}}]}}"#
         );
         fs::write(sessions.join(format!("session-ada-{number}.json")), session).unwrap();
-        // Every tenth has a neighbour that is kept as it is.
+        // Every tenth has a neighbour that is kept unchanged.
         if number % 10 == 0 {
             fs::write(sessions.join(format!("agent-{number}_session.md")), "## User\nhello\n").unwrap();
         }
@@ -61,7 +61,7 @@ async fn taken_by(folder: &Path, store: &Store, options: &Options, files: usize)
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_migration_remembers_next_to_nothing_of_each_file() {
-    // What is made once for all.
+    // What is allocated once for all.
     taken(100).await;
     for files in [1_000, 4_000] {
         let most = BYTES_UNDER_WAY + BYTES_PER_FILE * files;

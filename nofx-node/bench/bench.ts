@@ -1,6 +1,6 @@
-// What the addon costs, beside what the same work costs without it. All in one run and in rounds; medians.
+// The cost of the addon, compared with the same work without it. All in one run and in rounds; medians.
 //
-// better-sqlite3 and LangGraph's saver on it are compared with if they can be found: `npm run bench:peers` installs them.
+// better-sqlite3 and LangGraph's saver on it are included if they can be found: `npm run bench:peers` installs them.
 
 import { mkdtempSync, rmSync, statSync } from 'node:fs';
 import { stat } from 'node:fs/promises';
@@ -100,7 +100,7 @@ async function calling(folder: string): Promise<void> {
   await behind.close();
 }
 
-/** What calls cost that are not awaited: on one session, where they keep their order, and on as many sessions. */
+/** The cost of calls that are not awaited: on one session, where they keep their order, and on as many sessions. */
 async function adding(folder: string): Promise<void> {
   const agent = { id: 'ada', name: 'Ada', type: 'x' };
   const message = { type: 'user', content: 'x'.repeat(500) };
@@ -134,7 +134,7 @@ async function filled(workspace: nofx.Workspace): Promise<string> {
   return id;
 }
 
-/** What is used of better-sqlite3. */
+/** The part of better-sqlite3 that is used. */
 interface Database {
   pragma(text: string): void;
   exec(text: string): void;

@@ -1,4 +1,4 @@
-// LangGraph's checkpoints, beside its own SqliteSaver with `synchronous=FULL`: what was put is then on the disk, as in a store.
+// LangGraph's checkpoints, compared with its own SqliteSaver with `synchronous=FULL`, which flushes each put as a store does.
 
 import { join } from 'node:path';
 import { type BaseCheckpointSaver, type Checkpoint, emptyCheckpoint, uuid6 } from '@langchain/langgraph-checkpoint';
@@ -13,7 +13,7 @@ const SUPERSTEPS = 100;
 const ROUNDS = 15;
 const THREAD = { configurable: { thread_id: 'thread', checkpoint_ns: '' } };
 
-/** A saver, and how to let go of it. */
+/** A saver, and how to close it. */
 interface Opened {
   saver: BaseCheckpointSaver;
   close(): unknown;
@@ -70,7 +70,7 @@ export async function checkpoints(folder: string): Promise<void> {
   }
 }
 
-/** Puts supersteps of a conversation behind those that are there, with the writes of a task each. */
+/** Puts supersteps of a conversation after the existing ones, each with the writes of a task. */
 async function grow(saver: BaseCheckpointSaver, from: number, count: number, told: (time: number) => void): Promise<void> {
   let config: Awaited<ReturnType<BaseCheckpointSaver['put']>> = (await saver.getTuple(THREAD))?.config ?? THREAD;
   for (let step = from; step < from + count; step += 1) {

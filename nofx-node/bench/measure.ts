@@ -1,7 +1,7 @@
-/** What is measured, by its name. */
+/** The measurements, by name. */
 export type Tasks = Record<string, () => unknown>;
 
-/** Runs each task once per round, so that what disturbs one disturbs all; returns the median of each in milliseconds. */
+/** Runs each task once per round, so that a disturbance affects all; returns the median of each in milliseconds. */
 export async function measured(tasks: Tasks, rounds = 9): Promise<Map<string, number>> {
   const times = new Map(Object.keys(tasks).map((name) => [name, [] as number[]]));
   for (let round = 0; round < rounds; round += 1) {
@@ -19,7 +19,7 @@ export function median(list: number[]): number {
   return list.sort((a, b) => a - b)[Math.floor(list.length / 2)] ?? 0;
 }
 
-/** Prints times beside one of them. */
+/** Prints times relative to one of them. */
 export function printed(times: Map<string, number>, beside: string, named = beside): void {
   const one = times.get(beside);
   for (const [name, time] of times) {
@@ -28,7 +28,7 @@ export function printed(times: Map<string, number>, beside: string, named = besi
   }
 }
 
-/** Returns a module, unless it is not installed; then says that it is not compared with. */
+/** Returns a module; if it is not installed, prints that it is left out of the comparison. */
 export function peer<T>(name: string): T | undefined {
   try {
     return require(name) as T;

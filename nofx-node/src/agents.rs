@@ -1,4 +1,4 @@
-//! Agents: kept, listed.
+//! Agents: saved and listed.
 
 use futures_util::StreamExt;
 use nofx::entity::{Agent, AgentId, Entity, EntityId, TemplateDigest, foreign, own};
@@ -10,18 +10,18 @@ use crate::crossing::Page;
 use crate::request::Request;
 use crate::templates::{self, Contents};
 
-/// Agents of a page where the caller did not say.
+/// Agents per page if the caller did not say.
 const PAGE: u64 = 256;
 
-/// The longest page of agents.
+/// The most agents per page.
 const LONGEST_PAGE: u64 = 1000;
 
-/// Takes the agent of a request.
+/// Reads the agent from a request.
 pub(crate) async fn taken(workspace: &Workspace, request: &Request) -> Result<Agent> {
     of_object(workspace, request.required("agent")?).await
 }
 
-/// Takes an agent. The content of its template is kept once, however many agents and sessions have it.
+/// Reads an agent. The content of its template is stored once, however many agents and sessions have it.
 async fn of_object(workspace: &Workspace, mut given: Object) -> Result<Agent> {
     let template = given.read::<Object>("template");
     if template.is_some() {
@@ -48,7 +48,7 @@ pub(crate) async fn save_all(workspace: &Workspace, request: &Request) -> Result
     Ok("null".to_owned())
 }
 
-/// Saves several agents and removes all others.
+/// Saves several agents and removes all others from the list.
 pub(crate) async fn replace(workspace: &Workspace, request: &Request) -> Result<String> {
     workspace.replace_agents(&all_taken(workspace, request).await?).await?;
     Ok("null".to_owned())
@@ -66,7 +66,7 @@ async fn all_taken(workspace: &Workspace, request: &Request) -> Result<Vec<Agent
 pub(crate) async fn update(workspace: &Workspace, request: &Request) -> Result<String> {
     let mut changes: Object = request.required("changes")?;
     if changes.get("id").is_some() {
-        return Err(Error::invalid("`changes` has `id`, by which the agent is found"));
+        return Err(Error::invalid("`changes` has `id`, which cannot change"));
     }
     let digest = match changes.read::<Object>("template") {
         Some(content) => {
@@ -83,7 +83,7 @@ pub(crate) async fn update(workspace: &Workspace, request: &Request) -> Result<S
     whole(workspace, &agent, &mut Contents::default()).await
 }
 
-/// Returns an agent with members changed, and with another template or none if there is something to say of it.
+/// Returns an agent with members changed, and with another template, or none, if the changes say so.
 fn changed(agent: &Agent, changes: &Object, template: Option<Option<&TemplateDigest>>) -> Agent {
     let mut object = agent.to_object();
     for (name, value) in changes.iter() {
@@ -110,7 +110,7 @@ pub(crate) async fn remove(workspace: &Workspace, request: &Request) -> Result<S
     Ok(workspace.remove_agent(&request.required("agent")?).await?.to_string())
 }
 
-/// Returns what the sessions of an agent add up to.
+/// Returns the totals over an agent's sessions.
 pub(crate) async fn totals(workspace: &Workspace, request: &Request) -> Result<String> {
     let totals = workspace.agent_totals(&request.required("agent")?).await?;
     Ok(format!(
@@ -130,7 +130,7 @@ pub(crate) async fn page(workspace: &Workspace, request: &Request) -> Result<Str
     let mut agents = workspace.agents_after(request.optional::<AgentId>("after")?.as_ref());
     while let Some(agent) = agents.next().await {
         match agent {
-            // The next page begins behind one that can be read.
+            // The next page begins after an agent that can be read.
             Ok(agent) if page.add(&whole(workspace, &agent, &mut contents).await?) => {
                 return Ok(page.written(Some(agent.id.write())));
             }

@@ -1,4 +1,4 @@
-//! A copy of a store that is in use.
+//! Backs up a store in use.
 
 use nofx::migrate::{BackupError, Counts};
 use nofx::workspace::{Progress, Workspace};
@@ -6,7 +6,7 @@ use nofx::{Error, Location, Options, Result};
 
 use crate::request::Request;
 
-/// Makes a new store that holds what this one held at one moment.
+/// Creates a new store with the state of this one at one point in time.
 pub(crate) async fn made(workspace: &Workspace, request: &Request, progress: &Progress) -> Result<String> {
     let to: Location = request.text("to")?.parse()?;
     let mut options = Options::default();
@@ -24,13 +24,13 @@ pub(crate) async fn made(workspace: &Workspace, request: &Request, progress: &Pr
     };
     let copied = nofx::migrate::backup(workspace.store(), &target, &mut tell).await;
     if copied.is_ok() {
-        // Everything is there already, so that a copy which stays larger is no failure.
+        // Everything is copied already, so it is not an error if the copy cannot be made smaller.
         _ = nofx::settle(&to, true).await;
     }
     let closed = target.close().await;
     copied.map_err(|error| match error {
         BackupError::Store(error) => error,
-        other => Error::invalid(format!("`{to}` cannot be the copy: {other}")),
+        other => Error::invalid(format!("cannot back up to `{to}`: {other}")),
     })?;
     closed?;
     Ok("null".to_owned())

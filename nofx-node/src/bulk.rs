@@ -1,4 +1,4 @@
-//! The same done to several sessions, each with a result of its own.
+//! The same action on several sessions, each with its own result.
 
 use nofx::Result;
 use nofx::entity::SessionId;
@@ -27,7 +27,7 @@ pub(crate) async fn change(workspace: &Workspace, verb: &str, request: &Request)
     Ok(told(results.into_iter().map(|result| result.map(|session| shown(&session)))))
 }
 
-/// Writes what became of each: `{"ok":…}` or `{"error":…}`.
+/// Writes the result of each: `{"ok":…}` or `{"error":…}`.
 fn told(results: impl Iterator<Item = Result<String>>) -> String {
     let one = |result| match result {
         Ok(json) => format!(r#"{{"ok":{json}}}"#),

@@ -1,4 +1,4 @@
-//! Calls that may take long: their caller looks how far they are, and may stop them.
+//! Calls that may take long: their callers poll the progress, and can stop them.
 
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,26 +9,26 @@ use nofx::json::quote;
 use nofx::workspace::{Done, Progress};
 use nofx::{Error, Result};
 
-/// A call that may take long. It is made before the call, so that it can be stopped even before that begins.
+/// A call that may take long. It is created before the call, so that it can be stopped even before that begins.
 #[napi]
 #[derive(Debug)]
 pub struct Call {
     progress: Progress,
     stop: AbortHandle,
-    /// Until the call is made.
+    /// Present until the call is made.
     registration: Arc<Mutex<Option<AbortRegistration>>>,
 }
 
 #[napi]
 impl Call {
-    /// Makes a call of nothing yet.
+    /// Creates a call that has not been made yet.
     #[napi(constructor)]
     pub fn make() -> Self {
         let (stop, registration) = AbortHandle::new_pair();
         Self { progress: Progress::default(), stop, registration: Arc::new(Mutex::new(Some(registration))) }
     }
 
-    /// Returns how far it is, as JSON; also when it has ended.
+    /// Returns the progress as JSON; also after the call has ended.
     #[napi]
     pub fn progress(&self) -> String {
         let Done { phase, done, total } = self.progress.get();
@@ -36,7 +36,7 @@ impl Call {
         format!(r#"{{"phase":{},"done":{done},"total":{total}}}"#, quote(phase))
     }
 
-    /// Stops it where it waits next. A commit that has begun is carried out, and what is committed stays.
+    /// Stops the call at its next await. A commit that has begun is completed, and what is committed stays.
     #[napi]
     pub fn stop(&self) {
         self.stop.abort();
@@ -44,21 +44,21 @@ impl Call {
 }
 
 impl Call {
-    /// Returns what its work tells how far it is.
+    /// Returns the progress that the work reports to.
     pub(crate) fn telling(&self) -> Progress {
         self.progress.clone()
     }
 
-    /// Returns the work so that it ends when the call is stopped. A call is made once.
+    /// Wraps the work so that it ends when the call is stopped. A call can be made only once.
     pub(crate) fn run<T, W>(&self, work: W) -> impl Future<Output = Result<T>> + use<T, W>
     where
         W: Future<Output = Result<T>>,
     {
         let registration = self.registration.lock().unwrap_or_else(PoisonError::into_inner).take();
         async move {
-            let registration = registration.ok_or_else(|| Error::invalid("a call is made once"))?;
+            let registration = registration.ok_or_else(|| Error::invalid("a call can be made only once"))?;
             let done = Abortable::new(work, registration).await;
-            done.unwrap_or_else(|_| Err(Error::unavailable("the caller has stopped it")))
+            done.unwrap_or_else(|_| Err(Error::unavailable("the caller stopped the call")))
         }
     }
 }

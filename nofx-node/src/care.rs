@@ -1,4 +1,4 @@
-//! What is done to a store that no program has open: repairing it, giving up what is damaged, making it small.
+//! Maintenance of a store that no program has open: repairing it, giving up what is damaged, compacting it.
 
 use napi_derive::napi;
 use nofx::json::quote;
@@ -7,7 +7,7 @@ use nofx::{Location, RecordKey, Repair, Result};
 use crate::failure::guarded;
 use crate::request::Request;
 
-/// Repairs the store at a location as far as that loses nothing; answers what was done and what was left.
+/// Repairs the store at a location as far as that loses nothing; answers what was done and what was left alone.
 #[napi]
 pub async fn repair(location: String, options: String) -> napi::Result<String> {
     let repairing = async {
@@ -35,7 +35,7 @@ pub async fn forget(location: String, request: String) -> napi::Result<String> {
     Ok(guarded(forgetting).await?)
 }
 
-/// Makes the store at a location small; answers whether there was something to do.
+/// Compacts the store at a location; answers whether this kind of store can be compacted.
 #[napi]
 pub async fn compact(location: String) -> napi::Result<bool> {
     let compacting = async {

@@ -1,4 +1,4 @@
-//! How much there is, and what a cleanup would do and does.
+//! Statistics and cleanup.
 
 use std::time::Duration;
 
@@ -55,14 +55,14 @@ fn policy(request: &Request) -> Result<RetentionPolicy> {
     })
 }
 
-/// Removes all that the store holds.
+/// Removes everything in the store.
 pub(crate) async fn cleared(workspace: &Workspace) -> Result<String> {
     let Cleared { sessions, left } = workspace.clear_all().await?;
     let left: Vec<_> = left.into_iter().map(|error| Failure::Store(error).to_json()).collect();
     Ok(format!(r#"{{"sessions":{sessions},"left":[{}]}}"#, left.join(",")))
 }
 
-/// Removes long contents that no message names any more.
+/// Removes long contents that no message refers to any more.
 pub(crate) async fn swept(workspace: &Workspace) -> Result<String> {
     let Swept { removed, kept } = workspace.sweep_contents().await?;
     Ok(format!(r#"{{"removed":{removed},"kept":{kept}}}"#))

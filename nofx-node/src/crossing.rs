@@ -1,7 +1,7 @@
-//! How what is stored crosses: as it is stored, without the store's own members.
+//! How stored data crosses to JavaScript: as it is stored, without the store's own members.
 //!
-//! Of the store's own members nearly every message has one, `$writer`, and it stands at the end. Cutting it off a text costs a
-//! hundredth of taking the object apart, so that is what is done where nothing else begins with `$`.
+//! Nearly every message has one of the store's own members, `$writer`, and it comes last. Cutting it off the text takes a hundredth of the
+//! time of parsing the object, so that is done if no other member begins with `$`.
 
 use std::fmt::Write as _;
 
@@ -12,15 +12,15 @@ use nofx::{Body, Error, PAGE_BYTES, Result, Store, Timestamp};
 
 use crate::request::Request;
 
-/// What stands before the name of the writer when it is the last member.
+/// What precedes the name of the writer when it is the last member.
 const WRITER: &str = r#","$writer":""#;
 
-/// Writes an entity as it would stand in a file of the old extension, without the store's own members.
+/// Writes an entity as it would be in a file of the old extension, without the store's own members.
 pub(crate) fn shown<E: Entity>(entity: &E) -> String {
     foreign(&entity.to_object()).to_json()
 }
 
-/// Writes an entry whose message is stored as `body`. One that cannot be read is told in its place, so that it hides no other.
+/// Writes an entry whose message is stored as `body`. One that cannot be read is reported in its place, so that it hides no other.
 pub(crate) async fn write_stored(store: &Store, place: (u64, Timestamp), body: &Body, json: &mut String) {
     if let Some((message, writer)) = plain(body.as_str()) {
         begin(place, writer.map(|writer| format!("\"{writer}\"")), json);
@@ -34,13 +34,13 @@ pub(crate) async fn write_stored(store: &Store, place: (u64, Timestamp), body: &
     }
 }
 
-/// Writes an entry in the place of a message that cannot be read; its time may not be known then.
+/// Writes an entry in place of a message that cannot be read; its time may not be known.
 pub(crate) fn write_unreadable(position: u64, at: Option<Timestamp>, error: &Error, json: &mut String) {
     let at = at.map(|at| at.to_string()).unwrap_or_default();
     json.push_str(&format!(r#"{{"position":{position},"at":"{at}","message":{{}},{}}}"#, why(error)));
 }
 
-/// Writes entities as [`shown`] does; one that cannot be read is told in its place, so that it hides no other.
+/// Writes entities as [`shown`] does; one that cannot be read is reported in its place, so that it hides no other.
 pub(crate) fn shown_each<E: Entity>(entities: &[Result<E>]) -> String {
     let shown = entities.iter().map(|entity| match entity {
         Ok(entity) => shown(entity),
@@ -49,7 +49,7 @@ pub(crate) fn shown_each<E: Entity>(entities: &[Result<E>]) -> String {
     format!("[{}]", shown.collect::<Vec<_>>().join(","))
 }
 
-/// A page of what is listed, that ends at a number of items or at some megabytes.
+/// A page of a list, which ends at a number of items or at some megabytes.
 #[derive(Debug)]
 pub(crate) struct Page {
     items: String,
@@ -58,12 +58,12 @@ pub(crate) struct Page {
 }
 
 impl Page {
-    /// Begins a page of as many items as the caller asks for, or of `usual` many.
+    /// Starts a page of as many items as the caller asks for, or else `usual` many.
     pub(crate) fn of(request: &Request, usual: u64, most: u64) -> Result<Self> {
         Ok(Self { items: String::new(), count: 0, limit: request.optional("limit")?.unwrap_or(usual).clamp(1, most) })
     }
 
-    /// How many items it may have.
+    /// The limit on its number of items.
     pub(crate) fn limit(&self) -> usize {
         self.limit as usize
     }
@@ -78,18 +78,18 @@ impl Page {
         self.count >= self.limit || self.items.len() >= PAGE_BYTES
     }
 
-    /// Adds an item that says why something cannot be read, behind the members that every item has.
+    /// Adds an item that says why something cannot be read, after the members that every item has.
     pub(crate) fn add_unreadable(&mut self, members: &str, error: &Error) -> bool {
         self.add(&format!("{{{members}{}}}", why(error)))
     }
 
-    /// Writes the page and where the next one begins.
+    /// Writes the page and where the next page begins.
     pub(crate) fn written(&self, next: Option<String>) -> String {
         format!(r#"{{"items":[{}],"next":{}}}"#, self.items, next.as_deref().unwrap_or("null"))
     }
 }
 
-/// Writes why some things cannot be read, that are told beside the others.
+/// Writes why some things cannot be read, reported beside the others.
 pub(crate) fn reasons(errors: &[Error]) -> String {
     let reason = |error: &Error| format!(r#"{{"code":"{}","message":{}}}"#, error.code(), quote(&error.chain()));
     format!("[{}]", errors.iter().map(reason).collect::<Vec<_>>().join(","))
@@ -100,7 +100,7 @@ fn why(error: &Error) -> String {
     format!(r#""unreadable":{},"code":"{}""#, quote(&error.chain()), error.code())
 }
 
-/// Writes an entry of a message that was taken apart.
+/// Writes an entry of a parsed message.
 pub(crate) fn write_message(place: (u64, Timestamp), message: &Message, json: &mut String) {
     begin(place, message.writer.as_ref().map(Text::to_json), json);
     json.push_str(&foreign(message.object()).to_json());
@@ -108,7 +108,7 @@ pub(crate) fn write_message(place: (u64, Timestamp), message: &Message, json: &m
 }
 
 fn begin((position, at): (u64, Timestamp), writer: Option<String>, json: &mut String) {
-    // Writing to a text cannot fail.
+    // Writing to a string cannot fail.
     _ = write!(json, r#"{{"position":{position},"at":"{at}","#);
     if let Some(writer) = writer {
         _ = write!(json, r#""writer":{writer},"#);
@@ -120,10 +120,10 @@ async fn whole(store: &Store, body: &Body) -> Result<Message> {
     whole_message(store, Message::from_body(body)?).await
 }
 
-/// Returns a message without its closing brace and without its writer, and the writer; `None` if it has to be taken apart.
+/// Returns a message without its closing brace and without its writer, and the writer; `None` if it has to be parsed.
 ///
-/// In compact JSON a quote that is not escaped begins or ends a string. So `,"$writer":"` is never inside of one; it is a member,
-/// and one of the outermost object if nothing but its value and the closing brace follow.
+/// In compact JSON, a quote that is not escaped begins or ends a string. So `,"$writer":"` is never inside a string; it is a member,
+/// and one of the outermost object if only its value and the closing brace follow.
 fn plain(body: &str) -> Option<(&str, Option<&str>)> {
     let open = body.strip_suffix('}').filter(|open| open.starts_with('{'))?;
     let (message, writer) = match open.rfind(WRITER) {

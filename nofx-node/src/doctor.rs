@@ -1,4 +1,4 @@
-//! Reading everything, to list what is damaged.
+//! Reads everything, to list what is damaged.
 
 use nofx::json::quote;
 use nofx::workspace::{Progress, Workspace};

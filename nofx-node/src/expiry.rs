@@ -1,4 +1,4 @@
-//! Sessions that end soon, or have ended.
+//! Sessions that expire soon or have expired.
 
 use nofx::Result;
 use nofx::json::quote;
@@ -6,7 +6,7 @@ use nofx::workspace::{ExpiryEvent, ExpiryWatch};
 
 use crate::crossing::shown;
 
-/// Returns what is due by now, and how many milliseconds from now more is.
+/// Returns what is due now, and in how many milliseconds more is due.
 pub(crate) async fn due(watch: &mut ExpiryWatch) -> Result<String> {
     let events: Vec<_> = watch.poll().await?.iter().map(told).collect();
     let next = watch.next_due_in().map_or("null".to_owned(), |wait| wait.as_millis().to_string());

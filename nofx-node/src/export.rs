@@ -1,4 +1,4 @@
-//! Sessions and agents for people and programs elsewhere.
+//! Exports sessions and agents for people and for other programs.
 
 use futures_util::{Stream, StreamExt};
 use nofx::json::{Text, quote};
@@ -8,12 +8,12 @@ use nofx::{Error, Result};
 use crate::crossing::shown;
 use crate::request::Request;
 
-/// Returns a session as one JSON text, which `import` reads. It says itself what of it cannot be read.
+/// Returns a session as one JSON text, which `import` reads. The text says which parts cannot be read.
 pub(crate) async fn json(workspace: &Workspace, request: &Request) -> Result<String> {
     joined(workspace.export_json(&request.required("session")?).await?, |_| String::new()).await
 }
 
-/// Makes a session of what [`json`] wrote.
+/// Creates a session from what [`json`] wrote.
 pub(crate) async fn import(workspace: &Workspace, request: &Request) -> Result<String> {
     let text: Text = request.required("text")?;
     let id = match request.optional("newId")? {
@@ -33,7 +33,7 @@ pub(crate) async fn markdown(workspace: &Workspace, request: &Request) -> Result
     joined(workspace.export_markdown(&request.required("session")?).await?, unreadable_section).await
 }
 
-/// Joins the pieces of a text, with a mark in the place of what cannot be read.
+/// Joins the pieces of a text, with a mark in place of what cannot be read.
 async fn joined(mut pieces: impl Stream<Item = Result<String>> + Unpin, mark: fn(&Error) -> String) -> Result<String> {
     let mut text = String::new();
     while let Some(piece) = pieces.next().await {

@@ -9,12 +9,12 @@ use futures_util::FutureExt;
 use nofx::json::quote;
 use nofx::{Error, Holder};
 
-/// What a caller in JavaScript is told about a failed call.
+/// The failure of a call, as JavaScript sees it.
 #[derive(Debug)]
 pub(crate) enum Failure {
-    /// The store said no.
+    /// The store returned an error.
     Store(Error),
-    /// A panic was caught: a bug of this program.
+    /// A panic was caught: a bug in this program.
     Panicked(String),
 }
 
@@ -31,12 +31,12 @@ impl From<Failure> for napi::Error {
 }
 
 impl Failure {
-    /// Writes what `ts/errors.ts` reads.
+    /// Writes the JSON that `ts/errors.ts` reads.
     pub(crate) fn to_json(&self) -> String {
         let (code, message, next_step) = match self {
             Self::Store(error) => (error.code(), error.to_string(), error.next_step()),
             Self::Panicked(what) => {
-                ("internal", format!("a bug of this program: {what}"), "report it; reload the window")
+                ("internal", format!("a bug in this program: {what}"), "report it; reload the window")
             }
         };
         let mut json =
@@ -55,16 +55,16 @@ impl Failure {
     }
 }
 
-/// Returns the errors below an error, the nearest first.
+/// Returns the sources of an error, nearest first.
 fn causes(error: &Error) -> Option<String> {
     let chain = std::iter::successors(error.source(), |below: &&dyn StdError| (*below).source());
     let chain: Vec<_> = chain.map(ToString::to_string).collect();
     (!chain.is_empty()).then(|| chain.join(": "))
 }
 
-/// Runs a call so that a panic inside it becomes its error and the process goes on.
+/// Runs a call so that a panic inside it becomes its error and the process continues.
 ///
-/// What a panicking call had half done is at worst a batch that was not committed: state that outlives a call is in the store.
+/// At worst, a panicking call leaves a batch uncommitted: state that outlives a call is in the store.
 pub(crate) async fn guarded<T>(call: impl Future<Output = nofx::Result<T>>) -> Result<T, Failure> {
     match AssertUnwindSafe(call).catch_unwind().await {
         Ok(result) => result.map_err(Failure::Store),
@@ -74,7 +74,7 @@ pub(crate) async fn guarded<T>(call: impl Future<Output = nofx::Result<T>>) -> R
 
 fn said(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    text.unwrap_or("it does not say what").to_owned()
+    text.unwrap_or("no message").to_owned()
 }
 
 #[cfg(test)]
@@ -85,7 +85,7 @@ mod tests {
     async fn a_panic_becomes_an_error_that_says_what_was_said() {
         let failure = guarded(async { if true { panic!("index {} is {}", 3, "\"odd\"") } else { Ok(()) } }).await;
         let json = failure.unwrap_err().to_json();
-        let expected = r#"{"code":"internal","message":"a bug of this program: index 3 is \"odd\"","nextStep":"report it; reload the window"}"#;
+        let expected = r#"{"code":"internal","message":"a bug in this program: index 3 is \"odd\"","nextStep":"report it; reload the window"}"#;
         assert_eq!(json, expected);
     }
 

@@ -1,4 +1,4 @@
-//! What happened: the feed behind `watch`.
+//! The change feed behind `watch`.
 
 use nofx::Cursor;
 use nofx::Result;
@@ -7,7 +7,7 @@ use nofx::workspace::{Event, Events, Workspace};
 
 use crate::request::Request;
 
-/// Commits of one answer.
+/// Commits per answer.
 const LIMIT: usize = 1000;
 
 /// Returns where the feed ends.

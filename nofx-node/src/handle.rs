@@ -1,4 +1,4 @@
-//! The few functions that Node sees.
+//! The few functions that Node calls.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,8 +21,8 @@ use crate::verbs;
 
 /// An open store.
 ///
-/// A call shares what it needs and never borrows the handle: when a thread is stopped, Node frees the objects of that thread under the
-/// calls that are still running.
+/// A call shares what it needs and never borrows the handle: when a thread is stopped, Node frees that thread's objects while
+/// calls are still running.
 #[napi]
 #[derive(Debug)]
 pub struct Handle(Arc<Opened>);
@@ -67,14 +67,14 @@ pub async fn open(location: String, options: String) -> napi::Result<Handle> {
     Ok(guarded(opening).await?)
 }
 
-/// A watch for sessions that end; it shares the store and never borrows it, as calls do.
+/// A watch for expiring sessions; like calls, it shares the store and never borrows it.
 #[napi]
 #[derive(Debug)]
 pub struct Expiry(Arc<Mutex<ExpiryWatch>>);
 
 #[napi]
 impl Expiry {
-    /// Returns what is due by now and when more is, as JSON.
+    /// Returns what is due now and when more is due, as JSON.
     #[napi(ts_return_type = "Promise<string>")]
     pub fn poll<'env>(&self, env: &'env Env) -> napi::Result<PromiseRaw<'env, String>> {
         let watch = self.0.clone();
@@ -84,13 +84,13 @@ impl Expiry {
 
 #[napi]
 impl Handle {
-    /// Returns a handle of the same store that is about a namespace, or belongs to an operation, or both.
+    /// Returns a handle of the same store that is limited to a namespace, or belongs to an operation, or both.
     #[napi]
     pub fn scoped(&self, scope: String) -> napi::Result<Handle> {
         Ok(self.0.scoped(&scope).map(|opened| Handle(Arc::new(opened))).map_err(Failure::from)?)
     }
 
-    /// Returns what the store is, as JSON.
+    /// Returns what is known about the store, as JSON.
     #[napi]
     pub fn info(&self) -> String {
         let info = self.0.workspace.store().info();
@@ -98,7 +98,7 @@ impl Handle {
         format!(r#"{{"backend":{},"store":"{}","readOnly":{read_only}}}"#, quote(info.backend), info.store)
     }
 
-    /// Answers a question; question and answer are JSON.
+    /// Answers a request; request and answer are JSON.
     #[napi(ts_return_type = "Promise<string>")]
     pub fn ask<'env>(&self, env: &'env Env, verb: String, request: String) -> napi::Result<PromiseRaw<'env, String>> {
         let opened = self.0.clone();
@@ -106,7 +106,7 @@ impl Handle {
         env.spawn_future(async move { Ok(guarded(asking).await?) })
     }
 
-    /// Returns a page of a session's messages: texts that are arrays of entries, and at last one that says where the next page begins.
+    /// Returns a page of a session's messages: texts that are arrays of entries, and a last one that says where the next page begins.
     #[napi(ts_return_type = "Promise<string[]>")]
     pub fn history<'env>(&self, env: &'env Env, request: String) -> napi::Result<PromiseRaw<'env, Vec<String>>> {
         let opened = self.0.clone();
@@ -114,7 +114,7 @@ impl Handle {
         env.spawn_future(async move { Ok(guarded(reading).await?) })
     }
 
-    /// Answers a question that may take long.
+    /// Answers a request that may take long.
     #[napi(ts_return_type = "Promise<string>")]
     pub fn ask_long<'env>(
         &self,
@@ -131,7 +131,7 @@ impl Handle {
         env.spawn_future(async move { Ok(guarded(asking).await?) })
     }
 
-    /// Brings a legacy folder into the store, and returns a report.
+    /// Imports a legacy folder into the store, and returns a report.
     #[napi(ts_return_type = "Promise<string>")]
     pub fn migrate<'env>(
         &self,
@@ -147,19 +147,19 @@ impl Handle {
         env.spawn_future(async move { Ok(guarded(migrating).await?) })
     }
 
-    /// Returns how far the migration under way is.
+    /// Returns the progress of the migration in flight.
     #[napi]
     pub fn migration_progress(&self) -> String {
         self.0.migration.progress()
     }
 
-    /// Begins to watch for sessions that end.
+    /// Starts a watch for expiring sessions.
     #[napi]
     pub fn expiry_watch(&self) -> Expiry {
         Expiry(Arc::new(Mutex::new(self.0.workspace.expiry_watch())))
     }
 
-    /// Commits what waits and lets go of the store, within so many milliseconds.
+    /// Commits what is waiting and releases the store, within this many milliseconds.
     #[napi(ts_return_type = "Promise<void>")]
     pub fn close<'env>(&self, env: &'env Env, wait: u32) -> napi::Result<PromiseRaw<'env, ()>> {
         let opened = self.0.clone();

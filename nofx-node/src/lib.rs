@@ -1,16 +1,16 @@
 //! The NofX store for Node.
 //!
-//! This is the lower half of the npm package `nofx-node`: TypeScript in `ts/` is what people import, and it alone calls this.
-//! Everything crosses as JSON text, in requests and in answers:
+//! This is the lower half of the npm package `nofx-node`: people import the TypeScript in `ts/`, and only that calls this crate.
+//! All requests and answers cross as JSON text:
 //!
 //! - a page of messages costs JavaScript one `JSON.parse`, and no call per member;
 //! - ids and contents may hold lone surrogates, which JSON can escape and a string that crosses cannot;
 //! - bodies go out as they are stored.
 //!
-//! [`handle`], [`call`] and [`care`] have the few functions that Node sees; `verbs` is the table of what can be asked of an open store.
+//! [`handle`], [`call`] and [`care`] have the few functions that Node calls; `verbs` is the table of requests to an open store.
 //!
-//! What is not here: anything that waits on Node's own thread, and anything that calls back into JavaScript.
-//! Callers ask; nothing is held between two questions but the open store.
+//! What is not here: anything that blocks Node's own thread, and anything that calls back into JavaScript. Callers ask; between two requests
+//! only the open store is held.
 //!
 //! # Features
 //!
@@ -18,7 +18,7 @@
 //! - `fs`: locations `fs:PATH`.
 //! - `remote`: locations `s3://`, `gs://`, `az://` and `file:///`.
 //!
-//! A location whose feature was left out is refused, and the error names the feature. `memory:` is always there.
+//! A location whose feature is not included is refused, and the error names the feature. `memory:` is always available.
 
 mod agents;
 mod backup;

@@ -1,4 +1,4 @@
-//! Messages: added, and read in pages.
+//! Messages: adding them, and reading them in pages.
 
 use std::ops::Range;
 
@@ -12,13 +12,13 @@ use crate::crossing::{write_message, write_stored, write_unreadable};
 use crate::request::{Request, excerpt};
 use crate::sessions::seen;
 
-/// Messages of a page where the caller did not say.
+/// Messages per page if the caller did not say.
 const PAGE: u64 = 256;
 
-/// At how many bytes a part of a page ends: so that as UTF-16 it still has less than 128 KiB.
+/// The size in bytes at which a part of a page ends, so that as UTF-16 it still has less than 128 KiB.
 const PART_BYTES: usize = 60 << 10;
 
-/// The longest page of messages.
+/// The most messages per page.
 const LONGEST_PAGE: u64 = 10_000;
 
 pub(crate) async fn add(workspace: &Workspace, request: &Request) -> Result<String> {
@@ -27,7 +27,7 @@ pub(crate) async fn add(workspace: &Workspace, request: &Request) -> Result<Stri
     Ok(places.start.to_string())
 }
 
-/// Adds messages unless others have added any behind what the caller has seen; then answers theirs.
+/// Adds messages unless others have added any after those that the caller has seen; in that case, answers theirs.
 pub(crate) async fn append_at(workspace: &Workspace, request: &Request) -> Result<String> {
     let messages = read(workspace, request)?;
     let (session, seen) = (request.required("session")?, seen(request)?);
@@ -42,7 +42,7 @@ pub(crate) async fn append_at(workspace: &Workspace, request: &Request) -> Resul
                         write_message((entry.position, entry.at), &entry.message, &mut json);
                         unseen.push(json);
                     }
-                    // Each place has an item, also where several are damaged as one.
+                    // Each position has an item, even if several messages are damaged together.
                     Err(error) => unseen.extend(error.positions().unwrap_or_default().map(|position| {
                         let mut json = String::new();
                         write_unreadable(position, None, error, &mut json);
@@ -55,7 +55,7 @@ pub(crate) async fn append_at(workspace: &Workspace, request: &Request) -> Resul
     })
 }
 
-/// Reads the messages of a request. Id and time are added where they are missing.
+/// Reads the messages of a request. Missing ids and times are added.
 fn read(workspace: &Workspace, request: &Request) -> Result<Vec<Message>> {
     let given: Vec<Object> = request.required("messages")?;
     if given.is_empty() {
@@ -72,11 +72,11 @@ fn message(workspace: &Workspace, given: &Object) -> Result<Message> {
     if message.content.is_none() {
         return Err(Error::invalid(match given.get("content") {
             None => "a message has no `content`".to_owned(),
-            Some(other) => format!("`content` of a message is {}; it is a text", excerpt(other)),
+            Some(other) => format!("`content` of a message is {}; it must be text", excerpt(other)),
         }));
     }
     if let Some(other) = given.get("timestamp").filter(|_| message.timestamp.is_none()) {
-        return Err(Error::invalid(format!("`timestamp` of a message is {}; it is a time", excerpt(other))));
+        return Err(Error::invalid(format!("`timestamp` of a message is {}; it must be a time", excerpt(other))));
     }
     let made = workspace.message(role, "");
     message.id = message.id.or(made.id);
@@ -84,7 +84,7 @@ fn message(workspace: &Workspace, given: &Object) -> Result<Message> {
     Ok(message)
 }
 
-/// Reads one page of a session's history, in [`Parts`]; the last text says where the next page begins. Nothing is held until that is asked for.
+/// Reads one page of a session's history, in [`Parts`]; the last text says where the next page begins. Nothing is held between pages.
 pub(crate) async fn history(workspace: &Workspace, request: &Request) -> Result<Vec<String>> {
     let id: SessionId = request.required("session")?;
     let session = workspace.session(&id).await?;
@@ -98,7 +98,7 @@ pub(crate) async fn history(workspace: &Workspace, request: &Request) -> Result<
     };
     let since = request.time("since")?;
     let (mut parts, last) = page(workspace, &session, places.clone(), direction, limit, since).await?;
-    // What is left of the places behind the last message, or before it.
+    // What is left of the positions after the last message, or before it.
     let next = last.and_then(|last| match direction {
         Direction::Forward => Some(last + 1).filter(|next| *next < places.end),
         Direction::Backward => Some(last).filter(|next| *next > places.start),
@@ -109,7 +109,7 @@ pub(crate) async fn history(workspace: &Workspace, request: &Request) -> Result<
 
 /// A page of entries as several texts, each an array.
 ///
-/// A text beyond 128 KiB gets memory of its own in V8, and fetching that from the system costs half as much as parsing the text.
+/// V8 allocates separate memory for a text above 128 KiB, and getting that from the system takes half as long as parsing the text.
 #[derive(Debug, Default)]
 struct Parts {
     ended: Vec<String>,
@@ -148,7 +148,7 @@ impl Parts {
     }
 }
 
-/// Returns entries, and the place of the last one unless all were read.
+/// Returns entries, and the position of the last one unless all were read.
 async fn page(
     workspace: &Workspace,
     session: &Session,
@@ -180,7 +180,7 @@ async fn page(
                     None => return Err(error.clone()),
                 },
             };
-            // Each place has an item, also where several are damaged as one.
+            // Each position has an item, even if several messages are damaged together.
             for at in 0..found.end - found.start {
                 let position = part.start
                     + match direction {

@@ -1,6 +1,6 @@
-//! Bringing a legacy folder into an open store, with progress that is looked at rather than told.
+//! Imports a legacy folder into an open store, with progress that callers poll.
 //!
-//! JavaScript asks for the progress as often as it shows it, so the migration never calls back and never waits for Node.
+//! JavaScript polls the progress as often as it shows it, so the migration never calls back and never waits for Node.
 
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -12,14 +12,14 @@ use nofx::{Error, Location, Result};
 
 use crate::request::Request;
 
-/// How far the migration into a store is.
+/// The progress of the migration into a store.
 #[derive(Debug, Default)]
 pub(crate) struct Watched {
     running: tokio::sync::Mutex<()>,
     done: Mutex<Done>,
 }
 
-/// What is done of a phase.
+/// The progress of a phase.
 #[derive(Clone, Debug, Default)]
 struct Done {
     phase: &'static str,
@@ -33,7 +33,7 @@ impl Watched {
     /// Migrates; one folder at a time.
     pub(crate) async fn migrate(&self, to: &Workspace, location: &Location, request: &Request) -> Result<String> {
         let Ok(_running) = self.running.try_lock() else {
-            return Err(Error::unavailable("a migration into this store is under way"));
+            return Err(Error::unavailable("a migration into this store is already running"));
         };
         *self.done() = Done::default();
         let from = request.text("from")?;
@@ -44,13 +44,13 @@ impl Watched {
         let is_new = anything_in(to.store()).await?.is_none();
         let report = migrate(from.as_ref(), to.store(), &options, self).await.map_err(folded)?;
         if !options.dry_run && report.kinds.values().any(|kind| kind.added > 0) {
-            // Everything is there already, so that a store which stays larger is no failure.
+            // Everything is imported already, so it is not an error if the store cannot be made smaller.
             _ = nofx::settle(location, is_new).await;
         }
         Ok(told(&report))
     }
 
-    /// Returns how far the migration is, as JSON.
+    /// Returns the progress of the migration, as JSON.
     pub(crate) fn progress(&self) -> String {
         let Done { phase, files, bytes, total_files, total_bytes } = self.done().clone();
         format!(
@@ -88,7 +88,7 @@ fn folded(error: MigrateError) -> Error {
     }
 }
 
-/// Writes what a person is shown of a report, and the whole of it as a text.
+/// Writes a report: the parts that people see, and all of it as text.
 fn told(report: &Report) -> String {
     let kinds = report.kinds.iter().map(|(name, kind)| format!(r#"{}:{}"#, quote(name), kind.added));
     let findings = report.findings.iter().map(|finding| {

@@ -8,10 +8,10 @@ use nofx::{Error, Result, Timestamp};
 use crate::crossing::{Page, shown};
 use crate::request::Request;
 
-/// Messages of a page where the caller did not say.
+/// Messages per page if the caller did not say.
 const PAGE: u64 = 256;
 
-/// The longest page of messages.
+/// The most messages per page.
 const LONGEST_PAGE: u64 = 1000;
 
 pub(crate) async fn save(workspace: &Workspace, request: &Request) -> Result<String> {
@@ -24,7 +24,7 @@ pub(crate) async fn save(workspace: &Workspace, request: &Request) -> Result<Str
     Ok("null".to_owned())
 }
 
-/// Returns a page of the messages that a filter lets through. One that cannot be read says so in its place.
+/// Returns a page of the messages that match a filter. One that cannot be read says so in its place.
 pub(crate) async fn history(workspace: &Workspace, request: &Request) -> Result<String> {
     let filter = OrchestrationFilter {
         participant: request.optional("participant")?,

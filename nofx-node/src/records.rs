@@ -1,4 +1,4 @@
-//! Records and logs of a host's own.
+//! A host's own records and logs.
 
 use futures_util::StreamExt;
 use nofx::json::{Value, quote};
@@ -11,13 +11,13 @@ use nofx::{
 use crate::crossing::Page;
 use crate::request::{Request, excerpt};
 
-/// Items of a page where the caller did not say.
+/// Items per page if the caller did not say.
 const PAGE: u64 = 256;
 
-/// The longest page.
+/// The most items per page.
 const LONGEST_PAGE: u64 = 1000;
 
-/// Answers each record that is asked for, as of one moment; `null` for one that does not exist.
+/// Answers each requested record, as of one point in time; `null` for one that does not exist.
 pub(crate) async fn get(workspace: &Workspace, request: &Request) -> Result<String> {
     let records = of(workspace, request)?;
     let mut keys = Vec::new();
@@ -35,7 +35,7 @@ pub(crate) async fn scan(workspace: &Workspace, request: &Request) -> Result<Str
     let mut found = records.scan(query(&records, request, page.limit())?)?;
     while let Some(record) = found.next().await {
         match record {
-            // The next page begins behind one that can be read.
+            // The next page begins after a record that can be read.
             Ok(record) if page.add(&told(&records, &record)) => {
                 return Ok(page.written(Some(place(&records, &record.key))));
             }
@@ -91,7 +91,7 @@ pub(crate) async fn read(workspace: &Workspace, request: &Request) -> Result<Str
                 None => return Err(error),
             },
         };
-        // Each place has an item, also where several are damaged as one.
+        // Each position has an item, even if several entries are damaged together.
         for at in 0..places.end - places.start {
             let position = match direction {
                 Direction::Forward => places.start + at,
@@ -104,7 +104,7 @@ pub(crate) async fn read(workspace: &Workspace, request: &Request) -> Result<Str
                 Err(error) => page.add_unreadable(&format!(r#""position":{position},"at":"","body":null,"#), error),
             };
             if is_full {
-                // What is left of the places behind this one, or before it.
+                // What is left of the positions after this one, or before it.
                 let next = match direction {
                     Direction::Forward => Some(position + 1).filter(|next| *next < range.end),
                     Direction::Backward => Some(position).filter(|next| *next > range.start),
@@ -116,7 +116,7 @@ pub(crate) async fn read(workspace: &Workspace, request: &Request) -> Result<Str
     Ok(page.written(None))
 }
 
-/// Commits what a request holds, all or nothing; answers the version of the records that it wrote and where its entries begin.
+/// Commits the changes of a request, all or nothing; answers the version of the records that it wrote and where its entries begin.
 pub(crate) async fn commit(workspace: &Workspace, request: &Request) -> Result<String> {
     let records = of(workspace, request)?;
     let committed = records.commit(batch(workspace, &records, request)?).await?.committed()?;
@@ -164,29 +164,29 @@ fn of(workspace: &Workspace, request: &Request) -> Result<Records> {
     workspace.records(&request.text("name")?)
 }
 
-/// Reads the name of a record or a log.
+/// Reads the key of a record or a log.
 fn named<K: Key>(records: &Records, given: &Request) -> Result<K> {
     K::new(records.kind(&given.text("kind")?)?, given.text("id")?)
 }
 
-/// Reads what is expected of a record: `"absent"`, a version, or nothing.
+/// Reads the expectation on a record: `"absent"`, a version, or nothing.
 fn expected(given: &Request) -> Result<Expect> {
     match given.raw("expect") {
         None => Ok(Expect::Any),
         Some(r#""absent""#) => Ok(Expect::Absent),
         Some(raw) => match u64::read(raw).and_then(Seq::new) {
             Some(version) => Ok(Expect::At(version)),
-            None => Err(Error::invalid(format!("`expect` is {}; it is a version, or `absent`", excerpt(raw)))),
+            None => Err(Error::invalid(format!("`expect` is {}; it must be a version or `absent`", excerpt(raw)))),
         },
     }
 }
 
 fn body(given: &Request) -> Result<Body> {
-    // What is a member of an object is compact JSON already.
+    // A member of a parsed object is compact JSON already.
     given.raw_or_null("body").map(Body::trusted).ok_or_else(|| Error::invalid("`body` is missing"))
 }
 
-/// Reads a query; `after` is the name that the answer to the last one ended with.
+/// Reads a query; `after` is the key that the previous answer ended with.
 fn query<K: Key>(records: &Records, request: &Request, limit: usize) -> Result<KeyQuery<K>> {
     let mut query = match request.optional_text("kind")? {
         Some(kind) => KeyQuery::of(records.kind(&kind)?, limit),
@@ -208,7 +208,7 @@ fn place<K: Key>(records: &Records, key: &K) -> String {
     format!(r#"{{"kind":{},"id":{}}}"#, quote(own(records, key.kind())), quote(key.id()))
 }
 
-/// Returns the kind as its host calls it.
+/// Returns the kind as its host names it.
 fn own<'a>(records: &Records, kind: &'a Kind) -> &'a str {
     let prefix = records.kind("");
     prefix.ok().and_then(|prefix| kind.as_str().strip_prefix(prefix.as_str())).unwrap_or(kind.as_str())

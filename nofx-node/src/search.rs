@@ -1,4 +1,4 @@
-//! Messages found by what they say.
+//! Searches messages.
 
 use futures_util::StreamExt;
 use nofx::entity::{AgentId, Role};
@@ -9,10 +9,10 @@ use nofx::{Error, Result};
 use crate::crossing::reasons;
 use crate::request::Request;
 
-/// Hits that are looked for where the caller did not say.
+/// Hits to find if the caller did not say.
 const LIMIT: u64 = 100;
 
-/// The most hits that are looked for.
+/// The most hits to find.
 const MOST: u64 = 10_000;
 
 pub(crate) async fn found(workspace: &Workspace, request: &Request) -> Result<String> {

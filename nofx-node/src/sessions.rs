@@ -1,4 +1,4 @@
-//! Sessions: created, listed, put away, restored.
+//! Sessions: created, listed, archived, restored.
 
 use std::time::Duration;
 
@@ -12,10 +12,10 @@ use crate::crossing::shown;
 use crate::request::Request;
 use crate::templates::Contents;
 
-/// Sessions of a page where the caller did not say.
+/// Sessions per page if the caller did not say.
 const PAGE: u64 = 50;
 
-/// The longest page of sessions.
+/// The most sessions per page.
 const LONGEST_PAGE: u64 = 1000;
 
 /// What a caller may change of a session.
@@ -26,14 +26,14 @@ pub(crate) async fn create(workspace: &Workspace, request: &Request) -> Result<S
     workspace.create_session(&agent, new(request)?).await.map(|session| shown(&session))
 }
 
-/// Returns the session under a key, and whether it was created now.
+/// Returns the session under a key, and whether this call created it.
 pub(crate) async fn open(workspace: &Workspace, request: &Request) -> Result<String> {
     let agent = agents::taken(workspace, request).await?;
     let opened = workspace.open_session(&request.text("key")?, &agent, new(request)?).await?;
     Ok(format!(r#"{{"session":{},"created":{}}}"#, shown(&opened.session), opened.created))
 }
 
-/// Reads what is said of a session that is to be created.
+/// Reads the options of a new session.
 fn new(request: &Request) -> Result<NewSession> {
     Ok(NewSession {
         name: request.optional("name")?,
@@ -46,7 +46,7 @@ fn new(request: &Request) -> Result<NewSession> {
     })
 }
 
-/// Reads how long a session lasts: `null` is for ever, and nothing is the usual.
+/// Reads the lifetime of a session: `null` means forever, and a missing member the default.
 fn lifetime(request: &Request) -> Result<Option<Duration>> {
     Ok(match request.optional::<u64>("lifetimeMs")? {
         Some(lifetime) => Some(Duration::from_millis(lifetime)),
@@ -66,7 +66,7 @@ pub(crate) async fn by_key(workspace: &Workspace, request: &Request) -> Result<S
     }
 }
 
-/// Writes the summary of a session with its prompt and its template; `null` if there is none.
+/// Writes the summary of a session with its prompt and its template; `null` if there is no session.
 async fn whole(workspace: &Workspace, id: &SessionId) -> Result<String> {
     let Some(summary) = workspace.summary(id).await? else { return Ok("null".to_owned()) };
     let mut object = foreign(&summary.session.to_object());
@@ -138,12 +138,12 @@ pub(crate) fn restore_options(request: &Request) -> Result<RestoreOptions> {
     })
 }
 
-/// Changes what is known of a session. What has a verb of its own is not among it.
+/// Changes details of a session. What has a verb of its own is not among them.
 pub(crate) async fn update(workspace: &Workspace, request: &Request) -> Result<String> {
     let changes = request.inner("changes")?.ok_or_else(|| Error::invalid("`changes` is missing"))?;
     if let Some(other) = changes.names().find(|name| !CHANGEABLE.contains(&name.as_str())) {
         let name = other.escape_debug();
-        return Err(Error::invalid(format!("`changes` has `{name}`; it may have {}", CHANGEABLE.join(", "))));
+        return Err(Error::invalid(format!("`changes` has `{name}`; it can only have {}", CHANGEABLE.join(", "))));
     }
     let (name, system_prompt): (Option<Text>, Option<Text>) =
         (changes.optional("name")?, changes.optional("systemPrompt")?);
@@ -172,13 +172,13 @@ pub(crate) async fn update(workspace: &Workspace, request: &Request) -> Result<S
     Ok(shown(&session))
 }
 
-/// Changes the metadata of a session by its members; `null` removes one.
+/// Changes the metadata of a session by member; `null` removes one.
 pub(crate) async fn update_metadata(workspace: &Workspace, request: &Request) -> Result<String> {
     let changes: Object = request.required("changes")?;
     Ok(shown(&workspace.update_metadata(&request.required("session")?, &changes).await?))
 }
 
-/// Takes back the newest messages of a session.
+/// Removes the newest messages of a session.
 pub(crate) async fn rewind(workspace: &Workspace, request: &Request) -> Result<String> {
     let (session, to): (SessionId, u64) = (request.required("session")?, request.required("to")?);
     Ok(shown(&workspace.rewind_session(&session, to, seen(request)?).await?))
@@ -192,12 +192,12 @@ pub(crate) fn seen(request: &Request) -> Result<Seen> {
     })
 }
 
-/// Returns whether there was a session of this id that was removed for good.
+/// Returns whether a session of this id existed and was purged.
 pub(crate) async fn is_purged(workspace: &Workspace, request: &Request) -> Result<String> {
     Ok(workspace.is_purged(&request.required("session")?).await?.to_string())
 }
 
-/// Returns what the agent of a session is told.
+/// Returns the prompt of a session's agent.
 pub(crate) async fn system_prompt(workspace: &Workspace, request: &Request) -> Result<String> {
     let id: SessionId = request.required("session")?;
     let session = workspace.session(&id).await?;

@@ -1,4 +1,4 @@
-//! The tasks of a session: begun, ended, listed.
+//! The tasks of a session: started, ended, listed.
 
 use nofx::entity::{SessionId, Task, TaskId};
 use nofx::json::{Text, quote};
@@ -8,10 +8,10 @@ use nofx::{Error, Result};
 use crate::crossing::{Page, reasons, shown};
 use crate::request::Request;
 
-/// Tasks of a page where the caller did not say.
+/// Tasks per page if the caller did not say.
 const PAGE: u64 = 256;
 
-/// The longest page of tasks.
+/// The most tasks per page.
 const LONGEST_PAGE: u64 = 1000;
 
 pub(crate) async fn all(workspace: &Workspace, request: &Request) -> Result<String> {
@@ -21,7 +21,7 @@ pub(crate) async fn all(workspace: &Workspace, request: &Request) -> Result<Stri
     Ok(format!(r#"{{"current":{current},"ended":[{ended}],"unreadable":{unreadable}}}"#))
 }
 
-/// Answers a page of the tasks that ended, the last one first. One that cannot be read says so in its place.
+/// Answers a page of the tasks that have ended, the last one first. One that cannot be read says so in its place.
 pub(crate) async fn ended(workspace: &Workspace, request: &Request) -> Result<String> {
     let mut page = Page::of(request, PAGE, LONGEST_PAGE)?;
     let from = request.optional_text("after")?.map(|place| place.parse()).transpose()?;

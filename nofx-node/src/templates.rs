@@ -11,10 +11,10 @@ use nofx::{Error, Expect, Result};
 use crate::crossing::{Page, shown};
 use crate::request::Request;
 
-/// Templates of a page where the caller did not say.
+/// Templates per page if the caller did not say.
 const PAGE: u64 = 64;
 
-/// The longest page of templates.
+/// The most templates per page.
 const LONGEST_PAGE: u64 = 1000;
 
 pub(crate) async fn save(workspace: &Workspace, request: &Request) -> Result<String> {
@@ -22,13 +22,13 @@ pub(crate) async fn save(workspace: &Workspace, request: &Request) -> Result<Str
     Ok(workspace.save_template(&template).await?.write())
 }
 
-/// Keeps a content without pointing a name to it: an older content that an agent has is not the newest again.
+/// Saves a content without pointing a name to it: an older content that an agent has must not become the newest again.
 pub(crate) async fn keep(workspace: &Workspace, content: &Object) -> Result<TemplateDigest> {
     let template = Template::from_object(own(content));
     let digest = template.digest();
     if workspace.template_content(&digest).await?.is_none() {
         match workspace.store().save(&template, Expect::Absent).await {
-            // Another caller has kept it concurrently.
+            // Another caller has saved it concurrently.
             Ok(_) | Err(Error::Conflict(_)) => {}
             Err(error) => return Err(error),
         }
@@ -53,7 +53,7 @@ pub(crate) async fn page(workspace: &Workspace, request: &Request) -> Result<Str
     while let Some(template) = templates.next().await {
         match template {
             Ok(template) => {
-                // The next page begins behind one that is known by its name.
+                // The next page begins after a template whose name is known.
                 if page.add(&shown(&template))
                     && let Some(id) = &template.id
                 {
@@ -74,14 +74,14 @@ pub(crate) async fn remove(workspace: &Workspace, request: &Request) -> Result<S
     Ok(workspace.remove_template(&id).await?.to_string())
 }
 
-/// Contents that were read for one answer: agents share few.
+/// Contents read for one answer: agents share a few.
 #[derive(Debug, Default)]
 pub(crate) struct Contents(HashMap<TemplateDigest, Option<String>>);
 
 impl Contents {
-    /// Gives an object its template as a member, as it had it outside the store, unless it has one of its own.
+    /// Gives an object its template as a member, as it was outside the store, unless it already has such a member.
     ///
-    /// One that is missing or cannot be read leaves the object without: what it says otherwise is still true.
+    /// A template that is missing or cannot be read is omitted: the rest of the object is still true.
     pub(crate) async fn give(
         &mut self,
         workspace: &Workspace,

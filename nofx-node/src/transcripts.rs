@@ -1,4 +1,4 @@
-//! What agents wrote and what was said to them: transcripts and checkpoints.
+//! What agents wrote and exchanges with them: transcripts and checkpoints.
 
 use nofx::Result;
 use nofx::entity::AgentId;

@@ -1,4 +1,4 @@
-//! What can be asked of an open store.
+//! The requests to an open store.
 
 use nofx::workspace::{Progress, Workspace};
 use nofx::{Error, Location, Result};
@@ -9,7 +9,7 @@ use crate::{
     templates, transcripts,
 };
 
-/// Answers one question; question and answer are JSON.
+/// Answers one request; request and answer are JSON.
 pub(crate) async fn answer(workspace: &Workspace, verb: &str, request: &Request) -> Result<String> {
     match verb {
         "createSession" => sessions::create(workspace, request).await,
@@ -72,14 +72,14 @@ pub(crate) async fn answer(workspace: &Workspace, verb: &str, request: &Request)
         "logHead" => records::head(workspace, request).await,
         "eventsEnd" => feed::end(workspace).await,
         "events" => feed::events(workspace, request).await,
-        // How the tests see that a panic is told; a build for people has no such verb.
+        // Lets the tests check that a panic is reported; a release build does not have this verb.
         #[cfg(debug_assertions)]
         "panic" => panic!("asked to"),
         _ => Err(unknown(verb)),
     }
 }
 
-/// Answers a question that may take long; the progress tells how far the answer is.
+/// Answers a request that may take long and reports progress.
 pub(crate) async fn answer_long(
     workspace: &Workspace,
     location: &Location,

@@ -1,6 +1,6 @@
-// Lets a program in another language use an adapter: each line of JSON asks for a call, and a line answers.
+// Lets a program in another language use an adapter: each line of JSON requests a call, and a line answers.
 //
-// `{"id", "make": "claude" | "openai", "location", "session"?}` makes an adapter, whose number is the answer;
+// `{"id", "make": "claude" | "openai", "location", "session"?}` creates an adapter, whose number is the answer;
 // `{"id", "of": number, "call": method, "with": [arguments]}` calls it, and "close" closes its store. An answer is `{"id", "ok"}` or `{"id", "error"}`.
 
 import { createRequire } from 'node:module';

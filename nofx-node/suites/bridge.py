@@ -10,7 +10,7 @@ from concurrent.futures import Future
 
 
 class Bridge:
-    """A child process that answers lines of JSON. One serves all threads and event loops."""
+    """A child process that answers lines of JSON. One process serves all threads and event loops."""
 
     def __init__(self):
         here = os.path.dirname(os.path.abspath(__file__))
@@ -32,7 +32,7 @@ class Bridge:
                 waiting.set_result(told["ok"])
 
     def ask(self, **asked):
-        """Asks now, so that calls happen in the order in which they are made; returns a future of the answer."""
+        """Sends the call now, so that calls happen in the order in which they are made; returns a future of the answer."""
         with self.lock:
             number = next(self.numbers)
             waiting = self.waiting[number] = Future()
@@ -44,6 +44,6 @@ class Bridge:
         return await asyncio.wrap_future(self.ask(of=of, call=method, **{"with": arguments}))
 
     def end(self):
-        """Ends the child. Until then its stores may write into their folders."""
+        """Ends the child. Until then its stores may write to their folders."""
         self.child.stdin.close()
         self.child.wait()

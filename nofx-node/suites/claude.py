@@ -1,4 +1,4 @@
-"""The Claude Agent SDK's contracts of a session store, on each backend. `cargo xtask adapters` runs it and counts."""
+"""The Claude Agent SDK's contracts for session stores, on each backend. `cargo xtask adapters` runs it and counts."""
 
 import asyncio
 import os
@@ -47,7 +47,7 @@ class NofxStore(SessionStore):
 
 
 def contracts():
-    """Returns how many contracts the suite says that it has, each of which begins with a number."""
+    """Returns the number of contracts in the suite, each of which begins with a number."""
     with open(suite.__file__, encoding="utf-8") as source:
         lines = [line.strip() for line in source]
     return len({line.split()[1] for line in lines if line.startswith("# ") and line.split()[1].rstrip(".").isdigit()})
@@ -66,7 +66,7 @@ def main():
                 return NofxStore(number)
 
             asyncio.run(run_session_store_conformance(make))
-            # Each contract has a store of its own, and one is made to see which methods there are.
+            # Each contract has its own store, and one more is created to see which methods exist.
             print(f"claude on {scheme}: {made - 1} of {contracts()} contracts passed")
         BRIDGE.end()
 

@@ -14,7 +14,7 @@ const places = new Map();
 
 for (const scheme of ['memory', 'redb', 'fs']) {
   const initializer = {
-    // Savers that are named like LangGraph's own are spared some tests.
+    // Savers named like LangGraph's own skip some tests.
     checkpointerName: `nofx on ${scheme}`,
     async createCheckpointer() {
       const folder = mkdtempSync(join(tmpdir(), 'nofx-suite-'));

@@ -1,4 +1,4 @@
-"""Puts sessions of nofx-node in the place of the SDK's own, for the SDK's own tests. `cargo xtask adapters` runs them and counts."""
+"""Replaces the SDK's own sessions with those of nofx-node, for the SDK's own tests. `cargo xtask adapters` runs them and counts."""
 
 import functools
 import os
@@ -12,7 +12,7 @@ from bridge import Bridge
 
 BRIDGE = Bridge()
 
-# What these are about is SQLite: its connections, threads, locks, transactions and rows, and what it says of itself.
+# These are about SQLite: its connections, threads, locks, transactions and rows, and its name.
 OF_SQLITE = (
     "close_closes_worker_thread_connections",
     "close_retries_quarantined_connection",
@@ -30,7 +30,7 @@ OF_SQLITE = (
 
 
 class NofxSession:
-    """A session with the constructor of `SQLiteSession`: an id, and a file that sessions may share."""
+    """A session with the constructor of `SQLiteSession`: an id, and a file that sessions can share."""
 
     def __init__(self, session_id, db_path=":memory:", *, session_settings=None):
         self.session_id = session_id
@@ -61,14 +61,14 @@ class NofxSession:
             return await BRIDGE.call(self.number, method, *arguments)
         except RuntimeError as error:
             if str(error).startswith("ClosedError"):
-                # The tests know the class that this one stands in for.
+                # The tests know the class that this one replaces.
                 raise RuntimeError("SQLiteSession is closed") from error
             raise
 
 
 agents.SQLiteSession = NofxSession
 
-# Tests remove their folders while the child still has stores open in them, and a store of files writes a moment later.
+# Tests remove their folders while the child still has stores open there, and a store of files writes shortly afterwards.
 TemporaryDirectory = tempfile.TemporaryDirectory
 tempfile.TemporaryDirectory = functools.partial(TemporaryDirectory, ignore_cleanup_errors=True)
 

@@ -46,13 +46,13 @@ test('a checkpoint keeps what did not change also when another process has put i
   const thread = { configurable: { thread_id: 't', checkpoint_ns: '' } };
   const first = checkpoint(1, { topic: 'lists', said: ['a'] });
   const root = await saver.put(thread, first, META, { topic: 1, said: 1 });
-  // The same checkpoint, so that its values are where they were, and its record is another version.
+  // The same checkpoint, so that its values are where they were, and its record has another version.
   await other.put(thread, first, META, { topic: 1, said: 1 });
   const next = await saver.put(root, checkpoint(2, { topic: 'lists', said: ['a', 'b'] }), META, { said: 2 });
   assert.deepEqual((await other.getTuple(next))?.checkpoint.channel_values, { topic: 'lists', said: ['a', 'b'] });
 
   await other.deleteThread('t');
-  // What was to be taken over is gone.
+  // What was to be reused is gone.
   const after = await saver.put(next, checkpoint(3, { topic: 'lists', said: ['c'] }), META, { said: 3 });
   assert.deepEqual((await other.getTuple(after))?.checkpoint.channel_values, { said: ['c'] });
   const topic = await saver.put(after, checkpoint(4, { topic: 'lists', said: [0] }), META, { topic: 4, said: 4 });

@@ -16,7 +16,7 @@ for (const { feature, at, backend, file } of [
     const opened = await open(at(path)).catch((error: unknown) => error);
     if (opened instanceof Error) {
       assert.ok(opened instanceof api.InvalidError, String(opened));
-      assert.match(opened.message, new RegExp(`needs the cargo feature \`${feature}\`, which this build leaves out`));
+      assert.match(opened.message, new RegExp(`needs the cargo feature \`${feature}\`, which this build does not include`));
       t.skip(`this build leaves out ${feature}`);
       return;
     }
@@ -49,7 +49,7 @@ test('a store is made with a journal if asked, and opened without a word of it',
   }));
   await made.close();
   for (const [at, copy] of [location, ...copies].entries()) {
-    // What is there goes on as it was made.
+    // An existing store stays as it was created.
     for (const [round, options] of ([{}, { journal: true }, { journal: false }, { readOnly: true }] as OpenOptions[]).entries()) {
       const workspace = await open(copy, options);
       assert.equal((await workspace.history(id).all()).length, 3 + round);

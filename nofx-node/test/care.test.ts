@@ -37,7 +37,7 @@ test('only what cannot be read is forgotten', async (t) => {
   const file = join(at, 'agents', 'bob.json');
   writeFileSync(file, readFileSync(file, 'utf8').slice(0, 20));
   const [forgotten] = await api.forget(location, [{ kind: 'agent', id: 'bob' }]);
-  assert.match(forgotten?.what ?? '', /does not list it any more/);
+  assert.match(forgotten?.what ?? '', /no longer lists it/);
   const again = await open(location);
   assert.deepEqual((await again.agents().all()).map(({ id }) => id), ['ada']);
   await again.close();
@@ -51,7 +51,7 @@ test('a store is made small', async (t) => {
   const before = statSync(path).size;
   assert.equal(await api.compact(location), true);
   const after = statSync(path).size;
-  // Some of it may have been made small before, while nothing was asked.
+  // Part of it may have been compacted before, when the store was idle.
   assert.ok(after < before && after < 100_000, `${before} to ${after}`);
   assert.equal((await workspace.session(id))?.messages, 2000);
   assert.equal(await api.compact('memory:'), false);
@@ -63,7 +63,7 @@ test('what is free in a large store that was just filled is given back', async (
   const old = join(place, '.nofx', 'sessions');
   mkdirSync(old, { recursive: true });
   const at = '2025-01-02T03:04:05.000Z';
-  // Text that hardly compresses, so that the store is beyond what would be compacted.
+  // Text that hardly compresses, so that the store is too large to be compacted automatically.
   const noise = () => randomBytes(45_000).toString('base64');
   for (let n = 0; n < 20; n += 1) {
     const conversationHistory = Array.from({ length: 20 }, (_, m) => ({ id: `${n}-${m}`, timestamp: at, type: 'user', content: noise() }));
@@ -80,7 +80,7 @@ test('what is free in a large store that was just filled is given back', async (
   for (const store of [path, copy]) {
     const size = statSync(store).size;
     assert.ok(size > 16 << 20, `${store} has ${size} bytes, too few for this test`);
-    // Giving back what is free once more finds next to nothing.
+    // Giving back free space again finds next to nothing.
     await api.compact(`redb:${store}`);
     assert.ok(size < statSync(store).size * 1.25, `${store}: ${size} bytes, ${statSync(store).size} when compacted`);
   }

@@ -114,7 +114,7 @@ test('a damaged message is an item that says so, and everything around it is rea
   assert.deepEqual(marks, [101]);
 });
 
-/** Replaces a text in the file of a folder that has it. */
+/** Replaces a text in the file that contains it. */
 function replace(folder: string, text: string, by: string): void {
   for (const entry of readdirSync(folder, { withFileTypes: true })) {
     const path = join(folder, entry.name);

@@ -112,7 +112,7 @@ test('the newest messages are taken back, and who saw them is told', async (t) =
   await workspace.rewindSession(id, 99, { seen: { length: 100, rewinds: 1 } });
   assert.equal((await workspace.tail(id, 1))[0]?.message.content, 'other 0');
 
-  // Not awaited: what is added before goes with the rest, and what is added later stands behind the cut.
+  // Not awaited: what is added before is removed with the rest, and what is added later comes after the cut.
   const added = workspace.addMessages(id, messages(3));
   const cut = workspace.rewindSession(id, 1, { seen: 102 });
   assert.equal(await workspace.addMessages(id, messages(1, 'behind')), 1);
@@ -143,7 +143,7 @@ test('everything is removed for good, of all namespaces and behind the calls bef
   const cleared = await workspace.clearAll({ onProgress: ({ phase, done }) => phases.add(`${phase} ${done}`) });
   assert.deepEqual(cleared, { sessions: 2, left: [] });
   assert.ok(phases.has('clearing 2'), [...phases].join());
-  // What says that two sessions were purged is all that is left.
+  // Only the record that two sessions were purged is left.
   const { records: left, entries } = await workspace.doctor();
   assert.deepEqual([left, entries], [2, 0]);
   assert.equal((await workspace.openSession({ key: 'k', agent: ADA })).created, true);

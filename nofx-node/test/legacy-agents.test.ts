@@ -18,7 +18,7 @@ test('agents come back as they were and in the order in which they were saved', 
   await one.saveAgent({ ...ADA, name: 'Renamed' });
   assert.deepEqual((await one.loadAgentState()).map(({ name }) => name), ['Renamed', 'Grace', 'Last']);
   await one.removeAgent(ADA.id);
-  await one.removeAgent('nobody');
+  await one.removeAgent('unknown');
   assert.deepEqual((await one.loadAgentState()).map(({ name }) => name), ['Grace', 'Last']);
 });
 
@@ -212,8 +212,8 @@ test('the old classes have their old methods', async (t) => {
   assert.equal((await sessions.getActiveSession(ADA.id))?.name, 'Renamed');
   assert.deepEqual((await tip.getSessionSummaries()).map(({ id }) => id), [session.id]);
   assert.equal((await tip.getActiveSessions()).length, 1);
-  assert.deepEqual([await tip.restoreSession(session.id), await tip.restoreSession('nobody')], [true, false]);
-  assert.equal(await tip.getAgentContextSummary('nobody'), undefined);
+  assert.deepEqual([await tip.restoreSession(session.id), await tip.restoreSession('unknown')], [true, false]);
+  assert.equal(await tip.getAgentContextSummary('unknown'), undefined);
   await agents.archiveOldSessions();
   assert.equal((await sessions.getSessionSummaries()).filter(({ status }) => status === 'active').length, 2);
 

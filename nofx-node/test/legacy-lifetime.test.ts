@@ -161,7 +161,7 @@ test('the host is told once that the store cannot be written, and calls say so',
   assert.deepEqual(await one.getActiveSessions(), []);
   assert.deepEqual(await one.getSessionSummaries(), []);
   assert.equal(told.length, 1);
-  assert.equal(logged.filter(({ what }) => what.includes('nothing is kept')).length, 1);
+  assert.equal(logged.filter(({ what }) => what.includes('nothing is stored')).length, 1);
   rmSync(join(root, '.nofx'));
   await one.saveAgentState([ADA]);
   assert.equal((await one.loadAgentState()).length, 1, 'it is tried again');
@@ -268,7 +268,7 @@ test('a folder that was removed while the store was open does not stop the servi
   const ask = Handle.prototype.ask;
   let before: unknown;
   const gone = { code: 'gone', message: 'the store is gone', nextStep: 'put the store back' };
-  // As every backend says it of a store that was open.
+  // As every backend reports it for a store that was open.
   Handle.prototype.ask = function (verb, request) {
     before ??= this;
     return this === before ? Promise.reject(new Error(JSON.stringify(gone))) : ask.call(this, verb, request);
@@ -298,7 +298,7 @@ test('a host that throws is not the services\' concern', async (t) => {
   const log = { debug: fails, info: fails, warn: fails, error: fails };
   const { service: one } = inMemory(t, { log, bus: { publish: fails }, gitBranch: fails });
   const session = await one.createAgentSession(ADA, 'here');
-  await one.addMessage('nobody', { type: 'user', content: 'x' });
+  await one.addMessage('unknown', { type: 'user', content: 'x' });
   await one.archiveSession(session.id);
   await until(() => true);
 });

@@ -6,13 +6,13 @@ import { folder } from './place';
 /** The services as they were built. */
 export const legacy = require('../dist/legacy/index.js') as typeof services;
 
-/** Something that was told: to the log with its level, or on the bus. */
+/** Something that was reported: to the log with its level, or on the bus. */
 export interface Told {
   what: string;
   data?: unknown;
 }
 
-/** A host that remembers what it was told. */
+/** A host that records what it is given. */
 export function host(more: Partial<services.Host> = {}) {
   const [logged, events]: [Told[], Told[]] = [[], []];
   const level = (name: string) => (message: string, data?: unknown) => void logged.push({ what: `${name}: ${message}`, data });
@@ -21,7 +21,7 @@ export function host(more: Partial<services.Host> = {}) {
   return { log, bus, logged, events, ...more };
 }
 
-/** Makes a service of a folder that goes with the test; disposed of before the folder goes. */
+/** Creates a service of a folder that is removed with the test; the service is disposed before that. */
 export function service(test: TestContext, more: Partial<services.Host> = {}, place?: string) {
   const told = host(more);
   let made: services.UnifiedPersistenceService | undefined;
@@ -31,7 +31,7 @@ export function service(test: TestContext, more: Partial<services.Host> = {}, pl
   return { service: made, root, store: join(root, '.nofx', 'store', 'nofx.redb'), ...told };
 }
 
-/** Makes a service that keeps everything in memory. */
+/** Creates a service that keeps everything in memory. */
 export function inMemory(test: TestContext, more: Partial<services.Host> = {}) {
   const told = host(more);
   const made = new legacy.UnifiedPersistenceService(undefined, told);
@@ -53,7 +53,7 @@ export const ADA: services.LegacyAgent = {
 
 export const GRACE: services.LegacyAgent = { id: 'agent-0-grace', name: 'Grace', type: 'tester', status: 'idle' };
 
-/** Waits until something holds; fails by the time limit of the runner if it never does. */
+/** Waits until a condition holds; the time limit of the runner fails the test if it never does. */
 export async function until(holds: () => boolean): Promise<void> {
   while (!holds()) {
     await new Promise((resolve) => setTimeout(resolve, 5));

@@ -28,7 +28,7 @@ test('closing waits for what was begun, and then everything is closed', async (t
 });
 
 test('of a hundred thousand calls at once only a few are inside the addon', (t) => {
-  // In a process of its own: the test runner remembers every promise.
+  // In a separate process: the test runner tracks every promise.
   const source = `
     const { open } = require(${JSON.stringify(join(__dirname, '../dist/index.js'))});
     const { Handle } = require(${JSON.stringify(join(__dirname, '../dist/addon.js'))});
@@ -76,7 +76,7 @@ test('a panic becomes an error and the store goes on', async (t) => {
   }
   assert.ok(error instanceof api.InternalError, String(error));
   assert.equal(error.code, 'internal');
-  assert.equal(error.message, 'a bug of this program: asked to');
+  assert.equal(error.message, 'a bug in this program: asked to');
   assert.equal(error.nextStep, 'report it; reload the window');
   assert.equal(error.transient, false);
   assert.equal(await handle.ask('agent', '{"agent":"none"}'), 'null');
@@ -93,7 +93,7 @@ test('a thread that is stopped leaves the store to the others', async (t) => {
       parentPort.postMessage('added');
       for (;;) await workspace.addMessage(${JSON.stringify(id)}, { type: 'user', content: 'more' });
     });`;
-  // Wherever it is stopped: a call under way must not touch what Node frees with the thread.
+  // Wherever it is stopped: a call in flight must not touch what Node frees with the thread.
   for (let round = 0; round < 20; round += 1) {
     const worker = new Worker(source, { eval: true });
     await new Promise((resolve) => worker.once('message', resolve));
@@ -102,7 +102,7 @@ test('a thread that is stopped leaves the store to the others', async (t) => {
   await workspace.addMessages(id, messages(1, 'after'));
   const all = await workspace.history(id).all();
   assert.equal(all[0]?.message.content, 'from a thread');
-  // What a stopped thread had begun may still be committed behind it.
+  // What a stopped thread had begun may still be committed after it.
   assert.ok(all.some(({ message }) => message.content === 'after 0'));
 });
 

@@ -7,7 +7,7 @@ interface Native {
   ask(verb: string, request: string): Promise<string>;
 }
 
-/** Counts the calls to the addon by their verb, until the test is over. */
+/** Counts the calls to the addon by verb, until the test is over. */
 function counted(test: TestContext): Map<string, number> {
   const { Handle } = require('../dist/addon.js') as { Handle: { prototype: Native } };
   const ask = Handle.prototype.ask;
@@ -20,7 +20,7 @@ function counted(test: TestContext): Map<string, number> {
   return calls;
 }
 
-test('messages that nobody awaits stand in the order of their calls and share commits', async (t) => {
+test('messages that are not awaited keep the order of their calls and share commits', async (t) => {
   const { workspace } = await store(t);
   const calls = counted(t);
   for (let round = 0; round < 20; round += 1) {
@@ -32,7 +32,7 @@ test('messages that nobody awaits stand in the order of their calls and share co
     assert.deepEqual(positions, Array.from({ length: 200 }, (_, at) => at));
     const all = await workspace.history(id).all();
     assert.deepEqual(all.map((entry) => Number(entry.message.content)), positions);
-    // The first goes at once, the others meet while it is under way.
+    // The first starts at once, the others wait together while it is in flight.
     assert.equal(calls.get('addMessages'), 2);
   }
 });
@@ -42,7 +42,7 @@ test('a message that is refused fails alone, and its neighbours keep their order
   const { id } = await workspace.createSession({ agent: ADA });
   const calls = Array.from({ length: 20 }, (_, at) =>
     at === 7
-      ? workspace.addMessage(id, { content: 'of nobody' } as never)
+      ? workspace.addMessage(id, { content: 'without a type' } as never)
       : at === 11
         ? workspace.addMessages(id, [])
         : workspace.addMessage(id, { type: 'user', content: `${at}` }),

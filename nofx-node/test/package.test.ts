@@ -15,7 +15,7 @@ async function main(): Promise<void> {
   const session = await workspace.createSession({ agent: { id: 'ada', name: 'Ada', type: 'x' } });
   await workspace.addMessage(session.id, { type: 'user', content: 'installed' });
   const entries: HistoryEntry[] = await workspace.history(session.id).all();
-  const refused: unknown = await workspace.archiveSession('nobody').catch((error: unknown) => error);
+  const refused: unknown = await workspace.archiveSession('unknown').catch((error: unknown) => error);
   console.log(entries[0]?.message.content, refused instanceof NotFoundError);
   await workspace.close();
 }
@@ -83,7 +83,7 @@ test('the tarball installs in an empty folder, offers its types and works', (t) 
   writeFileSync(join(place, 'adapter.ts'), ADAPTER);
   run(process.execPath, compiler, ...options, 'adapter.ts');
   assert.equal(run(process.execPath, 'adapter.js'), '1\n');
-  // As an extension that was set up some years ago looks for types.
+  // As an extension that was set up some years ago resolves types.
   run(process.execPath, compiler, ...options, '--noEmit', '--module', 'commonjs', '--moduleResolution', 'node10', '--ignoreDeprecations', '6.0', 'services.ts');
   writeFileSync(join(place, 'module.mjs'), MODULE);
   assert.equal(run(process.execPath, 'module.mjs'), 'function true\n');

@@ -10,17 +10,17 @@ export const { open, ...api } = require('../dist/index.js') as typeof nofx;
 
 export const ADA = { id: 'ada', name: 'Ada', type: 'backend-specialist' };
 
-/** Makes a folder that goes with the test. */
+/** Creates a folder that is removed with the test. */
 export function folder(test: TestContext): string {
   const path = mkdtempSync(join(tmpdir(), 'nofx-node-'));
   test.after(() => rmSync(path, { recursive: true, force: true }));
   return path;
 }
 
-/** Opens a new store in a file, closed after the test; `another` opens it once more, as another window would. */
+/** Opens a new store in a file, closed after the test; `another` opens it again, as another window would. */
 export async function store(test: TestContext) {
   const opened: nofx.Workspace[] = [];
-  // What is to be done after the test is done in this order: a store that is still open may write into its folder.
+  // Cleanup after the test runs in this order: a store that is still open may write to its folder.
   test.after(() => Promise.all(opened.map((workspace) => workspace.close())));
   const location = `redb:${join(folder(test), 'store', 'nofx.redb')}`;
   const another = async () => {
@@ -31,14 +31,14 @@ export async function store(test: TestContext) {
   return { workspace: await another(), location, another };
 }
 
-/** Makes so many messages of a person. */
+/** Creates this many user messages. */
 export function messages(count: number, content = 'hello'): nofx.NewMessage[] {
   return Array.from({ length: count }, (_, at) => ({ type: 'user', content: `${content} ${at}` }));
 }
 
 /**
- * Expects that each of these calls is rejected with such an error.
- * All are heard at once: a call that is rejected while the test awaits an earlier one fails the test.
+ * Expects each of these calls to be rejected with such an error.
+ * All are awaited together: a call that is rejected while the test awaits an earlier one fails the test.
  */
 export async function allRejected(calls: Promise<unknown>[], error: assert.AssertPredicate) {
   await Promise.all(calls.map((call) => assert.rejects(call, error)));

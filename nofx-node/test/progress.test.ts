@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import type { Progress } from '../dist/index';
 import { ADA, folder, messages, store } from './place';
 
-/** Notes what is told. */
+/** Records the reported progress. */
 function noted(): { told: Progress[]; onProgress: (progress: Progress) => void } {
   const told: Progress[] = [];
   return { told, onProgress: (progress) => void told.push(progress) };

@@ -11,7 +11,7 @@ import { folder } from './place';
 const ROOT = join(__dirname, '..');
 const DIST = join(ROOT, 'dist');
 
-/** What a caller asks of an error, wherever modules live: its class, its code, and what to do next. */
+/** What a caller needs of an error, wherever modules live: its class, its code, and its next step. */
 const ASKED = `async (open, api) => {
   const workspace = await open('memory:');
   const error = await workspace.addMessage('none', { type: 'user', content: 'x' }).catch((error) => error);
@@ -89,7 +89,7 @@ test('errors keep their class in a bundle', (t) => {
   writeFileSync(entry, `const api = require(${api}); (${ASKED})(api.open, api).then((answer) => console.log(answer));`);
   const esbuild = require('esbuild') as { buildSync(options: object): void };
   mkdirSync(join(at, 'out'));
-  // As extensions are bundled: one file, its names shortened, and the addon beside it.
+  // As extensions are bundled: one file with shortened names, and the addon beside it.
   esbuild.buildSync({
     entryPoints: [entry],
     outfile: join(at, 'out/bundle.js'),

@@ -21,12 +21,12 @@ for (const scheme of ['redb', 'fs']) {
       });
       await assert.rejects(workspace.session(id), api.GoneError);
     }
-    // Put back: it goes on with all that it had.
+    // Put back: it continues with everything that it had.
     renameSync(join(place, 'elsewhere'), at);
     await workspace.reopen();
     assert.equal(await workspace.addMessages(id, messages(1)), 2);
 
-    // Removed for good, as a reset does: reopening makes a new one.
+    // Removed permanently, as a reset does: reopening creates a new store.
     rmSync(at, { recursive: true });
     await assert.rejects(workspace.addMessages(id, messages(1)), api.GoneError);
     await workspace.reopen();

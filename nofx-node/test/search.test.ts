@@ -18,7 +18,7 @@ test('messages are found by what they say', async (t) => {
   assert.deepEqual([some.hits.length, some.more], [2, true]);
   const all = await workspace.search({ words: ['hello'], limit: 5, role: 'user' });
   assert.deepEqual([all.hits.length, all.more], [5, false]);
-  assert.equal((await workspace.search({ words: [], agent: 'nobody' })).hits.length, 0);
+  assert.equal((await workspace.search({ words: [], agent: 'unknown' })).hits.length, 0);
 });
 
 test('a session is exported as Markdown', async (t) => {
@@ -30,7 +30,7 @@ test('a session is exported as Markdown', async (t) => {
   assert.match(text, /^# Monday\n/);
   assert.match(text, /in progress: sort the list/);
   assert.ok(text.includes('````text\nsee\n```\ncode\n```\n````\n'), text);
-  await assert.rejects(workspace.exportMarkdown('nobody'), /session `nobody`/);
+  await assert.rejects(workspace.exportMarkdown('unknown'), /session `unknown`/);
 });
 
 test('a preview of a cleanup tells what it would do and does nothing', async (t) => {

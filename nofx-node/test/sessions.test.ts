@@ -20,7 +20,7 @@ test('a session is created, filled, listed and read', async (t) => {
   const page = await workspace.summaryPage();
   assert.deepEqual(page.items, [summary]);
   assert.equal(page.next, null);
-  assert.equal(await workspace.session('nobody'), null);
+  assert.equal(await workspace.session('unknown'), null);
 });
 
 test('a list comes in pages and by filters', async (t) => {
@@ -135,9 +135,9 @@ test('what cannot be asked is named', async (t) => {
   await assert.rejects(workspace.addMessages(id, []), /`messages` is empty/);
   await assert.rejects(workspace.addMessage(id, { content: 'x' } as never), /a message has no `type`/);
   await assert.rejects(workspace.addMessage(id, { type: 'user' } as never), /a message has no `content`/);
-  await assert.rejects(workspace.addMessage(id, { type: 'user', content: ['x'] } as never), /`content` of a message is \["x"\]; it is a text/);
+  await assert.rejects(workspace.addMessage(id, { type: 'user', content: ['x'] } as never), /`content` of a message is \["x"\]; it must be text/);
   await workspace.addMessage(id, { type: 'user', content: '' });
-  await assert.rejects(workspace.summaryPage({ limit: -1 }), /`limit` is -1, which it cannot be/);
+  await assert.rejects(workspace.summaryPage({ limit: -1 }), /`limit` is -1, which is not valid/);
   await assert.rejects(open('nofx.redb'), api.InvalidError);
   await assert.rejects(open('tape:x'), /no backend for `tape:`/);
 });

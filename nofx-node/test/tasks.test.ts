@@ -24,7 +24,7 @@ test('a task is started, and ends as it ends', async (t) => {
 
   await assert.rejects(workspace.completeTask(id, first.task.id), /is not the one that session .* works on/);
   await assert.rejects(workspace.startTask(id, {} as never), /`title` is missing/);
-  await assert.rejects(workspace.startTask('nobody', 'x'), api.NotFoundError);
+  await assert.rejects(workspace.startTask('unknown', 'x'), api.NotFoundError);
 });
 
 test('tasks that ended are read a page at a time, the last one first', async (t) => {

@@ -8,7 +8,7 @@ const BOB = { ...ADA, id: 'bob', name: 'Bob' };
 test('agents are saved together, found, added up and removed', async (t) => {
   const { workspace } = await store(t);
   await workspace.saveAgents([ADA, { ...BOB, slot: 3 }]);
-  await assert.rejects(workspace.saveAgents([{ ...ADA, name: 'Changed' }, { name: 'nobody' } as never]), /no `id`/);
+  await assert.rejects(workspace.saveAgents([{ ...ADA, name: 'Changed' }, { name: 'Nameless' } as never]), /no `id`/);
   assert.deepEqual(await workspace.agent('ada'), ADA, 'all or none');
   assert.deepEqual(await workspace.agent('bob'), { ...BOB, slot: 3 });
   assert.equal(await workspace.agent('eve'), null);

@@ -1,41 +1,41 @@
-/** What an agent's sessions add up to, without those in the trash. */
+/** Totals over an agent's sessions, except those in the trash. */
 export interface AgentTotals {
-  /** How many sessions. */
+  /** The number of sessions. */
   sessions: number;
-  /** How many messages, each once however often its session was restored. */
+  /** The number of messages; each is counted once, however often its session was restored. */
   messages: number;
-  /** How many tasks were done. */
+  /** The number of completed tasks. */
   tasksCompleted: number;
-  /** How many tasks were given up with an error. */
+  /** The number of tasks that failed with an error. */
   tasksFailed: number;
-  /** How many tasks were put aside. */
+  /** The number of interrupted tasks. */
   tasksInterrupted: number;
-  /** When something last happened in one of them. */
+  /** When one of the sessions was last active. */
   lastActiveAt: string | null;
 }
 
-/** An exchange with an agent that was kept. */
+/** A checkpoint: an exchange with an agent that was saved. */
 export interface Checkpoint {
-  /** When. */
+  /** When it was saved. */
   timestamp?: string;
-  /** What the person said. */
+  /** What the user said. */
   user?: string;
   /** What the agent answered. */
   agent?: string;
-  /** Why it cannot be read, if so; `code` is then the code of the error, and it has no other members. */
+  /** Why it cannot be read, if so; `code` is then the code of the error, and there are no other members. */
   unreadable?: string;
   [member: string]: unknown;
 }
 
-/** What an agent is made from. */
+/** A template for agents. */
 export interface Template {
-  /** Names it; its newest content is found by it. */
+  /** Identifies it; its newest content is found by this id. */
   id?: string;
-  /** What people call it. */
+  /** Its display name. */
   name?: string;
-  /** What the agent is told. */
+  /** The prompt of the agent. */
   systemPrompt?: string;
-  /** Why it cannot be read, if so; `code` is then the code of the error, and it has no other members. */
+  /** Why it cannot be read, if so; `code` is then the code of the error, and there are no other members. */
   unreadable?: string;
   [member: string]: unknown;
 }

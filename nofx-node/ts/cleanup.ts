@@ -2,40 +2,40 @@ import type { Session, UnreadableSession } from './entities';
 import type { NofxError } from './errors';
 import type { OrchestrationStats } from './orchestration';
 
-/** What a store is to keep. What is not said keeps everything, as far as that rule goes; a session that goes on is never touched. */
+/** What to keep. A rule that is not given removes nothing; active and paused sessions that have not expired are never touched. */
 export interface RetentionPolicy {
-  /** Archive sessions in which nothing has happened for so long. */
+  /** Archive sessions that have been inactive for this long. */
   archiveAfterMs?: number;
-  /** Put sessions into the trash in which nothing has happened for so long. */
+  /** Move sessions to the trash that have been inactive for this long. */
   deleteAfterMs?: number;
-  /** Put the sessions into the trash in which nothing has happened the longest, until so many are left. */
+  /** Move the sessions that have been inactive the longest to the trash, until this many are left. */
   maxSessions?: number;
-  /** The same until the messages of those that are left have so many bytes. To know it, every message is read. */
+  /** The same until the messages of the remaining sessions have at most this many bytes. Every message is read to find out. */
   maxBytes?: number;
-  /** Remove sessions for good that have been in the trash for so long; otherwise thirty days. */
+  /** Purge sessions that have been in the trash for this long; 30 days by default. */
   purgeAfterMs?: number;
-  /** How many of the messages between agents to keep at least; otherwise 60 MiB of them. */
+  /** How many of the messages between agents to keep at least; 60 MiB of them by default. */
   orchestrationMessages?: number;
 }
 
-/** What a cleanup would do. Nothing of it has happened. */
+/** What a cleanup would do. None of it has happened. */
 export interface CleanupPreview {
   /** Sessions that would be archived. */
   archive: PlannedSession[];
-  /** Sessions that would be put into the trash. */
+  /** Sessions that would be moved to the trash. */
   delete: PlannedSession[];
-  /** Sessions in the trash that would be removed for good. */
+  /** Sessions in the trash that would be purged. */
   purge: PlannedSession[];
-  /** How many messages between agents would be removed for good. */
+  /** How many messages between agents would be removed. */
   orchestrationMessages: number;
 }
 
 /** A session that a cleanup would touch. */
 export interface PlannedSession {
   session: Session;
-  /** When something last happened in it. */
+  /** When it was last active. */
   lastActiveAt: string;
-  /** The bytes of its own messages, if the policy asks for them. */
+  /** The bytes of its own messages, if the policy needs them. */
   bytes?: number;
 }
 
@@ -43,25 +43,25 @@ export interface PlannedSession {
 export interface Cleanup {
   /** How many sessions were archived. */
   archived: number;
-  /** How many sessions were put into the trash. */
+  /** How many sessions were moved to the trash. */
   deleted: number;
-  /** How many sessions in the trash were removed for good. */
+  /** How many sessions in the trash were purged. */
   purged: number;
-  /** How many messages between agents were removed for good. */
+  /** How many messages between agents were removed. */
   orchestrationMessages: number;
-  /** Sessions for which it failed, or that changed after the plan was made, and so were left as they were. */
+  /** Sessions that were left unchanged, because the action failed or they changed after the plan was made. */
   left: UnreadableSession[];
 }
 
-/** What was removed of a store, and what was left. */
+/** What was removed from a store, and what was left. */
 export interface Cleared {
-  /** How many sessions were removed, of all namespaces and with those in the trash. */
+  /** How many sessions were removed, in all namespaces and including the trash. */
   sessions: number;
-  /** Why something is left, each naming what: it cannot be read, or a later version wrote it. */
+  /** Why something was left, each naming it: it cannot be read, or a later version wrote it. */
   left: NofxError[];
 }
 
-/** What became of long contents, which are kept once however many messages have them. */
+/** The result for long contents, each of which is stored once however many messages have it. */
 export interface Swept {
   /** How many were removed. */
   removed: number;
@@ -71,17 +71,17 @@ export interface Swept {
 
 /** How much a store holds. */
 export interface Stats {
-  /** How many agents. */
+  /** The number of agents. */
   agents: number;
-  /** How many sessions, without those in the trash. */
+  /** The number of sessions, without those in the trash. */
   sessions: number;
-  /** How many of them were last decided to be active; some may have expired since. */
+  /** How many of them have the status active; some of these may have expired since. */
   active: number;
   /** How many of them are archived. */
   archived: number;
-  /** How many sessions in the trash. */
+  /** The number of sessions in the trash. */
   trash: number;
-  /** How many templates. */
+  /** The number of templates. */
   templates: number;
   /** The messages between agents. */
   orchestration: OrchestrationStats;

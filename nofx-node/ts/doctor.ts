@@ -1,4 +1,4 @@
-/** What was found by reading all of a store. */
+/** The result of reading a whole store. */
 export interface Checkup {
   /** How many records were read. */
   records: number;
@@ -6,13 +6,13 @@ export interface Checkup {
   logs: number;
   /** How many entries of logs were read. */
   entries: number;
-  /** How many of the findings are of something that cannot be read. */
+  /** How many of the findings are about something that cannot be read. */
   damaged: number;
-  /** Everything that is not as it should be. */
+  /** Everything that is wrong. */
   findings: Finding[];
 }
 
-/** Something about a store that is not as it should be. */
+/** A problem that was found in a store. */
 export interface Finding {
   /** The thing: a file of the store, a record, a log. */
   thing: string;

@@ -1,15 +1,15 @@
 import type { ErrorCode, NofxError } from './errors';
 
 /**
- * Times are texts as `toISOString` writes them, wherever they come from. Positions and counts are numbers: they stay far below 2^53.
- * Members that this version does not know are kept and come back as they are.
+ * Times are texts in the format of `toISOString`, whatever wrote them. Positions and counts are numbers: they stay far below 2^53.
+ * Members that this version does not know are kept and returned unchanged.
  */
 export interface Agent {
-  /** Names it. */
+  /** Identifies it. */
   id: string;
-  /** What people call it. */
+  /** Its display name. */
   name: string;
-  /** What it is for, such as `frontend-specialist`. */
+  /** Its role, such as `frontend-specialist`. */
   type: string;
   [member: string]: unknown;
 }
@@ -22,142 +22,142 @@ export interface ListedAgent extends Agent {
   code?: ErrorCode;
 }
 
-/** What may be changed of an agent: any member but its `id`; `null` removes one. */
+/** Changes of an agent: any member except its `id`; `null` removes one. */
 export interface AgentChanges {
   id?: undefined;
-  /** What people call it. */
+  /** Its display name. */
   name?: string;
-  /** What it is for, such as `frontend-specialist`. */
+  /** Its role, such as `frontend-specialist`. */
   type?: string;
   [member: string]: unknown;
 }
 
-/** Who said a message. */
+/** The role of a message's author. */
 export type Role = 'user' | 'assistant' | 'system' | 'tool' | (string & {});
 
 /** A message to be added. */
 export interface NewMessage {
-  /** Who says it. */
+  /** Its author's role. */
   type: Role;
-  /** What is said. */
+  /** Its text. */
   content: string;
-  /** Names it; one is made if it is missing. */
+  /** Identifies it; generated if it is missing. */
   id?: string;
-  /** When it was said; now, if it is missing. */
+  /** When it was said; defaults to now. */
   timestamp?: string;
-  /** What else is known: the task, files, commands, errors. */
+  /** Other data: the task, files, commands, errors. */
   metadata?: { [member: string]: unknown };
   [member: string]: unknown;
 }
 
-/** A message of a conversation. What an old version wrote may lack members. */
+/** A message of a conversation. If an old version wrote it, members may be missing. */
 export interface Message {
-  /** Names it; may repeat. */
+  /** Identifies it; may repeat. */
   id?: string;
   /** When it was said. */
   timestamp?: string;
-  /** Who said it. */
+  /** Its author's role. */
   type?: Role;
-  /** What was said, if that is a text. */
+  /** Its content, if that is text. */
   content?: string;
-  /** What else is known: the task, files, commands, errors. */
+  /** Other data: the task, files, commands, errors. */
   metadata?: { [member: string]: unknown };
   [member: string]: unknown;
 }
 
-/** A message and its place in its session's history. */
+/** A message and its position in its session's history. */
 export interface HistoryEntry {
-  /** Its place, dense from zero, counted through the messages that the session was restored with. */
+  /** Its position, dense from zero, counting the messages that the session was restored with. */
   position: number;
-  /** When it was written, by the writer's clock; not necessarily rising. Empty if it is unreadable and its time too. */
+  /** When it was written, by the writer's clock; not necessarily increasing. Empty if the message and its time cannot be read. */
   at: string;
-  /** Which open workspace wrote it: every `open` has a name of its own. */
+  /** Which open workspace wrote it: every `open` has its own name. */
   writer?: string;
   /** The message. */
   message: Message;
-  /** Why the message cannot be read, if so; it is then empty, and the others are not concerned. */
+  /** Why the message cannot be read, if so; it is then empty. Other messages are not affected. */
   unreadable?: string;
   /** The code of the error, if the message cannot be read. */
   code?: ErrorCode;
 }
 
-/** What was last decided about a session. */
+/** The stored status of a session. */
 export type SessionStatus = 'active' | 'paused' | 'expired' | 'archived' | (string & {});
 
-/** What holds of a session now: what was decided, and what the clock says. */
+/** The effective state of a session now: its stored status and what the clock says. */
 export type SessionState = 'active' | 'expires-soon' | 'paused' | 'expired' | 'archived' | 'deleted';
 
 /** A conversation of one agent. */
 export interface Session {
-  /** Names it. */
+  /** Identifies it. */
   id: string;
-  /** What people call it. */
+  /** Its display name. */
   name: string;
-  /** Whose it is. */
+  /** Its agent. */
   agentId: string;
   /** The agent's name when the session began. */
   agentName?: string;
   /** The agent's type when the session began. */
   agentType?: string;
-  /** What was last decided about it; {@link SessionSummary.state} also looks at the clock. */
+  /** Its stored status; {@link SessionSummary.state} also considers the clock. */
   status?: SessionStatus;
-  /** When it began. */
+  /** When it was created. */
   createdAt?: string;
-  /** When it ends by itself. */
+  /** When it expires. */
   expiresAt?: string;
   /** Where the agent works. */
   workingDirectory?: string;
-  /** On which branch. */
+  /** The git branch it works on. */
   gitBranch?: string;
-  /** What a host keeps with it for itself. */
+  /** The host's own data. */
   metadata?: Metadata;
   [member: string]: unknown;
 }
 
-/** A session and what is known of it without reading its messages. */
+/** A session and what is known about it without reading its messages. */
 export interface SessionSummary {
   session: Session;
-  /** What holds now, by the clock. */
+  /** Its state now, by the clock. */
   state: SessionState;
-  /** How many messages it has, with those it was restored with. */
+  /** How many messages it has, including those it was restored with. */
   messages: number;
-  /** When something last happened in it. */
+  /** When it was last active. */
   lastActiveAt: string;
-  /** How often it was rewound, if it was. */
+  /** How often it was rewound, if ever. */
   rewinds?: number;
-  /** The key that a host opens it by. */
+  /** The key under which a host opens it. */
   key?: string;
-  /** To which namespace it belongs, unless that is the default one. */
+  /** The namespace it belongs to, unless that is the default one. */
   namespace?: string;
-  /** The beginning of what the person first asked for. */
+  /** The beginning of the user's first request. */
   preview?: string;
   /** The id of the session it was restored from. */
   restoredFrom?: string;
-  /** When it was put into the trash. */
+  /** When it was moved to the trash. */
   deletedAt?: string;
 }
 
-/** What may be said of a session when it is created. */
+/** What can be set on a new session. */
 export interface NewSession {
-  /** Whose it is. Its id, name, type and `template` are taken over. */
+  /** Its agent. Id, name, type and `template` are copied from it. */
   agent: Agent;
-  /** What people call it; otherwise the agent's name and the time. */
+  /** Its display name; defaults to the agent's name and the time. */
   name?: string;
   /** Where the agent works. */
   workingDirectory?: string;
-  /** On which branch. */
+  /** The git branch it works on. */
   gitBranch?: string;
   /** What the agent may do. */
   capabilities?: string[];
-  /** What the agent is told, where that is not what its template says. */
+  /** The agent's prompt, if it differs from the template's. */
   systemPrompt?: string;
-  /** What the host keeps with it for itself, at most 16 KiB as JSON. */
+  /** The host's own data, at most 16 KiB as JSON. */
   metadata?: Metadata;
-  /** How long it lasts; otherwise five hours. `null`: it never expires, also after it was resumed or restored. */
+  /** How long it lasts; five hours by default. `null`: it never expires, not even after it was resumed or restored. */
   lifetimeMs?: number | null;
 }
 
-/** What a host keeps with a session for itself; in a change, `null` removes a member. */
+/** A host's own data on a session; in a change, `null` removes a member. */
 export interface Metadata {
   [member: string]: unknown;
 }
@@ -166,15 +166,15 @@ export interface Metadata {
 export interface OpenedSession {
   /** The session. */
   session: Session;
-  /** Whether it was created now. */
+  /** Whether this call created it. */
   created: boolean;
 }
 
 /** How much of a session's history a caller has seen. */
 export interface Seen {
-  /** How many messages. */
+  /** The number of messages. */
   length: number;
-  /** How often the session had been rewound then: {@link SessionSummary.rewinds}. Without it, only the length is compared. */
+  /** How often the session had been rewound at that time: {@link SessionSummary.rewinds}. Without it, only the length is compared. */
   rewinds?: number;
 }
 
@@ -182,17 +182,17 @@ export interface Seen {
 export interface SessionFilter {
   /** Only sessions of this agent. */
   agent?: string;
-  /** Only sessions of which this was last decided. */
+  /** Only sessions with this stored status. */
   status?: SessionStatus;
   /** Only sessions last active before this time. */
   activeBefore?: string;
   /** Only sessions last active at this time or later. */
   activeSince?: string;
-  /** Only sessions whose name contains this, in any case. Looks at every session that the rest lets through. */
+  /** Only sessions whose name contains this, ignoring case. Reads every session that the other filters let through. */
   text?: string;
-  /** Only sessions that have expired by now, or only those that have not. Looks at every session that the rest lets through. */
+  /** Only sessions that have expired by now, or only those that have not. Reads every session that the other filters let through. */
   expired?: boolean;
-  /** Only sessions whose metadata has all these members with equal values. Looks at every session that the rest lets through. */
+  /** Only sessions whose metadata has all these members with equal values. Reads every session that the other filters let through. */
   metadata?: Metadata;
   /** The sessions in the trash instead of the others. */
   trash?: boolean;
@@ -200,7 +200,7 @@ export interface SessionFilter {
 
 /** A page of a list of sessions. */
 export interface SummaryPage {
-  /** The sessions, newest activity first; between two pages, to the minute. */
+  /** The sessions, most recently active first; across pages, to the minute. */
   items: SessionSummary[];
   /** Sessions of this page that are damaged or were written by a later version. */
   unreadable: UnreadableSession[];
@@ -210,7 +210,7 @@ export interface SummaryPage {
 
 /** A session that cannot be read, and why. */
 export interface UnreadableSession {
-  /** Its id; `null` if it is its place in the list that cannot be read. */
+  /** Its id; `null` if its entry in the list cannot be read. */
   session: string | null;
   /** The code of the error. */
   code: ErrorCode;
@@ -218,35 +218,35 @@ export interface UnreadableSession {
   message: string;
 }
 
-/** What may be changed of a session; what is left out stays. */
+/** Changes of a session; omitted members stay unchanged. */
 export interface SessionChanges {
-  /** What people call it. */
+  /** Its display name. */
   name?: string;
-  /** What the agent is told, instead of what its template says. */
+  /** The agent's prompt, instead of the template's. */
   systemPrompt?: string;
   /** Where the agent works. */
   workingDirectory?: string;
-  /** On which branch. */
+  /** The git branch it works on. */
   gitBranch?: string;
   /** What the agent may do. */
   capabilities?: string[];
 }
 
-/** What became of one of several sessions. */
+/** The result for one of several sessions. */
 export type SessionResult<T = Session> = { ok: T; error?: undefined } | { ok?: undefined; error: NofxError };
 
-/** What a restored session takes over. Everything, unless something is said here. */
+/** What a restored session takes over. Everything by default. */
 export interface RestoreOptions {
   /** The messages. */
   conversationHistory?: boolean;
-  /** The task that was being worked on. */
+  /** The current task. */
   currentTask?: boolean;
-  /** Where the agent worked. */
+  /** The working directory. */
   workingDirectory?: boolean;
-  /** Whether the conversation simply goes on; otherwise a message of the system says that it begins anew here. */
+  /** Whether the conversation simply continues; otherwise a system message marks where the restored session starts. */
   continueFromLastMessage?: boolean;
-  /** A summary, the system's messages and the newest 50 instead of all messages. Off unless it is asked for. */
+  /** A summary, the system messages and the newest 50 messages instead of all messages. Off by default. */
   summarizeHistory?: boolean;
-  /** Only the first so many messages. It rejects with {@link InvalidError} if there are fewer. */
+  /** Only this many of the first messages. Rejects with {@link InvalidError} if there are fewer. */
   upTo?: number;
 }

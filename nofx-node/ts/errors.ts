@@ -14,7 +14,7 @@ export type ErrorCode =
   | 'closed'
   | 'internal';
 
-/** What is known of a failed call. */
+/** The details of a failed call. */
 export interface ErrorDetails {
   readonly code: ErrorCode;
   readonly message: string;
@@ -31,7 +31,7 @@ export interface LockHolder {
 }
 
 /**
- * Why a call failed. A subclass exists only where a caller would act differently.
+ * Why a call failed. There is a subclass only where a caller would act differently.
  *
  * ```ts
  * try {
@@ -52,14 +52,14 @@ export class NofxError extends Error {
 
   constructor(details: ErrorDetails) {
     super(details.message, details.cause === undefined ? undefined : { cause: details.cause });
-    // Said here, because bundlers shorten the names of classes.
+    // Set explicitly, because bundlers shorten the names of classes.
     this.name = NAMES[details.code] ?? 'NofxError';
     this.code = details.code;
     this.nextStep = details.nextStep;
     this.transient = details.transient ?? false;
   }
 
-  /** Returns the same error for another caller, with a stack of its own. @internal */
+  /** Returns the same error for another caller, with its own stack. @internal */
   again(): NofxError {
     const { code, message, nextStep, transient, cause } = this;
     const holder = this instanceof LockedError ? this.holder : undefined;
@@ -74,7 +74,7 @@ export class NofxError extends Error {
   }
 }
 
-/** Others changed the same things again and again; nothing was written. Read again and decide again. */
+/** The same things kept changing concurrently; nothing was written. Read again and decide again. */
 export class ConflictError extends NofxError {}
 
 /** The store cannot be used at the moment; nothing was written. Try again later. */
@@ -86,21 +86,21 @@ export class UnknownOutcomeError extends NofxError {}
 /** Stored bytes are damaged. Everything else stays readable. */
 export class CorruptError extends NofxError {}
 
-/** What was asked for can never work: correct the call. */
+/** The call can never succeed as it is: correct it. */
 export class InvalidError extends NofxError {}
 
-/** There is nothing of the id that was to be changed; nothing was written. Reading answers `null` instead. */
+/** What was to be changed does not exist; nothing was written. Reads answer `null` instead. */
 export class NotFoundError extends NofxError {}
 
-/** A newer version wrote this; it is left as it is. */
+/** A newer version wrote this; it is left unchanged. */
 export class TooNewError extends NofxError {}
 
-/** There is no room; nothing was written. Keep the item, free some space, try again. */
+/** The disk is full; nothing was written. Keep the item, free some space, try again. */
 export class FullError extends NofxError {}
 
 /** Another process holds the store. */
 export class LockedError extends NofxError {
-  /** Who, where that is known. */
+  /** The holder, if known. */
   readonly holder: LockHolder | undefined;
 
   constructor(details: ErrorDetails) {
@@ -122,7 +122,7 @@ export class ClosedError extends NofxError {
   }
 }
 
-/** A bug of the addon: a panic was caught, and the process goes on. */
+/** A bug in the addon: a panic was caught, and the process continues. */
 export class InternalError extends NofxError {}
 
 const NAMES: Record<ErrorCode, string> = {
@@ -157,20 +157,20 @@ const CLASSES: Record<ErrorCode, new (details: ErrorDetails) => NofxError> = {
   internal: InternalError,
 };
 
-/** Returns the error that the addon means; its message carries one as JSON. @internal */
+/** Returns the error that the addon reported as JSON in a message. @internal */
 export function errorOf(rejection: unknown): unknown {
-  // By its shape: under Jest, in a `vm` context or in a frame, what the addon rejects with is an `Error` of another realm.
+  // Recognised by its shape: under Jest, in a `vm` context or in a frame, the addon rejects with an `Error` of another realm.
   const text: unknown = (rejection as { message?: unknown } | null | undefined)?.message;
   if (typeof text !== 'string' || !text.startsWith('{')) {
     return rejection;
   }
   const error = errorFrom(JSON.parse(text) as ErrorDetails);
-  // What comes from another thread has no stack of its own; the caller's is the one that helps.
+  // An error from another thread has no stack of its own; the caller's stack is the useful one.
   Error.captureStackTrace(error, errorOf);
   return error;
 }
 
-/** Makes the error that the addon has told. @internal */
+/** Creates the error that the addon reported. @internal */
 export function errorFrom(details: ErrorDetails): NofxError {
   return new (CLASSES[details.code] ?? NofxError)(details);
 }

@@ -1,32 +1,32 @@
 import type { Session } from './entities';
 import { pause } from './watch';
 
-/** How to watch for sessions that end. */
+/** Options of an expiry watch. */
 export interface ExpiryOptions {
   /** Ends the watch. */
   signal?: AbortSignal;
-  /** How often to look at the latest, for sessions that other programs begin or resume; otherwise every 30 seconds. */
+  /** The longest time between two checks, for sessions that other programs create or resume; 30 seconds by default. */
   intervalMs?: number;
 }
 
-/** Something that the clock did to a session. */
+/** An expiry event of a session. */
 export interface ExpiryEvent {
   /**
-   * `session.expiry.warning`: it ends within half an hour; told once by each watch. `session.expired`: it has ended, perhaps while no
-   * program was running; told once for the store.
+   * `session.expiry.warning`: it expires within half an hour; reported once by each watch. `session.expired`: it has expired, perhaps while no
+   * program was running; reported once per store.
    */
   type: 'session.expiry.warning' | 'session.expired' | (string & {});
-  /** The session as it then is. */
+  /** The session at that time. */
   session: Session;
 }
 
-/** What the addon answers. @internal */
+/** The addon's answer. @internal */
 export interface ExpiryPage {
   events: ExpiryEvent[];
   nextDueMs: number | null;
 }
 
-/** Asks when something is due, until it is answered nothing. @internal */
+/** Polls when something is due, until it gets no answer. @internal */
 export async function* expiries(
   ask: () => Promise<ExpiryPage | undefined>,
   { signal, intervalMs = 30_000 }: ExpiryOptions,

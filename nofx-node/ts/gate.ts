@@ -1,7 +1,7 @@
 /**
- * Lets a bounded number of calls into the addon at once; the others wait their turn.
+ * Lets a bounded number of calls into the addon at a time; the others wait their turn.
  *
- * A call inside the addon costs kilobytes, one that waits here some words.
+ * A call inside the addon takes kilobytes of memory, a waiting one a few words.
  *
  * @internal
  */
@@ -9,7 +9,7 @@ export class Gate {
   readonly #limit: number;
   #inside = 0;
   #waiting: (() => void)[] = [];
-  /** How many of `#waiting` have gone in already. */
+  /** How many of `#waiting` have already entered. */
   #gone = 0;
   #idle: (() => void)[] = [];
 
@@ -17,7 +17,7 @@ export class Gate {
     this.#limit = limit;
   }
 
-  /** Goes in, now or when it is this caller's turn. Whoever goes in leaves. */
+  /** Enters, now or when it is this caller's turn. Every caller that enters must leave. */
   enter(): Promise<void> | undefined {
     if (this.#inside < this.#limit) {
       this.#inside += 1;
@@ -27,7 +27,7 @@ export class Gate {
   }
 
   leave(): void {
-    // The place is handed over, so nobody overtakes.
+    // The slot is handed over, so that no caller overtakes.
     const next = this.#waiting[this.#gone];
     if (next) {
       this.#gone += 1;
@@ -44,7 +44,7 @@ export class Gate {
     }
   }
 
-  /** Waits until nobody is inside. */
+  /** Waits until no call is inside. */
   async idle(): Promise<void> {
     if (this.#inside > 0) {
       await new Promise<void>((tell) => this.#idle.push(tell));

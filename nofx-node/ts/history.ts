@@ -3,29 +3,29 @@ import { Listing } from './pages';
 
 /** Which messages of a session to read. */
 export interface HistoryOptions {
-  /** The newest first. Otherwise the oldest. */
+  /** Newest first. Oldest first by default. */
   newestFirst?: boolean;
-  /** The first position to read; otherwise 0. */
+  /** The first position to read; 0 by default. */
   from?: number;
-  /** The position behind the last one to read; otherwise the end. */
+  /** The position after the last one to read; the end by default. */
   to?: number;
-  /** Only messages that were written at this time or later. Looks at every message: clocks may have gone back. */
+  /** Only messages that were written at this time or later. Reads every message, as clocks may have gone back. */
   since?: string;
-  /** Messages of one page; otherwise 256 of the first and 1,000 of the others. A page also ends at about 4 MB. */
+  /** Messages per page; by default 256 on the first page and 1,000 on the others. A page also ends at about 4 MB. */
   pageSize?: number;
 }
 
 /** A page of messages. @internal */
 export interface HistoryPage {
   items: HistoryEntry[];
-  /** Where the next page begins, or in the other direction ends. */
+  /** Where the next page begins or, newest first, ends. */
   next: number | null;
 }
 
-/** Messages of a page behind the first, where the caller did not say: a caller who asks for a second page is likely to read all. */
+/** Messages per page after the first, if the caller did not say: a caller that asks for a second page is likely to read all. */
 const LATER_PAGE = 1000;
 
-/** Reads a page as the addon answers it. @internal */
+/** Parses a page as the addon answers it. @internal */
 export function historyPage(texts: string[]): HistoryPage {
   const next = JSON.parse(texts.pop() ?? 'null') as number | null;
   const items: HistoryEntry[] = [];

@@ -1,5 +1,5 @@
 /**
- * The NofX store for Node: sessions and their messages, kept by a Rust addon.
+ * The NofX store for Node: sessions and their messages, stored by a Rust addon.
  *
  * ```ts
  * import { open } from 'nofx-node';

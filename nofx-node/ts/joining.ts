@@ -2,13 +2,13 @@ import { NofxError } from './errors';
 import type { Kind, Order } from './order';
 import { invalid, written } from './written';
 
-/** Messages of one call to the addon, at most. */
+/** The most messages in one call to the addon. */
 const MOST_MESSAGES = 1000;
 
-/** Characters of one call to the addon, at most, unless a single call has more. */
+/** The most characters in one call to the addon, unless a single call has more. */
 const MOST_TEXT = 1 << 20;
 
-/** What stands around messages that are written as a question. */
+/** The text around messages that are written as a request. */
 const PREFIX = '{"messages":[';
 const SUFFIX = ']}';
 
@@ -28,9 +28,9 @@ interface Call {
 }
 
 /**
- * Adds messages to logs in the order of the calls, and lets calls that wait for the same log share a commit.
+ * Adds messages to logs in the order of the calls. Calls that wait for the same log share a commit.
  *
- * A call never fails for a neighbour: where the joined commit is refused for what it holds, each call is made by itself.
+ * A call never fails because of another: if the joined commit is refused for its content, each call is made separately.
  *
  * @internal
  */
@@ -38,7 +38,7 @@ export class Joining {
   readonly #order: Order;
   readonly #kind: Kind;
   readonly #add: (id: string, messages: string) => Promise<number>;
-  /** What waits last in the line of a thing, and may take more. */
+  /** The last waiting calls of each log, which others may join. */
   readonly #open = new Map<string, Joined>();
 
   /** `add` adds messages, given as JSON, and answers the position of the first one. */
@@ -48,7 +48,7 @@ export class Joining {
     this.#add = add;
   }
 
-  /** Says that something else is next in the line of a thing, so that nothing later may join what waits before it. */
+  /** Says that something else comes next in the queue of a log, so that later calls may not join what waits before it. */
   close(id: string): void {
     this.#open.delete(id);
   }
@@ -63,7 +63,7 @@ export class Joining {
       const call: Call = { json, count: messages.length, resolve, reject };
       const fits =
         joined !== undefined &&
-        // An empty call is refused, which is its own concern.
+        // An empty call is refused, which must not affect others.
         joined.messages > 0 &&
         call.count > 0 &&
         joined.messages + call.count <= MOST_MESSAGES &&
@@ -81,12 +81,12 @@ export class Joining {
     try {
       return await added;
     } catch (error) {
-      // Each caller gets an error of its own, with its own stack.
+      // Each caller gets its own error, with its own stack.
       throw error instanceof NofxError ? error.again() : error;
     }
   }
 
-  /** Makes the calls that wait together. Never rejects: each call is told by itself. */
+  /** Makes the calls that wait together. Never rejects: each call gets its own result. */
   async #begin(id: string, joined: Joined): Promise<void> {
     if (this.#open.get(id) === joined) {
       this.#open.delete(id);
@@ -110,7 +110,7 @@ export class Joining {
   }
 }
 
-/** Whether nothing was written because of what one of the messages is, so that others may be added without it. */
+/** Whether nothing was written because of the content of one message, so that the others may be added without it. */
 function isAboutContent(error: unknown): boolean {
   return error instanceof NofxError && (error.code === 'invalid' || error.code === 'full');
 }

@@ -1,28 +1,28 @@
 import type { Call } from './addon';
 import { addon } from './native';
 
-/** How often it is told how far something is. */
+/** How often progress is reported. */
 const PROGRESS_MS = 100;
 
-/** How to do what may take long. */
+/** Options of a call that may take long. */
 export interface LongOptions {
-  /** Stops it: the call rejects with the signal's reason, and what was committed stays. */
+  /** Stops the call: it rejects with the signal's reason, and what was committed stays. */
   signal?: AbortSignal;
-  /** Is told how far it is, ten times a second and at the end. If it throws, the call is stopped and rejects with what was thrown. */
+  /** Gets the progress ten times a second and at the end. If it throws, the call is stopped and rejects with what was thrown. */
   onProgress?: (progress: Progress) => void;
 }
 
-/** How far something is that takes long. */
+/** The progress of a call that takes long. */
 export interface Progress {
-  /** What is being done, such as `searching`; empty before it has begun. */
+  /** The current phase, such as `searching`; empty before the first. */
   phase: string;
-  /** How many things are done of it: sessions, records or messages. */
+  /** How many things are done: sessions, records or messages. */
   done: number;
-  /** How many there are in all; `null` where that is not known. */
+  /** The total; `null` if it is not known. */
   total: number | null;
 }
 
-/** Makes a call that a signal stops, and tells how far it is. What the listener throws stops it too. @internal */
+/** Makes a call that a signal can stop and that reports progress. An error from the listener stops it too. @internal */
 export async function long<T, P>(
   { signal, onProgress }: { signal?: AbortSignal; onProgress?: (progress: P) => void },
   call: (call: Call) => Promise<T>,

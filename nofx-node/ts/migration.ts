@@ -1,52 +1,52 @@
-/** How to migrate. */
+/** Options of a migration. */
 export interface MigrateOptions {
-  /** Reads and judges everything, and writes nothing. */
+  /** Read and check everything, but write nothing. */
   dryRun?: boolean;
-  /** Whether the store is read back and compared with the folder afterwards. It is. */
+  /** Whether the store is read back and compared with the folder afterwards. True by default. */
   verify?: boolean;
-  /** Stops the migration and rejects with its reason. What was committed stays, and migrating again goes on from there. */
+  /** Stops the migration, which rejects with the signal's reason. What was committed stays, and migrating again continues from there. */
   signal?: AbortSignal;
-  /** Is told how far the migration is, ten times a second and at the end. */
+  /** Gets the progress ten times a second and at the end. */
   onProgress?: (progress: MigrationProgress) => void;
 }
 
-/** How far a phase of a migration is. */
+/** The progress of a migration's phase. */
 export interface MigrationProgress {
-  /** `reading`, `writing`, `verifying`, or nothing before the first. */
+  /** `reading`, `writing`, `verifying`, or empty before the first phase. */
   phase: string;
   /** Files that are done. */
   files: number;
   /** Their bytes. */
   bytes: number;
-  /** All files of the phase; zero while that is not known. */
+  /** All files of the phase; zero while the number is not known. */
   totalFiles: number;
   /** Their bytes. */
   totalBytes: number;
 }
 
-/** What a migration did. */
+/** The result of a migration. */
 export interface MigrationReport {
-  /** Whether everything that is in the folder is in the store. */
+  /** Whether everything in the folder is in the store. */
   complete: boolean;
-  /** Whether some file was damaged; it is kept as it is beside what could be read of it. */
+  /** Whether any file was damaged; such a file is kept unchanged beside what could be read of it. */
   damaged: boolean;
-  /** How many files there are. */
+  /** The number of files. */
   files: number;
-  /** How many bytes they have. */
+  /** Their total size in bytes. */
   bytes: number;
-  /** How many of each kind of thing were added, by its name in the plural. */
+  /** How many of each kind were added, by the plural name of the kind. */
   added: { [kind: string]: number };
-  /** Everything out of the ordinary. */
+  /** Everything unusual. */
   findings: MigrationFinding[];
-  /** The whole report, for people. */
+  /** The whole report, as text for people. */
   text: string;
 }
 
-/** Something out of the ordinary in a legacy folder. */
+/** Something unusual in a legacy folder. */
 export interface MigrationFinding {
-  /** Its stable name, as the manual lists it. */
+  /** Its stable code, as the manual lists it. */
   code: string;
-  /** How grave it is; `missing` means that something is not in the store. */
+  /** Its severity; `missing` means that something is not in the store. */
   level: 'note' | 'warning' | 'missing';
   /** The file concerned. */
   path: string;

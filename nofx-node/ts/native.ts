@@ -1,6 +1,6 @@
 import type * as Addon from './addon';
 
-/** The addon for the platform on which this runs. @internal */
+/** The addon for the current platform. @internal */
 export const addon: typeof Addon = load();
 
 function load(): typeof Addon {
@@ -11,14 +11,14 @@ function load(): typeof Addon {
   }
 }
 
-/** Says which addon is missing, and what to do. */
+/** Says which addon is missing, and what to do next. */
 function absent(): string {
   const { name, version } = require('../package.json') as { name: string; version: string };
   const { platform, arch } = process;
   const libc = platform === 'linux' ? ` with ${libcOf()}` : '';
   return (
     `${name} ${version} has no addon that works on ${platform}-${arch}${libc} and Node ${process.versions.node}: ` +
-    'install it again without leaving out optional dependencies, on the platform where it runs; the cause says what was tried'
+    'reinstall it with optional dependencies, on the platform where it runs; the cause says what was tried'
   );
 }
 

@@ -4,23 +4,23 @@ import { Gate } from './gate';
 import { Order } from './order';
 import type { Workspace } from './workspace';
 
-/** How many calls may be inside the addon at once; the others wait here. */
+/** How many calls may be inside the addon at a time; the others wait. */
 const CALLS_AT_ONCE = 256;
 
 /**
- * How long closing waits at most. An editor kills an extension that takes five seconds; three are promised, and what is missing to
- * them is for a busy machine on which timers are late.
+ * The longest wait on close. An editor kills an extension that takes five seconds; three are promised, and the remainder
+ * is for a busy machine on which timers are late.
  */
 const CLOSE_WAIT_MS = 2400;
 
 /**
- * An open store, which the workspaces of its namespaces and operations share: how the addon is called, in which order, and until when.
+ * An open store, shared by the workspaces of its namespaces and operations: how the addon is called, in which order, and until when.
  *
  * @internal
  */
 export class Opened {
   readonly order = new Order();
-  /** Those that were asked for: calls on one namespace share commits. */
+  /** The namespaces in use, by name: calls on one namespace share commits. */
   readonly namespaces = new Map<string, Workspace>();
   readonly #openAgain: () => Promise<Handle>;
   #handle: Handle;
@@ -32,7 +32,7 @@ export class Opened {
     this.#handle = handle;
   }
 
-  /** Another one after the store was opened again. */
+  /** The addon's handle; replaced when the store is opened again. */
   get handle(): Handle {
     return this.#handle;
   }
@@ -41,14 +41,14 @@ export class Opened {
     return this.#closing !== undefined;
   }
 
-  /** Throws if the store was closed. A call that only waits for its turn then is carried out. */
+  /** Throws if the store was closed. A call that is only waiting for its turn at that time is still carried out. */
   refuseIfClosed(): void {
     if (this.isClosed) {
       throw new ClosedError();
     }
   }
 
-  /** Goes into the addon when there is room. */
+  /** Calls the addon when there is a free slot. */
   async enter<T>(call: () => Promise<T>): Promise<T> {
     const turn = this.#gate.enter();
     if (turn !== undefined) {
@@ -70,7 +70,7 @@ export class Opened {
     });
     this.#handle = next;
     this.#closing = undefined;
-    // Whatever it says: what it held is gone or belongs to another store.
+    // Its result does not matter: what it held is gone or belongs to another store.
     await before.close(CLOSE_WAIT_MS).catch(() => undefined);
   }
 

@@ -2,23 +2,23 @@ import { Listing, type Page } from './pages';
 
 /** A message between agents, the conductor and the dashboard. */
 export interface OrchestrationMessage {
-  /** Names it; may repeat. */
+  /** Identifies it; may repeat. */
   id?: string;
   /** When it was sent, by its sender's clock. */
   timestamp?: string;
-  /** What it is. */
+  /** Its type. */
   type?: string;
-  /** Who sent it. */
+  /** The sender. */
   from?: string;
-  /** Who is to have it. */
+  /** The recipient. */
   to?: string;
-  /** What it says. */
+  /** Its content. */
   payload?: unknown;
-  /** Which message it belongs to. */
+  /** The message that it belongs to. */
   correlationId?: string;
-  /** Whether it asks for an answer. */
+  /** Whether it asks for an acknowledgement. */
   requiresAck?: boolean;
-  /** Why it cannot be read, if so; `code` is then the code of the error, and it has no other members. */
+  /** Why it cannot be read, if so; `code` is then the code of the error, and there are no other members. */
   unreadable?: string;
   [member: string]: unknown;
 }
@@ -33,18 +33,18 @@ export interface OrchestrationFilter {
   since?: string;
   /** Only messages before this time. */
   until?: string;
-  /** The oldest first. Otherwise the newest. */
+  /** Oldest first. Newest first by default. */
   oldestFirst?: boolean;
-  /** How many to leave out first. */
+  /** How many to skip first. */
   offset?: number;
-  /** How many to read at most; otherwise all. */
+  /** How many to read at most; all by default. */
   limit?: number;
 }
 
-/** How many messages of a page. */
+/** Messages per page. */
 const PAGE = 256;
 
-/** Where a page begins, and how many are still wanted from there on. */
+/** Where a page begins, and how many messages are still wanted from there on. */
 interface At {
   after: string | null;
   left: number;
@@ -66,7 +66,7 @@ export function orchestrationOf(
   });
 }
 
-/** What is known of the log of messages between agents. */
+/** Statistics of the log of messages between agents. */
 export interface OrchestrationStats {
   /** How many messages there are. */
   messages: number;
@@ -74,6 +74,6 @@ export interface OrchestrationStats {
   oldest: string | null;
   /** The time of the newest. */
   newest: string | null;
-  /** In how many segments they are. */
+  /** The number of segments they are stored in. */
   segments: number;
 }

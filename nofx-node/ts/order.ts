@@ -1,4 +1,4 @@
-/** What calls are about. @internal */
+/** What a call is about. @internal */
 export type Kind = 'session' | 'agent' | 'orchestration' | 'records';
 
 /** Which things of a kind: one, some, or all. @internal */
@@ -7,7 +7,7 @@ export type Which = string | readonly string[] | undefined;
 /**
  * Runs calls about one thing in the order in which they were made, whether or not their callers await them.
  *
- * Calls about different things run concurrently. A call that fails is its own caller's concern: later ones go on.
+ * Calls about different things run concurrently. A failed call affects only its own caller: later calls run.
  *
  * @internal
  */
@@ -37,11 +37,11 @@ export class Order {
     return before.length === 0 ? call() : this.#behind(before, call);
   }
 
-  /** Waits until no call waits for another and none that changes something is under way. */
+  /** Waits until no call is waiting for another and no change is in flight. */
   async idle(): Promise<void> {
     while (this.#last.size > 0 || this.#waiting > 0) {
       await Promise.all(this.#last.values());
-      // A read that waited has only been told that it may begin.
+      // A read that has waited has only just been allowed to begin.
       await Promise.resolve();
     }
   }
@@ -76,5 +76,5 @@ function nameOf(kind: Kind, id: string | undefined): string {
 }
 
 function noted(): void {
-  // How a call ended is told to its caller.
+  // The call's own promise reports how it ended.
 }

@@ -1,11 +1,11 @@
-/** A page of something, and where the next one begins. @internal */
+/** A page of items, and where the next page begins. @internal */
 export interface Page<T, C> {
   items: T[];
   next: C | null;
 }
 
 /**
- * What is listed, read a page at a time and only as it is asked for.
+ * A list that is read a page at a time, on demand.
  *
  * ```ts
  * for await (const { message } of workspace.history(id, { newestFirst: true })) {
@@ -13,8 +13,8 @@ export interface Page<T, C> {
  * }
  * ```
  *
- * Who asks for a second page reads on, so the next one is fetched while that is looked at. Nothing is held between two pages: an iterator
- * that is forgotten costs nothing, and one that is resumed tomorrow goes on.
+ * A caller that asks for a second page is likely to read on, so the next page is prefetched. Nothing is held between two pages: an abandoned
+ * iterator costs nothing, and one that is resumed tomorrow continues.
  */
 export class Listing<T> implements AsyncIterable<T> {
   readonly #pages: (all: boolean) => AsyncGenerator<T[], void, void>;
@@ -24,21 +24,21 @@ export class Listing<T> implements AsyncIterable<T> {
     this.#pages = pages;
   }
 
-  /** Lists what is on pages, of which each says where the next one begins. @internal */
+  /** Lists items from pages, each of which says where the next one begins. @internal */
   static of<T, C>(start: C, read: (at: C) => Promise<Page<T, C>>): Listing<T> {
     return new Listing((all) => ahead(read, start, all));
   }
 
-  /** Returns it page by page. */
+  /** Returns the list page by page. */
   pages(): AsyncGenerator<T[], void, void> {
     return this.#pages(false);
   }
 
-  /** Returns all of it. Of a long list that is a lot. */
+  /** Returns the whole list. For a long list that is a lot. */
   async all(): Promise<T[]> {
     const items: T[] = [];
     for await (const page of this.#pages(true)) {
-      // One by one: `flat` takes twenty times as long, and a call takes no page of any length as its arguments.
+      // One by one: `flat` takes twenty times as long, and a call cannot take a page of any length as arguments.
       for (const item of page) {
         items.push(item);
       }
@@ -52,8 +52,8 @@ export class Listing<T> implements AsyncIterable<T> {
 }
 
 /**
- * Returns pages, each read when it is asked for. Who asks for a second one reads on, so a third is fetched while the second is
- * looked at; who wants all has the second one fetched while the first is looked at.
+ * Returns pages, each read on demand. A caller that asks for a second page is likely to read on, so the third is prefetched while the second
+ * is in use; a caller that wants all pages gets the second prefetched while the first is in use.
  */
 async function* ahead<T, C>(read: (at: C) => Promise<Page<T, C>>, start: C, all: boolean): AsyncGenerator<T[], void, void> {
   let page = await read(start);
@@ -61,7 +61,7 @@ async function* ahead<T, C>(read: (at: C) => Promise<Page<T, C>>, start: C, all:
   while (true) {
     const next = page.next;
     const following = first || next === null ? undefined : read(next);
-    // A failure is told when its page is asked for, which may be never.
+    // A failure is reported when its page is asked for, which may never happen.
     following?.catch(() => undefined);
     if (page.items.length > 0) {
       yield page.items;
@@ -74,7 +74,7 @@ async function* ahead<T, C>(read: (at: C) => Promise<Page<T, C>>, start: C, all:
   }
 }
 
-/** Hands out what is on pages. By hand, because a generator costs three times as much for each. */
+/** Yields the items of pages. Written by hand, because a generator takes three times as long per item. */
 class Each<T> implements AsyncIterableIterator<T, void, void> {
   readonly #pages: AsyncGenerator<T[], void, void>;
   #page: T[] = [];

@@ -2,84 +2,84 @@ import type { ErrorCode } from './errors';
 import { Listing, type Page } from './pages';
 import { invalid } from './written';
 
-/** Names a record or a log of a host's own. */
+/** Identifies one of a host's own records or logs. */
 export interface RecordName {
-  /** Which family of records, in lower-case letters, digits and hyphens. */
+  /** The family of records, in lower-case letters, digits and hyphens. */
   kind: string;
-  /** Which of them: any text of at most 512 bytes. */
+  /** Which one of the family: any text of at most 512 bytes. */
   id: string;
 }
 
-/** A record of a host's own. */
+/** A host's own record. */
 export interface OwnRecord<T = unknown> extends RecordName {
   /** The number of the commit that last wrote it. */
   version: number;
-  /** What it holds. */
+  /** Its content. */
   body: T;
-  /** Why it cannot be read, if so; all else is then empty. */
+  /** Why it cannot be read, if so; everything else is then empty. */
   unreadable?: string;
   /** The code of the error, if it cannot be read. */
   code?: ErrorCode;
 }
 
-/** What is known of a log of a host's own without reading it. */
+/** The head of one of a host's own logs. */
 export interface OwnLog extends RecordName {
   /** How many entries it has: the position of the next one. */
   length: number;
   /** The time of its last entry, if it has one. */
   lastAt: string | null;
-  /** Whether it takes entries. One that was removed never does again. */
+  /** Whether it accepts entries. A removed log never does again. */
   state: 'open' | 'sealed' | 'removed';
-  /** Why it cannot be read, if so; all else is then empty. */
+  /** Why it cannot be read, if so; everything else is then empty. */
   unreadable?: string;
   /** The code of the error, if it cannot be read. */
   code?: ErrorCode;
 }
 
-/** An entry of a log of a host's own. */
+/** An entry of one of a host's own logs. */
 export interface OwnEntry<T = unknown> {
-  /** Its place in the log, dense from zero. */
+  /** Its position in the log, dense from zero. */
   position: number;
-  /** When it happened, by its writer's clock; not necessarily rising. */
+  /** When it happened, by its writer's clock; not necessarily increasing. */
   at: string;
-  /** What it holds. */
+  /** Its content. */
   body: T;
-  /** Why it cannot be read, if so; all but its position is then empty. */
+  /** Why it cannot be read, if so; everything but its position is then empty. */
   unreadable?: string;
   /** The code of the error, if it cannot be read. */
   code?: ErrorCode;
 }
 
-/** What must be there before a record is written: nothing yet, or the version that was read. Otherwise anything. */
+/** What must be true before a record is written: it does not exist, or has the version that was read. Anything goes by default. */
 export interface Expectation {
   expect?: 'absent' | number;
 }
 
-/** Entries to append to a log, which begins to exist with its first one. */
+/** Entries to append to a log, which exists from its first entry on. */
 export interface OwnAppend extends RecordName {
-  /** How many entries it must have before, if that matters. */
+  /** How many entries the log must have before, if that matters. */
   length?: number;
-  /** The entries, at least one. Without a time, they happen now. */
+  /** The entries, at least one. An entry without a time gets the current time. */
   entries: { at?: string; body: unknown }[];
 }
 
-/** What is to happen together. */
+/** Changes that are made together. */
 export interface RecordBatch {
   /** Records to write, each named once. */
   put?: (RecordName & Expectation & { body: unknown })[];
-  /** Records to delete. Deleting one that does not exist is no error. */
+  /** Records to delete. Deleting a record that does not exist is not an error. */
   delete?: (RecordName & Expectation)[];
   /** Entries to append. */
   append?: OwnAppend[];
-  /** Logs that take no further entries. */
+  /** Logs to seal: they accept no further entries. */
   seal?: RecordName[];
-  /** Logs to remove with all their entries, for good: their ids are never used again. */
+  /** Logs to remove permanently with all their entries: their ids are never used again. */
   remove?: RecordName[];
-  /** What must hold besides: of a record, or with `length` of a log. */
+  /** Other conditions: on a record, or with `length` on a log. */
   guard?: (RecordName & Expectation & { length?: number })[];
 }
 
-/** What a committed batch got. */
+/** The result of a committed batch. */
 export interface CommittedRecords {
   /** The version of the records that it wrote; `null` if it wrote none. */
   version: number | null;
@@ -89,45 +89,45 @@ export interface CommittedRecords {
 
 /** Which records or logs to list. */
 export interface RecordScan {
-  /** Only those of this kind; otherwise all of this name, which cannot be listed backwards. */
+  /** Only this kind; by default all kinds of this name, which cannot be listed backwards. */
   kind?: string;
-  /** Only ids that begin with this. Needs a kind. */
+  /** Only ids that begin with this. Requires a kind. */
   prefix?: string;
-  /** Only those behind this one, which need not exist. */
+  /** Only those after this one, which need not exist. */
   after?: RecordName;
-  /** The largest id first. */
+  /** Largest id first. */
   backward?: boolean;
-  /** How many of a page; otherwise 256, and 1,000 at most. A page also ends at some megabytes. */
+  /** Items per page; 256 by default, 1,000 at most. A page also ends at a few megabytes. */
   pageSize?: number;
 }
 
 /** Which entries of a log to read. */
 export interface LogRange {
-  /** The newest first. Otherwise the oldest. */
+  /** Newest first. Oldest first by default. */
   newestFirst?: boolean;
-  /** The first position to read; otherwise 0. */
+  /** The first position to read; 0 by default. */
   from?: number;
-  /** The position behind the last one to read; otherwise the end. */
+  /** The position after the last one to read; the end by default. */
   to?: number;
-  /** How many of a page; otherwise 256, and 1,000 at most. A page also ends at some megabytes. */
+  /** Items per page; 256 by default, 1,000 at most. A page also ends at a few megabytes. */
   pageSize?: number;
 }
 
-/** How records are asked for and changed. @internal */
+/** How records are read and changed. @internal */
 export interface RecordCalls {
   read<T>(verb: string, request: object, names?: readonly string[]): Promise<T>;
   change<T>(verb: string, request: object, names: readonly string[]): Promise<T>;
 }
 
 /**
- * Records and logs of a host's own under a name, beside sessions, agents and the rest and out of their reach. They belong to no namespace. Backups
- * and full dumps have them.
+ * A host's own records and logs under a name, separate from sessions, agents and the rest. They belong to no namespace. Backups and full
+ * dumps include them.
  *
- * Bodies are any JSON. Changes of one record or log happen in the order of the calls, and reads see those made before. A change that expects
- * something else than is there rejects with {@link ConflictError}, and nothing of it has happened.
+ * Bodies are any JSON. Changes of one record or log happen in the order of the calls, and reads see the changes made before. A change whose
+ * expectation does not hold rejects with {@link ConflictError}, and none of it has happened.
  *
- * The id of a log is never used again once the log was removed. Who wants to begin one again keeps a record that says which log counts, and changes
- * both in one {@link Records.commit}:
+ * The id of a removed log is never used again. To start a log over, keep a record that says which log is the current one, and change both in
+ * one {@link Records.commit}:
  *
  * ```ts
  * const records = workspace.records('chat');
@@ -139,7 +139,7 @@ export interface RecordCalls {
  *   append: [{ ...turns(1), entries: said }],
  * });
  *
- * // Begun again: the old log goes, the pointer names the next one.
+ * // Started over: the old log goes, the pointer names the next one.
  * await records.commit({
  *   put: [{ ...pointer, body: { log: 2 }, expect: begun.version ?? 0 }],
  *   remove: [turns(1)],
@@ -163,12 +163,12 @@ export class Records {
     return found ?? null;
   }
 
-  /** Returns each record that is asked for, in that order and as of one moment; `null` for one that does not exist. */
+  /** Returns each requested record, in that order and as of one point in time; `null` for one that does not exist. */
   getEach<T = unknown>(keys: RecordName[]): Promise<(OwnRecord<T> | null)[]> {
     return this.#calls.read('getRecords', { name: this.#name, keys }, names(this.#name, keys));
   }
 
-  /** Returns all records that a query finds in the order of their kinds and ids, read as they are asked for. */
+  /** Returns all records that a query finds in order of kind and id, read on demand. */
   scan<T = unknown>(query: RecordScan = {}): Listing<OwnRecord<T>> {
     return this.#listed('scanRecords', query);
   }
@@ -179,7 +179,7 @@ export class Records {
     return version ?? 0;
   }
 
-  /** Deletes a record. That there is none is no error, unless something else is expected. */
+  /** Deletes a record. It is not an error if there is none, unless something else is expected. */
   async delete(kind: string, id: string, expectation: Expectation = {}): Promise<void> {
     await this.commit({ delete: [{ kind, id, ...expectation }] });
   }
@@ -189,13 +189,13 @@ export class Records {
     return this.#listed('scanLogs', query);
   }
 
-  /** Returns what is known of a log; one that does not exist is open and empty. */
+  /** Returns the head of a log; a log that does not exist is open and empty. */
   head(kind: string, id: string): Promise<OwnLog> {
     const log = { kind, id };
     return this.#calls.read('logHead', { name: this.#name, ...log }, names(this.#name, [log]));
   }
 
-  /** Returns the entries of a log, read as they are asked for. */
+  /** Returns the entries of a log, read on demand. */
   read<T = unknown>(kind: string, id: string, { pageSize, ...range }: LogRange = {}): Listing<OwnEntry<T>> {
     const log = { kind, id };
     return Listing.of<OwnEntry<T>, LogRange>(range, async (at) => {
@@ -215,7 +215,7 @@ export class Records {
     return positions[0] ?? 0;
   }
 
-  /** Does several things together, all or nothing. */
+  /** Makes several changes together, all or nothing. */
   commit(batch: RecordBatch): Promise<CommittedRecords> {
     const { put = [], delete: gone = [], append = [], seal = [], remove = [] } = batch;
     const touched = [put, gone, append, seal, remove];
@@ -233,7 +233,7 @@ export class Records {
   }
 }
 
-/** Names what is touched, for the order of calls. */
+/** Returns what is touched, for the order of calls. */
 function names(name: string, things: RecordName[]): string[] {
   return things.map((thing) => `${name}/${thing?.kind}/${thing?.id}`);
 }

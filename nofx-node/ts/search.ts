@@ -1,31 +1,31 @@
 import type { Role } from './entities';
 import type { ErrorCode } from './errors';
 
-/** What to search for. All of it must hold; without words, every message that the rest lets through is found. */
+/** What to search for. All conditions must hold; without words, every message that matches the rest is found. */
 export interface SearchQuery {
   /** Words, or parts of words, that a message must all contain, in any case. */
   words: string[];
   /** Only in sessions of this agent. */
   agent?: string;
-  /** Only what was said by this. */
+  /** Only messages of this role. */
   role?: Role;
-  /** Only what was written at this time or later. */
+  /** Only messages that were written at this time or later. */
   since?: string;
-  /** Only what was written before this time. */
+  /** Only messages that were written before this time. */
   until?: string;
-  /** In the trash instead. */
+  /** Search the trash instead. */
   trash?: boolean;
-  /** How many to find at most; otherwise 100. */
+  /** How many to find at most; 100 by default. */
   limit?: number;
 }
 
-/** What was found. */
+/** The result of a search. */
 export interface SearchResult {
-  /** The messages, newest session first, and in each from the first message on. */
+  /** The messages, newest sessions first, and within each from the first message on. */
   hits: SearchHit[];
   /** What could not be read and so was not searched. */
   unreadable: { code: ErrorCode; message: string }[];
-  /** Whether there are more than were asked for. */
+  /** Whether there are more than the limit. */
   more: boolean;
 }
 
@@ -33,14 +33,14 @@ export interface SearchResult {
 export interface SearchHit {
   /** The id of its session. */
   session: string;
-  /** What people call that session. */
+  /** The name of that session. */
   name: string;
-  /** Its place in the session's history: `history(session, { from: position })` begins with it. */
+  /** Its position in the session's history: `history(session, { from: position })` begins with it. */
   position: number;
   /** When it was written. */
   at: string;
-  /** Who said it. */
+  /** Its author's role. */
   type?: Role;
-  /** The words around the first one that was found, in one line. */
+  /** The text around the first word that was found, in one line. */
   snippet: string;
 }

@@ -1,6 +1,6 @@
 import type { ErrorCode } from './errors';
 
-/** How far a task is. */
+/** The status of a task. */
 export type TaskStatus =
   | 'pending'
   | 'in_progress'
@@ -12,55 +12,55 @@ export type TaskStatus =
 
 /** Something that an agent does in a session. */
 export interface Task {
-  /** Names it within its session. */
+  /** Identifies it within its session. */
   id?: string;
-  /** What is to be done, shortly. */
+  /** What is to be done, in short. */
   title?: string;
   /** What is to be done. */
   description?: string;
-  /** How urgent it is: `low`, `medium` or `high`. */
+  /** Its priority: `low`, `medium` or `high`. */
   priority?: string;
-  /** What it is about, in single words. */
+  /** Its tags, single words. */
   tags?: string[];
-  /** How far it is. */
+  /** Its status. */
   status?: TaskStatus;
-  /** When it was begun. */
+  /** When it was started. */
   assignedAt?: string;
   /** When it ended. */
   completedAt?: string;
   /** How long it took, in milliseconds. */
   duration?: number;
-  /** Why it cannot be read, if so; `code` is then the code of the error, and it has no other members. */
+  /** Why it cannot be read, if so; `code` is then the code of the error, and there are no other members. */
   unreadable?: string;
   [member: string]: unknown;
 }
 
-/** What may be said of a task when it is begun. */
+/** What can be set on a new task. */
 export interface NewTask {
-  /** What is to be done, shortly. */
+  /** What is to be done, in short. */
   title: string;
   /** What is to be done. */
   description?: string;
-  /** How urgent it is: `low`, `medium` or `high`; not judged. */
+  /** Its priority: `low`, `medium` or `high`; not validated. */
   priority?: string;
-  /** What it is about, in single words. */
+  /** Its tags, single words. */
   tags?: string[];
 }
 
-/** The tasks of a session: at most one is being worked on. */
+/** The tasks of a session: at most one is current. */
 export interface Tasks {
-  /** The one being worked on. */
+  /** The current task. */
   current: Task | null;
-  /** Those that ended, in the order in which they ended. */
+  /** The tasks that have ended, in the order in which they ended. */
   ended: Task[];
-  /** Why others cannot be read. One of them may say that the current one has ended. */
+  /** Why others cannot be read. One of them may be the one that says that the current task has ended. */
   unreadable: { code: ErrorCode; message: string }[];
 }
 
-/** What became of starting a task. */
+/** The result of starting a task. */
 export interface StartedTask {
-  /** The task; its `id` ends it. */
+  /** The task; complete, fail or interrupt it by its `id`. */
   task: Task & { id: string };
-  /** The one that was being worked on and was put aside for it. */
+  /** The task that was current and was interrupted for it. */
   interrupted: Task | null;
 }

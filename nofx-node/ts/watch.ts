@@ -1,14 +1,14 @@
-/** How to watch. */
+/** Options of a watch. */
 export interface WatchOptions {
-  /** From where on; otherwise from the call of `watch` on. */
+  /** Where to start; by default with the call of `watch`. */
   after?: string;
   /** Ends the watch. */
   signal?: AbortSignal;
-  /** How often to look; otherwise every 250 milliseconds. */
+  /** How often to check; every 250 milliseconds by default. */
   intervalMs?: number;
 }
 
-/** What happened. Later versions may tell more. */
+/** The kind of an event. Later versions may add more. */
 export type EventType =
   | 'session.created'
   | 'session.changed'
@@ -31,37 +31,37 @@ export type EventType =
   | 'storage.cleanup'
   | (string & {});
 
-/** Something that happened. */
+/** An event. */
 export interface WorkspaceEvent {
-  /** What. */
+  /** Its kind. */
   type: EventType;
-  /** The id of the session that it happened to. */
+  /** The id of the session it concerns. */
   session?: string;
-  /** The id of the agent that it happened to, if it concerns no session. */
+  /** The id of the agent it concerns, if it concerns no session. */
   agent?: string;
-  /** The id of the task that it happened to. */
+  /** The id of the task it concerns. */
   task?: string;
-  /** How many messages are left, of a session that was rewound. */
+  /** How many messages are left, if a session was rewound. */
   length?: number;
 }
 
-/** What happened between two looks, by whichever window or program. */
+/** What happened between two checks, in any window or program. */
 export interface Changes {
-  /** What happened, in order. */
+  /** The events, in order. */
   events: WorkspaceEvent[];
-  /** Where this ends: to be kept, and given as `after` to go on from here, also next week. */
+  /** Where this ends: store it, and pass it as `after` to continue from here, even next week. */
   cursor: string;
-  /** More has happened than the store remembers: look at everything again. */
+  /** More has happened than the store remembers: read everything again. */
   gap: boolean;
 }
 
-/** A page of what happened. */
+/** A page of events. */
 export interface ChangesPage extends Changes {
-  /** Whether nothing more has happened by now. */
+  /** Whether this page reaches the present. */
   atEnd: boolean;
 }
 
-/** Asks again and again, until it is answered nothing. @internal */
+/** Polls until it gets no answer. @internal */
 export async function* watch(
   ask: (after: string) => Promise<ChangesPage | undefined>,
   start: Promise<string>,
@@ -84,7 +84,7 @@ export async function* watch(
   }
 }
 
-/** Waits, or until the signal is given. @internal */
+/** Waits for a time or until the signal is given. @internal */
 export function pause(milliseconds: number, signal: AbortSignal | undefined): Promise<void> {
   return new Promise((resolve) => {
     if (signal?.aborted) {

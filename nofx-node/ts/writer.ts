@@ -1,19 +1,19 @@
 import type { HistoryEntry, NewMessage } from './entities';
 
-/** What became of messages that were to follow what their writer had seen. */
+/** The result of appending messages after those that the writer has seen. */
 export type Appended =
   /** They were added; `position` is the place of the first one. */
   | { added: true; position: number }
   /**
-   * Others were faster and nothing was added. These are their messages; the writer counts as having seen them now, also those that are
-   * unreadable.
+   * Others were first and nothing was added. These are their messages; the writer now counts as having seen them, including those that
+   * cannot be read.
    */
   | { added: false; unseen: HistoryEntry[] };
 
 /**
- * A writer of one session that knows how much of it it has seen.
+ * A writer of one session that tracks how much of it it has seen.
  *
- * Two windows on one session never interleave silently: who has not seen the other's messages gets them instead of an
+ * Two windows on one session never interleave silently: a writer that has not seen the other's messages gets them instead of an
  * acknowledgement. `workspace.addMessages` adds regardless.
  *
  * ```ts
@@ -40,7 +40,7 @@ export class SessionWriter {
     return this.#seen;
   }
 
-  /** Adds messages, all or none, if nobody else has added any since this writer looked. Calls take their turns. */
+  /** Adds messages, all or none, if no other writer has added any since this writer last saw the session. Calls run one at a time. */
   append(messages: NewMessage[]): Promise<Appended> {
     const appended = this.#last.then(() => this.#appendNow(messages));
     this.#last = appended.catch(() => undefined);

@@ -1,13 +1,13 @@
 import { InvalidError, NotFoundError } from './errors';
 
 /**
- * Writes a question as JSON, now: what the caller changes while it waits is not part of it. Names the member that cannot be written.
+ * Writes a request as JSON, immediately: changes that the caller makes while waiting are not part of it. Names the member that cannot be written.
  *
  * @internal
  */
 export function written(request: object): string {
   if (typeof request !== 'object' || request === null) {
-    throw invalid(`what is asked for is ${String(request)}, not an object`);
+    throw invalid(`the argument is ${String(request)}, not an object`);
   }
   refuseUnsayable(request);
   if ('options' in request && typeof request.options === 'object' && request.options !== null) {
@@ -23,11 +23,11 @@ export function written(request: object): string {
         throw invalid(`\`${name}\` cannot be written as JSON: ${reason(error)}`);
       }
     }
-    throw invalid('what is asked for changes while it is read');
+    throw invalid('the argument changed while it was read');
   }
 }
 
-/** Refuses what JSON would leave out, or write as `null`, which says something else than was meant. */
+/** Refuses what JSON would omit or write as `null`, as that would mean something else. */
 function refuseUnsayable(request: object): void {
   for (const [name, value] of Object.entries(request)) {
     const isLeftOut = typeof value === 'function' || typeof value === 'symbol';
@@ -38,22 +38,22 @@ function refuseUnsayable(request: object): void {
   }
 }
 
-/** By its shape: a date may come from another realm. */
+/** Recognised by its shape: a date may come from another realm. */
 function isDate(value: unknown): boolean {
   return Object.prototype.toString.call(value) === '[object Date]';
 }
 
-/** The first line: the others draw the circle. */
+/** The first line: the other lines draw the cycle. */
 function reason(error: unknown): string {
   return String(error instanceof Error ? error.message : error).split('\n')[0] ?? '';
 }
 
-/** Makes the error for an argument that can never work. @internal */
+/** Creates the error for an argument that can never be valid. @internal */
 export function invalid(what: string): InvalidError {
   return new InvalidError({ code: 'invalid', message: `invalid: ${what}`, nextStep: 'correct the request' });
 }
 
-/** Makes the error for a call on something that is not there. */
+/** Creates the error for a call on something that does not exist. */
 export function notFound(what: string): NotFoundError {
   const nextStep = 'look for it in the list; nothing was written';
   return new NotFoundError({ code: 'not-found', message: `not found: ${what}`, nextStep });

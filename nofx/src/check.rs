@@ -1,10 +1,10 @@
-//! What a backend knows to check about the store at a location.
+//! Checks and repairs that need the backend of a location.
 
 use nofx_core::{Batch, Error, Expect, RecordKey, Repair, Repaired, Result, Store};
 
 use crate::{Location, Options, open_with};
 
-/// Something about a store that is not as it should be.
+/// A problem that was found in a store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Finding {
@@ -17,25 +17,23 @@ pub struct Finding {
 }
 
 impl Finding {
-    /// Says what is wrong with a thing so that it cannot be read.
+    /// Returns a finding about a thing that cannot be read.
     pub fn damage(thing: impl Into<String>, what: impl Into<String>) -> Self {
         Self { thing: thing.into(), what: what.into(), is_damage: true }
     }
 }
 
-/// Repairs the store at a location as far as that is possible without inventing anything, and says what was done. Nothing that
-/// cannot be read is overwritten or removed. To be called while no other program has the store open.
+/// Repairs the store at a location as far as that is possible without inventing anything, and reports what was done. Nothing unreadable is
+/// overwritten or removed. Call it while no other program has the store open.
 ///
-/// What would lose something is left, and said in [`Repaired::losses`]; with `gives_up`, which a person has to decide, it is given up.
+/// Repairs that would lose data are not made but listed in [`Repaired::losses`]. With `gives_up`, which a person has to decide, they are made.
 ///
-/// - A store in a folder: what is derived is made again, and what cannot be read and stands in the way is moved to a folder inside
-///   the store.
-/// - A store in one file: the file is brought into order after a crash, and redb's own structures are checked. Values that
-///   cannot be read stay where they are; reading names them. Its journal, if it has one, goes on behind what cannot be read of it.
-/// - A store in object storage: a lost checkpoint is made again from an older one; commits that cannot be read, and keep others from
-///   being made, can be given up.
+/// - A store in a folder: derived data is rebuilt. What cannot be read and is in the way is moved to a folder inside the store.
+/// - A store in one file: the file is recovered after a crash, and redb's own structures are checked. Values that cannot be read stay where
+///   they are; reading names them. Its journal, if it has one, continues after its unreadable part.
+/// - A store in object storage: a lost checkpoint is rebuilt from an older one. Unreadable commits that prevent new commits can be given up.
 ///
-/// `Invalid` for other stores, which have nothing of the kind.
+/// `Invalid` for other stores, which have nothing to repair.
 #[cfg_attr(
     not(any(feature = "fs", feature = "redb", feature = "remote")),
     expect(unused_variables, reason = "no store can be repaired")
@@ -57,7 +55,7 @@ pub async fn repair(location: &Location, gives_up: bool) -> Result<Repaired> {
             .await;
             nofx_core::PersistenceBackend::close(&backend).await?;
             let (has_repaired, mut journal) = repaired?;
-            let what = "its pages did not fit together, and redb has repaired them".to_owned();
+            let what = "its pages were inconsistent, and redb has repaired them".to_owned();
             let thing = location.path().unwrap_or(std::path::Path::new("")).display().to_string();
             journal.repairs.extend(has_repaired.then_some(Repair { thing, what, aside: None }));
             Ok(journal)
@@ -75,8 +73,8 @@ pub async fn repair(location: &Location, gives_up: bool) -> Result<Repaired> {
     }
 }
 
-/// Gives up records that cannot be read, on any store: it lists them no more. All of them, or none, and nothing else: not the logs of
-/// the same id.
+/// Gives up records that cannot be read, on any store: it no longer lists them. Either all of them or none, and nothing else: logs with the
+/// same id are kept.
 ///
 /// `Invalid` for a record that can be read, or that the store does not list.
 pub async fn forget(location: &Location, keys: &[RecordKey]) -> Result<Vec<Repair>> {
@@ -92,13 +90,17 @@ async fn forget_in(store: &Store, keys: &[RecordKey]) -> Result<Vec<Repair>> {
     for key in keys {
         match store.get(std::slice::from_ref(key)).await {
             Err(error @ Error::Corrupt(_)) => {
-                let what = format!("{}; the store does not list it any more", error.chain());
+                let what = format!("{}; the store no longer lists it", error.chain());
                 forgotten.push(Repair { thing: key.to_string(), what, aside: None });
             }
             Ok(found) if found.iter().all(Option::is_none) => {
                 return Err(Error::invalid(format!("the store lists no {key}, so there is nothing to forget")));
             }
-            Ok(_) => return Err(Error::invalid(format!("{key} can be read; only what cannot be is forgotten"))),
+            Ok(_) => {
+                return Err(Error::invalid(format!(
+                    "{key} can be read; only records that cannot be read are forgotten"
+                )));
+            }
             Err(error) => return Err(error),
         }
         batch = batch.delete(key.clone(), Expect::Any);
@@ -107,10 +109,10 @@ async fn forget_in(store: &Store, keys: &[RecordKey]) -> Result<Vec<Repair>> {
     Ok(forgotten)
 }
 
-/// Lists what the backend of a location finds wrong below what a [`Store`](crate::Store) can see, such as files that are damaged
-/// or strange. Changes nothing.
+/// Lists problems that only the backend of a location can see, below a [`Store`](crate::Store), such as damaged or unexpected files. Changes
+/// nothing.
 ///
-/// Finds nothing where a backend has no check of its own: what is damaged then shows when it is read.
+/// Finds nothing if a backend has no check of its own: damage then shows when data is read.
 pub async fn check(location: &Location) -> Result<Vec<Finding>> {
     match location.scheme() {
         #[cfg(feature = "fs")]
@@ -136,7 +138,7 @@ pub async fn check(location: &Location) -> Result<Vec<Finding>> {
                 let of_what = match page.hides {
                     true => "what was on it or below it cannot be read",
                     false => {
-                        "it only led to others, all of which can be read; a commit that goes that way writes it again"
+                        "it only led to other pages, all of which can be read; the next commit on that path rewrites it"
                     }
                 };
                 let what = format!("its page at byte {} is damaged: {of_what}", page.at);

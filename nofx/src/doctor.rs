@@ -1,4 +1,4 @@
-//! Reading everything that a store holds, to list what is damaged.
+//! Reads everything in a store, to list what is damaged.
 
 use futures_util::StreamExt;
 use nofx_core::entity::{Entity, Message, RecordEntity, Session, Template, key_of};
@@ -11,11 +11,11 @@ use crate::{Finding, Location, check};
 /// Items of a page.
 const PAGE: usize = 256;
 
-/// What was found by reading all of a store.
+/// The result of reading a whole store.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Checkup {
-    /// Everything that is not as it should be: first what the backend found, then what reading did.
+    /// Everything that is wrong: first what the backend found, then what reading found.
     pub findings: Vec<Finding>,
     /// How many records were read.
     pub records: u64,
@@ -26,18 +26,18 @@ pub struct Checkup {
 }
 
 impl Checkup {
-    /// Returns how many findings are of something that cannot be read.
+    /// Returns how many findings are about something that cannot be read.
     pub fn damaged(&self) -> usize {
         self.findings.iter().filter(|finding| finding.is_damage).count()
     }
 }
 
-/// Reads everything that a store holds and lists what is damaged. Changes nothing, and repairs nothing: that does [`repair`](crate::repair).
+/// Reads everything in a store and lists what is damaged. Changes nothing; [`repair`](crate::repair) repairs.
 ///
-/// `store` is the one at the location, opened for whatever reason; others may use it concurrently. What cannot be read is a finding, and
-/// everything around it is read. Any other error ends the reading.
+/// `store` is the store at the location, opened in any way; other programs may use it concurrently. What cannot be read is a finding, and
+/// everything around it is still read. Any other error ends the read.
 ///
-/// Tells how far it is, in phases: `checking` is what the backend looks at below the store ([`check`]), then come `records` and `entries`.
+/// Reports progress in phases: `checking` is what the backend examines below the store ([`check`]), then come `records` and `entries`.
 pub async fn doctor(location: &Location, store: &Store, progress: &Progress) -> Result<Checkup> {
     progress.begin("checking");
     let found = Checkup { findings: check(location).await?, ..Checkup::default() };
@@ -94,7 +94,7 @@ impl Reading<'_> {
                 Ok(found) if found.iter().all(Option::is_none) => {
                     self.found.findings.push(Finding::damage(record.key.to_string(), format!("its {key} is missing")));
                 }
-                // One that cannot be read is found by itself.
+                // A template that cannot be read is a finding of its own.
                 Err(error) if !error.is_of_one_thing() => return Err(error),
                 _ => {}
             }
@@ -135,18 +135,18 @@ impl Reading<'_> {
         Ok(())
     }
 
-    /// Notes a history that no session lists, and that none was begun with.
+    /// Notes a history that belongs to no session, and that no session was restored from.
     async fn owner(&mut self, head: &LogHead) -> Result<()> {
         let keys =
             [RecordKey::new(Session::KIND, first_id(head.log.id()))?, RecordKey::new(HISTORY_SHARED, head.log.id())?];
         match self.store.get(&keys).await {
             Ok(found) if found.iter().all(Option::is_none) => {
                 let what =
-                    format!("it has {} messages, and the store lists no {} that they are of", head.length, keys[0]);
+                    format!("it has {} messages, but the store lists no {} that they belong to", head.length, keys[0]);
                 self.found.findings.push(Finding { thing: head.log.to_string(), what, is_damage: false });
                 Ok(())
             }
-            // One that cannot be read is found by itself.
+            // A record that cannot be read is a finding of its own.
             Err(error) if !error.is_of_one_thing() => Err(error),
             _ => Ok(()),
         }
@@ -166,7 +166,7 @@ impl Reading<'_> {
         }
     }
 
-    /// Notes what cannot be read; any other error ends the reading.
+    /// Notes what cannot be read; any other error ends the read.
     fn note(&mut self, error: Error) -> Result<()> {
         let (Error::Corrupt(failure) | Error::TooNew(failure)) = &error else { return Err(error) };
         let finding = Finding::damage(failure.what.clone(), error.chain());

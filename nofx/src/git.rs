@@ -1,7 +1,7 @@
-//! Keeping a store out of the commits of a git checkout, and out of reach of `git clean`.
+//! Keeps a store out of the commits of a git checkout, and safe from `git clean`.
 //!
-//! A store in a folder of files has a `.gitignore` of its own. The others get one only where their folder was made for them; a folder
-//! that is there already has files of its user, which are never edited, so that the checkout's `info/exclude` names the store.
+//! A store in a folder of files has a `.gitignore` of its own. Other stores get one only if their folder was created for them. In a folder
+//! that existed before, no file of the user is edited; the checkout's `info/exclude` names the store instead.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -11,10 +11,10 @@ use nofx_platform::real;
 
 use crate::{Location, neighbours};
 
-/// Says why the lines below it are there.
+/// The comment above the lines that are written.
 const REASON: &str = "# A NofX store: what agents said is not for commits, and `git clean` must not delete it.\n";
 
-/// A store that is about to be made.
+/// A store that is about to be created.
 #[derive(Debug)]
 pub(crate) struct New {
     path: PathBuf,
@@ -23,7 +23,8 @@ pub(crate) struct New {
 }
 
 impl New {
-    /// Looks at the place of a store before it is made; `None` if something is there, or if git cannot see the place.
+    /// Examines a store's location before it is created. `None` if something is there already, or if the store needs no help (`fs:` has its own
+    /// `.gitignore`; a store that is not on this machine is not in a checkout).
     pub(crate) fn at(location: &Location) -> Option<Self> {
         let path = location.path().filter(|_| location.scheme() != "fs")?;
         if fs::symlink_metadata(path).is_ok() {
@@ -50,7 +51,7 @@ impl New {
         exclude(&shared, &lines)
     }
 
-    /// Returns the lines that name the store; `None` if git has no way to write its path.
+    /// Returns the lines that name the store; `None` if git cannot express its path.
     fn lines(&self, below: &Path) -> Option<String> {
         let mut line = String::new();
         for part in below.components() {
@@ -71,7 +72,7 @@ impl New {
     }
 }
 
-/// Removes what was written beside a store that was made in vain, so that its folder can go too.
+/// Removes the `.gitignore` written beside a store whose creation then failed, so that its folder can be removed too.
 #[cfg(feature = "cli")]
 pub(crate) fn take_back(store: &Path) {
     let ignore = store.with_file_name(".gitignore");
@@ -80,10 +81,10 @@ pub(crate) fn take_back(store: &Path) {
     }
 }
 
-/// Adds lines to what git ignores in all worktrees of a checkout, unless it has them.
+/// Adds lines to the file of what git ignores in all worktrees of a checkout, unless it has them.
 fn exclude(shared: &Path, lines: &str) -> io::Result<()> {
     let path = shared.join("info/exclude");
-    // What a link leads to may be for another program.
+    // The target of a link may belong to another program.
     if fs::symlink_metadata(&path).is_ok_and(|found| !found.is_file()) {
         return Ok(());
     }
@@ -97,15 +98,15 @@ fn exclude(shared: &Path, lines: &str) -> io::Result<()> {
         return Ok(());
     }
     let end = if had.is_empty() || had.ends_with('\n') { "" } else { "\n" };
-    // In one piece behind what is there, as another process may be writing too.
+    // Appended in one write, as another process may be writing too.
     let mut file = File::options().append(true).create(true).open(&path)?;
     file.write_all(format!("{end}{REASON}{lines}").as_bytes())
 }
 
-/// Returns the `.git` which all worktrees of a checkout share; `None` if a folder is no root of one.
+/// Returns the `.git` folder that all worktrees of a checkout share; `None` if the given folder is not the root of one.
 ///
-/// A worktree has a file `.git` that names its folder in the repository, and that folder a file `commondir` that leads to
-/// the shared one. A submodule has such a file too, and shares nothing.
+/// A worktree has a file `.git` that names its folder in the repository. That folder has a file `commondir` that leads to the shared one. A
+/// submodule has a file `.git` too, but shares nothing.
 pub(crate) fn shared_folder(root: &Path) -> Option<PathBuf> {
     let git = root.join(".git");
     if git.is_dir() {

@@ -1,4 +1,4 @@
-//! The NofX store: one place for agents, sessions, conversations, tasks and templates, kept by the backend that a location names.
+//! The NofX store: agents, sessions, conversations, tasks and templates, stored by the backend that a location names.
 //!
 //! ```
 //! use nofx::entity::{Agent, Message, Role, Session};
@@ -6,7 +6,7 @@
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> nofx::Result<()> {
-//! // `redb:.nofx/store/nofx.redb` to keep it in a file.
+//! // `redb:.nofx/store/nofx.redb` keeps it in a file.
 //! let store = nofx::open(&"memory:".parse::<Location>()?).await?;
 //! store.save(&Agent::new("ada", "Ada", "backend-specialist"), Expect::Absent).await?;
 //!
@@ -17,28 +17,28 @@
 //! # Ok(()) }
 //! ```
 //!
-//! - [`Location`] says where a store is, and [`open`] opens it; [`open_with`] can also refuse to create one, or only read.
-//! - [`doctor`] reads everything and lists what is damaged, [`repair`] repairs what can be.
-//! - [`Store`] is what callers use; everything of `nofx_core` is here under its own name.
+//! - [`Location`] says where a store is, and [`open`] opens it; [`open_with`] can also refuse to create a store, or open it read-only.
+//! - [`doctor`] reads everything and lists what is damaged; [`repair`] repairs what can be repaired.
+//! - [`Store`] is what callers use; everything in `nofx_core` is re-exported here under its own name.
 //!
-//! What is not here: logic of its own. This crate chooses a backend and is otherwise the sum of the others.
+//! This crate has no storage logic of its own. It chooses a backend and re-exports the other crates.
 //!
 //! # Features
 //!
 //! - `redb` (default): locations `redb:PATH`, a store in one file.
 //! - `fs`: locations `fs:PATH`, a store in a folder of JSON files that people can read.
-//! - `remote`: locations `s3://`, `gs://`, `az://` and `file:///`, a store in object storage that several machines write.
-//! - `migrate`: `migrate`, which is the crate `nofx_migrate`: legacy folders, dumps, copies of stores.
+//! - `remote`: locations `s3://`, `gs://`, `az://` and `file:///`, a store in object storage that several machines can write to.
+//! - `migrate`: the module `migrate`, which is the crate `nofx_migrate`: legacy folders, dumps, copies of stores.
 //! - `cli`: the program `nofx`, and its commands as a library.
 //!
-//! `memory:` is always there.
+//! `memory:` is always available.
 
 mod check;
 #[cfg(feature = "cli")]
 pub mod cli;
 mod doctor;
 mod git;
-/// Lets the example of the README be tried like any other.
+/// Compiles the example in the README as a doc test.
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]
 struct Readme;

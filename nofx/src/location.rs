@@ -7,24 +7,24 @@ use std::str::FromStr;
 
 use nofx_core::{Error, Result};
 
-/// The forms of a location, as errors tell them.
+/// The forms of a location, for errors.
 pub(crate) const FORMS: &str = "`redb:PATH`, `fs:PATH`, `s3://BUCKET/PREFIX` or `memory:`";
 
-/// Where a store is: a scheme, which names its backend, and what that backend needs to find it.
+/// Where a store is: a scheme, which selects the backend, and what that backend needs to find the store.
 ///
-/// - `redb:PATH`: the file of an embedded store;
-/// - `fs:PATH`: the folder of a store whose files people can read;
-/// - `s3://BUCKET/PREFIX`, `gs://BUCKET/PREFIX`, `az://CONTAINER/PREFIX`: a store in object storage, perhaps with options behind a `?`;
-/// - `file:///PATH`: a store kept in a folder as it would be in object storage;
+/// - `redb:PATH`: an embedded store in one file;
+/// - `fs:PATH`: a store in a folder of files that people can read;
+/// - `s3://BUCKET/PREFIX`, `gs://BUCKET/PREFIX`, `az://CONTAINER/PREFIX`: a store in object storage, optionally with options after a `?`;
+/// - `file:///PATH`: a store in a folder, in the layout of object storage;
 /// - `memory:`: a store that is gone with its last handle.
 ///
-/// A path that begins with `~/` lies in the home folder of the user; a name that begins with a tilde is written `./~`. Otherwise a path is taken
-/// as it is written: what a shell, an editor or a file of settings should have taken out or replaced (control characters, blanks at
-/// an end, quotes around the whole, `${NAME}`, `%NAME%`) is refused, as the store would be made in a place that is not meant.
+/// A path that begins with `~/` is relative to the user's home folder; write `./~` for a name that begins with a tilde. Otherwise a path is
+/// taken literally. Anything that a shell, an editor or a settings file should have removed or expanded (control characters, blanks at
+/// either end, quotes around the whole, `${NAME}`, `%NAME%`) is refused, as the store would be created in the wrong place.
 ///
-/// A path alone is no location: what it leads to could be many things, and a program should not have to guess. A single letter
-/// before a colon is a drive of Windows and no scheme. Locations are shown to people, so one with a name or a password in it is
-/// refused, and options are never shown.
+/// A path alone is not a location: it could lead to many things, and a program should not have to guess. A single letter before a colon is
+/// a Windows drive and not a scheme. Locations are shown to people, so a location with a user name or a password in it is refused, and
+/// options are never shown.
 ///
 /// ```
 /// use nofx::Location;
@@ -43,10 +43,9 @@ pub struct Location {
 }
 
 impl Location {
-    /// Reads a location whose path may be anything that the operating system takes for one.
+    /// Parses a location whose path may be anything that the operating system accepts as one.
     ///
-    /// `Invalid` names the text and the valid forms. A scheme that no backend has is valid here; [`open`](crate::open) says
-    /// what became of it.
+    /// `Invalid` names the text and the valid forms. A scheme without a backend is valid here; [`open`](crate::open) refuses it.
     pub fn from_os(text: &OsStr) -> Result<Self> {
         let malformed = |why: &str| {
             let shown = without_secrets(&shown(text));
@@ -54,7 +53,7 @@ impl Location {
         };
         judge_spelling(&text.to_string_lossy()).map_err(malformed)?;
         let Some((scheme, rest)) = nofx_platform::split_once(text, ':') else {
-            return Err(malformed("it names no scheme"));
+            return Err(malformed("it has no scheme"));
         };
         let Some(scheme) = scheme.to_str().filter(|scheme| is_scheme(scheme)) else {
             return Err(malformed("it does not begin with a scheme"));
@@ -78,12 +77,12 @@ impl Location {
         Ok(Self { scheme: scheme.to_owned(), rest: rest.to_owned(), path })
     }
 
-    /// Names the store in a file, by its path exactly.
+    /// Returns the location of the store in the file at exactly this path.
     pub fn redb(path: impl Into<OsString>) -> Self {
         Self::at("redb", path.into())
     }
 
-    /// Names the store in a folder that people can read, by its path exactly.
+    /// Returns the location of the store of readable files in the folder at exactly this path.
     pub fn fs(path: impl Into<OsString>) -> Self {
         Self::at("fs", path.into())
     }
@@ -92,22 +91,22 @@ impl Location {
         Self { scheme: scheme.to_owned(), path: Some(path.clone().into()), rest: path }
     }
 
-    /// Returns what stands before the colon.
+    /// Returns the part before the colon.
     pub fn scheme(&self) -> &str {
         &self.scheme
     }
 
-    /// Returns the path of the store, if it is one in a file or a folder of this machine.
+    /// Returns the path of the store, if it is in a file or a folder on this machine.
     pub fn path(&self) -> Option<&Path> {
         self.path.as_deref()
     }
 
-    /// Returns the folder of the store, if it is one in a folder.
+    /// Returns the folder of the store, if it is in a folder.
     pub fn folder(&self) -> Option<&Path> {
         self.path().filter(|_| self.scheme != "redb")
     }
 
-    /// Returns all of it, with options, as the client of an object store reads it.
+    /// Returns the whole location, with options, as an object store client reads it.
     #[cfg(feature = "remote")]
     pub(crate) fn url(&self) -> String {
         format!("{}:{}", self.scheme, self.rest.to_string_lossy())
@@ -122,31 +121,31 @@ impl FromStr for Location {
     }
 }
 
-/// Writes the location with control characters escaped and without options; of one that has neither, exactly what is parsed.
+/// Writes the location with control characters escaped and without options. A location that has neither is written exactly as it parses.
 impl fmt::Display for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&without_secrets(&format!("{}:{}", self.scheme, shown(&self.rest))))
     }
 }
 
-/// As it is displayed.
+/// The same text as `Display`.
 impl fmt::Debug for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Location").field(&self.to_string()).finish()
     }
 }
 
-/// Refuses what a location never has on purpose, though a name could.
+/// Refuses what a file name could contain, but a location never has on purpose.
 fn judge_spelling(text: &str) -> Result<(), &'static str> {
     if text.contains(char::is_control) {
-        return Err("it holds a control character");
+        return Err("it contains a control character");
     }
     if text.trim() != text {
-        return Err("a blank stands at its beginning or end");
+        return Err("it begins or ends with a blank");
     }
     let quoted = |quote: char| text.len() > 1 && text.starts_with(quote) && text.ends_with(quote);
     match quoted('"') || quoted('\'') {
-        true => Err("it stands in quotes"),
+        true => Err("it is in quotes"),
         false => Ok(()),
     }
 }
@@ -158,7 +157,7 @@ fn path(scheme: &str, rest: &OsStr) -> Result<OsString, String> {
     }
     let text = rest.to_string_lossy();
     if let Some(variable) = variable_in(&text) {
-        return Err(format!("`{variable}` was not replaced by what it stands for"));
+        return Err(format!("`{variable}` was not expanded"));
     }
     if text.starts_with("//") {
         return Err(format!("a path follows `{scheme}:` without `//`"));
@@ -167,12 +166,12 @@ fn path(scheme: &str, rest: &OsStr) -> Result<OsString, String> {
         return Ok(rest.to_owned());
     }
     let below = Path::new(rest).strip_prefix("~");
-    let below = below.map_err(|_| "only `~/` is replaced; what is named with a `~` is written `./~`")?;
+    let below = below.map_err(|_| "only `~/` is expanded; write `./~` for a name that begins with `~`")?;
     let home = std::env::home_dir().filter(|home| home.is_absolute());
-    Ok(home.ok_or("`~/` is not replaced, as the home folder is not known")?.join(below).into())
+    Ok(home.ok_or("`~/` cannot be expanded: the home folder is not known")?.join(below).into())
 }
 
-/// Returns a `${NAME}` or a `%NAME%` of a text.
+/// Returns a `${NAME}` or a `%NAME%` in a text.
 fn variable_in(text: &str) -> Option<String> {
     let mut braced = text.split("${").skip(1).filter_map(|rest| rest.split_once('}').map(|(name, _)| name));
     if let Some(name) = braced.find(|name| !name.is_empty()) {
@@ -187,29 +186,29 @@ fn variable_in(text: &str) -> Option<String> {
     before_the_last.split('%').find(is_name).map(|name| format!("%{name}%"))
 }
 
-/// Judges what follows the scheme of an object store.
+/// Validates what follows the scheme of an object store.
 fn judge_bucket(rest: &OsStr) -> Result<(), &'static str> {
-    let rest = rest.to_str().ok_or("an address is Unicode")?;
+    let rest = rest.to_str().ok_or("an address must be Unicode")?;
     let address = rest.strip_prefix("//").ok_or("a bucket is written `//BUCKET`")?;
     let bucket = address.split(['/', '?', '#']).next().unwrap_or_default();
     match bucket {
         "" => Err("the bucket is missing"),
-        bucket if bucket.contains('@') => Err("it holds a name or a password; put credentials into the environment"),
+        bucket if bucket.contains('@') => Err("it contains a name or a password; put credentials into the environment"),
         _ => Ok(()),
     }
 }
 
-/// Returns the folder that the address of one leads to.
+/// Returns the folder that the address of a `file:` location leads to.
 fn folder(rest: &OsStr) -> Option<PathBuf> {
     let address = rest.to_str()?.strip_prefix("//")?.split(['?', '#']).next()?;
     let path = address.strip_prefix('/').filter(|path| !path.is_empty())?;
     let path = decoded(path)?;
-    // What is a whole path without the slash begins with a drive of Windows: `file:///C:/x`.
+    // A path that is absolute without the leading slash begins with a Windows drive: `file:///C:/x`.
     let has_drive = !path.starts_with('/') && Path::new(&path).is_absolute();
     Some(if has_drive { path.into() } else { format!("/{path}").into() })
 }
 
-/// Replaces `%20` and the like by what they stand for.
+/// Decodes `%20` and the like.
 fn decoded(address: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(address.len());
     let mut pieces = address.split('%');
@@ -222,7 +221,7 @@ fn decoded(address: &str) -> Option<String> {
     String::from_utf8(bytes).ok()
 }
 
-/// Leaves out of an address what may be a secret: its options, and a name and a password before its host.
+/// Removes possible secrets from an address: its options, and a user name and a password before its host.
 fn without_secrets(text: &str) -> String {
     let Some((scheme, address)) = text.split_once("://") else { return text.to_owned() };
     let address = address.split(['?', '#']).next().unwrap_or_default();
@@ -231,7 +230,7 @@ fn without_secrets(text: &str) -> String {
     format!("{scheme}://{host}{path}")
 }
 
-/// A lower-case word of at least two characters, as in an address.
+/// Returns whether a text is a lower-case word of at least two characters, as in an address.
 fn is_scheme(text: &str) -> bool {
     let word = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'+' | b'-' | b'.');
     text.len() > 1 && text.starts_with(|first: char| first.is_ascii_lowercase()) && text.bytes().all(word)
@@ -276,15 +275,15 @@ mod tests {
     #[test]
     fn what_is_malformed_is_named_with_the_forms_that_are_not() {
         for (text, why) in [
-            ("", "it names no scheme"),
-            ("nofx.redb", "it names no scheme"),
+            ("", "it has no scheme"),
+            ("nofx.redb", "it has no scheme"),
             ("C:\\x", "it does not begin with a scheme"),
             (":x", "it does not begin with a scheme"),
             ("Redb:x", "it does not begin with a scheme"),
             ("./redb:x", "it does not begin with a scheme"),
             ("redb:", "the path is missing"),
             ("fs:", "the path is missing"),
-            ("redb:a\0", "it holds a control character"),
+            ("redb:a\0", "it contains a control character"),
             ("memory:x", "nothing may follow `memory:`"),
             ("s3:bucket", "a bucket is written `//BUCKET`"),
             ("s3:///x", "the bucket is missing"),
@@ -303,25 +302,25 @@ mod tests {
     #[test]
     fn what_another_program_should_have_taken_out_is_refused() {
         for (text, why) in [
-            ("redb:a\r", "it holds a control character"),
-            ("fs:a\u{85}b", "it holds a control character"),
-            ("s3://bucket/x\n", "it holds a control character"),
-            ("file:///a%0d", "it holds a control character"),
-            (" redb:a", "a blank stands at its beginning or end"),
-            ("redb: a", "a blank stands at its beginning or end"),
-            ("fs:a ", "a blank stands at its beginning or end"),
-            ("s3://bucket/x\u{a0}", "a blank stands at its beginning or end"),
-            ("\"redb:a\"", "it stands in quotes"),
-            ("'redb:a'", "it stands in quotes"),
-            ("redb:\"a b\"", "it stands in quotes"),
-            ("fs:'a'", "it stands in quotes"),
-            ("redb:${HOME}/a", "`${HOME}` was not replaced by what it stands for"),
-            ("fs:a/${workspaceFolder:x}", "`${workspaceFolder:x}` was not replaced by what it stands for"),
-            ("redb:%APPDATA%\\a", "`%APPDATA%` was not replaced by what it stands for"),
-            ("fs:10%/%ProgramFiles(x86)%", "`%ProgramFiles(x86)%` was not replaced by what it stands for"),
+            ("redb:a\r", "it contains a control character"),
+            ("fs:a\u{85}b", "it contains a control character"),
+            ("s3://bucket/x\n", "it contains a control character"),
+            ("file:///a%0d", "it contains a control character"),
+            (" redb:a", "it begins or ends with a blank"),
+            ("redb: a", "it begins or ends with a blank"),
+            ("fs:a ", "it begins or ends with a blank"),
+            ("s3://bucket/x\u{a0}", "it begins or ends with a blank"),
+            ("\"redb:a\"", "it is in quotes"),
+            ("'redb:a'", "it is in quotes"),
+            ("redb:\"a b\"", "it is in quotes"),
+            ("fs:'a'", "it is in quotes"),
+            ("redb:${HOME}/a", "`${HOME}` was not expanded"),
+            ("fs:a/${workspaceFolder:x}", "`${workspaceFolder:x}` was not expanded"),
+            ("redb:%APPDATA%\\a", "`%APPDATA%` was not expanded"),
+            ("fs:10%/%ProgramFiles(x86)%", "`%ProgramFiles(x86)%` was not expanded"),
             ("redb://a", "a path follows `redb:` without `//`"),
             ("fs:///a", "a path follows `fs:` without `//`"),
-            ("redb:~ada/a", "only `~/` is replaced; what is named with a `~` is written `./~`"),
+            ("redb:~ada/a", "only `~/` is expanded; write `./~` for a name that begins with `~`"),
         ] {
             let error = text.parse::<Location>().unwrap_err().to_string();
             assert!(error.contains(&format!("is not a location: {why}; write {FORMS}")), "{text}: {error}");
@@ -358,7 +357,9 @@ mod tests {
         assert_eq!(format!("{location:?}"), "Location(\"s3://bucket/x\")");
         let error = "s3://ada:canary@bucket/x?y=canary".parse::<Location>().unwrap_err();
         assert!(
-            error.to_string().starts_with("invalid: `s3://bucket/x` is not a location: it holds a name or a password")
+            error
+                .to_string()
+                .starts_with("invalid: `s3://bucket/x` is not a location: it contains a name or a password")
         );
         assert!(!format!("{error} {error:?}").contains("canary"));
     }

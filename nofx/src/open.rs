@@ -1,4 +1,4 @@
-//! Opening the store that a location names.
+//! Opens the store at a location.
 
 use std::sync::Arc;
 
@@ -13,22 +13,20 @@ use crate::read_only::ReadOnly;
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Options {
-    /// Whether a store that does not exist is made, with the folders above it. It is.
+    /// Whether to create a store that does not exist, with the folders above it. The default is true.
     pub create: bool,
-    /// Whether the store is only read; no commit then ever reaches it. It is not.
-    ///
-    /// Its files are not touched either.
+    /// Whether to open the store read-only: no commit then ever reaches it, and its files are not touched. The default is false.
     pub read_only: bool,
-    /// Whether a `redb:` store that does not exist is made with a journal beside its file, to which it then commits: one flush for each commit
-    /// instead of two. It is not.
+    /// Whether to create a new `redb:` store with a journal beside its file. It then commits to the journal, with one flush for each commit
+    /// instead of two. The default is false.
     ///
-    /// A store that exists goes on as it was made, and the other kinds are not asked. A store with a journal is a file and a folder, `<file>-journal`,
-    /// which are copied, moved and removed together while no program has it open.
+    /// An existing store stays as it was created, and other kinds of stores ignore this. A store with a journal is a file and a folder,
+    /// `<file>-journal`: copy, move and remove both together, while no program has the store open.
     #[cfg(feature = "redb")]
     pub journal: bool,
-    /// Where times and ids come from.
+    /// The source of times and ids.
     pub sources: Sources,
-    /// Counts the requests to object storage; clones count together. Other stores make none.
+    /// Counts the requests to object storage; clones share one count. Other stores make none.
     #[cfg(feature = "remote")]
     pub requests: nofx_remote::Requests,
 }
@@ -48,39 +46,39 @@ impl Default for Options {
 }
 
 impl Options {
-    /// Opens only a store that exists, and never writes.
+    /// Opens only an existing store, read-only.
     pub fn read_only() -> Self {
         Self { create: false, read_only: true, ..Self::default() }
     }
 
-    /// Opens only a store that exists.
+    /// Opens only an existing store.
     pub fn existing() -> Self {
         Self { create: false, ..Self::default() }
     }
 }
 
-/// Opens the store at a location, making it if there is none.
+/// Opens the store at a location, creating it if it does not exist.
 ///
-/// `Invalid` if this version, or this build of it, has no backend for the location, or if what is there is no store.
+/// `Invalid` if this version, or this build of it, has no backend for the location, or if what is there is not a store.
 pub async fn open(location: &Location) -> Result<Store> {
     open_with(location, Options::default()).await
 }
 
-/// Opens the store at a location.
+/// Opens the store at a location, with options.
 ///
-/// A store in memory is made empty each time, also if it is only to be read. One that is made in a checkout of git is kept out of commits: by a
-/// `.gitignore` in a folder that was made for it, else by the checkout's `info/exclude`.
+/// A store in memory starts empty each time, even if it is opened read-only. A store that is created inside a git checkout is kept out of
+/// commits: by a `.gitignore` if its folder was created for it, else by the checkout's `info/exclude`.
 pub async fn open_with(location: &Location, options: Options) -> Result<Store> {
     let new = git::New::at(location).filter(|_| options.create && !options.read_only);
     let store = open_unlisted(location, options).await?;
     if let Some(new) = new {
-        // That this fails is no reason to do without a store.
+        // The store is usable even if this fails.
         _ = new.keep_out();
     }
     Ok(store)
 }
 
-/// Opens the store at a location, without a word to git.
+/// Opens the store at a location, without telling git to ignore it.
 pub(crate) async fn open_unlisted(location: &Location, options: Options) -> Result<Store> {
     if options.create
         && !options.read_only
@@ -115,7 +113,7 @@ pub(crate) async fn open_redb(location: &Location, options: &Options) -> Result<
 #[cfg(feature = "fs")]
 pub(crate) async fn open_fs(location: &Location, options: &Options) -> Result<nofx_fs::FsBackend> {
     let path = location.path().unwrap_or(std::path::Path::new(""));
-    // Written last when a store is made.
+    // Written last when a store is created.
     let config = path.join("config.json");
     match std::fs::metadata(&config) {
         Err(error) if !options.create => {
@@ -142,7 +140,7 @@ pub(crate) async fn open_remote(location: &Location, options: &Options) -> Resul
     nofx_remote::RemoteBackend::open(&location.url(), remote).await
 }
 
-/// Returns the cargo feature that brings the backend of a scheme; `None` if no version has one.
+/// Returns the cargo feature that adds the backend of a scheme; `None` if no feature of this version does.
 fn feature_of(scheme: &str) -> Option<&'static str> {
     match scheme {
         "redb" => Some("redb"),
@@ -152,12 +150,12 @@ fn feature_of(scheme: &str) -> Option<&'static str> {
     }
 }
 
-/// Says why a scheme cannot be opened: this build could have its backend, or no build of this version has one.
+/// Says why a scheme cannot be opened: this build does not include its backend, or no build of this version has one.
 fn no_backend(scheme: &str) -> Error {
     match feature_of(scheme) {
-        Some(feature) => {
-            Error::invalid(format!("`{scheme}:` needs the cargo feature `{feature}`, which this build leaves out"))
-        }
+        Some(feature) => Error::invalid(format!(
+            "`{scheme}:` needs the cargo feature `{feature}`, which this build does not include"
+        )),
         None => Error::invalid(format!(
             "this version has no backend for `{scheme}:`; it has `redb:`, `fs:`, `s3:`, `gs:`, `az:`, `file:` and `memory:`"
         )),
@@ -165,7 +163,7 @@ fn no_backend(scheme: &str) -> Error {
 }
 
 impl Location {
-    /// Returns why no store at this location can be opened by this build, if so.
+    /// Returns the reason if this build cannot open a store at this location.
     pub fn unsupported(&self) -> Option<Error> {
         let has = match self.missing_feature() {
             Some(_) => false,
@@ -174,7 +172,7 @@ impl Location {
         (!has).then(|| no_backend(self.scheme()))
     }
 
-    /// Returns the cargo feature without which this build cannot open a store here.
+    /// Returns the cargo feature that this build lacks to open a store at this location, if that is why it cannot.
     pub fn missing_feature(&self) -> Option<&'static str> {
         let built = |feature: &&str| {
             (*feature == "redb" && cfg!(feature = "redb"))

@@ -1,4 +1,4 @@
-//! A handle that only reads, on backends that have no such handles of their own.
+//! Read-only handles for backends that have none of their own.
 
 use std::sync::Arc;
 
@@ -10,12 +10,12 @@ use nofx_core::{
 
 use crate::Options;
 
-/// Reads what the backend below holds, and refuses every commit.
+/// Passes reads to a backend and refuses every commit.
 #[derive(Debug)]
 pub(crate) struct ReadOnly<B>(B);
 
 impl<B: PersistenceBackend> ReadOnly<B> {
-    /// Returns a backend as it is, or so that it is only read.
+    /// Returns a backend unchanged, or wrapped if the options ask for a read-only store.
     pub(crate) fn if_asked(backend: B, options: &Options) -> Arc<dyn PersistenceBackend> {
         match options.read_only {
             true => Arc::new(Self(backend)),

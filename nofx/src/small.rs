@@ -1,4 +1,4 @@
-//! Making the store at a location small.
+//! Compacts the store at a location.
 
 use std::fs;
 use std::path::Path;
@@ -14,12 +14,12 @@ use crate::neighbours::journal_of;
 #[cfg(feature = "redb")]
 use crate::open::open_redb;
 
-/// The most bytes of a store that is made small once it was filled. What would be saved in a larger one is needed again by what is
-/// written next (docs/decisions/migration-by-things.md).
+/// The size limit, in bytes, up to which a store is compacted after it was filled. In a larger store, the next writes would need the saved
+/// space again (docs/decisions/migration-by-things.md).
 const COMPACTED: u64 = 16 << 20;
 
-/// Makes the store at a location small, which pays after it was filled. Returns whether there was something to do. Conversations are
-/// compressed again only in files of up to 8 MiB.
+/// Compacts the store at a location, which is worth it after it was filled. Returns whether this kind of store can be compacted.
+/// Conversations are recompressed only in files of up to 8 MiB.
 ///
 /// Takes up to the time of rewriting the store. The store must exist; it may be open in this process.
 pub async fn compact(location: &Location) -> Result<bool> {
@@ -31,12 +31,12 @@ pub async fn compact(location: &Location) -> Result<bool> {
             backend.close().await?;
             compacted.map(|()| true)
         }
-        // The others keep themselves small.
+        // The other kinds of stores stay small on their own.
         _ => location.unsupported().map_or(Ok(false), Err),
     }
 }
 
-/// Gives back to the file system what was removed from the store at a location, where that is not done in passing.
+/// Returns the space of removed data to the file system, for stores that do not do that continuously.
 ///
 /// The store must exist; it may be open in this process.
 pub async fn give_back(location: &Location) -> Result<()> {
@@ -52,10 +52,11 @@ pub async fn give_back(location: &Location) -> Result<()> {
     }
 }
 
-/// Makes the store at a location as small as pays once it was filled, by a migration, a load or a copy. Returns whether it was compacted.
+/// Makes the store at a location smaller after a migration, a load or a copy has filled it, as far as that is worth it. Returns whether it
+/// was compacted.
 ///
-/// A store of up to 16 MiB is compacted, unless it is not new and that was done before: so this goes on where something that
-/// was interrupted had begun. A larger one that is new only gives back what is free in it. Otherwise as [`compact`].
+/// A store of up to 16 MiB is compacted, unless it is not new and was compacted before: so a run after an interrupted one completes its
+/// work. A larger store only returns its free space to the file system, and only if it is new. Otherwise as [`compact`].
 pub async fn settle(location: &Location, is_new: bool) -> Result<bool> {
     if bytes_at(location).is_some_and(|bytes| bytes > COMPACTED) {
         if is_new {
@@ -69,7 +70,7 @@ pub async fn settle(location: &Location, is_new: bool) -> Result<bool> {
     compact(location).await
 }
 
-/// Returns whether [`compact`] was done to a store before, or has nothing to do there.
+/// Returns whether a store was compacted before, or is of a kind that [`compact`] does nothing for.
 async fn was_compacted(location: &Location) -> Result<bool> {
     match location.scheme() {
         #[cfg(feature = "redb")]
@@ -83,14 +84,14 @@ async fn was_compacted(location: &Location) -> Result<bool> {
     }
 }
 
-/// Returns how many bytes the files of a store have together, if it is in a place of this machine. What cannot be looked at counts nothing.
+/// Returns the total size in bytes of a store's files, if it is on this machine. Files that cannot be examined count as zero.
 pub(crate) fn bytes_at(location: &Location) -> Option<u64> {
     let path = location.path()?;
     let journal = if location.scheme() == "redb" { bytes_below(&journal_of(path)) } else { 0 };
     Some(bytes_below(path) + journal)
 }
 
-/// Returns how many bytes a file has, or all files in a folder together.
+/// Returns the size in bytes of a file, or of all files in a folder together.
 fn bytes_below(path: &Path) -> u64 {
     let mut bytes = 0;
     let mut paths = vec![path.to_owned()];

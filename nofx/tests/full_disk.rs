@@ -1,6 +1,6 @@
-//! A disk that is full: told with its own code, and nothing half-made is left.
+//! A full disk has its own exit code, and leaves nothing half-written.
 //!
-//! A limit on the size of files stands for the disk where nobody may mount one.
+//! A limit on the size of files stands in for the disk if this user may not mount one.
 
 use std::fs;
 use std::path::Path;
@@ -25,7 +25,7 @@ fn main() {
     libtest_mimic::run(&Arguments::from_args(), trials).exit();
 }
 
-/// Runs a script in a name space of its own, where it may mount disks.
+/// Runs a script in a separate namespace, where it may mount disks.
 fn shell(rights: &[&str], script: &str, folder: &Path) -> std::io::Result<Output> {
     Command::new("unshare").args(rights).args(["sh", "-c", script, "sh"]).arg(folder).arg(PROGRAM).output()
 }
@@ -33,7 +33,7 @@ fn shell(rights: &[&str], script: &str, folder: &Path) -> std::io::Result<Output
 fn legacy(folder: &Path) -> std::io::Result<()> {
     fs::create_dir_all(folder.join(".nofx/sessions"))?;
     fs::write(folder.join(".nofx/agents.json"), "{\"version\":\"1.0\",\"agents\":[]}")?;
-    // Kept as it is, and not compressible.
+    // Kept unchanged, and not compressible.
     let mut state = 1_u64;
     let noise: Vec<u8> = (0..2 << 20)
         .map(|_| {
@@ -58,7 +58,7 @@ fn check(output: &Output) -> Result<(), String> {
 fn files_may_not_grow() -> Result<(), String> {
     let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
     legacy(folder.path()).map_err(|error| error.to_string())?;
-    // Blocks of 512 bytes: room for a new store, but not for what comes into it.
+    // Blocks of 512 bytes: room for a new store, but not for its content.
     for (blocks, made) in [(20, false), (1000, true)] {
         let script =
             format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$0\" migrate --from \"$1\" --to redb:\"$1/new/x.redb\"");
@@ -68,7 +68,7 @@ fn files_may_not_grow() -> Result<(), String> {
             return Err("what was made in vain is left behind".to_owned());
         }
     }
-    // With room, the migration goes on.
+    // With room, the migration continues.
     let target = format!("redb:{}", folder.path().join("new/x.redb").display());
     let again = Command::new(PROGRAM).args(["migrate", "--from"]).arg(folder.path()).args(["--to", &target]).output();
     let again = again.map_err(|error| error.to_string())?;

@@ -1,4 +1,4 @@
-//! Opening stores by their location.
+//! Opens stores by location.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -45,7 +45,7 @@ async fn a_backend_that_was_left_out_is_named_with_its_feature() {
         if !built {
             let scheme = place.scheme();
             let expected =
-                format!("invalid: `{scheme}:` needs the cargo feature `{feature}`, which this build leaves out");
+                format!("invalid: `{scheme}:` needs the cargo feature `{feature}`, which this build does not include");
             assert_eq!(open(&place).await.unwrap_err().to_string(), expected);
         }
     }
@@ -100,11 +100,11 @@ async fn a_store_under_a_name_that_leaves_no_room_for_its_neighbours_is_made_or_
             }
         }
     }
-    // A file of redb has a lock and perhaps a journal beside it, with longer names.
+    // A redb file has a lock and perhaps a journal beside it, with longer names.
     assert!(refused > 0);
 }
 
-/// Makes a store, finds it again, and only reads it.
+/// Creates a store, finds it again, and opens it read-only.
 #[cfg(any(feature = "fs", feature = "remote"))]
 async fn lives(place: &Location) -> nofx::Result<()> {
     for options in [Options::existing(), Options::read_only()] {
@@ -135,7 +135,7 @@ async fn a_store_in_a_folder_is_made_found_again_and_only_read() {
 #[tokio::test]
 async fn a_store_of_objects_is_made_found_again_and_only_read() {
     let folder = tempfile::tempdir().unwrap();
-    // On Windows, a drive and other strokes: `file:///C:/…`.
+    // On Windows, with a drive and backslashes: `file:///C:/…`.
     let path = folder.path().display().to_string().replace('\\', "/");
     lives(&location(&format!("file:///{}/deep/er", path.trim_start_matches('/')))).await.unwrap();
 }

@@ -1,6 +1,6 @@
-//! The walk in docs/walk.md is what one sees: its commands are run, and what they print is compared.
+//! The walk in docs/walk.md is up to date: its commands are run, and their output is compared.
 //!
-//! `NOFX_WALK=write cargo test -p nofx --features cli --test walk` writes the page anew.
+//! `NOFX_WALK=write cargo test -p nofx --features cli --test walk` rewrites the page.
 
 use std::fs;
 use std::path::Path;
@@ -12,7 +12,7 @@ use libtest_mimic::{Arguments, Failed, Trial};
 #[path = "../../examples/talk.rs"]
 mod talk;
 
-/// With this argument this program is the example.
+/// With this argument, this program runs the example.
 const TALK: &str = "talks-until-it-is-killed";
 
 const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/walk.md");
@@ -87,7 +87,7 @@ fn allow_to_run(_: &Path) -> std::io::Result<()> {
     Ok(())
 }
 
-/// Returns the page with what its commands printed behind them.
+/// Returns the page with the output of its commands after them.
 fn with_output(page: &str, printed: Vec<String>) -> String {
     let mut printed = printed.into_iter();
     let mut walked = String::new();
@@ -106,7 +106,7 @@ fn with_output(page: &str, printed: Vec<String>) -> String {
     walked
 }
 
-/// Returns a line without what differs from run to run: numbers, the random ends of ids, how wide columns are.
+/// Returns a line without what differs between runs: numbers, the random ends of ids, the widths of columns.
 fn normal(line: &str) -> String {
     let words = line.split_whitespace().map(|word| {
         let random = ["session-ada-", "restored-ada-", "imported-"]

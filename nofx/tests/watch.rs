@@ -1,4 +1,4 @@
-//! Watching a store to which other processes write: this program starts itself again as a child.
+//! Watches a store to which other processes write: this program starts itself again as a child.
 #![cfg(all(feature = "redb", feature = "fs"))]
 
 use std::collections::BTreeMap;
@@ -17,7 +17,7 @@ use nofx::{Body, Cursor, Expect, Kind, Location, REMEMBERED_COMMITS, RecordKey, 
 const ROLE: &str = "NOFX_WATCH_ROLE";
 const STORE: &str = "NOFX_WATCH_STORE";
 
-/// A process that writes to the store, and the ids of the sessions of which it says that they are kept.
+/// A process that writes to the store, and the ids of the sessions that it has reported as acknowledged.
 struct Writer {
     child: Child,
     said: Receiver<String>,
@@ -44,7 +44,7 @@ impl Writer {
         Self { child, said }
     }
 
-    /// Ends it at once. Returns everything that it said.
+    /// Kills it. Returns everything that it printed.
     fn kill(mut self) -> Vec<String> {
         self.child.kill().expect("it runs");
         self.child.wait().expect("it ends");
@@ -82,10 +82,10 @@ async fn plays_a_role() -> Result<()> {
 
 fn say(id: &str) {
     let mut out = std::io::stdout().lock();
-    writeln!(out, "> {id}").and_then(|()| out.flush()).expect("somebody listens");
+    writeln!(out, "> {id}").and_then(|()| out.flush()).expect("the test reads it");
 }
 
-/// Creates a session and says something in it.
+/// Creates a session and adds a message to it.
 async fn talk(workspace: &Workspace) -> Result<String> {
     let session = workspace.create_session(&Agent::new("ada", "Ada", "backend"), NewSession::default()).await?;
     workspace.add_message(&session.id, workspace.message(Role::User, "hello")).await?;
@@ -96,12 +96,12 @@ fn stores(folder: &Path) -> [Location; 2] {
     ["redb", "fs"].map(|scheme| format!("{scheme}:{}", folder.join(scheme).display()).parse().expect("a location"))
 }
 
-/// What was heard: how often each session was said to be created and to have got a message.
+/// The events: how often each session was created and got a message.
 #[derive(Debug, Default)]
 struct Heard(BTreeMap<String, (u64, u64)>);
 
 impl Heard {
-    /// Listens to everything behind the cursor in a file, and keeps there where to go on, as a program does that may end at any time.
+    /// Watches everything after the cursor in a file, and stores there where to continue, like a program that may end at any time.
     async fn listen(&mut self, store: &Location, kept: &Path) -> Result<()> {
         let workspace = Workspace::new(nofx::open(store).await?);
         loop {
@@ -150,7 +150,7 @@ async fn a_watcher_hears_everything_once_that_other_processes_did_even_if_they_a
         for id in &acknowledged {
             assert_eq!(heard.0.get(id), Some(&(1, 1)), "{store}: {id}");
         }
-        // What was killed on its way may have happened, and then is heard once.
+        // What was in flight at the kill may have happened, and is then reported once.
         assert!(heard.0.values().all(|(created, added)| *created == 1 && *added <= 1), "{store}: {heard:?}");
         assert!(heard.0.len() <= acknowledged.len() + 6, "{store}: {} and {}", heard.0.len(), acknowledged.len());
     }
@@ -168,7 +168,7 @@ async fn a_watcher_that_was_away_for_too_long_is_told_and_catches_up_by_listing(
 
         let Events::Gap { newest } = workspace.events(Some(&away), 100).await? else { panic!("no gap in {store}") };
         let after = talk(&workspace).await?;
-        // As the documentation of `Gap` says: list what was active since, and go on from `newest`.
+        // As the documentation of `Gap` says: list what was active since, and continue from `newest`.
         let since = SessionFilter { active_since: Some(last_seen), ..SessionFilter::default() };
         let listed = workspace.summaries(&since, None, 100).await?.items;
         let mut listed: Vec<_> = listed.iter().map(|one| one.session.id.to_string()).collect();

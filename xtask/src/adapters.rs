@@ -1,4 +1,4 @@
-//! `cargo xtask adapters`: the suites that others publish, run on the adapters of nofx-node, and counted.
+//! `cargo xtask adapters`: runs published third-party suites against the adapters of nofx-node, and counts the results.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use crate::node::{Build, build_package, fetched, installed, npm, package};
 use crate::step::{Outcome, Steps, execute, in_turn};
 use crate::workspace::root;
 
-/// What is fetched from npm. Other versions have other suites, whose counts are other ones.
+/// What is fetched from npm. Other versions have other suites, with other counts.
 const NPM: &[&str] = &[
     "@anthropic-ai/claude-agent-sdk@0.3.332",
     "@langchain/core@1.4.0",
@@ -26,7 +26,7 @@ const PYPI: &[&str] = &[
     "pytest-asyncio==1.5.0",
 ];
 
-/// The package whose tests are in its source alone.
+/// The package whose tests are only in its source distribution.
 const SOURCE: &str = "openai-agents==0.24.0";
 
 /// Tests of LangGraph's validation that must pass: 726 on each of memory, redb and fs.
@@ -39,14 +39,14 @@ const CLAUDE: [&str; 3] = [
     "claude on fs: 14 of 14 contracts passed",
 ];
 
-/// How the OpenAI Agents SDK's tests of sessions must end; the others are about SQLite.
+/// How the OpenAI Agents SDK's session tests must end; the others are about SQLite.
 const OPENAI: &str = "54 passed, 17 deselected";
 
-/// Runs the suites that others publish on the adapters of nofx-node, and fails unless as many tests pass as are expected.
+/// Run published suites against the adapters of nofx-node, and fail unless the expected number of tests pass.
 ///
-/// They are fetched from npm and PyPI into `target/adapters`: LangGraph's validation of checkpointers, the Claude Agent SDK's
-/// contracts of session stores, and the OpenAI Agents SDK's tests of sessions, the latter two through a child process. Needs Node 20, npm and Python, and
-/// says so where they are missing or where a registry cannot be reached.
+/// The suites are fetched from npm and PyPI into `target/adapters`: LangGraph's validation of checkpointers, the Claude Agent SDK's
+/// contracts for session stores, and the OpenAI Agents SDK's tests of sessions; the latter two run in a child process. Needs Node 20, npm and
+/// Python, and reports if they are missing or a registry cannot be reached.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {}
 
@@ -71,7 +71,7 @@ fn folder() -> PathBuf {
     root().join("target/adapters")
 }
 
-/// Installs what is to be run, and copies beside it what runs it.
+/// Installs the suites, and copies the scripts that run them beside them.
 fn fetch() -> Result<Outcome> {
     let folder = folder();
     fs::create_dir_all(&folder)?;
@@ -155,7 +155,7 @@ fn openai(scheme: &str) -> Result<Outcome> {
     expect(tests, &[OPENAI])
 }
 
-/// Returns Python with what was fetched, at work in the folder.
+/// Returns Python with the fetched packages, running in the folder.
 fn python() -> Command {
     let place = if cfg!(windows) { "venv/Scripts/python.exe" } else { "venv/bin/python" };
     let mut python = Command::new(folder().join(place));
@@ -163,7 +163,7 @@ fn python() -> Command {
     python
 }
 
-/// Runs a program that must end well and print these.
+/// Runs a program that must succeed and print these lines.
 fn expect(mut command: Command, expected: &[&str]) -> Result<Outcome> {
     let output = command.stderr(Stdio::inherit()).output()?;
     let printed = String::from_utf8_lossy(&output.stdout).into_owned();

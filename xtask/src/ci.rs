@@ -11,12 +11,12 @@ use crate::step::{Outcome, Steps, execute};
 use crate::workspace::cargo;
 use crate::{Result, adapters, host_test, node, pack, test, tidy, windows};
 
-/// Runs every check that a change must pass, and prints how each of them ended.
+/// Run every check that a change must pass, and print how each of them ended.
 ///
-/// The order is: formatting, tidy, clippy, feature combinations, docs, deny, crates, windows, node, the packages of npm, adapters, host-test, the
-/// servers for the tests, tests, doctests; what is quick to fail comes first, and the tests' own closing lines stand right above the summary.
+/// The order is: formatting, tidy, clippy, feature combinations, docs, deny, crates, windows, node, the npm packages, adapters, host-test, the
+/// servers for the tests, tests, doctests. Checks that fail quickly come first, and the tests' own closing lines are directly above the summary.
 ///
-/// moto and azurite are installed into `target/servers` and run on 127.0.0.1 until the tests are over. Where Python or npm is missing,
+/// moto and azurite are installed into `target/servers` and run on 127.0.0.1 until the tests are over. If Python or npm is missing,
 /// the cases for them are ignored, and the summary says why.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {}
@@ -57,7 +57,7 @@ fn docs() -> Result<Outcome> {
     execute(command.env("RUSTDOCFLAGS", "-D warnings"))
 }
 
-/// Packs what is published on crates.io, without building it from what was packed.
+/// Packs what is published on crates.io, without building it from the packed sources.
 fn crates() -> Result<Outcome> {
     let mut package = cargo();
     package.args(["package", "--workspace", "--exclude", "xtask", "--exclude", "nofx-node"]);

@@ -7,35 +7,35 @@ use crate::step::{Outcome, Steps, execute};
 use crate::target::lacks_std;
 use crate::workspace::cargo;
 
-/// Builds the conformance suites of redb and files for arm64 and for musl, and runs them here.
+/// Build the conformance suites of redb and files for arm64 and for musl, and run them here.
 ///
-/// Needs rustup, and Debian's packages `gcc-aarch64-linux-gnu`, `libc6-dev-arm64-cross`, `qemu-user` and `musl-tools`; says which is missing.
-/// A suite starts itself again as other processes, so the kernel has to know the programs of another processor: they are made known in a
-/// namespace of this command's own, which needs Linux 6.7 and changes nothing for others.
+/// Needs rustup, and Debian's packages `gcc-aarch64-linux-gnu`, `libc6-dev-arm64-cross`, `qemu-user` and `musl-tools`; reports what is missing.
+/// A suite starts itself again as other processes, so the kernel must know the programs of another processor. They are registered in a
+/// separate namespace, which needs Linux 6.7 and changes nothing for other programs.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Only this target.
     #[arg(long = "target", value_name = "TRIPLE")]
     only: Option<String>,
-    /// Only tests whose name contains this.
+    /// Run only tests whose name contains this.
     filter: Option<String>,
 }
 
-/// Something that is built for.
+/// A build target.
 struct Target {
     triple: &'static str,
     compiler: &'static str,
     emulator: Option<Emulator>,
-    /// What Debian calls all of that.
+    /// The Debian packages that it needs.
     packages: &'static str,
 }
 
-/// What runs the programs of another processor.
+/// The emulator for programs of another processor.
 struct Emulator {
     program: &'static str,
     /// Where the C library is.
     libraries: &'static str,
-    /// How the kernel knows such a program: the first bytes of one, and which of their bits count.
+    /// How the kernel recognises such a program: its first bytes, and which of their bits matter.
     magic: &'static str,
     mask: &'static str,
 }
@@ -47,7 +47,7 @@ const ALL: [Target; 2] = [
         emulator: Some(Emulator {
             program: "/usr/bin/qemu-aarch64",
             libraries: "/usr/aarch64-linux-gnu",
-            // An ELF of 64 bits, little-endian, for any system, that can be executed or moved, for the processor 183.
+            // A 64-bit little-endian ELF file for any system, executable or position-independent, for processor 183.
             magic: r"\x7fELF\x02\x01\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x02\x00\xb7\x00",
             mask: r"\xff\xff\xff\xff\xff\xff\xff\x00\xff\xff\xff\xff\xff\xff\xff\xff\xfe\xff\xff\xff",
         }),
@@ -56,7 +56,7 @@ const ALL: [Target; 2] = [
     Target { triple: "x86_64-unknown-linux-musl", compiler: "musl-gcc", emulator: None, packages: "musl-tools" },
 ];
 
-/// Starts what follows in a namespace where programs of another processor run by an emulator.
+/// Starts what follows in a namespace where an emulator runs programs of another processor.
 const ENTER: &str = "mount -t binfmt_misc binfmt_misc /proc/sys/fs/binfmt_misc && \
                      echo \"$KNOWN_BY\" > /proc/sys/fs/binfmt_misc/register && exec \"$@\"";
 

@@ -1,4 +1,4 @@
-//! `cargo xtask damage`: what every damage of a small store does, counted.
+//! `cargo xtask damage`: the effects of every damage to a small store, counted.
 
 use std::fs;
 use std::process::{ExitCode, Stdio};
@@ -9,19 +9,19 @@ use crate::Result;
 use crate::test::nextest_is_installed;
 use crate::workspace::{cargo, root};
 
-/// Flips each byte and cuts each file of a small store of each backend, closed and killed, and counts what comes of it.
+/// Flip each byte and truncate each file of a small store of each backend, closed and killed, and count the outcomes.
 ///
-/// Allowed is the answer as before; that something is damaged, with its name; that there is no store, another thing or one of a
-/// later version where the byte says so; and that the newest commit of a killed store is missing where nothing else speaks for it.
-/// Whatever else happens is listed and fails the run. All of it takes an hour or two, a sample of each 101st byte a minute or two.
+/// Allowed outcomes: the same answer as before; an error that names what is damaged; an error that there is no store, another thing or a
+/// later version, if the byte says so; and that the newest commit of a killed store is missing if nothing else proves that it existed.
+/// Anything else is listed and fails the run. All of it takes an hour or two, a sample of each 101st byte a minute or two.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Only stores whose name contains this: `redb`, `journal`, `fs`, `objects`, `closed`, `killed`.
     filter: Option<String>,
-    /// Flips only each so many bytes.
+    /// Flip only one in this many bytes.
     #[arg(long, value_name = "BYTES", default_value_t = 1)]
     every: usize,
-    /// Prints an object for each store on a line of its own, with all that failed.
+    /// Print one JSON object a line for each store, with all failures.
     #[arg(long)]
     json: bool,
 }
@@ -30,7 +30,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let folder = root().join("target/damage");
     _ = fs::remove_dir_all(&folder);
     let mut command = cargo();
-    // With nextest, the stores are damaged at once, each in a process of its own.
+    // With nextest, the stores are damaged concurrently, each in its own process.
     match nextest_is_installed() {
         true => command.args(["nextest", "run", "--no-fail-fast"]),
         false => command.arg("test"),
@@ -38,7 +38,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     command.args(["--package", "nofx", "--all-features", "--locked", "--test", "damage"]).args(&args.filter);
     command.env("NOFX_DAMAGE_EVERY", args.every.to_string()).env("NOFX_DAMAGE_OUT", &folder);
     if args.json {
-        // The counts alone are the output.
+        // The output is only the counts.
         command.stdout(Stdio::null());
     }
     let status = command.status()?;
@@ -52,7 +52,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// What the test writes of a store.
+/// What the test prints about a store.
 #[derive(Debug, Deserialize)]
 struct Counts {
     store: String,

@@ -1,8 +1,8 @@
 //! Development commands; `cargo xtask help` lists them.
 //!
 //! One file per command. To add one: write a file with `Args` (a clap struct) and
-//! `run(&Args) -> Result<ExitCode>`, name it below as a module, and give it a row in [`Command`] and
-//! in [`main`].
+//! `run(&Args) -> Result<ExitCode>`, add a `mod` line below, and add it to [`Command`] and
+//! to [`main`].
 
 mod adapters;
 mod bench;
@@ -27,14 +27,14 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-/// Tells a command's caller what went wrong, in one line.
+/// Prints what went wrong, in one line.
 ///
-/// A boxed error is enough here: nothing in this program decides by the kind of an error, and the
-/// libraries' own errors pass through with `?`. A command with exit codes of its own returns
-/// [`ExitCode`]. So neither anyhow nor an error enum would earn its place.
+/// A boxed error is enough here: nothing in this program depends on the kind of an error, and the
+/// libraries' own errors pass through with `?`. A command with its own exit codes returns
+/// [`ExitCode`]. So neither anyhow nor an error enum would be worth it.
 type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
-/// Builds, checks and feeds the NofX store.
+/// Build, check and package the NofX store.
 #[derive(Debug, clap::Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask")]
 enum Command {

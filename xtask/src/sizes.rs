@@ -1,4 +1,4 @@
-//! `cargo xtask sizes`: how large what is published is, by the features that are in it.
+//! `cargo xtask sizes`: the sizes of what is published, by feature.
 
 use std::fs;
 use std::process::ExitCode;
@@ -7,16 +7,16 @@ use crate::Result;
 use crate::step::{Outcome, Steps, execute};
 use crate::workspace::{cargo, root};
 
-/// Builds the addon and the program for release with several sets of features, and prints how large each is.
+/// Build the addon and the program for release with several sets of features, and print the size of each.
 ///
-/// Fails where one is larger than its limit. Takes some minutes, as each set is built and linked on its own.
+/// Fails if one is larger than its limit. Takes some minutes, as each set is built and linked separately.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Only the sets whose features contain this.
     filter: Option<String>,
 }
 
-/// Something that is built.
+/// A build.
 struct Artifact {
     package: &'static str,
     features: &'static str,

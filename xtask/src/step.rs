@@ -11,14 +11,14 @@ use crate::Result;
 #[derive(Debug)]
 pub(crate) enum Outcome {
     Passed,
-    /// Passed, with something that the reader of the summary should know.
+    /// Passed, with a note for the reader of the summary.
     PassedWith(String),
     Failed(String),
-    /// Did not run, for this reason. The summary says so aloud: it is not a pass.
+    /// Did not run, for this reason. The summary says so prominently: it is not a pass.
     NotRun(String),
 }
 
-/// Runs steps and remembers how each of them ended and how long it took.
+/// Runs steps and records how each of them ended and how long it took.
 #[derive(Debug, Default)]
 pub(crate) struct Steps {
     rows: Vec<Row>,
@@ -32,7 +32,7 @@ struct Row {
 }
 
 impl Steps {
-    /// Runs one step. A failure does not keep later steps from running, so that one run tells everything.
+    /// Runs one step. A failure does not keep later steps from running, so that one run reports everything.
     pub(crate) fn run(&mut self, name: &'static str, step: impl FnOnce() -> Result<Outcome>) {
         println!("\n==> {name}");
         let started = now();
@@ -43,7 +43,7 @@ impl Steps {
         self.rows.push(Row { name, outcome, took: started.elapsed() });
     }
 
-    /// Prints the summary and returns the exit code that it deserves.
+    /// Prints the summary and returns the resulting exit code.
     pub(crate) fn finish(self) -> ExitCode {
         println!("\n{}", self.summary());
         let failed = self.rows.iter().any(|row| matches!(row.outcome, Outcome::Failed(_)));
@@ -84,7 +84,7 @@ impl Row {
     }
 }
 
-/// Does one thing after the other, until one of them does not pass.
+/// Runs one step after the other, until one of them does not pass.
 pub(crate) fn in_turn<const N: usize>(all: [&dyn Fn() -> Result<Outcome>; N]) -> Result<Outcome> {
     for one in all {
         let outcome = one()?;
@@ -95,10 +95,10 @@ pub(crate) fn in_turn<const N: usize>(all: [&dyn Fn() -> Result<Outcome>; N]) ->
     Ok(Outcome::Passed)
 }
 
-/// Runs a program to its end, its output going where ours goes.
+/// Runs a program to its end, with our standard output.
 ///
-/// Where that is a log and not a terminal, the reason of a failure names the tests that failed: often the summary is all that
-/// is kept of a log.
+/// If that is a log and not a terminal, the reason of a failure names the failed tests: often only the summary of a log
+/// is kept.
 pub(crate) fn execute(command: &mut Command) -> Result<Outcome> {
     let shown = shown(command);
     println!("$ {shown}");
@@ -112,7 +112,7 @@ pub(crate) fn execute(command: &mut Command) -> Result<Outcome> {
     Ok(Outcome::Failed(format!("`{shown}` ended with {status}{named}")))
 }
 
-/// Runs a program, passes on what it prints and returns the tests that it says failed.
+/// Runs a program, passes on what it prints and returns the tests that it reports as failed.
 fn read(command: &mut Command) -> io::Result<(ExitStatus, Vec<String>)> {
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
     let (printed, told) = (child.stdout.take(), child.stderr.take());
@@ -127,13 +127,13 @@ fn read(command: &mut Command) -> io::Result<(ExitStatus, Vec<String>)> {
     Ok((child.wait()?, failed))
 }
 
-/// Copies what a program prints, and returns the tests that it says failed.
+/// Copies what a program prints, and returns the tests that it reports as failed.
 fn pass_on(from: impl Read, mut to: impl Write) -> Vec<String> {
     let mut failed = vec![];
     let mut from = BufReader::new(from);
     let mut line = vec![];
     while from.read_until(b'\n', &mut line).is_ok_and(|length| length > 0) {
-        // What cannot be printed is still read: the program must not wait for us.
+        // What cannot be printed is still read: the program must not block on us.
         _ = to.write_all(&line);
         failed.extend(failed_test(&String::from_utf8_lossy(&line)).map(str::to_owned));
         line.clear();
@@ -141,7 +141,7 @@ fn pass_on(from: impl Read, mut to: impl Write) -> Vec<String> {
     failed
 }
 
-/// Returns the test that a line tells to have failed, as nextest, `cargo test` and Node's runner tell it.
+/// Returns the test that a line reports as failed, in the format of nextest, `cargo test` or Node's runner.
 fn failed_test(line: &str) -> Option<&str> {
     let line = line.trim();
     if let Some(test) = line.strip_prefix("✖ ") {
@@ -156,7 +156,7 @@ fn failed_test(line: &str) -> Option<&str> {
     test.split_once("] ").filter(|_| failed).map(|(_, test)| test.trim())
 }
 
-/// Returns the command as one would type it, with the variables it sets.
+/// Returns the command as a user would type it, with the variables it sets.
 fn shown(command: &Command) -> String {
     let variables = command
         .get_envs()

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use crate::Result;
 
-/// Returns why there is no std for a target, if there is none. rustup adds it where it can.
+/// Returns the reason if there is no std for a target. rustup adds it if it can.
 pub(crate) fn lacks_std(target: &str) -> Result<Option<String>> {
     if has_std(target)? {
         return Ok(None);

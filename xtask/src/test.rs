@@ -7,12 +7,12 @@ use crate::servers::Servers;
 use crate::step::{Outcome, Steps, execute};
 use crate::workspace::cargo;
 
-/// Runs the tests and the doctests of the whole workspace.
+/// Run the tests and the doctests of the whole workspace.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Runs only the tests whose name contains one of these texts.
+    /// Run only the tests whose name contains one of these texts.
     filters: Vec<String>,
-    /// Also starts moto and azurite, as `ci` does, for the cases that need them.
+    /// Also start moto and azurite, as `ci` does, for the cases that need them.
     #[arg(long)]
     servers: bool,
 }
@@ -36,10 +36,10 @@ fn tests(filters: &[String], variables: &[(String, String)]) -> Result<Outcome> 
     if !nextest_is_installed() {
         return tests_without_nextest(command, filters);
     }
-    // All that fails is told at once: a run is too long to find them one by one.
+    // All failures are reported at once: a run is too long to find them one by one.
     command.args(["nextest", "run", "--workspace", "--all-features", "--locked", "--no-fail-fast"]);
     if !filters.is_empty() {
-        // A filter may well match doctests alone.
+        // A filter may match only doctests.
         command.arg("--no-tests=pass");
     }
     execute(command.args(filters))

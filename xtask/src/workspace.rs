@@ -15,7 +15,7 @@ pub(crate) fn root() -> &'static Path {
     member.parent().unwrap_or(member)
 }
 
-/// Returns cargo, the same one that runs this program, at work in the workspace's root.
+/// Returns cargo, the same one that runs this program, running in the workspace's root.
 pub(crate) fn cargo() -> Command {
     let program = std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
     let mut command = Command::new(program);
@@ -45,7 +45,7 @@ pub(crate) struct Dependency {
 }
 
 impl Dependency {
-    /// Tells whether only tests, examples and benchmarks see it.
+    /// Returns whether only tests, examples and benchmarks use it.
     pub(crate) fn is_dev(&self) -> bool {
         self.kind.as_deref() == Some("dev")
     }

@@ -5,7 +5,7 @@ import type { Desk } from './desk';
 import { showText } from './documents';
 import { counted, leaf, Tree } from './tree';
 
-/** The agents of a store; below each, its template and what its sessions add up to. */
+/** The agents of a store; below each, its template and the totals of its sessions. */
 export class AgentTree extends Tree {
   readonly #desk: Desk;
 
@@ -52,7 +52,7 @@ export class AgentItem extends vscode.TreeItem {
   }
 }
 
-/** Lets a person choose an agent, or make one where there is none yet. */
+/** Lets the user choose an agent, or create one if there is none yet. */
 export async function chooseAgent(desk: Desk): Promise<Agent | undefined> {
   const agents = (await desk.workspace.agents().all()).filter(({ unreadable }) => unreadable === undefined);
   if (agents.length === 0) {
@@ -62,7 +62,7 @@ export async function chooseAgent(desk: Desk): Promise<Agent | undefined> {
   return (await vscode.window.showQuickPick(choices, { title: 'New Conversation', placeHolder: 'With which agent?' }))?.agent;
 }
 
-/** Registers what people do with agents. */
+/** Registers the commands for agents. */
 export function agentCommands(desk: Desk): vscode.Disposable {
   return vscode.Disposable.from(
     desk.command('nofx.newAgent', () => newAgent(desk)),
@@ -91,7 +91,7 @@ async function newAgent(desk: Desk): Promise<Agent | undefined> {
     ...templates.map((template) => ({ label: `$(book) ${nameOf(template)}`, make: async () => template })),
     { label: '$(add) New template …', make: () => newTemplate(desk, templates) },
   ];
-  const placeHolder = 'What is the agent told before a conversation begins?';
+  const placeHolder = 'What should the agent be told before a conversation begins?';
   const choice = await vscode.window.showQuickPick(choices, { title, placeHolder, ignoreFocusOut: true });
   const template = await choice?.make();
   if (template === undefined) {
@@ -102,14 +102,14 @@ async function newAgent(desk: Desk): Promise<Agent | undefined> {
   return agent;
 }
 
-/** Asks for a template and keeps it, under a name that none has. */
+/** Asks for a template and saves it under an unused name. */
 async function newTemplate(desk: Desk, others: Template[]): Promise<Template | undefined> {
   const title = 'New Template';
   const idOf = (name: string) => name.trim().toLowerCase().replaceAll(/\s+/g, '-');
   const validateInput = (name: string) =>
-    others.some(({ id }) => id === idOf(name)) ? `There is a template called “${name.trim()}” already.` : undefined;
+    others.some(({ id }) => id === idOf(name)) ? `A template called “${name.trim()}” already exists.` : undefined;
   const name = await vscode.window.showInputBox({ title, prompt: 'What is the template called?', ignoreFocusOut: true, validateInput });
-  const prompt = 'What is an agent told that is made from it?';
+  const prompt = 'What should agents made from it be told?';
   const systemPrompt = name && (await vscode.window.showInputBox({ title, prompt, ignoreFocusOut: true }));
   if (!name || !systemPrompt) {
     return undefined;
@@ -134,7 +134,7 @@ function nameOf({ name, id }: Template): string {
 
 function asMarkdown(template: Template): string {
   const { description, systemPrompt } = template;
-  const parts = [`# ${nameOf(template)}`, description, systemPrompt && `## What the agent is told\n\n${systemPrompt}`];
+  const parts = [`# ${nameOf(template)}`, description, systemPrompt && `## System prompt\n\n${systemPrompt}`];
   return `${parts.filter((part) => typeof part === 'string' && part !== '').join('\n\n')}\n`;
 }
 

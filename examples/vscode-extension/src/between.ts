@@ -4,7 +4,7 @@ import type { Desk } from './desk';
 import { showText } from './documents';
 import { leaf, Tree } from './tree';
 
-/** Messages that are shown: the newest. */
+/** How many messages are shown: the newest. */
 const SHOWN = 500;
 
 /** What agents and the conductor have told each other, newest first. */
@@ -28,7 +28,7 @@ export class BetweenTree extends Tree {
   }
 }
 
-/** Registers what people do with these messages. */
+/** Registers the commands for these messages. */
 export function betweenCommands(desk: Desk): vscode.Disposable {
   return desk.command<OrchestrationMessage>('nofx.showMessage', async (message) => {
     await (message && showText(labelOf(message), asMarkdown(message)));
@@ -40,7 +40,7 @@ function itemOf(message: OrchestrationMessage, names: Map<string, string>): vsco
     return leaf('A message that cannot be read', { icon: 'warning', tooltip: message.unreadable });
   }
   const called = (id: string | undefined) => {
-    // Some say which kind of participant it is before its id.
+    // Some participants have their kind before their id.
     return names.get(id ?? '') ?? names.get(id?.replace(/^agent-/, '') ?? '') ?? id ?? '?';
   };
   const item = leaf(labelOf(message), {

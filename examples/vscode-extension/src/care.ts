@@ -8,10 +8,10 @@ import { counted } from './tree';
 
 const DAY_MS = 86_400_000;
 
-/** Conversations that a preview names before it only counts them. */
+/** How many conversations a preview names; further ones are only counted. */
 const NAMED = 8;
 
-/** Registers what keeps a store in order, and what takes things out of it. */
+/** Registers the commands for cleanup, export and clearing. */
 export function careCommands(desk: Desk, refresh: () => void): vscode.Disposable {
   return vscode.Disposable.from(
     desk.command('nofx.cleanUp', () => cleanUp(desk)),
@@ -48,7 +48,7 @@ async function cleanUp({ workspace }: Desk): Promise<void> {
   void vscode.window.showInformationMessage(`Conversations cleaned up: ${parts.join(', ')}.`);
 }
 
-/** Reads what is to be kept. A rule whose days are 0 is off. */
+/** Reads the cleanup settings. A rule with 0 days is off. */
 function policyOf(settings: vscode.WorkspaceConfiguration): RetentionPolicy {
   const rule = (setting: string, member: keyof RetentionPolicy, unit: number) => {
     const value = settings.get<number>(setting) ?? 0;
@@ -83,8 +83,8 @@ function listed(what: string, sessions: PlannedSession[]): string[] {
 async function clearAll({ workspace, log }: Desk): Promise<void> {
   const act = 'Clear All Data';
   const detail =
-    'Conversations, agents, templates and messages between agents are deleted for good. This cannot be undone. Files of the old version stay ' +
-    'where they are and are not brought in again.';
+    'Conversations, agents, templates and messages between agents are deleted permanently. This cannot be undone. Files of the old version stay ' +
+    'where they are and are not imported again.';
   if ((await vscode.window.showWarningMessage('Clear all data of this workspace?', { modal: true, detail }, act)) !== act) {
     return;
   }
@@ -97,7 +97,7 @@ async function clearAll({ workspace, log }: Desk): Promise<void> {
 }
 
 async function exportAs({ folder }: Desk, title: string, read: () => Promise<string>): Promise<void> {
-  // Without what the names of files cannot have everywhere.
+  // Without characters that file names cannot have on every platform.
   const name = title.replaceAll(/[/\\?#%:*"<>|\n]/g, ' ').toWellFormed().trim();
   const defaultUri = vscode.Uri.file(join(folder.fsPath, `${name}.md`));
   const chosen = await vscode.window.showSaveDialog({ defaultUri, filters: { Markdown: ['md'] }, title: 'Export as Markdown' });

@@ -5,10 +5,10 @@ import type { Desk } from './desk';
 import { conversationOf, showConversation } from './documents';
 import { counted, leaf, Tree } from './tree';
 
-/** Sessions that are looked at together. */
+/** How many sessions are read at once. */
 const PAGE = 500;
 
-/** Sessions among which a person chooses. */
+/** How many sessions the user can choose from. */
 const CHOICES = 200;
 
 const GROUPS: { label: string; states: SessionState[]; icon: string }[] = [
@@ -18,7 +18,7 @@ const GROUPS: { label: string; states: SessionState[]; icon: string }[] = [
   { label: 'Archived', states: ['archived'], icon: 'archive' },
 ];
 
-/** The sessions of a store by their state now, newest activity first, and the trash. */
+/** The sessions of a store by their current state, most recently active first, and the trash. */
 export class ConversationTree extends Tree {
   readonly #workspace: Workspace;
   #pages = 1;
@@ -91,12 +91,12 @@ export class SessionItem extends vscode.TreeItem {
   }
 }
 
-/** Returns what people call a session. */
+/** Returns the display name of a session. */
 export function titleOf({ session }: SessionSummary): string {
   return session.name || session.id;
 }
 
-/** Returns the session that a command is about: the one it was given, the one that is being looked at, or one that is chosen. */
+/** Returns the session for a command: the one it was given, the one in the active editor, or one that the user chooses. */
 export async function sessionFor(desk: Desk, item: SessionItem | undefined): Promise<SessionSummary | undefined> {
   const current = conversationOf(vscode.window.activeTextEditor?.document.uri);
   return item?.summary ?? (current === undefined ? null : await desk.workspace.session(current)) ?? (await choose(desk));
@@ -113,7 +113,7 @@ async function choose({ workspace }: Desk): Promise<SessionSummary | undefined> 
   return (await vscode.window.showQuickPick(choices, { placeHolder: 'Which conversation?', matchOnDetail: true }))?.summary;
 }
 
-/** Registers what people do with conversations. */
+/** Registers the commands for conversations. */
 export function conversationCommands(desk: Desk, tree: ConversationTree): vscode.Disposable {
   const { workspace } = desk;
   const forChosen = (name: string, act: (id: string) => Promise<unknown>) =>

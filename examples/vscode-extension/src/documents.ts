@@ -5,10 +5,10 @@ import { counted } from './tree';
 /** The scheme of the documents. */
 export const SCHEME = 'nofx';
 
-/** Messages that are shown; of a longer conversation the newest. */
+/** How many messages are shown; of a longer conversation, the newest. */
 const SHOWN = 1000;
 
-/** What a document shows: a session by its id, or a text that stands in its address. */
+/** What a document shows: a session by its id, or a text that is part of its address. */
 type Content = { conversation: string } | { text: string };
 
 /** Where each message of a conversation begins in its document. */
@@ -19,7 +19,7 @@ interface Places {
   lines: number[];
 }
 
-/** Shows what is in the store as documents to read. */
+/** Shows content of the store as read-only documents. */
 export class Documents implements vscode.TextDocumentContentProvider {
   readonly #changed = new vscode.EventEmitter<vscode.Uri>();
   readonly onDidChange = this.#changed.event;
@@ -29,7 +29,7 @@ export class Documents implements vscode.TextDocumentContentProvider {
     this.#workspace = workspace;
   }
 
-  /** Reads the documents of these sessions again where they are open. */
+  /** Reads the documents of these sessions again if they are open. */
   refresh(isChanged: (session: string) => boolean): void {
     for (const { uri } of vscode.workspace.textDocuments) {
       const session = conversationOf(uri);
@@ -52,7 +52,7 @@ export class Documents implements vscode.TextDocumentContentProvider {
   }
 }
 
-/** Opens a session to read, at one of its messages if that is asked for. */
+/** Opens a session for reading, at one of its messages if requested. */
 export async function showConversation(workspace: Workspace, session: string, position?: number): Promise<void> {
   const summary = await workspace.session(session);
   const uri = addressOf(summary?.session.name || session, { conversation: session });
@@ -69,7 +69,7 @@ export async function showConversation(workspace: Workspace, session: string, po
   }
 }
 
-/** Opens a text to read. */
+/** Opens a text for reading. */
 export async function showText(title: string, text: string): Promise<void> {
   await vscode.window.showTextDocument(addressOf(title, { text }), { preview: true });
 }
@@ -134,6 +134,6 @@ function saidIn({ message, unreadable }: HistoryEntry): string {
 }
 
 function lineBreaks(text: string): number {
-  // As the editor breaks lines.
+  // The same line breaks as in the editor.
   return text.match(/\r\n|\r|\n/g)?.length ?? 0;
 }

@@ -2,10 +2,10 @@ import type { ExpiryEvent, Session } from 'nofx-node';
 import * as vscode from 'vscode';
 import { type Desk, report } from './desk';
 
-/** Sessions that end within this time of one another are told together. */
+/** Sessions that expire within this time of one another are reported together. */
 const TOGETHER_MS = 500;
 
-/** Tells which conversations end soon or have ended, until the store is closed. */
+/** Reports which conversations expire soon or have expired, until the store is closed. */
 export async function tellExpiry(desk: Desk): Promise<void> {
   let waiting: ExpiryEvent[] = [];
   const tell = () => {

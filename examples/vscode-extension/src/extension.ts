@@ -16,13 +16,13 @@ import { taskCommands, TaskTree } from './tasks';
 import type { Tree } from './tree';
 import { UnsavedWarning } from './unsaved-warning';
 
-/** How often unsaved messages are tried again. */
+/** How often to retry unsaved messages. */
 const RETRY_MS = 10_000;
 
-/** The newest messages, among which one is looked for whose outcome is not known. */
+/** How many of the newest messages to search for one whose outcome is not known. */
 const RECENT = 200;
 
-/** How long the end waits for messages that are not saved yet. */
+/** How long deactivation waits for messages that are not saved yet. */
 const LAST_SAVE_MS = 1000;
 
 let opened: Opened | undefined;
@@ -42,12 +42,12 @@ export async function activate(context: vscode.ExtensionContext): Promise<void> 
     log.info('no folder is open, so there is no store');
     return;
   }
-  // Trust is given once and for all, so the store is then opened again, to be written.
+  // Trust is only ever granted, so the store is then reopened for writing.
   context.subscriptions.push(vscode.workspace.onDidGrantWorkspaceTrust(() => void start(context, folder, log)));
   await start(context, folder, log);
 }
 
-/** Lets go of the store. The editor waits five seconds for it, and what was acknowledged is kept in any case. */
+/** Releases the store. The editor waits five seconds for this, and acknowledged messages are durable in any case. */
 export async function deactivate(): Promise<void> {
   const last = opened;
   opened = undefined;
@@ -67,7 +67,7 @@ async function start(context: vscode.ExtensionContext, folder: vscode.WorkspaceF
     await deactivate();
     const workspace = await open(wanted.location, { readOnly: wanted.readOnly !== undefined });
     const { backend, readOnly } = workspace.info();
-    // The store may have a reason of its own, such as a later version that wrote it.
+    // The store itself may be read-only, for example because a later version wrote it.
     const place = { ...wanted, readOnly: wanted.readOnly ?? readOnly ?? undefined };
     await vscode.commands.executeCommand('setContext', 'nofx.open', true);
     await vscode.commands.executeCommand('setContext', 'nofx.writable', place.readOnly === undefined);
@@ -92,8 +92,8 @@ async function show(context: vscode.ExtensionContext, workspace: Workspace, plac
     }
   });
   const view = vscode.window.createTreeView('nofx.conversations', { treeDataProvider: conversations });
-  // Set in any case: the editor keeps the message of an earlier view of this name.
-  view.message = place.readOnly === undefined ? '' : `Only to read: ${place.readOnly}.`;
+  // Always set: the editor keeps the message of an earlier view of this name.
+  view.message = place.readOnly === undefined ? '' : `Read-only: ${place.readOnly}.`;
   const retry = setInterval(() => outbox.unsaved.length > 0 && void outbox.save(), RETRY_MS);
   const refresh = () => trees.forEach((tree) => tree.refresh());
   const follows = (editor: vscode.TextEditor | undefined) => void tasks.show(conversationOf(editor?.document.uri));
@@ -142,7 +142,7 @@ async function show(context: vscode.ExtensionContext, workspace: Workspace, plac
   }
 }
 
-/** Shows what changes, by this window or another, until the store is closed. */
+/** Shows changes from this window or another, until the store is closed. */
 async function follow(workspace: Workspace, trees: Tree[], documents: Documents): Promise<void> {
   for await (const { gap, events } of workspace.watch()) {
     trees.forEach((tree) => tree.refresh());

@@ -3,18 +3,18 @@ import type { MigrationReport, Workspace } from 'nofx-node';
 import * as vscode from 'vscode';
 import { counted } from './tree';
 
-/** What the old extension kept in the folder. */
+/** What the old extension stored in the folder. */
 const FAMILIAR = ['agents.json', 'sessions', 'archives', 'orchestration', 'templates'];
 
-/** Returns whether the old extension has left something in a folder. */
+/** Returns whether the old extension has left data in a folder. */
 export async function isLegacy(folder: string): Promise<boolean> {
   const names = await readdir(folder).catch(() => []);
   return names.some((name) => FAMILIAR.includes(name));
 }
 
-/** Migrates a legacy folder and shows how far it is. */
+/** Migrates a legacy folder and shows the progress. */
 export async function migrate(workspace: Workspace, folder: string, log: vscode.LogOutputChannel): Promise<MigrationReport> {
-  const title = 'NofX: bringing in what the old version kept';
+  const title = 'NofX: importing conversations from the old version';
   const report = await vscode.window.withProgress({ location: vscode.ProgressLocation.Notification, title }, (progress) => {
     let [phase, percent] = ['', 0];
     return workspace.migrate(folder, {
@@ -32,11 +32,11 @@ export async function migrate(workspace: Workspace, folder: string, log: vscode.
   log.info(report.text);
   const sessions = report.added.sessions ?? 0;
   const messages = counted(report.added.messages ?? 0, 'message');
-  const told = `NofX has brought in ${counted(sessions, 'conversation')} with ${messages} from ${counted(report.files, 'file')}.`;
+  const told = `NofX has imported ${counted(sessions, 'conversation')} with ${messages} from ${counted(report.files, 'file')}.`;
   const show = 'Show Report';
   const answer = report.complete && !report.damaged
-    ? vscode.window.showInformationMessage(`${told} The old files stay as they are.`, show)
-    : vscode.window.showWarningMessage(`${told} Some things need a look.`, show);
+    ? vscode.window.showInformationMessage(`${told} The old files stay unchanged.`, show)
+    : vscode.window.showWarningMessage(`${told} Some things need attention.`, show);
   void answer.then((choice) => choice === show && log.show());
   return report;
 }

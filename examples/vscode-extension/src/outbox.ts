@@ -6,23 +6,23 @@ export interface Unsaved {
   message: NewMessage & { id: string };
 }
 
-/** What the outbox needs of a store. */
+/** What the outbox needs from a store. */
 export interface Store {
   addMessage(session: string, message: NewMessage): Promise<number>;
   /** Returns whether a message is among the newest of a session. */
   has(session: string, messageId: string): Promise<boolean>;
 }
 
-/** Returns whether the same call may succeed later, as the errors of nofx-node say of themselves. */
+/** Returns whether the same call may succeed later, as the errors of nofx-node say about themselves. */
 function isTransient(error: unknown): error is Error & { code: string; transient: true } {
   return (error as { transient?: boolean }).transient === true;
 }
 
 /**
- * Messages on their way into the store, in order.
+ * Messages on their way to the store, in order.
  *
- * What cannot be saved for now, because the disk is full or another program has the store, stays here and is tried again. What can
- * never be saved is handed back to whoever added it.
+ * What cannot be saved for now, because the disk is full or another program has the store, stays here and is retried. What can
+ * never be saved is handed back to the caller that added it.
  */
 export class Outbox {
   readonly #store: Store;
@@ -37,19 +37,19 @@ export class Outbox {
     this.#tell = tell;
   }
 
-  /** What is not saved yet. */
+  /** The messages that are not saved yet. */
   get unsaved(): readonly Unsaved[] {
     return this.#waiting;
   }
 
-  /** Saves a message, or keeps it: then returns `false`. Throws if it can never be saved. */
+  /** Saves a message, or keeps it and returns `false`. Throws if it can never be saved. */
   async add(item: Unsaved): Promise<boolean> {
     this.#waiting.push(item);
     await this.save();
     return !this.#waiting.includes(item);
   }
 
-  /** Tries to save what waits. */
+  /** Tries to save the waiting messages. */
   save(): Promise<void> {
     const next = this.#saving.then(() => this.#saveAll());
     this.#saving = next.catch(() => undefined);

@@ -2,7 +2,7 @@ import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import * as vscode from 'vscode';
 
-/** Where the store of a workspace is, and whether it may be written. */
+/** Where the store of a workspace is, and whether it may be written to. */
 export interface Place {
   /** The folder that is open. */
   workspace: string;
@@ -10,14 +10,14 @@ export interface Place {
   folder: string;
   /** The location of the store. */
   location: string;
-  /** Why the store is only read, if so. */
+  /** Why the store is read-only, if so. */
   readOnly: string | undefined;
 }
 
-/** Returns the place of the first folder of the workspace. */
+/** Returns the location of the store of the first workspace folder. */
 export async function placeOf(folder: vscode.WorkspaceFolder): Promise<Place> {
   const legacy = join(folder.uri.fsPath, '.nofx');
-  // A workspace that is not trusted could name any file of this machine.
+  // An untrusted workspace could name any file on this machine.
   const setting = vscode.workspace.isTrusted ? vscode.workspace.getConfiguration('nofx').get<string>('store') : '';
   const location = setting || `redb:${join(legacy, 'store', 'nofx.redb')}`;
   return { workspace: folder.uri.fsPath, folder: legacy, location, readOnly: await reasonToOnlyRead(folder.uri.fsPath) };

@@ -3,7 +3,7 @@ import * as vscode from 'vscode';
 import { type Desk, report } from './desk';
 import { showConversation } from './documents';
 
-/** Messages that are offered. */
+/** How many messages are offered. */
 const OFFERED = 100;
 
 /** How long to wait for the next key before searching. */
@@ -13,7 +13,7 @@ interface Found extends vscode.QuickPickItem {
   hit: SearchHit;
 }
 
-/** Registers the search over all conversations: it searches while a person types. */
+/** Registers the search across all conversations: it searches as the user types. */
 export function searchCommands(desk: Desk): vscode.Disposable {
   return desk.command('nofx.search', async () => {
     const box = vscode.window.createQuickPick<Found>();
@@ -55,7 +55,7 @@ async function offer(workspace: Workspace, value: string, signal: AbortSignal): 
     label: `$(comment) ${hit.snippet}`,
     description: hit.name,
     detail: new Date(hit.at).toLocaleString(),
-    // What the store finds need not look like what was typed.
+    // A match need not look like the typed text, so the editor must not filter.
     alwaysShow: true,
     hit,
   }));

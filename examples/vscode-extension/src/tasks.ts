@@ -8,10 +8,10 @@ const LOOKS: Record<string, { icon: string; color: string; said: string }> = {
   in_progress: { icon: 'play-circle', color: 'charts.blue', said: 'in progress' },
   completed: { icon: 'pass', color: 'charts.green', said: 'done' },
   failed: { icon: 'error', color: 'charts.red', said: 'failed' },
-  interrupted: { icon: 'debug-pause', color: 'charts.yellow', said: 'put aside' },
+  interrupted: { icon: 'debug-pause', color: 'charts.yellow', said: 'interrupted' },
 };
 
-/** The tasks of the conversation that was looked at last: the current one, then those that ended, newest first. */
+/** The tasks of the conversation viewed last: the current one, then those that have ended, newest first. */
 export class TaskTree extends Tree {
   readonly #desk: Desk;
   readonly #view: vscode.TreeView<vscode.TreeItem>;
@@ -49,13 +49,13 @@ export class TaskTree extends Tree {
   }
 }
 
-/** The item of the task that is being worked on. */
+/** The item of the current task. */
 interface CurrentTask extends vscode.TreeItem {
   session: string;
   task: Task;
 }
 
-/** Registers what people do with tasks. What agents are to do and have done is told in the log between agents, too. */
+/** Registers the commands for tasks. What agents are to do and have done is also recorded in the log between agents. */
 export function taskCommands(desk: Desk): vscode.Disposable {
   const { workspace } = desk;
   const end = (name: string, type: string, act: (session: string, task: string) => Promise<Task>) =>

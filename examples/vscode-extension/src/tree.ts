@@ -25,7 +25,7 @@ interface Look {
   tooltip?: string | vscode.MarkdownString;
 }
 
-/** Makes an item without children. */
+/** Creates an item without children. */
 export function leaf(label: string, { icon, color, description, tooltip }: Look): vscode.TreeItem {
   const item = new vscode.TreeItem(label);
   item.iconPath = new vscode.ThemeIcon(icon, color === undefined ? undefined : new vscode.ThemeColor(color));
@@ -34,7 +34,7 @@ export function leaf(label: string, { icon, color, description, tooltip }: Look)
   return item;
 }
 
-/** Writes a number of things. */
+/** Formats a number of things. */
 export function counted(count: number, one: string, many = `${one}s`): string {
   return `${count.toLocaleString()} ${count === 1 ? one : many}`;
 }

@@ -1,7 +1,7 @@
 import * as vscode from 'vscode';
 import type { Unsaved } from './outbox';
 
-/** Says in the status bar, for as long as it holds, that messages are not saved; and once aloud, why. */
+/** Says in the status bar, as long as it is true, that messages are not saved; and once in a notification, why. */
 export class UnsavedWarning implements vscode.Disposable {
   readonly #bar = vscode.window.createStatusBarItem(vscode.StatusBarAlignment.Left, 1000);
   #shown = false;

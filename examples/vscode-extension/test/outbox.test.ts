@@ -7,7 +7,7 @@ import { Outbox, type Unsaved } from '../src/outbox';
 class Disk {
   readonly saved: string[] = [];
   error: unknown;
-  /** Whether what fails has happened all the same. */
+  /** Whether a failing call has an effect all the same. */
   happens = false;
 
   async addMessage(_session: string, message: NewMessage): Promise<number> {

@@ -1,4 +1,4 @@
-//! Attachments in the canonical dump: bytes of any length on one line, never held as a whole.
+//! Attachments in the canonical dump: bytes of any length on one line, never held in memory as a whole.
 
 use std::io::Write;
 
@@ -14,10 +14,10 @@ use super::line::Line;
 use super::{DumpError, Result};
 use crate::attachment::attachment_chunks;
 
-/// Writes the line of one attachment. `Corrupt` if its bytes are not those that it describes.
+/// Writes the line of one attachment. `Corrupt` if its bytes do not match its description.
 pub(super) async fn write(store: &Store, out: &mut impl Write, path: &Text, record: &Record) -> Result<()> {
     let attachment = Attachment::from_object(object(record)?);
-    // The whole is read before the line begins: only then is it known to be right, and to be text or not.
+    // All of it is read before the line begins: only then is it known to be correct, and to be text or not.
     let is_text = is_text(store, &attachment).await?;
     let mut line = Line::of("attachment");
     line.text("path", path);
@@ -64,7 +64,7 @@ fn whole_characters(bytes: &[u8]) -> usize {
     }
 }
 
-/// Returns what stands between the quotes.
+/// Returns what is between the quotes.
 fn encoded(bytes: &[u8], is_text: bool) -> String {
     if !is_text {
         return STANDARD.encode(bytes);

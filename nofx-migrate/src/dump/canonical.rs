@@ -1,4 +1,4 @@
-//! The canonical dump: what people keep, a line for each thing, in one order.
+//! The canonical dump: the entities of a store, one line each, in one order.
 
 use std::io::Write;
 
@@ -16,7 +16,7 @@ use super::line::Line;
 use super::templates::Templates;
 use super::{DumpError, Result};
 
-/// How many entries of a page are asked for.
+/// Entries per page.
 const PAGE: usize = 256;
 
 const OF_AGENT: TrueId = TrueId { kind: &kind::AGENT, member: "id" };
@@ -25,10 +25,10 @@ const OF_ATTACHMENT: TrueId = TrueId { kind: &kind::ATTACHMENT, member: "path" }
 const OF_TEMPLATE: TrueId = TrueId { kind: &kind::TEMPLATE, member: "" };
 const OF_SEGMENT: TrueId = TrueId { kind: &kind::ORCHESTRATION, member: "" };
 
-/// Writes the canonical dump of a store: what people keep in it, one JSON object a line.
+/// Writes the canonical dump of a store: its entities, one JSON object a line.
 ///
-/// The same content always gives the same bytes, whatever the backend and however it came to be there. Nothing is held but a
-/// page at a time. Each page is one moment of the store, the dump as a whole is not: to have one moment, let nobody write.
+/// The same content always gives the same bytes, whatever the backend and however the content got there. Only one page at a time is
+/// held in memory. Each page is the state at one point in time; for the whole dump to be one state, stop all writers.
 /// `docs/format/dump.md` describes the lines.
 pub async fn dump(store: &Store, out: &mut impl Write) -> Result<()> {
     let mut dumper = Dumper { store, out, templates: Templates::new(store) };
@@ -128,7 +128,7 @@ impl<W: Write> Dumper<'_, W> {
         Ok(())
     }
 
-    /// Writes the messages of each session, those that it was restored with before its own.
+    /// Writes the messages of each session, first those that it was restored with.
     async fn messages(&mut self) -> Result<()> {
         let mut sessions = InOrder::<Record>::of(self.store, &kind::SESSION, OF_SESSION).await?;
         let mut histories = InOrder::<LogHead>::of(self.store, &kind::HISTORY, OF_SESSION).await?;
@@ -185,7 +185,7 @@ impl<W: Write> Dumper<'_, W> {
                 let mut line = Line::of("message");
                 line.text("session", session);
                 line.number("seq", seq);
-                // A long content is kept apart from its message.
+                // A long content is stored separately from its message.
                 let message = Message::from_object(entry_object(&log, &entry)?);
                 let message = whole_message(self.store, message).await?;
                 self.put_object(line, message.object(), &name_of(&log, &entry), columns::MESSAGE)?;
@@ -198,7 +198,7 @@ impl<W: Write> Dumper<'_, W> {
         Ok(())
     }
 
-    /// Writes tasks as they are now: an entry that another one replaces is history.
+    /// Writes tasks in their current state: an entry that another one replaces is history.
     async fn tasks(&mut self) -> Result<()> {
         let mut logs = InOrder::<LogHead>::of(self.store, &kind::TASKS, OF_SESSION).await?;
         while let Some((session, head)) = logs.next().await? {
@@ -309,7 +309,7 @@ impl<W: Write> Dumper<'_, W> {
     }
 }
 
-/// Splits an id into its namespace and what it is there.
+/// Splits a stored id into its namespace and its id there.
 fn in_namespace(id: &str) -> (&str, &str) {
     id.split_once('/').unwrap_or((id, ""))
 }
@@ -321,7 +321,7 @@ fn finish(line: &mut Line, own: &Object, columns: &[Column], told: &[&str]) -> s
     Ok(())
 }
 
-/// The id is told by the caller, but for one that is no text: that is still to be told.
+/// The caller writes the id, except for one that is not text, which is still to be written.
 fn told_id(object: &Object) -> Vec<&'static str> {
     object.read::<Text>("id").map(|_| "id").into_iter().collect()
 }

@@ -1,11 +1,11 @@
-//! What each member of the old format is called in the dump, and which values fit there.
+//! The name of each member of the old format in the dump, and the values that fit there.
 
 use nofx_core::Timestamp;
 use nofx_core::json::{self, Object, SyntaxError, Text, Value};
 
 use super::line::Line;
 
-/// A member of the old format and its place in the dump.
+/// A member of the old format and its column in the dump.
 pub(super) struct Column {
     legacy: &'static str,
     name: &'static str,
@@ -13,7 +13,7 @@ pub(super) struct Column {
     required: bool,
 }
 
-/// Which values a place takes.
+/// The values that a column accepts.
 #[derive(Clone, Copy, PartialEq)]
 enum Fits {
     Text,
@@ -25,12 +25,12 @@ enum Fits {
     Anything,
 }
 
-/// A place that is always there: `null` where the source has nothing that fits.
+/// A column that is always present: `null` if the source has no value that fits.
 const fn always(name: &'static str, legacy: &'static str, fits: Fits) -> Column {
     Column { legacy, name, fits, required: true }
 }
 
-/// A place that is left out where the source has nothing.
+/// A column that is omitted if the source has no value.
 const fn maybe(name: &'static str, legacy: &'static str, fits: Fits) -> Column {
     Column { legacy, name, fits, required: false }
 }
@@ -106,9 +106,9 @@ pub(super) const CHECKPOINT: &[Column] = &[
     always("agent_text", "agent", Fits::Text),
 ];
 
-/// Writes each column, and gathers in an object what no column says: unknown members and values that do not fit.
+/// Writes each column, and collects in an object what no column holds: unknown members and values that do not fit.
 ///
-/// `told` are members that the caller has told already.
+/// `told` are members that the caller has already written.
 pub(super) fn write(
     line: &mut Line,
     source: &Object,
@@ -138,7 +138,7 @@ pub(super) fn write(
         columns.iter().map(|column| column.legacy).chain(told.iter().copied()).find(|known| name == known)
     };
     for (name, value) in source.iter() {
-        // Of a known member that is there several times only the last counts, and it stands in its column.
+        // If a known member occurs several times, only the last one counts, and it is in its column.
         let kept = match known(&name) {
             Some(known) => misfits.contains(&known),
             None => true,
@@ -154,7 +154,7 @@ impl Column {
     fn takes(&self, value: &str) -> bool {
         match (self.fits, value.as_bytes().first()) {
             (Fits::Anything, _) => true,
-            // A place that may be missing has room for the difference between nothing and `null`.
+            // An optional column can express the difference between nothing and `null`.
             (fits, Some(b'n')) => !self.required && fits != Fits::Time,
             (Fits::Text, Some(first)) => *first == b'"',
             (Fits::Number, Some(first)) => matches!(first, b'-' | b'0'..=b'9'),
@@ -167,16 +167,16 @@ impl Column {
     }
 }
 
-/// Tells whether a value is a time in the only shape that the dump writes: `2025-07-01T10:00:00.000Z`.
+/// Returns whether a value is a time in the only format that the dump writes: `2025-07-01T10:00:00.000Z`.
 fn is_canonical_time(value: &str) -> bool {
     let text = Text::from_json(value);
     let text = text.as_ref().and_then(Text::as_str).unwrap_or_default();
     text.len() == 24 && Timestamp::parse(text).is_some_and(|time| time.to_string() == text)
 }
 
-/// Returns the time that a value of another shape means, where that is beyond doubt.
+/// Returns the time that a value of another format means, if that is unambiguous.
 fn converted_time(value: &str) -> Option<Timestamp> {
-    // What JavaScript can have as a date.
+    // The range of JavaScript dates.
     const LAST: u64 = 8_640_000_000_000_000;
     let millis = i64::read(value).filter(|millis| millis.unsigned_abs() <= LAST).map(Timestamp::from_millis);
     millis.or_else(|| Timestamp::read(value))

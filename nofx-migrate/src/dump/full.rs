@@ -1,4 +1,4 @@
-//! The full dump: everything that the waist shows, in a form that can be loaded again.
+//! The full dump: everything that the waist exposes, in a form that can be loaded again.
 
 use std::io::{self, Write};
 
@@ -9,7 +9,7 @@ use nofx_core::{Body, Error, LogHead, LogKey, LogScan, LogState, RecordKey, Scan
 use super::{DumpError, Result};
 use crate::digest::{Running, hex};
 
-/// How many items of a page are asked for.
+/// Items per page.
 const PAGE: usize = 256;
 
 /// The first line of every full dump of this version.
@@ -26,20 +26,20 @@ pub struct Counts {
     pub entries: u64,
 }
 
-/// What a full dump ends with: how much there was, and the digest of all of it.
+/// The end of a full dump: the counts, and the digest of everything.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FullDump {
-    /// How much there was.
+    /// The counts.
     pub counts: Counts,
-    /// The SHA-256 of all lines but the last, in hexadecimal: equal for two stores exactly if they hold the same.
+    /// The SHA-256 of all lines except the last, in hexadecimal: equal for two stores exactly if they hold the same.
     pub sha256: String,
 }
 
 /// Writes the full dump of a store: each record, and each log with its state and entries, of known and unknown kinds.
 ///
-/// What belongs to the place and not to the content is not in it: the id of the store, numbers of commits, ids of batches,
-/// names of logs that were removed. So two stores with the same content give the same bytes, whatever their backends. As with
-/// [`dump`](crate::dump), each page is one moment of the store. `docs/format/dump.md` describes the lines.
+/// Whatever identifies the store rather than its content is left out: the id of the store, numbers of commits, ids of batches,
+/// names of removed logs. So two stores with the same content give the same bytes, whatever their backends. As with
+/// [`dump`](crate::dump), each page is the state at one point in time. `docs/format/dump.md` describes the lines.
 pub async fn dump_full(store: &Store, out: &mut impl Write) -> Result<FullDump> {
     let mut out = Digesting { out, digest: Running::default() };
     let mut counts = Counts::default();
@@ -72,7 +72,7 @@ pub async fn full_digest(store: &Store) -> nofx_core::Result<FullDump> {
 
 async fn write_log<W: Write>(store: &Store, head: &LogHead, out: &mut Digesting<'_, W>) -> Result<()> {
     out.put(&log_line(&head.log, head.state, head.length))?;
-    // Entries that came after the head was read are not the dump's.
+    // Entries that were added after the head was read are not part of the dump.
     let mut entries = store.read_whole(head, PAGE);
     let mut found = 0;
     while let Some(entry) = entries.try_next().await? {

@@ -1,4 +1,4 @@
-//! Of which logs the messages of a session consist.
+//! The logs that hold the messages of a session.
 
 use nofx_core::entity::{Entity, Session};
 use nofx_core::json::Object;
@@ -13,7 +13,7 @@ pub(super) fn parts(session: &Object) -> (Vec<(LogKey, u64)>, LogKey) {
     (session.pieces.iter().map(|piece| (piece.history(), piece.length)).collect(), session.log())
 }
 
-/// Tells whether a log is shown where it belongs: as that of a session that goes on from it, or that others were restored from.
+/// Returns whether a log is shown where it belongs: as part of a session that continues from it, or that others were restored from.
 pub(super) async fn is_shown_elsewhere(store: &Store, log: &LogKey) -> Result<bool> {
     let shared = Record::fetch(store, &RecordKey::new(kind::HISTORY_SHARED, log.id())?).await?;
     if let Some(record) = shared
@@ -21,7 +21,7 @@ pub(super) async fn is_shown_elsewhere(store: &Store, log: &LogKey) -> Result<bo
     {
         return Ok(true);
     }
-    // A session that was rewound goes on in a log with a name of its own.
+    // A rewound session continues in a log with a name of its own.
     let first = first_id(log.id());
     Ok(first != log.id() && Record::fetch(store, &RecordKey::new(kind::SESSION, first)?).await?.is_some())
 }

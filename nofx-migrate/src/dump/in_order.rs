@@ -1,7 +1,7 @@
-//! Records and logs in the order of the ids that people gave them.
+//! Records and logs in the order of their real ids.
 //!
-//! Keys sort as their ids do, but for the few ids that no key can hold: those are kept under their digest, all together
-//! somewhere in the middle. They are found first, and each is given out where its true id belongs.
+//! Keys sort as their ids do, except for the few ids that no key can hold: those are stored under their digest, all together
+//! somewhere in the middle. They are read first, and each is returned where its real id belongs.
 
 use std::collections::VecDeque;
 
@@ -10,20 +10,20 @@ use futures_util::stream::BoxStream;
 use nofx_core::json::{Object, Text};
 use nofx_core::{Error, Key, Kind, LogHead, LogKey, LogScan, Record, RecordKey, Result, ScanQuery, Store};
 
-/// The beginning of a key that stands for an id by its digest. No other key begins so.
+/// The prefix of a key that holds the digest of an id. No other key begins with it.
 const DIGESTED: &str = "sha256:";
 
-/// How many items of a page are asked for.
+/// Items per page.
 const PAGE: usize = 256;
 
-/// The record and its member that say what an id really is.
+/// The record and its member that hold the real id.
 #[derive(Clone, Copy)]
 pub(super) struct TrueId {
     pub(super) kind: &'static Kind,
     pub(super) member: &'static str,
 }
 
-/// What can be listed by its key.
+/// What can be listed by key.
 pub(super) trait Listed: Sized + Send + 'static {
     type Key: Key;
     fn key(&self) -> &Self::Key;
@@ -63,7 +63,7 @@ impl Listed for LogHead {
     }
 }
 
-/// Everything of a kind, one after the other.
+/// Everything of a kind, one item after the other.
 pub(super) struct InOrder<T: Listed> {
     store: Store,
     plain: BoxStream<'static, Result<T>>,
@@ -89,7 +89,7 @@ impl<T: Listed> InOrder<T> {
         Ok(in_order)
     }
 
-    /// Returns the next one with its true id.
+    /// Returns the next one with its real id.
     pub(super) async fn next(&mut self) -> Result<Option<(Text, T)>> {
         loop {
             let plain = self.next_plain.as_ref().map(|item| Text::from(item.key().id()));
@@ -122,7 +122,7 @@ impl<T: Listed> InOrder<T> {
     }
 }
 
-/// Returns the id that a digest stands for, or the digest if nothing says it.
+/// Returns the id for a digest, or the digest if it is not known.
 async fn resolve(store: &Store, digest: &str, true_id: TrueId) -> Result<Text> {
     let key = RecordKey::new(true_id.kind.clone(), digest)?;
     let Some(record) = Record::fetch(store, &key).await? else { return Ok(digest.into()) };

@@ -6,7 +6,7 @@ use nofx_core::json::{Object, Text, quote};
 pub(super) struct Line(String);
 
 impl Line {
-    /// Begins a line of a kind.
+    /// Starts a line of a kind.
     pub(super) fn of(kind: &str) -> Self {
         Self(format!("{{\"kind\":{}", quote(kind)))
     }
@@ -34,7 +34,7 @@ impl Line {
         self.member(name, &value.to_string());
     }
 
-    /// Adds what has no member of its own, if there is any.
+    /// Adds what has no member of its own, if anything.
     pub(super) fn extra(&mut self, extra: &Object) {
         if !extra.is_empty() {
             self.member("extra", &extra.to_json());
@@ -47,7 +47,7 @@ impl Line {
         self.0
     }
 
-    /// Leaves the line open, for a value that is too long to be held.
+    /// Leaves the line open, for a value that is too long to be held in memory.
     pub(super) fn unfinished(self) -> String {
         self.0
     }

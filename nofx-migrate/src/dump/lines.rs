@@ -1,4 +1,4 @@
-//! The lines of a full dump, read one by one and judged by all that a line can be judged by.
+//! Reads the lines of a full dump and validates everything that a line allows to validate.
 
 use std::io::{BufRead, Read};
 
@@ -9,12 +9,12 @@ use super::full::{Counts, FIRST_LINE, FullDump, entry_line, last_line, log_line,
 use super::load::LoadError;
 use crate::digest::{Running, hex};
 
-/// The longest line that is read. No backend takes a body of this size.
+/// The longest line that is read. No backend accepts a body of this size.
 const MAX_LINE_BYTES: u64 = 64 << 20;
 
 type Result<T, E = LoadError> = std::result::Result<T, E>;
 
-/// What a line says.
+/// The content of a line.
 #[derive(Debug)]
 pub(super) enum Item {
     Record(RecordKey, Body),
@@ -22,7 +22,7 @@ pub(super) enum Item {
     Entry(u64, NewEntry),
 }
 
-/// Reads items until the dump's own last line, and nothing behind it.
+/// Reads items up to the dump's own last line, and nothing after it.
 pub(super) struct Lines<'a, R> {
     input: &'a mut R,
     number: u64,
@@ -37,12 +37,12 @@ pub(super) struct Lines<'a, R> {
 /// A step through the dump.
 pub(super) enum Step {
     Item(Item),
-    /// The last line, which agrees with all before it.
+    /// The last line, which agrees with everything before it.
     End(FullDump),
 }
 
 impl<'a, R: BufRead> Lines<'a, R> {
-    /// Begins to read; the first line must say what this is.
+    /// Starts to read; the first line must be that of a full dump.
     pub(super) fn new(input: &'a mut R) -> Result<Self> {
         let mut lines = Self {
             input,
@@ -53,7 +53,7 @@ impl<'a, R: BufRead> Lines<'a, R> {
             last_log: None,
             entries: (0, 0),
         };
-        // Not a whole line: what is no dump may have none.
+        // Not a whole line: what is not a dump may have no line ends.
         let mut start = Vec::new();
         lines.number = 1;
         lines.input.take(FIRST_LINE.len() as u64).read_to_end(&mut start).map_err(|error| lines.unreadable(error))?;
@@ -71,7 +71,7 @@ impl<'a, R: BufRead> Lines<'a, R> {
             return self.end(&line).map(Step::End);
         }
         let item = item(&object).ok_or_else(|| self.damaged("is neither a record, a log nor an entry"))?;
-        // Whatever this reader understands but the writer would not write is damage: the way back must give the same bytes.
+        // Anything that this reader understands but the writer would not write is damage: dumping again must give the same bytes.
         let rewritten = match &item {
             Item::Record(key, body) => record_line(key, body),
             Item::Log(key, state, length) => log_line(key, *state, *length),
@@ -94,15 +94,15 @@ impl<'a, R: BufRead> Lines<'a, R> {
         }
         if line.last() != Some(&b'\n') {
             return Err(self.damaged(match line.len() as u64 {
-                0 => "is missing: the dump was cut",
+                0 => "is missing: the dump is truncated",
                 MAX_LINE_BYTES => "is too long",
-                _ => "has no end: the dump was cut",
+                _ => "has no line end: the dump is truncated",
             }));
         }
         String::from_utf8(line).map_err(|_| self.damaged("is not UTF-8"))
     }
 
-    /// Judges an item by those before it.
+    /// Checks an item against those before it.
     fn take(&mut self, item: &Item) -> Result<()> {
         let (next, length) = self.entries;
         match item {

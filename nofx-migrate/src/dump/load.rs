@@ -1,4 +1,4 @@
-//! Loading a full dump.
+//! Loads a full dump.
 
 use std::io::BufRead;
 
@@ -21,7 +21,7 @@ pub enum LoadError {
     Read {
         /// The line, from one.
         line: u64,
-        /// The error below.
+        /// The underlying error.
         source: std::io::Error,
     },
     /// The dump is not, or no longer, what [`dump_full`](crate::dump_full) wrote.
@@ -37,10 +37,10 @@ pub enum LoadError {
     NotEmpty(String),
 }
 
-/// Fills an empty store with what a full dump holds, so that the store's full dump is the same bytes.
+/// Fills an empty store with the content of a full dump, so that a full dump of the store has the same bytes.
 ///
-/// Reads line by line and holds one batch. Whether the dump is whole is known at its last line only: if this fails, the store
-/// may hold a part and is to be thrown away. Whoever can read the input twice calls [`check_dump`] first.
+/// Reads line by line and holds one batch in memory. Only the last line shows whether the dump is complete: if this fails, the store
+/// may hold a part and should be discarded. A caller that can read the input twice should call [`check_dump`] first.
 pub async fn load(input: &mut impl BufRead, store: &Store) -> Result<FullDump, LoadError> {
     if let Some(found) = anything_in(store).await? {
         return Err(LoadError::NotEmpty(found));
@@ -68,7 +68,7 @@ pub async fn load(input: &mut impl BufRead, store: &Store) -> Result<FullDump, L
     }
 }
 
-/// Reads a full dump to its end without loading it, and tells whether it is whole.
+/// Reads a full dump to its end without loading it, and checks whether it is complete.
 pub fn check_dump(input: &mut impl BufRead) -> Result<FullDump, LoadError> {
     let mut lines = Lines::new(input)?;
     loop {

@@ -1,4 +1,4 @@
-//! What agents and sessions say of their templates.
+//! What agents and sessions say about their templates.
 
 use std::collections::HashMap;
 
@@ -8,10 +8,10 @@ use nofx_core::{Result, Store};
 
 use super::line::Line;
 
-/// How many bytes of prompts are kept at hand.
+/// How many bytes of prompts are cached.
 const KEPT_BYTES: usize = 8 << 20;
 
-/// Looks templates up, keeping at hand what it found.
+/// Looks up templates, and caches what it found.
 pub(super) struct Templates<'a> {
     store: &'a Store,
     found: HashMap<Text, Found>,
@@ -29,7 +29,7 @@ impl<'a> Templates<'a> {
         Self { store, found: HashMap::new(), bytes: 0 }
     }
 
-    /// Writes the member `template` and returns which member of the source it tells.
+    /// Writes the member `template` and returns the member of the source that it covers.
     pub(super) async fn tell(
         &mut self,
         line: &mut Line,
@@ -49,7 +49,7 @@ impl<'a> Templates<'a> {
         if !reference.is_empty() {
             line.member("template", &reference.to_json());
         }
-        // A template that is neither a text nor nothing is a stranger.
+        // A template that is neither text nor absent is an unknown member.
         Ok(named.filter(|value| matches!(value.as_bytes().first(), Some(b'"' | b'n'))).map(|_| "template"))
     }
 

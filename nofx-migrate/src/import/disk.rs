@@ -1,4 +1,4 @@
-//! A database of one run: what grows with the number of files is in it, not in memory.
+//! A database for one run: what grows with the number of files is in it, not in memory.
 
 use std::fmt;
 use std::io;
@@ -8,7 +8,7 @@ use rusqlite::Connection;
 
 use crate::error::MigrateError;
 
-/// How many rows are fetched at once by those who go through many.
+/// How many rows to fetch at once when many are read.
 pub(crate) const PAGE_ROWS: usize = 128;
 
 /// How much of the database is in memory, in KiB.
@@ -17,7 +17,7 @@ const CACHE_KIB: u32 = 8 << 10;
 /// How many statements are kept ready.
 const STATEMENTS: usize = 32;
 
-/// A database without a name, in the system's folder for temporary files. It goes with the process, however that ends.
+/// A database without a name, in the system's folder for temporary files. It is gone when the process ends, however it ends.
 pub(crate) struct Disk(Mutex<Connection>);
 
 impl fmt::Debug for Disk {
@@ -27,10 +27,10 @@ impl fmt::Debug for Disk {
 }
 
 impl Disk {
-    /// Makes a database with these tables.
+    /// Creates a database with these tables.
     pub(crate) fn new(tables: &str) -> Result<Self, MigrateError> {
         let make = || {
-            // Without a name, SQLite makes a file that is removed while it is open.
+            // Without a name, SQLite creates a file that is removed while it is open.
             let connection = Connection::open("")?;
             connection.set_prepared_statement_cache_capacity(STATEMENTS);
             connection.execute_batch(&format!(
@@ -43,7 +43,7 @@ impl Disk {
         make().map(|connection| Self(Mutex::new(connection))).map_err(failed)
     }
 
-    /// Does something with the database while others wait.
+    /// Does something with the database while other callers wait.
     pub(crate) fn with<T>(&self, act: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, MigrateError> {
         act(&self.0.lock().unwrap_or_else(PoisonError::into_inner)).map_err(failed)
     }
@@ -53,7 +53,7 @@ fn failed(error: rusqlite::Error) -> MigrateError {
     MigrateError::TemporaryFile(Arc::new(io::Error::other(error)))
 }
 
-/// Goes through rows that are fetched a page at a time: `fetch` returns those behind a number, each with its own, in order.
+/// Visits rows that are fetched a page at a time: `fetch` returns those after a number, each with its own, in order.
 pub(crate) fn paged<T, E>(
     mut fetch: impl FnMut(i64) -> Result<Vec<(i64, T)>, E>,
 ) -> impl Iterator<Item = Result<T, E>> {

@@ -1,4 +1,4 @@
-//! The first pass: what each file is and which ids are in it.
+//! The first pass: finds out what each file is and which ids are in it.
 
 use std::collections::{BTreeSet, HashSet};
 use std::io;
@@ -27,7 +27,7 @@ pub(crate) struct Examined {
     pub(crate) print: Print,
     pub(crate) judgement: Judgement,
     pub(crate) marks: u8,
-    /// What it has a part of, by rank and name; of checkpoints without an agent there is no name.
+    /// What it has a part of, by rank and name; checkpoints without an agent have no name.
     pub(crate) parts: Vec<(u8, Option<Vec<u8>>)>,
     pub(crate) templates: Vec<NamedTemplate>,
     /// The ids of its agents or sessions, and the members beside the list of them, as JSON.
@@ -37,7 +37,7 @@ pub(crate) struct Examined {
     pub(crate) outline: Option<(Outline, OwnedSemaphorePermit)>,
 }
 
-/// What is told of a file that was examined.
+/// What to report about a file that was examined.
 #[derive(Debug)]
 pub(crate) struct Seen {
     pub(crate) path: String,
@@ -49,7 +49,7 @@ pub(crate) struct Seen {
     pub(crate) unreadable: Option<String>,
 }
 
-/// Reads a file for the first time, and notes what is in it.
+/// Reads a file for the first time, and records what is in it.
 pub(crate) fn examine(index: &Index, at: usize, source: &SourceFile, outlines: &Room) -> Result<Seen, MigrateError> {
     let place = Place::of(&source.path);
     let read = match place.promise {
@@ -81,7 +81,7 @@ fn digested(source: &SourceFile, place: &Place) -> io::Result<(u64, (Hash, Print
         digests.0.add(piece);
         digests.1.add(piece);
     })?;
-    // The reader of such files looks at nothing but whether there are bytes.
+    // The reader of such files only checks whether there are any bytes.
     let mut reading = legacy::read(place, if size > 0 { b"x" } else { b"" }, Pass::First);
     reading.judgement.unused.iter_mut().for_each(|unused: &mut Unused| unused.to = size);
     Ok((size, (digests.0.finish(), digests.1.finish()), reading))
@@ -148,8 +148,8 @@ fn examined(
     }
 }
 
-/// Gives each list of checkpoints without an agent to the agent with whose checkpoints it has most in common, or else to one
-/// of its own name; returns what is to be told of each, by path.
+/// Assigns each list of checkpoints without an agent to the agent whose checkpoints have most in common with it, or else to an agent
+/// of its own name; returns what to report about each, by path.
 pub(crate) fn name_lists(index: &Arc<Index>) -> Result<Vec<(String, String)>, MigrateError> {
     let select = |sql: &str| -> Result<Vec<usize>, MigrateError> {
         index.disk.with(|disk| disk.prepare(sql)?.query_map([Thing::CHECKPOINTS], |row| row.get(0))?.collect())
@@ -195,14 +195,14 @@ pub(crate) fn name_lists(index: &Arc<Index>) -> Result<Vec<(String, String)>, Mi
     Ok(told)
 }
 
-/// A list of checkpoints without an agent, and the agent that has most of them, with how many.
+/// A list of checkpoints without an agent, and the agent that has most of them, with the number.
 struct Nameless {
     at: usize,
     checkpoints: HashSet<Hash>,
     best: Option<(usize, Vec<u8>)>,
 }
 
-/// Those checkpoints of an agent that are in lists without one.
+/// The checkpoints of an agent that are in lists without one.
 #[derive(Default)]
 struct Agent {
     name: Vec<u8>,
@@ -218,7 +218,7 @@ impl Nameless {
     }
 }
 
-/// Reads the checkpoints of a file again; none if that is not possible any more, which is told when they are taken.
+/// Reads the checkpoints of a file again; none if that is no longer possible, which is reported when they are imported.
 fn checkpoints(index: &Index, at: usize) -> Result<HashSet<Hash>, MigrateError> {
     let files = index.files(&[at])?;
     let reading = files.first().and_then(|file| index.read(file).ok());

@@ -1,4 +1,4 @@
-//! What the target shall have of one thing, as digests: small enough to be kept until everything is verified.
+//! What the target must have of one thing, as digests: small enough to be kept until everything is verified.
 
 use nofx_core::json::{Object, Text};
 use nofx_core::{Body, Kind, LogKey, RecordKey};
@@ -8,14 +8,14 @@ use super::names::Names;
 use super::plan::{Plan, PlannedLog, PlannedRecord};
 use crate::digest::{Print, Printing};
 
-/// What the target shall have of one thing.
+/// What the target must have of one thing.
 #[derive(Clone, Debug)]
 pub(crate) struct Expected {
     pub(crate) records: Vec<ExpectedRecord>,
     pub(crate) logs: Vec<ExpectedLog>,
 }
 
-/// A record that the target shall have.
+/// A record that the target must have.
 #[derive(Clone, Debug)]
 pub(crate) struct ExpectedRecord {
     pub(crate) kind: &'static str,
@@ -28,7 +28,7 @@ pub(crate) struct ExpectedRecord {
     pub(crate) damaged: Option<Object>,
 }
 
-/// Entries that a log shall have.
+/// Entries that a log must have.
 #[derive(Clone, Debug)]
 pub(crate) struct ExpectedLog {
     pub(crate) kind: &'static str,
@@ -37,7 +37,7 @@ pub(crate) struct ExpectedLog {
 }
 
 impl Expected {
-    /// Makes the digests of a plan.
+    /// Computes the digests of a plan.
     pub(crate) fn of(plan: &Plan) -> Self {
         Self {
             records: plan.records.iter().map(ExpectedRecord::of).collect(),
@@ -95,7 +95,7 @@ impl ExpectedRecord {
         }
     }
 
-    /// Returns whether a record has all that is left of a damaged one.
+    /// Returns whether a record has everything that is left of a damaged one.
     pub(crate) fn is_part_of(&self, object: &Object) -> bool {
         let has = |(name, value): (Text, &str)| name.as_str().and_then(|name| object.get(name)) == Some(value);
         self.damaged.as_ref().is_some_and(|damaged| damaged.iter().all(has))
@@ -108,14 +108,14 @@ fn log(planned: &PlannedLog) -> ExpectedLog {
     ExpectedLog { kind: planned.kind, log: planned.log.clone(), bodies: bodies.finish() }
 }
 
-/// Some bodies in their order: how many they are, and what all of them make.
+/// Bodies in their order: how many they are, and a digest of all of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Bodies {
     pub(crate) count: u64,
     pub(crate) print: Print,
 }
 
-/// Counts bodies that come one by one.
+/// Counts bodies that arrive one by one.
 #[derive(Debug, Default)]
 pub(crate) struct Counting {
     count: u64,

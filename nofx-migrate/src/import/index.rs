@@ -1,7 +1,7 @@
-//! What is known of each file of the source and of each thing in them, in a database of this run.
+//! What is known about each file of the source and each thing in them, in a database of this run.
 //!
-//! Files are numbered from one, in the order of their paths. What there is of each is in tables by that number, so that memory does
-//! not grow with their number.
+//! Files are numbered from one, in the order of their paths. The data of each is in tables by that number, so that memory does
+//! not grow with the number of files.
 
 use std::collections::{BTreeMap, HashMap};
 use std::io::{self, Read};
@@ -35,7 +35,7 @@ const TABLES: &str = "
     CREATE TABLE expected (thing INTEGER PRIMARY KEY, body BLOB);
 ";
 
-/// All files, and what is known of them.
+/// All files, and what is known about them.
 #[derive(Debug)]
 pub(crate) struct Index {
     pub(super) disk: Disk,
@@ -43,7 +43,7 @@ pub(crate) struct Index {
     templates: Mutex<BTreeMap<TemplateId, NamedTemplate>>,
     /// Each with the room that it takes.
     outlines: Mutex<HashMap<usize, (Outline, OwnedSemaphorePermit)>>,
-    // Files of many sessions, which are asked for once for each of them.
+    // Files of many sessions, which are needed once for each of them.
     kept: Mutex<Vec<(usize, Arc<Reading>)>>,
 }
 
@@ -60,7 +60,7 @@ pub(crate) struct Indexed {
     marks: u8,
 }
 
-/// What else is known of a file.
+/// What else is known about a file.
 #[derive(Debug)]
 pub(crate) struct Facts {
     pub(crate) became: &'static str,
@@ -68,19 +68,19 @@ pub(crate) struct Facts {
     pub(crate) counts: BTreeMap<&'static str, u64>,
     /// Why it is to be kept whole, if it is.
     pub(crate) keep: Option<String>,
-    /// The same, if that was not seen before it was compared with the target.
+    /// The same, if that was discovered only when it was compared with the target.
     pub(crate) late: Option<String>,
     pub(crate) unused: Vec<Unused>,
     /// The ids of its agents or sessions, and the members beside the list of them, as JSON.
     pub(crate) ids: Option<String>,
     pub(crate) around: Option<String>,
-    /// The version of what the target says of an earlier import of it.
+    /// The version of the target's record of an earlier import of it.
     pub(crate) known: Option<Seq>,
 }
 
-/// What is so of a file.
+/// Facts about a file.
 pub(super) mod mark {
-    /// Some parts are kept as they are.
+    /// Some parts are kept unchanged.
     pub(crate) const PARTS: u8 = 1;
     /// Nothing in it became an entity.
     pub(crate) const NOTHING: u8 = 2;
@@ -92,7 +92,7 @@ pub(super) mod mark {
     pub(crate) const THINGS: u8 = 16;
 }
 
-/// A content that a template's name could point to, and what speaks for it.
+/// A content that a template's name could point to, and what decides between several.
 #[derive(Clone, Debug)]
 pub(crate) struct NamedTemplate {
     pub(crate) id: TemplateId,
@@ -102,7 +102,7 @@ pub(crate) struct NamedTemplate {
     pub(crate) file: usize,
 }
 
-/// What an earlier import told of a file.
+/// What an earlier import recorded about a file.
 #[derive(Debug)]
 pub(crate) struct Known {
     pub(crate) path: Text,
@@ -115,7 +115,7 @@ pub(crate) struct Known {
 /// Files of many sessions that are kept in memory.
 const KEPT_FILES: usize = 2;
 
-/// Files that have more bytes are read before all others, the largest first.
+/// Files with more bytes are read before all others, largest first.
 const LARGE_FILE: u64 = 1 << 20;
 
 impl Index {
@@ -141,7 +141,7 @@ impl Index {
         })
     }
 
-    /// Numbers all files that were found; returns how many they are, and how many bytes they have.
+    /// Numbers all files that were found; returns their number and their total size in bytes.
     pub(crate) fn number(&self) -> Result<(u64, u64), MigrateError> {
         self.disk.with(|disk| {
             disk.execute_batch(
@@ -151,7 +151,7 @@ impl Index {
         })
     }
 
-    /// Notes what an earlier import told of some files; of those that are gone nothing.
+    /// Records what an earlier import recorded about some files; nothing for files that are gone.
     pub(crate) fn know(&self, all: &[Known]) -> Result<(), MigrateError> {
         self.disk.with(|disk| {
             disk.execute_batch("CREATE UNIQUE INDEX IF NOT EXISTS by_path ON file (path)")?;
@@ -166,7 +166,7 @@ impl Index {
         })
     }
 
-    /// Returns all files, those that are large first, so that threads that read them end at about the same time.
+    /// Returns all files, the large ones first, so that the threads that read them finish at about the same time.
     pub(crate) fn unread(
         self: &Arc<Self>,
     ) -> Result<impl Iterator<Item = Result<(usize, SourceFile), MigrateError>> + Send + use<>, MigrateError> {
@@ -191,7 +191,7 @@ impl Index {
         Ok(large.chain(others))
     }
 
-    /// Notes what was found in a file, and returns whether it was imported before.
+    /// Records what was found in a file, and returns whether it was imported before.
     pub(crate) fn note(&self, at: usize, mut found: Examined) -> Result<FileState, MigrateError> {
         self.note_templates(std::mem::take(&mut found.templates));
         if let Some(outline) = found.outline.take() {
@@ -237,7 +237,7 @@ impl Index {
         })
     }
 
-    /// Notes that a file cannot be read.
+    /// Records that a file cannot be read.
     pub(crate) fn note_unreadable(&self, at: usize, source: &SourceFile) -> Result<(), MigrateError> {
         let became = self.names.number("unreadable");
         self.disk.with(|disk| {
@@ -259,13 +259,13 @@ impl Index {
         }
     }
 
-    /// Returns the newest content of each template that has a name, and the file it is from.
+    /// Returns the newest content of each named template, and the file it is from.
     pub(crate) fn newest_templates(&self) -> BTreeMap<TemplateId, (TemplateDigest, usize)> {
         let newest = lock(&self.templates);
         newest.iter().map(|(id, template)| (id.clone(), (template.digest.clone(), template.file))).collect()
     }
 
-    /// Returns how many files could be read, and how many bytes they have; of those alone that are to be imported, or all.
+    /// Returns the number and the total size of the files that could be read; either only of those that are to be imported, or of all.
     pub(crate) fn size(&self, is_new: bool) -> Result<(u64, u64), MigrateError> {
         let but = if is_new { FileState::Unchanged } else { FileState::Unreadable };
         self.disk.with(|disk| {
@@ -304,7 +304,7 @@ impl Index {
         Ok(text(path).to_string())
     }
 
-    /// Returns what else is known of a file.
+    /// Returns what else is known about a file.
     pub(crate) fn facts(&self, at: usize) -> Result<Facts, MigrateError> {
         self.disk.with(|disk| {
             let mut select = disk.prepare_cached(
@@ -340,7 +340,7 @@ impl Index {
         Ok(ids.flatten().and_then(|ids| nofx_core::json::Value::read(&ids)).unwrap_or_default())
     }
 
-    /// Notes why a file is to be kept that seemed to need no keeping, unless that is noted already.
+    /// Records why a file is to be kept that seemed to need no keeping, unless a reason is recorded already.
     pub(crate) fn keep_late(&self, at: usize, why: &str) -> Result<(), MigrateError> {
         self.disk.with(|disk| {
             let mut update = disk.prepare_cached("UPDATE found SET late = ifnull(late, ?) WHERE at = ?")?;
@@ -348,7 +348,7 @@ impl Index {
         })
     }
 
-    /// Returns what is told of all files, also of those that could not be read.
+    /// Returns the reports on all files, including those that could not be read.
     pub(crate) fn reports(self: &Arc<Self>) -> impl Iterator<Item = Result<FileReport, MigrateError>> + Send + use<> {
         let index = self.clone();
         paged(move |last| {
@@ -379,7 +379,7 @@ impl Index {
         })
     }
 
-    /// Reads a file again, and tells whether it is as it was.
+    /// Reads a file again, and returns whether it is unchanged.
     pub(crate) fn read(&self, file: &Indexed) -> io::Result<(Arc<Reading>, bool)> {
         if let Some((_, reading)) = lock(&self.kept).iter().find(|(kept, _)| *kept == file.at) {
             return Ok((reading.clone(), true));
@@ -391,7 +391,7 @@ impl Index {
             (Arc::new(legacy::read(&file.place, bytes, Pass::Second(outline))), is_same)
         })?;
         if is_same && file.has_many() {
-            // It may be asked for again when it is not kept any more.
+            // It may be needed again after it is dropped from the cache.
             outline.map(|outline| lock(&self.outlines).insert(file.at, outline));
             let mut kept = lock(&self.kept);
             kept.truncate(KEPT_FILES - 1);
@@ -400,7 +400,7 @@ impl Index {
         Ok((reading, is_same))
     }
 
-    /// Lets go of everything that is kept in memory, so that files are read again.
+    /// Drops everything that is kept in memory, so that files are read again.
     pub(crate) fn forget(&self) {
         lock(&self.kept).clear();
         lock(&self.outlines).clear();
@@ -408,7 +408,7 @@ impl Index {
 }
 
 impl Indexed {
-    /// Returns whether parts of it are kept as they are.
+    /// Returns whether parts of it are kept unchanged.
     pub(crate) fn has_parts(&self) -> bool {
         self.marks & mark::PARTS != 0
     }
@@ -418,7 +418,7 @@ impl Indexed {
         self.marks & mark::NOTHING != 0
     }
 
-    /// Returns whether it was known at once that it is to be kept whole.
+    /// Returns whether it was known from the start that it is to be kept whole.
     pub(crate) fn is_kept(&self) -> bool {
         self.marks & mark::KEPT != 0
     }
@@ -447,14 +447,14 @@ impl Indexed {
 impl NamedTemplate {
     /// A file among the custom templates counts as newer than one among the templates, that as newer than a copy in
     /// `agents.json`, that as newer than the copy in the session that was last active, that as newer than a snapshot's.
-    /// What is left is settled by path, so that times of files do not matter.
+    /// The path decides between the rest, so that times of files do not matter.
     fn is_newer_than(&self, other: &Self) -> bool {
         let order = |template: &Self| (template.rank, std::cmp::Reverse(template.at), template.file);
         order(self) < order(other)
     }
 }
 
-/// Shows a file piece by piece, and returns how many bytes it has.
+/// Passes on a file piece by piece, and returns its size in bytes.
 pub(super) fn pieces(source: &SourceFile, mut see: impl FnMut(&[u8])) -> io::Result<u64> {
     let (mut file, mut size) = (source.open()?, 0);
     let mut buffer = vec![0; 1 << 16];

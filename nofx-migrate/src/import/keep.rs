@@ -1,4 +1,4 @@
-//! Keeping bytes as they are.
+//! Keeps bytes unchanged.
 
 use std::collections::HashSet;
 use std::io::Read;
@@ -33,14 +33,14 @@ pub(crate) enum From {
     Here(Vec<u8>),
 }
 
-/// What became of bytes to be kept.
+/// The result of keeping bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Done {
     /// They are kept now.
     Added,
     /// They were kept before.
     There,
-    /// They are not what they were when their digest was made; nothing is kept.
+    /// They have changed since their digest was computed; nothing is kept.
     Changed,
     /// They cannot be read; nothing is kept.
     Unreadable(String),
@@ -49,7 +49,7 @@ pub(crate) enum Done {
 /// Keeps some bytes.
 ///
 /// Other bytes that were kept under the same path stay, under that path with the beginning of their digest; if they
-/// are the beginning of the new ones they go. When bytes come back that are kept like that, their path is the plain one
+/// are the beginning of the new bytes, they are removed. When bytes that are kept that way come back, their path is the plain one
 /// again.
 ///
 /// `chunks` has the chunks that this run has written so far.
@@ -94,7 +94,7 @@ pub(crate) async fn keep(
         }
     }
     if digest.finish() != bytes.sha256 {
-        // Written under the name of other bytes.
+        // Written under the path of other bytes.
         writer.flush().await?;
         written.iter().for_each(|key| _ = chunks.remove(key));
         writer.write(Changes { deletes: written, ..Changes::default() }).await?;
@@ -104,7 +104,7 @@ pub(crate) async fn keep(
     if let Some(there) = &there {
         match prefix.is_some_and(Prefix::matches) {
             true => {
-                // So that other attachments of these bytes are seen.
+                // So that other attachments of these bytes are taken into account.
                 writer.flush().await?;
                 changes.deletes = payload_of_one(store, &there.value).await?;
             }
@@ -133,7 +133,7 @@ pub(crate) fn suffixed(path: &Text, part: &str) -> Text {
     Text::from_json(&joined).unwrap_or_default()
 }
 
-/// Returns the path under which bytes are kept when others have their path.
+/// Returns the path under which bytes are kept if others have their path.
 fn aside(path: &Text, sha256: &str) -> Text {
     suffixed(path, sha256.get(..12).unwrap_or_default())
 }
@@ -141,7 +141,7 @@ fn aside(path: &Text, sha256: &str) -> Text {
 /// Returns the record of bytes that were kept under their second path when others had their first one.
 async fn set_aside(store: &Store, path: &Text, sha256: &str) -> Result<Option<RecordKey>> {
     let aside = aside(path, sha256);
-    // A file may have that name itself.
+    // A file may have that path itself.
     if store.load::<ImportedFile>(&SourcePath::from(aside.clone())).await?.is_some() {
         return Ok(None);
     }
@@ -149,7 +149,7 @@ async fn set_aside(store: &Store, path: &Text, sha256: &str) -> Result<Option<Re
     Ok(kept.filter(|kept| kept.value.sha256 == sha256).map(|kept| kept.value.key()))
 }
 
-/// Returns the chunks of an attachment if no other one has the same bytes.
+/// Returns the chunks of an attachment if no other attachment has the same bytes.
 async fn payload_of_one(store: &Store, attachment: &Attachment) -> Result<Vec<RecordKey>> {
     let mut all = store.list::<Attachment>();
     while let Some(other) = all.try_next().await? {
@@ -161,7 +161,7 @@ async fn payload_of_one(store: &Store, attachment: &Attachment) -> Result<Vec<Re
     store.scan(query).map_ok(|record| record.key).try_collect().await
 }
 
-/// Finds out whether some bytes begin with those of an attachment.
+/// Checks whether some bytes begin with those of an attachment.
 #[derive(Debug)]
 struct Prefix {
     left: u64,

@@ -1,4 +1,4 @@
-//! What earlier migrations into this store did.
+//! The record of earlier migrations into this store.
 
 use std::sync::Arc;
 
@@ -20,14 +20,14 @@ const IDS: &str = "ids";
 /// What is beside the agents or sessions in a file.
 const AROUND: &str = "around";
 
-/// The longest list that is kept with a file.
+/// The longest list that is stored with a file.
 const LONGEST: usize = 4 << 20;
 
-/// So many files are noted at once.
+/// How many files are recorded at once.
 const TOGETHER: usize = 500;
 
-/// Notes what earlier migrations into this store did, by file; returns when the newest list of agents was written that was imported,
-/// as the lists say.
+/// Reads what earlier migrations into this store did, by file; returns the time at which the newest imported list of agents was written,
+/// according to the lists.
 pub(crate) async fn read(store: &Store, index: &Arc<Index>) -> Result<Option<Timestamp>, MigrateError> {
     let (mut all, mut agents_saved) = (Vec::new(), None);
     let mut records = store.list::<ImportedFile>();
@@ -63,7 +63,7 @@ pub(crate) fn entry(file: &Indexed, facts: Facts, attachment: Option<&str>) -> R
     facts.counts.iter().for_each(|(kind, count)| counted.set(kind, count.to_string()));
     object.set("counts", counted.to_json());
     for (name, json) in [(IDS, facts.ids), (AROUND, facts.around)] {
-        // Neither is more than a convenience, so one that is absurdly long is left out.
+        // Neither is more than a convenience, so one that is absurdly long is omitted.
         if let Some(json) = json.filter(|json| json.len() < LONGEST) {
             object.set(name, json);
         }

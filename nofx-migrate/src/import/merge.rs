@@ -1,4 +1,4 @@
-//! Merging copies of one list, each with gaps of its own.
+//! Merges copies of one list, each with its own gaps.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -31,12 +31,12 @@ impl Multiset {
     }
 }
 
-/// Adds to `base` what `other` has besides, each where it stands in `other`, and returns how many copies differ in
-/// anything but what makes them copies.
+/// Adds to `base` the items that only `other` has, each where it is in `other`, and returns how many copies differ in
+/// anything other than their identity.
 ///
-/// Every list keeps its order. An item that occurs several times in a list occurs as often in the result; of several in `base` it is taken
-/// for the next one behind the item before it, or else for the first that is left. Where both
-/// lists go on separately, their items are put in the order of their times as far as they have some.
+/// Every list keeps its order. An item that occurs several times in a list occurs as often in the result; of several in `base`, it is matched
+/// with the next one after the previous item, or else with the first that is left. Where both
+/// lists continue separately, their items are ordered by time, as far as they have times.
 pub(crate) fn merge(base: &mut Vec<Item>, other: Vec<Item>) -> usize {
     let mut places: HashMap<Hash, BTreeSet<usize>> = HashMap::new();
     for (at, item) in base.iter().enumerate() {
@@ -44,7 +44,7 @@ pub(crate) fn merge(base: &mut Vec<Item>, other: Vec<Item>) -> usize {
     }
     let mut variants = 0;
     let mut matched = vec![false; base.len()];
-    // What `other` has besides, by the number of the items of `base` that stand before it.
+    // The items that only `other` has, by the number of the items of `base` before them.
     let mut besides: HashMap<usize, Vec<Item>> = HashMap::new();
     let mut after = 0;
     for item in other {
@@ -89,8 +89,8 @@ pub(crate) fn merge(base: &mut Vec<Item>, other: Vec<Item>) -> usize {
     variants
 }
 
-/// Returns whether an item of the base stands before one of the other list. At the front, where older items were cut
-/// off, an unknown time speaks for the other list, elsewhere for the base.
+/// Returns whether an item of the base comes before one of the other list. At the front, where older items were cut
+/// off, an unknown time favours the other list, elsewhere the base.
 fn comes_first(own: &Item, other: &Item, is_front: bool) -> bool {
     match own.has_time && other.has_time {
         true => own.at <= other.at,
@@ -106,7 +106,7 @@ mod tests {
     use super::*;
     use crate::legacy::Same;
 
-    /// Makes items of names such as `a` and `b@5`, the latter with a time.
+    /// Creates items from names such as `a` and `b@5`, the latter with a time.
     fn list(names: &str) -> Vec<Item> {
         let item = |name: &str| {
             let (id, time) = name.split_once('@').map_or((name, None), |(id, time)| (id, Some(time)));

@@ -49,31 +49,31 @@ use things::{Lane, Listed};
 use workers::{Work, together, work};
 use writer::Writer;
 
-/// The part of the memory that may be taken by what is remembered of where things are in the files.
+/// The part of the memory for recorded offsets in the files.
 const OUTLINES_PART: u64 = 8;
 
-/// How many things that are planned may wait to be written, as far as there is room for them.
+/// How many planned things may wait to be written, as far as there is room for them.
 const AHEAD: usize = 16;
 
 /// The most threads that read files or compare things.
 const MOST_THREADS: usize = 8;
 
-/// The part of the memory that things have which are read, compared and written together, unless one alone has more.
+/// The part of the memory for things that are read, compared and written together, unless one alone has more.
 const GROUP_PART: u64 = 64;
 
-/// So many records are remembered as written before what was written is committed, and can be seen in the target.
+/// How many records to remember as written before everything is committed, and visible in the target.
 const MOST_WRITTEN: usize = 10_000;
 
-/// How often an import is begun again because somebody else wrote what it was about to write.
+/// How often an import is started over because another program wrote what it was about to write.
 const ATTEMPTS: usize = 5;
 
 /// Imports a legacy folder into a store.
 ///
-/// `from` is the `.nofx` folder or the workspace folder that has it, or anything that may be imported with it
+/// `from` is the `.nofx` folder, a workspace folder that contains it, or anything that can be imported with it
 /// ([`Elsewhere`](crate::Elsewhere)). It is only read; links are not followed, and
-/// nothing but plain files is opened. Whatever is in it becomes an entity or is kept as an attachment, and the report says
-/// which. Importing again adds only what is new; an import that was interrupted goes on where it was. So does one that
-/// another one overtakes, which is why it may tell its progress several times; if that happens again and again, it is
+/// only plain files are opened. Everything in it becomes an entity or is kept as an attachment, and the report says
+/// which. Importing again adds only what is new; an interrupted import continues where it stopped. So does one that is
+/// overtaken by another, and it may then report its progress several times; if that happens again and again, the error is
 /// [`MigrateError::TargetBusy`].
 ///
 /// Must be called in a tokio runtime.
@@ -93,7 +93,7 @@ pub async fn migrate(
                 report.add_attempt(overtaken);
                 return blocking(move || report.add_up().map(|()| report)).await;
             }
-            // Reading again finds what is there now.
+            // Reading again finds the current state.
             Err(MigrateError::Store(Error::Conflict(_))) => overtaken.add_attempt(report),
             Err(error) => return Err(error),
         }
@@ -128,29 +128,29 @@ async fn attempt(
     Ok(())
 }
 
-/// Runs something that waits for a disk on a thread that may.
+/// Runs blocking work on a thread for it.
 pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     joined(tokio::task::spawn_blocking(work)).await
 }
 
-/// Waits for what a task comes to. If it panics, so does this.
+/// Waits for the result of a task. If it panics, so does this.
 async fn joined<T>(task: JoinHandle<T>) -> T {
     match task.await {
         Ok(done) => done,
         Err(error) => match error.try_into_panic() {
             Ok(panic) => std::panic::resume_unwind(panic),
-            // Only a runtime that shuts down cancels it, and then nobody waits for it.
+            // Only a runtime that shuts down cancels it, and then no caller waits for it.
             Err(_) => std::future::pending().await,
         },
     }
 }
 
-/// Returns how many threads can work at once, up to a bound: each takes memory of its own.
+/// Returns how many threads can work in parallel, up to a bound: each takes memory.
 fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, NonZero::get).min(MOST_THREADS)
 }
 
-/// The first pass; returns when the newest list of agents was written that was imported before.
+/// The first pass; returns the time at which the newest imported list of agents was written.
 async fn read_all(
     source: &Source,
     to: &Store,
@@ -230,25 +230,25 @@ struct Import<'a> {
     index: &'a Arc<Index>,
     report: &'a mut Report,
     writer: Writer<'a>,
-    /// For each file, how many things of it are not written yet.
+    /// For each file, how many of its things are not written yet.
     left: Vec<u32>,
-    /// Files that are to be kept whole, which was not known before they were compared with the target.
+    /// Files that are to be kept whole, which was discovered only when they were compared with the target.
     late: BTreeSet<usize>,
-    /// Files that are read again by the next import.
+    /// Files that the next import must read again.
     unsettled: BTreeSet<usize>,
     /// The names of templates whose newest content is in a file.
     names: HashMap<usize, Vec<(TemplateId, TemplateDigest)>>,
     /// The contents of templates that were written since everything was committed.
     written: HashSet<RecordKey>,
-    /// The records and logs in which what is in the target counts.
+    /// The records and logs in which the target's version stays.
     respected: HashSet<String>,
-    /// Imported files of which names of templates were pointed somewhere.
+    /// Imported files whose template names were pointed somewhere.
     named: HashSet<usize>,
-    /// When the newest list of agents was written that was imported before.
+    /// The time at which the newest imported list of agents was written.
     agents_saved: Option<Timestamp>,
 }
 
-/// A thing that was planned: with its files, and what is planned.
+/// A planned thing: its files, and the plan.
 type Planned = (Vec<Indexed>, Plan);
 
 impl<'a> Import<'a> {
@@ -285,8 +285,8 @@ impl<'a> Import<'a> {
         let (files, bytes) = self.index.size(true)?;
         progress.total(files, bytes);
         let mut segments = None;
-        // Everything is written as it is ready, so that what is large holds nobody up. A thread that plans is faster than one that
-        // commits, which needs the other core.
+        // Everything is written as it becomes ready, so that large things delay nothing else. A planning thread is faster than a committing
+        // one, which needs the other core.
         let lanes = [Lane::Orchestration, Lane::Large, Lane::Others];
         let mut plans = stream::select_all(lanes.map(|lane| planning(self.index, lane, room).boxed()));
         while let Some((taken, group)) = plans.next().await {
@@ -310,7 +310,7 @@ impl<'a> Import<'a> {
         Ok(self.writer.flush().await?)
     }
 
-    /// Returns what there is to know for the comparison that follows.
+    /// Returns what the verification needs to know.
     fn done(self) -> verify::Done {
         verify::Done { seqs: self.writer.seqs().clone(), respected: self.respected, named: self.named }
     }
@@ -369,7 +369,7 @@ impl<'a> Import<'a> {
         Ok(self.writer.write(difference.changes).await?)
     }
 
-    /// Leaves alone what somebody did in the target.
+    /// Leaves changes that were made in the target alone.
     fn respect(&mut self, kept: Kept, files: &[Indexed]) -> Result<(), MigrateError> {
         self.respected.insert(kept.what().to_owned());
         let (code, message) = match kept {
@@ -401,7 +401,7 @@ impl<'a> Import<'a> {
     /// Asks for a file to be kept, now that it is known to have something that becomes no entity.
     fn keep_late(&mut self, file: &Indexed, code: &'static str, message: &str) -> Result<(), MigrateError> {
         self.report.find(code, Level::Warning, &file.place.path, message);
-        // Of nothing there is nothing to be kept.
+        // An empty file has nothing to keep.
         if file.size == 0 {
             return Ok(());
         }
@@ -409,7 +409,7 @@ impl<'a> Import<'a> {
         self.index.keep_late(file.at, message)
     }
 
-    /// Writes into the ledger that a file is imported, once it is.
+    /// Records in the ledger that a file is imported, once it is.
     async fn settle(&mut self, file: &Indexed, progress: &dyn Progress) -> Result<(), MigrateError> {
         let is_kept = file.is_kept() || file.has_parts() || self.late.contains(&file.at);
         let is_done = self.left[file.at] == 0 && !is_kept;
@@ -419,7 +419,7 @@ impl<'a> Import<'a> {
         Ok(())
     }
 
-    /// Keeps all bytes that are to be kept, and settles the files that nothing was left of.
+    /// Keeps all bytes that are to be kept, and settles the files that had only those.
     async fn keep_all(&mut self, progress: &dyn Progress) -> Result<(), MigrateError> {
         let mut chunks = HashSet::new();
         let mut pages = self.index.all_files();
@@ -441,7 +441,7 @@ impl<'a> Import<'a> {
         }
     }
 
-    /// Keeps what is to be kept of a file, or settles it if nothing was left of it.
+    /// Keeps what is to be kept of a file, or settles it if nothing of it is left.
     async fn keep(
         &mut self,
         file: &Indexed,
@@ -450,7 +450,7 @@ impl<'a> Import<'a> {
     ) -> Result<(), MigrateError> {
         let is_kept_at_once = file.is_new() && (file.is_kept() || file.has_parts());
         if !is_kept_at_once && !self.late.contains(&file.at) {
-            // Those with things were settled when the last of them was written.
+            // Files with things were settled when the last of them was written.
             return if file.has_things() { Ok(()) } else { self.settle(file, progress).await };
         }
         let facts = self.index.facts(file.at)?;
@@ -481,7 +481,7 @@ impl<'a> Import<'a> {
 
     fn changed_meanwhile(&mut self, at: usize) -> Result<(), MigrateError> {
         if self.unsettled.insert(at) {
-            let what = "the file changed while it was imported; import again when nobody writes it";
+            let what = "the file changed while it was imported; import again while no program writes to it";
             self.report.find("changed-meanwhile", Level::Missing, &self.index.path(at)?, what);
         }
         Ok(())
@@ -502,7 +502,7 @@ impl<'a> Import<'a> {
         plan.records.extend(names.into_iter().map(|(id, digest)| plan_name(id, digest)));
         self.report.kind("template names").merged += plan.records.len() as u64;
         let Some(there) = There::of(self.store, [&plan]).await?.pop() else { return Ok(()) };
-        // A name that somebody pointed elsewhere stays as it is.
+        // A name that was pointed elsewhere since stays unchanged.
         let difference = compare(self.store, plan, there, &Earlier::default(), &mut self.written).await?;
         for (kind, added) in difference.added {
             self.report.kind(kind).added += added;
@@ -510,7 +510,7 @@ impl<'a> Import<'a> {
         Ok(self.writer.write(difference.changes).await?)
     }
 
-    /// Writes into the ledger that a file is imported.
+    /// Records in the ledger that a file is imported.
     async fn enter(
         &mut self,
         file: &Indexed,
@@ -524,7 +524,7 @@ impl<'a> Import<'a> {
     }
 }
 
-/// Plans the things of a lane that are to be imported, some at a time.
+/// Plans the things of a lane that are to be imported, a group at a time.
 fn planning(
     index: &Arc<Index>,
     lane: Lane,

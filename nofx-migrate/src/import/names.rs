@@ -1,8 +1,8 @@
-//! Numbers for names of the program's own, of which there are a few dozen.
+//! Numbers for the program's own names, of which there are a few dozen.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Gives each name a number that is as good while the program runs.
+/// Gives each name a number that is valid while the program runs.
 #[derive(Debug, Default)]
 pub(crate) struct Names(Mutex<Vec<&'static str>>);
 

@@ -15,7 +15,7 @@ const SEGMENT_ENTRIES: u64 = 10_000;
 /// Bytes after which a segment is full.
 const SEGMENT_BYTES: u64 = 8 << 20;
 
-/// The end of the log, and what is in it from before.
+/// The end of the log, and what it already has.
 #[derive(Debug, Default)]
 pub(crate) struct Segments {
     number: u32,
@@ -25,7 +25,7 @@ pub(crate) struct Segments {
 }
 
 impl Segments {
-    /// Reads all segments there are.
+    /// Reads all existing segments.
     pub(crate) async fn read(store: &Store) -> Result<Self> {
         let mut segments = Self::default();
         loop {
@@ -50,12 +50,12 @@ impl Segments {
         self.entries >= SEGMENT_ENTRIES || self.bytes >= SEGMENT_BYTES
     }
 
-    /// Returns whether the log had this message before, and takes it out of what it had.
+    /// Returns whether the log already had this message, and removes it from what it had.
     pub(crate) fn had(&mut self, message: &Item) -> bool {
         !self.there.is_empty() && self.there.take(&message.whole())
     }
 
-    /// Appends the messages that the log did not have, and returns how many they are.
+    /// Appends the messages that the log did not have, and returns their number.
     pub(crate) fn add(&mut self, messages: Vec<Item>, changes: &mut Changes) -> u64 {
         let (mut added, mut run, mut start) = (0, Vec::<NewEntry>::new(), self.entries);
         for message in messages {

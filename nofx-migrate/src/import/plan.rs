@@ -1,4 +1,4 @@
-//! The second pass: what the target shall have of one thing, merged from all files that have it.
+//! The second pass: what the target must have of one thing, merged from all files that have it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use super::index::{Index, Indexed, body};
 use super::merge::merge;
 use crate::legacy::{AgentEntry, Content, Item, Reading, Same, SessionCopy, TemplateContent, complete_by_name};
 
-/// A thing that is merged from one file or several.
+/// A thing that is merged from one or several files.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Thing {
     /// The template of one file.
@@ -32,7 +32,7 @@ pub(crate) enum Thing {
     Transcript(AgentId),
 }
 
-/// What the target shall have of one thing.
+/// What the target must have of one thing.
 #[derive(Debug, Default)]
 pub(crate) struct Plan {
     pub(crate) records: Vec<PlannedRecord>,
@@ -43,13 +43,13 @@ pub(crate) struct Plan {
     pub(crate) orchestration: Option<Vec<Item>>,
     /// Files that could not be read again, and why.
     pub(crate) unreadable: Vec<(usize, String)>,
-    /// Files that are not as they were in the first pass.
+    /// Files that have changed since the first pass.
     pub(crate) changed: Vec<usize>,
-    /// Files of which a copy differs from the one that is taken, and in how many items.
+    /// Files with a copy that differs from the one that is used, and in how many items.
     pub(crate) variants: Vec<(usize, usize)>,
 }
 
-/// A record that the target shall have.
+/// A record that the target must have.
 #[derive(Debug)]
 pub(crate) struct PlannedRecord {
     pub(crate) kind: &'static str,
@@ -57,13 +57,13 @@ pub(crate) struct PlannedRecord {
     pub(crate) object: Object,
     /// The id, for things that people delete.
     pub(crate) id: Option<Text>,
-    /// When it was like that, for things that the old extension changes and tells when.
+    /// The time of this state, for things that the old extension changes and dates.
     pub(crate) at: Option<Timestamp>,
-    /// Whether no file has the whole of it.
+    /// Whether no file has all of it.
     pub(crate) is_damaged: bool,
 }
 
-/// Entries that a log shall have.
+/// Entries that a log must have.
 #[derive(Debug)]
 pub(crate) struct PlannedLog {
     pub(crate) kind: &'static str,
@@ -130,20 +130,20 @@ pub(crate) fn plan(index: &Index, thing: &Thing, files: &[Indexed]) -> Plan {
     plan
 }
 
-/// Returns the lists of several files, the one that counts most first.
+/// Returns the lists of several files, in order of precedence.
 fn lists(
     readings: &[(&Indexed, Arc<Reading>)],
     take: impl Fn(&Content) -> Option<Vec<Item>>,
 ) -> Vec<(usize, Vec<Item>)> {
     let mut lists: Vec<_> =
         readings.iter().filter_map(|(file, reading)| Some((*file, take(&reading.content)?))).collect();
-    // Snapshots are named with the time they were made at: the later one comes first.
+    // Snapshots are named with the time of their creation: the later one comes first.
     lists.sort_by_key(|(file, _)| (file.place.rank(), std::cmp::Reverse(file.place.path.clone())));
     lists.into_iter().map(|(file, items)| (file.at, items)).collect()
 }
 
 impl Plan {
-    /// Returns whether every file was read and is as it was in the first pass.
+    /// Returns whether every file was read and is unchanged since the first pass.
     pub(crate) fn is_of_what_was_examined(&self) -> bool {
         self.unreadable.is_empty() && self.changed.is_empty()
     }
@@ -195,7 +195,7 @@ fn plan_agents(plan: &mut Plan, readings: &[(&Indexed, Arc<Reading>)]) {
     for content in entries().filter_map(|(entry, _)| entry.template.as_ref()) {
         plan.add_template(content);
     }
-    // Snapshots are older copies by their nature; lists from elsewhere are not.
+    // Snapshots are older copies by nature; lists from elsewhere are not.
     for (at, _, agents) in lists.iter().filter(|(_, place, _)| place.rank() == 0 || place.is_elsewhere()) {
         let differs = |entry: &&AgentEntry| chosen.get(&entry.id).is_some_and(|(one, _)| one.record != entry.record);
         match agents.entries.iter().filter(differs).count() {
@@ -219,7 +219,7 @@ fn plan_session(plan: &mut Plan, id: &SessionId, readings: Vec<(&Indexed, Arc<Re
     let mut copies: Vec<(&Indexed, SessionCopy)> = Vec::new();
     for (file, reading) in readings {
         let of_id = |copy: &&SessionCopy| copy.id == *id;
-        // Only of a file of many sessions somebody else may need the rest.
+        // Only for a file of many sessions may the rest be needed again.
         match Arc::try_unwrap(reading).map(|reading| reading.content) {
             Ok(Content::Sessions(sessions, _)) => {
                 copies.extend(sessions.into_iter().filter(|copy| of_id(&copy)).map(|copy| (file, copy)));
@@ -232,7 +232,7 @@ fn plan_session(plan: &mut Plan, id: &SessionId, readings: Vec<(&Indexed, Arc<Re
             Ok(_) => {}
         }
     }
-    // The one that was active last counts; of several the archived one, which the old extension wrote last.
+    // The copy that was active last takes precedence; of several, the archived one, which the old extension wrote last.
     copies.sort_by_key(|(file, copy)| {
         let place = (file.place.rank(), file.place.path.clone());
         (std::cmp::Reverse((copy.last_active, copy.archived, copy.whole)), place)
@@ -250,7 +250,7 @@ fn plan_session(plan: &mut Plan, id: &SessionId, readings: Vec<(&Indexed, Arc<Re
             0 => {}
             variants => plan.variants.push((file.at, variants)),
         }
-        // A task changes while it is worked on; the newest state of each counts.
+        // A task changes while it is worked on; the newest state of each takes precedence.
         merge(&mut first.tasks, copy.tasks.into_iter().map(ended).collect());
         first.named = first.named.or(copy.named);
     }
@@ -299,7 +299,7 @@ fn is_current(task: &Item) -> bool {
     task.body.as_str().ends_with(r#""$slot":"current"}"#)
 }
 
-/// Makes a task of an older copy one that is over: the session went on without it.
+/// Marks a task of an older copy as ended: the session continued without it.
 pub(crate) fn ended(task: Item) -> Item {
     if is_current(&task)
         && let Ok(mut object) = Object::parse(task.body.as_str())

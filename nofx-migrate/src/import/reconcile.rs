@@ -18,7 +18,7 @@ use super::writer::Changes;
 use crate::digest::Hash;
 use crate::legacy::{Item, Same, time};
 
-/// Entries of a page where a whole log is read.
+/// Entries per page when a whole log is read.
 pub(crate) const PAGE: usize = 1000;
 
 /// The member of a task that says which entry it replaces.
@@ -30,22 +30,22 @@ pub(crate) struct Difference {
     pub(crate) changes: Changes,
     /// How many of each kind that adds.
     pub(crate) added: HashMap<&'static str, u64>,
-    /// What somebody did in the target that stays as it is.
+    /// Changes made in the target that stay.
     pub(crate) kept: Vec<Kept>,
 }
 
-/// What somebody did in the target that stays as it is.
+/// A change made in the target that stays.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Kept {
     /// It was deleted.
     Deleted(String),
-    /// The record was changed, and so it was in the source.
+    /// The record was changed, and so was the source.
     Changed(String),
-    /// The record was imported as it was later than in the source.
+    /// A later state of the record was imported than the source has.
     Later(String),
     /// The log is sealed, so that what is new in the source cannot be added.
     Sealed(String),
-    /// An entry is there already but differs.
+    /// An entry exists already but differs.
     Variant(String),
 }
 
@@ -67,16 +67,16 @@ impl Kept {
 pub(crate) struct Earlier {
     /// The ids that the files of the plan had when they were last imported.
     pub(crate) ids: HashSet<Text>,
-    /// When the newest list of agents was written that was imported.
+    /// The time at which the newest imported list of agents was written.
     pub(crate) agents_saved: Option<Timestamp>,
 }
 
 impl Earlier {
-    /// Returns whether a record was imported as it was later than it is planned, or before it was damaged.
+    /// Returns whether a later or less damaged state of a record was imported than the planned one.
     fn had_later(&self, planned: &PlannedRecord, there: &Object) -> bool {
         let is_there = |name: &Text| name.as_str().is_some_and(|name| there.get(name).is_some());
         match planned.kind {
-            // Nothing is left that is not there.
+            // Nothing is left that the target does not have.
             "sessions" if planned.is_damaged && planned.at.is_none() => {
                 planned.object.iter().all(|(name, _)| is_there(&name))
             }
@@ -98,7 +98,7 @@ pub(crate) struct There {
 }
 
 impl There {
-    /// Reads what the target has of some plans, at once.
+    /// Reads what the target has of some plans, in one read.
     pub(crate) async fn of(store: &Store, plans: impl IntoIterator<Item = &Plan>) -> Result<Vec<Self>> {
         let plans: Vec<_> = plans.into_iter().collect();
         let logs: Vec<_> = plans.iter().flat_map(|plan| &plan.logs).map(|planned| planned.log.clone()).collect();
@@ -156,7 +156,7 @@ pub(crate) async fn compare(
                 // A template is named by its content, so it cannot differ.
                 let object = Object::parse(there.body.as_str()).unwrap_or_default();
                 if planned.kind == "sessions" && object.get("$rewinds").is_some() {
-                    // What was taken back is not brought in again.
+                    // What was rewound is not imported again.
                     difference.kept.push(Kept::Changed(planned.key.to_string()));
                     return Ok(Difference { kept: difference.kept, ..Difference::default() });
                 }
@@ -190,7 +190,7 @@ pub(crate) async fn compare(
     Ok(difference)
 }
 
-/// What the lists of sessions have to know of one that is planned.
+/// What the lists of sessions need to know about a planned session.
 struct Listing {
     id: SessionId,
     record: RecordKey,
@@ -282,7 +282,7 @@ async fn compare_log(
     Ok(())
 }
 
-/// Reads an entry of a log as an item, as it would be if it replaced none.
+/// Reads an entry of a log as an item, as if it replaced none.
 pub(crate) fn stored_item(entry: &LogEntry, same: Same) -> Item {
     let mut body = entry.body.clone();
     if same == Same::Task {
@@ -318,10 +318,10 @@ async fn new_entries(store: &Store, planned: PlannedLog, difference: &mut Differ
     Ok(new)
 }
 
-/// Returns the entries that bring the tasks of a log to their planned state; if that is an older one, only those that are
-/// not there in any.
+/// Returns the entries that bring the tasks of a log to their planned state; if that is an older one, only those that
+/// do not exist in any state.
 async fn new_tasks(store: &Store, planned: PlannedLog, is_older: bool) -> Result<Vec<NewEntry>> {
-    // The positions of each task's newest entries, and their content.
+    // The position and content of each task's newest entry.
     let mut states: HashMap<Hash, VecDeque<(u64, Hash)>> = HashMap::new();
     let mut replaced = HashSet::new();
     let mut items = Vec::new();

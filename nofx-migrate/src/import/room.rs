@@ -1,13 +1,13 @@
-//! How much of the source is in memory at once.
+//! Limits how much of the source is in memory at once.
 
 use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// Bytes are counted in units of this many.
+/// Bytes are counted in units of this size.
 const UNIT: u64 = 1024;
 
-/// Room for so many bytes of the source.
+/// Room for this many bytes of the source.
 #[derive(Clone, Debug)]
 pub(crate) struct Room {
     left: Arc<Semaphore>,
@@ -25,17 +25,17 @@ impl Room {
         u64::from(self.all) * UNIT
     }
 
-    /// Waits until there is room for so many bytes; for more than there ever is, until nobody has any. It is taken until what is
-    /// returned is dropped.
+    /// Waits until there is room for this many bytes; for more than the whole room, until nothing else is in it. The room is taken until the
+    /// result is dropped.
     ///
-    /// Whoever takes room for things that end in an order takes it in that order, or one waits for the other for ever.
+    /// Take room for things that end in an order in that order, or two of them wait for each other forever.
     pub(crate) async fn take(&self, bytes: u64) -> Option<OwnedSemaphorePermit> {
         let units = u32::try_from(bytes.div_ceil(UNIT)).unwrap_or(u32::MAX).min(self.all);
-        // Nobody closes it.
+        // The semaphore is never closed.
         self.left.clone().acquire_many_owned(units).await.ok()
     }
 
-    /// Takes room for so many bytes if there is some now.
+    /// Takes room for this many bytes if it is available now.
     pub(crate) fn take_now(&self, bytes: u64) -> Option<OwnedSemaphorePermit> {
         let units = u32::try_from(bytes.div_ceil(UNIT)).ok()?;
         self.left.clone().try_acquire_many_owned(units).ok()

@@ -12,7 +12,7 @@ use super::plan::Thing;
 use crate::error::MigrateError;
 use crate::legacy::Place;
 
-/// A thing whose files have more bytes is planned beside all others.
+/// A thing whose files have more bytes is planned separately from all others.
 const LARGE_THING: u64 = 4 << 20;
 
 /// A thing and the files that have it, by their numbers.
@@ -23,16 +23,16 @@ pub(crate) struct Listed {
     pub(crate) files: Vec<usize>,
     /// Of all these files.
     pub(crate) bytes: u64,
-    /// What the target shall have of it, once that was planned, as it is noted.
+    /// What the target must have of it, once it was planned, as it was recorded.
     pub(crate) expected: Option<Vec<u8>>,
 }
 
-/// Things that are planned beside others.
+/// Groups of things that are planned concurrently.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Lane {
     /// Messages between agents, which are one log, in the order of its files.
     Orchestration,
-    /// What is large, so that it holds nothing else up.
+    /// Large things, so that they delay nothing else.
     Large,
     /// All others.
     Others,
@@ -53,13 +53,13 @@ impl Thing {
     const ORCHESTRATION: u8 = 2;
     pub(crate) const CHECKPOINTS: u8 = 4;
 
-    /// Returns under which rank and name a file has a part of this thing.
+    /// Returns the rank and name under which a file has a part of this thing.
     pub(crate) fn part(&self, at: usize, place: &Place) -> (u8, Option<Vec<u8>>) {
         let (rank, name) = match self {
             Self::Template => (0, (at as u64).to_be_bytes().to_vec()),
             Self::Agents => (1, Vec::new()),
             Self::Orchestration => {
-                // The current file comes after those that were rolled, which their names put in order.
+                // The current file comes after the rolled ones, which their names put in order.
                 let is_current = u8::from(place.name() == "messages.jsonl");
                 (Self::ORCHESTRATION, [&[is_current], place.path.as_bytes()].concat())
             }
@@ -83,7 +83,7 @@ impl Thing {
 }
 
 impl Index {
-    /// Puts the parts together that files have of one thing.
+    /// Combines the parts that files have of one thing.
     pub(crate) fn gather(&self) -> Result<(), MigrateError> {
         self.disk.with(|disk| {
             let mut parts = disk.prepare("SELECT rank, name, at, size, is_new FROM part ORDER BY rank, name, at")?;
@@ -105,7 +105,7 @@ impl Index {
         })
     }
 
-    /// Returns for each file, by its number, how many things have it; only those to be imported, or all.
+    /// Returns for each file, by its number, how many things have it; either only things to be imported, or all.
     pub(crate) fn left(&self, only_new: bool) -> Result<Vec<u32>, MigrateError> {
         self.disk.with(|disk| {
             let count: usize = disk.query_row("SELECT ifnull(max(at), 0) FROM file", [], |row| row.get(0))?;
@@ -158,7 +158,7 @@ impl Index {
         })
     }
 
-    /// Notes what the target shall have of some things, for the comparison that follows.
+    /// Records what the target must have of some things, for the verification.
     pub(crate) fn expect(&self, all: &[(i64, Expected)]) -> Result<(), MigrateError> {
         self.disk.with(|disk| {
             let mut insert = disk.prepare_cached("INSERT OR REPLACE INTO expected VALUES (?, ?)")?;
@@ -167,7 +167,7 @@ impl Index {
     }
 }
 
-/// A thing whose parts come one by one.
+/// A thing whose parts arrive one by one.
 struct Gathered {
     rank: u8,
     name: Vec<u8>,

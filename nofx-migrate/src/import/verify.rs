@@ -1,8 +1,8 @@
-//! Comparing the target with the source after both were read again.
+//! Compares the target with the source after both were read again.
 //!
-//! What this run planned of a thing is known by its digests, so as long as the thing's files have the bytes that it was planned of,
-//! and the target gives back what has those digests, nothing is parsed again. Everything else is planned anew and compared
-//! one by one, which also tells what differs.
+//! What this run planned of a thing is known by its digests. So as long as the thing's files have the bytes that it was planned from,
+//! and the target returns data with those digests, nothing is parsed again. Everything else is planned again and compared
+//! item by item, which also shows what differs.
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::pin::pin;
@@ -33,22 +33,22 @@ use crate::legacy::{Item, Same};
 use crate::options::Progress;
 use crate::report::{Compared, Verification};
 
-/// Differences that are listed.
+/// How many differences are listed.
 const LISTED: usize = 1000;
 
-/// What was done before: what there shall be, and what tells a difference that is somebody's wish from one that is a loss.
+/// What was done before: what must exist, and what distinguishes a deliberate change from a loss.
 #[derive(Debug, Default)]
 pub(crate) struct Done {
     /// The commits that wrote records.
     pub(crate) seqs: HashSet<Seq>,
-    /// The records and logs in which what is in the target counts.
+    /// The records and logs in which the target's version stays.
     pub(crate) respected: HashSet<String>,
-    /// Imported files of which names of templates were pointed somewhere.
+    /// Imported files whose template names were pointed somewhere.
     pub(crate) named: HashSet<usize>,
 }
 
 impl Done {
-    /// Returns whether a thing of these files may differ where the files are kept.
+    /// Returns whether a thing of these files may differ if the files are kept.
     fn may_differ(&self, files: &[Indexed], expected: &Expected) -> bool {
         let is_respected = |key: String| self.respected.contains(&key);
         files.iter().all(|file| !file.is_new())
@@ -77,7 +77,7 @@ pub(crate) async fn verify(
         let store = store.clone();
         check.reading = Some(tokio::spawn(async move { Segments::read(&store).await }));
     }
-    // Files that are only digested are not in memory; should one have changed meanwhile, it is more than there is room for.
+    // Files that are only digested are not in memory; if one has changed since, it may be more than there is room for.
     let unplanned = |listed: &Result<Listed, MigrateError>| match listed {
         Ok(listed) if listed.expected.is_none() => listed.bytes,
         _ => 0,
@@ -94,9 +94,9 @@ pub(crate) async fn verify(
             Ok::<_, MigrateError>(wanted.into_iter().zip(found))
         }
     };
-    // One more than there are cores, as each waits now and then for another that reads the target.
+    // One more than there are cores, as each sometimes waits for another that reads the target.
     let looked = work_in_order(queue, cores() + 1, AHEAD, room, look_at);
-    // Each group has its room until all of it is compared.
+    // Each group holds its room until all of it is compared.
     let mut looked = pin!(looked.map(|(taken, looked)| looked.map(|looked| (taken, looked))));
     while let Some((_taken, looked)) = looked.try_next().await? {
         for (wanted, found) in looked {
@@ -114,7 +114,7 @@ pub(crate) async fn verify(
             if !differences.is_empty() {
                 differences.extend(files.iter().filter(|file| changed.contains(&file.at)).map(changed_meanwhile));
             }
-            // Where somebody's changes in the target count, the files are kept as they are.
+            // Where changes in the target take precedence, the files are kept unchanged.
             let is_excused = may_differ && !differences.is_empty() && are_kept(store, &files).await?;
             if !is_excused {
                 differences.into_iter().for_each(|difference| check.differs(difference));
@@ -134,7 +134,7 @@ pub(crate) async fn verify(
         let (page, rest) = blocking(move || {
             let page = pages.by_ref().take(PAGE_ROWS).map(|file| {
                 let file = file?;
-                // Somebody may have been about to write it anew when nothing was in it.
+                // It may have been empty because another program was about to rewrite it.
                 let is_same = !file.has_nothing() || again.is_same(&file);
                 Ok::<_, MigrateError>((file, is_same))
             });
@@ -166,10 +166,10 @@ pub(crate) async fn verify(
 }
 
 fn changed_meanwhile(file: &Indexed) -> String {
-    format!("`{}` changed while it was imported; import again when nobody writes it", file.place.path)
+    format!("`{}` changed while it was imported; import again while no program writes to it", file.place.path)
 }
 
-/// Returns whether all these files are kept as they are.
+/// Returns whether all these files are kept unchanged.
 async fn are_kept(store: &Store, files: &[Indexed]) -> Result<bool> {
     for file in files.iter().filter(|file| file.size > 0) {
         let kept = store.load::<Attachment>(&file.source.path.clone().into()).await?;
@@ -180,12 +180,12 @@ async fn are_kept(store: &Store, files: &[Indexed]) -> Result<bool> {
     Ok(true)
 }
 
-/// What a thing shall be in the target.
+/// What a thing must be in the target.
 struct Wanted {
     thing: Thing,
     files: Vec<Indexed>,
     expected: Expected,
-    /// Whole, if it had to be planned again.
+    /// In full, if it had to be planned again.
     plan: Option<Plan>,
 }
 
@@ -208,7 +208,7 @@ impl Again {
             return Ok(Wanted { expected, thing, files, plan: None });
         }
         let plan = plan(&self.index, &thing, &files);
-        // Here, where other threads go on meanwhile.
+        // Here, where other threads can continue.
         plan.orchestration.iter().flatten().for_each(|message| _ = message.whole());
         Ok(Wanted { expected: Expected::of(&plan), thing, files, plan: Some(plan) })
     }
@@ -303,7 +303,7 @@ impl<'a> Check<'a> {
         }
     }
 
-    /// Compares one thing, and returns what is not as it should be.
+    /// Compares one thing, and returns what is wrong.
     async fn thing(&mut self, wanted: Wanted, found: Found, imported: &HashSet<Text>) -> Result<Vec<String>> {
         let Wanted { thing, files, expected, mut plan } = wanted;
         if let Some(messages) = plan.as_mut().and_then(|plan| plan.orchestration.take()) {
@@ -380,7 +380,7 @@ impl<'a> Check<'a> {
                     self.verification.deleted.push(expected.key.to_string());
                     continue;
                 }
-                // It was there before, and may point elsewhere.
+                // It existed before, and may point elsewhere.
                 Some(there) if !done.seqs.contains(&there.version) => {
                     expected.digest = content_digest(&Object::parse(there.body.as_str()).unwrap_or_default());
                 }
@@ -398,7 +398,7 @@ impl<'a> Check<'a> {
         let found = there.map(|record| {
             let object = Object::parse(record.body.as_str()).unwrap_or_default();
             let was_changed = !self.done.seqs.contains(&record.version);
-            // What was imported and then changed by somebody was imported.
+            // A record that was imported and then changed counts as imported.
             let is_there = was_changed && was_imported_as(&object, wanted);
             if is_there || expected.is_part_of(&object) { wanted.clone() } else { content_digest(&object) }
         });
@@ -411,7 +411,7 @@ impl<'a> Check<'a> {
         }
     }
 
-    /// Compares a log entry by entry: it may have others besides.
+    /// Compares a log entry by entry: it may have other entries too.
     async fn log(&mut self, expected: &ExpectedLog, planned: &PlannedLog) -> Result<Option<String>> {
         let (mut length, mut there) = (0, HashMap::<Hash, VecDeque<(u64, Item)>>::new());
         let mut entries = self.store.read(LogQuery::oldest_first(planned.log.clone(), PAGE));
@@ -430,7 +430,7 @@ impl<'a> Check<'a> {
             if let Some((position, state)) = states.remove(exact.unwrap_or_default()) {
                 is_in_order &= last < Some(position);
                 last = Some(position);
-                // The same in another spelling is the same.
+                // The same value in another spelling is equal.
                 target.add(if exact.is_some() { &item.body } else { &state.body });
             }
         }

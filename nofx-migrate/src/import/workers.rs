@@ -10,14 +10,14 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use super::joined;
 use super::room::Room;
 
-/// Something to be done, and how many bytes of files it takes into memory.
+/// Work to do, and how many bytes of files it takes into memory.
 pub(crate) struct Work<T> {
     pub(crate) bytes: u64,
     pub(crate) thing: T,
 }
 
-/// Does something with each thing of a queue, in their order, on so many threads; tells what came of it as soon as it is there,
-/// together with the room that it takes until that is dropped. Not more than `ahead` of them wait to be taken.
+/// Does something with each thing of a queue, in order, on this many threads; yields each result as soon as it is available,
+/// together with its room, which is taken until that is dropped. At most `ahead` results wait to be taken.
 ///
 /// The threads stop when the stream is dropped. If one panics, so does the stream.
 ///
@@ -39,7 +39,7 @@ pub(crate) fn work<
     let worker = || {
         let (queue, room, results, act) = (queue.clone(), room.clone(), results.clone(), act.clone());
         move || {
-            // Room is waited for with the queue in hand, so that it is taken in the order of the queue.
+            // Room is awaited while holding the queue, so that it is taken in the order of the queue.
             let next = || {
                 let mut queue = queue.lock().unwrap_or_else(PoisonError::into_inner);
                 let Work { bytes, thing } = queue.next()?;
@@ -63,7 +63,7 @@ pub(crate) fn work<
     })
 }
 
-/// Does the same as [`work`], and tells what came of the things in their order.
+/// Does the same as [`work`], and yields the results in the order of the things.
 pub(crate) fn work_in_order<
     T: Send + 'static,
     R: Send + 'static,
@@ -89,7 +89,7 @@ pub(crate) fn work_in_order<
     })
 }
 
-/// Puts things that are small together until they have `most` bytes, in their order.
+/// Combines small things until they have `most` bytes, in order.
 pub(crate) fn together<T>(
     things: impl Iterator<Item = T>,
     most: u64,
@@ -110,7 +110,7 @@ pub(crate) fn together<T>(
     })
 }
 
-/// The most things that are put together, however small they are.
+/// The most things that are combined, however small they are.
 const MOST_TOGETHER: usize = 64;
 
 #[cfg(test)]
@@ -169,7 +169,7 @@ mod tests {
         let mut done = Box::pin(work(queue(&[1 << 10; 100]), 2, 1, &room, act));
         let first = done.next().await;
         drop((first, done));
-        // When all room is free again nobody works any more.
+        // When all room is free again, no thread works any more.
         let _all = room.take(1 << 10).await;
         assert!(began.load(std::sync::atomic::Ordering::SeqCst) < 100);
     }

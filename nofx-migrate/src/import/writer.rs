@@ -12,13 +12,13 @@ use crate::options::Options;
 /// The most bytes at which a batch is committed.
 const BATCH_BYTES: u64 = 8 << 20;
 
-/// The part of the memory that a batch may have.
+/// The part of the memory that a batch may use.
 const BATCH_PART: u64 = 8;
 
-/// The parts at which a batch is committed; every store takes more.
+/// The number of parts at which a batch is committed; every store accepts more.
 const BATCH_ITEMS: usize = 8000;
 
-/// Gathers what is to be written and commits it in batches; what belongs together and is small stays together.
+/// Collects writes and commits them in batches; small writes that belong together stay together.
 pub(crate) struct Writer<'a> {
     store: &'a Store,
     dry_run: bool,
@@ -141,7 +141,7 @@ impl<'a> Writer<'a> {
         self.items > 0 && (self.items + items > BATCH_ITEMS || self.bytes + bytes > self.most_bytes)
     }
 
-    /// Commits what there is if so much more would be too much.
+    /// Commits what was collected if this much more would be too much.
     async fn make_room(&mut self, items: usize, bytes: usize) -> Result<()> {
         match self.is_full_with(items, bytes) {
             true => self.submit().await,
@@ -149,7 +149,7 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// Begins to commit what there is, after what was submitted before.
+    /// Starts to commit what was collected, after what was submitted before.
     async fn submit(&mut self) -> Result<()> {
         let batch = std::mem::replace(&mut self.batch, self.store.batch());
         (self.items, self.bytes) = (0, 0);
@@ -158,7 +158,7 @@ impl<'a> Writer<'a> {
         }
         self.settle().await?;
         let mut commit = Box::pin(self.store.commit(batch));
-        // Looked at once, it is under way, and goes on while nobody looks.
+        // Once polled it is in flight, and continues without being polled.
         self.in_flight = Some(match (&mut commit).now_or_never() {
             Some(outcome) => ready(outcome).boxed(),
             None => commit,
@@ -179,7 +179,7 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// Commits what there is.
+    /// Commits what was collected.
     pub(crate) async fn flush(&mut self) -> Result<()> {
         self.submit().await?;
         self.settle().await

@@ -29,7 +29,7 @@ pub(crate) struct AgentEntry {
     pub(crate) whole: bool,
 }
 
-/// Reads the file that `text` is.
+/// Reads the file whose content is `text`.
 pub(crate) fn read(text: &str, base: usize, judge: &mut Judge<'_>) -> Agents {
     let found = salvage::members(text);
     let (mut agents, mut list) = (Agents::default(), None);
@@ -56,7 +56,7 @@ pub(crate) fn read(text: &str, base: usize, judge: &mut Judge<'_>) -> Agents {
     agents
 }
 
-/// Reads a list without anything around it, which was written when the last of its agents was active.
+/// Reads a bare list, which was written when the last of its agents was active.
 pub(crate) fn read_list(list: &str, base: usize, judge: &mut Judge<'_>) -> Agents {
     let entries = entries(list, base, judge);
     let items = salvage::items(list);
@@ -65,7 +65,7 @@ pub(crate) fn read_list(list: &str, base: usize, judge: &mut Judge<'_>) -> Agent
     }
     let saved = entries.iter().filter_map(|entry| time(entry.record.get("lastActiveAt")?)).max();
     let mut around = Object::default();
-    // So that an older list does not count later.
+    // So that an older list does not take precedence later.
     saved.iter().for_each(|saved| around.set("timestamp", saved.write()));
     Agents { entries, saved, around }
 }

@@ -1,4 +1,4 @@
-//! The text of a file, whatever encoding it is in.
+//! The text of a file, in whatever encoding.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -8,25 +8,25 @@ use std::fmt::Write as _;
 pub(crate) struct Decoded<'a> {
     /// The text, without a byte order mark.
     pub(crate) text: Cow<'a, str>,
-    /// Stretches of bytes that are no text; in UTF-8 each is a replacement character in `text`.
+    /// Ranges of bytes that are not text; in UTF-8 each is a replacement character in `text`.
     pub(crate) bad: Vec<(usize, usize)>,
     places: Places,
 }
 
-/// Where in the file a place in the text is.
+/// Maps an offset in the text to one in the file.
 #[derive(Debug)]
 enum Places {
-    /// In UTF-8: the byte order mark, then for each stretch that is no text the end of its replacement character in the text.
+    /// In UTF-8: the byte order mark, then for each range that is not text the end of its replacement character in the text.
     Utf8(usize, Vec<usize>),
-    /// In UTF-16: places in the text and in the file that belong together, in order, not more than [`BLOCK`] apart; also where the
+    /// In UTF-16: pairs of offsets in the text and in the file, in order, at most [`BLOCK`] apart; also where the
     /// escape of a lone surrogate ends.
     Utf16(Vec<(usize, usize)>),
 }
 
-/// Bytes of text between two places that are remembered.
+/// The bytes of text between two recorded offsets.
 const BLOCK: usize = 4096;
 
-/// Reads bytes as UTF-8 or, where a byte order mark or the zero bytes say so, as UTF-16.
+/// Reads bytes as UTF-8 or, if a byte order mark or the zero bytes say so, as UTF-16.
 pub(crate) fn decode(bytes: &[u8]) -> Decoded<'_> {
     match bytes {
         // Garbage can look like a mark; what the old extension wrote begins with a character of one byte.
@@ -70,7 +70,7 @@ fn utf16(bytes: &[u8], unit: fn([u8; 2]) -> u16, mark: usize) -> Decoded<'static
                 text.push(character);
                 at += 2 * character.len_utf16();
             }
-            // Inside a string of JSON this is the same; outside of one it is as wrong as before.
+            // Inside a JSON string this means the same; outside of one it is as invalid as before.
             Err(lone) => {
                 _ = write!(text, "\\u{:04x}", lone.unpaired_surrogate());
                 at += 2;
@@ -84,7 +84,7 @@ fn utf16(bytes: &[u8], unit: fn([u8; 2]) -> u16, mark: usize) -> Decoded<'static
 }
 
 impl Decoded<'_> {
-    /// Returns the place in the file of a place in the text.
+    /// Returns the offset in the file for an offset in the text.
     pub(crate) fn place(&self, offset: usize) -> usize {
         let offset = offset.min(self.text.len());
         match &self.places {
@@ -103,7 +103,7 @@ impl Decoded<'_> {
         }
     }
 
-    /// Returns whether all bytes from one place in the file to another are text.
+    /// Returns whether all bytes between two offsets in the file are text.
     pub(crate) fn is_text(&self, from: usize, to: usize) -> bool {
         let next = self.bad.partition_point(|(_, end)| *end <= from);
         self.bad.get(next).is_none_or(|(bad, _)| *bad >= to)

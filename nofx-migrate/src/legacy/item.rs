@@ -1,4 +1,4 @@
-//! An entry of a log before it has a place in it.
+//! An entry of a log before it has a position in it.
 
 use std::sync::OnceLock;
 
@@ -8,7 +8,7 @@ use nofx_core::{Body, Limits, NewEntry, Timestamp};
 
 use crate::digest::{Hash, of_json, sha256};
 
-/// An entry of a log before it has a place in it.
+/// An entry of a log before it has a position in it.
 #[derive(Clone, Debug)]
 pub(crate) struct Item {
     pub(crate) at: Timestamp,
@@ -16,12 +16,12 @@ pub(crate) struct Item {
     /// Whether `at` is its own time.
     pub(crate) has_time: bool,
     same: Same,
-    // Made when somebody asks: of most items nobody does.
+    // Computed on demand: for most items it is never needed.
     identity: OnceLock<Hash>,
     whole: OnceLock<Hash>,
 }
 
-/// What makes two entries copies of one.
+/// What makes two entries copies of one another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Same {
     /// The members `id` and `content`: messages.
@@ -32,7 +32,7 @@ pub(crate) enum Same {
     Whole,
 }
 
-/// The member by which the old extension says when.
+/// The member in which the old extension keeps the time.
 const TIME: &str = "timestamp";
 
 impl Item {
@@ -40,18 +40,18 @@ impl Item {
         Self { at, body, has_time, same, identity: OnceLock::new(), whole: OnceLock::new() }
     }
 
-    /// Makes an entry of an object of the old extension.
+    /// Creates an entry from an object of the old extension.
     pub(crate) fn new(foreign: &Object, same: Same, times: &[&str], before: Timestamp) -> Self {
         Self::owned(own(foreign), same, times, before)
     }
 
-    /// Makes an entry of an object in its stored form. Its time is the first of `times` that it has, else `before`.
+    /// Creates an entry from an object in its stored form. Its time is the first of `times` that it has, else `before`.
     pub(crate) fn owned(object: Object, same: Same, times: &[&str], before: Timestamp) -> Self {
         let at = times.iter().find_map(|name| time(object.get(name)?));
         Self::of(Body::trusted(object.to_json()), same, at.unwrap_or(before), at.is_some())
     }
 
-    /// Takes an entry as it is stored.
+    /// Creates an entry from one that is stored.
     pub(crate) fn stored(body: Body, same: Same, at: Timestamp) -> Self {
         Self::of(body, same, at, false)
     }
@@ -61,7 +61,7 @@ impl Item {
         Self::of(body, self.same, self.at, self.has_time)
     }
 
-    /// Returns what is equal for copies of one thing, whatever else changed in it.
+    /// Returns a digest that is equal for copies of one thing, whatever else changed in it.
     pub(crate) fn identity(&self) -> Hash {
         *self.identity.get_or_init(|| {
             let part = |name: &str| last_member(self.body.as_str(), name).map(of_json);
@@ -69,7 +69,7 @@ impl Item {
                 (Same::Message, Some(id)) => sha256(&[id, part("content").unwrap_or_default()].concat()),
                 (Same::Task, Some(id)) => id,
                 (Same::Task, None) => {
-                    // It is the same before and after it is over.
+                    // It is the same before and after the task has ended.
                     let mut task = Object::parse(self.body.as_str()).unwrap_or_default();
                     task.remove("$slot");
                     of_json(&task.to_json())
@@ -79,17 +79,17 @@ impl Item {
         })
     }
 
-    /// Returns what is equal only for equal things.
+    /// Returns a digest that is equal only for equal things.
     pub(crate) fn whole(&self) -> Hash {
         *self.whole.get_or_init(|| of_json(self.body.as_str()))
     }
 
-    /// Returns whether a message is of somebody, without reading the rest of it.
+    /// Returns whether a message has the given role, without reading the rest of it.
     pub(crate) fn is_said_by(&self, role: Role) -> bool {
         last_member(self.body.as_str(), "type").and_then(Role::read).is_some_and(|said| said == role)
     }
 
-    /// Returns whether every store takes it.
+    /// Returns whether every store accepts it.
     pub(crate) fn fits(&self) -> bool {
         fits(self.body.len())
     }
@@ -102,37 +102,37 @@ impl Item {
 /// Why something does not become an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Unfit {
-    /// It is no object.
+    /// It is not an object.
     NotAnObject,
-    /// It is larger than a store takes.
+    /// It is larger than a store accepts.
     TooLarge,
 }
 
-/// Entries that are read one after another. Their bodies share memory, as they are needed at the same time.
+/// Entries that are read one after the other. Their bodies share memory, as they are needed at the same time.
 #[derive(Debug)]
 pub(crate) struct Items {
     same: Same,
-    /// The time of the entry before, which is that of one without its own.
+    /// The time of the previous entry, which entries without a time of their own get.
     before: Timestamp,
     /// About how many bytes all bodies will have.
     expected: usize,
-    /// Bodies that have no memory of their own yet, where they end, and their times.
+    /// Bodies that do not own memory yet, where they end, and their times.
     text: String,
     ends: Vec<usize>,
     times: Vec<(Timestamp, bool)>,
     items: Vec<Item>,
 }
 
-/// About how many bytes of bodies share their memory: a large session is not needed as a whole.
+/// About how many bytes of bodies share memory: a large session is not needed as a whole.
 const SHARED: usize = 256 << 10;
 
 impl Items {
-    /// Begins to read entries that have about so many bytes.
+    /// Starts to read entries of about this many bytes.
     pub(crate) fn new(same: Same, before: Timestamp, expected: usize) -> Self {
         Self { same, before, expected, text: String::new(), ends: Vec::new(), times: Vec::new(), items: Vec::new() }
     }
 
-    /// Reads the object of the old extension that `raw` is.
+    /// Reads an object of the old extension from `raw`.
     pub(crate) fn read(&mut self, raw: &str) -> Result<(), Unfit> {
         if self.text.is_empty() {
             self.text.reserve(self.expected.min(SHARED + SHARED / 8));
@@ -160,7 +160,7 @@ impl Items {
         Ok(())
     }
 
-    /// Gives the bodies that have none their memory.
+    /// Gives the bodies that do not own memory theirs.
     fn share(&mut self) {
         let text = std::mem::take(&mut self.text);
         let bodies = Body::trusted_parts(text, std::mem::take(&mut self.ends));
@@ -174,12 +174,12 @@ impl Items {
     }
 }
 
-/// It needs more than to be made compact, or it is no object.
+/// It needs more than compaction, or is not an object.
 #[derive(Debug)]
 struct Odd;
 
-/// Writes an object without white space behind `compact`, and returns its time. Nearly all objects need no more than that, and
-/// there are very many. If one does, what was written is to be forgotten.
+/// Appends an object without white space to `compact`, and returns its time. Nearly all objects need no more than that, and
+/// there are very many. If one does, discard what was appended.
 fn read_compact(raw: &str, compact: &mut String) -> Result<Option<Timestamp>, Odd> {
     let mut found = None;
     let mut members = json::members(raw);
@@ -188,7 +188,7 @@ fn read_compact(raw: &str, compact: &mut String) -> Result<Option<Timestamp>, Od
         compact.push(separator);
         let Some(member) = members.next_shown(|token| compact.push_str(token)) else { break };
         let (name, value) = member.map_err(|_| Odd)?;
-        // Names with escapes and those that would look like the store's own.
+        // Names with escapes, and names that would look like the store's own.
         if name.starts_with("\"$") || name.as_bytes().contains(&b'\\') {
             return Err(Odd);
         }
@@ -205,7 +205,7 @@ fn read_compact(raw: &str, compact: &mut String) -> Result<Option<Timestamp>, Od
     Ok(found.and_then(time))
 }
 
-/// Returns the value of a member; of several with one name the last, as JavaScript does.
+/// Returns the value of a member; if there are several of one name, of the last, as in JavaScript.
 fn last_member<'a>(object: &'a str, name: &str) -> Option<&'a str> {
     let is_named = |literal: &str| match literal.contains('\\') {
         true => Text::from_json(literal).is_some_and(|text| text == name),
@@ -214,20 +214,20 @@ fn last_member<'a>(object: &'a str, name: &str) -> Option<&'a str> {
     json::members(object).map_while(Result::ok).filter(|(literal, _)| is_named(literal)).last().map(|(_, value)| value)
 }
 
-/// Reads a time: the text that JavaScript writes, or milliseconds or seconds since 1970.
+/// Parses a time: the text that JavaScript writes, or milliseconds or seconds since 1970.
 pub(crate) fn time(raw: &str) -> Option<Timestamp> {
     if let Some(time) = Timestamp::read(raw) {
         return Some(time);
     }
     match i64::read(raw)? {
-        // Before 1973 as milliseconds, until 5138 as seconds.
+        // Milliseconds would be before 1973; seconds reach to 5138.
         seconds @ 100_000_000..100_000_000_000 => Some(Timestamp::from_millis(seconds * 1000)),
         millis @ 100_000_000_000..100_000_000_000_000 => Some(Timestamp::from_millis(millis)),
         _ => None,
     }
 }
 
-/// Returns whether every store takes a body of so many bytes, with some room for what is added.
+/// Returns whether every store accepts a body of this many bytes, with some room for what is added.
 pub(crate) fn fits(bytes: usize) -> bool {
     bytes < Limits::GUARANTEED.body_bytes - (1 << 16)
 }

@@ -1,4 +1,4 @@
-//! What is noticed while a file is read.
+//! The observations made while a file is read.
 
 use std::borrow::Cow;
 
@@ -6,13 +6,13 @@ use super::decode::Decoded;
 use super::outline::Outline;
 use crate::report::{Level, Unused};
 
-/// The most stretches of a file that are told apart; the last one reaches to the end of all others.
+/// The most separate ranges of a file; the last one extends to the end of all further ones.
 const MOST_STRETCHES: usize = 1000;
 
-/// What is noticed while a file is read: what became of it, what did not, and why.
+/// The observations made while a file is read: what became of it, what did not, and why.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Judgement {
-    /// What the file was taken for.
+    /// What the file was recognised as.
     pub(crate) became: &'static str,
     /// How many entities of each kind are in it.
     pub(crate) counts: Vec<(&'static str, u64)>,
@@ -20,29 +20,29 @@ pub(crate) struct Judgement {
     pub(crate) keep: Option<String>,
     /// Bytes that became no entity, in order and without overlap.
     pub(crate) unused: Vec<Unused>,
-    /// What is out of the ordinary: code, level, message.
+    /// Everything unusual: code, level, message.
     pub(crate) findings: Vec<(&'static str, Level, String)>,
 }
 
 impl Judgement {
-    /// Judges a file that becomes no entity, as nobody would expect it to.
+    /// Judges a file that becomes no entity, as expected.
     pub(crate) fn kept(became: &'static str, reason: &str) -> Self {
         Self { became, keep: Some(reason.to_owned()), ..Self::default() }
     }
 
-    /// Notes something and asks for the whole file to be kept, unless it is already.
+    /// Notes something and asks for the whole file to be kept, unless it already is.
     pub(crate) fn damaged(&mut self, code: &'static str, message: impl Into<String>) {
         let message = message.into();
         self.keep.get_or_insert_with(|| message.clone());
         self.findings.push((code, Level::Warning, message));
     }
 
-    /// Notes something that harms nothing.
+    /// Notes something harmless.
     pub(crate) fn note(&mut self, code: &'static str, message: impl Into<String>) {
         self.findings.push((code, Level::Note, message.into()));
     }
 
-    /// Returns whether some data ends before its end.
+    /// Returns whether some data is truncated.
     pub(crate) fn is_cut(&self) -> bool {
         self.findings.iter().any(|(code, ..)| *code == "cut")
     }
@@ -57,12 +57,12 @@ impl Judgement {
     }
 }
 
-/// What a file is read for.
+/// The purpose of reading a file.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Pass<'a> {
-    /// To be judged: what it is, which ids are in it, and what of it is damaged. Whole messages of sessions are only counted.
+    /// To examine it: what it is, which ids are in it, and what of it is damaged. Intact messages of sessions are only counted.
     First,
-    /// To be taken. Names that occur twice in a list were found before, and so were perhaps all members.
+    /// To import it. Names that occur twice in a list were found before, and perhaps all members.
     Second(Option<&'a Outline>),
 }
 
@@ -72,12 +72,12 @@ impl Pass<'_> {
     }
 }
 
-/// Notes places in a text, which become places in a file.
+/// Records ranges of a text, which become ranges of a file.
 #[derive(Debug)]
 pub(crate) struct Judge<'a> {
     pub(crate) pass: Pass<'a>,
     pub(crate) judgement: Judgement,
-    /// For the second pass.
+    /// Only in the second pass.
     pub(crate) outline: Option<Outline>,
     decoded: &'a Decoded<'a>,
     ranges: Vec<(usize, usize, Cow<'static, str>)>,
@@ -100,7 +100,7 @@ impl<'a> Judge<'a> {
         self.judgement.damaged(code, format!("{what} at byte {place}"));
     }
 
-    /// Ends reading a file of `size` bytes.
+    /// Finishes reading a file of `size` bytes.
     pub(crate) fn finish(mut self, size: u64) -> Judgement {
         for (from, to) in &self.decoded.bad {
             self.ranges.push((*from, *to, "not text".into()));

@@ -1,6 +1,6 @@
-//! Readers of everything that the old extension wrote.
+//! Readers for everything that the old extension wrote.
 //!
-//! Nothing here touches a file or a store: bytes go in, entities in their stored form come out, together with what could
+//! Nothing here touches a file or a store: bytes go in, entities in their stored form come out, together with whatever could
 //! not be understood.
 
 mod agents;
@@ -33,14 +33,14 @@ use item::{Items, fits, object};
 use judge::Judge;
 use salvage::offset;
 
-/// A file, read.
+/// A file that was read.
 #[derive(Debug)]
 pub(crate) struct Reading {
     pub(crate) judgement: Judgement,
     pub(crate) content: Content,
-    /// Parts of the file that are kept as they are: what to call each, and its bytes.
+    /// Parts of the file that are kept unchanged: the name of each, and its bytes.
     pub(crate) parts: Vec<(String, Vec<u8>)>,
-    /// By which the second pass finds what the first has found.
+    /// Lets the second pass find what the first has found.
     pub(crate) outline: Option<Outline>,
 }
 
@@ -53,7 +53,7 @@ pub(crate) enum Content {
     Agents(Agents),
     /// Sessions: one, or those of an archive and the members beside their list.
     Sessions(Vec<SessionCopy>, Object),
-    /// Checkpoints of an agent, or of one that the name does not tell.
+    /// Checkpoints of an agent, or of one that the file name does not tell.
     Checkpoints(Option<String>, Vec<Item>),
     /// The transcript of an agent.
     Transcript(String, Vec<Item>),
@@ -108,7 +108,7 @@ fn empty() -> Judgement {
     Judgement { became: "empty", ..Judgement::default() }
 }
 
-/// Reads a file that should hold something, but has no bytes or only zeroes. The name of a session is one all the same.
+/// Reads a file that should hold something, but is empty or only zeros. The file name of a session is used all the same.
 fn blank(place: &Place, bytes: &[u8]) -> Reading {
     let what = if bytes.is_empty() { "empty" } else { "filled with zeroes" };
     let mut reading = whole(
@@ -302,7 +302,7 @@ fn read_archive(
             copies = read_sessions(place, rest, base + offset(text, rest), judge);
             tail = offset(text, rest) + salvage::items(rest).end;
         }
-        // Of a session that is cut, the session's reader tells what became nothing.
+        // If a session is truncated, the session's reader reports what became nothing.
         if !judge.judgement.is_cut() {
             judge.damaged(
                 "cut",
@@ -314,7 +314,7 @@ fn read_archive(
     Content::Sessions(copies, around)
 }
 
-/// Reads the sessions of a list, also one that is cut.
+/// Reads the sessions of a list, even if it is truncated.
 fn read_sessions(place: &Place, list: &str, base: usize, judge: &mut Judge<'_>) -> Vec<SessionCopy> {
     let items = salvage::items(list);
     let mut copies = Vec::new();

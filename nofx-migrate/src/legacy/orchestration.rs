@@ -8,14 +8,14 @@ use super::item::{Item, Items, Same, fits, is_text, object};
 use super::judge::Judge;
 use super::salvage;
 
-/// The most lines of a file that are kept one by one; of a file with more, the whole is.
+/// The most lines of a file that are kept separately; a file with more is kept whole.
 const MOST_BAD: usize = 100;
 
 /// The messages of one file.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Lines {
     pub(crate) messages: Vec<Item>,
-    /// The number of each line that is not exactly one message, from one, and its place in the file.
+    /// The number of each line that is not exactly one message, from one, and its range in the file.
     pub(crate) bad: Vec<(usize, usize, usize)>,
 }
 

@@ -1,14 +1,14 @@
-//! Where in a text its members are, for reading the same text again without looking for them.
+//! Where the members in a text are, so that the same text can be read again without searching.
 
 use std::mem::size_of;
 use std::ops::Range;
 
 use super::salvage::{Members, offset};
 
-/// From where to where in a text.
+/// A range of a text.
 type Span = Range<u32>;
 
-/// Where the members of an object that is whole are, and the items of those that are lists.
+/// Where the members of an intact object are, and the items of those that are lists.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Outline {
     members: Vec<(Span, Span)>,
@@ -18,7 +18,7 @@ pub(crate) struct Outline {
 }
 
 impl Outline {
-    /// Makes the outline of the object that `text` begins with; `None` if it is damaged or too large for one.
+    /// Creates the outline of the object that `text` begins with; `None` if it is damaged or too large for one.
     pub(crate) fn of(text: &str, found: &Members<'_>) -> Option<Self> {
         if found.error.is_some() || u32::try_from(text.len()).is_err() {
             return None;
@@ -36,7 +36,7 @@ impl Outline {
         })
     }
 
-    /// Returns what was found in a text, in the same text; `None` if it is surely another.
+    /// Returns what was found in a text, in the same text; `None` if it is certainly another text.
     pub(crate) fn members<'a>(&self, text: &'a str) -> Option<Members<'a>> {
         let piece = |span: &Span| text.get(span.start as usize..span.end as usize);
         let whole =

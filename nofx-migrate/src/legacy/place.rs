@@ -1,8 +1,8 @@
-//! What the place and the name of a file promise.
+//! What the path of a file suggests.
 
 use nofx_core::json::Text;
 
-/// What the place and the name of a file promise. Its content may still say otherwise.
+/// What the path of a file suggests. Its content may still say otherwise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Promise {
     /// `agents.json`.
@@ -15,9 +15,9 @@ pub(crate) enum Promise {
     Orchestration,
     /// A JSON file among the templates.
     Template,
-    /// A JSON file where the old extension wrote none that matters.
+    /// A JSON file where the old extension wrote nothing important.
     Other,
-    /// Something that becomes no entity, and why it is kept.
+    /// A file that becomes no entity, and why it is kept.
     Kept(&'static str, &'static str),
 }
 

@@ -1,4 +1,4 @@
-//! Everything whole in a text that may be damaged.
+//! Reads everything intact in a text that may be damaged.
 
 use std::borrow::Cow;
 
@@ -9,20 +9,20 @@ pub(crate) fn offset(text: &str, piece: &str) -> usize {
     (piece.as_ptr() as usize).saturating_sub(text.as_ptr() as usize).min(text.len())
 }
 
-/// The beginning of an object: all members before the damage, if there is any.
+/// The beginning of an object: all members before the damage, if any.
 #[derive(Debug)]
 pub(crate) struct Members<'a> {
-    /// Name literal and value of each whole member.
+    /// Name literal and value of each intact member.
     pub(crate) whole: Vec<(&'a str, &'a str)>,
-    /// For each of them the items of its value, if that is a list of not too many.
+    /// For each of them the items of its value, if that is a list of not too many items.
     pub(super) lists: Vec<Option<Vec<&'a str>>>,
-    /// Whether an object somewhere in this one has two members of one name; never of a damaged one.
+    /// Whether an object somewhere in this one has two members of one name; never set for a damaged object.
     pub(crate) has_repeated_names: bool,
     /// The name literal of the damaged member and the text from its value on.
     pub(crate) damaged: Option<(&'a str, &'a str)>,
-    /// Why the object is not whole.
+    /// Why the object is incomplete.
     pub(crate) error: Option<SyntaxError>,
-    /// The offset behind the object, or of the end of what is whole.
+    /// The offset after the object, or of the end of its intact part.
     pub(crate) end: usize,
 }
 
@@ -64,19 +64,19 @@ pub(crate) fn members(text: &str) -> Members<'_> {
     Members { whole, lists, has_repeated_names, damaged, error, end: steps.end().unwrap_or(end) }
 }
 
-/// The most items of a list that are found in passing.
+/// The most items of a list that are recorded in passing.
 const MOST_ITEMS: usize = 1 << 20;
 
-/// Finds the items of a list while the member whose value it is is walked.
+/// Records the items of a list while the member that it is the value of is walked.
 #[derive(Debug)]
 struct List<'a> {
     text: &'a str,
-    /// `None` before the value and if it is no list, or one of too many items.
+    /// `None` before the value, and if it is not a list or a list of too many items.
     items: Option<Vec<&'a str>>,
-    /// Tokens outside of the list.
+    /// Tokens outside the list.
     seen: usize,
     depth: usize,
-    /// Where the item begins that is walked, and where its last token ends.
+    /// Where the current item begins, and where its last token ends.
     start: Option<usize>,
     end: usize,
 }
@@ -116,7 +116,7 @@ impl<'a> List<'a> {
     }
 }
 
-/// Reads the name of the member that begins after `end`, behind a comma or the opening brace.
+/// Reads the name of the member that begins after `end`, after a comma or the opening brace.
 fn damaged_member(text: &str, end: usize) -> Option<(&str, &str)> {
     let rest = text.get(end..)?.trim_ascii_start();
     let rest = rest.strip_prefix(if end == 0 { '{' } else { ',' })?.trim_ascii_start();
@@ -125,16 +125,16 @@ fn damaged_member(text: &str, end: usize) -> Option<(&str, &str)> {
     Some((name, rest.trim_ascii_start().strip_prefix(':')?.trim_ascii_start()))
 }
 
-/// The beginning of an array: all items before the damage, if there is any.
+/// The beginning of an array: all items before the damage, if any.
 #[derive(Debug)]
 pub(crate) struct Items<'a> {
-    /// The whole items.
+    /// The intact items.
     pub(crate) whole: Vec<&'a str>,
     /// The text from the damaged item on.
     pub(crate) damaged: Option<&'a str>,
-    /// Why the array is not whole.
+    /// Why the array is incomplete.
     pub(crate) error: Option<SyntaxError>,
-    /// The offset behind the array, or of the end of what is whole.
+    /// The offset after the array, or of the end of its intact part.
     pub(crate) end: usize,
 }
 
@@ -168,12 +168,12 @@ pub(crate) fn has_repeated_names(text: &str) -> bool {
     json::walk(text, 0, |token| names.see(token)).is_ok() && names.repeated
 }
 
-/// Looks for names that occur twice in one object, while its tokens are walked.
+/// Detects names that occur twice in one object, while its tokens are walked.
 #[derive(Debug, Default)]
 struct Names<'a> {
-    /// Those so far of all objects that are open.
+    /// The names so far, of all open objects.
     names: Vec<Cow<'a, str>>,
-    /// For each open bracket where its names begin.
+    /// For each open bracket, where its names begin.
     levels: Vec<usize>,
     last: &'a str,
     repeated: bool,
@@ -197,7 +197,7 @@ impl<'a> Names<'a> {
         let from = self.levels.pop().unwrap_or_default();
         let own = self.names.get_mut(from..).unwrap_or_default();
         self.repeated |= match own.len() {
-            // Most objects have a handful, which differ in length already.
+            // Most objects have a handful, which already differ in length.
             0..=FEW => own.iter().enumerate().any(|(at, name)| own.iter().take(at).any(|other| other == name)),
             _ => {
                 own.sort_unstable();
@@ -208,7 +208,7 @@ impl<'a> Names<'a> {
     }
 }
 
-/// The most names that are compared with each other, which takes less time than putting them in order.
+/// The most names that are compared pairwise, which is faster than sorting them.
 const FEW: usize = 12;
 
 /// Returns a name's literal with the fewest escapes.
@@ -219,15 +219,15 @@ fn spelled(literal: &str) -> Cow<'_, str> {
     }
 }
 
-/// The most places in a line at which an object is looked for.
+/// The most offsets in a line at which to look for an object.
 const TRIES: usize = 1000;
 
-/// Finds the whole objects in a line that is not one object: some glued together, or one behind the half of another.
+/// Finds the intact objects in a line that is not one object: several joined together, or one after half of another.
 ///
-/// Behind a half, only an object for which `is_one` holds is taken: it might be a part of that half.
+/// After a half, only an object that satisfies `is_one` is accepted: it might be part of that half.
 pub(crate) fn objects(line: &str, is_one: impl Fn(&str) -> bool) -> Vec<&str> {
     let mut found = Vec::new();
-    // Looking costs time for every byte looked at; a line of brackets must not cost the square of its length.
+    // Each attempt takes time for every byte read; a line of brackets must not take quadratic time.
     let (mut at, mut tries, mut budget) = (0, 0, line.len().saturating_mul(8).saturating_add(1 << 16));
     while let Some(start) = line.get(at..).and_then(|rest| rest.find('{')).map(|found| at + found) {
         tries += 1;

@@ -1,4 +1,4 @@
-//! Sessions: `sessions/<id>.json`, the older copies of them, and the wrappers in `archives/`.
+//! Sessions: `sessions/<id>.json`, older copies of them, and the wrappers in `archives/`.
 
 use nofx_core::Timestamp;
 use nofx_core::entity::{SessionId, own};
@@ -13,22 +13,22 @@ use super::template::{self, Content};
 #[derive(Clone, Debug)]
 pub(crate) struct SessionCopy {
     pub(crate) id: SessionId,
-    /// The record: everything but messages, tasks and a whole template.
+    /// The record: everything except messages, tasks and a complete template.
     pub(crate) header: Object,
     pub(crate) template: Option<Content>,
     pub(crate) messages: Vec<Item>,
-    /// The completed ones in their order, then the current one.
+    /// The completed tasks in their order, then the current one.
     pub(crate) tasks: Vec<Item>,
     pub(crate) last_active: Option<Timestamp>,
     pub(crate) archived: bool,
     /// Whether the object was read to its end.
     pub(crate) whole: bool,
-    /// What the name of the file says of a session that is not whole.
+    /// What the file name says about a session that is incomplete.
     pub(crate) named: Option<NamedSession>,
 }
 
-/// Returns whether an object is a session that nobody had: the extension made them of lists of checkpoints, without an id and
-/// with nothing in them.
+/// Returns whether an object is a session that never existed: the extension made them from lists of checkpoints, without an id and
+/// empty.
 pub(super) fn is_invented(raw: &str) -> bool {
     let Some(session) = object(raw) else { return false };
     let is_empty = |name: &str| session.get(name).is_none_or(|list| list == "[]" || list == "null");
@@ -37,14 +37,14 @@ pub(super) fn is_invented(raw: &str) -> bool {
         && ["conversationHistory", "completedTasks", "currentTask"].into_iter().all(is_empty)
 }
 
-/// What an object that ends early can still say by its file's name.
+/// What the file name can still say about an object that is truncated.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct NamedSession {
     pub(crate) agent: String,
     pub(crate) created: Timestamp,
 }
 
-/// Reads `session-<agent>-<milliseconds>` and `restored-<id>-<milliseconds>`.
+/// Parses `session-<agent>-<milliseconds>` and `restored-<id>-<milliseconds>`.
 pub(crate) fn read_name(stem: &str) -> Option<NamedSession> {
     let (rest, millis) = stem.rsplit_once('-')?;
     let created = time(millis)?;
@@ -59,7 +59,7 @@ pub(crate) fn is_named_so(stem: &str) -> bool {
     stem.starts_with("session-") || stem.starts_with("restored-")
 }
 
-/// Makes a session of which nothing but the name of its file is left.
+/// Creates a session of which only the file name is left.
 pub(crate) fn from_name(stem: &str) -> Option<SessionCopy> {
     let named = read_name(stem)?;
     let mut copy = SessionCopy {
@@ -77,7 +77,7 @@ pub(crate) fn from_name(stem: &str) -> Option<SessionCopy> {
     Some(copy)
 }
 
-/// Adds what no copy of a session says any more.
+/// Adds what no copy of a session has any more.
 pub(crate) fn complete_by_name(header: &mut Object, named: &NamedSession) {
     if header.get("agentId").is_none() {
         header.set("agentId", quote(&named.agent));
@@ -87,14 +87,14 @@ pub(crate) fn complete_by_name(header: &mut Object, named: &NamedSession) {
     }
 }
 
-/// Reads the session that `text` begins with, `found` being its members; `base` is its place in the file's text, `stem` its name
+/// Reads the session that `text` begins with, `found` being its members; `base` is its offset in the file's text, `stem` its name
 /// if it has no id.
 pub(crate) fn read(text: &str, found: &Members<'_>, base: usize, stem: &str, judge: &mut Judge<'_>) -> SessionCopy {
     let mut header = Object::default();
     let (mut history, mut completed, mut current) = (None, None, None);
     for (member, (name, value)) in found.whole.iter().enumerate() {
         let name = Text::from_json(name).unwrap_or_default();
-        // Of several members with one name the last counts, as in JavaScript.
+        // If there are several members of one name, the last one counts, as in JavaScript.
         match (name.as_str(), value.as_bytes().first()) {
             (Some("conversationHistory"), Some(b'[')) => history = Some(found.items(member)),
             (Some("completedTasks"), Some(b'[')) => completed = Some(found.items(member)),
@@ -188,7 +188,7 @@ fn unfit(text: &str, base: usize, raw: &str, (code, what): (&'static str, &str),
     judge.damaged(code, (from, from + raw.len()), what);
 }
 
-/// Leaves out the members that make a header larger than a store takes.
+/// Removes the members that make a header larger than a store accepts.
 fn shorten(header: &mut Object, judge: &mut Judge<'_>) {
     while !fits(header.to_json().len()) {
         let longest = header.iter().filter(|(name, _)| *name != "id").max_by_key(|(_, value)| value.len());
@@ -199,7 +199,7 @@ fn shorten(header: &mut Object, judge: &mut Judge<'_>) {
     }
 }
 
-/// Leaves out a prompt that is its template's.
+/// Removes a prompt that equals its template's.
 fn forget_prompt(header: &mut Object, template: Option<&Content>) {
     let Some(prompt) = template.and_then(|template| template.prompt.as_ref()) else { return };
     let is_once = header.iter().filter(|(name, _)| *name == "systemPrompt").count() == 1;

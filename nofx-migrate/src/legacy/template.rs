@@ -1,4 +1,4 @@
-//! Templates, in files of their own and copied into agents and sessions.
+//! Templates, in their own files and copied into agents and sessions.
 
 use nofx_core::Body;
 use nofx_core::entity::{Entity, RecordEntity, Template, TemplateDigest, TemplateId, own};
@@ -27,7 +27,7 @@ impl Content {
     }
 }
 
-/// Takes the template out of an agent or a session, if it is a whole one, and leaves its digest there.
+/// Takes the template out of an agent or a session, if it is complete, and leaves its digest there.
 pub(crate) fn take(holder: &mut Object) -> Option<Content> {
     let raw = holder.get("template").filter(|raw| fits(raw.len()))?;
     let content = Content::new(&object(raw)?);

@@ -13,8 +13,8 @@ const BEHIND: &str = " ---\n";
 
 /// Splits a transcript into its parts. A text without the usual header is one part.
 ///
-/// The old extension escaped nothing, so a text may contain what looks like a separator. One whose time is before that
-/// of the part it stands in is taken for text; others cannot be told apart, which is why the file is kept as well.
+/// The old extension escaped nothing, so a text may contain what looks like a separator. A separator whose time is before that
+/// of its part is treated as text; others cannot be told apart, which is why the file is kept as well.
 pub(crate) fn read(text: &str) -> Vec<Item> {
     let (started, mut rest) = header(text).unwrap_or((None, text));
     let mut parts = Vec::new();
@@ -34,10 +34,10 @@ pub(crate) fn read(text: &str) -> Vec<Item> {
     parts.iter().map(|part| item(part, started.unwrap_or_default())).collect()
 }
 
-/// The longest text of one part, in bytes: with an escape for each of them it still fits into a body.
+/// The longest text of one part, in bytes: it still fits into a body if each byte is escaped.
 const PIECE_BYTES: usize = 2 << 20;
 
-/// Cuts a text that is too long for one part.
+/// Splits a text that is too long for one part.
 fn pieces(text: &str) -> impl Iterator<Item = &str> {
     let mut rest = Some(text);
     std::iter::from_fn(move || {
@@ -53,7 +53,7 @@ fn item(part: &TranscriptPart, before: Timestamp) -> Item {
     Item::owned(object, Same::Whole, &["timestamp"], part.at().unwrap_or(before))
 }
 
-/// Reads the two lines and the empty one that a transcript begins with: its time, and what follows.
+/// Reads the two lines and the empty line that a transcript begins with: its time, and what follows.
 fn header(text: &str) -> Option<(Option<Timestamp>, &str)> {
     let (first, rest) = text.split_once('\n')?;
     let (second, rest) = rest.split_once('\n')?;

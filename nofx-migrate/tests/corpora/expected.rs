@@ -41,7 +41,7 @@ impl Expected {
                 .filter(|(_, it)| it["id"] != "(string)")
                 .map(|(hash, _)| hash.clone()),
         );
-        // A bare configuration becomes no template; that it is attached is asked for below.
+        // A bare configuration becomes no template; that it is attached is checked below.
         let files = list(&truth["templateFiles"]).filter(|it| !text(&it["file"]).ends_with(".config.json"));
         expected.templates.extend(files.map(|file| text(&file["canonicalSha256"])));
         expected.orchestration(&truth);
@@ -50,7 +50,7 @@ impl Expected {
         Ok(expected)
     }
 
-    /// Returns whether a file may be attached: it has to be, it is damaged, or it is of a kind that is always attached.
+    /// Returns whether a file may be attached: it must be, it is damaged, or it is of a kind that is always attached.
     pub(crate) fn may_be_attached(&self, path: &str) -> bool {
         let part = path.rsplit_once('#').map_or(path, |(file, _)| file);
         [path, part]
@@ -147,7 +147,7 @@ impl Expected {
         }
     }
 
-    /// A session of which one copy went on living: the ground truth has only the other, and how many messages both have.
+    /// A session of which one copy continued: the ground truth has only the other, and how many messages both have.
     fn diverged(&mut self, damage: &Value) {
         let Some(count) = damage["recoverable"]["unionMessageCount"].as_u64() else { return };
         let file = text(&damage["file"]);

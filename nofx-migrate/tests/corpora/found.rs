@@ -1,4 +1,4 @@
-//! What the importer made of a corpus, as the dump tells it.
+//! What the importer made of a corpus, according to the dump.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -110,7 +110,7 @@ fn text(object: &Object, name: &str) -> String {
     }
 }
 
-/// The ground truth was made in JavaScript, where half of a pair is a replacement character once it is written.
+/// The ground truth was made in JavaScript, which writes an unpaired surrogate as a replacement character.
 fn digest(text: &Text) -> String {
     Sha256::digest(text.to_str_lossy().as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -1,4 +1,4 @@
-//! What a store has after an import.
+//! The content of a store after an import.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ use nofx_migrate::{dump, read_attachment};
 /// JSON that compares equal whatever its spacing and escapes.
 pub(crate) type Json = Vec<u8>;
 
-/// What a store has after an import.
+/// The content of a store after an import.
 #[derive(Debug, Default)]
 pub(crate) struct Found {
     pub(crate) sessions: BTreeMap<String, FoundSession>,
@@ -80,7 +80,7 @@ impl Found {
             let bytes = read_attachment(store, &kept.value).await.unwrap();
             found.attachments.insert(kept.value.path.to_string(), bytes);
         }
-        // Whatever was found, it can be told.
+        // Whatever was found, it can be printed.
         dump(store, &mut std::io::sink()).await.unwrap();
         found
     }

@@ -1,4 +1,4 @@
-//! Holding what was found against the truth.
+//! Compares what was found with the truth.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
@@ -9,14 +9,14 @@ use nofx_testkit::legacy::{SessionCopy, Truth};
 
 use super::found::{Found, FoundSession, Json, json};
 
-/// Returns everything that is not as it must be.
+/// Returns everything that is wrong.
 pub(crate) fn differences(truth: &Truth, found: &Found, report: &Report) -> Vec<String> {
     let mut judge = Judge { wrong: differences_in_store(truth, found) };
     judge.report(truth, report);
     judge.wrong
 }
 
-/// Returns everything in the store that is not as it must be.
+/// Returns everything in the store that is wrong.
 pub(crate) fn differences_in_store(truth: &Truth, found: &Found) -> Vec<String> {
     let mut judge = Judge { wrong: Vec::new() };
     judge.sessions(truth, found);
@@ -47,7 +47,7 @@ fn counted<T: Ord>(items: impl IntoIterator<Item = T>) -> BTreeMap<T, usize> {
     counts
 }
 
-/// Returns each item as often as the list has it that has it most often.
+/// Returns each item as often as it is in the list that has it most often.
 fn union<T: Ord>(lists: impl IntoIterator<Item = Vec<T>>) -> BTreeMap<T, usize> {
     let mut most: BTreeMap<T, usize> = BTreeMap::new();
     for list in lists {
@@ -96,11 +96,11 @@ impl Judge {
             };
             let (wanted, there) = (named(union(of_copies.clone())), named(counted(identities.clone())));
             self.same(&format!("messages of {id:?}"), &wanted, &there);
-            // Of a message that is there several times nobody can tell which one a copy has.
+            // If a message occurs several times, it is not known which one a copy has.
             let is_once = |one: &&(Json, Json)| identities.iter().filter(|other| other == one).count() == 1;
             for copy in &of_copies {
                 let copy: Vec<_> = copy.iter().filter(is_once).cloned().collect();
-                // Where copies contradict each other, no order is that of all.
+                // If copies contradict each other, no order fits all of them.
                 let is_agreed = |other: &Vec<(Json, Json)>| {
                     let common: Vec<_> = copy.iter().filter(|one| other.contains(one)).cloned().collect();
                     has_in_order(other, &common)
@@ -123,7 +123,7 @@ impl Judge {
         }
     }
 
-    /// The copy that was active last counts; the others complete it.
+    /// The copy that was active last takes precedence; the others complete it.
     fn header(&mut self, id: &str, copies: &[SessionCopy], session: &FoundSession) {
         let members = |copy: &SessionCopy| copy.members.iter().cloned().collect::<BTreeMap<String, String>>();
         let active = |copy: &SessionCopy| members(copy).remove("lastActiveAt");
@@ -142,7 +142,7 @@ impl Judge {
             let is_known = truth.agents.contains_key(id) || truth.cut_agents.contains(id);
             self.check(is_known, || format!("agent {id:?} is made up"));
         }
-        // Its template is held against the others.
+        // Its template is compared with the others.
         let alone = |agent: &Object| {
             let mut agent = agent.clone();
             agent.remove("template");

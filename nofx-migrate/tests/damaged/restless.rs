@@ -14,10 +14,10 @@ use crate::damaged::found::Found;
 use crate::damaged::judge::{differences, differences_in_store};
 use crate::{try_seeds, unaccounted, write_database};
 
-/// When a file changes: at the beginning of a phase, or after so many files of it.
+/// When a file changes: at the beginning of a phase, or after this many files of it.
 const MOMENTS: [(&str, usize); 5] = [("reading", 0), ("reading", 3), ("writing", 0), ("writing", 2), ("verifying", 0)];
 
-/// Changes a file at a moment of a migration.
+/// Changes a file at a given moment of a migration.
 struct At<'a> {
     moment: (&'static str, usize),
     phase: Mutex<&'static str>,
@@ -60,7 +60,7 @@ fn a_file_that_changes_while_it_is_imported_is_told_and_settled_by_the_next_impo
     try_seeds(60, try_restless);
 }
 
-/// The superuser may read everything, so whoever is it lets somebody else try.
+/// The superuser may read everything, so as the superuser this test runs itself as another user.
 #[cfg(unix)]
 #[test]
 fn a_file_that_may_not_be_read_is_missing_until_it_may() {
@@ -86,8 +86,8 @@ fn a_file_that_may_not_be_read_is_missing_until_it_may() {
             let told = String::from_utf8_lossy(&done.stdout);
             assert!(done.status.success() && told.contains("1 passed"), "{told}");
         }
-        // Where the test itself lies in a folder of the superuser, nobody else can run it.
-        Err(error) => println!("nobody else can try: {error}"),
+        // If the test binary is in a folder of the superuser, no other user can run it.
+        Err(error) => println!("cannot run as another user: {error}"),
     }
 }
 
@@ -97,7 +97,7 @@ async fn try_restless(seed: u64) -> ((usize, usize), Vec<String>) {
     (workspace.size(), try_change(&workspace, &restless, &truths, moment).await)
 }
 
-/// Imports a workspace of which one file changes at a moment, and twice again when nothing changes any more, and returns all that is wrong.
+/// Imports a workspace of which one file changes during the import, and twice more without changes; returns everything that is wrong.
 async fn try_change(
     workspace: &Workspace,
     restless: &Restless,
@@ -140,7 +140,7 @@ fn is_plain(path: &Path) -> bool {
 fn judge_first(restless: &Restless, truths: &Truths, is_missing: bool, report: &Report, found: &Found) -> Vec<String> {
     let mut wrong = Vec::new();
     if report.is_complete() {
-        // Either state of the file is all of it, but a mixture of both is not.
+        // Either state of the file is complete, but a mixture of both is not.
         let any = [&truths.before, &truths.after, &truths.both].map(|truth| differences_in_store(truth, found));
         if any.iter().all(|differences| !differences.is_empty()) {
             wrong.push(format!("the report is complete, but {}", any[0].join("; ")));
@@ -164,7 +164,7 @@ fn judge_first(restless: &Restless, truths: &Truths, is_missing: bool, report: &
     wrong
 }
 
-/// Imports twice and returns what is wrong if the store has neither the one nor the other.
+/// Imports twice and returns what is wrong if the store has neither state.
 async fn calm(folder: &Path, store: &Store, options: &Options, truths: [&Truth; 2]) -> Vec<String> {
     let import = || migrate(folder, store, options, &NoProgress);
     let report = match import().await {

@@ -1,4 +1,4 @@
-//! Copying a store that others write to.
+//! Backs up a store that others write to.
 
 use futures_util::FutureExt;
 use nofx_core::{

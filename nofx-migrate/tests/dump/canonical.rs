@@ -178,7 +178,7 @@ async fn a_restored_session_is_shown_with_the_messages_it_was_restored_with() {
     );
 }
 
-/// A writer that fails after some bytes, as a full disk or a closed pipe does.
+/// A writer that fails after some bytes, like a full disk or a closed pipe.
 struct Narrow(usize);
 
 impl std::io::Write for Narrow {

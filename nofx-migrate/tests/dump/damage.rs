@@ -1,4 +1,4 @@
-//! What is said to be all has been counted.
+//! What is reported as complete has been counted.
 
 use std::sync::Arc;
 

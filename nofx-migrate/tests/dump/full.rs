@@ -18,7 +18,7 @@ async fn refused(dump: &[u8]) -> String {
     checked
 }
 
-/// Gives a dump that was changed the digest that it would have had.
+/// Gives a changed dump the digest that it would have had.
 fn sealed(lines: &str) -> Vec<u8> {
     let (all, last) = lines.trim_end().rsplit_once('\n').unwrap();
     let digest: String = Sha256::digest(format!("{all}\n")).iter().map(|byte| format!("{byte:02x}")).collect();
@@ -133,7 +133,7 @@ async fn a_store_that_holds_something_is_not_loaded_into() {
     assert!(matches!(error, LoadError::NotEmpty(_)));
     assert_eq!(error.to_string(), "the store is not empty: it holds agent/../evil");
     assert!(dumped(&store).await == before);
-    // A log without any record is something, too.
+    // A log without any record counts too.
     let store = empty();
     let log = nofx_core::LogKey::new(nofx_core::kind::HISTORY, "s").unwrap();
     store.commit(store.batch().seal(log)).await.unwrap().committed().unwrap();

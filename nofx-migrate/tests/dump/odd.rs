@@ -1,4 +1,4 @@
-//! A small store with something of every kind and everything that is hard to keep.
+//! A small store with something of every kind and everything that is hard to store.
 
 use std::sync::Arc;
 
@@ -21,12 +21,12 @@ pub(crate) fn prompt_template() -> Template {
     )
 }
 
-/// Reads an object as it was outside the store.
+/// Reads an object in its form outside the store.
 fn foreign<E: Entity>(json: &str) -> E {
     E::from_object(own(&Object::parse(json).unwrap()))
 }
 
-/// Reads an object as it is in the store.
+/// Reads an object in its stored form.
 fn stored<E: Entity>(json: &str) -> E {
     E::from_object(Object::parse(json).unwrap())
 }
@@ -40,7 +40,7 @@ pub(crate) fn empty() -> Store {
     Store::new(Arc::new(MemoryBackend::new()))
 }
 
-/// Fills a store. The same things come in another order, in other batches and with other histories if `late`.
+/// Fills a store. With `late`, the same things come in another order, in other batches and with other histories.
 pub(crate) async fn fill(store: &Store, late: bool) {
     let mut parts = parts();
     if late {
@@ -79,7 +79,7 @@ fn put<E: RecordEntity>(batch: Batch, entity: &E) -> Batch {
     batch.put(entity.key(), Expect::Any, entity.to_body().unwrap())
 }
 
-/// Puts an object as it was outside the store under an id that it may not say.
+/// Puts an object in its form outside the store under an id that it need not have.
 fn put_as(batch: Batch, key: RecordKey, json: &str) -> Batch {
     let object = own(&Object::parse(json).unwrap());
     batch.put(key, Expect::Any, Body::parse(&object.to_json()).unwrap())
@@ -197,7 +197,7 @@ fn per_agent() -> Batch {
         .append(TranscriptPart::log(&"ada".into()), vec![part])
 }
 
-/// Kinds that this version has never heard of, bodies that are no objects, and a log that is sealed though empty.
+/// Kinds that this version does not know, bodies that are not objects, and a log that is sealed although empty.
 fn strangers() -> Batch {
     let kind = Kind::of("z-later");
     let record = |id: &str| RecordKey::new(kind.clone(), id).unwrap();
@@ -246,7 +246,7 @@ pub(crate) fn chunk_key(sha256: &str, number: usize) -> RecordKey {
     RecordKey::new(kind::PAYLOAD, format!("{sha256}/{number:08}")).unwrap()
 }
 
-/// Says that ids which no key can hold are kept by their digest, as these tests expect.
+/// Checks that ids which no key can hold are stored by their digest, as these tests expect.
 #[test]
 fn some_ids_of_the_odd_store_are_digests() {
     assert!(AgentId::from(cut()).record_key(kind::AGENT).id().starts_with("sha256:"));

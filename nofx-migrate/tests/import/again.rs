@@ -46,7 +46,7 @@ async fn what_was_imported_of_a_session_stays_when_its_file_is_cut_or_emptied() 
     let whole = prompted(session("session-ada-1757341200000", 1, "active", "a b"));
     let until = |end: &str| whole.split_inclusive(end).next().unwrap().to_owned();
     let (name, history) = (until("\"name\""), until("conversationHistory"));
-    // It went on, and was cut when it was saved.
+    // It continued, and was truncated when it was saved.
     let cut_later =
         session("session-ada-1757341200000", 9, "paused", "a b c").split("\"says c").next().unwrap().to_owned();
     for states in [[&*whole, ""], [&history, ""], [&history, &name], [&whole, &history], [&whole, &cut_later]] {

@@ -1,4 +1,4 @@
-//! Of a damaged file everything whole is imported, and the file is kept.
+//! Everything intact in a damaged file is imported, and the file is kept.
 
 use crate::workspace::{Workspace, session};
 

@@ -1,4 +1,4 @@
-//! What the old extension kept outside its folder.
+//! Data that the old extension stored outside its folder.
 
 use std::fs;
 use std::path::PathBuf;
@@ -9,7 +9,7 @@ use rusqlite::Connection;
 
 use crate::workspace::Workspace;
 
-/// Agents in both shapes that were mixed, a session of the later extension, one that both have, and one that nobody had.
+/// Agents in both shapes that were mixed, a session of the later extension, one that both have, and one that never existed.
 const STATE: &str = r#"{
   "nofx.agents": [
     {"id": "ada", "name": "Ada", "type": "general", "tasksCompleted": 4, "templateId": "writer", "createdAt": "2025-09-10T08:00:00.000Z",
@@ -52,7 +52,7 @@ fn database(workspace: &Workspace, key: &str, state: &str) -> PathBuf {
     database.execute_batch("CREATE TABLE ItemTable (key TEXT UNIQUE ON CONFLICT REPLACE, value BLOB)").unwrap();
     let insert = "INSERT INTO ItemTable VALUES (?, ?)";
     database.execute(insert, (key, state)).unwrap();
-    database.execute(insert, ("somebody.else", r#"{"nofx.agents": [{"id": "stranger"}]}"#)).unwrap();
+    database.execute(insert, ("another.extension", r#"{"nofx.agents": [{"id": "stranger"}]}"#)).unwrap();
     path
 }
 
@@ -127,7 +127,7 @@ async fn a_list_of_agents_that_is_cut_gives_those_before_the_cut_and_is_kept() {
     let cut = r#"{"nofx.agents": [{"id": "ada", "lastActiveAt": "2025-09-12T08:00:00.000Z"}, {"id": "bob", "na"#;
     let path = database(&workspace, "nofx.nofx", cut);
     import(&workspace, vec![path]).await;
-    // Of the last one, the members before the cut.
+    // Of the last one, the members before the truncation.
     assert_eq!(workspace.all("agent", "id").await, [r#""ada""#, r#""bob""#]);
     let kept = workspace.attachments().await;
     assert_eq!(kept, ["@5e1f/state.vscdb/nofx.agents.json", "@5e1f/state.vscdb/nofx.nofx"]);

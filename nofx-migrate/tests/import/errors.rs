@@ -1,4 +1,4 @@
-//! A source that cannot be one is refused in one line that says what to do.
+//! An unsuitable source is refused in one line that says what to do.
 
 use std::fs;
 
@@ -41,7 +41,7 @@ async fn a_folder_that_may_not_be_read_is_refused() {
     use std::os::unix::fs::PermissionsExt;
     let workspace = Workspace::with(&[("agents.json", "{}")]);
     fs::set_permissions(workspace.root(), fs::Permissions::from_mode(0o000)).unwrap();
-    // Nobody keeps the superuser from reading.
+    // The superuser can read everything.
     if fs::read_dir(workspace.root()).is_err() {
         let (code, _) = refused(&workspace.root(), None).await;
         assert_eq!(code, "source-unreadable");

@@ -1,4 +1,4 @@
-//! What floating point, Unicode and tidy minds would change arrives as it was.
+//! What floating point, Unicode and tidying would change arrives unchanged.
 
 use nofx_core::entity::Session;
 

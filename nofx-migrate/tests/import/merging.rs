@@ -1,4 +1,4 @@
-//! Copies of one session in several places become one.
+//! Copies of one session in several places are merged.
 
 use crate::workspace::{Workspace, session};
 

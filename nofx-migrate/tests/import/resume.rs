@@ -1,4 +1,4 @@
-//! An import that was stopped goes on where it was.
+//! An import that was stopped continues where it stopped.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -39,9 +39,9 @@ async fn stopped_before_or_after_any_commit_it_ends_in_the_same() {
     assert!(report.totals.commits >= 3, "{}", report.totals.commits);
     let (dump, full) = (dumped(&workspace.store).await, full_digest(&workspace.store).await.unwrap());
     let mut stopped_at = 0;
-    // What is ready first is written first, so that there may be a commit more or less.
+    // What is ready first is written first, so there may be one commit more or less.
     for commit in 0..=report.totals.commits as usize {
-        // The store tries again several times where it does not know; in the end the process was stopped.
+        // The store retries several times if it does not know the outcome; in the end the process was stopped.
         let stops: [fn() -> Vec<Fault>; 2] = [
             || vec![Fault::unavailable()],
             || {
@@ -91,7 +91,7 @@ async fn two_imports_at_once_do_not_double_anything() {
     assert_eq!(dumped(&store).await, dumped(&workspace.store).await);
 }
 
-/// Whenever the import that it watches has read the ledger, another one writes `notes.txt` into the same store, up to so many
+/// Each time the import that it watches has read the ledger, another one writes `notes.txt` to the same store, up to this many
 /// times.
 #[derive(Debug)]
 struct Rival {

@@ -1,4 +1,4 @@
-//! What is no plain file is left alone.
+//! What is not a plain file is left alone.
 
 #![cfg(unix)]
 
@@ -35,7 +35,7 @@ async fn a_file_that_may_not_be_read_is_missing_until_it_may() {
     let workspace = Workspace::with(&[("sessions/s.json", &session("s", 1, "active", "a")), ("notes.txt", "note")]);
     let note = workspace.root().join("notes.txt");
     fs::set_permissions(&note, fs::Permissions::from_mode(0o000)).unwrap();
-    // Nobody keeps the superuser from reading.
+    // The superuser can read everything.
     if fs::read(&note).is_err() {
         let report = nofx_migrate::migrate(
             &workspace.root(),

@@ -1,4 +1,4 @@
-//! Whatever is lost or changed between writing and reading back is noticed.
+//! Whatever is lost or changed between writing and reading back is detected.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -13,16 +13,16 @@ use nofx_migrate::{Progress, Report, migrate};
 
 use crate::workspace::{Workspace, dumped, session, verified};
 
-/// What is wrong with a backend once everything was written to it.
+/// The fault of a backend once everything was written to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Wrong {
     /// One item is gone.
     Lost,
-    /// One item has another content.
+    /// One item has other content.
     Changed,
 }
 
-/// A backend that from some moment on loses or changes items: those whose key begins so, and whose body has a word.
+/// A backend that from some point on loses or changes items: those whose key begins with a text, and whose body has a word.
 #[derive(Debug)]
 struct Forgetful {
     inner: MemoryBackend,
@@ -30,7 +30,7 @@ struct Forgetful {
     word: &'static str,
     wrong: Wrong,
     now: Arc<AtomicBool>,
-    /// How often it did so.
+    /// How often it did that.
     done: AtomicU64,
 }
 
@@ -41,7 +41,7 @@ impl Forgetful {
         hit
     }
 
-    /// Returns what a record looks like.
+    /// Returns a record as the faulty backend shows it.
     fn seen(&self, record: Record) -> Option<Record> {
         match self.is_hit(&record.key.to_string(), &record.body) {
             false => Some(record),
@@ -110,7 +110,7 @@ impl PersistenceBackend for Forgetful {
     }
 }
 
-/// Sets a flag when the comparison begins.
+/// Sets a flag when the verification begins.
 #[derive(Debug)]
 struct AtVerifying(Arc<AtomicBool>);
 
@@ -134,7 +134,7 @@ async fn import(workspace: &Workspace, key: &'static str, word: &'static str, wr
     report
 }
 
-/// A workspace with something of each kind, of which some is damaged.
+/// A workspace with something of each kind, some of it damaged.
 fn workspace() -> Workspace {
     let task = r#""completedTasks":[{"id":"t1","title":"one"},{"id":"t2","title":"two"}]"#;
     let whole = session("s", 1, "active", "a b c").replace(r#""completedTasks": []"#, task);
@@ -195,7 +195,7 @@ async fn what_is_lost_or_changed_in_any_kind_is_a_difference_of_that_kind() {
     assert!(kinds.keys().all(|kind| tried.contains(kind)), "{:?}", kinds.keys());
 }
 
-/// Writes into a file when everything was read for the first time.
+/// Writes to a file once everything has been read for the first time.
 #[derive(Debug)]
 struct AtWriting(PathBuf);
 
@@ -219,7 +219,10 @@ async fn a_file_that_was_empty_only_for_the_moment_is_told_and_imported_the_next
         let report = migrate(&workspace.root(), &workspace.store, &verified(), &late).await.unwrap();
         assert!(!report.is_complete(), "{report}");
         let told = report.verification.unwrap().differences;
-        assert_eq!(told, [format!("`{path}` changed while it was imported; import again when nobody writes it")]);
+        assert_eq!(
+            told,
+            [format!("`{path}` changed while it was imported; import again while no program writes to it")]
+        );
         assert!(workspace.import().await.is_complete());
         assert!(dumped(&workspace.store).await.contains("late"));
     }

@@ -1,4 +1,4 @@
-//! A workspace in a scratch folder, and a store beside it.
+//! A workspace in a temporary folder, and a store beside it.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -13,14 +13,14 @@ use nofx_migrate::{NoProgress, Options, Report, dump, migrate, read_attachment};
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
-/// A workspace in a scratch folder, and a store beside it.
+/// A workspace in a temporary folder, and a store beside it.
 pub(crate) struct Workspace {
     folder: TempDir,
     pub(crate) store: Store,
 }
 
 impl Workspace {
-    /// Makes one with these files below `.nofx`.
+    /// Creates one with these files below `.nofx`.
     pub(crate) fn with(files: &[(&str, &str)]) -> Self {
         let workspace = Self {
             folder: tempfile::tempdir().expect("there is room for a folder"),
@@ -45,7 +45,7 @@ impl Workspace {
         fs::write(path, content).expect("the file can be written");
     }
 
-    /// Imports into the store beside it, verifies, and compares the sums and the source.
+    /// Imports into the store beside it, verifies, and compares the totals and the source.
     pub(crate) async fn import(&self) -> Report {
         self.import_into(&self.store).await
     }
@@ -66,7 +66,7 @@ impl Workspace {
         report
     }
 
-    /// Returns the dump, whose lines are of one kind.
+    /// Returns the lines of the dump that are of one kind.
     pub(crate) async fn lines(&self, kind: &str) -> Vec<Object> {
         let start = format!("{{\"kind\":\"{kind}\"");
         let dump = dumped(&self.store).await;
@@ -123,7 +123,7 @@ impl Workspace {
 pub(crate) fn verified() -> Options {
     let mut options = Options::default();
     options.verify = true;
-    // So that batches are small, and some files larger than the room there is.
+    // So that batches are small, and some files larger than the available room.
     options.memory = 128 << 10;
     options
 }

@@ -1,5 +1,5 @@
 /**
- * A `SessionStore` of the Claude Agent SDK that keeps its transcripts in a NofX store.
+ * A `SessionStore` of the Claude Agent SDK that stores its transcripts in a NofX store.
  *
  * ```ts
  * import { foldSessionSummary, query } from '@anthropic-ai/claude-agent-sdk';
@@ -18,14 +18,14 @@ import { randomUUID } from 'node:crypto';
 import { ConflictError, CorruptError, type OwnRecord, type RecordName, type Records, type Workspace } from '../index';
 import { joined } from './names';
 
-/** Names a transcript, as the SDK does: that of a session, or with `subpath` one below it. */
+/** Identifies a transcript, as the SDK does: that of a session, or with `subpath` one below it. */
 export interface SessionKey {
   projectKey: string;
   sessionId: string;
   subpath?: string;
 }
 
-/** An entry of a transcript, as the SDK gives it. */
+/** An entry of a transcript, as the SDK passes it. */
 export interface SessionStoreEntry {
   type: string;
   uuid?: string;
@@ -33,14 +33,14 @@ export interface SessionStoreEntry {
   [member: string]: unknown;
 }
 
-/** What the SDK knows of a session without reading it. */
+/** What the SDK knows about a session without reading it. */
 export interface SessionSummaryEntry {
   sessionId: string;
   mtime: number;
   data: Record<string, unknown>;
 }
 
-/** The function of that name of the SDK. */
+/** The SDK's function of this name. */
 export type FoldSessionSummary = (
   before: SessionSummaryEntry | undefined,
   key: SessionKey,
@@ -48,15 +48,15 @@ export type FoldSessionSummary = (
   options?: { mtime?: number },
 ) => SessionSummaryEntry;
 
-/** How to keep transcripts. */
+/** Options of the session store. */
 export interface SessionStoreOptions {
-  /** The SDK's function of this name. With it, sessions are listed by one read; without, the SDK reads each transcript for that. */
+  /** The SDK's function of this name. With it, sessions are listed with one read; without it, the SDK reads each transcript for that. */
   foldSessionSummary?: FoldSessionSummary;
-  /** The name of the records; otherwise `claude`. Stores of different names see nothing of each other. */
+  /** The name of the records; `claude` by default. Stores with different names do not see each other's data. */
   name?: string;
 }
 
-/** What is known of a transcript. Its entries are in a log of their own, which a deleted transcript never uses again. */
+/** The record of a transcript. Its entries are in a log of their own, which is never reused once the transcript is deleted. */
 interface Transcript {
   key: SessionKey;
   log: string;
@@ -64,7 +64,7 @@ interface Transcript {
   summary?: Record<string, unknown>;
 }
 
-/** A transcript as this process has last seen it. */
+/** A transcript as this process last saw it. */
 interface Seen {
   version: number;
   transcript: Transcript;
@@ -73,20 +73,20 @@ interface Seen {
   length: number;
 }
 
-/** Of how many transcripts the ids of their entries are remembered. */
+/** For how many transcripts the ids of their entries are cached. */
 const REMEMBERED = 32;
 
 /**
- * Keeps each transcript as a log, and what is known of it as a record that changes in the same commit. An entry with a `uuid` is kept once, however
- * often it is appended and by whichever process.
+ * Stores each transcript as a log, with a record that changes in the same commit. An entry with a `uuid` is stored once, however
+ * often and by whichever process it is appended.
  */
 export class NofxSessionStore {
-  /** Lists the summaries of all sessions of a project; only there if the SDK's function is. */
+  /** Lists the summaries of all sessions of a project; only defined if the SDK's function was passed. */
   declare listSessionSummaries?: (projectKey: string) => Promise<SessionSummaryEntry[]>;
 
   readonly #records: Records;
   readonly #fold: FoldSessionSummary | undefined;
-  /** The newest last. */
+  /** Most recently used last. */
   readonly #seen = new Map<string, Seen>();
   /** The end of the last call that appends to each transcript. */
   readonly #last = new Map<string, Promise<void>>();
@@ -129,7 +129,7 @@ export class NofxSessionStore {
     return all.flatMap(({ body }) => body.key.subpath ?? []);
   }
 
-  /** Deletes a transcript for good; with that of a session, all below it, in one commit. */
+  /** Deletes a transcript permanently; for a session's, also all below it, in one commit. */
   async delete(key: SessionKey): Promise<void> {
     const isBelow = key.subpath !== undefined;
     await this.#last.get(idOf(key));
@@ -159,7 +159,7 @@ export class NofxSessionStore {
     }
     await untilNoConflict(async () => {
       const seen = await this.#look(id);
-      // What is repeated may also stand twice in one call.
+      // A repeated entry may also be in one call twice.
       const uuids = new Set(seen?.uuids);
       const fresh = entries.filter(({ uuid }) => uuid === undefined || (!uuids.has(uuid) && uuids.add(uuid)));
       if (seen !== undefined && fresh.length === 0) {
@@ -186,7 +186,7 @@ export class NofxSessionStore {
     return { ...transcript, summary: this.#fold(summary, key, entries, { mtime }).data };
   }
 
-  /** Returns a transcript as it is now, with the ids of its entries. Only entries that were not seen before are read. */
+  /** Returns a transcript in its current state, with the ids of its entries. Only entries that were not seen before are read. */
   async #look(id: string): Promise<Seen | undefined> {
     const found = await this.#records.get<Transcript>('transcript', id);
     if (found === null) {
@@ -236,7 +236,7 @@ function logOf({ log }: Transcript): RecordName {
   return { kind: 'entries', id: log };
 }
 
-/** Does something again while others are faster. */
+/** Retries as long as other writers are first. */
 async function untilNoConflict(act: () => Promise<void>): Promise<void> {
   while (true) {
     try {
@@ -250,7 +250,7 @@ async function untilNoConflict(act: () => Promise<void>): Promise<void> {
   }
 }
 
-/** Returns what an item holds; throws if it cannot be read: a transcript with a hole cannot be resumed. */
+/** Returns the content of an item; throws if it cannot be read: a transcript with a hole cannot be resumed. */
 function readable<T>({ body, unreadable }: { body: T; unreadable?: string }): T {
   if (unreadable !== undefined) {
     throw new CorruptError({ code: 'corrupt', message: unreadable, nextStep: 'restore a backup, or run nofx doctor' });

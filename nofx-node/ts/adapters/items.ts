@@ -1,23 +1,23 @@
 import { ConflictError, CorruptError, type RecordBatch, type RecordName, type Records } from '../index';
 import { joined } from './names';
 
-/** What is known of a list. Its items are records of their own at dense positions, in an epoch that ends when the list is cleared. */
+/** The record of a list. Its items are separate records at dense positions, in an epoch that ends when the list is cleared. */
 interface List {
   id: string;
   epoch: number;
   length: number;
 }
 
-/** A list as it was read, and what names its things. @internal */
+/** A list as it was read, with helpers to read and name its parts. @internal */
 export interface ReadList<T> {
   readonly length: number;
   /** Reads the newest items, oldest first; all of them without a count. */
   newest(count?: number): Promise<T[]>;
-  /** Names something beside the items that goes when the list is cleared. */
+  /** Names something beside the items that is removed when the list is cleared. */
   beside(kind: string, name: string): RecordName;
 }
 
-/** How a list is to change: from a position on, other items stand there. */
+/** A change of a list: from a position on, its items are replaced by these. */
 export interface Change<T> {
   from: number;
   items: T[];
@@ -32,7 +32,7 @@ const TOGETHER = 500;
 const DIGITS = 12;
 
 /**
- * Ordered lists of JSON values among a host's own records. Each change is one commit, and calls of several processes never interleave.
+ * Ordered lists of JSON values in a host's own records. Each change is one commit, and calls of several processes never interleave.
  *
  * @internal
  */
@@ -47,14 +47,14 @@ export class ItemList<T> {
     this.#id = id;
   }
 
-  /** Reads the list, behind the changes that were asked for before. */
+  /** Reads the list, after the changes that were requested before. */
   async read<R>(look: (list: ReadList<T>) => Promise<R>): Promise<R> {
     await this.#last;
     const { list } = await this.#look();
     return look(this.#shown(list));
   }
 
-  /** Changes the list as is decided by what it holds, again while others are faster; `undefined` is no change. Returns what was decided. */
+  /** Changes the list as `decide` says after reading it, and retries while other writers are first; `undefined` is no change. Returns the decision. */
   change<C extends Change<T> | undefined>(decide: (list: ReadList<T>) => Promise<C>): Promise<C> {
     return this.#next(async () => {
       while (true) {
@@ -73,12 +73,12 @@ export class ItemList<T> {
     });
   }
 
-  /** Adds items behind the others. Without any nothing changes, and a store that is closed or gone rejects all the same. */
+  /** Appends items. Without any, nothing changes, but a store that is closed or gone still rejects. */
   async append(items: T[]): Promise<void> {
     await this.change(async ({ length }) => (items.length === 0 ? undefined : { from: length, items }));
   }
 
-  /** Removes all items, in one commit; their records go behind it. */
+  /** Removes all items, in one commit; their records are deleted afterwards. */
   clear(): Promise<void> {
     return this.#next(async () => {
       while (true) {
@@ -125,7 +125,7 @@ export class ItemList<T> {
       }
       items.push(body);
     }
-    // What another process has added since is not part of it.
+    // What another process has added since is not included.
     return items.slice(0, count);
   }
 
@@ -142,7 +142,7 @@ export class ItemList<T> {
     }
   }
 
-  /** Removes what an epoch has left. Nothing reads it any more. */
+  /** Deletes the records of a past epoch, which are no longer read. */
   async #remove(list: List): Promise<void> {
     const prefix = this.#prefix(list);
     for (const kind of ['item', 'operation']) {

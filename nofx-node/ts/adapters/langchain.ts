@@ -1,5 +1,5 @@
 /**
- * A chat history of LangChain.js that is kept in a NofX store. Needs `@langchain/core`.
+ * A chat history of LangChain.js in a NofX store. Needs `@langchain/core`.
  *
  * ```ts
  * import { RunnableWithMessageHistory } from '@langchain/core/runnables';
@@ -24,14 +24,14 @@ import {
 import type { Workspace } from '../index';
 import { ItemList } from './items';
 
-/** How to keep chat histories. */
+/** Options of a chat history. */
 export interface ChatMessageHistoryOptions {
-  /** The name of the records; otherwise `langchain`. Histories of different names see nothing of each other. */
+  /** The name of the records; `langchain` by default. Histories with different names do not see each other's data. */
   name?: string;
 }
 
 /**
- * A history under an id of the host's choosing. Messages that are added together are there together, or not at all; several processes may use one
+ * A history under an id that the host chooses. Messages that are added together are all stored or none; several processes can use one
  * history.
  */
 export class NofxChatMessageHistory extends BaseListChatMessageHistory {

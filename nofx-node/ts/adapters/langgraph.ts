@@ -1,5 +1,5 @@
 /**
- * A checkpointer of LangGraph.js that keeps its checkpoints in a NofX store. Needs `@langchain/langgraph-checkpoint`.
+ * A checkpointer of LangGraph.js that stores its checkpoints in a NofX store. Needs `@langchain/langgraph-checkpoint`.
  *
  * ```ts
  * import { open } from 'nofx-node';
@@ -35,15 +35,15 @@ import {
 import { ConflictError, CorruptError, type OwnRecord, type RecordBatch, type RecordName, type Records, type Workspace } from '../index';
 import { joined } from './names';
 
-/** How to keep checkpoints. */
+/** Options of the checkpointer. */
 export interface SaverOptions {
-  /** The name of the records; otherwise `langgraph`. Savers of different names see nothing of each other. */
+  /** The name of the records; `langgraph` by default. Savers with different names do not see each other's data. */
   name?: string;
-  /** How values are written, instead of LangGraph's own way. */
+  /** The serializer, instead of LangGraph's own. */
   serde?: SerializerProtocol;
 }
 
-/** A value as its serializer wrote it: text, or bytes that are no text. */
+/** A value as its serializer wrote it: text, or bytes that are not text. */
 type Kept = { type: string; text: string } | { type: string; base64: string };
 
 interface KeptCheckpoint {
@@ -54,7 +54,7 @@ interface KeptCheckpoint {
   /** Without its channels' values. */
   checkpoint: Kept;
   metadata: Kept;
-  /** With which checkpoint the value of each channel is kept: this one, or the one before it in which it last changed. */
+  /** The checkpoint with which the value of each channel is stored: this one, or the earlier one in which it last changed. */
   values: { [channel: string]: string };
 }
 
@@ -65,13 +65,13 @@ interface KeptWrites {
   writes: { idx: number; channel: string; value: Kept }[];
 }
 
-/** What to do about what cannot be read. */
+/** What to do about unreadable data. */
 const RESTORE = 'restore a backup, or run nofx doctor';
 
 /** Records deleted in one commit. */
 const TOGETHER = 500;
 
-/** Checkpoints of which it is remembered where their values are. */
+/** For how many checkpoints the locations of their values are cached. */
 const REMEMBERED = 32;
 
 /** Where the values of a checkpoint are, as of a version of its record. */
@@ -81,12 +81,12 @@ interface Places {
 }
 
 /**
- * Keeps each checkpoint as a record, found by its thread, namespace and id, and each value of a channel that changed and the writes of each task as
- * others beside it. The newest checkpoint of a thread is found by one read, however long the thread is. Several processes may use one store.
+ * Stores each checkpoint as a record, found by its thread, namespace and id, with other records for each changed channel value and for the writes
+ * of each task. The newest checkpoint of a thread is found with one read, however long the thread is. Several processes can use one store.
  */
 export class NofxSaver extends BaseCheckpointSaver {
   readonly #records: Records;
-  /** By the ids of the records, the last one at the end: the parent of a checkpoint is nearly always the one before it. */
+  /** By record id, most recently used last: the parent of a checkpoint is nearly always the one before it. */
   readonly #places = new Map<string, Places>();
 
   constructor(workspace: Workspace, { name = 'langgraph', serde }: SaverOptions = {}) {
@@ -180,7 +180,7 @@ export class NofxSaver extends BaseCheckpointSaver {
       writes.map(async ([channel, value], at) => ({ idx: WRITES_IDX_MAP[channel] ?? at, channel, value: await this.#keep(value) })),
     );
     const key = joined(thread, ns, id, task);
-    // Nearly always the first of its task, so nothing is read before.
+    // Nearly always the first write of its task, so nothing is read before.
     let before: OwnRecord<KeptWrites> | null = null;
     while (true) {
       const body: KeptWrites = { task, path, writes: merged(before?.body.writes ?? [], given) };
@@ -217,7 +217,7 @@ export class NofxSaver extends BaseCheckpointSaver {
     return undefined;
   }
 
-  /** Takes a checkpoint out of its record, and remembers where its values are. */
+  /** Parses a checkpoint's record, and caches where its values are. */
   #read(record: OwnRecord<KeptCheckpoint>): KeptCheckpoint {
     const kept = readable(record);
     this.#remember(record.id, { version: record.version, values: kept.values });
@@ -282,7 +282,7 @@ export class NofxSaver extends BaseCheckpointSaver {
     return Object.fromEntries(await Promise.all(loaded));
   }
 
-  /** Before version 4, what was sent to tasks stood with the parent's writes. */
+  /** Before version 4, what was sent to tasks was stored with the parent's writes. */
   async #bringSends(checkpoint: Checkpoint, thread: string, ns: string, parent: string): Promise<void> {
     const sent = (await this.#writes(thread, ns, parent)).filter(([, channel]) => channel === TASKS);
     const versions = Object.values(checkpoint.channel_versions ?? {});
@@ -317,7 +317,7 @@ export class NofxSaver extends BaseCheckpointSaver {
     const [type, bytes] = await this.serde.dumpsTyped(value);
     const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     const text = buffer.toString('utf8');
-    // Text that was cut in the middle of a character would not come back.
+    // Text that is cut in the middle of a character would not come back unchanged.
     return Buffer.from(text, 'utf8').equals(buffer) ? { type, text } : { type, base64: buffer.toString('base64') };
   }
 
@@ -326,7 +326,7 @@ export class NofxSaver extends BaseCheckpointSaver {
   }
 }
 
-/** What a task has written before stays; only what is written about it, such as an interrupt, is written again. */
+/** What a task has written before stays; only writes about the task, such as an interrupt, are replaced. */
 function merged(before: KeptWrites['writes'], given: KeptWrites['writes']): KeptWrites['writes'] {
   const writes = new Map(before.map((write) => [write.idx, write]));
   for (const write of given) {
@@ -337,7 +337,7 @@ function merged(before: KeptWrites['writes'], given: KeptWrites['writes']): Kept
   return [...writes.values()];
 }
 
-/** Returns what a record holds; throws if it cannot be read: another checkpoint is no substitute. */
+/** Returns the content of a record; throws if it cannot be read: another checkpoint is no substitute. */
 function readable<T>(record: OwnRecord<T>): T {
   if (record.unreadable !== undefined) {
     throw new CorruptError({ code: 'corrupt', message: record.unreadable, nextStep: RESTORE });

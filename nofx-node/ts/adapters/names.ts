@@ -1,11 +1,11 @@
 import { createHash } from 'node:crypto';
 
-/** The longest part of an id as it is. An id has at most 512 bytes, and a few parts. */
+/** The longest part of an id that is used unchanged. An id has at most 512 bytes, and a few parts. */
 const LONGEST = 96;
 
 /**
- * Joins texts to an id, so that ids whose first parts are equal have a common prefix, which ends with a slash, and others have none. A long text
- * is its digest.
+ * Joins texts to an id, so that ids with equal first parts share a prefix, which ends with a slash, and others do not. A long text
+ * is replaced by its digest.
  *
  * @internal
  */
@@ -14,7 +14,7 @@ export function joined(...texts: string[]): string {
 }
 
 function part(text: string): string {
-  // A digest begins with what no other part begins with.
+  // A digest begins with a character that no other part begins with.
   const written = encodeURIComponent(text).replace(/^~/, '%7E');
   return written.length <= LONGEST ? written : `~${createHash('sha256').update(text).digest('hex')}`;
 }

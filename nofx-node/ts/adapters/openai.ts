@@ -1,5 +1,5 @@
 /**
- * A `Session` of the OpenAI Agents SDK that is kept in a NofX store. Needs `@openai/agents-core`, for its types.
+ * A `Session` of the OpenAI Agents SDK in a NofX store. Needs `@openai/agents-core`, for its types.
  *
  * ```ts
  * import { run } from '@openai/agents';
@@ -24,15 +24,15 @@ import type {
 import { InvalidError, type Records, type Workspace } from '../index';
 import { ItemList } from './items';
 
-/** How to keep sessions. */
+/** Options of a session. */
 export interface SessionOptions {
-  /** The name of the records; otherwise `openai`. Sessions of different names see nothing of each other. */
+  /** The name of the records; `openai` by default. Sessions with different names do not see each other's data. */
   name?: string;
 }
 
 /**
- * A session under an id of the host's choosing. Each call is one commit; several processes may use one session, and their calls never interleave.
- * What was popped or cleared is gone.
+ * A session under an id that the host chooses. Each call is one commit; several processes can use one session, and their calls never interleave.
+ * Popped or cleared items are gone.
  */
 export class NofxSession implements SessionHistoryRewriteAwareSession, SessionHistoryTransactionAwareSession {
   readonly #id: string;
@@ -69,7 +69,7 @@ export class NofxSession implements SessionHistoryRewriteAwareSession, SessionHi
     await this.#items.clear();
   }
 
-  /** Replaces function calls, of several with one id the first; the others go. */
+  /** Replaces function calls: the first matching one is replaced, further ones are removed. */
   async applyHistoryMutations({ mutations }: SessionHistoryRewriteArgs): Promise<void> {
     await this.#items.change(async (list) => {
       const before = await list.newest();
@@ -79,10 +79,10 @@ export class NofxSession implements SessionHistoryRewriteAwareSession, SessionHi
     });
   }
 
-  /** Changes the history once, however often it is repeated under one `operationId`, until the session is cleared. */
+  /** Changes the history once, however often it is repeated with one `operationId`, until the session is cleared. */
   async applyHistoryTransaction({ operationId, transaction }: SessionHistoryTransactionArgs): Promise<void> {
     if (typeof operationId !== 'string' || operationId.trim() === '') {
-      throw invalid('`operationId` is not a text with something in it');
+      throw invalid('`operationId` is not a non-empty text');
     }
     const given = packed(transaction);
     await this.#items.change(async (list) => {
@@ -90,7 +90,7 @@ export class NofxSession implements SessionHistoryRewriteAwareSession, SessionHi
       const applied = await this.#records.get(operation.kind, operation.id);
       if (applied !== null) {
         if (!isDeepStrictEqual(applied.body, given)) {
-          throw invalid(`operation \`${operationId}\` was applied before, with another transaction`);
+          throw invalid(`operation \`${operationId}\` was applied before with another transaction`);
         }
         return undefined;
       }
@@ -100,7 +100,7 @@ export class NofxSession implements SessionHistoryRewriteAwareSession, SessionHi
       }
       const expected = transaction.expectedSuffix.map(packed);
       if (!isDeepStrictEqual(await list.newest(expected.length), expected)) {
-        throw invalid('the newest items are not those that the transaction expects');
+        throw invalid('the newest items are not the ones that the transaction expects');
       }
       return { from: list.length - expected.length, items: transaction.replacement.map(packed), besides };
     });
@@ -116,10 +116,10 @@ function replaced(items: unknown[], callId: string, replacement: unknown): unkno
   return items.flatMap((item, at) => (isIt(item) ? (at === first ? [replacement] : []) : [item]));
 }
 
-/** The member that stands for bytes, in base 64. */
+/** The member that stands for bytes, in base64. */
 const BYTES = '$bytes';
 
-/** Returns a value as JSON says it, with bytes as text. */
+/** Returns a value as JSON, with bytes as text. */
 function packed(value: unknown): unknown {
   const text = JSON.stringify(value, function (this: Record<string, unknown>, name, written: unknown) {
     const bytes = this[name];

@@ -2,15 +2,15 @@ import { ClosedError, type Workspace } from '../index';
 import type { Told } from './host';
 import type { SharedStore, User } from './shared';
 
-/** How long disposing of a service takes at most. */
+/** The longest time that disposing of a service takes. */
 const DISPOSE_WAIT_MS = 2600;
 
 type Call<T> = (workspace: Workspace) => Promise<T>;
 
 /**
- * The calls of one service: in their order, told when they fail, and waited for when the service is disposed of.
+ * The calls of one service: kept in order, logged when they fail, and waited for when the service is disposed.
  *
- * Once it is disposed of, a call is told to the log and does nothing.
+ * After disposal, a call is logged and does nothing.
  *
  * @internal
  */
@@ -27,17 +27,17 @@ export class Calls {
     this.#user = user;
   }
 
-  /** Changes something. Answers `late` once it is too late. */
+  /** Changes something. Answers `late` after disposal. */
   change<T>(verb: string, late: T, call: Call<T>): Promise<T> {
     return this.isLate(verb) ? Promise.resolve(late) : this.#beside(verb, call);
   }
 
-  /** Changes something that must be answered. */
+  /** Changes something, and must answer. */
   answer<T>(verb: string, call: Call<T>): Promise<T> {
     return this.isLate(verb) ? Promise.reject(new ClosedError()) : this.#beside(verb, call);
   }
 
-  /** Changes the list of agents, behind earlier changes of it. */
+  /** Changes the list of agents, after earlier changes of it. */
   changeAgents(verb: string, call: Call<void>): Promise<void> {
     if (this.isLate(verb)) {
       return Promise.resolve();
@@ -45,7 +45,7 @@ export class Calls {
     return this.#begun(verb, this.#store.turns.inLine('agents', () => this.#store.with(call)));
   }
 
-  /** Changes what many things are about, behind all calls before it and before all behind it. */
+  /** Changes many things, after all calls before it and before all calls after it. */
   changeAll(verb: string, call: Call<void>): Promise<void> {
     if (this.isLate(verb)) {
       return Promise.resolve();
@@ -58,17 +58,17 @@ export class Calls {
     return this.isLate(verb) ? Promise.resolve(empty) : this.#behind(verb, call).catch(() => empty);
   }
 
-  /** Reads something that must not be said to be empty because it cannot be read. */
+  /** Reads something that must not be reported as empty because it cannot be read. */
   readSurely<T>(verb: string, late: T, call: Call<T>): Promise<T> {
     return this.isLate(verb) ? Promise.resolve(late) : this.#behind(verb, call);
   }
 
-  /** Reads something that must be answered. */
+  /** Reads something, and must answer. */
   ask<T>(verb: string, call: Call<T>): Promise<T> {
     return this.isLate(verb) ? Promise.reject(new ClosedError()) : this.#behind(verb, call);
   }
 
-  /** Returns whether it is too late for a call, and says so. */
+  /** Returns whether the service was disposed before this call, and logs it. */
   isLate(verb: string): boolean {
     if (this.#disposing !== undefined) {
       this.#told.warn(`${verb} was called after disposal`);
@@ -76,7 +76,7 @@ export class Calls {
     return this.#disposing !== undefined;
   }
 
-  /** Waits for the calls under way, at most three seconds, and leaves the store. */
+  /** Waits for the calls in flight, at most three seconds, and leaves the store. */
   dispose(): Promise<void> {
     this.#disposing ??= withinTime(this.#leave(), DISPOSE_WAIT_MS);
     return this.#disposing;
@@ -86,7 +86,7 @@ export class Calls {
     try {
       await this.#store.leave(this.#user, [...this.#pending]);
     } catch (error) {
-      this.#told.warn('The store was not closed as it should be', error);
+      this.#told.warn('The store could not be closed cleanly', error);
     }
   }
 
@@ -98,7 +98,7 @@ export class Calls {
     return this.#begun(verb, this.#store.turns.behind(() => this.#store.with(call)));
   }
 
-  /** Notes a call, for those who dispose of the service while it is under way. */
+  /** Records a call in flight, for disposal. */
   #begun<T>(verb: string, call: Promise<T>): Promise<T> {
     const told = call.catch((error: unknown) => {
       this.#told.error(`${verb} failed`, error);
@@ -111,7 +111,7 @@ export class Calls {
   }
 }
 
-/** Waits for something, but not longer than so many milliseconds. @internal */
+/** Waits for something, but at most this many milliseconds. @internal */
 export async function withinTime<T>(waited: Promise<T>, milliseconds: number): Promise<T | undefined> {
   let timer: NodeJS.Timeout | undefined;
   const patience = new Promise<undefined>((resolve) => (timer = setTimeout(() => resolve(undefined), milliseconds)));

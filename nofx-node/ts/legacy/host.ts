@@ -1,7 +1,7 @@
 import type { NofxError } from '../index';
 import type { LegacySession } from './shapes';
 
-/** Where the services say what they do. */
+/** Where the services log. */
 export interface Log {
   debug(message: string, data?: unknown): void;
   info(message: string, data?: unknown): void;
@@ -9,31 +9,31 @@ export interface Log {
   error(message: string, data?: unknown): void;
 }
 
-/** The bus on which the old services told what they had done. */
+/** The bus on which the old services published events. */
 export interface Bus {
   publish(event: string, data?: unknown): void;
 }
 
-/** What the host offers. Everything may be left out. */
+/** What the host provides. Everything is optional. */
 export interface Host {
-  /** Is told what the services do, and what they could not do. */
+  /** Gets what the services do, and what they could not do. */
   log?: Log;
-  /** Is given the events of the old services, by their names and with their payloads, after the change is durable. */
+  /** Gets the events of the old services, with their names and payloads, once the change is durable. */
   bus?: Bus;
-  /** Asked when a session has ended; answers what the person chose. */
+  /** Called when a session has expired; answers what the user chose. */
   onExpired?(session: LegacySession): Promise<'restore' | 'archive' | undefined>;
-  /** The branch to be noted in a new session. */
+  /** The git branch to record in a new session. */
   gitBranch?(folder: string): Promise<string | undefined>;
-  /** Is told once that the store cannot be written (locked, read-only, newer version): the services then keep nothing and say so. */
+  /** Called once if the store cannot be written (locked, read-only, newer version): the services then store nothing and say so. */
   onUnavailable?(error: NofxError): void;
 }
 
-/** The limit of messages between agents that the old configuration had. */
+/** The limit on messages between agents in the old configuration. */
 export interface OldConfiguration {
   getOrchestrationHistoryLimit(): number;
 }
 
-/** What the host offers, so that a fault of its own is never one of the services. @internal */
+/** What the host provides, wrapped so that an error of the host never becomes one of the services. @internal */
 export class Told {
   readonly #host: Host;
   #unavailable = false;
@@ -69,17 +69,17 @@ export class Told {
   unavailable(error: NofxError): void {
     if (!this.#unavailable) {
       this.#unavailable = true;
-      this.error('The store cannot be written: nothing is kept', error);
+      this.error('The store cannot be written: nothing is stored', error);
       this.#guarded(() => this.#host.onUnavailable?.(error));
     }
   }
 
-  /** Returns what the person wants done with a session that has ended. */
+  /** Returns what the user wants done with an expired session. */
   async expired(session: LegacySession): Promise<'restore' | 'archive' | undefined> {
     try {
       return await this.#host.onExpired?.(session);
     } catch (error) {
-      this.error(`The person could not be asked about session ${session.id}`, error);
+      this.error(`Cannot ask the user about session ${session.id}`, error);
       return undefined;
     }
   }
@@ -95,7 +95,7 @@ export class Told {
     try {
       return (await this.#host.gitBranch?.(folder)) || undefined;
     } catch (error) {
-      this.warn('The branch is not known', error);
+      this.warn('The git branch is not known', error);
       return undefined;
     }
   }
@@ -104,7 +104,7 @@ export class Told {
     try {
       tell();
     } catch {
-      // A host that cannot be told is not told.
+      // If the host's own log fails, there is nowhere to report it.
     }
   }
 }

@@ -1,5 +1,5 @@
 /**
- * What lets an extension that used the four old services switch to the store in one change: one service with all that they did, and
+ * Lets an extension that used the four old services switch to the store in one change: one service with everything that they did, and
  * the old classes as views of it.
  *
  * ```ts
@@ -11,7 +11,7 @@
  * await persistence.dispose();
  * ```
  *
- * Nothing here knows `vscode`: the host hands over what it has.
+ * Nothing here depends on `vscode`: the host passes in what it has.
  *
  * @packageDocumentation
  */

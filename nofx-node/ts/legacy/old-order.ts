@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import type { Workspace } from '../index';
 import { hasPlace, placedLast } from './shapes';
 
-/** Gives agents that were brought in the order in which they stand in the old list. @internal */
+/** Gives imported agents the order that they had in the old list. @internal */
 export async function keepOldOrder(workspace: Workspace, old: string): Promise<void> {
   const agents = await workspace.agents().all();
   const unplaced = new Set(agents.filter((agent) => agent.unreadable === undefined && !hasPlace(agent)).map(({ id }) => id));
@@ -17,7 +17,7 @@ export async function keepOldOrder(workspace: Workspace, old: string): Promise<v
   }
 }
 
-/** Returns the ids of the old list, as far as it can be read: the migration has told what is wrong with it. */
+/** Returns the ids of the old list, as far as it can be read: the migration has reported what is wrong with it. */
 async function oldList(old: string): Promise<string[]> {
   try {
     const { agents } = JSON.parse(await readFile(join(old, 'agents.json'), 'utf8')) as { agents: { id: unknown }[] };

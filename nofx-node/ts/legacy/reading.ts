@@ -1,10 +1,10 @@
 import { type Agent, CorruptError, type HistoryEntry, InvalidError, NofxError, type SessionFilter, type SessionSummary, type Workspace } from '../index';
 import { type LegacySession, sessionOf } from './shapes';
 
-/** How many messages of a page, at most. */
+/** The most messages per page. */
 const PAGE = 1000;
 
-/** Reads a session with its tasks and so many of its newest messages; all, unless it says otherwise. @internal */
+/** Reads a session with its tasks and this many of its newest messages; all by default. @internal */
 export async function whole(workspace: Workspace, id: string, newest = Number.POSITIVE_INFINITY): Promise<LegacySession> {
   const [summary, tasks, history] = await Promise.all([
     workspace.session(id),
@@ -17,7 +17,7 @@ export async function whole(workspace: Workspace, id: string, newest = Number.PO
   return sessionOf(summary, newest === Number.POSITIVE_INFINITY ? history : history.reverse(), tasks);
 }
 
-/** Reads so many messages from one end of a session. @internal */
+/** Reads this many messages from one end of a session. @internal */
 export async function some(workspace: Workspace, id: string, newestFirst: boolean, limit: number): Promise<HistoryEntry[]> {
   const entries: HistoryEntry[] = [];
   if (limit > 0) {
@@ -31,12 +31,12 @@ export async function some(workspace: Workspace, id: string, newestFirst: boolea
   return entries;
 }
 
-/** Returns all sessions that a filter lets through, newest activity first. @internal */
+/** Returns all sessions that match a filter, most recently active first. @internal */
 export async function listed(workspace: Workspace, filter: SessionFilter = {}): Promise<SessionSummary[]> {
   return workspace.summaries(filter).all();
 }
 
-/** Returns all agents. Rejects if one cannot be read: a list without it would be saved, and then be true. @internal */
+/** Returns all agents. Rejects if one cannot be read: a list without it would be saved and lose it. @internal */
 export async function listedAgents(workspace: Workspace): Promise<Agent[]> {
   const agents = await workspace.agents().all();
   const unreadable = agents.find((agent) => agent.unreadable !== undefined);
@@ -47,7 +47,7 @@ export async function listedAgents(workspace: Workspace): Promise<Agent[]> {
   return agents;
 }
 
-/** Does something with a session; says as the old services did that there is none. @internal */
+/** Does something with a session; if there is none, rejects as the old services did. @internal */
 export async function found<T>(workspace: Workspace, id: string, call: () => Promise<T>): Promise<T> {
   try {
     return await call();
@@ -60,30 +60,30 @@ function missing(id: string): Error {
   return invalid(`Session ${id} not found`, 'look for it in the list');
 }
 
-/** Makes the error for what can never work. @internal */
+/** Creates the error for a call that can never succeed. @internal */
 export function invalid(message: string, nextStep: string): InvalidError {
   return new InvalidError({ code: 'invalid', message, nextStep });
 }
 
-/** Whether a session is there and neither put away nor in the trash. @internal */
+/** Whether a session exists and is neither archived nor in the trash. @internal */
 export async function takesChanges(workspace: Workspace, id: string): Promise<boolean> {
   const summary = await workspace.session(id);
   return summary !== null && summary.state !== 'archived' && summary.state !== 'deleted';
 }
 
-/** Whether a call was refused for what it asked for, such as for an unknown session. @internal */
+/** Whether a call was refused as invalid, for example for an unknown session. @internal */
 export function isRefused(error: unknown): boolean {
   return error instanceof NofxError && ['invalid', 'not-found'].includes(error.code);
 }
 
-/** Answers nothing for a call that was refused for what it asked for. @internal */
+/** Answers nothing for a call that was refused as invalid. @internal */
 export function none(error: unknown): undefined {
   if (!isRefused(error)) {
     throw error;
   }
 }
 
-/** Returns what there is, and tells the rest. @internal */
+/** Returns what could be read, and reports the rest. @internal */
 export function present<T>(results: PromiseSettledResult<T>[], tell: (error: unknown) => void): T[] {
   return results.flatMap((result) => {
     if (result.status === 'fulfilled') {

@@ -1,6 +1,6 @@
 import type { Agent, HistoryEntry, RestoreOptions, Session, SessionState, SessionSummary, Task, Tasks } from '../index';
 
-/** An agent, as the extension has it in memory. */
+/** An agent as the extension has it in memory. */
 export interface LegacyAgent {
   id: string;
   name: string;
@@ -111,13 +111,13 @@ export interface OrchestrationMessage {
   [member: string]: unknown;
 }
 
-/** The member that keeps the order in which agents were saved: the store lists them by their ids. */
+/** The member that records the order in which agents were saved: the store lists them by id. */
 const POSITION = 'listPosition';
 
 const SECOND = 1000;
 const MINUTE = 60 * SECOND;
 
-/** Returns what is kept of an agent: not its terminal, nor what else only lives. @internal */
+/** Returns what is stored of an agent: not its terminal, nor other runtime state. @internal */
 export function agentToKeep(agent: LegacyAgent, position: number): Agent {
   const { id, name, type, status = 'idle', template, currentTask = null, tasksCompleted = 0 } = agent;
   return {
@@ -136,7 +136,7 @@ export function agentToKeep(agent: LegacyAgent, position: number): Agent {
   };
 }
 
-/** Returns a place behind all agents that are in the list, and behind those that got one before. @internal */
+/** Returns a place after all agents in the list, and after those that got one before. @internal */
 export function endOfList(): number {
   lastPosition = Math.max(Date.now(), lastPosition + 1);
   return lastPosition;
@@ -164,7 +164,7 @@ function positionOf(agent: Agent | null): number | undefined {
   return typeof position === 'number' ? position : undefined;
 }
 
-/** Returns agents in the order of the list; those that have no place in it behind them, by their age. @internal */
+/** Returns agents in the order of the list; those without a place come last, by age. @internal */
 export function inOrder(agents: Agent[]): Agent[] {
   const of = (agent: Agent) => positionOf(agent) ?? Number.POSITIVE_INFINITY;
   const age = (agent: Agent) => timeOf(agent['createdAt'])?.getTime() ?? Number.POSITIVE_INFINITY;
@@ -224,7 +224,7 @@ export function taskOf(task: Task): LegacyTask {
   } as LegacyTask;
 }
 
-/** Makes the whole of a session of what is known of it. @internal */
+/** Builds a whole session from its parts. @internal */
 export function sessionOf(summary: SessionSummary, history: HistoryEntry[], tasks: Tasks): LegacySession {
   const { session, state } = summary;
   const { template, workingDirectory, gitBranch, systemPrompt } = session;
@@ -290,18 +290,18 @@ export function restoreOf(options: LegacyRestore): RestoreOptions {
   };
 }
 
-/** Whether a session goes on now, by the clock. @internal */
+/** Whether a session is active now, by the clock. @internal */
 export function goesOn(state: SessionState): boolean {
   return state === 'active' || state === 'expires-soon';
 }
 
-/** Reads a time; `undefined` if it is none. @internal */
+/** Parses a time; `undefined` if it is not one. @internal */
 export function timeOf(value: unknown): Date | undefined {
   const time = typeof value === 'string' || value instanceof Date ? new Date(value) : undefined;
   return time && !Number.isNaN(time.getTime()) ? time : undefined;
 }
 
-/** Writes a time, which may have been read from JSON and be a text already. */
+/** Formats a time, which may have been read from JSON and already be text. */
 function textOf(time: Date | string): string | undefined {
   return timeOf(time)?.toISOString();
 }
@@ -319,7 +319,7 @@ function statusOf(state: SessionState): LegacySession['status'] {
   }
 }
 
-/** What the old extension counted includes the tasks that it kept. */
+/** The old extension's count includes the tasks that it stored. */
 function completedIn(session: Session, tasks: Tasks): number {
   const completed = tasks.ended.filter(({ status }) => status === 'completed').length;
   return Math.max(numberOf(session['tasksCompleted']), completed);

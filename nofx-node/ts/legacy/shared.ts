@@ -4,24 +4,24 @@ import { type ExpiryEvent, type MigrationReport, NofxError, open, UnavailableErr
 import { keepOldOrder } from './old-order';
 import { Turns } from './turns';
 
-/** An open store, and what was brought into it when it was opened. */
+/** An open store, and what was imported into it when it was opened. */
 interface Opened {
   workspace: Workspace;
   report: MigrationReport | undefined;
 }
 
-/** Who uses a store until disposed of. @internal */
+/** A user of a store, until it is disposed. @internal */
 export interface User {
-  /** Is told that the store cannot be written. */
+  /** Called if the store cannot be written. */
   unavailable(error: NofxError): void;
-  /** Is told that a session ends or has ended. */
+  /** Called when a session is about to expire or has expired. */
   expiring(event: ExpiryEvent): void;
-  /** Is told what the migration of the old folder did not do. */
+  /** Gets what the migration of the old folder did not do. */
   warn(message: string, data?: unknown): void;
 }
 
 /**
- * The store of a folder: opened at the first need, shared by all services of the process, closed with the last of them.
+ * The store of a folder: opened on first use, shared by all services of the process, closed with the last of them.
  *
  * @internal
  */
@@ -32,14 +32,14 @@ export class SharedStore {
   readonly folder: string | undefined;
   readonly #users = new Set<User>();
   #opened: Promise<Opened> | undefined;
-  /** Stops what goes on by itself: the migration and the watch for sessions that end. */
+  /** Stops the background work: the migration and the watch for expiring sessions. */
   #stop = new AbortController();
   readonly #running = new Set<Promise<unknown>>();
   #watching = false;
   #closing: Promise<void> = Promise.resolve();
   #reopening: Promise<void> | undefined;
 
-  /** Returns the store of a folder; without one, a store of its own in memory. */
+  /** Returns the store of a folder; without a folder, a separate store in memory. */
   static of(folder: string | undefined): SharedStore {
     if (!folder) {
       return new SharedStore(undefined);
@@ -59,14 +59,14 @@ export class SharedStore {
     this.#opened?.then(({ workspace }) => this.#watch(workspace)).catch(() => undefined);
   }
 
-  /** Waits for the calls of a user that are under way, and closes the store if it was the last. */
+  /** Waits for the calls of a user that are in flight, and closes the store if it was the last user. */
   async leave(user: User, pending: Promise<unknown>[]): Promise<void> {
     const isLast = this.#users.delete(user) && this.#users.size === 0;
     if (isLast) {
       this.#stop.abort();
     }
     await Promise.allSettled(pending);
-    // Another service may have been made while this one waited.
+    // Another service may have been created while this one waited.
     if (isLast && this.#users.size === 0) {
       await this.#close();
     }
@@ -80,7 +80,7 @@ export class SharedStore {
     return (await this.#open()).report;
   }
 
-  /** Does something with the store, once more if it was removed or replaced below: a reset removes the whole folder. */
+  /** Does something with the store, and retries once if the store was removed or replaced: a reset removes the whole folder. */
   with<T>(call: (workspace: Workspace) => Promise<T>): Promise<T> {
     const running = this.#with(call);
     this.#running.add(running);
@@ -129,7 +129,7 @@ export class SharedStore {
     const workspace = await open(`redb:${join(old, 'store', 'nofx.redb')}`);
     const { readOnly } = workspace.info();
     if (readOnly !== null) {
-      const details = { message: `the store is only read: ${readOnly}`, nextStep: 'give yourself permission to write it' };
+      const details = { message: `the store is read-only: ${readOnly}`, nextStep: 'change its permissions so that you can write to it' };
       this.#users.forEach((user) => user.unavailable(new UnavailableError({ code: 'unavailable', ...details })));
       return { workspace, report: undefined };
     }
@@ -138,22 +138,22 @@ export class SharedStore {
     return { workspace, report };
   }
 
-  /** Brings in what old windows have written since the last time. What fails is told, and the store is used all the same. */
+  /** Imports what old windows have written since the last time. Failures are reported, and the store is used all the same. */
   async #migrate(workspace: Workspace, old: string, signal: AbortSignal): Promise<MigrationReport | undefined> {
     try {
       const report = await bringIn(workspace, old, signal);
       await keepOldOrder(workspace, old);
       if (!report.complete) {
-        this.#users.forEach((user) => user.warn('Not everything of the old folder could be brought in', report.text));
+        this.#users.forEach((user) => user.warn('Part of the old folder could not be imported', report.text));
       }
       return report;
     } catch (error) {
-      this.#users.forEach((user) => user.warn('The old folder could not be brought in; the next start tries again', error));
+      this.#users.forEach((user) => user.warn('The old folder could not be imported; the next start tries again', error));
       return undefined;
     }
   }
 
-  /** Tells sessions that end to all services: the store tells the end of one only once. */
+  /** Reports expiring sessions to all services: the store reports each expiry only once. */
   async #watch(workspace: Workspace): Promise<void> {
     if (this.#watching || this.#users.size === 0) {
       return;
@@ -167,7 +167,7 @@ export class SharedStore {
         this.#users.forEach((user) => user.expiring(event));
       }
     } catch (error) {
-      this.#users.forEach((user) => user.warn('Sessions that end are no longer told', error));
+      this.#users.forEach((user) => user.warn('Expiring sessions are no longer reported', error));
     }
     this.#watching = false;
   }
@@ -178,7 +178,7 @@ export class SharedStore {
     if (opened === undefined) {
       return;
     }
-    // What services that are never disposed of have begun is part of it.
+    // This includes what services that are never disposed have begun.
     const ended = Promise.allSettled([...this.#running]);
     const closing = opened.then(
       ({ workspace }) => ended.then(() => workspace.close()),
@@ -190,8 +190,8 @@ export class SharedStore {
 }
 
 /**
- * Brings in what is new. Only then is all of it compared with the store: that reads everything, and what was removed since would be
- * missed at each opening.
+ * Imports what is new. Everything is compared with the store only if something was new: a comparison reads everything, and would report
+ * what was removed since as missing each time the store is opened.
  */
 async function bringIn(workspace: Workspace, old: string, signal: AbortSignal): Promise<MigrationReport> {
   const report = await workspace.migrate(old, { signal, verify: false });
@@ -202,7 +202,7 @@ async function bringIn(workspace: Workspace, old: string, signal: AbortSignal): 
   return { ...report, complete: report.complete && complete, text: `${report.text}\n${text}` };
 }
 
-/** Returns the one name of a folder, so that two ways to it are one store. */
+/** Returns the canonical path of a folder, so that two paths to it share one store. */
 function realPath(folder: string): string {
   try {
     return realpathSync.native(folder);

@@ -33,22 +33,22 @@ import {
 } from './shapes';
 import { SharedStore, type User } from './shared';
 
-/** How many messages of each session {@link UnifiedPersistenceService.getActiveSessions} brings: as many as the old service kept. */
+/** How many messages of each session {@link UnifiedPersistenceService.getActiveSessions} returns: as many as the old service stored. */
 const NEWEST_MESSAGES = 1000;
 
-/** How many messages between agents are read where the caller did not say. */
+/** How many messages between agents are read if the caller did not say. */
 const HISTORY_LIMIT = 1000;
 
-/** How long the host is waited for to name a branch. */
+/** How long to wait for the host to name a git branch. */
 const BRANCH_WAIT_MS = 1000;
 
-/** The version that the old services would call this storage. */
+/** The version that the old services would report for this storage. */
 const STORAGE_VERSION = '3.0.0';
 
-/** The old name of the event that messages between agents were removed, and the one in this store's feed of changes. */
+/** The old name of the event that messages between agents were removed, and its name in this store's change feed. */
 const CLEANUPS = ['orchestration.message.storage.cleanup', 'storage.cleanup'];
 
-/** Takes all of a session over. */
+/** Takes over everything of a session. */
 const EVERYTHING: LegacyRestore = {
   restoreConversationHistory: true,
   restoreCurrentTask: true,
@@ -57,15 +57,15 @@ const EVERYTHING: LegacyRestore = {
   summarizeHistory: false,
 };
 
-/** All that the extension keeps, in one service. Calls take effect in the order in which they are made, awaited or not. */
+/** Everything that the extension stores, in one service. Calls take effect in the order in which they are made, awaited or not. */
 export class UnifiedPersistenceService {
   readonly #store: SharedStore;
   readonly #told: Told;
   readonly #calls: Calls;
 
-  /** `folder` is the editor's; without one everything is in memory. Does not wait, and does not throw. */
+  /** `folder` is the editor's; without one, everything is in memory. Does not wait, and does not throw. */
   constructor(folder: string | undefined, host?: Host);
-  /** With `lasting`, it is never disposed of and so keeps no store from being closed. @internal */
+  /** With `lasting`, it is never disposed and does not keep a store from being closed. @internal */
   constructor(folder: string | undefined, host?: Host, lasting?: boolean);
   constructor(folder: string | undefined, host: Host = {}, lasting = false) {
     this.#told = new Told(host);
@@ -81,17 +81,17 @@ export class UnifiedPersistenceService {
     }
   }
 
-  /** The store below, for everything else. Rejects with why it cannot be opened. */
+  /** The store underneath, for everything else. Rejects with the reason if it cannot be opened. */
   get workspace(): Promise<Workspace> {
     return this.#calls.isLate('workspace') ? Promise.reject(new ClosedError()) : this.#store.workspace();
   }
 
-  /** Waits until `.nofx` has been brought in; `undefined` where there is none. */
+  /** Waits until `.nofx` has been imported; `undefined` if there is none. */
   async migrated(): Promise<{ complete: boolean; text: string } | undefined> {
     return this.#calls.isLate('migrated') ? undefined : this.#store.report();
   }
 
-  /** Creates a session of an agent. It begins without messages. */
+  /** Creates a session of an agent, without messages. */
   createAgentSession(agent: LegacyAgent, workingDirectory?: string): Promise<LegacySession> {
     const { id, name, type, template, capabilities } = agent;
     const folder = workingDirectory ?? agent.workingDirectory;
@@ -109,7 +109,7 @@ export class UnifiedPersistenceService {
     });
   }
 
-  /** Puts a session away. One that is unknown is no error. */
+  /** Archives a session. An unknown session is not an error. */
   archiveSession(sessionId: string): Promise<void> {
     return this.#quietly('archiveSession', sessionId, async (workspace) => {
       const { agentName } = await workspace.archiveSession(sessionId);
@@ -117,7 +117,7 @@ export class UnifiedPersistenceService {
     });
   }
 
-  /** Returns the sessions that go on, newest activity first, each with its newest thousand messages. */
+  /** Returns the active sessions, most recently active first, each with its newest thousand messages. */
   getActiveSessions(): Promise<LegacySession[]> {
     return this.#calls.read('getActiveSessions', [], async (workspace) => {
       const active = (await listed(workspace)).filter(({ state }) => goesOn(state));
@@ -126,7 +126,7 @@ export class UnifiedPersistenceService {
     });
   }
 
-  /** Returns the messages of a session, oldest first unless it says otherwise; of an unknown session none. */
+  /** Returns the messages of a session, oldest first by default; none for an unknown session. */
   getSessionHistory(sessionId: string, options: { newestFirst?: boolean; limit?: number } = {}): Promise<LegacyMessage[]> {
     return this.#calls.read('getSessionHistory', [], async (workspace) => {
       if ((await workspace.session(sessionId)) === null) {
@@ -137,13 +137,13 @@ export class UnifiedPersistenceService {
     });
   }
 
-  /** Does what a policy says, or without one what the store does by itself, and returns what it did. */
+  /** Does what a policy says, or without one the default cleanup, and returns what it did. */
   cleanup(policy: RetentionPolicy = {}): Promise<CleanupPreview> {
     const nothing: CleanupPreview = { archive: [], delete: [], purge: [], orchestrationMessages: 0 };
     return this.#calls.change('cleanup', nothing, (workspace) => this.#cleanup(workspace, policy));
   }
 
-  /** Adds a message to a session. An unknown or archived session is told to the log, and nothing is added. */
+  /** Adds a message to a session. An unknown or archived session is logged, and nothing is added. */
   addMessage(sessionId: string, message: Omit<LegacyMessage, 'id' | 'timestamp'>): Promise<void> {
     const added = { timestamp: new Date().toISOString(), ...message };
     return this.#quietly('addMessage', sessionId, async (workspace) => {
@@ -152,7 +152,7 @@ export class UnifiedPersistenceService {
     });
   }
 
-  /** Begins a task and returns its id. Rejects for an unknown session. */
+  /** Starts a task and returns its id. Rejects for an unknown session. */
   startTask(sessionId: string, task: Omit<LegacyTask, 'id' | 'assignedAt' | 'status'>): Promise<string> {
     return this.#calls.answer('startTask', (workspace) =>
       found(workspace, sessionId, async () => {
@@ -165,27 +165,27 @@ export class UnifiedPersistenceService {
     );
   }
 
-  /** Ends a task. One that is not being worked on is no error. */
+  /** Ends a task. It is not an error if the task is not current. */
   completeTask(sessionId: string, taskId: string, success = true): Promise<void> {
     return this.#calls.change('completeTask', undefined, async (workspace) => {
       const end = success ? workspace.completeTask(sessionId, taskId) : workspace.failTask(sessionId, taskId);
       const ended = await end.catch(none);
       if (ended === undefined) {
-        this.#told.debug(`Task ${taskId} is not the one that session ${sessionId} works on`);
+        this.#told.debug(`Task ${taskId} is not the current task of session ${sessionId}`);
         return;
       }
       this.#told.publish('session.task.completed', { sessionId, taskId, success, duration: ended.duration });
     });
   }
 
-  /** Makes a new session that begins as another one ended. Rejects for an unknown session. */
+  /** Creates a new session that continues from another one. Rejects for an unknown session. */
   restoreSession(sessionId: string, options: LegacyRestore = EVERYTHING): Promise<LegacySession> {
     return this.#calls.answer('restoreSession', (workspace) =>
       found(workspace, sessionId, () => this.#restore(workspace, sessionId, options)),
     );
   }
 
-  /** Restores several sessions; what became of each, in their order. */
+  /** Restores several sessions; returns the result of each, in their order. */
   restoreSessions(sessionIds: string[], options: LegacyRestore = EVERYTHING): Promise<(LegacySession | NofxError)[]> {
     return this.#calls.change('restoreSessions', [], async (workspace) => {
       const restored: (LegacySession | NofxError)[] = [];
@@ -199,14 +199,14 @@ export class UnifiedPersistenceService {
     });
   }
 
-  /** Puts a session into the trash. One that is unknown is no error. */
+  /** Moves a session to the trash. An unknown session is not an error. */
   deleteSession(sessionId: string): Promise<void> {
     return this.#quietly('deleteSession', sessionId, async (workspace) => {
       await workspace.deleteSession(sessionId);
     });
   }
 
-  /** Returns a session as a text. Rejects for an unknown session. */
+  /** Returns a session as text. Rejects for an unknown session. */
   exportSession(sessionId: string, as: 'json' | 'markdown'): Promise<string> {
     return this.#calls.ask('exportSession', (workspace) =>
       found(workspace, sessionId, () =>
@@ -215,7 +215,7 @@ export class UnifiedPersistenceService {
     );
   }
 
-  /** Changes what is known of a session. One that is unknown is no error. */
+  /** Changes details of a session. An unknown session is not an error. */
   updateSession(
     sessionId: string,
     { name, gitBranch, workingDirectory }: { name?: string; gitBranch?: string; workingDirectory?: string },
@@ -230,7 +230,7 @@ export class UnifiedPersistenceService {
     });
   }
 
-  /** Returns all sessions that are not in the trash, newest activity first. */
+  /** Returns all sessions that are not in the trash, most recently active first. */
   getSessionSummaries(): Promise<LegacySummary[]> {
     return this.#calls.read('getSessionSummaries', [], async (workspace) => {
       const summaries = (await listed(workspace)).map(async (summary) =>
@@ -240,7 +240,7 @@ export class UnifiedPersistenceService {
     });
   }
 
-  /** Returns the session of an agent that goes on, with all its messages; of several the one with the newest activity. */
+  /** Returns the active session of an agent, with all its messages; if there are several, the most recently active one. */
   getActiveSession(agentId: string): Promise<LegacySession | null> {
     return this.#calls.read('getActiveSession', null, async (workspace) => {
       const newest = (await listed(workspace, { agent: agentId })).find(({ state }) => goesOn(state));
@@ -248,17 +248,17 @@ export class UnifiedPersistenceService {
     });
   }
 
-  /** Makes these agents the list of agents, all or nothing. */
+  /** Replaces the list of agents with these, all or nothing. */
   async saveAgentState(agents: LegacyAgent[]): Promise<void> {
-    // As they are now: the extension goes on with its objects. Of one that is there twice the later counts.
+    // Copied now: the extension keeps changing its objects. If an agent is there twice, the later one is saved.
     const kept = new Map(agents.map((agent, at) => [agent.id, agentToKeep(agent, at)]));
     const list = asItIs([...kept.values()]);
     await this.#calls.changeAgents('saveAgentState', (workspace) => workspace.replaceAgents(list));
   }
 
   /**
-   * Returns the agents in the order in which they were saved. Rejects if they cannot be read: an empty list would be saved by the
-   * extension, and then be true.
+   * Returns the agents in the order in which they were saved. Rejects if they cannot be read: the extension would save an empty list and
+   * lose them.
    */
   loadAgentState(): Promise<LegacyAgent[]> {
     return this.#calls.readSurely('loadAgentState', [], async (workspace) =>
@@ -266,7 +266,7 @@ export class UnifiedPersistenceService {
     );
   }
 
-  /** Saves an agent: in its place in the list, or at its end. */
+  /** Saves an agent: at its place in the list, or at the end. */
   async saveAgent(agent: LegacyAgent): Promise<void> {
     const kept = asItIs(agentToKeep(agent, endOfList()));
     await this.#calls.changeAgents('saveAgent', async (workspace) => {
@@ -274,36 +274,36 @@ export class UnifiedPersistenceService {
     });
   }
 
-  /** Takes an agent out of the list; its sessions stay. */
+  /** Removes an agent from the list; its sessions stay. */
   removeAgent(agentId: string): Promise<void> {
     return this.#calls.changeAgents('removeAgent', async (workspace) => void (await workspace.removeAgent(agentId)));
   }
 
-  /** Adds to what an agent wrote, or without `append` begins it again. */
+  /** Appends to an agent's transcript, or without `append` starts it over. */
   saveAgentSession(agentId: string, content: string, append = true): Promise<void> {
     return this.#calls.change('saveAgentSession', undefined, (workspace) =>
       append ? workspace.appendTranscript(agentId, content) : workspace.beginTranscript(agentId, content),
     );
   }
 
-  /** Returns what an agent wrote; `null` if it wrote nothing. */
+  /** Returns an agent's transcript; `null` if there is none. */
   loadAgentSession(agentId: string): Promise<string | null> {
     return this.#calls.read('loadAgentSession', null, (workspace) => workspace.transcript(agentId));
   }
 
-  /** Keeps an exchange with an agent. */
+  /** Saves an exchange with an agent. */
   saveConversationCheckpoint(agentId: string, userMessage: string, agentResponse: string): Promise<void> {
     return this.#calls.change('saveConversationCheckpoint', undefined, async (workspace) => {
       await workspace.saveCheckpoint(agentId, userMessage, agentResponse);
     });
   }
 
-  /** Returns what a restored agent is to be told; `''` if there is nothing. */
+  /** Returns what to tell a restored agent; `''` if there is nothing. */
   getAgentContextSummary(agentId: string): Promise<string> {
     return this.#calls.read('getAgentContextSummary', '', async (workspace) => (await workspace.contextSummary(agentId)) ?? '');
   }
 
-  /** Writes all agents with what they wrote to `.nofx/export_<ms>.md`, and returns its path. */
+  /** Writes all agents with their transcripts to `.nofx/export_<ms>.md`, and returns its path. */
   exportSessionsAsMarkdown(): Promise<string> {
     return this.#calls.ask('exportSessionsAsMarkdown', async (workspace) => {
       const folder = this.#nofxFolder('exported to');
@@ -315,11 +315,11 @@ export class UnifiedPersistenceService {
     });
   }
 
-  /** Copies the store to `.nofx/archives/<name>/store/`, and returns the path of the copy. With a number where there is one of that name. */
+  /** Copies the store to `.nofx/archives/<name>/store/`, and returns the path of the copy. Adds a number if the name is taken. */
   archiveSessions(name: string): Promise<string> {
     return this.#calls.ask('archiveSessions', async (workspace) => {
       if (!/^[\p{L}\p{N}_-][\p{L}\p{N}_ .-]*$/u.test(name)) {
-        throw invalid(`\`${name}\` is no name of an archive`, 'use letters, digits and hyphens');
+        throw invalid(`\`${name}\` is not a valid archive name`, 'use letters, digits and hyphens');
       }
       const archives = join(this.#nofxFolder('archived in'), 'archives');
       const place = join(archives, await freeName(archives, name), 'store');
@@ -328,7 +328,7 @@ export class UnifiedPersistenceService {
     });
   }
 
-  /** Keeps a message between agents. */
+  /** Saves a message between agents. */
   save(message: OrchestrationMessage): Promise<void> {
     const kept = { ...message };
     return this.#calls.change('save', undefined, async (workspace) => {
@@ -338,12 +338,12 @@ export class UnifiedPersistenceService {
     });
   }
 
-  /** Returns messages between agents, the newest first. */
+  /** Returns messages between agents, newest first. */
   load(offset = 0, limit = 100): Promise<OrchestrationMessage[]> {
     return this.getHistory({ offset, limit });
   }
 
-  /** Returns the messages between agents that a filter lets through, the newest first. */
+  /** Returns the messages between agents that match a filter, newest first. */
   getHistory(clientId?: string, messageType?: string): Promise<OrchestrationMessage[]>;
   getHistory(filter?: LegacyFilter): Promise<OrchestrationMessage[]>;
   getHistory(of: string | LegacyFilter = {}, messageType?: string): Promise<OrchestrationMessage[]> {
@@ -353,7 +353,7 @@ export class UnifiedPersistenceService {
       const found = workspace.orchestrationHistory({
         ...(clientId && { participant: clientId }),
         ...(type && { type }),
-        // A bound of zero is none, as it was. The old upper bound is included, that of the store is not.
+        // A bound of zero means none, as before. The old upper bound is inclusive, the store's is not.
         ...(timeRange?.from?.getTime() && { since: timeRange.from.toISOString() }),
         ...(timeRange?.to?.getTime() && { until: new Date(timeRange.to.getTime() + 1).toISOString() }),
         offset,
@@ -363,7 +363,7 @@ export class UnifiedPersistenceService {
     });
   }
 
-  /** Removes all messages between agents for good. */
+  /** Removes all messages between agents permanently. */
   clear(): Promise<void> {
     return this.#calls.changeAll('clear', async (workspace) => {
       const { messages, segments } = await workspace.orchestrationStats();
@@ -372,7 +372,7 @@ export class UnifiedPersistenceService {
     });
   }
 
-  /** Returns how many messages between agents there are, and the time of the oldest; now, if there is none. */
+  /** Returns how many messages between agents there are, and the time of the oldest, or the current time if there are none. */
   getStats(): Promise<{ totalMessages: number; oldestMessage: Date }> {
     return this.#calls.read('getStats', { totalMessages: 0, oldestMessage: new Date() }, async (workspace) => {
       const { messages, oldest } = await workspace.orchestrationStats();
@@ -380,7 +380,7 @@ export class UnifiedPersistenceService {
     });
   }
 
-  /** Returns how much is kept. */
+  /** Returns how much is stored. */
   getStorageStats(): Promise<{ agents: number; sessions: number; storageVersion: string }> {
     const unknown = { agents: 0, sessions: 0, storageVersion: 'error' };
     return this.#calls.read('getStorageStats', unknown, async (workspace) => {
@@ -389,7 +389,7 @@ export class UnifiedPersistenceService {
     });
   }
 
-  /** Removes everything for good, what agents wrote and checkpoints too. The services can be used as before. */
+  /** Removes everything permanently, including transcripts and checkpoints. The services can still be used. */
   clearAll(): Promise<void> {
     return this.#calls.changeAll('clearAll', async (workspace) => {
       const { messages, segments } = await workspace.orchestrationStats();
@@ -397,14 +397,14 @@ export class UnifiedPersistenceService {
       if (left[0] !== undefined) {
         throw left[0];
       }
-      this.#told.info('Everything that was kept was removed');
+      this.#told.info('Everything in the store was removed');
       this.#cleaned(messages, segments);
     });
   }
 
   /**
-   * Waits for the calls under way, at most three seconds, and closes the store with its last user. Calling it again is no error. Later
-   * calls are told to the log and do nothing; those that cannot answer without the store reject.
+   * Waits for the calls in flight, at most three seconds, and closes the store with its last user. Calling it again is not an error. Later
+   * calls are logged and do nothing; those that cannot answer without the store reject.
    */
   dispose(): Promise<void> {
     return this.#calls.dispose();
@@ -413,7 +413,7 @@ export class UnifiedPersistenceService {
   async #cleanup(workspace: Workspace, policy: RetentionPolicy): Promise<CleanupPreview> {
     const plan = await workspace.cleanupPreview(policy);
     const { left, orchestrationMessages } = await workspace.cleanup(policy);
-    left.forEach(({ session, message }) => this.#told.warn(`Session ${session} was left as it was`, message));
+    left.forEach(({ session, message }) => this.#told.warn(`Session ${session} was left unchanged`, message));
     const stayed = new Set(left.map(({ session }) => session));
     const done = (planned: PlannedSession[]) => planned.filter(({ session }) => !stayed.has(session.id));
     if (orchestrationMessages > 0) {
@@ -437,7 +437,7 @@ export class UnifiedPersistenceService {
     this.#told.publish('session.restored', { originalSessionId, newSessionId, agentName });
   }
 
-  /** Tells that a session ends or has ended, asks what is to be done with it, and does it. */
+  /** Reports that a session is about to expire or has expired, asks what to do with it, and does that. */
   async #expiring({ type, session }: ExpiryEvent): Promise<void> {
     const { id: sessionId, agentName } = session;
     if (type !== 'session.expired') {
@@ -457,18 +457,18 @@ export class UnifiedPersistenceService {
         await this.archiveSession(sessionId);
       }
     } catch (error) {
-      this.#told.error(`Session ${sessionId} has ended, but what was to be done with it failed`, error);
+      this.#told.error(`Session ${sessionId} has expired, but the chosen action failed`, error);
     }
   }
 
   #nofxFolder(what: string): string {
     if (this.#store.folder === undefined) {
-      throw invalid(`there is no folder that could be ${what}`, 'open a folder first');
+      throw invalid(`no folder is open that could be ${what}`, 'open a folder first');
     }
     return join(this.#store.folder, '.nofx');
   }
 
-  /** Changes a session that may be unknown or put away, which is told to the log only. */
+  /** Changes a session that may be unknown or archived, which is only logged. */
   #quietly(verb: string, sessionId: string, call: (workspace: Workspace) => Promise<void>): Promise<void> {
     return this.#calls.change(verb, undefined, async (workspace) => {
       try {

@@ -5,13 +5,13 @@ import { UnifiedPersistenceService } from './unified';
 
 const DAY = 24 * 60 * 60 * 1000;
 
-/** An agent, as it stood in the old `agents.json`. */
+/** An agent as it was in the old `agents.json`. */
 export interface AgentEntry extends Omit<LegacyAgent, 'startTime'> {
   sessionFile: string;
   createdAt?: string;
 }
 
-/** An agent, as the last version of the extension kept it. */
+/** An agent as the last version of the extension stored it. */
 export interface StoredAgent {
   id: string;
   name: string;
@@ -34,7 +34,7 @@ export interface StoredSummary {
   lastActiveAt: Date;
 }
 
-/** The agents of a folder and what they wrote. It is made for each use and has nothing to be disposed of. */
+/** The agents of a folder and their transcripts. It is created for each use and need not be disposed. */
 export class AgentPersistence {
   readonly #service: UnifiedPersistenceService;
 
@@ -71,7 +71,7 @@ export class AgentPersistence {
     return this.#service.getAgentContextSummary(agentId);
   }
 
-  /** Archives the sessions in which nothing has happened for so many days. */
+  /** Archives the sessions that have been inactive for this many days. */
   async archiveOldSessions(days = 7): Promise<void> {
     await this.#service.cleanup({ archiveAfterMs: days * DAY });
   }
@@ -129,7 +129,7 @@ export class SessionPersistenceService {
     return this.#service.restoreSession(sessionId, options);
   }
 
-  /** Opens the store. There is nothing to be loaded: sessions are read when they are asked for. */
+  /** Opens the store. Nothing needs to be loaded: sessions are read on demand. */
   async loadActiveSessions(): Promise<void> {
     await this.#service.getStorageStats();
   }
@@ -185,14 +185,14 @@ export class MessagePersistenceService {
   }
 }
 
-/** The messages between agents where there is no folder. */
+/** The messages between agents if there is no folder. */
 export class InMemoryMessagePersistenceService extends MessagePersistenceService {
   constructor(log: Log | undefined, config: OldConfiguration, bus: Bus | undefined) {
     super(log, config, bus);
   }
 }
 
-/** What the last version of the extension kept in the editor's own storage. */
+/** What the last version of the extension stored in the editor's own storage. */
 export class PersistenceService {
   readonly #service: UnifiedPersistenceService;
 
@@ -255,7 +255,7 @@ export class PersistenceService {
     return this.#service.getActiveSessions();
   }
 
-  /** Restores all of a session; returns whether there was one. */
+  /** Restores a whole session; returns whether it existed. */
   async restoreSession(sessionId: string): Promise<boolean> {
     return this.#service.restoreSession(sessionId).then(
       () => true,
@@ -270,7 +270,7 @@ export class PersistenceService {
     });
   }
 
-  /** Returns the id of the session with the newest activity. */
+  /** Returns the id of the most recently active session. */
   async getActiveSession(): Promise<string | undefined> {
     return (await this.#service.getSessionSummaries()).find(({ status }) => status === 'active')?.sessionId;
   }
@@ -283,7 +283,7 @@ export class PersistenceService {
     return this.#service.clearAll();
   }
 
-  /** Begins to remove everything; what fails is told to the log. */
+  /** Starts to remove everything; failures are logged. */
   clearAll(): void {
     this.#service.clearAll().catch(() => undefined);
   }
@@ -292,7 +292,7 @@ export class PersistenceService {
     return this.#service.getStorageStats();
   }
 
-  /** Saves agents. Others stay in the list, as they did here. */
+  /** Saves agents. Others stay in the list, as they did with this class. */
   async saveAgentState(agents: LegacyAgent[]): Promise<void> {
     await Promise.all(agents.map((agent) => this.#service.saveAgent(agent)));
   }

@@ -1,4 +1,4 @@
-//! `nofx archive`: puts sessions away.
+//! `nofx archive`: archives sessions.
 
 use nofx_core::entity::{Session, SessionId};
 use nofx_core::workspace::Workspace;
@@ -13,9 +13,9 @@ Examples:
   $ nofx archive session-harbour
   $ nofx archive session-harbour --json";
 
-/// Puts sessions away for good: they take no messages any more and may be compressed.
+/// Archive sessions permanently: they accept no more messages and may be compressed.
 ///
-/// They stay readable, and `nofx restore` goes on from them.
+/// They stay readable, and `nofx restore` continues from them in a new session.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
 pub struct Args {

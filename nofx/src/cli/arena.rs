@@ -1,15 +1,15 @@
-//! Keeping the memory of long work small on Linux.
+//! Limits the memory use of long commands on Linux.
 //!
-//! The allocator of glibc gives threads arenas of their own and keeps what each once had: of 200,000 files that were migrated with
-//! `--memory 64` that was 58 of 151 MB. How many arenas there are can only be said in the environment, before a program starts.
+//! The glibc allocator gives each thread its own arena and keeps the memory that an arena once had: migrating 200,000 files with
+//! `--memory 64`, that was 58 of 151 MB. The number of arenas can only be set in the environment, before the program starts.
 
 use std::env;
 
-/// What glibc reads when a program starts.
+/// Read by glibc when a program starts.
 const ARENAS: &str = "MALLOC_ARENA_MAX";
 
-/// Starts this program again, in this process, with one arena for all threads, unless the environment says how many there are. Goes on where that
-/// cannot be done.
+/// Re-executes this program in the same process with one arena for all threads, unless the environment already sets their number. If that
+/// is not possible, returns and changes nothing.
 pub(crate) fn share_one() {
     if cfg!(not(all(target_os = "linux", target_env = "gnu"))) || env::var_os(ARENAS).is_some() {
         return;
@@ -22,7 +22,7 @@ pub(crate) fn share_one() {
         if let Some(name) = arguments.next() {
             again.arg0(name);
         }
-        // It returns only where it failed.
+        // `exec` returns only if it failed.
         _ = again.args(arguments).env(ARENAS, "1").exec();
     }
 }

@@ -21,24 +21,24 @@ Examples:
   $ nofx backup --to redb:backup.redb
   $ nofx backup --to fs:backup --json";
 
-/// Copies a store into a new one, while others go on writing to it.
+/// Copy a store into a new one, while other programs keep writing to it.
 ///
-/// The copy is what the store held at one moment: each change is in it entirely or not at all. It may be of another kind. To
-/// keep an older copy up to date, `nofx migrate` from one store to the other.
+/// The copy is the state of the store at one point in time: each change is in it entirely or not at all. The copy may be a store of
+/// another kind. To bring an older copy up to date, run `nofx migrate` from one store to the other.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
 pub struct Args {
     #[command(flatten)]
     store: StoreArg,
 
-    /// The store to make: `redb:PATH`, `fs:PATH`, `s3://BUCKET/PREFIX`.
+    /// The store to create: `redb:PATH`, `fs:PATH` or `s3://BUCKET/PREFIX`.
     #[arg(long, value_name = "LOCATION")]
     to: OsString,
 
     #[command(flatten)]
     make: MakeArg,
 
-    /// Prints one object.
+    /// Print one JSON object.
     #[arg(long)]
     json: bool,
 }
@@ -47,7 +47,7 @@ pub(super) async fn run(args: &Args) -> Result<Exit> {
     let to = parse(&args.to)?;
     let opened = Opened::to_read(&args.store).await?;
     if is_same_place(&opened.location, &to) {
-        return Err(Fault::new(Exit::Usage, format!("`{to}` is the store itself"), "name another place with --to"));
+        return Err(Fault::new(Exit::Usage, format!("`{to}` is the store itself"), "name another location with --to"));
     }
     let target = Target::open_whole(to, args.make.options()).await?;
     let bar = Bar::new();

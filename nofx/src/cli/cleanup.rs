@@ -1,4 +1,4 @@
-//! `nofx cleanup`: keeps a store from growing for ever.
+//! `nofx cleanup`: keeps a store from growing without bound.
 
 use std::time::Duration;
 
@@ -19,41 +19,41 @@ Examples:
   $ nofx cleanup --archive-after 30d --delete-after 26w
   $ nofx cleanup --keep 1000 --yes";
 
-/// Shows what it would archive, delete and remove for good; with --yes it does that.
+/// Archive, delete and purge old sessions; without --yes, only show which.
 ///
-/// Sessions that go on are never touched. What is deleted goes to the trash and is removed after --purge-after, thirty days unless
-/// told otherwise. Of the messages between agents the newest 60 MiB stay.
+/// Active and paused sessions that have not expired are never touched. Deleted sessions go to the trash and are purged after
+/// --purge-after, 30 days by default. Of the messages between agents, the newest 60 MiB are kept.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
 pub struct Args {
     #[command(flatten)]
     store: StoreArg,
 
-    /// Archives sessions in which nothing has happened for so long.
+    /// Archive sessions that have been inactive for this long.
     #[arg(long, value_name = "TIME", value_parser = span)]
     archive_after: Option<Duration>,
 
-    /// Deletes sessions in which nothing has happened for so long.
+    /// Delete sessions that have been inactive for this long.
     #[arg(long, value_name = "TIME", value_parser = span)]
     delete_after: Option<Duration>,
 
-    /// Deletes the sessions in which nothing has happened the longest, until so many are left.
+    /// Keep this many sessions: delete the ones that have been inactive the longest.
     #[arg(long, value_name = "COUNT")]
     keep: Option<u64>,
 
-    /// The same until the messages of those that are left have so many bytes. Reads every message.
+    /// Keep this many bytes of messages: delete the sessions that have been inactive the longest. Reads every message.
     #[arg(long, value_name = "BYTES")]
     keep_bytes: Option<u64>,
 
-    /// Removes for good what has been in the trash for so long.
+    /// Purge what has been in the trash for this long.
     #[arg(long, value_name = "TIME", value_parser = span, default_value = "30d")]
     purge_after: Duration,
 
-    /// Does it.
+    /// Carry out the plan instead of only showing it.
     #[arg(long)]
     yes: bool,
 
-    /// Prints an object for each session, and one for the whole at the end, each on a line of its own.
+    /// Print one JSON object a line: one for each session, then one with the totals.
     #[arg(long)]
     json: bool,
 }
@@ -77,7 +77,7 @@ pub(super) async fn run(args: &Args) -> Result<Exit> {
     output.put(&if args.json { plan_json(&plan) } else { plan_text(&plan, now) })?;
     if !args.yes {
         if !args.json && !plan.is_empty() {
-            output.put("nothing was changed; --yes does it\n")?;
+            output.put("nothing was changed; run it again with --yes\n")?;
         }
         output.finish()?;
         opened.close().await?;
@@ -88,20 +88,20 @@ pub(super) async fn run(args: &Args) -> Result<Exit> {
     output.finish()?;
     opened.close().await?;
     if done.purged > 0 {
-        // What was removed is removed; another time does as well.
+        // The sessions are purged either way; the space can be given back later.
         _ = give_back(&opened.location).await;
     }
     match done.left.first() {
         None => Ok(Exit::Done),
         Some((session, error)) => Err(Fault::new(
             Exit::Partly,
-            format!("{} sessions stayed as they were, `{session}` because {}", done.left.len(), chain(error)),
+            format!("{} sessions were left unchanged, `{session}` because {}", done.left.len(), chain(error)),
             "run the command again",
         )),
     }
 }
 
-/// Returns what is planned, by what is to be done.
+/// Returns the planned sessions, by action.
 fn steps(plan: &CleanupPlan) -> [(&'static str, &[PlannedSession]); 3] {
     [("archive", &plan.archive), ("delete", &plan.delete), ("remove", &plan.purge)]
 }

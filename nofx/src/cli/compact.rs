@@ -1,4 +1,4 @@
-//! `nofx compact`: makes a store as small as it can be.
+//! `nofx compact`: makes a store as small as possible.
 
 use super::exit::Exit;
 use super::fault::{Fault, Result};
@@ -14,17 +14,17 @@ Examples:
   $ nofx compact
   $ nofx compact --json";
 
-/// Makes a store as small as it can be, and gives the rest back to the file system.
+/// Make a store as small as possible, and return the free space to the file system.
 ///
-/// Worth its time after much was removed, or before a store is copied. Other programs may go on reading; their commits wait. Only a store
-/// in one file has room to give back: the other kinds keep themselves small.
+/// Useful after much was purged, or before copying a store. Other programs can keep reading; their commits wait. Only a store in one file
+/// has space to return: the other kinds stay small on their own.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
 pub struct Args {
     #[command(flatten)]
     store: StoreArg,
 
-    /// Prints one object.
+    /// Print one JSON object.
     #[arg(long)]
     json: bool,
 }
@@ -47,7 +47,7 @@ pub(super) async fn run(args: &Args) -> Result<Exit> {
         (false, Some(before), Some(after)) if compacted => {
             format!("`{location}` takes {}, before {}\n", size(after), size(before))
         }
-        _ => format!("`{location}` keeps itself small; nothing was changed\n"),
+        _ => format!("`{location}` stays small on its own; nothing was changed\n"),
     };
     let mut output = Output::stdout();
     output.put(&told)?;

@@ -1,4 +1,4 @@
-//! `nofx completions`: teaches a shell the commands.
+//! `nofx completions`: shell completion scripts.
 
 use clap::CommandFactory;
 use clap_complete::Shell;
@@ -13,11 +13,11 @@ Examples:
   $ nofx completions bash > nofx.bash
   $ nofx completions zsh > _nofx";
 
-/// Writes what a shell needs to complete commands and options.
+/// Print a script that lets a shell complete commands and options.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
 pub struct Args {
-    /// The shell.
+    /// The shell to print it for.
     shell: Shell,
 }
 

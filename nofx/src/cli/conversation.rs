@@ -1,4 +1,4 @@
-//! Messages as one likes to read them.
+//! Prints messages for people to read.
 
 use anstyle::AnsiColor;
 use nofx_core::entity::{Entity, Role, Session};
@@ -13,14 +13,14 @@ use super::screen::{Screen, prose};
 use super::text::one_line;
 use super::when::{clock, date};
 
-/// Shows one message after the other.
+/// Formats one message after the other.
 #[derive(Debug)]
 pub(crate) struct Conversation {
     screen: Screen,
     json: bool,
     /// The day of the last message.
     day: Option<String>,
-    /// How many messages could not be read, and why the first of them.
+    /// How many messages could not be read, and the error of the first.
     unreadable: Option<(u64, Error)>,
 }
 
@@ -36,7 +36,7 @@ impl Conversation {
             return json.raw("message", &entry.message.object().to_json()).line();
         }
         let mut shown = self.day(entry.at);
-        let who = entry.message.role.as_ref().map_or("nobody".to_owned(), Role::to_string);
+        let who = entry.message.role.as_ref().map_or("unknown".to_owned(), Role::to_string);
         let who = self.screen.coloured(colour(entry.message.role.as_ref()), &one_line(&who));
         shown.push_str(&format!("\n{} {who}\n", self.screen.dim(&clock(entry.at))));
         let content = entry.message.content.clone().unwrap_or_default();
@@ -47,7 +47,7 @@ impl Conversation {
         shown
     }
 
-    /// Returns what stands in the place of messages that cannot be read. What ends the conversation is a fault.
+    /// Returns what is shown in place of messages that cannot be read. An error that ends the whole read becomes a fault.
     pub(crate) fn unreadable(&mut self, error: Error, opened: &Opened) -> Result<String> {
         if !error.is_of_one_thing() {
             return Err(opened.fault(&error));
@@ -70,7 +70,7 @@ impl Conversation {
         Ok(shown)
     }
 
-    /// Returns what the program ends with, once everything that can be shown was.
+    /// Returns the exit code, once everything readable has been shown.
     pub(crate) fn end(self, session: &Session) -> Result<Exit> {
         match self.unreadable {
             None => Ok(Exit::Done),
@@ -81,7 +81,7 @@ impl Conversation {
         }
     }
 
-    /// Returns a line for a day that begins.
+    /// Returns a heading if this is the first message of its day.
     fn day(&mut self, at: Timestamp) -> String {
         let day = date(at);
         if self.day.as_ref() == Some(&day) {

@@ -1,4 +1,4 @@
-//! `nofx delete`: puts sessions into the trash.
+//! `nofx delete`: moves sessions to the trash.
 
 use nofx_core::entity::{Session, SessionId};
 use nofx_core::workspace::Workspace;
@@ -13,17 +13,17 @@ Examples:
   $ nofx delete session-harbour
   $ nofx undelete session-harbour && nofx delete session-harbour --json";
 
-/// Puts sessions into the trash, where `nofx ls --trash` lists them and `nofx undelete` takes them out again.
+/// Move sessions to the trash, where `nofx ls --trash` lists them and `nofx undelete` recovers them.
 ///
-/// With --for-good, sessions that are in the trash already are removed. What others were restored with stays for them, and a migration does
-/// not bring back what was removed.
+/// With --for-good, purge sessions that are already in the trash. Messages that restored sessions share with them are kept for those, and
+/// a migration does not bring a purged session back.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
 pub struct Args {
     #[command(flatten)]
     sessions: SessionArgs,
 
-    /// Removes sessions that are in the trash. They cannot be brought back.
+    /// Purge sessions that are in the trash. This cannot be undone.
     #[arg(long)]
     for_good: bool,
 }

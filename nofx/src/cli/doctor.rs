@@ -1,4 +1,4 @@
-//! `nofx doctor`: reads everything, lists what is damaged and repairs what can be repaired.
+//! `nofx doctor`: reads everything, lists damage and repairs what can be repaired.
 
 use nofx_core::entity::{RecordEntity, Session};
 use nofx_core::workspace::Progress;
@@ -18,36 +18,36 @@ Examples:
   $ nofx doctor --json
   $ nofx doctor --repair";
 
-/// Reads everything that a store holds and lists what is damaged. Changes nothing without `--repair`.
+/// Read everything in a store and list what is damaged. Changes nothing without `--repair`.
 ///
-/// What cannot be read is named, and everything around it is read.
+/// What cannot be read is named, and everything around it is still read.
 ///
-/// `--repair` makes again what is derived, and moves what stands in its way to the folder `damaged` inside a store of files: never
-/// away, and never overwriting it. Nothing is made up: messages that are damaged stay where they are, and those around them are
-/// read; a session whose file is missing or damaged stays listed until `--forget` names it, since its file may still arrive. The file
-/// of an embedded store is brought into order after a crash; damaged values in it are only listed.
+/// `--repair` rebuilds derived data. In a store of files, what is in the way is moved to the folder `damaged` inside the store: it is never
+/// deleted or overwritten. Nothing is invented: damaged messages stay where they are, and the messages around them are still read; a
+/// session whose file is missing or damaged stays listed until `--forget` names it, since its file may still arrive. The file of an
+/// embedded store is recovered after a crash; damaged values in it are only listed.
 ///
-/// Where more can only be repaired by giving something up, it says what that is, and asks if it runs on a terminal; otherwise it
-/// leaves it, unless there is `--yes`.
+/// If something can only be repaired by giving up other data, doctor says which data. On a terminal it asks first; elsewhere it leaves
+/// that damage alone, unless `--yes` is given.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
 pub struct Args {
     #[command(flatten)]
     store: StoreArg,
 
-    /// Repairs what can be repaired, then lists what is still damaged. No other program should have the store open.
+    /// Repair what can be repaired, then list what is still damaged. No other program should have the store open.
     #[arg(long)]
     repair: bool,
 
-    /// Gives up a record that cannot be read: a session's id, or KIND/ID as it is listed. Nothing else goes with it.
+    /// Give up a record that cannot be read: a session's id, or KIND/ID as listed. Nothing else is given up with it.
     #[arg(long, value_name = "ID", requires = "repair", value_parser = parse_key)]
     forget: Vec<RecordKey>,
 
-    /// Gives up what stands in the way of a repair, without asking.
+    /// Give up what prevents a repair, without asking.
     #[arg(long, requires = "repair")]
     yes: bool,
 
-    /// Prints an object for each repair and each finding, and one for the whole at the end, each on a line of its own.
+    /// Print one JSON object a line: one for each repair and each finding, then one with the totals.
     #[arg(long)]
     json: bool,
 }
@@ -96,12 +96,12 @@ pub(super) async fn run(args: &Args) -> Result<Exit> {
     Ok(Exit::Done)
 }
 
-/// Repairs, asks a person before anything is given up, and forgets what is named.
+/// Repairs, asks before giving anything up, and forgets what `--forget` names.
 async fn repaired(args: &Args) -> Result<Repaired> {
     let location = args.store.location()?;
     refuse_nothing(&location)?;
     let mut repaired = match repair(&location, args.yes).await {
-        // What has nothing to repair in place can forget all the same.
+        // A store with nothing to repair in place can still forget records.
         Err(Error::Invalid(_)) if !args.forget.is_empty() && is_kept_whole(&location) => Repaired::default(),
         done => done.map_err(|error| refused(&error, &location))?,
     };
@@ -137,7 +137,7 @@ fn refused(error: &Error, location: &Location) -> Fault {
     }
 }
 
-/// Asks whoever sits at the terminal; without one the answer is no.
+/// Asks the user at the terminal; without a terminal the answer is no.
 fn agrees(losses: &[Loss]) -> bool {
     use std::io::{IsTerminal, Write, stderr, stdin};
     if !(stdin().is_terminal() && stderr().is_terminal()) {
@@ -153,7 +153,7 @@ fn agrees(losses: &[Loss]) -> bool {
         && matches!(answer.trim().to_lowercase().as_str(), "y" | "yes")
 }
 
-/// Reads what `--forget` names.
+/// Parses the argument of `--forget`.
 fn parse_key(text: &str) -> std::result::Result<RecordKey, String> {
     let named = text.split_once('/').and_then(|(kind, id)| Some((Kind::new(kind).ok()?, id)));
     let (kind, id) = named.unwrap_or((Session::KIND, text));

@@ -14,22 +14,22 @@ Examples:
   $ nofx dump --store redb:.nofx/store/nofx.redb --output what-people-keep.ndjson
   $ nofx dump --full --output backup.ndjson";
 
-/// Writes a store as text: one JSON object a line, always the same bytes for the same content.
+/// Write a store as text: one JSON object a line, always the same bytes for the same content.
 ///
-/// Without --full, what people keep: agents, sessions, messages, tasks, templates, attachments. With --full, all records and logs and
-/// a digest at the end, for `nofx load` and for comparing two stores exactly. docs/format/dump.md describes both. On a terminal control
-/// characters are shown as `\u{1b}`; a file or a pipe gets the text as it is.
+/// Without --full, write the entities: agents, sessions, messages, tasks, templates, attachments. With --full, write all records and logs
+/// and a digest at the end, for `nofx load` and for comparing two stores exactly. docs/format/dump.md describes both. On a terminal,
+/// control characters are shown as `\u{1b}`; a file or a pipe gets the text unchanged.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
 pub struct Args {
     #[command(flatten)]
     store: StoreArg,
 
-    /// Everything that the store holds, in a form that can be loaded again.
+    /// Write everything in the store, in a form that `nofx load` reads.
     #[arg(long)]
     full: bool,
 
-    /// Writes to a file, which appears once it is complete, instead of the standard output.
+    /// Write to a file instead of standard output. The file appears once it is complete.
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
 }

@@ -1,8 +1,8 @@
-//! What the program ends with.
+//! Exit codes.
 
 use std::process::ExitCode;
 
-/// What the program ends with. Scripts rely on the numbers, so they never change.
+/// An exit code. Scripts rely on the numbers, so they never change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Exit {
@@ -12,35 +12,35 @@ pub enum Exit {
     Failed = 1,
     /// The command line is wrong.
     Usage = 2,
-    /// Something of the source is missing in the target.
+    /// Part of the source is missing in the target.
     Missing = 3,
     /// With `--strict`: something in the source was damaged.
     Strict = 4,
-    /// Some of what was asked for was done, and some was not.
+    /// Only part of what was asked for was done.
     Partly = 5,
-    /// There is nothing where the source should be.
+    /// The source does not exist.
     SourceAbsent = 10,
-    /// The source is a file, and no dump.
+    /// The source is a file, but not a dump.
     SourceIsFile = 11,
-    /// The source is a folder, and no legacy one.
+    /// The source is a folder, but not a legacy one.
     SourceNotLegacy = 12,
     /// The source cannot be read.
     SourceUnreadable = 13,
     /// The target lies inside the source.
     SourceHoldsTarget = 14,
-    /// The dump is cut or damaged.
+    /// The dump is truncated or damaged.
     DumpDamaged = 15,
     /// A location is malformed.
     Malformed = 20,
-    /// No backend of this version has the scheme of a location.
+    /// This version has no backend for the scheme of a location.
     UnknownScheme = 21,
-    /// This build leaves the backend of a location out.
+    /// This build does not include the backend of a location.
     LeftOut = 22,
     /// What is at the location is not a store.
     Foreign = 23,
-    /// The place may not be read or written.
+    /// The location cannot be read or written, for lack of permission or the like.
     Forbidden = 24,
-    /// There is no room.
+    /// The disk is full.
     Full = 25,
     /// Another process holds the store.
     Locked = 26,
@@ -58,9 +58,9 @@ pub enum Exit {
     Replaced = 32,
     /// There is no such session.
     NoSession = 40,
-    /// The beginning of an id fits several sessions.
+    /// The beginning or end of an id matches several sessions.
     Ambiguous = 41,
-    /// What is asked for is not possible as things are.
+    /// The current state of the session or store does not allow it.
     Refused = 42,
     /// Ctrl-C, SIGTERM or SIGHUP.
     Interrupted = 130,
@@ -71,18 +71,18 @@ pub(crate) const MEANINGS: &[(Exit, &str)] = &[
     (Exit::Done, "everything was done"),
     (Exit::Failed, "something went wrong that has no code of its own"),
     (Exit::Usage, "the command line is wrong"),
-    (Exit::Missing, "not verified: something of the source is missing in the target"),
+    (Exit::Missing, "not verified: part of the source is missing in the target"),
     (Exit::Strict, "--strict, and something in the source was damaged"),
-    (Exit::Partly, "some sessions stayed as they were"),
+    (Exit::Partly, "some sessions were left unchanged"),
     (Exit::SourceAbsent, "the source does not exist"),
-    (Exit::SourceIsFile, "the source is no folder, and no dump"),
+    (Exit::SourceIsFile, "the source is neither a folder nor a dump"),
     (Exit::SourceNotLegacy, "the source is a folder, but not a legacy one"),
     (Exit::SourceUnreadable, "the source cannot be read"),
-    (Exit::SourceHoldsTarget, "what is to be written lies inside the source"),
-    (Exit::DumpDamaged, "the dump is cut, damaged or of another kind"),
+    (Exit::SourceHoldsTarget, "the target or the report lies inside the source"),
+    (Exit::DumpDamaged, "the dump is truncated, damaged or of another kind"),
     (Exit::Malformed, "a location is malformed"),
     (Exit::UnknownScheme, "this version has no backend for the scheme of a location"),
-    (Exit::LeftOut, "this build leaves the backend of a location out"),
+    (Exit::LeftOut, "this build does not include the backend of a location"),
     (Exit::Foreign, "what is at the location is not a store"),
     (Exit::Forbidden, "the place cannot be read or written"),
     (Exit::Full, "the disk is full"),
@@ -94,12 +94,12 @@ pub(crate) const MEANINGS: &[(Exit, &str)] = &[
     (Exit::Gone, "the store was moved or removed while it was open"),
     (Exit::Replaced, "another store or copy was put in the store's place while it was open"),
     (Exit::NoSession, "there is no such session"),
-    (Exit::Ambiguous, "the beginning of an id fits several sessions"),
-    (Exit::Refused, "what is asked for is not possible, as the session is"),
-    (Exit::Interrupted, "interrupted, with Ctrl-C, SIGTERM or SIGHUP"),
+    (Exit::Ambiguous, "an abbreviated id matches several sessions"),
+    (Exit::Refused, "the current state does not allow it"),
+    (Exit::Interrupted, "interrupted by Ctrl-C, SIGTERM or SIGHUP"),
 ];
 
-/// Returns the table for the help of a command.
+/// Returns the table of exit codes for the help of a command.
 pub(crate) fn table() -> String {
     let mut table = "Exit codes:\n".to_owned();
     for (exit, meaning) in MEANINGS {

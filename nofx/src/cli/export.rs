@@ -1,4 +1,4 @@
-//! `nofx export`: a session as a file for others.
+//! `nofx export`: writes a session as Markdown or JSON.
 
 use std::path::PathBuf;
 
@@ -18,33 +18,33 @@ Examples:
   $ nofx export session-harbour --format json --output conversation.json
   $ nofx export --agents";
 
-/// Writes a session as Markdown for people, or as JSON, which `nofx import` reads.
+/// Export a session as Markdown for people, or as JSON for `nofx import`.
 ///
-/// On a terminal control characters are shown as `\u{1b}`; a file or a pipe gets the text as it is.
+/// On a terminal, control characters are shown as `\u{1b}`; a file or a pipe gets the text unchanged.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
 pub struct Args {
-    /// The session, by its id or the beginning or end of it.
+    /// The session: its id, or the beginning or end of it.
     #[arg(required_unless_present = "agents")]
     session: Option<String>,
 
-    /// All agents with their totals and transcripts instead, as Markdown.
+    /// Export all agents with their totals and transcripts instead, as Markdown.
     #[arg(long, conflicts_with_all = ["session", "format"])]
     agents: bool,
 
     #[command(flatten)]
     store: StoreArg,
 
-    /// What to write.
+    /// The format to write.
     #[arg(long, default_value = "markdown")]
     format: Format,
 
-    /// Writes to a file, which appears once it is complete, instead of the standard output.
+    /// Write to a file instead of standard output. The file appears once it is complete.
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
 }
 
-/// What an exported session is written as.
+/// The format of an export.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 enum Format {
     /// For people.
@@ -70,7 +70,7 @@ pub(super) async fn run(args: &Args) -> Result<Exit> {
         Some(session) => {
             let pieces = opened.workspace.export_json(&session.id).await;
             let pieces = pieces.map_err(|error| refused(session, &error))?;
-            // The text says itself what it lacks.
+            // The text itself says what is missing.
             let unreadable = write(&opened, pieces, &mut output, |_| String::new()).await?;
             output.put("\n")?;
             unreadable
@@ -80,11 +80,13 @@ pub(super) async fn run(args: &Args) -> Result<Exit> {
     opened.close().await?;
     match unreadable {
         None => Ok(Exit::Done),
-        Some(first) => Err(Fault::unreadable(&first, "not everything could be exported, and the text says where")),
+        Some(first) => {
+            Err(Fault::unreadable(&first, "not everything could be exported; the text says what is missing"))
+        }
     }
 }
 
-/// Writes pieces. Where some cannot be read, `mark` stands for them; returns why the first of them.
+/// Writes pieces, with `mark` in place of each one that cannot be read. Returns the error of the first of those.
 async fn write(
     opened: &Opened,
     mut pieces: impl Stream<Item = nofx_core::Result<String>> + Unpin,

@@ -1,4 +1,4 @@
-//! What went wrong, as the person at the terminal is told it.
+//! Errors as the user at the terminal sees them.
 
 use std::error::Error as StdError;
 use std::io;
@@ -12,25 +12,25 @@ use super::exit::Exit;
 use super::text::{one_line, shown};
 use crate::Location;
 
-/// What went wrong: one line that names the thing, and one that names the next step.
+/// An error: one line that says what failed, and one that says what to do next.
 #[derive(Debug)]
 pub struct Fault {
     pub(crate) exit: Exit,
     message: String,
     hint: String,
-    /// Whoever read the output has seen enough: nothing is wrong and nothing is told.
+    /// The reader of the output closed the pipe: that is no error, so nothing is printed.
     quiet: bool,
 }
 
-/// How every backend says that other processes cannot be kept away.
+/// What every backend says where file locks, and so exclusive access, are not available.
 const NO_LOCKS: &str = "locks do not work";
 
-/// How a store says that it takes no commits until it is repaired.
+/// What a store says if it accepts no commits until it is repaired.
 const REPAIR: &str = "doctor --repair";
 
-const ON_A_DISK: &str = "move the store to a disk of this machine; where it is, it can be read";
+const ON_A_DISK: &str = "move the store to a local disk; where it is, it can only be read";
 
-const PERMIT: &str = "give yourself permission, or choose another place";
+const PERMIT: &str = "change the permissions, or choose another location";
 
 pub(crate) type Result<T, E = Fault> = std::result::Result<T, E>;
 
@@ -39,24 +39,24 @@ impl Fault {
         Self { exit, message: one_line(message.as_ref()), hint: one_line(hint.as_ref()), quiet: false }
     }
 
-    /// Puts the path that a thing is to get for the one that it has.
+    /// Replaces a thing's temporary path in the message by its final one.
     pub(crate) fn renaming(self, from: &Path, to: &Path) -> Self {
         Self { message: self.message.replace(&shown(from), &shown(to)), ..self }
     }
 
-    /// Returns what the program ends with.
+    /// Returns the exit code.
     pub fn exit(&self) -> Exit {
         self.exit
     }
 
-    /// Writes both lines to the standard error output.
+    /// Prints both lines to standard error.
     pub fn tell(&self) {
         use io::Write;
         if self.quiet {
             return;
         }
         let (red, cyan) = (colour(AnsiColor::Red), colour(AnsiColor::Cyan));
-        // Nobody is left to be told if this fails.
+        // If this fails, there is nowhere left to report it.
         let mut out = anstream::stderr().lock();
         _ = writeln!(out, "{red}error:{red:#} {}", self.message);
         if !self.hint.is_empty() {
@@ -64,44 +64,44 @@ impl Fault {
         }
     }
 
-    /// Something that could not be written to, such as the standard output.
+    /// An output could not be written, such as standard output.
     pub(crate) fn of_output(what: &str, error: &io::Error) -> Self {
         let message = format!("cannot write {what}: {error}");
         match error.kind() {
             io::ErrorKind::BrokenPipe => Self { quiet: true, ..Self::new(Exit::Done, "", "") },
             kind if is_full(kind) => Self::new(Exit::Full, message, "free some space, then try again"),
             io::ErrorKind::NotFound => {
-                Self::new(Exit::Forbidden, message, "make the folder first, or name another place")
+                Self::new(Exit::Forbidden, message, "create the folder first, or name another path")
             }
-            _ => Self::new(Exit::Forbidden, message, "name a place that you may write to"),
+            _ => Self::new(Exit::Forbidden, message, "name a path that you can write to"),
         }
     }
 
-    /// Something was left out because it cannot be read; everything else was done.
+    /// Something was skipped because it cannot be read; everything else was done.
     pub(crate) fn unreadable(first: &Error, message: impl AsRef<str>) -> Self {
         let exit = if matches!(first, Error::TooNew(_)) { Exit::TooNew } else { Exit::Corrupt };
         let message = format!("{}: {}", message.as_ref(), chain(first));
         Self::new(exit, message, "`nofx doctor` lists what is damaged")
     }
 
-    /// The opening of a store failed. What is asked for has been judged before, so `Invalid` is about what is there.
+    /// Opening a store failed. The request was validated before, so `Invalid` is about what is at the location.
     pub(crate) fn of_opening(error: &Error, location: &Location) -> Self {
         match error {
             Error::Invalid(_) if is_absence(error, location) => Self::new(
                 Exit::NoStore,
                 format!("there is no store at `{location}`"),
-                "name one that exists, or make one with `nofx migrate`",
+                "name one that exists, or create one with `nofx migrate`",
             ),
-            // Nothing of it could be read.
+            // None of the store could be read.
             Error::Corrupt(_) => {
                 let hint =
-                    "restore a backup, or keep what is there for repair; `nofx doctor --repair` repairs what it can";
+                    "restore a backup, or keep what is there and repair it; `nofx doctor --repair` repairs what it can";
                 Self { hint: hint.to_owned(), ..Self::of_store(error, location) }
             }
             Error::Invalid(_) => Self::new(
                 Exit::Foreign,
                 chain(error).trim_start_matches("invalid: "),
-                format!("choose another location than `{location}`, or move away what is there"),
+                format!("choose another location than `{location}`, or move what is there out of the way"),
             ),
             _ => Self::of_store(error, location),
         }
@@ -113,38 +113,41 @@ impl Fault {
         let at = if names(&told, location) { told } else { format!("`{location}`: {told}") };
         let fault = Self::of_error(error, at);
         match fault.exit {
-            Exit::Forbidden if location.path().is_none() => {
-                Self { hint: "renew the credentials in the environment, or have them allow this".to_owned(), ..fault }
-            }
+            Exit::Forbidden if location.path().is_none() => Self {
+                hint: "renew the credentials in the environment, or grant them this permission".to_owned(),
+                ..fault
+            },
             _ => fault,
         }
     }
 
-    /// A store can only be read, and `reason` says why.
+    /// A store is read-only; `reason` says why.
     pub(crate) fn of_read_only(reason: &str, location: &Location) -> Self {
         let message = format!("`{location}` can only be read: {reason}");
         if reason.contains("newer version") {
             return Self::new(Exit::TooNew, message, "use a newer version of this program");
         }
         if reason.contains(REPAIR) {
-            return Self::new(Exit::Corrupt, message, "repair it; where it is, it can be read");
+            return Self::new(Exit::Corrupt, message, "repair it; until then it can be read");
         }
         let hint = if reason.contains(NO_LOCKS) { ON_A_DISK } else { PERMIT };
         Self::new(Exit::Forbidden, message, hint)
     }
 
-    /// Something went wrong at a store; `at` tells what and where.
+    /// An error of a store; `at` says what and where.
     pub(crate) fn of_error(error: &Error, at: String) -> Self {
         let io = io_kind(error);
         match error {
             Error::Full(_) => Self::new(Exit::Full, at, "free some space, then run the command again"),
             _ if io.is_some_and(is_full) => Self::new(Exit::Full, at, "free some space, then run the command again"),
-            Error::Locked { .. } => Self::new(Exit::Locked, at, "close that process, or try again when it is done"),
+            Error::Locked { .. } => {
+                Self::new(Exit::Locked, at, "close that process, or try again once it has finished")
+            }
             Error::Corrupt(_) => Self::new(Exit::Corrupt, at, error.next_step()),
             _ if io == Some(io::ErrorKind::UnexpectedEof) => {
-                Self::new(Exit::Corrupt, at, "the file was cut: restore a backup, or keep it for repair")
+                Self::new(Exit::Corrupt, at, "the file is truncated: restore a backup, or keep it and repair it")
             }
-            Error::NotFound(_) => Self::new(Exit::NoSession, at, "list those there are with `nofx ls --all`"),
+            Error::NotFound(_) => Self::new(Exit::NoSession, at, "list the sessions with `nofx ls --limit 0`"),
             Error::TooNew(_) => Self::new(Exit::TooNew, at, error.next_step()),
             Error::Gone(_) => Self::new(Exit::Gone, at, "put the store back where it was, then run the command again"),
             Error::Replaced(_) => Self::new(Exit::Replaced, at, "run the command again to use what is there now"),
@@ -168,7 +171,7 @@ impl Fault {
             LoadError::Read { line, source } => Self::new(
                 Exit::SourceUnreadable,
                 format!("cannot read line {line} of {input}: {source}"),
-                "name a file that you may read",
+                "name a file that you can read",
             ),
             LoadError::Damaged { line, what } => Self::new(
                 Exit::DumpDamaged,
@@ -196,11 +199,11 @@ impl Fault {
             CopyError::Store(error) => Self::of_stores(error, from, to),
             CopyError::Differs(what) => Self::new(
                 Exit::Differs,
-                format!("`{to}` holds {what}, which `{from}` has not or has otherwise"),
+                format!("`{to}` holds {what}, which `{from}` does not have or has with other content"),
                 "name a store that does not exist yet, or an earlier copy of the same source",
             ),
             CopyError::NotTheSame { .. } => {
-                Self::new(Exit::Missing, chain(error), "let nobody write to either store, then run the command again")
+                Self::new(Exit::Missing, chain(error), "stop all writers of both stores, then run the command again")
             }
             other => Self::new(Exit::Failed, chain(other), ""),
         }
@@ -212,30 +215,30 @@ impl Fault {
             MigrateError::SourceNotAFolder(path) => Self::not_a_folder(path),
             MigrateError::SourceNotLegacy(path) => Self::new(
                 Exit::SourceNotLegacy,
-                format!("`{}` is not a legacy folder and has none", shown(path)),
-                "name the `.nofx` folder itself, or the workspace folder that has it",
+                format!("`{}` is not a legacy folder and does not contain one", shown(path)),
+                "name the `.nofx` folder itself, or the workspace folder that contains it",
             ),
             MigrateError::SourceUnreadable { path, cause } => Self::new(
                 Exit::SourceUnreadable,
                 format!("cannot read `{}`: {cause}", shown(path)),
-                "give yourself permission to read it",
+                "change its permissions so that you can read it",
             ),
             MigrateError::SourceHoldsTarget { target_path, source_path } => Self::holds(source_path, target_path),
             MigrateError::Store(error) => Self::of_store(error, to),
             MigrateError::SourceNotState(path) => Self::new(
                 Exit::SourceNotLegacy,
-                format!("`{}` holds nothing of the old extension", shown(path)),
+                format!("`{}` holds no data of the old extension", shown(path)),
                 "name `state.vscdb`, the extension's state as JSON, or a folder with `messages.jsonl`",
             ),
             MigrateError::TargetBusy => Self::new(
                 Exit::Locked,
-                format!("another migration writes into `{to}` at the same time"),
-                "run this one again when that one is done: it goes on where it stopped",
+                format!("another migration is writing to `{to}`"),
+                "run this one again once that one has finished: it continues where it stopped",
             ),
             MigrateError::TemporaryFile(cause) => Self::new(
                 Exit::Full,
                 format!("cannot use a temporary file: {cause}"),
-                "make room where temporary files are, or name another folder with TMPDIR",
+                "free some space in the folder for temporary files, or name another folder with TMPDIR",
             ),
             other => Self::new(Exit::Failed, chain(other), ""),
         }
@@ -246,7 +249,7 @@ impl Fault {
         Self::new(
             Exit::SourceAbsent,
             message,
-            "name a `.nofx` folder, the workspace folder that has one, a store or a full dump",
+            "name a `.nofx` folder, a workspace folder that contains one, a store or a full dump",
         )
     }
 
@@ -255,7 +258,7 @@ impl Fault {
         Self::new(
             Exit::SourceIsFile,
             message,
-            "name the `.nofx` folder itself; a store is named by its location, as `redb:PATH`",
+            "name the `.nofx` folder itself; name a store by its location, such as `redb:PATH`",
         )
     }
 
@@ -264,18 +267,18 @@ impl Fault {
         Self::new(
             Exit::SourceHoldsTarget,
             message,
-            "write it elsewhere; inside the source only its folder `store` is free for a store",
+            "write it elsewhere; inside the source, only its folder `store` may hold a store",
         )
     }
 }
 
-/// Tells whether a store was not opened because there is none.
+/// Returns whether opening failed because there is no store.
 fn is_absence(error: &Error, location: &Location) -> bool {
     let told = chain(error);
     if location.path().is_some() { told.contains("there is no store `") } else { told.ends_with("there is none") }
 }
 
-/// Tells whether a text says which store it is about.
+/// Returns whether a text names the store it is about.
 fn names(told: &str, location: &Location) -> bool {
     let path = location.path().map(shown);
     path.is_some_and(|path| told.contains(&path)) || told.contains(&location.to_string())
@@ -285,7 +288,7 @@ fn colour(colour: AnsiColor) -> Style {
     Style::new().bold().fg_color(Some(colour.into()))
 }
 
-/// Returns an error and those below it, each told once.
+/// Returns the text of an error and its sources, without repetition.
 pub(crate) fn chain(error: &(dyn StdError + 'static)) -> String {
     let mut told = error.to_string();
     let mut below = error.source();
@@ -342,7 +345,7 @@ mod tests {
             (Error::unavailable_because("writing", full()), &disk, Exit::Full, "free some space"),
             (Error::unknown_because("writing", full()), &disk, Exit::Full, "free some space"),
             (Error::corrupt("agent/ada"), &bucket, Exit::Corrupt, "restore a backup"),
-            (Error::not_found("there is no session `x`"), &disk, Exit::NoSession, "list those there are"),
+            (Error::not_found("there is no session `x`"), &disk, Exit::NoSession, "list the sessions"),
             (Error::gone("it was moved"), &disk, Exit::Gone, "put the store back"),
             (Error::unavailable("asking a server"), &bucket, Exit::Failed, "try again later"),
         ] {

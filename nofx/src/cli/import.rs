@@ -1,4 +1,4 @@
-//! `nofx import`: brings back what was exported.
+//! `nofx import`: imports an exported session.
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -21,13 +21,13 @@ Examples:
   $ nofx import conversation.json --new
   $ nofx export session-harbour --format json | nofx import - --store redb:elsewhere.redb";
 
-/// Makes a session of one that `nofx export --format json` wrote.
+/// Import a session that `nofx export --format json` wrote.
 ///
-/// It keeps its id, unless --new gives it another one. The store is made if there is none.
+/// The session keeps its id, unless --new gives it another one. The store is created if it does not exist.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
 pub struct Args {
-    /// The exported session; `-` for the standard input.
+    /// The exported session; `-` for standard input.
     #[arg(value_name = "FILE")]
     input: PathBuf,
 
@@ -37,11 +37,11 @@ pub struct Args {
     #[command(flatten)]
     make: MakeArg,
 
-    /// Gives the session a new id, so that it may stand beside the one that it was exported from.
+    /// Give the session a new id, so that it can exist beside the one it was exported from.
     #[arg(long)]
     new: bool,
 
-    /// Prints an object for the session.
+    /// Print one JSON object for the session.
     #[arg(long)]
     json: bool,
 }
@@ -76,13 +76,13 @@ fn read(path: &Path) -> Result<String> {
         false => source::read(path)?.read_to_end(&mut bytes),
     };
     done.map_err(|error| {
-        Fault::new(Exit::SourceUnreadable, format!("cannot read {name}: {error}"), "name a file that you may read")
+        Fault::new(Exit::SourceUnreadable, format!("cannot read {name}: {error}"), "name a file that you can read")
     })?;
     String::from_utf8(bytes).map_err(|_| no_export(&name, "it is not UTF-8"))
 }
 
 fn name(path: &Path) -> String {
-    if path.as_os_str() == "-" { "the standard input".to_owned() } else { format!("`{}`", shown(path)) }
+    if path.as_os_str() == "-" { "standard input".to_owned() } else { format!("`{}`", shown(path)) }
 }
 
 fn told(error: &Error, input: &Path, target: &Target) -> Fault {

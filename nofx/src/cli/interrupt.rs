@@ -1,4 +1,4 @@
-//! Signals that ask the program to end, where something that is half done has to be put in order first.
+//! Signals that ask the program to end, for commands that must clean up first.
 
 use std::sync::Once;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,16 +10,16 @@ use super::exit::Exit;
 use super::fault::Fault;
 use super::temporary;
 
-/// Whether the command ends by itself when it is asked to, once.
+/// Whether the next signal is left to the command, which then ends on its own. Cleared by the first signal.
 static ORDERLY: AtomicBool = AtomicBool::new(false);
 
-/// Told when it is.
+/// Notified by that signal.
 static ASKED: Notify = Notify::const_new();
 
-/// Does some work; returns `None` if a signal asks the program to end before it is done: Ctrl-C, SIGTERM or SIGHUP. The next one ends the
+/// Runs some work. Returns `None` if a signal (Ctrl-C, SIGTERM or SIGHUP) asks the program to end before it is done. A second signal ends the
 /// program at once.
 ///
-/// What the work has handed to other threads by then still happens. The work must not block: it would not be interrupted.
+/// What the work has already handed to other threads still happens. The work must not block: it could not be interrupted then.
 pub(super) async fn unless_interrupted<T>(work: impl Future<Output = T>) -> Option<T> {
     prepare();
     tokio::select! {
@@ -35,16 +35,16 @@ pub(super) async fn unless_interrupted<T>(work: impl Future<Output = T>) -> Opti
     }
 }
 
-/// Leaves a signal that comes before [`unless_interrupted`] to that.
+/// Defers a signal that arrives before [`unless_interrupted`] is called to that call.
 pub(super) fn prepare() {
     listen();
     ORDERLY.store(true, Ordering::SeqCst);
 }
 
-/// From now on a signal does not end the program before what it has made in a temporary folder is removed.
+/// From now on, a signal ends the program only after what it has made in a temporary folder is removed.
 pub(super) fn listen() {
     static LISTENING: Once = Once::new();
-    // A task of its own, as the command may be blocked by a pipe that is not read.
+    // In its own task, since the command may be blocked on a pipe that is not being read.
     if let Ok(runtime) = Handle::try_current() {
         LISTENING.call_once(|| listen_on(&runtime));
     }
@@ -76,7 +76,7 @@ fn listen_on(runtime: &Handle) {
     });
 }
 
-/// Tells whether a signal was to be ignored when the program began, as `nohup` asks; `None` where the system does not say.
+/// Returns whether a signal was ignored when the program started, as under `nohup`; `None` if the system does not say.
 #[cfg(unix)]
 fn is_ignored(kind: tokio::signal::unix::SignalKind) -> Option<bool> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
@@ -85,7 +85,7 @@ fn is_ignored(kind: tokio::signal::unix::SignalKind) -> Option<bool> {
     Some(ignored >> (kind.as_raw_value() - 1) & 1 == 1)
 }
 
-/// Lets the command end by itself, or ends the program.
+/// Lets the command end on its own, or ends the program.
 fn end() {
     if ORDERLY.swap(false, Ordering::SeqCst) {
         return ASKED.notify_one();

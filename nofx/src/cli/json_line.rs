@@ -1,8 +1,8 @@
-//! Objects on one line, for scripts. Texts of the store keep what no other type of string could hold.
+//! JSON objects on one line, for scripts. Stored texts are written as they are, including what a Rust string cannot hold.
 
 use nofx_core::json::{Value, quote};
 
-/// An object that is being written.
+/// A JSON object under construction.
 #[derive(Debug)]
 pub(crate) struct JsonLine(String);
 
@@ -24,7 +24,7 @@ impl JsonLine {
         self.raw(name, &value.write())
     }
 
-    /// Adds a member that is `null` if there is nothing.
+    /// Adds a member, `null` for `None`.
     pub(crate) fn maybe(self, name: &str, value: Option<&impl Value>) -> Self {
         self.raw(name, &value.map_or("null".to_owned(), Value::write))
     }

@@ -1,4 +1,4 @@
-//! `nofx load`: fills an empty store with a full dump.
+//! `nofx load`: loads a full dump into an empty store.
 
 use std::io::{self, BufReader};
 use std::path::PathBuf;
@@ -20,15 +20,15 @@ Examples:
   $ nofx load backup.ndjson --store redb:restored.redb
   $ nofx dump --full | nofx load --store redb:piped.redb";
 
-/// Fills an empty store with a full dump, so that its full dump is the same bytes.
+/// Load a full dump into an empty store. A full dump of that store then has the same bytes.
 ///
-/// A file is read twice, and nothing is written unless the first reading finds it whole. A store that does not exist is made under
-/// another name and gets its own when all is in it. If the program is killed, a folder `.nofx-making-…` stays beside that place until the
-/// next command makes one there.
+/// A file is read twice, and nothing is written unless the first pass finds it complete. A new store is created under a temporary name
+/// and gets its own name once everything is in it. If the program is killed, a folder `.nofx-making-…` remains beside the store's location
+/// until the next command creates a store there.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
 pub struct Args {
-    /// A file that `nofx dump --full` wrote; `-` or nothing for the standard input.
+    /// A file that `nofx dump --full` wrote; `-` or nothing for standard input.
     #[arg(value_name = "DUMP")]
     input: Option<PathBuf>,
 
@@ -57,7 +57,7 @@ pub(super) async fn run(args: &Args) -> Result<Exit> {
     Ok(Exit::Done)
 }
 
-/// Loads a dump that can be read twice: nothing is written unless it is whole.
+/// Loads a dump that can be read twice: nothing is written unless it is complete.
 pub(super) async fn load_file(
     path: &std::path::Path,
     location: Location,
@@ -72,7 +72,7 @@ pub(super) async fn load_file(
     };
     let (target, loaded) = end(target, loaded, &name).await?;
     if loaded != checked {
-        let message = format!("{name} was changed while it was being read");
+        let message = format!("{name} changed while it was being read");
         let hint = "load it again into a store that does not exist yet, while no other program writes to it";
         return Err(target.abandon(Fault::new(Exit::DumpDamaged, message, hint)).await);
     }
@@ -82,12 +82,12 @@ pub(super) async fn load_file(
 async fn load_piped(location: Location, options: Options) -> Result<(Target, FullDump)> {
     let target = Target::open_whole(location, options).await?;
     let store = target.store.clone();
-    // A task of its own: reading waits for whoever writes at the other end, and Ctrl-C must not.
+    // In its own task: reading waits for the program at the other end of the pipe, and Ctrl-C must not wait for it.
     let loading = tokio::spawn(async move { nofx_migrate::load(&mut BufReader::new(io::stdin()), &store).await });
     let Some(loaded) = unless_interrupted(loading).await else { return Err(target.interrupted().await) };
-    // Nobody cancels it.
+    // The task is never cancelled, so the only join error is a panic.
     let loaded = loaded.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()));
-    end(target, loaded, "the standard input").await
+    end(target, loaded, "standard input").await
 }
 
 async fn end(

@@ -24,67 +24,67 @@ Examples:
 /// Sessions of a page.
 const PAGE: usize = 256;
 
-/// Of a name at least so much is shown, if need be at the cost of ids.
+/// The fewest characters of a name to show, if need be by shortening ids.
 const LEGIBLE: usize = 30;
 
-/// Of an id at least so much is shown.
+/// The fewest characters of an id to show.
 const END: usize = 8;
 
-/// Lists sessions, newest activity first.
+/// List sessions, most recently active first.
 ///
-/// On a narrow terminal only the ends of ids are shown, by which other commands find a session as well.
+/// On a narrow terminal only the ends of ids are shown; other commands accept those too.
 ///
-/// Status and agent are found by an index; with --text or --status every session is looked at that the other filters let
-/// through. Times of --since and --before are a length, as `2h` or `7d`, or a date.
+/// Status and agent are looked up in an index; --text and --status also read every session that the other filters let through. Give
+/// --since and --before a duration, such as `2h` or `7d`, or a date.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
 pub struct Args {
     #[command(flatten)]
     store: StoreArg,
 
-    /// Only sessions of an agent, by its id.
+    /// List only sessions of the agent with this id.
     #[arg(long, value_name = "AGENT")]
     agent: Option<String>,
 
-    /// Only sessions of which this holds now.
+    /// List only sessions that have this status now.
     #[arg(long)]
     status: Option<Status>,
 
-    /// Only sessions whose name contains this, in any case.
+    /// List only sessions whose name contains this text, ignoring case.
     #[arg(long)]
     text: Option<String>,
 
-    /// Only sessions in which something happened since.
+    /// List only sessions that were active since then.
     #[arg(long, value_name = "WHEN", value_parser = Moment::parse)]
     since: Option<Moment>,
 
-    /// Only sessions in which nothing has happened since.
+    /// List only sessions that have not been active since then.
     #[arg(long, value_name = "WHEN", value_parser = Moment::parse)]
     before: Option<Moment>,
 
-    /// The sessions in the trash instead.
+    /// List the sessions in the trash instead.
     #[arg(long, conflicts_with_all = ["agent", "status"])]
     trash: bool,
 
-    /// The most sessions to list; 0 for all.
+    /// List at most this many sessions; 0 for all.
     #[arg(long, value_name = "COUNT", default_value_t = 50)]
     limit: usize,
 
-    /// Prints an object for each session on a line of its own.
+    /// Print one JSON object a line, one for each session.
     #[arg(long)]
     json: bool,
 }
 
-/// What may hold of a session.
+/// A status to filter by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 enum Status {
-    /// It goes on.
+    /// Active, and not expired.
     Active,
-    /// It rests.
+    /// Paused, and not expired.
     Paused,
-    /// Its time is over.
+    /// Expired, whether it was active or paused.
     Expired,
-    /// It is put away.
+    /// Archived.
     Archived,
 }
 
@@ -139,15 +139,15 @@ async fn page(opened: &Opened, filter: &SessionFilter, after: Option<RecordKey>,
     opened.workspace.summaries(filter, after, limit).await.map_err(|error| opened.fault(&error))
 }
 
-/// Tells on a terminal what the list itself does not show.
+/// Prints, on a terminal only, what the list itself does not show.
 fn tell_the_rest(listed: usize, more: bool, trash: bool) {
     use std::io::IsTerminal;
     if !std::io::stderr().is_terminal() {
         return;
     }
     match (listed, more) {
-        (0, _) if trash => eprintln!("nothing like that is in the trash"),
-        (0, _) => eprintln!("there are no such sessions"),
+        (0, _) if trash => eprintln!("no such sessions in the trash"),
+        (0, _) => eprintln!("no such sessions"),
         (_, true) => eprintln!("there are more; `--limit 0` lists all"),
         _ => {}
     }
@@ -175,7 +175,7 @@ impl Args {
     }
 }
 
-/// Leaves of the ids in the first column their ends, so long that no two of them are equal.
+/// Shortens the ids in the first column to their ends, long enough that no two of them are equal.
 fn show_ends(rows: &mut [Vec<String>]) {
     let ids: Vec<Vec<char>> = rows.iter().filter_map(|row| row.first()).map(|id| id.chars().collect()).collect();
     let longest = ids.iter().map(Vec::len).max().unwrap_or(0);

@@ -1,4 +1,4 @@
-//! `nofx migrate`: brings what is elsewhere into a store. `cargo xtask migrate` is the same.
+//! `nofx migrate`: migrates legacy data, a store or a dump into a store. `cargo xtask migrate` is the same command.
 
 use std::ffi::OsString;
 use std::fs;
@@ -32,74 +32,74 @@ Examples:
   $ nofx migrate --from redb:.nofx/store/nofx.redb --to redb:copy.redb
   $ nofx migrate --from redb:copy.redb --to fs:readable";
 
-/// Brings a legacy folder, a store or a full dump into a store.
+/// Migrate a legacy folder, a store or a full dump into a store.
 ///
-/// The source is only read. Whatever of a legacy folder cannot be understood is kept as an attachment and reported. Migrating again adds
-/// only what is new, and a migration that was interrupted goes on where it stopped. A store that a failed migration has made is
-/// removed again, unless it holds something already. At the end a store that was never compacted is made as small as it can be.
+/// The source is only read. What cannot be understood in a legacy folder is kept as an attachment and reported. Migrating again adds only
+/// what is new, and an interrupted migration continues where it stopped. If a migration fails, a store that it created is removed again,
+/// unless it already holds something. At the end, a store that was never compacted is made as small as possible.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = format!("{EXAMPLES}\n\n{}", table()))]
 pub struct Args {
-    /// What to migrate: a `.nofx` folder, a workspace folder that has one, what `--also` takes, a store as `redb:PATH` or `fs:PATH`, or
-    /// a file that `nofx dump --full` wrote.
+    /// What to migrate: a `.nofx` folder, a workspace folder that contains one, anything that `--also` accepts, a store such as `redb:PATH`
+    /// or `fs:PATH`, or a file that `nofx dump --full` wrote.
     #[arg(long, value_name = "SOURCE")]
     from: OsString,
 
-    /// What else to migrate with a `.nofx` folder: the state that VS Code keeps for the extension, as `state.vscdb` or exported as
-    /// JSON, or a folder of orchestration messages. May be given several times.
+    /// What else to migrate with a `.nofx` folder: the state that VS Code keeps for the extension (`state.vscdb`, or exported as JSON),
+    /// or a folder of orchestration messages. Can be given several times.
     #[arg(long, value_name = "PATH")]
     also: Vec<PathBuf>,
 
-    /// The store to migrate into, made if there is none: `redb:PATH`, `fs:PATH`, `s3://BUCKET/PREFIX`.
+    /// The store to migrate into, created if it does not exist: `redb:PATH`, `fs:PATH` or `s3://BUCKET/PREFIX`.
     #[arg(long, value_name = "LOCATION")]
     to: OsString,
 
     #[command(flatten)]
     make: MakeArg,
 
-    /// Reads and judges everything, and writes nothing.
+    /// Read and check everything, but write nothing.
     #[arg(long)]
     dry_run: bool,
 
-    /// Reads the target back and compares it with the source, which is read again. This is done anyway.
+    /// Read the target back and compare it with the source, which is read again. This is the default.
     #[arg(long, overrides_with = "no_verify")]
     verify: bool,
 
-    /// Trusts that what was written is there.
+    /// Skip that comparison.
     #[arg(long)]
     no_verify: bool,
 
-    /// Also writes the report to a file, as JSON.
+    /// Also write the report to this file, as JSON.
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
 
-    /// Prints the report as JSON.
+    /// Print the report as JSON.
     #[arg(long)]
     json: bool,
 
-    /// Fails if anything in the source was damaged, though it is kept.
+    /// Fail if anything in the source was damaged, although it is kept.
     #[arg(long)]
     strict: bool,
 
-    /// How much of a legacy folder is in memory at once, in MiB; a larger file is read alone. The program needs more: what that
-    /// becomes, and the caches of the store.
+    /// How much of a legacy folder to hold in memory at once, in MiB; a larger file is read alone. The program needs more than that: for
+    /// the data made from it, and for the caches of the store.
     #[arg(long, value_name = "MIB", default_value_t = nofx_migrate::MEMORY >> 20, value_parser = clap::value_parser!(u64).range(1..=1 << 20))]
     memory: u64,
 
-    /// Moves what is in the legacy folder aside, into `.nofx.retired` beside it, once all of it is in the target and verified. What
-    /// was written to it meanwhile is migrated then. Nothing is deleted, and a store in the folder stays where it is.
+    /// Move the content of the legacy folder to `.nofx.retired` beside it, once all of it is in the target and verified. What was written
+    /// to it during the migration is then migrated too. Nothing is deleted, and a store in the folder stays where it is.
     #[arg(long, conflicts_with_all = ["dry_run", "no_verify"])]
     retire: bool,
 }
 
-/// What was done: as a text and as JSON, and what is wrong with it.
+/// The result: as text, as JSON, and the error that it ends with, if any.
 struct Told {
     text: String,
     json: Json,
     fault: Option<Fault>,
 }
 
-/// What is told as JSON; written only where it is asked for, as that of many files is large.
+/// The result as JSON. Written only on request, as it is large for many files.
 #[derive(serde::Serialize)]
 struct Json {
     #[serde(flatten)]
@@ -116,7 +116,7 @@ impl Json {
     }
 }
 
-/// Migrates and returns what the program ends with, for programs that have this command too.
+/// Migrates and returns the exit code, for other programs that offer this command.
 pub fn main(args: &Args) -> ExitCode {
     super::execute(run(args))
 }
@@ -128,7 +128,7 @@ pub(super) async fn run(args: &Args) -> Result<Exit> {
         check_report(path, &source, &args.also, &to)?;
     }
     if args.retire && !matches!(source, Source::Legacy(_)) {
-        let message = "--retire moves a legacy folder aside, and the source is none";
+        let message = "--retire works only on a legacy folder, and the source is not one";
         return Err(Fault::new(Exit::Usage, message, "name the `.nofx` folder with --from, or leave --retire out"));
     }
     let requests = Requests::default();
@@ -151,7 +151,7 @@ pub(super) async fn run(args: &Args) -> Result<Exit> {
     told.fault.map_or(Ok(Exit::Done), Err)
 }
 
-/// Finds out whether the report can be written, before anything else is done.
+/// Checks that the report can be written, before anything else is done.
 fn check_report(path: &Path, source: &Source, also: &[PathBuf], to: &Location) -> Result<()> {
     let report = real(path);
     match source {
@@ -167,13 +167,13 @@ fn check_report(path: &Path, source: &Source, also: &[PathBuf], to: &Location) -
         Source::Legacy(_) => {}
     }
     if taken.into_iter().flatten().any(|taken| real(taken) == report) {
-        let message = format!("the report cannot be written over `{}`", shown(path));
+        let message = format!("the report would overwrite `{}`", shown(path));
         return Err(Fault::new(Exit::Usage, message, "name another file with --report"));
     }
     Output::file(path).map(drop)
 }
 
-/// Tells whether a file would lie where legacy files are. A workspace folder is a source too, but only its `.nofx` is read.
+/// Returns whether a file would lie among the legacy files. A workspace folder can be a source too, but only its `.nofx` is read.
 fn is_legacy_file(report: &Path, folder: &Path) -> bool {
     let inner = folder.join(".nofx");
     report.starts_with(real(if inner.is_dir() { &inner } else { folder }))
@@ -186,7 +186,7 @@ async fn from_legacy(args: &Args, from: &Path, to: Location, requests: &Requests
     options.target_path = to.path().map(Path::to_owned);
     options.also = args.also.clone();
     options.memory = args.memory << 20;
-    // Nothing is made where there is nothing to import.
+    // Before the target is created: a source with nothing to import creates nothing.
     check_source(from, &options).map_err(|error| Fault::of_migration(&error, &to))?;
     let bar = Bar::new();
     if args.dry_run {
@@ -215,22 +215,22 @@ async fn from_legacy(args: &Args, from: &Path, to: Location, requests: &Requests
     match retired {
         Ok(Some(aside)) => {
             told.json.rest.insert("retired".to_owned(), shown(&aside).into());
-            told.text.push_str(&format!("\nthe old files are in `{}` now\n", shown(&aside)));
+            told.text.push_str(&format!("\nthe old files are now in `{}`\n", shown(&aside)));
         }
         Ok(None) if args.retire => told.text.push_str("\nnothing was moved aside\n"),
         Ok(None) => {}
-        // The migration itself is done, and told.
+        // The migration itself succeeded and is reported as such.
         Err(fault) => told.fault = Some(fault),
     }
     Ok(told)
 }
 
-/// Returns whether everything is in the target, as far as was asked.
+/// Returns whether the report is complete and, with `--strict`, without damage.
 fn is_good(args: &Args, report: &Report) -> bool {
     report.is_complete() && !(args.strict && report.has_damage())
 }
 
-/// Moves the legacy folder aside and migrates what was written to it since it was read.
+/// Moves the content of the legacy folder aside and migrates what was written to it since it was read.
 async fn retire(from: &Path, target: &Target, options: &nofx_migrate::Options) -> Result<Option<PathBuf>> {
     let folder = legacy_folder(from, None).map_err(|error| Fault::of_migration(&error, &target.location))?;
     let Some(aside) = super::retire::retire(&folder)? else { return Ok(None) };
@@ -238,8 +238,10 @@ async fn retire(from: &Path, target: &Target, options: &nofx_migrate::Options) -
     options.target_path = None;
     let missing = match nofx_migrate::migrate(&aside, &target.store, &options, &NoProgress).await {
         Ok(report) if report.is_complete() => return Ok(Some(aside)),
-        Ok(_) => format!("something was written to `{}` meanwhile and is not in the target", shown(&folder)),
-        Err(error) => format!("what was written to `{}` meanwhile may be missing: {}", shown(&folder), chain(&error)),
+        Ok(_) => format!("something was written to `{}` during the migration and is not in the target", shown(&folder)),
+        Err(error) => {
+            format!("what was written to `{}` during the migration may be missing: {}", shown(&folder), chain(&error))
+        }
     };
     let hint = format!("the old files are in `{}`; migrate from there", shown(&aside));
     Err(Fault::new(Exit::Missing, missing, hint))
@@ -247,7 +249,7 @@ async fn retire(from: &Path, target: &Target, options: &nofx_migrate::Options) -
 
 async fn from_store(args: &Args, from: &Location, to: Location, requests: &Requests) -> Result<Told> {
     if is_same_place(from, &to) {
-        return Err(Fault::new(Exit::Usage, format!("`{to}` is the source itself"), "name another place with --to"));
+        return Err(Fault::new(Exit::Usage, format!("`{to}` is the source itself"), "name another location with --to"));
     }
     let source = open_to_read(from, requests).await?;
     let name = from.to_string();
@@ -284,7 +286,8 @@ async fn from_dump(args: &Args, file: &Path, to: Location, requests: &Requests) 
         let found = full_digest(&target.store).await.map_err(|error| Fault::of_store(&error, &target.location))?;
         if found != holds {
             let message = format!("`{}` holds {} and the dump {}", target.location, found.sha256, holds.sha256);
-            let hint = "load it again into a store that does not exist yet, while no other program writes to that";
+            let hint =
+                "load it again into a store that does not exist yet, while no other program writes to that store";
             return Err(target.abandon(Fault::new(Exit::Missing, message, hint)).await);
         }
     }
@@ -292,29 +295,29 @@ async fn from_dump(args: &Args, file: &Path, to: Location, requests: &Requests) 
     Ok(tell_counts(&name, &holds, Some(holds.counts), Some(&kept)))
 }
 
-/// Opens what a dry run compares with: the store that is there, or an empty one.
+/// Opens the store that a dry run compares with: the target if it exists, or an empty store.
 async fn target_to_read(to: &Location, requests: &Requests) -> Result<Store> {
     let nothing = || Ok(Store::new(std::sync::Arc::new(MemoryBackend::new())));
     if to.path().is_some_and(|path| fs::symlink_metadata(path).is_err()) {
         return nothing();
     }
     match open_to_read(to, requests).await {
-        // Only a bucket's server can tell.
+        // Only the server of a bucket knows whether it exists.
         Err(fault) if fault.exit() == Exit::NoStore => nothing(),
         opened => opened,
     }
 }
 
-/// What became of the store's place.
+/// How a closed store was left.
 struct Kept {
     location: Location,
     bytes: Option<u64>,
-    /// Whether it was made small, or why that failed.
+    /// Whether it was compacted, or why that failed.
     compacted: std::result::Result<bool, String>,
     requests: Requests,
 }
 
-/// Closes the store, made small if that was never done.
+/// Closes the store, compacting it if that was never done.
 async fn finish(target: Target, requests: &Requests) -> Result<Kept> {
     let location = target.location.clone();
     let compacted = target.close().await?.map_err(|error| one_line(&chain(&error)));
@@ -329,10 +332,10 @@ fn tell_report(args: &Args, report: Report, kept: Option<&Kept>) -> Told {
     let fault = if !report.is_complete() {
         Some(Fault::new(
             Exit::Missing,
-            "something of the source is not in the target; the report says what",
+            "part of the source is not in the target; the report says what",
             match differs {
                 true => {
-                    "keep the source; look at the store with `nofx doctor`, or migrate into one that does not exist yet"
+                    "keep the source; check the store with `nofx doctor`, or migrate into one that does not exist yet"
                 }
                 false => "make it readable or keep the source, then run the command again",
             },
@@ -340,8 +343,8 @@ fn tell_report(args: &Args, report: Report, kept: Option<&Kept>) -> Told {
     } else if args.strict && report.has_damage() {
         Some(Fault::new(
             Exit::Strict,
-            "something in the source was damaged; what is left of it is kept",
-            "read the report; without --strict this is no failure",
+            "something in the source was damaged; what could be read of it is kept",
+            "read the report; without --strict this is not an error",
         ))
     } else {
         None
@@ -383,7 +386,7 @@ fn target_json(kept: Option<&Kept>) -> Value {
 }
 
 impl Kept {
-    /// Returns how large the store is, also in relation to the source, and what was asked of object storage.
+    /// Returns the size of the store, also relative to the source, and the number of requests to object storage.
     fn line(&self, source_bytes: Option<u64>) -> String {
         format!("{}{}", self.size_line(source_bytes), self.requests.line())
     }

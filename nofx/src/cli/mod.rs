@@ -1,7 +1,7 @@
 //! The program `nofx`, one file per command.
 //!
-//! A command is `Args`, whose documentation is its help, and `run`. To add one: write that file, name it below, and give it a
-//! row in `Command` and in [`main`].
+//! A command is `Args`, whose doc comment is its help, and `run`. To add one: write that file, add a `mod` line below, and add it to
+//! `Command` and to [`main`].
 
 pub mod archive;
 mod arena;
@@ -56,11 +56,11 @@ pub use exit::Exit;
 pub use fault::Fault;
 pub use place::StoreArg;
 
-/// Keeps what NofX agents said and did.
+/// Store, read and search what NofX agents said and did.
 #[derive(Debug, Parser)]
 #[command(name = "nofx", version)]
 struct Cli {
-    /// The namespace to work in, such as that of another host; without it, the default one.
+    /// Work in this namespace, such as the one of another host; the default namespace if not given.
     #[arg(long, value_name = "NAME", global = true)]
     namespace: Option<String>,
 
@@ -68,7 +68,7 @@ struct Cli {
     command: Command,
 }
 
-// The help of each is the documentation of its `Args`.
+// The help of each command is the doc comment of its `Args`.
 #[derive(Debug, Subcommand)]
 enum Command {
     Migrate(migrate::Args),
@@ -96,7 +96,7 @@ enum Command {
 }
 
 impl Command {
-    /// Returns whether a command is about a store as a whole.
+    /// Returns whether a command works on a whole store rather than on one namespace.
     fn is_about_all(&self) -> bool {
         matches!(
             self,
@@ -116,14 +116,14 @@ impl Command {
 
 /// Runs the program on the command line that it was started with.
 pub fn main() -> ExitCode {
-    // Ends by itself with code 2, or with 0 for help.
+    // On a wrong command line this exits with code 2, on `--help` with 0.
     let Cli { command, namespace } = Cli::parse();
     if matches!(command, Command::Migrate(_)) {
         arena::share_one();
     }
     execute(async {
         if namespace.is_some() && command.is_about_all() {
-            let message = "this command is about all namespaces of a store";
+            let message = "this command works on all namespaces of a store";
             return Err(Fault::new(Exit::Usage, message, "leave out `--namespace`"));
         }
         match &command {
@@ -153,10 +153,10 @@ pub fn main() -> ExitCode {
     })
 }
 
-/// How long threads are waited for that are still busy when everything is done: one may read an input that never ends.
+/// How long to wait, once the command is done, for threads that are still busy: one may be reading an input that never ends.
 const AT_LAST: Duration = Duration::from_millis(200);
 
-/// Runs a command, tells what went wrong, and returns what the program ends with.
+/// Runs a command, prints what went wrong, and returns the exit code.
 fn execute(command: impl Future<Output = fault::Result<Exit>>) -> ExitCode {
     let done = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => {

@@ -1,4 +1,4 @@
-//! Finding the store of the workspace that one stands in.
+//! Finds the store of the workspace that contains the current folder.
 
 use std::fs::{self, File};
 use std::io::{self, Read};
@@ -8,13 +8,13 @@ use crate::Location;
 use crate::git::shared_folder;
 use crate::neighbours;
 
-/// Where a workspace keeps its store: in a file, or as the folder itself.
+/// Where a workspace keeps its store: as a file in this folder, or as the folder itself.
 pub(crate) const USUAL: &str = ".nofx/store";
 
 /// The file of an embedded store in that folder.
 const FILE: &str = "nofx.redb";
 
-/// Returns the store of the nearest workspace here or above, or in a git worktree that of the checkout it belongs to.
+/// Returns the store of the nearest workspace at or above a folder; in a git worktree, else the store of the checkout it belongs to.
 pub(crate) fn nearest(here: &Path) -> Option<Location> {
     let above = || here.ancestors();
     let own = above().find_map(|folder| kept_in(&folder.join(USUAL)));
@@ -25,13 +25,13 @@ fn kept_in(folder: &Path) -> Option<Location> {
     let file = folder.join(FILE);
     match fs::metadata(&file) {
         Ok(found) if found.is_file() => Some(Location::redb(file)),
-        // There may be one. Opening it says what is wrong, where another one further up would be taken for it.
+        // There may be a store that cannot be seen. Opening it says what is wrong; searching further up could pick another store silently.
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Some(Location::redb(file)),
         _ => is_store(folder).then(|| Location::fs(folder)),
     }
 }
 
-/// Returns the store that a file is, belongs to or lies in, of whatever kind.
+/// Returns the store, of any kind, that a file is, belongs to or lies in.
 pub(crate) fn store_at(file: &Path) -> Option<PathBuf> {
     let is_redb = |path: &Path| {
         let mut begin = [0; 4];
@@ -49,14 +49,14 @@ pub(crate) fn store_at(file: &Path) -> Option<PathBuf> {
     })
 }
 
-/// Tells whether a folder is a store as it would be in object storage, by its commits.
+/// Returns whether a folder is a store in the layout of object storage, which its commits show.
 fn is_remote(folder: &Path) -> bool {
     let is_commit = |name: &[u8]| name.len() == 20 && name.iter().all(u8::is_ascii_digit);
     let mut commits = fs::read_dir(folder.join("root")).into_iter().flatten().flatten();
     commits.any(|entry| is_commit(entry.file_name().as_encoded_bytes()))
 }
 
-/// Tells whether a folder is a store of files.
+/// Returns whether a folder is a store of files.
 pub(crate) fn is_store(folder: &Path) -> bool {
     fs::read_to_string(folder.join("config.json")).is_ok_and(|config| config.contains("\"nofx-fs\""))
 }
@@ -107,7 +107,7 @@ mod tests {
             let expected = Some(Location::redb(root.join("main/.nofx/store/nofx.redb")));
             assert_eq!(nearest(&root.join("tree/src")), expected);
         }
-        // A submodule has such a file too, and shares nothing.
+        // A submodule has such a file too, but shares nothing.
         put(&root, "module/.git", "gitdir: ../main/.git/modules/module\n");
         fs::create_dir_all(root.join("main/.git/modules/module")).unwrap();
         assert_eq!(nearest(&root.join("module")), None);

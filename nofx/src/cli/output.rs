@@ -1,4 +1,4 @@
-//! Where a command writes: the standard output, or a file that appears when it is complete.
+//! Where a command writes: standard output, or a file that appears once it is complete.
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
@@ -15,36 +15,36 @@ use super::temporary::Temporary;
 use super::text::shown;
 use super::visible::Visible;
 
-/// So many bytes are written at once.
+/// The size of the output buffer, in bytes.
 const BUFFER: usize = 64 << 10;
 
-/// Where a command writes. Nothing that exists is lost unless all is written.
+/// Where a command writes. An existing file is replaced only once everything is written.
 pub(crate) struct Output {
     name: String,
     place: Place,
 }
 
 enum Place {
-    /// The standard output, a pipe or a device.
+    /// Standard output, a pipe or a device.
     Stream(BufWriter<Box<dyn Write + Send>>),
-    /// A file in a temporary folder, and the path that it gets.
+    /// A file in a temporary folder, and its final path.
     File(BufWriter<File>, Temporary, PathBuf),
 }
 
 impl Output {
-    /// Returns the standard output. On a terminal control characters are escaped, as what is stored must not drive it.
+    /// Returns standard output. On a terminal, control characters are escaped: stored text must not control the terminal.
     pub(crate) fn stdout() -> Self {
         Self::to_stdout(stream(io::stdout()))
     }
 
-    /// Returns the standard output for text whose foreign parts are escaped already: its colours would be too.
+    /// Returns standard output for text whose stored parts are already escaped. Nothing more is escaped, so colours are kept.
     pub(crate) fn painted() -> Self {
         Self::to_stdout(Box::new(io::stdout()))
     }
 
     fn to_stdout(out: Box<dyn Write + Send>) -> Self {
         let place = Place::Stream(BufWriter::with_capacity(BUFFER, out));
-        Self { name: "to the standard output".to_owned(), place }
+        Self { name: "to standard output".to_owned(), place }
     }
 
     /// Prepares to write a file.
@@ -52,7 +52,7 @@ impl Output {
         let name = format!("`{}`", shown(path));
         let path = real(path);
         if let Some(store) = store_at(&path) {
-            let message = format!("{name} belongs to the store `{}`, which is not written over", shown(store));
+            let message = format!("{name} belongs to the store `{}`, which is never overwritten", shown(store));
             return Err(Fault::new(Exit::Usage, message, "name another file"));
         }
         let place = match fs::metadata(&path) {
@@ -70,7 +70,7 @@ impl Output {
         }
     }
 
-    /// Returns what errors call it.
+    /// Returns its name in errors.
     pub(crate) fn name(&self) -> String {
         self.name.clone()
     }
@@ -80,7 +80,7 @@ impl Output {
         self.write_all(text.as_bytes()).map_err(|error| Fault::of_output(&self.name, &error))
     }
 
-    /// Brings everything to its place.
+    /// Flushes the output and gives a file its final path.
     pub(crate) fn finish(self) -> Result<()> {
         let Self { name, place } = self;
         let finished = match place {
@@ -91,7 +91,7 @@ impl Output {
     }
 }
 
-/// Makes what is stored visible where it comes to a terminal.
+/// Escapes control characters if the output is a terminal.
 fn stream(out: impl Write + IsTerminal + Send + 'static) -> Box<dyn Write + Send> {
     match out.is_terminal() {
         true => Box::new(Visible::new(out)),
@@ -101,7 +101,7 @@ fn stream(out: impl Write + IsTerminal + Send + 'static) -> Box<dyn Write + Send
 
 fn make_beside(path: &Path) -> io::Result<(File, Temporary)> {
     let folder = path.parent().unwrap_or(Path::new("."));
-    // Folders that do not exist are not made for a file.
+    // Missing folders are not created for an output file.
     fs::metadata(folder)?;
     let temporary = Temporary::within(folder)?;
     let file = private(File::options().write(true).create_new(true)).open(temporary.path(name_of(path)))?;

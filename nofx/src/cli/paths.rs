@@ -1,4 +1,4 @@
-//! What paths really lead to.
+//! Resolves paths.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-//! Which store a command works on.
+//! Finds and opens the store that a command works on.
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
@@ -17,7 +17,7 @@ use crate::location::FORMS;
 use crate::neighbours::journal_of;
 use crate::{Location, Options, open_with};
 
-/// The environment's way to name a store.
+/// The environment variable that names a store.
 const VARIABLE: &str = "NOFX_STORE";
 
 /// The store to work on.
@@ -25,18 +25,19 @@ const VARIABLE: &str = "NOFX_STORE";
 pub struct StoreArg {
     /// Where the store is: `redb:PATH`, `fs:PATH`, `s3://BUCKET/PREFIX`.
     ///
-    /// A path that begins with `~/` lies in the home folder. Without a location: what the environment variable NOFX_STORE says; else the store in the nearest `.nofx/store` here or in a folder
-    /// above; else, in a git worktree, the one of the checkout that it belongs to.
+    /// A path that begins with `~/` is relative to the home folder. Without a location, the store is the one that the environment variable
+    /// NOFX_STORE names; else the one in the nearest `.nofx/store` in this folder or above; else, in a git worktree, the one of the checkout
+    /// that the worktree belongs to.
     #[arg(long, value_name = "LOCATION")]
     store: Option<OsString>,
 
-    /// The namespace to work in, such as that of another host; without it, the default one.
+    /// Work in this namespace, such as the one of another host; the default namespace if not given.
     #[arg(long, value_name = "NAME", global = true)]
     namespace: Option<String>,
 }
 
 impl StoreArg {
-    /// Returns a workspace of the namespace to work in.
+    /// Returns a workspace in the chosen namespace.
     pub(crate) fn workspace(&self, store: Store) -> Result<Workspace> {
         let workspace = Workspace::new(store);
         let Some(name) = &self.namespace else { return Ok(workspace) };
@@ -57,14 +58,14 @@ impl StoreArg {
         }
         let here = std::env::current_dir().unwrap_or_default();
         let none = || {
-            let message = format!("no store is named, and there is none in a `{USUAL}` in `{}` or above", shown(&here));
-            Fault::new(Exit::NoStore, message, "name one with --store LOCATION, or make one with `nofx migrate`")
+            let message = format!("no store is named, and no `{USUAL}` in `{}` or above holds one", shown(&here));
+            Fault::new(Exit::NoStore, message, "name one with --store LOCATION, or create one with `nofx migrate`")
         };
         supported(nearest(&here).ok_or_else(none)?)
     }
 }
 
-/// Reads a location that this build can open.
+/// Parses a location that this build can open.
 pub(crate) fn parse(text: &OsStr) -> Result<Location> {
     let location = Location::from_os(text).map_err(|error| {
         let told = chain(&error);
@@ -84,34 +85,34 @@ fn supported(location: Location) -> Result<Location> {
     })
 }
 
-/// Opens a store that must be there, to read it, and counts what it asks of object storage. Every command that reads comes by here.
+/// Opens an existing store for reading, and counts its requests to object storage. Every command that reads goes through this.
 pub(crate) async fn open_to_read(location: &Location, requests: &Requests) -> Result<Store> {
     refuse_nothing(location)?;
     let opened = open_with(location, requests.counting(Options::read_only())).await;
     opened.map_err(|refused| Fault::of_opening(&refused, location))
 }
 
-/// Refuses a place where nothing is, or a folder where a file should be, and the reverse.
+/// Refuses a location where nothing is, a folder where a file is expected, and a file where a folder is.
 pub(crate) fn refuse_nothing(location: &Location) -> Result<()> {
     let Some(path) = location.path() else { return Ok(()) };
     let is_missing = |path: &Path| fs::symlink_metadata(path).is_err_and(|error| nofx_platform::is_missing(&error));
-    // What is left of a store without its file is told when it is opened.
+    // Parts of a store without its main file are reported by opening it.
     let is_nothing = is_missing(path) && (location.folder().is_some() || is_missing(&journal_of(path)));
     let is_empty = || location.folder().is_some() && fs::read_dir(path).is_ok_and(|mut inside| inside.next().is_none());
     if is_nothing || is_empty() {
         let message = format!("there is no store at `{location}`");
-        return Err(Fault::new(Exit::NoStore, message, "name one that exists, or make one with `nofx migrate`"));
+        return Err(Fault::new(Exit::NoStore, message, "name one that exists, or create one with `nofx migrate`"));
     }
     refuse_another_shape(location, path)
 }
 
-/// Returns whether two locations lead to the same store, as far as one can see. Each store in memory is its own.
+/// Returns whether two locations are known to lead to the same store. Each store in memory is a different one.
 pub(crate) fn is_same_place(one: &Location, other: &Location) -> bool {
     let paths = one.path().zip(other.path());
     one.scheme() != "memory" && (one == other || paths.is_some_and(|(one, other)| real(one) == real(other)))
 }
 
-/// A store that is there, as a workspace.
+/// An existing store, opened as a workspace.
 #[derive(Debug)]
 pub(crate) struct Opened {
     pub(crate) location: Location,
@@ -119,14 +120,14 @@ pub(crate) struct Opened {
 }
 
 impl Opened {
-    /// Opens a store to read it.
+    /// Opens a store for reading.
     pub(crate) async fn to_read(named: &StoreArg) -> Result<Self> {
         let location = named.location()?;
         let workspace = named.workspace(open_to_read(&location, &Requests::default()).await?)?;
         Ok(Self { location, workspace })
     }
 
-    /// Opens a store to change something in it.
+    /// Opens a store for writing.
     pub(crate) async fn to_write(named: &StoreArg) -> Result<Self> {
         let location = named.location()?;
         refuse_nothing(&location)?;
@@ -140,7 +141,7 @@ impl Opened {
         self.workspace.store().sources().now()
     }
 
-    /// Reading or writing it failed.
+    /// Returns the fault for an error of this store.
     pub(crate) fn fault(&self, error: &Error) -> Fault {
         Fault::of_store(error, &self.location)
     }
@@ -155,25 +156,25 @@ pub(super) fn refuse_read_only(store: &Store, location: &Location) -> Result<()>
     Err(Fault::of_read_only(&reason, location))
 }
 
-/// Refuses a folder where a file should be, and the reverse.
+/// Refuses a folder where a file is expected, and a file where a folder is.
 pub(super) fn refuse_another_shape(location: &Location, path: &Path) -> Result<()> {
     let in_folder = location.folder().is_some();
     let leads = |found: fs::Metadata| found.is_symlink();
     if fs::symlink_metadata(path).is_ok_and(leads) && fs::metadata(path).is_err() {
-        let message = format!("`{}` is a link that leads nowhere", shown(path));
-        return Err(Fault::new(Exit::Foreign, message, "remove the link, or make what it leads to"));
+        let message = format!("`{}` is a dangling link", shown(path));
+        return Err(Fault::new(Exit::Foreign, message, "remove the link, or create its target"));
     }
     let what = match fs::metadata(path) {
         Ok(found) if found.is_dir() && !in_folder => "a folder",
         Ok(found) if found.is_file() && in_folder => "a file",
-        // A pipe would be waited for, for ever.
+        // Opening a pipe would block forever.
         Ok(found) if !found.is_file() && !found.is_dir() => "a pipe, a socket or a device",
         _ => return Ok(()),
     };
     let message = format!("`{}` is not a NofX store: it is {what}", shown(path));
     let hint = match in_folder {
-        true => "name the store's folder; `.nofx/store` is usual",
-        false => "name the store's file, as `.nofx/store/nofx.redb`; a store in a folder is `fs:PATH`",
+        true => "name the store's folder, usually `.nofx/store`",
+        false => "name the store's file, such as `.nofx/store/nofx.redb`; a store in a folder is `fs:PATH`",
     };
     Err(Fault::new(Exit::Foreign, message, hint))
 }

@@ -1,11 +1,11 @@
-//! Showing how far something is, on a terminal and nowhere else.
+//! A progress bar, shown only on a terminal.
 
 use indicatif::{ProgressBar, ProgressStyle};
 use nofx_migrate::{CopyProgress, Counts, Progress};
 
 use super::text::one_line;
 
-/// A line on the standard error output; nothing if that is not a terminal.
+/// A progress line on standard error; hidden if that is not a terminal.
 #[derive(Debug)]
 pub(crate) struct Bar(ProgressBar);
 
@@ -16,14 +16,14 @@ impl Bar {
         Self(bar)
     }
 
-    /// Shows how far a copy is.
+    /// Shows the progress of a copy.
     pub(crate) fn copied(&self, progress: &CopyProgress) {
         self.counted(progress.seen);
     }
 
     /// Shows how much was copied.
     pub(crate) fn counted(&self, Counts { records, entries, .. }: Counts) {
-        // Nobody reads faster, and a hidden line should cost nothing.
+        // Updating more often would not be readable, and a hidden line should cost nothing.
         if (records + entries) % 256 == 0 {
             self.0.set_prefix("copying");
             self.0.set_message(format!("{records} records, {entries} entries"));

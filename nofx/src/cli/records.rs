@@ -1,4 +1,4 @@
-//! `nofx records`: shows what a host keeps for itself.
+//! `nofx records`: shows a host's own records and logs.
 
 use futures_util::TryStreamExt;
 use nofx_core::workspace::Records;
@@ -18,9 +18,9 @@ Examples:
 /// Records and logs of a page.
 const PAGE: usize = 256;
 
-/// Shows the records and logs that a host keeps for itself, each as an object on a line of its own.
+/// Show a host's own records and logs, one JSON object a line.
 ///
-/// Records come before logs, both in the order of their kinds and ids.
+/// Records come before logs, both in order of kind and id.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
 pub struct Args {
@@ -31,15 +31,15 @@ pub struct Args {
     #[command(flatten)]
     store: StoreArg,
 
-    /// Only those of a kind, as the host calls it.
+    /// Show only this kind, named as the host names it.
     #[arg(long)]
     kind: Option<String>,
 
-    /// Only those whose ids begin so.
+    /// Show only those whose ids begin with this.
     #[arg(long, value_name = "ID", requires = "kind")]
     prefix: Option<String>,
 
-    /// Shows the entries behind each log.
+    /// Show the entries of each log after it.
     #[arg(long)]
     entries: bool,
 }

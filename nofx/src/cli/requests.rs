@@ -1,4 +1,4 @@
-//! What a command asks of object storage, which is what the bill is made of.
+//! Counts a command's requests to object storage, since requests are what providers bill.
 
 use serde_json::Value;
 
@@ -13,12 +13,12 @@ pub(crate) struct Requests {
 
 #[cfg(feature = "remote")]
 impl Requests {
-    /// Opens a store so that its requests are counted here.
+    /// Returns options with which a store counts its requests here.
     pub(crate) fn counting(&self, options: Options) -> Options {
         Options { requests: self.counted.clone(), ..options }
     }
 
-    /// Returns a line that tells them; nothing if there were none.
+    /// Returns a line with the counts; an empty string if there were no requests.
     pub(crate) fn line(&self) -> String {
         match self.is_none() {
             true => String::new(),
@@ -26,7 +26,7 @@ impl Requests {
         }
     }
 
-    /// Returns them by their verbs; null if there were none.
+    /// Returns the counts by verb; null if there were no requests.
     pub(crate) fn json(&self) -> Value {
         let counted = &self.counted;
         match self.is_none() {

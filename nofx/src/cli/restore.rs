@@ -1,4 +1,4 @@
-//! `nofx restore`: goes on from sessions.
+//! `nofx restore`: continues from sessions in new ones.
 
 use nofx_core::entity::{Session, SessionId};
 use nofx_core::workspace::{RestoreOptions, Workspace};
@@ -14,36 +14,36 @@ Examples:
   $ nofx restore session-harbour --at 1
   $ nofx restore session-harbour --summarize --without-task --json";
 
-/// Makes new sessions that begin with the messages of others, which stay as they are.
+/// Create new sessions that begin with the messages of others, which stay unchanged.
 ///
-/// Nothing is copied: a restored session costs the same however long the old one is, and stays whole when that is deleted.
+/// Nothing is copied: a restored session costs the same however long the old one is, and keeps its messages if the old one is deleted.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
 pub struct Args {
     #[command(flatten)]
     sessions: SessionArgs,
 
-    /// Begins with a summary and the newest messages instead of all.
+    /// Begin with a summary and the newest messages instead of all messages.
     #[arg(long)]
     summarize: bool,
 
-    /// Begins without messages.
+    /// Begin without messages.
     #[arg(long, conflicts_with = "summarize")]
     without_history: bool,
 
-    /// Begins with the first so many messages only.
+    /// Begin with only this many of the first messages.
     #[arg(long, value_name = "COUNT", conflicts_with = "without_history")]
     at: Option<u64>,
 
-    /// Leaves the task behind that was being worked on.
+    /// Do not take over the current task.
     #[arg(long)]
     without_task: bool,
 
-    /// Leaves behind where the agent worked.
+    /// Do not take over the working directory.
     #[arg(long)]
     without_directory: bool,
 
-    /// Begins anew behind the messages, and says so in one of the system.
+    /// Add a system message that marks where the restored session starts.
     #[arg(long)]
     anew: bool,
 }

@@ -1,4 +1,4 @@
-//! Moving a legacy folder aside, once everything in it is in a store. Nothing is deleted.
+//! Moves the content of a legacy folder aside, once everything in it is in a store. Nothing is deleted.
 
 use std::fs;
 use std::io;
@@ -11,18 +11,18 @@ use super::fault::{Fault, Result};
 use super::text::shown;
 use crate::neighbours::with_suffix;
 
-/// The folder that stays where it is: a store lies in it.
+/// The folder that stays where it is: it holds a store.
 const STORE: &str = "store";
 
-/// Moves what is in a legacy folder into a new folder beside it, and returns that one; `None` if there is nothing to move.
+/// Moves the content of a legacy folder into a new folder beside it, and returns that folder; `None` if there is nothing to move.
 pub(super) fn retire(folder: &Path) -> Result<Option<PathBuf>> {
     let nothing_moved = |what: &Path, error: &io::Error| {
         let message = format!("everything is migrated, but `{}` cannot be moved: {error}", shown(what));
         let hint = match error.kind() {
             io::ErrorKind::CrossesDevices => {
-                "nothing was moved: the folder is a disk of its own; move what is in it yourself"
+                "nothing was moved: the folder is on a file system of its own; move its content yourself"
             }
-            _ => "nothing was moved: give yourself permission and run the command again",
+            _ => "nothing was moved: change the permissions and run the command again",
         };
         Fault::new(Exit::Forbidden, message, hint)
     };
@@ -47,7 +47,7 @@ pub(super) fn retire(folder: &Path) -> Result<Option<PathBuf>> {
         }
     }
     for changed in [&aside, folder] {
-        // The names are durable when the folders are.
+        // The moved names are durable once both folders are flushed.
         flush_folder(changed).map_err(|error| partly(changed, &error))?;
     }
     Ok(Some(aside))
@@ -60,7 +60,7 @@ fn entries(folder: &Path) -> io::Result<Vec<std::ffi::OsString>> {
     Ok(names)
 }
 
-/// Makes a folder that did not exist.
+/// Creates a folder under a name that was free.
 fn make_aside(folder: &Path) -> io::Result<PathBuf> {
     for number in 1_u32.. {
         let suffix = if number == 1 { ".retired".to_owned() } else { format!(".retired-{number}") };

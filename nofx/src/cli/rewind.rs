@@ -1,4 +1,4 @@
-//! `nofx rewind`: takes back the newest messages of a session.
+//! `nofx rewind`: removes the newest messages of a session.
 
 use super::exit::Exit;
 use super::fault::Result;
@@ -12,25 +12,25 @@ Examples:
   $ nofx rewind session-harbour 2
   $ nofx rewind session-harbour 1 --json";
 
-/// Takes back the newest messages of a session, so that the first so many are left.
+/// Remove the newest messages of a session, keeping the first COUNT.
 ///
-/// What is taken back is shown and found no more, and cannot be brought back. Sessions that were restored from this one before keep what they
-/// had; `nofx restore --at` makes such a one instead.
+/// The removed messages are no longer shown or found, and cannot be recovered. Sessions that were restored from this one earlier keep their
+/// messages. To keep this session unchanged, use `nofx restore --at` instead.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
 pub struct Args {
-    /// The session, by its id or the beginning or end of it.
+    /// The session: its id, or the beginning or end of it.
     #[arg(value_name = "SESSION")]
     session: String,
 
-    /// How many messages are left.
+    /// How many messages to keep.
     #[arg(value_name = "COUNT")]
     to: u64,
 
     #[command(flatten)]
     store: StoreArg,
 
-    /// Prints an object on a line of its own.
+    /// Print one JSON object.
     #[arg(long)]
     json: bool,
 }
@@ -47,7 +47,7 @@ pub(super) async fn run(args: &Args) -> Result<Exit> {
     let mut output = Output::stdout();
     output.put(&match args.json {
         true => JsonLine::new().put("session", &rewound.id).put("messages", &args.to).put("taken_back", &taken).line(),
-        false => format!("took back {taken} messages of {}; {} are left\n", title(&rewound), args.to),
+        false => format!("removed {taken} messages of {}; {} are left\n", title(&rewound), args.to),
     })?;
     output.finish()?;
     Ok(Exit::Done)

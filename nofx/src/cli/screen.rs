@@ -1,4 +1,4 @@
-//! What a terminal gets and a pipe does not: colours, and lines that fit.
+//! Output for terminals: colours, and lines that fit the width.
 
 use std::io;
 
@@ -7,13 +7,13 @@ use unicode_width::UnicodeWidthStr;
 
 use super::text::one_line;
 
-/// The widest column of prose that one likes to read.
+/// The widest column of prose that is comfortable to read.
 const PROSE: usize = 96;
 
-/// How wide prose is where nothing says how wide the screen is.
+/// The width of prose if the width of the screen is not known.
 const USUAL: usize = 80;
 
-/// How the standard output is shown.
+/// How standard output is shown.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Screen {
     width: Option<usize>,
@@ -27,7 +27,7 @@ impl Screen {
         Self { width, colours: anstream::AutoStream::choice(&out) != anstream::ColorChoice::Never }
     }
 
-    /// Returns how wide prose is set.
+    /// Returns the width of prose.
     pub(crate) fn prose(&self) -> usize {
         self.width.unwrap_or(USUAL).clamp(20, PROSE)
     }
@@ -51,7 +51,7 @@ impl Screen {
         }
     }
 
-    /// Returns rows under a head, in columns. On a terminal the last column is cut where the line ends.
+    /// Formats rows under a head, in columns. On a terminal, the last column is cut at the end of the line.
     pub(crate) fn table(&self, head: &[&str], rows: &[Vec<String>]) -> String {
         let columns = head.len();
         let widths = widths(head, rows);
@@ -76,7 +76,7 @@ impl Screen {
         table
     }
 
-    /// Returns how much of a table's last column fits on a terminal; `None` where all of it is shown.
+    /// Returns how much of a table's last column fits on a terminal; `None` if the column is not cut.
     pub(crate) fn room(&self, head: &[&str], rows: &[Vec<String>]) -> Option<usize> {
         let widths = widths(head, rows);
         let others: usize = widths.iter().take(head.len().saturating_sub(1)).map(|width| width + 2).sum();
@@ -100,14 +100,13 @@ impl Screen {
     }
 }
 
-/// Returns how wide each column of a table is.
+/// Returns the width of each column of a table.
 fn widths(head: &[&str], rows: &[Vec<String>]) -> Vec<usize> {
     let widest = |at: usize| rows.iter().filter_map(|row| row.get(at)).map(|cell| cell.width()).max().unwrap_or(0);
     head.iter().enumerate().map(|(at, name)| widest(at).max(name.width())).collect()
 }
 
-/// Returns the lines of a text for people: broken between words where they are too long, but not in code between fences.
-/// Control characters are escaped.
+/// Returns the lines of a text for people: long lines are wrapped between words, except in fenced code. Control characters are escaped.
 pub(crate) fn prose(text: &str, width: usize) -> Vec<String> {
     let mut lines = Vec::new();
     let mut fence: Option<&str> = None;
@@ -128,7 +127,7 @@ pub(crate) fn prose(text: &str, width: usize) -> Vec<String> {
     lines
 }
 
-/// Returns the backticks or tildes that begin or end a block of code.
+/// Returns the backticks or tildes that open or close a block of code.
 fn fence_of(line: &str) -> Option<&str> {
     let line = line.trim_start();
     let mark = line.chars().next().filter(|mark| matches!(mark, '`' | '~'))?;
@@ -136,7 +135,7 @@ fn fence_of(line: &str) -> Option<&str> {
     line.get(..end).filter(|marks| marks.len() >= 3)
 }
 
-/// Breaks a line between words; what follows stands under its beginning.
+/// Wraps a line between words; continuation lines are indented like its beginning.
 fn wrap(line: &str, width: usize, lines: &mut Vec<String>) {
     let text = line.trim_start();
     let bullet = ["- ", "* ", "+ ", "> "].iter().any(|bullet| text.starts_with(bullet));

@@ -1,4 +1,4 @@
-//! `nofx search`: finds messages.
+//! `nofx search`: searches messages.
 
 use anstyle::AnsiColor;
 use futures_util::StreamExt;
@@ -20,46 +20,45 @@ Examples:
   $ nofx search login form
   $ nofx search login --role user --since 2020-01-01 --json";
 
-/// Finds messages that have all words, newest session first.
+/// Search messages for all of the given words, newest sessions first.
 ///
-/// Every message is looked at: there is no index. Words are found in any case, inside longer ones, and however their accents were
-/// written. Times of --since and --until
-/// are a length, as `2h` or `7d`, or a date.
+/// Every message is read: there is no index. Words are found in any case, inside longer words, and however their accents are encoded.
+/// Give --since and --until a duration, such as `2h` or `7d`, or a date.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
 pub struct Args {
-    /// What a message must contain, all of it.
+    /// The words that a message must contain.
     #[arg(value_name = "WORD", required = true)]
     words: Vec<String>,
 
     #[command(flatten)]
     store: StoreArg,
 
-    /// Only in sessions of an agent, by its id.
+    /// Search only sessions of the agent with this id.
     #[arg(long, value_name = "AGENT")]
     agent: Option<String>,
 
-    /// Only what was said by this: `user`, `assistant`, `system` or `tool`.
+    /// Search only messages of this role: `user`, `assistant`, `system` or `tool`.
     #[arg(long)]
     role: Option<String>,
 
-    /// Only what was said since.
+    /// Search only messages since then.
     #[arg(long, value_name = "WHEN", value_parser = Moment::parse)]
     since: Option<Moment>,
 
-    /// Only what was said before.
+    /// Search only messages before then.
     #[arg(long, value_name = "WHEN", value_parser = Moment::parse)]
     until: Option<Moment>,
 
-    /// In the trash instead.
+    /// Search the trash instead.
     #[arg(long, conflicts_with = "agent")]
     trash: bool,
 
-    /// The most messages to find; 0 for all.
+    /// Find at most this many messages; 0 for all.
     #[arg(long, value_name = "COUNT", default_value_t = 50)]
     limit: usize,
 
-    /// Prints an object for each message on a line of its own.
+    /// Print one JSON object a line, one for each message.
     #[arg(long)]
     json: bool,
 }
@@ -101,7 +100,7 @@ pub(super) async fn run(args: &Args) -> Result<Exit> {
     }
 }
 
-/// Returns a hit, under the name of its session where that is another one than before.
+/// Formats a hit, under the name of its session if that is not the session of the previous hit.
 fn line(hit: &SearchHit, screen: &Screen, within: &mut Option<SessionId>) -> String {
     let mut shown = String::new();
     if within.as_ref() != Some(&hit.session) {

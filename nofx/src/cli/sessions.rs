@@ -1,4 +1,4 @@
-//! The sessions that a command is about, and doing the same to several of them.
+//! Finds the sessions that a command names, and applies one action to several of them.
 
 use futures_util::{Stream, StreamExt};
 use nofx_core::entity::{Entity, RecordEntity, Session, SessionId};
@@ -12,31 +12,31 @@ use super::output::Output;
 use super::place::{Opened, StoreArg};
 use super::text::one_line;
 
-/// A shorter end of an id names nothing: that would be chance.
+/// A shorter end of an id names nothing: it would match by chance.
 const SHORTEST_END: usize = 4;
 
 /// Records of a page.
 const PAGE: usize = 1024;
 
-/// The sessions to act on, and where they are.
+/// The sessions to act on, and their store.
 #[derive(Debug, clap::Args)]
 pub(crate) struct SessionArgs {
-    /// The sessions, by their ids or the beginnings or ends of them.
+    /// The sessions: their ids, or the beginnings or ends of them.
     #[arg(value_name = "SESSION", required = true)]
     sessions: Vec<String>,
 
     #[command(flatten)]
     store: StoreArg,
 
-    /// Prints an object for each session on a line of its own.
+    /// Print one JSON object a line, one for each session.
     #[arg(long)]
     json: bool,
 }
 
 impl SessionArgs {
-    /// Does something to all the sessions, and tells what became of each.
+    /// Applies an action to all the sessions, and prints the result of each.
     ///
-    /// Nothing is done if one of them is not there. Each is found once.
+    /// Nothing is done if one of them does not exist. A session that is named twice is acted on once.
     pub(crate) async fn act<T>(
         &self,
         act: impl AsyncFnOnce(&Workspace, &[SessionId]) -> Vec<nofx_core::Result<T>>,
@@ -56,7 +56,7 @@ impl SessionArgs {
         self.tell(&sessions, results, done)
     }
 
-    /// Tells what became of each session, and fails if something went wrong with one.
+    /// Prints the result of each session, and fails if one of them failed.
     fn tell<T>(
         &self,
         sessions: &[Session],
@@ -87,7 +87,7 @@ impl SessionArgs {
             [(session, error), ..] => {
                 let (why, hint) = advice(error);
                 let message = format!(
-                    "{} of {} sessions stayed as they were, `{}` because {why}",
+                    "{} of {} sessions were left unchanged, `{}` because {why}",
                     failures.len(),
                     sessions.len(),
                     session.id
@@ -98,19 +98,19 @@ impl SessionArgs {
     }
 }
 
-/// Finds a session by its id, or by the beginning or else the end of it.
+/// Finds a session by its id, by the beginning of it, or else by the end of it.
 pub(crate) async fn find(opened: &Opened, named: &str) -> Result<Session> {
     let Opened { workspace, .. } = opened;
     if let Some(session) = workspace.session(&named.into()).await.map_err(|error| opened.fault(&error))? {
         return Ok(session);
     }
-    let mut part = "begins";
+    let mut part = "begin";
     let mut found = match named {
         "" => Vec::new(),
         _ => beginning_with(workspace, named).await.map_err(|error| opened.fault(&error))?,
     };
     if found.is_empty() {
-        part = "ends";
+        part = "end";
         found = ending_with(workspace, named).await.map_err(|error| opened.fault(&error))?;
     }
     match found.as_slice() {
@@ -118,8 +118,8 @@ pub(crate) async fn find(opened: &Opened, named: &str) -> Result<Session> {
         [] => Err(unknown(named, nearest(workspace, named).await.map_err(|error| opened.fault(&error))?)),
         [one, other, ..] => Err(Fault::new(
             Exit::Ambiguous,
-            format!("`{named}` {part} the ids of several sessions, such as `{}` and `{}`", one.id, other.id),
-            "write more of the id; `nofx ls` lists them",
+            format!("the ids of several sessions {part} with `{named}`, such as `{}` and `{}`", one.id, other.id),
+            "give more of the id; `nofx ls` lists them",
         )),
     }
 }
@@ -136,7 +136,7 @@ async fn beginning_with(workspace: &Workspace, prefix: &str) -> nofx_core::Resul
     Ok(found)
 }
 
-/// Returns the next session of the namespace; one that cannot be read is not what is looked for.
+/// Returns the next session of the namespace, skipping those that cannot be read.
 async fn next_readable(
     workspace: &Workspace,
     records: &mut (impl Stream<Item = nofx_core::Result<Record>> + Unpin),
@@ -152,7 +152,7 @@ async fn next_readable(
     Ok(None)
 }
 
-/// Finds up to two sessions by the end of their ids, which `nofx ls` shows behind an ellipsis.
+/// Finds up to two sessions by the end of their ids, which `nofx ls` shows after an ellipsis.
 async fn ending_with(workspace: &Workspace, end: &str) -> nofx_core::Result<Vec<Session>> {
     let end = end.trim_start_matches('…');
     let mut found = Vec::new();
@@ -174,12 +174,12 @@ async fn ending_with(workspace: &Workspace, end: &str) -> nofx_core::Result<Vec<
 fn unknown(named: &str, nearest: Option<Session>) -> Fault {
     let hint = match nearest {
         Some(session) => format!("did you mean `{}`, {}? `nofx ls` lists all", session.id, session.name),
-        None => "the store has no sessions; `nofx migrate` and `nofx import` bring some".to_owned(),
+        None => "the store has no sessions; `nofx migrate` and `nofx import` add some".to_owned(),
     };
     Fault::new(Exit::NoSession, format!("there is no session `{named}`"), hint)
 }
 
-/// Returns the session whose id or name is the most like a text.
+/// Returns the session whose id or name is closest to a text.
 async fn nearest(workspace: &Workspace, named: &str) -> nofx_core::Result<Option<Session>> {
     let named = named.to_lowercase();
     let mut sessions = workspace.store().scan(ScanQuery::of(Session::KIND, PAGE));
@@ -195,7 +195,7 @@ async fn nearest(workspace: &Workspace, named: &str) -> nofx_core::Result<Option
     Ok(nearest.map(|(_, session)| session))
 }
 
-/// Returns how many characters to add, remove or replace to make one text of another; of long texts, of their beginnings.
+/// Returns the edit distance between two texts: how many characters to add, remove or replace. Of long texts, only the beginnings count.
 fn distance(one: &str, other: &str) -> usize {
     const MOST: usize = 64;
     let other: Vec<char> = other.chars().take(MOST).collect();
@@ -215,7 +215,7 @@ fn distance(one: &str, other: &str) -> usize {
     row.last().copied().unwrap_or(0)
 }
 
-/// Says why a session stayed as it was.
+/// Says why a session was left unchanged.
 pub(crate) fn refused(session: &Session, error: &Error) -> Fault {
     let (why, hint) = advice(error);
     match error {
@@ -224,7 +224,7 @@ pub(crate) fn refused(session: &Session, error: &Error) -> Fault {
     }
 }
 
-/// Splits an error into what is wrong and what to do.
+/// Splits an error into what is wrong and what to do next.
 fn advice(error: &Error) -> (String, String) {
     let told = chain(error);
     let told = told.trim_start_matches("invalid: ");
@@ -234,7 +234,7 @@ fn advice(error: &Error) -> (String, String) {
     }
 }
 
-/// Returns how people call a session.
+/// Returns the id and the name of a session, for people.
 pub(crate) fn title(session: &Session) -> String {
     format!("`{}` {}", one_line(&session.id.to_string()), one_line(&session.name.to_string()))
 }

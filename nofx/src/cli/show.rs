@@ -1,4 +1,4 @@
-//! `nofx show`: a conversation.
+//! `nofx show`: shows a conversation.
 
 use futures_util::StreamExt;
 use nofx_core::entity::{Session, Task};
@@ -20,19 +20,19 @@ Examples:
   $ nofx show session-harbour
   $ nofx show session-harbour --json | head -n 1";
 
-/// Shows a session: what it is, its tasks, and every message.
+/// Show a session: its details, its tasks and every message.
 ///
-/// Times are UTC. Prose is set to the width of the terminal; code between fences stays as it is.
+/// Times are in UTC. Prose is wrapped to the width of the terminal; fenced code is not.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
 pub struct Args {
-    /// The session, by its id or the beginning or end of it.
+    /// The session: its id, or the beginning or end of it.
     session: String,
 
     #[command(flatten)]
     store: StoreArg,
 
-    /// Prints an object for each message on a line of its own.
+    /// Print one JSON object a line, one for each message.
     #[arg(long)]
     json: bool,
 }
@@ -66,7 +66,7 @@ pub(super) async fn run(args: &Args) -> Result<Exit> {
     conversation.end(&session)
 }
 
-/// Returns what stands above the messages.
+/// Formats the head above the messages.
 fn head(session: &Session, tasks: &Tasks, messages: u64, now: Timestamp) -> String {
     let screen = Screen::of_stdout();
     let line = |text: String| format!("{}\n", screen.dim(&one_line(&text)));

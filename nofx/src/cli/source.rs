@@ -1,4 +1,4 @@
-//! What a migration is from.
+//! The source of a migration.
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
@@ -14,31 +14,31 @@ use super::place;
 use super::text::shown;
 use crate::Location;
 
-/// What a migration is from.
+/// The source of a migration.
 #[derive(Debug)]
 pub(crate) enum Source {
-    /// A folder that the old extension wrote, or one that has such a folder.
+    /// A folder that the old extension wrote, or a folder that contains one.
     Legacy(PathBuf),
     /// A store.
     Store(Location),
     /// A full dump in a file.
     Dump(PathBuf),
-    /// Something that the old extension kept outside its folder.
+    /// Data that the old extension kept outside its folder.
     Elsewhere(PathBuf),
 }
 
 impl Source {
-    /// Judges what `--from` names: what exists under that name, else a location.
+    /// Classifies the argument of `--from`: the file or folder of that name if it exists, else a location.
     pub(crate) fn named(text: &OsStr) -> Result<Self> {
         let path = Path::new(text);
         match fs::metadata(path) {
             Ok(found) if found.is_dir() && is_store(path) => {
                 let message = format!("`{}` is the folder of a store, not a legacy one", shown(path));
-                let hint = format!("name it as `fs:{}`", shown(path));
+                let hint = format!("name it `fs:{}`", shown(path));
                 Err(Fault::new(Exit::SourceNotLegacy, message, hint))
             }
             Ok(found) if found.is_dir() => Ok(Self::Legacy(path.to_owned())),
-            // A pipe would be waited for, for ever, and could not be read twice.
+            // Opening a pipe would block forever, and a pipe cannot be read twice.
             Ok(found) if !found.is_file() => Err(Fault::not_a_folder(path)),
             Ok(_) => Self::file(path),
             Err(error) if is_location(text) => {
@@ -60,11 +60,15 @@ impl Source {
         }
         if start.starts_with(b"redb") {
             let message = format!("`{name}` is a redb file, not a folder");
-            return Err(Fault::new(Exit::SourceIsFile, message, format!("if it is a store, name it as `redb:{name}`")));
+            return Err(Fault::new(Exit::SourceIsFile, message, format!("if it is a store, name it `redb:{name}`")));
         }
         if start.starts_with(b"{\"kind\":\"store\"") {
             let message = format!("`{name}` is a canonical dump, which cannot be loaded");
-            return Err(Fault::new(Exit::SourceIsFile, message, "make one that can with `nofx dump --full`"));
+            return Err(Fault::new(
+                Exit::SourceIsFile,
+                message,
+                "run `nofx dump --full` to make one that can be loaded",
+            ));
         }
         match Elsewhere::of(path) {
             Ok(Some(_)) => Ok(Self::Elsewhere(path.to_owned())),
@@ -73,7 +77,7 @@ impl Source {
     }
 }
 
-/// Opens a dump to read it.
+/// Opens a dump for reading.
 pub(crate) fn read(path: &Path) -> Result<BufReader<File>> {
     File::open(path).map(BufReader::new).map_err(|error| match nofx_platform::is_missing(&error) {
         true => Fault::new(Exit::SourceAbsent, format!("`{}` does not exist", shown(path)), "name a file that exists"),
@@ -83,10 +87,10 @@ pub(crate) fn read(path: &Path) -> Result<BufReader<File>> {
 
 fn unreadable(path: &Path, error: &std::io::Error) -> Fault {
     let message = format!("cannot read `{}`: {error}", shown(path));
-    Fault::new(Exit::SourceUnreadable, message, "give yourself permission to read it")
+    Fault::new(Exit::SourceUnreadable, message, "change its permissions so that you can read it")
 }
 
-/// Tells whether a text that names nothing on the disk is meant as a location.
+/// Returns whether a text that names nothing on the disk is meant as a location.
 fn is_location(text: &OsStr) -> bool {
     Location::from_os(text).is_ok()
         || ["redb:", "fs:", "s3:", "gs:", "az:", "file:", "memory:"]

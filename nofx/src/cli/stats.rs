@@ -15,14 +15,14 @@ Examples:
   $ nofx stats
   $ nofx stats --json";
 
-/// Tells how much a store holds, where it is and who may share it.
+/// Show how much a store holds, where it is and which programs can share it.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
 pub struct Args {
     #[command(flatten)]
     store: StoreArg,
 
-    /// Prints one object.
+    /// Print one JSON object.
     #[arg(long)]
     json: bool,
 }

@@ -1,4 +1,4 @@
-//! `nofx tail`: the newest messages.
+//! `nofx tail`: shows the newest messages.
 
 use std::io::Write;
 use std::time::Duration;
@@ -20,30 +20,30 @@ Examples:
   $ nofx tail session-harbour
   $ nofx tail session-harbour -n 1 --json";
 
-/// How often a session is looked at for new messages.
+/// How often to look for new messages.
 const PAUSE: Duration = Duration::from_millis(250);
 
-/// Shows the newest messages of a session, and with --follow those that come.
+/// Show the newest messages of a session, and with --follow new ones as they arrive.
 ///
-/// Reads only what it shows, however long the history is. Following ends with Ctrl-C, or when the session is purged.
+/// Only what is shown is read, however long the history is. Following ends on Ctrl-C, or when the session is purged.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
 pub struct Args {
-    /// The session, by its id or the beginning or end of it.
+    /// The session: its id, or the beginning or end of it.
     session: String,
 
     #[command(flatten)]
     store: StoreArg,
 
-    /// How many messages.
+    /// How many messages to show.
     #[arg(short = 'n', long = "lines", value_name = "COUNT", default_value_t = 10)]
     count: usize,
 
-    /// Waits for messages and shows them as they come.
+    /// Wait for new messages and show them as they arrive.
     #[arg(short, long)]
     follow: bool,
 
-    /// Prints an object for each message on a line of its own.
+    /// Print one JSON object a line, one for each message.
     #[arg(long)]
     json: bool,
 }
@@ -86,7 +86,7 @@ fn show(
     Ok(())
 }
 
-/// Shows what comes behind the first `seen` messages, until the session is gone.
+/// Shows the messages after the first `seen`, until the session is gone.
 async fn follow(
     opened: &Opened,
     session: &Session,

@@ -1,4 +1,4 @@
-//! The store that a command fills, and leaving nothing half done where it fails.
+//! The store that a command fills, and its cleanup if the command fails.
 
 use std::fs;
 use std::io;
@@ -21,20 +21,20 @@ use crate::open::open_unlisted;
 use crate::small::bytes_at;
 use crate::{Location, Options, settle};
 
-/// How a store is made where there is none.
+/// How a new store is created.
 #[derive(Clone, Copy, Debug, clap::Args)]
 pub(crate) struct MakeArg {
-    /// Makes a new store in one file with a journal beside it, to which it then commits with one flush instead of two. A store that exists goes on
-    /// as it was made.
+    /// Create a new `redb:` store with a journal beside its file: commits then take one flush instead of two. An existing store stays as it
+    /// was created.
     #[cfg(feature = "redb")]
     #[arg(long)]
     journal: bool,
 }
 
 impl MakeArg {
-    /// Returns how a store that may be made is opened.
+    /// Returns the options for a store that may be created.
     pub(crate) fn options(self) -> Options {
-        #[cfg_attr(not(feature = "redb"), expect(unused_mut, reason = "nothing can be asked for"))]
+        #[cfg_attr(not(feature = "redb"), expect(unused_mut, reason = "there are no options to set"))]
         let mut options = Options::default();
         #[cfg(feature = "redb")]
         {
@@ -44,15 +44,15 @@ impl MakeArg {
     }
 }
 
-/// A store that is filled.
+/// A store that is being filled.
 #[derive(Debug)]
 pub(crate) struct Target {
-    /// Where the store is once it is closed.
+    /// The store's location once it is closed.
     pub(crate) location: Location,
     pub(crate) store: Store,
-    /// What did not exist before: the folders above the store, if it did not exist itself.
+    /// The folders above the store that did not exist before; `None` if the store itself existed.
     made: Option<Vec<PathBuf>>,
-    /// Where the store is until it is complete, if that is elsewhere.
+    /// The store's temporary location until it is complete, if it has one.
     beside: Option<Beside>,
 }
 
@@ -61,12 +61,12 @@ pub(crate) struct Target {
 struct Beside {
     location: Location,
     _temporary: Temporary,
-    /// The place that it gets, as git sees it.
+    /// Its final path, as git sees it.
     new: Option<git::New>,
 }
 
 impl Target {
-    /// Opens a store to fill it step by step, making it if there is none: what is there already stays when the rest fails.
+    /// Opens a store to fill it step by step, creating it if it does not exist. What has been written stays if the rest fails.
     pub(crate) async fn open(location: Location, options: Options) -> Result<Self> {
         let made = made(&location)?;
         let new = git::New::at(&location).filter(|_| options.create);
@@ -84,8 +84,8 @@ impl Target {
         }
     }
 
-    /// Opens a store to fill it as a whole. Where there is none, it is made beside that place and moved there when it is closed,
-    /// so that nobody ever finds a part of it, and nothing that somebody else makes there meanwhile is touched.
+    /// Opens a store to fill it as a whole. A store that does not exist is created beside its location and moved there when it is closed, so
+    /// that no process ever sees a part of it, and nothing that another process creates there in the meantime is overwritten.
     pub(crate) async fn open_whole(location: Location, options: Options) -> Result<Self> {
         let Some(made) = made(&location)? else { return Self::open(location, options).await };
         let Some(path) = location.path().filter(|_| ["redb", "fs"].contains(&location.scheme())) else {
@@ -99,8 +99,8 @@ impl Target {
         }
     }
 
-    /// Closes the store after success, makes it as small as pays, and brings it to its place. Returns whether it was compacted, or why
-    /// it was not: that is no failure, since everything is in it.
+    /// Closes the store after success, makes it smaller where that is worth it, and moves it to its location. Returns whether it was compacted,
+    /// or why not; the latter is no failure, since everything is in the store.
     pub(crate) async fn close(self) -> Result<nofx_core::Result<bool>> {
         self.store.close().await.map_err(|error| Fault::of_store(&error, &self.location))?;
         let location = self.beside.as_ref().map_or(&self.location, |beside| &beside.location);
@@ -114,13 +114,13 @@ impl Target {
         }
         Err(Fault::new(
             Exit::Differs,
-            format!("another process has made `{}`, which is left as it is", self.location),
+            format!("another process has created `{}`, which is left unchanged", self.location),
             "name a store that does not exist yet",
         ))
     }
 
-    /// Closes the store after a failure, and returns what is told of it. A store that was made for this is removed, with the folders made for
-    /// it, unless it holds something that the next attempt can go on from.
+    /// Closes the store after a failure, and returns the fault to report. A store that was created for this is removed, with the folders created
+    /// for it, unless it holds something that the next attempt can continue from.
     pub(crate) async fn abandon(self, fault: Fault) -> Fault {
         let fault = match (&self.beside, self.location.path()) {
             (Some(beside), Some(path)) => beside.told(fault, path),
@@ -130,10 +130,10 @@ impl Target {
         fault
     }
 
-    /// Closes the store and removes it as after a failure. Returns whether there is one.
+    /// Closes the store and removes it as after a failure. Returns whether a store remains.
     async fn let_go(self) -> bool {
         let holds_nothing = nofx_migrate::anything_in(&self.store).await.is_ok_and(|found| found.is_none());
-        // The failure that led here is what is told.
+        // The failure that led here is the one to report.
         _ = self.store.close().await;
         match self.beside {
             Some(_) => false,
@@ -147,13 +147,13 @@ impl Target {
         }
     }
 
-    /// Closes the store after a signal, as after a failure, and says what is left.
+    /// Closes the store after a signal, as after a failure, and says what remains.
     pub(crate) async fn interrupted(self) -> Fault {
         let location = self.location.clone();
         match self.let_go().await {
             true => {
                 let message = format!("interrupted; `{location}` has a part of it, or all");
-                Fault::new(Exit::Interrupted, message, "run the command again: it goes on from there")
+                Fault::new(Exit::Interrupted, message, "run the command again: it continues from there")
             }
             false => {
                 let message = format!("interrupted; there is nothing at `{location}` yet");
@@ -176,7 +176,7 @@ impl Beside {
         Ok(Self { location, _temporary: temporary, new })
     }
 
-    /// Says where the store would be rather than where it is.
+    /// Names the store's final path in a fault instead of the temporary one.
     fn told(&self, fault: Fault, place: &Path) -> Fault {
         match self.location.path() {
             Some(temporary) => fault.renaming(temporary, place),
@@ -184,7 +184,7 @@ impl Beside {
         }
     }
 
-    /// Gives a store its name, unless something has it already. Returns whether it did.
+    /// Moves the store to its final path, unless something exists there. Returns whether it did.
     async fn publish(self, path: &Path, location: &Location) -> Result<bool> {
         let cannot = |error: io::Error| Fault::of_output(&format!("`{location}`"), &error);
         let path = std::path::absolute(path).map_err(cannot)?;
@@ -202,7 +202,7 @@ impl Beside {
     }
 }
 
-/// Gives a folder its name, durably, unless something else has it.
+/// Moves a folder to its final path, durably, unless something exists there.
 fn publish_folder(folder: &Path, path: &Path) -> io::Result<bool> {
     match replace(folder, path) {
         Err(error)
@@ -213,13 +213,13 @@ fn publish_folder(folder: &Path, path: &Path) -> io::Result<bool> {
         }
         replaced => {
             replaced?;
-            // The name is durable when the folder is that it is in.
+            // The new name is durable once the folder that contains it is flushed.
             path.parent().map_or(Ok(()), flush_folder).map(|()| true)
         }
     }
 }
 
-/// Gives the store in a file its name, with all that it has beside the file.
+/// Moves the store in a file to its final path, with everything that it has beside the file.
 #[cfg(feature = "redb")]
 async fn publish_file(made: &Path, path: &Path) -> nofx_core::Result<bool> {
     nofx_redb::publish(made, path).await
@@ -227,14 +227,14 @@ async fn publish_file(made: &Path, path: &Path) -> nofx_core::Result<bool> {
 
 #[cfg(not(feature = "redb"))]
 async fn publish_file(_: &Path, path: &Path) -> nofx_core::Result<bool> {
-    Err(Error::invalid(format!("`{}` is of a kind that this build leaves out", path.display())))
+    Err(Error::invalid(format!("`{}` is a kind of store that this build does not include", path.display())))
 }
 
-/// The most bytes of a store of redb whose pages are moved. It takes memory for each page to move them.
+/// The size limit, in bytes, of a redb store that is compacted by moving its pages. Moving takes memory for each page.
 #[cfg(feature = "redb")]
 const MOVED: u64 = 256 << 20;
 
-/// Does what [`settle`] does for a new store that this process has closed, with little memory at any size.
+/// Does what [`settle`] does for a new store that this process has closed, using little memory at any size.
 async fn settle_new(location: &Location) -> nofx_core::Result<bool> {
     #[cfg(feature = "redb")]
     if let Some(path) = location.path().filter(|_| location.scheme() == "redb")
@@ -242,7 +242,7 @@ async fn settle_new(location: &Location) -> nofx_core::Result<bool> {
     {
         match nofx_redb::pack(path).await {
             Ok(()) => return Ok(true),
-            // There is room for one store, but not for two.
+            // The disk has room for one store, but not for two.
             Err(Error::Full(_)) => {}
             Err(error) => return Err(error),
         }
@@ -250,22 +250,22 @@ async fn settle_new(location: &Location) -> nofx_core::Result<bool> {
     settle(location, true).await
 }
 
-/// Returns which folders above a store will be made; `None` if the store is there already, or not in a place of this machine.
+/// Returns the folders above a store that will be created; `None` if the store exists, or is not on this machine.
 fn made(location: &Location) -> Result<Option<Vec<PathBuf>>> {
     let Some(path) = location.path() else { return Ok(None) };
     refuse_another_shape(location, path)?;
     Ok(fs::symlink_metadata(path).is_err().then(|| missing_folders(path)))
 }
 
-/// Keeps a new store out of the commits of a checkout, or says that it is not.
+/// Keeps a new store out of the commits of a checkout, or prints that this failed.
 fn keep_out(new: Option<&git::New>, location: &Location) {
     if let Some(Err(error)) = new.map(git::New::keep_out) {
-        let told = format!("git does not know that `{location}` is not for commits: {error}");
+        let told = format!("cannot tell git to ignore `{location}`: {error}");
         eprintln!("note: {}", one_line(&told));
     }
 }
 
-/// Removes what an attempt to make a store left. What another process made there since, or left there before, is not touched.
+/// Removes what a failed attempt to create a store left. What another process created there since, or left there before, is not touched.
 fn remove_traces(location: &Location, made: Option<Vec<PathBuf>>) {
     let (Some(path), Some(folders)) = (location.path(), made) else { return };
     let is_store = match location.folder() {
@@ -278,7 +278,7 @@ fn remove_traces(location: &Location, made: Option<Vec<PathBuf>>) {
     }
 }
 
-/// Removes a store that was made in vain.
+/// Removes a store that was created for a command that then failed.
 fn remove(location: &Location, made: Option<Vec<PathBuf>>) {
     let (Some(path), Some(folders)) = (location.path(), made) else { return };
     if !folders.is_empty() {

@@ -1,4 +1,4 @@
-//! What a command makes in a temporary folder, beside the place that it gets when it is complete.
+//! Temporary folders for what a command creates, beside its final path.
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
@@ -13,17 +13,17 @@ use super::interrupt;
 use super::paths::missing_folders;
 use crate::neighbours::with_suffix;
 
-/// How the names of temporary folders begin.
+/// The prefix of the names of temporary folders.
 const PREFIX: &str = ".nofx-making-";
 
-/// A file in a temporary folder that its process keeps locked as long as it lives.
+/// A file in each temporary folder that its process keeps locked as long as it lives.
 const ALIVE: &str = ".alive";
 
-/// The temporary folders of this process, each with the folders that were made for it.
+/// The temporary folders of this process, each with the folders that were created for it.
 static MADE: Mutex<Vec<Made>> = Mutex::new(Vec::new());
 
-/// A temporary folder, removed with what is in it when it is dropped, when a signal ends the program, or else by the next command
-/// that makes one in the same place.
+/// A temporary folder. It is removed with its content when it is dropped, when a signal ends the program, or else by the next command that
+/// creates one in the same folder.
 #[derive(Debug)]
 pub(crate) struct Temporary {
     folder: PathBuf,
@@ -37,10 +37,10 @@ struct Made {
 }
 
 impl Temporary {
-    /// Makes a temporary folder in another one, which is made too. Removes those of processes that were killed.
+    /// Creates a temporary folder in `parent`, which is created if necessary. Removes temporary folders of processes that were killed.
     pub(crate) fn within(parent: &Path) -> io::Result<Self> {
         interrupt::listen();
-        // Locked while the folder is made, so that a signal finds it here.
+        // The list stays locked while the folder is created, so that a signal handler finds the folder in it.
         let mut made = made();
         let above = missing_folders(&parent.join(PREFIX));
         let folder = make_private(parent).and_then(|()| make(parent));
@@ -51,7 +51,7 @@ impl Temporary {
         Ok(Self { folder, _alive: alive })
     }
 
-    /// Returns where something of a name is until it is complete.
+    /// Returns the temporary path for a name.
     pub(crate) fn path(&self, name: &OsStr) -> PathBuf {
         self.folder.join(name)
     }
@@ -66,7 +66,7 @@ impl Drop for Temporary {
     }
 }
 
-/// Removes everything of this process that is not complete, and lets nothing more be made: the program is about to end.
+/// Removes all temporary folders of this process and prevents new ones while the result is held: the program is about to end.
 pub(super) fn remove_all() -> impl Sized {
     let made = made();
     made.iter().for_each(remove);
@@ -78,7 +78,7 @@ fn made() -> MutexGuard<'static, Vec<Made>> {
 }
 
 fn remove(made: &Made) {
-    // Another thread that is still busy makes nothing more in it under this name.
+    // Renamed first, so that another thread that is still busy creates nothing more in it.
     let ended = with_suffix(&made.folder, "-ended");
     _ = match fs::rename(&made.folder, &ended) {
         Ok(()) => remove_tree(&ended),
@@ -99,11 +99,11 @@ fn make(parent: &Path) -> io::Result<(PathBuf, File)> {
         let folder = parent.join(format!("{PREFIX}{}", Sources::default().batch_id()));
         private_folders().create(&folder)?;
         let alive = alive(&folder).inspect(|alive| {
-            // Where locks do not work, no other process gets this one either.
+            // Where locks do not work, no other process can lock it either.
             _ = alive.lock();
         });
         match alive {
-            // Another process may have taken the folder for a stale one until it was locked.
+            // Until it was locked, another process may have removed the folder as stale.
             Ok(alive) if folder.join(ALIVE).exists() => return Ok((folder, alive)),
             Ok(_) => {}
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}

@@ -1,4 +1,4 @@
-//! Showing foreign text: names come from other people's disks and must not drive the terminal.
+//! Shows untrusted text: names come from other people's disks and must not control the terminal.
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ pub(crate) fn one_line(text: &str) -> String {
     escaped(text, &[])
 }
 
-/// Returns text with its control characters escaped, apart from some.
+/// Returns text with its control characters escaped, except those in `kept`.
 pub(crate) fn escaped(text: &str, kept: &[char]) -> String {
     let mut line = String::with_capacity(text.len());
     for symbol in text.chars() {
@@ -19,17 +19,17 @@ pub(crate) fn escaped(text: &str, kept: &[char]) -> String {
     line
 }
 
-/// Returns a path as it is shown.
+/// Returns a path for display.
 pub(crate) fn shown(path: impl AsRef<Path>) -> String {
     one_line(&path.as_ref().to_string_lossy())
 }
 
-/// Tells whether a character turns the order of those around it, so that a line reads as what it is not.
+/// Returns whether a character changes the direction of the text around it, so that a line could read as something else.
 fn is_reordering(symbol: char) -> bool {
     matches!(symbol, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-/// Returns a number of bytes as people read it.
+/// Formats a number of bytes for people.
 pub(crate) fn size(bytes: u64) -> String {
     const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];
     let mut unit = None;

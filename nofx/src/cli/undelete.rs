@@ -1,4 +1,4 @@
-//! `nofx undelete`: takes sessions out of the trash.
+//! `nofx undelete`: recovers sessions from the trash.
 
 use nofx_core::entity::{Session, SessionId};
 use nofx_core::workspace::{SessionState, Workspace};
@@ -13,7 +13,7 @@ Examples:
   $ nofx undelete session-harbour
   $ nofx undelete session-harbour --json";
 
-/// Takes sessions out of the trash, as they were.
+/// Recover sessions from the trash, in the state they had before.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
 pub struct Args {

@@ -1,4 +1,4 @@
-//! `nofx upgrade`: brings a store to the newest format.
+//! `nofx upgrade`: upgrades a store to the newest format.
 
 use super::exit::Exit;
 use super::fault::Result;
@@ -9,9 +9,9 @@ const EXAMPLES: &str = "\
 Examples:
   $ nofx upgrade";
 
-/// Brings a store to the newest format that this version writes.
+/// Upgrade a store to the newest format that this version writes.
 ///
-/// There has been one format of each backend so far, so a store that can be opened for writing has the newest.
+/// Each backend has had one format so far, so a store that can be opened for writing already has the newest one.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
 pub struct Args {
@@ -22,7 +22,7 @@ pub struct Args {
 pub(super) async fn run(args: &Args) -> Result<Exit> {
     let opened = Opened::to_write(&args.store).await?;
     let mut output = Output::stdout();
-    output.put(&format!("`{}` has the newest format; nothing was changed\n", opened.location))?;
+    output.put(&format!("`{}` already has the newest format; nothing was changed\n", opened.location))?;
     output.finish()?;
     opened.close().await?;
     Ok(Exit::Done)

@@ -1,14 +1,14 @@
-//! What is stored, on a terminal that it must not drive.
+//! Makes control characters of stored text visible, so that they cannot control the terminal.
 
 use std::io::{self, Write};
 
 use super::text::escaped;
 
-/// Writes text so that its control characters are seen, apart from those that end lines and make columns.
+/// Writes text with its control characters escaped, except line feeds and tabs.
 #[derive(Debug)]
 pub(crate) struct Visible<W> {
     out: W,
-    /// The beginning of a character whose other bytes are yet to come.
+    /// The first bytes of a character whose remaining bytes have not arrived yet.
     begun: Vec<u8>,
 }
 

@@ -1,15 +1,15 @@
-//! Times as people say them.
+//! Times and durations as people write them.
 
 use std::time::Duration;
 
 use nofx_core::Timestamp;
 
-/// Seconds of a minute, an hour and a day.
+/// The seconds in a minute, an hour and a day.
 const MINUTE: i64 = 60;
 const HOUR: i64 = 60 * MINUTE;
 const DAY: i64 = 24 * HOUR;
 
-/// A moment that is named on the command line: by itself, or by how long ago it was.
+/// A time given on the command line: absolute, or as how long ago it was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Moment {
     At(Timestamp),
@@ -17,13 +17,13 @@ pub(crate) enum Moment {
 }
 
 impl Moment {
-    /// Reads `2h`, `2025-07-01` or `2025-07-01T10:00:00Z`.
+    /// Parses `2h`, `2025-07-01` or `2025-07-01T10:00:00Z`.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let day = || Timestamp::parse(&format!("{text}T00:00:00Z"));
         match span(text) {
             Ok(span) => Ok(Self::Ago(span)),
             Err(_) => Timestamp::parse(text).or_else(day).map(Self::At).ok_or_else(|| {
-                "write how long ago, as `30m`, `2h` or `7d`, or a date, as `2025-07-01` or `2025-07-01T10:00:00Z`"
+                "give how long ago, such as `30m`, `2h` or `7d`, or a date, such as `2025-07-01` or `2025-07-01T10:00:00Z`"
                     .into()
             }),
         }
@@ -37,7 +37,7 @@ impl Moment {
     }
 }
 
-/// Reads a length of time: a number and one of `s`, `m`, `h`, `d`, `w`.
+/// Parses a duration: a number and one of `s`, `m`, `h`, `d`, `w`.
 pub(crate) fn span(text: &str) -> Result<Duration, String> {
     let read = || {
         let at = text.find(|symbol: char| !symbol.is_ascii_digit())?;
@@ -52,13 +52,13 @@ pub(crate) fn span(text: &str) -> Result<Duration, String> {
         };
         number.parse::<u64>().ok()?.checked_mul(seconds).map(Duration::from_secs)
     };
-    read().ok_or_else(|| "write a number and a unit, as `30m`, `2h`, `7d` or `4w`".to_owned())
+    read().ok_or_else(|| "give a number and a unit, such as `30m`, `2h`, `7d` or `4w`".to_owned())
 }
 
-/// Returns how long ago a moment was, or how soon it will be.
+/// Formats a time relative to now: how long ago it was, or how soon it will be.
 pub(crate) fn relative(time: Timestamp, now: Timestamp) -> String {
     let seconds = now.as_millis().saturating_sub(time.as_millis()) / 1000;
-    // What is to come is rounded: five hours are not four because a moment has passed.
+    // Times in the future are rounded: five hours must not become four after one second.
     let count = |distance: i64, unit: i64| if seconds < 0 { (distance + unit / 2 - 1) / unit } else { distance / unit };
     let told = match seconds.abs() {
         distance if distance < MINUTE => return "now".to_owned(),
@@ -70,13 +70,13 @@ pub(crate) fn relative(time: Timestamp, now: Timestamp) -> String {
     if seconds < 0 { format!("in {told}") } else { format!("{told} ago") }
 }
 
-/// Returns the day of a moment, in UTC.
+/// Formats the date of a time, in UTC.
 pub(crate) fn date(time: Timestamp) -> String {
     let text = time.to_string();
     text.split_once('T').map_or(text.clone(), |(date, _)| date.to_owned())
 }
 
-/// Returns the minute of a moment, in UTC.
+/// Formats the hour and minute of a time, in UTC.
 pub(crate) fn clock(time: Timestamp) -> String {
     let text = time.to_string();
     text.split_once('T').and_then(|(_, clock)| clock.get(..5)).unwrap_or_default().to_owned()
@@ -102,7 +102,7 @@ mod tests {
         ] {
             assert_eq!(relative(Timestamp::parse(time).unwrap(), now), told, "{time}");
         }
-        // As far apart as can be, both ways.
+        // As far apart as possible, both ways.
         let (first, last) = (Timestamp::from_millis(i64::MIN), Timestamp::from_millis(i64::MAX));
         assert!(relative(first, last).starts_with('-') && relative(last, first).starts_with('+'));
     }

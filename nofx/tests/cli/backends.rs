@@ -1,4 +1,4 @@
-//! The same through every backend, and from each to each.
+//! The same commands on every backend, and copies from each to each.
 
 use std::fs;
 
@@ -8,7 +8,7 @@ use nofx::workspace::{LARGE_CONTENT, NewSession, RestoreOptions, Workspace};
 
 use crate::program::{Place, run};
 
-/// The sample that is part of this repository, and the dump of a store that has every oddity.
+/// The sample in this repository, and the dump of a store that has every oddity.
 const SAMPLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../samples/legacy/.nofx");
 pub(crate) const ODD: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../nofx-migrate/tests/dump/golden/full.ndjson");
 
@@ -18,7 +18,7 @@ pub(crate) fn dumps(place: &Place, store: &str) -> [String; 2] {
     [dump(&[]), dump(&["--full"])]
 }
 
-/// Names a store of each backend.
+/// Returns the name of a store of each backend.
 pub(crate) fn stores(place: &Place, name: &str) -> [String; 3] {
     [format!("redb:{name}.redb"), format!("fs:{name}"), format!("file://{}", place.shown(&format!("{name}.objects")))]
 }
@@ -95,7 +95,7 @@ fn whatever_the_backends_on_the_way_the_dumps_are_the_same_bytes() {
     }
 }
 
-/// Leaves of a store of objects what a kill in the middle would have: the older half of its commits.
+/// Leaves what a kill in the middle would leave of a store of objects: the older half of its commits.
 fn cut_in_the_middle(place: &Place, folder: &str) {
     // Their names count down.
     let mut commits: Vec<_> = fs::read_dir(place.path(folder).join("root"))
@@ -110,7 +110,7 @@ fn cut_in_the_middle(place: &Place, folder: &str) {
 #[test]
 fn a_migration_into_object_storage_goes_on_where_it_was_cut_off_and_tells_its_requests() {
     let place = Place::new();
-    // More than goes into a few commits.
+    // More than fits into a few commits.
     let note = "noted ".repeat(7500);
     let agent = |n| format!(r#"{{"id": "agent-{n}", "name": "Agent {n}", "type": "backend", "note": "{note}"}}"#);
     let agents: Vec<_> = (0..600).map(agent).collect();

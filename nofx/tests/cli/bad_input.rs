@@ -1,10 +1,10 @@
-//! Each bad input has one line, a next step and a code of its own, and changes nothing.
+//! Each bad input gets one line, a next step and its own exit code, and changes nothing.
 
 use std::fs;
 
 use crate::program::{DUMP, LEGACY, Place, Run, run};
 
-/// Migrates, and demands that nothing but the outcome tells of it.
+/// Migrates, and requires that nothing has changed.
 #[track_caller]
 fn refused(place: &Place, words: &str, code: i32, error: &str) -> Run {
     let before = place.tree("");
@@ -35,15 +35,15 @@ fn a_source_that_is_a_file() {
     refused(&place, &format!("--from canonical.ndjson {to}"), 11, error);
     place.run("migrate --from work --to redb:store.redb").done();
     let refusal = refused(&place, &format!("--from store.redb {to}"), 11, "`store.redb` is a redb file, not a folder");
-    assert!(refusal.err.contains("name it as `redb:store.redb`"));
+    assert!(refusal.err.contains("name it `redb:store.redb`"));
 }
 
 #[test]
 fn a_source_that_is_no_legacy_folder() {
     let place = Place::new();
     place.write("src/main.rs", "");
-    refused(&place, "--from src --to redb:x.redb", 12, "`src` is not a legacy folder and has none");
-    refused(&place, "--from . --to redb:x.redb", 12, "`.` is not a legacy folder and has none");
+    refused(&place, "--from src --to redb:x.redb", 12, "`src` is not a legacy folder and does not contain one");
+    refused(&place, "--from . --to redb:x.redb", 12, "`.` is not a legacy folder and does not contain one");
 }
 
 #[test]
@@ -70,7 +70,7 @@ fn a_target_inside_its_source() {
         14,
         "`work/.nofx/report.json` lies inside the source `work`",
     );
-    // Beside the legacy files, and in the one folder among them that is for a store, there is room.
+    // Beside the legacy files, and in the one folder among them that may hold a store, a store is allowed.
     place.run("migrate --from work --to redb:work/beside.redb --report work/report.json").done();
     place.run("migrate --from work --to redb:work/.nofx/store/nofx.redb").done();
 }
@@ -94,7 +94,7 @@ fn a_target_that_is_a_link_to_nothing() {
     let place = Place::new().with_legacy();
     std::os::unix::fs::symlink("nothing", place.path("link")).unwrap();
     for to in ["redb:link", "fs:link"] {
-        refused(&place, &format!("--from work --to {to}"), 23, "`link` is a link that leads nowhere");
+        refused(&place, &format!("--from work --to {to}"), 23, "`link` is a dangling link");
     }
 }
 
@@ -102,8 +102,8 @@ fn a_target_that_is_a_link_to_nothing() {
 fn a_location_that_is_none() {
     let place = Place::new().with_legacy();
     for (to, why) in [
-        ("x.redb", "`x.redb` is not a location: it names no scheme"),
-        ("/abs/x.redb", "`/abs/x.redb` is not a location: it names no scheme"),
+        ("x.redb", "`x.redb` is not a location: it has no scheme"),
+        ("/abs/x.redb", "`/abs/x.redb` is not a location: it has no scheme"),
         ("C:\\x.redb", "`C:\\x.redb` is not a location: it does not begin with a scheme"),
         ("redb:", "`redb:` is not a location: the path is missing"),
         ("fs:", "`fs:` is not a location: the path is missing"),
@@ -111,15 +111,15 @@ fn a_location_that_is_none() {
         ("memory:x", "`memory:x` is not a location: nothing may follow `memory:`"),
         (
             "redb:${workspaceFolder}/x",
-            "`redb:${workspaceFolder}/x` is not a location: `${workspaceFolder}` was not replaced by what it stands for",
+            "`redb:${workspaceFolder}/x` is not a location: `${workspaceFolder}` was not expanded",
         ),
         ("fs://x", "`fs://x` is not a location: a path follows `fs:` without `//`"),
     ] {
         refused(&place, &format!("--from work --to {to}"), 20, why);
     }
-    place.run("dump --store nofx.redb").failed(20, "`nofx.redb` is not a location: it names no scheme");
+    place.run("dump --store nofx.redb").failed(20, "`nofx.redb` is not a location: it has no scheme");
     let mut command = place.command(["migrate", "--from", "work", "--to", "a\u{1b}[31m\n"]);
-    run(&mut command).failed(20, "`a\\u{1b}[31m\\n` is not a location: it holds a control character");
+    run(&mut command).failed(20, "`a\\u{1b}[31m\\n` is not a location: it contains a control character");
 }
 
 #[test]
@@ -192,7 +192,7 @@ fn a_store_that_does_not_exist() {
     place.run("dump --store redb:no/x.redb").failed(29, error);
     refused(&place, "--from redb:no/x.redb --to redb:y.redb", 29, error);
     let none = format!(
-        "no store is named, and there is none in a `.nofx/store` in `{}` or above",
+        "no store is named, and no `.nofx/store` in `{}` or above holds one",
         place.shown("").trim_end_matches('/')
     );
     place.run("dump").failed(29, &none);
@@ -258,7 +258,7 @@ fn pipes_are_not_waited_for() {
     place.run("dump --store redb:pipe").failed(23, error);
 }
 
-/// The superuser may do anything, so whoever is it lets somebody else try.
+/// Runs the program as another user if this is the superuser, who may do anything.
 #[cfg(unix)]
 pub(crate) fn as_anybody(place: &Place, words: &str) -> Run {
     use std::os::unix::fs::MetadataExt;
@@ -304,7 +304,7 @@ fn a_file_of_the_source_that_may_not_be_read_is_missing_and_the_rest_is_there() 
     let run = as_anybody(&place, "migrate --from work --to redb:x.redb");
     assert_eq!(run.code, 3, "{run:?}");
     assert!(
-        run.err.starts_with("error: something of the source is not in the target; the report says what\nhint: "),
+        run.err.starts_with("error: part of the source is not in the target; the report says what\nhint: "),
         "{run:?}"
     );
     assert!(run.out.contains("MISSING") && run.out.contains("sessions/secret.json"), "{run:?}");
@@ -333,7 +333,7 @@ fn a_place_that_may_not_be_written() {
         assert_eq!(run.code, 24, "{run:?}");
         assert!(run.err.starts_with("error: cannot write `locked/report.json`: Permission denied"), "{error}: {run:?}");
     }
-    // A file where a folder should be, which stops the superuser too.
+    // A file where a folder should be, which stops even the superuser.
     let run = place.run("migrate --from work --to redb:work/.nofx/../../work/.nofx/agents.json/x");
     assert_eq!(run.code, 14, "{run:?}");
     place.write("file", "");
@@ -361,7 +361,7 @@ fn a_store_that_may_only_be_read() {
 fn a_store_that_another_process_holds() {
     let place = Place::new().with_legacy();
     place.run("migrate --from work --to redb:x.redb").done();
-    // This process stands for a program that neither lets others write nor makes room.
+    // This process stands in for a program that neither lets others write nor releases the store.
     let held = redb::Database::open(place.path("x.redb")).unwrap();
     let run = place.run("migrate --from work --to redb:x.redb");
     assert_eq!(run.code, 26, "{run:?}");
@@ -377,7 +377,7 @@ fn a_damaged_dump() {
     let cut = DUMP.rsplit_once("{\"end\"").unwrap().0;
     place.write("cut.ndjson", cut);
     place.write("edited.ndjson", DUMP.replace("hello", "hullo"));
-    let missing = "line 5 of `cut.ndjson` is missing: the dump was cut";
+    let missing = "line 5 of `cut.ndjson` is missing: the dump is truncated";
     let edited = "line 5 of `edited.ndjson` states other counts or another digest than the lines before it have";
     for (name, error) in [("cut.ndjson", missing), ("edited.ndjson", edited)] {
         refused(&place, &format!("--from {name} --to redb:new/x.redb"), 15, error);
@@ -398,7 +398,7 @@ fn a_target_that_holds_something_else() {
     place
         .run("migrate --from dump.ndjson --to redb:legacy.redb")
         .failed(30, "`redb:legacy.redb` is not empty: it holds agent/ada");
-    let differs = "`redb:legacy.redb` holds agent/ada, which `redb:other.redb` has not or has otherwise";
+    let differs = "`redb:legacy.redb` holds agent/ada, which `redb:other.redb` does not have or has with other content";
     place.run("migrate --from redb:other.redb --to redb:legacy.redb").failed(30, differs);
     assert_eq!(place.run("dump --full --store redb:legacy.redb").done().out, before);
 }
@@ -431,9 +431,9 @@ fn a_report_in_a_folder_that_does_not_exist() {
 fn files_that_would_be_written_over() {
     let place = Place::new().with_legacy();
     place.run("migrate --from work --to redb:x.redb").done();
-    let belongs = format!("`./x.redb` belongs to the store `{}`, which is not written over", place.shown("x.redb"));
+    let belongs = format!("`./x.redb` belongs to the store `{}`, which is never overwritten", place.shown("x.redb"));
     place.run("dump --store redb:x.redb -o ./x.redb").failed(2, &belongs);
-    let error = "the report cannot be written over `x.redb`";
+    let error = "the report would overwrite `x.redb`";
     refused(&place, "--from work --to redb:x.redb --report x.redb", 2, error);
     refused(&place, "--from redb:x.redb --to redb:y.redb --report x.redb", 2, error);
     place.run("dump --store redb:x.redb").done();

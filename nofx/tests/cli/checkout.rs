@@ -1,4 +1,4 @@
-//! Stores in a checkout of git, which must not come into a commit, and which `git clean` must not delete.
+//! Stores in a git checkout, which must not be committed, and which `git clean` must not delete.
 
 use std::fs;
 use std::path::Path;
@@ -95,7 +95,7 @@ fn a_store_that_cannot_be_kept_out_is_made_and_the_person_is_told() {
     }
     for words in ["load x.ndjson --store redb:main/mine/x.redb", "migrate --from x.ndjson --to redb:main/mine/y.redb"] {
         let run = as_anybody(&place, words).done();
-        assert!(run.err.starts_with("note: git does not know that `redb:main/mine/"), "{run:?}");
+        assert!(run.err.starts_with("note: cannot tell git to ignore `redb:main/mine/"), "{run:?}");
         assert_eq!(run.err.lines().count(), 1, "{run:?}");
     }
     assert!(place.path("main/mine/x.redb").is_file());

@@ -1,4 +1,4 @@
-//! What one damaged message hides from people: itself.
+//! One damaged message hides only itself.
 
 use std::fs;
 
@@ -10,7 +10,7 @@ use crate::program::Place;
 /// How many messages the session has.
 const MESSAGES: usize = 300;
 
-/// Makes a store in a folder with one session, of which the message at position 101 is damaged; returns its id.
+/// Creates a store in a folder with one session whose message at position 101 is damaged; returns the session's id.
 fn with_a_damaged_message() -> (Place, String) {
     let place = Place::new();
     let location = place.shown("kept");

@@ -1,4 +1,4 @@
-//! Dumps, and what is made of them.
+//! Dumps, and stores loaded from them.
 
 use std::fs;
 use std::io::Write;
@@ -32,7 +32,7 @@ fn what_was_dumped_and_loaded_is_the_same() {
     assert_eq!(canonical.lines().count(), 3, "the store, an agent and a message");
 }
 
-/// The dumps of a store that has every oddity, as nofx-migrate's own tests have them of a store in memory.
+/// The dumps of a store that has every oddity, equal to those in nofx-migrate's own tests of a store in memory.
 const ODD: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../nofx-migrate/tests/dump/golden");
 
 #[test]
@@ -92,13 +92,13 @@ fn a_store_that_somebody_else_makes_during_a_load_is_as_they_made_it() {
         drop(input);
         let output = child.wait_with_output().unwrap();
         let told = String::from_utf8(output.stderr).unwrap();
-        assert!(output.status.code() == Some(30) && told.contains("another process has made"), "{told}");
+        assert!(output.status.code() == Some(30) && told.contains("another process has created"), "{told}");
         assert_eq!(place.run(&format!("dump --full --store {location}")).done().out, DUMP);
         assert!(beside(&place).is_empty(), "nothing of the other is left");
     }
 }
 
-/// Returns the stores that are being made beside the places in the folder `in`.
+/// Returns the temporary folders of stores that are being created in the folder `in`.
 fn beside(place: &Place) -> Vec<PathBuf> {
     let inside = fs::read_dir(place.path("in")).into_iter().flatten().flatten().map(|entry| entry.path());
     inside.filter(|path| path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b".nofx-"))).collect()
@@ -156,7 +156,7 @@ fn a_copy_is_dry_told_as_json_and_brought_up_to_date() {
 #[test]
 fn a_large_new_store_has_given_back_what_making_it_set_free() {
     let place = Place::new();
-    // Too large to be made small unasked, and in many small sessions, which are folded while more come.
+    // Too large to be compacted without being asked, and in many small sessions, which are folded while more arrive.
     place.write("dump.ndjson", dump_of_noise(2_500));
     place.run("load dump.ndjson --store redb:x.redb").done();
     place.run("migrate --from redb:x.redb --to redb:y.redb").done();
@@ -167,7 +167,7 @@ fn a_large_new_store_has_given_back_what_making_it_set_free() {
         let told = place.run(&format!("compact --json --store redb:{name}")).done().out;
         assert!(told.contains(&format!("\"compacted\":true,\"before\":{made},")), "{told}");
         let least = length(name);
-        // What was removed while it was made is more than as much again; compacting folds and compresses besides.
+        // The space freed during the load is about as much again; compacting also folds and compresses.
         assert!(made <= least + least / 2, "{name}: {made} bytes, {least} after it was compacted");
     }
 }

@@ -1,4 +1,4 @@
-//! The help says what is true.
+//! The help tells the truth.
 
 use std::path::Path;
 use std::process::Command;
@@ -81,7 +81,7 @@ fn the_help_of_migrate_lists_every_exit_code_that_these_tests_know() {
         assert!(manual.contains(&format!("| {code} | {} | ", meaning.trim())), "the manual lacks: {line}");
     }
     assert!(
-        help.starts_with("Brings a legacy folder, a store or a full dump into a store.\n\nThe source is only read.")
+        help.starts_with("Migrate a legacy folder, a store or a full dump into a store.\n\nThe source is only read.")
     );
 }
 

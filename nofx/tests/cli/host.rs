@@ -10,13 +10,13 @@ use nofx::workspace::Workspace;
 
 use crate::program::Place;
 
-/// Says to the test below which store to serve.
+/// Tells the test below which store to serve.
 const SERVED: &str = "NOFX_TEST_SERVED";
 
-/// Says how many messages to add.
+/// Tells it how many messages to add.
 const MESSAGES: &str = "NOFX_TEST_MESSAGES";
 
-/// Stands before what it answers.
+/// Precedes each of its answers.
 const ANSWER: &str = "answer: ";
 
 /// A process that has a store open. It ends when this is dropped.
@@ -28,7 +28,7 @@ pub(crate) struct Host {
 }
 
 impl Host {
-    /// Starts a process that opens the store with the session `s` and adds a message, so that it is the one that writes.
+    /// Starts a process that opens the store with the session `s` and adds a message, so that it is the writer.
     pub(crate) fn start(place: &Place, store: &str) -> Self {
         let mut command = Command::new(std::env::current_exe().expect("a program"));
         command.args(["--exact", "host::serves", "--ignored", "--nocapture"]).env(SERVED, store);
@@ -42,7 +42,7 @@ impl Host {
         host
     }
 
-    /// Returns a process that adds so many messages, one after the other, and closes the store.
+    /// Returns a process that adds this many messages, one after the other, and closes the store.
     #[cfg(target_os = "linux")]
     pub(crate) fn writing(store: &str, messages: usize) -> Command {
         let mut command = Command::new(std::env::current_exe().expect("a program"));
@@ -56,7 +56,7 @@ impl Host {
         self.answer()
     }
 
-    /// Waits until it has done what it does after a write: until its store is the same for a while.
+    /// Waits until it has finished its work after a write: until its store stays the same for a while.
     pub(crate) fn rest(&self, place: &Place) {
         let mut before = place.tree("store");
         loop {
@@ -69,20 +69,20 @@ impl Host {
         }
     }
 
-    /// Lets it close the store and end.
+    /// Lets it close the store and exit.
     pub(crate) fn close(mut self) {
         writeln!(self.asked).expect("it listens");
         self.answer();
         self.child.wait().expect("it ends");
     }
 
-    /// Ends it without a word.
+    /// Kills it without warning.
     pub(crate) fn kill(mut self) {
         self.child.kill().expect("it may be killed");
         self.child.wait().expect("it ends");
     }
 
-    /// Holds it up, or lets it go on.
+    /// Suspends or resumes it.
     #[cfg(unix)]
     pub(crate) fn signal(&self, signal: rustix::process::Signal) {
         let id = rustix::process::Pid::from_raw(self.child.id() as i32).expect("a process");

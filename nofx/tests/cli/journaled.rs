@@ -39,7 +39,7 @@ fn whatever_makes_a_store_makes_it_with_a_journal_if_asked_and_no_other_has_to_a
             let words = words.replace("TARGET", &target) + if has_journal { " --journal" } else { "" };
             place.run(&words).done();
             assert_eq!(place.path(&format!("{target}-journal")).is_dir(), has_journal, "{words}");
-            // What is there goes on as it was made, asked or not.
+            // An existing store stays as it was created, whether or not a journal is asked for.
             place.run(&format!("import session.json --new --store redb:{target}")).done();
             place.run(&format!("import session.json --new --journal --store redb:{target}")).done();
             assert_eq!(place.path(&format!("{target}-journal")).is_dir(), has_journal, "{words}");
@@ -73,7 +73,7 @@ fn a_journal_without_its_file_is_told_by_every_command() {
     Host::start(&place, STORE).close();
     fs::rename(place.path("store/with-journal.redb"), place.path("aside")).expect("it works");
     let tree = || -> Vec<_> {
-        // By which those who would make a store wait for each other.
+        // Files with which processes that would create a store wait for each other.
         place.tree("store").into_iter().filter(|(path, _)| !path.ends_with("with-journal.redb.lock")).collect()
     };
     let before = tree();
@@ -200,7 +200,7 @@ fn the_superuser_writes_nothing_that_the_owner_could_not_read() {
     assert!(place.tree("store") == before);
 }
 
-/// Every call of a process and its threads that concerns the store, as strace shows it.
+/// Every system call of a process and its threads that concerns the store, as strace shows it.
 #[cfg(target_os = "linux")]
 fn calls(place: &Place, mut command: std::process::Command) -> Option<Vec<String>> {
     if std::process::Command::new("strace").arg("-V").output().is_err() {

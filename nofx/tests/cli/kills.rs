@@ -1,4 +1,4 @@
-//! Migrations that are killed. More of them: `NOFX_KILLS=200 cargo nextest run -p nofx --all-features kills --no-capture`.
+//! Killed migrations. For more of them: `NOFX_KILLS=200 cargo nextest run -p nofx --all-features kills --no-capture`.
 
 use std::fs;
 use std::path::Path;
@@ -12,7 +12,7 @@ use crate::backends::{dumps, stores};
 use crate::program::Run;
 use crate::program::{LEGACY, Place, run, session};
 
-/// Puts a legacy folder here that takes several commits of every kind: sessions, messages between agents, attachments.
+/// Writes a legacy folder that takes several commits of every kind: sessions, messages between agents, attachments.
 pub(crate) fn busy(place: &Place) {
     place.write("work/.nofx/agents.json", LEGACY);
     for number in 0..20 {
@@ -24,7 +24,7 @@ pub(crate) fn busy(place: &Place) {
         let session = session(&format!("s-{number}"), &format!("Session {number}"));
         let history = format!(r#""conversationHistory":[{},"#, messages.collect::<Vec<_>>().join(","));
         let session = session.replacen(r#""conversationHistory":["#, &history, 1);
-        // Some were cut while they were being written, and are kept as attachments too.
+        // Some were truncated while they were being written, and are kept as attachments too.
         let end = if number % 5 == 0 { session.len() - 20 } else { session.len() };
         place.write(&format!("work/.nofx/sessions/s-{number}.json"), session.get(..end).expect("it is ASCII"));
     }
@@ -47,7 +47,7 @@ pub(crate) fn migrate(place: &Place, to: &str) -> std::process::Command {
     place.command(["migrate", "--from", "work", "--to", to])
 }
 
-/// Starts a migration and kills it after some time. Returns whether it was still going on.
+/// Starts a migration and kills it after some time. Returns whether it was still running.
 fn kill_after(place: &Place, to: &str, time: Duration) -> bool {
     let mut child = migrate(place, to).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the program starts");
     std::thread::sleep(time);
@@ -55,7 +55,7 @@ fn kill_after(place: &Place, to: &str, time: Duration) -> bool {
     !child.wait().expect("it ends").success()
 }
 
-/// Returns how many bytes a store in a file has.
+/// Returns the size of a store in a file, in bytes.
 fn size(path: &Path) -> u64 {
     fs::metadata(path).expect("a file").len()
 }
@@ -102,7 +102,7 @@ fn ctrl_c_does_not_wait_for_the_end_of_a_pipe() {
         let folder = format!("piped-{number}");
         let mut command = place.command(format!("load --store redb:{folder}/x.redb").split(' '));
         let run = interrupted(&place, command.stdin(Stdio::piped()), &folder, Duration::from_millis(20) * number);
-        // It had not yet begun to listen.
+        // It had not started to listen yet.
         if run.code == -1 {
             continue;
         }
@@ -113,11 +113,11 @@ fn ctrl_c_does_not_wait_for_the_end_of_a_pipe() {
     panic!("never interrupted in time");
 }
 
-/// Starts a command, presses Ctrl-C soon after something is at a place, and returns how it ended.
+/// Starts a command, presses Ctrl-C soon after something exists at a path, and returns how it ended.
 #[cfg(unix)]
 fn interrupted(place: &Place, command: &mut std::process::Command, begun: &str, later: Duration) -> Run {
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program starts");
-    // The other end of what it may be reading, held open until it has ended.
+    // The other end of the pipe it may be reading, held open until it has ended.
     let _input = child.stdin.take();
     let patience = Deadline::after(Duration::from_secs(60));
     while !place.path(begun).exists() {
@@ -125,7 +125,7 @@ fn interrupted(place: &Place, command: &mut std::process::Command, begun: &str, 
         std::thread::sleep(Duration::from_millis(2));
     }
     std::thread::sleep(later);
-    // It may have ended by now.
+    // It may have ended already.
     _ = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).stderr(Stdio::null()).status();
     let output = child.wait_with_output().expect("it ends");
     let text = |bytes| String::from_utf8(bytes).expect("text");
@@ -147,7 +147,7 @@ fn ctrl_c_leaves_nothing_half_made_without_saying_so() {
             let later = Duration::from_millis(20 * u64::from(number % 5));
             let run = interrupted(&place, &mut place.command(words.split(' ')), &folder, later);
             match run.code {
-                // It had not yet begun to listen, or was done already.
+                // It had not started to listen yet, or had finished.
                 -1 | 0 => continue,
                 _ => seen = true,
             }

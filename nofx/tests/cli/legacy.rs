@@ -5,10 +5,10 @@ use std::path::Path;
 
 use crate::program::{LEGACY, Place, run};
 
-/// The sample that is part of this repository.
+/// The sample in this repository.
 const SAMPLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../samples/legacy/.nofx");
 
-/// A session that was cut while it was being written.
+/// A session that was truncated while it was being written.
 pub(crate) const CUT: &str = r#"{"id":"s","name":"n","agentId":"ada","agentName":"Ada","agentType":"backend","status":"active",
     "createdAt":"2025-07-01T10:00:00.000Z","lastActiveAt":"2025-07-01T10:00:00.000Z","conversationHistory":[
     {"id":"m1","timestamp":"2025-07-01T10:00:00.000Z","type":"user","content":"whole"},{"id":"m2","timest"#;
@@ -37,7 +37,7 @@ fn tree_size(folder: &Path) -> u64 {
     entries.map(|path| if path.is_dir() { tree_size(&path) } else { fs::metadata(&path).expect("a file").len() }).sum()
 }
 
-/// The allocator of glibc takes this from the environment alone.
+/// glibc's allocator only reads this from the environment.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 #[test]
 fn a_migration_starts_again_with_one_arena_unless_the_environment_says_how_many() {
@@ -115,7 +115,7 @@ fn what_the_target_has_lost_is_no_success() {
     fs::remove_file(files.find(|path| path.to_string_lossy().ends_with(".payload.json")).expect("a payload")).unwrap();
     let run = place.run("migrate --from work --to fs:y");
     assert!(run.code == 3 && run.out.contains("NOT VERIFIED") && run.out.contains("`notes.txt`"), "{run:?}");
-    assert!(run.err.contains("hint: keep the source; look at the store with `nofx doctor`"), "{run:?}");
+    assert!(run.err.contains("hint: keep the source; check the store with `nofx doctor`"), "{run:?}");
     place.run("migrate --from work --to fs:y --no-verify").done();
 }
 

@@ -1,4 +1,4 @@
-//! What becomes of sessions: archived, restored, deleted, exported, imported, cleaned up.
+//! The life of sessions: archived, restored, deleted, exported, imported, cleaned up.
 
 use crate::program::Place;
 use crate::reading::with_sessions;
@@ -30,9 +30,9 @@ fn sessions_are_archived_restored_deleted_and_undeleted() {
     place.run("delete one-h --store redb:x.redb").done();
     let partly = place.run("delete one-h one-l --for-good --store redb:x.redb");
     assert_eq!((partly.code, partly.out.as_str()), (5, "removed `one-harbour` Harbour login\n"), "{partly:?}");
-    assert!(partly.err.starts_with("error: 1 of 2 sessions stayed as they were, `one-lights` because "), "{partly:?}");
+    assert!(partly.err.starts_with("error: 1 of 2 sessions were left unchanged, `one-lights` because "), "{partly:?}");
     assert!(place.run("show restored-ada --store redb:x.redb").done().out.contains("Please write the login form."));
-    assert_eq!(place.run("archive one-l nobody --store redb:x.redb").code, 40);
+    assert_eq!(place.run("archive one-l unknown --store redb:x.redb").code, 40);
 }
 
 #[test]
@@ -50,9 +50,9 @@ fn a_session_is_forked_at_a_position_and_rewound() {
     assert_eq!(rewound, format!("{{\"session\":\"one-harbour\",\"messages\":1,\"taken_back\":{}}}\n", all - 1));
     assert_eq!(count("one-h"), 1);
     let text = place.run("rewind one-h 0 --store redb:x.redb").done().out;
-    assert_eq!(text, "took back 1 messages of `one-harbour` Harbour login; 0 are left\n");
+    assert_eq!(text, "removed 1 messages of `one-harbour` Harbour login; 0 are left\n");
     place.run("rewind one-h 1 --store redb:x.redb").failed(42, "session `one-harbour` has 0 messages, fewer than 1");
-    place.run("rewind nobody 0 --store redb:x.redb").failed(40, "there is no session `nobody`");
+    place.run("rewind unknown 0 --store redb:x.redb").failed(40, "there is no session `unknown`");
     place.run("archive one-l --store redb:x.redb").done();
     place.run("rewind one-l 0 --store redb:x.redb").failed(42, "session `one-lights` is archived");
     place.run("doctor --store redb:x.redb").done();
@@ -76,7 +76,7 @@ fn each_namespace_has_its_own_sessions() {
     let refused = place.run("--namespace Chat ls --store redb:x.redb");
     assert!(refused.code == 2 && refused.err.contains("`Chat` is not a valid namespace"), "{refused:?}");
     for whole in ["stats", "doctor", "dump", "backup --to redb:y.redb", "records chat"] {
-        let refused = "this command is about all namespaces of a store";
+        let refused = "this command works on all namespaces of a store";
         place.run(&format!("--namespace chat {whole} --store redb:x.redb")).failed(2, refused);
         place.run(&format!("{whole} --namespace chat --store redb:x.redb")).failed(2, refused);
     }
@@ -150,7 +150,7 @@ fn a_cleanup_is_shown_before_it_is_done() {
     let lines: Vec<&str> = plan.lines().collect();
     assert_eq!(lines.len(), 3, "{plan}");
     assert!(lines[0].starts_with("archive  `one-lights`") && lines[1].starts_with("delete   `one-harbour`"), "{plan}");
-    assert_eq!(lines[2], "nothing was changed; --yes does it");
+    assert_eq!(lines[2], "nothing was changed; run it again with --yes");
     assert_eq!(states(&place, ""), ["expired", "expired"]);
     let done = place.run("cleanup --keep 1 --archive-after 30d --yes --json --store redb:x.redb").done().out;
     assert!(done.ends_with(

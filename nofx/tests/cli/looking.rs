@@ -1,4 +1,4 @@
-//! Every command that only reads changes nothing, whatever state the store is in and whoever has it open.
+//! Every command that only reads changes nothing, whatever state the store is in and whichever processes have it open.
 
 use std::fs;
 use std::path::PathBuf;
@@ -7,7 +7,7 @@ use std::time::SystemTime;
 use crate::host::Host;
 use crate::program::{Place, Run, dump_of, sha256};
 
-/// Every command that only reads, with `STORE` for the store. What it makes elsewhere is named `made`.
+/// Every command that only reads, with `STORE` for the store. What it creates elsewhere is named `made`.
 pub(crate) const LOOKING: [&str; 21] = [
     "ls --store STORE",
     "ls --json --store STORE",
@@ -86,7 +86,7 @@ fn is_as_before(place: &Place, before: &State, words: &str) {
     assert!(after == *before, "{words}: {changed:?}, {} things and {}", before.len(), after.len());
 }
 
-/// Runs every command that only reads, and demands that it succeeds and changes nothing.
+/// Runs every command that only reads, and requires that it succeeds and changes nothing.
 #[track_caller]
 fn looking_changes_nothing(place: &Place, store: &str) {
     let before = state(place);
@@ -102,7 +102,7 @@ fn looking_changes_nothing(place: &Place, store: &str) {
 fn every_command_of_the_help_is_known_to_read_or_to_write() {
     let help = Place::new().run("--help").done().out;
     let commands = help.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
-    // The explanation of one goes on in lines that begin farther to the right.
+    // Further lines of an explanation are indented more.
     let commands = commands.filter_map(|line| line.strip_prefix("  ")).filter(|line| !line.starts_with(' '));
     let commands: Vec<_> = commands.filter_map(|line| line.split(' ').next()).collect();
     assert!(commands.len() > 15, "{help}");
@@ -180,7 +180,7 @@ fn looking_waits_for_no_process_that_is_held_up(store: &str) {
     host.close();
 }
 
-/// Gives a store away: everything in its folder, and the folder.
+/// Changes the owner of a store: everything in its folder, and the folder.
 #[cfg(unix)]
 fn give(place: &Place, owner: u32, group: u32, modes: Option<(u32, u32)>) {
     use std::os::unix::fs::{PermissionsExt, chown};
@@ -278,13 +278,13 @@ fn looking_works_on_a_disk_that_cannot_be_written(store: &str) {
     }
 }
 
-/// Calls by which something changes, as strace names them.
+/// System calls that change something, as strace names them.
 #[cfg(target_os = "linux")]
 const CHANGING: &str = "trace=write,pwrite64,writev,pwritev,pwritev2,fsync,fdatasync,sync_file_range,truncate,ftruncate,\
     fallocate,copy_file_range,rename,renameat,renameat2,unlink,unlinkat,mkdir,mkdirat,rmdir,link,linkat,symlink,symlinkat,\
     chmod,fchmod,fchmodat,chown,fchown,fchownat,utimensat,creat,open,openat,openat2,flock,fcntl";
 
-/// Returns whether a call as strace shows it changes something, or keeps others away.
+/// Returns whether a call, as strace shows it, changes something or locks others out.
 #[cfg(target_os = "linux")]
 fn changes(call: &str) -> bool {
     // The second half of a call, one that failed, or what is printed.
@@ -316,7 +316,7 @@ fn looking_makes_no_call_that_changes_anything(store: &str) {
     }
 }
 
-/// Runs a command under strace, and demands that it makes no call that changes the store.
+/// Runs a command under strace, and requires that it makes no call that changes the store.
 #[cfg(target_os = "linux")]
 fn changes_nothing_by_its_calls(place: &Place, words: &str, store: &str) {
     _ = fs::remove_dir_all(place.path("made"));
@@ -331,7 +331,7 @@ fn changes_nothing_by_its_calls(place: &Place, words: &str, store: &str) {
     assert!(changing.is_empty(), "{words} {store}: {changing:#?}");
 }
 
-/// So many that a host that is killed leaves most of them in the journal only.
+/// So many that a killed host leaves most of them only in the journal.
 #[cfg(target_os = "linux")]
 fn looking_at_thousands_of_sessions_makes_no_call_that_changes_anything(store: &str) {
     if std::process::Command::new("strace").arg("-V").output().is_err() {

@@ -1,6 +1,6 @@
-//! The program `nofx`, run as people run it.
+//! The program `nofx`, run as users run it.
 
-/// Makes a test of each function for a store of one backend, in the folder `HERE/store`.
+/// Defines a test of each function for a store of one backend, in the folder `HERE/store`.
 macro_rules! on {
     (redb: $($name:ident)*) => {
         mod on_redb {
@@ -26,7 +26,7 @@ macro_rules! on {
     };
 }
 
-/// Makes a test of each function for a store of each backend.
+/// Defines a test of each function for a store of each backend.
 macro_rules! on_each_backend {
     ($($name:ident)*) => {
         on! { redb: $($name)* }

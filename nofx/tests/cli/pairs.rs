@@ -1,4 +1,4 @@
-//! From every backend to every backend, with everything that a store can have in it.
+//! Copies from every backend to every backend, with everything that a store can contain.
 
 use std::fs;
 

@@ -1,4 +1,4 @@
-//! Running the program, and a place to run it in.
+//! Runs the program, in a temporary folder.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -10,7 +10,7 @@ use tempfile::TempDir;
 /// The name of a store that commits to a journal beside its file.
 pub(crate) const WITH_JOURNAL: &str = "with-journal.redb";
 
-/// What a run of the program left.
+/// The result of running the program.
 #[derive(Debug)]
 pub(crate) struct Run {
     pub(crate) code: i32,
@@ -19,14 +19,14 @@ pub(crate) struct Run {
 }
 
 impl Run {
-    /// Demands success.
+    /// Requires success.
     #[track_caller]
     pub(crate) fn done(self) -> Self {
         assert_eq!(self.code, 0, "{self:?}");
         self
     }
 
-    /// Demands a failure that is told in one line and a hint.
+    /// Requires a failure that is reported in one line and a hint.
     #[track_caller]
     pub(crate) fn failed(self, code: i32, error: &str) -> Self {
         let lines: Vec<&str> = self.err.lines().collect();
@@ -39,7 +39,7 @@ impl Run {
     }
 }
 
-/// A folder that is gone after the test, and the program in it.
+/// A temporary folder, and the program in it.
 pub(crate) struct Place(TempDir);
 
 impl Place {
@@ -64,7 +64,7 @@ impl Place {
         fs::write(path, content).expect("a file");
     }
 
-    /// Puts the smallest legacy folder here.
+    /// Writes the smallest legacy folder here.
     pub(crate) fn with_legacy(self) -> Self {
         self.write("work/.nofx/agents.json", LEGACY);
         self
@@ -76,13 +76,13 @@ impl Place {
         command
     }
 
-    /// Runs the program with words that are separated by single spaces. What is loaded into a store of the name [`WITH_JOURNAL`] makes it so.
+    /// Runs the program with words that are separated by single spaces. A store named [`WITH_JOURNAL`] is created with a journal.
     pub(crate) fn run(&self, words: &str) -> Run {
         let makes = words.starts_with("load ") && words.contains(WITH_JOURNAL);
         run(self.command(words.split(' ')).args(makes.then_some("--journal")))
     }
 
-    /// Returns every path below a folder with its content, to be compared.
+    /// Returns every path below a folder with its content, for comparison.
     pub(crate) fn tree(&self, name: &str) -> Vec<(PathBuf, Option<Vec<u8>>)> {
         let mut found = Vec::new();
         walk(&self.path(name), &mut found);
@@ -142,9 +142,9 @@ pub(crate) fn session(id: &str, name: &str) -> String {
     )
 }
 
-/// A long line, a block of code, and something that would drive the terminal.
+/// A long line, a block of code, and characters that control the terminal.
 const ANSWER: &str = "Here it is, with everything that you asked for and a little more, so that this line is too long for one line \
-    of the screen:\\n```html\\n<form action=\\\"/a/very/long/path/that/nobody/breaks/because/it/is/code/and/should/be/copied\\\"/>\\n```\\nDone\\u001b[2J.";
+    of the screen:\\n```html\\n<form action=\\\"/a/very/long/path/that/must/not/break/because/it/is/code/and/should/be/copied\\\"/>\\n```\\nDone\\u001b[2J.";
 
 /// A store with one record and one log.
 pub(crate) const DUMP: &str = concat!(
@@ -175,7 +175,7 @@ pub(crate) fn dump_of(session: &str, messages: impl Iterator<Item = String>) -> 
     dump
 }
 
-/// Returns the full dump of a store with so many sessions of eight messages of a kilobyte that nothing can compress.
+/// Returns the full dump of a store with this many sessions of eight incompressible messages of a kilobyte.
 pub(crate) fn dump_of_noise(sessions: u64) -> String {
     let mut dump = String::from("{\"format\":\"nofx-full-dump\",\"version\":1}\n");
     let ids: Vec<String> = (0..sessions).map(|number| format!("s{number:06}")).collect();

@@ -45,7 +45,7 @@ fn sessions_are_listed_for_scripts_and_filtered() {
     assert_eq!(list("--text HARBOUR"), ["one-harbour"]);
     assert_eq!(list("--since 2025-07-02"), ["one-lights"]);
     assert_eq!(list("--before 2025-07-02"), ["one-harbour"]);
-    assert_eq!(list("--agent nobody"), [""; 0]);
+    assert_eq!(list("--agent unknown"), [""; 0]);
     assert_eq!(list("--agent ada"), ["one-lights", "one-harbour"]);
     assert_eq!(list("--status expired"), ["one-lights", "one-harbour"]);
     assert_eq!(list("--status active"), [""; 0]);
@@ -68,7 +68,7 @@ const SHOWN: &str = "
   Here it is, with everything that you asked for and a little more, so that this
   line is too long for one line of the screen:
   ```html
-  <form action=\"/a/very/long/path/that/nobody/breaks/because/it/is/code/and/should/be/copied\"/>
+  <form action=\"/a/very/long/path/that/must/not/break/because/it/is/code/and/should/be/copied\"/>
   ```
   Done\\u{1b}[2J.
 ";
@@ -97,7 +97,7 @@ fn a_session_that_is_not_there_is_told_with_the_nearest_one() {
         assert!(run.err.contains("did you mean `one-harbour`, Harbour login?"), "{run:?}");
     }
     assert!(place.run("show login --store redb:x.redb").err.contains("did you mean `one-harbour`"));
-    let several = "`one-` begins the ids of several sessions, such as `one-harbour` and `one-lights`";
+    let several = "the ids of several sessions begin with `one-`, such as `one-harbour` and `one-lights`";
     place.run("show one- --store redb:x.redb").failed(41, several);
     let empty = place.run("show x --store memory:");
     assert!(empty.failed(40, "there is no session `x`").err.contains("no sessions"));
@@ -149,7 +149,7 @@ fn the_newest_messages_are_shown_and_those_that_come() {
     });
     let line = lines.next().unwrap().unwrap();
     assert!(line.starts_with("{\"position\":2,") && line.contains("and a button"), "{line}");
-    // It ends by itself once the session is removed.
+    // It ends on its own once the session is removed.
     place.run("delete one-h --store redb:x.redb").done();
     place.run("delete one-h --for-good --store redb:x.redb").done();
     assert!(child.wait().unwrap().success());
@@ -164,5 +164,5 @@ fn a_store_tells_how_much_it_holds() {
     let json = place.run("stats --store redb:x.redb --json").done().out;
     assert!(json.contains("\"backend\":\"redb\"") && json.contains("\"sessions\":2,"), "{json}");
     let upgraded = place.run("upgrade --store redb:x.redb").done().out;
-    assert_eq!(upgraded, "`redb:x.redb` has the newest format; nothing was changed\n");
+    assert_eq!(upgraded, "`redb:x.redb` already has the newest format; nothing was changed\n");
 }

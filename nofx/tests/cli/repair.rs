@@ -1,4 +1,4 @@
-//! Damaging stores and repairing them.
+//! Damages stores and repairs them.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -16,7 +16,7 @@ fn kept() -> (Place, PathBuf) {
     (place, agent)
 }
 
-/// Puts a copy of the store in the place of the one that was damaged.
+/// Replaces the damaged store with a copy of the original.
 fn renew(place: &Place, whole: &[(PathBuf, Option<Vec<u8>>)]) {
     fs::remove_dir_all(place.path("kept")).expect("it works");
     fs::create_dir(place.path("kept")).expect("it works");
@@ -116,7 +116,7 @@ fn an_embedded_store_is_checked_and_its_damaged_values_are_listed() {
     let place = with_sessions();
     let healthy = place.run("doctor --repair --store redb:x.redb").done();
     assert!(healthy.out.ends_with(" entries: nothing is wrong\n"), "{healthy:?}");
-    // A value that is damaged, in a file whose pages are whole.
+    // A damaged value, in a file whose pages are intact.
     {
         let mut builder = redb::Database::builder();
         builder.set_concurrency_mode(redb::ConcurrencyMode::SingleWriter);
@@ -167,7 +167,7 @@ fn only_what_is_named_is_forgotten_and_only_if_it_cannot_be_read() {
     assert!(alone.code == 2 && alone.err.contains("--repair"), "{alone:?}");
     cut(&agent);
     let damaged = fs::read(&agent).unwrap();
-    // All that is named, or nothing.
+    // Everything that is named, or nothing.
     refused(&format!("--forget agent/{id} --forget nowhere"), 42, "lists no session/nowhere");
     let forgotten = doctor(&format!("--forget agent/{id} --json")).done().out;
     assert!(forgotten.contains(&format!("{{\"thing\":\"agent/{id}\",\"repaired\":")), "{forgotten}");
@@ -188,7 +188,7 @@ fn a_session_whose_file_has_not_arrived_is_kept_until_it_does_or_is_forgotten() 
     assert!(listing.code == 27 && (listing.out.clone() + &listing.err).contains("one-lights"), "{listing:?}");
     fs::rename(&aside, &document).unwrap();
     assert_eq!(place.run("ls --store fs:kept --json").done().out, listed);
-    // Given up by name, it leaves its history, which is named; and comes back when the file arrives after all.
+    // Given up by name, it leaves its history, which is named; it comes back if the file arrives after all.
     fs::remove_file(&document).unwrap();
     place.run("doctor --repair --forget one-lights --store fs:kept").done();
     let orphan = place.run("doctor --store fs:kept").done().out;
@@ -201,7 +201,7 @@ fn a_session_whose_file_has_not_arrived_is_kept_until_it_does_or_is_forgotten() 
     assert!(place.run("ls --store fs:kept").done().out.contains("one-lights"));
 }
 
-/// A store whose sessions have each other's histories, and both histories as they lie there now.
+/// A store whose sessions have each other's histories, and both histories as they are there now.
 fn with_swapped_histories() -> (Place, [PathBuf; 2], [Vec<u8>; 2]) {
     let (place, _) = kept();
     let paths =
@@ -229,7 +229,7 @@ fn what_a_repair_would_lose_is_left_until_it_is_given_up() {
     place.run("ls --store fs:kept").done();
 }
 
-/// Demands that bytes are kept where damaged files go.
+/// Requires that bytes are kept where damaged files go.
 #[track_caller]
 fn assert_set_aside(place: &Place, all: &[Vec<u8>]) {
     let aside = place.tree("kept/damaged");
@@ -241,7 +241,7 @@ fn assert_set_aside(place: &Place, all: &[Vec<u8>]) {
 fn a_person_at_the_terminal_is_asked_before_anything_is_given_up() {
     use crate::terminal::with_a_person;
     let (place, [lights, _], swapped) = with_swapped_histories();
-    // Enter alone, a word that is neither, and the end of what is typed are all a no.
+    // Enter alone, a word that is neither, and the end of the input all mean no.
     for answer in ["\n", "n\n", "yesterday\n", "\u{4}"] {
         let (code, shown) = with_a_person(&place, "doctor --repair --store fs:kept", answer);
         assert_eq!(code, Some(27), "{answer:?}: {shown}");

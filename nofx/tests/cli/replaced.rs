@@ -30,10 +30,10 @@ fn copy(place: &Place, from: &str, to: &str) {
     }
 }
 
-/// What becomes of the folder of a store while a host has it open.
+/// What happens to the folder of a store while a host has it open.
 const FATES: [&str; 5] = ["moved", "removed", "older copy", "older copy in place", "another store"];
 
-/// Lets something become of the folder; `older` is a copy of it from before, `other` another store.
+/// Does that to the folder; `older` is an earlier copy of it, `other` another store.
 fn happens(place: &Place, fate: &str) {
     let aside = || fs::rename(place.path("store"), place.path("aside")).expect("it may be moved");
     match fate {
@@ -110,7 +110,7 @@ fn a_host_acknowledges_nothing_once_its_store_is_no_longer_its_own(store: &str) 
         assert!(expected.contains(&&*told), "{what}: {told}");
         assert!(["gone", "replaced", "closed"].contains(&&*host.write("later")), "{what}: it stays so");
         host.close();
-        // What stands there now has everything that it had, and nothing of the host.
+        // What is there now has everything that it had, and nothing from the host.
         match &before {
             Some(before) => {
                 assert!(dump(&place, &store) == *before, "{what}");
@@ -122,7 +122,7 @@ fn a_host_acknowledges_nothing_once_its_store_is_no_longer_its_own(store: &str) 
             }
             None => assert!(!place.path("store").exists(), "{what}: nothing is made where the store was"),
         }
-        // What was acknowledged is where the store was put.
+        // What was acknowledged is where the store was moved.
         if fate != "removed" && fate != "older copy in place" {
             fs::rename(place.path("store"), place.path("new")).ok();
             fs::rename(place.path("aside"), place.path("store")).expect("it works");
@@ -154,7 +154,7 @@ fn what_follows_a_session_shows_nothing_of_another_store(store: &str) {
             assert_eq!(host.write("of another"), "done", "{what}");
             host.close();
         }
-        // It goes on with its own store, or ends and says why.
+        // It continues with its own store, or ends and says why.
         std::thread::sleep(std::time::Duration::from_secs(1));
         let ended = child.try_wait().expect("it is ours");
         _ = child.kill();

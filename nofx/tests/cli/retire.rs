@@ -1,4 +1,4 @@
-//! `nofx migrate --retire`: moving a legacy folder aside.
+//! `nofx migrate --retire`: moves a legacy folder aside.
 
 use std::fs;
 use std::path::Path;
@@ -27,7 +27,7 @@ fn a_verified_folder_is_moved_aside_and_nothing_of_it_is_deleted() {
         .map(|(path, bytes)| (path.strip_prefix(place.path("work/.nofx")).map(Path::to_owned).unwrap_or(path), bytes));
     assert_eq!(moved("work/.nofx.retired"), old.collect::<Vec<_>>());
     assert!(place.path("work/.nofx/store/nofx.redb").exists());
-    // The old extension goes on writing, and its files are moved beside those.
+    // The old extension keeps writing, and its files are moved beside those.
     place.write("work/.nofx/agents.json", LEGACY);
     place.run(migrate).done();
     assert!(place.path("work/.nofx.retired-2/agents.json").exists());
@@ -82,7 +82,7 @@ fn what_is_written_while_the_folder_is_moved_is_migrated_too() {
     (0..20).for_each(|number| place.write(&format!("work/.nofx/sessions/old-{number}.json"), session("x", "y")));
     let is_done = AtomicBool::new(false);
     let written = std::thread::scope(|scope| {
-        // The old extension goes on until its folder is gone. It replaces whole files.
+        // The old extension keeps writing until its folder is gone. It replaces whole files.
         let writer = scope.spawn(|| {
             for number in 0.. {
                 let id = format!("late-{number}");

@@ -1,4 +1,4 @@
-//! Finding damage, and copying a store in use.
+//! Finds damage, and copies a store in use.
 
 use std::fs;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -1,4 +1,4 @@
-//! Signals that ask the program to end, and what is left of one that was killed.
+//! Signals that ask the program to end, and what a killed one leaves.
 
 use std::fs;
 use std::io::Write;
@@ -10,7 +10,7 @@ use nofx_core::Deadline;
 
 use crate::program::{DUMP, Place, dump_of, run};
 
-/// A store that takes some time to be read, in `x.redb`, and its full dump in `x.ndjson`. What is written goes to the folder `out`.
+/// A store that takes some time to read, in `x.redb`, and its full dump in `x.ndjson`. Output goes to the folder `out`.
 fn with_much() -> Place {
     let place = Place::new();
     let dump = dump_of("s1", (0..40_000).map(|number| format!("message {number}")));
@@ -20,7 +20,7 @@ fn with_much() -> Place {
     place
 }
 
-/// Everything that writes something in a temporary folder.
+/// Every command that writes to a temporary folder.
 const MAKING: [&str; 7] = [
     "dump --full --store redb:x.redb -o out/older.txt",
     "dump --store redb:x.redb -o out/new.txt",
@@ -38,7 +38,7 @@ fn names(place: &Place) -> Vec<PathBuf> {
     names
 }
 
-/// Starts a command and waits until it has made something in `out`, beside what was there. `None` if it was done before that was seen.
+/// Starts a command and waits until it has created something in `out`, besides what was there. `None` if it finished before that was seen.
 fn begun(place: &Place, words: &str) -> Option<Child> {
     let before = names(place);
     let mut command = place.command(words.split(' '));
@@ -46,7 +46,7 @@ fn begun(place: &Place, words: &str) -> Option<Child> {
     is_making(place, &before, &mut child).then_some(child)
 }
 
-/// Waits until a command has made something beside what was there before it was started; `false` if it ended before that was seen.
+/// Waits until a command has created something besides what was there when it started; `false` if it ended before that was seen.
 fn is_making(place: &Place, before: &[PathBuf], child: &mut Child) -> bool {
     let patience = Deadline::after(Duration::from_secs(60));
     while names(place) == before {

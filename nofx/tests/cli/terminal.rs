@@ -1,4 +1,4 @@
-//! What a terminal and a pipe get.
+//! Output on a terminal and in a pipe.
 
 use std::io::{BufRead, BufReader};
 use std::process::Stdio;
@@ -48,11 +48,11 @@ fn names_from_elsewhere_do_not_drive_the_terminal() {
     run.failed(10, "`evil\\u{1b}[2J\\u{202e}txt\\n` does not exist");
 }
 
-/// Drives a terminal wherever it is printed: erases, writes to the clipboard, rings, as one character, as another order of letters.
+/// Controls a terminal when printed: erases, writes to the clipboard, rings, as one character, as another order of letters.
 #[cfg(unix)]
 const EVIL: &str = "\u{1b}[2J\u{1b}]52;c;ZXZpbA==\u{7}\u{9b}31m\u{7f}\u{202e}";
 
-/// A store where everything that people and programs write is like that.
+/// A store in which everything that people and programs write looks like that.
 #[cfg(unix)]
 fn with_evil() -> Place {
     let place = Place::new();
@@ -67,7 +67,7 @@ fn with_evil() -> Place {
     place
 }
 
-/// Returns what shows what a new terminal gets and types on it, and the terminal.
+/// Returns what shows the output of a new terminal and types on it, and the terminal.
 #[cfg(unix)]
 fn terminal() -> (std::fs::File, std::fs::File) {
     use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
@@ -87,12 +87,12 @@ fn terminal() -> (std::fs::File, std::fs::File) {
 fn shown_on(mut screen: std::fs::File) -> String {
     use std::io::Read;
     let mut shown = Vec::new();
-    // Linux tells the end as an error.
+    // Linux reports the end as an error.
     _ = screen.read_to_end(&mut shown);
     String::from_utf8(shown).expect("text").replace("\r\n", "\n")
 }
 
-/// Runs the program with its standard output on a terminal, and returns what that gets, and the standard error output.
+/// Runs the program with its standard output on a terminal, and returns what that shows, and standard error.
 #[cfg(unix)]
 fn on_a_terminal(place: &Place, words: &str) -> (String, String) {
     let (screen, terminal) = terminal();
@@ -106,7 +106,7 @@ fn on_a_terminal(place: &Place, words: &str) -> (String, String) {
     (shown, String::from_utf8(told).expect("text").replace("\r\n", "\n"))
 }
 
-/// Runs the program with a person at the terminal who has typed this, and returns its exit code and what is shown.
+/// Runs the program with a user at the terminal who has typed this, and returns its exit code and what is shown.
 #[cfg(unix)]
 pub(crate) fn with_a_person(place: &Place, words: &str, typed: &str) -> (Option<i32>, String) {
     use std::io::Write;

@@ -1,4 +1,4 @@
-//! Migrating into a store that others use meanwhile.
+//! Migrating into a store that others use concurrently.
 
 use std::process::Stdio;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -58,7 +58,7 @@ fn a_store_in_use_loses_nothing_while_something_is_migrated_into_it() {
                         let entry = NewEntry { at: Timestamp::from_millis(number), body };
                         match store.commit(store.batch().append(log.clone(), vec![entry])).await {
                             Ok(_) => number += 1,
-                            // The other program did not make room in time; this one may try again.
+                            // The other program did not release the store in time; this one may try again.
                             Err(error) => assert_eq!(error.code(), "locked", "{error}"),
                         }
                         match store.head(log).await {
@@ -76,7 +76,7 @@ fn a_store_in_use_loses_nothing_while_something_is_migrated_into_it() {
             let run = run(&mut migrate(&place, &store));
             done.store(true, Ordering::SeqCst);
             let written = writer.join().expect("the writer ends");
-            println!("{store}: {written} entries meanwhile; {}", run.out.lines().last().unwrap_or_default());
+            println!("{store}: {written} entries written concurrently; {}", run.out.lines().last().unwrap_or_default());
             assert!(run.done().out.contains("verified: the target has everything"));
             written
         });

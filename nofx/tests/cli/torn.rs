@@ -1,4 +1,4 @@
-//! What is cut, and what a killed host left: every command says what is damaged, at once, and nothing else.
+//! Truncated files, and what a killed host left: every command immediately says what is damaged, and nothing else.
 
 use std::fs;
 use std::path::PathBuf;
@@ -10,13 +10,13 @@ use crate::host::Host;
 use crate::looking::LOOKING;
 use crate::program::{Place, Run, dump_of};
 
-/// How long a command may take that has nothing to wait for; a hundred times what it takes.
+/// How long a command that has nothing to wait for may take; a hundred times what it takes.
 const DEADLINE: Duration = Duration::from_secs(60);
 
-/// Says how many of the trials are made: each of so many, or all with 1.
+/// The variable that says how many of the trials to run: one of this many, or all with 1.
 const EVERY: &str = "NOFX_DAMAGE_EVERY";
 
-/// How many are made if it says nothing.
+/// How many to run by default.
 const USUALLY: usize = 60;
 
 /// A store in the folder `store`, and what it holds.
@@ -41,7 +41,7 @@ impl Torn {
         Self { place, store, whole }
     }
 
-    /// Lays the store down with the first bytes of one of its files.
+    /// Writes the store with one of its files truncated to its first bytes.
     fn cut(&self, file: &PathBuf, length: usize) {
         fs::remove_dir_all(self.place.path("store")).expect("it works");
         fs::create_dir(self.place.path("store")).expect("it works");
@@ -54,7 +54,7 @@ impl Torn {
         }
     }
 
-    /// Runs a command, and ends it where it does not end by itself.
+    /// Runs a command, and kills it if it does not end on its own.
     fn run(&self, words: &str) -> Run {
         _ = fs::remove_dir_all(self.place.path("made"));
         let words = words.replace("STORE", &self.store);
@@ -76,7 +76,7 @@ impl Torn {
     }
 }
 
-/// Demands that a command did what it should, or said in a line and a hint what is damaged.
+/// Requires that a command did what it should, or said in a line and a hint what is damaged.
 #[track_caller]
 fn is_told(run: &Run, what: &str) {
     assert!([0, 23, 27, 28, 29].contains(&run.code), "{what}: {run:?}");
@@ -84,7 +84,7 @@ fn is_told(run: &Run, what: &str) {
     for never in ["panicked", "try again later", "unavailable"] {
         assert!(!told.contains(never), "{what}: {run:?}");
     }
-    // Migrating a legacy folder also tells how far it is, on a terminal only.
+    // Migrating a legacy folder also reports progress, on a terminal only.
     assert_eq!(run.err.lines().count(), if run.code == 0 { 0 } else { 2 }, "{what}: {run:?}");
 }
 
@@ -97,7 +97,7 @@ on_each_backend! {
     what_a_killed_host_left_is_read_by_every_command
 }
 
-/// Cuts every file of a store at each 64th, for each command.
+/// Truncates every file of a store at each 64th of its length, for each command.
 fn a_cut_is_told_by_every_command(store: &str) {
     for is_killed in [false, true] {
         let torn = Torn::new(store, is_killed);

@@ -1,4 +1,4 @@
-//! Stores that a later version wrote, as the program of this one meets them.
+//! Stores of a later version, as this version's program sees them.
 
 use std::fs;
 
@@ -6,7 +6,7 @@ use crate::program::sha256;
 use crate::program::{Place, session};
 use crate::reading::with_sessions;
 
-/// Makes what a redb store says of itself that of format 2, which a program of format 1 can read.
+/// Makes a redb store claim format 2, readable by a program of format 1.
 fn redb_of_a_later_version(place: &Place, name: &str) {
     let database = redb::Database::open(place.path(name)).expect("a redb file");
     let transaction = database.begin_write().expect("it works");
@@ -63,7 +63,7 @@ fn a_store_of_a_later_format_is_read_and_not_written() {
         let kept = bytes();
         let after = seen();
         for ((words, before), after) in looks.iter().zip(before).zip(after) {
-            // What the file says of itself may have another length.
+            // What the file says about itself may have another length.
             assert!(*words == "stats --json" || before == after, "{words}: {after}");
         }
         place.run(&format!("backup --to redb:backup-{file}.redb --store {store}")).done();
@@ -90,7 +90,7 @@ fn a_store_of_a_later_format_is_read_and_not_written() {
     }
 }
 
-/// What no version writes yet.
+/// Content that no version writes yet.
 const LATER: [&str; 5] = [
     r#"{"record":"agent","id":"ada","body":{"id":"ada","name":"Ada","later":[1.10,1e400,"cut \ud83d"]}}"#,
     r#"{"record":"later-kind","id":"x/y","body":{"$schema":7,"shape":[1.10,1e400,"cut \ud83d"]}}"#,

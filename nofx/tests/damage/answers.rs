@@ -1,30 +1,30 @@
-//! Everything that a store is asked, what it answers, and whether that may be.
+//! All questions to a store, its answers, and whether those are allowed.
 
 use futures_util::{Stream, StreamExt};
 use nofx::{Error, LogEntry, LogHead, LogQuery, LogScan, LogState, Record, RecordKey, Result, ScanQuery, Store};
 
 use crate::places::{log, logs, record};
 
-/// Items of a page: few, so that there are several.
+/// Items per page: few, so that there are several pages.
 const PAGE: usize = 16;
 
-/// What a store answers, `Item` being what it answers about one thing.
+/// What a store answers, `Item` being the answer about one thing.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Said<R, H, E> {
     /// All records, as they are listed.
     pub(crate) records: Vec<R>,
     /// The heads of all logs, as they are listed.
     pub(crate) logs: Vec<H>,
-    /// The heads of every log that was ever there.
+    /// The heads of every log that ever existed.
     pub(crate) heads: Vec<H>,
     /// The entries of each of those.
     pub(crate) entries: Vec<Vec<E>>,
 }
 
-/// What a whole store answers.
+/// The answers of an intact store.
 pub(crate) type Answers = Said<Record, LogHead, LogEntry>;
 
-/// What a damaged store answers, and what it says of each record that is asked for by its key.
+/// The answers of a damaged store, and what it says about each record that is asked for by key.
 #[derive(Debug)]
 pub(crate) struct Given {
     said: Said<Result<Record>, Result<LogHead>, Result<LogEntry>>,
@@ -52,7 +52,7 @@ impl Answers {
         self.records.sort_by(|one, other| one.key.cmp(&other.key));
     }
 
-    /// Adds an entry that was acknowledged to the log in which [`APPENDED`] says they are written.
+    /// Adds an entry that was acknowledged, to the log that [`APPENDED`] names.
     pub(crate) fn with_entry(&mut self, entry: LogEntry) {
         let at = logs().iter().position(|one| *one == log(APPENDED)).expect("it is among them");
         let heads = self.logs.iter_mut().chain(&mut self.heads).filter(|head| head.log == log(APPENDED));
@@ -62,23 +62,23 @@ impl Answers {
         self.entries[at].push(entry);
     }
 
-    /// Returns how many entries the log has to which entries are written.
+    /// Returns the length of the log to which entries are appended.
     pub(crate) fn appended(&self) -> u64 {
         self.heads.iter().find(|head| head.log == log(APPENDED)).expect("it is among them").length
     }
 }
 
-/// The record that a damaged store is to take.
+/// The record to write to a damaged store.
 pub(crate) const WRITTEN: &str = "zoe";
 
-/// The log that a damaged store is to take an entry into.
+/// The log to append an entry to in a damaged store.
 pub(crate) const APPENDED: &str = "short";
 
 async fn all<T>(items: impl Stream<Item = Result<T>>) -> Vec<Result<T>> {
     items.collect().await
 }
 
-/// Says of each what was answered, or of all that nothing was.
+/// Records for each thing what was answered, or for all that nothing was.
 fn each<K: Clone, T>(keys: &[K], answer: Result<Vec<Result<T>>>) -> Vec<(K, Result<T>)> {
     match answer {
         Ok(answers) => keys.iter().cloned().zip(answers).collect(),
@@ -87,7 +87,7 @@ fn each<K: Clone, T>(keys: &[K], answer: Result<Vec<Result<T>>>) -> Vec<(K, Resu
 }
 
 impl Given {
-    /// Returns the answers of a store that is whole.
+    /// Returns the answers of an intact store.
     pub(crate) fn whole(self) -> Answers {
         fn whole<T>(items: Vec<Result<T>>) -> Vec<T> {
             items.into_iter().map(|item| item.expect("a whole store")).collect()
@@ -110,7 +110,7 @@ impl Given {
         records.chain(logs).chain(heads).chain(entries).chain(got)
     }
 
-    /// Judges what was answered by what is there, and returns how many things were hidden; or what is wrong.
+    /// Compares the answers with what exists, and returns how many things were hidden; or what is wrong.
     pub(crate) fn judge(&self, truth: &Answers) -> Result<usize, String> {
         let records = among("scan", &self.said.records, &truth.records)?;
         let logs = among("logs", &self.said.logs, &truth.logs)?;
@@ -133,7 +133,7 @@ impl Given {
         for (at, entries) in self.said.entries.iter().enumerate() {
             let what = format!("read {}", truth.heads[at].log);
             if truth.heads[at].state == LogState::Removed && entries.iter().any(Result::is_err) {
-                // What stands in a log is read also where it was lost that it was removed, and that is told behind it.
+                // The entries of a log are also read if its removal was lost, which is reported after them.
                 continue;
             }
             hidden = hidden.max(among(&what, entries, &truth.entries[at])?);
@@ -152,8 +152,8 @@ impl Given {
     }
 }
 
-/// Demands that what was given stands in the truth, in its order, and that whatever is left out is told by an error; returns
-/// how much that is.
+/// Requires that the answers are part of the truth, in its order, and that whatever is missing is reported by an error; returns
+/// how much is missing.
 fn among<T: PartialEq + std::fmt::Debug>(what: &str, given: &[Result<T>], truth: &[T]) -> Result<usize, String> {
     let mut left = truth.iter();
     let mut count = 0;

@@ -1,30 +1,30 @@
-//! What became of the trials, as counts.
+//! The outcomes of the trials, counted.
 
 use std::fmt::Write;
 
 use nofx::json::quote;
 
-/// What became of the trials of a store.
+/// The outcomes of the trials of a store.
 #[derive(Debug, Default)]
 pub(crate) struct Counts {
     pub(crate) trials: usize,
-    /// The answers were as before.
+    /// The answers were the same as before.
     pub(crate) as_before: usize,
-    /// Something was told to be damaged.
+    /// Something was reported as damaged.
     pub(crate) corrupt: usize,
-    /// It was told to be of a later version.
+    /// It was reported to be of a later version.
     pub(crate) too_new: usize,
-    /// It was told not to be a store.
+    /// It was reported not to be a store.
     pub(crate) foreign: usize,
-    /// There was told to be none.
+    /// It was reported that there is no store.
     pub(crate) no_store: usize,
-    /// The newest commit was missing, of which nothing else spoke.
+    /// The newest commit was missing, and nothing else proved that it existed.
     pub(crate) newest_missing: usize,
     /// It could not be opened, so that everything was hidden.
     pub(crate) unopened: usize,
-    /// How many things of a kind one damage hid at most in a store that could be opened.
+    /// The most things of a kind that one damage hid in a store that could be opened.
     pub(crate) hidden_most: usize,
-    /// What may not be.
+    /// Outcomes that are not allowed.
     pub(crate) failures: Vec<String>,
 }
 
@@ -45,12 +45,12 @@ impl Counts {
         ]
     }
 
-    /// Writes them for people, in a line.
+    /// Writes them for people, on one line.
     pub(crate) fn line(&self) -> String {
         self.columns().map(|(name, count)| format!("{name} {count}")).join(", ")
     }
 
-    /// Writes them as an object of JSON.
+    /// Writes them as a JSON object.
     pub(crate) fn json(&self, store: &str, seconds: f64) -> String {
         let mut json = format!("{{\"store\":{},\"seconds\":{seconds:.1}", quote(store));
         for (name, count) in self.columns() {

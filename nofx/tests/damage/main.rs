@@ -1,7 +1,7 @@
-//! What one damaged byte, or one cut, does to a small store: it hides one thing, and says so.
+//! The effect of one damaged byte, or one truncation, on a small store: it hides one thing, and says so.
 //!
-//! Each trial lays a store down, damages it in one place, asks it everything, writes to it and asks again after reopening it.
-//! Without a word, each 1009th byte is flipped; `NOFX_DAMAGE_EVERY=1` flips them all, as `cargo xtask damage` does, which also
+//! Each trial writes a store, damages it in one place, asks it everything, writes to it and asks again after reopening it.
+//! By default, each 1009th byte is flipped; `NOFX_DAMAGE_EVERY=1` flips them all, as `cargo xtask damage` does, which also
 //! reads the counts that are written to the folder `NOFX_DAMAGE_OUT`.
 
 mod answers;
@@ -15,7 +15,7 @@ use places::{Backend, State};
 
 fn main() {
     let mut arguments = Arguments::from_args();
-    // Panics, and what is printed, are those of the process.
+    // Panics, and printed output, are global to the process.
     arguments.test_threads = Some(1);
     let mut trials = Vec::new();
     for backend in [Backend::Redb, Backend::Journal, Backend::Fs, Backend::Objects] {

@@ -1,4 +1,4 @@
-//! A small store of each backend, as files that can be laid down again and again, and the ways to damage them.
+//! A small store of each backend, as files that can be written again and again, and the ways to damage them.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,7 +7,7 @@ use nofx::{Body, Expect, Kind, Location, LogKey, NewEntry, Options, RecordKey, R
 
 use crate::answers::Answers;
 
-/// Which backend keeps the store.
+/// The backend of the store.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Backend {
     Redb,
@@ -20,9 +20,9 @@ pub(crate) enum Backend {
 /// How the store was left.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum State {
-    /// By closing it.
+    /// It was closed.
     Closed,
-    /// By the end of its host, without a word.
+    /// Its host ended without closing it.
     Killed,
 }
 
@@ -81,7 +81,7 @@ impl Image {
                 }
             }
         }
-        // A folder comes before what is in it.
+        // A folder comes before its content.
         image.folders.sort();
         image.files.sort();
         image
@@ -93,7 +93,7 @@ impl Image {
         all.filter_map(|path| Some(path.file_name()?.to_string_lossy().into_owned()))
     }
 
-    /// Lays the store down in a folder, damaged.
+    /// Writes the store to a folder, damaged.
     pub(crate) fn lay(&self, root: &Path, damage: Option<&Damage>) {
         self.folders.iter().for_each(|folder| fs::create_dir_all(root.join(folder)).expect("a folder"));
         for (number, (name, bytes)) in self.files.iter().enumerate() {
@@ -103,8 +103,8 @@ impl Image {
         }
     }
 
-    /// Returns every damage that is tried: of all bytes each `every`th is flipped, and each file is cut at each 64th, of
-    /// which so many are left out that both kinds take about as long as each other.
+    /// Returns every damage to try: each `every`th of all bytes is flipped, and each file is truncated at each 64th of its length, of
+    /// which so many are skipped that both kinds take about the same time.
     pub(crate) fn damages(&self, every: usize) -> Vec<Damage> {
         let files = || self.files.iter().map(|(_, bytes)| bytes.len()).enumerate();
         let flips = files().flat_map(|(file, length)| (0..length).map(move |at| Damage { file, what: What::Flip(at) }));
@@ -126,9 +126,9 @@ pub(crate) struct Damage {
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum What {
-    /// One bit of the byte here is the other one.
+    /// One bit of the byte here is flipped.
     Flip(usize),
-    /// Nothing is left from here on.
+    /// Everything from here on is missing.
     Cut(usize),
 }
 
@@ -148,12 +148,12 @@ impl Damage {
         match backend {
             Backend::Redb | Backend::Journal => file.ends_with("x.redb"),
             Backend::Fs => file.ends_with("config.json"),
-            // Every object has a checksum over all that it says.
+            // Every object has a checksum over its whole content.
             Backend::Objects => false,
         }
     }
 
-    /// Says what is done where.
+    /// Describes the damage.
     pub(crate) fn told(&self, image: &Image) -> String {
         let file = image.files[self.file].0.display();
         match self.what {
@@ -163,12 +163,12 @@ impl Damage {
     }
 }
 
-/// Returns which bit of a byte is flipped: any, and always the same.
+/// Returns which bit of a byte is flipped: any, but always the same.
 fn bit(at: usize) -> u8 {
     1 << ((at ^ (at >> 3)) % 8)
 }
 
-/// A store that is to be damaged, and what it answers while it is whole.
+/// A store to be damaged, and its answers while it is intact.
 #[derive(Debug)]
 pub(crate) struct Sample {
     pub(crate) image: Image,
@@ -178,7 +178,7 @@ pub(crate) struct Sample {
 }
 
 impl Sample {
-    /// Makes a store in a folder: part of it was closed once, so that the backend has put it in order, the rest is new.
+    /// Creates a store in a folder: part of it was closed once, so that the backend has applied it, the rest is new.
     pub(crate) async fn make(backend: Backend, state: State, folder: &Path) -> Result<Self> {
         let location = backend.location(folder);
         let mut options = Options::default();
@@ -219,7 +219,7 @@ pub(crate) fn log(id: &str) -> LogKey {
     LogKey::new(Kind::of("history"), id).expect("a key")
 }
 
-/// Returns every log that the store ever had.
+/// Returns every log that ever existed in the store.
 pub(crate) fn logs() -> Vec<LogKey> {
     ["long", "short", "sealed", "removed", "late"].map(log).to_vec()
 }
@@ -257,7 +257,7 @@ async fn go_on(store: &Store) -> Result<()> {
     Ok(())
 }
 
-/// The newest commit, of which nothing else may speak.
+/// The newest commit, of which there may be no other proof.
 async fn last(store: &Store) -> Result<()> {
     let batch = store.batch().put(record("eve"), Expect::Absent, body("Eve")).append(log("late"), entries(1));
     store.commit(batch).await?.committed().map(drop)

@@ -1,4 +1,4 @@
-//! One trial after the other, each with a deadline.
+//! Runs one trial after the other, each with a deadline.
 
 use std::fs;
 use std::io;
@@ -16,16 +16,16 @@ use crate::places::{Backend, Damage, Sample, State, body, entry, log, record};
 /// How long a trial may take, which is a thousand times what it takes.
 const DEADLINE: Duration = Duration::from_secs(30);
 
-/// After so many trials that did not end, the others are not made.
+/// After this many trials that did not end, the rest are not run.
 const HANGS: usize = 3;
 
-/// How many failures are told.
+/// How many failures are reported.
 const TOLD: usize = 20;
 
-/// What panics said since they were looked at.
+/// The messages of panics since they were last taken.
 static PANICS: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
-/// Damages a store in each way, and demands of each trial what it must answer.
+/// Damages a store in each way, and requires the right answers from each trial.
 pub(crate) fn run(backend: Backend, state: State) -> Result<(), String> {
     let every = std::env::var("NOFX_DAMAGE_EVERY").ok().and_then(|every| every.parse().ok()).unwrap_or(1009).max(1);
     let name = format!("{}::{}", backend.name(), state.name());
@@ -60,7 +60,7 @@ pub(crate) fn run(backend: Backend, state: State) -> Result<(), String> {
                 hangs += 1;
                 failures.push(format!("no answer in {} s", DEADLINE.as_secs()));
             }
-            // It panicked, which was told.
+            // It panicked, which was reported.
             Err(mpsc::RecvTimeoutError::Disconnected) => {}
         }
         counts.trials += 1;
@@ -82,7 +82,7 @@ pub(crate) fn run(backend: Backend, state: State) -> Result<(), String> {
         let json = counts.json(&name, took as f64 / 1000.0);
         fs::create_dir_all(&out).and_then(|()| fs::write(file, json)).map_err(|error| error.to_string())?;
     }
-    // A thread that does not end would hold up the end of the test.
+    // A thread that does not end would block the end of the test.
     runtime.shutdown_background();
     match counts.failures.is_empty() {
         true => Ok(()),
@@ -90,7 +90,7 @@ pub(crate) fn run(backend: Backend, state: State) -> Result<(), String> {
     }
 }
 
-/// Returns what was said by the panics since this was asked last, the same only once.
+/// Returns the messages of panics since the last call, without repetition.
 fn panics() -> Vec<String> {
     let mut panics = std::mem::take(&mut *PANICS.lock().unwrap_or_else(PoisonError::into_inner));
     panics.sort();
@@ -99,15 +99,15 @@ fn panics() -> Vec<String> {
     panics.iter().map(|panic| format!("one of {all} panics: {panic}")).collect()
 }
 
-/// Makes a folder whose files no disk has to flush, where the system has such a place.
+/// Creates a folder whose files are never flushed to a disk, if the system has such a place.
 fn in_memory() -> io::Result<TempDir> {
     tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir())
 }
 
-/// What became of a trial.
+/// The outcome of a trial.
 #[derive(Debug, Default)]
 struct Outcome {
-    /// The codes of what was told.
+    /// The codes of the reported errors.
     corrupt: bool,
     too_new: bool,
     foreign: bool,
@@ -143,12 +143,12 @@ struct Trial<'t> {
 }
 
 impl Trial<'_> {
-    /// Reads the store, writes to it and reads it again, each time through a handle of its own.
+    /// Reads the store, writes to it and reads it again, each time through a new handle.
     async fn run(&self) -> Result<Outcome, String> {
         let mut outcome = Outcome::default();
-        // What may be the truth, as far as the answers have told.
+        // What may be the truth, as far as the answers have shown.
         let mut truths = vec![self.sample.now.clone()];
-        // In object storage every commit is an object of its own, without which everything before it is read.
+        // In object storage every commit is a separate object; without it, everything before it is read.
         if self.state == State::Killed || self.backend == Backend::Objects {
             truths.push(self.sample.before.clone());
         }
@@ -194,7 +194,7 @@ impl Trial<'_> {
         Ok(())
     }
 
-    /// Writes a record and an entry, each of which is acknowledged or refused for what is damaged.
+    /// Writes a record and an entry, each of which is acknowledged or refused because something is damaged.
     async fn write(&self, store: &Store, truths: &mut Vec<Answers>, outcome: &mut Outcome) -> Result<(), String> {
         let written = store.commit(store.batch().put(record(WRITTEN), Expect::Absent, body(WRITTEN))).await;
         match written.and_then(nofx::Outcome::committed) {
@@ -224,7 +224,7 @@ impl Trial<'_> {
         Ok(())
     }
 
-    /// Demands that an error is one that damage may have, and that it names something.
+    /// Requires that an error is one that damage may cause, and that it names something.
     fn allow(&self, step: &str, error: &Error, outcome: &mut Outcome) -> Result<(), String> {
         let told = error.chain();
         let is_at_opening = step.ends_with("opening");
@@ -254,7 +254,7 @@ impl Trial<'_> {
     }
 }
 
-/// What is printed to the standard error output, which goes to a file.
+/// Redirects what is printed to standard error to a file.
 #[derive(Debug)]
 struct Printed {
     #[cfg(unix)]
@@ -274,7 +274,7 @@ impl Printed {
         Ok(Self { file, before, seen: Default::default() })
     }
 
-    /// Returns what was printed since this was asked last.
+    /// Returns what was printed since the last call.
     fn since(&self) -> Option<String> {
         use std::os::unix::fs::FileExt;
         use std::sync::atomic::Ordering;

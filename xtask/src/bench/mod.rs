@@ -1,14 +1,14 @@
-//! `cargo xtask bench`: speed, always beside a peer in the same run.
+//! `cargo xtask bench`: speed, always compared with a peer in the same run.
 //!
-//! Machines are noisy and their disks differ, so nothing here is judged in seconds: each contestant takes its turn in
-//! each round, and what counts is the ratio to the first one within a round. Flushes and bytes are exact.
+//! Machines are noisy and their disks differ, so nothing here is judged in seconds: each contestant takes a turn in
+//! each round, and what counts is the ratio to the first contestant within a round. Flushes and bytes are exact.
 
 #[cfg(feature = "bench")]
 mod measured;
 
 use std::process::{Command, ExitCode};
 
-/// Measures the store beside its peers and prints ratios.
+/// Measure the store and its peers and print ratios.
 ///
 /// Example: `cargo xtask bench append --rounds 5`
 #[derive(Debug, clap::Args)]
@@ -16,27 +16,27 @@ pub(crate) struct Args {
     /// What to measure.
     #[arg(value_enum, default_value = "append")]
     what: What,
-    /// How often each contestant takes its turn; the median counts.
+    /// How often each contestant takes a turn; the median counts.
     #[arg(long, default_value_t = 5)]
     rounds: usize,
-    /// How long a turn takes, in milliseconds.
+    /// The length of a turn, in milliseconds.
     #[arg(long, default_value_t = 500)]
     turn: u64,
-    /// How many minutes `load` works.
+    /// How many minutes `load` runs.
     #[arg(long, default_value_t = 10)]
     minutes: u64,
-    /// Writes what was measured to `docs/performance.md`, with its pictures.
+    /// Write the results to `docs/performance.md`, with its charts.
     #[arg(long)]
     write: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 enum What {
-    /// Everything below but `load`, for a machine that does nothing else.
+    /// Everything below except `load`, for an otherwise idle machine.
     All,
-    /// Durable appends of 500-byte messages by 1, 16 and 64 sessions at once.
+    /// Durable appends of 500-byte messages by 1, 16 and 64 concurrent sessions.
     Append,
-    /// How long one message takes, alone and beside others.
+    /// The latency of one message, alone and beside other callers.
     Latency,
     /// Opening a store of 10,000 sessions and showing 50 of them.
     Listing,
@@ -44,19 +44,19 @@ enum What {
     Sizes,
     /// Sessions of many messages, and forks of forks.
     Long,
-    /// What conversations take on the disk, beside SQLite and zstd.
+    /// The disk space of conversations, compared with SQLite and zstd.
     Disk,
     /// Opening a store of 1 GB whose host was killed.
     Crash,
-    /// Searching 200 MB of conversations, beside grep and others over the same bytes.
+    /// Searching 200 MB of conversations, compared with grep and others on the same bytes.
     Search,
-    /// Migrating and verifying a legacy workspace of 170 MiB, beside a parser that reads the same files; with its memory.
+    /// Migrating and verifying a legacy workspace of 170 MiB, compared with a parser that reads the same files; with its memory.
     Migrate,
-    /// The memory of a store that 16 agents write and others read, list, search and clean up, minute by minute.
+    /// The memory of a store that 16 agents write to and others read, list, search and clean up, minute by minute.
     Load,
 }
 
-/// Runs the benchmark, optimised and with the peers: any other build hands over to such a build of itself.
+/// Runs the benchmark, optimised and with the peers: any other build runs such a build of itself.
 pub(crate) fn run(args: &Args) -> crate::Result<ExitCode> {
     #[cfg(feature = "bench")]
     if !cfg!(debug_assertions) {

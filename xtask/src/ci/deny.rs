@@ -1,4 +1,4 @@
-//! Licenses, banned crates and sources of every dependency, judged by cargo-deny as `deny.toml` says.
+//! Licenses, banned crates and sources of every dependency, checked by cargo-deny according to `deny.toml`.
 
 use std::env::consts::EXE_SUFFIX;
 use std::ffi::OsString;
@@ -12,7 +12,7 @@ use crate::workspace::{cargo, root};
 /// package ids, so it is built from source: about three minutes on two cores.)
 const VERSION: &str = "0.20.2";
 
-/// Runs the three checks that need no more than the registry.
+/// Runs the three checks that need only the registry.
 ///
 /// `advisories` is left out: its database is a git repository, and a build must not depend on reaching it.
 pub(crate) fn step() -> Result<Outcome> {

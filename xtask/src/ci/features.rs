@@ -1,4 +1,4 @@
-//! The facade must build with each of its features alone, with none, and as it comes.
+//! The facade must build with each of its features alone, with none, and with the default ones.
 
 use crate::Result;
 use crate::step::{Outcome, execute};

@@ -1,4 +1,4 @@
-//! Packages the sample extension and has the editor install it, as people do.
+//! Packages the sample extension and has the editor install it, as users do.
 
 use std::fs;
 use std::path::Path;

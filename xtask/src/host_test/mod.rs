@@ -1,7 +1,7 @@
 //! `cargo xtask host-test`: the addon and the sample extension in a real editor.
 //!
-//! code-server is VS Code with an extension host of its own; chromium shows it without a screen. Both steps that the network is
-//! needed for use npm's registry alone, and leave what they fetched in `target/host-test/tools`.
+//! code-server is VS Code with its own extension host; headless Chromium shows it. The two steps that need the network use only
+//! npm's registry, and leave what they fetched in `target/host-test/tools`.
 
 mod extension;
 mod tools;
@@ -16,19 +16,19 @@ use crate::node::{Build, fetched, installed, npm, package};
 use crate::step::{Outcome, Steps, execute, in_turn};
 use crate::workspace::root;
 
-/// What drives the browser.
+/// The script that drives the browser.
 const DRIVE: &str = "xtask/src/host_test/drive/main.js";
 
-/// How it ends if editor or browser do not even start, which says nothing about the extension.
+/// Its exit code if editor or browser do not even start, which says nothing about the extension.
 const NOT_STARTED: i32 = 77;
 
-/// Packages the sample extension, installs it in code-server and tries it there as people use it.
+/// Package the sample extension, install it in code-server and test it there as people use it.
 ///
-/// Needs Node 20, npm and chromium (or what CHROMIUM names; root installs Debian's) and says so where they are missing. Screenshots and
-/// logs are in `target/host-test/out`.
+/// Needs Node 20, npm and Chromium (or the browser that CHROMIUM names; as root, Debian's is installed) and reports if they are missing. Screenshots
+/// and logs are in `target/host-test/out`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Builds for release and measures: what the addon costs, beside other ways to read the same.
+    /// Build for release and measure: the cost of the addon, compared with other ways to read the same data.
     #[arg(long)]
     figures: bool,
 }
@@ -44,7 +44,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
 }
 
 fn figures() -> Result<Outcome> {
-    // Without its peer the rest is measured all the same, and says so.
+    // Without its peer, the rest is still measured, and says so.
     _ = fetched(npm(&package()).args(["run", "bench:peers"]))?;
     execute(npm(&package()).args(["run", "bench"]))
 }
@@ -64,7 +64,7 @@ pub(crate) fn step(build: Build) -> Result<Outcome> {
     }
 }
 
-/// Returns a folder of this test's own.
+/// Returns a folder for this test only.
 fn place(name: &str) -> PathBuf {
     root().join("target/host-test").join(name)
 }

@@ -1,4 +1,4 @@
-//! What the test needs of the machine, and what it fetches itself.
+//! What the test needs from the machine, and what it fetches itself.
 
 use std::ffi::OsString;
 use std::fs;
@@ -9,13 +9,13 @@ use crate::Result;
 use crate::node::{fetched, npm};
 use crate::step::{Outcome, execute, in_turn};
 
-/// The newest code-server that runs on Node 20, and what moves the mouse.
+/// The newest code-server that runs on Node 20, and the library that drives the browser.
 const PACKAGES: [&str; 2] = ["code-server@4.100.3", "playwright-core@1.65.1"];
 
 /// Native parts of the editor's server. Its own install script would fetch programs from outside the registry.
 const NATIVE: [&str; 4] = ["@vscode/spdlog", "node-pty", "native-watchdog", "@parcel/watcher"];
 
-/// Returns chromium: the one that is there, or the one of Debian, installed where that may be done unasked.
+/// Returns Chromium: an installed one, or Debian's, installed if that may be done without asking.
 pub(super) fn chromium() -> std::result::Result<OsString, String> {
     if let Some(found) = found() {
         return Ok(found);
@@ -29,7 +29,7 @@ pub(super) fn chromium() -> std::result::Result<OsString, String> {
         apt.env("DEBIAN_FRONTEND", "noninteractive").stdin(Stdio::null());
         apt
     };
-    // Old lists of packages may do.
+    // Old package lists may be good enough.
     _ = execute(apt().arg("update"));
     _ = execute(apt().args(["install", "--yes", "--no-install-recommends", "chromium"]));
     found().ok_or_else(|| format!("{MISSING}, which was tried"))
@@ -41,7 +41,7 @@ fn found() -> Option<OsString> {
     named.chain(usual).find(works)
 }
 
-/// Tells whether programs may be installed without asking anybody: root is a container or a machine for tests.
+/// Returns whether programs may be installed without asking: root is a container or a test machine.
 fn is_root() -> bool {
     let id = Command::new("id").arg("-u").output();
     id.is_ok_and(|id| id.stdout.trim_ascii() == b"0")
@@ -75,7 +75,7 @@ pub(super) fn install() -> Result<Outcome> {
     if !matches!(outcome, Outcome::Passed) {
         return Ok(outcome);
     }
-    // A script of node-pty fails after its part is built, so what counts is the part.
+    // A script of node-pty fails after its part is built, so only the part matters.
     _ = fetched(npm(&server).arg("rebuild").args(NATIVE))?;
     if !server.join("node_modules/node-pty/build/Release/pty.node").exists() {
         return Ok(Outcome::NotRun("code-server could not be installed: node-pty was not built".into()));

@@ -11,9 +11,9 @@ pub(crate) use package::{Build, build_extension, build_package, extension, packa
 use crate::Result;
 use crate::step::{Outcome, Steps, execute, in_turn};
 
-/// Builds the addon for development, with the features redb and fs, and runs the tests of the npm package and of the sample extension.
+/// Build the addon for development, with the features redb and fs, and run the tests of the npm package and of the sample extension.
 ///
-/// Needs Node 20 and npm, and says so where they are missing or where npm's registry cannot be reached.
+/// Needs Node 20 and npm, and reports if they are missing or npm's registry cannot be reached.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {}
 
@@ -23,7 +23,7 @@ pub(crate) fn run(_: &Args) -> Result<ExitCode> {
     Ok(steps.finish())
 }
 
-/// Runs the tests on the oldest Node that a host may have: that of VS Code 1.85. Its package on npm is for this platform alone.
+/// Runs the tests on the oldest supported Node: that of VS Code 1.85. Its package on npm is only for this platform.
 fn oldest() -> Result<Outcome> {
     match cfg!(all(target_os = "linux", target_arch = "x86_64")) {
         true => in_turn([&|| fetched(npm(&package()).args(["run", "fetch:oldest"])), &|| {

@@ -1,4 +1,4 @@
-//! npm, and what it fetches.
+//! npm, and the packages that it fetches.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -6,10 +6,10 @@ use std::process::{Command, Stdio};
 use crate::Result;
 use crate::step::{Outcome, execute};
 
-/// The oldest version of Node that anything was tried with.
+/// The oldest version of Node that was tested.
 const NODE: u32 = 20;
 
-/// Says what is missing, if Node and npm are not both there.
+/// Says what is missing, if Node and npm are not both installed.
 pub(crate) fn installed() -> std::result::Result<(), String> {
     let version = Command::new("node").arg("--version").output().ok().filter(|node| node.status.success());
     let version = version.ok_or("node is not installed")?;
@@ -26,16 +26,16 @@ pub(crate) fn installed() -> std::result::Result<(), String> {
     }
 }
 
-/// Returns npm at work in a folder.
+/// Returns npm, running in a folder.
 pub(crate) fn npm(folder: &Path) -> Command {
     let mut npm = Command::new("npm");
     npm.current_dir(folder).env("npm_config_audit", "false").env("npm_config_fund", "false");
     npm
 }
 
-/// Runs what fetches packages. A registry out of reach says nothing about the tree, so that is no failure of it.
+/// Runs a command that fetches packages. An unreachable registry says nothing about the tree, so that is not a failure.
 pub(crate) fn fetched(command: &mut Command) -> Result<Outcome> {
-    // Without a network the answer is the same after half an hour.
+    // Without a network, the answer is the same after half an hour.
     command.env("npm_config_fetch_retries", "1").env("npm_config_fetch_timeout", "60000");
     Ok(match execute(command)? {
         Outcome::Failed(reason) => Outcome::NotRun(format!("packages could not be installed: {reason}")),

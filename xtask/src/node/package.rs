@@ -1,4 +1,4 @@
-//! Builds the npm package and the sample extension that stands on it.
+//! Builds the npm package and the sample extension on top of it.
 
 use std::path::PathBuf;
 
@@ -10,9 +10,9 @@ use crate::workspace::root;
 /// How the addon is built.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Build {
-    /// Quickly, to be tested.
+    /// For development, which is quicker.
     Development,
-    /// As it is given away.
+    /// For release.
     Release,
 }
 
@@ -26,7 +26,7 @@ pub(crate) fn extension() -> PathBuf {
     root().join("examples/vscode-extension")
 }
 
-/// Builds the addon and the TypeScript above it.
+/// Builds the addon and the TypeScript on top of it.
 pub(crate) fn build_package(build: Build) -> Result<Outcome> {
     in_turn([&|| fetched(npm(&package()).arg("install")), &|| build_addon(build), &|| {
         execute(npm(&package()).args(["run", "build:ts"]))
@@ -37,7 +37,7 @@ fn build_addon(build: Build) -> Result<Outcome> {
     let mut addon = npm(&package());
     addon.args(["run", "build:addon", "--"]);
     match build {
-        // What a debugger needs makes the file ten times as large, and the tests pack and unpack it.
+        // Debug information makes the file ten times as large, and the tests pack and unpack it.
         Build::Development => addon.env("CARGO_PROFILE_DEV_DEBUG", "0"),
         Build::Release => addon.arg("--release"),
     };

@@ -1,4 +1,4 @@
-//! Installing the packages as people do, each time in a fresh folder.
+//! Installs the packages as users do, each time in a fresh folder.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -11,13 +11,13 @@ use crate::node::{fetched, npm};
 use crate::step::{Outcome, execute, now};
 use crate::workspace::root;
 
-/// A program that stands on the installed package.
+/// A program that uses the installed package.
 const PROGRAM: &str = include_str!("program.js");
 
 /// A package manager.
 pub(super) struct Manager {
     pub(super) name: &'static str,
-    /// The package that it is, and its program in there; npm comes with Node.
+    /// Its npm package, and its program in there; npm comes with Node.
     from: Option<(&'static str, &'static str)>,
     add: &'static [&'static str],
 }
@@ -33,8 +33,8 @@ pub(super) const ALL: [Manager; 3] = [
 ];
 
 impl Manager {
-    /// Installs `nofx-node` by its name, looks that one addon came with it, and runs a program on it. Tells how long it takes until the first
-    /// message is kept.
+    /// Installs `nofx-node` by name, checks that exactly one addon came with it, and runs a program that uses it. Reports how long it takes until
+    /// the first message is stored.
     pub(super) fn tries(&self, registry: &Registry) -> Result<Outcome> {
         let mut program = Command::new("npm");
         if let Some((package, path)) = self.from {
@@ -78,7 +78,7 @@ impl Manager {
     }
 }
 
-/// Installs without the optional packages, and looks that the error says what is missing.
+/// Installs without the optional packages, and checks that the error says what is missing.
 pub(super) fn without_addon(registry: &Registry) -> Result<Outcome> {
     let here = fresh("no-addon", registry)?;
     let mut install = npm(&here);
@@ -98,7 +98,7 @@ pub(super) fn without_addon(registry: &Registry) -> Result<Outcome> {
     })
 }
 
-/// Makes a folder whose packages come from the registry, and in which no manager keeps anything of an earlier time.
+/// Creates a folder whose packages come from the registry, and in which no package manager has a cache.
 fn fresh(name: &str, registry: &Registry) -> Result<PathBuf> {
     let here = root().join("target/npm/try").join(name);
     fs::create_dir_all(&here)?;
@@ -110,7 +110,7 @@ fn fresh(name: &str, registry: &Registry) -> Result<PathBuf> {
     Ok(here)
 }
 
-/// Returns the addons below a folder, and how large they are. What links lead to is found where it is.
+/// Returns the addons below a folder, and their sizes. Links are followed.
 fn addons(folder: &Path) -> Result<Vec<(PathBuf, u64)>> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder)?.flatten() {

@@ -1,4 +1,4 @@
-//! `cargo xtask pack`: the npm packages as they are published, and what an installation of them gives.
+//! `cargo xtask pack`: the npm packages as they are published, and a test of their installation.
 
 mod managers;
 mod registry;
@@ -14,20 +14,20 @@ use crate::node::{Build, build_package, installed, package};
 use crate::step::{Outcome, Steps};
 use crate::workspace::root;
 
-/// Packs `nofx-node` and one package for each platform, and tries their installation.
+/// Pack `nofx-node` and one package for each platform, and test their installation.
 ///
-/// The tarballs are in `target/npm`: that of `nofx-node`, which has no addon, and those of the platforms of which there is one. npm, pnpm
-/// and yarn each install them in a fresh folder from a registry on 127.0.0.1, where a program then uses a store; without
+/// The tarballs are in `target/npm`: that of `nofx-node`, which has no addon, and those of the platforms for which there is an addon. npm, pnpm
+/// and Yarn each install them in a fresh folder from a registry on 127.0.0.1, where a program then uses a store; without
 /// the optional packages it must say what is missing.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// A folder with addons for other platforms, such as `nofx-node.darwin-arm64.node`; that for this platform is built.
+    /// A folder with addons for other platforms, such as `nofx-node.darwin-arm64.node`; the one for this platform is built.
     #[arg(long, value_name = "FOLDER")]
     addons: Option<PathBuf>,
-    /// Builds for development, which is quicker; what is packed is then not for publishing.
+    /// Build for development, which is quicker; the result is then not for publishing.
     #[arg(long)]
     development: bool,
-    /// Packs what was built before.
+    /// Pack what was built before.
     #[arg(long, conflicts_with = "development")]
     no_build: bool,
 }
@@ -50,7 +50,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     Ok(steps.finish())
 }
 
-/// Packs what is built, and the addons of a folder, and tries it.
+/// Packs what is built, and the addons in a folder, and tests it.
 pub(crate) fn add_steps(steps: &mut Steps, others: Option<&Path>) {
     let mut staged = None;
     steps.run("pack", || {

@@ -1,4 +1,4 @@
-// Uses a store of each kind that the published addon has, as a host would. Says so when the first message is kept.
+// Uses a store of each kind that the published addon supports, as a host would. Prints when the first message is stored.
 const { open } = require('nofx-node');
 
 async function use(location) {

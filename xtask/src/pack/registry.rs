@@ -1,4 +1,4 @@
-//! A registry on 127.0.0.1 that has the packed packages and no other.
+//! A registry on 127.0.0.1 that has only the packed packages.
 
 use std::collections::HashMap;
 use std::fs;
@@ -12,7 +12,7 @@ use serde_json::json;
 use super::stage::{Packed, Stage};
 use crate::Result;
 
-/// What is answered for each path.
+/// The answer for each path.
 type Answers = HashMap<String, Vec<u8>>;
 
 /// The registry, which runs until this program ends.
@@ -25,7 +25,7 @@ pub(super) struct Registry {
 }
 
 impl Registry {
-    /// Begins to answer.
+    /// Starts to answer.
     pub(super) fn serve(stage: &Stage) -> Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         let url = format!("http://{}/", listener.local_addr()?);
@@ -40,7 +40,7 @@ impl Registry {
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 let answers = Arc::clone(&answers);
-                // One that breaks off is npm's to tell.
+                // npm reports a request that breaks off.
                 thread::spawn(move || answer(&stream, &answers).ok());
             }
         });
@@ -49,7 +49,7 @@ impl Registry {
     }
 }
 
-/// Returns what a registry says of a package.
+/// Returns the registry's metadata of a package.
 fn told(package: &Packed, tarball: &str) -> serde_json::Value {
     let pack = &package.pack;
     let mut version = package.manifest.clone();
@@ -60,7 +60,7 @@ fn told(package: &Packed, tarball: &str) -> serde_json::Value {
 fn answer(stream: &TcpStream, answers: &Answers) -> Result {
     let mut lines = BufReader::new(stream).lines();
     let request = lines.next().ok_or("no request")??;
-    // A request is answered once all of it was read.
+    // A request is answered once all of it has been read.
     while lines.next().transpose()?.is_some_and(|line| !line.is_empty()) {}
     let path = request.split(' ').nth(1).unwrap_or_default().replace("%2f", "/").replace("%2F", "/");
     let (status, body) = match answers.get(&path) {

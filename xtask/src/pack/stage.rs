@@ -1,4 +1,4 @@
-//! The folders that are packed, and the tarballs.
+//! The folders to be packed, and the tarballs.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -12,7 +12,7 @@ use crate::Result;
 use crate::node::{npm, package};
 use crate::workspace::root;
 
-/// What a manifest says for those who build the package, and not for those who install it.
+/// The parts of a manifest that are for building the package, not for installing it.
 const FOR_BUILDING: [&str; 4] = ["private", "scripts", "devDependencies", "napi"];
 
 /// Everything that is published.
@@ -30,7 +30,7 @@ pub(super) struct Packed {
     pub(super) pack: Pack,
 }
 
-/// What npm says of a tarball.
+/// What npm reports about a tarball.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Pack {
@@ -45,12 +45,12 @@ pub(super) struct Pack {
 }
 
 impl Stage {
-    /// Lays out all packages below a folder, with the addons of others, and packs them. What was in the folder is removed.
+    /// Lays out all packages below a folder, with the given addons, and packs them. The previous content of the folder is removed.
     pub(super) fn fill(folder: &Path, addons: &[&Path]) -> Result<Self> {
         _ = fs::remove_dir_all(folder);
         let platforms = folder.join("platforms");
         fs::create_dir_all(&platforms)?;
-        // The names and the platforms are in the package's manifest, below which alone napi makes folders.
+        // The names and the platforms are in the package's manifest, and napi creates folders only below it.
         fs::copy(package().join("package.json"), folder.join("package.json"))?;
         let napi = package().join("node_modules/@napi-rs/cli/dist/cli.js");
         let mut node = Command::new("node");
@@ -73,7 +73,7 @@ impl Stage {
         self.packages.len() - 1
     }
 
-    /// Returns the packages of platforms that have their addon.
+    /// Returns the platform packages that have their addon.
     pub(super) fn with_addon(&self) -> impl Iterator<Item = &Packed> {
         self.packages.iter().take(self.platforms()).filter(|package| package.is_complete)
     }
@@ -105,7 +105,7 @@ fn take_addons(folders: &[PathBuf], addons: &Path) -> Result {
     Ok(())
 }
 
-/// Lays out the package that people name: everything but an addon.
+/// Lays out the main package: everything except an addon.
 fn lay_out(main: &Path, platforms: &[PathBuf]) -> Result {
     let from = package();
     copy_without_addons(&from.join("dist"), &main.join("dist"))?;
@@ -137,7 +137,7 @@ fn copy_without_addons(from: &Path, to: &Path) -> Result {
     Ok(())
 }
 
-/// Packs a folder: beside the others if it is whole, elsewhere if it is a platform without its addon.
+/// Packs a folder: beside the others if it is complete, elsewhere if it is a platform without its addon.
 fn pack(package: &Path, folder: &Path) -> Result<Packed> {
     for license in ["LICENSE-APACHE", "LICENSE-MIT"] {
         fs::copy(root().join(license), package.join(license))?;

@@ -1,4 +1,4 @@
-//! `agents.json`, now and as it was when the snapshot was taken.
+//! `agents.json`, in its final state and as it was when the snapshot was taken.
 
 use super::cast::{API, Agent, CHRONICLE, HARBOUR, INTERFACE, SCOUT, TESTER};
 use super::json::Json;
@@ -10,7 +10,7 @@ pub(super) fn add(tree: &mut Tree) {
     tree.put("agents.json", current().pretty());
 }
 
-/// The agents with what `agents.json` says of each.
+/// The agents with what `agents.json` says about each.
 pub(super) fn listed() -> Vec<Listed> {
     vec![
         Listed { current_task: task_under_way(), ..Listed::new(INTERFACE, "working", 2) },
@@ -57,7 +57,7 @@ fn current() -> Json {
     file(Moment::new(9, 6, 30), &listed())
 }
 
-/// Returns the older `agents.json` that the snapshot holds.
+/// Returns the older `agents.json` that is in the snapshot.
 pub(super) fn before_the_beta() -> Json {
     let then = Moment::new(-1, 7, 59);
     let listed = [Listed::new(INTERFACE, "idle", 1), Listed::new(API, "working", 0), Listed::new(SCOUT, "error", 0)];

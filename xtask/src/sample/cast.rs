@@ -2,7 +2,7 @@
 
 use super::templates::{BACKEND, FRONTEND, OFFLINE_SYNC, TESTING, TemplateCopy};
 
-/// Where the story's workspace lay.
+/// Where the story's workspace was.
 pub(super) const PROJECT: &str = "/home/lena/projects/tally";
 
 /// What every session repeats about its agent.
@@ -62,6 +62,6 @@ pub(super) const SCOUT: Agent = Agent {
     template: TemplateCopy::Prefixed(OFFLINE_SYNC),
 };
 
-/// Came from a script of the team's own, which chose its id.
+/// Came from one of the team's own scripts, which chose its id.
 pub(super) const BY_HAND: Agent =
     Agent { id: "nightly", name: "nightly", kind: "general", template: TemplateCopy::Null };

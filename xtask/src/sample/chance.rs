@@ -1,4 +1,4 @@
-//! What looks like chance in ids: always the same for the same seed.
+//! Pseudo-random parts of ids: always the same for the same seed.
 
 /// Returns nine base-36 digits, as `Math.random().toString(36)` left them in ids.
 pub(super) fn suffix(seed: &str) -> String {

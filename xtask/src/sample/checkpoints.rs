@@ -1,4 +1,4 @@
-//! Checkpoints, `<agent>_checkpoint.json`: an array of what was asked and answered.
+//! Checkpoints, `<agent>_checkpoint.json`: an array of questions and answers.
 
 use super::cast::{INTERFACE, TESTER};
 use super::json::Json;
@@ -24,7 +24,7 @@ pub(super) fn add(tree: &mut Tree) {
     tree.put(format!("sessions/{}_checkpoint.json", INTERFACE.id), interface.pretty());
     let tester = exchanges(Moment::new(5, 7, 50), &TESTER_EXCHANGES);
     tree.put(format!("sessions/{}_checkpoint.json", TESTER.id), tester.pretty());
-    // The session service took the array for a session without an id, and saved it under that name.
+    // The session service mistook the array for a session without an id, and saved it under that name.
     tree.put("sessions/undefined.json", tester.pretty());
 }
 

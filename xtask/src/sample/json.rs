@@ -1,4 +1,4 @@
-//! JSON written as JavaScript's `JSON.stringify` writes it, and exact text where no JavaScript wrote it.
+//! JSON in the format of JavaScript's `JSON.stringify`, and exact text where it was not written by JavaScript.
 
 /// A JSON value whose members keep their order and may repeat.
 #[derive(Debug, Clone)]
@@ -7,7 +7,7 @@ pub(super) enum Json {
     Bool(bool),
     Number(i64),
     Text(String),
-    /// Text that already is JSON, spelled as it shall stand in the file.
+    /// Text that already is JSON, as it must be in the file.
     Exact(String),
     Array(Vec<Json>),
     Object(Vec<(String, Json)>),
@@ -57,14 +57,14 @@ impl Json {
         text
     }
 
-    /// Writes the value, `indent` being the depth of the line it stands in, or nothing for one line.
+    /// Writes the value, `indent` being the depth of its line, or nothing for a single line.
     fn write(&self, text: &mut String, indent: Option<usize>) {
         match self {
             Json::Null => text.push_str("null"),
             Json::Bool(value) => text.push_str(&value.to_string()),
             Json::Number(value) => text.push_str(&value.to_string()),
             Json::Text(value) => write_string(text, value),
-            // A line break in JSON text always stands between two values, never inside a string.
+            // A line break in JSON text is always between two values, never inside a string.
             Json::Exact(value) => text.push_str(&value.replace('\n', &line_break(indent))),
             Json::Array(items) => {
                 let items = items.iter().map(|item| (None, item));

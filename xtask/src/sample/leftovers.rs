@@ -1,4 +1,4 @@
-//! Files beside the data: dead letters, the conductor's, an export, and what people left there.
+//! Files beside the data: dead letters, the conductor's files, an export, and what people left there.
 
 use super::agents::{Listed, listed};
 use super::cast::{HARBOUR, INTERFACE, PROJECT};
@@ -44,7 +44,7 @@ fn add_dead_letters(tree: &mut Tree) {
     }
 }
 
-/// A call of the agent manager that failed and waited for another try.
+/// A call of the agent manager that failed and waited to be retried.
 struct DeadLetter {
     at: Moment,
     payload: Json,

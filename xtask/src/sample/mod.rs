@@ -1,8 +1,8 @@
 //! `cargo xtask sample`: a legacy workspace of our own making, with every kind of file that the old
 //! extension wrote.
 //!
-//! Nothing here reads a clock or draws a number: the command writes the same bytes for ever, and a test
-//! holds the committed copy against them.
+//! Nothing here reads a clock or draws a number: the command always writes the same bytes, and a test
+//! compares the committed copy with them.
 
 mod agents;
 mod archives;
@@ -29,7 +29,7 @@ use crate::workspace::root;
 use story::Story;
 use tree::Tree;
 
-/// Writes the sample: a legacy workspace with every kind of file that the old extension wrote.
+/// Write the sample: a legacy workspace with every kind of file that the old extension wrote.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The workspace folder; the sample goes into `.nofx` inside it [default: samples/legacy].
@@ -46,7 +46,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Makes the whole sample.
+/// Builds the whole sample.
 fn sample() -> Tree {
     let story = Story::tell();
     let mut tree = Tree::default();
@@ -157,7 +157,7 @@ mod tests {
         for path in sample.files().keys().filter(|path| path.ends_with(".json")) {
             let text = text(&sample, path);
             assert!(text.ends_with(['}', ']']), "{path}");
-            // No other file holds a half surrogate, which this parser refuses.
+            // No other file has an unpaired surrogate, which this parser refuses.
             if !path.contains(cast::CHRONICLE.id) {
                 serde_json::from_str::<serde_json::Value>(&text).unwrap_or_else(|error| panic!("{path}: {error}"));
             }

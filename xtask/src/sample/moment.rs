@@ -1,4 +1,4 @@
-//! Points in the story's time. No clock is read: the same story has the same times for ever.
+//! Points in the story's time. No clock is read: the same story always has the same times.
 
 use jiff::Timestamp;
 use jiff::tz::{Offset, TimeZone};
@@ -6,7 +6,7 @@ use jiff::tz::{Offset, TimeZone};
 /// 2025-09-01T00:00:00Z, the day the story begins.
 const BEGINNING: i64 = 1_756_684_800_000;
 
-/// Where the team's laptop stands: the old extension put local time into names.
+/// The time zone of the team's laptop: the old extension put local time into names.
 const HOURS_FROM_UTC: i8 = 2;
 
 /// A point in time, in milliseconds since 1970.
@@ -14,13 +14,13 @@ const HOURS_FROM_UTC: i8 = 2;
 pub(super) struct Moment(i64);
 
 impl Moment {
-    /// Returns a moment of the story: day 0 is its first day, and seconds fall where they fall.
+    /// Returns a time in the story: day 0 is its first day, and the seconds are arbitrary.
     pub(super) fn new(day: i64, hour: i64, minute: i64) -> Moment {
         let odd = (day * 7_919 + hour * 1_049 + minute * 12_347 + 4_217).rem_euclid(60_000);
         Moment(BEGINNING + ((day * 24 + hour) * 60 + minute) * 60_000 + odd)
     }
 
-    /// Returns the moment some seconds later, and a fraction more.
+    /// Returns the time some seconds later, plus a fraction.
     pub(super) fn later(self, seconds: i64) -> Moment {
         let odd = (self.0 / 7 + seconds * 131).rem_euclid(997);
         self.plus_millis(seconds * 1_000 + odd)

@@ -1,4 +1,4 @@
-//! Messages between agents: JSON lines that roll over into a new file when the file has grown.
+//! Messages between agents: JSON lines that continue in a new file when the file is large.
 
 use super::cast::{API, HARBOUR, INTERFACE, SCOUT, TESTER};
 use super::chance::{hex8, uuid};
@@ -19,7 +19,7 @@ pub(super) fn add(tree: &mut Tree) {
         }
     }
     tree.put("orchestration/messages.jsonl", lines);
-    // A killed window left it behind.
+    // Left behind by a killed window.
     tree.put("orchestration/messages.lock", "");
 }
 
@@ -51,14 +51,14 @@ impl Message {
     }
 }
 
-/// The log while it is being told.
+/// The log under construction.
 struct Log {
     now: Moment,
     messages: Vec<Message>,
 }
 
 impl Log {
-    /// Tells one message; the first days' ids are UUIDs, the later ones are short.
+    /// Adds one message; ids of the first days are UUIDs, later ones are short.
     fn tell(&mut self, after: i64, from: &str, to: &str, kind: &'static str, payload: Option<Json>) {
         self.now = self.now.later(after);
         let seed = format!("orchestration {}", self.messages.len());
@@ -73,7 +73,7 @@ impl Log {
         self.messages.push(Message { id, at: self.now, from, to, kind, payload, correlation, requires_ack });
     }
 
-    /// Gives the last message the id of the one before: short ids do collide.
+    /// Gives the last message the id of the previous one: short ids do collide.
     fn collide(&mut self) {
         if let [.., before, last] = self.messages.as_mut_slice() {
             last.id.clone_from(&before.id);

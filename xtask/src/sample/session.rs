@@ -35,7 +35,7 @@ pub(super) struct Session {
 }
 
 impl Session {
-    /// Returns the session that every spawn of an agent made: empty but for the template.
+    /// Returns the session that every spawn of an agent created: empty except for the template.
     pub(super) fn spawned(agent: Agent, at: Moment) -> Session {
         Session {
             id: format!("session-{}-{}", agent.id, at.millis()),
@@ -66,7 +66,7 @@ impl Session {
         self
     }
 
-    /// Adds a finished task; only success was counted.
+    /// Adds a finished task; only successes were counted.
     pub(super) fn finished(mut self, task: Task) -> Session {
         self.tasks_completed += i64::from(!task.has_failed());
         self.completed.push(task);
@@ -77,7 +77,7 @@ impl Session {
         Session { current: Some(task), ..self }
     }
 
-    /// Returns what restoring the whole history made: a second session with the same messages.
+    /// Returns what restoring the whole history created: a second session with the same messages.
     pub(super) fn restored(&self, at: Moment) -> Session {
         Session {
             id: format!("restored-{}-{}", self.id, at.millis()),
@@ -91,12 +91,12 @@ impl Session {
         }
     }
 
-    /// Returns what restoring without the history and the current task made.
+    /// Returns what restoring without the history and the current task created.
     pub(super) fn restored_empty(&self, at: Moment) -> Session {
         Session { history: Vec::new(), current: None, ..self.restored(at) }
     }
 
-    /// Returns what a summarised restore made: a summary, all system messages, then the last fifty
+    /// Returns what a summarised restore created: a summary, all system messages, then the last fifty
     /// messages, so that late system messages appear twice.
     pub(super) fn restored_with_summary(&self, at: Moment, topics: &str) -> Session {
         let text = format!(
@@ -111,7 +111,7 @@ impl Session {
         Session { history, ..self.restored(at) }
     }
 
-    /// Returns the session as it stood after so many messages and finished tasks.
+    /// Returns the session as it was after this many messages and finished tasks.
     pub(super) fn as_of(&self, messages: usize, tasks: usize) -> Session {
         let mut earlier = self.clone();
         earlier.history.truncate(messages);

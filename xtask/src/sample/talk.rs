@@ -1,4 +1,4 @@
-//! Conversations, told message by message.
+//! Conversations, built message by message.
 
 use super::chance::suffix;
 use super::json::Json;
@@ -15,7 +15,7 @@ pub(super) struct Message {
 }
 
 impl Message {
-    /// Returns a message of the old service's own, such as the summary of a restore.
+    /// Returns one of the old service's own messages, such as the summary of a restore.
     pub(super) fn system(id: String, at: Moment, content: &str) -> Message {
         Message { id, at, role: "system", content: content.into(), metadata: None }
     }
@@ -30,7 +30,7 @@ impl Message {
     }
 }
 
-/// A conversation while it is being told. What describes a message follows it: `files`, `command`, `task`.
+/// A conversation under construction. What describes a message follows it: `files`, `command`, `task`.
 #[derive(Debug, Clone)]
 pub(super) struct Talk {
     seed: String,
@@ -39,7 +39,7 @@ pub(super) struct Talk {
 }
 
 impl Talk {
-    /// Begins a conversation; the seed makes its message ids.
+    /// Starts a conversation; the seed determines its message ids.
     pub(super) fn at(now: Moment, seed: &str) -> Talk {
         Talk { seed: seed.to_owned(), now, messages: Vec::new() }
     }

@@ -14,13 +14,13 @@ pub(super) struct Task {
     assigned: Moment,
     status: &'static str,
     completed: Option<Moment>,
-    /// Left out when the old service failed between the status and the duration.
+    /// Omitted if the old service failed between the status and the duration.
     has_duration: bool,
     range: Option<(String, String)>,
 }
 
 impl Task {
-    /// Returns a task as it stands right after its start.
+    /// Returns a task as it is right after its start.
     pub(super) fn started(at: Moment, title: &'static str, description: &'static str) -> Task {
         Task {
             id: format!("task-{}-{}", at.millis(), suffix(title)),

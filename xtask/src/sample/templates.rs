@@ -3,9 +3,9 @@
 use super::json::Json;
 use super::tree::Tree;
 
-/// The large built-in template, copied whole into every session of its agents.
+/// The large built-in template, copied in full into every session of its agents.
 pub(super) const FRONTEND: &str = include_str!("templates/frontend-specialist.json");
-/// The built-in template whose id an earlier, smaller default shares.
+/// The built-in template whose id is shared by an earlier, smaller default.
 pub(super) const BACKEND: &str = include_str!("templates/backend-specialist.json");
 pub(super) const TESTING: &str = include_str!("templates/testing-specialist.json");
 pub(super) const OFFLINE_SYNC: &str = include_str!("templates/custom-offline-sync.json");
@@ -20,13 +20,13 @@ const SMART_CONFIG: &str = include_str!("templates/smart-config.json");
 pub(super) enum TemplateCopy {
     Absent,
     Null,
-    /// By its id alone.
+    /// By its id only.
     Id(&'static str),
-    /// The whole object, as it stands in its file.
+    /// The whole object, as it is in its file.
     Whole(&'static str),
     /// The whole object with an id that the old manager prefixed in memory.
     Prefixed(&'static str),
-    /// What the old conductor made for its groups: few members and no id.
+    /// What the old conductor created for its groups: few members and no id.
     Improvised,
 }
 

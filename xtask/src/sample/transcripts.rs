@@ -1,4 +1,4 @@
-//! Markdown transcripts, `<agent>_session.md`: a header, then contents with a line of time between them.
+//! Markdown transcripts, `<agent>_session.md`: a header, then contents separated by lines with a time.
 
 use super::cast::{API, Agent, INTERFACE, SCOUT, TESTER};
 use super::moment::Moment;
@@ -39,7 +39,7 @@ pub(super) fn of_the_interface_at_first() -> String {
     )
 }
 
-/// Windows line ends, and a header where none belongs.
+/// Windows line endings, and a header where none belongs.
 fn of_the_api() -> String {
     let text = begun(API, Moment::new(0, 9, 41), "USER: change feed\r\nASSISTANT: one table, one cursor\r\n");
     let text = continued(

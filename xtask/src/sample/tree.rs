@@ -12,7 +12,7 @@ pub(super) struct Tree {
 }
 
 impl Tree {
-    /// Adds a file. Each path may be given once: a second file there would hide the first.
+    /// Adds a file. Each path may be added once: a second file there would hide the first.
     pub(super) fn put(&mut self, path: impl Into<String>, content: impl Into<Vec<u8>>) {
         let path = path.into();
         let before = self.files.insert(path.clone(), content.into());
@@ -50,7 +50,7 @@ impl Tree {
             .into())
     }
 
-    /// Reads every file below `folder`; a folder that is not there has none.
+    /// Reads every file below `folder`; a folder that does not exist has none.
     pub(super) fn read(folder: &Path) -> Result<Tree> {
         let mut tree = Tree::default();
         if folder.exists() {

@@ -9,7 +9,7 @@ use crate::Result;
 
 const PACKAGE: &str = "azurite@3.35.0";
 
-/// Makes a container.
+/// Creates a container.
 const CONTAINER: &str = include_str!("container.js");
 
 pub(super) const RECIPE: Recipe =

@@ -1,5 +1,5 @@
-// Makes the container `nofx` in the azurite that listens on the port given.
-// The account and its key are the well-known ones that every emulator of Azure has; they open nothing else.
+// Creates the container `nofx` in the azurite that listens on the given port.
+// The account and its key are the well-known ones of every Azure emulator; they open nothing else.
 const { createHmac } = require('node:crypto')
 const account = 'devstoreaccount1'
 const key = 'Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=='

@@ -1,6 +1,6 @@
-//! Object storage servers for the tests, beside the one that is in the tests' own process: moto for S3, azurite for Azure.
+//! Object storage servers for the tests, besides the in-process one: moto for S3, azurite for Azure.
 //!
-//! Both are installed once, into `target/servers`, listen on 127.0.0.1 alone, keep everything in memory and end with the run. A machine
+//! Both are installed once, into `target/servers`, listen only on 127.0.0.1, keep everything in memory and end with the run. A machine
 //! that cannot have one still passes: its cases are then ignored, with the reason, and the summary says so.
 
 mod azurite;
@@ -16,28 +16,28 @@ use crate::Result;
 use crate::step::{Outcome, Steps, execute};
 use crate::workspace::root;
 
-/// How long a server may take until it listens.
+/// How long a server may take to listen.
 const START: Duration = Duration::from_secs(60);
 
 /// Multiplies the time limits of the conformance suite.
 const PATIENCE: &str = "NOFX_CONFORMANCE_PATIENCE";
 
-/// Stands in the query of each bucket: what takes long here is the machine, which runs compilers, tests and servers on few cores, and
-/// no case is about a server that gives no answer.
+/// Part of the query of each bucket: what takes long here is the machine, which runs compilers, tests and servers on few cores, and
+/// no case is about a server that does not answer.
 const TIMEOUTS: &str = "request_timeout=120&commit_timeout=300";
 
-/// A server as it is installed and started.
+/// How a server is installed and started.
 struct Recipe {
     name: &'static str,
-    /// The variable by which the tests find the bucket.
+    /// The variable that names the bucket for the tests.
     variable: &'static str,
-    /// Installs it into a folder; an error is why it cannot be had.
+    /// Installs it into a folder; an error says why that is not possible.
     install: fn(&Path) -> Result,
-    /// Returns what runs it on a port.
+    /// Returns the command that runs it on a port.
     serve: fn(&Path, u16) -> Command,
-    /// Returns what makes a bucket in it.
+    /// Returns the command that creates a bucket in it.
     make_bucket: fn(&Path, u16) -> Command,
-    /// Returns the variables that lead the tests to the bucket.
+    /// Returns the variables that point the tests to the bucket.
     variables: fn(u16) -> Vec<(&'static str, String)>,
 }
 
@@ -48,20 +48,20 @@ pub(crate) struct Servers {
     variables: Vec<(String, String)>,
 }
 
-/// A process of our own.
+/// A process that we started.
 #[derive(Debug)]
 struct Running(Child);
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // It may have ended by itself.
+        // It may have ended on its own.
         _ = self.0.kill();
         _ = self.0.wait();
     }
 }
 
 impl Servers {
-    /// Installs and starts every server, each a step of its own.
+    /// Installs and starts every server, each as a separate step.
     pub(crate) fn start(steps: &mut Steps) -> Self {
         let mut servers = Self::default();
         for recipe in [moto::RECIPE, azurite::RECIPE] {
@@ -82,13 +82,13 @@ impl Servers {
             });
         }
         if !servers.running.is_empty() && std::env::var_os(PATIENCE).is_none() {
-            // They share the machine's cores with the tests, and are slow where those are few.
+            // They share the machine's cores with the tests, and are slow if there are few.
             servers.variables.push((PATIENCE.to_owned(), "10".to_owned()));
         }
         servers
     }
 
-    /// Returns the variables that tell the tests what runs, and why something does not.
+    /// Returns the variables that tell the tests which servers run, and why others do not.
     pub(crate) fn variables(&self) -> &[(String, String)] {
         &self.variables
     }
@@ -99,7 +99,7 @@ impl Recipe {
         let folder = root().join("target/servers").join(self.name);
         fs::create_dir_all(&folder)?;
         (self.install)(&folder)?;
-        // Free a moment ago; that another program takes it meanwhile is as good as excluded.
+        // It was free a moment ago; that another program takes it in between is very unlikely.
         let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
         let log = folder.join("log");
         let output = fs::File::create(&log)?;
@@ -132,7 +132,7 @@ impl Running {
     }
 }
 
-/// Runs the commands that install something, unless an earlier run did; `wanted` names what and in which version.
+/// Runs the commands that install something, unless an earlier run did; `wanted` names it and its version.
 fn install_once(folder: &Path, wanted: &str, commands: impl IntoIterator<Item = Command>) -> Result {
     let mark = folder.join("installed");
     if fs::read_to_string(&mark).is_ok_and(|installed| installed == wanted) {

@@ -1,4 +1,4 @@
-//! moto: S3 in Python, written independently of any server of ours.
+//! moto: S3 in Python, written independently of our code.
 
 use std::path::Path;
 use std::process::Command;

@@ -1,4 +1,4 @@
-//! Every code that a migration's report may have is explained, with what to do about it.
+//! Every code in a migration's report is explained, with what to do about it.
 
 use std::collections::BTreeSet;
 
@@ -7,13 +7,13 @@ use super::tree::Tree;
 
 const PAGE: &str = "docs/migration.md";
 
-/// The code whose reports have codes.
+/// The sources whose reports have codes.
 const SOURCES: [&str; 2] = ["nofx-migrate/src/import/", "nofx-migrate/src/legacy/"];
 
-/// What stands before a code.
+/// What precedes a code.
 const BEFORE: [&str; 5] = ["find(", "damaged(", "note(", "push((", "keep_late(at,"];
 
-/// What stands behind a code.
+/// What follows a code.
 const BEHIND: [&str; 3] = [", Level::", ", crate::report::Level::", ", format!("];
 
 pub(super) fn check(tree: &Tree) -> Vec<Finding> {

@@ -1,4 +1,4 @@
-//! Who may depend on whom, judged from the manifests.
+//! Which crate may depend on which, checked in the manifests.
 //!
 //! Backends never see each other, nofx-migrate sees no backend, nofx-core sees no crate of ours, and
 //! nofx-testkit serves tests only.
@@ -8,11 +8,11 @@ use std::path::Path;
 use super::{Finding, tree};
 use crate::workspace::{Dependency, Package};
 
-/// What a crate of this workspace is for; a new `nofx-…` crate is a backend unless listed here.
+/// The role of a crate in this workspace; a new `nofx-…` crate is a backend unless listed here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Role {
     Core,
-    /// Knows the operating system, and nothing of ours.
+    /// Knows the operating system, and none of our crates.
     Platform,
     /// Commits for the local backends.
     Journal,
@@ -20,14 +20,14 @@ pub(super) enum Role {
     Migrate,
     Testkit,
     Facade,
-    /// Lives in another program and reaches the store through the facade.
+    /// Is part of another program and reaches the store through the facade.
     Host,
     /// Development commands, which may use everything.
     Tooling,
 }
 
 impl Role {
-    /// Returns the role of a crate of ours, and nothing for anybody else's.
+    /// Returns the role of one of our crates, and `None` for any other crate.
     pub(super) fn of(name: &str) -> Option<Role> {
         Some(match name {
             "nofx-core" => Role::Core,

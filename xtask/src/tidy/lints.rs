@@ -1,12 +1,12 @@
-//! Every member inherits the workspace's lints, or repeats them where a macro's own code stands in the way.
+//! Every member inherits the workspace's lints, or repeats them if a macro's generated code prevents that.
 
 use super::Finding;
 use super::manifest::section;
 
-/// The tables of lints: what a member calls each, and what the workspace does.
+/// The tables of lints: the name of each in a member and in the workspace.
 const TABLES: [(&str, &str); 2] = [("lints.rust", "workspace.lints.rust"), ("lints.clippy", "workspace.lints.clippy")];
 
-/// The one lint that may be weaker: macros of others may allow themselves what is denied, but not what is forbidden.
+/// The one lint that may be weaker: third-party macros may allow what is denied, but not what is forbidden.
 const FORBIDDEN: &str = "unsafe_code=\"forbid\"";
 const DENIED: &str = "unsafe_code=\"deny\"";
 
@@ -16,7 +16,7 @@ pub(super) fn check(path: &str, manifest: &str, workspace: &str) -> Option<Findi
     (!fine).then(|| Finding::of_file(path, "does not inherit the lints; add `[lints]` with `workspace = true`"))
 }
 
-/// Tells whether a member's own table has every lint of the workspace's.
+/// Returns whether a member's own table has every lint of the workspace's.
 fn repeats(own: &[String], shared: &[String]) -> bool {
     let has = |lint: &String| own.contains(lint) || (lint == FORBIDDEN && own.iter().any(|line| line == DENIED));
     !own.is_empty() && shared.iter().all(has)

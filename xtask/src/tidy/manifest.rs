@@ -1,4 +1,4 @@
-//! The little of a manifest's text that cargo does not tell: its sections, line by line.
+//! The part of a manifest's text that cargo does not report: its sections, line by line.
 
 /// Returns the lines of one section with their numbers, from below its header to the next header.
 pub(super) fn section<'a>(manifest: &'a str, name: &str) -> Vec<(usize, &'a str)> {

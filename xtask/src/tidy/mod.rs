@@ -1,6 +1,6 @@
 //! `cargo xtask tidy`: rules about the tree that no compiler checks.
 //!
-//! Each rule is a function over texts, so that its tests need no files; this file feeds them.
+//! Each rule is a function over texts, so that its tests need no files; this file supplies them.
 
 mod codes;
 mod dependencies;
@@ -22,7 +22,7 @@ use crate::step::Outcome;
 use crate::workspace::{Metadata, metadata};
 use tree::Tree;
 
-/// Checks the rules of the tree: who may depend on whom, documented features, inherited lints, format pages,
+/// Check the rules of the tree: dependencies between crates, documented features, inherited lints, format pages,
 /// tests and verbs that pages name, codes of reports.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {}
@@ -34,7 +34,7 @@ pub(crate) fn run(_: &Args) -> Result<ExitCode> {
     })
 }
 
-/// Prints what is wrong, one finding in a line, and tells whether the tree is tidy.
+/// Prints what is wrong, one finding a line, and returns whether the tree is tidy.
 pub(crate) fn step() -> Result<Outcome> {
     let findings = findings(&metadata()?, &Tree::read()?);
     for finding in &findings {

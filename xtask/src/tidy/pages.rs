@@ -1,4 +1,4 @@
-//! Every backend, and the journal of the local ones, writes its format down in `docs/format/`.
+//! Every backend, and the journal of the local ones, documents its format in `docs/format/`.
 
 use super::Finding;
 use super::dependencies::Role;
@@ -18,7 +18,7 @@ fn missing_page(backend: &Package, tree: &Tree) -> Option<Finding> {
     missing.then(|| Finding::of_file(&page, format!("is missing; show the bytes that {} writes", backend.name)))
 }
 
-/// Tells whether the crate has no code yet: a library of comments alone.
+/// Returns whether the crate has no code yet: a library of comments only.
 fn is_placeholder(backend: &Package, tree: &Tree) -> bool {
     let Some(library) = backend.library() else {
         return true;

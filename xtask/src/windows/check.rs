@@ -1,4 +1,4 @@
-//! Whether everything compiles for Windows, by the toolchain of this machine and without a C compiler for Windows.
+//! Checks that everything compiles for Windows, with the toolchain of this machine and without a C compiler for Windows.
 
 use std::fs;
 
@@ -8,7 +8,7 @@ use crate::step::{Outcome, execute};
 use crate::target::lacks_std;
 use crate::workspace::{cargo, root};
 
-/// Stands for the C compiler and the archiver: what they would make is only linked, and nothing is linked by a check.
+/// Stands in for the C compiler and the archiver: their output would only be linked, and a check links nothing.
 const NOTHING: &str = "true";
 
 /// Checks all crates for Windows, with their tests. Needs the target's std, which rustup has.

@@ -13,14 +13,14 @@ use crate::workspace::root;
 /// The release; older ones have no rustc of the version that the workspace needs.
 const RELEASE: &str = "sid";
 
-/// What is installed in it.
+/// The packages to install in it.
 const PACKAGES: &str = "rustc cargo rust-src gcc libc6-dev pkgconf git cmake nasm gcc-mingw-w64-x86-64-win32 g++-mingw-w64-x86-64-win32 \
                         wine wine64";
 
-/// Where the workspace, what is built, and cargo's home are inside.
+/// The paths of the workspace, the build output and cargo's home inside.
 const INSIDE: [&str; 3] = ["/src", "/built", "/cargo"];
 
-/// The drive on which the sources are has the temporary files too: a rename to another drive would be a copy.
+/// The drive of the sources has the temporary files too: a rename to another drive would be a copy.
 const TEMPORARY: &str = "/built/tmp";
 
 /// The Debian.
@@ -31,7 +31,7 @@ pub(super) struct Debian {
 }
 
 impl Debian {
-    /// Returns the Debian below a folder, which is made if it is not there; an error says what is missing for that.
+    /// Returns the Debian below a folder, creating it if it does not exist; an error says what is missing for that.
     pub(super) fn at(folder: &Path) -> Result<Self> {
         let debian = Self { root: folder.join("root"), built: folder.join("built") };
         fs::create_dir_all(debian.built.join("tmp"))?;
@@ -94,7 +94,7 @@ impl Debian {
         self.cargo("build", &["--package", package])
     }
 
-    /// Makes what wine needs, once.
+    /// Sets up wine, once.
     pub(super) fn prepare_wine(&self) -> Result<Outcome> {
         if self.root.join("wine/ready").exists() {
             return Ok(Outcome::Passed);
@@ -128,7 +128,7 @@ impl Debian {
         }
     }
 
-    /// Runs a script inside. Its mounts and its processes are its own and end with it.
+    /// Runs a script inside. Its mounts and processes are private to it and end with it.
     fn output(&self, script: &str) -> Result<Output> {
         let cargo_home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
         let cargo_home = cargo_home.or_else(|| Some(Path::new(&std::env::var_os("HOME")?).join(".cargo")));
@@ -139,7 +139,7 @@ impl Debian {
             fs::create_dir_all(&inside)?;
             mounts.push_str(&format!(" && mount --bind '{}' '{inside}'", outside.display()));
         }
-        // In memory: what is tried is not the disk.
+        // In memory: the disk is not what is tested.
         mounts.push_str(&format!(" && mount -t tmpfs tmpfs '{}{TEMPORARY}'", self.root.display()));
         let enter = format!("{mounts} && exec chroot '{}' /bin/bash -c \"$SCRIPT\"", self.root.display());
         let mut command = Command::new("unshare");
@@ -165,7 +165,7 @@ fn cargo(command: &str, arguments: &[&str]) -> String {
     format!("cd {sources} && cargo {command} --locked --target {TARGET} -Z build-std=std,panic_unwind,test {arguments}")
 }
 
-/// What a build for Windows needs in its environment.
+/// The environment of a build for Windows.
 fn variables() -> Vec<(String, String)> {
     let lower = TARGET.replace('-', "_");
     let certificates = "/etc/ssl/certs/ca-certificates.crt";
@@ -178,7 +178,7 @@ fn variables() -> Vec<(String, String)> {
         ("CARGO_TARGET_DIR", "/built/target"),
         ("CARGO_INCREMENTAL", "0"),
         ("CARGO_PROFILE_DEV_DEBUG", "0"),
-        // `-Z build-std` is for nightly compilers otherwise.
+        // `-Z build-std` otherwise needs a nightly compiler.
         ("RUSTC_BOOTSTRAP", "1"),
         // A call to the file system takes wine many times as long.
         ("NOFX_CONFORMANCE_PATIENCE", "10"),
@@ -194,7 +194,7 @@ fn variables() -> Vec<(String, String)> {
     variables
 }
 
-/// Returns where this machine has its own packages from.
+/// Returns the package source of this machine.
 fn mirror() -> Result<String> {
     let mut files = vec![PathBuf::from("/etc/apt/sources.list")];
     files.extend(fs::read_dir("/etc/apt/sources.list.d").into_iter().flatten().flatten().map(|entry| entry.path()));

@@ -18,20 +18,20 @@ use crate::Result;
 use crate::step::{Outcome, Steps};
 use crate::workspace::root;
 
-/// The platform that is built for.
+/// The target platform.
 const TARGET: &str = "x86_64-pc-windows-gnu";
 
-/// Says in which folder `libnode.dll` is. napi wants one for this target, though its functions are looked up when the addon is loaded.
+/// Names the folder of `libnode.dll`. napi requires one for this target, though its functions are looked up when the addon is loaded.
 const LIBNODE: &str = "LIBNODE_PATH";
 
-/// What does not work under wine and is not known to fail on Windows: a part of a test's name, and why.
+/// What does not work under wine and is not known to fail on Windows: a part of a test's name, and the reason.
 const KNOWN: &str = include_str!("known.txt");
 
-/// Builds for Windows with mingw and runs the tests under wine.
+/// Build for Windows with mingw and run the tests under wine.
 ///
-/// Works as root on a Debian machine, in a Debian of its own below `target/windows`, which is made once (6 GB) and used again: it has the
+/// Works as root on a Debian machine, in a separate Debian below `target/windows`, which is created once (6 GB) and reused: it has the
 /// cross compiler, wine, and a rustc with the sources of std. Prints one table: what passed, what failed, what did not run and why.
-/// A difference that is wine's own stands with its reason in `xtask/src/windows/known.txt` and fails nothing.
+/// A difference caused by wine itself is listed with its reason in `xtask/src/windows/known.txt` and fails nothing.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Only these crates; by default those whose tests make sense there.
@@ -40,15 +40,15 @@ pub(crate) struct Args {
     /// Only these test programs, such as `conformance`, and neither the addon nor the walk.
     #[arg(long = "suite", value_name = "NAME")]
     suites: Vec<String>,
-    /// Only tests whose name contains this.
+    /// Run only tests whose name contains this.
     filter: Option<String>,
-    /// How many seconds each test program may take.
+    /// The time limit of each test program, in seconds.
     #[arg(long, value_name = "SECONDS", default_value_t = 900)]
     limit: u32,
-    /// Only checks that everything compiles, tests included, with the toolchain of this machine.
+    /// Only check that everything compiles, tests included, with the toolchain of this machine.
     #[arg(long)]
     check: bool,
-    /// Removes the Debian and what was built in it, and makes both again.
+    /// Remove the Debian and what was built in it, and create both again.
     #[arg(long)]
     fresh: bool,
 }
@@ -136,13 +136,13 @@ fn add_tests(steps: &mut Steps, debian: &Debian, args: &Args, packages: &[&str],
 struct Program {
     package: String,
     name: String,
-    /// As the Debian sees them.
+    /// Its paths in the Debian.
     executable: PathBuf,
     folder: PathBuf,
 }
 
 impl Program {
-    /// Runs it for at most so many seconds, and returns what it printed, with a last line that tells how it ended.
+    /// Runs it for at most this many seconds, and returns what it printed, with a last line that says how it ended.
     fn run(&self, debian: &Debian, filter: Option<&str>, limit: u32) -> Result<String> {
         let filter = filter.map(|filter| format!("'{filter}'")).unwrap_or_default();
         let (folder, executable) = (self.folder.display(), self.executable.display());
@@ -152,11 +152,11 @@ impl Program {
     }
 }
 
-/// What came of building the tests.
+/// The result of building the tests.
 #[derive(Debug, Default)]
 struct Built {
     programs: Vec<Program>,
-    /// What does not compile, and the first reason.
+    /// What does not compile, and the first error of each.
     broken: BTreeMap<String, String>,
 }
 
@@ -187,7 +187,7 @@ struct Message {
     rendered: String,
 }
 
-/// Builds the tests of some crates, or of those only some suites, and the programs that they start: all that can be built.
+/// Builds the tests of some crates, or only some suites of them, and the programs that they start: everything that can be built.
 fn build(debian: &Debian, packages: &[&str], suites: &[String]) -> Result<Built> {
     let mut arguments = vec!["--bins", "--keep-going", "--all-features", "--message-format=json"];
     match suites.is_empty() {

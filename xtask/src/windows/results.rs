@@ -1,8 +1,8 @@
-//! What the tests under wine came to.
+//! The results of the tests under wine.
 
 use crate::step::Outcome;
 
-/// What all programs came to.
+/// The results of all programs.
 #[derive(Debug)]
 pub(super) struct Results {
     known: Vec<Known>,
@@ -10,14 +10,14 @@ pub(super) struct Results {
     not_built: Vec<(String, String)>,
 }
 
-/// A test that does not work under wine, for a reason that is not Windows'.
+/// A test that does not work under wine, for a reason that does not exist on Windows.
 #[derive(Debug)]
 struct Known {
     test: &'static str,
     why: &'static str,
 }
 
-/// What a program came to.
+/// The result of a program.
 #[derive(Debug, Default)]
 struct Row {
     name: String,
@@ -25,25 +25,25 @@ struct Row {
     failed: Vec<String>,
     known: Vec<String>,
     ignored: usize,
-    /// How many of them were not heard of again.
+    /// How many of them never finished.
     unfinished: usize,
     ended: String,
 }
 
 impl Results {
-    /// Reads the list of known differences: on each line a part of the names of tests, a colon and blank, and the reason.
+    /// Reads the list of known differences: on each line a part of the names of tests, a colon and a blank, and the reason.
     pub(super) fn new(known: &'static str) -> Self {
         let lines = known.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
         let known = lines.filter_map(|line| line.split_once(": ")).map(|(test, why)| Known { test, why }).collect();
         Self { known, rows: Vec::new(), not_built: Vec::new() }
     }
 
-    /// Notes that something could not be built.
+    /// Records that something could not be built.
     pub(super) fn not_built(&mut self, target: &str, why: &str) {
         self.not_built.push((target.to_owned(), why.to_owned()));
     }
 
-    /// Takes what a program printed, and returns it if something in it failed, or its row of the table.
+    /// Records what a program printed, and returns the output if something in it failed, or its row of the table.
     pub(super) fn take(&mut self, package: &str, program: &str, printed: &str) -> String {
         let mut row = Row { name: format!("{package} {program}"), ..Row::default() };
         let mut announced = 0;
@@ -78,7 +78,7 @@ impl Results {
         told
     }
 
-    /// Returns what the programs whose names begin so came to.
+    /// Returns the results of the programs whose names begin with this.
     pub(super) fn outcome(&self, names: &str) -> Outcome {
         let rows = || self.rows.iter().filter(|row| row.name.starts_with(names));
         let sum = |count: fn(&Row) -> usize| rows().map(count).sum::<usize>();

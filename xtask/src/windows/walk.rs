@@ -1,4 +1,4 @@
-//! The program by hand, as a Windows program; its dumps must have the same bytes as on Linux.
+//! A walk through the program on Windows; its dumps must have the same bytes as on Linux.
 
 use std::fs;
 use std::path::Path;
@@ -15,16 +15,16 @@ const LEGACY: &str = "samples/legacy";
 /// The kinds of stores.
 const KINDS: [&str; 2] = ["redb", "fs"];
 
-/// What is done with the program, as a script.
+/// The commands, as a script.
 const SCRIPT: &str = include_str!("walk.sh");
 
-/// The dumps that it leaves of a store of each kind.
+/// The dumps that it leaves for a store of each kind.
 const DUMPS: [&str; 3] = ["copied", "both", "killed"];
 
-/// How many seconds it may take on a store of one kind.
+/// The time limit for a store of one kind, in seconds.
 const LIMIT: u32 = 300;
 
-/// Migrates, looks, kills, goes on and copies with the program for Windows, and compares its full dumps with that of the program here.
+/// Migrates, reads, kills, continues and copies with the Windows program, and compares its full dumps with that of the program here.
 pub(super) fn step(debian: &Debian, folder: &Path) -> Result<Outcome> {
     debian.cargo("build", &["--package", "nofx", "--all-features", "--bin", "nofx", "--example", "talk"])?;
     let here = folder.join("built/walk");

@@ -1,9 +1,9 @@
-# The program by hand, as a Windows program, on stores of a kind. Needs: kind, programs (a folder), legacy (a folder).
+# A walk through the Windows program, on stores of one kind. Needs: kind, programs (a folder), legacy (a folder).
 # The dumps that must have the same bytes as on Linux are left in $kind-*.jsonl.
 set -eu
 nofx() { wine "$programs/nofx.exe" "$@"; }
 
-# From the old folder to a store, and from that one to another.
+# From the old folder to a store, and from that store to another.
 nofx migrate --from "$legacy" --to "$kind:first-$kind"
 nofx doctor --store "$kind:first-$kind"
 nofx ls --store "$kind:first-$kind"
@@ -11,7 +11,7 @@ nofx stats --store "$kind:first-$kind"
 nofx migrate --from "$kind:first-$kind" --to "$kind:second-$kind"
 nofx dump --full --store "$kind:second-$kind" > "$kind-copied.jsonl"
 
-# Two that migrate at once: one may say that the other is at work (1) or holds the store (26).
+# Two concurrent migrations: one may say that the other is running (1) or holds the store (26).
 nofx migrate --from "$legacy" --to "$kind:both-$kind" & one=$!
 nofx migrate --from "$legacy" --to "$kind:both-$kind" & other=$!
 for process in $one $other; do
@@ -20,7 +20,7 @@ done
 nofx migrate --from "$legacy" --to "$kind:both-$kind"
 nofx dump --full --store "$kind:both-$kind" > "$kind-both.jsonl"
 
-# One that is killed at several moments, and then goes on where it was.
+# A migration that is killed at several moments, and then continues where it stopped.
 for moment in 0.3 0.6 0.9; do
     wine "$programs/nofx.exe" migrate --from "$legacy" --to "$kind:killed-$kind" & one=$!
     sleep $moment
@@ -31,7 +31,7 @@ nofx migrate --from "$legacy" --to "$kind:killed-$kind"
 nofx doctor --store "$kind:killed-$kind"
 nofx dump --full --store "$kind:killed-$kind" > "$kind-killed.jsonl"
 
-# A host that is killed while another program looks: what it was told is kept is there.
+# A host that is killed while another program reads: everything it acknowledged is there.
 wine "$programs/examples/talk.exe" "$kind:talk-$kind" > "said-$kind" & host=$!
 until grep -qs 25 "said-$kind"; do sleep 0.1; done
 nofx ls --store "$kind:talk-$kind"

@@ -1,4 +1,4 @@
-//! Durable appends of one message at a time, by several sessions at once.
+//! Durable appends of one message at a time, by several sessions concurrently.
 
 use std::io;
 use std::path::Path;
@@ -18,13 +18,13 @@ use super::round::{Contestant, Turn, compare};
 use super::{runtime, scratch};
 use crate::Result;
 
-/// How many sessions append at once.
+/// How many sessions append concurrently.
 const SESSIONS: [u64; 3] = [1, 16, 64];
 
-/// So many connections of SQLite are one for each session; more only wait for each other.
+/// How many SQLite connections to use, one for each session; more only wait for each other.
 const CONNECTIONS: u64 = 16;
 
-/// Messages of the session that is written whole.
+/// Messages of the session that is rewritten as a whole.
 const WHOLE: u64 = 200;
 
 pub(super) fn run(rounds: usize, turn: Duration) -> Result<Section> {
@@ -94,7 +94,7 @@ pub(super) fn run(rounds: usize, turn: Duration) -> Result<Section> {
     })
 }
 
-/// Counts what reaches the file.
+/// Counts what is written to the file.
 #[derive(Debug, Default)]
 struct Counter {
     flushes: AtomicU64,
@@ -118,14 +118,14 @@ async fn open_counted(path: &Path, counter: Arc<Counter>) -> nofx_core::Result<S
     Ok(Store::new(Arc::new(RedbBackend::open_with(path, options).await?)))
 }
 
-/// Makes a store that commits to a journal beside its file.
+/// Creates a store that commits to a journal beside its file.
 async fn open_behind_journal(path: &Path) -> nofx_core::Result<Store> {
     let mut options = Options::default();
     options.journal = true;
     Ok(Store::new(Arc::new(RedbBackend::open_with(path, options).await?)))
 }
 
-/// Counts what reaches the file during a turn.
+/// Counts what is written to the file during a turn.
 fn counted(counter: &Counter, turn: impl FnOnce() -> Result<Turn>) -> Result<Turn> {
     let now = || (counter.flushes.load(Ordering::Relaxed), counter.bytes.load(Ordering::Relaxed));
     let before = now();
@@ -134,7 +134,7 @@ fn counted(counter: &Counter, turn: impl FnOnce() -> Result<Turn>) -> Result<Tur
     Ok(Turn { flushes: Some(after.0 - before.0), bytes: Some(after.1 - before.1), ..turn })
 }
 
-/// Lets each session append its messages, the next one when the last is durable.
+/// Lets each session append its messages, each one when the previous one is durable.
 fn append(runtime: &Runtime, store: &Store, sessions: u64, turn: Duration) -> Result<Turn> {
     let clock = Deadline::after(turn);
     let operations = runtime.block_on(async {

@@ -13,7 +13,7 @@ use super::text::Chance;
 use super::{runtime, scratch};
 use crate::Result;
 
-/// Bytes of the store, about.
+/// Approximate size of the store in bytes.
 const BYTES: u64 = 1 << 30;
 
 pub(super) fn run(rounds: usize) -> Result<Section> {
@@ -37,7 +37,7 @@ pub(super) fn run(rounds: usize) -> Result<Section> {
     }
     let mut table = Table::new("opening and showing 50 sessions", &["a store of", "took", "the first message after"]);
     for round in 0..rounds.max(1) {
-        // What lies on the disk while a host has the store open is what a kill leaves.
+        // A kill leaves what is on the disk while a host has the store open.
         fs::copy(&live, &killed)?;
         let clock = Deadline::after(Duration::MAX);
         let reading = Workspace::new(runtime.block_on(open(&location(&killed)?))?);

@@ -1,4 +1,4 @@
-//! What conversations take on the disk.
+//! Disk space taken by conversations.
 
 use std::fs;
 use std::path::Path;
@@ -92,7 +92,7 @@ fn taken(path: &Path) -> Result<u64> {
     fs::read_dir(path)?.map(|entry| taken(&entry?.path())).sum()
 }
 
-/// Returns what the zstd program makes of a file; `None` where there is none.
+/// Returns the size of a file compressed by the zstd program; `None` if there is no such program.
 fn zstd(path: &Path) -> Result<Option<u64>> {
     let ran = Command::new("zstd").args(["-3", "-q", "-c"]).arg(path).stderr(Stdio::null()).output();
     Ok(ran.ok().filter(|ran| ran.status.success()).map(|ran| ran.stdout.len() as u64))

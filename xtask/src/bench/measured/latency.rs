@@ -15,7 +15,7 @@ use super::report::{Section, Table, duration};
 use super::{runtime, scratch};
 use crate::Result;
 
-/// Sessions that others write to.
+/// Sessions that other callers write to.
 const OTHERS: u64 = 16;
 
 pub(super) fn run(rounds: usize, turn: Duration) -> Result<Section> {

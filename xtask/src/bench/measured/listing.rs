@@ -26,7 +26,7 @@ pub(super) fn run(rounds: usize, turn: Duration) -> Result<Section> {
     let behind = at("redb", "behind.redb")?;
     let mut options = Options::default();
     options.journal = true;
-    // What is there goes on as it was made.
+    // An existing store stays as it was created.
     runtime.block_on(async { open_with(&behind, options).await?.close().await })?;
     for location in [&redb, &behind, &dense, &fs] {
         runtime.block_on(fill(location, SESSIONS))?;
@@ -86,12 +86,12 @@ pub(super) fn run(rounds: usize, turn: Duration) -> Result<Section> {
     })
 }
 
-/// Waits until what was brought to a store of files in one go has become the files of so many sessions.
+/// Waits until what was written to a store of files in one go has become the files of this many sessions.
 pub(super) fn settle(runtime: &Runtime, location: &Location, sessions: u64) -> Result {
     let documents = location.path().ok_or("it is in a folder")?.join("sessions");
     loop {
         let clock = Deadline::after(Duration::from_secs(2));
-        // Only who commits brings files up to date, and closing then waits for them.
+        // Only a handle that commits brings files up to date, and closing then waits for them.
         runtime.block_on(async {
             let workspace = Workspace::new(open(location).await?);
             workspace.save_agent(&Agent::new("ada", "Ada", "backend-specialist")).await?;
@@ -104,14 +104,14 @@ pub(super) fn settle(runtime: &Runtime, location: &Location, sessions: u64) -> R
     }
 }
 
-/// What makes Linux forget what it has read, if one may write there.
+/// The file that makes Linux drop its page cache, if it may be written.
 const DROP_CACHES: &str = "/proc/sys/vm/drop_caches";
 
 fn drop_cache() -> std::io::Result<()> {
     std::fs::write(DROP_CACHES, "3")
 }
 
-/// Repeats an act until the turn is over, each time with nothing in the page cache; forgetting does not count.
+/// Repeats an action until the turn is over, each time with an empty page cache; dropping the cache does not count.
 fn timed_without_cache(turn: Duration, mut act: impl FnMut() -> Result<u64>) -> Result<Turn> {
     let mut sum = Turn::default();
     while sum.took < turn {
@@ -130,7 +130,7 @@ fn open_and_show(runtime: &Runtime, location: &Location) -> Result<u64> {
     Ok(1)
 }
 
-/// As two runs of a short program.
+/// Like two runs of a short program.
 fn add_and_show(runtime: &Runtime, location: &Location) -> Result<u64> {
     let workspace = Workspace::new(runtime.block_on(open(location))?);
     runtime.block_on(async {

@@ -1,4 +1,4 @@
-//! Memory of a store that works for a long time as a busy extension does.
+//! The memory of a store that works for a long time, like that of a busy extension.
 
 use std::fs;
 use std::sync::Arc;
@@ -15,23 +15,23 @@ use tokio::sync::Mutex;
 use super::{memory, runtime, scratch};
 use crate::Result;
 
-/// Agents that talk at once.
+/// Agents that talk concurrently.
 const AGENTS: u64 = 16;
 
 /// Messages of a session; then its agent begins the next one.
 const MESSAGES: u64 = 200;
 
-/// How often memory is looked at.
+/// How often to sample memory.
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// What was done since the beginning.
+/// What was done since the start.
 #[derive(Debug, Default)]
 struct Done {
     written: AtomicU64,
     read: AtomicU64,
 }
 
-/// What all who work have.
+/// What all workers share.
 #[derive(Clone, Debug)]
 struct Place {
     workspace: Workspace,
@@ -40,7 +40,7 @@ struct Place {
     deadline: Deadline,
 }
 
-/// Works with a store for so many minutes, and prints after each what the process has of memory.
+/// Works with a store for this many minutes, and prints the memory of the process after each.
 pub(super) fn run(minutes: u64) -> Result {
     let runtime = runtime()?;
     let folder = scratch()?;
@@ -80,7 +80,7 @@ pub(super) fn run(minutes: u64) -> Result {
     })
 }
 
-/// Writes messages of many lengths into one session after the other, ten in a second.
+/// Writes messages of many lengths to one session after the other, ten a second.
 async fn talk(place: Place, number: u64) -> Result {
     let Place { workspace, sessions, done, deadline } = place;
     let agent = Agent::new(format!("agent-{number}"), "Ada", "backend-specialist");
@@ -92,7 +92,7 @@ async fn talk(place: Place, number: u64) -> Result {
             if deadline.has_passed() {
                 break;
             }
-            // Mostly paragraphs, sometimes a file, seldom the output of a tool.
+            // Mostly paragraphs, sometimes a file, rarely the output of a tool.
             let length = if at % 97 == 0 {
                 100_000
             } else if at % 13 == 0 {
@@ -112,7 +112,7 @@ async fn talk(place: Place, number: u64) -> Result {
     Ok(())
 }
 
-/// Reads lists, ends of conversations and whole ones, and searches.
+/// Reads lists, the ends of conversations and whole ones, and searches.
 async fn look(place: Place, number: u64) -> Result {
     let Place { workspace, sessions, done, deadline } = place;
     for turn in 0_u64.. {
@@ -122,7 +122,7 @@ async fn look(place: Place, number: u64) -> Result {
         let of_list = workspace.summaries(&SessionFilter::default(), None, 50).await?.items.len();
         let chosen = {
             let sessions = sessions.lock().await;
-            // Strides of a prime number meet all of them.
+            // Strides of a prime number reach all of them.
             let at = (turn.wrapping_mul(7919).wrapping_add(number * 31)) % (sessions.len() as u64).max(1);
             sessions.get(usize::try_from(at)?).cloned()
         };
@@ -147,7 +147,7 @@ async fn look(place: Place, number: u64) -> Result {
     Ok(())
 }
 
-/// Cleans up every five minutes, so that sessions also go.
+/// Cleans up every five minutes, so that sessions are also removed.
 async fn tidy(workspace: Workspace, deadline: Deadline) -> Result {
     let policy = RetentionPolicy { max_sessions: Some(200), ..RetentionPolicy::default() };
     while !deadline.has_passed() {

@@ -15,7 +15,7 @@ use crate::Result;
 
 /// Messages that a session has before one is added.
 const LENGTHS: [u64; 3] = [0, 1_000, 100_000];
-/// How often a session was restored from one that was restored.
+/// How often a session was restored from one that was itself restored.
 const DEPTHS: [usize; 3] = [0, 10, 50];
 
 pub(super) fn run(rounds: usize, turn: Duration) -> Result<Section> {

@@ -1,4 +1,4 @@
-//! Migrating and verifying a large workspace, beside what it takes a parser to read the same files.
+//! Migrating and verifying a large workspace, compared with parsing the same files.
 
 use std::fs;
 use std::io::Write;
@@ -12,7 +12,7 @@ use super::report::{Section, Table, bytes, duration};
 use super::scratch;
 use crate::Result;
 
-/// Bytes of the workspace, about.
+/// Approximate size of the workspace in bytes.
 const BYTES: u64 = 170 << 20;
 
 /// Bytes of its largest session.
@@ -67,7 +67,7 @@ fn parse(file: &Path) -> Result {
     Ok(())
 }
 
-/// Reads the files as the old extension did, in Node; `None` where there is no Node.
+/// Reads the files as the old extension did, in Node; `None` if there is no Node.
 fn parse_by_node(files: &[PathBuf]) -> Result<Option<Duration>> {
     const PROGRAM: &str = "
         const fs = require('node:fs');
@@ -89,7 +89,7 @@ fn parse_by_node(files: &[PathBuf]) -> Result<Option<Duration>> {
     Ok(Some(Duration::from_secs_f64(millis / 1000.0)))
 }
 
-/// Migrates in a process of its own and returns the most memory that it had at once, where the system tells.
+/// Migrates in a separate process and returns its peak memory, if the system reports it.
 fn migrate(from: &Path, to: &Path) -> Result<u64> {
     let to = format!("redb:{}", to.display());
     let mut child = Command::new(std::env::current_exe()?)
@@ -173,7 +173,7 @@ fn write_session(path: &Path, number: u64, size: u64) -> Result<u64> {
     Ok(written)
 }
 
-/// Returns about so many bytes of words as JSON would have them in a string; others for each seed.
+/// Returns about this many bytes of words as they would be in a JSON string; different for each seed.
 fn words(seed: u64, bytes: u64) -> String {
     const WORDS: &[&str] =
         &["session", "the", "test\\n", "passes", "ä", "\\\"store\\\"", "reads", "a", "line", "of", "code();"];

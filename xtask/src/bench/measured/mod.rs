@@ -1,4 +1,4 @@
-//! What is measured, in a file each.
+//! The benchmarks, one file each.
 
 mod append;
 mod crash;
@@ -27,7 +27,7 @@ use super::{Args, What};
 use crate::Result;
 use crate::workspace::root;
 
-/// What is measured for `all`, in the order of the page.
+/// The benchmarks that `all` runs, in the order of the page.
 const ALL: [What; 9] = [
     What::Append,
     What::Latency,
@@ -74,12 +74,12 @@ fn runtime() -> Result<Runtime> {
     Ok(tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?)
 }
 
-/// Returns a folder on the disk that the sources are on: a folder for temporary files may be in memory.
+/// Returns a folder on the disk of the sources: a folder for temporary files may be in memory.
 fn scratch() -> Result<TempDir> {
     Ok(tempfile::tempdir_in(root().join("target"))?)
 }
 
-/// Returns a number of bytes that the system tells of this process's memory by a name, and zero where it does not.
+/// Returns a size in bytes that the system reports about this process's memory under a name, or zero if it does not.
 fn memory(name: &str) -> u64 {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix(name));

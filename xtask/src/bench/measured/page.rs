@@ -1,4 +1,4 @@
-//! `docs/performance.md` and its pictures, written from what was measured.
+//! `docs/performance.md` and its charts, written from the measurements.
 
 use std::fs;
 use std::path::Path;
@@ -10,7 +10,7 @@ use super::report::{Picture, Section};
 use crate::Result;
 use crate::workspace::root;
 
-/// Colours of lines that are told apart also by those who do not see red and green, on white and on black.
+/// Line colours that people with red-green colour blindness can also distinguish, on white and on black.
 const COLOURS: [RGBColor; 8] = [
     RGBColor(0, 114, 178),
     RGBColor(213, 94, 0),
@@ -22,7 +22,7 @@ const COLOURS: [RGBColor; 8] = [
     RGBColor(127, 127, 127),
 ];
 
-/// Writes the page, and next to it a folder with each picture for light and for dark pages.
+/// Writes the page, and a folder beside it with each chart for light and for dark pages.
 pub(super) fn write(sections: &[Section], command: &str) -> Result {
     let folder = root().join("docs/performance");
     fs::create_dir_all(&folder)?;
@@ -53,7 +53,7 @@ pub(super) fn write(sections: &[Section], command: &str) -> Result {
     Ok(())
 }
 
-/// Says in a paragraph what the machine is.
+/// Describes the machine in a paragraph.
 fn machine() -> String {
     let first = |path: &str, key: &str| {
         let text = fs::read_to_string(path).unwrap_or_default();
@@ -106,14 +106,14 @@ fn draw(picture: &Picture, dark: bool, path: &Path) -> Result {
     Ok(())
 }
 
-/// Returns where an axis begins and ends, with some room at both ends.
+/// Returns where an axis begins and ends, with some margin at both ends.
 fn span(values: impl Iterator<Item = f64>) -> (f64, f64) {
     let (least, most) =
         values.fold((f64::MAX, f64::MIN_POSITIVE), |(least, most), value| (least.min(value), most.max(value)));
     (least / 1.3, most * 1.3)
 }
 
-/// Returns a number as people write it.
+/// Formats a number for people.
 fn plain(value: f64) -> String {
     match value {
         _ if value >= 1e6 => format!("{}M", value / 1e6),

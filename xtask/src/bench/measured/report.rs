@@ -1,8 +1,8 @@
-//! What a benchmark found: tables, pictures and a few words, for the terminal and for a page.
+//! The result of a benchmark: tables, charts and a few words, for the terminal and for the page.
 
 use std::fmt::{self, Display, Formatter};
 
-/// Figures in rows, each with a name.
+/// Figures in named rows.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Table {
     pub title: String,
@@ -19,13 +19,13 @@ impl Table {
         self.rows.push((name.into(), figures));
     }
 
-    /// Prints it, so that a long run is seen to go on, and returns it.
+    /// Prints it, so that a long run shows progress, and returns it.
     pub(super) fn shown(self) -> Self {
         println!("{self}");
         self
     }
 
-    /// Returns it as a table of Markdown.
+    /// Returns it as a Markdown table.
     pub(super) fn markdown(&self) -> String {
         let mut text = format!("| {} | {} |\n", self.title, self.columns.join(" | "));
         text.push_str(&format!("| --- |{}\n", " ---: |".repeat(self.columns.len())));
@@ -57,10 +57,10 @@ impl Display for Table {
     }
 }
 
-/// Lines over a logarithmic scale in both directions.
+/// Lines on a logarithmic scale in both directions.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Picture {
-    /// The name of its file, without an ending.
+    /// The name of its file, without extension.
     pub name: &'static str,
     pub title: String,
     pub across: &'static str,
@@ -68,17 +68,17 @@ pub(super) struct Picture {
     pub lines: Vec<(String, Vec<(f64, f64)>)>,
 }
 
-/// What a benchmark found.
+/// The result of a benchmark.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Section {
     pub heading: &'static str,
-    /// What was done, and how to read it.
+    /// What was measured, and how to read it.
     pub words: String,
     pub tables: Vec<Table>,
     pub pictures: Vec<Picture>,
 }
 
-/// Returns a duration with three digits, in the unit that suits it.
+/// Formats a duration with three digits, in a suitable unit.
 pub(super) fn duration(took: std::time::Duration) -> String {
     let seconds = took.as_secs_f64();
     match seconds {
@@ -88,7 +88,7 @@ pub(super) fn duration(took: std::time::Duration) -> String {
     }
 }
 
-/// Returns a number of bytes in MiB, or in KiB if it is small.
+/// Formats a number of bytes in MiB, or in KiB if it is small.
 pub(super) fn bytes(count: u64) -> String {
     match count {
         0..1_048_576 => format!("{:.1} KiB", count as f64 / 1024.0),

@@ -7,16 +7,16 @@ use nofx_core::Deadline;
 use super::report::Table;
 use crate::Result;
 
-/// What a contestant did in its turn.
+/// The result of a contestant's turn.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Turn {
     /// Operations that were acknowledged.
     pub operations: u64,
     /// How long that took.
     pub took: Duration,
-    /// Flushes, where they are counted.
+    /// Flushes, if they are counted.
     pub flushes: Option<u64>,
-    /// Bytes given to the file, where they are counted.
+    /// Bytes written to the file, if they are counted.
     pub bytes: Option<u64>,
 }
 
@@ -30,7 +30,7 @@ impl Turn {
     }
 }
 
-/// Something that can be done again and again for a while.
+/// Something that can be repeated for a while.
 pub(super) struct Contestant<'a> {
     /// Its name in the table.
     pub name: String,
@@ -43,13 +43,13 @@ impl<'a> Contestant<'a> {
         Self { name: name.into(), turn: Box::new(turn) }
     }
 
-    /// One whose act, which says how many operations it was, is repeated until the turn is over.
+    /// A contestant whose action, which returns its number of operations, is repeated until the turn is over.
     pub(super) fn repeating(name: impl Into<String>, mut act: impl FnMut() -> Result<u64> + 'a) -> Self {
         Self::new(name, move |turn| timed(turn, &mut act))
     }
 }
 
-/// Repeats an act, which says how many operations it was, until the turn is over.
+/// Repeats an action, which returns its number of operations, until the turn is over.
 pub(super) fn timed(turn: Duration, mut act: impl FnMut() -> Result<u64>) -> Result<Turn> {
     let clock = Deadline::after(turn);
     let mut operations = 0;
@@ -59,16 +59,16 @@ pub(super) fn timed(turn: Duration, mut act: impl FnMut() -> Result<u64>) -> Res
     Ok(Turn { operations, took: clock.elapsed(), ..Turn::default() })
 }
 
-/// What was found of one contestant.
+/// The result of one contestant.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Median {
     /// Operations a second.
     pub per_second: f64,
-    /// The same as a multiple of the first contestant's.
+    /// The same, relative to the first contestant.
     pub ratio: f64,
 }
 
-/// Lets all contestants take turns, prints a table and returns it with what the table says of each. The first one is the yardstick.
+/// Lets all contestants take turns, prints a table and returns it with the figures of each. The first contestant is the baseline.
 pub(super) fn compare(
     title: &str,
     rounds: usize,
@@ -104,10 +104,10 @@ pub(super) fn compare(
     Ok((table.shown(), medians))
 }
 
-/// Returns a median with the least and the most that it is of.
+/// Formats a median with its minimum and maximum.
 fn spread(median: f64, all: &[f64]) -> String {
     let (least, most) = all.iter().fold((f64::MAX, 0.0_f64), |(least, most), one| (least.min(*one), most.max(*one)));
-    // Two digits say nothing of what is a hundredth.
+    // Two digits are not enough for a hundredth.
     let digits = if median < 0.1 { 4 } else { 2 };
     format!("{median:.digits$} [{least:.digits$}..{most:.digits$}]")
 }

@@ -1,4 +1,4 @@
-//! Searching 200 MB of conversations for a word, beside what only looks at their bytes.
+//! Searching 200 MB of conversations for a word, compared with programs that only scan the bytes.
 
 use std::fs;
 use std::io::Write;
@@ -25,7 +25,7 @@ const BYTES: u64 = 200_000_000;
 /// Messages of a session.
 const MESSAGES: u64 = 500;
 
-/// What is searched for; one session in ten says it once.
+/// The word to search for; one session in ten has it once.
 const NEEDLE: &str = "zebrafish";
 
 pub(super) fn run(rounds: usize, turn: Duration) -> Result<Section> {
@@ -97,7 +97,7 @@ pub(super) fn run(rounds: usize, turn: Duration) -> Result<Section> {
     })
 }
 
-/// Returns how much was searched, if all that was to be found was.
+/// Returns how much was searched, if everything was found that should be.
 fn of(found: u64, hits: u64, megabytes: u64) -> Result<u64> {
     match found == hits {
         true => Ok(megabytes),
@@ -105,17 +105,17 @@ fn of(found: u64, hits: u64, megabytes: u64) -> Result<u64> {
     }
 }
 
-/// What the conversations are written with.
+/// The text of the conversations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Letters {
-    /// ASCII alone.
+    /// Only ASCII.
     Plain,
-    /// In every fourth message an é in one of two words, half of them as one character and half as two.
+    /// In every fourth message, an é in one of two words, half of them as one character and half as two.
     Accents,
 }
 
-/// Fills stores with the same conversations, and a file with their messages, a line each. Returns how many bytes the messages
-/// have and how many are to be found.
+/// Fills stores with the same conversations, and a file with their messages, one a line. Returns the total size of the messages in bytes
+/// and the number of hits.
 async fn fill(locations: &[&Location], lines: &Path, letters: Letters) -> Result<(u64, u64)> {
     let mut stores: Vec<Store> = Vec::new();
     for location in locations {
@@ -168,7 +168,7 @@ fn search(runtime: &Runtime, workspace: &Workspace) -> Result<u64> {
     Ok(hits.len() as u64)
 }
 
-/// Searches as [`search`] does, as many sessions at once and no more messages taken apart, but tells letters only by their lower case.
+/// Searches as [`search`] does, with as many sessions at a time and no more messages parsed, but compares letters only by lower case.
 fn in_lower_case(runtime: &Runtime, workspace: &Workspace) -> Result<u64> {
     use futures_util::{StreamExt, TryStreamExt};
     let store = workspace.store();
@@ -190,7 +190,7 @@ fn in_lower_case(runtime: &Runtime, workspace: &Workspace) -> Result<u64> {
     })
 }
 
-/// Returns whether a stored message says the word. As long as it is of ASCII, its bytes tell mostly that it does not.
+/// Returns whether a stored message contains the word. If the word is ASCII, the bytes mostly show that it does not.
 fn says(body: &str) -> bool {
     if body.is_ascii() && memchr::memmem::find(body.as_bytes(), NEEDLE.as_bytes()).is_none() {
         return false;
@@ -200,7 +200,7 @@ fn says(body: &str) -> bool {
     content.to_str_lossy().to_lowercase().contains(NEEDLE)
 }
 
-/// Counts what a program finds that takes each message apart.
+/// Counts what a program finds that parses each message.
 fn parsed(lines: &[u8]) -> Result<u64> {
     let mut found = 0;
     for line in lines.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
@@ -216,7 +216,7 @@ fn grep(lines: &Path) -> Result<u64> {
     Ok(String::from_utf8(output.stdout)?.trim().parse()?)
 }
 
-/// Lets the most memory that this process had begin at what it has now, and returns that; where there is no such thing, zero.
+/// Resets the peak memory of this process to its current memory, and returns that; zero where that is not possible.
 fn forget_peak() -> u64 {
     _ = fs::write("/proc/self/clear_refs", "5");
     memory("VmHWM:")

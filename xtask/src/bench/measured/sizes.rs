@@ -1,4 +1,4 @@
-//! What a message, an opening and a list cost in stores of many sizes.
+//! The cost of a message, of opening and of listing in stores of many sizes.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use super::round::{Contestant, Median, compare};
 use super::{runtime, scratch};
 use crate::Result;
 
-/// Numbers of sessions. Beyond the last one for files, making the store takes longer than anybody waits.
+/// Numbers of sessions. Beyond the last one for files, creating the store takes too long.
 const SIZES: [u64; 6] = [10, 100, 1_000, 10_000, 100_000, 1_000_000];
 const FILES: u64 = 10_000;
 
@@ -159,7 +159,7 @@ fn open_list_close(runtime: &Runtime, location: &Location) -> Result<u64> {
     Ok(listed)
 }
 
-/// Fills a store with sessions that began one after the other and have two messages each.
+/// Fills a store with sessions that began one after the other, with two messages each.
 pub(super) async fn fill(location: &Location, sessions: u64) -> Result {
     const TOGETHER: u64 = 500;
     let store: Store = open(location).await?;

@@ -1,9 +1,9 @@
-//! Text like talk: the same in each run.
+//! Text that resembles talk: the same in each run.
 
-/// Words of which the text is made.
+/// The vocabulary of the text.
 const WORDS: u64 = 4000;
 
-/// Draws words, the same in each run, frequent ones as in talk.
+/// Draws words, the same in each run, with frequencies as in talk.
 #[derive(Debug)]
 pub(super) struct Chance(pub u64);
 
@@ -14,7 +14,7 @@ impl Chance {
     }
 
     fn word(&mut self) -> String {
-        // The smaller of three, so that few words are most of the text.
+        // The smallest of three, so that few words make up most of the text.
         let number = (0..3).map(|_| self.below(WORDS)).min().unwrap_or(0);
         let syllables = ["ba", "ke", "ti", "lo", "mu", "ra", "se", "ni", "do", "fu", "pa", "we"];
         let mut rest = number * 7 + 5;

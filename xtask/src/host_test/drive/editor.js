@@ -1,4 +1,4 @@
-// The editor as a server: started, looked into, ended.
+// The editor as a server: starts, inspects and ends it.
 
 const assert = require('node:assert/strict');
 const { spawn } = require('node:child_process');
@@ -16,7 +16,7 @@ async function freePort() {
   return port;
 }
 
-/** Tries until something is found. The limit only ends a test that has failed. */
+/** Tries until something is found. The limit only ends a failed test. */
 async function until(what, attempt, seconds = 120) {
   const end = performance.now() + seconds * 1000;
   for (;;) {
@@ -34,7 +34,7 @@ function below(root) {
       const parent = fs.readFileSync(`/proc/${pid}/stat`, 'utf8').replace(/^.*\) \S /s, '').split(' ')[0];
       return [{ pid: Number(pid), parent: Number(parent), line: fs.readFileSync(`/proc/${pid}/cmdline`, 'utf8') }];
     } catch {
-      return []; // It has ended meanwhile.
+      return []; // It has ended since.
     }
   });
   const found = new Set([root]);
@@ -45,7 +45,7 @@ function below(root) {
   return processes.filter((one) => found.has(one.pid) && one.pid !== root);
 }
 
-/** Whether a process is there and not only waiting to be buried. */
+/** Whether a process exists and is not a zombie. */
 function isAlive(pid) {
   try {
     return !fs.readFileSync(`/proc/${pid}/stat`, 'utf8').replace(/^.*\) /s, '').startsWith('Z');
@@ -54,7 +54,7 @@ function isAlive(pid) {
   }
 }
 
-/** code-server, for a person with some settings. */
+/** code-server, for a user with some settings. */
 class Editor {
   #server;
   #port;
@@ -102,7 +102,7 @@ class Editor {
     return below(this.#server.pid).filter((one) => one.line.includes('--type=extensionHost')).map((one) => one.pid);
   }
 
-  /** Returns how long an extension host took to end, in milliseconds, if it ended in order. */
+  /** Returns how long an extension host took to end, in milliseconds, if it ended cleanly. */
   endingOf(pid) {
     const logs = path.join(this.#data, 'logs');
     for (const file of fs.readdirSync(logs, { recursive: true }).filter((name) => name.endsWith('remoteexthost.log'))) {

@@ -1,11 +1,11 @@
-// Drives the sample extension in a real editor: code-server, and chromium without a screen.
+// Drives the sample extension in a real editor: code-server, and headless Chromium.
 //
 //   node main.js TOOLS CHROMIUM LEGACY PACKAGE OUTPUT
 //
 // TOOLS has code-server and playwright-core, LEGACY is a workspace with a legacy folder, PACKAGE is nofx-node, and OUTPUT/extensions has the
-// extension as code-server has installed it. Each step is printed with the time since its window was opened, and leaves a screenshot in OUTPUT. What this machine
-// cannot do is printed too and listed in OUTPUT/skipped.txt; what went wrong is in OUTPUT/failed.txt. Ends with 77 if editor or browser do not even start.
-// STORY names the stories to tell, by a part of their names; otherwise all are told.
+// extension as code-server has installed it. Each step is printed with the time since its window was opened, and leaves a screenshot in OUTPUT. What this
+// machine cannot do is printed too and listed in OUTPUT/skipped.txt; failures are in OUTPUT/failed.txt. Exits with 77 if editor or browser do not even start.
+// STORY selects the stories to run, by a part of their names; all by default.
 
 const fs = require('node:fs');
 const path = require('node:path');
@@ -30,14 +30,14 @@ const BROWSER = { executablePath, args: ['--no-sandbox', '--disable-gpu'] };
 
 const PAGE = { viewport: { width: 1280, height: 1400 }, reducedMotion: 'reduce' };
 
-/** Makes a workspace with a legacy folder. */
+/** Creates a workspace with a legacy folder. */
 function fresh(name) {
   const folder = path.join(output, 'workspaces', name);
   fs.cpSync(legacy, folder, { recursive: true });
   return folder;
 }
 
-/** Makes a workspace without anything. */
+/** Creates an empty workspace. */
 function empty(name) {
   const folder = path.join(output, 'workspaces', name);
   fs.mkdirSync(folder, { recursive: true });
@@ -59,7 +59,7 @@ function skip(what) {
   fs.appendFileSync(path.join(output, 'skipped.txt'), `${what}\n`);
 }
 
-/** Tells stories in the windows of one editor. */
+/** Runs stories in the windows of one editor. */
 async function tell(name, settings, all, folder) {
   const editor = await Editor.start({ tools, output, name, settings: { ...SETTINGS, ...settings } });
   try {
@@ -72,7 +72,7 @@ async function tell(name, settings, all, folder) {
   }
 }
 
-/** Tells one story in a browser of its own, so that it knows nothing of the others. */
+/** Runs one story in its own browser, isolated from the others. */
 async function inBrowser(story, editor, folder) {
   const started = performance.now();
   const browser = await chromium.launch(BROWSER);

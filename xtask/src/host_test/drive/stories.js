@@ -1,4 +1,4 @@
-// What people do in the editor, and what they must then see.
+// What users do in the editor, and what they must then see.
 
 const assert = require('node:assert/strict');
 const { execFileSync } = require('node:child_process');
@@ -8,7 +8,7 @@ const path = require('node:path');
 const { isAlive, until } = require('./editor.js');
 
 const SESSION = 'Harbour "Launch" ⚓ - 9/9/2025';
-/** What was last said in it. */
+/** The last message in it. */
 const LAST = 'The DKIM record had a line break in it';
 const MESSAGE = 'Said in the browser';
 
@@ -16,12 +16,12 @@ const RESTORE = 'Restore in a New Conversation';
 
 const ROOT = process.getuid() === 0;
 
-/** A legacy folder is migrated; a message outlives a reload and the killing of the extension host. */
+/** A legacy folder is migrated; a message survives a reload and the killing of the extension host. */
 async function migratesAndSurvives({ editor, folder, step, window }) {
   const one = await window();
   await one.open(editor.url(folder));
-  // What is told goes away after a while.
-  const told = one.page.getByText(/NofX has brought in \d+ conversations with \d+ messages from \d+ files/).first();
+  // Notifications disappear after a while.
+  const told = one.page.getByText(/NofX has imported \d+ conversations with \d+ messages from \d+ files/).first();
   await Promise.all([told.waitFor(), one.item(SESSION).waitFor()]);
   step('the tree shows the conversations of the old version');
   for (const group of ['Active', 'Expired', 'Archived']) {
@@ -58,7 +58,7 @@ async function migratesAndSurvives({ editor, folder, step, window }) {
 
 /** Reloads a window and returns how many milliseconds its extension host took to end. */
 async function reloadsInOrder(one, editor) {
-  // A page that goes away may lose its last message to the editor, which then keeps the extension host for hours.
+  // A page that is closed may lose its last message to the editor, which then keeps the extension host for hours.
   for (let attempt = 1; ; attempt++) {
     const host = Math.max(...editor.hosts());
     await one.page.reload();
@@ -130,7 +130,7 @@ async function keepsWhatTheDiskRefuses({ editor, fresh, step, window, skip, stor
     const filler = path.join(disk, 'filler');
     const sent = [];
     const send = async () => {
-      // Nothing that a store could make smaller.
+      // Random, so that a store cannot compress it.
       const message = `${sent.length} ${randomBytes(30_000).toString('base64')}`;
       sent.push(message);
       await one.add(message);
@@ -154,7 +154,7 @@ async function keepsWhatTheDiskRefuses({ editor, fresh, step, window, skip, stor
     step('with room again everything is saved, in order');
     await one.page.close();
   } finally {
-    // A window that is going may still have a file open.
+    // A window that is closing may still have a file open.
     execFileSync('umount', ['--lazy', disk]);
   }
 }
@@ -176,7 +176,7 @@ function fill(file) {
   }
 }
 
-/** A folder that belongs to someone else is only read. */
+/** A folder that belongs to another user is read-only. */
 async function onlyReadsWhatIsSomeoneElses({ editor, folder, step, window, skip }) {
   if (!ROOT) {
     skip("someone else's folder: giving one away needs root");
@@ -187,7 +187,7 @@ async function onlyReadsWhatIsSomeoneElses({ editor, folder, step, window, skip 
     const one = await window();
     await one.open(editor.url(folder));
     await one.item(SESSION).waitFor();
-    await one.page.getByText('Only to read: the folder belongs to someone else.').waitFor();
+    await one.page.getByText('Read-only: the folder belongs to someone else.').waitFor();
     await one.conversation(SESSION);
     await one.sees(MESSAGE);
     await nothingCanBeWritten(one);
@@ -205,14 +205,14 @@ async function nothingCanBeWritten(one) {
   await one.page.keyboard.press('Escape');
 }
 
-/** Without trust everything can be read and nothing be written; with trust it can. */
+/** Without trust, everything can be read and nothing written; with trust it can. */
 async function onlyReadsWithoutTrust({ editor, folder, step, window }) {
   const one = await window();
   await one.page.goto(editor.url(folder));
   await one.page.getByRole('button', { name: "No, I don't trust the authors" }).click();
   await one.view();
   await one.item(SESSION).waitFor();
-  await one.page.getByText('Only to read: the workspace is not trusted.').waitFor();
+  await one.page.getByText('Read-only: the workspace is not trusted.').waitFor();
   await one.conversation(SESSION);
   await one.sees(MESSAGE);
   await nothingCanBeWritten(one);
@@ -221,7 +221,7 @@ async function onlyReadsWithoutTrust({ editor, folder, step, window }) {
 
   await one.command('Workspaces: Manage Workspace Trust');
   await one.page.getByRole('button', { name: 'Trust', exact: true }).first().click();
-  await one.page.getByText('Only to read:').waitFor({ state: 'hidden' });
+  await one.page.getByText('Read-only:').waitFor({ state: 'hidden' });
   await one.conversation(`Restored: ${SESSION}`);
   await one.add('With trust');
   await one.sees('With trust');
@@ -248,7 +248,7 @@ async function beginsFromNothing({ editor, empty, step, window }) {
   await one.answer('What is the agent called?', 'Ada');
   await one.pickOffered('New template');
   await one.answer('What is the template called?', 'Harbour Pilot');
-  await one.answer('What is an agent told', 'Bring the ships in, the late ones first.');
+  await one.answer('What should agents made from it', 'Bring the ships in, the late ones first.');
   await one.item('harbour-pilot').waitFor();
   await one.item('Ada').click();
   await one.item('0 conversations').waitFor();
@@ -277,7 +277,7 @@ async function beginsFromNothing({ editor, empty, step, window }) {
   step('a conversation has tasks, and what agents are told and report is listed');
 }
 
-/** Search finds what was said in any conversation while a person types, and opens it there. */
+/** Search finds messages in any conversation as the user types, and opens them there. */
 async function findsWhatWasSaid({ editor, fresh, step, window }) {
   const one = await window();
   await one.open(editor.url(fresh('search')));
@@ -291,7 +291,7 @@ async function findsWhatWasSaid({ editor, fresh, step, window }) {
   step('search finds a message and opens its conversation');
 }
 
-/** What expires soon is told before it does, what has expired afterwards; both can be answered. */
+/** Conversations that expire soon are announced before, expired ones afterwards; both can be answered. */
 async function tellsWhatExpires({ editor, empty, store, step, window }) {
   const folder = empty('expiry');
   const agent = { id: 'ada', name: 'Ada', type: 'harbour-pilot' };
@@ -302,7 +302,7 @@ async function tellsWhatExpires({ editor, empty, store, step, window }) {
   });
   const one = await window();
   await one.open(editor.url(folder));
-  // Both at once: what is told goes by itself after a while.
+  // Both at once: notifications disappear after a while.
   await Promise.all([one.item('Night watch').waitFor(), one.page.getByText('“Night watch” expires at').first().waitFor()]);
   await one.shoot('24-expiry');
   await one.reply('“Night watch” expires at', 'Archive');
@@ -316,7 +316,7 @@ async function tellsWhatExpires({ editor, empty, store, step, window }) {
   step('what has expired was told, and was restored');
 }
 
-/** A cleanup shows what it will do and then does that; a conversation is exported; all data can be cleared. */
+/** A cleanup shows what it will do and then does it; a conversation is exported; all data can be cleared. */
 async function keepsThingsInOrder({ editor, fresh, store, step, window }) {
   const folder = fresh('care');
   const one = await window();
@@ -349,7 +349,7 @@ async function keepsThingsInOrder({ editor, fresh, store, step, window }) {
   step('all data was cleared, and the old files stay');
 }
 
-/** Returns what was said in the newest session of a name. */
+/** Returns the messages in the newest session of a name. */
 function saidIn(store, folder, name) {
   return store(folder, async (workspace) => {
     const { items } = await workspace.summaryPage({ text: name });

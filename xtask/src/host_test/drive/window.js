@@ -1,4 +1,4 @@
-// What is done and seen in a window of the editor.
+// Actions and observations in a window of the editor.
 
 const path = require('node:path');
 const { until } = require('./editor.js');
@@ -6,20 +6,20 @@ const { until } = require('./editor.js');
 /** The lines of the editor. */
 const LINES = '.editor-instance .view-lines';
 
-/** Milliseconds after which something is done again: while the editor draws anew, a click or a key may hit nothing. */
+/** Milliseconds after which an action is repeated: while the editor redraws, a click or a key may hit nothing. */
 const PATIENCE = 10_000;
 
-/** Does something until its effect is seen. */
+/** Repeats an action until its effect is seen. */
 function insist(what, act, effect) {
   const seen = () => effect().waitFor({ timeout: PATIENCE }).then(() => true, () => false);
   return until(what, async () => {
-    // What it is done to may be gone for a moment as well.
+    // The target of the action may be gone for a moment too.
     await act().catch(() => undefined);
     return seen();
   });
 }
 
-/** Clicks what is there within a while, and returns whether it was. */
+/** Clicks something that appears within a while, and returns whether it did. */
 function clicks(locator) {
   return locator.click({ timeout: PATIENCE }).then(() => true, () => false);
 }
@@ -34,7 +34,7 @@ class Window {
 
   constructor(page, output) {
     this.page = page;
-    // Long, because a busy machine is slow and not wrong.
+    // Long, because a busy machine is slow and not broken.
     page.setDefaultTimeout(120_000);
     this.#output = output;
   }
@@ -64,7 +64,7 @@ class Window {
     );
     let group;
     for (const item of items.sort((a, b) => a.top - b.top)) {
-      // Behind the name stands how many there are.
+      // The name is followed by the count.
       if (item.level === '1') group = /[a-z]+/i.exec(item.text)?.[0];
       else if (item.text.replaceAll('\u00a0', ' ').includes(text)) return group;
     }
@@ -85,7 +85,7 @@ class Window {
     });
   }
 
-  /** Chooses from the menu that is open until the effect is seen. */
+  /** Chooses from the open menu until the effect is seen. */
   async pick(command, effect) {
     await until(`what ${command} does`, async () => (await effect()) || ((await this.#picked(command)) && becomes(effect)));
   }
@@ -131,7 +131,7 @@ class Window {
     await this.#box().locator('input').first().fill(`>${name}`, { timeout: PATIENCE });
   }
 
-  /** What asks for a command or a text. */
+  /** The widget that asks for a command or a text. */
   #box() {
     return this.page.locator('.quick-input-widget');
   }
@@ -145,7 +145,7 @@ class Window {
     await this.page.locator(LINES).first().waitFor();
   }
 
-  /** Adds a message to the conversation that is open. */
+  /** Adds a message to the open conversation. */
   async add(message) {
     await this.asked('NofX: Add Message', 'The message');
     await this.answer('The message', message);
@@ -165,14 +165,14 @@ class Window {
     await asked.waitFor({ state: 'hidden' });
   }
 
-  /** Chooses what is offered, of which this is a part. */
+  /** Chooses an offered entry that contains this text. */
   async pickOffered(text) {
     const option = this.page.getByRole('option').filter({ hasText: text }).first();
     await option.click();
     await option.waitFor({ state: 'hidden' });
   }
 
-  /** Types into what asks, and returns what is then offered, of which this is a part. */
+  /** Types into the input, and returns the offered entry that contains this text. */
   offered(typed, text) {
     const option = () => this.page.getByRole('option').filter({ hasText: text }).first();
     const type = async () => {
@@ -190,7 +190,7 @@ class Window {
     return this.#box().getByRole('button', { name: 'OK' });
   }
 
-  /** Takes the place that is offered to save something. */
+  /** Accepts the path that is offered for saving. */
   async save() {
     const confirm = this.#confirm();
     await until('the end of the question where to save', async () => {
@@ -204,12 +204,12 @@ class Window {
     return this.page.getByRole('button', { name, exact: true }).first();
   }
 
-  /** The dialog that is open. */
+  /** The open dialog. */
   dialog() {
     return this.page.locator('.monaco-dialog-box');
   }
 
-  /** Answers the dialog that is open. */
+  /** Answers the open dialog. */
   async decide(button) {
     await this.dialog().getByRole('button', { name: button, exact: true }).click();
     await this.dialog().waitFor({ state: 'hidden' });
@@ -220,7 +220,7 @@ class Window {
     await insist(`the dialog of ${command}`, () => this.command(command), () => this.dialog().filter({ hasText: text }));
   }
 
-  /** Answers what is told in the corner. It goes away by itself, and is then looked for where such things are kept. */
+  /** Answers a notification. Notifications disappear after a while, and are then looked for in the notification centre. */
   async reply(text, button) {
     const told = () => this.page.locator('.notification-list-item').filter({ hasText: text }).first();
     await until(`“${button}” of “${text}” in the corner`, async () => {
@@ -229,7 +229,7 @@ class Window {
     });
   }
 
-  /** Clicks an action of an item, which shows them while the mouse is on it. */
+  /** Clicks an action of an item, which appears while the mouse is on it. */
   async act(text, action) {
     await until(`“${action}” of ${text}`, async () => {
       await this.item(text).hover({ timeout: PATIENCE }).catch(() => undefined);
@@ -237,7 +237,7 @@ class Window {
     });
   }
 
-  /** Takes a screenshot in the light and in the dark. */
+  /** Takes a screenshot in light and in dark mode. */
   async shootBoth(name) {
     for (const [colorScheme, theme] of [['dark', 'vs-dark'], ['light', 'vs']]) {
       await this.page.emulateMedia({ colorScheme });
@@ -251,7 +251,7 @@ class Window {
     await until(`“${text}” in the conversation`, async () => {
       await this.page.locator(LINES).first().click();
       await this.page.keyboard.press('Control+End');
-      // The editor draws only what is in view, and blanks as non-breaking ones.
+      // The editor draws only what is in view, with blanks as non-breaking ones.
       return (await this.page.locator(LINES).first().innerText()).replaceAll('\u00a0', ' ').includes(text);
     });
   }

@@ -81,7 +81,7 @@ pub(super) fn finishes_after_a_reload() -> Session {
     Session::spawned(API, begin).told(talk).working_on(index)
 }
 
-/// One more spawn that nobody talked to.
+/// One more session without a conversation.
 pub(super) fn starts_again() -> Session {
     Session { directory: None, branch: None, ..Session::spawned(API, Moment::new(4, 6, 58)) }
 }

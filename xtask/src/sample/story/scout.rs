@@ -6,7 +6,7 @@ use crate::sample::session::Session;
 use crate::sample::talk::Talk;
 use crate::sample::task::Task;
 
-/// Older than a week when somebody tidied up, so it was moved aside.
+/// More than a week old at the time of a cleanup, so it was moved aside.
 pub(super) fn measures_the_first_queue() -> Session {
     let begin = Moment::new(-1, 8, 0);
     let talk = Talk::at(begin, "measures the first queue")

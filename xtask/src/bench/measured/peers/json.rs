@@ -1,4 +1,4 @@
-//! Sessions as the old extension kept them: a JSON file each, written whole whenever a message is added.
+//! Sessions as the old extension stored them: a JSON file each, rewritten whenever a message is added.
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -30,7 +30,7 @@ impl JsonFiles {
         self.0.join(format!("session-{number}.json"))
     }
 
-    /// Reads the first session, adds a message and writes it again, flushed, which the old extension did not do.
+    /// Reads the first session, adds a message and writes it again, with a flush, which the old extension did not do.
     pub(in crate::bench::measured) fn append(&self) -> Result<u64> {
         let path = self.path(0);
         let mut session: Value = serde_json::from_slice(&fs::read(&path)?)?;
@@ -43,7 +43,7 @@ impl JsonFiles {
         Ok(1)
     }
 
-    /// Reads all sessions and returns how many were listed, the newest 50 of them.
+    /// Reads all sessions and returns how many were listed: the newest 50.
     pub(in crate::bench::measured) fn list(&self) -> Result<usize> {
         let mut all = Vec::new();
         for entry in fs::read_dir(&self.0)? {

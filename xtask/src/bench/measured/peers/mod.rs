@@ -1,4 +1,4 @@
-//! What others do with the same messages: the least that a disk asks for, and stores that people know.
+//! Peers with the same messages: the minimum that a disk requires, and well-known stores.
 
 mod fjall;
 mod json;
@@ -19,7 +19,7 @@ use crate::Result;
 /// The bytes of a message's text.
 pub(super) const MESSAGE: usize = 500;
 
-/// A log to which messages are appended, each with a flush: the least that durability costs.
+/// A log to which messages are appended, each with a flush: the minimum cost of durability.
 #[derive(Debug)]
 pub(super) struct BareLoop(File);
 
@@ -35,7 +35,7 @@ impl BareLoop {
     }
 }
 
-/// The same over zeros that are there already, again and again, so that the file's length never changes.
+/// The same over existing zeros, repeatedly, so that the file's length never changes.
 #[derive(Debug)]
 pub(super) struct OverZeros {
     file: File,

@@ -1,4 +1,4 @@
-//! redb without anything of ours.
+//! Plain redb, without our code.
 
 use std::path::Path;
 

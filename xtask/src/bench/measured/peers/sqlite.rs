@@ -52,7 +52,7 @@ impl Sqlite {
         Ok(transaction.commit()?)
     }
 
-    /// Lets each connection insert rows, one for each transaction, until the turn is over.
+    /// Lets each connection insert rows, one per transaction, until the turn is over.
     pub(in crate::bench::measured) fn insert_by_all(&self, turn: Duration) -> Result<Turn> {
         let clock = Deadline::after(turn);
         let operations = thread::scope(|scope| {
