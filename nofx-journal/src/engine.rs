@@ -1,5 +1,6 @@
 //! An open store with a journal, as the handles of one process share it.
 
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -15,7 +16,7 @@ use crate::follower::Follower;
 use crate::layout::Layout;
 use crate::options::Options;
 use crate::repair::only_without;
-use crate::segment::Segment;
+use crate::segment::{Segment, segment_files};
 use crate::writer::{Writer, begin, first_segment};
 
 /// A store that was open for less than this is not brought up to date when it is closed, unless a lot is waiting.
@@ -80,18 +81,29 @@ impl Engine {
     /// a missing one is noticed. `Corrupt` if a journal with commits is already there: it belongs to a store whose base
     /// is gone.
     pub fn create(layer: &dyn Layer, layout: &Layout, store: StoreId, mark: &Mark, options: &Options) -> Result<()> {
+        // Left by an interrupted attempt: its tip would report frames that the new store never had.
+        Self::discard(layer, layout)?;
         let folder = layout.folder();
         layer.make_dir(folder).during("making", folder)?;
+        begin(layer, layout, store, mark, options).inspect_err(|_| _ = Self::discard(layer, layout))
+    }
+
+    /// Removes a journal without commits, if there is one. `Corrupt` if it has commits.
+    pub fn discard(layer: &dyn Layer, layout: &Layout) -> Result<()> {
+        let folder = layout.folder();
         let found = Segment::of_any_store(layer, layout)?;
         if found.iter().any(Segment::is_used) {
             let what = format!("`{}`: the journal of a store whose base is gone", folder.display());
             return Err(Error::corrupt(what));
         }
-        // Left by an interrupted attempt.
-        found.iter().try_for_each(|segment| layer.remove(&segment.path).during("removing", &segment.path))?;
-        // It would report frames that the new store never had.
-        layer.remove(layout.tip()).during("removing", layout.tip())?;
-        begin(layer, layout, store, mark, options)
+        let locks = [layout.lock(), layout.apply_lock()].map(PathBuf::from);
+        let holders = locks.clone().map(|lock| lock.with_extension("holder"));
+        let files =
+            found.into_iter().map(|segment| segment.path).chain([layout.tip().to_owned()]).chain(locks).chain(holders);
+        for path in files {
+            layer.remove(&path).during("removing", &path)?;
+        }
+        layer.remove_dir(folder).during("removing", folder)
     }
 
     /// Returns the reading side of the store: every read of the waist, for callers that may block.
@@ -185,14 +197,26 @@ impl Engine {
     /// Does the same, and lets the base record that it is complete, unless another process commits or applies just then:
     /// until the next commit it is a whole store without its journal.
     pub fn complete(&self) -> Result<()> {
+        if self.is_without_journal()? {
+            return Ok(());
+        }
         self.apply()?;
         self.writer()?.complete()
+    }
+
+    /// Returns whether there is no journal, and need not be one before the next commit.
+    fn is_without_journal(&self) -> Result<bool> {
+        let Follower { files, layout, base, .. } = &*self.follower;
+        Ok(segment_files(&**files, layout)?.is_empty() && base.snapshot()?.mark().is_complete)
     }
 
     /// Shrinks the journal to the size of a new store's, if the base holds everything in it: call it after
     /// [`apply`](Self::apply), while no other process commits. It costs a flush, and the next segment is filled again
     /// when it is created.
     pub fn shrink(&self) -> Result<()> {
+        if self.is_without_journal()? {
+            return Ok(());
+        }
         self.writer()?.shrink(first_segment(&self.options))
     }
 

@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use nofx_platform::{
-    Identity, flush_folder, owner, private, private_folders, remove_file, remove_folder, replace, user, write_all_at,
+    Identity, flush_folder, give_to_owner, is_superuser, owner, private, private_folders, remove_file, remove_folder,
+    replace, user, write_all_at,
 };
 
 /// Read access to a folder and everything below it: nothing here changes, creates or locks anything. All paths are
@@ -199,6 +200,15 @@ impl Disk {
         Ok(Arc::new(DiskFile { identity: Identity::of_found(&file, &found)?, file, root: self.root.clone() }))
     }
 
+    /// Opens a file for writing, and creates it if it is missing. What the superuser creates belongs to the owner of the folder.
+    fn make(&self, path: &Path, options: &OpenOptions) -> io::Result<Arc<dyn Handle>> {
+        let file = self.open_as(path, options)?;
+        if is_superuser() {
+            give_to_owner(&self.at(path)?)?;
+        }
+        Ok(file)
+    }
+
     /// Returns options for creating files that only their owner can access.
     fn making() -> OpenOptions {
         let mut options = OpenOptions::new();
@@ -229,7 +239,8 @@ impl Files for Disk {
 
     fn foreign(&self) -> io::Result<Option<String>> {
         let (Some(owner), Some(we)) = (owner(&self.root)?, user()) else { return Ok(None) };
-        Ok((owner != we).then(|| format!("it belongs to user {owner}, and this process runs as user {we}")))
+        Ok((owner != we && !is_superuser())
+            .then(|| format!("it belongs to user {owner}, and this process runs as user {we}")))
     }
 
     fn may_edit(&self, path: &Path) -> io::Result<()> {
@@ -246,11 +257,11 @@ impl Files for Disk {
 
 impl Layer for Disk {
     fn edit(&self, path: &Path) -> io::Result<Arc<dyn Handle>> {
-        Ok(self.open_as(path, Self::making().truncate(false))?)
+        self.make(path, Self::making().truncate(false))
     }
 
     fn create(&self, path: &Path) -> io::Result<Arc<dyn Handle>> {
-        Ok(self.open_as(path, Self::making().truncate(true))?)
+        self.make(path, Self::making().truncate(true))
     }
 
     fn make_dir(&self, path: &Path) -> io::Result<()> {
@@ -260,7 +271,7 @@ impl Layer for Disk {
                 true => Ok(()),
                 false => Err(io::Error::new(io::ErrorKind::NotADirectory, "it is not a folder")),
             },
-            made => made,
+            made => made.and_then(|()| give_to_owner(&path)),
         }
     }
 

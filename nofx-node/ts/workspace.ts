@@ -45,7 +45,7 @@ export interface OpenOptions {
   /** Whether to create a store that does not exist, with the folders above it. True by default, unless it is opened read-only. */
   create?: boolean;
   /**
-   * Whether to create a new `redb:` store with a journal beside its file, to which it then commits with one flush instead of two. False by
+   * Whether to create a new `redb:` store with a journal beside its file, to which it then commits with one flush instead of two. True by
    * default. An existing store stays as it was created.
    */
   journal?: boolean;

@@ -134,6 +134,18 @@ pub fn user() -> Option<u32> {
     system::user()
 }
 
+/// Gives what the superuser created in a folder to the owner of that folder, who could not read it otherwise. Does nothing
+/// for other users, for what belongs to another user already, and where users have no numeric ids.
+pub fn give_to_owner(path: &Path) -> io::Result<()> {
+    system::give_to_owner(path)
+}
+
+/// Returns whether this process may use files of any user.
+#[must_use]
+pub fn is_superuser() -> bool {
+    user() == Some(0)
+}
+
 /// Returns whether a locking error means that files cannot be locked there at all, as on some network disks.
 #[must_use]
 pub fn has_no_locks(error: &io::Error) -> bool {

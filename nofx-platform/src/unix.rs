@@ -4,7 +4,7 @@ use std::ffi::{OsStr, OsString};
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt, lchown};
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
@@ -83,6 +83,15 @@ pub(crate) fn owner(path: &Path) -> io::Result<Option<u32>> {
 
 pub(crate) fn user() -> Option<u32> {
     Some(rustix::process::geteuid().as_raw())
+}
+
+pub(crate) fn give_to_owner(path: &Path) -> io::Result<()> {
+    let Some(folder) = path.parent().filter(|_| user() == Some(0)) else { return Ok(()) };
+    let folder = fs::metadata(folder)?;
+    if folder.uid() == 0 || fs::symlink_metadata(path)?.uid() != 0 {
+        return Ok(());
+    }
+    lchown(path, Some(folder.uid()), Some(folder.gid()))
 }
 
 pub(crate) fn has_no_locks(error: &io::Error) -> bool {

@@ -55,6 +55,12 @@ pub(crate) fn create(path: &Path, store: StoreId, mark: &Mark, options: &Options
     Engine::create(&disk, &layout, store, mark, &engine_options(options))
 }
 
+/// Removes the journal of a file that is not there, if it has no commits.
+pub(crate) fn discard(path: &Path) -> Result<()> {
+    let (disk, layout) = layout(path);
+    Engine::discard(&disk, &layout)
+}
+
 /// Fails where the journal of a file cannot have its name, before anything is made that can.
 pub(crate) fn require_name(path: &Path) -> io::Result<()> {
     match fs::symlink_metadata(place::beside(path, FOLDER)) {

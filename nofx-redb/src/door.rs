@@ -227,7 +227,8 @@ impl Door {
             let transaction = database.begin_write()?;
             Meta { store, format, readable_from: format }.write(&transaction, pages)?;
             Ok(transaction.commit()?)
-        })?;
+        });
+        let made = made.inspect_err(|_| _ = behind::discard(&self.path))?;
         match place::publish(&made, &self.path) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
             published => Ok(published?),

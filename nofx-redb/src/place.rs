@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use nofx_core::{Deadline, Error, Holder, Result};
 pub(crate) use nofx_platform::Identity;
-use nofx_platform::{flush_folder, has_no_locks, make_private, private, real, remove_file, replace};
+use nofx_platform::{flush_folder, give_to_owner, has_no_locks, make_private, private, real, remove_file, replace};
 
 use crate::storage::Refused;
 
@@ -123,7 +123,10 @@ pub(crate) const LOCK: &str = ".lock";
 pub(crate) const NEW: &str = ".new";
 
 fn open_lock(path: &Path) -> io::Result<File> {
-    nofx_platform::open(path, private(OpenOptions::new().read(true).write(true).create(true).truncate(false)))
+    let file =
+        nofx_platform::open(path, private(OpenOptions::new().read(true).write(true).create(true).truncate(false)))?;
+    give_to_owner(path)?;
+    Ok(file)
 }
 
 /// The place in front of the writer role, where at most one process waits.

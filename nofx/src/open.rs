@@ -18,10 +18,11 @@ pub struct Options {
     /// Whether to open the store read-only: no commit then ever reaches it, and its files are not touched. The default is false.
     pub read_only: bool,
     /// Whether to create a new `redb:` store with a journal beside its file. It then commits to the journal, with one flush for each commit
-    /// instead of two. The default is false.
+    /// instead of two. The default is true.
     ///
     /// An existing store stays as it was created, and other kinds of stores ignore this. A store with a journal is a file and a folder,
-    /// `<file>-journal`: copy, move and remove both together, while no program has the store open.
+    /// `<file>-journal`: copy and move both together, while no program has the store open. After a store was open for more than a second and is
+    /// closed, the file alone holds everything.
     #[cfg(feature = "redb")]
     pub journal: bool,
     /// The source of times and ids.
@@ -37,7 +38,7 @@ impl Default for Options {
             create: true,
             read_only: false,
             #[cfg(feature = "redb")]
-            journal: nofx_redb::Options::default().journal,
+            journal: true,
             sources: Sources::default(),
             #[cfg(feature = "remote")]
             requests: nofx_remote::Requests::default(),

@@ -165,6 +165,8 @@ async fn a_watcher_that_was_away_for_too_long_is_told_and_catches_up_by_listing(
         let last_seen = workspace.store().sources().now();
         let away = workspace.events_end().await?;
         let mut missed = Writer::start("floods", &store).finish();
+        // Commits that the base lacks are remembered in addition to those that it remembers.
+        nofx::compact(&store).await?;
 
         let Events::Gap { newest } = workspace.events(Some(&away), 100).await? else { panic!("no gap in {store}") };
         let after = talk(&workspace).await?;

@@ -24,11 +24,11 @@ use crate::{Location, Options, settle};
 /// How a new store is created.
 #[derive(Clone, Copy, Debug, clap::Args)]
 pub(crate) struct MakeArg {
-    /// Create a new `redb:` store with a journal beside its file: commits then take one flush instead of two. An existing store stays as it
-    /// was created.
+    /// Create a new `redb:` store as one file, without a journal beside it. Commits then take two flushes instead of one. An existing store
+    /// stays as it was created.
     #[cfg(feature = "redb")]
     #[arg(long)]
-    journal: bool,
+    no_journal: bool,
 }
 
 impl MakeArg {
@@ -38,7 +38,7 @@ impl MakeArg {
         let mut options = Options::default();
         #[cfg(feature = "redb")]
         {
-            options.journal |= self.journal;
+            options.journal &= !self.no_journal;
         }
         options
     }

@@ -348,6 +348,8 @@ fn a_store_that_may_only_be_read() {
     allow(&place, "", 0o777);
     place.run("migrate --from work --to redb:x.redb").done();
     allow(&place, "x.redb", 0o444);
+    place.tree("x.redb-journal").iter().for_each(|(path, _)| allow(&place, path.to_str().expect("a name"), 0o444));
+    allow(&place, "x.redb-journal", 0o555);
     allow(&place, "", 0o555);
     let before = place.tree("");
     let run = as_anybody(&place, "migrate --from work --to redb:x.redb");

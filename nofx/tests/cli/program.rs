@@ -8,7 +8,6 @@ use std::process::{Command, Stdio};
 use tempfile::TempDir;
 
 /// The name of a store that commits to a journal beside its file.
-pub(crate) const WITH_JOURNAL: &str = "with-journal.redb";
 
 /// The result of running the program.
 #[derive(Debug)]
@@ -76,10 +75,9 @@ impl Place {
         command
     }
 
-    /// Runs the program with words that are separated by single spaces. A store named [`WITH_JOURNAL`] is created with a journal.
+    /// Runs the program with words that are separated by single spaces.
     pub(crate) fn run(&self, words: &str) -> Run {
-        let makes = words.starts_with("load ") && words.contains(WITH_JOURNAL);
-        run(self.command(words.split(' ')).args(makes.then_some("--journal")))
+        run(&mut self.command(words.split(' ')))
     }
 
     /// Returns every path below a folder with its content, for comparison.

@@ -10,7 +10,8 @@ use crate::reading::with_sessions;
 fn redb_of_a_later_version(place: &Place, name: &str) {
     let database = redb::Database::open(place.path(name)).expect("a redb file");
     let transaction = database.begin_write().expect("it works");
-    let (key, payload) = (b"format", [2, 1]);
+    // With a journal, which this version knows how to read.
+    let (key, payload) = (b"format", [3, 2]);
     let mut hasher = crc32fast::Hasher::new();
     hasher.update(&[1]);
     hasher.update(&(key.len() as u64).to_le_bytes());
