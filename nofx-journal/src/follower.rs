@@ -335,7 +335,10 @@ impl Follower {
         // may overwrite them.
         run.groups.retain(|(mark, _)| mark.frame <= tip.durable.frame);
         let until = run.until().frame;
-        run.completes = is_last && until == self.position().frame;
+        run.completes = match is_last {
+            true => until == self.position().frame,
+            false => mark.is_complete && run.groups.is_empty(),
+        };
         // What the base shows may not be on the disk, if no applier has reported it: the applier may have been killed
         // before its flush.
         if !run.groups.is_empty() || mark.frame > tip.applied || mark.is_complete != run.completes {

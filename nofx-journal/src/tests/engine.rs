@@ -9,6 +9,7 @@ use nofx_core::{Batch, Body, Error, Expect, Kind, LogKey, LogQuery, NewEntry, Ou
 
 use super::world::{History, STORE, layout};
 use crate::base::{Base, Mark};
+use crate::doors::Doors;
 use crate::files::{Disk, Layer};
 use crate::memory::MemoryBase;
 use crate::options::Sabotage;
@@ -392,6 +393,9 @@ fn a_base_that_is_complete_goes_on_without_its_journal() {
     for round in 0..3 {
         add(&knows, 2 * round);
         knows.complete().unwrap();
+        // That is no less true when another process looks for something to apply.
+        assert!(process().follower().apply(&Doors::open(&Disk::new(folder.path()), &layout()).unwrap()).unwrap());
+        assert!(base.snapshot().unwrap().mark().is_complete);
         std::fs::remove_dir_all(folder.path().join("journal")).unwrap();
         let looking = process();
         assert_eq!((length(&looking), length(&knows)), (2 * round + 1, 2 * round + 1));

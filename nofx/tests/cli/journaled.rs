@@ -124,6 +124,27 @@ fn a_file_without_its_journal_is_told_and_nothing_takes_its_place() {
 }
 
 #[test]
+fn a_copy_of_the_file_of_a_closed_store_is_a_store() {
+    let place = place();
+    // Long enough to be brought up to date when it is closed.
+    let host = Host::start(&place, STORE);
+    std::thread::sleep(std::time::Duration::from_millis(1100));
+    host.close();
+    place.run(&format!("doctor --store {STORE}")).done();
+    let before = full(&place, STORE);
+    fs::copy(place.path("store/with-journal.redb"), place.path("copy.redb")).expect("it works");
+    assert!(full(&place, "redb:copy.redb") == before);
+    place.run("doctor --store redb:copy.redb").done();
+    assert!(!place.path("copy.redb-journal").exists(), "looking at it creates nothing");
+    place.run("delete s --store redb:copy.redb").done();
+    assert!(place.path("copy.redb-journal").is_dir());
+    assert!(full(&place, "redb:copy.redb") != before);
+    // What is committed from here on is in the journal too.
+    fs::copy(place.path("copy.redb"), place.path("late.redb")).expect("it works");
+    place.run("ls --store redb:late.redb").failed(27, "the journal of the store is missing");
+}
+
+#[test]
 fn what_a_command_writes_does_not_go_into_a_journal() {
     let place = place();
     let before = place.tree("store");
