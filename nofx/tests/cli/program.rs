@@ -7,8 +7,6 @@ use std::process::{Command, Stdio};
 
 use tempfile::TempDir;
 
-/// The name of a store that commits to a journal beside its file.
-
 /// The result of running the program.
 #[derive(Debug)]
 pub(crate) struct Run {
