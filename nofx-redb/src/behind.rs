@@ -226,15 +226,22 @@ impl Still<'_> {
         })
     }
 
-    fn ends(&self) -> Result<Ends, Misfit> {
-        self.read(
+    /// Learns which batches the file remembers. Ids that are damaged are forgotten: otherwise nothing could be committed any more.
+    fn learn(&self, ids: &mut Ids) -> Result<Ends, Misfit> {
+        let learned = self.read(
             || "the newest commit".to_owned(),
             |tables| {
                 let mut ends = tables.ends()?;
+                tables.trust.require(|| "the newest commit".to_owned())?;
                 ends.start = Some(tables.start(&ends)?);
+                ids.refresh(tables, &ends)?;
+                // What is asked for next is on other pages, or its number says that it is missing.
+                tables.trust.renew();
                 Ok(ends)
             },
-        )
+        );
+        // A handle that others read through may hide more than is damaged.
+        learned.inspect_err(|_| ids.doubt())
     }
 }
 
@@ -324,19 +331,30 @@ impl Snapshot for Still<'_> {
         if ids.reach(self.mark.commits) && ids.is_unknown(batch) {
             return Ok(None);
         }
-        let ends = self.ends()?;
+        let ends = self.learn(&mut ids)?;
+        let Some(number) = ids.number(&ends, batch) else { return Ok(None) };
         self.read(
             || "what is remembered of commits".to_owned(),
             |tables| {
-                ids.refresh(tables, &ends)?;
-                let Some(number) = ids.number(&ends, batch) else { return Ok(None) };
-                tables.remembered(&ends, number, *batch).map(|row| Some(journaled(row)))
+                let row = tables.remembered(&ends, number, *batch)?;
+                // It is the one, whatever stood on the way to it.
+                tables.trust.renew();
+                Ok(Some(journaled(row)))
             },
         )
     }
 
     fn commits(&self, from: u64) -> Result<Option<base::Rows<'_, Remembered>>, Misfit> {
-        let ends = self.ends()?;
+        let ends = self.read(
+            || "the newest commit".to_owned(),
+            |tables| {
+                let mut ends = tables.ends()?;
+                if from < ends.rows {
+                    ends.start = Some(tables.start(&ends)?);
+                }
+                Ok(ends)
+            },
+        )?;
         if ends.start.is_some_and(|start| from < start) {
             return Ok(None);
         }

@@ -195,6 +195,11 @@ impl Ids {
         self.end == end
     }
 
+    /// Learns again next time what may be known in part only. What is known stays.
+    pub(crate) fn doubt(&mut self) {
+        self.end = 0;
+    }
+
     /// Returns whether a batch is none that is known.
     pub(crate) fn is_unknown(&self, batch: &BatchId) -> bool {
         !self.numbers.contains_key(batch)

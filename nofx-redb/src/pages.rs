@@ -366,19 +366,24 @@ fn u64_at(bytes: &[u8], at: usize) -> Option<u64> {
 pub(crate) struct Trust {
     pages: Arc<Pages>,
     /// How many damaged pages had been met when reading began. What they concern is said otherwise.
-    before: usize,
+    before: Cell<usize>,
     /// How many damaged pages had been met when the answer was complete.
     met: Cell<Option<usize>>,
 }
 
 impl Trust {
     pub(crate) fn new(pages: &Arc<Pages>) -> Self {
-        Self { pages: pages.clone(), before: pages.met(), met: Cell::new(None) }
+        Self { pages: pages.clone(), before: Cell::new(pages.met()), met: Cell::new(None) }
     }
 
     /// Says that a damaged page was met on the way to `what`, if one was.
     pub(crate) fn require(&self, what: impl FnOnce() -> String) -> Attempt<()> {
-        self.pages.require(self.before, || Some(what()))
+        self.pages.require(self.before.get(), || Some(what()))
+    }
+
+    /// Leaves what was met so far out of what is read next.
+    pub(crate) fn renew(&self) {
+        self.before.set(self.pages.met());
     }
 
     /// Notes that the answer is complete, and what follows is only whether there is more.
@@ -395,8 +400,8 @@ impl Trust {
     pub(crate) fn judge<T>(&self, read: Attempt<T>) -> Attempt<T> {
         match read {
             Err(Fault::Page { .. }) => read,
-            Ok(_) if self.met.get() == Some(self.before) => read,
-            read => self.pages.require(self.before, || None).and(read),
+            Ok(_) if self.met.get() == Some(self.before.get()) => read,
+            read => self.pages.require(self.before.get(), || None).and(read),
         }
     }
 }

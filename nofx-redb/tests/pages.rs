@@ -8,11 +8,13 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use common::{batch, body, entries, log, open, open_with, record};
 use futures_util::StreamExt;
-use nofx_core::{Expect, KeyQuery, LogQuery, Outcome, PersistenceBackend, Store};
+use nofx_core::{Changes, Expect, KeyQuery, LogQuery, Outcome, PersistenceBackend, Store};
 use nofx_redb::RedbBackend;
+use redb::{ReadableDatabase, ReadableTable};
 
 const PAGE: usize = 4096;
 
@@ -362,42 +364,91 @@ async fn a_branch_that_is_lost_hides_what_it_leads_to_and_no_walk_goes_in_a_circ
     assert!(!backend.check().await.unwrap().is_empty());
 }
 
+/// Returns the rows of a table as redb has them.
+fn rows(path: &Path, table: &str) -> Vec<(Vec<u8>, Vec<u8>)> {
+    let database = redb::Builder::new().set_concurrency_mode(redb::ConcurrencyMode::SingleWriter).open(path).unwrap();
+    let transaction = database.begin_read().unwrap();
+    let table = transaction.open_table(redb::TableDefinition::<&[u8], &[u8]>::new(table)).unwrap();
+    let row = |(key, value): (redb::AccessGuard<'_, &[u8]>, redb::AccessGuard<'_, &[u8]>)| {
+        (key.value().to_vec(), value.value().to_vec())
+    };
+    table.iter().unwrap().map(|found| row(found.unwrap())).collect()
+}
+
+/// Returns how far a file with a journal holds what was committed.
+fn mark(path: &Path) -> Option<Vec<u8>> {
+    rows(path, "nofx").into_iter().find(|(key, _)| key == b"mark").map(|(_, mark)| mark)
+}
+
+/// With a journal, wherever in its table the page is.
 #[tokio::test]
 async fn commits_go_on_although_a_page_of_what_is_remembered_is_damaged() {
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("a.redb");
-    let store = open(&path).await;
-    for number in 0..5 {
-        store
-            .commit((0..200).map(|n| batch().append(log(&format!("l{n}")), entries(number..number + 1))).collect())
-            .await
-            .unwrap();
-    }
-    store.close().await.unwrap();
-    drop(store);
-    // The first page with rows of `past`: their keys are numbers, below which nothing else has eight bytes.
-    let database = redb::Builder::new().set_concurrency_mode(redb::ConcurrencyMode::SingleWriter).open(&path).unwrap();
-    let transaction = database.begin_write().unwrap();
-    let value = {
-        let table = transaction.open_table(redb::TableDefinition::<&[u8], &[u8]>::new("past")).unwrap();
-        let mut rows = redb::ReadableTable::iter(&table).unwrap();
-        rows.next().unwrap().unwrap().1.value().to_vec()
-    };
-    transaction.abort().unwrap();
-    drop(database);
-    let mut bytes = fs::read(&path).unwrap();
-    for page in bytes.chunks_mut(PAGE).skip(1) {
-        if page.windows(64).any(|window| window == &value[..64]) {
-            page[8] ^= 1;
+    for (journal, part) in [(false, 0), (true, 0), (true, 1), (true, 2)] {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.redb");
+        // The file follows each commit to the journal at once.
+        let open = || open_with(&path, |options| (options.journal, options.apply_after) = (journal, Duration::ZERO));
+        let store = open().await;
+        let mut all = Vec::new();
+        for number in 0..5 {
+            let append = |n: u64| batch().append(log(&format!("l{n}")), entries(number..number + 1));
+            let group: Vec<_> = (0..200).map(append).collect();
+            let outcomes = store.commit(group.clone()).await.unwrap();
+            all.extend(group.into_iter().zip(outcomes));
         }
+        let Changes::Page(page) = store.changes(None, 0).await.unwrap() else { panic!("a gap") };
+        let newest = page.newest;
+        store.close().await.unwrap();
+        drop(store);
+        // The page with one row of `past`, each of which has the batch ids of so many commits.
+        const TOGETHER: usize = 128;
+        let past = rows(&path, "past");
+        assert!(past.len() > 4, "{}", past.len());
+        assert!((0..).zip(&past).all(|(at, (key, _))| key[..] == (at * TOGETHER as u64).to_be_bytes()));
+        let damaged = &past[part * (past.len() - 1) / 2].1[..64];
+        let mut bytes = fs::read(&path).unwrap();
+        let mut hidden = Vec::new();
+        for page in bytes.chunks_mut(PAGE).skip(1) {
+            let has = |start: &[u8]| page.windows(64).any(|window| window == start);
+            if has(damaged) {
+                hidden = (0..past.len()).filter(|at| has(&past[*at].1[..64])).collect();
+                page[8] ^= 1;
+            }
+        }
+        fs::write(&path, bytes).unwrap();
+        let forgotten = all[hidden[0] * TOGETHER].clone();
+        let known = (0..).zip(all).filter(|(at, _)| !hidden.contains(&(at / TOGETHER)));
+        let mut known: Vec<_> = known.map(|(_, one)| one).collect();
+        assert!(known.len() > 600, "{} known", known.len());
+        let before = mark(&path);
+        for round in 1..=3 {
+            let backend = Arc::new(open().await);
+            let store = Store::new(backend.clone());
+            for number in 0..2 {
+                // In one group with what is new, what is still remembered is answered as the first time.
+                let (mut group, expected): (Vec<_>, Vec<_>) = known.iter().step_by(7).cloned().unzip();
+                let new: Vec<_> = (0..150).map(|at| batch().append(log("other"), entries(at..at + 1))).collect();
+                group.extend(new.clone());
+                let mut outcomes = backend.commit(group).await.unwrap();
+                let answered = outcomes.split_off(expected.len());
+                assert_eq!(outcomes, expected, "round {round}, {number}");
+                known.extend(new.into_iter().zip(answered));
+            }
+            let damaged = backend.check().await.unwrap();
+            assert!(damaged.len() == 1 && damaged[0].hides, "{damaged:?}");
+            let Changes::Page(page) = backend.changes(Some(&newest), 1000).await.unwrap() else { panic!("a gap") };
+            assert_eq!(page.changes.len(), 300 * round);
+            if round == 3 {
+                let found = contents(&store).await;
+                assert!(found.errors.is_empty(), "{:?}", found.errors);
+                assert_eq!(found.things.len(), 200 * 6 + 1 + 300 * round);
+            }
+            backend.close().await.unwrap();
+            assert_eq!(mark(&path) != before, journal, "the file follows");
+        }
+        let again = open().await.commit(vec![forgotten.0.clone()]).await.unwrap();
+        assert_ne!(again[0], forgotten.1);
     }
-    fs::write(&path, bytes).unwrap();
-    let store = open(&path).await;
-    for number in 0..3 {
-        store.commit(vec![batch().append(log("other"), entries(number..number + 1))]).await.unwrap();
-    }
-    assert_eq!(store.heads(&[log("other")]).await.unwrap()[0].length, 3);
-    assert_eq!(store.check().await.unwrap().len(), 1);
 }
 
 #[tokio::test]
