@@ -17,9 +17,9 @@ use crate::writer::Writer;
 
 /// At this amount the base is brought up to date; it is also the size of one run.
 pub(crate) const SOFT_BOUND: Amount = Amount { bytes: 1 << 20, commits: 1000 };
-/// Beyond this amount, commits wait until the base has been brought up to date, or fail with the reason why it cannot
-/// be.
-pub(crate) const HARD_BOUND: Amount = Amount { bytes: 64 << 20, commits: u64::MAX };
+/// Beyond this, commits wait until the base is up to date, or report why that is impossible. Each process that has the
+/// store open keeps as much in memory, where small entries take more.
+pub(crate) const HARD_BOUND: Amount = Amount { bytes: 16 << 20, commits: u64::MAX };
 /// The first pause after the base could not be brought up to date.
 const RETRY: Duration = Duration::from_secs(1);
 /// The longest pause after repeated failures.

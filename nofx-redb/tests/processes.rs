@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use common::{batch, body, entries, log, open, open_with, record};
 use nofx_core::{Deadline, Error, Expect, LogQuery, NewEntry, Outcome, PersistenceBackend, Seq, Timestamp};
+use nofx_redb::RedbBackend;
 
 const ROLE: &str = "NOFX_REDB_TEST_ROLE";
 const STORE: &str = "NOFX_REDB_TEST_STORE";
@@ -87,7 +88,8 @@ async fn plays_a_role() {
         "in turn" => in_turn(&path).await,
         "counter" => counter(&path).await,
         "writer" => writer(&path).await,
-        "large" => large(&path).await,
+        "large" => large(open(&path).await).await,
+        "large behind a journal" => large(open_with(&path, |options| options.journal = true).await).await,
         "creator" => say(u64::from(open(&path).await.info().store.as_bytes()[15])),
         role => panic!("no role {role}"),
     }
@@ -140,8 +142,7 @@ async fn writer(path: &Path) {
 }
 
 /// Writes and reads a body of 10 MB and a log of 100,000 entries, and says the most memory that this took, in KiB.
-async fn large(path: &Path) {
-    let store = open(path).await;
+async fn large(store: RedbBackend) {
     let mut digits = String::from("\"");
     let mut state = 1_u64;
     while digits.len() < 10_000_000 {
@@ -187,12 +188,14 @@ async fn large(path: &Path) {
 #[tokio::test]
 #[cfg(target_os = "linux")]
 async fn large_things_take_a_bounded_amount_of_memory() {
-    let dir = tempfile::tempdir().unwrap();
-    let mut player = Player::start("large", &dir.path().join("a.redb"));
-    let peak = player.heard().unwrap();
-    player.wait();
-    println!("{peak} KiB at most");
-    assert!(peak * 1024 <= (64 << 20) + 3 * 10_000_000, "{peak} KiB");
+    for role in ["large", "large behind a journal"] {
+        let dir = tempfile::tempdir().unwrap();
+        let mut player = Player::start(role, &dir.path().join("a.redb"));
+        let peak = player.heard().unwrap();
+        player.wait();
+        println!("{role}: {peak} KiB at most");
+        assert!(peak * 1024 <= (64 << 20) + 3 * 10_000_000, "{role}: {peak} KiB");
+    }
 }
 
 #[tokio::test]

@@ -330,7 +330,7 @@ fn commits_beyond_the_hard_bound_are_told_why_the_base_takes_nothing() {
             Ok(_) => taken += 1,
             Err(error) => break error,
         }
-        assert!(taken < 10, "the journal grows without a bound");
+        assert!(taken < 3, "more waits in the journal, and in memory, than a small program has room for");
     };
     assert_eq!(refused.to_string(), "unavailable: flushing the base");
     base.kill_before_flush(false);
