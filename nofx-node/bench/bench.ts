@@ -72,8 +72,8 @@ async function calling(folder: string): Promise<void> {
   const agent = { id: 'ada', name: 'Ada', type: 'x' };
   const disk = await open(`redb:${join(folder, 'calls.redb')}`);
   const kept = await disk.createSession({ agent });
-  const behind = await open(`redb:${join(folder, 'calls-behind.redb')}`, { journal: true });
-  const journaled = await behind.createSession({ agent });
+  const plain = await open(`redb:${join(folder, 'calls-plain.redb')}`, { journal: false });
+  const alone = await plain.createSession({ agent });
   const message = { type: 'user', content: 'x'.repeat(500) };
   console.log(`\n${CALLS} calls`);
   const times = await measured(
@@ -87,7 +87,7 @@ async function calling(folder: string): Promise<void> {
         for (let at = 0; at < CALLS; at += 1) workspace.info();
       },
       'durable addMessage, all at once (redb)': () => all(() => disk.addMessage(kept.id, message)),
-      'the same with a journal': () => all(() => behind.addMessage(journaled.id, message)),
+      'the same without a journal': () => all(() => plain.addMessage(alone.id, message)),
     },
     3,
   );
@@ -97,19 +97,19 @@ async function calling(folder: string): Promise<void> {
   }
   await workspace.close();
   await disk.close();
-  await behind.close();
+  await plain.close();
 }
 
 /** The cost of calls that are not awaited: on one session, where they keep their order, and on as many sessions. */
 async function adding(folder: string): Promise<void> {
   const agent = { id: 'ada', name: 'Ada', type: 'x' };
   const message = { type: 'user', content: 'x'.repeat(500) };
-  const opened = await Promise.all([false, true].map((journal) => open(`redb:${join(folder, `adding-${String(journal)}.redb`)}`, { journal })));
+  const opened = await Promise.all([true, false].map((journal) => open(`redb:${join(folder, `adding-${String(journal)}.redb`)}`, { journal })));
   const tasks: Record<string, () => Promise<unknown>> = {};
   for (const [at, workspace] of opened.entries()) {
     const ids = await Promise.all(Array.from({ length: ADDED }, async () => (await workspace.createSession({ agent })).id));
     const [one = ''] = ids;
-    const kind = at === 1 ? ', with a journal' : '';
+    const kind = at === 1 ? ', without a journal' : '';
     tasks[`on as many sessions${kind}`] = () => Promise.all(ids.map((id) => workspace.addMessage(id, message)));
     tasks[`on one session, in order${kind}`] = () => Promise.all(ids.map(() => workspace.addMessage(one, message)));
     tasks[`on one session, each awaited${kind}`] = async () => {

@@ -29,8 +29,8 @@ export async function checkpoints(folder: string): Promise<void> {
     return { saver: new NofxSaver(workspace), close: () => workspace.close() };
   };
   const makers: Record<string, () => Promise<Opened>> = {
-    NofxSaver: () => kept(false),
-    'NofxSaver with a journal': () => kept(true),
+    NofxSaver: () => kept(true),
+    'NofxSaver without a journal': () => kept(false),
   };
   const sqlite = peer<Sqlite>('@langchain/langgraph-checkpoint-sqlite');
   if (sqlite !== undefined) {
