@@ -263,7 +263,7 @@ impl Writing {
         if after.offset > segment.room.min(self.options.segment_bytes) && position.offset > HEADER_BYTES {
             (segment, file) = self.turn_over(turn, &mut segment, &position)?;
             position = segment.header.start;
-            (frame, after) = segment.frame(&position, &commits);
+            (frame, after) = segment.frame_again(&position, &commits, frame);
         }
         if let Err(error) = file.write_at(&frame, position.offset) {
             // A frame of which a part is missing is none. If all is there but its head, it is none either.

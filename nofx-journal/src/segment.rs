@@ -383,7 +383,12 @@ impl Segment {
         let mut payload = Writer(vec![0; FRAME_BYTES]);
         payload.number(commits.len() as u64);
         commits.iter().for_each(|commit| commit.write(&mut payload));
-        let (bytes, checksum) = self.seal(GROUP, at, payload.0);
+        self.frame_again(at, commits, payload.0)
+    }
+
+    /// Makes the frame of a group for another place, of what was made of it for the first: a large body is not written out twice.
+    pub fn frame_again(&self, at: &Position, commits: &[Commit], frame: Vec<u8>) -> (Vec<u8>, Position) {
+        let (bytes, checksum) = self.seal(GROUP, at, frame);
         let after = Position {
             generation: at.generation,
             offset: at.offset + bytes.len() as u64,

@@ -298,7 +298,7 @@ impl Writer {
             file.write_at(&segment.end(&position), position.offset).during("writing", &segment.path)?;
             (segment, file) = self.begin_segment(turn, &position, self.options.segment_bytes)?;
             position = segment.header.start;
-            (frame, after) = segment.frame(&position, &commits);
+            (frame, after) = segment.frame_again(&position, &commits, frame);
         }
         if let Err(error) = file.write_at(&frame, position.offset) {
             // An incomplete frame does not count. If all of it is there but its head, it does not count either.
