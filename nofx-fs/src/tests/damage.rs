@@ -1,7 +1,7 @@
 //! Damage, full disks and folders that vanish: reported, and nothing overwritten.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use nofx_core::{
@@ -332,23 +332,37 @@ mod unix {
     }
 
     #[test]
-    fn a_store_of_somebody_else_is_only_read() {
+    fn what_the_superuser_writes_belongs_to_the_owner_of_the_store() {
+        use std::os::unix::fs::{MetadataExt, chown};
+
+        fn all(folder: &Path, found: &mut Vec<PathBuf>) {
+            found.push(folder.to_owned());
+            for entry in fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() { all(&path, found) } else { found.push(path) }
+            }
+        }
+
         let dir = tempfile::tempdir().unwrap();
         let root = dir.path().join("store");
         fs::create_dir(&root).unwrap();
         let open = || Shared::open(Arc::new(Disk::new(&root)), &root, options()).unwrap();
-        {
-            let store = open();
-            commit(&store, batch().put(agent("ada"), Expect::Any, body(1)));
-        }
+        commit(&open(), batch().put(agent("ada"), Expect::Any, body(1)));
+        let mut before = Vec::new();
+        all(&root, &mut before);
         // Only the superuser can give a folder away.
-        if std::os::unix::fs::chown(&root, Some(65_534), None).is_err() {
+        if before.iter().any(|path| chown(path, Some(65_534), None).is_err()) {
             return;
         }
         let store = open();
-        assert!(store.read_only.as_ref().unwrap().reason.contains("65534"));
-        assert!(store.get(&[agent("ada")]).unwrap()[0].is_some());
-        assert_eq!(store.commit(vec![batch()]).unwrap_err().code(), "unavailable");
+        commit(&store, batch().put(agent("ben"), Expect::Any, body(1)).append(history("s1"), entries(3)));
+        assert!(store.apply().unwrap());
+        let mut after = Vec::new();
+        all(&root, &mut after);
+        assert!(after.len() > before.len());
+        for path in after {
+            assert_eq!(fs::metadata(&path).unwrap().uid(), 65_534, "{}", path.display());
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! Opening a store whose host was killed.
 
 use std::fs;
+use std::path::Path;
 use std::time::Duration;
 
 use nofx::{Location, open};
@@ -10,11 +11,23 @@ use nofx_core::workspace::{NewSession, SessionFilter, Workspace};
 
 use super::report::{Section, Table, bytes, duration};
 use super::text::Chance;
-use super::{runtime, scratch};
+use super::{journal_of, runtime, scratch};
 use crate::Result;
 
 /// Approximate size of the store in bytes.
 const BYTES: u64 = 1 << 30;
+
+fn copy_folder(from: &Path, to: &Path) -> Result {
+    if to.exists() {
+        fs::remove_dir_all(to)?;
+    }
+    fs::create_dir(to)?;
+    for found in fs::read_dir(from)? {
+        let found = found?;
+        fs::copy(found.path(), to.join(found.file_name()))?;
+    }
+    Ok(())
+}
 
 pub(super) fn run(rounds: usize) -> Result<Section> {
     let runtime = runtime()?;
@@ -39,6 +52,7 @@ pub(super) fn run(rounds: usize) -> Result<Section> {
     for round in 0..rounds.max(1) {
         // A kill leaves what is on the disk while a host has the store open.
         fs::copy(&live, &killed)?;
+        copy_folder(&journal_of(&live), &journal_of(&killed))?;
         let clock = Deadline::after(Duration::MAX);
         let reading = Workspace::new(runtime.block_on(open(&location(&killed)?))?);
         let page = runtime.block_on(reading.summaries(&SessionFilter::default(), None, 50))?;

@@ -11,7 +11,7 @@ use nofx_core::workspace::{NewSession, Workspace};
 use super::peers::Sqlite;
 use super::report::{Section, Table, bytes};
 use super::text::Chance;
-use super::{runtime, scratch};
+use super::{bytes_on_disk, runtime, scratch};
 use crate::Result;
 
 const SESSIONS: u64 = 200;
@@ -47,7 +47,7 @@ pub(super) fn run() -> Result<Section> {
             workspace.store().close().await?;
             Result::Ok(ids)
         })?;
-        add(&format!("{name}, live"), taken(&path)?);
+        add(&format!("{name}, live"), bytes_on_disk(&path)?);
         runtime.block_on(async {
             let workspace = Workspace::new(open(&location).await?);
             for archived in workspace.archive_sessions(&ids).await {
@@ -59,7 +59,7 @@ pub(super) fn run() -> Result<Section> {
         if scheme == "redb" {
             runtime.block_on(compact(&location))?;
         }
-        add(&format!("{name}, archived"), taken(&path)?);
+        add(&format!("{name}, archived"), bytes_on_disk(&path)?);
     }
     let sqlite = folder.path().join("peer.sqlite");
     let database = Sqlite::open(&sqlite, 1)?;
@@ -67,7 +67,7 @@ pub(super) fn run() -> Result<Section> {
         database.fill(session, said)?;
     }
     drop(database);
-    add("SQLite, a row for each message", taken(&sqlite)?);
+    add("SQLite, a row for each message", bytes_on_disk(&sqlite)?);
     let lines = folder.path().join("lines");
     let json: Vec<String> = said.iter().flatten().map(serde_json::to_string).collect::<serde_json::Result<_>>()?;
     fs::write(&lines, json.join("\n"))?;
@@ -82,14 +82,6 @@ pub(super) fn run() -> Result<Section> {
         tables: vec![table.shown()],
         ..Section::default()
     })
-}
-
-/// Returns the bytes of a file, or of all files in a folder.
-fn taken(path: &Path) -> Result<u64> {
-    if !path.is_dir() {
-        return Ok(fs::metadata(path)?.len());
-    }
-    fs::read_dir(path)?.map(|entry| taken(&entry?.path())).sum()
 }
 
 /// Returns the size of a file compressed by the zstd program; `None` if there is no such program.

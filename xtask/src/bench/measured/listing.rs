@@ -23,22 +23,22 @@ pub(super) fn run(rounds: usize, turn: Duration) -> Result<Section> {
     let folder = scratch()?;
     let at = |scheme: &str, name: &str| format!("{scheme}:{}", folder.path().join(name).display()).parse::<Location>();
     let (redb, dense, fs) = (at("redb", "store.redb")?, at("redb", "dense.redb")?, at("fs", "store")?);
-    let behind = at("redb", "behind.redb")?;
+    let plain = at("redb", "plain.redb")?;
     let mut options = Options::default();
-    options.journal = true;
+    options.journal = false;
     // An existing store stays as it was created.
-    runtime.block_on(async { open_with(&behind, options).await?.close().await })?;
-    for location in [&redb, &behind, &dense, &fs] {
+    runtime.block_on(async { open_with(&plain, options).await?.close().await })?;
+    for location in [&redb, &plain, &dense, &fs] {
         runtime.block_on(fill(location, SESSIONS))?;
     }
     runtime.block_on(compact(&dense))?;
     let open_redb = Workspace::new(runtime.block_on(open(&redb))?);
-    let open_behind = Workspace::new(runtime.block_on(open(&behind))?);
+    let open_plain = Workspace::new(runtime.block_on(open(&plain))?);
     let open_dense = Workspace::new(runtime.block_on(open(&dense))?);
     let open_fs = Workspace::new(runtime.block_on(open(&fs))?);
     let mut contestants = [
         Contestant::repeating("redb, once open", || show(&runtime, &open_redb)),
-        Contestant::repeating("redb with a journal", || show(&runtime, &open_behind)),
+        Contestant::repeating("redb without a journal", || show(&runtime, &open_plain)),
         Contestant::repeating("redb compacted", || show(&runtime, &open_dense)),
         Contestant::repeating("files, once open", || show(&runtime, &open_fs)),
     ];
@@ -47,12 +47,12 @@ pub(super) fn run(rounds: usize, turn: Duration) -> Result<Section> {
     drop(contestants);
     runtime.block_on(async {
         open_redb.store().close().await?;
-        open_behind.store().close().await?;
+        open_plain.store().close().await?;
         open_dense.store().close().await?;
         open_fs.store().close().await
     })?;
     settle(&runtime, &fs, SESSIONS)?;
-    let runs = [("redb", &redb), ("redb with a journal", &behind), ("redb compacted", &dense), ("files", &fs)];
+    let runs = [("redb", &redb), ("redb without a journal", &plain), ("redb compacted", &dense), ("files", &fs)];
     let runtime = &runtime;
     let mut contestants =
         runs.map(|(name, location)| Contestant::repeating(name, move || open_and_show(runtime, location)));

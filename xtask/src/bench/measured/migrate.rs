@@ -9,7 +9,7 @@ use std::time::Duration;
 use nofx_core::Deadline;
 
 use super::report::{Section, Table, bytes, duration};
-use super::scratch;
+use super::{bytes_on_disk, scratch};
 use crate::Result;
 
 /// Approximate size of the workspace in bytes.
@@ -42,7 +42,7 @@ pub(super) fn run(rounds: usize) -> Result<Section> {
             vec![
                 duration(took),
                 bytes(memory),
-                bytes(fs::metadata(&store)?.len()),
+                bytes(bytes_on_disk(&store)?),
                 times(parsed),
                 by_node.map_or("-".to_owned(), times),
             ],

@@ -17,6 +17,7 @@ mod sizes;
 mod text;
 
 use std::fs;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use report::Section;
@@ -68,6 +69,23 @@ fn measure(what: What, args: &Args) -> Result<Section> {
         What::Migrate => migrate::run(rounds),
         What::All | What::Load => Err("it is no section of its own".into()),
     }
+}
+
+/// Returns where the journal of a redb store is.
+fn journal_of(file: &Path) -> PathBuf {
+    let mut name = file.as_os_str().to_owned();
+    name.push("-journal");
+    name.into()
+}
+
+/// Returns how many bytes a store takes: a folder, or a file and its journal.
+fn bytes_on_disk(path: &Path) -> Result<u64> {
+    if path.is_dir() {
+        return fs::read_dir(path)?.map(|entry| bytes_on_disk(&entry?.path())).sum();
+    }
+    let journal = journal_of(path);
+    let beside = if journal.is_dir() { bytes_on_disk(&journal)? } else { 0 };
+    Ok(fs::metadata(path)?.len() + beside)
 }
 
 fn runtime() -> Result<Runtime> {
