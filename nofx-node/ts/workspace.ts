@@ -70,7 +70,7 @@ export interface StoreInfo {
 /**
  * Opens the store at a location:
  *
- * - `redb:PATH`, a file;
+ * - `redb:PATH`, a file, with a journal in the folder `PATH-journal`;
  * - `fs:PATH`, a folder of files that people can read;
  * - `s3://BUCKET/PREFIX`, `gs://…`, `az://…` or `file:///PATH`, object storage;
  * - `memory:`, gone with the process.

@@ -137,12 +137,13 @@ async fn a_store_that_is_published_takes_nothing_with_it_that_could_be_parted() 
         let before = store.changes(None, 2000).await.unwrap();
         store.close().await.unwrap();
         assert!(nofx_redb::publish(&made, &path).await.unwrap());
-        assert_eq!((made.exists(), journal(&path).exists()), (false, has_journal));
+        assert!(!made.exists() && !journal(&path).exists());
         // The file holds everything, so it is the store whatever becomes of what was beside it.
         fs::remove_dir_all(made.parent().unwrap()).unwrap();
         let store = RedbBackend::open(&path).await.unwrap();
         assert_eq!(store.changes(None, 2000).await.unwrap(), before);
         store.commit(vec![batch().append_at(log("l"), 1000, entries(0..1))]).await.unwrap();
+        assert_eq!(journal(&path).exists(), has_journal);
         store.compact().await.unwrap();
         store.close().await.unwrap();
         let store = RedbBackend::open(&path).await.unwrap();

@@ -6,7 +6,7 @@
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> nofx::Result<()> {
-//! // `redb:.nofx/store/nofx.redb` keeps it in a file.
+//! // `redb:.nofx/store/nofx.redb` keeps it in a file, with a journal beside it.
 //! let store = nofx::open(&"memory:".parse::<Location>()?).await?;
 //! store.save(&Agent::new("ada", "Ada", "backend-specialist"), Expect::Absent).await?;
 //!
@@ -25,7 +25,7 @@
 //!
 //! # Features
 //!
-//! - `redb` (default): locations `redb:PATH`, a store in one file.
+//! - `redb` (default): locations `redb:PATH`, a store in one file, with a journal in the folder `PATH-journal`.
 //! - `fs`: locations `fs:PATH`, a store in a folder of JSON files that people can read.
 //! - `remote`: locations `s3://`, `gs://`, `az://` and `file:///`, a store in object storage that several machines can write to.
 //! - `migrate`: the module `migrate`, which is the crate `nofx_migrate`: legacy folders, dumps, copies of stores.

@@ -244,8 +244,8 @@ pub(super) async fn each_option_of_restoring_is_honoured(subject: Subject) -> Ca
     ensure_eq!(workspace.tasks(&without.id).await?.current, None, "without the task");
     let without = restore(RestoreOptions { working_directory: false, ..ALL }).await?;
     ensure_eq!(without.working_directory, None, "without the directory");
-    let anew = restore(RestoreOptions { continue_from_last_message: false, ..ALL }).await?;
-    let last = tail(&workspace, &anew, 1).await?.pop().ok_or_else(|| Unmet::new("no messages"))?.message;
+    let fresh = restore(RestoreOptions { continue_from_last_message: false, ..ALL }).await?;
+    let last = tail(&workspace, &fresh, 1).await?.pop().ok_or_else(|| Unmet::new("no messages"))?.message;
     ensure_eq!(last.role, Some(Role::System), "who says that it starts over");
     ensure!(content(&last).starts_with("[Restored from "), "what it says: {}", content(&last));
     Ok(())

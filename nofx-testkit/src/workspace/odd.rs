@@ -116,31 +116,31 @@ pub(super) async fn ids_of_any_text_are_ids(subject: Subject) -> CaseResult {
 pub(super) async fn what_is_unknown_is_not_found_and_says_so(subject: Subject) -> CaseResult {
     let world = World::new(subject);
     let workspace = world.open().await?;
-    let nobody: SessionId = "absent".into();
+    let absent: SessionId = "absent".into();
     let message = workspace.message(Role::User, "hello");
     let change = |_: &mut Session| {};
     let gone: Vec<(&str, Result<(), Error>)> = vec![
-        ("add_message", workspace.add_message(&nobody, message.clone()).await.map(drop)),
-        ("append_at", workspace.append_at(&nobody, 0, vec![message]).await.map(drop)),
-        ("start_task", workspace.start_task(&nobody, "task").await.map(drop)),
-        ("complete_task", workspace.complete_task(&nobody, &"task".into()).await.map(drop)),
-        ("update_session", workspace.update_session(&nobody, change).await.map(drop)),
-        ("rename_session", workspace.rename_session(&nobody, "name").await.map(drop)),
-        ("archive_session", workspace.archive_session(&nobody).await.map(drop)),
-        ("restore_session", workspace.restore_session(&nobody, RestoreOptions::default()).await.map(drop)),
-        ("delete_session", workspace.delete_session(&nobody).await.map(drop)),
-        ("undelete_session", workspace.undelete_session(&nobody).await.map(drop)),
-        ("purge_session", workspace.purge_session(&nobody).await),
-        ("session_writer", workspace.session_writer(&nobody).await.map(drop)),
+        ("add_message", workspace.add_message(&absent, message.clone()).await.map(drop)),
+        ("append_at", workspace.append_at(&absent, 0, vec![message]).await.map(drop)),
+        ("start_task", workspace.start_task(&absent, "task").await.map(drop)),
+        ("complete_task", workspace.complete_task(&absent, &"task".into()).await.map(drop)),
+        ("update_session", workspace.update_session(&absent, change).await.map(drop)),
+        ("rename_session", workspace.rename_session(&absent, "name").await.map(drop)),
+        ("archive_session", workspace.archive_session(&absent).await.map(drop)),
+        ("restore_session", workspace.restore_session(&absent, RestoreOptions::default()).await.map(drop)),
+        ("delete_session", workspace.delete_session(&absent).await.map(drop)),
+        ("undelete_session", workspace.undelete_session(&absent).await.map(drop)),
+        ("purge_session", workspace.purge_session(&absent).await),
+        ("session_writer", workspace.session_writer(&absent).await.map(drop)),
     ];
     for (verb, result) in gone {
         let Err(error) = result else { return Err(Unmet::new(format!("{verb} found a session"))) };
         ensure_eq!(error.code(), "not-found", "the code of {verb}");
         ensure!(error.to_string().contains("there is no session `absent`"), "what {verb} says: {error}");
     }
-    ensure_eq!(workspace.session(&nobody).await?, None, "what is absent");
+    ensure_eq!(workspace.session(&absent).await?, None, "what is absent");
     ensure_eq!(workspace.agent(&"absent".into()).await?, None, "who is absent");
-    ensure_eq!(workspace.tasks(&nobody).await?.ended, [], "the tasks of an absent session");
+    ensure_eq!(workspace.tasks(&absent).await?.ended, [], "the tasks of an absent session");
     Ok(())
 }
 

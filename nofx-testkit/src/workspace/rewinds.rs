@@ -86,8 +86,8 @@ pub(super) async fn what_is_behind_the_cut_is_out_of_reach(subject: Subject) -> 
     let empty = workspace.rewind_session(id, 0, 5).await?;
     ensure_eq!((empty.preview, said(&workspace, &reload(&workspace, id).await?).await?), (None, vec![]), "nothing");
     workspace.add_message(id, workspace.message(Role::User, "again")).await?;
-    let anew = reload(&workspace, id).await?;
-    ensure_eq!(anew.preview, Some("again".into()), "the preview");
+    let rewound = reload(&workspace, id).await?;
+    ensure_eq!(rewound.preview, Some("again".into()), "the preview");
     let elsewhere = world.elsewhere().await?;
     let imported = elsewhere.open().await?;
     let json: String = workspace.export_json(id).await?.try_collect::<Vec<_>>().await?.concat();

@@ -53,7 +53,7 @@ fn sabotages() -> Vec<Sabotage> {
         spoiled!("the number of a deletion is used again", Renumbered::default(), caught by "records::a_version_is_never_used_again"),
         spoiled!("a seal is forgotten", SealsForgotten, caught by "endings::a_sealed_log_takes_no_entries"),
         spoiled!("a removed id is used again", RemovedIdsReused::default(), caught by "endings::the_id_of_a_removed_log_is_never_used_again"),
-        spoiled!("bodies are written anew", BodiesRewritten, caught by "bodies::bodies_come_back_byte_for_byte"),
+        spoiled!("bodies are written again in other words", BodiesRewritten, caught by "bodies::bodies_come_back_byte_for_byte"),
         spoiled!("half a batch is visible", HalfVisible, caught by "handles::nobody_ever_sees_half_a_batch"),
         spoiled!("a batch is written record by record", RecordByRecord, caught by "handles::nobody_ever_sees_half_a_batch"),
         spoiled!("judging and writing are two steps", CheckThenAct, caught by "handles::concurrent_writers_lose_no_update"),
@@ -96,7 +96,7 @@ fn main() -> ExitCode {
     trials.push(Trial::test("a backend without sabotage passes", || {
         accepted(Arc::new(SpoiledFactory::new("honest", || Arc::new(Honest))))
     }));
-    trials.push(Trial::test("a store that is built anew without losing anything is accepted", || {
+    trials.push(Trial::test("a store that is rebuilt without losing anything is accepted", || {
         let factory: Arc<dyn Factory> = Arc::new(Rebuilding { losing: Losing::Nothing });
         let cases = sabotages().into_iter().filter(|sabotage| sabotage.factory.name() == factory.name());
         cases.map(|sabotage| sabotage.caught_by).try_for_each(|name| match case(name)?.run(&factory) {

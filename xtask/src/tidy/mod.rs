@@ -93,6 +93,7 @@ fn findings(metadata: &Metadata, tree: &Tree) -> Vec<Finding> {
             findings.extend(sources::does_no_io(path, text));
         }
     }
+    findings.extend(words::check_stiff(tree));
     findings.extend(pages::check(&metadata.packages, tree));
     findings.extend(named::check(tree));
     findings.extend(codes::check(tree));

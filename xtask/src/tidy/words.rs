@@ -1,12 +1,38 @@
-//! Words that do not belong in the tree: paths that exist on one machine only.
+//! Words that do not belong in the tree: paths that exist on one machine only, and words that read translated.
 
 use super::Finding;
+use super::tree::Tree;
 
 /// Beginnings of paths that mean something on one machine only.
 const PLACES: [&str; 3] = ["/work/", "/root/", "../shared"];
 
 /// Spells the paths out, so it is the only file that may.
 const THIS_FILE: &str = "xtask/src/tidy/words.rs";
+
+/// Words in whose place a plainer one is meant: "no process", "another process", "the caller", "again", "concurrently".
+const STIFF: [&str; 5] = ["nobody", "somebody", "whoever", "anew", "meanwhile"];
+
+/// So many of them may stay: names of codes and options, and what people say in a sample.
+const STIFF_AT_MOST: usize = 40;
+
+/// Counts the stiff words of all files, but for those of the sample workspace.
+pub(super) fn check_stiff(tree: &Tree) -> Option<Finding> {
+    let counts = tree.files().filter(|(path, _)| *path != THIS_FILE && !path.starts_with("samples/legacy/"));
+    let mut counts: Vec<_> =
+        counts.map(|(path, text)| (stiff_words(text), path)).filter(|(count, _)| *count > 0).collect();
+    let all: usize = counts.iter().map(|(count, _)| count).sum();
+    counts.sort_unstable();
+    let (_, most) = counts.last().filter(|_| all > STIFF_AT_MOST)?;
+    Some(Finding::of_file(
+        most,
+        format!("{all} times in all files one of {STIFF:?}, {STIFF_AT_MOST} at most; most are here"),
+    ))
+}
+
+fn stiff_words(text: &str) -> usize {
+    let words = text.split(|symbol: char| !symbol.is_alphanumeric() && symbol != '_');
+    words.filter(|word| STIFF.iter().any(|stiff| word.eq_ignore_ascii_case(stiff))).count()
+}
 
 pub(super) fn check(path: &str, text: &str) -> Vec<Finding> {
     if path == THIS_FILE {
@@ -49,6 +75,15 @@ mod tests {
         {
             assert_eq!(check("README.md", line), [], "{line}");
         }
+    }
+
+    #[test]
+    fn stiff_words_are_counted_over_all_files_and_the_file_with_most_is_named() {
+        let (few, many) = ("Nobody, anew.".repeat(20), "whoever (somebody) ".repeat(11));
+        let is_fine = [("a.md", &*few), ("samples/legacy/a.md", &*many), ("b.rs", "fn nobody_waits() {}")];
+        assert_eq!(check_stiff(&Tree::of(&is_fine)), None);
+        let found = check_stiff(&Tree::of(&[("a.md", &*few), ("b.md", &*many)])).unwrap();
+        assert_eq!((&*found.path, found.message.starts_with("62 times")), ("a.md", true));
     }
 
     #[test]
