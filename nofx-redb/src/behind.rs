@@ -1,4 +1,4 @@
-//! The file as the base of a journal: read as of one moment, and brought up to date in runs.
+//! The file as the base of a journal: read at a single point in time, and brought up to date in runs.
 
 use std::cell::RefCell;
 use std::ffi::OsStr;
@@ -29,13 +29,13 @@ use crate::read::{self, Entries, Heads, Records};
 use crate::store::{Shared, lock};
 use crate::tables::{ALL, CHUNKS, LOGS, RECORDS, ReadTable, Rows, Tables};
 
-/// What the segments of the journal begin with.
+/// The first bytes of each segment of the journal.
 const MAGIC: [u8; 8] = *b"nofxrdb\x01";
 
-/// What the name of the journal's folder ends with.
+/// The suffix of the journal's folder.
 const FOLDER: &str = "-journal";
 
-/// Returns where the journal of a file is: in the folder that the file is in.
+/// Returns the location of a file's journal: in the folder that the file is in.
 fn layout(path: &Path) -> (Disk, Layout) {
     let mut folder = path.file_name().unwrap_or_default().to_owned();
     folder.push(OsStr::new(FOLDER));
@@ -49,19 +49,19 @@ fn engine_options(options: &Options) -> nofx_journal::Options {
     engine
 }
 
-/// Begins the journal of a store whose file holds what a mark says, before that file can be found.
+/// Starts the journal of a store whose file holds what a mark says, before that file can be found.
 pub(crate) fn create(path: &Path, store: StoreId, mark: &Mark, options: &Options) -> Result<()> {
     let (disk, layout) = layout(path);
     Engine::create(&disk, &layout, store, mark, &engine_options(options))
 }
 
-/// Removes the journal of a file that is not there, if it has no commits.
+/// Removes the journal of a missing file, if it has no commits.
 pub(crate) fn discard(path: &Path) -> Result<()> {
     let (disk, layout) = layout(path);
     Engine::discard(&disk, &layout)
 }
 
-/// Fails where the journal of a file cannot have its name, before anything is made that can.
+/// Fails if the journal's name would not be valid, before a file is created whose name is.
 pub(crate) fn require_name(path: &Path) -> io::Result<()> {
     match fs::symlink_metadata(place::beside(path, FOLDER)) {
         Err(error) if error.kind() == io::ErrorKind::InvalidFilename => Err(error),
@@ -69,7 +69,8 @@ pub(crate) fn require_name(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Fails where a journal with commits is beside a file that is not there: they are those of a store, and no new one takes its place.
+/// Fails if there is a journal with commits beside a missing file. They belong to a store, so no new store takes its
+/// place.
 pub(crate) fn refuse_orphan(path: &Path) -> Result<()> {
     let (disk, layout) = layout(path);
     if !Segment::of_any_store(&disk, &layout)?.iter().any(Segment::is_used) {
@@ -81,7 +82,8 @@ pub(crate) fn refuse_orphan(path: &Path) -> Result<()> {
     )))
 }
 
-/// Returns why the journal of a file cannot be written, if it cannot, or must not: what another user made of it, its owner could not read.
+/// Returns why the journal of a file cannot be written, or must not be because its owner could not read what another
+/// user creates.
 pub(crate) fn unlockable(path: &Path) -> Option<io::Error> {
     let (disk, layout) = layout(path);
     let refused = place::refusal(disk.may_edit(layout.lock()));
@@ -96,7 +98,7 @@ pub(crate) fn base(shared: &Arc<Shared>) -> File {
     File { shared: shared.clone(), ids: Mutex::default() }
 }
 
-/// Returns what commits to the journal before a file, one for all handles of this process.
+/// Returns the engine that commits to the journal of a file, one for all handles of this process.
 pub(crate) fn engine(shared: &Arc<Shared>) -> Arc<Engine> {
     let mut known = lock(&shared.engine);
     if let Some(engine) = known.upgrade() {
@@ -112,7 +114,7 @@ pub(crate) fn engine(shared: &Arc<Shared>) -> Arc<Engine> {
     engine
 }
 
-/// The file of a store, as the journal sees it.
+/// A store's file, as its journal sees it.
 #[derive(Debug)]
 pub(crate) struct File {
     shared: Arc<Shared>,
@@ -138,7 +140,7 @@ impl Base for File {
 
 impl File {
     fn try_snapshot(&self) -> Attempt<Still<'_>> {
-        // Once damage was met, each snapshot has a handle of its own, so that one knows what it met itself.
+        // After damage was met, each snapshot has its own handle, so that it knows which damage it met itself.
         let is_alone = self.shared.is_damaged.load(Ordering::SeqCst);
         let source = if is_alone { self.shared.alone()? } else { self.shared.source()? };
         let still = self.still(source, is_alone);
@@ -163,19 +165,19 @@ impl File {
     }
 }
 
-/// The file at one moment.
+/// The file at a single point in time.
 struct Still<'f> {
     file: &'f File,
     tables: Tables<ReadTable>,
     mark: Mark,
-    /// Whether nothing else reads through the same handle, so that what damage it met is its own.
+    /// Whether nothing else reads through the same handle, so that all damage met through it concerns this snapshot.
     is_alone: bool,
-    /// Held as long as its tables are read.
+    /// Kept alive while its tables are read.
     source: Source,
 }
 
 impl Still<'_> {
-    /// Reads something, and says what it was if it cannot be.
+    /// Reads something. The error names `what` if it cannot be read.
     fn read<T>(
         &self,
         what: impl Fn() -> String,
@@ -186,7 +188,8 @@ impl Still<'_> {
             self.tables.trust.require(&what).and(done)
         });
         if self.source.pages().are_spoiled() && !self.is_alone {
-            // Others may have met the damage, or this one may go over what they left of it in memory. The next one reads alone.
+            // Another read may have met the damage, or this one may use what that left in memory. The next snapshot
+            // gets its own handle.
             self.file.shared.is_damaged.store(true, Ordering::SeqCst);
             return Err(Misfit::Moved);
         }
@@ -198,7 +201,7 @@ impl Still<'_> {
         })
     }
 
-    /// Yields what is read one after the other, up to what cannot be.
+    /// Yields rows one after the other, up to the first that cannot be read.
     fn rows<'a, T: 'a, W: 'a>(
         &'a self,
         what: impl Fn() -> String + 'a,
@@ -226,7 +229,7 @@ impl Still<'_> {
         })
     }
 
-    /// Learns which batches the file remembers. Ids that are damaged are forgotten: otherwise nothing could be committed any more.
+    /// Learns which batches the file remembers. Skips damaged ids: otherwise nothing could be committed any more.
     fn learn(&self, ids: &mut Ids) -> Result<Ends, Misfit> {
         let learned = self.read(
             || "the newest commit".to_owned(),
@@ -235,12 +238,12 @@ impl Still<'_> {
                 tables.trust.require(|| "the newest commit".to_owned())?;
                 ends.start = Some(tables.start(&ends)?);
                 ids.refresh(tables, &ends)?;
-                // What is asked for next is on other pages, or its number says that it is missing.
+                // What is read next is on other pages, or its number shows that it is missing.
                 tables.trust.renew();
                 Ok(ends)
             },
         );
-        // A handle that others read through may hide more than is damaged.
+        // A handle that other reads share may hide more than is damaged.
         learned.inspect_err(|_| ids.doubt())
     }
 }
@@ -304,7 +307,7 @@ impl Snapshot for Still<'_> {
         self.read(
             || "the newest commit".to_owned(),
             |tables| {
-                // redb reads the first page of each to open it.
+                // redb reads the first page of each table to open it.
                 tables.need(&ALL, || None)?;
                 tables.ends()?;
                 // Where the rows of a new log go.
@@ -337,7 +340,7 @@ impl Snapshot for Still<'_> {
             || "what is remembered of commits".to_owned(),
             |tables| {
                 let row = tables.remembered(&ends, number, *batch)?;
-                // It is the one, whatever stood on the way to it.
+                // The batch id proves that this is the right row, whatever was damaged on the way to it.
                 tables.trust.renew();
                 Ok(Some(journaled(row)))
             },
@@ -376,11 +379,11 @@ impl Snapshot for Still<'_> {
     }
 }
 
-/// Says in the journal's words what the file remembers of a commit.
+/// Converts what the file remembers of a commit to the journal's type.
 fn journaled(row: crate::codec::Remembered) -> Remembered {
     let crate::codec::Remembered { change, committed, .. } = row;
     let appended = committed.appended.len();
-    // First those that were appended to, in the order of the batch.
+    // First the logs that were appended to, in the order of the batch.
     let ranges = committed.appended.into_iter().chain(std::iter::repeat(0..0));
     let logs = change.logs.into_iter().zip(ranges).collect();
     Remembered { batch: change.batch, seq: change.seq, records: change.records, logs, appended }
@@ -417,7 +420,7 @@ mod tests {
         for _ in 0..3 {
             let before = flushes.0.load(Ordering::SeqCst);
             file.apply(&Run { after: Mark::default(), groups: Vec::new(), completes: false }).unwrap();
-            // The first opens the file for writing, which flushes once.
+            // The first one opens the file for writing, which flushes once.
             assert!(flushes.0.load(Ordering::SeqCst) >= before + 2);
             assert_eq!(file.snapshot().unwrap().mark(), Mark::default());
         }
@@ -438,7 +441,7 @@ mod tests {
         RecordKey::new(Kind::of("note"), id).unwrap()
     }
 
-    /// Entries in which nothing repeats.
+    /// Entries that do not compress.
     fn entries(count: usize) -> Vec<NewEntry> {
         let body = || format!("\"{}\"", (0..4).map(|_| Sources::default().batch_id().to_string()).collect::<String>());
         (0..count).map(|_| NewEntry { at: Timestamp::from_millis(1), body: Body::trusted(body()) }).collect()
@@ -499,7 +502,8 @@ mod tests {
                 }
             }
             if let Err(error) = engine.apply() {
-                // A page of redb's own is in the way of everything: then that is told at once, and what was acknowledged stays in the journal.
+                // A damaged page of redb's own blocks everything: that is reported at once, and what was acknowledged
+                // stays in the journal.
                 let again = engine.commit(vec![batch()]).unwrap_err();
                 assert_eq!((again.to_string(), again.code()), (error.to_string(), "corrupt"), "page {page}");
                 let page = &whole[page * 4096..][..4096];

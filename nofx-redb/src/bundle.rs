@@ -1,8 +1,8 @@
-//! Bundles: records that follow each other, compressed together.
+//! Bundles: neighbouring records, compressed together.
 //!
-//! A row per record has a key that repeats most of its neighbour's, and a text too short to be compressed well. Compacting
-//! takes the records together. What is written later are rows again: a row hides what a bundle has under the same name, so
-//! a bundle is never changed, only made anew by the next compaction.
+//! As a row, each record has a key that mostly repeats its neighbour's, and a text too short to compress well.
+//! Compacting bundles records. Later writes are rows again, and a row hides the record of the same name in a bundle. So
+//! a bundle never changes; only the next compaction replaces it.
 
 use std::cmp::Ordering;
 
@@ -14,13 +14,13 @@ use crate::fault::{Attempt, Fault};
 use crate::packing::{Codec, Effort, pack, unpack};
 use crate::tables::Rows;
 
-/// A bundle ends when its plain text would have more bytes. Reading one record reads the whole bundle.
+/// A bundle ends before its plain text exceeds this many bytes. Reading one record reads the whole bundle.
 pub(crate) const FULL_BUNDLE: usize = 24 << 10;
 
-/// Bundles are kept in the table of chunks, before those of the first log.
+/// Bundles are kept in the table of chunks, before the chunks of the first log.
 const LOG: u64 = FIRST_LOG - 1;
 
-/// Where a bundle is: the names of its first and its last record.
+/// Identifies a bundle by the names of its first and last record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Place {
     pub(crate) first: Vec<u8>,
@@ -43,7 +43,7 @@ impl Place {
         [&self.key()[..], &piece.to_be_bytes()].concat()
     }
 
-    /// Reads what [`piece_key`](Self::piece_key) wrote; `None` if it belongs to a chunk or is damaged.
+    /// Reads what [`piece_key`](Self::piece_key) wrote; `None` if the key belongs to a chunk or is damaged.
     pub(crate) fn of(key: &[u8]) -> Option<Self> {
         let mut rest = key.strip_prefix(&numbered(LOG))?.strip_suffix(key.last_chunk::<4>()?)?;
         let place = Self { first: unescape(&mut rest)?, last: unescape(&mut rest)? };
@@ -55,21 +55,21 @@ impl Place {
     }
 }
 
-/// Returns the least key of a bundle that begins with a name.
+/// Returns the lower bound of the keys of bundles that begin with a name.
 fn before(first: &[u8]) -> Vec<u8> {
     let mut key = numbered(LOG).to_vec();
     escape(first, &mut key);
     key
 }
 
-/// Returns what is above each key of a bundle that begins with a name: no name has this byte.
+/// Returns an upper bound of the keys of bundles that begin with a name: no name contains this byte.
 fn behind(first: &[u8]) -> Vec<u8> {
     let mut key = before(first);
     key.push(0xff);
     key
 }
 
-/// Writes a name so that it ends somewhere and the order of names stays.
+/// Writes a name with a terminator, so that keys sort as names do.
 fn escape(name: &[u8], key: &mut Vec<u8>) {
     for byte in name {
         key.push(*byte);
@@ -107,13 +107,13 @@ pub(crate) struct Bundled {
 }
 
 impl Bundled {
-    /// About how many bytes of plain text this is.
+    /// Returns the approximate size of its plain text in bytes.
     pub(crate) fn size(&self) -> usize {
         self.name.len() + self.body.len() + 8
     }
 }
 
-/// Encodes records that follow each other. Returns where they belong; `None` for no records.
+/// Encodes consecutive records. Returns the place and value of the bundle; `None` for no records.
 pub(crate) fn encode(records: &[Bundled], effort: Effort) -> Attempt<Option<(Place, Vec<u8>)>> {
     let (Some(first), Some(last)) = (records.first(), records.last()) else { return Ok(None) };
     let mut plain = Encoder::default();
@@ -130,7 +130,7 @@ pub(crate) fn encode(records: &[Bundled], effort: Effort) -> Attempt<Option<(Pla
     Ok(Some((place, value)))
 }
 
-/// A bundle as it was read.
+/// A decoded bundle.
 #[derive(Debug)]
 struct Bundle {
     count: u64,
@@ -147,7 +147,7 @@ impl Bundle {
         Ok(Self { count, plain })
     }
 
-    /// Shows names, versions and bodies in their order, until `see` answers.
+    /// Passes names, versions and bodies to `see` in order, until it returns something.
     fn find<T>(&self, mut see: impl FnMut(&[u8], Seq, &[u8]) -> Option<T>) -> Reading<Option<T>> {
         let mut rest = Decoder::new(&self.plain);
         for _ in 0..self.count {
@@ -165,7 +165,7 @@ fn owned(bytes: &[u8]) -> Reading<Body> {
     body(bytes).ok_or(Unread::Damaged)
 }
 
-/// Shows the pieces of a bundle as they are, with their keys.
+/// Passes the stored pieces of a bundle to `see`, with their keys.
 pub(crate) fn each_piece(
     chunks: &impl Rows,
     place: &Place,
@@ -204,19 +204,19 @@ pub(crate) fn records(chunks: &impl Rows, place: &Place) -> Attempt<Vec<Bundled>
     }
 }
 
-/// Returns the place of the bundle that may have a name.
+/// Returns the place of the bundle that may contain a name.
 fn place_of(chunks: &impl Rows, name: &[u8]) -> Attempt<Option<Place>> {
     let place = last_place(chunks, &behind(name))?;
     Ok(place.filter(|place| place.holds(name)))
 }
 
-/// Returns the place of the last bundle whose key is below another.
+/// Returns the place of the last bundle whose key is below `end`.
 fn last_place(chunks: &impl Rows, end: &[u8]) -> Attempt<Option<Place>> {
     let least = numbered(LOG);
     chunks.range::<&[u8]>(&least[..]..end)?.next_back().map(|row| place_at(row?.0.value())).transpose()
 }
 
-/// Returns the place of the first bundle whose key is not below another.
+/// Returns the place of the first bundle whose key is at or above `start`.
 fn first_place(chunks: &impl Rows, start: &[u8]) -> Attempt<Option<Place>> {
     let end = numbered(FIRST_LOG);
     chunks.range::<&[u8]>(start..&end[..])?.next().map(|row| place_at(row?.0.value())).transpose()
@@ -232,7 +232,7 @@ pub(crate) fn is_any(chunks: &impl Rows) -> Attempt<bool> {
     Ok(chunks.range::<&[u8]>(&lowest[..]..&end[..])?.next().transpose()?.is_some())
 }
 
-/// Returns the places of all bundles, in their order.
+/// Returns the places of all bundles in order.
 pub(crate) fn places(chunks: &impl Rows) -> Attempt<Vec<Place>> {
     let mut places = Vec::new();
     let mut start = numbered(LOG).to_vec();
@@ -264,20 +264,20 @@ fn find<T>(chunks: &impl Rows, name: &[u8], take: impl Fn(Seq, &[u8]) -> Reading
     found.map_err(|why| Fault::unread(why, place.shown()))
 }
 
-/// The records in bundles, one after another in a direction, from a name that may be one of theirs.
+/// The records in bundles, one by one in a direction, from a name that may be among them.
 #[derive(Debug)]
 pub(crate) struct Walk<'t, T> {
     chunks: &'t T,
     direction: Direction,
-    /// Records of the bundle that the walk is in, the next one last.
+    /// Records of the current bundle, the next one last.
     ahead: Vec<Bundled>,
-    /// A key between the bundle that the walk is in and the one that follows; `None` at the end.
+    /// A key between the current bundle and the next one; `None` at the end.
     at: Option<Vec<u8>>,
 }
 
 impl<'t, T: Rows> Walk<'t, T> {
-    /// Begins at the first record from `start` on, forward, or the last one up to `start`, backward. Without `start`, at
-    /// the end where the direction begins.
+    /// Starts at the first record at or after `start`, forward, or at the last one up to `start`, backward. Without
+    /// `start`, begins at the end where the direction begins.
     pub(crate) fn new(chunks: &'t T, direction: Direction, start: Option<&[u8]>) -> Attempt<Self> {
         let at = match (direction, start) {
             (Direction::Forward, None) => numbered(LOG).to_vec(),

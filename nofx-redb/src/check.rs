@@ -1,4 +1,4 @@
-//! Reading every page of a store's tables, to see which are damaged.
+//! Reading every page of a store's tables, to find the damaged ones.
 
 use std::collections::BTreeSet;
 use std::ops::Bound;
@@ -7,19 +7,20 @@ use crate::fault::{Attempt, contain};
 use crate::store::Shared;
 use crate::tables::{ALL, Definition};
 
-/// A page of the file that is damaged.
+/// A damaged page of the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub struct DamagedPage {
-    /// The byte of the file where it begins.
+    /// The offset in the file at which it begins.
     pub at: u64,
-    /// Whether things cannot be read because of it. Otherwise it only led to others, and what it said is known from them; a commit
-    /// that goes that way writes it anew.
+    /// Whether data cannot be read because of it. Otherwise it only led to other pages and could be reconstructed from
+    /// them; a commit that passes through it rewrites it.
     pub hides: bool,
 }
 
 impl Shared {
-    /// Reads every page of the store's tables, and returns the damaged ones. What is below one that hides it is not found.
+    /// Reads every page of the store's tables and returns the damaged ones. Does not find those below a page that hides
+    /// them.
     pub(crate) fn damaged_pages(&self) -> Attempt<BTreeSet<DamagedPage>> {
         let mut damaged = BTreeSet::new();
         for table in ALL {
@@ -31,8 +32,8 @@ impl Shared {
         Ok(damaged)
     }
 
-    /// Reads the rows of a table behind a key, until so much is known of pages that the file is better opened again. Returns the key of
-    /// the last one then.
+    /// Reads the rows of a table after a key, until so many pages are remembered that the file should be opened again.
+    /// Returns the key of the last row in that case.
     fn read_some(
         &self,
         table: Definition,
@@ -51,7 +52,7 @@ impl Shared {
             Ok(None)
         });
         let met = source.pages().damaged();
-        // What cannot be found because of a damaged page is that page's matter.
+        // If rows cannot be found because of a damaged page, that page is reported instead.
         let read = if met.is_empty() { read? } else { read.unwrap_or_default() };
         damaged.extend(met.into_iter().map(|at| DamagedPage { at, hides: true }));
         damaged.extend(source.pages().mended().into_iter().map(|at| DamagedPage { at, hides: false }));

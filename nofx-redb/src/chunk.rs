@@ -1,8 +1,9 @@
-//! Chunks: many entries of a log in one compressed piece of text, cut into rows that fill redb's pages.
+//! Chunks: many entries of a log compressed together, and cut into rows that fill redb's pages.
 //!
-//! One row per entry for ever makes a file of twice to three times what was said. So entries are rows only while they are
-//! few; then they are *folded*: taken together, compressed and laid down in pieces. A value above redb's page of 4 KiB
-//! would get a power of two of pages, a quarter of them empty on average; pieces of one page each avoid that.
+//! With one row per entry the file would be two to three times as large as the texts in it. So entries are rows only
+//! while there are few; then they are *folded*: compressed together and stored in pieces. redb gives a value larger
+//! than its page of 4 KiB a power of two of pages, a quarter of them empty on average; pieces of one page each avoid
+//! that.
 
 use std::num::NonZero;
 use std::ops::Bound;
@@ -18,29 +19,29 @@ use crate::fault::{Attempt, Fault};
 use crate::packing::{Codec, Effort, pack, unpack, with_room};
 use crate::tables::{Rows, Tables, WriteTable};
 
-/// A chunk is full when its bodies have so many bytes.
+/// A chunk is full when its bodies have this many bytes.
 pub(crate) const FULL_CHUNK: usize = 128 << 10;
 
-/// A last chunk with fewer bytes than this is taken up again when more is folded.
+/// If a log's last chunk has fewer bytes than this, folding more extends it.
 const SMALL_CHUNK: usize = 64 << 10;
 
-/// A log is folded when the bodies of its rows would have so many bytes.
+/// A log is folded when the bodies in its rows would reach this many bytes.
 pub(crate) const FOLD_BYTES: u64 = 16 << 10;
 
-/// A log is folded when it would have so many rows.
+/// A log is folded when it would reach this many rows.
 pub(crate) const FOLD_ROWS: u64 = 256;
 
-/// What fits into one of redb's pages beside its own bookkeeping and a key.
+/// What fits into one of redb's pages beside redb's own data and a key.
 const PIECE: usize = 4096 - 64;
 
-/// The least number of a log.
+/// The lowest number of a log.
 pub(crate) const FIRST_LOG: u64 = 1;
 
-/// A chunk as it was read.
+/// A decoded chunk.
 #[derive(Debug)]
 pub(crate) struct Chunk {
     pub(crate) first: u64,
-    /// The bytes of its bodies.
+    /// The size of its bodies.
     pub(crate) bytes: usize,
     pub(crate) entries: Vec<(Timestamp, Body)>,
 }
@@ -57,13 +58,13 @@ fn first_of(key: &[u8]) -> Option<u64> {
     Some(u64::from_be_bytes(key.get(8..16)?.try_into().ok()?))
 }
 
-/// Returns which chunk a piece belongs to: its log and its first position.
+/// Returns which chunk a piece belongs to: its log and first position.
 pub(crate) fn owner(key: &[u8]) -> Option<&[u8; 16]> {
     key.first_chunk()
 }
 
-/// Takes a whole chunk to be cut into other pieces, compressed as small as it gets if that is asked for. Returns the keys of its
-/// pieces and its value; `None` if it is damaged.
+/// Prepares a whole chunk to be cut into different pieces, compressed as densely as possible if `effort` says so.
+/// Returns the keys of its pieces and its value; `None` if it is damaged.
 pub(crate) fn again(key: &[u8], value: Vec<u8>, effort: Effort) -> Option<(impl Fn(u32) -> [u8; 20], Vec<u8>)> {
     let log = u64::from_be_bytes(*key.first_chunk()?);
     let first = first_of(key)?;
@@ -74,13 +75,13 @@ pub(crate) fn again(key: &[u8], value: Vec<u8>, effort: Effort) -> Option<(impl 
     Some((move |piece| piece_key(log, first, piece), value))
 }
 
-/// Encodes entries that follow each other; `None` if they cannot be compressed.
+/// Encodes consecutive entries; `None` if they cannot be compressed.
 fn encode(log: u64, first: u64, entries: &[(Timestamp, Body)], effort: Effort) -> Option<Vec<u8>> {
     with_room(|room| {
         let mut plain = Encoder::in_room(room);
         let mut before = 0;
         for (at, body) in entries {
-            // The time as a difference: the same few bytes again and again, which compress well.
+            // Times are stored as differences: they repeat, so they compress well.
             plain.signed(at.as_millis().wrapping_sub(before)).counted(body.as_str().as_bytes());
             before = at.as_millis();
         }
@@ -117,7 +118,7 @@ fn decode_entries(first: u64, count: u64, codec: Codec, mut payload: Decoder<'_>
     })
 }
 
-/// Reads the chunk that a position is in; `None` if there is none at or before it.
+/// Reads the chunk that contains a position; `None` if there is none at or before it.
 pub(crate) fn chunk_of(chunks: &impl Rows, log: u64, position: u64) -> Attempt<Option<Chunk>> {
     let (lowest, highest) = (piece_key(log, 0, 0), piece_key(log, position, u32::MAX));
     let Some(last) = chunks.range::<&[u8]>(&lowest[..]..=&highest[..])?.next_back() else { return Ok(None) };
@@ -131,7 +132,7 @@ pub(crate) fn chunk_of(chunks: &impl Rows, log: u64, position: u64) -> Attempt<O
     Ok(Some(decode(log, first, &value).map_err(|why| unread(why, first))?))
 }
 
-/// Reads an entry that has a row of its own.
+/// Reads an entry that has its own row.
 pub(crate) fn entry_of(entries: &impl Rows, log: u64, position: u64) -> Attempt<LogEntry> {
     let key = placed(log, position);
     let value = entries.get(&key[..])?;
@@ -141,7 +142,8 @@ pub(crate) fn entry_of(entries: &impl Rows, log: u64, position: u64) -> Attempt<
 }
 
 impl Tables<WriteTable<'_>> {
-    /// Appends to a log, as rows while they are few, otherwise folding them with all other rows of the log into `folded`.
+    /// Appends to a log: as rows while there are few, otherwise by folding the entries into `folded` with all other
+    /// rows of the log.
     pub(crate) fn append(&mut self, head: &mut Head, entries: Vec<NewEntry>, folded: &mut Folded) -> Attempt<()> {
         self.begin_append(head, &entries)?;
         let bytes = bytes_of(&entries);
@@ -149,7 +151,7 @@ impl Tables<WriteTable<'_>> {
         if head.tail_bytes + bytes >= FOLD_BYTES || rows >= FOLD_ROWS {
             match self.rows_of(head) {
                 Ok(rows) => return self.fold_with(head, rows, entries, folded),
-                // The log goes on behind what is damaged, which stays where it is.
+                // The log continues after the damaged row, which stays where it is.
                 Err(fault) if fault.is_of_value() => {}
                 Err(fault) => return Err(fault),
             }
@@ -157,7 +159,7 @@ impl Tables<WriteTable<'_>> {
         self.append_rows(head, entries)
     }
 
-    /// Gives a log that has none its number, and notes when the last of its entries was.
+    /// Numbers a log that has no number yet, and updates the time of its last entry.
     fn begin_append(&mut self, head: &mut Head, entries: &[NewEntry]) -> Attempt<()> {
         if head.number == 0 {
             head.number = self.next_log_number()?;
@@ -168,7 +170,7 @@ impl Tables<WriteTable<'_>> {
         Ok(())
     }
 
-    /// Appends to a log without looking at what it has.
+    /// Appends to a log without reading its entries.
     pub(crate) fn append_blindly(&mut self, head: &mut Head, entries: Vec<NewEntry>) -> Attempt<()> {
         self.begin_append(head, &entries)?;
         self.append_rows(head, entries)
@@ -201,7 +203,7 @@ impl Tables<WriteTable<'_>> {
         (head.folded..head.length).map(|position| entry_of(&self.entries, head.number, position)).collect()
     }
 
-    /// Folds all rows of a log and new entries behind them.
+    /// Folds all rows of a log and the new entries after them.
     fn fold_with(
         &mut self,
         head: &mut Head,
@@ -228,14 +230,14 @@ impl Tables<WriteTable<'_>> {
         Ok(())
     }
 
-    /// Takes up the last chunk of a log again if it is small.
+    /// Takes the last chunk of a log out again if it is small.
     fn take_small_chunk(&mut self, head: &Head) -> Attempt<Run> {
         let run = |first| Run { log: head.number, first, bytes: 0, entries: Vec::new() };
         if head.folded == 0 {
             return Ok(run(0));
         }
         let chunk = match chunk_of(&self.chunks, head.number, head.folded - 1) {
-            // What is damaged stays where it is.
+            // A damaged chunk stays where it is.
             Err(fault) if fault.is_of_value() => None,
             chunk => chunk?,
         };
@@ -248,7 +250,7 @@ impl Tables<WriteTable<'_>> {
         }
     }
 
-    /// Lays down what was folded.
+    /// Stores the folded entries.
     pub(crate) fn lay_down(&mut self, folded: &Folded) -> Attempt<()> {
         folded.encoded(|run, value| {
             for (piece, bytes) in (0..).zip(value.chunks(PIECE)) {
@@ -267,12 +269,12 @@ impl Tables<WriteTable<'_>> {
         remove(&mut self.entries, &placed(head.number, 0), &placed(head.number, u64::MAX))
     }
 
-    /// Removes the chunks of a log from a position. Returns how many bytes they had.
+    /// Removes the chunks of a log from a position on. Returns how many bytes they had.
     fn remove_chunks(&mut self, log: u64, from: u64) -> Attempt<u64> {
         remove(&mut self.chunks, &piece_key(log, from, 0), &piece_key(log, u64::MAX, u32::MAX))
     }
 
-    /// Removes a log with everything in it. Its number and its name stay used. Returns how many bytes it had.
+    /// Removes a log and its content. Its number and name are never used again. Returns how many bytes it had.
     pub(crate) fn remove_log(&mut self, head: &mut Head) -> Attempt<u64> {
         let mut bytes = 0;
         if head.number != 0 {
@@ -282,7 +284,7 @@ impl Tables<WriteTable<'_>> {
         Ok(bytes)
     }
 
-    /// Folds the rows of a log if their bodies have at least `least` bytes. Returns how many they had.
+    /// Folds the rows of a log if their bodies have at least `least` bytes. Returns how many bytes they had.
     pub(crate) fn fold_named(&mut self, name: &[u8], least: u64) -> Attempt<u64> {
         let head = self.logs.get(name)?.and_then(|value| Head::decode(name, value.value()));
         let Some(mut head) = head.filter(|head| head.tail_bytes >= least.max(1)) else { return Ok(0) };
@@ -297,8 +299,8 @@ impl Tables<WriteTable<'_>> {
         Ok(bytes)
     }
 
-    /// Folds logs in the order of their names, from behind `after`, until about `most` bytes are folded. Returns the name
-    /// of the last one, if there may be more.
+    /// Folds logs in name order, beginning after `after`, until about `most` bytes are folded. Returns the name of the
+    /// last one if there may be more.
     pub(crate) fn fold_some(&mut self, after: Option<Vec<u8>>, most: u64) -> Attempt<Option<Vec<u8>>> {
         let mut after = after;
         let mut folded = 0;
@@ -330,7 +332,7 @@ fn remove(table: &mut WriteTable<'_>, lowest: &[u8], highest: &[u8]) -> Attempt<
     Ok(bytes)
 }
 
-/// Entries that will be a chunk.
+/// Entries that become one chunk.
 #[derive(Debug)]
 struct Run {
     log: u64,
@@ -339,18 +341,18 @@ struct Run {
     entries: Vec<(Timestamp, Body)>,
 }
 
-/// Entries that were folded and are still to be laid down, of several logs.
+/// Folded entries of several logs that are not stored yet.
 #[derive(Debug, Default)]
 pub(crate) struct Folded {
     runs: Vec<Run>,
     bytes: usize,
 }
 
-/// From so many bytes on it is worth while to start threads: compressing them takes a millisecond, starting and ending a thread
-/// 43 microseconds (two shared virtual cores).
+/// The size from which it pays to start threads: compressing this much takes a millisecond, starting and ending a
+/// thread 43 microseconds (two shared virtual cores).
 const MANY_BYTES: usize = 512 << 10;
 
-/// The most threads that compress what is folded: what comes before and after that is done by one.
+/// The most threads that compress folded entries: the work before and after is done by one.
 const MOST_THREADS: usize = 4;
 
 impl Folded {
@@ -361,14 +363,15 @@ impl Folded {
         }
     }
 
-    /// Shows all chunks as they are stored, in their order. Much is encoded by several threads, while this one shows what is there.
+    /// Passes all chunks as stored to `see`, in order. Large amounts are encoded by several threads, while this one
+    /// calls `see` with what is ready.
     fn encoded(&self, mut see: impl FnMut(&Run, &[u8]) -> Attempt<()>) -> Attempt<()> {
         let encode = |run: &Run| encode(run.log, run.first, &run.entries, Effort::Quick);
         let cores = || thread::available_parallelism().map_or(1, NonZero::get);
         let threads = if self.bytes < MANY_BYTES { 1 } else { cores().min(MOST_THREADS).min(self.runs.len()) };
         let values: Vec<_> = self.runs.iter().map(|_| OnceLock::new()).collect();
         let next = AtomicUsize::new(0);
-        // Encodes the next chunk that nobody has begun; `None` if there is none.
+        // Encodes the next chunk that no thread has begun; `None` if there is none.
         let encode_next = || {
             let at = next.fetch_add(1, Ordering::Relaxed);
             let (run, value) = self.runs.get(at).zip(values.get(at))?;
@@ -384,7 +387,7 @@ impl Folded {
         };
         thread::scope(|scope| {
             for _ in 1..threads {
-                // Without it this one does more.
+                // If this fails, the current thread does more of the work.
                 _ = thread::Builder::new().spawn_scoped(scope, || while encode_next().is_some() {});
             }
             while encode_next().is_some() {

@@ -1,7 +1,7 @@
-//! The bytes of each stored value. redb sees keys and values that were encoded here and nothing else.
+//! The bytes of each stored value. redb only sees keys and values that were encoded here.
 //!
-//! redb checks its pages only when a file is opened after a crash, so every value carries a checksum of its own, which
-//! covers its table and its key too: a value that turns up under a wrong key is recognised like a damaged one.
+//! redb checks its pages only when a file is opened after a crash, so every value carries its own checksum. The
+//! checksum also covers the table and the key: a value found under the wrong key counts as damaged.
 
 use nofx_core::{BatchId, Body, Change, Committed, Key, Kind, LogHead, LogKey, LogState, RecordKey, Seq, Timestamp};
 
@@ -13,16 +13,16 @@ const COMPRESS_FROM: usize = 32;
 /// Why a stored value cannot be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Unread {
-    /// Its checksum is wrong, or it is not what was written.
+    /// Its checksum is wrong, or its content is not what this code writes.
     Damaged,
-    /// It is whole, and has a codec that a newer version knows.
+    /// It is intact, but has a codec of a newer version.
     Newer(u64),
 }
 
-/// What came of reading a value.
+/// The result of reading a value.
 pub(crate) type Reading<T> = Result<T, Unread>;
 
-/// A table, as far as checksums tell tables apart.
+/// A table, as the checksums distinguish them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Table {
     Meta = 1,
@@ -45,7 +45,7 @@ fn checksum(table: Table, key: &[u8], payload: &[u8]) -> [u8; 4] {
     hasher.finalize().to_le_bytes()
 }
 
-/// Puts a checksum before a payload.
+/// Prepends a checksum to a payload.
 pub(crate) fn seal(table: Table, key: &[u8], payload: &Encoder) -> Vec<u8> {
     let mut value = Vec::with_capacity(4 + payload.0.len());
     value.extend_from_slice(&checksum(table, key, &payload.0));
@@ -73,7 +73,7 @@ impl Encoder {
         self
     }
 
-    /// A signed number, small ones of either sign being short.
+    /// Writes a signed number; numbers near zero are short.
     pub(crate) fn signed(&mut self, number: i64) -> &mut Self {
         self.number(((number << 1) ^ (number >> 63)) as u64)
     }
@@ -87,12 +87,12 @@ impl Encoder {
         self.number(bytes.len() as u64).raw(bytes)
     }
 
-    /// A body to the end of the payload, compressed if that is worth while.
+    /// Writes a body up to the end of the payload, compressed if that saves space.
     pub(crate) fn body(&mut self, body: &Body) -> &mut Self {
         self.shorter(body.as_str().as_bytes())
     }
 
-    /// Bytes to the end of the payload, compressed if that is worth while.
+    /// Writes bytes up to the end of the payload, compressed if that saves space.
     fn shorter(&mut self, bytes: &[u8]) -> &mut Self {
         match compressed(bytes) {
             Some((codec, smaller)) => self.number(codec as u64).number(bytes.len() as u64).raw(&smaller),
@@ -104,7 +104,7 @@ impl Encoder {
         &self.0
     }
 
-    /// Takes memory to write into, which [`into_room`](Self::into_room) gives back.
+    /// Borrows memory to write to; [`into_room`](Self::into_room) returns it.
     pub(crate) fn in_room(room: &mut Vec<u8>) -> Self {
         Self(std::mem::take(room))
     }
@@ -164,7 +164,7 @@ impl<'v> Decoder<'v> {
         self.longer(body)
     }
 
-    /// Reads what [`shorter`](Encoder::shorter) wrote, and shows it.
+    /// Reads what [`shorter`](Encoder::shorter) wrote, and passes it to `see`.
     fn longer<T>(&mut self, see: impl FnOnce(&[u8]) -> Option<T>) -> Reading<T> {
         let codec = Codec::of(self.number().ok_or(Unread::Damaged)?)?;
         let seen = match codec {
@@ -179,12 +179,12 @@ impl<'v> Decoder<'v> {
     }
 }
 
-/// Takes stored bytes as text.
+/// Returns stored bytes as text.
 pub(crate) fn text(bytes: &[u8]) -> Option<&str> {
     simdutf8::basic::from_utf8(bytes).ok()
 }
 
-/// Takes stored bytes as a body; bodies are text.
+/// Returns stored bytes as a body; bodies are text.
 pub(crate) fn body(bytes: &[u8]) -> Option<Body> {
     Some(Body::trusted(text(bytes)?))
 }
@@ -194,11 +194,11 @@ fn compressed(bytes: &[u8]) -> Option<(Codec, Vec<u8>)> {
         return None;
     }
     let (codec, smaller) = pack(bytes, Effort::Quick)?;
-    // The number of the codec and the length.
+    // The codec and the length take up to three bytes.
     (smaller.len() + 3 < bytes.len()).then_some((codec, smaller))
 }
 
-/// Returns `kind NUL id`. A kind holds no NUL, so the order of these bytes is the order of the keys.
+/// Returns `kind NUL id`. A kind contains no NUL, so these bytes sort as the keys do.
 pub(crate) fn name(key: &impl Key) -> Vec<u8> {
     let mut name = Vec::with_capacity(key.kind().as_str().len() + 1 + key.id().len());
     name.extend_from_slice(key.kind().as_str().as_bytes());
@@ -213,12 +213,12 @@ pub(crate) fn parse_name<K: Key>(name: &[u8]) -> Option<K> {
     K::new(Kind::new(kind).ok()?, id).ok()
 }
 
-/// A name for people, also of bytes that are no name any more.
+/// Returns a name for messages, even if the bytes are no longer a valid name.
 pub(crate) fn shown(name: &[u8]) -> String {
     String::from_utf8_lossy(name).replacen('\0', "/", 1).escape_debug().to_string()
 }
 
-/// Returns the key of something that is found by a number.
+/// Returns the key of something that is identified by a number.
 pub(crate) fn numbered(number: u64) -> [u8; 8] {
     number.to_be_bytes()
 }
@@ -236,16 +236,16 @@ pub(crate) fn placed(log: u64, position: u64) -> [u8; 16] {
     key
 }
 
-/// A log as it is stored.
+/// The stored head of a log.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Head {
-    /// What its entries are found by; zero as long as it never had one.
+    /// The log's number in the keys of its entries; zero if it never had an entry.
     pub(crate) number: u64,
-    /// How many entries it has.
+    /// The number of entries.
     pub(crate) length: u64,
-    /// How many of them are in chunks; those behind are rows.
+    /// How many of them are in chunks; the ones after those are rows.
     pub(crate) folded: u64,
-    /// The bytes of the bodies in rows.
+    /// The size of the bodies in rows.
     pub(crate) tail_bytes: u64,
     pub(crate) last_at: Timestamp,
     pub(crate) state: LogState,
@@ -261,7 +261,7 @@ impl Head {
         state: LogState::Open,
     };
 
-    /// Returns what is left of it once its log is removed: its number and its name stay used.
+    /// Returns what remains after the log is removed: its number and name are never used again.
     pub(crate) fn removed(&self) -> Self {
         Self { number: self.number, state: LogState::Removed, ..Self::MISSING }
     }
@@ -311,14 +311,14 @@ pub(crate) fn encode_record(name: &[u8], version: Seq, body: &Body) -> Vec<u8> {
     seal(Table::Records, name, &payload)
 }
 
-/// Encodes that a record was removed, which hides the one that a bundle has.
+/// Encodes the removal of a record, which hides the one in a bundle.
 pub(crate) fn encode_removed(name: &[u8]) -> Vec<u8> {
     let mut payload = Encoder::default();
     payload.number(0);
     seal(Table::Records, name, &payload)
 }
 
-/// Decodes the version of a record, and leaves its body to be decoded by whoever needs it; `Some(None)` if it was removed.
+/// Decodes the version of a record and leaves its body to be decoded later; `Some(None)` if it was removed.
 pub(crate) fn decode_record<'v>(name: &[u8], value: &'v [u8]) -> Option<Option<(Seq, Decoder<'v>)>> {
     let mut payload = unseal(Table::Records, name, value)?;
     match Seq::new(payload.number()?) {
@@ -327,7 +327,7 @@ pub(crate) fn decode_record<'v>(name: &[u8], value: &'v [u8]) -> Option<Option<(
     }
 }
 
-/// Encodes an entry that has a row of its own.
+/// Encodes an entry that has its own row.
 pub(crate) fn encode_entry(key: &[u8], at: Timestamp, body: &Body) -> Vec<u8> {
     let mut payload = Encoder::default();
     payload.signed(at.as_millis()).body(body);
@@ -341,17 +341,17 @@ pub(crate) fn decode_entry(key: &[u8], value: &[u8]) -> Reading<(Timestamp, Body
     Ok((at, payload.body()?))
 }
 
-/// A commit as it is remembered.
+/// A remembered commit.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Remembered {
     pub(crate) change: Change,
     pub(crate) committed: Committed,
-    /// The number of the store's last commit that wrote records, this one included.
+    /// The seq of the store's last commit that wrote records, up to and including this one.
     pub(crate) last_seq: Option<Seq>,
 }
 
 impl Remembered {
-    /// Encodes a commit that has a row of its own.
+    /// Encodes a commit that has its own row.
     pub(crate) fn encode(&self, key: &[u8]) -> Vec<u8> {
         let mut payload = Encoder::default();
         payload.raw(self.change.batch.as_bytes()).shorter(self.without_id().as_bytes());
@@ -406,7 +406,7 @@ impl Remembered {
     }
 }
 
-/// Encodes commits that follow each other: their batch ids, then the rest.
+/// Encodes consecutive commits: their batch ids, then the rest.
 pub(crate) fn encode_past(key: &[u8], rows: &[Remembered]) -> Vec<u8> {
     let mut payload = Encoder::default();
     payload.number(rows.len() as u64);

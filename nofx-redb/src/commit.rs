@@ -19,23 +19,24 @@ use crate::read::{head, version, version_of_row};
 use crate::storage::Refused;
 use crate::tables::{Rows, Tables, WriteTable};
 
-/// What a group has done within its transaction.
+/// What a group did within its transaction.
 #[derive(Debug)]
 pub(crate) struct Applied {
     pub(crate) outcomes: Vec<Outcome>,
     /// Whether anything changed.
     pub(crate) changed: bool,
-    /// The names of logs that have rows now.
+    /// The names of logs that now have rows.
     pub(crate) unfolded: Vec<Vec<u8>>,
-    /// How many bytes of the file were set free, about.
+    /// Approximately how many bytes of the file were freed.
     pub(crate) freed: u64,
-    /// The numbers of the batches that were committed, and the next one's.
+    /// The numbers of the committed batches, and the next number.
     pub(crate) ids: (HashMap<BatchId, u64>, u64),
     /// The last of them.
     pub(crate) newest: Option<(u64, BatchId)>,
 }
 
-/// Applies batches in their order, behind the `newest` commit that must be there. Nothing has happened before the transaction is committed.
+/// Applies batches in order, after the `newest` commit, which must be present. Nothing takes effect until the
+/// transaction is committed.
 pub(crate) fn apply(
     transaction: &WriteTransaction,
     pages: &Arc<Pages>,
@@ -72,10 +73,11 @@ pub(crate) fn apply(
     Ok(Applied { outcomes, changed, unfolded, freed: state.freed, ids: (state.new_ids, state.ends.end), newest })
 }
 
-/// Lays down what a run of the journal says that the file lacks. Nothing has happened before the transaction is committed.
+/// Stores the part of a journal's run that the file lacks. Nothing takes effect until the transaction is committed.
 ///
-/// A blind one neither folds nor removes rows, and leaves what was taken together of the feed: it reads no more than what judging a commit read, so
-/// that damage which was there before keeps nothing from being laid down.
+/// If `is_blind`, it neither folds nor removes rows, and leaves the combined part of the feed alone. It then reads no
+/// more than the check of a commit read, so that damage which was there before cannot prevent the run from being
+/// stored.
 pub(crate) fn lay_down(transaction: &WriteTransaction, pages: &Arc<Pages>, run: &Run, is_blind: bool) -> Attempt<Laid> {
     let tables = Tables::write(transaction, pages)?;
     let (mut ends, mark) = (tables.ends()?, tables.mark()?);
@@ -104,7 +106,7 @@ pub(crate) fn lay_down(transaction: &WriteTransaction, pages: &Arc<Pages>, run: 
         }
         until = *mark;
     }
-    // Also where it says what it said: then this is a commit that makes durable what the system only shows.
+    // Even if it does not change: this transaction then makes durable what the system only shows.
     state.tables.set_mark(&Mark { is_complete: run.completes, ..until })?;
     let unfolded = state.write_heads()?;
     Ok(Laid { unfolded, freed: state.freed })
@@ -113,9 +115,9 @@ pub(crate) fn lay_down(transaction: &WriteTransaction, pages: &Arc<Pages>, run: 
 /// What a run left behind.
 #[derive(Debug)]
 pub(crate) struct Laid {
-    /// The names of logs that have rows now.
+    /// The names of logs that now have rows.
     pub(crate) unfolded: Vec<Vec<u8>>,
-    /// How many bytes of the file were set free, about.
+    /// Approximately how many bytes of the file were freed.
     pub(crate) freed: u64,
 }
 
@@ -134,13 +136,13 @@ struct State<'t> {
     ends: Ends,
     ids: &'t Ids,
     new_ids: HashMap<BatchId, u64>,
-    /// Heads that were read or changed; the changed ones are written once, at the end of the group.
+    /// Heads that were read or changed; changed ones are written once, at the end of the group.
     heads: HashMap<LogKey, (Head, Changed)>,
-    /// Bytes of what was removed.
+    /// The bytes that were removed.
     freed: u64,
-    /// Whether commits before this one were given up, so that positions before its entries may be missing.
+    /// Whether earlier commits were given up, so that positions before this one's entries may be missing.
     has_gaps: bool,
-    /// Whether nothing is read but what was read to judge a commit.
+    /// Whether to read only what the check of a commit read.
     is_blind: bool,
     /// What went wrong while a batch was checked.
     fault: Option<Fault>,
@@ -169,7 +171,7 @@ impl State<'_> {
         Ok(Outcome::Committed(committed))
     }
 
-    /// Lays down what happened. It was judged before.
+    /// Stores a commit that was checked before.
     fn lay_down(&mut self, commit: &Commit) -> Attempt<()> {
         if self.has_gaps {
             self.leave_gaps(commit)?;
@@ -184,7 +186,8 @@ impl State<'_> {
         self.tables.remember(&mut self.ends, &row)
     }
 
-    /// Lets logs go on at the positions of a commit. Those before them that no commit has are rows that are not there, which reading names.
+    /// Moves logs on to the positions of a commit. Positions before them that no commit has are missing rows, which
+    /// reading reports.
     fn leave_gaps(&mut self, commit: &Commit) -> Attempt<()> {
         for (log, entries) in &commit.appends {
             let mut head = self.head_of(log)?;
@@ -198,7 +201,7 @@ impl State<'_> {
 
     fn apply(&mut self, batch: Batch, seq: Option<Seq>) -> Attempt<Committed> {
         for write in batch.writes {
-            // Nothing damaged is overwritten.
+            // A damaged row is not overwritten.
             let row = version_of_row(&self.tables.records, &write.key)?;
             let name = name(&write.key);
             let is_bundled = match (&row, &write.body) {
@@ -235,7 +238,7 @@ impl State<'_> {
             head.state = LogState::Sealed;
             self.heads.insert(log, (head, true));
         }
-        // Of each log at most once: what is folded already has no rows, and is not folded again by a seal.
+        // At most once per log: a log that is already folded has no rows, so a seal does not fold it again.
         self.tables.lay_down(&folded)?;
         for log in batch.removals {
             let mut head = self.head_of(&log)?;
@@ -258,7 +261,7 @@ impl State<'_> {
         Ok(head)
     }
 
-    /// Writes the heads that changed, and returns the names of logs that have rows now.
+    /// Writes the heads that changed, and returns the names of logs that now have rows.
     fn write_heads(&mut self) -> Attempt<Vec<Vec<u8>>> {
         let mut unfolded = Vec::new();
         for (log, (head, changed)) in &self.heads {
@@ -273,7 +276,7 @@ impl State<'_> {
         Ok(unfolded)
     }
 
-    /// Keeps a fault for whoever asked for the check, and gives the check something to pass on.
+    /// Keeps a fault for the caller of the check, and gives the check an error to pass on.
     fn keep<T>(&mut self, attempt: Attempt<T>) -> Result<T> {
         attempt.map_err(|fault| {
             self.fault = Some(fault);

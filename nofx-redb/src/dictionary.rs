@@ -1,8 +1,8 @@
-//! What small texts are compressed against.
+//! The dictionary that small texts are compressed with.
 
-/// The dictionary of codec 2: what records and messages often hold, most frequent last.
+/// The dictionary of codec 2: what records and messages often contain, most frequent last.
 ///
-/// It is a part of the format. Not a byte of it is ever changed: another dictionary gets another codec.
+/// It is part of the format. Not a byte of it may change: a different dictionary needs a different codec.
 pub(crate) const FIRST: &str = concat!(
     r#"The following error occurred: cannot find module, expected but found, undefined is not a function, TypeError, "#,
     r#"npm run build npm test -- --coverage cargo test --workspace cargo build --release git status git diff git commit -m "#,

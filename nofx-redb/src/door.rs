@@ -1,4 +1,4 @@
-//! Opening the file as a redb database: to read, to write after waiting for the role, or to make it.
+//! Opening the file as a redb database: for reading, for writing after waiting for the role, or to create it.
 
 use std::fmt;
 use std::fs::File;
@@ -22,7 +22,7 @@ use crate::readers::Waiting;
 use crate::storage::{Flushes, OwnHeader, Reading, Seen, Writing};
 use crate::tables::{FORMAT, FORMAT_BEHIND_JOURNAL, Meta};
 
-/// The way into a store's file.
+/// Opens a store's file.
 #[derive(Debug)]
 pub(crate) struct Door {
     pub(crate) path: PathBuf,
@@ -30,27 +30,27 @@ pub(crate) struct Door {
     pub(crate) seen: Arc<Seen>,
 }
 
-/// The file, open for writing. While it lives, no other process can write.
+/// The file, open for writing. While it exists, no other process can write.
 #[derive(Clone)]
 pub(crate) struct Writer {
     pub(crate) database: Arc<Database>,
     pub(crate) flushes: Arc<Flushes>,
     pub(crate) pages: Arc<Pages>,
     own: Arc<OwnHeader>,
-    /// Whether it was seen that the newest commit of this process is in it.
+    /// Whether this process's newest commit was found in the file.
     pub(crate) is_proved: Arc<AtomicBool>,
     pub(crate) identity: Identity,
-    /// What the store says of itself; `None` if this is another program's file.
+    /// The store's description; `None` if this is another program's file.
     pub(crate) meta: Option<Meta>,
 }
 
-/// The file, open for reading. It follows what any process commits and keeps nobody from writing.
+/// The file, open for reading. It follows the commits of any process and blocks no writer.
 #[derive(Clone)]
 pub(crate) struct Reader {
     database: Arc<ReadOnlyDatabase>,
     pages: Arc<Pages>,
     pub(crate) identity: Identity,
-    /// What the store says of itself; `None` if this is another program's file.
+    /// The store's description; `None` if this is another program's file.
     pub(crate) meta: Option<Meta>,
 }
 
@@ -66,7 +66,7 @@ impl fmt::Debug for Reader {
     }
 }
 
-/// Whichever is open.
+/// The handle that is open.
 #[derive(Clone, Debug)]
 pub(crate) enum Source {
     Writer(Writer),
@@ -108,8 +108,8 @@ impl Door {
         Self { path, options, seen: Arc::default() }
     }
 
-    /// Opens the file for reading, whether it was closed cleanly or not. Fails with `DatabaseAlreadyOpen` if a program has it that shares
-    /// it with nobody.
+    /// Opens the file for reading, whether or not it was closed cleanly. Fails with `DatabaseAlreadyOpen` if another
+    /// program has it open exclusively.
     fn reader_at_once(&self) -> Attempt<Reader> {
         let (file, identity) = place::open(&self.path, false).map_err(|error| self.gone_or(error))?;
         let storage = Reading::new(file, &self.options, &self.seen)?;
@@ -123,8 +123,8 @@ impl Door {
         Ok(Reader { database, pages, identity, meta })
     }
 
-    /// Opens the file for writing, repairing it if it was not closed cleanly. Fails with `DatabaseAlreadyOpen` if another
-    /// process has it open for writing.
+    /// Opens the file for writing, and repairs it if it was not closed cleanly. Fails with `DatabaseAlreadyOpen` if
+    /// another process has it open for writing.
     fn writer_at_once(&self) -> Attempt<Writer> {
         let (file, identity) = place::open(&self.path, true).map_err(|error| self.gone_or(error))?;
         let storage = Writing::new(file, false, &self.options, &self.seen)?;
@@ -138,8 +138,8 @@ impl Door {
         Ok(Writer { database, flushes, pages, own, is_proved: Arc::default(), identity, meta })
     }
 
-    /// Opens the file for writing as soon as no other process has it open for that, which makes room when it sees the
-    /// turnstile taken.
+    /// Opens the file for writing as soon as no other process has it open for writing. That process closes it when it
+    /// sees that the turnstile is taken.
     pub(crate) fn writer(&self) -> Attempt<Writer> {
         let deadline = Deadline::after(self.options.lock_wait);
         let turnstile = Turnstile::enter(&self.path, &deadline)?;
@@ -158,18 +158,18 @@ impl Door {
         self.waiting(&Deadline::after(self.options.lock_wait), || self.reader_at_once())
     }
 
-    /// Makes sure that the file which the path leads to is the one that a writer has open, as it left it.
+    /// Checks that the path still leads to the file that a writer has open, unchanged since its last write.
     pub(crate) fn require_own(&self, writer: &Writer) -> Attempt<()> {
         Ok(writer.own.compare(|found| File::open(&self.path)?.read_exact(found))?)
     }
 
-    /// Says that the file is another program's.
+    /// Returns the error for another program's file.
     pub(crate) fn foreign(&self) -> Error {
         let file = self.path.display();
         Error::invalid(format!("`{file}` is not a NofX store: it is another program's redb file"))
     }
 
-    /// Tries again and again while another process has the file open for writing.
+    /// Retries while another process has the file open for writing.
     fn waiting<T>(&self, deadline: &Deadline, mut open: impl FnMut() -> Attempt<T>) -> Attempt<T> {
         let mut pause = Duration::from_micros(200);
         let mut waiting = None;
@@ -195,7 +195,7 @@ impl Door {
     }
 
     fn gone_or(&self, error: io::Error) -> Fault {
-        // Its folder may have become something else.
+        // Its folder may have been replaced by something else.
         if !matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) {
             return error.into();
         }
@@ -203,9 +203,10 @@ impl Door {
         Fault::Told(Error::gone_because(what, error))
     }
 
-    /// Makes the file of a new store, unless somebody else does so meanwhile.
+    /// Creates the file of a new store, unless another process does so concurrently.
     ///
-    /// It is made under another name and gets its own when it is complete, so an interrupted attempt leaves no store.
+    /// The file is created under another name and renamed when it is complete, so an interrupted attempt leaves no
+    /// store.
     pub(crate) fn create(&self) -> Attempt<()> {
         if self.options.journal {
             behind::require_name(&self.path)?;
@@ -237,7 +238,7 @@ impl Door {
 }
 
 impl Door {
-    /// Makes a file beside the store's, in place of what an interrupted attempt left there, and returns its path.
+    /// Creates a file beside the store's, replacing what an interrupted attempt left there, and returns its path.
     pub(crate) fn make(&self, fill: impl FnOnce(&mut Database, &Arc<Pages>) -> Attempt<()>) -> Attempt<PathBuf> {
         let made = place::beside(&self.path, place::NEW);
         let storage = Writing::new(place::fresh(&made)?, true, &self.options, &Arc::default())?;
@@ -251,12 +252,13 @@ impl Door {
         Ok(made)
     }
 
-    /// Returns which file the path leads to now.
+    /// Returns the identity of the file that the path leads to now.
     pub(crate) fn identity(&self) -> Attempt<Identity> {
         Identity::at(&self.path).map_err(|error| self.gone_or(error))
     }
 
-    /// Says what went wrong, given that nothing has happened, and names who holds what was waited for.
+    /// Converts a fault into the caller's error, given that nothing has happened. Names the holder of the lock if the
+    /// wait for it failed.
     pub(crate) fn told(&self, fault: Fault, during: &str) -> Error {
         match fault.told(&self.path, during) {
             Error::Locked { what, holder: None } => Error::Locked { what, holder: place::last_holder(&self.path) },

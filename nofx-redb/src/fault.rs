@@ -1,4 +1,4 @@
-//! What goes wrong inside, and how it is told to callers.
+//! Internal faults, and the errors that callers get for them.
 
 use std::any::Any;
 use std::cell::Cell;
@@ -17,24 +17,24 @@ use crate::storage::Refused;
 /// A result whose error is [`Fault`].
 pub(crate) type Attempt<T> = Result<T, Fault>;
 
-/// What went wrong, before it is told to a caller.
+/// What went wrong, before it becomes the caller's error.
 #[derive(Debug)]
 pub(crate) enum Fault {
-    /// redb, or the file below it.
+    /// An error of redb, or of the file below it.
     Redb(redb::Error),
-    /// A value whose checksum is wrong, or that is not what was written.
+    /// A value with a wrong checksum, or one that is not what was written.
     Damaged(String),
-    /// A page of the file whose checksum is wrong, on the way to something.
+    /// A page of the file with a wrong checksum, on the way to something.
     Page {
         /// Where it begins in the file.
         offset: u64,
         what: Option<String>,
     },
-    /// A value that is whole, of which a newer version knows how to read it.
+    /// An intact value that only a newer version can read.
     Newer(String),
     /// redb panicked, which it does on some damaged files.
     Panicked(String),
-    /// An answer that is already what the caller gets.
+    /// Already the error that the caller gets.
     Told(Error),
 }
 
@@ -43,7 +43,7 @@ impl Fault {
         Self::Damaged(what.into())
     }
 
-    /// Says that a value cannot be read.
+    /// Returns the fault for a value that cannot be read.
     pub(crate) fn unread(why: Unread, what: impl fmt::Display) -> Self {
         match why {
             Unread::Damaged => Self::Damaged(what.to_string()),
@@ -51,17 +51,17 @@ impl Fault {
         }
     }
 
-    /// Returns whether one value cannot be read, while others can.
+    /// Returns whether only one value cannot be read, while others can.
     pub(crate) fn is_of_value(&self) -> bool {
         matches!(self, Self::Damaged(_) | Self::Newer(_))
     }
 
-    /// Returns whether a damaged page was in the way.
+    /// Returns whether a damaged page caused it.
     pub(crate) fn is_of_page(&self) -> bool {
         matches!(self, Self::Page { .. })
     }
 
-    /// Returns the error of the file, if that is what went wrong.
+    /// Returns the I/O error, if that is the cause.
     fn io(&self) -> Option<&io::Error> {
         match self {
             Self::Redb(redb::Error::Io(error)) => Some(error),
@@ -69,15 +69,15 @@ impl Fault {
         }
     }
 
-    /// Returns whether there is no room for what was to be written.
+    /// Returns whether there was no room for what was to be written.
     pub(crate) fn is_full(&self) -> bool {
         let full = [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded, io::ErrorKind::FileTooLarge];
         self.io().is_some_and(|error| full.contains(&error.kind()))
     }
 
-    /// Returns whether the open file is of no use any more, and opening it again may help.
+    /// Returns whether the open file is useless, and opening it again may help.
     pub(crate) fn is_stale(&self) -> bool {
-        // A wait that was long enough is not repeated.
+        // Waiting is not repeated after it timed out.
         if self.io().is_some_and(|error| error.kind() == io::ErrorKind::TimedOut) {
             return false;
         }
@@ -95,7 +95,8 @@ impl Fault {
         )
     }
 
-    /// Says what went wrong, given that nothing has happened. Names the file and what was being done to it.
+    /// Converts the fault into the caller's error, given that nothing has happened. Names the file and what was being
+    /// done to it.
     pub(crate) fn told(self, path: &Path, during: &str) -> Error {
         let file = format!("`{}`", path.display());
         match self.io().and_then(Refused::of) {
@@ -113,7 +114,7 @@ impl Fault {
             None => {}
         }
         if self.io().is_some_and(|error| error.kind() == io::ErrorKind::InvalidFilename) {
-            // The file itself may have this name, but not what lies beside it.
+            // The file itself may have this name, but the files beside it may not.
             return Error::invalid_because(format!("{file} cannot be the name of a store"), Cause(self));
         }
         if self.is_full() {
@@ -145,7 +146,7 @@ impl Fault {
             Self::Redb(redb::Error::Io(ref error)) if error.kind() == io::ErrorKind::UnexpectedEof => {
                 Error::corrupt_because(format!("{file}, which is shorter than it should be"), Cause(self))
             }
-            // Or a store whose header was damaged there; which of the two, nothing else says.
+            // It may also be a store whose header was damaged there; nothing else tells the two apart.
             Self::Redb(redb::Error::UpgradeRequired(version)) => Error::invalid(format!(
                 "{file} is not a NofX store: it has redb's file format {version}, in which none was ever written"
             )),
@@ -167,7 +168,7 @@ impl<E: Into<redb::Error>> From<E> for Fault {
     }
 }
 
-/// A fault as the error below another; redb's own type stays inside.
+/// A fault as the source of another error, without exposing redb's type.
 #[derive(Debug)]
 pub(crate) struct Cause(pub(crate) Fault);
 
@@ -192,11 +193,11 @@ impl std::error::Error for Cause {
 }
 
 thread_local! {
-    /// Whether this thread is inside of [`contain`].
+    /// Whether this thread is inside [`contain`].
     static IS_CONTAINED: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Runs what may panic inside redb, and turns a panic into a fault. Nothing is printed of it.
+/// Runs code that may panic inside redb, and turns a panic into a fault without printing it.
 pub(crate) fn contain<T>(act: impl FnOnce() -> Attempt<T>) -> Attempt<T> {
     static QUIET: Once = Once::new();
     QUIET.call_once(|| {
@@ -208,7 +209,7 @@ pub(crate) fn contain<T>(act: impl FnOnce() -> Attempt<T>) -> Attempt<T> {
         }));
     });
     let outer = IS_CONTAINED.replace(true);
-    // What a panic leaves half done is inside a transaction or a handle of redb, and both are dropped after a fault.
+    // A panic leaves only a transaction or a handle of redb half changed, and both are dropped after a fault.
     let done = panic::catch_unwind(AssertUnwindSafe(act));
     IS_CONTAINED.set(outer);
     done.unwrap_or_else(|panic| Err(Fault::Panicked(message(&*panic))))

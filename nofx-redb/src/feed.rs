@@ -1,6 +1,6 @@
-//! The feed: what is remembered of the last commits, and by which batch ids.
+//! The feed: what is remembered of the last commits, and their batch ids.
 //!
-//! The newest commits are rows; older ones are taken together and compressed, so that a commit touches the same few pages
+//! The newest commits are rows. Older ones are combined and compressed, so that a commit touches the same few pages
 //! however many came before it.
 
 use std::collections::HashMap;
@@ -12,22 +12,22 @@ use crate::codec::{Remembered, decode_past, decode_past_ids, encode_past, number
 use crate::fault::{Attempt, Fault};
 use crate::tables::{FEED, PAST, Rows, Tables, WriteTable};
 
-/// The most commits that are taken together.
+/// The most commits that are combined.
 pub(crate) const TOGETHER: u64 = 128;
 
-/// Commits that are read or taken together have no more bytes than this as rows, unless one alone has more.
+/// The most bytes of rows that are read or combined at once, unless a single commit has more.
 const TOGETHER_BYTES: usize = 256 << 10;
 
-/// A page of changes ends behind the commit with which it has so many keys.
+/// A page of changes ends after the commit with which it reaches this many keys.
 const PAGE_KEYS: usize = 1 << 14;
 
-/// The newest commits stay rows, so that the feed's end is always one.
+/// The newest commits stay rows, so that the last commit of the feed is always a row.
 const ROWS: u64 = 32;
 
-/// Where the feed begins and ends, and the last number given to a commit.
+/// Where the feed begins and ends, and the seq of the last commit that wrote records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Ends {
-    /// The number of the oldest commit that is remembered; `None` if that is not asked for.
+    /// The number of the oldest remembered commit; `None` if it was not read.
     pub(crate) start: Option<u64>,
     /// The number of the oldest commit that is a row.
     pub(crate) rows: u64,
@@ -53,15 +53,15 @@ impl<T: Rows> Tables<T> {
         Ok(Ends { start: None, rows, end: last_number + 1, last_seq: newest.last_seq })
     }
 
-    /// Reads the number of the oldest commit that is remembered.
+    /// Reads the number of the oldest remembered commit.
     pub(crate) fn start(&self, ends: &Ends) -> Attempt<u64> {
         self.need(&[PAST], || None)?;
         let Some((first, _)) = self.past.first_row()? else { return Ok(ends.rows) };
         parse_numbered(first.value()).ok_or_else(|| damaged(0))
     }
 
-    /// Reads what is remembered of at most so many commits from a number, and of no more than a bounded part of the feed; of at least
-    /// one if there is one.
+    /// Reads what is remembered of at most `most` commits from a number on, limited to a bounded part of the feed, but
+    /// of at least one commit if there is one.
     pub(crate) fn remembered_from(&self, ends: &Ends, from: u64, most: usize) -> Attempt<Vec<Remembered>> {
         if from >= ends.rows {
             let (lowest, mut expected) = (numbered(from), from);
@@ -97,7 +97,7 @@ impl<T: Rows> Tables<T> {
         first.filter(|row| row.change.batch == batch).ok_or_else(|| damaged(number))
     }
 
-    /// Returns the newest commit that is remembered.
+    /// Returns the newest remembered commit.
     pub(crate) fn newest(&self) -> Attempt<Option<(u64, BatchId)>> {
         let ends = self.ends()?;
         let Some(number) = ends.end.checked_sub(1) else { return Ok(None) };
@@ -105,17 +105,18 @@ impl<T: Rows> Tables<T> {
         Ok(newest.map(|newest| (number, newest.change.batch)))
     }
 
-    /// Returns whether what is committed now may follow a commit: whether it is here under its number, as far as can be told.
+    /// Returns whether the feed may continue after a commit: whether that commit is stored under its number, as far as
+    /// can be determined.
     pub(crate) fn may_follow(&self, ends: &Ends, (number, batch): (u64, BatchId)) -> bool {
         let is_same = || match self.remembered_from(ends, number, 1) {
             Ok(rows) => rows.first().is_none_or(|row| row.change.batch == batch),
-            // It may have been forgotten by now, or be damaged.
+            // It may have been forgotten since, or be damaged.
             Err(_) => true,
         };
         number < ends.end && is_same()
     }
 
-    /// Returns commits from a number.
+    /// Returns commits from a number on.
     pub(crate) fn changes(&self, store: StoreId, from: Option<u64>, limit: usize) -> Attempt<Changes> {
         let ends = self.ends()?;
         let newest = cursor(store, ends.end);
@@ -141,7 +142,7 @@ fn cursor(store: StoreId, number: u64) -> Cursor {
     Cursor(format!("{store}:{number}"))
 }
 
-/// Reads a cursor; `None` for one of another store.
+/// Parses a cursor; `None` if it belongs to another store.
 pub(crate) fn parse_cursor(store: StoreId, cursor: &Cursor) -> Result<Option<u64>> {
     let invalid = || Error::invalid(format!("`{}` is not a cursor", cursor.0.escape_debug()));
     let (of, number) = cursor.0.split_once(':').ok_or_else(invalid)?;
@@ -149,28 +150,28 @@ pub(crate) fn parse_cursor(store: StoreId, cursor: &Cursor) -> Result<Option<u64
     Ok((of == store.to_string()).then_some(number))
 }
 
-/// The numbers of remembered batches, in memory. Only the writer needs them.
+/// The numbers of remembered batches, in memory. Only a writer needs them.
 #[derive(Debug, Default)]
 pub(crate) struct Ids {
     numbers: HashMap<BatchId, u64>,
-    /// Everything before this is known.
+    /// Every commit before this number is known.
     end: u64,
-    /// Whether what was taken together is damaged somewhere, so that it is left as it is and nothing is added to it.
+    /// Whether the combined part of the feed is damaged somewhere. It is then left as it is and nothing is added to it.
     pub(crate) leaves_past: bool,
 }
 
 impl Ids {
-    /// Learns what was committed since the last time, by whichever process.
+    /// Learns what any process committed since the last call.
     pub(crate) fn refresh<T: Rows>(&mut self, tables: &Tables<T>, ends: &Ends) -> Attempt<()> {
         if self.end > ends.end {
-            // An older copy of the store was put in its place.
+            // The store was replaced by an older copy.
             *self = Self::default();
         }
         if self.end < ends.rows && !self.leaves_past {
             let lowest = numbered((self.end + 1).saturating_sub(TOGETHER));
             for row in tables.past.range::<&[u8]>((Bound::Included(&lowest[..]), Bound::Unbounded))? {
                 let (key, value) = row?;
-                // Ids that are damaged are forgotten: nobody could commit otherwise.
+                // Damaged ids are skipped: otherwise nothing could be committed.
                 let ids = decode_past_ids(key.value(), value.value()).map(|(ids, _)| ids).unwrap_or_default();
                 self.numbers.extend(ids.into_iter().zip(parse_numbered(key.value()).unwrap_or(0)..));
             }
@@ -190,27 +191,27 @@ impl Ids {
         Ok(())
     }
 
-    /// Returns whether everything before a number is known.
+    /// Returns whether every commit before a number is known.
     pub(crate) fn reach(&self, end: u64) -> bool {
         self.end == end
     }
 
-    /// Learns again next time what may be known in part only. What is known stays.
+    /// Makes the next refresh read everything again, because something may be missing. Known ids stay.
     pub(crate) fn doubt(&mut self) {
         self.end = 0;
     }
 
-    /// Returns whether a batch is none that is known.
+    /// Returns whether a batch is not among the known ones.
     pub(crate) fn is_unknown(&self, batch: &BatchId) -> bool {
         !self.numbers.contains_key(batch)
     }
 
-    /// Returns the number of a batch that is remembered.
+    /// Returns the number of a remembered batch.
     pub(crate) fn number(&self, ends: &Ends, batch: &BatchId) -> Option<u64> {
         self.numbers.get(batch).copied().filter(|number| ends.start.is_none_or(|start| *number >= start))
     }
 
-    /// Adds what this process has just committed.
+    /// Adds the commits that this process just made.
     pub(crate) fn extend(&mut self, committed: HashMap<BatchId, u64>, end: u64) {
         self.numbers.extend(committed);
         self.end = end;
@@ -228,7 +229,7 @@ impl Tables<WriteTable<'_>> {
         if ends.end - ends.rows >= ROWS + TOGETHER {
             self.take_together(ends)?;
         }
-        // The oldest that were taken together go together. They are no more than may go.
+        // The oldest combined row is removed as a whole. It has no more commits than may be forgotten.
         if ends.end - start >= REMEMBERED_COMMITS as u64 + TOGETHER {
             let after = numbered(start + 1);
             self.past.retain_in::<&[u8], _>(..&after[..], |_, _| false)?;
@@ -237,11 +238,11 @@ impl Tables<WriteTable<'_>> {
         Ok(())
     }
 
-    /// Takes the oldest rows together.
+    /// Combines the oldest rows.
     fn take_together(&mut self, ends: &mut Ends) -> Attempt<()> {
         let rows = match self.remembered_from(ends, ends.rows, TOGETHER as usize) {
             Ok(rows) => rows,
-            // What is damaged stays where it is, and what follows too.
+            // Damaged rows stay where they are, and so do those after them.
             Err(Fault::Damaged(_)) => return Ok(()),
             Err(fault) => return Err(fault),
         };
@@ -270,7 +271,7 @@ mod tests {
         let path = folder.path().join("store.redb");
         let backend = RedbBackend::open(&path).await.unwrap();
         let sources = Sources::default();
-        // Ids in which nothing repeats, so that they cannot be compressed.
+        // Ids that do not compress.
         let id = || (0..6).map(|_| sources.batch_id().to_string()).collect::<String>();
         for _ in 0..COMMITS {
             let puts = (0..RECORDS).map(|_| RecordKey::new(Kind::of("note"), id()).unwrap());

@@ -20,35 +20,38 @@
 //! # Ok(()) }
 //! ```
 //!
-//! - [`RedbBackend`] is a handle on a store; its trait [`PersistenceBackend`] says what it promises.
-//! - [`Options`] say how a store is opened, and its [`Probe`] lets tests count and break what happens to the file.
+//! - [`RedbBackend`] is a handle on a store; its trait [`PersistenceBackend`] says what it guarantees.
+//! - [`Options`] say how a store is opened; with a [`Probe`] tests count accesses to the file and make them fail.
 //!
 //! # What to expect
 //!
-//! - A group of batches is one transaction, flushed twice. An append writes the same few pages whether the log has one entry
-//!   or a hundred thousand.
-//! - Entries are rows while they are few and are then *folded*: taken together and compressed, in a commit that brings many,
-//!   at idle, at seal and at close. Text of conversations ends at about a quarter of its size.
-//! - One process writes at a time. It takes that role when it has something to commit, and gives it back at once when
-//!   another process waits, or after [`Options::idle`]. Who waits longer than [`Options::lock_wait`] is told who has the role.
-//!   Any process reads at any time and sees everything that was acknowledged; it writes nothing and keeps nobody from anything.
-//! - Two threads of a process read, for all its stores, so that its memory stays near that of its cache.
-//! - What was removed is given back to the file system when the process that removed it is idle, once a sixth of the file is free, or
-//!   by [`RedbBackend::give_back`]; commits wait while pages move.
-//! - A process that is killed leaves a file that is read as it is, and that the next one to commit repairs by reading all of it; a file
-//!   that was idle before needs no repair.
-//! - A store that is made with [`Options::journal`] commits by one append to a journal beside the file and one flush of that, and the file follows in the background. It is off by
-//!   default: the store is then two things to copy, and versions of this program before this one do not read it. Opening finds out which kind of store there is.
-//! - Each page that comes from the file is compared with its checksum. A damaged one hides what is on it, which is told as damaged, and
-//!   nothing else.
+//! - A group of batches is one transaction with two flushes. An append writes the same few pages whether the log has
+//!   one entry or a hundred thousand.
+//! - Entries are rows while there are few of them. They are then *folded*, which means stored together and compressed:
+//!   in a commit that brings many, at idle, at seal and at close. Conversations shrink to about a quarter of their
+//!   size.
+//! - One process writes at a time. It takes that role when it has something to commit, and gives it back as soon as
+//!   another process waits for it, or after [`Options::idle`]. A process that waits longer than [`Options::lock_wait`]
+//!   gets an error that names the holder. Any process reads at any time and sees everything that was acknowledged.
+//!   Readers write nothing and block no other process.
+//! - A process reads with two threads, for all its stores, so that its memory stays near the size of its cache.
+//! - Free space goes back to the file system when the process that removed data is idle, once a sixth of the file is
+//!   free, or by [`RedbBackend::give_back`]; commits wait while pages move.
+//! - A process that is killed leaves a file that can be read as it is. The next process to commit repairs it, for which
+//!   it reads all of it. A file that was idle at the time needs no repair.
+//! - A store created with [`Options::journal`] commits by one append to a journal beside the file and one flush of it;
+//!   the file follows in the background. This is off by default, because such a store is two things to copy and earlier
+//!   versions cannot read it. Opening detects which kind of store it is.
+//! - Each page read from the file is compared with its checksum. A damaged page hides only what is on it, and reading
+//!   that reports the damage.
 //!
-//! Beside `nofx.redb` there may be `nofx.redb.lock`, by which processes queue, and after an interrupted creation
-//! `nofx.redb.new`. Both may be removed when no process has the store open. A folder `nofx.redb-journal` is a part of the store: it is moved, copied
-//! and removed with the file.
+//! Beside `nofx.redb` there may be `nofx.redb.lock`, with which processes queue, and after an interrupted creation
+//! `nofx.redb.new`. Both may be removed while no process has the store open. A folder `nofx.redb-journal` is part of
+//! the store: move, copy and remove it together with the file.
 //!
 //! # What it does not do
 //!
-//! It does not encrypt, does not work on network file systems that have no byte-range locks, and does not join the files of
+//! It does not encrypt, does not work on network file systems without byte-range locks, and does not merge the files of
 //! several machines.
 
 mod behind;
@@ -98,25 +101,27 @@ pub use options::{Access, Options, Probe};
 use store::{ReadOnly, Shared};
 use tables::{CHUNKS, LOGS, RECORDS, ReadTable, Tables};
 
-/// Lays the store in a file down in a new file, which takes its place: in it every page is full and nothing is free, as
-/// [`RedbBackend::compact`] does it in place for smaller files. Takes the time of reading the file and writing another one, and memory for
-/// each page of the new file, of which there are fewer.
+/// Rewrites a store into a new file in which every page is full and none is free, and replaces the old file with it.
+/// [`RedbBackend::compact`] does the same in place for smaller files. Takes the time to read the file and write
+/// another, and memory for each page of the new file, which has fewer pages.
 ///
-/// Commits of other processes wait as for [`RedbBackend::compact`], and a handle that is open finds the store
-/// [`Replaced`](Error::Replaced) afterwards, in this process too: it is for a store that was just filled. `Corrupt` where a page is
-/// damaged; after a failure the store is as it was.
+/// Commits of other processes wait as for [`RedbBackend::compact`], and open handles find the store
+/// [`Replaced`](Error::Replaced) afterwards, in this process too: this is for a store that was just filled. `Corrupt`
+/// if a page is damaged. After a failure the store is unchanged.
 pub async fn pack(path: &Path) -> Result<()> {
     let path = path.to_owned();
     blocking(move || pack::pack(&path)).await
 }
 
-/// Gives a store that is complete another name, where nothing has that yet: what is made elsewhere is then found whole or not at all. Returns
-/// whether it was given; otherwise the store stays as it is.
+/// Renames a complete store, unless the new name is taken, so that a store built elsewhere appears whole or not at all.
+/// Returns whether it was renamed; otherwise the store stays where it is.
 ///
-/// Both names must be on one file system. A store with a journal is brought up to date first and begins an empty one beside its new name, so that
-/// file and journal are never found apart. No process may have the store open; handles of this one must be closed.
+/// Both names must be on one file system. A store with a journal is first brought up to date and starts an empty
+/// journal beside its new name, so that file and journal are never found apart. No other process may have the store
+/// open, and this process must have closed its handles.
 ///
-/// `Corrupt` if at the new name there is the journal of a store whose file is gone. Otherwise fails as [`RedbBackend::open_with`] does.
+/// `Corrupt` if the new name has the journal of a store whose file is gone. Otherwise fails as
+/// [`RedbBackend::open_with`] does.
 pub async fn publish(made: &Path, path: &Path) -> Result<bool> {
     let (made, path) = (made.to_owned(), path.to_owned());
     blocking(move || publish::publish(&made, &path)).await
@@ -124,39 +129,42 @@ pub async fn publish(made: &Path, path: &Path) -> Result<bool> {
 
 /// A handle on a store in one redb file.
 ///
-/// Handles that a process has on one file share everything below them. [`close`](PersistenceBackend::close) on the last of
-/// them folds what this process left in rows, and does nothing if it wrote nothing; dropping it just lets go.
+/// All handles of a process on the same file share what is below them. [`close`](PersistenceBackend::close) on the last
+/// one folds what this process left in rows, and does nothing if the process wrote nothing. Dropping a handle only
+/// releases it.
 #[derive(Debug)]
 pub struct RedbBackend {
     shared: Arc<Shared>,
     read_only: Option<ReadOnly>,
-    /// What it goes through, if the store commits to a journal.
+    /// The way to the journal, if the store commits to one.
     journaled: Option<Journaled>,
     closed: AtomicBool,
 }
 
 impl RedbBackend {
-    /// Opens the store in a file, making it if there is none, with the default [`Options`].
+    /// Opens the store in a file with the default [`Options`], and creates it if it does not exist.
     ///
     /// Fails as [`open_with`](Self::open_with) does.
     pub async fn open(path: &Path) -> Result<Self> {
         Self::open_with(path, Options::default()).await
     }
 
-    /// Opens the store in a file. The folders above a new one are made too; all of it is for its owner only.
+    /// Opens the store in a file. Creates it and the folders above it if necessary, all accessible to their owner only.
     ///
-    /// What goes wrong names the file:
+    /// Errors name the file:
     ///
-    /// - `Invalid`: there is no store and none may be made; or what is there is a folder, empty, another program's, or of a
-    ///   format that this version does not read. It is left as it is.
-    /// - `TooNew`: a newer version wrote the file so that this one cannot even read it. Where it can, the handle only reads
-    ///   and [`commit`](PersistenceBackend::commit) answers `TooNew`.
-    /// - `Corrupt`: redb or the description of the store is damaged, or a journal is there whose file is gone.
-    /// - `Locked`: a program has the file open that shares it with nobody, for longer than [`Options::lock_wait`].
+    /// - `Invalid`: there is no store and none may be created; or the path leads to a folder, an empty file, another
+    ///   program's file, or a format that this version does not read. Nothing there is changed.
+    /// - `TooNew`: a newer version wrote the file in a way that this one cannot even read. If it can read it, the
+    ///   handle is read-only and [`commit`](PersistenceBackend::commit) returns `TooNew`.
+    /// - `Corrupt`: redb's structures or the description of the store are damaged, or there is a journal whose file is
+    ///   gone.
+    /// - `Locked`: another program has the file open exclusively, for longer than [`Options::lock_wait`].
     /// - `Full`: there is no room for a new store.
     /// - `Unavailable`: anything else, such as a missing permission.
     ///
-    /// A store that exists is not written to. A file that cannot be written is opened for reading, and [`info`](PersistenceBackend::info) says why.
+    /// An existing store is not written to. If the file cannot be written, it is opened for reading and
+    /// [`info`](PersistenceBackend::info) says why.
     pub async fn open_with(path: &Path, options: Options) -> Result<Self> {
         let path = path.to_owned();
         blocking(move || {
@@ -179,13 +187,13 @@ impl RedbBackend {
         .await
     }
 
-    /// Folds every log and makes the file small, for instance after a migration. A file of up to 8 MiB is also compressed as densely
-    /// as it can be. A journal is laid down in the file first, and is small afterwards.
+    /// Folds every log and makes the file small, for instance after a migration. A file of up to 8 MiB is also
+    /// compressed as densely as possible. The journal is first written to the file, and is small afterwards.
     ///
-    /// Costs the reading and writing of what is not folded yet, and of each page that moves: at most the whole file.
-    /// Commits wait for it, and reads wait while pages move; those of other processes at most as long as
-    /// [`Options::lock_wait`], then they are `Locked`. Fails with `Locked` if another process writes, or reads without
-    /// end. After an interruption the store is as it was.
+    /// Reads and writes everything that is not folded yet and each page that moves: at most the whole file. Commits
+    /// wait for it, and reads wait while pages move. Those of other processes wait at most [`Options::lock_wait`] and
+    /// then return `Locked`. Fails with `Locked` if another process writes, or reads without end. If it is interrupted,
+    /// the store is unchanged.
     pub async fn compact(&self) -> Result<()> {
         let shared = self.open_shared()?;
         if let Some(read_only) = &self.read_only {
@@ -199,9 +207,9 @@ impl RedbBackend {
         .await
     }
 
-    /// Gives free pages back to the file system, for instance after much was removed. `compact` does that and more.
+    /// Returns free pages to the file system, for instance after much was removed. `compact` does that and more.
     ///
-    /// Costs reading the file twice, and moving the pages behind the gaps. Otherwise as [`compact`](Self::compact).
+    /// Reads the file twice and moves the pages behind the gaps. Otherwise as [`compact`](Self::compact).
     pub async fn give_back(&self) -> Result<()> {
         let shared = self.open_shared()?;
         if let Some(read_only) = &self.read_only {
@@ -215,8 +223,8 @@ impl RedbBackend {
         .await
     }
 
-    /// Returns whether [`compact`](Self::compact) was done before, however much was written since. A migration that goes on where it was
-    /// interrupted asks this; also `true` if the file is so large that it would not be laid down anew.
+    /// Returns whether the store was ever [compacted](Self::compact), however much was written since. A resumed
+    /// migration asks this. Also `true` if the file is too large to be rewritten.
     pub async fn was_compacted(&self) -> Result<bool> {
         let is_large = self.open_shared()?.is_too_large_to_rebuild();
         self.read(move |tables| {
@@ -226,9 +234,10 @@ impl RedbBackend {
         .await
     }
 
-    /// Reads every page of the store's tables and returns those that are damaged. Changes nothing.
+    /// Reads every page of the store's tables and returns the damaged ones. Changes nothing.
     ///
-    /// What only a damaged page leads to is not reached. Values have checksums of their own; reading them names those that are damaged.
+    /// Pages that only a damaged page leads to are not reached. Values have checksums of their own; reading them
+    /// reports which are damaged.
     pub async fn check(&self) -> Result<Vec<DamagedPage>> {
         let shared = self.open_shared()?;
         blocking(move || {
@@ -238,11 +247,12 @@ impl RedbBackend {
         .await
     }
 
-    /// Brings the file into order after a crash, and has redb check and repair every page of its own structures. Returns
-    /// whether they had to be repaired.
+    /// Restores order in the file after a crash, and has redb check and repair every page of its own structures.
+    /// Returns whether they needed repair.
     ///
-    /// Reads the whole file. Values and pages of the store's tables that are damaged stay as they are: reading names them, and nothing is
-    /// made up for them. `Corrupt` if redb's own pages are beyond repair; they are then left as they are.
+    /// Reads the whole file. Damaged values and damaged pages of the store's tables stay as they are: reading reports
+    /// them, and nothing is invented in their place. `Corrupt` if redb's own pages are beyond repair; they then stay
+    /// unchanged.
     pub async fn repair(&self) -> Result<bool> {
         let shared = self.open_shared()?;
         if let Some(read_only) = &self.read_only {
@@ -251,19 +261,22 @@ impl RedbBackend {
         blocking(move || shared.repair()).await
     }
 
-    /// Says what of the store's journal cannot be read beyond the file, if something cannot. `None` for a store without a journal.
+    /// Returns what part of the journal cannot be read beyond the file, if any. `None` for a store without a journal.
     ///
-    /// What it may have been about is `Corrupt`, and nothing is committed before it is repaired; everything else is read.
+    /// Whatever that part may concern is `Corrupt`, and nothing can be committed before it is repaired. Everything else
+    /// can be read.
     pub async fn journal_damage(&self) -> Result<Option<String>> {
         self.open_shared()?;
         self.read_behind(Follower::damage).await.unwrap_or(Ok(None))
     }
 
-    /// Lets the journal go on behind what cannot be read of it; does nothing where all can be read, or where there is no journal.
+    /// Lets the journal continue after a part that cannot be read. Does nothing if all of it can be read, or if there
+    /// is no journal.
     ///
-    /// The file takes in every commit that can be read. Where others would be lost, this only says so in [`losses`](Repaired::losses), unless
-    /// it may give them up: close other programs first that have the store open, which may still bring them to the file. What is damaged
-    /// is kept as `damaged-<n>-…` in the folder of the journal.
+    /// The file takes in every commit that can be read. If others would be lost, this only reports them in
+    /// [`losses`](Repaired::losses) unless `gives_up` is set: close other programs first that have the store open,
+    /// because they may still have those commits and apply them. The damaged part is kept as `damaged-<n>-…` in the
+    /// journal's folder.
     pub async fn repair_journal(&self, gives_up: bool) -> Result<Repaired> {
         self.open_shared()?;
         if let Some(read_only) = &self.read_only {
@@ -291,7 +304,7 @@ impl RedbBackend {
         readers::read(Arc::as_ptr(&shared) as usize, move || shared.reading(read)).await
     }
 
-    /// Runs a read of a store behind a journal, likewise; `None` if there is none.
+    /// Runs a read of a store with a journal, likewise; `None` if there is no journal.
     async fn read_behind<T: Send + 'static>(
         &self,
         read: impl FnOnce(&Follower) -> Result<T> + Send + 'static,
@@ -305,7 +318,7 @@ impl RedbBackend {
     }
 }
 
-/// Brings a file up to date with its journal, if it has one, and makes that small.
+/// Brings a file up to date with its journal, if it has one, and shrinks the journal.
 fn settle_journal(engine: Option<&Engine>) -> Result<()> {
     engine.map_or(Ok(()), |engine| engine.complete().and_then(|()| engine.shrink()))
 }

@@ -1,15 +1,15 @@
-//! Mending a branch that is damaged, from the pages below it.
+//! Mending a damaged branch from the pages below it.
 //!
-//! A branch has for each page below it the number and the checksum, and between two of them a key that parts them. If the pages are what
-//! it says of them, all it can have lost are those keys, which can be made again. One page that is not what it says is left
-//! to be told as damaged when it is read.
+//! A branch has the number and the checksum of each page below it, and a separator key between each two of them. If the
+//! pages match their checksums, only separator keys can be lost, and those can be reconstructed. A single page that
+//! does not match is left alone; its damage is reported when it is read.
 
 use std::io;
 use std::iter;
 
 use crate::pages::{BRANCH, Child, Content, Geometry, LEAF, children_of, is_whole, u16_at, u32_at};
 
-/// No tree is so deep.
+/// No tree is this deep.
 const DEPTH: usize = 16;
 
 /// What is needed to mend a page of one tree.
@@ -20,17 +20,18 @@ pub(crate) struct Mending<'f> {
     pub(crate) read: &'f dyn Fn(u64, &mut [u8]) -> io::Result<()>,
 }
 
-/// The first and the last key of the pages below one, if that is not damaged.
+/// The first and the last key of the pages below a page, if that is not damaged.
 type Edges = Option<(Vec<u8>, Vec<u8>)>;
 
 impl Mending<'_> {
-    /// Returns what a branch must have been, and the pages below it with those last that are what it says. `None` if it cannot be told.
+    /// Returns the branch as it must have been, and the pages below it with the intact ones last. `None` if it cannot
+    /// be determined.
     pub(crate) fn branch(&self, damaged: &[u8]) -> Option<(Vec<u8>, Vec<Child>)> {
-        // Only keys that are compared byte by byte can be made again.
+        // Only keys that are compared byte by byte can be reconstructed.
         if self.content.is_own || self.content.key.is_some() || damaged.first() == Some(&LEAF) {
             return None;
         }
-        // What a file lacks that was cut off.
+        // A truncated file reads as zeros here.
         if damaged.iter().all(|byte| *byte == 0) {
             return None;
         }
@@ -42,7 +43,7 @@ impl Mending<'_> {
             .find_map(|count| self.of(damaged, count))
     }
 
-    /// Takes the branch for one with so many keys.
+    /// Interprets the branch as one with this many keys.
     fn of(&self, damaged: &[u8], count: usize) -> Option<(Vec<u8>, Vec<Child>)> {
         let children = children_of(damaged, count, self.content);
         if children.len() != count + 1 || children.iter().take(2).all(|child| self.page(child).is_none()) {
@@ -92,10 +93,10 @@ impl Mending<'_> {
         Some((mended, other.into_iter().chain(whole).map(|(child, _)| child).collect()))
     }
 
-    /// Reads a page; `None` if it is not what is said of it.
+    /// Reads a page; `None` if it does not match its checksum.
     fn page(&self, child: &Child) -> Option<Vec<u8>> {
         let (offset, length) = self.geometry.place(child.number)?;
-        // Most of what is tried is not in the file at all.
+        // Most candidates are not in the file at all.
         (self.read)(offset + length as u64 - 1, &mut [0]).ok()?;
         let mut page = vec![0; length];
         (self.read)(offset, &mut page).ok()?;
@@ -107,7 +108,7 @@ impl Mending<'_> {
         Some((self.edge(&page, false, 0)?, self.edge(&page, true, 0)?))
     }
 
-    /// Returns the first or the last key of a page or of what is below it.
+    /// Returns the first or the last key of a page or of the pages below it.
     fn edge(&self, page: &[u8], is_last: bool, depth: usize) -> Option<Vec<u8>> {
         let count = usize::from(u16_at(page, 2)?);
         match *page.first()? {
@@ -127,7 +128,7 @@ impl Mending<'_> {
     }
 }
 
-/// Returns a short key from `last` on that comes before `first`, which is behind it.
+/// Returns a short key at or after `last` and before `first`, which comes after `last`.
 fn between(last: &[u8], first: &[u8]) -> Vec<u8> {
     let same = iter::zip(last, first).take_while(|(one, other)| one == other).count();
     match first.get(..=same) {

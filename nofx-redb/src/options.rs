@@ -7,33 +7,36 @@ use std::time::Duration;
 
 use nofx_core::Sources;
 
-/// How a store is opened. The default suits an editor's extension host.
+/// How a store is opened. The defaults suit an editor's extension host.
 ///
-/// Handles that one process has on one file share everything below them, so `cache_bytes`, `lock_wait`, `idle`, `apply_after`,
-/// `sources` and `probe` are those of the handle that was opened first.
+/// All handles of a process on the same file share what is below them, so `cache_bytes`, `lock_wait`, `idle`,
+/// `apply_after`, `sources` and `probe` are those of the handle that was opened first.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Options {
-    /// The most memory that redb uses for pages, in bytes. 32 MiB.
+    /// The most memory that redb uses for pages, in bytes. Default: 32 MiB.
     pub cache_bytes: usize,
-    /// The longest wait for another process, before [`Locked`](nofx_core::Error::Locked). 5 seconds.
+    /// The longest wait for another process before [`Locked`](nofx_core::Error::Locked). Default: 5 seconds.
     pub lock_wait: Duration,
-    /// After so long without a commit the file is put into order and closed for writing. 250 milliseconds.
+    /// How long after the last commit the file is tidied up and closed for writing. Default: 250 milliseconds.
     pub idle: Duration,
-    /// Whether a file that does not exist is made. It is.
+    /// Whether to create the file if it does not exist. Default: `true`.
     pub create: bool,
-    /// Whether this handle only reads. The file is then never written, not even to repair it after a crash. It is not.
+    /// Whether this handle only reads. The file is then never written, not even to repair it after a crash. Default:
+    /// `false`.
     pub read_only: bool,
-    /// Whether a store that is made commits to a journal, the folder `<file>-journal` beside the file, which the file follows in the
-    /// background. It does not.
+    /// Whether a new store commits to a journal, the folder `<file>-journal` beside the file, which the file follows in
+    /// the background. Default: `false`.
     ///
-    /// A store that exists goes on as it was made, whatever this says. File and journal are one store; neither is anything without the other.
+    /// An existing store stays as it was created, whatever this says. File and journal are one store; neither is
+    /// complete without the other.
     pub journal: bool,
-    /// How long commits may stay in the journal only, as long as they are few. A minute. It counts for stores with a journal.
+    /// How long commits may stay in the journal alone while there are few of them. Only for stores with a journal.
+    /// Default: a minute.
     pub apply_after: Duration,
-    /// Where the id of a new store comes from.
+    /// The source of a new store's id.
     pub sources: Sources,
-    /// Sees each access to the file, for tests. There is none.
+    /// Sees each access to the file, for tests. Default: none.
     pub probe: Option<Arc<dyn Probe>>,
 }
 
@@ -53,9 +56,9 @@ impl Default for Options {
     }
 }
 
-/// Sees each access to the store's file just before it happens and can make it fail; for tests.
+/// Sees each access to the store's file just before it happens, and can make it fail; for tests.
 pub trait Probe: Debug + Send + Sync + 'static {
-    /// An error is what the access answers instead of happening.
+    /// Called before an access. If it returns an error, the access returns that error instead of happening.
     fn access(&self, access: &Access<'_>) -> io::Result<()>;
 }
 
@@ -63,27 +66,27 @@ pub trait Probe: Debug + Send + Sync + 'static {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Access<'a> {
-    /// Bytes are read.
+    /// Reads bytes.
     Read {
-        /// Where.
+        /// Where they begin.
         offset: u64,
-        /// How many.
+        /// How many there are.
         length: usize,
     },
-    /// Bytes are written.
+    /// Writes bytes.
     Write {
-        /// Where.
+        /// Where they begin.
         offset: u64,
-        /// Which.
+        /// The bytes.
         bytes: &'a [u8],
     },
-    /// The file is made shorter or longer.
+    /// Makes the file shorter or longer.
     Resize {
         /// The new length in bytes.
         length: u64,
     },
-    /// What was written is brought to the disk.
+    /// Flushes what was written to the disk.
     Flush,
-    /// A part of the file is locked, or asked about.
+    /// Locks a part of the file, or asks whether it is locked.
     Lock,
 }

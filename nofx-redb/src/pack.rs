@@ -1,4 +1,4 @@
-//! Laying a whole store down in a new file, which then takes the place of the old one.
+//! Rewriting a whole store into a new file, which then replaces the old one.
 
 use std::fs;
 use std::path::Path;
@@ -15,12 +15,12 @@ use crate::place;
 use crate::rebuild;
 use crate::tables::FORMAT_BEHIND_JOURNAL;
 
-/// How much of each of the two files is in memory. Both are gone through in order, so that more would not be read again.
+/// The cache for each of the two files. Both are read or written in order, so a larger cache would not help.
 const CACHE: usize = 4 << 20;
 
-/// Lays the store in a file down in a new one, row by row, and puts that in its place.
+/// Copies the store in a file to a new one row by row, and replaces the file with that.
 ///
-/// A journal stays as it is: the new file holds as much of it as the old one did.
+/// The journal stays as it is: the new file holds as much of it as the old one did.
 pub(crate) fn pack(path: &Path) -> Result<()> {
     let options = Options { create: false, cache_bytes: CACHE, ..Options::default() };
     let path = place::canonical(path).map_err(|error| Error::unavailable_because(path.display().to_string(), error))?;
@@ -32,7 +32,7 @@ pub(crate) fn pack(path: &Path) -> Result<()> {
     let packed = door.writer().and_then(|writer| {
         let packed = pack_behind(&door, &writer);
         if packed.is_err() {
-            // It has nothing that the store lacks.
+            // The unfinished file has nothing that the store lacks.
             _ = remove_file(&place::beside(&door.path, place::NEW));
         }
         packed
@@ -57,13 +57,13 @@ fn pack_behind(door: &Door, writer: &Writer) -> Attempt<()> {
         let transaction = database.begin_write()?;
         rebuild::lay_down(&from, &transaction, Effort::Quick)?;
         transaction.commit()?;
-        // It is longer than it has to be: redb doubles a file that is full.
+        // The file is longer than necessary: redb doubles a file that is full.
         database.compact()?;
         Ok(())
     });
     // A damaged page reads as if it had no rows.
     let made = writer.pages.judge(made)?;
-    // The old file is still this process's to write, so that nothing is committed to it behind the copy.
+    // This process still has the old file open for writing, so nothing was committed to it after the copy.
     door.require_own(writer)?;
     replace(&made, &door.path)?;
     Ok(door.path.parent().map_or(Ok(()), flush_folder)?)

@@ -1,4 +1,4 @@
-//! Compressing texts, each by the codec that suits it.
+//! Compressing texts, each with the codec that suits it.
 
 use std::sync::LazyLock;
 
@@ -9,12 +9,12 @@ use crate::codec::{Reading, Unread};
 use crate::dictionary::FIRST;
 use crate::pool::Pool;
 
-/// How a text is stored. The numbers are part of the format: none is ever used for another way.
+/// How a text is stored. The numbers are part of the format and are never reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Codec {
     Plain = 0,
     Zstd = 1,
-    /// Against the dictionary [`FIRST`].
+    /// With the dictionary [`FIRST`].
     Primed = 2,
 }
 
@@ -29,13 +29,13 @@ impl Codec {
     }
 }
 
-/// zstd's own default: three times smaller for chat-like text, at some hundred megabytes a second.
+/// zstd's own default: makes chat-like text three times smaller, at some hundred megabytes a second.
 const LEVEL: i32 = 3;
 
-/// The level at which a text is compressed that is not expected to change soon.
+/// The level for texts that are not expected to change soon.
 const DENSE_LEVEL: i32 = 17;
 
-/// Above this many bytes a text holds its own repetitions, and the dictionary is not worth being loaded.
+/// Above this many bytes a text repeats itself enough, and loading the dictionary does not pay.
 const PRIMED_UP_TO: usize = 256 << 10;
 
 /// The dictionary, prepared once for each use.
@@ -49,20 +49,20 @@ static COMPRESSORS: Pool<Compressor<'static>> = Pool::new();
 static DECOMPRESSORS: Pool<Decompressor<'static>> = Pool::new();
 static ROOMS: Pool<Vec<u8>> = Pool::new();
 
-/// The most memory of a room that is kept for the next text: enough for a chunk of ordinary entries.
+/// The most memory of a buffer that is kept for the next text: enough for a chunk of ordinary entries.
 const KEPT_ROOM: usize = 512 << 10;
 
-/// The largest thing that is ever decompressed: a chunk of short entries that ends with the largest body.
+/// The largest size that is ever decompressed: a chunk of short entries that ends with the largest body.
 const MAX_UNCOMPRESSED: u64 = 64 << 20;
 
-/// How much time compressing may take.
+/// How much time compression may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Effort {
     Quick,
     Dense,
 }
 
-/// Lends memory for a text that is on its way, as the system gives each new page with some ado.
+/// Lends a reused buffer for a text, because new memory pages from the system are costly.
 pub(crate) fn with_room<T>(using: impl FnOnce(&mut Vec<u8>) -> Option<T>) -> Option<T> {
     let using = |room: &mut Vec<u8>| {
         room.clear();
@@ -75,7 +75,7 @@ pub(crate) fn with_room<T>(using: impl FnOnce(&mut Vec<u8>) -> Option<T>) -> Opt
     ROOMS.lend(|| Some(Vec::new()), using)
 }
 
-/// Compresses a text by the codec that suits it.
+/// Compresses a text with the codec that suits it.
 pub(crate) fn pack(bytes: &[u8], effort: Effort) -> Option<(Codec, Vec<u8>)> {
     let (level, dictionary) = match effort {
         Effort::Quick => (LEVEL, &FIRST_QUICK),
@@ -99,7 +99,7 @@ pub(crate) fn pack(bytes: &[u8], effort: Effort) -> Option<(Codec, Vec<u8>)> {
     Some((Codec::Primed, packed?))
 }
 
-/// Brings back a text of a known length from what a codec made of it, and shows it.
+/// Decompresses a text of known length and passes it to `see`.
 pub(crate) fn unpack<T>(codec: Codec, bytes: &[u8], length: u64, see: impl FnOnce(&[u8]) -> Option<T>) -> Option<T> {
     if codec == Codec::Plain {
         return (bytes.len() as u64 == length).then(|| see(bytes))?;

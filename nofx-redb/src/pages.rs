@@ -1,11 +1,13 @@
-//! The pages of the file, each compared with its checksum when it comes from there.
+//! The pages of the file, each compared with its checksum when it is read.
 //!
-//! redb keeps for each page a checksum in its parent, over the part of the page that is used, and those of the roots in the header.
-//! It writes them with each commit, but compares them only when it repairs a file. So a flipped bit in a key or in the number of
-//! a page could hide rows, or lead in a circle. Here each page that says what its children must be is remembered as it passes by.
+//! redb keeps each page's checksum in its parent, over the used part of the page, and those of the roots in the header.
+//! It writes them with each commit, but compares them only when it repairs a file. So a flipped bit in a key or in the
+//! number of a page could hide rows, or lead in a circle. This module remembers what each page it sees says about its
+//! children.
 //!
-//! A damaged page that leads to others is mended from those where that is possible. Any other is handed on as a leaf without rows, which redb
-//! can walk over. What is then missing is not taken for absent: whoever reads asks [`Trust`] before it answers. The facts about redb's layout that this module knows are those of its file format 3.
+//! A damaged page that leads to others is mended from those if possible. Any other is passed on as a leaf without rows,
+//! which redb can walk over. Rows that are missing because of it are not taken for absent: readers ask [`Trust`] before
+//! they return an answer. What this module assumes about redb's layout is true of its file format 3.
 
 use std::cell::Cell;
 use std::collections::{BTreeSet, HashMap};
@@ -19,30 +21,30 @@ use crate::fault::{Attempt, Fault};
 use crate::header::{self, HEADER};
 use crate::mend::Mending;
 
-/// Where a slot has the roots of the trees of tables: of those of the store, and of redb's own.
+/// The offsets in a slot of the roots of the two trees of tables: the store's, and redb's own.
 const ROOTS: [usize; 2] = [8, 40];
 
-/// A leaf, and a branch, as the first byte of a page says it.
+/// The first byte of a leaf and of a branch.
 pub(crate) const LEAF: u8 = 1;
 pub(crate) const BRANCH: u8 = 2;
 
-/// A page of the highest order has so many small ones as a power of two.
+/// A page of the highest order is as long as two to this power of the smallest ones.
 const HIGHEST_ORDER: u32 = 20;
 
-/// No page is longer: one that has the longest body alone.
+/// No page is longer: that of the longest body has it alone.
 const LONGEST: usize = 32 << 20;
 
-/// With so many pages known, whoever begins to read opens the file again.
+/// When this many pages are known, the next read opens the file again.
 const MANY: usize = 1 << 16;
 
-/// With so many pages known, all are forgotten, and those below a page that redb still has in memory are not compared any more. Only
-/// what walks over gigabytes in one transaction comes here.
+/// When this many pages are known, all are forgotten, and pages below one that redb still has in memory are no longer
+/// compared. Only a walk over gigabytes in one transaction gets here.
 const MOST: usize = 1 << 20;
 
-/// So many damaged pages are told apart.
+/// The most damaged pages that are remembered individually.
 const TOLD: usize = 1000;
 
-/// What is known of the pages of a file that is open.
+/// What is known of the pages of an open file.
 #[derive(Debug, Default)]
 pub(crate) struct Pages {
     state: Mutex<State>,
@@ -53,33 +55,33 @@ pub(crate) struct Pages {
 #[derive(Debug, Default)]
 struct State {
     geometry: Option<Geometry>,
-    /// By where it begins, what a page must be.
+    /// What a page must be, by the offset where it begins.
     known: HashMap<u64, Known>,
     contents: Vec<Content>,
     /// Where damaged pages begin, in the order in which they were met.
     damaged: Vec<u64>,
-    /// Where those begin that could be mended from the pages below them.
+    /// Where damaged pages begin that could be mended from the pages below them.
     mended: BTreeSet<u64>,
-    /// Whether one of redb's own trees is damaged, by which it knows what is free.
+    /// Whether one of redb's own trees is damaged, which record what is free.
     is_owner_damaged: bool,
     has_forgotten: bool,
 }
 
-/// Half of a page's checksum, and which of the contents it has.
+/// Half of a page's checksum, and the index of its content.
 #[derive(Clone, Copy, Debug)]
 struct Known {
     checksum: u64,
     content: u16,
 }
 
-/// What is in the leaves of a tree.
+/// What the leaves of a tree contain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Content {
     /// Whether the tree is redb's own.
     pub(crate) is_own: bool,
     /// Whether the values say where tables are.
     is_of_tables: bool,
-    /// How long keys and values are, where all have one length.
+    /// The length of keys and values, if all have the same length.
     pub(crate) key: Option<usize>,
     pub(crate) value: Option<usize>,
 }
@@ -100,7 +102,7 @@ impl Geometry {
         Some(Self { page, region_header, region })
     }
 
-    /// Returns where a page begins and how long it is, from its number.
+    /// Returns the offset and the length of a page, from its number.
     pub(crate) fn place(self, number: u64) -> Option<(u64, usize)> {
         let length = self.page.checked_shl((number >> 59) as u32)?;
         Some((self.offset(number)?, usize::try_from(length).ok().filter(|length| *length <= LONGEST)?))
@@ -121,7 +123,8 @@ impl Pages {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Sees what was read from the file, and may `read` more of it. A page that is damaged is mended, or becomes a leaf without rows.
+    /// Checks what was read from the file, for which it may `read` more. A damaged page is mended, or becomes a leaf
+    /// without rows.
     pub(crate) fn read(&self, offset: u64, bytes: &mut [u8], read: impl Fn(u64, &mut [u8]) -> io::Result<()>) {
         if offset == 0 {
             if bytes.len() >= HEADER {
@@ -162,12 +165,12 @@ impl Pages {
         self.met.fetch_add(1, Ordering::SeqCst);
     }
 
-    /// Returns whether it is known what a page must be.
+    /// Returns whether a page's checksum is known.
     pub(crate) fn are_aware_of(&self, offset: u64) -> bool {
         self.state().known.contains_key(&offset)
     }
 
-    /// Sees that a page is about to be written.
+    /// Forgets a page that is about to be written.
     pub(crate) fn written(&self, offset: u64) {
         self.state().known.remove(&offset);
     }
@@ -177,18 +180,18 @@ impl Pages {
         !self.state().is_owner_damaged
     }
 
-    /// Returns whether redb may have in memory what is not in the file.
+    /// Returns whether redb's memory may differ from the file.
     pub(crate) fn are_spoiled(&self) -> bool {
         self.met() > 0
     }
 
-    /// Returns whether the file can go on being read in this way; otherwise it is opened again, so that redb has nothing in memory that
-    /// is not in the file, and so that what is remembered here stays little.
+    /// Returns whether this handle can still be used for reading. If not, the file is opened again, so that redb's
+    /// memory matches the file and little is remembered here.
     pub(crate) fn are_usable(&self) -> bool {
         !self.are_spoiled() && !self.are_many()
     }
 
-    /// Returns whether so much is remembered that the file had better be opened again.
+    /// Returns whether so much is remembered that the file should be opened again.
     pub(crate) fn are_many(&self) -> bool {
         let state = self.state();
         state.has_forgotten || state.known.len() > MANY
@@ -203,12 +206,12 @@ impl Pages {
         self.state().damaged.clone()
     }
 
-    /// Returns where the pages begin that were damaged, and that could be mended so that nothing is missing.
+    /// Returns where the damaged pages begin that were mended, so that nothing is missing.
     pub(crate) fn mended(&self) -> BTreeSet<u64> {
         self.state().mended.clone()
     }
 
-    /// Returns what was done with the file, if no damaged page was met.
+    /// Returns the result of work on the file, or the fault if a damaged page was met.
     pub(crate) fn judge<T>(&self, done: Attempt<T>) -> Attempt<T> {
         match done {
             Err(Fault::Page { .. }) => done,
@@ -216,7 +219,7 @@ impl Pages {
         }
     }
 
-    /// Says that a damaged page was met on the way to `what`, if one was after the first `before`.
+    /// Fails if a damaged page was met on the way to `what`, not counting the first `before`.
     fn require(&self, before: usize, what: impl FnOnce() -> Option<String>) -> Attempt<()> {
         if self.met() <= before {
             return Ok(());
@@ -231,7 +234,7 @@ impl State {
     fn learn_roots(&mut self, header: &[u8]) {
         self.geometry = Geometry::of(header);
         for slot in header::slots(header) {
-            // One that is damaged, redb refuses itself.
+            // redb itself refuses a damaged slot.
             let Some((used, checksum)) = slot.split_last_chunk::<16>() else { continue };
             if XxHash3_128::oneshot(used) != u128::from_le_bytes(*checksum) {
                 continue;
@@ -268,7 +271,7 @@ impl State {
     }
 }
 
-/// What a page says of one below it.
+/// What a page says about one below it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Child {
     pub(crate) number: u64,
@@ -276,7 +279,7 @@ pub(crate) struct Child {
     content: Content,
 }
 
-/// Returns whether a page has the checksum that is known of it.
+/// Returns whether a page matches its known checksum.
 pub(crate) fn is_whole(bytes: &[u8], known: &Child) -> bool {
     let used = used(bytes, known.content).and_then(|used| bytes.get(..used));
     used.is_some_and(|used| XxHash3_128::oneshot(used) as u64 == known.checksum)
@@ -286,7 +289,7 @@ fn child(bytes: &[u8], number: usize, checksum: usize, content: Content) -> Opti
     Some(Child { number: u64_at(bytes, number)?, checksum: u64_at(bytes, checksum)?, content })
 }
 
-/// Returns how much of a page its checksum is over.
+/// Returns how much of a page its checksum covers.
 fn used(bytes: &[u8], content: Content) -> Option<usize> {
     let count = usize::from(u16_at(bytes, 2)?);
     let (keys, last) = match *bytes.first()? {
@@ -312,7 +315,7 @@ fn used(bytes: &[u8], content: Content) -> Option<usize> {
     }
 }
 
-/// Returns what a page that is not damaged says of those below it.
+/// Returns what an intact page says about those below it.
 fn children(bytes: &[u8], content: Content) -> Vec<Child> {
     let Some(count) = u16_at(bytes, 2).map(usize::from) else { return Vec::new() };
     match bytes.first() {
@@ -328,20 +331,21 @@ fn children(bytes: &[u8], content: Content) -> Vec<Child> {
     }
 }
 
-/// Returns what a branch with so many keys says of the pages below it.
+/// Returns what a branch with this many keys says about the pages below it.
 pub(crate) fn children_of(branch: &[u8], count: usize, content: Content) -> Vec<Child> {
     let numbers = 8 + 16 * (count + 1);
     (0..=count).filter_map(|at| child(branch, numbers + 8 * at, 8 + 16 * at, content)).collect()
 }
 
-/// Reads where a table begins from what its tree says of it: kind, number of rows, whether it has a root, that with its checksum and a
-/// count, and the widths of keys and of values behind whether there are any.
+/// Reads where a table begins from its entry in the tree of tables: its kind, the number of rows, whether it has a
+/// root, the root with its checksum and a count, and the widths of keys and values, each after a flag whether there is
+/// one.
 fn root_of_table(definition: &[u8], tree: Content) -> Option<Child> {
     let width = |at: usize| match *definition.get(at)? {
         0 => Some(None),
         _ => Some(Some(u32_at(definition, at + 1)? as usize)),
     };
-    // A table that may have several values for a key is laid down in another way. No store has one.
+    // A table that may have several values for a key has a different layout. No store has one.
     if *definition.first()? != 3 || *definition.get(9)? == 0 {
         return None;
     }
@@ -361,11 +365,11 @@ fn u64_at(bytes: &[u8], at: usize) -> Option<u64> {
     Some(u64::from_le_bytes(*bytes.get(at..)?.first_chunk()?))
 }
 
-/// Whether what is read from a handle can be believed.
+/// Whether what is read through a handle can be trusted.
 #[derive(Debug)]
 pub(crate) struct Trust {
     pages: Arc<Pages>,
-    /// How many damaged pages had been met when reading began. What they concern is said otherwise.
+    /// How many damaged pages had been met when reading began. What they concern is reported elsewhere.
     before: Cell<usize>,
     /// How many damaged pages had been met when the answer was complete.
     met: Cell<Option<usize>>,
@@ -376,27 +380,27 @@ impl Trust {
         Self { pages: pages.clone(), before: Cell::new(pages.met()), met: Cell::new(None) }
     }
 
-    /// Says that a damaged page was met on the way to `what`, if one was.
+    /// Fails if a damaged page was met on the way to `what`.
     pub(crate) fn require(&self, what: impl FnOnce() -> String) -> Attempt<()> {
         self.pages.require(self.before.get(), || Some(what()))
     }
 
-    /// Leaves what was met so far out of what is read next.
+    /// Ignores the damage met so far in what is read next.
     pub(crate) fn renew(&self) {
         self.before.set(self.pages.met());
     }
 
-    /// Notes that the answer is complete, and what follows is only whether there is more.
+    /// Notes that the answer is complete. What follows only finds out whether there is more.
     pub(crate) fn complete(&self) {
         self.met.set(Some(self.pages.met()));
     }
 
-    /// Returns whether a damaged page was met since the answer is complete.
+    /// Returns whether a damaged page was met after the answer was complete.
     pub(crate) fn met_more(&self) -> bool {
         self.met.get().is_some_and(|met| met < self.pages.met())
     }
 
-    /// Returns what was read through a handle that nothing else used, if it can be believed.
+    /// Returns what was read through a handle that nothing else used, if it can be trusted.
     pub(crate) fn judge<T>(&self, read: Attempt<T>) -> Attempt<T> {
         match read {
             Err(Fault::Page { .. }) => read,

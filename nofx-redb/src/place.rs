@@ -1,4 +1,4 @@
-//! The file of a store and its neighbours: recognised, made, told apart, and locked.
+//! The file of a store and its neighbours: recognising, creating, identifying and locking them.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
@@ -13,7 +13,7 @@ use nofx_platform::{flush_folder, give_to_owner, has_no_locks, make_private, pri
 
 use crate::storage::Refused;
 
-/// What every redb file begins with.
+/// The first bytes of every redb file.
 const MAGIC: [u8; 9] = *b"redb\x1A\x0A\xA9\x0D\x0A";
 
 /// Returns the path of a neighbour of the store's file.
@@ -23,7 +23,7 @@ pub(crate) fn beside(path: &Path, suffix: &str) -> PathBuf {
     path.with_file_name(name)
 }
 
-/// Returns the one path of a file that may be reached by several, and that need not exist.
+/// Returns the canonical path of a file that several paths may lead to, and that need not exist.
 pub(crate) fn canonical(path: &Path) -> io::Result<PathBuf> {
     match real(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
@@ -34,13 +34,13 @@ pub(crate) fn canonical(path: &Path) -> io::Result<PathBuf> {
     Ok(real(parent)?.join(name))
 }
 
-/// Makes the folders above a file, for their owner only.
+/// Creates the folders above a file, accessible to their owner only.
 pub(crate) fn make_parents(path: &Path) -> io::Result<()> {
     let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) else { return Ok(()) };
     make_private(parent)
 }
 
-/// Looks whether a file can be a store at all, without touching it. `Invalid` says why not.
+/// Checks whether a file can be a store, without changing it. `Invalid` says why not.
 pub(crate) fn recognise(path: &Path) -> Result<()> {
     let shown = path.display();
     let cannot = |error| Error::unavailable_because(format!("opening `{shown}`"), error);
@@ -62,24 +62,24 @@ pub(crate) fn recognise(path: &Path) -> Result<()> {
     }
 }
 
-/// Returns the version of redb's file format, if it is one that may come after those which this version reads.
+/// Returns the version of redb's file format if it may be newer than those that this version reads.
 ///
-/// redb says of such a file only that it is damaged. Both of its commit slots begin with the version; one that differs from
-/// the other, or is text, is damage.
+/// redb itself only reports such a file as damaged. Both of its commit slots begin with the version; if the two differ,
+/// or the byte is text, it is damage.
 pub(crate) fn newer_redb(path: &Path) -> Option<u8> {
     let mut begin = [0; 193];
     File::open(path).ok()?.read_exact(&mut begin).ok()?;
     (begin[64] == begin[192] && (4..32).contains(&begin[64])).then_some(begin[64])
 }
 
-/// Opens a store's file, for writing too if asked.
+/// Opens a store's file, for writing too if requested.
 pub(crate) fn open(path: &Path, write: bool) -> io::Result<(File, Identity)> {
     let file = nofx_platform::open(path, OpenOptions::new().read(true).write(write))?;
     let identity = Identity::of(&file)?;
     Ok((file, identity))
 }
 
-/// Makes an empty file that nobody else knows, in place of what an interrupted attempt left there.
+/// Creates an empty file that no other process uses, replacing what an interrupted attempt left there.
 pub(crate) fn fresh(path: &Path) -> io::Result<File> {
     match remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -88,12 +88,12 @@ pub(crate) fn fresh(path: &Path) -> io::Result<File> {
     private(OpenOptions::new().read(true).write(true).create_new(true)).open(path)
 }
 
-/// Gives a finished file its name, unless something has that name already.
+/// Renames a finished file, unless the new name is taken.
 pub(crate) fn publish(made: &Path, path: &Path) -> io::Result<()> {
     match fs::hard_link(made, path) {
         Ok(()) => remove_file(made)?,
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Err(error),
-        // A file system without links. The turnstile keeps other makers away.
+        // The file system has no hard links. The turnstile keeps other processes from creating the store.
         Err(_) if !path.exists() => replace(made, path)?,
         Err(error) => return Err(error),
     }
@@ -105,21 +105,21 @@ pub(crate) fn unwritable(path: &Path) -> Option<io::Error> {
     refusal(nofx_platform::open(path, OpenOptions::new().read(true).write(true)))
 }
 
-/// Returns why the lock file beside a store cannot be had, if it cannot.
+/// Returns why the lock file beside a store cannot be opened, if it cannot.
 pub(crate) fn unlockable(path: &Path) -> Option<io::Error> {
     refusal(open_lock(&beside(path, LOCK)))
 }
 
-/// Returns why something cannot be written at all, if that is why it was not opened.
+/// Returns the error if something was not opened because it cannot be written at all.
 pub(crate) fn refusal<T>(opened: io::Result<T>) -> Option<io::Error> {
     let refused = [io::ErrorKind::PermissionDenied, io::ErrorKind::ReadOnlyFilesystem];
     opened.err().filter(|error| refused.contains(&error.kind()))
 }
 
-/// What the name of a lock file ends with.
+/// The suffix of a lock file.
 pub(crate) const LOCK: &str = ".lock";
 
-/// What the name of a file ends with that is being made.
+/// The suffix of a file that is being created.
 pub(crate) const NEW: &str = ".new";
 
 fn open_lock(path: &Path) -> io::Result<File> {
@@ -131,8 +131,9 @@ fn open_lock(path: &Path) -> io::Result<File> {
 
 /// The place in front of the writer role, where at most one process waits.
 ///
-/// It is a lock on a file beside the store. Whoever holds it waits for the writer, who notices and makes room. It orders
-/// those who wait and tells who holds the role; that there is only one writer is ensured by redb's own locks.
+/// It is a lock on a file beside the store. Its holder waits for the writer, which notices and makes room. The
+/// turnstile orders the waiting processes and names the holder of the role; redb's own locks ensure that there is only
+/// one writer.
 #[derive(Debug)]
 pub(crate) struct Turnstile {
     file: File,
@@ -140,10 +141,10 @@ pub(crate) struct Turnstile {
 }
 
 impl Turnstile {
-    /// Enters, waiting as long as another process waits there.
+    /// Enters, and waits while another process is waiting there.
     ///
-    /// `None` if that process did not get on within half of the time: it may have been stopped, and must not keep everybody
-    /// else from writing.
+    /// `None` if that process made no progress within half of the time: it may be suspended, and must not keep all
+    /// others from writing.
     pub(crate) fn enter(store: &Path, deadline: &Deadline) -> io::Result<Option<Self>> {
         let mut file = open_lock(&beside(store, LOCK))?;
         let mut pause = Duration::from_micros(100);
@@ -162,7 +163,7 @@ impl Turnstile {
         Ok(Some(Self { file, before }))
     }
 
-    /// Leaves without having become the writer, and returns who was here before: the writer, unless it is gone.
+    /// Leaves without having become the writer. Returns the previous holder: the writer, unless it is gone.
     pub(crate) fn give_up(mut self) -> Option<Holder> {
         if let Some(before) = &self.before {
             // Only a name in a message depends on it.
@@ -171,7 +172,7 @@ impl Turnstile {
         self.before
     }
 
-    /// Returns whether another process waits.
+    /// Returns whether another process is waiting.
     pub(crate) fn is_taken(store: &Path) -> bool {
         open_lock(&beside(store, LOCK)).is_ok_and(|file| matches!(file.try_lock(), Err(TryLockError::WouldBlock)))
     }

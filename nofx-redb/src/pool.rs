@@ -1,13 +1,13 @@
-//! Things that are dear to make, lent to one after the other.
+//! A pool of values that are expensive to create.
 
 use std::sync::{Mutex, PoisonError};
 
-/// What is used by one at a time and kept for the next: making what zstd needs for a message of
-/// 900 bytes took 12 µs where compressing it took 6 (two shared virtual cores).
+/// Values that are used one at a time and kept for reuse: creating what zstd needs for a message of 900 bytes took 12
+/// µs, compressing the message 6 (two shared virtual cores).
 #[derive(Debug)]
 pub(crate) struct Pool<T>(Mutex<Vec<T>>);
 
-/// The most that a pool keeps. Each keeps the memory that its largest text took.
+/// The most values that a pool keeps. Each keeps the memory that its largest text needed.
 const POOLED: usize = 4;
 
 impl<T> Pool<T> {
@@ -15,7 +15,7 @@ impl<T> Pool<T> {
         Self(Mutex::new(Vec::new()))
     }
 
-    /// Lends one that was kept or is made. It is kept for others if `using` it gives something.
+    /// Lends a kept value or a new one. It is kept for reuse if `using` returns something.
     pub(crate) fn lend<R>(
         &self,
         make: impl FnOnce() -> Option<T>,
@@ -45,7 +45,7 @@ mod tests {
         assert_eq!(lend(2, false), Some(1));
         assert_eq!(lend(3, true), None);
         assert_eq!(lend(4, false), Some(4));
-        // Two at once have one each.
+        // Two concurrent users have one each.
         assert_eq!(pool.lend(|| None, |four| Some((*four, lend(5, false)))), Some((4, Some(5))));
     }
 

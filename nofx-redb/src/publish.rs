@@ -1,4 +1,4 @@
-//! Giving a store that is complete the name that it is to have.
+//! Giving a complete store its final name.
 
 use std::fs;
 use std::io;
@@ -11,16 +11,16 @@ use crate::place::{self, Turnstile};
 use crate::store::Shared;
 use nofx_core::{Deadline, Error, Result};
 
-/// Gives the store in a file another name, unless something has that.
+/// Renames the store in a file, unless the new name is taken.
 ///
-/// Two things cannot be renamed in one step, so a journal is not moved. The file takes in everything in it and records that it is complete; the next
-/// commit begins a journal at the new place.
+/// Two things cannot be renamed in one step, so the journal is not moved. The file takes in all of it and records that
+/// it is complete; the next commit starts a journal at the new place.
 pub(crate) fn publish(made: &Path, path: &Path) -> Result<bool> {
     let shared = Shared::open(made, Options { create: false, ..Options::default() })?;
     if shared.has_journal {
         behind::engine(&shared).complete()?;
     }
-    // What is renamed is open nowhere.
+    // A file must not be open while it is renamed.
     shared.let_go();
     let cannot = |error| Error::unavailable_because(format!("opening `{}`", path.display()), error);
     let path = place::canonical(path).map_err(cannot)?;
@@ -30,7 +30,7 @@ pub(crate) fn publish(made: &Path, path: &Path) -> Result<bool> {
 
 fn publish_to(shared: &Shared, path: &Path) -> Attempt<bool> {
     let deadline = Deadline::after(shared.door.options.lock_wait);
-    // As those who make a store there: none of them begins a journal as long as this process has it.
+    // As when a store is created there: no other process starts a journal while this one has the turnstile.
     let Some(_turnstile) = Turnstile::enter(path, &deadline)? else {
         return Err(redb::Error::DatabaseAlreadyOpen.into());
     };
@@ -39,7 +39,7 @@ fn publish_to(shared: &Shared, path: &Path) -> Attempt<bool> {
     }
     behind::refuse_orphan(path).map_err(Fault::Told)?;
     if shared.has_journal {
-        // One without commits, left by an interrupted attempt, would be taken for this store's.
+        // An empty journal that an interrupted attempt left would be taken for this store's.
         behind::discard(path).map_err(Fault::Told)?;
     }
     match place::publish(&shared.door.path, path) {

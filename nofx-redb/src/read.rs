@@ -33,7 +33,7 @@ pub(crate) fn version<T: Rows>(tables: &Tables<T>, key: &RecordKey) -> Attempt<O
     }
 }
 
-/// Returns what the row of a record says of its version, if it has a row.
+/// Returns the version in the row of a record, if it has a row.
 pub(crate) fn version_of_row(records: &impl Rows, key: &RecordKey) -> Attempt<Option<Option<Seq>>> {
     let name = name(key);
     let Some(value) = records.get(&*name)? else { return Ok(None) };
@@ -41,7 +41,7 @@ pub(crate) fn version_of_row(records: &impl Rows, key: &RecordKey) -> Attempt<Op
     Ok(Some(row.map(|(version, _)| version)))
 }
 
-/// Decodes a row; `None` if it says that the record was removed.
+/// Decodes a row; `None` if it records a removal.
 fn decoded_record(key: RecordKey, name: &[u8], value: &[u8]) -> Attempt<Option<Record>> {
     let row = decode_record(name, value).ok_or_else(|| Fault::damaged(key.to_string()))?;
     let Some((version, mut body)) = row else { return Ok(None) };
@@ -60,7 +60,7 @@ pub(crate) fn head(logs: &impl Rows, log: &LogKey) -> Attempt<Head> {
     }
 }
 
-/// Returns a page of records: those in rows and those in bundles that no row hides.
+/// Returns a page of records: those in rows, and those in bundles that no row hides.
 pub(crate) fn scan<T: Rows>(tables: &Tables<T>, query: &KeyQuery<RecordKey>) -> Attempt<Page<Record>> {
     tables.need(&[RECORDS, CHUNKS], || None)?;
     let Some(mut records) = Records::new(tables, query)? else { return Ok(Page { items: Vec::new(), more: false }) };
@@ -73,13 +73,13 @@ pub(crate) fn scan<T: Rows>(tables: &Tables<T>, query: &KeyQuery<RecordKey>) -> 
     })
 }
 
-/// Records in the order of their names, one by one, whatever the limit of the query.
+/// Records in name order, one by one, regardless of the query's limit.
 pub(crate) struct Records<'t, T> {
     bounds: Bounds,
     walk: Walk<'t, T>,
     rows: ByName<'t>,
     direction: Direction,
-    /// The next one of each; `None` if it is not known yet.
+    /// The next one of each; `None` if it was not read yet.
     next_bundled: Option<Option<Bundled>>,
     next_row: Option<Option<(Vec<u8>, Bytes<'t>)>>,
 }
@@ -87,7 +87,7 @@ pub(crate) struct Records<'t, T> {
 type Bounds = (Bound<Vec<u8>>, Bound<Vec<u8>>);
 
 impl<'t, T: Rows> Records<'t, T> {
-    /// Begins; `None` if the query asks for nothing.
+    /// Starts reading; `None` if the query asks for nothing.
     pub(crate) fn new(tables: &'t Tables<T>, query: &KeyQuery<RecordKey>) -> Attempt<Option<Self>> {
         let Some(bounds) = bounds(query) else { return Ok(None) };
         let start = match query.direction {
@@ -132,7 +132,7 @@ impl<'t, T: Rows> Records<'t, T> {
                 self.next_row = Some(Some((name, value)));
                 return public(record).map(Some);
             }
-            // A row hides the record that has its name.
+            // A row hides the bundled record of the same name.
             if record.as_ref().is_none_or(|record| record.name != name) {
                 self.next_bundled = Some(record);
             }
@@ -175,11 +175,11 @@ pub(crate) fn logs<T: Rows>(tables: &Tables<T>, query: &KeyQuery<LogKey>) -> Att
     fill(query.limit, &tables.trust, || Ok(heads.next()?.map(|head| (head, 0))))
 }
 
-/// Heads of logs that are not removed, in the order of their names, one by one, whatever the limit of the query.
+/// Heads of logs that are not removed, in name order, one by one, regardless of the query's limit.
 pub(crate) struct Heads<'t>(ByName<'t>);
 
 impl<'t> Heads<'t> {
-    /// Begins; `None` if the query asks for nothing.
+    /// Starts reading; `None` if the query asks for nothing.
     pub(crate) fn new<T: Rows>(tables: &'t Tables<T>, query: &KeyQuery<LogKey>) -> Attempt<Option<Self>> {
         let Some(bounds) = bounds(query) else { return Ok(None) };
         Ok(Some(Self(ByName::new(&tables.logs, query.direction, &bounds)?)))
@@ -198,7 +198,7 @@ impl<'t> Heads<'t> {
     }
 }
 
-/// Fills a page with what comes next, and looks whether there is more. That something damaged follows is more.
+/// Fills a page from `next`, and checks whether there is more. A damaged item counts as more.
 fn fill<T>(limit: usize, trust: &Trust, mut next: impl FnMut() -> Attempt<Option<(T, usize)>>) -> Attempt<Page<T>> {
     let mut page = Filling::new(limit);
     while page.has_room() {
@@ -214,7 +214,7 @@ fn fill<T>(limit: usize, trust: &Trust, mut next: impl FnMut() -> Attempt<Option
     Ok(page.finish())
 }
 
-/// The rows of a table by their names, in the direction of a query.
+/// The rows of a table in name order, in the direction of a query.
 struct ByName<'t> {
     rows: redb::Range<'t, &'static [u8], &'static [u8]>,
     direction: Direction,
@@ -234,7 +234,7 @@ impl<'t> ByName<'t> {
         };
         let Some((name, value)) = row.transpose()? else { return Ok(None) };
         let name = name.value().to_vec();
-        // Otherwise whoever asks for what follows could go in a circle.
+        // Otherwise a caller that asks for the next page could go in a circle.
         if self.last.as_ref().is_some_and(|last| !comes_first(self.direction, last, &name)) {
             return Err(Fault::damaged(format!("the order of names at {}", shown(&name))));
         }
@@ -243,7 +243,7 @@ impl<'t> ByName<'t> {
     }
 }
 
-/// Returns between which names a query asks; `None` for nothing.
+/// Returns the bounds of the names that a query asks for; `None` for nothing.
 fn bounds<K: Key>(query: &KeyQuery<K>) -> Option<Bounds> {
     let (mut lower, mut upper) = (Bound::Unbounded, Bound::Unbounded);
     if let Some(kind) = &query.kind {
@@ -263,7 +263,7 @@ fn bounds<K: Key>(query: &KeyQuery<K>) -> Option<Bounds> {
     (!is_empty(&lower, &upper)).then_some((lower, upper))
 }
 
-/// Returns the first name behind all that begin with `prefix`, whose last byte is never the largest: it is text.
+/// Returns the first name after all that begin with `prefix`. Its last byte is never the largest, because it is text.
 fn after_prefix(mut prefix: Vec<u8>) -> Vec<u8> {
     if let Some(last) = prefix.last_mut() {
         *last += 1;
@@ -302,14 +302,14 @@ pub(crate) fn entries<T: Rows>(tables: &Tables<T>, query: &LogQuery) -> Attempt<
     Ok(page.finish())
 }
 
-/// Entries of a log in the order of their positions, one by one.
+/// Entries of a log in position order, one by one.
 #[derive(Debug)]
 pub(crate) struct Entries {
     log: LogKey,
     head: Head,
     left: Range<u64>,
     direction: Direction,
-    /// Those of a chunk that come next.
+    /// Entries already read from a chunk that come next.
     ahead: VecDeque<LogEntry>,
 }
 
@@ -331,7 +331,7 @@ impl Entries {
         Ok(self.ahead.pop_front())
     }
 
-    /// Reads the row or the chunk that has what comes next.
+    /// Reads the row or the chunk that contains the next entry.
     fn read_on<T: Rows>(&mut self, tables: &Tables<T>) -> Attempt<()> {
         let Self { log, head, left, direction, ahead } = self;
         let of_log = |fault| match fault {
@@ -370,7 +370,7 @@ impl Entries {
     }
 }
 
-/// Says of which log it is that a damaged page was in the way of.
+/// Names the log if a damaged page was met on the way to it.
 fn of_pages<T: Rows, R>(tables: &Tables<T>, log: &LogKey, read: Attempt<R>) -> Attempt<R> {
     tables.trust.require(|| format!("log {log}")).and(read)
 }

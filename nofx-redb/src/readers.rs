@@ -1,10 +1,11 @@
 //! The threads that read, a few for all stores of a process.
 //!
-//! A page of redb's cache is in the memory of the thread that read it, and the system's allocator keeps for a thread what it once had.
-//! With a thread for each caller a process grew to several times its cache. Two keep a disk busy.
+//! A page of redb's cache is in the memory of the thread that read it, and the system's allocator keeps the memory that
+//! a thread once had. With a thread for each caller a process grew to several times its cache. Two threads keep a disk
+//! busy.
 //!
-//! A store of which one read waits for another process is left aside: its reads are not begun, and those that were are not counted, so that
-//! other threads take their place for other stores.
+//! While a read of a store waits for another process, that store is set aside: its queued reads are not started, and
+//! those in progress are not counted, so that other threads can serve other stores.
 
 use std::cell::Cell;
 use std::collections::{BTreeMap, VecDeque};
@@ -20,10 +21,10 @@ use tokio::sync::oneshot;
 /// The most threads that read.
 const MOST: usize = 2;
 
-/// After so long without anything to read a thread ends.
+/// A thread ends after this long without a read.
 const IDLE: Duration = Duration::from_secs(10);
 
-/// A read, and of which store.
+/// A read, and the store that it reads.
 type Job = (usize, Box<dyn FnOnce() + Send>);
 
 static READERS: Readers = Readers { state: Mutex::new(State::new()), more: Condvar::new() };
@@ -45,18 +46,19 @@ struct State {
 /// The reads of a store.
 #[derive(Clone, Copy, Debug, Default)]
 struct Reads {
-    /// How many have begun.
+    /// How many are in progress.
     begun: usize,
-    /// How many of them wait for another process. Others may wait for those.
+    /// How many of them wait for another process. Other reads may wait for those.
     waiting: usize,
 }
 
 thread_local! {
-    /// The store that this thread reads, if it is one of ours.
+    /// The store that this thread is reading, if it is one of these threads.
     static STORE: Cell<Option<usize>> = const { Cell::new(None) };
 }
 
-/// Reads a store on one of the threads; in a program without a runtime, here. A caller who stops waiting does not hold up others.
+/// Reads a store on one of the threads, or on the current thread if there is no runtime. A caller that stops waiting
+/// does not delay others.
 pub(crate) async fn read<T: Send + 'static>(
     store: usize,
     act: impl FnOnce() -> Result<T> + Send + 'static,
@@ -84,7 +86,7 @@ impl Readers {
         state.jobs.push_back(job);
         let spawned = self.see_to_jobs(&mut state);
         match spawned {
-            // Another one takes it.
+            // Another thread takes the job.
             Err(error) if state.threads == state.waits() => {
                 state.jobs.pop_back();
                 Err(Error::unavailable_because("starting a thread that reads", error))
@@ -93,7 +95,7 @@ impl Readers {
         }
     }
 
-    /// Wakes a thread for the jobs there are, or starts one.
+    /// Wakes a thread for the queued jobs, or starts one.
     fn see_to_jobs(&'static self, state: &mut State) -> io::Result<()> {
         if state.jobs.len() <= state.idle || state.threads - state.waits() >= MOST {
             self.more.notify_one();
@@ -107,7 +109,7 @@ impl Readers {
     fn work(&self) {
         let mut state = self.state();
         loop {
-            // Another one took the place of one that waited.
+            // Another thread has replaced one that waited.
             if state.threads - state.waits() > MOST {
                 state.threads -= 1;
                 return;
@@ -115,7 +117,7 @@ impl Readers {
             if let Some((store, job)) = state.next_job() {
                 drop(state);
                 STORE.set(Some(store));
-                // The caller of one that panicked finds its channel closed.
+                // If the job panics, its caller finds the channel closed.
                 _ = catch_unwind(AssertUnwindSafe(job));
                 state = self.state();
                 state.reads(store, |reads| reads.begun -= 1);
@@ -133,7 +135,7 @@ impl Readers {
     }
 }
 
-/// Says that a read waits for another process, as long as it lives.
+/// Marks a read as waiting for another process, while this exists.
 #[derive(Debug)]
 pub(crate) struct Waiting(Option<usize>);
 
@@ -143,7 +145,7 @@ impl Waiting {
         if let Some(store) = store {
             let mut state = READERS.state();
             state.reads(store, |reads| reads.waiting += 1);
-            // Without another thread the others wait as well.
+            // Without another thread, the other reads wait as well.
             _ = READERS.see_to_jobs(&mut state);
         }
         Self(store)
@@ -176,7 +178,7 @@ impl State {
         }
     }
 
-    /// Begins the first job of a store of which no read waits.
+    /// Starts the first job of a store of which no read waits.
     fn next_job(&mut self) -> Option<Job> {
         let may_begin = |store: &usize| self.stores.get(store).is_none_or(|reads| reads.waiting == 0);
         let at = self.jobs.iter().position(|(store, _)| may_begin(store))?;

@@ -1,7 +1,7 @@
-//! Laying rows down anew in the order of their keys, so that redb's pages are full.
+//! Rewriting rows in key order, so that redb's pages are full.
 //!
-//! redb cuts a full page in half, so rows that came in any order leave pages that are little more than half full. A run of
-//! rows in order, by contrast, it packs.
+//! redb splits a full page in half, so rows that came in any order leave pages that are little more than half full.
+//! Consecutive rows in key order, by contrast, it packs.
 
 use std::ops::Bound;
 
@@ -14,31 +14,31 @@ use crate::fault::Attempt;
 use crate::packing::Effort;
 use crate::tables::{CHUNKS, Definition, ENTRIES, FEED, LOGS, META, PAST, RECORDS, Rows};
 
-/// What a table is called while it is made. It gets its name in the same transaction, so no file ever has this one.
+/// The temporary name of a new table. The table is renamed in the same transaction, so no file ever contains this name.
 const MADE: Definition = Definition::new("made");
 
-/// What a page of redb holds beside its header.
+/// The capacity of a redb page after its header.
 const PAGE: usize = 4096 - 4;
 
 /// What redb adds to each row.
 const ROW: usize = 8;
 
-/// A piece is not smaller than this, unless it is the last one.
+/// The smallest size of a piece, unless it is the last one.
 const LEAST_PIECE: usize = 512;
 
-/// The tables whose rows stay as they are; records and chunks are laid down together.
+/// The tables whose rows stay as they are; records and chunks are rewritten together.
 pub(crate) const COPIED: [Definition; 5] = [META, LOGS, ENTRIES, FEED, PAST];
 
-/// Lays a table down anew as it is.
+/// Rewrites a table with the same rows.
 ///
-/// Nothing has happened before the transaction is committed.
+/// Nothing takes effect until the transaction is committed.
 pub(crate) fn copy(transaction: &WriteTransaction, table: Definition) -> Attempt<()> {
     make(transaction, table, |run| run.lay_all(&transaction.open_table(table)?))
 }
 
-/// Lays records and chunks down anew: all records in bundles, and everything compressed more densely if that is asked for.
+/// Rewrites records and chunks: all records in bundles, and everything compressed more densely if `effort` says so.
 ///
-/// Nothing has happened before the transaction is committed. What cannot be read is copied as it is.
+/// Nothing takes effect until the transaction is committed. What cannot be read is copied as it is.
 pub(crate) fn condense(transaction: &WriteTransaction, effort: Effort) -> Attempt<()> {
     let mut left = Vec::new();
     make(transaction, CHUNKS, |run| {
@@ -48,9 +48,9 @@ pub(crate) fn condense(transaction: &WriteTransaction, effort: Effort) -> Attemp
     make(transaction, RECORDS, |run| run.lay_each(&left))
 }
 
-/// Does in another file, which is empty, what [`copy`] and [`condense`] do in one.
+/// Does the work of [`copy`] and [`condense`] into another, empty file.
 ///
-/// Nothing has happened before the transaction is committed.
+/// Nothing takes effect until the transaction is committed.
 pub(crate) fn lay_down(from: &ReadTransaction, transaction: &WriteTransaction, effort: Effort) -> Attempt<()> {
     for table in COPIED {
         fill(transaction, table, |run| run.lay_all(&from.open_table(table)?))?;
@@ -73,7 +73,7 @@ fn make(
     Ok(transaction.rename_table(MADE, table)?)
 }
 
-/// Lays rows down behind those of a table.
+/// Appends rows to a table.
 fn fill(
     transaction: &WriteTransaction,
     table: Definition,
@@ -88,15 +88,15 @@ fn fill(
 /// The name and the value of a row that stays a row.
 type Left = (Vec<u8>, Vec<u8>);
 
-/// Rows that are laid down in order.
+/// Rows that are written in order.
 struct Run<'t> {
     rows: CursorMut<'t, &'static [u8], &'static [u8]>,
-    /// About how many bytes the page has left that the last row is in.
+    /// Approximately how many bytes are left in the page of the last row.
     room: usize,
 }
 
 impl Run<'_> {
-    /// Lays records and chunks down. Returns the rows that have to stay rows.
+    /// Writes records and chunks. Returns the rows that have to stay rows.
     fn lay_condensed(&mut self, records: &impl Rows, chunks: &impl Rows, effort: Effort) -> Attempt<Vec<Left>> {
         let left = self.lay_records(records, chunks, effort)?;
         self.lay_chunks(chunks, effort)?;
@@ -122,7 +122,7 @@ impl Run<'_> {
         Ok(self.rows.insert_before(key, value)?)
     }
 
-    /// Lays down something that is cut into pieces, so that they fill the pages.
+    /// Writes a value cut into pieces, so that they fill the pages.
     fn lay_pieces(&mut self, key: impl Fn(u32) -> Vec<u8>, value: &[u8]) -> Attempt<()> {
         let mut rest = value;
         for piece in 0.. {
@@ -160,8 +160,8 @@ impl Run<'_> {
         }
     }
 
-    /// Lays all records down in bundles. Returns the rows that have to stay: what cannot be read, and what hides records
-    /// of a bundle that cannot be read.
+    /// Writes all records in bundles. Returns the rows that have to stay rows: those that cannot be read, and those
+    /// that hide records of a bundle that cannot be read.
     fn lay_records(&mut self, rows: &impl Rows, chunks: &impl Rows, effort: Effort) -> Attempt<Vec<Left>> {
         let mut bundling = Bundling { run: self, effort, taken: Vec::new(), bytes: 0, left: Vec::new() };
         let mut rows = rows.iter()?.map(|row| row.map(|(name, value)| (name.value().to_vec(), value.value().to_vec())));
@@ -218,7 +218,7 @@ struct Bundling<'r, 't> {
 impl Bundling<'_, '_> {
     fn row(&mut self, name: Vec<u8>, value: Vec<u8>) -> Attempt<()> {
         let record = match decode_record(&name, &value) {
-            // What it hid is gone as well.
+            // The record that it hid is dropped as well.
             Some(None) => return Ok(()),
             Some(Some((version, mut body))) => body.body().ok().map(|body| (version, body)),
             None => None,

@@ -1,4 +1,4 @@
-//! Repairing what redb can repair: the order of its pages. Values that are damaged stay as they are.
+//! Repairing what redb can repair: its own page structures. Damaged values stay as they are.
 
 use nofx_core::Result;
 
@@ -6,8 +6,8 @@ use crate::fault::{Attempt, contain};
 use crate::store::{Shared, lock};
 
 impl Shared {
-    /// Opens the file for writing, which brings it into order after a crash, and has redb check every page of its own
-    /// structures. Returns whether they had to be repaired.
+    /// Opens the file for writing, which restores order in it after a crash, and has redb check every page of its own
+    /// structures. Returns whether they needed repair.
     pub(crate) fn repair(&self) -> Result<bool> {
         let _turn = lock(&self.turn);
         let repaired = self.repair_in_turn();
@@ -17,7 +17,7 @@ impl Shared {
 
     fn repair_in_turn(&self) -> Attempt<bool> {
         drop(self.writer()?);
-        // redb gives a file up of which a page is damaged, and leaves it so that nothing can be committed any more.
+        // redb gives up on a file with a damaged page, and leaves it so that nothing can be committed any more.
         if !self.damaged_pages()?.is_empty() {
             return Ok(false);
         }

@@ -1,4 +1,5 @@
-//! The writer role: taken when there is something to commit, given back when another process waits or nothing happens.
+//! The writer role: taken when there is something to commit, and given back when another process waits for it or the
+//! store is idle.
 
 use std::ops::Bound;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -21,48 +22,49 @@ use crate::rebuild;
 use crate::store::{Shared, Turn, lock};
 use crate::tables::{Tables, WriteTable};
 
-/// How often the keeper of a writer looks whether somebody else wants the role.
+/// How often the keeper of a writer checks whether another process wants the role.
 const LOOK: Duration = Duration::from_millis(10);
 
-/// At idle a log is folded when the bodies of its rows have so many bytes; smaller ones wait for more.
+/// At idle, a log is folded if the bodies in its rows have at least this many bytes; smaller logs wait for more.
 const FOLD_AT_IDLE: u64 = 4 << 10;
 
-/// About so many bytes are folded in one transaction.
+/// Approximately how many bytes are folded in one transaction.
 const SLICE: u64 = 1 << 20;
 
-/// When more logs than this wait to be folded, each commit folds a slice of them: a program that fills a store is never idle.
+/// When more logs than this wait to be folded, each commit folds a slice of them: a program that fills a store is never
+/// idle.
 const MOST_UNFOLDED: usize = 1 << 13;
 
-/// A file that is larger is not laid down anew when it is compacted.
+/// A larger file is not rewritten when it is compacted.
 const REBUILT: u64 = 256 << 20;
 
-/// A file that is larger is laid down with its chunks as they are: compressing them densely takes about a second for each megabyte
-/// of a file, ten times as long as all else.
+/// A larger file is rewritten with its chunks as they are: compressing them densely takes about a second for each
+/// megabyte of the file, ten times as long as everything else.
 const DENSE: u64 = 8 << 20;
 
-/// A file that is smaller is not shrunk in passing.
+/// A smaller file is not shrunk at idle.
 const SMALL_FILE: u64 = 256 << 10;
 
-/// When one part in so many of a file was removed, it is looked at at idle whether it has gaps.
+/// When one part in this many of a file was removed, the file is checked for gaps at idle.
 const MUCH: u64 = 32;
 
-/// How long shrinking at idle waits for other processes to have read. Otherwise the next idle time does it.
+/// How long shrinking at idle waits for other processes to finish reading. After that it is left to the next idle time.
 const PATIENCE: Duration = Duration::from_millis(500);
 
 impl Shared {
-    /// Commits a group of batches that are valid, for a handle that may be closed meanwhile.
+    /// Commits a group of valid batches, for a handle that may be closed concurrently.
     pub(crate) fn commit(self: &Arc<Self>, group: Vec<Batch>, closed: &AtomicBool) -> Result<Vec<Outcome>> {
         self.waiting.fetch_add(1, Ordering::SeqCst);
         let mut turn = lock(&self.turn);
         self.waiting.fetch_sub(1, Ordering::SeqCst);
-        // Closing waits for the turn too, so whoever comes after it finds the handle closed.
+        // Closing waits for the turn too, so a commit that comes after it finds the handle closed.
         if closed.load(Ordering::SeqCst) {
             return Err(Error::Closed);
         }
         let ids = group.iter().map(|batch| batch.id).collect();
         let outcomes = self.commit_in_turn(&mut turn, group, ids);
         if outcomes.is_ok() && turn.unfolded.len() > MOST_UNFOLDED {
-            // What cannot be folded now can be read as it is.
+            // A log that cannot be folded now can still be read.
             let _ = self.fold_own(&mut turn, 1, Patience::Slice);
         }
         self.end(&mut turn);
@@ -72,7 +74,8 @@ impl Shared {
     fn commit_in_turn(&self, turn: &mut Turn, group: Vec<Batch>, ids: Vec<BatchId>) -> Result<Vec<Outcome>> {
         let mut prepared = self.prepare(turn, group.clone());
         if prepared.as_ref().is_err_and(|(fault, _)| fault.is_of_page()) {
-            // A read that went through the same handle may have met the damage, or it is in what is only remembered.
+            // A read through the same handle may have met the damage, or the damage is in the feed, where it can be
+            // skipped.
             _ = self.learn_alone(turn);
             prepared = self.prepare(turn, group);
         }
@@ -104,7 +107,7 @@ impl Shared {
         }
     }
 
-    /// Applies a group in a transaction that is not committed yet. Otherwise says also what could not be done.
+    /// Applies a group in a transaction that is not committed yet. An error comes with what was being done.
     fn prepare(&self, turn: &mut Turn, group: Vec<Batch>) -> Result<Prepared, (Fault, &'static str)> {
         let writer = self.writer().map_err(|fault| (fault, "opening"))?;
         if let Err(fault) = self.door.require_own(&writer) {
@@ -121,7 +124,7 @@ impl Shared {
             writer.is_proved.store(true, Ordering::SeqCst);
             Ok((transaction, applied))
         });
-        // Whatever was made of a page that is damaged must not be committed.
+        // Nothing derived from a damaged page may be committed.
         let applied = writer.pages.judge(applied).inspect_err(|_| turn.ids = Ids::default());
         match applied {
             Ok((transaction, applied)) => Ok(Prepared { writer, transaction, applied }),
@@ -132,8 +135,8 @@ impl Shared {
         }
     }
 
-    /// Learns which batches are remembered, through a handle of its own and leaving out what is damaged: otherwise nothing could be
-    /// committed any more.
+    /// Learns which batches are remembered, through a separate handle and skipping damaged ones: otherwise nothing
+    /// could be committed any more.
     fn learn_alone(&self, turn: &mut Turn) -> Attempt<()> {
         let source = self.alone()?;
         turn.ids = contain(|| {
@@ -149,7 +152,7 @@ impl Shared {
         Ok(())
     }
 
-    /// Lets go of a file that is of no use any more, after nothing was committed.
+    /// Releases a file that can no longer be used, after nothing was committed.
     fn let_go_if_useless(&self, fault: &Fault, writer: Writer) {
         let is_usable = writer.pages.are_usable();
         drop(writer);
@@ -159,17 +162,17 @@ impl Shared {
         }
     }
 
-    /// Finds out whether a commit that failed has happened.
+    /// Determines whether a failed commit has happened.
     fn judge(&self, fault: Fault, writer: Writer, flushed: u64, ids: &[BatchId]) -> Error {
         let may_be_visible = writer.flushes.done() > flushed;
         let flush_failed = writer.flushes.has_failed();
         drop(writer);
         self.release();
-        // redb makes a commit visible only behind a flush of everything that it consists of.
+        // redb makes a commit visible only after flushing all its content.
         if !may_be_visible && (!flush_failed || fault.is_full()) {
             return self.door.told(fault, "writing to");
         }
-        // After a failed flush the system may show what the disk does not have, so looking proves nothing.
+        // After a failed flush the system may show what the disk does not have, so reading it proves nothing.
         if !flush_failed && self.has_none(ids).unwrap_or(false) {
             return self.door.told(fault, "writing to");
         }
@@ -181,16 +184,16 @@ impl Shared {
         contain(|| Ok(!any_remembered(&Tables::read(&writer.database.begin_read()?, &writer.pages)?, ids)?))
     }
 
-    /// Returns the writer, taking the role if this process does not have it.
+    /// Returns the writer, and takes the role if this process does not have it.
     ///
-    /// Only whoever has the turn may call this.
+    /// The caller must have the turn.
     pub(crate) fn writer(&self) -> Attempt<Writer> {
         let now = self.door.identity()?;
         if let Some(writer) = self.open_writer(now).filter(|writer| writer.pages.are_usable()) {
             return Ok(writer);
         }
         self.release();
-        // It is looked at before it is opened in a way that writes to it.
+        // Checks the file before opening it in a way that writes to it.
         self.require_newest(&self.source()?)?;
         let writer = self.door.writer()?;
         self.require_same(writer.meta)?;
@@ -201,17 +204,17 @@ impl Shared {
         Ok(writer)
     }
 
-    /// Gives the role back: closes the file for writing, which leaves it in order.
+    /// Gives the role back by closing the file for writing, which leaves it clean.
     ///
-    /// Only whoever has the turn may call this.
+    /// The caller must have the turn.
     pub(crate) fn release(&self) {
         if let Some(database) = self.take_database() {
-            // A file that could not be closed cleanly is repaired by whoever opens it next.
+            // If it could not be closed cleanly, the next process to open it repairs it.
             let _ = contain(|| Ok(database.close()?));
         }
     }
 
-    /// Takes the database for this caller alone. New reads open the file themselves; those in progress are short.
+    /// Takes sole ownership of the database. New reads open the file themselves; those in progress are short.
     pub(crate) fn take_database(&self) -> Option<Database> {
         let mut database = lock(&self.opened).writer.take()?.database;
         loop {
@@ -223,12 +226,12 @@ impl Shared {
         }
     }
 
-    /// Lays down what a run of the journal says that the file lacks. Durable on return.
+    /// Stores the part of a journal's run that the file lacks. Durable on return.
     pub(crate) fn lay_down(self: &Arc<Self>, run: &Run) -> Result<()> {
         let mut turn = lock(&self.turn);
         let attempt = |is_blind| self.in_transaction(|transaction, pages| lay_down(transaction, pages, run, is_blind));
         let laid = match attempt(false) {
-            // It may be in what is only tidied up.
+            // The damage may be in what is only tidied up.
             Err(fault) if fault.is_of_page() => attempt(true),
             laid => laid,
         };
@@ -244,7 +247,7 @@ impl Shared {
         laid.map(drop).map_err(|fault| self.door.told(fault, "writing to"))
     }
 
-    /// Runs a transaction of this store's own, which changes how things are laid down and not what they are.
+    /// Runs a transaction of the store's own.
     fn in_transaction<T>(&self, act: impl FnOnce(&WriteTransaction, &Arc<Pages>) -> Attempt<T>) -> Attempt<T> {
         let writer = self.writer()?;
         if let Err(fault) = self.door.require_own(&writer) {
@@ -263,13 +266,13 @@ impl Shared {
         done.inspect_err(|_| self.release())
     }
 
-    /// Folds logs in transactions of a bounded size. `next` folds some and returns whether there is more.
+    /// Folds logs in transactions of bounded size. `next` folds some and returns whether there is more.
     pub(crate) fn fold_while(&self, mut next: impl FnMut(&mut Tables<WriteTable<'_>>) -> Attempt<bool>) -> Attempt<()> {
         while self.in_transaction(|transaction, pages| next(&mut Tables::write(transaction, pages)?))? {}
         Ok(())
     }
 
-    /// Folds what this process left in rows, unless a log has fewer than `least` bytes there.
+    /// Folds what this process left in rows, except logs with fewer than `least` bytes there.
     fn fold_own(&self, turn: &mut Turn, least: u64, patience: Patience) -> Attempt<()> {
         if turn.unfolded.is_empty() {
             return Ok(());
@@ -283,7 +286,7 @@ impl Shared {
                 let Some(name) = next else { return Ok(false) };
                 let bytes = tables.fold_named(&name, least)?;
                 folded += bytes;
-                // One that has nothing, or that cannot be folded, has no more to wait for than one that was.
+                // A log that has no rows, or that cannot be folded, need not wait any more than a folded one.
                 if bytes > 0 || least <= 1 {
                     turn.unfolded.remove(&name);
                 }
@@ -295,7 +298,7 @@ impl Shared {
                 Patience::All => true,
             })
         });
-        // One that cannot be folded must not be in the way of the others each time.
+        // A log that cannot be folded must not block the others each time.
         folded.inspect_err(|_| turn.unfolded.clear())
     }
 
@@ -303,10 +306,11 @@ impl Shared {
         self.waiting.load(Ordering::SeqCst) > 0 || Turnstile::is_taken(&self.door.path)
     }
 
-    /// Waits for commits in flight, folds what this process left and lets go of the file. Does nothing where it wrote nothing.
+    /// Waits for commits in flight, folds what this process left in rows, and releases the file. Does nothing if this
+    /// process wrote nothing.
     pub(crate) fn let_go(&self) {
         let mut turn = lock(&self.turn);
-        // What stays in rows is read as well; the next process that appends to those logs folds them.
+        // What stays in rows can be read; the next process that appends to those logs folds them.
         let _ = self.fold_own(&mut turn, 1, Patience::All);
         turn.unfolded.clear();
         turn.ids = Ids::default();
@@ -314,16 +318,16 @@ impl Shared {
         lock(&self.opened).reader = None;
     }
 
-    /// Gives back to the file system what this process has set free, if that is much.
+    /// Returns to the file system what this process has freed, if that is much.
     fn shrink_at_idle(&self, turn: &mut Turn) {
         let length = self.length().unwrap_or(0);
         if !removed_much(turn, length) {
             return;
         }
-        // What the last commit set free is free from the next one on.
+        // What the last commit freed can be used from the next one on.
         let Ok(used) = self.in_transaction(|_, _| Ok(())).and_then(|()| self.used()) else { return };
         if used * 6 / 5 >= length {
-            // What was removed is in use again, or will be free with the next removals: look again after half as much.
+            // The freed space is in use again, or becomes free with the next removals: check again after half as much.
             turn.freed /= 2;
         } else if self.shrink(PATIENCE).is_ok() {
             turn.freed = 0;
@@ -335,7 +339,7 @@ impl Shared {
         Ok(std::fs::metadata(&self.door.path)?.len())
     }
 
-    /// Folds everything and gives free pages back to the file system.
+    /// Folds everything and returns free pages to the file system.
     pub(crate) fn compact(&self) -> Result<()> {
         let mut turn = lock(&self.turn);
         let compacted = self.compact_in_turn(&mut turn);
@@ -343,12 +347,12 @@ impl Shared {
         compacted.map_err(|fault| self.door.told(fault, "compacting"))
     }
 
-    /// Gives free pages back to the file system.
+    /// Returns free pages to the file system.
     pub(crate) fn give_back(&self) -> Result<()> {
         let mut turn = lock(&self.turn);
-        // Closing would fold what is left in rows, and leave gaps again.
+        // Otherwise closing would fold what is left in rows, and leave gaps again.
         let folded = self.fold_own(&mut turn, 1, Patience::All);
-        // What the last commit set free is free from the next one on.
+        // What the last commit freed can be used from the next one on.
         let freed = folded.and_then(|()| self.in_transaction(|_, _| Ok(())));
         let given = freed.and_then(|()| self.shrink(self.door.options.lock_wait));
         turn.freed = 0;
@@ -379,10 +383,10 @@ impl Shared {
         self.shrink(self.door.options.lock_wait)
     }
 
-    /// Moves pages into the gaps before them and cuts the file behind them, then gives the role back. Waits so long for
-    /// other processes to have read.
+    /// Moves pages into the gaps before them, truncates the file, and gives the role back. Waits at most `wait` for
+    /// other processes to finish reading.
     fn shrink(&self, wait: Duration) -> Attempt<()> {
-        // Pages are moved by what redb finds on them, whatever that is.
+        // redb moves pages according to their content, whatever that is.
         if let Some(page) = self.damaged_pages()?.into_iter().find(|page| page.hides) {
             return Err(Fault::Page { offset: page.at, what: None });
         }
@@ -413,7 +417,7 @@ impl Shared {
         drop(lock(&self.turn));
     }
 
-    /// Ends a turn: gives the role back, or sees to it that this is done soon if no other process waits for it.
+    /// Ends a turn: gives the role back now if another process waits for it, otherwise soon.
     fn end(self: &Arc<Self>, turn: &mut Turn) {
         turn.idle = Deadline::after(self.door.options.idle);
         if Turnstile::is_taken(&self.door.path) {
@@ -423,21 +427,21 @@ impl Shared {
         }
     }
 
-    /// Sees to it that the role is given back.
+    /// Starts a keeper that gives the role back.
     fn keep(self: &Arc<Self>, turn: &mut Turn) {
         if turn.kept || lock(&self.opened).writer.is_none() {
             return;
         }
         let shared = Arc::downgrade(self);
-        // Without a keeper the role is given back when somebody waits at the end of a group, and at close.
+        // Without a keeper the role is given back at close, or at the end of a group if another process waits.
         turn.kept = thread::Builder::new().name("nofx-redb-idle".into()).spawn(move || keep(&shared)).is_ok();
     }
 }
 
-/// For how long logs are folded.
+/// How long to continue folding logs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Patience {
-    /// In one transaction of a bounded size.
+    /// For one transaction of bounded size.
     Slice,
     /// Until another caller or process waits for the turn.
     UntilWanted,
@@ -445,7 +449,7 @@ enum Patience {
     All,
 }
 
-/// A group that was applied in a transaction, which is not committed yet.
+/// A group that was applied in a transaction that is not committed yet.
 struct Prepared {
     writer: Writer,
     transaction: WriteTransaction,
@@ -454,7 +458,8 @@ struct Prepared {
 
 /// Returns whether so much was removed that there may be gaps worth closing.
 ///
-/// A file that was shrunk grows by leaps, also by the commits of a few more removals; then little is enough.
+/// A file that was shrunk grows in large steps, even by the commits of a few more removals; after such a step little is
+/// enough.
 fn removed_much(turn: &Turn, length: u64) -> bool {
     let has_leapt = turn.freed > 0 && turn.looked_at > 0 && length > turn.looked_at * 3 / 2;
     length >= SMALL_FILE && (has_leapt || turn.freed.saturating_mul(MUCH) >= length)
@@ -478,9 +483,9 @@ fn keep(shared: &Weak<Shared>) {
             continue;
         }
         if !wanted {
-            // What cannot be folded now can be read as it is and is folded another time.
+            // A log that cannot be folded now can still be read, and is folded another time.
             let _ = shared.fold_own(&mut turn, FOLD_AT_IDLE, Patience::UntilWanted);
-            // Commits to a journal read the file too, and would wait.
+            // Commits to a journal read the file too, and would have to wait.
             if !shared.has_journal {
                 shared.shrink_at_idle(&mut turn);
             }
@@ -502,7 +507,7 @@ mod tests {
     async fn logs_that_wait_to_be_folded_do_not_become_more_and_more_while_a_store_is_filled() {
         const TOGETHER: usize = 500;
         let folder = tempfile::tempdir().unwrap();
-        // It is never idle.
+        // The store is never idle.
         let options = Options { idle: Duration::from_secs(3600), ..Options::default() };
         let backend = RedbBackend::open_with(&folder.path().join("store.redb"), options).await.unwrap();
         let sources = Sources::default();

@@ -1,4 +1,5 @@
-//! The file as redb sees it: for reading, and for writing. Every access can be probed, every wait for another process ends.
+//! The file as redb sees it, for reading and for writing. Every access can be probed, and every wait for another
+//! process has a limit.
 
 use std::fmt;
 use std::fs::File;
@@ -20,7 +21,7 @@ use crate::options::{Access, Options, Probe};
 use crate::pages::Pages;
 use crate::readers::Waiting;
 
-/// What is known of the flushes of a file that is open for writing, which redb does not tell.
+/// What is known of the flushes of a file that is open for writing, which redb does not report.
 #[derive(Debug, Default)]
 pub(crate) struct Flushes {
     done: AtomicU64,
@@ -39,7 +40,7 @@ impl Flushes {
     }
 }
 
-/// The newest commit of a store that this process has seen on the disk, by redb's number. Numbers only rise.
+/// The newest commit of a store that this process has seen on the disk, by redb's number. Numbers only increase.
 #[derive(Debug, Default)]
 pub(crate) struct Seen(AtomicU64);
 
@@ -53,14 +54,14 @@ impl Seen {
     }
 }
 
-/// Why an access was refused, as what an [`io::Error`] is made of.
+/// Why an access was refused; carried inside an [`io::Error`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Refused {
-    /// The file was overwritten, or an older copy of it is in its place.
+    /// The file was overwritten, or replaced by an older copy.
     Replaced,
     /// The file system has no locks.
     NoLocks,
-    /// What is free in the file is damaged.
+    /// The record of what is free in the file is damaged.
     Damaged,
 }
 
@@ -114,7 +115,7 @@ impl Below {
     fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
         self.probed(Access::Read { offset, length: out.len() })?;
         match self.file.read(offset, out) {
-            // A file that was cut off lacks pages, as if each were damaged.
+            // In a truncated file the missing pages read as damaged ones.
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof && self.pages.are_aware_of(offset) => {
                 out.fill(0)
             }
@@ -133,8 +134,8 @@ impl Below {
         })
     }
 
-    /// Tries until it succeeds or the wait is over. The pauses begin short: other processes hold these locks for as long as
-    /// they read or write a page.
+    /// Tries until it succeeds or the wait is over. The first pauses are short: other processes hold these locks for as
+    /// long as they read or write a page.
     fn wait(&self, mut try_once: impl FnMut() -> Locked<bool>) -> Locked<()> {
         let deadline = Deadline::after(self.lock_wait);
         let mut pause = Duration::from_micros(20);
@@ -151,12 +152,13 @@ impl Below {
     }
 }
 
-/// The file of a store for those who read: it has nothing to write with, and takes no lock that keeps others from anything.
+/// A store's file for readers: it cannot write, and takes no lock that blocks other processes.
 ///
-/// It hides from redb that a writer was killed, as redb would not show such a file before it is repaired. Its commits are flushed in two
-/// steps, so everything that the newest one consists of is on the disk; a reader needs nothing else, and all of redb's locks keep
-/// what it reads from being used again. Whether the newest commit counts, a writer that lives decides when it has
-/// flushed; of one that was killed it counts, as the next writer goes on from it.
+/// It hides from redb that a writer was killed, because redb would not open such a file before it is repaired. Commits
+/// are flushed in two steps, so all content of the newest one is on the disk. A reader needs nothing else, and redb's
+/// own locks keep the pages that it reads from being reused. Whether the newest commit counts is decided by its writer,
+/// if that is alive, when it has flushed. If the writer was killed the commit counts, because the next writer continues
+/// from it.
 #[derive(Debug)]
 pub(crate) struct Reading {
     below: Below,
@@ -175,7 +177,8 @@ impl Reading {
     fn show(&self, header: &mut [u8]) -> io::Result<()> {
         header::hide_unclean(header);
         let seen = self.below.seen.newest();
-        // Asked after the header was read: a writer that is gone by now has either flushed what was read, or was killed.
+        // Checked after the header was read: a writer that is gone by now has either flushed what was read, or was
+        // killed.
         if header::is_unflushed(header)
             && (header::newest(header).is_some_and(|newest| newest <= seen) || !self.is_written()?)
         {
@@ -199,7 +202,7 @@ impl Reading {
         }
     }
 
-    /// Does without a lock where there are none: then nothing is written either.
+    /// Does without the lock where locks do not work: then no process writes either.
     fn lock<T>(&self, act: impl FnOnce() -> Locked<T>, without: T) -> Locked<T> {
         match self.below.lock(act) {
             Err(BackendError::Io(error)) if Refused::of(&error) == Some(Refused::NoLocks) => Ok(without),
@@ -263,17 +266,17 @@ impl StorageBackend for Reading {
     }
 }
 
-/// The file of a store for the one who writes.
+/// A store's file for the writer.
 #[derive(Debug)]
 pub(crate) struct Writing {
     below: Below,
-    /// Whether the file is being made. redb takes an empty file for a new one; a store's file is empty only then.
+    /// Whether the file is being created. redb takes an empty file for a new one; a store's file is empty only then.
     is_new: bool,
     flushes: Arc<Flushes>,
     own: Arc<OwnHeader>,
 }
 
-/// The header as the writer last read or wrote it; nobody else writes.
+/// The header as this writer last read or wrote it; no other process writes it.
 #[derive(Debug, Default)]
 pub(crate) struct OwnHeader(Mutex<Option<[u8; HEADER]>>);
 
@@ -284,7 +287,7 @@ impl OwnHeader {
         }
     }
 
-    /// Compares the header with what the file has, unless nothing was read or written yet.
+    /// Compares the header with the file's, unless it was neither read nor written yet.
     pub(crate) fn compare(&self, mut read: impl FnMut(&mut [u8]) -> io::Result<()>) -> io::Result<()> {
         let Some(own) = *self.0.lock().unwrap_or_else(PoisonError::into_inner) else { return Ok(()) };
         let mut found = [0; HEADER];
@@ -360,7 +363,7 @@ impl StorageBackend for Writing {
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
         self.may_write()?;
         if offset == 0 {
-            // Whoever overwrote the file must not find half of this one in it.
+            // If another program overwrote the file, half of this one must not end up in it.
             self.own.compare(|found| self.below.file.read(0, found))?;
         }
         self.below.probed(Access::Write { offset, bytes: data })?;

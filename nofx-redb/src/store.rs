@@ -1,4 +1,4 @@
-//! The one object behind all handles that a process has on a file: what is open, and whose turn it is.
+//! The object that all handles of a process on one file share: what is open, and the turn to write.
 
 use std::collections::{BTreeSet, HashMap};
 use std::fs;
@@ -25,25 +25,26 @@ use crate::tables::{FORMAT, FORMAT_BEHIND_JOURNAL, Meta, ReadTable, Tables};
 pub(crate) struct Shared {
     pub(crate) door: Door,
     pub(crate) meta: Meta,
-    /// Whether it commits to a journal beside the file, as it was made to.
+    /// Whether it commits to a journal beside the file, which is decided when it is created.
     pub(crate) has_journal: bool,
-    /// Why nobody in this process can write, if so.
+    /// Why this process cannot write, if so.
     pub(crate) read_only: Option<ReadOnly>,
-    /// How many handles are not closed.
+    /// The number of handles that are not closed.
     pub(crate) handles: AtomicUsize,
-    /// How many commits wait for their turn.
+    /// The number of commits that wait for their turn.
     pub(crate) waiting: AtomicUsize,
-    /// Whether a damaged page was met, so that reads no longer go through what commits use.
+    /// Whether a damaged page was met, so that reads no longer share the writer's handle.
     pub(crate) is_damaged: AtomicBool,
-    /// The newest commit that must be in the file: its number and batch. It is of this process, or was read from a file that was open.
+    /// The newest commit that must be in the file: its number and batch. This process made it, or read it from an open
+    /// file.
     pub(crate) newest: Mutex<Option<(u64, BatchId)>>,
     pub(crate) turn: Mutex<Turn>,
     pub(crate) opened: Mutex<Opened>,
-    /// What commits to the journal before the file and reads behind it, while a handle has it.
+    /// The engine that commits to the journal and reads beyond the file, while a handle uses it.
     pub(crate) engine: Mutex<Weak<Engine>>,
 }
 
-/// Why a handle only reads: in words, and as what a commit answers.
+/// Why a handle only reads: as text, and as the error of a commit.
 #[derive(Clone, Debug)]
 pub(crate) struct ReadOnly {
     pub(crate) reason: String,
@@ -57,25 +58,25 @@ impl ReadOnly {
     }
 }
 
-/// What belongs to whoever has the turn to write.
+/// What belongs to the holder of the turn to write.
 #[derive(Debug)]
 pub(crate) struct Turn {
     /// Runs from the last commit.
     pub(crate) idle: Deadline,
     /// Whether a keeper looks after the writer.
     pub(crate) kept: bool,
-    /// What this process knows of the batches that are remembered in a file.
+    /// What this process knows of the batches that a file remembers.
     pub(crate) ids: Ids,
     pub(crate) ids_of: Option<Identity>,
     /// Names of logs that this process left with rows.
     pub(crate) unfolded: BTreeSet<Vec<u8>>,
-    /// How many bytes of the file this process has set free since it looked for gaps, about.
+    /// Approximately how many bytes of the file this process freed since it last checked for gaps.
     pub(crate) freed: u64,
-    /// How long the file was when this process last looked for gaps or closed them; 0 if it never did.
+    /// The length of the file when this process last checked for gaps or closed them; 0 if it never did.
     pub(crate) looked_at: u64,
 }
 
-/// The databases that are open. The writer can do all that the reader can.
+/// The open databases. The writer can do everything that the reader can.
 #[derive(Debug)]
 pub(crate) struct Opened {
     /// The file that was last found to be this store.
@@ -84,7 +85,7 @@ pub(crate) struct Opened {
     pub(crate) reader: Option<Reader>,
 }
 
-/// Locks a mutex. What ours guard is changed in single steps, so that a panic leaves it whole.
+/// Locks a mutex. The data in this crate's mutexes changes in single steps, so a panic leaves it consistent.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -95,7 +96,7 @@ type Slot = Arc<Mutex<Weak<Shared>>>;
 static OPEN: LazyLock<Mutex<HashMap<PathBuf, Slot>>> = LazyLock::new(Mutex::default);
 
 impl Shared {
-    /// Opens a store, or takes part in what this process has open already.
+    /// Opens a store, or shares the one that this process already has open.
     pub(crate) fn open(path: &Path, options: Options) -> Result<Arc<Self>> {
         let creates = options.create && !options.read_only;
         let shown = path.display();
@@ -132,7 +133,7 @@ impl Shared {
             door.create().map_err(|fault| door.told(fault, "creating"))?;
         } else if is_missing() {
             let orphan = behind::refuse_orphan(path).err();
-            // Unless another process has just made it.
+            // Another process may just have created it.
             if is_missing() {
                 return Err(orphan.unwrap_or_else(|| Error::invalid(format!("there is no store {shown}"))));
             }
@@ -149,7 +150,7 @@ impl Shared {
         if readable_from < FORMAT {
             return Err(Error::invalid(format!("{shown} has format {format}, which this version does not read")));
         }
-        // A store of either kind is written in the one format that a program has to know to read it.
+        // A store of either kind is written in exactly the format that a program must know to read it.
         let ours = readable_from;
         if format > ours {
             let reason = format!("{shown} has format {format} of a newer version; this one writes format {ours}");
@@ -180,17 +181,17 @@ impl Shared {
         })
     }
 
-    /// Returns whether the path still leads to the file that is open.
+    /// Returns whether the path still leads to the open file.
     fn is_still_there(&self) -> bool {
         Identity::at(&self.door.path).is_ok_and(|now| lock(&self.opened).known == now)
     }
 
-    /// Returns what is open already for writing to the file that the path leads to now.
+    /// Returns the open writer, if the path leads to its file now.
     pub(crate) fn open_writer(&self, now: Identity) -> Option<Writer> {
         lock(&self.opened).writer.clone().filter(|writer| writer.identity == now)
     }
 
-    /// Returns what is open already for reading the file that the path leads to now; the writer, if it is.
+    /// Returns what is open for reading, if the path leads to that file now; preferably the writer.
     fn open_source(&self, now: Identity) -> Option<Source> {
         let writer = || self.open_writer(now).filter(|_| !self.is_damaged.load(Ordering::SeqCst));
         let reader = || lock(&self.opened).reader.clone().filter(|reader| reader.identity == now);
@@ -198,14 +199,14 @@ impl Shared {
         source.filter(|source| matches!(source, Source::Writer(_)) || source.pages().are_usable())
     }
 
-    /// Returns why a handle that would write cannot, if the lock file beside the store cannot be had.
+    /// Returns why a handle cannot write, if the lock file beside the store cannot be opened.
     pub(crate) fn unlockable(&self) -> Option<ReadOnly> {
         let path = &self.door.path;
         let refused = place::unlockable(path).or_else(|| behind::unlockable(path).filter(|_| self.has_journal));
         refused.map(|error| ReadOnly::refused(path, error))
     }
 
-    /// Reads from the tables as of one moment.
+    /// Reads from the tables at a single point in time.
     pub(crate) fn reading<T>(&self, read: impl Fn(&Tables<ReadTable>) -> Attempt<T>) -> Result<T> {
         let mut attempt = self.try_reading(&read);
         if attempt.as_ref().is_err_and(Fault::is_stale) {
@@ -221,7 +222,7 @@ impl Shared {
         if !source.pages().are_spoiled() {
             return done;
         }
-        // Others may have met the damage, or this one may go over what they left of it in memory.
+        // Another read may have met the damage, or this one may use what that left in memory.
         self.is_damaged.store(true, Ordering::SeqCst);
         drop(source);
         let alone = self.alone()?;
@@ -231,13 +232,13 @@ impl Shared {
         })
     }
 
-    /// Opens the file for a read that shares nothing with others, and has met no damaged page yet.
+    /// Opens the file for a read that shares nothing with others and has met no damaged page yet.
     pub(crate) fn alone(&self) -> Attempt<Source> {
         let source = Source::Reader(self.reader()?);
         if !source.pages().are_spoiled() {
             return Ok(source);
         }
-        // Looking for the newest commit met one, which redb has in memory as a page without rows.
+        // Checking for the newest commit met a damaged page, which redb keeps in memory as a page without rows.
         let reader = self.door.reader()?;
         self.require_same(reader.meta)?;
         Ok(Source::Reader(reader))
@@ -256,7 +257,7 @@ impl Shared {
         Ok(Source::Reader(reader))
     }
 
-    /// Lets go of what is open for reading. Its newest commit must be in what is opened next.
+    /// Releases the reader. The next one must contain the same newest commit.
     pub(crate) fn let_go_of_reader(&self) {
         let Some(reader) = lock(&self.opened).reader.take() else { return };
         let source = Source::Reader(reader);
@@ -269,7 +270,7 @@ impl Shared {
         }
     }
 
-    /// Opens the file for reading, and makes sure that it is this store and has the newest commit that must be in it.
+    /// Opens the file for reading, and checks that it is this store and contains the newest commit that must be in it.
     fn reader(&self) -> Attempt<Reader> {
         let reader = self.door.reader()?;
         self.require_same(reader.meta)?;
@@ -277,7 +278,7 @@ impl Shared {
         Ok(reader)
     }
 
-    /// Makes sure that the newest commit that must be in the file is in it.
+    /// Checks that the newest commit that must be in the file is in it.
     pub(crate) fn require_newest(&self, source: &Source) -> Attempt<()> {
         let Some(newest) = *lock(&self.newest) else { return Ok(()) };
         let may_follow = contain(|| {
@@ -286,13 +287,13 @@ impl Shared {
         });
         match may_follow {
             Ok(false) if !source.pages().are_spoiled() => Err(io::Error::from(Refused::Replaced).into()),
-            // Where it is damaged, that is told by whoever asks for it.
+            // If it is damaged there, the read that needs it reports that.
             Err(fault) if !fault.is_of_value() && !fault.is_of_page() => Err(fault),
             _ => Ok(()),
         }
     }
 
-    /// Makes sure that a file which was just opened is this store.
+    /// Checks that a newly opened file is this store.
     pub(crate) fn require_same(&self, meta: Option<Meta>) -> Attempt<()> {
         if meta.is_some_and(|meta| meta.store == self.meta.store) {
             return Ok(());

@@ -10,7 +10,7 @@ use crate::codec::{Encoder, Table, seal, unseal};
 use crate::fault::{Attempt, Fault};
 use crate::pages::{Pages, Trust};
 
-/// The format of a store that commits by transactions of redb.
+/// The format of a store that commits by redb transactions.
 pub(crate) const FORMAT: u64 = 1;
 
 /// The format of a store that commits to a journal beside the file.
@@ -29,9 +29,10 @@ pub(crate) const PAST: Definition = TableDefinition::new("past");
 /// The tables of a store.
 pub(crate) const ALL: [Definition; 7] = [META, RECORDS, LOGS, ENTRIES, CHUNKS, FEED, PAST];
 
-/// What the rest of this crate needs of a table that can be read.
+/// A table that can be read, as the rest of this crate needs it.
 ///
-/// The first and the last row are looked for by walking: redb's own way to them expects rows on every page, and a damaged one has none.
+/// The first and the last row are found by iterating: redb's own methods for them expect rows on every page, and a
+/// damaged page has none.
 pub(crate) trait Rows: ReadableTable<&'static [u8], &'static [u8]> {
     fn first_row(&self) -> Attempt<Option<Row<'_>>> {
         Ok(self.iter()?.next().transpose()?)
@@ -59,19 +60,20 @@ pub(crate) type WriteTable<'t> = redb::Table<'t, &'static [u8], &'static [u8]>;
 #[derive(Debug)]
 pub(crate) struct Tables<T> {
     pub(crate) meta: T,
-    /// Name to a record that was written since the last compaction.
+    /// Name to a record written since the last compaction.
     pub(crate) records: T,
     pub(crate) logs: T,
     /// (log number, position) to an entry that is not folded yet.
     pub(crate) entries: T,
-    /// (log number, first position, piece) to a piece of a chunk; before them, the pieces of bundles.
+    /// (log number, first position, piece) to a piece of a chunk; before those, the pieces of bundles.
     pub(crate) chunks: T,
     /// Number of a recent commit to what is remembered of it.
     pub(crate) feed: T,
     /// Number of an older commit to what is remembered of it and of those that follow.
     pub(crate) past: T,
     pub(crate) trust: Trust,
-    /// Tables whose first page is damaged, and what that is. redb reads it when a table is opened, for whatever purpose.
+    /// Tables whose first page is damaged, each with the page's offset. redb reads that page whenever a table is
+    /// opened.
     damaged: Vec<(String, u64)>,
 }
 
@@ -83,8 +85,8 @@ impl Tables<ReadTable> {
 
 impl<'t> Tables<WriteTable<'t>> {
     pub(crate) fn write(transaction: &'t WriteTransaction, pages: &Arc<Pages>) -> Attempt<Self> {
-        // A damaged page makes redb panic while it opens a table. Another table that is open then panics too when it is
-        // dropped, and two panics at once end the process. So each is opened alone before.
+        // A damaged page makes redb panic while it opens a table. Another open table then panics too when it is
+        // dropped, and two panics at once end the process. So each table is first opened alone.
         for table in ALL {
             drop(transaction.open_table(table)?);
         }
@@ -116,7 +118,7 @@ impl<T> Tables<T> {
         })
     }
 
-    /// Says that the first page of one of these tables is damaged, if it is so.
+    /// Fails if the first page of one of these tables is damaged.
     pub(crate) fn need(&self, tables: &[Definition], what: impl FnOnce() -> Option<String>) -> Attempt<()> {
         let is_needed = |name: &str| tables.iter().any(|table| table.name() == name);
         match self.damaged.iter().find(|(name, _)| is_needed(name)) {
@@ -126,11 +128,11 @@ impl<T> Tables<T> {
     }
 }
 
-/// What a store says of itself.
+/// A store's description.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Meta {
     pub(crate) store: StoreId,
-    /// The format that it is written in.
+    /// The format in which it is written.
     pub(crate) format: u64,
     /// The oldest format that a program must know to read it.
     pub(crate) readable_from: u64,
@@ -142,7 +144,7 @@ const META_NUMBERS: &[u8] = b"numbers";
 const META_MARK: &[u8] = b"mark";
 
 impl Meta {
-    /// Reads what a store says of itself; `None` if this is another program's redb file.
+    /// Reads a store's description; `None` if this is another program's redb file.
     pub(crate) fn read(transaction: &ReadTransaction) -> Attempt<Option<Self>> {
         let meta = match transaction.open_table(META) {
             Ok(meta) => meta,
@@ -159,7 +161,7 @@ impl Meta {
         Ok(Some(Self { store: StoreId::from_bytes(store), format, readable_from }))
     }
 
-    /// Writes what a store says of itself, and makes its tables.
+    /// Writes a store's description, and creates its tables.
     pub(crate) fn write(self, transaction: &WriteTransaction, pages: &Arc<Pages>) -> Attempt<()> {
         let mut tables = Tables::write(transaction, pages)?;
         let mut format = Encoder::default();
