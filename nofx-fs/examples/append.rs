@@ -1,4 +1,4 @@
-//! Measures durable appends and listing beside a bare loop of write and flush, in the same run.
+//! Measures durable appends and listing, compared with a bare loop of write and flush in the same run.
 //!
 //! `cargo run --release -p nofx-fs --example append -- [FOLDER] [ROUNDS] [MESSAGES]`
 
@@ -27,7 +27,7 @@ async fn main() -> Outcome {
         _ = std::fs::remove_dir_all(&folder);
         std::fs::create_dir_all(&folder)?;
         let store = Store::new(Arc::new(FsBackend::open(&folder.join("store")).await?));
-        // Until segments are used again.
+        // Long enough that segments are reused.
         appends(&store, 0, 12_000.min(3 * messages)).await?;
         let bare = bare(&folder.join("bare"), messages)?;
         let one = backend_alone(&store, messages).await?;

@@ -19,7 +19,7 @@ fn files_damaged_anywhere_are_read_right_or_not_at_all() {
     let runtime = runtime();
     let dir = tempfile::tempdir().unwrap();
     let root = dir.path().join("store");
-    // One that was closed in order, one that was not, and the one of the version that wrote the seeds.
+    // One that was closed cleanly, one that was not, and the one that the version with the seeds wrote.
     let (closed, killed, stored, little) = runtime.block_on(async {
         let mut options = Options::default();
         options.segment_bytes = 64 << 10;
@@ -81,7 +81,7 @@ fn the_seeds_are_read_without_an_error() {
     });
 }
 
-/// The fuzzer once found that it did not.
+/// The fuzzer once found that it did not end.
 #[test]
 fn a_feed_whose_journal_lost_commits_ends() {
     runtime().block_on(async {
@@ -122,7 +122,7 @@ fn seeds_are_written() {
         let backend = FsBackend::open_with(dir.path(), options).await.unwrap();
         Stored::fill_little(&backend).await.unwrap();
         backend.close().await.unwrap();
-        // Locks are nobody's there, and git would not take what a store tells it not to.
+        // Lock files are not needed there, and git would skip what a store tells it to ignore.
         let mut files = seeds(dir.path()).unwrap();
         files.retain(|path, _| !path.to_string_lossy().contains("lock") && !path.ends_with(".gitignore"));
         plant(Path::new(SEEDS), &files).unwrap();

@@ -1,5 +1,5 @@
-//! A store whose host was killed and whose journal is damaged since, read through `Store`: each stream ends, and holds all that
-//! is known.
+//! A store whose host was killed and whose journal was damaged afterwards, read through `Store`: each stream ends, and
+//! returns everything that is known.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -42,7 +42,7 @@ async fn open(root: &Path) -> FsBackend {
     FsBackend::open_with(root, options).await.unwrap()
 }
 
-/// Makes the store, of which one group of the journal is damaged.
+/// Creates the store, with one damaged group in its journal.
 async fn damaged(root: &Path) {
     let made = root.with_extension("made");
     let store = open(&made).await;
@@ -79,7 +79,7 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
-/// Returns what a stream has, and how many errors, all of which name the segment.
+/// Returns the items of a stream and the number of its errors, all of which name the segment.
 async fn all<T>(stream: impl Stream<Item = Result<T>> + Unpin) -> (Vec<T>, usize) {
     let (mut found, mut errors) = (Vec::new(), 0);
     let mut stream = stream.take(1000);

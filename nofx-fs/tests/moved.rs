@@ -1,4 +1,4 @@
-//! A folder that is moved away or replaced under handles of this process, and what is opened in its place.
+//! A folder that is moved away or replaced while this process has handles on it, and what is opened in its place.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -40,7 +40,7 @@ async fn handles_on_a_folder_that_was_moved_stay_with_it_and_new_ones_get_what_i
     moved.close().await.unwrap();
 }
 
-/// Lists the files below a folder, with what they hold.
+/// Lists the files below a folder, with their content.
 fn files(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let mut found = BTreeMap::new();
     for entry in fs::read_dir(folder).unwrap() {
@@ -67,7 +67,7 @@ async fn a_host_that_closes_writes_nothing_over_an_older_copy_in_its_place() {
     old.commit(put("b")).await.unwrap();
     copy.iter().for_each(|(path, bytes)| fs::write(path, bytes).unwrap());
 
-    // What is opened now is the copy, also in this process, which has the store open.
+    // Opening now leads to the copy, even in this process, which has the store open.
     let new = FsBackend::open_with(&at, Options::default()).await.unwrap();
     let keys = ["a", "b", "c"].map(|id| RecordKey::new(Kind::of("note"), id).unwrap());
     let found = new.get(&keys).await.unwrap();

@@ -1,6 +1,6 @@
 //! Several processes on one folder, some of which are killed.
 //!
-//! `NOFX_FS_SECONDS` says how long the long test takes; `NOFX_FS_KILLS` how often a writer is killed.
+//! `NOFX_FS_SECONDS` sets how long the long test takes; `NOFX_FS_KILLS` how often a writer is killed.
 
 #![expect(clippy::unwrap_used, reason = "a test ends where something is not as it should be")]
 
@@ -31,7 +31,7 @@ fn setting(name: &str, default: u64) -> u64 {
     std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
 }
 
-/// The three records and two logs that every batch moves together.
+/// The three records and two logs that every batch changes together.
 struct Fives {
     store: FsBackend,
 }
@@ -59,7 +59,7 @@ impl Fives {
         Ok((first.body.as_str().parse().unwrap(), Expect::At(first.version)))
     }
 
-    /// Commits the next number; `None` if another was quicker.
+    /// Commits the next number; `None` if another process committed first.
     async fn step(&self, told: &str) -> Result<Option<u64>> {
         let (number, expect) = self.number().await?;
         let next = number + 1;
@@ -80,7 +80,7 @@ impl Fives {
         }
     }
 
-    /// Looks at everything, and returns the number.
+    /// Checks everything, and returns the number.
     async fn look(&self) -> Result<u64> {
         let (before, _) = self.number().await?;
         let mut ends = Vec::new();
@@ -100,7 +100,7 @@ impl Fives {
     }
 }
 
-/// What a child does; only ever run by the tests below.
+/// What a child does; only run by the tests below.
 #[tokio::test]
 #[ignore = "run by the other tests, in processes of their own"]
 async fn child() {
@@ -114,7 +114,7 @@ async fn child() {
             for count in 0.. {
                 let name = format!("{}-{count}", std::process::id());
                 match fives.step(&name).await {
-                    // At once, so that a kill leaves no half of a line.
+                    // In one write, so that a kill leaves no partial line.
                     Ok(Some(number)) => told.write_all(format!("{number} {name}\n").as_bytes()).unwrap(),
                     Ok(None) | Err(Error::Locked { .. }) => {}
                     Err(error) => panic!("{error:?}"),
@@ -140,7 +140,7 @@ fn start(folder: &Path, role: &str) -> Child {
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(errors).spawn().unwrap()
 }
 
-/// Checks that what each writer was told is there, and returns how much that is.
+/// Checks that everything acknowledged to a writer is there, and returns how much that is.
 async fn check_told(folder: &Path, fives: &Fives) -> usize {
     let last = fives.look().await.unwrap();
     let mut entries = Vec::new();
@@ -222,7 +222,7 @@ async fn a_killed_writer_loses_nothing_it_was_told() {
     let fives = Fives::open(dir.path()).await.unwrap();
     let told = check_told(dir.path(), &fives).await;
     println!("{rounds} kills, {told} batches acknowledged, 0 lost");
-    // Whoever was killed blocks nobody.
+    // A killed process blocks no other.
     assert!(fives.step("after").await.unwrap().is_some());
 }
 
@@ -244,7 +244,7 @@ async fn a_stopped_writer_is_named_within_the_time_that_one_waits() {
         kill_process(pid, Signal::STOP).unwrap();
         let waited = Deadline::after(Duration::from_secs(20));
         let answer = fives.step("here").await;
-        // Reading goes on meanwhile.
+        // Reading continues all the while.
         fives.look().await.unwrap();
         assert!(!waited.has_passed());
         kill_process(pid, Signal::CONT).unwrap();

@@ -1,6 +1,6 @@
 //! A disk that is really full, and one that really turns read-only, where this machine lets a test mount one.
 //!
-//! `src/tests` has the same with a disk that is only played.
+//! `src/tests` has the same with a simulated disk.
 
 #![expect(clippy::unwrap_used, reason = "a test ends where something is not as it should be")]
 
@@ -17,7 +17,7 @@ use nofx_fs::FsBackend;
 
 /// The folder at which a small disk is mounted, in the process that may use it.
 const DISK: &str = "NOFX_FS_DISK";
-/// What that process tries.
+/// The case that this process runs.
 const CASE: &str = "NOFX_FS_DISK_CASE";
 
 fn main() {
@@ -36,7 +36,7 @@ fn main() {
     libtest_mimic::run(&Arguments::from_args(), trials.into()).exit();
 }
 
-/// Runs a program in a name space of its own, on a small disk of its own.
+/// Runs a program in a separate namespace, on a small disk.
 fn run(case: &str, program: &Path) -> Result<(), String> {
     let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
     let script = "mount -t tmpfs -o size=8m tmpfs \"$1\" && exec \"$2\"";
@@ -66,7 +66,7 @@ async fn play(case: &str, disk: &Path) {
 async fn full(store: &FsBackend, disk: &Path, acknowledged: &mut u64) {
     let path = disk.join("filler");
     let mut filler = File::create(&path).unwrap();
-    // As much as there is room for.
+    // Fills all the room there is.
     while filler.write_all(&[1; 4096]).is_ok() {}
     let mut refused = 0;
     for _ in 0..40 {
@@ -85,12 +85,12 @@ async fn full(store: &FsBackend, disk: &Path, acknowledged: &mut u64) {
 
 async fn read_only(store: &FsBackend, disk: &Path, acknowledged: &mut u64) {
     let mount = |args: &[&str]| assert!(Command::new("mount").args(args).arg(disk).status().unwrap().success());
-    // A disk with files that are open for writing does not turn read-only, but a view of it does.
+    // A disk with files that are open for writing does not turn read-only, but a bind mount of it does.
     mount(&["--bind", disk.to_str().unwrap()]);
     mount(&["-o", "remount,bind,ro"]);
     let mut refused = 0;
     for _ in 0..40 {
-        // What is open can still be written; whatever needs another file is refused.
+        // Open files can still be written; anything that needs another file is refused.
         match append(store, acknowledged).await {
             Ok(()) => {}
             Err(error) => {

@@ -1,6 +1,6 @@
-//! Tasks of one process that commit, follow changes and read while the files are brought up to date without a pause.
+//! Tasks of one process that commit, follow changes and read while the files are constantly brought up to date.
 //!
-//! `NOFX_FS_SECONDS` says how long the test takes.
+//! `NOFX_FS_SECONDS` sets how long the test takes.
 
 #![expect(clippy::unwrap_used, reason = "a test ends where something is not as it should be")]
 
@@ -13,7 +13,7 @@ use nofx_core::{
 };
 use nofx_fs::{FsBackend, Options};
 
-/// No disk takes longer for a single call; a task that waits longer waits for ever.
+/// No disk takes longer for a single call; a task that waits longer waits forever.
 const PATIENCE: Duration = Duration::from_secs(20);
 const WRITERS: usize = 4;
 
@@ -32,7 +32,7 @@ async fn write(store: &FsBackend, writer: usize, length: u64) -> Result<()> {
     store.commit(vec![batch]).await.map(drop)
 }
 
-/// Ends the process, as a test that only failed would wait for the threads that hang.
+/// Ends the process, because a test that only fails would wait for the hanging threads.
 fn hangs(what: &str) -> ! {
     eprintln!("{what} hangs");
     std::process::abort()

@@ -1,4 +1,4 @@
-//! What a workspace promises, on folders of this machine.
+//! What a workspace guarantees, on folders of this machine.
 
 mod common;
 

@@ -1,7 +1,7 @@
-//! Shows what memory a mixed load takes: `cargo run --release -p nofx-redb --example load -- FOLDER SECONDS`.
+//! Shows the memory that a mixed load needs: `cargo run --release -p nofx-redb --example load -- FOLDER SECONDS`.
 //!
-//! Several callers commit and read at once, as agents and their editor do, and all rest for a second every fifteen. Every ten seconds a
-//! line says what the process holds in memory, and how large the file is.
+//! Several callers commit and read concurrently, as agents and their editor do, and all rest for a second every
+//! fifteen. Every ten seconds a line shows the memory of the process and the size of the file.
 
 use std::fs;
 use std::path::Path;
@@ -18,10 +18,10 @@ use nofx_redb::RedbBackend;
 const HISTORY: Kind = Kind::of("history");
 const SESSION: Kind = Kind::of("session");
 
-/// How many callers there are at once.
+/// The number of concurrent callers.
 const CALLERS: u64 = 12;
 
-/// How many sessions they talk in.
+/// The number of sessions that they write to.
 const SESSIONS: u64 = 200;
 
 type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
@@ -59,7 +59,7 @@ async fn run(path: &Path, time: Duration) -> Result {
     Ok(())
 }
 
-/// Returns a number of KiB that Linux tells of this process.
+/// Returns a number of KiB that Linux reports for this process.
 fn status(name: &str) -> Result<u64> {
     let status = fs::read_to_string("/proc/self/status")?;
     let line = status.lines().find_map(|line| line.strip_prefix(name)).ok_or("the system does not say")?;
@@ -79,7 +79,7 @@ async fn caller(store: Arc<RedbBackend>, number: u64, time: Duration, commits: A
         let batch = Batch::new(sources.batch_id());
         match chance.below(100) {
             0..60 => {
-                // Few are long, as files that an agent reads.
+                // A few are long, like files that an agent reads.
                 let length = if chance.below(200) == 0 { 200_000 } else { 100 + chance.below(3000) };
                 let entry = NewEntry { at: Timestamp::from_millis(0), body: chance.body(length)? };
                 store.commit(vec![batch.append(log, vec![entry])]).await?;
@@ -104,7 +104,7 @@ async fn caller(store: Arc<RedbBackend>, number: u64, time: Duration, commits: A
     Ok(())
 }
 
-/// Numbers that look like chance and are the same in each run.
+/// Random-looking numbers that are the same in each run.
 struct Chance(u64);
 
 impl Chance {
@@ -113,7 +113,7 @@ impl Chance {
         (self.0 >> 33) % bound
     }
 
-    /// Returns a message of words, some of which come often.
+    /// Returns a message of words, some of which are frequent.
     fn body(&mut self, length: u64) -> Result<Body> {
         let mut text = String::new();
         while (text.len() as u64) < length {

@@ -1,6 +1,6 @@
-//! Measures what the format page states: `cargo run --release -p nofx-redb --example measure -- FOLDER`.
+//! Measures the figures on the format page: `cargo run --release -p nofx-redb --example measure -- FOLDER`.
 //!
-//! `FOLDER` is searched for prose and code, which messages are made of.
+//! `FOLDER` is searched for prose and code to build messages from.
 
 use std::fs;
 use std::io;
@@ -28,7 +28,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     })
 }
 
-/// Counts what goes to the file.
+/// Counts accesses to the file.
 #[derive(Debug, Default)]
 struct Count {
     writes: AtomicU64,
@@ -89,7 +89,7 @@ impl Text {
 
     /// Returns the next message of about `size` bytes in the conversation `session`.
     fn message(&self, session: usize, number: usize, size: usize) -> Body {
-        // Each session reads on at a place of its own.
+        // Each session reads from a different place.
         let start = (session * 392_111 + number * (size - 110)) % (self.all.len() - size);
         let words: String = self.all[start..start + size - 110].iter().collect();
         let role = if number.is_multiple_of(2) { "user" } else { "assistant" };

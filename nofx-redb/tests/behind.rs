@@ -56,7 +56,7 @@ fn copy_journal(from: &Path, to: &Path) {
     }
 }
 
-/// Returns so many batches that a run is due when they are committed.
+/// Returns enough batches that a run is due when they are committed.
 fn many() -> Vec<Batch> {
     (0..1000).map(|number| batch().append(log("l"), entries(number..number + 1))).collect()
 }
@@ -65,12 +65,12 @@ async fn length(store: &RedbBackend) -> u64 {
     store.heads(&[log("l")]).await.unwrap()[0].length
 }
 
-/// Counts what is written to the file, and makes it fail.
+/// Counts writes to the file, and makes some fail.
 #[derive(Debug)]
 struct Watched {
     changes: AtomicU64,
     is_full: AtomicBool,
-    /// The flush that fails, counted from the next one; none below zero.
+    /// The flush that fails, counted from the next one; none if negative.
     failing_flush: AtomicI64,
 }
 
@@ -138,7 +138,7 @@ async fn a_store_that_is_published_takes_nothing_with_it_that_could_be_parted() 
         store.close().await.unwrap();
         assert!(nofx_redb::publish(&made, &path).await.unwrap());
         assert!(!made.exists() && !journal(&path).exists());
-        // The file holds everything, so it is the store whatever becomes of what was beside it.
+        // The file holds everything, so it is the whole store even if everything beside it is gone.
         fs::remove_dir_all(made.parent().unwrap()).unwrap();
         let store = RedbBackend::open(&path).await.unwrap();
         assert_eq!(store.changes(None, 2000).await.unwrap(), before);
@@ -177,7 +177,7 @@ async fn a_store_is_published_over_nothing_and_over_no_journal_whose_file_is_gon
     }
 }
 
-/// A crash between the journal's beginning and the file's name leaves that.
+/// A crash after the journal was created and before the file was renamed leaves this state.
 #[tokio::test]
 async fn an_empty_journal_of_a_store_that_never_got_its_file_keeps_none_from_being_made() {
     for has_journal in [true, false] {
@@ -212,7 +212,7 @@ async fn who_only_reads_leaves_file_and_journal_as_they_are() {
     let writer = open(&path).await;
     writer.commit(many()).await.unwrap();
     writer.close().await.unwrap();
-    // This is in the journal alone.
+    // This commit is in the journal only.
     let writer = open(&path).await;
     writer.commit(vec![batch().append(log("l"), entries(0..1))]).await.unwrap();
     writer.close().await.unwrap();
@@ -245,7 +245,7 @@ async fn an_older_copy_of_the_file_catches_up_from_the_journal() {
     let first = store.commit(vec![again.clone()]).await.unwrap();
     store.compact().await.unwrap();
     store.close().await.unwrap();
-    // Otherwise this process knows the file, and that it was another.
+    // Otherwise this process remembers the file, and that it was a different one.
     drop(store);
     assert_ne!(fs::read(&path).unwrap(), fs::read(&older).unwrap());
     // The journal still holds what the file lacks; only the tip says that it is not needed.
@@ -391,7 +391,7 @@ async fn damage_in_the_file_is_told_by_what_it_hides_and_the_rest_is_read_and_wr
     assert!(hidden > 0 && seen > 1000, "{hidden} hidden, {seen} seen");
 }
 
-/// Follows a question about records to its end.
+/// Returns all pages of a query for records.
 async fn scanned(store: &dyn PersistenceBackend, mut query: ScanQuery) -> Result<Vec<Record>> {
     let mut found = Vec::new();
     loop {
@@ -453,14 +453,15 @@ struct Cuts(Mutex<Recorded>);
 struct Recorded {
     path: PathBuf,
     durable: Vec<u8>,
-    /// What was written since the last flush: from where on, and what; or a length.
+    /// What was written since the last flush: an offset and the bytes there, or a new length.
     pending: Vec<(u64, Option<Vec<u8>>)>,
     acknowledged: u64,
     dice: u64,
     images: Vec<Cut>,
 }
 
-/// The file, every file of the journal but the tip, which tells nothing in another start, and how much was acknowledged.
+/// The file, every file of the journal except the tip, which means nothing after a restart, and how much was
+/// acknowledged.
 #[derive(Debug)]
 struct Cut {
     file: Vec<u8>,
@@ -474,7 +475,7 @@ impl Recorded {
         (self.dice >> 33).is_multiple_of(n)
     }
 
-    /// Returns what is durable, with each of the sectors that were written since if `keeps` says so.
+    /// Returns what is durable, plus those of the sectors written since for which `keeps` returns true.
     fn with_pending(&mut self, mut keeps: impl FnMut(&mut Self) -> bool) -> Vec<u8> {
         let mut image = self.durable.clone();
         for (offset, bytes) in self.pending.clone() {
@@ -560,7 +561,7 @@ async fn whatever_a_power_cut_leaves_of_a_run_the_journal_has_what_it_lacks() {
 
 const STORE: &str = "NOFX_BEHIND_STORE";
 
-/// Commits groups without end, and says how long the log is once each is durable.
+/// Commits groups without end, and prints the length of the log once each is durable.
 #[tokio::test]
 #[ignore = "runs only as a child of the other tests"]
 async fn commits_without_end() {
@@ -585,7 +586,7 @@ fn child(path: &Path) -> Child {
         .unwrap()
 }
 
-/// Returns the numbers that a child says.
+/// Returns the numbers that a child prints.
 fn heard(child: &mut Child) -> impl Iterator<Item = u64> + use<> {
     let lines = BufReader::new(child.stdout.take().unwrap()).lines();
     lines.map_while(io::Result::ok).filter_map(|line| line.split_once("> ")?.1.parse().ok())
@@ -599,7 +600,7 @@ async fn what_was_acknowledged_before_a_kill_is_there_whatever_was_being_applied
         let mut child = child(&path);
         let mut heard = heard(&mut child);
         let first = heard.next().unwrap();
-        // Nothing is waited for: the clock picks a moment at which the child commits, applies or does both.
+        // Waits for nothing: the clock picks a moment at which the child commits, applies or does both.
         std::thread::sleep(Duration::from_millis(round * 13 % 97));
         child.kill().unwrap();
         child.wait().unwrap();
@@ -637,7 +638,7 @@ async fn a_process_that_is_stopped_while_it_commits_keeps_no_one_from_reading() 
     let signal = |signal: &str| {
         assert!(Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap().success());
     };
-    // It makes the store.
+    // The child creates the store.
     heard.next().unwrap();
     let store = open_with(&path, |options| {
         options.journal = true;
@@ -650,7 +651,7 @@ async fn a_process_that_is_stopped_while_it_commits_keeps_no_one_from_reading() 
         let found = store.heads(&[log("l")]).await;
         match found {
             Ok(heads) => assert!(heads[0].length >= acknowledged),
-            // For some microseconds of each application the file's header is being written.
+            // The file's header is being written for some microseconds each time commits are applied.
             Err(error) => assert_eq!(error.code(), "locked", "{error}"),
         }
         match store.commit(vec![batch()]).await {

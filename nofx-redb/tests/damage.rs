@@ -1,4 +1,4 @@
-//! Files that are damaged, foreign, of another version, or gone.
+//! Files that are damaged, foreign, of another version, or missing.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common;
@@ -23,7 +23,7 @@ fn database(path: &Path) -> Database {
     redb::Builder::new().set_concurrency_mode(ConcurrencyMode::SingleWriter).open(path).unwrap()
 }
 
-/// Changes one byte of a value: of the row with this number, counted from the first.
+/// Changes one byte of the value in a row of a table, counted from the first.
 fn flip(path: &Path, name: &str, row: usize) {
     let database = database(path);
     let transaction = database.begin_write().unwrap();
@@ -93,7 +93,7 @@ async fn a_damaged_bundle_is_named_and_concerns_only_its_records() {
     let puts = (0..200).map(|n| batch().put(record(&format!("{n:03}")), Expect::Any, long(n).body));
     store.commit(puts.collect()).await.unwrap();
     store.compact().await.unwrap();
-    // Rows that hide what the first bundle has.
+    // Rows that hide records of the first bundle.
     let hiding = batch().put(record("001"), Expect::Any, body("1")).delete(record("002"), Expect::Any);
     store.commit(vec![hiding]).await.unwrap();
     store.close().await.unwrap();
@@ -306,7 +306,7 @@ async fn any_flipped_byte_is_answered_and_no_wrong_text_is_returned() {
     for round in 0..120 {
         let path = dir.path().join(format!("{round}.redb"));
         let mut bytes = whole.clone();
-        // A number with no common divisor with the length visits the whole file.
+        // A step that has no common divisor with the length visits the whole file.
         let at = round * 104_729 % bytes.len();
         bytes[at] ^= 1 << (round % 8);
         fs::write(&path, bytes).unwrap();
@@ -334,7 +334,7 @@ async fn any_flipped_byte_is_answered_and_no_wrong_text_is_returned() {
     assert!(corrupt > 10, "{corrupt}");
 }
 
-/// By hand, with a store in a folder that is mounted for reading only.
+/// Run by hand, with a store in a folder on a read-only mount.
 #[tokio::test]
 #[ignore = "needs a store on a read-only file system, named by NOFX_REDB_READ_ONLY"]
 async fn a_store_on_a_read_only_file_system_is_read() {
@@ -371,7 +371,7 @@ async fn a_later_format_of_redb_is_too_new_and_an_earlier_one_is_no_store() {
     let error = RedbBackend::open(&path).await.unwrap_err();
     assert!(error.code() == "too-new" && error.to_string().contains("a.redb"), "{error}");
     assert_eq!(fs::read(&path).unwrap(), bytes);
-    // An earlier one is another program's, or was damaged in one bit.
+    // An earlier version is another program's file, or has one damaged bit.
     (bytes[64], bytes[192]) = (3, 3);
     for slot in [64, 192] {
         bytes[slot] = 2;
@@ -388,7 +388,7 @@ async fn a_handle_that_only_reads_repairs_nothing_and_keeps_no_other_from_it() {
     for first_reads in [true, false] {
         let dir = tempfile::tempdir().unwrap();
         let (path, killed) = (dir.path().join("a.redb"), dir.path().join("b.redb"));
-        // As a writer that was killed leaves it.
+        // As a killed writer leaves it.
         let store = open(&path).await;
         store.commit(vec![batch().put(record("a"), Expect::Any, body("1"))]).await.unwrap();
         fs::copy(&path, &killed).unwrap();
@@ -451,7 +451,7 @@ async fn a_codec_of_a_newer_version_is_too_new_and_concerns_only_its_value() {
     assert_eq!(store.get(&[record("a")]).await.unwrap_err().code(), "too-new");
 }
 
-/// Makes each flush take a while, so that commits gather.
+/// Makes each flush take a while, so that commits accumulate.
 #[derive(Debug)]
 struct Slow;
 
@@ -491,7 +491,7 @@ async fn with_journal(path: &Path) -> RedbBackend {
     open_with(path, |options| options.journal = true).await
 }
 
-/// Commits three batches that stay in the journal, and damages the one in the middle.
+/// Commits three batches that stay in the journal, and damages the middle one.
 async fn with_damaged_journal(path: &Path) {
     let store = with_journal(path).await;
     for (at, id) in (0..).zip(["ada", "bob", "cyd"]) {
@@ -532,7 +532,7 @@ async fn a_damaged_frame_of_the_journal_hides_what_it_was_about_until_it_is_give
     assert_eq!(store.journal_damage().await.unwrap(), None);
     assert_eq!(store.repair_journal(false).await.unwrap(), Repaired::default());
 
-    // The log goes on behind what is missing, in rows and also when there are so many that they would be folded.
+    // The log continues after the missing part, in rows, even when there are enough of them to be folded.
     for at in 3..600 {
         store.commit(vec![batch().append(log("l"), entries(at..at + 1))]).await.unwrap();
     }

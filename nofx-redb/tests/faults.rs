@@ -1,4 +1,4 @@
-//! What happens when the file does not do what it should.
+//! Failures of the file.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common;
@@ -19,7 +19,7 @@ struct Faults {
     flushes: AtomicU64,
     /// Bytes written since the last flush.
     unflushed: AtomicU64,
-    /// The flush that fails, counted from the next one; none below zero.
+    /// The flush that fails, counted from the next one; none if negative.
     failing_flush: AtomicI64,
     full: AtomicBool,
 }
@@ -67,7 +67,7 @@ async fn each_commit_is_flushed_before_it_is_acknowledged() {
         store.commit(vec![batch().append(log("l"), entries(number..number + 1))]).await.unwrap();
         let (bytes, flushes) = faults.take();
         assert!(bytes > 0 && flushes >= 2, "{bytes} bytes and {flushes} flushes in commit {number}");
-        // Only the header may follow the last flush: that the commit is no longer in doubt.
+        // Only the header may follow the last flush, with the flag that the commit is no longer in doubt.
         let unflushed = faults.unflushed.load(Ordering::SeqCst);
         assert!(unflushed <= 320, "{unflushed} bytes without a flush after commit {number}");
     }
@@ -83,7 +83,7 @@ async fn the_last_append_writes_what_the_first_one_did() {
         let entry = nofx_core::NewEntry { at: nofx_core::Timestamp::from_millis(1), body: text.clone() };
         batch().append(log("l"), vec![entry])
     };
-    // The median of 32, because now and then rows are folded.
+    // The median of 32, because rows are folded now and then.
     let measure = async || {
         let mut measured = Vec::new();
         for _ in 0..32 {
@@ -161,7 +161,7 @@ async fn a_fault_at_any_access_loses_nothing_that_was_acknowledged() {
             match store.commit(vec![append.clone()]).await {
                 Ok(_) => {}
                 Err(error) => {
-                    // Unavailable when the file was opened or made longer: nothing had happened yet.
+                    // Unavailable if it failed while the file was opened or extended: nothing had happened yet.
                     assert!(matches!(error.code(), "unknown" | "unavailable"), "{error}");
                     store.commit(vec![append]).await.unwrap();
                 }
@@ -174,7 +174,8 @@ async fn a_fault_at_any_access_loses_nothing_that_was_acknowledged() {
     }
 }
 
-/// By hand: `mount -t tmpfs -o size=3M tmpfs /mnt && NOFX_REDB_SMALL=/mnt cargo test -p nofx-redb --test faults -- --ignored`.
+/// Run by hand: `mount -t tmpfs -o size=3M tmpfs /mnt && NOFX_REDB_SMALL=/mnt cargo test -p nofx-redb --test faults --
+/// --ignored`.
 #[tokio::test]
 #[ignore = "needs a file system of a few megabytes, named by NOFX_REDB_SMALL"]
 async fn a_disk_that_is_really_full_is_told_and_loses_nothing() {

@@ -21,7 +21,7 @@ fn a_file_damaged_anywhere_is_read_right_or_not_at_all() {
     let runtime = runtime();
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("store.redb");
-    // One that was closed in order, one that was not, and those of the version that wrote the seeds.
+    // One that was closed cleanly, one that was not, and those that the version with the seeds wrote.
     let (closed, killed, stored, little) = runtime.block_on(async {
         let backend = RedbBackend::open(&path).await.unwrap();
         let stored = Stored::fill(&backend).await.unwrap();
@@ -40,7 +40,7 @@ fn a_file_damaged_anywhere_is_read_right_or_not_at_all() {
             _ => (seeds[mutator.below(seeds.len())].clone(), &little),
         };
         mutator.mutate(&mut bytes);
-        // Another file each time: the process remembers those that it has open.
+        // A different file each time: the process remembers those that it has open.
         let path = dir.path().join(format!("{seed}.redb"));
         fs::write(&path, bytes).unwrap();
         runtime.block_on(async {
@@ -70,14 +70,14 @@ fn the_seeds_are_read_without_an_error() {
     });
 }
 
-/// Found by the fuzzer: redb panics while it opens a table whose description is damaged, and panicked again where it dropped
-/// another one that was open, which ended the process.
+/// Found by the fuzzer: redb panics while it opens a table whose description is damaged, and panicked again when
+/// another open table was dropped, which ended the process.
 #[test]
 fn a_damaged_description_of_a_table_ends_no_process() {
     let runtime = runtime();
     let dir = tempfile::tempdir().unwrap();
     let whole = fs::read(Path::new(SEEDS).join("closed.redb")).unwrap();
-    // Before the name of a type, which each table has for its keys and its values, stands what kind of type it is.
+    // Each table has a type for its keys and one for its values. The name of each follows a byte for the kind of type.
     let type_name = b"&[u8]".as_slice();
     let mut tried = 0;
     for at in (1..whole.len()).filter(|at| whole.get(*at..).is_some_and(|rest| rest.starts_with(type_name))) {

@@ -1,4 +1,4 @@
-//! Who only reads leaves no trace, waits for no writer, and sees what the next writer goes on from.
+//! Readers leave no trace, wait for no writer, and see the state from which the next writer continues.
 #![cfg(unix)]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -19,7 +19,7 @@ use common::{batch, body, entries, log, open, open_with, record};
 use nofx_core::{Expect, KeyQuery, LogQuery, Outcome, PersistenceBackend};
 use nofx_redb::{Access, Options, Probe, RedbBackend};
 
-/// Counts what happens to the file.
+/// Counts accesses to the file.
 #[derive(Debug, Default)]
 struct Counting {
     read: AtomicU64,
@@ -47,7 +47,7 @@ fn text(n: u64) -> String {
     format!("\"{n:05} {}\"", (0..20).map(|at| format!("{:x} ", (n + 1) * (at + 7) * 2_654_435_761)).collect::<String>())
 }
 
-/// A store with so many sessions, in a folder of its own.
+/// A store with this many records, in a folder of its own.
 async fn filled(path: &Path, records: u64) -> RedbBackend {
     let store = open_with(path, |options| options.idle = Duration::from_secs(600)).await;
     for first in (0..records).step_by(100) {
@@ -58,7 +58,7 @@ async fn filled(path: &Path, records: u64) -> RedbBackend {
     store
 }
 
-/// All that can be seen of a folder from outside, but when its files were read.
+/// Everything that can be seen of a folder from outside, except when its files were read.
 fn seen(folder: &Path) -> Vec<(PathBuf, Vec<u8>, i64, i64, u32, u32)> {
     let mut seen: Vec<_> = fs::read_dir(folder)
         .unwrap()
@@ -89,7 +89,7 @@ async fn looks(path: &Path, probe: Option<Arc<dyn Probe>>, records: u64) {
 
 #[tokio::test]
 async fn who_reads_writes_nothing_and_reads_little_whatever_state_the_file_is_in() {
-    // Below and above the sizes at which closing once looked for gaps.
+    // Below and above the sizes at which closing used to check for gaps.
     for records in [100, 3000] {
         for state in ["closed", "in use", "killed"] {
             let dir = tempfile::tempdir().unwrap();
@@ -108,7 +108,7 @@ async fn who_reads_writes_nothing_and_reads_little_whatever_state_the_file_is_in
             let length = fs::metadata(&path).unwrap().len();
             assert_eq!(length > 256 << 10, records > 1000, "{length}");
             let before = seen(dir.path());
-            // Another name for the same file, so that it is opened apart from the writer.
+            // Another name for the same file, so that it is opened separately from the writer.
             let folder = tempfile::tempdir_in(dir.path().parent().unwrap()).unwrap();
             let other = folder.path().join("b.redb");
             fs::hard_link(&path, &other).unwrap();
@@ -162,7 +162,7 @@ async fn another_user_who_may_only_read_the_file_reads_it() {
     }
 }
 
-/// Does something once, in the middle of the first access of a kind after it was armed.
+/// Runs something once, in the middle of the first access of a kind after it was armed.
 struct Meanwhile {
     is_armed: AtomicBool,
     when: fn(&Access<'_>) -> bool,
@@ -193,7 +193,7 @@ impl Probe for Meanwhile {
     }
 }
 
-/// Waits for something on a thread and a runtime of its own.
+/// Waits for something on a separate thread and runtime.
 fn apart(act: impl Future<Output = ()> + Send + 'static) {
     let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     std::thread::spawn(move || runtime().block_on(act)).join().unwrap();
@@ -266,7 +266,7 @@ async fn what_is_read_after_a_kill_is_what_the_next_writer_goes_on_from() {
             });
         }
     };
-    // The flush behind the write of the header that makes the commit the newest one.
+    // The flush after the write of the header that makes the commit the newest one.
     static IS_NEWEST: AtomicBool = AtomicBool::new(false);
     let meanwhile = Meanwhile::new(
         |access| match access {
@@ -292,7 +292,7 @@ async fn what_is_read_after_a_kill_is_what_the_next_writer_goes_on_from() {
     assert_eq!(killed.read(&LogQuery::oldest_first(log("l"), 10)).await.unwrap().items.len(), 4);
 }
 
-/// Says of each lock that there are none on this file system.
+/// Answers each lock as a file system without locks does.
 #[derive(Debug)]
 struct NoLocks(i32);
 

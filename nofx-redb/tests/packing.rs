@@ -1,4 +1,4 @@
-//! A store that was filled is laid down again in a new file.
+//! Packing: a filled store is rewritten into a new file.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common;
@@ -10,7 +10,7 @@ use common::{batch, body, entries, log, open, open_with, record};
 use nofx_core::{Changes, Expect, LogEntry, LogHead, LogQuery, LogScan, PersistenceBackend, Record, ScanQuery};
 use nofx_redb::{RedbBackend, pack};
 
-/// All that a store holds.
+/// Everything that a store holds.
 type Content = (Vec<Record>, Vec<LogHead>, Vec<LogEntry>, Changes);
 
 async fn content(store: &RedbBackend) -> Content {
@@ -23,7 +23,7 @@ async fn content(store: &RedbBackend) -> Content {
     (records, heads, all, store.changes(None, 10_000).await.unwrap())
 }
 
-/// Makes a store with rows, chunks and gaps.
+/// Creates a store with rows, chunks and gaps.
 async fn filled(path: &Path, has_journal: bool) -> Content {
     let store = open_with(path, |options| options.journal = has_journal).await;
     for n in 0..300_u64 {
@@ -51,7 +51,7 @@ async fn a_packed_store_holds_the_same_in_fewer_bytes_and_goes_on() {
         "{length} bytes, then {}",
         fs::metadata(&path).unwrap().len()
     );
-    // It is another file now, which a handle on the old one finds.
+    // The path leads to a different file now, and a handle on the old one notices.
     assert_eq!(open_before.commit(vec![batch().append(log("1"), entries(0..1))]).await.unwrap_err().code(), "replaced");
     open_before.close().await.unwrap();
 
@@ -74,7 +74,7 @@ async fn a_packed_store_with_a_journal_takes_the_rest_from_that_and_goes_on_with
     filled(&path, true).await;
     let store = open(&path).await;
     store.compact().await.unwrap();
-    // This is in the journal alone.
+    // This commit is in the journal only.
     store.commit(vec![batch().append(log("late"), entries(0..1))]).await.unwrap();
     let before = content(&store).await;
     pack(&path).await.unwrap();
@@ -116,7 +116,7 @@ async fn a_store_with_a_damaged_page_is_not_packed_and_stays_as_it_was() {
         damaged[at] ^= 16;
         fs::write(&path, &damaged).unwrap();
         match pack(&path).await {
-            // A page that is free, or of which redb makes the content again.
+            // The page is free, or redb rewrites its content.
             Ok(()) => {
                 let store = open(&path).await;
                 assert_eq!(content(&store).await, before, "byte {at}");

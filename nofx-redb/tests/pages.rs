@@ -1,4 +1,5 @@
-//! Pages of the file that are damaged: what was on them is told as damaged, never as absent, and everything else is there.
+//! Damaged pages of the file: what was on them is reported as damaged, never as absent, and everything else can be
+//! read.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common;
@@ -18,14 +19,14 @@ use redb::{ReadableDatabase, ReadableTable};
 
 const PAGE: usize = 4096;
 
-/// Everything that a store says it has, and how many things of it cannot be read.
+/// Everything that a store returns, and how many items cannot be read.
 #[derive(Debug, Default, PartialEq)]
 struct Contents {
     things: BTreeMap<String, String>,
     errors: Vec<String>,
 }
 
-/// Reads everything as programs do. Panics where reading does not end.
+/// Reads everything as programs do. Panics if reading does not end.
 async fn contents(store: &Store) -> Contents {
     let mut contents = Contents::default();
     let mut steps = 0;
@@ -72,7 +73,7 @@ async fn contents(store: &Store) -> Contents {
     contents
 }
 
-/// A small store that has everything a file can have: bundles, chunks, rows of each kind.
+/// A small store with everything that a file can contain: bundles, chunks, rows of each kind.
 async fn small(path: &Path) {
     let store = open(path).await;
     let put = |n: u64| batch().put(record(&format!("{n:03}")), Expect::Any, body(&format!("\"needle {n:05}\"")));
@@ -89,12 +90,12 @@ async fn small(path: &Path) {
 
 static PANICS: AtomicUsize = AtomicUsize::new(0);
 
-/// Reads and writes each of so many damaged copies of a store.
+/// Reads and writes each of many damaged copies of a store.
 ///
-/// More of them: `NOFX_REDB_EVERY=37 cargo nextest run -p nofx-redb --test pages --no-capture`.
+/// To test more copies: `NOFX_REDB_EVERY=37 cargo nextest run -p nofx-redb --test pages --no-capture`.
 #[tokio::test]
 async fn whichever_byte_is_flipped_nothing_is_missing_without_a_word() {
-    // Before a store is opened, so that it hears what is printed.
+    // Set before a store is opened, so that it sees what is printed.
     let before = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
         PANICS.fetch_add(1, Ordering::SeqCst);
@@ -133,7 +134,7 @@ async fn whichever_byte_is_flipped_nothing_is_missing_without_a_word() {
                     assert!(!backend.check().await.unwrap().is_empty(), "byte {at} is not found by a check");
                     told += 1;
                 }
-                // Whatever a commit says of a session, what was there is there, or told.
+                // Whatever a commit returns, existing content of a session is there, or reported as damaged.
                 let append = batch().append(log("log 3"), entries(0..1)).put(record("005"), Expect::Any, body("1"));
                 let committed = backend.commit(vec![append]).await;
                 if let Err(error) = &committed {
@@ -202,13 +203,13 @@ async fn a_torn_copy_is_damaged_and_what_it_still_has_is_read() {
     assert!(refused > 0 && read > 0, "{refused} refused, {read} read");
 }
 
-/// Flips a bit on each page that holds a text, and returns how many there are; some may be free.
+/// Flips a bit on each page that contains a text, and returns how many such pages there are; some may be free.
 fn damage_pages_with(path: &Path, text: &[u8], kind: u8) -> usize {
     let mut bytes = fs::read(path).unwrap();
     let mut count = 0;
     for page in bytes.chunks_mut(PAGE).skip(1) {
         if page[0] == kind && page.windows(text.len()).any(|window| window == text) {
-            // In the number of rows, the first key's end, or what a branch says of its first child.
+            // In the number of rows, the first key's end, or the branch's entry for its first child.
             page[8] ^= 1;
             count += 1;
         }
@@ -240,7 +241,7 @@ async fn a_damaged_page_hides_its_rows_and_no_others_and_they_cannot_be_overwrit
     assert_eq!(found.errors.len(), 1, "{:?}", found.errors);
     let error = &found.errors[0];
     assert!(error.contains("the page at byte ") && error.contains("a.redb"), "{error}");
-    // Everything that is not there is named as damaged, one by one.
+    // Every missing record is reported as damaged, one by one.
     let mut hidden = 0;
     for number in 0..2000 {
         let id = format!("{number:04}");
@@ -259,12 +260,12 @@ async fn a_damaged_page_hides_its_rows_and_no_others_and_they_cannot_be_overwrit
         check.len() == 1 && check[0].hides && error.contains(&format!("the page at byte {} of", check[0].at)),
         "{check:?}"
     );
-    // There is nothing to repair it from, and trying that costs nothing.
+    // There is nothing to repair it from, and trying does no harm.
     assert!(!backend.repair().await.unwrap());
     for expect in [Expect::Any, Expect::Absent] {
         let over = backend.commit(vec![batch().put(record("1000"), expect, body("1"))]).await.unwrap_err();
         assert!(over.code() == "corrupt" && over.to_string().contains("1000"), "{over}");
-        // Others are written as ever.
+        // Others are written as usual.
         let put = batch().put(record("0000"), Expect::Any, body("1")).append(log("l"), entries(0..1));
         assert!(matches!(backend.commit(vec![put]).await.unwrap()[0], Outcome::Committed(_)));
     }
@@ -272,7 +273,7 @@ async fn a_damaged_page_hides_its_rows_and_no_others_and_they_cannot_be_overwrit
     assert_eq!(backend.compact().await.unwrap_err().code(), "corrupt");
     backend.close().await.unwrap();
     drop(backend);
-    // The damaged page is still what it was, so that a better tool may find something on it.
+    // The damaged page is unchanged, so that a better tool may recover something from it.
     let after = fs::read(&path).unwrap();
     let page = |bytes: &[u8]| {
         let needle: &[u8] = b"needle 01000";
@@ -295,7 +296,7 @@ async fn one_flipped_bit_of_a_branch_hides_nothing_or_one_page_below_it() {
     large(&path).await;
     let whole = fs::read(&path).unwrap();
     let (mut mended, mut hid) = (0, 0);
-    // What it is, how many there are, checksums, numbers, and keys: everything that is used.
+    // The kind of page, the number of keys, checksums, page numbers, and keys: every part that is used.
     for at in [0, 1, 2, 3, 5].into_iter().chain((8..1400).step_by(61)) {
         let path = dir.path().join(format!("{at}.redb"));
         let mut bytes = whole.clone();
@@ -321,7 +322,7 @@ async fn one_flipped_bit_of_a_branch_hides_nothing_or_one_page_below_it() {
                 Err(error) => assert!(error.code() == "corrupt" && missing > 0, "{error}"),
             }
         }
-        // What is written goes the right way, and the branch is then a new one.
+        // Writes find the right page, and the branch is then a new one.
         let put = |n: u64| batch().put(record(&format!("{n:04} new")), Expect::Absent, body("1"));
         if missing == 0 {
             backend.commit((0..2000).step_by(100).map(put).collect()).await.unwrap();
@@ -364,7 +365,7 @@ async fn a_branch_that_is_lost_hides_what_it_leads_to_and_no_walk_goes_in_a_circ
     assert!(!backend.check().await.unwrap().is_empty());
 }
 
-/// Returns the rows of a table as redb has them.
+/// Returns the rows of a table as redb stores them.
 fn rows(path: &Path, table: &str) -> Vec<(Vec<u8>, Vec<u8>)> {
     let database = redb::Builder::new().set_concurrency_mode(redb::ConcurrencyMode::SingleWriter).open(path).unwrap();
     let transaction = database.begin_read().unwrap();
@@ -375,18 +376,18 @@ fn rows(path: &Path, table: &str) -> Vec<(Vec<u8>, Vec<u8>)> {
     table.iter().unwrap().map(|found| row(found.unwrap())).collect()
 }
 
-/// Returns how far a file with a journal holds what was committed.
+/// Returns the mark: how far a file with a journal holds what was committed.
 fn mark(path: &Path) -> Option<Vec<u8>> {
     rows(path, "nofx").into_iter().find(|(key, _)| key == b"mark").map(|(_, mark)| mark)
 }
 
-/// With a journal, wherever in its table the page is.
+/// With and without a journal, wherever in its table the page is.
 #[tokio::test]
 async fn commits_go_on_although_a_page_of_what_is_remembered_is_damaged() {
     for (journal, part) in [(false, 0), (true, 0), (true, 1), (true, 2)] {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("a.redb");
-        // The file follows each commit to the journal at once.
+        // The file immediately follows each commit to the journal.
         let open = || open_with(&path, |options| (options.journal, options.apply_after) = (journal, Duration::ZERO));
         let store = open().await;
         let mut all = Vec::new();
@@ -400,7 +401,7 @@ async fn commits_go_on_although_a_page_of_what_is_remembered_is_damaged() {
         let newest = page.newest;
         store.close().await.unwrap();
         drop(store);
-        // The page with one row of `past`, each of which has the batch ids of so many commits.
+        // The page with one row of `past`. Each row has the batch ids of this many commits.
         const TOGETHER: usize = 128;
         let past = rows(&path, "past");
         assert!(past.len() > 4, "{}", past.len());
@@ -425,7 +426,7 @@ async fn commits_go_on_although_a_page_of_what_is_remembered_is_damaged() {
             let backend = Arc::new(open().await);
             let store = Store::new(backend.clone());
             for number in 0..2 {
-                // In one group with what is new, what is still remembered is answered as the first time.
+                // In a group with new batches, remembered ones get the same outcome as the first time.
                 let (mut group, expected): (Vec<_>, Vec<_>) = known.iter().step_by(7).cloned().unzip();
                 let new: Vec<_> = (0..150).map(|at| batch().append(log("other"), entries(at..at + 1))).collect();
                 group.extend(new.clone());

@@ -42,7 +42,7 @@ impl Player {
         writeln!(self.to, "{line}").unwrap();
     }
 
-    /// Returns the next number that the child says; `None` when it has ended.
+    /// Returns the next number that the child prints; `None` when it has ended.
     fn heard(&mut self) -> Option<u64> {
         loop {
             let line = self.from.next()?.ok()?;
@@ -62,7 +62,7 @@ impl Player {
         assert!(self.child.wait().unwrap().success());
     }
 
-    /// Ends the child at once. Returns the last number that it said.
+    /// Kills the child. Returns the last number that it printed.
     fn kill(mut self) -> Option<u64> {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
@@ -95,7 +95,7 @@ async fn plays_a_role() {
     }
 }
 
-/// Appends one entry for each line it is told, and says how long the log was before.
+/// Appends one entry for each line of input, and prints the previous length of the log.
 async fn in_turn(path: &Path) {
     let store = open(path).await;
     for _ in std::io::stdin().lines() {
@@ -106,7 +106,7 @@ async fn in_turn(path: &Path) {
     store.close().await.unwrap();
 }
 
-/// Adds one to a counter a hundred times, in competition with others.
+/// Increments a counter a hundred times, in competition with others.
 async fn counter(path: &Path) {
     let store = open_with(path, |options| options.lock_wait = Duration::from_secs(30)).await;
     for _ in 0..50 {
@@ -125,7 +125,7 @@ async fn counter(path: &Path) {
     store.close().await.unwrap();
 }
 
-/// Appends without end, and says each position once it is durable.
+/// Appends without end, and prints each position once it is durable.
 async fn writer(path: &Path) {
     let store = open(path).await;
     let mut length = store.heads(&[log("l")]).await.unwrap()[0].length;
@@ -141,7 +141,7 @@ async fn writer(path: &Path) {
     }
 }
 
-/// Writes and reads a body of 10 MB and a log of 100,000 entries, and says the most memory that this took, in KiB.
+/// Writes and reads a body of 10 MB and a log of 100,000 entries, and prints the peak memory in KiB.
 async fn large(store: RedbBackend) {
     let mut digits = String::from("\"");
     let mut state = 1_u64;
@@ -252,7 +252,8 @@ async fn a_stopped_writer_is_named_and_does_not_keep_others_from_reading() {
     let is_named =
         move |error: &Error| matches!(error, Error::Locked { holder: Some(holder), .. } if holder.pid == pid);
     let add = || store.commit(vec![batch().append(log("other"), entries(0..1))]);
-    // For some microseconds of each commit nobody can read. It is not stopped then again and again.
+    // For some microseconds of each commit the file cannot be read. A child that was stopped then is continued and
+    // stopped again.
     let mut stops = 0;
     let found = loop {
         stops += 1;
@@ -260,7 +261,7 @@ async fn a_stopped_writer_is_named_and_does_not_keep_others_from_reading() {
         let timer = Deadline::after(Duration::MAX);
         let refused = add().await;
         let waited = timer.elapsed();
-        // It may have been stopped between two of its turns, or with the turnstile in its hand.
+        // It may have been stopped between two turns, or while it held the turnstile.
         if let Err(error) = refused {
             assert!(is_named(&error), "{error}");
             assert!(waited >= Duration::from_millis(450), "{waited:?}");
@@ -273,7 +274,7 @@ async fn a_stopped_writer_is_named_and_does_not_keep_others_from_reading() {
     };
     assert!(found.length >= 10);
     other.signal("-CONT");
-    // It waits half a second only, and on a busy disk a turn of the other may take longer.
+    // The wait is only half a second, and on a busy disk a turn of the other process may take longer.
     let patience = Deadline::after(Duration::from_secs(30));
     loop {
         match add().await {

@@ -1,4 +1,4 @@
-//! How many read at once in one process.
+//! How many reads run concurrently in one process.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common;
@@ -16,7 +16,7 @@ use nofx_redb::{Access, Probe};
 #[cfg(unix)]
 use redb::{StorageBackend, backends::FileBackend};
 
-/// Counts the reads of the file that happen at the same moment, each of which takes its time.
+/// Counts the concurrent reads of the file, each of which takes a while.
 #[derive(Debug, Default)]
 struct AtOnce {
     now: AtomicUsize,
@@ -57,7 +57,7 @@ async fn however_many_ask_two_read_at_once() {
         tokio::spawn(async move { store.read(&LogQuery::oldest_first(log(&format!("log-{number}")), 1000)).await })
     };
     let asked: Vec<_> = (0..64).map(ask).collect();
-    // A caller who stops waiting does not hold up others.
+    // A caller that stops waiting does not delay others.
     asked[0].abort();
     for answer in asked.into_iter().skip(1) {
         assert_eq!(answer.await.unwrap().unwrap().items.len(), 200);
@@ -67,7 +67,7 @@ async fn however_many_ask_two_read_at_once() {
     store.close().await.unwrap();
 }
 
-/// As a process that was stopped while it wrote the header: it holds a lock that every read takes.
+/// Like a process that was stopped while it wrote the header: it holds a lock that every read takes.
 #[tokio::test(flavor = "multi_thread")]
 #[cfg(unix)]
 async fn reads_of_a_store_that_a_stopped_process_holds_do_not_hold_up_those_of_another() {

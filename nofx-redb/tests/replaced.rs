@@ -1,4 +1,5 @@
-//! A store that is replaced by an older copy of itself while it is open: nothing is acknowledged that could not be read again.
+//! A store that is replaced by an older copy of itself while it is open: nothing is acknowledged that could not be read
+//! again.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common;
@@ -18,14 +19,14 @@ async fn an_older_copy_in_place_of_an_open_store_is_noticed_and_not_written_to()
                 let case = format!("writer {is_writer}, in place {in_place}, reads first {reads_first}");
                 let dir = tempfile::tempdir().unwrap();
                 let path = dir.path().join("a.redb");
-                // One that keeps the file open for writing, or gave it back.
+                // One that keeps the file open for writing, or one that gave the role back.
                 let idle = Duration::from_millis(if is_writer { 600_000 } else { 1 });
                 let append = |number: u64| vec![batch().append_at(log("l"), number, entries(number..number + 1))];
                 let store = open_with(&path, |options| options.idle = idle).await;
                 store.commit(append(0)).await.unwrap();
                 let other = dir.path().join("older.redb");
                 fs::copy(&path, &other).unwrap();
-                // The copy as one that is whole: opened, and closed in order.
+                // An intact copy: opened, and closed cleanly.
                 let older = open(&other).await;
                 older.commit(append(1)).await.unwrap();
                 older.close().await.unwrap();
@@ -40,7 +41,7 @@ async fn an_older_copy_in_place_of_an_open_store_is_noticed_and_not_written_to()
                     true => fs::write(&path, &bytes).unwrap(),
                     false => put(&other, &path),
                 }
-                // A writer reads what it has in memory until it looks.
+                // A writer reads from its memory until it checks the file.
                 if reads_first && !(is_writer && in_place) {
                     let error = store.heads(&[log("l")]).await.unwrap_err();
                     assert!(error.code() == "replaced" && error.to_string().contains("a.redb"), "{case}: {error}");
@@ -54,7 +55,7 @@ async fn an_older_copy_in_place_of_an_open_store_is_noticed_and_not_written_to()
                 _ = store.close().await;
                 drop(store);
                 assert!(fs::read(&path).unwrap() == bytes, "{case}: the copy was written to");
-                // Whoever opens it again goes on from there.
+                // A new handle continues from there.
                 let again = open(&path).await;
                 assert_eq!(again.heads(&[log("l")]).await.unwrap()[0].length, 2, "{case}");
                 assert!(matches!(again.commit(append(2)).await.unwrap()[0], Outcome::Committed(_)), "{case}");
@@ -64,10 +65,10 @@ async fn an_older_copy_in_place_of_an_open_store_is_noticed_and_not_written_to()
     }
 }
 
-/// Another copy went on by itself, so that it has as many commits or more.
+/// The copy was written to separately, so that it has as many commits or more.
 #[tokio::test]
 async fn a_copy_that_went_another_way_is_noticed_before_anything_is_committed() {
-    // The number of the host's commit is a row of the feed's, or was taken together with others.
+    // The host's commit is a row of the feed, or was combined with others.
     for further in [20, 300] {
         a_copy_that_went_on_is_noticed(further).await;
     }
@@ -129,7 +130,7 @@ async fn who_only_reads_does_not_go_on_with_a_copy_that_went_another_way() {
     }
 }
 
-/// Puts a file in the place of one that may be open: in two steps where one is refused, as wine does.
+/// Replaces a file that may be open: in two steps if a single one is refused, as under wine.
 fn put(file: &Path, path: &Path) {
     if fs::rename(file, path).is_err() {
         fs::rename(path, path.with_extension("was")).unwrap();
@@ -137,7 +138,7 @@ fn put(file: &Path, path: &Path) {
     }
 }
 
-/// Waits until no process has the file open for writing: closing clears the mark that it may need a repair.
+/// Waits until no process has the file open for writing: closing clears the flag that it may need a repair.
 async fn given_back(path: &Path) {
     let deadline = Deadline::after(Duration::from_secs(20));
     while fs::read(path).unwrap()[9] & 2 != 0 {

@@ -1,4 +1,4 @@
-//! A file whose owner keeps it open gives back what was removed from it.
+//! A file that its owner keeps open returns the space of what was removed from it.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common;
@@ -14,7 +14,7 @@ use nofx_core::entity::{Agent, Role, SessionId};
 use nofx_core::workspace::{NewSession, RestoreOptions, Workspace};
 use nofx_core::{Body, Deadline, Expect, Kind, LogKey, LogQuery, NewEntry, Store, Timestamp};
 
-/// Text that compresses about as well as talk does.
+/// Text that compresses about as well as conversations do.
 fn talk(salt: u64) -> String {
     let mut state = salt * 2 + 1;
     let mut text = String::new();
@@ -34,7 +34,7 @@ async fn session(workspace: &Workspace, number: u64) -> SessionId {
     session
 }
 
-/// Waits until the file is at most so large, or for long enough. Returns its size.
+/// Waits until the file is at most this large, for a limited time. Returns its size.
 async fn shrunk(path: &Path, most: u64) -> u64 {
     let patience = Deadline::after(Duration::from_secs(60));
     loop {
@@ -48,7 +48,7 @@ async fn shrunk(path: &Path, most: u64) -> u64 {
 
 #[tokio::test]
 async fn after_half_of_the_sessions_is_purged_the_file_shrinks_while_its_owner_keeps_it_open() {
-    // At once, after compacting, and so slowly that there are idle times in between.
+    // Right away, after compacting, and so slowly that there are idle times in between.
     for (compacted, slow) in [(false, false), (true, false), (false, true)] {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("a.redb");
@@ -62,7 +62,7 @@ async fn after_half_of_the_sessions_is_purged_the_file_shrinks_while_its_owner_k
         if compacted {
             backend.compact().await.unwrap();
         }
-        // A fork needs the messages of one that goes.
+        // A fork needs the messages of a session that is deleted.
         let fork = workspace.restore_session(&sessions[0], RestoreOptions::default()).await.unwrap();
         let before = fs::metadata(&path).unwrap().len();
         for id in sessions.iter().step_by(2) {
@@ -82,14 +82,14 @@ async fn after_half_of_the_sessions_is_purged_the_file_shrinks_while_its_owner_k
             assert_eq!(tail[19].as_ref().unwrap().message.content, Some(talk(number * 100 + 19).into()));
         }
         assert_eq!(workspace.tail(&fork, 50).await.unwrap()[7].as_ref().unwrap().message.content, Some(talk(7).into()));
-        // A file that has no gaps grows by leaps, and so by a few more removals as well.
+        // A file without gaps grows in large steps, even with a few more removals.
         for id in sessions.iter().skip(1).step_by(2).take(2) {
             workspace.delete_session(id).await.unwrap();
             workspace.purge_session(id).await.unwrap();
         }
         let after = shrunk(&path, before * 65 / 100).await;
         assert!(after <= before * 65 / 100, "{before} bytes before, {after} after two more, compacted: {compacted}");
-        // The owner goes on in the same file.
+        // The owner continues in the same file.
         session(&workspace, 1000).await;
         workspace.store().close().await.unwrap();
     }
@@ -122,7 +122,7 @@ async fn a_large_file_is_compacted_with_its_chunks_as_they_are_and_everything_is
     let path = dir.path().join("a.redb");
     let backend = Arc::new(open(&path).await);
     let store = Store::new(backend.clone());
-    // Digits of numbers that look like chance take up half their length.
+    // The digits of random-looking numbers compress to half their length.
     let numbers = |session: u64, entry: u64| {
         let number = |at: u64| {
             (session * 1_000_003 + entry * 4001 + at + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(at as u32)

@@ -1,4 +1,4 @@
-//! Stores that a later version wrote: each is read as far as it can be, and nothing of it is changed by accident.
+//! Stores that a later version wrote: each is read as far as possible, and nothing in it is changed by accident.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common;
@@ -30,7 +30,7 @@ fn database(path: &Path) -> Database {
     redb::Builder::new().set_concurrency_mode(ConcurrencyMode::SingleWriter).open(path).unwrap()
 }
 
-/// Returns a payload behind its checksum, as it stands in a table.
+/// Returns a payload after its checksum, as stored in a table.
 fn sealed(table: u8, key: &[u8], payload: &[u8]) -> Vec<u8> {
     let mut hasher = crc32fast::Hasher::new();
     hasher.update(&[table]);
@@ -40,7 +40,7 @@ fn sealed(table: u8, key: &[u8], payload: &[u8]) -> Vec<u8> {
     [&hasher.finalize().to_le_bytes()[..], payload].concat()
 }
 
-/// Makes what the store says of itself that of a later version.
+/// Makes the store's description that of a later version.
 fn written_by_a_later_version(path: &Path, format: u8, readable_from: u8) {
     let database = database(path);
     let transaction = database.begin_write().unwrap();
@@ -147,7 +147,7 @@ async fn a_chunk_of_a_codec_of_a_later_version_concerns_only_its_messages() {
     assert!(error.code() == "too-new" && error.chain().contains("codec 77"), "{error}");
     assert_eq!(contents(&workspace, &second).await.unwrap(), 200);
     assert_eq!(workspace.summaries(&SessionFilter::default(), None, 10).await.unwrap().items.len(), 2);
-    // The log goes on behind it, and neither folding nor compacting touches it.
+    // The log continues after it, and neither folding nor compacting changes it.
     for n in 0..100 {
         workspace.add_message(&first, workspace.message(Role::User, format!("{n} more"))).await.unwrap();
     }

@@ -1,4 +1,4 @@
-//! What a workspace promises, on a redb file.
+//! What a workspace guarantees, on a redb file.
 
 #[path = "common/place.rs"]
 mod place;
