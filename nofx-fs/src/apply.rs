@@ -1,10 +1,10 @@
 //! Bringing the files up to date, off the commit path.
 //!
-//! Everything that is written here is in the journal too, and a frame of the journal is given up only after what it says
-//! was flushed to the files. So each step may be interrupted and done again, by this process or by another.
+//! Everything that is written here is in the journal too, and a frame of the journal is given up only after its content
+//! was flushed to the files. So each step may be interrupted and repeated, by this process or another.
 //!
-//! A thing whose file cannot be written keeps back itself and the frames of the journal from the one that touched it, but no other
-//! thing: those are written all the same. What is kept back is read from the journal.
+//! If the file of a record or log cannot be written, that item is kept back, and with it the frames of the journal from
+//! the one that changed it on. Other items are written all the same. What is kept back is read from the journal.
 
 use std::collections::HashMap;
 use std::io::ErrorKind;
@@ -30,12 +30,12 @@ use crate::writing::Writing;
 
 /// The first pause after the files could not be brought up to date.
 const RETRY: Duration = Duration::from_secs(1);
-/// The pause after that happened again and again.
+/// The longest pause after repeated failures.
 const LONGEST_RETRY: Duration = Duration::from_secs(30);
-/// How many full segments the journal may hold beyond the files. Whoever commits more brings the files up to date first, or is
-/// told why that cannot be done.
+/// How many full segments the journal may hold beyond the files. A commit that finds more first brings the files up to
+/// date, or reports why that is impossible.
 const MOST_SEGMENTS: u64 = 32;
-/// The pause between two looks at whether another process is done.
+/// The pause between two checks whether another process is done.
 const PAUSE: Duration = Duration::from_millis(10);
 
 /// Where the derived files end, as this process last saw them.
@@ -43,17 +43,18 @@ const PAUSE: Duration = Duration::from_millis(10);
 pub(crate) struct Applied {
     /// The last frame that the files held then.
     frame: u64,
-    /// Missing if the catalog has to be written anew.
+    /// `None` if the catalog has to be rewritten.
     catalog: Option<Extent>,
     index_end: u64,
-    /// Set if the file of index kinds has to be written anew.
+    /// Whether the file of index kinds has to be rewritten.
     renews_index: bool,
-    /// The last frame that this process has written to the files, but for what is kept back. The catalog does not tell it.
+    /// The last frame that this process has written to the files, except for what is kept back. The catalog does not
+    /// record it.
     written: u64,
     kept_back: HashMap<Thing, Error>,
 }
 
-/// What the thread that applies is asked for.
+/// A request to the applier thread.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Call {
     pub(crate) dirty: bool,
@@ -61,18 +62,18 @@ pub(crate) struct Call {
     pub(crate) stop: bool,
 }
 
-/// The thread that brings the files up to date until it is told to stop.
+/// Runs the applier thread: brings the files up to date until it is stopped.
 pub(crate) fn run(writing: &Arc<Writing>) {
     let mut pause = None;
     loop {
         let call = writing.wait_for_call(pause);
-        // Who committed nothing leaves the files to those who stay.
+        // A process that committed nothing leaves the files to the others.
         if call.stop && !writing.has_committed() {
             return;
         }
         pause = match writing.apply() {
             Ok(_) => None,
-            // What is kept back does not get better by being tried all the time.
+            // Trying constantly does not help what is kept back.
             Err(_) => Some(pause.map_or(RETRY, |before: Duration| LONGEST_RETRY.min(before * 2))),
         };
         if call.stop {
@@ -82,7 +83,7 @@ pub(crate) fn run(writing: &Arc<Writing>) {
 }
 
 impl Writing {
-    /// Asks the thread that applies for something.
+    /// Sends a request to the applier thread.
     pub(crate) fn ask(&self, what: Call) {
         let mut call = self.call.lock().unwrap_or_else(PoisonError::into_inner);
         let asked = Call { dirty: call.dirty | what.dirty, full: call.full | what.full, stop: call.stop | what.stop };
@@ -92,7 +93,7 @@ impl Writing {
         }
     }
 
-    /// Waits until there is something to do, and it is time to do it: after `pause` if it could not be done before.
+    /// Waits until there is something to do and it is time to do it: after `pause` if the last attempt failed.
     fn wait_for_call(&self, pause: Option<Duration>) -> Call {
         let mut call = self.call.lock().unwrap_or_else(PoisonError::into_inner);
         while !(call.stop || call.dirty || pause.is_some()) {
@@ -121,7 +122,7 @@ impl Writing {
         if self.state().damage.is_some() {
             return Ok(true);
         }
-        // Another process may have done more until just now, and then the files hold more than this one knows of.
+        // Another process may have done more in the meantime, so the files may hold more than this one knows.
         let tip = self.believed(self.read_tip(doors.tip())?);
         let tip = tip.ok_or_else(|| Error::unavailable(format!("reading `{}`", layout::TIP)))?;
         if !self.follow(&mut self.state_mut(), &tip)? {
@@ -137,7 +138,7 @@ impl Writing {
             }
             state.base
         };
-        // Nothing is written over what another copy of the store knows.
+        // Do not overwrite what another copy of the store has written.
         self.refuse_replaced()?;
         applied.find(&*self.layer, base)?;
         let renews = applied.renews_index || applied.catalog.is_none_or(|extent| extent.is_worn());
@@ -151,13 +152,14 @@ impl Writing {
         Ok(true)
     }
 
-    /// Returns whether the journal holds so much that the files lack that the next commit has to wait for them.
+    /// Returns whether the journal holds so much beyond the files that the next commit has to wait for them.
     pub(crate) fn is_overfull(&self) -> bool {
         let state = self.state();
         state.damage.is_none() && state.dirty_bytes >= self.options.segment_bytes.saturating_mul(MOST_SEGMENTS)
     }
 
-    /// Brings the files up to date if the journal holds too much that they lack. Says why if that cannot be done.
+    /// Brings the files up to date if the journal holds too much beyond them. The error says why if that is not
+    /// possible.
     pub(crate) fn make_room(&self) -> Result<()> {
         let deadline = Deadline::after(self.options.lock_wait);
         while self.is_overfull() && !self.apply()? {
@@ -188,7 +190,7 @@ impl Writing {
                 documents.push((key, slot.as_ref(), thing));
             }
         }
-        // All are flushed before the first is renamed: a flush waits for the renames before it.
+        // All files are flushed before the first is renamed: a flush waits for the renames before it.
         let prepared = side_by_side(at_once, &documents, |(key, slot, _)| prepare_record(layer, key, *slot));
         for ((key, _, thing), prepared) in documents.into_iter().zip(prepared) {
             let done = prepared.and_then(|prepared| prepared.put(layer, key, &mut names));
@@ -255,9 +257,9 @@ impl Writing {
 }
 
 impl Writing {
-    /// Appends what happened to the feed, and removes files of it that are too old. Durable on return, except for names.
+    /// Appends the commits to the feed, and removes feed files that are too old. Durable on return, except for names.
     ///
-    /// Returns whether names are new or gone. Those who ask for changes and who commit do not wait for its flushes.
+    /// Returns whether names were added or removed. Commits and reads of changes do not wait for its flushes.
     fn write_feed(&self, work: &Unapplied) -> Result<bool> {
         let layer = &*self.layer;
         self.feed().find_end(&*self.files, work.first_commit)?;
@@ -276,7 +278,7 @@ impl Writing {
     }
 }
 
-/// Every key of a state, at one moment.
+/// Every key of a state at a single point in time.
 #[derive(Debug, Default)]
 struct Snapshot(State);
 
@@ -287,22 +289,22 @@ impl Snapshot {
 }
 
 impl Applied {
-    /// Makes the next application write the derived files anew.
+    /// Makes the next application rewrite the derived files.
     pub(crate) fn renew(&mut self) {
         (self.catalog, self.renews_index, self.written) = (None, true, 0);
     }
 
-    /// Returns whether the file of a thing lacks what a frame said of it.
+    /// Returns whether the file of an item lacks the content of a frame.
     fn lacks(&self, thing: &Thing, frame: u64) -> bool {
         frame > self.written || self.kept_back.contains_key(thing)
     }
 
-    /// Returns the files of what is kept back, and why it is.
+    /// Returns the files that are kept back, each with the reason.
     pub(crate) fn kept_back(&self) -> impl Iterator<Item = (PathBuf, &Error)> {
         self.kept_back.iter().map(|(thing, error)| (thing.path(), error))
     }
 
-    /// Finds where the derived files end, if another process wrote them since, or somebody took them away.
+    /// Finds where the derived files end, if they were written by another process or removed since.
     fn find(&mut self, layer: &dyn Layer, base: u64) -> Result<()> {
         if self.frame == base
             && let Some(extent) = self.catalog
@@ -339,7 +341,7 @@ impl Applied {
         everything: Option<&Snapshot>,
         names: &mut Names,
     ) -> Result<()> {
-        // Whatever happens now, where the file ends has to be looked at again if this is not brought to its end.
+        // If writing fails below, the next application has to find the end of the file again.
         let extent = self.catalog.take();
         if let Some(Snapshot(state)) = everything {
             let live = index::live_lines(state);
@@ -361,7 +363,7 @@ impl Applied {
     }
 }
 
-/// Returns how long a file is; one that is missing, or that cannot be opened, is empty.
+/// Returns the length of a file; 0 if it is missing or cannot be opened.
 fn length(layer: &dyn Files, path: &str) -> Result<u64> {
     let path = Path::new(path);
     match layer.open(path) {
@@ -371,7 +373,7 @@ fn length(layer: &dyn Files, path: &str) -> Result<u64> {
     }
 }
 
-/// Returns whether nothing but a file has this name, such as a folder or a symbolic link.
+/// Returns whether the name is free or a file's, not that of a folder or a symbolic link.
 fn is_file_or_missing(layer: &dyn Files, path: &str) -> Result<bool> {
     match layer.open(Path::new(path)) {
         Err(error) if error.kind() == ErrorKind::InvalidData => Ok(false),

@@ -1,7 +1,7 @@
 //! A sealed log: its lines compressed by zstd in pieces, and a table of the pieces.
 //!
-//! The table stands at the end in a frame that zstd's own tools skip, so `zstd -dc` gives the lines, and a page costs the
-//! pieces it touches. Pieces and table have checksums.
+//! The table is at the end, in a frame that zstd's own tools skip. So `zstd -dc` prints the lines, and a page only
+//! reads the pieces that it needs. Pieces and table have checksums.
 
 use std::io;
 
@@ -11,18 +11,19 @@ use nofx_journal::files::Opened;
 
 use crate::LIMITS;
 
-/// How much of the log is compressed together, at least.
+/// The minimum size of the text that is compressed together.
 const PIECE_BYTES: usize = 1 << 18;
-/// No piece is longer: it ends with the line that makes it long enough, and quoting makes six bytes of one at most.
+/// The upper limit of a piece's size: it ends with the line that exceeds the minimum, and quoting turns one byte into
+/// at most six.
 const MOST_PIECE_BYTES: usize = PIECE_BYTES + 6 * LIMITS.body_bytes + 1024;
 const LEVEL: i32 = 3;
-/// The first of the numbers by which zstd knows a frame to skip.
+/// The first of the magic numbers of frames that zstd skips.
 const SKIPPABLE: u32 = 0x184D_2A50;
 const MAGIC: &[u8; 8] = b"nofxseal";
 /// The end of the file: length and checksum of the table, then [`MAGIC`].
 const FOOTER_BYTES: usize = 16;
 
-/// Compressed lines.
+/// A group of compressed lines.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Piece {
     /// The position of its first entry.
@@ -33,7 +34,7 @@ struct Piece {
     checksum: u32,
 }
 
-/// Makes the bytes of a sealed log from its lines.
+/// Builds the bytes of a sealed log from its lines.
 #[derive(Debug, Default)]
 pub(crate) struct ArchiveWriter {
     done: Vec<u8>,
@@ -46,12 +47,12 @@ pub(crate) struct ArchiveWriter {
 }
 
 impl ArchiveWriter {
-    /// Begins with the heading of the log, if it has one.
+    /// Starts with the heading of the log, if it has one.
     pub(crate) fn new(heading: Vec<u8>) -> Self {
         Self { plain: heading, ..Self::default() }
     }
 
-    /// Adds the line of the next entry, with its end.
+    /// Adds the line of the next entry, including its line end.
     pub(crate) fn push(&mut self, line: &[u8], at: Timestamp) -> io::Result<()> {
         self.plain.extend_from_slice(line);
         self.length += 1;
@@ -76,7 +77,7 @@ impl ArchiveWriter {
 
     /// Returns the whole file.
     pub(crate) fn finish(mut self) -> io::Result<Vec<u8>> {
-        // An empty log is one empty piece, so that `zstd -dc` finds a frame.
+        // An empty log has one empty piece, so that `zstd -dc` finds a frame.
         if !self.plain.is_empty() || self.pieces.is_empty() {
             self.compress()?;
         }
@@ -138,12 +139,12 @@ impl Archive {
         Some(Self { length, pieces: pieces.collect::<Option<_>>()?, last_at: has_time.then_some(at) })
     }
 
-    /// Returns the pieces that hold entries before `end`, by number; the first has the heading too.
+    /// Returns the number of pieces. The first one contains the heading too.
     pub(crate) fn pieces(&self) -> usize {
         self.pieces.len()
     }
 
-    /// Returns the number of the piece that holds a position.
+    /// Returns the index of the piece that contains a position.
     pub(crate) fn piece_of(&self, position: u64) -> usize {
         self.pieces.partition_point(|piece| piece.first <= position).saturating_sub(1)
     }
@@ -164,19 +165,19 @@ impl Archive {
     }
 }
 
-/// Unpacks a piece that says how long it is; `None` if it is not that, or longer than any piece.
+/// Decompresses a piece of a given length; `None` if its length differs, or exceeds that of any piece.
 fn unpack(compressed: &[u8], length: u64) -> Option<Vec<u8>> {
     let length = usize::try_from(length).ok().filter(|length| *length <= MOST_PIECE_BYTES)?;
     zstd::bulk::decompress(compressed, length).ok().filter(|plain| plain.len() == length)
 }
 
-/// Returns the lines of a sealed log without its table, which may be damaged, and whether one seems to follow them; `None` if a piece
-/// is damaged.
+/// Returns the lines of a sealed log without using its table, which may be damaged, and whether a table seems to follow
+/// them; `None` if a piece is damaged.
 pub(crate) fn all_lines(mut bytes: &[u8]) -> Option<(Vec<u8>, bool)> {
     let mut plain = Vec::new();
     while bytes.starts_with(&zstd::zstd_safe::MAGICNUMBER.to_le_bytes()) {
         let (piece, rest) = bytes.split_at_checked(zstd::zstd_safe::find_frame_compressed_size(bytes).ok()?)?;
-        // Each piece says how long it is.
+        // Each piece contains its length.
         plain.extend(unpack(piece, zstd::zstd_safe::get_frame_content_size(piece).ok()??)?);
         bytes = rest;
     }
@@ -213,7 +214,7 @@ mod tests {
             let whole = Archive::open(&*file).unwrap().is_some_and(|archive| {
                 (0..archive.pieces()).all(|piece| archive.read(&*file, piece).unwrap().is_some())
             });
-            // The head of the frame that is skipped is of no use to us.
+            // The header of the skippable frame is not used.
             let in_skip_head = bytes[at.saturating_sub(7)..].starts_with(&SKIPPABLE.to_le_bytes())
                 || (at.saturating_sub(7)..=at).any(|start| bytes[start..].starts_with(&SKIPPABLE.to_le_bytes()));
             assert!(!whole || in_skip_head, "byte {at}");

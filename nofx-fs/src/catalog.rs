@@ -1,8 +1,9 @@
-//! The catalog: every key with its version or head, in one file that is derived and can be had again from the others.
+//! The catalog: every key with its version or head, in one file that is derived, so it can be rebuilt from the others.
 //!
-//! A block for everything, then one for each time that the journal was applied, with what changed. Each has a checksum and
-//! says up to which frame of the journal it holds; what follows a damaged block is not read. Records of index kinds are here
-//! whole: opening then reads no other file for them, and either of the two can be had again from the other.
+//! The first block contains everything. Each time the journal is applied, a block with the changes is appended. Each
+//! block has a checksum and the frame of the journal up to which it is complete; blocks after a damaged one are not
+//! read. Records of index kinds are stored here with their bodies: opening then needs no other file for them, and
+//! either file can be rebuilt from the other.
 
 use std::path::Path;
 
@@ -15,24 +16,24 @@ use crate::layout;
 use crate::state::{LogSlot, RecordSlot, State};
 
 const HEAD_BYTES: usize = 8;
-/// The catalog is written anew when what changed since is more than this and more than everything was.
+/// The catalog is rewritten when the changes exceed this and the size of the first block.
 const CHANGES_BYTES: u64 = 1 << 18;
 
-/// What an item is: a record, one with its body, or a log in one of its states.
+/// The type of an item: a record, one with its body, or a log in one of its states.
 const RECORD: u64 = 0;
 const OPEN: u64 = 1;
 const SEALED: u64 = 2;
 const REMOVED: u64 = 3;
 const WHOLE: u64 = 4;
 
-/// Up to where a block holds everything.
+/// Up to where a block is complete.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Mark {
     pub(crate) frame: u64,
     pub(crate) chain: u32,
     pub(crate) commits: u64,
     pub(crate) last_seq: Option<Seq>,
-    /// How much of the file that index kinds share holds lines.
+    /// The length of the lines in the file that index kinds share.
     pub(crate) index_bytes: u64,
 }
 
@@ -45,20 +46,20 @@ pub(crate) struct Extent {
 }
 
 impl Extent {
-    /// Returns whether it is time to write everything anew.
+    /// Returns whether the catalog should be rewritten.
     pub(crate) fn is_worn(&self) -> bool {
         self.end - self.first > CHANGES_BYTES.max(self.first)
     }
 }
 
-/// What changed of a key.
+/// The new state of a key.
 #[derive(Debug)]
 pub(crate) enum Item<'a> {
     Record(&'a RecordKey, Option<&'a RecordSlot>),
     Log(&'a LogKey, &'a LogSlot),
 }
 
-/// Makes a block.
+/// Builds a block.
 pub(crate) fn block<'a>(mark: &Mark, items: impl Iterator<Item = Item<'a>>) -> Vec<u8> {
     let mut out = Writer(vec![0; HEAD_BYTES]);
     for number in [mark.frame, u64::from(mark.chain), mark.commits, mark.last_seq.map_or(0, Seq::get), mark.index_bytes]
@@ -84,7 +85,7 @@ pub(crate) fn block<'a>(mark: &Mark, items: impl Iterator<Item = Item<'a>>) -> V
                     LogState::Removed => REMOVED,
                 });
                 out.key(log);
-                // One that is not known has no length that could be relied on.
+                // An unknown log has no length that could be relied on.
                 out.number(if slot.is_unknown { u64::MAX } else { slot.length });
                 out.number(slot.bytes);
                 out.number(u64::from(slot.last_at.is_some()));
@@ -99,7 +100,7 @@ pub(crate) fn block<'a>(mark: &Mark, items: impl Iterator<Item = Item<'a>>) -> V
     out.0
 }
 
-/// Lists everything that a state holds. Only for a state of which the files hold everything.
+/// Lists everything in a state. Only for a state whose content is completely in the files.
 pub(crate) fn everything(state: &State) -> impl Iterator<Item = Item<'_>> {
     let records = state.records.iter().map(|(key, slot)| Item::Record(key, Some(slot)));
     records.chain(state.logs.iter().map(|(log, slot)| Item::Log(log, slot)))
@@ -112,7 +113,7 @@ pub(crate) fn replace(layer: &dyn Layer, block: &[u8]) -> Result<Extent> {
     Ok(Extent { first: block.len() as u64, end: block.len() as u64 })
 }
 
-/// Writes a block behind the others, durably.
+/// Appends a block, durably.
 pub(crate) fn append(layer: &dyn Layer, extent: Extent, block: &[u8]) -> Result<Extent> {
     let path = Path::new(layout::CATALOG);
     let file = layer.edit(path).during("opening", path)?;
@@ -121,8 +122,8 @@ pub(crate) fn append(layer: &dyn Layer, extent: Extent, block: &[u8]) -> Result<
     Ok(Extent { end: extent.end + block.len() as u64, ..extent })
 }
 
-/// Reads the catalog into a state that holds nothing yet; `None` if there is none that can be read, for whatever reason: everything that
-/// it says can be had from the other files.
+/// Reads the catalog into an empty state; `None` if it is missing or cannot be read, for whatever reason: everything in
+/// it can be rebuilt from the other files.
 pub(crate) fn read(files: &dyn Files) -> Result<Option<(Mark, Extent, State)>> {
     let path = Path::new(layout::CATALOG);
     let bytes = match files.read(path) {
@@ -147,14 +148,15 @@ fn next_block<'a>(rest: &mut Reader<'a>) -> Option<&'a [u8]> {
     let mut from = *rest;
     let (length, checksum) = (from.u32()?, from.u32()?);
     let content = from.take(length as usize)?;
-    // No block is empty, but zeros would be one.
+    // No block is empty, but zeros would look like one.
     (!content.is_empty() && self::checksum(content) == checksum).then(|| {
         *rest = from;
         content
     })
 }
 
-/// Begins with what no catalog of another layout begins with, so that one of those is written anew instead of misread.
+/// The checksum covers a prefix that identifies this layout, so that a catalog of another layout is rewritten instead
+/// of misread.
 fn checksum(content: &[u8]) -> u32 {
     let mut hasher = crc32fast::Hasher::new();
     hasher.update(b"nofx catalog 2");
@@ -200,7 +202,7 @@ fn take_block(content: &[u8], state: &mut State) -> Option<Mark> {
         }
     }
     if state.records.is_empty() && state.logs.is_empty() {
-        // Sorted as they are, the maps are built at once.
+        // The items are sorted, so the maps are built at once.
         state.records = records.into_iter().filter_map(|(key, slot)| Some((key, slot?))).collect();
         state.logs = logs.into_iter().collect();
         return Some(mark);

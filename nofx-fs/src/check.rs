@@ -1,4 +1,4 @@
-//! Looking at everything, to say what is damaged, missing or strange.
+//! Checking everything, to report what is damaged, missing or unexpected.
 
 use std::collections::HashSet;
 use std::io::ErrorKind;
@@ -17,30 +17,30 @@ use crate::store::Shared;
 use crate::stray::Stray;
 use crate::{catalog, config, index, layout, rebuild};
 
-/// Something that is not as it should be.
+/// A problem with a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
     /// The file, within the store.
     pub path: PathBuf,
     /// What is wrong with it.
     pub what: String,
-    /// What it means.
+    /// How serious it is.
     pub severity: Severity,
 }
 
-/// What a finding means.
+/// How serious a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
     /// Nothing is lost, and nothing has to be done.
     Note,
-    /// It is derived, and made again when the store is opened.
+    /// The file is derived, and is rebuilt when the store is opened.
     Derived,
-    /// Something that was stored cannot be read.
+    /// Stored data cannot be read.
     Damage,
 }
 
 impl Shared {
-    /// Reads everything, and lists what is not as it should be. Changes nothing, and waits for no other process.
+    /// Reads everything, and lists the problems. Changes nothing, and waits for no other process.
     pub(crate) fn check(&self) -> Result<Vec<Finding>> {
         let kept_back = self.written().map(|writing| {
             let applied = writing.applying.lock().unwrap_or_else(PoisonError::into_inner);
@@ -105,7 +105,7 @@ impl Reading {
             others.extend((!expected.contains(path)).then(|| path.to_owned()));
             Ok(())
         })?;
-        // What is written while this looks is known by now, and what was to go may be gone.
+        // What was written during the check is known by now, and what was to be removed may be gone.
         self.refresh()?;
         let expected = self.state().paths();
         for path in others.into_iter().filter(|path| !expected.contains(path)) {
@@ -126,7 +126,7 @@ impl Reading {
         Ok(findings)
     }
 
-    /// Looks for what is wrong; again if others changed something in between.
+    /// Looks for problems, and again if another process changed something in between.
     fn settled<T>(&self, look: impl Fn(&Self) -> Result<T>, is_fine: impl Fn(&T) -> bool) -> Result<T> {
         let mut before = None;
         for _ in 0..TRIES {
@@ -141,7 +141,8 @@ impl Reading {
         look(self)
     }
 
-    /// Returns what only the journal holds because its file cannot be had, as far as that can be seen without writing.
+    /// Returns what is in the journal only because its file is blocked, as far as that can be determined without
+    /// writing.
     fn blocked(&self) -> Result<Vec<(PathBuf, String)>> {
         self.refresh()?;
         let paths = self.state().unapplied_paths();
@@ -152,7 +153,7 @@ impl Reading {
         Ok(paths.into_iter().filter_map(why).collect())
     }
 
-    /// Says what is wrong with the catalog.
+    /// Returns what is wrong with the catalog.
     pub(crate) fn catalog_problem(&self) -> Result<Option<&'static str>> {
         Ok(match catalog::read(&*self.files) {
             Ok(None) => Some("it is missing or damaged"),
@@ -161,7 +162,7 @@ impl Reading {
         })
     }
 
-    /// Says what is wrong with the file of index kinds.
+    /// Returns what is wrong with the file of index kinds.
     pub(crate) fn index_problems(&self) -> Result<Vec<String>> {
         let found = match index::read(&*self.files) {
             Err(Error::Corrupt(failure)) => return Ok(vec![format!("{} cannot be read", failure.what)]),
@@ -184,20 +185,20 @@ impl Reading {
         Ok(problems)
     }
 
-    /// Returns what is called a segment and is none of this store, and what is wrong with it.
+    /// Returns the files that are named like segments but do not belong to this store, and what is wrong with each.
     pub(crate) fn strange_segments(&self) -> Result<Vec<(PathBuf, &'static str)>> {
         let files = &*self.files;
         let of_any = Segment::of_any_store(files, &layout::AT)?;
         let strange = |path: PathBuf| match of_any.iter().find(|segment| segment.path == path) {
             Some(segment) if segment.header.store == self.store => None,
             Some(_) => Some((path, "it belongs to another store")),
-            // One that was never begun is empty.
+            // A segment that was never begun is empty.
             None => (!segment::is_blank(files, &path)).then_some((path, "its beginning cannot be read")),
         };
         Ok(segment::segment_files(files, &layout::AT)?.into_iter().filter_map(strange).collect())
     }
 
-    /// Reads every record and every log, and notes the files that may be there.
+    /// Reads every record and every log, and collects the files that may exist.
     pub(crate) fn unreadable(&self, expected: &mut HashSet<PathBuf>) -> Result<Unreadable> {
         let (records, logs) = {
             let state = self.state();
@@ -227,7 +228,7 @@ impl Reading {
         Ok(found)
     }
 
-    /// Reads a log; says of each run of entries that cannot be read where it begins and ends.
+    /// Reads a log. Reports the beginning and end of each range of entries that cannot be read.
     fn unreadable_entries(&self, log: &LogKey, length: u64) -> Result<Vec<String>> {
         let (mut found, mut position) = (Vec::new(), 0);
         let mut run: Option<(u64, String)> = None;
@@ -239,13 +240,13 @@ impl Reading {
                     found.extend(run.take().map(|run| told(run, position)));
                     position = page.items.last().map_or(length, |last| last.position + 1);
                 }
-                // It is about the whole file, as often as one asks.
+                // The error is about the whole file, whatever is read.
                 Err(Error::Corrupt(failure)) if !failure.what.contains(": position ") => {
                     return Ok(vec![failure.what]);
                 }
                 Err(Error::Corrupt(failure)) => {
                     run.get_or_insert((position, failure.what));
-                    // What lies behind it may be readable.
+                    // The entries after it may be readable.
                     position += 1;
                 }
                 Err(error) => return Err(error),

@@ -20,11 +20,11 @@ use crate::options::Sabotage;
 use crate::state::State;
 use crate::writing::{Turn, Writing};
 
-/// A group with more than this in its bodies becomes several frames, each with a flush of its own.
+/// A group with more than this in its bodies becomes several frames, each with its own flush.
 const FRAME_BYTES: usize = 256 << 20;
 
 impl Writing {
-    /// Commits a group. Blocks until the disk has answered, and until nobody else commits.
+    /// Commits a group. Blocks until the disk has answered, and while another thread or process commits.
     pub(crate) fn commit(&self, group: Vec<Batch>) -> Result<Vec<Outcome>> {
         self.make_room()?;
         let mut turn = self.turn();
@@ -34,14 +34,15 @@ impl Writing {
             match held.and_then(|(doors, held)| self.commit_holding(&mut turn, &doors, &held, part)) {
                 Ok(more) => outcomes.extend(more),
                 Err(error) if outcomes.is_empty() => return Err(error),
-                // An earlier part happened, so this is not the truth about all.
+                // An earlier part happened, so this error is not true of the whole group.
                 Err(error) => return Err(Error::unknown_because("committing the rest of a large group", error)),
             }
         }
         Ok(outcomes)
     }
 
-    /// Commits a group if nobody else commits just now; otherwise gives it back. Blocks until the disk has answered.
+    /// Commits a group unless another thread or process is committing; otherwise returns it. Blocks until the disk has
+    /// answered.
     pub(crate) fn try_commit(&self, group: Vec<Batch>) -> std::result::Result<Result<Vec<Outcome>>, Vec<Batch>> {
         let mut turn = match self.committing.try_lock() {
             Ok(turn) => turn,
@@ -67,10 +68,10 @@ impl Writing {
         Ok(outcomes)
     }
 
-    /// Makes the state reflect everything that is in the journal; durable on return, and told.
+    /// Makes the state reflect everything in the journal; durable and reported in the tip on return.
     ///
-    /// What stands behind a tip of this start of the system was never acknowledged, and is written over: readers did not see it either.
-    /// Without such a tip, everything whole counts.
+    /// Anything after a tip of this start of the system was never acknowledged and is overwritten: readers did not see
+    /// it either. Without such a tip, every whole frame counts.
     pub(crate) fn catch_up(&self, turn: &mut Turn, doors: &Doors, held: &Held) -> Result<()> {
         let tip = self.read_tip(doors.tip())?;
         let is_told = tip.is_some_and(|tip| tip.boot == self.files.boot());
@@ -80,7 +81,8 @@ impl Writing {
                 _ if state.damage.is_some() => true,
                 _ if state.segment.is_none() => false,
                 Some(tip) if tip.durable.frame >= state.position.frame => self.follow(&mut state, tip)?,
-                // Whoever committed last could not tell it. Where the last frame is, the journal says what follows.
+                // The last committer could not report its commit. From the last known frame, the journal itself says
+                // what follows.
                 _ => true,
             }
         };
@@ -97,11 +99,11 @@ impl Writing {
         let (mut segment, position) = self.end()?;
         if !is_told && turn.flushed != Some(position.frame) {
             if !segment.frames_beyond(&position).during("reading", &segment.path)?.is_empty() {
-                // What stands here was durable, and is damaged.
+                // What is here was durable, and is damaged.
                 self.load_holding(doors, held)?;
                 self.refuse_damage()?;
             }
-            // Nothing says that its writer came as far as that.
+            // Nothing shows that its writer got as far as the flush.
             let file = self.edit(turn, &mut segment)?;
             let last = self.state().last_frame_here().filter(|_| tip.is_none());
             let flushed = last.map_or(Ok(()), |(offset, after)| segment.write_again(&*file, offset, after.offset));
@@ -115,7 +117,7 @@ impl Writing {
         Ok(())
     }
 
-    /// Catches up, also with a journal that is damaged: what stands around the damage can be read.
+    /// Catches up even if the journal is damaged: what is around the damage can be read.
     pub(crate) fn catch_up_to_read(&self, turn: &mut Turn, doors: &Doors, held: &Held) -> Result<()> {
         match self.catch_up(turn, doors, held) {
             Err(Error::Corrupt(_)) if self.state().damage.is_some() => Ok(()),
@@ -130,7 +132,7 @@ impl Writing {
         }
     }
 
-    /// Reads everything that stands in the journal, while no one else can commit.
+    /// Reads the whole journal, while no other process can commit.
     pub(crate) fn load_holding(&self, doors: &Doors, _: &Held) -> Result<()> {
         let tip = self.read_tip(doors.tip())?;
         let boot = self.files.boot();
@@ -151,7 +153,7 @@ impl Writing {
         Ok(())
     }
 
-    /// Returns whether there is another whole frame where the last one was: its writer cannot have had the lock.
+    /// Returns whether a different whole frame is where the last one was: its writer cannot have had the lock.
     fn is_overwritten(&self) -> Result<bool> {
         let (segment, last) = {
             let state = self.state();
@@ -163,7 +165,7 @@ impl Writing {
         }
     }
 
-    /// Goes on where the journal does, and perhaps takes in what a writer left when it was killed.
+    /// Continues where the journal does, and takes in what a killed writer left if `takes_in`.
     fn adopt(&self, turn: &mut Turn, takes_in: bool) -> Result<()> {
         loop {
             let (mut segment, position) = self.end()?;
@@ -193,7 +195,7 @@ impl Writing {
         Ok((segment(&state)?.clone(), state.position))
     }
 
-    /// Judges each batch on what those before it left, and says what the group becomes.
+    /// Checks each batch against the result of those before it, and returns the outcomes and commits of the group.
     fn judge(&self, group: Vec<Batch>) -> Result<(Vec<Outcome>, Vec<Commit>)> {
         let remembered = self.first_outcomes(&group)?;
         let state = self.state();
@@ -230,7 +232,7 @@ impl Writing {
         Ok((outcomes, commits))
     }
 
-    /// Returns what each batch got that was committed before, as far as that is remembered.
+    /// Returns the outcomes of batches that were committed before, as far as they are remembered.
     fn first_outcomes(&self, group: &[Batch]) -> Result<HashMap<BatchId, Committed>> {
         let mut found = HashMap::new();
         let base_commits = {
@@ -243,9 +245,9 @@ impl Writing {
         if self.options.breaks(Sabotage::ForgetIds) {
             return Ok(found);
         }
-        // What was not among the recent ones when the feed ended here is in the feed, or is not remembered.
+        // A batch that was not among the recent ones when the feed ended here is in the feed, or is not remembered.
         let mut feed = self.feed();
-        // What cannot be read of it is not remembered: it is derived, and denies no commit.
+        // What cannot be read of the feed counts as not remembered: it is derived, and must not prevent commits.
         _ = feed.catch_up(&*self.files, base_commits);
         for batch in group {
             let Some(number) = feed.find(&batch.id) else { continue };
@@ -266,7 +268,7 @@ impl Writing {
             (frame, after) = segment.frame_again(&position, &commits, frame);
         }
         if let Err(error) = file.write_at(&frame, position.offset) {
-            // A frame of which a part is missing is none. If all is there but its head, it is none either.
+            // A frame with a missing part does not count. Neither does one that is complete except for its head.
             return Err(match file.write_at(&[0; 24], position.offset) {
                 Ok(()) => fault::told(error, "writing", &segment.path),
                 Err(_) => Error::unknown_because(format!("writing `{}`", segment.path.display()), error),
@@ -281,7 +283,8 @@ impl Writing {
             return Err(self.give_up_segment(turn, &mut segment, &position, error));
         }
         turn.flushed = Some(after.frame);
-        // It is durable. What fails from here on denies that no more, unless it shows that it is not in the store.
+        // The group is durable. An error from here on does not change that, unless it shows that the group is not in
+        // the store.
         let told = self.read_tip(doors.tip()).map_err(|error| Error::unknown_because("committing", error))?;
         if told.is_some_and(|told| told.durable.frame > position.frame) {
             return Err(Error::unknown_because("committing", self.lies()));
@@ -298,21 +301,21 @@ impl Writing {
         self.note_commit();
         self.ask(Call { dirty: true, full, stop: false });
         if !self.tell_durable(doors, &after) {
-            // Others go by what was told before, and may write over it.
+            // Other processes rely on the last report, and may overwrite the group.
             self.state_mut().is_unproven = true;
             return Err(Error::unknown(format!("telling other processes in `{}`", layout::TIP)));
         }
         Ok(())
     }
 
-    /// Goes on in the next segment because this one is full.
+    /// Continues in the next segment because this one is full.
     fn turn_over(&self, turn: &mut Turn, full: &mut Segment, at: &Position) -> Result<(Segment, Arc<dyn Handle>)> {
-        // Written first, so that whoever follows the journal here learns that it goes on elsewhere.
+        // Written first, so that processes which follow the journal here learn that it continues elsewhere.
         self.edit(turn, full)?.write_at(&full.end(at), at.offset).during("writing", &full.path)?;
         self.begin_segment(turn, at)
     }
 
-    /// Goes on in the next generation behind a place: in a segment that is not needed any more, or in a new one.
+    /// Continues in the next generation after a place: in a segment that is no longer needed, or in a new one.
     fn begin_segment(&self, turn: &mut Turn, at: &Position) -> Result<(Segment, Arc<dyn Handle>)> {
         let (last_seq, held) = {
             let state = self.state();
@@ -326,14 +329,14 @@ impl Writing {
         Ok((next, file))
     }
 
-    /// Leaves a segment whose flush failed: nobody can tell any more what of it is on the disk.
+    /// Leaves a segment whose flush failed: it is unknown what part of it is on the disk.
     ///
-    /// What was flushed before is durable. What was not is given up: the journal goes on elsewhere from before it.
+    /// What was flushed before is durable. What was not is given up: the journal continues elsewhere from before it.
     fn give_up_segment(&self, turn: &mut Turn, segment: &mut Segment, at: &Position, error: std::io::Error) -> Error {
         let ended = self
             .edit(turn, segment)
             .and_then(|file| file.write_at(&segment.end(at), at.offset).during("writing", &segment.path));
-        // If not even that works, the next commit finds the frame and writes it again, or fails as well.
+        // If this fails too, the next commit finds the frame and writes it again, or fails as well.
         _ = ended.and_then(|()| self.begin_segment(turn, at));
         Error::unknown_because(format!("flushing the journal of `{}`", self.root.display()), error)
     }
@@ -343,7 +346,7 @@ fn segment(state: &State) -> Result<&Segment> {
     state.segment.as_ref().ok_or_else(|| Error::corrupt(format!("`{}`: there is no segment", layout::JOURNAL)))
 }
 
-/// Splits a group so that each part fits a frame.
+/// Splits a group so that each part fits into a frame.
 fn parts(group: Vec<Batch>) -> Vec<Vec<Batch>> {
     let mut parts: Vec<Vec<Batch>> = Vec::new();
     let mut room = 0;
@@ -361,7 +364,7 @@ fn parts(group: Vec<Batch>) -> Vec<Vec<Batch>> {
     parts
 }
 
-/// The state, and what the batches of the group that were judged before changed.
+/// The state, with the changes of the batches in the group that were checked before.
 struct Judged<'a> {
     state: &'a State,
     records: HashMap<RecordKey, Option<Seq>>,

@@ -1,4 +1,4 @@
-//! `config.json`: what makes a folder a store.
+//! `config.json`: the file that makes a folder a store.
 
 use std::path::Path;
 
@@ -14,7 +14,7 @@ use crate::{catalog, layout, repair};
 
 /// The name of the format.
 const FORMAT: &str = "nofx-fs";
-/// The size of the first segment of the journal, so that a small store is a small folder.
+/// The size of the journal's first segment, so that a small store is a small folder.
 const FIRST_SEGMENT_BYTES: u64 = 128 << 10;
 /// The version of the format that this program writes.
 const VERSION: u64 = 1;
@@ -24,11 +24,11 @@ pub(crate) struct Config {
     pub(crate) store: StoreId,
     /// The version of the format, if this program does not know it.
     pub(crate) too_new: Option<u64>,
-    /// What is wrong with the file, if only the journal says which store this is. Then it is only read.
+    /// What is wrong with the file, if the store was identified by its journal alone. The store is then read-only.
     pub(crate) damage: Option<String>,
 }
 
-/// Reads what the folder is, and makes a store in an empty one.
+/// Reads the folder's configuration, and creates a store in an empty folder.
 pub(crate) fn read_or_create(layer: &dyn Layer, root: &Path, options: &Options) -> Result<Config> {
     if let Some(config) = read_or_find_out(layer, root)? {
         return Ok(config);
@@ -37,17 +37,17 @@ pub(crate) fn read_or_create(layer: &dyn Layer, root: &Path, options: &Options) 
     make_dir(layer, layout::JOURNAL)?;
     let lock = Lock::open(layer, layout::AT.lock())?;
     let _held = lock.acquire(options.lock_wait)?;
-    // Somebody else may have made it meanwhile.
+    // Another process may have created it concurrently.
     match read(layer, root)? {
         Some(config) => Ok(config),
         None => create(layer, options),
     }
 }
 
-/// Reads what the folder is, or finds it out from the journal if the file that says it is missing or damaged.
+/// Reads the folder's configuration, or identifies the store by its journal if the file is missing or damaged.
 fn read_or_find_out(layer: &dyn Files, root: &Path) -> Result<Option<Config>> {
     let damaged = match read(layer, root) {
-        // What is wrong with it may be the very word by which it is known.
+        // The damage may be in the very word that identifies the file.
         Err(error @ (Error::Corrupt(_) | Error::Invalid(_))) => Some(error),
         Ok(None) => None,
         read => return read,
@@ -57,12 +57,12 @@ fn read_or_find_out(layer: &dyn Files, root: &Path) -> Result<Option<Config>> {
     match (store_of_journal(layer)?, damaged) {
         (Some((store, true)), None) => Ok(Some(Config { store, too_new: None, damage: told("is missing") })),
         (Some((store, _)), Some(_)) => Ok(Some(Config { store, too_new: None, damage: told("is damaged") })),
-        // Somebody may just be making it.
+        // Another process may be creating it right now.
         (_, damaged) => damaged.map_or(Ok(None), Err),
     }
 }
 
-/// Returns which store the journal is of, and whether it was ever used. `Corrupt` if it is of several.
+/// Returns which store the journal belongs to, and whether it was ever used. `Corrupt` if it belongs to several.
 fn store_of_journal(layer: &dyn Files) -> Result<Option<(StoreId, bool)>> {
     let segments = Segment::of_any_store(layer, &layout::AT)?;
     let Some(store) = segments.first().map(|segment| segment.header.store) else { return Ok(None) };
@@ -72,7 +72,7 @@ fn store_of_journal(layer: &dyn Files) -> Result<Option<(StoreId, bool)>> {
     }
 }
 
-/// Reads what the folder is; `None` if it is no store.
+/// Reads the folder's configuration; `None` if it is not a store.
 pub(crate) fn read(layer: &dyn Files, root: &Path) -> Result<Option<Config>> {
     let path = Path::new(layout::CONFIG);
     let Some(bytes) = layer.read(path).during("reading", path)? else { return Ok(None) };
@@ -100,7 +100,7 @@ pub(crate) fn read(layer: &dyn Files, root: &Path) -> Result<Option<Config>> {
     Ok(Some(Config { store, too_new: (version > VERSION).then_some(version), damage: None }))
 }
 
-/// Writes `config.json` anew if it is missing or damaged and the journal says which store this is.
+/// Rewrites `config.json` if it is missing or damaged and the journal identifies the store.
 pub(crate) fn repair(layer: &dyn Layer, root: &Path) -> Result<Option<Repair>> {
     let damage = match read(layer, root) {
         Ok(Some(_)) => return Ok(None),
@@ -109,7 +109,7 @@ pub(crate) fn repair(layer: &dyn Layer, root: &Path) -> Result<Option<Repair>> {
         Err(error) => return Err(error),
     };
     let Some((store, _)) = store_of_journal(layer)? else {
-        // Opening says what is wrong.
+        // Opening reports what is wrong.
         return damage.map_or(Ok(None), Err);
     };
     let path = Path::new(layout::CONFIG);
@@ -122,7 +122,7 @@ pub(crate) fn repair(layer: &dyn Layer, root: &Path) -> Result<Option<Repair>> {
     Ok(Some(repair::done(path, what, aside)))
 }
 
-/// Refuses a folder that holds something else than the beginning of a store.
+/// Refuses a folder with content other than the beginning of a store.
 fn refuse_foreign(layer: &dyn Files, root: &Path) -> Result<()> {
     let ours = [layout::IGNORE, layout::NOTE, layout::CATALOG, layout::JOURNAL, layout::FEED, layout::CONFIG];
     let found = layer.list(Path::new("")).during("listing", Path::new("."))?;
@@ -137,7 +137,7 @@ fn refuse_foreign(layer: &dyn Files, root: &Path) -> Result<()> {
     }
 }
 
-/// Makes a store. `config.json` comes last, so that what is found without it is only a beginning.
+/// Creates a store. `config.json` comes last, so a folder without it is only an unfinished store.
 fn create(layer: &dyn Layer, options: &Options) -> Result<Config> {
     let store = options.sources.store_id();
     let write =

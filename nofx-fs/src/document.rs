@@ -1,26 +1,26 @@
 //! Records as text: one readable file each, or one line of the file that index kinds share.
 //!
-//! Both spell an object with the members `kind`, `id`, `version`, `checksum` and `body`. A body is laid out by inserting
-//! white space between its tokens and read by removing it, so it comes back byte for byte, also after an editor or `jq`
-//! spaced it differently.
+//! Both contain an object with the members `kind`, `id`, `version`, `checksum` and `body`. A body is formatted by
+//! inserting white space between its tokens and read by removing it, so it is preserved byte for byte, even after an
+//! editor or `jq` changed its spacing.
 
 use nofx_core::{Body, Key, LogKey, RecordKey, Seq, json};
 
 use crate::layout;
 
-/// Deeper than this nothing is laid out, so that a nest of brackets does not become a file of spaces.
+/// Deeper levels are not indented, so that nested brackets do not become a file of spaces.
 const LAID_OUT_DEPTH: usize = 12;
 
-/// What a file or line says.
+/// The content of a file or line.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Said {
-    /// A record, or that it was deleted.
+    /// A record, or its deletion.
     Record(RecordKey, Seq, Option<Body>),
     /// A log whose id is never used again.
     Removed(LogKey),
 }
 
-/// Spells a record for a file of its own.
+/// Formats a record for its own file.
 pub(crate) fn to_file(key: &RecordKey, version: Seq, body: &Body) -> String {
     let checksum = checksum(key, version.get(), body.as_str());
     let (name, value) = value(body, |text| lay_out(text, 1));
@@ -31,7 +31,7 @@ pub(crate) fn to_file(key: &RecordKey, version: Seq, body: &Body) -> String {
     )
 }
 
-/// Spells a record, or its deletion, as a line.
+/// Formats a record, or its deletion, as a line.
 pub(crate) fn to_line(key: &RecordKey, version: Seq, body: Option<&Body>) -> String {
     let text = body.map_or("", Body::as_str);
     let checksum = checksum(key, version.get(), text);
@@ -41,14 +41,14 @@ pub(crate) fn to_line(key: &RecordKey, version: Seq, body: Option<&Body>) -> Str
     format!("{{\"kind\":\"{kind}\",\"id\":{id},\"version\":{version},\"checksum\":\"{checksum:08x}\"{body}}}\n")
 }
 
-/// Spells that a log was removed, as a line.
+/// Formats the removal of a log as a line.
 pub(crate) fn removed_line(log: &LogKey) -> String {
     let checksum = checksum(log, 0, "removed");
     let (kind, id) = (log.kind(), json::quote(log.id()));
     format!("{{\"removed\":\"{kind}\",\"id\":{id},\"checksum\":\"{checksum:08x}\"}}\n")
 }
 
-/// Reads a file or a line; says what is wrong if it is not what was written.
+/// Reads a file or a line. The error says what is wrong if it is not what was written.
 pub(crate) fn read(text: &str) -> Result<Said, String> {
     let mut found = Members::default();
     let mut members = json::members(text);
@@ -62,7 +62,7 @@ pub(crate) fn read(text: &str) -> Result<Said, String> {
     found.said().ok_or_else(|| "the checksum does not fit, or a member is missing".to_owned())
 }
 
-/// The members of the object, as they are found.
+/// The members of the object found so far.
 #[derive(Default)]
 struct Members {
     kind: Option<String>,
@@ -101,7 +101,7 @@ impl Members {
     }
 }
 
-/// Spells a body under the name `body`, or, if it is not compact JSON after all, as a string under the name `text`.
+/// Formats a body under the name `body`, or as a string under the name `text` if it is not compact JSON.
 fn value(body: &Body, spell: impl FnOnce(&str) -> Option<String>) -> (&'static str, String) {
     match spell(body.as_str()) {
         Some(spelled) => ("body", spelled),
@@ -109,7 +109,7 @@ fn value(body: &Body, spell: impl FnOnce(&str) -> Option<String>) -> (&'static s
     }
 }
 
-/// Inserts white space, `depth` levels deep; `None` if the text is not compact JSON.
+/// Inserts white space, starting at level `depth`; `None` if the text is not compact JSON.
 fn lay_out(text: &str, depth: usize) -> Option<String> {
     let mut out = String::with_capacity(text.len() * 2);
     let (mut depth, mut length, mut just_opened) = (depth, 0, false);
@@ -119,7 +119,7 @@ fn lay_out(text: &str, depth: usize) -> Option<String> {
         if closes {
             depth -= 1;
         }
-        // An empty container stays on its line.
+        // An empty container stays on one line.
         if just_opened != closes {
             new_line(&mut out, depth, depth + usize::from(closes));
         }
@@ -135,7 +135,7 @@ fn lay_out(text: &str, depth: usize) -> Option<String> {
     (end == Ok(text.len()) && length == text.len()).then_some(out)
 }
 
-/// Begins a line, unless the container around it, `inside` levels deep, is too deep for that.
+/// Starts a line, unless the container around it, `inside` levels deep, is too deep for that.
 fn new_line(out: &mut String, depth: usize, inside: usize) {
     if inside <= LAID_OUT_DEPTH {
         out.push('\n');
@@ -167,7 +167,7 @@ mod tests {
         let deep = "[".repeat(10_000) + &"]".repeat(10_000);
         let plain =
             [r#"{"a b":[1,1.10,{},[],[[]],{"x":"\ud83d, { : }"}],"n":1e400}"#, "null", "[]", "{}", "\"\"", &deep];
-        // The last two are no bodies, but come back all the same.
+        // The last two are not valid bodies, but are preserved all the same.
         plain.into_iter().chain(["{ \"a\": 1 }", "no\njson"]).map(Body::trusted).collect()
     }
 

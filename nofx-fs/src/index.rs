@@ -1,6 +1,7 @@
-//! The file that index kinds share: a line for each change of one of their records, and for each log that was removed.
+//! The file that index kinds share: a line for each change of one of their records, and for each removed log.
 //!
-//! The last line of a key counts. The catalog holds the same records; this file is what people and a lost catalog have.
+//! The last line of a key counts. The catalog holds the same records; this file is for people, and to rebuild a lost
+//! catalog.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -14,17 +15,17 @@ use crate::document::{self, Said};
 use crate::layout;
 use crate::state::{LogSlot, RecordSlot, State};
 
-/// Lines that do not count any more are dropped when they are more than this and more than the others.
+/// Obsolete lines are dropped when they exceed this and the size of the others.
 const WORN_BYTES: u64 = 1 << 18;
 
-/// What the file says.
+/// The content of the file.
 #[derive(Debug, Default)]
 pub(crate) struct Index {
     pub(crate) records: HashMap<RecordKey, RecordSlot>,
     pub(crate) removed: Vec<LogKey>,
-    /// Behind the last good line.
+    /// The end of the last good line.
     pub(crate) end: u64,
-    /// The numbers of lines before that which are not what was written, from one.
+    /// The numbers of damaged lines before that, from one.
     pub(crate) damaged: Vec<usize>,
     /// Whether something follows the last good line.
     pub(crate) has_rest: bool,
@@ -44,7 +45,7 @@ pub(crate) fn read(files: &dyn Files) -> Result<Index> {
             }
             Some(Ok(Said::Record(key, _, None))) => _ = index.records.remove(&key),
             Some(Ok(Said::Removed(log))) => index.removed.push(log),
-            // Damaged if a good line follows; otherwise perhaps never durable.
+            // Damaged if a good line follows; otherwise it may never have been durable.
             Some(Err(_)) | None => {
                 unsure.push(number);
                 continue;
@@ -57,7 +58,7 @@ pub(crate) fn read(files: &dyn Files) -> Result<Index> {
     Ok(index)
 }
 
-/// Gives a state that was found out from files the records of index kinds, and the removed logs.
+/// Adds the records of index kinds and the removed logs to a state that was rebuilt from files.
 pub(crate) fn complete(state: &mut State, index: Index) {
     state.records.extend(index.records);
     for log in index.removed {
@@ -79,7 +80,7 @@ pub(crate) fn append(layer: &dyn Layer, end: u64, lines: &str) -> Result<u64> {
     Ok(after)
 }
 
-/// Writes the whole file anew. What cannot be read of it is kept aside. Its name is not durable yet.
+/// Rewrites the whole file. An unreadable one is first put aside. The new file's name is not durable yet.
 pub(crate) fn renew(layer: &dyn Layer, lines: &str) -> Result<()> {
     let path = Path::new(layout::INDEX);
     let is_readable = match read(layer) {
@@ -91,19 +92,19 @@ pub(crate) fn renew(layer: &dyn Layer, lines: &str) -> Result<()> {
     if !is_readable {
         aside::put(layer, path)?;
     }
-    // It says how long this file is, and would be wrong if the power went before it is written anew.
+    // The catalog contains the length of this file, and would be wrong if the power failed before it is rewritten.
     let catalog = Path::new(layout::CATALOG);
     layer.remove(catalog).during("removing", catalog)?;
     layer.sync_dir(Path::new("")).during("flushing", Path::new("."))?;
     layer.replace(path, lines.as_bytes()).during("writing", path)
 }
 
-/// Returns whether so many bytes of lines are worth writing anew, given what still counts.
+/// Returns whether the file should be rewritten, given its length and that of the lines that still count.
 pub(crate) fn is_worn(end: u64, live: u64) -> bool {
     end.saturating_sub(live) > WORN_BYTES.max(live)
 }
 
-/// Spells everything that counts.
+/// Formats everything that still counts.
 pub(crate) fn live_lines(state: &State) -> String {
     let records = state.records.iter().filter(|(key, slot)| layout::is_index(key.kind()) && !slot.damaged);
     let records = records.map(|(key, slot)| document::to_line(key, slot.version, slot.body.as_ref()));

@@ -21,14 +21,14 @@ pub(crate) const NOTE: &str = "README.txt";
 pub(crate) const INDEX: &str = "index.jsonl";
 pub(crate) const CATALOG: &str = "catalog";
 
-/// The folder whose logs are kept apart while they are open and once they are sealed.
+/// The folder that separates open logs from sealed ones.
 const SESSIONS: &str = "sessions";
 const ACTIVE: &str = "active";
 const ARCHIVED: &str = "archived";
-/// The folder of kinds that this version does not know, each in a folder of its own.
+/// The folder of kinds that this version does not know, each in its own folder.
 const OTHER: &str = "other";
 
-/// The text that says to people what the folder is.
+/// The text that tells people what the folder is.
 pub(crate) const NOTE_TEXT: &str = "\
 This folder is a NofX store: agents, their sessions and what was said in them.
 
@@ -49,14 +49,14 @@ them; a store outside of the checkout is safe from that.
 /// Where the journal is.
 pub(crate) static AT: LazyLock<Layout> = LazyLock::new(|| Layout::new(JOURNAL, *b"nofx-fs\x01"));
 
-/// What a file of a kind's folder is.
+/// The meaning of a file in a kind's folder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Named {
-    /// A record; the id is missing if the name is too short for it.
+    /// A record; the id is `None` if the name is too short for it.
     Record(Kind, Option<String>),
-    /// A log that takes entries, likewise.
+    /// An open log, likewise.
     Open(Kind, Option<String>),
-    /// A log that does not, likewise.
+    /// A sealed log, likewise.
     Sealed(Kind, Option<String>),
 }
 
@@ -65,13 +65,13 @@ pub(crate) fn is_index(kind: &Kind) -> bool {
     info(kind, Shape::Record).is_some_and(|info| info.role == Role::Index)
 }
 
-/// Returns the file of a record of a kind that has a file for each.
+/// Returns the file of a record whose kind has a file for each.
 pub(crate) fn record(key: &RecordKey) -> PathBuf {
     let (folder, suffix) = place(key.kind(), Shape::Record);
     folder.join(format!("{}{suffix}.json", escape(key.id())))
 }
 
-/// Returns the file that a record is in.
+/// Returns the file that contains a record.
 pub(crate) fn record_or_index(key: &RecordKey) -> PathBuf {
     if is_index(key.kind()) { INDEX.into() } else { record(key) }
 }
@@ -95,7 +95,8 @@ fn log(key: &LogKey, half: &str, extension: &str) -> PathBuf {
     }
 }
 
-/// Returns the folder of a kind, and what stands between an id and the extension: the kind, unless the folder says it.
+/// Returns the folder of a kind, and what is between an id and the extension: the kind, unless the folder's name says
+/// it.
 fn place(kind: &Kind, shape: Shape) -> (PathBuf, String) {
     match info(kind, shape) {
         None => (Path::new(OTHER).join(kind.as_str()), String::new()),
@@ -110,7 +111,7 @@ fn info(kind: &Kind, shape: Shape) -> Option<&'static KindInfo> {
     KINDS.iter().find(|info| info.kind == *kind && info.shape == shape)
 }
 
-/// Returns every folder at the top that holds records or logs.
+/// Returns every top-level folder that holds records or logs.
 pub(crate) fn folders() -> impl Iterator<Item = &'static str> {
     let mut folders: Vec<_> = KINDS.iter().map(|info| info.folder).chain([OTHER]).collect();
     folders.sort_unstable();
@@ -118,7 +119,7 @@ pub(crate) fn folders() -> impl Iterator<Item = &'static str> {
     folders.into_iter()
 }
 
-/// Returns what a path below one of [`folders`] is; `None` if nothing of ours has such a name.
+/// Returns the meaning of a path below one of [`folders`]; `None` if no file of a store has such a name.
 pub(crate) fn named(path: &Path) -> Option<Named> {
     let parts: Vec<_> = path.iter().map(|part| part.to_str()).collect::<Option<_>>()?;
     let told = |name: &str| match is_long_name(name) {

@@ -1,8 +1,8 @@
 //! Stores records and logs in a folder that people can read.
 //!
-//! Documents are JSON files, logs are JSON lines, sealed logs are JSON lines under zstd. A commit is one checksummed append
-//! to a journal and one flush; the files follow a moment later. Any number of processes of one machine may have the folder
-//! open and write. `docs/format/fs.md` shows every byte.
+//! Documents are JSON files, logs are JSON lines, sealed logs are JSON lines under zstd. A commit is one checksummed
+//! append to a journal and one flush; the files follow a moment later. Any number of processes on one machine may have
+//! the folder open and write to it. `docs/format/fs.md` shows every byte.
 //!
 //! ```
 //! # #[tokio::main(flavor = "current_thread")]
@@ -20,11 +20,11 @@
 //! # Ok(()) }
 //! ```
 //!
-//! - [`FsBackend`] is a handle on a store; those of one process on one folder share everything.
-//! - [`Options`] says how long to wait for others and how soon the files follow.
+//! - [`FsBackend`] is a handle on a store; all handles of a process on one folder share everything.
+//! - [`Options`] says how long to wait for other processes and how soon the files follow.
 //!
 //! What it does not do: work in folders that are shared over a network or synced between machines, where locks do not
-//! hold. It notices that two processes wrote at once and refuses to go on.
+//! work. It detects that two processes wrote at once, and then refuses to continue.
 
 mod apply;
 mod archive;
@@ -66,31 +66,31 @@ pub use options::Options;
 use store::Shared;
 use tokio::sync::Semaphore;
 
-/// What the backend takes.
+/// The limits of this backend.
 const LIMITS: Limits = Limits::GUARANTEED;
 
-/// How many commits of one handle may wait for others at once; more wait for those.
+/// How many commits of one handle may wait for others concurrently; further ones wait for those.
 const MOST_WAITING: u32 = 1024;
 
 /// A store in a folder.
 #[derive(Debug)]
 pub struct FsBackend {
     info: BackendInfo,
-    /// Empty once this handle is closed.
+    /// `None` once this handle is closed.
     shared: Mutex<Option<Arc<Shared>>>,
-    /// What commits that wait for others take one of, and closing takes all of.
+    /// Each waiting commit holds one permit; closing takes them all.
     waiting: Arc<Semaphore>,
 }
 
 impl FsBackend {
-    /// Opens the store in a folder, making both if there is none, with the default [`Options`].
+    /// Opens the store in a folder with the default [`Options`], and creates both if necessary.
     ///
-    /// `Invalid` if the folder holds something else; it is left as it is.
+    /// `Invalid` if the folder holds something else, which is left as it is.
     pub async fn open(path: &Path) -> Result<Self> {
         Self::open_with(path, Options::default()).await
     }
 
-    /// Opens the store in a folder. Options count when this process has no other handle on it.
+    /// Opens the store in a folder. The options apply only if this process has no other handle on it.
     pub async fn open_with(path: &Path, options: Options) -> Result<Self> {
         let path = path.to_owned();
         Ok(Self::of(blocking(move || registry::open(&path, options)).await?))
@@ -108,21 +108,24 @@ impl FsBackend {
         Self { info, shared: Mutex::new(Some(shared)), waiting: Arc::new(Semaphore::new(MOST_WAITING as usize)) }
     }
 
-    /// Reads everything, and lists what is damaged, missing or strange. Changes nothing.
+    /// Reads everything, and lists what is damaged, missing or unexpected. Changes nothing.
     ///
-    /// Takes no lock and waits for no other process: what looks wrong while others write is looked at again.
+    /// Takes no lock and waits for no other process: an apparent problem is checked again if another process was
+    /// writing.
     pub async fn check(&self) -> Result<Vec<Finding>> {
         let shared = self.shared()?;
         blocking(move || shared.check()).await
     }
 
-    /// Repairs the store in a folder, and says what was done. To be called while no other program has it open.
+    /// Repairs the store in a folder, and returns what was done. Call it while no other program has the store open.
     ///
-    /// What is derived is made again, and what is whole and not listed is taken back. What stands in the way of that is moved to the
-    /// folder `damaged` inside the store, never away and never overwritten. A record whose file is missing or damaged stays listed, since
-    /// its file may still arrive; a log keeps its positions. [`check`](Self::check) goes on naming both.
+    /// Derived files are rebuilt, and intact files that are not listed are listed again. Anything in the way is moved
+    /// to the folder `damaged` inside the store; nothing is deleted or overwritten. A record with a missing or damaged
+    /// file stays listed, since its file may still arrive; a log keeps its positions. [`check`](Self::check) continues
+    /// to report both.
     ///
-    /// Groups of the journal that cannot be had any more are only given up with `gives_up`; else they are told as a loss.
+    /// Groups of the journal that cannot be recovered are only given up if `gives_up` is set; otherwise they are
+    /// reported as losses.
     pub async fn repair(path: &Path, options: Options, gives_up: bool) -> Result<Repaired> {
         let path = path.to_owned();
         blocking(move || registry::repair(&path, options, gives_up)).await
@@ -169,7 +172,7 @@ impl PersistenceBackend for FsBackend {
         blocking(move || shared.changes(after.as_ref(), limit)).await
     }
 
-    /// Blocks the thread that polls it for the disk, as the contract allows, but not for others who commit.
+    /// Blocks the polling thread for the disk, as the contract allows, but not for other commits.
     async fn commit(&self, group: Vec<Batch>) -> Result<Vec<Outcome>> {
         let shared = self.shared()?;
         match shared.try_commit(group) {
@@ -194,7 +197,7 @@ impl PersistenceBackend for FsBackend {
         }
         self.waiting.close();
         blocking(move || {
-            // Waits for a commit that is at the disk. The last handle also waits for the files if something was committed.
+            // Waits for a commit in progress. The last handle also waits for the files if something was committed.
             shared.written().into_iter().for_each(|writing| drop(writing.turn()));
             registry::let_go(shared);
             Ok(())

@@ -1,7 +1,8 @@
-//! An open log: a file with a line for each entry, in the order of their positions.
+//! An open log: a file with a line for each entry, in position order.
 //!
-//! A line is `{"position":0,"at":"2025-09-08T14:21:17.345Z","checksum":"1a2b3c4d","body":…}`. A log whose name does not tell
-//! its id begins with a line that does. Nothing else is needed to find a position: lines are found by bisection.
+//! A line is `{"position":0,"at":"2025-09-08T14:21:17.345Z","checksum":"1a2b3c4d","body":…}`. If a log's name does not
+//! contain its id, the file begins with a line that does. Nothing else is needed to find a position: lines are found by
+//! bisection.
 
 use std::io;
 use std::ops::Range;
@@ -15,7 +16,7 @@ use crate::layout;
 /// How much is read at once.
 const BLOCK: u64 = 1 << 16;
 
-/// Returns the line that a log begins with: none, unless its name does not tell its id.
+/// Returns the heading of a log: empty, unless the file name does not contain the id.
 pub(crate) fn heading(log: &LogKey) -> Vec<u8> {
     match is_long(log.id()) {
         true => format!("{{\"log\":\"{}\",\"id\":{}}}\n", log.kind(), json::quote(log.id())).into_bytes(),
@@ -23,7 +24,7 @@ pub(crate) fn heading(log: &LogKey) -> Vec<u8> {
     }
 }
 
-/// Reads the line that a log of this name may begin with.
+/// Parses the line that a log's file may begin with.
 pub(crate) fn read_heading(line: &[u8]) -> Option<LogKey> {
     let text = std::str::from_utf8(line).ok()?;
     let (mut kind, mut id) = (None, None);
@@ -43,7 +44,7 @@ pub(crate) fn read_heading(line: &[u8]) -> Option<LogKey> {
 pub(crate) fn write(entry: &LogEntry, out: &mut Vec<u8>) {
     head(entry, out);
     let text = entry.body.as_str();
-    // Compact JSON has no line break. What has one is no body, but must come back all the same.
+    // Compact JSON has no line break. A text with one is not a valid body, but must be preserved all the same.
     if text.contains('\n') {
         out.extend_from_slice(b",\"text\":");
         out.extend_from_slice(json::quote(text).as_bytes());
@@ -54,7 +55,7 @@ pub(crate) fn write(entry: &LogEntry, out: &mut Vec<u8>) {
     out.extend_from_slice(b"}\n");
 }
 
-/// Returns the length of the line of an entry.
+/// Returns the length of an entry's line.
 pub(crate) fn length(entry: &LogEntry) -> u64 {
     let mut line = Vec::with_capacity(100);
     head(entry, &mut line);
@@ -67,7 +68,7 @@ fn head(entry: &LogEntry, out: &mut Vec<u8>) {
     let (position, millis) = (entry.position, entry.at.as_millis());
     let spelled = entry.at.to_string();
     let checksum = checksum(position, entry.at, entry.body.as_str());
-    // A year that the common spelling cannot express is written as milliseconds.
+    // A year that this notation cannot express is written as milliseconds.
     let head = match Timestamp::parse(&spelled) == Some(entry.at) {
         true => format!("{{\"position\":{position},\"at\":\"{spelled}\",\"checksum\":\"{checksum:08x}\""),
         false => format!("{{\"position\":{position},\"at\":{millis},\"checksum\":\"{checksum:08x}\""),
@@ -75,7 +76,7 @@ fn head(entry: &LogEntry, out: &mut Vec<u8>) {
     out.extend_from_slice(head.as_bytes());
 }
 
-/// Reads a line without its end; `None` if it is not what was written.
+/// Parses a line without its end; `None` if it is not what was written.
 pub(crate) fn read(line: &[u8]) -> Option<LogEntry> {
     let text = std::str::from_utf8(line).ok()?;
     let (position, rest) = text.strip_prefix("{\"position\":")?.split_once(",\"at\":")?;
@@ -103,24 +104,24 @@ fn checksum(position: u64, at: Timestamp, text: &str) -> u32 {
     hasher.finalize()
 }
 
-/// Reads the position of a line whose beginning this is.
+/// Parses the position from the beginning of a line.
 fn position(line: &[u8]) -> Option<u64> {
     let digits = line.strip_prefix(b"{\"position\":")?.split(|byte| *byte == b',').next()?;
     std::str::from_utf8(digits).ok()?.parse().ok()
 }
 
-/// The part of a file in which lines are looked for.
+/// The part of a file in which lines are searched.
 #[derive(Clone, Debug)]
 pub(crate) struct Lines<'a> {
     pub(crate) file: &'a dyn Opened,
-    /// From behind the heading to the end of the last line.
+    /// From the end of the heading to the end of the last line.
     pub(crate) bytes: Range<u64>,
 }
 
 impl Lines<'_> {
-    /// Returns where the line of a position begins, or that of the first position behind it.
+    /// Returns where the line of a position begins, or that of the next position found.
     pub(crate) fn find(&self, wanted: u64) -> io::Result<u64> {
-        // The line that is looked for begins at `low` or behind it, and not behind `high`.
+        // The wanted line begins at or after `low`, and not after `high`.
         let (mut low, mut high) = (self.bytes.start, self.bytes.end);
         while high - low > BLOCK {
             let middle = low + (high - low) / 2;
@@ -138,7 +139,8 @@ impl Lines<'_> {
         Ok(at)
     }
 
-    /// Returns where the line of a position begins or should: behind the line before it, whatever follows that one.
+    /// Returns where the line of a position begins or should begin: at the end of the previous line, whatever follows
+    /// that.
     pub(crate) fn start_of(&self, wanted: u64) -> io::Result<u64> {
         let Some(before) = wanted.checked_sub(1) else { return Ok(self.bytes.start) };
         let at = self.find(before)?;
@@ -153,7 +155,7 @@ impl Lines<'_> {
         }
     }
 
-    /// Returns the first line that begins behind `from` and before `to` and tells its position.
+    /// Returns the first line that begins after `from` and before `to` and has a readable position.
     fn readable_behind(&self, from: u64, to: u64) -> io::Result<Option<(u64, u64)>> {
         let mut at = from;
         while let Some(end) = self.line_end(at, to)? {
@@ -169,7 +171,7 @@ impl Lines<'_> {
         Ok(None)
     }
 
-    /// Returns where the next line break is.
+    /// Returns the offset of the next line break.
     fn line_end(&self, from: u64, to: u64) -> io::Result<Option<u64>> {
         let mut at = from;
         while at < to {
@@ -185,7 +187,8 @@ impl Lines<'_> {
         Ok(None)
     }
 
-    /// Gives each line from `from` on, without its end, until it is told to stop. What follows the last end is a line too.
+    /// Passes each line from `from` on, without its end, to `each` until that returns `false`. What follows the last
+    /// line end counts as a line too.
     pub(crate) fn forward(&self, from: u64, each: &mut dyn FnMut(&[u8]) -> bool) -> io::Result<()> {
         let (mut at, mut kept) = (from, Vec::new());
         while at < self.bytes.end {
@@ -212,14 +215,15 @@ impl Lines<'_> {
         Ok(())
     }
 
-    /// Gives each line that ends before `to`, without its end and the last one first, until it is told to stop.
+    /// Passes each line that ends before `to`, without its end and the last one first, to `each` until that returns
+    /// `false`.
     pub(crate) fn backward(&self, to: u64, each: &mut dyn FnMut(&[u8]) -> bool) -> io::Result<()> {
-        // What was read of the lines not yet given, the first of which may begin before `at`.
+        // The bytes of lines not passed on yet, the first of which may begin before `at`.
         let (mut at, mut kept) = (to, Vec::new());
         while at > self.bytes.start {
             let from = at.saturating_sub(BLOCK.max(kept.len() as u64)).max(self.bytes.start);
             let mut block = self.file.read_range(from, at)?;
-            // A file that ends early has nothing where the lines should be.
+            // A file that is too short has zeros where the lines should be.
             block.resize(usize::try_from(at - from).unwrap_or_default(), 0);
             block.append(&mut kept);
             at = from;

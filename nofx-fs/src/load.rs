@@ -1,4 +1,4 @@
-//! Reading a store: the catalog, and what the journal holds beyond it.
+//! Loading a store: the catalog, and what the journal holds beyond it.
 
 use nofx_core::{Result, StoreId};
 use nofx_journal::codec::Commit;
@@ -16,9 +16,10 @@ use crate::state::State;
 /// How far the journal is read.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Reach {
-    /// The last frame that is known to be durable, where that was told since the system started. Nothing behind it is looked for.
+    /// The last frame that is known to be durable, if that was reported since the system started. Nothing after it is
+    /// searched for.
     pub(crate) told: Option<u64>,
-    /// Whether what follows that one frame by frame is read too.
+    /// Whether to read the consecutive frames after that as well.
     pub(crate) goes_on: bool,
 }
 
@@ -28,12 +29,12 @@ impl Reach {
     }
 }
 
-/// Reads a store and follows its journal.
+/// Loads a store and follows its journal.
 ///
-/// `None` if the catalog does not fit the journal, so that everything else has to be looked at.
+/// `None` if the catalog does not match the journal, so that everything else has to be read.
 pub(crate) fn load(files: &dyn Files, store: StoreId, reach: Reach) -> Result<Option<State>> {
     let Some((mark, _, mut state)) = catalog::read(files)? else { return Ok(None) };
-    // Read last: what was applied meanwhile is still in the journal then, or else the catalog turns out to be stale.
+    // Read last: anything applied concurrently is then still in the journal, or else the catalog turns out to be stale.
     let segments = Segment::newest_run(files, &layout::AT, store)?;
     if segments.first().is_some_and(|first| mark.frame < first.header.start.frame) {
         return Ok(None);
@@ -46,7 +47,7 @@ pub(crate) fn load(files: &dyn Files, store: StoreId, reach: Reach) -> Result<Op
     Ok(fits.then_some(state))
 }
 
-/// Takes in what the journal holds beyond the base of a state. `false` if the two do not fit.
+/// Takes in what the journal holds beyond the base of a state. `false` if the two do not match.
 pub(crate) fn replay(
     files: &dyn Files,
     state: &mut State,
@@ -72,7 +73,7 @@ pub(crate) fn replay(
         position = segment.header.start;
         state.last_seq = state.last_seq.max(segment.header.last_seq);
         let bound = segments.peek().map(|next| next.header.start);
-        // Nobody needs it any more, and it may just be made ready for its next use.
+        // This segment is no longer needed, and may be being prepared for its next use.
         if bound.is_some_and(|bound| bound.frame <= base) {
             continue;
         }
@@ -99,7 +100,7 @@ pub(crate) fn replay(
         }
         let is_broken = match bound {
             Some(bound) => (bound.frame, bound.chain) != (position.frame, position.chain),
-            // Where it is told that nothing is missing, nothing is looked for.
+            // If a report says that nothing is missing, nothing is searched for.
             None if reach.told.is_some_and(|told| told <= position.frame) => false,
             None => !segment.frames_beyond(&position).during("reading", &segment.path)?.is_empty(),
         };
@@ -113,7 +114,7 @@ pub(crate) fn replay(
         state.segment = Some(segment);
     }
     let mut expected = until.unwrap_or(base);
-    // Where no tip tells how far it goes, a segment whose header is damaged still shows that it does.
+    // If no tip says where the journal ends, a segment with a damaged header still shows that it continues.
     if until.is_none() && state.damage.is_none() && ends_before_damage(files, state, &position)? {
         expected = expected.max(position.frame + 1);
     }
@@ -121,21 +122,21 @@ pub(crate) fn replay(
         note_missing(files, state, &position, expected)?;
     }
     if let Some((segment, before)) = broken {
-        // What follows the damage is read, but the journal does not go on there.
+        // Frames after the damage are read, but the journal does not continue there.
         (state.segment, position) = (Some(segment), before);
     }
     state.position = position;
     Ok(true)
 }
 
-/// Returns whether the journal goes on behind a place in a segment that has no header.
+/// Returns whether the journal continues after a place in a segment without a header.
 fn ends_before_damage(files: &dyn Files, state: &State, at: &Position) -> Result<bool> {
     let Some(segment) = &state.segment else { return Ok(false) };
     let is_end = segment.read(at).during("reading", &segment.path)? == Found::End;
     Ok(is_end && segment::goes_on_without_header(files, &layout::AT, at)?)
 }
 
-/// Compares what was read with what the tip tells of the journal.
+/// Compares what was read with what the tip reports about the journal.
 pub(crate) fn compare(files: &dyn Files, state: &mut State, tip: &Tip) -> Result<()> {
     let told = tip.durable;
     if state.damage.is_none() && told.frame > state.position.frame {
@@ -152,7 +153,7 @@ pub(crate) fn compare(files: &dyn Files, state: &mut State, tip: &Tip) -> Result
     Ok(())
 }
 
-/// Notes that the journal should hold frames behind a place, up to one of which others told, and does not.
+/// Notes that the journal lacks frames after a place, up to one that was reported.
 fn note_missing(files: &dyn Files, state: &mut State, at: &Position, told: u64) -> Result<()> {
     let first = at.frame + 1;
     let mut what = format!("`{}`: frames {first} to {told} are missing", layout::JOURNAL);
@@ -161,7 +162,7 @@ fn note_missing(files: &dyn Files, state: &mut State, at: &Position, told: u64) 
             what = format!("`{}`: frames {first} to {told} are missing at byte {}", segment.path.display(), at.offset);
             note_lost(state, &segment, at, told)?;
         }
-        // The next segment is not there, or nothing says that it is.
+        // The next segment is missing, or nothing shows that there is one.
         _ if told > state.base => state.lost.push(Lost::without_header(files, &layout::AT, first..=told)?),
         _ => {}
     }
@@ -169,7 +170,7 @@ fn note_missing(files: &dyn Files, state: &mut State, at: &Position, told: u64) 
     Ok(())
 }
 
-/// Notes that the frames behind a place cannot be read, up to the one of a number, unless the files hold them.
+/// Notes that the frames after a place up to a number cannot be read, unless the files hold them.
 fn note_lost(state: &mut State, segment: &Segment, at: &Position, last: u64) -> Result<()> {
     if last > state.base {
         state.lost.push(Lost::at(segment, at, last).during("reading", &segment.path)?);
@@ -177,8 +178,8 @@ fn note_lost(state: &mut State, segment: &Segment, at: &Position, last: u64) -> 
     Ok(())
 }
 
-/// Takes in the frames of a segment that stand whole behind damage, up to a frame, as each says by itself what it changed.
-/// Returns the place behind the last.
+/// Takes in the whole frames of a segment after damage, up to a frame: each one describes its changes completely.
+/// Returns the place after the last.
 fn take_beyond(
     files: &dyn Files,
     state: &mut State,
@@ -208,7 +209,8 @@ fn take_beyond(
     Ok(position)
 }
 
-/// Makes the logs that a group appends to end where its entries begin, if the files are ahead of the journal or behind it.
+/// Sets the end of each log that a group appends to so that the entries fit, if the files are ahead of the journal or
+/// behind it.
 fn fit_logs(files: &dyn Files, state: &mut State, commits: &[Commit]) -> Result<()> {
     let appends = commits.iter().flat_map(|commit| &commit.appends);
     for (log, entries) in appends {

@@ -8,17 +8,18 @@ use nofx_core::Sources;
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Options {
-    /// Where times and random numbers come from.
+    /// The source of times and random numbers.
     pub sources: Sources,
-    /// How long to wait for another process before answering [`Locked`](nofx_core::Error::Locked).
+    /// How long to wait for another process before returning [`Locked`](nofx_core::Error::Locked).
     pub lock_wait: Duration,
-    /// How long commits may stay in the journal only, where people do not look.
+    /// How long commits may stay in the journal only, which people cannot read.
     pub apply_after: Duration,
-    /// The size of a segment of the journal, in bytes. At this much the files are brought up to date at the latest.
+    /// The size of a segment of the journal, in bytes. The files are brought up to date at the latest when it holds
+    /// this much beyond them.
     pub segment_bytes: u64,
-    /// How many files are flushed side by side.
+    /// How many files are flushed concurrently.
     pub(crate) at_once: usize,
-    /// Whether a thread of this process brings the files up to date. Without it they are when the store is closed.
+    /// Whether a thread of this process brings the files up to date. Otherwise that happens when the store is closed.
     pub(crate) applies: bool,
     /// What a test breaks on purpose.
     #[cfg(test)]
@@ -40,17 +41,17 @@ impl Default for Options {
     }
 }
 
-/// A fault in the commit path that the tests must notice.
+/// A fault in the commit path that the tests must detect.
 #[cfg(test)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Sabotage {
-    /// A segment is used again before the files hold what it covers.
+    /// A segment is reused before the files hold what it covers.
     EarlyReuse,
-    /// The journal goes on in the same file after a flush failed.
+    /// The journal continues in the same file after a flush failed.
     TrustAfterFailure,
-    /// A tip is believed whenever it was told.
+    /// A tip is believed whenever it was written.
     BelieveAnyTip,
-    /// Batch ids are not remembered once the files hold their commits.
+    /// Batch ids are forgotten once the files hold their commits.
     ForgetIds,
 }
 

@@ -1,8 +1,8 @@
-//! Reading: the state, and the files for what it does not hold.
+//! Reading: from the state, and from the files for what it does not hold.
 //!
-//! A file may be changed by any process while it is read, but never in a way that matters: a document is replaced whole and
-//! says its version, and the entries that the files are known to hold stay where they are. What does not fit the state is
-//! looked at again with a newer one, and is damaged if that does not help.
+//! Any process may change a file while it is read, but never in a way that matters: a document is replaced as a whole
+//! and contains its version, and the entries that the files are known to hold stay where they are. If a file does not
+//! match the state, it is read again with a newer state, and is damaged if that does not help.
 
 use std::io;
 use std::path::Path;
@@ -22,10 +22,10 @@ use crate::reading::Reading;
 use crate::state::{LogSlot, RecordSlot, State};
 use crate::{layout, stranger};
 
-/// How often something is looked at again while others change it.
+/// How often a read is repeated while other processes change what it reads.
 const TRIES: usize = 100;
 
-/// What does not fit the state: it is damaged, or the state is old.
+/// A mismatch with the state: the file is damaged, or the state is stale.
 #[derive(Debug)]
 pub(crate) enum Misfit {
     Differs(String),
@@ -35,14 +35,14 @@ pub(crate) enum Misfit {
 impl From<Error> for Misfit {
     fn from(error: Error) -> Self {
         match error {
-            // A file that is none, such as a symbolic link, may have been put in the place of ours.
+            // A symbolic link or another non-file may have been put in the file's place.
             Error::Corrupt(failure) => Self::Differs(failure.what),
             error => Self::Failed(error),
         }
     }
 }
 
-/// For who knows that the state is not old.
+/// For callers that know the state is not stale.
 impl From<Misfit> for Error {
     fn from(misfit: Misfit) -> Self {
         match misfit {
@@ -57,7 +57,7 @@ impl Reading {
         self.consistently(|| self.records_now(keys))
     }
 
-    /// Reads records as the state and the files are now.
+    /// Reads records from the current state and files.
     pub(crate) fn records_now(&self, keys: &[RecordKey]) -> Result<Vec<Option<Record>>, Misfit> {
         let state = self.state();
         if let Some((key, damage)) = keys.iter().find_map(|key| Some((key, state.doubts_record(key)?))) {
@@ -73,7 +73,7 @@ impl Reading {
         query.validate()?;
         self.consistently(|| {
             let state = self.state();
-            // One more than asked for tells whether there is more.
+            // One record more than requested shows whether there is more.
             let found = within(&state.records, query).take(query.limit.saturating_add(1));
             let doubt = |key| state.doubts_record(key).map(|damage| lost(key, damage));
             let found: Vec<_> = found.map(|(key, slot)| (key.clone(), slot.clone(), doubt(key))).collect();
@@ -127,7 +127,7 @@ impl Reading {
         self.consistently(|| self.entries_now(query))
     }
 
-    /// Reads entries as the state and the files are now.
+    /// Reads entries from the current state and files.
     pub(crate) fn entries_now(&self, query: &LogQuery) -> Result<Page<LogEntry>, Misfit> {
         let state = self.state();
         let slot = state.logs.get(&query.log);
@@ -138,7 +138,7 @@ impl Reading {
             let path = layout::sealed_log(&query.log);
             return Err(Misfit::Differs(format!("{}, `{}`: {damage}", query.log, self.root.join(path).display())));
         }
-        // What stands in a log is known, but perhaps not where it ends.
+        // The entries of a log are known, but perhaps not where it ends.
         let doubt =
             state.doubts_log(&query.log).filter(|_| query.direction == Direction::Forward && query.range.end > length);
         if let Some(damage) = doubt.filter(|_| query.range.start == length) {
@@ -209,7 +209,7 @@ impl Reading {
         let (base, end, recent, behind) = {
             let state = self.state();
             let base = state.base_commits;
-            // Where the journal lost commits that the files have, it ends before them.
+            // If the journal lost commits that the files have, it ends before them.
             let end = state.position.commits.max(base);
             let numbers = from.unwrap_or(end).max(base)..end;
             let recent = numbers.map_while(|number| state.recent_commit_at(number).cloned());
@@ -251,7 +251,7 @@ impl Reading {
         Ok((store == self.store.to_string()).then_some(number))
     }
 
-    /// Looks until state and files fit, or until it is clear that they never will.
+    /// Reads until state and files match, or until it is clear that they never will.
     fn consistently<T>(&self, mut look: impl FnMut() -> Result<T, Misfit>) -> Result<T> {
         let mut before = None;
         for _ in 0..TRIES {
@@ -263,7 +263,7 @@ impl Reading {
             match look() {
                 Ok(found) => return Ok(found),
                 Err(Misfit::Failed(error)) => return Err(error),
-                // Nothing was committed or applied since it was looked at before.
+                // Nothing was committed or applied since the previous attempt.
                 Err(Misfit::Differs(what)) if before == Some((frame, base)) => return Err(Error::corrupt(what)),
                 Err(Misfit::Differs(_)) => before = Some((frame, base)),
             }
@@ -295,7 +295,7 @@ impl Reading {
         }
     }
 
-    /// Adds entries that the file of a log holds to a page.
+    /// Adds entries from the file of a log to a page.
     fn entries(
         &self,
         query: &LogQuery,
@@ -307,7 +307,7 @@ impl Reading {
             return Ok(());
         }
         let (open, sealed) = (layout::open_log(&query.log), layout::sealed_log(&query.log));
-        // Sealing makes one of the other, sooner or later.
+        // Sealing turns one into the other, sooner or later.
         let order = if slot.state == LogState::Sealed { [&sealed, &open] } else { [&open, &sealed] };
         let mut reader = Entries { direction: query.direction, range, page, broken: None };
         for path in order {
@@ -348,10 +348,10 @@ impl LogSlot {
     }
 }
 
-/// Takes entries from a file, in one direction.
+/// Reads entries from a file, in one direction.
 struct Entries<'a> {
     direction: Direction,
-    /// What is still wanted.
+    /// The positions that are still wanted.
     range: std::ops::Range<u64>,
     page: &'a mut PageOf<LogEntry>,
     /// The position that cannot be read.
@@ -359,7 +359,7 @@ struct Entries<'a> {
 }
 
 impl Entries<'_> {
-    /// `false` if the file is that of another log.
+    /// `false` if the file belongs to another log.
     fn lines(&mut self, file: &dyn Opened, slot: &LogSlot, log: &LogKey) -> io::Result<bool> {
         if stranger::has_lines(file, log, slot)? {
             return Ok(false);
@@ -380,7 +380,7 @@ impl Entries<'_> {
         Ok(true)
     }
 
-    /// `false` if the file is that of another log.
+    /// `false` if the file belongs to another log.
     fn archive(&mut self, file: &dyn Opened, slot: &LogSlot) -> io::Result<bool> {
         let Some(archive) = Archive::open(file)? else {
             self.stop_if_unfinished();
@@ -445,7 +445,7 @@ impl Entries<'_> {
         }
     }
 
-    /// Says what is broken, unless there is something to answer before it: then the next page will.
+    /// Fails at the broken position, unless there are entries before it: then the next page fails.
     fn end(self, misfit: impl Fn(u64) -> Misfit) -> Result<(), Misfit> {
         match self.broken {
             Some(position) if self.page.items.is_empty() => Err(misfit(position)),
@@ -480,7 +480,7 @@ impl<T> PageOf<T> {
         self.items.push(item);
     }
 
-    /// Takes nothing more.
+    /// Makes the page full.
     fn close(&mut self) {
         self.limit = self.items.len();
     }
@@ -489,7 +489,7 @@ impl<T> PageOf<T> {
         Page { items: self.items, more }
     }
 
-    /// Ends a list behind which may be what the journal lost: then the next page says so.
+    /// Ends a list that may lack what the journal lost: then the next page fails.
     fn end_of_list(self, behind: Option<Error>) -> Result<Page<T>> {
         match behind {
             Some(error) if self.items.is_empty() && self.limit > 0 => Err(error),
@@ -498,18 +498,18 @@ impl<T> PageOf<T> {
     }
 }
 
-/// Says that what a key is may be among what the journal lost.
+/// Returns the error for a key that the journal's lost part may concern.
 fn lost(key: &impl Key, damage: &str) -> Error {
     Error::corrupt(format!("{key}: {damage}"))
 }
 
-/// Says that a list or the feed may lack what the journal lost.
+/// Returns the error for a list or the feed that may lack what the journal lost.
 fn lacks_lost(state: &State) -> Option<Error> {
     (!state.lost.is_empty()).then(|| Error::corrupt(state.damage.clone().unwrap_or_default()))
 }
 
-/// Returns the error that a list ends with because it may lack what the journal lost, as if that stood behind everything.
-/// Where a list begins there, it is the answer.
+/// Returns the error that a list ends with because it may lack what the journal lost, as if that came after everything
+/// else. A list that begins there fails at once.
 fn behind_all<K: Key>(state: &State, query: &KeyQuery<K>) -> Result<Option<Error>> {
     match (query.direction, &query.after) {
         (Direction::Forward, _) => Ok(lacks_lost(state)),

@@ -1,11 +1,11 @@
-//! An open store as it is read: what is known of it, kept up with the journal.
+//! An open store for reading: what is known of it, kept up to date with the journal.
 //!
-//! Nothing here can change, make or lock anything, and nothing here waits for another process: a reader works beside writers that
-//! are stopped, on a disk that cannot be written, and leaves no trace.
+//! Nothing here can change, create or lock anything, or waits for another process: a reader works beside suspended
+//! writers and on a disk that cannot be written, and leaves no trace.
 //!
-//! The tip says how far the journal is durable. It is never flushed, so one that was told before the system was last started may be old;
-//! but then no process has written since, and what stands whole in the journal is on the disk. So with such a tip, or none, everything
-//! whole is taken.
+//! The tip says how far the journal is durable. It is never flushed, so one that was written before the last start of
+//! the system may be stale. But then no process has written since, and every whole frame in the journal is on the disk.
+//! So with such a tip, or none, every whole frame is taken.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -27,35 +27,35 @@ use crate::options::Options;
 use crate::state::State;
 use crate::{layout, rebuild};
 
-/// How often something that others may just be changing is looked at again before it is called damaged.
+/// How often something that may be changing is read again before it is reported as damaged.
 pub(crate) const TRIES: usize = 20;
-/// The pause between two such looks.
+/// The pause between two such attempts.
 pub(crate) const TRY_PAUSE: Duration = Duration::from_millis(1);
 
 /// A store that is read.
 ///
-/// Each of its locks is held alone: nothing that takes another is called as long as one of them is held.
+/// Only one of its locks is held at a time: nothing that takes another may be called while one is held.
 #[derive(Debug)]
 pub(crate) struct Reading {
     pub(crate) files: Arc<dyn Files>,
     pub(crate) root: PathBuf,
     pub(crate) store: StoreId,
     pub(crate) options: Options,
-    /// Set if only the journal says which store this is.
+    /// Whether the store was identified by its journal alone.
     is_unnamed: bool,
     /// Set if this process can only read.
     pub(crate) read_only: Option<ReadOnly>,
     state: RwLock<State>,
-    /// The tip, as long as it is the one that others find.
+    /// The tip, open as long as it is the file that other processes find.
     tip: RwLock<Option<Arc<dyn Opened>>>,
-    /// Set once another copy of the store was found in its place; this handle never goes on with that.
+    /// Set once another copy of the store was found in its place; this handle never continues with that.
     replaced: AtomicBool,
-    /// The last frame that the tip told of when this process read or wrote it.
+    /// The last frame in the tip when this process read or wrote it.
     told: AtomicU64,
     pub(crate) feed: Mutex<Feed>,
 }
 
-/// Why a handle only reads, and what a commit answers.
+/// Why a handle only reads, and the error of a commit.
 #[derive(Clone, Debug)]
 pub(crate) struct ReadOnly {
     pub(crate) reason: String,
@@ -63,7 +63,7 @@ pub(crate) struct ReadOnly {
 }
 
 impl Reading {
-    /// Opens what a folder is said to hold.
+    /// Opens the store that a configuration describes.
     pub(crate) fn open(files: Arc<dyn Files>, root: &Path, options: Options, config: Config) -> Result<Self> {
         let tip = files.open(Path::new(layout::TIP));
         let reading = Self {
@@ -85,7 +85,7 @@ impl Reading {
     }
 
     pub(crate) fn state(&self) -> RwLockReadGuard<'_, State> {
-        // A panic cannot leave the state half changed: what is taken in was judged before.
+        // A panic cannot leave the state half changed: what is taken in was checked before.
         self.state.read().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -97,7 +97,7 @@ impl Reading {
         self.feed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Refuses if another store is in the place of this one, or none.
+    /// Fails if this store was replaced by another one, or is gone.
     pub(crate) fn refuse_another(&self) -> Result<()> {
         if self.replaced.load(Ordering::Relaxed) {
             return Err(self.replaced());
@@ -105,19 +105,19 @@ impl Reading {
         match config::read(&*self.files, &self.root) {
             Ok(Some(config)) if config.store == self.store => Ok(()),
             Ok(Some(_)) => Err(Error::replaced(format!("another store is at `{}` now", self.root.display()))),
-            // It was so when this was opened, and the journal said which store this is.
+            // That was so when the store was opened, and the journal identified it.
             Ok(None) | Err(Error::Corrupt(_) | Error::Invalid(_)) if self.is_unnamed => Ok(()),
             Ok(None) => Err(Error::gone(format!("there is no store at `{}` any more", self.root.display()))),
             Err(error) => Err(error),
         }
     }
 
-    /// Refuses what a handle knows to be replaced.
+    /// Fails if the store is known to be replaced.
     pub(crate) fn refuse_known(&self) -> Result<()> {
         if self.replaced.load(Ordering::Relaxed) { Err(self.replaced()) } else { Ok(()) }
     }
 
-    /// Returns what the tip tells that others find; `None` if there is none that can be read.
+    /// Reads the tip that other processes find; `None` if there is none or it cannot be read.
     pub(crate) fn tip(&self) -> Result<Option<Tip>> {
         self.refuse_known()?;
         let path = Path::new(layout::TIP);
@@ -135,16 +135,16 @@ impl Reading {
         tip.map_or(Ok(None), |tip| self.read_tip(&*tip))
     }
 
-    /// Reads a tip, again if another process is just writing it. `None` if it cannot be read.
+    /// Reads a tip, and again if another process is writing it. `None` if it cannot be read.
     ///
-    /// `Replaced` if it tells less than it once did, which no holder of the lock makes it do.
+    /// `Replaced` if it reports less than before, which no holder of the lock lets it do.
     pub(crate) fn read_tip(&self, file: &dyn Opened) -> Result<Option<Tip>> {
         let told = self.told.load(Ordering::SeqCst);
         for _ in 0..TRIES {
             let Ok(tip) = Tip::read(file) else { return Ok(None) };
             if let Some(tip) = tip {
                 if tip.durable.frame < told {
-                    // Unless another one was put in its place, and told more by other threads.
+                    // Unless another tip replaced it, and other threads read more from that one.
                     let path = Path::new(layout::TIP);
                     return if file.is_at(path).during("looking for", path)? { Err(self.replaced()) } else { Ok(None) };
                 }
@@ -156,14 +156,15 @@ impl Reading {
         Ok(None)
     }
 
-    /// Notes that the tip tells of a frame.
+    /// Notes the frame in a tip.
     pub(crate) fn note_told(&self, frame: u64) {
         self.told.fetch_max(frame, Ordering::SeqCst);
     }
 
-    /// Returns a tip if it tells all that is durable: it was told since the system started.
+    /// Returns a tip if it covers everything that is durable: it was written since the system started.
     ///
-    /// Where starts have no name, a tip is believed unless more stands in the journal and no process is just committing.
+    /// Where system starts have no identifier, it is believed unless the journal contains more and no process is
+    /// committing.
     pub(crate) fn believed(&self, tip: Option<Tip>) -> Option<Tip> {
         #[cfg(test)]
         if self.options.breaks(crate::options::Sabotage::BelieveAnyTip) {
@@ -173,19 +174,19 @@ impl Reading {
         tip.filter(|tip| tip.boot == boot && (boot.is_some() || !(self.has_more(tip) && self.is_quiet())))
     }
 
-    /// Returns whether a frame seems to stand in the journal behind the one that a tip tells of, if that is the last one known here.
+    /// Returns whether a frame appears to follow the one in a tip, if that is the last one known here.
     fn has_more(&self, tip: &Tip) -> bool {
         let state = self.state();
         let segment = state.segment.as_ref().filter(|_| state.position.is_same_frame(&tip.durable));
         segment.is_some_and(|segment| segment.has_head(&state.position).unwrap_or(false))
     }
 
-    /// Returns whether no process has the lock for committing.
+    /// Returns whether no process holds the commit lock.
     fn is_quiet(&self) -> bool {
         self.files.open(Path::new(layout::LOCK)).and_then(|lock| lock.is_free()).unwrap_or(false)
     }
 
-    /// Makes the state reflect every commit that was acknowledged before this was called.
+    /// Makes the state reflect every commit that was acknowledged before this call.
     pub(crate) fn refresh(&self) -> Result<()> {
         for _ in 0..TRIES {
             let tip = self.tip()?;
@@ -200,14 +201,14 @@ impl Reading {
         Err(Error::unavailable(format!("reading `{}` while others write", self.root.display())))
     }
 
-    /// Follows the journal to where it is told to be durable. `false` if everything had to be read again instead.
+    /// Follows the journal up to its reported end. `false` if everything had to be read again instead.
     fn reach(&self, tip: &Tip) -> Result<bool> {
         let (known, is_unproven) = {
             let state = self.state();
             (state.position.frame, state.is_unproven)
         };
         if tip.durable.frame < known {
-            // The last to commit could not tell so, or is about to.
+            // The last committer could not report its commit, or is about to.
             if !is_unproven {
                 self.refuse_replaced()?;
             } else if self.lacking()?.is_some() {
@@ -230,8 +231,8 @@ impl Reading {
         self.load_again().map(|()| false)
     }
 
-    /// Takes in every whole frame that follows, because no tip tells how far the journal is durable. `false` if one did so
-    /// in between, or everything had to be read again.
+    /// Takes in every whole frame that follows, because no tip says how far the journal is durable. `false` if a tip
+    /// was written in between, or everything had to be read again.
     fn take_rest(&self, tip: Option<Tip>) -> Result<bool> {
         let (segment, mut position) = {
             let state = self.state();
@@ -261,7 +262,7 @@ impl Reading {
         if position == from {
             return Ok(true);
         }
-        // Who writes tells first what was there, so that what was read is no frame of which the flush may still fail.
+        // A writer first reports what it found. So what was read is not a frame whose flush may still fail.
         if self.tip()? != tip {
             return Ok(false);
         }
@@ -278,12 +279,12 @@ impl Reading {
         Ok(is_current)
     }
 
-    /// Follows the journal up to the tip. `false` if it was used again in between, so that the files must be looked at.
+    /// Follows the journal up to the tip. `false` if segments were reused in between, so that the files must be read.
     pub(crate) fn follow(&self, state: &mut State, tip: &Tip) -> Result<bool> {
         while state.position.frame < tip.durable.frame {
             let Some(segment) = state.segment.clone() else { return Ok(false) };
             match segment.read(&state.position).during("reading", &segment.path)? {
-                // Not the one that was told: another process wrote it over that one.
+                // A different frame: another process overwrote the reported one.
                 Found::Group(_, after) if after.frame == tip.durable.frame && !after.is_same_frame(&tip.durable) => {
                     return if state.is_unproven { Ok(false) } else { Err(self.lies()) };
                 }
@@ -305,7 +306,7 @@ impl Reading {
         Ok(true)
     }
 
-    /// Reads everything that there is, without a lock, up to where the journal is known to be durable.
+    /// Reads everything without a lock, up to where the journal is known to be durable.
     fn load_again(&self) -> Result<()> {
         let mut damaged = None;
         for last in (0..TRIES).rev() {
@@ -317,13 +318,13 @@ impl Reading {
                 None if last == 0 => Some(self.rebuild(reach)?),
                 loaded => loaded,
             };
-            // Who begins to write tells first what was there before.
+            // A process that begins to write first reports what it found.
             let is_settled = told.is_some() || self.tip()? == tip;
             if let Some(mut state) = loaded.filter(|_| is_settled) {
                 if let Some(tip) = &tip {
                     load::compare(&*self.files, &mut state, tip)?;
                 }
-                // Others may have been at work while this was read.
+                // Other processes may have written while this was read.
                 if state.damage.is_none() || damaged.replace(tip) == Some(tip) || last == 0 {
                     state.is_unproven = told.is_none();
                     self.refuse_less(&state)?;
@@ -346,7 +347,7 @@ impl Reading {
         Err(Error::unavailable(format!("reading `{}` while its files change", self.root.display())))
     }
 
-    /// Goes on with what was read, unless others of this process know more by now.
+    /// Replaces the state by what was read, unless other threads of this process know more by now.
     pub(crate) fn replace_state(&self, loaded: State) {
         let mut state = self.state_mut();
         let is_older = loaded.position.frame < state.position.frame && !state.is_unproven;
@@ -355,7 +356,7 @@ impl Reading {
         }
     }
 
-    /// Refuses what was read if it is of another copy of the store, which lacks what was acknowledged here.
+    /// Fails if what was read belongs to another copy of the store, which lacks what was acknowledged here.
     pub(crate) fn refuse_less(&self, loaded: &State) -> Result<()> {
         let known = {
             let state = self.state();
@@ -366,7 +367,7 @@ impl Reading {
         };
         let lacks = match loaded.position.frame < known.frame {
             true => match self.lacking()? {
-                // Unless others went on from here while this was read.
+                // Unless other processes continued from here while this was read.
                 Some(frame) => self.tip()?.is_none_or(|tip| tip.durable.frame <= frame),
                 None => false,
             },
@@ -375,17 +376,17 @@ impl Reading {
         if lacks { Err(self.replaced()) } else { Ok(()) }
     }
 
-    /// Refuses if another store, or another copy of this one, is in its place. Changes nothing.
+    /// Fails if another store, or another copy of this one, is in its place. Changes nothing.
     pub(crate) fn refuse_replaced(&self) -> Result<()> {
         let tip = self.tip()?;
         match self.lacking()? {
-            // A tip that tells more was told by a process that went on from here, and has used the segment again.
+            // A tip with more was written by a process that continued from here and has reused the segment.
             Some(frame) if tip.is_some_and(|tip| tip.durable.frame < frame) => Err(self.replaced()),
             _ => Ok(()),
         }
     }
 
-    /// Returns the number of the last frame that is known here if it does not stand any more where it was.
+    /// Returns the number of the last known frame if it is no longer where it was.
     pub(crate) fn lacking(&self) -> Result<Option<u64>> {
         let (segment, last, frame) = {
             let state = self.state();
@@ -396,7 +397,7 @@ impl Reading {
         Ok((!stands).then_some(frame))
     }
 
-    /// Notes that another copy of the store is in its place, and says so.
+    /// Notes that another copy of the store is in its place, and returns the error for that.
     pub(crate) fn replaced(&self) -> Error {
         self.replaced.store(true, Ordering::Relaxed);
         Error::replaced(format!(
@@ -405,7 +406,7 @@ impl Reading {
         ))
     }
 
-    /// Says that two processes wrote at once, which a lock should have kept them from.
+    /// Returns the error for two processes that wrote at once, which a lock should have prevented.
     pub(crate) fn lies(&self) -> Error {
         Error::unavailable(format!(
             "two processes wrote to `{}` at once: locks do not work there, as in many network and synced folders",
@@ -415,7 +416,7 @@ impl Reading {
 }
 
 impl ReadOnly {
-    /// Returns why a store can only be read, as far as that can be seen without writing.
+    /// Returns why a store can only be read, as far as that can be determined without writing.
     fn find(files: &dyn Files, root: &Path, config: &Config, no_tip: Option<&io::Error>) -> Result<Option<Self>> {
         if let Some(version) = config.too_new {
             let what = format!("`{}` has format {version} of a newer version of this program", root.display());

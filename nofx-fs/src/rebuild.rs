@@ -1,4 +1,4 @@
-//! Finding out what a store holds from the files themselves, when the catalog is missing, stale or damaged.
+//! Determining the content of a store from the files themselves, when the catalog is missing, stale or damaged.
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -16,8 +16,8 @@ use crate::lines::{self, Lines};
 use crate::load::{self, Reach};
 use crate::state::{LogSlot, RecordSlot, State};
 
-/// Reads every file. `None` if the files were brought up to date so far while they were read that the journal does not say any more what was
-/// read too early.
+/// Reads every file. `None` if so much was applied while they were read that the journal no longer has what was read
+/// too early.
 pub(crate) fn rebuild(files: &dyn Files, store: StoreId, reach: Reach) -> Result<Option<State>> {
     let mut state = State::default();
     let oldest = |segments: &[Segment]| segments.first().map(|first| first.header);
@@ -35,7 +35,7 @@ pub(crate) fn rebuild(files: &dyn Files, store: StoreId, reach: Reach) -> Result
         return Ok(None);
     }
     if let Some(first) = segments.first() {
-        // Everything before was given up by the journal, because the files hold it.
+        // The journal gave up everything before, because the files hold it.
         state.base = first.header.start.frame;
         state.base_commits = first.header.start.commits;
         state.position = first.header.start;
@@ -63,7 +63,7 @@ fn take(files: &dyn Files, state: &mut State, path: &Path, named: Named) -> Resu
     match named {
         Named::Record(kind, id) => {
             let told = id.and_then(|id| RecordKey::new(kind, id).ok());
-            // One that cannot be read is damaged if its name tells which it is; otherwise nobody knows.
+            // If a record cannot be read, it is damaged if its file name contains the id; otherwise it is unknown.
             let slot = match files.read(path) {
                 Ok(bytes) => read_record(path, &bytes.unwrap_or_default(), told.as_ref()),
                 Err(error) if is_of_the_file(&error) => None,
@@ -76,7 +76,7 @@ fn take(files: &dyn Files, state: &mut State, path: &Path, named: Named) -> Resu
             let Some(file) = open(files, path)? else { return Ok(()) };
             let Some(log) = name_log(&*file, kind, id).during("reading", path)? else { return Ok(()) };
             let slot = measure(&*file, &log).during("reading", path)?;
-            // A sealed file of the same log was finished before this one could go.
+            // A sealed file of the same log was finished before this one could be removed.
             state.logs.entry(log).or_insert(slot);
         }
         Named::Sealed(kind, id) => {
@@ -91,7 +91,7 @@ fn take(files: &dyn Files, state: &mut State, path: &Path, named: Named) -> Resu
             let Some(log) = told.map_or_else(heading, |log| Ok(Some(log)))? else { return Ok(()) };
             let counted = match &archive {
                 Some(archive) => Some((archive.length, archive.last_at)),
-                // Its lines may all be there.
+                // All its lines may still be there.
                 None => count(&log, &file.read_range(0, u64::MAX).during("reading", path)?),
             };
             let is_unknown = counted.is_none();
@@ -105,9 +105,10 @@ fn take(files: &dyn Files, state: &mut State, path: &Path, named: Named) -> Resu
     Ok(())
 }
 
-/// Counts the entries of a sealed log whose table is damaged, and says when the last was; `None` if not all can be read.
+/// Counts the entries of a sealed log with a damaged table, and returns the time of the last; `None` if not all can be
+/// read.
 fn count(log: &LogKey, bytes: &[u8]) -> Option<(u64, Option<Timestamp>)> {
-    // What is cut between two pieces ends without a table.
+    // A file that was truncated between two pieces ends without a table.
     let (plain, true) = archive::all_lines(bytes)? else { return None };
     let (mut length, mut last_at) = (0, None);
     for line in plain.strip_prefix(lines::heading(log).as_slice())?.split_inclusive(|byte| *byte == b'\n') {
@@ -117,7 +118,7 @@ fn count(log: &LogKey, bytes: &[u8]) -> Option<(u64, Option<Timestamp>)> {
     Some((length, last_at))
 }
 
-/// Opens a file; `None` for what is no file that could be opened, such as a symbolic link, or was just removed.
+/// Opens a file; `None` if it was just removed, or is not a file that can be opened, such as a symbolic link.
 fn open(files: &dyn Files, path: &Path) -> Result<Option<std::sync::Arc<dyn Opened>>> {
     match files.open(path) {
         Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::InvalidData) => Ok(None),

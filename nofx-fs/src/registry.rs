@@ -1,4 +1,4 @@
-//! The stores that this process has open: handles on one folder share one.
+//! The stores that this process has open: all handles on one folder share one.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -17,17 +17,18 @@ use crate::{config, repair};
 
 static OPEN: LazyLock<Mutex<HashMap<PathBuf, Weak<Shared>>>> = LazyLock::new(Mutex::default);
 
-/// How long closing waits for the files at most: as long as it takes to write those of an import, but not for a disk that hangs.
+/// How long closing waits for the files at most: long enough to write those of an import, but limited in case the disk
+/// hangs.
 const FILES_WAIT: Duration = Duration::from_secs(60);
 
-/// Opens the store in a folder, or finds it open.
+/// Opens the store in a folder, or returns the one that is open.
 pub(crate) fn open(path: &Path, options: Options) -> Result<Arc<Shared>> {
     make(path)?;
     let root = real(path).during("looking for", path)?;
     // Held while a store is opened, so that two handles never open it twice.
     let mut open = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
     open.retain(|_, shared| shared.strong_count() > 0);
-    // Handles on a store that is gone or was replaced stay with it; a handle that is opened now gets what is there.
+    // Handles on a store that is gone or was replaced stay with it; a handle opened now gets what is there.
     if let Some(shared) = open.get(&root).and_then(Weak::upgrade)
         && !matches!(shared.refuse_replaced(), Err(Error::Gone(_) | Error::Replaced(_)))
     {
@@ -38,7 +39,7 @@ pub(crate) fn open(path: &Path, options: Options) -> Result<Arc<Shared>> {
     Ok(shared)
 }
 
-/// Repairs the store in a folder that exists.
+/// Repairs the store in an existing folder.
 pub(crate) fn repair(path: &Path, options: Options, gives_up: bool) -> Result<Repaired> {
     let root = real(path).during("looking for", path)?;
     let layer = Disk::new(&root);
@@ -50,7 +51,7 @@ pub(crate) fn repair(path: &Path, options: Options, gives_up: bool) -> Result<Re
     Ok(done)
 }
 
-/// Makes the folder, and those above it, if there is none.
+/// Creates the folder and those above it, if there is none.
 fn make(path: &Path) -> Result<()> {
     if path.is_dir() {
         return Ok(());
@@ -62,14 +63,14 @@ fn make(path: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Lets go of a store. If something was committed, the last one to do so waits until the files have it, since no one who only reads
-/// brings it to them. Whatever they lack after a minute is in the journal.
+/// Releases a store. If something was committed, the last handle waits until the files have it, because readers do not
+/// apply it. What they lack after a minute is in the journal.
 pub(crate) fn let_go(shared: Arc<Shared>) {
     let waits = shared.written().is_some_and(|writing| writing.has_committed());
     let (done, is_done) = mpsc::channel::<()>();
     let dropping = thread::Builder::new().name("nofx-fs-close".to_owned()).spawn(move || {
         drop(shared);
-        // Nobody waits any more if it took long.
+        // If it took long, the caller no longer waits.
         _ = done.send(());
     });
     if dropping.is_ok() && waits {

@@ -1,7 +1,8 @@
-//! Repairing: what is derived is made again, and what cannot be read is moved aside, never away.
+//! Repairing: derived files are rebuilt, and what cannot be read is put aside, never deleted.
 //!
-//! Nothing is invented and nothing is given up: a record whose file is missing or damaged stays listed, because the file may still
-//! arrive. A log keeps its positions, so what is damaged of it stays where it is, and what stands around it is read.
+//! Nothing is invented and nothing is given up: a record with a missing or damaged file stays listed, because the file
+//! may still arrive. A log keeps its positions, so damaged parts stay where they are, and what is around them can be
+//! read.
 
 use std::collections::{BTreeSet, HashSet};
 use std::io;
@@ -26,17 +27,18 @@ use crate::stray::Stray;
 use crate::writing::Writing;
 use crate::{catalog, layout, lines, rebuild, stranger};
 
-/// How long other processes get to bring to the files what the journal cannot say any more.
+/// How long other processes get to apply what can no longer be read from the journal.
 const GRACE: Duration = Duration::from_secs(3);
-/// The pause between two looks at what others do.
+/// The pause between two checks of what other processes did.
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// Says what was done about a file.
+/// Describes what was done about a file.
 pub(crate) fn done(path: &Path, what: impl Into<String>, aside: Option<PathBuf>) -> Repair {
     Repair { thing: slashed(path), what: what.into(), aside: aside.map(|aside| slashed(&aside)) }
 }
 
-/// Moves aside what stands where processes meet and is no file, or no folder for the journal. Before a store is opened.
+/// Puts aside whatever is in the place of the tip and the lock files and is not a file, or in the place of the journal
+/// and is not a folder. Called before a store is opened.
 pub(crate) fn free_doors(layer: &dyn Layer) -> Result<Vec<Repair>> {
     let mut repairs = Vec::new();
     let journal = Path::new(layout::JOURNAL);
@@ -51,7 +53,7 @@ pub(crate) fn free_doors(layer: &dyn Layer) -> Result<Vec<Repair>> {
 }
 
 impl Writing {
-    /// Repairs what can be repaired, and says what that was.
+    /// Repairs what can be repaired, and returns what was done.
     pub(crate) fn repair(&self, gives_up: bool) -> Result<Repaired> {
         let mut losses = Vec::new();
         let from_files = self.state().damage.is_some();
@@ -68,7 +70,7 @@ impl Writing {
         repairs.extend(self.free_places(&unreadable.records)?);
         repairs.extend(self.take_back(&expected)?);
         let before = self.aside_now()?;
-        // Derived files are only ever replaced together with a commit, by which other processes notice.
+        // Derived files are only replaced together with a commit, so that other processes notice.
         self.commit(vec![Batch::new(self.options.sources.batch_id())])?;
         self.apply_now()?;
         let new: Vec<String> = self.aside_now()?.into_iter().filter(|name| !before.contains(name)).collect();
@@ -80,7 +82,7 @@ impl Writing {
         Ok(Repaired { repairs, losses })
     }
 
-    /// Moves aside what has the name of a document and is no file, so that one can be put there.
+    /// Puts aside what has the name of a document and is not a file, to make room for one.
     fn free_places(&self, records: &[(RecordKey, String)]) -> Result<Vec<Repair>> {
         let layer = &*self.layer;
         let mut repairs = Vec::new();
@@ -93,7 +95,7 @@ impl Writing {
         Ok(repairs)
     }
 
-    /// Has the store list what is whole and in its place, and not listed.
+    /// Lists intact files again that are in their place but not listed.
     fn take_back(&self, expected: &HashSet<PathBuf>) -> Result<Vec<Repair>> {
         let mut paths = Vec::new();
         rebuild::walk(&*self.files, &mut |path, _| {
@@ -104,7 +106,7 @@ impl Writing {
         for path in paths {
             let Some(stray) = Stray::read(&*self.layer, &self.state(), &path)? else { continue };
             let what = format!("it was whole and not listed; {} is listed again", stray.told());
-            // In one group, so that its file is never known by halves.
+            // In one group, so that the file is never listed in part.
             let outcomes = self.commit(stray.batches(|| self.options.sources.batch_id()))?;
             if outcomes.iter().all(|outcome| matches!(outcome, Outcome::Committed(_))) {
                 repairs.push(done(&path, what, None));
@@ -113,9 +115,9 @@ impl Writing {
         Ok(repairs)
     }
 
-    /// Makes the derived files be written anew by the next application, where they are not what they should be.
+    /// Makes the next application rewrite the derived files that are not as they should be.
     ///
-    /// After the journal was repaired the catalog is too, which needs no telling.
+    /// After a repair of the journal the catalog is always rewritten, so that is not reported.
     fn repair_derived(&self, again: &mut Vec<(PathBuf, String)>, is_known: bool) -> Result<Vec<Repair>> {
         let mut repairs = Vec::new();
         let mut still = self.hold_still()?;
@@ -143,7 +145,8 @@ impl Writing {
         Ok(repairs)
     }
 
-    /// Brings the files up to date, waiting for another process that is at it. What is kept back is told by a check.
+    /// Brings the files up to date, and waits for another process that is doing so. What is kept back is reported by a
+    /// check.
     fn apply_now(&self) -> Result<()> {
         let deadline = Deadline::after(self.options.lock_wait);
         loop {
@@ -167,7 +170,7 @@ impl Writing {
         Ok(self.layer.list(folder).during("listing", folder)?.into_iter().map(|entry| entry.name).collect())
     }
 
-    /// Makes the tables of sealed logs again, and moves aside what has the name of a log and is no file.
+    /// Rebuilds the tables of sealed logs, and puts aside what has the name of a log and is not a file.
     fn repair_logs(&self, logs: &[(LogKey, String)], gives_up: bool, losses: &mut Vec<Loss>) -> Result<Vec<Repair>> {
         let _still = self.hold_still()?;
         let layer = &*self.layer;
@@ -219,9 +222,9 @@ impl Writing {
         }
     }
 
-    /// Lets the journal go on behind damage, in a new generation.
+    /// Lets the journal continue after damage, in a new generation.
     ///
-    /// What cannot be read of it is lost to the store, unless the files hold it already; the files of the journal are kept
+    /// What cannot be read of it is lost to the store, unless the files already hold it; the journal's files are put
     /// aside.
     fn repair_journal(&self, gives_up: bool, losses: &mut Vec<Loss>) -> Result<Vec<Repair>> {
         if self.state().damage.is_none() {
@@ -243,11 +246,11 @@ impl Writing {
         Ok(repairs)
     }
 
-    /// Waits until the files hold what is known to be durable, if somebody is there who brings it to them.
+    /// Waits until the files hold what is known to be durable, if another process can apply it.
     fn wait_for_files(&self) -> Result<()> {
         let deadline = Deadline::after(GRACE);
         while let Some(tip) = self.tip()?.filter(|tip| tip.applied < tip.durable.frame) {
-            // What cannot be followed can only come from a process that has it in memory.
+            // What this process cannot follow can only come from a process that has it in memory.
             if deadline.has_passed() || self.state().position.frame >= tip.durable.frame {
                 break;
             }
@@ -277,7 +280,7 @@ impl Writing {
             let state = self.state();
             (state.base, state.base_commits, state.last_seq, state.position.generation)
         };
-        // What the files do not hold is taken along, wherever it stands: each group says by itself what it changed.
+        // Everything that the files do not hold is copied, wherever it is: each group describes its changes completely.
         frames.sort_by_key(|(frame, _)| frame.number);
         let mut chain = catalog::read(layer)?.filter(|(mark, ..)| mark.frame == base).map(|(mark, ..)| mark.chain);
         let mut commits = Vec::new();
@@ -303,10 +306,10 @@ impl Writing {
             return Ok(Vec::new());
         }
         let start = Position {
-            // A gap says that nobody needs what is before.
+            // A gap in the generations shows that nothing before it is needed.
             generation: segments.last().map_or(0, |segment| segment.header.start.generation) + 2,
             offset: HEADER_BYTES,
-            // No number is used again.
+            // No frame number is reused.
             frame: newest.max(told).max(base),
             chain: 0,
             commits: base_commits,
@@ -349,7 +352,7 @@ impl Writing {
     }
 }
 
-/// Makes the file of a sealed log again from its lines; `None` if one of them cannot be read.
+/// Rebuilds the file of a sealed log from its lines; `None` if one of them cannot be read.
 fn sealed_again(log: &LogKey, length: u64, bytes: &[u8]) -> Option<Vec<u8>> {
     let (plain, _) = all_lines(bytes)?;
     let heading = lines::heading(log);

@@ -1,7 +1,7 @@
-//! What a process knows of the store: every key, and the content that only the journal holds yet.
+//! What a process knows of the store: every key, and the content that only the journal holds so far.
 //!
-//! The state is what the files held when it was loaded, and every group of the journal since. Bodies of records that have a
-//! file are kept only while they are dirty, that is until the files are known to hold them.
+//! The state is what the files held when it was loaded, plus every group of the journal since. Bodies of records that
+//! have a file are kept only while they are dirty, which means until the files are known to hold them.
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::path::PathBuf;
@@ -17,30 +17,30 @@ use crate::{layout, lines};
 pub(crate) struct State {
     /// How far the journal was followed.
     pub(crate) position: Position,
-    /// The segment that it was followed in.
+    /// The segment in which it was followed.
     pub(crate) segment: Option<Segment>,
-    /// Where the last frame begins that was taken in, and the place behind it.
+    /// Where the last frame begins that was taken in, and the place after it.
     pub(crate) last_frame: Option<(u64, Position)>,
     pub(crate) last_seq: Option<Seq>,
     pub(crate) records: BTreeMap<RecordKey, RecordSlot>,
     pub(crate) logs: BTreeMap<LogKey, LogSlot>,
     /// The last frame that the files hold.
     pub(crate) base: u64,
-    /// The commits that the feed's files hold.
+    /// The number of commits in the feed's files.
     pub(crate) base_commits: u64,
-    /// What was touched since, by which frame last.
+    /// The items changed since, each with the last frame that changed it.
     dirty_records: HashMap<RecordKey, u64>,
     dirty_logs: HashMap<LogKey, u64>,
     /// The commits since, each with its frame.
     recent: VecDeque<(u64, Remembered)>,
     recent_ids: HashMap<BatchId, u64>,
-    /// The bytes of each frame since, and of all.
+    /// The bytes of each frame since, and the total.
     frame_bytes: VecDeque<(u64, u64)>,
     pub(crate) dirty_bytes: u64,
-    /// Set if frames were taken in of which no tip tells that they are durable: they are on the disk, unless a process is just writing
-    /// them.
+    /// Whether frames were taken in that no tip reports as durable: they are on the disk, unless a process is writing
+    /// them right now.
     pub(crate) is_unproven: bool,
-    /// Why the journal cannot be trusted, if so, and what of it cannot be read.
+    /// Why the journal cannot be trusted, if so, and what part of it cannot be read.
     pub(crate) damage: Option<String>,
     pub(crate) lost: Vec<Lost>,
 }
@@ -51,7 +51,7 @@ pub(crate) struct RecordSlot {
     pub(crate) version: Seq,
     /// Its content, while it is dirty or if it shares a file.
     pub(crate) body: Option<Body>,
-    /// Set if the file that should say all this is damaged.
+    /// Whether the file with its content is damaged.
     pub(crate) damaged: bool,
 }
 
@@ -64,11 +64,11 @@ pub(crate) struct LogSlot {
     /// How many entries its file holds, and in how many bytes while it is open.
     pub(crate) base: u64,
     pub(crate) bytes: u64,
-    /// The time of the last of them, where that is known.
+    /// The time of the last entry in the file, if known.
     pub(crate) base_at: Option<Timestamp>,
     /// The entries since, each with its frame.
     pub(crate) recent: VecDeque<(u64, LogEntry)>,
-    /// Set if nothing says how many entries it has, because its sealed file is damaged and there is no catalog.
+    /// Whether the number of its entries is unknown, because its sealed file is damaged and there is no catalog.
     pub(crate) is_unknown: bool,
 }
 
@@ -79,13 +79,13 @@ impl LogSlot {
         Self { state, length: 0, last_at: None, base: 0, bytes, base_at: None, recent, is_unknown: false }
     }
 
-    /// Returns what becomes of it when it is removed; what its file holds is known until that is removed too.
+    /// Returns its state after removal; what its file holds is kept until that is removed too.
     fn removed(&self) -> Self {
         let (state, recent) = (LogState::Removed, VecDeque::new());
         Self { state, length: 0, last_at: None, recent, is_unknown: false, ..*self }
     }
 
-    /// Returns how long its file is once it holds everything, while the log is open.
+    /// Returns the length of an open log's file once it holds everything.
     pub(crate) fn written_bytes(&self) -> u64 {
         self.bytes + self.recent.iter().map(|(_, entry)| lines::length(entry)).sum::<u64>()
     }
@@ -100,7 +100,7 @@ impl LogSlot {
 pub(crate) struct Unapplied {
     pub(crate) until: Position,
     pub(crate) last_seq: Option<Seq>,
-    /// Each with the frame that touched it last; `None` for a record that was deleted.
+    /// Each with the last frame that changed it; `None` for a deleted record.
     pub(crate) records: Vec<(RecordKey, Option<RecordSlot>, u64)>,
     pub(crate) logs: Vec<(LogKey, LogSlot, u64)>,
     /// The number of the first commit, and the commits.
@@ -113,19 +113,19 @@ impl State {
         self.logs.get(log).map_or_else(|| LogHead::missing(log.clone()), |slot| slot.head(log))
     }
 
-    /// Returns the outcome of a batch that was committed lately.
+    /// Returns the outcome of a recently committed batch.
     pub(crate) fn recent_commit(&self, batch: &BatchId) -> Option<&Remembered> {
         self.recent_commit_at(*self.recent_ids.get(batch)?)
     }
 
-    /// Returns a commit by its number, if it was lately.
+    /// Returns a recent commit by its number.
     pub(crate) fn recent_commit_at(&self, number: u64) -> Option<&Remembered> {
         let at = usize::try_from(number.checked_sub(self.base_commits)?).ok()?;
         self.recent.get(at).map(|(_, remembered)| remembered)
     }
 
-    /// Returns where the last frame of this segment begins and the place behind it, which is where the state ends; `None` if
-    /// the segment has none yet.
+    /// Returns where the last frame of this segment begins and the place after it, which is where the state ends;
+    /// `None` if the segment has no frame yet.
     pub(crate) fn last_frame_here(&self) -> Option<(u64, Position)> {
         self.last_frame.filter(|(_, after)| *after == self.position)
     }
@@ -135,22 +135,23 @@ impl State {
         self.base < self.position.frame
     }
 
-    /// Returns whether only the journal holds what a record is now.
+    /// Returns whether only the journal holds the current state of a record.
     pub(crate) fn is_unapplied(&self, key: &RecordKey) -> bool {
         self.dirty_records.contains_key(key)
     }
 
-    /// Returns why it is not known what a record is, if so: what the journal lost may be about it, and nothing later is.
+    /// Returns why the state of a record is unknown, if so: what the journal lost may concern it, and no later frame
+    /// does.
     pub(crate) fn doubts_record(&self, key: &RecordKey) -> Option<&str> {
         self.doubts(key, self.dirty_records.get(key))
     }
 
-    /// Returns why it is not known where a log ends, likewise.
+    /// Returns why it is unknown where a log ends, likewise.
     pub(crate) fn doubts_log(&self, log: &LogKey) -> Option<&str> {
         if self.logs.get(log).is_some_and(|slot| slot.is_unknown) {
             return Some("nothing says how many entries it has: its sealed file is damaged");
         }
-        // That it was sealed later does not say how long it is.
+        // A later seal does not tell how long the log is.
         let touched = match self.logs.get(log) {
             Some(slot) if slot.state != LogState::Removed => slot.recent.back().map(|(frame, _)| frame),
             _ => self.dirty_logs.get(log),
@@ -163,9 +164,9 @@ impl State {
         lost.any(|lost| lost.may_concern(key)).then(|| self.damage.as_deref().unwrap_or_default())
     }
 
-    /// Takes in a group that was written to the journal behind `at`.
+    /// Takes in a group that was written to the journal after `at`.
     ///
-    /// Only if this state ends there: others who read the journal may have brought it elsewhere, and they follow the tip.
+    /// Only if this state ends there: other readers of the journal may have moved it on, and they follow the tip.
     pub(crate) fn take_in(&mut self, segment: &Segment, at: &Position, commits: Vec<Commit>, after: Position) {
         if self.position.is_same_frame(at) {
             (self.segment, self.position) = (Some(segment.clone()), *at);
@@ -173,7 +174,7 @@ impl State {
         }
     }
 
-    /// Goes on in the next generation, if this state ends where that begins.
+    /// Continues in the next generation, if this state ends where that begins.
     pub(crate) fn go_on_in(&mut self, next: Segment) {
         if self.position.is_same_frame(&next.header.start) {
             self.position = next.header.start;
@@ -181,7 +182,7 @@ impl State {
         }
     }
 
-    /// Takes in a group that the journal holds.
+    /// Takes in a group of the journal.
     pub(crate) fn install(&mut self, commits: Vec<Commit>, after: Position) {
         let frame = after.frame;
         for (number, commit) in (self.position.commits..).zip(commits) {
@@ -225,12 +226,13 @@ impl State {
         self.logs.entry(log.clone()).or_insert_with(|| LogSlot::missing(log))
     }
 
-    /// Returns the keys with their versions and heads, and nothing else.
+    /// Returns only the keys, with their versions and heads.
     pub(crate) fn keys(&self) -> Self {
         Self { records: self.records.clone(), logs: self.logs.clone(), ..Self::default() }
     }
 
-    /// Returns every file that records and logs may have, also those of what is gone as long as the files may still have it.
+    /// Returns every file that records and logs may have, including those of removed items while the files may still
+    /// exist.
     pub(crate) fn paths(&self) -> HashSet<PathBuf> {
         let mut paths: HashSet<_> = self.records.keys().map(layout::record).collect();
         let logs = self.logs.iter().filter(|(_, slot)| slot.state != LogState::Removed).map(|(log, _)| log);
@@ -239,7 +241,7 @@ impl State {
         paths
     }
 
-    /// Returns the files that are to be written, or to go.
+    /// Returns the files that are still to be written or removed.
     pub(crate) fn unapplied_paths(&self) -> Vec<PathBuf> {
         let records = self.dirty_records.keys().filter(|key| !layout::is_index(key.kind())).map(layout::record);
         records.chain(self.dirty_logs.keys().flat_map(|log| [layout::open_log(log), layout::sealed_log(log)])).collect()

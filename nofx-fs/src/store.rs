@@ -15,7 +15,7 @@ use crate::options::Options;
 use crate::reading::Reading;
 use crate::writing::Writing;
 
-/// What the handles of one process on one folder share. It reads, and begins to write with the first commit.
+/// What the handles of one process on one folder share. It reads, and starts to write with the first commit.
 #[derive(Debug)]
 pub(crate) struct Shared {
     reading: Arc<Reading>,
@@ -39,20 +39,20 @@ impl Deref for Shared {
 }
 
 impl Shared {
-    /// Opens the store in a folder that exists, and makes one if the folder is empty.
+    /// Opens the store in an existing folder, and creates one if the folder is empty.
     pub(crate) fn open(layer: Arc<dyn Layer>, root: &Path, options: Options) -> Result<Self> {
         let config = config::read_or_create(&*layer, root, &options)?;
         let reading = Arc::new(Reading::open(layer.clone(), root, options, config)?);
         Ok(Self { reading, layer, writer: Mutex::default() })
     }
 
-    /// Returns what writes, if something was to be written already.
+    /// Returns the writing side, if it was needed before.
     pub(crate) fn written(&self) -> Option<Arc<Writing>> {
         let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
         writer.as_ref().map(|writer| writer.writing.clone())
     }
 
-    /// Returns what writes.
+    /// Returns the writing side.
     pub(crate) fn writing(&self) -> Result<Arc<Writing>> {
         let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(writer) = &*writer {
@@ -65,20 +65,21 @@ impl Shared {
                 writing.ask(Call { dirty: true, ..Call::default() });
             }
             let working = writing.clone();
-            // Without the thread the store works, and its files follow when it is opened again.
+            // Without the thread the store still works, and its files follow when it is opened again.
             applier = thread::Builder::new().name("nofx-fs-apply".to_owned()).spawn(move || apply::run(&working)).ok();
         }
         *writer = Some(Writer { writing: writing.clone(), applier });
         Ok(writing)
     }
 
-    /// Commits a group. Blocks until the disk has answered, and until no one else commits.
+    /// Commits a group. Blocks until the disk has answered, and while another thread or process commits.
     pub(crate) fn commit(&self, group: Vec<Batch>) -> Result<Vec<Outcome>> {
         self.refuse(&group)?;
         if group.is_empty() { Ok(Vec::new()) } else { self.writing()?.commit(group) }
     }
 
-    /// Commits a group if no one else commits just now; otherwise gives it back. Blocks until the disk has answered.
+    /// Commits a group unless another thread or process is committing; otherwise returns it. Blocks until the disk has
+    /// answered.
     pub(crate) fn try_commit(&self, group: Vec<Batch>) -> std::result::Result<Result<Vec<Outcome>>, Vec<Batch>> {
         if let Err(error) = self.refuse(&group) {
             return Ok(Err(error));
@@ -92,7 +93,7 @@ impl Shared {
         }
     }
 
-    /// Refuses what no state of the store would take.
+    /// Refuses a group that is invalid in any state of the store.
     fn refuse(&self, group: &[Batch]) -> Result<()> {
         match &self.read_only {
             Some(read_only) => Err(read_only.error.clone()),
@@ -100,7 +101,7 @@ impl Shared {
         }
     }
 
-    /// Repairs what can be repaired, and says what that was.
+    /// Repairs what can be repaired, and returns what was done.
     pub(crate) fn repair(&self, gives_up: bool) -> Result<Repaired> {
         self.writing()?.repair(gives_up)
     }
@@ -118,7 +119,7 @@ impl Drop for Shared {
         let Some(Writer { writing, applier }) = writer else { return };
         writing.ask(Call { stop: true, ..Call::default() });
         if let Some(applier) = applier {
-            // What it could not bring up to date is in the journal.
+            // What it could not apply is in the journal.
             _ = applier.join();
         }
     }

@@ -1,6 +1,6 @@
-//! Telling the file of a log from that of another, which may be in its place though nothing in it is damaged.
+//! Telling the file of a log from that of another, which may be in its place although nothing in it is damaged.
 //!
-//! No line says of which log it is. But what is known of a log, where the last of its lines ends and of what time it is, fits no other.
+//! No line names its log. But what is known of a log, the end and the time of its last line, matches no other.
 
 use std::io;
 
@@ -11,21 +11,21 @@ use crate::archive::Archive;
 use crate::lines::{self, Lines};
 use crate::state::LogSlot;
 
-/// What is said of a log whose file is another's.
+/// The error text for a log whose file belongs to another.
 pub(crate) const TOLD: &str = "it is whole, and that of another log or an older one of this log";
 
-/// As much of the end of a file as is looked at first.
+/// How much of the end of a file is read first.
 const TAIL_BYTES: u64 = 4096;
 
-/// Returns whether the lines of a file are whole where the last line of a log should be, and not those of that log.
+/// Returns whether a file has intact lines where the last line of a log should be, which do not belong to that log.
 ///
-/// What is damaged or cut there is no proof of anything.
+/// Damage or truncation there proves nothing.
 pub(crate) fn has_lines(file: &dyn Opened, log: &LogKey, slot: &LogSlot) -> io::Result<bool> {
     let Some(last) = slot.base.checked_sub(1) else { return Ok(false) };
     let length = file.len()?;
     let start = lines::heading(log).len() as u64;
     if length < slot.bytes {
-        // A file that was cut ends anywhere. One that ends with a line is another, or was another once.
+        // A truncated file may end anywhere. One that ends with a whole line is another file, or was another once.
         return Ok(length > start && line_before(file, start, length)?.is_some_and(|line| is_whole(&line)));
     }
     let Some(line) = line_before(file, start, slot.bytes)? else { return Ok(false) };
@@ -33,7 +33,7 @@ pub(crate) fn has_lines(file: &dyn Opened, log: &LogKey, slot: &LogSlot) -> io::
         let entry = line.strip_suffix(b"\n").and_then(lines::read);
         return Ok(entry.is_some_and(|entry| entry.position != last || slot.base_at.is_some_and(|at| entry.at != at)));
     }
-    // Where ours ends, a line of this one may go on.
+    // A line of another file may extend across the end of this log.
     let from = slot.bytes - line.len() as u64;
     let mut goes_on = false;
     Lines { file, bytes: start..length }.forward(from, &mut |line| {
@@ -43,7 +43,7 @@ pub(crate) fn has_lines(file: &dyn Opened, log: &LogKey, slot: &LogSlot) -> io::
     Ok(goes_on)
 }
 
-/// Returns whether a sealed log is another one.
+/// Returns whether a sealed log is a different one.
 pub(crate) fn has_archive(archive: &Archive, slot: &LogSlot) -> bool {
     slot.state == LogState::Sealed && (archive.length, archive.last_at) != (slot.length, slot.last_at)
 }
@@ -52,7 +52,7 @@ fn is_whole(line: &[u8]) -> bool {
     line.strip_suffix(b"\n").and_then(lines::read).is_some()
 }
 
-/// Returns what stands between the last line break before the byte `end - 1` and `end`.
+/// Returns the bytes between the last line break before byte `end - 1` and `end`.
 fn line_before(file: &dyn Opened, start: u64, end: u64) -> io::Result<Option<Vec<u8>>> {
     let mut room = TAIL_BYTES;
     loop {

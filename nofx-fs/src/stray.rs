@@ -1,4 +1,4 @@
-//! Whole documents and logs that the store does not list: they arrived late, or their record was given up before.
+//! Intact documents and logs that the store does not list: they arrived late, or their record was given up before.
 
 use std::io;
 use std::path::Path;
@@ -14,7 +14,7 @@ use crate::layout::{self, Named};
 use crate::lines;
 use crate::state::State;
 
-/// Something whole that no list has.
+/// An intact record or log that is not listed.
 #[derive(Debug)]
 pub(crate) enum Stray {
     Record(RecordKey, Body),
@@ -22,7 +22,8 @@ pub(crate) enum Stray {
 }
 
 impl Stray {
-    /// Reads the file of a record or a log that a state has nothing of. `None` if it has, or if the file is not whole.
+    /// Reads the file of a record or a log that a state does not list. `None` if it lists it, or if the file is not
+    /// intact.
     pub(crate) fn read(files: &dyn Files, state: &State, path: &Path) -> Result<Option<Self>> {
         let read = match layout::named(path) {
             Some(Named::Record(..)) => record(files, state, path),
@@ -38,7 +39,7 @@ impl Stray {
         }
     }
 
-    /// Makes the batches that have the store list it. If anything of it is there by then, nothing happens.
+    /// Builds the batches that list it again. They change nothing if any of it is listed by then.
     pub(crate) fn batches(self, mut id: impl FnMut() -> BatchId) -> Vec<Batch> {
         let (log, entries, is_sealed) = match self {
             Self::Record(key, body) => return vec![Batch::new(id()).put(key, Expect::Absent, body)],
@@ -62,7 +63,7 @@ impl Stray {
         batches
     }
 
-    /// Says what it is.
+    /// Returns a description of it.
     pub(crate) fn told(&self) -> String {
         match self {
             Self::Record(key, _) => key.to_string(),
@@ -76,7 +77,7 @@ fn record(files: &dyn Files, state: &State, path: &Path) -> io::Result<Option<St
     let Some(Ok(Said::Record(key, _, Some(body)))) = std::str::from_utf8(&bytes).ok().map(document::read) else {
         return Ok(None);
     };
-    // A deletion that the files do not have yet is one all the same.
+    // A deletion counts even if the files do not reflect it yet.
     let is_known = state.records.contains_key(&key) || state.is_unapplied(&key);
     Ok((!is_known && layout::record(&key) == path).then_some(Stray::Record(key, body)))
 }
@@ -106,7 +107,7 @@ fn log(
     Ok(entries.map(|entries| Stray::Log(log, entries, is_sealed)))
 }
 
-/// Returns the lines of a log; `None` if a piece of a sealed one is damaged.
+/// Returns the lines of a log; `None` if a piece of a sealed log is damaged.
 fn plain(file: &dyn Opened, is_sealed: bool) -> io::Result<Option<Vec<u8>>> {
     if !is_sealed {
         return file.read_range(0, u64::MAX).map(Some);

@@ -1,6 +1,6 @@
-//! What has a file of its own, a document or a log, and how that file is written.
+//! Items with their own file, documents and logs, and how their files are written.
 //!
-//! Each step may be interrupted and done again. What cannot be read is kept aside, never away.
+//! Each step may be interrupted and repeated. What cannot be read is put aside, never deleted.
 
 use std::collections::{BTreeSet, HashMap};
 use std::io::ErrorKind;
@@ -20,7 +20,7 @@ use crate::lines::{self, Lines};
 use crate::state::{LogSlot, RecordSlot};
 use crate::{layout, stranger};
 
-/// What has a file of its own.
+/// An item with its own file.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Thing {
     Record(RecordKey),
@@ -36,7 +36,7 @@ impl Thing {
     }
 }
 
-/// Names that are new or gone, and files that shall go, each with what it belongs to.
+/// Folders in which names were added or removed, and files to be removed, each with its item.
 #[derive(Debug, Default)]
 pub(crate) struct Names {
     folders: BTreeSet<PathBuf>,
@@ -49,7 +49,7 @@ impl Names {
         self.folders.extend(path.ancestors().skip(1).map(Path::to_owned));
     }
 
-    /// Adds what another part of the work changed.
+    /// Adds the changes of another part of the work.
     pub(crate) fn join(&mut self, other: Self) {
         self.folders.extend(other.folders);
         self.going.extend(other.going);
@@ -61,7 +61,8 @@ impl Names {
         flushed.into_iter().collect()
     }
 
-    /// Removes what shall go, now that what takes its place is durable. Returns what could not go, and why.
+    /// Removes the files to be removed, now that what replaces them is durable. Returns the ones that could not be
+    /// removed, and why.
     pub(crate) fn remove(self, layer: &dyn Layer, at_once: usize) -> Result<HashMap<Thing, Error>> {
         let mut kept_back = HashMap::new();
         let mut folders = BTreeSet::new();
@@ -75,7 +76,8 @@ impl Names {
         let flushed = side_by_side(at_once, &folders, |folder| layer.sync_dir(folder).during("flushing", folder));
         flushed.into_iter().collect::<Result<()>>()?;
         for folder in folders {
-            // Only the folder of one session is ever empty for good; it does not matter when its name goes.
+            // Only the folder of a single session ever stays empty for good; it does not matter when its name is
+            // removed.
             if folder.components().count() > 2 {
                 layer.remove_dir(folder).during("removing", folder)?;
             }
@@ -84,7 +86,7 @@ impl Names {
     }
 }
 
-/// Makes the folder that a file belongs in. A file that has its name is kept aside.
+/// Creates the folder of a file. A file with the folder's name is put aside.
 fn make_folder(layer: &dyn Layer, path: &Path) -> Result<()> {
     let above: Vec<_> = path.ancestors().skip(1).filter(|folder| !folder.as_os_str().is_empty()).collect();
     for folder in above.into_iter().rev() {
@@ -96,9 +98,10 @@ fn make_folder(layer: &dyn Layer, path: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Keeps a file aside that has the name of a folder, and makes the folder.
+/// Puts aside a file that has the name of a folder, and creates the folder.
 ///
-/// Several threads may find the file at once. Only one moves it: the next would move the folder that the first one made.
+/// Several threads may find the file concurrently. Only one moves it: otherwise the next would move the folder that the
+/// first one created.
 fn make_in_place_of_a_file(layer: &dyn Layer, folder: &Path) -> Result<()> {
     static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
     let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
@@ -111,7 +114,7 @@ fn make_in_place_of_a_file(layer: &dyn Layer, folder: &Path) -> Result<()> {
     }
 }
 
-/// Does something with each of many things, some of them at a time: the disk answers many flushes as soon as one.
+/// Applies `each` to many items, several at a time: the disk completes many flushes as fast as one.
 pub(crate) fn side_by_side<T: Sync, R: Send>(at_once: usize, things: &[T], each: impl Fn(&T) -> R + Sync) -> Vec<R> {
     let next = AtomicUsize::new(0);
     let work = || {
@@ -125,7 +128,7 @@ pub(crate) fn side_by_side<T: Sync, R: Send>(at_once: usize, things: &[T], each:
         done
     };
     let mut done = thread::scope(|scope| {
-        // Where no thread can be had, this one does it all.
+        // If no thread can be started, this one does all the work.
         let start = || thread::Builder::new().name("nofx-fs-flush".to_owned()).spawn_scoped(scope, work).ok();
         let others: Vec<_> = (1..at_once.min(things.len())).filter_map(|_| start()).collect();
         let mut done = work();
@@ -146,9 +149,9 @@ pub(crate) fn side_by_side<T: Sync, R: Send>(at_once: usize, things: &[T], each:
 pub(crate) enum Prepared {
     /// It was written before.
     Nothing,
-    /// It gets its name.
+    /// It is renamed to its name.
     New,
-    /// It goes.
+    /// It is removed.
     Gone,
 }
 
@@ -156,7 +159,7 @@ impl Prepared {
     pub(crate) fn put(self, layer: &dyn Layer, key: &RecordKey, names: &mut Names) -> Result<()> {
         let path = layout::record(key);
         match self {
-            // Perhaps its name is not durable.
+            // Its name may not be durable yet.
             Self::Nothing => names.changed(&path),
             Self::New => {
                 layer.put(&path).during("writing", &path)?;
@@ -172,7 +175,7 @@ pub(crate) fn prepare_record(layer: &dyn Layer, key: &RecordKey, slot: Option<&R
     let path = layout::record(key);
     let wanted = slot.and_then(|slot| Some((slot.version, slot.body.as_ref()?)));
     let old = match layer.read(&path) {
-        // A symbolic link, a folder, or a bad place on the disk.
+        // A symbolic link, a folder, or a bad sector on the disk.
         Err(error) if is_of_the_file(&error) => Some(Vec::new()),
         old => old.during("reading", &path)?,
     };
@@ -194,7 +197,7 @@ pub(crate) fn prepare_record(layer: &dyn Layer, key: &RecordKey, slot: Option<&R
     Ok(Prepared::New)
 }
 
-/// Writes the file of a log, and returns how long it is then and which names changed.
+/// Writes the file of a log. Returns its new length and the changed names.
 pub(crate) fn write_log(layer: &dyn Layer, log: &LogKey, slot: &LogSlot) -> Result<(u64, Names)> {
     let mut names = Names::default();
     let end = match slot.state {
@@ -205,7 +208,7 @@ pub(crate) fn write_log(layer: &dyn Layer, log: &LogKey, slot: &LogSlot) -> Resu
     Ok((end, names))
 }
 
-/// Writes what an open log's file lacks, and returns how long it is then.
+/// Writes what an open log's file lacks, and returns its new length.
 fn write_open(layer: &dyn Layer, log: &LogKey, slot: &LogSlot, names: &mut Names) -> Result<u64> {
     let path = layout::open_log(log);
     let (mut new, mut start) = (Vec::new(), slot.bytes);
@@ -228,7 +231,7 @@ fn write_open(layer: &dyn Layer, log: &LogKey, slot: &LogSlot, names: &mut Names
     let file = file.during("opening", &path)?;
     refuse_stranger(&*file, log, slot)?;
     let length = file.len().during("measuring", &path)?;
-    // What is lost of it is a hole. The lines keep their places, and the next one begins a line of its own.
+    // A lost part becomes a hole. The other lines keep their places, and the next entry starts its own line.
     if let Some(before) = start.checked_sub(1)
         && file.read_range(before, start).during("reading", &path)? != b"\n"
     {
@@ -249,7 +252,8 @@ fn write_open(layer: &dyn Layer, log: &LogKey, slot: &LogSlot, names: &mut Names
     Ok(end)
 }
 
-/// Writes the file of a sealed log; the open one goes. What cannot be read stays as it is, in the open file.
+/// Writes the file of a sealed log and lets the open one be removed. What cannot be read stays as it is, in the open
+/// file.
 fn write_sealed(layer: &dyn Layer, log: &LogKey, slot: &LogSlot, names: &mut Names) -> Result<u64> {
     let (open_path, path) = (layout::open_log(log), layout::sealed_log(log));
     let is_whole = match layer.open(&path) {
@@ -306,7 +310,7 @@ fn compress(layer: &dyn Layer, log: &LogKey, slot: &LogSlot) -> Result<Option<Ve
     if next < slot.base { Ok(None) } else { archive.finish().during("compressing", &path).map(Some) }
 }
 
-/// Keeps what is written to one log out of the file of another.
+/// Prevents writing entries of one log to the file of another.
 fn refuse_stranger(file: &dyn Opened, log: &LogKey, slot: &LogSlot) -> Result<()> {
     let path = layout::open_log(log);
     match stranger::has_lines(file, log, slot).during("reading", &path)? {
@@ -315,7 +319,7 @@ fn refuse_stranger(file: &dyn Opened, log: &LogKey, slot: &LogSlot) -> Result<()
     }
 }
 
-/// Lets the files of a removed log go; those that cannot be read, or are of another log, are kept aside.
+/// Removes the files of a removed log; those that cannot be read, or belong to another log, are put aside.
 fn remove_log(layer: &dyn Layer, log: &LogKey, slot: &LogSlot, names: &mut Names) -> Result<()> {
     for path in [layout::open_log(log), layout::sealed_log(log)] {
         let file = match layer.open(&path) {

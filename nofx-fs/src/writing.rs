@@ -1,4 +1,4 @@
-//! What a process needs to write to a store that it reads: the locks, the tip, and whose turn it is.
+//! What a process needs to write to a store that it reads: the locks, the tip, and the turn to commit.
 
 use std::ops::Deref;
 use std::path::Path;
@@ -17,35 +17,36 @@ use crate::apply::{Applied, Call};
 use crate::layout;
 use crate::reading::{Reading, TRIES, TRY_PAUSE};
 
-/// A store that is written as well.
+/// A store that is also written.
 ///
-/// `committing` is taken before `applying`, and both before the locks of what is read. The lock file goes with `committing`, the one
-/// for applying with `applying`.
+/// `committing` is taken before `applying`, and both before the locks of the reading side. The lock file belongs to
+/// `committing`, the apply lock to `applying`.
 #[derive(Debug)]
 pub(crate) struct Writing {
     pub(crate) reading: Arc<Reading>,
     pub(crate) layer: Arc<dyn Layer>,
     doors: RwLock<Arc<Doors>>,
-    /// Set once something was committed here: only then the files are brought up to date before all handles are closed.
+    /// Whether this process committed anything: only then are the files brought up to date before all handles are
+    /// closed.
     committed: AtomicBool,
-    /// Whose turn it is to commit, within this process.
+    /// The turn to commit, within this process.
     pub(crate) committing: Mutex<Turn>,
     pub(crate) applying: Mutex<Applied>,
-    /// Wakes the thread that applies.
+    /// The requests to the applier thread.
     pub(crate) call: Mutex<Call>,
     pub(crate) bell: Condvar,
 }
 
-/// What the one who commits needs.
+/// What the committer needs.
 #[derive(Debug, Default)]
 pub(crate) struct Turn {
-    /// The segment that was written last.
+    /// The segment that was last written.
     file: Option<Arc<dyn Handle>>,
     /// The last frame that this process flushed.
     pub(crate) flushed: Option<u64>,
 }
 
-/// The files, as long as no one changes them.
+/// The files, while they cannot change.
 #[derive(Debug)]
 pub(crate) struct Still<'a> {
     pub(crate) applied: MutexGuard<'a, Applied>,
@@ -62,7 +63,7 @@ impl Deref for Writing {
 }
 
 impl Writing {
-    /// Makes what is needed for writing, where something of it is missing.
+    /// Creates what is needed for writing and does not exist yet.
     pub(crate) fn open(reading: Arc<Reading>, layer: Arc<dyn Layer>) -> Result<Self> {
         if let Some(read_only) = &reading.read_only {
             return Err(read_only.error.clone());
@@ -81,7 +82,7 @@ impl Writing {
         })
     }
 
-    /// Returns the files by which processes meet, and opens those again that were removed or replaced.
+    /// Returns the tip and the lock files, after reopening any that were removed or replaced.
     pub(crate) fn doors(&self) -> Result<Arc<Doors>> {
         self.refuse_known()?;
         let doors = self.doors.read().unwrap_or_else(PoisonError::into_inner).clone();
@@ -95,7 +96,7 @@ impl Writing {
         Ok(doors)
     }
 
-    /// Takes a lock on the file that others find too; `None` if it is taken and `take` does not wait.
+    /// Takes a lock on the file that other processes find too; `None` if it is taken and `take` does not wait.
     pub(crate) fn hold(
         &self,
         which: fn(&Doors) -> &Lock,
@@ -113,7 +114,7 @@ impl Writing {
         Err(Error::unavailable(format!("locking `{}` while its lock files go", self.root.display())))
     }
 
-    /// Takes a lock on the file that others find too, or waits for it.
+    /// Takes a lock on the file that other processes find too, and waits for it.
     pub(crate) fn hold_waiting(&self, which: fn(&Doors) -> &Lock) -> Result<(Arc<Doors>, Held)> {
         let held = self.hold(which, |lock| lock.acquire(self.options.lock_wait).map(Some))?;
         held.ok_or_else(|| Error::unavailable("locking"))
@@ -124,7 +125,7 @@ impl Writing {
         self.committing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Returns the file of a segment for writing, which the segment is read from then too.
+    /// Returns the file of a segment for writing. The segment is then read through it too.
     pub(crate) fn edit(&self, turn: &mut Turn, segment: &mut Segment) -> Result<Arc<dyn Handle>> {
         let is_it = |file: &&Arc<dyn Handle>| std::ptr::addr_eq(Arc::as_ptr(file), Arc::as_ptr(&segment.file));
         if let Some(file) = turn.file.as_ref().filter(is_it) {
@@ -136,7 +137,7 @@ impl Writing {
         Ok(file)
     }
 
-    /// Notes a segment with its file for writing.
+    /// Remembers a segment and its file for writing.
     pub(crate) fn go_on_in(&self, turn: &mut Turn, segment: Segment, file: &Arc<dyn Handle>) {
         turn.file = Some(file.clone());
         let mut state = self.state_mut();
@@ -146,8 +147,8 @@ impl Writing {
         }
     }
 
-    /// Tells others how far the journal is durable. Where that fails, another tip is put in the place of this one, or it goes: then
-    /// they find it in the journal. `false` if not even that works.
+    /// Reports to other processes how far the journal is durable. If that fails, the tip is replaced or removed, so
+    /// that they read it from the journal. `false` if even that fails.
     pub(crate) fn tell_durable(&self, doors: &Doors, durable: &Position) -> bool {
         let (path, boot) = (Path::new(layout::TIP), self.files.boot());
         let replaced = || {
@@ -164,22 +165,22 @@ impl Writing {
         self.layer.remove(path).is_ok()
     }
 
-    /// Tells others which frame the files hold. Where that fails, the next application tells it.
+    /// Reports to other processes which frame the files hold. If that fails, the next application reports it.
     pub(crate) fn tell_applied(&self, doors: &Doors, applied: u64) {
         _ = Tip::tell_applied(doors.tip(), applied);
     }
 
-    /// Notes that something was committed here.
+    /// Notes that this process committed something.
     pub(crate) fn note_commit(&self) {
         self.committed.store(true, Ordering::Relaxed);
     }
 
-    /// Returns whether something was committed here.
+    /// Returns whether this process committed something.
     pub(crate) fn has_committed(&self) -> bool {
         self.committed.load(Ordering::Relaxed)
     }
 
-    /// Keeps the files as they are until this is dropped, in this process and in others.
+    /// Keeps the files unchanged until this is dropped, in this process and in others.
     ///
     /// Nothing that brings the state up to date may be called until then: it may need the files itself.
     pub(crate) fn hold_still(&self) -> Result<Still<'_>> {
