@@ -1,4 +1,4 @@
-//! Closing: who committed nothing leaves the files as they are, and waits for nothing.
+//! Closing: a handle that committed nothing leaves the files as they are, and waits for nothing.
 
 use std::collections::BTreeMap;
 use std::fs;

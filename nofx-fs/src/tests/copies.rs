@@ -1,4 +1,4 @@
-//! An older copy of the same store that is put in the place of one that is open.
+//! An older copy of a store that replaces it while it is open.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -14,7 +14,7 @@ use crate::check::Severity;
 use crate::options::Options;
 use crate::store::Shared;
 
-/// Opens a store whose journal uses several segments soon.
+/// Opens a store whose journal soon uses several segments.
 fn open(root: &Path) -> Shared {
     let options = Options { segment_bytes: 4096, ..options() };
     Shared::open(Arc::new(Disk::new(root)), root, options).unwrap()
@@ -37,7 +37,7 @@ fn files(root: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
 type Put = fn(&Path, &BTreeMap<PathBuf, Vec<u8>>);
 type Act = fn(&Shared) -> Result<()>;
 
-/// How a copy comes to its place.
+/// The ways in which a copy replaces a store.
 const WAYS: [(&str, Put); 3] = [
     ("written over", |root, copy| copy.iter().for_each(|(path, bytes)| fs::write(root.join(path), bytes).unwrap())),
     ("renamed over", |root, copy| {
@@ -68,7 +68,7 @@ fn an_older_copy_in_its_place_is_noticed_and_left_as_it_is() {
     for (way, put) in WAYS {
         for (first, does) in FIRST {
             for (copy_applied, is_applied) in [(true, true), (true, false), (false, true), (false, false)] {
-                // A short history stays in one segment, a long one uses others.
+                // A short history stays in one segment, a long one reuses others.
                 for groups in [3, 20] {
                     let case = format!("{way}, {first}, {copy_applied}, {is_applied}, {groups}");
                     let tried = std::panic::catch_unwind(|| replaced(put, does, copy_applied, is_applied, groups));
@@ -105,7 +105,7 @@ fn replaced(put: Put, does: Act, copy_applied: bool, is_applied: bool, groups: u
     drop(store);
     assert!(files(&root) == before, "something was written over the copy");
 
-    // Without what the copy lacks, what is opened now is the copy, whole.
+    // Without the files that the copy lacks, opening now returns exactly the copy.
     for path in files(&root).into_keys().filter(|path| !copy.contains_key(path)) {
         fs::remove_file(root.join(path)).unwrap();
     }
@@ -139,7 +139,7 @@ fn an_equal_copy_in_its_place_is_gone_on_with() {
     }
 }
 
-/// A copy that was gone on with elsewhere, to more than the open one had.
+/// A copy that was continued elsewhere, beyond what the open store had.
 #[test]
 fn another_history_of_the_same_store_is_noticed() {
     let dir = tempfile::tempdir().unwrap();

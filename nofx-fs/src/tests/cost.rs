@@ -1,4 +1,4 @@
-//! What an append costs, counted.
+//! The cost of an append, counted.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use nofx_journal::sim::Sim;
 use crate::options::Options;
 use crate::store::Shared;
 
-/// Appends messages of 500 bytes to some sessions in groups, and returns flushes and bytes for each.
+/// Appends messages of 500 bytes to several sessions in groups. Returns flushes and bytes for each.
 fn cost(sessions: u64, group: u64) -> (f64, f64) {
     let sim = Sim::default();
     let options = Options { segment_bytes: 1 << 18, applies: false, ..Options::default() };
@@ -31,7 +31,7 @@ fn cost(sessions: u64, group: u64) -> (f64, f64) {
             }
         }
     };
-    // Until segments are used again.
+    // Long enough that segments are reused.
     append(2000 / group);
     let before = sim.counts();
     append(4000 / group);
@@ -40,7 +40,7 @@ fn cost(sessions: u64, group: u64) -> (f64, f64) {
     ((after.0 - before.0) as f64 / messages, (after.1 - before.1) as f64 / messages)
 }
 
-/// A flush makes the disk write the renames before it, so that each would wait for one.
+/// A flush makes the disk write the renames before it, so otherwise each flush would wait for one.
 #[test]
 fn documents_are_all_flushed_before_the_first_gets_its_name() {
     const DOCUMENTS: u64 = 100;
@@ -63,7 +63,7 @@ fn documents_are_all_flushed_before_the_first_gets_its_name() {
         sim.stop_watching();
         let flushes = sim.counts().0 - before;
         assert!((DOCUMENTS..DOCUMENTS + 8).contains(&flushes), "{flushes}");
-        // All of them stay, whatever becomes of what was not flushed.
+        // All of them stay, whatever happens to what was not flushed.
         let left = Sim::holding(sim.platter().flushed()).everything();
         let whole = left.iter().filter(|(path, bytes)| path.starts_with("agents/") && bytes.ends_with(b"}\n"));
         assert_eq!(whole.count() as u64, DOCUMENTS);

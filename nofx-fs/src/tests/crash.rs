@@ -1,4 +1,4 @@
-//! Power cuts after every operation: whatever was acknowledged is there afterwards, whole.
+//! Power cuts after every operation: everything acknowledged is there afterwards, complete.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -17,7 +17,7 @@ use crate::store::Shared;
 const NOTE: Kind = Kind::of("note");
 const TALK: Kind = Kind::of("talk");
 
-/// What a store should hold: how every batch that happened changes what was before.
+/// The expected content of a store: each committed batch changes what was before.
 #[derive(Clone, Debug, Default, PartialEq)]
 struct Content {
     records: BTreeMap<String, (u64, String)>,
@@ -54,7 +54,7 @@ impl Content {
         self.logs.entry(log.to_string()).or_insert((LogState::Open, Vec::new()))
     }
 
-    /// Says what is different, without the texts.
+    /// Describes the differences, without the texts.
     fn differences(&self, expected: &Self) -> String {
         let records = expected.records.iter().filter(|(key, record)| self.records.get(*key) != Some(record));
         let records = records.map(|(key, record)| (key, record.0, self.records.get(key).map(|record| record.0)));
@@ -70,7 +70,7 @@ impl Content {
         )
     }
 
-    /// Reads everything that a store says it holds.
+    /// Reads everything that a store returns.
     fn of(store: &Shared) -> Result<Self, String> {
         let told = |error: nofx_core::Error| error.to_string();
         let mut content = Self::default();
@@ -105,15 +105,15 @@ impl Content {
 #[derive(Clone, Debug, Default)]
 struct Ledger {
     acknowledged: Content,
-    /// Groups that may have happened, one after the other: what is under way, and what failed without an answer.
+    /// Groups that may have happened, one after the other: in flight, or failed with an unknown outcome.
     perhaps: Vec<Vec<Batch>>,
     conflicts: usize,
 }
 
 impl Ledger {
-    /// Returns whether a content is one that the store may have now.
+    /// Returns whether the store may have this content now.
     fn allows(&self, found: &Content) -> bool {
-        // Each group that is not settled happened or did not.
+        // Each unsettled group happened or did not.
         (0..1_u32 << self.perhaps.len()).any(|chosen| {
             let mut content = self.acknowledged.clone();
             let groups = self.perhaps.iter().enumerate().filter(|(at, _)| chosen >> at & 1 == 1);
@@ -123,11 +123,11 @@ impl Ledger {
     }
 }
 
-/// A random history, and the cuts during it.
+/// A random history, with power cuts during it.
 struct Run {
     seed: u64,
     steps: usize,
-    /// Cuts that are tried after each operation.
+    /// How many power cuts are tried after each operation.
     cuts: usize,
     sabotage: Option<Sabotage>,
     skipped: Option<fn(&str) -> bool>,
@@ -146,7 +146,7 @@ impl Run {
     }
 
     fn options(&self) -> Options {
-        // One after the other, so that a seed says what happens.
+        // Sequentially, so that a seed determines what happens.
         let alone = Options { at_once: 1, applies: false, ..Options::default() };
         Options { segment_bytes: 4096, sabotage: self.sabotage, ..alone }
     }
@@ -179,7 +179,7 @@ impl Run {
                 let fails = dice.one_in(3).then_some(fails);
                 sim.set_faults(|faults| faults.fail_write = fails);
             }
-            // A group of which a batch would conflict has outcomes that the simple model does not know.
+            // The outcomes of a group with a conflicting batch are beyond the simple model.
             let mut happening = Vec::new();
             for batch in group {
                 ledger.lock().unwrap().perhaps.push(vec![batch.clone()]);
@@ -189,7 +189,7 @@ impl Run {
                         ledger.perhaps.pop();
                         match &outcomes[0] {
                             Outcome::Committed(_) => {
-                                // An answer settles what was not known before.
+                                // An answer settles what was unknown before.
                                 settle(&mut ledger, &open);
                                 ledger.acknowledged.take(&batch);
                             }
@@ -244,7 +244,7 @@ impl Run {
     }
 }
 
-/// An answer tells what became of the groups before it: each happened by now, or never will.
+/// Settles the groups before an answer: each has happened by now, or never will.
 fn settle(ledger: &mut Ledger, store: &Shared) {
     let state = store.state();
     for batch in std::mem::take(&mut ledger.perhaps).iter().flatten() {
@@ -254,7 +254,7 @@ fn settle(ledger: &mut Ledger, store: &Shared) {
     }
 }
 
-/// Cuts the power after each operation, and looks at what is left.
+/// Cuts the power after each operation, and checks what is left.
 struct Watcher {
     seed: u64,
     cuts: usize,
@@ -289,7 +289,7 @@ impl Watcher {
     }
 }
 
-/// Opens what a cut left, compares, and goes on with it; perhaps until the power is cut again.
+/// Opens what a power cut left, compares, and continues with it; perhaps until the next power cut.
 fn look_at(image: Platter, options: &Options, ledger: &Ledger, again: Option<u64>) -> Result<(), String> {
     let sim = Sim::holding(image);
     let second = Arc::new(Mutex::new(None));
@@ -313,7 +313,7 @@ fn look_at(image: Platter, options: &Options, ledger: &Ledger, again: Option<u64
     if !ledger.allows(&content) {
         return Err(content.differences(&ledger.acknowledged));
     }
-    // Bringing the files up to date changes nothing, and the store goes on.
+    // Bringing the files up to date changes no content, and the store can be used further.
     store.apply().map_err(|error| format!("applying: {error}"))?;
     if Content::of(&store)? != content {
         return Err("it holds something else once the files are up to date".to_owned());
@@ -362,7 +362,7 @@ fn random_batch(dice: &mut Dice, ids: &mut u64) -> Batch {
         )
         .unwrap()
     };
-    // Logs come and go, so that there is always one to append to.
+    // Logs are created and removed, so that there is always one to append to.
     let window = *ids / 20;
     for n in 0..dice.below(3) {
         let entries =
@@ -403,7 +403,7 @@ fn a_failed_flush_loses_nothing_that_was_acknowledged() {
     println!("{cuts} power cuts, nothing lost");
 }
 
-/// Returns how many of some histories end in a loss.
+/// Returns how many of several histories end in a loss.
 fn losses(change: impl Fn(&mut Run)) -> usize {
     let lost = (0..4).filter(|seed| {
         let mut run = Run::new(*seed);

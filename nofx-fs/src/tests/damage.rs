@@ -1,4 +1,4 @@
-//! Damage, full disks and folders that vanish: reported, and nothing overwritten.
+//! Damage, full disks and vanished folders: reported, and nothing overwritten.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -61,7 +61,7 @@ pub(super) fn filled_in(store: Shared) -> Shared {
     store
 }
 
-/// Tells the code of an error and whether it names all of this.
+/// Returns the code of an error and whether it names all of these parts.
 fn names(error: &nofx_core::Error, parts: &[&str]) -> bool {
     let text = error.to_string();
     error.code() == "corrupt" && parts.iter().all(|part| text.contains(part))
@@ -84,7 +84,7 @@ fn a_flipped_byte_of_a_record_is_reported_and_the_rest_stays_readable() {
         assert_eq!(store.read(&LogQuery::oldest_first(history("s1"), 100)).unwrap().items.len(), 20);
     }
     assert_eq!(sim.everything()["agents/ada.json"], before["agents/ada.json"]);
-    // Something new in its place keeps it aside.
+    // A new version puts the damaged file aside.
     let store = open(&sim);
     commit(&store, batch().put(agent("ada"), Expect::Any, body(9)));
     assert!(store.apply().unwrap());
@@ -118,7 +118,7 @@ fn a_damaged_entry_is_named_and_those_around_it_are_readable() {
         if path.contains("s1") {
             let rest = store.read(&LogQuery::oldest_first(log.clone(), 100).within(broken + 1..20)).unwrap();
             assert_eq!(rest.items.len() as u64, 19 - broken);
-            // A later entry goes behind it, and nothing is overwritten.
+            // A later entry is appended, and nothing is overwritten.
             let before = sim.everything()[path].clone();
             commit(&store, batch().append(log, entries(1)));
             assert!(store.apply().unwrap());
@@ -322,7 +322,7 @@ mod unix {
         fs::rename(root.join("agents/ada.json"), &secret).unwrap();
         symlink(&secret, root.join("agents/ada.json")).unwrap();
         assert_eq!(store.get(&[agent("ada")]).unwrap_err().code(), "corrupt");
-        // Nor are folders: neither to read nor to write.
+        // Symbolic links to folders are not followed either, to read or to write.
         fs::rename(root.join("sessions"), dir.path().join("elsewhere")).unwrap();
         symlink(dir.path().join("elsewhere"), root.join("sessions")).unwrap();
         assert_eq!(store.read(&LogQuery::oldest_first(history("s"), 9)).unwrap_err().code(), "corrupt");

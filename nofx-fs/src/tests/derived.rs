@@ -1,4 +1,4 @@
-//! Files that are derived, or by which processes meet, are deleted, emptied and replaced under open handles.
+//! Derived files, and the tip and lock files, are deleted, emptied and replaced under open handles.
 
 use std::fs;
 use std::path::Path;
@@ -12,7 +12,7 @@ use crate::check::Severity;
 use crate::layout;
 use crate::store::Shared;
 
-/// What can be had again, and whether a check may say afterwards that something of it is lost.
+/// The files that can be rebuilt, and whether a check may afterwards report that something of one is lost.
 const DERIVED: [(&str, bool); 10] = [
     (layout::CATALOG, false),
     (layout::INDEX, false),
@@ -42,14 +42,14 @@ fn open(root: &Path) -> Shared {
     Shared::open(Arc::new(Disk::new(root)), root, options()).unwrap()
 }
 
-/// Commits one entry and one record of each sort.
+/// Commits one entry and one record of each kind.
 fn write(store: &Shared, n: u64) {
     let name = RecordKey::new(kind::TEMPLATE_NAME, format!("t{n}")).unwrap();
     let records = batch().put(agent("ada"), Expect::Any, body(n)).put(name, Expect::Any, body(n));
     commit(store, records.append(history("s1"), entries(1)));
 }
 
-/// Reads everything that so many writes left.
+/// Reads everything that this many writes left.
 fn read(store: &Shared, writes: u64) {
     assert_eq!(store.get(&[agent("ada")]).unwrap()[0].as_ref().unwrap().body, body(writes - 1));
     assert_eq!(store.scan(&ScanQuery::all(100)).unwrap().items.len() as u64, writes + 1);

@@ -16,7 +16,7 @@ fn is_tip(path: &str) -> bool {
     path == layout::TIP
 }
 
-/// Returns how many entries of a log can be read, which are all.
+/// Returns the length of a log, all of which can be read.
 fn length(store: &Shared) -> u64 {
     let length = store.heads(&[history("s1")]).unwrap()[0].length;
     assert_eq!(store.read(&LogQuery::oldest_first(history("s1"), 1000)).unwrap().items.len() as u64, length);
@@ -80,7 +80,7 @@ fn a_tip_that_can_never_be_read_hinders_nothing() {
     }
 }
 
-/// Whatever is written after the frame may fail; the handle goes on, and is as good as new once the disk is.
+/// Any write after the frame may fail; the handle stays usable, and works fully again once the disk does.
 #[test]
 fn files_that_cannot_be_written_hinder_no_commit() {
     let places: [fn(&str) -> bool; 8] = [
@@ -118,7 +118,7 @@ fn files_that_cannot_be_written_hinder_no_commit() {
 
 #[test]
 fn a_file_system_without_locks_is_named_and_read() {
-    // ENOLCK, EOPNOTSUPP, EINVAL and ENOSYS of Linux.
+    // ENOLCK, EOPNOTSUPP, EINVAL and ENOSYS on Linux.
     for code in [37, 95, 22, 38] {
         let sim = Sim::default();
         let store = filled(&sim);
@@ -154,7 +154,7 @@ fn what_is_committed_while_the_files_follow_is_all_that_is_left_to_do() {
     assert_eq!(store.state().dirty_bytes, 0);
 }
 
-/// A check keeps the files as they are; whoever commits meanwhile may need them for finding out what the store holds.
+/// A check keeps the files unchanged; a concurrent commit may need them to determine what the store holds.
 #[test]
 fn a_check_and_a_commit_never_wait_for_each_other_in_a_circle() {
     let sim = Sim::default();
@@ -164,7 +164,7 @@ fn a_check_and_a_commit_never_wait_for_each_other_in_a_circle() {
     let committing = Arc::new(Mutex::new(None));
     let (disk, other, thread) = (sim.clone(), store.clone(), committing.clone());
     let meanwhile = move || {
-        // So that the commit has to look at every file.
+        // Forces the commit to read every file.
         disk.tamper(layout::TIP, Vec::clear);
         disk.delete(layout::CATALOG);
         let segment = disk.everything()["journal/segment-0"].clone();
@@ -207,7 +207,7 @@ fn a_full_disk_leaves_no_segments_behind() {
     commit(&store, batch().append(history("s1"), entries(1)));
 }
 
-/// A writer that was stopped keeps the lock for as long as it pleases.
+/// A suspended writer keeps the lock for any length of time.
 #[test]
 fn opening_and_reading_wait_for_no_writer() {
     let sim = Sim::default();

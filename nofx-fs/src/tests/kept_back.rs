@@ -1,4 +1,4 @@
-//! Things whose files cannot be written as they should be: they keep back themselves and nothing else.
+//! Records and logs whose files cannot be written: they are kept back, and nothing else is.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -25,7 +25,7 @@ fn name(id: &str) -> RecordKey {
     RecordKey::new(kind::TEMPLATE_NAME, id).unwrap()
 }
 
-/// Says something new of each thing, and of a new one.
+/// Writes something new to each record and log, and creates a new one.
 fn write_to_all(store: &Shared) {
     let batch = batch()
         .put(agent("ada"), Expect::Any, body(100))
@@ -36,7 +36,7 @@ fn write_to_all(store: &Shared) {
     commit(store, batch);
 }
 
-/// Demands that everything that [`write_to_all`] says is there, and that everything older is there or named.
+/// Checks that everything from [`write_to_all`] is there, and that everything older is there or reported.
 fn has_all(store: &Shared, at: &str) {
     let found = store.get(&[agent("ada"), agent("bob"), name("t"), name("u")]).unwrap();
     let bodies: Vec<_> = found.into_iter().map(|record| record.unwrap().body).collect();
@@ -126,7 +126,7 @@ fn what_cannot_be_written_keeps_back_only_itself_until_it_can() {
     let store = filled(&root);
     let folder = root.join("sessions/active/s1");
     fs::rename(&folder, &elsewhere).unwrap();
-    // It is not ours to follow, nor to move: somebody may have put it there to have more room.
+    // The link must be neither followed nor moved: a user may have put it there to get more space.
     symlink(&elsewhere, &folder).unwrap();
     write_to_all(&store);
     for store in [&store, &open(&root)] {
@@ -141,12 +141,12 @@ fn what_cannot_be_written_keeps_back_only_itself_until_it_can() {
             |one: &crate::Finding| one.severity == Severity::Damage && one.path.starts_with("sessions/active/s1");
         assert!(found.iter().any(named), "{found:?}");
     }
-    // Only what is new is written again, and only what is kept back is tried again.
+    // Only new items are written again, and only what is kept back is retried.
     let before = fs::metadata(root.join("agents/bob.json")).unwrap().modified().unwrap();
     commit(&store, batch().append(history("s1"), entries(1)));
     store.apply().unwrap_err();
     assert_eq!(fs::metadata(root.join("agents/bob.json")).unwrap().modified().unwrap(), before);
-    // The journal does not grow without bound.
+    // The journal does not grow without limit.
     let refused = (0..2000).find_map(|_| store.commit(vec![batch().append(history("s3"), entries(100))]).err());
     let refused = refused.unwrap();
     assert!(refused.to_string().contains("sessions/active/s1"), "{refused}");

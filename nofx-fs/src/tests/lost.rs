@@ -1,4 +1,4 @@
-//! A journal that is damaged in its middle: what stands around the damage is read, and nothing is missing silently.
+//! A journal that is damaged in its middle: what is around the damage can be read, and nothing is missing silently.
 
 use nofx_core::{Changes, Expect, LogQuery, RecordKey, Result, ScanQuery, kind};
 use nofx_journal::sim::Sim;
@@ -10,7 +10,7 @@ use crate::store::Shared;
 
 const SEGMENT: &str = "journal/segment-0";
 
-/// A store that was killed before the files held the last four groups. Returns where each of those begins, and the end.
+/// A store that was killed before the files held the last four groups. Returns where each group begins, and the end.
 fn killed() -> (Sim, [usize; 5]) {
     let sim = Sim::default();
     let store = open(&sim);
@@ -35,7 +35,7 @@ fn killed() -> (Sim, [usize; 5]) {
     (sim, places)
 }
 
-/// Says what a record is: its number, nothing, or that it cannot be known.
+/// Returns the number in a record, zero if there is none, or `None` if its state is unknown.
 fn number(store: &Shared, id: &str) -> Option<u64> {
     match store.get(&[agent(id)]) {
         Ok(found) => Some(found[0].as_ref().map_or(0, |record| (0..9).find(|n| record.body == body(*n)).unwrap())),
@@ -47,7 +47,7 @@ fn number(store: &Shared, id: &str) -> Option<u64> {
     }
 }
 
-/// Returns the positions of a log that can be read, those that cannot, and whether its end is known.
+/// Returns the readable positions of a log, the unreadable ones, and whether its end is known.
 fn positions(store: &Shared, id: &str) -> (Vec<u64>, Vec<u64>, bool) {
     let (mut whole, mut broken, mut from) = (Vec::new(), Vec::new(), 0);
     loop {
@@ -72,7 +72,7 @@ fn positions(store: &Shared, id: &str) -> (Vec<u64>, Vec<u64>, bool) {
     }
 }
 
-/// Reads the list of all records to its end.
+/// Reads all pages of the list of records.
 fn list(store: &Shared) -> (usize, Result<()>) {
     let (mut query, mut count) = (ScanQuery::of(kind::AGENT, 1), 0);
     loop {
@@ -101,7 +101,7 @@ fn a_flip_in_the_middle_of_the_journal_hides_the_group_that_it_hit() {
         sim.replace(layout::TIP, whole[layout::TIP].clone());
         sim.tamper(SEGMENT, |bytes| bytes[at] ^= 4);
         let store = open(&sim);
-        // Of the group that was hit, what came later is known, and nothing else is taken for what it was.
+        // Items of the damaged group are known if a later group changed them; nothing else is reported for them.
         let found = ["ada", "bob", "eve", "old", "nil"].map(|id| number(&store, id));
         assert_eq!(found, [None, Some(2), Some(1), Some(1), Some(0)], "byte {at}");
         assert_eq!(positions(&store, "other"), ((0..3).collect(), vec![], true), "byte {at}");
@@ -111,7 +111,7 @@ fn a_flip_in_the_middle_of_the_journal_hides_the_group_that_it_hit() {
         assert!(error.code() == "corrupt" && error.to_string().contains(SEGMENT), "{error}");
         let Ok(Changes::Page(page)) = store.changes(None, 100) else { panic!("byte {at}") };
         assert_eq!(store.changes(Some(&page.next), 100).unwrap_err().code(), "corrupt");
-        // Nothing is written over it.
+        // The damage is not overwritten.
         let before = sim.everything()[SEGMENT].clone();
         assert_eq!(store.commit(vec![batch().append(history("s2"), entries(1))]).unwrap_err().code(), "corrupt");
         _ = store.apply();
@@ -119,7 +119,7 @@ fn a_flip_in_the_middle_of_the_journal_hides_the_group_that_it_hit() {
         let found = store.check().unwrap();
         assert!(found.iter().any(|one| one.severity == Severity::Damage && one.what.contains(SEGMENT)), "{found:?}");
     }
-    // A repair gives up that group alone.
+    // A repair gives up only that group.
     let store = open(&sim);
     store.repair(true).unwrap();
     let other = open(&sim);
@@ -148,7 +148,7 @@ fn a_flip_in_the_newest_group_is_told_where_the_tip_names_it() {
             sim.tamper(SEGMENT, |bytes| bytes[at] ^= 4);
             let store = open(&sim);
             let found = ["ada", "bob", "eve", "old"].map(|id| number(&store, id));
-            // Where nothing speaks for it, it may as well be one that was never acknowledged.
+            // With nothing to prove it, the frame may as well be one that was never acknowledged.
             let bob = if has_tip { None } else { Some(1) };
             assert_eq!(found, [Some(2), bob, Some(1), Some(1)], "byte {at}, tip {has_tip}");
             assert_eq!(positions(&store, "s1").0, (0..9).collect::<Vec<_>>());
@@ -189,7 +189,8 @@ fn a_flip_in_one_of_several_segments_hides_no_other() {
         }
         sim.tamper(path, |bytes| bytes.clone_from(&whole[path]));
     }
-    // The newest generation has no header any more, and no tip tells of it: the end of the one before it and its own frames do.
+    // The newest generation has no header, and no tip mentions it: the end of the previous generation and its own
+    // frames do.
     let (newest, first) = (places.last().unwrap().0.clone(), places.len() - 1);
     let first = (0..=first).find(|at| places[*at].0 == newest).unwrap() as u64;
     for has_tip in [true, false] {
@@ -276,7 +277,7 @@ fn what_a_journal_held_is_never_taken_for_what_the_files_still_have() {
     let cuts =
         [0, 1, 40, places[0] - 1].into_iter().chain(places.windows(2).flat_map(|at| [at[0], (at[0] + at[1]) / 2]));
     let mut damages: Vec<Option<usize>> = cuts.map(Some).collect();
-    // The store is said to be another one than the one that the journal is of.
+    // The configuration names a different store than the journal.
     damages.push(None);
     for damage in damages {
         for path in [SEGMENT, layout::TIP, layout::CONFIG] {

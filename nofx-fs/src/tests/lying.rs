@@ -1,4 +1,4 @@
-//! Locks that are given to two processes at once, as in many network and synced folders: noticed, and refused loudly.
+//! Locks that two processes get at once, as in many network and synced folders: detected, and refused loudly.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use nofx_journal::sim::Sim;
 
 use super::damage::{agent, batch, body, commit, entries, history, open};
 
-/// Two processes of which one commits in the middle of the other's commit.
+/// Two processes, one of which commits in the middle of the other's commit.
 fn torn() -> (Sim, crate::store::Shared, Arc<crate::store::Shared>) {
     let sim = Sim::default();
     sim.set_faults(|faults| faults.lying_locks = true);
@@ -38,7 +38,7 @@ fn a_writer_that_was_overtaken_is_told_and_writes_no_more() {
 fn a_writer_whose_group_was_written_over_is_told_and_writes_no_more() {
     let (_, late, early) = torn();
     late.commit(vec![batch().append(history("s"), entries(1))]).unwrap_err();
-    // What it had acknowledged it still has, and brings to the files; but the journal is not what it wrote.
+    // It still has what it acknowledged, and applies it to the files; but the journal is not what it wrote.
     assert!(early.get(&[agent("ada")]).unwrap()[0].is_some());
     let error = early.commit(vec![batch().append(history("s"), entries(1))]).unwrap_err();
     assert!(error.to_string().contains("locks do not work there"), "{error}");

@@ -1,4 +1,4 @@
-//! What the undamaged files prove can be read, whichever other file is damaged or of another shape.
+//! What the undamaged files prove can be read, whichever other file is damaged or of another type.
 
 use std::fs;
 use std::path::Path;
@@ -84,7 +84,7 @@ fn everything_is_read_and_what_is_wrong_is_named_and_repaired() {
         let found = store.check().unwrap();
         let name = path.split('/').next().unwrap();
         let is_named = found.iter().any(|one| one.path.starts_with(name));
-        // Nobody misses the oldest commits but those who follow changes, and they are told.
+        // Only followers of changes miss the oldest commits, and they get an error.
         assert!(is_named || path.starts_with(layout::FEED), "{at}: {found:?}");
         match store.commit(vec![batch()]) {
             Ok(_) => {}

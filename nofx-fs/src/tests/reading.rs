@@ -1,4 +1,4 @@
-//! Reading leaves no trace, waits for no other process, and believes a tip only as long as the system runs in which it was told.
+//! Reading leaves no trace, waits for no other process, and believes a tip only in the same start of the system.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ fn open_with(sim: &Sim, sabotage: Option<Sabotage>) -> Shared {
     Shared::open(Arc::new(sim.clone()), Path::new("store"), Options { sabotage, ..options() }).unwrap()
 }
 
-/// Returns how many entries of a log can be read, which are all.
+/// Returns the length of a log, all of which can be read.
 fn length(store: &Shared) -> u64 {
     let length = store.heads(&[history("s1")]).unwrap()[0].length;
     assert_eq!(store.read(&LogQuery::oldest_first(history("s1"), 1000)).unwrap().items.len() as u64, length);
@@ -30,7 +30,7 @@ fn add(store: &Shared) {
 
 const NEXT_BOOT: Option<[u8; 16]> = Some([200; 16]);
 
-/// Leaves a whole frame behind the tip, as a writer that is killed between the two does.
+/// Leaves a whole frame after the tip, like a writer that is killed between the two.
 fn orphan(sim: &Sim) {
     let store = open(sim);
     let before = sim.everything()[layout::TIP].clone();
@@ -44,18 +44,18 @@ fn a_tip_of_an_earlier_start_hides_nothing() {
     let sim = Sim::default();
     drop(filled(&sim));
     orphan(&sim);
-    // No tip told of it since the system was started: perhaps it is not durable, and no caller was told that it happened.
+    // No tip has mentioned it since the system started: it may not be durable, and no commit was acknowledged.
     assert_eq!(length(&open(&sim)), 20);
     sim.set_boot(NEXT_BOOT);
     assert_eq!(length(&open(&sim)), 21);
     assert_eq!(length(&open_with(&sim, Some(Sabotage::BelieveAnyTip))), 20, "a fault that this must notice");
-    // One that was open for reading sees what is written now, and a late one too.
+    // An open reader sees what is written now, and so does one opened later.
     let reader = open(&sim);
     add(&open(&sim));
     assert_eq!((length(&reader), length(&open(&sim))), (22, 22));
 }
 
-/// What readers do not see, writers do not either: who looked and found nothing can go on from there.
+/// What readers do not see, writers do not see either: a caller that read and found nothing can continue from there.
 #[test]
 fn what_was_never_told_is_written_over() {
     let sim = Sim::default();
@@ -80,7 +80,7 @@ fn the_first_act_of_a_writer_is_to_flush_and_to_tell() {
     sim.set_boot(NEXT_BOOT);
     let store = open(&sim);
     let before = sim.counts().0;
-    // It changes nothing.
+    // The commit changes nothing.
     assert_eq!(store.commit(vec![batch().append_at(history("s1"), 0, entries(1))]).unwrap().len(), 1);
     assert!(sim.counts().0 > before, "what was found was not flushed");
     let tip = Tip::read(&*nofx_journal::files::Files::open(&sim, Path::new(layout::TIP)).unwrap()).unwrap().unwrap();
@@ -102,7 +102,7 @@ fn where_starts_have_no_name_a_tip_is_believed_while_somebody_commits() {
     assert_eq!(length(&open(&sim)), 21);
 }
 
-/// What the version before wrote is no tip to this one, and the other way round: either goes by the journal then.
+/// What the previous version wrote is no tip to this one, and vice versa: either then relies on the journal.
 #[test]
 fn the_tip_of_the_version_before_is_none() {
     let sim = Sim::default();
@@ -182,7 +182,8 @@ fn a_check_waits_for_no_process_that_is_held_up() {
     );
 }
 
-/// A flush fails, and its writer is killed before it can say so. What the system shows of it since is not on the disk.
+/// A flush fails, and its writer is killed before it can report that. What the system shows of it since is not on the
+/// disk.
 #[test]
 fn what_a_failed_flush_left_is_written_again_before_it_counts() {
     [true, false].into_iter().for_each(killed_while_flushing);
@@ -193,7 +194,7 @@ fn killed_while_flushing(is_told: bool) {
     let store = filled(&sim);
     let disk = sim.clone();
     sim.set_faults(|faults| faults.fail_flush = Some(1));
-    // Killed: it writes nothing any more.
+    // Killed: it writes nothing more.
     let dies = move || disk.set_faults(|faults| faults.fail_write = Some(|path| path.contains("segment")));
     sim.set_faults(|faults| faults.after_failed_flush = Some(Arc::new(dies)));
     assert_eq!(store.commit(vec![batch().append(history("s1"), entries(1))]).unwrap_err().code(), "unknown");
@@ -207,7 +208,7 @@ fn killed_while_flushing(is_told: bool) {
     add(&store);
     let found = length(&store);
     drop(store);
-    // The power goes, and nothing is left of what was not flushed.
+    // The power fails, and nothing is left of what was not flushed.
     let image = Sim::holding(sim.platter().flushed());
     assert_eq!(length(&open(&image)), found);
 }
@@ -219,7 +220,8 @@ fn a_commit_looks_once_at_what_others_may_have_written() {
     (0..3).for_each(|_| add(&store));
     let before = sim.reads();
     (0..10).for_each(|_| add(&store));
-    // Before the frame who had the lock, the tip, the last frame and what follows it; behind the flush the tip and the new frame.
+    // Before the frame: the holder of the lock, the tip, the last frame and what follows it. After the flush: the tip
+    // and the new frame.
     assert_eq!(sim.reads() - before, 10 * 6);
 }
 

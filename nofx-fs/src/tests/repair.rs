@@ -1,4 +1,4 @@
-//! Repairing: what is derived is made again, what cannot be read is kept aside, and everything else reads.
+//! Repairing: derived files are rebuilt, unreadable ones are put aside, and everything else can be read.
 
 use std::path::Path;
 
@@ -11,7 +11,7 @@ use crate::check::Severity;
 use crate::layout;
 use crate::store::Shared;
 
-/// Repairs, and demands that nothing was overwritten: what changed is somewhere aside as it was.
+/// Repairs, and checks that nothing was overwritten: what changed was put aside as it was.
 fn repaired(sim: &Sim, paths: &[&str]) -> (Shared, Vec<Repair>) {
     let before = sim.everything();
     let store = open(sim);
@@ -20,7 +20,7 @@ fn repaired(sim: &Sim, paths: &[&str]) -> (Shared, Vec<Repair>) {
     let aside: Vec<_> = after.iter().filter(|(path, _)| path.starts_with(layout::DAMAGED)).map(|(_, it)| it).collect();
     for path in paths {
         assert!(repairs.iter().any(|one| one.thing == *path), "{path}: {repairs:?}");
-        // The catalog holds nothing that is nowhere else.
+        // The catalog holds nothing that is not elsewhere.
         let was = before.get(*path).filter(|_| *path != layout::CATALOG);
         assert!(was.is_none_or(|was| after.get(*path) == Some(was) || aside.contains(&was)), "{path} is lost");
     }
@@ -33,7 +33,7 @@ fn repaired(sim: &Sim, paths: &[&str]) -> (Shared, Vec<Repair>) {
     (store, repairs)
 }
 
-/// Puts a file where it belongs.
+/// Puts a file in its place.
 fn write(sim: &Sim, path: &str, bytes: &[u8]) {
     let (layer, path): (&dyn Layer, _) = (sim, Path::new(path));
     let above: Vec<_> = path.ancestors().skip(1).filter(|above| !above.as_os_str().is_empty()).collect();
@@ -89,14 +89,14 @@ fn what_is_whole_and_not_listed_is_named_and_taken_back() {
     let sim = Sim::default();
     let store = filled(&sim);
     let before = sim.everything();
-    // Another store has the same files and lists nothing of them.
+    // Another store has the same files but lists none of them.
     let late = Sim::default();
     drop(open(&late));
     let arrived = ["agents/ada.json", "sessions/active/s1/history.jsonl", "sessions/archived/s2/history.jsonl.zst"];
     for path in arrived {
         write(&late, path, &before[path]);
     }
-    // What is not whole is nothing to take back.
+    // Files that are not intact are not listed again.
     write(&late, "agents/bob.json", &before["agents/bob.json"][..90]);
     write(&late, "sessions/active/s9/history.jsonl", &before["sessions/active/s1/history.jsonl"][..90]);
     let found = open(&late).check().unwrap();
@@ -112,7 +112,7 @@ fn what_is_whole_and_not_listed_is_named_and_taken_back() {
         assert_eq!(again.heads(&[history(log)]).unwrap(), store.heads(&[history(log)]).unwrap());
     }
     assert!(!late.everything().keys().any(|path| path.starts_with(layout::DAMAGED)));
-    // What was deleted since is not taken for something that arrived.
+    // Items deleted since are not taken for late arrivals.
     commit(&again, batch().delete(agent("ada"), Expect::Any).remove(history("s1")));
     assert_eq!(again.repair(false).unwrap(), Repaired::default());
     assert_eq!(again.get(&[agent("ada")]).unwrap(), [None]);
@@ -196,7 +196,7 @@ fn a_damaged_feed_is_a_gap_for_whoever_follows_it() {
 fn a_damaged_journal_is_gone_on_from_without_what_cannot_be_read() {
     let sim = Sim::default();
     let store = filled(&sim);
-    // Only the journal has these yet; one of them is damaged.
+    // Only the journal has these so far; one of them is damaged.
     let mut ends = Vec::new();
     for n in 0..4 {
         commit(&store, batch().put(agent("ada"), Expect::Any, body(10 + n)));
@@ -204,7 +204,7 @@ fn a_damaged_journal_is_gone_on_from_without_what_cannot_be_read() {
     }
     drop(store);
     sim.tamper("journal/segment-0", |bytes| bytes[ends[1] + 30] ^= 1);
-    // What stands behind it is only given up on demand.
+    // What follows it is only given up on demand.
     let before = sim.everything()["journal/segment-0"].clone();
     let left = open(&sim).repair(false).unwrap();
     assert!(left.repairs.is_empty() && left.losses[0].what.contains("without 1 groups"), "{left:?}");

@@ -1,5 +1,5 @@
-//! Sealed logs whose table or pieces are damaged, in a store without its catalog: their entries are counted, or the log says that
-//! nothing does. None begins at 0 again.
+//! Sealed logs with a damaged table or damaged pieces, in a store without its catalog: their entries are counted, or
+//! reading the log reports that their number is unknown. None starts at 0 again.
 
 use nofx_core::LogQuery;
 use nofx_journal::sim::Sim;
@@ -35,7 +35,7 @@ fn a_sealed_log_that_cannot_be_counted_says_so_and_begins_nowhere() {
             bytes[20] ^= 1;
             *bytes.last_mut().unwrap() ^= 1;
         },
-        // Cut behind a piece, where the table begins.
+        // Truncated after a piece, where the table begins.
         |bytes| {
             let table = bytes.windows(4).position(|window| window == 0x184D_2A50_u32.to_le_bytes()).unwrap();
             bytes.truncate(table);
@@ -57,7 +57,7 @@ fn a_sealed_log_that_cannot_be_counted_says_so_and_begins_nowhere() {
                 assert!(error.to_string().contains("history/s2"), "{number}, {is_applied}: {error}");
             }
             assert!(store.check().unwrap().iter().any(|one| one.path.starts_with("sessions/archived/s2")));
-            // The others are as they were.
+            // The others are unchanged.
             assert_eq!(store.read(&LogQuery::oldest_first(history("s1"), 100)).unwrap().items.len(), 20);
             commit(&store, batch().append(history("s3"), entries(1)));
             assert!(store.apply().unwrap());

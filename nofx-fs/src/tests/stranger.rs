@@ -1,4 +1,4 @@
-//! Whole files in the places of others: what they hold is never taken for what should be there.
+//! Intact files in the places of others: their content is never taken for what should be there.
 
 use nofx_core::{Expect, LogKey, LogQuery, NewEntry, Timestamp};
 use nofx_journal::sim::Sim;
@@ -11,7 +11,7 @@ fn spoken(count: u64, from: u64) -> Vec<NewEntry> {
     (from..from + count).map(|n| NewEntry { at: Timestamp::from_millis(n as i64), body: body(n) }).collect()
 }
 
-/// A store in which each of these logs has some entries.
+/// A store in which each of these logs has several entries.
 fn with_logs(sim: &Sim) -> Shared {
     let store = filled(sim);
     let logs = [("as-long", 20, 500), ("longer", 90, 100), ("shorter", 7, 300), ("long-lines", 20, 1_000_000_000)];
@@ -57,7 +57,7 @@ fn a_whole_history_in_the_place_of_another_is_not_taken_for_it() {
             }
             assert!(all_of(store, &history("s2")).is_ok());
         }
-        // What is added goes into neither, and begins where the log ended.
+        // A new entry goes into neither file, and begins where the log ended.
         for id in ["s1", other] {
             commit(&store, batch().append(history(id), spoken(1, 9)));
         }
@@ -129,7 +129,7 @@ fn a_stranger_is_only_moved_aside_on_demand() {
         let is_aside = |(at, bytes): (&String, &Vec<u8>)| at.starts_with(layout::DAMAGED) && *bytes == swapped[path];
         assert!(after.iter().any(is_aside), "{path}");
     }
-    // The log goes on.
+    // The log can be appended to.
     let last = open(&sim).read(&LogQuery::newest_first(history("s1"), 1)).unwrap();
     assert_eq!((last.items[0].position, &last.items[0].body), (20, &body(9)));
 }
@@ -145,7 +145,7 @@ fn a_document_in_the_place_of_another_is_not_taken_for_it() {
             assert!(error.code() == "corrupt" && error.to_string().contains(&format!("agent/{id}")), "{error}");
         }
     }
-    // Also when there is no catalog that could tell.
+    // Even without a catalog.
     sim.delete(layout::CATALOG);
     let store = open(&sim);
     assert_eq!(store.get(&[agent("ada")]).unwrap_err().code(), "corrupt");

@@ -1,4 +1,4 @@
-//! Stores in folders that are gone after a case.
+//! Stores in temporary folders that are removed after a case.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use nofx_core::{PersistenceBackend, Result};
 use nofx_fs::FsBackend;
 use nofx_testkit::{Factory, Place};
 
-/// Makes a folder for each case.
+/// Creates a folder for each case.
 pub(crate) struct Folders;
 
 #[async_trait]

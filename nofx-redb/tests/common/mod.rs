@@ -1,4 +1,4 @@
-//! What several tests make stores and batches with.
+//! Shared helpers that create stores and batches.
 #![allow(dead_code, reason = "each test uses a part")]
 
 use std::ops::Range;

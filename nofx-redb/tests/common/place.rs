@@ -1,4 +1,4 @@
-//! Where the suites find redb stores.
+//! Where the suites create redb stores.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -10,16 +10,16 @@ use nofx_redb::{Options, RedbBackend};
 use nofx_testkit::{Factory, Place};
 use tempfile::TempDir;
 
-/// Stores that commit by transactions of redb, or to a journal.
+/// Stores that commit by redb transactions, or to a journal.
 #[derive(Clone, Copy)]
 pub(crate) enum Redb {
     Alone,
     BehindJournal,
-    /// Likewise, and the file follows each commit at once.
+    /// Likewise, and the file immediately follows each commit.
     Following,
 }
 
-/// Returns all kinds.
+/// Returns all kinds of stores.
 pub(crate) fn all() -> Vec<Arc<dyn Factory>> {
     vec![Arc::new(Redb::Alone), Arc::new(Redb::BehindJournal), Arc::new(Redb::Following)]
 }
