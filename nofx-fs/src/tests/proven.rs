@@ -84,7 +84,7 @@ fn everything_is_read_and_what_is_wrong_is_named_and_repaired() {
         let found = store.check().unwrap();
         let name = path.split('/').next().unwrap();
         let is_named = found.iter().any(|one| one.path.starts_with(name));
-        // Only followers of changes miss the oldest commits, and they get an error.
+        // Only followers of changes miss the oldest commits, and they are answered with a gap.
         assert!(is_named || path.starts_with(layout::FEED), "{at}: {found:?}");
         match store.commit(vec![batch()]) {
             Ok(_) => {}
