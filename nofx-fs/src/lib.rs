@@ -24,7 +24,7 @@
 //! - [`Options`] says how long to wait for other processes and how soon the files follow.
 //!
 //! What it does not do: work in folders that are shared over a network or synced between machines, where locks do not
-//! work. It detects that two processes wrote at once, and then refuses to continue.
+//! work. It detects if two processes wrote at the same time, and then refuses to continue.
 
 mod apply;
 mod archive;

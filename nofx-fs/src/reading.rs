@@ -1,6 +1,6 @@
 //! An open store for reading: what is known of it, kept up to date with the journal.
 //!
-//! Nothing here can change, create or lock anything, or waits for another process: a reader works beside suspended
+//! Nothing here can change, create or lock anything, or wait for another process: a reader works beside suspended
 //! writers and on a disk that cannot be written, and leaves no trace.
 //!
 //! The tip says how far the journal is durable. It is never flushed, so one that was written before the last start of

@@ -149,7 +149,7 @@ pub(crate) fn side_by_side<T: Sync, R: Send>(at_once: usize, things: &[T], each:
 pub(crate) enum Prepared {
     /// It was written before.
     Nothing,
-    /// It is renamed to its name.
+    /// It is renamed into place.
     New,
     /// It is removed.
     Gone,

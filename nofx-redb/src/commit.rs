@@ -186,7 +186,7 @@ impl State<'_> {
         self.tables.remember(&mut self.ends, &row)
     }
 
-    /// Moves logs on to the positions of a commit. Positions before them that no commit has are missing rows, which
+    /// Advances logs to the positions of a commit. Positions before them that no commit has are missing rows, which
     /// reading reports.
     fn leave_gaps(&mut self, commit: &Commit) -> Attempt<()> {
         for (log, entries) in &commit.appends {

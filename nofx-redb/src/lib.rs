@@ -155,8 +155,8 @@ impl RedbBackend {
     ///
     /// - `Invalid`: there is no store and none may be created; or the path leads to a folder, an empty file, another
     ///   program's file, or a format that this version does not read. Nothing there is changed.
-    /// - `TooNew`: a newer version wrote the file in a way that this one cannot even read. If it can read it, the
-    ///   handle is read-only and [`commit`](PersistenceBackend::commit) returns `TooNew`.
+    /// - `TooNew`: a newer version wrote the file in a way that this one cannot even read. If this one can read
+    ///   it, the handle is read-only and [`commit`](PersistenceBackend::commit) returns `TooNew`.
     /// - `Corrupt`: redb's structures or the description of the store are damaged, or there is a journal whose file is
     ///   gone.
     /// - `Locked`: another program has the file open exclusively, for longer than [`Options::lock_wait`].
@@ -247,7 +247,7 @@ impl RedbBackend {
         .await
     }
 
-    /// Restores order in the file after a crash, and has redb check and repair every page of its own structures.
+    /// Brings the file into a clean state after a crash, and has redb check and repair every page of its own structures.
     /// Returns whether they needed repair.
     ///
     /// Reads the whole file. Damaged values and damaged pages of the store's tables stay as they are: reading reports

@@ -6,8 +6,8 @@ use crate::fault::{Attempt, contain};
 use crate::store::{Shared, lock};
 
 impl Shared {
-    /// Opens the file for writing, which restores order in it after a crash, and has redb check every page of its own
-    /// structures. Returns whether they needed repair.
+    /// Opens the file for writing, which brings it into a clean state after a crash, and has redb check every page of
+    /// its own structures. Returns whether they needed repair.
     pub(crate) fn repair(&self) -> Result<bool> {
         let _turn = lock(&self.turn);
         let repaired = self.repair_in_turn();
