@@ -10,12 +10,12 @@ use nofx_core::Sources;
 pub struct Options {
     /// The source of times and random numbers.
     pub sources: Sources,
-    /// How long to wait for another process before returning [`Locked`](nofx_core::Error::Locked).
+    /// How long to wait for another process before returning [`Locked`](nofx_core::Error::Locked). Default: 5 seconds.
     pub lock_wait: Duration,
-    /// How long commits may stay in the journal only, which people cannot read.
+    /// How long commits may stay in the journal only, which people cannot read. Default: a second.
     pub apply_after: Duration,
-    /// The size of a segment of the journal, in bytes. The files are brought up to date at the latest when it holds
-    /// this much beyond them.
+    /// The size of a segment of the journal, in bytes. The files are brought up to date at the latest when it holds this
+    /// much beyond them. Default: 2 MiB.
     pub segment_bytes: u64,
     /// How many files are flushed concurrently.
     pub(crate) at_once: usize,
