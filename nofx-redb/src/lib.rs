@@ -116,9 +116,9 @@ pub async fn pack(path: &Path) -> Result<()> {
 /// Renames a complete store, unless the new name is taken, so that a store built elsewhere appears whole or not at all.
 /// Returns whether it was renamed; otherwise the store stays where it is.
 ///
-/// Both names must be on one file system. A store with a journal is first brought up to date and starts an empty
-/// journal beside its new name, so that file and journal are never found apart. No other process may have the store
-/// open, and this process must have closed its handles.
+/// Both names must be on one file system. A store with a journal is first brought up to date, and its next commit
+/// starts a journal beside the new name, so that file and journal are never found apart. No other process may have the
+/// store open, and this process must have closed its handles.
 ///
 /// `Corrupt` if the new name has the journal of a store whose file is gone. Otherwise fails as
 /// [`RedbBackend::open_with`] does.
