@@ -163,25 +163,25 @@ async fn another_user_who_may_only_read_the_file_reads_it() {
 }
 
 /// Runs something once, in the middle of the first access of a kind after it was armed.
-struct Meanwhile {
+struct Interruption {
     is_armed: AtomicBool,
     when: fn(&Access<'_>) -> bool,
     act: Mutex<Option<Box<dyn FnOnce() + Send>>>,
 }
 
-impl fmt::Debug for Meanwhile {
+impl fmt::Debug for Interruption {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Meanwhile")
+        f.write_str("Interruption")
     }
 }
 
-impl Meanwhile {
+impl Interruption {
     fn new(when: fn(&Access<'_>) -> bool, act: impl FnOnce() + Send + 'static) -> Arc<Self> {
         Arc::new(Self { is_armed: AtomicBool::new(false), when, act: Mutex::new(Some(Box::new(act))) })
     }
 }
 
-impl Probe for Meanwhile {
+impl Probe for Interruption {
     fn access(&self, access: &Access<'_>) -> io::Result<()> {
         if (self.when)(access) && self.is_armed.load(Ordering::SeqCst) {
             let act = self.act.lock().unwrap().take();
@@ -226,15 +226,15 @@ async fn a_writer_that_starts_while_one_reads_what_a_killed_one_left_takes_nothi
         store.close().await.unwrap();
     };
     static PAGES: AtomicU64 = AtomicU64::new(0);
-    let meanwhile = Meanwhile::new(
+    let interruption = Interruption::new(
         |access| matches!(access, Access::Read { offset: 4096.., .. }) && PAGES.fetch_add(1, Ordering::SeqCst) == 40,
         move || apart(writes),
     );
-    let store = reader(&path, Some(meanwhile.clone())).await.unwrap();
+    let store = reader(&path, Some(interruption.clone())).await.unwrap();
     PAGES.store(0, Ordering::SeqCst);
-    meanwhile.is_armed.store(true, Ordering::SeqCst);
+    interruption.is_armed.store(true, Ordering::SeqCst);
     let page = store.scan(&KeyQuery::all(3000)).await.unwrap();
-    assert!(meanwhile.act.lock().unwrap().is_none(), "nothing happened meanwhile");
+    assert!(interruption.act.lock().unwrap().is_none(), "nothing happened in between");
     for (found, n) in page.items.iter().zip(0..) {
         assert_eq!(found.body, body(&text(n)));
     }
@@ -268,7 +268,7 @@ async fn what_is_read_after_a_kill_is_what_the_next_writer_goes_on_from() {
     };
     // The flush after the write of the header that makes the commit the newest one.
     static IS_NEWEST: AtomicBool = AtomicBool::new(false);
-    let meanwhile = Meanwhile::new(
+    let interruption = Interruption::new(
         |access| match access {
             Access::Write { offset: 0, bytes } => {
                 IS_NEWEST.store(bytes[9] & 8 != 0, Ordering::SeqCst);
@@ -278,11 +278,11 @@ async fn what_is_read_after_a_kill_is_what_the_next_writer_goes_on_from() {
         },
         looked,
     );
-    let store = open_with(&path, |options| options.probe = Some(meanwhile.clone())).await;
+    let store = open_with(&path, |options| options.probe = Some(interruption.clone())).await;
     store.commit(vec![batch().append(log("l"), entries(0..2))]).await.unwrap();
-    meanwhile.is_armed.store(true, Ordering::SeqCst);
+    interruption.is_armed.store(true, Ordering::SeqCst);
     store.commit(vec![batch().append(log("l"), entries(2..3))]).await.unwrap();
-    assert!(meanwhile.act.lock().unwrap().is_none());
+    assert!(interruption.act.lock().unwrap().is_none());
 
     let killed = open(&copy).await;
     let length = killed.heads(&[log("l")]).await.unwrap()[0].length;
