@@ -263,7 +263,12 @@ async fn a_file_or_a_journal_without_the_other_is_damage_and_no_new_store() {
     let (_dir, path) = place();
     let store = open(&path).await;
     store.commit(many()).await.unwrap();
+    // The file before the close, which completes it if the store was open for a second.
+    let (incomplete, closed) = (path.with_file_name("incomplete"), path.with_file_name("closed"));
+    fs::copy(&path, &incomplete).unwrap();
     store.close().await.unwrap();
+    fs::rename(&path, &closed).unwrap();
+    fs::rename(&incomplete, &path).unwrap();
     let (file, kept) = (path.with_file_name("file"), path.with_file_name("kept"));
     fs::rename(journal(&path), &kept).unwrap();
     let store = open(&path).await;
@@ -288,7 +293,7 @@ async fn a_file_or_a_journal_without_the_other_is_damage_and_no_new_store() {
         assert!(!path.exists());
     }
     assert!(fs::read(journal(&path).join("segment-0")).unwrap() == before);
-    fs::rename(&file, &path).unwrap();
+    fs::rename(&closed, &path).unwrap();
     assert_eq!(length(&open(&path).await).await, 1000);
 }
 

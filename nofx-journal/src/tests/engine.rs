@@ -5,7 +5,9 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-use nofx_core::{Batch, Body, Error, Expect, Kind, LogKey, LogQuery, NewEntry, Outcome, RecordKey, Sources, Timestamp};
+use nofx_core::{
+    Batch, Body, Deadline, Error, Expect, Kind, LogKey, LogQuery, NewEntry, Outcome, RecordKey, Sources, Timestamp,
+};
 
 use super::world::{History, STORE, layout};
 use crate::base::{Base, Mark};
@@ -420,12 +422,16 @@ fn closing_completes_the_base_unless_the_store_was_open_for_an_instant() {
         let (sim, base) = (Sim::default(), MemoryBase::new());
         create(&sim);
         let options = Options { apply_after, ..options(None) };
+        let short = Deadline::after(std::time::Duration::from_millis(900));
         let engine = Engine::writing(Arc::new(sim.clone()), layout(), STORE, Arc::new(base.clone()), options);
         let reading = open(Arc::new(sim.clone()), &base, None);
         engine.commit(vec![batch().append(log("a"), vec![entry("1")])]).unwrap();
         drop(reading);
         assert!(!base.snapshot().unwrap().mark().is_complete, "who only read has nothing to say");
         drop(engine);
+        if !is_complete && short.has_passed() {
+            continue; // on a machine so busy that it was no instant
+        }
         assert_eq!(base.snapshot().unwrap().mark().is_complete, is_complete);
         assert_eq!(base.snapshot().unwrap().head(&log("a")).unwrap().is_some(), is_complete);
     }
