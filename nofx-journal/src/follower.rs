@@ -104,7 +104,7 @@ impl Follower {
             repeats = if before.replace(seen) == Some(seen) { repeats + 1 } else { 0 };
             match repeats {
                 // Again, because other processes may have changed something after the first look.
-                0 | 1 => self.begin(&mark, &segments)?,
+                0 | 1 => self.begin(tip, &mark, &segments)?,
                 _ => self.begin_around(seen, segments)?,
             }
         }
@@ -256,7 +256,7 @@ impl Follower {
     ///
     /// A generation ends where the next one begins, whatever comes after: a frame that was never acknowledged reappears
     /// if the power failed before its replacement reached the disk.
-    fn begin(&self, mark: &Mark, segments: &[Segment]) -> Result<()> {
+    fn begin(&self, tip: Option<Tip>, mark: &Mark, segments: &[Segment]) -> Result<()> {
         let Some(first) = segments.iter().rposition(|segment| segment.header.start.frame <= mark.frame) else {
             return Ok(());
         };
@@ -264,6 +264,14 @@ impl Follower {
         let denies = |at: &Position| at.frame == known.frame && !at.is_same_frame(&known);
         let segment = &segments[first];
         let (mut position, mut last) = (segment.header.start, None);
+        // In a store that was closed, the tip says where the last frame ends: nothing before it is needed, unless this process knows some of it.
+        let generation = segment.header.start.generation;
+        let is_end = |at: &Position| (at.generation, at.frame, at.chain) == (generation, mark.frame, mark.chain);
+        if known.frame == 0
+            && let Some(at) = tip.map(|tip| tip.durable).filter(is_end)
+        {
+            position = at;
+        }
         let mut is_denied = denies(&position);
         while position.frame < mark.frame {
             let Found::Group(_, after) = segment.read(&position).during("reading", &segment.path)? else {

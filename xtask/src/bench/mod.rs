@@ -46,7 +46,7 @@ enum What {
     Long,
     /// The disk space of conversations, compared with SQLite and zstd.
     Disk,
-    /// Opening a store of 1 GB whose host was killed.
+    /// Opening a store of 256 MiB whose host was killed.
     Crash,
     /// Searching 200 MB of conversations, compared with grep and others on the same bytes.
     Search,

@@ -15,7 +15,7 @@ use super::{journal_of, runtime, scratch};
 use crate::Result;
 
 /// Approximate size of the store in bytes.
-const BYTES: u64 = 1 << 30;
+const BYTES: u64 = 256 << 20;
 
 fn copy_folder(from: &Path, to: &Path) -> Result {
     if to.exists() {
@@ -35,14 +35,13 @@ pub(super) fn run(rounds: usize) -> Result<Section> {
     let (live, killed) = (folder.path().join("live.redb"), folder.path().join("killed.redb"));
     let location = |path: &std::path::Path| format!("redb:{}", path.display()).parse::<Location>();
     let mut chance = Chance(3);
-    let said: String = (0..100).map(|_| chance.text()).collect();
     let workspace = Workspace::new(runtime.block_on(open(&location(&live)?))?);
     let agent = Agent::new("ada", "Ada", "backend-specialist");
     while fs::metadata(&live)?.len() < BYTES {
         runtime.block_on(async {
             let session = workspace.create_session(&agent, NewSession::default()).await?;
             for _ in 0..10 {
-                let said = (0..16).map(|_| workspace.message(Role::Assistant, said.as_str())).collect();
+                let said = (0..16).map(|_| workspace.message(Role::Assistant, chance.text())).collect();
                 workspace.add_messages(&session.id, said).await?;
             }
             Result::Ok(())
