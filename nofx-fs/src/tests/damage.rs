@@ -1,7 +1,7 @@
 //! Damage, full disks and vanished folders: reported, and nothing overwritten.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use nofx_core::{
@@ -334,6 +334,7 @@ mod unix {
     #[test]
     fn what_the_superuser_writes_belongs_to_the_owner_of_the_store() {
         use std::os::unix::fs::{MetadataExt, chown};
+        use std::path::PathBuf;
 
         fn all(folder: &Path, found: &mut Vec<PathBuf>) {
             found.push(folder.to_owned());
