@@ -58,9 +58,14 @@ impl Doors {
 /// Returns what is in the place of locks and their holder files but is not a file: nothing can be
 /// locked until it is gone.
 pub fn no_locks(files: &dyn Files, layout: &Layout) -> Vec<PathBuf> {
+    lock_files(layout).filter(|path| is_no_file(files, path)).collect()
+}
+
+/// Returns the locks and their holder files.
+pub(crate) fn lock_files(layout: &Layout) -> impl Iterator<Item = PathBuf> {
     let locks = [layout.lock(), layout.apply_lock()].map(PathBuf::from);
     let holders = locks.clone().map(|lock| lock.with_extension("holder"));
-    locks.into_iter().chain(holders).filter(|path| is_no_file(files, path)).collect()
+    locks.into_iter().chain(holders)
 }
 
 /// Returns what is in the place of any shared file but is not a file.

@@ -1,6 +1,5 @@
 //! An open store with a journal, as the handles of one process share it.
 
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -9,7 +8,7 @@ use nofx_core::{Batch, Deadline, Error, Limits, Outcome, Repaired, Result, Store
 
 use crate::applier::{self, Call, SOFT_BOUND};
 use crate::base::{Base, Mark};
-use crate::doors::Doors;
+use crate::doors::{Doors, lock_files};
 use crate::fault::During;
 use crate::files::{Files, Layer};
 use crate::follower::Follower;
@@ -96,11 +95,8 @@ impl Engine {
             let what = format!("`{}`: the journal of a store whose base is gone", folder.display());
             return Err(Error::corrupt(what));
         }
-        let locks = [layout.lock(), layout.apply_lock()].map(PathBuf::from);
-        let holders = locks.clone().map(|lock| lock.with_extension("holder"));
-        let files =
-            found.into_iter().map(|segment| segment.path).chain([layout.tip().to_owned()]).chain(locks).chain(holders);
-        for path in files {
+        let segments = found.into_iter().map(|segment| segment.path);
+        for path in segments.chain([layout.tip().to_owned()]).chain(lock_files(layout)) {
             layer.remove(&path).during("removing", &path)?;
         }
         layer.remove_dir(folder).during("removing", folder)

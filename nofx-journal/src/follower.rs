@@ -135,11 +135,14 @@ impl Follower {
 
     fn tip_file(&self) -> Option<Arc<dyn Opened>> {
         let path = self.layout.tip();
-        let mut known = self.tip.lock().unwrap_or_else(PoisonError::into_inner);
-        if !known.as_ref().is_some_and(|file| file.is_at(path).unwrap_or(false)) {
-            *known = self.files.open(path).ok();
+        // No reader waits for the system calls of another.
+        let known = self.tip.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if known.as_ref().is_some_and(|file| file.is_at(path).unwrap_or(false)) {
+            return known;
         }
-        known.clone()
+        let opened = self.files.open(path).ok();
+        self.tip.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&opened);
+        opened
     }
 
     /// Returns a tip if it covers everything that is durable: it was written since the system started.

@@ -187,7 +187,8 @@ impl<T: Rows> Tables<T> {
         let mut read = || {
             let (frame, chain) = (payload.number()?, u32::try_from(payload.number()?).ok()?);
             let (commits, last_seq) = (payload.number()?, Seq::new(payload.number()?));
-            let is_complete = payload.number()? == 1;
+            // Missing in a file of an earlier build of this format, which never says so.
+            let is_complete = payload.number() == Some(1);
             payload.end()?;
             Some(Mark { frame, chain, commits, last_seq, is_complete })
         };
