@@ -48,11 +48,10 @@ test('a store is made small', async (t) => {
   const { id } = await workspace.createSession({ agent: ADA });
   await workspace.addMessages(id, messages(2000, 'much of the same '.repeat(50)));
   const path = location.slice('redb:'.length);
-  const before = statSync(path).size;
   assert.equal(await api.compact(location), true);
-  const after = statSync(path).size;
-  // Part of it may have been compacted before, when the store was idle.
-  assert.ok(after < before && after < 100_000, `${before} to ${after}`);
+  // How large the file was before depends on how much of the journal had been applied to it.
+  const { size } = statSync(path);
+  assert.ok(size < 100_000, `${size} bytes`);
   assert.equal((await workspace.session(id))?.messages, 2000);
   assert.equal(await api.compact('memory:'), false);
   await assert.rejects(api.compact('redb:/nowhere/at/all'), api.NofxError);

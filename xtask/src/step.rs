@@ -97,8 +97,8 @@ pub(crate) fn in_turn<const N: usize>(all: [&dyn Fn() -> Result<Outcome>; N]) ->
 
 /// Runs a program to its end, with our standard output.
 ///
-/// If that is a log and not a terminal, the reason of a failure names the failed tests: often only the summary of a log
-/// is kept.
+/// If that is a log and not a terminal, the reason of a failure names the failed tests and the compiler's errors: often only
+/// the summary of a log is kept.
 pub(crate) fn execute(command: &mut Command) -> Result<Outcome> {
     let shown = shown(command);
     println!("$ {shown}");
@@ -108,11 +108,14 @@ pub(crate) fn execute(command: &mut Command) -> Result<Outcome> {
     if status.success() {
         return Ok(Outcome::Passed);
     }
-    let named: String = failed.iter().map(|test| format!("\n{:24}{test}", "")).collect();
+    let named: String = failed.iter().take(NAMED).map(|test| format!("\n{:24}{test}", "")).collect();
     Ok(Outcome::Failed(format!("`{shown}` ended with {status}{named}")))
 }
 
-/// Runs a program, passes on what it prints and returns the tests that it reports as failed.
+/// The most failed tests and errors that a summary lists.
+const NAMED: usize = 100;
+
+/// Runs a program, passes on what it prints and returns the tests that it reports as failed, and its errors.
 fn read(command: &mut Command) -> io::Result<(ExitStatus, Vec<String>)> {
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
     let (printed, told) = (child.stdout.take(), child.stderr.take());
@@ -127,7 +130,7 @@ fn read(command: &mut Command) -> io::Result<(ExitStatus, Vec<String>)> {
     Ok((child.wait()?, failed))
 }
 
-/// Copies what a program prints, and returns the tests that it reports as failed.
+/// Copies what a program prints, and returns the tests that it reports as failed, and its errors.
 fn pass_on(from: impl Read, mut to: impl Write) -> Vec<String> {
     let mut failed = vec![];
     let mut from = BufReader::new(from);
@@ -135,7 +138,8 @@ fn pass_on(from: impl Read, mut to: impl Write) -> Vec<String> {
     while from.read_until(b'\n', &mut line).is_ok_and(|length| length > 0) {
         // What cannot be printed is still read: the program must not block on us.
         _ = to.write_all(&line);
-        failed.extend(failed_test(&String::from_utf8_lossy(&line)).map(str::to_owned));
+        let text = String::from_utf8_lossy(&line);
+        failed.extend(failed_test(&text).or_else(|| error(&text)).map(str::to_owned));
         line.clear();
     }
     failed
@@ -154,6 +158,14 @@ fn failed_test(line: &str) -> Option<&str> {
     let (verdict, test) = line.split_once(" [")?;
     let failed = matches!(verdict, "FAIL" | "TIMEOUT" | "ABORT") || verdict.starts_with("SIG");
     test.split_once("] ").filter(|_| failed).map(|(_, test)| test.trim())
+}
+
+/// Returns the error that a line of the compiler or the linker reports.
+fn error(line: &str) -> Option<&str> {
+    let line = line.trim_end();
+    let is_one = line.starts_with("error: ") || line.starts_with("error[") || line.contains("os error");
+    // cargo's last word, after what it is about.
+    (is_one && !line.starts_with("error: test failed")).then_some(line)
 }
 
 /// Returns the command as a user would type it, with the variables it sets.
@@ -217,14 +229,16 @@ mod tests {
     }
 
     #[test]
-    fn tests_that_failed_are_known_by_the_lines_of_three_runners() {
+    fn tests_that_failed_and_errors_are_known_by_the_lines_of_their_programs() {
         let told = "   ✖ one of Node (12.5ms)\n✖ failing tests:\n\u{2714} well (1ms)\n\
                     \u{20}   FAIL [   0.004s] ( 3/12) nofx-fs::conformance fs::a\n    PASS [   0.1s] nofx b\n\
-                    SIGABRT [   0.004s] nofx-fs c\ntest src/lib.rs - (line 7) ... FAILED\ntest d ... ok\n";
+                    SIGABRT [   0.004s] nofx-fs c\ntest src/lib.rs - (line 7) ... FAILED\ntest d ... ok\n\
+                    error: linking with `cc` failed: exit status: 1\nerror: test failed, to rerun pass `--lib`\n";
         let mut passed_on = vec![];
         let failed = pass_on(told.as_bytes(), &mut passed_on);
-        let expected = ["one of Node", "( 3/12) nofx-fs::conformance fs::a", "nofx-fs c", "src/lib.rs - (line 7)"];
-        assert_eq!(failed, expected);
+        let tests = ["one of Node", "( 3/12) nofx-fs::conformance fs::a", "nofx-fs c", "src/lib.rs - (line 7)"];
+        assert_eq!(failed[..4], tests);
+        assert_eq!(failed[4..], ["error: linking with `cc` failed: exit status: 1"]);
         assert_eq!(passed_on, told.as_bytes());
     }
 
