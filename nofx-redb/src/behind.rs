@@ -331,7 +331,16 @@ impl Snapshot for Still<'_> {
 
     fn remembered(&self, batch: &BatchId) -> Result<Option<Remembered>, Misfit> {
         let mut ids = lock(&self.file.ids);
-        if ids.reach(self.mark.commits) && ids.is_unknown(batch) {
+        let is_unknown = match ids.reach(self.mark.commits) {
+            true => ids.is_unknown(batch),
+            // Ids begin with the time, so a new one is almost always higher than all before it. The first commit of a
+            // process then reads one row instead of a hundred thousand ids.
+            false => {
+                let highest = self.read(|| "what is remembered of commits".to_owned(), Tables::highest_id)?;
+                highest.is_some_and(|highest| *batch > highest)
+            }
+        };
+        if is_unknown {
             return Ok(None);
         }
         let ends = self.learn(&mut ids)?;
@@ -451,6 +460,50 @@ mod tests {
         let shared = Shared::open(path, Options { journal: true, ..Options::default() }).unwrap();
         let engine = engine(&shared);
         (shared, engine)
+    }
+
+    fn id(n: u8) -> BatchId {
+        BatchId::from_bytes([n; 16])
+    }
+
+    #[test]
+    fn a_new_process_knows_each_batch_in_whatever_order_their_ids_came() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.redb");
+        let put = |n: u8| Batch::new(id(n)).put(record("a"), Expect::Any, Body::trusted(n.to_string()));
+        let mut first = Vec::new();
+        for run in [[250, 3], [7, 240], [251, 9]] {
+            let (shared, engine) = open(&path);
+            for n in run {
+                first.push((n, engine.commit(vec![put(n)]).unwrap()));
+            }
+            engine.apply().unwrap();
+            drop(engine);
+            shared.let_go();
+        }
+        for (n, outcome) in first {
+            let (shared, engine) = open(&path);
+            assert_eq!(engine.commit(vec![put(n)]).unwrap(), outcome, "{n}");
+            drop(engine);
+            shared.let_go();
+        }
+    }
+
+    #[test]
+    fn an_id_that_is_higher_than_all_before_it_is_new_without_loading_the_others() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.redb");
+        let (shared, engine) = open(&path);
+        engine.commit((10..20).map(|n| Batch::new(id(n))).collect()).unwrap();
+        engine.apply().unwrap();
+        let file = base(&shared);
+        let asked = |n: u8| {
+            let found = file.snapshot().unwrap().remembered(&id(n)).unwrap();
+            (found.map(|row| row.batch), lock(&file.ids).reach(10))
+        };
+        assert_eq!(asked(20), (None, false));
+        assert_eq!(asked(19), (Some(id(19)), true));
+        assert_eq!(asked(5), (None, true));
     }
 
     #[test]

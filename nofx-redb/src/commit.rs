@@ -86,7 +86,14 @@ pub(crate) fn lay_down(transaction: &WriteTransaction, pages: &Arc<Pages>, run: 
         ends.start = Some(tables.start(&ends)?);
     }
     let lacking = run.beyond(&mark).map_err(Fault::Told)?;
-    let ids = Ids::default();
+    let mut highest = tables.highest_id()?;
+    // A store of an earlier build does not say. A blind run does not read all ids to find out.
+    let knows_highest = highest.is_some() || ends.end == 0 || !is_blind;
+    let mut ids = Ids::default();
+    if highest.is_none() && knows_highest {
+        ids.refresh(&tables, &ends)?;
+        highest = ids.highest();
+    }
     let mut state = State {
         tables,
         ends,
@@ -103,11 +110,15 @@ pub(crate) fn lay_down(transaction: &WriteTransaction, pages: &Arc<Pages>, run: 
         state.has_gaps |= mark.frame > until.frame + 1;
         for commit in commits {
             state.lay_down(commit)?;
+            highest = highest.max(Some(commit.batch));
         }
         until = *mark;
     }
     // Even if it does not change: this transaction then makes durable what the system only shows.
     state.tables.set_mark(&Mark { is_complete: run.completes, ..until })?;
+    if let Some(highest) = highest.filter(|_| knows_highest) {
+        state.tables.set_highest_id(highest)?;
+    }
     let unfolded = state.write_heads()?;
     Ok(Laid { unfolded, freed: state.freed })
 }

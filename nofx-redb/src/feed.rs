@@ -206,6 +206,11 @@ impl Ids {
         !self.numbers.contains_key(batch)
     }
 
+    /// Returns the highest known batch id.
+    pub(crate) fn highest(&self) -> Option<BatchId> {
+        self.numbers.keys().copied().max()
+    }
+
     /// Returns the number of a remembered batch.
     pub(crate) fn number(&self, ends: &Ends, batch: &BatchId) -> Option<u64> {
         self.numbers.get(batch).copied().filter(|number| ends.start.is_none_or(|start| *number >= start))

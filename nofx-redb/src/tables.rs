@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use nofx_core::{Seq, StoreId};
+use nofx_core::{BatchId, Seq, StoreId};
 use nofx_journal::base::Mark;
 use redb::{ReadTransaction, ReadableTable, TableDefinition, TableError, TableHandle, WriteTransaction};
 
@@ -142,6 +142,7 @@ const META_FORMAT: &[u8] = b"format";
 const META_STORE: &[u8] = b"store";
 const META_NUMBERS: &[u8] = b"numbers";
 const META_MARK: &[u8] = b"mark";
+const META_HIGHEST: &[u8] = b"highest";
 
 impl Meta {
     /// Reads a store's description; `None` if this is another program's redb file.
@@ -194,6 +195,14 @@ impl<T: Rows> Tables<T> {
         };
         read().ok_or_else(damaged)
     }
+
+    /// Reads the highest batch id that was ever stored here through a journal. `None` if that is not known: a store
+    /// of an earlier build lacks it, or it is damaged.
+    pub(crate) fn highest_id(&self) -> Attempt<Option<BatchId>> {
+        self.need(&[META], || None)?;
+        let value = self.meta.get(META_HIGHEST)?;
+        Ok(value.and_then(|value| unseal(Table::Meta, META_HIGHEST, value.value())?.id()))
+    }
 }
 
 impl Tables<WriteTable<'_>> {
@@ -203,6 +212,14 @@ impl Tables<WriteTable<'_>> {
         payload.number(mark.frame).number(u64::from(mark.chain));
         payload.number(mark.commits).number(mark.last_seq.map_or(0, Seq::get)).number(mark.is_complete.into());
         self.meta.insert(META_MARK, &*seal(Table::Meta, META_MARK, &payload))?;
+        Ok(())
+    }
+
+    /// Writes the highest batch id.
+    pub(crate) fn set_highest_id(&mut self, id: BatchId) -> Attempt<()> {
+        let mut payload = Encoder::default();
+        payload.raw(id.as_bytes());
+        self.meta.insert(META_HIGHEST, &*seal(Table::Meta, META_HIGHEST, &payload))?;
         Ok(())
     }
 
