@@ -34,43 +34,12 @@ impl Finding {
 /// - A store in object storage: a lost checkpoint is rebuilt from an older one. Unreadable commits that prevent new commits can be given up.
 ///
 /// `Invalid` for other stores, which have nothing to repair.
-#[cfg_attr(
-    not(any(feature = "fs", feature = "redb", feature = "remote")),
-    expect(unused_variables, reason = "no store can be repaired")
-)]
 pub async fn repair(location: &Location, gives_up: bool) -> Result<Repaired> {
-    match location.scheme() {
-        #[cfg(feature = "fs")]
-        "fs" => {
-            let path = location.path().unwrap_or(std::path::Path::new(""));
-            nofx_fs::FsBackend::repair(path, nofx_fs::Options::default(), gives_up).await
-        }
-        #[cfg(feature = "redb")]
-        "redb" => {
-            let backend = crate::open::open_redb(location, &Options::existing()).await?;
-            let repaired = async {
-                let has_repaired = backend.repair().await?;
-                Ok::<_, Error>((has_repaired, backend.repair_journal(gives_up).await?))
-            }
-            .await;
-            nofx_core::PersistenceBackend::close(&backend).await?;
-            let (has_repaired, mut journal) = repaired?;
-            let what = "its pages were inconsistent, and redb has repaired them".to_owned();
-            let thing = location.path().unwrap_or(std::path::Path::new("")).display().to_string();
-            journal.repairs.extend(has_repaired.then_some(Repair { thing, what, aside: None }));
-            Ok(journal)
-        }
-        #[cfg(feature = "remote")]
-        "s3" | "gs" | "az" | "file" => {
-            let backend = crate::open::open_remote(location, &Options::existing()).await?;
-            let repaired = backend.repair(gives_up).await;
-            nofx_core::PersistenceBackend::close(&backend).await?;
-            repaired
-        }
-        scheme => Err(location.unsupported().unwrap_or_else(|| {
-            Error::invalid(format!("there is nothing to repair in place in a store of `{scheme}:`"))
-        })),
-    }
+    let Some(repair) = location.backend()?.repair else {
+        let scheme = location.scheme();
+        return Err(Error::invalid(format!("there is nothing to repair in place in a store of `{scheme}:`")));
+    };
+    repair(location, gives_up).await
 }
 
 /// Gives up records that cannot be read, on any store: it no longer lists them. Either all of them or none, and nothing else: logs with the
@@ -114,51 +83,8 @@ async fn forget_in(store: &Store, keys: &[RecordKey]) -> Result<Vec<Repair>> {
 ///
 /// Finds nothing if a backend has no check of its own: damage then shows when data is read.
 pub async fn check(location: &Location) -> Result<Vec<Finding>> {
-    match location.scheme() {
-        #[cfg(feature = "fs")]
-        "fs" => {
-            let backend = crate::open::open_fs(location, &Options::existing()).await?;
-            let found = backend.check().await;
-            nofx_core::PersistenceBackend::close(&backend).await?;
-            let told = |found: nofx_fs::Finding| Finding {
-                thing: nofx_platform::slashed(&found.path),
-                what: found.what,
-                is_damage: found.severity == nofx_fs::Severity::Damage,
-            };
-            Ok(found?.into_iter().map(told).collect())
-        }
-        #[cfg(feature = "redb")]
-        "redb" => {
-            let backend = crate::open::open_redb(location, &Options::read_only()).await?;
-            let found = async { Ok::<_, Error>((backend.check().await?, backend.journal_damage().await?)) }.await;
-            nofx_core::PersistenceBackend::close(&backend).await?;
-            let (damaged, journal) = found?;
-            let thing = location.path().unwrap_or(std::path::Path::new("")).display().to_string();
-            let told = |page: nofx_redb::DamagedPage| {
-                let of_what = match page.hides {
-                    true => "what was on it or below it cannot be read",
-                    false => {
-                        "it only led to other pages, all of which can be read; the next commit on that path rewrites it"
-                    }
-                };
-                let what = format!("its page at byte {} is damaged: {of_what}", page.at);
-                Finding { thing: thing.clone(), what, is_damage: page.hides }
-            };
-            let of_journal = journal.map(|what| Finding::damage(format!("the journal of {thing}"), what));
-            Ok(of_journal.into_iter().chain(damaged.into_iter().map(told)).collect())
-        }
-        #[cfg(feature = "remote")]
-        "s3" | "gs" | "az" | "file" => {
-            let backend = crate::open::open_remote(location, &Options::existing()).await?;
-            let found = backend.check().await;
-            nofx_core::PersistenceBackend::close(&backend).await?;
-            let told = |found: nofx_remote::Finding| Finding {
-                thing: found.object,
-                what: found.what,
-                is_damage: found.is_damage,
-            };
-            Ok(found?.into_iter().map(told).collect())
-        }
-        _ => location.unsupported().map_or(Ok(Vec::new()), Err),
+    match location.backend()?.check {
+        Some(check) => check(location).await,
+        None => Ok(Vec::new()),
     }
 }

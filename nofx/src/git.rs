@@ -9,7 +9,9 @@ use std::path::{Path, PathBuf};
 
 use nofx_platform::real;
 
-use crate::{Location, neighbours};
+use crate::Location;
+use crate::neighbours::Neighbour;
+use crate::schemes::Form;
 
 /// The comment above the lines that are written.
 const REASON: &str = "# A NofX store: what agents said is not for commits, and `git clean` must not delete it.\n";
@@ -19,20 +21,25 @@ const REASON: &str = "# A NofX store: what agents said is not for commits, and `
 pub(crate) struct New {
     path: PathBuf,
     is_file: bool,
+    neighbours: &'static [Neighbour],
     is_folder_made: bool,
 }
 
 impl New {
-    /// Examines a store's location before it is created. `None` if something is there already, or if the store needs no help (`fs:` has its own
-    /// `.gitignore`; a store that is not on this machine is not in a checkout).
+    /// Examines a store's location before it is created. `None` if something is there already, or if the store needs no help (it ignores
+    /// itself, or is not on this machine and so not in a checkout).
     pub(crate) fn at(location: &Location) -> Option<Self> {
-        let path = location.path().filter(|_| location.scheme() != "fs")?;
+        let path = location.path()?;
+        if matches!(location.form(), Some(Form::Folder { ignores_itself: true, .. })) {
+            return None;
+        }
         if fs::symlink_metadata(path).is_ok() {
             return None;
         }
         let path = std::path::absolute(path).ok()?;
         let is_folder_made = path.parent().is_some_and(|parent| fs::symlink_metadata(parent).is_err());
-        Some(Self { path, is_file: location.folder().is_none(), is_folder_made })
+        let is_file = location.folder().is_none();
+        Some(Self { path, is_file, neighbours: location.neighbours(), is_folder_made })
     }
 
     /// Keeps the store out of commits.
@@ -67,8 +74,12 @@ impl New {
         if !self.is_file {
             return Some(format!("{line}/\n"));
         }
-        let files = neighbours::FILES.map(|suffix| format!("{line}{suffix}\n")).concat();
-        Some(format!("{line}\n{files}{line}{}/\n", neighbours::JOURNAL))
+        let mut lines = format!("{line}\n");
+        for Neighbour { suffix, is_folder, .. } in self.neighbours {
+            let end = if *is_folder { "/" } else { "" };
+            lines.push_str(&format!("{line}{suffix}{end}\n"));
+        }
+        Some(lines)
     }
 }
 

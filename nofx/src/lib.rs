@@ -46,8 +46,8 @@ struct Readme;
 mod location;
 mod neighbours;
 mod open;
-#[cfg(any(feature = "fs", feature = "remote"))]
 mod read_only;
+mod schemes;
 mod small;
 
 pub use check::{Finding, check, forget, repair};

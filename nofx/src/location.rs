@@ -7,8 +7,7 @@ use std::str::FromStr;
 
 use nofx_core::{Error, Result};
 
-/// The forms of a location, for errors.
-pub(crate) const FORMS: &str = "`redb:PATH`, `fs:PATH`, `s3://BUCKET/PREFIX` or `memory:`";
+use crate::schemes::{Form, Scheme, usage};
 
 /// Where a store is: a scheme, which selects the backend, and what that backend needs to find the store.
 ///
@@ -49,7 +48,7 @@ impl Location {
     pub fn from_os(text: &OsStr) -> Result<Self> {
         let malformed = |why: &str| {
             let shown = without_secrets(&shown(text));
-            Error::invalid(format!("`{shown}` is not a location: {why}; write {FORMS}"))
+            Error::invalid(format!("`{shown}` is not a location: {why}; write {}", usage()))
         };
         judge_spelling(&text.to_string_lossy()).map_err(malformed)?;
         let Some((scheme, rest)) = nofx_platform::split_once(text, ':') else {
@@ -60,19 +59,24 @@ impl Location {
         };
         judge_spelling(&rest.to_string_lossy()).map_err(malformed)?;
         let rest = &*rest;
-        let path = match scheme {
-            "redb" | "fs" => return Ok(Self::at(scheme, path(scheme, rest).map_err(|why| malformed(&why))?)),
-            "memory" if !rest.is_empty() => return Err(malformed("nothing may follow `memory:`")),
-            "file" => {
-                let folder = folder(rest).ok_or_else(|| malformed("a folder is written `file:///PATH`"))?;
+        let path = match Scheme::named(scheme).map(|scheme| &scheme.form) {
+            Some(Form::File { .. } | Form::Folder { .. }) => {
+                return Ok(Self::at(scheme, path(scheme, rest).map_err(|why| malformed(&why))?));
+            }
+            Some(Form::Memory) if !rest.is_empty() => {
+                return Err(malformed(&format!("nothing may follow `{scheme}:`")));
+            }
+            Some(Form::FolderAddress { .. }) => {
+                let missing = || malformed(&format!("a folder is written `{scheme}:///PATH`"));
+                let folder = folder(rest).ok_or_else(missing)?;
                 judge_spelling(&folder.to_string_lossy()).map_err(malformed)?;
                 Some(folder)
             }
-            "s3" | "gs" | "az" => {
+            Some(Form::Bucket) => {
                 judge_bucket(rest).map_err(malformed)?;
                 None
             }
-            _ => None,
+            Some(Form::Memory) | None => None,
         };
         Ok(Self { scheme: scheme.to_owned(), rest: rest.to_owned(), path })
     }
@@ -87,7 +91,8 @@ impl Location {
         Self::at("fs", path.into())
     }
 
-    fn at(scheme: &str, path: OsString) -> Self {
+    /// Returns the location of the store at exactly this path, for a scheme that a path follows.
+    pub(crate) fn at(scheme: &str, path: OsString) -> Self {
         Self { scheme: scheme.to_owned(), path: Some(path.clone().into()), rest: path }
     }
 
@@ -103,7 +108,7 @@ impl Location {
 
     /// Returns the folder of the store, if it is in a folder.
     pub fn folder(&self) -> Option<&Path> {
-        self.path().filter(|_| self.scheme != "redb")
+        self.path().filter(|_| !matches!(self.form(), Some(Form::File { .. })))
     }
 
     /// Returns the whole location, with options, as an object store client reads it.
@@ -150,7 +155,7 @@ fn judge_spelling(text: &str) -> Result<(), &'static str> {
     }
 }
 
-/// Returns the path that follows `redb:` or `fs:`.
+/// Returns the path that follows a scheme.
 fn path(scheme: &str, rest: &OsStr) -> Result<OsString, String> {
     if rest.is_empty() {
         return Err("the path is missing".to_owned());
@@ -198,7 +203,7 @@ fn judge_bucket(rest: &OsStr) -> Result<(), &'static str> {
     }
 }
 
-/// Returns the folder that the address of a `file:` location leads to.
+/// Returns the folder that an address leads to.
 fn folder(rest: &OsStr) -> Option<PathBuf> {
     let address = rest.to_str()?.strip_prefix("//")?.split(['?', '#']).next()?;
     let path = address.strip_prefix('/').filter(|path| !path.is_empty())?;
@@ -250,6 +255,8 @@ fn shown(text: &OsStr) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const FORMS: &str = "`redb:PATH`, `fs:PATH`, `s3://BUCKET/PREFIX` or `memory:`";
 
     #[test]
     fn what_is_written_is_read_back() {

@@ -2,11 +2,10 @@
 
 use std::sync::Arc;
 
-use nofx_core::{Error, MemoryBackend, PersistenceBackend, Result, Sources, Store};
+use nofx_core::{Error, Result, Sources, Store};
 
 use crate::Location;
 use crate::git;
-#[cfg(any(feature = "fs", feature = "remote"))]
 use crate::read_only::ReadOnly;
 
 /// How a store is opened.
@@ -87,99 +86,11 @@ pub(crate) async fn open_unlisted(location: &Location, options: Options) -> Resu
     {
         return Err(Error::invalid(format!("no file can be called `{}`", name.to_string_lossy())));
     }
-    let backend: Arc<dyn PersistenceBackend> = match location.scheme() {
-        "memory" => Arc::new(MemoryBackend::new()),
-        #[cfg(feature = "redb")]
-        "redb" => Arc::new(open_redb(location, &options).await?),
-        #[cfg(feature = "fs")]
-        "fs" => ReadOnly::if_asked(open_fs(location, &options).await?, &options),
-        #[cfg(feature = "remote")]
-        "s3" | "gs" | "az" | "file" => ReadOnly::if_asked(open_remote(location, &options).await?, &options),
-        scheme => return Err(no_backend(scheme)),
+    let backend = location.backend()?;
+    let opened = (backend.open)(location, &options).await?;
+    let opened = match options.read_only && !backend.opens_read_only {
+        true => Arc::new(ReadOnly(opened)),
+        false => opened,
     };
-    Ok(Store::with_sources(backend, options.sources))
-}
-
-#[cfg(feature = "redb")]
-pub(crate) async fn open_redb(location: &Location, options: &Options) -> Result<nofx_redb::RedbBackend> {
-    let path = location.path().unwrap_or(std::path::Path::new(""));
-    let mut redb = nofx_redb::Options::default();
-    redb.create = options.create;
-    redb.read_only = options.read_only;
-    redb.journal = options.journal;
-    redb.sources = options.sources.clone();
-    nofx_redb::RedbBackend::open_with(path, redb).await
-}
-
-#[cfg(feature = "fs")]
-pub(crate) async fn open_fs(location: &Location, options: &Options) -> Result<nofx_fs::FsBackend> {
-    let path = location.path().unwrap_or(std::path::Path::new(""));
-    // Written last when a store is created.
-    let config = path.join("config.json");
-    match std::fs::metadata(&config) {
-        Err(error) if !options.create => {
-            return Err(match nofx_platform::is_missing(&error) {
-                true => {
-                    Error::invalid(format!("`{location}` is not a NofX store: it is a folder without a `config.json`"))
-                }
-                false => Error::unavailable_because(format!("opening `{}`", config.display()), error),
-            });
-        }
-        _ => {}
-    }
-    let mut fs = nofx_fs::Options::default();
-    fs.sources = options.sources.clone();
-    nofx_fs::FsBackend::open_with(path, fs).await
-}
-
-#[cfg(feature = "remote")]
-pub(crate) async fn open_remote(location: &Location, options: &Options) -> Result<nofx_remote::RemoteBackend> {
-    let remote = nofx_remote::Options::default()
-        .create(options.create)
-        .requests(options.requests.clone())
-        .sources(options.sources.clone());
-    nofx_remote::RemoteBackend::open(&location.url(), remote).await
-}
-
-/// Returns the cargo feature that adds the backend of a scheme; `None` if no feature of this version does.
-fn feature_of(scheme: &str) -> Option<&'static str> {
-    match scheme {
-        "redb" => Some("redb"),
-        "fs" => Some("fs"),
-        "s3" | "gs" | "az" | "file" => Some("remote"),
-        _ => None,
-    }
-}
-
-/// Says why a scheme cannot be opened: this build does not include its backend, or no build of this version has one.
-fn no_backend(scheme: &str) -> Error {
-    match feature_of(scheme) {
-        Some(feature) => Error::invalid(format!(
-            "`{scheme}:` needs the cargo feature `{feature}`, which this build does not include"
-        )),
-        None => Error::invalid(format!(
-            "this version has no backend for `{scheme}:`; it has `redb:`, `fs:`, `s3:`, `gs:`, `az:`, `file:` and `memory:`"
-        )),
-    }
-}
-
-impl Location {
-    /// Returns the reason if this build cannot open a store at this location.
-    pub fn unsupported(&self) -> Option<Error> {
-        let has = match self.missing_feature() {
-            Some(_) => false,
-            None => self.scheme() == "memory" || feature_of(self.scheme()).is_some(),
-        };
-        (!has).then(|| no_backend(self.scheme()))
-    }
-
-    /// Returns the cargo feature that this build lacks to open a store at this location, if that is why it cannot.
-    pub fn missing_feature(&self) -> Option<&'static str> {
-        let built = |feature: &&str| {
-            (*feature == "redb" && cfg!(feature = "redb"))
-                || (*feature == "fs" && cfg!(feature = "fs"))
-                || (*feature == "remote" && cfg!(feature = "remote"))
-        };
-        feature_of(self.scheme()).filter(|feature| !built(feature))
-    }
+    Ok(Store::with_sources(opened, options.sources))
 }

@@ -8,24 +8,12 @@ use nofx_core::{
     PersistenceBackend, Record, RecordKey, Result, ScanQuery,
 };
 
-use crate::Options;
-
 /// Passes reads to a backend and refuses every commit.
 #[derive(Debug)]
-pub(crate) struct ReadOnly<B>(B);
-
-impl<B: PersistenceBackend> ReadOnly<B> {
-    /// Returns a backend unchanged, or wrapped if the options ask for a read-only store.
-    pub(crate) fn if_asked(backend: B, options: &Options) -> Arc<dyn PersistenceBackend> {
-        match options.read_only {
-            true => Arc::new(Self(backend)),
-            false => Arc::new(backend),
-        }
-    }
-}
+pub(crate) struct ReadOnly(pub(crate) Arc<dyn PersistenceBackend>);
 
 #[async_trait]
-impl<B: PersistenceBackend> PersistenceBackend for ReadOnly<B> {
+impl PersistenceBackend for ReadOnly {
     fn info(&self) -> BackendInfo {
         let info = self.0.info();
         let reason = info.read_only.unwrap_or_else(|| "it was opened for reading only".to_owned());

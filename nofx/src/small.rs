@@ -3,16 +3,9 @@
 use std::fs;
 use std::path::Path;
 
-#[cfg(feature = "redb")]
-use nofx_core::PersistenceBackend;
 use nofx_core::Result;
 
 use crate::Location;
-#[cfg(feature = "redb")]
-use crate::Options;
-use crate::neighbours::journal_of;
-#[cfg(feature = "redb")]
-use crate::open::open_redb;
 
 /// The size limit, in bytes, up to which a store is compacted after it was filled. In a larger store, the next writes would need the saved
 /// space again (docs/decisions/migration-by-things.md).
@@ -23,32 +16,17 @@ const COMPACTED: u64 = 16 << 20;
 ///
 /// Takes up to the time of rewriting the store. The store must exist; it may be open in this process.
 pub async fn compact(location: &Location) -> Result<bool> {
-    match location.scheme() {
-        #[cfg(feature = "redb")]
-        "redb" => {
-            let backend = open_redb(location, &Options::existing()).await?;
-            let compacted = backend.compact().await;
-            backend.close().await?;
-            compacted.map(|()| true)
-        }
-        // The other kinds of stores stay small on their own.
-        _ => location.unsupported().map_or(Ok(false), Err),
-    }
+    let Some(shrink) = &location.backend()?.shrink else { return Ok(false) };
+    (shrink.compact)(location).await.map(|()| true)
 }
 
 /// Returns the space of removed data to the file system, for stores that do not do that continuously.
 ///
 /// The store must exist; it may be open in this process.
 pub async fn give_back(location: &Location) -> Result<()> {
-    match location.scheme() {
-        #[cfg(feature = "redb")]
-        "redb" => {
-            let backend = open_redb(location, &Options::existing()).await?;
-            let given = backend.give_back().await;
-            backend.close().await?;
-            given
-        }
-        _ => location.unsupported().map_or(Ok(()), Err),
+    match &location.backend()?.shrink {
+        Some(shrink) => (shrink.give_back)(location).await,
+        None => Ok(()),
     }
 }
 
@@ -72,23 +50,16 @@ pub async fn settle(location: &Location, is_new: bool) -> Result<bool> {
 
 /// Returns whether a store was compacted before, or is of a kind that [`compact`] does nothing for.
 async fn was_compacted(location: &Location) -> Result<bool> {
-    match location.scheme() {
-        #[cfg(feature = "redb")]
-        "redb" => {
-            let backend = open_redb(location, &Options::existing()).await?;
-            let was_compacted = backend.was_compacted().await;
-            backend.close().await?;
-            was_compacted
-        }
-        _ => Ok(true),
+    match &location.backend()?.shrink {
+        Some(shrink) => (shrink.was_compacted)(location).await,
+        None => Ok(true),
     }
 }
 
 /// Returns the total size in bytes of a store's files, if it is on this machine. Files that cannot be examined count as zero.
 pub(crate) fn bytes_at(location: &Location) -> Option<u64> {
     let path = location.path()?;
-    let journal = if location.scheme() == "redb" { bytes_below(&journal_of(path)) } else { 0 };
-    Some(bytes_below(path) + journal)
+    Some(bytes_below(path) + location.parts().map(|part| bytes_below(&part)).sum::<u64>())
 }
 
 /// Returns the size in bytes of a file, or of all files in a folder together.

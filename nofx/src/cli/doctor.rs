@@ -83,13 +83,14 @@ pub(super) async fn run(args: &Args) -> Result<Exit> {
     opened.close().await?;
     if damaged > 0 {
         let message = format!("something in `{}` is damaged", opened.location);
-        let hint = match opened.location.scheme() {
+        let sets_aside = opened.location.backend().is_ok_and(|backend| backend.sets_aside);
+        let hint = match args.repair {
             _ if !losses.is_empty() => "`--yes` gives up what is listed as left; restore a backup to keep it",
-            "fs" if !args.repair => "run it with `--repair`, or restore a backup",
-            _ if args.repair => {
+            true => {
                 "restore a backup, or the files that are missing; `--forget ID` gives up a record that cannot be read"
             }
-            _ => Error::corrupt("").next_step(),
+            false if sets_aside => "run it with `--repair`, or restore a backup",
+            false => Error::corrupt("").next_step(),
         };
         return Err(Fault::new(Exit::Corrupt, message, hint));
     }
@@ -124,7 +125,7 @@ async fn repaired(args: &Args) -> Result<Repaired> {
 
 /// Returns whether a store has nothing that could be repaired in place.
 fn is_kept_whole(location: &Location) -> bool {
-    location.scheme() == "memory"
+    location.backend().is_ok_and(|backend| backend.repair.is_none())
 }
 
 fn refused(error: &Error, location: &Location) -> Fault {

@@ -22,6 +22,7 @@ use super::source::{self, Source};
 use super::target::{MakeArg, Target};
 use super::text::{one_line, shown, size};
 use crate::Location;
+use crate::schemes::Form;
 use crate::small::bytes_at;
 
 const EXAMPLES: &str = "\
@@ -394,8 +395,8 @@ impl Kept {
     fn size_line(&self, source_bytes: Option<u64>) -> String {
         let location = &self.location;
         let Some(bytes) = self.bytes else {
-            return match location.scheme() {
-                "memory" => format!("\n{location} is gone when this program ends\n"),
+            return match location.form() {
+                Some(Form::Memory) => format!("\n{location} is gone when this program ends\n"),
                 _ => format!("\n{location}\n"),
             };
         };

@@ -1,18 +1,16 @@
 //! Finds the store of the workspace that contains the current folder.
 
-use std::fs::{self, File};
-use std::io::{self, Read};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::Location;
 use crate::git::shared_folder;
-use crate::neighbours;
+use crate::neighbours::Neighbour;
+use crate::schemes::{Form, Scheme};
 
 /// Where a workspace keeps its store: as a file in this folder, or as the folder itself.
 pub(crate) const USUAL: &str = ".nofx/store";
-
-/// The file of an embedded store in that folder.
-const FILE: &str = "nofx.redb";
 
 /// Returns the store of the nearest workspace at or above a folder; in a git worktree, else the store of the checkout it belongs to.
 pub(crate) fn nearest(here: &Path) -> Option<Location> {
@@ -22,43 +20,56 @@ pub(crate) fn nearest(here: &Path) -> Option<Location> {
 }
 
 fn kept_in(folder: &Path) -> Option<Location> {
-    let file = folder.join(FILE);
-    match fs::metadata(&file) {
-        Ok(found) if found.is_file() => Some(Location::redb(file)),
-        // There may be a store that cannot be seen. Opening it says what is wrong; searching further up could pick another store silently.
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Some(Location::redb(file)),
-        _ => is_store(folder).then(|| Location::fs(folder)),
-    }
+    Scheme::all().find_map(|scheme| match scheme.form {
+        Form::File { usual, .. } => {
+            let file = folder.join(usual);
+            let may_be_one = match fs::metadata(&file) {
+                Ok(found) => found.is_file(),
+                // There may be a store that cannot be seen. Opening it says what is wrong; searching further up could pick another store
+                // silently.
+                Err(error) => error.kind() == io::ErrorKind::PermissionDenied,
+            };
+            may_be_one.then(|| Location::at(scheme.name, file.into()))
+        }
+        Form::Folder { is_store, .. } => is_store(folder).then(|| Location::at(scheme.name, folder.into())),
+        _ => None,
+    })
 }
 
 /// Returns the store, of any kind, that a file is, belongs to or lies in.
 pub(crate) fn store_at(file: &Path) -> Option<PathBuf> {
-    let is_redb = |path: &Path| {
-        let mut begin = [0; 4];
-        fs::metadata(path).is_ok_and(|found| found.is_file())
-            && File::open(path).and_then(|mut file| file.read_exact(&mut begin)).is_ok()
-            && begin == *b"redb"
-    };
+    let in_a_file = Scheme::all().find_map(|scheme| match scheme.form {
+        Form::File { neighbours, is_store, .. } => with_neighbours(file, neighbours).find(|path| is_store(path)),
+        _ => None,
+    });
+    in_a_file.or_else(|| file.ancestors().skip(1).find(|folder| is_folder_of_store(folder)).map(Path::to_owned))
+}
+
+/// Returns the files that a path is, or that it would belong to as one of their neighbours.
+fn with_neighbours(path: &Path, neighbours: &'static [Neighbour]) -> impl Iterator<Item = PathBuf> {
     let without = |path: &Path, suffix: &str| path.to_str()?.strip_suffix(suffix).map(PathBuf::from);
-    let beside = neighbours::FILES.iter().filter_map(|suffix| without(file, suffix));
-    let around = file.ancestors().filter_map(|folder| without(folder, neighbours::JOURNAL));
-    let kept_in_a_file = [file.to_owned()].into_iter().chain(beside).chain(around).find(|path| is_redb(path));
-    kept_in_a_file.or_else(|| {
-        let mut folders = file.ancestors().skip(1);
-        folders.find(|folder| is_store(folder) || is_remote(folder)).map(Path::to_owned)
+    let of_neighbours = neighbours.iter().flat_map(move |neighbour| {
+        let around = path.ancestors().take(if neighbour.is_folder { usize::MAX } else { 1 });
+        around.filter_map(move |around| without(around, neighbour.suffix))
+    });
+    std::iter::once(path.to_owned()).chain(of_neighbours)
+}
+
+fn is_folder_of_store(folder: &Path) -> bool {
+    Scheme::all().any(|scheme| match scheme.form {
+        Form::Folder { is_store, .. } | Form::FolderAddress { is_store } => is_store(folder),
+        _ => false,
     })
 }
 
-/// Returns whether a folder is a store in the layout of object storage, which its commits show.
-fn is_remote(folder: &Path) -> bool {
-    let is_commit = |name: &[u8]| name.len() == 20 && name.iter().all(u8::is_ascii_digit);
-    let mut commits = fs::read_dir(folder.join("root")).into_iter().flatten().flatten();
-    commits.any(|entry| is_commit(entry.file_name().as_encoded_bytes()))
+/// Returns the scheme whose store a file is.
+pub(crate) fn in_file(file: &Path) -> Option<&'static Scheme> {
+    Scheme::all().find(|scheme| matches!(scheme.form, Form::File { is_store, .. } if is_store(file)))
 }
 
-/// Returns whether a folder is a store of files.
-pub(crate) fn is_store(folder: &Path) -> bool {
-    fs::read_to_string(folder.join("config.json")).is_ok_and(|config| config.contains("\"nofx-fs\""))
+/// Returns the scheme whose store a folder is, if a path follows that scheme.
+pub(crate) fn in_folder(folder: &Path) -> Option<&'static Scheme> {
+    Scheme::all().find(|scheme| matches!(scheme.form, Form::Folder { is_store, .. } if is_store(folder)))
 }
 
 /// Returns the checkout that a git worktree belongs to.

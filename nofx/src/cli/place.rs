@@ -13,8 +13,7 @@ use super::nearest::{USUAL, nearest};
 use super::paths::real;
 use super::requests::Requests;
 use super::text::shown;
-use crate::location::FORMS;
-use crate::neighbours::journal_of;
+use crate::schemes::{Form, usage};
 use crate::{Location, Options, open_with};
 
 /// The environment variable that names a store.
@@ -70,7 +69,7 @@ pub(crate) fn parse(text: &OsStr) -> Result<Location> {
     let location = Location::from_os(text).map_err(|error| {
         let told = chain(&error);
         let why = told.trim_start_matches("invalid: ").split("; write").next().unwrap_or_default().to_owned();
-        Fault::new(Exit::Malformed, why, format!("a location is {FORMS}"))
+        Fault::new(Exit::Malformed, why, format!("a location is {}", usage()))
     })?;
     supported(location)
 }
@@ -81,7 +80,7 @@ fn supported(location: Location) -> Result<Location> {
     let why = told.trim_start_matches("invalid: ");
     Err(match location.missing_feature() {
         Some(feature) => Fault::new(Exit::LeftOut, why, format!("build the program with `--features {feature}`")),
-        None => Fault::new(Exit::UnknownScheme, why, format!("a location is {FORMS}")),
+        None => Fault::new(Exit::UnknownScheme, why, format!("a location is {}", usage())),
     })
 }
 
@@ -97,7 +96,7 @@ pub(crate) fn refuse_nothing(location: &Location) -> Result<()> {
     let Some(path) = location.path() else { return Ok(()) };
     let is_missing = |path: &Path| fs::symlink_metadata(path).is_err_and(|error| nofx_platform::is_missing(&error));
     // Parts of a store without its main file are reported by opening it.
-    let is_nothing = is_missing(path) && (location.folder().is_some() || is_missing(&journal_of(path)));
+    let is_nothing = is_missing(path) && location.parts().all(|part| is_missing(&part));
     let is_empty = || location.folder().is_some() && fs::read_dir(path).is_ok_and(|mut inside| inside.next().is_none());
     if is_nothing || is_empty() {
         let message = format!("there is no store at `{location}`");
@@ -109,7 +108,8 @@ pub(crate) fn refuse_nothing(location: &Location) -> Result<()> {
 /// Returns whether two locations are known to lead to the same store. Each store in memory is a different one.
 pub(crate) fn is_same_place(one: &Location, other: &Location) -> bool {
     let paths = one.path().zip(other.path());
-    one.scheme() != "memory" && (one == other || paths.is_some_and(|(one, other)| real(one) == real(other)))
+    !matches!(one.form(), Some(Form::Memory))
+        && (one == other || paths.is_some_and(|(one, other)| real(one) == real(other)))
 }
 
 /// An existing store, opened as a workspace.
@@ -158,7 +158,11 @@ pub(super) fn refuse_read_only(store: &Store, location: &Location) -> Result<()>
 
 /// Refuses a folder where a file is expected, and a file where a folder is.
 pub(super) fn refuse_another_shape(location: &Location, path: &Path) -> Result<()> {
-    let in_folder = location.folder().is_some();
+    let usual = match location.form() {
+        Some(Form::File { usual, .. }) => Some(usual),
+        _ => None,
+    };
+    let in_folder = usual.is_none();
     let leads = |found: fs::Metadata| found.is_symlink();
     if fs::symlink_metadata(path).is_ok_and(leads) && fs::metadata(path).is_err() {
         let message = format!("`{}` is a dangling link", shown(path));
@@ -172,9 +176,9 @@ pub(super) fn refuse_another_shape(location: &Location, path: &Path) -> Result<(
         _ => return Ok(()),
     };
     let message = format!("`{}` is not a NofX store: it is {what}", shown(path));
-    let hint = match in_folder {
-        true => "name the store's folder, usually `.nofx/store`",
-        false => "name the store's file, such as `.nofx/store/nofx.redb`; a store in a folder is `fs:PATH`",
+    let hint = match usual {
+        Some(usual) => format!("name the store's file, such as `{USUAL}/{usual}`; a store in a folder is `fs:PATH`"),
+        None => format!("name the store's folder, usually `{USUAL}`"),
     };
     Err(Fault::new(Exit::Foreign, message, hint))
 }

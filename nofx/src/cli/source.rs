@@ -9,10 +9,11 @@ use nofx_migrate::Elsewhere;
 
 use super::exit::Exit;
 use super::fault::{Fault, Result};
-use super::nearest::is_store;
+use super::nearest::{in_file, in_folder};
 use super::place;
 use super::text::shown;
 use crate::Location;
+use crate::schemes::Scheme;
 
 /// The source of a migration.
 #[derive(Debug)]
@@ -32,12 +33,13 @@ impl Source {
     pub(crate) fn named(text: &OsStr) -> Result<Self> {
         let path = Path::new(text);
         match fs::metadata(path) {
-            Ok(found) if found.is_dir() && is_store(path) => {
-                let message = format!("`{}` is the folder of a store, not a legacy one", shown(path));
-                let hint = format!("name it `fs:{}`", shown(path));
-                Err(Fault::new(Exit::SourceNotLegacy, message, hint))
-            }
-            Ok(found) if found.is_dir() => Ok(Self::Legacy(path.to_owned())),
+            Ok(found) if found.is_dir() => match in_folder(path) {
+                Some(store) => {
+                    let message = format!("`{}` is the folder of a store, not a legacy one", shown(path));
+                    Err(Fault::new(Exit::SourceNotLegacy, message, format!("name it `{}:{}`", store.name, shown(path))))
+                }
+                None => Ok(Self::Legacy(path.to_owned())),
+            },
             // Opening a pipe would block forever, and a pipe cannot be read twice.
             Ok(found) if !found.is_file() => Err(Fault::not_a_folder(path)),
             Ok(_) => Self::file(path),
@@ -58,9 +60,13 @@ impl Source {
         if start.starts_with(b"{\"format\":\"nofx-full-dump\"") {
             return Ok(Self::Dump(path.to_owned()));
         }
-        if start.starts_with(b"redb") {
-            let message = format!("`{name}` is a redb file, not a folder");
-            return Err(Fault::new(Exit::SourceIsFile, message, format!("if it is a store, name it `redb:{name}`")));
+        if let Some(Scheme { name: scheme, .. }) = in_file(path) {
+            let message = format!("`{name}` is a {scheme} file, not a folder");
+            return Err(Fault::new(
+                Exit::SourceIsFile,
+                message,
+                format!("if it is a store, name it `{scheme}:{name}`"),
+            ));
         }
         if start.starts_with(b"{\"kind\":\"store\"") {
             let message = format!("`{name}` is a canonical dump, which cannot be loaded");
@@ -93,7 +99,5 @@ fn unreadable(path: &Path, error: &std::io::Error) -> Fault {
 /// Returns whether a text that names nothing on the disk is meant as a location.
 fn is_location(text: &OsStr) -> bool {
     Location::from_os(text).is_ok()
-        || ["redb:", "fs:", "s3:", "gs:", "az:", "file:", "memory:"]
-            .iter()
-            .any(|scheme| text.to_string_lossy().starts_with(scheme))
+        || Scheme::all().any(|scheme| text.to_string_lossy().starts_with(&format!("{}:", scheme.name)))
 }

@@ -15,9 +15,9 @@ use super::place::{refuse_another_shape, refuse_read_only};
 use super::temporary::{Temporary, remove_empty};
 use super::text::one_line;
 use crate::git;
-use crate::neighbours::{self, journal_of, with_suffix};
+use crate::neighbours::with_suffix;
 use crate::open::open_unlisted;
-#[cfg(feature = "redb")]
+use crate::schemes::Form;
 use crate::small::bytes_at;
 use crate::{Location, Options, settle};
 
@@ -88,7 +88,7 @@ impl Target {
     /// that no process ever sees a part of it, and nothing that another process creates there in the meantime is overwritten.
     pub(crate) async fn open_whole(location: Location, options: Options) -> Result<Self> {
         let Some(made) = made(&location)? else { return Self::open(location, options).await };
-        let Some(path) = location.path().filter(|_| ["redb", "fs"].contains(&location.scheme())) else {
+        let Some(path) = location.path().filter(|_| can_be_moved(&location)) else {
             return Self::open(location, options).await;
         };
         interrupt::prepare();
@@ -172,7 +172,7 @@ impl Beside {
         let temporary =
             temporary.map_err(|error| Error::unavailable_because(format!("making `{}`", path.display()), error))?;
         let inside = temporary.path(path.file_name().unwrap_or_default());
-        let location = if location.folder().is_some() { Location::fs(inside) } else { Location::redb(inside) };
+        let location = Location::at(location.scheme(), inside.into());
         Ok(Self { location, _temporary: temporary, new })
     }
 
@@ -188,12 +188,13 @@ impl Beside {
     async fn publish(self, path: &Path, location: &Location) -> Result<bool> {
         let cannot = |error: io::Error| Fault::of_output(&format!("`{location}`"), &error);
         let path = std::path::absolute(path).map_err(cannot)?;
-        let is_published = match (self.location.folder(), self.location.path()) {
-            (Some(folder), _) => publish_folder(folder, &path).map_err(cannot)?,
-            (None, made) => {
-                let published = publish_file(made.unwrap_or(&path), &path).await;
+        let made = self.location.path().unwrap_or(&path);
+        let is_published = match self.location.backend().ok().and_then(|backend| backend.publish) {
+            Some(publish) => {
+                let published = publish(made, &path).await;
                 published.map_err(|error| self.told(Fault::of_store(&error, location), &path))?
             }
+            None => publish_folder(made, &path).map_err(cannot)?,
         };
         if is_published {
             keep_out(self.new.as_ref(), location);
@@ -219,28 +220,23 @@ fn publish_folder(folder: &Path, path: &Path) -> io::Result<bool> {
     }
 }
 
-/// Moves the store in a file to its final path, with everything that it has beside the file.
-#[cfg(feature = "redb")]
-async fn publish_file(made: &Path, path: &Path) -> nofx_core::Result<bool> {
-    nofx_redb::publish(made, path).await
+/// Returns whether a store can be created at another path and then moved to its location.
+fn can_be_moved(location: &Location) -> bool {
+    match location.form() {
+        Some(Form::File { .. }) => location.backend().is_ok_and(|backend| backend.publish.is_some()),
+        form => matches!(form, Some(Form::Folder { .. })),
+    }
 }
 
-#[cfg(not(feature = "redb"))]
-async fn publish_file(_: &Path, path: &Path) -> nofx_core::Result<bool> {
-    Err(Error::invalid(format!("`{}` is a kind of store that this build does not include", path.display())))
-}
-
-/// The size limit, in bytes, of a redb store that is compacted by moving its pages. Moving takes memory for each page.
-#[cfg(feature = "redb")]
-const MOVED: u64 = 256 << 20;
+/// The size limit, in bytes, of a store that is compacted in place, which takes memory for each page.
+const IN_PLACE: u64 = 256 << 20;
 
 /// Does what [`settle`] does for a new store that this process has closed, using little memory at any size.
 async fn settle_new(location: &Location) -> nofx_core::Result<bool> {
-    #[cfg(feature = "redb")]
-    if let Some(path) = location.path().filter(|_| location.scheme() == "redb")
-        && bytes_at(location).is_some_and(|bytes| bytes > MOVED)
+    if let Some(shrink) = &location.backend()?.shrink
+        && bytes_at(location).is_some_and(|bytes| bytes > IN_PLACE)
     {
-        match nofx_redb::pack(path).await {
+        match (shrink.pack)(location).await {
             Ok(()) => return Ok(true),
             // The disk has room for one store, but not for two.
             Err(Error::Full(_)) => {}
@@ -268,9 +264,10 @@ fn keep_out(new: Option<&git::New>, location: &Location) {
 /// Removes what a failed attempt to create a store left. What another process created there since, or left there before, is not touched.
 fn remove_traces(location: &Location, made: Option<Vec<PathBuf>>) {
     let (Some(path), Some(folders)) = (location.path(), made) else { return };
-    let is_store = match location.folder() {
-        Some(folder) => folder.join("config.json").exists(),
-        None => path.exists() || journal_of(path).exists(),
+    let is_store = match location.form() {
+        Some(Form::Folder { last, .. }) => path.join(last).exists(),
+        Some(Form::FolderAddress { .. }) => false,
+        _ => path.exists() || location.parts().any(|part| part.exists()),
     };
     match is_store {
         true => remove_empty(&folders),
@@ -288,10 +285,10 @@ fn remove(location: &Location, made: Option<Vec<PathBuf>>) {
         _ = remove_tree(path);
     } else {
         _ = remove_file(path);
-        for suffix in neighbours::FILES {
-            _ = remove_file(&with_suffix(path, suffix));
+        for neighbour in location.neighbours() {
+            let beside = with_suffix(path, neighbour.suffix);
+            _ = if neighbour.is_folder { remove_tree(&beside) } else { remove_file(&beside) };
         }
-        _ = remove_tree(&journal_of(path));
     }
     remove_empty(&folders);
 }
