@@ -266,7 +266,7 @@ fn remove_traces(location: &Location, made: Option<Vec<PathBuf>>) {
     let (Some(path), Some(folders)) = (location.path(), made) else { return };
     let is_store = match location.form() {
         Some(Form::Folder { last, .. }) => path.join(last).exists(),
-        Some(Form::FolderAddress { .. }) => false,
+        Some(Form::FolderAddress { is_store }) => is_store(path),
         _ => path.exists() || location.parts().any(|part| part.exists()),
     };
     match is_store {
@@ -291,4 +291,29 @@ fn remove(location: &Location, made: Option<Vec<PathBuf>>) {
         }
     }
     remove_empty(&folders);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_store_that_another_process_created_since_is_left_alone_and_other_traces_are_removed() {
+        for (scheme, complete) in [("fs:", "config.json"), ("file://", "root/00000000000000000000")] {
+            let folder = tempfile::tempdir().unwrap();
+            let store = folder.path().join("store");
+            let address = store.display().to_string().replace('\\', "/");
+            let slash = if scheme == "file://" && !address.starts_with('/') { "/" } else { "" };
+            let location: Location = format!("{scheme}{slash}{address}").parse().unwrap();
+            let file = store.join(complete);
+            fs::create_dir_all(file.parent().unwrap()).unwrap();
+            fs::write(&file, "{}").unwrap();
+            remove_traces(&location, Some(Vec::new()));
+            assert!(file.exists(), "{location}");
+
+            fs::remove_file(&file).unwrap();
+            remove_traces(&location, Some(Vec::new()));
+            assert!(!store.exists(), "{location}");
+        }
+    }
 }
