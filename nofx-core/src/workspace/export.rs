@@ -14,7 +14,7 @@
 use futures_core::Stream;
 use futures_util::{StreamExt, stream};
 
-use super::history::END;
+use super::conversation::history::END;
 use super::markdown::which;
 use super::{HistoryEntry, Workspace};
 use crate::entity::{Entity, SessionId, Task, foreign};

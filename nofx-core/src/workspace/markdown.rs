@@ -3,7 +3,7 @@
 use futures_core::Stream;
 use futures_util::{StreamExt, TryStreamExt, stream};
 
-use super::history::END;
+use super::conversation::history::END;
 use super::{HistoryEntry, Tasks, Workspace};
 use crate::entity::{Agent, Session, SessionId, Task};
 use crate::error::{Error, Result};

@@ -23,7 +23,7 @@ const ROOM: usize = 16;
 
 /// A namespace: the default one, or one with a name.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Namespace(Option<Arc<str>>);
+pub(crate) struct Namespace(Option<Arc<str>>);
 
 impl Namespace {
     /// Returns the namespace with a name. `Invalid` if the name is not allowed.

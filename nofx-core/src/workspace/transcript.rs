@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use futures_core::Stream;
 use futures_util::{StreamExt, TryStreamExt};
 
-use super::history::END;
+use super::conversation::history::END;
 use super::{HistoryEntry, SessionFilter, Workspace};
 use crate::entity::{AgentId, Entity, EntryEntity, TranscriptPart};
 use crate::error::{Error, Result};

@@ -1,0 +1,3 @@
+//! Sessions and agents as JSON and Markdown.
+
+pub(super) mod import;
