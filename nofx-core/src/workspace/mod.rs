@@ -5,8 +5,6 @@ mod conversation;
 mod decide;
 mod event;
 mod exchange;
-mod export;
-mod markdown;
 mod namespace;
 mod operation;
 mod orchestration;
@@ -17,12 +15,12 @@ mod retention;
 mod search;
 mod sessions;
 mod tasks;
-mod transcript;
 
 use std::time::Duration;
 
 pub use agents::agent::AgentTotals;
 pub use agents::checkpoint::CHECKPOINTS;
+pub use agents::transcript::CONTEXT_LINES;
 pub use conversation::content::{LARGE_CONTENT, Swept, whole_message};
 pub use conversation::history::HistoryEntry;
 pub use conversation::preview::{PREVIEW_CHARS, preview};
@@ -31,7 +29,7 @@ pub use conversation::rewind::Seen;
 pub use conversation::writer::{Appended, SessionWriter};
 pub use event::{Event, EventKind, Events};
 pub use exchange::import::ImportAs;
-pub use markdown::unreadable_section;
+pub use exchange::markdown::unreadable_section;
 pub use namespace::NAMESPACE_BYTES;
 pub use orchestration::page::{OrchestrationPage, OrchestrationPlace};
 pub use orchestration::{
@@ -51,7 +49,6 @@ pub use sessions::state::SessionState;
 pub use sessions::summary::{SessionFilter, SessionSummary, Summaries, Unreadable};
 pub use tasks::page::{TaskPage, TaskPlace};
 pub use tasks::task::{NewTask, Started, Tasks};
-pub use transcript::CONTEXT_LINES;
 
 pub use crate::entity::first_id;
 use crate::ids::Sources;

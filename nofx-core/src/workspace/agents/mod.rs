@@ -4,3 +4,4 @@ pub(super) mod agent;
 pub(super) mod checkpoint;
 pub(super) mod successor;
 pub(super) mod template;
+pub(super) mod transcript;

@@ -1,5 +1,6 @@
 //! Importing an exported session.
 
+use super::export::{FORMAT, VERSION};
 use crate::batch::{Batch, NewEntry};
 use crate::entity::{Entity, Message, Session, SessionId, SessionStatus, Slot, Task, TaskAtHand, Template, own};
 use crate::error::{Error, Result};
@@ -8,7 +9,6 @@ use crate::workspace::Workspace;
 use crate::workspace::conversation::content::Prepared;
 use crate::workspace::conversation::preview::preview;
 use crate::workspace::event::{EventKind, tell};
-use crate::workspace::export::{FORMAT, VERSION};
 use crate::workspace::sessions::activity::{Place, new_session};
 
 /// How many messages, and how many tasks, one batch adds at most; together they stay within what every store takes.

@@ -14,19 +14,19 @@
 use futures_core::Stream;
 use futures_util::{StreamExt, stream};
 
-use super::conversation::history::END;
 use super::markdown::which;
-use super::{HistoryEntry, Workspace};
 use crate::entity::{Entity, SessionId, Task, foreign};
 use crate::error::{Error, Result};
 use crate::json::quote;
 use crate::query::Direction;
+use crate::workspace::conversation::history::END;
+use crate::workspace::{HistoryEntry, Workspace};
 
 /// The name of the format.
-pub(super) const FORMAT: &str = "nofx-session";
+pub(crate) const FORMAT: &str = "nofx-session";
 
 /// The newest version of the format that this version can read, and the one it writes.
-pub(super) const VERSION: u32 = 1;
+pub(crate) const VERSION: u32 = 1;
 
 impl Workspace {
     /// Returns a session as JSON, in pieces that form one text when joined; messages are read lazily.

@@ -5,13 +5,13 @@ use std::collections::VecDeque;
 use futures_core::Stream;
 use futures_util::{StreamExt, TryStreamExt};
 
-use super::conversation::history::END;
-use super::{HistoryEntry, SessionFilter, Workspace};
 use crate::entity::{AgentId, Entity, EntryEntity, TranscriptPart};
 use crate::error::{Error, Result};
 use crate::json::Text;
 use crate::kind::TRANSCRIPT;
 use crate::query::Direction;
+use crate::workspace::conversation::history::END;
+use crate::workspace::{HistoryEntry, SessionFilter, Workspace};
 
 /// How many lines of its transcript a restored agent gets.
 pub const CONTEXT_LINES: usize = 50;

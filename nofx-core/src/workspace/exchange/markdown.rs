@@ -3,13 +3,13 @@
 use futures_core::Stream;
 use futures_util::{StreamExt, TryStreamExt, stream};
 
-use super::conversation::history::END;
-use super::{HistoryEntry, Tasks, Workspace};
 use crate::entity::{Agent, Session, SessionId, Task};
 use crate::error::{Error, Result};
 use crate::json::Text;
 use crate::query::Direction;
 use crate::time::Timestamp;
+use crate::workspace::conversation::history::END;
+use crate::workspace::{HistoryEntry, Tasks, Workspace};
 
 impl Workspace {
     /// Returns a session as Markdown, in pieces that form one text when joined; messages are read lazily.
@@ -62,7 +62,7 @@ pub fn unreadable_section(error: &Error) -> String {
 }
 
 /// Names the unreadable messages.
-pub(super) fn which(error: &Error) -> String {
+pub(crate) fn which(error: &Error) -> String {
     match error.positions() {
         Some(places) if places.end - places.start == 1 => format!("Message {}", places.start),
         Some(places) => format!("Messages {} to {}", places.start, places.end - 1),
