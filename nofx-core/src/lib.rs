@@ -21,6 +21,7 @@ mod blocking;
 mod body;
 pub mod entity;
 mod error;
+mod escaped;
 mod ids;
 pub mod json;
 mod key;
@@ -38,6 +39,7 @@ pub use batch::{Append, Batch, Committed, Conflict, Expect, Guard, Mismatch, New
 pub use blocking::blocking;
 pub use body::Body;
 pub use error::{Error, Failure, Holder, Result, Source};
+pub use escaped::escaped;
 pub use ids::{BatchId, IdSource, RandomIds, SeededIds, Sources, StoreId};
 pub use key::{Key, Kind, LogKey, MAX_ID_BYTES, MAX_KIND_BYTES, RecordKey};
 pub use memory::MemoryBackend;

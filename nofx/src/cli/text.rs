@@ -2,31 +2,16 @@
 
 use std::path::Path;
 
+use nofx_core::escaped;
+
 /// Returns text with its control characters escaped.
 pub(crate) fn one_line(text: &str) -> String {
     escaped(text, &[])
 }
 
-/// Returns text with its control characters escaped, except those in `kept`.
-pub(crate) fn escaped(text: &str, kept: &[char]) -> String {
-    let mut line = String::with_capacity(text.len());
-    for symbol in text.chars() {
-        match (symbol.is_control() || is_reordering(symbol)) && !kept.contains(&symbol) {
-            true => line.extend(symbol.escape_default()),
-            false => line.push(symbol),
-        }
-    }
-    line
-}
-
 /// Returns a path for display.
 pub(crate) fn shown(path: impl AsRef<Path>) -> String {
     one_line(&path.as_ref().to_string_lossy())
-}
-
-/// Returns whether a character changes the direction of the text around it, so that a line could read as something else.
-fn is_reordering(symbol: char) -> bool {
-    matches!(symbol, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// Formats a number of bytes for people.

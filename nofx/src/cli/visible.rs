@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use super::text::escaped;
+use nofx_core::escaped;
 
 /// Writes text with its control characters escaped, except line feeds and tabs.
 #[derive(Debug)]
