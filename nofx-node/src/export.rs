@@ -2,7 +2,7 @@
 
 use futures_util::{Stream, StreamExt};
 use nofx::json::{Text, quote};
-use nofx::workspace::{ImportAs, Workspace, unreadable_section};
+use nofx::workspace::{ImportAs, Workspace, unreadable_article, unreadable_section};
 use nofx::{Error, Result};
 
 use crate::crossing::shown;
@@ -27,6 +27,11 @@ pub(crate) async fn import(workspace: &Workspace, request: &Request) -> Result<S
 /// Returns all agents with their totals and transcripts as Markdown.
 pub(crate) async fn agents(workspace: &Workspace) -> Result<String> {
     joined(workspace.export_agents_markdown(), unreadable_section).await
+}
+
+/// Returns a session as one HTML page.
+pub(crate) async fn html(workspace: &Workspace, request: &Request) -> Result<String> {
+    joined(workspace.export_html(&request.required("session")?).await?, unreadable_article).await
 }
 
 pub(crate) async fn markdown(workspace: &Workspace, request: &Request) -> Result<String> {

@@ -61,6 +61,7 @@ pub(crate) async fn answer(workspace: &Workspace, verb: &str, request: &Request)
         "appendAt" => messages::append_at(workspace, request).await,
         "exportMarkdown" => export::markdown(workspace, request).await,
         "exportAgentsMarkdown" => export::agents(workspace).await,
+        "exportHtml" => export::html(workspace, request).await,
         "exportJson" => export::json(workspace, request).await,
         "importSession" => export::import(workspace, request).await,
         "stats" => cleanup::stats(workspace).await,

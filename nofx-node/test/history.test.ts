@@ -107,6 +107,7 @@ test('a damaged message is an item that says so, and everything around it is rea
     ]);
   }
   assert.ok((await workspace.exportMarkdown(id)).includes('### Message 101 cannot be read'));
+  assert.ok((await workspace.exportHtml(id)).includes('<h2>Message 101 cannot be read</h2>'));
   const text = await workspace.exportJson(id);
   assert.equal(JSON.parse(text).messages[101].code, 'corrupt');
   const imported = await workspace.importSession(text, { newId: true });

@@ -231,6 +231,7 @@ test('sessions are exported, renamed, and put into the trash', async (t) => {
   await one.updateSession(id, { name: 'Renamed', gitBranch: 'topic' });
   assert.equal((JSON.parse(await one.exportSession(id, 'json')) as { session: { name: string } }).session.name, 'Renamed');
   assert.match(await one.exportSession(id, 'markdown'), /hello/);
+  assert.match(await one.exportSession(id, 'html'), /^<!doctype html>[^]*<p>hello/);
   const { agents, sessions } = await one.getStorageStats();
   assert.deepEqual([agents, sessions], [0, 1]);
   await one.deleteSession(id);

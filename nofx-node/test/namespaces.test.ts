@@ -47,6 +47,7 @@ test('a session of another namespace is not found, by every verb', async (t) => 
     workspace.startTask(id, 'x'),
     workspace.sessionWriter(id),
     workspace.exportJson(id),
+    workspace.exportHtml(id),
   ];
   await allRejected(calls, api.NotFoundError);
   const [result] = await workspace.deleteSessions([id]);

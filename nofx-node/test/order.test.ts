@@ -90,14 +90,16 @@ test('a call that reads a session sees the calls before it, and a later change w
   const added = [workspace.addMessage(id, { type: 'user', content: 'a' }), workspace.addMessages(id, messages(2))];
   const task = workspace.startTask(id, 'sort the list');
   const more = workspace.addMessage(id, { type: 'user', content: 'b' });
-  const [history, tasks, text] = await Promise.all([
+  const [history, tasks, text, page] = await Promise.all([
     workspace.history(id).all(),
     workspace.tasks(id),
     workspace.exportMarkdown(id),
+    workspace.exportHtml(id),
   ]);
   assert.deepEqual(history.map((entry) => entry.message.content), ['a', 'hello 0', 'hello 1', 'b']);
   assert.equal(tasks.current?.title, 'sort the list');
   assert.match(text, /hello 1/);
+  assert.match(page, /hello 1/);
   const fork = workspace.restoreSession(id);
   const behind = workspace.addMessage(id, { type: 'user', content: 'not in the fork' });
   const archived = workspace.archiveSession(id);

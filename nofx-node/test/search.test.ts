@@ -33,6 +33,28 @@ test('a session is exported as Markdown', async (t) => {
   await assert.rejects(workspace.exportMarkdown('unknown'), /session `unknown`/);
 });
 
+test('a session is exported as one HTML page, in which nothing that was said can act', async (t) => {
+  const { workspace } = await store(t);
+  const { id } = await workspace.createSession({ agent: ADA, name: 'Monday <1>' });
+  const hostile = 'hi <script>alert(1)</script> [a](javascript:alert(2)) \u001b[31m half \ud83d';
+  await workspace.addMessage(id, { type: 'user', content: hostile });
+  await workspace.addMessage(id, { type: 'assistant', content: '**See** <https://example.org>\n```js\nlet x = "<1>";\n```' });
+  await workspace.addMessage(id, { type: 'tool', content: 'one\n</pre>' });
+  const text = await workspace.exportHtml(id);
+  for (const part of [
+    '<title>Monday &lt;1&gt;</title>',
+    '&lt;script&gt;alert(1)&lt;/script&gt; a (javascript:alert(2)) \\u{1b}[31m half \ufffd',
+    '<strong>See</strong> <a href="https://example.org">',
+    '<pre><code class="language-js">let x = "&lt;1&gt;";\n</code></pre>',
+    '<details>\n<summary><small>2 lines</small>',
+    'one\n&lt;/pre&gt;</pre>\n</details>',
+  ]) {
+    assert.ok(text.includes(part), `${part} in ${text}`);
+  }
+  assert.doesNotMatch(text, /<script|href="javascript|\u001b/);
+  await assert.rejects(workspace.exportHtml('unknown'), /session `unknown`/);
+});
+
 test('a preview of a cleanup tells what it would do and does nothing', async (t) => {
   const { workspace } = await store(t);
   const expired = await workspace.createSession({ agent: ADA, lifetimeMs: 0 });

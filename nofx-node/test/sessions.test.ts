@@ -118,6 +118,7 @@ test('a call on a session that is not there is told from one that can never work
     workspace.purgeSession(id),
     workspace.startTask(id, 'x'),
     workspace.exportJson(id),
+    workspace.exportHtml(id),
   ];
   await allRejected(calls, (error) => {
     assert.ok(error instanceof api.NotFoundError, String(error));

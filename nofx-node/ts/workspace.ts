@@ -606,6 +606,14 @@ export class Workspace {
     return this.#read('session', session, 'exportMarkdown', { session });
   }
 
+  /**
+   * Returns a session as one HTML page, which needs no script and no other file. Markdown in messages is rendered, what tools returned is
+   * folded. Nothing that was said can act: HTML is shown as text, and only web pages and mail addresses are linked.
+   */
+  exportHtml(session: string): Promise<string> {
+    return this.#read('session', session, 'exportHtml', { session });
+  }
+
   /** Returns all agents with their totals and transcripts as Markdown. */
   exportAgentsMarkdown(): Promise<string> {
     return this.#read('agent', undefined, 'exportAgentsMarkdown', {});

@@ -28,6 +28,7 @@ pub use conversation::restore::RestoreOptions;
 pub use conversation::rewind::Seen;
 pub use conversation::writer::{Appended, SessionWriter};
 pub use event::{Event, EventKind, Events};
+pub use exchange::html::unreadable_article;
 pub use exchange::import::ImportAs;
 pub use exchange::markdown::unreadable_section;
 pub use namespace::NAMESPACE_BYTES;

@@ -207,11 +207,18 @@ export class UnifiedPersistenceService {
   }
 
   /** Returns a session as text. Rejects for an unknown session. */
-  exportSession(sessionId: string, as: 'json' | 'markdown'): Promise<string> {
+  exportSession(sessionId: string, as: 'json' | 'markdown' | 'html'): Promise<string> {
     return this.#calls.ask('exportSession', (workspace) =>
-      found(workspace, sessionId, () =>
-        as === 'json' ? workspace.exportJson(sessionId) : workspace.exportMarkdown(sessionId),
-      ),
+      found(workspace, sessionId, () => {
+        switch (as) {
+          case 'json':
+            return workspace.exportJson(sessionId);
+          case 'markdown':
+            return workspace.exportMarkdown(sessionId);
+          case 'html':
+            return workspace.exportHtml(sessionId);
+        }
+      }),
     );
   }
 

@@ -73,6 +73,9 @@ pub(super) async fn a_message_that_is_damaged_hides_no_other(subject: Subject) -
     let sections: Vec<_> = workspace.export_markdown(&session.id).await?.collect().await;
     ensure_eq!(sections.iter().filter(|section| section.is_err()).count(), 1, "what is marked in an export");
     ensure_eq!(sections.len(), 302, "what comes before the messages in two pieces, and each message");
+    let articles: Vec<_> = workspace.export_html(&session.id).await?.collect().await;
+    ensure_eq!(articles.iter().filter(|article| article.is_err()).count(), 1, "what is marked in a page");
+    ensure_eq!(articles.len(), 303, "what comes before the messages in two pieces, each message, and the end");
     Ok(())
 }
 
@@ -182,6 +185,8 @@ pub(super) async fn a_task_that_is_damaged_hides_no_other(subject: Subject) -> C
     ensure_eq!(workspace.tasks(&imported.id).await?.ended.len(), 2, "those that can be read");
     let sections: Vec<_> = workspace.export_markdown(&session.id).await?.collect().await;
     ensure_eq!(sections.iter().filter(|section| section.is_err()).count(), 1, "what is marked for people");
+    let articles: Vec<_> = workspace.export_html(&session.id).await?.collect().await;
+    ensure_eq!(articles.iter().filter(|article| article.is_err()).count(), 1, "what is marked in a page");
     Ok(())
 }
 

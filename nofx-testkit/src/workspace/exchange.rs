@@ -18,6 +18,11 @@ async fn markdown(workspace: &Workspace, id: &SessionId) -> CaseResult<String> {
     Ok(pieces.concat())
 }
 
+async fn page(workspace: &Workspace, id: &SessionId) -> CaseResult<String> {
+    let pieces: Vec<String> = workspace.export_html(id).await?.try_collect().await?;
+    Ok(pieces.concat())
+}
+
 pub(super) async fn an_export_is_imported_as_it_was(subject: Subject) -> CaseResult {
     let world = World::new(subject);
     let workspace = world.open().await?;
@@ -158,6 +163,92 @@ pub(super) async fn fences_survive_fences(subject: Subject) -> CaseResult {
     ensure_eq!(headings[0], "# A \\*name\\* \\# with marks", "the name");
     ensure_eq!(headings.len(), 3 + contents.len(), "headings of ours only: {headings:?}");
     ensure!(text.contains("- in progress: sort\n"), "the task");
+    Ok(())
+}
+
+pub(super) async fn a_page_shows_what_was_said_and_runs_none_of_it(subject: Subject) -> CaseResult {
+    let world = World::new(subject);
+    let workspace = world.open().await?;
+    let session = begin(&workspace).await?.id;
+    workspace.rename_session(&session, "Sort </title><script>x</script>").await?;
+    workspace.start_task(&session, "<b>sort</b>").await?;
+    let hostile =
+        "hi <script>alert(1)</script> <img src=x onerror=alert(2)> [a](javascript:alert(3)) \u{1b}[31mred\u{202e}\0";
+    let code = "See **this**:\n\n```html\n<p>\n```\n\n[docs](https://example.org)";
+    for (role, content) in [
+        (Role::User, hostile),
+        (Role::Assistant, code),
+        (Role::Tool, "</pre><script>x</script>\r\n*two*\u{1b}[0m\n"),
+        (Role::Other("x\"><script>".into()), "odd"),
+    ] {
+        workspace.add_message(&session, workspace.message(role, content)).await?;
+    }
+    let cut = r#"{"type":"user","content":"cut \ud83d"}"#;
+    let no_text = r#"{"type":"assistant","content":[{"text":"<i>part</i>"}]}"#;
+    for message in [cut, no_text] {
+        let message = Object::parse(message).map_err(|error| Unmet::new(error.to_string()))?;
+        workspace.add_message(&session, Message::from_object(message)).await?;
+    }
+    let text = page(&workspace, &session).await?;
+    for part in [
+        "<!doctype html>\n",
+        "content=\"default-src 'none'; style-src 'unsafe-inline';",
+        "<title>Sort &lt;/title&gt;&lt;script&gt;x&lt;/script&gt;</title>",
+        "<div><dt>Messages</dt><dd>6</dd></div>",
+        "<li dir=\"auto\">&lt;b&gt;sort&lt;/b&gt; <small>in progress</small></li>",
+        "&lt;img src=x onerror=alert(2)&gt; a (javascript:alert(3)) \\u{1b}[31mred\\u{202e}\\u{0}",
+        "<article class=\"assistant\" id=\"m1\">\n<h2>Ada <a href=\"#m1\"><time ",
+        "<strong>this</strong>",
+        "<pre><code class=\"language-html\">&lt;p&gt;\n</code></pre>",
+        "<a href=\"https://example.org\">docs</a>",
+        "<details>\n<summary><small>2 lines</small> <code>&lt;/pre&gt;",
+        "&lt;/pre&gt;&lt;script&gt;x&lt;/script&gt;\n*two*\\u{1b}[0m\n</pre>\n</details>\n",
+        "<h2>x&quot;&gt;&lt;script&gt; <a",
+        "cut \u{fffd}",
+        "[{&quot;text&quot;:&quot;&lt;i&gt;part&lt;/i&gt;&quot;}]",
+    ] {
+        ensure!(text.contains(part), "{part:?} in {text}");
+    }
+    ensure!(text.ends_with("</footer>\n</body>\n</html>\n"), "the end of {text}");
+    for part in ["<script", "<img", "<b>", "<i>", "javascript:alert(3)\"", "\u{1b}", "\u{202e}", "\0", "\r"] {
+        ensure!(!text.contains(part), "{part:?} in {text}");
+    }
+    for address in text.split("href=\"").skip(1) {
+        ensure!(address.starts_with("#m") || address.starts_with("https://example.org\""), "a link to {address}");
+    }
+    missed(workspace.export_html(&"absent".into()).await.map(drop))?;
+    Ok(())
+}
+
+pub(super) async fn a_page_of_no_messages_says_so(subject: Subject) -> CaseResult {
+    let world = World::new(subject);
+    let workspace = world.open().await?;
+    let session = begin(&workspace).await?;
+    let text = page(&workspace, &session.id).await?;
+    ensure!(text.contains("<main>\n<p>There are no messages.</p>\n</main>\n"), "{text}");
+    ensure!(!text.contains("Tasks"), "a section of tasks: {text}");
+    workspace.rename_session(&session.id, "").await?;
+    let text = page(&workspace, &session.id).await?;
+    ensure!(text.contains(&format!("<title>{}</title>", session.id)), "the title of a session without a name: {text}");
+    Ok(())
+}
+
+pub(super) async fn a_page_is_read_as_it_is_written(subject: Subject) -> CaseResult {
+    let world = World::new(subject);
+    let (workspace, counting) = world.counted().await?;
+    let session = begin(&workspace).await?.id;
+    say(&workspace, &session, 0..2_000).await?;
+    let before = counting.counts();
+    let mut pieces = workspace.export_html(&session).await?;
+    say(&workspace, &session, 2_000..2_010).await?;
+    while let Some(piece) = pieces.try_next().await? {
+        if piece.contains("id=\"m9\"") {
+            break;
+        }
+    }
+    ensure!((counting.counts() - before).entries < 1_000, "ten messages of a page read all of them");
+    let rest: Vec<String> = pieces.try_collect().await?;
+    ensure_eq!(rest.concat().matches("<article ").count(), 1_990, "the messages at the time of the call");
     Ok(())
 }
 

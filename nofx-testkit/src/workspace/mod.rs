@@ -179,6 +179,9 @@ cases! {
         a_large_session_is_imported_in_several_commits within 120 s: "A large one takes several commits: until the last one the session is in the trash.";
         a_session_of_more_tasks_than_a_batch_takes_is_imported within 120 s: "A large one takes several commits.";
         fences_survive_fences: "What was said is in code fences longer than any inside it.";
+        a_page_shows_what_was_said_and_runs_none_of_it: "Nothing that was said can act.";
+        a_page_of_no_messages_says_so: "Returns a session as one HTML page.";
+        a_page_is_read_as_it_is_written: "In pieces that form one text when joined; messages are read lazily.";
         agents_are_exported_with_their_transcripts: "Returns all agents with their totals and transcripts as Markdown.";
     }
     events {

@@ -1,10 +1,11 @@
-//! `nofx export`: writes a session as Markdown or JSON.
+//! `nofx export`: writes a session as HTML, Markdown or JSON.
 
 use std::path::PathBuf;
 
 use futures_util::{Stream, StreamExt};
 use nofx_core::Error;
-use nofx_core::workspace::unreadable_section;
+use nofx_core::entity::Session;
+use nofx_core::workspace::{unreadable_article, unreadable_section};
 
 use super::exit::Exit;
 use super::fault::{Fault, Result};
@@ -15,12 +16,13 @@ use super::sessions::{find, refused};
 const EXAMPLES: &str = "\
 Examples:
   $ nofx export session-harbour > conversation.md
+  $ nofx export session-harbour --format html --output conversation.html
   $ nofx export session-harbour --format json --output conversation.json
   $ nofx export --agents";
 
-/// Export a session as Markdown for people, or as JSON for `nofx import`.
+/// Export a session as Markdown or HTML for people, or as JSON for `nofx import`.
 ///
-/// On a terminal, control characters are shown as `\u{1b}`; a file or a pipe gets the text unchanged.
+/// On a terminal and in HTML, control characters are shown as `\u{1b}`; otherwise a file or a pipe gets the text unchanged.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
 pub struct Args {
@@ -47,8 +49,10 @@ pub struct Args {
 /// The format of an export.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 enum Format {
-    /// For people.
+    /// For people: what was said, unchanged.
     Markdown,
+    /// For a browser: one page that needs nothing else and runs no script.
+    Html,
     /// For `nofx import` and other programs: everything, exactly.
     Json,
 }
@@ -62,19 +66,7 @@ pub(super) async fn run(args: &Args) -> Result<Exit> {
     let mut output = args.output.as_deref().map_or(Ok(Output::stdout()), Output::file)?;
     let unreadable = match &session {
         None => write(&opened, opened.workspace.export_agents_markdown(), &mut output, unreadable_section).await?,
-        Some(session) if args.format == Format::Markdown => {
-            let pieces = opened.workspace.export_markdown(&session.id).await;
-            let pieces = pieces.map_err(|error| refused(session, &error))?;
-            write(&opened, pieces, &mut output, unreadable_section).await?
-        }
-        Some(session) => {
-            let pieces = opened.workspace.export_json(&session.id).await;
-            let pieces = pieces.map_err(|error| refused(session, &error))?;
-            // The text itself says what is missing.
-            let unreadable = write(&opened, pieces, &mut output, |_| String::new()).await?;
-            output.put("\n")?;
-            unreadable
-        }
+        Some(session) => export(&opened, session, args.format, &mut output).await?,
     };
     output.finish()?;
     opened.close().await?;
@@ -82,6 +74,27 @@ pub(super) async fn run(args: &Args) -> Result<Exit> {
         None => Ok(Exit::Done),
         Some(first) => {
             Err(Fault::unreadable(&first, "not everything could be exported; the text says what is missing"))
+        }
+    }
+}
+
+/// Writes a session. Returns the error of the first part that cannot be read.
+async fn export(opened: &Opened, session: &Session, format: Format, output: &mut Output) -> Result<Option<Error>> {
+    let (workspace, id) = (&opened.workspace, &session.id);
+    let cannot = |error| refused(session, &error);
+    match format {
+        Format::Markdown => {
+            write(opened, workspace.export_markdown(id).await.map_err(cannot)?, output, unreadable_section).await
+        }
+        Format::Html => {
+            write(opened, workspace.export_html(id).await.map_err(cannot)?, output, unreadable_article).await
+        }
+        Format::Json => {
+            // The text itself says what is missing.
+            let unreadable =
+                write(opened, workspace.export_json(id).await.map_err(cannot)?, output, |_| String::new()).await?;
+            output.put("\n")?;
+            Ok(unreadable)
         }
     }
 }

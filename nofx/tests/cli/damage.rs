@@ -68,6 +68,9 @@ fn everything_around_a_damaged_message_is_shown_found_and_exported() {
         "{exported:?}"
     );
     assert!(exported.out.contains("### Message 101 cannot be read"), "{exported:?}");
+    let exported = run(&format!("export {id} --format html"));
+    assert_eq!((exported.code, exported.out.matches("<article ").count()), (27, MESSAGES), "{exported:?}");
+    assert!(exported.out.contains("<h2>Message 101 cannot be read</h2>"), "{exported:?}");
     let exported = run(&format!("export {id} --format json"));
     assert_eq!(
         (exported.code, exported.out.matches("\"content\":\"text ").count()),

@@ -144,6 +144,21 @@ fn what_is_exported_is_imported() {
 }
 
 #[test]
+fn a_page_is_written_to_a_file_or_standard_output() {
+    let place = with_sessions();
+    place.run("export one-h --format html -o one.html --store redb:x.redb").done();
+    let page = std::fs::read_to_string(place.path("one.html")).unwrap();
+    assert!(page.starts_with("<!doctype html>\n") && page.ends_with("</html>\n"), "{page}");
+    for part in ["<title>Harbour login</title>", "<p>Please write the login form.</p>"] {
+        assert!(page.contains(part), "{part} in {page}");
+    }
+    let printed = place.run("export one-h --format html --store redb:x.redb").done().out;
+    let before_footer = |page: &str| page.split("<footer>").next().map(str::to_owned);
+    assert_eq!(before_footer(&printed), before_footer(&page));
+    assert_eq!(place.run("export --agents --format html --store redb:x.redb").code, 2);
+}
+
+#[test]
 fn a_cleanup_is_shown_before_it_is_done() {
     let place = with_sessions();
     let plan = place.run("cleanup --keep 1 --archive-after 30d --store redb:x.redb").done().out;

@@ -8,7 +8,7 @@ use crate::host::Host;
 use crate::program::{Place, Run, dump_of, sha256};
 
 /// Every command that only reads, with `STORE` for the store. What it creates elsewhere is named `made`.
-pub(crate) const LOOKING: [&str; 21] = [
+pub(crate) const LOOKING: [&str; 22] = [
     "ls --store STORE",
     "ls --json --store STORE",
     "ls --trash --store STORE",
@@ -18,6 +18,7 @@ pub(crate) const LOOKING: [&str; 21] = [
     "search words --store STORE",
     "export s --store STORE",
     "export s --format json --store STORE",
+    "export s --format html --store STORE",
     "export --agents --store STORE",
     "stats --store STORE",
     "stats --json --store STORE",

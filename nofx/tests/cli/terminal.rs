@@ -136,6 +136,7 @@ fn what_is_stored_does_not_drive_the_terminal_and_reaches_a_pipe_as_it_is() {
         "search login --json",
         "export one",
         "export one --format json",
+        "export one --format html",
         "export --agents",
         "dump",
         "dump --full",

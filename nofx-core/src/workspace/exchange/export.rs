@@ -61,15 +61,19 @@ impl Workspace {
             comma = ",";
             stream::iter(piece.into_iter().chain(error.map(Err)))
         });
-        let mut failed = false;
-        let until_failed = move |piece: &Result<String>| {
-            let wanted = !failed;
-            failed |= piece.as_ref().is_err_and(|error| !error.is_of_one_thing());
-            std::future::ready(wanted)
-        };
         let all = stream::iter(head).chain(messages).chain(stream::iter([Ok("]}".to_owned())]));
-        Ok(all.take_while(until_failed).boxed())
+        Ok(until_failed(all).boxed())
     }
+}
+
+/// Ends the pieces of a text after the first error that is not of one thing: the text must not look whole.
+pub(super) fn until_failed(pieces: impl Stream<Item = Result<String>>) -> impl Stream<Item = Result<String>> {
+    let mut failed = false;
+    pieces.take_while(move |piece| {
+        let wanted = !failed;
+        failed |= piece.as_ref().is_err_and(|error| !error.is_of_one_thing());
+        std::future::ready(wanted)
+    })
 }
 
 /// Returns a message as it is outside the store, or the substitute for unreadable ones; and why they are unreadable.
