@@ -10,6 +10,7 @@ import { conversationOf, Documents, SCHEME } from './documents';
 import { tellExpiry } from './expiry';
 import { isLegacy, migrate } from './migration';
 import { Outbox } from './outbox';
+import { pageCommand } from './page';
 import { type Place, placeOf } from './place';
 import { searchCommands } from './search';
 import { taskCommands, TaskTree } from './tasks';
@@ -113,6 +114,7 @@ async function show(context: vscode.ExtensionContext, workspace: Workspace, plac
     betweenCommands(desk),
     searchCommands(desk),
     careCommands(desk, refresh),
+    pageCommand(desk),
     desk.command<SessionItem>('nofx.addMessage', async (item) => {
       const session = (await sessionFor(desk, item))?.session.id;
       const content = session && (await vscode.window.showInputBox({ prompt: 'The message', ignoreFocusOut: true }));
