@@ -54,7 +54,10 @@ async function reading(folder: string): Promise<void> {
     'addon, pages of 256': async () => (await again.history(session, { pageSize: 256 }).all()).length,
     'addon, pages of 1,000': async () => (await again.history(session, { pageSize: 1000 }).all()).length,
     'addon, one page': async () => (await again.history(session, { pageSize: 10_000 }).all()).length,
-    'addon, newest 50': async () => (await again.tail(session, 50)).length,
+    // One call would measure how cold the others left the processor.
+    'addon, newest 50, twenty times': async () => {
+      for (let at = 0; at < 20; at += 1) await again.tail(session, 50);
+    },
     ...(sqlite && { 'better-sqlite3, rows and JSON.parse': sqlite }),
   };
   console.log(`reading ${entries.length} messages, ${(text.length / 1e6).toFixed(1)} MB of JSON (redb, ${megabytes(folder)} MB)`);
