@@ -276,11 +276,10 @@ impl Follower {
             position = at;
         }
         let mut is_denied = denies(&position);
+        // The base holds these groups, so it does not matter whether they are still whole.
         while position.frame < mark.frame {
-            let Found::Group(_, after) = segment.read(&position).during("reading", &segment.path)? else {
-                return Ok(());
-            };
-            (last, position) = (Some(position.offset), after);
+            let Some(after) = segment.skip(&position).during("reading", &segment.path)? else { return Ok(()) };
+            (last, position) = (Some(position.offset), Position { commits: mark.commits, ..after });
             is_denied |= denies(&position);
         }
         if position.chain != mark.chain {

@@ -305,6 +305,19 @@ impl Segment {
         Ok(Found::Group(commits, after))
     }
 
+    /// Steps over the group after `at` and reads only the head of its frame. `None` if none begins there.
+    ///
+    /// Nothing but the head of the frame behind it, which repeats its checksum, proves that head. The number of commits is not counted.
+    pub fn skip(&self, at: &Position) -> io::Result<Option<Position>> {
+        let follows = |frame: &Frame| (frame.kind, frame.number, frame.previous) == (GROUP, at.frame + 1, at.chain);
+        Ok(self.head(at.offset)?.filter(follows).map(|frame| Position {
+            offset: at.offset + FRAME_BYTES as u64 + u64::from(frame.length),
+            frame: frame.number,
+            chain: frame.checksum,
+            ..*at
+        }))
+    }
+
     /// Returns whether bytes look like all the frames after a place, up to a number, although something in them is
     /// wrong.
     pub fn resembles_frames(&self, at: &Position, bytes: &[u8], last: u64) -> bool {
@@ -344,8 +357,7 @@ impl Segment {
 
     /// Returns whether a frame seems to begin at a place.
     pub fn has_head(&self, at: &Position) -> io::Result<bool> {
-        let frame = self.head(at.offset)?;
-        Ok(frame.is_some_and(|frame| (frame.kind, frame.number, frame.previous) == (GROUP, at.frame + 1, at.chain)))
+        Ok(self.skip(at)?.is_some())
     }
 
     /// Returns whether its path still refers to this file in this use: it still has the last frame, which begins at an
@@ -655,6 +667,22 @@ mod tests {
         let forked = Position { chain: places[1].chain ^ 1, ..places[1] };
         assert_eq!(segment.read(&elsewhere).unwrap(), Found::Nothing);
         assert_eq!(segment.read(&forked).unwrap(), Found::Nothing);
+    }
+
+    #[test]
+    fn a_group_is_stepped_over_whatever_became_of_its_commits() {
+        let sim = sim();
+        let (segment, places) = begun(&sim, &Position::default(), 0, &[1, 2]);
+        let skipped = |at: &Position| segment.skip(at).unwrap();
+        let behind = |at: usize| Some(Position { commits: places[at - 1].commits, ..places[at] });
+        assert_eq!((skipped(&places[0]), skipped(&places[1]), skipped(&places[2])), (behind(1), behind(2), None));
+        sim.tamper(segment.path.to_str().unwrap(), |bytes| bytes[places[0].offset as usize + FRAME_BYTES] ^= 1);
+        assert_eq!((segment.read(&places[0]).unwrap(), skipped(&places[0])), (Found::Nothing, behind(1)));
+        // Another checksum than the next head repeats, another place, another number.
+        sim.tamper(segment.path.to_str().unwrap(), |bytes| bytes[places[0].offset as usize + 20] ^= 1);
+        assert_eq!(skipped(&skipped(&places[0]).unwrap()), None);
+        assert_eq!(skipped(&Position { offset: places[1].offset, ..places[0] }), None);
+        assert_eq!(skipped(&Position { frame: 7, ..places[1] }), None);
     }
 
     #[test]
