@@ -276,9 +276,16 @@ impl Follower {
             position = at;
         }
         let mut is_denied = denies(&position);
-        // The base holds these groups, so it does not matter whether they are still whole.
+        // The base holds these groups, so it does not matter whether they are still whole. But the last one says where the journal continues.
         while position.frame < mark.frame {
-            let Some(after) = segment.skip(&position).during("reading", &segment.path)? else { return Ok(()) };
+            let after = match position.frame + 1 < mark.frame {
+                true => segment.skip(&position),
+                false => segment.read(&position).map(|found| match found {
+                    Found::Group(_, after) => Some(after),
+                    Found::End | Found::Nothing => None,
+                }),
+            };
+            let Some(after) = after.during("reading", &segment.path)? else { return Ok(()) };
             (last, position) = (Some(position.offset), Position { commits: mark.commits, ..after });
             is_denied |= denies(&position);
         }
