@@ -10,7 +10,7 @@ use crate::base::Base;
 use crate::files::Boot;
 use crate::follower::Follower;
 use crate::memory::MemoryBase;
-use crate::segment::segment_files;
+use crate::segment::{Segment, segment_files};
 use crate::sim::{Dice, Sim};
 
 const BOOT: Option<Boot> = Some([7; 16]);
@@ -261,6 +261,28 @@ fn a_process_that_knows_everything_commits_nothing_behind_a_repair_that_was_inte
     assert!(done.losses.is_empty() && done.repairs.len() == 1, "{done:?}");
     engine.commit(vec![batch().append(log("late"), vec![entry("1")])]).unwrap();
     assert_eq!(reader(&sim, &base).heads(&[log("late")]).unwrap()[0].length, 1);
+}
+
+#[test]
+fn a_wrong_length_of_what_the_base_holds_does_not_move_where_the_journal_goes_on() {
+    let (sim, base, _) = store(3, 4, 4);
+    let segment = Segment::newest_run(&sim, &layout(), STORE).unwrap().pop().unwrap();
+    let last = segment.whole_groups(0).unwrap().pop().unwrap();
+    for bit in 0..8 {
+        let (sim, base) = (Sim::holding(sim.platter()), base.clone());
+        sim.set_boot(BOOT);
+        let flip = || sim.tamper(&segment.path.to_string_lossy(), |bytes| bytes[last.offset as usize + 4] ^= 1 << bit);
+        flip();
+        // Otherwise it says where the last frame ends.
+        sim.delete(&layout().tip().to_string_lossy());
+        let engine = open(Arc::new(sim.clone()), &base, None);
+        let taken = engine.commit(vec![batch().append(log("late"), vec![entry("1")])]).is_ok();
+        flip();
+        let reader = reader(&sim, &base);
+        assert_eq!(reader.damage().unwrap(), None, "bit {bit}");
+        assert_eq!(reader.heads(&[log("late")]).unwrap()[0].length, u64::from(taken), "bit {bit}");
+        std::mem::forget(engine);
+    }
 }
 
 #[test]
