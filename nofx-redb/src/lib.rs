@@ -113,6 +113,17 @@ pub async fn pack(path: &Path) -> Result<()> {
     blocking(move || pack::pack(&path)).await
 }
 
+/// Makes a store of format 1, which was created without a journal, one of format 2, which commits to a journal. Returns
+/// whether it did; `false` if the store has the newest format.
+///
+/// Rewrites the file as [`pack`] does. Handles that are open find the store [`Replaced`](Error::Replaced) afterwards, in
+/// this process and others; a build that knows format 1 only refuses it. `Corrupt` if a page is damaged, or if the
+/// journal of another store lies beside the file. After a failure the store is unchanged.
+pub async fn upgrade(path: &Path) -> Result<bool> {
+    let path = path.to_owned();
+    blocking(move || pack::upgrade(&path)).await
+}
+
 /// Renames a complete store, unless the new name is taken, so that a store built elsewhere appears whole or not at all.
 /// Returns whether it was renamed; otherwise the store stays where it is.
 ///

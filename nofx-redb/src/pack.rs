@@ -1,19 +1,20 @@
-//! Rewriting a whole store into a new file, which then replaces the old one.
+//! Rewriting a whole store into a new file, which then replaces the old one: to make it small, or to upgrade it.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Display, Path};
 
 use nofx_core::{Error, Result};
 use nofx_platform::{flush_folder, remove_file, replace};
 use redb::ReadableDatabase;
 
+use crate::behind;
 use crate::door::{Door, Writer};
 use crate::fault::{Attempt, Fault};
 use crate::options::Options;
 use crate::packing::Effort;
 use crate::place;
 use crate::rebuild;
-use crate::tables::FORMAT_BEHIND_JOURNAL;
+use crate::tables::{FORMAT_BEHIND_JOURNAL, Meta, Tables};
 
 /// The cache for each of the two files. Both are read or written in order, so a larger cache would not help.
 const CACHE: usize = 4 << 20;
@@ -22,6 +23,33 @@ const CACHE: usize = 4 << 20;
 ///
 /// The journal stays as it is: the new file holds as much of it as the old one did.
 pub(crate) fn pack(path: &Path) -> Result<()> {
+    rewrite(path, "compacting", |meta, file| {
+        if meta.format > meta.readable_from.min(FORMAT_BEHIND_JOURNAL) {
+            let format = meta.format;
+            return Err(Error::too_new(format!("`{file}` has format {format}, which this version does not rewrite")));
+        }
+        Ok(Some(false))
+    })
+    .map(drop)
+}
+
+/// Likewise for a store of format 1, whose new file has the newest format: from then on it commits to a journal. Returns
+/// `false` for a store that has the newest format already, and changes nothing.
+///
+/// The new file holds everything that was ever committed, so it needs no journal before the next commit. A process that
+/// has the old file open finds the new one in its place, and that it is not what it opened.
+pub(crate) fn upgrade(path: &Path) -> Result<bool> {
+    rewrite(path, "upgrading", |meta, file| {
+        if meta.format > FORMAT_BEHIND_JOURNAL || meta.format > meta.readable_from {
+            let format = meta.format;
+            return Err(Error::too_new(format!("`{file}` has format {format}; upgrade it with a newer version")));
+        }
+        Ok((meta.format < FORMAT_BEHIND_JOURNAL).then_some(true))
+    })
+}
+
+/// Copies a store to a new file, in the newest format if `decide` says so; returns `false` if it says not to copy.
+fn rewrite(path: &Path, during: &str, decide: impl FnOnce(Meta, Display<'_>) -> Result<Option<bool>>) -> Result<bool> {
     let options = Options { create: false, cache_bytes: CACHE, ..Options::default() };
     let path = place::canonical(path).map_err(|error| Error::unavailable_because(path.display().to_string(), error))?;
     if fs::metadata(&path).is_err_and(|error| nofx_platform::is_missing(&error)) {
@@ -29,33 +57,34 @@ pub(crate) fn pack(path: &Path) -> Result<()> {
     }
     place::recognise(&path)?;
     let door = Door::new(path, options);
-    let packed = door.writer().and_then(|writer| {
-        let packed = pack_behind(&door, &writer);
-        if packed.is_err() {
+    let rewritten = door.writer().and_then(|writer| {
+        door.require_own(&writer)?;
+        let meta = writer.meta.ok_or_else(|| Fault::Told(door.foreign()))?;
+        let Some(upgrades) = decide(meta, door.path.display()).map_err(Fault::Told)? else { return Ok(false) };
+        if upgrades {
+            behind::require_name(&door.path)?;
+            behind::refuse_orphan(&door.path).map_err(Fault::Told)?;
+            behind::discard(&door.path).map_err(Fault::Told)?;
+        }
+        let rewritten = rewrite_behind(&door, &writer, meta, upgrades);
+        if rewritten.is_err() {
             // The unfinished file has nothing that the store lacks.
             _ = remove_file(&place::beside(&door.path, place::NEW));
         }
-        packed
+        rewritten.map(|()| true)
     });
-    packed.map_err(|fault| door.told(fault, "compacting"))
+    rewritten.map_err(|fault| door.told(fault, during))
 }
 
-fn pack_behind(door: &Door, writer: &Writer) -> Attempt<()> {
-    door.require_own(writer)?;
-    match writer.meta {
-        None => return Err(Fault::Told(door.foreign())),
-        Some(meta) if meta.format > meta.readable_from.min(FORMAT_BEHIND_JOURNAL) => {
-            let (file, format) = (door.path.display(), meta.format);
-            return Err(Fault::Told(Error::too_new(format!(
-                "`{file}` has format {format}, which is not laid down again"
-            ))));
-        }
-        Some(_) => {}
-    }
-    let made = door.make(|database, _| {
+fn rewrite_behind(door: &Door, writer: &Writer, meta: Meta, upgrades: bool) -> Attempt<()> {
+    let made = door.make(|database, pages| {
         let from = writer.database.begin_read()?;
         let transaction = database.begin_write()?;
         rebuild::lay_down(&from, &transaction, Effort::Quick)?;
+        if upgrades {
+            meta.upgraded().write(&transaction, pages)?;
+            Tables::write(&transaction, pages)?.set_mark_of_all()?;
+        }
         transaction.commit()?;
         // The file is longer than necessary: redb doubles a file that is full.
         database.compact()?;

@@ -295,8 +295,12 @@ impl Shared {
 
     /// Checks that a newly opened file is this store.
     pub(crate) fn require_same(&self, meta: Option<Meta>) -> Attempt<()> {
-        if meta.is_some_and(|meta| meta.store == self.meta.store) {
-            return Ok(());
+        if let Some(meta) = meta.filter(|meta| meta.store == self.meta.store) {
+            if meta.readable_from == self.meta.readable_from {
+                return Ok(());
+            }
+            let what = format!("`{}` was upgraded while it was open", self.door.path.display());
+            return Err(Fault::Told(Error::replaced(what)));
         }
         let what = format!("another file was put at `{}` while it was open", self.door.path.display());
         Err(Fault::Told(Error::replaced(what)))

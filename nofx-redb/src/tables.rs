@@ -162,6 +162,11 @@ impl Meta {
         Ok(Some(Self { store: StoreId::from_bytes(store), format, readable_from }))
     }
 
+    /// Returns the description of the same store in the newest format.
+    pub(crate) fn upgraded(self) -> Self {
+        Self { format: FORMAT_BEHIND_JOURNAL, readable_from: FORMAT_BEHIND_JOURNAL, ..self }
+    }
+
     /// Writes a store's description, and creates its tables.
     pub(crate) fn write(self, transaction: &WriteTransaction, pages: &Arc<Pages>) -> Attempt<()> {
         let mut tables = Tables::write(transaction, pages)?;
@@ -213,6 +218,12 @@ impl Tables<WriteTable<'_>> {
         payload.number(mark.commits).number(mark.last_seq.map_or(0, Seq::get)).number(mark.is_complete.into());
         self.meta.insert(META_MARK, &*seal(Table::Meta, META_MARK, &payload))?;
         Ok(())
+    }
+
+    /// Writes that the file holds all that was ever committed, before the first commit to a journal.
+    pub(crate) fn set_mark_of_all(&mut self) -> Attempt<()> {
+        let ends = self.ends()?;
+        self.set_mark(&Mark { commits: ends.end, last_seq: ends.last_seq, is_complete: true, ..Mark::default() })
     }
 
     /// Writes the highest batch id.

@@ -49,6 +49,7 @@ mod open;
 mod read_only;
 mod schemes;
 mod small;
+mod upgrade;
 
 pub use check::{Finding, check, forget, repair};
 pub use doctor::{Checkup, doctor};
@@ -58,3 +59,4 @@ pub use nofx_core::*;
 pub use nofx_migrate as migrate;
 pub use open::{Options, open, open_with};
 pub use small::{compact, give_back, settle};
+pub use upgrade::upgrade;

@@ -1,29 +1,44 @@
 //! `nofx upgrade`: upgrades a store to the newest format.
 
 use super::exit::Exit;
-use super::fault::Result;
+use super::fault::{Fault, Result};
+use super::json_line::JsonLine;
 use super::output::Output;
 use super::place::{Opened, StoreArg};
+use crate::upgrade;
 
 const EXAMPLES: &str = "\
 Examples:
-  $ nofx upgrade";
+  $ nofx upgrade
+  $ nofx upgrade --json";
 
 /// Upgrade a store to the newest format that this version writes.
 ///
-/// Each backend has had one format so far, so a store that can be opened for writing already has the newest one.
+/// Close other programs that use the store first. They cannot go on with it before they open it again, and older versions of this program do not read
+/// it any more. Only a `redb:` store can have an older format, if it was created without a journal; it commits to a journal afterwards.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
 pub struct Args {
     #[command(flatten)]
     store: StoreArg,
+
+    /// Print one JSON object.
+    #[arg(long)]
+    json: bool,
 }
 
 pub(super) async fn run(args: &Args) -> Result<Exit> {
     let opened = Opened::to_write(&args.store).await?;
-    let mut output = Output::stdout();
-    output.put(&format!("`{}` already has the newest format; nothing was changed\n", opened.location))?;
-    output.finish()?;
+    let location = opened.location.clone();
     opened.close().await?;
+    let upgraded = upgrade(&location).await.map_err(|error| Fault::of_store(&error, &location))?;
+    let told = match (args.json, upgraded) {
+        (true, _) => JsonLine::new().text("location", &location.to_string()).put("upgraded", &upgraded).line(),
+        (false, true) => format!("`{location}` was upgraded to the newest format\n"),
+        (false, false) => format!("`{location}` already has the newest format; nothing was changed\n"),
+    };
+    let mut output = Output::stdout();
+    output.put(&told)?;
+    output.finish()?;
     Ok(Exit::Done)
 }

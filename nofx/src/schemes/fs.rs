@@ -44,6 +44,7 @@ mod built {
         sets_aside: true,
         publish: None,
         shrink: None,
+        upgrade: None,
     };
 
     async fn open(location: &Location, options: &Options) -> Result<FsBackend> {

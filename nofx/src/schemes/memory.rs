@@ -18,4 +18,5 @@ const BACKEND: Backend = Backend {
     sets_aside: false,
     publish: None,
     shrink: None,
+    upgrade: None,
 };

@@ -94,6 +94,8 @@ pub(crate) struct Backend {
     pub(crate) publish: Option<for<'a> fn(&'a Path, &'a Path) -> Answer<'a, bool>>,
     /// Makes a store smaller; `None` if it stays small on its own.
     pub(crate) shrink: Option<Shrink>,
+    /// Upgrades a store that no process has open to the newest format, and returns whether it was older; `None` if there is only one.
+    pub(crate) upgrade: Option<OnStore<bool>>,
 }
 
 /// How a backend makes an existing store smaller.

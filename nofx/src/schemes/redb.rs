@@ -60,6 +60,7 @@ mod built {
             give_back: |location| Box::pin(give_back(location)),
             pack: |location| Box::pin(nofx_redb::pack(path(location))),
         }),
+        upgrade: Some(|location| Box::pin(nofx_redb::upgrade(path(location)))),
     };
 
     async fn open(location: &Location, options: &Options) -> Result<RedbBackend> {

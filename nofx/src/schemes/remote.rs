@@ -53,6 +53,7 @@ mod built {
         sets_aside: false,
         publish: None,
         shrink: None,
+        upgrade: None,
     };
 
     async fn open(location: &Location, options: &Options) -> Result<RemoteBackend> {

@@ -50,6 +50,22 @@ fn whatever_makes_a_store_makes_it_with_a_journal_unless_asked_and_no_other_has_
 }
 
 #[test]
+fn an_upgrade_gives_a_store_a_journal_and_keeps_all_of_it() {
+    let place = place();
+    place.run("load x.ndjson --no-journal --store redb:old.redb").done();
+    let before = full(&place, "redb:old.redb");
+    let upgraded = place.run("upgrade --store redb:old.redb").done().out;
+    assert_eq!(upgraded, "`redb:old.redb` was upgraded to the newest format\n");
+    assert_eq!(full(&place, "redb:old.redb"), before);
+    assert!(!place.path("old.redb-journal").exists());
+    place.run("archive s --store redb:old.redb").done();
+    assert!(place.path("old.redb-journal").is_dir());
+    place.run("doctor --store redb:old.redb").done();
+    let again = place.run("upgrade --json --store redb:old.redb").done().out;
+    assert_eq!(again, "{\"location\":\"redb:old.redb\",\"upgraded\":false}\n");
+}
+
+#[test]
 fn a_small_store_is_a_small_file_and_a_small_journal_that_count_together() {
     let place = Place::new();
     place.write("noise.ndjson", dump_of_noise(200));
