@@ -23,7 +23,8 @@ pub(super) fn add(workspace: &mut Workspace, chance: &Chance) {
     if cfg!(target_os = "linux") && chance.once_in(8) {
         put(workspace, &format!("dlq/{}odd{}.json", raw_byte(0x80), raw_byte(0xfe)), bytes(chance));
     }
-    for agent in ["ada", "..\\up"] {
+    // On Windows the second one would be a path.
+    for agent in ["ada", if cfg!(windows) { "up" } else { "..\\up" }] {
         if chance.once_in(2) {
             continue;
         }
