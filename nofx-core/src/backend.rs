@@ -72,9 +72,10 @@ use crate::record::{BackendInfo, Cursor, LogEntry, LogHead, Record};
 ///
 /// Any number of calls may run concurrently, from any thread, with or without a tokio runtime. `commit` may block the
 /// thread that polls it until the disk has answered, because [`Store`](crate::Store) gives it a thread of its own or,
-/// while commits are quick, a worker thread of a runtime that has several. The other calls do not block for I/O inside
-/// a tokio runtime: [`blocking`](crate::blocking) sees to that. There are no default bodies: when this trait grows,
-/// every decorator must decide.
+/// while commits are quick, a worker thread of a runtime. Reads of a local disk may block a worker thread as well.
+/// One worker thread of each runtime always stays free, and a runtime with a single thread is never blocked:
+/// [`reading`](crate::reading) sees to that, and [`blocking`](crate::blocking) for calls that wait for anything else.
+/// There are no default bodies: when this trait grows, every decorator must decide.
 #[async_trait]
 pub trait PersistenceBackend: Debug + Send + Sync + 'static {
     /// Returns what this backend is and what it can take. Does no I/O and works on a closed handle.

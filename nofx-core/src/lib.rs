@@ -36,7 +36,7 @@ pub mod workspace;
 
 pub use backend::PersistenceBackend;
 pub use batch::{Append, Batch, Committed, Conflict, Expect, Guard, Mismatch, NewEntry, Outcome, View, Write};
-pub use blocking::blocking;
+pub use blocking::{MayBlock, blocking, reading};
 pub use body::Body;
 pub use error::{Error, Failure, Holder, Result, Source};
 pub use escaped::escaped;

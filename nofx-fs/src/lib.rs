@@ -58,7 +58,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use nofx_core::{
     BackendInfo, Batch, Changes, Cursor, Durability, Error, Limits, LogEntry, LogHead, LogKey, LogQuery, LogScan,
-    Outcome, Page, PersistenceBackend, Record, RecordKey, Repaired, Result, ScanQuery, Sharing, blocking,
+    Outcome, Page, PersistenceBackend, Record, RecordKey, Repaired, Result, ScanQuery, Sharing, blocking, reading,
 };
 
 pub use check::{Finding, Severity};
@@ -69,8 +69,8 @@ use tokio::sync::Semaphore;
 /// The limits of this backend.
 const LIMITS: Limits = Limits::GUARANTEED;
 
-/// How many commits of one handle may wait for others concurrently; further ones wait for those.
-const MOST_WAITING: u32 = 1024;
+/// More commits than one handle will ever have in progress.
+const ALL_COMMITS: u32 = 1 << 28;
 
 /// A store in a folder.
 #[derive(Debug)]
@@ -105,7 +105,7 @@ impl FsBackend {
             limits: LIMITS,
             read_only: shared.read_only.as_ref().map(|read_only| read_only.reason.clone()),
         };
-        Self { info, shared: Mutex::new(Some(shared)), waiting: Arc::new(Semaphore::new(MOST_WAITING as usize)) }
+        Self { info, shared: Mutex::new(Some(shared)), waiting: Arc::new(Semaphore::new(ALL_COMMITS as usize)) }
     }
 
     /// Reads everything, and lists what is damaged, missing or unexpected. Changes nothing.
@@ -144,32 +144,32 @@ impl PersistenceBackend for FsBackend {
 
     async fn get(&self, keys: &[RecordKey]) -> Result<Vec<Option<Record>>> {
         let (shared, keys) = (self.shared()?, keys.to_vec());
-        blocking(move || shared.get(&keys)).await
+        reading(move || shared.get(&keys)).await
     }
 
     async fn scan(&self, query: &ScanQuery) -> Result<Page<Record>> {
         let (shared, query) = (self.shared()?, query.clone());
-        blocking(move || shared.scan(&query)).await
+        reading(move || shared.scan(&query)).await
     }
 
     async fn heads(&self, logs: &[LogKey]) -> Result<Vec<LogHead>> {
         let (shared, logs) = (self.shared()?, logs.to_vec());
-        blocking(move || shared.heads(&logs)).await
+        reading(move || shared.heads(&logs)).await
     }
 
     async fn logs(&self, query: &LogScan) -> Result<Page<LogHead>> {
         let (shared, query) = (self.shared()?, query.clone());
-        blocking(move || shared.logs(&query)).await
+        reading(move || shared.logs(&query)).await
     }
 
     async fn read(&self, query: &LogQuery) -> Result<Page<LogEntry>> {
         let (shared, query) = (self.shared()?, query.clone());
-        blocking(move || shared.read(&query)).await
+        reading(move || shared.read(&query)).await
     }
 
     async fn changes(&self, after: Option<&Cursor>, limit: usize) -> Result<Changes> {
         let (shared, after) = (self.shared()?, after.cloned());
-        blocking(move || shared.changes(after.as_ref(), limit)).await
+        reading(move || shared.changes(after.as_ref(), limit)).await
     }
 
     /// Blocks the polling thread for the disk, as the contract allows, but not for other commits.
@@ -178,7 +178,8 @@ impl PersistenceBackend for FsBackend {
         match shared.try_commit(group) {
             Ok(done) => done,
             Err(group) => {
-                let waits = self.waiting.clone().acquire_owned().await.map_err(|_| Error::Closed)?;
+                // Without waiting: a caller that stops waiting must not take the group along.
+                let waits = self.waiting.clone().try_acquire_owned().map_err(|_| Error::Closed)?;
                 blocking(move || {
                     let done = shared.commit(group);
                     drop(waits);
@@ -192,7 +193,7 @@ impl PersistenceBackend for FsBackend {
     async fn close(&self) -> Result<()> {
         let shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(shared) = shared else { return Ok(()) };
-        if let Ok(all) = self.waiting.acquire_many(MOST_WAITING).await {
+        if let Ok(all) = self.waiting.acquire_many(ALL_COMMITS).await {
             all.forget();
         }
         self.waiting.close();

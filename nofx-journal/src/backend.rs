@@ -5,15 +5,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use nofx_core::{
     BackendInfo, Batch, Changes, Cursor, Error, LogEntry, LogHead, LogKey, LogQuery, LogScan, Outcome, Page,
-    PersistenceBackend, Record, RecordKey, Result, ScanQuery, blocking,
+    PersistenceBackend, Record, RecordKey, Result, ScanQuery, blocking, reading,
 };
 use tokio::sync::Semaphore;
 
 use crate::engine::Engine;
 use crate::follower::Follower;
 
-/// How many commits of one handle may wait for others concurrently; further ones wait for those.
-const MOST_WAITING: u32 = 1024;
+/// More commits than one handle will ever have in progress.
+const ALL_COMMITS: u32 = 1 << 28;
 
 /// A handle on a store with a journal: the whole contract of the waist, over any [`Base`](crate::base::Base).
 #[derive(Debug)]
@@ -28,7 +28,7 @@ pub struct Journaled {
 impl Journaled {
     /// Returns a handle on an open store, with this description of it.
     pub fn new(engine: Arc<Engine>, info: BackendInfo) -> Self {
-        let waiting = Arc::new(Semaphore::new(MOST_WAITING as usize));
+        let waiting = Arc::new(Semaphore::new(ALL_COMMITS as usize));
         Self { info, engine: Mutex::new(Some(engine)), waiting }
     }
 
@@ -39,7 +39,7 @@ impl Journaled {
 
     async fn read<T: Send + 'static>(&self, read: impl FnOnce(&Follower) -> Result<T> + Send + 'static) -> Result<T> {
         let engine = self.engine()?;
-        blocking(move || read(engine.follower())).await
+        reading(move || read(engine.follower())).await
     }
 }
 
@@ -85,7 +85,8 @@ impl PersistenceBackend for Journaled {
         match engine.try_commit(group) {
             Ok(done) => done,
             Err(group) => {
-                let waits = self.waiting.clone().acquire_owned().await.map_err(|_| Error::Closed)?;
+                // Without waiting: a caller that stops waiting must not take the group along.
+                let waits = self.waiting.clone().try_acquire_owned().map_err(|_| Error::Closed)?;
                 blocking(move || {
                     let done = engine.commit(group);
                     drop(waits);
@@ -99,7 +100,7 @@ impl PersistenceBackend for Journaled {
     async fn close(&self) -> Result<()> {
         let engine = self.engine.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(engine) = engine else { return Ok(()) };
-        if let Ok(all) = self.waiting.acquire_many(MOST_WAITING).await {
+        if let Ok(all) = self.waiting.acquire_many(ALL_COMMITS).await {
             all.forget();
         }
         self.waiting.close();

@@ -1,8 +1,9 @@
-//! The threads that read, a few for all stores of a process.
+//! The threads that read, a few for all stores of a process, and how many callers read on their own.
 //!
 //! A page of redb's cache is in the memory of the thread that read it, and the system's allocator keeps the memory that
-//! a thread once had. With a thread for each caller a process grew to several times its cache. Two threads keep a disk
-//! busy.
+//! a thread once had. With a thread for each caller a process grew to several times its cache. Two concurrent reads keep
+//! a disk busy. The caller makes them itself where its thread may wait for a disk: most reads take less time than waking
+//! another thread.
 //!
 //! While a read of a store waits for another process, that store is set aside: its queued reads are not started, and
 //! those in progress are not counted, so that other threads can serve other stores.
@@ -15,10 +16,10 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use nofx_core::{Error, Result};
+use nofx_core::{Error, MayBlock, Result};
 use tokio::sync::oneshot;
 
-/// The most threads that read.
+/// The most reads at a time, apart from those of stores that are set aside.
 const MOST: usize = 2;
 
 /// A thread ends after this long without a read.
@@ -40,6 +41,8 @@ struct State {
     threads: usize,
     /// How many of them have no job.
     idle: usize,
+    /// How many callers read on their own threads.
+    callers: usize,
     stores: BTreeMap<usize, Reads>,
 }
 
@@ -53,16 +56,32 @@ struct Reads {
 }
 
 thread_local! {
-    /// The store that this thread is reading, if it is one of these threads.
+    /// The store that this thread is reading, if it is one of these threads or reads for itself.
     static STORE: Cell<Option<usize>> = const { Cell::new(None) };
 }
 
-/// Reads a store on one of the threads, or on the current thread if there is no runtime. A caller that stops waiting
-/// does not delay others.
+/// Reads a store, on the current thread if that may wait for a disk, and otherwise on one of the threads. A caller that
+/// stops waiting does not delay others.
 pub(crate) async fn read<T: Send + 'static>(
     store: usize,
     act: impl FnOnce() -> Result<T> + Send + 'static,
 ) -> Result<T> {
+    match MayBlock::here().zip(READERS.enter(store)) {
+        Some((may_block, reader)) => {
+            may_block
+                .run(move || {
+                    STORE.set(Some(store));
+                    let done = act();
+                    drop(reader);
+                    done
+                })
+                .await
+        }
+        None => on_a_thread(store, act).await,
+    }
+}
+
+async fn on_a_thread<T: Send + 'static>(store: usize, act: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
     if tokio::runtime::Handle::try_current().is_err() {
         return act();
     }
@@ -87,7 +106,7 @@ impl Readers {
         let spawned = self.see_to_jobs(&mut state);
         match spawned {
             // Another thread takes the job.
-            Err(error) if state.threads == state.waits() => {
+            Err(error) if state.threads + state.callers == state.waits() => {
                 state.jobs.pop_back();
                 Err(Error::unavailable_because("starting a thread that reads", error))
             }
@@ -97,7 +116,7 @@ impl Readers {
 
     /// Wakes a thread for the queued jobs, or starts one.
     fn see_to_jobs(&'static self, state: &mut State) -> io::Result<()> {
-        if state.jobs.len() <= state.idle || state.threads - state.waits() >= MOST {
+        if state.jobs.len() <= state.idle || state.reading() + state.idle >= MOST {
             self.more.notify_one();
             return Ok(());
         }
@@ -110,11 +129,13 @@ impl Readers {
         let mut state = self.state();
         loop {
             // Another thread has replaced one that waited.
-            if state.threads - state.waits() > MOST {
+            if state.threads.saturating_sub(state.waits()) > MOST {
                 state.threads -= 1;
                 return;
             }
-            if let Some((store, job)) = state.next_job() {
+            if state.reading() <= MOST
+                && let Some((store, job)) = state.next_job()
+            {
                 drop(state);
                 STORE.set(Some(store));
                 // If the job panics, its caller finds the channel closed.
@@ -131,6 +152,36 @@ impl Readers {
                 state.threads -= 1;
                 return;
             }
+        }
+    }
+}
+
+/// A caller that reads on its own thread, while this exists.
+#[derive(Debug)]
+struct Caller(usize);
+
+impl Readers {
+    /// Lets a caller read on its own thread, unless others read or wait to.
+    fn enter(&self, store: usize) -> Option<Caller> {
+        let mut state = self.state();
+        let may_begin = state.jobs.is_empty() && state.reading() < MOST && state.may_begin(store);
+        may_begin.then(|| {
+            state.callers += 1;
+            state.reads(store, |reads| reads.begun += 1);
+            Caller(store)
+        })
+    }
+}
+
+impl Drop for Caller {
+    fn drop(&mut self) {
+        STORE.set(None);
+        let mut state = READERS.state();
+        state.callers -= 1;
+        state.reads(self.0, |reads| reads.begun -= 1);
+        if !state.jobs.is_empty() && READERS.see_to_jobs(&mut state).is_err() && state.threads == state.waits() {
+            // Their callers find the channels closed.
+            state.jobs.clear();
         }
     }
 }
@@ -162,10 +213,15 @@ impl Drop for Waiting {
 
 impl State {
     const fn new() -> Self {
-        Self { jobs: VecDeque::new(), threads: 0, idle: 0, stores: BTreeMap::new() }
+        Self { jobs: VecDeque::new(), threads: 0, idle: 0, callers: 0, stores: BTreeMap::new() }
     }
 
-    /// Returns how many threads are busy with stores of which a read waits for another process.
+    /// Returns how many reads are in progress, apart from those of stores that are set aside.
+    fn reading(&self) -> usize {
+        (self.threads + self.callers - self.idle).saturating_sub(self.waits())
+    }
+
+    /// Returns how many reads are in progress of stores of which one waits for another process.
     fn waits(&self) -> usize {
         self.stores.values().filter(|reads| reads.waiting > 0).map(|reads| reads.begun).sum()
     }
@@ -178,10 +234,13 @@ impl State {
         }
     }
 
+    fn may_begin(&self, store: usize) -> bool {
+        self.stores.get(&store).is_none_or(|reads| reads.waiting == 0)
+    }
+
     /// Starts the first job of a store of which no read waits.
     fn next_job(&mut self) -> Option<Job> {
-        let may_begin = |store: &usize| self.stores.get(store).is_none_or(|reads| reads.waiting == 0);
-        let at = self.jobs.iter().position(|(store, _)| may_begin(store))?;
+        let at = self.jobs.iter().position(|(store, _)| self.may_begin(*store))?;
         let (store, job) = self.jobs.remove(at)?;
         self.reads(store, |reads| reads.begun += 1);
         Some((store, job))

@@ -13,12 +13,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::{mpsc, oneshot};
 
 use super::group;
 use crate::backend::PersistenceBackend;
 use crate::batch::{Batch, Outcome};
+use crate::blocking::MayBlock;
 use crate::error::Result;
 use crate::record::Durability;
 use crate::time::Deadline;
@@ -188,7 +188,8 @@ impl Turns {
             tokio::task::yield_now().await;
         }
         poll_fn(|context| {
-            if let Some(mut turn) = self.take() {
+            let may_block = MayBlock::here();
+            if let Some(mut turn) = may_block.as_ref().and_then(|_| self.take()) {
                 turn.commit_here(context);
                 if let Some(turn) = self.give_back(turn) {
                     self.to_thread(turn);
@@ -202,13 +203,7 @@ impl Turns {
     /// Returns how many commits were unshared before this one, if no commit is running and committing on this thread
     /// would not block anything for long.
     fn alone_here(&self) -> Option<usize> {
-        // The other threads of the runtime continue. With a single thread, or one that is not tokio's, everything would
-        // stop.
-        let has_others = |runtime: Handle| {
-            runtime.runtime_flavor() == RuntimeFlavor::MultiThread && runtime.metrics().num_workers() > 1
-        };
-        let is_here = self.may_be_quick && Handle::try_current().is_ok_and(has_others);
-        let is_quick = |turn: &&Turn| is_here && turn.is_quick() && turn.alone >= ALONE;
+        let is_quick = |turn: &&Turn| self.may_be_quick && turn.is_quick() && turn.alone >= ALONE;
         self.ready().turn.as_ref().filter(is_quick).map(|turn| turn.alone)
     }
 

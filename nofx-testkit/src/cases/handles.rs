@@ -415,6 +415,30 @@ pub(super) async fn a_commit_ends_whoever_stops_waiting(subject: Subject) -> Cas
     Ok(())
 }
 
+pub(super) async fn however_many_commits_have_begun_each_runs_to_its_end(subject: Subject) -> CaseResult {
+    const COMMITS: u64 = 1100;
+    let handle = subject.open().await?;
+    let begun: Vec<_> = (0..COMMITS)
+        .map(|n| Ok(batch().put(note(format!("{n}"))?, Expect::Absent, number(n))))
+        .collect::<CaseResult<_>>()?;
+    let polled = (handle.clone(), begun.clone());
+    aside(async move {
+        let (handle, begun) = polled;
+        let mut commits: Vec<_> = begun.into_iter().map(|batch| Box::pin(handle.commit(vec![batch]))).collect();
+        Ok(commits.iter_mut().filter_map(|commit| commit.now_or_never()).count())
+    })
+    .await??;
+    let deadline = Deadline::after(Duration::from_secs(60));
+    while (handle.content().await?.records.len() as u64) < COMMITS {
+        ensure!(!deadline.has_passed(), "{} of {COMMITS} commits happened", handle.content().await?.records.len());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    for outcome in handle.commit(begun).await? {
+        outcome.committed()?;
+    }
+    Ok(())
+}
+
 pub(super) async fn any_number_of_calls_are_made_at_once(subject: Subject) -> CaseResult {
     let store = subject.open().await?;
     let log = talk("a")?;

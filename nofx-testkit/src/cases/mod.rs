@@ -178,9 +178,10 @@ cases! {
         a_get_of_thousands_of_keys_is_one_moment within 90 s: "One `get` or `heads` call reflects the store at a single point in time.";
         a_feed_followed_during_writing_has_each_commit_once within 90 s: "A caller that follows `ChangePage::next` finds each commit once, in an order that is consistent with every record and every log.";
         readers_that_are_left_alone_hold_up_nobody: "Nothing is held between calls. An idle handle costs nothing.";
+        however_many_commits_have_begun_each_runs_to_its_end within 90 s: "A commit that has begun runs to its end even if a thousand others of the same handle wait and the caller stops waiting.";
         a_commit_ends_whoever_stops_waiting: "Once a commit has begun, it runs to its end even if the caller stops waiting.";
         any_number_of_calls_are_made_at_once: "Any number of calls may run concurrently, from any thread.";
-        reading_leaves_the_only_thread_of_a_runtime_to_others [Disk]: "The other calls do not block for I/O inside a tokio runtime.";
+        reading_leaves_the_only_thread_of_a_runtime_to_others [Disk]: "One worker thread of each runtime always stays free, and a runtime with a single thread is never blocked.";
         calls_need_no_runtime: "Any number of calls may run concurrently, from any thread, with or without a tokio runtime.";
     }
     lifecycle {
