@@ -3,14 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use napi::Env;
 use napi::bindgen_prelude::PromiseRaw;
-use napi::{Env, JsString};
 use napi_derive::napi;
 use nofx::json::quote;
 use nofx::workspace::{ExpiryWatch, Workspace};
 use nofx::{Error, Location, Options};
 use tokio::sync::Mutex;
 
+use crate::answers::Answers;
 use crate::call::Call;
 use crate::expiry;
 use crate::failure::{Failure, guarded};
@@ -46,11 +47,6 @@ impl Opened {
         }
         Ok(Self { workspace, location: self.location.clone(), migration: self.migration.clone() })
     }
-}
-
-/// Makes a text for JavaScript. ASCII, which most texts are, is copied; anything else is transcoded, which takes several times as long.
-fn string<'env>(env: &'env Env, text: &str) -> napi::Result<JsString<'env>> {
-    if text.is_ascii() { env.create_string_latin1(text) } else { env.create_string(text) }
 }
 
 /// Opens the store at a location.
@@ -104,30 +100,20 @@ impl Handle {
     }
 
     /// Answers a request; request and answer are JSON.
-    #[napi(ts_return_type = "Promise<string>")]
-    pub fn ask<'env>(
-        &self,
-        env: &'env Env,
-        verb: String,
-        request: String,
-    ) -> napi::Result<PromiseRaw<'env, JsString<'env>>> {
+    #[napi]
+    pub fn ask(&self, answers: &Answers, call: u32, verb: String, request: String) {
         let opened = self.0.clone();
-        let asking = async move { verbs::answer(&opened.workspace, &verb, &Request::parse(&request)?).await };
-        env.spawn_future_with_callback(async move { Ok(guarded(asking).await?) }, |env, answer| string(env, &answer))
+        answers.answer(call, async move {
+            let answer = verbs::answer(&opened.workspace, &verb, &Request::parse(&request)?).await?;
+            Ok(vec![answer])
+        });
     }
 
     /// Returns a page of a session's messages: texts that are arrays of entries, and a last one that says where the next page begins.
-    #[napi(ts_return_type = "Promise<string[]>")]
-    pub fn history<'env>(
-        &self,
-        env: &'env Env,
-        request: String,
-    ) -> napi::Result<PromiseRaw<'env, Vec<JsString<'env>>>> {
+    #[napi]
+    pub fn history(&self, answers: &Answers, call: u32, request: String) {
         let opened = self.0.clone();
-        let reading = async move { messages::history(&opened.workspace, &Request::parse(&request)?).await };
-        env.spawn_future_with_callback(async move { Ok(guarded(reading).await?) }, |env, texts| {
-            texts.iter().map(|text| string(env, text)).collect::<napi::Result<Vec<_>>>()
-        })
+        answers.answer(call, async move { messages::history(&opened.workspace, &Request::parse(&request)?).await });
     }
 
     /// Answers a request that may take long.

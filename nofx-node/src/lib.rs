@@ -21,6 +21,7 @@
 //! A location whose feature is not included is refused, and the error names the feature. `memory:` is always available.
 
 mod agents;
+pub mod answers;
 mod backup;
 mod bulk;
 pub mod call;

@@ -1,4 +1,5 @@
 import type { Call, Handle } from './addon';
+import { called } from './calls';
 import { addon } from './native';
 import type { AgentTotals, Checkpoint, Template } from './agents';
 import type { Cleanup, CleanupPreview, Cleared, RetentionPolicy, Stats, Swept } from './cleanup';
@@ -383,7 +384,7 @@ export class Workspace {
       const text = written({ session, limit: pageSize, ...rest });
       this.#opened.refuseIfClosed();
       const { order } = this.#opened;
-      return historyPage(await order.read('session', session, () => this.#opened.enter(() => this.#handle.history(text))));
+      return historyPage(await order.read('session', session, () => this.#opened.enter(() => called((answers, call) => this.#handle.history(answers, call, text)))));
     };
     return historyOf(read, options);
   }
@@ -816,7 +817,8 @@ export class Workspace {
   }
 
   async #asked<T>(verb: string, text: string): Promise<T> {
-    return JSON.parse(await this.#opened.enter(() => this.#handle.ask(verb, text))) as T;
+    const [answer] = await this.#opened.enter(() => called((answers, call) => this.#handle.ask(answers, call, verb, text)));
+    return JSON.parse(answer!) as T;
   }
 }
 

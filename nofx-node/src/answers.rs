@@ -1,0 +1,80 @@
+//! How answers get back to JavaScript: through one function for all calls.
+//!
+//! A promise that a thread can settle needs a threadsafe function of its own, and creating one takes longer than most calls. So JavaScript
+//! numbers its calls, keeps their promises, and settles them when this reports a number with its answer.
+
+use std::fmt;
+use std::future::Future;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use napi::bindgen_prelude::{Either, FnArgs, Function, Latin1String, spawn};
+use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
+use napi::{Env, Status};
+use napi_derive::napi;
+
+use crate::failure::guarded;
+
+/// The number of a call, whether it failed, and its answer: texts, or the failure as JSON.
+type Answer = (u32, bool, Vec<String>);
+type Arguments = FnArgs<(u32, bool, Vec<Text>)>;
+/// Does not keep Node running by itself.
+type Tell = ThreadsafeFunction<Answer, (), Arguments, Status, false, true, 0>;
+
+/// ASCII, which most texts are, is copied; anything else is transcoded, which takes several times as long.
+type Text = Either<Latin1String, String>;
+
+/// The function that receives the answers of calls.
+#[napi]
+pub struct Answers(Arc<Mutex<Tell>>);
+
+impl fmt::Debug for Answers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Answers").finish_non_exhaustive()
+    }
+}
+
+#[napi]
+impl Answers {
+    /// Creates the way back to a function, which must not throw.
+    #[napi(constructor)]
+    pub fn make(
+        #[napi(ts_arg_type = "(call: number, failed: boolean, texts: string[]) => void")] tell: Function<
+            '_,
+            Arguments,
+            (),
+        >,
+    ) -> napi::Result<Self> {
+        let tell = tell.build_threadsafe_function::<Answer>().weak::<true>();
+        let tell = tell.build_callback(|answer| {
+            let (call, failed, texts) = answer.value;
+            Ok((call, failed, texts.into_iter().map(text).collect()).into())
+        })?;
+        Ok(Self(Arc::new(Mutex::new(tell))))
+    }
+
+    /// Keeps Node running, or no longer: it has to run while there are calls.
+    #[napi]
+    pub fn keep_running(&self, env: &Env, keeps: bool) -> napi::Result<()> {
+        let mut tell = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if keeps { tell.refer(env) } else { tell.unref(env) }
+    }
+}
+
+impl Answers {
+    /// Carries out a call on another thread, and reports its answer.
+    pub(crate) fn answer(&self, call: u32, asked: impl Future<Output = nofx::Result<Vec<String>>> + Send + 'static) {
+        let tell = self.0.clone();
+        spawn(async move {
+            let answer = match guarded(asked).await {
+                Ok(texts) => (call, false, texts),
+                Err(failure) => (call, true, vec![failure.to_json()]),
+            };
+            // Fails if JavaScript has stopped; no promise is left then.
+            tell.lock().unwrap_or_else(PoisonError::into_inner).call(answer, ThreadsafeFunctionCallMode::NonBlocking);
+        });
+    }
+}
+
+fn text(text: String) -> Text {
+    if text.is_ascii() { Either::A(text.into()) } else { Either::B(text) }
+}
