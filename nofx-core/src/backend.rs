@@ -16,6 +16,34 @@ use crate::record::{BackendInfo, Cursor, LogEntry, LogHead, Record};
 /// has never heard of. `nofx-testkit` has a case for each sentence below; an implementation that passes its suite is a
 /// backend.
 ///
+/// ```
+/// use nofx_core::{
+///     Batch, BatchId, Body, Error, Expect, Kind, MemoryBackend, Outcome, PersistenceBackend, RecordKey,
+/// };
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> nofx_core::Result<()> {
+/// let backend = MemoryBackend::new();
+/// let key = RecordKey::new(Kind::of("note"), "today")?;
+/// let write = |id: u8, text: &str| -> nofx_core::Result<Batch> {
+///     Ok(Batch::new(BatchId::from_bytes([id; 16])).put(key.clone(), Expect::Absent, Body::parse(text)?))
+/// };
+///
+/// // The batches of a group are judged in order: the second finds the record that the first has written.
+/// let outcomes = backend.commit(vec![write(1, r#""first""#)?, write(2, r#""second""#)?]).await?;
+/// assert!(matches!(outcomes[..], [Outcome::Committed(_), Outcome::Conflicted(_)]));
+///
+/// // A batch that is committed again, for example after `Unknown`, gets its first outcome.
+/// assert_eq!(backend.commit(vec![write(1, r#""first""#)?]).await?, outcomes[..1]);
+///
+/// let found = backend.get(&[key.clone()]).await?;
+/// assert_eq!(found[0].as_ref().unwrap().body.as_str(), r#""first""#);
+///
+/// backend.close().await?;
+/// assert!(matches!(backend.get(&[key]).await, Err(Error::Closed)));
+/// # Ok(()) }
+/// ```
+///
 /// # What it holds
 ///
 /// - **Records**: small, replaced whole. A record's version is the [`Seq`](crate::Seq) of the commit that last wrote
@@ -38,12 +66,29 @@ use crate::record::{BackendInfo, Cursor, LogEntry, LogHead, Record};
 ///   returns the first outcome again and nothing happens. It remembers at least the last
 ///   [`REMEMBERED_COMMITS`](crate::REMEMBERED_COMMITS), including across close and open. Conflicts are not remembered:
 ///   such a batch is judged again.
-/// - When `commit` returns outcomes, every committed batch is as durable as [`BackendInfo::durability`] says.
+/// - A batch that changes nothing, for example one of guards alone, is judged, remembered and reported like any other.
+///
+/// # Durability
+///
+/// When `commit` returns outcomes, every committed batch is as durable as [`BackendInfo::durability`] says.
+///
+/// # Errors
+///
 /// - When `commit` returns an error, no batch of the group is known to have happened.
 ///   [`Unknown`](crate::Error::Unknown) means that all, some or none may have: committing the same batches again
 ///   settles it. Every other error means that none has.
-/// - A batch that changes nothing, for example one of guards alone, is judged, remembered and reported like any other.
-/// - Once a commit has begun, that is, once its future was polled, it runs to its end even if the caller stops waiting.
+/// - What does not exist is `None`, an empty page, or a head of length zero; never an error.
+/// - Damage is [`Corrupt`](crate::Error::Corrupt), naming the damaged item; everything else stays readable, and nothing
+///   damaged is ever overwritten. A backend that stores bytes notices each flipped byte and each cut in what a read
+///   depends on; only the newest commit may be missing silently, if it was torn and nothing else refers to it.
+///
+/// # Cancellation
+///
+/// Once a commit has begun, that is, once its future was polled, it runs to its end even if the caller stops waiting.
+///
+/// # Panics
+///
+/// A backend returns its failures as errors. If its `commit` panics, [`Store`](crate::Store) accepts no more commits.
 ///
 /// # Reads
 ///
@@ -53,10 +98,6 @@ use crate::record::{BackendInfo, Cursor, LogEntry, LogHead, Record};
 ///   store at a single point in time. The heads of `logs` may be from different points in time, each at least as new as
 ///   the start of the call.
 /// - Bodies come back byte for byte.
-/// - What does not exist is `None`, an empty page, or a head of length zero; never an error.
-/// - Damage is [`Corrupt`](crate::Error::Corrupt), naming the damaged item; everything else stays readable, and nothing
-///   damaged is ever overwritten. A backend that stores bytes notices each flipped byte and each cut in what a read
-///   depends on; only the newest commit may be missing silently, if it was torn and nothing else refers to it.
 ///
 /// # Between calls
 ///

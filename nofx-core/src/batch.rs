@@ -16,6 +16,35 @@ use crate::time::Timestamp;
 /// Everything that a batch expects is judged on the state before the batch. Its parts may be in any order. It names a
 /// record at most once among its writes, and a log at most once among its appends. One batch may append to a log and
 /// seal it, but a batch that removes a log may do neither.
+///
+/// ```
+/// # use nofx_core::{Body, Expect, Guard, Kind, LogKey, MemoryBackend, NewEntry, Outcome, RecordKey, Store};
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> nofx_core::Result<()> {
+/// # let store = Store::new(std::sync::Arc::new(MemoryBackend::new()));
+/// let (inbox, status) = (LogKey::new(Kind::of("inbox"), "ada")?, RecordKey::new(Kind::of("status"), "ada")?);
+/// let letter = NewEntry { at: store.sources().now(), body: Body::parse(r#"{"from":"ben"}"#)? };
+///
+/// // Both happen or neither does.
+/// let batch = store
+///     .batch()
+///     .append_at(inbox.clone(), 0, vec![letter])
+///     .put(status.clone(), Expect::Absent, Body::parse(r#"{"unread":1}"#)?);
+/// let Outcome::Committed(done) = store.commit(batch).await? else { panic!("the store was not empty") };
+/// assert_eq!(done.appended, [0..1]);
+///
+/// // A batch whose expectation fails changes nothing and says what it found.
+/// let stale = store.batch().put(status.clone(), Expect::Absent, Body::parse(r#"{"unread":1}"#)?);
+/// let Outcome::Conflicted(conflict) = store.commit(stale).await? else { panic!("it was committed") };
+/// assert_eq!(conflict.to_string(), "conflict: status/ada already exists");
+///
+/// // A record's version is the number of the commit that wrote it. A guard expects something that stays as it is.
+/// let read = store
+///     .batch()
+///     .put(status, Expect::At(done.seq.unwrap()), Body::parse(r#"{"unread":0}"#)?)
+///     .guard(Guard::Length { log: inbox, length: 1 });
+/// store.commit(read).await?.committed()?;
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Batch {
     /// Identifies this batch for ever, so that committing it twice has the effect of committing it once.

@@ -4,6 +4,30 @@
 //! entries at dense positions, sealable) and **commits** (numbered, atomic, the only way anything changes).
 //! Entities live above that waist, backends below it, and neither side knows the other.
 //!
+//! ```
+//! use std::sync::Arc;
+//!
+//! use futures_util::TryStreamExt;
+//! use nofx_core::entity::{Agent, Role};
+//! use nofx_core::workspace::{NewSession, Workspace};
+//! use nofx_core::{Direction, MemoryBackend, Store};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> nofx_core::Result<()> {
+//! let store = Store::new(Arc::new(MemoryBackend::new()));
+//! let workspace = Workspace::new(store.clone());
+//!
+//! let ada = Agent::new("ada", "Ada", "backend-specialist");
+//! let session = workspace.create_session(&ada, NewSession::default()).await?;
+//! workspace.add_message(&session.id, workspace.message(Role::User, "please sort the list")).await?;
+//! workspace.add_message(&session.id, workspace.message(Role::Assistant, "done")).await?;
+//!
+//! let newest = workspace.history(&session, 0..u64::MAX, Direction::Backward, None).try_next().await?;
+//! assert_eq!(newest.unwrap().message.content.unwrap(), "done");
+//! store.close().await?;
+//! # Ok(()) }
+//! ```
+//!
 //! - [`workspace::Workspace`] is what a host uses: sessions, messages, tasks, restoring.
 //! - [`Store`] is the layer below it: typed access, lazy streams, shared flushes.
 //! - [`PersistenceBackend`] is the waist; its documentation is the contract.

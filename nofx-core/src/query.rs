@@ -30,6 +30,31 @@ pub struct Page<T> {
 }
 
 /// Asks for records in key order.
+///
+/// ```
+/// # use futures_util::TryStreamExt;
+/// # use nofx_core::{Body, Expect, Kind, MemoryBackend, RecordKey, ScanQuery, Store};
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> nofx_core::Result<()> {
+/// # let store = Store::new(std::sync::Arc::new(MemoryBackend::new()));
+/// let note = Kind::of("note");
+/// for id in ["2025/may", "2026/june", "2026/may", "2026/july"] {
+///     let batch = store.batch().put(RecordKey::new(note.clone(), id)?, Expect::Absent, Body::parse("{}")?);
+///     store.commit(batch).await?.committed()?;
+/// }
+///
+/// // One page; the next one begins after its last item.
+/// let query = ScanQuery::of(note.clone(), 2).prefixed("2026/");
+/// let page = store.backend().scan(&query).await?;
+/// assert_eq!(page.items.iter().map(|record| record.key.id()).collect::<Vec<_>>(), ["2026/july", "2026/june"]);
+/// assert!(page.more);
+/// let rest = store.backend().scan(&query.after(page.items[1].key.clone())).await?;
+/// assert_eq!(rest.items[0].key.id(), "2026/may");
+///
+/// // A store continues by itself: the limit is only how much it reads at once.
+/// let all: Vec<_> = store.scan(ScanQuery::of(note, 2).backward()).try_collect().await?;
+/// assert_eq!(all.len(), 4);
+/// # Ok(()) }
+/// ```
 pub type ScanQuery = KeyQuery<RecordKey>;
 
 /// Asks for logs in key order; removed ones are not found.
@@ -102,6 +127,26 @@ impl<K: Key> KeyQuery<K> {
 }
 
 /// Asks for entries of a log.
+///
+/// ```
+/// # use futures_util::TryStreamExt;
+/// # use nofx_core::{Body, Kind, LogKey, LogQuery, MemoryBackend, NewEntry, Store, Timestamp};
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> nofx_core::Result<()> {
+/// # let store = Store::new(std::sync::Arc::new(MemoryBackend::new()));
+/// let steps = LogKey::new(Kind::of("steps"), "monday")?;
+/// let entries = ["0", "1", "2", "3"].map(|number| NewEntry { at: Timestamp::from_millis(0), body: Body::trusted(number) });
+/// store.commit(store.batch().append(steps.clone(), entries.to_vec())).await?.committed()?;
+///
+/// // The newest entries, for a list that shows the end first.
+/// let page = store.backend().read(&LogQuery::newest_first(steps.clone(), 2)).await?;
+/// assert_eq!(page.items.iter().map(|entry| entry.position).collect::<Vec<_>>(), [3, 2]);
+/// assert!(page.more);
+///
+/// // The entries since position 1. A store reads page after page.
+/// let since: Vec<_> = store.read(LogQuery::oldest_first(steps, 2).within(1..u64::MAX)).try_collect().await?;
+/// assert_eq!(since.len(), 3);
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogQuery {
     /// Which log. One that does not exist or was removed has no entries.

@@ -110,10 +110,27 @@ impl Store {
         Batch::new(self.sources.batch_id())
     }
 
-    /// Commits a batch and waits until it is durable. A conflict is an outcome.
+    /// Commits a batch. A conflict is an outcome, not an error.
     ///
-    /// An unknown outcome is settled by committing again, a few times; only if that fails too does this return
-    /// [`Unknown`](Error::Unknown).
+    /// # Durability
+    ///
+    /// A committed batch is as durable as [`BackendInfo::durability`] says.
+    ///
+    /// # Errors
+    ///
+    /// [`Unknown`](Error::Unknown) if the batch may or may not have happened, even after it was committed again a few
+    /// times; a clone of the batch can still be committed to settle it. With every other error it has not happened.
+    /// [`Invalid`](Error::Invalid) for a batch that fails [`Batch::validate`].
+    ///
+    /// # Cancellation
+    ///
+    /// Once the batch is in the queue, dropping the future does not undo the commit, which then runs to its end. A
+    /// caller that is dropped while it waits for room in the queue, behind [`GROUP_BATCHES`] others, leaves nothing.
+    ///
+    /// # Panics
+    ///
+    /// Not by itself. If the backend panics, the callers that are waiting get `Unknown`, and the store accepts no more
+    /// commits: open it again.
     pub async fn commit(&self, batch: Batch) -> Result<Outcome> {
         batch.validate(&self.backend.info().limits)?;
         self.committer.commit(batch).await

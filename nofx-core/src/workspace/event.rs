@@ -162,6 +162,27 @@ fn session_of_log(log: &LogKey) -> Result<RecordKey> {
     RecordKey::new(Session::KIND, first_id(log.id()))
 }
 
+/// Following what happens, in this process or another.
+///
+/// ```
+/// # use nofx_core::workspace::{EventKind, Events, NewSession, Workspace};
+/// # use nofx_core::{MemoryBackend, Store, entity::{Agent, Role}};
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> nofx_core::Result<()> {
+/// # let workspace = Workspace::new(Store::new(std::sync::Arc::new(MemoryBackend::new())));
+/// let start = workspace.events_end().await?;
+/// let session = workspace.create_session(&Agent::new("ada", "Ada", "tester"), NewSession::default()).await?;
+/// workspace.add_message(&session.id, workspace.message(Role::User, "hello")).await?;
+///
+/// let Events::Page { events, next, at_end } = workspace.events(Some(&start), 100).await? else {
+///     panic!("the store no longer remembers everything since `start`: list the sessions instead")
+/// };
+/// assert_eq!(events.iter().map(|event| event.kind).collect::<Vec<_>>(), [EventKind::SessionCreated, EventKind::MessageAdded]);
+/// assert_eq!(events[1].session, Some(session.id));
+/// assert!(at_end);
+/// // `next` can be kept in a file: another process continues there.
+/// # let _ = next;
+/// # Ok(()) }
+/// ```
 impl Workspace {
     /// Returns the current end of the feed.
     pub async fn events_end(&self) -> Result<Cursor> {

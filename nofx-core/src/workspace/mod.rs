@@ -69,9 +69,6 @@ pub const EXPIRY_WARNING: Duration = Duration::from_secs(30 * 60);
 /// concurrent change they decide again, a bounded number of times. Each verb happens entirely or not at all unless it
 /// says otherwise.
 ///
-/// A request that cannot work is `Invalid`, and the error says what to do instead. A verb on something that does not
-/// exist is `NotFound`; reading it returns `None`.
-///
 /// ```
 /// use std::sync::Arc;
 /// use nofx_core::entity::{Agent, Role};
@@ -89,6 +86,29 @@ pub const EXPIRY_WARNING: Duration = Duration::from_secs(30 * 60);
 /// assert_eq!(page.items[0].preview.as_deref(), Some("please sort the list"));
 /// # Ok(()) }
 /// ```
+///
+/// # Errors
+///
+/// - `Invalid`: the request cannot work. The error says what to do instead.
+/// - `NotFound`: the session to be changed does not exist in this namespace. Reading something absent returns `None`;
+///   updating or removing an absent agent, template or transcript returns `None` or `false`.
+/// - `Conflict`: concurrent changes affected each attempt, or the caller has not seen the session's newest state.
+/// - `Unknown`: the change may or may not have happened. Look, or make each call that matters an
+///   [`operation`](Self::operation), which can be repeated.
+/// - `Corrupt` and `TooNew` name the item that cannot be read. Lists, histories, searches and exports report such items
+///   in their places and continue.
+///
+/// With any error but `Unknown`, a verb that takes one commit has changed nothing.
+///
+/// # Durability
+///
+/// What a verb has changed is as durable as [`BackendInfo::durability`](crate::BackendInfo::durability) says when the
+/// verb returns.
+///
+/// # Cancellation
+///
+/// Dropping the future of a verb does not undo a commit that is under way: as with `Unknown`, it may or may not have
+/// happened. A verb that takes several commits begins no more of them. Dropping a stream reads no further pages.
 #[derive(Clone, Debug)]
 pub struct Workspace {
     store: Store,

@@ -18,6 +18,24 @@ const NEVER: u64 = u64::MAX;
 #[derive(Clone, Debug)]
 pub(super) struct Operation(Arc<str>);
 
+/// Calls that can be repeated.
+///
+/// ```
+/// # use nofx_core::workspace::{NewSession, Workspace};
+/// # use nofx_core::{MemoryBackend, Store, entity::{Agent, Role}};
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> nofx_core::Result<()> {
+/// # let workspace = Workspace::new(Store::new(std::sync::Arc::new(MemoryBackend::new())));
+/// # let session = workspace.create_session(&Agent::new("ada", "Ada", "tester"), NewSession::default()).await?;
+/// // The host writes the id down before it calls, for example the id of the request that it serves.
+/// let request = workspace.operation("request-17")?;
+/// let place = request.add_message(&session.id, workspace.message(Role::User, "hello")).await?;
+///
+/// // After a crash or `Unknown`, it calls again: the same answer, and one message.
+/// let again = workspace.operation("request-17")?;
+/// assert_eq!(again.add_message(&session.id, workspace.message(Role::User, "hello")).await?, place);
+/// assert_eq!(workspace.history_length(&session).await?, 1);
+/// # Ok(()) }
+/// ```
 impl Workspace {
     /// Returns the workspace as one operation sees it: each verb called on it happens once, however often the operation
     /// is repeated, even by another process, and a repeat returns the result of the first call.

@@ -35,6 +35,31 @@ pub struct AgentTotals {
     pub last_active_at: Option<Timestamp>,
 }
 
+/// Agents, and what is kept for each: a transcript, checkpoints, totals over its sessions.
+///
+/// ```
+/// # use nofx_core::workspace::{CHECKPOINTS, Workspace};
+/// # use nofx_core::{MemoryBackend, Store, entity::Agent};
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> nofx_core::Result<()> {
+/// # let workspace = Workspace::new(Store::new(std::sync::Arc::new(MemoryBackend::new())));
+/// let ada = Agent::new("ada", "Ada", "backend-specialist");
+/// workspace.save_agent(&ada).await?;
+/// workspace.update_agent(&ada.id, |agent| agent.status = "working".into()).await?;
+/// assert_eq!(workspace.agent(&ada.id).await?.unwrap().status, "working");
+///
+/// workspace.begin_transcript(&ada.id, "reading the parser").await?;
+/// workspace.append_transcript(&ada.id, "found the bug").await?;
+/// workspace.save_checkpoint(&ada.id, "please fix it", "fixed").await?;
+///
+/// // After a restart: the end of the transcript, and the newest exchanges.
+/// let context = workspace.context_summary(&ada.id).await?.unwrap();
+/// assert!(context.ends_with("reading the parser\nfound the bug"));
+/// let checkpoints = workspace.checkpoints(&ada.id, CHECKPOINTS).await?;
+/// assert_eq!(checkpoints[0].as_ref().unwrap().agent, "fixed");
+///
+/// assert_eq!(workspace.agent_totals(&ada.id).await?.sessions, 0);
+/// # Ok(()) }
+/// ```
 impl Workspace {
     /// Saves an agent, new or changed, exactly as given.
     pub async fn save_agent(&self, agent: &Agent) -> Result<()> {

@@ -11,6 +11,27 @@ use crate::workspace::Workspace;
 /// How many contents are read ahead when all templates are listed.
 const AHEAD: usize = 16;
 
+/// Templates: what agents are created from, and where a session's system prompt comes from.
+///
+/// ```
+/// # use nofx_core::workspace::{NewSession, Workspace};
+/// # use nofx_core::{Body, MemoryBackend, Store, entity::{Agent, Entity, Template}};
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> nofx_core::Result<()> {
+/// # let workspace = Workspace::new(Store::new(std::sync::Arc::new(MemoryBackend::new())));
+/// let reviewer = Body::parse(r#"{"id":"reviewer","systemPrompt":"Review the change."}"#)?;
+/// let digest = workspace.save_template(&Template::from_body(&reviewer)?).await?;
+///
+/// let mut ada = Agent::new("ada", "Ada", "reviewer");
+/// ada.template = Some(digest);
+/// let session = workspace.create_session(&ada, NewSession::default()).await?;
+/// assert_eq!(workspace.system_prompt(&session).await?.unwrap(), "Review the change.");
+///
+/// // The session keeps its content when the template changes or goes.
+/// workspace.remove_template(&"reviewer".into()).await?;
+/// assert!(workspace.template(&"reviewer".into()).await?.is_none());
+/// assert_eq!(workspace.system_prompt(&session).await?.unwrap(), "Review the change.");
+/// # Ok(()) }
+/// ```
 impl Workspace {
     /// Saves a content of a template and points its name to it; returns the digest by which agents and sessions refer
     /// to it.

@@ -13,6 +13,35 @@ use crate::workspace::Workspace;
 use crate::workspace::sessions::activity::Place;
 use crate::workspace::sessions::session::{Found, require_open};
 
+/// The messages of a session: added, read, forked and rewound.
+///
+/// ```
+/// # use futures_util::TryStreamExt;
+/// # use nofx_core::workspace::{NewSession, RestoreOptions, Workspace};
+/// # use nofx_core::{Direction, MemoryBackend, Store, entity::{Agent, Role}};
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> nofx_core::Result<()> {
+/// # let workspace = Workspace::new(Store::new(std::sync::Arc::new(MemoryBackend::new())));
+/// # let session = workspace.create_session(&Agent::new("ada", "Ada", "tester"), NewSession::default()).await?;
+/// let asked = workspace.message(Role::User, "which tests fail?");
+/// assert_eq!(workspace.add_message(&session.id, asked).await?, 0);
+/// let (answer, thanks) = (workspace.message(Role::Assistant, "none"), workspace.message(Role::User, "thanks"));
+/// assert_eq!(workspace.add_messages(&session.id, vec![answer, thanks]).await?, 1..3);
+///
+/// // The newest ones, or all of them, read lazily.
+/// let newest = workspace.tail(&session, 2).await?;
+/// assert_eq!(newest[0].as_ref().unwrap().position, 1);
+/// let all: Vec<_> = workspace.history(&session, 0..u64::MAX, Direction::Forward, None).try_collect().await?;
+/// assert_eq!(all.len(), 3);
+///
+/// // A fork of the first message; then the session itself goes back to there. Each has its own history from now on.
+/// let options = RestoreOptions { up_to: Some(1), ..RestoreOptions::default() };
+/// let fork = workspace.restore_session(&session.id, options).await?;
+/// workspace.add_message(&fork.id, workspace.message(Role::Assistant, "two")).await?;
+/// let session = workspace.rewind_session(&session.id, 1, 3).await?;
+/// assert_eq!(workspace.history_length(&session).await?, 1);
+/// assert_eq!(workspace.history_length(&fork).await?, 2);
+/// # Ok(()) }
+/// ```
 impl Workspace {
     /// Creates a message with a new id and the current time.
     pub fn message(&self, role: Role, content: impl Into<Text>) -> Message {

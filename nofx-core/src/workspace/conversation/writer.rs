@@ -26,6 +26,34 @@ pub enum Appended {
 ///
 /// Two windows on one session never interleave silently: a window that has not seen the other's messages gets them
 /// instead of an acknowledgement. To append regardless, use [`Workspace::add_messages`].
+///
+/// ```
+/// # use nofx_core::workspace::{Appended, NewSession, Workspace};
+/// # use nofx_core::{MemoryBackend, Store, entity::{Agent, Role}};
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> nofx_core::Result<()> {
+/// # let workspace = Workspace::new(Store::new(std::sync::Arc::new(MemoryBackend::new())));
+/// # let session = workspace.create_session(&Agent::new("ada", "Ada", "tester"), NewSession::default()).await?;
+/// let (mut left, mut right) = (workspace.session_writer(&session.id).await?, workspace.session_writer(&session.id).await?);
+/// let text = |text: &str| vec![workspace.message(Role::User, text)];
+///
+/// assert!(matches!(left.append(text("sort it")).await?, Appended::Done(0)));
+/// let Appended::Unseen(unseen) = right.append(text("delete it")).await? else { panic!("it was added unseen") };
+/// assert_eq!(unseen[0].as_ref().unwrap().message.content.as_ref().unwrap(), &"sort it");
+///
+/// // The right window shows that message. The person decides again.
+/// assert!(matches!(right.append(text("sort it, then delete it")).await?, Appended::Done(1)));
+/// # Ok(()) }
+/// ```
+///
+/// # Errors
+///
+/// `Conflict` from [`append`](Self::append) if the session was rewound since the writer was created: create another one.
+/// After `Unknown`, the messages may have been added. The next `append` shows it: if they were, they are among the
+/// [`Unseen`](Appended::Unseen) ones.
+///
+/// # Cancellation
+///
+/// Dropping the future of `append` is like `Unknown`: the messages may be added, and the writer counts them as unseen.
 #[derive(Clone, Debug)]
 pub struct SessionWriter {
     workspace: Workspace,

@@ -28,6 +28,27 @@ pub(crate) const FORMAT: &str = "nofx-session";
 /// The newest version of the format that this version can read, and the one it writes.
 pub(crate) const VERSION: u32 = 1;
 
+/// Sessions as text: JSON for programs, which can be imported again, Markdown and HTML for people.
+///
+/// ```
+/// # use futures_util::TryStreamExt;
+/// # use nofx_core::workspace::{ImportAs, NewSession, Workspace};
+/// # use nofx_core::{MemoryBackend, Store, entity::{Agent, Role}};
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> nofx_core::Result<()> {
+/// # let workspace = Workspace::new(Store::new(std::sync::Arc::new(MemoryBackend::new())));
+/// # let session = workspace.create_session(&Agent::new("ada", "Ada", "tester"), NewSession::default()).await?;
+/// workspace.add_message(&session.id, workspace.message(Role::User, "please sort the list")).await?;
+///
+/// // In pieces, so that a long session can be written to a file as it is read.
+/// let json: String = workspace.export_json(&session.id).await?.try_collect().await?;
+/// let other = Workspace::new(Store::new(std::sync::Arc::new(MemoryBackend::new())));
+/// let imported = other.import_session(&json, ImportAs::Itself).await?;
+/// assert_eq!((&imported.id, other.history_length(&imported).await?), (&session.id, 1));
+///
+/// let markdown: String = other.export_markdown(&imported.id).await?.try_collect().await?;
+/// assert!(markdown.contains("please sort the list"));
+/// # Ok(()) }
+/// ```
 impl Workspace {
     /// Returns a session as JSON, in pieces that form one text when joined; messages are read lazily.
     ///

@@ -93,6 +93,27 @@ impl Growing {
     }
 }
 
+/// The messages between agents.
+///
+/// ```
+/// # use futures_util::TryStreamExt;
+/// # use nofx_core::workspace::{OrchestrationFilter, Workspace};
+/// # use nofx_core::{MemoryBackend, Store, entity::OrchestrationMessage};
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> nofx_core::Result<()> {
+/// # let workspace = Workspace::new(Store::new(std::sync::Arc::new(MemoryBackend::new())));
+/// let now = workspace.store().sources().now();
+/// let mut assigned = OrchestrationMessage::new("m1", now, "task.assigned");
+/// (assigned.from, assigned.to) = (Some("conductor".into()), Some("ada".into()));
+/// workspace.save_orchestration(assigned).await?;
+/// workspace.save_orchestration(OrchestrationMessage::new("m2", now, "heartbeat")).await?;
+///
+/// let filter = OrchestrationFilter { participant: Some("ada".into()), ..OrchestrationFilter::default() };
+/// let with_ada: Vec<_> = workspace.orchestration_history(filter).await?.try_collect().await?;
+/// assert_eq!(with_ada.len(), 1);
+/// assert_eq!(with_ada[0].kind, "task.assigned");
+/// assert_eq!(workspace.orchestration_stats().await?.messages, 2);
+/// # Ok(()) }
+/// ```
 impl Workspace {
     /// Stores a message between agents, in order of arrival.
     pub async fn save_orchestration(&self, message: OrchestrationMessage) -> Result<()> {

@@ -118,6 +118,30 @@ impl CleanupPlan {
     }
 }
 
+/// What a store keeps: planned, then done.
+///
+/// ```
+/// # use std::time::Duration;
+/// # use nofx_core::workspace::{NewSession, RetentionPolicy, Workspace};
+/// # use nofx_core::{MemoryBackend, Store, entity::Agent};
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> nofx_core::Result<()> {
+/// # let workspace = Workspace::new(Store::new(std::sync::Arc::new(MemoryBackend::new())));
+/// # let ada = Agent::new("ada", "Ada", "tester");
+/// let kept = workspace.create_session(&ada, NewSession::default()).await?;
+/// let ended = workspace.create_session(&ada, NewSession::default()).await?;
+/// workspace.archive_session(&ended.id).await?;
+///
+/// // Shown to the person before anything happens. A session that is active is never touched.
+/// let policy = RetentionPolicy { max_sessions: Some(1), ..RetentionPolicy::default() };
+/// let plan = workspace.cleanup_plan(&policy).await?;
+/// assert_eq!(plan.delete.len(), 1);
+/// assert_eq!(plan.delete[0].session.id, ended.id);
+///
+/// let cleanup = workspace.cleanup(&plan).await?;
+/// assert_eq!((cleanup.deleted, cleanup.left.len()), (1, 0));
+/// assert_eq!(workspace.stats().await?.trash, 1);
+/// # Ok(()) }
+/// ```
 impl Workspace {
     /// Returns what [`cleanup`](Self::cleanup) would do under a policy. Changes nothing.
     pub async fn cleanup_plan(&self, policy: &RetentionPolicy) -> Result<CleanupPlan> {

@@ -82,6 +82,24 @@ struct Unsearched {
     start: u64,
 }
 
+/// Searching what was said.
+///
+/// ```
+/// # use futures_util::TryStreamExt;
+/// # use nofx_core::workspace::{NewSession, SearchQuery, Workspace};
+/// # use nofx_core::{MemoryBackend, Store, entity::{Agent, Role}};
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> nofx_core::Result<()> {
+/// # let workspace = Workspace::new(Store::new(std::sync::Arc::new(MemoryBackend::new())));
+/// # let session = workspace.create_session(&Agent::new("ada", "Ada", "tester"), NewSession::default()).await?;
+/// workspace.add_message(&session.id, workspace.message(Role::User, "Where is the Parser?")).await?;
+/// workspace.add_message(&session.id, workspace.message(Role::Assistant, "The parser is in src/parse.rs.")).await?;
+///
+/// let query = SearchQuery { words: vec!["parser".into()], role: Some(Role::Assistant), ..SearchQuery::default() };
+/// let hits: Vec<_> = workspace.search(query).await?.try_collect().await?;
+/// assert_eq!(hits.len(), 1);
+/// assert_eq!((hits[0].position, hits[0].snippet.as_str()), (1, "The parser is in src/parse.rs."));
+/// # Ok(()) }
+/// ```
 impl Workspace {
     /// Searches messages, newest session first, and oldest message first within each. Sessions last active within the
     /// same minute are in no particular order.
@@ -89,7 +107,7 @@ impl Workspace {
     /// There is no index: every message is read, in parallel in a multi-threaded runtime, and only as hits are
     /// requested. A message that several sessions were restored with is found once, in the newest of them. Anything
     /// unreadable is an error among the hits, one for each session or run of messages that is damaged together, and the
-    /// search continues.
+    /// search continues. When the stream is dropped, the few sessions that are being searched are finished.
     pub async fn search(
         &self,
         query: SearchQuery,

@@ -80,6 +80,35 @@ impl Found {
     }
 }
 
+/// Sessions: created, listed, paused and resumed, archived, moved to the trash and purged.
+///
+/// ```
+/// # use nofx_core::workspace::{NewSession, SessionFilter, SessionState, Workspace};
+/// # use nofx_core::{MemoryBackend, Store, entity::Agent};
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> nofx_core::Result<()> {
+/// # let workspace = Workspace::new(Store::new(std::sync::Arc::new(MemoryBackend::new())));
+/// let ada = Agent::new("ada", "Ada", "backend-specialist");
+/// let new = NewSession { name: Some("sorting".into()), ..NewSession::default() };
+/// let session = workspace.create_session(&ada, new).await?;
+///
+/// workspace.pause_session(&session.id).await?;
+/// let page = workspace.summaries(&SessionFilter::default(), None, 50).await?;
+/// assert_eq!((page.items[0].state, page.next), (SessionState::Paused, None));
+/// workspace.resume_session(&session.id).await?;
+///
+/// // A host that knows its sessions by a key of its own: created once, found from then on.
+/// let opened = workspace.open_session("thread-7", &ada, NewSession::default()).await?;
+/// assert!(opened.created);
+/// assert_eq!(workspace.session_by_key("thread-7").await?, Some(opened.session));
+///
+/// // Only what is in the trash can be purged, and until then it can be taken out again.
+/// workspace.delete_session(&session.id).await?;
+/// workspace.undelete_session(&session.id).await?;
+/// workspace.delete_session(&session.id).await?;
+/// workspace.purge_session(&session.id).await?;
+/// assert!(workspace.session(&session.id).await?.is_none());
+/// # Ok(()) }
+/// ```
 impl Workspace {
     /// Creates a session of an agent. It is active and expires after five hours unless `new` says otherwise.
     ///

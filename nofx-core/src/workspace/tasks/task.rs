@@ -95,6 +95,28 @@ struct Change<T> {
     tasks: Vec<(EventKind, Task)>,
 }
 
+/// The tasks of a session: at most one is being worked on.
+///
+/// ```
+/// # use nofx_core::workspace::{NewSession, NewTask, Workspace};
+/// # use nofx_core::{MemoryBackend, Store, entity::{Agent, TaskStatus}};
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> nofx_core::Result<()> {
+/// # let workspace = Workspace::new(Store::new(std::sync::Arc::new(MemoryBackend::new())));
+/// # let session = workspace.create_session(&Agent::new("ada", "Ada", "tester"), NewSession::default()).await?.id;
+/// let sort = workspace.start_task(&session, "sort the list").await?.task;
+///
+/// // Another task interrupts it.
+/// let urgent = NewTask { priority: Some("high".into()), ..NewTask::from("fix the build") };
+/// let started = workspace.start_task(&session, urgent).await?;
+/// assert_eq!(started.interrupted.unwrap().id, sort.id);
+/// workspace.complete_task(&session, started.task.id.as_ref().unwrap()).await?;
+///
+/// let tasks = workspace.tasks(&session).await?;
+/// assert!(tasks.current.is_none());
+/// let statuses: Vec<_> = tasks.ended.iter().map(|task| task.status.clone().unwrap()).collect();
+/// assert_eq!(statuses, [TaskStatus::Interrupted, TaskStatus::Completed]);
+/// # Ok(()) }
+/// ```
 impl Workspace {
     /// Returns the tasks of a session. Unreadable ones are reported beside the others.
     pub async fn tasks(&self, session: &SessionId) -> Result<Tasks> {
