@@ -5,6 +5,7 @@
 //! to [`main`].
 
 mod adapters;
+mod api;
 mod bench;
 mod ci;
 mod cross;
@@ -20,6 +21,7 @@ mod step;
 mod target;
 mod test;
 mod tidy;
+mod tree;
 mod windows;
 mod workspace;
 
@@ -39,6 +41,7 @@ type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error + Send + 
 #[command(name = "cargo xtask", bin_name = "cargo xtask")]
 enum Command {
     Adapters(adapters::Args),
+    Api(api::Args),
     Bench(bench::Args),
     Ci(ci::Args),
     Cross(cross::Args),
@@ -57,6 +60,7 @@ enum Command {
 fn main() -> ExitCode {
     let outcome = match Command::parse() {
         Command::Adapters(args) => adapters::run(&args),
+        Command::Api(args) => api::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Ci(args) => ci::run(&args),
         Command::Cross(args) => cross::run(&args),

@@ -5,7 +5,8 @@
 
 use std::path::Path;
 
-use super::{Finding, tree};
+use super::Finding;
+use crate::tree::relative;
 use crate::workspace::{Dependency, Package};
 
 /// The role of a crate in this workspace; a new `nofx-…` crate is a backend unless listed here.
@@ -84,7 +85,7 @@ fn forbidden(package: &Package, dependency: &Dependency) -> Finding {
         "{} must not depend on {}{kind}; see the map of crates in ARCHITECTURE.md",
         package.name, dependency.name
     );
-    Finding::of_file(&tree::relative(Path::new(&package.manifest_path)), message)
+    Finding::of_file(&relative(Path::new(&package.manifest_path)), message)
 }
 
 #[cfg(test)]

@@ -10,20 +10,19 @@ mod manifest;
 mod named;
 mod pages;
 mod sources;
-mod tree;
 mod typescript;
 mod words;
 
 use std::fmt;
 use std::process::ExitCode;
 
-use crate::Result;
 use crate::step::Outcome;
+use crate::tree::{Tree, relative};
 use crate::workspace::{Metadata, metadata};
-use tree::Tree;
+use crate::{Result, api};
 
 /// Check the rules of the tree: dependencies between crates, documented features, inherited lints, format pages,
-/// tests and verbs that pages name, codes of reports.
+/// tests and verbs that pages name, codes of reports, the listing of the public API.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {}
 
@@ -49,14 +48,14 @@ pub(crate) fn step() -> Result<Outcome> {
 
 /// One broken rule: where, and what to do about it.
 #[derive(Debug, PartialEq, Eq)]
-struct Finding {
+pub(crate) struct Finding {
     path: String,
     line: Option<usize>,
     message: String,
 }
 
 impl Finding {
-    fn of_file(path: &str, message: impl Into<String>) -> Finding {
+    pub(crate) fn of_file(path: &str, message: impl Into<String>) -> Finding {
         Finding { path: path.to_owned(), line: None, message: message.into() }
     }
 
@@ -77,12 +76,12 @@ impl fmt::Display for Finding {
 fn findings(metadata: &Metadata, tree: &Tree) -> Vec<Finding> {
     let mut findings = dependencies::check(&metadata.packages);
     for package in &metadata.packages {
-        let manifest = tree::relative(&package.manifest_path);
+        let manifest = relative(&package.manifest_path);
         let text = tree.text(&manifest);
         findings.extend(features::check(&manifest, text));
         findings.extend(lints::check(&manifest, text, tree.text("Cargo.toml")));
         if let Some(library) = package.library() {
-            let library = tree::relative(library);
+            let library = relative(library);
             findings.extend(sources::starts_with_docs(&library, tree.text(&library)));
         }
     }
@@ -98,5 +97,6 @@ fn findings(metadata: &Metadata, tree: &Tree) -> Vec<Finding> {
     findings.extend(named::check(tree));
     findings.extend(codes::check(tree));
     findings.extend(typescript::check(tree));
+    findings.extend(api::check(&metadata.packages, tree));
     findings
 }

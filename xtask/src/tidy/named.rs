@@ -1,7 +1,7 @@
 //! Pages that name tests as their proof name tests that exist.
 
 use super::Finding;
-use super::tree::Tree;
+use crate::tree::Tree;
 
 /// The pages, each of which names a test as `` `subject::the_claim` ``.
 const PAGES: [&str; 3] = ["docs/parity.md", "docs/bad-input.md", "docs/costs.md"];

@@ -2,7 +2,7 @@
 
 use super::Finding;
 use super::dependencies::Role;
-use super::tree::{Tree, relative};
+use crate::tree::{Tree, relative};
 use crate::workspace::Package;
 
 pub(super) fn check(packages: &[Package], tree: &Tree) -> Vec<Finding> {

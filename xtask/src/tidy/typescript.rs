@@ -1,7 +1,7 @@
 //! What a page says about TypeScript exists, and a test calls it; and the page covers every verb that Rust has.
 
 use super::Finding;
-use super::tree::Tree;
+use crate::tree::Tree;
 
 const PAGE: &str = "docs/parity.md";
 

@@ -1,7 +1,7 @@
 //! Words that do not belong in the tree: paths that exist on one machine only, and words that read translated.
 
 use super::Finding;
-use super::tree::Tree;
+use crate::tree::Tree;
 
 /// Beginnings of paths that mean something on one machine only.
 const PLACES: [&str; 3] = ["/work/", "/root/", "../shared"];

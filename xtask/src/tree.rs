@@ -9,13 +9,13 @@ use crate::workspace::root;
 
 /// Every such text file, by its path from the root with `/` between the parts.
 #[derive(Debug, Default)]
-pub(super) struct Tree {
+pub(crate) struct Tree {
     files: BTreeMap<String, String>,
 }
 
 impl Tree {
     /// Reads the files as they are in the working tree; those that are not text are left out.
-    pub(super) fn read() -> Result<Tree> {
+    pub(crate) fn read() -> Result<Tree> {
         let mut files = BTreeMap::new();
         for path in tracked()? {
             let place = root().join(&path);
@@ -30,24 +30,24 @@ impl Tree {
         Ok(Tree { files })
     }
 
-    pub(super) fn files(&self) -> impl Iterator<Item = (&str, &str)> {
+    pub(crate) fn files(&self) -> impl Iterator<Item = (&str, &str)> {
         self.files.iter().map(|(path, text)| (path.as_str(), text.as_str()))
     }
 
     /// Returns the text of a file, empty if it does not exist.
-    pub(super) fn text(&self, path: &str) -> &str {
+    pub(crate) fn text(&self, path: &str) -> &str {
         self.files.get(path).map_or("", String::as_str)
     }
 
     #[cfg(test)]
-    pub(super) fn of(files: &[(&str, &str)]) -> Tree {
+    pub(crate) fn of(files: &[(&str, &str)]) -> Tree {
         let owned = |(path, text): &(&str, &str)| ((*path).to_owned(), (*text).to_owned());
         Tree { files: files.iter().map(owned).collect() }
     }
 }
 
 /// Returns a path below the root in the form that [`Tree`] uses.
-pub(super) fn relative(path: &Path) -> String {
+pub(crate) fn relative(path: &Path) -> String {
     let inside = path.strip_prefix(root()).unwrap_or(path);
     let parts = inside.iter().map(|part| part.to_string_lossy());
     parts.collect::<Vec<_>>().join("/")
