@@ -201,10 +201,10 @@ test('disposing waits for what was begun, in any order, twice; later calls are h
 test('a store that never answers does not keep a service from being disposed of', async (t) => {
   const { service: one } = service(t);
   const { id } = await one.createAgentSession(ADA);
-  const { Handle } = require('../dist/addon.js') as { Handle: { prototype: { ask: () => Promise<string> } } };
-  const ask = Handle.prototype.ask;
-  t.after(() => (Handle.prototype.ask = ask));
-  Handle.prototype.ask = () => new Promise(() => undefined);
+  const calls = require('../dist/calls.js') as { called: () => Promise<string[]> };
+  const { called } = calls;
+  t.after(() => (calls.called = called));
+  calls.called = () => new Promise(() => undefined);
   void one.addMessage(id, { type: 'user', content: 'x' });
   const started = performance.now();
   await one.dispose();
@@ -264,14 +264,18 @@ test('what is saved is what it was when it was saved', async (t) => {
 test('a folder that was removed while the store was open does not stop the services', async (t) => {
   const { service: one, root } = service(t);
   await one.createAgentSession(ADA);
-  const { Handle } = require('../dist/addon.js') as { Handle: { prototype: { ask: (verb: string, request: string) => Promise<string> } } };
+  type Ask = (answers: unknown, call: number, verb: string, request: string) => void;
+  const { Handle } = require('../dist/addon.js') as { Handle: { prototype: { ask: Ask } } };
   const ask = Handle.prototype.ask;
   let before: unknown;
   const gone = { code: 'gone', message: 'the store is gone', nextStep: 'put the store back' };
   // As every backend reports it for a store that was open.
-  Handle.prototype.ask = function (verb, request) {
+  Handle.prototype.ask = function (answers, call, verb, request) {
     before ??= this;
-    return this === before ? Promise.reject(new Error(JSON.stringify(gone))) : ask.call(this, verb, request);
+    if (this === before) {
+      throw new Error(JSON.stringify(gone));
+    }
+    ask.call(this, answers, call, verb, request);
   };
   t.after(() => (Handle.prototype.ask = ask));
   rmSync(join(root, '.nofx'), { recursive: true });

@@ -8,8 +8,15 @@ import { ADA, api, folder, messages, open, store } from './place';
 
 /** The addon itself, below the TypeScript. */
 interface Native {
-  ask(verb: string, request: string): Promise<string>;
+  ask(answers: unknown, call: number, verb: string, request: string): void;
 }
+
+/** What is between the two. */
+interface Calls {
+  called(ask: (answers: unknown, call: number) => void): Promise<string[]>;
+}
+
+const calls = require('../dist/calls.js') as Calls;
 
 test('closing waits for what was begun, and then everything is closed', async (t) => {
   const { workspace, location } = await store(t);
@@ -31,13 +38,13 @@ test('of a hundred thousand calls at once only a few are inside the addon', (t) 
   // In a separate process: the test runner tracks every promise.
   const source = `
     const { open } = require(${JSON.stringify(join(__dirname, '../dist/index.js'))});
-    const { Handle } = require(${JSON.stringify(join(__dirname, '../dist/addon.js'))});
-    const ask = Handle.prototype.ask;
+    const calls = require(${JSON.stringify(join(__dirname, '../dist/calls.js'))});
+    const called = calls.called;
     let [inside, most, answers] = [0, 0, 0];
-    Handle.prototype.ask = function (verb, request) {
+    calls.called = (ask) => {
       inside += 1;
       most = Math.max(most, inside);
-      return ask.call(this, verb, request).finally(() => (inside -= 1));
+      return called(ask).finally(() => (inside -= 1));
     };
     open('memory:').then(async (workspace) => {
       await Promise.all(Array.from({ length: 1000 }, () => workspace.cursor()));
@@ -55,11 +62,10 @@ test('of a hundred thousand calls at once only a few are inside the addon', (t) 
 
 test('a call that never ends does not keep a window from closing', async (t) => {
   const { workspace } = await store(t);
-  const { Handle } = require('../dist/addon.js') as { Handle: { prototype: Native } };
-  const ask = Handle.prototype.ask;
-  Handle.prototype.ask = () => new Promise(() => undefined);
+  const { called } = calls;
+  calls.called = () => new Promise(() => undefined);
   void workspace.agents().all();
-  Handle.prototype.ask = ask;
+  calls.called = called;
   const started = performance.now();
   await workspace.close();
   assert.ok(performance.now() - started < 3000);
@@ -68,7 +74,8 @@ test('a call that never ends does not keep a window from closing', async (t) => 
 test('a panic becomes an error and the store goes on', async (t) => {
   const addon = require('../dist/addon.js') as { open(location: string, options: string): Promise<Native> };
   const handle = await addon.open('memory:', '{}');
-  const rejection: unknown = await handle.ask('panic', '{}').catch((error: unknown) => error);
+  const ask = (verb: string, request: string) => calls.called((answers, call) => handle.ask(answers, call, verb, request));
+  const rejection: unknown = await ask('panic', '{}').catch((error: unknown) => error);
   const error = (require('../dist/errors.js') as { errorOf(rejection: unknown): unknown }).errorOf(rejection);
   if (error instanceof api.InvalidError) {
     t.skip('a build for people has no verb that panics');
@@ -79,7 +86,21 @@ test('a panic becomes an error and the store goes on', async (t) => {
   assert.equal(error.message, 'a bug in this program: asked to');
   assert.equal(error.nextStep, 'report it; reload the window');
   assert.equal(error.transient, false);
-  assert.equal(await handle.ask('agent', '{"agent":"none"}'), 'null');
+  assert.deepEqual(await ask('agent', '{"agent":"none"}'), ['null']);
+});
+
+test('Node runs until the last call is answered, and no longer', () => {
+  // The last call is not awaited, and the store stays open.
+  const source = `
+    const { open } = require(${JSON.stringify(join(__dirname, '../dist/index.js'))});
+    open('memory:').then(async (workspace) => {
+      await workspace.cursor();
+      await new Promise((resolve) => setTimeout(resolve, 20));
+      workspace.cursor().then(() => console.log('answered'));
+      workspace.session('none').then(() => console.log('and this one'));
+    });`;
+  const told = execFileSync(process.execPath, ['-e', source], { encoding: 'utf8', timeout: 20_000 });
+  assert.deepEqual(told.trim().split('\n').sort(), ['and this one', 'answered']);
 });
 
 test('a thread that is stopped leaves the store to the others', async (t) => {

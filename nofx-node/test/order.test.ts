@@ -4,7 +4,7 @@ import { ADA, api, messages, open, store } from './place';
 
 /** The addon itself, below the TypeScript. */
 interface Native {
-  ask(verb: string, request: string): Promise<string>;
+  ask(answers: unknown, call: number, verb: string, request: string): void;
 }
 
 /** Counts the calls to the addon by verb, until the test is over. */
@@ -12,9 +12,9 @@ function counted(test: TestContext): Map<string, number> {
   const { Handle } = require('../dist/addon.js') as { Handle: { prototype: Native } };
   const ask = Handle.prototype.ask;
   const calls = new Map<string, number>();
-  Handle.prototype.ask = function (verb, request) {
+  Handle.prototype.ask = function (answers, call, verb, request) {
     calls.set(verb, (calls.get(verb) ?? 0) + 1);
-    return ask.call(this, verb, request);
+    ask.call(this, answers, call, verb, request);
   };
   test.after(() => (Handle.prototype.ask = ask));
   return calls;

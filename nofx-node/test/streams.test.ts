@@ -6,7 +6,7 @@ import { ADA, api, open, store } from './place';
 
 /** The addon itself, below the TypeScript. */
 interface Native {
-  ask(verb: string, request: string): Promise<string>;
+  ask(answers: unknown, call: number, verb: string, request: string): void;
 }
 
 /** Counts how often the addon is asked this from now on. */
@@ -14,9 +14,9 @@ function counted(verb: string): { asked: number; restore: () => void } {
   const { Handle } = require(join(__dirname, '../dist/addon.js')) as { Handle: { prototype: Native } };
   const ask = Handle.prototype.ask;
   const count = { asked: 0, restore: () => void (Handle.prototype.ask = ask) };
-  Handle.prototype.ask = function (asked, request) {
+  Handle.prototype.ask = function (answers, call, asked, request) {
     count.asked += asked === verb ? 1 : 0;
-    return ask.call(this, asked, request);
+    ask.call(this, answers, call, asked, request);
   };
   return count;
 }
