@@ -61,13 +61,17 @@ pub enum Error {
 /// What failed, and the underlying error.
 #[derive(Clone, Debug)]
 pub struct Failure {
-    /// What it concerns and what was being done, for example `agent/7f3a` or ``flushing `store.redb` ``.
+    /// What it concerns and what was being done, for example `agent/7f3a` or ``flushing `store.redb` ``. If there is
+    /// better advice than [`Error::next_step`], it follows a semicolon and a space.
     pub what: String,
     /// The underlying error, if there is one.
     pub source: Option<Source>,
     /// The positions that it concerns, where known: positions of a log, or places of a history.
     pub positions: Option<Range<u64>>,
 }
+
+/// How the error of a location without a store begins.
+const NO_STORE: &str = "no NofX store at ";
 
 /// The process that holds a lock.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -121,6 +125,16 @@ constructors! {
 }
 
 impl Error {
+    /// Makes the [`Error::Invalid`] for a location where there is no store and none may be created.
+    pub fn no_store(location: impl fmt::Display) -> Self {
+        Self::invalid(format!("{NO_STORE}`{location}`"))
+    }
+
+    /// Returns whether it is an error that [`no_store`](Self::no_store) made.
+    pub fn is_no_store(&self) -> bool {
+        matches!(self, Self::Invalid(failure) if failure.what.starts_with(NO_STORE))
+    }
+
     /// Returns the stable name of this kind of error, as scripts and TypeScript see it.
     pub fn code(&self) -> &'static str {
         match self {
@@ -142,12 +156,12 @@ impl Error {
     /// Returns what the caller can do about it, as a short imperative.
     pub fn next_step(&self) -> &'static str {
         match self {
-            Self::Conflict(_) => "read again and decide again",
+            Self::Conflict(_) => "read the current state, then try again",
             Self::Unavailable(_) => "try again later; nothing was written",
             Self::Unknown(_) => "check whether it happened, or commit the same batch again",
-            Self::Corrupt(_) => "restore a backup, or keep the file for repair; the rest stays readable",
+            Self::Corrupt(_) => "check the store, and repair it or restore a backup; the rest stays readable",
             Self::Invalid(_) => "correct the request",
-            Self::NotFound(_) => "look for it in the list; nothing was written",
+            Self::NotFound(_) => "check the id against what the store lists; nothing was written",
             Self::TooNew(_) => "use a newer version of this program",
             Self::Full(_) => "free some space, then try again; nothing was written",
             Self::Locked { .. } => "try again, or close the process that holds it",

@@ -32,7 +32,7 @@ impl Kind {
         let name = name.into();
         if !is_kind(name.as_bytes()) {
             return Err(Error::invalid(format!(
-                "`{}` is not a kind: 1 to {MAX_KIND_BYTES} lower-case letters, digits and hyphens",
+                "`{}` is not a valid kind; give 1 to {MAX_KIND_BYTES} lower-case letters, digits and hyphens",
                 name.escape_debug()
             )));
         }

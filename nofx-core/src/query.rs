@@ -107,10 +107,10 @@ impl<K: Key> KeyQuery<K> {
     /// Judges the query. `Invalid` says what is wrong.
     pub fn validate(&self) -> Result<()> {
         if self.limit == 0 {
-            return Err(Error::invalid("the limit of a page is zero"));
+            return Err(Error::invalid("the limit of a page is zero; it must be at least 1"));
         }
         if self.kind.is_none() && !self.prefix.is_empty() {
-            return Err(Error::invalid("a prefix needs a kind"));
+            return Err(Error::invalid("a query with a prefix also needs a kind"));
         }
         Ok(())
     }
@@ -179,7 +179,7 @@ impl LogQuery {
     /// Judges the query. `Invalid` says what is wrong.
     pub fn validate(&self) -> Result<()> {
         if self.limit == 0 {
-            return Err(Error::invalid("the limit of a page is zero"));
+            return Err(Error::invalid("the limit of a page is zero; it must be at least 1"));
         }
         Ok(())
     }

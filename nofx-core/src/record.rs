@@ -126,6 +126,16 @@ pub struct BackendInfo {
     pub read_only: Option<String>,
 }
 
+/// Phrases that backends use in [`BackendInfo::read_only`] and in errors, by which a program chooses its advice.
+impl BackendInfo {
+    /// The file system has no file locks.
+    pub const NO_LOCKS: &str = "locks do not work";
+    /// A newer version wrote the store.
+    pub const NEWER_VERSION: &str = "newer version";
+    /// Something is damaged that this command repairs.
+    pub const REPAIR: &str = "nofx doctor --repair";
+}
+
 /// Who may have a store open concurrently, each reading and writing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Sharing {

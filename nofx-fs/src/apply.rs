@@ -164,7 +164,7 @@ impl Writing {
         let deadline = Deadline::after(self.options.lock_wait);
         while self.is_overfull() && !self.apply()? {
             if deadline.has_passed() {
-                let what = format!("another process brings the files of `{}` up to date", self.root.display());
+                let what = format!("another process is bringing the files of `{}` up to date", self.root.display());
                 return Err(Error::unavailable(what));
             }
             thread::sleep(PAUSE);

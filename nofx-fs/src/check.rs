@@ -5,13 +5,14 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::PoisonError;
 
-use nofx_core::{Direction, Error, LogKey, LogQuery, LogState, RecordKey, Result};
+use nofx_core::{BackendInfo, Direction, Error, LogKey, LogQuery, LogState, RecordKey, Result};
 use nofx_journal::doors;
 use nofx_journal::fault::{During, is_of_the_file};
 use nofx_journal::feed;
 use nofx_journal::files::UNFINISHED;
 use nofx_journal::segment::{self, Segment};
 
+use crate::read::POSITION;
 use crate::reading::{Reading, TRIES, TRY_PAUSE};
 use crate::store::Shared;
 use crate::stray::Stray;
@@ -61,7 +62,7 @@ impl Reading {
             find(Path::new(layout::CONFIG), "it is missing or damaged".to_owned(), Severity::Damage);
         }
         for path in doors::no_doors(&*self.files, &layout::AT) {
-            find(&path, "it is no file".to_owned(), Severity::Damage);
+            find(&path, "it is not a file".to_owned(), Severity::Damage);
         }
         for (path, what) in self.strange_segments()? {
             find(&path, what.to_owned(), Severity::Note);
@@ -80,12 +81,16 @@ impl Reading {
             feed::damages(&*reading.files, known)
         };
         for damage in self.settled(damages, Vec::is_empty)? {
-            let what = format!("what stands from byte {} on is no commit", damage.at);
+            let what = format!("the bytes from {} on are not a commit", damage.at);
             find(&damage.path, what, Severity::Damage);
         }
         let damaged = Path::new(layout::DAMAGED);
         for entry in self.files.list(damaged).during("listing", damaged)? {
-            find(&damaged.join(entry.name), "it was put aside because it could not be read".to_owned(), Severity::Note);
+            find(
+                &damaged.join(entry.name),
+                "it was moved aside because it could not be read".to_owned(),
+                Severity::Note,
+            );
         }
         for (path, error) in kept_back {
             find(&path, format!("its file cannot be brought up to date: {error}"), Severity::Damage);
@@ -113,14 +118,19 @@ impl Reading {
                 continue;
             }
             if path.to_string_lossy().ends_with(UNFINISHED) {
-                find(&path, "it is not whole: its writer ended, or is at it".to_owned(), Severity::Note);
+                find(
+                    &path,
+                    "it is incomplete: its writer was interrupted or is still writing".to_owned(),
+                    Severity::Note,
+                );
             } else if layout::named(&path).is_none() {
-                find(&path, "nothing in a store has this name".to_owned(), Severity::Note);
+                find(&path, "no file of a store has this name".to_owned(), Severity::Note);
             } else if let Some(stray) = Stray::read(&*self.files, &self.state(), &path)? {
-                let what = format!("it is whole and not listed; `nofx doctor --repair` lists {} again", stray.told());
+                let what =
+                    format!("it is intact but not listed; `{}` lists {} again", BackendInfo::REPAIR, stray.told());
                 find(&path, what, Severity::Damage);
             } else {
-                find(&path, "nothing in this store should have this file".to_owned(), Severity::Note);
+                find(&path, "this store has nothing that would be in this file".to_owned(), Severity::Note);
             }
         }
         Ok(findings)
@@ -180,7 +190,7 @@ impl Reading {
         });
         match missing.count() {
             0 => {}
-            count => problems.push(format!("{count} records are missing in it")),
+            count => problems.push(format!("it lacks {count} records")),
         }
         Ok(problems)
     }
@@ -193,7 +203,7 @@ impl Reading {
             Some(segment) if segment.header.store == self.store => None,
             Some(_) => Some((path, "it belongs to another store")),
             // A segment that was never begun is empty.
-            None => (!segment::is_blank(files, &path)).then_some((path, "its beginning cannot be read")),
+            None => (!segment::is_blank(files, &path)).then_some((path, "its header cannot be read")),
         };
         Ok(segment::segment_files(files, &layout::AT)?.into_iter().filter_map(strange).collect())
     }
@@ -241,7 +251,7 @@ impl Reading {
                     position = page.items.last().map_or(length, |last| last.position + 1);
                 }
                 // The error is about the whole file, whatever is read.
-                Err(Error::Corrupt(failure)) if !failure.what.contains(": position ") => {
+                Err(Error::Corrupt(failure)) if !failure.what.contains(POSITION) => {
                     return Ok(vec![failure.what]);
                 }
                 Err(Error::Corrupt(failure)) => {

@@ -303,7 +303,7 @@ impl Writing {
         if !self.tell_durable(doors, &after) {
             // Other processes rely on the last report, and may overwrite the group.
             self.state_mut().is_unproven = true;
-            return Err(Error::unknown(format!("telling other processes in `{}`", layout::TIP)));
+            return Err(Error::unknown(format!("updating `{}`", layout::TIP)));
         }
         Ok(())
     }
@@ -343,7 +343,7 @@ impl Writing {
 }
 
 fn segment(state: &State) -> Result<&Segment> {
-    state.segment.as_ref().ok_or_else(|| Error::corrupt(format!("`{}`: there is no segment", layout::JOURNAL)))
+    state.segment.as_ref().ok_or_else(|| Error::corrupt(format!("`{}`: it has no segment", layout::JOURNAL)))
 }
 
 /// Splits a group so that each part fits into a frame.

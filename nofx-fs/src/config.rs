@@ -68,7 +68,7 @@ fn store_of_journal(layer: &dyn Files) -> Result<Option<(StoreId, bool)>> {
     let Some(store) = segments.first().map(|segment| segment.header.store) else { return Ok(None) };
     match segments.iter().all(|segment| segment.header.store == store) {
         true => Ok(Some((store, segments.iter().any(Segment::is_used)))),
-        false => Err(Error::corrupt(format!("`{}`: it is of several stores", layout::JOURNAL))),
+        false => Err(Error::corrupt(format!("`{}`: its segments belong to several stores", layout::JOURNAL))),
     }
 }
 
@@ -91,7 +91,7 @@ pub(crate) fn read(layer: &dyn Files, root: &Path) -> Result<Option<Config>> {
     }
     if format.as_ref().and_then(json::Text::as_str) != Some(FORMAT) {
         return Err(Error::invalid(format!(
-            "`{}` is not a store: its `{}` is another's",
+            "`{}` is not a NofX store: its `{}` belongs to another program",
             root.display(),
             path.display()
         )));
@@ -116,8 +116,8 @@ pub(crate) fn repair(layer: &dyn Layer, root: &Path) -> Result<Option<Repair>> {
     let aside = aside::put_if_there(layer, path)?;
     write(layer, store)?;
     let what = match aside {
-        Some(_) => "it was damaged, and is written again from what the journal says",
-        None => "it was missing, and is written again from what the journal says",
+        Some(_) => "it was damaged and was rewritten from the journal",
+        None => "it was missing and was rewritten from the journal",
     };
     Ok(Some(repair::done(path, what, aside)))
 }
@@ -129,7 +129,7 @@ fn refuse_foreign(layer: &dyn Files, root: &Path) -> Result<()> {
     let is_ours = |name: &str| ours.contains(&name.strip_suffix(UNFINISHED).unwrap_or(name));
     match found.iter().find(|entry| !is_ours(&entry.name)) {
         Some(foreign) => Err(Error::invalid(format!(
-            "`{}` is not a store, and not empty: it holds `{}`",
+            "`{}` is neither empty nor a NofX store: it holds `{}`",
             root.display(),
             foreign.name.escape_debug()
         ))),

@@ -57,9 +57,9 @@ pub(crate) fn read(text: &str) -> Result<Said, String> {
         found.take(name, value);
     }
     if members.end().and_then(|end| text.get(end..)).is_none_or(|rest| !rest.trim().is_empty()) {
-        return Err("something follows the object".to_owned());
+        return Err("unexpected text after the object".to_owned());
     }
-    found.said().ok_or_else(|| "the checksum does not fit, or a member is missing".to_owned())
+    found.said().ok_or_else(|| "the checksum does not match, or a member is missing".to_owned())
 }
 
 /// The members of the object found so far.

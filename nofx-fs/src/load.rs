@@ -58,8 +58,8 @@ pub(crate) fn replay(
     let mut segments = segments.into_iter().peekable();
     let Some(first) = segments.peek() else {
         let what = match Segment::of_any_store(files, &layout::AT)?.is_empty() {
-            true => "there is no segment".to_owned(),
-            false => format!("it is of another store than `{}` says", layout::CONFIG),
+            true => "it has no segment".to_owned(),
+            false => format!("it belongs to another store than `{}` says", layout::CONFIG),
         };
         state.damage = Some(format!("`{}`: {what}", layout::JOURNAL));
         return Ok(true);

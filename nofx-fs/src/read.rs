@@ -268,7 +268,7 @@ impl Reading {
                 Err(Misfit::Differs(_)) => before = Some((frame, base)),
             }
         }
-        Err(Error::unavailable(format!("reading `{}` while others write", self.root.display())))
+        Err(Error::unavailable(format!("reading `{}`: other processes kept changing it", self.root.display())))
     }
 
     fn record(&self, key: &RecordKey, slot: RecordSlot) -> Result<Record, Misfit> {
@@ -290,7 +290,7 @@ impl Reading {
                 true => Ok(Record { key: found, version, body }),
                 false => Err(differs(&format!("it has version {version} where {} is expected", slot.version))),
             },
-            Ok(_) => Err(differs("it is that of something else")),
+            Ok(_) => Err(differs("it belongs to something else")),
             Err(what) => Err(differs(&what)),
         }
     }
@@ -338,9 +338,12 @@ impl Reading {
     }
 
     fn misfit(&self, log: &LogKey, path: &Path, position: u64) -> Misfit {
-        Misfit::Differs(format!("{log}, `{}`: position {position}", self.root.join(path).display()))
+        Misfit::Differs(format!("{log}, `{}`{POSITION}{position}", self.root.join(path).display()))
     }
 }
+
+/// What follows the name of a log in an error about a single entry; one about the whole file has something else there.
+pub(crate) const POSITION: &str = ": position ";
 
 impl LogSlot {
     fn clone_head(&self) -> Self {

@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
-use nofx_core::{Error, Result, StoreId};
+use nofx_core::{BackendInfo, Error, Result, StoreId};
 use nofx_journal::doors;
 use nofx_journal::fault::{During, forbids_writing};
 use nofx_journal::feed::Feed;
@@ -107,7 +107,7 @@ impl Reading {
             Ok(Some(_)) => Err(Error::replaced(format!("another store is at `{}` now", self.root.display()))),
             // That was so when the store was opened, and the journal identified it.
             Ok(None) | Err(Error::Corrupt(_) | Error::Invalid(_)) if self.is_unnamed => Ok(()),
-            Ok(None) => Err(Error::gone(format!("there is no store at `{}` any more", self.root.display()))),
+            Ok(None) => Err(Error::gone(format!("`{}` no longer holds a store", self.root.display()))),
             Err(error) => Err(error),
         }
     }
@@ -198,7 +198,7 @@ impl Reading {
                 return Ok(());
             }
         }
-        Err(Error::unavailable(format!("reading `{}` while others write", self.root.display())))
+        Err(Error::unavailable(format!("reading `{}`: other processes kept changing it", self.root.display())))
     }
 
     /// Follows the journal up to its reported end. `false` if everything had to be read again instead.
@@ -334,7 +334,7 @@ impl Reading {
             }
             std::thread::sleep(TRY_PAUSE);
         }
-        Err(Error::unavailable(format!("reading `{}` while others write", self.root.display())))
+        Err(Error::unavailable(format!("reading `{}`: other processes kept changing it", self.root.display())))
     }
 
     /// Reads everything from the files themselves, because the catalog is missing, stale or damaged.
@@ -344,7 +344,7 @@ impl Reading {
                 return Ok(state);
             }
         }
-        Err(Error::unavailable(format!("reading `{}` while its files change", self.root.display())))
+        Err(Error::unavailable(format!("reading `{}`: its files kept changing", self.root.display())))
     }
 
     /// Replaces the state by what was read, unless other threads of this process know more by now.
@@ -408,9 +408,9 @@ impl Reading {
 
     /// Returns the error for two processes that wrote at once, which a lock should have prevented.
     pub(crate) fn lies(&self) -> Error {
+        let (root, no_locks) = (self.root.display(), BackendInfo::NO_LOCKS);
         Error::unavailable(format!(
-            "two processes wrote to `{}` at once: locks do not work there, as in many network and synced folders",
-            self.root.display()
+            "two processes wrote to `{root}` at once: {no_locks} there, as in many network and synced folders"
         ))
     }
 }
@@ -419,7 +419,8 @@ impl ReadOnly {
     /// Returns why a store can only be read, as far as that can be determined without writing.
     fn find(files: &dyn Files, root: &Path, config: &Config, no_tip: Option<&io::Error>) -> Result<Option<Self>> {
         if let Some(version) = config.too_new {
-            let what = format!("`{}` has format {version} of a newer version of this program", root.display());
+            let (root, newer) = (root.display(), BackendInfo::NEWER_VERSION);
+            let what = format!("`{root}` has format {version} of a {newer} of this program");
             return Ok(Some(Self { reason: what.clone(), error: Error::too_new(what) }));
         }
         if let Some(what) = &config.damage {
@@ -431,14 +432,14 @@ impl ReadOnly {
         let mut no_files = doors::no_locks(files, &layout::AT);
         no_files.extend(no_tip.filter(|error| error.kind() == io::ErrorKind::InvalidData).map(|_| layout::TIP.into()));
         if let Some(path) = no_files.first() {
-            return Ok(Some(Self::damaged(&format!("`{}` is no file", path.display()))));
+            return Ok(Some(Self::damaged(&format!("`{}` is not a file", path.display()))));
         }
         if no_tip.is_some() && files.open(Path::new(layout::JOURNAL)).is_ok() {
-            return Ok(Some(Self::damaged(&format!("`{}` is no folder", layout::JOURNAL))));
+            return Ok(Some(Self::damaged(&format!("`{}` is not a folder", layout::JOURNAL))));
         }
         let doors = [layout::LOCK, layout::APPLY_LOCK, layout::TIP];
         let closed = doors.into_iter().find(|path| files.may_edit(Path::new(path)).is_err_and(|e| forbids_writing(&e)));
-        let reason = |path: &str| format!("this process may not write here: opening `{path}`");
+        let reason = |path: &str| format!("this process has no permission to write: opening `{path}`");
         Ok(closed.map(|path| Self::because(root, reason(path))))
     }
 
@@ -448,7 +449,7 @@ impl ReadOnly {
     }
 
     fn damaged(what: &str) -> Self {
-        let reason = format!("{what}, which `nofx doctor --repair` repairs");
+        let reason = format!("{what}, which `{}` repairs", BackendInfo::REPAIR);
         Self { error: Error::corrupt(reason.clone()), reason }
     }
 }

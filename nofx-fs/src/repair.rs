@@ -43,13 +43,17 @@ pub(crate) fn free_doors(layer: &dyn Layer) -> Result<Vec<Repair>> {
     let mut repairs = Vec::new();
     let journal = Path::new(layout::JOURNAL);
     if layer.open(journal).is_ok() {
-        let what = "it is no folder; the journal is begun again";
+        let what = "it was not a folder; the journal was started again";
         repairs.push(done(journal, what, Some(aside::put(layer, journal)?)));
     }
     for path in doors::no_doors(layer, &layout::AT) {
-        repairs.push(done(&path, "it is no file; it is made again", Some(aside::put(layer, &path)?)));
+        repairs.push(done(&path, "it was not a file; it was created again", Some(aside::put(layer, &path)?)));
     }
     Ok(repairs)
+}
+
+fn groups_of(count: u64) -> String {
+    if count == 1 { "one group of commits".to_owned() } else { format!("{count} groups of commits") }
 }
 
 impl Writing {
@@ -105,7 +109,7 @@ impl Writing {
         let mut repairs = Vec::new();
         for path in paths {
             let Some(stray) = Stray::read(&*self.layer, &self.state(), &path)? else { continue };
-            let what = format!("it was whole and not listed; {} is listed again", stray.told());
+            let what = format!("it was intact but not listed; {} is listed again", stray.told());
             // In one group, so that the file is never listed in part.
             let outcomes = self.commit(stray.batches(|| self.options.sources.batch_id()))?;
             if outcomes.iter().all(|outcome| matches!(outcome, Outcome::Committed(_))) {
@@ -124,18 +128,18 @@ impl Writing {
         if let Some(what) = self.catalog_problem()? {
             still.applied.renew();
             if !is_known {
-                again.push((layout::CATALOG.into(), format!("{what}; it is made again")));
+                again.push((layout::CATALOG.into(), format!("{what}; it was rebuilt")));
             }
         }
         let problems = self.index_problems()?;
         if !problems.is_empty() {
-            let what = format!("{}; it is written again from the catalog", problems.join(", "));
+            let what = format!("{}; it was rewritten from the catalog", problems.join(", "));
             again.push((layout::INDEX.into(), what));
             still.applied.renew();
         }
         let known = self.state().base_commits;
         for damage in feed::damages(&*self.layer, known)? {
-            let what = format!("commits from byte {} on cannot be read and are not remembered any more", damage.at);
+            let what = format!("commits from byte {} on cannot be read and are no longer remembered", damage.at);
             let aside = Some(damage.repair(&*self.layer)?);
             repairs.push(done(&damage.path, what, aside));
         }
@@ -181,7 +185,7 @@ impl Writing {
             let path = if is_sealed { layout::sealed_log(log) } else { layout::open_log(log) };
             let bytes = match layer.read(&path) {
                 Err(error) if error.kind() == std::io::ErrorKind::InvalidData => {
-                    let what = format!("it is no file, and the entries of {log} are not there");
+                    let what = format!("it is not a file, so the entries of {log} are missing");
                     repairs.push(done(&path, what, Some(aside::put(layer, &path)?)));
                     continue;
                 }
@@ -204,7 +208,7 @@ impl Writing {
                 layer.replace(&path, &whole).during("writing", &path)?;
                 let folder = path.parent().unwrap_or(Path::new(""));
                 layer.sync_dir(folder).during("flushing", folder)?;
-                let what = format!("its table was damaged and is made again; all {length} entries of {log} are there");
+                let what = format!("its table was damaged and was rebuilt; all {length} entries of {log} are there");
                 repairs.push(done(&path, what, Some(kept)));
             }
         }
@@ -232,7 +236,7 @@ impl Writing {
             let _held = self.hold_waiting(Doors::lock)?;
             let move_aside = |(path, what): (PathBuf, &str)| {
                 let kept = aside::put(&*self.layer, &path)?;
-                Ok(done(&path, format!("{what}; the journal does without it"), Some(kept)))
+                Ok(done(&path, format!("{what}; the journal does not need it"), Some(kept)))
             };
             return self.strange_segments()?.into_iter().map(move_aside).collect();
         }
@@ -301,7 +305,7 @@ impl Writing {
         let told = tip.map_or(0, |tip| tip.durable.frame);
         lost += newest.max(told).saturating_sub(last);
         if lost > 0 && !gives_up {
-            let what = format!("{damage}; the journal can only go on without {lost} groups");
+            let what = format!("{damage}; repairing it gives up {}", groups_of(lost));
             losses.push(Loss { thing: layout::JOURNAL.to_owned(), what });
             return Ok(Vec::new());
         }
@@ -335,13 +339,15 @@ impl Writing {
         for path in broken.chain(headless) {
             let kept = aside::put(layer, &path)?;
             let what = match lost {
-                0 => format!("{damage}; the journal goes on in `{}`", next.path.display()),
-                _ => format!("{damage}; the journal goes on in `{}`, without {lost} groups", next.path.display()),
+                0 => format!("{damage}; the journal continues in `{}`", next.path.display()),
+                _ => {
+                    format!("{damage}; the journal continues in `{}`, without {}", next.path.display(), groups_of(lost))
+                }
             };
             repairs.push(done(&path, what, Some(kept)));
         }
         if repairs.is_empty() {
-            let what = format!("{damage}; the journal is begun again");
+            let what = format!("{damage}; the journal was started again");
             repairs.push(done(&next.path, what, None));
         }
         let folder = Path::new(layout::JOURNAL);

@@ -149,7 +149,7 @@ impl State {
     /// Returns why it is unknown where a log ends, likewise.
     pub(crate) fn doubts_log(&self, log: &LogKey) -> Option<&str> {
         if self.logs.get(log).is_some_and(|slot| slot.is_unknown) {
-            return Some("nothing says how many entries it has: its sealed file is damaged");
+            return Some("the number of its entries is unknown: its sealed file is damaged");
         }
         // A later seal does not tell how long the log is.
         let touched = match self.logs.get(log) {

@@ -12,7 +12,7 @@ use crate::lines::{self, Lines};
 use crate::state::LogSlot;
 
 /// The error text for a log whose file belongs to another.
-pub(crate) const TOLD: &str = "it is whole, and that of another log or an older one of this log";
+pub(crate) const TOLD: &str = "it is intact, but it belongs to another log or is an older file of this log";
 
 /// How much of the end of a file is read first.
 const TAIL_BYTES: u64 = 4096;

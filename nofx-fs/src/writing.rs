@@ -111,13 +111,13 @@ impl Writing {
             }
             doors = self.open_doors()?;
         }
-        Err(Error::unavailable(format!("locking `{}` while its lock files go", self.root.display())))
+        Err(Error::unavailable(format!("locking `{}`: its lock files were replaced each time", self.root.display())))
     }
 
     /// Takes a lock on the file that other processes find too, and waits for it.
     pub(crate) fn hold_waiting(&self, which: fn(&Doors) -> &Lock) -> Result<(Arc<Doors>, Held)> {
         let held = self.hold(which, |lock| lock.acquire(self.options.lock_wait).map(Some))?;
-        held.ok_or_else(|| Error::unavailable("locking"))
+        held.ok_or_else(|| Error::unavailable(format!("locking `{}`", self.root.display())))
     }
 
     /// Waits for the turn to commit within this process.
@@ -191,7 +191,7 @@ impl Writing {
                 Err(TryLockError::Poisoned(poisoned)) => break poisoned.into_inner(),
                 Err(TryLockError::WouldBlock) if deadline.has_passed() => {
                     return Err(Error::unavailable(format!(
-                        "reading `{}` while its files change",
+                        "reading `{}`: its files kept changing",
                         self.root.display()
                     )));
                 }

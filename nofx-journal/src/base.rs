@@ -128,7 +128,7 @@ impl Run {
     pub fn beyond(&self, mark: &Mark) -> Result<impl Iterator<Item = &(Mark, Vec<Commit>)>> {
         if self.after.frame > mark.frame {
             let (from, to) = (mark.frame + 1, self.after.frame);
-            return Err(Error::corrupt(format!("the base lacks frames {from} to {to} of the journal")));
+            return Err(Error::corrupt(format!("the store: the base lacks frames {from} to {to} of the journal")));
         }
         let frame = mark.frame;
         Ok(self.groups.iter().filter(move |(mark, _)| mark.frame > frame))

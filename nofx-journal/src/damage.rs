@@ -194,7 +194,7 @@ impl Around<'_> {
         }
         if self.reached < self.mark.frame {
             let (end, held) = (self.reached, self.mark.frame);
-            self.note(|folder| format!("`{folder}`: it ends at frame {end}, and the base holds {held}"));
+            self.note(|folder| format!("`{folder}`: it ends at frame {end}, but the base holds frame {held}"));
         }
         Ok(())
     }
@@ -223,7 +223,9 @@ impl Around<'_> {
         match (first, whole) {
             (Some(first), _) => {
                 let (lacking, first) = (held + 1, first + 1);
-                Err(Error::corrupt(format!("the base ends before frame {lacking}, and `{folder}` begins at {first}")))
+                Err(Error::corrupt(format!(
+                    "`{folder}`: the base ends before frame {lacking}, but the journal begins at frame {first}"
+                )))
             }
             // Unless this process knows better.
             (None, 0) if self.mark.is_complete && self.follower.position().frame <= held => {

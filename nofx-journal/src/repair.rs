@@ -29,15 +29,17 @@ struct Found {
     groups: Vec<Vec<Commit>>,
 }
 
+/// What is given up if the number of groups is not known.
+const ALL: &str = "the commits that only the journal held";
+
 fn groups_of(count: u64) -> String {
-    if count == 1 { "one group".to_owned() } else { format!("{count} groups") }
+    if count == 1 { "one group of commits".to_owned() } else { format!("{count} groups of commits") }
 }
 
-/// Reports that a journal can only continue without this many groups, or without everything that it held beyond the
-/// base.
+/// Reports that repairing a journal gives up this many groups, or everything that it held beyond the base.
 pub(crate) fn only_without(folder: &Path, what: &str, lost: Option<u64>) -> Repaired {
-    let without = lost.map_or("what it held beyond the base".to_owned(), groups_of);
-    let what = format!("{what}; the journal can only go on without {without}");
+    let without = lost.map_or(ALL.to_owned(), groups_of);
+    let what = format!("{what}; repairing it gives up {without}");
     Repaired { losses: vec![Loss { thing: slashed(folder), what }], ..Repaired::default() }
 }
 
@@ -62,9 +64,9 @@ impl Writer {
         let without = match lost {
             Some(0) => String::new(),
             Some(lost) => format!(", without {}", groups_of(lost)),
-            None => ", without what it held beyond the base".to_owned(),
+            None => format!(", without {ALL}"),
         };
-        let what = format!("{what}; the journal goes on in `{}`{without}", slashed(&next.path));
+        let what = format!("{what}; the journal continues in `{}`{without}", slashed(&next.path));
         let repair = Repair { thing: slashed(folder), what, aside };
         Ok(Repaired { repairs: vec![repair], losses: Vec::new() })
     }

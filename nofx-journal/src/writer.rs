@@ -184,12 +184,12 @@ impl Writer {
             }
             doors = self.open_doors()?;
         }
-        Err(Error::unavailable(format!("locking `{}` while its lock files are being replaced", self.folder())))
+        Err(Error::unavailable(format!("locking `{}`: its lock files were replaced each time", self.folder())))
     }
 
     pub(crate) fn hold_waiting(&self, which: fn(&Doors) -> &Lock) -> Result<(Arc<Doors>, Held)> {
         let held = self.hold(which, |lock| lock.acquire(self.options.lock_wait).map(Some))?;
-        held.ok_or_else(|| Error::unavailable("locking"))
+        held.ok_or_else(|| Error::unavailable(format!("locking `{}`", self.folder())))
     }
 
     fn folder(&self) -> impl std::fmt::Display + '_ {
@@ -237,7 +237,7 @@ impl Writer {
         }
         self.follower.begin_again();
         let (folder, held) = (self.folder(), base.frame);
-        Err(Error::corrupt(format!("`{folder}`: it ends at frame {end}, and the base holds {held}")))
+        Err(Error::corrupt(format!("`{folder}`: it ends at frame {end}, but the base holds frame {held}")))
     }
 
     /// Follows the journal to its end, which is durable and reported on return.
@@ -269,7 +269,7 @@ impl Writer {
             turn.flushed = Some(position.frame);
         }
         if told.is_none_or(|told| told.durable != position) && !self.tell_durable(doors, &position) {
-            return Err(Error::unavailable(format!("telling other processes in `{}`", self.folder())));
+            return Err(Error::unavailable(format!("updating the tip of `{}`", self.folder())));
         }
         if segment.read(&position).during("reading", &segment.path)? == Found::End {
             match self.follower.next(&position)? {
@@ -284,7 +284,7 @@ impl Writer {
     fn end(&self) -> Result<(Segment, Position)> {
         let tail = self.follower.tail();
         let segment = tail.segment().cloned();
-        let missing = || Error::corrupt(format!("`{}`: there is no segment", self.folder()));
+        let missing = || Error::corrupt(format!("`{}`: it has no segment", self.folder()));
         Ok((segment.ok_or_else(missing)?, tail.position()))
     }
 
@@ -342,7 +342,7 @@ impl Writer {
         if !self.tell_durable(doors, &after) {
             // Other processes rely on what was reported before, and may overwrite it.
             self.follower.begin_again();
-            return Err(Error::unknown(format!("telling other processes in `{}`", self.folder())));
+            return Err(Error::unknown(format!("updating the tip of `{}`", self.folder())));
         }
         self.ask(Call { dirty: true, full: self.is_beyond(SOFT_BOUND), stop: false });
         Ok(())

@@ -228,7 +228,7 @@ impl SourceFile {
         };
         let is_file = |found: &fs::Metadata| match found.is_file() {
             true => Ok(()),
-            false => Err(io::Error::other("it is no file any more")),
+            false => Err(io::Error::other("it is no longer a file")),
         };
         // Checked before it is opened: opening a pipe would wait for its other end.
         is_file(&fs::symlink_metadata(place)?)?;

@@ -88,8 +88,7 @@ fn message(workspace: &Workspace, given: &Object) -> Result<Message> {
 pub(crate) async fn history(workspace: &Workspace, request: &Request) -> Result<Vec<String>> {
     let id: SessionId = request.required("session")?;
     let session = workspace.session(&id).await?;
-    let session =
-        session.ok_or_else(|| Error::not_found(format!("there is no session `{}`", id.to_string().escape_debug())))?;
+    let session = session.ok_or_else(|| Error::not_found(format!("session `{}`", id.to_string().escape_debug())))?;
     let places = request.optional("from")?.unwrap_or(0)..request.optional("to")?.unwrap_or(u64::MAX);
     let limit = request.optional("limit")?.unwrap_or(PAGE).clamp(1, LONGEST_PAGE);
     let direction = match request.optional("newestFirst")? {

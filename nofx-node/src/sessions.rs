@@ -201,7 +201,7 @@ pub(crate) async fn is_purged(workspace: &Workspace, request: &Request) -> Resul
 pub(crate) async fn system_prompt(workspace: &Workspace, request: &Request) -> Result<String> {
     let id: SessionId = request.required("session")?;
     let session = workspace.session(&id).await?;
-    let session = session.ok_or_else(|| Error::not_found(format!("there is no session `{id}`")))?;
+    let session = session.ok_or_else(|| Error::not_found(format!("session `{id}`")))?;
     Ok(workspace.system_prompt(&session).await?.map_or("null".to_owned(), |prompt| prompt.write()))
 }
 

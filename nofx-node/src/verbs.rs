@@ -101,5 +101,5 @@ pub(crate) async fn answer_long(
 }
 
 fn unknown(verb: &str) -> Error {
-    Error::invalid(format!("there is no verb `{}`", verb.escape_debug()))
+    Error::invalid(format!("unknown verb `{}`", verb.escape_debug()))
 }

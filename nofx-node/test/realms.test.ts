@@ -21,7 +21,7 @@ const ASKED = `async (open, api) => {
     error.nextStep, late instanceof api.ClosedError, late.code].join();
 }`;
 
-const ANSWER = 'true,true,true,not-found,NotFoundError,look for it in the list; nothing was written,true,closed';
+const ANSWER = 'true,true,true,not-found,NotFoundError,check the id against what the store lists; nothing was written,true,closed';
 
 test('errors keep their class in a `vm` context', async () => {
   // As Jest does it: each module is run in the context, and only the addon itself is loaded by Node.

@@ -22,7 +22,7 @@ test('a task is started, and ends as it ends', async (t) => {
   assert.deepEqual(ended.map((task) => task.status), ['completed', 'interrupted', 'failed']);
   assert.equal(Object.keys(ended[0] ?? {}).some((name) => name.startsWith('$')), false);
 
-  await assert.rejects(workspace.completeTask(id, first.task.id), /is not the one that session .* works on/);
+  await assert.rejects(workspace.completeTask(id, first.task.id), /is not the current task of session/);
   await assert.rejects(workspace.startTask(id, {} as never), /`title` is missing/);
   await assert.rejects(workspace.startTask('unknown', 'x'), api.NotFoundError);
 });

@@ -55,6 +55,6 @@ export function invalid(what: string): InvalidError {
 
 /** Creates the error for a call on something that does not exist. */
 export function notFound(what: string): NotFoundError {
-  const nextStep = 'look for it in the list; nothing was written';
+  const nextStep = 'check the id against what the store lists; nothing was written';
   return new NotFoundError({ code: 'not-found', message: `not found: ${what}`, nextStep });
 }

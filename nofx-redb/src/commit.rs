@@ -191,7 +191,7 @@ impl State<'_> {
         let change = batch.change(commit.seq);
         let committed = self.apply(batch, commit.seq)?;
         if committed != commit.remembered().committed() {
-            return Err(Fault::damaged("the end of a log, which is not where the journal goes on"));
+            return Err(Fault::damaged("the end of a log, which is not where the journal continues"));
         }
         let row = Remembered { change, committed, last_seq: commit.seq.or(self.ends.last_seq) };
         self.tables.remember(&mut self.ends, &row)
@@ -291,7 +291,7 @@ impl State<'_> {
     fn keep<T>(&mut self, attempt: Attempt<T>) -> Result<T> {
         attempt.map_err(|fault| {
             self.fault = Some(fault);
-            nofx_core::Error::unavailable("the check of a batch")
+            nofx_core::Error::unavailable("reading the store to check a batch")
         })
     }
 }

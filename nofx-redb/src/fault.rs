@@ -8,7 +8,7 @@ use std::panic::{self, AssertUnwindSafe};
 use std::path::Path;
 use std::sync::Once;
 
-use nofx_core::Error;
+use nofx_core::{BackendInfo, Error};
 
 use crate::codec::Unread;
 use crate::place;
@@ -106,8 +106,8 @@ impl Fault {
                 ));
             }
             Some(Refused::NoLocks) => {
-                let what =
-                    format!("{during} {file}: locks do not work on its file system, so it can only be read there");
+                let no_locks = BackendInfo::NO_LOCKS;
+                let what = format!("{during} {file}: {no_locks} on its file system, so it can only be read there");
                 return Error::unavailable_because(what, Cause(self));
             }
             Some(Refused::Damaged) => return Error::corrupt_because(file, Cause(self)),

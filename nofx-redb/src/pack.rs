@@ -53,7 +53,7 @@ fn rewrite(path: &Path, during: &str, decide: impl FnOnce(Meta, Display<'_>) -> 
     let options = Options { create: false, cache_bytes: CACHE, ..Options::default() };
     let path = place::canonical(path).map_err(|error| Error::unavailable_because(path.display().to_string(), error))?;
     if fs::metadata(&path).is_err_and(|error| nofx_platform::is_missing(&error)) {
-        return Err(Error::invalid(format!("there is no store `{}`", path.display())));
+        return Err(Error::no_store(path.display()));
     }
     place::recognise(&path)?;
     let door = Door::new(path, options);

@@ -68,9 +68,9 @@ pub(crate) enum Refused {
 impl fmt::Display for Refused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Replaced => "the file is not what it was",
+            Self::Replaced => "the file has changed since it was opened",
             Self::NoLocks => "locks do not work on this file system",
-            Self::Damaged => "what is free in the file is damaged",
+            Self::Damaged => "the list of free pages is damaged",
         })
     }
 }

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
-use nofx_core::{BatchId, Deadline, Error, Result};
+use nofx_core::{BackendInfo, BatchId, Deadline, Error, Result};
 use nofx_journal::Engine;
 
 use crate::behind;
@@ -102,11 +102,9 @@ impl Shared {
         let shown = path.display();
         let cannot = |error: io::Error| match error.kind() {
             io::ErrorKind::InvalidFilename if creates => {
-                Error::invalid_because(format!("no file can be called `{shown}`"), error)
+                Error::invalid_because(format!("`{shown}` is not a valid file name here"), error)
             }
-            _ if nofx_platform::is_missing(&error) => {
-                Error::invalid_because(format!("there is no store `{shown}`"), error)
-            }
+            _ if nofx_platform::is_missing(&error) => Error::no_store(&shown),
             _ => Error::unavailable_because(format!("opening `{shown}`"), error),
         };
         if creates {
@@ -135,7 +133,7 @@ impl Shared {
             let orphan = behind::refuse_orphan(path).err();
             // Another process may just have created it.
             if is_missing() {
-                return Err(orphan.unwrap_or_else(|| Error::invalid(format!("there is no store {shown}"))));
+                return Err(orphan.unwrap_or_else(|| Error::no_store(path.display())));
             }
         }
         place::recognise(path)?;
@@ -153,7 +151,8 @@ impl Shared {
         // A store of either kind is written in exactly the format that a program must know to read it.
         let ours = readable_from;
         if format > ours {
-            let reason = format!("{shown} has format {format} of a newer version; this one writes format {ours}");
+            let newer = BackendInfo::NEWER_VERSION;
+            let reason = format!("{shown} has format {format} of a {newer}; this one writes format {ours}");
             read_only = Some(ReadOnly { error: Error::too_new(reason.clone()), reason });
         }
         let turn = Turn {

@@ -154,7 +154,7 @@ impl Answer {
             ("ExpiredToken" | "ExpiredTokenException" | "TokenRefreshRequired" | "RequestExpired", _) => {
                 Some("they have expired")
             }
-            ("InvalidAccessKeyId", _) => Some("their key is not known there"),
+            ("InvalidAccessKeyId", _) => Some("the server does not know their key"),
             ("SignatureDoesNotMatch", _) => Some("their secret does not match their key"),
             ("RequestTimeTooSkewed", _) => Some("the clock of this machine differs too much from the server's"),
             ("InvalidToken" | "invalid_grant" | "invalid_client" | "AuthenticationFailed" | "authError", _)

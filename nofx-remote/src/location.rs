@@ -92,7 +92,7 @@ fn folder(url: &Url, options: &Options) -> Result<Place> {
 
 /// Makes the error for a location without a store.
 pub(crate) fn no_store(shown: &str) -> Error {
-    Error::invalid(format!("`{shown}` is not a NofX store: there is none"))
+    Error::no_store(shown)
 }
 
 #[cfg(any(feature = "aws", feature = "azure", feature = "gcp"))]

@@ -190,7 +190,7 @@ impl Objects {
                 Created::Yes(_) => return Ok(()),
                 Created::Refused => match self.get(path).await? {
                     Some(_) => return Ok(()),
-                    None => Fault::told("refused, although there is no such object"),
+                    None => Fault::told("refused, although the object does not exist"),
                 },
                 Created::No(fault, Again::Never) | Created::Unclear(fault, Again::Never) => {
                     return Err(fault.unavailable(format!("creating `{path}`")));
@@ -246,7 +246,7 @@ impl Objects {
                 Err(error) => error,
             };
             if is_without_bucket(&failed) {
-                let what = format!("there is no bucket to hold `{folder}`; create it, or correct its name");
+                let what = format!("no bucket for `{folder}`; create the bucket or correct its name");
                 return Err(Error::invalid_because(what, self.fault(&failed)));
             }
             if is_hopeless(&failed) || !tries.again().await {

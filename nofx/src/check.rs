@@ -37,7 +37,7 @@ impl Finding {
 pub async fn repair(location: &Location, gives_up: bool) -> Result<Repaired> {
     let Some(repair) = location.backend()?.repair else {
         let scheme = location.scheme();
-        return Err(Error::invalid(format!("there is nothing to repair in place in a store of `{scheme}:`")));
+        return Err(Error::invalid(format!("a `{scheme}:` store has nothing that can be repaired in place")));
     };
     repair(location, gives_up).await
 }

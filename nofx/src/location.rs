@@ -146,7 +146,7 @@ fn judge_spelling(text: &str) -> Result<(), &'static str> {
         return Err("it contains a control character");
     }
     if text.trim() != text {
-        return Err("it begins or ends with a blank");
+        return Err("it begins or ends with a space");
     }
     let quoted = |quote: char| text.len() > 1 && text.starts_with(quote) && text.ends_with(quote);
     match quoted('"') || quoted('\'') {
@@ -313,10 +313,10 @@ mod tests {
             ("fs:a\u{85}b", "it contains a control character"),
             ("s3://bucket/x\n", "it contains a control character"),
             ("file:///a%0d", "it contains a control character"),
-            (" redb:a", "it begins or ends with a blank"),
-            ("redb: a", "it begins or ends with a blank"),
-            ("fs:a ", "it begins or ends with a blank"),
-            ("s3://bucket/x\u{a0}", "it begins or ends with a blank"),
+            (" redb:a", "it begins or ends with a space"),
+            ("redb: a", "it begins or ends with a space"),
+            ("fs:a ", "it begins or ends with a space"),
+            ("s3://bucket/x\u{a0}", "it begins or ends with a space"),
             ("\"redb:a\"", "it is in quotes"),
             ("'redb:a'", "it is in quotes"),
             ("redb:\"a b\"", "it is in quotes"),

@@ -84,7 +84,7 @@ pub(crate) async fn open_unlisted(location: &Location, options: Options) -> Resu
         && !options.read_only
         && let Some(name) = location.path().and_then(nofx_platform::refused_name)
     {
-        return Err(Error::invalid(format!("no file can be called `{}`", name.to_string_lossy())));
+        return Err(Error::invalid(format!("`{}` is not a valid file name here", name.to_string_lossy())));
     }
     let backend = location.backend()?;
     let opened = (backend.open)(location, &options).await?;

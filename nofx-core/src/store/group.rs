@@ -18,7 +18,7 @@ pub(super) async fn commit(backend: Arc<dyn PersistenceBackend>, group: Vec<Wait
     match result {
         Ok(outcomes) => answers.into_iter().zip(outcomes).for_each(|(answer, outcome)| _ = answer.send(Ok(outcome))),
         // A caller must not fail because a neighbour asks for too much or for damaged data, so each batch is tried
-        // alone.
+        // alone. Other errors are not about one batch: trying each alone would only repeat them.
         Err(Error::Full(_) | Error::Invalid(_) | Error::Corrupt(_)) if batches.len() > 1 => {
             for (batch, answer) in batches.into_iter().zip(answers) {
                 let alone = settle(backend, &[batch], unknown.clone()).await;
@@ -63,5 +63,5 @@ async fn settle(backend: &dyn PersistenceBackend, batches: &[Batch], mut unknown
 }
 
 fn only(outcomes: Vec<Outcome>) -> Result<Outcome> {
-    outcomes.into_iter().next().ok_or_else(|| Error::corrupt("the outcome of a commit: it is missing"))
+    outcomes.into_iter().next().ok_or_else(|| Error::corrupt("the outcomes of a commit, one of which is missing"))
 }

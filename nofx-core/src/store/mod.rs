@@ -303,5 +303,5 @@ fn decode<E: RecordEntity>(record: Record) -> Result<Versioned<E>> {
 }
 
 fn written(committed: Committed) -> Result<Seq> {
-    committed.seq.ok_or_else(|| Error::corrupt("the outcome of a write: it has no number"))
+    committed.seq.ok_or_else(|| Error::corrupt("the outcome of a write, which has no seq"))
 }

@@ -32,7 +32,7 @@ impl Namespace {
         match (1..=NAMESPACE_BYTES).contains(&name.len()) && name.bytes().all(is_plain) {
             true => Ok(Self(Some(name.into()))),
             false => Err(Error::invalid(format!(
-                "`{}` is not a valid namespace: 1 to {NAMESPACE_BYTES} lower-case letters, digits, hyphens, dots and underscores",
+                "`{}` is not a valid namespace; give 1 to {NAMESPACE_BYTES} lower-case letters, digits, hyphens, dots and underscores",
                 name.escape_debug()
             ))),
         }

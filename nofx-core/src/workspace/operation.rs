@@ -53,7 +53,7 @@ impl Workspace {
         match (1..=MAX_ID_BYTES).contains(&id.len()) {
             true => Ok(Self { operation: Some(Operation(id.into())), ..self.clone() }),
             false => {
-                Err(Error::invalid(format!("the id of an operation has {} bytes, not 1 to {MAX_ID_BYTES}", id.len())))
+                Err(Error::invalid(format!("the id of the operation has {} bytes; give 1 to {MAX_ID_BYTES}", id.len())))
             }
         }
     }

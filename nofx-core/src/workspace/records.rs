@@ -70,7 +70,7 @@ impl Workspace {
         match is_name {
             true => Ok(Records { store: self.store.clone(), prefix: format!("{OWN}{name}-") }),
             false => Err(Error::invalid(format!(
-                "`{}` is not a valid name of records: 1 to {RECORDS_NAME_BYTES} lower-case letters and digits, the first a letter",
+                "`{}` is not a valid name for records; give 1 to {RECORDS_NAME_BYTES} lower-case letters and digits, the first a letter",
                 name.escape_debug()
             ))),
         }
@@ -148,7 +148,10 @@ impl Records {
     fn require(&self, kind: &Kind) -> Result<()> {
         match kind.as_str().strip_prefix(&self.prefix) {
             Some(rest) if !rest.is_empty() => Ok(()),
-            _ => Err(Error::invalid(format!("`{kind}` is not one of these records' kinds, `{}…`", self.prefix))),
+            _ => Err(Error::invalid(format!(
+                "kind `{kind}` does not belong to these records, whose kinds begin with `{}`",
+                self.prefix
+            ))),
         }
     }
 
@@ -160,7 +163,7 @@ impl Records {
             return Ok(query);
         }
         if query.direction == Direction::Backward {
-            return Err(Error::invalid("a query that goes backwards needs a kind"));
+            return Err(Error::invalid("a backward query needs a kind"));
         }
         if let Some(after) = &query.after {
             self.require(after.kind())?;

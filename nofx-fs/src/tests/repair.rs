@@ -207,10 +207,10 @@ fn a_damaged_journal_is_gone_on_from_without_what_cannot_be_read() {
     // What follows it is only given up on demand.
     let before = sim.everything()["journal/segment-0"].clone();
     let left = open(&sim).repair(false).unwrap();
-    assert!(left.repairs.is_empty() && left.losses[0].what.contains("without 1 groups"), "{left:?}");
+    assert!(left.repairs.is_empty() && left.losses[0].what.contains("gives up one group of commits"), "{left:?}");
     assert_eq!(sim.everything()["journal/segment-0"], before);
     let (store, repairs) = repaired(&sim, &["journal/segment-0"]);
-    assert!(repairs[0].what.ends_with("without 1 groups"), "{repairs:?}");
+    assert!(repairs[0].what.ends_with("without one group of commits"), "{repairs:?}");
     assert_eq!(store.get(&[agent("ada")]).unwrap()[0].as_ref().unwrap().body, body(13));
     everything_but(&store, 0);
 }

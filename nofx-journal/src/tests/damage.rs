@@ -170,7 +170,7 @@ fn what_is_around_a_damaged_frame_is_read_and_the_repair_goes_on_behind_it() {
 
         let asked = engine.repair(false).unwrap();
         assert!(
-            asked.repairs.is_empty() && asked.losses[0].what.ends_with("only go on without one group"),
+            asked.repairs.is_empty() && asked.losses[0].what.ends_with("repairing it gives up one group of commits"),
             "{asked:?}"
         );
         let before = sim.everything()["journal/segment-0"].clone();
@@ -307,7 +307,7 @@ fn a_journal_that_is_missing_is_begun_again_only_by_a_repair_that_may_give_up_wh
         let engine = open(Arc::new(sim.clone()), &base, None);
         let asked = engine.repair(false).unwrap();
         assert!(
-            asked.losses[0].what.contains("is missing; the journal can only go on without what it held"),
+            asked.losses[0].what.contains("is missing; repairing it gives up the commits that only the journal held"),
             "{asked:?}"
         );
         assert_eq!(engine.commit(vec![batch()]).unwrap_err().code(), "corrupt");

@@ -407,7 +407,7 @@ impl<'a> Check<'a> {
         self.count(expected.kind, one(wanted), found.as_ref().map_or(none, one));
         match found {
             None => Some(format!("`{}` is missing", expected.key)),
-            Some(found) => (found != *wanted).then(|| format!("`{}` is another", expected.key)),
+            Some(found) => (found != *wanted).then(|| format!("`{}` is different", expected.key)),
         }
     }
 
@@ -466,7 +466,7 @@ impl<'a> Check<'a> {
                     Err(error) => self.differs(format!("attachment `{path}` cannot be read back: {error}")),
                 }
                 if target.is_some_and(|found| found != *wanted) {
-                    self.differs(format!("attachment `{path}` is another"));
+                    self.differs(format!("attachment `{path}` is different"));
                 }
             }
         }

@@ -57,7 +57,7 @@ export async function found<T>(workspace: Workspace, id: string, call: () => Pro
 }
 
 function missing(id: string): Error {
-  return invalid(`Session ${id} not found`, 'look for it in the list');
+  return invalid(`Session ${id} not found`, 'check the id against what the store lists');
 }
 
 /** Creates the error for a call that can never succeed. @internal */

@@ -118,7 +118,7 @@ impl Root {
                 sleep(turn.put_time.mul_f64(between(&self.sources, 0.0, 0.5))).await;
             }
             if Instant::now() >= end {
-                return Err(Error::unavailable("committing: other writers always committed first"));
+                return Err(Error::unavailable("committing: other writers committed first each time"));
             }
         }
     }
@@ -139,7 +139,7 @@ impl Root {
                 return Ok(());
             }
             if Instant::now() >= end {
-                return Err(Error::unavailable("committing: other writers always committed first"));
+                return Err(Error::unavailable("committing: other writers committed first each time"));
             }
         }
     }
@@ -202,9 +202,7 @@ impl Root {
         };
         match belongs {
             Ok(false) => error,
-            Ok(true) | Err(_) => {
-                Error::unknown_because("committing, while the store was taken away and put back", error)
-            }
+            Ok(true) | Err(_) => Error::unknown_because("committing: the store was removed and put back", error),
         }
     }
 
@@ -267,7 +265,7 @@ impl Root {
                             }
                             return Ok(Settled::Skipped);
                         }
-                        Fault::told("refused, although there is no such object")
+                        Fault::told("refused, although the object does not exist")
                     }
                     Ok(Err(Error::Corrupt(_))) => return Ok(Settled::Damaged),
                     Ok(Err(error)) if !error.is_transient() => return Err(error),

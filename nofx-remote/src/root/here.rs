@@ -188,7 +188,7 @@ impl Root {
         let shown = &self.objects.shown;
         // Commit 1 is never deleted.
         let error = match self.fetch(1).await {
-            Ok(None) => Error::gone(format!("there is no store at `{shown}` any more")),
+            Ok(None) => Error::gone(format!("`{shown}` no longer holds a store")),
             Ok(Some(first)) if first.store != known.store => {
                 Error::replaced(format!("another store is at `{shown}` now"))
             }

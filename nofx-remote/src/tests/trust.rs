@@ -85,7 +85,7 @@ async fn looking_for_a_store_writes_nothing_whether_there_is_one_or_not() {
         assert_eq!((puts, requests.deletes()), (0, 0), "nothing is written");
         found
     };
-    assert_eq!(look().await.unwrap_err(), "invalid: `line` is not a NofX store: there is none");
+    assert_eq!(look().await.unwrap_err(), "invalid: no NofX store at `line`");
     assert_eq!(world.size().0, 0);
     let store = Line::new(world.clone(), Rates::EXACT, 2, &rules).open(rules.clone()).await.unwrap();
     let batch = Batch::new(Sources::default().batch_id());

@@ -83,7 +83,7 @@ pub(super) async fn tasks_are_started_completed_failed_and_interrupted(subject: 
         "what was said of it"
     );
     let again = refused(workspace.complete_task(&session, &id).await)?;
-    ensure!(again.contains("is not the one"), "completing a task twice: {again}");
+    ensure!(again.contains("is not the current task"), "completing a task twice: {again}");
     Ok(())
 }
 

@@ -136,7 +136,7 @@ pub(super) async fn what_is_unknown_is_not_found_and_says_so(subject: Subject) -
     for (verb, result) in gone {
         let Err(error) = result else { return Err(Unmet::new(format!("{verb} found a session"))) };
         ensure_eq!(error.code(), "not-found", "the code of {verb}");
-        ensure!(error.to_string().contains("there is no session `absent`"), "what {verb} says: {error}");
+        ensure!(error.to_string().contains("not found: session `absent`"), "what {verb} says: {error}");
     }
     ensure_eq!(workspace.session(&absent).await?, None, "what is absent");
     ensure_eq!(workspace.agent(&"absent".into()).await?, None, "who is absent");

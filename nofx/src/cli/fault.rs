@@ -5,7 +5,7 @@ use std::io;
 use std::path::Path;
 
 use anstyle::{AnsiColor, Style};
-use nofx_core::Error;
+use nofx_core::{BackendInfo, Error};
 use nofx_migrate::{CopyError, DumpError, LoadError, MigrateError};
 
 use super::exit::Exit;
@@ -21,12 +21,6 @@ pub struct Fault {
     /// The reader of the output closed the pipe: that is no error, so nothing is printed.
     quiet: bool,
 }
-
-/// What every backend says where file locks, and so exclusive access, are not available.
-const NO_LOCKS: &str = "locks do not work";
-
-/// What a store says if it accepts no commits until it is repaired.
-const REPAIR: &str = "doctor --repair";
 
 const ON_A_DISK: &str = "move the store to a local disk; where it is, it can only be read";
 
@@ -84,14 +78,16 @@ impl Fault {
         Self::new(exit, message, "`nofx doctor` lists what is damaged")
     }
 
+    /// There is nothing at a location where a store should be.
+    pub(crate) fn no_store(location: &Location) -> Self {
+        let message = format!("no NofX store at `{location}`");
+        Self::new(Exit::NoStore, message, "name one that exists, or create one with `nofx migrate`")
+    }
+
     /// Opening a store failed. The request was validated before, so `Invalid` is about what is at the location.
     pub(crate) fn of_opening(error: &Error, location: &Location) -> Self {
         match error {
-            Error::Invalid(_) if is_absence(error, location) => Self::new(
-                Exit::NoStore,
-                format!("there is no store at `{location}`"),
-                "name one that exists, or create one with `nofx migrate`",
-            ),
+            error if error.is_no_store() => Self::no_store(location),
             // None of the store could be read.
             Error::Corrupt(_) => {
                 let hint =
@@ -124,13 +120,13 @@ impl Fault {
     /// A store is read-only; `reason` says why.
     pub(crate) fn of_read_only(reason: &str, location: &Location) -> Self {
         let message = format!("`{location}` can only be read: {reason}");
-        if reason.contains("newer version") {
+        if reason.contains(BackendInfo::NEWER_VERSION) {
             return Self::new(Exit::TooNew, message, "use a newer version of this program");
         }
-        if reason.contains(REPAIR) {
+        if reason.contains(BackendInfo::REPAIR) {
             return Self::new(Exit::Corrupt, message, "repair it; until then it can be read");
         }
-        let hint = if reason.contains(NO_LOCKS) { ON_A_DISK } else { PERMIT };
+        let hint = if reason.contains(BackendInfo::NO_LOCKS) { ON_A_DISK } else { PERMIT };
         Self::new(Exit::Forbidden, message, hint)
     }
 
@@ -151,7 +147,7 @@ impl Fault {
             Error::TooNew(_) => Self::new(Exit::TooNew, at, error.next_step()),
             Error::Gone(_) => Self::new(Exit::Gone, at, "put the store back where it was, then run the command again"),
             Error::Replaced(_) => Self::new(Exit::Replaced, at, "run the command again to use what is there now"),
-            _ if at.contains(NO_LOCKS) => Self::new(Exit::Forbidden, at, ON_A_DISK),
+            _ if at.contains(BackendInfo::NO_LOCKS) => Self::new(Exit::Forbidden, at, ON_A_DISK),
             _ if io.is_some_and(is_forbidden) => Self::new(Exit::Forbidden, at, PERMIT),
             _ => Self::new(Exit::Failed, at, error.next_step()),
         }
@@ -272,12 +268,6 @@ impl Fault {
     }
 }
 
-/// Returns whether opening failed because there is no store.
-fn is_absence(error: &Error, location: &Location) -> bool {
-    let told = chain(error);
-    if location.path().is_some() { told.contains("there is no store `") } else { told.ends_with("there is none") }
-}
-
 /// Returns whether a text names the store it is about.
 fn names(told: &str, location: &Location) -> bool {
     let path = location.path().map(shown);
@@ -300,6 +290,16 @@ pub(crate) fn chain(error: &(dyn StdError + 'static)) -> String {
         below = error.source();
     }
     told
+}
+
+/// Splits an error into what is wrong and what to do next.
+pub(crate) fn advice(error: &Error) -> (String, String) {
+    let told = chain(error);
+    let told = told.trim_start_matches("invalid: ");
+    match told.split_once("; ") {
+        Some((why, hint)) => (why.to_owned(), hint.to_owned()),
+        None => (told.to_owned(), error.next_step().to_owned()),
+    }
 }
 
 fn io_kind(error: &(dyn StdError + 'static)) -> Option<io::ErrorKind> {
@@ -344,8 +344,8 @@ mod tests {
             (Error::unavailable("opening `x`: file locks do not work there"), &disk, Exit::Forbidden, ON_A_DISK),
             (Error::unavailable_because("writing", full()), &disk, Exit::Full, "free some space"),
             (Error::unknown_because("writing", full()), &disk, Exit::Full, "free some space"),
-            (Error::corrupt("agent/ada"), &bucket, Exit::Corrupt, "restore a backup"),
-            (Error::not_found("there is no session `x`"), &disk, Exit::NoSession, "list the sessions"),
+            (Error::corrupt("agent/ada"), &bucket, Exit::Corrupt, "check the store"),
+            (Error::not_found("session `x`"), &disk, Exit::NoSession, "list the sessions"),
             (Error::gone("it was moved"), &disk, Exit::Gone, "put the store back"),
             (Error::unavailable("asking a server"), &bucket, Exit::Failed, "try again later"),
         ] {

@@ -7,7 +7,7 @@ use nofx_core::Error;
 use nofx_core::workspace::ImportAs;
 
 use super::exit::Exit;
-use super::fault::{Fault, Result, chain};
+use super::fault::{Fault, Result, advice, chain};
 use super::json_line::JsonLine;
 use super::output::Output;
 use super::place::StoreArg;
@@ -89,9 +89,11 @@ fn told(error: &Error, input: &Path, target: &Target) -> Fault {
     let why = chain(error);
     let why = why.trim_start_matches("invalid: ");
     match error {
-        Error::Invalid(_) => match why.split_once("; import it as a new one") {
-            Some((why, _)) => Fault::new(Exit::Refused, why, "import it beside that one with --new"),
-            None => no_export(&name(input), why),
+        Error::Invalid(_) => match advice(error) {
+            (why, hint) if hint == ImportAs::ADVICE => {
+                Fault::new(Exit::Refused, why, "import it beside that one with --new")
+            }
+            _ => no_export(&name(input), why),
         },
         Error::TooNew(_) => Fault::new(Exit::TooNew, format!("{}: {why}", name(input)), error.next_step()),
         _ => Fault::of_store(error, &target.location),

@@ -344,7 +344,7 @@ fn tell_report(args: &Args, report: Report, kept: Option<&Kept>) -> Told {
     } else if args.strict && report.has_damage() {
         Some(Fault::new(
             Exit::Strict,
-            "something in the source was damaged; what could be read of it is kept",
+            "something in the source was damaged; what could be read of it was migrated",
             "read the report; without --strict this is not an error",
         ))
     } else {

@@ -8,7 +8,7 @@ use nofx_core::workspace::Workspace;
 use nofx_core::{Error, Store, Timestamp};
 
 use super::exit::Exit;
-use super::fault::{Fault, Result, chain};
+use super::fault::{Fault, Result, advice, chain};
 use super::nearest::{USUAL, nearest};
 use super::paths::real;
 use super::requests::Requests;
@@ -41,9 +41,8 @@ impl StoreArg {
         let workspace = Workspace::new(store);
         let Some(name) = &self.namespace else { return Ok(workspace) };
         workspace.namespace(name).map_err(|error| {
-            let told = chain(&error);
-            let (why, hint) = told.split_once(": 1 to ").map_or((&*told, ""), |(why, hint)| (why, hint));
-            Fault::new(Exit::Usage, why.trim_start_matches("invalid: "), format!("a name has 1 to {hint}"))
+            let (why, hint) = advice(&error);
+            Fault::new(Exit::Usage, why, hint)
         })
     }
 
@@ -57,7 +56,8 @@ impl StoreArg {
         }
         let here = std::env::current_dir().unwrap_or_default();
         let none = || {
-            let message = format!("no store is named, and no `{USUAL}` in `{}` or above holds one", shown(&here));
+            let message =
+                format!("no store was named, and no folder `{USUAL}` in `{}` or above holds one", shown(&here));
             Fault::new(Exit::NoStore, message, "name one with --store LOCATION, or create one with `nofx migrate`")
         };
         supported(nearest(&here).ok_or_else(none)?)
@@ -99,8 +99,7 @@ pub(crate) fn refuse_nothing(location: &Location) -> Result<()> {
     let is_nothing = is_missing(path) && location.parts().all(|part| is_missing(&part));
     let is_empty = || location.folder().is_some() && fs::read_dir(path).is_ok_and(|mut inside| inside.next().is_none());
     if is_nothing || is_empty() {
-        let message = format!("there is no store at `{location}`");
-        return Err(Fault::new(Exit::NoStore, message, "name one that exists, or create one with `nofx migrate`"));
+        return Err(Fault::no_store(location));
     }
     refuse_another_shape(location, path)
 }

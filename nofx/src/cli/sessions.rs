@@ -6,7 +6,7 @@ use nofx_core::workspace::Workspace;
 use nofx_core::{Error, Record, ScanQuery};
 
 use super::exit::Exit;
-use super::fault::{Fault, Result, chain};
+use super::fault::{Fault, Result, advice, chain};
 use super::json_line::JsonLine;
 use super::output::Output;
 use super::place::{Opened, StoreArg};
@@ -176,7 +176,7 @@ fn unknown(named: &str, nearest: Option<Session>) -> Fault {
         Some(session) => format!("did you mean `{}`, {}? `nofx ls` lists all", session.id, session.name),
         None => "the store has no sessions; `nofx migrate` and `nofx import` add some".to_owned(),
     };
-    Fault::new(Exit::NoSession, format!("there is no session `{named}`"), hint)
+    Fault::new(Exit::NoSession, format!("no session `{named}`"), hint)
 }
 
 /// Returns the session whose id or name is closest to a text.
@@ -221,16 +221,6 @@ pub(crate) fn refused(session: &Session, error: &Error) -> Fault {
     match error {
         Error::Invalid(_) => Fault::new(Exit::Refused, why, hint),
         _ => Fault::of_error(error, format!("session `{}`: {why}", session.id)),
-    }
-}
-
-/// Splits an error into what is wrong and what to do next.
-fn advice(error: &Error) -> (String, String) {
-    let told = chain(error);
-    let told = told.trim_start_matches("invalid: ");
-    match told.split_once("; ") {
-        Some((why, hint)) => (why.to_owned(), hint.to_owned()),
-        None => (told.to_owned(), error.next_step().to_owned()),
     }
 }
 

@@ -152,7 +152,7 @@ impl Target {
         let location = self.location.clone();
         match self.let_go().await {
             true => {
-                let message = format!("interrupted; `{location}` has a part of it, or all");
+                let message = format!("interrupted; `{location}` may be incomplete");
                 Fault::new(Exit::Interrupted, message, "run the command again: it continues from there")
             }
             false => {

@@ -188,11 +188,11 @@ fn a_target_that_is_something_else() {
 #[test]
 fn a_store_that_does_not_exist() {
     let place = Place::new();
-    let error = "there is no store at `redb:no/x.redb`";
+    let error = "no NofX store at `redb:no/x.redb`";
     place.run("dump --store redb:no/x.redb").failed(29, error);
     refused(&place, "--from redb:no/x.redb --to redb:y.redb", 29, error);
     let none = format!(
-        "no store is named, and no `.nofx/store` in `{}` or above holds one",
+        "no store was named, and no folder `.nofx/store` in `{}` or above holds one",
         place.shown("").trim_end_matches('/')
     );
     place.run("dump").failed(29, &none);
@@ -205,7 +205,7 @@ fn an_empty_folder_is_no_store_and_a_repair_makes_none() {
     let place = Place::new();
     fs::create_dir(place.path("empty")).unwrap();
     for words in ["ls", "doctor", "doctor --repair", "archive x"] {
-        place.run(&format!("{words} --store fs:empty")).failed(29, "there is no store at `fs:empty`");
+        place.run(&format!("{words} --store fs:empty")).failed(29, "no NofX store at `fs:empty`");
     }
     assert_eq!(place.tree("empty"), []);
     place.write("letters/one.txt", "dear store");

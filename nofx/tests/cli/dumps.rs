@@ -124,7 +124,7 @@ fn the_store_is_found_by_the_environment_and_upwards() {
 fn a_dump_to_a_file_that_fails_leaves_the_older_one() {
     let place = Place::new();
     place.write("x.ndjson", "older");
-    place.run("dump --store redb:nowhere.redb -o x.ndjson").failed(29, "there is no store at `redb:nowhere.redb`");
+    place.run("dump --store redb:nowhere.redb -o x.ndjson").failed(29, "no NofX store at `redb:nowhere.redb`");
     assert_eq!(fs::read(place.path("x.ndjson")).unwrap(), b"older");
     place.run("dump --store memory: -o x.ndjson").done();
     assert_ne!(fs::read(place.path("x.ndjson")).unwrap(), b"older");

@@ -118,7 +118,7 @@ fn an_empty_journal_that_was_left_is_no_store() {
     // Compacted, so that it is empty.
     fs::remove_file(place.path("store/with-journal.redb")).expect("it works");
     for words in ["ls", "doctor", "compact"] {
-        place.run(&format!("{words} --store {STORE}")).failed(29, &format!("there is no store at `{STORE}`"));
+        place.run(&format!("{words} --store {STORE}")).failed(29, &format!("no NofX store at `{STORE}`"));
     }
     place.run(&format!("load x.ndjson --store {STORE}")).done();
     assert!(full(&place, STORE).contains("words 2"));

@@ -52,7 +52,7 @@ fn a_session_is_forked_at_a_position_and_rewound() {
     let text = place.run("rewind one-h 0 --store redb:x.redb").done().out;
     assert_eq!(text, "removed 1 messages of `one-harbour` Harbour login; 0 are left\n");
     place.run("rewind one-h 1 --store redb:x.redb").failed(42, "session `one-harbour` has 0 messages, fewer than 1");
-    place.run("rewind unknown 0 --store redb:x.redb").failed(40, "there is no session `unknown`");
+    place.run("rewind unknown 0 --store redb:x.redb").failed(40, "no session `unknown`");
     place.run("archive one-l --store redb:x.redb").done();
     place.run("rewind one-l 0 --store redb:x.redb").failed(42, "session `one-lights` is archived");
     place.run("doctor --store redb:x.redb").done();
@@ -116,7 +116,7 @@ fn what_a_host_keeps_for_itself_is_shown() {
     assert_eq!(shown("langx"), "");
     assert_eq!(place.run("records lang --prefix t1 --store redb:x.redb").code, 2);
     let refused = place.run("records a-b --store redb:x.redb");
-    assert!(refused.code == 2 && refused.err.contains("`a-b` is not a valid name of records"), "{refused:?}");
+    assert!(refused.code == 2 && refused.err.contains("`a-b` is not a valid name for records"), "{refused:?}");
 }
 
 #[test]
@@ -192,12 +192,12 @@ fn a_store_that_is_not_there_is_made_by_nobody_who_looks() {
         "undelete x",
     ] {
         for store in ["redb:no.redb", "fs:no"] {
-            let error = format!("there is no store at `{store}`");
+            let error = format!("no NofX store at `{store}`");
             place.run(&format!("{words} --store {store}")).failed(29, &error);
         }
     }
     for words in ["cleanup", "cleanup --yes", "stats", "doctor", "compact", "upgrade", "backup --to redb:y.redb"] {
-        place.run(&format!("{words} --store redb:no.redb")).failed(29, "there is no store at `redb:no.redb`");
+        place.run(&format!("{words} --store redb:no.redb")).failed(29, "no NofX store at `redb:no.redb`");
     }
     assert_eq!(place.tree(""), []);
 }

@@ -93,14 +93,14 @@ fn a_session_that_is_not_there_is_told_with_the_nearest_one() {
     let place = with_sessions();
     for command in ["show", "tail", "archive", "restore", "delete", "undelete", "export"] {
         let run = place.run(&format!("{command} one-harbor --store redb:x.redb"));
-        let run = run.failed(40, "there is no session `one-harbor`");
+        let run = run.failed(40, "no session `one-harbor`");
         assert!(run.err.contains("did you mean `one-harbour`, Harbour login?"), "{run:?}");
     }
     assert!(place.run("show login --store redb:x.redb").err.contains("did you mean `one-harbour`"));
     let several = "the ids of several sessions begin with `one-`, such as `one-harbour` and `one-lights`";
     place.run("show one- --store redb:x.redb").failed(41, several);
     let empty = place.run("show x --store memory:");
-    assert!(empty.failed(40, "there is no session `x`").err.contains("no sessions"));
+    assert!(empty.failed(40, "no session `x`").err.contains("no sessions"));
 }
 
 #[test]
@@ -113,7 +113,7 @@ fn a_session_is_found_by_the_beginning_or_the_end_of_its_id() {
     for named in ["one-harbour", "one-h", "harbour", "bour", "…bour"] {
         assert_eq!(name(named), "Harbour login", "{named}");
     }
-    place.run("show our --store redb:x.redb").failed(40, "there is no session `our`");
+    place.run("show our --store redb:x.redb").failed(40, "no session `our`");
     place.run("restore one-h one-l --store redb:x.redb").done();
     assert_eq!(place.run("show restored-ada --store redb:x.redb").code, 41);
 }

@@ -144,8 +144,8 @@ fn what_has_nothing_to_repair_says_so() {
     let place = with_sessions();
     place
         .run("doctor --repair --store memory:")
-        .failed(42, "there is nothing to repair in place in a store of `memory:`");
-    place.run("doctor --repair --store fs:nowhere").failed(29, "there is no store at `fs:nowhere`");
+        .failed(42, "a `memory:` store has nothing that can be repaired in place");
+    place.run("doctor --repair --store fs:nowhere").failed(29, "no NofX store at `fs:nowhere`");
     place.write("letters/one.txt", "dear store");
     let foreign = run(&mut place.command(["doctor", "--repair", "--store", "fs:letters"]));
     assert_eq!((foreign.code, foreign.err.lines().count()), (23, 2), "{foreign:?}");

@@ -85,6 +85,6 @@ fn a_backup_of_a_store_in_use_is_of_one_moment() {
 #[test]
 fn nothing_that_failed_is_left_of_a_backup() {
     let place = Place::new();
-    place.run("backup --to redb:y.redb --store redb:no.redb").failed(29, "there is no store at `redb:no.redb`");
+    place.run("backup --to redb:y.redb --store redb:no.redb").failed(29, "no NofX store at `redb:no.redb`");
     assert_eq!(place.tree(""), []);
 }

@@ -235,7 +235,7 @@ impl Trial<'_> {
             Error::Invalid(_) if says_what && is_at_opening && told.contains("is not a NofX store") => {
                 outcome.foreign = true;
             }
-            Error::Invalid(_) if says_what && is_at_opening && told.ends_with("there is none") => {
+            Error::Invalid(_) if says_what && is_at_opening && error.is_no_store() => {
                 outcome.no_store = true;
             }
             _ => return Err(format!("{step}: {}: {told}", error.code())),

@@ -111,7 +111,7 @@ fn lay_out(main: &Path, platforms: &[PathBuf]) -> Result {
     copy_without_addons(&from.join("dist"), &main.join("dist"))?;
     fs::copy(from.join("README.md"), main.join("README.md"))?;
     let mut manifest = read_manifest(&from)?;
-    let fields = manifest.as_object_mut().ok_or("`package.json` is no object")?;
+    let fields = manifest.as_object_mut().ok_or("`package.json` is not an object")?;
     for field in FOR_BUILDING {
         fields.remove(field);
     }

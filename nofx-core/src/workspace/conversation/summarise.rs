@@ -48,8 +48,8 @@ impl Workspace {
 
         let left_out = all - kept.len() as u64;
         let mut summary = format!(
-            "[Summary of {}: {all} messages, {asked} of the person and {answered} of the agent; {left_out} of them are \
-             left out here.",
+            "[Summary of {}: {all} messages, {asked} from the user and {answered} from the agent; {left_out} are left \
+             out here.",
             session.name
         );
         if let Some(first) = &session.preview {
@@ -71,7 +71,7 @@ impl Workspace {
             words.push_str(&format!(" Tasks done: {}.", titles.join("; ")));
         }
         if let Some(title) = tasks.current.and_then(|task| beginning(&task.title)) {
-            words.push_str(&format!(" Task at hand: {title}."));
+            words.push_str(&format!(" Current task: {title}."));
         }
         Ok(words)
     }

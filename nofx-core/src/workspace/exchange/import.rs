@@ -27,6 +27,11 @@ pub enum ImportAs {
     New,
 }
 
+impl ImportAs {
+    /// What the error advises if the session's own id cannot be used.
+    pub const ADVICE: &str = "import it as a new one";
+}
+
 /// An export that was parsed.
 #[derive(Debug)]
 struct Exported<'a> {
@@ -90,7 +95,7 @@ impl Workspace {
         if id == ImportAs::New {
             return Ok(format!("imported-{}-{}", self.now().as_millis(), self.sources().token()).into());
         }
-        let advice = "import it as a new one";
+        let advice = ImportAs::ADVICE;
         // In any namespace.
         if self.store.load::<Session>(&own).await?.is_some() {
             return Err(Error::invalid(format!("session `{own}` already exists; {advice}")));
@@ -180,7 +185,7 @@ impl<'a> Exported<'a> {
         }
         let rest = all.end().and_then(|end| text.get(end..)).unwrap_or_default();
         if !rest.trim_ascii().is_empty() {
-            return Err(Error::invalid("there is more text after the exported session"));
+            return Err(Error::invalid("unexpected text after the exported session"));
         }
         if format.is_none_or(|format| format != FORMAT) {
             return Err(Error::invalid(format!("this is not an exported session: its `format` is not `{FORMAT}`")));

@@ -162,9 +162,9 @@ impl Workspace {
             Some(segment) if !segment.is_full() => Ok((segment, batch.append(self.segment(segment.number), entries))),
             full => {
                 let number = match full {
-                    Some(full) => {
-                        full.number.checked_add(1).ok_or_else(|| Error::full("there are no more segment numbers"))?
-                    }
+                    Some(full) => full.number.checked_add(1).ok_or_else(|| {
+                        Error::full("the log of messages between agents has used all its segment numbers")
+                    })?,
                     None => 0,
                 };
                 let batch = match full {
@@ -296,7 +296,9 @@ impl Workspace {
                     batch = batch.remove(self.segment(*number));
                 }
                 if let Some(newest) = newest.filter(|newest| some.contains(newest)) {
-                    let next = newest.checked_add(1).ok_or_else(|| Error::full("there are no more segment numbers"))?;
+                    let next = newest.checked_add(1).ok_or_else(|| {
+                        Error::full("the log of messages between agents has used all its segment numbers")
+                    })?;
                     batch = batch.seal(self.segment(next));
                 }
                 Ok(((), Some(batch)))

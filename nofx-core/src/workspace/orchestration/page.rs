@@ -41,7 +41,10 @@ impl FromStr for OrchestrationPlace {
             Some(Self { segment: segment.parse().ok()?, position: position.parse().ok()? })
         });
         parsed.ok_or_else(|| {
-            Error::invalid(format!("`{}` is not a place among the messages between agents", text.escape_debug()))
+            Error::invalid(format!(
+                "`{}` does not mark a page of messages between agents; give the `next` of an earlier page",
+                text.escape_debug()
+            ))
         })
     }
 }
@@ -68,7 +71,7 @@ impl Workspace {
         limit: usize,
     ) -> Result<OrchestrationPage> {
         if limit == 0 {
-            return Err(Error::invalid("the limit of a page is zero"));
+            return Err(Error::invalid("the limit of a page is zero; it must be at least 1"));
         }
         let mut segments = self.orchestration_segments().await?;
         let direction = if filter.oldest_first { Direction::Forward } else { Direction::Backward };

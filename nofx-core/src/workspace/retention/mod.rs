@@ -292,7 +292,7 @@ impl Workspace {
         let found = self.find(id).await?;
         let head = self.store.head(&found.session.log()).await?;
         if found.session != planned.session || last_active(&found.session, head.last_at) != planned.last_active_at {
-            return Err(Error::invalid(format!("session `{id}` was changed since the plan was made")));
+            return Err(Error::invalid(format!("session `{id}` has changed since the plan was made")));
         }
         act(id.clone()).await
     }

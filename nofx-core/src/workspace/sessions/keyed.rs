@@ -71,7 +71,7 @@ impl Workspace {
     /// Returns the key of the record that says which session a key names.
     fn key_record(&self, key: &str) -> Result<RecordKey> {
         if key.is_empty() {
-            return Err(Error::invalid("the `key` is empty; a session is opened by a non-empty text"));
+            return Err(Error::invalid("the `key` is empty; give one of at least one character"));
         }
         let namespace = self.namespace.name().unwrap_or_default();
         let id = format!("{namespace}/{key}");

@@ -185,7 +185,9 @@ impl Workspace {
                     == (&before.pieces, before.copied, before.rewinds);
             match kept && session.task_at_hand == before.task_at_hand {
                 true => Ok(None),
-                false => Err(Error::invalid(format!("this change of session `{id}` has a verb of its own; use that"))),
+                false => Err(Error::invalid(format!(
+                    "session `{id}`: `update_session` changes no id, key, namespace, status, task, history or trash; call the verb for that"
+                ))),
             }
         };
         self.change_session("update_session", id, change).await
@@ -315,5 +317,5 @@ fn require(session: &Session, statuses: &[SessionStatus], verb: &str) -> Result<
 }
 
 fn missing(session: &SessionId) -> Error {
-    Error::not_found(format!("there is no session `{}`", session.to_string().escape_debug()))
+    Error::not_found(format!("session `{}`", session.to_string().escape_debug()))
 }

@@ -89,7 +89,7 @@ impl Workspace {
     /// `Invalid` for a limit of zero, or for the trash filtered by agent or status.
     pub async fn summaries(&self, filter: &SessionFilter, after: Option<RecordKey>, limit: usize) -> Result<Summaries> {
         if limit == 0 {
-            return Err(Error::invalid("the limit of a page is zero"));
+            return Err(Error::invalid("the limit of a page is zero; it must be at least 1"));
         }
         if filter.trash && (filter.agent.is_some() || filter.status.is_some()) {
             return Err(Error::invalid("the trash cannot be filtered by agent or status"));

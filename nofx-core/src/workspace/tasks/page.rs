@@ -46,7 +46,10 @@ impl FromStr for TaskPlace {
         let numbers = text.split('/').map(|number| number.parse().ok()).collect::<Option<Vec<u64>>>();
         match numbers.as_deref() {
             Some([before, replaced @ ..]) => Ok(Self { before: *before, replaced: replaced.iter().copied().collect() }),
-            _ => Err(Error::invalid(format!("`{}` is not a place among the tasks of a session", text.escape_debug()))),
+            _ => Err(Error::invalid(format!(
+                "`{}` does not mark a page of tasks; give the `next` of an earlier page",
+                text.escape_debug()
+            ))),
         }
     }
 }
@@ -68,7 +71,7 @@ impl Workspace {
     /// the one being worked on. `Invalid` for a limit of zero.
     pub async fn ended_tasks(&self, session: &SessionId, from: Option<TaskPlace>, limit: usize) -> Result<TaskPage> {
         if limit == 0 {
-            return Err(Error::invalid("the limit of a page is zero"));
+            return Err(Error::invalid("the limit of a page is zero; it must be at least 1"));
         }
         let TaskPlace { before, mut replaced } = from.unwrap_or_default();
         let query = LogQuery::newest_first(Session::tasks(session), limit.min(TOGETHER)).within(0..before);

@@ -226,7 +226,7 @@ impl Workspace {
             |at_hand, now| {
                 let current = at_hand.current.as_ref().filter(|(_, task)| task.id.as_ref() == Some(id));
                 let current = current.ok_or_else(|| {
-                    Error::invalid(format!("task `{id}` is not the one that session `{session}` works on"))
+                    Error::invalid(format!("task `{id}` is not the current task of session `{session}`"))
                 })?;
                 let task = ended(current, status.clone(), now);
                 Ok(Change { answer: task.clone(), tasks: vec![(event, task)] })
