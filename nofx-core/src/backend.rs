@@ -57,8 +57,8 @@ use crate::record::{BackendInfo, Cursor, LogEntry, LogHead, Record};
 /// - A batch happens entirely or not at all. The batches of a group happen in order, each judged on the state that the
 ///   batches before it left. Each batch of a group has its own outcome: one that conflicts does not stop its
 ///   neighbours.
-/// - A committed batch that writes or deletes records gets the next number of its store. Numbers rise by one and are
-///   never used again. Other batches get none. Deleting a record also takes a number, so a record that is written again
+/// - A committed batch that writes or deletes records gets the next [`Seq`](crate::Seq). Seqs rise by one and are
+///   never used again. Other batches get none. Deleting a record also takes a seq, so a record that is written again
 ///   has a higher version.
 /// - Everything that a batch expects is judged by [`Batch::check`] and by nothing else. A conflict is an outcome, not
 ///   an error, and leaves no trace.
@@ -74,9 +74,8 @@ use crate::record::{BackendInfo, Cursor, LogEntry, LogHead, Record};
 ///
 /// # Errors
 ///
-/// - When `commit` returns an error, no batch of the group is known to have happened.
-///   [`Unknown`](crate::Error::Unknown) means that all, some or none may have: committing the same batches again
-///   settles it. Every other error means that none has.
+/// - [`Unknown`](crate::Error::Unknown) from `commit`: all, some or none of the group may have happened; committing the
+///   same batches again settles it. With any other error, none has happened.
 /// - What does not exist is `None`, an empty page, or a head of length zero; never an error.
 /// - Damage is [`Corrupt`](crate::Error::Corrupt), naming the damaged item; everything else stays readable, and nothing
 ///   damaged is ever overwritten. A backend that stores bytes notices each flipped byte and each cut in what a read
@@ -84,7 +83,8 @@ use crate::record::{BackendInfo, Cursor, LogEntry, LogHead, Record};
 ///
 /// # Cancellation
 ///
-/// Once a commit has begun, that is, once its future was polled, it runs to its end even if the caller stops waiting.
+/// Once a commit has begun, that is, once its future was polled, it runs to its end even if the caller stops waiting: a
+/// backend that waits inside `commit` hands the work to something that outlives the future.
 ///
 /// # Panics
 ///
@@ -150,7 +150,7 @@ pub trait PersistenceBackend: Debug + Send + Sync + 'static {
     /// or another made it. `None` starts at the oldest commit that is remembered, and answers `Gap` if there were older
     /// ones. A cursor stays valid for at least [`REMEMBERED_COMMITS`](crate::REMEMBERED_COMMITS) commits; after that,
     /// or for a cursor of another store, the answer is `Gap`. A cursor of another backend gets `Gap` or `Invalid`; text
-    /// that never was a cursor gets `Invalid`. Commits without a number are found too. With a limit of zero the answer
+    /// that never was a cursor gets `Invalid`. Commits without a seq are found too. With a limit of zero the answer
     /// says where the feed ends.
     async fn changes(&self, after: Option<&Cursor>, limit: usize) -> Result<Changes>;
 

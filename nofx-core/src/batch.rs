@@ -47,7 +47,9 @@ use crate::time::Timestamp;
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Batch {
-    /// Identifies this batch for ever, so that committing it twice has the effect of committing it once.
+    /// Identifies this batch. While the store remembers it, which includes at least the last
+    /// [`REMEMBERED_COMMITS`](crate::REMEMBERED_COMMITS), committing it again returns the first outcome and changes
+    /// nothing.
     pub id: BatchId,
     /// Records to write or delete.
     pub writes: Vec<Write>,
@@ -266,7 +268,7 @@ impl Batch {
         Change { batch: self.id, seq, records, logs }
     }
 
-    /// Judges everything that does not depend on the content of the store. `Invalid` says what is wrong.
+    /// Rejects what no store could accept, whatever it holds. `Invalid` says what is wrong.
     ///
     /// Each batch is judged on its own, so that joining a group never makes one fail.
     pub fn validate(&self, limits: &Limits) -> Result<()> {
@@ -326,7 +328,7 @@ impl Batch {
         Ok(())
     }
 
-    /// Judges the batch's expectations. This is the only place that does so. `None` means that the batch may happen.
+    /// Checks the batch's expectations. This is the only place that does so. `None` means that the batch may happen.
     pub fn check(&self, view: &mut dyn View) -> Result<Option<Conflict>> {
         let mut mismatches = Vec::new();
         let mut expect_record = |key: &RecordKey, expected: Expect, view: &mut dyn View| -> Result<()> {

@@ -50,8 +50,9 @@ impl IdSource for SeededIds {
 
 /// The id that a caller gives to a batch: 16 bytes, unique for ever.
 ///
-/// Committing the same id again returns the first outcome. Ids from [`Sources::batch_id`] begin with the time, so that
-/// a backend can keep them in an ordered tree cheaply; any other 16 bytes work as well.
+/// While the store remembers it, committing the same id again returns the first outcome. Ids from
+/// [`Sources::batch_id`] begin with the time, so that a backend can keep them in an ordered tree cheaply; any other 16
+/// bytes work as well.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct BatchId([u8; 16]);
 

@@ -1,8 +1,8 @@
 //! The NofX store: its data model, and the one trait behind which storage is hidden.
 //!
 //! A store holds three shapes and nothing else: **records** (small, replaced whole, versioned), **logs** (append-only
-//! entries at dense positions, sealable) and **commits** (numbered, atomic, the only way anything changes).
-//! Entities live above that waist, backends below it, and neither side knows the other.
+//! entries at dense positions, sealable) and **commits** (atomic, in one order, the only way anything changes). A narrow
+//! trait, the **waist**, separates entities above it from backends below it; neither side knows the other.
 //!
 //! ```
 //! use std::sync::Arc;

@@ -2,6 +2,10 @@
 //!
 //! Everything that is applied is in the journal too, and a segment is reused only after an applier has reported that
 //! the base holds what it covers. So each step may be interrupted and repeated, by this process or another.
+//!
+//! `Engine::apply` applies what was committed so far and `apply_all` what is worth a run, both by `apply_run`: one run,
+//! under the apply lock. For the holder of that lock, `Follower::apply_holding` collects the run and `Base::apply`
+//! stores it.
 
 use std::sync::{Arc, MutexGuard, PoisonError, TryLockError};
 use std::thread;
@@ -18,7 +22,7 @@ use crate::writer::Writer;
 /// At this amount the base is brought up to date; it is also the size of one run.
 pub(crate) const SOFT_BOUND: Amount = Amount { bytes: 1 << 20, commits: 1000 };
 /// Beyond this, commits wait until the base is up to date, or report why that is impossible. Each process that has the
-/// store open keeps as much in memory, where small entries take more.
+/// store open holds the journal beyond the base in memory: at least these bytes, more for small entries.
 pub(crate) const HARD_BOUND: Amount = Amount { bytes: 16 << 20, commits: u64::MAX };
 /// The first pause after the base could not be brought up to date.
 const RETRY: Duration = Duration::from_secs(1);
@@ -30,8 +34,11 @@ const PAUSE: Duration = Duration::from_millis(10);
 /// A request to the applier thread.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Call {
+    /// Something was committed.
     pub(crate) dirty: bool,
+    /// There is enough for a run: do not wait.
     pub(crate) full: bool,
+    /// The store is being closed.
     pub(crate) stop: bool,
 }
 
@@ -40,7 +47,7 @@ pub(crate) struct Call {
 pub(crate) enum Applied {
     /// The base got a run, if it lacked anything.
     Run,
-    /// Another thread or process is applying, or there is nothing to apply before the next commit.
+    /// Nothing was applied: another thread or process is applying, or no tip is believed before the next commit.
     Not,
 }
 
@@ -128,7 +135,8 @@ impl Writer {
         self.follower.apply_holding(&doors, SOFT_BOUND, true).map(drop)
     }
 
-    /// Lets the base say that it is not complete any more, before the journal gets what it lacks. For the holder of the lock for committing.
+    /// Records in the base that it is no longer complete, before the journal gets what it lacks. For the holder of the
+    /// lock for committing.
     pub(crate) fn owe(&self) -> Result<()> {
         let _applying = self.applying.lock().unwrap_or_else(PoisonError::into_inner);
         let (_, _held) = self.hold_waiting(Doors::apply_lock)?;

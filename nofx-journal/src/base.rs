@@ -15,7 +15,7 @@ use crate::segment::Position;
 
 /// The place where commits are finally stored.
 pub trait Base: Debug + Send + Sync {
-    /// Returns the current state of the base. Does not wait, and writes nothing.
+    /// Returns the current state of the base. Writes nothing, and waits for no lock of the journal.
     fn snapshot(&self) -> Result<Box<dyn Snapshot + '_>>;
 
     /// Takes in a run, all of it or nothing. Durable on return, including what it did not have to write because an
@@ -113,8 +113,8 @@ pub struct Run {
     pub after: Mark,
     /// The groups, each with the mark after it.
     pub groups: Vec<(Mark, Vec<Commit>)>,
-    /// Whether nothing was committed behind it, and nothing can be before the base has said so. The base says that it is complete from then on, until
-    /// it takes in a run that does not complete it.
+    /// Whether this run brings the base to the end of the journal while no other process can commit. The base is then
+    /// complete until it takes in a run that does not say so.
     pub completes: bool,
 }
 

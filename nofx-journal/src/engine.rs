@@ -190,8 +190,8 @@ impl Engine {
         self.writer()?.repair(gives_up)
     }
 
-    /// Does the same, and lets the base record that it is complete, unless another process commits or applies just then:
-    /// until the next commit it is a whole store without its journal.
+    /// Brings the base up to date like [`apply`](Self::apply), and records in it that it is complete, unless another
+    /// process commits or applies just then: until the next commit it is a whole store without its journal.
     pub fn complete(&self) -> Result<()> {
         if self.is_without_journal()? {
             return Ok(());

@@ -16,7 +16,7 @@ pub(crate) struct Named {
     batches: Vec<BatchId>,
 }
 
-/// What the tail says about it.
+/// What the tail says about the named keys.
 #[derive(Debug)]
 pub(crate) struct Copied {
     last_seq: Option<Seq>,

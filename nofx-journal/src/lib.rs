@@ -57,8 +57,10 @@
 //! takes in everything it can, and refuses commits if it can take in nothing. `nofx-redb` uses the engine if its
 //! options request it; `nofx-fs` uses segments, locks and feed, and judges and follows by itself.
 //!
-//! Reading waits for no other process. Commits wait for other processes at most for [`Options::lock_wait`]. An engine
-//! that commits has one thread, which brings the base up to date; nothing else starts one.
+//! Reading takes no lock of the journal and waits for no other process, except for what the snapshot of the base may
+//! need, such as the lock on the header of a redb file. Commits wait for other processes at most for
+//! [`Options::lock_wait`]. An engine that commits has one thread, which brings the base up to date; nothing else starts
+//! one.
 //!
 //! The feature `sim` adds a file system and a base in memory that know what a power cut may leave, for tests.
 

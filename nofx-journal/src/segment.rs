@@ -307,7 +307,8 @@ impl Segment {
 
     /// Steps over the group after `at` and reads only the head of its frame. `None` if none begins there.
     ///
-    /// Nothing but the head of the frame behind it, which repeats its checksum, proves that head. The number of commits is not counted.
+    /// The head is proven only by the head of the next frame, which repeats its checksum. The commits in the group are not
+    /// counted.
     pub fn skip(&self, at: &Position) -> io::Result<Option<Position>> {
         let follows = |frame: &Frame| (frame.kind, frame.number, frame.previous) == (GROUP, at.frame + 1, at.chain);
         Ok(self.head(at.offset)?.filter(follows).map(|frame| Position {

@@ -1,9 +1,9 @@
 //! Chunks: many entries of a log compressed together, and cut into rows that fill redb's pages.
 //!
-//! With one row per entry the file would be two to three times as large as the texts in it. So entries are rows only
-//! while there are few; then they are *folded*: compressed together and stored in pieces. redb gives a value larger
-//! than its page of 4 KiB a power of two of pages, a quarter of them empty on average; pieces of one page each avoid
-//! that.
+//! With one row per entry the file would be two to three times as large as the texts in it. So entries have rows of
+//! their own only while there are few; then they are *folded*: compressed together and stored in pieces. redb gives a
+//! value larger than its page of 4 KiB a power of two of pages, a quarter of them empty on average; pieces of one page
+//! each avoid that.
 
 use std::num::NonZero;
 use std::ops::Bound;

@@ -75,8 +75,8 @@ pub(crate) fn apply(
 
 /// Stores the part of a journal's run that the file lacks. Nothing takes effect until the transaction is committed.
 ///
-/// If `is_blind`, it neither folds nor removes rows, and leaves the combined part of the feed alone. It then reads no
-/// more than the check of a commit read, so that damage which was there before cannot prevent the run from being
+/// If `is_blind`, it neither folds nor removes rows, and does not touch the table `past`. It then reads no more than
+/// the check of a commit read, so that damage which was there before cannot prevent the run from being
 /// stored.
 pub(crate) fn lay_down(transaction: &WriteTransaction, pages: &Arc<Pages>, run: &Run, is_blind: bool) -> Attempt<Laid> {
     let tables = Tables::write(transaction, pages)?;

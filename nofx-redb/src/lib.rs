@@ -25,8 +25,8 @@
 //!
 //! # What to expect
 //!
-//! - A group of batches is one transaction with two flushes. An append writes the same few pages whether the log has
-//!   one entry or a hundred thousand.
+//! - Without a journal, a group of batches is one transaction with two flushes; with one, one append and one flush. An
+//!   append writes the same few pages whether the log has one entry or a hundred thousand.
 //! - Entries are rows while there are few of them. They are then *folded*, which means stored together and compressed:
 //!   in a commit that brings many, at idle, at seal and at close. Conversations shrink to about a quarter of their
 //!   size.
@@ -40,14 +40,14 @@
 //! - A process that is killed leaves a file that can be read as it is. The next process to commit repairs it, for which
 //!   it reads all of it. A file that was idle at the time needs no repair.
 //! - A store created with [`Options::journal`] commits by one append to a journal beside the file and one flush of it;
-//!   the file follows in the background. This is off by default, because such a store is two things to copy and earlier
-//!   versions cannot read it. Opening detects which kind of store it is.
+//!   the file follows in the background. This is off by default in this crate; the facade `nofx` turns it on. Such a
+//!   store is a file and a folder, to be copied together. Opening detects which kind of store it is.
 //! - Each page read from the file is compared with its checksum. A damaged page hides only what is on it, and reading
 //!   that reports the damage.
 //!
-//! Beside `nofx.redb` there may be `nofx.redb.lock`, with which processes queue, and after an interrupted creation
-//! `nofx.redb.new`. Both may be removed while no process has the store open. A folder `nofx.redb-journal` is part of
-//! the store: move, copy and remove it together with the file.
+//! Beside `nofx.redb` there may be `nofx.redb.lock`, with which processes queue, and after an interrupted creation or
+//! [`pack()`] `nofx.redb.new`. Both may be removed while no process has the store open. A folder `nofx.redb-journal` is
+//! part of the store: move, copy and remove it together with the file.
 //!
 //! # What it does not do
 //!

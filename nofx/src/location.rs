@@ -11,7 +11,7 @@ use crate::schemes::{Form, Scheme, usage};
 
 /// Where a store is: a scheme, which selects the backend, and what that backend needs to find the store.
 ///
-/// - `redb:PATH`: an embedded store in one file, with a journal in the folder `PATH-journal`;
+/// - `redb:PATH`: a store in one file, with a journal in the folder `PATH-journal`;
 /// - `fs:PATH`: a store in a folder of files that people can read;
 /// - `s3://BUCKET/PREFIX`, `gs://BUCKET/PREFIX`, `az://CONTAINER/PREFIX`: a store in object storage, optionally with options after a `?`;
 /// - `file:///PATH`: a store in a folder, in the layout of object storage;

@@ -20,8 +20,8 @@ pub struct Options {
     /// instead of two. The default is true.
     ///
     /// An existing store stays as it was created, and other kinds of stores ignore this. A store with a journal is a file and a folder,
-    /// `<file>-journal`: copy and move both together, while no program has the store open. After a store was open for more than a second and is
-    /// closed, the file alone holds everything.
+    /// `<file>-journal`: copy and move both together, while no program has the store open. When such a store is closed after being open for
+    /// more than a second, the file is normally brought up to date and is then a whole store by itself.
     #[cfg(feature = "redb")]
     pub journal: bool,
     /// The source of times and ids.

@@ -1,4 +1,6 @@
-//! Deciding again after a concurrent change.
+//! How verbs write: they read, decide and commit, and do so again after a concurrent change.
+//!
+//! Also makes a verb happen once within an operation.
 
 use std::future::Future;
 
@@ -30,7 +32,8 @@ impl Before {
 }
 
 impl Workspace {
-    /// Reads, decides and commits, and repeats while concurrent changes affect what was read. All verbs write this way.
+    /// Reads, decides and commits, and repeats while concurrent changes affect what was read. Verbs that depend on what
+    /// they read write this way.
     ///
     /// `decide` gets what is known so far, and returns the verb's answer and a batch that expects what was read. No
     /// batch means no change. [`Conflict`](Error::Conflict) after too many tries. In an operation, the answer always

@@ -1,4 +1,8 @@
 //! The import of a legacy folder.
+//!
+//! A *thing* is what the import builds as a whole: one session, the list of agents, one template, the checkpoints or the
+//! transcript of an agent, one file of messages between agents. A file has a *part* of each thing that it says something
+//! about. The first pass records the parts, `things.rs` gathers them, and the second pass plans each thing from its files.
 
 mod disk;
 mod examine;
@@ -224,7 +228,7 @@ fn report_seen(seen: Seen, report: &mut Report) {
     }
 }
 
-/// The second pass: one thing at a time, then the bytes that are kept.
+/// The second pass: things in groups as they are planned, then the bytes that are kept.
 struct Import<'a> {
     store: &'a Store,
     index: &'a Arc<Index>,
@@ -332,7 +336,7 @@ impl<'a> Import<'a> {
             self.changed_meanwhile(at)?;
         }
         for (at, count) in std::mem::take(&mut plan.variants) {
-            let what = format!("{count} items differ from the copies of them that count; the file is kept");
+            let what = format!("{count} items differ from the newer copies that were imported; the file is kept");
             let file = files.iter().find(|file| file.at == at);
             file.map_or(Ok(()), |file| self.keep_late(file, "variant", &what))?;
         }
@@ -382,10 +386,10 @@ impl<'a> Import<'a> {
             }
             Kept::Changed(what) => (
                 "changed-in-target",
-                format!("`{what}` was changed in the target, which counts; the file is kept as well"),
+                format!("`{what}` was changed in the target and stays as it is there; the file is kept as well"),
             ),
             Kept::Later(what) => {
-                let kept = "which counts; the file is kept as well, unless it is empty";
+                let kept = "which stays; the file is kept as well, unless it is empty";
                 ("older", format!("the target has a later or less damaged state of `{what}`, {kept}"))
             }
             Kept::Sealed(what) => {

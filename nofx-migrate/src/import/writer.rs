@@ -1,4 +1,6 @@
 //! Batches of a reasonable size, each committed while the next is gathered.
+//!
+//! A thing that is larger than a batch is committed in several; an interrupted import continues from there.
 
 use std::collections::HashSet;
 use std::fmt;

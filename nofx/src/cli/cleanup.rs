@@ -21,7 +21,7 @@ Examples:
 
 /// Archive, delete and purge old sessions; without --yes, only show which.
 ///
-/// Active and paused sessions that have not expired are never touched. Deleted sessions go to the trash and are purged after
+/// Active and paused sessions that have not expired are never archived or deleted. Deleted sessions go to the trash and are purged after
 /// --purge-after, 30 days by default. Of the messages between agents, the newest 60 MiB are kept.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
@@ -30,11 +30,11 @@ pub struct Args {
     store: StoreArg,
 
     /// Archive sessions that have been inactive for this long.
-    #[arg(long, value_name = "TIME", value_parser = span)]
+    #[arg(long, value_name = "AGE", value_parser = span)]
     archive_after: Option<Duration>,
 
     /// Delete sessions that have been inactive for this long.
-    #[arg(long, value_name = "TIME", value_parser = span)]
+    #[arg(long, value_name = "AGE", value_parser = span)]
     delete_after: Option<Duration>,
 
     /// Keep this many sessions: delete the ones that have been inactive the longest.
@@ -46,7 +46,7 @@ pub struct Args {
     keep_bytes: Option<u64>,
 
     /// Purge what has been in the trash for this long.
-    #[arg(long, value_name = "TIME", value_parser = span, default_value = "30d")]
+    #[arg(long, value_name = "AGE", value_parser = span, default_value = "30d")]
     purge_after: Duration,
 
     /// Carry out the plan instead of only showing it.

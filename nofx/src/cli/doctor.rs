@@ -22,10 +22,10 @@ Examples:
 ///
 /// What cannot be read is named, and everything around it is still read.
 ///
-/// `--repair` rebuilds derived data. In a store of files, what is in the way is moved to the folder `damaged` inside the store: it is never
+/// `--repair` rebuilds derived data. In an `fs:` store, what is in the way is moved to the folder `damaged` inside the store: it is never
 /// deleted or overwritten. Nothing is invented: damaged messages stay where they are, and the messages around them are still read; a
-/// session whose file is missing or damaged stays listed until `--forget` names it, since its file may still arrive. The file of an
-/// embedded store is recovered after a crash; damaged values in it are only listed.
+/// session whose file is missing or damaged stays listed until `--forget` names it, since its file may still arrive. A `redb:` store is
+/// recovered after a crash, and its journal continues after what cannot be read; damaged values in the file are only listed.
 ///
 /// If something can only be repaired by giving up other data, doctor says which data. On a terminal it asks first; elsewhere it leaves
 /// that damage alone, unless `--yes` is given.
@@ -43,7 +43,7 @@ pub struct Args {
     #[arg(long, value_name = "ID", requires = "repair", value_parser = parse_key)]
     forget: Vec<RecordKey>,
 
-    /// Give up what prevents a repair, without asking.
+    /// Give up data that cannot be repaired, without asking.
     #[arg(long, requires = "repair")]
     yes: bool,
 

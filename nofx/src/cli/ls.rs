@@ -54,11 +54,11 @@ pub struct Args {
     #[arg(long)]
     text: Option<String>,
 
-    /// List only sessions that were active since then.
+    /// List only sessions that were active since this time.
     #[arg(long, value_name = "WHEN", value_parser = Moment::parse)]
     since: Option<Moment>,
 
-    /// List only sessions that have not been active since then.
+    /// List only sessions that have not been active since this time.
     #[arg(long, value_name = "WHEN", value_parser = Moment::parse)]
     before: Option<Moment>,
 

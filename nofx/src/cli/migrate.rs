@@ -37,7 +37,8 @@ Examples:
 ///
 /// The source is only read. What cannot be understood in a legacy folder is kept as an attachment and reported. Migrating again adds only
 /// what is new, and an interrupted migration continues where it stopped. If a migration fails, a store that it created is removed again,
-/// unless it already holds something. At the end, a store that was never compacted is made as small as possible.
+/// unless it already holds something. At the end, a store of up to 16 MiB that was never compacted is compacted, and a larger new one
+/// returns its free space.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = format!("{EXAMPLES}\n\n{}", table()))]
 pub struct Args {

@@ -42,11 +42,11 @@ pub struct Args {
     #[arg(long)]
     role: Option<String>,
 
-    /// Search only messages since then.
+    /// Search only messages from this time on.
     #[arg(long, value_name = "WHEN", value_parser = Moment::parse)]
     since: Option<Moment>,
 
-    /// Search only messages before then.
+    /// Search only messages before this time.
     #[arg(long, value_name = "WHEN", value_parser = Moment::parse)]
     until: Option<Moment>,
 

@@ -87,7 +87,7 @@ pub(crate) struct Backend {
     pub(crate) check: Option<OnStore<Vec<Finding>>>,
     /// Repairs a store in place; with `true`, also by giving up what prevents it.
     pub(crate) repair: Option<for<'a> fn(&'a Location, bool) -> Answer<'a, Repaired>>,
-    /// Whether a repair moves unreadable data out of the way.
+    /// Whether a repair moves unreadable files into the folder `damaged`.
     pub(crate) sets_aside: bool,
     /// Moves a complete store in a file to another path on the same file system, unless something exists there, and returns whether it did.
     /// With it, a store can be created beside its path.

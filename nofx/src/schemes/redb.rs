@@ -1,4 +1,4 @@
-//! `redb:PATH`, an embedded store in one file (`nofx-redb`).
+//! `redb:PATH`, a store in one file (`nofx-redb`).
 
 use std::fs::{self, File};
 use std::io::Read;
