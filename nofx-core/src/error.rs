@@ -83,7 +83,7 @@ pub struct Holder {
 }
 
 macro_rules! constructors {
-    ($($(#[$doc:meta])* $name:ident, $because:ident => $variant:ident;)*) => {
+    ($($(#[$doc:meta])* $name:ident $(, $because:ident)? => $variant:ident;)*) => {
         impl Error {
             $(
                 $(#[$doc])*
@@ -91,13 +91,13 @@ macro_rules! constructors {
                     Self::$variant(Failure { what: what.into(), source: None, positions: None })
                 }
 
-                #[doc = concat!("Like [`Error::", stringify!($name), "`], keeping the underlying error.")]
+                $(#[doc = concat!("Like [`Error::", stringify!($name), "`], keeping the underlying error.")]
                 pub fn $because(
                     what: impl Into<String>,
                     source: impl StdError + Send + Sync + 'static,
                 ) -> Self {
                     Self::$variant(Failure { what: what.into(), source: Some(Arc::new(source)), positions: None })
-                }
+                })?
             )*
         }
     };
@@ -113,7 +113,7 @@ constructors! {
     /// Makes an [`Error::Invalid`].
     invalid, invalid_because => Invalid;
     /// Makes an [`Error::NotFound`].
-    not_found, not_found_because => NotFound;
+    not_found => NotFound;
     /// Makes an [`Error::TooNew`].
     too_new, too_new_because => TooNew;
     /// Makes an [`Error::Full`].
@@ -121,7 +121,7 @@ constructors! {
     /// Makes an [`Error::Gone`].
     gone, gone_because => Gone;
     /// Makes an [`Error::Replaced`].
-    replaced, replaced_because => Replaced;
+    replaced => Replaced;
 }
 
 impl Error {

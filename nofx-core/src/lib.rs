@@ -73,5 +73,5 @@ pub use record::{
     Sharing,
 };
 pub use repair::{Loss, Repair, Repaired};
-pub use store::{CLOSE_WAIT, GROUP_BATCHES, Store, UPDATE_TRIES, Versioned};
+pub use store::{Store, UPDATE_TRIES, Versioned};
 pub use time::{Clock, Deadline, ManualClock, SystemClock, Timestamp};

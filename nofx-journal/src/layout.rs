@@ -46,7 +46,7 @@ impl Layout {
     }
 
     /// Returns the path of a new tip that replaces one that could not be written.
-    pub fn tip_beside(&self) -> &Path {
+    pub(crate) fn tip_beside(&self) -> &Path {
         &self.tip_beside
     }
 }

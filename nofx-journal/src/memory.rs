@@ -58,7 +58,8 @@ impl MemoryBase {
 
     /// Sets whether the next applier is killed before it flushes. Every process sees what it wrote, but the disk may
     /// lack it.
-    pub fn kill_before_flush(&self, is_killed: bool) {
+    #[cfg(test)]
+    pub(crate) fn kill_before_flush(&self, is_killed: bool) {
         self.disk().dies = is_killed;
     }
 

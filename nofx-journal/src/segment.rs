@@ -321,7 +321,7 @@ impl Segment {
 
     /// Returns whether bytes look like all the frames after a place, up to a number, although something in them is
     /// wrong.
-    pub fn resembles_frames(&self, at: &Position, bytes: &[u8], last: u64) -> bool {
+    pub(crate) fn resembles_frames(&self, at: &Position, bytes: &[u8], last: u64) -> bool {
         let (mut rest, mut previous) = (bytes, Some(at.chain));
         for expected in at.frame + 1..=last {
             let mut from = Reader(rest);
@@ -497,7 +497,7 @@ pub fn is_blank(files: &dyn Files, path: &Path) -> bool {
 }
 
 /// Returns whether the bytes seem to contain every group frame with some numbers, to its end.
-pub fn hold_frames(bytes: &[u8], mut numbers: RangeInclusive<u64>) -> bool {
+pub(crate) fn hold_frames(bytes: &[u8], mut numbers: RangeInclusive<u64>) -> bool {
     let heads = bytes.windows(FRAME_BYTES).enumerate().filter(|(_, head)| head.starts_with(&GROUP.to_le_bytes()));
     let frames = heads.filter_map(|(start, head)| Some((start + FRAME_BYTES, Frame::parse(head)?)));
     let whole = frames.filter(|(start, frame)| start + frame.length as usize <= bytes.len());
@@ -519,7 +519,7 @@ pub fn goes_on_without_header(files: &dyn Files, layout: &Layout, at: &Position)
 }
 
 /// Returns whether any file named like a segment contains a byte other than zero.
-pub fn hold_anything(files: &dyn Files, layout: &Layout) -> Result<bool> {
+pub(crate) fn hold_anything(files: &dyn Files, layout: &Layout) -> Result<bool> {
     let is_used = |path: PathBuf| !matches!(files.read(&path), Ok(Some(bytes)) if bytes.iter().all(|byte| *byte == 0));
     Ok(segment_files(files, layout)?.into_iter().any(is_used))
 }

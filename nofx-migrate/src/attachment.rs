@@ -18,7 +18,7 @@ pub(crate) const CHUNK_BYTES: usize = 1 << 20;
 /// Reads the bytes of an attachment, chunk by chunk.
 ///
 /// `Corrupt` at the end if they are not the bytes that the attachment describes.
-pub fn attachment_chunks(
+pub(crate) fn attachment_chunks(
     store: &Store,
     attachment: &Attachment,
 ) -> impl Stream<Item = Result<Vec<u8>>> + Send + Unpin + use<> {

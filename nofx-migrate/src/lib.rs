@@ -44,7 +44,7 @@ mod report;
 mod source;
 mod tree;
 
-pub use attachment::{attachment_chunks, read_attachment};
+pub use attachment::read_attachment;
 pub use backup::{BackupError, backup};
 pub use copy::{CopyError, CopyProgress, copy};
 pub use dump::{Counts, DumpError, FullDump, LoadError, anything_in, check_dump, dump, dump_full, full_digest, load};

@@ -36,7 +36,8 @@ pub struct Options {
     pub apply_after: Duration,
     /// The source of a new store's id.
     pub sources: Sources,
-    /// Sees each access to the file, for tests. Default: none.
+    /// Sees each access to the file, for the tests and benchmarks of this workspace. Default: none.
+    #[doc(hidden)]
     pub probe: Option<Arc<dyn Probe>>,
 }
 
@@ -56,13 +57,15 @@ impl Default for Options {
     }
 }
 
-/// Sees each access to the store's file just before it happens, and can make it fail; for tests.
+/// Sees each access to the store's file just before it happens, and can make it fail; for tests and benchmarks.
+#[doc(hidden)]
 pub trait Probe: Debug + Send + Sync + 'static {
     /// Called before an access. If it returns an error, the access returns that error instead of happening.
     fn access(&self, access: &Access<'_>) -> io::Result<()>;
 }
 
 /// An access to the store's file.
+#[doc(hidden)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Access<'a> {

@@ -194,9 +194,9 @@ impl RemoteBackend {
         self.root.repair(gives_up).await
     }
 
-    /// Returns how often another writer committed first since this handle was opened. Several per commit are a sign of
-    /// too many machines.
-    pub fn lost_races(&self) -> u64 {
+    /// Returns how often another writer committed first since this handle was opened.
+    #[cfg(test)]
+    fn lost_races(&self) -> u64 {
         self.root.lost_races()
     }
 

@@ -29,7 +29,7 @@
 //! - `fs`: locations `fs:PATH`, a store in a folder of JSON files that people can read.
 //! - `remote`: locations `s3://`, `gs://`, `az://` and `file:///`, a store in object storage that several machines can write to.
 //! - `migrate`: the module `migrate`, which is the crate `nofx_migrate`: legacy folders, dumps, copies of stores.
-//! - `cli`: the program `nofx`, and its commands as a library.
+//! - `cli`: the module `cli`, which is the program `nofx`.
 //!
 //! `memory:` is always available.
 

@@ -45,7 +45,7 @@ impl Location {
     /// Parses a location whose path may be anything that the operating system accepts as one.
     ///
     /// `Invalid` names the text and the valid forms. A scheme without a backend is valid here; [`open`](crate::open) refuses it.
-    pub fn from_os(text: &OsStr) -> Result<Self> {
+    pub(crate) fn from_os(text: &OsStr) -> Result<Self> {
         let malformed = |why: &str| {
             let shown = without_secrets(&shown(text));
             Error::invalid(format!("`{shown}` is not a location: {why}; write {}", usage()))

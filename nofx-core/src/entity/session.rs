@@ -39,7 +39,7 @@ entity! {
         pub capabilities: Vec<Text> = "capabilities",
         /// The prompt, if it differs from its template's.
         pub system_prompt: Option<Text> = "systemPrompt",
-        /// Data that a host keeps with it; [`merge_metadata`](Session::merge_metadata) changes it.
+        /// Data that a host keeps with it; [`update_metadata`](crate::workspace::Workspace::update_metadata) changes it.
         pub metadata: Option<Object> = "metadata",
         /// How many tasks the agent had completed before.
         pub tasks_completed: u64 = "tasksCompleted",
@@ -144,12 +144,8 @@ impl Value for TaskAtHand {
 pub const METADATA_BYTES: usize = 16 << 10;
 
 impl Session {
-    /// Merges `changes` into the metadata: each member replaces the one of the same name, and `null` removes it. Nested
-    /// members are not merged.
-    ///
-    /// `Invalid`, and no change, if the result would be longer than [`METADATA_BYTES`], if a name is cut in the middle
-    /// of a character, or if another program has stored something other than an object.
-    pub fn merge_metadata(&mut self, changes: &Object) -> Result<()> {
+    /// Merges `changes` into the metadata, as [`update_metadata`](crate::workspace::Workspace::update_metadata) says.
+    pub(crate) fn merge_metadata(&mut self, changes: &Object) -> Result<()> {
         let invalid = |what: &str| Err(Error::invalid(format!("the `metadata` of session `{}` {what}", self.id)));
         if self.metadata.is_none() && self.object.get("metadata").is_some_and(|raw| raw != "null") {
             return invalid("is not an object; another program wrote it, and it is left as it is");

@@ -13,7 +13,7 @@ use crate::batch::{Batch, Outcome};
 use crate::error::{Error, Result};
 
 /// How long [`Store::close`](crate::Store::close) waits for commits in flight.
-pub const CLOSE_WAIT: Duration = Duration::from_secs(10);
+const CLOSE_WAIT: Duration = Duration::from_secs(10);
 
 /// The submission queue and its commit thread, which ends when this is closed or dropped.
 #[derive(Debug)]

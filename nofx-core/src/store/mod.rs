@@ -12,9 +12,6 @@ use std::sync::Arc;
 
 use futures_core::Stream;
 
-pub use committer::CLOSE_WAIT;
-pub use turn::GROUP_BATCHES;
-
 use crate::backend::PersistenceBackend;
 use crate::batch::{Batch, Committed, Expect, NewEntry, Outcome};
 use crate::entity::{EntryEntity, RecordEntity, key_of};
@@ -189,7 +186,7 @@ impl Store {
     }
 
     /// Like [`list`](Self::list), but returns only entities whose keys come after that of an id, which need not exist.
-    pub fn list_after<E: RecordEntity>(
+    pub(crate) fn list_after<E: RecordEntity>(
         &self,
         after: Option<&E::Id>,
     ) -> impl Stream<Item = Result<Versioned<E>>> + Send + Unpin + use<E> {
@@ -288,7 +285,7 @@ impl Store {
 
     /// Commits what is waiting, then releases the store. Closing again is no error.
     ///
-    /// Waits at most [`CLOSE_WAIT`]; after that `Unavailable`, and commits in flight continue.
+    /// Waits at most ten seconds; after that `Unavailable`, and commits in flight continue.
     pub async fn close(&self) -> Result<()> {
         self.committer.close().await
     }

@@ -24,7 +24,7 @@ use crate::record::Durability;
 use crate::time::Deadline;
 
 /// How many batches may share one flush, and how many may wait before callers do.
-pub const GROUP_BATCHES: usize = 1024;
+pub(super) const GROUP_BATCHES: usize = 1024;
 
 /// A caller commits only if the last commit took less than this. Waking two threads costs much of that time. With a
 /// slower disk a caller would gain little, and would block the other work of its thread for longer.

@@ -20,10 +20,9 @@ use std::time::Duration;
 
 pub use agents::agent::AgentTotals;
 pub use agents::checkpoint::CHECKPOINTS;
-pub use agents::transcript::CONTEXT_LINES;
 pub use conversation::content::{LARGE_CONTENT, Swept, whole_message};
 pub use conversation::history::HistoryEntry;
-pub use conversation::preview::{PREVIEW_CHARS, preview};
+pub use conversation::preview::preview;
 pub use conversation::restore::RestoreOptions;
 pub use conversation::rewind::Seen;
 pub use conversation::writer::{Appended, SessionWriter};
@@ -31,18 +30,15 @@ pub use event::{Event, EventKind, Events};
 pub use exchange::html::unreadable_article;
 pub use exchange::import::ImportAs;
 pub use exchange::markdown::unreadable_section;
-pub use namespace::NAMESPACE_BYTES;
 pub use orchestration::page::{OrchestrationPage, OrchestrationPlace};
-pub use orchestration::{
-    ORCHESTRATION_HISTORY, OrchestrationFilter, OrchestrationStats, SEGMENT_BYTES, SEGMENT_MESSAGES,
-};
+pub use orchestration::{OrchestrationFilter, OrchestrationStats, SEGMENT_BYTES, SEGMENT_MESSAGES};
 pub use progress::{Done, Progress};
-pub use records::{RECORDS_NAME_BYTES, Records};
+pub use records::Records;
 pub use retention::clear::Cleared;
 pub use retention::stats::Stats;
 pub use retention::{Cleanup, CleanupPlan, OrchestrationRetention, PlannedSession, RetentionPolicy};
 pub use search::{SearchHit, SearchQuery};
-pub use sessions::activity::{index_new_session, index_session, new_session, place_record};
+pub use sessions::activity::{index_session, new_session};
 pub use sessions::expiry::{ExpiryEvent, ExpiryWatch};
 pub use sessions::keyed::OpenedSession;
 pub use sessions::session::NewSession;

@@ -16,7 +16,7 @@ use crate::kind::{
 };
 
 /// The longest name of a namespace, in bytes.
-pub const NAMESPACE_BYTES: usize = 64;
+const NAMESPACE_BYTES: usize = 64;
 
 /// Bytes left free after an id in a namespace, for the number of a successor.
 const ROOM: usize = 16;

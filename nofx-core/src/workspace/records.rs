@@ -16,7 +16,7 @@ use crate::store::Store;
 pub(super) const OWN: &str = "x-";
 
 /// The longest name for a host's records, in bytes.
-pub const RECORDS_NAME_BYTES: usize = 16;
+const RECORDS_NAME_BYTES: usize = 16;
 
 /// A host's own records and logs, separate from those of the entities.
 ///
@@ -60,7 +60,7 @@ pub struct Records {
 impl Workspace {
     /// Returns a host's own records and logs under a name. They belong to no namespace.
     ///
-    /// `Invalid` unless the name has 1 to [`RECORDS_NAME_BYTES`] lower-case letters and digits, starting with a letter.
+    /// `Invalid` unless the name has 1 to 16 lower-case letters and digits, starting with a letter.
     pub fn records(&self, name: &str) -> Result<Records> {
         let is_plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
         // With a hyphen, the kinds of one name could also be those of another.

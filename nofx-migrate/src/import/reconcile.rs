@@ -3,11 +3,11 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 
 use futures_util::TryStreamExt;
-use nofx_core::entity::{Entity, Session, SessionId};
+use nofx_core::entity::{Entity, EntityId, Session, SessionId};
 use nofx_core::json::{Object, Text};
-use nofx_core::workspace::{index_session, place_record};
+use nofx_core::workspace::index_session;
 use nofx_core::{
-    Expect, LogEntry, LogHead, LogKey, LogQuery, LogState, NewEntry, Record, RecordKey, Result, Store, Timestamp,
+    Expect, LogEntry, LogHead, LogKey, LogQuery, LogState, NewEntry, Record, RecordKey, Result, Store, Timestamp, kind,
 };
 
 use super::imported::{content, content_digest, marked, was_imported_as};
@@ -102,7 +102,7 @@ impl There {
     pub(crate) async fn of(store: &Store, plans: impl IntoIterator<Item = &Plan>) -> Result<Vec<Self>> {
         let plans: Vec<_> = plans.into_iter().collect();
         let logs: Vec<_> = plans.iter().flat_map(|plan| &plan.logs).map(|planned| planned.log.clone()).collect();
-        let place = |plan: &Plan| Listing::of(plan).map(|listing| place_record(&listing.id));
+        let place = |plan: &Plan| Listing::of(plan).map(|listing| listing.id.record_key(kind::ACTIVITY_PLACE));
         let mut keys = Vec::new();
         for plan in &plans {
             keys.extend(plan.records.iter().map(|record| record.key.clone()));

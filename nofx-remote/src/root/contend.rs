@@ -452,6 +452,7 @@ impl Root {
     }
 
     /// Returns how often another writer committed first.
+    #[cfg(test)]
     pub(crate) fn lost_races(&self) -> u64 {
         self.lost_races.load(Ordering::Relaxed)
     }

@@ -2,7 +2,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use nofx_core::entity::{EntityId, Message, RecordEntity, Role, Session, SessionId, SessionStatus};
-use nofx_core::workspace::{SessionFilter, SessionState, Workspace, index_new_session, new_session};
+use nofx_core::workspace::{SessionFilter, SessionState, Workspace, index_session, new_session};
 use nofx_core::{Body, Expect, RecordKey, Timestamp};
 
 use super::world::{BEGIN, DAY, HOUR, MINUTE, World, ada, begin, refused, say};
@@ -213,7 +213,7 @@ pub(super) async fn one_that_cannot_be_read_does_not_hide_the_others(subject: Su
     let workspace = world.open().await?;
     let good = [begin(&workspace).await?.id, begin(&workspace).await?.id];
     let bad = Session::new("bad", "bad", "agent-ada");
-    let batch = index_new_session(workspace.store().batch(), &bad, world.now())?;
+    let batch = index_session(workspace.store().batch(), &bad, None, Some(world.now()))?;
     let batch = batch.put(bad.id.record_key(Session::KIND), Expect::Absent, Body::parse("[]")?);
     workspace.store().commit(batch).await?.committed()?;
     let page = workspace.summaries(&SessionFilter::default(), None, 10).await?;

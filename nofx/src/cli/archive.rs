@@ -18,7 +18,7 @@ Examples:
 /// They stay readable, and `nofx restore` continues from them in a new session.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
-pub struct Args {
+pub(crate) struct Args {
     #[command(flatten)]
     sessions: SessionArgs,
 }

@@ -27,7 +27,7 @@ Examples:
 /// another kind. To bring an older copy up to date, run `nofx migrate` from one store to the other.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
-pub struct Args {
+pub(crate) struct Args {
     #[command(flatten)]
     store: StoreArg,
 

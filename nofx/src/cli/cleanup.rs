@@ -25,7 +25,7 @@ Examples:
 /// --purge-after, 30 days by default. Of the messages between agents, the newest 60 MiB are kept.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
-pub struct Args {
+pub(crate) struct Args {
     #[command(flatten)]
     store: StoreArg,
 

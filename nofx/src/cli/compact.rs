@@ -20,7 +20,7 @@ Examples:
 /// has space to return: the other kinds stay small on their own.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
-pub struct Args {
+pub(crate) struct Args {
     #[command(flatten)]
     store: StoreArg,
 

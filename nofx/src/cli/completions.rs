@@ -16,7 +16,7 @@ Examples:
 /// Print a script that lets a shell complete commands and options.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
-pub struct Args {
+pub(crate) struct Args {
     /// The shell to print it for.
     shell: Shell,
 }

@@ -19,7 +19,7 @@ Examples:
 /// a migration does not bring a purged session back.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
-pub struct Args {
+pub(crate) struct Args {
     #[command(flatten)]
     sessions: SessionArgs,
 

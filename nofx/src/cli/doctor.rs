@@ -31,7 +31,7 @@ Examples:
 /// that damage alone, unless `--yes` is given.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
-pub struct Args {
+pub(crate) struct Args {
     #[command(flatten)]
     store: StoreArg,
 

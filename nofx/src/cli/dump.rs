@@ -21,7 +21,7 @@ Examples:
 /// control characters are shown as `\u{1b}`; a file or a pipe gets the text unchanged.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
-pub struct Args {
+pub(crate) struct Args {
     #[command(flatten)]
     store: StoreArg,
 

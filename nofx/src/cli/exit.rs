@@ -5,7 +5,7 @@ use std::process::ExitCode;
 /// An exit code. Scripts rely on the numbers, so they never change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Exit {
+pub(crate) enum Exit {
     /// Everything was done.
     Done = 0,
     /// Something went wrong that has no code of its own.

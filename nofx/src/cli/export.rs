@@ -25,7 +25,7 @@ Examples:
 /// On a terminal and in HTML, control characters are shown as `\u{1b}`; otherwise a file or a pipe gets the text unchanged.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
-pub struct Args {
+pub(crate) struct Args {
     /// The session: its id, or the beginning or end of it.
     #[arg(required_unless_present = "agents")]
     session: Option<String>,

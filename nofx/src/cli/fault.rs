@@ -14,7 +14,7 @@ use crate::Location;
 
 /// An error: one line that says what failed, and one that says what to do next.
 #[derive(Debug)]
-pub struct Fault {
+pub(crate) struct Fault {
     pub(crate) exit: Exit,
     message: String,
     hint: String,
@@ -39,12 +39,12 @@ impl Fault {
     }
 
     /// Returns the exit code.
-    pub fn exit(&self) -> Exit {
+    pub(crate) fn exit(&self) -> Exit {
         self.exit
     }
 
     /// Prints both lines to standard error.
-    pub fn tell(&self) {
+    pub(crate) fn tell(&self) {
         use io::Write;
         if self.quiet {
             return;

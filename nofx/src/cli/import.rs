@@ -26,7 +26,7 @@ Examples:
 /// The session keeps its id, unless --new gives it another one. The store is created if it does not exist.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
-pub struct Args {
+pub(crate) struct Args {
     /// The exported session; `-` for standard input.
     #[arg(value_name = "FILE")]
     input: PathBuf,

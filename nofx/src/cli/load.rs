@@ -27,7 +27,7 @@ Examples:
 /// until the next command creates a store there.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
-pub struct Args {
+pub(crate) struct Args {
     /// A file that `nofx dump --full` wrote; `-` or nothing for standard input.
     #[arg(value_name = "DUMP")]
     input: Option<PathBuf>,

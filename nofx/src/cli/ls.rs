@@ -38,7 +38,7 @@ const END: usize = 8;
 /// --since and --before a duration, such as `2h` or `7d`, or a date.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
-pub struct Args {
+pub(crate) struct Args {
     #[command(flatten)]
     store: StoreArg,
 

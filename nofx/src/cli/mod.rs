@@ -3,47 +3,47 @@
 //! A command is `Args`, whose doc comment is its help, and `run`. To add one: write that file, add a `mod` line below, and add it to
 //! `Command` and to [`main`].
 
-pub mod archive;
+mod archive;
 mod arena;
-pub mod backup;
-pub mod cleanup;
-pub mod compact;
-pub mod completions;
+mod backup;
+mod cleanup;
+mod compact;
+mod completions;
 mod conversation;
-pub mod delete;
-pub mod doctor;
-pub mod dump;
+mod delete;
+mod doctor;
+mod dump;
 mod exit;
-pub mod export;
+mod export;
 mod fault;
-pub mod import;
+mod import;
 mod interrupt;
 mod json_line;
-pub mod load;
-pub mod ls;
+mod load;
+mod ls;
 pub mod migrate;
 mod nearest;
 mod output;
 mod paths;
 mod place;
 mod progress;
-pub mod records;
+mod records;
 mod requests;
-pub mod restore;
+mod restore;
 mod retire;
-pub mod rewind;
+mod rewind;
 mod screen;
-pub mod search;
+mod search;
 mod sessions;
-pub mod show;
+mod show;
 mod source;
-pub mod stats;
-pub mod tail;
+mod stats;
+mod tail;
 mod target;
 mod temporary;
 mod text;
-pub mod undelete;
-pub mod upgrade;
+mod undelete;
+mod upgrade;
 mod visible;
 mod when;
 
@@ -52,9 +52,8 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 
-pub use exit::Exit;
-pub use fault::Fault;
-pub use place::StoreArg;
+use exit::Exit;
+use fault::Fault;
 
 /// Store, read and search what NofX agents said and did.
 #[derive(Debug, Parser)]

@@ -21,7 +21,7 @@ const VARIABLE: &str = "NOFX_STORE";
 
 /// The store to work on.
 #[derive(Debug, clap::Args)]
-pub struct StoreArg {
+pub(crate) struct StoreArg {
     /// Where the store is: `redb:PATH`, `fs:PATH`, `s3://BUCKET/PREFIX`.
     ///
     /// A path that begins with `~/` is relative to the home folder. Without a location, the store is the one that the environment variable

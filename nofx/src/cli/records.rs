@@ -23,7 +23,7 @@ const PAGE: usize = 256;
 /// Records come before logs, both in order of kind and id.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
-pub struct Args {
+pub(crate) struct Args {
     /// The name under which the host keeps them.
     #[arg(value_name = "NAME")]
     name: String,

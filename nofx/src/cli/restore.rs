@@ -19,7 +19,7 @@ Examples:
 /// Nothing is copied: a restored session costs the same however long the old one is, and keeps its messages if the old one is deleted.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
-pub struct Args {
+pub(crate) struct Args {
     #[command(flatten)]
     sessions: SessionArgs,
 

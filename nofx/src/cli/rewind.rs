@@ -18,7 +18,7 @@ Examples:
 /// messages. To keep this session unchanged, use `nofx restore --at` instead.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
-pub struct Args {
+pub(crate) struct Args {
     /// The session: its id, or the beginning or end of it.
     #[arg(value_name = "SESSION")]
     session: String,

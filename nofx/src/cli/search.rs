@@ -26,7 +26,7 @@ Examples:
 /// Give --since and --until a duration, such as `2h` or `7d`, or a date.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
-pub struct Args {
+pub(crate) struct Args {
     /// The words that a message must contain.
     #[arg(value_name = "WORD", required = true)]
     words: Vec<String>,

@@ -25,7 +25,7 @@ Examples:
 /// Times are in UTC. Prose is wrapped to the width of the terminal; fenced code is not.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
-pub struct Args {
+pub(crate) struct Args {
     /// The session: its id, or the beginning or end of it.
     session: String,
 

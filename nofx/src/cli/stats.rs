@@ -18,7 +18,7 @@ Examples:
 /// Show how much a store holds, where it is and which programs can share it.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
-pub struct Args {
+pub(crate) struct Args {
     #[command(flatten)]
     store: StoreArg,
 

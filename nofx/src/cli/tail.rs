@@ -28,7 +28,7 @@ const PAUSE: Duration = Duration::from_millis(250);
 /// Only what is shown is read, however long the history is. Following ends on Ctrl-C, or when the session is purged.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
-pub struct Args {
+pub(crate) struct Args {
     /// The session: its id, or the beginning or end of it.
     session: String,
 

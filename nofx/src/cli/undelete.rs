@@ -16,7 +16,7 @@ Examples:
 /// Recover sessions from the trash, in the state they had before.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
-pub struct Args {
+pub(crate) struct Args {
     #[command(flatten)]
     sessions: SessionArgs,
 }

@@ -18,7 +18,7 @@ Examples:
 /// it any more. Only a `redb:` store can have an older format, if it was created without a journal; it commits to a journal afterwards.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
-pub struct Args {
+pub(crate) struct Args {
     #[command(flatten)]
     store: StoreArg,
 

@@ -14,10 +14,22 @@ use super::tokens::text;
 pub(super) struct PublicItem {
     /// By which another crate reaches it, such as `nofx_core::Batch::put`.
     pub(super) path: String,
-    /// Whether it is the implementation of a trait, which follows its type.
-    pub(super) is_implementation: bool,
+    pub(super) sort: Sort,
     /// What the listing says of it.
     pub(super) line: String,
+}
+
+/// What a line of the listing is about, in the order in which lines of one path follow each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Sort {
+    /// A module, or a name for something of another crate.
+    Way,
+    /// What a user calls or names.
+    Item,
+    /// A field, a variant, or what a trait asks for: there because its type or trait is.
+    Part,
+    /// An implementation of a trait.
+    Implementation,
 }
 
 /// Lists the public items of a crate, in the order of their paths.
@@ -49,8 +61,12 @@ struct Lister<'a> {
 
 impl Lister<'_> {
     fn add(&mut self, path: &str, attributes: &[Attribute], line: String) {
+        self.add_sort(Sort::Item, path, attributes, line);
+    }
+
+    fn add_sort(&mut self, sort: Sort, path: &str, attributes: &[Attribute], line: String) {
         let line = format!("{}{line}", shown(attributes));
-        self.items.insert(PublicItem { path: path.to_owned(), is_implementation: false, line });
+        self.items.insert(PublicItem { path: path.to_owned(), sort, line });
     }
 
     /// Notes what a module makes public under a path.
@@ -76,18 +92,28 @@ impl Lister<'_> {
                 (Target::Item(module, item), Some(name)) => self.exported.push((name, module, item)),
                 (Target::Item(..), None) => {}
                 (Target::Foreign(from), Some(name)) => {
-                    self.add(&name, &import.attributes, format!("pub use {name} = {}", from.join("::")));
+                    self.add_sort(
+                        Sort::Way,
+                        &name,
+                        &import.attributes,
+                        format!("pub use {name} = {}", from.join("::")),
+                    );
                 }
                 (Target::Foreign(from), None) => {
                     let from = from.join("::");
-                    self.add(&format!("{path}::*"), &import.attributes, format!("pub use {path}::* = {from}::*"));
+                    self.add_sort(
+                        Sort::Way,
+                        &format!("{path}::*"),
+                        &import.attributes,
+                        format!("pub use {path}::* = {from}::*"),
+                    );
                 }
             }
         }
     }
 
     fn module(&mut self, at: &ModulePath, module: &Module, path: &str) {
-        self.add(path, &module.attributes, format!("pub mod {path}"));
+        self.add_sort(Sort::Way, path, &module.attributes, format!("pub mod {path}"));
         self.export(at, path);
     }
 
@@ -125,7 +151,7 @@ impl Lister<'_> {
         for field in fields.iter().filter(|field| is_public(&field.vis)) {
             if let Some(name) = &field.ident {
                 let path = format!("{path}::{name}");
-                self.add(&path, &field.attrs, format!("pub {path}: {}", text(&field.ty)));
+                self.add_sort(Sort::Part, &path, &field.attrs, format!("pub {path}: {}", text(&field.ty)));
             }
         }
     }
@@ -145,7 +171,7 @@ impl Lister<'_> {
                 Fields::Unnamed(_) => format!("({fields})"),
                 Fields::Unit => String::new(),
             };
-            self.add(&path, &variant.attrs, format!("pub {path}{fields}"));
+            self.add_sort(Sort::Part, &path, &variant.attrs, format!("pub {path}{fields}"));
         }
     }
 
@@ -161,18 +187,23 @@ impl Lister<'_> {
                 TraitItem::Fn(item) => {
                     let path = format!("{path}::{}", item.sig.ident);
                     let provided = if item.default.is_some() { " { .. }" } else { "" };
-                    self.add(&path, &item.attrs, format!("{}{provided}", signature(&path, &item.sig)));
+                    self.add_sort(Sort::Part, &path, &item.attrs, format!("{}{provided}", signature(&path, &item.sig)));
                 }
                 TraitItem::Const(item) => {
                     let path = format!("{path}::{}", item.ident);
                     let provided = if item.default.is_some() { " = .." } else { "" };
-                    self.add(&path, &item.attrs, format!("const {path}: {}{provided}", text(&item.ty)));
+                    self.add_sort(
+                        Sort::Part,
+                        &path,
+                        &item.attrs,
+                        format!("const {path}: {}{provided}", text(&item.ty)),
+                    );
                 }
                 TraitItem::Type(item) => {
                     let path = format!("{path}::{}", item.ident);
                     let bounds = text(&item.bounds);
                     let bounds = if bounds.is_empty() { bounds } else { format!(": {bounds}") };
-                    self.add(&path, &item.attrs, format!("type {path}{bounds}"));
+                    self.add_sort(Sort::Part, &path, &item.attrs, format!("type {path}{bounds}"));
                 }
                 _ => {}
             }
@@ -204,7 +235,7 @@ impl Lister<'_> {
         let foreign = foreign.into_iter().map(|path| (path, text(&found.self_ty)));
         for (path, of) in named.chain(foreign) {
             let line = format!("{}{begin} for {of}{condition}", shown(&found.attrs));
-            self.items.insert(PublicItem { path, is_implementation: true, line });
+            self.items.insert(PublicItem { path, sort: Sort::Implementation, line });
         }
     }
 

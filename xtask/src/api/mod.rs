@@ -9,6 +9,7 @@ mod expand;
 mod listing;
 mod modules;
 mod tokens;
+mod users;
 
 use std::collections::BTreeSet;
 use std::process::ExitCode;
@@ -19,11 +20,12 @@ use crate::tree::{Tree, relative};
 use crate::workspace::{Package, metadata, root};
 use listing::PublicItem;
 use modules::Modules;
+use users::Words;
 
 /// The folder of the listings.
 const FOLDER: &str = "docs/api";
 
-/// Compare the public API of each library crate with its listing in `docs/api`.
+/// Compare the public API of each library crate with its listing in `docs/api`, and find public items that nothing outside their crate uses.
 ///
 /// A change of the API is part of the change that makes it: write the listing, and look at what Git shows of it.
 #[derive(Debug, clap::Args)]
@@ -44,12 +46,15 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     Ok(if findings.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Finds public items that are not in their crate's listing, and lines of it that no public item has.
+/// Finds public items that are not in their crate's listing, lines of it that no public item has, and items without a user.
 pub(crate) fn check(packages: &[Package], tree: &Tree) -> Vec<Finding> {
-    let mut findings = Vec::new();
+    let (mut findings, words) = (Vec::new(), Words::of(tree));
     for (name, library) in libraries(packages) {
         match items(tree, &name, &library) {
-            Ok(items) => findings.extend(compare(&page(&name), tree.text(&page(&name)), &items)),
+            Ok(items) => {
+                findings.extend(compare(&page(&name), tree.text(&page(&name)), &items));
+                findings.extend(users::check(&page(&name), &name, &items, &words));
+            }
             Err(error) => findings.push(Finding::of_file(&library, format!("cannot be listed: {error}"))),
         }
     }

@@ -14,7 +14,7 @@ use crate::workspace::conversation::history::END;
 use crate::workspace::{HistoryEntry, SessionFilter, Workspace};
 
 /// How many lines of its transcript a restored agent gets.
-pub const CONTEXT_LINES: usize = 50;
+const CONTEXT_LINES: usize = 50;
 
 /// The text that precedes them.
 const LEAD_IN: &str = "This is where the conversation stood when the agent was last at work:\n\n";

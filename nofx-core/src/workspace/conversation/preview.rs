@@ -4,7 +4,7 @@ use crate::entity::{Message, Role};
 use crate::json::Text;
 
 /// The longest preview, in characters.
-pub const PREVIEW_CHARS: usize = 160;
+const PREVIEW_CHARS: usize = 160;
 
 /// Returns the start of the person's first message, in the form of [`Session::preview`].
 ///

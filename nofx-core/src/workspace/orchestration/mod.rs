@@ -27,9 +27,6 @@ pub const SEGMENT_MESSAGES: u64 = 10_000;
 /// The bytes of messages at which a segment ends.
 pub const SEGMENT_BYTES: u64 = 8 << 20;
 
-/// How many messages are usually read: the newest ones.
-pub const ORCHESTRATION_HISTORY: usize = 1000;
-
 /// Entries per page.
 const PAGE: usize = 256;
 
@@ -192,8 +189,7 @@ impl Workspace {
 
     /// Returns the messages between agents that match a filter, read lazily.
     ///
-    /// Reads back through all messages until the caller has taken as many as it wants; [`ORCHESTRATION_HISTORY`] is the
-    /// usual number. They come in order of arrival; a message's own time is used only for filtering. An unreadable one
+    /// Reads back through all messages until the caller has taken as many as it wants. They come in order of arrival; a message's own time is used only for filtering. An unreadable one
     /// is an error in its place, and the stream continues after it.
     pub async fn orchestration_history(
         &self,

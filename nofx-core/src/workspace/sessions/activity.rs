@@ -193,15 +193,10 @@ pub(crate) fn moved(
     })
 }
 
-/// Returns the key of the record that says where a session is listed, to be passed to [`index_session`].
-pub fn place_record(session: &SessionId) -> RecordKey {
-    place_key(session)
-}
-
 /// Adds to a batch what keeps the lists correct when it changes a session's record or the time of its last message.
 ///
-/// `place` is the current record under the key of [`place_record`]. For callers that write sessions themselves, such as
-/// an import.
+/// `place` is the session's current record of kind [`ACTIVITY_PLACE`], `None` if it has none. For callers that write the
+/// records of sessions themselves, such as an import; [`new_session`] writes the record too.
 pub fn index_session(
     batch: Batch,
     session: &Session,
@@ -211,14 +206,6 @@ pub fn index_session(
     let from = place.map(|record| Ok::<_, Error>((Place::read(record)?, record.version))).transpose()?;
     let to = Place::of(session, last_message_at);
     moved(batch, &session.id, from.as_ref().map(|(place, version)| (place, *version)), Some(&to))
-}
-
-/// Adds to a batch the rows of a session that is new to the store and whose last message has the time
-/// `last_message_at`.
-///
-/// For callers that write session records themselves; [`new_session`] writes the record too.
-pub fn index_new_session(batch: Batch, session: &Session, last_message_at: Timestamp) -> Result<Batch> {
-    moved(batch, &session.id, None, Some(&Place::of(session, Some(last_message_at))))
 }
 
 /// Adds to a batch a session that is new to the store, with everything that lists need to find it.

@@ -112,7 +112,7 @@ impl Found {
 impl Workspace {
     /// Creates a session of an agent. It is active and expires after five hours unless `new` says otherwise.
     ///
-    /// The agent need not be saved. `Invalid` for metadata that [`Session::merge_metadata`] rejects.
+    /// The agent need not be saved. `Invalid` for metadata that [`update_metadata`](Self::update_metadata) rejects.
     pub async fn create_session(&self, agent: &Agent, new: NewSession) -> Result<Session> {
         let new = &new;
         let decided = self.decide("create_session", move |before| async move {
@@ -193,7 +193,11 @@ impl Workspace {
         self.change_session("update_session", id, change).await
     }
 
-    /// Merges members into the metadata of a session, and changes nothing else: see [`Session::merge_metadata`].
+    /// Merges members into the metadata of a session, and changes nothing else: each member replaces the one of the same
+    /// name, and `null` removes it. Nested members are not merged.
+    ///
+    /// `Invalid`, and no change, if the result would be longer than [`METADATA_BYTES`](crate::entity::METADATA_BYTES), if
+    /// a name is cut in the middle of a character, or if another program has stored something other than an object.
     pub async fn update_metadata(&self, id: &SessionId, changes: &Object) -> Result<Session> {
         self.change_session("update_metadata", id, |session, _| session.merge_metadata(changes).map(|()| None)).await
     }
