@@ -20,7 +20,7 @@ use nofx_journal::files::{Files, Layer};
 use nofx_journal::lock::Lock;
 use nofx_journal::{aside, feed};
 
-use crate::catalog::{self, Extent, Item, Mark};
+use crate::catalog::{self, BlockMark, Extent, Item};
 use crate::document;
 use crate::index;
 use crate::layout;
@@ -230,7 +230,7 @@ impl Writing {
             return Err(error.clone());
         }
 
-        let mark = Mark {
+        let mark = BlockMark {
             frame: work.until.frame,
             chain: work.until.chain,
             commits: work.until.commits,

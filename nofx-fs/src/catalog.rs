@@ -28,7 +28,7 @@ const WHOLE: u64 = 4;
 
 /// Up to where a block is complete.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Mark {
+pub(crate) struct BlockMark {
     pub(crate) frame: u64,
     pub(crate) chain: u32,
     pub(crate) commits: u64,
@@ -60,7 +60,7 @@ pub(crate) enum Item<'a> {
 }
 
 /// Builds a block.
-pub(crate) fn block<'a>(mark: &Mark, items: impl Iterator<Item = Item<'a>>) -> Vec<u8> {
+pub(crate) fn block<'a>(mark: &BlockMark, items: impl Iterator<Item = Item<'a>>) -> Vec<u8> {
     let mut out = Writer(vec![0; HEAD_BYTES]);
     for number in [mark.frame, u64::from(mark.chain), mark.commits, mark.last_seq.map_or(0, Seq::get), mark.index_bytes]
     {
@@ -124,7 +124,7 @@ pub(crate) fn append(layer: &dyn Layer, extent: Extent, block: &[u8]) -> Result<
 
 /// Reads the catalog into an empty state; `None` if it is missing or cannot be read, for whatever reason: everything in
 /// it can be rebuilt from the other files.
-pub(crate) fn read(files: &dyn Files) -> Result<Option<(Mark, Extent, State)>> {
+pub(crate) fn read(files: &dyn Files) -> Result<Option<(BlockMark, Extent, State)>> {
     let path = Path::new(layout::CATALOG);
     let bytes = match files.read(path) {
         Err(error) if is_of_the_file(&error) => None,
@@ -164,9 +164,9 @@ fn checksum(content: &[u8]) -> u32 {
     hasher.finalize()
 }
 
-fn take_block(content: &[u8], state: &mut State) -> Option<Mark> {
+fn take_block(content: &[u8], state: &mut State) -> Option<BlockMark> {
     let mut from = Reader(content);
-    let mark = Mark {
+    let mark = BlockMark {
         frame: from.number()?,
         chain: u32::try_from(from.number()?).ok()?,
         commits: from.number()?,

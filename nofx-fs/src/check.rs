@@ -209,14 +209,14 @@ impl Reading {
     }
 
     /// Reads every record and every log, and collects the files that may exist.
-    pub(crate) fn unreadable(&self, expected: &mut HashSet<PathBuf>) -> Result<Unreadable> {
+    pub(crate) fn unreadable(&self, expected: &mut HashSet<PathBuf>) -> Result<ListedUnreadable> {
         let (records, logs) = {
             let state = self.state();
             let logs = state.logs.iter().filter(|(_, slot)| slot.state != LogState::Removed);
             let logs: Vec<_> = logs.map(|(log, slot)| (log.clone(), slot.length)).collect();
             (state.records.keys().cloned().collect::<Vec<RecordKey>>(), logs)
         };
-        let mut found = Unreadable::default();
+        let mut found = ListedUnreadable::default();
         for key in records {
             expected.insert(layout::record(&key));
             match self.get(std::slice::from_ref(&key)) {
@@ -273,7 +273,7 @@ fn told((first, what): (u64, String), end: u64) -> String {
 
 /// What a store lists and cannot read.
 #[derive(Debug, Default)]
-pub(crate) struct Unreadable {
+pub(crate) struct ListedUnreadable {
     pub(crate) records: Vec<(RecordKey, String)>,
     pub(crate) logs: Vec<(LogKey, String)>,
 }

@@ -18,7 +18,7 @@ use crate::load::{self, Reach};
 #[cfg(test)]
 use crate::options::Sabotage;
 use crate::state::State;
-use crate::writing::{Turn, Writing};
+use crate::writing::{CommitTurn, Writing};
 
 /// A group with more than this in its bodies becomes several frames, each with its own flush.
 const FRAME_BYTES: usize = 256 << 20;
@@ -59,7 +59,13 @@ impl Writing {
         }
     }
 
-    fn commit_holding(&self, turn: &mut Turn, doors: &Doors, held: &Held, group: Vec<Batch>) -> Result<Vec<Outcome>> {
+    fn commit_holding(
+        &self,
+        turn: &mut CommitTurn,
+        doors: &Doors,
+        held: &Held,
+        group: Vec<Batch>,
+    ) -> Result<Vec<Outcome>> {
         self.catch_up(turn, doors, held)?;
         let (outcomes, commits) = self.judge(group)?;
         if !commits.is_empty() {
@@ -72,7 +78,7 @@ impl Writing {
     ///
     /// Anything after a tip of this start of the system was never acknowledged and is overwritten: readers did not see
     /// it either. Without such a tip, every whole frame counts.
-    pub(crate) fn catch_up(&self, turn: &mut Turn, doors: &Doors, held: &Held) -> Result<()> {
+    pub(crate) fn catch_up(&self, turn: &mut CommitTurn, doors: &Doors, held: &Held) -> Result<()> {
         let tip = self.read_tip(doors.tip())?;
         let is_told = tip.is_some_and(|tip| tip.boot == self.files.boot());
         let is_followed = {
@@ -118,7 +124,7 @@ impl Writing {
     }
 
     /// Catches up even if the journal is damaged: what is around the damage can be read.
-    pub(crate) fn catch_up_to_read(&self, turn: &mut Turn, doors: &Doors, held: &Held) -> Result<()> {
+    pub(crate) fn catch_up_to_read(&self, turn: &mut CommitTurn, doors: &Doors, held: &Held) -> Result<()> {
         match self.catch_up(turn, doors, held) {
             Err(Error::Corrupt(_)) if self.state().damage.is_some() => Ok(()),
             done => done,
@@ -166,7 +172,7 @@ impl Writing {
     }
 
     /// Continues where the journal does, and takes in what a killed writer left if `takes_in`.
-    fn adopt(&self, turn: &mut Turn, takes_in: bool) -> Result<()> {
+    fn adopt(&self, turn: &mut CommitTurn, takes_in: bool) -> Result<()> {
         loop {
             let (mut segment, position) = self.end()?;
             match segment.read(&position).during("reading", &segment.path)? {
@@ -258,7 +264,7 @@ impl Writing {
     }
 
     /// Appends a group to the journal and flushes it.
-    fn write(&self, turn: &mut Turn, doors: &Doors, commits: Vec<Commit>) -> Result<()> {
+    fn write(&self, turn: &mut CommitTurn, doors: &Doors, commits: Vec<Commit>) -> Result<()> {
         let (mut segment, mut position) = self.end()?;
         let mut file = self.edit(turn, &mut segment)?;
         let (mut frame, mut after) = segment.frame(&position, &commits);
@@ -309,14 +315,19 @@ impl Writing {
     }
 
     /// Continues in the next segment because this one is full.
-    fn turn_over(&self, turn: &mut Turn, full: &mut Segment, at: &Position) -> Result<(Segment, Arc<dyn Handle>)> {
+    fn turn_over(
+        &self,
+        turn: &mut CommitTurn,
+        full: &mut Segment,
+        at: &Position,
+    ) -> Result<(Segment, Arc<dyn Handle>)> {
         // Written first, so that processes which follow the journal here learn that it continues elsewhere.
         self.edit(turn, full)?.write_at(&full.end(at), at.offset).during("writing", &full.path)?;
         self.begin_segment(turn, at)
     }
 
     /// Continues in the next generation after a place: in a segment that is no longer needed, or in a new one.
-    fn begin_segment(&self, turn: &mut Turn, at: &Position) -> Result<(Segment, Arc<dyn Handle>)> {
+    fn begin_segment(&self, turn: &mut CommitTurn, at: &Position) -> Result<(Segment, Arc<dyn Handle>)> {
         let (last_seq, held) = {
             let state = self.state();
             (state.last_seq, state.base)
@@ -332,7 +343,13 @@ impl Writing {
     /// Leaves a segment whose flush failed: it is unknown what part of it is on the disk.
     ///
     /// What was flushed before is durable. What was not is given up: the journal continues elsewhere from before it.
-    fn give_up_segment(&self, turn: &mut Turn, segment: &mut Segment, at: &Position, error: std::io::Error) -> Error {
+    fn give_up_segment(
+        &self,
+        turn: &mut CommitTurn,
+        segment: &mut Segment,
+        at: &Position,
+        error: std::io::Error,
+    ) -> Error {
         let ended = self
             .edit(turn, segment)
             .and_then(|file| file.write_at(&segment.end(at), at.offset).during("writing", &segment.path));

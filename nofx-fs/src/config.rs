@@ -148,7 +148,7 @@ fn create(layer: &dyn Layer, options: &Options) -> Result<Config> {
     let header = Header::behind(&Position::default(), store, segment::salt(&options.sources), None);
     let path = Path::new(layout::JOURNAL).join("segment-0");
     Segment::begin(layer, &layout::AT, path, header, options.segment_bytes.min(FIRST_SEGMENT_BYTES))?;
-    catalog::replace(layer, &catalog::block(&catalog::Mark::default(), std::iter::empty()))?;
+    catalog::replace(layer, &catalog::block(&catalog::BlockMark::default(), std::iter::empty()))?;
     for folder in [layout::JOURNAL, layout::FEED, ""] {
         layer.sync_dir(Path::new(folder)).during("flushing", Path::new(folder))?;
     }

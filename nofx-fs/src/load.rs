@@ -8,7 +8,7 @@ use nofx_journal::lost::Lost;
 use nofx_journal::segment::{self, Found, Position, Segment};
 use nofx_journal::tip::Tip;
 
-use crate::catalog::{self, Mark};
+use crate::catalog::{self, BlockMark};
 use crate::layout;
 use crate::lines::{self, Lines};
 use crate::state::State;
@@ -52,7 +52,7 @@ pub(crate) fn replay(
     files: &dyn Files,
     state: &mut State,
     segments: Vec<Segment>,
-    mark: Option<Mark>,
+    mark: Option<BlockMark>,
     reach: Reach,
 ) -> Result<bool> {
     let mut segments = segments.into_iter().peekable();

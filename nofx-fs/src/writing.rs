@@ -30,7 +30,7 @@ pub(crate) struct Writing {
     /// closed.
     committed: AtomicBool,
     /// The turn to commit, within this process.
-    pub(crate) committing: Mutex<Turn>,
+    pub(crate) committing: Mutex<CommitTurn>,
     pub(crate) applying: Mutex<Applied>,
     /// The requests to the applier thread.
     pub(crate) call: Mutex<Call>,
@@ -39,7 +39,7 @@ pub(crate) struct Writing {
 
 /// What the committer needs.
 #[derive(Debug, Default)]
-pub(crate) struct Turn {
+pub(crate) struct CommitTurn {
     /// The segment that was last written.
     file: Option<Arc<dyn Handle>>,
     /// The last frame that this process flushed.
@@ -121,12 +121,12 @@ impl Writing {
     }
 
     /// Waits for the turn to commit within this process.
-    pub(crate) fn turn(&self) -> MutexGuard<'_, Turn> {
+    pub(crate) fn turn(&self) -> MutexGuard<'_, CommitTurn> {
         self.committing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Returns the file of a segment for writing. The segment is then read through it too.
-    pub(crate) fn edit(&self, turn: &mut Turn, segment: &mut Segment) -> Result<Arc<dyn Handle>> {
+    pub(crate) fn edit(&self, turn: &mut CommitTurn, segment: &mut Segment) -> Result<Arc<dyn Handle>> {
         let is_it = |file: &&Arc<dyn Handle>| std::ptr::addr_eq(Arc::as_ptr(file), Arc::as_ptr(&segment.file));
         if let Some(file) = turn.file.as_ref().filter(is_it) {
             return Ok(file.clone());
@@ -138,7 +138,7 @@ impl Writing {
     }
 
     /// Remembers a segment and its file for writing.
-    pub(crate) fn go_on_in(&self, turn: &mut Turn, segment: Segment, file: &Arc<dyn Handle>) {
+    pub(crate) fn go_on_in(&self, turn: &mut CommitTurn, segment: Segment, file: &Arc<dyn Handle>) {
         turn.file = Some(file.clone());
         let mut state = self.state_mut();
         match &mut state.segment {

@@ -10,18 +10,18 @@ use crate::tree::{self, SourceFile, Tree};
 
 /// Checks whether there is something to import, as [`migrate`](crate::migrate) does before it reads everything.
 pub fn check_source(from: &Path, options: &Options) -> Result<(), MigrateError> {
-    Source::find(from, options).map(drop)
+    LegacySource::find(from, options).map(drop)
 }
 
 /// The source of a migration.
 #[derive(Clone, Debug)]
-pub(crate) struct Source {
+pub(crate) struct LegacySource {
     /// The legacy folder.
     folder: Option<PathBuf>,
     also: Vec<PathBuf>,
 }
 
-impl Source {
+impl LegacySource {
     /// Checks what is to be imported without reading all of it.
     pub(crate) fn find(from: &Path, options: &Options) -> Result<Self, MigrateError> {
         let also = options.also.clone();
@@ -54,7 +54,7 @@ impl Source {
     }
 }
 
-impl fmt::Display for Source {
+impl fmt::Display for LegacySource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let all: Vec<_> = self.folder.iter().chain(&self.also).map(|path| path.display().to_string()).collect();
         f.write_str(&all.join(", "))

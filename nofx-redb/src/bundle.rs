@@ -22,12 +22,12 @@ const LOG: u64 = FIRST_LOG - 1;
 
 /// Identifies a bundle by the names of its first and last record.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Place {
+pub(crate) struct BundleRange {
     pub(crate) first: Vec<u8>,
     pub(crate) last: Vec<u8>,
 }
 
-impl Place {
+impl BundleRange {
     pub(crate) fn holds(&self, name: &[u8]) -> bool {
         self.first.as_slice() <= name && name <= self.last.as_slice()
     }
@@ -114,7 +114,7 @@ impl Bundled {
 }
 
 /// Encodes consecutive records. Returns the place and value of the bundle; `None` for no records.
-pub(crate) fn encode(records: &[Bundled], effort: Effort) -> Attempt<Option<(Place, Vec<u8>)>> {
+pub(crate) fn encode(records: &[Bundled], effort: Effort) -> Attempt<Option<(BundleRange, Vec<u8>)>> {
     let (Some(first), Some(last)) = (records.first(), records.last()) else { return Ok(None) };
     let mut plain = Encoder::default();
     for record in records {
@@ -122,7 +122,7 @@ pub(crate) fn encode(records: &[Bundled], effort: Effort) -> Attempt<Option<(Pla
     }
     let packed = pack(plain.as_bytes(), effort);
     let (codec, smaller) = packed.ok_or_else(|| Fault::damaged("compressing records"))?;
-    let place = Place { first: first.name.clone(), last: last.name.clone() };
+    let place = BundleRange { first: first.name.clone(), last: last.name.clone() };
     let mut payload = Encoder::default();
     payload.number(codec as u64).number(records.len() as u64);
     payload.number(plain.as_bytes().len() as u64).raw(&smaller);
@@ -138,7 +138,7 @@ struct Bundle {
 }
 
 impl Bundle {
-    fn decode(place: &Place, value: &[u8]) -> Reading<Self> {
+    fn decode(place: &BundleRange, value: &[u8]) -> Reading<Self> {
         let mut payload = unseal(Table::Bundles, &place.key(), value).ok_or(Unread::Damaged)?;
         let codec = Codec::of(payload.number().ok_or(Unread::Damaged)?)?;
         let (count, length) = payload.number().zip(payload.number()).ok_or(Unread::Damaged)?;
@@ -168,7 +168,7 @@ fn owned(bytes: &[u8]) -> Reading<Body> {
 /// Passes the stored pieces of a bundle to `see`, with their keys.
 pub(crate) fn each_piece(
     chunks: &impl Rows,
-    place: &Place,
+    place: &BundleRange,
     mut see: impl FnMut(&[u8], &[u8]) -> Attempt<()>,
 ) -> Attempt<()> {
     let (lowest, highest) = (place.piece_key(0), place.piece_key(u32::MAX));
@@ -179,7 +179,7 @@ pub(crate) fn each_piece(
     Ok(())
 }
 
-fn read(chunks: &impl Rows, place: &Place) -> Attempt<Bundle> {
+fn read(chunks: &impl Rows, place: &BundleRange) -> Attempt<Bundle> {
     let mut value = Vec::new();
     each_piece(chunks, place, |_, piece| {
         value.extend_from_slice(piece);
@@ -189,7 +189,7 @@ fn read(chunks: &impl Rows, place: &Place) -> Attempt<Bundle> {
 }
 
 /// Reads all records of a bundle.
-pub(crate) fn records(chunks: &impl Rows, place: &Place) -> Attempt<Vec<Bundled>> {
+pub(crate) fn records(chunks: &impl Rows, place: &BundleRange) -> Attempt<Vec<Bundled>> {
     let mut records = Vec::new();
     let read = read(chunks, place)?.find(|name, version, body| match owned(body) {
         Ok(body) => {
@@ -205,25 +205,25 @@ pub(crate) fn records(chunks: &impl Rows, place: &Place) -> Attempt<Vec<Bundled>
 }
 
 /// Returns the place of the bundle that may contain a name.
-fn place_of(chunks: &impl Rows, name: &[u8]) -> Attempt<Option<Place>> {
+fn place_of(chunks: &impl Rows, name: &[u8]) -> Attempt<Option<BundleRange>> {
     let place = last_place(chunks, &behind(name))?;
     Ok(place.filter(|place| place.holds(name)))
 }
 
 /// Returns the place of the last bundle whose key is below `end`.
-fn last_place(chunks: &impl Rows, end: &[u8]) -> Attempt<Option<Place>> {
+fn last_place(chunks: &impl Rows, end: &[u8]) -> Attempt<Option<BundleRange>> {
     let least = numbered(LOG);
     chunks.range::<&[u8]>(&least[..]..end)?.next_back().map(|row| place_at(row?.0.value())).transpose()
 }
 
 /// Returns the place of the first bundle whose key is at or above `start`.
-fn first_place(chunks: &impl Rows, start: &[u8]) -> Attempt<Option<Place>> {
+fn first_place(chunks: &impl Rows, start: &[u8]) -> Attempt<Option<BundleRange>> {
     let end = numbered(FIRST_LOG);
     chunks.range::<&[u8]>(start..&end[..])?.next().map(|row| place_at(row?.0.value())).transpose()
 }
 
-fn place_at(key: &[u8]) -> Attempt<Place> {
-    Place::of(key).ok_or_else(|| Fault::damaged("the place of some records"))
+fn place_at(key: &[u8]) -> Attempt<BundleRange> {
+    BundleRange::of(key).ok_or_else(|| Fault::damaged("the place of some records"))
 }
 
 /// Returns whether there is a bundle.
@@ -233,7 +233,7 @@ pub(crate) fn is_any(chunks: &impl Rows) -> Attempt<bool> {
 }
 
 /// Returns the places of all bundles in order.
-pub(crate) fn places(chunks: &impl Rows) -> Attempt<Vec<Place>> {
+pub(crate) fn places(chunks: &impl Rows) -> Attempt<Vec<BundleRange>> {
     let mut places = Vec::new();
     let mut start = numbered(LOG).to_vec();
     while let Some(place) = first_place(chunks, &start)? {
@@ -329,9 +329,9 @@ mod tests {
             piece in any::<u32>(),
         ) {
             let mut next = || names.pop_first().unwrap().into_bytes();
-            let one = Place { first: next(), last: next() };
-            let other = Place { first: next(), last: next() };
-            prop_assert_eq!(Place::of(&one.piece_key(piece)), Some(one.clone()));
+            let one = BundleRange { first: next(), last: next() };
+            let other = BundleRange { first: next(), last: next() };
+            prop_assert_eq!(BundleRange::of(&one.piece_key(piece)), Some(one.clone()));
             prop_assert!(one.piece_key(piece) < other.piece_key(0));
             prop_assert!(before(&one.first) < one.piece_key(0) && one.piece_key(u32::MAX) < behind(&one.first));
             prop_assert!(behind(&one.first) < before(&other.first));
@@ -350,7 +350,7 @@ mod tests {
     #[test]
     fn a_bundle_under_another_key_is_damaged() {
         let (place, value) = encode(&[bundled("a", "1"), bundled("c", "2")], Effort::Quick).unwrap().unwrap();
-        let other = Place { last: b"b".to_vec(), ..place };
+        let other = BundleRange { last: b"b".to_vec(), ..place };
         assert_eq!(Bundle::decode(&other, &value).err(), Some(Unread::Damaged));
     }
 }

@@ -19,7 +19,7 @@ use crate::packing::Effort;
 use crate::pages::Pages;
 use crate::place::Turnstile;
 use crate::rebuild;
-use crate::store::{Shared, Turn, lock};
+use crate::store::{Shared, WriterTurn, lock};
 use crate::tables::{Tables, WriteTable};
 
 /// How often the keeper of a writer checks whether another process wants the role.
@@ -71,7 +71,7 @@ impl Shared {
         outcomes
     }
 
-    fn commit_in_turn(&self, turn: &mut Turn, group: Vec<Batch>, ids: Vec<BatchId>) -> Result<Vec<Outcome>> {
+    fn commit_in_turn(&self, turn: &mut WriterTurn, group: Vec<Batch>, ids: Vec<BatchId>) -> Result<Vec<Outcome>> {
         let mut prepared = self.prepare(turn, group.clone());
         if prepared.as_ref().is_err_and(|(fault, _)| fault.is_of_page()) {
             // A read through the same handle may have met the damage, or the damage is in the feed, where it can be
@@ -108,7 +108,7 @@ impl Shared {
     }
 
     /// Applies a group in a transaction that is not committed yet. An error comes with what was being done.
-    fn prepare(&self, turn: &mut Turn, group: Vec<Batch>) -> Result<Prepared, (Fault, &'static str)> {
+    fn prepare(&self, turn: &mut WriterTurn, group: Vec<Batch>) -> Result<Prepared, (Fault, &'static str)> {
         let writer = self.writer().map_err(|fault| (fault, "opening"))?;
         if let Err(fault) = self.door.require_own(&writer) {
             self.let_go_if_useless(&fault, writer);
@@ -137,7 +137,7 @@ impl Shared {
 
     /// Learns which batches are remembered, through a separate handle and skipping damaged ones: otherwise nothing
     /// could be committed any more.
-    fn learn_alone(&self, turn: &mut Turn) -> Attempt<()> {
+    fn learn_alone(&self, turn: &mut WriterTurn) -> Attempt<()> {
         let source = self.alone()?;
         turn.ids = contain(|| {
             let tables = Tables::read(&source.begin_read()?, source.pages())?;
@@ -273,7 +273,7 @@ impl Shared {
     }
 
     /// Folds what this process left in rows, except logs with fewer than `least` bytes there.
-    fn fold_own(&self, turn: &mut Turn, least: u64, patience: Patience) -> Attempt<()> {
+    fn fold_own(&self, turn: &mut WriterTurn, least: u64, patience: Patience) -> Attempt<()> {
         if turn.unfolded.is_empty() {
             return Ok(());
         }
@@ -319,7 +319,7 @@ impl Shared {
     }
 
     /// Returns to the file system what this process has freed, if that is much.
-    fn shrink_at_idle(&self, turn: &mut Turn) {
+    fn shrink_at_idle(&self, turn: &mut WriterTurn) {
         let length = self.length().unwrap_or(0);
         if !removed_much(turn, length) {
             return;
@@ -364,7 +364,7 @@ impl Shared {
         self.length().is_ok_and(|length| length > REBUILT)
     }
 
-    fn compact_in_turn(&self, turn: &mut Turn) -> Attempt<()> {
+    fn compact_in_turn(&self, turn: &mut WriterTurn) -> Attempt<()> {
         let mut after = None;
         self.fold_while(|tables| {
             after = tables.fold_some(after.take(), SLICE)?;
@@ -418,7 +418,7 @@ impl Shared {
     }
 
     /// Ends a turn: gives the role back now if another process waits for it, otherwise soon.
-    fn end(self: &Arc<Self>, turn: &mut Turn) {
+    fn end(self: &Arc<Self>, turn: &mut WriterTurn) {
         turn.idle = Deadline::after(self.door.options.idle);
         if Turnstile::is_taken(&self.door.path) {
             self.release();
@@ -428,7 +428,7 @@ impl Shared {
     }
 
     /// Starts a keeper that gives the role back.
-    fn keep(self: &Arc<Self>, turn: &mut Turn) {
+    fn keep(self: &Arc<Self>, turn: &mut WriterTurn) {
         if turn.kept || lock(&self.opened).writer.is_none() {
             return;
         }
@@ -460,7 +460,7 @@ struct Prepared {
 ///
 /// A file that was shrunk grows in large steps, even by the commits of a few more removals; after such a step little is
 /// enough.
-fn removed_much(turn: &Turn, length: u64) -> bool {
+fn removed_much(turn: &WriterTurn, length: u64) -> bool {
     let has_leapt = turn.freed > 0 && turn.looked_at > 0 && length > turn.looked_at * 3 / 2;
     length >= SMALL_FILE && (has_leapt || turn.freed.saturating_mul(MUCH) >= length)
 }

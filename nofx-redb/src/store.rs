@@ -38,8 +38,8 @@ pub(crate) struct Shared {
     /// The newest commit that must be in the file: its number and batch. This process made it, or read it from an open
     /// file.
     pub(crate) newest: Mutex<Option<(u64, BatchId)>>,
-    pub(crate) turn: Mutex<Turn>,
-    pub(crate) opened: Mutex<Opened>,
+    pub(crate) turn: Mutex<WriterTurn>,
+    pub(crate) opened: Mutex<OpenFiles>,
     /// The engine that commits to the journal and reads beyond the file, while a handle uses it.
     pub(crate) engine: Mutex<Weak<Engine>>,
 }
@@ -60,7 +60,7 @@ impl ReadOnly {
 
 /// What belongs to the holder of the turn to write.
 #[derive(Debug)]
-pub(crate) struct Turn {
+pub(crate) struct WriterTurn {
     /// Runs from the last commit.
     pub(crate) idle: Deadline,
     /// Whether a keeper looks after the writer.
@@ -78,7 +78,7 @@ pub(crate) struct Turn {
 
 /// The open databases. The writer can do everything that the reader can.
 #[derive(Debug)]
-pub(crate) struct Opened {
+pub(crate) struct OpenFiles {
     /// The file that was last found to be this store.
     pub(crate) known: Identity,
     pub(crate) writer: Option<Writer>,
@@ -155,7 +155,7 @@ impl Shared {
             let reason = format!("{shown} has format {format} of a {newer}; this one writes format {ours}");
             read_only = Some(ReadOnly { error: Error::too_new(reason.clone()), reason });
         }
-        let turn = Turn {
+        let turn = WriterTurn {
             idle: Deadline::after(Duration::ZERO),
             kept: false,
             ids: Ids::default(),
@@ -164,7 +164,7 @@ impl Shared {
             freed: 0,
             looked_at: 0,
         };
-        let opened = Opened { known: reader.identity, writer: None, reader: Some(reader) };
+        let opened = OpenFiles { known: reader.identity, writer: None, reader: Some(reader) };
         Ok(Self {
             door,
             meta,

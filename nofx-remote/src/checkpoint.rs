@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 use crate::commit::{CheckpointId, FORMAT, read_header, store_id};
 use crate::frame;
 use crate::line::{
-    Claim, ClaimLine, Far, FarLine, Held, Place, PlaceLine, parse, push_claim, push_held, push_key, push_list,
+    Claim, ClaimLine, Far, FarLine, Held, PackedFrame, PlaceLine, parse, push_claim, push_held, push_key, push_list,
     push_place, read_held,
 };
 
@@ -22,7 +22,7 @@ pub(crate) struct Chunk {
     /// The position of the first line.
     pub(crate) first: u64,
     pub(crate) count: u64,
-    pub(crate) place: Place,
+    pub(crate) place: PackedFrame,
     /// The size of the lines in bytes.
     pub(crate) raw: u64,
     /// The bodies that are not in the lines, by position.

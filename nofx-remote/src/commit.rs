@@ -71,14 +71,14 @@ pub(crate) struct Applied {
     pub(crate) id: BatchId,
     pub(crate) seq: Option<Seq>,
     pub(crate) writes: Vec<(RecordKey, Option<Held>)>,
-    pub(crate) appends: Vec<Appended>,
+    pub(crate) appends: Vec<LogAppend>,
     pub(crate) seals: Vec<(LogKey, Claim)>,
     pub(crate) removals: Vec<(LogKey, Claim)>,
 }
 
 /// What a batch appended to one log.
 #[derive(Debug)]
-pub(crate) struct Appended {
+pub(crate) struct LogAppend {
     pub(crate) log: LogKey,
     pub(crate) claim: Claim,
     pub(crate) first: u64,
@@ -381,7 +381,7 @@ fn read_batch(line: &str, what: &str) -> Result<Applied> {
             Ok((Timestamp::from_millis(at), held))
         });
         let log = read_key(&kind, &id, what)?;
-        Ok(Appended { log, claim: claim.read()?, first, entries: entries.collect::<Result<_>>()? })
+        Ok(LogAppend { log, claim: claim.read()?, first, entries: entries.collect::<Result<_>>()? })
     });
     let logs = |lines: Vec<LogLine<'_>>| -> Result<Vec<_>> {
         lines.into_iter().map(|LogLine(kind, id, claim)| Ok((read_key(&kind, &id, what)?, claim.read()?))).collect()

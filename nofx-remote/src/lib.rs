@@ -94,7 +94,7 @@ pub use options::Options;
 pub use requests::Requests;
 pub use root::Finding;
 
-use location::Place;
+use location::StorePrefix;
 use names::Names;
 use objects::Objects;
 use options::Rules;
@@ -129,8 +129,8 @@ impl RemoteBackend {
         Self::start(Self::given(store, prefix), options, rules).await
     }
 
-    fn given(store: Arc<dyn ObjectStore>, prefix: &str) -> Place {
-        Place {
+    fn given(store: Arc<dyn ObjectStore>, prefix: &str) -> StorePrefix {
+        StorePrefix {
             shown: store.to_string(),
             store,
             prefix: Path::from(prefix),
@@ -143,7 +143,7 @@ impl RemoteBackend {
         }
     }
 
-    async fn start(place: Place, options: Options, rules: Rules) -> Result<Self> {
+    async fn start(place: StorePrefix, options: Options, rules: Rules) -> Result<Self> {
         let objects = Objects {
             store: place.store,
             names: Names::new(place.prefix),

@@ -10,13 +10,13 @@ use serde_json::value::RawValue;
 
 /// Part of a pack: one frame.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Place {
+pub(crate) struct PackedFrame {
     pub(crate) pack: Arc<str>,
     pub(crate) offset: u64,
     pub(crate) length: u64,
 }
 
-impl Place {
+impl PackedFrame {
     /// Returns where it ends in the pack.
     pub(crate) fn end(&self) -> u64 {
         self.offset.saturating_add(self.length)
@@ -35,7 +35,7 @@ pub(crate) enum Held {
 /// A body in a pack.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Far {
-    pub(crate) place: Place,
+    pub(crate) place: PackedFrame,
     /// The length of the body.
     pub(crate) size: u64,
 }
@@ -82,8 +82,8 @@ pub(crate) struct FarLine<'a>(#[serde(borrow)] PlaceLine<'a>, u64);
 pub(crate) struct ClaimLine<'a>(#[serde(borrow)] Option<Cow<'a, str>>, u64, u64);
 
 impl PlaceLine<'_> {
-    pub(crate) fn read(self) -> Place {
-        Place { pack: self.0.into(), offset: self.1, length: self.2 }
+    pub(crate) fn read(self) -> PackedFrame {
+        PackedFrame { pack: self.0.into(), offset: self.1, length: self.2 }
     }
 }
 
@@ -143,7 +143,7 @@ pub(crate) fn push_key<K: Key>(out: &mut String, key: &K) {
     push_text(out, key.id());
 }
 
-pub(crate) fn push_place(out: &mut String, place: &Place) {
+pub(crate) fn push_place(out: &mut String, place: &PackedFrame) {
     _ = write!(out, "[\"{}\",{},{}]", place.pack, place.offset, place.length);
 }
 

@@ -14,7 +14,7 @@ use crate::options::Options;
 
 /// An object store, and where in it a store is.
 #[derive(Debug)]
-pub(crate) struct Place {
+pub(crate) struct StorePrefix {
     pub(crate) store: Arc<dyn ObjectStore>,
     pub(crate) prefix: Path,
     pub(crate) scheme: &'static str,
@@ -29,7 +29,7 @@ pub(crate) struct Place {
 }
 
 /// Finds the place that a location names, and takes the options from its query.
-pub(crate) fn find(location: &str, options: &mut Options) -> Result<Place> {
+pub(crate) fn find(location: &str, options: &mut Options) -> Result<StorePrefix> {
     // The text is not quoted: something that is not a location may contain anything, secrets included.
     let mut url = Url::parse(location).map_err(|error| Error::invalid_because("the location is not a URL", error))?;
     if !url.username().is_empty() || url.password().is_some() {
@@ -52,7 +52,7 @@ pub(crate) fn find(location: &str, options: &mut Options) -> Result<Place> {
         .map_err(|error| Error::invalid_because(format!("`{url}`: its path cannot be used"), error))?;
     let secrets = options.secrets(std::env::vars());
     let (scheme, store) = client(&url, options, &secrets)?;
-    Ok(Place {
+    Ok(StorePrefix {
         store,
         prefix,
         scheme,
@@ -65,7 +65,7 @@ pub(crate) fn find(location: &str, options: &mut Options) -> Result<Place> {
     })
 }
 
-fn folder(url: &Url, options: &Options) -> Result<Place> {
+fn folder(url: &Url, options: &Options) -> Result<StorePrefix> {
     if let Some(name) = options.settings.keys().next() {
         return Err(Error::invalid(format!("a folder has no option `{name}`")));
     }
@@ -77,7 +77,7 @@ fn folder(url: &Url, options: &Options) -> Result<Place> {
     let during = || format!("opening the folder `{}`", path.display());
     make_private(&path).map_err(|error| Error::unavailable_because(during(), error))?;
     let store = Folder::new(&path).map_err(|error| Fault::new(&error, &[]).unavailable(during()))?;
-    Ok(Place {
+    Ok(StorePrefix {
         store: Arc::new(store),
         prefix: Path::default(),
         scheme: "file",

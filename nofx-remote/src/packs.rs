@@ -9,7 +9,7 @@ use nofx_core::{Body, Error, Result};
 
 use crate::checkpoint::Chunk;
 use crate::frame;
-use crate::line::{Far, Held, Place};
+use crate::line::{Far, Held, PackedFrame};
 use crate::names;
 use crate::objects::{Objects, missing};
 
@@ -31,7 +31,7 @@ pub(crate) struct Packs {
 
 #[derive(Debug, Default)]
 struct Cache {
-    texts: VecDeque<(Place, Arc<Vec<u8>>)>,
+    texts: VecDeque<(PackedFrame, Arc<Vec<u8>>)>,
     bytes: usize,
 }
 
@@ -41,7 +41,7 @@ impl Packs {
     }
 
     /// Returns the text of a frame, which must have this many bytes.
-    pub(crate) async fn text(&self, place: &Place, length: u64) -> Result<Arc<Vec<u8>>> {
+    pub(crate) async fn text(&self, place: &PackedFrame, length: u64) -> Result<Arc<Vec<u8>>> {
         if let Some(text) = self.cached(place) {
             return Ok(text);
         }
@@ -76,7 +76,7 @@ impl Packs {
         Ok(Body::trusted(text))
     }
 
-    fn cached(&self, place: &Place) -> Option<Arc<Vec<u8>>> {
+    fn cached(&self, place: &PackedFrame) -> Option<Arc<Vec<u8>>> {
         let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
         let at = cache.texts.iter().position(|(kept, _)| kept == place)?;
         let found = cache.texts.remove(at)?;
@@ -85,7 +85,7 @@ impl Packs {
         Some(text)
     }
 
-    fn keep(&self, place: &Place, text: &Arc<Vec<u8>>) {
+    fn keep(&self, place: &PackedFrame, text: &Arc<Vec<u8>>) {
         let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
         cache.bytes += text.len();
         cache.texts.push_back((place.clone(), text.clone()));
@@ -112,13 +112,14 @@ impl<'a> Packer<'a> {
     }
 
     /// Adds text as its own frame.
-    pub(crate) fn add(&mut self, text: &[u8]) -> Result<Place> {
+    pub(crate) fn add(&mut self, text: &[u8]) -> Result<PackedFrame> {
         Ok(self.add_frame(&frame::pack(text, frame::LONGEST_IN_PACK)?))
     }
 
     /// Adds an existing frame unchanged.
-    pub(crate) fn add_frame(&mut self, frame: &[u8]) -> Place {
-        let place = Place { pack: self.name.clone(), offset: self.bytes.len() as u64, length: frame.len() as u64 };
+    pub(crate) fn add_frame(&mut self, frame: &[u8]) -> PackedFrame {
+        let place =
+            PackedFrame { pack: self.name.clone(), offset: self.bytes.len() as u64, length: frame.len() as u64 };
         self.bytes.extend_from_slice(frame);
         if self.bytes.len() >= PACK_BYTES {
             let name = std::mem::replace(&mut self.name, names::nonce(&*self.objects.sources.ids).into());

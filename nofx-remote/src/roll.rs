@@ -10,7 +10,7 @@ use nofx_core::{KeyQuery, LogKey, REMEMBERED_COMMITS, RecordKey, Result, Timesta
 use crate::checkpoint::{Base, Chunk, Log, LogLine, Parts, push_log, push_record};
 use crate::commit::CheckpointId;
 use crate::feed::push_item;
-use crate::line::{Far, Held, Place, push_held};
+use crate::line::{Far, Held, PackedFrame, push_held};
 use crate::names;
 use crate::objects::{Objects, missing};
 use crate::packs::{Packer, Packs};
@@ -62,7 +62,7 @@ pub(crate) async fn roll(objects: &Objects, packs: &Packs, mut state: State) -> 
     let moved = empty_packs(objects, &mut packer, &alive, &sizes).await?;
     for (pack, places) in alive {
         // Bodies of the run are in packs that no checkpoint knows yet.
-        let seen = places.iter().map(Place::end).max().unwrap_or(0);
+        let seen = places.iter().map(PackedFrame::end).max().unwrap_or(0);
         sizes.entry(pack).or_insert(seen);
     }
     sizes.extend(packer.finish().await?);
@@ -180,13 +180,13 @@ impl Folding {
     }
 }
 
-pub(crate) type Alive = HashMap<Arc<str>, HashSet<Place>>;
+pub(crate) type Alive = HashMap<Arc<str>, HashSet<PackedFrame>>;
 
 /// Returns every place that a state needs, by pack.
 pub(crate) fn places(state: &State, feed: &[Chunk]) -> Result<Alive> {
     let mut alive = Alive::new();
-    let mut add = |place: &Place| _ = alive.entry(place.pack.clone()).or_default().insert(place.clone());
-    let add_chunk = |chunk: &Chunk, add: &mut dyn FnMut(&Place)| {
+    let mut add = |place: &PackedFrame| _ = alive.entry(place.pack.clone()).or_default().insert(place.clone());
+    let add_chunk = |chunk: &Chunk, add: &mut dyn FnMut(&PackedFrame)| {
         add(&chunk.place);
         chunk.far.iter().for_each(|(_, far)| add(&far.place));
     };
@@ -206,7 +206,7 @@ async fn empty_packs(
     packer: &mut Packer<'_>,
     alive: &Alive,
     sizes: &BTreeMap<Arc<str>, u64>,
-) -> Result<HashMap<Place, Place>> {
+) -> Result<HashMap<PackedFrame, PackedFrame>> {
     let live = |pack: &Arc<str>| alive[pack].iter().map(|place| place.length).sum::<u64>();
     let mut known: Vec<_> = sizes
         .iter()
@@ -240,12 +240,12 @@ async fn empty_packs(
 fn write(
     state: &State,
     mut feed: Vec<Chunk>,
-    moved: &HashMap<Place, Place>,
+    moved: &HashMap<PackedFrame, PackedFrame>,
     sizes: BTreeMap<Arc<str>, u64>,
     id: CheckpointId,
 ) -> Result<(Base, Vec<u8>)> {
     let mut used: HashSet<Arc<str>> = HashSet::new();
-    let mut settle = |place: &mut Place| {
+    let mut settle = |place: &mut PackedFrame| {
         if let Some(new) = moved.get(place) {
             *place = new.clone();
         }
@@ -253,7 +253,7 @@ fn write(
             used.insert(place.pack.clone());
         }
     };
-    let settle_chunk = |chunk: &mut Chunk, settle: &mut dyn FnMut(&mut Place)| {
+    let settle_chunk = |chunk: &mut Chunk, settle: &mut dyn FnMut(&mut PackedFrame)| {
         settle(&mut chunk.place);
         chunk.far.iter_mut().for_each(|(_, far)| settle(&mut far.place));
     };

@@ -15,7 +15,7 @@ use super::plan::Thing;
 use super::room::Room;
 use crate::digest::{Hash, Print, Printing, Running, print, sha256};
 use crate::error::MigrateError;
-use crate::legacy::{self, Content, Item, Judgement, Outline, Pass, Place, Promise, Reading, TemplateContent};
+use crate::legacy::{self, Content, Item, Judgement, LegacyPath, Outline, Pass, Promise, Reading, TemplateContent};
 use crate::report::{FileState, Level, Unused};
 use crate::tree::SourceFile;
 
@@ -39,7 +39,7 @@ pub(crate) struct Examined {
 
 /// What to report about a file that was examined.
 #[derive(Debug)]
-pub(crate) struct Seen {
+pub(crate) struct SeenFile {
     pub(crate) path: String,
     pub(crate) size: u64,
     pub(crate) state: FileState,
@@ -50,8 +50,13 @@ pub(crate) struct Seen {
 }
 
 /// Reads a file for the first time, and records what is in it.
-pub(crate) fn examine(index: &Index, at: usize, source: &SourceFile, outlines: &Room) -> Result<Seen, MigrateError> {
-    let place = Place::of(&source.path);
+pub(crate) fn examine(
+    index: &Index,
+    at: usize,
+    source: &SourceFile,
+    outlines: &Room,
+) -> Result<SeenFile, MigrateError> {
+    let place = LegacyPath::of(&source.path);
     let read = match place.promise {
         Promise::Kept(..) => digested(source, &place),
         _ => source.read(|bytes| {
@@ -65,17 +70,17 @@ pub(crate) fn examine(index: &Index, at: usize, source: &SourceFile, outlines: &
             index.note_unreadable(at, source)?;
             let (counts, findings, unreadable) = (Vec::new(), Vec::new(), Some(error.to_string()));
             let (size, state) = (source.size, FileState::Unreadable);
-            return Ok(Seen { path: place.path, size, state, counts, findings, unreadable });
+            return Ok(SeenFile { path: place.path, size, state, counts, findings, unreadable });
         }
     };
     let mut found = examined(at, &place, size, digests, reading, outlines);
     let (counts, findings) = (found.judgement.counts.clone(), std::mem::take(&mut found.judgement.findings));
     let state = index.note(at, found)?;
-    Ok(Seen { path: place.path, size, state, counts, findings, unreadable: None })
+    Ok(SeenFile { path: place.path, size, state, counts, findings, unreadable: None })
 }
 
 /// Reads a file that becomes no entity, a piece at a time.
-fn digested(source: &SourceFile, place: &Place) -> io::Result<(u64, (Hash, Print), Reading)> {
+fn digested(source: &SourceFile, place: &LegacyPath) -> io::Result<(u64, (Hash, Print), Reading)> {
     let mut digests = (Running::default(), Printing::default());
     let size = pieces(source, |piece| {
         digests.0.add(piece);
@@ -89,7 +94,7 @@ fn digested(source: &SourceFile, place: &Place) -> io::Result<(u64, (Hash, Print
 
 fn examined(
     at: usize,
-    place: &Place,
+    place: &LegacyPath,
     size: u64,
     (sha256, print): (Hash, Print),
     reading: Reading,
@@ -184,7 +189,7 @@ pub(crate) fn name_lists(index: &Arc<Index>) -> Result<Vec<(String, String)>, Mi
                 (name, message)
             }
             None => {
-                let name = Place::of(&path.as_str().into()).stem().as_bytes().to_vec();
+                let name = LegacyPath::of(&path.as_str().into()).stem().as_bytes().to_vec();
                 (name, "checkpoints without an agent".to_owned())
             }
         };

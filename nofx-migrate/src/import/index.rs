@@ -18,7 +18,7 @@ use super::examine::Examined;
 use super::names::Names;
 use crate::digest::{Hash, Print, Printing, hex, print};
 use crate::error::MigrateError;
-use crate::legacy::{self, Outline, Pass, Place, Reading};
+use crate::legacy::{self, LegacyPath, Outline, Pass, Reading};
 use crate::report::{FileReport, FileState, Unused};
 use crate::tree::{Origin, SourceFile};
 
@@ -52,7 +52,7 @@ pub(crate) struct Index {
 pub(crate) struct Indexed {
     pub(crate) at: usize,
     pub(crate) source: SourceFile,
-    pub(crate) place: Place,
+    pub(crate) place: LegacyPath,
     pub(crate) size: u64,
     pub(crate) sha256: Hash,
     print: Print,
@@ -485,7 +485,7 @@ fn indexed(row: &Row<'_>) -> rusqlite::Result<Indexed> {
     let source = source(row)?;
     Ok(Indexed {
         at: row.get(4)?,
-        place: Place::of(&source.path),
+        place: LegacyPath::of(&source.path),
         size: row.get(7)?,
         sha256: row.get(8)?,
         print: Print::from_le_bytes(row.get(9)?),

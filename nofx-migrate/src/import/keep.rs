@@ -9,7 +9,7 @@ use nofx_core::json::Text;
 use nofx_core::{Expect, RecordKey, Result, ScanQuery, Store, kind};
 
 use super::blocking;
-use super::writer::{Changes, Writer};
+use super::writer::{ThingChanges, Writer};
 use crate::attachment::{CHUNK_BYTES, chunk_key, chunk_len, encode_chunk};
 use crate::digest::{Hash, Running, hex};
 use crate::tree::SourceFile;
@@ -90,17 +90,17 @@ pub(crate) async fn keep(
         if chunks.insert(key.clone()) && store.get(std::slice::from_ref(&key)).await?.iter().all(Option::is_none) {
             written.push(key.clone());
             let puts = vec![(key, Expect::Any, encode_chunk(&chunk))];
-            writer.write(Changes { puts, ..Changes::default() }).await?;
+            writer.write(ThingChanges { puts, ..ThingChanges::default() }).await?;
         }
     }
     if digest.finish() != bytes.sha256 {
         // Written under the path of other bytes.
         writer.flush().await?;
         written.iter().for_each(|key| _ = chunks.remove(key));
-        writer.write(Changes { deletes: written, ..Changes::default() }).await?;
+        writer.write(ThingChanges { deletes: written, ..ThingChanges::default() }).await?;
         return Ok(Done::Changed);
     }
-    let mut changes = Changes::default();
+    let mut changes = ThingChanges::default();
     if let Some(there) = &there {
         match prefix.is_some_and(Prefix::matches) {
             true => {

@@ -9,7 +9,7 @@ use nofx_core::{Expect, Result, Store, Timestamp, Versioned};
 
 use super::blocking;
 use super::index::{Facts, Index, Indexed, Known};
-use super::writer::Changes;
+use super::writer::ThingChanges;
 use crate::digest::hex;
 use crate::error::MigrateError;
 use crate::legacy::time;
@@ -56,7 +56,7 @@ async fn note(index: &Arc<Index>, all: Vec<Known>) -> Result<(), MigrateError> {
 }
 
 /// Describes a file that was imported.
-pub(crate) fn entry(file: &Indexed, facts: Facts, attachment: Option<&str>) -> Result<Changes> {
+pub(crate) fn entry(file: &Indexed, facts: Facts, attachment: Option<&str>) -> Result<ThingChanges> {
     let path = SourcePath::from(file.source.path.clone());
     let mut object = ImportedFile::new(path, file.size, hex(&file.sha256), facts.became).to_object();
     let mut counted = Object::default();
@@ -73,5 +73,5 @@ pub(crate) fn entry(file: &Indexed, facts: Facts, attachment: Option<&str>) -> R
     }
     let entry = ImportedFile::from_object(object);
     let expect = facts.known.map_or(Expect::Absent, Expect::At);
-    Ok(Changes { puts: vec![(entry.key(), expect, entry.to_body()?)], ..Changes::default() })
+    Ok(ThingChanges { puts: vec![(entry.key(), expect, entry.to_body()?)], ..ThingChanges::default() })
 }

@@ -37,10 +37,10 @@ use crate::error::MigrateError;
 use crate::legacy::Reading;
 use crate::options::{Options, Progress};
 use crate::report::{FileState, Files, Level, Report};
-use crate::source::Source;
+use crate::source::LegacySource;
 use crate::tree::SourceFile;
 use disk::PAGE_ROWS;
-use examine::{Seen, examine, name_lists};
+use examine::{SeenFile, examine, name_lists};
 use expected::Expected;
 pub(crate) use index::Index;
 use index::Indexed;
@@ -88,7 +88,7 @@ pub async fn migrate(
     progress: &dyn Progress,
 ) -> Result<Report, MigrateError> {
     let (place, given) = (from.to_owned(), options.clone());
-    let source = blocking(move || Source::find(&place, &given)).await?;
+    let source = blocking(move || LegacySource::find(&place, &given)).await?;
     let mut overtaken = Report::default();
     for _ in 0..ATTEMPTS {
         let mut report = Report { source: source.to_string(), dry_run: options.dry_run, ..Report::default() };
@@ -107,7 +107,7 @@ pub async fn migrate(
 
 /// Imports what the target does not have yet.
 async fn attempt(
-    source: &Source,
+    source: &LegacySource,
     to: &Store,
     options: &Options,
     progress: &dyn Progress,
@@ -156,7 +156,7 @@ fn cores() -> usize {
 
 /// The first pass; returns the time at which the newest imported list of agents was written.
 async fn read_all(
-    source: &Source,
+    source: &LegacySource,
     to: &Store,
     index: &Arc<Index>,
     room: &Room,
@@ -214,7 +214,7 @@ async fn read_all(
     Ok(agents_saved)
 }
 
-fn report_seen(seen: Seen, report: &mut Report) {
+fn report_seen(seen: SeenFile, report: &mut Report) {
     if let Some(why) = seen.unreadable {
         report.find("unreadable", Level::Missing, &seen.path, format!("the file cannot be read: {why}"));
     }
@@ -315,8 +315,8 @@ impl<'a> Import<'a> {
     }
 
     /// Returns what the verification needs to know.
-    fn done(self) -> verify::Done {
-        verify::Done { seqs: self.writer.seqs().clone(), respected: self.respected, named: self.named }
+    fn done(self) -> verify::PriorWork {
+        verify::PriorWork { seqs: self.writer.seqs().clone(), respected: self.respected, named: self.named }
     }
 
     /// Writes what is new of one thing.

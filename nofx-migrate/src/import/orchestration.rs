@@ -6,7 +6,7 @@ use nofx_core::{LogQuery, LogState, NewEntry, Result, Store};
 
 use super::merge::Multiset;
 use super::reconcile::{PAGE, stored_item};
-use super::writer::Changes;
+use super::writer::ThingChanges;
 use crate::legacy::{Item, Same};
 
 /// Entries after which a segment is full.
@@ -56,7 +56,7 @@ impl Segments {
     }
 
     /// Appends the messages that the log did not have, and returns their number.
-    pub(crate) fn add(&mut self, messages: Vec<Item>, changes: &mut Changes) -> u64 {
+    pub(crate) fn add(&mut self, messages: Vec<Item>, changes: &mut ThingChanges) -> u64 {
         let (mut added, mut run, mut start) = (0, Vec::<NewEntry>::new(), self.entries);
         for message in messages {
             if self.had(&message) {

@@ -14,7 +14,7 @@ use super::imported::{content, content_digest, marked, was_imported_as};
 use super::index::body;
 use super::merge::Multiset;
 use super::plan::{Plan, PlannedLog, PlannedRecord, complete, ended};
-use super::writer::Changes;
+use super::writer::ThingChanges;
 use crate::digest::Hash;
 use crate::legacy::{Item, Same, time};
 
@@ -27,7 +27,7 @@ const REPLACES: &str = "$replaces";
 /// What has to be written of one thing.
 #[derive(Debug, Default)]
 pub(crate) struct Difference {
-    pub(crate) changes: Changes,
+    pub(crate) changes: ThingChanges,
     /// How many of each kind that adds.
     pub(crate) added: HashMap<&'static str, u64>,
     /// Changes made in the target that stay.
@@ -211,7 +211,7 @@ impl Listing {
         store: &Store,
         heads: &[LogHead],
         place: Option<Record>,
-        changes: &mut Changes,
+        changes: &mut ThingChanges,
     ) -> Result<()> {
         let put = changes.puts.iter_mut().find(|(key, ..)| *key == self.record);
         let added = changes.appends.iter().filter(|(log, ..)| *log == self.history);

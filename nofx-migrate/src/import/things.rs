@@ -10,7 +10,7 @@ use super::expected::Expected;
 use super::index::{Index, text};
 use super::plan::Thing;
 use crate::error::MigrateError;
-use crate::legacy::Place;
+use crate::legacy::LegacyPath;
 
 /// A thing whose files have more bytes is planned separately from all others.
 const LARGE_THING: u64 = 4 << 20;
@@ -54,7 +54,7 @@ impl Thing {
     pub(crate) const CHECKPOINTS: u8 = 4;
 
     /// Returns the rank and name under which a file has a part of this thing.
-    pub(crate) fn part(&self, at: usize, place: &Place) -> (u8, Option<Vec<u8>>) {
+    pub(crate) fn part(&self, at: usize, place: &LegacyPath) -> (u8, Option<Vec<u8>>) {
         let (rank, name) = match self {
             Self::Template => (0, (at as u64).to_be_bytes().to_vec()),
             Self::Agents => (1, Vec::new()),

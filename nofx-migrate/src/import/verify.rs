@@ -38,7 +38,7 @@ const LISTED: usize = 1000;
 
 /// What was done before: what must exist, and what distinguishes a deliberate change from a loss.
 #[derive(Debug, Default)]
-pub(crate) struct Done {
+pub(crate) struct PriorWork {
     /// The commits that wrote records.
     pub(crate) seqs: HashSet<Seq>,
     /// The records and logs in which the target's version stays.
@@ -47,7 +47,7 @@ pub(crate) struct Done {
     pub(crate) named: HashSet<usize>,
 }
 
-impl Done {
+impl PriorWork {
     /// Returns whether a thing of these files may differ if the files are kept.
     fn may_differ(&self, files: &[Indexed], expected: &Expected) -> bool {
         let is_respected = |key: String| self.respected.contains(&key);
@@ -61,7 +61,7 @@ impl Done {
 pub(crate) async fn verify(
     store: &Store,
     index: &Arc<Index>,
-    done: Done,
+    done: PriorWork,
     room: &Room,
     progress: &dyn Progress,
 ) -> Result<Verification, MigrateError> {
@@ -267,7 +267,7 @@ async fn next_readable(entries: &mut (impl Stream<Item = Result<LogEntry>> + Unp
 struct Check<'a> {
     store: &'a Store,
     index: &'a Arc<Index>,
-    done: Arc<Done>,
+    done: Arc<PriorWork>,
     kinds: BTreeMap<&'static str, Digests>,
     /// The messages between agents that the target has, once they are read.
     segments: Segments,
@@ -282,7 +282,7 @@ struct Digests {
 }
 
 impl<'a> Check<'a> {
-    fn new(store: &'a Store, index: &'a Arc<Index>, done: Arc<Done>) -> Self {
+    fn new(store: &'a Store, index: &'a Arc<Index>, done: Arc<PriorWork>) -> Self {
         let (kinds, segments, verification) = (BTreeMap::new(), Segments::default(), Verification::default());
         Self { store, index, done, kinds, segments, reading: None, verification }
     }

@@ -36,7 +36,7 @@ pub(crate) struct Writer<'a> {
 
 /// What is to be written of one thing.
 #[derive(Debug, Default)]
-pub(crate) struct Changes {
+pub(crate) struct ThingChanges {
     pub(crate) puts: Vec<(RecordKey, Expect, Body)>,
     pub(crate) deletes: Vec<RecordKey>,
     /// Entries for a log, and its length before.
@@ -82,7 +82,7 @@ impl<'a> Writer<'a> {
     }
 
     /// Writes everything, in one batch with other things if it is small, else in several.
-    pub(crate) async fn write(&mut self, changes: Changes) -> Result<()> {
+    pub(crate) async fn write(&mut self, changes: ThingChanges) -> Result<()> {
         self.make_room(changes.items(), changes.bytes()).await?;
         for (key, expect, body) in changes.puts {
             self.make_room(1, body.len()).await?;
@@ -188,7 +188,7 @@ impl<'a> Writer<'a> {
     }
 }
 
-impl Changes {
+impl ThingChanges {
     fn items(&self) -> usize {
         let entries: usize = self.appends.iter().map(|(_, _, entries)| entries.len()).sum();
         self.puts.len() + self.deletes.len() + self.seals.len() + entries

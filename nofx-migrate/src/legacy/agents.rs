@@ -7,7 +7,7 @@ use nofx_core::json::{Object, Text, Value, compact};
 use super::item::{fits, object, time};
 use super::judge::Judge;
 use super::salvage::{self, offset};
-use super::template::{self, Content};
+use super::template::{self, TemplateContent};
 
 /// The agents of one file.
 #[derive(Clone, Debug, Default)]
@@ -24,7 +24,7 @@ pub(crate) struct Agents {
 pub(crate) struct AgentEntry {
     pub(crate) id: AgentId,
     pub(crate) record: Object,
-    pub(crate) template: Option<Content>,
+    pub(crate) template: Option<TemplateContent>,
     /// Whether the object was read to its end.
     pub(crate) whole: bool,
 }

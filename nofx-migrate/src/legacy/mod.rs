@@ -23,10 +23,10 @@ pub(crate) use decode::decode;
 pub(crate) use item::{Item, Same, time};
 pub(crate) use judge::{Judgement, Pass};
 pub(crate) use outline::Outline;
-pub(crate) use place::{Place, Promise};
+pub(crate) use place::{LegacyPath, Promise};
 pub(crate) use salvage::members;
 pub(crate) use session::{SessionCopy, complete_by_name};
-pub(crate) use template::Content as TemplateContent;
+pub(crate) use template::TemplateContent;
 
 use decode::Decoded;
 use item::{Items, fits, object};
@@ -64,7 +64,7 @@ pub(crate) enum Content {
 }
 
 /// Reads a file.
-pub(crate) fn read(place: &Place, bytes: &[u8], pass: Pass<'_>) -> Reading {
+pub(crate) fn read(place: &LegacyPath, bytes: &[u8], pass: Pass<'_>) -> Reading {
     let size = bytes.len() as u64;
     if let Promise::Kept(became, reason) = place.promise {
         // `examine` passes one byte for a file of any size: nothing but emptiness may be asked here.
@@ -110,7 +110,7 @@ fn empty() -> Judgement {
 }
 
 /// Reads a file that should hold something, but is empty or only zeros. The file name of a session is used all the same.
-fn blank(place: &Place, bytes: &[u8]) -> Reading {
+fn blank(place: &LegacyPath, bytes: &[u8]) -> Reading {
     let what = if bytes.is_empty() { "empty" } else { "filled with zeroes" };
     let mut reading = whole(
         match bytes.is_empty() {
@@ -161,7 +161,7 @@ fn read_orchestration(bytes: &[u8], pass: Pass<'_>) -> Reading {
     }
 }
 
-fn read_json(place: &Place, decoded: &Decoded<'_>, judge: &mut Judge<'_>) -> Content {
+fn read_json(place: &LegacyPath, decoded: &Decoded<'_>, judge: &mut Judge<'_>) -> Content {
     let text = decoded.text.trim_ascii_start();
     let base = offset(&decoded.text, text);
     let mut has_repeated_names = false;
@@ -206,7 +206,7 @@ fn read_json(place: &Place, decoded: &Decoded<'_>, judge: &mut Judge<'_>) -> Con
 }
 
 fn read_object(
-    place: &Place,
+    place: &LegacyPath,
     text: &str,
     base: usize,
     found: &salvage::Members<'_>,
@@ -252,7 +252,12 @@ fn read_object(
     (Content::Nothing, found.end)
 }
 
-fn read_template(place: &Place, text: &str, found: &salvage::Members<'_>, judge: &mut Judge<'_>) -> (Content, usize) {
+fn read_template(
+    place: &LegacyPath,
+    text: &str,
+    found: &salvage::Members<'_>,
+    judge: &mut Judge<'_>,
+) -> (Content, usize) {
     let whole = text.get(..found.end).and_then(object);
     match whole.filter(|_| found.error.is_none() && fits(found.end)) {
         Some(foreign) => {
@@ -278,7 +283,7 @@ fn read_template(place: &Place, text: &str, found: &salvage::Members<'_>, judge:
 
 /// Reads `{sessions: […], exportedAt, …}`.
 fn read_archive(
-    place: &Place,
+    place: &LegacyPath,
     text: &str,
     base: usize,
     found: &salvage::Members<'_>,
@@ -316,7 +321,7 @@ fn read_archive(
 }
 
 /// Reads the sessions of a list, even if it is truncated.
-fn read_sessions(place: &Place, list: &str, base: usize, judge: &mut Judge<'_>) -> Vec<SessionCopy> {
+fn read_sessions(place: &LegacyPath, list: &str, base: usize, judge: &mut Judge<'_>) -> Vec<SessionCopy> {
     let items = salvage::items(list);
     let mut copies = Vec::new();
     for raw in items.whole.iter().copied().chain(items.damaged) {
@@ -341,7 +346,7 @@ fn read_sessions(place: &Place, list: &str, base: usize, judge: &mut Judge<'_>) 
 }
 
 /// Reads a list: checkpoints, or sessions without their wrapper.
-fn read_array(place: &Place, text: &str, base: usize, judge: &mut Judge<'_>) -> (Content, usize) {
+fn read_array(place: &LegacyPath, text: &str, base: usize, judge: &mut Judge<'_>) -> (Content, usize) {
     if place.promise == Promise::Agents {
         judge.judgement.became = "agents";
         let agents = agents::read_list(text, base, judge);
@@ -375,7 +380,7 @@ fn read_array(place: &Place, text: &str, base: usize, judge: &mut Judge<'_>) -> 
 }
 
 fn read_checkpoints(
-    place: &Place,
+    place: &LegacyPath,
     text: &str,
     base: usize,
     found: &salvage::Items<'_>,

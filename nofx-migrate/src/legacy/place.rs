@@ -23,7 +23,7 @@ pub(crate) enum Promise {
 
 /// A path in the legacy folder.
 #[derive(Clone, Debug)]
-pub(crate) struct Place {
+pub(crate) struct LegacyPath {
     pub(crate) path: String,
     pub(crate) promise: Promise,
 }
@@ -31,7 +31,7 @@ pub(crate) struct Place {
 const SESSION_MD: &str = "_session.md";
 const CHECKPOINT_JSON: &str = "_checkpoint.json";
 
-impl Place {
+impl LegacyPath {
     pub(crate) fn of(path: &Text) -> Self {
         let path = path.to_string();
         let promise = promise(&path);
@@ -112,7 +112,7 @@ mod tests {
     use super::*;
 
     fn promised(path: &str) -> Promise {
-        Place::of(&path.into()).promise
+        LegacyPath::of(&path.into()).promise
     }
 
     #[test]
@@ -137,8 +137,8 @@ mod tests {
 
     #[test]
     fn names_tell_the_agent() {
-        assert_eq!(Place::of(&"sessions/a b_session.md".into()).agent(), Some("a b"));
-        assert_eq!(Place::of(&"archives/s_1/x_checkpoint.json".into()).agent(), Some("x"));
-        assert_eq!(Place::of(&"sessions/undefined.json".into()).agent(), None);
+        assert_eq!(LegacyPath::of(&"sessions/a b_session.md".into()).agent(), Some("a b"));
+        assert_eq!(LegacyPath::of(&"archives/s_1/x_checkpoint.json".into()).agent(), Some("x"));
+        assert_eq!(LegacyPath::of(&"sessions/undefined.json".into()).agent(), None);
     }
 }

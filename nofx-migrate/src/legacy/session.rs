@@ -7,7 +7,7 @@ use nofx_core::json::{Object, Text, compact, quote};
 use super::item::{Item, Items, Same, Unfit, fits, object, time};
 use super::judge::Judge;
 use super::salvage::{self, Members, offset};
-use super::template::{self, Content};
+use super::template::{self, TemplateContent};
 
 /// A session as one file has it.
 #[derive(Clone, Debug)]
@@ -15,7 +15,7 @@ pub(crate) struct SessionCopy {
     pub(crate) id: SessionId,
     /// The record: everything except messages, tasks and a complete template.
     pub(crate) header: Object,
-    pub(crate) template: Option<Content>,
+    pub(crate) template: Option<TemplateContent>,
     pub(crate) messages: Vec<Item>,
     /// The completed tasks in their order, then the current one.
     pub(crate) tasks: Vec<Item>,
@@ -200,7 +200,7 @@ fn shorten(header: &mut Object, judge: &mut Judge<'_>) {
 }
 
 /// Removes a prompt that equals its template's.
-fn forget_prompt(header: &mut Object, template: Option<&Content>) {
+fn forget_prompt(header: &mut Object, template: Option<&TemplateContent>) {
     let Some(prompt) = template.and_then(|template| template.prompt.as_ref()) else { return };
     let is_once = header.iter().filter(|(name, _)| *name == "systemPrompt").count() == 1;
     if is_once && header.read::<Text>("systemPrompt").as_ref() == Some(prompt) {

@@ -8,14 +8,14 @@ use super::item::{fits, object};
 
 /// One content of a template.
 #[derive(Clone, Debug)]
-pub(crate) struct Content {
+pub(crate) struct TemplateContent {
     pub(crate) digest: TemplateDigest,
     pub(crate) id: Option<TemplateId>,
     pub(crate) prompt: Option<Text>,
     pub(crate) body: Body,
 }
 
-impl Content {
+impl TemplateContent {
     pub(crate) fn new(foreign: &Object) -> Self {
         let template = Template::from_object(own(foreign));
         Self {
@@ -28,9 +28,9 @@ impl Content {
 }
 
 /// Takes the template out of an agent or a session, if it is complete, and leaves its digest there.
-pub(crate) fn take(holder: &mut Object) -> Option<Content> {
+pub(crate) fn take(holder: &mut Object) -> Option<TemplateContent> {
     let raw = holder.get("template").filter(|raw| fits(raw.len()))?;
-    let content = Content::new(&object(raw)?);
+    let content = TemplateContent::new(&object(raw)?);
     holder.remove("template");
     holder.set("$template", nofx_core::json::quote(&content.digest.to_string()));
     Some(content)

@@ -20,7 +20,7 @@ use object_store::{
 use tokio::time::{Instant, sleep};
 
 use crate::commit::Commit;
-use crate::location::Place;
+use crate::location::StorePrefix;
 use crate::names::{self, Names};
 use crate::options::{Options, Rules};
 use crate::{RemoteBackend, Result as StoreResult};
@@ -354,7 +354,7 @@ impl Line {
         let clock = Arc::new(VirtualClock(self.world.started));
         let ids = Arc::new(SeededIds::new(self.dice.next()));
         let options = Options::default().sources(Sources { clock, ids });
-        let place: Place = RemoteBackend::given(self.clone(), "");
+        let place: StorePrefix = RemoteBackend::given(self.clone(), "");
         RemoteBackend::start(place, options, rules).await
     }
 

@@ -35,7 +35,7 @@ pub struct HistoryEntry {
 
 /// A part of a history: consecutive messages of one log.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Part {
+pub(crate) struct HistoryPart {
     pub(crate) log: LogKey,
     /// The place of the log's first entry in the history.
     pub(crate) start: u64,
@@ -44,8 +44,8 @@ pub(crate) struct Part {
 }
 
 /// Returns the parts of a session's history in order; the last is its own.
-pub(crate) fn parts(session: &Session) -> Vec<Part> {
-    session.parts().into_iter().map(|(log, Range { start, end })| Part { log, start, end }).collect()
+pub(crate) fn parts(session: &Session) -> Vec<HistoryPart> {
+    session.parts().into_iter().map(|(log, Range { start, end })| HistoryPart { log, start, end }).collect()
 }
 
 /// Returns how many messages come before the session's own first one.

@@ -10,8 +10,8 @@ use crate::entity::{Message, Role, SessionId};
 use crate::error::Result;
 use crate::json::Text;
 use crate::workspace::Workspace;
-use crate::workspace::sessions::activity::Place;
-use crate::workspace::sessions::session::{Found, require_open};
+use crate::workspace::sessions::activity::ActivityPlace;
+use crate::workspace::sessions::session::{FoundSession, require_open};
 
 /// The messages of a session: added, read, forked and rewound.
 ///
@@ -89,7 +89,12 @@ impl Workspace {
     }
 
     /// Returns the batch that adds messages, expecting the given length of the session's own log if there is one.
-    pub(crate) async fn append_batch(&self, found: &Found, length: Option<u64>, addition: &Addition) -> Result<Batch> {
+    pub(crate) async fn append_batch(
+        &self,
+        found: &FoundSession,
+        length: Option<u64>,
+        addition: &Addition,
+    ) -> Result<Batch> {
         let log = found.session.log();
         let entries = addition.prepared.entries.clone();
         let batch = match length {
@@ -97,7 +102,7 @@ impl Workspace {
             None => self.store.batch().append(log, entries),
         };
         let batch = self.keep_contents(batch, &addition.prepared).await?;
-        let to = Place::of(&found.session, addition.prepared.last_at());
+        let to = ActivityPlace::of(&found.session, addition.prepared.last_at());
         match (&found.session.preview, &addition.preview) {
             (None, Some(preview)) => {
                 let mut session = found.session.clone();

@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::workspace::Workspace;
 use crate::workspace::event::{EventKind, tell};
 use crate::workspace::sessions::activity::new_session;
-use crate::workspace::sessions::session::{Found, expiry_anew};
+use crate::workspace::sessions::session::{FoundSession, expiry_anew};
 
 /// What a restored session takes over. These are the old extension's five options, all of them honoured, and `up_to`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,7 +74,7 @@ impl Workspace {
         Ok(decided.await?.0)
     }
 
-    async fn restore_batch(&self, found: &Found, options: RestoreOptions) -> Result<(Session, Batch)> {
+    async fn restore_batch(&self, found: &FoundSession, options: RestoreOptions) -> Result<(Session, Batch)> {
         let old = &found.session;
         let beginning = self.beginning(old, options).await?;
         let mut session = self.restored(old, options);

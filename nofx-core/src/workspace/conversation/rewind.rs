@@ -13,7 +13,7 @@ use crate::record::{LogHead, Seq};
 use crate::time::Timestamp;
 use crate::workspace::Workspace;
 use crate::workspace::event::tell_rewind;
-use crate::workspace::sessions::activity::Place;
+use crate::workspace::sessions::activity::ActivityPlace;
 use crate::workspace::sessions::session::require_open;
 
 /// How much of a session's history a caller has seen.
@@ -64,7 +64,7 @@ impl Workspace {
                 return Ok((session.clone(), None));
             }
             let (rewound, last, batch) = self.rewound(session, &own, to).await?;
-            let batch = found.save(batch, &rewound, &Place::of(&rewound, last))?;
+            let batch = found.save(batch, &rewound, &ActivityPlace::of(&rewound, last))?;
             Ok((rewound, Some(batch)))
         });
         Ok(decided.await?.0)

@@ -9,7 +9,7 @@ use crate::workspace::Workspace;
 use crate::workspace::conversation::content::Prepared;
 use crate::workspace::conversation::preview::preview;
 use crate::workspace::event::{EventKind, tell};
-use crate::workspace::sessions::activity::{Place, new_session};
+use crate::workspace::sessions::activity::{ActivityPlace, new_session};
 
 /// How many messages, and how many tasks, one batch adds at most; together they stay within what every store takes.
 const TOGETHER: usize = 4000;
@@ -130,7 +130,7 @@ impl Workspace {
             let found = self.find(id).await?;
             let batch: Batch = self.store.batch().append(found.session.log(), prepared.entries.clone());
             let batch = self.keep_contents(batch, prepared).await?;
-            let to = Place::of(&found.session, prepared.last_at());
+            let to = ActivityPlace::of(&found.session, prepared.last_at());
             Ok(((), Some(found.moved(batch, Some(&to))?)))
         })
         .await?;

@@ -8,7 +8,7 @@ use crate::key::Kind;
 use crate::kind::{ACTIVITY_PLACE, AGENT, AGENT_IN, ORCHESTRATION, ORCHESTRATION_IN, TEMPLATE_NAME};
 use crate::query::{LogScan, ScanQuery};
 use crate::record::LogHead;
-use crate::workspace::sessions::activity::Place;
+use crate::workspace::sessions::activity::ActivityPlace;
 use crate::workspace::{OrchestrationStats, Workspace};
 
 /// Records per page.
@@ -49,7 +49,7 @@ impl Workspace {
         };
         let mut places = self.store.scan(ScanQuery::of(ACTIVITY_PLACE, PAGE));
         while let Some(record) = places.next().await {
-            let place = match record.and_then(|record| Place::read(&record)) {
+            let place = match record.and_then(|record| ActivityPlace::read(&record)) {
                 Ok(place) => place,
                 Err(error) if error.is_of_one_thing() => {
                     stats.unreadable += 1;

@@ -51,7 +51,7 @@ impl Workspace {
 
 /// Where the rows of one session are.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Place {
+pub(crate) struct ActivityPlace {
     namespace: Namespace,
     step: i64,
     agent: AgentId,
@@ -59,7 +59,7 @@ pub(crate) struct Place {
     trash: bool,
 }
 
-impl Place {
+impl ActivityPlace {
     /// Returns the place of a session whose last message has the time `last_message_at`.
     pub(crate) fn of(session: &Session, last_message_at: Option<Timestamp>) -> Self {
         Self {
@@ -172,8 +172,8 @@ pub(crate) fn session_of(row: &Record) -> Result<SessionId> {
 pub(crate) fn moved(
     mut batch: Batch,
     session: &SessionId,
-    from: Option<(&Place, Seq)>,
-    to: Option<&Place>,
+    from: Option<(&ActivityPlace, Seq)>,
+    to: Option<&ActivityPlace>,
 ) -> Result<Batch> {
     if from.map(|(place, _)| place) == to {
         return Ok(batch);
@@ -203,8 +203,8 @@ pub fn index_session(
     place: Option<&Record>,
     last_message_at: Option<Timestamp>,
 ) -> Result<Batch> {
-    let from = place.map(|record| Ok::<_, Error>((Place::read(record)?, record.version))).transpose()?;
-    let to = Place::of(session, last_message_at);
+    let from = place.map(|record| Ok::<_, Error>((ActivityPlace::read(record)?, record.version))).transpose()?;
+    let to = ActivityPlace::of(session, last_message_at);
     moved(batch, &session.id, from.as_ref().map(|(place, version)| (place, *version)), Some(&to))
 }
 
@@ -219,5 +219,5 @@ pub fn new_session(batch: Batch, session: &Session, last_message_at: Option<Time
         Expect::Absent,
         session.to_body()?,
     );
-    moved(batch, &session.id, None, Some(&Place::of(session, last_message_at)))
+    moved(batch, &session.id, None, Some(&ActivityPlace::of(session, last_message_at)))
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::activity::{Place, moved, new_session, place_key};
+use super::activity::{ActivityPlace, moved, new_session, place_key};
 use crate::batch::{Batch, Expect};
 use crate::entity::{
     Agent, Entity, EntityId, RecordEntity, Session, SessionId, SessionStatus, Template, check_metadata,
@@ -52,15 +52,15 @@ impl Default for NewSession {
 
 /// A session as the verbs need it: its record and where it is listed.
 #[derive(Clone, Debug)]
-pub(crate) struct Found {
+pub(crate) struct FoundSession {
     pub(crate) session: Session,
     pub(crate) version: Seq,
-    place: Option<(Place, Seq)>,
+    place: Option<(ActivityPlace, Seq)>,
 }
 
-impl Found {
+impl FoundSession {
     /// Adds to a batch the session's new record and its new place.
-    pub(crate) fn save(&self, batch: Batch, session: &Session, to: &Place) -> Result<Batch> {
+    pub(crate) fn save(&self, batch: Batch, session: &Session, to: &ActivityPlace) -> Result<Batch> {
         let batch = batch.put(session.key(), Expect::At(self.version), session.to_body()?);
         self.moved(batch, Some(to))
     }
@@ -69,13 +69,13 @@ impl Found {
     pub(crate) fn save_changed(&self, batch: Batch, session: &Session) -> Result<Batch> {
         let to = match &self.place {
             Some((place, _)) => place.changed(session),
-            None => Place::of(session, None),
+            None => ActivityPlace::of(session, None),
         };
         self.save(batch, session, &to)
     }
 
     /// Adds to a batch the move of the session to another place, or out of the lists.
-    pub(crate) fn moved(&self, batch: Batch, to: Option<&Place>) -> Result<Batch> {
+    pub(crate) fn moved(&self, batch: Batch, to: Option<&ActivityPlace>) -> Result<Batch> {
         moved(batch, &self.session.id, self.place.as_ref().map(|(place, version)| (place, *version)), to)
     }
 }
@@ -255,15 +255,15 @@ impl Workspace {
     }
 
     /// Reads a session and its place. `NotFound` if there is none.
-    pub(crate) async fn find(&self, id: &SessionId) -> Result<Found> {
+    pub(crate) async fn find(&self, id: &SessionId) -> Result<FoundSession> {
         let key = id.record_key(Session::KIND);
         let mut records = self.store.get(&[key, place_key(id)]).await?.into_iter();
         let (record, place) = (records.next().flatten(), records.next().flatten());
         let record = record.ok_or_else(|| missing(id))?;
-        let place = place.map(|record| Ok::<_, Error>((Place::read(&record)?, record.version))).transpose()?;
+        let place = place.map(|record| Ok::<_, Error>((ActivityPlace::read(&record)?, record.version))).transpose()?;
         let session = Session::from_body(&record.body)?;
         match self.holds(&session) {
-            true => Ok(Found { session, version: record.version, place }),
+            true => Ok(FoundSession { session, version: record.version, place }),
             false => Err(missing(id)),
         }
     }

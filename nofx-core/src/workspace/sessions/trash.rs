@@ -1,6 +1,6 @@
 //! The trash: moving sessions into it, taking them out, and purging them.
 
-use super::session::Found;
+use super::session::FoundSession;
 use crate::batch::{Batch, Expect};
 use crate::body::Body;
 use crate::entity::{Entity, EntityId, RecordEntity, Session, SessionId};
@@ -66,7 +66,7 @@ impl Workspace {
         Ok(())
     }
 
-    async fn purge_batch(&self, found: &Found) -> Result<Batch> {
+    async fn purge_batch(&self, found: &FoundSession) -> Result<Batch> {
         let id = &found.session.id;
         let namespace = self.namespace.to_text().map(|name| format!(r#","namespace":{}"#, name.write()));
         let (at, namespace) = (self.now().write(), namespace.unwrap_or_default());
