@@ -55,12 +55,17 @@ impl Answers {
     /// Keeps Node running, or no longer: it has to run while there are calls.
     #[napi]
     pub fn keep_running(&self, env: &Env, keeps: bool) -> napi::Result<()> {
-        let mut tell = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if keeps { tell.refer(env) } else { tell.unref(env) }
+        self.keep(env, keeps)
     }
 }
 
 impl Answers {
+    #[expect(deprecated, reason = "clones, which are advised instead, keep the function but not Node")]
+    fn keep(&self, env: &Env, keeps: bool) -> napi::Result<()> {
+        let mut tell = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if keeps { tell.refer(env) } else { tell.unref(env) }
+    }
+
     /// Carries out a call on another thread, and reports its answer.
     pub(crate) fn answer(&self, call: u32, asked: impl Future<Output = nofx::Result<Vec<String>>> + Send + 'static) {
         let tell = self.0.clone();
