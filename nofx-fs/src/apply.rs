@@ -14,10 +14,10 @@ use std::thread;
 use std::time::Duration;
 
 use nofx_core::{Deadline, Error, LogState, Result};
-use nofx_journal::doors::Doors;
 use nofx_journal::fault::During;
 use nofx_journal::files::{Files, Layer};
 use nofx_journal::lock::Lock;
+use nofx_journal::shared_files::SharedFiles;
 use nofx_journal::{aside, feed};
 
 use crate::catalog::{self, BlockMark, Extent, Item};
@@ -113,17 +113,19 @@ impl Writing {
     pub(crate) fn apply(&self) -> Result<bool> {
         if self.believed(self.tip()?).is_none() {
             let mut turn = self.turn();
-            let (doors, held) = self.hold_waiting(Doors::lock)?;
-            self.catch_up_to_read(&mut turn, &doors, &held)?;
+            let (shared_files, held) = self.hold_waiting(SharedFiles::lock)?;
+            self.catch_up_to_read(&mut turn, &shared_files, &held)?;
         }
         self.refresh()?;
         let mut applied = self.applying.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some((doors, _held)) = self.hold(Doors::apply_lock, Lock::try_acquire)? else { return Ok(false) };
+        let Some((shared_files, _held)) = self.hold(SharedFiles::apply_lock, Lock::try_acquire)? else {
+            return Ok(false);
+        };
         if self.state().damage.is_some() {
             return Ok(true);
         }
         // Another process may have done more in the meantime, so the files may hold more than this one knows.
-        let tip = self.believed(self.read_tip(doors.tip())?);
+        let tip = self.believed(self.read_tip(shared_files.tip())?);
         let tip = tip.ok_or_else(|| Error::unavailable(format!("reading `{}`", layout::TIP)))?;
         if !self.follow(&mut self.state_mut(), &tip)? {
             return Ok(false);
@@ -132,7 +134,7 @@ impl Writing {
             let state = self.state();
             if !state.is_dirty() {
                 if tip.applied < state.base {
-                    self.tell_applied(&doors, state.base);
+                    self.tell_applied(&shared_files, state.base);
                 }
                 return Ok(true);
             }
@@ -147,7 +149,7 @@ impl Writing {
             (state.unapplied(), renews.then(|| Snapshot::of(&state)))
         };
         self.write_files(&work, everything, &mut applied)?;
-        self.tell_applied(&doors, work.until.frame);
+        self.tell_applied(&shared_files, work.until.frame);
         self.state_mut().advance(work.until.frame);
         Ok(true)
     }

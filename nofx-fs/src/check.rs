@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 use std::sync::PoisonError;
 
 use nofx_core::{BackendInfo, Direction, Error, LogKey, LogQuery, LogState, RecordKey, Result};
-use nofx_journal::doors;
 use nofx_journal::fault::{During, is_of_the_file};
 use nofx_journal::feed;
 use nofx_journal::files::UNFINISHED;
 use nofx_journal::segment::{self, Segment};
+use nofx_journal::shared_files;
 
 use crate::read::POSITION;
 use crate::reading::{Reading, TRIES, TRY_PAUSE};
@@ -61,7 +61,7 @@ impl Reading {
         if let Err(Error::Corrupt(_) | Error::Invalid(_)) | Ok(None) = config::read(&*self.files, &self.root) {
             find(Path::new(layout::CONFIG), "it is missing or damaged".to_owned(), Severity::Damage);
         }
-        for path in doors::no_doors(&*self.files, &layout::AT) {
+        for path in shared_files::no_shared_files(&*self.files, &layout::AT) {
             find(&path, "it is not a file".to_owned(), Severity::Damage);
         }
         for (path, what) in self.strange_segments()? {

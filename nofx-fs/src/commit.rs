@@ -5,12 +5,12 @@ use std::sync::{Arc, TryLockError};
 
 use nofx_core::{Batch, BatchId, Committed, Error, LogHead, LogKey, LogState, Outcome, RecordKey, Result, Seq, View};
 use nofx_journal::codec::Commit;
-use nofx_journal::doors::Doors;
 use nofx_journal::fault;
 use nofx_journal::fault::During;
 use nofx_journal::files::Handle;
 use nofx_journal::lock::{Held, Lock};
 use nofx_journal::segment::{self, Found, HEADER_BYTES, Header, Position, Segment};
+use nofx_journal::shared_files::SharedFiles;
 
 use crate::apply::Call;
 use crate::layout;
@@ -30,8 +30,8 @@ impl Writing {
         let mut turn = self.turn();
         let mut outcomes = Vec::with_capacity(group.len());
         for part in parts(group) {
-            let held = self.hold_waiting(Doors::lock);
-            match held.and_then(|(doors, held)| self.commit_holding(&mut turn, &doors, &held, part)) {
+            let held = self.hold_waiting(SharedFiles::lock);
+            match held.and_then(|(shared_files, held)| self.commit_holding(&mut turn, &shared_files, &held, part)) {
                 Ok(more) => outcomes.extend(more),
                 Err(error) if outcomes.is_empty() => return Err(error),
                 // An earlier part happened, so this error is not true of the whole group.
@@ -52,8 +52,8 @@ impl Writing {
         if self.is_overfull() || group.iter().map(Batch::body_bytes).sum::<usize>() > FRAME_BYTES {
             return Err(group);
         }
-        match self.hold(Doors::lock, Lock::try_acquire) {
-            Ok(Some((doors, held))) => Ok(self.commit_holding(&mut turn, &doors, &held, group)),
+        match self.hold(SharedFiles::lock, Lock::try_acquire) {
+            Ok(Some((shared_files, held))) => Ok(self.commit_holding(&mut turn, &shared_files, &held, group)),
             Ok(None) => Err(group),
             Err(error) => Ok(Err(error)),
         }
@@ -62,14 +62,14 @@ impl Writing {
     fn commit_holding(
         &self,
         turn: &mut CommitTurn,
-        doors: &Doors,
+        shared_files: &SharedFiles,
         held: &Held,
         group: Vec<Batch>,
     ) -> Result<Vec<Outcome>> {
-        self.catch_up(turn, doors, held)?;
+        self.catch_up(turn, shared_files, held)?;
         let (outcomes, commits) = self.judge(group)?;
         if !commits.is_empty() {
-            self.write(turn, doors, commits)?;
+            self.write(turn, shared_files, commits)?;
         }
         Ok(outcomes)
     }
@@ -78,8 +78,8 @@ impl Writing {
     ///
     /// Anything after a tip of this start of the system was never acknowledged and is overwritten: readers did not see
     /// it either. Without such a tip, every whole frame counts.
-    pub(crate) fn catch_up(&self, turn: &mut CommitTurn, doors: &Doors, held: &Held) -> Result<()> {
-        let tip = self.read_tip(doors.tip())?;
+    pub(crate) fn catch_up(&self, turn: &mut CommitTurn, shared_files: &SharedFiles, held: &Held) -> Result<()> {
+        let tip = self.read_tip(shared_files.tip())?;
         let is_told = tip.is_some_and(|tip| tip.boot == self.files.boot());
         let is_followed = {
             let mut state = self.state_mut();
@@ -94,7 +94,7 @@ impl Writing {
         };
         let mut lacks = self.lacking()?.is_some();
         if !is_followed || lacks && !self.is_overwritten()? {
-            self.load_holding(doors, held)?;
+            self.load_holding(shared_files, held)?;
             lacks = self.lacking()?.is_some();
         }
         self.refuse_damage()?;
@@ -106,7 +106,7 @@ impl Writing {
         if !is_told && turn.flushed != Some(position.frame) {
             if !segment.frames_beyond(&position).during("reading", &segment.path)?.is_empty() {
                 // What is here was durable, and is damaged.
-                self.load_holding(doors, held)?;
+                self.load_holding(shared_files, held)?;
                 self.refuse_damage()?;
             }
             // Nothing shows that its writer got as far as the flush.
@@ -118,14 +118,19 @@ impl Writing {
         }
         self.state_mut().is_unproven = false;
         if !is_told || tip.is_none_or(|tip| tip.durable != position) {
-            _ = self.tell_durable(doors, &position);
+            _ = self.tell_durable(shared_files, &position);
         }
         Ok(())
     }
 
     /// Catches up even if the journal is damaged: what is around the damage can be read.
-    pub(crate) fn catch_up_to_read(&self, turn: &mut CommitTurn, doors: &Doors, held: &Held) -> Result<()> {
-        match self.catch_up(turn, doors, held) {
+    pub(crate) fn catch_up_to_read(
+        &self,
+        turn: &mut CommitTurn,
+        shared_files: &SharedFiles,
+        held: &Held,
+    ) -> Result<()> {
+        match self.catch_up(turn, shared_files, held) {
             Err(Error::Corrupt(_)) if self.state().damage.is_some() => Ok(()),
             done => done,
         }
@@ -139,8 +144,8 @@ impl Writing {
     }
 
     /// Reads the whole journal, while no other process can commit.
-    pub(crate) fn load_holding(&self, doors: &Doors, _: &Held) -> Result<()> {
-        let tip = self.read_tip(doors.tip())?;
+    pub(crate) fn load_holding(&self, shared_files: &SharedFiles, _: &Held) -> Result<()> {
+        let tip = self.read_tip(shared_files.tip())?;
         let boot = self.files.boot();
         let told = tip.filter(|tip| tip.boot == boot).map(|tip| tip.durable.frame);
         let reach = Reach { told, goes_on: told.is_none() || boot.is_none() };
@@ -153,7 +158,7 @@ impl Writing {
         }
         self.refuse_less(&loaded)?;
         if loaded.damage.is_none() && tip.map_or(0, |tip| tip.applied) < loaded.base {
-            self.tell_applied(doors, loaded.base);
+            self.tell_applied(shared_files, loaded.base);
         }
         self.replace_state(loaded);
         Ok(())
@@ -264,7 +269,7 @@ impl Writing {
     }
 
     /// Appends a group to the journal and flushes it.
-    fn write(&self, turn: &mut CommitTurn, doors: &Doors, commits: Vec<Commit>) -> Result<()> {
+    fn write(&self, turn: &mut CommitTurn, shared_files: &SharedFiles, commits: Vec<Commit>) -> Result<()> {
         let (mut segment, mut position) = self.end()?;
         let mut file = self.edit(turn, &mut segment)?;
         let (mut frame, mut after) = segment.frame(&position, &commits);
@@ -291,12 +296,12 @@ impl Writing {
         turn.flushed = Some(after.frame);
         // The group is durable. An error from here on does not change that, unless it shows that the group is not in
         // the store.
-        let told = self.read_tip(doors.tip()).map_err(|error| Error::unknown_because("committing", error))?;
+        let told = self.read_tip(shared_files.tip()).map_err(|error| Error::unknown_because("committing", error))?;
         if told.is_some_and(|told| told.durable.frame > position.frame) {
             return Err(Error::unknown_because("committing", self.lies()));
         }
         if !segment.stands(Some((position.offset, after))).unwrap_or(true) {
-            let error = self.doors().err().unwrap_or_else(|| self.lies());
+            let error = self.shared_files().err().unwrap_or_else(|| self.lies());
             return Err(Error::unknown_because("committing", error));
         }
         let full = {
@@ -306,7 +311,7 @@ impl Writing {
         };
         self.note_commit();
         self.ask(Call { dirty: true, full, stop: false });
-        if !self.tell_durable(doors, &after) {
+        if !self.tell_durable(shared_files, &after) {
             // Other processes rely on the last report, and may overwrite the group.
             self.state_mut().is_unproven = true;
             return Err(Error::unknown(format!("updating `{}`", layout::TIP)));
@@ -334,7 +339,7 @@ impl Writing {
         };
         #[cfg(test)]
         let held = if self.options.breaks(Sabotage::EarlyReuse) { u64::MAX } else { held };
-        let header = Header::behind(at, self.store, segment::salt(&self.options.sources), last_seq);
+        let header = Header::after(at, self.store, segment::salt(&self.options.sources), last_seq);
         let (next, file) = Segment::begin_next(&*self.layer, &layout::AT, header, held, self.options.segment_bytes)?;
         self.go_on_in(turn, next.clone(), &file);
         Ok((next, file))

@@ -145,7 +145,7 @@ fn create(layer: &dyn Layer, options: &Options) -> Result<Config> {
     write(layout::IGNORE, "*\n")?;
     write(layout::NOTE, layout::NOTE_TEXT)?;
     make_dir(layer, layout::FEED)?;
-    let header = Header::behind(&Position::default(), store, segment::salt(&options.sources), None);
+    let header = Header::after(&Position::default(), store, segment::salt(&options.sources), None);
     let path = Path::new(layout::JOURNAL).join("segment-0");
     Segment::begin(layer, &layout::AT, path, header, options.segment_bytes.min(FIRST_SEGMENT_BYTES))?;
     catalog::replace(layer, &catalog::block(&catalog::BlockMark::default(), std::iter::empty()))?;

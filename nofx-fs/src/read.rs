@@ -27,12 +27,12 @@ const TRIES: usize = 100;
 
 /// A mismatch with the state: the file is damaged, or the state is stale.
 #[derive(Debug)]
-pub(crate) enum Misfit {
+pub(crate) enum SnapshotError {
     Differs(String),
     Failed(Error),
 }
 
-impl From<Error> for Misfit {
+impl From<Error> for SnapshotError {
     fn from(error: Error) -> Self {
         match error {
             // A symbolic link or another non-file may have been put in the file's place.
@@ -43,11 +43,11 @@ impl From<Error> for Misfit {
 }
 
 /// For callers that know the state is not stale.
-impl From<Misfit> for Error {
-    fn from(misfit: Misfit) -> Self {
+impl From<SnapshotError> for Error {
+    fn from(misfit: SnapshotError) -> Self {
         match misfit {
-            Misfit::Differs(what) => Self::corrupt(what),
-            Misfit::Failed(error) => error,
+            SnapshotError::Differs(what) => Self::corrupt(what),
+            SnapshotError::Failed(error) => error,
         }
     }
 }
@@ -58,7 +58,7 @@ impl Reading {
     }
 
     /// Reads records from the current state and files.
-    pub(crate) fn records_now(&self, keys: &[RecordKey]) -> Result<Vec<Option<Record>>, Misfit> {
+    pub(crate) fn records_now(&self, keys: &[RecordKey]) -> Result<Vec<Option<Record>>, SnapshotError> {
         let state = self.state();
         if let Some((key, damage)) = keys.iter().find_map(|key| Some((key, state.doubts_record(key)?))) {
             return Err(lost(key, damage).into());
@@ -128,7 +128,7 @@ impl Reading {
     }
 
     /// Reads entries from the current state and files.
-    pub(crate) fn entries_now(&self, query: &LogQuery) -> Result<Page<LogEntry>, Misfit> {
+    pub(crate) fn entries_now(&self, query: &LogQuery) -> Result<Page<LogEntry>, SnapshotError> {
         let state = self.state();
         let slot = state.logs.get(&query.log);
         let length = slot.map_or(0, |slot| slot.length);
@@ -136,7 +136,11 @@ impl Reading {
             && let Some(damage) = state.doubts_log(&query.log)
         {
             let path = layout::sealed_log(&query.log);
-            return Err(Misfit::Differs(format!("{}, `{}`: {damage}", query.log, self.root.join(path).display())));
+            return Err(SnapshotError::Differs(format!(
+                "{}, `{}`: {damage}",
+                query.log,
+                self.root.join(path).display()
+            )));
         }
         // The entries of a log are known, but perhaps not where it ends.
         let doubt =
@@ -252,7 +256,7 @@ impl Reading {
     }
 
     /// Reads until state and files match, or until it is clear that they never will.
-    fn consistently<T>(&self, mut look: impl FnMut() -> Result<T, Misfit>) -> Result<T> {
+    fn consistently<T>(&self, mut look: impl FnMut() -> Result<T, SnapshotError>) -> Result<T> {
         let mut before = None;
         for _ in 0..TRIES {
             self.refresh()?;
@@ -262,18 +266,19 @@ impl Reading {
             };
             match look() {
                 Ok(found) => return Ok(found),
-                Err(Misfit::Failed(error)) => return Err(error),
+                Err(SnapshotError::Failed(error)) => return Err(error),
                 // Nothing was committed or applied since the previous attempt.
-                Err(Misfit::Differs(what)) if before == Some((frame, base)) => return Err(Error::corrupt(what)),
-                Err(Misfit::Differs(_)) => before = Some((frame, base)),
+                Err(SnapshotError::Differs(what)) if before == Some((frame, base)) => return Err(Error::corrupt(what)),
+                Err(SnapshotError::Differs(_)) => before = Some((frame, base)),
             }
         }
         Err(Error::unavailable(format!("reading `{}`: other processes kept changing it", self.root.display())))
     }
 
-    fn record(&self, key: &RecordKey, slot: RecordSlot) -> Result<Record, Misfit> {
+    fn record(&self, key: &RecordKey, slot: RecordSlot) -> Result<Record, SnapshotError> {
         let path = layout::record_or_index(key);
-        let differs = |what: &str| Misfit::Differs(format!("{key}, `{}`: {what}", self.root.join(&path).display()));
+        let differs =
+            |what: &str| SnapshotError::Differs(format!("{key}, `{}`: {what}", self.root.join(&path).display()));
         if let Some(body) = slot.body {
             return Ok(Record { key: key.clone(), version: slot.version, body });
         }
@@ -302,7 +307,7 @@ impl Reading {
         slot: &LogSlot,
         range: std::ops::Range<u64>,
         page: &mut PageOf<LogEntry>,
-    ) -> Result<(), Misfit> {
+    ) -> Result<(), SnapshotError> {
         if range.is_empty() || page.is_full() {
             return Ok(());
         }
@@ -333,12 +338,12 @@ impl Reading {
         reader.end(|position| self.misfit(&query.log, order[0], position))
     }
 
-    fn unreadable_log(&self, log: &LogKey, path: &Path, why: &impl std::fmt::Display) -> Misfit {
-        Misfit::Differs(format!("{log}, `{}`: {why}", self.root.join(path).display()))
+    fn unreadable_log(&self, log: &LogKey, path: &Path, why: &impl std::fmt::Display) -> SnapshotError {
+        SnapshotError::Differs(format!("{log}, `{}`: {why}", self.root.join(path).display()))
     }
 
-    fn misfit(&self, log: &LogKey, path: &Path, position: u64) -> Misfit {
-        Misfit::Differs(format!("{log}, `{}`{POSITION}{position}", self.root.join(path).display()))
+    fn misfit(&self, log: &LogKey, path: &Path, position: u64) -> SnapshotError {
+        SnapshotError::Differs(format!("{log}, `{}`{POSITION}{position}", self.root.join(path).display()))
     }
 }
 
@@ -449,7 +454,7 @@ impl Entries<'_> {
     }
 
     /// Fails at the broken position, unless there are entries before it: then the next page fails.
-    fn end(self, misfit: impl Fn(u64) -> Misfit) -> Result<(), Misfit> {
+    fn end(self, misfit: impl Fn(u64) -> SnapshotError) -> Result<(), SnapshotError> {
         match self.broken {
             Some(position) if self.page.items.is_empty() => Err(misfit(position)),
             Some(_) => {

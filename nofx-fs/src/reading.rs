@@ -14,11 +14,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, Rw
 use std::time::Duration;
 
 use nofx_core::{BackendInfo, Error, Result, StoreId};
-use nofx_journal::doors;
 use nofx_journal::fault::{During, forbids_writing};
 use nofx_journal::feed::Feed;
 use nofx_journal::files::{Files, Opened};
 use nofx_journal::segment::{Found, Segment};
+use nofx_journal::shared_files;
 use nofx_journal::tip::Tip;
 
 use crate::config::{self, Config};
@@ -429,7 +429,7 @@ impl ReadOnly {
         if let Some(reason) = files.foreign().during("looking at", Path::new("."))? {
             return Ok(Some(Self::because(root, reason)));
         }
-        let mut no_files = doors::no_locks(files, &layout::AT);
+        let mut no_files = shared_files::no_locks(files, &layout::AT);
         no_files.extend(no_tip.filter(|error| error.kind() == io::ErrorKind::InvalidData).map(|_| layout::TIP.into()));
         if let Some(path) = no_files.first() {
             return Ok(Some(Self::damaged(&format!("`{}` is not a file", path.display()))));
@@ -437,8 +437,9 @@ impl ReadOnly {
         if no_tip.is_some() && files.open(Path::new(layout::JOURNAL)).is_ok() {
             return Ok(Some(Self::damaged(&format!("`{}` is not a folder", layout::JOURNAL))));
         }
-        let doors = [layout::LOCK, layout::APPLY_LOCK, layout::TIP];
-        let closed = doors.into_iter().find(|path| files.may_edit(Path::new(path)).is_err_and(|e| forbids_writing(&e)));
+        let shared_files = [layout::LOCK, layout::APPLY_LOCK, layout::TIP];
+        let closed =
+            shared_files.into_iter().find(|path| files.may_edit(Path::new(path)).is_err_and(|e| forbids_writing(&e)));
         let reason = |path: &str| format!("this process has no permission to write: opening `{path}`");
         Ok(closed.map(|path| Self::because(root, reason(path))))
     }

@@ -13,12 +13,12 @@ use std::time::Duration;
 
 use nofx_core::{Batch, Deadline, Error, LogKey, LogState, Loss, Outcome, RecordKey, Repair, Repaired, Result};
 use nofx_journal::aside;
-use nofx_journal::doors::{self, Doors};
 use nofx_journal::escape::escape;
 use nofx_journal::fault::During;
 use nofx_journal::feed;
 use nofx_journal::files::Layer;
 use nofx_journal::segment::{self, Found, HEADER_BYTES, Header, Position, Segment};
+use nofx_journal::shared_files::{self, SharedFiles};
 use nofx_platform::slashed;
 
 use crate::archive::{Archive, ArchiveWriter, all_lines};
@@ -46,7 +46,7 @@ pub(crate) fn free_doors(layer: &dyn Layer) -> Result<Vec<Repair>> {
         let what = "it was not a folder; the journal was started again";
         repairs.push(done(journal, what, Some(aside::put(layer, journal)?)));
     }
-    for path in doors::no_doors(layer, &layout::AT) {
+    for path in shared_files::no_shared_files(layer, &layout::AT) {
         repairs.push(done(&path, "it was not a file; it was created again", Some(aside::put(layer, &path)?)));
     }
     Ok(repairs)
@@ -233,7 +233,7 @@ impl Writing {
     fn repair_journal(&self, gives_up: bool, losses: &mut Vec<Loss>) -> Result<Vec<Repair>> {
         if self.state().damage.is_none() {
             let _turn = self.turn();
-            let _held = self.hold_waiting(Doors::lock)?;
+            let _held = self.hold_waiting(SharedFiles::lock)?;
             let move_aside = |(path, what): (PathBuf, &str)| {
                 let kept = aside::put(&*self.layer, &path)?;
                 Ok(done(&path, format!("{what}; the journal does not need it"), Some(kept)))
@@ -242,11 +242,11 @@ impl Writing {
         }
         self.wait_for_files()?;
         let _turn = self.turn();
-        let (doors, held) = self.hold_waiting(Doors::lock)?;
-        self.load_holding(&doors, &held)?;
+        let (shared_files, held) = self.hold_waiting(SharedFiles::lock)?;
+        self.load_holding(&shared_files, &held)?;
         let Some(damage) = self.state().damage.clone() else { return Ok(Vec::new()) };
-        let repairs = self.begin_behind_damage(&doors, &damage, gives_up, losses)?;
-        self.load_holding(&doors, &held)?;
+        let repairs = self.begin_behind_damage(&shared_files, &damage, gives_up, losses)?;
+        self.load_holding(&shared_files, &held)?;
         Ok(repairs)
     }
 
@@ -265,13 +265,13 @@ impl Writing {
 
     fn begin_behind_damage(
         &self,
-        doors: &Doors,
+        shared_files: &SharedFiles,
         damage: &str,
         gives_up: bool,
         losses: &mut Vec<Loss>,
     ) -> Result<Vec<Repair>> {
         let layer = &*self.layer;
-        let tip = self.read_tip(doors.tip())?;
+        let tip = self.read_tip(shared_files.tip())?;
         let segments = Segment::all(layer, &layout::AT, self.store)?;
         let is_headless = |path: &PathBuf| segments.iter().all(|segment| segment.path != *path);
         let headless: Vec<_> = segment::segment_files(layer, &layout::AT)?.into_iter().filter(is_headless).collect();
@@ -352,8 +352,8 @@ impl Writing {
         }
         let folder = Path::new(layout::JOURNAL);
         layer.sync_dir(folder).during("flushing", folder)?;
-        _ = self.tell_durable(doors, &end);
-        self.tell_applied(doors, start.frame);
+        _ = self.tell_durable(shared_files, &end);
+        self.tell_applied(shared_files, start.frame);
         Ok(repairs)
     }
 }

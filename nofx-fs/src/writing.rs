@@ -6,11 +6,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, TryLockError};
 
 use nofx_core::{Deadline, Error, Result};
-use nofx_journal::doors::Doors;
 use nofx_journal::fault::During;
 use nofx_journal::files::{Handle, Layer};
 use nofx_journal::lock::{Held, Lock};
 use nofx_journal::segment::{Position, Segment};
+use nofx_journal::shared_files::SharedFiles;
 use nofx_journal::tip::Tip;
 
 use crate::apply::{Applied, Call};
@@ -25,7 +25,7 @@ use crate::reading::{Reading, TRIES, TRY_PAUSE};
 pub(crate) struct Writing {
     pub(crate) reading: Arc<Reading>,
     pub(crate) layer: Arc<dyn Layer>,
-    doors: RwLock<Arc<Doors>>,
+    shared_files: RwLock<Arc<SharedFiles>>,
     /// Whether this process committed anything: only then are the files brought up to date before all handles are
     /// closed.
     committed: AtomicBool,
@@ -50,7 +50,7 @@ pub(crate) struct CommitTurn {
 #[derive(Debug)]
 pub(crate) struct Still<'a> {
     pub(crate) applied: MutexGuard<'a, Applied>,
-    _held: (Arc<Doors>, Held),
+    _held: (Arc<SharedFiles>, Held),
 }
 
 /// A writer reads as well.
@@ -71,7 +71,7 @@ impl Writing {
         reading.refuse_known()?;
         reading.refuse_another()?;
         Ok(Self {
-            doors: RwLock::new(Arc::new(Doors::open(&*layer, &layout::AT)?)),
+            shared_files: RwLock::new(Arc::new(SharedFiles::open(&*layer, &layout::AT)?)),
             reading,
             layer,
             committed: AtomicBool::new(false),
@@ -83,39 +83,39 @@ impl Writing {
     }
 
     /// Returns the tip and the lock files, after reopening any that were removed or replaced.
-    pub(crate) fn doors(&self) -> Result<Arc<Doors>> {
+    pub(crate) fn shared_files(&self) -> Result<Arc<SharedFiles>> {
         self.refuse_known()?;
-        let doors = self.doors.read().unwrap_or_else(PoisonError::into_inner).clone();
-        if doors.is_in_place()? { Ok(doors) } else { self.open_doors() }
+        let shared_files = self.shared_files.read().unwrap_or_else(PoisonError::into_inner).clone();
+        if shared_files.is_in_place()? { Ok(shared_files) } else { self.open_doors() }
     }
 
-    fn open_doors(&self) -> Result<Arc<Doors>> {
+    fn open_doors(&self) -> Result<Arc<SharedFiles>> {
         self.refuse_another()?;
-        let doors = Arc::new(Doors::open(&*self.layer, &layout::AT)?);
-        *self.doors.write().unwrap_or_else(PoisonError::into_inner) = doors.clone();
-        Ok(doors)
+        let shared_files = Arc::new(SharedFiles::open(&*self.layer, &layout::AT)?);
+        *self.shared_files.write().unwrap_or_else(PoisonError::into_inner) = shared_files.clone();
+        Ok(shared_files)
     }
 
     /// Takes a lock on the file that other processes find too; `None` if it is taken and `take` does not wait.
     pub(crate) fn hold(
         &self,
-        which: fn(&Doors) -> &Lock,
+        which: fn(&SharedFiles) -> &Lock,
         take: impl Fn(&Lock) -> Result<Option<Held>>,
-    ) -> Result<Option<(Arc<Doors>, Held)>> {
-        let mut doors = self.doors()?;
+    ) -> Result<Option<(Arc<SharedFiles>, Held)>> {
+        let mut shared_files = self.shared_files()?;
         for _ in 0..TRIES {
-            let lock = which(&doors);
+            let lock = which(&shared_files);
             let Some(held) = take(lock)? else { return Ok(None) };
             if lock.is_in_place()? {
-                return Ok(Some((doors, held)));
+                return Ok(Some((shared_files, held)));
             }
-            doors = self.open_doors()?;
+            shared_files = self.open_doors()?;
         }
         Err(Error::unavailable(format!("locking `{}`: its lock files were replaced each time", self.root.display())))
     }
 
     /// Takes a lock on the file that other processes find too, and waits for it.
-    pub(crate) fn hold_waiting(&self, which: fn(&Doors) -> &Lock) -> Result<(Arc<Doors>, Held)> {
+    pub(crate) fn hold_waiting(&self, which: fn(&SharedFiles) -> &Lock) -> Result<(Arc<SharedFiles>, Held)> {
         let held = self.hold(which, |lock| lock.acquire(self.options.lock_wait).map(Some))?;
         held.ok_or_else(|| Error::unavailable(format!("locking `{}`", self.root.display())))
     }
@@ -149,7 +149,7 @@ impl Writing {
 
     /// Reports to other processes how far the journal is durable. If that fails, the tip is replaced or removed, so
     /// that they read it from the journal. `false` if even that fails.
-    pub(crate) fn tell_durable(&self, doors: &Doors, durable: &Position) -> bool {
+    pub(crate) fn tell_durable(&self, shared_files: &SharedFiles, durable: &Position) -> bool {
         let (path, boot) = (Path::new(layout::TIP), self.files.boot());
         let replaced = || {
             let new = Path::new(layout::TIP_BESIDE);
@@ -158,7 +158,7 @@ impl Writing {
             Tip::tell_applied(&*file, self.state().base)?;
             self.layer.rename(new, path)
         };
-        if Tip::tell_durable(doors.tip(), durable, boot).or_else(|_| replaced()).is_ok() {
+        if Tip::tell_durable(shared_files.tip(), durable, boot).or_else(|_| replaced()).is_ok() {
             self.note_told(durable.frame);
             return true;
         }
@@ -166,8 +166,8 @@ impl Writing {
     }
 
     /// Reports to other processes which frame the files hold. If that fails, the next application reports it.
-    pub(crate) fn tell_applied(&self, doors: &Doors, applied: u64) {
-        _ = Tip::tell_applied(doors.tip(), applied);
+    pub(crate) fn tell_applied(&self, shared_files: &SharedFiles, applied: u64) {
+        _ = Tip::tell_applied(shared_files.tip(), applied);
     }
 
     /// Notes that this process committed something.
@@ -198,6 +198,6 @@ impl Writing {
                 Err(TryLockError::WouldBlock) => std::thread::sleep(TRY_PAUSE),
             }
         };
-        Ok(Still { applied, _held: self.hold_waiting(Doors::apply_lock)? })
+        Ok(Still { applied, _held: self.hold_waiting(SharedFiles::apply_lock)? })
     }
 }

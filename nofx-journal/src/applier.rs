@@ -14,8 +14,8 @@ use std::time::Duration;
 use nofx_core::{Deadline, Error, Result};
 
 use crate::base::Run;
-use crate::doors::Doors;
 use crate::lock::Lock;
+use crate::shared_files::SharedFiles;
 use crate::tail::Amount;
 use crate::writer::Writer;
 
@@ -103,7 +103,7 @@ impl Writer {
     /// and they delay commits.
     fn apply_all(&self) -> Result<()> {
         while self.apply_run()? == Applied::Run && self.is_beyond(SOFT_BOUND) && !self.is_stopped() {}
-        if self.owes() {
+        if self.base_may_lag() {
             self.ask(Call { dirty: true, ..Call::default() });
         }
         Ok(())
@@ -116,8 +116,10 @@ impl Writer {
             Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
             Err(TryLockError::WouldBlock) => return Ok(Applied::Not),
         };
-        let Some((doors, _held)) = self.hold(Doors::apply_lock, Lock::try_acquire)? else { return Ok(Applied::Not) };
-        let applied = self.follower.apply_holding(&doors, SOFT_BOUND, false);
+        let Some((shared_files, _held)) = self.hold(SharedFiles::apply_lock, Lock::try_acquire)? else {
+            return Ok(Applied::Not);
+        };
+        let applied = self.follower.apply_holding(&shared_files, SOFT_BOUND, false);
         *self.stuck() = applied.as_ref().err().filter(|error| matches!(error, Error::Corrupt(_))).cloned();
         Ok(if applied? { Applied::Run } else { Applied::Not })
     }
@@ -126,20 +128,20 @@ impl Writer {
     /// applies.
     pub(crate) fn complete(&self) -> Result<()> {
         let mut turn = self.turn();
-        let Some((doors, _held)) = self.hold(Doors::lock, Lock::try_acquire)? else {
+        let Some((shared_files, _held)) = self.hold(SharedFiles::lock, Lock::try_acquire)? else {
             return self.apply_run().map(drop);
         };
         let _applying = self.applying.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some((_, _held_too)) = self.hold(Doors::apply_lock, Lock::try_acquire)? else { return Ok(()) };
-        self.catch_up(&mut turn, &doors)?;
-        self.follower.apply_holding(&doors, SOFT_BOUND, true).map(drop)
+        let Some((_, _held_too)) = self.hold(SharedFiles::apply_lock, Lock::try_acquire)? else { return Ok(()) };
+        self.catch_up(&mut turn, &shared_files)?;
+        self.follower.apply_holding(&shared_files, SOFT_BOUND, true).map(drop)
     }
 
     /// Records in the base that it is no longer complete, before the journal gets what it lacks. For the holder of the
     /// lock for committing.
-    pub(crate) fn owe(&self) -> Result<()> {
+    pub(crate) fn withdraw_completeness(&self) -> Result<()> {
         let _applying = self.applying.lock().unwrap_or_else(PoisonError::into_inner);
-        let (_, _held) = self.hold_waiting(Doors::apply_lock)?;
+        let (_, _held) = self.hold_waiting(SharedFiles::apply_lock)?;
         let after = self.follower.base.snapshot()?.mark();
         self.follower.base.apply(&Run { after, groups: Vec::new(), completes: false })
     }
@@ -159,7 +161,7 @@ impl Writer {
     }
 
     /// Returns whether the journal may hold something that the base lacks.
-    pub(crate) fn owes(&self) -> bool {
+    pub(crate) fn base_may_lag(&self) -> bool {
         self.follower.tail().amount() != Amount::default()
     }
 

@@ -40,14 +40,14 @@ pub trait Snapshot {
     /// Returns how much of what was committed it holds.
     fn mark(&self) -> Mark;
     /// Returns the version of a record, without loading its body.
-    fn version(&self, key: &RecordKey) -> Result<Option<Seq>, Misfit>;
+    fn version(&self, key: &RecordKey) -> Result<Option<Seq>, SnapshotError>;
     /// Returns a record.
-    fn record(&self, key: &RecordKey) -> Result<Option<Record>, Misfit>;
+    fn record(&self, key: &RecordKey) -> Result<Option<Record>, SnapshotError>;
     /// Returns the keys of the records that a query finds, in its direction, ignoring its limit, each with the record
     /// if it is at hand. The bodies of the others are loaded as an answer needs them.
     fn records<'a>(&'a self, query: &'a ScanQuery) -> Rows<'a, (RecordKey, Option<Record>)>;
     /// Returns the head of a log, even of a removed one; `None` if it never existed.
-    fn head(&self, log: &LogKey) -> Result<Option<LogHead>, Misfit>;
+    fn head(&self, log: &LogKey) -> Result<Option<LogHead>, SnapshotError>;
     /// Returns the heads of the logs that a query finds, in its direction, ignoring its limit. Removed logs are not
     /// included.
     fn heads<'a>(&'a self, query: &'a LogScan) -> Rows<'a, LogHead>;
@@ -55,28 +55,28 @@ pub trait Snapshot {
     fn entries<'a>(&'a self, log: &'a LogKey, range: Range<u64>, direction: Direction) -> Rows<'a, LogEntry>;
     /// Fails if damage affects what applying a commit to these logs reads or changes, beyond what was read to judge it.
     /// Later damage may still keep the base from taking a run in.
-    fn can_take(&self, _logs: &[LogKey]) -> Result<(), Misfit> {
+    fn can_take(&self, _logs: &[LogKey]) -> Result<(), SnapshotError> {
         Ok(())
     }
     /// Returns the commit of a batch, if it is remembered.
-    fn remembered(&self, batch: &BatchId) -> Result<Option<Remembered>, Misfit>;
+    fn remembered(&self, batch: &BatchId) -> Result<Option<Remembered>, SnapshotError>;
     /// Returns the commits from a number on, counted from zero; `None` if not all of them are remembered.
-    fn commits(&self, from: u64) -> Result<Option<Rows<'_, Remembered>>, Misfit>;
+    fn commits(&self, from: u64) -> Result<Option<Rows<'_, Remembered>>, SnapshotError>;
 }
 
 /// Items that a snapshot yields one by one, so that only as much is read as an answer needs.
-pub type Rows<'a, T> = Box<dyn Iterator<Item = Result<T, Misfit>> + 'a>;
+pub type Rows<'a, T> = Box<dyn Iterator<Item = Result<T, SnapshotError>> + 'a>;
 
 /// Why a snapshot cannot answer.
 #[derive(Debug)]
-pub enum Misfit {
+pub enum SnapshotError {
     /// The base no longer shows what it showed when the snapshot was taken, because its files change in place.
     Moved,
     /// It cannot be read.
     Failed(Error),
 }
 
-impl From<Error> for Misfit {
+impl From<Error> for SnapshotError {
     fn from(error: Error) -> Self {
         Self::Failed(error)
     }
@@ -100,7 +100,7 @@ pub struct Mark {
 impl Mark {
     /// Returns the mark after a group that follows this mark.
     #[must_use]
-    pub fn behind(&self, commits: &[Commit], after: &Position) -> Self {
+    pub fn after(&self, commits: &[Commit], after: &Position) -> Self {
         let last_seq = commits.iter().map(|commit| commit.seq).max().flatten().max(self.last_seq);
         Self { frame: after.frame, chain: after.chain, commits: after.commits, last_seq, is_complete: false }
     }

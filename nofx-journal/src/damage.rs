@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use nofx_core::{Error, Key, Result};
 
-use crate::base::{Mark, Misfit};
+use crate::base::{Mark, SnapshotError};
 use crate::codec::Commit;
 use crate::fault::During;
 use crate::follower::Follower;
@@ -51,7 +51,7 @@ impl Doubts {
     }
 
     /// Fails for a key that may be affected by a loss, unless a frame after the loss, `touched`, settles it.
-    pub(crate) fn about(&self, key: &impl Key, touched: Option<u64>) -> Result<(), Misfit> {
+    pub(crate) fn about(&self, key: &impl Key, touched: Option<u64>) -> Result<(), SnapshotError> {
         match &self.0 {
             Some(damage) if damage.concerns(key, touched) => {
                 Err(Error::corrupt(format!("{key}: {}", damage.what)).into())

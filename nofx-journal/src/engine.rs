@@ -8,7 +8,6 @@ use nofx_core::{Batch, Deadline, Error, Limits, Outcome, Repaired, Result, Store
 
 use crate::applier::{self, Call, SOFT_BOUND};
 use crate::base::{Base, Mark};
-use crate::doors::{Doors, lock_files};
 use crate::fault::During;
 use crate::files::{Files, Layer};
 use crate::follower::Follower;
@@ -16,6 +15,7 @@ use crate::layout::Layout;
 use crate::options::Options;
 use crate::repair::only_without;
 use crate::segment::{Segment, segment_files};
+use crate::shared_files::{SharedFiles, lock_files};
 use crate::writer::{Writer, begin, first_segment};
 
 /// A store that was open for less than this is not brought up to date when it is closed, unless a lot is waiting.
@@ -184,7 +184,7 @@ impl Engine {
         {
             match self.follower.without_journal() {
                 Error::Corrupt(failure) if !gives_up => return Ok(only_without(folder, &failure.what, None)),
-                _ => drop(Doors::open(&**layer, &self.follower.layout)?),
+                _ => drop(SharedFiles::open(&**layer, &self.follower.layout)?),
             }
         }
         self.writer()?.repair(gives_up)

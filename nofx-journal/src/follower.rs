@@ -5,11 +5,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use nofx_core::{Error, Result, StoreId};
 
 use crate::base::{Base, Mark};
-use crate::doors::Doors;
 use crate::fault::During;
 use crate::files::{Files, Opened};
 use crate::layout::Layout;
 use crate::segment::{self, Found, Position, Segment};
+use crate::shared_files::SharedFiles;
 use crate::tail::{Amount, Tail};
 use crate::tip::Tip;
 
@@ -39,7 +39,7 @@ enum Followed {
     /// Other processes changed something in between.
     Again,
     /// The frames on the way are not there.
-    Lost,
+    Missing,
 }
 
 impl Follower {
@@ -94,7 +94,7 @@ impl Follower {
                     return Ok((reached, told));
                 }
                 Followed::To(_) | Followed::Again => continue,
-                Followed::Lost => {}
+                Followed::Missing => {}
             }
             // The frames were reused, or are damaged. The base holds their content, unless they are damaged.
             let mark = self.base.snapshot()?.mark();
@@ -108,7 +108,10 @@ impl Follower {
                 _ => self.begin_around(seen, segments)?,
             }
         }
-        Err(Error::unavailable(format!("following `{}` while other processes write", self.layout.folder().display())))
+        Err(Error::unavailable(format!(
+            "reading `{}`: other processes kept changing it",
+            self.layout.folder().display()
+        )))
     }
 
     /// Makes the error for a base whose journal is missing.
@@ -170,15 +173,15 @@ impl Follower {
     fn follow_to(&self, until: &Position) -> Result<Followed> {
         let mut tail = self.tail();
         while tail.position().frame < until.frame {
-            let Some(segment) = tail.segment().cloned() else { return Ok(Followed::Lost) };
+            let Some(segment) = tail.segment().cloned() else { return Ok(Followed::Missing) };
             let at = tail.position();
             match segment.read(&at).during("reading", &segment.path)? {
                 Found::Group(commits, after) => tail.take(commits, after),
                 Found::End => match self.next(&at)? {
                     Some(next) => tail.go_on_in(next),
-                    None => return Ok(Followed::Lost),
+                    None => return Ok(Followed::Missing),
                 },
-                Found::Nothing => return Ok(Followed::Lost),
+                Found::Nothing => return Ok(Followed::Missing),
             }
         }
         let at = tail.position();
@@ -188,18 +191,18 @@ impl Follower {
             Some(segment) if at.frame > until.frame => is_as_known(segment, tail.newest())?,
             segment => segment.is_some() && at.is_same_frame(until),
         };
-        Ok(if is_there { Followed::To(at.frame) } else { Followed::Lost })
+        Ok(if is_there { Followed::To(at.frame) } else { Followed::Missing })
     }
 
     /// Takes in every whole frame that follows, because no tip says how far the journal is durable.
     ///
-    /// `Lost` if what follows them was durable once and is damaged.
+    /// `Missing` if what follows them was durable once and is damaged.
     fn take_rest(&self, tip: Option<Tip>) -> Result<Followed> {
         let (known, from, mut newest, clean) = {
             let tail = self.tail();
             (tail.segment().cloned(), tail.position(), tail.newest(), tail.clean)
         };
-        let Some(mut segment) = known else { return Ok(Followed::Lost) };
+        let Some(mut segment) = known else { return Ok(Followed::Missing) };
         let (mut at, mut rest) = (from, Vec::new());
         loop {
             match segment.read(&at).during("reading", &segment.path)? {
@@ -213,13 +216,13 @@ impl Follower {
                         rest.push(Rest::Segment(next));
                     }
                     None if segment::goes_on_without_header(&*self.files, &self.layout, &at)? => {
-                        return Ok(Followed::Lost);
+                        return Ok(Followed::Missing);
                     }
                     None => break,
                 },
                 Found::Nothing if is_as_known(&segment, newest)? => break,
                 // It was reused or replaced.
-                Found::Nothing => return Ok(Followed::Lost),
+                Found::Nothing => return Ok(Followed::Missing),
             }
         }
         // A tip only ever covers what is durable, whenever it was written.
@@ -232,7 +235,7 @@ impl Follower {
             return Ok(Followed::Again);
         }
         if !is_whole {
-            return Ok(Followed::Lost);
+            return Ok(Followed::Missing);
         }
         let mut tail = self.tail();
         if tail.position() != from {
@@ -292,7 +295,7 @@ impl Follower {
         if position.chain != mark.chain {
             return Ok(());
         }
-        let mut tail = Tail::behind(*mark, segment.clone(), position, last);
+        let mut tail = Tail::after(*mark, segment.clone(), position, last);
         for (segment, next) in segments[first..].iter().zip(&segments[first + 1..]) {
             while tail.position().frame < next.header.start.frame {
                 let Found::Group(commits, after) = segment.read(&tail.position()).during("reading", &segment.path)?
@@ -333,9 +336,9 @@ impl Follower {
     ///
     /// `false` if another process is applying, or if no process has reported what is durable since the system started:
     /// the next committer does, and there is nothing to apply before that.
-    pub fn apply(&self, doors: &Doors) -> Result<bool> {
-        let Some(_held) = doors.apply_lock().try_acquire()? else { return Ok(false) };
-        self.apply_holding(doors, Amount::ALL, false)
+    pub fn apply(&self, shared_files: &SharedFiles) -> Result<bool> {
+        let Some(_held) = shared_files.apply_lock().try_acquire()? else { return Ok(false) };
+        self.apply_holding(shared_files, Amount::ALL, false)
     }
 
     /// Gives the base one run of what it lacks, limited by `most` but at least one group. For the holder of the apply
@@ -344,7 +347,7 @@ impl Follower {
     /// If the caller holds the commit lock too, `is_last` lets a run after which nothing is left complete the base.
     ///
     /// `false` if no process has reported what is durable since the system started.
-    pub(crate) fn apply_holding(&self, doors: &Doors, most: Amount, is_last: bool) -> Result<bool> {
+    pub(crate) fn apply_holding(&self, shared_files: &SharedFiles, most: Amount, is_last: bool) -> Result<bool> {
         let (_, Some(tip)) = self.follow()? else { return Ok(false) };
         let mark = self.base.snapshot()?.mark();
         let mut run = self.tail().run(&mark, most);
@@ -363,7 +366,7 @@ impl Follower {
         }
         if until > tip.applied {
             // If that fails, the next applier reports it.
-            _ = Tip::tell_applied(doors.tip(), until);
+            _ = Tip::tell_applied(shared_files.tip(), until);
             self.tail().forget(until);
         }
         Ok(true)

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use nofx_core::{Batch, BatchId, Committed, Guard, LogHead, LogKey, LogState, Outcome, RecordKey, Result, Seq, View};
 
-use crate::base::{Misfit, Snapshot};
+use crate::base::{Snapshot, SnapshotError};
 use crate::codec::{Commit, Remembered};
 use crate::tail::{LastWrite, LogTail, Tail};
 
@@ -68,7 +68,7 @@ impl Named {
     }
 
     /// Merges that with what the base says.
-    pub(crate) fn merge(&self, copied: Copied, base: &dyn Snapshot) -> Result<Known, Misfit> {
+    pub(crate) fn merge(&self, copied: Copied, base: &dyn Snapshot) -> Result<Known, SnapshotError> {
         let mark = base.mark();
         let held = mark.frame;
         let mut known = Known {

@@ -9,7 +9,7 @@
 //! use std::time::Duration;
 //! use nofx_core::{Batch, Body, Expect, Kind, RecordKey, Seq, Sources};
 //! use nofx_journal::codec::Commit;
-//! use nofx_journal::doors::Doors;
+//! use nofx_journal::shared_files::SharedFiles;
 //! use nofx_journal::files::{Disk, Files};
 //! use nofx_journal::layout::Layout;
 //! use nofx_journal::segment::{Found, Header, Position, Segment, salt};
@@ -17,9 +17,9 @@
 //!
 //! let (layer, sources) = (Disk::new(dir.path()), Sources::default());
 //! let layout = Layout::new("journal", *b"example\x01");
-//! let doors = Doors::open(&layer, &layout)?;
-//! let held = doors.lock().acquire(Duration::from_secs(5))?;
-//! let header = Header::behind(&Position::default(), sources.store_id(), salt(&sources), None);
+//! let shared_files = SharedFiles::open(&layer, &layout)?;
+//! let held = shared_files.lock().acquire(Duration::from_secs(5))?;
+//! let header = Header::after(&Position::default(), sources.store_id(), salt(&sources), None);
 //! let (segment, file) = Segment::begin_next(&layer, &layout, header, 0, 128 << 10)?;
 //!
 //! let note = RecordKey::new(Kind::of("note"), "a")?;
@@ -28,7 +28,7 @@
 //! let (frame, after) = segment.frame(&header.start, std::slice::from_ref(&commit));
 //! file.write_at(&frame, header.start.offset)?;
 //! file.sync()?; // Now it happened,
-//! Tip::tell_durable(doors.tip(), &after, layer.boot())?; // and now others see it.
+//! Tip::tell_durable(shared_files.tip(), &after, layer.boot())?; // and now others see it.
 //! drop(held);
 //!
 //! assert_eq!(segment.read(&header.start)?, Found::Group(vec![commit], after));
@@ -37,7 +37,7 @@
 //!
 //! - [`segment`]: the files of the journal. A [`Position`](segment::Position) is a place after a frame; its **chain**
 //!   is the checksum of that frame, which the next one carries.
-//! - [`tip`] and [`doors`]: how processes tell each other what is durable, and the [locks](lock) that let one at a time
+//! - [`tip`] and [`shared_files`]: how processes tell each other what is durable, and the [locks](lock) that let one at a time
 //!   write.
 //! - [`codec`]: commits as bytes. [`feed`]: what is remembered of them for long. [`lost`]: which keys damage may
 //!   concern.
@@ -70,7 +70,6 @@ mod backend;
 pub mod base;
 pub mod codec;
 mod damage;
-pub mod doors;
 mod engine;
 pub mod escape;
 pub mod fault;
@@ -88,6 +87,7 @@ pub mod query;
 mod read;
 mod repair;
 pub mod segment;
+pub mod shared_files;
 #[cfg(any(test, feature = "sim"))]
 pub mod sim;
 pub mod tail;

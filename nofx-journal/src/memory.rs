@@ -9,7 +9,7 @@ use nofx_core::{
     ScanQuery, Seq,
 };
 
-use crate::base::{Base, Mark, Misfit, Rows, Run, Snapshot};
+use crate::base::{Base, Mark, Rows, Run, Snapshot, SnapshotError};
 use crate::codec::{Commit, Remembered};
 use crate::query::within;
 use crate::sim::Dice;
@@ -133,13 +133,13 @@ struct Still<'b> {
 
 impl Still<'_> {
     /// Answers, unless the base changed in place.
-    fn if_still<T>(&self, answer: T) -> Result<T, Misfit> {
+    fn if_still<T>(&self, answer: T) -> Result<T, SnapshotError> {
         let moved = self.base.changes_in_place && self.base.disk().live.mark != self.laid.mark;
-        if moved { Err(Misfit::Moved) } else { Ok(answer) }
+        if moved { Err(SnapshotError::Moved) } else { Ok(answer) }
     }
 
     /// Fails for a damaged record.
-    fn if_whole(&self, key: &RecordKey) -> Result<(), Misfit> {
+    fn if_whole(&self, key: &RecordKey) -> Result<(), SnapshotError> {
         if self.base.disk().damaged.contains(key) { Err(Error::corrupt(key.to_string()).into()) } else { Ok(()) }
     }
 
@@ -158,12 +158,12 @@ impl Snapshot for Still<'_> {
         self.laid.mark
     }
 
-    fn version(&self, key: &RecordKey) -> Result<Option<Seq>, Misfit> {
+    fn version(&self, key: &RecordKey) -> Result<Option<Seq>, SnapshotError> {
         self.if_whole(key)?;
         self.if_still(self.laid.records.get(key).map(|(version, _)| *version))
     }
 
-    fn record(&self, key: &RecordKey) -> Result<Option<Record>, Misfit> {
+    fn record(&self, key: &RecordKey) -> Result<Option<Record>, SnapshotError> {
         self.if_whole(key)?;
         let found = self.laid.records.get(key).cloned();
         self.if_still(found.map(|(version, body)| Record { key: key.clone(), version, body }))
@@ -173,7 +173,7 @@ impl Snapshot for Still<'_> {
         self.rows(within(&self.laid.records, query).map(|(key, _)| (key.clone(), None)))
     }
 
-    fn head(&self, log: &LogKey) -> Result<Option<LogHead>, Misfit> {
+    fn head(&self, log: &LogKey) -> Result<Option<LogHead>, SnapshotError> {
         self.if_still(self.laid.logs.get(log).map(|found| head(log, found)))
     }
 
@@ -191,12 +191,12 @@ impl Snapshot for Still<'_> {
         }
     }
 
-    fn remembered(&self, batch: &BatchId) -> Result<Option<Remembered>, Misfit> {
+    fn remembered(&self, batch: &BatchId) -> Result<Option<Remembered>, SnapshotError> {
         let found = self.laid.ids.get(batch).and_then(|number| self.laid.commits.get(*number));
         self.if_still(found.map(|commit| Remembered::clone(commit)))
     }
 
-    fn commits(&self, from: u64) -> Result<Option<Rows<'_, Remembered>>, Misfit> {
+    fn commits(&self, from: u64) -> Result<Option<Rows<'_, Remembered>>, SnapshotError> {
         let commits = self.laid.commits.iter().skip(from as usize);
         Ok(Some(self.rows(commits.map(|commit| Remembered::clone(commit)))))
     }

@@ -17,7 +17,7 @@ use nofx_core::{
     LogScan, LogState, PAGE_BYTES, Page, Record, RecordKey, Result, ScanQuery, Seq,
 };
 
-use crate::base::{Misfit, Snapshot};
+use crate::base::{Snapshot, SnapshotError};
 use crate::codec::Remembered;
 use crate::damage::Doubts;
 use crate::follower::{Follower, TRIES};
@@ -128,7 +128,7 @@ impl Follower {
                 recent.retain(|(frame, entry)| *frame > held && range.contains(&entry.position));
                 let recent = recent.into_iter().map(|(_, entry)| Ok(entry));
                 let older = base.entries(log, range.start.min(in_base)..range.end.min(in_base), query.direction);
-                let missing = |position| Misfit::from(Error::corrupt(format!("{log}: position {position}")));
+                let missing = |position| SnapshotError::from(Error::corrupt(format!("{log}: position {position}")));
                 let Page { items, .. } = match query.direction {
                     Direction::Forward => {
                         let mut next = range.start;
@@ -233,7 +233,7 @@ impl Follower {
     fn merged<C, T>(
         &self,
         copy: impl Fn(&Tail) -> C,
-        merge: impl Fn(C, &dyn Snapshot, &Doubts) -> Result<T, Misfit>,
+        merge: impl Fn(C, &dyn Snapshot, &Doubts) -> Result<T, SnapshotError>,
     ) -> Result<T> {
         self.merged_by(|| self.follow(), copy, merge)
     }
@@ -243,7 +243,7 @@ impl Follower {
         &self,
         follow: impl Fn() -> Result<(u64, Option<Tip>)>,
         copy: impl Fn(&Tail) -> C,
-        merge: impl Fn(C, &dyn Snapshot, &Doubts) -> Result<T, Misfit>,
+        merge: impl Fn(C, &dyn Snapshot, &Doubts) -> Result<T, SnapshotError>,
     ) -> Result<T> {
         let mut before = None;
         for _ in 0..TRIES {
@@ -257,19 +257,19 @@ impl Follower {
             let base = self.base.snapshot()?;
             let mark = base.mark();
             let has_moved = mark.frame < start || doubts.are_old(&mark);
-            let answer = if has_moved { Err(Misfit::Moved) } else { merge(copied, &*base, &doubts) };
+            let answer = if has_moved { Err(SnapshotError::Moved) } else { merge(copied, &*base, &doubts) };
             match answer {
                 Ok(answer) => return Ok(answer),
-                Err(Misfit::Failed(error)) => return Err(error),
-                Err(Misfit::Moved) if before.replace((tip, mark)) == Some((tip, mark)) => {
+                Err(SnapshotError::Failed(error)) => return Err(error),
+                Err(SnapshotError::Moved) if before.replace((tip, mark)) == Some((tip, mark)) => {
                     let (frame, folder) = (mark.frame + 1, self.layout.folder().display());
                     return Err(Error::corrupt(format!("the base ends before frame {frame}, where `{folder}` begins")));
                 }
-                Err(Misfit::Moved) => {}
+                Err(SnapshotError::Moved) => {}
             }
         }
         Err(Error::unavailable(format!(
-            "reading behind `{}` while other processes write",
+            "reading `{}`: other processes kept changing it",
             self.layout.folder().display()
         )))
     }
@@ -290,14 +290,14 @@ struct Merged<K, T, B: Iterator> {
     base: Peekable<B>,
 }
 
-impl<K, T, V, B: Iterator<Item = Result<(K, V), Misfit>>> Merged<K, T, B> {
+impl<K, T, V, B: Iterator<Item = Result<(K, V), SnapshotError>>> Merged<K, T, B> {
     fn of(direction: Direction, tail: Vec<(K, T)>, base: B) -> Self {
         Self { direction, tail: tail.into_iter().peekable(), base: base.peekable() }
     }
 }
 
-impl<K: Key, T, V, B: Iterator<Item = Result<(K, V), Misfit>>> Iterator for Merged<K, T, B> {
-    type Item = Result<(K, Option<T>, Option<V>), Misfit>;
+impl<K: Key, T, V, B: Iterator<Item = Result<(K, V), SnapshotError>>> Iterator for Merged<K, T, B> {
+    type Item = Result<(K, Option<T>, Option<V>), SnapshotError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         let order = match (self.tail.peek(), self.base.peek()) {
@@ -322,9 +322,9 @@ impl<K: Key, T, V, B: Iterator<Item = Result<(K, V), Misfit>>> Iterator for Merg
 /// Returns the rows of a list, with the journal's losses as an error that comes after all of them.
 fn whole<'a, K: Key, R: 'a>(
     query: &KeyQuery<K>,
-    rows: impl Iterator<Item = Result<R, Misfit>> + 'a,
+    rows: impl Iterator<Item = Result<R, SnapshotError>> + 'a,
     doubts: &Doubts,
-) -> Box<dyn Iterator<Item = Result<R, Misfit>> + 'a> {
+) -> Box<dyn Iterator<Item = Result<R, SnapshotError>> + 'a> {
     let lost = doubts.of_lists().filter(|_| query.limit > 0).map(|error| Err(error.into()));
     match (query.direction, &query.after) {
         (Direction::Forward, _) => Box::new(rows.chain(lost)),
@@ -336,11 +336,11 @@ fn whole<'a, K: Key, R: 'a>(
 /// Fills a page, and checks whether there is more. Something unreadable ends a page that has items; the next page
 /// begins with it.
 fn page<R, T>(
-    rows: impl Iterator<Item = Result<R, Misfit>>,
+    rows: impl Iterator<Item = Result<R, SnapshotError>>,
     limit: usize,
-    load: impl Fn(R) -> Result<T, Misfit>,
+    load: impl Fn(R) -> Result<T, SnapshotError>,
     size: impl Fn(&T) -> usize,
-) -> Result<Page<T>, Misfit> {
+) -> Result<Page<T>, SnapshotError> {
     let (mut items, mut bytes) = (Vec::new(), 0);
     for row in rows {
         if row.is_ok() && (items.len() >= limit || bytes >= PAGE_BYTES) {
@@ -351,7 +351,7 @@ fn page<R, T>(
                 bytes += size(&item);
                 items.push(item);
             }
-            Err(Misfit::Failed(_)) if !items.is_empty() => return Ok(Page { items, more: true }),
+            Err(SnapshotError::Failed(_)) if !items.is_empty() => return Ok(Page { items, more: true }),
             Err(misfit) => return Err(misfit),
         }
     }

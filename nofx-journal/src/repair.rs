@@ -13,9 +13,9 @@ use nofx_platform::slashed;
 use crate::base::{Mark, Run};
 use crate::codec::Commit;
 use crate::damage::ASIDE;
-use crate::doors::Doors;
 use crate::fault::During;
 use crate::segment::{HEADER_BYTES, Header, Position, Segment, salt, segment_files, unused_path};
+use crate::shared_files::SharedFiles;
 use crate::tip::Tip;
 use crate::writer::Writer;
 
@@ -49,17 +49,17 @@ impl Writer {
     pub(crate) fn repair(&self, gives_up: bool) -> Result<Repaired> {
         let _turn = self.turn();
         let _applying = self.applying.lock().unwrap_or_else(PoisonError::into_inner);
-        let (doors, _held) = self.hold_waiting(Doors::lock)?;
-        let (_, _held_too) = self.hold_waiting(Doors::apply_lock)?;
+        let (shared_files, _held) = self.hold_waiting(SharedFiles::lock)?;
+        let (_, _held_too) = self.hold_waiting(SharedFiles::apply_lock)?;
         let Some(Found { what, lost, groups }) = self.find_damage()? else { return Ok(Repaired::default()) };
         let folder = self.follower.layout.folder();
         if lost != Some(0) && !gives_up {
             return Ok(only_without(folder, &what, lost));
         }
         let start = self.settle_base(groups)?;
-        let (next, aside) = self.begin_behind(&start)?;
-        _ = self.tell_durable(&doors, &next.header.start);
-        _ = Tip::tell_applied(doors.tip(), start.frame);
+        let (next, aside) = self.begin_after(&start)?;
+        _ = self.tell_durable(&shared_files, &next.header.start);
+        _ = Tip::tell_applied(shared_files.tip(), start.frame);
         self.follower.begin_again();
         let without = match lost {
             Some(0) => String::new(),
@@ -112,7 +112,7 @@ impl Writer {
         let behind = newest.saturating_add(groups.len() as u64);
         for (frame, commits) in (newest + 1..).zip(groups) {
             let after = Position { frame, commits: at.commits + commits.len() as u64, ..Position::default() };
-            at = at.behind(&commits, &after);
+            at = at.after(&commits, &after);
             run.groups.push((at, commits));
         }
         // A number that no frame has, so that the content of the old files is never taken for what follows.
@@ -123,7 +123,7 @@ impl Writer {
     }
 
     /// Begins a generation after what the base holds, and keeps the files of earlier ones under other names.
-    fn begin_behind(&self, mark: &Mark) -> Result<(Segment, Option<String>)> {
+    fn begin_after(&self, mark: &Mark) -> Result<(Segment, Option<String>)> {
         let (layer, layout, store) = (&*self.layer, &self.follower.layout, self.follower.store);
         let before = segment_files(layer, layout)?;
         let told = self.follower.tip().map(|tip| tip.durable.generation);
@@ -133,7 +133,7 @@ impl Writer {
         let generation = newest.unwrap_or_default() + 1;
         let at =
             Position { generation, frame: mark.frame, chain: mark.chain, commits: mark.commits, ..Position::default() };
-        let header = Header::behind(&at, store, salt(&self.options.sources), mark.last_seq);
+        let header = Header::after(&at, store, salt(&self.options.sources), mark.last_seq);
         let aside = if before.is_empty() { None } else { Some(self.put_aside(before)?) };
         let path = unused_path(layer, layout)?;
         let (next, _) = Segment::begin(layer, layout, path, header, self.options.segment_bytes)?;

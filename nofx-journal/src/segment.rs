@@ -20,7 +20,7 @@ use crate::layout::{Layout, Magic};
 /// Where the frames of a segment begin.
 pub const HEADER_BYTES: u64 = 512;
 /// The bytes of a frame before its payload: kind, length, number, checksum of the frame before, checksum.
-const FRAME_BYTES: usize = 24;
+const FRAME_HEAD_BYTES: usize = 24;
 /// A frame that holds a group.
 const GROUP: u32 = 0x7067_6e01;
 /// A frame that says that the journal continues in the next generation.
@@ -67,7 +67,7 @@ pub struct Header {
 impl Header {
     /// Returns the header of the generation that follows a place of the previous one.
     #[must_use]
-    pub fn behind(at: &Position, store: StoreId, salt: u64, last_seq: Option<Seq>) -> Self {
+    pub fn after(at: &Position, store: StoreId, salt: u64, last_seq: Option<Seq>) -> Self {
         let start = Position { generation: at.generation + 1, offset: HEADER_BYTES, ..*at };
         Self { store, salt, start, last_seq }
     }
@@ -270,15 +270,15 @@ impl Segment {
 
     /// Reads what comes after `at`.
     pub fn read(&self, at: &Position) -> io::Result<Found> {
-        let mut head = [0; FRAME_BYTES];
-        if self.file.read_full(&mut head, at.offset)? < FRAME_BYTES {
+        let mut head = [0; FRAME_HEAD_BYTES];
+        if self.file.read_full(&mut head, at.offset)? < FRAME_HEAD_BYTES {
             return Ok(Found::Nothing);
         }
         let Some(frame) = Frame::parse(&head) else { return Ok(Found::Nothing) };
         if frame.number != at.frame + 1 || frame.previous != at.chain {
             return Ok(Found::Nothing);
         }
-        let start = at.offset + FRAME_BYTES as u64;
+        let start = at.offset + FRAME_HEAD_BYTES as u64;
         let payload = self.file.read_range(start, start + u64::from(frame.length))?;
         if payload.len() as u64 != u64::from(frame.length) || frame.checksum != self.checksum(&head, &payload) {
             return Ok(Found::Nothing);
@@ -312,7 +312,7 @@ impl Segment {
     pub fn skip(&self, at: &Position) -> io::Result<Option<Position>> {
         let follows = |frame: &Frame| (frame.kind, frame.number, frame.previous) == (GROUP, at.frame + 1, at.chain);
         Ok(self.head(at.offset)?.filter(follows).map(|frame| Position {
-            offset: at.offset + FRAME_BYTES as u64 + u64::from(frame.length),
+            offset: at.offset + FRAME_HEAD_BYTES as u64 + u64::from(frame.length),
             frame: frame.number,
             chain: frame.checksum,
             ..*at
@@ -339,13 +339,13 @@ impl Segment {
     /// Returns where the frame ends that begins these bytes; `None` if it was cut off. One bit of its length may be
     /// wrong.
     fn end_of(&self, bytes: &[u8]) -> Option<usize> {
-        let mut head: [u8; FRAME_BYTES] = *bytes.first_chunk()?;
+        let mut head: [u8; FRAME_HEAD_BYTES] = *bytes.first_chunk()?;
         let told = Frame::length_in(&head);
-        let end = |length: u32| Some(FRAME_BYTES + length as usize).filter(|end| *end <= bytes.len());
+        let end = |length: u32| Some(FRAME_HEAD_BYTES + length as usize).filter(|end| *end <= bytes.len());
         let mut is_right = |length: u32, end: usize| {
             head[4..8].copy_from_slice(&length.to_le_bytes());
             let checksum = u32::from_le_bytes([head[20], head[21], head[22], head[23]]);
-            self.checksum(&head, &bytes[FRAME_BYTES..end]) == checksum
+            self.checksum(&head, &bytes[FRAME_HEAD_BYTES..end]) == checksum
         };
         end(told).or_else(|| {
             let others = (0..u32::BITS).map(|bit| told ^ (1 << bit));
@@ -386,14 +386,14 @@ impl Segment {
 
     /// Returns the head of a frame at an offset, if there is one.
     fn head(&self, offset: u64) -> io::Result<Option<Frame>> {
-        let mut head = [0; FRAME_BYTES];
+        let mut head = [0; FRAME_HEAD_BYTES];
         self.file.read_full(&mut head, offset)?;
         Ok(Frame::parse(&head))
     }
 
     /// Makes the frame of a group for the place after `at`, and returns where it ends.
     pub fn frame(&self, at: &Position, commits: &[Commit]) -> (Vec<u8>, Position) {
-        let mut payload = Writer(vec![0; FRAME_BYTES]);
+        let mut payload = Writer(vec![0; FRAME_HEAD_BYTES]);
         payload.number(commits.len() as u64);
         commits.iter().for_each(|commit| commit.write(&mut payload));
         self.frame_again(at, commits, payload.0)
@@ -414,7 +414,7 @@ impl Segment {
 
     /// Makes the frame which says, after `at`, that the journal continues elsewhere.
     pub fn end(&self, at: &Position) -> Vec<u8> {
-        self.seal(END, at, vec![0; FRAME_BYTES]).0
+        self.seal(END, at, vec![0; FRAME_HEAD_BYTES]).0
     }
 
     /// Finds whole frames after a place where none begins, in order.
@@ -432,10 +432,11 @@ impl Segment {
     pub fn whole_groups(&self, offset: u64) -> io::Result<Vec<WholeFrame>> {
         let rest = self.file.read_range(offset, u64::MAX)?;
         let mut found = Vec::new();
-        let heads = rest.windows(FRAME_BYTES).enumerate().filter(|(_, head)| head.starts_with(&GROUP.to_le_bytes()));
+        let heads =
+            rest.windows(FRAME_HEAD_BYTES).enumerate().filter(|(_, head)| head.starts_with(&GROUP.to_le_bytes()));
         for (start, head) in heads {
             let Some(frame) = Frame::parse(head) else { continue };
-            let payload = start + FRAME_BYTES;
+            let payload = start + FRAME_HEAD_BYTES;
             let payload = rest.get(payload..payload + frame.length as usize);
             if payload.is_some_and(|payload| self.checksum(head, payload) == frame.checksum) {
                 let Frame { number, previous, checksum, .. } = frame;
@@ -447,12 +448,12 @@ impl Segment {
 
     /// Fills in the head of a frame.
     fn seal(&self, kind: u32, at: &Position, mut bytes: Vec<u8>) -> (Vec<u8>, u32) {
-        let length = (bytes.len() - FRAME_BYTES) as u32;
+        let length = (bytes.len() - FRAME_HEAD_BYTES) as u32;
         bytes[..4].copy_from_slice(&kind.to_le_bytes());
         bytes[4..8].copy_from_slice(&length.to_le_bytes());
         bytes[8..16].copy_from_slice(&(at.frame + 1).to_le_bytes());
         bytes[16..20].copy_from_slice(&at.chain.to_le_bytes());
-        let checksum = self.checksum(&bytes, &bytes[FRAME_BYTES..]);
+        let checksum = self.checksum(&bytes, &bytes[FRAME_HEAD_BYTES..]);
         bytes[20..24].copy_from_slice(&checksum.to_le_bytes());
         (bytes, checksum)
     }
@@ -460,7 +461,7 @@ impl Segment {
     fn checksum(&self, head: &[u8], payload: &[u8]) -> u32 {
         let mut hasher = crc32fast::Hasher::new();
         hasher.update(&self.header.salt.to_le_bytes());
-        hasher.update(head.get(..FRAME_BYTES - 4).unwrap_or_default());
+        hasher.update(head.get(..FRAME_HEAD_BYTES - 4).unwrap_or_default());
         hasher.update(payload);
         hasher.finalize()
     }
@@ -498,8 +499,8 @@ pub fn is_blank(files: &dyn Files, path: &Path) -> bool {
 
 /// Returns whether the bytes seem to contain every group frame with some numbers, to its end.
 pub(crate) fn hold_frames(bytes: &[u8], mut numbers: RangeInclusive<u64>) -> bool {
-    let heads = bytes.windows(FRAME_BYTES).enumerate().filter(|(_, head)| head.starts_with(&GROUP.to_le_bytes()));
-    let frames = heads.filter_map(|(start, head)| Some((start + FRAME_BYTES, Frame::parse(head)?)));
+    let heads = bytes.windows(FRAME_HEAD_BYTES).enumerate().filter(|(_, head)| head.starts_with(&GROUP.to_le_bytes()));
+    let frames = heads.filter_map(|(start, head)| Some((start + FRAME_HEAD_BYTES, Frame::parse(head)?)));
     let whole = frames.filter(|(start, frame)| start + frame.length as usize <= bytes.len());
     let held: HashSet<u64> = whole.map(|(_, frame)| frame.number).collect();
     numbers.all(|number| held.contains(&number))
@@ -513,7 +514,7 @@ pub fn goes_on_without_header(files: &dyn Files, layout: &Layout, at: &Position)
     let has_next = |path: PathBuf| {
         // A folder or a link in the place of a segment holds nothing.
         let bytes = files.read(&path).ok().flatten().unwrap_or_default();
-        bytes.windows(FRAME_BYTES).any(|head| Frame::parse(head).is_some_and(is_next))
+        bytes.windows(FRAME_HEAD_BYTES).any(|head| Frame::parse(head).is_some_and(is_next))
     };
     Ok(headless.into_iter().any(has_next))
 }
@@ -561,7 +562,7 @@ struct Frame {
 }
 
 impl Frame {
-    fn length_in(head: &[u8; FRAME_BYTES]) -> u32 {
+    fn length_in(head: &[u8; FRAME_HEAD_BYTES]) -> u32 {
         u32::from_le_bytes([head[4], head[5], head[6], head[7]])
     }
 
@@ -605,7 +606,7 @@ mod tests {
 
     /// Begins the next generation after a place, and writes a group of one commit for each number.
     fn begun(sim: &Sim, at: &Position, applied: u64, numbers: &[u8]) -> (Segment, Vec<Position>) {
-        let header = Header::behind(at, STORE, at.generation + 77, Seq::new(5));
+        let header = Header::after(at, STORE, at.generation + 77, Seq::new(5));
         let (segment, file) = Segment::begin_next(sim, &layout(), header, applied, ROOM).unwrap();
         let mut places = vec![header.start];
         for number in numbers {
@@ -677,7 +678,7 @@ mod tests {
         let skipped = |at: &Position| segment.skip(at).unwrap();
         let behind = |at: usize| Some(Position { commits: places[at - 1].commits, ..places[at] });
         assert_eq!((skipped(&places[0]), skipped(&places[1]), skipped(&places[2])), (behind(1), behind(2), None));
-        sim.tamper(segment.path.to_str().unwrap(), |bytes| bytes[places[0].offset as usize + FRAME_BYTES] ^= 1);
+        sim.tamper(segment.path.to_str().unwrap(), |bytes| bytes[places[0].offset as usize + FRAME_HEAD_BYTES] ^= 1);
         assert_eq!((segment.read(&places[0]).unwrap(), skipped(&places[0])), (Found::Nothing, behind(1)));
         // Another checksum than the next head repeats, another place, another number.
         sim.tamper(segment.path.to_str().unwrap(), |bytes| bytes[places[0].offset as usize + 20] ^= 1);
@@ -792,7 +793,7 @@ mod tests {
     fn a_generation_whose_beginning_cannot_be_flushed_is_none() {
         let sim = sim();
         sim.set_faults(|faults| faults.fail_flush = Some(1));
-        let header = Header::behind(&Position::default(), STORE, 1, None);
+        let header = Header::after(&Position::default(), STORE, 1, None);
         assert_eq!(Segment::begin_next(&sim, &layout(), header, 0, ROOM).unwrap_err().code(), "unavailable");
         assert!(Segment::all(&sim, &layout(), STORE).unwrap().is_empty());
     }
@@ -801,7 +802,7 @@ mod tests {
     fn a_segment_for_which_there_is_no_room_leaves_no_file() {
         let sim = sim();
         sim.set_faults(|faults| faults.room = Some(1000));
-        let header = Header::behind(&Position::default(), STORE, 1, None);
+        let header = Header::after(&Position::default(), STORE, 1, None);
         assert_eq!(Segment::begin_next(&sim, &layout(), header, 0, 1 << 20).unwrap_err().code(), "full");
         assert!(
             segment_files(&sim, &layout()).unwrap().is_empty()

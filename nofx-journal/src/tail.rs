@@ -76,7 +76,7 @@ pub(crate) struct LogTail {
 
 impl Tail {
     /// Returns a tail that begins after what a base holds, at a place of the journal.
-    pub(crate) fn behind(start: Mark, segment: Segment, position: Position, last: Option<u64>) -> Self {
+    pub(crate) fn after(start: Mark, segment: Segment, position: Position, last: Option<u64>) -> Self {
         Self { segment: Some(segment), position, last, start, ..Self::default() }
     }
 
@@ -150,7 +150,7 @@ impl Tail {
 
     /// Takes in the next group.
     pub(crate) fn take(&mut self, commits: Vec<Commit>, after: Position) {
-        let (mark, frame) = (self.end().behind(&commits, &after), after.frame);
+        let (mark, frame) = (self.end().after(&commits, &after), after.frame);
         for commit in &commits {
             self.ids.insert(commit.batch, frame);
             for (key, body) in &commit.writes {

@@ -11,7 +11,6 @@ use nofx_core::{Batch, Error, Outcome, Result, StoreId};
 use crate::applier::{Call, HARD_BOUND, SOFT_BOUND};
 use crate::base::Mark;
 use crate::codec::Commit;
-use crate::doors::Doors;
 use crate::fault::{During, forbids_writing, told};
 use crate::files::{Handle, Layer};
 use crate::follower::{Follower, TRIES};
@@ -22,6 +21,7 @@ use crate::options::Options;
 #[cfg(test)]
 use crate::options::Sabotage;
 use crate::segment::{Found, HEADER_BYTES, Header, Position, Segment, salt, segment_files};
+use crate::shared_files::SharedFiles;
 use crate::tip::Tip;
 
 /// A group whose bodies have more bytes than this becomes several frames, each with its own flush.
@@ -40,7 +40,7 @@ pub(crate) struct Writer {
     pub(crate) follower: Arc<Follower>,
     pub(crate) layer: Arc<dyn Layer>,
     pub(crate) options: Options,
-    doors: RwLock<Arc<Doors>>,
+    shared_files: RwLock<Arc<SharedFiles>>,
     /// Whose turn it is to commit, within this process.
     committing: Mutex<Turn>,
     /// Whose turn it is to bring the base up to date, within this process.
@@ -68,12 +68,12 @@ impl Writer {
         if segment_files(&*layer, &follower.layout)?.is_empty() {
             begin_missing(&*layer, &follower, &options)?;
         }
-        let doors = doors(&*layer, &follower)?;
+        let shared_files = shared_files(&*layer, &follower)?;
         Ok(Self {
             follower,
             layer,
             options,
-            doors: RwLock::new(Arc::new(doors)),
+            shared_files: RwLock::new(Arc::new(shared_files)),
             committing: Mutex::default(),
             applying: Mutex::default(),
             committed: AtomicBool::new(false),
@@ -89,8 +89,8 @@ impl Writer {
         let mut turn = self.turn();
         let mut outcomes = Vec::with_capacity(group.len());
         for part in parts(group) {
-            let held = self.hold_waiting(Doors::lock);
-            match held.and_then(|(doors, _held)| self.commit_holding(&mut turn, &doors, part)) {
+            let held = self.hold_waiting(SharedFiles::lock);
+            match held.and_then(|(shared_files, _held)| self.commit_holding(&mut turn, &shared_files, part)) {
                 Ok(more) => outcomes.extend(more),
                 Err(error) if outcomes.is_empty() => return Err(error),
                 // An earlier part happened, so this error does not apply to the whole group.
@@ -111,8 +111,8 @@ impl Writer {
         if self.is_beyond(HARD_BOUND) || group.iter().map(Batch::body_bytes).sum::<usize>() > PART_BYTES {
             return Err(group);
         }
-        match self.hold(Doors::lock, Lock::try_acquire) {
-            Ok(Some((doors, _held))) => Ok(self.commit_holding(&mut turn, &doors, group)),
+        match self.hold(SharedFiles::lock, Lock::try_acquire) {
+            Ok(Some((shared_files, _held))) => Ok(self.commit_holding(&mut turn, &shared_files, group)),
             Ok(None) => Err(group),
             Err(error) => Ok(Err(error)),
         }
@@ -121,16 +121,16 @@ impl Writer {
     /// Makes the content of the journal durable and reports it, as a commit does first.
     pub(crate) fn settle(&self) -> Result<()> {
         let mut turn = self.turn();
-        let (doors, _held) = self.hold_waiting(Doors::lock)?;
-        self.catch_up(&mut turn, &doors).map(drop)
+        let (shared_files, _held) = self.hold_waiting(SharedFiles::lock)?;
+        self.catch_up(&mut turn, &shared_files).map(drop)
     }
 
     /// Continues in a segment of this size and removes all others, if the base holds everything and they take more
     /// space.
     pub(crate) fn shrink(&self, room: u64) -> Result<()> {
         let mut turn = self.turn();
-        let (doors, _held) = self.hold_waiting(Doors::lock)?;
-        self.catch_up(&mut turn, &doors)?;
+        let (shared_files, _held) = self.hold_waiting(SharedFiles::lock)?;
+        self.catch_up(&mut turn, &shared_files)?;
         let (segment, position) = self.end()?;
         let Follower { store, layout, .. } = &*self.follower;
         let taken: u64 = Segment::all(&*self.layer, layout, *store)?.iter().map(|segment| segment.room).sum();
@@ -140,7 +140,7 @@ impl Writer {
         let end = self.edit(&mut turn, &segment)?.write_at(&segment.end(&position), position.offset);
         end.during("writing", &segment.path)?;
         let (next, _) = self.begin_segment(&mut turn, &position, room)?;
-        self.tell_durable(&doors, &next.header.start);
+        self.tell_durable(&shared_files, &next.header.start);
         // The oldest go first, so that the remaining generations have no gap.
         let others = Segment::all(&*self.layer, layout, *store)?.into_iter().filter(|other| other.path != next.path);
         others.into_iter().try_for_each(|other| self.layer.remove(&other.path).during("removing", &other.path))
@@ -158,36 +158,36 @@ impl Writer {
     }
 
     /// Returns the shared lock and tip files, and opens them again if they were removed or replaced.
-    pub(crate) fn doors(&self) -> Result<Arc<Doors>> {
-        let doors = self.doors.read().unwrap_or_else(PoisonError::into_inner).clone();
-        if doors.is_in_place()? { Ok(doors) } else { self.open_doors() }
+    pub(crate) fn shared_files(&self) -> Result<Arc<SharedFiles>> {
+        let shared_files = self.shared_files.read().unwrap_or_else(PoisonError::into_inner).clone();
+        if shared_files.is_in_place()? { Ok(shared_files) } else { self.open_doors() }
     }
 
-    fn open_doors(&self) -> Result<Arc<Doors>> {
-        let doors = Arc::new(doors(&*self.layer, &self.follower)?);
-        *self.doors.write().unwrap_or_else(PoisonError::into_inner) = doors.clone();
-        Ok(doors)
+    fn open_doors(&self) -> Result<Arc<SharedFiles>> {
+        let shared_files = Arc::new(shared_files(&*self.layer, &self.follower)?);
+        *self.shared_files.write().unwrap_or_else(PoisonError::into_inner) = shared_files.clone();
+        Ok(shared_files)
     }
 
     /// Takes a lock on the file that other processes find too; `None` if it is taken and `take` does not wait.
     pub(crate) fn hold(
         &self,
-        which: fn(&Doors) -> &Lock,
+        which: fn(&SharedFiles) -> &Lock,
         take: impl Fn(&Lock) -> Result<Option<Held>>,
-    ) -> Result<Option<(Arc<Doors>, Held)>> {
-        let mut doors = self.doors()?;
+    ) -> Result<Option<(Arc<SharedFiles>, Held)>> {
+        let mut shared_files = self.shared_files()?;
         for _ in 0..TRIES {
-            let lock = which(&doors);
+            let lock = which(&shared_files);
             let Some(held) = take(lock)? else { return Ok(None) };
             if lock.is_in_place()? {
-                return Ok(Some((doors, held)));
+                return Ok(Some((shared_files, held)));
             }
-            doors = self.open_doors()?;
+            shared_files = self.open_doors()?;
         }
         Err(Error::unavailable(format!("locking `{}`: its lock files were replaced each time", self.folder())))
     }
 
-    pub(crate) fn hold_waiting(&self, which: fn(&Doors) -> &Lock) -> Result<(Arc<Doors>, Held)> {
+    pub(crate) fn hold_waiting(&self, which: fn(&SharedFiles) -> &Lock) -> Result<(Arc<SharedFiles>, Held)> {
         let held = self.hold(which, |lock| lock.acquire(self.options.lock_wait).map(Some))?;
         held.ok_or_else(|| Error::unavailable(format!("locking `{}`", self.folder())))
     }
@@ -197,9 +197,9 @@ impl Writer {
     }
 
     /// Commits a group, for the holder of the lock.
-    fn commit_holding(&self, turn: &mut Turn, doors: &Doors, group: Vec<Batch>) -> Result<Vec<Outcome>> {
+    fn commit_holding(&self, turn: &mut Turn, shared_files: &SharedFiles, group: Vec<Batch>) -> Result<Vec<Outcome>> {
         self.require_base()?;
-        let caught_up = Cell::new(Some(self.catch_up(turn, doors)?));
+        let caught_up = Cell::new(Some(self.catch_up(turn, shared_files)?));
         let named = Named::by(&group);
         let follow = || {
             let told = caught_up.take().map_or_else(|| self.follower.follow_holding(), Ok)?;
@@ -221,9 +221,9 @@ impl Writer {
             #[cfg(test)]
             is_complete.set(is_complete.get() && !self.options.breaks(Sabotage::StayComplete));
             if is_complete.get() {
-                self.owe()?;
+                self.withdraw_completeness()?;
             }
-            self.write(turn, doors, commits)?;
+            self.write(turn, shared_files, commits)?;
         }
         Ok(outcomes)
     }
@@ -245,7 +245,7 @@ impl Writer {
     /// Anything after a tip from this start of the system was never acknowledged, and is overwritten: readers did not
     /// see it either. Without such a tip, everything whole counts. Returns the tip, if it says how far the journal is
     /// durable.
-    pub(crate) fn catch_up(&self, turn: &mut Turn, doors: &Doors) -> Result<Option<Tip>> {
+    pub(crate) fn catch_up(&self, turn: &mut Turn, shared_files: &SharedFiles) -> Result<Option<Tip>> {
         let mut told = self.follower.follow_holding()?;
         self.follower.require_whole()?;
         if told.is_some_and(|told| told.durable.frame < self.follower.position().frame) {
@@ -268,7 +268,7 @@ impl Writer {
             }
             turn.flushed = Some(position.frame);
         }
-        if told.is_none_or(|told| told.durable != position) && !self.tell_durable(doors, &position) {
+        if told.is_none_or(|told| told.durable != position) && !self.tell_durable(shared_files, &position) {
             return Err(Error::unavailable(format!("updating the tip of `{}`", self.folder())));
         }
         if segment.read(&position).during("reading", &segment.path)? == Found::End {
@@ -289,7 +289,7 @@ impl Writer {
     }
 
     /// Appends a group to the journal and flushes it.
-    fn write(&self, turn: &mut Turn, doors: &Doors, commits: Vec<Commit>) -> Result<()> {
+    fn write(&self, turn: &mut Turn, shared_files: &SharedFiles, commits: Vec<Commit>) -> Result<()> {
         let (mut segment, mut position) = self.end()?;
         let mut file = self.edit(turn, &segment)?;
         let (mut frame, mut after) = segment.frame(&position, &commits);
@@ -316,7 +316,7 @@ impl Writer {
             #[cfg(test)]
             if self.options.breaks(Sabotage::TrustAfterFailure) {
                 self.follower.tail().take(commits, after);
-                self.tell_durable(doors, &after);
+                self.tell_durable(shared_files, &after);
                 return Err(Error::unknown_because("flushing", error));
             }
             return Err(self.give_up_segment(turn, &segment, &position, error));
@@ -339,7 +339,7 @@ impl Writer {
             }
         }
         self.committed.store(true, Ordering::Relaxed);
-        if !self.tell_durable(doors, &after) {
+        if !self.tell_durable(shared_files, &after) {
             // Other processes rely on what was reported before, and may overwrite it.
             self.follower.begin_again();
             return Err(Error::unknown(format!("updating the tip of `{}`", self.folder())));
@@ -369,7 +369,7 @@ impl Writer {
         #[cfg(test)]
         let applied = if self.options.breaks(Sabotage::EarlyReuse) { u64::MAX } else { applied };
         let last_seq = self.follower.tail().end().last_seq;
-        let header = Header::behind(at, *store, salt(&self.options.sources), last_seq);
+        let header = Header::after(at, *store, salt(&self.options.sources), last_seq);
         let (next, file) = Segment::begin_next(&*self.layer, layout, header, applied, room)?;
         turn.file = Some(file.clone());
         let mut tail = self.follower.tail();
@@ -393,7 +393,7 @@ impl Writer {
 
     /// Reports to other processes how far the journal is durable. If that fails, the tip is replaced, or removed: then
     /// they determine it from the journal. `false` if even that fails.
-    pub(crate) fn tell_durable(&self, doors: &Doors, durable: &Position) -> bool {
+    pub(crate) fn tell_durable(&self, shared_files: &SharedFiles, durable: &Position) -> bool {
         let (layout, boot) = (&self.follower.layout, self.follower.files.boot());
         let replaced = || {
             let applied = self.follower.tip().map_or(0, |tip| tip.applied);
@@ -402,7 +402,7 @@ impl Writer {
             Tip::tell_applied(&*file, applied)?;
             self.layer.rename(layout.tip_beside(), layout.tip())
         };
-        let told = Tip::tell_durable(doors.tip(), durable, boot).or_else(|_| replaced());
+        let told = Tip::tell_durable(shared_files.tip(), durable, boot).or_else(|_| replaced());
         told.is_ok() || self.layer.remove(layout.tip()).is_ok()
     }
 }
@@ -417,8 +417,8 @@ fn begin_missing(layer: &dyn Layer, follower: &Follower, options: &Options) -> R
     if complete()?.is_none() {
         return Ok(());
     }
-    let doors = Doors::open(layer, layout)?;
-    let _held = doors.lock().acquire(options.lock_wait)?;
+    let shared_files = SharedFiles::open(layer, layout)?;
+    let _held = shared_files.lock().acquire(options.lock_wait)?;
     match complete()? {
         // Another process may have created it first.
         Some(mark) if segment_files(layer, layout)?.is_empty() => begin(layer, layout, *store, &mark, options),
@@ -429,7 +429,7 @@ fn begin_missing(layer: &dyn Layer, follower: &Follower, options: &Options) -> R
 /// Begins the first generation of a journal, after what the base holds. Durable on return.
 pub(crate) fn begin(layer: &dyn Layer, layout: &Layout, store: StoreId, mark: &Mark, options: &Options) -> Result<()> {
     let at = Position { frame: mark.frame, chain: mark.chain, commits: mark.commits, ..Position::default() };
-    let header = Header::behind(&at, store, salt(&options.sources), mark.last_seq);
+    let header = Header::after(&at, store, salt(&options.sources), mark.last_seq);
     Segment::begin_next(layer, layout, header, 0, first_segment(options))?;
     let above = layout.folder().parent().unwrap_or(Path::new(""));
     layer.sync_dir(above).during("flushing", above)
@@ -442,13 +442,13 @@ pub(crate) fn first_segment(options: &Options) -> u64 {
 
 /// Opens the shared lock and tip files. Creates nothing if the journal is gone: without it the store is damaged, or was
 /// moved as a whole, which its base then reports.
-fn doors(layer: &dyn Layer, follower: &Follower) -> Result<Doors> {
+fn shared_files(layer: &dyn Layer, follower: &Follower) -> Result<SharedFiles> {
     let folder = follower.layout.folder();
     if layer.list(folder).during("listing", folder)?.is_empty() {
         follower.base.snapshot()?;
         return Err(follower.without_journal());
     }
-    Doors::open(layer, &follower.layout)
+    SharedFiles::open(layer, &follower.layout)
 }
 
 /// Splits a group so that each part fits into a frame.

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex};
 use nofx_core::{
     BatchId, Direction, Error, LogEntry, LogHead, LogKey, LogScan, Record, RecordKey, Result, ScanQuery, Seq, StoreId,
 };
-use nofx_journal::base::{Base, Mark, Misfit, Run, Snapshot};
+use nofx_journal::base::{Base, Mark, Run, Snapshot, SnapshotError};
 use nofx_journal::codec::Remembered;
 use nofx_journal::files::{Disk, Files};
 use nofx_journal::layout::Layout;
@@ -94,8 +94,8 @@ pub(crate) fn unlockable(path: &Path) -> Option<io::Error> {
 }
 
 /// Returns a file as the base of its journal.
-pub(crate) fn base(shared: &Arc<Shared>) -> File {
-    File { shared: shared.clone(), ids: Mutex::default() }
+pub(crate) fn base(shared: &Arc<Shared>) -> FileBase {
+    FileBase { shared: shared.clone(), ids: Mutex::default() }
 }
 
 /// Returns the engine that commits to the journal of a file, one for all handles of this process.
@@ -116,21 +116,21 @@ pub(crate) fn engine(shared: &Arc<Shared>) -> Arc<Engine> {
 
 /// A store's file, as its journal sees it.
 #[derive(Debug)]
-pub(crate) struct File {
+pub(crate) struct FileBase {
     shared: Arc<Shared>,
     /// The batches that the file remembers.
     ids: Mutex<Ids>,
 }
 
-impl Base for File {
+impl Base for FileBase {
     fn snapshot(&self) -> Result<Box<dyn Snapshot + '_>> {
         let mut attempt = self.try_snapshot();
         if attempt.as_ref().is_err_and(Fault::is_stale) {
             self.shared.let_go_of_reader();
             attempt = self.try_snapshot();
         }
-        let still = attempt.map_err(|fault| self.shared.door.told(fault, "reading"))?;
-        Ok(Box::new(still))
+        let snapshot = attempt.map_err(|fault| self.shared.door.told(fault, "reading"))?;
+        Ok(Box::new(snapshot))
     }
 
     fn apply(&self, run: &Run) -> Result<()> {
@@ -138,19 +138,19 @@ impl Base for File {
     }
 }
 
-impl File {
-    fn try_snapshot(&self) -> Attempt<Still<'_>> {
+impl FileBase {
+    fn try_snapshot(&self) -> Attempt<FileSnapshot<'_>> {
         // After damage was met, each snapshot has its own handle, so that it knows which damage it met itself.
         let is_alone = self.shared.is_damaged.load(Ordering::SeqCst);
         let source = if is_alone { self.shared.alone()? } else { self.shared.source()? };
-        let still = self.still(source, is_alone);
-        if still.is_err() && !is_alone && self.shared.is_damaged.load(Ordering::SeqCst) {
-            return self.still(self.shared.alone()?, true);
+        let snapshot = self.snapshot_of(source, is_alone);
+        if snapshot.is_err() && !is_alone && self.shared.is_damaged.load(Ordering::SeqCst) {
+            return self.snapshot_of(self.shared.alone()?, true);
         }
-        still
+        snapshot
     }
 
-    fn still(&self, source: Source, is_alone: bool) -> Attempt<Still<'_>> {
+    fn snapshot_of(&self, source: Source, is_alone: bool) -> Attempt<FileSnapshot<'_>> {
         let read = contain(|| {
             let tables = Tables::read(&source.begin_read()?, source.pages())?;
             let mark = tables.mark()?;
@@ -161,13 +161,13 @@ impl File {
             self.shared.is_damaged.store(true, Ordering::SeqCst);
         }
         let (tables, mark) = read?;
-        Ok(Still { file: self, tables, mark, is_alone, source })
+        Ok(FileSnapshot { file: self, tables, mark, is_alone, source })
     }
 }
 
 /// The file at a single point in time.
-struct Still<'f> {
-    file: &'f File,
+struct FileSnapshot<'f> {
+    file: &'f FileBase,
     tables: Tables<ReadTable>,
     mark: Mark,
     /// Whether nothing else reads through the same handle, so that all damage met through it concerns this snapshot.
@@ -176,13 +176,13 @@ struct Still<'f> {
     source: Source,
 }
 
-impl Still<'_> {
+impl FileSnapshot<'_> {
     /// Reads something. The error names `what` if it cannot be read.
     fn read<T>(
         &self,
         what: impl Fn() -> String,
         read: impl FnOnce(&Tables<ReadTable>) -> Attempt<T>,
-    ) -> Result<T, Misfit> {
+    ) -> Result<T, SnapshotError> {
         let done = contain(|| {
             let done = read(&self.tables);
             self.tables.trust.require(&what).and(done)
@@ -191,13 +191,13 @@ impl Still<'_> {
             // Another read may have met the damage, or this one may use what that left in memory. The next snapshot
             // gets its own handle.
             self.file.shared.is_damaged.store(true, Ordering::SeqCst);
-            return Err(Misfit::Moved);
+            return Err(SnapshotError::Moved);
         }
         done.map_err(|fault| {
             if fault.is_stale() {
                 self.file.shared.let_go_of_reader();
             }
-            Misfit::Failed(self.file.shared.door.told(fault, "reading"))
+            SnapshotError::Failed(self.file.shared.door.told(fault, "reading"))
         })
     }
 
@@ -221,7 +221,7 @@ impl Still<'_> {
         }))
     }
 
-    fn head(&self, log: &LogKey) -> Result<crate::codec::Head, Misfit> {
+    fn head(&self, log: &LogKey) -> Result<crate::codec::Head, SnapshotError> {
         let what = || format!("log {log}");
         self.read(what, |tables| {
             tables.need(&[LOGS], || Some(what()))?;
@@ -230,7 +230,7 @@ impl Still<'_> {
     }
 
     /// Learns which batches the file remembers. Skips damaged ids: otherwise nothing could be committed any more.
-    fn learn(&self, ids: &mut Ids) -> Result<Ends, Misfit> {
+    fn learn(&self, ids: &mut Ids) -> Result<Ends, SnapshotError> {
         let learned = self.read(
             || "the newest commit".to_owned(),
             |tables| {
@@ -248,12 +248,12 @@ impl Still<'_> {
     }
 }
 
-impl Snapshot for Still<'_> {
+impl Snapshot for FileSnapshot<'_> {
     fn mark(&self) -> Mark {
         self.mark
     }
 
-    fn version(&self, key: &RecordKey) -> Result<Option<Seq>, Misfit> {
+    fn version(&self, key: &RecordKey) -> Result<Option<Seq>, SnapshotError> {
         let what = || key.to_string();
         self.read(what, |tables| {
             tables.need(&[RECORDS, CHUNKS], || Some(what()))?;
@@ -261,7 +261,7 @@ impl Snapshot for Still<'_> {
         })
     }
 
-    fn record(&self, key: &RecordKey) -> Result<Option<Record>, Misfit> {
+    fn record(&self, key: &RecordKey) -> Result<Option<Record>, SnapshotError> {
         let what = || key.to_string();
         self.read(what, |tables| {
             tables.need(&[RECORDS, CHUNKS], || Some(what()))?;
@@ -281,7 +281,7 @@ impl Snapshot for Still<'_> {
         self.rows(|| "records".to_owned(), walk, next)
     }
 
-    fn head(&self, log: &LogKey) -> Result<Option<LogHead>, Misfit> {
+    fn head(&self, log: &LogKey) -> Result<Option<LogHead>, SnapshotError> {
         let head = self.head(log)?;
         Ok((head != crate::codec::Head::MISSING).then(|| head.public(log.clone())))
     }
@@ -303,7 +303,7 @@ impl Snapshot for Still<'_> {
         self.rows(move || format!("log {log}"), walk, |entries: &mut Entries| entries.next(&self.tables))
     }
 
-    fn can_take(&self, logs: &[LogKey]) -> Result<(), Misfit> {
+    fn can_take(&self, logs: &[LogKey]) -> Result<(), SnapshotError> {
         self.read(
             || "the newest commit".to_owned(),
             |tables| {
@@ -329,7 +329,7 @@ impl Snapshot for Still<'_> {
         Ok(())
     }
 
-    fn remembered(&self, batch: &BatchId) -> Result<Option<Remembered>, Misfit> {
+    fn remembered(&self, batch: &BatchId) -> Result<Option<Remembered>, SnapshotError> {
         let mut ids = lock(&self.file.ids);
         let is_unknown = match ids.reach(self.mark.commits) {
             true => ids.is_unknown(batch),
@@ -356,7 +356,7 @@ impl Snapshot for Still<'_> {
         )
     }
 
-    fn commits(&self, from: u64) -> Result<Option<base::Rows<'_, Remembered>>, Misfit> {
+    fn commits(&self, from: u64) -> Result<Option<base::Rows<'_, Remembered>>, SnapshotError> {
         let ends = self.read(
             || "the newest commit".to_owned(),
             |tables| {

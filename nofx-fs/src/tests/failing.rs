@@ -212,8 +212,8 @@ fn a_full_disk_leaves_no_segments_behind() {
 fn opening_and_reading_wait_for_no_writer() {
     let sim = Sim::default();
     let writer = filled(&sim);
-    let doors = writer.writing().unwrap().doors().unwrap();
-    let _held = doors.lock().try_acquire().unwrap().unwrap();
+    let shared_files = writer.writing().unwrap().shared_files().unwrap();
+    let _held = shared_files.lock().try_acquire().unwrap().unwrap();
     let (done, is_done) = std::sync::mpsc::channel();
     std::thread::spawn(move || {
         let options = Options { lock_wait: Duration::from_secs(3600), ..options() };

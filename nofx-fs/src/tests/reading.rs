@@ -95,8 +95,8 @@ fn where_starts_have_no_name_a_tip_is_believed_while_somebody_commits() {
     drop(filled(&sim));
     orphan(&sim);
     let writer = open(&sim);
-    let doors = writer.writing().unwrap().doors().unwrap();
-    let held = doors.lock().try_acquire().unwrap();
+    let shared_files = writer.writing().unwrap().shared_files().unwrap();
+    let held = shared_files.lock().try_acquire().unwrap();
     assert_eq!(length(&open(&sim)), 20);
     drop(held);
     assert_eq!(length(&open(&sim)), 21);
@@ -168,8 +168,8 @@ fn a_check_waits_for_no_process_that_is_held_up() {
     let sim = Sim::default();
     let writer = filled(&sim);
     add(&writer);
-    let doors = writer.writing().unwrap().doors().unwrap();
-    let _held = [doors.lock(), doors.apply_lock()].map(|lock| lock.try_acquire().unwrap().unwrap());
+    let shared_files = writer.writing().unwrap().shared_files().unwrap();
+    let _held = [shared_files.lock(), shared_files.apply_lock()].map(|lock| lock.try_acquire().unwrap().unwrap());
     let (done, is_done) = std::sync::mpsc::channel();
     std::thread::spawn(move || {
         let options = Options { lock_wait: Duration::from_secs(3600), ..options() };

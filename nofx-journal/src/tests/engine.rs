@@ -11,11 +11,11 @@ use nofx_core::{
 
 use super::world::{History, STORE, layout};
 use crate::base::{Base, Mark};
-use crate::doors::Doors;
 use crate::files::{Disk, Layer};
 use crate::memory::MemoryBase;
 use crate::options::Sabotage;
 use crate::segment::segment_files;
+use crate::shared_files::SharedFiles;
 use crate::sim::{Dice, Platter, Sim};
 use crate::{Engine, Options};
 
@@ -396,7 +396,7 @@ fn a_base_that_is_complete_goes_on_without_its_journal() {
         add(&knows, 2 * round);
         knows.complete().unwrap();
         // That is no less true when another process looks for something to apply.
-        assert!(process().follower().apply(&Doors::open(&Disk::new(folder.path()), &layout()).unwrap()).unwrap());
+        assert!(process().follower().apply(&SharedFiles::open(&Disk::new(folder.path()), &layout()).unwrap()).unwrap());
         assert!(base.snapshot().unwrap().mark().is_complete);
         std::fs::remove_dir_all(folder.path().join("journal")).unwrap();
         let looking = process();

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex};
 use nofx_core::{BatchId, Direction, LogEntry, LogHead, LogKey, LogScan, Record, RecordKey, ScanQuery};
 
 use super::world::{ACTS, Act, Question, STORE, Sabotage, World, layout};
-use crate::base::{Base, Mark, Misfit, Rows, Run, Snapshot};
+use crate::base::{Base, Mark, Rows, Run, Snapshot, SnapshotError};
 use crate::codec::Remembered;
 use crate::files::{Boot, Entry, Files, Opened};
 use crate::follower::Follower;
@@ -153,12 +153,12 @@ impl Snapshot for MeddledSnapshot<'_> {
         self.inner.mark()
     }
 
-    fn version(&self, key: &RecordKey) -> Result<Option<nofx_core::Seq>, Misfit> {
+    fn version(&self, key: &RecordKey) -> Result<Option<nofx_core::Seq>, SnapshotError> {
         self.scene.call();
         self.inner.version(key)
     }
 
-    fn record(&self, key: &RecordKey) -> Result<Option<Record>, Misfit> {
+    fn record(&self, key: &RecordKey) -> Result<Option<Record>, SnapshotError> {
         self.scene.call();
         self.inner.record(key)
     }
@@ -167,7 +167,7 @@ impl Snapshot for MeddledSnapshot<'_> {
         self.rows(self.inner.records(query))
     }
 
-    fn head(&self, log: &LogKey) -> Result<Option<LogHead>, Misfit> {
+    fn head(&self, log: &LogKey) -> Result<Option<LogHead>, SnapshotError> {
         self.scene.call();
         self.inner.head(log)
     }
@@ -180,12 +180,12 @@ impl Snapshot for MeddledSnapshot<'_> {
         self.rows(self.inner.entries(log, range, direction))
     }
 
-    fn remembered(&self, batch: &BatchId) -> Result<Option<Remembered>, Misfit> {
+    fn remembered(&self, batch: &BatchId) -> Result<Option<Remembered>, SnapshotError> {
         self.scene.call();
         self.inner.remembered(batch)
     }
 
-    fn commits(&self, from: u64) -> Result<Option<Rows<'_, Remembered>>, Misfit> {
+    fn commits(&self, from: u64) -> Result<Option<Rows<'_, Remembered>>, SnapshotError> {
         Ok(self.inner.commits(from)?.map(|rows| self.rows(rows)))
     }
 }

@@ -8,14 +8,14 @@ use nofx_core::{
     RecordKey, ScanQuery, Seq, StoreId, Timestamp,
 };
 
-use crate::base::{Base, Misfit, Rows, Run, Snapshot};
+use crate::base::{Base, Rows, Run, Snapshot, SnapshotError};
 use crate::codec::{Commit, Remembered};
-use crate::doors::Doors;
 use crate::files::{Files, Handle, Layer};
 use crate::follower::Follower;
 use crate::layout::Layout;
 use crate::memory::MemoryBase;
 use crate::segment::{Found, Header, Position, Segment};
+use crate::shared_files::SharedFiles;
 use crate::sim::{Dice, Sim};
 use crate::tail::Amount;
 use crate::tip::Tip;
@@ -67,7 +67,7 @@ pub(super) struct World {
     pub(super) sim: Sim,
     base: MemoryBase,
     sabotage: Option<Sabotage>,
-    doors: Doors,
+    shared_files: SharedFiles,
     applier: Follower,
     segment: Segment,
     file: Arc<dyn Handle>,
@@ -87,11 +87,11 @@ pub(super) struct World {
 impl World {
     pub(super) fn new(base: MemoryBase, sabotage: Option<Sabotage>, seed: u64) -> Self {
         let sim = Sim::default();
-        let doors = Doors::open(&sim, &layout()).unwrap();
-        let header = Header::behind(&Position::default(), STORE, 1, None);
+        let shared_files = SharedFiles::open(&sim, &layout()).unwrap();
+        let header = Header::after(&Position::default(), STORE, 1, None);
         let (segment, file) = Segment::begin_next(&sim, &layout(), header, 0, ROOM).unwrap();
         sim.sync_dir(Path::new("")).unwrap();
-        Tip::tell_durable(doors.tip(), &header.start, sim.boot()).unwrap();
+        Tip::tell_durable(shared_files.tip(), &header.start, sim.boot()).unwrap();
         Self {
             applier: follower(&sim, &base, sabotage),
             position: header.start,
@@ -104,7 +104,7 @@ impl World {
             sim,
             base,
             sabotage,
-            doors,
+            shared_files,
             segment,
             file,
         }
@@ -128,10 +128,10 @@ impl World {
             Act::CommitUntold => self.commit(false),
             Act::TurnOver => self.turn_over(),
             Act::EndUntold => self.end(),
-            Act::Apply => _ = self.applier.apply(&self.doors).unwrap(),
+            Act::Apply => _ = self.applier.apply(&self.shared_files).unwrap(),
             Act::ApplyUnflushed => {
                 self.base.kill_before_flush(true);
-                _ = self.applier.apply(&self.doors);
+                _ = self.applier.apply(&self.shared_files);
                 self.base.kill_before_flush(false);
                 self.applier = self.reader();
             }
@@ -160,7 +160,7 @@ impl World {
         self.file.sync().unwrap();
         match is_told {
             true => {
-                Tip::tell_durable(self.doors.tip(), &after, self.sim.boot()).unwrap();
+                Tip::tell_durable(self.shared_files.tip(), &after, self.sim.boot()).unwrap();
                 self.history.0.push(commit);
                 (self.position, self.untold) = (after, None);
             }
@@ -183,8 +183,8 @@ impl World {
 
     fn begin(&mut self) {
         self.salt += 1;
-        let header = Header::behind(&self.position, STORE, self.salt, None);
-        let told = Tip::read(self.doors.tip()).unwrap().unwrap();
+        let header = Header::after(&self.position, STORE, self.salt, None);
+        let told = Tip::read(self.shared_files.tip()).unwrap().unwrap();
         let applied = if self.sabotage == Some(Sabotage::EarlyReuse) { u64::MAX } else { told.applied };
         (self.segment, self.file) = Segment::begin_next(&self.sim, &layout(), header, applied, ROOM).unwrap();
         (self.position, self.is_ended, self.untold) = (header.start, false, None);
@@ -196,7 +196,7 @@ impl World {
     pub(super) fn cut(&mut self) -> Result<(), String> {
         self.sim = Sim::holding(self.sim.platter().cut(&mut self.dice));
         self.base = self.base.cut(&mut self.dice);
-        self.doors = Doors::open(&self.sim, &layout()).unwrap();
+        self.shared_files = SharedFiles::open(&self.sim, &layout()).unwrap();
         let reader = self.reader();
         let acknowledged = self.history.0.len();
         // It was on the disk, and counts from now on, unless it was overwritten.
@@ -219,7 +219,7 @@ impl World {
         self.segment = reader.tail().segment().unwrap().clone();
         self.file = self.sim.edit(&self.segment.path).unwrap();
         self.file.sync().unwrap();
-        Tip::tell_durable(self.doors.tip(), &self.position, self.sim.boot()).unwrap();
+        Tip::tell_durable(self.shared_files.tip(), &self.position, self.sim.boot()).unwrap();
         self.is_ended = self.segment.read(&self.position).unwrap() == Found::End;
         self.is_settled = true;
     }
@@ -263,11 +263,11 @@ impl Snapshot for SabotagedSnapshot<'_> {
         self.snapshot.mark()
     }
 
-    fn version(&self, key: &RecordKey) -> Result<Option<Seq>, Misfit> {
+    fn version(&self, key: &RecordKey) -> Result<Option<Seq>, SnapshotError> {
         self.snapshot.version(key)
     }
 
-    fn record(&self, key: &RecordKey) -> Result<Option<Record>, Misfit> {
+    fn record(&self, key: &RecordKey) -> Result<Option<Record>, SnapshotError> {
         self.snapshot.record(key)
     }
 
@@ -278,7 +278,7 @@ impl Snapshot for SabotagedSnapshot<'_> {
         }
     }
 
-    fn head(&self, log: &LogKey) -> Result<Option<LogHead>, Misfit> {
+    fn head(&self, log: &LogKey) -> Result<Option<LogHead>, SnapshotError> {
         self.snapshot.head(log)
     }
 
@@ -295,11 +295,11 @@ impl Snapshot for SabotagedSnapshot<'_> {
         self.snapshot.entries(log, range, direction)
     }
 
-    fn remembered(&self, batch: &BatchId) -> Result<Option<Remembered>, Misfit> {
+    fn remembered(&self, batch: &BatchId) -> Result<Option<Remembered>, SnapshotError> {
         if self.sabotage == Some(Sabotage::ForgetIds) { Ok(None) } else { self.snapshot.remembered(batch) }
     }
 
-    fn commits(&self, from: u64) -> Result<Option<Rows<'_, Remembered>>, Misfit> {
+    fn commits(&self, from: u64) -> Result<Option<Rows<'_, Remembered>>, SnapshotError> {
         self.snapshot.commits(from)
     }
 }

@@ -16,14 +16,14 @@ use crate::lock::Lock;
 /// They are the ones that other processes find only as long as [`is_in_place`](Self::is_in_place) and
 /// [`Lock::is_in_place`] say so: any of them may be removed or replaced at any time.
 #[derive(Debug)]
-pub struct Doors {
+pub struct SharedFiles {
     tip_path: PathBuf,
     lock: Lock,
     apply_lock: Lock,
     tip: Arc<dyn Handle>,
 }
 
-impl Doors {
+impl SharedFiles {
     /// Opens the files, and creates missing ones, including the folder of the journal.
     pub fn open(layer: &dyn Layer, layout: &Layout) -> Result<Self> {
         // It may have been removed; the store can still be read then.
@@ -69,7 +69,7 @@ pub(crate) fn lock_files(layout: &Layout) -> impl Iterator<Item = PathBuf> {
 }
 
 /// Returns what is in the place of any shared file but is not a file.
-pub fn no_doors(files: &dyn Files, layout: &Layout) -> Vec<PathBuf> {
+pub fn no_shared_files(files: &dyn Files, layout: &Layout) -> Vec<PathBuf> {
     let mut found = no_locks(files, layout);
     if is_no_file(files, layout.tip()) {
         found.push(layout.tip().into());
@@ -94,24 +94,24 @@ mod tests {
     #[test]
     fn doors_are_made_where_they_are_missing_and_noticed_when_the_tip_goes() {
         let sim = Sim::default();
-        let doors = Doors::open(&sim, &layout()).unwrap();
-        assert!(doors.is_in_place().unwrap());
+        let shared_files = SharedFiles::open(&sim, &layout()).unwrap();
+        assert!(shared_files.is_in_place().unwrap());
         sim.delete("journal/tip");
-        assert!(!doors.is_in_place().unwrap());
-        assert!(Doors::open(&sim, &layout()).unwrap().is_in_place().unwrap());
+        assert!(!shared_files.is_in_place().unwrap());
+        assert!(SharedFiles::open(&sim, &layout()).unwrap().is_in_place().unwrap());
     }
 
     #[test]
     fn what_is_no_file_where_processes_meet_is_named() {
         let dir = tempfile::tempdir().unwrap();
         let layer = Disk::new(dir.path());
-        Doors::open(&layer, &layout()).unwrap();
-        assert!(no_doors(&layer, &layout()).is_empty());
+        SharedFiles::open(&layer, &layout()).unwrap();
+        assert!(no_shared_files(&layer, &layout()).is_empty());
         for path in ["journal/apply-lock", "journal/tip"] {
             std::fs::remove_file(dir.path().join(path)).unwrap();
             std::fs::create_dir(dir.path().join(path)).unwrap();
         }
         assert_eq!(no_locks(&layer, &layout()), [PathBuf::from("journal/apply-lock")]);
-        assert_eq!(no_doors(&layer, &layout()), ["journal/apply-lock", "journal/tip"].map(PathBuf::from));
+        assert_eq!(no_shared_files(&layer, &layout()), ["journal/apply-lock", "journal/tip"].map(PathBuf::from));
     }
 }
