@@ -27,7 +27,8 @@ static MADE: Mutex<Vec<Made>> = Mutex::new(Vec::new());
 #[derive(Debug)]
 pub(crate) struct Temporary {
     folder: PathBuf,
-    _alive: File,
+    /// Present until the folder is removed.
+    alive: Option<File>,
 }
 
 #[derive(Debug)]
@@ -48,7 +49,7 @@ impl Temporary {
         made.push(Made { folder: folder.clone(), above });
         drop(made);
         remove_stale(parent, &folder);
-        Ok(Self { folder, _alive: alive })
+        Ok(Self { folder, alive: Some(alive) })
     }
 
     /// Returns the temporary path for a name.
@@ -60,6 +61,8 @@ impl Temporary {
 impl Drop for Temporary {
     fn drop(&mut self) {
         let mut made = made();
+        // Closed first: not every file system removes what is open.
+        self.alive = None;
         if let Some(at) = made.iter().position(|made| made.folder == self.folder) {
             remove(&made.swap_remove(at));
         }

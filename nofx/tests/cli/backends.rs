@@ -20,7 +20,7 @@ pub(crate) fn dumps(place: &Place, store: &str) -> [String; 2] {
 
 /// Returns the name of a store of each backend.
 pub(crate) fn stores(place: &Place, name: &str) -> [String; 3] {
-    [format!("redb:{name}.redb"), format!("fs:{name}"), format!("file://{}", place.shown(&format!("{name}.objects")))]
+    [format!("redb:{name}.redb"), format!("fs:{name}"), place.objects(&format!("{name}.objects"))]
 }
 
 fn lived_in(place: &Place, store: &str) {
@@ -116,7 +116,7 @@ fn a_migration_into_object_storage_goes_on_where_it_was_cut_off_and_tells_its_re
     let agents: Vec<_> = (0..600).map(agent).collect();
     let legacy = format!(r#"{{"version": "1.0", "agents": [{}]}}"#, agents.join(","));
     place.write("work/.nofx/agents.json", legacy);
-    let (first, second) = (format!("file://{}", place.shown("a")), format!("file://{}", place.shown("b")));
+    let (first, second) = (place.objects("a"), place.objects("b"));
     for (source, target, folder) in [("work", &first, "a"), (&first, &second, "b")] {
         let migrate = || run(&mut place.command(["migrate", "--from", source, "--to", target])).done().out;
         let whole = migrate();
@@ -168,7 +168,7 @@ fn what_is_no_store_in_a_folder_is_left_as_it_is() {
     place.write("letters/one.txt", "dear store");
     fs::create_dir(place.path("empty")).unwrap();
     let before = place.tree("");
-    let objects = format!("file://{}", place.shown("empty"));
+    let objects = place.objects("empty");
     for (store, code) in
         [("fs:letter.txt", 23), ("fs:letters", 23), ("fs:empty", 29), ("fs:nowhere", 29), (&objects, 29)]
     {

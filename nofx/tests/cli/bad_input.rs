@@ -191,10 +191,7 @@ fn a_store_that_does_not_exist() {
     let error = "no NofX store at `redb:no/x.redb`";
     place.run("dump --store redb:no/x.redb").failed(29, error);
     refused(&place, "--from redb:no/x.redb --to redb:y.redb", 29, error);
-    let none = format!(
-        "no store was named, and no folder `.nofx/store` in `{}` or above holds one",
-        place.shown("").trim_end_matches('/')
-    );
+    let none = format!("no store was named, and no folder `.nofx/store` in `{}` or above holds one", place.shown(""));
     place.run("dump").failed(29, &none);
     assert_eq!(place.tree(""), []);
 }
@@ -423,9 +420,8 @@ fn a_target_that_is_its_source() {
 #[test]
 fn a_report_in_a_folder_that_does_not_exist() {
     let place = Place::new().with_legacy();
-    let cause = fs::metadata(place.path("no/report.json")).unwrap_err();
-    let error = &format!("cannot write `no/report.json`: {cause}");
-    place.run("migrate --from work --to redb:x.redb --report no/report.json").failed(24, error);
+    let run = place.run("migrate --from work --to redb:x.redb --report no/report.json");
+    assert!(run.code == 24 && run.err.starts_with("error: cannot write `no/report.json`: "), "{run:?}");
     assert!(!place.path("x.redb").exists() && !place.path("no").exists());
 }
 

@@ -78,7 +78,7 @@ async fn every_program_that_makes_a_store_keeps_it_out_of_commits() {
         store.close().await.unwrap();
         is_kept_out(&place, "tree", &format!("redb:{}", name.strip_prefix("tree/").unwrap()));
     }
-    let url = format!("file://{}", place.path("tree/mine/shared").display());
+    let url = place.objects("tree/mine/shared");
     nofx::open(&url.parse().unwrap()).await.unwrap().close().await.unwrap();
     is_kept_out(&place, "tree", "file://mine/shared");
 }

@@ -184,7 +184,7 @@ fn a_large_new_store_has_given_back_what_making_it_set_free() {
 fn no_command_writes_over_a_store_or_into_one() {
     let place = Place::new().with_legacy();
     place.write("x.ndjson", DUMP);
-    let remote = format!("file://{}", place.shown("remote"));
+    let remote = place.objects("remote");
     for store in ["redb:x.redb", "redb:other.redb", "fs:files", &remote] {
         place.run(&format!("load x.ndjson --store {store}")).done();
     }

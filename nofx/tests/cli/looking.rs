@@ -57,7 +57,7 @@ pub(crate) fn look(place: &Place, words: &str, store: &str) -> Run {
 /// A store of one session with messages that do not compress, in the folder `store`, and its name.
 fn filled(store: &str) -> (Place, String) {
     let place = Place::new().with_legacy();
-    let store = store.replace("HERE", place.shown("").trim_end_matches('/'));
+    let store = place.located(store);
     let noise = |number: u32| (0..4).map(|part| sha256(&(4 * number + part).to_le_bytes())).collect::<String>();
     let messages = (0..2000).map(|number| noise(number) + " words");
     place.write("x.ndjson", dump_of("s", messages));
@@ -341,7 +341,7 @@ fn looking_at_thousands_of_sessions_makes_no_call_that_changes_anything(store: &
     }
     const SESSIONS: usize = 3000;
     let place = Place::new();
-    let store = store.replace("HERE", place.shown("").trim_end_matches('/'));
+    let store = place.located(store);
     let mut dump = String::from("{\"format\":\"nofx-full-dump\",\"version\":1}\n");
     for number in 0..SESSIONS {
         let id = if number + 1 < SESSIONS { format!("{number:05}") } else { "s".to_owned() };

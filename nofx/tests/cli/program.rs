@@ -47,7 +47,24 @@ impl Place {
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
+        let mut path = self.0.path().to_owned();
+        path.extend(name.split('/').filter(|part| !part.is_empty()));
+        path
+    }
+
+    /// Returns the location of a store in the layout of object storage.
+    pub(crate) fn objects(&self, name: &str) -> String {
+        self.located(&format!("file://HERE/{name}"))
+    }
+
+    /// Returns a location with the path of this place for `HERE`.
+    pub(crate) fn located(&self, location: &str) -> String {
+        let here = self.shown("");
+        match location.starts_with("file:") {
+            // On Windows, with a drive and backslashes: `file:///C:/…`.
+            true => location.replace("HERE", &format!("/{}", here.replace('\\', "/").trim_start_matches('/'))),
+            false => location.replace("HERE", &here),
+        }
     }
 
     /// Returns the beginning of messages that name something here.

@@ -8,7 +8,7 @@ use crate::program::{Place, dump_of, run};
 /// A place, and the name of a store in it.
 fn place(store: &str) -> (Place, String) {
     let place = Place::new();
-    let store = store.replace("HERE", place.shown("").trim_end_matches('/'));
+    let store = place.located(store);
     (place, store)
 }
 

@@ -30,7 +30,7 @@ impl Torn {
     fn new(store: &str, is_killed: bool) -> Self {
         let place = Place::new().with_legacy();
         place.write("x.ndjson", dump_of("s", (0..200).map(|number| format!("words {number}"))));
-        let store = store.replace("HERE", place.shown("").trim_end_matches('/'));
+        let store = place.located(store);
         place.run(&format!("load x.ndjson --store {store}")).done();
         let host = Host::start(&place, &store);
         match is_killed {

@@ -51,7 +51,10 @@ impl Backend {
         let text = match self {
             Self::Redb | Self::Journal => format!("redb:{}", path.join("x.redb").display()),
             Self::Fs => format!("fs:{}", path.display()),
-            Self::Objects => format!("file://{}", path.display()),
+            // On Windows, with a drive and backslashes: `file:///C:/…`.
+            Self::Objects => {
+                format!("file:///{}", path.display().to_string().replace('\\', "/").trim_start_matches('/'))
+            }
         };
         text.parse().expect("a location")
     }
