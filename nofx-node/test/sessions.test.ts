@@ -123,7 +123,7 @@ test('a call on a session that is not there is told from one that can never work
   await allRejected(calls, (error) => {
     assert.ok(error instanceof api.NotFoundError, String(error));
     assert.deepEqual([error.code, error.name, error.transient], ['not-found', 'NotFoundError', false]);
-    assert.ok(error.message.includes(`there is no session \`${id}\``), error.message);
+    assert.ok(error.message.includes(`not found: session \`${id}\``), error.message);
     return true;
   });
   assert.equal(await workspace.session(id), null);

@@ -55,7 +55,7 @@ test('a writer that has not seen the other window gets its messages instead of a
   assert.deepEqual(await writer.append(messages(1, 'second')), { added: true, position: 3 });
   const both = await Promise.all([writer.append(messages(2, 'third')), writer.append(messages(1, 'fourth'))]);
   assert.deepEqual(both, [{ added: true, position: 4 }, { added: true, position: 6 }]);
-  await assert.rejects(workspace.sessionWriter('unknown'), /there is no session `unknown`/);
+  await assert.rejects(workspace.sessionWriter('unknown'), /not found: session `unknown`/);
   await other.close();
 });
 

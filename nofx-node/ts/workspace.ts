@@ -370,7 +370,7 @@ export class Workspace {
   async sessionWriter(session: string): Promise<SessionWriter> {
     const summary = await this.session(session);
     if (summary === null) {
-      throw notFound(`there is no session \`${session}\``);
+      throw notFound(`session \`${session}\``);
     }
     const { messages: seen, rewinds = 0 } = summary;
     const append = (length: number, messages: NewMessage[]) =>

@@ -272,7 +272,8 @@ impl PersistenceBackend for RemoteBackend {
         if group.is_empty() {
             return Ok(Vec::new());
         }
-        let begun = self.begun.clone().read_owned().await;
+        // Without waiting: a caller that stops waiting must not take the group along. It fails only while the handle is closed.
+        let begun = self.begun.clone().try_read_owned().map_err(|_| Error::Closed)?;
         self.while_open()?;
         let root = self.root.clone();
         // Spawned, so that a caller who stops waiting does not stop the commit.

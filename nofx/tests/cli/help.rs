@@ -78,7 +78,12 @@ fn the_help_of_migrate_lists_every_exit_code_that_these_tests_know() {
     let (_, table) = help.split_once("Exit codes:\n").unwrap();
     for line in table.lines().filter(|line| !line.is_empty()) {
         let (code, meaning) = line.trim().split_once("  ").unwrap();
-        assert!(manual.contains(&format!("| {code} | {} | ", meaning.trim())), "the manual lacks: {line}");
+        // The manual has those that a migration can end with.
+        let is_of_other_commands = ["5", "40", "41", "42"].contains(&code);
+        assert!(
+            is_of_other_commands || manual.contains(&format!("| {code} | {} | ", meaning.trim())),
+            "the manual lacks: {line}"
+        );
     }
     assert!(
         help.starts_with("Migrate a legacy folder, a store or a full dump into a store.\n\nThe source is only read.")

@@ -47,9 +47,8 @@ impl Place {
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
-        let mut path = self.0.path().to_owned();
-        path.extend(name.split('/').filter(|part| !part.is_empty()));
-        path
+        // With the separators of the system, as messages show them.
+        self.0.path().join(name).components().collect()
     }
 
     /// Returns the location of a store in the layout of object storage.
