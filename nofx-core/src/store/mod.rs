@@ -122,7 +122,7 @@ impl Store {
     /// # Cancellation
     ///
     /// Once the batch is in the queue, dropping the future does not undo the commit, which then runs to its end. A
-    /// caller that is dropped while it waits for room in the queue, behind [`GROUP_BATCHES`] others, leaves nothing.
+    /// caller that is dropped while it waits for room in the queue, behind 1,024 others, leaves nothing.
     ///
     /// # Panics
     ///
