@@ -11,6 +11,7 @@ use napi::bindgen_prelude::{Either, FnArgs, Function, Latin1String, spawn};
 use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
 use napi::{Env, Status};
 use napi_derive::napi;
+use nofx::Error;
 
 use crate::failure::guarded;
 
@@ -25,7 +26,11 @@ type Text = Either<Latin1String, String>;
 
 /// The function that receives the answers of calls.
 #[napi]
-pub struct Answers(Arc<Mutex<Tell>>);
+pub struct Answers {
+    tell: Arc<Mutex<Tell>>,
+    /// How long a text of JavaScript can be, in UTF-16 units.
+    longest: usize,
+}
 
 impl fmt::Debug for Answers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -35,7 +40,8 @@ impl fmt::Debug for Answers {
 
 #[napi]
 impl Answers {
-    /// Creates the way back to a function, which must not throw.
+    /// Creates the way back to a function, which must not throw. A longer text than `longest` cannot be made, and is reported as a failure:
+    /// an error on the way to the function would end the process.
     #[napi(constructor)]
     pub fn make(
         #[napi(ts_arg_type = "(call: number, failed: boolean, texts: string[]) => void")] tell: Function<
@@ -43,13 +49,14 @@ impl Answers {
             Arguments,
             (),
         >,
+        longest: u32,
     ) -> napi::Result<Self> {
         let tell = tell.build_threadsafe_function::<Answer>().weak::<true>();
         let tell = tell.build_callback(|answer| {
             let (call, failed, texts) = answer.value;
             Ok((call, failed, texts.into_iter().map(text).collect()).into())
         })?;
-        Ok(Self(Arc::new(Mutex::new(tell))))
+        Ok(Self { tell: Arc::new(Mutex::new(tell)), longest: longest as usize })
     }
 
     /// Keeps Node running, or no longer: it has to run while there are calls.
@@ -62,13 +69,22 @@ impl Answers {
 impl Answers {
     #[expect(deprecated, reason = "clones, which are advised instead, keep the function but not Node")]
     fn keep(&self, env: &Env, keeps: bool) -> napi::Result<()> {
-        let mut tell = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut tell = self.tell.lock().unwrap_or_else(PoisonError::into_inner);
         if keeps { tell.refer(env) } else { tell.unref(env) }
     }
 
     /// Carries out a call on another thread, and reports its answer.
     pub(crate) fn answer(&self, call: u32, asked: impl Future<Output = nofx::Result<Vec<String>>> + Send + 'static) {
-        let tell = self.0.clone();
+        let (tell, longest) = (self.tell.clone(), self.longest);
+        let asked = async move {
+            let texts = asked.await?;
+            match texts.iter().all(|text| is_within(text, longest)) {
+                true => Ok(texts),
+                false => {
+                    Err(Error::invalid(format!("the answer is a text of more than {longest} characters; ask for less")))
+                }
+            }
+        };
         spawn(async move {
             let answer = match guarded(asked).await {
                 Ok(texts) => (call, false, texts),
@@ -78,6 +94,10 @@ impl Answers {
             tell.lock().unwrap_or_else(PoisonError::into_inner).call(answer, ThreadsafeFunctionCallMode::NonBlocking);
         });
     }
+}
+
+fn is_within(text: &str, longest: usize) -> bool {
+    text.len() <= longest || text.encode_utf16().count() <= longest
 }
 
 fn text(text: String) -> Text {

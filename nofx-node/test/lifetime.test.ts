@@ -89,6 +89,26 @@ test('a panic becomes an error and the store goes on', async (t) => {
   assert.deepEqual(await ask('agent', '{"agent":"none"}'), ['null']);
 });
 
+test('an answer that is too long for JavaScript is an error and ends nothing', async () => {
+  const { open: opened, Answers } = require('../dist/addon.js') as {
+    open(location: string, options: string): Promise<Native>;
+    Answers: new (tell: (call: number, failed: boolean, texts: string[]) => void, longest: number) => { keepRunning(keeps: boolean): void };
+  };
+  const handle = await opened('memory:', '{}');
+  const asked = (longest: number) =>
+    new Promise<[boolean, string[]]>((resolve) => {
+      const answers = new Answers((_, failed, texts) => {
+        answers.keepRunning(false);
+        resolve([failed, texts]);
+      }, longest);
+      answers.keepRunning(true);
+      handle.ask(answers, 1, 'agent', '{"agent":"none"}');
+    });
+  assert.deepEqual(await asked(4), [false, ['null']]);
+  const [failed, [text]] = await asked(3);
+  assert.ok(failed && text?.includes('"code":"invalid"') && text.includes('more than 3 characters'), text);
+});
+
 test('Node runs until the last call is answered, and no longer', () => {
   // The last call is not awaited, and the store stays open.
   const source = `

@@ -1,3 +1,4 @@
+import { constants } from 'node:buffer';
 import type { Answers } from './addon';
 import { addon } from './native';
 
@@ -18,7 +19,7 @@ let last = 0;
 /** Makes a call, which rejects as a promise of the addon does. @internal */
 export function called(ask: (answers: Answers, call: number) => void): Promise<string[]> {
   return new Promise((resolve, reject) => {
-    answers ??= new addon.Answers(settle);
+    answers ??= new addon.Answers(settle, constants.MAX_STRING_LENGTH);
     last = (last + 1) >>> 0;
     ask(answers, last);
     waiting.set(last, { resolve, reject });
