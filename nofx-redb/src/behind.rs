@@ -5,7 +5,7 @@ use std::ffi::OsStr;
 use std::fs;
 use std::io;
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 
@@ -72,14 +72,25 @@ pub(crate) fn require_name(path: &Path) -> io::Result<()> {
 /// Fails if there is a journal with commits beside a missing file. They belong to a store, so no new store takes its
 /// place.
 pub(crate) fn refuse_orphan(path: &Path) -> Result<()> {
-    let (disk, layout) = layout(path);
-    if !Segment::of_any_store(&disk, &layout)?.iter().any(Segment::is_used) {
-        return Ok(());
-    }
-    let (folder, file) = (layout.folder().display(), path.display());
+    let Some(folder) = with_commits(path)? else { return Ok(()) };
+    let (folder, file) = (folder.display(), path.display());
     Err(Error::corrupt(format!(
         "`{folder}`: it holds commits of a store whose file `{file}` is gone; remove the folder if that was deleted on purpose"
     )))
+}
+
+/// Fails if a journal with commits lies beside a file that has none of its own yet.
+pub(crate) fn refuse_foreign(path: &Path) -> Result<()> {
+    let Some(folder) = with_commits(path)? else { return Ok(()) };
+    let (folder, file) = (folder.display(), path.display());
+    Err(Error::corrupt(format!("`{folder}`: it holds commits of another store than `{file}`; move it away first")))
+}
+
+/// Returns the folder of the journal beside a file, if it holds commits of any store.
+fn with_commits(path: &Path) -> Result<Option<PathBuf>> {
+    let (disk, layout) = layout(path);
+    let is_used = Segment::of_any_store(&disk, &layout)?.iter().any(Segment::is_used);
+    Ok(is_used.then(|| layout.folder().to_owned()))
 }
 
 /// Returns why the journal of a file cannot be written, or must not be because its owner could not read what another

@@ -63,7 +63,7 @@ fn rewrite(path: &Path, during: &str, decide: impl FnOnce(Meta, Display<'_>) -> 
         let Some(upgrades) = decide(meta, door.path.display()).map_err(Fault::Told)? else { return Ok(false) };
         if upgrades {
             behind::require_name(&door.path)?;
-            behind::refuse_orphan(&door.path).map_err(Fault::Told)?;
+            behind::refuse_foreign(&door.path).map_err(Fault::Told)?;
             behind::discard(&door.path).map_err(Fault::Told)?;
         }
         let rewritten = rewrite_behind(&door, &writer, meta, upgrades);

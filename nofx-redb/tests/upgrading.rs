@@ -109,3 +109,23 @@ async fn a_handle_that_was_open_during_an_upgrade_finds_another_store_in_its_pla
     assert!(store.get(&[record()]).await.unwrap()[0].is_some());
     store.close().await.unwrap();
 }
+
+#[tokio::test]
+async fn a_store_beside_the_journal_of_another_one_is_not_upgraded() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, other) = (folder.path().join("a.redb"), folder.path().join("b.redb"));
+    for (path, journal) in [(&path, false), (&other, true)] {
+        let store = open(path, journal).await;
+        store.commit(vec![both()]).await.unwrap();
+        store.close().await.unwrap();
+    }
+    std::fs::rename(folder.path().join("b.redb-journal"), folder.path().join("a.redb-journal")).unwrap();
+    let refused = nofx_redb::upgrade(&path).await.unwrap_err();
+    assert_eq!(refused.code(), "corrupt");
+    assert!(refused.to_string().contains("commits of another store"), "{refused}");
+    // It is what it was, and goes on without a journal.
+    let store = open(&path, true).await;
+    store.commit(vec![both()]).await.unwrap();
+    assert_eq!(store.heads(&[log()]).await.unwrap()[0].length, 20);
+    store.close().await.unwrap();
+}
