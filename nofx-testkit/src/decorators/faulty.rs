@@ -10,6 +10,7 @@ use nofx_core::{
     BackendInfo, Batch, Changes, Cursor, Error, LogEntry, LogHead, LogKey, LogQuery, LogScan, Outcome, Page,
     PersistenceBackend, Record, RecordKey, Result, ScanQuery,
 };
+use tokio::sync::Notify;
 
 /// A backend that fails on request, and otherwise calls the one inside it.
 ///
@@ -44,6 +45,8 @@ pub enum Fault {
     After(Error),
     /// The call takes effect and returns, this much later.
     Delay(Duration),
+    /// The call begins when the test says so. The fault is no longer [`pending`](Faulty::pending) once the call waits.
+    Hold(Arc<Notify>),
     /// Nothing happens and the call never returns.
     Drop,
     /// The call takes effect and never returns.
@@ -108,6 +111,10 @@ impl Faulty {
                 let answer = call.await;
                 tokio::time::sleep(delay).await;
                 answer
+            }
+            Fault::Hold(begin) => {
+                begin.notified().await;
+                call.await
             }
             Fault::Drop => pending().await,
             Fault::DropAnswer => {
@@ -205,6 +212,23 @@ mod tests {
         let waiting = Deadline::after(Duration::from_millis(30));
         faulty.commit(seal("c").1).await.unwrap();
         assert!(waiting.has_passed());
+    }
+
+    #[tokio::test]
+    async fn a_held_call_begins_when_it_is_told_to() {
+        let memory = MemoryBackend::new();
+        let faulty = Faulty::new(Arc::new(memory.another_handle()));
+        let begin = Arc::new(Notify::new());
+        faulty.on_commits([Fault::Hold(begin.clone())]);
+        let (log, group) = seal("a");
+        let held = faulty.commit(group);
+        tokio::pin!(held);
+        assert!(held.as_mut().now_or_never().is_none());
+        assert_eq!(faulty.pending(), 0);
+        assert_eq!(memory.heads(std::slice::from_ref(&log)).await.unwrap()[0].state, LogState::Open);
+        begin.notify_one();
+        held.await.unwrap();
+        assert_eq!(memory.heads(&[log]).await.unwrap()[0].state, LogState::Sealed);
     }
 
     #[tokio::test]

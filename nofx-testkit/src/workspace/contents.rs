@@ -1,11 +1,15 @@
+use std::sync::Arc;
+
 use futures_util::StreamExt;
 use nofx_core::entity::{Entity, Message, Role, Session};
 use nofx_core::json::{Object, Text};
 use nofx_core::kind::PAYLOAD;
 use nofx_core::workspace::{LARGE_CONTENT, RestoreOptions, SearchQuery, SessionFilter, Workspace, whole_message};
 use nofx_core::{Direction, Expect, LogQuery, ScanQuery};
+use tokio::sync::Notify;
 
 use super::world::{World, begin, content, refused, tail};
+use crate::decorators::{Fault, Faulty};
 use crate::subject::Subject;
 use crate::unmet::{CaseResult, Unmet, ensure, ensure_eq};
 
@@ -149,6 +153,18 @@ pub(super) async fn a_content_that_is_lost_is_an_error_at_its_place(subject: Sub
     ensure_eq!(exported.iter().filter(|piece| piece.is_err()).count(), 1, "what an export reports");
     let text: String = exported.into_iter().flatten().collect();
     ensure!(text.contains("[Message 1 cannot be read: ") && text.contains("needle after"), "an export: {text}");
+
+    // Short histories are copied; one unreadable message does not hinder that.
+    let fork = RestoreOptions { up_to: Some(3), ..RestoreOptions::default() };
+    let copy = workspace.restore_session(&session.id, fork).await?;
+    let rewound = workspace.rewind_session(&session.id, 2, 3).await?;
+    for (session, expected) in
+        [(copy, &["needle before", "corrupt", "needle after"][..]), (rewound, &["needle before", "corrupt"])]
+    {
+        let history = workspace.history(&session, 0..u64::MAX, Direction::Forward, None);
+        let read: Vec<_> = history.map(|entry| entry.map(|entry| content(&entry.message))).collect().await;
+        ensure_eq!(codes(read), expected, "the history of a copy");
+    }
     Ok(())
 }
 
@@ -212,5 +228,39 @@ pub(super) async fn a_sweep_that_races_writers_loses_nothing(subject: Subject) -
         let read = tail(&reader, &session, 1).await?.pop().ok_or_else(|| Unmet::new("no message"))?;
         ensure!(content(&read.message) == text, "a content that is needed was swept");
     }
+    Ok(())
+}
+
+/// Waits until a fault of this backend is taken, so that the call that took it is held.
+async fn is_held(faulty: &Faulty) {
+    while faulty.pending() > 0 {
+        tokio::task::yield_now().await;
+    }
+}
+
+pub(super) async fn a_sweep_that_saw_half_of_a_content_leaves_the_rest(subject: Subject) -> CaseResult {
+    let world = World::new(subject);
+    let (writer, writes) = world.faulty().await?;
+    let (sweeper, sweeps) = world.faulty().await?;
+    let session = begin(&writer).await?;
+    let text = long("too long for one batch", 9_000_000);
+
+    // The writer has stored the first piece, and the sweep sees no more than that.
+    let (go_on, remove) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    writes.on_commits([Fault::None, Fault::Hold(go_on.clone())]);
+    let (message, id) = (writer.message(Role::Tool, text.clone()), session.id.clone());
+    let writing = tokio::spawn(async move { writer.add_message(&id, message).await });
+    is_held(&writes).await;
+    sweeps.on_commits([Fault::None, Fault::Hold(remove.clone())]);
+    let sweeping = tokio::spawn(async move { sweeper.sweep_contents().await });
+    is_held(&sweeps).await;
+
+    // The message is stored before the sweep removes what it saw.
+    go_on.notify_one();
+    writing.await??;
+    remove.notify_one();
+    ensure_eq!(sweeping.await??.removed, 0, "a message names it now");
+    let read = tail(&world.open().await?, &session, 1).await?.pop().ok_or_else(|| Unmet::new("no message"))?;
+    ensure!(content(&read.message) == text, "the whole content");
     Ok(())
 }

@@ -127,6 +127,7 @@ cases! {
         a_content_that_is_lost_is_an_error_at_its_place: "An unreadable message is an error at its place, and the stream continues after it.";
         a_copy_in_a_fork_needs_its_content: "A batch that copies stored messages says that their contents are needed again.";
         a_sweep_that_races_writers_loses_nothing within 180 s: "Safe to run at any time: a content that is needed during the sweep stays.";
+        a_sweep_that_saw_half_of_a_content_leaves_the_rest: "Safe to run at any time: a content that is needed during the sweep stays.";
     }
     damage {
         a_message_that_is_damaged_hides_no_other: "An unreadable message is an error that has its place, and the stream continues after it.";

@@ -178,6 +178,13 @@ pub struct Swept {
     pub removed: u64,
 }
 
+/// A content that no message names, as a sweep saw it.
+#[derive(Debug, Default)]
+struct Unnamed {
+    digest: String,
+    records: Vec<(RecordKey, Seq)>,
+}
+
 impl Workspace {
     /// Adds to a batch that stores messages what their contents need. Contents that are too large for it are committed
     /// first.
@@ -220,9 +227,11 @@ impl Workspace {
         }
         for reference in all.values() {
             let key = reference.key()?;
-            let head = self.store.get(std::slice::from_ref(&key)).await?.into_iter().next().flatten();
-            let head = head.ok_or_else(|| Error::corrupt(key.to_string()))?;
-            batch = batch.put(key, Expect::At(head.version), head.body);
+            batch = match self.store.get(std::slice::from_ref(&key)).await?.into_iter().next().flatten() {
+                Some(head) => batch.put(key, Expect::At(head.version), head.body),
+                // The content is lost, and the copy is as unreadable as the message.
+                None => batch.guard(Guard::Record { key, expect: Expect::Absent }),
+            };
         }
         Ok(batch)
     }
@@ -241,14 +250,15 @@ impl Workspace {
 
         let mut swept = Swept { kept: named.len() as u64, removed: 0 };
         let mut records = self.store.scan(ScanQuery::of(PAYLOAD, PAGE).prefixed("content/"));
-        let mut unnamed: Option<(String, Vec<(RecordKey, Seq)>)> = None;
+        let mut unnamed = Unnamed::default();
         while let Some(record) = records.try_next().await? {
-            let digest = record.key.id().split('/').nth(1).unwrap_or_default().to_owned();
-            if unnamed.as_ref().is_some_and(|(last, _)| *last != digest) {
-                swept.removed += self.remove_content(unnamed.take(), begun).await?;
+            let digest = record.key.id().split('/').nth(1).unwrap_or_default();
+            if unnamed.digest != digest {
+                let last = std::mem::replace(&mut unnamed, Unnamed { digest: digest.into(), records: Vec::new() });
+                swept.removed += self.remove_content(last, begun).await?;
             }
-            if !named.contains(&digest) {
-                unnamed.get_or_insert((digest, Vec::new())).1.push((record.key, record.version));
+            if !named.contains(digest) {
+                unnamed.records.push((record.key, record.version));
             }
         }
         swept.removed += self.remove_content(unnamed, begun).await?;
@@ -256,18 +266,20 @@ impl Workspace {
     }
 
     /// Removes a content with all its pieces unless it was needed since; returns how many contents were removed.
-    async fn remove_content(
-        &self,
-        content: Option<(String, Vec<(RecordKey, Seq)>)>,
-        begun: Option<Seq>,
-    ) -> Result<u64> {
-        let Some((_, records)) = content else { return Ok(0) };
-        if records.iter().any(|(_, version)| Some(*version) > begun) {
+    async fn remove_content(&self, content: Unnamed, begun: Option<Seq>) -> Result<u64> {
+        if content.records.is_empty() || content.records.iter().any(|(_, version)| Some(*version) > begun) {
             return Ok(0);
         }
-        let batch = records
-            .into_iter()
-            .fold(self.store.batch(), |batch, (key, version)| batch.delete(key, Expect::At(version)));
+        let head = RecordKey::new(PAYLOAD, format!("content/{}", content.digest))?;
+        let mut batch = self.store.batch();
+        if !content.records.iter().any(|(key, _)| *key == head) {
+            // Pieces of a content that is being stored, or never was. The scan may have come before the rest of them,
+            // and storing the message does not change their versions.
+            batch = batch.guard(Guard::Record { key: head, expect: Expect::Absent });
+        }
+        for (key, version) in content.records {
+            batch = batch.delete(key, Expect::At(version));
+        }
         match self.store.commit(batch).await?.committed() {
             Ok(_) => Ok(1),
             Err(Error::Conflict(_)) => Ok(0),
