@@ -97,9 +97,9 @@ mod tests {
         put(root, ".nofx/store/config.json", "{\n  \"format\": \"nofx-fs\"}");
         assert_eq!(nearest(&root.join("a/b")), Some(Location::fs(root.join(USUAL))));
         put(root, ".nofx/store/nofx.redb", "");
-        assert_eq!(nearest(&root.join("a/b")), Some(Location::redb(root.join(".nofx/store/nofx.redb"))));
+        assert_eq!(nearest(&root.join("a/b")), Some(Location::redb(root.join(USUAL).join("nofx.redb"))));
         put(root, "a/.nofx/store/nofx.redb", "");
-        assert_eq!(nearest(&root.join("a/b")), Some(Location::redb(root.join("a/.nofx/store/nofx.redb"))));
+        assert_eq!(nearest(&root.join("a/b")), Some(Location::redb(root.join("a").join(USUAL).join("nofx.redb"))));
     }
 
     #[test]
@@ -115,7 +115,7 @@ mod tests {
             "gitdir: ../main/.git/worktrees/tree\n".to_owned(),
         ] {
             put(&root, "tree/.git", &link);
-            let expected = Some(Location::redb(root.join("main/.nofx/store/nofx.redb")));
+            let expected = Some(Location::redb(root.join("main").join(USUAL).join("nofx.redb")));
             assert_eq!(nearest(&root.join("tree/src")), expected);
         }
         // A submodule has such a file too, but shares nothing.

@@ -135,6 +135,9 @@ fn remove_stale(parent: &Path, own: &Path) {
             && alive.try_lock().is_ok()
         {
             _ = remove_tree(&path);
+            // On some file systems the open file is only gone now.
+            drop(alive);
+            _ = remove_folder(&path);
         }
     }
 }
