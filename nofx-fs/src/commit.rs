@@ -15,8 +15,6 @@ use nofx_journal::shared_files::SharedFiles;
 use crate::apply::Call;
 use crate::layout;
 use crate::load::{self, Reach};
-#[cfg(test)]
-use crate::options::Sabotage;
 use crate::state::State;
 use crate::writing::{CommitTurn, Writing};
 
@@ -252,10 +250,6 @@ impl Writing {
             found.extend(recent.map(|recent| (recent.batch, recent.committed())));
             state.base_commits
         };
-        #[cfg(test)]
-        if self.options.breaks(Sabotage::ForgetIds) {
-            return Ok(found);
-        }
         // A batch that was not among the recent ones when the feed ended here is in the feed, or is not remembered.
         let mut feed = self.feed();
         // What cannot be read of the feed counts as not remembered: it is derived, and must not prevent commits.
@@ -286,11 +280,6 @@ impl Writing {
             });
         }
         if let Err(error) = file.sync() {
-            #[cfg(test)]
-            if self.options.breaks(Sabotage::TrustAfterFailure) {
-                self.state_mut().take_in(&segment, &position, commits, after);
-                return Err(Error::unknown_because("flushing", error));
-            }
             return Err(self.give_up_segment(turn, &mut segment, &position, error));
         }
         turn.flushed = Some(after.frame);
@@ -337,8 +326,6 @@ impl Writing {
             let state = self.state();
             (state.last_seq, state.base)
         };
-        #[cfg(test)]
-        let held = if self.options.breaks(Sabotage::EarlyReuse) { u64::MAX } else { held };
         let header = Header::after(at, self.store, segment::salt(&self.options.sources), last_seq);
         let (next, file) = Segment::begin_next(&*self.layer, &layout::AT, header, held, self.options.segment_bytes)?;
         self.go_on_in(turn, next.clone(), &file);

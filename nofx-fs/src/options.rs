@@ -21,9 +21,6 @@ pub struct Options {
     pub(crate) at_once: usize,
     /// Whether a thread of this process brings the files up to date. Otherwise that happens when the store is closed.
     pub(crate) applies: bool,
-    /// What a test breaks on purpose.
-    #[cfg(test)]
-    pub(crate) sabotage: Option<Sabotage>,
 }
 
 impl Default for Options {
@@ -35,30 +32,6 @@ impl Default for Options {
             segment_bytes: 2 << 20,
             at_once: 16,
             applies: true,
-            #[cfg(test)]
-            sabotage: None,
         }
-    }
-}
-
-/// A fault in the commit path that the tests must detect.
-#[cfg(test)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Sabotage {
-    /// A segment is reused before the files hold what it covers.
-    EarlyReuse,
-    /// The journal continues in the same file after a flush failed.
-    TrustAfterFailure,
-    /// A tip is believed whenever it was written.
-    BelieveAnyTip,
-    /// Batch ids are forgotten once the files hold their commits.
-    ForgetIds,
-}
-
-impl Options {
-    /// Returns whether a test breaks this.
-    #[cfg(test)]
-    pub(crate) fn breaks(&self, sabotage: Sabotage) -> bool {
-        self.sabotage == Some(sabotage)
     }
 }

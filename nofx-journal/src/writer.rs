@@ -18,8 +18,6 @@ use crate::judge::Named;
 use crate::layout::Layout;
 use crate::lock::{Held, Lock};
 use crate::options::Options;
-#[cfg(test)]
-use crate::options::Sabotage;
 use crate::segment::{Found, HEADER_BYTES, Header, Position, Segment, salt, segment_files};
 use crate::shared_files::SharedFiles;
 use crate::tip::Tip;
@@ -218,8 +216,6 @@ impl Writer {
         self.follower.require_whole()?;
         let (outcomes, commits) = known?.judge(group)?;
         if !commits.is_empty() {
-            #[cfg(test)]
-            is_complete.set(is_complete.get() && !self.options.breaks(Sabotage::StayComplete));
             if is_complete.get() {
                 self.withdraw_completeness()?;
             }
@@ -256,16 +252,10 @@ impl Writer {
         let (segment, position) = self.end()?;
         if told.is_none() && turn.flushed != Some(position.frame) {
             // Nothing says that the writer of the last frame reached its flush, or that the flush succeeded.
-            #[cfg(test)]
-            let skips = self.options.breaks(Sabotage::TellUnflushed);
-            #[cfg(not(test))]
-            let skips = false;
-            if !skips {
-                let file = self.edit(turn, &segment)?;
-                let last = self.follower.tail().last();
-                let again = last.map_or(Ok(()), |from| segment.write_again(&*file, from, position.offset));
-                again.and_then(|()| file.sync()).during("flushing", &segment.path)?;
-            }
+            let file = self.edit(turn, &segment)?;
+            let last = self.follower.tail().last();
+            let again = last.map_or(Ok(()), |from| segment.write_again(&*file, from, position.offset));
+            again.and_then(|()| file.sync()).during("flushing", &segment.path)?;
             turn.flushed = Some(position.frame);
         }
         if told.is_none_or(|told| told.durable != position) && !self.tell_durable(shared_files, &position) {
@@ -308,17 +298,7 @@ impl Writer {
                 Err(_) => Error::unknown_because(format!("writing `{}`", segment.path.display()), error),
             });
         }
-        #[cfg(test)]
-        let flushed = if self.options.breaks(Sabotage::SkipFlush) { Ok(()) } else { file.sync() };
-        #[cfg(not(test))]
-        let flushed = file.sync();
-        if let Err(error) = flushed {
-            #[cfg(test)]
-            if self.options.breaks(Sabotage::TrustAfterFailure) {
-                self.follower.tail().take(commits, after);
-                self.tell_durable(shared_files, &after);
-                return Err(Error::unknown_because("flushing", error));
-            }
+        if let Err(error) = file.sync() {
             return Err(self.give_up_segment(turn, &segment, &position, error));
         }
         turn.flushed = Some(after.frame);
@@ -366,8 +346,6 @@ impl Writer {
         let Follower { store, layout, .. } = &*self.follower;
         // Only what an applier has reported may be reused: what the base shows may not be on the disk.
         let applied = self.follower.tip().map_or(0, |tip| tip.applied);
-        #[cfg(test)]
-        let applied = if self.options.breaks(Sabotage::EarlyReuse) { u64::MAX } else { applied };
         let last_seq = self.follower.tail().end().last_seq;
         let header = Header::after(at, *store, salt(&self.options.sources), last_seq);
         let (next, file) = Segment::begin_next(&*self.layer, layout, header, applied, room)?;

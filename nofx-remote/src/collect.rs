@@ -13,7 +13,6 @@ use object_store::ObjectMeta;
 use crate::commit::Commit;
 use crate::names;
 use crate::objects::missing;
-use crate::options::Planted;
 use crate::roll::needed_packs;
 use crate::root::Root;
 use crate::state::State;
@@ -46,8 +45,7 @@ pub(crate) async fn collect(root: &Root) -> Result<Collected> {
 
     let numbered = || commits.iter().filter_map(|meta| Some((names::number(&meta.location)?, meta)));
     if let Some((_, newest)) = numbered().next_back() {
-        let grace = if root.rules.plants(Planted::NoGrace) { Duration::ZERO } else { root.rules.grace };
-        let is_old = |meta: &&ObjectMeta| is_older(meta, newest, grace);
+        let is_old = |meta: &&ObjectMeta| is_older(meta, newest, root.rules.grace);
         dead.extend(probes.iter().filter(is_old).map(|meta| &meta.location));
         // The commit that was the newest when the grace period began: the last of the old ones.
         let old = numbered().skip_while(|(number, _)| *number == 1).take_while(|(_, meta)| is_old(meta));
@@ -59,8 +57,8 @@ pub(crate) async fn collect(root: &Root) -> Result<Collected> {
             dead.extend(
                 numbered().filter(|(number, _)| (2..first_kept).contains(number)).map(|(_, meta)| &meta.location),
             );
-            let on_its_way = if grace.is_zero() { grace } else { root.rules.stale * ON_ITS_WAY };
-            let is_settled = |meta: &ObjectMeta| is_older(meta, newest, grace + on_its_way);
+            let settled = root.rules.grace + root.rules.stale * ON_ITS_WAY;
+            let is_settled = |meta: &ObjectMeta| is_older(meta, newest, settled);
             dead.extend(dead_below(root, commit, &checkpoints, &packs, is_settled).await?);
         }
     }

@@ -149,8 +149,6 @@ pub(crate) struct Rules {
     pub(crate) burden: usize,
     /// A state that is larger than this is loaded again, if there is a newer checkpoint.
     pub(crate) heavy: usize,
-    #[cfg(test)]
-    pub(crate) planted: Option<Planted>,
 }
 
 impl Rules {
@@ -165,44 +163,8 @@ impl Rules {
             roll_first: 1 << 20,
             burden: 128 << 10,
             heavy: 8 << 20,
-            #[cfg(test)]
-            planted: None,
         }
     }
-
-    /// Returns whether a test has planted this error.
-    #[cfg(test)]
-    pub(crate) fn plants(&self, error: Planted) -> bool {
-        self.planted == Some(error)
-    }
-
-    #[cfg(not(test))]
-    pub(crate) const fn plants(&self, _: Planted) -> bool {
-        false
-    }
-}
-
-/// Errors that tests plant, to check that they are found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Planted {
-    /// Its own commit, found under its number, counts as another writer's.
-    ForgetsItsNonce,
-    /// After an unclear answer the group is judged again and other bytes are sent.
-    NewBytes,
-    /// A refused create counts as a commit, even if there is none.
-    RefusedIsThere,
-    /// A batch is rejected on a state that may be stale.
-    RejectsUnseen,
-    /// An unclear answer counts as a failure.
-    UnclearIsNothing,
-    /// The newest commit in a listing counts as the newest.
-    TrustsListings,
-    /// A handle may sleep for any time.
-    NeverStale,
-    /// Anything unneeded is deleted at once.
-    NoGrace,
-    /// A commit is acknowledged without checking the one before it.
-    NeverLooksBack,
 }
 
 #[cfg(test)]

@@ -21,7 +21,7 @@ use crate::commit::{CheckpointId, Commit};
 use crate::moment::Moment;
 use crate::names;
 use crate::objects::Objects;
-use crate::options::{Planted, Rules};
+use crate::options::Rules;
 use crate::packs::Packs;
 use crate::roll::{Rolled, roll};
 use crate::state::State;
@@ -131,7 +131,7 @@ impl Root {
 
     /// Returns whether so much time has passed that objects from then may have been collected.
     fn is_stale(&self, moment: Moment) -> bool {
-        moment.age(&self.sources) >= self.rules.stale && !self.rules.plants(Planted::NeverStale)
+        moment.age(&self.sources) >= self.rules.stale
     }
 
     fn in_background(&self, work: impl Future<Output = ()> + Send + 'static) {

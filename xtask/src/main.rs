@@ -14,6 +14,7 @@ mod host_test;
 mod migrate;
 mod node;
 mod pack;
+mod sabotage;
 mod sample;
 mod servers;
 mod sizes;
@@ -50,6 +51,7 @@ enum Command {
     Migrate(migrate::Args),
     Node(node::Args),
     Pack(pack::Args),
+    Sabotage(sabotage::Args),
     Sample(sample::Args),
     Sizes(sizes::Args),
     Test(test::Args),
@@ -69,6 +71,7 @@ fn main() -> ExitCode {
         Command::Migrate(args) => migrate::run(&args),
         Command::Node(args) => node::run(&args),
         Command::Pack(args) => pack::run(&args),
+        Command::Sabotage(args) => sabotage::run(&args),
         Command::Sample(args) => sample::run(&args),
         Command::Sizes(args) => sizes::run(&args),
         Command::Test(args) => test::run(&args),

@@ -53,7 +53,8 @@ pub(crate) fn relative(path: &Path) -> String {
     parts.collect::<Vec<_>>().join("/")
 }
 
-fn tracked() -> Result<Vec<String>> {
+/// Returns the paths of all such files from the root, with `/` between the parts.
+pub(crate) fn tracked() -> Result<Vec<String>> {
     let listing = Command::new("git")
         .args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"])
         .current_dir(root())

@@ -11,7 +11,7 @@ use nofx_core::{
 use nofx_journal::sim::{Dice, Platter, Sim};
 
 use crate::layout;
-use crate::options::{Options, Sabotage};
+use crate::options::Options;
 use crate::store::Shared;
 
 const NOTE: Kind = Kind::of("note");
@@ -129,7 +129,6 @@ struct Run {
     steps: usize,
     /// How many power cuts are tried after each operation.
     cuts: usize,
-    sabotage: Option<Sabotage>,
     skipped: Option<fn(&str) -> bool>,
     failures: bool,
 }
@@ -142,13 +141,12 @@ struct Found {
 
 impl Run {
     fn new(seed: u64) -> Self {
-        Self { seed, steps: 40, cuts: 1, sabotage: None, skipped: None, failures: false }
+        Self { seed, steps: 40, cuts: 1, skipped: None, failures: false }
     }
 
     fn options(&self) -> Options {
         // Sequentially, so that a seed determines what happens.
-        let alone = Options { at_once: 1, applies: false, ..Options::default() };
-        Options { segment_bytes: 4096, sabotage: self.sabotage, ..alone }
+        Options { at_once: 1, applies: false, segment_bytes: 4096, ..Options::default() }
     }
 
     fn go(&self) -> Found {
@@ -302,8 +300,6 @@ fn look_at(image: Platter, options: &Options, ledger: &Ledger, again: Option<u64
             }
         });
     }
-    let sabotage = options.sabotage.filter(|sabotage| *sabotage == Sabotage::BelieveAnyTip);
-    let options = Options { sabotage, ..options.clone() };
     let store =
         Shared::open(Arc::new(sim.clone()), Path::new("store"), options.clone()).map_err(|error| error.to_string())?;
     if let Some(damage) = &store.state().damage {
@@ -328,7 +324,7 @@ fn look_at(image: Platter, options: &Options, ledger: &Ledger, again: Option<u64
     }
     let second = second.lock().unwrap().take();
     match second {
-        Some(image) => look_at(image, &options, ledger, None).map_err(|what| format!("a second cut: {what}")),
+        Some(image) => look_at(image, options, ledger, None).map_err(|what| format!("a second cut: {what}")),
         None => Ok(()),
     }
 }
@@ -427,20 +423,4 @@ fn files_without_a_flush_are_noticed() {
 #[test]
 fn names_without_a_flush_are_noticed() {
     assert!(losses(|run| run.skipped = Some(|path| path.ends_with('/'))) > 0);
-}
-
-#[test]
-fn segments_that_are_used_again_too_early_are_noticed() {
-    assert!(losses(|run| run.sabotage = Some(Sabotage::EarlyReuse)) > 0);
-}
-
-#[test]
-fn tips_that_are_believed_after_a_power_cut_are_noticed() {
-    assert!(losses(|run| run.sabotage = Some(Sabotage::BelieveAnyTip)) > 0);
-}
-
-#[test]
-fn trust_after_a_failed_flush_is_noticed() {
-    let noticed = losses(|run| (run.sabotage, run.failures) = (Some(Sabotage::TrustAfterFailure), true));
-    assert!(noticed > 0);
 }

@@ -20,7 +20,7 @@ fn store(seed: u64, commits: usize, applied: usize) -> (Sim, MemoryBase, History
     let (sim, base, mut history, mut dice) = (Sim::default(), MemoryBase::new(), History::default(), Dice(seed));
     sim.set_boot(BOOT);
     create(&sim);
-    let engine = open(Arc::new(sim.clone()), &base, None);
+    let engine = open(Arc::new(sim.clone()), &base);
     for number in 0..commits {
         let commit = history.any_commit(&mut dice);
         engine.commit(vec![commit.to_batch()]).unwrap();
@@ -132,7 +132,7 @@ fn what_is_around_a_damaged_frame_is_read_and_the_repair_goes_on_behind_it() {
         let (sim, base) = (Sim::default(), MemoryBase::new());
         create(&sim);
         let note = |id: &str| RecordKey::new(Kind::of("note"), id).unwrap();
-        let engine = open(Arc::new(sim.clone()), &base, None);
+        let engine = open(Arc::new(sim.clone()), &base);
         for id in ["ada", "bob", "cyd"] {
             let batch = batch().put(note(id), Expect::Absent, Body::trusted("1"));
             engine.commit(vec![batch.append(log("shared"), vec![entry(format!("\"{id}\""))])]).unwrap();
@@ -149,7 +149,7 @@ fn what_is_around_a_damaged_frame_is_read_and_the_repair_goes_on_behind_it() {
         if !has_tip {
             sim.delete("journal/tip");
         }
-        let engine = open(Arc::new(sim.clone()), &base, None);
+        let engine = open(Arc::new(sim.clone()), &base);
         let follower = engine.follower();
         assert!(follower.damage().unwrap().unwrap().starts_with("`journal/segment-0`: frame 2 at byte "));
         assert_eq!(follower.get(&[note("ada"), note("cyd"), note("eve")]).unwrap().iter().flatten().count(), 2);
@@ -213,7 +213,7 @@ fn a_repair_that_was_killed_goes_on_and_loses_nothing_more() {
         };
         sim.watch(move |platter| sees.lock().unwrap().push(platter.clone()));
         let killed = base.clone();
-        let engine = open(Arc::new(sim.clone()), &killed, None);
+        let engine = open(Arc::new(sim.clone()), &killed);
         engine.repair(true).unwrap();
         sim.stop_watching();
         let kept = reader(&sim, &killed);
@@ -228,7 +228,7 @@ fn a_repair_that_was_killed_goes_on_and_loses_nothing_more() {
         // second applies what it commits.
         for platter in platters.lock().unwrap().iter() {
             let left = Sim::holding(platter.cut(&mut Dice(seed)));
-            let engine = open(Arc::new(left.clone()), &killed.cut(&mut Dice(seed)), None);
+            let engine = open(Arc::new(left.clone()), &killed.cut(&mut Dice(seed)));
             let done = engine.repair(false).unwrap();
             assert!(done.losses.is_empty(), "seed {seed}: {done:?}");
             assert_eq!(found(engine.follower()), expected, "seed {seed}");
@@ -240,7 +240,7 @@ fn a_repair_that_was_killed_goes_on_and_loses_nothing_more() {
 #[test]
 fn a_process_that_knows_everything_commits_nothing_behind_a_repair_that_was_interrupted() {
     let (sim, base, _) = store(5, 6, 2);
-    let engine = open(Arc::new(sim.clone()), &base, None);
+    let engine = open(Arc::new(sim.clone()), &base);
     assert_eq!(engine.follower().commits(0, 9).unwrap().unwrap().1, 6);
     // It read this before it was damaged.
     let path = segment_files(&sim, &layout()).unwrap().pop().unwrap();
@@ -252,7 +252,7 @@ fn a_process_that_knows_everything_commits_nothing_behind_a_repair_that_was_inte
         bytes[end] ^= 1;
     });
     // Of the repair, only what it gives the base takes effect.
-    open(Arc::new(newest), &base, None).repair(true).unwrap();
+    open(Arc::new(newest), &base).repair(true).unwrap();
     assert_eq!(sim.everything()[&*path.to_string_lossy()], whole);
     for _ in 0..2 {
         let refused = engine.commit(vec![batch().append(log("a"), vec![entry("1")])]).unwrap_err();
@@ -276,7 +276,7 @@ fn a_wrong_length_of_what_the_base_holds_does_not_move_where_the_journal_goes_on
         flip();
         // Otherwise it says where the last frame ends.
         sim.delete(&layout().tip().to_string_lossy());
-        let engine = open(Arc::new(sim.clone()), &base, None);
+        let engine = open(Arc::new(sim.clone()), &base);
         let taken = engine.commit(vec![batch().append(log("late"), vec![entry("1")])]).is_ok();
         flip();
         let reader = reader(&sim, &base);
@@ -289,11 +289,11 @@ fn a_wrong_length_of_what_the_base_holds_does_not_move_where_the_journal_goes_on
 #[test]
 fn a_new_store_is_whole_where_the_tip_of_another_one_was_left() {
     let (sim, base, _) = store(1, 9, 9);
-    open(Arc::new(sim.clone()), &base, None).shrink().unwrap();
+    open(Arc::new(sim.clone()), &base).shrink().unwrap();
     assert_eq!(segment_files(&sim, &layout()).unwrap().len(), 1);
     create(&sim);
     let fresh = MemoryBase::new();
-    let engine = open(Arc::new(sim.clone()), &fresh, None);
+    let engine = open(Arc::new(sim.clone()), &fresh);
     engine.commit(vec![batch().append(log("a"), vec![entry("1")])]).unwrap();
     assert_eq!(reader(&sim, &fresh).damage().unwrap(), None);
 }
@@ -305,7 +305,7 @@ fn a_journal_that_is_missing_is_begun_again_only_by_a_repair_that_may_give_up_wh
         let segments = segment_files(&sim, &layout()).unwrap();
         let is_gone = |path: &String| is_all || segments.iter().any(|segment| segment.to_string_lossy() == **path);
         sim.everything().into_keys().filter(is_gone).for_each(|path| sim.delete(&path));
-        let engine = open(Arc::new(sim.clone()), &base, None);
+        let engine = open(Arc::new(sim.clone()), &base);
         let asked = engine.repair(false).unwrap();
         assert!(
             asked.losses[0].what.contains("is missing; repairing it gives up the commits that only the journal held"),

@@ -20,7 +20,6 @@ use crate::line::Held;
 use crate::moment::Moment;
 use crate::names;
 use crate::objects::{Again, Created, between};
-use crate::options::Planted;
 use crate::packs::Packer;
 use crate::state::State;
 
@@ -61,8 +60,6 @@ enum Settled {
     Failed(Fault),
     /// It may have happened, or may still happen.
     Unclear(Fault),
-    /// A planted error was triggered.
-    Skipped,
 }
 
 impl Root {
@@ -75,7 +72,7 @@ impl Root {
         let attempt =
             Attempt { bytes: commit.encode()?, commit, batches: Vec::new(), seen: Moment::now(&self.sources) };
         match self.settle(&attempt, Instant::now() + self.rules.commit_timeout).await? {
-            Settled::Won(_) | Settled::Damaged | Settled::Lost(_) | Settled::Skipped => Ok(()),
+            Settled::Won(_) | Settled::Damaged | Settled::Lost(_) => Ok(()),
             Settled::Failed(fault) | Settled::Unclear(fault) => Err(fault.unavailable("creating the store")),
         }
     }
@@ -98,7 +95,7 @@ impl Root {
             if verdicts.good.is_empty() {
                 // A rejection is only valid on a state that was the newest at some point during this call.
                 let is_fresh = looked.is_some_and(|looked| verdicts.number > looked);
-                if is_fresh || !verdicts.has_conflict() || self.rules.plants(Planted::RejectsUnseen) {
+                if is_fresh || !verdicts.has_conflict() {
                     // What is remembered here says nothing about a store that has been replaced.
                     self.look_back().await?;
                     return Ok(verdicts.outcomes);
@@ -179,11 +176,8 @@ impl Root {
                 Ok(false)
             }
             // The look that follows finds what comes after it, or that nothing does.
-            (Settled::Damaged | Settled::Skipped, _) => Ok(false),
+            (Settled::Damaged, _) => Ok(false),
             (Settled::Failed(fault), _) => Err(fault.unavailable("committing")),
-            (Settled::Unclear(fault), _) if self.rules.plants(Planted::UnclearIsNothing) => {
-                Err(fault.unavailable("committing"))
-            }
             (Settled::Unclear(fault), _) => {
                 turn.pending = Some(attempt);
                 Err(fault.unknown("committing"))
@@ -252,21 +246,13 @@ impl Root {
                 Created::Refused => match timeout_at(end, self.fetch(number)).await {
                     Ok(Ok(Some(found))) => {
                         let own = found.last().map(|last| &last.nonce) == nonce;
-                        return Ok(match own && !self.rules.plants(Planted::ForgetsItsNonce) {
+                        return Ok(match own {
                             true => Settled::Won(found.tag),
                             false => Settled::Lost(found),
                         });
                     }
                     // Some stores refuse while another create is in progress that may yet fail.
-                    Ok(Ok(None)) => {
-                        if self.rules.plants(Planted::RefusedIsThere) {
-                            if let Some(tip) = &mut *self.lock_tip() {
-                                tip.state.last += 1;
-                            }
-                            return Ok(Settled::Skipped);
-                        }
-                        Fault::told("refused, although the object does not exist")
-                    }
+                    Ok(Ok(None)) => Fault::told("refused, although the object does not exist"),
                     Ok(Err(Error::Corrupt(_))) => return Ok(Settled::Damaged),
                     Ok(Err(error)) if !error.is_transient() => return Err(error),
                     Ok(Err(_)) | Err(_) => {
@@ -284,9 +270,6 @@ impl Root {
                     fault
                 }
             };
-            if unclear && self.rules.plants(Planted::NewBytes) {
-                return Ok(Settled::Skipped);
-            }
             if !tries.again().await {
                 return Ok(if unclear { Settled::Unclear(fault) } else { Settled::Failed(fault) });
             }

@@ -10,7 +10,6 @@ use tokio::time::Instant;
 use super::{Root, Tip};
 use crate::commit::{Commit, RunCommit};
 use crate::moment::Moment;
-use crate::options::Planted;
 use crate::state::State;
 
 /// How many runs are fetched one after the other before the checkpoint is fetched instead.
@@ -47,7 +46,6 @@ impl Root {
     /// listing.
     pub(crate) async fn refresh(&self) -> Result<u64> {
         let mut far_enough = None;
-        let trusts_listings = self.rules.plants(Planted::TrustsListings);
         loop {
             self.while_here()?;
             let before = Moment::now(&self.sources);
@@ -61,7 +59,7 @@ impl Root {
                 return Ok(last);
             }
             // While other writers are active, checking several numbers takes no longer than checking one.
-            let busy = self.others() > 0 && !trusts_listings;
+            let busy = self.others() > 0;
             let width = if busy { READ_AHEAD } else { 1 };
             let looked = busy || self.objects.is_near;
             let (found, there) = join(self.look_ahead(next, width), self.look_if(looked)).await;
@@ -78,8 +76,7 @@ impl Root {
             }
             // Usually that is all.
             let before = Moment::now(&self.sources);
-            let width = if trusts_listings { 0 } else { READ_AHEAD };
-            let further = join(self.look_ahead(reached + 1, width), self.fetch(reached + AHEAD));
+            let further = join(self.look_ahead(reached + 1, READ_AHEAD), self.fetch(reached + AHEAD));
             let ((found, far), there) = join(further, self.look_if(!looked)).await;
             there?;
             self.advance_all(new).await?;
@@ -92,7 +89,7 @@ impl Root {
                     None => continue,
                 }
             }
-            if far.is_ok_and(|far| far.is_none()) && !trusts_listings {
+            if far.is_ok_and(|far| far.is_none()) {
                 far_enough.get_or_insert(reached - READ_AHEAD + AHEAD - 1);
                 continue;
             }
@@ -104,9 +101,6 @@ impl Root {
                 if self.usable().is_some_and(|(last, _)| last == newest.number()) {
                     self.has_proven(&newest);
                 }
-            }
-            if trusts_listings {
-                return Ok(0);
             }
         }
     }

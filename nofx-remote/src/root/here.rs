@@ -19,7 +19,6 @@ use crate::commit::{Commit, RunCommit};
 use crate::fault::is_missing;
 use crate::moment::Moment;
 use crate::objects::Look;
-use crate::options::Planted;
 
 /// The maximum number of commits after the newest proven one; an opening checks them all.
 const UNPROVEN: u64 = 8;
@@ -112,9 +111,6 @@ impl Root {
     /// Checks that the commits seen are still there. `Gone` or `Replaced` end this handle.
     pub(crate) async fn look_back(&self) -> Result<()> {
         self.while_here()?;
-        if self.rules.plants(Planted::NeverLooksBack) {
-            return Ok(());
-        }
         let looked = self.seen().clone();
         let mut found = try_join_all(looked.into_iter().map(|known| self.look_at(known))).await?;
         // The newest of them was there, and after that everything before it. Its tag is the current one.
@@ -132,7 +128,7 @@ impl Root {
     /// Checks that the newest commit seen is still there, which is enough for a reader.
     pub(super) async fn look_at_newest(&self) -> Result<()> {
         self.while_here()?;
-        match self.known().filter(|_| !self.rules.plants(Planted::NeverLooksBack)) {
+        match self.known() {
             Some(newest) => self.look_at(newest).await.map(|_| ()),
             None => Ok(()),
         }

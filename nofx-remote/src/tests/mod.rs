@@ -1,4 +1,4 @@
-//! Tests that look inside: faults, sleep, request counts, planted errors.
+//! Tests that look inside: faults, sleep, request counts.
 
 mod bytes;
 mod damaged;

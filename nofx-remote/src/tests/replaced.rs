@@ -11,7 +11,7 @@ use super::truth::{all_entries, key};
 use super::world::{Copy, Line, Rates, World};
 use crate::RemoteBackend;
 use crate::names::Names;
-use crate::options::{Planted, Rules};
+use crate::options::Rules;
 
 fn rules() -> Rules {
     Rules::new(Duration::from_secs(20))
@@ -83,19 +83,6 @@ async fn a_host_acknowledges_nothing_once_an_older_copy_stands_there() {
     add(&follower, ["follower".to_owned()]).await;
     let expected = [numbered("host", 0..6), numbered("restored", 0..8), vec!["follower".to_owned()]].concat();
     assert_eq!(texts(&restored).await, expected);
-}
-
-#[tokio::test(start_paused = true)]
-async fn acknowledging_without_a_look_at_the_commit_before_is_found() {
-    let world = World::new();
-    let rules = Rules { planted: Some(Planted::NeverLooksBack), ..rules() };
-    let host = Line::new(world.clone(), Rates::EXACT, 1, &rules).open(rules).await.unwrap();
-    add(&host, numbered("host", 0..6)).await;
-    let copy = world.copied();
-    add(&host, numbered("host", 6..10)).await;
-    world.becomes(&copy);
-    assert!(host.commit(vec![says("lost")]).await.is_ok(), "acknowledged");
-    assert_eq!(texts(&*open(&world, 2).await).await, numbered("host", 0..6), "and lost");
 }
 
 #[tokio::test(start_paused = true)]

@@ -8,7 +8,7 @@ use tokio::time::sleep;
 
 use super::truth::{all_entries, all_records, key};
 use super::world::{Line, Rates, World};
-use crate::options::{Planted, Rules};
+use crate::options::Rules;
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -19,10 +19,16 @@ fn batch(n: i64) -> Batch {
     batch.append(key("log"), vec![entry]).put(key("record"), Expect::Any, Body::trusted(n.to_string()))
 }
 
+/// Longer than any test sleeps.
+pub(super) const FOR_EVER: Duration = Duration::from_secs(1 << 32);
+
+fn rules() -> Rules {
+    Rules::new(Duration::from_secs(20))
+}
+
 /// One handle sleeps for two days while another writes and collects; then it reads or writes. Returns what is wrong.
-async fn sleep_through(reads_first: bool, planted: Option<Planted>) -> Vec<String> {
+async fn sleep_through(reads_first: bool, rules: Rules) -> Vec<String> {
     let (world, log) = (World::new(), key::<LogKey>("log"));
-    let rules = Rules { planted, ..Rules::new(Duration::from_secs(20)) };
     let line = |seed| Line::new(world.clone(), Rates::EXACT, seed, &rules);
     let sleeper = line(1).open(rules.clone()).await.unwrap();
     let busy = line(2).open(rules.clone()).await.unwrap();
@@ -59,13 +65,13 @@ async fn sleep_through(reads_first: bool, planted: Option<Planted>) -> Vec<Strin
 #[tokio::test(start_paused = true)]
 async fn a_writer_sleeps_through_a_collection_wakes_and_commits() {
     for reads_first in [false, true] {
-        assert_eq!(sleep_through(reads_first, None).await, Vec::<String>::new());
+        assert_eq!(sleep_through(reads_first, rules()).await, Vec::<String>::new());
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn without_the_rule_for_stale_handles_something_is_lost() {
-    assert_ne!(sleep_through(false, Some(Planted::NeverStale)).await, Vec::<String>::new());
+    assert_ne!(sleep_through(false, Rules { stale: FOR_EVER, ..rules() }).await, Vec::<String>::new());
 }
 
 /// A commit whose outcome is unknown, before and after a long sleep. Returns what is wrong.
@@ -78,7 +84,7 @@ async fn sleep_on_an_unclear_commit(
     after: Duration,
     others_write: bool,
 ) -> Vec<String> {
-    let (world, log, rules) = (World::new(), key::<LogKey>("log"), Rules::new(Duration::from_secs(20)));
+    let (world, log, rules) = (World::new(), key::<LogKey>("log"), rules());
     let line = Line::new(world.clone(), Rates::EXACT, 1, &rules);
     let sleeper = line.open(rules.clone()).await.unwrap();
     sleeper.commit(vec![batch(0)]).await.unwrap();

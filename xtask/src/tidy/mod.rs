@@ -19,10 +19,10 @@ use std::process::ExitCode;
 use crate::step::Outcome;
 use crate::tree::{Tree, relative};
 use crate::workspace::{Metadata, metadata};
-use crate::{Result, api};
+use crate::{Result, api, sabotage};
 
 /// Check the rules of the tree: dependencies between crates, documented features, inherited lints, format pages,
-/// tests and verbs that pages name, codes of reports, the listing of the public API.
+/// tests and verbs that pages name, codes of reports, the listing of the public API, errors to plant.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {}
 
@@ -98,5 +98,6 @@ fn findings(metadata: &Metadata, tree: &Tree) -> Vec<Finding> {
     findings.extend(codes::check(tree));
     findings.extend(typescript::check(tree));
     findings.extend(api::check(&metadata.packages, tree));
+    findings.extend(sabotage::check(tree));
     findings
 }
