@@ -18,29 +18,29 @@ use nofx_journal::fault::During;
 use nofx_journal::files::{Files, Layer};
 use nofx_journal::lock::Lock;
 use nofx_journal::shared_files::SharedFiles;
-use nofx_journal::{aside, feed};
+use nofx_journal::{feed, quarantine};
 
-use crate::catalog::{self, BlockMark, Extent, Item};
+use crate::catalog::{self, BlockMark, CatalogItem, Extent};
 use crate::document;
 use crate::index;
+use crate::item_file::{FileItem, NameChanges, prepare_record, side_by_side, write_log};
 use crate::layout;
-use crate::state::{LogSlot, State, Unapplied};
-use crate::thing::{Names, Thing, prepare_record, side_by_side, write_log};
-use crate::writing::Writing;
+use crate::state::{LogSlot, StoreState, Unapplied};
+use crate::writer::StoreWriter;
 
 /// The first pause after the files could not be brought up to date.
 const RETRY: Duration = Duration::from_secs(1);
 /// The longest pause after repeated failures.
-const LONGEST_RETRY: Duration = Duration::from_secs(30);
+const MAX_RETRY: Duration = Duration::from_secs(30);
 /// How many full segments the journal may hold beyond the files. A commit that finds more first brings the files up to
 /// date, or reports why that is impossible.
-const MOST_SEGMENTS: u64 = 32;
+const MAX_SEGMENTS: u64 = 32;
 /// The pause between two checks whether another process is done.
 const PAUSE: Duration = Duration::from_millis(10);
 
 /// Where the derived files end, as this process last saw them.
 #[derive(Debug, Default)]
-pub(crate) struct Applied {
+pub(crate) struct AppliedEnds {
     /// The last frame that the files held then.
     frame: u64,
     /// `None` if the catalog has to be rewritten.
@@ -51,67 +51,71 @@ pub(crate) struct Applied {
     /// The last frame that this process has written to the files, except for what is kept back. The catalog does not
     /// record it.
     written: u64,
-    kept_back: HashMap<Thing, Error>,
+    kept_back: HashMap<FileItem, Error>,
 }
 
 /// A request to the applier thread.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Call {
+pub(crate) struct ApplierRequest {
     pub(crate) dirty: bool,
     pub(crate) full: bool,
     pub(crate) stop: bool,
 }
 
 /// Runs the applier thread: brings the files up to date until it is stopped.
-pub(crate) fn run(writing: &Arc<Writing>) {
+pub(crate) fn run(writing: &Arc<StoreWriter>) {
     let mut pause = None;
     loop {
-        let call = writing.wait_for_call(pause);
+        let request = writing.wait_for_request(pause);
         // A process that committed nothing leaves the files to the others.
-        if call.stop && !writing.has_committed() {
+        if request.stop && !writing.has_committed() {
             return;
         }
         pause = match writing.apply() {
             Ok(_) => None,
             // Trying constantly does not help what is kept back.
-            Err(_) => Some(pause.map_or(RETRY, |before: Duration| LONGEST_RETRY.min(before * 2))),
+            Err(_) => Some(pause.map_or(RETRY, |before: Duration| MAX_RETRY.min(before * 2))),
         };
-        if call.stop {
+        if request.stop {
             return;
         }
     }
 }
 
-impl Writing {
+impl StoreWriter {
     /// Sends a request to the applier thread.
-    pub(crate) fn ask(&self, what: Call) {
-        let mut call = self.call.lock().unwrap_or_else(PoisonError::into_inner);
-        let asked = Call { dirty: call.dirty | what.dirty, full: call.full | what.full, stop: call.stop | what.stop };
-        if asked != *call {
-            *call = asked;
+    pub(crate) fn ask(&self, what: ApplierRequest) {
+        let mut request = self.request.lock().unwrap_or_else(PoisonError::into_inner);
+        let asked = ApplierRequest {
+            dirty: request.dirty | what.dirty,
+            full: request.full | what.full,
+            stop: request.stop | what.stop,
+        };
+        if asked != *request {
+            *request = asked;
             self.bell.notify_all();
         }
     }
 
     /// Waits until there is something to do and it is time to do it: after `pause` if the last attempt failed.
-    fn wait_for_call(&self, pause: Option<Duration>) -> Call {
-        let mut call = self.call.lock().unwrap_or_else(PoisonError::into_inner);
-        while !(call.stop || call.dirty || pause.is_some()) {
-            call = self.bell.wait(call).unwrap_or_else(PoisonError::into_inner);
+    fn wait_for_request(&self, pause: Option<Duration>) -> ApplierRequest {
+        let mut request = self.request.lock().unwrap_or_else(PoisonError::into_inner);
+        while !(request.stop || request.dirty || pause.is_some()) {
+            request = self.bell.wait(request).unwrap_or_else(PoisonError::into_inner);
         }
         let deadline = Deadline::after(pause.unwrap_or(self.options.apply_after));
-        while !(call.stop || call.full && pause.is_none() || deadline.has_passed()) {
-            let waited = self.bell.wait_timeout(call, deadline.remaining());
-            call = waited.unwrap_or_else(PoisonError::into_inner).0;
+        while !(request.stop || request.full && pause.is_none() || deadline.has_passed()) {
+            let waited = self.bell.wait_timeout(request, deadline.remaining());
+            request = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
-        let asked = *call;
-        *call = Call { stop: asked.stop, ..Call::default() };
+        let asked = *request;
+        *request = ApplierRequest { stop: asked.stop, ..ApplierRequest::default() };
         asked
     }
 
     /// Brings the files up to date. `false` if another process is doing so.
     pub(crate) fn apply(&self) -> Result<bool> {
-        if self.believed(self.tip()?).is_none() {
+        if self.believe(self.tip()?).is_none() {
             let mut turn = self.turn();
             let (shared_files, held) = self.hold_waiting(SharedFiles::lock)?;
             self.catch_up_to_read(&mut turn, &shared_files, &held)?;
@@ -125,7 +129,7 @@ impl Writing {
             return Ok(true);
         }
         // Another process may have done more in the meantime, so the files may hold more than this one knows.
-        let tip = self.believed(self.read_tip(shared_files.tip())?);
+        let tip = self.believe(self.read_tip(shared_files.tip())?);
         let tip = tip.ok_or_else(|| Error::unavailable(format!("reading `{}`", layout::TIP)))?;
         if !self.follow(&mut self.state_mut(), &tip)? {
             return Ok(false);
@@ -134,7 +138,7 @@ impl Writing {
             let state = self.state();
             if !state.is_dirty() {
                 if tip.applied < state.base {
-                    self.tell_applied(&shared_files, state.base);
+                    self.report_applied(&shared_files, state.base);
                 }
                 return Ok(true);
             }
@@ -149,7 +153,7 @@ impl Writing {
             (state.unapplied(), renews.then(|| Snapshot::of(&state)))
         };
         self.write_files(&work, everything, &mut applied)?;
-        self.tell_applied(&shared_files, work.until.frame);
+        self.report_applied(&shared_files, work.until.frame);
         self.state_mut().advance(work.until.frame);
         Ok(true)
     }
@@ -157,7 +161,7 @@ impl Writing {
     /// Returns whether the journal holds so much beyond the files that the next commit has to wait for them.
     pub(crate) fn is_overfull(&self) -> bool {
         let state = self.state();
-        state.damage.is_none() && state.dirty_bytes >= self.options.segment_bytes.saturating_mul(MOST_SEGMENTS)
+        state.damage.is_none() && state.dirty_bytes >= self.options.segment_bytes.saturating_mul(MAX_SEGMENTS)
     }
 
     /// Brings the files up to date if the journal holds too much beyond them. The error says why if that is not
@@ -174,15 +178,15 @@ impl Writing {
         Ok(())
     }
 
-    fn write_files(&self, work: &Unapplied, everything: Option<Snapshot>, applied: &mut Applied) -> Result<()> {
+    fn write_files(&self, work: &Unapplied, everything: Option<Snapshot>, applied: &mut AppliedEnds) -> Result<()> {
         let layer = &*self.layer;
-        let mut names = Names::default();
+        let mut names = NameChanges::default();
         let mut kept_back = HashMap::new();
         let at_once = self.options.at_once;
         let (mut lines, mut has_new_line) = (String::new(), false);
         let mut documents = Vec::new();
         for (key, slot, frame) in &work.records {
-            let thing = Thing::Record(key.clone());
+            let thing = FileItem::Record(key.clone());
             if layout::is_index(key.kind()) {
                 let body = slot.as_ref().and_then(|slot| slot.body.as_ref());
                 let version = slot.as_ref().map(|slot| slot.version).or(work.last_seq);
@@ -199,7 +203,7 @@ impl Writing {
             kept_back.extend(done.err().map(|error| (thing, error)));
         }
         let written = side_by_side(at_once, &work.logs, |(log, slot, frame)| {
-            applied.lacks(&Thing::Log(log.clone()), *frame).then(|| write_log(layer, log, slot))
+            applied.lacks(&FileItem::Log(log.clone()), *frame).then(|| write_log(layer, log, slot))
         });
         let mut logs = Vec::with_capacity(work.logs.len());
         for ((log, slot, frame), written) in work.logs.iter().zip(written) {
@@ -213,7 +217,7 @@ impl Writing {
                     bytes = end;
                     names.join(more);
                 }
-                Some(Err(error)) => _ = kept_back.insert(Thing::Log(log.clone()), error),
+                Some(Err(error)) => _ = kept_back.insert(FileItem::Log(log.clone()), error),
                 None => {}
             }
             let (base, base_at) = (slot.length, slot.last_at);
@@ -242,8 +246,8 @@ impl Writing {
         applied.frame = mark.frame;
         applied.catalog = Some(match (applied.catalog, everything) {
             (Some(extent), None) => {
-                let records = work.records.iter().map(|(key, slot, _)| Item::Record(key, slot.as_ref()));
-                let logs = logs.iter().map(|(log, slot)| Item::Log(log, slot));
+                let records = work.records.iter().map(|(key, slot, _)| CatalogItem::Record(key, slot.as_ref()));
+                let logs = logs.iter().map(|(log, slot)| CatalogItem::Log(log, slot));
                 catalog::append(layer, extent, &catalog::block(&mark, records.chain(logs)))?
             }
             (_, everything) => {
@@ -258,7 +262,7 @@ impl Writing {
     }
 }
 
-impl Writing {
+impl StoreWriter {
     /// Appends the commits to the feed, and removes feed files that are too old. Durable on return, except for names.
     ///
     /// Returns whether names were added or removed. Commits and reads of changes do not wait for its flushes.
@@ -282,22 +286,22 @@ impl Writing {
 
 /// Every key of a state at a single point in time.
 #[derive(Debug, Default)]
-struct Snapshot(State);
+struct Snapshot(StoreState);
 
 impl Snapshot {
-    fn of(state: &State) -> Self {
+    fn of(state: &StoreState) -> Self {
         Self(state.keys())
     }
 }
 
-impl Applied {
+impl AppliedEnds {
     /// Makes the next application rewrite the derived files.
     pub(crate) fn renew(&mut self) {
         (self.catalog, self.renews_index, self.written) = (None, true, 0);
     }
 
     /// Returns whether the file of an item lacks the content of a frame.
-    fn lacks(&self, thing: &Thing, frame: u64) -> bool {
+    fn lacks(&self, thing: &FileItem, frame: u64) -> bool {
         frame > self.written || self.kept_back.contains_key(thing)
     }
 
@@ -317,7 +321,7 @@ impl Applied {
             return Ok(());
         }
         if !is_file_or_missing(layer, layout::CATALOG)? {
-            aside::put(layer, Path::new(layout::CATALOG))?;
+            quarantine::put(layer, Path::new(layout::CATALOG))?;
         }
         let catalog = catalog::read(layer)?.filter(|(mark, ..)| mark.frame == base);
         let index_end = catalog.as_ref().map(|(mark, ..)| mark.index_bytes);
@@ -341,7 +345,7 @@ impl Applied {
         layer: &dyn Layer,
         lines: &str,
         everything: Option<&Snapshot>,
-        names: &mut Names,
+        names: &mut NameChanges,
     ) -> Result<()> {
         // If writing fails below, the next application has to find the end of the file again.
         let extent = self.catalog.take();

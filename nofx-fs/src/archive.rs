@@ -6,8 +6,8 @@
 use std::io;
 
 use nofx_core::Timestamp;
-use nofx_journal::codec::{Reader, Writer};
-use nofx_journal::files::Opened;
+use nofx_journal::codec::{Decoder, Encoder};
+use nofx_journal::files::ReadableFile;
 
 use crate::LIMITS;
 
@@ -15,7 +15,7 @@ use crate::LIMITS;
 const PIECE_BYTES: usize = 1 << 18;
 /// The upper limit of a piece's size: it ends with the line that exceeds the minimum, and quoting turns one byte into
 /// at most six.
-const MOST_PIECE_BYTES: usize = PIECE_BYTES + 6 * LIMITS.body_bytes + 1024;
+const MAX_PIECE_BYTES: usize = PIECE_BYTES + 6 * LIMITS.body_bytes + 1024;
 const LEVEL: i32 = 3;
 /// The first of the magic numbers of frames that zstd skips.
 const SKIPPABLE: u32 = 0x184D_2A50;
@@ -81,7 +81,7 @@ impl ArchiveWriter {
         if !self.plain.is_empty() || self.pieces.is_empty() {
             self.compress()?;
         }
-        let mut table = Writer::default();
+        let mut table = Encoder::default();
         table.number(self.length);
         table.number(u64::from(self.last_at.is_some()));
         table.time(self.last_at.unwrap_or_default());
@@ -113,11 +113,11 @@ pub(crate) struct Archive {
 
 impl Archive {
     /// Reads the table; `None` if it is damaged.
-    pub(crate) fn open(file: &dyn Opened) -> io::Result<Option<Self>> {
+    pub(crate) fn open(file: &dyn ReadableFile) -> io::Result<Option<Self>> {
         let length = file.len()?;
         let Some(footer_at) = length.checked_sub(FOOTER_BYTES as u64) else { return Ok(None) };
         let footer = file.read_range(footer_at, length)?;
-        let mut from = Reader(&footer);
+        let mut from = Decoder(&footer);
         let (Some(size), Some(checksum), true) = (from.u32(), from.u32(), from.0 == MAGIC) else { return Ok(None) };
         let Some(table_at) = footer_at.checked_sub(u64::from(size)) else { return Ok(None) };
         let table = file.read_range(table_at, footer_at)?;
@@ -125,7 +125,7 @@ impl Archive {
     }
 
     fn parse(table: &[u8]) -> Option<Self> {
-        let mut from = Reader(table);
+        let mut from = Decoder(table);
         let (length, has_time, at) = (from.number()?, from.number()? == 1, from.time()?);
         let pieces = (0..from.count()?).map(|_| {
             Some(Piece {
@@ -155,7 +155,7 @@ impl Archive {
     }
 
     /// Reads the lines of a piece; `None` if it is damaged.
-    pub(crate) fn read(&self, file: &dyn Opened, piece: usize) -> io::Result<Option<Vec<u8>>> {
+    pub(crate) fn read(&self, file: &dyn ReadableFile, piece: usize) -> io::Result<Option<Vec<u8>>> {
         let Some(piece) = self.pieces.get(piece) else { return Ok(None) };
         let compressed = file.read_range(piece.offset, piece.offset.saturating_add(piece.compressed))?;
         if crc32fast::hash(&compressed) != piece.checksum {
@@ -167,7 +167,7 @@ impl Archive {
 
 /// Decompresses a piece of a given length; `None` if its length differs, or exceeds that of any piece.
 fn unpack(compressed: &[u8], length: u64) -> Option<Vec<u8>> {
-    let length = usize::try_from(length).ok().filter(|length| *length <= MOST_PIECE_BYTES)?;
+    let length = usize::try_from(length).ok().filter(|length| *length <= MAX_PIECE_BYTES)?;
     zstd::bulk::decompress(compressed, length).ok().filter(|plain| plain.len() == length)
 }
 
@@ -228,7 +228,7 @@ mod tests {
         let mut unsaid = zstd::stream::Encoder::new(Vec::new(), LEVEL).unwrap();
         unsaid.write_all(&[b'x'; 10_000]).unwrap();
         assert_eq!(all_lines(&unsaid.finish().unwrap()), None);
-        let bomb = zstd::bulk::compress(&vec![b'x'; MOST_PIECE_BYTES + 1], LEVEL).unwrap();
+        let bomb = zstd::bulk::compress(&vec![b'x'; MAX_PIECE_BYTES + 1], LEVEL).unwrap();
         assert!(bomb.len() < 1 << 20, "it is small before it is unpacked");
         assert_eq!(all_lines(&bomb), None);
         assert_eq!(unpack(&bomb, 1 << 40), None);

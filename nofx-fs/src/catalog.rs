@@ -8,12 +8,12 @@
 use std::path::Path;
 
 use nofx_core::{Body, LogKey, LogState, RecordKey, Result, Seq};
-use nofx_journal::codec::{Reader, Writer};
+use nofx_journal::codec::{Decoder, Encoder};
 use nofx_journal::fault::{During, is_of_the_file};
 use nofx_journal::files::{Files, Layer};
 
 use crate::layout;
-use crate::state::{LogSlot, RecordSlot, State};
+use crate::state::{LogSlot, RecordSlot, StoreState};
 
 const HEAD_BYTES: usize = 8;
 /// The catalog is rewritten when the changes exceed this and the size of the first block.
@@ -54,21 +54,21 @@ impl Extent {
 
 /// The new state of a key.
 #[derive(Debug)]
-pub(crate) enum Item<'a> {
+pub(crate) enum CatalogItem<'a> {
     Record(&'a RecordKey, Option<&'a RecordSlot>),
     Log(&'a LogKey, &'a LogSlot),
 }
 
 /// Builds a block.
-pub(crate) fn block<'a>(mark: &BlockMark, items: impl Iterator<Item = Item<'a>>) -> Vec<u8> {
-    let mut out = Writer(vec![0; HEAD_BYTES]);
+pub(crate) fn block<'a>(mark: &BlockMark, items: impl Iterator<Item = CatalogItem<'a>>) -> Vec<u8> {
+    let mut out = Encoder(vec![0; HEAD_BYTES]);
     for number in [mark.frame, u64::from(mark.chain), mark.commits, mark.last_seq.map_or(0, Seq::get), mark.index_bytes]
     {
         out.number(number);
     }
     for item in items {
         match item {
-            Item::Record(key, slot) => {
+            CatalogItem::Record(key, slot) => {
                 let body = slot.and_then(|slot| slot.body.as_ref()).filter(|_| layout::is_index(key.kind()));
                 out.number(if body.is_some() { WHOLE } else { RECORD });
                 out.key(key);
@@ -78,7 +78,7 @@ pub(crate) fn block<'a>(mark: &BlockMark, items: impl Iterator<Item = Item<'a>>)
                     out.bytes(body.as_str().as_bytes());
                 }
             }
-            Item::Log(log, slot) => {
+            CatalogItem::Log(log, slot) => {
                 out.number(match slot.state {
                     LogState::Open => OPEN,
                     LogState::Sealed => SEALED,
@@ -101,9 +101,9 @@ pub(crate) fn block<'a>(mark: &BlockMark, items: impl Iterator<Item = Item<'a>>)
 }
 
 /// Lists everything in a state. Only for a state whose content is completely in the files.
-pub(crate) fn everything(state: &State) -> impl Iterator<Item = Item<'_>> {
-    let records = state.records.iter().map(|(key, slot)| Item::Record(key, Some(slot)));
-    records.chain(state.logs.iter().map(|(log, slot)| Item::Log(log, slot)))
+pub(crate) fn everything(state: &StoreState) -> impl Iterator<Item = CatalogItem<'_>> {
+    let records = state.records.iter().map(|(key, slot)| CatalogItem::Record(key, Some(slot)));
+    records.chain(state.logs.iter().map(|(log, slot)| CatalogItem::Log(log, slot)))
 }
 
 /// Replaces the catalog by one block. The name is not durable yet.
@@ -124,15 +124,15 @@ pub(crate) fn append(layer: &dyn Layer, extent: Extent, block: &[u8]) -> Result<
 
 /// Reads the catalog into an empty state; `None` if it is missing or cannot be read, for whatever reason: everything in
 /// it can be rebuilt from the other files.
-pub(crate) fn read(files: &dyn Files) -> Result<Option<(BlockMark, Extent, State)>> {
+pub(crate) fn read(files: &dyn Files) -> Result<Option<(BlockMark, Extent, StoreState)>> {
     let path = Path::new(layout::CATALOG);
     let bytes = match files.read(path) {
         Err(error) if is_of_the_file(&error) => None,
         read => read.during("reading", path)?,
     };
     let Some(bytes) = bytes else { return Ok(None) };
-    let (mut rest, mut found) = (Reader(&bytes), None);
-    let (mut state, mut extent) = (State::default(), Extent::default());
+    let (mut rest, mut found) = (Decoder(&bytes), None);
+    let (mut state, mut extent) = (StoreState::default(), Extent::default());
     while let Some(content) = next_block(&mut rest) {
         let Some(mark) = take_block(content, &mut state) else { return Ok(None) };
         extent.end = (bytes.len() - rest.0.len()) as u64;
@@ -144,7 +144,7 @@ pub(crate) fn read(files: &dyn Files) -> Result<Option<(BlockMark, Extent, State
     Ok(found.map(|mark| (mark, extent, state)))
 }
 
-fn next_block<'a>(rest: &mut Reader<'a>) -> Option<&'a [u8]> {
+fn next_block<'a>(rest: &mut Decoder<'a>) -> Option<&'a [u8]> {
     let mut from = *rest;
     let (length, checksum) = (from.u32()?, from.u32()?);
     let content = from.take(length as usize)?;
@@ -164,8 +164,8 @@ fn checksum(content: &[u8]) -> u32 {
     hasher.finalize()
 }
 
-fn take_block(content: &[u8], state: &mut State) -> Option<BlockMark> {
-    let mut from = Reader(content);
+fn take_block(content: &[u8], state: &mut StoreState) -> Option<BlockMark> {
+    let mut from = Decoder(content);
     let mark = BlockMark {
         frame: from.number()?,
         chain: u32::try_from(from.number()?).ok()?,

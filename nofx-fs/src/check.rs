@@ -13,8 +13,8 @@ use nofx_journal::segment::{self, Segment};
 use nofx_journal::shared_files;
 
 use crate::read::POSITION;
-use crate::reading::{Reading, TRIES, TRY_PAUSE};
-use crate::store::Shared;
+use crate::reader::{StoreReader, TRIES, TRY_PAUSE};
+use crate::store::OpenFolder;
 use crate::stray::Stray;
 use crate::{catalog, config, index, layout, rebuild};
 
@@ -40,7 +40,7 @@ pub enum Severity {
     Damage,
 }
 
-impl Shared {
+impl OpenFolder {
     /// Reads everything, and lists the problems. Changes nothing, and waits for no other process.
     pub(crate) fn check(&self) -> Result<Vec<Finding>> {
         let kept_back = self.written().map(|writing| {
@@ -52,7 +52,7 @@ impl Shared {
     }
 }
 
-impl Reading {
+impl StoreReader {
     fn findings(&self, kept_back: Vec<(PathBuf, String)>) -> Result<Vec<Finding>> {
         self.refresh()?;
         let mut findings = Vec::new();
@@ -127,7 +127,7 @@ impl Reading {
                 find(&path, "no file of a store has this name".to_owned(), Severity::Note);
             } else if let Some(stray) = Stray::read(&*self.files, &self.state(), &path)? {
                 let what =
-                    format!("it is intact but not listed; `{}` lists {} again", BackendInfo::REPAIR, stray.told());
+                    format!("it is intact but not listed; `{}` lists {} again", BackendInfo::REPAIR, stray.describe());
                 find(&path, what, Severity::Damage);
             } else {
                 find(&path, "this store has nothing that would be in this file".to_owned(), Severity::Note);
@@ -247,7 +247,7 @@ impl Reading {
             let query = LogQuery { log: log.clone(), range, direction: Direction::Forward, limit: usize::MAX };
             match self.read(&query) {
                 Ok(page) => {
-                    found.extend(run.take().map(|run| told(run, position)));
+                    found.extend(run.take().map(|run| describe(run, position)));
                     position = page.items.last().map_or(length, |last| last.position + 1);
                 }
                 // The error is about the whole file, whatever is read.
@@ -262,12 +262,12 @@ impl Reading {
                 Err(error) => return Err(error),
             }
         }
-        found.extend(run.map(|run| told(run, length)));
+        found.extend(run.map(|run| describe(run, length)));
         Ok(found)
     }
 }
 
-fn told((first, what): (u64, String), end: u64) -> String {
+fn describe((first, what): (u64, String), end: u64) -> String {
     if first + 1 == end { what } else { format!("{what} to {}", end - 1) }
 }
 

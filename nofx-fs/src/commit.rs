@@ -7,21 +7,21 @@ use nofx_core::{Batch, BatchId, Committed, Error, LogHead, LogKey, LogState, Out
 use nofx_journal::codec::Commit;
 use nofx_journal::fault;
 use nofx_journal::fault::During;
-use nofx_journal::files::Handle;
-use nofx_journal::lock::{Held, Lock};
-use nofx_journal::segment::{self, Found, HEADER_BYTES, Header, Position, Segment};
+use nofx_journal::files::WritableFile;
+use nofx_journal::lock::{HeldLock, Lock};
+use nofx_journal::segment::{self, HEADER_BYTES, Header, NextFrame, Position, Segment};
 use nofx_journal::shared_files::SharedFiles;
 
-use crate::apply::Call;
+use crate::apply::ApplierRequest;
 use crate::layout;
 use crate::load::{self, Reach};
-use crate::state::State;
-use crate::writing::{CommitTurn, Writing};
+use crate::state::StoreState;
+use crate::writer::{CommitTurn, StoreWriter};
 
 /// A group with more than this in its bodies becomes several frames, each with its own flush.
-const FRAME_BYTES: usize = 256 << 20;
+const MAX_FRAME_BYTES: usize = 256 << 20;
 
-impl Writing {
+impl StoreWriter {
     /// Commits a group. Blocks until the disk has answered, and while another thread or process commits.
     pub(crate) fn commit(&self, group: Vec<Batch>) -> Result<Vec<Outcome>> {
         self.make_room()?;
@@ -47,7 +47,7 @@ impl Writing {
             Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
             Err(TryLockError::WouldBlock) => return Err(group),
         };
-        if self.is_overfull() || group.iter().map(Batch::body_bytes).sum::<usize>() > FRAME_BYTES {
+        if self.is_overfull() || group.iter().map(Batch::body_bytes).sum::<usize>() > MAX_FRAME_BYTES {
             return Err(group);
         }
         match self.hold(SharedFiles::lock, Lock::try_acquire) {
@@ -61,11 +61,11 @@ impl Writing {
         &self,
         turn: &mut CommitTurn,
         shared_files: &SharedFiles,
-        held: &Held,
+        held: &HeldLock,
         group: Vec<Batch>,
     ) -> Result<Vec<Outcome>> {
         self.catch_up(turn, shared_files, held)?;
-        let (outcomes, commits) = self.judge(group)?;
+        let (outcomes, commits) = self.check_group(group)?;
         if !commits.is_empty() {
             self.write(turn, shared_files, commits)?;
         }
@@ -76,9 +76,9 @@ impl Writing {
     ///
     /// Anything after a tip of this start of the system was never acknowledged and is overwritten: readers did not see
     /// it either. Without such a tip, every whole frame counts.
-    pub(crate) fn catch_up(&self, turn: &mut CommitTurn, shared_files: &SharedFiles, held: &Held) -> Result<()> {
+    pub(crate) fn catch_up(&self, turn: &mut CommitTurn, shared_files: &SharedFiles, held: &HeldLock) -> Result<()> {
         let tip = self.read_tip(shared_files.tip())?;
-        let is_told = tip.is_some_and(|tip| tip.boot == self.files.boot());
+        let is_reported = tip.is_some_and(|tip| tip.boot == self.files.boot());
         let is_followed = {
             let mut state = self.state_mut();
             match &tip {
@@ -97,11 +97,11 @@ impl Writing {
         }
         self.refuse_damage()?;
         if lacks {
-            return Err(self.lies());
+            return Err(self.two_writers());
         }
-        self.adopt(turn, !is_told || self.files.boot().is_none())?;
+        self.adopt(turn, !is_reported || self.files.boot().is_none())?;
         let (mut segment, position) = self.end()?;
-        if !is_told && turn.flushed != Some(position.frame) {
+        if !is_reported && turn.flushed != Some(position.frame) {
             if !segment.frames_beyond(&position).during("reading", &segment.path)?.is_empty() {
                 // What is here was durable, and is damaged.
                 self.load_holding(shared_files, held)?;
@@ -115,8 +115,8 @@ impl Writing {
             turn.flushed = Some(position.frame);
         }
         self.state_mut().is_unproven = false;
-        if !is_told || tip.is_none_or(|tip| tip.durable != position) {
-            _ = self.tell_durable(shared_files, &position);
+        if !is_reported || tip.is_none_or(|tip| tip.durable != position) {
+            _ = self.report_durable(shared_files, &position);
         }
         Ok(())
     }
@@ -126,7 +126,7 @@ impl Writing {
         &self,
         turn: &mut CommitTurn,
         shared_files: &SharedFiles,
-        held: &Held,
+        held: &HeldLock,
     ) -> Result<()> {
         match self.catch_up(turn, shared_files, held) {
             Err(Error::Corrupt(_)) if self.state().damage.is_some() => Ok(()),
@@ -142,11 +142,11 @@ impl Writing {
     }
 
     /// Reads the whole journal, while no other process can commit.
-    pub(crate) fn load_holding(&self, shared_files: &SharedFiles, _: &Held) -> Result<()> {
+    pub(crate) fn load_holding(&self, shared_files: &SharedFiles, _: &HeldLock) -> Result<()> {
         let tip = self.read_tip(shared_files.tip())?;
         let boot = self.files.boot();
-        let told = tip.filter(|tip| tip.boot == boot).map(|tip| tip.durable.frame);
-        let reach = Reach { told, goes_on: told.is_none() || boot.is_none() };
+        let durable = tip.filter(|tip| tip.boot == boot).map(|tip| tip.durable.frame);
+        let reach = Reach { durable, continues: durable.is_none() || boot.is_none() };
         let mut loaded = match load::load(&*self.files, self.store, reach)? {
             Some(state) => state,
             None => self.rebuild(reach)?,
@@ -156,7 +156,7 @@ impl Writing {
         }
         self.refuse_less(&loaded)?;
         if loaded.damage.is_none() && tip.map_or(0, |tip| tip.applied) < loaded.base {
-            self.tell_applied(shared_files, loaded.base);
+            self.report_applied(shared_files, loaded.base);
         }
         self.replace_state(loaded);
         Ok(())
@@ -169,7 +169,7 @@ impl Writing {
             (segment(&state)?.clone(), state.last_frame_here())
         };
         match last {
-            Some((offset, after)) => segment.has_other(offset, &after).during("reading", &segment.path),
+            Some((offset, after)) => segment.has_different_frame(offset, &after).during("reading", &segment.path),
             None => Ok(false),
         }
     }
@@ -179,9 +179,9 @@ impl Writing {
         loop {
             let (mut segment, position) = self.end()?;
             match segment.read(&position).during("reading", &segment.path)? {
-                Found::Nothing => return Ok(()),
-                Found::Group(..) if !takes_in => return Ok(()),
-                Found::Group(commits, after) => {
+                NextFrame::Nothing => return Ok(()),
+                NextFrame::Group(..) if !takes_in => return Ok(()),
+                NextFrame::Group(commits, after) => {
                     let file = self.edit(turn, &mut segment)?;
                     let written = segment.write_again(&*file, position.offset, after.offset);
                     if let Err(error) = written.and_then(|()| file.sync()) {
@@ -190,8 +190,8 @@ impl Writing {
                     turn.flushed = Some(after.frame);
                     self.state_mut().take_in(&segment, &position, commits, after);
                 }
-                Found::End => match Segment::next(&*self.files, &layout::AT, self.store, &position)? {
-                    Some(next) => self.state_mut().go_on_in(next),
+                NextFrame::End => match Segment::next(&*self.files, &layout::AT, self.store, &position)? {
+                    Some(next) => self.state_mut().continue_in(next),
                     None => _ = self.begin_segment(turn, &position)?,
                 },
             }
@@ -205,10 +205,10 @@ impl Writing {
     }
 
     /// Checks each batch against the result of those before it, and returns the outcomes and commits of the group.
-    fn judge(&self, group: Vec<Batch>) -> Result<(Vec<Outcome>, Vec<Commit>)> {
+    fn check_group(&self, group: Vec<Batch>) -> Result<(Vec<Outcome>, Vec<Commit>)> {
         let remembered = self.first_outcomes(&group)?;
         let state = self.state();
-        let mut judged = Judged { state: &state, records: HashMap::new(), logs: HashMap::new() };
+        let mut view = GroupView { state: &state, records: HashMap::new(), logs: HashMap::new() };
         let mut last_seq = state.last_seq;
         let mut outcomes = Vec::with_capacity(group.len());
         let mut commits: Vec<Commit> = Vec::new();
@@ -222,7 +222,7 @@ impl Writing {
                 outcomes.push(Outcome::Committed(first));
                 continue;
             }
-            if let Some(conflict) = batch.check(&mut judged)? {
+            if let Some(conflict) = batch.check(&mut view)? {
                 outcomes.push(Outcome::Conflicted(conflict));
                 continue;
             }
@@ -230,10 +230,10 @@ impl Writing {
             last_seq = seq.or(last_seq);
             let mut lengths = HashMap::new();
             for append in &batch.appends {
-                lengths.insert(append.log.clone(), judged.head(&append.log)?.length);
+                lengths.insert(append.log.clone(), view.head(&append.log)?.length);
             }
             let commit = Commit::of(batch, seq, |log| lengths.get(log).copied().unwrap_or_default());
-            judged.take(&commit);
+            view.take(&commit);
             in_group.insert(commit.batch, commits.len());
             outcomes.push(Outcome::Committed(commit.remembered().committed()));
             commits.push(commit);
@@ -275,7 +275,7 @@ impl Writing {
         if let Err(error) = file.write_at(&frame, position.offset) {
             // A frame with a missing part does not count. Neither does one that is complete except for its head.
             return Err(match file.write_at(&[0; 24], position.offset) {
-                Ok(()) => fault::told(error, "writing", &segment.path),
+                Ok(()) => fault::into_error(error, "writing", &segment.path),
                 Err(_) => Error::unknown_because(format!("writing `{}`", segment.path.display()), error),
             });
         }
@@ -285,12 +285,12 @@ impl Writing {
         turn.flushed = Some(after.frame);
         // The group is durable. An error from here on does not change that, unless it shows that the group is not in
         // the store.
-        let told = self.read_tip(shared_files.tip()).map_err(|error| Error::unknown_because("committing", error))?;
-        if told.is_some_and(|told| told.durable.frame > position.frame) {
-            return Err(Error::unknown_because("committing", self.lies()));
+        let tip = self.read_tip(shared_files.tip()).map_err(|error| Error::unknown_because("committing", error))?;
+        if tip.is_some_and(|tip| tip.durable.frame > position.frame) {
+            return Err(Error::unknown_because("committing", self.two_writers()));
         }
-        if !segment.stands(Some((position.offset, after))).unwrap_or(true) {
-            let error = self.shared_files().err().unwrap_or_else(|| self.lies());
+        if !segment.is_intact_in_place(Some((position.offset, after))).unwrap_or(true) {
+            let error = self.shared_files().err().unwrap_or_else(|| self.two_writers());
             return Err(Error::unknown_because("committing", error));
         }
         let full = {
@@ -299,8 +299,8 @@ impl Writing {
             state.dirty_bytes >= self.options.segment_bytes
         };
         self.note_commit();
-        self.ask(Call { dirty: true, full, stop: false });
-        if !self.tell_durable(shared_files, &after) {
+        self.ask(ApplierRequest { dirty: true, full, stop: false });
+        if !self.report_durable(shared_files, &after) {
             // Other processes rely on the last report, and may overwrite the group.
             self.state_mut().is_unproven = true;
             return Err(Error::unknown(format!("updating `{}`", layout::TIP)));
@@ -314,21 +314,21 @@ impl Writing {
         turn: &mut CommitTurn,
         full: &mut Segment,
         at: &Position,
-    ) -> Result<(Segment, Arc<dyn Handle>)> {
+    ) -> Result<(Segment, Arc<dyn WritableFile>)> {
         // Written first, so that processes which follow the journal here learn that it continues elsewhere.
         self.edit(turn, full)?.write_at(&full.end(at), at.offset).during("writing", &full.path)?;
         self.begin_segment(turn, at)
     }
 
     /// Continues in the next generation after a place: in a segment that is no longer needed, or in a new one.
-    fn begin_segment(&self, turn: &mut CommitTurn, at: &Position) -> Result<(Segment, Arc<dyn Handle>)> {
+    fn begin_segment(&self, turn: &mut CommitTurn, at: &Position) -> Result<(Segment, Arc<dyn WritableFile>)> {
         let (last_seq, held) = {
             let state = self.state();
             (state.last_seq, state.base)
         };
         let header = Header::after(at, self.store, segment::salt(&self.options.sources), last_seq);
         let (next, file) = Segment::begin_next(&*self.layer, &layout::AT, header, held, self.options.segment_bytes)?;
-        self.go_on_in(turn, next.clone(), &file);
+        self.continue_in(turn, next.clone(), &file);
         Ok((next, file))
     }
 
@@ -351,7 +351,7 @@ impl Writing {
     }
 }
 
-fn segment(state: &State) -> Result<&Segment> {
+fn segment(state: &StoreState) -> Result<&Segment> {
     state.segment.as_ref().ok_or_else(|| Error::corrupt(format!("`{}`: it has no segment", layout::JOURNAL)))
 }
 
@@ -364,7 +364,7 @@ fn parts(group: Vec<Batch>) -> Vec<Vec<Batch>> {
         match parts.last_mut() {
             Some(part) if bytes <= room => part.push(batch),
             _ => {
-                room = FRAME_BYTES;
+                room = MAX_FRAME_BYTES;
                 parts.push(vec![batch]);
             }
         }
@@ -374,13 +374,13 @@ fn parts(group: Vec<Batch>) -> Vec<Vec<Batch>> {
 }
 
 /// The state, with the changes of the batches in the group that were checked before.
-struct Judged<'a> {
-    state: &'a State,
+struct GroupView<'a> {
+    state: &'a StoreState,
     records: HashMap<RecordKey, Option<Seq>>,
     logs: HashMap<LogKey, LogHead>,
 }
 
-impl Judged<'_> {
+impl GroupView<'_> {
     fn take(&mut self, commit: &Commit) {
         for (key, body) in &commit.writes {
             self.records.insert(key.clone(), commit.seq.filter(|_| body.is_some()));
@@ -403,7 +403,7 @@ impl Judged<'_> {
     }
 }
 
-impl View for Judged<'_> {
+impl View for GroupView<'_> {
     fn version(&mut self, key: &RecordKey) -> Result<Option<Seq>> {
         if let Some(version) = self.records.get(key) {
             return Ok(*version);

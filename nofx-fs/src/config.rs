@@ -7,7 +7,7 @@ use nofx_journal::fault::During;
 use nofx_journal::files::{Files, Layer, UNFINISHED};
 use nofx_journal::lock::Lock;
 use nofx_journal::segment::{Header, Position, Segment};
-use nofx_journal::{aside, segment};
+use nofx_journal::{quarantine, segment};
 
 use crate::options::Options;
 use crate::{catalog, layout, repair};
@@ -53,10 +53,10 @@ fn read_or_find_out(layer: &dyn Files, root: &Path) -> Result<Option<Config>> {
         read => return read,
     };
     let path = root.join(layout::CONFIG);
-    let told = |what: &str| Some(format!("`{}` {what}", path.display()));
+    let problem = |what: &str| Some(format!("`{}` {what}", path.display()));
     match (store_of_journal(layer)?, damaged) {
-        (Some((store, true)), None) => Ok(Some(Config { store, too_new: None, damage: told("is missing") })),
-        (Some((store, _)), Some(_)) => Ok(Some(Config { store, too_new: None, damage: told("is damaged") })),
+        (Some((store, true)), None) => Ok(Some(Config { store, too_new: None, damage: problem("is missing") })),
+        (Some((store, _)), Some(_)) => Ok(Some(Config { store, too_new: None, damage: problem("is damaged") })),
         // Another process may be creating it right now.
         (_, damaged) => damaged.map_or(Ok(None), Err),
     }
@@ -113,7 +113,7 @@ pub(crate) fn repair(layer: &dyn Layer, root: &Path) -> Result<Option<Repair>> {
         return damage.map_or(Ok(None), Err);
     };
     let path = Path::new(layout::CONFIG);
-    let aside = aside::put_if_there(layer, path)?;
+    let aside = quarantine::put_if_there(layer, path)?;
     write(layer, store)?;
     let what = match aside {
         Some(_) => "it was damaged and was rewritten from the journal",

@@ -7,20 +7,20 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use nofx_core::{Error, LogKey, LogState, RecordKey, Result};
-use nofx_journal::aside;
 use nofx_journal::fault::During;
 use nofx_journal::files::{Files, Layer};
+use nofx_journal::quarantine;
 
 use crate::document::{self, Said};
 use crate::layout;
-use crate::state::{LogSlot, RecordSlot, State};
+use crate::state::{LogSlot, RecordSlot, StoreState};
 
 /// Obsolete lines are dropped when they exceed this and the size of the others.
 const WORN_BYTES: u64 = 1 << 18;
 
 /// The content of the file.
 #[derive(Debug, Default)]
-pub(crate) struct Index {
+pub(crate) struct IndexFile {
     pub(crate) records: HashMap<RecordKey, RecordSlot>,
     pub(crate) removed: Vec<LogKey>,
     /// The end of the last good line.
@@ -32,10 +32,10 @@ pub(crate) struct Index {
 }
 
 /// Reads the file.
-pub(crate) fn read(files: &dyn Files) -> Result<Index> {
+pub(crate) fn read(files: &dyn Files) -> Result<IndexFile> {
     let path = Path::new(layout::INDEX);
     let bytes = files.read(path).during("reading", path)?.unwrap_or_default();
-    let (mut index, mut at, mut unsure) = (Index::default(), 0, Vec::new());
+    let (mut index, mut at, mut unsure) = (IndexFile::default(), 0, Vec::new());
     for (number, line) in (1..).zip(bytes.split_inclusive(|byte| *byte == b'\n')) {
         at += line.len() as u64;
         let said = line.strip_suffix(b"\n").and_then(|line| std::str::from_utf8(line).ok()).map(document::read);
@@ -59,7 +59,7 @@ pub(crate) fn read(files: &dyn Files) -> Result<Index> {
 }
 
 /// Adds the records of index kinds and the removed logs to a state that was rebuilt from files.
-pub(crate) fn complete(state: &mut State, index: Index) {
+pub(crate) fn complete(state: &mut StoreState, index: IndexFile) {
     state.records.extend(index.records);
     for log in index.removed {
         let missing = LogSlot::missing(&log);
@@ -90,7 +90,7 @@ pub(crate) fn renew(layer: &dyn Layer, lines: &str) -> Result<()> {
         Err(error) => return Err(error),
     };
     if !is_readable {
-        aside::put(layer, path)?;
+        quarantine::put(layer, path)?;
     }
     // The catalog contains the length of this file, and would be wrong if the power failed before it is rewritten.
     let catalog = Path::new(layout::CATALOG);
@@ -105,7 +105,7 @@ pub(crate) fn is_worn(end: u64, live: u64) -> bool {
 }
 
 /// Formats everything that still counts.
-pub(crate) fn live_lines(state: &State) -> String {
+pub(crate) fn live_lines(state: &StoreState) -> String {
     let records = state.records.iter().filter(|(key, slot)| layout::is_index(key.kind()) && !slot.damaged);
     let records = records.map(|(key, slot)| document::to_line(key, slot.version, slot.body.as_ref()));
     let removed = state.logs.iter().filter(|(_, slot)| slot.state == LogState::Removed);

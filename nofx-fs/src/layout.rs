@@ -51,7 +51,7 @@ pub(crate) static AT: LazyLock<Layout> = LazyLock::new(|| Layout::new(JOURNAL, *
 
 /// The meaning of a file in a kind's folder.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Named {
+pub(crate) enum FileMeaning {
     /// A record; the id is `None` if the name is too short for it.
     Record(Kind, Option<String>),
     /// An open log, likewise.
@@ -120,25 +120,25 @@ pub(crate) fn folders() -> impl Iterator<Item = &'static str> {
 }
 
 /// Returns the meaning of a path below one of [`folders`]; `None` if no file of a store has such a name.
-pub(crate) fn named(path: &Path) -> Option<Named> {
+pub(crate) fn named(path: &Path) -> Option<FileMeaning> {
     let parts: Vec<_> = path.iter().map(|part| part.to_str()).collect::<Option<_>>()?;
-    let told = |name: &str| match is_long_name(name) {
+    let id_in = |name: &str| match is_long_name(name) {
         true => Some(None),
         false => unescape(name).map(Some),
     };
     let found = match *parts.as_slice() {
         [SESSIONS, half @ (ACTIVE | ARCHIVED), id, file] => {
             let (kind_name, extension) = file.split_once('.')?;
-            let (kind, id) = (kind(kind_name)?, told(id)?);
+            let (kind, id) = (kind(kind_name)?, id_in(id)?);
             match (half, extension) {
-                (ACTIVE, "jsonl") => Named::Open(kind, id),
-                (ARCHIVED, "jsonl.zst") => Named::Sealed(kind, id),
+                (ACTIVE, "jsonl") => FileMeaning::Open(kind, id),
+                (ARCHIVED, "jsonl.zst") => FileMeaning::Sealed(kind, id),
                 _ => return None,
             }
         }
         [OTHER, kind_name, file] => {
             let (id, extension) = file.split_once('.')?;
-            shaped(extension, kind(kind_name)?, told(id)?)?
+            shaped(extension, kind(kind_name)?, id_in(id)?)?
         }
         [folder, file] => {
             let (id, rest) = file.split_once('.')?;
@@ -150,18 +150,18 @@ pub(crate) fn named(path: &Path) -> Option<Named> {
                 is_shape.then(|| (extension, info.kind.clone()))
             });
             let (extension, kind) = known?;
-            shaped(extension, kind, told(id)?)?
+            shaped(extension, kind, id_in(id)?)?
         }
         _ => return None,
     };
     Some(found)
 }
 
-fn shaped(extension: &str, kind: Kind, id: Option<String>) -> Option<Named> {
+fn shaped(extension: &str, kind: Kind, id: Option<String>) -> Option<FileMeaning> {
     Some(match extension {
-        "json" => Named::Record(kind, id),
-        "jsonl" => Named::Open(kind, id),
-        "jsonl.zst" => Named::Sealed(kind, id),
+        "json" => FileMeaning::Record(kind, id),
+        "jsonl" => FileMeaning::Open(kind, id),
+        "jsonl.zst" => FileMeaning::Sealed(kind, id),
         _ => return None,
     })
 }
@@ -182,11 +182,11 @@ mod tests {
                 let is = |shape| info(kind, shape).is_some() || *kind == unknown;
                 let id = || Some(id.to_owned());
                 if is(Shape::Record) {
-                    assert_eq!(named(&record(&record_key)), Some(Named::Record(kind.clone(), id())));
+                    assert_eq!(named(&record(&record_key)), Some(FileMeaning::Record(kind.clone(), id())));
                 }
                 if is(Shape::Log) {
-                    assert_eq!(named(&open_log(&log_key)), Some(Named::Open(kind.clone(), id())));
-                    assert_eq!(named(&sealed_log(&log_key)), Some(Named::Sealed(kind.clone(), id())));
+                    assert_eq!(named(&open_log(&log_key)), Some(FileMeaning::Open(kind.clone(), id())));
+                    assert_eq!(named(&sealed_log(&log_key)), Some(FileMeaning::Sealed(kind.clone(), id())));
                 }
             }
         }

@@ -33,24 +33,24 @@ mod check;
 mod commit;
 mod config;
 mod document;
+mod foreign_file;
 mod index;
+mod item_file;
 mod layout;
 mod lines;
 mod load;
 mod options;
 mod read;
-mod reading;
+mod reader;
 mod rebuild;
 mod registry;
 mod repair;
 mod state;
 mod store;
-mod stranger;
 mod stray;
 #[cfg(test)]
 mod tests;
-mod thing;
-mod writing;
+mod writer;
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -63,7 +63,7 @@ use nofx_core::{
 
 pub use check::{Finding, Severity};
 pub use options::Options;
-use store::Shared;
+use store::OpenFolder;
 use tokio::sync::Semaphore;
 
 /// The limits of this backend.
@@ -77,7 +77,7 @@ const ALL_COMMITS: u32 = 1 << 28;
 pub struct FsBackend {
     info: BackendInfo,
     /// `None` once this handle is closed.
-    shared: Mutex<Option<Arc<Shared>>>,
+    shared: Mutex<Option<Arc<OpenFolder>>>,
     /// Each waiting commit holds one permit; closing takes them all.
     waiting: Arc<Semaphore>,
 }
@@ -96,7 +96,7 @@ impl FsBackend {
         Ok(Self::of(blocking(move || registry::open(&path, options)).await?))
     }
 
-    fn of(shared: Arc<Shared>) -> Self {
+    fn of(shared: Arc<OpenFolder>) -> Self {
         let info = BackendInfo {
             backend: "fs",
             store: shared.store,
@@ -131,7 +131,7 @@ impl FsBackend {
         blocking(move || registry::repair(&path, options, gives_up)).await
     }
 
-    fn shared(&self) -> Result<Arc<Shared>> {
+    fn shared(&self) -> Result<Arc<OpenFolder>> {
         self.shared.lock().unwrap_or_else(PoisonError::into_inner).clone().ok_or(Error::Closed)
     }
 }

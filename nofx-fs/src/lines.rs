@@ -9,7 +9,7 @@ use std::ops::Range;
 
 use nofx_core::{Body, LogEntry, LogKey, Timestamp, json};
 use nofx_journal::escape::is_long;
-use nofx_journal::files::Opened;
+use nofx_journal::files::ReadableFile;
 
 use crate::layout;
 
@@ -112,20 +112,20 @@ fn position(line: &[u8]) -> Option<u64> {
 
 /// The part of a file in which lines are searched.
 #[derive(Clone, Debug)]
-pub(crate) struct Lines<'a> {
-    pub(crate) file: &'a dyn Opened,
+pub(crate) struct LineSearch<'a> {
+    pub(crate) file: &'a dyn ReadableFile,
     /// From the end of the heading to the end of the last line.
     pub(crate) bytes: Range<u64>,
 }
 
-impl Lines<'_> {
+impl LineSearch<'_> {
     /// Returns where the line of a position begins, or that of the next position found.
     pub(crate) fn find(&self, wanted: u64) -> io::Result<u64> {
         // The wanted line begins at or after `low`, and not after `high`.
         let (mut low, mut high) = (self.bytes.start, self.bytes.end);
         while high - low > BLOCK {
             let middle = low + (high - low) / 2;
-            match self.readable_behind(middle, high)? {
+            match self.readable_after(middle, high)? {
                 Some((start, found)) if found <= wanted => low = start,
                 _ => high = middle,
             }
@@ -156,7 +156,7 @@ impl Lines<'_> {
     }
 
     /// Returns the first line that begins after `from` and before `to` and has a readable position.
-    fn readable_behind(&self, from: u64, to: u64) -> io::Result<Option<(u64, u64)>> {
+    fn readable_after(&self, from: u64, to: u64) -> io::Result<Option<(u64, u64)>> {
         let mut at = from;
         while let Some(end) = self.line_end(at, to)? {
             at = end + 1;
@@ -309,7 +309,7 @@ mod tests {
             write(&entry(position, &format!("\"{}\"", "x".repeat(size))), &mut text);
         }
         file.write_at(&text, 0).unwrap();
-        let lines = Lines { file: &*file, bytes: 0..text.len() as u64 };
+        let lines = LineSearch { file: &*file, bytes: 0..text.len() as u64 };
         for position in (0..5000).step_by(37).chain([0, 1006, 1007, 1008, 4999]) {
             assert_eq!(lines.find(position).unwrap(), starts[position as usize], "{position}");
         }

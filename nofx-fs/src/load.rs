@@ -4,35 +4,35 @@ use nofx_core::{Result, StoreId};
 use nofx_journal::codec::Commit;
 use nofx_journal::fault::During;
 use nofx_journal::files::Files;
-use nofx_journal::lost::Lost;
-use nofx_journal::segment::{self, Found, Position, Segment};
+use nofx_journal::lost::LostFrames;
+use nofx_journal::segment::{self, NextFrame, Position, Segment};
 use nofx_journal::tip::Tip;
 
 use crate::catalog::{self, BlockMark};
 use crate::layout;
-use crate::lines::{self, Lines};
-use crate::state::State;
+use crate::lines::{self, LineSearch};
+use crate::state::StoreState;
 
 /// How far the journal is read.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Reach {
     /// The last frame that is known to be durable, if that was reported since the system started. Nothing after it is
     /// searched for.
-    pub(crate) told: Option<u64>,
+    pub(crate) durable: Option<u64>,
     /// Whether to read the consecutive frames after that as well.
-    pub(crate) goes_on: bool,
+    pub(crate) continues: bool,
 }
 
 impl Reach {
     fn end(&self) -> Option<u64> {
-        self.told.filter(|_| !self.goes_on)
+        self.durable.filter(|_| !self.continues)
     }
 }
 
 /// Loads a store and follows its journal.
 ///
 /// `None` if the catalog does not match the journal, so that everything else has to be read.
-pub(crate) fn load(files: &dyn Files, store: StoreId, reach: Reach) -> Result<Option<State>> {
+pub(crate) fn load(files: &dyn Files, store: StoreId, reach: Reach) -> Result<Option<StoreState>> {
     let Some((mark, _, mut state)) = catalog::read(files)? else { return Ok(None) };
     // Read last: anything applied concurrently is then still in the journal, or else the catalog turns out to be stale.
     let segments = Segment::newest_run(files, &layout::AT, store)?;
@@ -50,7 +50,7 @@ pub(crate) fn load(files: &dyn Files, store: StoreId, reach: Reach) -> Result<Op
 /// Takes in what the journal holds beyond the base of a state. `false` if the two do not match.
 pub(crate) fn replay(
     files: &dyn Files,
-    state: &mut State,
+    state: &mut StoreState,
     segments: Vec<Segment>,
     mark: Option<BlockMark>,
     reach: Reach,
@@ -86,7 +86,7 @@ pub(crate) fn replay(
                 break;
             }
             match segment.read(&position).during("reading", &segment.path)? {
-                Found::Group(commits, after) => {
+                NextFrame::Group(commits, after) => {
                     if after.frame > base {
                         state.position = position;
                         fit_logs(files, state, &commits)?;
@@ -95,13 +95,13 @@ pub(crate) fn replay(
                     state.last_frame = Some((position.offset, after));
                     position = after;
                 }
-                Found::End | Found::Nothing => break,
+                NextFrame::End | NextFrame::Nothing => break,
             }
         }
         let is_broken = match bound {
             Some(bound) => (bound.frame, bound.chain) != (position.frame, position.chain),
             // If a report says that nothing is missing, nothing is searched for.
-            None if reach.told.is_some_and(|told| told <= position.frame) => false,
+            None if reach.durable.is_some_and(|durable| durable <= position.frame) => false,
             None => !segment.frames_beyond(&position).during("reading", &segment.path)?.is_empty(),
         };
         if is_broken && until.is_none_or(|until| position.frame < until) {
@@ -130,40 +130,41 @@ pub(crate) fn replay(
 }
 
 /// Returns whether the journal continues after a place in a segment without a header.
-fn ends_before_damage(files: &dyn Files, state: &State, at: &Position) -> Result<bool> {
+fn ends_before_damage(files: &dyn Files, state: &StoreState, at: &Position) -> Result<bool> {
     let Some(segment) = &state.segment else { return Ok(false) };
-    let is_end = segment.read(at).during("reading", &segment.path)? == Found::End;
-    Ok(is_end && segment::goes_on_without_header(files, &layout::AT, at)?)
+    let is_end = segment.read(at).during("reading", &segment.path)? == NextFrame::End;
+    Ok(is_end && segment::continues_without_header(files, &layout::AT, at)?)
 }
 
 /// Compares what was read with what the tip reports about the journal.
-pub(crate) fn compare(files: &dyn Files, state: &mut State, tip: &Tip) -> Result<()> {
-    let told = tip.durable;
-    if state.damage.is_none() && told.frame > state.position.frame {
+pub(crate) fn compare(files: &dyn Files, state: &mut StoreState, tip: &Tip) -> Result<()> {
+    let durable = tip.durable;
+    if state.damage.is_none() && durable.frame > state.position.frame {
         let at = state.position;
-        note_missing(files, state, &at, told.frame)?;
+        note_missing(files, state, &at, durable.frame)?;
     }
-    if state.segment.is_none() && told.frame > state.base {
-        state.lost.push(Lost::without_header(files, &layout::AT, state.base + 1..=told.frame)?);
+    if state.segment.is_none() && durable.frame > state.base {
+        state.lost.push(LostFrames::without_header(files, &layout::AT, state.base + 1..=durable.frame)?);
     }
-    if state.damage.is_none() && told.frame == state.position.frame && !told.is_same_frame(&state.position) {
+    if state.damage.is_none() && durable.frame == state.position.frame && !durable.is_same_frame(&state.position) {
         let path = layout::JOURNAL;
-        state.damage = Some(format!("`{path}`: frame {} was written by two processes at once", told.frame));
+        state.damage = Some(format!("`{path}`: frame {} was written by two processes at once", durable.frame));
     }
     Ok(())
 }
 
 /// Notes that the journal lacks frames after a place, up to one that was reported.
-fn note_missing(files: &dyn Files, state: &mut State, at: &Position, told: u64) -> Result<()> {
+fn note_missing(files: &dyn Files, state: &mut StoreState, at: &Position, durable: u64) -> Result<()> {
     let first = at.frame + 1;
-    let mut what = format!("`{}`: frames {first} to {told} are missing", layout::JOURNAL);
+    let mut what = format!("`{}`: frames {first} to {durable} are missing", layout::JOURNAL);
     match state.segment.clone() {
-        Some(segment) if segment.read(at).during("reading", &segment.path)? != Found::End => {
-            what = format!("`{}`: frames {first} to {told} are missing at byte {}", segment.path.display(), at.offset);
-            note_lost(state, &segment, at, told)?;
+        Some(segment) if segment.read(at).during("reading", &segment.path)? != NextFrame::End => {
+            what =
+                format!("`{}`: frames {first} to {durable} are missing at byte {}", segment.path.display(), at.offset);
+            note_lost(state, &segment, at, durable)?;
         }
         // The next segment is missing, or nothing shows that there is one.
-        _ if told > state.base => state.lost.push(Lost::without_header(files, &layout::AT, first..=told)?),
+        _ if durable > state.base => state.lost.push(LostFrames::without_header(files, &layout::AT, first..=durable)?),
         _ => {}
     }
     state.damage = Some(what);
@@ -171,9 +172,9 @@ fn note_missing(files: &dyn Files, state: &mut State, at: &Position, told: u64) 
 }
 
 /// Notes that the frames after a place up to a number cannot be read, unless the files hold them.
-fn note_lost(state: &mut State, segment: &Segment, at: &Position, last: u64) -> Result<()> {
+fn note_lost(state: &mut StoreState, segment: &Segment, at: &Position, last: u64) -> Result<()> {
     if last > state.base {
-        state.lost.push(Lost::at(segment, at, last).during("reading", &segment.path)?);
+        state.lost.push(LostFrames::at(segment, at, last).during("reading", &segment.path)?);
     }
     Ok(())
 }
@@ -182,7 +183,7 @@ fn note_lost(state: &mut State, segment: &Segment, at: &Position, last: u64) -> 
 /// Returns the place after the last.
 fn take_beyond(
     files: &dyn Files,
-    state: &mut State,
+    state: &mut StoreState,
     segment: &Segment,
     mut position: Position,
     end: Option<u64>,
@@ -194,7 +195,7 @@ fn take_beyond(
             note_lost(state, segment, &position, frame.number - 1)?;
         }
         let before = Position { frame: frame.number - 1, chain: frame.previous, offset: frame.offset, ..position };
-        if let Found::Group(commits, after) = segment.read(&before).during("reading", &segment.path)? {
+        if let NextFrame::Group(commits, after) = segment.read(&before).during("reading", &segment.path)? {
             if after.frame > state.base {
                 state.position = before;
                 fit_logs(files, state, &commits)?;
@@ -211,7 +212,7 @@ fn take_beyond(
 
 /// Sets the end of each log that a group appends to so that the entries fit, if the files are ahead of the journal or
 /// behind it.
-fn fit_logs(files: &dyn Files, state: &mut State, commits: &[Commit]) -> Result<()> {
+fn fit_logs(files: &dyn Files, state: &mut StoreState, commits: &[Commit]) -> Result<()> {
     let appends = commits.iter().flat_map(|commit| &commit.appends);
     for (log, entries) in appends {
         let Some(first) = entries.first().map(|entry| entry.position) else { continue };
@@ -224,7 +225,7 @@ fn fit_logs(files: &dyn Files, state: &mut State, commits: &[Commit]) -> Result<
         if let Ok(file) = files.open(&path) {
             let end = file.len().during("measuring", &path)?;
             slot.bytes =
-                Lines { file: &*file, bytes: start..end.max(start) }.start_of(first).during("reading", &path)?;
+                LineSearch { file: &*file, bytes: start..end.max(start) }.start_of(first).during("reading", &path)?;
         }
         (slot.length, slot.base, slot.base_at) = (first, first, None);
     }

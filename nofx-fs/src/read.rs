@@ -12,27 +12,27 @@ use nofx_core::{
     LogState, PAGE_BYTES, Page, Record, RecordKey, Result, ScanQuery,
 };
 use nofx_journal::fault::{During, is_of_the_file};
-use nofx_journal::files::Opened;
+use nofx_journal::files::ReadableFile;
 use nofx_journal::query::within;
 
 use crate::archive::Archive;
 use crate::document::{self, Said};
-use crate::lines::{self, Lines};
-use crate::reading::Reading;
-use crate::state::{LogSlot, RecordSlot, State};
-use crate::{layout, stranger};
+use crate::lines::{self, LineSearch};
+use crate::reader::StoreReader;
+use crate::state::{LogSlot, RecordSlot, StoreState};
+use crate::{foreign_file, layout};
 
 /// How often a read is repeated while other processes change what it reads.
 const TRIES: usize = 100;
 
 /// A mismatch with the state: the file is damaged, or the state is stale.
 #[derive(Debug)]
-pub(crate) enum SnapshotError {
+pub(crate) enum ReadMismatch {
     Differs(String),
     Failed(Error),
 }
 
-impl From<Error> for SnapshotError {
+impl From<Error> for ReadMismatch {
     fn from(error: Error) -> Self {
         match error {
             // A symbolic link or another non-file may have been put in the file's place.
@@ -43,22 +43,22 @@ impl From<Error> for SnapshotError {
 }
 
 /// For callers that know the state is not stale.
-impl From<SnapshotError> for Error {
-    fn from(misfit: SnapshotError) -> Self {
-        match misfit {
-            SnapshotError::Differs(what) => Self::corrupt(what),
-            SnapshotError::Failed(error) => error,
+impl From<ReadMismatch> for Error {
+    fn from(mismatch: ReadMismatch) -> Self {
+        match mismatch {
+            ReadMismatch::Differs(what) => Self::corrupt(what),
+            ReadMismatch::Failed(error) => error,
         }
     }
 }
 
-impl Reading {
+impl StoreReader {
     pub(crate) fn get(&self, keys: &[RecordKey]) -> Result<Vec<Option<Record>>> {
         self.consistently(|| self.records_now(keys))
     }
 
     /// Reads records from the current state and files.
-    pub(crate) fn records_now(&self, keys: &[RecordKey]) -> Result<Vec<Option<Record>>, SnapshotError> {
+    pub(crate) fn records_now(&self, keys: &[RecordKey]) -> Result<Vec<Option<Record>>, ReadMismatch> {
         let state = self.state();
         if let Some((key, damage)) = keys.iter().find_map(|key| Some((key, state.doubts_record(key)?))) {
             return Err(lost(key, damage).into());
@@ -77,7 +77,7 @@ impl Reading {
             let found = within(&state.records, query).take(query.limit.saturating_add(1));
             let doubt = |key| state.doubts_record(key).map(|damage| lost(key, damage));
             let found: Vec<_> = found.map(|(key, slot)| (key.clone(), slot.clone(), doubt(key))).collect();
-            let behind = behind_all(&state, query)?;
+            let loss = loss_at_end(&state, query)?;
             drop(state);
             let mut page = PageOf::new(query.limit);
             for (key, slot, doubt) in found {
@@ -90,7 +90,7 @@ impl Reading {
                 let record = self.record(&key, slot)?;
                 page.push(record.body.len(), record);
             }
-            Ok(page.end_of_list(behind)?)
+            Ok(page.end_of_list(loss)?)
         })
     }
 
@@ -107,7 +107,7 @@ impl Reading {
         query.validate()?;
         self.refresh()?;
         let state = self.state();
-        let behind = behind_all(&state, query)?;
+        let loss = loss_at_end(&state, query)?;
         let present = within(&state.logs, query).filter(|(_, slot)| slot.state != LogState::Removed);
         let mut page = PageOf::new(query.limit);
         for (log, slot) in present {
@@ -119,7 +119,7 @@ impl Reading {
             }
             page.push(0, slot.head(log));
         }
-        page.end_of_list(behind)
+        page.end_of_list(loss)
     }
 
     pub(crate) fn read(&self, query: &LogQuery) -> Result<Page<LogEntry>> {
@@ -128,7 +128,7 @@ impl Reading {
     }
 
     /// Reads entries from the current state and files.
-    pub(crate) fn entries_now(&self, query: &LogQuery) -> Result<Page<LogEntry>, SnapshotError> {
+    pub(crate) fn entries_now(&self, query: &LogQuery) -> Result<Page<LogEntry>, ReadMismatch> {
         let state = self.state();
         let slot = state.logs.get(&query.log);
         let length = slot.map_or(0, |slot| slot.length);
@@ -136,7 +136,7 @@ impl Reading {
             && let Some(damage) = state.doubts_log(&query.log)
         {
             let path = layout::sealed_log(&query.log);
-            return Err(SnapshotError::Differs(format!(
+            return Err(ReadMismatch::Differs(format!(
                 "{}, `{}`: {damage}",
                 query.log,
                 self.root.join(path).display()
@@ -156,7 +156,7 @@ impl Reading {
         let in_memory = range.start.max(slot.base)..range.end;
         let recent = slot.recent.iter().map(|(_, entry)| entry).filter(|entry| in_memory.contains(&entry.position));
         // Where the journal lost a group, entries are missing.
-        let missing = |position| self.misfit(&query.log, Path::new(layout::JOURNAL), position);
+        let missing = |position| self.mismatch(&query.log, Path::new(layout::JOURNAL), position);
         let in_file = range.start..range.end.min(slot.base);
         match query.direction {
             Direction::Forward => {
@@ -210,7 +210,7 @@ impl Reading {
             Some(cursor) => self.parse_cursor(cursor)?,
         };
         self.refresh()?;
-        let (base, end, recent, behind) = {
+        let (base, end, recent, loss) = {
             let state = self.state();
             let base = state.base_commits;
             // If the journal lost commits that the files have, it ends before them.
@@ -237,7 +237,7 @@ impl Reading {
             let rest = limit - found.len();
             found.extend(recent.into_iter().take(rest));
         }
-        if let Some(error) = behind.filter(|_| found.is_empty() && limit > 0) {
+        if let Some(error) = loss.filter(|_| found.is_empty() && limit > 0) {
             return Err(error);
         }
         let next = self.cursor(from + found.len() as u64);
@@ -256,7 +256,7 @@ impl Reading {
     }
 
     /// Reads until state and files match, or until it is clear that they never will.
-    fn consistently<T>(&self, mut look: impl FnMut() -> Result<T, SnapshotError>) -> Result<T> {
+    fn consistently<T>(&self, mut look: impl FnMut() -> Result<T, ReadMismatch>) -> Result<T> {
         let mut before = None;
         for _ in 0..TRIES {
             self.refresh()?;
@@ -266,19 +266,19 @@ impl Reading {
             };
             match look() {
                 Ok(found) => return Ok(found),
-                Err(SnapshotError::Failed(error)) => return Err(error),
+                Err(ReadMismatch::Failed(error)) => return Err(error),
                 // Nothing was committed or applied since the previous attempt.
-                Err(SnapshotError::Differs(what)) if before == Some((frame, base)) => return Err(Error::corrupt(what)),
-                Err(SnapshotError::Differs(_)) => before = Some((frame, base)),
+                Err(ReadMismatch::Differs(what)) if before == Some((frame, base)) => return Err(Error::corrupt(what)),
+                Err(ReadMismatch::Differs(_)) => before = Some((frame, base)),
             }
         }
         Err(Error::unavailable(format!("reading `{}`: other processes kept changing it", self.root.display())))
     }
 
-    fn record(&self, key: &RecordKey, slot: RecordSlot) -> Result<Record, SnapshotError> {
+    fn record(&self, key: &RecordKey, slot: RecordSlot) -> Result<Record, ReadMismatch> {
         let path = layout::record_or_index(key);
         let differs =
-            |what: &str| SnapshotError::Differs(format!("{key}, `{}`: {what}", self.root.join(&path).display()));
+            |what: &str| ReadMismatch::Differs(format!("{key}, `{}`: {what}", self.root.join(&path).display()));
         if let Some(body) = slot.body {
             return Ok(Record { key: key.clone(), version: slot.version, body });
         }
@@ -307,7 +307,7 @@ impl Reading {
         slot: &LogSlot,
         range: std::ops::Range<u64>,
         page: &mut PageOf<LogEntry>,
-    ) -> Result<(), SnapshotError> {
+    ) -> Result<(), ReadMismatch> {
         if range.is_empty() || page.is_full() {
             return Ok(());
         }
@@ -327,23 +327,23 @@ impl Reading {
             };
             match read {
                 Ok(true) => {}
-                Ok(false) => return Err(self.unreadable_log(&query.log, path, &stranger::TOLD)),
+                Ok(false) => return Err(self.unreadable_log(&query.log, path, &foreign_file::BELONGS_ELSEWHERE)),
                 Err(error) if is_of_the_file(&error) => return Err(self.unreadable_log(&query.log, path, &error)),
                 Err(error) => return Err(error).during("reading", path)?,
             }
-            return reader.end(|position| self.misfit(&query.log, path, position));
+            return reader.end(|position| self.mismatch(&query.log, path, position));
         }
         let first = if query.direction == Direction::Forward { reader.range.start } else { reader.range.end - 1 };
         reader.broken = Some(first);
-        reader.end(|position| self.misfit(&query.log, order[0], position))
+        reader.end(|position| self.mismatch(&query.log, order[0], position))
     }
 
-    fn unreadable_log(&self, log: &LogKey, path: &Path, why: &impl std::fmt::Display) -> SnapshotError {
-        SnapshotError::Differs(format!("{log}, `{}`: {why}", self.root.join(path).display()))
+    fn unreadable_log(&self, log: &LogKey, path: &Path, why: &impl std::fmt::Display) -> ReadMismatch {
+        ReadMismatch::Differs(format!("{log}, `{}`: {why}", self.root.join(path).display()))
     }
 
-    fn misfit(&self, log: &LogKey, path: &Path, position: u64) -> SnapshotError {
-        SnapshotError::Differs(format!("{log}, `{}`{POSITION}{position}", self.root.join(path).display()))
+    fn mismatch(&self, log: &LogKey, path: &Path, position: u64) -> ReadMismatch {
+        ReadMismatch::Differs(format!("{log}, `{}`{POSITION}{position}", self.root.join(path).display()))
     }
 }
 
@@ -368,12 +368,12 @@ struct Entries<'a> {
 
 impl Entries<'_> {
     /// `false` if the file belongs to another log.
-    fn lines(&mut self, file: &dyn Opened, slot: &LogSlot, log: &LogKey) -> io::Result<bool> {
-        if stranger::has_lines(file, log, slot)? {
+    fn lines(&mut self, file: &dyn ReadableFile, slot: &LogSlot, log: &LogKey) -> io::Result<bool> {
+        if foreign_file::has_lines(file, log, slot)? {
             return Ok(false);
         }
         let start = lines::heading(log).len() as u64;
-        let lines = Lines { file, bytes: start..slot.bytes.max(start) };
+        let lines = LineSearch { file, bytes: start..slot.bytes.max(start) };
         match self.direction {
             Direction::Forward => {
                 let from = lines.find(self.range.start)?;
@@ -389,12 +389,12 @@ impl Entries<'_> {
     }
 
     /// `false` if the file belongs to another log.
-    fn archive(&mut self, file: &dyn Opened, slot: &LogSlot) -> io::Result<bool> {
+    fn archive(&mut self, file: &dyn ReadableFile, slot: &LogSlot) -> io::Result<bool> {
         let Some(archive) = Archive::open(file)? else {
             self.stop_if_unfinished();
             return Ok(true);
         };
-        if stranger::has_archive(&archive, slot) {
+        if foreign_file::has_archive(&archive, slot) {
             return Ok(false);
         }
         let (first, last) = (archive.piece_of(self.range.start), archive.piece_of(self.range.end - 1));
@@ -454,9 +454,9 @@ impl Entries<'_> {
     }
 
     /// Fails at the broken position, unless there are entries before it: then the next page fails.
-    fn end(self, misfit: impl Fn(u64) -> SnapshotError) -> Result<(), SnapshotError> {
+    fn end(self, mismatch: impl Fn(u64) -> ReadMismatch) -> Result<(), ReadMismatch> {
         match self.broken {
-            Some(position) if self.page.items.is_empty() => Err(misfit(position)),
+            Some(position) if self.page.items.is_empty() => Err(mismatch(position)),
             Some(_) => {
                 self.page.close();
                 Ok(())
@@ -498,10 +498,10 @@ impl<T> PageOf<T> {
     }
 
     /// Ends a list that may lack what the journal lost: then the next page fails.
-    fn end_of_list(self, behind: Option<Error>) -> Result<Page<T>> {
-        match behind {
+    fn end_of_list(self, loss: Option<Error>) -> Result<Page<T>> {
+        match loss {
             Some(error) if self.items.is_empty() && self.limit > 0 => Err(error),
-            behind => Ok(self.end(behind.is_some())),
+            loss => Ok(self.end(loss.is_some())),
         }
     }
 }
@@ -512,13 +512,13 @@ fn lost(key: &impl Key, damage: &str) -> Error {
 }
 
 /// Returns the error for a list or the feed that may lack what the journal lost.
-fn lacks_lost(state: &State) -> Option<Error> {
+fn lacks_lost(state: &StoreState) -> Option<Error> {
     (!state.lost.is_empty()).then(|| Error::corrupt(state.damage.clone().unwrap_or_default()))
 }
 
 /// Returns the error that a list ends with because it may lack what the journal lost, as if that came after everything
 /// else. A list that begins there fails at once.
-fn behind_all<K: Key>(state: &State, query: &KeyQuery<K>) -> Result<Option<Error>> {
+fn loss_at_end<K: Key>(state: &StoreState, query: &KeyQuery<K>) -> Result<Option<Error>> {
     match (query.direction, &query.after) {
         (Direction::Forward, _) => Ok(lacks_lost(state)),
         (Direction::Backward, None) => lacks_lost(state).map_or(Ok(None), Err),

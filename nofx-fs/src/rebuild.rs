@@ -5,21 +5,21 @@ use std::path::{Path, PathBuf};
 
 use nofx_core::{LogKey, LogState, RecordKey, Result, Seq, StoreId, Timestamp};
 use nofx_journal::fault::{During, is_of_the_file};
-use nofx_journal::files::{Files, Opened};
+use nofx_journal::files::{Files, ReadableFile};
 use nofx_journal::segment::Segment;
 
 use crate::archive::{self, Archive};
 use crate::document::{self, Said};
 use crate::index;
-use crate::layout::{self, Named};
-use crate::lines::{self, Lines};
+use crate::layout::{self, FileMeaning};
+use crate::lines::{self, LineSearch};
 use crate::load::{self, Reach};
-use crate::state::{LogSlot, RecordSlot, State};
+use crate::state::{LogSlot, RecordSlot, StoreState};
 
 /// Reads every file. `None` if so much was applied while they were read that the journal no longer has what was read
 /// too early.
-pub(crate) fn rebuild(files: &dyn Files, store: StoreId, reach: Reach) -> Result<Option<State>> {
-    let mut state = State::default();
+pub(crate) fn rebuild(files: &dyn Files, store: StoreId, reach: Reach) -> Result<Option<StoreState>> {
+    let mut state = StoreState::default();
     let oldest = |segments: &[Segment]| segments.first().map(|first| first.header);
     let before = oldest(&Segment::newest_run(files, &layout::AT, store)?);
     walk(files, &mut |path, _| {
@@ -59,36 +59,36 @@ pub(crate) fn walk(files: &dyn Files, visit: &mut dyn FnMut(&Path, &str) -> Resu
     Ok(())
 }
 
-fn take(files: &dyn Files, state: &mut State, path: &Path, named: Named) -> Result<()> {
+fn take(files: &dyn Files, state: &mut StoreState, path: &Path, named: FileMeaning) -> Result<()> {
     match named {
-        Named::Record(kind, id) => {
-            let told = id.and_then(|id| RecordKey::new(kind, id).ok());
+        FileMeaning::Record(kind, id) => {
+            let in_name = id.and_then(|id| RecordKey::new(kind, id).ok());
             // If a record cannot be read, it is damaged if its file name contains the id; otherwise it is unknown.
             let slot = match files.read(path) {
-                Ok(bytes) => read_record(path, &bytes.unwrap_or_default(), told.as_ref()),
+                Ok(bytes) => read_record(path, &bytes.unwrap_or_default(), in_name.as_ref()),
                 Err(error) if is_of_the_file(&error) => None,
                 Err(error) => return Err(error).during("reading", path),
             };
-            let damaged = || Some((told?, RecordSlot { version: Seq::FIRST, body: None, damaged: true }));
+            let damaged = || Some((in_name?, RecordSlot { version: Seq::FIRST, body: None, damaged: true }));
             state.records.extend(slot.or_else(damaged));
         }
-        Named::Open(kind, id) => {
+        FileMeaning::Open(kind, id) => {
             let Some(file) = open(files, path)? else { return Ok(()) };
             let Some(log) = name_log(&*file, kind, id).during("reading", path)? else { return Ok(()) };
             let slot = measure(&*file, &log).during("reading", path)?;
             // A sealed file of the same log was finished before this one could be removed.
             state.logs.entry(log).or_insert(slot);
         }
-        Named::Sealed(kind, id) => {
+        FileMeaning::Sealed(kind, id) => {
             let Some(file) = open(files, path)? else { return Ok(()) };
             let archive = Archive::open(&*file).during("reading", path)?;
-            let told = id.and_then(|id| LogKey::new(kind, id).ok());
+            let in_name = id.and_then(|id| LogKey::new(kind, id).ok());
             let heading = || -> Result<Option<LogKey>> {
                 let Some(archive) = &archive else { return Ok(None) };
                 let piece = archive.read(&*file, 0).during("reading", path)?.unwrap_or_default();
                 Ok(piece.split(|byte| *byte == b'\n').next().and_then(lines::read_heading))
             };
-            let Some(log) = told.map_or_else(heading, |log| Ok(Some(log)))? else { return Ok(()) };
+            let Some(log) = in_name.map_or_else(heading, |log| Ok(Some(log)))? else { return Ok(()) };
             let counted = match &archive {
                 Some(archive) => Some((archive.length, archive.last_at)),
                 // All its lines may still be there.
@@ -119,25 +119,25 @@ fn count(log: &LogKey, bytes: &[u8]) -> Option<(u64, Option<Timestamp>)> {
 }
 
 /// Opens a file; `None` if it was just removed, or is not a file that can be opened, such as a symbolic link.
-fn open(files: &dyn Files, path: &Path) -> Result<Option<std::sync::Arc<dyn Opened>>> {
+fn open(files: &dyn Files, path: &Path) -> Result<Option<std::sync::Arc<dyn ReadableFile>>> {
     match files.open(path) {
         Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::InvalidData) => Ok(None),
         opened => opened.map(Some).during("opening", path),
     }
 }
 
-fn read_record(path: &Path, bytes: &[u8], told: Option<&RecordKey>) -> Option<(RecordKey, RecordSlot)> {
+fn read_record(path: &Path, bytes: &[u8], in_name: Option<&RecordKey>) -> Option<(RecordKey, RecordSlot)> {
     let Ok(Said::Record(key, version, Some(_))) = document::read(std::str::from_utf8(bytes).ok()?) else { return None };
-    let in_place = layout::record(&key) == path && told.is_none_or(|told| *told == key);
+    let in_place = layout::record(&key) == path && in_name.is_none_or(|named| *named == key);
     in_place.then_some((key, RecordSlot { version, body: None, damaged: false }))
 }
 
-fn name_log(file: &dyn Opened, kind: nofx_core::Kind, id: Option<String>) -> std::io::Result<Option<LogKey>> {
+fn name_log(file: &dyn ReadableFile, kind: nofx_core::Kind, id: Option<String>) -> std::io::Result<Option<LogKey>> {
     if let Some(id) = id {
         return Ok(LogKey::new(kind, id).ok());
     }
     let mut named = None;
-    Lines { file, bytes: 0..file.len()? }.forward(0, &mut |line| {
+    LineSearch { file, bytes: 0..file.len()? }.forward(0, &mut |line| {
         named = lines::read_heading(line);
         false
     })?;
@@ -145,10 +145,10 @@ fn name_log(file: &dyn Opened, kind: nofx_core::Kind, id: Option<String>) -> std
 }
 
 /// Finds the last good line. What follows it was never durable, or is damaged.
-fn measure(file: &dyn Opened, log: &LogKey) -> std::io::Result<LogSlot> {
+fn measure(file: &dyn ReadableFile, log: &LogKey) -> std::io::Result<LogSlot> {
     let start = lines::heading(log).len() as u64;
     let end = file.len()?.max(start);
-    let lines = Lines { file, bytes: start..end };
+    let lines = LineSearch { file, bytes: start..end };
     let mut last = None;
     lines.backward(end, &mut |line| {
         last = lines::read(line);

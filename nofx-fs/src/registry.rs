@@ -12,17 +12,17 @@ use nofx_journal::files::Disk;
 use nofx_platform::{flush_folder, make_private, real};
 
 use crate::options::Options;
-use crate::store::Shared;
+use crate::store::OpenFolder;
 use crate::{config, repair};
 
-static OPEN: LazyLock<Mutex<HashMap<PathBuf, Weak<Shared>>>> = LazyLock::new(Mutex::default);
+static OPEN: LazyLock<Mutex<HashMap<PathBuf, Weak<OpenFolder>>>> = LazyLock::new(Mutex::default);
 
 /// How long closing waits for the files at most: long enough to write those of an import, but limited in case the disk
 /// hangs.
 const FILES_WAIT: Duration = Duration::from_secs(60);
 
 /// Opens the store in a folder, or returns the one that is open.
-pub(crate) fn open(path: &Path, options: Options) -> Result<Arc<Shared>> {
+pub(crate) fn open(path: &Path, options: Options) -> Result<Arc<OpenFolder>> {
     make(path)?;
     let root = real(path).during("looking for", path)?;
     // Held while a store is opened, so that two handles never open it twice.
@@ -34,7 +34,7 @@ pub(crate) fn open(path: &Path, options: Options) -> Result<Arc<Shared>> {
     {
         return Ok(shared);
     }
-    let shared = Arc::new(Shared::open(Arc::new(Disk::new(&root)), &root, options)?);
+    let shared = Arc::new(OpenFolder::open(Arc::new(Disk::new(&root)), &root, options)?);
     open.insert(root, Arc::downgrade(&shared));
     Ok(shared)
 }
@@ -65,7 +65,7 @@ fn make(path: &Path) -> Result<()> {
 
 /// Releases a store. If something was committed, the last handle waits until the files have it, because readers do not
 /// apply it. What they lack after a minute is in the journal.
-pub(crate) fn let_go(shared: Arc<Shared>) {
+pub(crate) fn let_go(shared: Arc<OpenFolder>) {
     let waits = shared.written().is_some_and(|writing| writing.has_committed());
     let (done, is_done) = mpsc::channel::<()>();
     let dropping = thread::Builder::new().name("nofx-fs-close".to_owned()).spawn(move || {

@@ -12,20 +12,20 @@ use std::thread;
 use std::time::Duration;
 
 use nofx_core::{Batch, Deadline, Error, LogKey, LogState, Loss, Outcome, RecordKey, Repair, Repaired, Result};
-use nofx_journal::aside;
 use nofx_journal::escape::escape;
 use nofx_journal::fault::During;
 use nofx_journal::feed;
 use nofx_journal::files::Layer;
-use nofx_journal::segment::{self, Found, HEADER_BYTES, Header, Position, Segment};
+use nofx_journal::quarantine;
+use nofx_journal::segment::{self, HEADER_BYTES, Header, NextFrame, Position, Segment};
 use nofx_journal::shared_files::{self, SharedFiles};
 use nofx_platform::slashed;
 
 use crate::archive::{Archive, ArchiveWriter, all_lines};
 use crate::state::LogSlot;
 use crate::stray::Stray;
-use crate::writing::Writing;
-use crate::{catalog, layout, lines, rebuild, stranger};
+use crate::writer::StoreWriter;
+use crate::{catalog, foreign_file, layout, lines, rebuild};
 
 /// How long other processes get to apply what can no longer be read from the journal.
 const GRACE: Duration = Duration::from_secs(3);
@@ -44,10 +44,10 @@ pub(crate) fn free_doors(layer: &dyn Layer) -> Result<Vec<Repair>> {
     let journal = Path::new(layout::JOURNAL);
     if layer.open(journal).is_ok() {
         let what = "it was not a folder; the journal was started again";
-        repairs.push(done(journal, what, Some(aside::put(layer, journal)?)));
+        repairs.push(done(journal, what, Some(quarantine::put(layer, journal)?)));
     }
     for path in shared_files::no_shared_files(layer, &layout::AT) {
-        repairs.push(done(&path, "it was not a file; it was created again", Some(aside::put(layer, &path)?)));
+        repairs.push(done(&path, "it was not a file; it was created again", Some(quarantine::put(layer, &path)?)));
     }
     Ok(repairs)
 }
@@ -56,7 +56,7 @@ fn groups_of(count: u64) -> String {
     if count == 1 { "one group of commits".to_owned() } else { format!("{count} groups of commits") }
 }
 
-impl Writing {
+impl StoreWriter {
     /// Repairs what can be repaired, and returns what was done.
     pub(crate) fn repair(&self, gives_up: bool) -> Result<Repaired> {
         let mut losses = Vec::new();
@@ -93,7 +93,7 @@ impl Writing {
         for (key, what) in records {
             let path = layout::record_or_index(key);
             if layer.open(&path).is_err_and(|error| error.kind() == io::ErrorKind::InvalidData) {
-                repairs.push(done(&path, what, Some(aside::put(layer, &path)?)));
+                repairs.push(done(&path, what, Some(quarantine::put(layer, &path)?)));
             }
         }
         Ok(repairs)
@@ -109,7 +109,7 @@ impl Writing {
         let mut repairs = Vec::new();
         for path in paths {
             let Some(stray) = Stray::read(&*self.layer, &self.state(), &path)? else { continue };
-            let what = format!("it was intact but not listed; {} is listed again", stray.told());
+            let what = format!("it was intact but not listed; {} is listed again", stray.describe());
             // In one group, so that the file is never listed in part.
             let outcomes = self.commit(stray.batches(|| self.options.sources.batch_id()))?;
             if outcomes.iter().all(|outcome| matches!(outcome, Outcome::Committed(_))) {
@@ -124,9 +124,9 @@ impl Writing {
     /// After a repair of the journal the catalog is always rewritten, so that is not reported.
     fn repair_derived(&self, again: &mut Vec<(PathBuf, String)>, is_known: bool) -> Result<Vec<Repair>> {
         let mut repairs = Vec::new();
-        let mut still = self.hold_still()?;
+        let mut frozen = self.freeze_files()?;
         if let Some(what) = self.catalog_problem()? {
-            still.applied.renew();
+            frozen.applied.renew();
             if !is_known {
                 again.push((layout::CATALOG.into(), format!("{what}; it was rebuilt")));
             }
@@ -135,7 +135,7 @@ impl Writing {
         if !problems.is_empty() {
             let what = format!("{}; it was rewritten from the catalog", problems.join(", "));
             again.push((layout::INDEX.into(), what));
-            still.applied.renew();
+            frozen.applied.renew();
         }
         let known = self.state().base_commits;
         for damage in feed::damages(&*self.layer, known)? {
@@ -176,7 +176,7 @@ impl Writing {
 
     /// Rebuilds the tables of sealed logs, and puts aside what has the name of a log and is not a file.
     fn repair_logs(&self, logs: &[(LogKey, String)], gives_up: bool, losses: &mut Vec<Loss>) -> Result<Vec<Repair>> {
-        let _still = self.hold_still()?;
+        let _frozen = self.freeze_files()?;
         let layer = &*self.layer;
         let mut repairs = Vec::new();
         for (log, _) in logs {
@@ -186,16 +186,16 @@ impl Writing {
             let bytes = match layer.read(&path) {
                 Err(error) if error.kind() == std::io::ErrorKind::InvalidData => {
                     let what = format!("it is not a file, so the entries of {log} are missing");
-                    repairs.push(done(&path, what, Some(aside::put(layer, &path)?)));
+                    repairs.push(done(&path, what, Some(quarantine::put(layer, &path)?)));
                     continue;
                 }
                 Err(error) => return Err(error).during("reading", &path),
                 Ok(bytes) => bytes,
             };
-            if bytes.is_some() && self.is_stranger(log, &slot, &path)? {
-                let what = format!("{}; {log} loses what its own file had", stranger::TOLD);
+            if bytes.is_some() && self.is_foreign(log, &slot, &path)? {
+                let what = format!("{}; {log} loses what its own file had", foreign_file::BELONGS_ELSEWHERE);
                 match gives_up {
-                    true => repairs.push(done(&path, what, Some(aside::put(layer, &path)?))),
+                    true => repairs.push(done(&path, what, Some(quarantine::put(layer, &path)?))),
                     false => losses.push(Loss { thing: slashed(&path), what }),
                 }
                 continue;
@@ -204,7 +204,7 @@ impl Writing {
                 && let Some(bytes) = bytes
                 && let Some(whole) = sealed_again(log, length, &bytes)
             {
-                let kept = aside::put(layer, &path)?;
+                let kept = quarantine::put(layer, &path)?;
                 layer.replace(&path, &whole).during("writing", &path)?;
                 let folder = path.parent().unwrap_or(Path::new(""));
                 layer.sync_dir(folder).during("flushing", folder)?;
@@ -215,14 +215,14 @@ impl Writing {
         Ok(repairs)
     }
 
-    fn is_stranger(&self, log: &LogKey, slot: &LogSlot, path: &Path) -> Result<bool> {
+    fn is_foreign(&self, log: &LogKey, slot: &LogSlot, path: &Path) -> Result<bool> {
         let file = self.layer.open(path).during("opening", path)?;
         match slot.state {
             LogState::Sealed => {
                 let archive = Archive::open(&*file).during("reading", path)?;
-                Ok(archive.is_some_and(|archive| stranger::has_archive(&archive, slot)))
+                Ok(archive.is_some_and(|archive| foreign_file::has_archive(&archive, slot)))
             }
-            _ => stranger::has_lines(&*file, log, slot).during("reading", path),
+            _ => foreign_file::has_lines(&*file, log, slot).during("reading", path),
         }
     }
 
@@ -235,7 +235,7 @@ impl Writing {
             let _turn = self.turn();
             let _held = self.hold_waiting(SharedFiles::lock)?;
             let move_aside = |(path, what): (PathBuf, &str)| {
-                let kept = aside::put(&*self.layer, &path)?;
+                let kept = quarantine::put(&*self.layer, &path)?;
                 Ok(done(&path, format!("{what}; the journal does not need it"), Some(kept)))
             };
             return self.strange_segments()?.into_iter().map(move_aside).collect();
@@ -245,7 +245,7 @@ impl Writing {
         let (shared_files, held) = self.hold_waiting(SharedFiles::lock)?;
         self.load_holding(&shared_files, &held)?;
         let Some(damage) = self.state().damage.clone() else { return Ok(Vec::new()) };
-        let repairs = self.begin_behind_damage(&shared_files, &damage, gives_up, losses)?;
+        let repairs = self.begin_after_damage(&shared_files, &damage, gives_up, losses)?;
         self.load_holding(&shared_files, &held)?;
         Ok(repairs)
     }
@@ -263,7 +263,7 @@ impl Writing {
         Ok(())
     }
 
-    fn begin_behind_damage(
+    fn begin_after_damage(
         &self,
         shared_files: &SharedFiles,
         damage: &str,
@@ -296,14 +296,14 @@ impl Writing {
             last = frame.number - 1;
             let place = Position { frame: last, chain: frame.previous, offset: frame.offset, ..Position::default() };
             match segments[*at].read(&place).during("reading", &segments[*at].path)? {
-                Found::Group(group, _) => commits.push(group),
-                Found::End | Found::Nothing => break,
+                NextFrame::Group(group, _) => commits.push(group),
+                NextFrame::End | NextFrame::Nothing => break,
             }
             (last, chain) = (frame.number, Some(frame.checksum));
         }
         let newest = frames.iter().map(|(frame, _)| frame.number).max().unwrap_or_default();
-        let told = tip.map_or(0, |tip| tip.durable.frame);
-        lost += newest.max(told).saturating_sub(last);
+        let durable = tip.map_or(0, |tip| tip.durable.frame);
+        lost += newest.max(durable).saturating_sub(last);
         if lost > 0 && !gives_up {
             let what = format!("{damage}; repairing it gives up {}", groups_of(lost));
             losses.push(Loss { thing: layout::JOURNAL.to_owned(), what });
@@ -314,7 +314,7 @@ impl Writing {
             generation: segments.last().map_or(0, |segment| segment.header.start.generation) + 2,
             offset: HEADER_BYTES,
             // No frame number is reused.
-            frame: newest.max(told).max(base),
+            frame: newest.max(durable).max(base),
             chain: 0,
             commits: base_commits,
         };
@@ -337,7 +337,7 @@ impl Writing {
         let broken = broken.map(|segment| segment.path.clone());
         let mut repairs = Vec::new();
         for path in broken.chain(headless) {
-            let kept = aside::put(layer, &path)?;
+            let kept = quarantine::put(layer, &path)?;
             let what = match lost {
                 0 => format!("{damage}; the journal continues in `{}`", next.path.display()),
                 _ => {
@@ -352,8 +352,8 @@ impl Writing {
         }
         let folder = Path::new(layout::JOURNAL);
         layer.sync_dir(folder).during("flushing", folder)?;
-        _ = self.tell_durable(shared_files, &end);
-        self.tell_applied(shared_files, start.frame);
+        _ = self.report_durable(shared_files, &end);
+        self.report_applied(shared_files, start.frame);
         Ok(repairs)
     }
 }

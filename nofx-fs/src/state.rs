@@ -8,13 +8,13 @@ use std::path::PathBuf;
 
 use nofx_core::{BatchId, Body, Key, LogEntry, LogHead, LogKey, LogState, RecordKey, Seq, Timestamp};
 use nofx_journal::codec::{Commit, Remembered};
-use nofx_journal::lost::Lost;
+use nofx_journal::lost::LostFrames;
 use nofx_journal::segment::{Position, Segment};
 
 use crate::{layout, lines};
 
 #[derive(Debug, Default)]
-pub(crate) struct State {
+pub(crate) struct StoreState {
     /// How far the journal was followed.
     pub(crate) position: Position,
     /// The segment in which it was followed.
@@ -42,7 +42,7 @@ pub(crate) struct State {
     pub(crate) is_unproven: bool,
     /// Why the journal cannot be trusted, if so, and what part of it cannot be read.
     pub(crate) damage: Option<String>,
-    pub(crate) lost: Vec<Lost>,
+    pub(crate) lost: Vec<LostFrames>,
 }
 
 /// A record.
@@ -108,7 +108,7 @@ pub(crate) struct Unapplied {
     pub(crate) commits: Vec<Remembered>,
 }
 
-impl State {
+impl StoreState {
     pub(crate) fn head(&self, log: &LogKey) -> LogHead {
         self.logs.get(log).map_or_else(|| LogHead::missing(log.clone()), |slot| slot.head(log))
     }
@@ -175,7 +175,7 @@ impl State {
     }
 
     /// Continues in the next generation, if this state ends where that begins.
-    pub(crate) fn go_on_in(&mut self, next: Segment) {
+    pub(crate) fn continue_in(&mut self, next: Segment) {
         if self.position.is_same_frame(&next.header.start) {
             self.position = next.header.start;
             self.segment = Some(next);

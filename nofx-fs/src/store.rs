@@ -9,16 +9,16 @@ use nofx_core::{Batch, Outcome, Repaired, Result};
 use nofx_journal::files::Layer;
 
 use crate::LIMITS;
-use crate::apply::{self, Call};
+use crate::apply::{self, ApplierRequest};
 use crate::config;
 use crate::options::Options;
-use crate::reading::Reading;
-use crate::writing::Writing;
+use crate::reader::StoreReader;
+use crate::writer::StoreWriter;
 
 /// What the handles of one process on one folder share. It reads, and starts to write with the first commit.
 #[derive(Debug)]
-pub(crate) struct Shared {
-    reading: Arc<Reading>,
+pub(crate) struct OpenFolder {
+    reading: Arc<StoreReader>,
     layer: Arc<dyn Layer>,
     writer: Mutex<Option<Writer>>,
 }
@@ -26,43 +26,43 @@ pub(crate) struct Shared {
 /// A store that is written, and the thread that brings its files up to date.
 #[derive(Debug)]
 struct Writer {
-    writing: Arc<Writing>,
+    writing: Arc<StoreWriter>,
     applier: Option<JoinHandle<()>>,
 }
 
-impl Deref for Shared {
-    type Target = Reading;
+impl Deref for OpenFolder {
+    type Target = StoreReader;
 
-    fn deref(&self) -> &Reading {
+    fn deref(&self) -> &StoreReader {
         &self.reading
     }
 }
 
-impl Shared {
+impl OpenFolder {
     /// Opens the store in an existing folder, and creates one if the folder is empty.
     pub(crate) fn open(layer: Arc<dyn Layer>, root: &Path, options: Options) -> Result<Self> {
         let config = config::read_or_create(&*layer, root, &options)?;
-        let reading = Arc::new(Reading::open(layer.clone(), root, options, config)?);
+        let reading = Arc::new(StoreReader::open(layer.clone(), root, options, config)?);
         Ok(Self { reading, layer, writer: Mutex::default() })
     }
 
     /// Returns the writing side, if it was needed before.
-    pub(crate) fn written(&self) -> Option<Arc<Writing>> {
+    pub(crate) fn written(&self) -> Option<Arc<StoreWriter>> {
         let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
         writer.as_ref().map(|writer| writer.writing.clone())
     }
 
     /// Returns the writing side.
-    pub(crate) fn writing(&self) -> Result<Arc<Writing>> {
+    pub(crate) fn writing(&self) -> Result<Arc<StoreWriter>> {
         let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(writer) = &*writer {
             return Ok(writer.writing.clone());
         }
-        let writing = Arc::new(Writing::open(self.reading.clone(), self.layer.clone())?);
+        let writing = Arc::new(StoreWriter::open(self.reading.clone(), self.layer.clone())?);
         let mut applier = None;
         if self.options.applies {
             if self.state().is_dirty() {
-                writing.ask(Call { dirty: true, ..Call::default() });
+                writing.ask(ApplierRequest { dirty: true, ..ApplierRequest::default() });
             }
             let working = writing.clone();
             // Without the thread the store still works, and its files follow when it is opened again.
@@ -113,11 +113,11 @@ impl Shared {
     }
 }
 
-impl Drop for Shared {
+impl Drop for OpenFolder {
     fn drop(&mut self) {
         let writer = self.writer.get_mut().unwrap_or_else(PoisonError::into_inner).take();
         let Some(Writer { writing, applier }) = writer else { return };
-        writing.ask(Call { stop: true, ..Call::default() });
+        writing.ask(ApplierRequest { stop: true, ..ApplierRequest::default() });
         if let Some(applier) = applier {
             // What it could not apply is in the journal.
             _ = applier.join();

@@ -5,14 +5,14 @@ use std::path::Path;
 
 use nofx_core::{Batch, BatchId, Body, Expect, LogEntry, LogKey, NewEntry, RecordKey, Result};
 use nofx_journal::fault::{During, is_of_the_file};
-use nofx_journal::files::{Files, Opened};
+use nofx_journal::files::{Files, ReadableFile};
 
 use crate::LIMITS;
 use crate::archive::Archive;
 use crate::document::{self, Said};
-use crate::layout::{self, Named};
+use crate::layout::{self, FileMeaning};
 use crate::lines;
-use crate::state::State;
+use crate::state::StoreState;
 
 /// An intact record or log that is not listed.
 #[derive(Debug)]
@@ -24,11 +24,13 @@ pub(crate) enum Stray {
 impl Stray {
     /// Reads the file of a record or a log that a state does not list. `None` if it lists it, or if the file is not
     /// intact.
-    pub(crate) fn read(files: &dyn Files, state: &State, path: &Path) -> Result<Option<Self>> {
+    pub(crate) fn read(files: &dyn Files, state: &StoreState, path: &Path) -> Result<Option<Self>> {
         let read = match layout::named(path) {
-            Some(Named::Record(..)) => record(files, state, path),
-            Some(Named::Open(kind, id)) => log(files, state, path, id.and_then(|id| LogKey::new(kind, id).ok()), false),
-            Some(Named::Sealed(kind, id)) => {
+            Some(FileMeaning::Record(..)) => record(files, state, path),
+            Some(FileMeaning::Open(kind, id)) => {
+                log(files, state, path, id.and_then(|id| LogKey::new(kind, id).ok()), false)
+            }
+            Some(FileMeaning::Sealed(kind, id)) => {
                 log(files, state, path, id.and_then(|id| LogKey::new(kind, id).ok()), true)
             }
             None => Ok(None),
@@ -64,7 +66,7 @@ impl Stray {
     }
 
     /// Returns a description of it.
-    pub(crate) fn told(&self) -> String {
+    pub(crate) fn describe(&self) -> String {
         match self {
             Self::Record(key, _) => key.to_string(),
             Self::Log(log, entries, _) => format!("{log} with {} entries", entries.len()),
@@ -72,7 +74,7 @@ impl Stray {
     }
 }
 
-fn record(files: &dyn Files, state: &State, path: &Path) -> io::Result<Option<Stray>> {
+fn record(files: &dyn Files, state: &StoreState, path: &Path) -> io::Result<Option<Stray>> {
     let bytes = files.read(path)?.unwrap_or_default();
     let Some(Ok(Said::Record(key, _, Some(body)))) = std::str::from_utf8(&bytes).ok().map(document::read) else {
         return Ok(None);
@@ -84,18 +86,18 @@ fn record(files: &dyn Files, state: &State, path: &Path) -> io::Result<Option<St
 
 fn log(
     files: &dyn Files,
-    state: &State,
+    state: &StoreState,
     path: &Path,
-    told: Option<LogKey>,
+    in_name: Option<LogKey>,
     is_sealed: bool,
 ) -> io::Result<Option<Stray>> {
-    if told.as_ref().is_some_and(|log| state.logs.contains_key(log)) {
+    if in_name.as_ref().is_some_and(|log| state.logs.contains_key(log)) {
         return Ok(None);
     }
     let file = files.open(path)?;
     let Some(plain) = plain(&*file, is_sealed)? else { return Ok(None) };
     let head = plain.split(|byte| *byte == b'\n').next().and_then(lines::read_heading);
-    let Some(log) = told.or(head).filter(|log| !state.logs.contains_key(log)) else { return Ok(None) };
+    let Some(log) = in_name.or(head).filter(|log| !state.logs.contains_key(log)) else { return Ok(None) };
     let named = if is_sealed { layout::sealed_log(&log) } else { layout::open_log(&log) };
     let Some(text) = plain.strip_prefix(lines::heading(&log).as_slice()).filter(|_| named == path) else {
         return Ok(None);
@@ -108,7 +110,7 @@ fn log(
 }
 
 /// Returns the lines of a log; `None` if a piece of a sealed log is damaged.
-fn plain(file: &dyn Opened, is_sealed: bool) -> io::Result<Option<Vec<u8>>> {
+fn plain(file: &dyn ReadableFile, is_sealed: bool) -> io::Result<Option<Vec<u8>>> {
     if !is_sealed {
         return file.read_range(0, u64::MAX).map(Some);
     }

@@ -113,7 +113,7 @@ fn a_feed_whose_journal_lost_commits_ends() {
 }
 
 #[test]
-#[ignore = "writes the seeds anew"]
+#[ignore = "writes the seeds again"]
 fn seeds_are_written() {
     runtime().block_on(async {
         let dir = tempfile::tempdir().unwrap();

@@ -17,7 +17,7 @@ use crate::base::Run;
 use crate::lock::Lock;
 use crate::shared_files::SharedFiles;
 use crate::tail::Amount;
-use crate::writer::Writer;
+use crate::writer::JournalWriter;
 
 /// At this amount the base is brought up to date; it is also the size of one run.
 pub(crate) const SOFT_BOUND: Amount = Amount { bytes: 1 << 20, commits: 1000 };
@@ -27,13 +27,13 @@ pub(crate) const HARD_BOUND: Amount = Amount { bytes: 16 << 20, commits: u64::MA
 /// The first pause after the base could not be brought up to date.
 const RETRY: Duration = Duration::from_secs(1);
 /// The longest pause after repeated failures.
-const LONGEST_RETRY: Duration = Duration::from_secs(30);
+const MAX_RETRY: Duration = Duration::from_secs(30);
 /// The pause between two checks whether another process is done.
 const PAUSE: Duration = Duration::from_millis(10);
 
 /// A request to the applier thread.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Call {
+pub(crate) struct ApplierRequest {
     /// Something was committed.
     pub(crate) dirty: bool,
     /// There is enough for a run: do not wait.
@@ -44,7 +44,7 @@ pub(crate) struct Call {
 
 /// The result of an attempt to apply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Applied {
+pub(crate) enum ApplyOutcome {
     /// The base got a run, if it lacked anything.
     Run,
     /// Nothing was applied: another thread or process is applying, or no tip is believed before the next commit.
@@ -52,49 +52,53 @@ pub(crate) enum Applied {
 }
 
 /// The thread that brings the base up to date until it is stopped.
-pub(crate) fn run(writer: &Arc<Writer>) {
+pub(crate) fn run(writer: &Arc<JournalWriter>) {
     let mut pause = None;
     loop {
-        let call = writer.wait_for_call(pause);
-        if call.stop {
+        let request = writer.wait_for_request(pause);
+        if request.stop {
             return;
         }
         pause = match writer.apply_all() {
             Ok(()) => None,
-            Err(_) => Some(pause.map_or(RETRY, |before: Duration| LONGEST_RETRY.min(before * 2))),
+            Err(_) => Some(pause.map_or(RETRY, |before: Duration| MAX_RETRY.min(before * 2))),
         };
     }
 }
 
-impl Writer {
+impl JournalWriter {
     /// Sends a request to the applier thread.
-    pub(crate) fn ask(&self, what: Call) {
-        let mut call = self.call.lock().unwrap_or_else(PoisonError::into_inner);
-        let asked = Call { dirty: call.dirty | what.dirty, full: call.full | what.full, stop: call.stop | what.stop };
-        if asked != *call {
-            *call = asked;
+    pub(crate) fn ask(&self, what: ApplierRequest) {
+        let mut request = self.request.lock().unwrap_or_else(PoisonError::into_inner);
+        let asked = ApplierRequest {
+            dirty: request.dirty | what.dirty,
+            full: request.full | what.full,
+            stop: request.stop | what.stop,
+        };
+        if asked != *request {
+            *request = asked;
             self.bell.notify_all();
         }
     }
 
     /// Waits until there is something to do and it is time to do it: after `pause` if the last attempt failed.
-    fn wait_for_call(&self, pause: Option<Duration>) -> Call {
-        let mut call = self.call.lock().unwrap_or_else(PoisonError::into_inner);
-        while !(call.stop || call.dirty || pause.is_some()) {
-            call = self.bell.wait(call).unwrap_or_else(PoisonError::into_inner);
+    fn wait_for_request(&self, pause: Option<Duration>) -> ApplierRequest {
+        let mut request = self.request.lock().unwrap_or_else(PoisonError::into_inner);
+        while !(request.stop || request.dirty || pause.is_some()) {
+            request = self.bell.wait(request).unwrap_or_else(PoisonError::into_inner);
         }
         let deadline = Deadline::after(pause.unwrap_or(self.options.apply_after));
-        while !(call.stop || call.full && pause.is_none() || deadline.has_passed()) {
-            let waited = self.bell.wait_timeout(call, deadline.remaining());
-            call = waited.unwrap_or_else(PoisonError::into_inner).0;
+        while !(request.stop || request.full && pause.is_none() || deadline.has_passed()) {
+            let waited = self.bell.wait_timeout(request, deadline.remaining());
+            request = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
-        let asked = *call;
-        *call = Call { stop: asked.stop, ..Call::default() };
+        let asked = *request;
+        *request = ApplierRequest { stop: asked.stop, ..ApplierRequest::default() };
         asked
     }
 
     fn is_stopped(&self) -> bool {
-        self.call.lock().unwrap_or_else(PoisonError::into_inner).stop
+        self.request.lock().unwrap_or_else(PoisonError::into_inner).stop
     }
 
     /// Brings the base up to date run by run, until the journal holds less than a run is worth or the store is closed.
@@ -102,26 +106,26 @@ impl Writer {
     /// Commits made during a run wait for a later one: a run costs the same flushes for one commit as for a thousand,
     /// and they delay commits.
     fn apply_all(&self) -> Result<()> {
-        while self.apply_run()? == Applied::Run && self.is_beyond(SOFT_BOUND) && !self.is_stopped() {}
+        while self.apply_run()? == ApplyOutcome::Run && self.is_beyond(SOFT_BOUND) && !self.is_stopped() {}
         if self.base_may_lag() {
-            self.ask(Call { dirty: true, ..Call::default() });
+            self.ask(ApplierRequest { dirty: true, ..ApplierRequest::default() });
         }
         Ok(())
     }
 
     /// Gives the base one run.
-    pub(crate) fn apply_run(&self) -> Result<Applied> {
+    pub(crate) fn apply_run(&self) -> Result<ApplyOutcome> {
         let _applying = match self.applying.try_lock() {
             Ok(applying) => applying,
             Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
-            Err(TryLockError::WouldBlock) => return Ok(Applied::Not),
+            Err(TryLockError::WouldBlock) => return Ok(ApplyOutcome::Not),
         };
         let Some((shared_files, _held)) = self.hold(SharedFiles::apply_lock, Lock::try_acquire)? else {
-            return Ok(Applied::Not);
+            return Ok(ApplyOutcome::Not);
         };
         let applied = self.follower.apply_holding(&shared_files, SOFT_BOUND, false);
         *self.stuck() = applied.as_ref().err().filter(|error| matches!(error, Error::Corrupt(_))).cloned();
-        Ok(if applied? { Applied::Run } else { Applied::Not })
+        Ok(if applied? { ApplyOutcome::Run } else { ApplyOutcome::Not })
     }
 
     /// Gives the base one run, and lets it say that it is complete if that is the last. Does nothing more than a run where another process commits or
@@ -175,7 +179,7 @@ impl Writer {
     pub(crate) fn make_room(&self) -> Result<()> {
         let deadline = Deadline::after(self.options.lock_wait);
         while self.is_beyond(HARD_BOUND) {
-            if self.apply_run()? == Applied::Run {
+            if self.apply_run()? == ApplyOutcome::Run {
                 continue;
             }
             if deadline.has_passed() {

@@ -13,9 +13,9 @@ use nofx_core::{
 
 /// A growing buffer of bytes.
 #[derive(Debug, Default)]
-pub struct Writer(pub Vec<u8>);
+pub struct Encoder(pub Vec<u8>);
 
-impl Writer {
+impl Encoder {
     /// Writes seven bits per byte, lowest first; only the last byte has its highest bit clear.
     pub fn number(&mut self, mut number: u64) {
         while number >= 0x80 {
@@ -51,9 +51,9 @@ impl Writer {
 
 /// Bytes read from the front. Each step is `None` if they are not what it expects.
 #[derive(Clone, Copy, Debug)]
-pub struct Reader<'a>(pub &'a [u8]);
+pub struct Decoder<'a>(pub &'a [u8]);
 
-impl<'a> Reader<'a> {
+impl<'a> Decoder<'a> {
     /// Reads this many bytes.
     pub fn take(&mut self, count: usize) -> Option<&'a [u8]> {
         let (taken, rest) = self.0.split_at_checked(count)?;
@@ -71,7 +71,7 @@ impl<'a> Reader<'a> {
         Some(u64::from_le_bytes(self.take(8)?.try_into().ok()?))
     }
 
-    /// Reads what [`Writer::number`] wrote.
+    /// Reads what [`Encoder::number`] wrote.
     pub fn number(&mut self) -> Option<u64> {
         let mut number = 0;
         for shift in (0..64).step_by(7) {
@@ -90,24 +90,24 @@ impl<'a> Reader<'a> {
         (count <= self.0.len()).then_some(count)
     }
 
-    /// Reads what [`Writer::bytes`] wrote, if it is text.
+    /// Reads what [`Encoder::bytes`] wrote, if it is text.
     pub fn text(&mut self) -> Option<&'a str> {
         let count = self.count()?;
         std::str::from_utf8(self.take(count)?).ok()
     }
 
-    /// Reads what [`Writer::key`] wrote.
+    /// Reads what [`Encoder::key`] wrote.
     pub fn key<K: Key>(&mut self) -> Option<K> {
         let kind = kind(self.text()?)?;
         K::new(kind, self.text()?).ok()
     }
 
-    /// Reads what [`Writer::seq`] wrote: `Some(None)` if there was none.
+    /// Reads what [`Encoder::seq`] wrote: `Some(None)` if there was none.
     pub fn seq(&mut self) -> Option<Option<Seq>> {
         Some(Seq::new(self.number()?))
     }
 
-    /// Reads what [`Writer::time`] wrote.
+    /// Reads what [`Encoder::time`] wrote.
     pub fn time(&mut self) -> Option<Timestamp> {
         let number = self.number()?;
         Some(Timestamp::from_millis((number >> 1) as i64 ^ -((number & 1) as i64)))
@@ -184,7 +184,7 @@ impl Commit {
     }
 
     /// Writes it in the form of a journal frame.
-    pub fn write(&self, out: &mut Writer) {
+    pub fn write(&self, out: &mut Encoder) {
         out.0.extend_from_slice(self.batch.as_bytes());
         out.seq(self.seq);
         out.number(self.writes.len() as u64);
@@ -209,7 +209,7 @@ impl Commit {
     }
 
     /// Reads what [`write`](Self::write) wrote.
-    pub fn read(from: &mut Reader<'_>) -> Option<Self> {
+    pub fn read(from: &mut Decoder<'_>) -> Option<Self> {
         Some(Self {
             batch: BatchId::from_bytes(from.take(16)?.try_into().ok()?),
             seq: from.seq()?,
@@ -227,8 +227,8 @@ impl Commit {
                 });
                 Some((log, entries?))
             })?,
-            seals: from.list(Reader::key)?,
-            removals: from.list(Reader::key)?,
+            seals: from.list(Decoder::key)?,
+            removals: from.list(Decoder::key)?,
         })
     }
 
@@ -277,7 +277,7 @@ impl Remembered {
     }
 
     /// Writes it in the form of the feed.
-    pub fn write(&self, out: &mut Writer) {
+    pub fn write(&self, out: &mut Encoder) {
         out.0.extend_from_slice(self.batch.as_bytes());
         out.seq(self.seq);
         out.number(self.records.len() as u64);
@@ -292,11 +292,11 @@ impl Remembered {
     }
 
     /// Reads what [`write`](Self::write) wrote.
-    pub fn read(from: &mut Reader<'_>) -> Option<Self> {
+    pub fn read(from: &mut Decoder<'_>) -> Option<Self> {
         Some(Self {
             batch: BatchId::from_bytes(from.take(16)?.try_into().ok()?),
             seq: from.seq()?,
-            records: from.list(Reader::key)?,
+            records: from.list(Decoder::key)?,
             appended: usize::try_from(from.number()?).ok()?,
             logs: from.list(|from| {
                 let (log, start) = (from.key()?, from.number()?);
@@ -327,20 +327,20 @@ mod tests {
 
     #[test]
     fn commits_come_back() {
-        let mut out = Writer::default();
+        let mut out = Encoder::default();
         commit().write(&mut out);
-        assert_eq!(Commit::read(&mut Reader(&out.0)), Some(commit()));
+        assert_eq!(Commit::read(&mut Decoder(&out.0)), Some(commit()));
         for end in 0..out.0.len() {
-            assert_eq!(Commit::read(&mut Reader(&out.0[..end])), None, "cut at {end}");
+            assert_eq!(Commit::read(&mut Decoder(&out.0[..end])), None, "cut at {end}");
         }
     }
 
     #[test]
     fn what_is_remembered_comes_back() {
         let remembered = commit().remembered();
-        let mut out = Writer::default();
+        let mut out = Encoder::default();
         remembered.write(&mut out);
-        assert_eq!(Remembered::read(&mut Reader(&out.0)).as_ref(), Some(&remembered));
+        assert_eq!(Remembered::read(&mut Decoder(&out.0)).as_ref(), Some(&remembered));
         assert_eq!(remembered.committed().appended, vec![300..303]);
         assert_eq!(remembered.change().logs.len(), 2);
     }
@@ -348,18 +348,18 @@ mod tests {
     proptest! {
         #[test]
         fn numbers_come_back(number: u64, millis: i64) {
-            let mut out = Writer::default();
+            let mut out = Encoder::default();
             out.number(number);
             out.time(Timestamp::from_millis(millis));
-            let mut from = Reader(&out.0);
+            let mut from = Decoder(&out.0);
             prop_assert_eq!(from.number(), Some(number));
             prop_assert_eq!(from.time(), Some(Timestamp::from_millis(millis)));
         }
 
         #[test]
         fn any_bytes_are_read_without_panic(bytes: Vec<u8>) {
-            let _ = Commit::read(&mut Reader(&bytes));
-            let _ = Remembered::read(&mut Reader(&bytes));
+            let _ = Commit::read(&mut Decoder(&bytes));
+            let _ = Remembered::read(&mut Decoder(&bytes));
         }
     }
 }

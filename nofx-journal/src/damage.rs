@@ -8,8 +8,8 @@ use crate::base::{Mark, SnapshotError};
 use crate::codec::Commit;
 use crate::fault::During;
 use crate::follower::Follower;
-use crate::lost::Lost;
-use crate::segment::{self, Found, Header, Position, Segment, segment_files};
+use crate::lost::LostFrames;
+use crate::segment::{self, Header, NextFrame, Position, Segment, segment_files};
 use crate::tail::Tail;
 use crate::tip::Tip;
 
@@ -21,9 +21,9 @@ pub(crate) struct Damage {
     /// Up to which frame nothing is missing.
     pub(crate) until: u64,
     /// The base's mark, the tip and the newest generation when it was found.
-    pub(crate) seen: Seen,
+    pub(crate) seen: ChangeStamp,
     /// Empty if the base holds everything that is damaged.
-    pub(crate) lost: Vec<Lost>,
+    pub(crate) lost: Vec<LostFrames>,
     /// Whether the number of affected frames is unknown.
     is_guessed: bool,
     /// Whether there is no journal, and the base says that it holds all that was committed: then the next commit begins one.
@@ -31,10 +31,10 @@ pub(crate) struct Damage {
 }
 
 /// The prefix under which a repair keeps damaged files.
-pub(crate) const ASIDE: &str = "damaged-";
+pub(crate) const DAMAGED_PREFIX: &str = "damaged-";
 
 /// Changes whenever another process commits, applies or repairs; the last part is how far the journal counts, if known.
-pub(crate) type Seen = (Option<Tip>, Mark, Option<Header>, Option<Position>);
+pub(crate) type ChangeStamp = (Option<Tip>, Mark, Option<Header>, Option<Position>);
 
 /// What may be missing from an answer because the journal lost it.
 #[derive(Clone, Debug, Default)]
@@ -75,7 +75,7 @@ impl Damage {
 
     /// Returns how many unreadable frames the base lacks; `None` if that is not known.
     pub(crate) fn count(&self) -> Option<u64> {
-        let lacking = |lost: &Lost| lost.frames.end() - lost.frames.start().max(&(self.seen.1.frame + 1)) + 1;
+        let lacking = |lost: &LostFrames| lost.frames.end() - lost.frames.start().max(&(self.seen.1.frame + 1)) + 1;
         (!self.is_guessed).then(|| self.lost.iter().map(lacking).sum())
     }
 }
@@ -85,9 +85,9 @@ impl Follower {
     /// itself.
     ///
     /// `Corrupt` if base and journal do not belong together, or there is no journal and the base does not say that it is complete.
-    pub(crate) fn begin_around(&self, seen: Seen, segments: Vec<Segment>) -> Result<()> {
+    pub(crate) fn begin_around(&self, seen: ChangeStamp, segments: Vec<Segment>) -> Result<()> {
         let mark = seen.1;
-        let last = seen.3.map(|told| told.frame);
+        let last = seen.3.map(|believed| believed.frame);
         let known = seen.0.map_or(0, |tip| tip.durable.frame);
         let mut around = Around {
             follower: self,
@@ -113,9 +113,9 @@ impl Follower {
 
     /// Returns how far the journal counts, if known. Where system starts have no identifier, a tip may be stale
     /// although it is believed, unless a process is committing right now.
-    pub(crate) fn bound(&self, told: Option<Tip>) -> Option<Position> {
+    pub(crate) fn bound(&self, believed: Option<Tip>) -> Option<Position> {
         let is_sure = || self.files.boot().is_some() || !self.is_quiet();
-        told.filter(|_| is_sure()).map(|told| told.durable)
+        believed.filter(|_| is_sure()).map(|believed| believed.durable)
     }
 
     /// Returns which part of the journal beyond the base cannot be read, as text.
@@ -124,7 +124,7 @@ impl Follower {
         Ok(self.tail().damage().filter(|damage| !damage.is_new).map(|damage| damage.what.clone()))
     }
 
-    /// Fails if part of the journal cannot be read: then nothing can be judged.
+    /// Fails if part of the journal cannot be read: then nothing can be checked.
     pub(crate) fn require_whole(&self) -> Result<()> {
         match self.tail().damage() {
             Some(damage) => Err(Error::corrupt(damage.what.clone())),
@@ -133,11 +133,11 @@ impl Follower {
     }
 
     /// Returns whether the known damage is still current: nothing has changed since it was found.
-    pub(crate) fn is_damaged_as_before(&self, tip: Option<Tip>, told: Option<Tip>) -> Result<bool> {
+    pub(crate) fn is_damaged_as_before(&self, tip: Option<Tip>, believed: Option<Tip>) -> Result<bool> {
         let Some(damage) = self.tail().damage().cloned() else { return Ok(false) };
         let segments = Segment::newest_run(&*self.files, &self.layout, self.store)?;
         let newest = segments.last().map(|newest| newest.header);
-        let now = (tip, self.base.snapshot()?.mark(), newest, self.bound(told));
+        let now = (tip, self.base.snapshot()?.mark(), newest, self.bound(believed));
         if now == damage.seen {
             return Ok(true);
         }
@@ -161,7 +161,7 @@ struct Around<'f> {
     known: u64,
     /// Where the first damage is, as text. The tail ends before it.
     what: Option<String>,
-    lost: Vec<Lost>,
+    lost: Vec<LostFrames>,
     is_guessed: bool,
     is_new: bool,
 }
@@ -181,7 +181,7 @@ impl Around<'_> {
             }
         }
         let at = self.tail.position();
-        let goes_on = || segment::goes_on_without_header(&*self.follower.files, &self.follower.layout, &at);
+        let goes_on = || segment::continues_without_header(&*self.follower.files, &self.follower.layout, &at);
         let is_headless =
             self.what.is_none() && self.known <= self.reached && at.frame >= self.mark.frame && goes_on()?;
         self.is_guessed |= is_headless;
@@ -207,9 +207,9 @@ impl Around<'_> {
         // Only a repair leaves such a mark: it has given the base everything and put the segments aside, but has not
         // started the journal again.
         let found = files.list(layout.folder()).during("listing", layout.folder())?;
-        let is_aside = found.iter().any(|entry| entry.name.starts_with(ASIDE));
+        let is_aside = found.iter().any(|entry| entry.name.starts_with(DAMAGED_PREFIX));
         let is_of_repair = is_aside && self.mark.chain == 0 && self.known <= held;
-        if first.is_none() && is_of_repair && !segment::hold_anything(&**files, layout)? {
+        if first.is_none() && is_of_repair && !segment::any_segment_has_data(&**files, layout)? {
             self.note(|folder| format!("`{folder}`: a repair was interrupted"));
             return Ok(());
         }
@@ -242,10 +242,10 @@ impl Around<'_> {
     fn walk_in(&mut self, segment: &Segment, end: Option<u64>) -> Result<()> {
         let mut at = segment.header.start;
         if self.what.is_none() {
-            self.tail.go_on_in(segment.clone());
+            self.tail.continue_in(segment.clone());
         }
         while end.is_none_or(|end| at.frame < end)
-            && let Found::Group(commits, after) = segment.read(&at).during("reading", &segment.path)?
+            && let NextFrame::Group(commits, after) = segment.read(&at).during("reading", &segment.path)?
         {
             self.take(&at, commits, after)?;
             at = after;
@@ -258,7 +258,7 @@ impl Around<'_> {
             }
             let before = Position { frame: frame.number - 1, chain: frame.previous, offset: frame.offset, ..at };
             if frame.number > at.frame
-                && let Found::Group(commits, after) = segment.read(&before).during("reading", &segment.path)?
+                && let NextFrame::Group(commits, after) = segment.read(&before).during("reading", &segment.path)?
             {
                 self.take(&before, commits, after)?;
                 at = after;
@@ -294,19 +294,19 @@ impl Around<'_> {
             return Ok(());
         }
         let first = at.frame + 1;
-        if segment.read(at).during("reading", &segment.path)? == Found::End {
+        if segment.read(at).during("reading", &segment.path)? == NextFrame::End {
             self.note(|folder| format!("`{folder}`: frames {first} to {last} are missing"));
             return self.lose_headless(first, last);
         }
         let (path, offset) = (segment.path.display(), at.offset);
         self.note(|_| format!("`{path}`: frame {first} at byte {offset}"));
-        self.lost.push(Lost::at(segment, at, last).during("reading", &segment.path)?);
+        self.lost.push(LostFrames::at(segment, at, last).during("reading", &segment.path)?);
         Ok(())
     }
 
     fn lose_headless(&mut self, first: u64, last: u64) -> Result<()> {
         let Follower { files, layout, .. } = self.follower;
-        self.lost.push(Lost::without_header(&**files, layout, first..=last)?);
+        self.lost.push(LostFrames::without_header(&**files, layout, first..=last)?);
         Ok(())
     }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use nofx_core::{Batch, Deadline, Error, Limits, Outcome, Repaired, Result, StoreId};
 
-use crate::applier::{self, Call, SOFT_BOUND};
+use crate::applier::{self, ApplierRequest, SOFT_BOUND};
 use crate::base::{Base, Mark};
 use crate::fault::During;
 use crate::files::{Files, Layer};
@@ -16,7 +16,7 @@ use crate::options::Options;
 use crate::repair::only_without;
 use crate::segment::{Segment, segment_files};
 use crate::shared_files::{SharedFiles, lock_files};
-use crate::writer::{Writer, begin, first_segment};
+use crate::writer::{JournalWriter, begin, first_segment};
 
 /// A store that was open for less than this is not brought up to date when it is closed, unless a lot is waiting.
 const SHORT: Duration = Duration::from_secs(1);
@@ -47,7 +47,7 @@ enum MayWrite {
 /// The writing part of a store, and the thread that brings its base up to date.
 #[derive(Debug)]
 struct Writing {
-    writer: Arc<Writer>,
+    writer: Arc<JournalWriter>,
     applier: Option<JoinHandle<()>>,
 }
 
@@ -154,7 +154,7 @@ impl Engine {
         self.follower.follow()?;
         let until = self.follower.position().frame;
         while self.follower.tail().start().frame < until {
-            if writer.apply_run()? == applier::Applied::Run {
+            if writer.apply_run()? == applier::ApplyOutcome::Run {
                 deadline = wait();
             } else {
                 if deadline.has_passed() {
@@ -228,13 +228,13 @@ impl Engine {
     }
 
     /// Returns the writing part, creating it for the first commit.
-    fn writer(&self) -> Result<Arc<Writer>> {
+    fn writer(&self) -> Result<Arc<JournalWriter>> {
         let layer = self.layer()?;
         let mut writing = self.lock_writer();
         if let Some(writing) = &*writing {
             return Ok(writing.writer.clone());
         }
-        let writer = Arc::new(Writer::open(self.follower.clone(), layer.clone(), self.options.clone())?);
+        let writer = Arc::new(JournalWriter::open(self.follower.clone(), layer.clone(), self.options.clone())?);
         let working = writer.clone();
         // Without the thread the store works, and its base catches up when the store is closed.
         let applier = thread::Builder::new().name("nofx-apply".to_owned()).spawn(move || applier::run(&working)).ok();
@@ -247,7 +247,7 @@ impl Drop for Engine {
     fn drop(&mut self) {
         let writing = self.writer.get_mut().unwrap_or_else(PoisonError::into_inner).take();
         let Some(Writing { writer, applier }) = writing else { return };
-        writer.ask(Call { stop: true, ..Call::default() });
+        writer.ask(ApplierRequest { stop: true, ..ApplierRequest::default() });
         if let Some(applier) = applier {
             // What it could not bring up to date is in the journal.
             _ = applier.join();

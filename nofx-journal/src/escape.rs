@@ -8,7 +8,7 @@
 use sha2::{Digest, Sha256};
 
 /// The longest name, in bytes, so that a kind and an extension fit after it.
-const LONGEST: usize = 190;
+const MAX_NAME_BYTES: usize = 190;
 
 /// Separates the beginning of a long id from its digest; never part of another name.
 const DIGEST: char = '~';
@@ -24,7 +24,7 @@ pub fn escape(id: &str) -> String {
             name.push_str(&format!("%{byte:02x}"));
         }
     }
-    if name.len() <= LONGEST {
+    if name.len() <= MAX_NAME_BYTES {
         return name;
     }
     // Cut between two escapes, not within one.
@@ -104,7 +104,7 @@ mod tests {
         let mut seen = HashMap::new();
         for id in hostile() {
             let name = escape(&id);
-            assert!(!name.is_empty() && name.len() <= LONGEST, "{id:?}: {name}");
+            assert!(!name.is_empty() && name.len() <= MAX_NAME_BYTES, "{id:?}: {name}");
             assert!(name.bytes().all(|byte| is_plain(byte) || matches!(byte, b'%' | b'~')), "{id:?}: {name}");
             assert!(!is_reserved(&name), "{id:?}: {name}");
             assert_eq!(seen.insert(name, id.clone()), None, "{id:?}");

@@ -13,12 +13,12 @@ pub trait During<T> {
 
 impl<T> During<T> for io::Result<T> {
     fn during(self, doing: &str, path: &Path) -> Result<T> {
-        self.map_err(|error| told(error, doing, path))
+        self.map_err(|error| into_error(error, doing, path))
     }
 }
 
 /// Converts an error of the file system, given that nothing has happened yet.
-pub fn told(error: io::Error, doing: &str, path: &Path) -> Error {
+pub fn into_error(error: io::Error, doing: &str, path: &Path) -> Error {
     let what = format!("{doing} `{}`", path.display());
     match error.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {

@@ -9,11 +9,11 @@ use std::path::{Path, PathBuf};
 
 use nofx_core::{BatchId, Error, REMEMBERED_COMMITS, Result};
 
-use crate::aside;
-use crate::codec::{Reader, Remembered, Writer};
+use crate::codec::{Decoder, Encoder, Remembered};
 use crate::fault::{During, is_of_the_file};
 use crate::files::{Files, Layer};
 use crate::layout;
+use crate::quarantine;
 
 /// How many commits a file holds. Files are forgotten as a whole.
 const COMMITS: u64 = 20_000;
@@ -120,7 +120,7 @@ impl Feed {
         while self.end < known {
             // After damage, finds the next whole commit.
             let found = (at..bytes.len()).find_map(|at| {
-                let mut from = Reader(bytes.get(at..)?);
+                let mut from = Decoder(bytes.get(at..)?);
                 let (number, remembered) = read_one(&mut from)?;
                 (self.end..known).contains(&number).then(|| (at, number, remembered, bytes.len() - from.0.len()))
             });
@@ -152,13 +152,13 @@ impl Feed {
     /// Returns what to write next for commits of which the first has the number `first`; `None` if everything is there.
     ///
     /// After an error, a retry continues where it stopped.
-    pub fn next_part(&mut self, first: u64, commits: &[Remembered]) -> Option<Part> {
+    pub fn next_part(&mut self, first: u64, commits: &[Remembered]) -> Option<FeedPart> {
         let done = usize::try_from(self.end.saturating_sub(first)).unwrap_or(usize::MAX);
         let rest = commits.get(done..).filter(|rest| !rest.is_empty())?;
         let (file, room) = (self.end / COMMITS, (COMMITS - self.end % COMMITS) as usize);
         self.begin_file(file);
         let offset = self.files.back()?.end;
-        let mut part = Part { file, offset, bytes: Vec::new(), commits: Vec::new() };
+        let mut part = FeedPart { file, offset, bytes: Vec::new(), commits: Vec::new() };
         for (number, remembered) in (self.end..).zip(rest.iter().take(room)) {
             part.commits.push((number, remembered.batch, (offset + part.bytes.len() as u64) as u32));
             write_one(number, remembered, &mut part.bytes);
@@ -167,7 +167,7 @@ impl Feed {
     }
 
     /// Records that a part was written.
-    pub fn take(&mut self, part: Part) {
+    pub fn take(&mut self, part: FeedPart) {
         let Some(file) = self.files.back_mut() else { return };
         file.end = part.offset + part.bytes.len() as u64;
         for (number, batch, start) in part.commits {
@@ -220,7 +220,7 @@ impl Feed {
         let bytes = opened
             .read_range(u64::from(start), to.min(u64::from(start) + PAGE_BYTES as u64))
             .during("reading", &path)?;
-        let mut rest = Reader(&bytes);
+        let mut rest = Decoder(&bytes);
         while found.len() < wanted
             && let Some((number, remembered)) = read_one(&mut rest)
         {
@@ -232,7 +232,7 @@ impl Feed {
         if found.is_empty() && wanted > 0 {
             // A single commit may be larger than a page.
             let bytes = opened.read_range(u64::from(start), file.end).during("reading", &path)?;
-            let alone = read_one(&mut Reader(&bytes)).filter(|(number, _)| *number == from);
+            let alone = read_one(&mut Decoder(&bytes)).filter(|(number, _)| *number == from);
             let damaged = || Error::corrupt(format!("`{}`: commit {from} at byte {start}", path.display()));
             found.push(alone.ok_or_else(damaged)?.1);
         }
@@ -242,7 +242,7 @@ impl Feed {
 
 /// Commits to be written after those in a file.
 #[derive(Debug)]
-pub struct Part {
+pub struct FeedPart {
     file: u64,
     offset: u64,
     bytes: Vec<u8>,
@@ -250,7 +250,7 @@ pub struct Part {
     commits: Vec<(u64, BatchId, u32)>,
 }
 
-impl Part {
+impl FeedPart {
     /// Writes it, durably except for the name; returns whether the name is new.
     pub fn write(&self, layer: &dyn Layer) -> Result<bool> {
         let path = path_of(self.file);
@@ -261,19 +261,19 @@ impl Part {
                 if error.kind() != io::ErrorKind::NotADirectory {
                     return Err(error).during("making", folder);
                 }
-                aside::put(layer, folder)?;
+                quarantine::put(layer, folder)?;
                 layer.make_dir(folder).during("making", folder)?;
             }
         }
         let opened = match layer.edit(&path) {
             Err(error) if error.kind() == io::ErrorKind::InvalidData => {
-                aside::put(layer, &path)?;
+                quarantine::put(layer, &path)?;
                 layer.edit(&path)
             }
             opened => opened,
         };
         let opened = opened.during("opening", &path)?;
-        aside::keep_rest(layer, &path, &*opened, self.offset, &self.bytes)?;
+        quarantine::keep_rest(layer, &path, &*opened, self.offset, &self.bytes)?;
         opened.write_at(&self.bytes, self.offset).during("writing", &path)?;
         opened.sync().during("flushing", &path)?;
         Ok(is_new)
@@ -329,7 +329,7 @@ pub fn damages(files: &dyn Files, known: u64) -> Result<Vec<FeedDamage>> {
 fn damage_in(path: &Path, bytes: &[u8], known: u64) -> Option<FeedDamage> {
     let (mut at, mut damaged, mut readable, mut last) = (0, None, Vec::new(), None);
     while at < bytes.len() {
-        let mut from = Reader(bytes.get(at..)?);
+        let mut from = Decoder(bytes.get(at..)?);
         match read_one(&mut from) {
             Some((number, _)) => {
                 let after = bytes.len() - from.0.len();
@@ -352,7 +352,7 @@ fn damage_in(path: &Path, bytes: &[u8], known: u64) -> Option<FeedDamage> {
 impl FeedDamage {
     /// Moves the file aside and leaves its readable part in its place. Durable on return.
     pub fn repair(&self, layer: &dyn Layer) -> Result<PathBuf> {
-        let kept = aside::put(layer, &self.path)?;
+        let kept = quarantine::put(layer, &self.path)?;
         layer.replace(&self.path, &self.readable).during("writing", &self.path)?;
         layer.sync_dir(Path::new(layout::FEED)).during("flushing", Path::new(layout::FEED))?;
         Ok(kept)
@@ -360,7 +360,7 @@ impl FeedDamage {
 }
 
 fn write_one(number: u64, remembered: &Remembered, bytes: &mut Vec<u8>) {
-    let mut out = Writer(vec![0; HEAD_BYTES]);
+    let mut out = Encoder(vec![0; HEAD_BYTES]);
     out.number(number);
     remembered.write(&mut out);
     let length = (out.0.len() - HEAD_BYTES) as u32;
@@ -370,13 +370,13 @@ fn write_one(number: u64, remembered: &Remembered, bytes: &mut Vec<u8>) {
     bytes.append(&mut out.0);
 }
 
-fn read_one(from: &mut Reader<'_>) -> Option<(u64, Remembered)> {
+fn read_one(from: &mut Decoder<'_>) -> Option<(u64, Remembered)> {
     let (length, checksum) = (from.u32()?, from.u32()?);
     let content = from.take(length as usize)?;
     if content.is_empty() || crc32fast::hash(content) != checksum {
         return None;
     }
-    let mut content = Reader(content);
+    let mut content = Decoder(content);
     Some((content.number()?, Remembered::read(&mut content)?))
 }
 

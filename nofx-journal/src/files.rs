@@ -15,7 +15,7 @@ use nofx_platform::{
 /// relative to it.
 pub trait Files: Debug + Send + Sync {
     /// Opens a file for reading. `InvalidData` for something that is not a file, or is reached through a symbolic link.
-    fn open(&self, path: &Path) -> io::Result<Arc<dyn Opened>>;
+    fn open(&self, path: &Path) -> io::Result<Arc<dyn ReadableFile>>;
     /// Returns the contents of a folder, in no particular order; nothing if there is no folder.
     fn list(&self, path: &Path) -> io::Result<Vec<Entry>>;
     /// Returns why this process may only read here, if that is because of the owner.
@@ -41,9 +41,9 @@ pub use nofx_platform::Boot;
 /// A folder that can also be changed.
 pub trait Layer: Files {
     /// Opens a file for reading and writing, creating it if there is none. Errors are those of [`open`](Files::open).
-    fn edit(&self, path: &Path) -> io::Result<Arc<dyn Handle>>;
+    fn edit(&self, path: &Path) -> io::Result<Arc<dyn WritableFile>>;
     /// Opens a file for writing, and empties it.
-    fn create(&self, path: &Path) -> io::Result<Arc<dyn Handle>>;
+    fn create(&self, path: &Path) -> io::Result<Arc<dyn WritableFile>>;
     /// Creates a folder; no error if it exists, `NotADirectory` if something else has its name. Parent folders must
     /// exist.
     fn make_dir(&self, path: &Path) -> io::Result<()>;
@@ -77,7 +77,7 @@ pub trait Layer: Files {
 
 /// A file that is open for reading.
 #[expect(clippy::len_without_is_empty, reason = "it asks the system for the length of the file")]
-pub trait Opened: Debug + Send + Sync {
+pub trait ReadableFile: Debug + Send + Sync {
     /// Returns the length in bytes.
     fn len(&self) -> io::Result<u64>;
     /// Reads bytes at an offset; none at the end of the file.
@@ -112,7 +112,7 @@ pub trait Opened: Debug + Send + Sync {
 }
 
 /// A file that is open for writing too.
-pub trait Handle: Opened {
+pub trait WritableFile: ReadableFile {
     /// Writes all bytes.
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()>;
     /// Truncates or extends the file.
@@ -201,7 +201,7 @@ impl Disk {
     }
 
     /// Opens a file for writing, and creates it if it is missing. What the superuser creates belongs to the owner of the folder.
-    fn make(&self, path: &Path, options: &OpenOptions) -> io::Result<Arc<dyn Handle>> {
+    fn make(&self, path: &Path, options: &OpenOptions) -> io::Result<Arc<dyn WritableFile>> {
         let file = self.open_as(path, options)?;
         if is_superuser() {
             give_to_owner(&self.at(path)?)?;
@@ -218,7 +218,7 @@ impl Disk {
 }
 
 impl Files for Disk {
-    fn open(&self, path: &Path) -> io::Result<Arc<dyn Opened>> {
+    fn open(&self, path: &Path) -> io::Result<Arc<dyn ReadableFile>> {
         Ok(self.open_as(path, OpenOptions::new().read(true))?)
     }
 
@@ -256,11 +256,11 @@ impl Files for Disk {
 }
 
 impl Layer for Disk {
-    fn edit(&self, path: &Path) -> io::Result<Arc<dyn Handle>> {
+    fn edit(&self, path: &Path) -> io::Result<Arc<dyn WritableFile>> {
         self.make(path, Self::making().truncate(false))
     }
 
-    fn create(&self, path: &Path) -> io::Result<Arc<dyn Handle>> {
+    fn create(&self, path: &Path) -> io::Result<Arc<dyn WritableFile>> {
         self.make(path, Self::making().truncate(true))
     }
 
@@ -314,7 +314,7 @@ struct DiskFile {
     root: Arc<Path>,
 }
 
-impl Opened for DiskFile {
+impl ReadableFile for DiskFile {
     fn len(&self) -> io::Result<u64> {
         Ok(self.file.metadata()?.len())
     }
@@ -340,7 +340,7 @@ impl Opened for DiskFile {
     }
 }
 
-impl Handle for DiskFile {
+impl WritableFile for DiskFile {
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
         write_all_at(&self.file, bytes, offset)
     }

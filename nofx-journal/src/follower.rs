@@ -6,9 +6,9 @@ use nofx_core::{Error, Result, StoreId};
 
 use crate::base::{Base, Mark};
 use crate::fault::During;
-use crate::files::{Files, Opened};
+use crate::files::{Files, ReadableFile};
 use crate::layout::Layout;
-use crate::segment::{self, Found, Position, Segment};
+use crate::segment::{self, NextFrame, Position, Segment};
 use crate::shared_files::SharedFiles;
 use crate::tail::{Amount, Tail};
 use crate::tip::Tip;
@@ -27,7 +27,7 @@ pub struct Follower {
     pub(crate) store: StoreId,
     pub(crate) base: Arc<dyn Base>,
     /// The tip, open as long as it is the file that other processes find.
-    tip: Mutex<Option<Arc<dyn Opened>>>,
+    tip: Mutex<Option<Arc<dyn ReadableFile>>>,
     /// Held exclusively, also while reading the journal further: the base is not accessed while it is held.
     tail: Mutex<Tail>,
 }
@@ -65,33 +65,33 @@ impl Follower {
     /// taken. If frames cannot be read, those after them are taken as well, and whatever the unreadable ones may
     /// concern is doubtful. `Corrupt` if base and journal do not match, or there is no journal.
     pub fn follow(&self) -> Result<(u64, Option<Tip>)> {
-        self.follow_by(|tip| self.believed(tip))
+        self.follow_by(|tip| self.believe(tip))
     }
 
     /// Follows on behalf of the holder of the commit lock. Where system starts have no identifier, it accepts no tip's
     /// word on how far the journal is durable.
     pub(crate) fn follow_holding(&self) -> Result<Option<Tip>> {
         let boot = self.files.boot();
-        let (_, told) = self.follow_by(|tip| tip.filter(|tip| boot.is_some() && tip.boot == boot))?;
-        Ok(told)
+        let (_, believed) = self.follow_by(|tip| tip.filter(|tip| boot.is_some() && tip.boot == boot))?;
+        Ok(believed)
     }
 
-    fn follow_by(&self, believed: impl Fn(Option<Tip>) -> Option<Tip>) -> Result<(u64, Option<Tip>)> {
+    fn follow_by(&self, believe: impl Fn(Option<Tip>) -> Option<Tip>) -> Result<(u64, Option<Tip>)> {
         let (mut before, mut repeats) = (None, 0);
         for _ in 0..TRIES {
             let tip = self.tip();
-            let told = believed(tip);
-            if self.is_damaged_as_before(tip, told)? {
-                return Ok((self.position().frame, told));
+            let believed = believe(tip);
+            if self.is_damaged_as_before(tip, believed)? {
+                return Ok((self.position().frame, believed));
             }
-            let followed = match &told {
-                Some(told) => self.follow_to(&told.durable)?,
+            let followed = match &believed {
+                Some(believed) => self.follow_to(&believed.durable)?,
                 None => self.take_rest(tip)?,
             };
             match followed {
-                Followed::To(reached) if told.is_none() || believed(tip).is_some() => {
+                Followed::To(reached) if believed.is_none() || believe(tip).is_some() => {
                     self.tail().forget(tip.map_or(0, |tip| tip.applied));
-                    return Ok((reached, told));
+                    return Ok((reached, believed));
                 }
                 Followed::To(_) | Followed::Again => continue,
                 Followed::Missing => {}
@@ -100,7 +100,7 @@ impl Follower {
             let mark = self.base.snapshot()?.mark();
             let segments = Segment::newest_run(&*self.files, &self.layout, self.store)?;
             let newest = segments.last().map(|newest| newest.header);
-            let seen = (tip, mark, newest, self.bound(told));
+            let seen = (tip, mark, newest, self.bound(believed));
             repeats = if before.replace(seen) == Some(seen) { repeats + 1 } else { 0 };
             match repeats {
                 // Again, because other processes may have changed something after the first look.
@@ -130,13 +130,13 @@ impl Follower {
         for _ in 0..TRIES {
             match Tip::read(&*file).ok()? {
                 None => std::thread::yield_now(),
-                told => return told,
+                tip => return tip,
             }
         }
         None
     }
 
-    fn tip_file(&self) -> Option<Arc<dyn Opened>> {
+    fn tip_file(&self) -> Option<Arc<dyn ReadableFile>> {
         let path = self.layout.tip();
         // No reader waits for the system calls of another.
         let known = self.tip.lock().unwrap_or_else(PoisonError::into_inner).clone();
@@ -152,7 +152,7 @@ impl Follower {
     ///
     /// Where system starts have no identifier, it is believed unless the journal contains more and no process is
     /// committing.
-    fn believed(&self, tip: Option<Tip>) -> Option<Tip> {
+    fn believe(&self, tip: Option<Tip>) -> Option<Tip> {
         let boot = self.files.boot();
         tip.filter(|tip| tip.boot == boot && (boot.is_some() || !(self.has_more(tip) && self.is_quiet())))
     }
@@ -176,12 +176,12 @@ impl Follower {
             let Some(segment) = tail.segment().cloned() else { return Ok(Followed::Missing) };
             let at = tail.position();
             match segment.read(&at).during("reading", &segment.path)? {
-                Found::Group(commits, after) => tail.take(commits, after),
-                Found::End => match self.next(&at)? {
-                    Some(next) => tail.go_on_in(next),
+                NextFrame::Group(commits, after) => tail.take(commits, after),
+                NextFrame::End => match self.next(&at)? {
+                    Some(next) => tail.continue_in(next),
                     None => return Ok(Followed::Missing),
                 },
-                Found::Nothing => return Ok(Followed::Missing),
+                NextFrame::Nothing => return Ok(Followed::Missing),
             }
         }
         let at = tail.position();
@@ -206,23 +206,23 @@ impl Follower {
         let (mut at, mut rest) = (from, Vec::new());
         loop {
             match segment.read(&at).during("reading", &segment.path)? {
-                Found::Group(commits, after) => {
+                NextFrame::Group(commits, after) => {
                     rest.push(Rest::Group(commits, after));
                     (newest, at) = (Some((at.offset, after)), after);
                 }
-                Found::End => match self.next(&at)? {
+                NextFrame::End => match self.next(&at)? {
                     Some(next) => {
                         (newest, at, segment) = (None, next.header.start, next.clone());
                         rest.push(Rest::Segment(next));
                     }
-                    None if segment::goes_on_without_header(&*self.files, &self.layout, &at)? => {
+                    None if segment::continues_without_header(&*self.files, &self.layout, &at)? => {
                         return Ok(Followed::Missing);
                     }
                     None => break,
                 },
-                Found::Nothing if is_as_known(&segment, newest)? => break,
+                NextFrame::Nothing if is_as_known(&segment, newest)? => break,
                 // It was reused or replaced.
-                Found::Nothing => return Ok(Followed::Missing),
+                NextFrame::Nothing => return Ok(Followed::Missing),
             }
         }
         // A tip only ever covers what is durable, whenever it was written.
@@ -244,7 +244,7 @@ impl Follower {
         for step in rest {
             match step {
                 Rest::Group(commits, after) => tail.take(commits, after),
-                Rest::Segment(next) => tail.go_on_in(next),
+                Rest::Segment(next) => tail.continue_in(next),
             }
         }
         tail.clean = Some(at);
@@ -267,7 +267,7 @@ impl Follower {
             return Ok(());
         };
         let known = self.tail().position();
-        let denies = |at: &Position| at.frame == known.frame && !at.is_same_frame(&known);
+        let contradicts = |at: &Position| at.frame == known.frame && !at.is_same_frame(&known);
         let segment = &segments[first];
         let (mut position, mut last) = (segment.header.start, None);
         // In a store that was closed, the tip says where the last frame ends: nothing before it is needed, unless this process knows some of it.
@@ -278,19 +278,19 @@ impl Follower {
         {
             position = at;
         }
-        let mut is_denied = denies(&position);
+        let mut is_contradicted = contradicts(&position);
         // The base holds these groups, so it does not matter whether they are still whole. But the last one says where the journal continues.
         while position.frame < mark.frame {
             let after = match position.frame + 1 < mark.frame {
                 true => segment.skip(&position),
                 false => segment.read(&position).map(|found| match found {
-                    Found::Group(_, after) => Some(after),
-                    Found::End | Found::Nothing => None,
+                    NextFrame::Group(_, after) => Some(after),
+                    NextFrame::End | NextFrame::Nothing => None,
                 }),
             };
             let Some(after) = after.during("reading", &segment.path)? else { return Ok(()) };
             (last, position) = (Some(position.offset), Position { commits: mark.commits, ..after });
-            is_denied |= denies(&position);
+            is_contradicted |= contradicts(&position);
         }
         if position.chain != mark.chain {
             return Ok(());
@@ -298,29 +298,30 @@ impl Follower {
         let mut tail = Tail::after(*mark, segment.clone(), position, last);
         for (segment, next) in segments[first..].iter().zip(&segments[first + 1..]) {
             while tail.position().frame < next.header.start.frame {
-                let Found::Group(commits, after) = segment.read(&tail.position()).during("reading", &segment.path)?
+                let NextFrame::Group(commits, after) =
+                    segment.read(&tail.position()).during("reading", &segment.path)?
                 else {
                     return Ok(());
                 };
                 tail.take(commits, after);
-                is_denied |= denies(&after);
+                is_contradicted |= contradicts(&after);
             }
             if !tail.position().is_same_frame(&next.header.start) {
                 return Ok(());
             }
-            tail.go_on_in(next.clone());
+            tail.continue_in(next.clone());
         }
         if known.frame > 0 {
             let newest = tail.segment().cloned();
             let mut at = tail.position();
             while let Some(segment) = &newest
                 && at.frame < known.frame
-                && let Found::Group(_, after) = segment.read(&at).during("reading", &segment.path)?
+                && let NextFrame::Group(_, after) = segment.read(&at).during("reading", &segment.path)?
             {
                 at = after;
-                is_denied |= denies(&at);
+                is_contradicted |= contradicts(&at);
             }
-            if is_denied || at.frame < known.frame {
+            if is_contradicted || at.frame < known.frame {
                 let folder = self.layout.folder().display();
                 return Err(Error::replaced(format!(
                     "another copy of the store was put at `{folder}` while it was open"
@@ -366,7 +367,7 @@ impl Follower {
         }
         if until > tip.applied {
             // If that fails, the next applier reports it.
-            _ = Tip::tell_applied(shared_files.tip(), until);
+            _ = Tip::write_applied(shared_files.tip(), until);
             self.tail().forget(until);
         }
         Ok(true)
@@ -375,8 +376,10 @@ impl Follower {
 
 /// Returns whether a segment is where it was, in the same use, with its newest known frame.
 fn is_as_known(segment: &Segment, newest: Option<(u64, Position)>) -> Result<bool> {
-    let stands = segment.stands(None).and_then(|stands| Ok(stands && (newest.is_none() || segment.stands(newest)?)));
-    stands.during("reading", &segment.path)
+    let is_known = segment
+        .is_intact_in_place(None)
+        .and_then(|is_new| Ok(is_new && (newest.is_none() || segment.is_intact_in_place(newest)?)));
+    is_known.during("reading", &segment.path)
 }
 
 /// What follows in the journal.

@@ -12,7 +12,7 @@
 //! use nofx_journal::shared_files::SharedFiles;
 //! use nofx_journal::files::{Disk, Files};
 //! use nofx_journal::layout::Layout;
-//! use nofx_journal::segment::{Found, Header, Position, Segment, salt};
+//! use nofx_journal::segment::{Header, NextFrame, Position, Segment, salt};
 //! use nofx_journal::tip::Tip;
 //!
 //! let (layer, sources) = (Disk::new(dir.path()), Sources::default());
@@ -28,10 +28,10 @@
 //! let (frame, after) = segment.frame(&header.start, std::slice::from_ref(&commit));
 //! file.write_at(&frame, header.start.offset)?;
 //! file.sync()?; // Now it happened,
-//! Tip::tell_durable(shared_files.tip(), &after, layer.boot())?; // and now others see it.
+//! Tip::write_durable(shared_files.tip(), &after, layer.boot())?; // and now others see it.
 //! drop(held);
 //!
-//! assert_eq!(segment.read(&header.start)?, Found::Group(vec![commit], after));
+//! assert_eq!(segment.read(&header.start)?, NextFrame::Group(vec![commit], after));
 //! # Ok(()) }
 //! ```
 //!
@@ -43,19 +43,19 @@
 //!   concern.
 //! - [`base`]: what a store must implement to store commits. A [`Follower`](follower::Follower) reads a base and the
 //!   journal beyond it (its [tail](tail::Tail)) at a single point in time; it has nothing to write with.
-//! - [`Engine`]: an open store, for all handles of a process. It judges groups, commits each with one append and one
+//! - [`Engine`]: an open store, for all handles of a process. It checks groups, commits each with one append and one
 //!   flush, and brings the base up to date in runs. [`Journaled`] is a handle on it: a
 //!   [`PersistenceBackend`](nofx_core::PersistenceBackend) over any base. A journal is created by [`Engine::create`]
 //!   and opened by [`Engine::writing`] or [`Engine::reading`].
 //! - [`files`]: the file system as this crate sees it. A [`Files`](files::Files) has nothing to write with; a
-//!   [`Layer`](files::Layer) has. [`aside`] keeps what cannot be read, [`escape`] derives file names from ids,
+//!   [`Layer`](files::Layer) has. [`quarantine`] keeps what cannot be read, [`escape`] derives file names from ids,
 //!   [`fault`] converts errors.
 //!
 //! What it does not do: decide how a base stores commits, or continue by itself without a base or a journal: a store
 //! that lacks either is `Corrupt`. If frames of the journal are damaged, those around them are read, what the damaged
 //! ones may concern is `Corrupt`, and commits are refused until [`Engine::repair`] continues after them. A damaged base
 //! takes in everything it can, and refuses commits if it can take in nothing. `nofx-redb` uses the engine if its
-//! options request it; `nofx-fs` uses segments, locks and feed, and judges and follows by itself.
+//! options request it; `nofx-fs` uses segments, locks and feed, and checks and follows by itself.
 //!
 //! Reading takes no lock of the journal and waits for no other process, except for what the snapshot of the base may
 //! need, such as the lock on the header of a redb file. Commits wait for other processes at most for
@@ -65,9 +65,9 @@
 //! The feature `sim` adds a file system and a base in memory that know what a power cut may leave, for tests.
 
 mod applier;
-pub mod aside;
 mod backend;
 pub mod base;
+mod check;
 pub mod codec;
 mod damage;
 mod engine;
@@ -76,13 +76,13 @@ pub mod fault;
 pub mod feed;
 pub mod files;
 pub mod follower;
-mod judge;
 pub mod layout;
 pub mod lock;
 pub mod lost;
 #[cfg(any(test, feature = "sim"))]
 pub mod memory;
 mod options;
+pub mod quarantine;
 pub mod query;
 mod read;
 mod repair;

@@ -11,7 +11,7 @@ use nofx_core::Holder;
 use nofx_platform::has_no_locks;
 
 use crate::fault::During;
-use crate::files::{Handle, Layer};
+use crate::files::{Layer, WritableFile};
 
 /// The shortest and longest pauses between two attempts.
 const PAUSES: (Duration, Duration) = (Duration::from_micros(20), Duration::from_millis(2));
@@ -20,14 +20,14 @@ const PAUSES: (Duration, Duration) = (Duration::from_micros(20), Duration::from_
 #[derive(Debug)]
 pub struct Lock {
     path: PathBuf,
-    file: Arc<dyn Handle>,
-    holder: Arc<dyn Handle>,
+    file: Arc<dyn WritableFile>,
+    holder: Arc<dyn WritableFile>,
     we: String,
 }
 
 /// The lock, held until this is dropped.
 #[derive(Debug)]
-pub struct Held(Arc<dyn Handle>);
+pub struct HeldLock(Arc<dyn WritableFile>);
 
 impl Lock {
     /// Opens the lock file at a path, creating it if there is none.
@@ -45,7 +45,7 @@ impl Lock {
     }
 
     /// Takes the lock, waiting at most this long.
-    pub fn acquire(&self, wait: Duration) -> Result<Held> {
+    pub fn acquire(&self, wait: Duration) -> Result<HeldLock> {
         let (mut pause, longest) = PAUSES;
         let deadline = Deadline::after(wait);
         loop {
@@ -61,7 +61,7 @@ impl Lock {
     }
 
     /// Takes the lock if no handle has it; `None` if one has.
-    pub fn try_acquire(&self) -> Result<Option<Held>> {
+    pub fn try_acquire(&self) -> Result<Option<HeldLock>> {
         match self.file.try_lock() {
             Ok(true) => {}
             Ok(false) => return Ok(None),
@@ -72,7 +72,7 @@ impl Lock {
             }
             Err(error) => return Err(error).during("locking", &self.path),
         }
-        let held = Held(self.file.clone());
+        let held = HeldLock(self.file.clone());
         let mut last = vec![0; self.we.len()];
         let known = self.holder.read_full(&mut last, 0).is_ok() && last == self.we.as_bytes();
         if !known {
@@ -89,7 +89,7 @@ impl Lock {
     }
 }
 
-impl Drop for Held {
+impl Drop for HeldLock {
     fn drop(&mut self) {
         // The system releases it at the latest when the file is closed.
         _ = self.0.unlock();

@@ -5,14 +5,14 @@ use std::ops::RangeInclusive;
 
 use nofx_core::Result;
 
-use crate::codec::Writer;
+use crate::codec::Encoder;
 use crate::files::Files;
 use crate::layout::Layout;
 use crate::segment::{self, Position, Segment};
 
 /// One or more frames that cannot be read.
 #[derive(Clone, Debug)]
-pub struct Lost {
+pub struct LostFrames {
     /// Their numbers.
     pub frames: RangeInclusive<u64>,
     /// The bytes in their place, up to the next whole frame.
@@ -21,7 +21,7 @@ pub struct Lost {
     is_blank: bool,
 }
 
-impl Lost {
+impl LostFrames {
     /// Examines the bytes at a place where frames should begin, up to the frame with a number.
     pub fn at(segment: &Segment, at: &Position, last: u64) -> io::Result<Self> {
         let next = segment.whole_groups(at.offset)?.iter().map(|frame| frame.offset).min();
@@ -38,7 +38,7 @@ impl Lost {
             // A folder or a link in the place of a segment holds nothing.
             bytes.extend(files.read(&path).ok().flatten().unwrap_or_default());
         }
-        Ok(Self { is_blank: !segment::hold_frames(&bytes, frames.clone()), frames, bytes })
+        Ok(Self { is_blank: !segment::contain_frames(&bytes, frames.clone()), frames, bytes })
     }
 
     /// Returns whether it may concern a key: whether it contains the key, with at most one different byte.
@@ -46,7 +46,7 @@ impl Lost {
         if self.is_blank {
             return true;
         }
-        let mut sought = Writer(Vec::new());
+        let mut sought = Encoder(Vec::new());
         sought.key(key);
         let differs =
             |window: &[u8]| window.iter().zip(&sought.0).filter(|(found, sought)| found != sought).take(2).count();

@@ -24,16 +24,16 @@ pub struct MemoryBase {
 #[derive(Debug, Default)]
 struct Disk {
     /// What every process sees.
-    live: Arc<Laid>,
+    live: Arc<MemoryState>,
     /// What is left after a power cut that loses everything unflushed.
-    durable: Arc<Laid>,
+    durable: Arc<MemoryState>,
     dies: bool,
     /// What cannot be read.
     damaged: Vec<RecordKey>,
 }
 
 #[derive(Clone, Debug, Default)]
-struct Laid {
+struct MemoryState {
     mark: Mark,
     records: BTreeMap<RecordKey, (Seq, Body)>,
     logs: BTreeMap<LogKey, (LogState, Arc<Vec<LogEntry>>)>,
@@ -84,18 +84,18 @@ impl MemoryBase {
 
 impl Base for MemoryBase {
     fn snapshot(&self) -> Result<Box<dyn Snapshot + '_>> {
-        Ok(Box::new(Still { laid: self.disk().live.clone(), base: self }))
+        Ok(Box::new(MemorySnapshot { state: self.disk().live.clone(), base: self }))
     }
 
     fn apply(&self, run: &Run) -> Result<()> {
         let mut disk = self.disk();
-        let mut laid = (*disk.live).clone();
+        let mut state = (*disk.live).clone();
         for (mark, commits) in run.beyond(&disk.live.mark)? {
-            commits.iter().for_each(|commit| laid.take(commit));
-            laid.mark = *mark;
+            commits.iter().for_each(|commit| state.take(commit));
+            state.mark = *mark;
         }
-        laid.mark.is_complete = run.completes;
-        disk.live = Arc::new(laid);
+        state.mark.is_complete = run.completes;
+        disk.live = Arc::new(state);
         if std::mem::take(&mut disk.dies) {
             return Err(Error::unavailable("flushing the base"));
         }
@@ -104,7 +104,7 @@ impl Base for MemoryBase {
     }
 }
 
-impl Laid {
+impl MemoryState {
     fn take(&mut self, commit: &Commit) {
         for (key, body) in &commit.writes {
             match commit.seq.zip(body.clone()) {
@@ -126,25 +126,25 @@ impl Laid {
     }
 }
 
-struct Still<'b> {
+struct MemorySnapshot<'b> {
     base: &'b MemoryBase,
-    laid: Arc<Laid>,
+    state: Arc<MemoryState>,
 }
 
-impl Still<'_> {
+impl MemorySnapshot<'_> {
     /// Answers, unless the base changed in place.
-    fn if_still<T>(&self, answer: T) -> Result<T, SnapshotError> {
-        let moved = self.base.changes_in_place && self.base.disk().live.mark != self.laid.mark;
+    fn if_unchanged<T>(&self, answer: T) -> Result<T, SnapshotError> {
+        let moved = self.base.changes_in_place && self.base.disk().live.mark != self.state.mark;
         if moved { Err(SnapshotError::Moved) } else { Ok(answer) }
     }
 
     /// Fails for a damaged record.
-    fn if_whole(&self, key: &RecordKey) -> Result<(), SnapshotError> {
+    fn if_undamaged(&self, key: &RecordKey) -> Result<(), SnapshotError> {
         if self.base.disk().damaged.contains(key) { Err(Error::corrupt(key.to_string()).into()) } else { Ok(()) }
     }
 
     fn rows<'a, T: 'a>(&'a self, rows: impl Iterator<Item = T> + 'a) -> Rows<'a, T> {
-        Box::new(rows.map(|row| self.if_still(row)))
+        Box::new(rows.map(|row| self.if_unchanged(row)))
     }
 }
 
@@ -153,37 +153,37 @@ fn head(log: &LogKey, (state, entries): &(LogState, Arc<Vec<LogEntry>>)) -> LogH
     LogHead { log: log.clone(), length, last_at, state: *state }
 }
 
-impl Snapshot for Still<'_> {
+impl Snapshot for MemorySnapshot<'_> {
     fn mark(&self) -> Mark {
-        self.laid.mark
+        self.state.mark
     }
 
     fn version(&self, key: &RecordKey) -> Result<Option<Seq>, SnapshotError> {
-        self.if_whole(key)?;
-        self.if_still(self.laid.records.get(key).map(|(version, _)| *version))
+        self.if_undamaged(key)?;
+        self.if_unchanged(self.state.records.get(key).map(|(version, _)| *version))
     }
 
     fn record(&self, key: &RecordKey) -> Result<Option<Record>, SnapshotError> {
-        self.if_whole(key)?;
-        let found = self.laid.records.get(key).cloned();
-        self.if_still(found.map(|(version, body)| Record { key: key.clone(), version, body }))
+        self.if_undamaged(key)?;
+        let found = self.state.records.get(key).cloned();
+        self.if_unchanged(found.map(|(version, body)| Record { key: key.clone(), version, body }))
     }
 
     fn records<'a>(&'a self, query: &'a ScanQuery) -> Rows<'a, (RecordKey, Option<Record>)> {
-        self.rows(within(&self.laid.records, query).map(|(key, _)| (key.clone(), None)))
+        self.rows(within(&self.state.records, query).map(|(key, _)| (key.clone(), None)))
     }
 
     fn head(&self, log: &LogKey) -> Result<Option<LogHead>, SnapshotError> {
-        self.if_still(self.laid.logs.get(log).map(|found| head(log, found)))
+        self.if_unchanged(self.state.logs.get(log).map(|found| head(log, found)))
     }
 
     fn heads<'a>(&'a self, query: &'a LogScan) -> Rows<'a, LogHead> {
-        let heads = within(&self.laid.logs, query).map(|(log, found)| head(log, found));
+        let heads = within(&self.state.logs, query).map(|(log, found)| head(log, found));
         self.rows(heads.filter(|head| head.state != LogState::Removed))
     }
 
     fn entries<'a>(&'a self, log: &'a LogKey, range: Range<u64>, direction: Direction) -> Rows<'a, LogEntry> {
-        let entries = self.laid.logs.get(log).map(|(_, entries)| entries.as_slice()).unwrap_or_default();
+        let entries = self.state.logs.get(log).map(|(_, entries)| entries.as_slice()).unwrap_or_default();
         let found = entries.iter().filter(move |entry| range.contains(&entry.position)).cloned();
         match direction {
             Direction::Forward => self.rows(found),
@@ -192,12 +192,12 @@ impl Snapshot for Still<'_> {
     }
 
     fn remembered(&self, batch: &BatchId) -> Result<Option<Remembered>, SnapshotError> {
-        let found = self.laid.ids.get(batch).and_then(|number| self.laid.commits.get(*number));
-        self.if_still(found.map(|commit| Remembered::clone(commit)))
+        let found = self.state.ids.get(batch).and_then(|number| self.state.commits.get(*number));
+        self.if_unchanged(found.map(|commit| Remembered::clone(commit)))
     }
 
     fn commits(&self, from: u64) -> Result<Option<Rows<'_, Remembered>>, SnapshotError> {
-        let commits = self.laid.commits.iter().skip(from as usize);
+        let commits = self.state.commits.iter().skip(from as usize);
         Ok(Some(self.rows(commits.map(|commit| Remembered::clone(commit)))))
     }
 }

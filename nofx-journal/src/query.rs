@@ -26,7 +26,7 @@ pub fn within<'a, K: Key, V>(
             Box::new(all.range((from, Bound::Unbounded)).take_while(|(key, _)| query.matches(key)))
         }
         Direction::Backward => {
-            let until = match (after, behind(query)) {
+            let until = match (after, next_key(query)) {
                 (Some(after), Some(end)) if *after > end => Bound::Excluded(end),
                 (Some(after), _) => Bound::Excluded(after.clone()),
                 (None, end) => end.map_or(Bound::Unbounded, Bound::Excluded),
@@ -39,7 +39,7 @@ pub fn within<'a, K: Key, V>(
 }
 
 /// Returns the first key after everything that has the kind and the prefix of a query, if it can be expressed.
-fn behind<K: Key>(query: &KeyQuery<K>) -> Option<K> {
+fn next_key<K: Key>(query: &KeyQuery<K>) -> Option<K> {
     let kind = query.kind.as_ref()?;
     let mut prefix: Vec<char> = query.prefix.chars().collect();
     while let Some(last) = prefix.pop() {

@@ -96,7 +96,7 @@ impl Follower {
                         let tail = tail.unwrap_or_default();
                         tail.head(&log, head).map(|head| Ok((head, tail.touched())))
                     }
-                    Err(misfit) => Some(Err(misfit)),
+                    Err(error) => Some(Err(error)),
                 });
                 let present = present.filter(|row| !matches!(row, Ok((head, _)) if head.state == LogState::Removed));
                 let load = |(head, touched): (LogHead, _)| doubts.about(&head.log, touched).map(|()| head);
@@ -352,7 +352,7 @@ fn page<R, T>(
                 items.push(item);
             }
             Err(SnapshotError::Failed(_)) if !items.is_empty() => return Ok(Page { items, more: true }),
-            Err(misfit) => return Err(misfit),
+            Err(error) => return Err(error),
         }
     }
     Ok(Page { items, more: false })

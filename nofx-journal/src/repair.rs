@@ -12,15 +12,15 @@ use nofx_platform::slashed;
 
 use crate::base::{Mark, Run};
 use crate::codec::Commit;
-use crate::damage::ASIDE;
+use crate::damage::DAMAGED_PREFIX;
 use crate::fault::During;
 use crate::segment::{HEADER_BYTES, Header, Position, Segment, salt, segment_files, unused_path};
 use crate::shared_files::SharedFiles;
 use crate::tip::Tip;
-use crate::writer::Writer;
+use crate::writer::JournalWriter;
 
 /// What a journal is repaired from.
-struct Found {
+struct NextFrame {
     /// Where the damage is, as text.
     what: String,
     /// How many groups are lost; `None` if that is not known.
@@ -43,7 +43,7 @@ pub(crate) fn only_without(folder: &Path, what: &str, lost: Option<u64>) -> Repa
     Repaired { losses: vec![Loss { thing: slashed(folder), what }], ..Repaired::default() }
 }
 
-impl Writer {
+impl JournalWriter {
     /// Lets the journal continue after unreadable parts, and reports what those were. If groups would be lost, it only
     /// reports so, unless `gives_up` allows it. Damaged files are kept next to the new ones.
     pub(crate) fn repair(&self, gives_up: bool) -> Result<Repaired> {
@@ -51,15 +51,15 @@ impl Writer {
         let _applying = self.applying.lock().unwrap_or_else(PoisonError::into_inner);
         let (shared_files, _held) = self.hold_waiting(SharedFiles::lock)?;
         let (_, _held_too) = self.hold_waiting(SharedFiles::apply_lock)?;
-        let Some(Found { what, lost, groups }) = self.find_damage()? else { return Ok(Repaired::default()) };
+        let Some(NextFrame { what, lost, groups }) = self.find_damage()? else { return Ok(Repaired::default()) };
         let folder = self.follower.layout.folder();
         if lost != Some(0) && !gives_up {
             return Ok(only_without(folder, &what, lost));
         }
         let start = self.settle_base(groups)?;
         let (next, aside) = self.begin_after(&start)?;
-        _ = self.tell_durable(&shared_files, &next.header.start);
-        _ = Tip::tell_applied(shared_files.tip(), start.frame);
+        _ = self.report_durable(&shared_files, &next.header.start);
+        _ = Tip::write_applied(shared_files.tip(), start.frame);
         self.follower.begin_again();
         let without = match lost {
             Some(0) => String::new(),
@@ -71,23 +71,23 @@ impl Writer {
         Ok(Repaired { repairs: vec![repair], losses: Vec::new() })
     }
 
-    fn find_damage(&self) -> Result<Option<Found>> {
+    fn find_damage(&self) -> Result<Option<NextFrame>> {
         let follower = &self.follower;
         // If the base cannot be read, nothing says what it lacks.
         follower.base.snapshot()?;
         match follower.follow_holding() {
             Ok(_) => {}
             Err(Error::Corrupt(failure)) => {
-                return Ok(Some(Found { what: failure.what, lost: None, groups: Vec::new() }));
+                return Ok(Some(NextFrame { what: failure.what, lost: None, groups: Vec::new() }));
             }
             Err(error) => return Err(error),
         }
         let mark = follower.base.snapshot()?.mark();
         let tail = follower.tail();
-        let found = tail.damage().map(|damage| Found {
+        let found = tail.damage().map(|damage| NextFrame {
             what: damage.what.clone(),
             lost: damage.count(),
-            groups: tail.groups_behind(mark.frame).map(|(_, commits)| commits.clone()).collect(),
+            groups: tail.groups_after(mark.frame).map(|(_, commits)| commits.clone()).collect(),
         });
         Ok(found)
     }
@@ -109,14 +109,14 @@ impl Writer {
                 .unwrap_or(newest);
         }
         let (mut run, mut at) = (Run { after, groups: Vec::new(), completes: false }, after);
-        let behind = newest.saturating_add(groups.len() as u64);
+        let last = newest.saturating_add(groups.len() as u64);
         for (frame, commits) in (newest + 1..).zip(groups) {
             let after = Position { frame, commits: at.commits + commits.len() as u64, ..Position::default() };
             at = at.after(&commits, &after);
             run.groups.push((at, commits));
         }
         // A number that no frame has, so that the content of the old files is never taken for what follows.
-        let end = Mark { frame: behind + 1, chain: 0, ..at };
+        let end = Mark { frame: last + 1, chain: 0, ..at };
         run.groups.push((end, Vec::new()));
         follower.base.apply(&run)?;
         Ok(end)
@@ -126,9 +126,9 @@ impl Writer {
     fn begin_after(&self, mark: &Mark) -> Result<(Segment, Option<String>)> {
         let (layer, layout, store) = (&*self.layer, &self.follower.layout, self.follower.store);
         let before = segment_files(layer, layout)?;
-        let told = self.follower.tip().map(|tip| tip.durable.generation);
+        let reported = self.follower.tip().map(|tip| tip.durable.generation);
         let found = Segment::of_any_store(layer, layout)?;
-        let newest = found.iter().map(|segment| segment.header.start.generation).chain(told).max();
+        let newest = found.iter().map(|segment| segment.header.start.generation).chain(reported).max();
         // A gap says that no reader needs what comes before it.
         let generation = newest.unwrap_or_default() + 1;
         let at =
@@ -146,7 +146,7 @@ impl Writer {
         let (layer, folder) = (&*self.layer, self.follower.layout.folder());
         let taken = layer.list(folder).during("listing", folder)?;
         let is_free = |prefix: &String| taken.iter().all(|entry| !entry.name.starts_with(prefix.as_str()));
-        let prefix = (1..).map(|number| format!("{ASIDE}{number}-")).find(is_free).unwrap_or_default();
+        let prefix = (1..).map(|number| format!("{DAMAGED_PREFIX}{number}-")).find(is_free).unwrap_or_default();
         for path in files {
             let name = path.file_name().unwrap_or_default().to_string_lossy();
             let kept = folder.join(format!("{prefix}{name}"));

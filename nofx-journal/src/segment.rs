@@ -12,9 +12,9 @@ use std::sync::Arc;
 
 use nofx_core::{Result, Seq, Sources, StoreId};
 
-use crate::codec::{Commit, Reader, Writer};
+use crate::codec::{Commit, Decoder, Encoder};
 use crate::fault::{During, is_of_the_file};
-use crate::files::{Files, Handle, Layer, Opened};
+use crate::files::{Files, Layer, ReadableFile, WritableFile};
 use crate::layout::{Layout, Magic};
 
 /// Where the frames of a segment begin.
@@ -86,7 +86,7 @@ impl Header {
     }
 
     fn parse(bytes: &[u8], magic: Magic) -> Option<Self> {
-        let mut from = Reader(bytes);
+        let mut from = Decoder(bytes);
         if from.take(magic.len())? != magic {
             return None;
         }
@@ -108,7 +108,7 @@ impl Header {
 #[derive(Clone, Debug)]
 pub struct Segment {
     /// The file, open for reading.
-    pub file: Arc<dyn Opened>,
+    pub file: Arc<dyn ReadableFile>,
     /// Its path when it was opened.
     pub path: PathBuf,
     /// How this use of it begins.
@@ -120,7 +120,7 @@ pub struct Segment {
 
 /// What is at a place of a segment.
 #[derive(Debug, PartialEq)]
-pub enum Found {
+pub enum NextFrame {
     /// A group, and the place after it.
     Group(Vec<Commit>, Position),
     /// The journal continues in the next generation.
@@ -174,14 +174,14 @@ impl Segment {
 
     /// Returns whether the journal has a different frame in the place of the last one before a place. `false` if it
     /// does not reach back that far.
-    pub fn denies(files: &dyn Files, layout: &Layout, store: StoreId, at: &Position) -> Result<bool> {
+    pub fn contradicts(files: &dyn Files, layout: &Layout, store: StoreId, at: &Position) -> Result<bool> {
         let run = Self::newest_run(files, layout, store)?;
         let Some(segment) = run.iter().rfind(|segment| segment.header.start.frame <= at.frame) else {
             return Ok(false);
         };
         let mut position = segment.header.start;
         while position.frame < at.frame
-            && let Found::Group(_, after) = segment.read(&position).during("reading", &segment.path)?
+            && let NextFrame::Group(_, after) = segment.read(&position).during("reading", &segment.path)?
         {
             position = after;
         }
@@ -207,7 +207,7 @@ impl Segment {
         header: Header,
         applied: u64,
         room: u64,
-    ) -> Result<(Self, Arc<dyn Handle>)> {
+    ) -> Result<(Self, Arc<dyn WritableFile>)> {
         let all = Self::all(layer, layout, header.store)?;
         let needed_from = |pair: &[Self]| pair.get(1).map_or(u64::MAX, |next| next.header.start.frame);
         let spare = all.windows(2).take_while(|pair| needed_from(pair) <= applied).count();
@@ -233,7 +233,7 @@ impl Segment {
         path: PathBuf,
         header: Header,
         room: u64,
-    ) -> Result<(Self, Arc<dyn Handle>)> {
+    ) -> Result<(Self, Arc<dyn WritableFile>)> {
         let file = layer.edit(&path).during("opening", &path)?;
         let length = file.len().during("measuring", &path)?;
         let is_new = length < room;
@@ -264,29 +264,29 @@ impl Segment {
     ///
     /// If another writer's flush failed, the disk lacks them although the system shows them; another flush alone would
     /// not write them.
-    pub fn write_again(&self, file: &dyn Handle, from: u64, to: u64) -> io::Result<()> {
+    pub fn write_again(&self, file: &dyn WritableFile, from: u64, to: u64) -> io::Result<()> {
         file.write_at(&self.file.read_range(from, to)?, from)
     }
 
     /// Reads what comes after `at`.
-    pub fn read(&self, at: &Position) -> io::Result<Found> {
+    pub fn read(&self, at: &Position) -> io::Result<NextFrame> {
         let mut head = [0; FRAME_HEAD_BYTES];
         if self.file.read_full(&mut head, at.offset)? < FRAME_HEAD_BYTES {
-            return Ok(Found::Nothing);
+            return Ok(NextFrame::Nothing);
         }
-        let Some(frame) = Frame::parse(&head) else { return Ok(Found::Nothing) };
+        let Some(frame) = Frame::parse(&head) else { return Ok(NextFrame::Nothing) };
         if frame.number != at.frame + 1 || frame.previous != at.chain {
-            return Ok(Found::Nothing);
+            return Ok(NextFrame::Nothing);
         }
         let start = at.offset + FRAME_HEAD_BYTES as u64;
         let payload = self.file.read_range(start, start + u64::from(frame.length))?;
         if payload.len() as u64 != u64::from(frame.length) || frame.checksum != self.checksum(&head, &payload) {
-            return Ok(Found::Nothing);
+            return Ok(NextFrame::Nothing);
         }
         if frame.kind == END {
-            return Ok(Found::End);
+            return Ok(NextFrame::End);
         }
-        let mut from = Reader(&payload);
+        let mut from = Decoder(&payload);
         let commits: Option<Vec<_>> =
             from.count().and_then(|count| (0..count).map(|_| Commit::read(&mut from)).collect());
         let Some(commits) = commits else {
@@ -302,7 +302,7 @@ impl Segment {
             chain: frame.checksum,
             commits: at.commits + commits.len() as u64,
         };
-        Ok(Found::Group(commits, after))
+        Ok(NextFrame::Group(commits, after))
     }
 
     /// Steps over the group after `at` and reads only the head of its frame. `None` if none begins there.
@@ -324,12 +324,12 @@ impl Segment {
     pub(crate) fn resembles_frames(&self, at: &Position, bytes: &[u8], last: u64) -> bool {
         let (mut rest, mut previous) = (bytes, Some(at.chain));
         for expected in at.frame + 1..=last {
-            let mut from = Reader(rest);
+            let mut from = Decoder(rest);
             let (kind, _, number, found) = (from.u32(), from.u32(), from.u64(), from.u32());
             let right = [kind == Some(GROUP), number == Some(expected), found == previous.or(found)];
             let end = self.end_of(rest).filter(|_| right.into_iter().filter(|is_right| *is_right).count() > 1);
             match end.and_then(|end| rest.get(end..)) {
-                Some(behind) => (previous, rest) = (None, behind),
+                Some(after) => (previous, rest) = (None, after),
                 None => return false,
             }
         }
@@ -340,15 +340,15 @@ impl Segment {
     /// wrong.
     fn end_of(&self, bytes: &[u8]) -> Option<usize> {
         let mut head: [u8; FRAME_HEAD_BYTES] = *bytes.first_chunk()?;
-        let told = Frame::length_in(&head);
+        let length = Frame::length_in(&head);
         let end = |length: u32| Some(FRAME_HEAD_BYTES + length as usize).filter(|end| *end <= bytes.len());
         let mut is_right = |length: u32, end: usize| {
             head[4..8].copy_from_slice(&length.to_le_bytes());
             let checksum = u32::from_le_bytes([head[20], head[21], head[22], head[23]]);
             self.checksum(&head, &bytes[FRAME_HEAD_BYTES..end]) == checksum
         };
-        end(told).or_else(|| {
-            let others = (0..u32::BITS).map(|bit| told ^ (1 << bit));
+        end(length).or_else(|| {
+            let others = (0..u32::BITS).map(|bit| length ^ (1 << bit));
             others
                 .filter_map(|length| Some((length, end(length)?)))
                 .find(|(length, end)| is_right(*length, *end))
@@ -363,7 +363,7 @@ impl Segment {
 
     /// Returns whether its path still refers to this file in this use: it still has the last frame, which begins at an
     /// offset and ends at the place, or it is still new.
-    pub fn stands(&self, last: Option<(u64, Position)>) -> io::Result<bool> {
+    pub fn is_intact_in_place(&self, last: Option<(u64, Position)>) -> io::Result<bool> {
         if !self.is_in_place()? {
             return Ok(false);
         }
@@ -373,10 +373,10 @@ impl Segment {
     }
 
     /// Returns whether a different whole frame with the same number is in the place of the last one.
-    pub fn has_other(&self, offset: u64, after: &Position) -> io::Result<bool> {
+    pub fn has_different_frame(&self, offset: u64, after: &Position) -> io::Result<bool> {
         let Some(frame) = self.head(offset)? else { return Ok(false) };
         let before = Position { frame: after.frame - 1, chain: frame.previous, offset, ..*after };
-        Ok(matches!(self.read(&before)?, Found::Group(_, other) if other.chain != after.chain))
+        Ok(matches!(self.read(&before)?, NextFrame::Group(_, other) if other.chain != after.chain))
     }
 
     /// Returns whether its path still refers to this file.
@@ -393,7 +393,7 @@ impl Segment {
 
     /// Makes the frame of a group for the place after `at`, and returns where it ends.
     pub fn frame(&self, at: &Position, commits: &[Commit]) -> (Vec<u8>, Position) {
-        let mut payload = Writer(vec![0; FRAME_HEAD_BYTES]);
+        let mut payload = Encoder(vec![0; FRAME_HEAD_BYTES]);
         payload.number(commits.len() as u64);
         commits.iter().for_each(|commit| commit.write(&mut payload));
         self.frame_again(at, commits, payload.0)
@@ -475,7 +475,7 @@ pub fn salt(sources: &Sources) -> u64 {
 }
 
 /// Writes zeros: flushing an overwrite does not have to update the file's length, as flushing an append does.
-fn fill(file: &dyn Handle, room: u64) -> io::Result<()> {
+fn fill(file: &dyn WritableFile, room: u64) -> io::Result<()> {
     let zeros = vec![0; 1 << 16];
     (0..room).step_by(zeros.len()).try_for_each(|offset| {
         let rest = usize::try_from(room - offset).unwrap_or(zeros.len()).min(zeros.len());
@@ -483,7 +483,7 @@ fn fill(file: &dyn Handle, room: u64) -> io::Result<()> {
     })
 }
 
-fn read_header(file: &dyn Opened, magic: Magic) -> io::Result<Option<Header>> {
+fn read_header(file: &dyn ReadableFile, magic: Magic) -> io::Result<Option<Header>> {
     let mut bytes = [0; HEADER_BYTES as usize];
     let count = file.read_full(&mut bytes, 0)?;
     Ok(bytes.get(..count).and_then(|bytes| Header::parse(bytes, magic)))
@@ -498,7 +498,7 @@ pub fn is_blank(files: &dyn Files, path: &Path) -> bool {
 }
 
 /// Returns whether the bytes seem to contain every group frame with some numbers, to its end.
-pub(crate) fn hold_frames(bytes: &[u8], mut numbers: RangeInclusive<u64>) -> bool {
+pub(crate) fn contain_frames(bytes: &[u8], mut numbers: RangeInclusive<u64>) -> bool {
     let heads = bytes.windows(FRAME_HEAD_BYTES).enumerate().filter(|(_, head)| head.starts_with(&GROUP.to_le_bytes()));
     let frames = heads.filter_map(|(start, head)| Some((start + FRAME_HEAD_BYTES, Frame::parse(head)?)));
     let whole = frames.filter(|(start, frame)| start + frame.length as usize <= bytes.len());
@@ -507,7 +507,7 @@ pub(crate) fn hold_frames(bytes: &[u8], mut numbers: RangeInclusive<u64>) -> boo
 }
 
 /// Returns whether the frame that follows a place is in a segment whose header is damaged, as far as can be seen.
-pub fn goes_on_without_header(files: &dyn Files, layout: &Layout, at: &Position) -> Result<bool> {
+pub fn continues_without_header(files: &dyn Files, layout: &Layout, at: &Position) -> Result<bool> {
     let whole: Vec<_> = Segment::of_any_store(files, layout)?.into_iter().map(|segment| segment.path).collect();
     let headless = segment_files(files, layout)?.into_iter().filter(|path| !whole.contains(path));
     let is_next = |frame: Frame| (frame.kind, frame.number, frame.previous) == (GROUP, at.frame + 1, at.chain);
@@ -520,7 +520,7 @@ pub fn goes_on_without_header(files: &dyn Files, layout: &Layout, at: &Position)
 }
 
 /// Returns whether any file named like a segment contains a byte other than zero.
-pub(crate) fn hold_anything(files: &dyn Files, layout: &Layout) -> Result<bool> {
+pub(crate) fn any_segment_has_data(files: &dyn Files, layout: &Layout) -> Result<bool> {
     let is_used = |path: PathBuf| !matches!(files.read(&path), Ok(Some(bytes)) if bytes.iter().all(|byte| *byte == 0));
     Ok(segment_files(files, layout)?.into_iter().any(is_used))
 }
@@ -567,7 +567,7 @@ impl Frame {
     }
 
     fn parse(head: &[u8]) -> Option<Self> {
-        let mut from = Reader(head);
+        let mut from = Decoder(head);
         let kind = from.u32()?;
         let frame =
             Self { kind, length: from.u32()?, number: from.u64()?, previous: from.u32()?, checksum: from.u32()? };
@@ -661,14 +661,14 @@ mod tests {
     fn frames_come_back_in_their_order_and_nowhere_else() {
         let (segment, places) = begun(&sim(), &Position::default(), 0, &[1, 2, 3]);
         for (number, pair) in (1..).zip(places.windows(2)) {
-            assert_eq!(segment.read(&pair[0]).unwrap(), Found::Group(vec![commit(number)], pair[1]));
+            assert_eq!(segment.read(&pair[0]).unwrap(), NextFrame::Group(vec![commit(number)], pair[1]));
         }
-        assert_eq!(segment.read(&places[3]).unwrap(), Found::Nothing);
+        assert_eq!(segment.read(&places[3]).unwrap(), NextFrame::Nothing);
         // The frame of a different place, and one that follows a different frame.
         let elsewhere = Position { offset: places[1].offset, ..places[0] };
         let forked = Position { chain: places[1].chain ^ 1, ..places[1] };
-        assert_eq!(segment.read(&elsewhere).unwrap(), Found::Nothing);
-        assert_eq!(segment.read(&forked).unwrap(), Found::Nothing);
+        assert_eq!(segment.read(&elsewhere).unwrap(), NextFrame::Nothing);
+        assert_eq!(segment.read(&forked).unwrap(), NextFrame::Nothing);
     }
 
     #[test]
@@ -679,7 +679,7 @@ mod tests {
         let behind = |at: usize| Some(Position { commits: places[at - 1].commits, ..places[at] });
         assert_eq!((skipped(&places[0]), skipped(&places[1]), skipped(&places[2])), (behind(1), behind(2), None));
         sim.tamper(segment.path.to_str().unwrap(), |bytes| bytes[places[0].offset as usize + FRAME_HEAD_BYTES] ^= 1);
-        assert_eq!((segment.read(&places[0]).unwrap(), skipped(&places[0])), (Found::Nothing, behind(1)));
+        assert_eq!((segment.read(&places[0]).unwrap(), skipped(&places[0])), (NextFrame::Nothing, behind(1)));
         // Another checksum than the next head repeats, another place, another number.
         sim.tamper(segment.path.to_str().unwrap(), |bytes| bytes[places[0].offset as usize + 20] ^= 1);
         assert_eq!(skipped(&skipped(&places[0]).unwrap()), None);
@@ -696,15 +696,15 @@ mod tests {
         for at in from..to {
             for bit in 0..8 {
                 sim.tamper(path, |bytes| bytes[at] ^= 1 << bit);
-                assert_eq!(segment.read(&places[0]).unwrap(), Found::Nothing, "bit {bit} of byte {at}");
+                assert_eq!(segment.read(&places[0]).unwrap(), NextFrame::Nothing, "bit {bit} of byte {at}");
                 sim.tamper(path, |bytes| bytes[at] ^= 1 << bit);
             }
             let whole = segment.file.read_range(0, u64::MAX).unwrap();
             sim.tamper(path, |bytes| bytes.truncate(at));
-            assert_eq!(segment.read(&places[0]).unwrap(), Found::Nothing, "cut at {at}");
+            assert_eq!(segment.read(&places[0]).unwrap(), NextFrame::Nothing, "cut at {at}");
             sim.tamper(path, |bytes| *bytes = whole);
         }
-        assert_eq!(segment.read(&places[0]).unwrap(), Found::Group(vec![commit(1)], places[1]));
+        assert_eq!(segment.read(&places[0]).unwrap(), NextFrame::Group(vec![commit(1)], places[1]));
     }
 
     #[test]
@@ -727,8 +727,12 @@ mod tests {
         // The same place of the same file, but for the salt.
         let header = Header { salt: first.header.salt + 1, ..first.header };
         let (again, _) = Segment::begin(&sim, &layout(), first.path.clone(), header, ROOM).unwrap();
-        assert_eq!(first.read(&places[0]).unwrap(), Found::Group(vec![commit(1)], places[1]), "it still stands there");
-        assert_eq!(again.read(&places[0]).unwrap(), Found::Nothing);
+        assert_eq!(
+            first.read(&places[0]).unwrap(),
+            NextFrame::Group(vec![commit(1)], places[1]),
+            "it still stands there"
+        );
+        assert_eq!(again.read(&places[0]).unwrap(), NextFrame::Nothing);
         assert!(again.whole_groups(HEADER_BYTES).unwrap().is_empty());
     }
 
@@ -825,10 +829,10 @@ mod tests {
                 segment.write_again(&*file, places[0].offset, after.offset).unwrap();
             }
             file.sync().unwrap();
-            assert_ne!(segment.read(&places[0]).unwrap(), Found::Nothing);
+            assert_ne!(segment.read(&places[0]).unwrap(), NextFrame::Nothing);
             let left = Sim::holding(sim.platter().flushed());
             let left = Segment::all(&left, &layout(), STORE).unwrap();
-            assert_eq!(left[0].read(&places[0]).unwrap() != Found::Nothing, is_written_again);
+            assert_eq!(left[0].read(&places[0]).unwrap() != NextFrame::Nothing, is_written_again);
         }
     }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use nofx_core::Result;
 
 use crate::fault::During;
-use crate::files::{Files, Handle, Layer};
+use crate::files::{Files, Layer, WritableFile};
 use crate::layout::Layout;
 use crate::lock::Lock;
 
@@ -20,7 +20,7 @@ pub struct SharedFiles {
     tip_path: PathBuf,
     lock: Lock,
     apply_lock: Lock,
-    tip: Arc<dyn Handle>,
+    tip: Arc<dyn WritableFile>,
 }
 
 impl SharedFiles {
@@ -45,7 +45,7 @@ impl SharedFiles {
     }
 
     /// Returns the tip.
-    pub fn tip(&self) -> &dyn Handle {
+    pub fn tip(&self) -> &dyn WritableFile {
         &*self.tip
     }
 

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use crate::files::{Boot, Entry, Files, Handle, Layer, Opened};
+use crate::files::{Boot, Entry, Files, Layer, ReadableFile, WritableFile};
 
 const SECTOR: usize = 512;
 
@@ -378,7 +378,7 @@ impl Sim {
 }
 
 impl Files for Sim {
-    fn open(&self, path: &Path) -> io::Result<Arc<dyn Opened>> {
+    fn open(&self, path: &Path) -> io::Result<Arc<dyn ReadableFile>> {
         Ok(self.find(path)?.ok_or(io::ErrorKind::NotFound)?)
     }
 
@@ -407,7 +407,7 @@ impl Files for Sim {
 }
 
 impl Layer for Sim {
-    fn edit(&self, path: &Path) -> io::Result<Arc<dyn Handle>> {
+    fn edit(&self, path: &Path) -> io::Result<Arc<dyn WritableFile>> {
         if let Some(file) = self.find(path)? {
             return Ok(file);
         }
@@ -424,7 +424,7 @@ impl Layer for Sim {
         Ok(self.file(path, inode))
     }
 
-    fn create(&self, path: &Path) -> io::Result<Arc<dyn Handle>> {
+    fn create(&self, path: &Path) -> io::Result<Arc<dyn WritableFile>> {
         let file = self.edit(path)?;
         if file.len()? > 0 {
             file.set_len(0)?;
@@ -557,7 +557,7 @@ impl SimFile {
     }
 }
 
-impl Opened for SimFile {
+impl ReadableFile for SimFile {
     fn len(&self) -> io::Result<u64> {
         Ok(self.sim.inner().platter.inodes[self.inode].live.len() as u64)
     }
@@ -586,7 +586,7 @@ impl Opened for SimFile {
     }
 }
 
-impl Handle for SimFile {
+impl WritableFile for SimFile {
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
         pull(|faults| &mut faults.before_write, &self.path, &self.sim);
         self.write(Write::Bytes(offset as usize, bytes.to_vec()))

@@ -8,7 +8,7 @@ use nofx_core::{BatchId, Body, Direction, KeyQuery, LogEntry, LogHead, LogKey, L
 use crate::base::{Mark, Run};
 use crate::codec::{Commit, Remembered};
 use crate::damage::Damage;
-use crate::files::Opened;
+use crate::files::ReadableFile;
 use crate::query::within;
 use crate::segment::{Header, Position, Segment};
 
@@ -118,13 +118,13 @@ impl Tail {
         self.frames.back().map_or(self.start, |frame| frame.mark)
     }
 
-    pub(crate) fn go_on_in(&mut self, next: Segment) {
+    pub(crate) fn continue_in(&mut self, next: Segment) {
         (self.position, self.last) = (next.header.start, None);
         self.segment = Some(next);
     }
 
     /// Reads a segment through another handle from now on, if it is the one that was followed last.
-    pub(crate) fn read_from(&mut self, header: &Header, file: Arc<dyn Opened>) {
+    pub(crate) fn read_from(&mut self, header: &Header, file: Arc<dyn ReadableFile>) {
         if let Some(segment) = self.segment.as_mut().filter(|segment| segment.header == *header) {
             segment.file = file;
         }
@@ -210,7 +210,7 @@ impl Tail {
     }
 
     /// Returns the groups that a base holding everything up to a frame lacks, including those after damage.
-    pub(crate) fn groups_behind(&self, frame: u64) -> impl Iterator<Item = (&Mark, &Vec<Commit>)> {
+    pub(crate) fn groups_after(&self, frame: u64) -> impl Iterator<Item = (&Mark, &Vec<Commit>)> {
         let lacking = self.frames.iter().skip_while(move |found| found.mark.frame <= frame);
         lacking.map(|frame| (&frame.mark, &frame.commits))
     }

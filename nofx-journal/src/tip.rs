@@ -2,8 +2,8 @@
 
 use std::io;
 
-use crate::codec::Reader;
-use crate::files::{Boot, Handle, Opened};
+use crate::codec::Decoder;
+use crate::files::{Boot, ReadableFile, WritableFile};
 use crate::segment::Position;
 
 /// What processes tell each other through `journal/tip`, which is never flushed: how far the journal is durable, and
@@ -23,7 +23,7 @@ const APPLIED_AT: u64 = 64;
 
 impl Tip {
     /// Reads the tip; `None` if it is incomplete.
-    pub fn read(file: &dyn Opened) -> io::Result<Option<Self>> {
+    pub fn read(file: &dyn ReadableFile) -> io::Result<Option<Self>> {
         let mut bytes = [0; 2 * APPLIED_AT as usize];
         // In one call: if a read is short, the checksums show it, and a second read would only serve to find the end.
         file.read_at(&mut bytes, 0)?;
@@ -39,7 +39,7 @@ impl Tip {
     }
 
     /// Reports that the journal is durable up to a place. Only for the holder of the commit lock.
-    pub fn tell_durable(file: &dyn Handle, durable: &Position, boot: Option<Boot>) -> io::Result<()> {
+    pub fn write_durable(file: &dyn WritableFile, durable: &Position, boot: Option<Boot>) -> io::Result<()> {
         let mut bytes = boot.unwrap_or(NO_BOOT).to_vec();
         for number in [durable.generation, durable.offset, durable.frame, durable.commits] {
             bytes.extend_from_slice(&number.to_le_bytes());
@@ -49,7 +49,7 @@ impl Tip {
     }
 
     /// Reports that the base holds every frame up to `applied`. Only for the holder of the apply lock.
-    pub fn tell_applied(file: &dyn Handle, applied: u64) -> io::Result<()> {
+    pub fn write_applied(file: &dyn WritableFile, applied: u64) -> io::Result<()> {
         file.write_at(&with_checksum(applied.to_le_bytes().to_vec()), APPLIED_AT)
     }
 }
@@ -62,10 +62,10 @@ fn with_checksum(mut bytes: Vec<u8>) -> Vec<u8> {
     bytes
 }
 
-fn checked(bytes: &[u8], length: usize) -> Option<Reader<'_>> {
-    let mut from = Reader(bytes);
+fn checked(bytes: &[u8], length: usize) -> Option<Decoder<'_>> {
+    let mut from = Decoder(bytes);
     let content = from.take(length)?;
-    (from.u32()? == crc32fast::hash(content)).then_some(Reader(content))
+    (from.u32()? == crc32fast::hash(content)).then_some(Decoder(content))
 }
 
 #[cfg(test)]
@@ -79,18 +79,18 @@ mod tests {
 
     const PLACE: Position = Position { generation: 3, offset: 700, frame: 41, chain: 0xabcd, commits: 50 };
 
-    fn told(boot: Option<Boot>) -> (Sim, Arc<dyn Handle>) {
+    fn written(boot: Option<Boot>) -> (Sim, Arc<dyn WritableFile>) {
         let sim = Sim::default();
         let file = sim.edit(Path::new("tip")).unwrap();
-        Tip::tell_durable(&*file, &PLACE, boot).unwrap();
-        Tip::tell_applied(&*file, 40).unwrap();
+        Tip::write_durable(&*file, &PLACE, boot).unwrap();
+        Tip::write_applied(&*file, 40).unwrap();
         (sim, file)
     }
 
     #[test]
     fn a_tip_has_the_bytes_of_the_page_and_comes_back() {
         for boot in [None, Some([7; 16])] {
-            let (_, file) = told(boot);
+            let (_, file) = written(boot);
             let numbers = [3, 700, 41, 50_u64].map(u64::to_le_bytes).concat();
             let mut first = [boot.unwrap_or_default().as_slice(), &numbers, &0xabcd_u32.to_le_bytes()].concat();
             first.extend(crc32fast::hash(&first).to_le_bytes());
@@ -104,7 +104,7 @@ mod tests {
 
     #[test]
     fn a_tip_that_is_torn_is_none_and_a_half_of_it_tells_nothing_as_applied() {
-        let (sim, file) = told(Some([7; 16]));
+        let (sim, file) = written(Some([7; 16]));
         for at in 0..76 {
             sim.tamper("tip", |bytes| bytes[at] ^= 4);
             let expected = match at {

@@ -8,17 +8,17 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, TryLockErr
 
 use nofx_core::{Batch, Error, Outcome, Result, StoreId};
 
-use crate::applier::{Call, HARD_BOUND, SOFT_BOUND};
+use crate::applier::{ApplierRequest, HARD_BOUND, SOFT_BOUND};
 use crate::base::Mark;
+use crate::check::NamedKeys;
 use crate::codec::Commit;
-use crate::fault::{During, forbids_writing, told};
-use crate::files::{Handle, Layer};
+use crate::fault::{During, forbids_writing, into_error};
+use crate::files::{Layer, WritableFile};
 use crate::follower::{Follower, TRIES};
-use crate::judge::Named;
 use crate::layout::Layout;
-use crate::lock::{Held, Lock};
+use crate::lock::{HeldLock, Lock};
 use crate::options::Options;
-use crate::segment::{Found, HEADER_BYTES, Header, Position, Segment, salt, segment_files};
+use crate::segment::{HEADER_BYTES, Header, NextFrame, Position, Segment, salt, segment_files};
 use crate::shared_files::SharedFiles;
 use crate::tip::Tip;
 
@@ -34,33 +34,33 @@ const FIRST_SEGMENT_BYTES: u64 = 128 << 10;
 /// `committing` is taken before `applying`, and both before the tail. The commit lock file goes with `committing`, the
 /// apply lock file with `applying`. No other lock is held during a flush.
 #[derive(Debug)]
-pub(crate) struct Writer {
+pub(crate) struct JournalWriter {
     pub(crate) follower: Arc<Follower>,
     pub(crate) layer: Arc<dyn Layer>,
     pub(crate) options: Options,
     shared_files: RwLock<Arc<SharedFiles>>,
     /// Whose turn it is to commit, within this process.
-    committing: Mutex<Turn>,
+    committing: Mutex<JournalTurn>,
     /// Whose turn it is to bring the base up to date, within this process.
     pub(crate) applying: Mutex<()>,
     committed: AtomicBool,
     /// Why the base took nothing in when this process last tried, if it is damaged.
     pub(crate) stuck: Mutex<Option<Error>>,
     /// Wakes the applier thread.
-    pub(crate) call: Mutex<Call>,
+    pub(crate) request: Mutex<ApplierRequest>,
     pub(crate) bell: Condvar,
 }
 
 /// What the committing thread needs.
 #[derive(Debug, Default)]
-pub(crate) struct Turn {
+pub(crate) struct JournalTurn {
     /// The segment that was last written, open for writing.
-    file: Option<Arc<dyn Handle>>,
+    file: Option<Arc<dyn WritableFile>>,
     /// The last frame that this process flushed.
     flushed: Option<u64>,
 }
 
-impl Writer {
+impl JournalWriter {
     /// Creates what is needed for writing, if something is missing: also the whole journal, if the base is complete.
     pub(crate) fn open(follower: Arc<Follower>, layer: Arc<dyn Layer>, options: Options) -> Result<Self> {
         if segment_files(&*layer, &follower.layout)?.is_empty() {
@@ -76,7 +76,7 @@ impl Writer {
             applying: Mutex::default(),
             committed: AtomicBool::new(false),
             stuck: Mutex::default(),
-            call: Mutex::default(),
+            request: Mutex::default(),
             bell: Condvar::new(),
         })
     }
@@ -138,14 +138,14 @@ impl Writer {
         let end = self.edit(&mut turn, &segment)?.write_at(&segment.end(&position), position.offset);
         end.during("writing", &segment.path)?;
         let (next, _) = self.begin_segment(&mut turn, &position, room)?;
-        self.tell_durable(&shared_files, &next.header.start);
+        self.report_durable(&shared_files, &next.header.start);
         // The oldest go first, so that the remaining generations have no gap.
         let others = Segment::all(&*self.layer, layout, *store)?.into_iter().filter(|other| other.path != next.path);
         others.into_iter().try_for_each(|other| self.layer.remove(&other.path).during("removing", &other.path))
     }
 
     /// Waits for this process's turn to commit.
-    pub(crate) fn turn(&self) -> MutexGuard<'_, Turn> {
+    pub(crate) fn turn(&self) -> MutexGuard<'_, JournalTurn> {
         // A panic leaves nothing half done that the journal does not show.
         self.committing.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -158,10 +158,10 @@ impl Writer {
     /// Returns the shared lock and tip files, and opens them again if they were removed or replaced.
     pub(crate) fn shared_files(&self) -> Result<Arc<SharedFiles>> {
         let shared_files = self.shared_files.read().unwrap_or_else(PoisonError::into_inner).clone();
-        if shared_files.is_in_place()? { Ok(shared_files) } else { self.open_doors() }
+        if shared_files.is_in_place()? { Ok(shared_files) } else { self.open_shared_files() }
     }
 
-    fn open_doors(&self) -> Result<Arc<SharedFiles>> {
+    fn open_shared_files(&self) -> Result<Arc<SharedFiles>> {
         let shared_files = Arc::new(shared_files(&*self.layer, &self.follower)?);
         *self.shared_files.write().unwrap_or_else(PoisonError::into_inner) = shared_files.clone();
         Ok(shared_files)
@@ -171,8 +171,8 @@ impl Writer {
     pub(crate) fn hold(
         &self,
         which: fn(&SharedFiles) -> &Lock,
-        take: impl Fn(&Lock) -> Result<Option<Held>>,
-    ) -> Result<Option<(Arc<SharedFiles>, Held)>> {
+        take: impl Fn(&Lock) -> Result<Option<HeldLock>>,
+    ) -> Result<Option<(Arc<SharedFiles>, HeldLock)>> {
         let mut shared_files = self.shared_files()?;
         for _ in 0..TRIES {
             let lock = which(&shared_files);
@@ -180,12 +180,12 @@ impl Writer {
             if lock.is_in_place()? {
                 return Ok(Some((shared_files, held)));
             }
-            shared_files = self.open_doors()?;
+            shared_files = self.open_shared_files()?;
         }
         Err(Error::unavailable(format!("locking `{}`: its lock files were replaced each time", self.folder())))
     }
 
-    pub(crate) fn hold_waiting(&self, which: fn(&SharedFiles) -> &Lock) -> Result<(Arc<SharedFiles>, Held)> {
+    pub(crate) fn hold_waiting(&self, which: fn(&SharedFiles) -> &Lock) -> Result<(Arc<SharedFiles>, HeldLock)> {
         let held = self.hold(which, |lock| lock.acquire(self.options.lock_wait).map(Some))?;
         held.ok_or_else(|| Error::unavailable(format!("locking `{}`", self.folder())))
     }
@@ -195,16 +195,21 @@ impl Writer {
     }
 
     /// Commits a group, for the holder of the lock.
-    fn commit_holding(&self, turn: &mut Turn, shared_files: &SharedFiles, group: Vec<Batch>) -> Result<Vec<Outcome>> {
+    fn commit_holding(
+        &self,
+        turn: &mut JournalTurn,
+        shared_files: &SharedFiles,
+        group: Vec<Batch>,
+    ) -> Result<Vec<Outcome>> {
         self.require_base()?;
         let caught_up = Cell::new(Some(self.catch_up(turn, shared_files)?));
-        let named = Named::by(&group);
+        let named = NamedKeys::of(&group);
         let follow = || {
-            let told = caught_up.take().map_or_else(|| self.follower.follow_holding(), Ok)?;
-            Ok((self.follower.position().frame, told))
+            let believed = caught_up.take().map_or_else(|| self.follower.follow_holding(), Ok)?;
+            Ok((self.follower.position().frame, believed))
         };
         let is_complete = Cell::new(false);
-        let known = self.follower.merged_by(
+        let state = self.follower.merged_by(
             follow,
             |tail| named.copy(tail),
             |copied, base, _| {
@@ -214,7 +219,7 @@ impl Writer {
             },
         );
         self.follower.require_whole()?;
-        let (outcomes, commits) = known?.judge(group)?;
+        let (outcomes, commits) = state?.check(group)?;
         if !commits.is_empty() {
             if is_complete.get() {
                 self.withdraw_completeness()?;
@@ -241,16 +246,16 @@ impl Writer {
     /// Anything after a tip from this start of the system was never acknowledged, and is overwritten: readers did not
     /// see it either. Without such a tip, everything whole counts. Returns the tip, if it says how far the journal is
     /// durable.
-    pub(crate) fn catch_up(&self, turn: &mut Turn, shared_files: &SharedFiles) -> Result<Option<Tip>> {
-        let mut told = self.follower.follow_holding()?;
+    pub(crate) fn catch_up(&self, turn: &mut JournalTurn, shared_files: &SharedFiles) -> Result<Option<Tip>> {
+        let mut believed = self.follower.follow_holding()?;
         self.follower.require_whole()?;
-        if told.is_some_and(|told| told.durable.frame < self.follower.position().frame) {
+        if believed.is_some_and(|believed| believed.durable.frame < self.follower.position().frame) {
             // This process wrote more, and could not report it: otherwise following would have failed.
             self.follower.begin_again();
-            told = self.follower.follow_holding()?;
+            believed = self.follower.follow_holding()?;
         }
         let (segment, position) = self.end()?;
-        if told.is_none() && turn.flushed != Some(position.frame) {
+        if believed.is_none() && turn.flushed != Some(position.frame) {
             // Nothing says that the writer of the last frame reached its flush, or that the flush succeeded.
             let file = self.edit(turn, &segment)?;
             let last = self.follower.tail().last();
@@ -258,16 +263,17 @@ impl Writer {
             again.and_then(|()| file.sync()).during("flushing", &segment.path)?;
             turn.flushed = Some(position.frame);
         }
-        if told.is_none_or(|told| told.durable != position) && !self.tell_durable(shared_files, &position) {
+        if believed.is_none_or(|believed| believed.durable != position) && !self.report_durable(shared_files, &position)
+        {
             return Err(Error::unavailable(format!("updating the tip of `{}`", self.folder())));
         }
-        if segment.read(&position).during("reading", &segment.path)? == Found::End {
+        if segment.read(&position).during("reading", &segment.path)? == NextFrame::End {
             match self.follower.next(&position)? {
-                Some(next) => self.follower.tail().go_on_in(next),
+                Some(next) => self.follower.tail().continue_in(next),
                 None => _ = self.begin_segment(turn, &position, self.options.segment_bytes)?,
             }
         }
-        Ok(told)
+        Ok(believed)
     }
 
     /// Returns where the journal ends, as far as it was followed.
@@ -279,7 +285,7 @@ impl Writer {
     }
 
     /// Appends a group to the journal and flushes it.
-    fn write(&self, turn: &mut Turn, shared_files: &SharedFiles, commits: Vec<Commit>) -> Result<()> {
+    fn write(&self, turn: &mut JournalTurn, shared_files: &SharedFiles, commits: Vec<Commit>) -> Result<()> {
         let (mut segment, mut position) = self.end()?;
         let mut file = self.edit(turn, &segment)?;
         let (mut frame, mut after) = segment.frame(&position, &commits);
@@ -293,8 +299,8 @@ impl Writer {
         if let Err(error) = file.write_at(&frame, position.offset) {
             // An incomplete frame does not count. If all of it is there but its head, it does not count either.
             return Err(match file.write_at(&[0; 24], position.offset) {
-                _ if forbids_writing(&error) => told(error, "writing", &segment.path),
-                Ok(()) => told(error, "writing", &segment.path),
+                _ if forbids_writing(&error) => into_error(error, "writing", &segment.path),
+                Ok(()) => into_error(error, "writing", &segment.path),
                 Err(_) => Error::unknown_because(format!("writing `{}`", segment.path.display()), error),
             });
         }
@@ -303,9 +309,8 @@ impl Writer {
         }
         turn.flushed = Some(after.frame);
         // It is durable. A later failure no longer denies that, unless it shows that the frame is not in the store.
-        let told = self.follower.tip();
-        let is_lied_to = told.is_some_and(|told| told.durable.frame > position.frame);
-        if is_lied_to || !segment.stands(Some((position.offset, after))).unwrap_or(true) {
+        let tip_moved = self.follower.tip().is_some_and(|tip| tip.durable.frame > position.frame);
+        if tip_moved || !segment.is_intact_in_place(Some((position.offset, after))).unwrap_or(true) {
             self.follower.begin_again();
             let what = format!("`{}` was replaced or written by two processes at once", self.folder());
             return Err(Error::unknown_because("committing", Error::replaced(what)));
@@ -319,18 +324,18 @@ impl Writer {
             }
         }
         self.committed.store(true, Ordering::Relaxed);
-        if !self.tell_durable(shared_files, &after) {
+        if !self.report_durable(shared_files, &after) {
             // Other processes rely on what was reported before, and may overwrite it.
             self.follower.begin_again();
             return Err(Error::unknown(format!("updating the tip of `{}`", self.folder())));
         }
-        self.ask(Call { dirty: true, full: self.is_beyond(SOFT_BOUND), stop: false });
+        self.ask(ApplierRequest { dirty: true, full: self.is_beyond(SOFT_BOUND), stop: false });
         Ok(())
     }
 
     /// Returns the file of a segment for writing.
-    fn edit(&self, turn: &mut Turn, segment: &Segment) -> Result<Arc<dyn Handle>> {
-        let is_it = |file: &&Arc<dyn Handle>| std::ptr::addr_eq(Arc::as_ptr(file), Arc::as_ptr(&segment.file));
+    fn edit(&self, turn: &mut JournalTurn, segment: &Segment) -> Result<Arc<dyn WritableFile>> {
+        let is_it = |file: &&Arc<dyn WritableFile>| std::ptr::addr_eq(Arc::as_ptr(file), Arc::as_ptr(&segment.file));
         if let Some(file) = turn.file.as_ref().filter(is_it) {
             return Ok(file.clone());
         }
@@ -342,7 +347,12 @@ impl Writer {
     }
 
     /// Continues in the next generation after a place: in a segment that is no longer needed, or in a new one.
-    fn begin_segment(&self, turn: &mut Turn, at: &Position, room: u64) -> Result<(Segment, Arc<dyn Handle>)> {
+    fn begin_segment(
+        &self,
+        turn: &mut JournalTurn,
+        at: &Position,
+        room: u64,
+    ) -> Result<(Segment, Arc<dyn WritableFile>)> {
         let Follower { store, layout, .. } = &*self.follower;
         // Only what an applier has reported may be reused: what the base shows may not be on the disk.
         let applied = self.follower.tip().map_or(0, |tip| tip.applied);
@@ -352,7 +362,7 @@ impl Writer {
         turn.file = Some(file.clone());
         let mut tail = self.follower.tail();
         if tail.position().is_same_frame(at) {
-            tail.go_on_in(next.clone());
+            tail.continue_in(next.clone());
         }
         Ok((next, file))
     }
@@ -360,7 +370,7 @@ impl Writer {
     /// Leaves a segment whose flush failed: it is no longer known what of it is on the disk.
     ///
     /// What was flushed before is durable. The rest is given up: the journal continues elsewhere from before it.
-    fn give_up_segment(&self, turn: &mut Turn, segment: &Segment, at: &Position, error: io::Error) -> Error {
+    fn give_up_segment(&self, turn: &mut JournalTurn, segment: &Segment, at: &Position, error: io::Error) -> Error {
         let ended = self
             .edit(turn, segment)
             .and_then(|file| file.write_at(&segment.end(at), at.offset).during("writing", &segment.path));
@@ -371,17 +381,17 @@ impl Writer {
 
     /// Reports to other processes how far the journal is durable. If that fails, the tip is replaced, or removed: then
     /// they determine it from the journal. `false` if even that fails.
-    pub(crate) fn tell_durable(&self, shared_files: &SharedFiles, durable: &Position) -> bool {
+    pub(crate) fn report_durable(&self, shared_files: &SharedFiles, durable: &Position) -> bool {
         let (layout, boot) = (&self.follower.layout, self.follower.files.boot());
         let replaced = || {
             let applied = self.follower.tip().map_or(0, |tip| tip.applied);
             let file = self.layer.create(layout.tip_beside())?;
-            Tip::tell_durable(&*file, durable, boot)?;
-            Tip::tell_applied(&*file, applied)?;
+            Tip::write_durable(&*file, durable, boot)?;
+            Tip::write_applied(&*file, applied)?;
             self.layer.rename(layout.tip_beside(), layout.tip())
         };
-        let told = Tip::tell_durable(shared_files.tip(), durable, boot).or_else(|_| replaced());
-        told.is_ok() || self.layer.remove(layout.tip()).is_ok()
+        let reported = Tip::write_durable(shared_files.tip(), durable, boot).or_else(|_| replaced());
+        reported.is_ok() || self.layer.remove(layout.tip()).is_ok()
     }
 }
 

@@ -9,10 +9,10 @@ use std::cmp::Ordering;
 use nofx_core::{Body, Direction, Seq};
 
 use crate::chunk::FIRST_LOG;
-use crate::codec::{Decoder, Encoder, Reading, Table, Unread, body, numbered, seal, shown, unseal};
+use crate::codec::{Decoder, Encoder, TableTag, Unread, Unsealed, body, numbered, seal, shown, unseal};
+use crate::compression::{Codec, Effort, pack, unpack};
 use crate::fault::{Attempt, Fault};
-use crate::packing::{Codec, Effort, pack, unpack};
-use crate::tables::Rows;
+use crate::tables::TableRows;
 
 /// A bundle ends before its plain text exceeds this many bytes. Reading one record reads the whole bundle.
 pub(crate) const FULL_BUNDLE: usize = 24 << 10;
@@ -46,8 +46,8 @@ impl BundleRange {
     /// Reads what [`piece_key`](Self::piece_key) wrote; `None` if the key belongs to a chunk or is damaged.
     pub(crate) fn of(key: &[u8]) -> Option<Self> {
         let mut rest = key.strip_prefix(&numbered(LOG))?.strip_suffix(key.last_chunk::<4>()?)?;
-        let place = Self { first: unescape(&mut rest)?, last: unescape(&mut rest)? };
-        rest.is_empty().then_some(place)
+        let range = Self { first: unescape(&mut rest)?, last: unescape(&mut rest)? };
+        rest.is_empty().then_some(range)
     }
 
     fn shown(&self) -> String {
@@ -63,7 +63,7 @@ fn before(first: &[u8]) -> Vec<u8> {
 }
 
 /// Returns an upper bound of the keys of bundles that begin with a name: no name contains this byte.
-fn behind(first: &[u8]) -> Vec<u8> {
+fn after(first: &[u8]) -> Vec<u8> {
     let mut key = before(first);
     key.push(0xff);
     key
@@ -83,11 +83,11 @@ fn escape(name: &[u8], key: &mut Vec<u8>) {
 fn unescape(rest: &mut &[u8]) -> Option<Vec<u8>> {
     let mut name = Vec::new();
     loop {
-        let (byte, behind) = rest.split_first()?;
-        *rest = behind;
+        let (byte, after) = rest.split_first()?;
+        *rest = after;
         if *byte == 0 {
-            let (mark, behind) = rest.split_first()?;
-            *rest = behind;
+            let (mark, after) = rest.split_first()?;
+            *rest = after;
             match mark {
                 0 => return Some(name),
                 0xff => {}
@@ -113,7 +113,7 @@ impl Bundled {
     }
 }
 
-/// Encodes consecutive records. Returns the place and value of the bundle; `None` for no records.
+/// Encodes consecutive records. Returns the range and value of the bundle; `None` for no records.
 pub(crate) fn encode(records: &[Bundled], effort: Effort) -> Attempt<Option<(BundleRange, Vec<u8>)>> {
     let (Some(first), Some(last)) = (records.first(), records.last()) else { return Ok(None) };
     let mut plain = Encoder::default();
@@ -122,12 +122,12 @@ pub(crate) fn encode(records: &[Bundled], effort: Effort) -> Attempt<Option<(Bun
     }
     let packed = pack(plain.as_bytes(), effort);
     let (codec, smaller) = packed.ok_or_else(|| Fault::damaged("compressing records"))?;
-    let place = BundleRange { first: first.name.clone(), last: last.name.clone() };
+    let range = BundleRange { first: first.name.clone(), last: last.name.clone() };
     let mut payload = Encoder::default();
     payload.number(codec as u64).number(records.len() as u64);
     payload.number(plain.as_bytes().len() as u64).raw(&smaller);
-    let value = seal(Table::Bundles, &place.key(), &payload);
-    Ok(Some((place, value)))
+    let value = seal(TableTag::Bundles, &range.key(), &payload);
+    Ok(Some((range, value)))
 }
 
 /// A decoded bundle.
@@ -138,8 +138,8 @@ struct Bundle {
 }
 
 impl Bundle {
-    fn decode(place: &BundleRange, value: &[u8]) -> Reading<Self> {
-        let mut payload = unseal(Table::Bundles, &place.key(), value).ok_or(Unread::Damaged)?;
+    fn decode(range: &BundleRange, value: &[u8]) -> Unsealed<Self> {
+        let mut payload = unseal(TableTag::Bundles, &range.key(), value).ok_or(Unread::Damaged)?;
         let codec = Codec::of(payload.number().ok_or(Unread::Damaged)?)?;
         let (count, length) = payload.number().zip(payload.number()).ok_or(Unread::Damaged)?;
         let plain = unpack(codec, payload.rest(), length, |plain| Some(plain.to_vec()));
@@ -148,7 +148,7 @@ impl Bundle {
     }
 
     /// Passes names, versions and bodies to `see` in order, until it returns something.
-    fn find<T>(&self, mut see: impl FnMut(&[u8], Seq, &[u8]) -> Option<T>) -> Reading<Option<T>> {
+    fn find<T>(&self, mut see: impl FnMut(&[u8], Seq, &[u8]) -> Option<T>) -> Unsealed<Option<T>> {
         let mut rest = Decoder::new(&self.plain);
         for _ in 0..self.count {
             let mut next = || Some((rest.counted()?, Seq::new(rest.number()?)?, rest.counted()?));
@@ -161,17 +161,17 @@ impl Bundle {
     }
 }
 
-fn owned(bytes: &[u8]) -> Reading<Body> {
+fn owned(bytes: &[u8]) -> Unsealed<Body> {
     body(bytes).ok_or(Unread::Damaged)
 }
 
 /// Passes the stored pieces of a bundle to `see`, with their keys.
 pub(crate) fn each_piece(
-    chunks: &impl Rows,
-    place: &BundleRange,
+    chunks: &impl TableRows,
+    range: &BundleRange,
     mut see: impl FnMut(&[u8], &[u8]) -> Attempt<()>,
 ) -> Attempt<()> {
-    let (lowest, highest) = (place.piece_key(0), place.piece_key(u32::MAX));
+    let (lowest, highest) = (range.piece_key(0), range.piece_key(u32::MAX));
     for piece in chunks.range::<&[u8]>(&lowest[..]..=&highest[..])? {
         let (key, piece) = piece?;
         see(key.value(), piece.value())?;
@@ -179,19 +179,19 @@ pub(crate) fn each_piece(
     Ok(())
 }
 
-fn read(chunks: &impl Rows, place: &BundleRange) -> Attempt<Bundle> {
+fn read(chunks: &impl TableRows, range: &BundleRange) -> Attempt<Bundle> {
     let mut value = Vec::new();
-    each_piece(chunks, place, |_, piece| {
+    each_piece(chunks, range, |_, piece| {
         value.extend_from_slice(piece);
         Ok(())
     })?;
-    Bundle::decode(place, &value).map_err(|why| Fault::unread(why, place.shown()))
+    Bundle::decode(range, &value).map_err(|why| Fault::unread(why, range.shown()))
 }
 
 /// Reads all records of a bundle.
-pub(crate) fn records(chunks: &impl Rows, place: &BundleRange) -> Attempt<Vec<Bundled>> {
+pub(crate) fn records(chunks: &impl TableRows, range: &BundleRange) -> Attempt<Vec<Bundled>> {
     let mut records = Vec::new();
-    let read = read(chunks, place)?.find(|name, version, body| match owned(body) {
+    let read = read(chunks, range)?.find(|name, version, body| match owned(body) {
         Ok(body) => {
             records.push(Bundled { name: name.to_vec(), version, body });
             None
@@ -200,24 +200,24 @@ pub(crate) fn records(chunks: &impl Rows, place: &BundleRange) -> Attempt<Vec<Bu
     });
     match read {
         Ok(None) => Ok(records),
-        Ok(Some(why)) | Err(why) => Err(Fault::unread(why, place.shown())),
+        Ok(Some(why)) | Err(why) => Err(Fault::unread(why, range.shown())),
     }
 }
 
-/// Returns the place of the bundle that may contain a name.
-fn place_of(chunks: &impl Rows, name: &[u8]) -> Attempt<Option<BundleRange>> {
-    let place = last_place(chunks, &behind(name))?;
-    Ok(place.filter(|place| place.holds(name)))
+/// Returns the range of the bundle that may contain a name.
+fn range_of(chunks: &impl TableRows, name: &[u8]) -> Attempt<Option<BundleRange>> {
+    let range = last_range(chunks, &after(name))?;
+    Ok(range.filter(|range| range.holds(name)))
 }
 
-/// Returns the place of the last bundle whose key is below `end`.
-fn last_place(chunks: &impl Rows, end: &[u8]) -> Attempt<Option<BundleRange>> {
+/// Returns the range of the last bundle whose key is below `end`.
+fn last_range(chunks: &impl TableRows, end: &[u8]) -> Attempt<Option<BundleRange>> {
     let least = numbered(LOG);
     chunks.range::<&[u8]>(&least[..]..end)?.next_back().map(|row| place_at(row?.0.value())).transpose()
 }
 
-/// Returns the place of the first bundle whose key is at or above `start`.
-fn first_place(chunks: &impl Rows, start: &[u8]) -> Attempt<Option<BundleRange>> {
+/// Returns the range of the first bundle whose key is at or above `start`.
+fn first_range(chunks: &impl TableRows, start: &[u8]) -> Attempt<Option<BundleRange>> {
     let end = numbered(FIRST_LOG);
     chunks.range::<&[u8]>(start..&end[..])?.next().map(|row| place_at(row?.0.value())).transpose()
 }
@@ -227,41 +227,41 @@ fn place_at(key: &[u8]) -> Attempt<BundleRange> {
 }
 
 /// Returns whether there is a bundle.
-pub(crate) fn is_any(chunks: &impl Rows) -> Attempt<bool> {
+pub(crate) fn is_any(chunks: &impl TableRows) -> Attempt<bool> {
     let (lowest, end) = (numbered(LOG), numbered(FIRST_LOG));
     Ok(chunks.range::<&[u8]>(&lowest[..]..&end[..])?.next().transpose()?.is_some())
 }
 
-/// Returns the places of all bundles in order.
-pub(crate) fn places(chunks: &impl Rows) -> Attempt<Vec<BundleRange>> {
-    let mut places = Vec::new();
+/// Returns the ranges of all bundles in order.
+pub(crate) fn ranges(chunks: &impl TableRows) -> Attempt<Vec<BundleRange>> {
+    let mut ranges = Vec::new();
     let mut start = numbered(LOG).to_vec();
-    while let Some(place) = first_place(chunks, &start)? {
-        start = behind(&place.first);
-        places.push(place);
+    while let Some(range) = first_range(chunks, &start)? {
+        start = after(&range.first);
+        ranges.push(range);
     }
-    Ok(places)
+    Ok(ranges)
 }
 
 /// Returns the version of a record in a bundle.
-pub(crate) fn version(chunks: &impl Rows, name: &[u8]) -> Attempt<Option<Seq>> {
+pub(crate) fn version(chunks: &impl TableRows, name: &[u8]) -> Attempt<Option<Seq>> {
     find(chunks, name, |version, _| Ok(version))
 }
 
 /// Reads a record in a bundle.
-pub(crate) fn record(chunks: &impl Rows, name: &[u8]) -> Attempt<Option<(Seq, Body)>> {
+pub(crate) fn record(chunks: &impl TableRows, name: &[u8]) -> Attempt<Option<(Seq, Body)>> {
     find(chunks, name, |version, body| Ok((version, owned(body)?)))
 }
 
-fn find<T>(chunks: &impl Rows, name: &[u8], take: impl Fn(Seq, &[u8]) -> Reading<T>) -> Attempt<Option<T>> {
-    let Some(place) = place_of(chunks, name)? else { return Ok(None) };
-    let found = read(chunks, &place)?.find(|other, version, body| match other.cmp(name) {
+fn find<T>(chunks: &impl TableRows, name: &[u8], take: impl Fn(Seq, &[u8]) -> Unsealed<T>) -> Attempt<Option<T>> {
+    let Some(range) = range_of(chunks, name)? else { return Ok(None) };
+    let found = read(chunks, &range)?.find(|other, version, body| match other.cmp(name) {
         Ordering::Less => None,
         Ordering::Equal => Some(Some(take(version, body))),
         Ordering::Greater => Some(None),
     });
     let found = found.and_then(|found| found.flatten().transpose());
-    found.map_err(|why| Fault::unread(why, place.shown()))
+    found.map_err(|why| Fault::unread(why, range.shown()))
 }
 
 /// The records in bundles, one by one in a direction, from a name that may be among them.
@@ -275,17 +275,17 @@ pub(crate) struct Walk<'t, T> {
     at: Option<Vec<u8>>,
 }
 
-impl<'t, T: Rows> Walk<'t, T> {
+impl<'t, T: TableRows> Walk<'t, T> {
     /// Starts at the first record at or after `start`, forward, or at the last one up to `start`, backward. Without
     /// `start`, begins at the end where the direction begins.
     pub(crate) fn new(chunks: &'t T, direction: Direction, start: Option<&[u8]>) -> Attempt<Self> {
         let at = match (direction, start) {
             (Direction::Forward, None) => numbered(LOG).to_vec(),
             (Direction::Backward, None) => numbered(FIRST_LOG).to_vec(),
-            (Direction::Backward, Some(start)) => behind(start),
-            (Direction::Forward, Some(start)) => match place_of(chunks, start)? {
-                Some(place) => place.key(),
-                None => behind(start),
+            (Direction::Backward, Some(start)) => after(start),
+            (Direction::Forward, Some(start)) => match range_of(chunks, start)? {
+                Some(range) => range.key(),
+                None => after(start),
             },
         };
         Ok(Self { chunks, direction, ahead: Vec::new(), at: Some(at) })
@@ -294,18 +294,18 @@ impl<'t, T: Rows> Walk<'t, T> {
     pub(crate) fn next(&mut self) -> Attempt<Option<Bundled>> {
         while self.ahead.is_empty() {
             let Some(at) = self.at.take() else { return Ok(None) };
-            let place = match self.direction {
-                Direction::Forward => first_place(self.chunks, &at)?,
-                Direction::Backward => last_place(self.chunks, &at)?,
+            let range = match self.direction {
+                Direction::Forward => first_range(self.chunks, &at)?,
+                Direction::Backward => last_range(self.chunks, &at)?,
             };
-            let Some(place) = place else { return Ok(None) };
-            self.ahead = records(self.chunks, &place)?;
+            let Some(range) = range else { return Ok(None) };
+            self.ahead = records(self.chunks, &range)?;
             self.at = Some(match self.direction {
                 Direction::Forward => {
                     self.ahead.reverse();
-                    behind(&place.first)
+                    after(&range.first)
                 }
-                Direction::Backward => before(&place.first),
+                Direction::Backward => before(&range.first),
             });
         }
         Ok(self.ahead.pop())
@@ -333,24 +333,24 @@ mod tests {
             let other = BundleRange { first: next(), last: next() };
             prop_assert_eq!(BundleRange::of(&one.piece_key(piece)), Some(one.clone()));
             prop_assert!(one.piece_key(piece) < other.piece_key(0));
-            prop_assert!(before(&one.first) < one.piece_key(0) && one.piece_key(u32::MAX) < behind(&one.first));
-            prop_assert!(behind(&one.first) < before(&other.first));
+            prop_assert!(before(&one.first) < one.piece_key(0) && one.piece_key(u32::MAX) < after(&one.first));
+            prop_assert!(after(&one.first) < before(&other.first));
         }
 
         #[test]
         fn any_changed_byte_is_noticed(at in any::<prop::sample::Index>(), bit in 0..8) {
-            let (place, mut value) = encode(&[bundled("a", "\"words\""), bundled("b", "1")], Effort::Dense).unwrap().unwrap();
-            prop_assert!(Bundle::decode(&place, &value).is_ok());
+            let (range, mut value) = encode(&[bundled("a", "\"words\""), bundled("b", "1")], Effort::Dense).unwrap().unwrap();
+            prop_assert!(Bundle::decode(&range, &value).is_ok());
             let at = at.index(value.len());
             value[at] ^= 1_u8 << bit;
-            prop_assert_eq!(Bundle::decode(&place, &value).err(), Some(Unread::Damaged));
+            prop_assert_eq!(Bundle::decode(&range, &value).err(), Some(Unread::Damaged));
         }
     }
 
     #[test]
     fn a_bundle_under_another_key_is_damaged() {
-        let (place, value) = encode(&[bundled("a", "1"), bundled("c", "2")], Effort::Quick).unwrap().unwrap();
-        let other = BundleRange { last: b"b".to_vec(), ..place };
+        let (range, value) = encode(&[bundled("a", "1"), bundled("c", "2")], Effort::Quick).unwrap().unwrap();
+        let other = BundleRange { last: b"b".to_vec(), ..range };
         assert_eq!(Bundle::decode(&other, &value).err(), Some(Unread::Damaged));
     }
 }

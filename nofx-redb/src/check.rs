@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::ops::Bound;
 
 use crate::fault::{Attempt, contain};
-use crate::store::Shared;
+use crate::store::OpenStore;
 use crate::tables::{ALL, Definition};
 
 /// A damaged page of the file.
@@ -18,7 +18,7 @@ pub struct DamagedPage {
     pub hides: bool,
 }
 
-impl Shared {
+impl OpenStore {
     /// Reads every page of the store's tables and returns the damaged ones. Does not find those below a page that hides
     /// them.
     pub(crate) fn damaged_pages(&self) -> Attempt<BTreeSet<DamagedPage>> {

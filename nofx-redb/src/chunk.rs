@@ -14,10 +14,10 @@ use std::thread;
 use nofx_core::{Body, LogEntry, NewEntry, Timestamp};
 use redb::ReadableTable;
 
-use crate::codec::{Decoder, Encoder, Head, Reading, Table, Unread, decode_entry, placed, seal, text, unseal};
+use crate::codec::{Decoder, Encoder, Head, TableTag, Unread, Unsealed, decode_entry, placed, seal, text, unseal};
+use crate::compression::{Codec, Effort, pack, unpack, with_room};
 use crate::fault::{Attempt, Fault};
-use crate::packing::{Codec, Effort, pack, unpack, with_room};
-use crate::tables::{Rows, Tables, WriteTable};
+use crate::tables::{TableRows, Tables, WriteTable};
 
 /// A chunk is full when its bodies have this many bytes.
 pub(crate) const FULL_CHUNK: usize = 128 << 10;
@@ -89,12 +89,12 @@ fn encode(log: u64, first: u64, entries: &[(Timestamp, Body)], effort: Effort) -
         let (codec, smaller) = pack(room, effort)?;
         let mut payload = Encoder::default();
         payload.number(codec as u64).number(entries.len() as u64).number(room.len() as u64).raw(&smaller);
-        Some(seal(Table::Chunks, &placed(log, first), &payload))
+        Some(seal(TableTag::Chunks, &placed(log, first), &payload))
     })
 }
 
-fn decode(log: u64, first: u64, value: &[u8]) -> Reading<Chunk> {
-    let mut payload = unseal(Table::Chunks, &placed(log, first), value).ok_or(Unread::Damaged)?;
+fn decode(log: u64, first: u64, value: &[u8]) -> Unsealed<Chunk> {
+    let mut payload = unseal(TableTag::Chunks, &placed(log, first), value).ok_or(Unread::Damaged)?;
     let codec = Codec::of(payload.number().ok_or(Unread::Damaged)?)?;
     let count = payload.number().ok_or(Unread::Damaged)?;
     decode_entries(first, count, codec, payload).ok_or(Unread::Damaged)
@@ -119,7 +119,7 @@ fn decode_entries(first: u64, count: u64, codec: Codec, mut payload: Decoder<'_>
 }
 
 /// Reads the chunk that contains a position; `None` if there is none at or before it.
-pub(crate) fn chunk_of(chunks: &impl Rows, log: u64, position: u64) -> Attempt<Option<Chunk>> {
+pub(crate) fn chunk_of(chunks: &impl TableRows, log: u64, position: u64) -> Attempt<Option<Chunk>> {
     let (lowest, highest) = (piece_key(log, 0, 0), piece_key(log, position, u32::MAX));
     let Some(last) = chunks.range::<&[u8]>(&lowest[..]..=&highest[..])?.next_back() else { return Ok(None) };
     let unread = |why, first: u64| Fault::unread(why, format!("the chunk from position {first}"));
@@ -133,7 +133,7 @@ pub(crate) fn chunk_of(chunks: &impl Rows, log: u64, position: u64) -> Attempt<O
 }
 
 /// Reads an entry that has its own row.
-pub(crate) fn entry_of(entries: &impl Rows, log: u64, position: u64) -> Attempt<LogEntry> {
+pub(crate) fn entry_of(entries: &impl TableRows, log: u64, position: u64) -> Attempt<LogEntry> {
     let key = placed(log, position);
     let value = entries.get(&key[..])?;
     let decoded = value.ok_or(Unread::Damaged).and_then(|value| decode_entry(&key, value.value()));
@@ -221,9 +221,9 @@ impl Tables<WriteTable<'_>> {
             run.bytes += body.len();
             run.entries.push((at, body));
             if run.bytes >= FULL_CHUNK {
-                let behind =
+                let next =
                     Run { log: run.log, first: run.first + run.entries.len() as u64, bytes: 0, entries: Vec::new() };
-                folded.add(std::mem::replace(&mut run, behind));
+                folded.add(std::mem::replace(&mut run, next));
             }
         }
         folded.add(run);
@@ -250,8 +250,8 @@ impl Tables<WriteTable<'_>> {
         }
     }
 
-    /// Stores the folded entries.
-    pub(crate) fn lay_down(&mut self, folded: &Folded) -> Attempt<()> {
+    /// Stores the folded entries as chunks.
+    pub(crate) fn store_chunks(&mut self, folded: &Folded) -> Attempt<()> {
         folded.encoded(|run, value| {
             for (piece, bytes) in (0..).zip(value.chunks(PIECE)) {
                 self.chunks.insert(&piece_key(run.log, run.first, piece)[..], bytes)?;
@@ -291,7 +291,7 @@ impl Tables<WriteTable<'_>> {
         let bytes = head.tail_bytes;
         let mut folded = Folded::default();
         self.fold(&mut head, &mut folded)?;
-        self.lay_down(&folded)?;
+        self.store_chunks(&folded)?;
         if head.tail_bytes > 0 {
             return Ok(0);
         }
@@ -350,10 +350,10 @@ pub(crate) struct Folded {
 
 /// The size from which it pays to start threads: compressing this much takes a millisecond, starting and ending a
 /// thread 43 microseconds (two shared virtual cores).
-const MANY_BYTES: usize = 512 << 10;
+const MIN_PARALLEL_BYTES: usize = 512 << 10;
 
 /// The most threads that compress folded entries: the work before and after is done by one.
-const MOST_THREADS: usize = 4;
+const MAX_THREADS: usize = 4;
 
 impl Folded {
     fn add(&mut self, run: Run) {
@@ -368,7 +368,7 @@ impl Folded {
     fn encoded(&self, mut see: impl FnMut(&Run, &[u8]) -> Attempt<()>) -> Attempt<()> {
         let encode = |run: &Run| encode(run.log, run.first, &run.entries, Effort::Quick);
         let cores = || thread::available_parallelism().map_or(1, NonZero::get);
-        let threads = if self.bytes < MANY_BYTES { 1 } else { cores().min(MOST_THREADS).min(self.runs.len()) };
+        let threads = if self.bytes < MIN_PARALLEL_BYTES { 1 } else { cores().min(MAX_THREADS).min(self.runs.len()) };
         let values: Vec<_> = self.runs.iter().map(|_| OnceLock::new()).collect();
         let next = AtomicUsize::new(0);
         // Encodes the next chunk that no thread has begun; `None` if there is none.
@@ -413,7 +413,7 @@ mod tests {
             let bytes = entries.iter().map(|(_, body)| body.len()).sum();
             folded.add(Run { log, first: log * 3, bytes, entries });
         }
-        assert!(folded.bytes > MANY_BYTES);
+        assert!(folded.bytes > MIN_PARALLEL_BYTES);
         let mut seen = folded.runs.iter();
         let see = |run: &Run, value: &[u8]| {
             assert_eq!(seen.next().unwrap().log, run.log);

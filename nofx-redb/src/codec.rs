@@ -5,7 +5,7 @@
 
 use nofx_core::{BatchId, Body, Change, Committed, Key, Kind, LogHead, LogKey, LogState, RecordKey, Seq, Timestamp};
 
-use crate::packing::{Codec, Effort, pack, unpack};
+use crate::compression::{Codec, Effort, pack, unpack};
 
 /// Bodies of this many bytes or more are compressed if that makes them smaller.
 const COMPRESS_FROM: usize = 32;
@@ -20,11 +20,11 @@ pub(crate) enum Unread {
 }
 
 /// The result of reading a value.
-pub(crate) type Reading<T> = Result<T, Unread>;
+pub(crate) type Unsealed<T> = Result<T, Unread>;
 
 /// A table, as the checksums distinguish them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Table {
+pub(crate) enum TableTag {
     Meta = 1,
     Records = 2,
     Logs = 3,
@@ -36,7 +36,7 @@ pub(crate) enum Table {
     Bundles = 8,
 }
 
-fn checksum(table: Table, key: &[u8], payload: &[u8]) -> [u8; 4] {
+fn checksum(table: TableTag, key: &[u8], payload: &[u8]) -> [u8; 4] {
     let mut hasher = crc32fast::Hasher::new();
     hasher.update(&[table as u8]);
     hasher.update(&(key.len() as u64).to_le_bytes());
@@ -46,7 +46,7 @@ fn checksum(table: Table, key: &[u8], payload: &[u8]) -> [u8; 4] {
 }
 
 /// Prepends a checksum to a payload.
-pub(crate) fn seal(table: Table, key: &[u8], payload: &Encoder) -> Vec<u8> {
+pub(crate) fn seal(table: TableTag, key: &[u8], payload: &Encoder) -> Vec<u8> {
     let mut value = Vec::with_capacity(4 + payload.0.len());
     value.extend_from_slice(&checksum(table, key, &payload.0));
     value.extend_from_slice(&payload.0);
@@ -54,7 +54,7 @@ pub(crate) fn seal(table: Table, key: &[u8], payload: &Encoder) -> Vec<u8> {
 }
 
 /// Returns the payload of a value, or `None` if it is damaged.
-pub(crate) fn unseal<'v>(table: Table, key: &[u8], value: &'v [u8]) -> Option<Decoder<'v>> {
+pub(crate) fn unseal<'v>(table: TableTag, key: &[u8], value: &'v [u8]) -> Option<Decoder<'v>> {
     let (sum, payload) = value.split_first_chunk::<4>()?;
     (*sum == checksum(table, key, payload)).then_some(Decoder(payload))
 }
@@ -160,12 +160,12 @@ impl<'v> Decoder<'v> {
         std::mem::take(&mut self.0)
     }
 
-    pub(crate) fn body(&mut self) -> Reading<Body> {
+    pub(crate) fn body(&mut self) -> Unsealed<Body> {
         self.longer(body)
     }
 
     /// Reads what [`shorter`](Encoder::shorter) wrote, and passes it to `see`.
-    fn longer<T>(&mut self, see: impl FnOnce(&[u8]) -> Option<T>) -> Reading<T> {
+    fn longer<T>(&mut self, see: impl FnOnce(&[u8]) -> Option<T>) -> Unsealed<T> {
         let codec = Codec::of(self.number().ok_or(Unread::Damaged)?)?;
         let seen = match codec {
             Codec::Plain => see(self.rest()),
@@ -275,11 +275,11 @@ impl Head {
             LogState::Sealed => 1,
             LogState::Removed => 2,
         });
-        seal(Table::Logs, name, &payload)
+        seal(TableTag::Logs, name, &payload)
     }
 
     pub(crate) fn decode(name: &[u8], value: &[u8]) -> Option<Self> {
-        let mut payload = unseal(Table::Logs, name, value)?;
+        let mut payload = unseal(TableTag::Logs, name, value)?;
         let head = Self {
             number: payload.number()?,
             length: payload.number()?,
@@ -308,19 +308,19 @@ impl Head {
 pub(crate) fn encode_record(name: &[u8], version: Seq, body: &Body) -> Vec<u8> {
     let mut payload = Encoder::default();
     payload.number(version.get()).body(body);
-    seal(Table::Records, name, &payload)
+    seal(TableTag::Records, name, &payload)
 }
 
 /// Encodes the removal of a record, which hides the one in a bundle.
 pub(crate) fn encode_removed(name: &[u8]) -> Vec<u8> {
     let mut payload = Encoder::default();
     payload.number(0);
-    seal(Table::Records, name, &payload)
+    seal(TableTag::Records, name, &payload)
 }
 
 /// Decodes the version of a record and leaves its body to be decoded later; `Some(None)` if it was removed.
 pub(crate) fn decode_record<'v>(name: &[u8], value: &'v [u8]) -> Option<Option<(Seq, Decoder<'v>)>> {
-    let mut payload = unseal(Table::Records, name, value)?;
+    let mut payload = unseal(TableTag::Records, name, value)?;
     match Seq::new(payload.number()?) {
         Some(version) => Some(Some((version, payload))),
         None => payload.end().map(|()| None),
@@ -331,36 +331,36 @@ pub(crate) fn decode_record<'v>(name: &[u8], value: &'v [u8]) -> Option<Option<(
 pub(crate) fn encode_entry(key: &[u8], at: Timestamp, body: &Body) -> Vec<u8> {
     let mut payload = Encoder::default();
     payload.signed(at.as_millis()).body(body);
-    seal(Table::Entries, key, &payload)
+    seal(TableTag::Entries, key, &payload)
 }
 
 /// Decodes what [`encode_entry`] wrote.
-pub(crate) fn decode_entry(key: &[u8], value: &[u8]) -> Reading<(Timestamp, Body)> {
-    let mut payload = unseal(Table::Entries, key, value).ok_or(Unread::Damaged)?;
+pub(crate) fn decode_entry(key: &[u8], value: &[u8]) -> Unsealed<(Timestamp, Body)> {
+    let mut payload = unseal(TableTag::Entries, key, value).ok_or(Unread::Damaged)?;
     let at = Timestamp::from_millis(payload.signed().ok_or(Unread::Damaged)?);
     Ok((at, payload.body()?))
 }
 
 /// A remembered commit.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Remembered {
+pub(crate) struct FeedRow {
     pub(crate) change: Change,
     pub(crate) committed: Committed,
     /// The seq of the store's last commit that wrote records, up to and including this one.
     pub(crate) last_seq: Option<Seq>,
 }
 
-impl Remembered {
+impl FeedRow {
     /// Encodes a commit that has its own row.
     pub(crate) fn encode(&self, key: &[u8]) -> Vec<u8> {
         let mut payload = Encoder::default();
         payload.raw(self.change.batch.as_bytes()).shorter(self.without_id().as_bytes());
-        seal(Table::Feed, key, &payload)
+        seal(TableTag::Feed, key, &payload)
     }
 
     /// Decodes what [`encode`](Self::encode) wrote.
     pub(crate) fn decode(key: &[u8], value: &[u8]) -> Option<Self> {
-        let mut payload = unseal(Table::Feed, key, value)?;
+        let mut payload = unseal(TableTag::Feed, key, value)?;
         let batch = payload.id()?;
         payload.longer(|plain| Self::with_id(batch, Decoder(plain))).ok()
     }
@@ -407,7 +407,7 @@ impl Remembered {
 }
 
 /// Encodes consecutive commits: their batch ids, then the rest.
-pub(crate) fn encode_past(key: &[u8], rows: &[Remembered]) -> Vec<u8> {
+pub(crate) fn encode_past(key: &[u8], rows: &[FeedRow]) -> Vec<u8> {
     let mut payload = Encoder::default();
     payload.number(rows.len() as u64);
     let mut plain = Encoder::default();
@@ -416,22 +416,22 @@ pub(crate) fn encode_past(key: &[u8], rows: &[Remembered]) -> Vec<u8> {
         plain.counted(row.without_id().as_bytes());
     }
     payload.shorter(plain.as_bytes());
-    seal(Table::Past, key, &payload)
+    seal(TableTag::Past, key, &payload)
 }
 
 /// Decodes the batch ids of what [`encode_past`] wrote, and leaves the rest.
 pub(crate) fn decode_past_ids<'v>(key: &[u8], value: &'v [u8]) -> Option<(Vec<BatchId>, Decoder<'v>)> {
-    let mut payload = unseal(Table::Past, key, value)?;
+    let mut payload = unseal(TableTag::Past, key, value)?;
     let ids = (0..payload.number()?).map(|_| payload.id()).collect::<Option<_>>()?;
     Some((ids, payload))
 }
 
 /// Decodes what [`encode_past`] wrote.
-pub(crate) fn decode_past(key: &[u8], value: &[u8]) -> Option<Vec<Remembered>> {
+pub(crate) fn decode_past(key: &[u8], value: &[u8]) -> Option<Vec<FeedRow>> {
     let (ids, mut payload) = decode_past_ids(key, value)?;
     let rows = payload.longer(|plain| {
         let mut plain = Decoder::new(plain);
-        let rows = ids.into_iter().map(|id| Remembered::with_id(id, Decoder(plain.counted()?))).collect();
+        let rows = ids.into_iter().map(|id| FeedRow::with_id(id, Decoder(plain.counted()?))).collect();
         plain.end()?;
         rows
     });
@@ -452,7 +452,7 @@ mod tests {
         prop_oneof!["[a-z]{1,40}", "(words and ){90,200}"].prop_map(|text| Body::trusted(format!("\"{text}\"")))
     }
 
-    fn remembered() -> impl Strategy<Value = Remembered> {
+    fn remembered() -> impl Strategy<Value = FeedRow> {
         let ranges = prop::collection::vec((any::<u32>(), 1..9_u64), 0..4);
         let ids = prop::collection::vec("[a-zA-Z\\PC]{1,20}", 0..4);
         (any::<[u8; 16]>(), any::<u64>(), any::<u64>(), ranges, ids).prop_map(|(batch, seq, last, ranges, ids)| {
@@ -460,7 +460,7 @@ mod tests {
             let logs: Vec<_> = ids.iter().map(|id| log(id)).collect();
             let records = ids.iter().map(|id| RecordKey::new(Kind::of("record"), id.as_str()).unwrap()).collect();
             let appended = ranges.iter().map(|(start, length)| u64::from(*start)..u64::from(*start) + length).collect();
-            Remembered {
+            FeedRow {
                 change: Change { batch: BatchId::from_bytes(batch), seq, records, logs },
                 committed: Committed { seq, appended },
                 last_seq: Seq::new(last),
@@ -505,7 +505,7 @@ mod tests {
         #[test]
         fn commits_come_back(rows in prop::collection::vec(remembered(), 1..20)) {
             let key = numbered(3);
-            prop_assert_eq!(Remembered::decode(&key, &rows[0].encode(&key)), Some(rows[0].clone()));
+            prop_assert_eq!(FeedRow::decode(&key, &rows[0].encode(&key)), Some(rows[0].clone()));
             prop_assert_eq!(decode_past(&key, &encode_past(&key, &rows)), Some(rows));
         }
 
@@ -530,11 +530,11 @@ mod tests {
             let mut payload = Encoder::default();
             payload.raw(&bytes);
             let key = numbered(1);
-            let _ = Head::decode(&key, &seal(Table::Logs, &key, &payload));
-            let _ = Remembered::decode(&key, &seal(Table::Feed, &key, &payload));
-            let _ = decode_past(&key, &seal(Table::Past, &key, &payload));
-            let _ = decode_entry(&key, &seal(Table::Entries, &key, &payload));
-            let value = seal(Table::Records, &key, &payload);
+            let _ = Head::decode(&key, &seal(TableTag::Logs, &key, &payload));
+            let _ = FeedRow::decode(&key, &seal(TableTag::Feed, &key, &payload));
+            let _ = decode_past(&key, &seal(TableTag::Past, &key, &payload));
+            let _ = decode_entry(&key, &seal(TableTag::Entries, &key, &payload));
+            let value = seal(TableTag::Records, &key, &payload);
             let _ = decode_record(&key, &value).flatten().map(|(_, mut rest)| rest.body());
         }
     }
@@ -543,7 +543,7 @@ mod tests {
     fn a_value_under_another_key_or_in_another_table_is_damaged() {
         let value = encode_record(b"a\0b", Seq::FIRST, &Body::trusted("1"));
         assert!(decode_record(b"a\0c", &value).is_none());
-        assert!(unseal(Table::Entries, b"a\0b", &value).is_none());
+        assert!(unseal(TableTag::Entries, b"a\0b", &value).is_none());
     }
 
     #[test]

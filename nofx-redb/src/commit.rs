@@ -11,17 +11,17 @@ use redb::WriteTransaction;
 
 use crate::bundle;
 use crate::chunk::Folded;
-use crate::codec::{Head, Remembered, encode_record, encode_removed, name};
+use crate::codec::{FeedRow, Head, encode_record, encode_removed, name};
 use crate::fault::{Attempt, Fault};
 use crate::feed::{Ends, Ids};
 use crate::pages::Pages;
 use crate::read::{head, version, version_of_row};
 use crate::storage::Refused;
-use crate::tables::{Rows, Tables, WriteTable};
+use crate::tables::{TableRows, Tables, WriteTable};
 
 /// What a group did within its transaction.
 #[derive(Debug)]
-pub(crate) struct Applied {
+pub(crate) struct GroupApplied {
     pub(crate) outcomes: Vec<Outcome>,
     /// Whether anything changed.
     pub(crate) changed: bool,
@@ -43,7 +43,7 @@ pub(crate) fn apply(
     ids: &mut Ids,
     newest: Option<(u64, BatchId)>,
     group: Vec<Batch>,
-) -> Attempt<Applied> {
+) -> Attempt<GroupApplied> {
     let tables = Tables::write(transaction, pages)?;
     let mut ends = tables.ends()?;
     tables.trust.require(|| "the newest commit".to_owned())?;
@@ -70,7 +70,7 @@ pub(crate) fn apply(
     let changed = state.ends != ends;
     let unfolded = state.write_heads()?;
     let newest = state.new_ids.iter().map(|(batch, number)| (*number, *batch)).max();
-    Ok(Applied { outcomes, changed, unfolded, freed: state.freed, ids: (state.new_ids, state.ends.end), newest })
+    Ok(GroupApplied { outcomes, changed, unfolded, freed: state.freed, ids: (state.new_ids, state.ends.end), newest })
 }
 
 /// Stores the part of a journal's run that the file lacks. Nothing takes effect until the transaction is committed.
@@ -78,14 +78,19 @@ pub(crate) fn apply(
 /// If `is_blind`, it neither folds nor removes rows, and does not touch the table `past`. It then reads no more than
 /// the check of a commit read, so that damage which was there before cannot prevent the run from being
 /// stored.
-pub(crate) fn lay_down(transaction: &WriteTransaction, pages: &Arc<Pages>, run: &Run, is_blind: bool) -> Attempt<Laid> {
+pub(crate) fn apply_run(
+    transaction: &WriteTransaction,
+    pages: &Arc<Pages>,
+    run: &Run,
+    is_blind: bool,
+) -> Attempt<RunApplied> {
     let tables = Tables::write(transaction, pages)?;
     let (mut ends, mark) = (tables.ends()?, tables.mark()?);
     tables.trust.require(|| "the newest commit".to_owned())?;
     if !is_blind {
         ends.start = Some(tables.start(&ends)?);
     }
-    let lacking = run.beyond(&mark).map_err(Fault::Told)?;
+    let lacking = run.beyond(&mark).map_err(Fault::Error)?;
     let mut highest = tables.highest_id()?;
     // A store of an earlier build does not say. A blind run does not read all ids to find out.
     let knows_highest = highest.is_some() || ends.end == 0 || !is_blind;
@@ -109,7 +114,7 @@ pub(crate) fn lay_down(transaction: &WriteTransaction, pages: &Arc<Pages>, run: 
     for (mark, commits) in lacking {
         state.has_gaps |= mark.frame > until.frame + 1;
         for commit in commits {
-            state.lay_down(commit)?;
+            state.apply_commit(commit)?;
             highest = highest.max(Some(commit.batch));
         }
         until = *mark;
@@ -120,12 +125,12 @@ pub(crate) fn lay_down(transaction: &WriteTransaction, pages: &Arc<Pages>, run: 
         state.tables.set_highest_id(highest)?;
     }
     let unfolded = state.write_heads()?;
-    Ok(Laid { unfolded, freed: state.freed })
+    Ok(RunApplied { unfolded, freed: state.freed })
 }
 
-/// What a run left behind.
+/// What applying a run did within its transaction.
 #[derive(Debug)]
-pub(crate) struct Laid {
+pub(crate) struct RunApplied {
     /// The names of logs that now have rows.
     pub(crate) unfolded: Vec<Vec<u8>>,
     /// Approximately how many bytes of the file were freed.
@@ -133,7 +138,7 @@ pub(crate) struct Laid {
 }
 
 /// Returns whether any of these batches is remembered.
-pub(crate) fn any_remembered<T: Rows>(tables: &Tables<T>, batches: &[BatchId]) -> Attempt<bool> {
+pub(crate) fn any_remembered<T: TableRows>(tables: &Tables<T>, batches: &[BatchId]) -> Attempt<bool> {
     let ends = tables.ends()?;
     let mut ids = Ids::default();
     ids.refresh(tables, &ends)?;
@@ -170,20 +175,20 @@ impl State<'_> {
         match batch.check(self) {
             Ok(None) => {}
             Ok(Some(conflict)) => return Ok(Outcome::Conflicted(conflict)),
-            Err(error) => return Err(self.fault.take().unwrap_or(Fault::Told(error))),
+            Err(error) => return Err(self.fault.take().unwrap_or(Fault::Error(error))),
         }
         let seq = (!batch.writes.is_empty()).then(|| self.ends.last_seq.map_or(Seq::FIRST, Seq::next));
         let change = batch.change(seq);
         let committed = self.apply(batch, seq)?;
         let last_seq = seq.or(self.ends.last_seq);
         self.new_ids.insert(change.batch, self.ends.end);
-        let row = Remembered { change, committed: committed.clone(), last_seq };
+        let row = FeedRow { change, committed: committed.clone(), last_seq };
         self.tables.remember(&mut self.ends, &row)?;
         Ok(Outcome::Committed(committed))
     }
 
     /// Stores a commit that was checked before.
-    fn lay_down(&mut self, commit: &Commit) -> Attempt<()> {
+    fn apply_commit(&mut self, commit: &Commit) -> Attempt<()> {
         if self.has_gaps {
             self.leave_gaps(commit)?;
         }
@@ -193,7 +198,7 @@ impl State<'_> {
         if committed != commit.remembered().committed() {
             return Err(Fault::damaged("the end of a log, which is not where the journal continues"));
         }
-        let row = Remembered { change, committed, last_seq: commit.seq.or(self.ends.last_seq) };
+        let row = FeedRow { change, committed, last_seq: commit.seq.or(self.ends.last_seq) };
         self.tables.remember(&mut self.ends, &row)
     }
 
@@ -250,7 +255,7 @@ impl State<'_> {
             self.heads.insert(log, (head, true));
         }
         // At most once per log: a log that is already folded has no rows, so a seal does not fold it again.
-        self.tables.lay_down(&folded)?;
+        self.tables.store_chunks(&folded)?;
         for log in batch.removals {
             let mut head = self.head_of(&log)?;
             match self.is_blind {

@@ -11,7 +11,7 @@ use std::sync::Once;
 use nofx_core::{BackendInfo, Error};
 
 use crate::codec::Unread;
-use crate::place;
+use crate::file;
 use crate::storage::Refused;
 
 /// A result whose error is [`Fault`].
@@ -35,7 +35,7 @@ pub(crate) enum Fault {
     /// redb panicked, which it does on some damaged files.
     Panicked(String),
     /// Already the error that the caller gets.
-    Told(Error),
+    Error(Error),
 }
 
 impl Fault {
@@ -97,7 +97,7 @@ impl Fault {
 
     /// Converts the fault into the caller's error, given that nothing has happened. Names the file and what was being
     /// done to it.
-    pub(crate) fn told(self, path: &Path, during: &str) -> Error {
+    pub(crate) fn into_error(self, path: &Path, during: &str) -> Error {
         let file = format!("`{}`", path.display());
         match self.io().and_then(Refused::of) {
             Some(Refused::Replaced) => {
@@ -121,7 +121,7 @@ impl Fault {
             return Error::full_because(format!("{during} {file}"), Cause(self));
         }
         if let Self::Redb(redb::Error::Corrupted(_)) = &self
-            && let Some(version) = place::newer_redb(path)
+            && let Some(version) = file::newer_redb(path)
         {
             let what = format!("{file} has redb's file format {version}, which this version does not read");
             return Error::too_new_because(what, Cause(self));
@@ -131,7 +131,7 @@ impl Fault {
             _ => file.clone(),
         };
         match self {
-            Self::Told(error) => error,
+            Self::Error(error) => error,
             Self::Damaged(what) => Error::corrupt(format!("{what}, in {file}")),
             Self::Page { offset, what: None } => Error::corrupt(format!("the page at byte {offset} of {file}")),
             Self::Page { offset, what: Some(what) } => {
@@ -178,7 +178,7 @@ impl fmt::Display for Cause {
             Fault::Redb(error) => error.fmt(f),
             Fault::Damaged(what) | Fault::Newer(what) | Fault::Panicked(what) => f.write_str(what),
             Fault::Page { offset, .. } => write!(f, "the page at byte {offset}"),
-            Fault::Told(error) => error.fmt(f),
+            Fault::Error(error) => error.fmt(f),
         }
     }
 }
@@ -202,9 +202,9 @@ pub(crate) fn contain<T>(act: impl FnOnce() -> Attempt<T>) -> Attempt<T> {
     static QUIET: Once = Once::new();
     QUIET.call_once(|| {
         let before = panic::take_hook();
-        panic::set_hook(Box::new(move |told| {
+        panic::set_hook(Box::new(move |info| {
             if !IS_CONTAINED.get() {
-                before(told);
+                before(info);
             }
         }));
     });

@@ -8,21 +8,21 @@ use std::ops::Bound;
 
 use nofx_core::{BatchId, Change, ChangePage, Changes, Cursor, Error, REMEMBERED_COMMITS, Result, Seq, StoreId};
 
-use crate::codec::{Remembered, decode_past, decode_past_ids, encode_past, numbered, parse_numbered};
+use crate::codec::{FeedRow, decode_past, decode_past_ids, encode_past, numbered, parse_numbered};
 use crate::fault::{Attempt, Fault};
-use crate::tables::{FEED, PAST, Rows, Tables, WriteTable};
+use crate::tables::{FEED, PAST, TableRows, Tables, WriteTable};
 
 /// The most commits that are combined.
-pub(crate) const TOGETHER: u64 = 128;
+pub(crate) const MAX_COMMITS_PER_ROW: u64 = 128;
 
 /// The most bytes of rows that are read or combined at once, unless a single commit has more.
-const TOGETHER_BYTES: usize = 256 << 10;
+const MAX_COMBINED_BYTES: usize = 256 << 10;
 
 /// A page of changes ends after the commit with which it reaches this many keys.
-const PAGE_KEYS: usize = 1 << 14;
+const MAX_PAGE_KEYS: usize = 1 << 14;
 
 /// The newest commits stay rows, so that the last commit of the feed is always a row.
-const ROWS: u64 = 32;
+const NEWEST_ROWS: u64 = 32;
 
 /// Where the feed begins and ends, and the seq of the last commit that wrote records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,7 +40,7 @@ fn damaged(number: u64) -> Fault {
     Fault::damaged(format!("commit {number} of the feed"))
 }
 
-impl<T: Rows> Tables<T> {
+impl<T: TableRows> Tables<T> {
     /// Reads where the feed begins and ends.
     pub(crate) fn ends(&self) -> Attempt<Ends> {
         self.need(&[FEED], || None)?;
@@ -49,7 +49,7 @@ impl<T: Rows> Tables<T> {
         };
         let number = |key: &[u8]| parse_numbered(key).ok_or_else(|| damaged(0));
         let (rows, last_number) = (number(first.value())?, number(last.value())?);
-        let newest = Remembered::decode(last.value(), value.value()).ok_or_else(|| damaged(last_number))?;
+        let newest = FeedRow::decode(last.value(), value.value()).ok_or_else(|| damaged(last_number))?;
         Ok(Ends { start: None, rows, end: last_number + 1, last_seq: newest.last_seq })
     }
 
@@ -62,17 +62,17 @@ impl<T: Rows> Tables<T> {
 
     /// Reads what is remembered of at most `most` commits from a number on, limited to a bounded part of the feed, but
     /// of at least one commit if there is one.
-    pub(crate) fn remembered_from(&self, ends: &Ends, from: u64, most: usize) -> Attempt<Vec<Remembered>> {
+    pub(crate) fn remembered_from(&self, ends: &Ends, from: u64, most: usize) -> Attempt<Vec<FeedRow>> {
         if from >= ends.rows {
             let (lowest, mut expected) = (numbered(from), from);
             let (mut rows, mut bytes) = (Vec::new(), 0);
             for row in self.feed.range::<&[u8]>(&lowest[..]..)?.take(most) {
                 let (key, value) = row?;
                 bytes += value.value().len();
-                if bytes > TOGETHER_BYTES && !rows.is_empty() {
+                if bytes > MAX_COMBINED_BYTES && !rows.is_empty() {
                     break;
                 }
-                let row = Remembered::decode(key.value(), value.value());
+                let row = FeedRow::decode(key.value(), value.value());
                 let row = row.filter(|_| parse_numbered(key.value()) == Some(expected));
                 rows.push(row.ok_or_else(|| damaged(expected))?);
                 expected += 1;
@@ -92,7 +92,7 @@ impl<T: Rows> Tables<T> {
     }
 
     /// Reads what is remembered of one commit.
-    pub(crate) fn remembered(&self, ends: &Ends, number: u64, batch: BatchId) -> Attempt<Remembered> {
+    pub(crate) fn remembered(&self, ends: &Ends, number: u64, batch: BatchId) -> Attempt<FeedRow> {
         let first = self.remembered_from(ends, number, 1)?.into_iter().next();
         first.filter(|row| row.change.batch == batch).ok_or_else(|| damaged(number))
     }
@@ -128,7 +128,7 @@ impl<T: Rows> Tables<T> {
         let Some(from) = from.filter(|_| is_remembered) else { return Ok(Changes::Gap { newest }) };
         let mut changes: Vec<Change> = Vec::new();
         let (mut next, mut keys) = (from, 0);
-        while next < ends.end && changes.len() < limit && keys < PAGE_KEYS {
+        while next < ends.end && changes.len() < limit && keys < MAX_PAGE_KEYS {
             let rows = self.remembered_from(&ends, next, limit - changes.len())?;
             keys += rows.iter().map(|row| row.change.records.len() + row.change.logs.len()).sum::<usize>();
             changes.extend(rows.into_iter().map(|row| row.change));
@@ -162,13 +162,13 @@ pub(crate) struct Ids {
 
 impl Ids {
     /// Learns what any process committed since the last call.
-    pub(crate) fn refresh<T: Rows>(&mut self, tables: &Tables<T>, ends: &Ends) -> Attempt<()> {
+    pub(crate) fn refresh<T: TableRows>(&mut self, tables: &Tables<T>, ends: &Ends) -> Attempt<()> {
         if self.end > ends.end {
             // The store was replaced by an older copy.
             *self = Self::default();
         }
         if self.end < ends.rows && !self.leaves_past {
-            let lowest = numbered((self.end + 1).saturating_sub(TOGETHER));
+            let lowest = numbered((self.end + 1).saturating_sub(MAX_COMMITS_PER_ROW));
             for row in tables.past.range::<&[u8]>((Bound::Included(&lowest[..]), Bound::Unbounded))? {
                 let (key, value) = row?;
                 // Damaged ids are skipped: otherwise nothing could be committed.
@@ -179,8 +179,7 @@ impl Ids {
         let lowest = numbered(self.end.max(ends.rows));
         for row in tables.feed.range::<&[u8]>(&lowest[..]..)? {
             let (key, value) = row?;
-            if let Some((number, row)) = parse_numbered(key.value()).zip(Remembered::decode(key.value(), value.value()))
-            {
+            if let Some((number, row)) = parse_numbered(key.value()).zip(FeedRow::decode(key.value(), value.value())) {
                 self.numbers.insert(row.change.batch, number);
             }
         }
@@ -225,17 +224,17 @@ impl Ids {
 
 impl Tables<WriteTable<'_>> {
     /// Remembers a commit, and forgets the oldest when there are more than enough.
-    pub(crate) fn remember(&mut self, ends: &mut Ends, row: &Remembered) -> Attempt<()> {
+    pub(crate) fn remember(&mut self, ends: &mut Ends, row: &FeedRow) -> Attempt<()> {
         let key = numbered(ends.end);
         self.feed.insert(&key[..], &*row.encode(&key))?;
         ends.end += 1;
         ends.last_seq = row.last_seq;
         let Some(start) = ends.start else { return Ok(()) };
-        if ends.end - ends.rows >= ROWS + TOGETHER {
+        if ends.end - ends.rows >= NEWEST_ROWS + MAX_COMMITS_PER_ROW {
             self.take_together(ends)?;
         }
         // The oldest combined row is removed as a whole. It has no more commits than may be forgotten.
-        if ends.end - start >= REMEMBERED_COMMITS as u64 + TOGETHER {
+        if ends.end - start >= REMEMBERED_COMMITS as u64 + MAX_COMMITS_PER_ROW {
             let after = numbered(start + 1);
             self.past.retain_in::<&[u8], _>(..&after[..], |_, _| false)?;
             ends.start = Some(self.start(ends)?);
@@ -245,7 +244,7 @@ impl Tables<WriteTable<'_>> {
 
     /// Combines the oldest rows.
     fn take_together(&mut self, ends: &mut Ends) -> Attempt<()> {
-        let rows = match self.remembered_from(ends, ends.rows, TOGETHER as usize) {
+        let rows = match self.remembered_from(ends, ends.rows, MAX_COMMITS_PER_ROW as usize) {
             Ok(rows) => rows,
             // Damaged rows stay where they are, and so do those after them.
             Err(Fault::Damaged(_)) => return Ok(()),
@@ -296,6 +295,6 @@ mod tests {
         let database = redb::Database::open(&path).unwrap();
         let past = database.begin_read().unwrap().open_table(PAST).unwrap();
         let rows: Vec<usize> = past.iter().unwrap().map(|row| row.unwrap().1.value().len()).collect();
-        assert!(rows.len() > 1 && rows.iter().all(|bytes| *bytes < 2 * TOGETHER_BYTES), "{rows:?}");
+        assert!(rows.len() > 1 && rows.iter().all(|bytes| *bytes < 2 * MAX_COMBINED_BYTES), "{rows:?}");
     }
 }

@@ -54,33 +54,33 @@
 //! It does not encrypt, does not work on network file systems without byte-range locks, and does not merge the files of
 //! several machines.
 
-mod behind;
+mod base;
 mod bundle;
 mod check;
 mod chunk;
 mod codec;
 mod commit;
+mod compression;
 mod dictionary;
-mod door;
 mod fault;
 mod feed;
+mod file;
 mod header;
 mod mend;
+mod opener;
 mod options;
 mod pack;
-mod packing;
 mod pages;
-mod place;
 mod pool;
 mod publish;
 mod read;
 mod readers;
 mod rebuild;
 mod repair;
-mod role;
 mod storage;
 mod store;
 mod tables;
+mod writer_role;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -98,7 +98,7 @@ use nofx_journal::{Engine, Journaled};
 pub use check::DamagedPage;
 use fault::Attempt;
 pub use options::{Access, Options, Probe};
-use store::{ReadOnly, Shared};
+use store::{OpenStore, ReadOnlyReason};
 use tables::{CHUNKS, LOGS, RECORDS, ReadTable, Tables};
 
 /// Rewrites a store into a new file in which every page is full and none is free, and replaces the old file with it.
@@ -145,8 +145,8 @@ pub async fn publish(made: &Path, path: &Path) -> Result<bool> {
 /// releases it.
 #[derive(Debug)]
 pub struct RedbBackend {
-    shared: Arc<Shared>,
-    read_only: Option<ReadOnly>,
+    shared: Arc<OpenStore>,
+    read_only: Option<ReadOnlyReason>,
     /// The way to the journal, if the store commits to one.
     journaled: Option<Journaled>,
     closed: AtomicBool,
@@ -180,10 +180,10 @@ impl RedbBackend {
         let path = path.to_owned();
         blocking(move || {
             let only_reads = options.read_only;
-            let shared = Shared::open(&path, options)?;
-            let asked = || ReadOnly {
+            let shared = OpenStore::open(&path, options)?;
+            let asked = || ReadOnlyReason {
                 reason: "it was opened for reading only".to_owned(),
-                error: Error::invalid(format!("`{}` was opened for reading only", shared.door.path.display())),
+                error: Error::invalid(format!("`{}` was opened for reading only", shared.opener.path.display())),
             };
             let read_only = match &shared.read_only {
                 Some(read_only) => Some(read_only.clone()),
@@ -192,7 +192,7 @@ impl RedbBackend {
             };
             shared.handles.fetch_add(1, Ordering::SeqCst);
             let info = info(&shared, read_only.as_ref());
-            let journaled = shared.has_journal.then(|| Journaled::new(behind::engine(&shared), info));
+            let journaled = shared.has_journal.then(|| Journaled::new(base::engine(&shared), info));
             Ok(Self { shared, read_only, journaled, closed: AtomicBool::new(false) })
         })
         .await
@@ -220,7 +220,7 @@ impl RedbBackend {
 
     /// Returns free pages to the file system, for instance after much was removed. `compact` does that and more.
     ///
-    /// Reads the file twice and moves the pages behind the gaps. Otherwise as [`compact`](Self::compact).
+    /// Reads the file twice and moves the pages after the gaps. Otherwise as [`compact`](Self::compact).
     pub async fn give_back(&self) -> Result<()> {
         let shared = self.open_shared()?;
         if let Some(read_only) = &self.read_only {
@@ -252,7 +252,7 @@ impl RedbBackend {
     pub async fn check(&self) -> Result<Vec<DamagedPage>> {
         let shared = self.open_shared()?;
         blocking(move || {
-            let damaged = shared.damaged_pages().map_err(|fault| shared.door.told(fault, "reading"))?;
+            let damaged = shared.damaged_pages().map_err(|fault| shared.opener.error_for(fault, "reading"))?;
             Ok(damaged.into_iter().collect())
         })
         .await
@@ -278,7 +278,7 @@ impl RedbBackend {
     /// can be read.
     pub async fn journal_damage(&self) -> Result<Option<String>> {
         self.open_shared()?;
-        self.read_behind(Follower::damage).await.unwrap_or(Ok(None))
+        self.read_with_journal(Follower::damage).await.unwrap_or(Ok(None))
     }
 
     /// Lets the journal continue after a part that cannot be read. Does nothing if all of it can be read, or if there
@@ -299,7 +299,7 @@ impl RedbBackend {
         blocking(move || engine.repair(gives_up)).await
     }
 
-    fn open_shared(&self) -> Result<Arc<Shared>> {
+    fn open_shared(&self) -> Result<Arc<OpenStore>> {
         if self.closed.load(Ordering::SeqCst) {
             return Err(Error::Closed);
         }
@@ -316,7 +316,7 @@ impl RedbBackend {
     }
 
     /// Runs a read of a store with a journal, likewise; `None` if there is no journal.
-    async fn read_behind<T: Send + 'static>(
+    async fn read_with_journal<T: Send + 'static>(
         &self,
         read: impl FnOnce(&Follower) -> Result<T> + Send + 'static,
     ) -> Option<Result<T>> {
@@ -334,7 +334,7 @@ fn settle_journal(engine: Option<&Engine>) -> Result<()> {
     engine.map_or(Ok(()), |engine| engine.complete().and_then(|()| engine.shrink()))
 }
 
-fn info(shared: &Shared, read_only: Option<&ReadOnly>) -> BackendInfo {
+fn info(shared: &OpenStore, read_only: Option<&ReadOnlyReason>) -> BackendInfo {
     BackendInfo {
         backend: "redb",
         store: shared.meta.store,
@@ -354,7 +354,7 @@ impl PersistenceBackend for RedbBackend {
     async fn get(&self, keys: &[RecordKey]) -> Result<Vec<Option<Record>>> {
         let keys: Arc<[_]> = keys.into();
         let asked = keys.clone();
-        if let Some(found) = self.read_behind(move |follower| follower.get(&asked)).await {
+        if let Some(found) = self.read_with_journal(move |follower| follower.get(&asked)).await {
             return found;
         }
         self.read(move |tables| {
@@ -372,7 +372,7 @@ impl PersistenceBackend for RedbBackend {
         self.open_shared()?;
         query.validate()?;
         let (query, asked) = (query.clone(), query.clone());
-        if let Some(found) = self.read_behind(move |follower| follower.scan(&asked)).await {
+        if let Some(found) = self.read_with_journal(move |follower| follower.scan(&asked)).await {
             return found;
         }
         self.read(move |tables| read::scan(tables, &query)).await
@@ -381,7 +381,7 @@ impl PersistenceBackend for RedbBackend {
     async fn heads(&self, logs: &[LogKey]) -> Result<Vec<LogHead>> {
         let logs: Arc<[_]> = logs.into();
         let asked = logs.clone();
-        if let Some(found) = self.read_behind(move |follower| follower.heads(&asked)).await {
+        if let Some(found) = self.read_with_journal(move |follower| follower.heads(&asked)).await {
             return found;
         }
         self.read(move |tables| {
@@ -399,7 +399,7 @@ impl PersistenceBackend for RedbBackend {
         self.open_shared()?;
         query.validate()?;
         let (query, asked) = (query.clone(), query.clone());
-        if let Some(found) = self.read_behind(move |follower| follower.logs(&asked)).await {
+        if let Some(found) = self.read_with_journal(move |follower| follower.logs(&asked)).await {
             return found;
         }
         self.read(move |tables| read::logs(tables, &query)).await
@@ -409,7 +409,7 @@ impl PersistenceBackend for RedbBackend {
         self.open_shared()?;
         query.validate()?;
         let (query, asked) = (query.clone(), query.clone());
-        if let Some(found) = self.read_behind(move |follower| follower.read(&asked)).await {
+        if let Some(found) = self.read_with_journal(move |follower| follower.read(&asked)).await {
             return found;
         }
         self.read(move |tables| read::entries(tables, &query)).await
@@ -418,7 +418,7 @@ impl PersistenceBackend for RedbBackend {
     async fn changes(&self, after: Option<&Cursor>, limit: usize) -> Result<Changes> {
         let shared = self.open_shared()?;
         let (store, asked) = (shared.meta.store, after.cloned());
-        if let Some(found) = self.read_behind(move |follower| follower.changes(asked.as_ref(), limit)).await {
+        if let Some(found) = self.read_with_journal(move |follower| follower.changes(asked.as_ref(), limit)).await {
             return found;
         }
         let from = after.map_or(Ok(Some(0)), |cursor| feed::parse_cursor(store, cursor))?;

@@ -7,7 +7,7 @@
 use std::io;
 use std::iter;
 
-use crate::pages::{BRANCH, Child, Content, Geometry, LEAF, children_of, is_whole, u16_at, u32_at};
+use crate::pages::{BRANCH, Geometry, LEAF, PageContent, PageRef, children_of, is_whole, u16_at, u32_at};
 
 /// No tree is this deep.
 const DEPTH: usize = 16;
@@ -15,7 +15,7 @@ const DEPTH: usize = 16;
 /// What is needed to mend a page of one tree.
 pub(crate) struct Mending<'f> {
     pub(crate) geometry: Geometry,
-    pub(crate) content: Content,
+    pub(crate) content: PageContent,
     /// Reads from the file.
     pub(crate) read: &'f dyn Fn(u64, &mut [u8]) -> io::Result<()>,
 }
@@ -26,7 +26,7 @@ type Edges = Option<(Vec<u8>, Vec<u8>)>;
 impl Mending<'_> {
     /// Returns the branch as it must have been, and the pages below it with the intact ones last. `None` if it cannot
     /// be determined.
-    pub(crate) fn branch(&self, damaged: &[u8]) -> Option<(Vec<u8>, Vec<Child>)> {
+    pub(crate) fn branch(&self, damaged: &[u8]) -> Option<(Vec<u8>, Vec<PageRef>)> {
         // Only keys that are compared byte by byte can be reconstructed.
         if self.content.is_own || self.content.key.is_some() || damaged.first() == Some(&LEAF) {
             return None;
@@ -44,7 +44,7 @@ impl Mending<'_> {
     }
 
     /// Interprets the branch as one with this many keys.
-    fn of(&self, damaged: &[u8], count: usize) -> Option<(Vec<u8>, Vec<Child>)> {
+    fn of(&self, damaged: &[u8], count: usize) -> Option<(Vec<u8>, Vec<PageRef>)> {
         let children = children_of(damaged, count, self.content);
         if children.len() != count + 1 || children.iter().take(2).all(|child| self.page(child).is_none()) {
             return None;
@@ -94,7 +94,7 @@ impl Mending<'_> {
     }
 
     /// Reads a page; `None` if it does not match its checksum.
-    fn page(&self, child: &Child) -> Option<Vec<u8>> {
+    fn page(&self, child: &PageRef) -> Option<Vec<u8>> {
         let (offset, length) = self.geometry.place(child.number)?;
         // Most candidates are not in the file at all.
         (self.read)(offset + length as u64 - 1, &mut [0]).ok()?;
@@ -103,7 +103,7 @@ impl Mending<'_> {
         is_whole(&page, child).then_some(page)
     }
 
-    fn edges(&self, child: &Child) -> Edges {
+    fn edges(&self, child: &PageRef) -> Edges {
         let page = self.page(child)?;
         Some((self.edge(&page, false, 0)?, self.edge(&page, true, 0)?))
     }

@@ -32,17 +32,17 @@ pub(crate) const BRANCH: u8 = 2;
 const HIGHEST_ORDER: u32 = 20;
 
 /// No page is longer: that of the longest body has it alone.
-const LONGEST: usize = 32 << 20;
+const MAX_PAGE_BYTES: usize = 32 << 20;
 
 /// When this many pages are known, the next read opens the file again.
-const MANY: usize = 1 << 16;
+const REOPEN_AT_PAGES: usize = 1 << 16;
 
 /// When this many pages are known, all are forgotten, and pages below one that redb still has in memory are no longer
 /// compared. Only a walk over gigabytes in one transaction gets here.
-const MOST: usize = 1 << 20;
+const MAX_KNOWN_PAGES: usize = 1 << 20;
 
 /// The most damaged pages that are remembered individually.
-const TOLD: usize = 1000;
+const MAX_LISTED_DAMAGE: usize = 1000;
 
 /// What is known of the pages of an open file.
 #[derive(Debug, Default)]
@@ -56,8 +56,8 @@ pub(crate) struct Pages {
 struct State {
     geometry: Option<Geometry>,
     /// What a page must be, by the offset where it begins.
-    known: HashMap<u64, Known>,
-    contents: Vec<Content>,
+    known: HashMap<u64, KnownPage>,
+    contents: Vec<PageContent>,
     /// Where damaged pages begin, in the order in which they were met.
     damaged: Vec<u64>,
     /// Where damaged pages begin that could be mended from the pages below them.
@@ -69,14 +69,14 @@ struct State {
 
 /// Half of a page's checksum, and the index of its content.
 #[derive(Clone, Copy, Debug)]
-struct Known {
+struct KnownPage {
     checksum: u64,
     content: u16,
 }
 
 /// What the leaves of a tree contain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Content {
+pub(crate) struct PageContent {
     /// Whether the tree is redb's own.
     pub(crate) is_own: bool,
     /// Whether the values say where tables are.
@@ -105,7 +105,7 @@ impl Geometry {
     /// Returns the offset and the length of a page, from its number.
     pub(crate) fn place(self, number: u64) -> Option<(u64, usize)> {
         let length = self.page.checked_shl((number >> 59) as u32)?;
-        Some((self.offset(number)?, usize::try_from(length).ok().filter(|length| *length <= LONGEST)?))
+        Some((self.offset(number)?, usize::try_from(length).ok().filter(|length| *length <= MAX_PAGE_BYTES)?))
     }
 
     fn offset(self, number: u64) -> Option<u64> {
@@ -139,7 +139,7 @@ impl Pages {
             let Some(geometry) = state.geometry else { return };
             (known, content, geometry)
         };
-        if is_whole(bytes, &Child { number: 0, checksum: known.checksum, content }) {
+        if is_whole(bytes, &PageRef { number: 0, checksum: known.checksum, content }) {
             let children = children(bytes, content);
             if !children.is_empty() {
                 self.state().learn(&children);
@@ -159,7 +159,7 @@ impl Pages {
         }
         let mut state = self.state();
         state.is_owner_damaged |= content.is_own;
-        if state.damaged.len() < TOLD && !state.damaged.contains(&offset) {
+        if state.damaged.len() < MAX_LISTED_DAMAGE && !state.damaged.contains(&offset) {
             state.damaged.push(offset);
         }
         self.met.fetch_add(1, Ordering::SeqCst);
@@ -194,7 +194,7 @@ impl Pages {
     /// Returns whether so much is remembered that the file should be opened again.
     pub(crate) fn are_many(&self) -> bool {
         let state = self.state();
-        state.has_forgotten || state.known.len() > MANY
+        state.has_forgotten || state.known.len() > REOPEN_AT_PAGES
     }
 
     fn met(&self) -> usize {
@@ -212,7 +212,7 @@ impl Pages {
     }
 
     /// Returns the result of work on the file, or the fault if a damaged page was met.
-    pub(crate) fn judge<T>(&self, done: Attempt<T>) -> Attempt<T> {
+    pub(crate) fn unless_damaged<T>(&self, done: Attempt<T>) -> Attempt<T> {
         match done {
             Err(Fault::Page { .. }) => done,
             done => self.require(0, || None).and(done),
@@ -240,7 +240,7 @@ impl State {
                 continue;
             }
             for (tree, root) in ROOTS.into_iter().enumerate() {
-                let content = Content { is_own: tree == 1, is_of_tables: true, key: None, value: None };
+                let content = PageContent { is_own: tree == 1, is_of_tables: true, key: None, value: None };
                 if slot.get(1 + tree).is_some_and(|is_there| *is_there != 0)
                     && let Some(root) = child(slot, root, root + 8, content)
                 {
@@ -250,7 +250,7 @@ impl State {
         }
     }
 
-    fn learn(&mut self, children: &[Child]) {
+    fn learn(&mut self, children: &[PageRef]) {
         let Some(geometry) = self.geometry else { return };
         for child in children {
             let Some(offset) = geometry.offset(child.number) else { continue };
@@ -262,9 +262,9 @@ impl State {
                 }
             };
             let Ok(content) = u16::try_from(content) else { continue };
-            self.known.insert(offset, Known { checksum: child.checksum, content });
+            self.known.insert(offset, KnownPage { checksum: child.checksum, content });
         }
-        if self.known.len() > MOST {
+        if self.known.len() > MAX_KNOWN_PAGES {
             self.known = HashMap::new();
             self.has_forgotten = true;
         }
@@ -273,24 +273,24 @@ impl State {
 
 /// What a page says about one below it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Child {
+pub(crate) struct PageRef {
     pub(crate) number: u64,
     checksum: u64,
-    content: Content,
+    content: PageContent,
 }
 
 /// Returns whether a page matches its known checksum.
-pub(crate) fn is_whole(bytes: &[u8], known: &Child) -> bool {
+pub(crate) fn is_whole(bytes: &[u8], known: &PageRef) -> bool {
     let used = used(bytes, known.content).and_then(|used| bytes.get(..used));
     used.is_some_and(|used| XxHash3_128::oneshot(used) as u64 == known.checksum)
 }
 
-fn child(bytes: &[u8], number: usize, checksum: usize, content: Content) -> Option<Child> {
-    Some(Child { number: u64_at(bytes, number)?, checksum: u64_at(bytes, checksum)?, content })
+fn child(bytes: &[u8], number: usize, checksum: usize, content: PageContent) -> Option<PageRef> {
+    Some(PageRef { number: u64_at(bytes, number)?, checksum: u64_at(bytes, checksum)?, content })
 }
 
 /// Returns how much of a page its checksum covers.
-fn used(bytes: &[u8], content: Content) -> Option<usize> {
+fn used(bytes: &[u8], content: PageContent) -> Option<usize> {
     let count = usize::from(u16_at(bytes, 2)?);
     let (keys, last) = match *bytes.first()? {
         LEAF => {
@@ -316,7 +316,7 @@ fn used(bytes: &[u8], content: Content) -> Option<usize> {
 }
 
 /// Returns what an intact page says about those below it.
-fn children(bytes: &[u8], content: Content) -> Vec<Child> {
+fn children(bytes: &[u8], content: PageContent) -> Vec<PageRef> {
     let Some(count) = u16_at(bytes, 2).map(usize::from) else { return Vec::new() };
     match bytes.first() {
         Some(&BRANCH) => children_of(bytes, count, content),
@@ -332,7 +332,7 @@ fn children(bytes: &[u8], content: Content) -> Vec<Child> {
 }
 
 /// Returns what a branch with this many keys says about the pages below it.
-pub(crate) fn children_of(branch: &[u8], count: usize, content: Content) -> Vec<Child> {
+pub(crate) fn children_of(branch: &[u8], count: usize, content: PageContent) -> Vec<PageRef> {
     let numbers = 8 + 16 * (count + 1);
     (0..=count).filter_map(|at| child(branch, numbers + 8 * at, 8 + 16 * at, content)).collect()
 }
@@ -340,7 +340,7 @@ pub(crate) fn children_of(branch: &[u8], count: usize, content: Content) -> Vec<
 /// Reads where a table begins from its entry in the tree of tables: its kind, the number of rows, whether it has a
 /// root, the root with its checksum and a count, and the widths of keys and values, each after a flag whether there is
 /// one.
-fn root_of_table(definition: &[u8], tree: Content) -> Option<Child> {
+fn root_of_table(definition: &[u8], tree: PageContent) -> Option<PageRef> {
     let width = |at: usize| match *definition.get(at)? {
         0 => Some(None),
         _ => Some(Some(u32_at(definition, at + 1)? as usize)),
@@ -349,7 +349,7 @@ fn root_of_table(definition: &[u8], tree: Content) -> Option<Child> {
     if *definition.first()? != 3 || *definition.get(9)? == 0 {
         return None;
     }
-    let content = Content { is_own: tree.is_own, is_of_tables: false, key: width(42)?, value: width(47)? };
+    let content = PageContent { is_own: tree.is_own, is_of_tables: false, key: width(42)?, value: width(47)? };
     child(definition, 10, 18, content)
 }
 
@@ -401,7 +401,7 @@ impl Trust {
     }
 
     /// Returns what was read through a handle that nothing else used, if it can be trusted.
-    pub(crate) fn judge<T>(&self, read: Attempt<T>) -> Attempt<T> {
+    pub(crate) fn unless_damaged<T>(&self, read: Attempt<T>) -> Attempt<T> {
         match read {
             Err(Fault::Page { .. }) => read,
             Ok(_) if self.met.get() == Some(self.before.get()) => read,
@@ -427,9 +427,9 @@ mod tests {
     #[test]
     fn no_bytes_make_it_panic() {
         for content in [
-            Content { is_own: false, is_of_tables: true, key: None, value: None },
-            Content { is_own: true, is_of_tables: false, key: Some(16), value: None },
-            Content { is_own: true, is_of_tables: false, key: None, value: Some(usize::MAX) },
+            PageContent { is_own: false, is_of_tables: true, key: None, value: None },
+            PageContent { is_own: true, is_of_tables: false, key: Some(16), value: None },
+            PageContent { is_own: true, is_of_tables: false, key: None, value: Some(usize::MAX) },
         ] {
             for first in [LEAF, BRANCH, 0, 3] {
                 for fill in [0, 1, 0x7f, 0xff] {

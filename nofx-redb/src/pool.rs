@@ -8,7 +8,7 @@ use std::sync::{Mutex, PoisonError};
 pub(crate) struct Pool<T>(Mutex<Vec<T>>);
 
 /// The most values that a pool keeps. Each keeps the memory that its largest text needed.
-const POOLED: usize = 4;
+const MAX_POOLED: usize = 4;
 
 impl<T> Pool<T> {
     pub(crate) const fn new() -> Self {
@@ -26,7 +26,7 @@ impl<T> Pool<T> {
         let mut one = found.or_else(make)?;
         let used = using(&mut one)?;
         let mut kept = kept();
-        if kept.len() < POOLED {
+        if kept.len() < MAX_POOLED {
             kept.push(one);
         }
         Some(used)
@@ -55,7 +55,7 @@ mod tests {
             pool.lend(|| Some(depth), |_| if depth == 0 { Some(()) } else { nested(pool, depth - 1) })
         }
         let pool = Pool::new();
-        nested(&pool, 3 * POOLED);
-        assert_eq!(pool.0.lock().map(|kept| kept.len()).ok(), Some(POOLED));
+        nested(&pool, 3 * MAX_POOLED);
+        assert_eq!(pool.0.lock().map(|kept| kept.len()).ok(), Some(MAX_POOLED));
     }
 }

@@ -12,10 +12,10 @@ use crate::chunk::{chunk_of, entry_of};
 use crate::codec::{Head, decode_record, name, parse_name, shown};
 use crate::fault::{Attempt, Fault};
 use crate::pages::Trust;
-use crate::tables::{Bytes, CHUNKS, ENTRIES, LOGS, RECORDS, Rows, Tables};
+use crate::tables::{CHUNKS, ENTRIES, LOGS, RECORDS, RowBytes, TableRows, Tables};
 
 /// Reads a record.
-pub(crate) fn record<T: Rows>(tables: &Tables<T>, key: &RecordKey) -> Attempt<Option<Record>> {
+pub(crate) fn record<T: TableRows>(tables: &Tables<T>, key: &RecordKey) -> Attempt<Option<Record>> {
     let name = name(key);
     if let Some(value) = tables.records.get(&*name)? {
         return decoded_record(key.clone(), &name, value.value());
@@ -25,7 +25,7 @@ pub(crate) fn record<T: Rows>(tables: &Tables<T>, key: &RecordKey) -> Attempt<Op
 }
 
 /// Reads the version of a record.
-pub(crate) fn version<T: Rows>(tables: &Tables<T>, key: &RecordKey) -> Attempt<Option<Seq>> {
+pub(crate) fn version<T: TableRows>(tables: &Tables<T>, key: &RecordKey) -> Attempt<Option<Seq>> {
     let name = name(key);
     match version_of_row(&tables.records, key)? {
         Some(version) => Ok(version),
@@ -34,7 +34,7 @@ pub(crate) fn version<T: Rows>(tables: &Tables<T>, key: &RecordKey) -> Attempt<O
 }
 
 /// Returns the version in the row of a record, if it has a row.
-pub(crate) fn version_of_row(records: &impl Rows, key: &RecordKey) -> Attempt<Option<Option<Seq>>> {
+pub(crate) fn version_of_row(records: &impl TableRows, key: &RecordKey) -> Attempt<Option<Option<Seq>>> {
     let name = name(key);
     let Some(value) = records.get(&*name)? else { return Ok(None) };
     let row = decode_record(&name, value.value()).ok_or_else(|| Fault::damaged(key.to_string()))?;
@@ -50,7 +50,7 @@ fn decoded_record(key: RecordKey, name: &[u8], value: &[u8]) -> Attempt<Option<R
 }
 
 /// Reads the head of a log.
-pub(crate) fn head(logs: &impl Rows, log: &LogKey) -> Attempt<Head> {
+pub(crate) fn head(logs: &impl TableRows, log: &LogKey) -> Attempt<Head> {
     let name = name(log);
     match logs.get(&*name)? {
         None => Ok(Head::MISSING),
@@ -61,9 +61,9 @@ pub(crate) fn head(logs: &impl Rows, log: &LogKey) -> Attempt<Head> {
 }
 
 /// Returns a page of records: those in rows, and those in bundles that no row hides.
-pub(crate) fn scan<T: Rows>(tables: &Tables<T>, query: &KeyQuery<RecordKey>) -> Attempt<Page<Record>> {
+pub(crate) fn scan<T: TableRows>(tables: &Tables<T>, query: &KeyQuery<RecordKey>) -> Attempt<Page<Record>> {
     tables.need(&[RECORDS, CHUNKS], || None)?;
-    let Some(mut records) = Records::new(tables, query)? else { return Ok(Page { items: Vec::new(), more: false }) };
+    let Some(mut records) = RecordRows::new(tables, query)? else { return Ok(Page { items: Vec::new(), more: false }) };
     fill(query.limit, &tables.trust, || {
         let record = records.next()?;
         Ok(record.map(|record| {
@@ -74,19 +74,19 @@ pub(crate) fn scan<T: Rows>(tables: &Tables<T>, query: &KeyQuery<RecordKey>) -> 
 }
 
 /// Records in name order, one by one, regardless of the query's limit.
-pub(crate) struct Records<'t, T> {
+pub(crate) struct RecordRows<'t, T> {
     bounds: Bounds,
     walk: Walk<'t, T>,
     rows: ByName<'t>,
     direction: Direction,
     /// The next one of each; `None` if it was not read yet.
     next_bundled: Option<Option<Bundled>>,
-    next_row: Option<Option<(Vec<u8>, Bytes<'t>)>>,
+    next_row: Option<Option<(Vec<u8>, RowBytes<'t>)>>,
 }
 
 type Bounds = (Bound<Vec<u8>>, Bound<Vec<u8>>);
 
-impl<'t, T: Rows> Records<'t, T> {
+impl<'t, T: TableRows> RecordRows<'t, T> {
     /// Starts reading; `None` if the query asks for nothing.
     pub(crate) fn new(tables: &'t Tables<T>, query: &KeyQuery<RecordKey>) -> Attempt<Option<Self>> {
         let Some(bounds) = bounds(query) else { return Ok(None) };
@@ -169,18 +169,18 @@ fn is_in(lower: Bound<&Vec<u8>>, upper: Bound<&Vec<u8>>, name: &Vec<u8>) -> bool
 }
 
 /// Returns a page of heads of logs that are not removed.
-pub(crate) fn logs<T: Rows>(tables: &Tables<T>, query: &KeyQuery<LogKey>) -> Attempt<Page<LogHead>> {
+pub(crate) fn logs<T: TableRows>(tables: &Tables<T>, query: &KeyQuery<LogKey>) -> Attempt<Page<LogHead>> {
     tables.need(&[LOGS], || None)?;
-    let Some(mut heads) = Heads::new(tables, query)? else { return Ok(Page { items: Vec::new(), more: false }) };
+    let Some(mut heads) = HeadRows::new(tables, query)? else { return Ok(Page { items: Vec::new(), more: false }) };
     fill(query.limit, &tables.trust, || Ok(heads.next()?.map(|head| (head, 0))))
 }
 
 /// Heads of logs that are not removed, in name order, one by one, regardless of the query's limit.
-pub(crate) struct Heads<'t>(ByName<'t>);
+pub(crate) struct HeadRows<'t>(ByName<'t>);
 
-impl<'t> Heads<'t> {
+impl<'t> HeadRows<'t> {
     /// Starts reading; `None` if the query asks for nothing.
-    pub(crate) fn new<T: Rows>(tables: &'t Tables<T>, query: &KeyQuery<LogKey>) -> Attempt<Option<Self>> {
+    pub(crate) fn new<T: TableRows>(tables: &'t Tables<T>, query: &KeyQuery<LogKey>) -> Attempt<Option<Self>> {
         let Some(bounds) = bounds(query) else { return Ok(None) };
         Ok(Some(Self(ByName::new(&tables.logs, query.direction, &bounds)?)))
     }
@@ -222,12 +222,12 @@ struct ByName<'t> {
 }
 
 impl<'t> ByName<'t> {
-    fn new(table: &'t impl Rows, direction: Direction, (lower, upper): &Bounds) -> Attempt<Self> {
+    fn new(table: &'t impl TableRows, direction: Direction, (lower, upper): &Bounds) -> Attempt<Self> {
         let rows = table.range::<&[u8]>((lower.as_ref().map(Vec::as_slice), upper.as_ref().map(Vec::as_slice)))?;
         Ok(Self { rows, direction, last: None })
     }
 
-    fn next(&mut self) -> Attempt<Option<(Vec<u8>, Bytes<'t>)>> {
+    fn next(&mut self) -> Attempt<Option<(Vec<u8>, RowBytes<'t>)>> {
         let row = match self.direction {
             Direction::Forward => self.rows.next(),
             Direction::Backward => self.rows.next_back(),
@@ -287,11 +287,11 @@ fn is_empty(lower: &Bound<Vec<u8>>, upper: &Bound<Vec<u8>>) -> bool {
 }
 
 /// Returns a page of entries.
-pub(crate) fn entries<T: Rows>(tables: &Tables<T>, query: &LogQuery) -> Attempt<Page<LogEntry>> {
+pub(crate) fn entries<T: TableRows>(tables: &Tables<T>, query: &LogQuery) -> Attempt<Page<LogEntry>> {
     tables.need(&[LOGS], || Some(format!("log {}", query.log)))?;
     let head = of_pages(tables, &query.log, head(&tables.logs, &query.log))?;
     let mut page = Filling::new(query.limit);
-    let mut entries = Entries::new(query.log.clone(), head, query.range.clone(), query.direction);
+    let mut entries = EntryRows::new(query.log.clone(), head, query.range.clone(), query.direction);
     while page.has_room()
         && let Some(entry) = entries.next(tables)?
     {
@@ -304,7 +304,7 @@ pub(crate) fn entries<T: Rows>(tables: &Tables<T>, query: &LogQuery) -> Attempt<
 
 /// Entries of a log in position order, one by one.
 #[derive(Debug)]
-pub(crate) struct Entries {
+pub(crate) struct EntryRows {
     log: LogKey,
     head: Head,
     left: Range<u64>,
@@ -313,7 +313,7 @@ pub(crate) struct Entries {
     ahead: VecDeque<LogEntry>,
 }
 
-impl Entries {
+impl EntryRows {
     pub(crate) fn new(log: LogKey, head: Head, range: Range<u64>, direction: Direction) -> Self {
         let (start, end) = (range.start, range.end.min(head.length));
         Self { log, head, left: start..end.max(start), direction, ahead: VecDeque::new() }
@@ -324,7 +324,7 @@ impl Entries {
         self.ahead.is_empty() && self.left.is_empty()
     }
 
-    pub(crate) fn next<T: Rows>(&mut self, tables: &Tables<T>) -> Attempt<Option<LogEntry>> {
+    pub(crate) fn next<T: TableRows>(&mut self, tables: &Tables<T>) -> Attempt<Option<LogEntry>> {
         if self.ahead.is_empty() && !self.left.is_empty() {
             self.read_on(tables)?;
         }
@@ -332,7 +332,7 @@ impl Entries {
     }
 
     /// Reads the row or the chunk that contains the next entry.
-    fn read_on<T: Rows>(&mut self, tables: &Tables<T>) -> Attempt<()> {
+    fn read_on<T: TableRows>(&mut self, tables: &Tables<T>) -> Attempt<()> {
         let Self { log, head, left, direction, ahead } = self;
         let of_log = |fault| match fault {
             Fault::Damaged(what) => Fault::Damaged(format!("{what} of log {log}")),
@@ -352,8 +352,8 @@ impl Entries {
             let missing = || of_log(Fault::damaged(format!("the entry at position {position}")));
             let chunk = of_pages(tables, log, chunk_of(&tables.chunks, head.number, position)).map_err(of_log)?;
             let chunk = chunk.ok_or_else(missing)?;
-            let behind = chunk.first + chunk.entries.len() as u64;
-            if !(chunk.first..behind).contains(&position) || behind > head.folded {
+            let end = chunk.first + chunk.entries.len() as u64;
+            if !(chunk.first..end).contains(&position) || end > head.folded {
                 return Err(missing());
             }
             let placed = (chunk.first..).zip(chunk.entries).filter(|(at, _)| left.contains(at));
@@ -371,7 +371,7 @@ impl Entries {
 }
 
 /// Names the log if a damaged page was met on the way to it.
-fn of_pages<T: Rows, R>(tables: &Tables<T>, log: &LogKey, read: Attempt<R>) -> Attempt<R> {
+fn of_pages<T: TableRows, R>(tables: &Tables<T>, log: &LogKey, read: Attempt<R>) -> Attempt<R> {
     tables.trust.require(|| format!("log {log}")).and(read)
 }
 

@@ -20,10 +20,10 @@ use nofx_core::{Error, MayBlock, Result};
 use tokio::sync::oneshot;
 
 /// The most reads at a time, apart from those of stores that are set aside.
-const MOST: usize = 2;
+const MAX_READS: usize = 2;
 
 /// A thread ends after this long without a read.
-const IDLE: Duration = Duration::from_secs(10);
+const IDLE_TIME: Duration = Duration::from_secs(10);
 
 /// A read, and the store that it reads.
 type Job = (usize, Box<dyn FnOnce() + Send>);
@@ -116,7 +116,7 @@ impl Readers {
 
     /// Wakes a thread for the queued jobs, or starts one.
     fn see_to_jobs(&'static self, state: &mut State) -> io::Result<()> {
-        if state.jobs.len() <= state.idle || state.reading() + state.idle >= MOST {
+        if state.jobs.len() <= state.idle || state.reading() + state.idle >= MAX_READS {
             self.more.notify_one();
             return Ok(());
         }
@@ -129,11 +129,11 @@ impl Readers {
         let mut state = self.state();
         loop {
             // Another thread has replaced one that waited.
-            if state.threads.saturating_sub(state.waits()) > MOST {
+            if state.threads.saturating_sub(state.waits()) > MAX_READS {
                 state.threads -= 1;
                 return;
             }
-            if state.reading() <= MOST
+            if state.reading() <= MAX_READS
                 && let Some((store, job)) = state.next_job()
             {
                 drop(state);
@@ -145,7 +145,7 @@ impl Readers {
                 continue;
             }
             state.idle += 1;
-            let (woken, waited) = self.more.wait_timeout(state, IDLE).unwrap_or_else(PoisonError::into_inner);
+            let (woken, waited) = self.more.wait_timeout(state, IDLE_TIME).unwrap_or_else(PoisonError::into_inner);
             state = woken;
             state.idle -= 1;
             if waited.timed_out() && state.jobs.is_empty() {
@@ -164,7 +164,7 @@ impl Readers {
     /// Lets a caller read on its own thread, unless others read or wait to.
     fn enter(&self, store: usize) -> Option<Caller> {
         let mut state = self.state();
-        let may_begin = state.jobs.is_empty() && state.reading() < MOST && state.may_begin(store);
+        let may_begin = state.jobs.is_empty() && state.reading() < MAX_READS && state.may_begin(store);
         may_begin.then(|| {
             state.callers += 1;
             state.reads(store, |reads| reads.begun += 1);
@@ -188,9 +188,9 @@ impl Drop for Caller {
 
 /// Marks a read as waiting for another process, while this exists.
 #[derive(Debug)]
-pub(crate) struct Waiting(Option<usize>);
+pub(crate) struct WaitingRead(Option<usize>);
 
-impl Waiting {
+impl WaitingRead {
     pub(crate) fn begin() -> Self {
         let store = STORE.get();
         if let Some(store) = store {
@@ -203,7 +203,7 @@ impl Waiting {
     }
 }
 
-impl Drop for Waiting {
+impl Drop for WaitingRead {
     fn drop(&mut self) {
         let Some(store) = self.0 else { return };
         READERS.state().reads(store, |reads| reads.waiting -= 1);

@@ -10,12 +10,12 @@ use redb::{CursorMut, ReadTransaction, WriteTransaction};
 use crate::bundle::{self, Bundled, FULL_BUNDLE};
 use crate::chunk::{FIRST_LOG, again, owner};
 use crate::codec::{decode_record, numbered};
+use crate::compression::Effort;
 use crate::fault::Attempt;
-use crate::packing::Effort;
-use crate::tables::{CHUNKS, Definition, ENTRIES, FEED, LOGS, META, PAST, RECORDS, Rows};
+use crate::tables::{CHUNKS, Definition, ENTRIES, FEED, LOGS, META, PAST, RECORDS, TableRows};
 
 /// The temporary name of a new table. The table is renamed in the same transaction, so no file ever contains this name.
-const MADE: Definition = Definition::new("made");
+const NEW_TABLE: Definition = Definition::new("made");
 
 /// The capacity of a redb page after its header.
 const PAGE: usize = 4096 - 4;
@@ -33,7 +33,7 @@ pub(crate) const COPIED: [Definition; 5] = [META, LOGS, ENTRIES, FEED, PAST];
 ///
 /// Nothing takes effect until the transaction is committed.
 pub(crate) fn copy(transaction: &WriteTransaction, table: Definition) -> Attempt<()> {
-    make(transaction, table, |run| run.lay_all(&transaction.open_table(table)?))
+    make(transaction, table, |writer| writer.write_all(&transaction.open_table(table)?))
 }
 
 /// Rewrites records and chunks: all records in bundles, and everything compressed more densely if `effort` says so.
@@ -41,81 +41,86 @@ pub(crate) fn copy(transaction: &WriteTransaction, table: Definition) -> Attempt
 /// Nothing takes effect until the transaction is committed. What cannot be read is copied as it is.
 pub(crate) fn condense(transaction: &WriteTransaction, effort: Effort) -> Attempt<()> {
     let mut left = Vec::new();
-    make(transaction, CHUNKS, |run| {
-        left = run.lay_condensed(&transaction.open_table(RECORDS)?, &transaction.open_table(CHUNKS)?, effort)?;
+    make(transaction, CHUNKS, |writer| {
+        left = writer.write_condensed(&transaction.open_table(RECORDS)?, &transaction.open_table(CHUNKS)?, effort)?;
         Ok(())
     })?;
-    make(transaction, RECORDS, |run| run.lay_each(&left))
+    make(transaction, RECORDS, |writer| writer.write_each(&left))
 }
 
 /// Does the work of [`copy`] and [`condense`] into another, empty file.
 ///
 /// Nothing takes effect until the transaction is committed.
-pub(crate) fn lay_down(from: &ReadTransaction, transaction: &WriteTransaction, effort: Effort) -> Attempt<()> {
+pub(crate) fn copy_into(from: &ReadTransaction, transaction: &WriteTransaction, effort: Effort) -> Attempt<()> {
     for table in COPIED {
-        fill(transaction, table, |run| run.lay_all(&from.open_table(table)?))?;
+        fill(transaction, table, |writer| writer.write_all(&from.open_table(table)?))?;
     }
     let mut left = Vec::new();
-    fill(transaction, CHUNKS, |run| {
-        left = run.lay_condensed(&from.open_table(RECORDS)?, &from.open_table(CHUNKS)?, effort)?;
+    fill(transaction, CHUNKS, |writer| {
+        left = writer.write_condensed(&from.open_table(RECORDS)?, &from.open_table(CHUNKS)?, effort)?;
         Ok(())
     })?;
-    fill(transaction, RECORDS, |run| run.lay_each(&left))
+    fill(transaction, RECORDS, |writer| writer.write_each(&left))
 }
 
 fn make(
     transaction: &WriteTransaction,
     table: Definition,
-    lay: impl FnOnce(&mut Run<'_>) -> Attempt<()>,
+    write: impl FnOnce(&mut RowWriter<'_>) -> Attempt<()>,
 ) -> Attempt<()> {
-    fill(transaction, MADE, lay)?;
+    fill(transaction, NEW_TABLE, write)?;
     transaction.delete_table(table)?;
-    Ok(transaction.rename_table(MADE, table)?)
+    Ok(transaction.rename_table(NEW_TABLE, table)?)
 }
 
 /// Appends rows to a table.
 fn fill(
     transaction: &WriteTransaction,
     table: Definition,
-    lay: impl FnOnce(&mut Run<'_>) -> Attempt<()>,
+    write: impl FnOnce(&mut RowWriter<'_>) -> Attempt<()>,
 ) -> Attempt<()> {
     let mut table = transaction.open_table(table)?;
-    let mut run = Run { rows: table.upper_bound_mut(Bound::<&[u8]>::Unbounded)?, room: PAGE };
-    lay(&mut run)?;
-    Ok(run.rows.close()?)
+    let mut writer = RowWriter { rows: table.upper_bound_mut(Bound::<&[u8]>::Unbounded)?, room: PAGE };
+    write(&mut writer)?;
+    Ok(writer.rows.close()?)
 }
 
 /// The name and the value of a row that stays a row.
 type Left = (Vec<u8>, Vec<u8>);
 
 /// Rows that are written in order.
-struct Run<'t> {
+struct RowWriter<'t> {
     rows: CursorMut<'t, &'static [u8], &'static [u8]>,
     /// Approximately how many bytes are left in the page of the last row.
     room: usize,
 }
 
-impl Run<'_> {
+impl RowWriter<'_> {
     /// Writes records and chunks. Returns the rows that have to stay rows.
-    fn lay_condensed(&mut self, records: &impl Rows, chunks: &impl Rows, effort: Effort) -> Attempt<Vec<Left>> {
-        let left = self.lay_records(records, chunks, effort)?;
-        self.lay_chunks(chunks, effort)?;
+    fn write_condensed(
+        &mut self,
+        records: &impl TableRows,
+        chunks: &impl TableRows,
+        effort: Effort,
+    ) -> Attempt<Vec<Left>> {
+        let left = self.write_records(records, chunks, effort)?;
+        self.write_chunks(chunks, effort)?;
         Ok(left)
     }
 
-    fn lay_each(&mut self, rows: &[Left]) -> Attempt<()> {
-        rows.iter().try_for_each(|(name, value)| self.lay(name, value))
+    fn write_each(&mut self, rows: &[Left]) -> Attempt<()> {
+        rows.iter().try_for_each(|(name, value)| self.write(name, value))
     }
 
-    fn lay_all(&mut self, rows: &impl Rows) -> Attempt<()> {
+    fn write_all(&mut self, rows: &impl TableRows) -> Attempt<()> {
         for row in rows.iter()? {
             let (key, value) = row?;
-            self.lay(key.value(), value.value())?;
+            self.write(key.value(), value.value())?;
         }
         Ok(())
     }
 
-    fn lay(&mut self, key: &[u8], value: &[u8]) -> Attempt<()> {
+    fn write(&mut self, key: &[u8], value: &[u8]) -> Attempt<()> {
         let size = key.len() + value.len() + ROW;
         let room = if size <= self.room { self.room } else { PAGE };
         self.room = room.saturating_sub(size);
@@ -123,15 +128,15 @@ impl Run<'_> {
     }
 
     /// Writes a value cut into pieces, so that they fill the pages.
-    fn lay_pieces(&mut self, key: impl Fn(u32) -> Vec<u8>, value: &[u8]) -> Attempt<()> {
+    fn write_pieces(&mut self, key: impl Fn(u32) -> Vec<u8>, value: &[u8]) -> Attempt<()> {
         let mut rest = value;
         for piece in 0.. {
             let key = key(piece);
             let room = self.room.saturating_sub(key.len() + ROW);
             let room = if room < LEAST_PIECE.min(rest.len()) { PAGE - key.len() - ROW } else { room };
-            let (first, behind) = rest.split_at(room.min(rest.len()));
-            self.lay(&key, first)?;
-            rest = behind;
+            let (first, after) = rest.split_at(room.min(rest.len()));
+            self.write(&key, first)?;
+            rest = after;
             if rest.is_empty() {
                 break;
             }
@@ -139,35 +144,35 @@ impl Run<'_> {
         Ok(())
     }
 
-    fn lay_chunks(&mut self, old: &impl Rows, effort: Effort) -> Attempt<()> {
+    fn write_chunks(&mut self, old: &impl TableRows, effort: Effort) -> Attempt<()> {
         let mut pieces: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
         for row in old.range::<&[u8]>(&numbered(FIRST_LOG)[..]..)? {
             let (key, value) = row?;
             if pieces.last().is_some_and(|(last, _)| owner(last) != owner(key.value())) {
-                self.lay_chunk(&pieces, effort)?;
+                self.write_chunk(&pieces, effort)?;
                 pieces.clear();
             }
             pieces.push((key.value().to_vec(), value.value().to_vec()));
         }
-        self.lay_chunk(&pieces, effort)
+        self.write_chunk(&pieces, effort)
     }
 
-    fn lay_chunk(&mut self, pieces: &[(Vec<u8>, Vec<u8>)], effort: Effort) -> Attempt<()> {
+    fn write_chunk(&mut self, pieces: &[(Vec<u8>, Vec<u8>)], effort: Effort) -> Attempt<()> {
         let whole: Vec<u8> = pieces.iter().flat_map(|(_, value)| value).copied().collect();
         match pieces.first().and_then(|(key, _)| again(key, whole, effort)) {
-            Some((key, value)) => self.lay_pieces(|piece| key(piece).to_vec(), &value),
-            None => pieces.iter().try_for_each(|(key, value)| self.lay(key, value)),
+            Some((key, value)) => self.write_pieces(|piece| key(piece).to_vec(), &value),
+            None => pieces.iter().try_for_each(|(key, value)| self.write(key, value)),
         }
     }
 
     /// Writes all records in bundles. Returns the rows that have to stay rows: those that cannot be read, and those
     /// that hide records of a bundle that cannot be read.
-    fn lay_records(&mut self, rows: &impl Rows, chunks: &impl Rows, effort: Effort) -> Attempt<Vec<Left>> {
-        let mut bundling = Bundling { run: self, effort, taken: Vec::new(), bytes: 0, left: Vec::new() };
+    fn write_records(&mut self, rows: &impl TableRows, chunks: &impl TableRows, effort: Effort) -> Attempt<Vec<Left>> {
+        let mut bundling = Bundling { writer: self, effort, taken: Vec::new(), bytes: 0, left: Vec::new() };
         let mut rows = rows.iter()?.map(|row| row.map(|(name, value)| (name.value().to_vec(), value.value().to_vec())));
         let mut row = rows.next().transpose()?;
-        for place in bundle::places(chunks)? {
-            match bundle::records(chunks, &place) {
+        for range in bundle::ranges(chunks)? {
+            match bundle::records(chunks, &range) {
                 Ok(records) => {
                     for record in records {
                         let mut hidden = false;
@@ -182,13 +187,13 @@ impl Run<'_> {
                     }
                 }
                 Err(fault) if fault.is_of_value() => {
-                    while let Some((name, value)) = row.take_if(|(name, _)| *name < place.first) {
+                    while let Some((name, value)) = row.take_if(|(name, _)| *name < range.first) {
                         bundling.row(name, value)?;
                         row = rows.next().transpose()?;
                     }
                     bundling.end()?;
-                    bundle::each_piece(chunks, &place, |key, value| bundling.run.lay(key, value))?;
-                    while let Some(hiding) = row.take_if(|(name, _)| *name <= place.last) {
+                    bundle::each_piece(chunks, &range, |key, value| bundling.writer.write(key, value))?;
+                    while let Some(hiding) = row.take_if(|(name, _)| *name <= range.last) {
                         bundling.left.push(hiding);
                         row = rows.next().transpose()?;
                     }
@@ -207,7 +212,7 @@ impl Run<'_> {
 
 /// Records on their way into bundles.
 struct Bundling<'r, 't> {
-    run: &'r mut Run<'t>,
+    writer: &'r mut RowWriter<'t>,
     effort: Effort,
     taken: Vec<Bundled>,
     bytes: usize,
@@ -242,8 +247,8 @@ impl Bundling<'_, '_> {
     }
 
     fn end(&mut self) -> Attempt<()> {
-        if let Some((place, value)) = bundle::encode(&self.taken, self.effort)? {
-            self.run.lay_pieces(|piece| place.piece_key(piece), &value)?;
+        if let Some((range, value)) = bundle::encode(&self.taken, self.effort)? {
+            self.writer.write_pieces(|piece| range.piece_key(piece), &value)?;
         }
         self.taken.clear();
         self.bytes = 0;

@@ -3,16 +3,16 @@
 use nofx_core::Result;
 
 use crate::fault::{Attempt, contain};
-use crate::store::{Shared, lock};
+use crate::store::{OpenStore, lock};
 
-impl Shared {
+impl OpenStore {
     /// Opens the file for writing, which brings it into a clean state after a crash, and has redb check every page of
     /// its own structures. Returns whether they needed repair.
     pub(crate) fn repair(&self) -> Result<bool> {
         let _turn = lock(&self.turn);
         let repaired = self.repair_in_turn();
         self.release();
-        repaired.map_err(|fault| self.door.told(fault, "repairing"))
+        repaired.map_err(|fault| self.opener.error_for(fault, "repairing"))
     }
 
     fn repair_in_turn(&self) -> Attempt<bool> {

@@ -19,7 +19,7 @@ use crate::fault::Attempt;
 use crate::header::{self, HEADER};
 use crate::options::{Access, Options, Probe};
 use crate::pages::Pages;
-use crate::readers::Waiting;
+use crate::readers::WaitingRead;
 
 /// What is known of the flushes of a file that is open for writing, which redb does not report.
 #[derive(Debug, Default)]
@@ -42,9 +42,9 @@ impl Flushes {
 
 /// The newest commit of a store that this process has seen on the disk, by redb's number. Numbers only increase.
 #[derive(Debug, Default)]
-pub(crate) struct Seen(AtomicU64);
+pub(crate) struct NewestSeen(AtomicU64);
 
-impl Seen {
+impl NewestSeen {
     fn see(&self, number: u64) {
         self.0.fetch_max(number, Ordering::SeqCst);
     }
@@ -97,13 +97,13 @@ struct Below {
     lock_wait: Duration,
     probe: Option<Arc<dyn Probe>>,
     pages: Arc<Pages>,
-    seen: Arc<Seen>,
+    seen: Arc<NewestSeen>,
 }
 
 type Locked<T> = Result<T, BackendError>;
 
 impl Below {
-    fn new(file: File, options: &Options, seen: &Arc<Seen>) -> Attempt<Self> {
+    fn new(file: File, options: &Options, seen: &Arc<NewestSeen>) -> Attempt<Self> {
         let (lock_wait, probe) = (options.lock_wait, options.probe.clone());
         Ok(Self { file: FileBackend::new(file)?, lock_wait, probe, pages: Arc::default(), seen: seen.clone() })
     }
@@ -141,7 +141,7 @@ impl Below {
         let mut pause = Duration::from_micros(20);
         let mut waiting = None;
         while !try_once()? {
-            waiting.get_or_insert_with(Waiting::begin);
+            waiting.get_or_insert_with(WaitingRead::begin);
             if deadline.has_passed() {
                 return Err(io::Error::new(io::ErrorKind::TimedOut, "another process holds the file's header").into());
             }
@@ -160,12 +160,12 @@ impl Below {
 /// if that is alive, when it has flushed. If the writer was killed the commit counts, because the next writer continues
 /// from it.
 #[derive(Debug)]
-pub(crate) struct Reading {
+pub(crate) struct ReadStorage {
     below: Below,
 }
 
-impl Reading {
-    pub(crate) fn new(file: File, options: &Options, seen: &Arc<Seen>) -> Attempt<Self> {
+impl ReadStorage {
+    pub(crate) fn new(file: File, options: &Options, seen: &Arc<NewestSeen>) -> Attempt<Self> {
         Ok(Self { below: Below::new(file, options, seen)? })
     }
 
@@ -215,7 +215,7 @@ fn only_reads() -> io::Error {
     io::Error::new(io::ErrorKind::PermissionDenied, "the file is open for reading")
 }
 
-impl StorageBackend for Reading {
+impl StorageBackend for ReadStorage {
     fn len(&self) -> io::Result<u64> {
         self.below.file.len()
     }
@@ -268,7 +268,7 @@ impl StorageBackend for Reading {
 
 /// A store's file for the writer.
 #[derive(Debug)]
-pub(crate) struct Writing {
+pub(crate) struct WriteStorage {
     below: Below,
     /// Whether the file is being created. redb takes an empty file for a new one; a store's file is empty only then.
     is_new: bool,
@@ -300,8 +300,8 @@ impl OwnHeader {
     }
 }
 
-impl Writing {
-    pub(crate) fn new(file: File, is_new: bool, options: &Options, seen: &Arc<Seen>) -> Attempt<Self> {
+impl WriteStorage {
+    pub(crate) fn new(file: File, is_new: bool, options: &Options, seen: &Arc<NewestSeen>) -> Attempt<Self> {
         Ok(Self { below: Below::new(file, options, seen)?, is_new, flushes: Arc::default(), own: Arc::default() })
     }
 
@@ -325,7 +325,7 @@ impl Writing {
     }
 }
 
-impl StorageBackend for Writing {
+impl StorageBackend for WriteStorage {
     fn len(&self) -> io::Result<u64> {
         let length = self.below.file.len()?;
         if length == 0 && !self.is_new {

@@ -11,24 +11,24 @@ use std::time::Duration;
 use nofx_core::{BackendInfo, BatchId, Deadline, Error, Result};
 use nofx_journal::Engine;
 
-use crate::behind;
-use crate::door::{Door, Reader, Source, Writer};
+use crate::base;
 use crate::fault::{Attempt, Fault, contain};
 use crate::feed::Ids;
+use crate::file::{self, Identity};
+use crate::opener::{FileHandle, FileReader, FileWriter, Opener};
 use crate::options::Options;
-use crate::place::{self, Identity};
 use crate::storage::Refused;
-use crate::tables::{FORMAT, FORMAT_BEHIND_JOURNAL, Meta, ReadTable, Tables};
+use crate::tables::{FORMAT, FORMAT_WITH_JOURNAL, Meta, ReadTable, Tables};
 
 /// A store that is open in this process.
 #[derive(Debug)]
-pub(crate) struct Shared {
-    pub(crate) door: Door,
+pub(crate) struct OpenStore {
+    pub(crate) opener: Opener,
     pub(crate) meta: Meta,
     /// Whether it commits to a journal beside the file, which is decided when it is created.
     pub(crate) has_journal: bool,
     /// Why this process cannot write, if so.
-    pub(crate) read_only: Option<ReadOnly>,
+    pub(crate) read_only: Option<ReadOnlyReason>,
     /// The number of handles that are not closed.
     pub(crate) handles: AtomicUsize,
     /// The number of commits that wait for their turn.
@@ -46,12 +46,12 @@ pub(crate) struct Shared {
 
 /// Why a handle only reads: as text, and as the error of a commit.
 #[derive(Clone, Debug)]
-pub(crate) struct ReadOnly {
+pub(crate) struct ReadOnlyReason {
     pub(crate) reason: String,
     pub(crate) error: Error,
 }
 
-impl ReadOnly {
+impl ReadOnlyReason {
     fn refused(path: &Path, error: io::Error) -> Self {
         let what = format!("`{}` cannot be written", path.display());
         Self { reason: format!("{what}: {error}"), error: Error::unavailable_because(what, error) }
@@ -81,8 +81,8 @@ pub(crate) struct WriterTurn {
 pub(crate) struct OpenFiles {
     /// The file that was last found to be this store.
     pub(crate) known: Identity,
-    pub(crate) writer: Option<Writer>,
-    pub(crate) reader: Option<Reader>,
+    pub(crate) writer: Option<FileWriter>,
+    pub(crate) reader: Option<FileReader>,
 }
 
 /// Locks a mutex. The data in this crate's mutexes changes in single steps, so a panic leaves it consistent.
@@ -90,12 +90,12 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-type Slot = Arc<Mutex<Weak<Shared>>>;
+type Slot = Arc<Mutex<Weak<OpenStore>>>;
 
 /// The stores that are open in this process, by the canonical path of their file.
 static OPEN: LazyLock<Mutex<HashMap<PathBuf, Slot>>> = LazyLock::new(Mutex::default);
 
-impl Shared {
+impl OpenStore {
     /// Opens a store, or shares the one that this process already has open.
     pub(crate) fn open(path: &Path, options: Options) -> Result<Arc<Self>> {
         let creates = options.create && !options.read_only;
@@ -108,9 +108,9 @@ impl Shared {
             _ => Error::unavailable_because(format!("opening `{shown}`"), error),
         };
         if creates {
-            place::make_parents(path).map_err(cannot)?;
+            file::make_parents(path).map_err(cannot)?;
         }
-        let path = place::canonical(path).map_err(cannot)?;
+        let path = file::canonical(path).map_err(cannot)?;
         let slot = lock(&OPEN).entry(path.clone()).or_default().clone();
         let mut slot = lock(&slot);
         if let Some(shared) = slot.upgrade()
@@ -118,31 +118,31 @@ impl Shared {
         {
             return Ok(shared);
         }
-        let shared = Arc::new(Self::open_file(Door::new(path, options))?);
+        let shared = Arc::new(Self::open_file(Opener::new(path, options))?);
         *slot = Arc::downgrade(&shared);
         Ok(shared)
     }
 
-    fn open_file(door: Door) -> Result<Self> {
-        let Door { path, options, .. } = &door;
+    fn open_file(opener: Opener) -> Result<Self> {
+        let Opener { path, options, .. } = &opener;
         let shown = format!("`{}`", path.display());
         let is_missing = || fs::metadata(path).is_err_and(|error| nofx_platform::is_missing(&error));
         if is_missing() && options.create && !options.read_only {
-            door.create().map_err(|fault| door.told(fault, "creating"))?;
+            opener.create().map_err(|fault| opener.error_for(fault, "creating"))?;
         } else if is_missing() {
-            let orphan = behind::refuse_orphan(path).err();
+            let orphan = base::refuse_orphan(path).err();
             // Another process may just have created it.
             if is_missing() {
                 return Err(orphan.unwrap_or_else(|| Error::no_store(path.display())));
             }
         }
-        place::recognise(path)?;
-        let mut read_only = place::unwritable(path).map(|error| ReadOnly::refused(path, error));
-        let reader = door.reader().map_err(|fault| door.told(fault, "opening"))?;
-        let meta = reader.meta.ok_or_else(|| door.foreign())?;
+        file::recognise(path)?;
+        let mut read_only = file::unwritable(path).map(|error| ReadOnlyReason::refused(path, error));
+        let reader = opener.reader().map_err(|fault| opener.error_for(fault, "opening"))?;
+        let meta = reader.meta.ok_or_else(|| opener.foreign())?;
         let Meta { format, readable_from, .. } = meta;
-        if readable_from > FORMAT_BEHIND_JOURNAL {
-            let newest = FORMAT_BEHIND_JOURNAL;
+        if readable_from > FORMAT_WITH_JOURNAL {
+            let newest = FORMAT_WITH_JOURNAL;
             return Err(Error::too_new(format!("{shown} has format {format}; this version reads up to {newest}")));
         }
         if readable_from < FORMAT {
@@ -153,7 +153,7 @@ impl Shared {
         if format > ours {
             let newer = BackendInfo::NEWER_VERSION;
             let reason = format!("{shown} has format {format} of a {newer}; this one writes format {ours}");
-            read_only = Some(ReadOnly { error: Error::too_new(reason.clone()), reason });
+            read_only = Some(ReadOnlyReason { error: Error::too_new(reason.clone()), reason });
         }
         let turn = WriterTurn {
             idle: Deadline::after(Duration::ZERO),
@@ -166,9 +166,9 @@ impl Shared {
         };
         let opened = OpenFiles { known: reader.identity, writer: None, reader: Some(reader) };
         Ok(Self {
-            door,
+            opener,
             meta,
-            has_journal: readable_from == FORMAT_BEHIND_JOURNAL,
+            has_journal: readable_from == FORMAT_WITH_JOURNAL,
             read_only,
             handles: AtomicUsize::new(0),
             waiting: AtomicUsize::new(0),
@@ -182,27 +182,27 @@ impl Shared {
 
     /// Returns whether the path still leads to the open file.
     fn is_still_there(&self) -> bool {
-        Identity::at(&self.door.path).is_ok_and(|now| lock(&self.opened).known == now)
+        Identity::at(&self.opener.path).is_ok_and(|now| lock(&self.opened).known == now)
     }
 
     /// Returns the open writer, if the path leads to its file now.
-    pub(crate) fn open_writer(&self, now: Identity) -> Option<Writer> {
+    pub(crate) fn open_writer(&self, now: Identity) -> Option<FileWriter> {
         lock(&self.opened).writer.clone().filter(|writer| writer.identity == now)
     }
 
     /// Returns what is open for reading, if the path leads to that file now; preferably the writer.
-    fn open_source(&self, now: Identity) -> Option<Source> {
+    fn open_source(&self, now: Identity) -> Option<FileHandle> {
         let writer = || self.open_writer(now).filter(|_| !self.is_damaged.load(Ordering::SeqCst));
         let reader = || lock(&self.opened).reader.clone().filter(|reader| reader.identity == now);
-        let source = writer().map(Source::Writer).or_else(|| reader().map(Source::Reader));
-        source.filter(|source| matches!(source, Source::Writer(_)) || source.pages().are_usable())
+        let source = writer().map(FileHandle::Writer).or_else(|| reader().map(FileHandle::Reader));
+        source.filter(|source| matches!(source, FileHandle::Writer(_)) || source.pages().are_usable())
     }
 
     /// Returns why a handle cannot write, if the lock file beside the store cannot be opened.
-    pub(crate) fn unlockable(&self) -> Option<ReadOnly> {
-        let path = &self.door.path;
-        let refused = place::unlockable(path).or_else(|| behind::unlockable(path).filter(|_| self.has_journal));
-        refused.map(|error| ReadOnly::refused(path, error))
+    pub(crate) fn unlockable(&self) -> Option<ReadOnlyReason> {
+        let path = &self.opener.path;
+        let refused = file::unlockable(path).or_else(|| base::unlockable(path).filter(|_| self.has_journal));
+        refused.map(|error| ReadOnlyReason::refused(path, error))
     }
 
     /// Reads from the tables at a single point in time.
@@ -212,7 +212,7 @@ impl Shared {
             self.let_go_of_reader();
             attempt = self.try_reading(&read);
         }
-        attempt.map_err(|fault| self.door.told(fault, "reading"))
+        attempt.map_err(|fault| self.opener.error_for(fault, "reading"))
     }
 
     fn try_reading<T>(&self, read: impl Fn(&Tables<ReadTable>) -> Attempt<T>) -> Attempt<T> {
@@ -227,25 +227,25 @@ impl Shared {
         let alone = self.alone()?;
         contain(|| {
             let tables = Tables::read(&alone.begin_read()?, alone.pages())?;
-            tables.trust.judge(read(&tables))
+            tables.trust.unless_damaged(read(&tables))
         })
     }
 
     /// Opens the file for a read that shares nothing with others and has met no damaged page yet.
-    pub(crate) fn alone(&self) -> Attempt<Source> {
-        let source = Source::Reader(self.reader()?);
+    pub(crate) fn alone(&self) -> Attempt<FileHandle> {
+        let source = FileHandle::Reader(self.reader()?);
         if !source.pages().are_spoiled() {
             return Ok(source);
         }
         // Checking for the newest commit met a damaged page, which redb keeps in memory as a page without rows.
-        let reader = self.door.reader()?;
+        let reader = self.opener.reader()?;
         self.require_same(reader.meta)?;
-        Ok(Source::Reader(reader))
+        Ok(FileHandle::Reader(reader))
     }
 
     /// Returns a database to read this store from.
-    pub(crate) fn source(&self) -> Attempt<Source> {
-        if let Some(source) = self.open_source(self.door.identity()?) {
+    pub(crate) fn source(&self) -> Attempt<FileHandle> {
+        if let Some(source) = self.open_source(self.opener.identity()?) {
             return Ok(source);
         }
         self.let_go_of_reader();
@@ -253,13 +253,13 @@ impl Shared {
         let mut opened = lock(&self.opened);
         opened.known = reader.identity;
         opened.reader = Some(reader.clone());
-        Ok(Source::Reader(reader))
+        Ok(FileHandle::Reader(reader))
     }
 
     /// Releases the reader. The next one must contain the same newest commit.
     pub(crate) fn let_go_of_reader(&self) {
         let Some(reader) = lock(&self.opened).reader.take() else { return };
-        let source = Source::Reader(reader);
+        let source = FileHandle::Reader(reader);
         let newest = contain(|| Tables::read(&source.begin_read()?, source.pages())?.newest());
         if let Ok(Some(found)) = newest
             && !source.pages().are_spoiled()
@@ -270,15 +270,15 @@ impl Shared {
     }
 
     /// Opens the file for reading, and checks that it is this store and contains the newest commit that must be in it.
-    fn reader(&self) -> Attempt<Reader> {
-        let reader = self.door.reader()?;
+    fn reader(&self) -> Attempt<FileReader> {
+        let reader = self.opener.reader()?;
         self.require_same(reader.meta)?;
-        self.require_newest(&Source::Reader(reader.clone()))?;
+        self.require_newest(&FileHandle::Reader(reader.clone()))?;
         Ok(reader)
     }
 
     /// Checks that the newest commit that must be in the file is in it.
-    pub(crate) fn require_newest(&self, source: &Source) -> Attempt<()> {
+    pub(crate) fn require_newest(&self, source: &FileHandle) -> Attempt<()> {
         let Some(newest) = *lock(&self.newest) else { return Ok(()) };
         let may_follow = contain(|| {
             let tables = Tables::read(&source.begin_read()?, source.pages())?;
@@ -298,10 +298,10 @@ impl Shared {
             if meta.readable_from == self.meta.readable_from {
                 return Ok(());
             }
-            let what = format!("`{}` was upgraded while it was open", self.door.path.display());
-            return Err(Fault::Told(Error::replaced(what)));
+            let what = format!("`{}` was upgraded while it was open", self.opener.path.display());
+            return Err(Fault::Error(Error::replaced(what)));
         }
-        let what = format!("another file was put at `{}` while it was open", self.door.path.display());
-        Err(Fault::Told(Error::replaced(what)))
+        let what = format!("another file was put at `{}` while it was open", self.opener.path.display());
+        Err(Fault::Error(Error::replaced(what)))
     }
 }

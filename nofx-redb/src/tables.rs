@@ -6,7 +6,7 @@ use nofx_core::{BatchId, Seq, StoreId};
 use nofx_journal::base::Mark;
 use redb::{ReadTransaction, ReadableTable, TableDefinition, TableError, TableHandle, WriteTransaction};
 
-use crate::codec::{Encoder, Table, seal, unseal};
+use crate::codec::{Encoder, TableTag, seal, unseal};
 use crate::fault::{Attempt, Fault};
 use crate::pages::{Pages, Trust};
 
@@ -14,7 +14,7 @@ use crate::pages::{Pages, Trust};
 pub(crate) const FORMAT: u64 = 1;
 
 /// The format of a store that commits to a journal beside the file.
-pub(crate) const FORMAT_BEHIND_JOURNAL: u64 = 2;
+pub(crate) const FORMAT_WITH_JOURNAL: u64 = 2;
 
 pub(crate) type Definition = TableDefinition<'static, &'static [u8], &'static [u8]>;
 
@@ -33,7 +33,7 @@ pub(crate) const ALL: [Definition; 7] = [META, RECORDS, LOGS, ENTRIES, CHUNKS, F
 ///
 /// The first and the last row are found by iterating: redb's own methods for them expect rows on every page, and a
 /// damaged page has none.
-pub(crate) trait Rows: ReadableTable<&'static [u8], &'static [u8]> {
+pub(crate) trait TableRows: ReadableTable<&'static [u8], &'static [u8]> {
     fn first_row(&self) -> Attempt<Option<Row<'_>>> {
         Ok(self.iter()?.next().transpose()?)
     }
@@ -44,11 +44,11 @@ pub(crate) trait Rows: ReadableTable<&'static [u8], &'static [u8]> {
 }
 
 /// The key and the value of a row.
-pub(crate) type Row<'t> = (Bytes<'t>, Bytes<'t>);
+pub(crate) type Row<'t> = (RowBytes<'t>, RowBytes<'t>);
 
-pub(crate) type Bytes<'t> = redb::AccessGuard<'t, &'static [u8]>;
+pub(crate) type RowBytes<'t> = redb::AccessGuard<'t, &'static [u8]>;
 
-impl<T: ReadableTable<&'static [u8], &'static [u8]>> Rows for T {}
+impl<T: ReadableTable<&'static [u8], &'static [u8]>> TableRows for T {}
 
 /// A table in a read transaction.
 pub(crate) type ReadTable = redb::ReadOnlyTable<&'static [u8], &'static [u8]>;
@@ -154,17 +154,17 @@ impl Meta {
         };
         let damaged = || Fault::damaged("the description of the store");
         let Some(format) = meta.get(META_FORMAT)? else { return Ok(None) };
-        let mut payload = unseal(Table::Meta, META_FORMAT, format.value()).ok_or_else(damaged)?;
+        let mut payload = unseal(TableTag::Meta, META_FORMAT, format.value()).ok_or_else(damaged)?;
         let (format, readable_from) = payload.number().zip(payload.number()).ok_or_else(damaged)?;
         let store = meta.get(META_STORE)?.ok_or_else(damaged)?;
-        let mut payload = unseal(Table::Meta, META_STORE, store.value()).ok_or_else(damaged)?;
+        let mut payload = unseal(TableTag::Meta, META_STORE, store.value()).ok_or_else(damaged)?;
         let store = payload.raw(16).and_then(|bytes| bytes.try_into().ok()).ok_or_else(damaged)?;
         Ok(Some(Self { store: StoreId::from_bytes(store), format, readable_from }))
     }
 
     /// Returns the description of the same store in the newest format.
     pub(crate) fn upgraded(self) -> Self {
-        Self { format: FORMAT_BEHIND_JOURNAL, readable_from: FORMAT_BEHIND_JOURNAL, ..self }
+        Self { format: FORMAT_WITH_JOURNAL, readable_from: FORMAT_WITH_JOURNAL, ..self }
     }
 
     /// Writes a store's description, and creates its tables.
@@ -172,24 +172,24 @@ impl Meta {
         let mut tables = Tables::write(transaction, pages)?;
         let mut format = Encoder::default();
         format.number(self.format).number(self.readable_from);
-        tables.meta.insert(META_FORMAT, &*seal(Table::Meta, META_FORMAT, &format))?;
+        tables.meta.insert(META_FORMAT, &*seal(TableTag::Meta, META_FORMAT, &format))?;
         let mut store = Encoder::default();
         store.raw(self.store.as_bytes());
-        tables.meta.insert(META_STORE, &*seal(Table::Meta, META_STORE, &store))?;
-        if self.format == FORMAT_BEHIND_JOURNAL {
+        tables.meta.insert(META_STORE, &*seal(TableTag::Meta, META_STORE, &store))?;
+        if self.format == FORMAT_WITH_JOURNAL {
             tables.set_mark(&Mark::default())?;
         }
         Ok(())
     }
 }
 
-impl<T: Rows> Tables<T> {
+impl<T: TableRows> Tables<T> {
     /// Reads how far the file holds what was committed to the journal.
     pub(crate) fn mark(&self) -> Attempt<Mark> {
         self.need(&[META], || None)?;
         let damaged = || Fault::damaged("how far the journal was applied");
         let value = self.meta.get(META_MARK)?.ok_or_else(damaged)?;
-        let mut payload = unseal(Table::Meta, META_MARK, value.value()).ok_or_else(damaged)?;
+        let mut payload = unseal(TableTag::Meta, META_MARK, value.value()).ok_or_else(damaged)?;
         let mut read = || {
             let (frame, chain) = (payload.number()?, u32::try_from(payload.number()?).ok()?);
             let (commits, last_seq) = (payload.number()?, Seq::new(payload.number()?));
@@ -206,7 +206,7 @@ impl<T: Rows> Tables<T> {
     pub(crate) fn highest_id(&self) -> Attempt<Option<BatchId>> {
         self.need(&[META], || None)?;
         let value = self.meta.get(META_HIGHEST)?;
-        Ok(value.and_then(|value| unseal(Table::Meta, META_HIGHEST, value.value())?.id()))
+        Ok(value.and_then(|value| unseal(TableTag::Meta, META_HIGHEST, value.value())?.id()))
     }
 }
 
@@ -216,7 +216,7 @@ impl Tables<WriteTable<'_>> {
         let mut payload = Encoder::default();
         payload.number(mark.frame).number(u64::from(mark.chain));
         payload.number(mark.commits).number(mark.last_seq.map_or(0, Seq::get)).number(mark.is_complete.into());
-        self.meta.insert(META_MARK, &*seal(Table::Meta, META_MARK, &payload))?;
+        self.meta.insert(META_MARK, &*seal(TableTag::Meta, META_MARK, &payload))?;
         Ok(())
     }
 
@@ -230,7 +230,7 @@ impl Tables<WriteTable<'_>> {
     pub(crate) fn set_highest_id(&mut self, id: BatchId) -> Attempt<()> {
         let mut payload = Encoder::default();
         payload.raw(id.as_bytes());
-        self.meta.insert(META_HIGHEST, &*seal(Table::Meta, META_HIGHEST, &payload))?;
+        self.meta.insert(META_HIGHEST, &*seal(TableTag::Meta, META_HIGHEST, &payload))?;
         Ok(())
     }
 
@@ -238,14 +238,14 @@ impl Tables<WriteTable<'_>> {
     pub(crate) fn next_log_number(&mut self) -> Attempt<u64> {
         let damaged = || Fault::damaged("the last log number");
         let last = match self.meta.get(META_NUMBERS)? {
-            Some(value) => unseal(Table::Meta, META_NUMBERS, value.value())
+            Some(value) => unseal(TableTag::Meta, META_NUMBERS, value.value())
                 .and_then(|mut payload| payload.number())
                 .ok_or_else(damaged)?,
             None => 0,
         };
         let mut payload = Encoder::default();
         payload.number(last + 1);
-        self.meta.insert(META_NUMBERS, &*seal(Table::Meta, META_NUMBERS, &payload))?;
+        self.meta.insert(META_NUMBERS, &*seal(TableTag::Meta, META_NUMBERS, &payload))?;
         Ok(last + 1)
     }
 }

@@ -414,7 +414,7 @@ async fn a_handle_that_only_reads_repairs_nothing_and_keeps_no_other_from_it() {
 }
 
 #[tokio::test]
-async fn a_damaged_commit_behind_a_page_of_the_feed_does_not_concern_it() {
+async fn a_damaged_commit_after_a_page_of_the_feed_does_not_concern_it() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("a.redb");
     example(&path).await;

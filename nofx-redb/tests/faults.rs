@@ -99,7 +99,7 @@ async fn the_last_append_writes_what_the_first_one_did() {
         store.commit((0..1000).map(|_| append()).collect()).await.unwrap();
     }
     let last = measure().await;
-    assert!(last <= first + 4096, "{first} bytes at first, {last} bytes behind 100,000 entries");
+    assert!(last <= first + 4096, "{first} bytes at first, {last} bytes after 100,000 entries");
     assert!(first < 40_000, "{first}");
 }
 

@@ -97,7 +97,7 @@ fn a_damaged_description_of_a_table_ends_no_process() {
 }
 
 #[test]
-#[ignore = "writes the seeds anew"]
+#[ignore = "writes the seeds again"]
 fn seeds_are_written() {
     runtime().block_on(async {
         let dir = tempfile::tempdir().unwrap();

@@ -89,7 +89,7 @@ async fn plays_a_role() {
         "counter" => counter(&path).await,
         "writer" => writer(&path).await,
         "large" => large(open(&path).await).await,
-        "large behind a journal" => large(open_with(&path, |options| options.journal = true).await).await,
+        "large with a journal" => large(open_with(&path, |options| options.journal = true).await).await,
         "creator" => say(u64::from(open(&path).await.info().store.as_bytes()[15])),
         role => panic!("no role {role}"),
     }
@@ -188,7 +188,7 @@ async fn large(store: RedbBackend) {
 #[tokio::test]
 #[cfg(target_os = "linux")]
 async fn large_things_take_a_bounded_amount_of_memory() {
-    for role in ["large", "large behind a journal"] {
+    for role in ["large", "large with a journal"] {
         let dir = tempfile::tempdir().unwrap();
         let mut player = Player::start(role, &dir.path().join("a.redb"));
         let peak = player.heard().unwrap();

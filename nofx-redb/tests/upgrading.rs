@@ -34,7 +34,7 @@ async fn open(path: &Path, journal: bool) -> Arc<dyn PersistenceBackend> {
     Arc::new(RedbBackend::open_with(path, options).await.unwrap())
 }
 
-/// Returns the batches of the changes after a cursor, and the cursor behind them.
+/// Returns the batches of the changes after a cursor, and the cursor after them.
 async fn changes(store: &Arc<dyn PersistenceBackend>, after: Option<&Cursor>) -> (Vec<nofx_core::BatchId>, Cursor) {
     match store.changes(after, 1000).await.unwrap() {
         Changes::Page(page) => (page.changes.iter().map(|change| change.batch).collect(), page.next),

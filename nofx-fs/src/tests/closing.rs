@@ -12,7 +12,7 @@ use nofx_journal::files::Disk;
 use super::damage::{agent, batch, body, commit, entries, history, options};
 use crate::options::Options;
 use crate::registry;
-use crate::store::Shared;
+use crate::store::OpenFolder;
 
 fn files(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let mut found = BTreeMap::new();
@@ -29,7 +29,7 @@ fn files(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
 #[test]
 fn a_handle_that_committed_nothing_leaves_the_files_to_those_who_stay() {
     let dir = tempfile::tempdir().unwrap();
-    let killed = Shared::open(Arc::new(Disk::new(dir.path())), dir.path(), options()).unwrap();
+    let killed = OpenFolder::open(Arc::new(Disk::new(dir.path())), dir.path(), options()).unwrap();
     commit(&killed, batch().put(agent("ada"), Expect::Any, body(1)).append(history("s"), entries(2)));
     drop(killed);
     // Only closing could bring the files up to date.

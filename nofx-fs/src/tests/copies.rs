@@ -12,12 +12,12 @@ use nofx_journal::sim::Sim;
 use super::damage::{agent, batch, body, commit, entries, filled, history, options};
 use crate::check::Severity;
 use crate::options::Options;
-use crate::store::Shared;
+use crate::store::OpenFolder;
 
 /// Opens a store whose journal soon uses several segments.
-fn open(root: &Path) -> Shared {
+fn open(root: &Path) -> OpenFolder {
     let options = Options { segment_bytes: 4096, ..options() };
-    Shared::open(Arc::new(Disk::new(root)), root, options).unwrap()
+    OpenFolder::open(Arc::new(Disk::new(root)), root, options).unwrap()
 }
 
 fn files(root: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
@@ -35,7 +35,7 @@ fn files(root: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
 }
 
 type Put = fn(&Path, &BTreeMap<PathBuf, Vec<u8>>);
-type Act = fn(&Shared) -> Result<()>;
+type Act = fn(&OpenFolder) -> Result<()>;
 
 /// The ways in which a copy replaces a store.
 const WAYS: [(&str, Put); 3] = [

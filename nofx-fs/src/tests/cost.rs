@@ -7,13 +7,13 @@ use nofx_core::{Batch, Body, Expect, LogKey, NewEntry, RecordKey, Sources, Times
 use nofx_journal::sim::Sim;
 
 use crate::options::Options;
-use crate::store::Shared;
+use crate::store::OpenFolder;
 
 /// Appends messages of 500 bytes to several sessions in groups. Returns flushes and bytes for each.
 fn cost(sessions: u64, group: u64) -> (f64, f64) {
     let sim = Sim::default();
     let options = Options { segment_bytes: 1 << 18, applies: false, ..Options::default() };
-    let store = Shared::open(Arc::new(sim.clone()), Path::new("store"), options).unwrap();
+    let store = OpenFolder::open(Arc::new(sim.clone()), Path::new("store"), options).unwrap();
     let text = "x".repeat(490);
     let mut count = 0;
     let mut append = |groups: u64| {
@@ -47,7 +47,7 @@ fn documents_are_all_flushed_before_the_first_gets_its_name() {
     for at_once in [1, 16] {
         let sim = Sim::default();
         let options = Options { applies: false, at_once, ..Options::default() };
-        let store = Shared::open(Arc::new(sim.clone()), Path::new("store"), options).unwrap();
+        let store = OpenFolder::open(Arc::new(sim.clone()), Path::new("store"), options).unwrap();
         let batch = Batch::new(Sources::default().batch_id());
         let batch = (0..DOCUMENTS).fold(batch, |batch, n| {
             batch.put(RecordKey::new(kind::AGENT, format!("a{n}")).unwrap(), Expect::Any, Body::trusted("{}"))

@@ -12,7 +12,7 @@ use nofx_journal::sim::{Dice, Platter, Sim};
 
 use crate::layout;
 use crate::options::Options;
-use crate::store::Shared;
+use crate::store::OpenFolder;
 
 const NOTE: Kind = Kind::of("note");
 const TALK: Kind = Kind::of("talk");
@@ -71,7 +71,7 @@ impl Content {
     }
 
     /// Reads everything that a store returns.
-    fn of(store: &Shared) -> Result<Self, String> {
+    fn of(store: &OpenFolder) -> Result<Self, String> {
         let told = |error: nofx_core::Error| error.to_string();
         let mut content = Self::default();
         for record in store.scan(&ScanQuery::all(usize::MAX)).map_err(told)?.items {
@@ -153,7 +153,7 @@ impl Run {
         let mut dice = Dice(self.seed);
         let sim = Sim::default();
         sim.set_faults(|faults| faults.skipped = self.skipped);
-        let store = |sim: &Sim| Shared::open(Arc::new(sim.clone()), Path::new("store"), self.options());
+        let store = |sim: &Sim| OpenFolder::open(Arc::new(sim.clone()), Path::new("store"), self.options());
         let ledger = Arc::new(Mutex::new(Ledger::default()));
         let found = Arc::new(Mutex::new(Found::default()));
         let watcher = Watcher {
@@ -243,7 +243,7 @@ impl Run {
 }
 
 /// Settles the groups before an answer: each has happened by now, or never will.
-fn settle(ledger: &mut Ledger, store: &Shared) {
+fn settle(ledger: &mut Ledger, store: &OpenFolder) {
     let state = store.state();
     for batch in std::mem::take(&mut ledger.perhaps).iter().flatten() {
         if state.recent_commit(&batch.id).is_some() {
@@ -300,8 +300,8 @@ fn look_at(image: Platter, options: &Options, ledger: &Ledger, again: Option<u64
             }
         });
     }
-    let store =
-        Shared::open(Arc::new(sim.clone()), Path::new("store"), options.clone()).map_err(|error| error.to_string())?;
+    let store = OpenFolder::open(Arc::new(sim.clone()), Path::new("store"), options.clone())
+        .map_err(|error| error.to_string())?;
     if let Some(damage) = &store.state().damage {
         return Err(format!("damaged: {damage}"));
     }

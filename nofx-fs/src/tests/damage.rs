@@ -13,14 +13,14 @@ use nofx_journal::sim::Sim;
 use crate::check::Severity;
 use crate::layout;
 use crate::options::Options;
-use crate::store::Shared;
+use crate::store::OpenFolder;
 
 pub(super) fn options() -> Options {
     Options { segment_bytes: 1 << 16, applies: false, ..Options::default() }
 }
 
-pub(super) fn open(sim: &Sim) -> Shared {
-    Shared::open(Arc::new(sim.clone()), Path::new("store"), options()).unwrap()
+pub(super) fn open(sim: &Sim) -> OpenFolder {
+    OpenFolder::open(Arc::new(sim.clone()), Path::new("store"), options()).unwrap()
 }
 
 pub(super) fn batch() -> Batch {
@@ -43,16 +43,16 @@ pub(super) fn entries(count: u64) -> Vec<NewEntry> {
     (0..count).map(|n| NewEntry { at: Timestamp::from_millis(n as i64), body: body(n) }).collect()
 }
 
-pub(super) fn commit(store: &Shared, batch: Batch) {
+pub(super) fn commit(store: &OpenFolder, batch: Batch) {
     assert!(matches!(store.commit(vec![batch]).unwrap()[0], Outcome::Committed(_)));
 }
 
 /// A store with two agents, an open log and a sealed one, its files up to date.
-pub(super) fn filled(sim: &Sim) -> Shared {
+pub(super) fn filled(sim: &Sim) -> OpenFolder {
     filled_in(open(sim))
 }
 
-pub(super) fn filled_in(store: Shared) -> Shared {
+pub(super) fn filled_in(store: OpenFolder) -> OpenFolder {
     commit(&store, batch().put(agent("ada"), Expect::Any, body(1)).put(agent("bob"), Expect::Any, body(2)));
     commit(&store, batch().append(history("s1"), entries(20)).append(history("s2"), entries(20)));
     commit(&store, batch().seal(history("s2")));
@@ -141,7 +141,7 @@ fn missing_and_truncated_files_are_reported() {
 }
 
 #[test]
-fn strays_and_strangers_are_left_alone() {
+fn strays_and_foreign_files_are_left_alone() {
     let sim = Sim::default();
     drop(filled(&sim));
     let stray = nofx_journal::files::Layer::edit(&sim, Path::new("agents/notes.txt")).unwrap();
@@ -241,7 +241,7 @@ fn a_folder_that_vanishes_is_an_error_until_it_is_back() {
     let dir = tempfile::tempdir().unwrap();
     let (root, away) = (dir.path().join("store"), dir.path().join("away"));
     fs::create_dir(&root).unwrap();
-    let store = Shared::open(Arc::new(Disk::new(&root)), &root, options()).unwrap();
+    let store = OpenFolder::open(Arc::new(Disk::new(&root)), &root, options()).unwrap();
     commit(&store, batch().put(agent("ada"), Expect::Any, body(1)));
     fs::rename(&root, &away).unwrap();
     assert_eq!(store.get(&[agent("ada")]).unwrap_err().code(), "gone");
@@ -256,7 +256,7 @@ fn a_folder_that_vanishes_is_an_error_until_it_is_back() {
 fn folders_that_are_no_store_are_refused_and_left_as_they_are() {
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join("thesis.doc"), "words").unwrap();
-    let open = || Shared::open(Arc::new(Disk::new(dir.path())), dir.path(), options());
+    let open = || OpenFolder::open(Arc::new(Disk::new(dir.path())), dir.path(), options());
     assert_eq!(open().unwrap_err().code(), "invalid");
     fs::write(dir.path().join("config.json"), "{\"name\":\"something\"}").unwrap();
     assert_eq!(open().unwrap_err().code(), "invalid");
@@ -287,7 +287,7 @@ mod unix {
     #[test]
     fn files_are_for_their_owner_alone() {
         let dir = tempfile::tempdir().unwrap();
-        let store = Shared::open(Arc::new(Disk::new(dir.path())), dir.path(), options()).unwrap();
+        let store = OpenFolder::open(Arc::new(Disk::new(dir.path())), dir.path(), options()).unwrap();
         commit(&store, batch().put(agent("ada"), Expect::Any, body(1)).append(history("s"), entries(1)));
         assert!(store.apply().unwrap());
         let mut folders = vec![dir.path().to_owned()];
@@ -309,7 +309,7 @@ mod unix {
         let dir = tempfile::tempdir().unwrap();
         let root = dir.path().join("store");
         fs::create_dir(&root).unwrap();
-        let store = Shared::open(Arc::new(Disk::new(&root)), &root, options()).unwrap();
+        let store = OpenFolder::open(Arc::new(Disk::new(&root)), &root, options()).unwrap();
         commit(&store, batch().put(agent("ada"), Expect::Any, body(1)).append(history("s"), entries(3)));
         assert!(store.apply().unwrap());
         let secret = dir.path().join("secret");
@@ -341,7 +341,7 @@ mod unix {
         let dir = tempfile::tempdir().unwrap();
         let root = dir.path().join("store");
         fs::create_dir(&root).unwrap();
-        let open = || Shared::open(Arc::new(Disk::new(&root)), &root, options()).unwrap();
+        let open = || OpenFolder::open(Arc::new(Disk::new(&root)), &root, options()).unwrap();
         commit(&open(), batch().put(agent("ada"), Expect::Any, body(1)));
         let mut before = Vec::new();
         all(&root, &mut before);

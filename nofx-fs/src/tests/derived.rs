@@ -10,7 +10,7 @@ use nofx_journal::files::Disk;
 use super::damage::{agent, batch, body, commit, entries, history, options};
 use crate::check::Severity;
 use crate::layout;
-use crate::store::Shared;
+use crate::store::OpenFolder;
 
 /// The files that can be rebuilt, and whether a check may afterwards report that something of one is lost.
 const DERIVED: [(&str, bool); 10] = [
@@ -38,19 +38,19 @@ const HARMS: [(&str, Harm); 3] = [
     }),
 ];
 
-fn open(root: &Path) -> Shared {
-    Shared::open(Arc::new(Disk::new(root)), root, options()).unwrap()
+fn open(root: &Path) -> OpenFolder {
+    OpenFolder::open(Arc::new(Disk::new(root)), root, options()).unwrap()
 }
 
 /// Commits one entry and one record of each kind.
-fn write(store: &Shared, n: u64) {
+fn write(store: &OpenFolder, n: u64) {
     let name = RecordKey::new(kind::TEMPLATE_NAME, format!("t{n}")).unwrap();
     let records = batch().put(agent("ada"), Expect::Any, body(n)).put(name, Expect::Any, body(n));
     commit(store, records.append(history("s1"), entries(1)));
 }
 
 /// Reads everything that this many writes left.
-fn read(store: &Shared, writes: u64) {
+fn read(store: &OpenFolder, writes: u64) {
     assert_eq!(store.get(&[agent("ada")]).unwrap()[0].as_ref().unwrap().body, body(writes - 1));
     assert_eq!(store.scan(&ScanQuery::all(100)).unwrap().items.len() as u64, writes + 1);
     assert_eq!(store.read(&LogQuery::oldest_first(history("s1"), 100)).unwrap().items.len() as u64, writes);

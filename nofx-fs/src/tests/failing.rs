@@ -10,14 +10,14 @@ use nofx_journal::sim::Sim;
 use super::damage::{agent, batch, body, commit, entries, filled, history, open, options};
 use crate::layout;
 use crate::options::Options;
-use crate::store::Shared;
+use crate::store::OpenFolder;
 
 fn is_tip(path: &str) -> bool {
     path == layout::TIP
 }
 
 /// Returns the length of a log, all of which can be read.
-fn length(store: &Shared) -> u64 {
+fn length(store: &OpenFolder) -> u64 {
     let length = store.heads(&[history("s1")]).unwrap()[0].length;
     assert_eq!(store.read(&LogQuery::oldest_first(history("s1"), 1000)).unwrap().items.len() as u64, length);
     length
@@ -132,7 +132,7 @@ fn a_file_system_without_locks_is_named_and_read() {
         }
         let empty = Sim::default();
         empty.set_faults(|faults| faults.lock_error = Some(code));
-        let error = Shared::open(Arc::new(empty), Path::new("store"), options()).unwrap_err();
+        let error = OpenFolder::open(Arc::new(empty), Path::new("store"), options()).unwrap_err();
         assert!(error.to_string().contains("locks do not work"), "{code}: {error}");
     }
 }
@@ -160,7 +160,7 @@ fn a_check_and_a_commit_never_wait_for_each_other_in_a_circle() {
     let sim = Sim::default();
     drop(filled(&sim));
     let options = Options { lock_wait: Duration::from_millis(500), ..options() };
-    let store = Arc::new(Shared::open(Arc::new(sim.clone()), Path::new("store"), options).unwrap());
+    let store = Arc::new(OpenFolder::open(Arc::new(sim.clone()), Path::new("store"), options).unwrap());
     let committing = Arc::new(Mutex::new(None));
     let (disk, other, thread) = (sim.clone(), store.clone(), committing.clone());
     let meanwhile = move || {
@@ -217,7 +217,7 @@ fn opening_and_reading_wait_for_no_writer() {
     let (done, is_done) = std::sync::mpsc::channel();
     std::thread::spawn(move || {
         let options = Options { lock_wait: Duration::from_secs(3600), ..options() };
-        let store = Shared::open(Arc::new(sim), Path::new("store"), options).unwrap();
+        let store = OpenFolder::open(Arc::new(sim), Path::new("store"), options).unwrap();
         done.send(length(&store)).unwrap();
     });
     let patience = Duration::from_secs(60);

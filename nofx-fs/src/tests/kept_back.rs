@@ -11,14 +11,14 @@ use nofx_journal::files::Disk;
 use super::damage::{agent, batch, body, commit, entries, filled_in, history, options};
 use crate::check::Severity;
 use crate::layout;
-use crate::store::Shared;
+use crate::store::OpenFolder;
 
-fn open(root: &Path) -> Shared {
-    Shared::open(Arc::new(Disk::new(root)), root, options()).unwrap()
+fn open(root: &Path) -> OpenFolder {
+    OpenFolder::open(Arc::new(Disk::new(root)), root, options()).unwrap()
 }
 
-fn filled(root: &Path) -> Shared {
-    filled_in(Shared::open(Arc::new(Disk::new(root)), root, options()).unwrap())
+fn filled(root: &Path) -> OpenFolder {
+    filled_in(OpenFolder::open(Arc::new(Disk::new(root)), root, options()).unwrap())
 }
 
 fn name(id: &str) -> RecordKey {
@@ -26,7 +26,7 @@ fn name(id: &str) -> RecordKey {
 }
 
 /// Writes something new to each record and log, and creates a new one.
-fn write_to_all(store: &Shared) {
+fn write_to_all(store: &OpenFolder) {
     let batch = batch()
         .put(agent("ada"), Expect::Any, body(100))
         .put(agent("bob"), Expect::Any, body(200))
@@ -37,7 +37,7 @@ fn write_to_all(store: &Shared) {
 }
 
 /// Checks that everything from [`write_to_all`] is there, and that everything older is there or reported.
-fn has_all(store: &Shared, at: &str) {
+fn has_all(store: &OpenFolder, at: &str) {
     let found = store.get(&[agent("ada"), agent("bob"), name("t"), name("u")]).unwrap();
     let bodies: Vec<_> = found.into_iter().map(|record| record.unwrap().body).collect();
     assert_eq!(bodies, [body(100), body(200), body(3), body(300)], "{at}");

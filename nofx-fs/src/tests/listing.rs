@@ -8,14 +8,14 @@ use nofx_core::workspace::{SessionFilter, Workspace, new_session};
 use nofx_core::{Store, Timestamp};
 use nofx_journal::sim::Sim;
 
-use crate::store::Shared;
+use crate::store::OpenFolder;
 use crate::{FsBackend, Options};
 
 #[tokio::test]
 async fn a_page_of_ten_thousand_sessions_opens_its_documents_and_no_other_file() {
     let sim = Sim::default();
     let workspace = |sim: &Sim| {
-        let shared = Shared::open(Arc::new(sim.clone()), Path::new("store"), Options::default()).unwrap();
+        let shared = OpenFolder::open(Arc::new(sim.clone()), Path::new("store"), Options::default()).unwrap();
         Workspace::new(Store::new(Arc::new(FsBackend::of(Arc::new(shared)))))
     };
     let filled = workspace(&sim);

@@ -6,7 +6,7 @@ use nofx_journal::sim::Sim;
 use super::damage::{agent, batch, body, commit, entries, history, open};
 use crate::check::Severity;
 use crate::layout;
-use crate::store::Shared;
+use crate::store::OpenFolder;
 
 const SEGMENT: &str = "journal/segment-0";
 
@@ -36,7 +36,7 @@ fn killed() -> (Sim, [usize; 5]) {
 }
 
 /// Returns the number in a record, zero if there is none, or `None` if its state is unknown.
-fn number(store: &Shared, id: &str) -> Option<u64> {
+fn number(store: &OpenFolder, id: &str) -> Option<u64> {
     match store.get(&[agent(id)]) {
         Ok(found) => Some(found[0].as_ref().map_or(0, |record| (0..9).find(|n| record.body == body(*n)).unwrap())),
         Err(error) => {
@@ -48,7 +48,7 @@ fn number(store: &Shared, id: &str) -> Option<u64> {
 }
 
 /// Returns the readable positions of a log, the unreadable ones, and whether its end is known.
-fn positions(store: &Shared, id: &str) -> (Vec<u64>, Vec<u64>, bool) {
+fn positions(store: &OpenFolder, id: &str) -> (Vec<u64>, Vec<u64>, bool) {
     let (mut whole, mut broken, mut from) = (Vec::new(), Vec::new(), 0);
     loop {
         let length = store.heads(&[history(id)]).map_or(0, |heads| heads[0].length);
@@ -73,7 +73,7 @@ fn positions(store: &Shared, id: &str) -> (Vec<u64>, Vec<u64>, bool) {
 }
 
 /// Reads all pages of the list of records.
-fn list(store: &Shared) -> (usize, Result<()>) {
+fn list(store: &OpenFolder) -> (usize, Result<()>) {
     let (mut query, mut count) = (ScanQuery::of(kind::AGENT, 1), 0);
     loop {
         match store.scan(&query) {
@@ -164,7 +164,7 @@ fn a_flip_in_one_of_several_segments_hides_no_other() {
     let sim = Sim::default();
     let options = crate::Options { segment_bytes: 2048, ..super::damage::options() };
     let open =
-        || Shared::open(std::sync::Arc::new(sim.clone()), std::path::Path::new("store"), options.clone()).unwrap();
+        || OpenFolder::open(std::sync::Arc::new(sim.clone()), std::path::Path::new("store"), options.clone()).unwrap();
     let store = open();
     let key = |n: u64| RecordKey::new(kind::AGENT, format!("{n:02}{n:02}")).unwrap();
     let mut places = Vec::new();
@@ -252,7 +252,7 @@ fn a_flip_in_the_header_of_a_segment_is_told_of_all_that_it_held() {
         sim.replace(SEGMENT, whole[SEGMENT].clone());
         sim.replace(layout::TIP, whole[layout::TIP].clone());
         sim.tamper(SEGMENT, |bytes| bytes[at] ^= 4);
-        let found = Shared::open(std::sync::Arc::new(sim.clone()), "store".as_ref(), super::damage::options());
+        let found = OpenFolder::open(std::sync::Arc::new(sim.clone()), "store".as_ref(), super::damage::options());
         let store = match found {
             Ok(store) => store,
             Err(error) => {

@@ -8,7 +8,7 @@ use nofx_journal::sim::Sim;
 use super::damage::{agent, batch, body, commit, entries, history, open};
 
 /// Two processes, one of which commits in the middle of the other's commit.
-fn torn() -> (Sim, crate::store::Shared, Arc<crate::store::Shared>) {
+fn torn() -> (Sim, crate::store::OpenFolder, Arc<crate::store::OpenFolder>) {
     let sim = Sim::default();
     sim.set_faults(|faults| faults.lying_locks = true);
     let (late, early) = (open(&sim), Arc::new(open(&sim)));

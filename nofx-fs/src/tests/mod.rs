@@ -7,6 +7,7 @@ mod crash;
 mod damage;
 mod derived;
 mod failing;
+mod foreign_file;
 #[cfg(unix)]
 mod kept_back;
 mod listing;
@@ -17,4 +18,3 @@ mod proven;
 mod reading;
 mod repair;
 mod sealed;
-mod stranger;

@@ -9,14 +9,14 @@ use nofx_journal::files::Disk;
 use nofx_journal::sim::Sim;
 
 use super::damage::{agent, batch, body, commit, entries, filled, filled_in, history, open, options};
-use crate::store::Shared;
+use crate::store::OpenFolder;
 use crate::{layout, registry};
 
-fn open_in(root: &Path) -> nofx_core::Result<Shared> {
-    Shared::open(Arc::new(Disk::new(root)), root, options())
+fn open_in(root: &Path) -> nofx_core::Result<OpenFolder> {
+    OpenFolder::open(Arc::new(Disk::new(root)), root, options())
 }
 
-fn reads_all(store: &Shared, at: &str) {
+fn reads_all(store: &OpenFolder, at: &str) {
     assert_eq!(store.scan(&ScanQuery::all(100)).unwrap().items.len(), 3, "{at}");
     for log in ["s1", "s2"] {
         assert_eq!(store.read(&LogQuery::oldest_first(history(log), 100)).unwrap().items.len(), 20, "{at}");

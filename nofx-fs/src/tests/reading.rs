@@ -11,16 +11,16 @@ use nofx_journal::tip::Tip;
 use super::damage::{agent, batch, body, commit, entries, filled, history, open, options};
 use crate::layout;
 use crate::options::Options;
-use crate::store::Shared;
+use crate::store::OpenFolder;
 
 /// Returns the length of a log, all of which can be read.
-fn length(store: &Shared) -> u64 {
+fn length(store: &OpenFolder) -> u64 {
     let length = store.heads(&[history("s1")]).unwrap()[0].length;
     assert_eq!(store.read(&LogQuery::oldest_first(history("s1"), 1000)).unwrap().items.len() as u64, length);
     length
 }
 
-fn add(store: &Shared) {
+fn add(store: &OpenFolder) {
     commit(store, batch().append(history("s1"), entries(1)));
 }
 
@@ -168,7 +168,7 @@ fn a_check_waits_for_no_process_that_is_held_up() {
     let (done, is_done) = std::sync::mpsc::channel();
     std::thread::spawn(move || {
         let options = Options { lock_wait: Duration::from_secs(3600), ..options() };
-        let store = Shared::open(Arc::new(sim), Path::new("store"), options).unwrap();
+        let store = OpenFolder::open(Arc::new(sim), Path::new("store"), options).unwrap();
         done.send(store.check().unwrap()).unwrap();
     });
     assert_eq!(

@@ -9,10 +9,10 @@ use nofx_journal::sim::Sim;
 use super::damage::{agent, batch, body, commit, entries, filled, history, open};
 use crate::check::Severity;
 use crate::layout;
-use crate::store::Shared;
+use crate::store::OpenFolder;
 
 /// Repairs, and checks that nothing was overwritten: what changed was put aside as it was.
-fn repaired(sim: &Sim, paths: &[&str]) -> (Shared, Vec<Repair>) {
+fn repaired(sim: &Sim, paths: &[&str]) -> (OpenFolder, Vec<Repair>) {
     let before = sim.everything();
     let store = open(sim);
     let repairs = store.repair(true).unwrap().repairs;
@@ -41,7 +41,7 @@ fn write(sim: &Sim, path: &str, bytes: &[u8]) {
     layer.replace(path, bytes).unwrap();
 }
 
-fn everything_but(store: &Shared, missing: usize) {
+fn everything_but(store: &OpenFolder, missing: usize) {
     assert_eq!(store.scan(&ScanQuery::all(100)).unwrap().items.len(), 3 - missing);
     for log in ["s1", "s2"] {
         assert_eq!(store.read(&LogQuery::oldest_first(history(log), 100)).unwrap().items.len(), 20);

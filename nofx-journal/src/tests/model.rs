@@ -13,7 +13,7 @@ use nofx_core::{BatchId, Direction, LogEntry, LogHead, LogKey, LogScan, Record, 
 use super::world::{ACTS, Act, Question, STORE, Sabotage, World, layout};
 use crate::base::{Base, Mark, Rows, Run, Snapshot, SnapshotError};
 use crate::codec::Remembered;
-use crate::files::{Boot, Entry, Files, Opened};
+use crate::files::{Boot, Entry, Files, ReadableFile};
 use crate::follower::Follower;
 use crate::memory::MemoryBase;
 use crate::sim::{Dice, Sim};
@@ -83,7 +83,7 @@ struct Meddled<T> {
 }
 
 impl Files for Meddled<Sim> {
-    fn open(&self, path: &Path) -> io::Result<Arc<dyn Opened>> {
+    fn open(&self, path: &Path) -> io::Result<Arc<dyn ReadableFile>> {
         self.scene.call();
         Ok(Arc::new(Meddled { inner: self.inner.open(path)?, scene: self.scene.clone() }))
     }
@@ -106,7 +106,7 @@ impl Files for Meddled<Sim> {
     }
 }
 
-impl Opened for Meddled<Arc<dyn Opened>> {
+impl ReadableFile for Meddled<Arc<dyn ReadableFile>> {
     fn len(&self) -> io::Result<u64> {
         self.inner.len()
     }

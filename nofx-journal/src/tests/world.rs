@@ -10,11 +10,11 @@ use nofx_core::{
 
 use crate::base::{Base, Rows, Run, Snapshot, SnapshotError};
 use crate::codec::{Commit, Remembered};
-use crate::files::{Files, Handle, Layer};
+use crate::files::{Files, Layer, WritableFile};
 use crate::follower::Follower;
 use crate::layout::Layout;
 use crate::memory::MemoryBase;
-use crate::segment::{Found, Header, Position, Segment};
+use crate::segment::{Header, NextFrame, Position, Segment};
 use crate::shared_files::SharedFiles;
 use crate::sim::{Dice, Sim};
 use crate::tail::Amount;
@@ -70,7 +70,7 @@ pub(super) struct World {
     shared_files: SharedFiles,
     applier: Follower,
     segment: Segment,
-    file: Arc<dyn Handle>,
+    file: Arc<dyn WritableFile>,
     position: Position,
     /// Set if the generation was ended and no other was begun.
     is_ended: bool,
@@ -91,7 +91,7 @@ impl World {
         let header = Header::after(&Position::default(), STORE, 1, None);
         let (segment, file) = Segment::begin_next(&sim, &layout(), header, 0, ROOM).unwrap();
         sim.sync_dir(Path::new("")).unwrap();
-        Tip::tell_durable(shared_files.tip(), &header.start, sim.boot()).unwrap();
+        Tip::write_durable(shared_files.tip(), &header.start, sim.boot()).unwrap();
         Self {
             applier: follower(&sim, &base, sabotage),
             position: header.start,
@@ -160,7 +160,7 @@ impl World {
         self.file.sync().unwrap();
         match is_told {
             true => {
-                Tip::tell_durable(self.shared_files.tip(), &after, self.sim.boot()).unwrap();
+                Tip::write_durable(self.shared_files.tip(), &after, self.sim.boot()).unwrap();
                 self.history.0.push(commit);
                 (self.position, self.untold) = (after, None);
             }
@@ -219,8 +219,8 @@ impl World {
         self.segment = reader.tail().segment().unwrap().clone();
         self.file = self.sim.edit(&self.segment.path).unwrap();
         self.file.sync().unwrap();
-        Tip::tell_durable(self.shared_files.tip(), &self.position, self.sim.boot()).unwrap();
-        self.is_ended = self.segment.read(&self.position).unwrap() == Found::End;
+        Tip::write_durable(self.shared_files.tip(), &self.position, self.sim.boot()).unwrap();
+        self.is_ended = self.segment.read(&self.position).unwrap() == NextFrame::End;
         self.is_settled = true;
     }
 }

@@ -5,14 +5,14 @@ use nofx_journal::sim::Sim;
 
 use super::damage::{agent, batch, body, commit, filled, history, open};
 use crate::layout;
-use crate::store::Shared;
+use crate::store::OpenFolder;
 
 fn spoken(count: u64, from: u64) -> Vec<NewEntry> {
     (from..from + count).map(|n| NewEntry { at: Timestamp::from_millis(n as i64), body: body(n) }).collect()
 }
 
 /// A store in which each of these logs has several entries.
-fn with_logs(sim: &Sim) -> Shared {
+fn with_logs(sim: &Sim) -> OpenFolder {
     let store = filled(sim);
     let logs = [("as-long", 20, 500), ("longer", 90, 100), ("shorter", 7, 300), ("long-lines", 20, 1_000_000_000)];
     for (id, count, from) in logs {
@@ -32,7 +32,7 @@ fn swap(sim: &Sim, one: &str, other: &str) {
     sim.tamper(other, |bytes| bytes.clone_from(&all[one]));
 }
 
-fn all_of(store: &Shared, log: &LogKey) -> nofx_core::Result<usize> {
+fn all_of(store: &OpenFolder, log: &LogKey) -> nofx_core::Result<usize> {
     Ok(store.read(&LogQuery::oldest_first(log.clone(), 1000))?.items.len())
 }
 
@@ -103,15 +103,15 @@ fn removing_a_log_does_not_remove_the_file_of_another() {
     let store = with_logs(&sim);
     let paths = ["s1", "longer"].map(|id| format!("sessions/active/{id}/history.jsonl"));
     swap(&sim, &paths[0], &paths[1]);
-    let stranger = sim.everything()[&paths[0]].clone();
+    let foreign = sim.everything()[&paths[0]].clone();
     commit(&store, batch().remove(history("s1")));
     assert!(store.apply().unwrap());
     let after = sim.everything();
-    assert!(after.iter().any(|(path, bytes)| path.starts_with(layout::DAMAGED) && *bytes == stranger));
+    assert!(after.iter().any(|(path, bytes)| path.starts_with(layout::DAMAGED) && *bytes == foreign));
 }
 
 #[test]
-fn a_stranger_is_only_moved_aside_on_demand() {
+fn a_foreign_file_is_only_moved_aside_on_demand() {
     let sim = Sim::default();
     drop(with_logs(&sim));
     let paths = ["s1", "longer"].map(|id| format!("sessions/active/{id}/history.jsonl"));

@@ -7,23 +7,23 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, TryLockErr
 
 use nofx_core::{Deadline, Error, Result};
 use nofx_journal::fault::During;
-use nofx_journal::files::{Handle, Layer};
-use nofx_journal::lock::{Held, Lock};
+use nofx_journal::files::{Layer, WritableFile};
+use nofx_journal::lock::{HeldLock, Lock};
 use nofx_journal::segment::{Position, Segment};
 use nofx_journal::shared_files::SharedFiles;
 use nofx_journal::tip::Tip;
 
-use crate::apply::{Applied, Call};
+use crate::apply::{AppliedEnds, ApplierRequest};
 use crate::layout;
-use crate::reading::{Reading, TRIES, TRY_PAUSE};
+use crate::reader::{StoreReader, TRIES, TRY_PAUSE};
 
 /// A store that is also written.
 ///
 /// `committing` is taken before `applying`, and both before the locks of the reading side. The lock file belongs to
 /// `committing`, the apply lock to `applying`.
 #[derive(Debug)]
-pub(crate) struct Writing {
-    pub(crate) reading: Arc<Reading>,
+pub(crate) struct StoreWriter {
+    pub(crate) reading: Arc<StoreReader>,
     pub(crate) layer: Arc<dyn Layer>,
     shared_files: RwLock<Arc<SharedFiles>>,
     /// Whether this process committed anything: only then are the files brought up to date before all handles are
@@ -31,9 +31,9 @@ pub(crate) struct Writing {
     committed: AtomicBool,
     /// The turn to commit, within this process.
     pub(crate) committing: Mutex<CommitTurn>,
-    pub(crate) applying: Mutex<Applied>,
+    pub(crate) applying: Mutex<AppliedEnds>,
     /// The requests to the applier thread.
-    pub(crate) call: Mutex<Call>,
+    pub(crate) request: Mutex<ApplierRequest>,
     pub(crate) bell: Condvar,
 }
 
@@ -41,30 +41,30 @@ pub(crate) struct Writing {
 #[derive(Debug, Default)]
 pub(crate) struct CommitTurn {
     /// The segment that was last written.
-    file: Option<Arc<dyn Handle>>,
+    file: Option<Arc<dyn WritableFile>>,
     /// The last frame that this process flushed.
     pub(crate) flushed: Option<u64>,
 }
 
 /// The files, while they cannot change.
 #[derive(Debug)]
-pub(crate) struct Still<'a> {
-    pub(crate) applied: MutexGuard<'a, Applied>,
-    _held: (Arc<SharedFiles>, Held),
+pub(crate) struct FrozenFiles<'a> {
+    pub(crate) applied: MutexGuard<'a, AppliedEnds>,
+    _held: (Arc<SharedFiles>, HeldLock),
 }
 
 /// A writer reads as well.
-impl Deref for Writing {
-    type Target = Reading;
+impl Deref for StoreWriter {
+    type Target = StoreReader;
 
-    fn deref(&self) -> &Reading {
+    fn deref(&self) -> &StoreReader {
         &self.reading
     }
 }
 
-impl Writing {
+impl StoreWriter {
     /// Creates what is needed for writing and does not exist yet.
-    pub(crate) fn open(reading: Arc<Reading>, layer: Arc<dyn Layer>) -> Result<Self> {
+    pub(crate) fn open(reading: Arc<StoreReader>, layer: Arc<dyn Layer>) -> Result<Self> {
         if let Some(read_only) = &reading.read_only {
             return Err(read_only.error.clone());
         }
@@ -77,7 +77,7 @@ impl Writing {
             committed: AtomicBool::new(false),
             committing: Mutex::default(),
             applying: Mutex::default(),
-            call: Mutex::default(),
+            request: Mutex::default(),
             bell: Condvar::new(),
         })
     }
@@ -86,10 +86,10 @@ impl Writing {
     pub(crate) fn shared_files(&self) -> Result<Arc<SharedFiles>> {
         self.refuse_known()?;
         let shared_files = self.shared_files.read().unwrap_or_else(PoisonError::into_inner).clone();
-        if shared_files.is_in_place()? { Ok(shared_files) } else { self.open_doors() }
+        if shared_files.is_in_place()? { Ok(shared_files) } else { self.open_shared_files() }
     }
 
-    fn open_doors(&self) -> Result<Arc<SharedFiles>> {
+    fn open_shared_files(&self) -> Result<Arc<SharedFiles>> {
         self.refuse_another()?;
         let shared_files = Arc::new(SharedFiles::open(&*self.layer, &layout::AT)?);
         *self.shared_files.write().unwrap_or_else(PoisonError::into_inner) = shared_files.clone();
@@ -100,8 +100,8 @@ impl Writing {
     pub(crate) fn hold(
         &self,
         which: fn(&SharedFiles) -> &Lock,
-        take: impl Fn(&Lock) -> Result<Option<Held>>,
-    ) -> Result<Option<(Arc<SharedFiles>, Held)>> {
+        take: impl Fn(&Lock) -> Result<Option<HeldLock>>,
+    ) -> Result<Option<(Arc<SharedFiles>, HeldLock)>> {
         let mut shared_files = self.shared_files()?;
         for _ in 0..TRIES {
             let lock = which(&shared_files);
@@ -109,13 +109,13 @@ impl Writing {
             if lock.is_in_place()? {
                 return Ok(Some((shared_files, held)));
             }
-            shared_files = self.open_doors()?;
+            shared_files = self.open_shared_files()?;
         }
         Err(Error::unavailable(format!("locking `{}`: its lock files were replaced each time", self.root.display())))
     }
 
     /// Takes a lock on the file that other processes find too, and waits for it.
-    pub(crate) fn hold_waiting(&self, which: fn(&SharedFiles) -> &Lock) -> Result<(Arc<SharedFiles>, Held)> {
+    pub(crate) fn hold_waiting(&self, which: fn(&SharedFiles) -> &Lock) -> Result<(Arc<SharedFiles>, HeldLock)> {
         let held = self.hold(which, |lock| lock.acquire(self.options.lock_wait).map(Some))?;
         held.ok_or_else(|| Error::unavailable(format!("locking `{}`", self.root.display())))
     }
@@ -126,48 +126,48 @@ impl Writing {
     }
 
     /// Returns the file of a segment for writing. The segment is then read through it too.
-    pub(crate) fn edit(&self, turn: &mut CommitTurn, segment: &mut Segment) -> Result<Arc<dyn Handle>> {
-        let is_it = |file: &&Arc<dyn Handle>| std::ptr::addr_eq(Arc::as_ptr(file), Arc::as_ptr(&segment.file));
+    pub(crate) fn edit(&self, turn: &mut CommitTurn, segment: &mut Segment) -> Result<Arc<dyn WritableFile>> {
+        let is_it = |file: &&Arc<dyn WritableFile>| std::ptr::addr_eq(Arc::as_ptr(file), Arc::as_ptr(&segment.file));
         if let Some(file) = turn.file.as_ref().filter(is_it) {
             return Ok(file.clone());
         }
         let file = self.layer.edit(&segment.path).during("opening", &segment.path)?;
         segment.file = file.clone();
-        self.go_on_in(turn, segment.clone(), &file);
+        self.continue_in(turn, segment.clone(), &file);
         Ok(file)
     }
 
     /// Remembers a segment and its file for writing.
-    pub(crate) fn go_on_in(&self, turn: &mut CommitTurn, segment: Segment, file: &Arc<dyn Handle>) {
+    pub(crate) fn continue_in(&self, turn: &mut CommitTurn, segment: Segment, file: &Arc<dyn WritableFile>) {
         turn.file = Some(file.clone());
         let mut state = self.state_mut();
         match &mut state.segment {
             Some(known) if known.header == segment.header => known.file = segment.file,
-            _ => state.go_on_in(segment),
+            _ => state.continue_in(segment),
         }
     }
 
     /// Reports to other processes how far the journal is durable. If that fails, the tip is replaced or removed, so
     /// that they read it from the journal. `false` if even that fails.
-    pub(crate) fn tell_durable(&self, shared_files: &SharedFiles, durable: &Position) -> bool {
+    pub(crate) fn report_durable(&self, shared_files: &SharedFiles, durable: &Position) -> bool {
         let (path, boot) = (Path::new(layout::TIP), self.files.boot());
         let replaced = || {
             let new = Path::new(layout::TIP_BESIDE);
             let file = self.layer.create(new)?;
-            Tip::tell_durable(&*file, durable, boot)?;
-            Tip::tell_applied(&*file, self.state().base)?;
+            Tip::write_durable(&*file, durable, boot)?;
+            Tip::write_applied(&*file, self.state().base)?;
             self.layer.rename(new, path)
         };
-        if Tip::tell_durable(shared_files.tip(), durable, boot).or_else(|_| replaced()).is_ok() {
-            self.note_told(durable.frame);
+        if Tip::write_durable(shared_files.tip(), durable, boot).or_else(|_| replaced()).is_ok() {
+            self.note_reported(durable.frame);
             return true;
         }
         self.layer.remove(path).is_ok()
     }
 
     /// Reports to other processes which frame the files hold. If that fails, the next application reports it.
-    pub(crate) fn tell_applied(&self, shared_files: &SharedFiles, applied: u64) {
-        _ = Tip::tell_applied(shared_files.tip(), applied);
+    pub(crate) fn report_applied(&self, shared_files: &SharedFiles, applied: u64) {
+        _ = Tip::write_applied(shared_files.tip(), applied);
     }
 
     /// Notes that this process committed something.
@@ -183,7 +183,7 @@ impl Writing {
     /// Keeps the files unchanged until this is dropped, in this process and in others.
     ///
     /// Nothing that brings the state up to date may be called until then: it may need the files itself.
-    pub(crate) fn hold_still(&self) -> Result<Still<'_>> {
+    pub(crate) fn freeze_files(&self) -> Result<FrozenFiles<'_>> {
         let deadline = Deadline::after(self.options.lock_wait);
         let applied = loop {
             match self.applying.try_lock() {
@@ -198,6 +198,6 @@ impl Writing {
                 Err(TryLockError::WouldBlock) => std::thread::sleep(TRY_PAUSE),
             }
         };
-        Ok(Still { applied, _held: self.hold_waiting(SharedFiles::apply_lock)? })
+        Ok(FrozenFiles { applied, _held: self.hold_waiting(SharedFiles::apply_lock)? })
     }
 }

@@ -20,25 +20,25 @@ use nofx_journal::segment::Segment;
 use nofx_journal::{Engine, base};
 
 use crate::codec::placed;
-use crate::door::Source;
 use crate::fault::{Attempt, Fault, contain};
-use crate::feed::{Ends, Ids, TOGETHER};
+use crate::feed::{Ends, Ids, MAX_COMMITS_PER_ROW};
+use crate::file;
+use crate::opener::FileHandle;
 use crate::options::Options;
-use crate::place;
-use crate::read::{self, Entries, Heads, Records};
-use crate::store::{Shared, lock};
-use crate::tables::{ALL, CHUNKS, LOGS, RECORDS, ReadTable, Rows, Tables};
+use crate::read::{self, EntryRows, HeadRows, RecordRows};
+use crate::store::{OpenStore, lock};
+use crate::tables::{ALL, CHUNKS, LOGS, RECORDS, ReadTable, TableRows, Tables};
 
 /// The first bytes of each segment of the journal.
 const MAGIC: [u8; 8] = *b"nofxrdb\x01";
 
 /// The suffix of the journal's folder.
-const FOLDER: &str = "-journal";
+const JOURNAL_SUFFIX: &str = "-journal";
 
 /// Returns the location of a file's journal: in the folder that the file is in.
 fn layout(path: &Path) -> (Disk, Layout) {
     let mut folder = path.file_name().unwrap_or_default().to_owned();
-    folder.push(OsStr::new(FOLDER));
+    folder.push(OsStr::new(JOURNAL_SUFFIX));
     (Disk::new(path.parent().unwrap_or(Path::new("."))), Layout::new(folder, MAGIC))
 }
 
@@ -63,7 +63,7 @@ pub(crate) fn discard(path: &Path) -> Result<()> {
 
 /// Fails if the journal's name would not be valid, before a file is created whose name is.
 pub(crate) fn require_name(path: &Path) -> io::Result<()> {
-    match fs::symlink_metadata(place::beside(path, FOLDER)) {
+    match fs::symlink_metadata(file::beside(path, JOURNAL_SUFFIX)) {
         Err(error) if error.kind() == io::ErrorKind::InvalidFilename => Err(error),
         _ => Ok(()),
     }
@@ -97,29 +97,24 @@ fn with_commits(path: &Path) -> Result<Option<PathBuf>> {
 /// user creates.
 pub(crate) fn unlockable(path: &Path) -> Option<io::Error> {
     let (disk, layout) = layout(path);
-    let refused = place::refusal(disk.may_edit(layout.lock()));
-    let folder = place::beside(path, FOLDER);
+    let refused = file::refusal(disk.may_edit(layout.lock()));
+    let folder = file::beside(path, JOURNAL_SUFFIX);
     let foreign =
         || Disk::new(&folder).foreign().ok().flatten().map(|why| io::Error::new(io::ErrorKind::PermissionDenied, why));
     refused.or_else(foreign)
 }
 
-/// Returns a file as the base of its journal.
-pub(crate) fn base(shared: &Arc<Shared>) -> FileBase {
-    FileBase { shared: shared.clone(), ids: Mutex::default() }
-}
-
 /// Returns the engine that commits to the journal of a file, one for all handles of this process.
-pub(crate) fn engine(shared: &Arc<Shared>) -> Arc<Engine> {
+pub(crate) fn engine(shared: &Arc<OpenStore>) -> Arc<Engine> {
     let mut known = lock(&shared.engine);
     if let Some(engine) = known.upgrade() {
         return engine;
     }
-    let (disk, layout) = layout(&shared.door.path);
-    let (store, base) = (shared.meta.store, Arc::new(base(shared)));
+    let (disk, layout) = layout(&shared.opener.path);
+    let (store, base) = (shared.meta.store, Arc::new(FileBase::new(shared)));
     let engine = Arc::new(match &shared.read_only {
         Some(read_only) => Engine::reading(Arc::new(disk), layout, store, base, read_only.error.clone()),
-        None => Engine::writing(Arc::new(disk), layout, store, base, engine_options(&shared.door.options)),
+        None => Engine::writing(Arc::new(disk), layout, store, base, engine_options(&shared.opener.options)),
     });
     *known = Arc::downgrade(&engine);
     engine
@@ -128,7 +123,7 @@ pub(crate) fn engine(shared: &Arc<Shared>) -> Arc<Engine> {
 /// A store's file, as its journal sees it.
 #[derive(Debug)]
 pub(crate) struct FileBase {
-    shared: Arc<Shared>,
+    shared: Arc<OpenStore>,
     /// The batches that the file remembers.
     ids: Mutex<Ids>,
 }
@@ -140,16 +135,20 @@ impl Base for FileBase {
             self.shared.let_go_of_reader();
             attempt = self.try_snapshot();
         }
-        let snapshot = attempt.map_err(|fault| self.shared.door.told(fault, "reading"))?;
+        let snapshot = attempt.map_err(|fault| self.shared.opener.error_for(fault, "reading"))?;
         Ok(Box::new(snapshot))
     }
 
     fn apply(&self, run: &Run) -> Result<()> {
-        self.shared.lay_down(run)
+        self.shared.apply_run(run)
     }
 }
 
 impl FileBase {
+    fn new(shared: &Arc<OpenStore>) -> Self {
+        Self { shared: shared.clone(), ids: Mutex::default() }
+    }
+
     fn try_snapshot(&self) -> Attempt<FileSnapshot<'_>> {
         // After damage was met, each snapshot has its own handle, so that it knows which damage it met itself.
         let is_alone = self.shared.is_damaged.load(Ordering::SeqCst);
@@ -161,7 +160,7 @@ impl FileBase {
         snapshot
     }
 
-    fn snapshot_of(&self, source: Source, is_alone: bool) -> Attempt<FileSnapshot<'_>> {
+    fn snapshot_of(&self, source: FileHandle, is_alone: bool) -> Attempt<FileSnapshot<'_>> {
         let read = contain(|| {
             let tables = Tables::read(&source.begin_read()?, source.pages())?;
             let mark = tables.mark()?;
@@ -184,7 +183,7 @@ struct FileSnapshot<'f> {
     /// Whether nothing else reads through the same handle, so that all damage met through it concerns this snapshot.
     is_alone: bool,
     /// Kept alive while its tables are read.
-    source: Source,
+    source: FileHandle,
 }
 
 impl FileSnapshot<'_> {
@@ -208,7 +207,7 @@ impl FileSnapshot<'_> {
             if fault.is_stale() {
                 self.file.shared.let_go_of_reader();
             }
-            SnapshotError::Failed(self.file.shared.door.told(fault, "reading"))
+            SnapshotError::Failed(self.file.shared.opener.error_for(fault, "reading"))
         })
     }
 
@@ -221,7 +220,7 @@ impl FileSnapshot<'_> {
     ) -> base::Rows<'a, T> {
         let mut walk = match self.read(&what, |_| walk(&self.tables)) {
             Ok(walk) => walk,
-            Err(misfit) => return Box::new(std::iter::once(Err(misfit))),
+            Err(error) => return Box::new(std::iter::once(Err(error))),
         };
         Box::new(std::iter::from_fn(move || {
             let found = self.read(&what, |_| walk.as_mut().map_or(Ok(None), &next));
@@ -283,9 +282,9 @@ impl Snapshot for FileSnapshot<'_> {
     fn records<'a>(&'a self, query: &'a ScanQuery) -> base::Rows<'a, (RecordKey, Option<Record>)> {
         let walk = |tables: &'a Tables<ReadTable>| {
             tables.need(&[RECORDS, CHUNKS], || None)?;
-            Records::new(tables, query)
+            RecordRows::new(tables, query)
         };
-        let next = |records: &mut Records<'a, ReadTable>| {
+        let next = |records: &mut RecordRows<'a, ReadTable>| {
             let record = records.next()?;
             Ok(record.map(|record| (record.key.clone(), Some(record))))
         };
@@ -300,18 +299,18 @@ impl Snapshot for FileSnapshot<'_> {
     fn heads<'a>(&'a self, query: &'a LogScan) -> base::Rows<'a, LogHead> {
         let walk = |tables: &'a Tables<ReadTable>| {
             tables.need(&[LOGS], || None)?;
-            Heads::new(tables, query)
+            HeadRows::new(tables, query)
         };
-        self.rows(|| "logs".to_owned(), walk, Heads::next)
+        self.rows(|| "logs".to_owned(), walk, HeadRows::next)
     }
 
     fn entries<'a>(&'a self, log: &'a LogKey, range: Range<u64>, direction: Direction) -> base::Rows<'a, LogEntry> {
         let walk = |tables: &'a Tables<ReadTable>| {
             tables.need(&[LOGS], || Some(format!("log {log}")))?;
             let head = read::head(&tables.logs, log)?;
-            Ok(Some(Entries::new(log.clone(), head, range, direction)))
+            Ok(Some(EntryRows::new(log.clone(), head, range, direction)))
         };
-        self.rows(move || format!("log {log}"), walk, |entries: &mut Entries| entries.next(&self.tables))
+        self.rows(move || format!("log {log}"), walk, |entries: &mut EntryRows| entries.next(&self.tables))
     }
 
     fn can_take(&self, logs: &[LogKey]) -> Result<(), SnapshotError> {
@@ -390,7 +389,7 @@ impl Snapshot for FileSnapshot<'_> {
             if *from >= ends.end {
                 return Ok(None);
             }
-            let more = self.tables.remembered_from(&ends, *from, TOGETHER as usize)?;
+            let more = self.tables.remembered_from(&ends, *from, MAX_COMMITS_PER_ROW as usize)?;
             *from += more.len() as u64;
             *rows = more.into_iter();
             Ok(rows.next().map(journaled))
@@ -400,8 +399,8 @@ impl Snapshot for FileSnapshot<'_> {
 }
 
 /// Converts what the file remembers of a commit to the journal's type.
-fn journaled(row: crate::codec::Remembered) -> Remembered {
-    let crate::codec::Remembered { change, committed, .. } = row;
+fn journaled(row: crate::codec::FeedRow) -> Remembered {
+    let crate::codec::FeedRow { change, committed, .. } = row;
     let appended = committed.appended.len();
     // First the logs that were appended to, in the order of the batch.
     let ranges = committed.appended.into_iter().chain(std::iter::repeat(0..0));
@@ -435,8 +434,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let flushes = Arc::new(Flushes::default());
         let options = Options { journal: true, probe: Some(flushes.clone()), ..Options::default() };
-        let shared = Shared::open(&folder.path().join("a.redb"), options).unwrap();
-        let file = base(&shared);
+        let shared = OpenStore::open(&folder.path().join("a.redb"), options).unwrap();
+        let file = FileBase::new(&shared);
         for _ in 0..3 {
             let before = flushes.0.load(Ordering::SeqCst);
             file.apply(&Run { after: Mark::default(), groups: Vec::new(), completes: false }).unwrap();
@@ -467,8 +466,8 @@ mod tests {
         (0..count).map(|_| NewEntry { at: Timestamp::from_millis(1), body: Body::trusted(body()) }).collect()
     }
 
-    fn open(path: &Path) -> (Arc<Shared>, Arc<Engine>) {
-        let shared = Shared::open(path, Options { journal: true, ..Options::default() }).unwrap();
+    fn open(path: &Path) -> (Arc<OpenStore>, Arc<Engine>) {
+        let shared = OpenStore::open(path, Options { journal: true, ..Options::default() }).unwrap();
         let engine = engine(&shared);
         (shared, engine)
     }
@@ -507,7 +506,7 @@ mod tests {
         let (shared, engine) = open(&path);
         engine.commit((10..20).map(|n| Batch::new(id(n))).collect()).unwrap();
         engine.apply().unwrap();
-        let file = base(&shared);
+        let file = FileBase::new(&shared);
         let asked = |n: u8| {
             let found = file.snapshot().unwrap().remembered(&id(n)).unwrap();
             (found.map(|row| row.batch), lock(&file.ids).reach(10))
@@ -518,7 +517,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_acknowledged_beside_a_damaged_page_can_be_laid_down() {
+    fn what_was_acknowledged_beside_a_damaged_page_can_be_applied() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.redb");
         {
@@ -545,7 +544,7 @@ mod tests {
             bytes[page * 4096 + 8] ^= 1;
             fs::write(&path, bytes).unwrap();
             journal.iter().for_each(|(bytes, path)| fs::write(path, bytes).unwrap());
-            let Ok(shared) = Shared::open(&path, Options { journal: true, ..Options::default() }) else { continue };
+            let Ok(shared) = OpenStore::open(&path, Options { journal: true, ..Options::default() }) else { continue };
             let (engine, mut taken_new) = (engine(&shared), false);
             let batches = [
                 batch().put(record("0310"), Expect::Any, Body::trusted("2")),

@@ -1,4 +1,4 @@
-//! Judging: the outcome of a group, given the tail and one snapshot of the base.
+//! Checking: the outcome of a group, given the tail and one snapshot of the base.
 
 use std::collections::HashMap;
 
@@ -8,9 +8,9 @@ use crate::base::{Snapshot, SnapshotError};
 use crate::codec::{Commit, Remembered};
 use crate::tail::{LastWrite, LogTail, Tail};
 
-/// Everything that a group names, each once: all that judging it needs.
+/// Everything that a group names, each once: all that checking it needs.
 #[derive(Debug)]
-pub(crate) struct Named {
+pub(crate) struct NamedKeys {
     records: Vec<RecordKey>,
     logs: Vec<LogKey>,
     batches: Vec<BatchId>,
@@ -18,26 +18,26 @@ pub(crate) struct Named {
 
 /// What the tail says about the named keys.
 #[derive(Debug)]
-pub(crate) struct Copied {
+pub(crate) struct TailCopy {
     last_seq: Option<Seq>,
     records: Vec<Option<LastWrite>>,
     logs: Vec<LogTail>,
     batches: Vec<Option<(u64, Remembered)>>,
 }
 
-/// The store at a single point in time, as far as a group names it, plus the changes of the batches judged so far.
+/// The store at a single point in time, as far as a group names it, plus the changes of the batches checked so far.
 #[derive(Debug)]
-pub(crate) struct Known {
+pub(crate) struct GroupState {
     last_seq: Option<Seq>,
     records: HashMap<RecordKey, Option<Seq>>,
     logs: HashMap<LogKey, LogHead>,
     batches: HashMap<BatchId, Committed>,
 }
 
-impl Named {
-    /// Collects what is needed to judge a group. Applying it will read the same, so damage is found before anything is
+impl NamedKeys {
+    /// Collects what is needed to check a group. Applying it will read the same, so damage is found before anything is
     /// acknowledged.
-    pub(crate) fn by(group: &[Batch]) -> Self {
+    pub(crate) fn of(group: &[Batch]) -> Self {
         let (mut records, mut logs) = (Vec::new(), Vec::new());
         for batch in group {
             records.extend(batch.writes.iter().map(|write| write.key.clone()));
@@ -58,8 +58,8 @@ impl Named {
     }
 
     /// Copies what the tail says about it.
-    pub(crate) fn copy(&self, tail: &Tail) -> Copied {
-        Copied {
+    pub(crate) fn copy(&self, tail: &Tail) -> TailCopy {
+        TailCopy {
             last_seq: tail.end().last_seq,
             records: self.records.iter().map(|key| tail.record(key)).collect(),
             logs: self.logs.iter().map(|log| tail.head(log)).collect(),
@@ -68,10 +68,10 @@ impl Named {
     }
 
     /// Merges that with what the base says.
-    pub(crate) fn merge(&self, copied: Copied, base: &dyn Snapshot) -> Result<Known, SnapshotError> {
+    pub(crate) fn merge(&self, copied: TailCopy, base: &dyn Snapshot) -> Result<GroupState, SnapshotError> {
         let mark = base.mark();
         let held = mark.frame;
-        let mut known = Known {
+        let mut known = GroupState {
             last_seq: copied.last_seq.max(mark.last_seq),
             records: HashMap::with_capacity(self.records.len()),
             logs: HashMap::with_capacity(self.logs.len()),
@@ -86,7 +86,7 @@ impl Named {
         }
         for (log, mut tail) in self.logs.iter().zip(copied.logs) {
             tail.forget(held);
-            // A log with entries here was judged before, and they give its length.
+            // A log with entries here was checked before, and they give its length.
             let below = if tail.has_entries() { None } else { base.head(log)? };
             known.logs.insert(log.clone(), tail.head(log, below).unwrap_or_else(|| LogHead::missing(log.clone())));
         }
@@ -102,9 +102,9 @@ impl Named {
     }
 }
 
-impl Known {
-    /// Judges each batch on what those before it left, and returns the outcomes and commits.
-    pub(crate) fn judge(mut self, group: Vec<Batch>) -> Result<(Vec<Outcome>, Vec<Commit>)> {
+impl GroupState {
+    /// Checks each batch on what those before it left, and returns the outcomes and commits.
+    pub(crate) fn check(mut self, group: Vec<Batch>) -> Result<(Vec<Outcome>, Vec<Commit>)> {
         let (mut outcomes, mut commits) = (Vec::with_capacity(group.len()), Vec::new());
         for batch in group {
             if let Some(first) = self.batches.get(&batch.id) {
@@ -150,7 +150,7 @@ impl Known {
 }
 
 /// Everything that a batch asks for was named.
-impl View for Known {
+impl View for GroupState {
     fn version(&mut self, key: &RecordKey) -> Result<Option<Seq>> {
         Ok(self.records.get(key).copied().flatten())
     }

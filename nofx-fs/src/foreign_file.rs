@@ -5,14 +5,15 @@
 use std::io;
 
 use nofx_core::{LogKey, LogState};
-use nofx_journal::files::Opened;
+use nofx_journal::files::ReadableFile;
 
 use crate::archive::Archive;
-use crate::lines::{self, Lines};
+use crate::lines::{self, LineSearch};
 use crate::state::LogSlot;
 
 /// The error text for a log whose file belongs to another.
-pub(crate) const TOLD: &str = "it is intact, but it belongs to another log or is an older file of this log";
+pub(crate) const BELONGS_ELSEWHERE: &str =
+    "it is intact, but it belongs to another log or is an older file of this log";
 
 /// How much of the end of a file is read first.
 const TAIL_BYTES: u64 = 4096;
@@ -20,7 +21,7 @@ const TAIL_BYTES: u64 = 4096;
 /// Returns whether a file has intact lines where the last line of a log should be, which do not belong to that log.
 ///
 /// Damage or truncation there proves nothing.
-pub(crate) fn has_lines(file: &dyn Opened, log: &LogKey, slot: &LogSlot) -> io::Result<bool> {
+pub(crate) fn has_lines(file: &dyn ReadableFile, log: &LogKey, slot: &LogSlot) -> io::Result<bool> {
     let Some(last) = slot.base.checked_sub(1) else { return Ok(false) };
     let length = file.len()?;
     let start = lines::heading(log).len() as u64;
@@ -36,7 +37,7 @@ pub(crate) fn has_lines(file: &dyn Opened, log: &LogKey, slot: &LogSlot) -> io::
     // A line of another file may extend across the end of this log.
     let from = slot.bytes - line.len() as u64;
     let mut goes_on = false;
-    Lines { file, bytes: start..length }.forward(from, &mut |line| {
+    LineSearch { file, bytes: start..length }.forward(from, &mut |line| {
         goes_on = from + line.len() as u64 >= slot.bytes && lines::read(line).is_some();
         false
     })?;
@@ -53,7 +54,7 @@ fn is_whole(line: &[u8]) -> bool {
 }
 
 /// Returns the bytes between the last line break before byte `end - 1` and `end`.
-fn line_before(file: &dyn Opened, start: u64, end: u64) -> io::Result<Option<Vec<u8>>> {
+fn line_before(file: &dyn ReadableFile, start: u64, end: u64) -> io::Result<Option<Vec<u8>>> {
     let mut room = TAIL_BYTES;
     loop {
         let from = end.saturating_sub(room).max(start);

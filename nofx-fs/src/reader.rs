@@ -16,15 +16,15 @@ use std::time::Duration;
 use nofx_core::{BackendInfo, Error, Result, StoreId};
 use nofx_journal::fault::{During, forbids_writing};
 use nofx_journal::feed::Feed;
-use nofx_journal::files::{Files, Opened};
-use nofx_journal::segment::{Found, Segment};
+use nofx_journal::files::{Files, ReadableFile};
+use nofx_journal::segment::{NextFrame, Segment};
 use nofx_journal::shared_files;
 use nofx_journal::tip::Tip;
 
 use crate::config::{self, Config};
 use crate::load::{self, Reach};
 use crate::options::Options;
-use crate::state::State;
+use crate::state::StoreState;
 use crate::{layout, rebuild};
 
 /// How often something that may be changing is read again before it is reported as damaged.
@@ -36,7 +36,7 @@ pub(crate) const TRY_PAUSE: Duration = Duration::from_millis(1);
 ///
 /// Only one of its locks is held at a time: nothing that takes another may be called while one is held.
 #[derive(Debug)]
-pub(crate) struct Reading {
+pub(crate) struct StoreReader {
     pub(crate) files: Arc<dyn Files>,
     pub(crate) root: PathBuf,
     pub(crate) store: StoreId,
@@ -44,30 +44,30 @@ pub(crate) struct Reading {
     /// Whether the store was identified by its journal alone.
     is_unnamed: bool,
     /// Set if this process can only read.
-    pub(crate) read_only: Option<ReadOnly>,
-    state: RwLock<State>,
+    pub(crate) read_only: Option<ReadOnlyReason>,
+    state: RwLock<StoreState>,
     /// The tip, open as long as it is the file that other processes find.
-    tip: RwLock<Option<Arc<dyn Opened>>>,
+    tip: RwLock<Option<Arc<dyn ReadableFile>>>,
     /// Set once another copy of the store was found in its place; this handle never continues with that.
     replaced: AtomicBool,
     /// The last frame in the tip when this process read or wrote it.
-    told: AtomicU64,
+    reported: AtomicU64,
     pub(crate) feed: Mutex<Feed>,
 }
 
 /// Why a handle only reads, and the error of a commit.
 #[derive(Clone, Debug)]
-pub(crate) struct ReadOnly {
+pub(crate) struct ReadOnlyReason {
     pub(crate) reason: String,
     pub(crate) error: Error,
 }
 
-impl Reading {
+impl StoreReader {
     /// Opens the store that a configuration describes.
     pub(crate) fn open(files: Arc<dyn Files>, root: &Path, options: Options, config: Config) -> Result<Self> {
         let tip = files.open(Path::new(layout::TIP));
         let reading = Self {
-            read_only: ReadOnly::find(&*files, root, &config, tip.as_ref().err())?,
+            read_only: ReadOnlyReason::find(&*files, root, &config, tip.as_ref().err())?,
             tip: RwLock::new(tip.ok()),
             files,
             root: root.to_owned(),
@@ -76,7 +76,7 @@ impl Reading {
             options,
             state: RwLock::default(),
             replaced: AtomicBool::new(false),
-            told: AtomicU64::new(0),
+            reported: AtomicU64::new(0),
             feed: Mutex::default(),
         };
         reading.load_again()?;
@@ -84,12 +84,12 @@ impl Reading {
         Ok(reading)
     }
 
-    pub(crate) fn state(&self) -> RwLockReadGuard<'_, State> {
+    pub(crate) fn state(&self) -> RwLockReadGuard<'_, StoreState> {
         // A panic cannot leave the state half changed: what is taken in was checked before.
         self.state.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn state_mut(&self) -> RwLockWriteGuard<'_, State> {
+    pub(crate) fn state_mut(&self) -> RwLockWriteGuard<'_, StoreState> {
         self.state.write().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -138,17 +138,17 @@ impl Reading {
     /// Reads a tip, and again if another process is writing it. `None` if it cannot be read.
     ///
     /// `Replaced` if it reports less than before, which no holder of the lock lets it do.
-    pub(crate) fn read_tip(&self, file: &dyn Opened) -> Result<Option<Tip>> {
-        let told = self.told.load(Ordering::SeqCst);
+    pub(crate) fn read_tip(&self, file: &dyn ReadableFile) -> Result<Option<Tip>> {
+        let reported = self.reported.load(Ordering::SeqCst);
         for _ in 0..TRIES {
             let Ok(tip) = Tip::read(file) else { return Ok(None) };
             if let Some(tip) = tip {
-                if tip.durable.frame < told {
+                if tip.durable.frame < reported {
                     // Unless another tip replaced it, and other threads read more from that one.
                     let path = Path::new(layout::TIP);
                     return if file.is_at(path).during("looking for", path)? { Err(self.replaced()) } else { Ok(None) };
                 }
-                self.note_told(tip.durable.frame);
+                self.note_reported(tip.durable.frame);
                 return Ok(Some(tip));
             }
             std::thread::yield_now();
@@ -157,15 +157,15 @@ impl Reading {
     }
 
     /// Notes the frame in a tip.
-    pub(crate) fn note_told(&self, frame: u64) {
-        self.told.fetch_max(frame, Ordering::SeqCst);
+    pub(crate) fn note_reported(&self, frame: u64) {
+        self.reported.fetch_max(frame, Ordering::SeqCst);
     }
 
     /// Returns a tip if it covers everything that is durable: it was written since the system started.
     ///
     /// Where system starts have no identifier, it is believed unless the journal contains more and no process is
     /// committing.
-    pub(crate) fn believed(&self, tip: Option<Tip>) -> Option<Tip> {
+    pub(crate) fn believe(&self, tip: Option<Tip>) -> Option<Tip> {
         let boot = self.files.boot();
         tip.filter(|tip| tip.boot == boot && (boot.is_some() || !(self.has_more(tip) && self.is_quiet())))
     }
@@ -186,8 +186,8 @@ impl Reading {
     pub(crate) fn refresh(&self) -> Result<()> {
         for _ in 0..TRIES {
             let tip = self.tip()?;
-            let is_done = match self.believed(tip) {
-                Some(told) => self.reach(&told)?,
+            let is_done = match self.believe(tip) {
+                Some(tip) => self.reach(&tip)?,
                 None => self.take_rest(tip)?,
             };
             if is_done {
@@ -211,7 +211,7 @@ impl Reading {
                 return self.load_again().map(|()| false);
             }
         }
-        let is_current = |state: &State| {
+        let is_current = |state: &StoreState| {
             let durable = &state.position;
             let is_there = durable.frame > tip.durable.frame || durable.is_same_frame(&tip.durable);
             state.damage.is_some() || (is_there && state.base >= tip.applied.min(durable.frame))
@@ -244,15 +244,15 @@ impl Reading {
         let mut rest = Vec::new();
         loop {
             match segment.read(&position).during("reading", &segment.path)? {
-                Found::Group(commits, after) => {
+                NextFrame::Group(commits, after) => {
                     rest.push((segment.clone(), position, commits, after));
                     position = after;
                 }
-                Found::End => match Segment::next(&*self.files, &layout::AT, self.store, &position)? {
+                NextFrame::End => match Segment::next(&*self.files, &layout::AT, self.store, &position)? {
                     Some(next) => (position, segment) = (next.header.start, next),
                     None => break,
                 },
-                Found::Nothing => break,
+                NextFrame::Nothing => break,
             }
         }
         if position == from {
@@ -266,35 +266,37 @@ impl Reading {
         let is_current = state.position == from;
         if is_current {
             for (segment, at, commits, after) in rest {
-                state.go_on_in(segment.clone());
+                state.continue_in(segment.clone());
                 state.take_in(&segment, &at, commits, after);
             }
-            state.go_on_in(segment);
+            state.continue_in(segment);
             state.is_unproven = true;
         }
         Ok(is_current)
     }
 
     /// Follows the journal up to the tip. `false` if segments were reused in between, so that the files must be read.
-    pub(crate) fn follow(&self, state: &mut State, tip: &Tip) -> Result<bool> {
+    pub(crate) fn follow(&self, state: &mut StoreState, tip: &Tip) -> Result<bool> {
         while state.position.frame < tip.durable.frame {
             let Some(segment) = state.segment.clone() else { return Ok(false) };
             match segment.read(&state.position).during("reading", &segment.path)? {
                 // A different frame: another process overwrote the reported one.
-                Found::Group(_, after) if after.frame == tip.durable.frame && !after.is_same_frame(&tip.durable) => {
-                    return if state.is_unproven { Ok(false) } else { Err(self.lies()) };
+                NextFrame::Group(_, after)
+                    if after.frame == tip.durable.frame && !after.is_same_frame(&tip.durable) =>
+                {
+                    return if state.is_unproven { Ok(false) } else { Err(self.two_writers()) };
                 }
-                Found::Group(commits, after) => state.install(commits, after),
-                Found::End => match Segment::next(&*self.files, &layout::AT, self.store, &state.position)? {
-                    Some(next) => state.go_on_in(next),
+                NextFrame::Group(commits, after) => state.install(commits, after),
+                NextFrame::End => match Segment::next(&*self.files, &layout::AT, self.store, &state.position)? {
+                    Some(next) => state.continue_in(next),
                     None => return Ok(false),
                 },
-                Found::Nothing => return Ok(false),
+                NextFrame::Nothing => return Ok(false),
             }
         }
         if state.position.frame == tip.durable.frame {
             if !state.position.is_same_frame(&tip.durable) {
-                return if state.is_unproven { Ok(false) } else { Err(self.lies()) };
+                return if state.is_unproven { Ok(false) } else { Err(self.two_writers()) };
             }
             state.is_unproven = false;
         }
@@ -307,22 +309,22 @@ impl Reading {
         let mut damaged = None;
         for last in (0..TRIES).rev() {
             let tip = self.tip()?;
-            let told = self.believed(tip);
-            let reach = Reach { told: told.map(|tip| tip.durable.frame), goes_on: told.is_none() };
+            let believed = self.believe(tip);
+            let reach = Reach { durable: believed.map(|tip| tip.durable.frame), continues: believed.is_none() };
             let loaded = load::load(&*self.files, self.store, reach)?;
             let loaded = match loaded {
                 None if last == 0 => Some(self.rebuild(reach)?),
                 loaded => loaded,
             };
             // A process that begins to write first reports what it found.
-            let is_settled = told.is_some() || self.tip()? == tip;
+            let is_settled = believed.is_some() || self.tip()? == tip;
             if let Some(mut state) = loaded.filter(|_| is_settled) {
                 if let Some(tip) = &tip {
                     load::compare(&*self.files, &mut state, tip)?;
                 }
                 // Other processes may have written while this was read.
                 if state.damage.is_none() || damaged.replace(tip) == Some(tip) || last == 0 {
-                    state.is_unproven = told.is_none();
+                    state.is_unproven = believed.is_none();
                     self.refuse_less(&state)?;
                     self.replace_state(state);
                     return Ok(());
@@ -334,7 +336,7 @@ impl Reading {
     }
 
     /// Reads everything from the files themselves, because the catalog is missing, stale or damaged.
-    pub(crate) fn rebuild(&self, reach: Reach) -> Result<State> {
+    pub(crate) fn rebuild(&self, reach: Reach) -> Result<StoreState> {
         for _ in 0..TRIES {
             if let Some(state) = rebuild::rebuild(&*self.files, self.store, reach)? {
                 return Ok(state);
@@ -344,7 +346,7 @@ impl Reading {
     }
 
     /// Replaces the state by what was read, unless other threads of this process know more by now.
-    pub(crate) fn replace_state(&self, loaded: State) {
+    pub(crate) fn replace_state(&self, loaded: StoreState) {
         let mut state = self.state_mut();
         let is_older = loaded.position.frame < state.position.frame && !state.is_unproven;
         if loaded.damage.is_some() || state.damage.is_some() || !is_older {
@@ -353,7 +355,7 @@ impl Reading {
     }
 
     /// Fails if what was read belongs to another copy of the store, which lacks what was acknowledged here.
-    pub(crate) fn refuse_less(&self, loaded: &State) -> Result<()> {
+    pub(crate) fn refuse_less(&self, loaded: &StoreState) -> Result<()> {
         let known = {
             let state = self.state();
             if state.damage.is_some() || loaded.damage.is_some() || state.segment.is_none() || state.is_unproven {
@@ -367,7 +369,7 @@ impl Reading {
                 Some(frame) => self.tip()?.is_none_or(|tip| tip.durable.frame <= frame),
                 None => false,
             },
-            false => Segment::denies(&*self.files, &layout::AT, self.store, &known)?,
+            false => Segment::contradicts(&*self.files, &layout::AT, self.store, &known)?,
         };
         if lacks { Err(self.replaced()) } else { Ok(()) }
     }
@@ -389,8 +391,8 @@ impl Reading {
             let Some(segment) = state.segment.clone().filter(|_| state.damage.is_none()) else { return Ok(None) };
             (segment, state.last_frame_here(), state.position.frame)
         };
-        let stands = segment.stands(last).during("reading", &segment.path)?;
-        Ok((!stands).then_some(frame))
+        let is_intact = segment.is_intact_in_place(last).during("reading", &segment.path)?;
+        Ok((!is_intact).then_some(frame))
     }
 
     /// Notes that another copy of the store is in its place, and returns the error for that.
@@ -403,7 +405,7 @@ impl Reading {
     }
 
     /// Returns the error for two processes that wrote at once, which a lock should have prevented.
-    pub(crate) fn lies(&self) -> Error {
+    pub(crate) fn two_writers(&self) -> Error {
         let (root, no_locks) = (self.root.display(), BackendInfo::NO_LOCKS);
         Error::unavailable(format!(
             "two processes wrote to `{root}` at once: {no_locks} there, as in many network and synced folders"
@@ -411,7 +413,7 @@ impl Reading {
     }
 }
 
-impl ReadOnly {
+impl ReadOnlyReason {
     /// Returns why a store can only be read, as far as that can be determined without writing.
     fn find(files: &dyn Files, root: &Path, config: &Config, no_tip: Option<&io::Error>) -> Result<Option<Self>> {
         if let Some(version) = config.too_new {

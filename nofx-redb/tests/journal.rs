@@ -19,14 +19,14 @@ use nofx_core::{
 use nofx_redb::{Access, Options, Probe, RedbBackend};
 use tempfile::TempDir;
 
-fn behind() -> Options {
+fn with_journal() -> Options {
     let mut options = Options::default();
     options.journal = true;
     options
 }
 
 async fn open(path: &Path) -> RedbBackend {
-    RedbBackend::open_with(path, behind()).await.unwrap()
+    RedbBackend::open_with(path, with_journal()).await.unwrap()
 }
 
 fn place() -> (TempDir, PathBuf) {
@@ -217,9 +217,9 @@ async fn who_only_reads_leaves_file_and_journal_as_they_are() {
     writer.commit(vec![batch().append(log("l"), entries(0..1))]).await.unwrap();
     writer.close().await.unwrap();
     let before = everything(&path);
-    let mut only_reads = behind();
+    let mut only_reads = with_journal();
     only_reads.read_only = true;
-    for options in [behind(), only_reads] {
+    for options in [with_journal(), only_reads] {
         let store = RedbBackend::open_with(&path, options).await.unwrap();
         assert_eq!(length(&store).await, 1001);
         assert_eq!(store.scan(&ScanQuery::all(10)).await.unwrap().items, []);
@@ -280,16 +280,16 @@ async fn a_file_or_a_journal_without_the_other_is_damage_and_no_new_store() {
     fs::rename(&kept, journal(&path)).unwrap();
     fs::rename(&path, &file).unwrap();
     let before = fs::read(journal(&path).join("segment-0")).unwrap();
-    let mut only_existing = behind();
+    let mut only_existing = with_journal();
     only_existing.create = false;
-    for options in [behind(), Options::default(), only_existing] {
+    for options in [with_journal(), Options::default(), only_existing] {
         let error = RedbBackend::open_with(&path, options).await.unwrap_err();
-        let told = error.to_string();
+        let text = error.to_string();
         assert!(
-            told.starts_with("corrupt data in `a.redb-journal`: it holds commits of a store whose file `"),
-            "{told}"
+            text.starts_with("corrupt data in `a.redb-journal`: it holds commits of a store whose file `"),
+            "{text}"
         );
-        assert!(told.ends_with("a.redb` is gone; remove the folder if that was deleted on purpose"), "{told}");
+        assert!(text.ends_with("a.redb` is gone; remove the folder if that was deleted on purpose"), "{text}");
         assert!(!path.exists());
     }
     assert!(fs::read(journal(&path).join("segment-0")).unwrap() == before);
@@ -369,7 +369,7 @@ async fn damage_in_the_file_is_told_by_what_it_hides_and_the_rest_is_read_and_wr
         bytes[at] ^= 1;
         fs::write(&copy, bytes).unwrap();
         copy_journal(&journal(&path), &journal(&copy));
-        let store = match RedbBackend::open_with(&copy, behind()).await {
+        let store = match RedbBackend::open_with(&copy, with_journal()).await {
             Ok(store) => store,
             Err(error) => {
                 assert_eq!(error.code(), "corrupt", "byte {at}: {error}");

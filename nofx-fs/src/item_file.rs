@@ -10,24 +10,24 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 
 use nofx_core::{Error, LogEntry, LogKey, LogState, RecordKey, Result};
-use nofx_journal::aside;
 use nofx_journal::fault::{During, is_of_the_file};
-use nofx_journal::files::{Layer, Opened};
+use nofx_journal::files::{Layer, ReadableFile};
+use nofx_journal::quarantine;
 
 use crate::archive::{Archive, ArchiveWriter};
 use crate::document::{self, Said};
-use crate::lines::{self, Lines};
+use crate::lines::{self, LineSearch};
 use crate::state::{LogSlot, RecordSlot};
-use crate::{layout, stranger};
+use crate::{foreign_file, layout};
 
 /// An item with its own file.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Thing {
+pub(crate) enum FileItem {
     Record(RecordKey),
     Log(LogKey),
 }
 
-impl Thing {
+impl FileItem {
     pub(crate) fn path(&self) -> PathBuf {
         match self {
             Self::Record(key) => layout::record(key),
@@ -38,12 +38,12 @@ impl Thing {
 
 /// Folders in which names were added or removed, and files to be removed, each with its item.
 #[derive(Debug, Default)]
-pub(crate) struct Names {
+pub(crate) struct NameChanges {
     folders: BTreeSet<PathBuf>,
-    going: Vec<(Thing, PathBuf)>,
+    going: Vec<(FileItem, PathBuf)>,
 }
 
-impl Names {
+impl NameChanges {
     /// Notes that a name is new: it and the folders above it may not be durable yet.
     pub(crate) fn changed(&mut self, path: &Path) {
         self.folders.extend(path.ancestors().skip(1).map(Path::to_owned));
@@ -63,7 +63,7 @@ impl Names {
 
     /// Removes the files to be removed, now that what replaces them is durable. Returns the ones that could not be
     /// removed, and why.
-    pub(crate) fn remove(self, layer: &dyn Layer, at_once: usize) -> Result<HashMap<Thing, Error>> {
+    pub(crate) fn remove(self, layer: &dyn Layer, at_once: usize) -> Result<HashMap<FileItem, Error>> {
         let mut kept_back = HashMap::new();
         let mut folders = BTreeSet::new();
         for (thing, path) in &self.going {
@@ -107,7 +107,7 @@ fn make_in_place_of_a_file(layer: &dyn Layer, folder: &Path) -> Result<()> {
     let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     match layer.make_dir(folder) {
         Err(error) if error.kind() == ErrorKind::NotADirectory => {
-            aside::put(layer, folder)?;
+            quarantine::put(layer, folder)?;
             layer.make_dir(folder).during("making", folder)
         }
         made => made.during("making", folder),
@@ -146,7 +146,7 @@ pub(crate) fn side_by_side<T: Sync, R: Send>(at_once: usize, things: &[T], each:
 
 /// What is left to do about a document once all are flushed.
 #[derive(Debug)]
-pub(crate) enum Prepared {
+pub(crate) enum PreparedDocument {
     /// It was written before.
     Nothing,
     /// It is renamed into place.
@@ -155,8 +155,8 @@ pub(crate) enum Prepared {
     Gone,
 }
 
-impl Prepared {
-    pub(crate) fn put(self, layer: &dyn Layer, key: &RecordKey, names: &mut Names) -> Result<()> {
+impl PreparedDocument {
+    pub(crate) fn put(self, layer: &dyn Layer, key: &RecordKey, names: &mut NameChanges) -> Result<()> {
         let path = layout::record(key);
         match self {
             // Its name may not be durable yet.
@@ -165,13 +165,17 @@ impl Prepared {
                 layer.put(&path).during("writing", &path)?;
                 names.changed(&path);
             }
-            Self::Gone => names.going.push((Thing::Record(key.clone()), path)),
+            Self::Gone => names.going.push((FileItem::Record(key.clone()), path)),
         }
         Ok(())
     }
 }
 
-pub(crate) fn prepare_record(layer: &dyn Layer, key: &RecordKey, slot: Option<&RecordSlot>) -> Result<Prepared> {
+pub(crate) fn prepare_record(
+    layer: &dyn Layer,
+    key: &RecordKey,
+    slot: Option<&RecordSlot>,
+) -> Result<PreparedDocument> {
     let path = layout::record(key);
     let wanted = slot.and_then(|slot| Some((slot.version, slot.body.as_ref()?)));
     let old = match layer.read(&path) {
@@ -186,20 +190,20 @@ pub(crate) fn prepare_record(layer: &dyn Layer, key: &RecordKey, slot: Option<&R
         match std::str::from_utf8(&old).map_err(|error| error.to_string()).and_then(document::read) {
             Ok(Said::Record(found, version, _)) if found == *key => {
                 if wanted.is_some_and(|(wanted, _)| wanted == version) {
-                    return Ok(Prepared::Nothing);
+                    return Ok(PreparedDocument::Nothing);
                 }
             }
-            _ => _ = aside::put(layer, &path)?,
+            _ => _ = quarantine::put(layer, &path)?,
         }
     }
-    let Some((version, body)) = wanted else { return Ok(Prepared::Gone) };
+    let Some((version, body)) = wanted else { return Ok(PreparedDocument::Gone) };
     layer.prepare(&path, document::to_file(key, version, body).as_bytes()).during("writing", &path)?;
-    Ok(Prepared::New)
+    Ok(PreparedDocument::New)
 }
 
 /// Writes the file of a log. Returns its new length and the changed names.
-pub(crate) fn write_log(layer: &dyn Layer, log: &LogKey, slot: &LogSlot) -> Result<(u64, Names)> {
-    let mut names = Names::default();
+pub(crate) fn write_log(layer: &dyn Layer, log: &LogKey, slot: &LogSlot) -> Result<(u64, NameChanges)> {
+    let mut names = NameChanges::default();
     let end = match slot.state {
         LogState::Open => write_open(layer, log, slot, &mut names)?,
         LogState::Sealed => write_sealed(layer, log, slot, &mut names)?,
@@ -209,7 +213,7 @@ pub(crate) fn write_log(layer: &dyn Layer, log: &LogKey, slot: &LogSlot) -> Resu
 }
 
 /// Writes what an open log's file lacks, and returns its new length.
-fn write_open(layer: &dyn Layer, log: &LogKey, slot: &LogSlot, names: &mut Names) -> Result<u64> {
+fn write_open(layer: &dyn Layer, log: &LogKey, slot: &LogSlot, names: &mut NameChanges) -> Result<u64> {
     let path = layout::open_log(log);
     let (mut new, mut start) = (Vec::new(), slot.bytes);
     if slot.base == 0 {
@@ -223,13 +227,13 @@ fn write_open(layer: &dyn Layer, log: &LogKey, slot: &LogSlot, names: &mut Names
             layer.edit(&path)
         }
         Err(error) if error.kind() == ErrorKind::InvalidData => {
-            aside::put(layer, &path)?;
+            quarantine::put(layer, &path)?;
             layer.edit(&path)
         }
         opened => opened,
     };
     let file = file.during("opening", &path)?;
-    refuse_stranger(&*file, log, slot)?;
+    refuse_foreign(&*file, log, slot)?;
     let length = file.len().during("measuring", &path)?;
     // A lost part becomes a hole. The other lines keep their places, and the next entry starts its own line.
     if let Some(before) = start.checked_sub(1)
@@ -240,7 +244,7 @@ fn write_open(layer: &dyn Layer, log: &LogKey, slot: &LogSlot, names: &mut Names
     if length == 0 && start > 0 {
         file.write_at(&lines::heading(log), 0).during("writing", &path)?;
     }
-    aside::keep_rest(layer, &path, &*file, start, &new)?;
+    quarantine::keep_rest(layer, &path, &*file, start, &new)?;
     file.write_at(&new, start).during("writing", &path)?;
     if length > end {
         file.set_len(end).during("cutting", &path)?;
@@ -254,23 +258,23 @@ fn write_open(layer: &dyn Layer, log: &LogKey, slot: &LogSlot, names: &mut Names
 
 /// Writes the file of a sealed log and lets the open one be removed. What cannot be read stays as it is, in the open
 /// file.
-fn write_sealed(layer: &dyn Layer, log: &LogKey, slot: &LogSlot, names: &mut Names) -> Result<u64> {
+fn write_sealed(layer: &dyn Layer, log: &LogKey, slot: &LogSlot, names: &mut NameChanges) -> Result<u64> {
     let (open_path, path) = (layout::open_log(log), layout::sealed_log(log));
     let is_whole = match layer.open(&path) {
         Ok(file) => {
             let archive = Archive::open(&*file).during("reading", &path)?;
-            archive.is_some_and(|archive| !stranger::has_archive(&archive, slot))
+            archive.is_some_and(|archive| !foreign_file::has_archive(&archive, slot))
         }
         Err(_) => false,
     };
     if !is_whole {
         let Some(archive) = compress(layer, log, slot)? else { return write_open(layer, log, slot, names) };
         make_folder(layer, &path)?;
-        aside::put_if_there(layer, &path)?;
+        quarantine::put_if_there(layer, &path)?;
         layer.replace(&path, &archive).during("writing", &path)?;
     }
     names.changed(&path);
-    names.going.push((Thing::Log(log.clone()), open_path));
+    names.going.push((FileItem::Log(log.clone()), open_path));
     Ok(0)
 }
 
@@ -294,8 +298,8 @@ fn compress(layer: &dyn Layer, log: &LogKey, slot: &LogSlot) -> Result<Option<Ve
             Err(error) if error.kind() == ErrorKind::NotFound || is_of_the_file(&error) => return Ok(None),
             Err(error) => return Err(error).during("opening", &path),
         };
-        refuse_stranger(&*file, log, slot)?;
-        let lines = Lines { file: &*file, bytes: start..slot.bytes };
+        refuse_foreign(&*file, log, slot)?;
+        let lines = LineSearch { file: &*file, bytes: start..slot.bytes };
         let mut each = |line: &[u8]| {
             let entry = lines::read(line).filter(|entry| entry.position == next);
             next += u64::from(entry.is_some());
@@ -311,22 +315,22 @@ fn compress(layer: &dyn Layer, log: &LogKey, slot: &LogSlot) -> Result<Option<Ve
 }
 
 /// Prevents writing entries of one log to the file of another.
-fn refuse_stranger(file: &dyn Opened, log: &LogKey, slot: &LogSlot) -> Result<()> {
+fn refuse_foreign(file: &dyn ReadableFile, log: &LogKey, slot: &LogSlot) -> Result<()> {
     let path = layout::open_log(log);
-    match stranger::has_lines(file, log, slot).during("reading", &path)? {
-        true => Err(Error::corrupt(format!("{log}, `{}`: {}", path.display(), stranger::TOLD))),
+    match foreign_file::has_lines(file, log, slot).during("reading", &path)? {
+        true => Err(Error::corrupt(format!("{log}, `{}`: {}", path.display(), foreign_file::BELONGS_ELSEWHERE))),
         false => Ok(()),
     }
 }
 
 /// Removes the files of a removed log; those that cannot be read, or belong to another log, are put aside.
-fn remove_log(layer: &dyn Layer, log: &LogKey, slot: &LogSlot, names: &mut Names) -> Result<()> {
+fn remove_log(layer: &dyn Layer, log: &LogKey, slot: &LogSlot, names: &mut NameChanges) -> Result<()> {
     for path in [layout::open_log(log), layout::sealed_log(log)] {
         let file = match layer.open(&path) {
             Ok(file) => file,
             Err(error) if error.kind() == ErrorKind::NotFound => continue,
             Err(error) if error.kind() == ErrorKind::InvalidData => {
-                aside::put(layer, &path)?;
+                quarantine::put(layer, &path)?;
                 continue;
             }
             Err(error) => return Err(error).during("opening", &path),
@@ -334,28 +338,28 @@ fn remove_log(layer: &dyn Layer, log: &LogKey, slot: &LogSlot, names: &mut Names
         let is_open = path.extension().is_some_and(|extension| extension == "jsonl");
         let is_whole = if is_open { is_readable(log, &*file, slot) } else { is_archive(&*file) };
         match is_whole.during("reading", &path)? {
-            true => names.going.push((Thing::Log(log.clone()), path)),
-            false => _ = aside::put(layer, &path)?,
+            true => names.going.push((FileItem::Log(log.clone()), path)),
+            false => _ = quarantine::put(layer, &path)?,
         }
     }
     Ok(())
 }
 
-fn is_readable(log: &LogKey, file: &dyn Opened, slot: &LogSlot) -> std::io::Result<bool> {
-    if stranger::has_lines(file, log, slot)? {
+fn is_readable(log: &LogKey, file: &dyn ReadableFile, slot: &LogSlot) -> std::io::Result<bool> {
+    if foreign_file::has_lines(file, log, slot)? {
         return Ok(false);
     }
     let start = lines::heading(log).len() as u64;
     let end = file.len()?;
     let mut whole = true;
-    Lines { file, bytes: start..end.max(start) }.forward(start, &mut |line| {
+    LineSearch { file, bytes: start..end.max(start) }.forward(start, &mut |line| {
         whole = lines::read(line).is_some();
         whole
     })?;
     Ok(whole)
 }
 
-fn is_archive(file: &dyn Opened) -> std::io::Result<bool> {
+fn is_archive(file: &dyn ReadableFile) -> std::io::Result<bool> {
     let Some(archive) = Archive::open(file)? else { return Ok(false) };
     for piece in 0..archive.pieces() {
         if archive.read(file, piece)?.is_none() {

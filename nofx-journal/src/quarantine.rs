@@ -6,7 +6,7 @@ use nofx_core::Result;
 
 use crate::escape::escape;
 use crate::fault::During;
-use crate::files::{Layer, Opened};
+use crate::files::{Layer, ReadableFile};
 use crate::layout;
 
 /// Moves a file to the folder for damaged files.
@@ -29,7 +29,7 @@ pub fn put_if_there(layer: &dyn Layer, path: &Path) -> Result<Option<PathBuf>> {
 ///
 /// A crash leaves only such bytes: anything else was put there by a person, or is something that a person would
 /// want to look at.
-pub fn keep_rest(layer: &dyn Layer, path: &Path, file: &dyn Opened, from: u64, new: &[u8]) -> Result<()> {
+pub fn keep_rest(layer: &dyn Layer, path: &Path, file: &dyn ReadableFile, from: u64, new: &[u8]) -> Result<()> {
     if file.len().during("measuring", path)? <= from {
         return Ok(());
     }

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use zstd::bulk::{Compressor, Decompressor};
 use zstd::dict::{DecoderDictionary, EncoderDictionary};
 
-use crate::codec::{Reading, Unread};
+use crate::codec::{Unread, Unsealed};
 use crate::dictionary::FIRST;
 use crate::pool::Pool;
 
@@ -19,7 +19,7 @@ pub(crate) enum Codec {
 }
 
 impl Codec {
-    pub(crate) fn of(number: u64) -> Reading<Self> {
+    pub(crate) fn of(number: u64) -> Unsealed<Self> {
         match number {
             0 => Ok(Self::Plain),
             1 => Ok(Self::Zstd),
@@ -36,7 +36,7 @@ const LEVEL: i32 = 3;
 const DENSE_LEVEL: i32 = 17;
 
 /// Above this many bytes a text repeats itself enough, and loading the dictionary does not pay.
-const PRIMED_UP_TO: usize = 256 << 10;
+const MAX_PRIMED_BYTES: usize = 256 << 10;
 
 /// The dictionary, prepared once for each use.
 static FIRST_QUICK: LazyLock<EncoderDictionary<'static>> =
@@ -50,7 +50,7 @@ static DECOMPRESSORS: Pool<Decompressor<'static>> = Pool::new();
 static ROOMS: Pool<Vec<u8>> = Pool::new();
 
 /// The most memory of a buffer that is kept for the next text: enough for a chunk of ordinary entries.
-const KEPT_ROOM: usize = 512 << 10;
+const MAX_KEPT_BYTES: usize = 512 << 10;
 
 /// The largest size that is ever decompressed: a chunk of short entries that ends with the largest body.
 const MAX_UNCOMPRESSED: u64 = 64 << 20;
@@ -67,7 +67,7 @@ pub(crate) fn with_room<T>(using: impl FnOnce(&mut Vec<u8>) -> Option<T>) -> Opt
     let using = |room: &mut Vec<u8>| {
         room.clear();
         let used = using(room);
-        if room.capacity() > KEPT_ROOM {
+        if room.capacity() > MAX_KEPT_BYTES {
             *room = Vec::new();
         }
         used
@@ -81,7 +81,7 @@ pub(crate) fn pack(bytes: &[u8], effort: Effort) -> Option<(Codec, Vec<u8>)> {
         Effort::Quick => (LEVEL, &FIRST_QUICK),
         Effort::Dense => (DENSE_LEVEL, &FIRST_DENSE),
     };
-    if bytes.len() > PRIMED_UP_TO {
+    if bytes.len() > MAX_PRIMED_BYTES {
         return Some((Codec::Zstd, zstd::bulk::compress(bytes, level).ok()?));
     }
     let make = || Compressor::with_prepared_dictionary(dictionary).ok();
@@ -126,7 +126,7 @@ mod tests {
 
     #[test]
     fn a_text_of_any_length_comes_back_at_each_effort() {
-        for length in [0, 1, 31, 200, 5000, PRIMED_UP_TO, PRIMED_UP_TO + 1] {
+        for length in [0, 1, 31, 200, 5000, MAX_PRIMED_BYTES, MAX_PRIMED_BYTES + 1] {
             let plain: Vec<u8> = (0..length).map(|n| b'a' + (n * n % 13) as u8).collect();
             for effort in [Effort::Quick, Effort::Dense] {
                 let (codec, packed) = pack(&plain, effort).unwrap();

@@ -11,47 +11,47 @@ use nofx_core::{Batch, BatchId, Deadline, Error, Outcome, Result};
 use nofx_journal::base::Run;
 use redb::{Database, ReadableDatabase, WriteTransaction};
 
-use crate::commit::{Applied, any_remembered, apply, lay_down};
-use crate::door::Writer;
+use crate::commit::{GroupApplied, any_remembered, apply, apply_run};
+use crate::compression::Effort;
 use crate::fault::{Attempt, Cause, Fault, contain};
 use crate::feed::Ids;
-use crate::packing::Effort;
+use crate::file::Turnstile;
+use crate::opener::FileWriter;
 use crate::pages::Pages;
-use crate::place::Turnstile;
 use crate::rebuild;
-use crate::store::{Shared, WriterTurn, lock};
+use crate::store::{OpenStore, WriterTurn, lock};
 use crate::tables::{Tables, WriteTable};
 
 /// How often the keeper of a writer checks whether another process wants the role.
-const LOOK: Duration = Duration::from_millis(10);
+const LOOK_INTERVAL: Duration = Duration::from_millis(10);
 
 /// At idle, a log is folded if the bodies in its rows have at least this many bytes; smaller logs wait for more.
-const FOLD_AT_IDLE: u64 = 4 << 10;
+const MIN_FOLD_AT_IDLE_BYTES: u64 = 4 << 10;
 
 /// Approximately how many bytes are folded in one transaction.
-const SLICE: u64 = 1 << 20;
+const SLICE_BYTES: u64 = 1 << 20;
 
 /// When more logs than this wait to be folded, each commit folds a slice of them: a program that fills a store is never
 /// idle.
-const MOST_UNFOLDED: usize = 1 << 13;
+const MAX_UNFOLDED_LOGS: usize = 1 << 13;
 
 /// A larger file is not rewritten when it is compacted.
-const REBUILT: u64 = 256 << 20;
+const MAX_REBUILD_BYTES: u64 = 256 << 20;
 
 /// A larger file is rewritten with its chunks as they are: compressing them densely takes about a second for each
 /// megabyte of the file, ten times as long as everything else.
-const DENSE: u64 = 8 << 20;
+const MAX_DENSE_BYTES: u64 = 8 << 20;
 
 /// A smaller file is not shrunk at idle.
-const SMALL_FILE: u64 = 256 << 10;
+const MIN_SHRINK_BYTES: u64 = 256 << 10;
 
 /// When one part in this many of a file was removed, the file is checked for gaps at idle.
-const MUCH: u64 = 32;
+const FREED_FRACTION: u64 = 32;
 
 /// How long shrinking at idle waits for other processes to finish reading. After that it is left to the next idle time.
-const PATIENCE: Duration = Duration::from_millis(500);
+const SHRINK_WAIT: Duration = Duration::from_millis(500);
 
-impl Shared {
+impl OpenStore {
     /// Commits a group of valid batches, for a handle that may be closed concurrently.
     pub(crate) fn commit(self: &Arc<Self>, group: Vec<Batch>, closed: &AtomicBool) -> Result<Vec<Outcome>> {
         self.waiting.fetch_add(1, Ordering::SeqCst);
@@ -63,7 +63,7 @@ impl Shared {
         }
         let ids = group.iter().map(|batch| batch.id).collect();
         let outcomes = self.commit_in_turn(&mut turn, group, ids);
-        if outcomes.is_ok() && turn.unfolded.len() > MOST_UNFOLDED {
+        if outcomes.is_ok() && turn.unfolded.len() > MAX_UNFOLDED_LOGS {
             // A log that cannot be folded now can still be read.
             let _ = self.fold_own(&mut turn, 1, Patience::Slice);
         }
@@ -80,13 +80,13 @@ impl Shared {
             prepared = self.prepare(turn, group);
         }
         let Prepared { writer, transaction, applied } =
-            prepared.map_err(|(fault, during)| self.door.told(fault, during))?;
+            prepared.map_err(|(fault, during)| self.opener.error_for(fault, during))?;
         if !applied.changed {
             return match contain(|| Ok(transaction.abort()?)) {
                 Ok(()) => Ok(applied.outcomes),
                 Err(fault) => {
                     self.let_go_if_useless(&fault, writer);
-                    Err(self.door.told(fault, "reading"))
+                    Err(self.opener.error_for(fault, "reading"))
                 }
             };
         }
@@ -102,7 +102,7 @@ impl Shared {
             }
             Err(fault) => {
                 turn.ids = Ids::default();
-                Err(self.judge(fault, writer, flushed, &ids))
+                Err(self.error_of_commit(fault, writer, flushed, &ids))
             }
         }
     }
@@ -110,7 +110,7 @@ impl Shared {
     /// Applies a group in a transaction that is not committed yet. An error comes with what was being done.
     fn prepare(&self, turn: &mut WriterTurn, group: Vec<Batch>) -> Result<Prepared, (Fault, &'static str)> {
         let writer = self.writer().map_err(|fault| (fault, "opening"))?;
-        if let Err(fault) = self.door.require_own(&writer) {
+        if let Err(fault) = self.opener.require_own(&writer) {
             self.let_go_if_useless(&fault, writer);
             return Err((fault, "writing to"));
         }
@@ -125,7 +125,7 @@ impl Shared {
             Ok((transaction, applied))
         });
         // Nothing derived from a damaged page may be committed.
-        let applied = writer.pages.judge(applied).inspect_err(|_| turn.ids = Ids::default());
+        let applied = writer.pages.unless_damaged(applied).inspect_err(|_| turn.ids = Ids::default());
         match applied {
             Ok((transaction, applied)) => Ok(Prepared { writer, transaction, applied }),
             Err(fault) => {
@@ -153,7 +153,7 @@ impl Shared {
     }
 
     /// Releases a file that can no longer be used, after nothing was committed.
-    fn let_go_if_useless(&self, fault: &Fault, writer: Writer) {
+    fn let_go_if_useless(&self, fault: &Fault, writer: FileWriter) {
         let is_usable = writer.pages.are_usable();
         drop(writer);
         if fault.is_stale() || !is_usable {
@@ -162,21 +162,21 @@ impl Shared {
         }
     }
 
-    /// Determines whether a failed commit has happened.
-    fn judge(&self, fault: Fault, writer: Writer, flushed: u64, ids: &[BatchId]) -> Error {
+    /// Returns the error of a failed commit, which says whether it may have happened.
+    fn error_of_commit(&self, fault: Fault, writer: FileWriter, flushed: u64, ids: &[BatchId]) -> Error {
         let may_be_visible = writer.flushes.done() > flushed;
         let flush_failed = writer.flushes.has_failed();
         drop(writer);
         self.release();
         // redb makes a commit visible only after flushing all its content.
         if !may_be_visible && (!flush_failed || fault.is_full()) {
-            return self.door.told(fault, "writing to");
+            return self.opener.error_for(fault, "writing to");
         }
         // After a failed flush the system may show what the disk does not have, so reading it proves nothing.
         if !flush_failed && self.has_none(ids).unwrap_or(false) {
-            return self.door.told(fault, "writing to");
+            return self.opener.error_for(fault, "writing to");
         }
-        Error::unknown_because(format!("committing to `{}`", self.door.path.display()), Cause(fault))
+        Error::unknown_because(format!("committing to `{}`", self.opener.path.display()), Cause(fault))
     }
 
     fn has_none(&self, ids: &[BatchId]) -> Attempt<bool> {
@@ -187,15 +187,15 @@ impl Shared {
     /// Returns the writer, and takes the role if this process does not have it.
     ///
     /// The caller must have the turn.
-    pub(crate) fn writer(&self) -> Attempt<Writer> {
-        let now = self.door.identity()?;
+    pub(crate) fn writer(&self) -> Attempt<FileWriter> {
+        let now = self.opener.identity()?;
         if let Some(writer) = self.open_writer(now).filter(|writer| writer.pages.are_usable()) {
             return Ok(writer);
         }
         self.release();
         // Checks the file before opening it in a way that writes to it.
         self.require_newest(&self.source()?)?;
-        let writer = self.door.writer()?;
+        let writer = self.opener.writer()?;
         self.require_same(writer.meta)?;
         let mut opened = lock(&self.opened);
         opened.reader = None;
@@ -227,41 +227,41 @@ impl Shared {
     }
 
     /// Stores the part of a journal's run that the file lacks. Durable on return.
-    pub(crate) fn lay_down(self: &Arc<Self>, run: &Run) -> Result<()> {
+    pub(crate) fn apply_run(self: &Arc<Self>, run: &Run) -> Result<()> {
         let mut turn = lock(&self.turn);
-        let attempt = |is_blind| self.in_transaction(|transaction, pages| lay_down(transaction, pages, run, is_blind));
-        let laid = match attempt(false) {
+        let attempt = |is_blind| self.in_transaction(|transaction, pages| apply_run(transaction, pages, run, is_blind));
+        let applied = match attempt(false) {
             // The damage may be in what is only tidied up.
             Err(fault) if fault.is_of_page() => attempt(true),
-            laid => laid,
+            applied => applied,
         };
-        if let Ok(laid) = &laid {
-            turn.unfolded.extend(laid.unfolded.iter().cloned());
-            turn.freed += laid.freed;
-            if turn.unfolded.len() > MOST_UNFOLDED {
+        if let Ok(applied) = &applied {
+            turn.unfolded.extend(applied.unfolded.iter().cloned());
+            turn.freed += applied.freed;
+            if turn.unfolded.len() > MAX_UNFOLDED_LOGS {
                 // What cannot be folded now can be read as it is.
                 let _ = self.fold_own(&mut turn, 1, Patience::Slice);
             }
         }
         self.end(&mut turn);
-        laid.map(drop).map_err(|fault| self.door.told(fault, "writing to"))
+        applied.map(drop).map_err(|fault| self.opener.error_for(fault, "writing to"))
     }
 
     /// Runs a transaction of the store's own.
     fn in_transaction<T>(&self, act: impl FnOnce(&WriteTransaction, &Arc<Pages>) -> Attempt<T>) -> Attempt<T> {
         let writer = self.writer()?;
-        if let Err(fault) = self.door.require_own(&writer) {
+        if let Err(fault) = self.opener.require_own(&writer) {
             self.let_go_if_useless(&fault, writer);
             return Err(fault);
         }
         let done = contain(|| {
             let transaction = writer.database.begin_write()?;
             let done = act(&transaction, &writer.pages)?;
-            writer.pages.judge(Ok(()))?;
+            writer.pages.unless_damaged(Ok(()))?;
             transaction.commit()?;
             Ok(done)
         });
-        let done = writer.pages.judge(done);
+        let done = writer.pages.unless_damaged(done);
         drop(writer);
         done.inspect_err(|_| self.release())
     }
@@ -280,7 +280,7 @@ impl Shared {
         let mut after = None;
         let folded = self.fold_while(|tables| {
             let mut folded = 0;
-            while folded < SLICE {
+            while folded < SLICE_BYTES {
                 let from = after.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
                 let next = turn.unfolded.range::<Vec<u8>, _>((from, Bound::Unbounded)).next().cloned();
                 let Some(name) = next else { return Ok(false) };
@@ -303,7 +303,7 @@ impl Shared {
     }
 
     fn is_wanted(&self) -> bool {
-        self.waiting.load(Ordering::SeqCst) > 0 || Turnstile::is_taken(&self.door.path)
+        self.waiting.load(Ordering::SeqCst) > 0 || Turnstile::is_taken(&self.opener.path)
     }
 
     /// Waits for commits in flight, folds what this process left in rows, and releases the file. Does nothing if this
@@ -329,14 +329,14 @@ impl Shared {
         if used * 6 / 5 >= length {
             // The freed space is in use again, or becomes free with the next removals: check again after half as much.
             turn.freed /= 2;
-        } else if self.shrink(PATIENCE).is_ok() {
+        } else if self.shrink(SHRINK_WAIT).is_ok() {
             turn.freed = 0;
         }
         turn.looked_at = self.length().unwrap_or(0);
     }
 
     fn length(&self) -> Attempt<u64> {
-        Ok(std::fs::metadata(&self.door.path)?.len())
+        Ok(std::fs::metadata(&self.opener.path)?.len())
     }
 
     /// Folds everything and returns free pages to the file system.
@@ -344,7 +344,7 @@ impl Shared {
         let mut turn = lock(&self.turn);
         let compacted = self.compact_in_turn(&mut turn);
         self.release();
-        compacted.map_err(|fault| self.door.told(fault, "compacting"))
+        compacted.map_err(|fault| self.opener.error_for(fault, "compacting"))
     }
 
     /// Returns free pages to the file system.
@@ -354,33 +354,33 @@ impl Shared {
         let folded = self.fold_own(&mut turn, 1, Patience::All);
         // What the last commit freed can be used from the next one on.
         let freed = folded.and_then(|()| self.in_transaction(|_, _| Ok(())));
-        let given = freed.and_then(|()| self.shrink(self.door.options.lock_wait));
+        let given = freed.and_then(|()| self.shrink(self.opener.options.lock_wait));
         turn.freed = 0;
         self.release();
-        given.map_err(|fault| self.door.told(fault, "compacting"))
+        given.map_err(|fault| self.opener.error_for(fault, "compacting"))
     }
 
     pub(crate) fn is_too_large_to_rebuild(&self) -> bool {
-        self.length().is_ok_and(|length| length > REBUILT)
+        self.length().is_ok_and(|length| length > MAX_REBUILD_BYTES)
     }
 
     fn compact_in_turn(&self, turn: &mut WriterTurn) -> Attempt<()> {
         let mut after = None;
         self.fold_while(|tables| {
-            after = tables.fold_some(after.take(), SLICE)?;
+            after = tables.fold_some(after.take(), SLICE_BYTES)?;
             Ok(after.is_some())
         })?;
         turn.unfolded.clear();
         turn.freed = 0;
         let length = self.length()?;
-        if length <= REBUILT {
-            let effort = if length <= DENSE { Effort::Dense } else { Effort::Quick };
+        if length <= MAX_REBUILD_BYTES {
+            let effort = if length <= MAX_DENSE_BYTES { Effort::Dense } else { Effort::Quick };
             for table in rebuild::COPIED {
                 self.in_transaction(|transaction, _| rebuild::copy(transaction, table))?;
             }
             self.in_transaction(|transaction, _| rebuild::condense(transaction, effort))?;
         }
-        self.shrink(self.door.options.lock_wait)
+        self.shrink(self.opener.options.lock_wait)
     }
 
     /// Moves pages into the gaps before them, truncates the file, and gives the role back. Waits at most `wait` for
@@ -394,7 +394,9 @@ impl Shared {
         let Some(mut database) = self.take_database() else { return Ok(()) };
         loop {
             match contain(|| Ok(database.compact()?)) {
-                Err(Fault::Redb(redb::Error::TransactionInProgress)) if !deadline.has_passed() => thread::sleep(LOOK),
+                Err(Fault::Redb(redb::Error::TransactionInProgress)) if !deadline.has_passed() => {
+                    thread::sleep(LOOK_INTERVAL)
+                }
                 Err(fault) => return Err(fault),
                 Ok(_) => return contain(|| Ok(database.close()?)),
             }
@@ -419,8 +421,8 @@ impl Shared {
 
     /// Ends a turn: gives the role back now if another process waits for it, otherwise soon.
     fn end(self: &Arc<Self>, turn: &mut WriterTurn) {
-        turn.idle = Deadline::after(self.door.options.idle);
-        if Turnstile::is_taken(&self.door.path) {
+        turn.idle = Deadline::after(self.opener.options.idle);
+        if Turnstile::is_taken(&self.opener.path) {
             self.release();
         } else {
             self.keep(turn);
@@ -451,9 +453,9 @@ enum Patience {
 
 /// A group that was applied in a transaction that is not committed yet.
 struct Prepared {
-    writer: Writer,
+    writer: FileWriter,
     transaction: WriteTransaction,
-    applied: Applied,
+    applied: GroupApplied,
 }
 
 /// Returns whether so much was removed that there may be gaps worth closing.
@@ -462,12 +464,12 @@ struct Prepared {
 /// enough.
 fn removed_much(turn: &WriterTurn, length: u64) -> bool {
     let has_leapt = turn.freed > 0 && turn.looked_at > 0 && length > turn.looked_at * 3 / 2;
-    length >= SMALL_FILE && (has_leapt || turn.freed.saturating_mul(MUCH) >= length)
+    length >= MIN_SHRINK_BYTES && (has_leapt || turn.freed.saturating_mul(FREED_FRACTION) >= length)
 }
 
-fn keep(shared: &Weak<Shared>) {
+fn keep(shared: &Weak<OpenStore>) {
     loop {
-        thread::sleep(LOOK);
+        thread::sleep(LOOK_INTERVAL);
         let Some(shared) = shared.upgrade() else { return };
         let mut turn = match shared.turn.try_lock() {
             Ok(turn) => turn,
@@ -478,13 +480,13 @@ fn keep(shared: &Weak<Shared>) {
             turn.kept = false;
             return;
         }
-        let wanted = Turnstile::is_taken(&shared.door.path);
+        let wanted = Turnstile::is_taken(&shared.opener.path);
         if !wanted && !turn.idle.has_passed() {
             continue;
         }
         if !wanted {
             // A log that cannot be folded now can still be read, and is folded another time.
-            let _ = shared.fold_own(&mut turn, FOLD_AT_IDLE, Patience::UntilWanted);
+            let _ = shared.fold_own(&mut turn, MIN_FOLD_AT_IDLE_BYTES, Patience::UntilWanted);
             // Commits to a journal read the file too, and would have to wait.
             if !shared.has_journal {
                 shared.shrink_at_idle(&mut turn);
@@ -513,13 +515,13 @@ mod tests {
         let sources = Sources::default();
         let log = |number: usize| LogKey::new(Kind::of("history"), format!("log-{number:06}")).unwrap();
         let entry = || NewEntry { at: Timestamp::from_millis(0), body: Body::trusted("{\"said\":\"something\"}") };
-        let logs = MOST_UNFOLDED * 2;
+        let logs = MAX_UNFOLDED_LOGS * 2;
         for from in (0..logs).step_by(TOGETHER) {
             let batch = Batch::new(sources.batch_id());
             let batch = (from..from + TOGETHER).fold(batch, |batch, number| batch.append(log(number), vec![entry()]));
             backend.commit(vec![batch]).await.unwrap();
             let waiting = lock(&backend.shared.turn).unfolded.len();
-            assert!(waiting <= MOST_UNFOLDED + TOGETHER, "{waiting} after {from}");
+            assert!(waiting <= MAX_UNFOLDED_LOGS + TOGETHER, "{waiting} after {from}");
         }
         for number in [0, 1, logs / 2, logs - 1] {
             let page = PersistenceBackend::read(&backend, &LogQuery::oldest_first(log(number), 10)).await.unwrap();

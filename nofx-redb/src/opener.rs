@@ -13,26 +13,26 @@ use nofx_core::{Deadline, Error, Holder};
 use nofx_journal::base::Mark;
 use redb::{Builder, ConcurrencyMode, Database, ReadOnlyDatabase, ReadTransaction, ReadableDatabase};
 
-use crate::behind;
+use crate::base;
 use crate::fault::{Attempt, Fault, contain};
+use crate::file::{self, Identity, Turnstile};
 use crate::options::Options;
 use crate::pages::Pages;
-use crate::place::{self, Identity, Turnstile};
-use crate::readers::Waiting;
-use crate::storage::{Flushes, OwnHeader, Reading, Seen, Writing};
-use crate::tables::{FORMAT, FORMAT_BEHIND_JOURNAL, Meta};
+use crate::readers::WaitingRead;
+use crate::storage::{Flushes, NewestSeen, OwnHeader, ReadStorage, WriteStorage};
+use crate::tables::{FORMAT, FORMAT_WITH_JOURNAL, Meta};
 
 /// Opens a store's file.
 #[derive(Debug)]
-pub(crate) struct Door {
+pub(crate) struct Opener {
     pub(crate) path: PathBuf,
     pub(crate) options: Options,
-    pub(crate) seen: Arc<Seen>,
+    pub(crate) seen: Arc<NewestSeen>,
 }
 
 /// The file, open for writing. While it exists, no other process can write.
 #[derive(Clone)]
-pub(crate) struct Writer {
+pub(crate) struct FileWriter {
     pub(crate) database: Arc<Database>,
     pub(crate) flushes: Arc<Flushes>,
     pub(crate) pages: Arc<Pages>,
@@ -46,7 +46,7 @@ pub(crate) struct Writer {
 
 /// The file, open for reading. It follows the commits of any process and blocks no writer.
 #[derive(Clone)]
-pub(crate) struct Reader {
+pub(crate) struct FileReader {
     database: Arc<ReadOnlyDatabase>,
     pages: Arc<Pages>,
     pub(crate) identity: Identity,
@@ -54,26 +54,26 @@ pub(crate) struct Reader {
     pub(crate) meta: Option<Meta>,
 }
 
-impl fmt::Debug for Writer {
+impl fmt::Debug for FileWriter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Writer").field("meta", &self.meta).finish_non_exhaustive()
+        f.debug_struct("FileWriter").field("meta", &self.meta).finish_non_exhaustive()
     }
 }
 
-impl fmt::Debug for Reader {
+impl fmt::Debug for FileReader {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Reader").field("meta", &self.meta).finish_non_exhaustive()
+        f.debug_struct("FileReader").field("meta", &self.meta).finish_non_exhaustive()
     }
 }
 
 /// The handle that is open.
 #[derive(Clone, Debug)]
-pub(crate) enum Source {
-    Writer(Writer),
-    Reader(Reader),
+pub(crate) enum FileHandle {
+    Writer(FileWriter),
+    Reader(FileReader),
 }
 
-impl Source {
+impl FileHandle {
     pub(crate) fn begin_read(&self) -> Attempt<ReadTransaction> {
         Ok(match self {
             Self::Writer(writer) => writer.database.begin_read()?,
@@ -96,7 +96,7 @@ impl Source {
     }
 }
 
-impl Door {
+impl Opener {
     fn builder(&self) -> Builder {
         let mut builder = Builder::new();
         builder.set_cache_size(self.options.cache_bytes);
@@ -110,37 +110,37 @@ impl Door {
 
     /// Opens the file for reading, whether or not it was closed cleanly. Fails with `DatabaseAlreadyOpen` if another
     /// program has it open exclusively.
-    fn reader_at_once(&self) -> Attempt<Reader> {
-        let (file, identity) = place::open(&self.path, false).map_err(|error| self.gone_or(error))?;
-        let storage = Reading::new(file, &self.options, &self.seen)?;
+    fn reader_at_once(&self) -> Attempt<FileReader> {
+        let (file, identity) = file::open(&self.path, false).map_err(|error| self.gone_or(error))?;
+        let storage = ReadStorage::new(file, &self.options, &self.seen)?;
         let pages = storage.pages();
         let opened = contain(|| {
             let database = self.builder().open_read_only_with_backend(storage)?;
             let meta = Meta::read(&database.begin_read()?)?;
             Ok((Arc::new(database), meta))
         });
-        let (database, meta) = pages.judge(opened)?;
-        Ok(Reader { database, pages, identity, meta })
+        let (database, meta) = pages.unless_damaged(opened)?;
+        Ok(FileReader { database, pages, identity, meta })
     }
 
     /// Opens the file for writing, and repairs it if it was not closed cleanly. Fails with `DatabaseAlreadyOpen` if
     /// another process has it open for writing.
-    fn writer_at_once(&self) -> Attempt<Writer> {
-        let (file, identity) = place::open(&self.path, true).map_err(|error| self.gone_or(error))?;
-        let storage = Writing::new(file, false, &self.options, &self.seen)?;
+    fn writer_at_once(&self) -> Attempt<FileWriter> {
+        let (file, identity) = file::open(&self.path, true).map_err(|error| self.gone_or(error))?;
+        let storage = WriteStorage::new(file, false, &self.options, &self.seen)?;
         let (flushes, pages, own) = (storage.flushes(), storage.pages(), storage.own_header());
         let opened = contain(|| {
             let database = self.builder().create_with_backend(storage)?;
             let meta = Meta::read(&database.begin_read()?)?;
             Ok((Arc::new(database), meta))
         });
-        let (database, meta) = pages.judge(opened)?;
-        Ok(Writer { database, flushes, pages, own, is_proved: Arc::default(), identity, meta })
+        let (database, meta) = pages.unless_damaged(opened)?;
+        Ok(FileWriter { database, flushes, pages, own, is_proved: Arc::default(), identity, meta })
     }
 
     /// Opens the file for writing as soon as no other process has it open for writing. That process closes it when it
     /// sees that the turnstile is taken.
-    pub(crate) fn writer(&self) -> Attempt<Writer> {
+    pub(crate) fn writer(&self) -> Attempt<FileWriter> {
         let deadline = Deadline::after(self.options.lock_wait);
         let turnstile = Turnstile::enter(&self.path, &deadline)?;
         let writer = self.waiting(&deadline, || self.writer_at_once());
@@ -154,12 +154,12 @@ impl Door {
     }
 
     /// Opens the file for reading.
-    pub(crate) fn reader(&self) -> Attempt<Reader> {
+    pub(crate) fn reader(&self) -> Attempt<FileReader> {
         self.waiting(&Deadline::after(self.options.lock_wait), || self.reader_at_once())
     }
 
     /// Checks that the path still leads to the file that a writer has open, unchanged since its last write.
-    pub(crate) fn require_own(&self, writer: &Writer) -> Attempt<()> {
+    pub(crate) fn require_own(&self, writer: &FileWriter) -> Attempt<()> {
         Ok(writer.own.compare(|found| File::open(&self.path)?.read_exact(found))?)
     }
 
@@ -176,7 +176,7 @@ impl Door {
         loop {
             match open() {
                 Err(Fault::Redb(redb::Error::DatabaseAlreadyOpen)) if !deadline.has_passed() => {
-                    waiting.get_or_insert_with(Waiting::begin);
+                    waiting.get_or_insert_with(WaitingRead::begin);
                     thread::sleep(pause);
                 }
                 opened => return opened,
@@ -188,7 +188,7 @@ impl Door {
     fn locked_by(&self, fault: Fault, holder: Option<Holder>) -> Fault {
         match fault {
             Fault::Redb(redb::Error::DatabaseAlreadyOpen) => {
-                Fault::Told(Error::Locked { what: format!("`{}`", self.path.display()), holder })
+                Fault::Error(Error::Locked { what: format!("`{}`", self.path.display()), holder })
             }
             other => other,
         }
@@ -200,7 +200,7 @@ impl Door {
             return error.into();
         }
         let what = format!("`{}` was moved or removed while it was open", self.path.display());
-        Fault::Told(Error::gone_because(what, error))
+        Fault::Error(Error::gone_because(what, error))
     }
 
     /// Creates the file of a new store, unless another process does so concurrently.
@@ -209,7 +209,7 @@ impl Door {
     /// store.
     pub(crate) fn create(&self) -> Attempt<()> {
         if self.options.journal {
-            behind::require_name(&self.path)?;
+            base::require_name(&self.path)?;
         }
         let deadline = Deadline::after(self.options.lock_wait);
         let Some(_turnstile) = Turnstile::enter(&self.path, &deadline)? else {
@@ -218,37 +218,37 @@ impl Door {
         if self.path.symlink_metadata().is_ok() {
             return Ok(());
         }
-        behind::refuse_orphan(&self.path).map_err(Fault::Told)?;
+        base::refuse_orphan(&self.path).map_err(Fault::Error)?;
         let store = self.options.sources.store_id();
-        let format = if self.options.journal { FORMAT_BEHIND_JOURNAL } else { FORMAT };
+        let format = if self.options.journal { FORMAT_WITH_JOURNAL } else { FORMAT };
         if self.options.journal {
-            behind::create(&self.path, store, &Mark::default(), &self.options).map_err(Fault::Told)?;
+            base::create(&self.path, store, &Mark::default(), &self.options).map_err(Fault::Error)?;
         }
         let made = self.make(|database, pages| {
             let transaction = database.begin_write()?;
             Meta { store, format, readable_from: format }.write(&transaction, pages)?;
             Ok(transaction.commit()?)
         });
-        let made = made.inspect_err(|_| _ = behind::discard(&self.path))?;
-        match place::publish(&made, &self.path) {
+        let made = made.inspect_err(|_| _ = base::discard(&self.path))?;
+        match file::publish(&made, &self.path) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
             published => Ok(published?),
         }
     }
 }
 
-impl Door {
+impl Opener {
     /// Creates a file beside the store's, replacing what an interrupted attempt left there, and returns its path.
     pub(crate) fn make(&self, fill: impl FnOnce(&mut Database, &Arc<Pages>) -> Attempt<()>) -> Attempt<PathBuf> {
-        let made = place::beside(&self.path, place::NEW);
-        let storage = Writing::new(place::fresh(&made)?, true, &self.options, &Arc::default())?;
+        let made = file::beside(&self.path, file::NEW);
+        let storage = WriteStorage::new(file::fresh(&made)?, true, &self.options, &Arc::default())?;
         let pages = storage.pages();
         let filled = contain(|| {
             let mut database = self.builder().create_with_backend(storage)?;
             fill(&mut database, &pages)?;
             Ok(database.close()?)
         });
-        pages.judge(filled)?;
+        pages.unless_damaged(filled)?;
         Ok(made)
     }
 
@@ -259,9 +259,9 @@ impl Door {
 
     /// Converts a fault into the caller's error, given that nothing has happened. Names the holder of the lock if the
     /// wait for it failed.
-    pub(crate) fn told(&self, fault: Fault, during: &str) -> Error {
-        match fault.told(&self.path, during) {
-            Error::Locked { what, holder: None } => Error::Locked { what, holder: place::last_holder(&self.path) },
+    pub(crate) fn error_for(&self, fault: Fault, during: &str) -> Error {
+        match fault.into_error(&self.path, during) {
+            Error::Locked { what, holder: None } => Error::Locked { what, holder: file::last_holder(&self.path) },
             error => error,
         }
     }
