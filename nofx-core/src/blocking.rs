@@ -47,7 +47,7 @@ pub async fn reading<T: Send + 'static>(act: impl FnOnce() -> Result<T> + Send +
 const TURN: Duration = Duration::from_millis(1);
 
 /// How many worker threads wait for a disk at most. Two keep it busy.
-const MOST: usize = 2;
+const MAX_BLOCKED_WORKERS: usize = 2;
 
 /// The number of worker threads that wait for a disk at this moment, in all runtimes of the process.
 static BLOCKED: AtomicUsize = AtomicUsize::new(0);
@@ -62,7 +62,7 @@ impl MayBlock {
     /// wait too. `None` outside a tokio runtime as well.
     pub fn here() -> Option<Self> {
         let runtime = Handle::try_current().ok().filter(|here| here.runtime_flavor() == RuntimeFlavor::MultiThread)?;
-        let most = MOST.min(runtime.metrics().num_workers() - 1);
+        let most = MAX_BLOCKED_WORKERS.min(runtime.metrics().num_workers() - 1);
         let more = |blocked: usize| (blocked < most).then_some(blocked + 1);
         BLOCKED.fetch_update(Ordering::SeqCst, Ordering::SeqCst, more).ok().map(|_| Self(()))
     }

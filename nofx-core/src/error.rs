@@ -185,9 +185,9 @@ impl Error {
     /// Returns its message followed by those of its causes, each once.
     pub fn chain(&self) -> String {
         let below = std::iter::successors(self.source(), |below| (*below).source());
-        below.map(ToString::to_string).fold(self.to_string(), |told, below| match told.contains(&below) {
-            true => told,
-            false => format!("{told}: {below}"),
+        below.map(ToString::to_string).fold(self.to_string(), |text, below| match text.contains(&below) {
+            true => text,
+            false => format!("{text}: {below}"),
         })
     }
 

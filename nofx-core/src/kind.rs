@@ -64,7 +64,7 @@ pub enum Shape {
 
 /// Whether a kind is worth a file for people to open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Role {
+pub enum Purpose {
     /// It holds data that cannot be derived from anything else.
     Document,
     /// It is derived, or only programs look it up.
@@ -79,7 +79,7 @@ pub struct KindInfo {
     /// Records or logs.
     pub shape: Shape,
     /// For people or for programs.
-    pub role: Role,
+    pub purpose: Purpose,
     /// The folder in which a file backend keeps it.
     pub folder: &'static str,
 }
@@ -87,25 +87,25 @@ pub struct KindInfo {
 /// The kinds that every version writes, each with its folder. A store may hold other kinds, including those added
 /// since, and keeps them; a file backend puts those in a place that is the same for every version.
 pub const KINDS: &[KindInfo] = &[
-    row(AGENT, Shape::Record, Role::Document, "agents"),
-    row(SESSION, Shape::Record, Role::Document, "sessions"),
-    row(HISTORY, Shape::Log, Role::Document, "sessions"),
-    row(TASKS, Shape::Log, Role::Document, "sessions"),
-    row(TEMPLATE, Shape::Record, Role::Document, "templates"),
-    row(TEMPLATE_NAME, Shape::Record, Role::Index, "templates"),
-    row(CHECKPOINTS, Shape::Log, Role::Document, "agents"),
-    row(TRANSCRIPT, Shape::Log, Role::Document, "agents"),
-    row(ORCHESTRATION, Shape::Log, Role::Document, "orchestration"),
-    row(ATTACHMENT, Shape::Record, Role::Document, "attachments"),
-    row(PAYLOAD, Shape::Record, Role::Document, "attachments"),
-    row(IMPORT, Shape::Record, Role::Index, "attachments"),
-    row(ACTIVITY, Shape::Record, Role::Index, "sessions"),
-    row(ACTIVITY_PLACE, Shape::Record, Role::Index, "sessions"),
-    row(HISTORY_SHARED, Shape::Record, Role::Index, "sessions"),
-    row(EVENT, Shape::Record, Role::Index, "sessions"),
-    row(TOMBSTONE, Shape::Record, Role::Index, "sessions"),
+    row(AGENT, Shape::Record, Purpose::Document, "agents"),
+    row(SESSION, Shape::Record, Purpose::Document, "sessions"),
+    row(HISTORY, Shape::Log, Purpose::Document, "sessions"),
+    row(TASKS, Shape::Log, Purpose::Document, "sessions"),
+    row(TEMPLATE, Shape::Record, Purpose::Document, "templates"),
+    row(TEMPLATE_NAME, Shape::Record, Purpose::Index, "templates"),
+    row(CHECKPOINTS, Shape::Log, Purpose::Document, "agents"),
+    row(TRANSCRIPT, Shape::Log, Purpose::Document, "agents"),
+    row(ORCHESTRATION, Shape::Log, Purpose::Document, "orchestration"),
+    row(ATTACHMENT, Shape::Record, Purpose::Document, "attachments"),
+    row(PAYLOAD, Shape::Record, Purpose::Document, "attachments"),
+    row(IMPORT, Shape::Record, Purpose::Index, "attachments"),
+    row(ACTIVITY, Shape::Record, Purpose::Index, "sessions"),
+    row(ACTIVITY_PLACE, Shape::Record, Purpose::Index, "sessions"),
+    row(HISTORY_SHARED, Shape::Record, Purpose::Index, "sessions"),
+    row(EVENT, Shape::Record, Purpose::Index, "sessions"),
+    row(TOMBSTONE, Shape::Record, Purpose::Index, "sessions"),
 ];
 
-const fn row(kind: Kind, shape: Shape, role: Role, folder: &'static str) -> KindInfo {
-    KindInfo { kind, shape, role, folder }
+const fn row(kind: Kind, shape: Shape, purpose: Purpose, folder: &'static str) -> KindInfo {
+    KindInfo { kind, shape, purpose, folder }
 }

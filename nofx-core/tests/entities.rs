@@ -179,7 +179,7 @@ fn what_workspaces_add_survives() {
         r#""content":"again""#,
         r#""content":"over""#,
     );
-    assert!(part.starts_anew);
+    assert!(part.starts_over);
     let task: Task = survives(
         include_str!("golden/task-tagged.v1.json"),
         |task: &mut Task| task.tags = Vec::new(),

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
-use nofx_core::kind::{KINDS, KindInfo, Role, Shape};
+use nofx_core::kind::{KINDS, KindInfo, Purpose, Shape};
 use nofx_core::{Kind, LogKey, RecordKey};
 pub(crate) use nofx_journal::codec::kind;
 use nofx_journal::escape::{escape, is_long_name, unescape};
@@ -62,7 +62,7 @@ pub(crate) enum FileMeaning {
 
 /// Returns whether records of a kind share one file.
 pub(crate) fn is_index(kind: &Kind) -> bool {
-    info(kind, Shape::Record).is_some_and(|info| info.role == Role::Index)
+    info(kind, Shape::Record).is_some_and(|info| info.purpose == Purpose::Index)
 }
 
 /// Returns the file of a record whose kind has a file for each.

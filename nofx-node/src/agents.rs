@@ -6,7 +6,7 @@ use nofx::json::{Object, Value};
 use nofx::workspace::Workspace;
 use nofx::{Error, Result};
 
-use crate::crossing::Page;
+use crate::crossing::JsPage;
 use crate::request::Request;
 use crate::templates::{self, Contents};
 
@@ -14,7 +14,7 @@ use crate::templates::{self, Contents};
 const PAGE: u64 = 256;
 
 /// The most agents per page.
-const LONGEST_PAGE: u64 = 1000;
+const MAX_PAGE: u64 = 1000;
 
 /// Reads the agent from a request.
 pub(crate) async fn taken(workspace: &Workspace, request: &Request) -> Result<Agent> {
@@ -126,7 +126,7 @@ pub(crate) async fn totals(workspace: &Workspace, request: &Request) -> Result<S
 
 /// Returns a page of agents. One that cannot be read says so in its place.
 pub(crate) async fn page(workspace: &Workspace, request: &Request) -> Result<String> {
-    let (mut page, mut contents) = (Page::of(request, PAGE, LONGEST_PAGE)?, Contents::default());
+    let (mut page, mut contents) = (JsPage::of(request, PAGE, MAX_PAGE)?, Contents::default());
     let mut agents = workspace.agents_after(request.optional::<AgentId>("after")?.as_ref());
     while let Some(agent) = agents.next().await {
         match agent {

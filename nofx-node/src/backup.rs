@@ -17,10 +17,10 @@ pub(crate) async fn made(workspace: &Workspace, request: &Request, progress: &Pr
     }
     let target = nofx::open_with(&to, options).await?;
     progress.begin("copying");
-    let mut told = 0;
+    let mut reported = 0;
     let mut tell = |Counts { records, entries, .. }| {
-        progress.advance(records + entries - told);
-        told = records + entries;
+        progress.advance(records + entries - reported);
+        reported = records + entries;
     };
     let copied = nofx::migrate::backup(workspace.store(), &target, &mut tell).await;
     if copied.is_ok() {

@@ -5,7 +5,7 @@ use nofx::entity::SessionId;
 use nofx::workspace::Workspace;
 
 use crate::crossing::shown;
-use crate::failure::Failure;
+use crate::failure::JsFailure;
 use crate::request::Request;
 use crate::sessions::restore_options;
 
@@ -21,17 +21,17 @@ pub(crate) async fn change(workspace: &Workspace, verb: &str, request: &Request)
                 "purgeLiveSessions" => workspace.purge_live_sessions(&ids).await,
                 _ => workspace.purge_sessions(&ids).await,
             };
-            return Ok(told(purged.into_iter().map(|result| result.map(|()| "null".to_owned()))));
+            return Ok(to_json(purged.into_iter().map(|result| result.map(|()| "null".to_owned()))));
         }
     };
-    Ok(told(results.into_iter().map(|result| result.map(|session| shown(&session)))))
+    Ok(to_json(results.into_iter().map(|result| result.map(|session| shown(&session)))))
 }
 
 /// Writes the result of each: `{"ok":…}` or `{"error":…}`.
-fn told(results: impl Iterator<Item = Result<String>>) -> String {
+fn to_json(results: impl Iterator<Item = Result<String>>) -> String {
     let one = |result| match result {
         Ok(json) => format!(r#"{{"ok":{json}}}"#),
-        Err(error) => format!(r#"{{"error":{}}}"#, Failure::Store(error).to_json()),
+        Err(error) => format!(r#"{{"error":{}}}"#, JsFailure::Store(error).to_json()),
     };
     format!("[{}]", results.map(one).collect::<Vec<_>>().join(","))
 }

@@ -45,7 +45,7 @@ impl Call {
 
 impl Call {
     /// Returns the progress that the work reports to.
-    pub(crate) fn telling(&self) -> Progress {
+    pub(crate) fn progress_handle(&self) -> Progress {
         self.progress.clone()
     }
 

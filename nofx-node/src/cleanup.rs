@@ -7,7 +7,7 @@ use nofx::json::{Value, quote};
 use nofx::workspace::{Cleared, OrchestrationRetention, PlannedSession, RetentionPolicy, Swept, Workspace};
 
 use crate::crossing::shown;
-use crate::failure::Failure;
+use crate::failure::JsFailure;
 use crate::orchestration;
 use crate::request::Request;
 
@@ -58,7 +58,7 @@ fn policy(request: &Request) -> Result<RetentionPolicy> {
 /// Removes everything in the store.
 pub(crate) async fn cleared(workspace: &Workspace) -> Result<String> {
     let Cleared { sessions, left } = workspace.clear_all().await?;
-    let left: Vec<_> = left.into_iter().map(|error| Failure::Store(error).to_json()).collect();
+    let left: Vec<_> = left.into_iter().map(|error| JsFailure::Store(error).to_json()).collect();
     Ok(format!(r#"{{"sessions":{sessions},"left":[{}]}}"#, left.join(",")))
 }
 
@@ -79,7 +79,7 @@ pub(crate) async fn stats(workspace: &Workspace) -> Result<String> {
         stats.archived,
         stats.trash,
         stats.templates,
-        orchestration::told(&stats.orchestration)
+        orchestration::to_json(&stats.orchestration)
     ))
 }
 

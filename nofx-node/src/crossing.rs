@@ -51,13 +51,13 @@ pub(crate) fn shown_each<E: Entity>(entities: &[Result<E>]) -> String {
 
 /// A page of a list, which ends at a number of items or at some megabytes.
 #[derive(Debug)]
-pub(crate) struct Page {
+pub(crate) struct JsPage {
     items: String,
     count: u64,
     limit: u64,
 }
 
-impl Page {
+impl JsPage {
     /// Starts a page of as many items as the caller asks for, or else `usual` many.
     pub(crate) fn of(request: &Request, usual: u64, most: u64) -> Result<Self> {
         Ok(Self { items: String::new(), count: 0, limit: request.optional("limit")?.unwrap_or(usual).clamp(1, most) })

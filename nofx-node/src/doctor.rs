@@ -6,7 +6,7 @@ use nofx::{Finding, Location, Result};
 
 pub(crate) async fn done(workspace: &Workspace, location: &Location, progress: &Progress) -> Result<String> {
     let found = nofx::doctor(location, workspace.store(), progress).await?;
-    let findings: Vec<_> = found.findings.iter().map(told).collect();
+    let findings: Vec<_> = found.findings.iter().map(to_json).collect();
     Ok(format!(
         r#"{{"records":{},"logs":{},"entries":{},"damaged":{},"findings":[{}]}}"#,
         found.records,
@@ -17,7 +17,7 @@ pub(crate) async fn done(workspace: &Workspace, location: &Location, progress: &
     ))
 }
 
-fn told(finding: &Finding) -> String {
+fn to_json(finding: &Finding) -> String {
     let (thing, what) = (quote(&finding.thing), quote(&finding.what));
     format!(r#"{{"thing":{thing},"what":{what},"damage":{}}}"#, finding.is_damage)
 }

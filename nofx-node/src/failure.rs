@@ -11,26 +11,26 @@ use nofx::{Error, Holder};
 
 /// The failure of a call, as JavaScript sees it.
 #[derive(Debug)]
-pub(crate) enum Failure {
+pub(crate) enum JsFailure {
     /// The store returned an error.
     Store(Error),
     /// A panic was caught: a bug in this program.
     Panicked(String),
 }
 
-impl From<Error> for Failure {
+impl From<Error> for JsFailure {
     fn from(error: Error) -> Self {
         Self::Store(error)
     }
 }
 
-impl From<Failure> for napi::Error {
-    fn from(failure: Failure) -> Self {
+impl From<JsFailure> for napi::Error {
+    fn from(failure: JsFailure) -> Self {
         Self::from_reason(failure.to_json())
     }
 }
 
-impl Failure {
+impl JsFailure {
     /// Writes the JSON that `ts/errors.ts` reads.
     pub(crate) fn to_json(&self) -> String {
         let (code, message, next_step) = match self {
@@ -65,10 +65,10 @@ fn causes(error: &Error) -> Option<String> {
 /// Runs a call so that a panic inside it becomes its error and the process continues.
 ///
 /// At worst, a panicking call leaves a batch uncommitted: state that outlives a call is in the store.
-pub(crate) async fn guarded<T>(call: impl Future<Output = nofx::Result<T>>) -> Result<T, Failure> {
+pub(crate) async fn guarded<T>(call: impl Future<Output = nofx::Result<T>>) -> Result<T, JsFailure> {
     match AssertUnwindSafe(call).catch_unwind().await {
-        Ok(result) => result.map_err(Failure::Store),
-        Err(panic) => Err(Failure::Panicked(said(&*panic))),
+        Ok(result) => result.map_err(JsFailure::Store),
+        Err(panic) => Err(JsFailure::Panicked(said(&*panic))),
     }
 }
 
@@ -92,7 +92,7 @@ mod tests {
     #[test]
     fn an_error_names_its_code_its_causes_and_what_to_do() {
         let below = std::io::Error::other("disk on fire");
-        let json = Failure::from(Error::unavailable_because("reading `a`", below)).to_json();
+        let json = JsFailure::from(Error::unavailable_because("reading `a`", below)).to_json();
         assert!(
             json.starts_with(
                 r#"{"code":"unavailable","message":"unavailable: reading `a`","nextStep":"try again later"#
@@ -104,7 +104,7 @@ mod tests {
     #[test]
     fn a_lock_names_who_holds_it() {
         let holder = Some(Holder { pid: 7, host: "desk".to_owned() });
-        let json = Failure::from(Error::Locked { what: "a store".to_owned(), holder }).to_json();
+        let json = JsFailure::from(Error::Locked { what: "a store".to_owned(), holder }).to_json();
         assert!(json.ends_with(r#","holder":{"pid":7,"host":"desk"}}"#), "{json}");
     }
 }

@@ -14,7 +14,7 @@ use tokio::sync::Mutex;
 use crate::answers::Answers;
 use crate::call::Call;
 use crate::expiry;
-use crate::failure::{Failure, guarded};
+use crate::failure::{JsFailure, guarded};
 use crate::messages;
 use crate::migration::Watched;
 use crate::request::Request;
@@ -88,7 +88,7 @@ impl Handle {
     /// Returns a handle of the same store that is limited to a namespace, or belongs to an operation, or both.
     #[napi]
     pub fn scoped(&self, scope: String) -> napi::Result<Handle> {
-        Ok(self.0.scoped(&scope).map(|opened| Handle(Arc::new(opened))).map_err(Failure::from)?)
+        Ok(self.0.scoped(&scope).map(|opened| Handle(Arc::new(opened))).map_err(JsFailure::from)?)
     }
 
     /// Returns what is known about the store, as JSON.
@@ -125,9 +125,9 @@ impl Handle {
         request: String,
         call: &Call,
     ) -> napi::Result<PromiseRaw<'env, String>> {
-        let (opened, progress) = (self.0.clone(), call.telling());
+        let (opened, progress) = (self.0.clone(), call.progress_handle());
         let asking = call.run(async move {
-            let (workspace, request) = (opened.workspace.telling(&progress), Request::parse(&request)?);
+            let (workspace, request) = (opened.workspace.with_progress(&progress), Request::parse(&request)?);
             verbs::answer_long(&workspace, &opened.location, &verb, &request, &progress).await
         });
         env.spawn_future(async move { Ok(guarded(asking).await?) })

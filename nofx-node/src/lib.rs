@@ -7,7 +7,7 @@
 //! - ids and contents may hold lone surrogates, which JSON can escape and a string that crosses cannot;
 //! - bodies go out as they are stored.
 //!
-//! [`handle`], [`call`] and [`care`] have the few functions that Node calls; `verbs` is the table of requests to an open store.
+//! [`handle`], [`call`] and [`maintenance`] have the few functions that Node calls; `verbs` is the table of requests to an open store.
 //!
 //! What is not here: anything that blocks Node's own thread, and anything that calls into JavaScript, apart from [`answers`]. Callers ask; between
 //! two requests only the open store is held.
@@ -25,7 +25,6 @@ pub mod answers;
 mod backup;
 mod bulk;
 pub mod call;
-pub mod care;
 mod cleanup;
 mod crossing;
 mod doctor;
@@ -34,6 +33,7 @@ mod export;
 mod failure;
 mod feed;
 pub mod handle;
+pub mod maintenance;
 mod messages;
 mod migration;
 mod orchestration;

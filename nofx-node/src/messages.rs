@@ -19,7 +19,7 @@ const PAGE: u64 = 256;
 const PART_BYTES: usize = 60 << 10;
 
 /// The most messages per page.
-const LONGEST_PAGE: u64 = 10_000;
+const MAX_PAGE: u64 = 10_000;
 
 pub(crate) async fn add(workspace: &Workspace, request: &Request) -> Result<String> {
     let messages = read(workspace, request)?;
@@ -90,7 +90,7 @@ pub(crate) async fn history(workspace: &Workspace, request: &Request) -> Result<
     let session = workspace.session(&id).await?;
     let session = session.ok_or_else(|| Error::not_found(format!("session `{}`", id.to_string().escape_debug())))?;
     let places = request.optional("from")?.unwrap_or(0)..request.optional("to")?.unwrap_or(u64::MAX);
-    let limit = request.optional("limit")?.unwrap_or(PAGE).clamp(1, LONGEST_PAGE);
+    let limit = request.optional("limit")?.unwrap_or(PAGE).clamp(1, MAX_PAGE);
     let direction = match request.optional("newestFirst")? {
         Some(true) => Direction::Backward,
         _ => Direction::Forward,

@@ -5,14 +5,14 @@ use nofx::json::{Object, Text, quote};
 use nofx::workspace::{OrchestrationFilter, OrchestrationPlace, OrchestrationStats, Workspace};
 use nofx::{Error, Result, Timestamp};
 
-use crate::crossing::{Page, shown};
+use crate::crossing::{JsPage, shown};
 use crate::request::Request;
 
 /// Messages per page if the caller did not say.
 const PAGE: u64 = 256;
 
 /// The most messages per page.
-const LONGEST_PAGE: u64 = 1000;
+const MAX_PAGE: u64 = 1000;
 
 pub(crate) async fn save(workspace: &Workspace, request: &Request) -> Result<String> {
     let given: Vec<Object> = request.required("messages")?;
@@ -39,14 +39,14 @@ pub(crate) async fn history(workspace: &Workspace, request: &Request) -> Result<
     };
     let mut skipped = request.optional::<u64>("offset")?.unwrap_or(0);
     while skipped > 0 {
-        let passed = workspace.orchestration_page(&filter, from, skipped.min(LONGEST_PAGE) as usize).await?;
+        let passed = workspace.orchestration_page(&filter, from, skipped.min(MAX_PAGE) as usize).await?;
         skipped -= passed.items.len() as u64;
         from = passed.next;
         if from.is_none() {
-            return Ok(Page::of(request, PAGE, LONGEST_PAGE)?.written(None));
+            return Ok(JsPage::of(request, PAGE, MAX_PAGE)?.written(None));
         }
     }
-    let mut page = Page::of(request, PAGE, LONGEST_PAGE)?;
+    let mut page = JsPage::of(request, PAGE, MAX_PAGE)?;
     let found = workspace.orchestration_page(&filter, from, page.limit()).await?;
     for message in &found.items {
         match message {
@@ -58,7 +58,7 @@ pub(crate) async fn history(workspace: &Workspace, request: &Request) -> Result<
 }
 
 pub(crate) async fn stats(workspace: &Workspace) -> Result<String> {
-    Ok(told(&workspace.orchestration_stats().await?))
+    Ok(to_json(&workspace.orchestration_stats().await?))
 }
 
 pub(crate) async fn clear(workspace: &Workspace) -> Result<String> {
@@ -66,7 +66,7 @@ pub(crate) async fn clear(workspace: &Workspace) -> Result<String> {
     Ok("null".to_owned())
 }
 
-pub(crate) fn told(stats: &OrchestrationStats) -> String {
+pub(crate) fn to_json(stats: &OrchestrationStats) -> String {
     let time = |at: Option<Timestamp>| at.map_or("null".to_owned(), |at| format!("\"{at}\""));
     let (oldest, newest) = (time(stats.oldest), time(stats.newest));
     let (messages, segments) = (stats.messages, stats.segments);

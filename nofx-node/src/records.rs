@@ -8,14 +8,14 @@ use nofx::{
     RecordKey, Result, Seq, Timestamp,
 };
 
-use crate::crossing::Page;
+use crate::crossing::JsPage;
 use crate::request::{Request, excerpt};
 
 /// Items per page if the caller did not say.
 const PAGE: u64 = 256;
 
 /// The most items per page.
-const LONGEST_PAGE: u64 = 1000;
+const MAX_PAGE: u64 = 1000;
 
 /// Answers each requested record, as of one point in time; `null` for one that does not exist.
 pub(crate) async fn get(workspace: &Workspace, request: &Request) -> Result<String> {
@@ -25,18 +25,18 @@ pub(crate) async fn get(workspace: &Workspace, request: &Request) -> Result<Stri
         keys.push(named::<RecordKey>(&records, &key)?);
     }
     let found = records.get(&keys).await?;
-    let found = found.iter().map(|one| one.as_ref().map_or("null".to_owned(), |one| told(&records, one)));
+    let found = found.iter().map(|one| one.as_ref().map_or("null".to_owned(), |one| to_json(&records, one)));
     Ok(format!("[{}]", found.collect::<Vec<_>>().join(",")))
 }
 
 /// Answers a page of records. One that cannot be read says so in its place.
 pub(crate) async fn scan(workspace: &Workspace, request: &Request) -> Result<String> {
-    let (records, mut page) = (of(workspace, request)?, Page::of(request, PAGE, LONGEST_PAGE)?);
+    let (records, mut page) = (of(workspace, request)?, JsPage::of(request, PAGE, MAX_PAGE)?);
     let mut found = records.scan(query(&records, request, page.limit())?)?;
     while let Some(record) = found.next().await {
         match record {
             // The next page begins after a record that can be read.
-            Ok(record) if page.add(&told(&records, &record)) => {
+            Ok(record) if page.add(&to_json(&records, &record)) => {
                 return Ok(page.written(Some(place(&records, &record.key))));
             }
             Ok(_) => {}
@@ -51,7 +51,7 @@ pub(crate) async fn scan(workspace: &Workspace, request: &Request) -> Result<Str
 
 /// Answers a page of the heads of logs. One that cannot be read says so in its place.
 pub(crate) async fn logs(workspace: &Workspace, request: &Request) -> Result<String> {
-    let (records, mut page) = (of(workspace, request)?, Page::of(request, PAGE, LONGEST_PAGE)?);
+    let (records, mut page) = (of(workspace, request)?, JsPage::of(request, PAGE, MAX_PAGE)?);
     let mut found = records.logs(query(&records, request, page.limit())?)?;
     while let Some(head) = found.next().await {
         match head {
@@ -75,7 +75,7 @@ pub(crate) async fn head(workspace: &Workspace, request: &Request) -> Result<Str
 
 /// Answers a page of the entries of a log. One that cannot be read says so in its place.
 pub(crate) async fn read(workspace: &Workspace, request: &Request) -> Result<String> {
-    let (records, mut page) = (of(workspace, request)?, Page::of(request, PAGE, LONGEST_PAGE)?);
+    let (records, mut page) = (of(workspace, request)?, JsPage::of(request, PAGE, MAX_PAGE)?);
     let range = request.optional("from")?.unwrap_or(0)..request.optional("to")?.unwrap_or(u64::MAX);
     let direction = match request.optional("newestFirst")? {
         Some(true) => Direction::Backward,
@@ -214,7 +214,7 @@ fn own<'a>(records: &Records, kind: &'a Kind) -> &'a str {
     prefix.ok().and_then(|prefix| kind.as_str().strip_prefix(prefix.as_str())).unwrap_or(kind.as_str())
 }
 
-fn told(records: &Records, record: &Record) -> String {
+fn to_json(records: &Records, record: &Record) -> String {
     let (kind, id) = (quote(own(records, record.key.kind())), quote(record.key.id()));
     format!(r#"{{"kind":{kind},"id":{id},"version":{},"body":{}}}"#, record.version, record.body)
 }

@@ -13,7 +13,7 @@ use crate::request::Request;
 const LIMIT: u64 = 100;
 
 /// The most hits to find.
-const MOST: u64 = 10_000;
+const MAX_LIMIT: u64 = 10_000;
 
 pub(crate) async fn found(workspace: &Workspace, request: &Request) -> Result<String> {
     let query = SearchQuery {
@@ -24,7 +24,7 @@ pub(crate) async fn found(workspace: &Workspace, request: &Request) -> Result<St
         until: request.time("until")?,
         trash: request.optional("trash")?.unwrap_or(false),
     };
-    let limit = request.optional("limit")?.unwrap_or(LIMIT).clamp(1, MOST) as usize;
+    let limit = request.optional("limit")?.unwrap_or(LIMIT).clamp(1, MAX_LIMIT) as usize;
     let mut hits = workspace.search(query).await?;
     let (mut shown, mut unreadable) = (Vec::new(), Vec::new());
     while let Some(hit) = hits.next().await {

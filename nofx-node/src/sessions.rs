@@ -16,7 +16,7 @@ use crate::templates::Contents;
 const PAGE: u64 = 50;
 
 /// The most sessions per page.
-const LONGEST_PAGE: u64 = 1000;
+const MAX_PAGE: u64 = 1000;
 
 /// What a caller may change of a session.
 const CHANGEABLE: [&str; 5] = ["name", "systemPrompt", "workingDirectory", "gitBranch", "capabilities"];
@@ -79,7 +79,7 @@ async fn whole(workspace: &Workspace, id: &SessionId) -> Result<String> {
 
 pub(crate) async fn summaries(workspace: &Workspace, request: &Request) -> Result<String> {
     let filter = filter(request)?;
-    let limit = request.optional("limit")?.unwrap_or(PAGE).clamp(1, LONGEST_PAGE) as usize;
+    let limit = request.optional("limit")?.unwrap_or(PAGE).clamp(1, MAX_PAGE) as usize;
     let after =
         request.optional::<Text>("after")?.map(|id| RecordKey::new(kind::ACTIVITY, id.to_string())).transpose()?;
     let page = workspace.summaries(&filter, after, limit).await?;

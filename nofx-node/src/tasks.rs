@@ -5,14 +5,14 @@ use nofx::json::{Text, quote};
 use nofx::workspace::{NewTask, Workspace};
 use nofx::{Error, Result};
 
-use crate::crossing::{Page, reasons, shown};
+use crate::crossing::{JsPage, reasons, shown};
 use crate::request::Request;
 
 /// Tasks per page if the caller did not say.
 const PAGE: u64 = 256;
 
 /// The most tasks per page.
-const LONGEST_PAGE: u64 = 1000;
+const MAX_PAGE: u64 = 1000;
 
 pub(crate) async fn all(workspace: &Workspace, request: &Request) -> Result<String> {
     let tasks = workspace.tasks(&request.required("session")?).await?;
@@ -23,7 +23,7 @@ pub(crate) async fn all(workspace: &Workspace, request: &Request) -> Result<Stri
 
 /// Answers a page of the tasks that have ended, the last one first. One that cannot be read says so in its place.
 pub(crate) async fn ended(workspace: &Workspace, request: &Request) -> Result<String> {
-    let mut page = Page::of(request, PAGE, LONGEST_PAGE)?;
+    let mut page = JsPage::of(request, PAGE, MAX_PAGE)?;
     let from = request.optional_text("after")?.map(|place| place.parse()).transpose()?;
     let found = workspace.ended_tasks(&request.required("session")?, from, page.limit()).await?;
     for task in &found.items {

@@ -8,14 +8,14 @@ use nofx::json::{Object, Value};
 use nofx::workspace::Workspace;
 use nofx::{Error, Expect, Result};
 
-use crate::crossing::{Page, shown};
+use crate::crossing::{JsPage, shown};
 use crate::request::Request;
 
 /// Templates per page if the caller did not say.
 const PAGE: u64 = 64;
 
 /// The most templates per page.
-const LONGEST_PAGE: u64 = 1000;
+const MAX_PAGE: u64 = 1000;
 
 pub(crate) async fn save(workspace: &Workspace, request: &Request) -> Result<String> {
     let template = Template::from_object(own(&request.required::<Object>("template")?));
@@ -48,7 +48,7 @@ pub(crate) async fn content(workspace: &Workspace, request: &Request) -> Result<
 
 /// Returns a page of templates. One that cannot be read says so in its place.
 pub(crate) async fn page(workspace: &Workspace, request: &Request) -> Result<String> {
-    let mut page = Page::of(request, PAGE, LONGEST_PAGE)?;
+    let mut page = JsPage::of(request, PAGE, MAX_PAGE)?;
     let mut templates = workspace.templates_after(request.optional::<TemplateId>("after")?.as_ref());
     while let Some(template) = templates.next().await {
         match template {

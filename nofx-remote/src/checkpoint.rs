@@ -128,17 +128,17 @@ pub(crate) struct LogLine<'a>(
 );
 
 /// A line that begins with a kind and an id.
-pub(crate) trait Keyed<'a>: Deserialize<'a> {
+pub(crate) trait KeyedLine<'a>: Deserialize<'a> {
     fn key(&self) -> (&str, &str);
 }
 
-impl<'a> Keyed<'a> for RecordLine<'a> {
+impl<'a> KeyedLine<'a> for RecordLine<'a> {
     fn key(&self) -> (&str, &str) {
         (&self.0, &self.1)
     }
 }
 
-impl<'a> Keyed<'a> for LogLine<'a> {
+impl<'a> KeyedLine<'a> for LogLine<'a> {
     fn key(&self) -> (&str, &str) {
         (&self.0, &self.1)
     }
@@ -249,7 +249,7 @@ impl Base {
         let start = text.len();
         text.push_str(&records);
         text.push_str(&logs);
-        let object = frame::pack(text.as_bytes(), frame::LONGEST)?;
+        let object = frame::pack(text.as_bytes(), frame::MAX_FRAME_BYTES)?;
         let (records, logs) = (start..start + records.len(), start + records.len()..text.len());
         let base = Self { id: Some(id), last_seq, feed, feed_end, packs, text: text.into(), records, logs };
         Ok((base, object))
@@ -257,7 +257,7 @@ impl Base {
 
     /// Decodes a checkpoint object. Lines are parsed only when they are needed.
     pub(crate) fn decode(object: &[u8], id: &CheckpointId, store: StoreId, what: &str) -> Result<Self> {
-        let text = frame::unpack(object, frame::LONGEST, &what)?;
+        let text = frame::unpack(object, frame::MAX_FRAME_BYTES, &what)?;
         let start = text.iter().position(|byte| *byte == b'\n').ok_or_else(|| Error::corrupt(what))? + 1;
         let header: Header<'_> = read_header(&text[..start], what)?;
         let ours = store_id(&header.store, what)? == store && header.number == id.number && header.nonce == id.nonce;
@@ -288,12 +288,12 @@ impl Base {
         self.text.len()
     }
 
-    pub(crate) fn records(&self) -> Lines<'_> {
-        Lines { bytes: &self.text[self.records.clone()] }
+    pub(crate) fn records(&self) -> SortedLines<'_> {
+        SortedLines { bytes: &self.text[self.records.clone()] }
     }
 
-    pub(crate) fn logs(&self) -> Lines<'_> {
-        Lines { bytes: &self.text[self.logs.clone()] }
+    pub(crate) fn logs(&self) -> SortedLines<'_> {
+        SortedLines { bytes: &self.text[self.logs.clone()] }
     }
 
     /// Returns its name for errors.
@@ -304,13 +304,13 @@ impl Base {
 
 /// Lines sorted by key.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Lines<'a> {
+pub(crate) struct SortedLines<'a> {
     bytes: &'a [u8],
 }
 
-impl<'a> Lines<'a> {
+impl<'a> SortedLines<'a> {
     /// Returns the line of a key.
-    pub(crate) fn find<L: Keyed<'a>, K: Key>(self, key: &K, what: &str) -> Result<Option<L>> {
+    pub(crate) fn find<L: KeyedLine<'a>, K: Key>(self, key: &K, what: &str) -> Result<Option<L>> {
         let wanted = (key.kind().as_str(), key.id());
         let start = self.seek::<L>(|kind, id| (kind, id) < wanted, what)?;
         let Some((bytes, _)) = self.line_at(start) else { return Ok(None) };
@@ -325,7 +325,7 @@ impl<'a> Lines<'a> {
         what: &'q str,
     ) -> Result<impl Iterator<Item = Result<(K, L)>> + use<'a, 'q, L, K>>
     where
-        L: Keyed<'a>,
+        L: KeyedLine<'a>,
         K: Key,
     {
         let forward = query.direction == Direction::Forward;
@@ -356,7 +356,7 @@ impl<'a> Lines<'a> {
     }
 
     /// Returns the start of the first line for which `before` is false; it must be false for all later ones too.
-    fn seek<L: Keyed<'a>>(self, before: impl Fn(&str, &str) -> bool, what: &str) -> Result<usize> {
+    fn seek<L: KeyedLine<'a>>(self, before: impl Fn(&str, &str) -> bool, what: &str) -> Result<usize> {
         let (mut low, mut high) = (0, self.bytes.len());
         while low < high {
             let middle = low + (high - low) / 2;

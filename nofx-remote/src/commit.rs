@@ -67,7 +67,7 @@ pub(crate) struct RunCommit {
 
 /// A committed batch.
 #[derive(Debug)]
-pub(crate) struct Applied {
+pub(crate) struct AppliedCommit {
     pub(crate) id: BatchId,
     pub(crate) seq: Option<Seq>,
     pub(crate) writes: Vec<(RecordKey, Option<Held>)>,
@@ -198,7 +198,7 @@ impl Commit {
         }
         text.push_str("}\n");
         self.run.iter().for_each(|commit| text.push_str(&commit.text));
-        Ok(frame::pack(text.as_bytes(), frame::LONGEST)?.into())
+        Ok(frame::pack(text.as_bytes(), frame::MAX_FRAME_BYTES)?.into())
     }
 
     /// Decodes the object of commit `number`.
@@ -246,7 +246,7 @@ pub(crate) fn read_header<'a, T: Deserialize<'a>>(line: &'a [u8], what: &str) ->
 }
 
 pub(crate) fn text_of(object: &[u8], what: &str) -> Result<String> {
-    let text = frame::unpack(object, frame::LONGEST, &what)?;
+    let text = frame::unpack(object, frame::MAX_FRAME_BYTES, &what)?;
     String::from_utf8(text).map_err(|error| Error::corrupt_because(what, error))
 }
 
@@ -304,7 +304,7 @@ impl RunCommit {
     }
 
     /// Decodes the batches.
-    pub(crate) fn batches(&self) -> impl Iterator<Item = Result<Applied>> {
+    pub(crate) fn batches(&self) -> impl Iterator<Item = Result<AppliedCommit>> {
         let what = format!("root commit {}", self.number);
         self.text.lines().skip(1).map(move |line| read_batch(line, &what))
     }
@@ -368,7 +368,7 @@ fn push_batch(out: &mut String, batch: &Batch, granted: &Granted, held: &mut imp
     out.push_str("}\n");
 }
 
-fn read_batch(line: &str, what: &str) -> Result<Applied> {
+fn read_batch(line: &str, what: &str) -> Result<AppliedCommit> {
     let line: BatchLine<'_> = parse(line.as_bytes(), what)?;
     let writes = line
         .writes
@@ -386,7 +386,7 @@ fn read_batch(line: &str, what: &str) -> Result<Applied> {
     let logs = |lines: Vec<LogLine<'_>>| -> Result<Vec<_>> {
         lines.into_iter().map(|LogLine(kind, id, claim)| Ok((read_key(&kind, &id, what)?, claim.read()?))).collect()
     };
-    Ok(Applied {
+    Ok(AppliedCommit {
         id: batch_id(&line.batch, what)?,
         seq: line
             .seq

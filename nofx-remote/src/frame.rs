@@ -7,10 +7,10 @@ use zstd::zstd_safe::CParameter;
 const LEVEL: i32 = 3;
 
 /// The longest text of a commit or a checkpoint. Both are read and held whole.
-pub(crate) const LONGEST: u64 = 1 << 30;
+pub(crate) const MAX_FRAME_BYTES: u64 = 1 << 30;
 
 /// The longest text of a frame in a pack: a body has at most 16 MiB, a chunk 8 MiB and one line.
-pub(crate) const LONGEST_IN_PACK: u64 = 64 << 20;
+pub(crate) const MAX_PACKED_BYTES: u64 = 64 << 20;
 
 /// Compresses text; `Invalid` if it is longer than the reader accepts.
 pub(crate) fn pack(text: &[u8], longest: u64) -> Result<Vec<u8>> {
@@ -49,7 +49,7 @@ pub(crate) fn unpack(frame: &[u8], longest: u64, what: &dyn std::fmt::Display) -
 
 /// Returns the text of a frame that must have exactly this many bytes.
 pub(crate) fn unpack_exactly(frame: &[u8], length: u64, what: &dyn std::fmt::Display) -> Result<Vec<u8>> {
-    let text = unpack(frame, length.min(LONGEST_IN_PACK), what)?;
+    let text = unpack(frame, length.min(MAX_PACKED_BYTES), what)?;
     match text.len() as u64 == length {
         true => Ok(text),
         false => Err(Error::corrupt(format!("{what}: it has {} bytes instead of {length}", text.len()))),
@@ -61,13 +61,13 @@ mod tests {
     use super::*;
 
     fn read(frame: &[u8]) -> Result<Vec<u8>> {
-        unpack(frame, LONGEST, &"it")
+        unpack(frame, MAX_FRAME_BYTES, &"it")
     }
 
     #[test]
     fn a_damaged_frame_is_corrupt_wherever_the_damage_is() {
         let text = "{\"a\":1}\n".repeat(100);
-        let frame = pack(text.as_bytes(), LONGEST).unwrap();
+        let frame = pack(text.as_bytes(), MAX_FRAME_BYTES).unwrap();
         assert_eq!(read(&frame).unwrap(), text.as_bytes());
         for cut in 0..frame.len() {
             assert_eq!(read(&frame[..cut]).unwrap_err().code(), "corrupt", "cut at {cut}");
@@ -85,7 +85,7 @@ mod tests {
 
     #[test]
     fn a_frame_takes_no_more_memory_than_it_may() {
-        let long = pack(&vec![b'x'; 1 << 20], LONGEST).unwrap();
+        let long = pack(&vec![b'x'; 1 << 20], MAX_FRAME_BYTES).unwrap();
         assert!(long.len() < 1 << 10, "it is small before it is unpacked");
         assert_eq!(unpack(&long, (1 << 20) - 1, &"it").unwrap_err().code(), "corrupt");
         assert_eq!(unpack_exactly(&long, (1 << 20) + 1, &"it").unwrap_err().code(), "corrupt");

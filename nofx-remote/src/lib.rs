@@ -95,7 +95,7 @@ pub use requests::Requests;
 pub use root::Finding;
 
 use location::StorePrefix;
-use names::Names;
+use names::ObjectNames;
 use objects::Objects;
 use options::Rules;
 use root::Root;
@@ -146,7 +146,7 @@ impl RemoteBackend {
     async fn start(place: StorePrefix, options: Options, rules: Rules) -> Result<Self> {
         let objects = Objects {
             store: place.store,
-            names: Names::new(place.prefix),
+            names: ObjectNames::new(place.prefix),
             shown: place.shown.clone(),
             is_near: place.is_near,
             lists_in_order: place.lists_in_order,

@@ -14,11 +14,11 @@ pub(crate) const PROBES: &str = "probes";
 
 /// Where a store is within a bucket.
 #[derive(Clone, Debug)]
-pub(crate) struct Names {
+pub(crate) struct ObjectNames {
     prefix: Path,
 }
 
-impl Names {
+impl ObjectNames {
     pub(crate) fn new(prefix: Path) -> Self {
         Self { prefix }
     }
@@ -70,7 +70,7 @@ mod tests {
 
     #[test]
     fn names_count_down_and_are_read_back() {
-        let names = Names::new(Path::from("team/store"));
+        let names = ObjectNames::new(Path::from("team/store"));
         let (first, second) = (names.commit(1), names.commit(2));
         assert_eq!(first.as_ref(), "team/store/root/18446744073709551614");
         assert!(second < first, "the newest comes first");
@@ -79,6 +79,6 @@ mod tests {
         for foreign in ["root/README", "root/1", "root/99999999999999999999", "root/+8446744073709551614"] {
             assert_eq!(number(&Path::from(foreign)), None, "{foreign}");
         }
-        assert_eq!(Names::new(Path::default()).commit(1).as_ref(), "root/18446744073709551614");
+        assert_eq!(ObjectNames::new(Path::default()).commit(1).as_ref(), "root/18446744073709551614");
     }
 }

@@ -13,7 +13,7 @@ use object_store::{GetOptions, GetRange, ObjectMeta, ObjectStore, PutMode, PutOp
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use crate::fault::{Fault, Missing, has_done_nothing, is_hopeless, is_without_bucket};
-use crate::names::{self, Names};
+use crate::names::{self, ObjectNames};
 use crate::requests::Requests;
 
 /// The slowest connection that requests allow for, in bytes per second.
@@ -29,7 +29,7 @@ const WAITS: (Duration, Duration) = (Duration::from_millis(30), Duration::from_s
 #[derive(Debug)]
 pub(crate) struct Objects {
     pub(crate) store: Arc<dyn ObjectStore>,
-    pub(crate) names: Names,
+    pub(crate) names: ObjectNames,
     /// The location in a form that is safe to show.
     pub(crate) shown: String,
     /// Whether a look at an object costs next to nothing.

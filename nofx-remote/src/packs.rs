@@ -113,7 +113,7 @@ impl<'a> Packer<'a> {
 
     /// Adds text as its own frame.
     pub(crate) fn add(&mut self, text: &[u8]) -> Result<PackedFrame> {
-        Ok(self.add_frame(&frame::pack(text, frame::LONGEST_IN_PACK)?))
+        Ok(self.add_frame(&frame::pack(text, frame::MAX_PACKED_BYTES)?))
     }
 
     /// Adds an existing frame unchanged.

@@ -88,7 +88,7 @@ impl Root {
             return Ok(Page { items: Vec::new(), more: false });
         };
         let mut entries = Entries { found: Vec::new(), bytes: 0, limit: query.limit };
-        let (before, behind) = match query.direction {
+        let (before, after) = match query.direction {
             Direction::Forward => (Vec::new(), wanted.tail),
             Direction::Backward => (wanted.tail, Vec::new()),
         };
@@ -118,7 +118,7 @@ impl Root {
             }
         }
         if !is_cut {
-            entries.take(behind);
+            entries.take(after);
         }
         let more = match (entries.found.last(), query.direction) {
             (None, _) => false,

@@ -11,8 +11,8 @@ use nofx_core::{
     ScanQuery, Seq, StoreId,
 };
 
-use crate::checkpoint::{Base, Keyed, Lines, Log, LogLine, RecordLine};
-use crate::commit::{Applied, CheckpointId, Commit, RunCommit};
+use crate::checkpoint::{Base, KeyedLine, Log, LogLine, RecordLine, SortedLines};
+use crate::commit::{AppliedCommit, CheckpointId, Commit, RunCommit};
 use crate::line::{Claim, Held};
 
 /// A commit as it appears in the feed, and what it was given.
@@ -119,7 +119,7 @@ impl State {
         Ok(())
     }
 
-    fn apply_batch(&mut self, batch: Applied, number: u64) -> Result<()> {
+    fn apply_batch(&mut self, batch: AppliedCommit, number: u64) -> Result<()> {
         let misfit =
             |what: &str| Error::corrupt(format!("root commit {number}: {what} does not follow the state before it"));
         let mut change = Change { batch: batch.id, seq: batch.seq, records: Vec::new(), logs: Vec::new() };
@@ -268,9 +268,9 @@ pub(crate) struct Merged<'s, K: Key, V, L> {
     direction: Direction,
 }
 
-impl<'s, K: Key, V, L: Keyed<'s> + 's> Merged<'s, K, V, L> {
+impl<'s, K: Key, V, L: KeyedLine<'s> + 's> Merged<'s, K, V, L> {
     pub(crate) fn new(
-        lines: Lines<'s>,
+        lines: SortedLines<'s>,
         changed: &'s BTreeMap<K, V>,
         query: &'s KeyQuery<K>,
         what: &'s str,
@@ -305,10 +305,10 @@ impl<'s, K: Key, V, L> Iterator for Merged<'s, K, V, L> {
 
 fn matching<'s, K: Key, V>(all: &'s BTreeMap<K, V>, query: &'s KeyQuery<K>) -> Boxed<'s, (&'s K, &'s V)> {
     let after = query.after.as_ref();
-    let behind = after.map_or(Bound::Unbounded, Bound::Excluded);
+    let bound = after.map_or(Bound::Unbounded, Bound::Excluded);
     let (from, until) = match query.direction {
-        Direction::Forward => (behind, Bound::Unbounded),
-        Direction::Backward => (Bound::Unbounded, behind),
+        Direction::Forward => (bound, Bound::Unbounded),
+        Direction::Backward => (Bound::Unbounded, bound),
     };
     let rest = all.range::<K, _>((from, until));
     let matches = |(key, _): &(&K, &V)| query.matches(key);

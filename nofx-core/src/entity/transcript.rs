@@ -12,14 +12,14 @@ entity! {
         /// The text.
         pub content: Text = "content",
         /// Whether the transcript starts over here; earlier parts stay readable.
-        pub starts_anew: bool = "$startsAnew",
+        pub starts_over: bool = "$startsAnew",
     }
 }
 
 impl TranscriptPart {
     /// Creates a part.
     pub fn new(at: Option<Timestamp>, content: impl Into<Text>) -> Self {
-        Self { timestamp: at, content: content.into(), starts_anew: false, object: Object::default() }
+        Self { timestamp: at, content: content.into(), starts_over: false, object: Object::default() }
     }
 
     /// Returns the log of an agent's transcript.

@@ -42,10 +42,10 @@ impl Committer {
                     Err(error) => Err(Error::unavailable_because("starting a runtime for commits", error)),
                 },
             };
-            ending.0.tell(result);
+            ending.0.set(result);
         });
         if let Err(error) = spawned {
-            end.tell(Err(Error::unavailable_because("starting the commit thread", error)));
+            end.set(Err(Error::unavailable_because("starting the commit thread", error)));
             turns.end();
         }
         Self { queue: Mutex::new(Some(queue)), turns, end }
@@ -89,18 +89,18 @@ impl Drop for Committer {
 #[derive(Debug, Default)]
 struct End {
     result: Mutex<Option<Result<()>>>,
-    told: Condvar,
+    ended: Condvar,
 }
 
 impl End {
-    fn tell(&self, result: Result<()>) {
+    fn set(&self, result: Result<()>) {
         self.result.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(result);
-        self.told.notify_all();
+        self.ended.notify_all();
     }
 
     fn wait(&self, bound: Duration) -> Result<()> {
         let result = self.result.lock().unwrap_or_else(PoisonError::into_inner);
-        let waited = self.told.wait_timeout_while(result, bound, |result| result.is_none());
+        let waited = self.ended.wait_timeout_while(result, bound, |result| result.is_none());
         let (result, _) = waited.unwrap_or_else(PoisonError::into_inner);
         result.clone().unwrap_or_else(|| Err(Error::unavailable("closing: a commit is still in flight")))
     }
@@ -119,7 +119,7 @@ struct Ending(Arc<End>);
 
 impl Drop for Ending {
     fn drop(&mut self) {
-        self.0.tell(Err(Error::unavailable("the commit thread has stopped; open the store again")));
+        self.0.set(Err(Error::unavailable("the commit thread has stopped; open the store again")));
     }
 }
 

@@ -24,7 +24,7 @@ type Place = (Kind, String);
 /// Returns the key after which to continue when the next item of a query is unreadable for `reason`; `None` at the end.
 ///
 /// `before` is the reason why the item right before it was unreadable, if it was.
-pub(super) async fn behind<T: Keyed>(
+pub(super) async fn after_gap<T: Keyed>(
     backend: &dyn PersistenceBackend,
     query: &KeyQuery<T::Key>,
     reason: &str,
@@ -43,10 +43,10 @@ pub(super) async fn behind<T: Keyed>(
             None => (None, None),
             Some(place) => {
                 // There is no room after a key of maximum length.
-                let (Ok(at), Ok(behind)) = (key(place), next_key(place)) else { break };
+                let (Ok(at), Ok(after)) = (key(place), next_key(place)) else { break };
                 match query.direction {
-                    Direction::Forward => (Some(behind), Some(at)),
-                    Direction::Backward => (Some(at), Some(behind)),
+                    Direction::Forward => (Some(after), Some(at)),
+                    Direction::Backward => (Some(at), Some(after)),
                 }
             }
         };

@@ -22,12 +22,12 @@ pub(super) async fn commit(backend: Arc<dyn PersistenceBackend>, group: Vec<Wait
         Err(Error::Full(_) | Error::Invalid(_) | Error::Corrupt(_)) if batches.len() > 1 => {
             for (batch, answer) in batches.into_iter().zip(answers) {
                 let alone = settle(backend, &[batch], unknown.clone()).await;
-                _ = answer.send(alone.told().and_then(only));
+                _ = answer.send(alone.into_result().and_then(only));
             }
         }
         result => {
-            let told = Settled { result, unknown }.told().err();
-            answers.into_iter().zip(told.into_iter().cycle()).for_each(|(answer, error)| _ = answer.send(Err(error)));
+            let error = Settled { result, unknown }.into_result().err();
+            answers.into_iter().zip(error.into_iter().cycle()).for_each(|(answer, error)| _ = answer.send(Err(error)));
         }
     }
 }
@@ -41,7 +41,7 @@ struct Settled {
 impl Settled {
     /// Returns the result to report to callers: once an attempt may have happened, no later failure may say that none
     /// did.
-    fn told(self) -> Result<Vec<Outcome>> {
+    fn into_result(self) -> Result<Vec<Outcome>> {
         self.result.map_err(|error| self.unknown.unwrap_or(error))
     }
 }

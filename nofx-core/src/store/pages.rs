@@ -62,7 +62,7 @@ impl Keyed for LogHead {
 
 /// Reads, page by page, what is found by key.
 pub(super) fn keyed<T: Keyed>(backend: Arc<dyn PersistenceBackend>, query: KeyQuery<T::Key>) -> Items<T> {
-    unfold(Scan::<T> { narrow: Narrow::new(query.limit), backend, query, told: None }, Scan::next)
+    unfold(Scan::<T> { narrow: Narrow::new(query.limit), backend, query, last_error: None }, Scan::next)
 }
 
 /// Converts each item.
@@ -156,7 +156,7 @@ struct Scan<T: Keyed> {
     query: KeyQuery<T::Key>,
     narrow: Narrow,
     /// The error of the last unreadable item, because it may cover the next ones too.
-    told: Option<String>,
+    last_error: Option<String>,
 }
 
 impl<T: Keyed> Scan<T> {
@@ -170,7 +170,7 @@ impl<T: Keyed> Scan<T> {
                 Ok(page) => page,
             };
             self.narrow.read(page.items.len());
-            self.told = None;
+            self.last_error = None;
             let mut items = Vec::with_capacity(page.items.len());
             for item in page.items {
                 // Otherwise a damaged index could make a reader loop.
@@ -181,25 +181,25 @@ impl<T: Keyed> Scan<T> {
                 self.query.after = Some(item.key().clone());
                 items.push(Ok(item));
             }
-            let goes_on = page.more && !items.is_empty();
-            return (items, goes_on.then_some(self));
+            let rest = page.more && !items.is_empty();
+            return (items, rest.then_some(self));
         }
     }
 
     /// Continues after the unreadable item, if anything follows it.
     async fn pass(mut self, error: Error) -> (Vec<Result<T>>, Option<Self>) {
-        let told = error.to_string();
-        let behind = match gap::behind::<T>(&*self.backend, &self.query, &told, self.told.as_deref()).await {
-            Ok(behind) => behind,
+        let text = error.to_string();
+        let after = match gap::after_gap::<T>(&*self.backend, &self.query, &text, self.last_error.as_deref()).await {
+            Ok(after) => after,
             Err(other) => return (vec![Err(error), Err(other)], None),
         };
         // Several items that are damaged together are reported once.
-        let item = (self.told.as_ref() != Some(&told)).then_some(Err(error));
-        self.told = Some(told);
-        let goes_on = behind.map(|after| {
+        let item = (self.last_error.as_ref() != Some(&text)).then_some(Err(error));
+        self.last_error = Some(text);
+        let rest = after.map(|after| {
             self.query.after = Some(after);
             self
         });
-        (item.into_iter().collect(), goes_on)
+        (item.into_iter().collect(), rest)
     }
 }

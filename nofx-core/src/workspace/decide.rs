@@ -11,23 +11,23 @@ use crate::error::{Error, Result};
 /// How often a verb decides before it gives up because of concurrent changes.
 const TRIES: usize = 16;
 
-/// What a verb knows before it decides.
+/// Which attempt of a verb to decide this is, and what became of those before it.
 #[derive(Clone, Debug, Default)]
-pub(super) enum Before {
-    /// Nothing.
+pub(super) enum Attempt {
+    /// The first.
     #[default]
-    Nothing,
-    /// Its last decision conflicted with a concurrent change.
-    Conflict(Box<Conflict>),
-    /// It has already happened in this operation, with this result: the verb must return the same answer and change
+    First,
+    /// The last decision conflicted with a concurrent change.
+    AfterConflict(Box<Conflict>),
+    /// The verb has already happened in this operation, with this result: the verb must return the same answer and change
     /// nothing.
-    Happened(Committed),
+    AlreadyHappened(Committed),
 }
 
-impl Before {
-    /// Returns whether it has happened.
+impl Attempt {
+    /// Returns whether the verb has already happened.
     pub(super) fn has_happened(&self) -> bool {
-        matches!(self, Self::Happened(_))
+        matches!(self, Self::AlreadyHappened(_))
     }
 }
 
@@ -35,10 +35,10 @@ impl Workspace {
     /// Reads, decides and commits, and repeats while concurrent changes affect what was read. Verbs that depend on what
     /// they read write this way.
     ///
-    /// `decide` gets what is known so far, and returns the verb's answer and a batch that expects what was read. No
+    /// `decide` gets the attempt, and returns the verb's answer and a batch that expects what was read. No
     /// batch means no change. [`Conflict`](Error::Conflict) after too many tries. In an operation, the answer always
     /// describes what has happened.
-    pub(super) async fn decide<T, F>(&self, verb: &str, decide: impl Fn(Before) -> F) -> Result<(T, Option<Committed>)>
+    pub(super) async fn decide<T, F>(&self, verb: &str, decide: impl Fn(Attempt) -> F) -> Result<(T, Option<Committed>)>
     where
         F: Future<Output = Result<(T, Option<Batch>)>>,
     {
@@ -47,20 +47,20 @@ impl Workspace {
             Some(id) => self.remembered(id).await,
             None => Ok(None),
         };
-        let mut before = happened().await?.map_or(Before::Nothing, Before::Happened);
+        let mut attempt = happened().await?.map_or(Attempt::First, Attempt::AlreadyHappened);
         let mut tries = 0;
         loop {
-            if let Before::Happened(committed) = &before {
+            if let Attempt::AlreadyHappened(committed) = &attempt {
                 let committed = committed.clone();
-                return Ok((decide(before).await?.0, Some(committed)));
+                return Ok((decide(attempt).await?.0, Some(committed)));
             }
             tries += 1;
-            let decided = decide(std::mem::take(&mut before)).await;
+            let decided = decide(std::mem::take(&mut attempt)).await;
             let Ok((answer, Some(mut batch))) = decided else {
                 // What makes it fail, or leaves nothing to change, may be the effect of another call of the same
                 // operation.
                 match happened().await? {
-                    Some(committed) => before = Before::Happened(committed),
+                    Some(committed) => attempt = Attempt::AlreadyHappened(committed),
                     None => return Ok((decided?.0, None)),
                 }
                 continue;
@@ -70,9 +70,9 @@ impl Workspace {
             }
             match self.store.commit(batch).await?.committed() {
                 // Another call of the operation may have committed first, with a different decision.
-                Ok(committed) if id.is_some() => before = Before::Happened(committed),
+                Ok(committed) if id.is_some() => attempt = Attempt::AlreadyHappened(committed),
                 Ok(committed) => return Ok((answer, Some(committed))),
-                Err(Error::Conflict(conflict)) if tries < TRIES => before = Before::Conflict(conflict),
+                Err(Error::Conflict(conflict)) if tries < TRIES => attempt = Attempt::AfterConflict(conflict),
                 Err(error) => return Err(error),
             }
         }

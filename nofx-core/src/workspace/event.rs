@@ -212,8 +212,8 @@ impl Workspace {
     }
 
     async fn add_events(&self, change: &Change, here: &Here, events: &mut Vec<Event>) -> Result<()> {
-        let told: Vec<_> = change.records.iter().filter(|key| *key.kind() == EVENT).filter_map(named).collect();
-        if !told.is_empty() {
+        let named: Vec<_> = change.records.iter().filter(|key| *key.kind() == EVENT).filter_map(named).collect();
+        if !named.is_empty() {
             // A batch that names what it does concerns at most one session.
             let session = match change.records.iter().find(|key| *key.kind() == Session::KIND) {
                 Some(key) if here.has(key) => Some(SessionId::from(self.id_of(key).await?)),
@@ -221,7 +221,7 @@ impl Workspace {
                 None => None,
             };
             let event = |(kind, about)| Event { session: session.clone(), ..happened(kind, change) }.about(about);
-            events.extend(told.into_iter().map(event));
+            events.extend(named.into_iter().map(event));
             return Ok(());
         }
         let mut sessions = Vec::new();

@@ -8,12 +8,12 @@ mod exchange;
 mod namespace;
 mod operation;
 mod orchestration;
-mod places;
 mod progress;
 mod records;
 mod retention;
 mod search;
 mod sessions;
+mod take_places;
 mod tasks;
 
 use std::time::Duration;
@@ -132,7 +132,7 @@ impl Workspace {
 
     /// Returns the same workspace, whose long verbs report to `progress`: search, cleanup and its plan, and clearing
     /// everything.
-    pub fn telling(&self, progress: &Progress) -> Self {
+    pub fn with_progress(&self, progress: &Progress) -> Self {
         Self { progress: progress.clone(), ..self.clone() }
     }
 

@@ -16,7 +16,7 @@ use super::world::{Line, Rates, World};
 use crate::RemoteBackend;
 use crate::commit::Commit;
 use crate::frame;
-use crate::names::{self, Names};
+use crate::names::{self, ObjectNames};
 use crate::options::Rules;
 
 fn rules() -> Rules {
@@ -32,7 +32,7 @@ async fn open(world: &Arc<World>, seed: u64) -> Arc<RemoteBackend> {
 }
 
 fn commit_at(number: u64) -> Path {
-    Names::new(Path::default()).commit(number)
+    ObjectNames::new(Path::default()).commit(number)
 }
 
 fn entry(number: u64) -> Batch {
@@ -127,7 +127,7 @@ async fn a_lost_or_damaged_checkpoint_is_passed_by_an_older_one_and_made_again()
             let newest = world.newest();
             let commit = Commit::decode(&world.object(&commit_at(newest)).unwrap(), newest, "it").unwrap();
             let cited = commit.checkpoint.unwrap();
-            let path = Names::new(Path::default()).checkpoint(cited.number, &cited.nonce);
+            let path = ObjectNames::new(Path::default()).checkpoint(cited.number, &cited.nonce);
             world.damage(&path, damages(&world.object(&path).unwrap()).into_iter().nth(damage).flatten());
             let store = open(&world, 2).await;
             assert_eq!(count(&store).await, 60);
@@ -158,7 +158,7 @@ async fn what_lies_before_a_checkpoint_that_cannot_be_passed_is_read_and_the_res
     let newest = world.newest();
     let commit = Commit::decode(&world.object(&commit_at(newest)).unwrap(), newest, "it").unwrap();
     let cited = commit.checkpoint.unwrap();
-    world.damage(&Names::new(Path::default()).checkpoint(cited.number, &cited.nonce), None);
+    world.damage(&ObjectNames::new(Path::default()).checkpoint(cited.number, &cited.nonce), None);
     // Everything that could supply its content is removed too.
     for number in cited.number..newest {
         let commit = Commit::decode(&world.object(&commit_at(number)).unwrap(), number, "it").unwrap();
@@ -218,7 +218,7 @@ async fn damage_in_a_log_costs_few_requests() {
     sleep(Duration::from_secs(1)).await;
     let chunks = host.root.fresh(|state| Ok(state.log(&key("log"))?.unwrap().chunks.to_vec())).await.unwrap();
     let chunk = chunks.iter().find(|chunk| chunk.count >= 1000 && chunk.first > 0).unwrap();
-    let pack = Names::new(Path::default()).pack(&chunk.place.pack);
+    let pack = ObjectNames::new(Path::default()).pack(&chunk.place.pack);
     let mut bytes = world.object(&pack).unwrap().to_vec();
     bytes[(chunk.place.offset + chunk.place.length / 2) as usize] ^= 1;
     world.damage(&pack, Some(bytes.into()));
@@ -261,7 +261,7 @@ async fn a_few_bytes_that_unpack_to_gigabytes_are_damage() {
     for says in [None, Some(8 << 30), Some(100)] {
         let bomb = bomb(says);
         assert!(bomb.len() < 300 << 10);
-        let refused = frame::unpack(&bomb, frame::LONGEST, &"it").unwrap_err();
+        let refused = frame::unpack(&bomb, frame::MAX_FRAME_BYTES, &"it").unwrap_err();
         assert_eq!(refused.code(), "corrupt", "{refused}");
         for folder in [names::ROOT, names::CHECKPOINTS, names::PACKS] {
             let world = World::new();

@@ -10,7 +10,7 @@ use tokio::time::sleep;
 use super::truth::{all_entries, key};
 use super::world::{Copy, Line, Rates, World};
 use crate::RemoteBackend;
-use crate::names::Names;
+use crate::names::ObjectNames;
 use crate::options::Rules;
 
 fn rules() -> Rules {
@@ -201,7 +201,7 @@ async fn a_commit_behind_what_was_passed_is_acknowledged_only_while_that_is_ther
     assert_eq!(world.newest() + 1, stray);
     assert_eq!(texts(&restored).await.len(), 10);
     // A copy from before it was put; its number is free, so another writer could create it.
-    world.damage(&Names::new(Path::default()).commit(stray), None);
+    world.damage(&ObjectNames::new(Path::default()).commit(stray), None);
     has_ended(&restored, "replaced").await;
     let expected = [numbered("host", 0..6), numbered("restored", 0..4)].concat();
     assert_eq!(texts(&*open(&world, 3).await).await, expected);

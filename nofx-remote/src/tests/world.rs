@@ -21,7 +21,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::commit::Commit;
 use crate::location::StorePrefix;
-use crate::names::{self, Names};
+use crate::names::{self, ObjectNames};
 use crate::options::{Options, Rules};
 use crate::{RemoteBackend, Result as StoreResult};
 
@@ -152,7 +152,7 @@ impl World {
     fn belongs(&self, number: u64, bytes: &Bytes) -> bool {
         let commit = Commit::decode(bytes, number, "a commit").unwrap();
         for before in (1..number).rev() {
-            let Some(object) = self.object(&Names::new(Path::default()).commit(before)) else { return false };
+            let Some(object) = self.object(&ObjectNames::new(Path::default()).commit(before)) else { return false };
             // A damaged object is no evidence against it.
             if let Ok(found) = Commit::decode(&object, before, "the one before")
                 && !commit.nonce_of(before).is_none_or(|named| found.is_named(named))

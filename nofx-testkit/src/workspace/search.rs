@@ -62,16 +62,16 @@ pub(super) async fn long_work_says_how_far_it_is(subject: Subject) -> CaseResult
         say(&workspace, &begin(&workspace).await?.id, 0..10).await?;
     }
     let progress = Progress::default();
-    let telling = workspace.telling(&progress);
+    let reporting = workspace.with_progress(&progress);
     ensure_eq!(progress.get(), Done::default(), "before anything has begun");
-    found(&telling, words(&["1"])).await?;
+    found(&reporting, words(&["1"])).await?;
     ensure_eq!(progress.get(), Done { phase: "searching", done: 3, total: 3 }, "a search");
     found(&workspace, words(&["1"])).await?;
     world.clock.advance(24 * HOUR);
     let policy = RetentionPolicy { max_sessions: Some(1), ..RetentionPolicy::default() };
-    let plan = telling.cleanup_plan(&policy).await?;
+    let plan = reporting.cleanup_plan(&policy).await?;
     ensure_eq!(progress.get(), Done { phase: "planning", done: 3, total: 3 }, "a plan");
-    ensure_eq!(telling.cleanup(&plan).await?.deleted, 2, "sessions put into the trash");
+    ensure_eq!(reporting.cleanup(&plan).await?.deleted, 2, "sessions put into the trash");
     ensure_eq!(progress.get(), Done { phase: "cleaning", done: 2, total: 2 }, "a cleanup");
     Ok(())
 }

@@ -103,10 +103,10 @@ impl Workspace {
     /// Changes an agent, trying again after concurrent changes; `None` if there is none.
     pub async fn update_agent(&self, id: &AgentId, change: impl Fn(&mut Agent)) -> Result<Option<Agent>> {
         let (key, change) = (&self.agent_key(id), &change);
-        let decided = self.decide("update_agent", move |before| async move {
+        let decided = self.decide("update_agent", move |attempt| async move {
             let Some(found) = self.store.load_as::<Agent>(key).await? else { return Ok((None, None)) };
             let mut agent = found.value;
-            if before.has_happened() {
+            if attempt.has_happened() {
                 return Ok((Some(agent), None));
             }
             change(&mut agent);
@@ -142,8 +142,8 @@ impl Workspace {
     /// Its sessions stay, even active ones, and so do its checkpoints and transcript.
     pub async fn remove_agent(&self, id: &AgentId) -> Result<bool> {
         let key = &self.agent_key(id);
-        let decided = self.decide("remove_agent", move |before| async move {
-            if before.has_happened() {
+        let decided = self.decide("remove_agent", move |attempt| async move {
+            if attempt.has_happened() {
                 return Ok((true, None));
             }
             let record = self.store.get(std::slice::from_ref(key)).await?.into_iter().next().flatten();

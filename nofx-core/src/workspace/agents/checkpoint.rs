@@ -7,7 +7,7 @@ use crate::error::Result;
 use crate::json::Text;
 use crate::kind::CHECKPOINTS as KIND;
 use crate::workspace::Workspace;
-use crate::workspace::places::places;
+use crate::workspace::take_places::take_places;
 
 /// How many checkpoints are usually read: the newest ones.
 pub const CHECKPOINTS: usize = 100;
@@ -34,7 +34,7 @@ impl Workspace {
     pub async fn checkpoints(&self, agent: &AgentId, count: usize) -> Result<Vec<Result<Checkpoint>>> {
         let newest = self.read_on(&self.agent_log(&KIND, agent), count.clamp(1, PAGE));
         let newest = newest.map(|entry| Checkpoint::from_body(&entry?.body));
-        let mut checkpoints = places(newest, count as u64).await?;
+        let mut checkpoints = take_places(newest, count as u64).await?;
         checkpoints.reverse();
         Ok(checkpoints)
     }

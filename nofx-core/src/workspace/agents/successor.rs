@@ -52,8 +52,8 @@ impl Workspace {
     /// Appends an entry once within an operation.
     async fn append_once<E: EntryEntity>(&self, verb: &str, log: &LogKey, entry: &E) -> Result<()> {
         let entry = &self.store.entry(entry)?;
-        self.decide(verb, move |before| async move {
-            if before.has_happened() {
+        self.decide(verb, move |attempt| async move {
+            if attempt.has_happened() {
                 return Ok(((), None));
             }
             let newest = self.successors(log, Direction::Backward).try_next().await?;
@@ -84,8 +84,8 @@ impl Workspace {
     /// Permanently removes the entries of a log; returns whether there were any. One that is added concurrently may
     /// stay.
     pub(crate) async fn remove_on(&self, verb: &str, log: &LogKey) -> Result<bool> {
-        let decided = self.decide(verb, move |before| async move {
-            if before.has_happened() {
+        let decided = self.decide(verb, move |attempt| async move {
+            if attempt.has_happened() {
                 return Ok((true, None));
             }
             let mut heads = vec![(0, self.store.head(log).await?)];

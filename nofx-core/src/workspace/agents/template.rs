@@ -42,8 +42,8 @@ impl Workspace {
         let (digest, body) = (template.digest(), &template.to_body()?);
         let (key, name) =
             (&template.key(), &template.id.as_ref().map(|id| TemplateName::new(id.clone(), digest.clone())));
-        self.decide("save_template", move |before| async move {
-            if before.has_happened() {
+        self.decide("save_template", move |attempt| async move {
+            if attempt.has_happened() {
                 return Ok(((), None));
             }
             let mut batch = self.store.batch();
@@ -99,8 +99,8 @@ impl Workspace {
     /// Removes the name of a template; returns whether there was one. Its contents stay for the agents and sessions
     /// created from them.
     pub async fn remove_template(&self, id: &TemplateId) -> Result<bool> {
-        let decided = self.decide("remove_template", move |before| async move {
-            if before.has_happened() {
+        let decided = self.decide("remove_template", move |attempt| async move {
+            if attempt.has_happened() {
                 return Ok((true, None));
             }
             Ok(match self.store.load::<TemplateName>(id).await? {

@@ -31,7 +31,7 @@ impl Workspace {
     /// Starts an agent's transcript over. Earlier parts are kept, but are no longer part of the transcript.
     pub async fn begin_transcript(&self, agent: &AgentId, content: impl Into<Text>) -> Result<()> {
         let mut part = TranscriptPart::new(Some(self.now()), content);
-        part.starts_anew = true;
+        part.starts_over = true;
         self.add_part("begin_transcript", agent, part).await
     }
 
@@ -62,7 +62,7 @@ impl Workspace {
         let mut begun = false;
         let until_begun = move |part: &Result<TranscriptPart>| {
             let wanted = !begun;
-            begun = part.as_ref().is_ok_and(|part| part.starts_anew);
+            begun = part.as_ref().is_ok_and(|part| part.starts_over);
             std::future::ready(wanted)
         };
         parts.take_while(until_begun).boxed()

@@ -14,7 +14,7 @@ use crate::record::LogEntry;
 use crate::store::Store;
 use crate::time::Timestamp;
 use crate::workspace::Workspace;
-use crate::workspace::places::places;
+use crate::workspace::take_places::take_places;
 
 /// Entries per page of messages.
 pub(crate) const PAGE: usize = 256;
@@ -95,7 +95,7 @@ impl Workspace {
     /// often it was restored.
     pub async fn tail(&self, session: &Session, count: usize) -> Result<Vec<Result<HistoryEntry>>> {
         let newest = self.history(session, 0..END, Direction::Backward, Some(count.clamp(1, PAGE)));
-        let mut tail = places(newest, count as u64).await?;
+        let mut tail = take_places(newest, count as u64).await?;
         tail.reverse();
         Ok(tail)
     }

@@ -66,10 +66,10 @@ impl Workspace {
     /// always fit.
     pub async fn add_messages(&self, session: &SessionId, messages: Vec<Message>) -> Result<Range<u64>> {
         let addition = &Addition::of(self, messages)?;
-        let decided = self.decide("add_messages", move |known| async move {
+        let decided = self.decide("add_messages", move |attempt| async move {
             let found = self.find(session).await?;
             let before = inherited(&found.session);
-            if known.has_happened() {
+            if attempt.has_happened() {
                 return Ok((before, None));
             }
             require_open(&found.session)?;

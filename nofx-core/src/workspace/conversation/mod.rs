@@ -3,10 +3,10 @@
 pub(super) mod content;
 pub(super) mod cut;
 pub(super) mod history;
+pub(super) mod log_readers;
 pub(super) mod message;
 pub(super) mod preview;
 pub(super) mod restore;
 pub(super) mod rewind;
-pub(super) mod shared;
 pub(super) mod summarise;
 pub(super) mod writer;

@@ -2,14 +2,14 @@
 
 use super::cut::{Cut, Short};
 use super::history::inherited;
-use super::shared::share;
+use super::log_readers::share;
 use crate::batch::{Batch, Expect, Guard};
 use crate::entity::{Message, RecordEntity, Role, Session, SessionId, SessionStatus, TaskAtHand};
 use crate::error::{Error, Result};
 use crate::workspace::Workspace;
 use crate::workspace::event::{EventKind, tell};
 use crate::workspace::sessions::activity::new_session;
-use crate::workspace::sessions::session::{FoundSession, expiry_anew};
+use crate::workspace::sessions::session::{FoundSession, renewed_expiry};
 
 /// What a restored session takes over. These are the old extension's five options, all of them honoured, and `up_to`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,8 +63,8 @@ impl Workspace {
     /// `NotFound` if there is no such session, `Invalid` if it has fewer messages than requested; one in the trash can
     /// be restored too.
     pub async fn restore_session(&self, id: &SessionId, options: RestoreOptions) -> Result<Session> {
-        let decided = self.decide("restore_session", move |before| async move {
-            if before.has_happened() {
+        let decided = self.decide("restore_session", move |attempt| async move {
+            if attempt.has_happened() {
                 return Ok((self.find(&self.made("restore_session", "restored", "").into()).await?.session, None));
             }
             let found = self.find(id).await?;
@@ -125,7 +125,7 @@ impl Workspace {
         session.status = Some(SessionStatus::Active);
         session.created_at = Some(now);
         session.last_active_at = Some(now);
-        session.expires_at = expiry_anew(old, now);
+        session.expires_at = renewed_expiry(old, now);
         session.restored_from = Some(old.id.clone());
         session.deleted_at = None;
         session.key = None;

@@ -4,7 +4,7 @@ use futures_util::StreamExt;
 
 use super::cut::{Cut, Short};
 use super::history::inherited;
-use super::shared::give_up;
+use super::log_readers::give_up;
 use crate::batch::{Batch, Conflict, Expect, Guard, Mismatch};
 use crate::entity::{Piece, RecordEntity, Session, SessionId};
 use crate::error::{Error, Result};
@@ -45,10 +45,10 @@ impl Workspace {
     /// fewer messages than `to`, is archived or is in the trash; `NotFound` if there is none.
     pub async fn rewind_session(&self, id: &SessionId, to: u64, seen: impl Into<Seen>) -> Result<Session> {
         let seen = seen.into();
-        let decided = self.decide("rewind_session", move |before| async move {
+        let decided = self.decide("rewind_session", move |attempt| async move {
             let found = self.find(id).await?;
             let session = &found.session;
-            if before.has_happened() {
+            if attempt.has_happened() {
                 return Ok((session.clone(), None));
             }
             require_open(session)?;

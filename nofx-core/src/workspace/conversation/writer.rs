@@ -7,9 +7,9 @@ use crate::batch::Mismatch;
 use crate::entity::{Message, SessionId};
 use crate::error::{Error, Result};
 use crate::query::Direction;
-use crate::workspace::decide::Before;
-use crate::workspace::places::places;
+use crate::workspace::decide::Attempt;
 use crate::workspace::sessions::session::require_open;
+use crate::workspace::take_places::take_places;
 use crate::workspace::{HistoryEntry, Workspace};
 
 /// The result of appending messages that should follow what their writer has seen.
@@ -87,8 +87,8 @@ impl Workspace {
         let known = seen.into();
         let seen = known.length;
         let addition = &Addition::of(self, messages)?;
-        let decided = self.decide("append_at", move |before| async move {
-            if before.has_happened() {
+        let decided = self.decide("append_at", move |attempt| async move {
+            if attempt.has_happened() {
                 return Ok((None, None));
             }
             let found = self.find(session).await?;
@@ -98,7 +98,7 @@ impl Workspace {
                 return Err(self.seen_otherwise(&known, &found.session, length));
             }
             let others_were_faster =
-                matches!(before, Before::Conflict(met) if met.mismatches.iter().any(|found| matches!(found, Mismatch::Length { .. })));
+                matches!(attempt, Attempt::AfterConflict(met) if met.mismatches.iter().any(|found| matches!(found, Mismatch::Length { .. })));
             let own = seen.checked_sub(inherited(&found.session));
             let Some(own) = own.filter(|_| !others_were_faster) else {
                 let length = self.history_length(&found.session).await?;
@@ -109,7 +109,7 @@ impl Workspace {
                     return Err(Error::invalid(format!("session `{session}` has fewer messages than {seen}")));
                 }
                 let unseen = self.history(&found.session, seen..length, Direction::Forward, None);
-                let unseen = places(unseen, length - seen).await?;
+                let unseen = take_places(unseen, length - seen).await?;
                 return Ok((Some(unseen), None));
             };
             if addition.prepared.entries.is_empty() {

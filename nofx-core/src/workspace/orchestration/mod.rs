@@ -17,9 +17,9 @@ use crate::query::{Direction, LogQuery, LogScan};
 use crate::record::{LogHead, LogState};
 use crate::time::Timestamp;
 use crate::workspace::Workspace;
-use crate::workspace::decide::Before;
+use crate::workspace::decide::Attempt;
 use crate::workspace::event::{EventKind, tell};
-use crate::workspace::places::places;
+use crate::workspace::take_places::take_places;
 
 /// The maximum number of messages in a segment.
 pub const SEGMENT_MESSAGES: u64 = 10_000;
@@ -125,11 +125,11 @@ impl Workspace {
         let entries = messages.iter().map(|message| self.store.entry(message)).collect::<Result<Vec<_>>>()?;
         let entries = &entries;
         let bytes: u64 = entries.iter().map(|entry| entry.body.len() as u64).sum();
-        let decided = self.decide("save_orchestrations", move |before| async move {
-            if before.has_happened() {
+        let decided = self.decide("save_orchestrations", move |attempt| async move {
+            if attempt.has_happened() {
                 return Ok((None, None));
             }
-            if matches!(before, Before::Conflict(_)) {
+            if matches!(attempt, Attempt::AfterConflict(_)) {
                 // Another writer has sealed or removed the segment.
                 self.growing.set(None);
             }
@@ -203,7 +203,7 @@ impl Workspace {
     /// Returns the result of reading each of at most `limit` messages between agents, newest first, after skipping the
     /// newest `offset`. An unreadable one is an error in its place and does not hide the others.
     pub async fn load_orchestration(&self, offset: u64, limit: usize) -> Result<Vec<Result<OrchestrationMessage>>> {
-        places(self.orchestration(Direction::Backward, offset).await?, limit as u64).await
+        take_places(self.orchestration(Direction::Backward, offset).await?, limit as u64).await
     }
 
     /// Reads all messages in one direction, skipping the first `skipped` without reading them.
@@ -268,7 +268,7 @@ impl Workspace {
             }
         }
         if let Some(log) = oldest {
-            let oldest = places(self.store.read(LogQuery::oldest_first(log, 1)), 1).await?;
+            let oldest = take_places(self.store.read(LogQuery::oldest_first(log, 1)), 1).await?;
             stats.oldest = oldest.into_iter().flatten().next().map(|entry| entry.at);
         }
         Ok(stats)

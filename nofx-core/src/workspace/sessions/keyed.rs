@@ -34,8 +34,8 @@ impl Workspace {
     /// or purge it first.
     pub async fn open_session(&self, key: &str, agent: &Agent, new: NewSession) -> Result<OpenedSession> {
         let (name, new) = (&self.key_record(key)?, &new);
-        let decided = self.decide("open_session", move |before| async move {
-            if before.has_happened() {
+        let decided = self.decide("open_session", move |attempt| async move {
+            if attempt.has_happened() {
                 let session = self.find(&self.begun("open_session", agent, new)?.id).await?.session;
                 return Ok((OpenedSession { session, created: true }, None));
             }

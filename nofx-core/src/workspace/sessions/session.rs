@@ -115,9 +115,9 @@ impl Workspace {
     /// The agent need not be saved. `Invalid` for metadata that [`update_metadata`](Self::update_metadata) rejects.
     pub async fn create_session(&self, agent: &Agent, new: NewSession) -> Result<Session> {
         let new = &new;
-        let decided = self.decide("create_session", move |before| async move {
+        let decided = self.decide("create_session", move |attempt| async move {
             let session = self.begun("create_session", agent, new)?;
-            if before.has_happened() {
+            if attempt.has_happened() {
                 return Ok((self.find(&session.id).await?.session, None));
             }
             let batch = tell(self.store.batch(), EventKind::SessionCreated);
@@ -225,7 +225,7 @@ impl Workspace {
         self.change_session("resume_session", id, |session, now| {
             require(session, &[SessionStatus::Active, SessionStatus::Paused, SessionStatus::Expired], "resumed")?;
             session.status = Some(SessionStatus::Active);
-            session.expires_at = expiry_anew(session, now);
+            session.expires_at = renewed_expiry(session, now);
             session.last_active_at = session.last_active_at.max(Some(now));
             Ok(Some(EventKind::SessionResumed))
         })
@@ -237,11 +237,11 @@ impl Workspace {
     /// Archiving an archived session is no change, and archiving does not count as activity. To continue, fork it:
     /// [`restore_session`](Self::restore_session).
     pub async fn archive_session(&self, id: &SessionId) -> Result<Session> {
-        let decided = self.decide("archive_session", move |before| async move {
+        let decided = self.decide("archive_session", move |attempt| async move {
             let found = self.find(id).await?;
             let mut session = found.session.clone();
             session.status = Some(SessionStatus::Archived);
-            if before.has_happened() {
+            if attempt.has_happened() {
                 return Ok((found.session, None));
             }
             if session == found.session {
@@ -276,10 +276,10 @@ impl Workspace {
         change: impl Fn(&mut Session, Timestamp) -> Result<Option<EventKind>>,
     ) -> Result<Session> {
         let change = &change;
-        let decided = self.decide(verb, move |before| async move {
+        let decided = self.decide(verb, move |attempt| async move {
             let found = self.find(id).await?;
             let mut session = found.session.clone();
-            if before.has_happened() {
+            if attempt.has_happened() {
                 return Ok((session, None));
             }
             let event = change(&mut session, self.now())?;
@@ -295,7 +295,7 @@ impl Workspace {
 }
 
 /// Returns when a session expires that continues now: never, if it never did.
-pub(crate) fn expiry_anew(session: &Session, now: Timestamp) -> Option<Timestamp> {
+pub(crate) fn renewed_expiry(session: &Session, now: Timestamp) -> Option<Timestamp> {
     session.expires_at.map(|_| now.saturating_add(SESSION_LIFETIME))
 }
 

@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::json::Value;
 use crate::kind::TOMBSTONE;
 use crate::workspace::Workspace;
-use crate::workspace::conversation::shared::release;
+use crate::workspace::conversation::log_readers::release;
 use crate::workspace::event::{EventKind, tell};
 
 impl Workspace {
@@ -53,8 +53,8 @@ impl Workspace {
 
     async fn purge(&self, id: &SessionId, may: impl Fn(&Session) -> Result<()>) -> Result<()> {
         let may = &may;
-        self.decide("purge_session", move |before| async move {
-            if before.has_happened() {
+        self.decide("purge_session", move |attempt| async move {
+            if attempt.has_happened() {
                 return Ok(((), None));
             }
             let found = self.find(id).await?;

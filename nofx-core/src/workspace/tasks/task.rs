@@ -10,7 +10,7 @@ use crate::json::Text;
 use crate::query::LogQuery;
 use crate::time::Timestamp;
 use crate::workspace::Workspace;
-use crate::workspace::decide::Before;
+use crate::workspace::decide::Attempt;
 use crate::workspace::event::{EventKind, tell_task};
 use crate::workspace::sessions::session::require_open;
 
@@ -144,17 +144,17 @@ impl Workspace {
             }
             tasks.push(Some(task));
         }
-        let (mut told, mut at_hand) = (Tasks::default(), AtHand { current: None, length: tasks.len() as u64 });
+        let (mut found, mut at_hand) = (Tasks::default(), AtHand { current: None, length: tasks.len() as u64 });
         for (at, task) in (0..).zip(tasks) {
             match task {
                 Some(task) if task.slot == Some(Slot::Current) => at_hand.current = Some((at, task)),
-                Some(task) => told.ended.push(task),
+                Some(task) => found.ended.push(task),
                 None => {}
             }
         }
-        told.current = at_hand.current.as_ref().map(|(_, task)| task.clone());
-        told.unreadable = unreadable;
-        Ok((told, at_hand))
+        found.current = at_hand.current.as_ref().map(|(_, task)| task.clone());
+        found.unreadable = unreadable;
+        Ok((found, at_hand))
     }
 
     /// Reads the task that is being worked on, and no other if the session's record says which one it is.
@@ -244,9 +244,9 @@ impl Workspace {
         change: impl Fn(&AtHand, Timestamp) -> Result<Change<T>>,
     ) -> Result<T> {
         let (written, change) = (&written, &change);
-        let decided = self.decide(verb, move |before| async move {
+        let decided = self.decide(verb, move |attempt| async move {
             let found = self.find(id).await?;
-            if let Before::Happened(committed) = before {
+            if let Attempt::AlreadyHappened(committed) = attempt {
                 let tasks = self.tasks_at(id, committed.appended).await?;
                 let answer = written(tasks).ok_or_else(|| Error::corrupt(Session::tasks(id).to_string()))?;
                 return Ok((answer, None));

@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 
 /// Takes items until they cover `count` places. An unreadable one is an error in its place; an error that ends the
 /// stream is the error of the whole.
-pub(super) async fn places<T>(items: impl Stream<Item = Result<T>>, count: u64) -> Result<Vec<Result<T>>> {
+pub(super) async fn take_places<T>(items: impl Stream<Item = Result<T>>, count: u64) -> Result<Vec<Result<T>>> {
     let (mut items, mut found, mut left) = (pin!(items), Vec::new(), count);
     while left > 0
         && let Some(item) = items.next().await

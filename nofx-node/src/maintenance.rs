@@ -18,7 +18,7 @@ pub async fn repair(location: String, options: String) -> napi::Result<String> {
             format!(r#"{{"thing":{thing},"what":{what}}}"#)
         });
         let losses: Vec<_> = losses.collect();
-        Ok(format!(r#"{{"repairs":{},"losses":[{}]}}"#, told(&repaired.repairs), losses.join(",")))
+        Ok(format!(r#"{{"repairs":{},"losses":[{}]}}"#, to_json(&repaired.repairs), losses.join(",")))
     };
     Ok(guarded(repairing).await?)
 }
@@ -30,7 +30,7 @@ pub async fn forget(location: String, request: String) -> napi::Result<String> {
         let keys = Request::parse(&request)?.each("records")?;
         let keys = keys.iter().map(|key| RecordKey::new(nofx::Kind::new(key.text("kind")?)?, key.text("id")?));
         let keys: Vec<_> = keys.collect::<Result<_>>()?;
-        Ok(told(&nofx::forget(&location.parse()?, &keys).await?))
+        Ok(to_json(&nofx::forget(&location.parse()?, &keys).await?))
     };
     Ok(guarded(forgetting).await?)
 }
@@ -45,7 +45,7 @@ pub async fn compact(location: String) -> napi::Result<bool> {
     Ok(guarded(compacting).await?)
 }
 
-fn told(repairs: &[Repair]) -> String {
+fn to_json(repairs: &[Repair]) -> String {
     let repairs = repairs.iter().map(|repair| {
         let (thing, what) = (quote(&repair.thing), quote(&repair.what));
         let aside = repair.aside.as_deref().map_or("null".to_owned(), quote);

@@ -15,7 +15,7 @@ use crate::store::Store;
 /// Restoring from the log and purging it both write its record as they read it, so if they race, one of them decides
 /// again.
 #[derive(Clone, Debug, PartialEq)]
-struct Shared {
+struct LogReaders {
     /// Whether the session that wrote them still does.
     owned: bool,
     /// How many other sessions read them.
@@ -26,7 +26,7 @@ struct Shared {
 /// Adds to a batch that one more session reads these pieces.
 pub(crate) async fn share(store: &Store, batch: Batch, pieces: &[Piece]) -> Result<Batch> {
     let logs = pieces.iter().map(|piece| (piece.history(), false)).collect();
-    change(store, batch, logs, |_, shared| shared.readers += 1).await
+    change(store, batch, logs, |_, log| log.readers += 1).await
 }
 
 /// Adds to a batch that a session ends: its messages go when no session reads them any more, and so may those that it
@@ -41,9 +41,9 @@ pub(crate) async fn release(store: &Store, batch: Batch, session: &Session) -> R
 /// session reads them.
 pub(crate) async fn give_up(store: &Store, batch: Batch, session: &Session, pieces: &[Piece]) -> Result<Batch> {
     let logs = pieces.iter().map(|piece| (piece.history(), piece.session == session.id)).collect();
-    change(store, batch, logs, |is_own, shared| match is_own {
-        true => shared.owned = false,
-        false => shared.readers = shared.readers.saturating_sub(1),
+    change(store, batch, logs, |is_own, log| match is_own {
+        true => log.owned = false,
+        false => log.readers = log.readers.saturating_sub(1),
     })
     .await
 }
@@ -53,16 +53,16 @@ async fn change(
     store: &Store,
     mut batch: Batch,
     logs: Vec<(LogKey, bool)>,
-    change: impl Fn(bool, &mut Shared),
+    change: impl Fn(bool, &mut LogReaders),
 ) -> Result<Batch> {
     if logs.is_empty() {
         return Ok(batch);
     }
     let keys = logs.iter().map(|(log, _)| key(log)).collect::<Result<Vec<_>>>()?;
     for ((log, mark), record) in logs.iter().zip(store.get(&keys).await?) {
-        let mut shared = Shared::read(record.as_ref())?;
-        change(*mark, &mut shared);
-        batch = shared.save(batch, log)?;
+        let mut readers = LogReaders::read(record.as_ref())?;
+        change(*mark, &mut readers);
+        batch = readers.save(batch, log)?;
     }
     Ok(batch)
 }
@@ -73,7 +73,7 @@ fn key(log: &LogKey) -> Result<RecordKey> {
     RecordKey::new(HISTORY_SHARED, log.id())
 }
 
-impl Shared {
+impl LogReaders {
     fn read(record: Option<&Record>) -> Result<Self> {
         let Some(record) = record else { return Ok(Self { owned: true, readers: 0, version: None }) };
         let object = Object::parse(record.body.as_str());
