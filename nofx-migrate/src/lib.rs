@@ -34,12 +34,12 @@ mod backup;
 mod copy;
 mod digest;
 mod dump;
-mod elsewhere;
 mod error;
 mod filling;
 mod import;
 mod legacy;
 mod options;
+mod outside;
 mod report;
 mod source;
 mod tree;
@@ -48,12 +48,13 @@ pub use attachment::read_attachment;
 pub use backup::{BackupError, backup};
 pub use copy::{CopyError, CopyProgress, copy};
 pub use dump::{Counts, DumpError, FullDump, LoadError, anything_in, check_dump, dump, dump_full, full_digest, load};
-pub use elsewhere::Elsewhere;
 pub use error::MigrateError;
 pub use import::migrate;
-pub use options::{MEMORY, NoProgress, Options, Progress};
+pub use options::{MEMORY, MigrationProgress, NoProgress, Options};
+pub use outside::OutsideSource;
 pub use report::{
-    Compared, FileReport, FileState, Files, Finding, KindTotals, Level, Report, Skipped, Totals, Unused, Verification,
+    Compared, FileReport, FileReports, FileState, ImportFinding, KindTotals, Level, Report, Skipped, Totals, Unused,
+    Verification,
 };
 pub use source::check_source;
 pub use tree::legacy_folder;

@@ -16,7 +16,7 @@ pub struct Options {
     /// The folder `store` directly in the source is the usual place of a store, and `archives/NAME/store` that of a copy; nothing in them is
     /// read.
     pub target_path: Option<PathBuf>,
-    /// What else to import with the legacy folder, as [`Elsewhere`](crate::Elsewhere): the state that VS Code keeps for the
+    /// What else to import with the legacy folder, as [`OutsideSource`](crate::OutsideSource): the state that VS Code keeps for the
     /// extension, and folders of orchestration messages.
     pub also: Vec<PathBuf>,
     /// About how many bytes of the source are in memory at once; [`MEMORY`] by default.
@@ -38,7 +38,7 @@ impl Default for Options {
 /// Gets the progress of a migration.
 ///
 /// Each phase is reported first, then its total, then each file as it is finished.
-pub trait Progress: fmt::Debug + Send + Sync {
+pub trait MigrationProgress: fmt::Debug + Send + Sync {
     /// A phase begins: `reading`, `writing` or `verifying`.
     fn phase(&self, name: &'static str);
     /// The phase has this many files and bytes to do.
@@ -51,7 +51,7 @@ pub trait Progress: fmt::Debug + Send + Sync {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct NoProgress;
 
-impl Progress for NoProgress {
+impl MigrationProgress for NoProgress {
     fn phase(&self, _name: &'static str) {}
     fn total(&self, _files: u64, _bytes: u64) {}
     fn advance(&self, _path: &str, _bytes: u64) {}

@@ -23,11 +23,11 @@ pub struct Report {
     /// What was found and added of each kind of entity, by its plural name.
     pub kinds: BTreeMap<&'static str, KindTotals>,
     /// Every file, by its path.
-    pub files: Files,
+    pub files: FileReports,
     /// What is not a file and was skipped, by its path.
     pub skipped: Vec<Skipped>,
     /// Everything unusual.
-    pub findings: Vec<Finding>,
+    pub findings: Vec<ImportFinding>,
     /// How the target compares with the source, if that was requested.
     pub verification: Option<Verification>,
 }
@@ -95,9 +95,9 @@ pub struct FileReport {
 
 /// The result for each file, by its path. There may be more than fit in memory, so they are read from a temporary file, a page at a time.
 #[derive(Clone, Default)]
-pub struct Files(Option<Arc<Index>>);
+pub struct FileReports(Option<Arc<Index>>);
 
-impl Files {
+impl FileReports {
     pub(crate) fn of(index: Arc<Index>) -> Self {
         Self(Some(index))
     }
@@ -108,7 +108,7 @@ impl Files {
     }
 }
 
-impl Serialize for Files {
+impl Serialize for FileReports {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut list = serializer.serialize_seq(None)?;
         for file in self.iter() {
@@ -118,13 +118,13 @@ impl Serialize for Files {
     }
 }
 
-impl PartialEq for Files {
+impl PartialEq for FileReports {
     fn eq(&self, other: &Self) -> bool {
         self.iter().map(Result::ok).eq(other.iter().map(Result::ok))
     }
 }
 
-impl fmt::Debug for Files {
+impl fmt::Debug for FileReports {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list().entries(self.iter()).finish()
     }
@@ -166,7 +166,7 @@ pub struct Skipped {
 
 /// Something unusual.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Finding {
+pub struct ImportFinding {
     /// Its stable code, as the manual lists it.
     pub code: &'static str,
     /// Its severity.
@@ -228,7 +228,7 @@ impl Report {
     }
 
     pub(crate) fn find(&mut self, code: &'static str, level: Level, path: &str, message: impl Into<String>) {
-        self.findings.push(Finding { code, level, path: path.to_owned(), message: message.into() });
+        self.findings.push(ImportFinding { code, level, path: path.to_owned(), message: message.into() });
     }
 
     pub(crate) fn kind(&mut self, name: &'static str) -> &mut KindTotals {
@@ -277,7 +277,7 @@ impl Report {
     }
 }
 
-impl Finding {
+impl ImportFinding {
     fn mark(&self) -> &'static str {
         match self.level {
             Level::Note => "note",

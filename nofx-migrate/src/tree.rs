@@ -21,7 +21,7 @@ const FAMILIAR: &[&str] =
 const OWN: &str = "store";
 
 /// The most memory to reserve because a file claims this size: it may be sparse.
-const MOST_AT_ONCE: usize = 64 << 20;
+const MAX_AT_ONCE_BYTES: usize = 64 << 20;
 
 /// Files of at least this size are read into memory that goes back to the system at once.
 const LARGE: usize = 1 << 20;
@@ -53,10 +53,10 @@ pub(crate) enum Origin {
 }
 
 /// Everything in the source except its files, which are passed on as they are found.
-pub(crate) struct Tree<'a> {
+pub(crate) struct SourceTree<'a> {
     show: &'a mut dyn FnMut(SourceFile),
     /// The paths that files elsewhere have, or could have.
-    elsewhere: HashSet<Text>,
+    outside: HashSet<Text>,
     /// What is not a file.
     pub(crate) skipped: Vec<Skipped>,
     /// Folders that cannot be listed, and why.
@@ -123,10 +123,10 @@ fn is_own(path: &Text) -> bool {
     matches!(parts[..], [OWN] | ["archives", _, OWN])
 }
 
-impl<'a> Tree<'a> {
+impl<'a> SourceTree<'a> {
     /// Starts empty; each file will be passed to `show`.
     pub(crate) fn new(show: &'a mut dyn FnMut(SourceFile)) -> Self {
-        Self { show, elsewhere: HashSet::new(), skipped: Vec::new(), unreadable: Vec::new() }
+        Self { show, outside: HashSet::new(), skipped: Vec::new(), unreadable: Vec::new() }
     }
 
     /// Adds everything below a folder, in no particular order. Links are not followed.
@@ -159,7 +159,7 @@ impl<'a> Tree<'a> {
                     folders.push((place, path));
                 } else if found.is_file() {
                     if path.as_bytes().starts_with(b"@") {
-                        self.elsewhere.insert(path.clone());
+                        self.outside.insert(path.clone());
                     }
                     (self.show)(SourceFile { path, size: found.len(), origin: Origin::File(place) });
                 } else if found.is_symlink() {
@@ -189,8 +189,8 @@ impl<'a> Tree<'a> {
         let (first, rest) = path.split_once('/').unwrap_or((path, ""));
         let paths = std::iter::once(Text::from(path))
             .chain((2_u64..).map(|number| Text::from(format!("{first}#{number}/{rest}").as_str())));
-        if let Some(path) = paths.into_iter().find(|path| !self.elsewhere.contains(path)) {
-            self.elsewhere.insert(path.clone());
+        if let Some(path) = paths.into_iter().find(|path| !self.outside.contains(path)) {
+            self.outside.insert(path.clone());
             (self.show)(SourceFile { path, size, origin });
         }
     }
@@ -242,7 +242,7 @@ impl SourceFile {
         let mut bytes = BUFFER.take();
         bytes.clear();
         // It may have grown or shrunk since it was listed; this only avoids moving what was read.
-        let expected = usize::try_from(self.size).unwrap_or_default().min(MOST_AT_ONCE);
+        let expected = usize::try_from(self.size).unwrap_or_default().min(MAX_AT_ONCE_BYTES);
         bytes.reserve(if expected < LARGE { expected } else { expected.max(GIVEN_BACK) });
         self.open()?.read_to_end(&mut bytes)?;
         let seen = see(&bytes);
@@ -276,7 +276,7 @@ mod tests {
         }
         let mut found = Vec::new();
         let mut show = |file: SourceFile| found.push(file.path.to_string());
-        let mut tree = Tree::new(&mut show);
+        let mut tree = SourceTree::new(&mut show);
         tree.add_folder(folder.path());
         assert_eq!(tree.skipped.len(), 2);
         found.sort();

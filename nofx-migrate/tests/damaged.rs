@@ -17,7 +17,7 @@ use damaged::found::Found;
 use damaged::judge::differences;
 use nofx_core::{MemoryBackend, Store};
 use nofx_migrate::{NoProgress, Options, Report, full_digest, migrate};
-use nofx_testkit::legacy::Workspace;
+use nofx_testkit::legacy::LegacyWorkspace;
 use rusqlite::Connection;
 
 #[path = "damaged/restless.rs"]
@@ -30,14 +30,14 @@ fn number(name: &str, usual: u64) -> u64 {
 #[test]
 fn everything_whole_in_a_damaged_workspace_is_found_and_every_byte_accounted_for() {
     try_seeds(150, async |seed| {
-        let workspace = Workspace::new(seed);
+        let workspace = LegacyWorkspace::new(seed);
         (workspace.size(), try_one(&workspace).await)
     });
 }
 
 #[tokio::test]
 async fn every_whole_message_of_a_session_of_thirty_megabytes_is_found() {
-    let workspace = Workspace::large(30 << 20);
+    let workspace = LegacyWorkspace::large(30 << 20);
     assert!(workspace.size().1 > 30 << 20);
     let wrong = try_one(&workspace).await;
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
@@ -69,7 +69,7 @@ fn try_seeds(usual: u64, try_seed: impl AsyncFn(u64) -> ((usize, usize), Vec<Str
 }
 
 /// Imports a workspace twice and returns everything that is wrong.
-async fn try_one(workspace: &Workspace) -> Vec<String> {
+async fn try_one(workspace: &LegacyWorkspace) -> Vec<String> {
     let folder = tempfile::tempdir().unwrap();
     workspace.write(folder.path()).unwrap();
     let store = Store::new(Arc::new(MemoryBackend::new()));

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use nofx_core::{MemoryBackend, Store};
 use nofx_migrate::{NoProgress, Options, check_dump, dump, dump_full, full_digest, load, migrate};
 use nofx_testkit::fuzz::{Mutator, fuzz, plant, seeds};
-use nofx_testkit::legacy::Workspace;
+use nofx_testkit::legacy::LegacyWorkspace;
 
 fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
@@ -55,7 +55,7 @@ fn a_legacy_folder_of_any_bytes_is_imported_and_accounted_for() {
         let root = folder.path().join(".nofx");
         match mutator.once_in(2) {
             true => plant(&root, &planted).unwrap(),
-            false => Workspace::new(seed % 512).write(folder.path()).unwrap(),
+            false => LegacyWorkspace::new(seed % 512).write(folder.path()).unwrap(),
         }
         let files: Vec<PathBuf> = seeds(&root).unwrap().into_keys().map(|path| root.join(path)).collect();
         for _ in 0..=mutator.below(4) {
@@ -89,7 +89,7 @@ fn state_of_vs_code_of_any_bytes_is_imported_or_refused() {
 fn a_dump_of_any_bytes_is_loaded_as_it_is_or_refused() {
     // One of everything that occurs in a legacy folder, and one that earlier versions wrote.
     let folder = tempfile::tempdir().unwrap();
-    Workspace::new(3).write(folder.path()).unwrap();
+    LegacyWorkspace::new(3).write(folder.path()).unwrap();
     let wholes = [runtime().block_on(dumped(folder.path())), planted("dump").into_values().next().unwrap()];
     fuzz("dump", 200, |seed| {
         let mutator = Mutator::new(seed);

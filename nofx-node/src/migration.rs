@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use nofx::json::quote;
-use nofx::migrate::{Level, MigrateError, Options, Progress, Report, anything_in, migrate};
+use nofx::migrate::{Level, MigrateError, MigrationProgress, Options, Report, anything_in, migrate};
 use nofx::workspace::Workspace;
 use nofx::{Error, Location, Result};
 
@@ -47,7 +47,7 @@ impl Watched {
             // Everything is imported already, so it is not an error if the store cannot be made smaller.
             _ = nofx::settle(location, is_new).await;
         }
-        Ok(told(&report))
+        Ok(to_json(&report))
     }
 
     /// Returns the progress of the migration, as JSON.
@@ -63,7 +63,7 @@ impl Watched {
     }
 }
 
-impl Progress for Watched {
+impl MigrationProgress for Watched {
     fn phase(&self, name: &'static str) {
         *self.done() = Done { phase: name, ..Done::default() };
     }
@@ -89,7 +89,7 @@ fn folded(error: MigrateError) -> Error {
 }
 
 /// Writes a report: the parts that people see, and all of it as text.
-fn told(report: &Report) -> String {
+fn to_json(report: &Report) -> String {
     let kinds = report.kinds.iter().map(|(name, kind)| format!(r#"{}:{}"#, quote(name), kind.added));
     let findings = report.findings.iter().map(|finding| {
         let level = match finding.level {

@@ -25,15 +25,15 @@ const SAYS: &str = "nofx-testkit: ";
 const LINE: Duration = Duration::from_secs(30);
 
 /// What a child does with its handle on the parent's place.
-pub(crate) type Role = fn(Handle, Vec<String>) -> Pin<Box<dyn Future<Output = CaseResult> + Send>>;
+pub(crate) type ChildRole = fn(Handle, Vec<String>) -> Pin<Box<dyn Future<Output = CaseResult> + Send>>;
 
 /// A child process, killed when it is dropped.
-pub(crate) struct Child {
+pub(crate) struct ChildProcess {
     process: std::process::Child,
     lines: mpsc::UnboundedReceiver<String>,
 }
 
-impl Child {
+impl ChildProcess {
     /// Starts a child that plays a role on the subject's place.
     pub(crate) fn start(subject: &Subject, role: &str, needs: &[&str]) -> CaseResult<Self> {
         let address = subject.address().ok_or_else(|| Unmet::new("a place without an address"))?;
@@ -96,7 +96,7 @@ impl Child {
     }
 }
 
-impl Drop for Child {
+impl Drop for ChildProcess {
     fn drop(&mut self) {
         // It may have ended long ago.
         let _ = self.process.kill();

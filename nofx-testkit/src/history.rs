@@ -23,7 +23,7 @@ const BODIES: [&str; 6] = ["1.10", "{}", r#"{"a":1,"a":2}"#, r#""\ud800""#, "1e4
 #[derive(Clone, Debug)]
 pub(crate) enum Step {
     /// Commits a group, which may end with a repeat of one of its batches.
-    Commit(Vec<Draft>, Option<usize>),
+    Commit(Vec<BatchDraft>, Option<usize>),
     /// Commits an earlier batch again: the last one, or this many before it.
     Again(usize),
     /// Closes all handles and opens the store again, if possible.
@@ -55,7 +55,7 @@ pub(crate) struct Keys {
 
 /// A batch without its id and versions, which are known when its turn comes.
 #[derive(Clone, Debug)]
-pub(crate) struct Draft {
+pub(crate) struct BatchDraft {
     writes: Vec<(Name, Expected, Option<usize>)>,
     appends: Vec<(Name, Option<i64>, Vec<usize>)>,
     seals: Vec<Name>,
@@ -93,7 +93,7 @@ fn expected() -> impl Strategy<Value = Expected> {
     prop_oneof![3 => Just(Expected::Any), 1 => Just(Expected::Absent), 3 => off().prop_map(Expected::Version)]
 }
 
-fn draft() -> impl Strategy<Value = Draft> {
+fn draft() -> impl Strategy<Value = BatchDraft> {
     let write = (name(), expected(), option::weighted(0.8, 0..BODIES.len()));
     let append = (name(), option::of(off()), vec(0..BODIES.len(), 1..4));
     let guarded = prop_oneof![
@@ -102,7 +102,7 @@ fn draft() -> impl Strategy<Value = Draft> {
     ];
     let rarely = |names| prop_oneof![6 => Just(Vec::new()), 1 => vec(names, 1..3)];
     (vec(write, 0..4), vec(append, 0..3), rarely(name().boxed()), rarely(name().boxed()), vec(guarded, 0..2))
-        .prop_map(|(writes, appends, seals, removals, guards)| Draft { writes, appends, seals, removals, guards })
+        .prop_map(|(writes, appends, seals, removals, guards)| BatchDraft { writes, appends, seals, removals, guards })
 }
 
 fn keys() -> impl Strategy<Value = Keys> {
@@ -184,7 +184,7 @@ pub(crate) fn entries(name: Name, start: u64, length: u64, backward: bool, limit
     Ok(LogQuery { log: log(name)?, range: start..start + length, direction: direction(backward), limit })
 }
 
-impl Draft {
+impl BatchDraft {
     /// Makes the batch from the oracle's current state. Its id is its number in the history.
     pub(crate) async fn batch(&self, number: u64, oracle: &MemoryBackend) -> Result<Batch> {
         let mut bytes = [0; 16];

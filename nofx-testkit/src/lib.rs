@@ -86,7 +86,7 @@ pub mod workload;
 mod workspace;
 
 pub use cases::CASES;
-pub use decorators::{Counting, Counts, Damaging, Fault, Faulty};
+pub use decorators::{CallCounts, Counting, Damaging, Fault, Faulty};
 pub use mock::MockBackend;
 pub use place::{Factory, Memory, Place};
 pub use suite::{Case, Need, Verdict, conformance, conformance_of, workspace, workspace_of};

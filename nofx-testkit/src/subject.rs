@@ -70,7 +70,7 @@ impl fmt::Debug for Handle {
 
 /// Everything that a store holds.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct Content {
+pub(crate) struct StoreContent {
     pub(crate) records: Vec<Record>,
     pub(crate) logs: Vec<(LogHead, Vec<LogEntry>)>,
 }
@@ -212,14 +212,14 @@ impl Handle {
     }
 
     /// Returns everything that the store holds.
-    pub(crate) async fn content(&self) -> CaseResult<Content> {
+    pub(crate) async fn content(&self) -> CaseResult<StoreContent> {
         let records = self.paged_records(ScanQuery::all(1000)).await?;
         let mut logs = Vec::new();
         for head in self.paged_logs(LogScan::all(1000)).await? {
             let entries = self.entries(&head.log).await?;
             logs.push((head, entries));
         }
-        Ok(Content { records, logs })
+        Ok(StoreContent { records, logs })
     }
 
     /// Follows the feed to its end; a gap is unexpected.
@@ -258,7 +258,7 @@ fn go_on_after<K: Key>(query: &mut KeyQuery<K>, last: Option<K>) -> CaseResult {
 }
 
 /// Runs something concurrently with the case, on a thread that a commit may block.
-pub(crate) fn aside<T: Send + 'static>(
+pub(crate) fn in_background<T: Send + 'static>(
     doing: impl Future<Output = CaseResult<T>> + Send + 'static,
 ) -> JoinHandle<CaseResult<T>> {
     let runtime = tokio::runtime::Handle::current();

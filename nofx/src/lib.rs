@@ -43,20 +43,20 @@ mod git;
 #[doc = include_str!("../../README.md")]
 struct Readme;
 
+mod compact;
 mod location;
 mod neighbours;
 mod open;
 mod read_only;
 mod schemes;
-mod small;
 mod upgrade;
 
 pub use check::{Finding, check, forget, repair};
+pub use compact::{compact, give_back, settle};
 pub use doctor::{Checkup, doctor};
 pub use location::Location;
 pub use nofx_core::*;
 #[cfg(feature = "migrate")]
 pub use nofx_migrate as migrate;
 pub use open::{Options, open, open_with};
-pub use small::{compact, give_back, settle};
 pub use upgrade::upgrade;

@@ -6,7 +6,7 @@ use nofx_core::{Error, Result, Sources, Store};
 
 use crate::Location;
 use crate::git;
-use crate::read_only::ReadOnly;
+use crate::read_only::ReadOnlyBackend;
 
 /// How a store is opened.
 #[derive(Clone, Debug)]
@@ -89,7 +89,7 @@ pub(crate) async fn open_unlisted(location: &Location, options: Options) -> Resu
     let backend = location.backend()?;
     let opened = (backend.open)(location, &options).await?;
     let opened = match options.read_only && !backend.opens_read_only {
-        true => Arc::new(ReadOnly(opened)),
+        true => Arc::new(ReadOnlyBackend(opened)),
         false => opened,
     };
     Ok(Store::with_sources(opened, options.sources))

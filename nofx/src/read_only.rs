@@ -10,10 +10,10 @@ use nofx_core::{
 
 /// Passes reads to a backend and refuses every commit.
 #[derive(Debug)]
-pub(crate) struct ReadOnly(pub(crate) Arc<dyn PersistenceBackend>);
+pub(crate) struct ReadOnlyBackend(pub(crate) Arc<dyn PersistenceBackend>);
 
 #[async_trait]
-impl PersistenceBackend for ReadOnly {
+impl PersistenceBackend for ReadOnlyBackend {
     fn info(&self) -> BackendInfo {
         let info = self.0.info();
         let reason = info.read_only.unwrap_or_else(|| "it was opened for reading only".to_owned());

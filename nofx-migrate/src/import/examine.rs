@@ -15,7 +15,9 @@ use super::plan::Thing;
 use super::room::Room;
 use crate::digest::{Hash, Print, Printing, Running, print, sha256};
 use crate::error::MigrateError;
-use crate::legacy::{self, Content, Item, Judgement, LegacyPath, Outline, Pass, Promise, Reading, TemplateContent};
+use crate::legacy::{
+    self, Item, Judgement, LegacyContent, LegacyPath, Outline, Pass, PathHint, ReadFile, TemplateContent,
+};
 use crate::report::{FileState, Level, Unused};
 use crate::tree::SourceFile;
 
@@ -57,8 +59,8 @@ pub(crate) fn examine(
     outlines: &Room,
 ) -> Result<SeenFile, MigrateError> {
     let place = LegacyPath::of(&source.path);
-    let read = match place.promise {
-        Promise::Kept(..) => digested(source, &place),
+    let read = match place.hint {
+        PathHint::Kept(..) => digested(source, &place),
         _ => source.read(|bytes| {
             let reading = legacy::read(&place, bytes, Pass::First);
             (bytes.len() as u64, (sha256(bytes), print(bytes)), reading)
@@ -80,7 +82,7 @@ pub(crate) fn examine(
 }
 
 /// Reads a file that becomes no entity, a piece at a time.
-fn digested(source: &SourceFile, place: &LegacyPath) -> io::Result<(u64, (Hash, Print), Reading)> {
+fn digested(source: &SourceFile, place: &LegacyPath) -> io::Result<(u64, (Hash, Print), ReadFile)> {
     let mut digests = (Running::default(), Printing::default());
     let size = pieces(source, |piece| {
         digests.0.add(piece);
@@ -97,7 +99,7 @@ fn examined(
     place: &LegacyPath,
     size: u64,
     (sha256, print): (Hash, Print),
-    reading: Reading,
+    reading: ReadFile,
     outlines: &Room,
 ) -> Examined {
     let rank = place.rank();
@@ -109,8 +111,8 @@ fn examined(
     };
     let (mut ids, mut around, mut marks, mut parts) = (Vec::<Text>::new(), Object::default(), 0, Vec::new());
     match reading.content {
-        Content::Nothing => marks |= mark::NOTHING,
-        Content::Agents(agents) => {
+        LegacyContent::Nothing => marks |= mark::NOTHING,
+        LegacyContent::Agents(agents) => {
             for entry in &agents.entries {
                 ids.push(entry.id.as_text().clone());
                 name(entry.template.as_ref(), if rank == 0 { 2 } else { 4 }, agents.saved);
@@ -118,19 +120,19 @@ fn examined(
             around = agents.around;
             parts.push(Thing::Agents.part(at, place));
         }
-        Content::Sessions(copies, beside) => {
+        LegacyContent::Sessions(copies, beside) => {
             around = beside;
             copies.iter().for_each(|copy| name(copy.template.as_ref(), 3, copy.last_active));
             let sessions: BTreeSet<SessionId> = copies.into_iter().map(|copy| copy.id).collect();
             ids = sessions.iter().map(|id| id.as_text().clone()).collect();
-            marks |= if ids.len() > 1 { mark::MANY } else { 0 };
+            marks |= if ids.len() > 1 { mark::MANY_SESSIONS } else { 0 };
             parts.extend(sessions.into_iter().map(|id| Thing::Session(id).part(at, place)));
         }
-        Content::Checkpoints(Some(agent), _) => parts.push(Thing::Checkpoints(agent.into()).part(at, place)),
-        Content::Checkpoints(None, _) => parts.push((Thing::CHECKPOINTS, None)),
-        Content::Transcript(agent, _) => parts.push(Thing::Transcript(agent.into()).part(at, place)),
-        Content::Orchestration(_) => parts.push(Thing::Orchestration.part(at, place)),
-        Content::Template(content) => {
+        LegacyContent::Checkpoints(Some(agent), _) => parts.push(Thing::Checkpoints(agent.into()).part(at, place)),
+        LegacyContent::Checkpoints(None, _) => parts.push((Thing::CHECKPOINTS, None)),
+        LegacyContent::Transcript(agent, _) => parts.push(Thing::Transcript(agent.into()).part(at, place)),
+        LegacyContent::Orchestration(_) => parts.push(Thing::Orchestration.part(at, place)),
+        LegacyContent::Template(content) => {
             name(Some(&content), u8::from(!place.path.starts_with("templates/custom/")), None);
             parts.push(Thing::Template.part(at, place));
         }
@@ -157,7 +159,9 @@ fn examined(
 /// of its own name; returns what to report about each, by path.
 pub(crate) fn name_lists(index: &Arc<Index>) -> Result<Vec<(String, String)>, MigrateError> {
     let select = |sql: &str| -> Result<Vec<usize>, MigrateError> {
-        index.disk.with(|disk| disk.prepare(sql)?.query_map([Thing::CHECKPOINTS], |row| row.get(0))?.collect())
+        index
+            .database
+            .with(|database| database.prepare(sql)?.query_map([Thing::CHECKPOINTS], |row| row.get(0))?.collect())
     };
     let mut nameless = Vec::new();
     for at in select("SELECT at FROM part WHERE rank = ? AND name IS NULL ORDER BY at")? {
@@ -170,9 +174,9 @@ pub(crate) fn name_lists(index: &Arc<Index>) -> Result<Vec<(String, String)>, Mi
     let mut agent = Agent::default();
     for at in select("SELECT at FROM part WHERE rank = ? AND name IS NOT NULL ORDER BY name, at")? {
         let sql = "SELECT name FROM part WHERE rank = ? AND at = ?";
-        let name: Vec<u8> = index
-            .disk
-            .with(|disk| disk.prepare_cached(sql)?.query_row(params![Thing::CHECKPOINTS, at], |row| row.get(0)))?;
+        let name: Vec<u8> = index.database.with(|database| {
+            database.prepare_cached(sql)?.query_row(params![Thing::CHECKPOINTS, at], |row| row.get(0))
+        })?;
         if name != agent.name {
             nameless.iter_mut().for_each(|list| list.compare(&agent));
             agent = Agent { name, checkpoints: HashSet::new() };
@@ -194,7 +198,7 @@ pub(crate) fn name_lists(index: &Arc<Index>) -> Result<Vec<(String, String)>, Mi
             }
         };
         let sql = "UPDATE part SET name = ? WHERE rank = ? AND name IS NULL AND at = ?";
-        index.disk.with(|disk| disk.execute(sql, params![name, Thing::CHECKPOINTS, at]))?;
+        index.database.with(|database| database.execute(sql, params![name, Thing::CHECKPOINTS, at]))?;
         told.push((path, message));
     }
     Ok(told)
@@ -228,7 +232,7 @@ fn checkpoints(index: &Index, at: usize) -> Result<HashSet<Hash>, MigrateError> 
     let files = index.files(&[at])?;
     let reading = files.first().and_then(|file| index.read(file).ok());
     Ok(match reading.as_ref().map(|(reading, _)| &reading.content) {
-        Some(Content::Checkpoints(_, items)) => items.iter().map(Item::whole).collect(),
+        Some(LegacyContent::Checkpoints(_, items)) => items.iter().map(Item::whole).collect(),
         _ => HashSet::new(),
     })
 }

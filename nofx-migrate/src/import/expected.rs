@@ -4,7 +4,7 @@ use nofx_core::json::{Object, Text};
 use nofx_core::{Body, Kind, LogKey, RecordKey};
 
 use super::imported::{content, content_digest};
-use super::names::Names;
+use super::names::NameNumbers;
 use super::plan::{Plan, PlannedLog, PlannedRecord};
 use crate::digest::{Print, Printing};
 
@@ -46,7 +46,7 @@ impl Expected {
     }
 
     /// Writes it for [`read`](Self::read) in the same run.
-    pub(crate) fn write(&self, names: &Names) -> Vec<u8> {
+    pub(crate) fn write(&self, names: &NameNumbers) -> Vec<u8> {
         let record = |record: &ExpectedRecord| {
             let ExpectedRecord { kind, key, id, digest, damaged } = record;
             let (id, damaged) = (id.as_ref().map(Text::to_json), damaged.as_ref().map(Object::to_json));
@@ -61,7 +61,7 @@ impl Expected {
     }
 
     /// Reads what was written; `None` if it was not.
-    pub(crate) fn read(written: &[u8], names: &Names) -> Option<Self> {
+    pub(crate) fn read(written: &[u8], names: &NameNumbers) -> Option<Self> {
         let (records, logs): Written = serde_json::from_slice(written).ok()?;
         let record = |(kind, of, key, id, digest, damaged): WrittenRecord| {
             let key = RecordKey::new(Kind::new(of).ok()?, key).ok()?;
@@ -103,7 +103,7 @@ impl ExpectedRecord {
 }
 
 fn log(planned: &PlannedLog) -> ExpectedLog {
-    let mut bodies = Counting::default();
+    let mut bodies = BodyCounts::default();
     planned.items.iter().for_each(|item| bodies.add(&item.body));
     ExpectedLog { kind: planned.kind, log: planned.log.clone(), bodies: bodies.finish() }
 }
@@ -117,12 +117,12 @@ pub(crate) struct Bodies {
 
 /// Counts bodies that arrive one by one.
 #[derive(Debug, Default)]
-pub(crate) struct Counting {
+pub(crate) struct BodyCounts {
     count: u64,
     printing: Printing,
 }
 
-impl Counting {
+impl BodyCounts {
     pub(crate) fn add(&mut self, body: &Body) {
         self.count += 1;
         self.printing.add(&(body.len() as u64).to_le_bytes());
@@ -142,7 +142,7 @@ mod tests {
 
     #[test]
     fn what_is_expected_is_read_as_it_was_written() {
-        let names = Names::default();
+        let names = NameNumbers::default();
         let record = ExpectedRecord {
             kind: "sessions",
             key: RecordKey::new(kind::SESSION, "a\u{1}\"é").unwrap(),

@@ -13,12 +13,12 @@ use nofx_core::{Body, Seq, Timestamp};
 use rusqlite::{OptionalExtension, Row, params};
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::disk::{Disk, PAGE_ROWS, paged};
 use super::examine::Examined;
-use super::names::Names;
+use super::names::NameNumbers;
+use super::temp_database::{PAGE_ROWS, TempDatabase, paged};
 use crate::digest::{Hash, Print, Printing, hex, print};
 use crate::error::MigrateError;
-use crate::legacy::{self, LegacyPath, Outline, Pass, Reading};
+use crate::legacy::{self, LegacyPath, Outline, Pass, ReadFile};
 use crate::report::{FileReport, FileState, Unused};
 use crate::tree::{Origin, SourceFile};
 
@@ -38,13 +38,13 @@ const TABLES: &str = "
 /// All files, and what is known about them.
 #[derive(Debug)]
 pub(crate) struct Index {
-    pub(super) disk: Disk,
-    pub(super) names: Names,
+    pub(super) database: TempDatabase,
+    pub(super) names: NameNumbers,
     templates: Mutex<BTreeMap<TemplateId, NamedTemplate>>,
     /// Each with the room that it takes.
     outlines: Mutex<HashMap<usize, (Outline, OwnedSemaphorePermit)>>,
     // Files of many sessions, which are needed once for each of them.
-    kept: Mutex<Vec<(usize, Arc<Reading>)>>,
+    kept: Mutex<Vec<(usize, Arc<ReadFile>)>>,
 }
 
 /// A file that was read once.
@@ -85,7 +85,7 @@ pub(super) mod mark {
     /// Nothing in it became an entity.
     pub(crate) const NOTHING: u8 = 2;
     /// It has many sessions.
-    pub(crate) const MANY: u8 = 4;
+    pub(crate) const MANY_SESSIONS: u8 = 4;
     /// It is to be kept whole.
     pub(crate) const KEPT: u8 = 8;
     /// It has a part of some thing.
@@ -104,7 +104,7 @@ pub(crate) struct NamedTemplate {
 
 /// What an earlier import recorded about a file.
 #[derive(Debug)]
-pub(crate) struct Known {
+pub(crate) struct EarlierImport {
     pub(crate) path: Text,
     pub(crate) version: Seq,
     pub(crate) size: u64,
@@ -121,8 +121,8 @@ const LARGE_FILE: u64 = 1 << 20;
 impl Index {
     pub(crate) fn new() -> Result<Self, MigrateError> {
         Ok(Self {
-            disk: Disk::new(TABLES)?,
-            names: Names::default(),
+            database: TempDatabase::new(TABLES)?,
+            names: NameNumbers::default(),
             templates: Mutex::default(),
             outlines: Mutex::default(),
             kept: Mutex::default(),
@@ -135,31 +135,32 @@ impl Index {
             Origin::File(path) => (Some(nofx_platform::path_bytes(path)), None),
             Origin::Value(bytes) => (None, Some(&**bytes)),
         };
-        self.disk.with(|disk| {
-            let mut insert = disk.prepare_cached("INSERT INTO listed VALUES (?, ?, ?, ?)")?;
+        self.database.with(|database| {
+            let mut insert = database.prepare_cached("INSERT INTO listed VALUES (?, ?, ?, ?)")?;
             insert.execute(params![file.path.as_bytes(), file.size, place, value]).map(drop)
         })
     }
 
     /// Numbers all files that were found; returns their number and their total size in bytes.
     pub(crate) fn number(&self) -> Result<(u64, u64), MigrateError> {
-        self.disk.with(|disk| {
-            disk.execute_batch(
+        self.database.with(|database| {
+            database.execute_batch(
                 "INSERT INTO file (path, size, place, value) SELECT * FROM listed ORDER BY path; DROP TABLE listed",
             )?;
-            disk.query_row("SELECT count(*), ifnull(sum(size), 0) FROM file", [], |row| Ok((row.get(0)?, row.get(1)?)))
+            database
+                .query_row("SELECT count(*), ifnull(sum(size), 0) FROM file", [], |row| Ok((row.get(0)?, row.get(1)?)))
         })
     }
 
     /// Records what an earlier import recorded about some files; nothing for files that are gone.
-    pub(crate) fn know(&self, all: &[Known]) -> Result<(), MigrateError> {
-        self.disk.with(|disk| {
-            disk.execute_batch("CREATE UNIQUE INDEX IF NOT EXISTS by_path ON file (path)")?;
-            let mut insert = disk
+    pub(crate) fn know(&self, all: &[EarlierImport]) -> Result<(), MigrateError> {
+        self.database.with(|database| {
+            database.execute_batch("CREATE UNIQUE INDEX IF NOT EXISTS by_path ON file (path)")?;
+            let mut insert = database
                 .prepare_cached("INSERT OR REPLACE INTO known SELECT at, ?2, ?3, ?4, ?5 FROM file WHERE path = ?1")?;
             for known in all {
                 let sha256 = known.sha256.as_bytes();
-                let Known { path, version, size, ids, .. } = known;
+                let EarlierImport { path, version, size, ids, .. } = known;
                 insert.execute(params![path.as_bytes(), version.get(), size, sha256, ids])?;
             }
             Ok(())
@@ -170,20 +171,20 @@ impl Index {
     pub(crate) fn unread(
         self: &Arc<Self>,
     ) -> Result<impl Iterator<Item = Result<(usize, SourceFile), MigrateError>> + Send + use<>, MigrateError> {
-        let large: Vec<usize> = self.disk.with(|disk| {
-            let mut select = disk.prepare_cached("SELECT at FROM file WHERE size > ? ORDER BY size DESC, at")?;
+        let large: Vec<usize> = self.database.with(|database| {
+            let mut select = database.prepare_cached("SELECT at FROM file WHERE size > ? ORDER BY size DESC, at")?;
             select.query_map([LARGE_FILE], |row| row.get(0))?.collect()
         })?;
         const COLUMNS: &str = "SELECT path, size, place, value, at FROM file";
         let (index, others) = (self.clone(), self.clone());
         let large = large.into_iter().map(move |at| {
             let sql = format!("{COLUMNS} WHERE at = ?");
-            index.disk.with(|disk| disk.prepare_cached(&sql)?.query_row([at], |row| Ok((at, source(row)?))))
+            index.database.with(|database| database.prepare_cached(&sql)?.query_row([at], |row| Ok((at, source(row)?))))
         });
         let others = paged(move |last| {
             let sql = format!("{COLUMNS} WHERE at > ? AND size <= ? ORDER BY at LIMIT ?");
-            others.disk.with(|disk| {
-                let mut select = disk.prepare_cached(&sql)?;
+            others.database.with(|database| {
+                let mut select = database.prepare_cached(&sql)?;
                 let row = |row: &Row<'_>| Ok((row.get(4)?, (row.get(4)?, source(row)?)));
                 select.query_map(params![last, LARGE_FILE, PAGE_ROWS], row)?.collect()
             })
@@ -203,8 +204,8 @@ impl Index {
             judgement.counts.iter().map(|(kind, count)| (self.names.number(kind), *count)).collect();
         let unused: Vec<_> =
             judgement.unused.iter().map(|unused| (unused.from, unused.to, unused.reason.as_str())).collect();
-        self.disk.with(|disk| {
-            let known: Option<bool> = disk
+        self.database.with(|database| {
+            let known: Option<bool> = database
                 .prepare_cached("SELECT size = ?2 AND sha256 = ?3 FROM known WHERE at = ?1")?
                 .query_row(params![at, found.size, sha256.as_bytes()], |row| row.get(0))
                 .optional()?;
@@ -214,7 +215,7 @@ impl Index {
                 Some(false) => FileState::Changed,
             };
             let mut insert =
-                disk.prepare_cached("INSERT INTO found VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, ?, ?, ?)")?;
+                database.prepare_cached("INSERT INTO found VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, ?, ?, ?)")?;
             insert.execute(params![
                 at,
                 number(state),
@@ -229,7 +230,7 @@ impl Index {
                 found.ids,
                 found.around,
             ])?;
-            let mut insert = disk.prepare_cached("INSERT INTO part VALUES (?, ?, ?, ?, ?)")?;
+            let mut insert = database.prepare_cached("INSERT INTO part VALUES (?, ?, ?, ?, ?)")?;
             for (rank, name) in &found.parts {
                 insert.execute(params![rank, name, at, found.size, state != FileState::Unchanged])?;
             }
@@ -240,8 +241,8 @@ impl Index {
     /// Records that a file cannot be read.
     pub(crate) fn note_unreadable(&self, at: usize, source: &SourceFile) -> Result<(), MigrateError> {
         let became = self.names.number("unreadable");
-        self.disk.with(|disk| {
-            let mut insert = disk.prepare_cached(
+        self.database.with(|database| {
+            let mut insert = database.prepare_cached(
                 "INSERT INTO found (at, state, marks, size, sha256, print, became) VALUES (?, ?, 0, ?, '', '', ?)",
             )?;
             insert.execute(params![at, number(FileState::Unreadable), source.size, became]).map(drop)
@@ -268,17 +269,17 @@ impl Index {
     /// Returns the number and the total size of the files that could be read; either only of those that are to be imported, or of all.
     pub(crate) fn size(&self, is_new: bool) -> Result<(u64, u64), MigrateError> {
         let but = if is_new { FileState::Unchanged } else { FileState::Unreadable };
-        self.disk.with(|disk| {
+        self.database.with(|database| {
             let sum = "SELECT count(*), ifnull(sum(size), 0) FROM found WHERE state NOT IN (?, ?)";
-            disk.query_row(sum, [number(but), number(FileState::Unreadable)], |row| Ok((row.get(0)?, row.get(1)?)))
+            database.query_row(sum, [number(but), number(FileState::Unreadable)], |row| Ok((row.get(0)?, row.get(1)?)))
         })
     }
 
     /// Returns some files, all of which could be read.
     pub(crate) fn files(&self, all: &[usize]) -> Result<Vec<Indexed>, MigrateError> {
-        self.disk.with(|disk| {
+        self.database.with(|database| {
             let sql = format!("{INDEXED} WHERE f.at = ?");
-            let mut select = disk.prepare_cached(&sql)?;
+            let mut select = database.prepare_cached(&sql)?;
             all.iter().map(|at| select.query_row([at], indexed)).collect()
         })
     }
@@ -288,8 +289,8 @@ impl Index {
         let index = self.clone();
         paged(move |last| {
             let sql = format!("{INDEXED} WHERE f.at > ? AND d.state <> ? ORDER BY f.at LIMIT ?");
-            index.disk.with(|disk| {
-                let mut select = disk.prepare_cached(&sql)?;
+            index.database.with(|database| {
+                let mut select = database.prepare_cached(&sql)?;
                 let row = |row: &Row<'_>| indexed(row).map(|file| (file.at as i64, file));
                 select.query_map(params![last, number(FileState::Unreadable), PAGE_ROWS], row)?.collect()
             })
@@ -298,16 +299,16 @@ impl Index {
 
     /// Returns the path of a file.
     pub(crate) fn path(&self, at: usize) -> Result<String, MigrateError> {
-        let path: Vec<u8> = self.disk.with(|disk| {
-            disk.prepare_cached("SELECT path FROM file WHERE at = ?")?.query_row([at], |row| row.get(0))
+        let path: Vec<u8> = self.database.with(|database| {
+            database.prepare_cached("SELECT path FROM file WHERE at = ?")?.query_row([at], |row| row.get(0))
         })?;
         Ok(text(path).to_string())
     }
 
     /// Returns what else is known about a file.
     pub(crate) fn facts(&self, at: usize) -> Result<Facts, MigrateError> {
-        self.disk.with(|disk| {
-            let mut select = disk.prepare_cached(
+        self.database.with(|database| {
+            let mut select = database.prepare_cached(
                 "SELECT became, counts, keep, late, unused, ids, around, version FROM found LEFT JOIN \
                  (SELECT at AS known_at, version FROM known) ON known_at = at WHERE at = ?",
             )?;
@@ -333,8 +334,8 @@ impl Index {
 
     /// Returns the ids that a file had when it was last imported.
     pub(crate) fn known_ids(&self, at: usize) -> Result<Vec<Text>, MigrateError> {
-        let ids: Option<Option<String>> = self.disk.with(|disk| {
-            let mut select = disk.prepare_cached("SELECT ids FROM known WHERE at = ?")?;
+        let ids: Option<Option<String>> = self.database.with(|database| {
+            let mut select = database.prepare_cached("SELECT ids FROM known WHERE at = ?")?;
             select.query_row([at], |row| row.get(0)).optional()
         })?;
         Ok(ids.flatten().and_then(|ids| nofx_core::json::Value::read(&ids)).unwrap_or_default())
@@ -342,8 +343,8 @@ impl Index {
 
     /// Records why a file is to be kept that seemed to need no keeping, unless a reason is recorded already.
     pub(crate) fn keep_late(&self, at: usize, why: &str) -> Result<(), MigrateError> {
-        self.disk.with(|disk| {
-            let mut update = disk.prepare_cached("UPDATE found SET late = ifnull(late, ?) WHERE at = ?")?;
+        self.database.with(|database| {
+            let mut update = database.prepare_cached("UPDATE found SET late = ifnull(late, ?) WHERE at = ?")?;
             update.execute(params![why, at]).map(drop)
         })
     }
@@ -352,8 +353,8 @@ impl Index {
     pub(crate) fn reports(self: &Arc<Self>) -> impl Iterator<Item = Result<FileReport, MigrateError>> + Send + use<> {
         let index = self.clone();
         paged(move |last| {
-            index.disk.with(|disk| {
-                let mut select = disk.prepare_cached(
+            index.database.with(|database| {
+                let mut select = database.prepare_cached(
                     "SELECT became, counts, keep, late, unused, NULL, NULL, NULL, at, path, d.size, sha256, state, marks \
                      FROM file JOIN found d USING (at) WHERE at > ? ORDER BY at LIMIT ?",
                 )?;
@@ -380,7 +381,7 @@ impl Index {
     }
 
     /// Reads a file again, and returns whether it is unchanged.
-    pub(crate) fn read(&self, file: &Indexed) -> io::Result<(Arc<Reading>, bool)> {
+    pub(crate) fn read(&self, file: &Indexed) -> io::Result<(Arc<ReadFile>, bool)> {
         if let Some((_, reading)) = lock(&self.kept).iter().find(|(kept, _)| *kept == file.at) {
             return Ok((reading.clone(), true));
         }
@@ -429,7 +430,7 @@ impl Indexed {
     }
 
     fn has_many(&self) -> bool {
-        self.marks & mark::MANY != 0
+        self.marks & mark::MANY_SESSIONS != 0
     }
 
     /// Returns whether it is to be imported.

@@ -9,14 +9,14 @@ use nofx_core::json::Text;
 use nofx_core::{Expect, RecordKey, Result, ScanQuery, Store, kind};
 
 use super::blocking;
-use super::writer::{ThingChanges, Writer};
+use super::writer::{BatchWriter, ThingChanges};
 use crate::attachment::{CHUNK_BYTES, chunk_key, chunk_len, encode_chunk};
 use crate::digest::{Hash, Running, hex};
 use crate::tree::SourceFile;
 
 /// Bytes to be kept.
 #[derive(Debug)]
-pub(crate) struct Bytes {
+pub(crate) struct KeptBytes {
     pub(crate) path: Text,
     pub(crate) size: u64,
     pub(crate) sha256: Hash,
@@ -35,11 +35,11 @@ pub(crate) enum From {
 
 /// The result of keeping bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Done {
+pub(crate) enum KeepOutcome {
     /// They are kept now.
     Added,
     /// They were kept before.
-    There,
+    AlreadyKept,
     /// They have changed since their digest was computed; nothing is kept.
     Changed,
     /// They cannot be read; nothing is kept.
@@ -55,30 +55,30 @@ pub(crate) enum Done {
 /// `chunks` has the chunks that this run has written so far.
 pub(crate) async fn keep(
     store: &Store,
-    writer: &mut Writer<'_>,
-    bytes: Bytes,
+    writer: &mut BatchWriter<'_>,
+    bytes: KeptBytes,
     chunks: &mut HashSet<RecordKey>,
-) -> Result<Done> {
+) -> Result<KeepOutcome> {
     let sha256 = hex(&bytes.sha256);
     let path = AttachmentPath::from(bytes.path.clone());
     let there = store.load::<Attachment>(&path).await?;
     if there.as_ref().is_some_and(|there| there.value.sha256 == sha256.as_str() && there.value.size == bytes.size) {
-        return Ok(Done::There);
+        return Ok(KeepOutcome::AlreadyKept);
     }
     if writer.is_dry_run() {
-        return Ok(Done::Added);
+        return Ok(KeepOutcome::Added);
     }
     let mut prefix = there.as_ref().map(|there| Prefix::new(&there.value));
     let mut source = match Chunks::open(&bytes.from) {
         Ok(source) => source,
-        Err(error) => return Ok(Done::Unreadable(error.to_string())),
+        Err(error) => return Ok(KeepOutcome::Unreadable(error.to_string())),
     };
     let (mut digest, mut written) = (Running::default(), Vec::new());
     for number in 0.. {
         let read = blocking(move || source.next().map(|chunk| (chunk, source))).await;
         let (chunk, rest) = match read {
             Ok(read) => read,
-            Err(error) => return Ok(Done::Unreadable(error.to_string())),
+            Err(error) => return Ok(KeepOutcome::Unreadable(error.to_string())),
         };
         if chunk.is_empty() {
             break;
@@ -98,7 +98,7 @@ pub(crate) async fn keep(
         writer.flush().await?;
         written.iter().for_each(|key| _ = chunks.remove(key));
         writer.write(ThingChanges { deletes: written, ..ThingChanges::default() }).await?;
-        return Ok(Done::Changed);
+        return Ok(KeepOutcome::Changed);
     }
     let mut changes = ThingChanges::default();
     if let Some(there) = &there {
@@ -121,7 +121,7 @@ pub(crate) async fn keep(
     let expect = there.map_or(Expect::Absent, |there| Expect::At(there.version));
     changes.puts.push((attachment.key(), expect, nofx_core::entity::Entity::to_body(&attachment)?));
     writer.write(changes).await?;
-    Ok(Done::Added)
+    Ok(KeepOutcome::Added)
 }
 
 /// Returns the name of a part of a file.

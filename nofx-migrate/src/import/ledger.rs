@@ -8,7 +8,7 @@ use nofx_core::json::Object;
 use nofx_core::{Expect, Result, Store, Timestamp, Versioned};
 
 use super::blocking;
-use super::index::{Facts, Index, Indexed, Known};
+use super::index::{EarlierImport, Facts, Index, Indexed};
 use super::writer::ThingChanges;
 use crate::digest::hex;
 use crate::error::MigrateError;
@@ -21,7 +21,7 @@ const IDS: &str = "ids";
 const AROUND: &str = "around";
 
 /// The longest list that is stored with a file.
-const LONGEST: usize = 4 << 20;
+const MAX_ENTRY_BYTES: usize = 4 << 20;
 
 /// How many files are recorded at once.
 const TOGETHER: usize = 500;
@@ -38,7 +38,7 @@ pub(crate) async fn read(store: &Store, index: &Arc<Index>) -> Result<Option<Tim
         }
         let ids = value.object().get(IDS).map(str::to_owned);
         let (path, size, sha256) = (value.path.as_text().clone(), value.size, value.sha256);
-        all.push(Known { path, version, size, sha256, ids });
+        all.push(EarlierImport { path, version, size, sha256, ids });
         if all.len() == TOGETHER {
             note(index, std::mem::take(&mut all)).await?;
         }
@@ -47,7 +47,7 @@ pub(crate) async fn read(store: &Store, index: &Arc<Index>) -> Result<Option<Tim
     Ok(agents_saved)
 }
 
-async fn note(index: &Arc<Index>, all: Vec<Known>) -> Result<(), MigrateError> {
+async fn note(index: &Arc<Index>, all: Vec<EarlierImport>) -> Result<(), MigrateError> {
     if all.is_empty() {
         return Ok(());
     }
@@ -64,7 +64,7 @@ pub(crate) fn entry(file: &Indexed, facts: Facts, attachment: Option<&str>) -> R
     object.set("counts", counted.to_json());
     for (name, json) in [(IDS, facts.ids), (AROUND, facts.around)] {
         // Neither is more than a convenience, so one that is absurdly long is omitted.
-        if let Some(json) = json.filter(|json| json.len() < LONGEST) {
+        if let Some(json) = json.filter(|json| json.len() < MAX_ENTRY_BYTES) {
             object.set(name, json);
         }
     }

@@ -4,7 +4,6 @@
 //! transcript of an agent, one file of messages between agents. A file has a *part* of each thing that it says something
 //! about. The first pass records the parts, `things.rs` gathers them, and the second pass plans each thing from its files.
 
-mod disk;
 mod examine;
 mod expected;
 mod imported;
@@ -17,6 +16,7 @@ mod orchestration;
 mod plan;
 mod reconcile;
 mod room;
+mod temp_database;
 mod things;
 mod verify;
 mod workers;
@@ -34,24 +34,24 @@ use tokio::task::JoinHandle;
 
 use crate::digest::sha256;
 use crate::error::MigrateError;
-use crate::legacy::Reading;
-use crate::options::{Options, Progress};
-use crate::report::{FileState, Files, Level, Report};
+use crate::legacy::ReadFile;
+use crate::options::{MigrationProgress, Options};
+use crate::report::{FileReports, FileState, Level, Report};
 use crate::source::LegacySource;
 use crate::tree::SourceFile;
-use disk::PAGE_ROWS;
 use examine::{SeenFile, examine, name_lists};
 use expected::Expected;
 pub(crate) use index::Index;
 use index::Indexed;
-use keep::{Bytes, Done};
+use keep::{KeepOutcome, KeptBytes};
 use orchestration::Segments;
 use plan::{Plan, plan, plan_name};
-use reconcile::{Difference, Earlier, Kept, There, compare};
+use reconcile::{Difference, Earlier, Kept, TargetState, compare};
 use room::Room;
-use things::{Lane, Listed};
+use temp_database::PAGE_ROWS;
+use things::{Lane, ListedThing};
 use workers::{Work, together, work};
-use writer::Writer;
+use writer::BatchWriter;
 
 /// The part of the memory for recorded offsets in the files.
 const OUTLINES_PART: u64 = 8;
@@ -60,13 +60,13 @@ const OUTLINES_PART: u64 = 8;
 const AHEAD: usize = 16;
 
 /// The most threads that read files or compare things.
-const MOST_THREADS: usize = 8;
+const MAX_THREADS: usize = 8;
 
 /// The part of the memory for things that are read, compared and written together, unless one alone has more.
 const GROUP_PART: u64 = 64;
 
 /// How many records to remember as written before everything is committed, and visible in the target.
-const MOST_WRITTEN: usize = 10_000;
+const MAX_WRITTEN: usize = 10_000;
 
 /// How often an import is started over because another program wrote what it was about to write.
 const ATTEMPTS: usize = 5;
@@ -74,7 +74,7 @@ const ATTEMPTS: usize = 5;
 /// Imports a legacy folder into a store.
 ///
 /// `from` is the `.nofx` folder, a workspace folder that contains it, or anything that can be imported with it
-/// ([`Elsewhere`](crate::Elsewhere)). It is only read; links are not followed, and
+/// ([`OutsideSource`](crate::OutsideSource)). It is only read; links are not followed, and
 /// only plain files are opened. Everything in it becomes an entity or is kept as an attachment, and the report says
 /// which. Importing again adds only what is new; an interrupted import continues where it stopped. So does one that is
 /// overtaken by another, and it may then report its progress several times; if that happens again and again, the error is
@@ -85,7 +85,7 @@ pub async fn migrate(
     from: &Path,
     to: &Store,
     options: &Options,
-    progress: &dyn Progress,
+    progress: &dyn MigrationProgress,
 ) -> Result<Report, MigrateError> {
     let (place, given) = (from.to_owned(), options.clone());
     let source = blocking(move || LegacySource::find(&place, &given)).await?;
@@ -110,7 +110,7 @@ async fn attempt(
     source: &LegacySource,
     to: &Store,
     options: &Options,
-    progress: &dyn Progress,
+    progress: &dyn MigrationProgress,
     report: &mut Report,
 ) -> Result<(), MigrateError> {
     let room = Room::new(options.memory);
@@ -128,7 +128,7 @@ async fn attempt(
     if options.verify && !options.dry_run {
         report.verification = Some(verify::verify(to, &index, done, &room, progress).await?);
     }
-    report.files = Files::of(index);
+    report.files = FileReports::of(index);
     Ok(())
 }
 
@@ -151,7 +151,7 @@ async fn joined<T>(task: JoinHandle<T>) -> T {
 
 /// Returns how many threads can work in parallel, up to a bound: each takes memory.
 fn cores() -> usize {
-    std::thread::available_parallelism().map_or(1, NonZero::get).min(MOST_THREADS)
+    std::thread::available_parallelism().map_or(1, NonZero::get).min(MAX_THREADS)
 }
 
 /// The first pass; returns the time at which the newest imported list of agents was written.
@@ -161,7 +161,7 @@ async fn read_all(
     index: &Arc<Index>,
     room: &Room,
     report: &mut Report,
-    progress: &dyn Progress,
+    progress: &dyn MigrationProgress,
 ) -> Result<Option<Timestamp>, MigrateError> {
     progress.phase("reading");
     let (listed, noted) = (source.clone(), index.clone());
@@ -233,7 +233,7 @@ struct Import<'a> {
     store: &'a Store,
     index: &'a Arc<Index>,
     report: &'a mut Report,
-    writer: Writer<'a>,
+    writer: BatchWriter<'a>,
     /// For each file, how many of its things are not written yet.
     left: Vec<u32>,
     /// Files that are to be kept whole, which was discovered only when they were compared with the target.
@@ -272,7 +272,7 @@ impl<'a> Import<'a> {
             store,
             index,
             report,
-            writer: Writer::new(store, options),
+            writer: BatchWriter::new(store, options),
             left: blocking(move || counted.left(true)).await?,
             late: BTreeSet::new(),
             unsettled: BTreeSet::new(),
@@ -284,7 +284,7 @@ impl<'a> Import<'a> {
         })
     }
 
-    async fn write_all(&mut self, room: &Room, progress: &dyn Progress) -> Result<(), MigrateError> {
+    async fn write_all(&mut self, room: &Room, progress: &dyn MigrationProgress) -> Result<(), MigrateError> {
         progress.phase("writing");
         let (files, bytes) = self.index.size(true)?;
         progress.total(files, bytes);
@@ -295,13 +295,13 @@ impl<'a> Import<'a> {
         let mut plans = stream::select_all(lanes.map(|lane| planning(self.index, lane, room).boxed()));
         while let Some((taken, group)) = plans.next().await {
             let group = group?;
-            if self.written.len() > MOST_WRITTEN && !self.writer.is_dry_run() {
+            if self.written.len() > MAX_WRITTEN && !self.writer.is_dry_run() {
                 self.writer.flush().await?;
                 self.written.clear();
             }
-            let there = There::of(self.store, group.iter().map(|(_, plan)| plan)).await?;
-            for ((files, plan), there) in group.into_iter().zip(there) {
-                self.write(&files, plan, there, &mut segments).await?;
+            let states = TargetState::of(self.store, group.iter().map(|(_, plan)| plan)).await?;
+            for ((files, plan), state) in group.into_iter().zip(states) {
+                self.write(&files, plan, state, &mut segments).await?;
                 for file in files {
                     self.left[file.at] -= 1;
                     self.settle(&file, progress).await?;
@@ -324,7 +324,7 @@ impl<'a> Import<'a> {
         &mut self,
         files: &[Indexed],
         mut plan: Plan,
-        there: There,
+        state: TargetState,
         segments: &mut Option<Segments>,
     ) -> Result<(), MigrateError> {
         for (at, why) in std::mem::take(&mut plan.unreadable) {
@@ -362,7 +362,7 @@ impl<'a> Import<'a> {
                 ids.extend(self.index.known_ids(file.at)?);
             }
             let earlier = Earlier { ids, agents_saved: self.agents_saved };
-            difference = compare(self.store, plan, there, &earlier, &mut self.written).await?;
+            difference = compare(self.store, plan, state, &earlier, &mut self.written).await?;
         }
         for (kind, added) in difference.added {
             self.report.kind(kind).added += added;
@@ -414,7 +414,7 @@ impl<'a> Import<'a> {
     }
 
     /// Records in the ledger that a file is imported, once it is.
-    async fn settle(&mut self, file: &Indexed, progress: &dyn Progress) -> Result<(), MigrateError> {
+    async fn settle(&mut self, file: &Indexed, progress: &dyn MigrationProgress) -> Result<(), MigrateError> {
         let is_kept = file.is_kept() || file.has_parts() || self.late.contains(&file.at);
         let is_done = self.left[file.at] == 0 && !is_kept;
         if is_done && file.is_new() && !self.unsettled.contains(&file.at) {
@@ -424,7 +424,7 @@ impl<'a> Import<'a> {
     }
 
     /// Keeps all bytes that are to be kept, and settles the files that had only those.
-    async fn keep_all(&mut self, progress: &dyn Progress) -> Result<(), MigrateError> {
+    async fn keep_all(&mut self, progress: &dyn MigrationProgress) -> Result<(), MigrateError> {
         let mut chunks = HashSet::new();
         let mut pages = self.index.all_files();
         loop {
@@ -438,7 +438,7 @@ impl<'a> Import<'a> {
             for file in page {
                 self.keep(&file, &mut chunks, progress).await?;
             }
-            if chunks.len() > MOST_WRITTEN {
+            if chunks.len() > MAX_WRITTEN {
                 self.writer.flush().await?;
                 chunks.clear();
             }
@@ -450,7 +450,7 @@ impl<'a> Import<'a> {
         &mut self,
         file: &Indexed,
         chunks: &mut HashSet<RecordKey>,
-        progress: &dyn Progress,
+        progress: &dyn MigrationProgress,
     ) -> Result<(), MigrateError> {
         let is_kept_at_once = file.is_new() && (file.is_kept() || file.has_parts());
         if !is_kept_at_once && !self.late.contains(&file.at) {
@@ -465,13 +465,13 @@ impl<'a> Import<'a> {
             (kind.in_files, kind.merged) = (kind.in_files + 1, kind.merged + 1);
             match bytes {
                 Ok(bytes) => match keep::keep(self.store, &mut self.writer, bytes, chunks).await? {
-                    Done::Added => self.report.kind("attachments").added += 1,
-                    Done::There => {}
-                    Done::Changed => {
+                    KeepOutcome::Added => self.report.kind("attachments").added += 1,
+                    KeepOutcome::AlreadyKept => {}
+                    KeepOutcome::Changed => {
                         is_kept = false;
                         self.changed_meanwhile(file.at)?;
                     }
-                    Done::Unreadable(why) => is_kept = self.lost(file, &why),
+                    KeepOutcome::Unreadable(why) => is_kept = self.lost(file, &why),
                 },
                 Err(error) => is_kept = self.lost(file, &error.to_string()),
             }
@@ -505,9 +505,9 @@ impl<'a> Import<'a> {
         let mut plan = Plan::default();
         plan.records.extend(names.into_iter().map(|(id, digest)| plan_name(id, digest)));
         self.report.kind("template names").merged += plan.records.len() as u64;
-        let Some(there) = There::of(self.store, [&plan]).await?.pop() else { return Ok(()) };
+        let Some(state) = TargetState::of(self.store, [&plan]).await?.pop() else { return Ok(()) };
         // A name that was pointed elsewhere since stays unchanged.
-        let difference = compare(self.store, plan, there, &Earlier::default(), &mut self.written).await?;
+        let difference = compare(self.store, plan, state, &Earlier::default(), &mut self.written).await?;
         for (kind, added) in difference.added {
             self.report.kind(kind).added += added;
         }
@@ -519,7 +519,7 @@ impl<'a> Import<'a> {
         &mut self,
         file: &Indexed,
         attachment: Option<&str>,
-        progress: &dyn Progress,
+        progress: &dyn MigrationProgress,
     ) -> Result<(), MigrateError> {
         self.name_templates(file.at).await?;
         self.writer.write(ledger::entry(file, self.index.facts(file.at)?, attachment)?).await?;
@@ -536,14 +536,14 @@ fn planning(
 ) -> impl futures_util::Stream<Item = (Option<tokio::sync::OwnedSemaphorePermit>, Result<Vec<Planned>, MigrateError>)>
 + Send
 + use<> {
-    let bytes = |listed: &Result<Listed, MigrateError>| listed.as_ref().map_or(0, |listed| listed.bytes);
+    let bytes = |listed: &Result<ListedThing, MigrateError>| listed.as_ref().map_or(0, |listed| listed.bytes);
     let groups = together(index.new_things(lane), room.bytes() / GROUP_PART, bytes);
     let queue = groups.map(move |group| Work { bytes: group.iter().map(bytes).sum(), thing: group });
     let index = index.clone();
-    let plan = move |group: Vec<Result<Listed, MigrateError>>| {
+    let plan = move |group: Vec<Result<ListedThing, MigrateError>>| {
         let (mut planned, mut expected) = (Vec::with_capacity(group.len()), Vec::new());
         for listed in group {
-            let Listed { id, thing, files, .. } = listed?;
+            let ListedThing { id, thing, files, .. } = listed?;
             let files = index.files(&files)?;
             let plan = plan(&index, &thing, &files);
             if plan.is_of_what_was_examined() && plan.orchestration.is_none() {
@@ -558,10 +558,10 @@ fn planning(
 }
 
 /// Returns the bytes of a file that are kept: all of it, or the parts that became no entity.
-async fn bytes_of(index: &Arc<Index>, file: &Indexed, reason: Option<String>) -> Vec<std::io::Result<Bytes>> {
+async fn bytes_of(index: &Arc<Index>, file: &Indexed, reason: Option<String>) -> Vec<std::io::Result<KeptBytes>> {
     let mut all = Vec::new();
     if let Some(reason) = reason {
-        all.push(Ok(Bytes {
+        all.push(Ok(KeptBytes {
             path: file.source.path.clone(),
             size: file.size,
             sha256: file.sha256,
@@ -579,8 +579,8 @@ async fn bytes_of(index: &Arc<Index>, file: &Indexed, reason: Option<String>) ->
     all
 }
 
-fn parts_of(source: &SourceFile, reading: &Reading) -> Vec<Bytes> {
-    let part = |(name, bytes): &(String, Vec<u8>)| Bytes {
+fn parts_of(source: &SourceFile, reading: &ReadFile) -> Vec<KeptBytes> {
+    let part = |(name, bytes): &(String, Vec<u8>)| KeptBytes {
         path: keep::suffixed(&source.path, name),
         size: bytes.len() as u64,
         sha256: sha256(bytes),

@@ -4,9 +4,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Gives each name a number that is valid while the program runs.
 #[derive(Debug, Default)]
-pub(crate) struct Names(Mutex<Vec<&'static str>>);
+pub(crate) struct NameNumbers(Mutex<Vec<&'static str>>);
 
-impl Names {
+impl NameNumbers {
     /// Returns the number of a name.
     pub(crate) fn number(&self, name: &'static str) -> usize {
         let mut names = self.names();

@@ -21,7 +21,7 @@ pub(crate) struct Segments {
     number: u32,
     entries: u64,
     bytes: u64,
-    there: Multiset,
+    in_target: Multiset,
 }
 
 impl Segments {
@@ -36,7 +36,7 @@ impl Segments {
             while let Some(entry) = entries.try_next().await? {
                 segments.entries += 1;
                 segments.bytes += entry.body.len() as u64;
-                segments.there.add(stored_item(&entry, Same::Whole).whole());
+                segments.in_target.add(stored_item(&entry, Same::Whole).whole());
             }
             match head.state {
                 LogState::Open if segments.is_full() => segments.number += 1,
@@ -52,7 +52,7 @@ impl Segments {
 
     /// Returns whether the log already had this message, and removes it from what it had.
     pub(crate) fn had(&mut self, message: &Item) -> bool {
-        !self.there.is_empty() && self.there.take(&message.whole())
+        !self.in_target.is_empty() && self.in_target.take(&message.whole())
     }
 
     /// Appends the messages that the log did not have, and returns their number.

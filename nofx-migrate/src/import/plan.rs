@@ -13,7 +13,7 @@ use nofx_core::{Body, LogKey, RecordKey, Timestamp};
 
 use super::index::{Index, Indexed, body};
 use super::merge::merge;
-use crate::legacy::{AgentEntry, Content, Item, Reading, Same, SessionCopy, TemplateContent, complete_by_name};
+use crate::legacy::{AgentEntry, Item, LegacyContent, ReadFile, Same, SessionCopy, TemplateContent, complete_by_name};
 
 /// A thing that is merged from one or several files.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -90,7 +90,7 @@ pub(crate) fn plan(index: &Index, thing: &Thing, files: &[Indexed]) -> Plan {
     match thing {
         Thing::Template => {
             for (_, reading) in &readings {
-                if let Content::Template(content) = &reading.content {
+                if let LegacyContent::Template(content) = &reading.content {
                     plan.add_template(content);
                 }
             }
@@ -99,14 +99,14 @@ pub(crate) fn plan(index: &Index, thing: &Thing, files: &[Indexed]) -> Plan {
         Thing::Session(id) => plan_session(&mut plan, id, readings),
         Thing::Checkpoints(agent) => {
             let lists = lists(&readings, |content| match content {
-                Content::Checkpoints(_, items) => Some(items.clone()),
+                LegacyContent::Checkpoints(_, items) => Some(items.clone()),
                 _ => None,
             });
             plan.add_lists("checkpoints", Checkpoint::log(agent), lists);
         }
         Thing::Transcript(agent) => {
             let lists = lists(&readings, |content| match content {
-                Content::Transcript(_, items) => Some(items.clone()),
+                LegacyContent::Transcript(_, items) => Some(items.clone()),
                 _ => None,
             });
             plan.add_lists("transcript parts", TranscriptPart::log(agent), lists);
@@ -115,9 +115,9 @@ pub(crate) fn plan(index: &Index, thing: &Thing, files: &[Indexed]) -> Plan {
             let mut messages = Vec::new();
             for (_, reading) in readings {
                 match Arc::try_unwrap(reading).map(|reading| reading.content) {
-                    Ok(Content::Orchestration(items)) => messages.extend(items),
+                    Ok(LegacyContent::Orchestration(items)) => messages.extend(items),
                     Err(shared) => {
-                        if let Content::Orchestration(items) = &shared.content {
+                        if let LegacyContent::Orchestration(items) = &shared.content {
                             messages.extend(items.iter().cloned());
                         }
                     }
@@ -132,8 +132,8 @@ pub(crate) fn plan(index: &Index, thing: &Thing, files: &[Indexed]) -> Plan {
 
 /// Returns the lists of several files, in order of precedence.
 fn lists(
-    readings: &[(&Indexed, Arc<Reading>)],
-    take: impl Fn(&Content) -> Option<Vec<Item>>,
+    readings: &[(&Indexed, Arc<ReadFile>)],
+    take: impl Fn(&LegacyContent) -> Option<Vec<Item>>,
 ) -> Vec<(usize, Vec<Item>)> {
     let mut lists: Vec<_> =
         readings.iter().filter_map(|(file, reading)| Some((*file, take(&reading.content)?))).collect();
@@ -170,17 +170,17 @@ impl Plan {
     }
 }
 
-fn plan_agents(plan: &mut Plan, readings: &[(&Indexed, Arc<Reading>)]) {
+fn plan_agents(plan: &mut Plan, readings: &[(&Indexed, Arc<ReadFile>)]) {
     let mut lists: Vec<_> = readings
         .iter()
         .filter_map(|(file, reading)| match &reading.content {
-            Content::Agents(agents) => Some((file.at, file.place.clone(), agents)),
+            LegacyContent::Agents(agents) => Some((file.at, file.place.clone(), agents)),
             _ => None,
         })
         .collect();
     lists.sort_by_key(|(_, place, agents)| {
         (
-            place.rank() > 0 && !place.is_elsewhere(),
+            place.rank() > 0 && !place.is_outside(),
             std::cmp::Reverse(agents.saved),
             std::cmp::Reverse(place.path.clone()),
         )
@@ -196,7 +196,7 @@ fn plan_agents(plan: &mut Plan, readings: &[(&Indexed, Arc<Reading>)]) {
         plan.add_template(content);
     }
     // Snapshots are older copies by nature; lists from elsewhere are not.
-    for (at, _, agents) in lists.iter().filter(|(_, place, _)| place.rank() == 0 || place.is_elsewhere()) {
+    for (at, _, agents) in lists.iter().filter(|(_, place, _)| place.rank() == 0 || place.is_outside()) {
         let differs = |entry: &&AgentEntry| chosen.get(&entry.id).is_some_and(|(one, _)| one.record != entry.record);
         match agents.entries.iter().filter(differs).count() {
             0 => {}
@@ -215,17 +215,17 @@ fn plan_agents(plan: &mut Plan, readings: &[(&Indexed, Arc<Reading>)]) {
     }
 }
 
-fn plan_session(plan: &mut Plan, id: &SessionId, readings: Vec<(&Indexed, Arc<Reading>)>) {
+fn plan_session(plan: &mut Plan, id: &SessionId, readings: Vec<(&Indexed, Arc<ReadFile>)>) {
     let mut copies: Vec<(&Indexed, SessionCopy)> = Vec::new();
     for (file, reading) in readings {
         let of_id = |copy: &&SessionCopy| copy.id == *id;
         // Only for a file of many sessions may the rest be needed again.
         match Arc::try_unwrap(reading).map(|reading| reading.content) {
-            Ok(Content::Sessions(sessions, _)) => {
+            Ok(LegacyContent::Sessions(sessions, _)) => {
                 copies.extend(sessions.into_iter().filter(|copy| of_id(&copy)).map(|copy| (file, copy)));
             }
             Err(shared) => {
-                if let Content::Sessions(sessions, _) = &shared.content {
+                if let LegacyContent::Sessions(sessions, _) = &shared.content {
                     copies.extend(sessions.iter().filter(of_id).map(|copy| (file, copy.clone())));
                 }
             }

@@ -90,14 +90,14 @@ impl Earlier {
 
 /// What the target has of a plan.
 #[derive(Debug)]
-pub(crate) struct There {
+pub(crate) struct TargetState {
     records: Vec<Option<Record>>,
     heads: Vec<LogHead>,
     /// What the lists of sessions have of it.
     place: Option<Record>,
 }
 
-impl There {
+impl TargetState {
     /// Reads what the target has of some plans, in one read.
     pub(crate) async fn of(store: &Store, plans: impl IntoIterator<Item = &Plan>) -> Result<Vec<Self>> {
         let plans: Vec<_> = plans.into_iter().collect();
@@ -110,12 +110,12 @@ impl There {
         }
         let mut heads = if logs.is_empty() { Vec::new() } else { store.backend().heads(&logs).await? }.into_iter();
         let mut records = if keys.is_empty() { Vec::new() } else { store.get(&keys).await? }.into_iter();
-        let there = plans.into_iter().map(|plan| Self {
+        let states = plans.into_iter().map(|plan| Self {
             records: records.by_ref().take(plan.records.len()).collect(),
             heads: heads.by_ref().take(plan.logs.len()).collect(),
             place: place(plan).and_then(|_| records.next()).flatten(),
         });
-        Ok(there.collect())
+        Ok(states.collect())
     }
 }
 
@@ -123,13 +123,13 @@ impl There {
 pub(crate) async fn compare(
     store: &Store,
     plan: Plan,
-    there: There,
+    state: TargetState,
     earlier: &Earlier,
     written: &mut HashSet<RecordKey>,
 ) -> Result<Difference> {
     let mut difference = Difference::default();
     let listing = Listing::of(&plan);
-    let There { records, heads, place } = there;
+    let TargetState { records, heads, place } = state;
     if let Some(gone) = heads.iter().find(|head| head.state == LogState::Removed) {
         difference.kept.push(Kept::Deleted(gone.log.to_string()));
         return Ok(difference);

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use nofx_core::entity::EntityId;
 use rusqlite::{Connection, Row, params};
 
-use super::disk::{PAGE_ROWS, paged};
 use super::expected::Expected;
 use super::index::{Index, text};
 use super::plan::Thing;
+use super::temp_database::{PAGE_ROWS, paged};
 use crate::error::MigrateError;
 use crate::legacy::LegacyPath;
 
@@ -17,7 +17,7 @@ const LARGE_THING: u64 = 4 << 20;
 
 /// A thing and the files that have it, by their numbers.
 #[derive(Clone, Debug)]
-pub(crate) struct Listed {
+pub(crate) struct ListedThing {
     pub(crate) id: i64,
     pub(crate) thing: Thing,
     pub(crate) files: Vec<usize>,
@@ -85,14 +85,15 @@ impl Thing {
 impl Index {
     /// Combines the parts that files have of one thing.
     pub(crate) fn gather(&self) -> Result<(), MigrateError> {
-        self.disk.with(|disk| {
-            let mut parts = disk.prepare("SELECT rank, name, at, size, is_new FROM part ORDER BY rank, name, at")?;
+        self.database.with(|database| {
+            let mut parts =
+                database.prepare("SELECT rank, name, at, size, is_new FROM part ORDER BY rank, name, at")?;
             let mut parts = parts.query([])?;
             let mut gathered: Option<Gathered> = None;
             while let Some(row) = parts.next()? {
                 let (rank, name): (u8, Vec<u8>) = (row.get(0)?, row.get(1)?);
                 if gathered.as_ref().is_none_or(|thing| (thing.rank, &thing.name) != (rank, &name)) {
-                    gathered.take().map_or(Ok(()), |thing| thing.insert(disk))?;
+                    gathered.take().map_or(Ok(()), |thing| thing.insert(database))?;
                     gathered = Some(Gathered { rank, name, files: Vec::new(), bytes: 0, is_new: false });
                 }
                 if let Some(thing) = &mut gathered {
@@ -101,16 +102,16 @@ impl Index {
                     thing.is_new |= row.get::<_, bool>(4)?;
                 }
             }
-            gathered.map_or(Ok(()), |thing| thing.insert(disk))
+            gathered.map_or(Ok(()), |thing| thing.insert(database))
         })
     }
 
     /// Returns for each file, by its number, how many things have it; either only things to be imported, or all.
     pub(crate) fn left(&self, only_new: bool) -> Result<Vec<u32>, MigrateError> {
-        self.disk.with(|disk| {
-            let count: usize = disk.query_row("SELECT ifnull(max(at), 0) FROM file", [], |row| row.get(0))?;
+        self.database.with(|database| {
+            let count: usize = database.query_row("SELECT ifnull(max(at), 0) FROM file", [], |row| row.get(0))?;
             let mut left = vec![0; count + 1];
-            let mut select = disk.prepare("SELECT files FROM thing WHERE is_new >= ?")?;
+            let mut select = database.prepare("SELECT files FROM thing WHERE is_new >= ?")?;
             let mut rows = select.query([only_new])?;
             while let Some(row) = rows.next()? {
                 for at in numbers(&row.get::<_, Vec<u8>>(0)?) {
@@ -127,24 +128,29 @@ impl Index {
     pub(crate) fn new_things(
         self: &Arc<Self>,
         lane: Lane,
-    ) -> impl Iterator<Item = Result<Listed, MigrateError>> + Send + use<> {
+    ) -> impl Iterator<Item = Result<ListedThing, MigrateError>> + Send + use<> {
         self.things(&format!("is_new AND {}", lane.condition()))
     }
 
     /// Returns all things.
-    pub(crate) fn all_things(self: &Arc<Self>) -> impl Iterator<Item = Result<Listed, MigrateError>> + Send + use<> {
+    pub(crate) fn all_things(
+        self: &Arc<Self>,
+    ) -> impl Iterator<Item = Result<ListedThing, MigrateError>> + Send + use<> {
         self.things("1")
     }
 
-    fn things(self: &Arc<Self>, condition: &str) -> impl Iterator<Item = Result<Listed, MigrateError>> + Send + use<> {
+    fn things(
+        self: &Arc<Self>,
+        condition: &str,
+    ) -> impl Iterator<Item = Result<ListedThing, MigrateError>> + Send + use<> {
         let index = self.clone();
         let sql = format!(
             "SELECT id, rank, name, files, size, body FROM thing LEFT JOIN expected ON thing = id \
              WHERE id > ? AND {condition} ORDER BY id LIMIT ?"
         );
         paged(move |last| {
-            index.disk.with(|disk| {
-                let mut select = disk.prepare_cached(&sql)?;
+            index.database.with(|database| {
+                let mut select = database.prepare_cached(&sql)?;
                 select.query_map(params![last, PAGE_ROWS], |row| listed(row).map(|thing| (thing.id, thing)))?.collect()
             })
         })
@@ -152,16 +158,16 @@ impl Index {
 
     /// Returns whether there are messages between agents.
     pub(crate) fn has_orchestration(&self) -> Result<bool, MigrateError> {
-        self.disk.with(|disk| {
+        self.database.with(|database| {
             let sql = "SELECT EXISTS (SELECT 1 FROM thing WHERE rank = ?)";
-            disk.query_row(sql, [Thing::ORCHESTRATION], |row| row.get(0))
+            database.query_row(sql, [Thing::ORCHESTRATION], |row| row.get(0))
         })
     }
 
     /// Records what the target must have of some things, for the verification.
     pub(crate) fn expect(&self, all: &[(i64, Expected)]) -> Result<(), MigrateError> {
-        self.disk.with(|disk| {
-            let mut insert = disk.prepare_cached("INSERT OR REPLACE INTO expected VALUES (?, ?)")?;
+        self.database.with(|database| {
+            let mut insert = database.prepare_cached("INSERT OR REPLACE INTO expected VALUES (?, ?)")?;
             all.iter().try_for_each(|(id, expected)| insert.execute(params![id, expected.write(&self.names)]).map(drop))
         })
     }
@@ -177,15 +183,15 @@ struct Gathered {
 }
 
 impl Gathered {
-    fn insert(self, disk: &Connection) -> rusqlite::Result<()> {
+    fn insert(self, database: &Connection) -> rusqlite::Result<()> {
         let Self { rank, name, files, bytes, is_new } = self;
         let sql = "INSERT INTO thing (rank, name, files, size, is_new) VALUES (?, ?, ?, ?, ?)";
-        disk.prepare_cached(sql)?.execute(params![rank, name, files, bytes, is_new]).map(drop)
+        database.prepare_cached(sql)?.execute(params![rank, name, files, bytes, is_new]).map(drop)
     }
 }
 
-fn listed(row: &Row<'_>) -> rusqlite::Result<Listed> {
-    Ok(Listed {
+fn listed(row: &Row<'_>) -> rusqlite::Result<ListedThing> {
+    Ok(ListedThing {
         id: row.get(0)?,
         thing: Thing::named(row.get(1)?, row.get(2)?),
         files: numbers(&row.get::<_, Vec<u8>>(3)?).collect(),

@@ -15,22 +15,22 @@ use nofx_core::{Error, LogEntry, LogKey, LogQuery, LogState, Record, Result, Seq
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
-use super::disk::PAGE_ROWS;
-use super::expected::{Bodies, Counting, Expected, ExpectedLog, ExpectedRecord};
+use super::expected::{Bodies, BodyCounts, Expected, ExpectedLog, ExpectedRecord};
 use super::imported::{content_digest, was_imported_as};
 use super::index::{Index, Indexed};
 use super::orchestration::Segments;
 use super::plan::{Plan, PlannedLog, Thing, plan, plan_name};
 use super::reconcile::{PAGE, stored_item};
 use super::room::Room;
-use super::things::Listed;
+use super::temp_database::PAGE_ROWS;
+use super::things::ListedThing;
 use super::workers::{Work, together, work_in_order};
 use super::{AHEAD, GROUP_PART, blocking, cores, joined};
 use crate::attachment::attachment_chunks;
 use crate::digest::{Hash, Print, Running, hex, print};
 use crate::error::MigrateError;
 use crate::legacy::{Item, Same};
-use crate::options::Progress;
+use crate::options::MigrationProgress;
 use crate::report::{Compared, Verification};
 
 /// How many differences are listed.
@@ -63,7 +63,7 @@ pub(crate) async fn verify(
     index: &Arc<Index>,
     done: PriorWork,
     room: &Room,
-    progress: &dyn Progress,
+    progress: &dyn MigrationProgress,
 ) -> Result<Verification, MigrateError> {
     progress.phase("verifying");
     let (files, bytes) = index.size(false)?;
@@ -78,7 +78,7 @@ pub(crate) async fn verify(
         check.reading = Some(tokio::spawn(async move { Segments::read(&store).await }));
     }
     // Files that are only digested are not in memory; if one has changed since, it may be more than there is room for.
-    let unplanned = |listed: &Result<Listed, MigrateError>| match listed {
+    let unplanned = |listed: &Result<ListedThing, MigrateError>| match listed {
         Ok(listed) if listed.expected.is_none() => listed.bytes,
         _ => 0,
     };
@@ -88,7 +88,7 @@ pub(crate) async fn verify(
     let queue = groups.map(move |things| Work { bytes: things.iter().map(unplanned).sum(), thing: things });
     let look_at = {
         let (store, again) = (store.clone(), again.clone());
-        move |things: Vec<Result<Listed, MigrateError>>| {
+        move |things: Vec<Result<ListedThing, MigrateError>>| {
             let wanted = things.into_iter().map(|listed| again.wanted(listed?)).collect::<Result<Vec<_>, _>>()?;
             let found = Handle::current().block_on(look(&store, &wanted))?;
             Ok::<_, MigrateError>(wanted.into_iter().zip(found))
@@ -201,7 +201,7 @@ impl Again {
         self.same.get(file.at).is_some_and(|same| *same.get_or_init(|| file.is_same()))
     }
 
-    fn wanted(&self, Listed { thing, files, expected, .. }: Listed) -> Result<Wanted, MigrateError> {
+    fn wanted(&self, ListedThing { thing, files, expected, .. }: ListedThing) -> Result<Wanted, MigrateError> {
         let files = self.index.files(&files)?;
         let expected = expected.and_then(|written| Expected::read(&written, &self.index.names));
         if let Some(expected) = expected.filter(|_| files.iter().all(|file| self.is_same(file))) {
@@ -219,7 +219,7 @@ enum Found {
     /// A log of it was removed.
     Removed(LogKey),
     /// Its records and logs, in the order of what is expected.
-    There(Vec<Option<Record>>, Vec<Bodies>),
+    InTarget(Vec<Option<Record>>, Vec<Bodies>),
 }
 
 /// Reads what the target has of some things.
@@ -239,7 +239,7 @@ async fn look(store: &Store, wanted: &[Wanted]) -> Result<Vec<Found>> {
         }
         let mut logs = Vec::new();
         for head in heads {
-            let mut bodies = Counting::default();
+            let mut bodies = BodyCounts::default();
             if head.length > 0 {
                 let mut entries = store.read(LogQuery::oldest_first(head.log, PAGE));
                 while let Some(entry) = next_readable(&mut entries).await? {
@@ -248,7 +248,7 @@ async fn look(store: &Store, wanted: &[Wanted]) -> Result<Vec<Found>> {
             }
             logs.push(bodies.finish());
         }
-        found.push(Found::There(records, logs));
+        found.push(Found::InTarget(records, logs));
     }
     Ok(found)
 }
@@ -310,7 +310,7 @@ impl<'a> Check<'a> {
             return Ok(self.orchestration(&messages).await?.into_iter().collect());
         }
         let (records, logs) = match found {
-            Found::There(records, logs) => (records, logs),
+            Found::InTarget(records, logs) => (records, logs),
             Found::Removed(log) => {
                 self.verification.deleted.push(log.to_string());
                 return Ok(Vec::new());
@@ -348,7 +348,7 @@ impl<'a> Check<'a> {
         if let Some(reading) = self.reading.take() {
             self.segments = joined(reading).await?;
         }
-        let (mut source, mut target) = (Counting::default(), Counting::default());
+        let (mut source, mut target) = (BodyCounts::default(), BodyCounts::default());
         for message in messages {
             source.add(&message.body);
             if self.segments.had(message) {
@@ -420,7 +420,7 @@ impl<'a> Check<'a> {
             let item = stored_item(&entry, planned.same);
             there.entry(item.identity()).or_default().push_back((entry.position, item));
         }
-        let (mut target, mut differing) = (Counting::default(), 0_u64);
+        let (mut target, mut differing) = (BodyCounts::default(), 0_u64);
         let (mut last, mut is_in_order) = (None, true);
         for item in &planned.items {
             let Some(states) = there.get_mut(&item.identity()) else { continue };

@@ -100,7 +100,7 @@ pub(crate) fn together<T>(
         let first = things.next()?;
         let mut sum = bytes(&first);
         let mut group = vec![first];
-        while group.len() < MOST_TOGETHER
+        while group.len() < MAX_TOGETHER
             && let Some(next) = things.next_if(|next| sum.saturating_add(bytes(next)) <= most)
         {
             sum += bytes(&next);
@@ -111,7 +111,7 @@ pub(crate) fn together<T>(
 }
 
 /// The most things that are combined, however small they are.
-const MOST_TOGETHER: usize = 64;
+const MAX_TOGETHER: usize = 64;
 
 #[cfg(test)]
 mod tests {

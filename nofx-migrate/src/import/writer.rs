@@ -21,7 +21,7 @@ const BATCH_PART: u64 = 8;
 const BATCH_ITEMS: usize = 8000;
 
 /// Collects writes and commits them in batches; small writes that belong together stay together.
-pub(crate) struct Writer<'a> {
+pub(crate) struct BatchWriter<'a> {
     store: &'a Store,
     dry_run: bool,
     most_bytes: usize,
@@ -44,13 +44,13 @@ pub(crate) struct ThingChanges {
     pub(crate) seals: Vec<LogKey>,
 }
 
-impl fmt::Debug for Writer<'_> {
+impl fmt::Debug for BatchWriter<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Writer").field("commits", &self.commits).field("items", &self.items).finish_non_exhaustive()
     }
 }
 
-impl<'a> Writer<'a> {
+impl<'a> BatchWriter<'a> {
     pub(crate) fn new(store: &'a Store, options: &Options) -> Self {
         let most_bytes = (options.memory / BATCH_PART).min(BATCH_BYTES) as usize;
         Self {

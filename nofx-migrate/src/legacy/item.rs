@@ -110,7 +110,7 @@ pub(crate) enum Unfit {
 
 /// Entries that are read one after the other. Their bodies share memory, as they are needed at the same time.
 #[derive(Debug)]
-pub(crate) struct Items {
+pub(crate) struct ItemBuffer {
     same: Same,
     /// The time of the previous entry, which entries without a time of their own get.
     before: Timestamp,
@@ -126,7 +126,7 @@ pub(crate) struct Items {
 /// About how many bytes of bodies share memory: a large session is not needed as a whole.
 const SHARED: usize = 256 << 10;
 
-impl Items {
+impl ItemBuffer {
     /// Starts to read entries of about this many bytes.
     pub(crate) fn new(same: Same, before: Timestamp, expected: usize) -> Self {
         Self { same, before, expected, text: String::new(), ends: Vec::new(), times: Vec::new(), items: Vec::new() }
@@ -258,13 +258,13 @@ mod tests {
             r#"{"timestamp":"2025-01-01T00:00:00.000Z","timestamp":"no time"}"#,
         ];
         for raw in all {
-            let mut items = Items::new(Same::Message, before, 0);
+            let mut items = ItemBuffer::new(Same::Message, before, 0);
             items.read(raw).unwrap();
             let [read] = items.finish().try_into().unwrap();
             let made = Item::new(&object(raw).unwrap(), Same::Message, &[TIME], before);
             assert_eq!((&read.body, read.at, read.has_time), (&made.body, made.at, made.has_time), "{raw}");
         }
-        let mut items = Items::new(Same::Message, before, 0);
+        let mut items = ItemBuffer::new(Same::Message, before, 0);
         for other in ["", "[]", "7", "{", "{} x", r#"{"a":1"#] {
             assert_eq!(items.read(other), Err(Unfit::NotAnObject), "{other}");
         }
@@ -275,7 +275,7 @@ mod tests {
     fn what_does_not_fit_leaves_its_neighbours_as_they_are() {
         let large = format!(r#"{{"a":"{}"}}"#, "x".repeat(Limits::GUARANTEED.body_bytes));
         let message = |number: usize| format!(r#"{{ "id": {number}, "content": "{}" }}"#, "ä".repeat(number));
-        let mut items = Items::new(Same::Message, Timestamp::default(), 1000);
+        let mut items = ItemBuffer::new(Same::Message, Timestamp::default(), 1000);
         for number in 0..1000 {
             items.read(&message(number)).unwrap();
             let other = if number % 2 == 0 { &large } else { r#"{"id":[1,2"# };

@@ -7,7 +7,7 @@ use super::outline::Outline;
 use crate::report::{Level, Unused};
 
 /// The most separate ranges of a file; the last one extends to the end of all further ones.
-const MOST_STRETCHES: usize = 1000;
+const MAX_RANGES: usize = 1000;
 
 /// The observations made while a file is read: what became of it, what did not, and why.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -116,7 +116,7 @@ impl<'a> Judge<'a> {
             if from >= to {
                 continue;
             }
-            let is_full = self.judgement.unused.len() == MOST_STRETCHES;
+            let is_full = self.judgement.unused.len() == MAX_RANGES;
             match self.judgement.unused.last_mut() {
                 Some(last) if is_full || (last.to == from && last.reason == *reason) => last.to = to,
                 _ => self.judgement.unused.push(Unused { from, to, reason: reason.into_owned() }),

@@ -9,7 +9,7 @@ mod item;
 mod judge;
 mod orchestration;
 mod outline;
-mod place;
+mod path;
 mod salvage;
 mod session;
 mod template;
@@ -23,21 +23,21 @@ pub(crate) use decode::decode;
 pub(crate) use item::{Item, Same, time};
 pub(crate) use judge::{Judgement, Pass};
 pub(crate) use outline::Outline;
-pub(crate) use place::{LegacyPath, Promise};
+pub(crate) use path::{LegacyPath, PathHint};
 pub(crate) use salvage::members;
 pub(crate) use session::{SessionCopy, complete_by_name};
 pub(crate) use template::TemplateContent;
 
 use decode::Decoded;
-use item::{Items, fits, object};
+use item::{ItemBuffer, fits, object};
 use judge::Judge;
 use salvage::offset;
 
 /// A file that was read.
 #[derive(Debug)]
-pub(crate) struct Reading {
+pub(crate) struct ReadFile {
     pub(crate) judgement: Judgement,
-    pub(crate) content: Content,
+    pub(crate) content: LegacyContent,
     /// Parts of the file that are kept unchanged: the name of each, and its bytes.
     pub(crate) parts: Vec<(String, Vec<u8>)>,
     /// Lets the second pass find what the first has found.
@@ -46,7 +46,7 @@ pub(crate) struct Reading {
 
 /// What a file became.
 #[derive(Debug)]
-pub(crate) enum Content {
+pub(crate) enum LegacyContent {
     /// No entity.
     Nothing,
     /// Agents.
@@ -64,45 +64,45 @@ pub(crate) enum Content {
 }
 
 /// Reads a file.
-pub(crate) fn read(place: &LegacyPath, bytes: &[u8], pass: Pass<'_>) -> Reading {
+pub(crate) fn read(place: &LegacyPath, bytes: &[u8], pass: Pass<'_>) -> ReadFile {
     let size = bytes.len() as u64;
-    if let Promise::Kept(became, reason) = place.promise {
+    if let PathHint::Kept(became, reason) = place.hint {
         // `examine` passes one byte for a file of any size: nothing but emptiness may be asked here.
         return whole(if bytes.is_empty() { empty() } else { Judgement::kept(became, reason) }, size);
     }
     if bytes.iter().all(|byte| *byte == 0) {
         return blank(place, bytes);
     }
-    if place.promise == Promise::Orchestration {
+    if place.hint == PathHint::Orchestration {
         return read_orchestration(bytes, pass);
     }
     let decoded = decode(bytes);
     let mut judge = Judge::new(&decoded, pass);
-    let content = match place.promise {
-        Promise::Transcript => {
+    let content = match place.hint {
+        PathHint::Transcript => {
             judge.judgement.became = "transcript";
             judge.judgement.keep = Some("a transcript, which cannot be split with certainty".to_owned());
             let parts = transcript::read(&decoded.text);
             judge.judgement.count("transcript parts", parts.len());
-            Content::Transcript(place.agent().unwrap_or_default().to_owned(), parts)
+            LegacyContent::Transcript(place.agent().unwrap_or_default().to_owned(), parts)
         }
         _ => read_json(place, &decoded, &mut judge),
     };
     let outline = judge.outline.take();
     let judgement = judge.finish(size);
     match content {
-        Content::Nothing => whole(judgement, size),
-        content => Reading { judgement, content, parts: Vec::new(), outline },
+        LegacyContent::Nothing => whole(judgement, size),
+        content => ReadFile { judgement, content, parts: Vec::new(), outline },
     }
 }
 
 /// Completes the reading of a file of which no byte became an entity.
-fn whole(mut judgement: Judgement, size: u64) -> Reading {
+fn whole(mut judgement: Judgement, size: u64) -> ReadFile {
     let reason = judgement.keep.clone().unwrap_or_else(|| judgement.became.to_owned());
     if size > 0 && judgement.keep.is_some() {
         judgement.unused = vec![crate::report::Unused { from: 0, to: size, reason }];
     }
-    Reading { judgement, content: Content::Nothing, parts: Vec::new(), outline: None }
+    ReadFile { judgement, content: LegacyContent::Nothing, parts: Vec::new(), outline: None }
 }
 
 fn empty() -> Judgement {
@@ -110,7 +110,7 @@ fn empty() -> Judgement {
 }
 
 /// Reads a file that should hold something, but is empty or only zeros. The file name of a session is used all the same.
-fn blank(place: &LegacyPath, bytes: &[u8]) -> Reading {
+fn blank(place: &LegacyPath, bytes: &[u8]) -> ReadFile {
     let what = if bytes.is_empty() { "empty" } else { "filled with zeroes" };
     let mut reading = whole(
         match bytes.is_empty() {
@@ -120,7 +120,7 @@ fn blank(place: &LegacyPath, bytes: &[u8]) -> Reading {
         bytes.len() as u64,
     );
     let judgement = &mut reading.judgement;
-    let named = session::from_name(place.stem()).filter(|_| place.promise == Promise::Sessions);
+    let named = session::from_name(place.stem()).filter(|_| place.hint == PathHint::Sessions);
     match named {
         Some(copy) => {
             judgement.became = "session";
@@ -132,14 +132,14 @@ fn blank(place: &LegacyPath, bytes: &[u8]) -> Reading {
                     "the file is {what}; only the session's name, agent and beginning are left, from the file's name"
                 ),
             ));
-            reading.content = Content::Sessions(vec![copy], Object::default());
+            reading.content = LegacyContent::Sessions(vec![copy], Object::default());
         }
         None => judgement.findings.push(("blank", crate::report::Level::Warning, format!("the file is {what}"))),
     }
     reading
 }
 
-fn read_orchestration(bytes: &[u8], pass: Pass<'_>) -> Reading {
+fn read_orchestration(bytes: &[u8], pass: Pass<'_>) -> ReadFile {
     let size = bytes.len() as u64;
     let decoded = decode(bytes);
     let mut judge = Judge::new(&decoded, pass);
@@ -153,15 +153,15 @@ fn read_orchestration(bytes: &[u8], pass: Pass<'_>) -> Reading {
     let part = |(number, from, to): &(usize, usize, usize)| {
         (format!("line-{number}"), bytes.get(*from..*to).unwrap_or_default().to_vec())
     };
-    Reading {
+    ReadFile {
         judgement,
-        content: Content::Orchestration(lines.messages),
+        content: LegacyContent::Orchestration(lines.messages),
         parts: lines.bad.iter().map(part).collect(),
         outline: None,
     }
 }
 
-fn read_json(place: &LegacyPath, decoded: &Decoded<'_>, judge: &mut Judge<'_>) -> Content {
+fn read_json(place: &LegacyPath, decoded: &Decoded<'_>, judge: &mut Judge<'_>) -> LegacyContent {
     let text = decoded.text.trim_ascii_start();
     let base = offset(&decoded.text, text);
     let mut has_repeated_names = false;
@@ -189,10 +189,10 @@ fn read_json(place: &LegacyPath, decoded: &Decoded<'_>, judge: &mut Judge<'_>) -
                 crate::report::Level::Warning,
                 "not JSON, whatever its name says".to_owned(),
             ));
-            (Content::Nothing, text.len())
+            (LegacyContent::Nothing, text.len())
         }
     };
-    if matches!(content, Content::Nothing) {
+    if matches!(content, LegacyContent::Nothing) {
         return content;
     }
     let rest = text.get(end..).unwrap_or_default();
@@ -209,9 +209,9 @@ fn read_object(
     place: &LegacyPath,
     text: &str,
     base: usize,
-    found: &salvage::Members<'_>,
+    found: &salvage::SalvagedMembers<'_>,
     judge: &mut Judge<'_>,
-) -> (Content, usize) {
+) -> (LegacyContent, usize) {
     let is_known = |name: &str| {
         let literal = |literal: &&str| Text::from_json(literal).is_some_and(|text| text == name);
         found.whole.iter().map(|(name, _)| name).chain(found.damaged.as_ref().map(|(name, _)| name)).any(literal)
@@ -222,15 +222,15 @@ fn read_object(
         let damaged = found.damaged.filter(|(found, _)| literal(found)).map(|(_, value)| value);
         damaged.or(whole).is_some_and(|value| value.starts_with('['))
     };
-    match place.promise {
-        Promise::Agents if is_list("agents") || found.error.is_some() => {
+    match place.hint {
+        PathHint::Agents if is_list("agents") || found.error.is_some() => {
             judge.judgement.became = "agents";
-            return (Content::Agents(agents::read(text, base, judge)), found.end);
+            return (LegacyContent::Agents(agents::read(text, base, judge)), found.end);
         }
-        Promise::Template => return read_template(place, text, found, judge),
+        PathHint::Template => return read_template(place, text, found, judge),
         _ => {}
     }
-    let promises_sessions = place.promise == Promise::Sessions;
+    let promises_sessions = place.hint == PathHint::Sessions;
     let has_history = is_list("conversationHistory") || (promises_sessions && is_known("conversationHistory"));
     let looks_like_one = promises_sessions && is_known("id") && is_known("agentId");
     let is_named_so = promises_sessions && session::is_named_so(place.stem());
@@ -240,7 +240,7 @@ fn read_object(
     if has_history || looks_like_one || is_named_so {
         judge.judgement.became = "session";
         let copy = session::read(text, found, base, place.stem(), judge);
-        return (Content::Sessions(vec![copy], Object::default()), found.end);
+        return (LegacyContent::Sessions(vec![copy], Object::default()), found.end);
     }
     let (became, reason) = match place.name().ends_with("_checkpoint.json") {
         true => ("checkpoints", "checkpoints that are no list"),
@@ -249,15 +249,15 @@ fn read_object(
     let keep = judge.judgement.keep.take();
     judge.judgement = Judgement::kept(became, keep.as_deref().unwrap_or(reason));
     judge.judgement.note("unknown-shape", reason);
-    (Content::Nothing, found.end)
+    (LegacyContent::Nothing, found.end)
 }
 
 fn read_template(
     place: &LegacyPath,
     text: &str,
-    found: &salvage::Members<'_>,
+    found: &salvage::SalvagedMembers<'_>,
     judge: &mut Judge<'_>,
-) -> (Content, usize) {
+) -> (LegacyContent, usize) {
     let whole = text.get(..found.end).and_then(object);
     match whole.filter(|_| found.error.is_none() && fits(found.end)) {
         Some(foreign) => {
@@ -267,7 +267,7 @@ fn read_template(
             if content.id.is_none() {
                 content.id = Some(place.stem().into());
             }
-            (Content::Template(content), found.end)
+            (LegacyContent::Template(content), found.end)
         }
         None => {
             judge.judgement = Judgement::kept("template", "a template that is damaged");
@@ -276,7 +276,7 @@ fn read_template(
                 crate::report::Level::Warning,
                 "a template that is damaged; the file is kept".to_owned(),
             ));
-            (Content::Nothing, found.end)
+            (LegacyContent::Nothing, found.end)
         }
     }
 }
@@ -286,9 +286,9 @@ fn read_archive(
     place: &LegacyPath,
     text: &str,
     base: usize,
-    found: &salvage::Members<'_>,
+    found: &salvage::SalvagedMembers<'_>,
     judge: &mut Judge<'_>,
-) -> Content {
+) -> LegacyContent {
     judge.judgement.became = "archive";
     let (mut around, mut list) = (Object::default(), None);
     for (name, value) in &found.whole {
@@ -317,7 +317,7 @@ fn read_archive(
             );
         }
     }
-    Content::Sessions(copies, around)
+    LegacyContent::Sessions(copies, around)
 }
 
 /// Reads the sessions of a list, even if it is truncated.
@@ -331,7 +331,7 @@ fn read_sessions(place: &LegacyPath, list: &str, base: usize, judge: &mut Judge<
                 0 => place.stem().to_owned(),
                 before => format!("{}#{}", place.stem(), before + 1),
             };
-            if place.is_elsewhere() && session::is_invented(raw) {
+            if place.is_outside() && session::is_invented(raw) {
                 let why = "a session without an id, which the extension made of a list of checkpoints";
                 judge.unused(at, at + raw.len(), why);
                 judge.judgement.keep.get_or_insert_with(|| why.to_owned());
@@ -346,19 +346,19 @@ fn read_sessions(place: &LegacyPath, list: &str, base: usize, judge: &mut Judge<
 }
 
 /// Reads a list: checkpoints, or sessions without their wrapper.
-fn read_array(place: &LegacyPath, text: &str, base: usize, judge: &mut Judge<'_>) -> (Content, usize) {
-    if place.promise == Promise::Agents {
+fn read_array(place: &LegacyPath, text: &str, base: usize, judge: &mut Judge<'_>) -> (LegacyContent, usize) {
+    if place.hint == PathHint::Agents {
         judge.judgement.became = "agents";
         let agents = agents::read_list(text, base, judge);
-        return (Content::Agents(agents), salvage::items(text).end);
+        return (LegacyContent::Agents(agents), salvage::items(text).end);
     }
     let found = salvage::items(text);
     let has = |names: &[&str]| {
         let is_one = |raw: &&str| object(raw).is_some_and(|item| names.iter().any(|name| item.get(name).is_some()));
         found.whole.iter().any(is_one)
     };
-    let is_place = place.promise == Promise::Sessions;
-    let is_empty_state = place.is_elsewhere() && found.error.is_none() && found.whole.is_empty();
+    let is_place = place.hint == PathHint::Sessions;
+    let is_empty_state = place.is_outside() && found.error.is_none() && found.whole.is_empty();
     if is_place && (is_empty_state || has(&["conversationHistory", "agentId"])) {
         judge.judgement.became = "sessions";
         let copies = read_sessions(place, text, base, judge);
@@ -369,25 +369,25 @@ fn read_array(place: &LegacyPath, text: &str, base: usize, judge: &mut Judge<'_>
                 &format!("the list is damaged: {}", error.reason),
             );
         }
-        return (Content::Sessions(copies, Object::default()), found.end);
+        return (LegacyContent::Sessions(copies, Object::default()), found.end);
     }
     if is_place && (place.agent().is_some() || has(&["user", "agent"])) {
         return (read_checkpoints(place, text, base, &found, judge), found.end);
     }
     judge.judgement = Judgement::kept("stray", "a list of nothing that the old extension wrote");
     judge.judgement.note("unknown-shape", "a list of nothing that the old extension wrote");
-    (Content::Nothing, found.end)
+    (LegacyContent::Nothing, found.end)
 }
 
 fn read_checkpoints(
     place: &LegacyPath,
     text: &str,
     base: usize,
-    found: &salvage::Items<'_>,
+    found: &salvage::SalvagedItems<'_>,
     judge: &mut Judge<'_>,
-) -> Content {
+) -> LegacyContent {
     judge.judgement.became = "checkpoints";
-    let mut items = Items::new(Same::Whole, Timestamp::default(), text.len());
+    let mut items = ItemBuffer::new(Same::Whole, Timestamp::default(), text.len());
     for raw in &found.whole {
         if items.read(raw).is_err() {
             let from = base + offset(text, raw);
@@ -399,5 +399,5 @@ fn read_checkpoints(
     }
     let items = items.finish();
     judge.judgement.count("checkpoints", items.len());
-    Content::Checkpoints(place.agent().map(str::to_owned), items)
+    LegacyContent::Checkpoints(place.agent().map(str::to_owned), items)
 }

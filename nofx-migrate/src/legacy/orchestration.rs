@@ -4,25 +4,25 @@ use nofx_core::Timestamp;
 use nofx_core::json::Object;
 
 use super::decode::Decoded;
-use super::item::{Item, Items, Same, fits, is_text, object};
+use super::item::{Item, ItemBuffer, Same, fits, is_text, object};
 use super::judge::Judge;
 use super::salvage;
 
 /// The most lines of a file that are kept separately; a file with more is kept whole.
-const MOST_BAD: usize = 100;
+const MAX_BAD_LINES: usize = 100;
 
 /// The messages of one file.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Lines {
+pub(crate) struct OrchestrationFile {
     pub(crate) messages: Vec<Item>,
     /// The number of each line that is not exactly one message, from one, and its range in the file.
     pub(crate) bad: Vec<(usize, usize, usize)>,
 }
 
 /// Reads the lines of a file.
-pub(crate) fn read(decoded: &Decoded<'_>, judge: &mut Judge<'_>) -> Lines {
-    let mut lines = Lines::default();
-    let (mut from, mut messages) = (0, Items::new(Same::Whole, Timestamp::default(), decoded.text.len()));
+pub(crate) fn read(decoded: &Decoded<'_>, judge: &mut Judge<'_>) -> OrchestrationFile {
+    let mut lines = OrchestrationFile::default();
+    let (mut from, mut messages) = (0, ItemBuffer::new(Same::Whole, Timestamp::default(), decoded.text.len()));
     for (number, with_end) in decoded.text.split_inclusive('\n').enumerate() {
         let line = with_end.trim_ascii();
         let start = from + salvage::offset(with_end, line);
@@ -41,7 +41,7 @@ pub(crate) fn read(decoded: &Decoded<'_>, judge: &mut Judge<'_>) -> Lines {
         };
         if !is_exact {
             lines.bad.push((number + 1, place.0, place.1));
-            if lines.bad.len() <= MOST_BAD {
+            if lines.bad.len() <= MAX_BAD_LINES {
                 let what = format!("line {} is not exactly one message; {found} found in it", number + 1);
                 judge.judgement.findings.push(("bad-line", crate::report::Level::Warning, what));
             }
@@ -50,7 +50,7 @@ pub(crate) fn read(decoded: &Decoded<'_>, judge: &mut Judge<'_>) -> Lines {
             judge.unused(start, start + line.len(), "not a message");
         }
     }
-    if lines.bad.len() > MOST_BAD {
+    if lines.bad.len() > MAX_BAD_LINES {
         let what = format!("{} lines are not exactly one message; the whole file is kept", lines.bad.len());
         judge.judgement.damaged("bad-line", what);
         lines.bad.clear();

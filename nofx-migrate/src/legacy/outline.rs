@@ -3,7 +3,7 @@
 use std::mem::size_of;
 use std::ops::Range;
 
-use super::salvage::{Members, offset};
+use super::salvage::{SalvagedMembers, offset};
 
 /// A range of a text.
 type Span = Range<u32>;
@@ -19,7 +19,7 @@ pub(crate) struct Outline {
 
 impl Outline {
     /// Creates the outline of the object that `text` begins with; `None` if it is damaged or too large for one.
-    pub(crate) fn of(text: &str, found: &Members<'_>) -> Option<Self> {
+    pub(crate) fn of(text: &str, found: &SalvagedMembers<'_>) -> Option<Self> {
         if found.error.is_some() || u32::try_from(text.len()).is_err() {
             return None;
         }
@@ -37,14 +37,14 @@ impl Outline {
     }
 
     /// Returns what was found in a text, in the same text; `None` if it is certainly another text.
-    pub(crate) fn members<'a>(&self, text: &'a str) -> Option<Members<'a>> {
+    pub(crate) fn members<'a>(&self, text: &'a str) -> Option<SalvagedMembers<'a>> {
         let piece = |span: &Span| text.get(span.start as usize..span.end as usize);
         let whole =
             self.members.iter().map(|(name, value)| Some((piece(name)?, piece(value)?))).collect::<Option<_>>()?;
         let pieces = |spans: &Vec<Span>| spans.iter().map(piece).collect::<Option<_>>();
         let lists = self.lists.iter().map(|list| list.as_ref().and_then(pieces)).collect();
         let (has_repeated_names, end) = (self.has_repeated_names, self.end);
-        Some(Members { whole, lists, has_repeated_names, damaged: None, error: None, end })
+        Some(SalvagedMembers { whole, lists, has_repeated_names, damaged: None, error: None, end })
     }
 
     /// Returns about how many bytes of memory it takes.

@@ -11,7 +11,7 @@ pub(crate) fn offset(text: &str, piece: &str) -> usize {
 
 /// The beginning of an object: all members before the damage, if any.
 #[derive(Debug)]
-pub(crate) struct Members<'a> {
+pub(crate) struct SalvagedMembers<'a> {
     /// Name literal and value of each intact member.
     pub(crate) whole: Vec<(&'a str, &'a str)>,
     /// For each of them the items of its value, if that is a list of not too many items.
@@ -26,7 +26,7 @@ pub(crate) struct Members<'a> {
     pub(crate) end: usize,
 }
 
-impl<'a> Members<'a> {
+impl<'a> SalvagedMembers<'a> {
     /// Returns the items of the list that is the value of a member.
     pub(crate) fn items(&self, member: usize) -> Vec<&'a str> {
         let value = || self.whole.get(member).map(|(_, value)| items(value).whole);
@@ -35,7 +35,7 @@ impl<'a> Members<'a> {
 }
 
 /// Reads the members of the object that `text` begins with.
-pub(crate) fn members(text: &str) -> Members<'_> {
+pub(crate) fn members(text: &str) -> SalvagedMembers<'_> {
     let mut steps = json::members(text);
     let (mut whole, mut lists, mut names) = (Vec::new(), Vec::new(), Names::default());
     let (mut end, mut damaged, mut error) = (0, None, None);
@@ -61,11 +61,11 @@ pub(crate) fn members(text: &str) -> Members<'_> {
     }
     names.close();
     let has_repeated_names = error.is_none() && names.repeated;
-    Members { whole, lists, has_repeated_names, damaged, error, end: steps.end().unwrap_or(end) }
+    SalvagedMembers { whole, lists, has_repeated_names, damaged, error, end: steps.end().unwrap_or(end) }
 }
 
 /// The most items of a list that are recorded in passing.
-const MOST_ITEMS: usize = 1 << 20;
+const MAX_ITEMS: usize = 1 << 20;
 
 /// Records the items of a list while the member that it is the value of is walked.
 #[derive(Debug)]
@@ -100,7 +100,7 @@ impl<'a> List<'a> {
             b"," | b"]" if self.depth == 1 => {
                 let item = self.start.take().and_then(|start| self.text.get(start..self.end));
                 self.items.iter_mut().for_each(|items| items.extend(item));
-                if self.items.as_ref().is_some_and(|items| items.len() > MOST_ITEMS) {
+                if self.items.as_ref().is_some_and(|items| items.len() > MAX_ITEMS) {
                     (self.items, self.depth) = (None, 0);
                     return;
                 }
@@ -127,7 +127,7 @@ fn damaged_member(text: &str, end: usize) -> Option<(&str, &str)> {
 
 /// The beginning of an array: all items before the damage, if any.
 #[derive(Debug)]
-pub(crate) struct Items<'a> {
+pub(crate) struct SalvagedItems<'a> {
     /// The intact items.
     pub(crate) whole: Vec<&'a str>,
     /// The text from the damaged item on.
@@ -139,9 +139,9 @@ pub(crate) struct Items<'a> {
 }
 
 /// Reads the items of the array that `text` begins with.
-pub(crate) fn items(text: &str) -> Items<'_> {
+pub(crate) fn items(text: &str) -> SalvagedItems<'_> {
     let mut steps = json::items(text);
-    let mut found = Items { whole: Vec::new(), damaged: None, error: None, end: 0 };
+    let mut found = SalvagedItems { whole: Vec::new(), damaged: None, error: None, end: 0 };
     for step in &mut steps {
         match step {
             Ok(item) => {

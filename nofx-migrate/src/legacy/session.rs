@@ -4,9 +4,9 @@ use nofx_core::Timestamp;
 use nofx_core::entity::{SessionId, own};
 use nofx_core::json::{Object, Text, compact, quote};
 
-use super::item::{Item, Items, Same, Unfit, fits, object, time};
+use super::item::{Item, ItemBuffer, Same, Unfit, fits, object, time};
 use super::judge::Judge;
-use super::salvage::{self, Members, offset};
+use super::salvage::{self, SalvagedMembers, offset};
 use super::template::{self, TemplateContent};
 
 /// A session as one file has it.
@@ -89,7 +89,13 @@ pub(crate) fn complete_by_name(header: &mut Object, named: &NamedSession) {
 
 /// Reads the session that `text` begins with, `found` being its members; `base` is its offset in the file's text, `stem` its name
 /// if it has no id.
-pub(crate) fn read(text: &str, found: &Members<'_>, base: usize, stem: &str, judge: &mut Judge<'_>) -> SessionCopy {
+pub(crate) fn read(
+    text: &str,
+    found: &SalvagedMembers<'_>,
+    base: usize,
+    stem: &str,
+    judge: &mut Judge<'_>,
+) -> SessionCopy {
     let mut header = Object::default();
     let (mut history, mut completed, mut current) = (None, None, None);
     for (member, (name, value)) in found.whole.iter().enumerate() {
@@ -132,7 +138,7 @@ pub(crate) fn read(text: &str, found: &Members<'_>, base: usize, stem: &str, jud
 
     let created = header.get("createdAt").and_then(time).or(named.as_ref().map(|named| named.created));
     let created = created.unwrap_or_default();
-    let (mut messages, mut counted) = (Items::new(Same::Message, created, text.len()), 0);
+    let (mut messages, mut counted) = (ItemBuffer::new(Same::Message, created, text.len()), 0);
     for raw in history.unwrap_or_default() {
         if judge.pass.is_first() && raw.starts_with('{') && fits(raw.len()) {
             counted += 1;

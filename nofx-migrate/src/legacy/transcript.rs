@@ -9,7 +9,7 @@ use super::item::{Item, Same};
 const HEADER: &str = "# Agent Session: ";
 const STARTED: &str = "# Started: ";
 const BEFORE: &str = "\n\n--- ";
-const BEHIND: &str = " ---\n";
+const AFTER: &str = " ---\n";
 
 /// Splits a transcript into its parts. A text without the usual header is one part.
 ///
@@ -68,13 +68,13 @@ fn next_separator(text: &str, at: Option<Timestamp>) -> Option<(usize, usize, Ti
     while let Some(found) = text.get(from..)?.find(BEFORE).map(|found| from + found) {
         let begin = found + BEFORE.len();
         // `2025-09-08T19:50:57.571Z`
-        let behind = begin + 24;
-        let time = text.get(begin..behind).filter(|time| time.ends_with('Z')).and_then(Timestamp::parse);
-        let closed = text.get(behind..).is_some_and(|rest| rest.starts_with(BEHIND));
+        let end = begin + 24;
+        let time = text.get(begin..end).filter(|time| time.ends_with('Z')).and_then(Timestamp::parse);
+        let closed = text.get(end..).is_some_and(|rest| rest.starts_with(AFTER));
         if let (Some(time), true) = (time, closed)
             && Some(time) >= at
         {
-            return Some((found, behind + BEHIND.len(), time));
+            return Some((found, end + AFTER.len(), time));
         }
         from = found + 1;
     }

@@ -5,7 +5,7 @@ use std::fmt::Debug;
 
 use nofx_core::json::Object;
 use nofx_migrate::Report;
-use nofx_testkit::legacy::{SessionCopy, Truth};
+use nofx_testkit::legacy::{IntactSession, Truth};
 
 use super::found::{Found, FoundSession, Json, json};
 
@@ -124,9 +124,9 @@ impl Judge {
     }
 
     /// The copy that was active last takes precedence; the others complete it.
-    fn header(&mut self, id: &str, copies: &[SessionCopy], session: &FoundSession) {
-        let members = |copy: &SessionCopy| copy.members.iter().cloned().collect::<BTreeMap<String, String>>();
-        let active = |copy: &SessionCopy| members(copy).remove("lastActiveAt");
+    fn header(&mut self, id: &str, copies: &[IntactSession], session: &FoundSession) {
+        let members = |copy: &IntactSession| copy.members.iter().cloned().collect::<BTreeMap<String, String>>();
+        let active = |copy: &IntactSession| members(copy).remove("lastActiveAt");
         let last = copies.iter().map(active).max().flatten();
         let newest: Vec<_> = copies.iter().filter(|copy| active(copy) == last).map(members).collect();
         let Some(one) = newest.first() else { return };

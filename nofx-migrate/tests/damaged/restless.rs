@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use nofx_core::{MemoryBackend, Store};
-use nofx_migrate::{Level, NoProgress, Options, Progress, Report, full_digest, migrate};
-use nofx_testkit::legacy::{Change, Restless, Truth, Truths, Workspace};
+use nofx_migrate::{Level, MigrationProgress, NoProgress, Options, Report, full_digest, migrate};
+use nofx_testkit::legacy::{FileChange, LegacyWorkspace, Restless, Truth, Truths};
 
 use crate::damaged::found::Found;
 use crate::damaged::judge::{differences, differences_in_store};
@@ -39,7 +39,7 @@ impl At<'_> {
     }
 }
 
-impl Progress for At<'_> {
+impl MigrationProgress for At<'_> {
     fn phase(&self, name: &'static str) {
         *self.phase.lock().unwrap() = name;
         self.finished.store(0, Ordering::Relaxed);
@@ -72,8 +72,8 @@ fn a_file_that_may_not_be_read_is_missing_until_it_may() {
     if !is_superuser || std::env::var_os(ALONE).is_some() {
         assert!(!is_superuser, "the other one is no superuser");
         return try_seeds(16, async |seed| {
-            let (workspace, mut restless, truths) = Workspace::restless(seed);
-            restless.change = Change::Forbidden;
+            let (workspace, mut restless, truths) = LegacyWorkspace::restless(seed);
+            restless.change = FileChange::Forbidden;
             (workspace.size(), try_change(&workspace, &restless, &truths, ("reading", 0)).await)
         });
     }
@@ -92,14 +92,14 @@ fn a_file_that_may_not_be_read_is_missing_until_it_may() {
 }
 
 async fn try_restless(seed: u64) -> ((usize, usize), Vec<String>) {
-    let (workspace, restless, truths) = Workspace::restless(seed);
+    let (workspace, restless, truths) = LegacyWorkspace::restless(seed);
     let moment = MOMENTS[seed as usize % MOMENTS.len()];
     (workspace.size(), try_change(&workspace, &restless, &truths, moment).await)
 }
 
 /// Imports a workspace of which one file changes during the import, and twice more without changes; returns everything that is wrong.
 async fn try_change(
-    workspace: &Workspace,
+    workspace: &LegacyWorkspace,
     restless: &Restless,
     truths: &Truths,
     moment: (&'static str, usize),
@@ -118,7 +118,7 @@ async fn try_change(
         Err(error) => return vec![format!("{what}: the import fails: {error}")],
     };
     let is_unreadable =
-        restless.change != Change::Written && !is_plain(&folder.path().join(".nofx").join(restless.path));
+        restless.change != FileChange::Written && !is_plain(&folder.path().join(".nofx").join(restless.path));
     let is_missing = is_unreadable && moment == ("reading", 0);
     let mut wrong = judge_first(restless, truths, is_missing, &report, &Found::read(&store).await);
     let sizes: BTreeMap<_, _> =
@@ -126,7 +126,8 @@ async fn try_change(
     wrong.extend(unaccounted(&report, &sizes));
 
     restless.settle(folder.path()).unwrap();
-    let settled = if restless.change == Change::Written { [&truths.after, &truths.both] } else { [&truths.before; 2] };
+    let settled =
+        if restless.change == FileChange::Written { [&truths.after, &truths.both] } else { [&truths.before; 2] };
     wrong.extend(calm(folder.path(), &store, &options, settled).await);
     wrong.iter().map(|wrong| format!("{what}: {wrong}")).collect()
 }

@@ -4,11 +4,11 @@
 
 mod again;
 mod damage;
-mod elsewhere;
 mod errors;
 mod exact;
 mod kinds;
 mod merging;
+mod outside;
 mod resume;
 mod strange_files;
 mod verifying;

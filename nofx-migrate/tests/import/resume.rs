@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use nofx_core::{MemoryBackend, Store};
-use nofx_migrate::{MigrateError, NoProgress, Options, Progress, full_digest, migrate};
+use nofx_migrate::{MigrateError, MigrationProgress, NoProgress, Options, full_digest, migrate};
 use nofx_testkit::{Fault, Faulty};
 
 use crate::workspace::{Workspace, dumped, session, verified};
@@ -114,7 +114,7 @@ impl Rival {
     }
 }
 
-impl Progress for Rival {
+impl MigrationProgress for Rival {
     fn phase(&self, name: &'static str) {
         self.is_reading.store(name == "reading", Ordering::SeqCst);
     }

@@ -9,7 +9,7 @@ use nofx_core::{
     BackendInfo, Batch, Body, Changes, Cursor, LogEntry, LogHead, LogKey, LogQuery, LogScan, MemoryBackend, Outcome,
     Page, PersistenceBackend, Record, RecordKey, Result, ScanQuery, Store,
 };
-use nofx_migrate::{Progress, Report, migrate};
+use nofx_migrate::{MigrationProgress, Report, migrate};
 
 use crate::workspace::{Workspace, dumped, session, verified};
 
@@ -114,7 +114,7 @@ impl PersistenceBackend for Forgetful {
 #[derive(Debug)]
 struct AtVerifying(Arc<AtomicBool>);
 
-impl Progress for AtVerifying {
+impl MigrationProgress for AtVerifying {
     fn phase(&self, name: &'static str) {
         self.0.store(name == "verifying", Ordering::SeqCst);
     }
@@ -199,7 +199,7 @@ async fn what_is_lost_or_changed_in_any_kind_is_a_difference_of_that_kind() {
 #[derive(Debug)]
 struct AtWriting(PathBuf);
 
-impl Progress for AtWriting {
+impl MigrationProgress for AtWriting {
     fn phase(&self, name: &'static str) {
         if name == "writing" {
             std::fs::write(&self.0, r#"[{"timestamp":"2025-01-01T00:00:00.000Z","note":"late"}]"#).unwrap();

@@ -13,7 +13,9 @@ use nofx_core::{
     Deadline, Durability, Expect, LogKey, LogQuery, LogScan, NewEntry, Outcome, RecordKey, ScanQuery, Timestamp,
 };
 
-use crate::subject::{Handle, NOTE, Subject, TALK, aside, batch, entries, entry, note, number, sized, talk, texts};
+use crate::subject::{
+    Handle, NOTE, Subject, TALK, batch, entries, entry, in_background, note, number, sized, talk, texts,
+};
 use crate::unmet::{CaseResult, Unmet, ensure, ensure_eq};
 
 pub(super) async fn a_handle_sees_what_another_was_told(subject: Subject) -> CaseResult {
@@ -81,7 +83,7 @@ pub(super) async fn a_batch_committed_by_many_at_once_happens_once(subject: Subj
         let mut running = Vec::new();
         for _ in 0..6 {
             let (handle, once) = (subject.open().await?, once.clone());
-            running.push(aside(async move { handle.patiently(once).await }));
+            running.push(in_background(async move { handle.patiently(once).await }));
         }
         let mut outcomes = Vec::new();
         for outcome in join_all(running).await {
@@ -113,7 +115,7 @@ pub(super) async fn concurrent_writers_lose_no_update(subject: Subject) -> CaseR
     let mut running = Vec::new();
     for _ in 0..4 {
         let (handle, key) = (subject.open().await?, key.clone());
-        running.push(aside(async move {
+        running.push(in_background(async move {
             for _ in 0..25 {
                 increment(&handle, &key).await?;
             }
@@ -134,7 +136,7 @@ pub(super) async fn concurrent_appends_are_dense_and_each_there_once(subject: Su
     let mut running = Vec::new();
     for writer in 0..4 {
         let (handle, log) = (subject.open().await?, log.clone());
-        running.push(aside(async move {
+        running.push(in_background(async move {
             let mut told = Vec::new();
             for n in 0..25 {
                 let first = writer * 1000 + n * 3;
@@ -232,7 +234,7 @@ pub(super) async fn nobody_ever_sees_half_a_batch(subject: Subject) -> CaseResul
     let writer = {
         let (handle, twins, acknowledged, done) =
             (subject.open().await?, twins.clone(), acknowledged.clone(), done.clone());
-        aside(async move {
+        in_background(async move {
             let result = write_steps(&handle, &twins, &acknowledged).await;
             done.store(true, Ordering::SeqCst);
             result
@@ -242,7 +244,7 @@ pub(super) async fn nobody_ever_sees_half_a_batch(subject: Subject) -> CaseResul
     for _ in 0..3 {
         let (handle, twins, acknowledged, done) =
             (subject.open().await?, twins.clone(), acknowledged.clone(), done.clone());
-        readers.push(aside(async move {
+        readers.push(in_background(async move {
             let mut looks = 0;
             while !done.load(Ordering::SeqCst) || looks == 0 {
                 let before = acknowledged.load(Ordering::SeqCst);
@@ -289,7 +291,7 @@ pub(super) async fn a_get_of_thousands_of_keys_is_one_moment(subject: Subject) -
     let done = Arc::new(AtomicBool::new(false));
     let writing = {
         let (keys, logs, done) = (keys.clone(), logs.clone(), done.clone());
-        aside(async move {
+        in_background(async move {
             let mut n = 0;
             while !done.load(Ordering::SeqCst) {
                 n += 1;
@@ -327,7 +329,7 @@ pub(super) async fn a_feed_followed_during_writing_has_each_commit_once(subject:
     let mut writers = Vec::new();
     for writer in 0..3 {
         let (handle, log) = (subject.open().await?, log.clone());
-        writers.push(aside(async move {
+        writers.push(in_background(async move {
             let mut made = Vec::new();
             for n in 0..30 {
                 let commit = batch().append(log.clone(), vec![entry(n)]);
@@ -381,7 +383,7 @@ pub(super) async fn readers_that_are_left_alone_hold_up_nobody(subject: Subject)
         left.push(call);
     }
     let writer = subject.open().await?;
-    let write = aside(async move {
+    let write = in_background(async move {
         for n in 0..10 {
             writer.commits(batch().append(log.clone(), vec![entry(1000 + n)])).await?;
         }
@@ -401,7 +403,7 @@ pub(super) async fn a_commit_ends_whoever_stops_waiting(subject: Subject) -> Cas
         begun.push(commit.clone());
         let handle = subject.open().await?;
         // Polled once, and dropped whatever the answer is.
-        aside(async move { Ok(pin!(handle.commit(vec![commit])).now_or_never().is_some()) }).await??;
+        in_background(async move { Ok(pin!(handle.commit(vec![commit])).now_or_never().is_some()) }).await??;
     }
     let deadline = Deadline::after(Duration::from_secs(10));
     while store.head(&talk("a")?).await?.length < 20 {
@@ -425,7 +427,7 @@ pub(super) async fn however_many_commits_have_begun_each_runs_to_its_end(subject
         .map(|n| Ok(batch().put(note(format!("{n}"))?, Expect::Absent, number(n))))
         .collect::<CaseResult<_>>()?;
     let polled = (handle.clone(), begun.clone());
-    aside(async move {
+    in_background(async move {
         let (handle, begun) = polled;
         let mut commits: Vec<_> = begun.into_iter().map(|batch| Box::pin(handle.commit(vec![batch]))).collect();
         Ok(commits.iter_mut().filter_map(|commit| commit.now_or_never()).count())
@@ -528,5 +530,6 @@ pub(super) async fn calls_need_no_runtime(subject: Subject) -> CaseResult {
 /// Runs something on a thread without a runtime.
 async fn on_a_plain_thread(doing: impl FnOnce() -> CaseResult + Send + 'static) -> CaseResult {
     let thread = std::thread::spawn(doing);
-    aside(async move { thread.join().map_err(|_| Unmet::new("a call panicked on a thread of its own"))? }).await?
+    in_background(async move { thread.join().map_err(|_| Unmet::new("a call panicked on a thread of its own"))? })
+        .await?
 }

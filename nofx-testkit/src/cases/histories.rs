@@ -7,7 +7,7 @@ use nofx_core::{Durability, IdSource, MemoryBackend, RandomIds, Result, SeededId
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner};
 
 use crate::history::{Step, entries, history, log, record};
-use crate::subject::{Content, Handle, Subject};
+use crate::subject::{Handle, StoreContent, Subject};
 use crate::unmet::{CaseResult, Unmet, ensure, ensure_eq};
 
 /// How many histories are tried.
@@ -159,7 +159,7 @@ impl Pair<'_> {
 
     async fn hold_the_same(&self) -> CaseResult {
         let oracle = Handle(std::sync::Arc::new(self.oracle.another_handle()));
-        let expected: Content = oracle.content().await?;
+        let expected: StoreContent = oracle.content().await?;
         let (feed, _) = oracle.feed(None, 1000).await?;
         for handle in &self.handles {
             ensure_eq!(handle.content().await?, expected, "everything that is held in the end");

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use futures_util::future::join_all;
 use nofx_core::{Batch, Cursor, Expect, Guard, LogQuery, LogScan, LogState, ScanQuery, Seq};
 
-use crate::subject::{Handle, Subject, aside, batch, entries, note, number, talk};
+use crate::subject::{Handle, Subject, batch, entries, in_background, note, number, talk};
 use crate::unmet::{CaseResult, Unmet, ensure, ensure_eq};
 
 pub(super) async fn a_new_place_that_many_open_at_once_holds_one_store(subject: Subject) -> CaseResult {
@@ -14,7 +14,7 @@ pub(super) async fn a_new_place_that_many_open_at_once_holds_one_store(subject: 
         let place = subject.elsewhere().await?;
         let opening = (0..8).map(|n| {
             let place = place.clone();
-            aside(async move {
+            in_background(async move {
                 let store = place.open().await?;
                 store.patiently(batch().append(talk("a")?, entries(n..n + 1))).await?.committed()?;
                 Ok(store)
@@ -97,7 +97,7 @@ pub(super) async fn closing_waits_for_commits_in_flight(subject: Subject) -> Cas
     let mut running = Vec::new();
     for writer in 0..4 {
         let (handle, started) = (store.clone(), started.clone());
-        running.push(aside(async move {
+        running.push(in_background(async move {
             let mut told = 0;
             loop {
                 let append = batch().append(talk(format!("{writer}"))?, entries(told..told + 1));
@@ -113,7 +113,7 @@ pub(super) async fn closing_waits_for_commits_in_flight(subject: Subject) -> Cas
     while !started.load(Ordering::SeqCst) {
         tokio::task::yield_now().await;
     }
-    aside(async move { Ok(store.close().await?) }).await??;
+    in_background(async move { Ok(store.close().await?) }).await??;
     let at_close = observer.content().await?;
     let mut told = 0;
     for writer in join_all(running).await {

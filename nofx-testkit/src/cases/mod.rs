@@ -83,7 +83,7 @@ cases! {
         a_batch_happens_entirely_or_not_at_all: "A batch happens entirely or not at all.";
         a_conflict_leaves_no_trace: "A conflict is an outcome, not an error, and leaves no trace.";
         a_conflict_lists_every_mismatch: "Why a batch did not happen: every expectation that failed, with what was found.";
-        a_batch_that_met_a_conflict_is_judged_anew: "Conflicts are not remembered: such a batch is judged again.";
+        a_batch_that_met_a_conflict_is_checked_again: "Conflicts are not remembered: such a batch is checked again.";
         a_batch_committed_again_answers_its_first_outcome: "If the store remembers having committed that id, it returns the first outcome again and nothing happens.";
         a_repeated_id_answers_the_first_outcome_whatever_the_batch_says: "If the store remembers having committed that id, it returns the first outcome again and nothing happens.";
         an_id_of_an_earlier_group_may_be_repeated_several_times_in_one: "In an earlier group or in this one: it returns the first outcome again.";
@@ -102,7 +102,7 @@ cases! {
         a_conflict_does_not_keep_its_neighbours_from_happening: "Each batch of a group has its own outcome: one that conflicts does not stop its neighbours.";
         one_invalid_batch_fails_the_whole_group: "Every batch is validated before any is applied; `Invalid` names the first bad one.";
         a_batch_refused_with_its_group_may_be_committed_later: "Every other error means that none has happened.";
-        a_conflict_and_its_cure_may_be_in_one_group: "Conflicts are not remembered: such a batch is judged again.";
+        a_conflict_and_its_cure_may_be_in_one_group: "Conflicts are not remembered: such a batch is checked again.";
         a_group_may_have_hundreds_of_batches: "The batches of a group happen in order.";
         sizes_are_judged_for_each_batch_and_not_for_the_group within 90 s: "Bytes of all bodies of one batch.";
     }    scans {

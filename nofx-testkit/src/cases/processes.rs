@@ -5,12 +5,12 @@ use std::time::Duration;
 use nofx_core::{Batch, BatchId, Deadline, Expect};
 
 use super::handles::{Twins, dense_and_once, increment};
-use crate::child::{Child, Role, say};
-use crate::subject::{Handle, Subject, aside, batch, entries, entry, note, number, talk, texts};
+use crate::child::{ChildProcess, ChildRole, say};
+use crate::subject::{Handle, Subject, batch, entries, entry, in_background, note, number, talk, texts};
 use crate::unmet::{CaseResult, Unmet, ensure, ensure_eq};
 
 /// What children do, by name.
-pub(crate) const ROLES: &[(&str, Role)] = &[
+pub(crate) const ROLES: &[(&str, ChildRole)] = &[
     ("increments", |store, needs| Box::pin(increments(store, needs))),
     ("appends", |store, needs| Box::pin(appends(store, needs))),
     ("steps", |store, _| Box::pin(steps(store))),
@@ -112,7 +112,7 @@ pub(super) async fn a_new_place_that_several_processes_open_at_once_holds_one_st
     for round in 0..3 {
         let place = subject.elsewhere().await?;
         let children: Vec<_> =
-            (0..4).map(|n| Child::start(&place, "begins", &[&format!("{n}")])).collect::<CaseResult<_>>()?;
+            (0..4).map(|n| ChildProcess::start(&place, "begins", &[&format!("{n}")])).collect::<CaseResult<_>>()?;
         let mut told = Vec::new();
         for child in children {
             told.extend(child.finish().await?);
@@ -134,7 +134,7 @@ pub(super) async fn a_process_sees_what_another_was_told(subject: Subject) -> Ca
             .seal(talk(format!("sealed {n}"))?)
             .remove(talk(format!("removed {n}"))?);
         store.commits(both).await?;
-        let said = Child::start(&subject, "shows", &[])?.finish().await?;
+        let said = ChildProcess::start(&subject, "shows", &[])?.finish().await?;
         let expected = [
             store.info().store.to_string(),
             format!("{:?}", store.content().await?),
@@ -147,7 +147,7 @@ pub(super) async fn a_process_sees_what_another_was_told(subject: Subject) -> Ca
 
 pub(super) async fn this_process_sees_each_commit_that_another_was_told(subject: Subject) -> CaseResult {
     let store = subject.open().await?;
-    let mut child = Child::start(&subject, "appends", &["0", "30"])?;
+    let mut child = ChildProcess::start(&subject, "appends", &["0", "30"])?;
     let mut heard = 0;
     while let Some(said) = child.next().await? {
         ensure_eq!(said, format!("{heard} {heard}"), "the number and the position that another process got");
@@ -165,10 +165,10 @@ pub(super) async fn writers_in_several_processes_lose_no_update(subject: Subject
     let store = subject.open().await?;
     let mut children = Vec::new();
     for _ in 0..3 {
-        children.push(Child::start(&subject, "increments", &["20"])?);
+        children.push(ChildProcess::start(&subject, "increments", &["20"])?);
     }
     let here = store.clone();
-    let own = aside(async move {
+    let own = in_background(async move {
         for _ in 0..20 {
             increment(&here, &note("counter")?).await?;
         }
@@ -187,7 +187,7 @@ pub(super) async fn appends_of_several_processes_are_dense_and_each_there_once(s
     let store = subject.open().await?;
     let mut children = Vec::new();
     for writer in ["1000", "2000", "3000"] {
-        children.push(Child::start(&subject, "appends", &[writer, "25"])?);
+        children.push(ChildProcess::start(&subject, "appends", &[writer, "25"])?);
     }
     let mut told = Vec::new();
     for child in children {
@@ -205,8 +205,8 @@ pub(super) async fn appends_of_several_processes_are_dense_and_each_there_once(s
 
 pub(super) async fn no_process_ever_sees_half_a_batch(subject: Subject) -> CaseResult {
     let (store, twins) = (subject.open().await?, Twins::new()?);
-    let readers = [Child::start(&subject, "looks", &["60"])?, Child::start(&subject, "looks", &["60"])?];
-    let mut writer = Child::start(&subject, "steps", &[])?;
+    let readers = [ChildProcess::start(&subject, "looks", &["60"])?, ChildProcess::start(&subject, "looks", &["60"])?];
+    let mut writer = ChildProcess::start(&subject, "steps", &[])?;
     let mut told = 0;
     while told < 60 {
         let said = writer.next().await?.ok_or_else(|| Unmet::new("the writer ended"))?;
@@ -226,7 +226,7 @@ pub(super) async fn a_batch_repeated_by_another_process_answers_its_first_outcom
     let store = subject.open().await?;
     let id = batch().id;
     let first = store.commits(repeated(id)?).await?;
-    let said = Child::start(&subject, "repeats", &[&id.to_string()])?.finish().await?;
+    let said = ChildProcess::start(&subject, "repeats", &[&id.to_string()])?.finish().await?;
     ensure_eq!(said, [format!("{first:?}")], "the outcome that another process gets");
     ensure_eq!(store.head(&talk("once")?).await?.length, 3, "the entries are there once");
     Ok(())
@@ -234,9 +234,11 @@ pub(super) async fn a_batch_repeated_by_another_process_answers_its_first_outcom
 
 pub(super) async fn a_feed_has_the_commits_of_all_processes(subject: Subject) -> CaseResult {
     let store = subject.open().await?;
-    let follower = Child::start(&subject, "follows", &["60"])?;
-    let writers =
-        [Child::start(&subject, "appends", &["1000", "20"])?, Child::start(&subject, "appends", &["2000", "20"])?];
+    let follower = ChildProcess::start(&subject, "follows", &["60"])?;
+    let writers = [
+        ChildProcess::start(&subject, "appends", &["1000", "20"])?,
+        ChildProcess::start(&subject, "appends", &["2000", "20"])?,
+    ];
     for n in 0..20 {
         store.patiently(batch().append(talk("shared")?, vec![entry(n)])).await?.committed()?;
     }
@@ -255,7 +257,7 @@ pub(super) async fn what_a_killed_process_was_told_is_there(subject: Subject) ->
     let (store, twins) = (subject.open().await?, Twins::new()?);
     let mut seen = 0;
     for round in 0..8_u64 {
-        let mut writer = Child::start(&subject, "steps", &[])?;
+        let mut writer = ChildProcess::start(&subject, "steps", &[])?;
         let mut told = seen;
         while told < seen + 1 + round * 5 % 13 {
             let said = writer.next().await?.ok_or_else(|| Unmet::new("the writer ended"))?;
@@ -273,9 +275,9 @@ pub(super) async fn what_a_killed_process_was_told_is_there(subject: Subject) ->
         // A killed process blocks no other.
         let next = twins.step(seen);
         let here = store.clone();
-        aside(async move { Ok(here.patiently(next).await?.committed()?) }).await??;
+        in_background(async move { Ok(here.patiently(next).await?.committed()?) }).await??;
         seen += 1;
-        let said = Child::start(&subject, "looks", &["0"])?.finish().await?;
+        let said = ChildProcess::start(&subject, "looks", &["0"])?.finish().await?;
         ensure_eq!(said, ["1"], "a new process finds whole batches");
     }
     Ok(())
@@ -290,13 +292,13 @@ pub(super) async fn waiting_for_another_process_is_bounded(subject: Subject) -> 
         if was_locked && was_read {
             break;
         }
-        let mut writer = Child::start(&subject, "steps", &[])?;
+        let mut writer = ChildProcess::start(&subject, "steps", &[])?;
         for _ in 0..5 {
             writer.next().await?;
         }
         writer.stop()?;
         let here = store.clone();
-        let waits = aside(async move {
+        let waits = in_background(async move {
             match here.commit(vec![batch().put(note("other")?, Expect::Any, number(1))]).await {
                 Ok(_) => Ok(false),
                 Err(error) if error.code() == "locked" => Ok(true),
@@ -316,7 +318,7 @@ pub(super) async fn waiting_for_another_process_is_bounded(subject: Subject) -> 
         writer.kill().await?;
         let here = store.clone();
         let after = batch().put(note("other")?, Expect::Any, number(2));
-        aside(async move { Ok(here.patiently(after).await?.committed()?) }).await??;
+        in_background(async move { Ok(here.patiently(after).await?.committed()?) }).await??;
     }
     ensure!(was_read, "reading continues while another process is suspended");
     Ok(())
@@ -325,10 +327,10 @@ pub(super) async fn waiting_for_another_process_is_bounded(subject: Subject) -> 
 #[cfg(not(unix))]
 pub(super) async fn waiting_for_another_process_is_bounded(subject: Subject) -> CaseResult {
     // Without a way to suspend a process, a busy one has to do.
-    let (store, mut writer) = (subject.open().await?, Child::start(&subject, "steps", &[])?);
+    let (store, mut writer) = (subject.open().await?, ChildProcess::start(&subject, "steps", &[])?);
     for _ in 0..5 {
         writer.next().await?;
-        aside({
+        in_background({
             let here = store.clone();
             async move { Ok(here.patiently(batch()).await?.committed()?) }
         })

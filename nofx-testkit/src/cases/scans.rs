@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use nofx_core::{Direction, Expect, Key, KeyQuery, Kind, LogKey, LogScan, LogState, RecordKey, ScanQuery};
 
-use crate::subject::{Handle, NOTE, Subject, TALK, aside, batch, entries, ids, note, number, sized, talk};
+use crate::subject::{Handle, NOTE, Subject, TALK, batch, entries, ids, in_background, note, number, sized, talk};
 use crate::unmet::{CaseResult, Unmet, ensure, ensure_eq};
 
 /// Ids whose byte order is no other order, sorted.
@@ -266,7 +266,7 @@ pub(super) async fn what_exists_throughout_is_found_once_while_others_come_and_g
     store.commits(appends).await?;
     let done = Arc::new(AtomicBool::new(false));
     let (other, stop) = (subject.open().await?, done.clone());
-    let writer = aside(async move {
+    let writer = in_background(async move {
         for round in 0..5000_u64 {
             if stop.load(Ordering::SeqCst) {
                 break;

@@ -29,12 +29,12 @@ use nofx_core::{
 #[derive(Debug)]
 pub struct Counting {
     inner: Arc<dyn PersistenceBackend>,
-    counts: Mutex<Counts>,
+    counts: Mutex<CallCounts>,
 }
 
 /// The calls to a backend so far; the difference of two counts shows what something cost.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counts {
+pub struct CallCounts {
     /// Calls of `get`.
     pub get_calls: u64,
     /// Calls of `scan`.
@@ -77,7 +77,7 @@ pub struct Counts {
 
 macro_rules! differences {
     ($($field:ident)+) => {
-        impl Sub for Counts {
+        impl Sub for CallCounts {
             type Output = Self;
 
             fn sub(self, before: Self) -> Self {
@@ -85,7 +85,7 @@ macro_rules! differences {
             }
         }
 
-        impl Counts {
+        impl CallCounts {
             /// Returns the number of reading calls.
             pub fn reading_calls(&self) -> u64 {
                 self.get_calls + self.scan_calls + self.heads_calls + self.logs_calls + self.read_calls + self.changes_calls
@@ -106,11 +106,11 @@ impl Counting {
     }
 
     /// Returns the counts so far.
-    pub fn counts(&self) -> Counts {
+    pub fn counts(&self) -> CallCounts {
         *self.counts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn note<T>(&self, answer: Result<T>, note: impl FnOnce(&mut Counts, Option<&T>)) -> Result<T> {
+    fn note<T>(&self, answer: Result<T>, note: impl FnOnce(&mut CallCounts, Option<&T>)) -> Result<T> {
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         counts.errors += u64::from(answer.is_err());
         note(&mut counts, answer.as_ref().ok());
@@ -118,7 +118,7 @@ impl Counting {
     }
 }
 
-impl Counts {
+impl CallCounts {
     fn note_records<'a>(&mut self, records: impl Iterator<Item = &'a Record>) {
         for record in records {
             self.records += 1;
@@ -236,7 +236,7 @@ mod tests {
         counting.changes(None, 10).await.unwrap();
         assert!(matches!(counting.scan(&ScanQuery::all(0)).await, Err(Error::Invalid(_))));
         counting.close().await.unwrap();
-        let expected = Counts {
+        let expected = CallCounts {
             get_calls: 1,
             scan_calls: 2,
             heads_calls: 1,
@@ -258,7 +258,7 @@ mod tests {
             errors: 1,
         };
         assert_eq!(counting.counts(), expected);
-        assert_eq!(counting.counts() - expected, Counts::default());
+        assert_eq!(counting.counts() - expected, CallCounts::default());
         assert_eq!(counting.counts().reading_calls(), 7);
     }
 }

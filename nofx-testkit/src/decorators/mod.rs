@@ -4,6 +4,6 @@ mod counting;
 mod damaging;
 mod faulty;
 
-pub use counting::{Counting, Counts};
+pub use counting::{CallCounts, Counting};
 pub use damaging::Damaging;
 pub use faulty::{Fault, Faulty};

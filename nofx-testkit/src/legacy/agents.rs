@@ -2,7 +2,7 @@
 
 use nofx_core::json::quote;
 
-use super::Workspace;
+use super::LegacyWorkspace;
 use super::damage::{Found, damage};
 use super::draft::{Draft, Placed, Thing};
 use super::session::Shape;
@@ -18,7 +18,7 @@ struct List {
     order: (bool, usize),
 }
 
-pub(super) fn add(workspace: &mut Workspace, chance: &Chance) {
+pub(super) fn add(workspace: &mut LegacyWorkspace, chance: &Chance) {
     let names = ["ada", "../root", "agent-1757341200000-x1", "ünï", "", "__proto__"];
     let some = |times: usize| -> Vec<&str> { names.into_iter().filter(|_| !chance.once_in(times)).collect() };
     let mut lists = Vec::new();
@@ -52,7 +52,7 @@ pub(super) fn add(workspace: &mut Workspace, chance: &Chance) {
 }
 
 /// Records what the lists contain; the first one counts most.
-fn note(workspace: &mut Workspace, lists: &[List]) {
+fn note(workspace: &mut LegacyWorkspace, lists: &[List]) {
     let truth = &mut workspace.truth;
     for thing in lists.iter().flat_map(|list| &list.found.things) {
         match thing {

@@ -1,12 +1,12 @@
 //! Lists of checkpoints, and older copies of them.
 
-use super::Workspace;
+use super::LegacyWorkspace;
 use super::damage::damage;
 use super::draft::{Draft, Thing};
 use super::values;
 use crate::chance::Chance;
 
-pub(super) fn add(workspace: &mut Workspace, chance: &Chance) {
+pub(super) fn add(workspace: &mut LegacyWorkspace, chance: &Chance) {
     for agent in ["ada", "agent-1757341200000-x1", "a b"] {
         if chance.once_in(2) {
             continue;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
 use super::draft::{Draft, Placed, Thing};
-use super::truth::Unused;
+use super::truth::UnusedBytes;
 use crate::chance::Chance;
 
 /// A file as it is found.
@@ -16,7 +16,7 @@ pub(super) struct Found {
     /// Whether it cannot be read completely and exactly.
     pub(super) is_damaged: bool,
     /// Where the bytes are that are not imported.
-    pub(super) unused: Unused,
+    pub(super) unused: UnusedBytes,
 }
 
 impl Found {
@@ -45,12 +45,12 @@ pub(super) fn damage(draft: &Draft, chance: &Chance) -> Found {
         0..=3 => cut(draft, bytes, somewhere),
         4 => zeroed(draft, bytes, somewhere),
         5 => followed(draft, bytes, chance),
-        6 => Found { bytes: Vec::new(), things: Vec::new(), is_damaged: false, unused: Unused::none(0) },
+        6 => Found { bytes: Vec::new(), things: Vec::new(), is_damaged: false, unused: UnusedBytes::none(0) },
         7 => Found {
             bytes: vec![0; bytes.len()],
             things: Vec::new(),
             is_damaged: true,
-            unused: Unused { from: 0..=0, to: bytes.len() },
+            unused: UnusedBytes { from: 0..=0, to: bytes.len() },
         },
         8 | 9 => not_text(draft, bytes, chance),
         10 => whole(draft, [b"\xef\xbb\xbf".as_slice(), &bytes].concat()),
@@ -63,7 +63,7 @@ pub(super) fn damage(draft: &Draft, chance: &Chance) -> Found {
 /// The file is intact.
 pub(super) fn whole(draft: &Draft, bytes: Vec<u8>) -> Found {
     let things = draft.things.iter().map(|placed| placed.thing.clone()).collect();
-    let unused = Unused::none(bytes.len());
+    let unused = UnusedBytes::none(bytes.len());
     Found { bytes, things, is_damaged: draft.repeats_names, unused }
 }
 
@@ -87,7 +87,7 @@ fn before(draft: &Draft, end: usize, place: impl Fn(usize) -> usize) -> (Vec<Thi
 pub(super) fn cut(draft: &Draft, mut bytes: Vec<u8>, end: usize) -> Found {
     bytes.truncate(end);
     let (things, from) = before(draft, end, |at| at);
-    Found { bytes, things, is_damaged: true, unused: Unused { from, to: end } }
+    Found { bytes, things, is_damaged: true, unused: UnusedBytes { from, to: end } }
 }
 
 /// The power failed before the data reached the disk.
@@ -95,7 +95,7 @@ fn zeroed(draft: &Draft, mut bytes: Vec<u8>, from: usize) -> Found {
     bytes.iter_mut().skip(from).for_each(|byte| *byte = 0);
     let to = bytes.len();
     let (things, from) = before(draft, from, |at| at);
-    Found { bytes, things, is_damaged: true, unused: Unused { from, to } }
+    Found { bytes, things, is_damaged: true, unused: UnusedBytes { from, to } }
 }
 
 /// A longer version was there before, and another process wrote to the file at the same time.
@@ -109,7 +109,7 @@ fn followed(draft: &Draft, bytes: Vec<u8>, chance: &Chance) -> Found {
     };
     let (end, spaces) = (bytes.len(), rest.len() - rest.trim_ascii_start().len());
     let found = whole(draft, [bytes.as_slice(), rest.as_bytes()].concat());
-    let unused = Unused { from: end..=end + spaces, to: found.bytes.len() };
+    let unused = UnusedBytes { from: end..=end + spaces, to: found.bytes.len() };
     Found { is_damaged: true, unused, ..found }
 }
 
@@ -134,7 +134,7 @@ fn not_text(draft: &Draft, mut bytes: Vec<u8>, chance: &Chance) -> Found {
         }
     };
     let things = draft.things.iter().map(seen).collect();
-    Found { things, bytes, is_damaged: true, unused: Unused { from: place..=place, to: place + 1 } }
+    Found { things, bytes, is_damaged: true, unused: UnusedBytes { from: place..=place, to: place + 1 } }
 }
 
 /// An editor saved it as UTF-16, perhaps not completely.
@@ -150,5 +150,5 @@ fn utf16(draft: &Draft, chance: &Chance, end: Option<usize>) -> Found {
     bytes.truncate(end);
     let place = |at: usize| mark.len() + 2 * draft.text.get(..at).unwrap_or_default().encode_utf16().count();
     let (things, from) = before(draft, end, place);
-    Found { things, bytes, is_damaged: true, unused: Unused { from, to: end } }
+    Found { things, bytes, is_damaged: true, unused: UnusedBytes { from, to: end } }
 }

@@ -11,7 +11,7 @@ pub(super) struct Files {
     files: BTreeMap<String, Vec<u8>>,
     others: BTreeMap<String, Other>,
     /// What is beside the folder, by the path used in reports.
-    elsewhere: BTreeMap<String, Vec<u8>>,
+    outside: BTreeMap<String, Vec<u8>>,
 }
 
 /// Something that is not a file.
@@ -60,7 +60,7 @@ impl Files {
     }
 
     pub(super) fn put_elsewhere(&mut self, path: &str, bytes: Vec<u8>) {
-        self.elsewhere.insert(path.to_owned(), bytes);
+        self.outside.insert(path.to_owned(), bytes);
     }
 
     pub(super) fn put_other(&mut self, path: &str, other: Other) {
@@ -74,13 +74,13 @@ impl Files {
     }
 
     pub(super) fn size(&self) -> (usize, usize) {
-        let all = || self.files.values().chain(self.elsewhere.values());
+        let all = || self.files.values().chain(self.outside.values());
         (all().count(), all().map(Vec::len).sum())
     }
 
     /// Returns the size of each file, by the path used in reports.
     pub(super) fn sizes(&self) -> BTreeMap<String, u64> {
-        let all = self.files.iter().chain(&self.elsewhere);
+        let all = self.files.iter().chain(&self.outside);
         all.map(|(path, bytes)| (told(path), bytes.len() as u64)).collect()
     }
 
@@ -98,7 +98,7 @@ impl Files {
     pub(super) fn write_below(&self, folder: &Path, place: &str) -> io::Result<bool> {
         let start = format!("@{place}/");
         let mut is_any = false;
-        for (path, bytes) in self.elsewhere.iter().filter(|(path, _)| path.starts_with(&start)) {
+        for (path, bytes) in self.outside.iter().filter(|(path, _)| path.starts_with(&start)) {
             fs::write(made(folder, path.trim_start_matches('@'))?, bytes)?;
             is_any = true;
         }

@@ -1,11 +1,11 @@
 //! Files that become no entity, or one that cannot be trusted, and are kept.
 
-use super::Workspace;
+use super::LegacyWorkspace;
 use super::files::{raw_byte, told};
 use super::values;
 use crate::chance::Chance;
 
-pub(super) fn add(workspace: &mut Workspace, chance: &Chance) {
+pub(super) fn add(workspace: &mut LegacyWorkspace, chance: &Chance) {
     for path in [
         "dlq/agent-manager/1757341292345-abc.json",
         "conductor-sessions/0c2f6e91ab3d-1.json",
@@ -41,7 +41,7 @@ pub(super) fn add(workspace: &mut Workspace, chance: &Chance) {
     }
 }
 
-fn put(workspace: &mut Workspace, path: &str, bytes: Vec<u8>) {
+fn put(workspace: &mut LegacyWorkspace, path: &str, bytes: Vec<u8>) {
     if !bytes.is_empty() {
         workspace.truth.kept.insert(told(path), bytes.clone());
     }

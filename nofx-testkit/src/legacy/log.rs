@@ -1,6 +1,6 @@
 //! Messages between agents, whose files are damaged line by line.
 
-use super::Workspace;
+use super::LegacyWorkspace;
 use super::values;
 use crate::chance::Chance;
 
@@ -16,7 +16,7 @@ struct Line {
 
 /// Adds the files of a log: below the legacy folder if `folder` is `orchestration`, otherwise
 /// beside it.
-pub(super) fn add(workspace: &mut Workspace, folder: &'static str, chance: &Chance) {
+pub(super) fn add(workspace: &mut LegacyWorkspace, folder: &'static str, chance: &Chance) {
     for name in ["messages-2025-09-08T10-00-00-000Z.jsonl", "messages-2025-09-09T10-00-00-000Z.jsonl", "messages.jsonl"]
     {
         if !chance.once_in(3) {
@@ -28,7 +28,7 @@ pub(super) fn add(workspace: &mut Workspace, folder: &'static str, chance: &Chan
     }
 }
 
-fn add_file(workspace: &mut Workspace, folder: &'static str, name: &str, chance: &Chance) {
+fn add_file(workspace: &mut LegacyWorkspace, folder: &'static str, name: &str, chance: &Chance) {
     let path = &if folder == "orchestration" { format!("{folder}/{name}") } else { format!("@{folder}/{name}") };
     let mut lines: Vec<Line> = Vec::new();
     for number in 0..chance.below(8) {

@@ -1,18 +1,18 @@
 //! Damaged workspaces of the old extension, and what is in them.
 //!
-//! A [`Workspace`] is a folder `.nofx` as it is found after years: written by several versions, killed in the middle of
+//! A [`LegacyWorkspace`] is a folder `.nofx` as it is found after years: written by several versions, killed in the middle of
 //! a write, edited by hand, copied with gaps. It is the same for the same seed. Its [`Truth`] is not derived by reading
 //! those files: the code that writes a file records what it writes and where, and the code that damages a file knows
 //! what is still intact.
 //!
 //! ```
-//! use nofx_testkit::legacy::Workspace;
+//! use nofx_testkit::legacy::LegacyWorkspace;
 //!
 //! # fn main() -> std::io::Result<()> {
 //! # let folder = tempfile::tempdir()?;
-//! let workspace = Workspace::new(7);
+//! let workspace = LegacyWorkspace::new(7);
 //! workspace.write(folder.path())?;
-//! assert_eq!(workspace.truth(), Workspace::new(7).truth());
+//! assert_eq!(workspace.truth(), LegacyWorkspace::new(7).truth());
 //! # Ok(()) }
 //! ```
 
@@ -20,10 +20,10 @@ mod agents;
 mod checkpoints;
 mod damage;
 mod draft;
-mod elsewhere;
 mod files;
 mod leftovers;
 mod log;
+mod outside;
 mod places;
 mod restless;
 mod session;
@@ -35,22 +35,22 @@ mod values;
 use std::io;
 use std::path::{Path, PathBuf};
 
-pub use restless::{Change, Restless, Truths};
-pub use truth::{SessionCopy, Truth, Unused};
+pub use restless::{FileChange, Restless, Truths};
+pub use truth::{IntactSession, Truth, UnusedBytes};
 
 use crate::chance::Chance;
-use elsewhere::State;
 use files::{Files, told};
+use outside::State;
 
 /// A damaged workspace and what is in it.
 #[derive(Debug)]
-pub struct Workspace {
+pub struct LegacyWorkspace {
     files: Files,
     truth: Truth,
     state: Option<State>,
 }
 
-impl Workspace {
+impl LegacyWorkspace {
     /// Makes the workspace of a seed.
     pub fn new(seed: u64) -> Self {
         let chance = Chance::new(seed);
@@ -62,11 +62,11 @@ impl Workspace {
         template::add(&mut workspace, &chance);
         leftovers::add(&mut workspace, &chance);
         places::add(&mut workspace, &chance);
-        elsewhere::add(&mut workspace, &chance);
+        outside::add(&mut workspace, &chance);
         workspace
     }
 
-    /// Makes the workspace of a seed with one extra file, which changes while it is read. [`Workspace::truth`]
+    /// Makes the workspace of a seed with one extra file, which changes while it is read. [`LegacyWorkspace::truth`]
     /// describes the file as it is before the change.
     pub fn restless(seed: u64) -> (Self, Restless, Truths) {
         let mut workspace = Self::new(seed);
@@ -99,8 +99,8 @@ impl Workspace {
         write_database: impl FnOnce(&Path, &str) -> io::Result<()>,
     ) -> io::Result<Vec<PathBuf>> {
         let mut paths = Vec::new();
-        if self.files.write_below(folder, elsewhere::LOGS)? {
-            paths.push(folder.join(elsewhere::LOGS));
+        if self.files.write_below(folder, outside::LOGS)? {
+            paths.push(folder.join(outside::LOGS));
         }
         if let Some(state) = &self.state {
             let path = folder.join(state.place());

@@ -1,10 +1,10 @@
 //! Things that look like files but are not.
 
-use super::Workspace;
+use super::LegacyWorkspace;
 use super::files::Other;
 use crate::chance::Chance;
 
-pub(super) fn add(workspace: &mut Workspace, chance: &Chance) {
+pub(super) fn add(workspace: &mut LegacyWorkspace, chance: &Chance) {
     for path in [
         "sessions/session-ada-1757341299999.json",
         "agents.json",

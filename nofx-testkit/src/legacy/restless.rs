@@ -8,8 +8,8 @@ use super::damage::{Found, damage, whole};
 use super::draft::{Draft, Thing};
 use super::files::{Other, make};
 use super::session::{Part, Session, Shape};
-use super::truth::{Truth, Unused};
-use super::{Workspace, checkpoints, log, sessions, values};
+use super::truth::{Truth, UnusedBytes};
+use super::{LegacyWorkspace, checkpoints, log, sessions, values};
 use crate::chance::Chance;
 
 /// A file that changes while a migration reads it, or cannot be read at all.
@@ -18,7 +18,7 @@ pub struct Restless {
     /// Its path below `.nofx`.
     pub path: &'static str,
     /// What happens to it.
-    pub change: Change,
+    pub change: FileChange,
     before: Vec<u8>,
     after: Vec<u8>,
 }
@@ -26,7 +26,7 @@ pub struct Restless {
 /// What happens to a file while it is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Change {
+pub enum FileChange {
     /// It is written: appended to, shortened, or replaced.
     Written,
     /// It is deleted.
@@ -60,14 +60,14 @@ impl Restless {
     pub fn change(&self, folder: &Path) -> io::Result<()> {
         let path = self.place(folder);
         match self.change {
-            Change::Written => return fs::write(path, &self.after),
-            Change::Forbidden => return allow(&path, 0o000),
+            FileChange::Written => return fs::write(path, &self.after),
+            FileChange::Forbidden => return allow(&path, 0o000),
             _ => fs::remove_file(&path)?,
         }
         match self.change {
-            Change::Folder => fs::create_dir(path),
-            Change::Pipe => make(&path, Other::Pipe),
-            Change::Link => make(&path, Other::Link("../../outside.json")),
+            FileChange::Folder => fs::create_dir(path),
+            FileChange::Pipe => make(&path, Other::Pipe),
+            FileChange::Link => make(&path, Other::Link("../../outside.json")),
             _ => Ok(()),
         }
     }
@@ -76,10 +76,10 @@ impl Restless {
     pub fn settle(&self, folder: &Path) -> io::Result<()> {
         let path = self.place(folder);
         match self.change {
-            Change::Written => return Ok(()),
-            Change::Forbidden => return allow(&path, 0o600),
-            Change::Folder => fs::remove_dir(&path)?,
-            Change::Pipe | Change::Link if cfg!(unix) => fs::remove_file(&path)?,
+            FileChange::Written => return Ok(()),
+            FileChange::Forbidden => return allow(&path, 0o600),
+            FileChange::Folder => fs::remove_dir(&path)?,
+            FileChange::Pipe | FileChange::Link if cfg!(unix) => fs::remove_file(&path)?,
             _ => {}
         }
         fs::write(path, &self.before)
@@ -110,16 +110,16 @@ struct Versions {
 }
 
 /// Adds a changing file to a workspace.
-pub(super) fn add(workspace: &mut Workspace, chance: &Chance) -> (Restless, Truths) {
+pub(super) fn add(workspace: &mut LegacyWorkspace, chance: &Chance) -> (Restless, Truths) {
     let change = chance.pick(&[
-        Change::Written,
-        Change::Written,
-        Change::Written,
-        Change::Gone,
-        Change::Forbidden,
-        Change::Folder,
-        Change::Pipe,
-        Change::Link,
+        FileChange::Written,
+        FileChange::Written,
+        FileChange::Written,
+        FileChange::Gone,
+        FileChange::Forbidden,
+        FileChange::Folder,
+        FileChange::Pipe,
+        FileChange::Link,
     ]);
     let versions = match chance.below(4) {
         0 => note(chance),
@@ -145,7 +145,7 @@ pub(super) fn add(workspace: &mut Workspace, chance: &Chance) -> (Restless, Trut
 }
 
 /// Records what is in the file; what was recorded for an earlier state stays, as far as that can be imported first.
-fn take(workspace: &mut Workspace, without: &Truth, versions: &Versions, found: &Found) {
+fn take(workspace: &mut LegacyWorkspace, without: &Truth, versions: &Versions, found: &Found) {
     let path = versions.path;
     workspace.truth.damaged.remove(path);
     workspace.truth.kept.remove(path);
@@ -259,8 +259,8 @@ fn messages(chance: &Chance) -> Versions {
     let from = draft.things.iter().find(|one| one.to > end).map_or(end, |one| one.from);
     let written = bytes.get(..end).unwrap_or_default();
     let unused = match from < end {
-        true => Unused { from: from..=from, to: written.trim_ascii_end().len() },
-        false => Unused::none(end),
+        true => UnusedBytes { from: from..=from, to: written.trim_ascii_end().len() },
+        false => UnusedBytes::none(end),
     };
     let before = Found { bytes: written.to_vec(), things, is_damaged: from < end, unused };
     let path = "orchestration/messages.jsonl";

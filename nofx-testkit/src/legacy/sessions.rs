@@ -2,19 +2,19 @@
 
 use std::collections::BTreeSet;
 
-use super::Workspace;
+use super::LegacyWorkspace;
 use super::damage::{Found, cut, damage};
 use super::draft::{Draft, Thing};
 use super::files::{raw_byte, told};
 use super::session::{Part, Session, Shape, message};
-use super::truth::SessionCopy;
+use super::truth::IntactSession;
 use super::values;
 use crate::chance::Chance;
 
 /// Agents, as they appear in file names.
 const AGENTS: &[&str] = &["agent-1757341200000-x1", "ada", "agent-1757341200000", "..\\up", "ünï x", "a-b-c"];
 
-pub(super) fn add(workspace: &mut Workspace, chance: &Chance) {
+pub(super) fn add(workspace: &mut LegacyWorkspace, chance: &Chance) {
     for number in 0..1 + chance.below(6) {
         let agent = chance.pick(AGENTS);
         match chance.below(3) {
@@ -25,7 +25,7 @@ pub(super) fn add(workspace: &mut Workspace, chance: &Chance) {
 }
 
 /// A session in one file.
-fn add_one(workspace: &mut Workspace, number: usize, agent: &str, chance: &Chance) {
+fn add_one(workspace: &mut LegacyWorkspace, number: usize, agent: &str, chance: &Chance) {
     let session = Session::new(number, agent, true, chance);
     let part = session.all(1000, chance.pick(&["active", "paused", "expired", "gone"]));
     if let Some(state) = workspace.state.as_mut().filter(|_| chance.once_in(3)) {
@@ -43,7 +43,7 @@ fn add_one(workspace: &mut Workspace, number: usize, agent: &str, chance: &Chanc
 }
 
 /// A session in several places, which continued separately in each.
-fn add_copies(workspace: &mut Workspace, number: usize, agent: &str, chance: &Chance) {
+fn add_copies(workspace: &mut LegacyWorkspace, number: usize, agent: &str, chance: &Chance) {
     let session = Session::new(number, agent, false, chance);
     let mut files = Vec::new();
     let mut is_damaged = false;
@@ -88,7 +88,7 @@ fn add_copies(workspace: &mut Workspace, number: usize, agent: &str, chance: &Ch
 }
 
 /// A session of about this many bytes, which was being written when the process was killed.
-pub(super) fn add_large(workspace: &mut Workspace, bytes: usize) {
+pub(super) fn add_large(workspace: &mut LegacyWorkspace, bytes: usize) {
     let chance = Chance::new(0);
     let mut session = Session::new(0, "ada", false, &chance);
     session.id.clone_from(&session.stem);
@@ -145,11 +145,11 @@ fn archive(session: &Session, part: &Part, other: Option<&Session>, chance: &Cha
 
 /// Records which sessions a file contains; `stems` are the ids that a reader gives to sessions that have lost
 /// theirs.
-pub(super) fn take(workspace: &mut Workspace, found: &Found, stems: &[&str]) {
-    let mut copies: Vec<(String, SessionCopy)> = Vec::new();
+pub(super) fn take(workspace: &mut LegacyWorkspace, found: &Found, stems: &[&str]) {
+    let mut copies: Vec<(String, IntactSession)> = Vec::new();
     for thing in &found.things {
         match (thing, copies.last_mut()) {
-            (Thing::SessionId(id), _) => copies.push((id.clone(), SessionCopy::default())),
+            (Thing::SessionId(id), _) => copies.push((id.clone(), IntactSession::default())),
             (Thing::Message(json), Some((_, copy))) => copy.messages.push(json.clone()),
             (Thing::Task(id), Some((_, copy))) => copy.tasks.push(id.clone()),
             (Thing::Member(name, json), Some((_, copy))) => copy.members.push((name.clone(), json.clone())),

@@ -4,7 +4,7 @@ use nofx_core::json::quote;
 
 use super::damage::damage;
 use super::draft::{Draft, Thing};
-use super::{Workspace, values};
+use super::{LegacyWorkspace, values};
 use crate::chance::Chance;
 
 /// Makes a template.
@@ -19,7 +19,7 @@ pub(super) fn json(chance: &Chance) -> String {
     )
 }
 
-pub(super) fn add(workspace: &mut Workspace, chance: &Chance) {
+pub(super) fn add(workspace: &mut LegacyWorkspace, chance: &Chance) {
     for number in 0..chance.below(4) {
         let folder = chance.pick(&["templates", "templates/custom"]);
         let mut draft = Draft::default();

@@ -8,7 +8,7 @@ use std::ops::RangeInclusive;
 #[non_exhaustive]
 pub struct Truth {
     /// The copies of each session, by id. Nothing else may become a session except those in [`Truth::perhaps`].
-    pub sessions: BTreeMap<String, Vec<SessionCopy>>,
+    pub sessions: BTreeMap<String, Vec<IntactSession>>,
     /// Sessions that may be made from the rest of a file that shows only its name, or not even that.
     pub perhaps: BTreeSet<String>,
     /// Each agent, from the list that takes precedence. Nothing else may become an agent except those that are cut
@@ -35,7 +35,7 @@ pub struct Truth {
     /// Things that are not files, which the report must name.
     pub skipped: BTreeSet<String>,
     /// The bytes of each file that are not imported, which the report must mention.
-    pub unused: BTreeMap<String, Unused>,
+    pub unused: BTreeMap<String, UnusedBytes>,
     /// How many of each kind are in a file, as the report must state.
     pub counts: BTreeMap<String, BTreeMap<&'static str, u64>>,
 }
@@ -43,14 +43,14 @@ pub struct Truth {
 /// Which bytes of a file are not imported.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Unused {
+pub struct UnusedBytes {
     /// Where they begin, which cannot be determined exactly.
     pub from: RangeInclusive<usize>,
     /// Where they end.
     pub to: usize,
 }
 
-impl Unused {
+impl UnusedBytes {
     /// All bytes of a file of that size are imported.
     pub(super) fn none(size: usize) -> Self {
         Self { from: size..=size, to: size }
@@ -60,7 +60,7 @@ impl Unused {
 /// What is intact in one copy of a session.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct SessionCopy {
+pub struct IntactSession {
     /// Its messages, in order.
     pub messages: Vec<String>,
     /// The ids of its tasks.

@@ -177,7 +177,7 @@ pub(super) async fn the_newest_checkpoints_are_read_and_all_are_kept(subject: Su
     Ok(())
 }
 
-pub(super) async fn a_transcript_grows_and_begins_anew(subject: Subject) -> CaseResult {
+pub(super) async fn a_transcript_grows_and_starts_over(subject: Subject) -> CaseResult {
     let world = World::new(subject);
     let workspace = world.open().await?;
     let agent = AgentId::from("agent-ada");

@@ -5,12 +5,12 @@ use nofx_core::entity::{Role, Session};
 use nofx_core::workspace::{RestoreOptions, SearchQuery, SessionFilter, Workspace, new_session};
 
 use super::world::{BEGIN, World, begin, say, tail};
-use crate::decorators::{Counting, Counts};
+use crate::decorators::{CallCounts, Counting};
 use crate::subject::Subject;
 use crate::unmet::{CaseResult, ensure, ensure_eq};
 
 /// Also measures with this many messages and sessions.
-const MOST: &str = "NOFX_WORKSPACE_COSTS";
+const COST_MESSAGES_VARIABLE: &str = "NOFX_WORKSPACE_COSTS";
 
 /// The word that is searched for.
 const WORD: &str = "needle";
@@ -18,14 +18,14 @@ const WORD: &str = "needle";
 /// The measured cost of one operation.
 #[derive(Clone, Copy, Debug)]
 struct Cost {
-    counts: Counts,
+    counts: CallCounts,
     /// Bytes that this process gave to the system to write, where the system reports it.
     written: u64,
 }
 
 impl Cost {
     fn row(&self, size: u64, act: &str) -> String {
-        let Counts { record_bytes, entry_bytes, batch_bytes, groups, .. } = self.counts;
+        let CallCounts { record_bytes, entry_bytes, batch_bytes, groups, .. } = self.counts;
         let items = self.items();
         let (calls, read) = (self.counts.reading_calls(), record_bytes + entry_bytes);
         format!(
@@ -70,7 +70,7 @@ async fn fill(workspace: &Workspace, numbers: std::ops::Range<u64>) -> CaseResul
 pub(super) async fn nothing_but_a_search_costs_more_in_a_larger_store(subject: Subject) -> CaseResult {
     let world = World::new(subject);
     let (workspace, counting) = world.counted().await?;
-    let most = std::env::var(MOST).ok().and_then(|text| text.parse().ok());
+    let most = std::env::var(COST_MESSAGES_VARIABLE).ok().and_then(|text| text.parse().ok());
     let session = begin(&workspace).await?;
     let mut before = None;
     // The first fork of a session reads one record fewer: the one that says who else needs its

@@ -9,7 +9,7 @@ use nofx_core::workspace::{
 };
 
 use super::world::{DAY, World, ada, begin, missed, refused, reload, said, say, texts};
-use crate::child::{self, Child};
+use crate::child::{self, ChildProcess};
 use crate::subject::{Handle, Subject};
 use crate::unmet::{CaseResult, Unmet, ensure, ensure_eq};
 
@@ -258,7 +258,7 @@ pub(crate) async fn opens(store: Handle, needs: Vec<String>) -> CaseResult {
 }
 
 pub(super) async fn processes_that_begin_a_key_at_once_get_one_session(subject: Subject) -> CaseResult {
-    let children = [Child::start(&subject, "opens", &["50"])?, Child::start(&subject, "opens", &["50"])?];
+    let children = [ChildProcess::start(&subject, "opens", &["50"])?, ChildProcess::start(&subject, "opens", &["50"])?];
     let mut told = Vec::new();
     for child in children {
         told.push(child.finish().await?);

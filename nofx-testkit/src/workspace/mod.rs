@@ -153,7 +153,7 @@ cases! {
         what_was_removed_of_an_agent_is_gone_and_the_agent_goes_on: "Permanently removes an agent's transcript or checkpoints; the agent may continue.";
         a_copy_goes_on_where_the_removed_log_is_not_known: "Entries added after a removal come after those added before, even in a copy.";
         transcripts_and_checkpoints_of_all_agents_are_removed: "Permanently removes the transcripts or checkpoints of all agents, including agents that no longer exist.";
-        a_transcript_grows_and_begins_anew: "Appends to an agent's transcript; parts from before it started over are kept.";
+        a_transcript_grows_and_starts_over: "Appends to an agent's transcript; parts from before it started over are kept.";
         a_restored_agent_is_told_its_last_fifty_lines: "A sentence and the last fifty lines of its transcript, or of its newest session.";
     }
     orchestration {

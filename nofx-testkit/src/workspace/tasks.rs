@@ -58,11 +58,11 @@ pub(super) async fn what_is_worked_on_is_known_whichever_version_wrote_it(subjec
     let mut other = Task::new("two", "two", world.now());
     other.status = Some(TaskStatus::Interrupted);
     other.slot = Some(Slot::Completed);
-    let mut aside = first.clone();
-    (aside.replaces, aside.slot) = (Some(0), Some(Slot::Completed));
+    let mut set_aside = first.clone();
+    (set_aside.replaces, set_aside.slot) = (Some(0), Some(Slot::Completed));
     let mut third = Task::new("three", "three", world.now());
     third.slot = Some(Slot::Current);
-    workspace.store().append(&Session::tasks(&session), Some(1), &[aside, other, third]).await?;
+    workspace.store().append(&Session::tasks(&session), Some(1), &[set_aside, other, third]).await?;
     ensure!(workspace.complete_task(&session, id(&first)?).await.is_err(), "one that was put aside");
     let started = workspace.start_task(&session, "four").await?;
     ensure_eq!(started.interrupted.and_then(|task| task.id), Some("three".into()), "what was worked on");

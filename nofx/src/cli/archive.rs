@@ -25,9 +25,9 @@ pub(crate) struct Args {
 
 pub(super) async fn run(args: &Args) -> Result<Exit> {
     let archive = async |workspace: &Workspace, ids: &[SessionId]| workspace.archive_sessions(ids).await;
-    let told = |_: &Session, archived: &Session| {
+    let describe = |_: &Session, archived: &Session| {
         let json = JsonLine::new().put("session", &archived.id).text("state", "archived");
         (format!("archived {}", title(archived)), json)
     };
-    args.sessions.act(archive, told).await
+    args.sessions.act(archive, describe).await
 }

@@ -9,12 +9,12 @@ use super::fault::{Fault, Result};
 use super::interrupt::unless_interrupted;
 use super::json_line::JsonLine;
 use super::output::Output;
-use super::place::{Opened, StoreArg, is_same_place, parse};
 use super::progress::Bar;
+use super::store_arg::{OpenedWorkspace, StoreArg, is_same_place, parse};
 use super::target::{MakeArg, Target};
 use super::text::size;
 use crate::Location;
-use crate::small::bytes_at;
+use crate::compact::bytes_at;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -45,7 +45,7 @@ pub(crate) struct Args {
 
 pub(super) async fn run(args: &Args) -> Result<Exit> {
     let to = parse(&args.to)?;
-    let opened = Opened::to_read(&args.store).await?;
+    let opened = OpenedWorkspace::to_read(&args.store).await?;
     if is_same_place(&opened.location, &to) {
         return Err(Fault::new(Exit::Usage, format!("`{to}` is the store itself"), "name another location with --to"));
     }
@@ -74,12 +74,12 @@ pub(super) async fn run(args: &Args) -> Result<Exit> {
     _ = target.close().await?;
     opened.close().await?;
     let mut output = Output::stdout();
-    output.put(&told(args.json, &location, counts))?;
+    output.put(&summary(args.json, &location, counts))?;
     output.finish()?;
     Ok(Exit::Done)
 }
 
-fn told(json: bool, location: &Location, counts: Counts) -> String {
+fn summary(json: bool, location: &Location, counts: Counts) -> String {
     let Counts { records, logs, entries } = counts;
     let bytes = bytes_at(location);
     if json {

@@ -9,9 +9,9 @@ use super::exit::Exit;
 use super::fault::{Fault, Result, chain};
 use super::json_line::JsonLine;
 use super::output::Output;
-use super::place::{Opened, StoreArg};
 use super::sessions::title;
-use super::when::{relative, span};
+use super::store_arg::{OpenedWorkspace, StoreArg};
+use super::times::{relative, span};
 use crate::give_back;
 
 const EXAMPLES: &str = "\
@@ -60,8 +60,8 @@ pub(crate) struct Args {
 
 pub(super) async fn run(args: &Args) -> Result<Exit> {
     let opened = match args.yes {
-        true => Opened::to_write(&args.store).await?,
-        false => Opened::to_read(&args.store).await?,
+        true => OpenedWorkspace::to_write(&args.store).await?,
+        false => OpenedWorkspace::to_read(&args.store).await?,
     };
     let policy = RetentionPolicy {
         archive_after: args.archive_after,

@@ -4,10 +4,10 @@ use super::exit::Exit;
 use super::fault::{Fault, Result};
 use super::json_line::JsonLine;
 use super::output::Output;
-use super::place::{Opened, StoreArg};
+use super::store_arg::{OpenedWorkspace, StoreArg};
 use super::text::size;
 use crate::compact;
-use crate::small::bytes_at;
+use crate::compact::bytes_at;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -30,14 +30,14 @@ pub(crate) struct Args {
 }
 
 pub(super) async fn run(args: &Args) -> Result<Exit> {
-    let opened = Opened::to_write(&args.store).await?;
+    let opened = OpenedWorkspace::to_write(&args.store).await?;
     let location = opened.location.clone();
     let bytes = || bytes_at(&location);
     let before = bytes();
     let compacted = compact(&location).await.map_err(|error| Fault::of_store(&error, &location));
     opened.close().await?;
     let (compacted, after) = (compacted?, bytes());
-    let told = match (args.json, before, after) {
+    let text = match (args.json, before, after) {
         (true, ..) => JsonLine::new()
             .text("location", &location.to_string())
             .put("compacted", &compacted)
@@ -50,7 +50,7 @@ pub(super) async fn run(args: &Args) -> Result<Exit> {
         _ => format!("`{location}` stays small on its own; nothing was changed\n"),
     };
     let mut output = Output::stdout();
-    output.put(&told)?;
+    output.put(&text)?;
     output.finish()?;
     Ok(Exit::Done)
 }

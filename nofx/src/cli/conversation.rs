@@ -8,10 +8,10 @@ use nofx_core::{Error, Timestamp};
 use super::exit::Exit;
 use super::fault::{Fault, Result, chain};
 use super::json_line::JsonLine;
-use super::place::Opened;
 use super::screen::{Screen, prose};
+use super::store_arg::OpenedWorkspace;
 use super::text::one_line;
-use super::when::{clock, date};
+use super::times::{clock, date};
 
 /// Formats one message after the other.
 #[derive(Debug)]
@@ -48,23 +48,23 @@ impl Conversation {
     }
 
     /// Returns what is shown in place of messages that cannot be read. An error that ends the whole read becomes a fault.
-    pub(crate) fn unreadable(&mut self, error: Error, opened: &Opened) -> Result<String> {
+    pub(crate) fn unreadable(&mut self, error: Error, opened: &OpenedWorkspace) -> Result<String> {
         if !error.is_of_one_thing() {
             return Err(opened.fault(&error));
         }
         let places = error.positions();
         let count = places.as_ref().map_or(1, |places| places.end - places.start);
-        let told = one_line(&chain(&error));
+        let reason = one_line(&chain(&error));
         let shown = match (&places, self.json) {
             (Some(places), true) => {
-                JsonLine::new().put("position", &places.start).put("count", &count).text("unreadable", &told).line()
+                JsonLine::new().put("position", &places.start).put("count", &count).text("unreadable", &reason).line()
             }
-            (None, true) => JsonLine::new().text("unreadable", &told).line(),
-            (Some(places), false) if count == 1 => format!("\n  (message {} is unreadable: {told})\n", places.start),
+            (None, true) => JsonLine::new().text("unreadable", &reason).line(),
+            (Some(places), false) if count == 1 => format!("\n  (message {} is unreadable: {reason})\n", places.start),
             (Some(places), false) => {
-                format!("\n  (messages {} to {} are unreadable: {told})\n", places.start, places.end - 1)
+                format!("\n  (messages {} to {} are unreadable: {reason})\n", places.start, places.end - 1)
             }
-            (None, false) => format!("\n  (unreadable: {told})\n"),
+            (None, false) => format!("\n  (unreadable: {reason})\n"),
         };
         self.unreadable.get_or_insert((0, error)).0 += count;
         Ok(shown)

@@ -34,9 +34,9 @@ pub(super) async fn run(args: &Args) -> Result<Exit> {
         true => workspace.purge_sessions(ids).await,
         false => workspace.delete_sessions(ids).await.into_iter().map(|deleted| deleted.map(drop)).collect(),
     };
-    let told = |session: &Session, (): &()| {
+    let describe = |session: &Session, (): &()| {
         let json = JsonLine::new().put("session", &session.id).text("state", state);
         (format!("{did} {}", title(session)), json)
     };
-    args.sessions.act(delete, told).await
+    args.sessions.act(delete, describe).await
 }

@@ -8,7 +8,7 @@ use super::exit::Exit;
 use super::fault::{Fault, Result, chain};
 use super::json_line::JsonLine;
 use super::output::Output;
-use super::place::{Opened, StoreArg, refuse_nothing};
+use super::store_arg::{OpenedWorkspace, StoreArg, refuse_nothing};
 use super::text::one_line;
 use crate::{Checkup, Finding, Location, doctor, forget, repair};
 
@@ -61,7 +61,7 @@ pub(super) async fn run(args: &Args) -> Result<Exit> {
     for loss in &losses {
         output.put(&if args.json { json_of_loss(loss) } else { line_of_loss(loss) })?;
     }
-    let opened = Opened::to_read(&args.store).await?;
+    let opened = OpenedWorkspace::to_read(&args.store).await?;
     let found = doctor(&opened.location, opened.workspace.store(), &Progress::default()).await;
     let found = found.map_err(|error| opened.fault(&error))?;
     let damaged = found.damaged() + losses.len();

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use super::exit::Exit;
 use super::fault::{Fault, Result};
 use super::output::Output;
-use super::place::{StoreArg, open_to_read};
-use super::requests::Requests;
+use super::requests::RequestCounter;
+use super::store_arg::{StoreArg, open_to_read};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -36,7 +36,7 @@ pub(crate) struct Args {
 
 pub(super) async fn run(args: &Args) -> Result<Exit> {
     let location = args.store.location()?;
-    let store = open_to_read(&location, &Requests::default()).await?;
+    let store = open_to_read(&location, &RequestCounter::default()).await?;
     let mut output = match &args.output {
         None => Output::stdout(),
         Some(file) => Output::file(file)?,

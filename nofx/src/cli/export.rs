@@ -10,8 +10,8 @@ use nofx_core::workspace::{unreadable_article, unreadable_section};
 use super::exit::Exit;
 use super::fault::{Fault, Result};
 use super::output::Output;
-use super::place::{Opened, StoreArg};
 use super::sessions::{find, refused};
+use super::store_arg::{OpenedWorkspace, StoreArg};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -58,7 +58,7 @@ enum Format {
 }
 
 pub(super) async fn run(args: &Args) -> Result<Exit> {
-    let opened = Opened::to_read(&args.store).await?;
+    let opened = OpenedWorkspace::to_read(&args.store).await?;
     let session = match &args.session {
         Some(named) => Some(find(&opened, named).await?),
         None => None,
@@ -79,7 +79,12 @@ pub(super) async fn run(args: &Args) -> Result<Exit> {
 }
 
 /// Writes a session. Returns the error of the first part that cannot be read.
-async fn export(opened: &Opened, session: &Session, format: Format, output: &mut Output) -> Result<Option<Error>> {
+async fn export(
+    opened: &OpenedWorkspace,
+    session: &Session,
+    format: Format,
+    output: &mut Output,
+) -> Result<Option<Error>> {
     let (workspace, id) = (&opened.workspace, &session.id);
     let cannot = |error| refused(session, &error);
     match format {
@@ -101,7 +106,7 @@ async fn export(opened: &Opened, session: &Session, format: Format, output: &mut
 
 /// Writes pieces, with `mark` in place of each one that cannot be read. Returns the error of the first of those.
 async fn write(
-    opened: &Opened,
+    opened: &OpenedWorkspace,
     mut pieces: impl Stream<Item = nofx_core::Result<String>> + Unpin,
     output: &mut Output,
     mark: fn(&Error) -> String,

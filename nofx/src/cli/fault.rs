@@ -105,8 +105,8 @@ impl Fault {
 
     /// Reading or writing a store failed.
     pub(crate) fn of_store(error: &Error, location: &Location) -> Self {
-        let told = chain(error);
-        let at = if names(&told, location) { told } else { format!("`{location}`: {told}") };
+        let message = chain(error);
+        let at = if names(&message, location) { message } else { format!("`{location}`: {message}") };
         let fault = Self::of_error(error, at);
         match fault.exit {
             Exit::Forbidden if location.path().is_none() => Self {
@@ -185,8 +185,12 @@ impl Fault {
 
     /// Reading one store or writing the other failed.
     pub(crate) fn of_stores(error: &Error, from: &Location, to: &Location) -> Self {
-        let told = chain(error);
-        let at = if names(&told, from) || names(&told, to) { told } else { format!("from `{from}` to `{to}`: {told}") };
+        let message = chain(error);
+        let at = if names(&message, from) || names(&message, to) {
+            message
+        } else {
+            format!("from `{from}` to `{to}`: {message}")
+        };
         Self::of_error(error, at)
     }
 
@@ -269,9 +273,9 @@ impl Fault {
 }
 
 /// Returns whether a text names the store it is about.
-fn names(told: &str, location: &Location) -> bool {
+fn names(message: &str, location: &Location) -> bool {
     let path = location.path().map(shown);
-    path.is_some_and(|path| told.contains(&path)) || told.contains(&location.to_string())
+    path.is_some_and(|path| message.contains(&path)) || message.contains(&location.to_string())
 }
 
 fn colour(colour: AnsiColor) -> Style {
@@ -280,25 +284,25 @@ fn colour(colour: AnsiColor) -> Style {
 
 /// Returns the text of an error and its sources, without repetition.
 pub(crate) fn chain(error: &(dyn StdError + 'static)) -> String {
-    let mut told = error.to_string();
+    let mut message = error.to_string();
     let mut below = error.source();
     while let Some(error) = below {
         let text = error.to_string();
-        if !told.contains(&text) {
-            told = format!("{told}: {text}");
+        if !message.contains(&text) {
+            message = format!("{message}: {text}");
         }
         below = error.source();
     }
-    told
+    message
 }
 
 /// Splits an error into what is wrong and what to do next.
 pub(crate) fn advice(error: &Error) -> (String, String) {
-    let told = chain(error);
-    let told = told.trim_start_matches("invalid: ");
-    match told.split_once("; ") {
+    let message = chain(error);
+    let message = message.trim_start_matches("invalid: ");
+    match message.split_once("; ") {
         Some((why, hint)) => (why.to_owned(), hint.to_owned()),
-        None => (told.to_owned(), error.next_step().to_owned()),
+        None => (message.to_owned(), error.next_step().to_owned()),
     }
 }
 

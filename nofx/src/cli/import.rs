@@ -10,9 +10,9 @@ use super::exit::Exit;
 use super::fault::{Fault, Result, advice, chain};
 use super::json_line::JsonLine;
 use super::output::Output;
-use super::place::StoreArg;
 use super::sessions::title;
 use super::source;
+use super::store_arg::StoreArg;
 use super::target::{MakeArg, Target};
 use super::text::shown;
 
@@ -54,7 +54,7 @@ pub(super) async fn run(args: &Args) -> Result<Exit> {
     let session = match args.store.workspace(target.store.clone())?.import_session(&text, id).await {
         Ok(session) => session,
         Err(error) => {
-            let fault = told(&error, &args.input, &target);
+            let fault = fault_of(&error, &args.input, &target);
             return Err(target.abandon(fault).await);
         }
     };
@@ -85,7 +85,7 @@ fn name(path: &Path) -> String {
     if path.as_os_str() == "-" { "standard input".to_owned() } else { format!("`{}`", shown(path)) }
 }
 
-fn told(error: &Error, input: &Path, target: &Target) -> Fault {
+fn fault_of(error: &Error, input: &Path, target: &Target) -> Fault {
     let why = chain(error);
     let why = why.trim_start_matches("invalid: ");
     match error {

@@ -10,10 +10,10 @@ use super::exit::Exit;
 use super::fault::{Fault, Result};
 use super::json_line::JsonLine;
 use super::output::Output;
-use super::place::{Opened, StoreArg};
 use super::screen::Screen;
+use super::store_arg::{OpenedWorkspace, StoreArg};
 use super::text::one_line;
-use super::when::{Moment, relative};
+use super::times::{TimeArg, relative};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -55,12 +55,12 @@ pub(crate) struct Args {
     text: Option<String>,
 
     /// List only sessions that were active since this time.
-    #[arg(long, value_name = "WHEN", value_parser = Moment::parse)]
-    since: Option<Moment>,
+    #[arg(long, value_name = "WHEN", value_parser = TimeArg::parse)]
+    since: Option<TimeArg>,
 
     /// List only sessions that have not been active since this time.
-    #[arg(long, value_name = "WHEN", value_parser = Moment::parse)]
-    before: Option<Moment>,
+    #[arg(long, value_name = "WHEN", value_parser = TimeArg::parse)]
+    before: Option<TimeArg>,
 
     /// List the sessions in the trash instead.
     #[arg(long, conflicts_with_all = ["agent", "status"])]
@@ -89,7 +89,7 @@ enum Status {
 }
 
 pub(super) async fn run(args: &Args) -> Result<Exit> {
-    let opened = Opened::to_read(&args.store).await?;
+    let opened = OpenedWorkspace::to_read(&args.store).await?;
     let now = opened.now();
     let filter = args.filter(now);
     let mut output = if args.json { Output::stdout() } else { Output::painted() };
@@ -135,7 +135,12 @@ pub(super) async fn run(args: &Args) -> Result<Exit> {
     }
 }
 
-async fn page(opened: &Opened, filter: &SessionFilter, after: Option<RecordKey>, limit: usize) -> Result<Summaries> {
+async fn page(
+    opened: &OpenedWorkspace,
+    filter: &SessionFilter,
+    after: Option<RecordKey>,
+    limit: usize,
+) -> Result<Summaries> {
     opened.workspace.summaries(filter, after, limit).await.map_err(|error| opened.fault(&error))
 }
 

@@ -15,15 +15,15 @@ use super::interrupt::unless_interrupted;
 use super::load::load_file;
 use super::output::Output;
 use super::paths::real;
-use super::place::{is_same_place, open_to_read, parse};
 use super::progress::Bar;
-use super::requests::Requests;
-use super::source::{self, Source};
+use super::requests::RequestCounter;
+use super::source::{self, MigrationSource};
+use super::store_arg::{is_same_place, open_to_read, parse};
 use super::target::{MakeArg, Target};
 use super::text::{one_line, shown, size};
 use crate::Location;
+use crate::compact::bytes_at;
 use crate::schemes::Form;
-use crate::small::bytes_at;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -95,7 +95,7 @@ pub struct Args {
 }
 
 /// The result: as text, as JSON, and the error that it ends with, if any.
-struct Told {
+struct MigrationOutcome {
     text: String,
     json: Json,
     fault: Option<Fault>,
@@ -125,48 +125,50 @@ pub fn main(args: &Args) -> ExitCode {
 
 pub(super) async fn run(args: &Args) -> Result<Exit> {
     let to = parse(&args.to)?;
-    let source = Source::named(&args.from)?;
+    let source = MigrationSource::named(&args.from)?;
     if let Some(path) = &args.report {
         check_report(path, &source, &args.also, &to)?;
     }
-    if args.retire && !matches!(source, Source::Legacy(_)) {
+    if args.retire && !matches!(source, MigrationSource::Legacy(_)) {
         let message = "--retire works only on a legacy folder, and the source is not one";
         return Err(Fault::new(Exit::Usage, message, "name the `.nofx` folder with --from, or leave --retire out"));
     }
-    let requests = Requests::default();
-    let told = match source {
-        Source::Legacy(from) | Source::Elsewhere(from) => from_legacy(args, &from, to, &requests).await?,
-        Source::Store(from) => from_store(args, &from, to, &requests).await?,
-        Source::Dump(file) => from_dump(args, &file, to, &requests).await?,
+    let requests = RequestCounter::default();
+    let outcome = match source {
+        MigrationSource::Legacy(from) | MigrationSource::Outside(from) => {
+            from_legacy(args, &from, to, &requests).await?
+        }
+        MigrationSource::Store(from) => from_store(args, &from, to, &requests).await?,
+        MigrationSource::Dump(file) => from_dump(args, &file, to, &requests).await?,
     };
     if let Some(path) = &args.report {
         let mut report = Output::file(path)?;
-        told.json.write(&mut report)?;
+        outcome.json.write(&mut report)?;
         report.finish()?;
     }
     let mut output = Output::stdout();
     match args.json {
-        true => told.json.write(&mut output)?,
-        false => output.put(&told.text)?,
+        true => outcome.json.write(&mut output)?,
+        false => output.put(&outcome.text)?,
     }
     output.finish()?;
-    told.fault.map_or(Ok(Exit::Done), Err)
+    outcome.fault.map_or(Ok(Exit::Done), Err)
 }
 
 /// Checks that the report can be written, before anything else is done.
-fn check_report(path: &Path, source: &Source, also: &[PathBuf], to: &Location) -> Result<()> {
+fn check_report(path: &Path, source: &MigrationSource, also: &[PathBuf], to: &Location) -> Result<()> {
     let report = real(path);
     match source {
-        Source::Legacy(folder) if report.starts_with(real(folder)) && is_legacy_file(&report, folder) => {
+        MigrationSource::Legacy(folder) if report.starts_with(real(folder)) && is_legacy_file(&report, folder) => {
             return Err(Fault::holds(folder, path));
         }
         _ => {}
     }
     let mut taken: Vec<_> = also.iter().map(|path| Some(path.as_path())).chain([to.path()]).collect();
     match source {
-        Source::Store(from) => taken.push(from.path()),
-        Source::Dump(file) | Source::Elsewhere(file) => taken.push(Some(file)),
-        Source::Legacy(_) => {}
+        MigrationSource::Store(from) => taken.push(from.path()),
+        MigrationSource::Dump(file) | MigrationSource::Outside(file) => taken.push(Some(file)),
+        MigrationSource::Legacy(_) => {}
     }
     if taken.into_iter().flatten().any(|taken| real(taken) == report) {
         let message = format!("the report would overwrite `{}`", shown(path));
@@ -181,7 +183,7 @@ fn is_legacy_file(report: &Path, folder: &Path) -> bool {
     report.starts_with(real(if inner.is_dir() { &inner } else { folder }))
 }
 
-async fn from_legacy(args: &Args, from: &Path, to: Location, requests: &Requests) -> Result<Told> {
+async fn from_legacy(args: &Args, from: &Path, to: Location, requests: &RequestCounter) -> Result<MigrationOutcome> {
     let mut options = nofx_migrate::Options::default();
     options.dry_run = args.dry_run;
     options.verify = !args.no_verify;
@@ -196,7 +198,7 @@ async fn from_legacy(args: &Args, from: &Path, to: Location, requests: &Requests
         let report = nofx_migrate::migrate(from, &store, &options, &bar).await;
         let report = report.map_err(|error| Fault::of_migration(&error, &to))?;
         bar.clear();
-        return Ok(tell_report(args, report, None));
+        return Ok(describe_report(args, report, None));
     }
     let target = Target::open(to, requests.counting(args.make.options())).await?;
     let report = match unless_interrupted(nofx_migrate::migrate(from, &target.store, &options, &bar)).await {
@@ -213,18 +215,18 @@ async fn from_legacy(args: &Args, from: &Path, to: Location, requests: &Requests
         false => Ok(None),
     };
     let kept = finish(target, requests).await?;
-    let mut told = tell_report(args, report, Some(&kept));
+    let mut outcome = describe_report(args, report, Some(&kept));
     match retired {
         Ok(Some(aside)) => {
-            told.json.rest.insert("retired".to_owned(), shown(&aside).into());
-            told.text.push_str(&format!("\nthe old files are now in `{}`\n", shown(&aside)));
+            outcome.json.rest.insert("retired".to_owned(), shown(&aside).into());
+            outcome.text.push_str(&format!("\nthe old files are now in `{}`\n", shown(&aside)));
         }
-        Ok(None) if args.retire => told.text.push_str("\nnothing was moved aside\n"),
+        Ok(None) if args.retire => outcome.text.push_str("\nnothing was moved aside\n"),
         Ok(None) => {}
         // The migration itself succeeded and is reported as such.
-        Err(fault) => told.fault = Some(fault),
+        Err(fault) => outcome.fault = Some(fault),
     }
-    Ok(told)
+    Ok(outcome)
 }
 
 /// Returns whether the report is complete and, with `--strict`, without damage.
@@ -249,7 +251,7 @@ async fn retire(from: &Path, target: &Target, options: &nofx_migrate::Options) -
     Err(Fault::new(Exit::Missing, missing, hint))
 }
 
-async fn from_store(args: &Args, from: &Location, to: Location, requests: &Requests) -> Result<Told> {
+async fn from_store(args: &Args, from: &Location, to: Location, requests: &RequestCounter) -> Result<MigrationOutcome> {
     if is_same_place(from, &to) {
         return Err(Fault::new(Exit::Usage, format!("`{to}` is the source itself"), "name another location with --to"));
     }
@@ -276,7 +278,7 @@ async fn from_store(args: &Args, from: &Location, to: Location, requests: &Reque
     Ok(tell_counts(&name, &holds, Some(added), Some(&kept)))
 }
 
-async fn from_dump(args: &Args, file: &Path, to: Location, requests: &Requests) -> Result<Told> {
+async fn from_dump(args: &Args, file: &Path, to: Location, requests: &RequestCounter) -> Result<MigrationOutcome> {
     let name = shown(file);
     if args.dry_run {
         let checked = check_dump(&mut source::read(file)?);
@@ -298,7 +300,7 @@ async fn from_dump(args: &Args, file: &Path, to: Location, requests: &Requests) 
 }
 
 /// Opens the store that a dry run compares with: the target if it exists, or an empty store.
-async fn target_to_read(to: &Location, requests: &Requests) -> Result<Store> {
+async fn target_to_read(to: &Location, requests: &RequestCounter) -> Result<Store> {
     let nothing = || Ok(Store::new(std::sync::Arc::new(MemoryBackend::new())));
     if to.path().is_some_and(|path| fs::symlink_metadata(path).is_err()) {
         return nothing();
@@ -316,18 +318,18 @@ struct Kept {
     bytes: Option<u64>,
     /// Whether it was compacted, or why that failed.
     compacted: std::result::Result<bool, String>,
-    requests: Requests,
+    requests: RequestCounter,
 }
 
 /// Closes the store, compacting it if that was never done.
-async fn finish(target: Target, requests: &Requests) -> Result<Kept> {
+async fn finish(target: Target, requests: &RequestCounter) -> Result<Kept> {
     let location = target.location.clone();
     let compacted = target.close().await?.map_err(|error| one_line(&chain(&error)));
     let bytes = bytes_at(&location);
     Ok(Kept { location, bytes, compacted, requests: requests.clone() })
 }
 
-fn tell_report(args: &Args, report: Report, kept: Option<&Kept>) -> Told {
+fn describe_report(args: &Args, report: Report, kept: Option<&Kept>) -> MigrationOutcome {
     let source_bytes = report.totals.bytes;
     let text = format!("{report}{}", kept.map(|kept| kept.line(Some(source_bytes))).unwrap_or_default());
     let differs = report.verification.as_ref().is_some_and(|compared| compared.difference_count > 0);
@@ -352,10 +354,10 @@ fn tell_report(args: &Args, report: Report, kept: Option<&Kept>) -> Told {
         None
     };
     let rest = serde_json::Map::from_iter([("target".to_owned(), target_json(kept))]);
-    Told { text, json: Json { report: Some(report), rest }, fault }
+    MigrationOutcome { text, json: Json { report: Some(report), rest }, fault }
 }
 
-fn tell_counts(source: &str, holds: &FullDump, added: Option<Counts>, kept: Option<&Kept>) -> Told {
+fn tell_counts(source: &str, holds: &FullDump, added: Option<Counts>, kept: Option<&Kept>) -> MigrationOutcome {
     let counts = |counts: Counts| json!({"records": counts.records, "logs": counts.logs, "entries": counts.entries});
     let json = json!({
         "source": source,
@@ -377,7 +379,7 @@ fn tell_counts(source: &str, holds: &FullDump, added: Option<Counts>, kept: Opti
     }
     text.push_str(&kept.map(|kept| kept.line(None)).unwrap_or_default());
     let rest = json.as_object().cloned().unwrap_or_default();
-    Told { text, json: Json { report: None, rest }, fault: None }
+    MigrationOutcome { text, json: Json { report: None, rest }, fault: None }
 }
 
 fn target_json(kept: Option<&Kept>) -> Value {

@@ -1,7 +1,7 @@
 //! A progress bar, shown only on a terminal.
 
 use indicatif::{ProgressBar, ProgressStyle};
-use nofx_migrate::{CopyProgress, Counts, Progress};
+use nofx_migrate::{CopyProgress, Counts, MigrationProgress};
 
 use super::text::one_line;
 
@@ -43,7 +43,7 @@ impl Drop for Bar {
     }
 }
 
-impl Progress for Bar {
+impl MigrationProgress for Bar {
     fn phase(&self, name: &'static str) {
         self.0.set_prefix(name);
         self.0.reset();

@@ -8,7 +8,7 @@ use super::exit::Exit;
 use super::fault::{Fault, Result};
 use super::json_line::JsonLine;
 use super::output::Output;
-use super::place::{Opened, StoreArg};
+use super::store_arg::{OpenedWorkspace, StoreArg};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -45,7 +45,7 @@ pub(crate) struct Args {
 }
 
 pub(super) async fn run(args: &Args) -> Result<Exit> {
-    let opened = Opened::to_read(&args.store).await?;
+    let opened = OpenedWorkspace::to_read(&args.store).await?;
     let fault = |error| opened.fault(&error);
     let usage = |error: nofx_core::Error| {
         let message = error.to_string();
@@ -78,7 +78,7 @@ fn log(head: &LogHead) -> String {
     line.text("state", state).put("length", &head.length).line()
 }
 
-async fn entries(opened: &Opened, records: &Records, head: LogHead, output: &mut Output) -> Result<()> {
+async fn entries(opened: &OpenedWorkspace, records: &Records, head: LogHead, output: &mut Output) -> Result<()> {
     let fault = |error| opened.fault(&error);
     let mut entries = records.read(LogQuery::oldest_first(head.log, PAGE)).map_err(fault)?;
     while let Some(entry) = entries.try_next().await.map_err(fault)? {

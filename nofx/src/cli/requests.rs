@@ -6,13 +6,13 @@ use crate::Options;
 
 /// Counts the requests of all stores that a command opens.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Requests {
+pub(crate) struct RequestCounter {
     #[cfg(feature = "remote")]
     counted: nofx_remote::Requests,
 }
 
 #[cfg(feature = "remote")]
-impl Requests {
+impl RequestCounter {
     /// Returns options with which a store counts its requests here.
     pub(crate) fn counting(&self, options: Options) -> Options {
         Options { requests: self.counted.clone(), ..options }
@@ -46,7 +46,7 @@ impl Requests {
 }
 
 #[cfg(not(feature = "remote"))]
-impl Requests {
+impl RequestCounter {
     pub(crate) fn counting(&self, options: Options) -> Options {
         options
     }

@@ -45,7 +45,7 @@ pub(crate) struct Args {
 
     /// Add a system message that marks where the restored session starts.
     #[arg(long)]
-    anew: bool,
+    mark_start: bool,
 }
 
 pub(super) async fn run(args: &Args) -> Result<Exit> {
@@ -53,14 +53,14 @@ pub(super) async fn run(args: &Args) -> Result<Exit> {
         conversation_history: !args.without_history,
         current_task: !args.without_task,
         working_directory: !args.without_directory,
-        continue_from_last_message: !args.anew,
+        continue_from_last_message: !args.mark_start,
         summarize_history: args.summarize,
         up_to: args.at,
     };
     let restore = async |workspace: &Workspace, ids: &[SessionId]| workspace.restore_sessions(ids, options).await;
-    let told = |old: &Session, new: &Session| {
+    let describe = |old: &Session, new: &Session| {
         let text = format!("restored {} as `{}`", title(old), new.id);
         (text, JsonLine::new().put("session", &old.id).put("restored", &new.id))
     };
-    args.sessions.act(restore, told).await
+    args.sessions.act(restore, describe).await
 }

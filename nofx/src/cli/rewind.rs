@@ -4,8 +4,8 @@ use super::exit::Exit;
 use super::fault::Result;
 use super::json_line::JsonLine;
 use super::output::Output;
-use super::place::{Opened, StoreArg};
 use super::sessions::{find, refused, title};
+use super::store_arg::{OpenedWorkspace, StoreArg};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -36,7 +36,7 @@ pub(crate) struct Args {
 }
 
 pub(super) async fn run(args: &Args) -> Result<Exit> {
-    let opened = Opened::to_write(&args.store).await?;
+    let opened = OpenedWorkspace::to_write(&args.store).await?;
     let session = find(&opened, &args.session).await?;
     let workspace = &opened.workspace;
     let length = workspace.history_length(&session).await.map_err(|error| opened.fault(&error))?;

@@ -10,10 +10,10 @@ use super::exit::Exit;
 use super::fault::{Fault, Result};
 use super::json_line::JsonLine;
 use super::output::Output;
-use super::place::{Opened, StoreArg};
 use super::screen::Screen;
+use super::store_arg::{OpenedWorkspace, StoreArg};
 use super::text::one_line;
-use super::when::{Moment, clock, date};
+use super::times::{TimeArg, clock, date};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -43,12 +43,12 @@ pub(crate) struct Args {
     role: Option<String>,
 
     /// Search only messages from this time on.
-    #[arg(long, value_name = "WHEN", value_parser = Moment::parse)]
-    since: Option<Moment>,
+    #[arg(long, value_name = "WHEN", value_parser = TimeArg::parse)]
+    since: Option<TimeArg>,
 
     /// Search only messages before this time.
-    #[arg(long, value_name = "WHEN", value_parser = Moment::parse)]
-    until: Option<Moment>,
+    #[arg(long, value_name = "WHEN", value_parser = TimeArg::parse)]
+    until: Option<TimeArg>,
 
     /// Search the trash instead.
     #[arg(long, conflicts_with = "agent")]
@@ -64,7 +64,7 @@ pub(crate) struct Args {
 }
 
 pub(super) async fn run(args: &Args) -> Result<Exit> {
-    let opened = Opened::to_read(&args.store).await?;
+    let opened = OpenedWorkspace::to_read(&args.store).await?;
     let now = opened.now();
     let query = SearchQuery {
         words: args.words.clone(),

@@ -9,7 +9,7 @@ use super::exit::Exit;
 use super::fault::{Fault, Result, advice, chain};
 use super::json_line::JsonLine;
 use super::output::Output;
-use super::place::{Opened, StoreArg};
+use super::store_arg::{OpenedWorkspace, StoreArg};
 use super::text::one_line;
 
 /// A shorter end of an id names nothing: it would match by chance.
@@ -42,7 +42,7 @@ impl SessionArgs {
         act: impl AsyncFnOnce(&Workspace, &[SessionId]) -> Vec<nofx_core::Result<T>>,
         done: impl Fn(&Session, &T) -> (String, JsonLine),
     ) -> Result<Exit> {
-        let opened = Opened::to_write(&self.store).await?;
+        let opened = OpenedWorkspace::to_write(&self.store).await?;
         let mut sessions: Vec<Session> = Vec::new();
         for named in &self.sessions {
             let session = find(&opened, named).await?;
@@ -99,8 +99,8 @@ impl SessionArgs {
 }
 
 /// Finds a session by its id, by the beginning of it, or else by the end of it.
-pub(crate) async fn find(opened: &Opened, named: &str) -> Result<Session> {
-    let Opened { workspace, .. } = opened;
+pub(crate) async fn find(opened: &OpenedWorkspace, named: &str) -> Result<Session> {
+    let OpenedWorkspace { workspace, .. } = opened;
     if let Some(session) = workspace.session(&named.into()).await.map_err(|error| opened.fault(&error))? {
         return Ok(session);
     }
@@ -197,10 +197,10 @@ async fn nearest(workspace: &Workspace, named: &str) -> nofx_core::Result<Option
 
 /// Returns the edit distance between two texts: how many characters to add, remove or replace. Of long texts, only the beginnings count.
 fn distance(one: &str, other: &str) -> usize {
-    const MOST: usize = 64;
-    let other: Vec<char> = other.chars().take(MOST).collect();
+    const MAX_COMPARED_CHARS: usize = 64;
+    let other: Vec<char> = other.chars().take(MAX_COMPARED_CHARS).collect();
     let mut row: Vec<usize> = (0..=other.len()).collect();
-    for (at, mine) in one.chars().take(MOST).enumerate() {
+    for (at, mine) in one.chars().take(MAX_COMPARED_CHARS).enumerate() {
         let mut above_left = at;
         let mut left = at + 1;
         for (theirs, cell) in other.iter().zip(row.iter_mut().skip(1)) {

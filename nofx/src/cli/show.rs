@@ -9,11 +9,11 @@ use super::conversation::Conversation;
 use super::exit::Exit;
 use super::fault::Result;
 use super::output::Output;
-use super::place::{Opened, StoreArg};
 use super::screen::Screen;
 use super::sessions::find;
+use super::store_arg::{OpenedWorkspace, StoreArg};
 use super::text::one_line;
-use super::when::{clock, date, relative};
+use super::times::{clock, date, relative};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -38,7 +38,7 @@ pub(crate) struct Args {
 }
 
 pub(super) async fn run(args: &Args) -> Result<Exit> {
-    let opened = Opened::to_read(&args.store).await?;
+    let opened = OpenedWorkspace::to_read(&args.store).await?;
     let session = find(&opened, &args.session).await?;
     let mut output = if args.json { Output::stdout() } else { Output::painted() };
     let mut conversation = Conversation::new(args.json);

@@ -5,19 +5,19 @@ use std::fs::{self, File};
 use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
 
-use nofx_migrate::Elsewhere;
+use nofx_migrate::OutsideSource;
 
 use super::exit::Exit;
 use super::fault::{Fault, Result};
 use super::nearest::{in_file, in_folder};
-use super::place;
+use super::store_arg;
 use super::text::shown;
 use crate::Location;
 use crate::schemes::Scheme;
 
 /// The source of a migration.
 #[derive(Debug)]
-pub(crate) enum Source {
+pub(crate) enum MigrationSource {
     /// A folder that the old extension wrote, or a folder that contains one.
     Legacy(PathBuf),
     /// A store.
@@ -25,10 +25,10 @@ pub(crate) enum Source {
     /// A full dump in a file.
     Dump(PathBuf),
     /// Data that the old extension kept outside its folder.
-    Elsewhere(PathBuf),
+    Outside(PathBuf),
 }
 
-impl Source {
+impl MigrationSource {
     /// Classifies the argument of `--from`: the file or folder of that name if it exists, else a location.
     pub(crate) fn named(text: &OsStr) -> Result<Self> {
         let path = Path::new(text);
@@ -45,7 +45,7 @@ impl Source {
             Ok(_) => Self::file(path),
             Err(error) if is_location(text) => {
                 drop(error);
-                place::parse(text).map(Self::Store)
+                store_arg::parse(text).map(Self::Store)
             }
             Err(error) if nofx_platform::is_missing(&error) => Err(Fault::absent(path)),
             Err(error) => Err(unreadable(path, &error)),
@@ -76,8 +76,8 @@ impl Source {
                 "run `nofx dump --full` to make one that can be loaded",
             ));
         }
-        match Elsewhere::of(path) {
-            Ok(Some(_)) => Ok(Self::Elsewhere(path.to_owned())),
+        match OutsideSource::of(path) {
+            Ok(Some(_)) => Ok(Self::Outside(path.to_owned())),
             _ => Err(Fault::not_a_folder(path)),
         }
     }

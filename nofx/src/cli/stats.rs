@@ -6,9 +6,9 @@ use super::exit::Exit;
 use super::fault::Result;
 use super::json_line::JsonLine;
 use super::output::Output;
-use super::place::{Opened, StoreArg};
+use super::store_arg::{OpenedWorkspace, StoreArg};
 use super::text::{one_line, size};
-use crate::small::bytes_at;
+use crate::compact::bytes_at;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -28,7 +28,7 @@ pub(crate) struct Args {
 }
 
 pub(super) async fn run(args: &Args) -> Result<Exit> {
-    let opened = Opened::to_read(&args.store).await?;
+    let opened = OpenedWorkspace::to_read(&args.store).await?;
     let stats = opened.workspace.stats().await.map_err(|error| opened.fault(&error))?;
     let mut output = Output::stdout();
     output.put(&if args.json { json(&opened, &stats) } else { text(&opened, &stats) })?;
@@ -37,7 +37,7 @@ pub(super) async fn run(args: &Args) -> Result<Exit> {
     Ok(Exit::Done)
 }
 
-fn text(opened: &Opened, stats: &Stats) -> String {
+fn text(opened: &OpenedWorkspace, stats: &Stats) -> String {
     let info = opened.workspace.store().info();
     let bytes = bytes_at(&opened.location).map(|bytes| format!(", {}", size(bytes))).unwrap_or_default();
     let sharing = format!("{:?}", info.sharing).to_lowercase();
@@ -60,7 +60,7 @@ fn text(opened: &Opened, stats: &Stats) -> String {
     text
 }
 
-fn json(opened: &Opened, stats: &Stats) -> String {
+fn json(opened: &OpenedWorkspace, stats: &Stats) -> String {
     let info = opened.workspace.store().info();
     JsonLine::new()
         .text("location", &opened.location.to_string())

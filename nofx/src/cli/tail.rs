@@ -12,8 +12,8 @@ use super::conversation::Conversation;
 use super::exit::Exit;
 use super::fault::{Fault, Result};
 use super::output::Output;
-use super::place::{Opened, StoreArg};
 use super::sessions::find;
+use super::store_arg::{OpenedWorkspace, StoreArg};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -49,7 +49,7 @@ pub(crate) struct Args {
 }
 
 pub(super) async fn run(args: &Args) -> Result<Exit> {
-    let opened = Opened::to_read(&args.store).await?;
+    let opened = OpenedWorkspace::to_read(&args.store).await?;
     let session = find(&opened, &args.session).await?;
     let mut output = if args.json { Output::stdout() } else { Output::painted() };
     let mut conversation = Conversation::new(args.json);
@@ -73,7 +73,7 @@ pub(super) async fn run(args: &Args) -> Result<Exit> {
 
 fn show(
     entries: Vec<nofx_core::Result<HistoryEntry>>,
-    opened: &Opened,
+    opened: &OpenedWorkspace,
     conversation: &mut Conversation,
     output: &mut Output,
 ) -> Result<()> {
@@ -88,7 +88,7 @@ fn show(
 
 /// Shows the messages after the first `seen`, until the session is gone.
 async fn follow(
-    opened: &Opened,
+    opened: &OpenedWorkspace,
     session: &Session,
     mut seen: u64,
     conversation: &mut Conversation,
@@ -110,6 +110,6 @@ async fn follow(
     }
 }
 
-async fn length(opened: &Opened, session: &Session) -> Result<u64> {
+async fn length(opened: &OpenedWorkspace, session: &Session) -> Result<u64> {
     opened.workspace.history_length(session).await.map_err(|error| opened.fault(&error))
 }

@@ -11,14 +11,14 @@ use super::exit::Exit;
 use super::fault::{Fault, Result};
 use super::interrupt;
 use super::paths::missing_folders;
-use super::place::{refuse_another_shape, refuse_read_only};
+use super::store_arg::{refuse_another_shape, refuse_read_only};
 use super::temporary::{Temporary, remove_empty};
 use super::text::one_line;
+use crate::compact::bytes_at;
 use crate::git;
 use crate::neighbours::with_suffix;
 use crate::open::open_unlisted;
 use crate::schemes::Form;
-use crate::small::bytes_at;
 use crate::{Location, Options, settle};
 
 /// How a new store is created.
@@ -95,7 +95,7 @@ impl Target {
         let beside = Beside::of(&location, path).map_err(|error| Fault::of_opening(&error, &location))?;
         match open_unlisted(&beside.location, options).await {
             Ok(store) => Ok(Self { location, store, made: Some(made), beside: Some(beside) }),
-            Err(error) => Err(beside.told(Fault::of_opening(&error, &location), path)),
+            Err(error) => Err(beside.explain(Fault::of_opening(&error, &location), path)),
         }
     }
 
@@ -123,7 +123,7 @@ impl Target {
     /// for it, unless it holds something that the next attempt can continue from.
     pub(crate) async fn abandon(self, fault: Fault) -> Fault {
         let fault = match (&self.beside, self.location.path()) {
-            (Some(beside), Some(path)) => beside.told(fault, path),
+            (Some(beside), Some(path)) => beside.explain(fault, path),
             _ => fault,
         };
         self.let_go().await;
@@ -177,7 +177,7 @@ impl Beside {
     }
 
     /// Names the store's final path in a fault instead of the temporary one.
-    fn told(&self, fault: Fault, place: &Path) -> Fault {
+    fn explain(&self, fault: Fault, place: &Path) -> Fault {
         match self.location.path() {
             Some(temporary) => fault.renaming(temporary, place),
             None => fault,
@@ -192,7 +192,7 @@ impl Beside {
         let is_published = match self.location.backend().ok().and_then(|backend| backend.publish) {
             Some(publish) => {
                 let published = publish(made, &path).await;
-                published.map_err(|error| self.told(Fault::of_store(&error, location), &path))?
+                published.map_err(|error| self.explain(Fault::of_store(&error, location), &path))?
             }
             None => publish_folder(made, &path).map_err(cannot)?,
         };
@@ -256,8 +256,8 @@ fn made(location: &Location) -> Result<Option<Vec<PathBuf>>> {
 /// Keeps a new store out of the commits of a checkout, or prints that this failed.
 fn keep_out(new: Option<&git::New>, location: &Location) {
     if let Some(Err(error)) = new.map(git::New::keep_out) {
-        let told = format!("cannot tell git to ignore `{location}`: {error}");
-        eprintln!("note: {}", one_line(&told));
+        let note = format!("cannot tell git to ignore `{location}`: {error}");
+        eprintln!("note: {}", one_line(&note));
     }
 }
 

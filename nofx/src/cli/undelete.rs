@@ -26,9 +26,9 @@ pub(super) async fn run(args: &Args) -> Result<Exit> {
         let (now, undeleted) = (workspace.store().sources().now(), workspace.undelete_sessions(ids).await);
         undeleted.into_iter().map(|one| one.map(|session| (session.state(now), session))).collect()
     };
-    let told = |_: &Session, (state, session): &(SessionState, Session)| {
+    let describe = |_: &Session, (state, session): &(SessionState, Session)| {
         let json = JsonLine::new().put("session", &session.id).text("state", state.name());
         (format!("undeleted {}", title(session)), json)
     };
-    args.sessions.act(undelete, told).await
+    args.sessions.act(undelete, describe).await
 }

@@ -4,7 +4,7 @@ use super::exit::Exit;
 use super::fault::{Fault, Result};
 use super::json_line::JsonLine;
 use super::output::Output;
-use super::place::{Opened, StoreArg};
+use super::store_arg::{OpenedWorkspace, StoreArg};
 use crate::upgrade;
 
 const EXAMPLES: &str = "\
@@ -28,17 +28,17 @@ pub(crate) struct Args {
 }
 
 pub(super) async fn run(args: &Args) -> Result<Exit> {
-    let opened = Opened::to_write(&args.store).await?;
+    let opened = OpenedWorkspace::to_write(&args.store).await?;
     let location = opened.location.clone();
     opened.close().await?;
     let upgraded = upgrade(&location).await.map_err(|error| Fault::of_store(&error, &location))?;
-    let told = match (args.json, upgraded) {
+    let text = match (args.json, upgraded) {
         (true, _) => JsonLine::new().text("location", &location.to_string()).put("upgraded", &upgraded).line(),
         (false, true) => format!("`{location}` was upgraded to the newest format\n"),
         (false, false) => format!("`{location}` already has the newest format; nothing was changed\n"),
     };
     let mut output = Output::stdout();
-    output.put(&told)?;
+    output.put(&text)?;
     output.finish()?;
     Ok(Exit::Done)
 }

@@ -70,12 +70,12 @@ mod built {
         let backend = open(location, &Options::existing()).await?;
         let found = backend.check().await;
         backend.close().await?;
-        let told = |found: nofx_fs::Finding| Finding {
+        let to_finding = |found: nofx_fs::Finding| Finding {
             thing: nofx_platform::slashed(&found.path),
             what: found.what,
             is_damage: found.severity == nofx_fs::Severity::Damage,
         };
-        Ok(found?.into_iter().map(told).collect())
+        Ok(found?.into_iter().map(to_finding).collect())
     }
 
     async fn repair(location: &Location, gives_up: bool) -> Result<Repaired> {

@@ -78,7 +78,7 @@ mod built {
         backend.close().await?;
         let (damaged, journal) = found?;
         let thing = path(location).display().to_string();
-        let told = |page: DamagedPage| {
+        let to_finding = |page: DamagedPage| {
             let of_what = match page.hides {
                 true => "what was on it or below it cannot be read",
                 false => {
@@ -89,7 +89,7 @@ mod built {
             Finding { thing: thing.clone(), what, is_damage: page.hides }
         };
         let of_journal = journal.map(|what| Finding::damage(format!("the journal of {thing}"), what));
-        Ok(of_journal.into_iter().chain(damaged.into_iter().map(told)).collect())
+        Ok(of_journal.into_iter().chain(damaged.into_iter().map(to_finding)).collect())
     }
 
     async fn repair(location: &Location, gives_up: bool) -> Result<Repaired> {

@@ -68,9 +68,9 @@ mod built {
         let backend = open(location, &Options::existing()).await?;
         let found = backend.check().await;
         backend.close().await?;
-        let told =
+        let to_finding =
             |found: nofx_remote::Finding| Finding { thing: found.object, what: found.what, is_damage: found.is_damage };
-        Ok(found?.into_iter().map(told).collect())
+        Ok(found?.into_iter().map(to_finding).collect())
     }
 
     async fn repair(location: &Location, gives_up: bool) -> Result<Repaired> {

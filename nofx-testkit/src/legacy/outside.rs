@@ -3,7 +3,7 @@
 
 use nofx_core::json::{compact, quote};
 
-use super::Workspace;
+use super::LegacyWorkspace;
 use super::damage::{Found, whole};
 use super::draft::Draft;
 use super::{log, sessions, values};
@@ -52,7 +52,7 @@ impl State {
 }
 
 /// Adds the remaining state, when everything else has been added.
-pub(super) fn add(workspace: &mut Workspace, chance: &Chance) {
+pub(super) fn add(workspace: &mut LegacyWorkspace, chance: &Chance) {
     if chance.once_in(4) {
         log::add(workspace, LOGS, chance);
     }

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use nofx_core::entity::{Agent, Entity};
-use nofx_migrate::{Elsewhere, NoProgress, Options, Report, migrate};
+use nofx_migrate::{NoProgress, Options, OutsideSource, Report, migrate};
 use rusqlite::Connection;
 
 use crate::workspace::Workspace;
@@ -186,7 +186,7 @@ async fn a_pipe_is_not_waited_for() {
     let workspace = workspace();
     let pipe = workspace.folder().join("pipe");
     assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
-    assert_eq!(Elsewhere::of(&pipe).unwrap(), None);
+    assert_eq!(OutsideSource::of(&pipe).unwrap(), None);
 }
 
 #[tokio::test]
@@ -200,7 +200,7 @@ async fn orchestration_messages_from_elsewhere_are_among_those_of_the_folder() {
     fs::write(folder.join("diary.txt"), "not ours").unwrap();
     let report = import(&workspace, vec![folder.clone()]).await;
     assert_eq!((report.totals.files, report.kinds["orchestration messages"].added), (3, 3));
-    assert_eq!(Elsewhere::of(&folder).unwrap(), Some(Elsewhere::Orchestration));
+    assert_eq!(OutsideSource::of(&folder).unwrap(), Some(OutsideSource::Orchestration));
     assert_eq!(workspace.attachments().await.len(), 0);
     assert_eq!(import(&workspace, vec![folder]).await.totals.commits, 0);
 }

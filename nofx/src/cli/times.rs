@@ -11,12 +11,12 @@ const DAY: i64 = 24 * HOUR;
 
 /// A time given on the command line: absolute, or as how long ago it was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Moment {
+pub(crate) enum TimeArg {
     At(Timestamp),
     Ago(Duration),
 }
 
-impl Moment {
+impl TimeArg {
     /// Parses `2h`, `2025-07-01` or `2025-07-01T10:00:00Z`.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let day = || Timestamp::parse(&format!("{text}T00:00:00Z"));
@@ -60,14 +60,14 @@ pub(crate) fn relative(time: Timestamp, now: Timestamp) -> String {
     let seconds = now.as_millis().saturating_sub(time.as_millis()) / 1000;
     // Times in the future are rounded: five hours must not become four after one second.
     let count = |distance: i64, unit: i64| if seconds < 0 { (distance + unit / 2 - 1) / unit } else { distance / unit };
-    let told = match seconds.abs() {
+    let phrase = match seconds.abs() {
         distance if distance < MINUTE => return "now".to_owned(),
         distance if distance < HOUR => format!("{} min", count(distance, MINUTE)),
         distance if distance < DAY => format!("{} h", count(distance, HOUR)),
         distance if distance < 365 * DAY => format!("{} d", count(distance, DAY)),
         _ => return date(time),
     };
-    if seconds < 0 { format!("in {told}") } else { format!("{told} ago") }
+    if seconds < 0 { format!("in {phrase}") } else { format!("{phrase} ago") }
 }
 
 /// Formats the date of a time, in UTC.
@@ -89,7 +89,7 @@ mod tests {
     #[test]
     fn times_are_told_by_their_distance() {
         let now = Timestamp::parse("2025-07-01T10:00:00Z").unwrap();
-        for (time, told) in [
+        for (time, phrase) in [
             ("2025-07-01T09:59:30Z", "now"),
             ("2025-07-01T10:00:30Z", "now"),
             ("2025-07-01T09:15:00Z", "45 min ago"),
@@ -100,7 +100,7 @@ mod tests {
             ("2031-01-30T09:00:00Z", "2031-01-30"),
             ("+012025-01-30T09:00:00.000Z", "+012025-01-30"),
         ] {
-            assert_eq!(relative(Timestamp::parse(time).unwrap(), now), told, "{time}");
+            assert_eq!(relative(Timestamp::parse(time).unwrap(), now), phrase, "{time}");
         }
         // As far apart as possible, both ways.
         let (first, last) = (Timestamp::from_millis(i64::MIN), Timestamp::from_millis(i64::MAX));
@@ -116,10 +116,10 @@ mod tests {
             ("2025-06-30", "2025-06-30T00:00:00.000Z"),
             ("2025-06-30T10:00:00+02:00", "2025-06-30T08:00:00.000Z"),
         ] {
-            assert_eq!(Moment::parse(text).unwrap().before(now).to_string(), time);
+            assert_eq!(TimeArg::parse(text).unwrap().before(now).to_string(), time);
         }
         for wrong in ["", "h", "2", "2 h", "-2h", "yesterday", "99999999999999999999d"] {
-            assert!(Moment::parse(wrong).is_err(), "{wrong}");
+            assert!(TimeArg::parse(wrong).is_err(), "{wrong}");
         }
     }
 }

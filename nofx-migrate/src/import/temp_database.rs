@@ -18,15 +18,15 @@ const CACHE_KIB: u32 = 8 << 10;
 const STATEMENTS: usize = 32;
 
 /// A database without a name, in the system's folder for temporary files. It is gone when the process ends, however it ends.
-pub(crate) struct Disk(Mutex<Connection>);
+pub(crate) struct TempDatabase(Mutex<Connection>);
 
-impl fmt::Debug for Disk {
+impl fmt::Debug for TempDatabase {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Disk").finish_non_exhaustive()
     }
 }
 
-impl Disk {
+impl TempDatabase {
     /// Creates a database with these tables.
     pub(crate) fn new(tables: &str) -> Result<Self, MigrateError> {
         let make = || {

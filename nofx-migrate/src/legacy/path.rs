@@ -4,7 +4,7 @@ use nofx_core::json::Text;
 
 /// What the path of a file suggests. Its content may still say otherwise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Promise {
+pub(crate) enum PathHint {
     /// `agents.json`.
     Agents,
     /// A JSON file where sessions, archives and checkpoints are.
@@ -25,7 +25,7 @@ pub(crate) enum Promise {
 #[derive(Clone, Debug)]
 pub(crate) struct LegacyPath {
     pub(crate) path: String,
-    pub(crate) promise: Promise,
+    pub(crate) hint: PathHint,
 }
 
 const SESSION_MD: &str = "_session.md";
@@ -34,12 +34,12 @@ const CHECKPOINT_JSON: &str = "_checkpoint.json";
 impl LegacyPath {
     pub(crate) fn of(path: &Text) -> Self {
         let path = path.to_string();
-        let promise = promise(&path);
-        Self { path, promise }
+        let hint = hint(&path);
+        Self { path, hint }
     }
 
     /// Returns whether it is from outside the folder.
-    pub(crate) fn is_elsewhere(&self) -> bool {
+    pub(crate) fn is_outside(&self) -> bool {
         self.path.starts_with('@')
     }
 
@@ -71,35 +71,35 @@ impl LegacyPath {
     }
 }
 
-fn promise(path: &str) -> Promise {
+fn hint(path: &str) -> PathHint {
     let parts: Vec<&str> = path.split('/').collect();
-    let (Some(first), Some(name)) = (parts.first().copied(), parts.last().copied()) else { return Promise::Other };
+    let (Some(first), Some(name)) = (parts.first().copied(), parts.last().copied()) else { return PathHint::Other };
     let is_json = name.ends_with(".json") && !name.starts_with("._");
     let has_sessions = matches!(first, "sessions" | "archives" | "archive") && parts.len() > 1;
     match (first, parts.len()) {
         // From outside the folder.
         _ if first.starts_with('@') => match name {
-            "nofx.agents.json" => Promise::Agents,
-            "nofx.sessions.json" => Promise::Sessions,
-            _ if is_log(name) => Promise::Orchestration,
-            _ => Promise::Kept("state", "state that VS Code kept for the old extension"),
+            "nofx.agents.json" => PathHint::Agents,
+            "nofx.sessions.json" => PathHint::Sessions,
+            _ if is_log(name) => PathHint::Orchestration,
+            _ => PathHint::Kept("state", "state that VS Code kept for the old extension"),
         },
         ("templates", 2..) if name.ends_with(".config.json") => {
-            Promise::Kept("configuration", "a configuration of an improvised template")
+            PathHint::Kept("configuration", "a configuration of an improvised template")
         }
-        ("templates", 2..) if is_json => Promise::Template,
-        ("dlq", 2..) => Promise::Kept("dead letter", "a dead letter"),
-        ("conductor-sessions", 2..) => Promise::Kept("conductor session", "a session of the conductor"),
-        ("orchestration", 2) if is_log(name) => Promise::Orchestration,
-        ("agents.json", 1) => Promise::Agents,
-        ("coverage-baseline.json", 1) => Promise::Kept("coverage", "a developer's coverage figures"),
-        ("vp-conductor-prompt.txt", 1) => Promise::Kept("prompt", "the prompt of the conductor"),
-        (_, 1) if name.starts_with("export_") && name.ends_with(".md") => Promise::Kept("export", "an export"),
-        _ if has_sessions && name == "agents.json" => Promise::Agents,
-        _ if has_sessions && name.ends_with(SESSION_MD) => Promise::Transcript,
-        _ if has_sessions && is_json => Promise::Sessions,
-        _ if is_json => Promise::Other,
-        _ => Promise::Kept("stray", "not written by the old extension"),
+        ("templates", 2..) if is_json => PathHint::Template,
+        ("dlq", 2..) => PathHint::Kept("dead letter", "a dead letter"),
+        ("conductor-sessions", 2..) => PathHint::Kept("conductor session", "a session of the conductor"),
+        ("orchestration", 2) if is_log(name) => PathHint::Orchestration,
+        ("agents.json", 1) => PathHint::Agents,
+        ("coverage-baseline.json", 1) => PathHint::Kept("coverage", "a developer's coverage figures"),
+        ("vp-conductor-prompt.txt", 1) => PathHint::Kept("prompt", "the prompt of the conductor"),
+        (_, 1) if name.starts_with("export_") && name.ends_with(".md") => PathHint::Kept("export", "an export"),
+        _ if has_sessions && name == "agents.json" => PathHint::Agents,
+        _ if has_sessions && name.ends_with(SESSION_MD) => PathHint::Transcript,
+        _ if has_sessions && is_json => PathHint::Sessions,
+        _ if is_json => PathHint::Other,
+        _ => PathHint::Kept("stray", "not written by the old extension"),
     }
 }
 
@@ -111,27 +111,27 @@ fn is_log(name: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn promised(path: &str) -> Promise {
-        LegacyPath::of(&path.into()).promise
+    fn hinted(path: &str) -> PathHint {
+        LegacyPath::of(&path.into()).hint
     }
 
     #[test]
     fn places_and_names_promise_a_kind() {
-        assert_eq!(promised("agents.json"), Promise::Agents);
-        assert_eq!(promised("archives/x_2025/agents.json"), Promise::Agents);
-        assert_eq!(promised("sessions/undefined.json"), Promise::Sessions);
-        assert_eq!(promised("archive/a_session.md"), Promise::Transcript);
-        assert_eq!(promised("orchestration/messages-1.jsonl"), Promise::Orchestration);
-        assert_eq!(promised("templates/custom/x.json"), Promise::Template);
-        assert_eq!(promised("@1a2b/state.vscdb/nofx.agents.json"), Promise::Agents);
-        assert_eq!(promised("@1a2b/state.vscdb/nofx.sessions.json"), Promise::Sessions);
-        assert_eq!(promised("@logs/nofx/messages.jsonl"), Promise::Orchestration);
-        assert!(matches!(promised("@1a2b/state.vscdb/nofxTheme.json"), Promise::Kept(..)));
-        assert_eq!(promised("sessions/odd.json/inner.txt"), Promise::Kept("stray", "not written by the old extension"));
+        assert_eq!(hinted("agents.json"), PathHint::Agents);
+        assert_eq!(hinted("archives/x_2025/agents.json"), PathHint::Agents);
+        assert_eq!(hinted("sessions/undefined.json"), PathHint::Sessions);
+        assert_eq!(hinted("archive/a_session.md"), PathHint::Transcript);
+        assert_eq!(hinted("orchestration/messages-1.jsonl"), PathHint::Orchestration);
+        assert_eq!(hinted("templates/custom/x.json"), PathHint::Template);
+        assert_eq!(hinted("@1a2b/state.vscdb/nofx.agents.json"), PathHint::Agents);
+        assert_eq!(hinted("@1a2b/state.vscdb/nofx.sessions.json"), PathHint::Sessions);
+        assert_eq!(hinted("@logs/nofx/messages.jsonl"), PathHint::Orchestration);
+        assert!(matches!(hinted("@1a2b/state.vscdb/nofxTheme.json"), PathHint::Kept(..)));
+        assert_eq!(hinted("sessions/odd.json/inner.txt"), PathHint::Kept("stray", "not written by the old extension"));
         for kept in
             ["messages.jsonl", "orchestration/messages.lock", "templates/x.config.json", "dlq/a/b.json", "x_session.md"]
         {
-            assert!(matches!(promised(kept), Promise::Kept(..)), "{kept}");
+            assert!(matches!(hinted(kept), PathHint::Kept(..)), "{kept}");
         }
     }
 

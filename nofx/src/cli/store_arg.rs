@@ -11,7 +11,7 @@ use super::exit::Exit;
 use super::fault::{Fault, Result, advice, chain};
 use super::nearest::{USUAL, nearest};
 use super::paths::real;
-use super::requests::Requests;
+use super::requests::RequestCounter;
 use super::text::shown;
 use crate::schemes::{Form, usage};
 use crate::{Location, Options, open_with};
@@ -67,8 +67,8 @@ impl StoreArg {
 /// Parses a location that this build can open.
 pub(crate) fn parse(text: &OsStr) -> Result<Location> {
     let location = Location::from_os(text).map_err(|error| {
-        let told = chain(&error);
-        let why = told.trim_start_matches("invalid: ").split("; write").next().unwrap_or_default().to_owned();
+        let message = chain(&error);
+        let why = message.trim_start_matches("invalid: ").split("; write").next().unwrap_or_default().to_owned();
         Fault::new(Exit::Malformed, why, format!("a location is {}", usage()))
     })?;
     supported(location)
@@ -76,8 +76,8 @@ pub(crate) fn parse(text: &OsStr) -> Result<Location> {
 
 fn supported(location: Location) -> Result<Location> {
     let Some(error) = location.unsupported() else { return Ok(location) };
-    let told = chain(&error);
-    let why = told.trim_start_matches("invalid: ");
+    let message = chain(&error);
+    let why = message.trim_start_matches("invalid: ");
     Err(match location.missing_feature() {
         Some(feature) => Fault::new(Exit::LeftOut, why, format!("build the program with `--features {feature}`")),
         None => Fault::new(Exit::UnknownScheme, why, format!("a location is {}", usage())),
@@ -85,7 +85,7 @@ fn supported(location: Location) -> Result<Location> {
 }
 
 /// Opens an existing store for reading, and counts its requests to object storage. Every command that reads goes through this.
-pub(crate) async fn open_to_read(location: &Location, requests: &Requests) -> Result<Store> {
+pub(crate) async fn open_to_read(location: &Location, requests: &RequestCounter) -> Result<Store> {
     refuse_nothing(location)?;
     let opened = open_with(location, requests.counting(Options::read_only())).await;
     opened.map_err(|refused| Fault::of_opening(&refused, location))
@@ -113,16 +113,16 @@ pub(crate) fn is_same_place(one: &Location, other: &Location) -> bool {
 
 /// An existing store, opened as a workspace.
 #[derive(Debug)]
-pub(crate) struct Opened {
+pub(crate) struct OpenedWorkspace {
     pub(crate) location: Location,
     pub(crate) workspace: Workspace,
 }
 
-impl Opened {
+impl OpenedWorkspace {
     /// Opens a store for reading.
     pub(crate) async fn to_read(named: &StoreArg) -> Result<Self> {
         let location = named.location()?;
-        let workspace = named.workspace(open_to_read(&location, &Requests::default()).await?)?;
+        let workspace = named.workspace(open_to_read(&location, &RequestCounter::default()).await?)?;
         Ok(Self { location, workspace })
     }
 

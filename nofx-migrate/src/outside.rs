@@ -13,7 +13,7 @@ use rusqlite::{Connection, MAIN_DB};
 use crate::error::MigrateError;
 use crate::legacy::{decode, members};
 use crate::report::Skipped;
-use crate::tree::{Tree, name_text};
+use crate::tree::{SourceTree, name_text};
 
 /// The beginning of every SQLite database.
 const SQLITE: &[u8] = b"SQLite format 3\0";
@@ -36,7 +36,7 @@ const KEYS: &[&str] = &[
 
 /// The kinds of paths outside the legacy folder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Elsewhere {
+pub enum OutsideSource {
     /// `state.vscdb`, the database in which VS Code keeps the state of its extensions.
     StateDatabase,
     /// The extension's state as JSON: an object with its keys, even if it is truncated or damaged after the first of them.
@@ -45,7 +45,7 @@ pub enum Elsewhere {
     Orchestration,
 }
 
-impl Elsewhere {
+impl OutsideSource {
     /// Classifies a path; `None` if it is none of these.
     pub fn of(path: &Path) -> io::Result<Option<Self>> {
         let found = fs::metadata(path)?;
@@ -92,8 +92,8 @@ fn state(bytes: &[u8]) -> Option<State> {
 }
 
 /// Classifies a path that must be one of these.
-pub(crate) fn judge(path: &Path) -> Result<Elsewhere, MigrateError> {
-    let found = Elsewhere::of(path).map_err(|cause| unreadable(path, cause))?;
+pub(crate) fn judge(path: &Path) -> Result<OutsideSource, MigrateError> {
+    let found = OutsideSource::of(path).map_err(|cause| unreadable(path, cause))?;
     found.ok_or_else(|| MigrateError::SourceNotState(path.to_owned()))
 }
 
@@ -105,17 +105,17 @@ fn unreadable(path: &Path, cause: io::Error) -> MigrateError {
 }
 
 /// Adds the files at a path to a source. Their paths begin with `@` and the names of the folder and the file.
-pub(crate) fn add(tree: &mut Tree<'_>, path: &Path) -> Result<(), MigrateError> {
+pub(crate) fn add(tree: &mut SourceTree<'_>, path: &Path) -> Result<(), MigrateError> {
     let unreadable = |cause| unreadable(path, cause);
     let path = &real(path).map_err(unreadable)?;
     match judge(path)? {
-        Elsewhere::Orchestration => add_logs(tree, path).map_err(unreadable),
-        Elsewhere::StateJson => {
+        OutsideSource::Orchestration => add_logs(tree, path).map_err(unreadable),
+        OutsideSource::StateJson => {
             let bytes = fs::read(path).map_err(unreadable)?;
             add_state(tree, &root(path), &root(path), bytes);
             Ok(())
         }
-        Elsewhere::StateDatabase => {
+        OutsideSource::StateDatabase => {
             let bytes = fs::read(path).map_err(unreadable)?;
             let rows = extension_rows(bytes).map_err(|error| unreadable(io::Error::other(error)))?;
             note_changes_beside(tree, path);
@@ -137,7 +137,7 @@ fn root(path: &Path) -> String {
     format!("@{}/{}", name(path.parent()), name(Some(path)))
 }
 
-fn add_logs(tree: &mut Tree<'_>, folder: &Path) -> io::Result<()> {
+fn add_logs(tree: &mut SourceTree<'_>, folder: &Path) -> io::Result<()> {
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
         let name = entry.file_name().to_string_lossy().into_owned();
@@ -150,7 +150,7 @@ fn add_logs(tree: &mut Tree<'_>, folder: &Path) -> io::Result<()> {
 }
 
 /// Adds the values of the extension's state below `root`; what cannot be read completely also unchanged, under `path`.
-fn add_state(tree: &mut Tree<'_>, root: &str, path: &str, bytes: Vec<u8>) {
+fn add_state(tree: &mut SourceTree<'_>, root: &str, path: &str, bytes: Vec<u8>) {
     let state = state(&bytes);
     if state.as_ref().is_none_or(|state| state.is_damaged) {
         tree.add_value(path, bytes);
@@ -189,7 +189,7 @@ fn extension_rows(mut database: Vec<u8>) -> rusqlite::Result<Vec<(String, Vec<u8
 }
 
 /// Notes changes to a database that are not yet in its file.
-fn note_changes_beside(tree: &mut Tree<'_>, path: &Path) {
+fn note_changes_beside(tree: &mut SourceTree<'_>, path: &Path) {
     for suffix in ["-wal", "-journal"] {
         let mut beside = path.as_os_str().to_owned();
         beside.push(suffix);
