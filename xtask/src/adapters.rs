@@ -6,7 +6,7 @@ use std::process::{Command, ExitCode, Stdio};
 
 use crate::Result;
 use crate::node::{Build, build_package, fetched, installed, npm, package};
-use crate::step::{Outcome, Steps, execute, in_turn};
+use crate::step::{StepOutcome, Steps, execute, in_turn};
 use crate::workspace::root;
 
 /// What is fetched from npm. Other versions have other suites, with other counts.
@@ -54,15 +54,15 @@ pub(crate) fn run(_: &Args) -> Result<ExitCode> {
     let mut steps = Steps::default();
     steps.run("adapters", || match installed() {
         Ok(()) => in_turn([&|| build_package(Build::Development), &step]),
-        Err(reason) => Ok(Outcome::NotRun(reason)),
+        Err(reason) => Ok(StepOutcome::NotRun(reason)),
     });
     Ok(steps.finish())
 }
 
 /// Runs the suites; the package must be built.
-pub(crate) fn step() -> Result<Outcome> {
+pub(crate) fn step() -> Result<StepOutcome> {
     if let Err(reason) = installed() {
-        return Ok(Outcome::NotRun(reason));
+        return Ok(StepOutcome::NotRun(reason));
     }
     in_turn([&fetch, &langgraph, &claude, &|| openai("redb"), &|| openai("fs")])
 }
@@ -72,7 +72,7 @@ fn folder() -> PathBuf {
 }
 
 /// Installs the suites, and copies the scripts that run them beside them.
-fn fetch() -> Result<Outcome> {
+fn fetch() -> Result<StepOutcome> {
     let folder = folder();
     fs::create_dir_all(&folder)?;
     fs::write(folder.join("package.json"), r#"{"private":true,"type":"module"}"#)?;
@@ -83,7 +83,7 @@ fn fetch() -> Result<Outcome> {
     in_turn([&|| fetched(npm(&folder).args(["install", "--no-save"]).args(NPM)), &|| fetch_python(&folder)])
 }
 
-fn fetch_python(folder: &Path) -> Result<Outcome> {
+fn fetch_python(folder: &Path) -> Result<StepOutcome> {
     let pip = |arguments: &[&str]| {
         let mut pip = python();
         pip.args([
@@ -104,7 +104,7 @@ fn fetch_python(folder: &Path) -> Result<Outcome> {
     environment.args(["-m", "venv"]).arg(folder.join("venv"));
     let made = environment.stdout(Stdio::null()).status().is_ok_and(|status| status.success());
     if !made {
-        return Ok(Outcome::NotRun("Python is not installed, or cannot make an environment".into()));
+        return Ok(StepOutcome::NotRun("Python is not installed, or cannot make an environment".into()));
     }
     in_turn([
         &|| pip(&[&["install"], PYPI].concat()),
@@ -118,7 +118,7 @@ fn source() -> String {
     SOURCE.replace('-', "_").replace("==", "-")
 }
 
-fn langgraph() -> Result<Outcome> {
+fn langgraph() -> Result<StepOutcome> {
     let mut vitest = Command::new("node");
     vitest.args([
         "node_modules/vitest/vitest.mjs",
@@ -128,25 +128,25 @@ fn langgraph() -> Result<Outcome> {
         "--outputFile=langgraph.json",
     ]);
     let ended = execute(vitest.arg("langgraph.spec.mjs").current_dir(folder()).env("NOFX_NODE", package()))?;
-    if !matches!(ended, Outcome::Passed) {
+    if !matches!(ended, StepOutcome::Passed) {
         return Ok(ended);
     }
     let told: serde_json::Value = serde_json::from_str(&fs::read_to_string(folder().join("langgraph.json"))?)?;
     let passed = told["numPassedTests"].as_u64().unwrap_or_default();
     println!("LangGraph's validation: {passed} passed on three backends, {LANGGRAPH} are expected");
     Ok(match passed {
-        LANGGRAPH => Outcome::Passed,
-        _ => Outcome::Failed(format!("LangGraph's validation passed {passed} tests, not {LANGGRAPH}")),
+        LANGGRAPH => StepOutcome::Passed,
+        _ => StepOutcome::Failed(format!("LangGraph's validation passed {passed} tests, not {LANGGRAPH}")),
     })
 }
 
-fn claude() -> Result<Outcome> {
+fn claude() -> Result<StepOutcome> {
     let mut contracts = python();
     contracts.arg("claude.py").env("NOFX_NODE", package());
     expect(contracts, &CLAUDE)
 }
 
-fn openai(scheme: &str) -> Result<Outcome> {
+fn openai(scheme: &str) -> Result<StepOutcome> {
     let mut tests = python();
     tests.args(["-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "openai_plugin"]);
     tests.args(["tests/memory/test_session.py", "tests/memory/test_session_limit.py"]);
@@ -164,15 +164,15 @@ fn python() -> Command {
 }
 
 /// Runs a program that must succeed and print these lines.
-fn expect(mut command: Command, expected: &[&str]) -> Result<Outcome> {
+fn expect(mut command: Command, expected: &[&str]) -> Result<StepOutcome> {
     let output = command.stderr(Stdio::inherit()).output()?;
     let printed = String::from_utf8_lossy(&output.stdout).into_owned();
     println!("{printed}");
     if !output.status.success() {
-        return Ok(Outcome::Failed(format!("it ended with {}", output.status)));
+        return Ok(StepOutcome::Failed(format!("it ended with {}", output.status)));
     }
     Ok(match expected.iter().find(|line| !printed.contains(**line)) {
-        Some(line) => Outcome::Failed(format!("it did not print `{line}`")),
-        None => Outcome::Passed,
+        Some(line) => StepOutcome::Failed(format!("it did not print `{line}`")),
+        None => StepOutcome::Passed,
     })
 }

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use crate::node::Build;
 use crate::servers::Servers;
-use crate::step::{Outcome, Steps, execute};
+use crate::step::{StepOutcome, Steps, execute};
 use crate::workspace::cargo;
 use crate::{Result, adapters, host_test, node, pack, test, tidy, windows};
 
@@ -41,24 +41,24 @@ pub(crate) fn run(_: &Args) -> Result<ExitCode> {
     Ok(steps.finish())
 }
 
-fn fmt() -> Result<Outcome> {
+fn fmt() -> Result<StepOutcome> {
     execute(cargo().args(["fmt", "--all", "--check"]))
 }
 
-fn clippy() -> Result<Outcome> {
+fn clippy() -> Result<StepOutcome> {
     let mut command = cargo();
     command.args(["clippy", "--workspace", "--all-targets", "--all-features", "--locked"]);
     execute(command.args(["--", "-D", "warnings"]))
 }
 
-fn docs() -> Result<Outcome> {
+fn docs() -> Result<StepOutcome> {
     let mut command = cargo();
     command.args(["doc", "--workspace", "--no-deps", "--all-features", "--locked"]);
     execute(command.env("RUSTDOCFLAGS", "-D warnings"))
 }
 
 /// Packs what is published on crates.io, without building it from the packed sources.
-fn crates() -> Result<Outcome> {
+fn crates() -> Result<StepOutcome> {
     let mut package = cargo();
     package.args(["package", "--workspace", "--exclude", "xtask", "--exclude", "nofx-node"]);
     execute(package.args(["--no-verify", "--allow-dirty", "--locked"]))

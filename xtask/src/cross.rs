@@ -3,7 +3,7 @@
 use std::process::{Command, ExitCode, Stdio};
 
 use crate::Result;
-use crate::step::{Outcome, Steps, execute};
+use crate::step::{StepOutcome, Steps, execute};
 use crate::target::lacks_std;
 use crate::workspace::cargo;
 
@@ -69,14 +69,16 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
 }
 
 impl Target {
-    fn step(&self, filter: Option<&str>) -> Result<Outcome> {
+    fn step(&self, filter: Option<&str>) -> Result<StepOutcome> {
         if let Some(lack) = lacks_std(self.triple)? {
-            return Ok(Outcome::NotRun(lack));
+            return Ok(StepOutcome::NotRun(lack));
         }
         let needed = [Some(self.compiler), self.emulator.as_ref().map(|emulator| emulator.program)];
         if let Some(missing) = needed.into_iter().flatten().find(|program| !runs(program)) {
             let packages = self.packages;
-            return Ok(Outcome::NotRun(format!("`{missing}` is not there; Debian has it: apt-get install {packages}")));
+            return Ok(StepOutcome::NotRun(format!(
+                "`{missing}` is not there; Debian has it: apt-get install {packages}"
+            )));
         }
         let mut suites = cargo();
         suites.args(["test", "--package", "nofx-redb", "--package", "nofx-fs", "--all-features", "--locked"]);

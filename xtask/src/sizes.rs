@@ -4,7 +4,7 @@ use std::fs;
 use std::process::ExitCode;
 
 use crate::Result;
-use crate::step::{Outcome, Steps, execute};
+use crate::step::{StepOutcome, Steps, execute};
 use crate::workspace::{cargo, root};
 
 /// Build the addon and the program for release with several sets of features, and print the size of each.
@@ -42,11 +42,11 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
 }
 
 impl Artifact {
-    fn measure(&self) -> Result<Outcome> {
+    fn measure(&self) -> Result<StepOutcome> {
         let mut build = cargo();
         build.args(["build", "--release", "--locked", "--no-default-features"]);
         let built = execute(build.args(["--package", self.package, "--features", self.features]))?;
-        if !matches!(built, Outcome::Passed) {
+        if !matches!(built, StepOutcome::Passed) {
             return Ok(built);
         }
         let prefix = if self.package == "nofx-node" { std::env::consts::DLL_PREFIX } else { "" };
@@ -56,9 +56,9 @@ impl Artifact {
         let size = fs::metadata(root().join("target/release").join(name))?.len() as f64 / 1e6;
         let told = format!("{size:.1} MB with {}", self.features);
         Ok(match self.limit {
-            Some(limit) if size > limit => Outcome::Failed(format!("{told}, more than {limit:.1} MB")),
-            Some(limit) => Outcome::PassedWith(format!("{told}, of {limit:.1} MB")),
-            None => Outcome::PassedWith(told),
+            Some(limit) if size > limit => StepOutcome::Failed(format!("{told}, more than {limit:.1} MB")),
+            Some(limit) => StepOutcome::PassedWith(format!("{told}, of {limit:.1} MB")),
+            None => StepOutcome::PassedWith(told),
         })
     }
 }

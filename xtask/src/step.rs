@@ -9,7 +9,7 @@ use crate::Result;
 
 /// How one step ended.
 #[derive(Debug)]
-pub(crate) enum Outcome {
+pub(crate) enum StepOutcome {
     Passed,
     /// Passed, with a note for the reader of the summary.
     PassedWith(String),
@@ -27,17 +27,17 @@ pub(crate) struct Steps {
 #[derive(Debug)]
 struct Row {
     name: &'static str,
-    outcome: Outcome,
+    outcome: StepOutcome,
     took: Duration,
 }
 
 impl Steps {
     /// Runs one step. A failure does not keep later steps from running, so that one run reports everything.
-    pub(crate) fn run(&mut self, name: &'static str, step: impl FnOnce() -> Result<Outcome>) {
+    pub(crate) fn run(&mut self, name: &'static str, step: impl FnOnce() -> Result<StepOutcome>) {
         println!("\n==> {name}");
         let started = now();
-        let outcome = step().unwrap_or_else(|error| Outcome::Failed(error.to_string()));
-        if let Outcome::Failed(reason) = &outcome {
+        let outcome = step().unwrap_or_else(|error| StepOutcome::Failed(error.to_string()));
+        if let StepOutcome::Failed(reason) = &outcome {
             eprintln!("{name} failed: {reason}");
         }
         self.rows.push(Row { name, outcome, took: started.elapsed() });
@@ -46,7 +46,7 @@ impl Steps {
     /// Prints the summary and returns the resulting exit code.
     pub(crate) fn finish(self) -> ExitCode {
         println!("\n{}", self.summary());
-        let failed = self.rows.iter().any(|row| matches!(row.outcome, Outcome::Failed(_)));
+        let failed = self.rows.iter().any(|row| matches!(row.outcome, StepOutcome::Failed(_)));
         if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
     }
 
@@ -58,9 +58,9 @@ impl Steps {
     }
 
     fn verdict(&self) -> String {
-        let count = |is: fn(&Outcome) -> bool| self.rows.iter().filter(|row| is(&row.outcome)).count();
-        let failed = count(|outcome| matches!(outcome, Outcome::Failed(_)));
-        let not_run = count(|outcome| matches!(outcome, Outcome::NotRun(_)));
+        let count = |is: fn(&StepOutcome) -> bool| self.rows.iter().filter(|row| is(&row.outcome)).count();
+        let failed = count(|outcome| matches!(outcome, StepOutcome::Failed(_)));
+        let not_run = count(|outcome| matches!(outcome, StepOutcome::NotRun(_)));
         let took: Duration = self.rows.iter().map(|row| row.took).sum();
         let passed = self.rows.len() - failed - not_run;
         let mut verdict = format!("{passed} passed, {failed} failed, in {}", seconds(took));
@@ -74,10 +74,10 @@ impl Steps {
 impl Row {
     fn line(&self) -> String {
         let (mark, note) = match &self.outcome {
-            Outcome::Passed => ("passed", ""),
-            Outcome::PassedWith(note) => ("passed", note.as_str()),
-            Outcome::Failed(reason) => ("FAILED", reason.as_str()),
-            Outcome::NotRun(reason) => ("NOT RUN", reason.as_str()),
+            StepOutcome::Passed => ("passed", ""),
+            StepOutcome::PassedWith(note) => ("passed", note.as_str()),
+            StepOutcome::Failed(reason) => ("FAILED", reason.as_str()),
+            StepOutcome::NotRun(reason) => ("NOT RUN", reason.as_str()),
         };
         let line = format!("  {mark:<8} {:>9}  {:<9} {note}", seconds(self.took), self.name);
         line.trim_end().to_owned()
@@ -85,31 +85,31 @@ impl Row {
 }
 
 /// Runs one step after the other, until one of them does not pass.
-pub(crate) fn in_turn<const N: usize>(all: [&dyn Fn() -> Result<Outcome>; N]) -> Result<Outcome> {
+pub(crate) fn in_turn<const N: usize>(all: [&dyn Fn() -> Result<StepOutcome>; N]) -> Result<StepOutcome> {
     for one in all {
         let outcome = one()?;
-        if !matches!(outcome, Outcome::Passed | Outcome::PassedWith(_)) {
+        if !matches!(outcome, StepOutcome::Passed | StepOutcome::PassedWith(_)) {
             return Ok(outcome);
         }
     }
-    Ok(Outcome::Passed)
+    Ok(StepOutcome::Passed)
 }
 
 /// Runs a program to its end, with our standard output.
 ///
 /// If that is a log and not a terminal, the reason of a failure names the failed tests and the compiler's errors: often only
 /// the summary of a log is kept.
-pub(crate) fn execute(command: &mut Command) -> Result<Outcome> {
+pub(crate) fn execute(command: &mut Command) -> Result<StepOutcome> {
     let shown = shown(command);
     println!("$ {shown}");
     let ended =
         if io::stdout().is_terminal() { command.status().map(|status| (status, vec![])) } else { read(command) };
     let (status, failed) = ended.map_err(|error| format!("cannot start `{shown}`: {error}"))?;
     if status.success() {
-        return Ok(Outcome::Passed);
+        return Ok(StepOutcome::Passed);
     }
     let named: String = failed.iter().take(NAMED).map(|test| format!("\n{:24}{test}", "")).collect();
-    Ok(Outcome::Failed(format!("`{shown}` ended with {status}{named}")))
+    Ok(StepOutcome::Failed(format!("`{shown}` ended with {status}{named}")))
 }
 
 /// The most failed tests and errors that a summary lists.
@@ -192,22 +192,22 @@ pub(crate) fn now() -> Instant {
 mod tests {
     use super::*;
 
-    fn steps(outcomes: Vec<Outcome>) -> Steps {
+    fn steps(outcomes: Vec<StepOutcome>) -> Steps {
         let row = |outcome| Row { name: "step", outcome, took: Duration::from_millis(1500) };
         Steps { rows: outcomes.into_iter().map(row).collect() }
     }
 
     #[test]
     fn a_step_that_did_not_run_is_named_with_its_reason_and_not_counted_as_passed() {
-        let summary = steps(vec![Outcome::Passed, Outcome::NotRun("no network".into())]).summary();
+        let summary = steps(vec![StepOutcome::Passed, StepOutcome::NotRun("no network".into())]).summary();
         assert!(summary.contains("NOT RUN      1.5 s  step      no network"), "{summary}");
         assert!(summary.contains("1 passed, 0 failed, in 3.0 s; WARNING: 1 DID NOT RUN"), "{summary}");
     }
 
     #[test]
     fn one_failure_among_passes_fails_the_whole() {
-        let failed = Outcome::Failed("it broke".into());
-        let code = steps(vec![Outcome::Passed, failed, Outcome::Passed]).finish();
+        let failed = StepOutcome::Failed("it broke".into());
+        let code = steps(vec![StepOutcome::Passed, failed, StepOutcome::Passed]).finish();
         assert_eq!(format!("{code:?}"), format!("{:?}", ExitCode::FAILURE));
     }
 
@@ -215,17 +215,18 @@ mod tests {
     fn a_step_that_returns_an_error_has_failed_and_the_next_one_still_runs() {
         let mut steps = Steps::default();
         steps.run("first", || Err("no such file".into()));
-        steps.run("second", || Ok(Outcome::Passed));
-        assert!(matches!(&steps.rows[0].outcome, Outcome::Failed(reason) if reason == "no such file"));
-        assert!(matches!(steps.rows[1].outcome, Outcome::Passed));
+        steps.run("second", || Ok(StepOutcome::Passed));
+        assert!(matches!(&steps.rows[0].outcome, StepOutcome::Failed(reason) if reason == "no such file"));
+        assert!(matches!(steps.rows[1].outcome, StepOutcome::Passed));
     }
 
     #[test]
     fn what_does_not_pass_ends_the_turn() {
         let unreached = || panic!("it must not run");
-        let outcome = in_turn([&|| Ok(Outcome::Passed), &|| Ok(Outcome::NotRun("no network".into())), &unreached]);
-        assert!(matches!(outcome, Ok(Outcome::NotRun(reason)) if reason == "no network"));
-        assert!(matches!(in_turn([&|| Ok(Outcome::Passed)]), Ok(Outcome::Passed)));
+        let outcome =
+            in_turn([&|| Ok(StepOutcome::Passed), &|| Ok(StepOutcome::NotRun("no network".into())), &unreached]);
+        assert!(matches!(outcome, Ok(StepOutcome::NotRun(reason)) if reason == "no network"));
+        assert!(matches!(in_turn([&|| Ok(StepOutcome::Passed)]), Ok(StepOutcome::Passed)));
     }
 
     #[test]

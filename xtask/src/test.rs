@@ -4,7 +4,7 @@ use std::process::{Command, ExitCode, Stdio};
 
 use crate::Result;
 use crate::servers::Servers;
-use crate::step::{Outcome, Steps, execute};
+use crate::step::{StepOutcome, Steps, execute};
 use crate::workspace::cargo;
 
 /// Run the tests and the doctests of the whole workspace.
@@ -30,7 +30,7 @@ pub(crate) fn add_steps(steps: &mut Steps, filters: &[String], variables: &[(Str
     steps.run("doctests", || doctests(filters));
 }
 
-fn tests(filters: &[String], variables: &[(String, String)]) -> Result<Outcome> {
+fn tests(filters: &[String], variables: &[(String, String)]) -> Result<StepOutcome> {
     let mut command = cargo();
     command.envs(variables.iter().cloned());
     if !nextest_is_installed() {
@@ -45,16 +45,16 @@ fn tests(filters: &[String], variables: &[(String, String)]) -> Result<Outcome> 
     execute(command.args(filters))
 }
 
-fn tests_without_nextest(mut command: Command, filters: &[String]) -> Result<Outcome> {
+fn tests_without_nextest(mut command: Command, filters: &[String]) -> Result<StepOutcome> {
     command.args(["test", "--workspace", "--all-features", "--all-targets", "--locked", "--no-fail-fast", "--"]);
     let outcome = execute(command.args(filters))?;
     Ok(match outcome {
-        Outcome::Passed => Outcome::PassedWith("with cargo test: cargo-nextest is not installed".into()),
+        StepOutcome::Passed => StepOutcome::PassedWith("with cargo test: cargo-nextest is not installed".into()),
         other => other,
     })
 }
 
-fn doctests(filters: &[String]) -> Result<Outcome> {
+fn doctests(filters: &[String]) -> Result<StepOutcome> {
     let mut command = cargo();
     command.args(["test", "--doc", "--workspace", "--all-features", "--locked", "--no-fail-fast", "--"]);
     execute(command.args(filters))

@@ -15,7 +15,7 @@ use std::collections::BTreeSet;
 use std::process::ExitCode;
 
 use crate::Result;
-use crate::tidy::Finding;
+use crate::tidy::Violation;
 use crate::tree::{Tree, relative};
 use crate::workspace::{Package, metadata, root};
 use listing::PublicItem;
@@ -47,7 +47,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
 }
 
 /// Finds public items that are not in their crate's listing, lines of it that no public item has, and items without a user.
-pub(crate) fn check(packages: &[Package], tree: &Tree) -> Vec<Finding> {
+pub(crate) fn check(packages: &[Package], tree: &Tree) -> Vec<Violation> {
     let (mut findings, words) = (Vec::new(), Words::of(tree));
     for (name, library) in libraries(packages) {
         match items(tree, &name, &library) {
@@ -55,19 +55,19 @@ pub(crate) fn check(packages: &[Package], tree: &Tree) -> Vec<Finding> {
                 findings.extend(compare(&page(&name), tree.text(&page(&name)), &items));
                 findings.extend(users::check(&page(&name), &name, &items, &words));
             }
-            Err(error) => findings.push(Finding::of_file(&library, format!("cannot be listed: {error}"))),
+            Err(error) => findings.push(Violation::of_file(&library, format!("cannot be listed: {error}"))),
         }
     }
     findings
 }
 
-fn compare(page: &str, listed: &str, items: &[PublicItem]) -> Vec<Finding> {
+fn compare(page: &str, listed: &str, items: &[PublicItem]) -> Vec<Violation> {
     let listed: BTreeSet<&str> = listed.lines().collect();
     let public: BTreeSet<&str> = items.iter().map(|item| &*item.line).collect();
     let lacks = public.difference(&listed).map(|line| ("lacks", line));
     let differences = lacks.chain(listed.difference(&public).map(|line| ("has no longer public", line)));
     let told = |(what, line)| format!("{what} `{line}`; run `cargo xtask api --write` if the API is to change");
-    differences.map(|difference| Finding::of_file(page, told(difference))).collect()
+    differences.map(|difference| Violation::of_file(page, told(difference))).collect()
 }
 
 fn write(packages: &[Package], tree: &Tree) -> Result {

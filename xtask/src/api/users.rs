@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::listing::{PublicItem, Sort};
-use crate::tidy::Finding;
+use crate::tidy::Violation;
 use crate::tree::Tree;
 
 /// Items that stay public without a user, and why.
@@ -38,7 +38,7 @@ impl<'a> Words<'a> {
 
 /// Finds the items of a crate in `folder` that neither its own tests nor anything outside it names. A type may instead be named by
 /// another item, such as a function that returns it.
-pub(super) fn check(page: &str, folder: &str, items: &[PublicItem], words: &Words<'_>) -> Vec<Finding> {
+pub(super) fn check(page: &str, folder: &str, items: &[PublicItem], words: &Words<'_>) -> Vec<Violation> {
     let is_kept = |path: &str| KEPT.iter().any(|(kept, _)| path == *kept);
     let unused = items.iter().filter(|item| item.sort == Sort::Item && !is_kept(&item.path)).filter(|item| {
         let name = item.path.rsplit("::").next().unwrap_or(&item.path);
@@ -46,7 +46,7 @@ pub(super) fn check(page: &str, folder: &str, items: &[PublicItem], words: &Word
     });
     let told = |item: &PublicItem| {
         let message = "is named by no other crate, test, example or page; make it private";
-        Finding::of_file(page, format!("`{}` {message}", item.line))
+        Violation::of_file(page, format!("`{}` {message}", item.line))
     };
     unused.map(told).collect()
 }

@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::process::{Command, Stdio};
 
 use crate::Result;
-use crate::step::{Outcome, execute};
+use crate::step::{StepOutcome, execute};
 use crate::workspace::{cargo, root};
 
 /// The version that is built when none is installed. (The wheel on PyPI, 0.14.2, panics on today's
@@ -15,16 +15,18 @@ const VERSION: &str = "0.20.2";
 /// Runs the three checks that need only the registry.
 ///
 /// `advisories` is left out: its database is a git repository, and a build must not depend on reaching it.
-pub(crate) fn step() -> Result<Outcome> {
+pub(crate) fn step() -> Result<StepOutcome> {
     let Some(program) = installed() else {
-        return Ok(Outcome::NotRun(format!(
+        return Ok(StepOutcome::NotRun(format!(
             "cargo-deny is not installed and could not be built; try `cargo install cargo-deny --version {VERSION} --locked`"
         )));
     };
     let mut command = Command::new(program);
     command.current_dir(root()).args(["--all-features", "--locked", "check", "licenses", "bans", "sources"]);
     Ok(match execute(&mut command)? {
-        Outcome::Passed => Outcome::PassedWith("without advisories: their database is not in a registry".into()),
+        StepOutcome::Passed => {
+            StepOutcome::PassedWith("without advisories: their database is not in a registry".into())
+        }
         other => other,
     })
 }

@@ -1,23 +1,23 @@
 //! The facade must build with each of its features alone, with none, and with the default ones.
 
 use crate::Result;
-use crate::step::{Outcome, execute};
+use crate::step::{StepOutcome, execute};
 use crate::workspace::{Package, cargo, metadata};
 
 const FACADE: &str = "nofx";
 
-pub(crate) fn step() -> Result<Outcome> {
+pub(crate) fn step() -> Result<StepOutcome> {
     let metadata = metadata()?;
     let facade = metadata.packages.iter().find(|package| package.name == FACADE);
     let facade = facade.ok_or("the workspace has no crate `nofx`; name the facade in ci/features.rs")?;
     let combinations = combinations(facade);
     for combination in &combinations {
         let outcome = check(combination)?;
-        if !matches!(outcome, Outcome::Passed) {
+        if !matches!(outcome, StepOutcome::Passed) {
             return Ok(outcome);
         }
     }
-    Ok(Outcome::PassedWith(format!("{} combinations", combinations.len())))
+    Ok(StepOutcome::PassedWith(format!("{} combinations", combinations.len())))
 }
 
 /// Returns cargo's arguments for each combination worth a build.
@@ -30,7 +30,7 @@ fn combinations(facade: &Package) -> Vec<Vec<&str>> {
 }
 
 /// Checks by clippy rather than by `cargo check`: an import that one feature leaves unused fails too.
-fn check(combination: &[&str]) -> Result<Outcome> {
+fn check(combination: &[&str]) -> Result<StepOutcome> {
     let mut command = cargo();
     command.args(["clippy", "--package", FACADE, "--locked"]).args(combination);
     execute(command.args(["--", "-D", "warnings"]))

@@ -7,10 +7,10 @@ use std::process::Command;
 use super::place;
 use crate::Result;
 use crate::node::{Build, build_extension, build_package, extension, npm};
-use crate::step::{Outcome, execute, in_turn};
+use crate::step::{StepOutcome, execute, in_turn};
 
 /// Builds everything that is installed, and installs it below `output`.
-pub(super) fn install(output: &Path, build: Build) -> Result<Outcome> {
+pub(super) fn install(output: &Path, build: Build) -> Result<StepOutcome> {
     _ = fs::remove_dir_all(output);
     fs::create_dir_all(output)?;
     let package = output.join("nofx-sample.vsix");

@@ -13,7 +13,7 @@ use std::process::{Command, ExitCode};
 
 use crate::Result;
 use crate::node::{Build, fetched, installed, npm, package};
-use crate::step::{Outcome, Steps, execute, in_turn};
+use crate::step::{StepOutcome, Steps, execute, in_turn};
 use crate::workspace::root;
 
 /// The script that drives the browser.
@@ -43,23 +43,23 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     Ok(steps.finish())
 }
 
-fn figures() -> Result<Outcome> {
+fn figures() -> Result<StepOutcome> {
     // Without its peer, the rest is still measured, and says so.
     _ = fetched(npm(&package()).args(["run", "bench:peers"]))?;
     execute(npm(&package()).args(["run", "bench"]))
 }
 
-pub(crate) fn step(build: Build) -> Result<Outcome> {
+pub(crate) fn step(build: Build) -> Result<StepOutcome> {
     if cfg!(not(target_os = "linux")) {
-        return Ok(Outcome::NotRun("the extension host is found by /proc, which only Linux has".into()));
+        return Ok(StepOutcome::NotRun("the extension host is found by /proc, which only Linux has".into()));
     }
     let chromium = match installed().and_then(|()| tools::chromium()) {
         Ok(chromium) => chromium,
-        Err(reason) => return Ok(Outcome::NotRun(reason)),
+        Err(reason) => return Ok(StepOutcome::NotRun(reason)),
     };
     let output = place("out");
     match in_turn([&tools::install, &|| extension::install(&output, build), &|| drive(&chromium, &output)])? {
-        Outcome::Passed => Ok(Outcome::PassedWith(told(&output))),
+        StepOutcome::Passed => Ok(StepOutcome::PassedWith(told(&output))),
         other => Ok(other),
     }
 }
@@ -69,14 +69,14 @@ fn place(name: &str) -> PathBuf {
     root().join("target/host-test").join(name)
 }
 
-fn drive(chromium: &OsString, output: &Path) -> Result<Outcome> {
+fn drive(chromium: &OsString, output: &Path) -> Result<StepOutcome> {
     let mut node = Command::new("node");
     node.current_dir(root()).arg(DRIVE).arg(place("tools")).arg(chromium);
     let status = node.arg(root().join("samples/legacy")).arg(package()).arg(output).status()?;
     Ok(match status.code() {
-        Some(0) => Outcome::Passed,
-        Some(NOT_STARTED) => Outcome::NotRun("chromium or code-server is installed and does not start here".into()),
-        _ => Outcome::Failed(failure(output)),
+        Some(0) => StepOutcome::Passed,
+        Some(NOT_STARTED) => StepOutcome::NotRun("chromium or code-server is installed and does not start here".into()),
+        _ => StepOutcome::Failed(failure(output)),
     })
 }
 

@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use super::place;
 use crate::Result;
 use crate::node::{fetched, npm};
-use crate::step::{Outcome, execute, in_turn};
+use crate::step::{StepOutcome, execute, in_turn};
 
 /// The newest code-server that runs on Node 20, and the library that drives the browser.
 const PACKAGES: [&str; 2] = ["code-server@4.100.3", "playwright-core@1.65.1"];
@@ -54,12 +54,12 @@ fn works(program: &OsString) -> bool {
 }
 
 /// Installs code-server without its install scripts, then builds the few native parts that it needs.
-pub(super) fn install() -> Result<Outcome> {
+pub(super) fn install() -> Result<StepOutcome> {
     let tools = place("tools");
     let mark = tools.join("installed");
     let wanted = PACKAGES.join(" ");
     if fs::read_to_string(&mark).is_ok_and(|installed| installed == wanted) {
-        return Ok(Outcome::PassedWith("installed by an earlier run".into()));
+        return Ok(StepOutcome::PassedWith("installed by an earlier run".into()));
     }
     _ = fs::remove_dir_all(&tools);
     fs::create_dir_all(&tools)?;
@@ -72,14 +72,14 @@ pub(super) fn install() -> Result<Outcome> {
         &|| fetched(npm(&server.join("extensions")).args(fetch)),
         &|| fetched(npm(&tools).args(["rebuild", "argon2", "--build-from-source"])),
     ])?;
-    if !matches!(outcome, Outcome::Passed) {
+    if !matches!(outcome, StepOutcome::Passed) {
         return Ok(outcome);
     }
     // A script of node-pty fails after its part is built, so only the part matters.
     _ = fetched(npm(&server).arg("rebuild").args(NATIVE))?;
     if !server.join("node_modules/node-pty/build/Release/pty.node").exists() {
-        return Ok(Outcome::NotRun("code-server could not be installed: node-pty was not built".into()));
+        return Ok(StepOutcome::NotRun("code-server could not be installed: node-pty was not built".into()));
     }
     fs::write(mark, wanted)?;
-    Ok(Outcome::Passed)
+    Ok(StepOutcome::Passed)
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use crate::Result;
-use crate::step::{Outcome, execute};
+use crate::step::{StepOutcome, execute};
 
 /// The oldest version of Node that was tested.
 const NODE: u32 = 20;
@@ -34,11 +34,11 @@ pub(crate) fn npm(folder: &Path) -> Command {
 }
 
 /// Runs a command that fetches packages. An unreachable registry says nothing about the tree, so that is not a failure.
-pub(crate) fn fetched(command: &mut Command) -> Result<Outcome> {
+pub(crate) fn fetched(command: &mut Command) -> Result<StepOutcome> {
     // Without a network, the answer is the same after half an hour.
     command.env("npm_config_fetch_retries", "1").env("npm_config_fetch_timeout", "60000");
     Ok(match execute(command)? {
-        Outcome::Failed(reason) => Outcome::NotRun(format!("packages could not be installed: {reason}")),
+        StepOutcome::Failed(reason) => StepOutcome::NotRun(format!("packages could not be installed: {reason}")),
         other => other,
     })
 }

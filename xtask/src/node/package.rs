@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::{fetched, npm};
 use crate::Result;
-use crate::step::{Outcome, execute, in_turn};
+use crate::step::{StepOutcome, execute, in_turn};
 use crate::workspace::root;
 
 /// How the addon is built.
@@ -27,13 +27,13 @@ pub(crate) fn extension() -> PathBuf {
 }
 
 /// Builds the addon and the TypeScript on top of it.
-pub(crate) fn build_package(build: Build) -> Result<Outcome> {
+pub(crate) fn build_package(build: Build) -> Result<StepOutcome> {
     in_turn([&|| fetched(npm(&package()).arg("install")), &|| build_addon(build), &|| {
         execute(npm(&package()).args(["run", "build:ts"]))
     }])
 }
 
-fn build_addon(build: Build) -> Result<Outcome> {
+fn build_addon(build: Build) -> Result<StepOutcome> {
     let mut addon = npm(&package());
     addon.args(["run", "build:addon", "--"]);
     match build {
@@ -45,6 +45,6 @@ fn build_addon(build: Build) -> Result<Outcome> {
 }
 
 /// Builds the sample extension; the package must be built.
-pub(crate) fn build_extension() -> Result<Outcome> {
+pub(crate) fn build_extension() -> Result<StepOutcome> {
     in_turn([&|| fetched(npm(&extension()).arg("ci")), &|| execute(npm(&extension()).args(["run", "build"]))])
 }

@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use super::registry::Registry;
 use crate::Result;
 use crate::node::{fetched, npm};
-use crate::step::{Outcome, execute, now};
+use crate::step::{StepOutcome, execute, now};
 use crate::workspace::root;
 
 /// A program that uses the installed package.
@@ -35,14 +35,14 @@ pub(super) const ALL: [Manager; 3] = [
 impl Manager {
     /// Installs `nofx-node` by name, checks that exactly one addon came with it, and runs a program that uses it. Reports how long it takes until
     /// the first message is stored.
-    pub(super) fn tries(&self, registry: &Registry) -> Result<Outcome> {
+    pub(super) fn tries(&self, registry: &Registry) -> Result<StepOutcome> {
         let mut program = Command::new("npm");
         if let Some((package, path)) = self.from {
             let home = root().join("target/package-managers").join(self.name);
             fs::create_dir_all(&home)?;
             fs::write(home.join("package.json"), r#"{"private":true}"#)?;
             let installed = fetched(npm(&home).args(["install", "--no-save", "--ignore-scripts", package]))?;
-            if !matches!(installed, Outcome::Passed) {
+            if !matches!(installed, StepOutcome::Passed) {
                 return Ok(installed);
             }
             program = Command::new("node");
@@ -52,7 +52,7 @@ impl Manager {
         let started = now();
         program.current_dir(&here).args(self.add).arg(format!("nofx-node@{}", registry.version));
         let added = execute(&mut program)?;
-        if !matches!(added, Outcome::Passed) {
+        if !matches!(added, StepOutcome::Passed) {
             return Ok(added);
         }
         let addons = addons(&here.join("node_modules"))?;
@@ -67,24 +67,24 @@ impl Manager {
         said.for_each(drop);
         let ended = node.wait()?;
         Ok(match first.as_deref() {
-            Some("kept") if ended.success() => Outcome::PassedWith(format!(
+            Some("kept") if ended.success() => StepOutcome::PassedWith(format!(
                 "{} addon(s) in {:.1} s, the first message kept after {:.1} s",
                 addons.len(),
                 installed.as_secs_f64(),
                 kept.as_secs_f64()
             )),
-            _ => Outcome::Failed(format!("the program ended with {ended}")),
+            _ => StepOutcome::Failed(format!("the program ended with {ended}")),
         })
     }
 }
 
 /// Installs without the optional packages, and checks that the error says what is missing.
-pub(super) fn without_addon(registry: &Registry) -> Result<Outcome> {
+pub(super) fn without_addon(registry: &Registry) -> Result<StepOutcome> {
     let here = fresh("no-addon", registry)?;
     let mut install = npm(&here);
     let installed =
         execute(install.args(["install", "--omit=optional"]).arg(format!("nofx-node@{}", registry.version)))?;
-    if !matches!(installed, Outcome::Passed) {
+    if !matches!(installed, StepOutcome::Passed) {
         return Ok(installed);
     }
     let output = Command::new("node").current_dir(&here).arg("program.js").output()?;
@@ -93,8 +93,8 @@ pub(super) fn without_addon(registry: &Registry) -> Result<Outcome> {
     println!("{error}");
     let wanted = [format!("nofx-node {} has no addon that works on ", registry.version), "and Node ".to_owned()];
     Ok(match wanted.iter().all(|part| error.contains(part)) {
-        true => Outcome::Passed,
-        false => Outcome::Failed(format!("the error does not say what is missing: {told}")),
+        true => StepOutcome::Passed,
+        false => StepOutcome::Failed(format!("the error does not say what is missing: {told}")),
     })
 }
 

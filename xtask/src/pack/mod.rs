@@ -11,7 +11,7 @@ use self::registry::Registry;
 use self::stage::Stage;
 use crate::Result;
 use crate::node::{Build, build_package, installed, package};
-use crate::step::{Outcome, Steps};
+use crate::step::{StepOutcome, Steps};
 use crate::workspace::root;
 
 /// Pack `nofx-node` and one package for each platform, and test their installation.
@@ -38,10 +38,10 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let mut is_built = false;
     steps.run("build", || {
         if let Err(reason) = installed() {
-            return Ok(Outcome::NotRun(reason));
+            return Ok(StepOutcome::NotRun(reason));
         }
-        let built = if args.no_build { Outcome::Passed } else { build_package(build)? };
-        is_built = matches!(built, Outcome::Passed);
+        let built = if args.no_build { StepOutcome::Passed } else { build_package(build)? };
+        is_built = matches!(built, StepOutcome::Passed);
         Ok(built)
     });
     if is_built {
@@ -56,18 +56,18 @@ pub(crate) fn add_steps(steps: &mut Steps, others: Option<&Path>) {
     steps.run("pack", || {
         let built = package().join("dist");
         if !built.join("addon.js").exists() {
-            return Ok(Outcome::NotRun("the addon is not built".into()));
+            return Ok(StepOutcome::NotRun("the addon is not built".into()));
         }
         let addons: Vec<&Path> = others.into_iter().chain([built.as_path()]).collect();
         let stage = staged.insert(Stage::fill(&root().join("target/npm"), &addons)?);
         println!("{}", stage.table());
-        Ok(Outcome::PassedWith(format!("{} of {} platforms", stage.with_addon().count(), stage.platforms())))
+        Ok(StepOutcome::PassedWith(format!("{} of {} platforms", stage.with_addon().count(), stage.platforms())))
     });
     let Some(stage) = staged else { return };
     let mut registry = None;
     steps.run("registry", || {
         registry = Some(Registry::serve(&stage)?);
-        Ok(Outcome::Passed)
+        Ok(StepOutcome::Passed)
     });
     let Some(registry) = registry else { return };
     for manager in managers::ALL {

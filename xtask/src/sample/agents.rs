@@ -4,9 +4,9 @@ use super::cast::{API, Agent, CHRONICLE, HARBOUR, INTERFACE, SCOUT, TESTER};
 use super::json::Json;
 use super::moment::Moment;
 use super::templates::TemplateCopy;
-use super::tree::Tree;
+use super::tree::SampleTree;
 
-pub(super) fn add(tree: &mut Tree) {
+pub(super) fn add(tree: &mut SampleTree) {
     tree.put("agents.json", current().pretty());
 }
 

@@ -7,9 +7,9 @@ use super::moment::Moment;
 use super::session::Session;
 use super::story::Story;
 use super::transcripts;
-use super::tree::Tree;
+use super::tree::SampleTree;
 
-pub(super) fn add(tree: &mut Tree, story: &Story) {
+pub(super) fn add(tree: &mut SampleTree, story: &Story) {
     for session in &story.archived {
         let exported = session.last_active.later(60);
         tree.put(format!("archives/{}.json", session.id), wrapper(std::slice::from_ref(session), exported).pretty());
@@ -30,7 +30,7 @@ fn wrapper(sessions: &[Session], exported: Moment) -> Json {
 }
 
 /// Files that were older than a week, moved under their own names.
-fn add_moved(tree: &mut Tree, story: &Story) {
+fn add_moved(tree: &mut SampleTree, story: &Story) {
     for session in &story.moved {
         tree.put(format!("archive/{}.json", session.id), session.json().pretty());
     }
@@ -40,7 +40,7 @@ fn add_moved(tree: &mut Tree, story: &Story) {
 }
 
 /// A copy of `sessions/` and `agents.json` as they were on the second evening.
-fn add_snapshot(tree: &mut Tree, story: &Story) {
+fn add_snapshot(tree: &mut SampleTree, story: &Story) {
     let folder = format!("archives/before-beta_{}", Moment::new(1, 18, 5).stamp());
     tree.put(format!("{folder}/agents.json"), agents::before_the_beta().pretty());
     for session in &story.snapshot {

@@ -3,7 +3,7 @@
 use super::cast::{INTERFACE, TESTER};
 use super::json::Json;
 use super::moment::Moment;
-use super::tree::Tree;
+use super::tree::SampleTree;
 
 /// A question and its answer.
 type Exchange = (&'static str, &'static str);
@@ -19,7 +19,7 @@ const TESTER_EXCHANGES: [Exchange; 2] =
 
 const SCOUT_EXCHANGES: [Exchange; 1] = [("How much fits?", "2.1 million edits")];
 
-pub(super) fn add(tree: &mut Tree) {
+pub(super) fn add(tree: &mut SampleTree) {
     let interface = exchanges(Moment::new(0, 8, 30), &INTERFACE_EXCHANGES);
     tree.put(format!("sessions/{}_checkpoint.json", INTERFACE.id), interface.pretty());
     let tester = exchanges(Moment::new(5, 7, 50), &TESTER_EXCHANGES);

@@ -7,9 +7,9 @@ use super::json::Json;
 use super::moment::Moment;
 use super::templates::TemplateCopy;
 use super::transcripts;
-use super::tree::Tree;
+use super::tree::SampleTree;
 
-pub(super) fn add(tree: &mut Tree) {
+pub(super) fn add(tree: &mut SampleTree) {
     add_dead_letters(tree);
     let id = "5f1c09ab77e2d340";
     tree.put(format!("conductor-sessions/0c2f6e91ab3d-{id}.json"), conductor_session(id).pretty());
@@ -22,7 +22,7 @@ pub(super) fn add(tree: &mut Tree) {
     tree.put("notes.txt", "ask Ödön: does anybody still need the first-day archive?\r\n- beta: 12 people\r\n");
 }
 
-fn add_dead_letters(tree: &mut Tree) {
+fn add_dead_letters(tree: &mut SampleTree) {
     let spawn = Json::object()
         .with("name", HARBOUR.name)
         .with("type", HARBOUR.kind)

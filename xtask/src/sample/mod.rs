@@ -27,7 +27,7 @@ use std::process::ExitCode;
 use crate::Result;
 use crate::workspace::root;
 use story::Story;
-use tree::Tree;
+use tree::SampleTree;
 
 /// Write the sample: a legacy workspace with every kind of file that the old extension wrote.
 #[derive(Debug, clap::Args)]
@@ -47,9 +47,9 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
 }
 
 /// Builds the whole sample.
-fn sample() -> Tree {
+fn sample() -> SampleTree {
     let story = Story::tell();
-    let mut tree = Tree::default();
+    let mut tree = SampleTree::default();
     agents::add(&mut tree);
     for session in &story.sessions {
         tree.put(session.path(), session.json().pretty());
@@ -67,16 +67,16 @@ fn sample() -> Tree {
 mod tests {
     use super::*;
 
-    fn text(sample: &Tree, path: &str) -> String {
+    fn text(sample: &SampleTree, path: &str) -> String {
         let content = sample.files().get(path).unwrap_or_else(|| panic!("the sample has no {path}"));
         String::from_utf8(content.clone()).unwrap()
     }
 
     #[test]
     fn the_committed_sample_is_what_the_command_writes() {
-        let committed = Tree::read(&root().join("samples/legacy/.nofx")).unwrap();
+        let committed = SampleTree::read(&root().join("samples/legacy/.nofx")).unwrap();
         let written = sample();
-        let names = |tree: &Tree| tree.files().keys().cloned().collect::<Vec<_>>();
+        let names = |tree: &SampleTree| tree.files().keys().cloned().collect::<Vec<_>>();
         assert_eq!(names(&committed), names(&written), "run `cargo xtask sample`");
         for (path, content) in written.files() {
             assert!(committed.files()[path] == *content, "{path} differs; run `cargo xtask sample`");
@@ -94,7 +94,7 @@ mod tests {
         std::fs::create_dir_all(folder.join("sessions")).unwrap();
         std::fs::write(folder.join("sessions/mine.json"), "{}").unwrap();
         let refusal = sample().write(&folder).unwrap_err().to_string();
-        let left = Tree::read(&folder).unwrap();
+        let left = SampleTree::read(&folder).unwrap();
         std::fs::remove_dir_all(&folder).unwrap();
         assert!(refusal.contains("mine.json is not part of the sample"), "{refusal}");
         assert_eq!(left.len(), 1);

@@ -4,12 +4,12 @@ use super::cast::{API, HARBOUR, INTERFACE, SCOUT, TESTER};
 use super::chance::{hex8, uuid};
 use super::json::Json;
 use super::moment::Moment;
-use super::tree::Tree;
+use super::tree::SampleTree;
 
 /// The size above which this workspace's settings rolled the file.
 const ROLLS_ABOVE: usize = 4_096;
 
-pub(super) fn add(tree: &mut Tree) {
+pub(super) fn add(tree: &mut SampleTree) {
     let mut lines = String::new();
     for message in messages() {
         lines.push_str(&message.line());

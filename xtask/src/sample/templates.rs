@@ -1,7 +1,7 @@
 //! Agent templates: the files in `templates/`, and the copies in agents and sessions.
 
 use super::json::Json;
-use super::tree::Tree;
+use super::tree::SampleTree;
 
 /// The large built-in template, copied in full into every session of its agents.
 pub(super) const FRONTEND: &str = include_str!("templates/frontend-specialist.json");
@@ -65,7 +65,7 @@ fn improvised() -> Json {
         .with("icon", "⚓")
 }
 
-pub(super) fn add(tree: &mut Tree) {
+pub(super) fn add(tree: &mut SampleTree) {
     for (path, text) in [
         ("templates/backend-specialist.json", DEFAULT_BACKEND),
         ("templates/fullstack-developer.json", DEFAULT_FULLSTACK),

@@ -2,9 +2,9 @@
 
 use super::cast::{API, Agent, INTERFACE, SCOUT, TESTER};
 use super::moment::Moment;
-use super::tree::Tree;
+use super::tree::SampleTree;
 
-pub(super) fn add(tree: &mut Tree) {
+pub(super) fn add(tree: &mut SampleTree) {
     for (agent, text) in all() {
         tree.put(format!("sessions/{}_session.md", agent.id), text);
     }

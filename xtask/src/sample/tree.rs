@@ -7,11 +7,11 @@ use crate::Result;
 
 /// Files by their path below the sample's folder, with `/` between the parts.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Tree {
+pub(super) struct SampleTree {
     files: BTreeMap<String, Vec<u8>>,
 }
 
-impl Tree {
+impl SampleTree {
     /// Adds a file. Each path may be added once: a second file there would hide the first.
     pub(super) fn put(&mut self, path: impl Into<String>, content: impl Into<Vec<u8>>) {
         let path = path.into();
@@ -41,7 +41,7 @@ impl Tree {
     }
 
     fn refuse_strangers(&self, folder: &Path) -> Result {
-        let there = Tree::read(folder)?;
+        let there = SampleTree::read(folder)?;
         let Some(stranger) = there.files.keys().find(|path| !self.files.contains_key(*path)) else {
             return Ok(());
         };
@@ -51,8 +51,8 @@ impl Tree {
     }
 
     /// Reads every file below `folder`; a folder that does not exist has none.
-    pub(super) fn read(folder: &Path) -> Result<Tree> {
-        let mut tree = Tree::default();
+    pub(super) fn read(folder: &Path) -> Result<SampleTree> {
+        let mut tree = SampleTree::default();
         if folder.exists() {
             tree.read_into(folder, "")?;
         }

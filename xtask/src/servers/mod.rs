@@ -13,7 +13,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use crate::Result;
-use crate::step::{Outcome, Steps, execute};
+use crate::step::{StepOutcome, Steps, execute};
 use crate::workspace::root;
 
 /// How long a server may take to listen.
@@ -71,12 +71,12 @@ impl Servers {
                         servers.running.push(running);
                         let variables = (recipe.variables)(port).into_iter();
                         servers.variables.extend(variables.map(|(name, value)| (name.to_owned(), value)));
-                        Outcome::PassedWith(format!("listens on 127.0.0.1:{port} for the tests"))
+                        StepOutcome::PassedWith(format!("listens on 127.0.0.1:{port} for the tests"))
                     }
                     Err(reason) => {
                         let reason = reason.to_string();
                         servers.variables.push((format!("{}_LACKS", recipe.variable), reason.clone()));
-                        Outcome::NotRun(format!("{reason}; its cases are ignored"))
+                        StepOutcome::NotRun(format!("{reason}; its cases are ignored"))
                     }
                 })
             });
@@ -109,7 +109,7 @@ impl Recipe {
         running.wait_for(port).map_err(|error| format!("{} {error}; see {}", self.name, log.display()))?;
         let made = execute(&mut (self.make_bucket)(&folder, port))?;
         match made {
-            Outcome::Passed => Ok((running, port)),
+            StepOutcome::Passed => Ok((running, port)),
             _ => Err(format!("{} runs, but no bucket could be made in it", self.name).into()),
         }
     }
@@ -141,7 +141,7 @@ fn install_once(folder: &Path, wanted: &str, commands: impl IntoIterator<Item = 
     }
     for mut command in commands {
         match execute(&mut command) {
-            Ok(Outcome::Passed) => {}
+            Ok(StepOutcome::Passed) => {}
             _ => return Err(format!("{wanted} could not be installed").into()),
         }
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::Finding;
+use super::Violation;
 use crate::tree::Tree;
 
 const PAGE: &str = "docs/migration.md";
@@ -16,20 +16,21 @@ const BEFORE: [&str; 5] = ["find(", "damaged(", "note(", "push((", "keep_late(at
 /// What follows a code.
 const BEHIND: [&str; 3] = [", Level::", ", crate::report::Level::", ", format!("];
 
-pub(super) fn check(tree: &Tree) -> Vec<Finding> {
+pub(super) fn check(tree: &Tree) -> Vec<Violation> {
     let explained = explained(tree.text(PAGE));
     let mut findings = Vec::new();
     let mut all = BTreeSet::new();
     for (path, text) in tree.files().filter(|(path, _)| SOURCES.iter().any(|source| path.starts_with(source))) {
         for code in codes(text) {
             if !explained.contains(code) {
-                findings.push(Finding::of_file(path, format!("has the code `{code}`, which {PAGE} does not explain")));
+                findings
+                    .push(Violation::of_file(path, format!("has the code `{code}`, which {PAGE} does not explain")));
             }
             all.insert(code.to_owned());
         }
     }
     let gone = explained.iter().filter(|code| !all.contains(**code));
-    findings.extend(gone.map(|code| Finding::of_file(PAGE, format!("explains `{code}`, which no report has"))));
+    findings.extend(gone.map(|code| Violation::of_file(PAGE, format!("explains `{code}`, which no report has"))));
     findings
 }
 
@@ -69,7 +70,7 @@ mod tests {
             "| code | means | to do |\n| --- | --- | --- |\n| `cut`, `blank` | x | y |\n| `older` | a `word` | y |\n";
         let tree = |page: &str| Tree::of(&[("nofx-migrate/src/import/mod.rs", code), (PAGE, page)]);
         assert_eq!(codes(code), ["cut", "blank", "older", "gone-by"]);
-        let told = |findings: Vec<Finding>| findings.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
+        let told = |findings: Vec<Violation>| findings.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
         assert_eq!(check(&tree(&format!("{page}| `gone-by` | x | y |\n"))), []);
         assert!(told(check(&tree(page))).contains("`gone-by`, which docs/migration.md does not explain"));
         let stale = format!("{page}| `gone-by`, `stale` | x | y |\n");

@@ -5,7 +5,7 @@
 
 use std::path::Path;
 
-use super::Finding;
+use super::Violation;
 use crate::tree::relative;
 use crate::workspace::{Dependency, Package};
 
@@ -57,7 +57,7 @@ impl Role {
     }
 }
 
-pub(super) fn check(packages: &[Package]) -> Vec<Finding> {
+pub(super) fn check(packages: &[Package]) -> Vec<Violation> {
     let mut findings = Vec::new();
     for package in packages {
         for dependency in &package.dependencies {
@@ -79,13 +79,13 @@ fn is_allowed(from: &str, dependency: &Dependency) -> bool {
     user.may_use(used)
 }
 
-fn forbidden(package: &Package, dependency: &Dependency) -> Finding {
+fn forbidden(package: &Package, dependency: &Dependency) -> Violation {
     let kind = if dependency.is_dev() { " (dev)" } else { "" };
     let message = format!(
         "{} must not depend on {}{kind}; see the map of crates in ARCHITECTURE.md",
         package.name, dependency.name
     );
-    Finding::of_file(&relative(Path::new(&package.manifest_path)), message)
+    Violation::of_file(&relative(Path::new(&package.manifest_path)), message)
 }
 
 #[cfg(test)]

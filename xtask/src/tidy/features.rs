@@ -1,9 +1,9 @@
 //! Every cargo feature says, in a comment right above it, what it adds and who should turn it on.
 
-use super::Finding;
+use super::Violation;
 use super::manifest::section;
 
-pub(super) fn check(path: &str, manifest: &str) -> Vec<Finding> {
+pub(super) fn check(path: &str, manifest: &str) -> Vec<Violation> {
     let mut findings = Vec::new();
     let mut above_is_comment = false;
     let mut open_lists = 0;
@@ -13,7 +13,7 @@ pub(super) fn check(path: &str, manifest: &str) -> Vec<Finding> {
             && !above_is_comment
         {
             let message = format!("feature `{feature}` has no comment right above it; say what it adds and costs");
-            findings.push(Finding::of_line(path, number, message));
+            findings.push(Violation::of_line(path, number, message));
         }
         above_is_comment = line.starts_with('#');
         if !above_is_comment {

@@ -1,6 +1,6 @@
 //! Every member inherits the workspace's lints, or repeats them if a macro's generated code prevents that.
 
-use super::Finding;
+use super::Violation;
 use super::manifest::section;
 
 /// The tables of lints: the name of each in a member and in the workspace.
@@ -10,10 +10,10 @@ const TABLES: [(&str, &str); 2] = [("lints.rust", "workspace.lints.rust"), ("lin
 const FORBIDDEN: &str = "unsafe_code=\"forbid\"";
 const DENIED: &str = "unsafe_code=\"deny\"";
 
-pub(super) fn check(path: &str, manifest: &str, workspace: &str) -> Option<Finding> {
+pub(super) fn check(path: &str, manifest: &str, workspace: &str) -> Option<Violation> {
     let inherits = lines(manifest, "lints").iter().any(|line| line == "workspace=true");
     let fine = inherits || TABLES.iter().all(|(own, shared)| repeats(&lines(manifest, own), &lines(workspace, shared)));
-    (!fine).then(|| Finding::of_file(path, "does not inherit the lints; add `[lints]` with `workspace = true`"))
+    (!fine).then(|| Violation::of_file(path, "does not inherit the lints; add `[lints]` with `workspace = true`"))
 }
 
 /// Returns whether a member's own table has every lint of the workspace's.

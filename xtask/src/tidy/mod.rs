@@ -16,7 +16,7 @@ mod words;
 use std::fmt;
 use std::process::ExitCode;
 
-use crate::step::Outcome;
+use crate::step::StepOutcome;
 use crate::tree::{Tree, relative};
 use crate::workspace::{Metadata, metadata};
 use crate::{Result, api, sabotage};
@@ -28,43 +28,43 @@ pub(crate) struct Args {}
 
 pub(crate) fn run(_: &Args) -> Result<ExitCode> {
     Ok(match step()? {
-        Outcome::Failed(_) => ExitCode::FAILURE,
+        StepOutcome::Failed(_) => ExitCode::FAILURE,
         _ => ExitCode::SUCCESS,
     })
 }
 
 /// Prints what is wrong, one finding a line, and returns whether the tree is tidy.
-pub(crate) fn step() -> Result<Outcome> {
+pub(crate) fn step() -> Result<StepOutcome> {
     let findings = findings(&metadata()?, &Tree::read()?);
     for finding in &findings {
         eprintln!("{finding}");
     }
     if findings.is_empty() {
         println!("the tree is tidy");
-        return Ok(Outcome::Passed);
+        return Ok(StepOutcome::Passed);
     }
-    Ok(Outcome::Failed(format!("findings listed above: {}", findings.len())))
+    Ok(StepOutcome::Failed(format!("findings listed above: {}", findings.len())))
 }
 
 /// One broken rule: where, and what to do about it.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Finding {
+pub(crate) struct Violation {
     path: String,
     line: Option<usize>,
     message: String,
 }
 
-impl Finding {
-    pub(crate) fn of_file(path: &str, message: impl Into<String>) -> Finding {
-        Finding { path: path.to_owned(), line: None, message: message.into() }
+impl Violation {
+    pub(crate) fn of_file(path: &str, message: impl Into<String>) -> Violation {
+        Violation { path: path.to_owned(), line: None, message: message.into() }
     }
 
-    fn of_line(path: &str, line: usize, message: impl Into<String>) -> Finding {
-        Finding { path: path.to_owned(), line: Some(line), message: message.into() }
+    fn of_line(path: &str, line: usize, message: impl Into<String>) -> Violation {
+        Violation { path: path.to_owned(), line: Some(line), message: message.into() }
     }
 }
 
-impl fmt::Display for Finding {
+impl fmt::Display for Violation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.line {
             Some(line) => write!(f, "{}:{line}: {}", self.path, self.message),
@@ -73,7 +73,7 @@ impl fmt::Display for Finding {
     }
 }
 
-fn findings(metadata: &Metadata, tree: &Tree) -> Vec<Finding> {
+fn findings(metadata: &Metadata, tree: &Tree) -> Vec<Violation> {
     let mut findings = dependencies::check(&metadata.packages);
     for package in &metadata.packages {
         let manifest = relative(&package.manifest_path);

@@ -1,17 +1,21 @@
 //! Pages that name tests as their proof name tests that exist.
 
-use super::Finding;
+use super::Violation;
 use crate::tree::Tree;
 
 /// The pages, each of which names a test as `` `subject::the_claim` ``.
 const PAGES: [&str; 3] = ["docs/parity.md", "docs/bad-input.md", "docs/costs.md"];
 
-pub(super) fn check(tree: &Tree) -> Vec<Finding> {
+pub(super) fn check(tree: &Tree) -> Vec<Violation> {
     let mut findings = Vec::new();
     for page in PAGES {
         for (index, line) in tree.text(page).lines().enumerate() {
             for name in quoted(line).filter(|name| is_test(name) && !exists(tree, name)) {
-                findings.push(Finding::of_line(page, index + 1, format!("names `{name}`, but there is no such test")));
+                findings.push(Violation::of_line(
+                    page,
+                    index + 1,
+                    format!("names `{name}`, but there is no such test"),
+                ));
             }
         }
     }

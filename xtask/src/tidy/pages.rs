@@ -1,21 +1,21 @@
 //! Every backend, and the journal of the local ones, documents its format in `docs/format/`.
 
-use super::Finding;
+use super::Violation;
 use super::dependencies::Role;
 use crate::tree::{Tree, relative};
 use crate::workspace::Package;
 
-pub(super) fn check(packages: &[Package], tree: &Tree) -> Vec<Finding> {
+pub(super) fn check(packages: &[Package], tree: &Tree) -> Vec<Violation> {
     let writes = |package: &&Package| matches!(Role::of(&package.name), Some(Role::Backend | Role::Journal));
     let grown = packages.iter().filter(writes).filter(|package| !is_placeholder(package, tree));
     grown.filter_map(|package| missing_page(package, tree)).collect()
 }
 
-fn missing_page(backend: &Package, tree: &Tree) -> Option<Finding> {
+fn missing_page(backend: &Package, tree: &Tree) -> Option<Violation> {
     let name = backend.name.strip_prefix("nofx-").unwrap_or(&backend.name);
     let page = format!("docs/format/{name}.md");
     let missing = tree.text(&page).trim().is_empty();
-    missing.then(|| Finding::of_file(&page, format!("is missing; show the bytes that {} writes", backend.name)))
+    missing.then(|| Violation::of_file(&page, format!("is missing; show the bytes that {} writes", backend.name)))
 }
 
 /// Returns whether the crate has no code yet: a library of comments only.

@@ -1,33 +1,33 @@
 //! Rules for source files: a front page, a meaningful name, and no I/O in core.
 
-use super::Finding;
+use super::Violation;
 
 /// What reaches outside the program, and has no place in nofx-core.
 const IO: [&str; 6] = ["std::fs", "std::net", "std::process", "tokio::fs", "tokio::net", "tokio::process"];
 
 /// Finds a library without a front page.
-pub(super) fn starts_with_docs(path: &str, text: &str) -> Option<Finding> {
-    (!text.starts_with("//!")).then(|| Finding::of_file(path, "does not start with `//!`; say what the crate is"))
+pub(super) fn starts_with_docs(path: &str, text: &str) -> Option<Violation> {
+    (!text.starts_with("//!")).then(|| Violation::of_file(path, "does not start with `//!`; say what the crate is"))
 }
 
 /// Finds a file or folder with a meaningless name.
-pub(super) fn is_well_named(path: &str) -> Option<Finding> {
+pub(super) fn is_well_named(path: &str) -> Option<Violation> {
     let nameless = path.split('/').any(|part| {
         let stem = part.split('.').next().unwrap_or(part);
         part.starts_with("util") && (part.ends_with(".rs") || matches!(stem, "util" | "utils" | "utilities"))
     });
-    nameless.then(|| Finding::of_file(path, "is named `util`; a helper that deserves to exist deserves a name"))
+    nameless.then(|| Violation::of_file(path, "is named `util`; a helper that deserves to exist deserves a name"))
 }
 
 /// Finds files, sockets and processes in a source of nofx-core, in paths and in `use` trees.
-pub(super) fn does_no_io(path: &str, text: &str) -> Vec<Finding> {
+pub(super) fn does_no_io(path: &str, text: &str) -> Vec<Violation> {
     let code = without_comments(text);
     let mut findings = Vec::new();
     for (root, module) in IO.iter().filter_map(|path| path.split_once("::")) {
         for place in mentions(&code, root, module) {
             let line = code.get(..place).map_or(0, |before| before.matches('\n').count()) + 1;
             let message = format!("uses {root}::{module}; core does no I/O, so this belongs above or below it");
-            findings.push(Finding::of_line(path, line, message));
+            findings.push(Violation::of_line(path, line, message));
         }
     }
     findings

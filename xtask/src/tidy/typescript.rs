@@ -1,6 +1,6 @@
 //! What a page says about TypeScript exists, and a test calls it; and the page covers every verb that Rust has.
 
-use super::Finding;
+use super::Violation;
 use crate::tree::Tree;
 
 const PAGE: &str = "docs/parity.md";
@@ -20,7 +20,7 @@ const RUST_HEAD: &str = "| in Rust | in TypeScript |";
 /// Where their tests are.
 const TESTS: &str = "nofx-node/test/";
 
-pub(super) fn check(tree: &Tree) -> Vec<Finding> {
+pub(super) fn check(tree: &Tree) -> Vec<Violation> {
     let (mut findings, mut column) = (Vec::new(), None);
     for (index, line) in tree.text(PAGE).lines().enumerate() {
         let cells: Vec<&str> = line.trim_end_matches(" |").split(" | ").collect();
@@ -29,19 +29,19 @@ pub(super) fn check(tree: &Tree) -> Vec<Finding> {
         } else if column.is_none() {
             column = cells.iter().position(|cell| *cell == HEAD);
             if column.is_none() {
-                findings.push(Finding::of_line(PAGE, index + 1, format!("has a table without the column `{HEAD}`")));
+                findings.push(Violation::of_line(PAGE, index + 1, format!("has a table without the column `{HEAD}`")));
             }
         }
         let Some(cell) = column.and_then(|column| cells.get(column)) else { continue };
         for verb in cell.split('`').skip(1).step_by(2) {
             if !is_defined(tree.text(VERBS), verb) {
-                findings.push(Finding::of_line(
+                findings.push(Violation::of_line(
                     PAGE,
                     index + 1,
                     format!("names `{verb}`, which {VERBS} does not have"),
                 ));
             } else if !is_called(tree, verb) {
-                findings.push(Finding::of_line(
+                findings.push(Violation::of_line(
                     PAGE,
                     index + 1,
                     format!("names `{verb}`, which no test in {TESTS} calls"),
@@ -53,7 +53,7 @@ pub(super) fn check(tree: &Tree) -> Vec<Finding> {
     for verb in rust_verbs(tree) {
         if !told.contains(&verb.as_str()) {
             let message = format!("has no row for `{verb}` of `Workspace` in the table that begins `{RUST_HEAD}`");
-            findings.push(Finding::of_file(PAGE, message));
+            findings.push(Violation::of_file(PAGE, message));
         }
     }
     findings

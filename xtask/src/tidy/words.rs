@@ -1,6 +1,6 @@
 //! Words that do not belong in the tree: paths that exist on one machine only, and words that read translated.
 
-use super::Finding;
+use super::Violation;
 use crate::tree::Tree;
 
 /// Beginnings of paths that mean something on one machine only.
@@ -16,14 +16,14 @@ const STIFF: [&str; 5] = ["nobody", "somebody", "whoever", "anew", "meanwhile"];
 const STIFF_AT_MOST: usize = 40;
 
 /// Counts the stiff words of all files, but for those of the sample workspace.
-pub(super) fn check_stiff(tree: &Tree) -> Option<Finding> {
+pub(super) fn check_stiff(tree: &Tree) -> Option<Violation> {
     let counts = tree.files().filter(|(path, _)| *path != THIS_FILE && !path.starts_with("samples/legacy/"));
     let mut counts: Vec<_> =
         counts.map(|(path, text)| (stiff_words(text), path)).filter(|(count, _)| *count > 0).collect();
     let all: usize = counts.iter().map(|(count, _)| count).sum();
     counts.sort_unstable();
     let (_, most) = counts.last().filter(|_| all > STIFF_AT_MOST)?;
-    Some(Finding::of_file(
+    Some(Violation::of_file(
         most,
         format!("{all} times in all files one of {STIFF:?}, {STIFF_AT_MOST} at most; most are here"),
     ))
@@ -34,7 +34,7 @@ fn stiff_words(text: &str) -> usize {
     words.filter(|word| STIFF.iter().any(|stiff| word.eq_ignore_ascii_case(stiff))).count()
 }
 
-pub(super) fn check(path: &str, text: &str) -> Vec<Finding> {
+pub(super) fn check(path: &str, text: &str) -> Vec<Violation> {
     if path == THIS_FILE {
         return Vec::new();
     }
@@ -42,7 +42,7 @@ pub(super) fn check(path: &str, text: &str) -> Vec<Finding> {
     for (index, line) in text.lines().enumerate() {
         for place in PLACES.iter().filter(|place| begins_a_path(line, place)) {
             let message = format!("names `{place}`, a place on one machine; say what is meant instead");
-            findings.push(Finding::of_line(path, index + 1, message));
+            findings.push(Violation::of_line(path, index + 1, message));
         }
     }
     findings

@@ -8,7 +8,7 @@ use super::debian::Debian;
 use super::results::Results;
 use crate::Result;
 use crate::node::{Build, build_package, fetched, installed, npm, package};
-use crate::step::{Outcome, execute, in_turn};
+use crate::step::{StepOutcome, execute, in_turn};
 
 /// The crate.
 pub(super) const PACKAGE: &str = "nofx-node";
@@ -22,9 +22,9 @@ const SCRIPT: &str = include_str!("addon.sh");
 const SKIPPED: &str = "-e realms -e package -e adapters";
 
 /// Builds the addon for Windows and runs its tests, except those that need other packages.
-pub(super) fn step(debian: &Debian, folder: &Path, limit: u32, results: &mut Results) -> Result<Outcome> {
+pub(super) fn step(debian: &Debian, folder: &Path, limit: u32, results: &mut Results) -> Result<StepOutcome> {
     if let Err(reason) = installed() {
-        return Ok(Outcome::NotRun(reason));
+        return Ok(StepOutcome::NotRun(reason));
     }
     let here = folder.join("built/addon");
     fs::create_dir_all(&here)?;
@@ -37,7 +37,7 @@ pub(super) fn step(debian: &Debian, folder: &Path, limit: u32, results: &mut Res
         execute(npm(&package()).args(["exec", "--", "tsc", "-p", "test"]))
     }])?;
     for ready in [ready, fetched(&mut node)?] {
-        if !matches!(ready, Outcome::Passed) {
+        if !matches!(ready, StepOutcome::Passed) {
             return Ok(ready);
         }
     }

@@ -4,7 +4,7 @@ use std::fs;
 
 use super::{LIBNODE, TARGET};
 use crate::Result;
-use crate::step::{Outcome, execute};
+use crate::step::{StepOutcome, execute};
 use crate::target::lacks_std;
 use crate::workspace::{cargo, root};
 
@@ -12,9 +12,9 @@ use crate::workspace::{cargo, root};
 const NOTHING: &str = "true";
 
 /// Checks all crates for Windows, with their tests. Needs the target's std, which rustup has.
-pub(crate) fn step() -> Result<Outcome> {
+pub(crate) fn step() -> Result<StepOutcome> {
     if let Some(lack) = lacks_std(TARGET)? {
-        return Ok(Outcome::NotRun(lack));
+        return Ok(StepOutcome::NotRun(lack));
     }
     let mut check = cargo();
     check.args(["check", "--workspace", "--all-targets", "--all-features", "--locked", "--target", TARGET]);

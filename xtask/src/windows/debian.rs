@@ -7,7 +7,7 @@ use std::process::{Command, Output, Stdio};
 
 use super::{LIBNODE, TARGET};
 use crate::Result;
-use crate::step::{Outcome, execute};
+use crate::step::{StepOutcome, execute};
 use crate::workspace::root;
 
 /// The release; older ones have no rustc of the version that the workspace needs.
@@ -95,9 +95,9 @@ impl Debian {
     }
 
     /// Sets up wine, once.
-    pub(super) fn prepare_wine(&self) -> Result<Outcome> {
+    pub(super) fn prepare_wine(&self) -> Result<StepOutcome> {
         if self.root.join("wine/ready").exists() {
-            return Ok(Outcome::Passed);
+            return Ok(StepOutcome::Passed);
         }
         let temporary = format!("Z:{}", TEMPORARY.replace('/', "\\\\"));
         let variable = |name: &str| format!("wine reg add 'HKCU\\Environment' /v {name} /d '{temporary}' /f");
@@ -106,7 +106,7 @@ impl Debian {
             variable("TMP"),
             variable("TEMP")
         ))?;
-        Ok(Outcome::Passed)
+        Ok(StepOutcome::Passed)
     }
 
     /// Runs a script that uses wine, and returns what it printed.
@@ -206,7 +206,7 @@ fn mirror() -> Result<String> {
 
 fn must(command: &mut Command) -> Result {
     match execute(command)? {
-        Outcome::Passed | Outcome::PassedWith(_) => Ok(()),
-        Outcome::Failed(reason) | Outcome::NotRun(reason) => Err(reason.into()),
+        StepOutcome::Passed | StepOutcome::PassedWith(_) => Ok(()),
+        StepOutcome::Failed(reason) | StepOutcome::NotRun(reason) => Err(reason.into()),
     }
 }

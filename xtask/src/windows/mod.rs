@@ -15,7 +15,7 @@ use serde::Deserialize;
 use self::debian::Debian;
 use self::results::Results;
 use crate::Result;
-use crate::step::{Outcome, Steps};
+use crate::step::{StepOutcome, Steps};
 use crate::workspace::root;
 
 /// The target platform.
@@ -80,9 +80,9 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     steps.run("debian", || match Debian::at(&folder) {
         Ok(made) => {
             debian = Some(made);
-            Ok(Outcome::Passed)
+            Ok(StepOutcome::Passed)
         }
-        Err(lack) => Ok(Outcome::NotRun(lack.to_string())),
+        Err(lack) => Ok(StepOutcome::NotRun(lack.to_string())),
     });
     let Some(debian) = debian else { return Ok(steps.finish()) };
     let mut packages: Vec<&str> = match args.packages.is_empty() {
@@ -117,8 +117,8 @@ fn add_tests(steps: &mut Steps, debian: &Debian, args: &Args, packages: &[&str],
         built = build.programs;
         let count = format!("{} test programs", built.len());
         Ok(match build.broken.len() {
-            0 => Outcome::PassedWith(count),
-            broken => Outcome::Failed(format!("{count}, and {broken} that could not be built")),
+            0 => StepOutcome::PassedWith(count),
+            broken => StepOutcome::Failed(format!("{count}, and {broken} that could not be built")),
         })
     });
     steps.run("tests", || {

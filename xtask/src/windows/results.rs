@@ -1,6 +1,6 @@
 //! The results of the tests under wine.
 
-use crate::step::Outcome;
+use crate::step::StepOutcome;
 
 /// The results of all programs.
 #[derive(Debug)]
@@ -79,14 +79,14 @@ impl Results {
     }
 
     /// Returns the results of the programs whose names begin with this.
-    pub(super) fn outcome(&self, names: &str) -> Outcome {
+    pub(super) fn outcome(&self, names: &str) -> StepOutcome {
         let rows = || self.rows.iter().filter(|row| row.name.starts_with(names));
         let sum = |count: fn(&Row) -> usize| rows().map(count).sum::<usize>();
         let (failed, unfinished) = (sum(|row| row.failed.len()), sum(|row| row.unfinished));
         let counts = format!("{} passed, {} known differences", sum(|row| row.passed), sum(|row| row.known.len()));
         match failed + unfinished {
-            0 => Outcome::PassedWith(counts),
-            _ => Outcome::Failed(format!("{counts}, {failed} failed, {unfinished} did not finish")),
+            0 => StepOutcome::PassedWith(counts),
+            _ => StepOutcome::Failed(format!("{counts}, {failed} failed, {unfinished} did not finish")),
         }
     }
 
@@ -145,15 +145,15 @@ mod tests {
         );
         assert!(table.contains("  failed: nofx-fs lib b"), "{table}");
         assert!(table.contains("  known: nofx-fs lib it_renames: wine refuses"), "{table}");
-        assert!(matches!(results.outcome(""), Outcome::Failed(why) if why.contains("1 failed, 2 did not finish")));
-        assert!(matches!(results.outcome("nofx-node"), Outcome::PassedWith(_)));
+        assert!(matches!(results.outcome(""), StepOutcome::Failed(why) if why.contains("1 failed, 2 did not finish")));
+        assert!(matches!(results.outcome("nofx-node"), StepOutcome::PassedWith(_)));
     }
 
     #[test]
     fn a_program_that_ends_badly_after_its_last_test_has_failed() {
         let mut results = Results::new("");
         results.take("nofx-fs", "lib", "running 1 test\ntest a ... ok\nended with 5");
-        assert!(matches!(results.outcome(""), Outcome::Failed(why) if why.contains("1 failed")));
+        assert!(matches!(results.outcome(""), StepOutcome::Failed(why) if why.contains("1 failed")));
         assert!(results.table().contains("failed: nofx-fs lib the program as a whole, which ended with 5"));
     }
 
@@ -161,6 +161,6 @@ mod tests {
     fn known_differences_fail_nothing() {
         let mut results = Results::new("renames: wine");
         results.take("nofx-fs", "lib", "running 1 test\ntest it_renames ... FAILED\nended with 101");
-        assert!(matches!(results.outcome(""), Outcome::PassedWith(_)));
+        assert!(matches!(results.outcome(""), StepOutcome::PassedWith(_)));
     }
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 use super::TARGET;
 use super::debian::Debian;
 use crate::Result;
-use crate::step::Outcome;
+use crate::step::StepOutcome;
 use crate::workspace::cargo;
 
 /// The legacy workspace that is migrated, below the workspace's root.
@@ -25,7 +25,7 @@ const DUMPS: [&str; 3] = ["copied", "both", "killed"];
 const LIMIT: u32 = 300;
 
 /// Migrates, reads, kills, continues and copies with the Windows program, and compares its full dumps with that of the program here.
-pub(super) fn step(debian: &Debian, folder: &Path) -> Result<Outcome> {
+pub(super) fn step(debian: &Debian, folder: &Path) -> Result<StepOutcome> {
     debian.cargo("build", &["--package", "nofx", "--all-features", "--bin", "nofx", "--example", "talk"])?;
     let here = folder.join("built/walk");
     _ = fs::remove_dir_all(&here);
@@ -42,15 +42,15 @@ pub(super) fn step(debian: &Debian, folder: &Path) -> Result<Outcome> {
     };
     let store = format!("redb:{}", here.join("linux.redb").display());
     if !ours().args(["migrate", "--from", LEGACY, "--to", &store]).status()?.success() {
-        return Ok(Outcome::Failed("the program here cannot migrate the sample".to_owned()));
+        return Ok(StepOutcome::Failed("the program here cannot migrate the sample".to_owned()));
     }
     let dump = ours().args(["dump", "--full", "--store", &store]).output()?.stdout;
     for (kind, which) in KINDS.iter().flat_map(|kind| DUMPS.map(|which| (kind, which))) {
         let path = here.join(format!("{kind}-{which}.jsonl"));
         if fs::read(&path)? != dump {
-            return Ok(Outcome::Failed(format!("`{}` differs from the dump on Linux", path.display())));
+            return Ok(StepOutcome::Failed(format!("`{}` differs from the dump on Linux", path.display())));
         }
     }
     let count = KINDS.len() * DUMPS.len();
-    Ok(Outcome::PassedWith(format!("{count} dumps have the same {} bytes as on Linux", dump.len())))
+    Ok(StepOutcome::PassedWith(format!("{count} dumps have the same {} bytes as on Linux", dump.len())))
 }
