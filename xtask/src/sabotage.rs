@@ -6,7 +6,7 @@ use std::process::{Command, ExitCode, Stdio};
 
 use crate::Result;
 use crate::test::nextest_is_installed;
-use crate::tidy::Finding;
+use crate::tidy::Violation;
 use crate::tree::{Tree, tracked};
 use crate::workspace::{cargo, root};
 
@@ -31,7 +31,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let copy = root().join("target/sabotage");
     let tree = Tree::read()?;
     let mut errors: Vec<_> = planted(&tree)
-        .map(|found| found.map_err(|finding| finding.to_string()))
+        .map(|found| found.map_err(|violation| violation.to_string()))
         .collect::<std::result::Result<_, _>>()?;
     errors.retain(|error| args.filter.as_ref().is_none_or(|filter| error.name.contains(filter)));
     let mut unnoticed = 0;
@@ -47,14 +47,14 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
 }
 
 /// Checks that every patch says what it must and applies to the sources.
-pub(crate) fn check(tree: &Tree) -> Vec<Finding> {
+pub(crate) fn check(tree: &Tree) -> Vec<Violation> {
     let findings = planted(tree).filter_map(|found| {
         let error = match found {
             Ok(error) => error,
-            Err(finding) => return Some(finding),
+            Err(violation) => return Some(violation),
         };
         let reason = apply(&["--check"], &error.path).err()?;
-        Some(Finding::of_file(&error.path, format!("does not apply any more; make the change again: {reason}")))
+        Some(Violation::of_file(&error.path, format!("does not apply any more; make the change again: {reason}")))
     });
     findings.collect()
 }
@@ -70,11 +70,11 @@ struct Planted<'t> {
     package: &'t str,
 }
 
-fn planted(tree: &Tree) -> impl Iterator<Item = std::result::Result<Planted<'_>, Finding>> {
+fn planted(tree: &Tree) -> impl Iterator<Item = std::result::Result<Planted<'_>, Violation>> {
     tree.files().filter_map(|(path, text)| {
         let name = path.strip_prefix(FOLDER)?.strip_suffix(".patch")?;
         let missing =
-            |what| Finding::of_file(path, format!("a patch without {what}; see `cargo xtask sabotage --help`"));
+            |what| Violation::of_file(path, format!("a patch without {what}; see `cargo xtask sabotage --help`"));
         Some(parse(path, name, text).map_err(missing))
     })
 }
