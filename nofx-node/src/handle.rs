@@ -168,7 +168,7 @@ impl Handle {
         let closing = async move {
             let wait = Duration::from_millis(wait.into());
             let closed = tokio::time::timeout(wait, opened.workspace.store().close()).await;
-            closed.unwrap_or_else(|_| Err(Error::unavailable("closing: a commit is still in flight")))
+            closed.unwrap_or_else(|_| Err(Error::unknown("closing: a commit is still in flight")))
         };
         env.spawn_future(async move { Ok(guarded(closing).await?) })
     }

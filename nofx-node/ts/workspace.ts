@@ -764,7 +764,8 @@ export class Workspace {
   }
 
   /**
-   * Waits for the calls in flight, at most three seconds, and releases the store. Closing again is not an error.
+   * Waits for the calls in flight, at most three seconds, and releases the store. Closing again is not an error. Calls that are still in flight
+   * then continue, and closing rejects with `unknown`: they may happen.
    *
    * What was acknowledged is durable in any case, even if the process is killed instead.
    */

@@ -285,7 +285,7 @@ impl Store {
 
     /// Commits what is waiting, then releases the store. Closing again is no error.
     ///
-    /// Waits at most ten seconds; after that `Unavailable`, and commits in flight continue.
+    /// Waits at most ten seconds; after that `Unknown`: commits in flight continue, and may happen.
     pub async fn close(&self) -> Result<()> {
         self.committer.close().await
     }
