@@ -319,7 +319,7 @@ impl Snapshot for FileSnapshot<'_> {
             |tables| {
                 // redb reads the first page of each table to open it.
                 tables.need(&ALL, || None)?;
-                tables.ends()?;
+                tables.require_readable_ends()?;
                 // Where the rows of a new log go.
                 tables.entries.last_row()?;
                 Ok(())

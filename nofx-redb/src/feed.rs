@@ -8,7 +8,7 @@ use std::ops::Bound;
 
 use nofx_core::{BatchId, Change, ChangePage, Changes, Cursor, Error, REMEMBERED_COMMITS, Result, Seq, StoreId};
 
-use crate::codec::{FeedRow, decode_past, decode_past_ids, encode_past, numbered, parse_numbered};
+use crate::codec::{FeedRow, TableTag, decode_past, decode_past_ids, encode_past, numbered, parse_numbered, unseal};
 use crate::fault::{Attempt, Fault};
 use crate::tables::{FEED, PAST, TableRows, Tables, WriteTable};
 
@@ -51,6 +51,18 @@ impl<T: TableRows> Tables<T> {
         let (rows, last_number) = (number(first.value())?, number(last.value())?);
         let newest = FeedRow::decode(last.value(), value.value()).ok_or_else(|| damaged(last_number))?;
         Ok(Ends { start: None, rows, end: last_number + 1, last_seq: newest.last_seq })
+    }
+
+    /// Checks that the oldest and the newest commit with their own rows can be read. Does not decode what they changed,
+    /// which may be thousands of names: each commit asks this.
+    pub(crate) fn require_readable_ends(&self) -> Attempt<()> {
+        self.need(&[FEED], || None)?;
+        let (Some((first, _)), Some((last, value))) = (self.feed.first_row()?, self.feed.last_row()?) else {
+            return Ok(());
+        };
+        let number = |key: &[u8]| parse_numbered(key).ok_or_else(|| damaged(0));
+        let (_, newest) = (number(first.value())?, number(last.value())?);
+        unseal(TableTag::Feed, last.value(), value.value()).map(|_| ()).ok_or_else(|| damaged(newest))
     }
 
     /// Reads the number of the oldest remembered commit.
