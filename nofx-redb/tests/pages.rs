@@ -7,11 +7,11 @@ mod common;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Once};
 use std::time::Duration;
 
-use common::{batch, body, entries, log, open, open_with, record};
+use common::{batch, body, entries, log, record};
 use futures_util::StreamExt;
 use nofx_core::{Changes, Expect, KeyQuery, LogQuery, Outcome, PersistenceBackend, Store};
 use nofx_redb::RedbBackend;
@@ -90,17 +90,33 @@ async fn small(path: &Path) {
 
 static PANICS: AtomicUsize = AtomicUsize::new(0);
 
+/// Counts the panics that are printed. Called before any test of this program opens a store, which from then on hides
+/// those that it contains.
+fn count_panics() {
+    static COUNTS: Once = Once::new();
+    COUNTS.call_once(|| {
+        let before = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |panic| {
+            PANICS.fetch_add(1, Ordering::SeqCst);
+            before(panic);
+        }));
+    });
+}
+
+async fn open(path: &Path) -> RedbBackend {
+    open_with(path, |_| ()).await
+}
+
+async fn open_with(path: &Path, change: impl FnOnce(&mut nofx_redb::Options)) -> RedbBackend {
+    count_panics();
+    common::open_with(path, change).await
+}
+
 /// Reads and writes each of many damaged copies of a store.
 ///
 /// To test more copies: `NOFX_REDB_EVERY=37 cargo nextest run -p nofx-redb --test pages --no-capture`.
 #[tokio::test]
 async fn whichever_byte_is_flipped_nothing_is_missing_without_a_word() {
-    // Set before a store is opened, so that it sees what is printed.
-    let before = std::panic::take_hook();
-    std::panic::set_hook(Box::new(move |panic| {
-        PANICS.fetch_add(1, Ordering::SeqCst);
-        before(panic);
-    }));
     let every = std::env::var("NOFX_REDB_EVERY").map_or(1_301, |every| every.parse().unwrap());
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("a.redb");
