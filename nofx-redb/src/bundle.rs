@@ -5,6 +5,7 @@
 //! a bundle never changes; only the next compaction replaces it.
 
 use std::cmp::Ordering;
+use std::sync::Mutex;
 
 use nofx_core::{Body, Direction, Seq};
 
@@ -12,7 +13,8 @@ use crate::chunk::FIRST_LOG;
 use crate::codec::{Decoder, Encoder, TableTag, Unread, Unsealed, body, numbered, seal, shown, unseal};
 use crate::compression::{Codec, Effort, pack, unpack};
 use crate::fault::{Attempt, Fault};
-use crate::tables::TableRows;
+use crate::store::lock;
+use crate::tables::{TableRows, Tables};
 
 /// A bundle ends before its plain text exceeds this many bytes. Reading one record reads the whole bundle.
 pub(crate) const FULL_BUNDLE: usize = 24 << 10;
@@ -243,25 +245,43 @@ pub(crate) fn ranges(chunks: &impl TableRows) -> Attempt<Vec<BundleRange>> {
     Ok(ranges)
 }
 
+/// The bundle that was read last in a transaction: the records of a list are often neighbours.
+#[derive(Debug, Default)]
+pub(crate) struct LastBundle(Mutex<Option<(BundleRange, Bundle)>>);
+
 /// Returns the version of a record in a bundle.
-pub(crate) fn version(chunks: &impl TableRows, name: &[u8]) -> Attempt<Option<Seq>> {
-    find(chunks, name, |version, _| Ok(version))
+pub(crate) fn version<T: TableRows>(tables: &Tables<T>, name: &[u8]) -> Attempt<Option<Seq>> {
+    find(tables, name, |version, _| Ok(version))
 }
 
 /// Reads a record in a bundle.
-pub(crate) fn record(chunks: &impl TableRows, name: &[u8]) -> Attempt<Option<(Seq, Body)>> {
-    find(chunks, name, |version, body| Ok((version, owned(body)?)))
+pub(crate) fn record<T: TableRows>(tables: &Tables<T>, name: &[u8]) -> Attempt<Option<(Seq, Body)>> {
+    find(tables, name, |version, body| Ok((version, owned(body)?)))
 }
 
-fn find<T>(chunks: &impl TableRows, name: &[u8], take: impl Fn(Seq, &[u8]) -> Unsealed<T>) -> Attempt<Option<T>> {
-    let Some(range) = range_of(chunks, name)? else { return Ok(None) };
-    let found = read(chunks, &range)?.find(|other, version, body| match other.cmp(name) {
+fn find<T: TableRows, A>(
+    tables: &Tables<T>,
+    name: &[u8],
+    take: impl Fn(Seq, &[u8]) -> Unsealed<A>,
+) -> Attempt<Option<A>> {
+    let mut last = lock(&tables.last_bundle.0);
+    let (range, bundle) = match last.take().filter(|(range, _)| range.holds(name)) {
+        Some(last) => last,
+        None => {
+            let Some(range) = range_of(&tables.chunks, name)? else { return Ok(None) };
+            let bundle = read(&tables.chunks, &range)?;
+            (range, bundle)
+        }
+    };
+    let found = bundle.find(|other, version, body| match other.cmp(name) {
         Ordering::Less => None,
         Ordering::Equal => Some(Some(take(version, body))),
         Ordering::Greater => Some(None),
     });
     let found = found.and_then(|found| found.flatten().transpose());
-    found.map_err(|why| Fault::unread(why, range.shown()))
+    let found = found.map_err(|why| Fault::unread(why, range.shown()));
+    *last = Some((range, bundle));
+    found
 }
 
 /// The records in bundles, one by one in a direction, from a name that may be among them.

@@ -222,7 +222,7 @@ impl State<'_> {
             let name = name(&write.key);
             let is_bundled = match (&row, &write.body) {
                 (Some(_), Some(_)) => false,
-                _ => bundle::version(&self.tables.chunks, &name)?.is_some(),
+                _ => bundle::version(&self.tables, &name)?.is_some(),
             };
             self.tables.trust.require(|| write.key.to_string())?;
             let removed = match write.body.zip(seq) {

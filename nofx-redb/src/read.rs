@@ -20,7 +20,7 @@ pub(crate) fn record<T: TableRows>(tables: &Tables<T>, key: &RecordKey) -> Attem
     if let Some(value) = tables.records.get(&*name)? {
         return decoded_record(key.clone(), &name, value.value());
     }
-    let bundled = bundle::record(&tables.chunks, &name)?;
+    let bundled = bundle::record(tables, &name)?;
     Ok(bundled.map(|(version, body)| Record { key: key.clone(), version, body }))
 }
 
@@ -29,7 +29,7 @@ pub(crate) fn version<T: TableRows>(tables: &Tables<T>, key: &RecordKey) -> Atte
     let name = name(key);
     match version_of_row(&tables.records, key)? {
         Some(version) => Ok(version),
-        None => bundle::version(&tables.chunks, &name),
+        None => bundle::version(tables, &name),
     }
 }
 

@@ -6,6 +6,7 @@ use nofx_core::{BatchId, Seq, StoreId};
 use nofx_journal::base::Mark;
 use redb::{ReadTransaction, ReadableTable, TableDefinition, TableError, TableHandle, WriteTransaction};
 
+use crate::bundle::LastBundle;
 use crate::codec::{Encoder, TableTag, seal, unseal};
 use crate::fault::{Attempt, Fault};
 use crate::pages::{Pages, Trust};
@@ -67,6 +68,7 @@ pub(crate) struct Tables<T> {
     pub(crate) entries: T,
     /// (log number, first position, piece) to a piece of a chunk; before those, the pieces of bundles.
     pub(crate) chunks: T,
+    pub(crate) last_bundle: LastBundle,
     /// Number of a recent commit to what is remembered of it.
     pub(crate) feed: T,
     /// Number of an older commit to what is remembered of it and of those that follow.
@@ -111,6 +113,7 @@ impl<T> Tables<T> {
             logs: open(LOGS)?,
             entries: open(ENTRIES)?,
             chunks: open(CHUNKS)?,
+            last_bundle: LastBundle::default(),
             feed: open(FEED)?,
             past: open(PAST)?,
             trust: Trust::new(pages),
