@@ -89,10 +89,21 @@ impl Drop for MayBlock {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::mpsc;
+    use std::sync::{Mutex, MutexGuard, PoisonError, mpsc};
     use std::thread::{self, ThreadId};
 
+    use tokio::runtime::Runtime;
+
     use super::*;
+
+    /// Held by tests with several worker threads: all runtimes of a process count together.
+    static ALONE: Mutex<()> = Mutex::new(());
+
+    /// Returns a runtime that no other test disturbs while the guard is held.
+    fn workers(count: usize) -> (MutexGuard<'static, ()>, Runtime) {
+        let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+        (alone, tokio::runtime::Builder::new_multi_thread().worker_threads(count).build().unwrap())
+    }
 
     async fn thread_of_a_read() -> ThreadId {
         reading(|| Ok(thread::current().id())).await.unwrap()
@@ -105,8 +116,7 @@ mod tests {
 
     #[test]
     fn a_read_runs_on_the_thread_that_polls_if_a_worker_stays_free() {
-        // The other tests of this program that block use a runtime with one thread.
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).build().unwrap();
+        let (_alone, runtime) = workers(2);
         runtime.block_on(async {
             assert_eq!(thread_of_a_read().await, thread::current().id());
             let (begun, begins) = mpsc::channel();
@@ -124,21 +134,24 @@ mod tests {
         });
     }
 
-    #[tokio::test(flavor = "multi_thread", worker_threads = 8)]
-    async fn a_task_that_only_reads_can_be_stopped() {
-        let reads = tokio::spawn(async {
-            loop {
-                reading(|| Ok(())).await.unwrap();
-            }
+    #[test]
+    fn a_task_that_only_reads_can_be_stopped() {
+        let (_alone, runtime) = workers(8);
+        runtime.block_on(async {
+            let reads = tokio::spawn(async {
+                loop {
+                    reading(|| Ok(())).await.unwrap();
+                }
+            });
+            tokio::task::yield_now().await;
+            reads.abort();
+            assert!(reads.await.unwrap_err().is_cancelled());
         });
-        tokio::task::yield_now().await;
-        reads.abort();
-        assert!(reads.await.unwrap_err().is_cancelled());
     }
 
     #[test]
     fn a_panic_gives_the_right_back() {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(4).build().unwrap();
+        let (_alone, runtime) = workers(4);
         runtime.block_on(async {
             for _ in 0..100 {
                 let panics = tokio::spawn(reading(|| -> Result<()> { panic!("as it should") }));
