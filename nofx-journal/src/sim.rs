@@ -107,6 +107,11 @@ fn pull(hook: impl Fn(&mut Faults) -> &mut Option<Hook>, path: &str, sim: &Sim) 
     taken.into_iter().for_each(|(_, call)| call());
 }
 
+/// Returns a path as tests write it, on every platform.
+fn name(path: &Path) -> String {
+    path.to_string_lossy().replace(std::path::MAIN_SEPARATOR, "/")
+}
+
 /// What goes wrong.
 #[derive(Clone, Default)]
 pub struct Faults {
@@ -252,7 +257,7 @@ impl Sim {
     pub fn everything(&self) -> BTreeMap<String, Vec<u8>> {
         let inner = self.inner();
         let files = inner.platter.live.iter().filter_map(|(path, node)| match node {
-            Node::File(inode) => Some((path.to_string_lossy().into_owned(), inner.platter.inodes[*inode].live.clone())),
+            Node::File(inode) => Some((name(path), inner.platter.inodes[*inode].live.clone())),
             Node::Folder => None,
         });
         files.collect()
@@ -283,8 +288,8 @@ impl Sim {
 
 impl Platter {
     /// Returns the names of what is there.
-    pub fn names(&self) -> impl Iterator<Item = std::borrow::Cow<'_, str>> {
-        self.live.keys().map(|path| path.to_string_lossy())
+    pub fn names(&self) -> impl Iterator<Item = String> {
+        self.live.keys().map(|path| name(path))
     }
 
     /// Returns the same without a file.
@@ -362,13 +367,13 @@ fn put(content: &mut Vec<u8>, offset: usize, bytes: &[u8]) {
 
 impl Sim {
     fn file(&self, path: &Path, inode: usize) -> Arc<SimFile> {
-        Arc::new(SimFile { sim: self.clone(), inode, path: path.to_string_lossy().into_owned() })
+        Arc::new(SimFile { sim: self.clone(), inode, path: name(path) })
     }
 
     fn find(&self, path: &Path) -> io::Result<Option<Arc<SimFile>>> {
-        pull(|faults| &mut faults.before_open, &path.to_string_lossy(), self);
+        pull(|faults| &mut faults.before_open, &name(path), self);
         let found = self.inner().platter.live.get(path).copied();
-        self.inner().opened.push(path.to_string_lossy().into_owned());
+        self.inner().opened.push(name(path));
         match found {
             Some(Node::Folder) => Err(io::ErrorKind::InvalidData.into()),
             Some(Node::File(inode)) => Ok(Some(self.file(path, inode))),
@@ -473,7 +478,7 @@ impl Layer for Sim {
     fn sync_dir(&self, path: &Path) -> io::Result<()> {
         self.change(|inner| {
             inner.flushes += 1;
-            if inner.faults.skipped.is_some_and(|skipped| skipped(&format!("{}/", path.display()))) {
+            if inner.faults.skipped.is_some_and(|skipped| skipped(&format!("{}/", name(path)))) {
                 return Ok(());
             }
             let (here, elsewhere) = inner.platter.pending.drain(..).partition(|naming| naming.is_in(path));

@@ -13,12 +13,19 @@ use crate::workspace::{cargo, root};
 /// The folder of the errors, each a patch with the words that say what it breaks and which tests notice it.
 const FOLDER: &str = "xtask/src/sabotage/";
 
+/// Where the copy of the sources is.
+const COPY: &str = "target/sabotage/sources";
+
+/// Where the copy is built. In the folder of the workspace cargo would take what it built of one for what it built of the
+/// other.
+const BUILT: &str = "target/sabotage/built";
+
 /// What begins the line that names the tests.
 const NOTICED: &str = "Noticed by: ";
 
 /// Plant errors in the commit paths, one after the other, and check that the tests notice each of them.
 ///
-/// Works on a copy of the sources below `target/sabotage`. To add an error, make the change, run
+/// Works on a copy of the sources below `target/sabotage`, and builds it there. To add an error, make the change, run
 /// `git diff > xtask/src/sabotage/NAME.patch`, write above it what breaks and `Noticed by: ` with a part of the names of
 /// tests, and take the change back. `cargo xtask tidy` checks that every patch still applies.
 #[derive(Debug, clap::Args)]
@@ -28,7 +35,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
-    let copy = root().join("target/sabotage");
+    let copy = root().join(COPY);
     let tree = Tree::read()?;
     let mut errors: Vec<_> = planted(&tree)
         .map(|found| found.map_err(|violation| violation.to_string()))
@@ -37,7 +44,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let mut unnoticed = 0;
     for error in &errors {
         refresh(&copy)?;
-        apply(&["--directory=target/sabotage"], &error.path)?;
+        apply(&[&format!("--directory={COPY}")], &error.path)?;
         let is_noticed = error.is_noticed(&copy)?;
         unnoticed += usize::from(!is_noticed);
         println!("{:<12} {:<30} {}", if is_noticed { "noticed" } else { "NOT NOTICED" }, error.name, error.what);
@@ -127,7 +134,7 @@ impl Planted<'_> {
             command.args(["--package", self.package, "--all-features", "--locked", "--lib"]);
             // As many histories as it takes to meet each of the errors.
             command.env("NOFX_JOURNAL_SEEDS", "60").env("NOFX_FS_SEEDS", "4");
-            command.env("CARGO_TARGET_DIR", root().join("target")).stdout(Stdio::null());
+            command.env("CARGO_TARGET_DIR", root().join(BUILT)).stdout(Stdio::null());
             command
         };
         if !cargo(&["test", "--quiet", "--no-run"]).status()?.success() {

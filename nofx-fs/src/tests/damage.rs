@@ -186,7 +186,7 @@ fn a_damaged_journal_is_not_written_to() {
     let before = sim.everything()["journal/segment-0"].clone();
     let store = open(&sim);
     let error = store.commit(vec![batch().put(agent("eve"), Expect::Any, body(1))]).unwrap_err();
-    assert!(names(&error, &["journal/segment-0", "byte 512"]), "{error}");
+    assert!(names(&error, &["segment-0", "byte 512"]), "{error}");
     assert_eq!(sim.everything()["journal/segment-0"], before);
 }
 

@@ -1,5 +1,6 @@
 //! Damage in the journal: an unreadable frame makes doubtful what it may concern, and nothing else.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use nofx_core::{Body, Direction, Error, Expect, Kind, LogQuery, Page, RecordKey, ScanQuery};
@@ -151,7 +152,9 @@ fn what_is_around_a_damaged_frame_is_read_and_the_repair_goes_on_behind_it() {
         }
         let engine = open(Arc::new(sim.clone()), &base);
         let follower = engine.follower();
-        assert!(follower.damage().unwrap().unwrap().starts_with("`journal/segment-0`: frame 2 at byte "));
+        let segment = Path::new("journal").join("segment-0");
+        let damage = follower.damage().unwrap().unwrap();
+        assert!(damage.starts_with(&format!("`{}`: frame 2 at byte ", segment.display())), "{damage}");
         assert_eq!(follower.get(&[note("ada"), note("cyd"), note("eve")]).unwrap().iter().flatten().count(), 2);
         let error = follower.get(&[note("bob")]).unwrap_err().to_string();
         assert!(error.contains("note/bob") && error.contains("frame 2"), "{error}");
