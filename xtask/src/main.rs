@@ -15,7 +15,6 @@ mod migrate;
 mod node;
 mod pack;
 mod sabotage;
-mod sample;
 mod servers;
 mod sizes;
 mod step;
@@ -52,7 +51,6 @@ enum Command {
     Node(node::Args),
     Pack(pack::Args),
     Sabotage(sabotage::Args),
-    Sample(sample::Args),
     Sizes(sizes::Args),
     Test(test::Args),
     Tidy(tidy::Args),
@@ -72,7 +70,6 @@ fn main() -> ExitCode {
         Command::Node(args) => node::run(&args),
         Command::Pack(args) => pack::run(&args),
         Command::Sabotage(args) => sabotage::run(&args),
-        Command::Sample(args) => sample::run(&args),
         Command::Sizes(args) => sizes::run(&args),
         Command::Test(args) => test::run(&args),
         Command::Tidy(args) => tidy::run(&args),
