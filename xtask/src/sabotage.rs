@@ -1,5 +1,6 @@
 //! `cargo xtask sabotage`: errors that are planted in the code on purpose, each of which a test must notice.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
@@ -110,8 +111,15 @@ fn apply(options: &[&str], patch: &str) -> Result {
 
 /// Makes the copy the same as the sources. Files that are the same stay untouched, so that cargo builds only what changed.
 fn refresh(copy: &Path) -> Result {
-    for path in tracked()? {
-        let (from, to): (PathBuf, PathBuf) = (root().join(&path), copy.join(&path));
+    let tracked: BTreeSet<_> = tracked()?.into_iter().collect();
+    for path in files_below(copy)? {
+        let is_left = !path.strip_prefix(copy)?.to_str().is_some_and(|path| tracked.contains(&path.replace('\\', "/")));
+        if is_left {
+            fs::remove_file(path)?;
+        }
+    }
+    for path in tracked {
+        let (from, to) = (root().join(&path), copy.join(&path));
         if !from.is_file() {
             continue;
         }
@@ -123,6 +131,18 @@ fn refresh(copy: &Path) -> Result {
         fs::write(&to, bytes)?;
     }
     Ok(())
+}
+
+fn files_below(folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder).into_iter().flatten() {
+        let entry = entry?;
+        match entry.file_type()?.is_dir() {
+            true => files.extend(files_below(&entry.path())?),
+            false => files.push(entry.path()),
+        }
+    }
+    Ok(files)
 }
 
 impl Planted<'_> {
