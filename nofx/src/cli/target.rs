@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use nofx_core::{Error, Store};
-use nofx_platform::{flush_folder, remove_file, remove_tree, replace};
+use nofx_platform::{flush_folder, remove_file, remove_folder, remove_tree, replace};
 
 use super::exit::Exit;
 use super::fault::{Fault, Result};
@@ -205,10 +205,17 @@ impl Beside {
 
 /// Moves a folder to its final path, durably, unless something exists there.
 fn publish_folder(folder: &Path, path: &Path) -> io::Result<bool> {
-    match replace(folder, path) {
+    let is_denied = |error: &io::Error| error.kind() == io::ErrorKind::PermissionDenied;
+    let replaced = match replace(folder, path) {
+        // Windows lets a folder take the place of no other, not even of an empty one.
+        Err(error) if is_denied(&error) && remove_folder(path).is_ok() => replace(folder, path),
+        replaced => replaced,
+    };
+    match replaced {
         Err(error)
             if [io::ErrorKind::AlreadyExists, io::ErrorKind::DirectoryNotEmpty, io::ErrorKind::NotADirectory]
-                .contains(&error.kind()) =>
+                .contains(&error.kind())
+                || is_denied(&error) && path.exists() =>
         {
             Ok(false)
         }
