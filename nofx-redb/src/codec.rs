@@ -365,6 +365,16 @@ impl FeedRow {
         payload.longer(|plain| Self::with_id(batch, Decoder(plain))).ok()
     }
 
+    /// Returns whether a row is undamaged and this version can read it, without decompressing what the commit changed.
+    pub(crate) fn is_readable(key: &[u8], value: &[u8]) -> bool {
+        let codec = || {
+            let mut payload = unseal(TableTag::Feed, key, value)?;
+            payload.id()?;
+            Codec::of(payload.number()?).ok()
+        };
+        codec().is_some()
+    }
+
     fn without_id(&self) -> Encoder {
         let number = |seq: Option<Seq>| seq.map_or(0, Seq::get);
         let mut payload = Encoder::default();

@@ -8,7 +8,7 @@ use std::ops::Bound;
 
 use nofx_core::{BatchId, Change, ChangePage, Changes, Cursor, Error, REMEMBERED_COMMITS, Result, Seq, StoreId};
 
-use crate::codec::{FeedRow, TableTag, decode_past, decode_past_ids, encode_past, numbered, parse_numbered, unseal};
+use crate::codec::{FeedRow, decode_past, decode_past_ids, encode_past, numbered, parse_numbered};
 use crate::fault::{Attempt, Fault};
 use crate::tables::{FEED, PAST, TableRows, Tables, WriteTable};
 
@@ -62,7 +62,7 @@ impl<T: TableRows> Tables<T> {
         };
         let number = |key: &[u8]| parse_numbered(key).ok_or_else(|| damaged(0));
         let (_, newest) = (number(first.value())?, number(last.value())?);
-        unseal(TableTag::Feed, last.value(), value.value()).map(|_| ()).ok_or_else(|| damaged(newest))
+        FeedRow::is_readable(last.value(), value.value()).then_some(()).ok_or_else(|| damaged(newest))
     }
 
     /// Reads the number of the oldest remembered commit.
