@@ -206,6 +206,7 @@ impl Beside {
 /// Moves a folder to its final path, durably, unless something exists there.
 fn publish_folder(folder: &Path, path: &Path) -> io::Result<bool> {
     let is_denied = |error: &io::Error| error.kind() == io::ErrorKind::PermissionDenied;
+    let has_content = || path.is_file() || fs::read_dir(path).is_ok_and(|mut inside| inside.next().is_some());
     let replaced = match replace(folder, path) {
         // Windows lets a folder take the place of no other, not even of an empty one.
         Err(error) if is_denied(&error) && remove_folder(path).is_ok() => replace(folder, path),
@@ -215,7 +216,7 @@ fn publish_folder(folder: &Path, path: &Path) -> io::Result<bool> {
         Err(error)
             if [io::ErrorKind::AlreadyExists, io::ErrorKind::DirectoryNotEmpty, io::ErrorKind::NotADirectory]
                 .contains(&error.kind())
-                || is_denied(&error) && path.exists() =>
+                || is_denied(&error) && has_content() =>
         {
             Ok(false)
         }
