@@ -111,7 +111,7 @@ fn apply(options: &[&str], patch: &str) -> Result {
 
 /// Makes the copy the same as the sources. Files that are the same stay untouched, so that cargo builds only what changed.
 fn refresh(copy: &Path) -> Result {
-    let tracked: BTreeSet<_> = tracked()?.into_iter().collect();
+    let tracked: BTreeSet<_> = tracked()?.into_iter().filter(|path| root().join(path).is_file()).collect();
     for path in files_below(copy)? {
         let is_left = !path.strip_prefix(copy)?.to_str().is_some_and(|path| tracked.contains(&path.replace('\\', "/")));
         if is_left {
@@ -120,9 +120,6 @@ fn refresh(copy: &Path) -> Result {
     }
     for path in tracked {
         let (from, to) = (root().join(&path), copy.join(&path));
-        if !from.is_file() {
-            continue;
-        }
         let bytes = fs::read(&from)?;
         if fs::read(&to).is_ok_and(|there| there == bytes) {
             continue;
