@@ -84,7 +84,7 @@ pub(crate) const MEANINGS: &[(Exit, &str)] = &[
     (Exit::UnknownScheme, "this version has no backend for the scheme of a location"),
     (Exit::LeftOut, "this build does not include the backend of a location"),
     (Exit::Foreign, "what is at the location is not a store"),
-    (Exit::Forbidden, "the place cannot be read or written"),
+    (Exit::Forbidden, "the location cannot be read or written"),
     (Exit::Full, "the disk is full"),
     (Exit::Locked, "another process holds the store"),
     (Exit::Corrupt, "the store is damaged"),
