@@ -133,10 +133,10 @@ pub enum Outcome {
     Conflicted(Conflict),
 }
 
-/// What a committed batch was given.
+/// What a committed batch received: its seq and the positions of its entries.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Committed {
-    /// The number of the commit, if the batch wrote or deleted records.
+    /// The seq of the commit, if the batch wrote or deleted records.
     pub seq: Option<Seq>,
     /// The positions of the new entries, for each append in the order of the batch.
     pub appended: Vec<Range<u64>>,
@@ -383,7 +383,7 @@ impl Batch {
 }
 
 impl Outcome {
-    /// Returns what the batch was given, or [`Error::Conflict`].
+    /// Returns what the batch received, or [`Error::Conflict`].
     pub fn committed(self) -> Result<Committed> {
         match self {
             Self::Committed(committed) => Ok(committed),

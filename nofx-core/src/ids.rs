@@ -48,7 +48,7 @@ impl IdSource for SeededIds {
     }
 }
 
-/// The id that a caller gives to a batch: 16 bytes, unique for ever.
+/// The id that a caller gives to a batch: 16 bytes, unique forever.
 ///
 /// While the store remembers it, committing the same id again returns the first outcome. Ids from
 /// [`Sources::batch_id`] begin with the time, so that a backend can keep them in an ordered tree cheaply; any other 16

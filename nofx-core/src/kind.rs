@@ -22,7 +22,7 @@ pub const TRANSCRIPT: Kind = Kind::of("transcript");
 pub const ORCHESTRATION: Kind = Kind::of("orchestration");
 /// A record by path: bytes from the old folder that are kept as they are.
 pub const ATTACHMENT: Kind = Kind::of("attachment");
-/// A record by digest: a piece of large content.
+/// A record by digest: a piece of a long content, or a chunk of an attachment.
 pub const PAYLOAD: Kind = Kind::of("payload");
 /// A record by path: what a file of the old folder was imported as.
 pub const IMPORT: Kind = Kind::of("import");

@@ -104,7 +104,7 @@ impl<K: Key> KeyQuery<K> {
         self
     }
 
-    /// Judges the query. `Invalid` says what is wrong.
+    /// Rejects a query that no store can answer, whatever it holds. `Invalid` says what is wrong.
     pub fn validate(&self) -> Result<()> {
         if self.limit == 0 {
             return Err(Error::invalid("the limit of a page is zero; it must be at least 1"));
@@ -176,7 +176,7 @@ impl LogQuery {
         self
     }
 
-    /// Judges the query. `Invalid` says what is wrong.
+    /// Rejects a query that no store can answer, whatever it holds. `Invalid` says what is wrong.
     pub fn validate(&self) -> Result<()> {
         if self.limit == 0 {
             return Err(Error::invalid("the limit of a page is zero; it must be at least 1"));
@@ -193,7 +193,7 @@ pub enum Changes {
     /// The store no longer remembers everything since the cursor, or the cursor belongs to another store. Scan again,
     /// then continue from `newest`.
     Gap {
-        /// The end of the feed when this was answered, hence before the new scan.
+        /// The end of the feed when this was answered, which is before the new scan.
         newest: Cursor,
     },
 }

@@ -9,8 +9,9 @@ const DAY: i64 = 86_400_000;
 
 /// A moment, in milliseconds since 1970-01-01T00:00:00Z.
 ///
-/// Every `i64` is a valid moment, including those before 1970 and after 9999. Times come from the writer's clock: they
-/// are displayed and filtered by, but nothing in a store is ordered, versioned or deleted by them.
+/// Every `i64` is a valid moment, including those before 1970 and after 9999. Times come from the writer's clock.
+/// Lists for people are sorted by them and a cleanup goes by them, but entries are ordered by position and records are
+/// versioned by seq, never by a time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(i64);
 

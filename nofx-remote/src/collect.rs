@@ -53,7 +53,7 @@ pub(crate) async fn collect(root: &Root) -> Result<Collected> {
             && let Some(commit) = root.fetch(first_kept).await?
             && root.is_part(&commit).await?
         {
-            // Commit 1 stays for ever: a free number can be created.
+            // Commit 1 stays forever: if its number were free, the store could be created a second time.
             dead.extend(
                 numbered().filter(|(number, _)| (2..first_kept).contains(number)).map(|(_, meta)| &meta.location),
             );

@@ -1,3 +1,5 @@
+//! Agents.
+
 use crate::entity::{AgentId, RecordEntity, TemplateDigest};
 use crate::json::{Object, Text};
 use crate::key::Kind;

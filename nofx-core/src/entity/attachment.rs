@@ -1,3 +1,5 @@
+//! Attachments: bytes of the old folder that are kept unchanged.
+
 use crate::entity::RecordEntity;
 use crate::entity::id::ids;
 use crate::json::{Object, Text};

@@ -1,3 +1,5 @@
+//! Checkpoints: exchanges with an agent.
+
 use crate::entity::{AgentId, EntityId, EntryEntity};
 use crate::json::{Object, Text};
 use crate::key::LogKey;

@@ -1,3 +1,5 @@
+//! The ledger's entries: what each file of the old folder was imported as.
+
 use crate::entity::RecordEntity;
 use crate::entity::id::ids;
 use crate::json::{Object, Text};

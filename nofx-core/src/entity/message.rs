@@ -1,3 +1,5 @@
+//! Messages of a conversation, and who said them.
+
 use crate::entity::{EntryEntity, MessageId};
 use crate::json::{Object, Text};
 use crate::time::Timestamp;

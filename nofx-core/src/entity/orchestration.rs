@@ -1,3 +1,5 @@
+//! Messages between agents, and the segments of their log.
+
 use crate::entity::{EntityId, EntryEntity, MessageId};
 use crate::json::{Object, Text};
 use crate::key::LogKey;

@@ -1,3 +1,5 @@
+//! Sessions: the record, the logs that it names, and the pieces of other sessions' logs.
+
 use std::ops::Range;
 
 use crate::entity::{AgentId, Entity, EntityId, RecordEntity, SCHEMA, SessionId, TemplateDigest, successor};

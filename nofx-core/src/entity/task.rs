@@ -1,3 +1,5 @@
+//! Tasks of a session, one entry for each change.
+
 use crate::entity::{EntryEntity, TaskId};
 use crate::json::{Object, Text};
 use crate::time::Timestamp;

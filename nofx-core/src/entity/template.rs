@@ -1,3 +1,5 @@
+//! Templates: their contents, and the name that points to the newest.
+
 use crate::entity::id::sha256_hex;
 use crate::entity::{Entity, RecordEntity, TemplateDigest, TemplateId};
 use crate::json::{Object, Text, canonical};

@@ -1,3 +1,5 @@
+//! Parts of transcripts.
+
 use crate::entity::{AgentId, EntityId, EntryEntity};
 use crate::json::{Object, Text};
 use crate::key::LogKey;

@@ -47,7 +47,7 @@ enum Taken {
     Next,
     /// An entry after the next ones, which are missing although positions are dense.
     After(Range<u64>),
-    /// An entry that was not requested; following it could loop for ever.
+    /// An entry that was not requested; following it could loop forever.
     Never,
 }
 

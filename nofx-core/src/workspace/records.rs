@@ -44,7 +44,7 @@ const RECORDS_NAME_BYTES: usize = 16;
 /// let batch = records.batch().put(pointer.clone(), Expect::Absent, points).append(first.clone(), said());
 /// let version = records.commit(batch).await?.committed()?.seq.unwrap();
 ///
-/// // Begun again: the old log goes, the pointer names the next one.
+/// // Started over: the old log goes, the pointer names the next one.
 /// let (second, points) = begin(2)?;
 /// let batch = records.batch().put(pointer, Expect::At(version), points).remove(first).append(second, said());
 /// records.commit(batch).await?.committed()?;

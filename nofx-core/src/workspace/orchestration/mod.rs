@@ -189,8 +189,9 @@ impl Workspace {
 
     /// Returns the messages between agents that match a filter, read lazily.
     ///
-    /// Reads back through all messages until the caller has taken as many as it wants. They come in order of arrival; a message's own time is used only for filtering. An unreadable one
-    /// is an error in its place, and the stream continues after it.
+    /// Reads back through all messages until the caller has taken as many as it wants. They come in order of arrival; a
+    /// message's own time is used only for filtering. An unreadable one is an error in its place, and the stream
+    /// continues after it.
     pub async fn orchestration_history(
         &self,
         filter: OrchestrationFilter,

@@ -1,4 +1,4 @@
-//! Keeping a store from growing for ever: what a policy would remove, and removing it.
+//! Keeping a store from growing forever: what a policy would remove, and removing it.
 
 pub(super) mod clear;
 pub(super) mod stats;
