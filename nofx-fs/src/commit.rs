@@ -74,8 +74,8 @@ impl StoreWriter {
 
     /// Makes the state reflect everything in the journal; durable and reported in the tip on return.
     ///
-    /// Anything after a tip of this start of the system was never acknowledged and is overwritten: readers did not see
-    /// it either. Without such a tip, every whole frame counts.
+    /// Anything after a tip of this boot was never acknowledged and is overwritten: readers did not see it either.
+    /// Without such a tip, every whole frame counts.
     pub(crate) fn catch_up(&self, turn: &mut CommitTurn, shared_files: &SharedFiles, held: &HeldLock) -> Result<()> {
         let tip = self.read_tip(shared_files.tip())?;
         let is_reported = tip.is_some_and(|tip| tip.boot == self.files.boot());

@@ -16,8 +16,7 @@ use crate::state::StoreState;
 /// How far the journal is read.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Reach {
-    /// The last frame that is known to be durable, if that was reported since the system started. Nothing after it is
-    /// searched for.
+    /// The last frame that is known to be durable, if that was reported in this boot. Nothing after it is searched for.
     pub(crate) durable: Option<u64>,
     /// Whether to read the consecutive frames after that as well.
     pub(crate) continues: bool,

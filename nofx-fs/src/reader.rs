@@ -3,9 +3,9 @@
 //! Nothing here can change, create or lock anything, or wait for another process: a reader works beside suspended
 //! writers and on a disk that cannot be written, and leaves no trace.
 //!
-//! The tip says how far the journal is durable. It is never flushed, so one that was written before the last start of
-//! the system may be stale. But then no process has written since, and every whole frame in the journal is on the disk.
-//! So with such a tip, or none, every whole frame is taken.
+//! The tip says how far the journal is durable. It is never flushed, so one that was written in an earlier boot may
+//! be stale. But then no process has written since, and every whole frame in the journal is on the disk. So with such a
+//! tip, or none, every whole frame is taken.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -161,10 +161,9 @@ impl StoreReader {
         self.reported.fetch_max(frame, Ordering::SeqCst);
     }
 
-    /// Returns a tip if it covers everything that is durable: it was written since the system started.
+    /// Returns a tip if it covers everything that is durable: it was written in this boot.
     ///
-    /// Where system starts have no identifier, it is believed unless the journal contains more and no process is
-    /// committing.
+    /// Where boots cannot be identified, it is believed unless the journal contains more and no process is committing.
     pub(crate) fn believe(&self, tip: Option<Tip>) -> Option<Tip> {
         let boot = self.files.boot();
         tip.filter(|tip| tip.boot == boot && (boot.is_some() || !(self.has_more(tip) && self.is_quiet())))

@@ -128,8 +128,8 @@ impl JournalWriter {
         Ok(if applied? { ApplyOutcome::Run } else { ApplyOutcome::Not })
     }
 
-    /// Gives the base one run, and lets it say that it is complete if that is the last. Does nothing more than a run where another process commits or
-    /// applies.
+    /// Gives the base one run and, if nothing is left after it, lets it say that it is complete. If another process
+    /// commits or applies, it gives at most the run.
     pub(crate) fn complete(&self) -> Result<()> {
         let mut turn = self.turn();
         let Some((shared_files, _held)) = self.hold(SharedFiles::lock, Lock::try_acquire)? else {
@@ -188,7 +188,7 @@ impl JournalWriter {
                     "another process is bringing the base of `{folder}` up to date"
                 )));
             }
-            // If no process has reported what is durable since the system started, this one does.
+            // If no process has reported in this boot what is durable, this one does.
             self.settle()?;
             thread::sleep(PAUSE);
             // What another process applied becomes known through the tip.

@@ -111,8 +111,8 @@ impl Follower {
         Ok(())
     }
 
-    /// Returns how far the journal counts, if known. Where system starts have no identifier, a tip may be stale
-    /// although it is believed, unless a process is committing right now.
+    /// Returns how far the journal counts, if known. Where boots cannot be identified, a tip may be stale although
+    /// it is believed, unless a process is committing right now.
     pub(crate) fn bound(&self, believed: Option<Tip>) -> Option<Position> {
         let is_sure = || self.files.boot().is_some() || !self.is_quiet();
         believed.filter(|_| is_sure()).map(|believed| believed.durable)

@@ -161,7 +161,7 @@ impl Engine {
                     let what = format!("`{}`", self.follower.layout.apply_lock().display());
                     return Err(Error::Locked { what, holder: None });
                 }
-                // If no process has reported what is durable since the system started, this one does.
+                // If no process has reported in this boot what is durable, this one does.
                 writer.settle()?;
                 thread::sleep(Duration::from_millis(1));
                 self.follower.follow()?;

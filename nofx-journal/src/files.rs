@@ -22,8 +22,8 @@ pub trait Files: Debug + Send + Sync {
     fn foreign(&self) -> io::Result<Option<String>>;
     /// Fails if an existing file cannot be opened for writing; it is not changed.
     fn may_edit(&self, path: &Path) -> io::Result<()>;
-    /// Returns an identifier that differs after each start of the system, which is when unflushed writes are lost.
-    /// `None` where the system has no such identifier.
+    /// Returns what identifies this boot: unflushed writes may be lost between one boot and the next. `None` where the
+    /// system does not identify its boots.
     fn boot(&self) -> Option<Boot>;
 
     /// Reads a whole file; `None` if there is none.

@@ -61,15 +61,15 @@ impl Follower {
     /// Follows the journal to every commit that was acknowledged before this call. Returns how far it was followed at
     /// least, and the tip, if it is believed.
     ///
-    /// A tip from this start of the system is believed. With a tip from another start, or none, every whole frame is
-    /// taken. If frames cannot be read, those after them are taken as well, and whatever the unreadable ones may
+    /// A tip from this boot is believed. With a tip from another boot, or none, every whole frame is taken.
+    /// If frames cannot be read, those after them are taken as well, and whatever the unreadable ones may
     /// concern is doubtful. `Corrupt` if base and journal do not match, or there is no journal.
     pub fn follow(&self) -> Result<(u64, Option<Tip>)> {
         self.follow_by(|tip| self.believe(tip))
     }
 
-    /// Follows on behalf of the holder of the commit lock. Where system starts have no identifier, it accepts no tip's
-    /// word on how far the journal is durable.
+    /// Follows on behalf of the holder of the commit lock. Where boots cannot be identified, it believes no tip about
+    /// how far the journal is durable.
     pub(crate) fn follow_holding(&self) -> Result<Option<Tip>> {
         let boot = self.files.boot();
         let (_, believed) = self.follow_by(|tip| tip.filter(|tip| boot.is_some() && tip.boot == boot))?;
@@ -148,10 +148,9 @@ impl Follower {
         opened
     }
 
-    /// Returns a tip if it covers everything that is durable: it was written since the system started.
+    /// Returns a tip if it covers everything that is durable: it was written in this boot.
     ///
-    /// Where system starts have no identifier, it is believed unless the journal contains more and no process is
-    /// committing.
+    /// Where boots cannot be identified, it is believed unless the journal contains more and no process is committing.
     fn believe(&self, tip: Option<Tip>) -> Option<Tip> {
         let boot = self.files.boot();
         tip.filter(|tip| tip.boot == boot && (boot.is_some() || !(self.has_more(tip) && self.is_quiet())))
@@ -270,7 +269,8 @@ impl Follower {
         let contradicts = |at: &Position| at.frame == known.frame && !at.is_same_frame(&known);
         let segment = &segments[first];
         let (mut position, mut last) = (segment.header.start, None);
-        // In a store that was closed, the tip says where the last frame ends: nothing before it is needed, unless this process knows some of it.
+        // In a store that was closed, the tip says where the last frame ends: nothing before it is needed, unless this
+        // process knows some of it.
         let generation = segment.header.start.generation;
         let is_end = |at: &Position| (at.generation, at.frame, at.chain) == (generation, mark.frame, mark.chain);
         if known.frame == 0
@@ -279,7 +279,8 @@ impl Follower {
             position = at;
         }
         let mut is_contradicted = contradicts(&position);
-        // The base holds these groups, so it does not matter whether they are still whole. But the last one says where the journal continues.
+        // The base holds these groups, so it does not matter whether they are still whole. But the last one says where
+        // the journal continues.
         while position.frame < mark.frame {
             let after = match position.frame + 1 < mark.frame {
                 true => segment.skip(&position),
@@ -335,8 +336,8 @@ impl Follower {
     /// Gives the base what it lacks of the commits that were reported durable before this call, and reports that it
     /// holds them.
     ///
-    /// `false` if another process is applying, or if no process has reported what is durable since the system started:
-    /// the next committer does, and there is nothing to apply before that.
+    /// `false` if another process is applying, or if no process has reported in this boot what is durable: the next
+    /// committer does, and there is nothing to apply before that.
     pub fn apply(&self, shared_files: &SharedFiles) -> Result<bool> {
         let Some(_held) = shared_files.apply_lock().try_acquire()? else { return Ok(false) };
         self.apply_holding(shared_files, Amount::ALL, false)
@@ -347,7 +348,7 @@ impl Follower {
     ///
     /// If the caller holds the commit lock too, `is_last` lets a run after which nothing is left complete the base.
     ///
-    /// `false` if no process has reported what is durable since the system started.
+    /// `false` if no process has reported in this boot what is durable.
     pub(crate) fn apply_holding(&self, shared_files: &SharedFiles, most: Amount, is_last: bool) -> Result<bool> {
         let (_, Some(tip)) = self.follow()? else { return Ok(false) };
         let mark = self.base.snapshot()?.mark();

@@ -399,7 +399,8 @@ impl Segment {
         self.frame_again(at, commits, payload.0)
     }
 
-    /// Makes the frame of a group for another place, of what was made of it for the first: a large body is not written out twice.
+    /// Makes the frame of a group for another place from `frame`, which was made for the first one, so that large bodies
+    /// are not encoded twice.
     pub fn frame_again(&self, at: &Position, commits: &[Commit], frame: Vec<u8>) -> (Vec<u8>, Position) {
         let (bytes, checksum) = self.seal(GROUP, at, frame);
         let after = Position {

@@ -163,7 +163,7 @@ struct Inner {
     boot: Option<Boot>,
 }
 
-/// The file system. Each new one is a separate start of the system.
+/// The file system. Each new one is a separate boot.
 #[derive(Clone)]
 pub struct Sim(Arc<Mutex<Inner>>);
 
@@ -180,7 +180,7 @@ impl std::fmt::Debug for Sim {
 }
 
 impl Sim {
-    /// Returns a file system on a disk, as after a new start of the system.
+    /// Returns a file system on a disk, as after a reboot.
     pub fn holding(platter: Platter) -> Self {
         static BOOTS: AtomicU64 = AtomicU64::new(1);
         let boot = [BOOTS.fetch_add(1, Ordering::Relaxed).to_le_bytes(); 2].concat().try_into().ok();
@@ -213,7 +213,7 @@ impl Sim {
         self.inner().reads
     }
 
-    /// Restarts the system, as after a power cut; or makes its starts have no identifier.
+    /// Reboots, as after a power cut; with `None`, boots can no longer be identified.
     pub fn set_boot(&self, boot: Option<Boot>) {
         self.inner().boot = boot;
     }

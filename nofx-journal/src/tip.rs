@@ -12,7 +12,7 @@ use crate::segment::Position;
 pub struct Tip {
     /// How far the journal is durable.
     pub durable: Position,
-    /// The start of the system in which this was written, where starts have an identifier.
+    /// The boot in which this was written, where boots can be identified.
     pub boot: Option<Boot>,
     /// The last frame that the base holds.
     pub applied: u64,
@@ -54,7 +54,7 @@ impl Tip {
     }
 }
 
-/// The value in the tip where system starts have no identifier.
+/// The value in the tip where boots cannot be identified.
 const NO_BOOT: Boot = [0; 16];
 
 fn with_checksum(mut bytes: Vec<u8>) -> Vec<u8> {

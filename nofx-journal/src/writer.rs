@@ -243,8 +243,8 @@ impl JournalWriter {
 
     /// Follows the journal to its end, which is durable and reported on return.
     ///
-    /// Anything after a tip from this start of the system was never acknowledged, and is overwritten: readers did not
-    /// see it either. Without such a tip, everything whole counts. Returns the tip, if it says how far the journal is
+    /// Anything after a tip from this boot was never acknowledged, and is overwritten: readers did not see it either.
+    /// Without such a tip, every whole frame counts. Returns the tip, if it says how far the journal is
     /// durable.
     pub(crate) fn catch_up(&self, turn: &mut JournalTurn, shared_files: &SharedFiles) -> Result<Option<Tip>> {
         let mut believed = self.follower.follow_holding()?;

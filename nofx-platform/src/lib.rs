@@ -152,11 +152,11 @@ pub fn has_no_locks(error: &io::Error) -> bool {
     system::has_no_locks(error)
 }
 
-/// Differs after each start of the system, which is when unflushed writes are lost.
+/// Identifies a boot, one start of the operating system: unflushed writes may be lost between one and the next.
 pub type Boot = [u8; 16];
 
-/// Identifies the current start of the system: on Linux the content of `/proc/sys/kernel/random/boot_id`. `None`
-/// elsewhere, where it is not available without another program or unsafe code.
+/// Returns the current boot: on Linux the content of `/proc/sys/kernel/random/boot_id`. `None` elsewhere, where it is
+/// not available without another program or unsafe code.
 #[must_use]
 pub fn boot() -> Option<Boot> {
     system::boot()

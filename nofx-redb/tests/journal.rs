@@ -577,8 +577,8 @@ async fn commits_without_end() {
         let group = (at..at + 300).map(|at| batch().append_at(log("l"), at, entries(at..at + 1)));
         let outcomes = store.commit(group.collect()).await.unwrap();
         if cfg!(windows) && !outcomes.iter().all(|outcome| matches!(outcome, Outcome::Committed(_))) {
-            // Where a start of the system has no name, a commit may find a group that was never reported and that the
-            // read before did not see: the lock of a killed process stays for a moment.
+            // Where boots cannot be identified, a commit may find a group that was never reported and that the read
+            // before did not see: the lock of a killed process stays for a moment.
             at = length(&store).await;
             continue;
         }

@@ -1,4 +1,4 @@
-//! Reading leaves no trace, waits for no other process, and believes a tip only in the same start of the system.
+//! Reading leaves no trace, waits for no other process, and believes a tip only in the same boot.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -40,7 +40,7 @@ fn a_tip_of_an_earlier_start_hides_nothing() {
     let sim = Sim::default();
     drop(filled(&sim));
     orphan(&sim);
-    // No tip has mentioned it since the system started: it may not be durable, and no commit was acknowledged.
+    // No tip of this boot mentions it: it may not be durable, and no commit was acknowledged.
     assert_eq!(length(&open(&sim)), 20);
     sim.set_boot(NEXT_BOOT);
     assert_eq!(length(&open(&sim)), 21);

@@ -74,7 +74,7 @@ pub(super) struct World {
     position: Position,
     /// Set if the generation was ended and no other was begun.
     is_ended: bool,
-    /// Set once a writer has reported, since the system started, what it found.
+    /// Set once a writer has reported, in this boot, what it found.
     is_settled: bool,
     /// What was acknowledged.
     pub(super) history: History,
