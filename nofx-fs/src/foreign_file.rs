@@ -1,4 +1,4 @@
-//! Telling the file of a log from that of another, which may be in its place although nothing in it is damaged.
+//! Recognises that the file in a log's place belongs to another log, although nothing in it is damaged.
 //!
 //! No line names its log. But what is known of a log, the end and the time of its last line, matches no other.
 

@@ -28,7 +28,7 @@ const ARCHIVED: &str = "archived";
 /// The folder of kinds that this version does not know, each in its own folder.
 const OTHER: &str = "other";
 
-/// The text that tells people what the folder is.
+/// The text of `README.txt`, which says what the folder is.
 pub(crate) const NOTE_TEXT: &str = "\
 This folder is a NofX store: agents, their sessions and what was said in them.
 

@@ -151,7 +151,7 @@ impl StoreState {
         if self.logs.get(log).is_some_and(|slot| slot.is_unknown) {
             return Some("the number of its entries is unknown: its sealed file is damaged");
         }
-        // A later seal does not tell how long the log is.
+        // A later seal does not say how long the log is.
         let touched = match self.logs.get(log) {
             Some(slot) if slot.state != LogState::Removed => slot.recent.back().map(|(frame, _)| frame),
             _ => self.dirty_logs.get(log),

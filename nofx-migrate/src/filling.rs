@@ -8,8 +8,8 @@ const BATCH_BYTES: usize = 4 << 20;
 /// How many records and entries to collect before a batch is committed.
 const BATCH_ITEMS: usize = 2_000;
 
-/// Collects records and entries and commits them in batches: the one way to fill batches whose size is not known in
-/// advance.
+/// Collects records and entries and commits them in batches, one after the other: for loading, copying and backups. An
+/// import has its own `BatchWriter`, which gathers a batch while the one before is committed.
 pub(crate) struct Filling<'a> {
     store: &'a Store,
     batch: Batch,

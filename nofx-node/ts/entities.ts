@@ -1,8 +1,10 @@
 import type { ErrorCode, NofxError } from './errors';
 
 /**
- * Times are texts in the format of `toISOString`, whatever wrote them. Positions and counts are numbers: they stay far below 2^53.
- * Members that this version does not know are kept and returned unchanged.
+ * An agent.
+ *
+ * As in all entities, times are texts in the format of `toISOString`, whatever wrote them, and positions and counts are numbers: they stay far
+ * below 2^53. Members that this version does not know are kept and returned unchanged.
  */
 export interface Agent {
   /** Identifies it. */

@@ -678,8 +678,8 @@ export class Workspace {
   }
 
   /**
-   * Reads everything in the store and lists what is damaged. Changes nothing; others may use the store concurrently. To repair damage, run
-   * `nofx doctor --repair`, whose help says what it does.
+   * Reads everything in the store and lists what is damaged. Changes nothing; others may use the store concurrently. To repair damage,
+   * close the store and call `repair` of this package, or run `nofx doctor --repair`.
    */
   doctor(options: LongOptions = {}): Promise<Checkup> {
     return this.#long('doctor', {}, options);

@@ -43,7 +43,7 @@ function isDate(value: unknown): boolean {
   return Object.prototype.toString.call(value) === '[object Date]';
 }
 
-/** The first line: the other lines draw the cycle. */
+/** Returns the first line of an error's message: if the argument contains itself, the other lines draw the cycle. */
 function reason(error: unknown): string {
   return String(error instanceof Error ? error.message : error).split('\n')[0] ?? '';
 }

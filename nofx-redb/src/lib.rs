@@ -25,8 +25,8 @@
 //!
 //! # What to expect
 //!
-//! - Without a journal, a group of batches is one transaction with two flushes; with one, one append and one flush. An
-//!   append writes the same few pages whether the log has one entry or a hundred thousand.
+//! - A group of batches is one transaction with two flushes, or in a store with a journal one append with one flush.
+//!   Adding to a log writes the same few pages whether it has one entry or a hundred thousand.
 //! - Entries are rows while there are few of them. They are then *folded*, which means stored together and compressed:
 //!   in a commit that brings many, at idle, at seal and at close. Conversations shrink to about a quarter of their
 //!   size.

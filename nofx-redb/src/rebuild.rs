@@ -1,4 +1,4 @@
-//! Rewriting rows in key order, so that redb's pages are full.
+//! Rewriting rows in key order, so that redb's pages are full: what compacting and packing do to the tables.
 //!
 //! redb splits a full page in half, so rows that came in any order leave pages that are little more than half full.
 //! Consecutive rows in key order, by contrast, it packs.

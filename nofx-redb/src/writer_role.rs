@@ -429,7 +429,7 @@ impl OpenStore {
         }
     }
 
-    /// Starts a keeper that gives the role back.
+    /// Starts a keeper: a thread that gives the role back once it is idle or another process waits.
     fn keep(self: &Arc<Self>, turn: &mut WriterTurn) {
         if turn.kept || lock(&self.opened).writer.is_none() {
             return;

@@ -34,9 +34,9 @@ impl Multiset {
 /// Adds to `base` the items that only `other` has, each where it is in `other`, and returns how many copies differ in
 /// anything other than their identity.
 ///
-/// Every list keeps its order. An item that occurs several times in a list occurs as often in the result; of several in `base`, it is matched
-/// with the next one after the previous item, or else with the first that is left. Where both
-/// lists continue separately, their items are ordered by time, as far as they have times.
+/// Every list keeps its order. An item that occurs several times in a list occurs as often in the result: it is matched
+/// with the next equal item of `base` after the previous match, or else with the first that is left. Where both lists
+/// continue separately, their items are ordered by time, as far as they have times.
 pub(crate) fn merge(base: &mut Vec<Item>, other: Vec<Item>) -> usize {
     let mut places: HashMap<Hash, BTreeSet<usize>> = HashMap::new();
     for (at, item) in base.iter().enumerate() {

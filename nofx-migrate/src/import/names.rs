@@ -1,4 +1,4 @@
-//! Numbers for the program's own names, of which there are a few dozen.
+//! Numbers for names of kinds and the like, a few dozen `&'static str`s, so that a database can hold them.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

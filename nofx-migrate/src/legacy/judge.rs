@@ -1,4 +1,4 @@
-//! The observations made while a file is read.
+//! The judgement of a file that is read: what became of its bytes, what did not, and why.
 
 use std::borrow::Cow;
 

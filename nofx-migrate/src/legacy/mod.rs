@@ -53,7 +53,7 @@ pub(crate) enum LegacyContent {
     Agents(Agents),
     /// Sessions: one, or those of an archive and the members beside their list.
     Sessions(Vec<SessionCopy>, Object),
-    /// Checkpoints of an agent, or of one that the file name does not tell.
+    /// Checkpoints of an agent; `None` if the file name does not say of which.
     Checkpoints(Option<String>, Vec<Item>),
     /// The transcript of an agent.
     Transcript(String, Vec<Item>),
@@ -67,7 +67,7 @@ pub(crate) enum LegacyContent {
 pub(crate) fn read(place: &LegacyPath, bytes: &[u8], pass: Pass<'_>) -> ReadFile {
     let size = bytes.len() as u64;
     if let PathHint::Kept(became, reason) = place.hint {
-        // `examine` passes one byte for a file of any size: nothing but emptiness may be asked here.
+        // `examine` passes a single byte for a file of any size, so only emptiness may be tested here.
         return whole(if bytes.is_empty() { empty() } else { Judgement::kept(became, reason) }, size);
     }
     if bytes.iter().all(|byte| *byte == 0) {

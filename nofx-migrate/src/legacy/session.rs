@@ -59,7 +59,7 @@ pub(crate) fn is_named_so(stem: &str) -> bool {
     stem.starts_with("session-") || stem.starts_with("restored-")
 }
 
-/// Creates a session of which only the file name is left.
+/// Creates a session from its file name, which is all that is left of it.
 pub(crate) fn from_name(stem: &str) -> Option<SessionCopy> {
     let named = read_name(stem)?;
     let mut copy = SessionCopy {

@@ -60,9 +60,9 @@ cases! {
         a_record_written_again_is_replaced_whole: "Records: small, replaced whole.";
         all_records_of_a_batch_have_its_version: "A record's version is the seq of the commit that last wrote it.";
         a_deleted_record_is_gone: "The new content; `None` deletes the record.";
-        deleting_takes_a_number_even_of_a_missing_record: "Deleting a record also takes a number. Deleting a missing record is no error.";
-        a_version_is_never_used_again: "Numbers are never used again; a record that is written again has a higher version.";
-        numbers_are_dense_and_only_for_batches_that_write_records: "A committed batch that writes or deletes records gets the next number of its store. Numbers rise by one. Other batches get none.";
+        deleting_takes_a_number_even_of_a_missing_record: "Deleting a record also takes a seq. Deleting a missing record is no error.";
+        a_version_is_never_used_again: "Seqs are never used again; a record that is written again has a higher version.";
+        numbers_are_dense_and_only_for_batches_that_write_records: "A committed batch that writes or deletes records gets the next `Seq`. Seqs rise by one. Other batches get none.";
         every_expectation_of_a_record_is_judged: "Everything that a batch expects is judged by `Batch::check` and by nothing else.";
     }
     logs {
@@ -77,13 +77,13 @@ cases! {
         a_page_of_entries_ends_early_only_for_its_bytes: "The size of a page's bodies at which a backend may end the page before `limit` items.";
         a_page_of_no_entries_is_invalid: "`Invalid` for a query that fails `LogQuery::validate`.";
         the_times_of_one_append_may_fall: "The time of its last entry, according to its writer's clock; not necessarily rising.";
-        an_expected_length_is_judged: "How many entries the log must have beforehand, if that matters.";
+        an_expected_length_is_judged: "How many entries it must have beforehand, if that matters.";
     }
     batches {
         a_batch_happens_entirely_or_not_at_all: "A batch happens entirely or not at all.";
         a_conflict_leaves_no_trace: "A conflict is an outcome, not an error, and leaves no trace.";
         a_conflict_lists_every_mismatch: "Why a batch did not happen: every expectation that failed, with what was found.";
-        a_batch_that_met_a_conflict_is_checked_again: "Conflicts are not remembered: such a batch is checked again.";
+        a_batch_that_met_a_conflict_is_checked_again: "Conflicts are not remembered: such a batch is judged again.";
         a_batch_committed_again_answers_its_first_outcome: "If the store remembers having committed that id, it returns the first outcome again and nothing happens.";
         a_repeated_id_answers_the_first_outcome_whatever_the_batch_says: "If the store remembers having committed that id, it returns the first outcome again and nothing happens.";
         an_id_of_an_earlier_group_may_be_repeated_several_times_in_one: "In an earlier group or in this one: it returns the first outcome again.";
@@ -91,7 +91,7 @@ cases! {
         a_batch_without_writes_is_remembered_as_well: "If the store remembers having committed that id, it returns the first outcome again.";
         guards_are_judged: "Further expectations.";
         guards_are_judged_on_the_state_before_the_batch: "Everything that a batch expects is judged on the state before the batch.";
-        a_batch_of_guards_alone_writes_nothing_and_takes_no_number: "A committed batch that writes or deletes records gets the next number. Other batches get none.";
+        a_batch_of_guards_alone_writes_nothing_and_takes_no_number: "A committed batch that writes or deletes records gets the next `Seq`. Other batches get none.";
         an_empty_batch_commits_without_a_number: "Other batches get none.";
         any_sixteen_bytes_are_an_id: "Ids from `Sources::batch_id` begin with the time; any other 16 bytes work as well.";
         the_parts_of_a_batch_may_contradict_only_where_it_is_said: "It names a record at most once among its writes, and a log at most once among its appends. A batch that removes a log may neither append to it nor seal it.";
@@ -101,11 +101,12 @@ cases! {
         each_batch_is_judged_on_what_those_before_it_left: "The batches of a group happen in order, each judged on the state that the batches before it left.";
         a_conflict_does_not_keep_its_neighbours_from_happening: "Each batch of a group has its own outcome: one that conflicts does not stop its neighbours.";
         one_invalid_batch_fails_the_whole_group: "Every batch is validated before any is applied; `Invalid` names the first bad one.";
-        a_batch_refused_with_its_group_may_be_committed_later: "Every other error means that none has happened.";
-        a_conflict_and_its_cure_may_be_in_one_group: "Conflicts are not remembered: such a batch is checked again.";
+        a_batch_refused_with_its_group_may_be_committed_later: "With any other error, none has happened.";
+        a_conflict_and_its_cure_may_be_in_one_group: "Conflicts are not remembered: such a batch is judged again.";
         a_group_may_have_hundreds_of_batches: "The batches of a group happen in order.";
         sizes_are_judged_for_each_batch_and_not_for_the_group within 90 s: "Bytes of all bodies of one batch.";
-    }    scans {
+    }
+    scans {
         records_come_in_the_order_of_their_bytes_both_ways: "By kind, then by id, both compared as bytes.";
         a_kind_is_not_mistaken_for_one_that_begins_alike: "Only this kind.";
         a_prefix_finds_the_ids_that_begin_with_it: "Only ids that begin with this.";
@@ -194,7 +195,7 @@ cases! {
         closing_waits_for_commits_in_flight: "Waits for commits in flight and releases the store.";
         opening_again_finds_everything [Durable]: "When `commit` returns outcomes, every committed batch is as durable as `BackendInfo::durability` says.";
         every_single_commit_is_there_after_opening_again [Durable]: "When `commit` returns outcomes, every committed batch is as durable as `BackendInfo::durability` says.";
-        numbers_and_positions_go_on_after_opening_again [Durable]: "Numbers rise by one and are never used again.";
+        numbers_and_positions_go_on_after_opening_again [Durable]: "Seqs rise by one and are never used again.";
         batches_are_remembered_after_opening_again [Durable]: "It remembers at least the last `REMEMBERED_COMMITS`, including across close and open.";
         a_cursor_is_good_after_opening_again [Durable]: "Opaque and durable: it may be kept in a file for a year.";
         an_empty_store_is_the_same_after_opening_again [Durable]: "The id of a store, generated when it is created and never changed.";

@@ -1,3 +1,5 @@
+//! Agents: their list, totals, transcripts, checkpoints and templates.
+
 use futures_util::TryStreamExt;
 use nofx_core::entity::{Agent, AgentId, Checkpoint, Role, Template, TranscriptPart};
 use nofx_core::kind::{TEMPLATE, TRANSCRIPT};

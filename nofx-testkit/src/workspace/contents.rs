@@ -1,3 +1,5 @@
+//! Long contents: stored once, read whole, and swept.
+
 use std::sync::Arc;
 
 use futures_util::StreamExt;

@@ -1,3 +1,5 @@
+//! What each verb reads and writes, counted in stores of several sizes.
+
 use std::time::Duration;
 
 use futures_util::TryStreamExt;

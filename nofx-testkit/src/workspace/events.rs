@@ -1,3 +1,5 @@
+//! The feed of events.
+
 use nofx_core::entity::{OrchestrationMessage, Role};
 use nofx_core::kind::EVENT;
 use nofx_core::workspace::{Event, Events, RestoreOptions, Workspace};

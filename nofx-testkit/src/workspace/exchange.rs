@@ -1,3 +1,5 @@
+//! Export as JSON, Markdown and HTML, and import.
+
 use futures_util::TryStreamExt;
 use nofx_core::entity::{Entity, Message, Role, SessionId, SessionStatus, Template};
 use nofx_core::json::Object;

@@ -1,3 +1,5 @@
+//! Restoring sessions: forks and their parents.
+
 use std::collections::HashSet;
 
 use nofx_core::LogScan;

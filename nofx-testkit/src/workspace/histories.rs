@@ -1,3 +1,5 @@
+//! Reading histories.
+
 use futures_util::{StreamExt, TryStreamExt};
 use nofx_core::Direction;
 use nofx_core::entity::Role;

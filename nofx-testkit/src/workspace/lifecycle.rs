@@ -1,3 +1,5 @@
+//! Sessions and their tasks from creation to purge, and expiry.
+
 use std::collections::HashSet;
 
 use nofx_core::entity::{Role, SessionStatus, TaskStatus};

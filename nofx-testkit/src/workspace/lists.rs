@@ -1,3 +1,5 @@
+//! Lists of sessions: filters, pages, order and cost.
+
 use std::collections::HashSet;
 use std::time::Duration;
 

@@ -249,7 +249,7 @@ cases! {
         an_expired_session_still_takes_messages: "An expired session still takes messages, so that none is lost.";
         empty_messages_are_messages_and_no_messages_are_no_change: "A message may be empty. No messages means no change.";
         times_before_1970_and_after_9999_are_times: "A message may have any time that JavaScript can write.";
-        a_clock_that_goes_back_loses_nothing: "Nothing is ordered, versioned or deleted by a time.";
+        a_clock_that_goes_back_loses_nothing: "Entries are ordered by position and records are versioned by seq, never by a time.";
         ids_of_any_text_are_ids: "An id of an entity: any text that the old extension could have written.";
         what_is_unknown_is_not_found_and_says_so: "A verb on something that does not exist is `NotFound`; reading it returns `None`.";
         verbs_may_be_spawned: "Any number of verbs may run concurrently on any thread.";

@@ -1,3 +1,5 @@
+//! Odd input: clocks, times, ids, empty messages.
+
 use nofx_core::entity::{Message, Role, Session, SessionId};
 use nofx_core::json::Text;
 use nofx_core::workspace::{NewSession, RestoreOptions, SessionFilter, SessionState};

@@ -1,3 +1,5 @@
+//! Messages between agents.
+
 use futures_util::{StreamExt, TryStreamExt};
 use nofx_core::entity::OrchestrationMessage;
 use nofx_core::kind::ORCHESTRATION;

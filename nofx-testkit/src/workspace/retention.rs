@@ -1,3 +1,5 @@
+//! Cleanup by a policy.
+
 use std::time::Duration;
 
 use nofx_core::entity::{OrchestrationMessage, Role, SessionId, SessionStatus};

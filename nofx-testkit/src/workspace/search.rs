@@ -1,3 +1,5 @@
+//! Searching messages.
+
 use futures_util::{StreamExt, TryStreamExt};
 use nofx_core::entity::{Entity, Message, Role};
 use nofx_core::json::Object;

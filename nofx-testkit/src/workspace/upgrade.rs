@@ -1,3 +1,5 @@
+//! What a later version wrote.
+
 use futures_util::{StreamExt, TryStreamExt};
 use nofx_core::entity::{
     Agent, Entity, EntityId, Message, OrchestrationMessage, RecordEntity, Role, Session, SessionId,

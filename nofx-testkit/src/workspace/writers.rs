@@ -1,3 +1,5 @@
+//! Several writers on one session.
+
 use nofx_core::Error;
 use nofx_core::entity::Role;
 use nofx_core::workspace::{Appended, RestoreOptions};

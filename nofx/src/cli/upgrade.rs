@@ -14,8 +14,8 @@ Examples:
 
 /// Upgrade a store to the newest format that this version writes.
 ///
-/// Close other programs that use the store first. They cannot go on with it before they open it again, and older versions of this program do not read
-/// it any more. Only a `redb:` store can have an older format, if it was created without a journal; it commits to a journal afterwards.
+/// Close other programs that use the store first: they would have to open it again. Older versions of this program cannot read an
+/// upgraded store. Only a `redb:` store can have an older format, if it was created without a journal; it commits to a journal afterwards.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(crate) struct Args {

@@ -57,7 +57,7 @@ enum Part<'a> {
     Token(&'a TokenTree),
 }
 
-/// Takes the next part; of a pattern's variable, the fragment is left.
+/// Takes the next part. If it is a variable of a pattern, its fragment specifier is not taken.
 fn part<'a>(tokens: &mut slice::Iter<'a, TokenTree>) -> Option<Part<'a>> {
     let token = tokens.next()?;
     if !is_symbol(token, '$') {
@@ -80,7 +80,7 @@ fn part<'a>(tokens: &mut slice::Iter<'a, TokenTree>) -> Option<Part<'a>> {
     }
 }
 
-/// Binds what a pattern matches at the begin of `input`, and returns the rest.
+/// Binds what a pattern matches at the beginning of `input`, and returns the rest; `None` if it does not match.
 fn matches<'a>(pattern: &[TokenTree], mut input: &'a [TokenTree], bound: &mut Bindings) -> Option<&'a [TokenTree]> {
     let mut pattern = pattern.iter();
     while let Some(part) = part(&mut pattern) {
@@ -113,7 +113,7 @@ fn matches<'a>(pattern: &[TokenTree], mut input: &'a [TokenTree], bound: &mut Bi
     Some(input)
 }
 
-/// Matches a pattern as often as it does, and returns the rest.
+/// Matches a pattern as often as possible, and returns the rest.
 fn repeated<'a>(
     pattern: &[TokenTree],
     separator: Option<&TokenTree>,
@@ -153,7 +153,7 @@ fn variables(tokens: &[TokenTree]) -> Vec<String> {
     names
 }
 
-/// Parses one fragment at the begin of the input, and returns it with the number of its tokens.
+/// Parses one fragment at the beginning of the input, and returns it with the number of its tokens.
 fn fragment_of(fragment: &str, input: &[TokenTree]) -> Option<(TokenStream, usize)> {
     match fragment {
         "ident" => matches!(input.first()?, TokenTree::Ident(_)).then(|| (input[0].to_token_stream(), 1)),

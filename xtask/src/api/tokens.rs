@@ -10,7 +10,7 @@ pub(super) fn text(syntax: &impl ToTokens) -> String {
     line.text
 }
 
-/// A line that grows, and what its end allows to follow without a blank.
+/// A line being written, and what may follow its end without a space.
 #[derive(Default)]
 struct Line {
     text: String,
@@ -19,16 +19,16 @@ struct Line {
 
 #[derive(Clone, Copy, Default, PartialEq)]
 enum End {
-    /// Nothing but what a name would merge with.
+    /// A name or a number: a space comes before another one.
     Word,
-    /// A lifetime, or a word such as `mut`: a bracket behind it is apart.
+    /// A lifetime, or a word such as `mut`: a space comes before a bracket.
     Keyword,
-    /// A symbol, or the begin of a group, to which the next token clings.
+    /// A symbol, or the beginning of a group, after which there is no space.
     #[default]
     Tight,
     /// The end of a group or of a list in angle brackets.
     Closed,
-    /// A symbol behind which there is a blank.
+    /// A symbol after which there is a space.
     Loose,
 }
 

@@ -9,10 +9,10 @@ const PLACES: [&str; 3] = ["/work/", "/root/", "../shared"];
 /// Spells the paths out, so it is the only file that may.
 const THIS_FILE: &str = "xtask/src/tidy/words.rs";
 
-/// Words in whose place a plainer one is meant: "no process", "another process", "the caller", "again", "concurrently".
+/// Stiff words that have a plainer one: "no process", "another process", "the caller", "again", "concurrently".
 const STIFF: [&str; 5] = ["nobody", "somebody", "whoever", "anew", "meanwhile"];
 
-/// So many of them may stay: names of codes and options, and what people say in a sample.
+/// How many of them may stay: names of codes and options, and what people say in a sample.
 const STIFF_AT_MOST: usize = 40;
 
 /// Counts the stiff words of all files, but for those of the sample workspace.

@@ -89,8 +89,8 @@ pub(super) fn run(rounds: usize, turn: Duration) -> Result<Section> {
     })?;
     Ok(Section {
         heading: "Search",
-        words: "There is no index: each message is looked at. Searching in lower case alone is what telling é by e and an accent from each other \
-                would cost without."
+        words: "There is no index: every message is examined. The rows in lower case alone show what a search would cost if it did not \
+                treat the two encodings of é as equal."
             .to_owned(),
         tables,
         ..Section::default()
