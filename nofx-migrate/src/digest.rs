@@ -1,8 +1,8 @@
 //! Digests, in the forms that this crate needs.
 //!
 //! SHA-256 for everything that is stored or reported, since other tools compute it too. What is only compared within one run has a
-//! [`Print`] by XXH3, because a migration computes it three times for all that it reads, and twice for all bodies. It detects any accidental
-//! change. An attacker gains nothing from an undetected change: anyone who can make one can also write to the store.
+//! [`Print`] by XXH3, because a migration computes it three times for all that it reads, and twice for all bodies. It detects any
+//! accidental change. An attacker gains nothing from an undetected change: anyone who can make one can also write to the store.
 
 use std::fmt::{self, Write as _};
 

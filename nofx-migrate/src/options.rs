@@ -13,8 +13,8 @@ pub struct Options {
     pub verify: bool,
     /// The path of the target, if it has one: it must not lie among the files that are read.
     ///
-    /// The folder `store` directly in the source is the usual place of a store, and `archives/NAME/store` that of a copy; nothing in them is
-    /// read.
+    /// The folder `store` directly in the source is the usual place of a store, and `archives/NAME/store` that of a copy; nothing in them
+    /// is read.
     pub target_path: Option<PathBuf>,
     /// What else to import with the legacy folder, as [`OutsideSource`](crate::OutsideSource): the state that VS Code keeps for the
     /// extension, and folders of orchestration messages.

@@ -9,8 +9,8 @@
 //!
 //! [`handle`], [`call`] and [`maintenance`] have the few functions that Node calls; `verbs` is the table of requests to an open store.
 //!
-//! What is not here: anything that blocks Node's own thread, and anything that calls into JavaScript, apart from [`answers`]. Callers ask; between
-//! two requests only the open store is held.
+//! What is not here: anything that blocks Node's own thread, and anything that calls into JavaScript, apart from [`answers`]. Callers ask;
+//! between two requests only the open store is held.
 //!
 //! # Features
 //!

@@ -26,12 +26,14 @@ impl Finding {
 /// Repairs the store at a location as far as that is possible without inventing anything, and reports what was done. Nothing unreadable is
 /// overwritten or removed. Call it while no other program has the store open.
 ///
-/// Repairs that would lose data are not made but listed in [`Repaired::losses`]. With `gives_up`, which a person has to decide, they are made.
+/// Repairs that would lose data are not made but listed in [`Repaired::losses`]. With `gives_up`, which a person has to decide, they are
+/// made.
 ///
 /// - A store in a folder: derived data is rebuilt. What cannot be read and is in the way is moved to a folder inside the store.
 /// - A store in one file: the file is recovered after a crash, and redb's own structures are checked. Values that cannot be read stay where
 ///   they are; reading names them. Its journal, if it has one, continues after its unreadable part.
-/// - A store in object storage: a lost checkpoint is rebuilt from an older one. Unreadable commits that prevent new commits can be given up.
+/// - A store in object storage: a lost checkpoint is rebuilt from an older one. Unreadable commits that prevent new commits can be given
+///   up.
 ///
 /// `Invalid` for other stores, which have nothing to repair.
 pub async fn repair(location: &Location, gives_up: bool) -> Result<Repaired> {
@@ -78,8 +80,8 @@ async fn forget_in(store: &Store, keys: &[RecordKey]) -> Result<Vec<Repair>> {
     Ok(forgotten)
 }
 
-/// Lists problems that only the backend of a location can see, below a [`Store`](crate::Store), such as damaged or unexpected files. Changes
-/// nothing.
+/// Lists problems that only the backend of a location can see, below a [`Store`](crate::Store), such as damaged or unexpected files.
+/// Changes nothing.
 ///
 /// Finds nothing if a backend has no check of its own: damage then shows when data is read.
 pub async fn check(location: &Location) -> Result<Vec<Finding>> {

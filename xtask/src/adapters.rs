@@ -45,8 +45,8 @@ const OPENAI: &str = "54 passed, 17 deselected";
 /// Run published suites against the adapters of nofx-node, and fail unless the expected number of tests pass.
 ///
 /// The suites are fetched from npm and PyPI into `target/adapters`: LangGraph's validation of checkpointers, the Claude Agent SDK's
-/// contracts for session stores, and the OpenAI Agents SDK's tests of sessions; the latter two run in a child process. Needs Node 20, npm and
-/// Python, and reports if they are missing or a registry cannot be reached.
+/// contracts for session stores, and the OpenAI Agents SDK's tests of sessions; the latter two run in a child process. Needs Node 20, npm
+/// and Python, and reports if they are missing or a registry cannot be reached.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {}
 

@@ -13,8 +13,9 @@ use crate::{Result, adapters, host_test, node, pack, test, tidy, windows};
 
 /// Run every check that a change must pass, and print how each of them ended.
 ///
-/// The order is: formatting, tidy, clippy, feature combinations, docs, deny, crates, windows, node, the npm packages, adapters, host-test, the
-/// servers for the tests, tests, doctests. Checks that fail quickly come first, and the tests' own closing lines are directly above the summary.
+/// The order is: formatting, tidy, clippy, feature combinations, docs, deny, crates, windows, node, the npm packages, adapters, host-test,
+/// the servers for the tests, tests, doctests. Checks that fail quickly come first, and the tests' own closing lines are directly above the
+/// summary.
 ///
 /// moto and azurite are installed into `target/servers` and run on 127.0.0.1 until the tests are over. If Python or npm is missing,
 /// the cases for them are ignored, and the summary says why.

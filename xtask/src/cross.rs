@@ -9,9 +9,9 @@ use crate::workspace::cargo;
 
 /// Build the conformance suites of redb and files for arm64 and for musl, and run them here.
 ///
-/// Needs rustup, and Debian's packages `gcc-aarch64-linux-gnu`, `libc6-dev-arm64-cross`, `qemu-user` and `musl-tools`; reports what is missing.
-/// A suite starts itself again as other processes, so the kernel must know the programs of another processor. They are registered in a
-/// separate namespace, which needs Linux 6.7 and changes nothing for other programs.
+/// Needs rustup, and Debian's packages `gcc-aarch64-linux-gnu`, `libc6-dev-arm64-cross`, `qemu-user` and `musl-tools`; reports what is
+/// missing. A suite starts itself again as other processes, so the kernel must know the programs of another processor. They are registered
+/// in a separate namespace, which needs Linux 6.7 and changes nothing for other programs.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Only this target.

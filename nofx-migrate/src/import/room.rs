@@ -25,8 +25,8 @@ impl Room {
         u64::from(self.all) * UNIT
     }
 
-    /// Waits until there is room for this many bytes; for more than the whole room, until nothing else is in it. The room is taken until the
-    /// result is dropped.
+    /// Waits until there is room for this many bytes; for more than the whole room, until nothing else is in it. The room is taken until
+    /// the result is dropped.
     ///
     /// Take room for things that end in an order in that order, or two of them wait for each other forever.
     pub(crate) async fn take(&self, bytes: u64) -> Option<OwnedSemaphorePermit> {

@@ -16,8 +16,8 @@ static ORDERLY: AtomicBool = AtomicBool::new(false);
 /// Notified by that signal.
 static ASKED: Notify = Notify::const_new();
 
-/// Runs some work. Returns `None` if a signal (Ctrl-C, SIGTERM or SIGHUP) asks the program to end before it is done. A second signal ends the
-/// program at once.
+/// Runs some work. Returns `None` if a signal (Ctrl-C, SIGTERM or SIGHUP) asks the program to end before it is done. A second signal ends
+/// the program at once.
 ///
 /// What the work has already handed to other threads still happens. The work must not block: it could not be interrupted then.
 pub(super) async fn unless_interrupted<T>(work: impl Future<Output = T>) -> Option<T> {

@@ -25,8 +25,8 @@ pub(crate) struct StoreArg {
     /// Where the store is: `redb:PATH`, `fs:PATH`, `s3://BUCKET/PREFIX`.
     ///
     /// A path that begins with `~/` is relative to the home folder. Without a location, the store is the one that the environment variable
-    /// NOFX_STORE names; else the one in the nearest `.nofx/store` in this folder or above; else, in a git worktree, the one of the checkout
-    /// that the worktree belongs to.
+    /// NOFX_STORE names; else the one in the nearest `.nofx/store` in this folder or above; else, in a git worktree, the one of the
+    /// checkout that the worktree belongs to.
     #[arg(long, value_name = "LOCATION")]
     store: Option<OsString>,
 

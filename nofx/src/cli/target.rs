@@ -84,8 +84,8 @@ impl Target {
         }
     }
 
-    /// Opens a store to fill it as a whole. A store that does not exist is created beside its location and moved there when it is closed, so
-    /// that no process ever sees a part of it, and nothing that another process creates there in the meantime is overwritten.
+    /// Opens a store to fill it as a whole. A store that does not exist is created beside its location and moved there when it is closed,
+    /// so that no process ever sees a part of it, and nothing that another process creates there in the meantime is overwritten.
     pub(crate) async fn open_whole(location: Location, options: Options) -> Result<Self> {
         let Some(made) = made(&location)? else { return Self::open(location, options).await };
         let Some(path) = location.path().filter(|_| can_be_moved(&location)) else {
@@ -99,8 +99,8 @@ impl Target {
         }
     }
 
-    /// Closes the store after success, makes it smaller where that is worth it, and moves it to its location. Returns whether it was compacted,
-    /// or why not; the latter is no failure, since everything is in the store.
+    /// Closes the store after success, makes it smaller where that is worth it, and moves it to its location. Returns whether it was
+    /// compacted, or why not; the latter is no failure, since everything is in the store.
     pub(crate) async fn close(self) -> Result<nofx_core::Result<bool>> {
         self.store.close().await.map_err(|error| Fault::of_store(&error, &self.location))?;
         let location = self.beside.as_ref().map_or(&self.location, |beside| &beside.location);
@@ -119,8 +119,8 @@ impl Target {
         ))
     }
 
-    /// Closes the store after a failure, and returns the fault to report. A store that was created for this is removed, with the folders created
-    /// for it, unless it holds something that the next attempt can continue from.
+    /// Closes the store after a failure, and returns the fault to report. A store that was created for this is removed, with the folders
+    /// created for it, unless it holds something that the next attempt can continue from.
     pub(crate) async fn abandon(self, fault: Fault) -> Fault {
         let fault = match (&self.beside, self.location.path()) {
             (Some(beside), Some(path)) => beside.explain(fault, path),

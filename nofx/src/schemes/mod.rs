@@ -1,8 +1,8 @@
 //! The table of schemes: all that the facade and the program know about each kind of store.
 //!
-//! A scheme is one row, in the file of its backend, and its name in [`SCHEMES`]. Everything else asks the table, so that no other file changes
-//! for a new scheme. A row is there even if this build leaves its backend out: its locations are then parsed, and refused with the name of
-//! the feature.
+//! A scheme is one row, in the file of its backend, and its name in [`SCHEMES`]. Everything else asks the table, so that no other file
+//! changes for a new scheme. A row is there even if this build leaves its backend out: its locations are then parsed, and refused with the
+//! name of the feature.
 
 mod fs;
 mod memory;

@@ -25,7 +25,8 @@ use users::Words;
 /// The folder of the listings.
 const FOLDER: &str = "docs/api";
 
-/// Compare the public API of each library crate with its listing in `docs/api`, and find public items that nothing outside their crate uses.
+/// Compare the public API of each library crate with its listing in `docs/api`, and find public items that nothing outside their crate
+/// uses.
 ///
 /// A change of the API is part of the change that makes it: write the listing, and look at what Git shows of it.
 #[derive(Debug, clap::Args)]

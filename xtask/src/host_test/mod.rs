@@ -24,8 +24,8 @@ const NOT_STARTED: i32 = 77;
 
 /// Package the sample extension, install it in code-server and test it there as people use it.
 ///
-/// Needs Node 20, npm and Chromium (or the browser that CHROMIUM names; as root, Debian's is installed) and reports if they are missing. Screenshots
-/// and logs are in `target/host-test/out`.
+/// Needs Node 20, npm and Chromium (or the browser that CHROMIUM names; as root, Debian's is installed) and reports if they are missing.
+/// Screenshots and logs are in `target/host-test/out`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Build for release and measure: the cost of the addon, compared with other ways to read the same data.

@@ -33,8 +33,8 @@ pub(super) const ALL: [Manager; 3] = [
 ];
 
 impl Manager {
-    /// Installs `nofx-node` by name, checks that exactly one addon came with it, and runs a program that uses it. Reports how long it takes until
-    /// the first message is stored.
+    /// Installs `nofx-node` by name, checks that exactly one addon came with it, and runs a program that uses it. Reports how long it takes
+    /// until the first message is stored.
     pub(super) fn tries(&self, registry: &Registry) -> Result<StepOutcome> {
         let mut program = Command::new("npm");
         if let Some((package, path)) = self.from {

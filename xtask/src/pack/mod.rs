@@ -16,9 +16,9 @@ use crate::workspace::root;
 
 /// Pack `nofx-node` and one package for each platform, and test their installation.
 ///
-/// The tarballs are in `target/npm`: that of `nofx-node`, which has no addon, and those of the platforms for which there is an addon. npm, pnpm
-/// and Yarn each install them in a fresh folder from a registry on 127.0.0.1, where a program then uses a store; without
-/// the optional packages it must say what is missing.
+/// The tarballs are in `target/npm`: that of `nofx-node`, which has no addon, and those of the platforms for which there is an addon. npm,
+/// pnpm and Yarn each install them in a fresh folder from a registry on 127.0.0.1, where a program then uses a store; without the optional
+/// packages it must say what is missing.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// A folder with addons for other platforms, such as `nofx-node.darwin-arm64.node`; the one for this platform is built.
