@@ -170,8 +170,8 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// What every backend takes, so that no caller needs to ask: 16 MiB per body, 32 MiB and 10,000 items per
-    /// batch.
+    /// What every backend takes, so that no caller needs to ask: 16 MiB per body, 32 MiB of bodies and 10,000 parts
+    /// (writes, entries, seals, removals and guards) per batch.
     pub const GUARANTEED: Self = Self { body_bytes: 16 << 20, batch_bytes: 32 << 20, batch_items: 10_000 };
 }
 

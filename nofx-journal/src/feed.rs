@@ -149,7 +149,7 @@ impl Feed {
         self.look_again_if_shortened(files, first)
     }
 
-    /// Returns what to write next for commits of which the first has the number `first`; `None` if everything is there.
+    /// Returns what to write next of commits whose numbers begin at `first`; `None` if everything is there.
     ///
     /// After an error, a retry continues where it stopped.
     pub fn next_part(&mut self, first: u64, commits: &[Remembered]) -> Option<FeedPart> {

@@ -33,8 +33,8 @@ pub(crate) fn pack(path: &Path) -> Result<()> {
     .map(drop)
 }
 
-/// Likewise for a store of format 1, whose new file has the newest format: from then on it commits to a journal. Returns
-/// `false` for a store that has the newest format already, and changes nothing.
+/// Does the same to a store of format 1, but gives the new file the newest format: from then on it commits to a journal.
+/// For a store that already has that format, returns `false` and changes nothing.
 ///
 /// The new file holds everything that was ever committed, so it needs no journal before the next commit. A process that
 /// has the old file open finds the new one in its place, and that it is not what it opened.

@@ -221,7 +221,7 @@ impl State {
         (self.threads + self.callers - self.idle).saturating_sub(self.waits())
     }
 
-    /// Returns how many reads are in progress of stores of which one waits for another process.
+    /// Returns how many reads are in progress in stores that are set aside.
     fn waits(&self) -> usize {
         self.stores.values().filter(|reads| reads.waiting > 0).map(|reads| reads.begun).sum()
     }
@@ -238,7 +238,7 @@ impl State {
         self.stores.get(&store).is_none_or(|reads| reads.waiting == 0)
     }
 
-    /// Starts the first job of a store of which no read waits.
+    /// Starts the first job of a store that is not set aside.
     fn next_job(&mut self) -> Option<Job> {
         let at = self.jobs.iter().position(|(store, _)| self.may_begin(*store))?;
         let (store, job) = self.jobs.remove(at)?;

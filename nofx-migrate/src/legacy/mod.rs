@@ -96,7 +96,7 @@ pub(crate) fn read(place: &LegacyPath, bytes: &[u8], pass: Pass<'_>) -> ReadFile
     }
 }
 
-/// Completes the reading of a file of which no byte became an entity.
+/// Completes the reading of a file that became no entity, not even in part.
 fn whole(mut judgement: Judgement, size: u64) -> ReadFile {
     let reason = judgement.keep.clone().unwrap_or_else(|| judgement.became.to_owned());
     if size > 0 && judgement.keep.is_some() {

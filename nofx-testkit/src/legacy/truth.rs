@@ -14,7 +14,7 @@ pub struct Truth {
     /// Each agent, from the list that takes precedence. Nothing else may become an agent except those that are cut
     /// off.
     pub agents: BTreeMap<String, String>,
-    /// Agents of which a list has only the beginning.
+    /// Agents of whom a list has only the beginning, because it is cut off there.
     pub cut_agents: BTreeSet<String>,
     /// Templates that must be there; others may be.
     pub templates: Vec<String>,
