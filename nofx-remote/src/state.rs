@@ -72,8 +72,9 @@ impl State {
         commit.base() < self.next()
     }
 
-    /// Returns whether a commit that connects was made on this state, as far as it says: its run has this state's last
-    /// commit, unless it begins right after it, and marks what was skipped here as holding nothing.
+    /// Returns whether a commit that connects was made on this state, as far as it says: its run has the last commit of
+    /// this state, or begins after it and names no other in its place; and it marks the numbers of the strays that were
+    /// skipped here as holding nothing.
     pub(crate) fn is_followed_by(&self, commit: &Commit) -> bool {
         let has_last = match (self.run.last().filter(|last| last.number == self.last), commit.find(self.last)) {
             (Some(last), Some(named)) => named.nonce == last.nonce && named.is_nothing() == last.is_nothing(),
