@@ -252,6 +252,12 @@ impl Batch {
         self.writes.is_empty() && self.appends.is_empty() && self.seals.is_empty() && self.removals.is_empty()
     }
 
+    /// Returns whether all that it changes is to delete records and to seal or remove logs. Stores keep room for such
+    /// batches on a full disk.
+    pub fn only_removes(&self) -> bool {
+        self.appends.is_empty() && self.writes.iter().all(|write| write.body.is_none())
+    }
+
     /// Returns the total size of its bodies in bytes.
     pub fn body_bytes(&self) -> usize {
         let records = self.writes.iter().filter_map(|write| write.body.as_ref());

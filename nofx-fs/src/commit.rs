@@ -9,7 +9,7 @@ use nofx_journal::fault;
 use nofx_journal::fault::During;
 use nofx_journal::files::WritableFile;
 use nofx_journal::lock::{HeldLock, Lock};
-use nofx_journal::segment::{self, HEADER_BYTES, Header, NextFrame, Position, Segment};
+use nofx_journal::segment::{self, HEADER_BYTES, Header, NextFrame, Position, Segment, Spares};
 use nofx_journal::shared_files::SharedFiles;
 
 use crate::apply::ApplierRequest;
@@ -24,7 +24,9 @@ const MAX_FRAME_BYTES: usize = 256 << 20;
 impl StoreWriter {
     /// Commits a group. Blocks until the disk has answered, and while another thread or process commits.
     pub(crate) fn commit(&self, group: Vec<Batch>) -> Result<Vec<Outcome>> {
-        self.make_room()?;
+        if Spares::for_group(&group) == Spares::KeepLast {
+            self.make_room()?;
+        }
         let mut turn = self.turn();
         let mut outcomes = Vec::with_capacity(group.len());
         for part in parts(group) {
@@ -64,6 +66,7 @@ impl StoreWriter {
         held: &HeldLock,
         group: Vec<Batch>,
     ) -> Result<Vec<Outcome>> {
+        turn.spares = Spares::for_group(&group);
         self.catch_up(turn, shared_files, held)?;
         let (outcomes, commits) = self.check_group(group)?;
         if !commits.is_empty() {
@@ -327,7 +330,8 @@ impl StoreWriter {
             (state.last_seq, state.base)
         };
         let header = Header::after(at, self.store, segment::salt(&self.options.sources), last_seq);
-        let (next, file) = Segment::begin_next(&*self.layer, &layout::AT, header, held, self.options.segment_bytes)?;
+        let (next, file) =
+            Segment::begin_next(&*self.layer, &layout::AT, header, held, self.options.segment_bytes, turn.spares)?;
         self.continue_in(turn, next.clone(), &file);
         Ok((next, file))
     }

@@ -9,7 +9,7 @@ use nofx_core::{Deadline, Error, Result};
 use nofx_journal::fault::During;
 use nofx_journal::files::{Layer, WritableFile};
 use nofx_journal::lock::{HeldLock, Lock};
-use nofx_journal::segment::{Position, Segment};
+use nofx_journal::segment::{Position, Segment, Spares};
 use nofx_journal::shared_files::SharedFiles;
 use nofx_journal::tip::Tip;
 
@@ -44,6 +44,8 @@ pub(crate) struct CommitTurn {
     file: Option<Arc<dyn WritableFile>>,
     /// The last frame that this process flushed.
     pub(crate) flushed: Option<u64>,
+    /// Which segments it may continue in.
+    pub(crate) spares: Spares,
 }
 
 /// The files, while they cannot change.

@@ -12,7 +12,7 @@
 //! use nofx_journal::shared_files::SharedFiles;
 //! use nofx_journal::files::{Disk, Files};
 //! use nofx_journal::layout::Layout;
-//! use nofx_journal::segment::{Header, NextFrame, Position, Segment, salt};
+//! use nofx_journal::segment::{Header, NextFrame, Position, Segment, Spares, salt};
 //! use nofx_journal::tip::Tip;
 //!
 //! let (layer, sources) = (Disk::new(dir.path()), Sources::default());
@@ -20,7 +20,7 @@
 //! let shared_files = SharedFiles::open(&layer, &layout)?;
 //! let held = shared_files.lock().acquire(Duration::from_secs(5))?;
 //! let header = Header::after(&Position::default(), sources.store_id(), salt(&sources), None);
-//! let (segment, file) = Segment::begin_next(&layer, &layout, header, 0, 128 << 10)?;
+//! let (segment, file) = Segment::begin_next(&layer, &layout, header, 0, 128 << 10, Spares::KeepLast)?;
 //!
 //! let note = RecordKey::new(Kind::of("note"), "a")?;
 //! let batch = Batch::new(sources.batch_id()).put(note, Expect::Absent, Body::trusted("{}"));

@@ -10,7 +10,7 @@ use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use nofx_core::{Result, Seq, Sources, StoreId};
+use nofx_core::{Batch, Result, Seq, Sources, StoreId};
 
 use crate::codec::{Commit, Decoder, Encoder};
 use crate::fault::{During, is_of_the_file};
@@ -28,6 +28,25 @@ const END: u32 = 0x7067_6e02;
 const PREFIX: &str = "segment-";
 /// How many segments are kept for later use.
 const SPARE_SEGMENTS: usize = 2;
+
+/// Which segments the next generation may begin in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Spares {
+    /// Any that is no longer needed but the last one: a new file if there is no other.
+    #[default]
+    KeepLast,
+    /// Any that is no longer needed.
+    TakeLast,
+}
+
+impl Spares {
+    /// Returns what a group may use: the last spare segment is for those that only remove, so that they still succeed on
+    /// a full disk.
+    #[must_use]
+    pub fn for_group(group: &[Batch]) -> Self {
+        if group.iter().all(Batch::only_removes) { Self::TakeLast } else { Self::KeepLast }
+    }
+}
 
 /// A place in the journal: after a frame.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -196,8 +215,8 @@ impl Segment {
         }))
     }
 
-    /// Begins the next generation: in the oldest segment whose frames the base holds entirely, or in a new one. Durable
-    /// on return.
+    /// Begins the next generation: in the oldest segment whose frames the base holds entirely and which `spares` allows,
+    /// or in a new one. Durable on return.
     ///
     /// The base must be known to hold every frame up to `applied` durably: the applier reported so after its own flush.
     /// Surplus segments are removed. Returns the new one with its file, for writing.
@@ -207,18 +226,20 @@ impl Segment {
         header: Header,
         applied: u64,
         room: u64,
+        spares: Spares,
     ) -> Result<(Self, Arc<dyn WritableFile>)> {
         let all = Self::all(layer, layout, header.store)?;
         let needed_from = |pair: &[Self]| pair.get(1).map_or(u64::MAX, |next| next.header.start.frame);
         let spare = all.windows(2).take_while(|pair| needed_from(pair) <= applied).count();
-        let mut spares = all.iter().take(spare);
-        let path = match spares.next() {
+        let kept = if spares == Spares::KeepLast { 1 } else { 0 };
+        let mut unneeded = all.iter().take(spare);
+        let path = match unneeded.next().filter(|_| spare > kept) {
             Some(oldest) => oldest.path.clone(),
             None => unused_path(layer, layout)?,
         };
         let begun = Self::begin(layer, layout, path, header, room)?;
         // The oldest go first, so that the remaining generations have no gap.
-        for surplus in spares.take(spare.saturating_sub(1 + SPARE_SEGMENTS)) {
+        for surplus in unneeded.take(spare.saturating_sub(1 + SPARE_SEGMENTS)) {
             layer.remove(&surplus.path).during("removing", &surplus.path)?;
         }
         Ok(begun)
@@ -608,7 +629,7 @@ mod tests {
     /// Begins the next generation after a place, and writes a group of one commit for each number.
     fn begun(sim: &Sim, at: &Position, applied: u64, numbers: &[u8]) -> (Segment, Vec<Position>) {
         let header = Header::after(at, STORE, at.generation + 77, Seq::new(5));
-        let (segment, file) = Segment::begin_next(sim, &layout(), header, applied, ROOM).unwrap();
+        let (segment, file) = Segment::begin_next(sim, &layout(), header, applied, ROOM, Spares::TakeLast).unwrap();
         let mut places = vec![header.start];
         for number in numbers {
             let at = places[places.len() - 1];
@@ -799,7 +820,10 @@ mod tests {
         let sim = sim();
         sim.set_faults(|faults| faults.fail_flush = Some(1));
         let header = Header::after(&Position::default(), STORE, 1, None);
-        assert_eq!(Segment::begin_next(&sim, &layout(), header, 0, ROOM).unwrap_err().code(), "unavailable");
+        assert_eq!(
+            Segment::begin_next(&sim, &layout(), header, 0, ROOM, Spares::TakeLast).unwrap_err().code(),
+            "unavailable"
+        );
         assert!(Segment::all(&sim, &layout(), STORE).unwrap().is_empty());
     }
 
@@ -808,7 +832,10 @@ mod tests {
         let sim = sim();
         sim.set_faults(|faults| faults.room = Some(1000));
         let header = Header::after(&Position::default(), STORE, 1, None);
-        assert_eq!(Segment::begin_next(&sim, &layout(), header, 0, 1 << 20).unwrap_err().code(), "full");
+        assert_eq!(
+            Segment::begin_next(&sim, &layout(), header, 0, 1 << 20, Spares::TakeLast).unwrap_err().code(),
+            "full"
+        );
         assert!(
             segment_files(&sim, &layout()).unwrap().is_empty()
                 || is_blank(&sim, &segment_files(&sim, &layout()).unwrap()[0])

@@ -18,7 +18,7 @@ use crate::follower::{Follower, TRIES};
 use crate::layout::Layout;
 use crate::lock::{HeldLock, Lock};
 use crate::options::Options;
-use crate::segment::{HEADER_BYTES, Header, NextFrame, Position, Segment, salt, segment_files};
+use crate::segment::{HEADER_BYTES, Header, NextFrame, Position, Segment, Spares, salt, segment_files};
 use crate::shared_files::SharedFiles;
 use crate::tip::Tip;
 
@@ -58,6 +58,8 @@ pub(crate) struct JournalTurn {
     file: Option<Arc<dyn WritableFile>>,
     /// The last frame that this process flushed.
     flushed: Option<u64>,
+    /// Which segments it may continue in.
+    spares: Spares,
 }
 
 impl JournalWriter {
@@ -83,7 +85,9 @@ impl JournalWriter {
 
     /// Commits a group. Blocks until the disk has answered, and until no other caller or process commits.
     pub(crate) fn commit(&self, group: Vec<Batch>) -> Result<Vec<Outcome>> {
-        self.make_room()?;
+        if Spares::for_group(&group) == Spares::KeepLast {
+            self.make_room()?;
+        }
         let mut turn = self.turn();
         let mut outcomes = Vec::with_capacity(group.len());
         for part in parts(group) {
@@ -202,6 +206,7 @@ impl JournalWriter {
         group: Vec<Batch>,
     ) -> Result<Vec<Outcome>> {
         self.require_base()?;
+        turn.spares = Spares::for_group(&group);
         let caught_up = Cell::new(Some(self.catch_up(turn, shared_files)?));
         let named = NamedKeys::of(&group);
         let follow = || {
@@ -358,7 +363,7 @@ impl JournalWriter {
         let applied = self.follower.tip().map_or(0, |tip| tip.applied);
         let last_seq = self.follower.tail().end().last_seq;
         let header = Header::after(at, *store, salt(&self.options.sources), last_seq);
-        let (next, file) = Segment::begin_next(&*self.layer, layout, header, applied, room)?;
+        let (next, file) = Segment::begin_next(&*self.layer, layout, header, applied, room, turn.spares)?;
         turn.file = Some(file.clone());
         let mut tail = self.follower.tail();
         if tail.position().is_same_frame(at) {
@@ -418,7 +423,7 @@ fn begin_missing(layer: &dyn Layer, follower: &Follower, options: &Options) -> R
 pub(crate) fn begin(layer: &dyn Layer, layout: &Layout, store: StoreId, mark: &Mark, options: &Options) -> Result<()> {
     let at = Position { frame: mark.frame, chain: mark.chain, commits: mark.commits, ..Position::default() };
     let header = Header::after(&at, store, salt(&options.sources), mark.last_seq);
-    Segment::begin_next(layer, layout, header, 0, first_segment(options))?;
+    Segment::begin_next(layer, layout, header, 0, first_segment(options), Spares::KeepLast)?;
     let above = layout.folder().parent().unwrap_or(Path::new(""));
     layer.sync_dir(above).during("flushing", above)
 }

@@ -216,6 +216,26 @@ fn a_full_disk_says_so_and_goes_on_when_there_is_room() {
 }
 
 #[test]
+fn a_full_disk_leaves_a_segment_to_batches_that_only_remove() {
+    let sim = Sim::default();
+    let store = filled(&sim);
+    let append = || store.commit(vec![batch().append(history("s1"), entries(40))]);
+    for _ in 0..4 {
+        (0..60).for_each(|_| _ = append().unwrap());
+        assert!(store.apply().unwrap());
+    }
+    let used: usize = sim.everything().values().map(Vec::len).sum();
+    sim.set_faults(|faults| faults.room = Some(used));
+    let refused = (0..1000).find_map(|_| append().err()).unwrap();
+    assert_eq!(refused.code(), "full");
+    assert_eq!(append().unwrap_err().code(), "full");
+    commit(&store, batch().delete(agent("ada"), Expect::Any).remove(history("s2")));
+    assert!(store.get(&[agent("ada")]).unwrap()[0].is_none());
+    sim.set_faults(|faults| faults.room = None);
+    append().unwrap();
+}
+
+#[test]
 fn a_disk_that_turns_read_only_fails_commits_and_not_reads() {
     let sim = Sim::default();
     let store = filled(&sim);

@@ -186,6 +186,34 @@ fn any_history(seed: u64, skips: Skips) -> Result<(), String> {
     store.compare()
 }
 
+/// An applier that never runs by itself stands for a base that takes nothing in because the disk is full.
+#[test]
+fn a_full_disk_leaves_a_segment_to_batches_that_only_remove() {
+    let (sim, base) = (Sim::default(), MemoryBase::new());
+    create(&sim);
+    let hour = std::time::Duration::from_secs(3600);
+    let options = Options { apply_after: hour, ..options() };
+    let engine = Engine::writing(Arc::new(sim.clone()), layout(), STORE, Arc::new(base.clone()), options);
+    let body = || Body::trusted(format!("\"{}\"", "x".repeat(300)));
+    let key = |n: usize| RecordKey::new(Kind::of("note"), format!("n{n}")).unwrap();
+    for round in 0..3 {
+        (0..8).for_each(|n| _ = engine.commit(vec![batch().put(key(round * 8 + n), Expect::Any, body())]).unwrap());
+        engine.apply().unwrap();
+    }
+    let used: usize = sim.everything().values().map(Vec::len).sum();
+    sim.set_faults(|faults| faults.room = Some(used));
+    let put = |n: usize| engine.commit(vec![batch().put(key(100 + n), Expect::Any, body())]);
+    let refused = (0..100).find_map(|n| put(n).err()).unwrap();
+    assert_eq!(refused.code(), "full");
+    assert_eq!(put(0).unwrap_err().code(), "full");
+    let mixed = vec![batch().put(key(100), Expect::Any, body()), batch().delete(key(0), Expect::Any)];
+    assert_eq!(engine.commit(mixed).unwrap_err().code(), "full");
+    let removed = vec![batch().delete(key(0), Expect::Any), batch().seal(log("a")).remove(log("b"))];
+    assert!(engine.commit(removed).unwrap().iter().all(|outcome| matches!(outcome, Outcome::Committed(_))));
+    sim.set_faults(|faults| faults.room = None);
+    put(0).unwrap();
+}
+
 #[test]
 fn nothing_that_was_acknowledged_is_lost_in_power_cuts_kills_and_failed_flushes() {
     for seed in 0..seeds() {

@@ -14,7 +14,7 @@ use crate::files::{Files, Layer, WritableFile};
 use crate::follower::Follower;
 use crate::layout::Layout;
 use crate::memory::MemoryBase;
-use crate::segment::{Header, NextFrame, Position, Segment};
+use crate::segment::{Header, NextFrame, Position, Segment, Spares};
 use crate::shared_files::SharedFiles;
 use crate::sim::{Dice, Sim};
 use crate::tail::Amount;
@@ -89,7 +89,7 @@ impl World {
         let sim = Sim::default();
         let shared_files = SharedFiles::open(&sim, &layout()).unwrap();
         let header = Header::after(&Position::default(), STORE, 1, None);
-        let (segment, file) = Segment::begin_next(&sim, &layout(), header, 0, ROOM).unwrap();
+        let (segment, file) = Segment::begin_next(&sim, &layout(), header, 0, ROOM, Spares::TakeLast).unwrap();
         sim.sync_dir(Path::new("")).unwrap();
         Tip::write_durable(shared_files.tip(), &header.start, sim.boot()).unwrap();
         Self {
@@ -186,7 +186,8 @@ impl World {
         let header = Header::after(&self.position, STORE, self.salt, None);
         let told = Tip::read(self.shared_files.tip()).unwrap().unwrap();
         let applied = if self.sabotage == Some(Sabotage::EarlyReuse) { u64::MAX } else { told.applied };
-        (self.segment, self.file) = Segment::begin_next(&self.sim, &layout(), header, applied, ROOM).unwrap();
+        (self.segment, self.file) =
+            Segment::begin_next(&self.sim, &layout(), header, applied, ROOM, Spares::TakeLast).unwrap();
         (self.position, self.is_ended, self.untold) = (header.start, false, None);
     }
 
