@@ -46,7 +46,10 @@ pub(crate) struct ThingChanges {
 
 impl fmt::Debug for BatchWriter<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Writer").field("commits", &self.commits).field("items", &self.items).finish_non_exhaustive()
+        f.debug_struct("BatchWriter")
+            .field("commits", &self.commits)
+            .field("items", &self.items)
+            .finish_non_exhaustive()
     }
 }
 
