@@ -126,9 +126,9 @@ pub struct BackendInfo {
     pub read_only: Option<String>,
 }
 
-/// Phrases that backends use in [`BackendInfo::read_only`] and in errors, by which a program chooses its advice.
+/// Phrases that backends use in [`BackendInfo::read_only`] or in errors, by which a program chooses its advice.
 impl BackendInfo {
-    /// The file system has no file locks.
+    /// The file system has no file locks. Only errors say so: a handle learns it when it commits.
     pub const NO_LOCKS: &str = "locks do not work";
     /// A newer version wrote the store.
     pub const NEWER_VERSION: &str = "newer version";

@@ -126,8 +126,7 @@ impl Fault {
         if reason.contains(BackendInfo::REPAIR) {
             return Self::new(Exit::Corrupt, message, "repair it; until then it can be read");
         }
-        let hint = if reason.contains(BackendInfo::NO_LOCKS) { ON_A_DISK } else { PERMIT };
-        Self::new(Exit::Forbidden, message, hint)
+        Self::new(Exit::Forbidden, message, PERMIT)
     }
 
     /// An error of a store; `at` says what and where.
@@ -358,7 +357,7 @@ mod tests {
             assert!(fault.hint.starts_with(hint), "{fault:?}");
             assert!(names(&fault.message, location), "{fault:?}");
         }
-        assert_eq!(Fault::of_read_only("file locks do not work there", &disk).hint, ON_A_DISK);
+        assert_eq!(Fault::of_read_only("opening `x`: permission denied", &disk).hint, PERMIT);
         assert_eq!(Fault::of_read_only("a newer version wrote it", &disk).exit, Exit::TooNew);
     }
 }
