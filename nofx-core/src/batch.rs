@@ -334,7 +334,7 @@ impl Batch {
         Ok(())
     }
 
-    /// Checks the batch's expectations. This is the only place that does so. `None` means that the batch may happen.
+    /// Judges what the batch expects. This is the only place that does so. `None` means that the batch may happen.
     pub fn check(&self, view: &mut dyn View) -> Result<Option<Conflict>> {
         let mut mismatches = Vec::new();
         let mut expect_record = |key: &RecordKey, expected: Expect, view: &mut dyn View| -> Result<()> {

@@ -36,6 +36,7 @@ mod document;
 mod foreign_file;
 mod index;
 mod item_file;
+mod judge;
 mod layout;
 mod lines;
 mod load;

@@ -85,7 +85,7 @@ impl StoreReader {
     }
 
     pub(crate) fn state(&self) -> RwLockReadGuard<'_, StoreState> {
-        // A panic cannot leave the state half changed: what is taken in was checked before.
+        // A panic cannot leave the state half changed: what is taken in was judged before.
         self.state.read().unwrap_or_else(PoisonError::into_inner)
     }
 

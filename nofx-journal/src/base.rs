@@ -53,7 +53,7 @@ pub trait Snapshot {
     fn heads<'a>(&'a self, query: &'a LogScan) -> Rows<'a, LogHead>;
     /// Returns the entries of a log at some positions, all of which exist.
     fn entries<'a>(&'a self, log: &'a LogKey, range: Range<u64>, direction: Direction) -> Rows<'a, LogEntry>;
-    /// Fails if damage affects what applying a commit to these logs reads or changes, beyond what was read to check it.
+    /// Fails if damage affects what applying a commit to these logs reads or changes, beyond what was read to judge it.
     /// Later damage may still keep the base from taking a run in.
     fn can_take(&self, _logs: &[LogKey]) -> Result<(), SnapshotError> {
         Ok(())

@@ -124,7 +124,7 @@ impl Follower {
         Ok(self.tail().damage().filter(|damage| !damage.is_new).map(|damage| damage.what.clone()))
     }
 
-    /// Fails if part of the journal cannot be read: then nothing can be checked.
+    /// Fails if part of the journal cannot be read: then no batch can be judged.
     pub(crate) fn require_whole(&self) -> Result<()> {
         match self.tail().damage() {
             Some(damage) => Err(Error::corrupt(damage.what.clone())),

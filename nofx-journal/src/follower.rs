@@ -49,7 +49,7 @@ impl Follower {
     }
 
     pub(crate) fn tail(&self) -> MutexGuard<'_, Tail> {
-        // A panic cannot leave it half changed: what is taken in was checked before.
+        // A panic cannot leave it half changed: what is taken in was judged before.
         self.tail.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -43,7 +43,7 @@
 //!   concern.
 //! - [`base`]: what a store must implement to store commits. A [`Follower`](follower::Follower) reads a base and the
 //!   journal beyond it (its [tail](tail::Tail)) at a single point in time; it has nothing to write with.
-//! - [`Engine`]: an open store, for all handles of a process. It checks groups, commits each with one append and one
+//! - [`Engine`]: an open store, for all handles of a process. It judges groups, commits each with one append and one
 //!   flush, and brings the base up to date in runs. [`Journaled`] is a handle on it: a
 //!   [`PersistenceBackend`](nofx_core::PersistenceBackend) over any base. A journal is created by [`Engine::create`]
 //!   and opened by [`Engine::writing`] or [`Engine::reading`].
@@ -55,7 +55,7 @@
 //! that lacks either is `Corrupt`. If frames of the journal are damaged, those around them are read, what the damaged
 //! ones may concern is `Corrupt`, and commits are refused until [`Engine::repair`] continues after them. A damaged base
 //! takes in everything it can, and refuses commits if it can take in nothing. `nofx-redb` uses the engine if its
-//! options request it; `nofx-fs` uses segments, locks and feed, and checks and follows by itself.
+//! options request it; `nofx-fs` uses segments, locks and feed, and judges and follows by itself.
 //!
 //! Reading takes no lock of the journal and waits for no other process, except for what the snapshot of the base may
 //! need, such as the lock on the header of a redb file. Commits wait for other processes at most for
@@ -67,7 +67,6 @@
 mod applier;
 mod backend;
 pub mod base;
-mod check;
 pub mod codec;
 mod damage;
 mod engine;
@@ -76,6 +75,7 @@ pub mod fault;
 pub mod feed;
 pub mod files;
 pub mod follower;
+mod judge;
 pub mod layout;
 pub mod lock;
 pub mod lost;

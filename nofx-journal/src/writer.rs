@@ -10,11 +10,11 @@ use nofx_core::{Batch, Error, Outcome, Result, StoreId};
 
 use crate::applier::{ApplierRequest, HARD_BOUND, SOFT_BOUND};
 use crate::base::Mark;
-use crate::check::NamedKeys;
 use crate::codec::Commit;
 use crate::fault::{During, forbids_writing, into_error};
 use crate::files::{Layer, WritableFile};
 use crate::follower::{Follower, TRIES};
+use crate::judge::NamedKeys;
 use crate::layout::Layout;
 use crate::lock::{HeldLock, Lock};
 use crate::options::Options;
@@ -224,7 +224,7 @@ impl JournalWriter {
             },
         );
         self.follower.require_whole()?;
-        let (outcomes, commits) = state?.check(group)?;
+        let (outcomes, commits) = state?.judge(group)?;
         if !commits.is_empty() {
             if is_complete.get() {
                 self.withdraw_completeness()?;
@@ -323,7 +323,7 @@ impl JournalWriter {
         {
             let mut tail = self.follower.tail();
             if tail.position().is_same_frame(&position) {
-                // What follows it was checked before it was written.
+                // What follows it was judged before it was written.
                 tail.clean = tail.clean.filter(|clean| *clean == position).map(|_| after);
                 tail.take(commits, after);
             }

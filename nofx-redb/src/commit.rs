@@ -76,8 +76,7 @@ pub(crate) fn apply(
 /// Stores the part of a journal's run that the file lacks. Nothing takes effect until the transaction is committed.
 ///
 /// If `is_blind`, it neither folds nor removes rows, and does not touch the table `past`. It then reads no more than
-/// the check of a commit read, so that damage which was there before cannot prevent the run from being
-/// stored.
+/// judging a commit read, so that damage which was there before cannot prevent the run from being stored.
 pub(crate) fn apply_run(
     transaction: &WriteTransaction,
     pages: &Arc<Pages>,
@@ -158,9 +157,9 @@ struct State<'t> {
     freed: u64,
     /// Whether earlier commits were given up, so that positions before this one's entries may be missing.
     has_gaps: bool,
-    /// Whether to read only what the check of a commit read.
+    /// Whether to read only what judging a commit read.
     is_blind: bool,
-    /// What went wrong while a batch was checked.
+    /// What went wrong while a batch was judged.
     fault: Option<Fault>,
 }
 
@@ -187,7 +186,7 @@ impl State<'_> {
         Ok(Outcome::Committed(committed))
     }
 
-    /// Stores a commit that was checked before.
+    /// Stores a commit that was judged before.
     fn apply_commit(&mut self, commit: &Commit) -> Attempt<()> {
         if self.has_gaps {
             self.leave_gaps(commit)?;
@@ -292,11 +291,11 @@ impl State<'_> {
         Ok(unfolded)
     }
 
-    /// Keeps a fault for the caller of the check, and gives the check an error to pass on.
+    /// Keeps a fault for the caller of `Batch::check`, and gives that an error to pass on.
     fn keep<T>(&mut self, attempt: Attempt<T>) -> Result<T> {
         attempt.map_err(|fault| {
             self.fault = Some(fault);
-            nofx_core::Error::unavailable("reading the store to check a batch")
+            nofx_core::Error::unavailable("reading the store to judge a batch")
         })
     }
 }

@@ -86,7 +86,7 @@ pub(super) async fn a_conflict_lists_every_mismatch(subject: Subject) -> CaseRes
     Ok(())
 }
 
-pub(super) async fn a_batch_that_met_a_conflict_is_checked_again(subject: Subject) -> CaseResult {
+pub(super) async fn a_batch_that_met_a_conflict_is_judged_again(subject: Subject) -> CaseResult {
     let store = subject.open().await?;
     let key = note("a")?;
     store.commits(batch().put(key.clone(), Expect::Any, number(1))).await?;

@@ -83,7 +83,7 @@ cases! {
         a_batch_happens_entirely_or_not_at_all: "A batch happens entirely or not at all.";
         a_conflict_leaves_no_trace: "A conflict is an outcome, not an error, and leaves no trace.";
         a_conflict_lists_every_mismatch: "Why a batch did not happen: every expectation that failed, with what was found.";
-        a_batch_that_met_a_conflict_is_checked_again: "Conflicts are not remembered: such a batch is judged again.";
+        a_batch_that_met_a_conflict_is_judged_again: "Conflicts are not remembered: such a batch is judged again.";
         a_batch_committed_again_answers_its_first_outcome: "If the store remembers having committed that id, it returns the first outcome again and nothing happens.";
         a_repeated_id_answers_the_first_outcome_whatever_the_batch_says: "If the store remembers having committed that id, it returns the first outcome again and nothing happens.";
         an_id_of_an_earlier_group_may_be_repeated_several_times_in_one: "In an earlier group or in this one: it returns the first outcome again.";

@@ -42,7 +42,7 @@ fn sabotages() -> Vec<Sabotage> {
         spoiled!("guards are ignored", GuardsIgnored, caught by "batches::guards_are_judged"),
         spoiled!("only the first mismatch is told", FirstMismatchOnly, caught by "batches::a_conflict_lists_every_mismatch"),
         spoiled!("a conflict leaves a trace", TracesOfConflicts, caught by "batches::a_conflict_leaves_no_trace"),
-        spoiled!("a conflict is remembered", ConflictsRemembered::default(), caught by "batches::a_batch_that_met_a_conflict_is_checked_again"),
+        spoiled!("a conflict is remembered", ConflictsRemembered::default(), caught by "batches::a_batch_that_met_a_conflict_is_judged_again"),
         spoiled!("a conflict stops its group", ConflictStopsGroup, caught by "groups::a_conflict_does_not_keep_its_neighbours_from_happening"),
         spoiled!("a repeated batch happens again", Forgetful, caught by "batches::a_batch_committed_again_answers_its_first_outcome"),
         spoiled!("a repeated batch happens again within its group", ForgetfulWithinGroups, caught by "batches::an_id_repeated_within_a_group_happens_once"),

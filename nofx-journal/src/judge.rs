@@ -1,4 +1,4 @@
-//! Checking: the outcome of a group, given the tail and one snapshot of the base.
+//! Judging: the outcome of a group, given the tail and one snapshot of the base.
 
 use std::collections::HashMap;
 
@@ -8,7 +8,7 @@ use crate::base::{Snapshot, SnapshotError};
 use crate::codec::{Commit, Remembered};
 use crate::tail::{LastWrite, LogTail, Tail};
 
-/// Everything that a group names, each once: all that checking it needs.
+/// Everything that a group names, each once: all that judging it needs.
 #[derive(Debug)]
 pub(crate) struct NamedKeys {
     records: Vec<RecordKey>,
@@ -25,7 +25,7 @@ pub(crate) struct TailCopy {
     batches: Vec<Option<(u64, Remembered)>>,
 }
 
-/// The store at a single point in time, as far as a group names it, plus the changes of the batches checked so far.
+/// The store at a single point in time, as far as a group names it, plus the changes of the batches judged so far.
 #[derive(Debug)]
 pub(crate) struct GroupState {
     last_seq: Option<Seq>,
@@ -35,7 +35,7 @@ pub(crate) struct GroupState {
 }
 
 impl NamedKeys {
-    /// Collects what is needed to check a group. Applying it will read the same, so damage is found before anything is
+    /// Collects what is needed to judge a group. Applying it will read the same, so damage is found before anything is
     /// acknowledged.
     pub(crate) fn of(group: &[Batch]) -> Self {
         let (mut records, mut logs) = (Vec::new(), Vec::new());
@@ -86,7 +86,7 @@ impl NamedKeys {
         }
         for (log, mut tail) in self.logs.iter().zip(copied.logs) {
             tail.forget(held);
-            // A log with entries here was checked before, and they give its length.
+            // A log with entries here was judged before, and they give its length.
             let below = if tail.has_entries() { None } else { base.head(log)? };
             known.logs.insert(log.clone(), tail.head(log, below).unwrap_or_else(|| LogHead::missing(log.clone())));
         }
@@ -103,8 +103,8 @@ impl NamedKeys {
 }
 
 impl GroupState {
-    /// Checks each batch on what those before it left, and returns the outcomes and commits.
-    pub(crate) fn check(mut self, group: Vec<Batch>) -> Result<(Vec<Outcome>, Vec<Commit>)> {
+    /// Judges each batch on what those before it left, and returns the outcomes and commits.
+    pub(crate) fn judge(mut self, group: Vec<Batch>) -> Result<(Vec<Outcome>, Vec<Commit>)> {
         let (mut outcomes, mut commits) = (Vec::with_capacity(group.len()), Vec::new());
         for batch in group {
             if let Some(first) = self.batches.get(&batch.id) {
